@@ -1,0 +1,142 @@
+//! Until when a peer has to do something, derived from when it last did.
+//!
+//! Time in which we ourselves did not read a peer is never held against it: when reading is resumed, the points in time that
+//! its deadlines count from move by as much.
+
+use std::time::Duration;
+
+use super::{Connection, Phase, Stream};
+use crate::error::CloseReason;
+use crate::limits::Limits;
+use crate::moment::Moment;
+
+/// The points in time that deadlines count from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// Last time that a byte moved in either direction.
+    active: Moment,
+    /// When the unfinished frame began.
+    frame: Option<Moment>,
+    /// When the peer last took a byte of what it is owed, or was first owed any.
+    write: Option<Moment>,
+    /// When reading was paused by us.
+    paused: Option<Moment>,
+    /// The timer that is set for it, if any; the deadline may have moved later since.
+    timer: Option<Moment>,
+}
+
+impl Waits {
+    pub(super) fn new(now: Moment) -> Self {
+        Self { active: now, frame: None, write: None, paused: None, timer: None }
+    }
+
+    #[inline]
+    pub(super) fn received(&mut self, now: Moment) {
+        self.active = now;
+    }
+
+    /// After frames were taken from the input: whether any was completed, and whether one is left unfinished.
+    #[inline]
+    pub(super) fn decoded(&mut self, completed: bool, unfinished: bool, now: Moment) {
+        if completed || !unfinished {
+            self.frame = None;
+        }
+        if unfinished {
+            self.frame.get_or_insert(now);
+        }
+    }
+
+    /// After a write: whether the peer took any byte, and whether any is left.
+    #[inline]
+    pub(super) fn wrote(&mut self, any: bool, left: bool, now: Moment) {
+        if any {
+            self.active = now;
+            self.write = None;
+        }
+        if left {
+            self.write.get_or_insert(now);
+        } else {
+            self.write = None;
+        }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    pub(super) fn pause(&mut self, now: Moment) {
+        self.paused.get_or_insert(now);
+    }
+
+    pub(super) fn resume(&mut self, now: Moment) {
+        if let Some(since) = self.paused.take() {
+            let pause = now.saturating_since(since);
+            self.frame = self.frame.map(|began| began + pause);
+            self.active = self.active + pause;
+        }
+    }
+
+    /// The connection reads no more: only what it owes, and the end itself, are waited for.
+    pub(super) fn ended(&mut self, now: Moment) {
+        *self = Self { write: self.write, timer: self.timer, ..Self::new(now) };
+    }
+}
+
+/// A deadline, and what a peer that misses it has done.
+pub(crate) struct Deadline {
+    pub(crate) at: Moment,
+    pub(crate) missed: CloseReason,
+}
+
+impl<S: Stream> Connection<S> {
+    /// The earliest of its deadlines.
+    #[inline]
+    pub(crate) fn deadline(&self, limits: &Limits) -> Option<Deadline> {
+        let waits = &self.waits;
+        let nothing_owed = waits.write.is_none() && self.phase == Phase::Open;
+        if nothing_owed && waits.frame.is_none() && limits.idle_timeout.is_zero() {
+            return None;
+        }
+        self.earliest(limits)
+    }
+
+    fn earliest(&self, limits: &Limits) -> Option<Deadline> {
+        let waits = &self.waits;
+        let reads = self.phase == Phase::Open && waits.paused.is_none() && self.reason.is_none();
+        let looks_like = self.decoder.looks_like();
+        let frame_missed = CloseReason::FrameTimeout { limit: limits.frame_timeout, looks_like };
+        let idle_from = (self.jobs == 0 && waits.write.is_none()).then_some(waits.active);
+        let linger_from = (self.phase == Phase::Lingering).then_some(waits.active);
+        [
+            after(waits.frame.filter(|_| reads), limits.frame_timeout, frame_missed),
+            after(idle_from.filter(|_| reads), limits.idle_timeout, CloseReason::IdleTimeout(limits.idle_timeout)),
+            after(waits.write, limits.write_timeout, CloseReason::WriteTimeout(limits.write_timeout)),
+            linger_from.map(|from| Deadline { at: from + limits.linger_timeout, missed: CloseReason::PeerClosed }),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|deadline| deadline.at)
+    }
+
+    /// The deadline for which a timer has to be set, if none is set that comes as early.
+    #[inline]
+    pub(crate) fn unset_deadline(&self, limits: &Limits) -> Option<Moment> {
+        let Deadline { at, .. } = self.deadline(limits)?;
+        self.waits.timer.is_none_or(|set| at < set).then_some(at)
+    }
+
+    /// Notes which timer is set for the connection; returns the one that was.
+    pub(crate) fn set_timer(&mut self, at: Option<Moment>) -> Option<Moment> {
+        std::mem::replace(&mut self.waits.timer, at)
+    }
+
+    pub(crate) fn timer(&self) -> Option<Moment> {
+        self.waits.timer
+    }
+}
+
+/// A limit of zero is none.
+fn after(from: Option<Moment>, limit: Duration, missed: CloseReason) -> Option<Deadline> {
+    let at = from.filter(|_| !limit.is_zero())? + limit;
+    Some(Deadline { at, missed })
+}

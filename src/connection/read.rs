@@ -1,0 +1,221 @@
+//! The way in: socket → receive buffer → decoder → service.
+
+use std::io::{self, IoSliceMut};
+
+use super::write::{Sink, broken};
+use super::{Connection, Phase, SHORT_MEANS_DONE, Stalled, Stream};
+use crate::context::{Clock, Context, Effects, ReplyTo};
+use crate::error::CloseReason;
+use crate::limits::Limits;
+use crate::outbox::Outbox;
+use crate::service::{ConnId, Service};
+use crate::stats::Stats;
+
+/// What an engine lends to the connection it works on.
+pub(crate) struct Desk {
+    pub(crate) limits: Limits,
+    pub(crate) clock: Clock,
+    pub(crate) outbox: Outbox,
+    pub(crate) effects: Effects,
+    pub(crate) stats: Stats,
+}
+
+/// What one read brought.
+#[derive(Debug)]
+pub(crate) enum Fill {
+    /// So many bytes of the receive buffer, and perhaps more that went straight to the unfinished frame.
+    Bytes(usize),
+    /// Nothing now.
+    Nothing,
+    /// The peer's end.
+    End,
+    /// The connection cannot go on.
+    Broken(CloseReason),
+}
+
+/// How far the input was taken.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// All of it; what is left of a frame is remembered.
+    All,
+    /// The service did something beyond replying, which comes before the next frame.
+    Acted,
+    /// Enough replies wait for a write.
+    Flush,
+    /// Not to its end: the connection cannot go on.
+    Failed(CloseReason),
+}
+
+impl<S: Stream> Connection<S> {
+    /// Whether reading it now may bring something.
+    #[inline]
+    pub(crate) fn wants_read(&self) -> bool {
+        let stalled = self.stalled.is_some();
+        self.may_receive() && (stalled || (self.flags.readable && self.reason.is_none()))
+    }
+
+    /// Whether it is open and not held back.
+    #[inline]
+    pub(crate) fn may_receive(&self) -> bool {
+        self.phase == Phase::Open && !self.waits.is_paused()
+    }
+
+    /// Whether it could go on at once: its budget was spent before its input was, or its service waits to send more.
+    #[inline]
+    pub(crate) fn wants_step(&self, limits: &Limits) -> bool {
+        let drained = self.flags.drain_watched && self.queue.pending_bytes() <= limits.low_water_bytes();
+        self.wants_read()
+            || (drained && self.phase == Phase::Open)
+            || (self.phase == Phase::Lingering && self.flags.readable)
+    }
+
+    /// Reads once. Where an unfinished frame has room, its bytes go there first and only what follows them to `buffer`.
+    pub(crate) fn fill(&mut self, buffer: &mut [u8], desk: &mut Desk) -> Fill {
+        loop {
+            let spare = self.decoder.spare();
+            let direct = spare.len();
+            let offered = direct + buffer.len();
+            let result = if spare.is_empty() {
+                self.stream.read(buffer)
+            } else {
+                self.stream.read_vectored(&mut [IoSliceMut::new(spare), IoSliceMut::new(buffer)])
+            };
+            match result {
+                Ok(0) => {
+                    self.flags.readable = false;
+                    self.flags.ended = true;
+                    return Fill::End;
+                }
+                Ok(bytes) => {
+                    // An announced end has no event of its own to come: only a read can find it.
+                    if SHORT_MEANS_DONE && bytes < offered && !self.flags.end_announced {
+                        self.flags.readable = false;
+                    }
+                    self.decoder.filled(bytes.min(direct));
+                    self.waits.received(desk.clock.moment);
+                    desk.stats.bytes_in += bytes as u64;
+                    return Fill::Bytes(bytes.saturating_sub(direct));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.flags.readable = false;
+                    return Fill::Nothing;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Fill::Broken(broken(&error)),
+            }
+        }
+    }
+
+    /// Hands the frames in `input` to the service, one by one, until something other than the next frame is due.
+    #[inline]
+    pub(crate) fn receive(
+        &mut self,
+        input: &mut &[u8],
+        id: ConnId,
+        service: &mut dyn Service,
+        desk: &mut Desk,
+    ) -> Received {
+        let mut completed = false;
+        let received = loop {
+            match self.decoder.decode(input) {
+                Ok(Some(payload)) => {
+                    completed = true;
+                    desk.stats.frames_in += 1;
+                    let reply_to = ReplyTo::Connection {
+                        outbox: &mut desk.outbox,
+                        framing: self.framing,
+                        request: payload,
+                        pending_bytes: self.queue.pending_bytes(),
+                    };
+                    service.on_frame(
+                        &mut Context { conn: id, clock: desk.clock, reply_to, effects: &mut desk.effects },
+                        payload,
+                    );
+                    if desk.outbox.has_lent() {
+                        // The reply lies in the payload, so it has to go before the payload does.
+                        let Self { stream, queue, flags, waits, .. } = self;
+                        let sink = Sink { stream, queue, flags, waits };
+                        if let Err(reason) = sink.send(payload, desk) {
+                            break Received::Failed(reason);
+                        }
+                    }
+                    if let Some(error) = desk.outbox.take_failure() {
+                        break Received::Failed(CloseReason::UnsendableReply(error));
+                    }
+                    if !desk.effects.actions.is_empty() {
+                        break Received::Acted;
+                    }
+                    if desk.outbox.is_worth_a_write() || self.queue.pending_bytes() > desk.limits.high_water_bytes() {
+                        break Received::Flush;
+                    }
+                }
+                Ok(None) => break Received::All,
+                Err(error) => break Received::Failed(CloseReason::BadFrame(error)),
+            }
+        };
+        self.waits.decoded(completed, self.decoder.unfinished_bytes().is_some(), desk.clock.moment);
+        received
+    }
+
+    /// The peer will send no more: hands over the last line if it lacked its line feed, and says why the connection ends.
+    pub(crate) fn finish(
+        &mut self,
+        id: ConnId,
+        service: &mut dyn Service,
+        desk: &mut Desk,
+    ) -> Result<CloseReason, CloseReason> {
+        let received_bytes = self.decoder.unfinished_bytes();
+        let looks_like = self.decoder.looks_like();
+        if let Some(payload) = self.decoder.finish() {
+            desk.stats.frames_in += 1;
+            let reply_to = ReplyTo::Connection {
+                outbox: &mut desk.outbox,
+                framing: self.framing,
+                request: &[],
+                pending_bytes: self.queue.pending_bytes(),
+            };
+            service
+                .on_frame(&mut Context { conn: id, clock: desk.clock, reply_to, effects: &mut desk.effects }, payload);
+            return Ok(CloseReason::PeerClosed);
+        }
+        match received_bytes {
+            Some(received_bytes) => Err(CloseReason::TruncatedFrame { received_bytes, looks_like }),
+            None => Ok(CloseReason::PeerClosed),
+        }
+    }
+
+    /// Keeps input that came too early, until the peer has taken enough of what it is owed.
+    pub(crate) fn stall(&mut self, input: &[u8]) {
+        if !input.is_empty() {
+            self.stalled = Some(Box::new(Stalled { bytes: input.to_vec(), used: 0 }));
+        }
+    }
+
+    /// Input kept by [`stall`](Self::stall).
+    pub(crate) fn take_stalled(&mut self) -> Option<(Vec<u8>, usize)> {
+        self.stalled.take().map(|stalled| (stalled.bytes, stalled.used))
+    }
+
+    /// Puts back what [`take_stalled`](Self::take_stalled) gave, used up to `used`.
+    pub(crate) fn put_stalled(&mut self, bytes: Vec<u8>, used: usize) {
+        if used < bytes.len() {
+            self.stalled = Some(Box::new(Stalled { bytes, used }));
+        }
+    }
+
+    /// Reads and forgets, so that closing finds nothing unread: unread input would turn the close into a reset, and a reset
+    /// can overtake our last words.
+    pub(super) fn discard(&mut self, scrap: &mut [u8]) {
+        while self.flags.readable {
+            match self.stream.read(scrap) {
+                Ok(0) => self.phase = Phase::Closed,
+                Ok(bytes) if SHORT_MEANS_DONE && bytes < scrap.len() && !self.flags.end_announced => {}
+                Ok(_) => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => self.phase = Phase::Closed,
+            }
+            self.flags.readable = false;
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The way out: replies → one write → what the socket did not take → the queue → the socket again.
+
+use std::io::{self, IoSlice, Write};
+
+use super::deadline::Waits;
+use super::{Connection, Desk, Flags, SHORT_MEANS_DONE, Stream};
+use crate::error::CloseReason;
+use crate::limits::Limits;
+use crate::moment::Moment;
+use crate::payload::Payload;
+use crate::stats::Stats;
+use crate::write_queue::{Offered, WriteQueue, Wrote};
+
+/// The parts of a connection that writing touches. Apart from them, its decoder may still lend out the frame being answered.
+pub(super) struct Sink<'a, S> {
+    pub(super) stream: &'a mut S,
+    pub(super) queue: &'a mut WriteQueue,
+    pub(super) flags: &'a mut Flags,
+    pub(super) waits: &'a mut Waits,
+}
+
+impl<S: Stream> Sink<'_, S> {
+    /// Sends what the outbox holds, and empties it. `request` is the frame that the replies may lie in.
+    pub(super) fn send(mut self, request: &[u8], desk: &mut Desk) -> Result<(), CloseReason> {
+        let pieces = desk.outbox.pieces(request);
+        let result = if self.queue.is_empty() && self.flags.writable {
+            self.write_now(&pieces, desk.clock.moment, &mut desk.stats)
+        } else {
+            let offered = self.queue.offer(&pieces, desk.outbox.frames(), &desk.limits);
+            self.settle(offered, &mut desk.stats).and_then(|()| self.flush(desk.clock.moment, &mut desk.stats))
+        };
+        desk.outbox.clear();
+        result
+    }
+
+    /// The common case: nothing waits, so the socket may take all of it at once.
+    fn write_now(&mut self, pieces: &[&[u8]; 3], now: Moment, stats: &mut Stats) -> Result<(), CloseReason> {
+        let total: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let taken = match write_pieces(self.stream, pieces) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.flags.writable = false;
+                0
+            }
+            Err(error) => return Err(broken(&error)),
+        };
+        stats.bytes_out += taken as u64;
+        if taken == total {
+            self.waits.wrote(true, false, now);
+            return Ok(());
+        }
+        let rest = beyond(pieces, taken);
+        self.queue.push_begun(&rest);
+        self.waits.wrote(taken > 0, true, now);
+        if SHORT_MEANS_DONE {
+            self.flags.writable = false;
+        }
+        self.flush(now, stats)
+    }
+
+    fn flush(&mut self, now: Moment, stats: &mut Stats) -> Result<(), CloseReason> {
+        if !self.flags.writable || self.queue.is_empty() {
+            self.waits.wrote(false, !self.queue.is_empty(), now);
+            return Ok(());
+        }
+        let Wrote { bytes, blocked } = self.queue.write_to(self.stream, SHORT_MEANS_DONE).map_err(|e| broken(&e))?;
+        stats.bytes_out += bytes as u64;
+        self.flags.writable = !blocked;
+        self.waits.wrote(bytes > 0, !self.queue.is_empty(), now);
+        Ok(())
+    }
+
+    fn settle(&mut self, offered: Offered, stats: &mut Stats) -> Result<(), CloseReason> {
+        match offered {
+            Offered::Queued => Ok(()),
+            Offered::Dropped(frames) => {
+                stats.frames_dropped += u64::from(frames);
+                Ok(())
+            }
+            Offered::Full => Err(CloseReason::SlowConsumer { pending_bytes: self.queue.pending_bytes() }),
+        }
+    }
+}
+
+impl<S: Stream> Connection<S> {
+    fn sink(&mut self) -> Sink<'_, S> {
+        let Self { stream, queue, flags, waits, .. } = self;
+        Sink { stream, queue, flags, waits }
+    }
+
+    /// Sends the replies of this step that have not been sent yet.
+    #[inline]
+    pub(crate) fn send(&mut self, desk: &mut Desk) -> Result<(), CloseReason> {
+        if desk.outbox.is_empty() { Ok(()) } else { self.sink().send(&[], desk) }
+    }
+
+    /// Queues a frame that others are sent too; the turn flushes it when all have theirs.
+    pub(crate) fn offer_shared(
+        &mut self,
+        frame: &Payload,
+        limits: &Limits,
+        now: Moment,
+        stats: &mut Stats,
+    ) -> Result<(), CloseReason> {
+        let offered = self.queue.offer_shared(frame, limits);
+        let mut sink = self.sink();
+        let settled = sink.settle(offered, stats);
+        sink.waits.wrote(false, !sink.queue.is_empty(), now);
+        settled
+    }
+
+    /// Writes what waits, as far as the socket takes it.
+    #[inline]
+    pub(crate) fn flush(&mut self, now: Moment, stats: &mut Stats) -> Result<(), CloseReason> {
+        if self.queue.is_empty() || !self.flags.writable { Ok(()) } else { self.sink().flush(now, stats) }
+    }
+
+    /// Holds reading back while too much waits for the peer, or all connections hold too much; lets it go on below low water.
+    #[inline]
+    pub(crate) fn regulate(&mut self, limits: &Limits, now: Moment, stats: &mut Stats) {
+        let pending = self.queue.pending_bytes();
+        if pending == 0 && !self.waits.is_paused() && !self.flags.over_budget {
+            return;
+        }
+        let bound = if self.waits.is_paused() { limits.low_water_bytes() } else { limits.high_water_bytes() };
+        if pending > bound || self.flags.over_budget {
+            self.flags.drain_watched |= pending > bound;
+            stats.read_pauses += u64::from(!self.waits.is_paused());
+            self.waits.pause(now);
+        } else {
+            self.waits.resume(now);
+        }
+    }
+
+    /// Whether the service is to be told, now, that there is room for more output.
+    #[inline]
+    pub(crate) fn take_drained(&mut self, limits: &Limits) -> bool {
+        let drained = self.flags.drain_watched && self.queue.pending_bytes() <= limits.low_water_bytes();
+        self.flags.drain_watched &= !drained;
+        drained
+    }
+}
+
+fn write_pieces(stream: &mut impl Write, pieces: &[&[u8]; 3]) -> io::Result<usize> {
+    loop {
+        let result = match pieces {
+            [only, [], []] => stream.write(only),
+            _ => stream.write_vectored(&pieces.map(IoSlice::new)),
+        };
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// What `pieces` hold after their first `taken` bytes.
+fn beyond<'a>(pieces: &[&'a [u8]; 3], mut taken: usize) -> [&'a [u8]; 3] {
+    pieces.map(|piece| {
+        let (gone, rest) = piece.split_at(taken.min(piece.len()));
+        taken -= gone.len();
+        rest
+    })
+}
+
+/// A read or write that failed, as the reason for the end of its connection.
+pub(super) fn broken(error: &io::Error) -> CloseReason {
+    CloseReason::PeerReset(error.kind())
+}

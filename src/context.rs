@@ -1,0 +1,187 @@
+//! What a service may do during one callback.
+//!
+//! A reply goes straight towards the peer that the callback is about. Everything else is an action: it is noted here and
+//! applied by the engine when the callback has returned, so that no callback ever runs inside another.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::datagram::Outgoing;
+use crate::error::{CloseReason, EncodeError};
+use crate::frame::Framing;
+use crate::moment::Moment;
+use crate::outbox::Outbox;
+use crate::payload::Payload;
+use crate::service::{ConnId, JobId};
+use crate::timers::TimerId;
+
+/// One callback's view of the engine.
+pub struct Context<'a> {
+    pub(crate) conn: ConnId,
+    pub(crate) clock: Clock,
+    pub(crate) reply_to: ReplyTo<'a>,
+    pub(crate) effects: &'a mut Effects,
+}
+
+/// The turn's one reading of the clock.
+#[derive(Clone, Copy)]
+pub(crate) struct Clock {
+    pub(crate) now: Instant,
+    pub(crate) moment: Moment,
+}
+
+/// Where a callback's replies go.
+pub(crate) enum ReplyTo<'a> {
+    /// To the connection that the callback is about.
+    Connection {
+        outbox: &'a mut Outbox,
+        framing: Framing,
+        /// The frame being answered; empty in callbacks that answer none.
+        request: &'a [u8],
+        /// Bytes that the connection owed before this step.
+        pending_bytes: usize,
+    },
+    /// To the sender of a datagram.
+    Datagram { outgoing: &'a mut Outgoing, from: SocketAddr },
+    /// Nowhere: the callback is about nobody, or about somebody who has gone.
+    Nobody,
+}
+
+/// What callbacks have asked for and the engine has not done yet.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub(crate) actions: Vec<Action>,
+    next_number: u64,
+}
+
+impl Effects {
+    fn next_number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+}
+
+/// One thing to be done after a callback.
+pub(crate) enum Action {
+    Send(ConnId, Payload),
+    Broadcast(Box<[ConnId]>, Payload),
+    Datagram(SocketAddr, Payload),
+    Close(ConnId, CloseReason),
+    SetTimer(TimerId),
+    CancelTimer(TimerId),
+    Offload(JobId, Work),
+    NotifyDrain,
+    Shutdown,
+}
+
+/// Work for another thread.
+pub(crate) type Work = Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>;
+
+impl Context<'_> {
+    /// The connection that this callback is about; [`ConnId::NOBODY`] where it is about none.
+    #[inline]
+    pub fn conn(&self) -> ConnId {
+        self.conn
+    }
+
+    /// The time, read once for all callbacks of a turn.
+    #[inline]
+    pub fn now(&self) -> Instant {
+        self.clock.now
+    }
+
+    /// Sends `payload` to the peer that this callback is about, framed as its connection is. A reply that the framing cannot
+    /// carry ends the connection, because a request left without its answer would shift every later one; see
+    /// [`try_reply`](Self::try_reply).
+    ///
+    /// A large reply that is, or lies within, the payload being answered is not copied.
+    #[inline]
+    pub fn reply(&mut self, payload: &[u8]) {
+        if let Err(error) = self.try_reply(payload)
+            && let ReplyTo::Connection { outbox, .. } = &mut self.reply_to
+        {
+            outbox.fail(error);
+        }
+    }
+
+    /// Like [`reply`](Self::reply), but leaves it to the service what to do about a payload that cannot be sent.
+    ///
+    /// # Errors
+    /// [`EncodeError`] when the connection's framing cannot carry `payload`; nothing was sent.
+    #[inline]
+    pub fn try_reply(&mut self, payload: &[u8]) -> Result<(), EncodeError> {
+        match &mut self.reply_to {
+            ReplyTo::Connection { outbox, framing, request, .. } => outbox.reply(*framing, payload, request),
+            ReplyTo::Datagram { outgoing, from } => outgoing.push(*from, payload),
+            ReplyTo::Nobody => Ok(()),
+        }
+    }
+
+    /// Bytes owed to the peer that this callback is about, this callback's replies included.
+    pub fn pending_bytes(&self) -> usize {
+        match &self.reply_to {
+            ReplyTo::Connection { outbox, pending_bytes, .. } => pending_bytes + outbox.len(),
+            ReplyTo::Datagram { .. } | ReplyTo::Nobody => 0,
+        }
+    }
+
+    /// Sends `payload` to another connection, framed as that one is. If it has gone, nothing happens; if it reads too slowly,
+    /// [`SlowConsumer`](crate::SlowConsumer) decides.
+    pub fn send(&mut self, to: ConnId, payload: impl Into<Payload>) {
+        self.effects.actions.push(Action::Send(to, payload.into()));
+    }
+
+    /// Sends `payload` to many connections. It is framed once for each framing among them, and shared.
+    pub fn broadcast(&mut self, to: &[ConnId], payload: impl Into<Payload>) {
+        self.effects.actions.push(Action::Broadcast(to.into(), payload.into()));
+    }
+
+    /// Sends a datagram from the socket that the current one came by, or else from the service's first UDP socket of the
+    /// address's family. It is lost if there is none, and may be lost on its way.
+    pub fn datagram(&mut self, to: SocketAddr, payload: impl Into<Payload>) {
+        self.effects.actions.push(Action::Datagram(to, payload.into()));
+    }
+
+    /// Ends this connection when its replies have been sent. The words are for the log.
+    pub fn close(&mut self, words: impl Into<Cow<'static, str>>) {
+        self.close_other(self.conn, words);
+    }
+
+    /// Ends another connection when what is owed to it has been sent.
+    pub fn close_other(&mut self, id: ConnId, words: impl Into<Cow<'static, str>>) {
+        self.effects.actions.push(Action::Close(id, CloseReason::Service(words.into())));
+    }
+
+    /// Calls [`on_timer`](crate::Service::on_timer) once, `after` from now. Set in a connection's callback, the timer ends with it.
+    pub fn set_timer(&mut self, after: Duration) -> TimerId {
+        let id = TimerId::new(self.clock.moment + after, self.effects.next_number());
+        self.effects.actions.push(Action::SetTimer(id));
+        id
+    }
+
+    /// Takes a timer back; one that was due already is no concern.
+    pub fn cancel_timer(&mut self, timer: TimerId) {
+        self.effects.actions.push(Action::CancelTimer(timer));
+    }
+
+    /// Runs `work` on another thread; its value comes to [`on_job`](crate::Service::on_job). The connection stays open until
+    /// then, even if its peer has closed its side.
+    pub fn offload<T: Any + Send>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> JobId {
+        let id = JobId(self.effects.next_number());
+        self.effects.actions.push(Action::Offload(id, Box::new(|| Box::new(work()))));
+        id
+    }
+
+    /// Asks for one call of [`on_drain`](crate::Service::on_drain) as soon as the output owed to this connection is below low
+    /// water, which may be at once. This is how a service sends more than should be held in memory: a piece at a time.
+    pub fn notify_drain(&mut self) {
+        self.effects.actions.push(Action::NotifyDrain);
+    }
+
+    /// Stops the engine as its handle's `drain` does.
+    pub fn shutdown(&mut self) {
+        self.effects.actions.push(Action::Shutdown);
+    }
+}

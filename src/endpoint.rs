@@ -1,0 +1,98 @@
+//! Where a service is reached: an address with its transport, as typed and as bound.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::{fmt, io};
+
+/// A transport and an address on it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// A TCP listener.
+    Tcp(SocketAddr),
+    /// A UDP socket.
+    Udp(SocketAddr),
+    /// A Unix-domain stream listener at a path of the file system.
+    Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// The transport's name as the `listening` line prints it: `tcp`, `udp` or `unix`.
+    pub fn transport(&self) -> &'static str {
+        match self {
+            Self::Tcp(_) => "tcp",
+            Self::Udp(_) => "udp",
+            Self::Unix(_) => "unix",
+        }
+    }
+
+    /// The address without its transport.
+    pub fn address(&self) -> impl fmt::Display + '_ {
+        fmt::from_fn(move |f| match self {
+            Self::Tcp(addr) | Self::Udp(addr) => write!(f, "{addr}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        })
+    }
+
+    /// Whether only this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(addr) | Self::Udp(addr) => addr.ip().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+
+    /// Reads `host:port`, `[v6]:port`, `udp:host:port`, `tcp:host:port` or `unix:PATH`; a host name is looked up, which
+    /// blocks, and gives one endpoint for each of its addresses.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the text is no address, or what the look-up said.
+    pub fn resolve(text: &str) -> io::Result<Vec<Self>> {
+        if let Ok(endpoint) = text.parse() {
+            return Ok(vec![endpoint]);
+        }
+        let (make, host): (fn(SocketAddr) -> Self, &str) = match text.split_once(':') {
+            Some(("udp", rest)) => (Self::Udp, rest),
+            Some(("tcp", rest)) => (Self::Tcp, rest),
+            _ => (Self::Tcp, text),
+        };
+        let found: Vec<Self> = host.to_socket_addrs()?.map(make).collect();
+        if found.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        }
+        Ok(found)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.transport(), self.address())
+    }
+}
+
+/// The text is no literal address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseEndpointError;
+
+impl fmt::Display for ParseEndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an address: write host:port, [v6]:port, udp:host:port or unix:PATH")
+    }
+}
+
+impl std::error::Error for ParseEndpointError {}
+
+impl FromStr for Endpoint {
+    type Err = ParseEndpointError;
+
+    /// Reads a literal address, without looking up names: see [`Endpoint::resolve`] for those.
+    fn from_str(text: &str) -> Result<Self, ParseEndpointError> {
+        match text.split_once(':') {
+            Some(("unix", "")) => Err(ParseEndpointError),
+            Some(("unix", path)) => Ok(Self::Unix(path.into())),
+            Some(("udp", rest)) => rest.parse().map(Self::Udp).map_err(|_| ParseEndpointError),
+            Some(("tcp", rest)) => rest.parse().map(Self::Tcp).map_err(|_| ParseEndpointError),
+            _ => text.parse().map(Self::Tcp).map_err(|_| ParseEndpointError),
+        }
+    }
+}

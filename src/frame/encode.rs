@@ -1,0 +1,105 @@
+//! From payload to frame: the exact inverse of decoding, so that what a decoder gave can be sent as it was.
+//!
+//! Bytes that decoding skips and that carry no length are written as zero. Where decoding keeps the length field as part of
+//! the payload, encoding puts the right value over it.
+
+use super::length::LengthPrefix;
+use super::{Framing, MAX_VARINT_BYTES};
+use crate::error::EncodeError;
+
+/// Appends `payload` as a frame to `out`. An empty payload makes an empty frame. On an error `out` is as it was.
+///
+/// # Errors
+/// [`EncodeError`] when the framing cannot carry the payload: it is longer than the prefix can say, or holds a line feed.
+pub fn encode(framing: Framing, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    match head(framing, payload)? {
+        Some(head) => {
+            out.reserve(head.bytes().len() + payload.len() + head.tail().len());
+            out.extend_from_slice(head.bytes());
+            out.extend_from_slice(payload);
+            out.extend_from_slice(head.tail());
+            Ok(())
+        }
+        None => match framing {
+            Framing::Length(prefix) => encode_with_options(&prefix, payload, out),
+            Framing::Varint | Framing::Lines | Framing::Raw => Ok(()),
+        },
+    }
+}
+
+/// What stands before and after a payload that is itself sent as it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Head {
+    bytes: [u8; MAX_VARINT_BYTES],
+    len: u8,
+    line_feed: bool,
+}
+
+impl Head {
+    const EMPTY: Self = Self { bytes: [0; MAX_VARINT_BYTES], len: 0, line_feed: false };
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len.into()).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) const fn tail(&self) -> &'static [u8] {
+        if self.line_feed { b"\n" } else { b"" }
+    }
+}
+
+/// The head of `payload`'s frame, or `None` where head and payload overlap and only [`encode`] will do.
+#[inline]
+pub(crate) fn head(framing: Framing, payload: &[u8]) -> Result<Option<Head>, EncodeError> {
+    let mut head = Head::EMPTY;
+    match framing {
+        Framing::Length(prefix) if prefix.is_plain() => {
+            let (width, ..) = prefix.parts();
+            let value = payload.len() as u64;
+            if value > width.max_value() {
+                return Err(EncodeError::TooLong { payload_bytes: payload.len(), max_bytes: width.max_value() });
+            }
+            head.len = width as u8;
+            prefix.write(value, head.bytes.get_mut(..width.bytes()).unwrap_or_default());
+        }
+        Framing::Length(_) => return Ok(None),
+        Framing::Varint => {
+            let mut rest = payload.len() as u64;
+            for byte in &mut head.bytes {
+                head.len += 1;
+                *byte = (rest & 0x7f) as u8;
+                rest >>= 7;
+                if rest == 0 {
+                    break;
+                }
+                *byte |= 0x80;
+            }
+        }
+        Framing::Lines if memchr::memchr(b'\n', payload).is_some() => return Err(EncodeError::LineFeedInLine),
+        Framing::Lines => head.line_feed = true,
+        Framing::Raw => {}
+    }
+    Ok(Some(head))
+}
+
+fn encode_with_options(prefix: &LengthPrefix, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let (width, _, offset, adjustment, _) = prefix.parts();
+    let (skipped, head_bytes) = (prefix.skipped_bytes(), prefix.head_bytes());
+    let max_bytes = width.max_value().saturating_add_signed(adjustment.into());
+    let min_bytes = u64::try_from(adjustment).unwrap_or(0).max(head_bytes.saturating_sub(skipped) as u64);
+    let (payload_bytes, length) = (payload.len(), payload.len() as u64);
+    if length < min_bytes {
+        return Err(EncodeError::TooShort { payload_bytes, min_bytes });
+    }
+    if length > max_bytes {
+        return Err(EncodeError::TooLong { payload_bytes, max_bytes });
+    }
+    let start = out.len();
+    out.resize(start + skipped, 0);
+    out.extend_from_slice(payload);
+    let field = start + usize::from(offset)..start + head_bytes;
+    let value = length.saturating_add_signed(-i64::from(adjustment));
+    prefix.write(value, out.get_mut(field).unwrap_or_default());
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! Newcomers: let in within a budget, told why when they cannot be, and never the end of the loop.
+
+use std::io;
+use std::time::Duration;
+
+use super::net::Net;
+use super::turn::Turn;
+use crate::connection::Connection;
+use crate::error::CloseReason;
+use crate::frame::{Framing, encode};
+use crate::service::{ConnId, Peer, ServiceId};
+use crate::slots::reserved_key;
+use crate::sys;
+use crate::timers::TimerId;
+
+/// How long accepting rests when descriptors have run out and none of ours is closed meanwhile.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Newcomers that are being told why they are turned away, at once. Beyond it they are closed without a word.
+const MAX_REFUSED_OPEN: usize = 64;
+
+impl<N: Net> Turn<N> {
+    pub(super) fn accept(&mut self, number: usize, framing: Framing) {
+        let Some(state) = self.sources.get(number) else { return };
+        let service = state.source.service;
+        if !state.readable || state.paused {
+            return;
+        }
+        for _ in 0..self.desk.limits.accept_budget {
+            match self.net.accept(number) {
+                Ok((stream, peer)) => self.admit(stream, peer, service, framing),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if let Some(state) = self.sources.get_mut(number) {
+                        state.readable = false;
+                    }
+                    return;
+                }
+                Err(error) if sys::is_out_of_descriptors(&error) => {
+                    self.pause_accepting(number, &error);
+                    return;
+                }
+                // The newcomer left while it waited, or the network reported an error of its own on it (accept(2)): the
+                // next in the backlog has nothing to do with it.
+                Err(error) => log::debug!("a newcomer was lost: {error}"),
+            }
+        }
+        self.enqueue(reserved_key(number));
+    }
+
+    fn pause_accepting(&mut self, number: usize, error: &io::Error) {
+        let Some(state) = self.sources.get_mut(number) else { return };
+        state.paused = true;
+        self.desk.stats.accept_pauses += 1;
+        // The retries that find nothing changed are not worth a line each.
+        let level = if self.desk.stats.accept_pauses == 1 { log::Level::Warn } else { log::Level::Debug };
+        log::log!(
+            level,
+            "accepting pauses until a connection closes: {error}; raise the limit (ulimit -n) or lower --max-connections"
+        );
+        let at = self.desk.clock.moment + ACCEPT_PAUSE;
+        self.deadlines.set(TimerId::new(at, reserved_key(number) as u64), ());
+    }
+
+    pub(super) fn resume_accepting(&mut self, number: usize) {
+        let Some(state) = self.sources.get_mut(number) else { return };
+        if std::mem::take(&mut state.paused) {
+            self.enqueue(reserved_key(number));
+        }
+    }
+
+    fn admit(&mut self, stream: N::Stream, peer: Peer, service: ServiceId, framing: Framing) {
+        let refusal = self.refusal();
+        if refusal.is_some() && self.refused_open >= MAX_REFUSED_OPEN {
+            self.desk.stats.refused += 1;
+            return;
+        }
+        let moment = self.desk.clock.moment;
+        let key = self.conns.insert(Connection::new(stream, peer, service, framing, &self.desk.limits, moment));
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if let Err(error) = self.net.open(conn.stream_mut(), key) {
+            log::warn!("{peer} could not be watched and was closed: {error}");
+            self.conns.remove(key);
+            return;
+        }
+        match refusal {
+            None => {
+                self.desk.stats.accepted += 1;
+                self.desk.stats.open += 1;
+                log::debug!("{} {peer} opened", self.name(service));
+                self.call(service, ConnId(key), |service, cx| service.on_open(cx, &peer));
+            }
+            Some(reason) => self.refuse(key, reason, framing),
+        }
+    }
+
+    fn refusal(&self) -> Option<CloseReason> {
+        let limits = &self.desk.limits;
+        if self.desk.stats.open >= limits.max_connections as u64 {
+            Some(CloseReason::MaxConnections(limits.max_connections))
+        } else if self.is_over_budget() {
+            Some(CloseReason::BufferBudget(limits.max_buffered_bytes))
+        } else {
+            None
+        }
+    }
+
+    /// Tells a newcomer in one frame why it cannot stay. No service ever hears of it.
+    fn refuse(&mut self, key: usize, reason: CloseReason, framing: Framing) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let level = if self.desk.stats.refused == 0 { log::Level::Warn } else { log::Level::Debug };
+        log::log!(level, "{} turned away: {reason}", conn.peer());
+        self.desk.stats.refused += 1;
+        self.refused_open += 1;
+        conn.flags().refused = true;
+        let mut words = Vec::new();
+        let text = if framing == Framing::Raw { format!("{reason}\n") } else { reason.to_string() };
+        // A prefix too small for the sentence has to do without.
+        if encode(framing, text.as_bytes(), &mut words).is_ok() {
+            self.desk.outbox.push_encoded(&words);
+        }
+        let sent = conn.send(&mut self.desk);
+        conn.end(reason, self.desk.clock.moment);
+        if sent.is_ok() {
+            conn.drain();
+        } else {
+            conn.abandon();
+        }
+        self.settle(key);
+    }
+}

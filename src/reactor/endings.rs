@@ -1,0 +1,118 @@
+//! How connections end: the service's goodbye, the last flush, the reaping. And how the loop does.
+
+use super::net::Net;
+use super::turn::{Run, Turn};
+use crate::connection::Phase;
+use crate::error::CloseReason;
+use crate::service::ConnId;
+use crate::slots::reserved_key;
+use crate::timers::TimerId;
+
+/// The key of the drain deadline.
+pub(super) const DRAIN_KEY: usize = reserved_key(usize::MAX) - 1;
+
+impl<N: Net> Turn<N> {
+    /// Ends a connection that has not ended yet. Its service hears of it later in this turn, when no callback is under way.
+    pub(super) fn end(&mut self, key: usize, reason: CloseReason) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let moment = self.desk.clock.moment;
+        match conn.phase() {
+            Phase::Open => {
+                let name = self.services.get(conn.service().0).map_or("", |registered| &registered.name);
+                let (fault, level) = if reason.is_fault() { (1, log::Level::Warn) } else { (0, log::Level::Debug) };
+                self.desk.stats.faulted += fault;
+                self.desk.stats.closed += 1 - fault;
+                log::log!(level, "{name} {} closed: {reason}", conn.peer());
+                conn.end(reason, moment);
+                self.ending.push(key);
+            }
+            // Its end is under way already, and this is one more reason to hurry: there is nobody to be polite to.
+            Phase::Ending => conn.end(reason, moment),
+            Phase::Draining | Phase::Lingering => {
+                conn.abandon();
+                self.settle(key);
+            }
+            Phase::Closed => {}
+        }
+    }
+
+    /// Tells services of connections that have ended since it last did, until their last words end no more of them.
+    pub(super) fn say_goodbyes(&mut self) {
+        while let Some(key) = self.ending.pop() {
+            let Some(conn) = self.conns.get_mut(key) else { continue };
+            let Some(reason) = conn.reason().cloned() else { continue };
+            let service = conn.service();
+            self.call(service, ConnId(key), |service, cx| service.on_close(cx, &reason));
+            if let Some(conn) = self.conns.get_mut(key) {
+                conn.drain();
+            }
+            self.settle(key);
+        }
+    }
+
+    /// Forgets what is over. Dropping a stream closes its socket, so listeners that waited for a descriptor may go on.
+    pub(super) fn reap(&mut self) {
+        if self.closed.is_empty() {
+            return;
+        }
+        let mut closed = std::mem::take(&mut self.closed);
+        for key in closed.drain(..) {
+            let Some(mut conn) = self.conns.remove(key) else { continue };
+            if let Some(at) = conn.timer() {
+                self.deadlines.cancel(TimerId::new(at, key as u64));
+            }
+            self.cancel_timers_of(ConnId(key));
+            if conn.flags().refused {
+                self.refused_open -= 1;
+            } else {
+                self.desk.stats.open -= 1;
+            }
+        }
+        self.closed = closed;
+        self.relieve_budget();
+        for number in 0..self.sources.len() {
+            self.resume_accepting(number);
+        }
+    }
+
+    fn cancel_timers_of(&mut self, conn: ConnId) {
+        while let Some(owned) = self.timers_by_conn.range((conn, TimerId::MIN)..).next().copied()
+            && owned.0 == conn
+        {
+            self.timers_by_conn.remove(&owned);
+            self.timers.cancel(owned.1);
+        }
+    }
+
+    /// No newcomers, no further requests; what is owed, and what is being worked on, is still delivered until the deadline.
+    pub(super) fn drain(&mut self) {
+        if self.run != Run::Serving {
+            return;
+        }
+        self.run = Run::Draining;
+        log::info!("draining {} connections, for at most {:?}", self.desk.stats.open, self.desk.limits.drain_timeout);
+        for number in 0..self.sources.len() {
+            self.net.close(number);
+            if let Some(state) = self.sources.get_mut(number) {
+                (state.readable, state.paused) = (false, false);
+            }
+        }
+        for key in self.conns.keys() {
+            if let Some(conn) = self.conns.get_mut(key) {
+                conn.leave(CloseReason::ShuttingDown);
+            }
+            self.settle(key);
+        }
+        let at = self.desk.clock.moment + self.desk.limits.drain_timeout;
+        self.deadlines.set(TimerId::new(at, DRAIN_KEY as u64), ());
+    }
+
+    /// The drain deadline has come.
+    pub(super) fn abandon_all(&mut self) {
+        let unflushed = self.conns.iter().filter(|(_, conn)| conn.pending_bytes() > 0).count();
+        if unflushed > 0 {
+            log::warn!("{unflushed} connections did not take what they were owed in time");
+        }
+        self.run = Run::Stopped;
+    }
+}

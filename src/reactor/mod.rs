@@ -1,0 +1,130 @@
+//! The event loop: one thread, one poll instance, any number of listeners, connections and UDP sockets.
+//!
+//! Reading order: [`turn`] is the loop itself and what it does in which order; [`step`] is what it does for one connection;
+//! [`accept`], [`datagrams`], [`apply`], [`endings`] and [`budget`] are the parts of a turn that deserve a page of their own.
+//! [`net`] is the narrow trait that all of this is written against, [`os`] its one implementation that names `mio`.
+
+mod accept;
+mod apply;
+mod budget;
+mod datagrams;
+mod endings;
+mod handle;
+mod net;
+mod os;
+mod step;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+pub use handle::{Handle, PostError};
+
+use std::sync::Arc;
+
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::frame::Framing;
+use crate::limits::Limits;
+use crate::service::{Service, ServiceId};
+use crate::stats::Stats;
+use crate::sys;
+
+/// Descriptors kept for what is not a connection: standard streams, the poll instance, files that services open, and
+/// newcomers that are told that the server is full.
+const RESERVED_DESCRIPTORS: usize = 100;
+
+/// An event loop, being set up: services, and where they listen. [`run`](Self::run) is the loop itself.
+///
+/// ```no_run
+/// use switchboard::{Context, Endpoint, Framing, Limits, Reactor, Service};
+///
+/// struct Echo;
+/// impl Service for Echo {
+///     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+///         cx.reply(payload);
+///     }
+/// }
+///
+/// let mut reactor = Reactor::new(Limits::default())?;
+/// let echo = reactor.add_service("echo", Echo);
+/// let bound = reactor.listen(echo, &"127.0.0.1:7000".parse()?, Framing::U32BE)?;
+/// println!("listening echo {bound}");
+/// reactor.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Reactor {
+    limits: Limits,
+    services: Vec<Registered>,
+    sources: os::Sources,
+    handle: Handle,
+    inbox: handle::Inbox,
+}
+
+/// A service and its name in the log.
+struct Registered {
+    name: String,
+    service: Box<dyn Service + Send>,
+}
+
+impl Reactor {
+    /// A loop without services. `max_connections` is lowered to what the process's descriptor limit leaves room for, with a
+    /// line in the log.
+    ///
+    /// # Errors
+    /// [`Error::Limits`] when the limits contradict themselves, [`Error::Poll`] when the system has no poll instance to give.
+    pub fn new(mut limits: Limits) -> Result<Self, Error> {
+        limits.validate()?;
+        fit_to_descriptors(&mut limits);
+        let sources = os::Sources::new().map_err(Error::Poll)?;
+        let (handle, inbox) = handle::pair(sources.wake(), limits.max_queued_messages);
+        Ok(Self { limits, services: Vec::new(), sources, handle, inbox })
+    }
+
+    /// Adds a service; `name` is how the log calls it.
+    pub fn add_service(&mut self, name: impl Into<String>, service: impl Service + Send + 'static) -> ServiceId {
+        self.services.push(Registered { name: name.into(), service: Box::new(service) });
+        ServiceId(self.services.len() - 1)
+    }
+
+    /// Listens for `service`. Returns the endpoint really bound, which differs where port 0 was asked for. Connections wait in
+    /// the backlog until [`run`](Self::run). A UDP socket has no use for a framing: each datagram is a message.
+    ///
+    /// # Errors
+    /// [`Error::Bind`] when the address cannot be had.
+    pub fn listen(&mut self, service: ServiceId, endpoint: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
+        let bound = self.sources.listen(service, endpoint, framing, &self.limits);
+        bound.map_err(|source| Error::Bind { endpoint: endpoint.clone(), source })
+    }
+
+    /// What other threads use to reach the loop, before it runs and while it does.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Runs until it is stopped or drained through a [`Handle`] or by a service; returns what it has done.
+    ///
+    /// # Errors
+    /// [`Error::Poll`] when the operating system fails to poll. Nothing that a peer does ends the loop.
+    pub fn run(self) -> Result<Stats, Error> {
+        let wake = self.sources.wake();
+        let net = self.sources.into_net();
+        turn::Turn::new(net, self.limits, self.services, self.inbox, Arc::clone(&wake)).run().map_err(Error::Poll)
+    }
+}
+
+fn fit_to_descriptors(limits: &mut Limits) {
+    let Some(descriptors) = sys::descriptor_limit().and_then(|limit| usize::try_from(limit).ok()) else { return };
+    let room = descriptors.saturating_sub(RESERVED_DESCRIPTORS).max(descriptors / 2).max(1);
+    if limits.max_connections > room {
+        log::warn!(
+            "max-connections lowered from {} to {room}: this process may open {descriptors} descriptors (ulimit -n)",
+            limits.max_connections
+        );
+        limits.max_connections = room;
+    }
+}

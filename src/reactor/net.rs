@@ -1,0 +1,67 @@
+//! All that the turn asks of the world. One implementation asks the operating system; another, in the tests, plays a script
+//! to the very same turn.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::connection::Stream;
+use crate::datagram::{Incoming, Outgoing};
+use crate::frame::Framing;
+use crate::service::{Peer, ServiceId};
+
+/// Sockets, their readiness, and the clock.
+pub(super) trait Net {
+    /// An accepted connection's byte stream.
+    type Stream: Stream;
+
+    /// Listeners and UDP sockets; their numbers here are the numbers in [`Event::key`].
+    fn sources(&self) -> Vec<Source>;
+
+    /// Waits for readiness, at most for `timeout`, and reports each event. Edge-triggered: what is reported once is not
+    /// reported again until it has ceased and come back.
+    fn poll(&mut self, timeout: Option<Duration>, mark: impl FnMut(Event)) -> io::Result<()>;
+
+    /// Takes one connection from a listener's backlog.
+    fn accept(&mut self, listener: usize) -> io::Result<(Self::Stream, Peer)>;
+
+    /// Begins to report the stream's readiness under `key`; its first state is reported at once.
+    fn open(&mut self, stream: &mut Self::Stream, key: usize) -> io::Result<()>;
+
+    /// Closes a listener or UDP socket.
+    fn close(&mut self, source: usize);
+
+    /// Receives a batch of datagrams. A batch that is not full means that no more are there.
+    fn receive(&mut self, socket: usize, into: &mut Incoming) -> io::Result<usize>;
+
+    /// Sends datagrams from number `first` on; returns how many went out, which is at least one.
+    fn send(&mut self, socket: usize, from: &Outgoing, first: usize) -> io::Result<usize>;
+
+    fn now(&self) -> Instant;
+}
+
+/// A listener or a UDP socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    pub(super) kind: SourceKind,
+    pub(super) service: ServiceId,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum SourceKind {
+    Listener(Framing),
+    Datagrams { ipv4: bool },
+}
+
+/// What became possible.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Event {
+    /// A connection's key, a source's number as a reserved key, or [`WAKE_KEY`].
+    pub(super) key: usize,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The peer's end, or an error, is there to be read: reading goes on until it has been.
+    pub(super) end: bool,
+}
+
+/// The key under which another thread's wake-up is reported.
+pub(super) const WAKE_KEY: usize = crate::slots::reserved_key(usize::MAX);

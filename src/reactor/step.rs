@@ -1,0 +1,202 @@
+//! One connection's share of a turn: write, then read within its budget, then see what is left to wait for.
+
+use super::net::Net;
+use super::turn::Turn;
+use crate::connection::{Connection, Deadline, Fill, Phase, Received};
+use crate::error::CloseReason;
+use crate::service::ConnId;
+use crate::timers::TimerId;
+
+impl<N: Net> Turn<N> {
+    pub(super) fn step(&mut self, key: usize) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.flags().queued = false;
+        if let Err(reason) = conn.flush(self.desk.clock.moment, &mut self.desk.stats) {
+            self.end(key, reason);
+        } else {
+            conn.regulate(&self.desk.limits, self.desk.clock.moment, &mut self.desk.stats);
+            if conn.take_drained(&self.desk.limits) && conn.phase() == Phase::Open {
+                let service = conn.service();
+                self.call(service, ConnId(key), |service, cx| service.on_drain(cx));
+            }
+            self.read(key);
+        }
+        self.settle(key);
+    }
+
+    /// Reads until the socket is empty, the budget is spent, or the connection must not be read.
+    fn read(&mut self, key: usize) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut budget = self.desk.limits.read_budget_bytes;
+        while let Some(conn) = self.conns.get_mut(key)
+            && budget > 0
+            && conn.wants_read()
+        {
+            if let Some((bytes, used)) = conn.take_stalled() {
+                let rest = self.hand_over(key, bytes.get(used..).unwrap_or_default());
+                if let Some(conn) = self.conns.get_mut(key) {
+                    let used = bytes.len() - rest;
+                    conn.put_stalled(bytes, used);
+                }
+                continue;
+            }
+            match conn.fill(&mut buffer, &mut self.desk) {
+                Fill::Bytes(count) => {
+                    budget = budget.saturating_sub(count.max(1));
+                    let input = buffer.get(..count).unwrap_or_default();
+                    let rest = self.hand_over(key, input);
+                    if let Some(conn) = self.conns.get_mut(key) {
+                        conn.stall(input.get(count - rest..).unwrap_or_default());
+                    }
+                }
+                Fill::Nothing => break,
+                Fill::End => {
+                    self.finish(key);
+                    break;
+                }
+                Fill::Broken(reason) => {
+                    self.end(key, reason);
+                    break;
+                }
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    /// Has the connection's service answer the frames in `input`; returns how many of its bytes have to wait.
+    fn hand_over(&mut self, key: usize, mut input: &[u8]) -> usize {
+        loop {
+            let Self { conns, services, desk, .. } = self;
+            let Some(conn) = conns.get_mut(key) else { return 0 };
+            let id = conn.service();
+            let Some(registered) = services.get_mut(id.0) else { return 0 };
+            let received = conn.receive(&mut input, ConnId(key), registered.service.as_mut(), desk);
+            match received {
+                Received::Acted => {
+                    // Replies stay in the outbox: a pipeline of requests that also act is still answered with one write.
+                    self.apply(id, ConnId(key));
+                    if self.is_open(key) && !self.desk.outbox.is_worth_a_write() {
+                        continue;
+                    }
+                }
+                Received::All | Received::Flush => {}
+                Received::Failed(reason) => {
+                    self.send_replies(key);
+                    self.end(key, reason);
+                    return 0;
+                }
+            }
+            self.send_replies(key);
+            let Some(conn) = self.conns.get_mut(key) else { return 0 };
+            conn.regulate(&self.desk.limits, self.desk.clock.moment, &mut self.desk.stats);
+            if matches!(received, Received::All) || conn.phase() != Phase::Open {
+                return 0;
+            }
+            if !conn.may_receive() {
+                return input.len();
+            }
+        }
+    }
+
+    /// The peer has sent all it wanted: once that is answered, the connection ends.
+    fn finish(&mut self, key: usize) {
+        let Self { conns, services, desk, .. } = self;
+        let Some(conn) = conns.get_mut(key) else { return };
+        let id = conn.service();
+        let Some(registered) = services.get_mut(id.0) else { return };
+        match conn.finish(ConnId(key), registered.service.as_mut(), desk) {
+            Ok(reason) => {
+                conn.leave(reason);
+                self.apply(id, ConnId(key));
+                self.send_replies(key);
+            }
+            Err(reason) => self.end(key, reason),
+        }
+    }
+
+    fn is_open(&mut self, key: usize) -> bool {
+        self.conns.get_mut(key).is_some_and(|conn| conn.phase() == Phase::Open)
+    }
+
+    /// Writes the replies in the outbox to the connection they are for.
+    pub(super) fn send_replies(&mut self, key: usize) {
+        let Some(conn) = self.conns.get_mut(key) else {
+            self.desk.outbox.clear();
+            return;
+        };
+        let unsendable = self.desk.outbox.take_failure().map(CloseReason::UnsendableReply);
+        let sent = conn.send(&mut self.desk);
+        if let Some(reason) = sent.err().or(unsendable) {
+            self.end(key, reason);
+        }
+    }
+
+    /// After anything was done with a connection: what it waits for now, what it holds, and whether it goes on.
+    pub(super) fn settle(&mut self, key: usize) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let now = self.desk.clock.moment;
+        conn.regulate(&self.desk.limits, now, &mut self.desk.stats);
+        if conn.answered()
+            && let Some(reason) = conn.reason().cloned()
+        {
+            self.end(key, reason);
+            return;
+        }
+        conn.wind_up(&mut self.buffer, now);
+        conn.count_into(&mut self.desk.stats.buffered_bytes);
+        if conn.phase() == Phase::Closed {
+            self.closed.push(key);
+            return;
+        }
+        let wants_step = conn.wants_step(&self.desk.limits);
+        if let Some(at) = conn.unset_deadline(&self.desk.limits) {
+            let replaced = conn.set_timer(Some(at));
+            if let Some(old) = replaced {
+                self.deadlines.cancel(TimerId::new(old, key as u64));
+            }
+            self.deadlines.set(TimerId::new(at, key as u64), ());
+        }
+        if wants_step {
+            self.enqueue(key);
+        }
+        self.check_budget(key);
+    }
+
+    /// A connection's timer is due. Its deadline may have moved since the timer was set.
+    pub(super) fn check_deadline(&mut self, key: usize) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.set_timer(None);
+        match conn.deadline(&self.desk.limits) {
+            Some(Deadline { at, missed }) if at <= self.desk.clock.moment => match conn.phase() {
+                Phase::Open | Phase::Ending => self.end(key, missed),
+                Phase::Draining | Phase::Lingering | Phase::Closed => {
+                    conn.abandon();
+                    self.settle(key);
+                }
+            },
+            _ => self.settle(key),
+        }
+    }
+
+    /// Writes what others have queued for a connection: one write, however many they were.
+    pub(super) fn flush_dirty(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for key in dirty.drain(..) {
+            let Some(conn) = self.conns.get_mut(key) else { continue };
+            conn.flags().dirty = false;
+            match conn.flush(self.desk.clock.moment, &mut self.desk.stats) {
+                Ok(()) => self.settle(key),
+                Err(reason) => self.end(key, reason),
+            }
+        }
+        self.dirty = dirty;
+        // A write that found its peer gone has ended that connection; its service is told within this very turn.
+        self.say_goodbyes();
+    }
+
+    pub(super) fn mark_dirty(dirty: &mut Vec<usize>, key: usize, conn: &mut Connection<N::Stream>) {
+        if !std::mem::replace(&mut conn.flags().dirty, true) {
+            dirty.push(key);
+        }
+    }
+}

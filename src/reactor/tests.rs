@@ -1,0 +1,1 @@
+//! The turn under a script.

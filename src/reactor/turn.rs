@@ -1,0 +1,294 @@
+//! The turn: what the loop does, in which order, again and again. The numbers are those of the design.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::datagrams::Mail;
+use super::handle::{Inbox, Requests};
+use super::net::{Net, Source, SourceKind, WAKE_KEY};
+use super::{Registered, budget, endings};
+use crate::connection::{Connection, Desk};
+use crate::context::{Clock, Context, Effects, ReplyTo};
+use crate::jobs::{Wake, Workers};
+use crate::limits::Limits;
+use crate::moment::Moment;
+use crate::outbox::Outbox;
+use crate::service::{ConnId, Service, ServiceId};
+use crate::slots::{Slots, reserved_number};
+use crate::stats::Stats;
+use crate::timers::{TimerId, Timers};
+
+/// The receive buffer, in bytes. One for all connections: a read's whole frames are handed out from it where they lie.
+const RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
+
+/// The loop's whole state.
+pub(super) struct Turn<N: Net> {
+    pub(super) net: N,
+    pub(super) services: Vec<Registered>,
+    pub(super) sources: Vec<SourceState>,
+    pub(super) conns: Slots<Connection<N::Stream>>,
+    /// Owners of something that may be possible, each at most once.
+    pub(super) ready: VecDeque<usize>,
+    pub(super) desk: Desk,
+    pub(super) buffer: Box<[u8]>,
+    pub(super) mail: Mail,
+    /// One deadline for each key that has any; its number is the key.
+    pub(super) deadlines: Timers<()>,
+    pub(super) timers: Timers<TimerOwner>,
+    /// The timers of each connection, which end with it.
+    pub(super) timers_by_conn: BTreeSet<(ConnId, TimerId)>,
+    /// Connections that others have put something into the queue of.
+    pub(super) dirty: Vec<usize>,
+    /// Connections whose service is to be told that they end.
+    pub(super) ending: Vec<usize>,
+    /// Connections that are over.
+    pub(super) closed: Vec<usize>,
+    pub(super) budget: budget::Budget,
+    pub(super) refused_open: usize,
+    pub(super) workers: Workers,
+    inbox: Inbox,
+    woken: bool,
+    start: Instant,
+    pub(super) run: Run,
+}
+
+/// Whether the loop goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Run {
+    Serving,
+    /// No newcomers, no further requests; what is owed is flushed.
+    Draining,
+    Stopped,
+}
+
+/// Whose timer it is.
+#[derive(Clone, Copy)]
+pub(super) struct TimerOwner {
+    pub(super) service: ServiceId,
+    pub(super) conn: ConnId,
+}
+
+/// A listener or UDP socket, and what is remembered of it.
+pub(super) struct SourceState {
+    pub(super) source: Source,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    pub(super) queued: bool,
+    /// Accepting has been given up until a descriptor is free, or some time has passed.
+    pub(super) paused: bool,
+}
+
+impl<N: Net> Turn<N> {
+    pub(super) fn new(net: N, limits: Limits, services: Vec<Registered>, inbox: Inbox, wake: Wake) -> Self {
+        let start = net.now();
+        let sources = net.sources();
+        let any_mail = sources.iter().any(|source| matches!(source.kind, SourceKind::Datagrams { .. }));
+        let remembered = |source| SourceState { source, readable: false, writable: true, queued: false, paused: false };
+        Self {
+            services,
+            conns: Slots::new(),
+            ready: VecDeque::new(),
+            buffer: vec![0; RECEIVE_BUFFER_BYTES].into_boxed_slice(),
+            mail: Mail::new(any_mail, sources.len()),
+            sources: sources.into_iter().map(remembered).collect(),
+            deadlines: Timers::new(),
+            timers: Timers::new(),
+            timers_by_conn: BTreeSet::new(),
+            dirty: Vec::new(),
+            ending: Vec::new(),
+            closed: Vec::new(),
+            budget: budget::Budget::default(),
+            refused_open: 0,
+            workers: Workers::new(&limits, wake),
+            inbox,
+            // What was posted before the loop ran is looked at in its first turn.
+            woken: true,
+            start,
+            run: Run::Serving,
+            desk: Desk {
+                limits,
+                clock: Clock { now: start, moment: Moment::START },
+                outbox: Outbox::default(),
+                effects: Effects::default(),
+                stats: Stats::default(),
+            },
+            net,
+        }
+    }
+
+    /// Turns until the loop is stopped, or drained and nobody is left.
+    pub(super) fn run(mut self) -> io::Result<Stats> {
+        while self.goes_on() {
+            self.turn()?;
+        }
+        Ok(self.desk.stats)
+    }
+
+    pub(super) fn goes_on(&self) -> bool {
+        match self.run {
+            Run::Serving => true,
+            Run::Draining => !self.conns.is_empty(),
+            Run::Stopped => false,
+        }
+    }
+
+    pub(super) fn turn(&mut self) -> io::Result<()> {
+        self.poll()?; // 1 to 4
+        for _ in 0..self.ready.len() {
+            let Some(key) = self.ready.pop_front() else { break }; // 5
+            match reserved_number(key) {
+                None => self.step(key),
+                Some(number) => self.step_source(number),
+            }
+        }
+        self.fire_timers(); // 6
+        if std::mem::take(&mut self.woken) {
+            self.take_jobs(); // 7
+            self.take_requests();
+        }
+        self.say_goodbyes();
+        self.flush_dirty(); // 8
+        self.reap(); // 9
+        self.desk.stats.turns += 1;
+        Ok(())
+    }
+
+    /// Waits, reads the clock, and notes what each event says.
+    fn poll(&mut self) -> io::Result<()> {
+        let timeout = self.timeout();
+        let Self { net, conns, sources, ready, woken, .. } = self;
+        let polled = net.poll(timeout, |event| match reserved_number(event.key) {
+            None => {
+                if let Some(conn) = conns.get_mut(event.key)
+                    && conn.mark(event.readable, event.writable, event.end)
+                {
+                    ready.push_back(event.key);
+                }
+            }
+            Some(_) if event.key == WAKE_KEY => *woken = true,
+            Some(number) => {
+                if let Some(source) = sources.get_mut(number) {
+                    source.readable |= event.readable;
+                    source.writable |= event.writable;
+                    if !std::mem::replace(&mut source.queued, true) {
+                        ready.push_back(event.key);
+                    }
+                }
+            }
+        });
+        match polled {
+            // A signal was handled on this thread (epoll_wait(2), EINTR). Whatever became ready meanwhile still is.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => other?,
+        }
+        let now = self.net.now();
+        self.desk.clock = Clock { now, moment: Moment::new(self.start, now) };
+        Ok(())
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() || self.woken {
+            return Some(Duration::ZERO);
+        }
+        let next = [self.deadlines.next_deadline(), self.timers.next_deadline()].into_iter().flatten().min()?;
+        Some(next.saturating_since(self.desk.clock.moment))
+    }
+
+    fn fire_timers(&mut self) {
+        let now = self.desk.clock.moment;
+        while let Some((id, ())) = self.deadlines.take_due(now) {
+            let key = usize::try_from(id.number()).unwrap_or(usize::MAX);
+            match key {
+                endings::DRAIN_KEY => self.abandon_all(),
+                budget::BUDGET_KEY => self.shed_largest(),
+                _ => match reserved_number(key) {
+                    Some(number) => self.resume_accepting(number),
+                    None => self.check_deadline(key),
+                },
+            }
+        }
+        while let Some((id, TimerOwner { service, conn })) = self.timers.take_due(now) {
+            self.timers_by_conn.remove(&(conn, id));
+            self.call(service, conn, |service, cx| service.on_timer(cx, id));
+        }
+    }
+
+    fn take_jobs(&mut self) {
+        for (owner, output) in self.workers.take_done() {
+            if let Some(conn) = self.conns.get_mut(owner.conn.0) {
+                conn.job_ended();
+            }
+            self.call(owner.service, owner.conn, |service, cx| service.on_job(cx, owner.job, output));
+        }
+    }
+
+    fn take_requests(&mut self) {
+        let Requests { drain, stop, log_stats } = self.inbox.take_requests();
+        // As many as may wait, so that a thread that posts without end cannot keep the loop here.
+        for _ in 0..self.desk.limits.max_queued_messages {
+            let Some((service, message)) = self.inbox.next_message() else { break };
+            self.call(service, ConnId::NOBODY, |service, cx| service.on_post(cx, message));
+        }
+        if log_stats {
+            log::info!("{}", self.desk.stats);
+        }
+        if drain {
+            self.drain();
+        }
+        if stop {
+            self.run = Run::Stopped;
+        }
+    }
+
+    /// Makes one callback that is not about a frame, and does what it asked for.
+    pub(super) fn call(
+        &mut self,
+        service: ServiceId,
+        id: ConnId,
+        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+    ) {
+        let Self { services, conns, desk, .. } = self;
+        let Some(Registered { service: called, .. }) = services.get_mut(service.0) else { return };
+        let reply_to = match conns.get_mut(id.0) {
+            Some(conn) => ReplyTo::Connection {
+                outbox: &mut desk.outbox,
+                framing: conn.framing(),
+                request: &[],
+                pending_bytes: conn.pending_bytes(),
+            },
+            None => ReplyTo::Nobody,
+        };
+        callback(called.as_mut(), &mut Context { conn: id, clock: desk.clock, reply_to, effects: &mut desk.effects });
+        self.apply(service, id);
+        self.send_replies(id.0);
+        self.settle(id.0);
+    }
+
+    /// Puts a key's owner into the ready queue, once.
+    pub(super) fn enqueue(&mut self, key: usize) {
+        let newly = match reserved_number(key) {
+            None => self.conns.get_mut(key).is_some_and(Connection::enqueue),
+            Some(number) => {
+                self.sources.get_mut(number).is_some_and(|source| !std::mem::replace(&mut source.queued, true))
+            }
+        };
+        if newly {
+            self.ready.push_back(key);
+        }
+    }
+
+    /// What the log calls a service.
+    pub(super) fn name(&self, service: ServiceId) -> &str {
+        self.services.get(service.0).map_or("", |registered| &registered.name)
+    }
+
+    fn step_source(&mut self, number: usize) {
+        let Some(state) = self.sources.get_mut(number) else { return };
+        state.queued = false;
+        match state.source.kind {
+            SourceKind::Listener(framing) => self.accept(number, framing),
+            SourceKind::Datagrams { .. } => self.exchange(number),
+        }
+    }
+}

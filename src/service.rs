@@ -1,0 +1,165 @@
+//! The application's side: what a service is told, and the names by which it knows peers, timers and jobs.
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::{fmt, io};
+
+use crate::context::Context;
+use crate::error::CloseReason;
+
+pub use crate::timers::TimerId;
+
+/// An application behind any number of listeners.
+///
+/// Callbacks never do I/O and never block: what they have to say goes through [`Context`], and work that blocks goes through
+/// [`Context::offload`]. They are called one at a time. A panic in a callback is a bug and ends the engine; whatever a peer
+/// sends must be answered, or its connection closed.
+///
+/// ```
+/// use switchboard::{Context, Service};
+///
+/// struct Upper;
+///
+/// impl Service for Upper {
+///     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+///         cx.reply(&payload.to_ascii_uppercase());
+///     }
+/// }
+/// ```
+pub trait Service {
+    /// A connection was accepted.
+    fn on_open(&mut self, cx: &mut Context<'_>, peer: &Peer) {
+        let _ = (cx, peer);
+    }
+
+    /// A whole frame arrived.
+    fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]);
+
+    /// A datagram arrived; [`Context::reply`] answers its sender, [`Context::conn`] is [`ConnId::NOBODY`].
+    fn on_datagram(&mut self, cx: &mut Context<'_>, from: SocketAddr, payload: &[u8]) {
+        let _ = (cx, from, payload);
+    }
+
+    /// The output owed to this connection fell below low water, having been above high water or
+    /// [watched](Context::notify_drain): there is room for more.
+    fn on_drain(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+
+    /// A timer is due. A timer set in a connection's callback belongs to it and ends with it.
+    fn on_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) {
+        let _ = (cx, timer);
+    }
+
+    /// Work given to [`Context::offload`] has ended, one way or another. The connection may have gone meanwhile.
+    fn on_job(&mut self, cx: &mut Context<'_>, job: JobId, output: JobOutput) {
+        let _ = (cx, job, output);
+    }
+
+    /// Another thread sent a message through the engine's handle.
+    fn on_post(&mut self, cx: &mut Context<'_>, message: Message) {
+        let _ = (cx, message);
+    }
+
+    /// The connection takes no more input. A last reply is still sent if the peer can be reached; afterwards its id resolves
+    /// to nothing. Called once for each connection that was opened.
+    fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
+        let _ = (cx, reason);
+    }
+}
+
+/// What another thread posts to a service.
+pub type Message = Box<dyn Any + Send>;
+
+/// Names one connection, for ever: a stale id resolves to nothing and never to a later connection.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub(crate) usize);
+
+impl ConnId {
+    /// No connection: what is sent to it goes nowhere.
+    pub const NOBODY: Self = Self(0);
+}
+
+impl fmt::Debug for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConnId({:#x})", self.0)
+    }
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A TCP client and its address.
+    Tcp(SocketAddr),
+    /// A client of a Unix-domain socket; such clients rarely have a name.
+    Unix,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(addr) => addr.fmt(f),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+/// Names one service of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ServiceId(pub(crate) usize);
+
+/// Names one piece of offloaded work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub(crate) u64);
+
+/// What offloaded work returned.
+pub struct JobOutput(pub(crate) Result<Box<dyn Any + Send>, JobError>);
+
+impl JobOutput {
+    /// The value that the work returned.
+    ///
+    /// # Errors
+    /// [`JobError`] when there is none, or none of type `T`.
+    pub fn take<T: 'static>(self) -> Result<T, JobError> {
+        self.0?.downcast().map(|value| *value).map_err(|_| JobError::OtherType)
+    }
+}
+
+impl fmt::Debug for JobOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Ok(_) => f.write_str("JobOutput(..)"),
+            Err(error) => write!(f, "JobOutput({error})"),
+        }
+    }
+}
+
+/// Why offloaded work has no output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JobError {
+    /// Too much work waits already (`Limits::max_queued_jobs`), or no worker could be started; it was not begun.
+    Refused,
+    /// It panicked.
+    Panicked,
+    /// It returned a value of another type than asked for.
+    OtherType,
+}
+
+impl fmt::Display for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "too much work waits already",
+            Self::Panicked => "the work panicked",
+            Self::OtherType => "the work returned another type",
+        })
+    }
+}
+
+impl std::error::Error for JobError {}
+
+impl From<JobError> for io::Error {
+    fn from(error: JobError) -> Self {
+        Self::other(error)
+    }
+}

@@ -1,0 +1,6 @@
+//! The services that come with the library. They know nothing but [`Service`](crate::Service) and what it is made of: no socket,
+//! no clock, no engine.
+
+mod echo;
+
+pub use echo::Echo;

@@ -1,0 +1,54 @@
+//! File descriptors: how many there may be, and how an error says that there are no more.
+
+use std::io;
+
+/// How many descriptors this process may have open, if the platform has such a limit.
+#[cfg(unix)]
+pub fn descriptor_limit() -> Option<u64> {
+    use rustix::process::{Resource, getrlimit};
+    getrlimit(Resource::Nofile).current
+}
+
+/// How many descriptors this process may have open, if the platform has such a limit.
+#[cfg(not(unix))]
+pub fn descriptor_limit() -> Option<u64> {
+    None
+}
+
+/// Raises the soft limit on open descriptors to the hard one, as a program that serves many connections does once at its
+/// start. The limit is the process's, so a library does not do it unasked.
+///
+/// # Errors
+/// What the operating system said; the limit is then as it was.
+#[cfg(unix)]
+pub fn raise_descriptor_limit() -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return Ok(());
+    }
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
+}
+
+/// Raises the soft limit on open descriptors to the hard one; this platform has no such limit.
+///
+/// # Errors
+/// None here.
+#[cfg(not(unix))]
+pub fn raise_descriptor_limit() -> io::Result<()> {
+    Ok(())
+}
+
+/// Whether accepting failed for want of descriptors or kernel memory, which passes only when something is closed (accept(2)).
+#[cfg(unix)]
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let out = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    error.raw_os_error().is_some_and(|code| out.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+/// Whether accepting failed for want of descriptors or kernel memory: `WSAEMFILE` or `WSAENOBUFS` (Windows Sockets error codes).
+#[cfg(not(unix))]
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(10_024 | 10_055))
+}

@@ -1,0 +1,18 @@
+//! What differs between operating systems, each with a portable fallback. Nothing here is needed for correctness elsewhere:
+//! a platform without an entry runs the fallback.
+
+#[cfg(target_os = "linux")]
+#[path = "batch_linux.rs"]
+mod batch;
+#[cfg(not(target_os = "linux"))]
+#[path = "batch_portable.rs"]
+mod batch;
+mod descriptors;
+
+pub(crate) use batch::Batcher;
+pub(crate) use descriptors::is_out_of_descriptors;
+pub use descriptors::{descriptor_limit, raise_descriptor_limit};
+
+/// Whether an accepted socket has its listener's `TCP_NODELAY` and `SO_KEEPALIVE`, which saves two calls for each connection.
+/// Linux copies them (tcp(7): "inherited"); nobody else promises to.
+pub(crate) const ACCEPTED_INHERIT_OPTIONS: bool = cfg!(target_os = "linux");

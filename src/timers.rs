@@ -1,0 +1,100 @@
+//! Deadlines in order of time. Knows no clock: the caller says what time it is.
+//!
+//! A timer's id holds its place in the order, so that cancelling removes it there and then. Nothing stale is left behind to
+//! be skipped later, and what the set holds is exactly what is still due.
+
+use std::collections::BTreeMap;
+
+use crate::moment::Moment;
+
+/// Names one timer of one [`Timers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TimerId {
+    at: Moment,
+    /// Breaks ties: of two timers for the same instant the one set first is due first.
+    number: u64,
+}
+
+impl TimerId {
+    /// No timer comes before it.
+    pub(crate) const MIN: Self = Self { at: Moment::START, number: 0 };
+
+    pub(crate) fn new(at: Moment, number: u64) -> Self {
+        Self { at, number }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+/// Pending timers, each with a key that says whose it is.
+pub(crate) struct Timers<K> {
+    due: BTreeMap<TimerId, K>,
+}
+
+impl<K> Timers<K> {
+    pub(crate) fn new() -> Self {
+        Self { due: BTreeMap::new() }
+    }
+
+    pub(crate) fn set(&mut self, id: TimerId, key: K) {
+        self.due.insert(id, key);
+    }
+
+    /// Takes a timer back; `None` when it was already due or never set.
+    pub(crate) fn cancel(&mut self, id: TimerId) -> Option<K> {
+        self.due.remove(&id)
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        self.due.first_key_value().map(|(id, _)| id.at)
+    }
+
+    /// The earliest timer that is due by `now`, if any.
+    pub(crate) fn take_due(&mut self, now: Moment) -> Option<(TimerId, K)> {
+        let first = self.due.first_entry()?;
+        (first.key().at <= now).then(|| first.remove_entry())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    proptest! {
+        /// Against a list that is searched from end to end.
+        #[test]
+        fn fires_everything_due_once_in_order(steps in prop::collection::vec((0u8..4, 0u64..50), 0..200)) {
+            let start = Moment::START;
+            let mut timers = Timers::new();
+            let mut model: Vec<(TimerId, usize)> = Vec::new();
+            let mut now = start;
+            for (number, (what, amount)) in steps.into_iter().enumerate() {
+                match what {
+                    0 | 1 => {
+                        let id = TimerId::new(now + Duration::from_millis(amount), number as u64);
+                        timers.set(id, number);
+                        model.push((id, number));
+                    }
+                    2 if !model.is_empty() => {
+                        let (id, key) = model.remove(amount as usize % model.len());
+                        prop_assert_eq!(timers.cancel(id), Some(key));
+                        prop_assert_eq!(timers.cancel(id), None);
+                    }
+                    _ => {
+                        now += Duration::from_millis(amount);
+                        model.sort();
+                        while model.first().is_some_and(|(id, _)| id.at <= now) {
+                            prop_assert_eq!(timers.take_due(now), Some(model.remove(0)));
+                        }
+                        prop_assert!(timers.take_due(now).is_none());
+                    }
+                }
+                prop_assert_eq!(timers.next_deadline(), model.iter().map(|(id, _)| id.at).min());
+            }
+        }
+    }
+}
