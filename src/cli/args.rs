@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Parser, Subcommand};
+use clap_complete::Shell;
 use log::LevelFilter;
 use switchboard::Framing;
 
@@ -53,6 +54,20 @@ pub(super) enum Command {
     /// served. The log goes to standard error.
     #[command(after_long_help = include_str!("serve.txt"))]
     Serve(ServeArgs),
+    /// Print a manual page in roff
+    ///
+    /// Read it with 'switchboard man serve | man -l -', or write it to a file under share/man/man1.
+    Man {
+        /// The subcommand it is about; without one, the whole program
+        subcommand: Option<String>,
+    },
+    /// Print a script that completes commands and options in a shell
+    ///
+    /// For bash, 'source <(switchboard completions bash)' tries it out.
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, clap::Args)]

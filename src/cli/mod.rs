@@ -1,11 +1,12 @@
 //! The command line, in three steps that know nothing of each other's work: [`args`] is what was typed, [`plan`] what it means,
-//! and [`serve`] does it. The library is used by its public name alone, as any other program would use it.
+//! and [`serve`] and [`manual`] do it. The library is used by its public name alone, as any other program would use it.
 
 mod args;
 mod builtin;
 mod failure;
 mod limits;
 mod logging;
+mod manual;
 mod output;
 mod plan;
 mod serve;
@@ -39,5 +40,7 @@ fn obey(args: Args) -> Result<(), Failure> {
             logging::start(args.verbosity.level());
             serve::serve(plan)
         }
+        Command::Man { subcommand } => manual::man(subcommand.as_deref()),
+        Command::Completions { shell } => manual::completions(shell),
     }
 }
