@@ -120,12 +120,21 @@ impl Sources {
     }
 }
 
+/// A socket of the address's own family only: `[::]` does not take IPv4 too, so that both may be listened on, everywhere alike.
+fn socket_for(addr: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), kind, Some(protocol))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 fn bind_tcp(addr: SocketAddr, backlog: u32) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = socket_for(addr, Type::STREAM, Protocol::TCP)?;
     // On Windows the option means something else: that others may take the port over.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
     if sys::ACCEPTED_INHERIT_OPTIONS {
         set_stream_options(SockRef::from(&socket))?;
     }
@@ -141,8 +150,7 @@ fn set_stream_options(socket: SockRef<'_>) -> io::Result<()> {
 }
 
 fn bind_udp(addr: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
+    let socket = socket_for(addr, Type::DGRAM, Protocol::UDP)?;
     // The system grants what its own limits allow (net.core.rmem_max); less is slower, not wrong.
     let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER_BYTES);
     let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER_BYTES);
