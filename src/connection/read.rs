@@ -7,7 +7,7 @@ use super::{Connection, Phase, SHORT_MEANS_DONE, Stalled, Stream};
 use crate::context::{Clock, Context, Effects, ReplyTo};
 use crate::error::CloseReason;
 use crate::limits::Limits;
-use crate::outbox::Outbox;
+use crate::outbox::{Origin, Outbox};
 use crate::service::{ConnId, Service};
 use crate::stats::Stats;
 
@@ -106,11 +106,13 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Hands the frames in `input` to the service, one by one, until something other than the next frame is due.
+    /// Hands the frames in `input` to the service, one by one, until something other than the next frame is due. `input` is
+    /// what is left of `received`, in which replies may lie.
     #[inline]
     pub(crate) fn receive(
         &mut self,
         input: &mut &[u8],
+        received: &[u8],
         id: ConnId,
         service: &mut dyn Service,
         desk: &mut Desk,
@@ -121,21 +123,22 @@ impl<S: Stream> Connection<S> {
                 Ok(Some(payload)) => {
                     completed = true;
                     desk.stats.frames_in += 1;
+                    let origin = Origin { received, request: payload };
                     let reply_to = ReplyTo::Connection {
                         outbox: &mut desk.outbox,
                         framing: self.framing,
-                        request: payload,
+                        origin,
                         pending_bytes: self.queue.pending_bytes(),
                     };
                     service.on_frame(
                         &mut Context { conn: id, clock: desk.clock, reply_to, effects: &mut desk.effects },
                         payload,
                     );
-                    if desk.outbox.has_lent() {
-                        // The reply lies in the payload, so it has to go before the payload does.
+                    if desk.outbox.lies_in_request() {
+                        // It has to go before the request does.
                         let Self { stream, queue, flags, waits, .. } = self;
                         let sink = Sink { stream, queue, flags, waits };
-                        if let Err(reason) = sink.send(payload, desk) {
+                        if let Err(reason) = sink.send(origin, desk) {
                             break Received::Failed(reason);
                         }
                     }
@@ -171,7 +174,7 @@ impl<S: Stream> Connection<S> {
             let reply_to = ReplyTo::Connection {
                 outbox: &mut desk.outbox,
                 framing: self.framing,
-                request: &[],
+                origin: Origin::NONE,
                 pending_bytes: self.queue.pending_bytes(),
             };
             service

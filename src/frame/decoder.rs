@@ -161,7 +161,7 @@ fn decode_whole<'a>(
         Cut::Head(needed) => Stage::Head(needed),
     };
     if !input.is_empty() {
-        *partial = Some(Partial::begin(input, stage));
+        *partial = Some(Box::new(Partial::begin(input, stage)));
         *input = &[];
     }
     Ok(None)
@@ -176,8 +176,8 @@ fn head_bytes_wanted(framing: &Framing, missing: usize, input: &[u8]) -> usize {
 }
 
 impl Partial {
-    fn begin(bytes: &[u8], stage: Stage) -> Box<Self> {
-        let mut partial = Box::new(Self { buffer: Vec::new(), len: 0, stage });
+    fn begin(bytes: &[u8], stage: Stage) -> Self {
+        let mut partial = Self { buffer: Vec::new(), len: 0, stage };
         let most = if let Stage::Body(bounds) = stage { bounds.end } else { usize::MAX };
         partial.append(bytes, most);
         partial

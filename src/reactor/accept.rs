@@ -8,6 +8,7 @@ use super::turn::Turn;
 use crate::connection::Connection;
 use crate::error::CloseReason;
 use crate::frame::{Framing, encode};
+use crate::outbox::Origin;
 use crate::service::{ConnId, Peer, ServiceId};
 use crate::slots::reserved_key;
 use crate::sys;
@@ -118,7 +119,7 @@ impl<N: Net> Turn<N> {
         if encode(framing, text.as_bytes(), &mut words).is_ok() {
             self.desk.outbox.push_encoded(&words);
         }
-        let sent = conn.send(&mut self.desk);
+        let sent = conn.send(Origin::NONE, &mut self.desk);
         conn.end(reason, self.desk.clock.moment);
         if sent.is_ok() {
             conn.drain();

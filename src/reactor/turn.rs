@@ -13,7 +13,7 @@ use crate::context::{Clock, Context, Effects, ReplyTo};
 use crate::jobs::{Wake, Workers};
 use crate::limits::Limits;
 use crate::moment::Moment;
-use crate::outbox::Outbox;
+use crate::outbox::{Origin, Outbox};
 use crate::service::{ConnId, Service, ServiceId};
 use crate::slots::{Slots, reserved_number};
 use crate::stats::Stats;
@@ -70,6 +70,7 @@ pub(super) struct TimerOwner {
 }
 
 /// A listener or UDP socket, and what is remembered of it.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each set and cleared on its own")]
 pub(super) struct SourceState {
     pub(super) source: Source,
     pub(super) readable: bool,
@@ -254,14 +255,14 @@ impl<N: Net> Turn<N> {
             Some(conn) => ReplyTo::Connection {
                 outbox: &mut desk.outbox,
                 framing: conn.framing(),
-                request: &[],
+                origin: Origin::NONE,
                 pending_bytes: conn.pending_bytes(),
             },
             None => ReplyTo::Nobody,
         };
         callback(called.as_mut(), &mut Context { conn: id, clock: desk.clock, reply_to, effects: &mut desk.effects });
         self.apply(service, id);
-        self.send_replies(id.0);
+        self.send_replies(id.0, &[]);
         self.settle(id.0);
     }
 
