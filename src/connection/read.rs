@@ -23,8 +23,8 @@ pub(crate) struct Desk {
 /// What one read brought.
 #[derive(Debug)]
 pub(crate) enum Fill {
-    /// So many bytes of the receive buffer, and perhaps more that went straight to the unfinished frame.
-    Bytes(usize),
+    /// So many bytes, of which `buffered` are in the receive buffer; the others went straight to the unfinished frame.
+    Bytes { total: usize, buffered: usize },
     /// Nothing now.
     Nothing,
     /// The peer's end.
@@ -94,7 +94,7 @@ impl<S: Stream> Connection<S> {
                     self.decoder.filled(bytes.min(direct));
                     self.waits.received(desk.clock.moment);
                     desk.stats.bytes_in += bytes as u64;
-                    return Fill::Bytes(bytes.saturating_sub(direct));
+                    return Fill::Bytes { total: bytes, buffered: bytes.saturating_sub(direct) };
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.flags.readable = false;
@@ -209,7 +209,8 @@ impl<S: Stream> Connection<S> {
     /// Reads and forgets, so that closing finds nothing unread: unread input would turn the close into a reset, and a reset
     /// can overtake our last words.
     pub(super) fn discard(&mut self, scrap: &mut [u8]) {
-        while self.flags.readable {
+        // A read into no room would look like the peer's end.
+        while self.flags.readable && !scrap.is_empty() {
             match self.stream.read(scrap) {
                 Ok(0) => self.phase = Phase::Closed,
                 Ok(bytes) if SHORT_MEANS_DONE && bytes < scrap.len() && !self.flags.end_announced => {}

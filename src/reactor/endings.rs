@@ -69,7 +69,6 @@ impl<N: Net> Turn<N> {
             }
         }
         self.closed = closed;
-        self.relieve_budget();
         for number in 0..self.sources.len() {
             self.resume_accepting(number);
         }

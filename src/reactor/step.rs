@@ -42,12 +42,12 @@ impl<N: Net> Turn<N> {
                 continue;
             }
             match conn.fill(&mut buffer, &mut self.desk) {
-                Fill::Bytes(count) => {
-                    budget = budget.saturating_sub(count.max(1));
-                    let input = buffer.get(..count).unwrap_or_default();
+                Fill::Bytes { total, buffered } => {
+                    budget = budget.saturating_sub(total);
+                    let input = buffer.get(..buffered).unwrap_or_default();
                     let rest = self.hand_over(key, input);
                     if let Some(conn) = self.conns.get_mut(key) {
-                        conn.stall(input.get(count - rest..).unwrap_or_default());
+                        conn.stall(input.get(buffered - rest..).unwrap_or_default());
                     }
                 }
                 Fill::Nothing => break,
@@ -127,6 +127,7 @@ impl<N: Net> Turn<N> {
     pub(super) fn send_replies(&mut self, key: usize, received: &[u8]) {
         let Some(conn) = self.conns.get_mut(key) else {
             self.desk.outbox.clear();
+            self.desk.outbox.take_failure();
             return;
         };
         let unsendable = self.desk.outbox.take_failure().map(CloseReason::UnsendableReply);

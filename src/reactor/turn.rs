@@ -151,6 +151,7 @@ impl<N: Net> Turn<N> {
         self.say_goodbyes();
         self.flush_dirty(); // 8
         self.reap(); // 9
+        self.relieve_budget();
         self.desk.stats.turns += 1;
         Ok(())
     }
@@ -209,7 +210,9 @@ impl<N: Net> Turn<N> {
                 },
             }
         }
-        while let Some((id, TimerOwner { service, conn })) = self.timers.take_due(now) {
+        // Not those set meanwhile: a timer that sets the next for this very moment waits a turn like anybody.
+        for _ in 0..self.timers.len() {
+            let Some((id, TimerOwner { service, conn })) = self.timers.take_due(now) else { break };
             self.timers_by_conn.remove(&(conn, id));
             self.call(service, conn, |service, cx| service.on_timer(cx, id));
         }
@@ -251,7 +254,7 @@ impl<N: Net> Turn<N> {
     ) {
         let Self { services, conns, desk, .. } = self;
         let Some(Registered { service: called, .. }) = services.get_mut(service.0) else { return };
-        let reply_to = match conns.get_mut(id.0) {
+        let reply_to = match conns.get_mut(id.0).filter(|conn| conn.takes_output()) {
             Some(conn) => ReplyTo::Connection {
                 outbox: &mut desk.outbox,
                 framing: conn.framing(),
