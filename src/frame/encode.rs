@@ -92,14 +92,15 @@ fn encode_with_options(prefix: &LengthPrefix, payload: &[u8], out: &mut Vec<u8>)
     if length < min_bytes {
         return Err(EncodeError::TooShort { payload_bytes, min_bytes });
     }
-    if length > max_bytes {
+    let value = length.saturating_add_signed(-i64::from(adjustment));
+    // The value, not the length, is held against the width: a large negative adjustment leaves no room even for nothing.
+    if value > width.max_value() {
         return Err(EncodeError::TooLong { payload_bytes, max_bytes });
     }
     let start = out.len();
     out.resize(start + skipped, 0);
     out.extend_from_slice(payload);
     let field = start + usize::from(offset)..start + head_bytes;
-    let value = length.saturating_add_signed(-i64::from(adjustment));
     prefix.write(value, out.get_mut(field).unwrap_or_default());
     Ok(())
 }
