@@ -232,3 +232,19 @@ impl Partial {
         self.buffer.resize(size, 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The search must begin where the last one ended, or a long line in small pieces costs the square of its length.
+    #[test]
+    fn a_byte_that_was_searched_for_the_lines_end_is_not_searched_again() {
+        let mut decoder = FrameDecoder::new(Framing::Lines, 100);
+        assert_eq!(decoder.decode(&mut &b"one"[..]), Ok(None));
+        assert_eq!(decoder.decode(&mut &b" and"[..]), Ok(None));
+        let planted = b"one\nand";
+        decoder.partial.as_mut().unwrap().buffer[..planted.len()].copy_from_slice(planted);
+        assert_eq!(decoder.decode(&mut &b" two\n"[..]), Ok(Some(&b"one\nand two"[..])));
+    }
+}

@@ -11,6 +11,8 @@ mod encode;
 mod length;
 mod name;
 mod sniff;
+#[cfg(test)]
+mod tests;
 
 pub use decoder::FrameDecoder;
 pub use encode::encode;
