@@ -143,7 +143,7 @@ mod tests {
         fn new(workers: usize, max_queued_jobs: usize) -> Self {
             let (bell, woken) = channel();
             let limits = Limits { workers, max_queued_jobs, ..Limits::default() };
-            let workers = Workers::new(&limits, Arc::new(move || drop(bell.send(()))));
+            let workers = Workers::new(&limits, Arc::new(move || bell.send(()).unwrap_or_default()));
             Self { workers, woken, done: VecDeque::new() }
         }
 

@@ -64,7 +64,9 @@ impl Reader {
     }
 
     fn feed_all(&mut self, pieces: &[&[u8]], way: Way) {
-        pieces.iter().for_each(|piece| self.feed(piece, way));
+        for piece in pieces {
+            self.feed(piece, way);
+        }
     }
 }
 

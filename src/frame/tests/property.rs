@@ -27,7 +27,7 @@ fn any_part() -> impl Strategy<Value = Part> {
     let bytes = |byte: BoxedStrategy<u8>, most| prop::collection::vec(byte, 0..most).prop_map(Part::Bytes);
     prop_oneof![
         6 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Part::Frame),
-        2 => prop::collection::vec(b'a'..b'z', 100..200).prop_map(Part::Frame),
+        2 => prop::collection::vec(b'a'..=b'z', 100..200).prop_map(Part::Frame),
         1 => bytes(any::<u8>().boxed(), 20),
         1 => bytes((0..4u8).boxed(), 20),
         1 => bytes(prop::sample::select(&b"\r\na"[..]).boxed(), 20),
@@ -82,7 +82,7 @@ proptest! {
                     prop_assert_eq!(reader.error.map(without_hint), Some(error), "after {} bytes", fed);
                     // What it says now means nothing, but it says something.
                     for mut more in [&b""[..], b"\0\0", b"a\n"] {
-                        drop(reader.decoder.decode(&mut more));
+                        let _ = reader.decoder.decode(&mut more);
                         reader.decoder.spare();
                         reader.decoder.finish();
                     }
