@@ -81,10 +81,7 @@ impl Rule {
                 if payload < 0 {
                     return Err(too_short);
                 }
-                if payload > i128::try_from(max).unwrap() {
-                    return Err(too_large(payload, max));
-                }
-                let frame = skip + usize::try_from(payload).unwrap();
+                let frame = frame_bytes(skip, payload, max)?;
                 if frame < head {
                     return Err(too_short);
                 }
@@ -99,10 +96,7 @@ impl Rule {
                         return Err(FrameError::VarintTooLong);
                     }
                     if *byte < 128 {
-                        if declared > i128::try_from(max).unwrap() {
-                            return Err(too_large(declared, max));
-                        }
-                        let frame = at + 1 + usize::try_from(declared).unwrap();
+                        let frame = frame_bytes(at + 1, declared, max)?;
                         return Ok(bytes.get(at + 1..frame).map(|payload| (payload, frame)));
                     }
                 }
@@ -125,9 +119,13 @@ pub(super) fn last_line(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-fn too_large(declared: i128, max_frame_bytes: usize) -> FrameError {
-    let declared_bytes = u64::try_from(declared).unwrap_or(u64::MAX);
-    FrameError::TooLarge { declared_bytes, max_frame_bytes, looks_like: None }
+/// The length of a frame of `payload` bytes after `skip` others, if it is allowed, and if memory could ever hold it.
+fn frame_bytes(skip: usize, payload: i128, max_frame_bytes: usize) -> Result<usize, FrameError> {
+    let frame = usize::try_from(payload + i128::try_from(skip).unwrap());
+    frame.ok().filter(|_| payload <= i128::try_from(max_frame_bytes).unwrap()).ok_or_else(|| {
+        let declared_bytes = u64::try_from(payload).unwrap_or(u64::MAX);
+        FrameError::TooLarge { declared_bytes, max_frame_bytes, looks_like: None }
+    })
 }
 
 /// The error without its guess, which depends on how much had arrived.

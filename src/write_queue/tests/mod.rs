@@ -186,6 +186,19 @@ fn the_policy_decides_what_a_full_queue_drops() {
 }
 
 #[test]
+fn a_frame_that_came_after_a_begun_one_can_still_be_dropped() {
+    let limits = limits(5, SlowConsumer::DropOldest);
+    let mut queue = WriteQueue::default();
+    queue.offer(&[b"[a]"], 1, &limits);
+    queue.write_to(&mut Socket::new(&[Act::Take(1)]), true).unwrap();
+    assert_eq!(queue.offer(&[b"[b]"], 1, &limits), Offered::Queued);
+    assert_eq!(queue.offer(&[b"[c]"], 1, &limits), Offered::Dropped(1));
+    let mut socket = Socket::new(&[ALL]);
+    queue.write_to(&mut socket, true).unwrap();
+    assert_eq!(socket.out, b"a][c]");
+}
+
+#[test]
 fn a_frame_whose_first_byte_went_out_is_finished_under_every_policy() {
     for policy in SlowConsumer::NAMES.map(|(_, policy)| policy) {
         // Begun here, by a short write; and begun before it was queued.
