@@ -73,6 +73,14 @@ impl Write for Socket {
 
 const ALL: Act = Act::Take(usize::MAX);
 
+fn offer(queue: &mut WriteQueue, pieces: &[&[u8]], frames: u32, limits: &Limits) -> Offered {
+    queue.offer(pieces.iter().copied(), pieces.concat().len(), frames, limits)
+}
+
+fn push_begun(queue: &mut WriteQueue, rest: &[&[u8]]) {
+    queue.push_begun(rest.iter().copied(), rest.concat().len());
+}
+
 fn limits(max_write_buffer_bytes: usize, slow_consumer: SlowConsumer) -> Limits {
     Limits { max_write_buffer_bytes, slow_consumer, ..Limits::default() }
 }
@@ -81,7 +89,7 @@ fn limits(max_write_buffer_bytes: usize, slow_consumer: SlowConsumer) -> Limits 
 fn replies_offered_one_by_one_leave_in_one_write() {
     let mut queue = WriteQueue::default();
     for reply in [&b"one"[..], b"two", b"three"] {
-        assert_eq!(queue.offer(&[reply, b";"], 1, &Limits::default()), Offered::Queued);
+        assert_eq!(offer(&mut queue, &[reply, b";"], 1, &Limits::default()), Offered::Queued);
     }
     assert_eq!(queue.pending_bytes(), 14);
     let mut socket = Socket::new(&[ALL]);
@@ -110,7 +118,7 @@ fn an_empty_queue_owns_no_heap() {
     assert!(queue.waiting.is_some());
     queue.write_to(&mut Socket::new(&[Act::Take(2), ALL]), false).unwrap();
     assert!(queue.waiting.is_none());
-    queue.push_begun(&[b"rest", b""]);
+    push_begun(&mut queue, &[b"rest", b""]);
     queue.write_to(&mut Socket::new(&[ALL]), true).unwrap();
     assert!(queue.waiting.is_none());
 }
@@ -120,14 +128,14 @@ fn a_frame_without_bytes_waits_for_nothing() {
     for full in [true, false] {
         let mut queue = WriteQueue::default();
         assert_eq!(queue.offer_shared(&Payload::from(""), &Limits::default()), Offered::Queued);
-        assert_eq!(queue.offer(&[b"", b"", b""], 1, &Limits::default()), Offered::Queued);
-        queue.push_begun(&[b"", b"", b""]);
+        assert_eq!(offer(&mut queue, &[b"", b"", b""], 1, &Limits::default()), Offered::Queued);
+        push_begun(&mut queue, &[b"", b"", b""]);
         assert!(queue.is_empty() && queue.waiting.is_none());
         assert_eq!(queue.write_to(&mut Socket::default(), full).unwrap(), Wrote::default());
 
         queue.offer_shared(&Payload::from("a"), &Limits::default());
         queue.offer_shared(&Payload::from(""), &Limits::default());
-        queue.offer(&[b""], 1, &Limits::default());
+        offer(&mut queue, &[b""], 1, &Limits::default());
         assert_eq!(queue.write_to(&mut Socket::new(&[ALL]), full).unwrap(), Wrote { bytes: 1, blocked: false });
         assert!(queue.waiting.is_none());
     }
@@ -137,7 +145,7 @@ fn a_frame_without_bytes_waits_for_nothing() {
 fn a_short_write_is_taken_for_a_full_socket_only_where_that_is_what_it_means() {
     for (short_is_full, bytes, calls) in [(true, 2, 1), (false, 6, 3)] {
         let mut queue = WriteQueue::default();
-        queue.offer(&[b"abcdefgh"], 1, &Limits::default());
+        offer(&mut queue, &[b"abcdefgh"], 1, &Limits::default());
         let mut socket = Socket::new(&[Act::Take(2), Act::Take(4)]);
         assert_eq!(queue.write_to(&mut socket, short_is_full).unwrap(), Wrote { bytes, blocked: true });
         assert_eq!((socket.calls, queue.pending_bytes()), (calls, 8 - bytes));
@@ -152,7 +160,7 @@ fn a_socket_that_fails_or_takes_nothing_is_an_error() {
         (Act::Take(0), io::ErrorKind::WriteZero),
     ] {
         let mut queue = WriteQueue::default();
-        queue.offer(&[b"abc"], 1, &Limits::default());
+        offer(&mut queue, &[b"abc"], 1, &Limits::default());
         let error = queue.write_to(&mut Socket::new(&[Act::Interrupted, Act::Take(1), act]), false).unwrap_err();
         assert_eq!(error.kind(), kind);
     }
@@ -162,7 +170,7 @@ fn a_socket_that_fails_or_takes_nothing_is_an_error() {
 fn one_frame_of_any_size_passes_while_there_is_room_at_all() {
     let limits = limits(10, SlowConsumer::Disconnect);
     let mut queue = WriteQueue::default();
-    assert_eq!(queue.offer(&[b"123456789"], 1, &limits), Offered::Queued);
+    assert_eq!(offer(&mut queue, &[b"123456789"], 1, &limits), Offered::Queued);
     assert_eq!(queue.offer_shared(&vec![0; 1000].into(), &limits), Offered::Queued);
     assert_eq!(queue.offer_shared(&Payload::from("x"), &limits), Offered::Full);
     assert_eq!(queue.pending_bytes(), 1009);
@@ -189,10 +197,10 @@ fn the_policy_decides_what_a_full_queue_drops() {
 fn a_frame_that_came_after_a_begun_one_can_still_be_dropped() {
     let limits = limits(5, SlowConsumer::DropOldest);
     let mut queue = WriteQueue::default();
-    queue.offer(&[b"[a]"], 1, &limits);
+    offer(&mut queue, &[b"[a]"], 1, &limits);
     queue.write_to(&mut Socket::new(&[Act::Take(1)]), true).unwrap();
-    assert_eq!(queue.offer(&[b"[b]"], 1, &limits), Offered::Queued);
-    assert_eq!(queue.offer(&[b"[c]"], 1, &limits), Offered::Dropped(1));
+    assert_eq!(offer(&mut queue, &[b"[b]"], 1, &limits), Offered::Queued);
+    assert_eq!(offer(&mut queue, &[b"[c]"], 1, &limits), Offered::Dropped(1));
     let mut socket = Socket::new(&[ALL]);
     queue.write_to(&mut socket, true).unwrap();
     assert_eq!(socket.out, b"a][c]");
@@ -206,7 +214,7 @@ fn a_frame_whose_first_byte_went_out_is_finished_under_every_policy() {
         begun_here.offer_shared(&Payload::from("[begun]"), &limits(1, policy));
         begun_here.write_to(&mut Socket::new(&[Act::Take(1)]), true).unwrap();
         let mut begun_before = WriteQueue::default();
-        begun_before.push_begun(&[b"beg", b"", b"un]"]);
+        push_begun(&mut begun_before, &[b"beg", b"", b"un]"]);
         for mut queue in [begun_here, begun_before] {
             assert_eq!(queue.pending_bytes(), 6);
             let offered = queue.offer_shared(&Payload::from("[news]"), &limits(1, policy));

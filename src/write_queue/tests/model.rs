@@ -114,7 +114,7 @@ impl Model {
                     let bytes = frames.concat();
                     let (before, rest) = bytes.split_at(bytes.len() / 3);
                     let (lent, after) = rest.split_at(rest.len() / 2);
-                    queue.offer(&[before, lent, after], u32::try_from(frames.len()).unwrap(), limits)
+                    offer(queue, &[before, lent, after], u32::try_from(frames.len()).unwrap(), limits)
                 });
             }
             Step::Shared(sizes) => {
@@ -130,7 +130,7 @@ impl Model {
                     let bytes = new.concat();
                     let gone = gone % bytes.len();
                     let (first, second) = bytes[gone..].split_at((bytes.len() - gone) / 2);
-                    self.queue.push_begun(&[first, second]);
+                    push_begun(&mut self.queue, &[first, second]);
                     self.frames.extend(new);
                     self.forget(&bytes[..gone]);
                 }
