@@ -184,3 +184,6 @@ fn place(part: &[u8], whole: &[u8]) -> Option<Range<usize>> {
     let end = start.checked_add(part.len())?;
     (end <= whole.len()).then_some(start..end)
 }
+
+#[cfg(test)]
+mod tests;

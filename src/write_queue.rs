@@ -127,14 +127,18 @@ impl WriteQueue {
     }
 
     fn push(&mut self, chunk: Chunk) {
+        // A raw frame may have no bytes. To write nothing is to be told "0 bytes", which is what a socket that broke says.
+        if chunk.bytes.as_slice().is_empty() {
+            return;
+        }
         let waiting = self.waiting.get_or_insert_default();
         waiting.bytes += chunk.bytes.as_slice().len();
         waiting.chunks.push_back(chunk);
     }
 
     fn push_run<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>, len: usize, frames: u32) {
-        let waiting = self.waiting.get_or_insert_default();
-        if let Some(Chunk { bytes: Bytes::Own(run), frames: held, begun: false }) = waiting.chunks.back_mut()
+        if let Some(waiting) = self.waiting.as_deref_mut()
+            && let Some(Chunk { bytes: Bytes::Own(run), frames: held, begun: false }) = waiting.chunks.back_mut()
             && run.len() + len <= RUN_BYTES
         {
             pieces.for_each(|piece| run.extend_from_slice(piece));
@@ -237,3 +241,6 @@ impl Waiting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
