@@ -85,7 +85,7 @@ mod tests {
                         prop_assert_eq!(timers.cancel(id), None);
                     }
                     _ => {
-                        now += Duration::from_millis(amount);
+                        now = now + Duration::from_millis(amount);
                         model.sort();
                         while model.first().is_some_and(|(id, _)| id.at <= now) {
                             prop_assert_eq!(timers.take_due(now), Some(model.remove(0)));
