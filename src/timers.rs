@@ -47,6 +47,10 @@ impl<K> Timers<K> {
         self.due.remove(&id)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         self.due.first_key_value().map(|(id, _)| id.at)
     }

@@ -208,7 +208,9 @@ impl<N: Net> Turn<N> {
                 },
             }
         }
-        while let Some((id, TimerOwner { service, conn })) = self.timers.take_due(now) {
+        // As many as there are now, so that a timer set again for this very moment cannot keep the loop here.
+        for _ in 0..self.timers.len() {
+            let Some((id, TimerOwner { service, conn })) = self.timers.take_due(now) else { break };
             self.timers_by_conn.remove(&(conn, id));
             self.call(service, conn, |service, cx| service.on_timer(cx, id));
         }
