@@ -121,6 +121,10 @@ impl WriteQueue {
     }
 
     fn push(&mut self, chunk: Chunk) {
+        // An empty raw message is no bytes, and a write of no bytes would look like a socket that takes none.
+        if chunk.bytes.as_slice().is_empty() {
+            return;
+        }
         let waiting = self.waiting.get_or_insert_default();
         waiting.bytes += chunk.bytes.as_slice().len();
         waiting.chunks.push_back(chunk);
