@@ -50,11 +50,17 @@ impl<N: Net> Turn<N> {
         }
     }
 
-    /// Forgets what is over. Dropping a stream closes its socket, so listeners that waited for a descriptor may go on.
+    /// Forgets what is over, and sees whether what that was waited for has come.
     pub(super) fn reap(&mut self) {
-        if self.closed.is_empty() {
-            return;
+        if !self.closed.is_empty() {
+            self.reap_closed();
         }
+        // Memory is freed by peers that read, too, and not only by those that leave.
+        self.relieve_budget();
+    }
+
+    /// Dropping a stream closes its socket, so listeners that waited for a descriptor may go on.
+    fn reap_closed(&mut self) {
         let mut closed = std::mem::take(&mut self.closed);
         for key in closed.drain(..) {
             let Some(mut conn) = self.conns.remove(key) else { continue };
@@ -69,7 +75,6 @@ impl<N: Net> Turn<N> {
             }
         }
         self.closed = closed;
-        self.relieve_budget();
         for number in 0..self.sources.len() {
             self.resume_accepting(number);
         }
