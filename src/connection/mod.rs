@@ -94,6 +94,8 @@ pub(crate) struct Flags {
     pub(crate) over_budget: bool,
     /// The service wants to know when the queue is below low water.
     pub(crate) drain_watched: bool,
+    /// It ends for a reason that leaves nobody to read its last words.
+    pub(crate) unreachable: bool,
     /// A newcomer that was turned away: no service ever knew it.
     pub(crate) refused: bool,
 }
@@ -217,22 +219,33 @@ impl<S: Stream> Connection<S> {
         self.phase = Phase::Ending;
         self.decoder = FrameDecoder::new(self.framing, 0);
         self.stalled = None;
-        if is_unreachable(&reason) {
-            self.queue = WriteQueue::default();
-        }
+        self.hurry(&reason);
         self.waits.ended(now);
         self.reason = Some(Box::new(reason));
     }
 
-    /// The service has been told, and what it said last is queued.
-    pub(crate) fn drain(&mut self) {
-        let unreachable = self.reason().is_some_and(is_unreachable);
-        self.phase = if unreachable { Phase::Closed } else { Phase::Draining };
+    /// One more reason for an end that is under way. All that it can change is that no peer is left to be polite to.
+    pub(crate) fn hurry(&mut self, reason: &CloseReason) {
+        if is_unreachable(reason) {
+            self.flags.unreachable = true;
+            self.queue = WriteQueue::default();
+            // What is dropped may have been half a frame, and a last word would be read as its other half.
+            self.flags.writable = false;
+        }
     }
 
-    /// Gives up on whatever it still owes.
+    /// The service has been told, and what it said last is queued.
+    pub(crate) fn drain(&mut self) {
+        self.phase = Phase::Draining;
+        if self.flags.unreachable {
+            self.abandon();
+        }
+    }
+
+    /// Gives up on whatever it still owes, which therefore no longer counts as held.
     pub(crate) fn abandon(&mut self) {
         self.phase = Phase::Closed;
+        self.queue = WriteQueue::default();
     }
 
     /// Takes the next step of an orderly end, as far as the socket allows.

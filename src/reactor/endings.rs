@@ -26,8 +26,8 @@ impl<N: Net> Turn<N> {
                 conn.end(reason, moment);
                 self.ending.push(key);
             }
-            // Its end is under way already, and this is one more reason to hurry: there is nobody to be polite to.
-            Phase::Ending => conn.end(reason, moment),
+            // Its end is under way already, for the reason that was logged.
+            Phase::Ending => conn.hurry(&reason),
             Phase::Draining | Phase::Lingering => {
                 conn.abandon();
                 self.settle(key);
