@@ -256,7 +256,8 @@ impl<S: Stream> Connection<S> {
             self.phase = if keep { Phase::Lingering } else { Phase::Closed };
             self.waits.ended(now);
         }
-        if self.phase == Phase::Lingering {
+        // Another connection's read may hold the buffer. A read without one would look like the peer's end.
+        if self.phase == Phase::Lingering && !scrap.is_empty() {
             self.discard(scrap);
         }
     }
