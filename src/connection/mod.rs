@@ -208,10 +208,11 @@ impl<S: Stream> Connection<S> {
         self.reason.get_or_insert_with(|| Box::new(reason));
     }
 
-    /// Whether it only waited for its answers to leave, and has them.
+    /// Whether it only waited for its answers to be given, and has them. A service that waits for room has more to say.
     #[inline]
     pub(crate) fn answered(&self) -> bool {
-        self.reason.is_some() && self.phase == Phase::Open && self.jobs == 0 && self.stalled.is_none()
+        let more_to_come = self.jobs > 0 || self.stalled.is_some() || self.flags.drain_watched;
+        self.reason.is_some() && self.phase == Phase::Open && !more_to_come
     }
 
     /// Takes no more frames. What is owed is still flushed if `reason` leaves a peer to flush it to.
