@@ -75,7 +75,7 @@ impl<N: Net> Turn<N> {
                 Received::Acted => {
                     // Replies stay in the outbox: a pipeline of requests that also act is still answered with one write.
                     self.apply(id, ConnId(key));
-                    if self.is_open(key) && !self.desk.outbox.is_worth_a_write() {
+                    if self.may_go_on(key) && !self.desk.outbox.is_worth_a_write() {
                         continue;
                     }
                 }
@@ -114,8 +114,11 @@ impl<N: Net> Turn<N> {
         }
     }
 
-    fn is_open(&mut self, key: usize) -> bool {
-        self.conns.get_mut(key).is_some_and(|conn| conn.phase() == Phase::Open)
+    /// Whether the next frame may be handed over before anything is written.
+    fn may_go_on(&mut self, key: usize) -> bool {
+        let high_water_bytes = self.desk.limits.high_water_bytes();
+        let conn = self.conns.get_mut(key);
+        conn.is_some_and(|conn| conn.phase() == Phase::Open && conn.pending_bytes() <= high_water_bytes)
     }
 
     /// Writes the replies in the outbox to the connection they are for.
