@@ -183,18 +183,21 @@ impl<N: Net> Turn<N> {
 
     /// Writes what others have queued for a connection: one write, however many they were.
     pub(super) fn flush_dirty(&mut self) {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        for key in dirty.drain(..) {
-            let Some(conn) = self.conns.get_mut(key) else { continue };
-            conn.flags().dirty = false;
-            match conn.flush(self.desk.clock.moment, &mut self.desk.stats) {
-                Ok(()) => self.settle(key),
-                Err(reason) => self.end(key, reason),
+        while !self.dirty.is_empty() {
+            let mut dirty = std::mem::take(&mut self.dirty);
+            for key in dirty.drain(..) {
+                let Some(conn) = self.conns.get_mut(key) else { continue };
+                conn.flags().dirty = false;
+                match conn.flush(self.desk.clock.moment, &mut self.desk.stats) {
+                    Ok(()) => self.settle(key),
+                    Err(reason) => self.end(key, reason),
+                }
             }
+            self.dirty = dirty;
+            // A write that found its peer gone has ended that connection. Its service is told within this very turn, and what
+            // it then tells the others must not wait for an event that may never come.
+            self.say_goodbyes();
         }
-        self.dirty = dirty;
-        // A write that found its peer gone has ended that connection; its service is told within this very turn.
-        self.say_goodbyes();
     }
 
     pub(super) fn mark_dirty(dirty: &mut Vec<usize>, key: usize, conn: &mut Connection<N::Stream>) {
