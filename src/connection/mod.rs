@@ -10,6 +10,10 @@
 
 mod deadline;
 mod read;
+#[cfg(test)]
+pub(crate) mod script;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(crate) use deadline::Deadline;
