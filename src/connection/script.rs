@@ -33,6 +33,7 @@ pub(crate) struct Edge {
     pub(crate) end: bool,
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each set and cleared on its own")]
 struct State {
     arrived: VecDeque<u8>,
     /// The peer's end of stream has arrived, behind `arrived`.

@@ -31,7 +31,9 @@ fn a_turn_accepts_its_budget_and_the_rest_needs_no_other_event() {
     assert_eq!(rig.turn.desk.stats.open, 6);
     rig.settle();
     assert_eq!(rig.turn.desk.stats.open, 8);
-    newcomers.iter().for_each(|socket| socket.send(&wire(["hello"])));
+    for socket in &newcomers {
+        socket.send(&wire(["hello"]));
+    }
     rig.settle();
     assert!(newcomers.iter().all(|socket| heard(socket) == ["hello"]));
 }

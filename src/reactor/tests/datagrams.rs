@@ -146,7 +146,7 @@ fn datagrams_wait_within_the_bound_and_are_dropped_beyond_it() {
 #[test]
 fn an_answer_too_long_for_any_datagram_is_not_sent() {
     let mut rig = Rig::new(Limits::default());
-    rig.world.datagram(UDP, client(1), &[b'x'; 65_520]);
+    rig.world.datagram(UDP, client(1), &vec![b'x'; 65_520]);
     arrive(&rig, 1);
     rig.settle();
     assert_eq!(rig.world.sent(UDP).len(), 1);

@@ -171,7 +171,9 @@ fn every_kind_of_failed_call_ends_its_connection_and_no_other() {
         let (reader, writer, other) = (rig.connect(), rig.connect(), rig.connect());
         reader.script_reads([Call::Fails(kind)]);
         writer.script_writes([Call::Fails(kind)]);
-        [&reader, &writer, &other].map(|socket| socket.send(&wire(["hello"])));
+        for socket in [&reader, &writer, &other] {
+            socket.send(&wire(["hello"]));
+        }
         rig.settle();
         assert!(reader.is_closed() && writer.is_closed() && !other.is_closed());
         assert_eq!(heard(&other), ["hello"]);
@@ -201,7 +203,7 @@ fn input_after_our_end_is_discarded_until_the_peer_closes() {
     socket.send(&wire(["close"]));
     rig.settle();
     for _ in 0..3 {
-        socket.send(&[0; 600 * 1024]);
+        socket.send(&vec![0; 600 * 1024]);
         rig.settle();
         assert_eq!(socket.unread(), 0);
     }

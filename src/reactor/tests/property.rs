@@ -205,7 +205,9 @@ fn apply(rig: &mut Rig, clients: &mut Vec<Client>, op: &Op) {
         Op::Elapse(millis) => rig.elapse(Duration::from_millis(*millis)),
         Op::Event(who, readable, writable, end) => {
             let key = rig.puppet.strings().members.get(*who).map(|id| id.0);
-            key.into_iter().for_each(|key| rig.world.report(key, *readable, *writable, *end));
+            if let Some(key) = key {
+                rig.world.report(key, *readable, *writable, *end);
+            }
         }
         Op::AcceptFails(out_of_descriptors) => {
             let error = io::Error::from(io::ErrorKind::ConnectionAborted);
@@ -219,11 +221,15 @@ fn apply(rig: &mut Rig, clients: &mut Vec<Client>, op: &Op) {
 
 /// Drains the loop while every peer reads, waiting for workers as need be.
 fn wind_up(rig: &mut Rig, clients: &[Client]) {
-    clients.iter().for_each(|client| client.socket.set_room(usize::MAX));
+    for client in clients {
+        client.socket.set_room(usize::MAX);
+    }
     rig.settle();
     rig.handle.drain();
     rig.settle();
-    clients.iter().for_each(|client| client.socket.finish());
+    for client in clients {
+        client.socket.finish();
+    }
     for _ in 0..2000 {
         rig.settle();
         if !rig.turn.goes_on() {
