@@ -43,6 +43,7 @@ impl<N: Net> Turn<N> {
             let Some(reason) = conn.reason().cloned() else { continue };
             let service = conn.service();
             self.call(service, ConnId(key), |service, cx| service.on_close(cx, &reason));
+            self.cancel_timers_of(ConnId(key));
             if let Some(conn) = self.conns.get_mut(key) {
                 conn.drain();
             }
@@ -67,7 +68,6 @@ impl<N: Net> Turn<N> {
             if let Some(at) = conn.timer() {
                 self.deadlines.cancel(TimerId::new(at, key as u64));
             }
-            self.cancel_timers_of(ConnId(key));
             if conn.flags().refused {
                 self.refused_open -= 1;
             } else {

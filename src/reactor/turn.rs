@@ -8,7 +8,7 @@ use super::datagrams::Mail;
 use super::handle::{Inbox, Requests};
 use super::net::{Net, Source, SourceKind, WAKE_KEY};
 use super::{Registered, budget, endings};
-use crate::connection::{Connection, Desk};
+use crate::connection::{Connection, Desk, Phase};
 use crate::context::{Clock, Context, Effects, ReplyTo};
 use crate::jobs::{Wake, Workers};
 use crate::limits::Limits;
@@ -253,13 +253,14 @@ impl<N: Net> Turn<N> {
         let Self { services, conns, desk, .. } = self;
         let Some(Registered { service: called, .. }) = services.get_mut(service.0) else { return };
         let reply_to = match conns.get_mut(id.0) {
-            Some(conn) => ReplyTo::Connection {
+            // After its goodbye nobody hears it: work done for it may end later than it does.
+            Some(conn) if matches!(conn.phase(), Phase::Open | Phase::Ending) => ReplyTo::Connection {
                 outbox: &mut desk.outbox,
                 framing: conn.framing(),
                 request: &[],
                 pending_bytes: conn.pending_bytes(),
             },
-            None => ReplyTo::Nobody,
+            _ => ReplyTo::Nobody,
         };
         callback(called.as_mut(), &mut Context { conn: id, clock: desk.clock, reply_to, effects: &mut desk.effects });
         self.apply(service, id);

@@ -80,3 +80,19 @@ fn work_that_panics_is_an_error_and_not_the_end() {
     }
     assert!(heard(&socket).contains(&"the work panicked".to_owned()));
 }
+
+#[test]
+fn a_result_that_comes_after_our_goodbye_is_not_sent() {
+    let mut rig = Rig::new(Limits::default());
+    let gate = rig.puppet.gate();
+    let hold = gate.lock().unwrap();
+    let socket = rig.connect();
+    socket.send(&wire(["job result", "close"]));
+    rig.settle();
+    assert!(socket.is_shut_down() && !socket.is_closed(), "it lingers");
+    drop(hold);
+    rig.await_wake();
+    assert_eq!(rig.log(), ["open 0", "close 0 asked to", "job 0 result"]);
+    assert!(heard(&socket).is_empty());
+    assert!(!socket.is_closed(), "and its peer still has time to read what was");
+}

@@ -199,7 +199,7 @@ fn apply(rig: &mut Rig, clients: &mut Vec<Client>, op: &Op) {
             client.socket.script_reads([*call]);
         }),
         Op::Writes(who, call) => with(*who, &mut |client| {
-            client.unreliable |= matches!(call, Call::Fails(_));
+            client.unreliable = true;
             client.socket.script_writes([*call]);
         }),
         Op::Elapse(millis) => rig.elapse(Duration::from_millis(*millis)),

@@ -82,3 +82,16 @@ fn a_timer_set_again_and_again_for_now_leaves_the_others_their_turn() {
     rig.puppet.strings().rearms = false;
     rig.settle();
 }
+
+#[test]
+fn a_timer_does_not_outlive_its_connections_goodbye() {
+    let mut rig = Rig::new(Limits::default());
+    let socket = rig.connect();
+    socket.send(&wire(["timer 10", "close"]));
+    rig.settle();
+    assert!(socket.is_shut_down() && !socket.is_closed(), "it lingers");
+    rig.log();
+    rig.elapse(10 * MILLI);
+    assert!(rig.log().is_empty());
+    assert!(rig.turn.timers_by_conn.is_empty());
+}
