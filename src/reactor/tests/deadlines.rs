@@ -202,3 +202,56 @@ fn timeouts_of_zero_are_none() {
     rig.elapse(1_000_000 * SECOND);
     assert!(!half.is_shut_down() && !owing.is_shut_down());
 }
+
+#[test]
+fn more_that_is_owed_does_not_give_a_peer_more_time() {
+    let mut rig = Rig::new(limits());
+    let (slow, speaker) = (rig.connect(), rig.connect());
+    slow.set_room(0);
+    for _ in 0..4 {
+        speaker.send(&wire(["tell 0 words"]));
+        rig.settle();
+        rig.elapse(5 * SECOND);
+    }
+    assert!(slow.is_closed());
+}
+
+#[test]
+fn time_in_which_we_did_not_read_is_no_idleness() {
+    let none = Duration::ZERO;
+    let mut rig = Rig::new(Limits {
+        idle_timeout: 5 * SECOND,
+        frame_timeout: none,
+        max_buffered_bytes: 100_000,
+        max_frame_bytes: 60_000,
+        ..Limits::default()
+    });
+    let (first, held_back) = (rig.connect(), rig.connect());
+    for socket in [&first, &held_back] {
+        socket.send(&wire(["x".repeat(50_000)])[..49_000]);
+        rig.settle();
+    }
+    rig.elapse(3 * SECOND);
+    first.reset();
+    rig.settle();
+    rig.elapse(5 * SECOND - JUST);
+    assert!(!held_back.is_shut_down());
+    rig.elapse(JUST);
+    assert!(held_back.is_shut_down());
+}
+
+#[test]
+fn after_a_pause_idleness_counts_from_the_last_byte_and_not_from_later() {
+    let mut rig = Rig::new(Limits { idle_timeout: 5 * SECOND, ..limits() });
+    let socket = rig.connect();
+    socket.set_room(0);
+    socket.send(&wire(["big 3000"]));
+    rig.settle();
+    rig.elapse(10 * SECOND);
+    socket.set_room(usize::MAX);
+    rig.settle();
+    rig.elapse(5 * SECOND - JUST);
+    assert!(!socket.is_shut_down());
+    rig.elapse(JUST);
+    assert!(socket.is_shut_down());
+}
