@@ -154,3 +154,13 @@ fn an_empty_message_to_a_raw_connection_is_nothing_and_ends_nothing() {
     assert_eq!(raw.written(), b"words");
     assert!(!raw.is_closed());
 }
+
+#[test]
+fn a_message_queued_earlier_in_a_turn_leaves_before_the_replies_of_the_step_after_it() {
+    let mut rig = Rig::new(Limits::default());
+    let (speaker, listener) = (rig.connect(), rig.connect());
+    speaker.send(&wire(["tell 1 first"]));
+    listener.send(&wire(["second"]));
+    rig.turn();
+    assert_eq!(heard(&listener), ["first", "second"]);
+}
