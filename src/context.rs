@@ -12,7 +12,7 @@ use crate::datagram::Outgoing;
 use crate::error::{CloseReason, EncodeError};
 use crate::frame::Framing;
 use crate::moment::Moment;
-use crate::outbox::Outbox;
+use crate::outbox::{Origin, Outbox};
 use crate::payload::Payload;
 use crate::service::{ConnId, JobId};
 use crate::timers::TimerId;
@@ -38,8 +38,8 @@ pub(crate) enum ReplyTo<'a> {
     Connection {
         outbox: &'a mut Outbox,
         framing: Framing,
-        /// The frame being answered; empty in callbacks that answer none.
-        request: &'a [u8],
+        /// What the reply may be sent from without a copy.
+        origin: Origin<'a>,
         /// Bytes that the connection owed before this step.
         pending_bytes: usize,
     },
@@ -113,7 +113,7 @@ impl Context<'_> {
     #[inline]
     pub fn try_reply(&mut self, payload: &[u8]) -> Result<(), EncodeError> {
         match &mut self.reply_to {
-            ReplyTo::Connection { outbox, framing, request, .. } => outbox.reply(*framing, payload, request),
+            ReplyTo::Connection { outbox, framing, origin, .. } => outbox.reply(*framing, payload, *origin),
             ReplyTo::Datagram { outgoing, from } => outgoing.push(*from, payload),
             ReplyTo::Nobody => Ok(()),
         }

@@ -85,3 +85,56 @@ impl Outgoing {
         self.heads.iter_mut().for_each(|(_, end)| *end -= gone);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port).into()
+    }
+
+    #[test]
+    fn datagrams_keep_their_bounds_and_order_when_some_have_gone() {
+        let mut outgoing = Outgoing::default();
+        let all: [(SocketAddr, &[u8]); 5] =
+            [(to(1), b"one"), (to(2), b""), (to(3), b"three"), (to(1), b"four"), (to(4), b"")];
+        for (to, payload) in all {
+            outgoing.push(to, payload).unwrap();
+        }
+        for gone in 0..=all.len() {
+            assert_eq!(outgoing.iter_from(gone).collect::<Vec<_>>(), all[gone..]);
+        }
+        for (first, gone) in [(0, 0), (0, 2), (2, 1), (3, 2)] {
+            outgoing.forget_first(gone);
+            let left = &all[first + gone..];
+            assert_eq!(outgoing.iter_from(0).collect::<Vec<_>>(), left);
+            assert_eq!(outgoing.bytes(), left.iter().map(|(_, payload)| payload.len()).sum());
+            assert_eq!((outgoing.len(), outgoing.is_empty()), (left.len(), left.is_empty()));
+        }
+    }
+
+    #[test]
+    fn a_payload_beyond_what_a_datagram_holds_is_refused() {
+        let mut outgoing = Outgoing::default();
+        assert!(outgoing.push(to(1), &vec![0; MAX_DATAGRAM_BYTES]).is_ok());
+        let error =
+            EncodeError::TooLong { payload_bytes: MAX_DATAGRAM_BYTES + 1, max_bytes: MAX_DATAGRAM_BYTES as u64 };
+        assert_eq!(outgoing.push(to(1), &vec![0; MAX_DATAGRAM_BYTES + 1]), Err(error));
+        assert_eq!(outgoing.len(), 1);
+    }
+
+    #[test]
+    fn received_datagrams_are_found_where_their_buffers_lie() {
+        let mut incoming = Incoming::new();
+        assert_eq!(Incoming::buffers(&mut incoming.storage).count(), BATCH);
+        for (at, buffer) in Incoming::buffers(&mut incoming.storage).enumerate() {
+            assert!(buffer.len() >= 65_527);
+            buffer[..2].copy_from_slice(&u16::try_from(at).unwrap().to_be_bytes());
+        }
+        incoming.heads = (0..3).map(|at| (to(at), usize::from(at.min(2)))).collect();
+        assert_eq!(incoming.get(0), Some((to(0), &b""[..])));
+        assert_eq!(incoming.get(2), Some((to(2), &[0, 2][..])));
+        assert_eq!(incoming.get(3), None);
+    }
+}

@@ -96,3 +96,65 @@ impl FromStr for Endpoint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_typed_and_shown_with_their_transport() {
+        for (text, shown, is_local) in [
+            ("127.0.0.1:7000", "tcp 127.0.0.1:7000", true),
+            ("0.0.0.0:0", "tcp 0.0.0.0:0", false),
+            ("[::1]:80", "tcp [::1]:80", true),
+            ("[::]:80", "tcp [::]:80", false),
+            ("tcp:10.0.0.1:80", "tcp 10.0.0.1:80", false),
+            ("tcp:[::1]:80", "tcp [::1]:80", true),
+            ("udp:127.0.0.1:53", "udp 127.0.0.1:53", true),
+            ("udp:[2001:db8::1]:53", "udp [2001:db8::1]:53", false),
+            ("unix:/run/switchboard.sock", "unix /run/switchboard.sock", true),
+            ("unix:a:b", "unix a:b", true),
+        ] {
+            let endpoint: Endpoint = text.parse().unwrap();
+            assert_eq!(endpoint.to_string(), shown);
+            assert_eq!(format!("{} {}", endpoint.transport(), endpoint.address()), shown);
+            assert_eq!(endpoint.is_local(), is_local, "{text}");
+            assert_eq!(Endpoint::resolve(text).unwrap(), [endpoint], "a literal address needs no look-up");
+        }
+    }
+
+    #[test]
+    fn what_is_no_literal_address_is_refused() {
+        for text in [
+            "",
+            ":",
+            "80",
+            "127.0.0.1",
+            "127.0.0.1:",
+            "127.0.0.1:65536",
+            "::1:80",
+            "[::1]",
+            "localhost:80",
+            "udp:",
+            "unix:",
+        ] {
+            assert_eq!(text.parse::<Endpoint>(), Err(ParseEndpointError), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_name_is_looked_up_on_the_transport_asked_for() {
+        for (text, transport) in [("localhost:0", "tcp"), ("tcp:localhost:0", "tcp"), ("udp:localhost:0", "udp")] {
+            let found = Endpoint::resolve(text).unwrap();
+            assert!(!found.is_empty(), "{text}");
+            assert!(found.iter().all(|endpoint| endpoint.transport() == transport && endpoint.is_local()), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_looked_up_is_refused() {
+        for text in ["", "localhost", "localhost:", "localhost:http", "localhost:65536", "unix:", "udp:localhost"] {
+            assert_eq!(Endpoint::resolve(text).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{text}");
+        }
+    }
+}

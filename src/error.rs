@@ -30,12 +30,15 @@ impl fmt::Display for Error {
         match self {
             Self::Bind { endpoint, source } => {
                 write!(f, "cannot listen on {endpoint}: {}", Bare(source))?;
+                let is_path = matches!(endpoint, Endpoint::Unix(_));
                 f.write_str(match source.kind() {
+                    io::ErrorKind::AddrInUse if is_path => "; a server listens there, or the file is no socket",
                     io::ErrorKind::AddrInUse => {
                         "; stop the program that holds it, or choose another port (0 takes any free one)"
                     }
+                    io::ErrorKind::PermissionDenied if is_path => "; choose a directory that this user may write to",
                     io::ErrorKind::PermissionDenied => {
-                        "; ports below 1024 and other users' directories need privileges: choose another address"
+                        "; ports below 1024 need privileges: choose another, or grant them (CAP_NET_BIND_SERVICE)"
                     }
                     io::ErrorKind::AddrNotAvailable => {
                         "; this machine has no such address: 127.0.0.1, [::1], 0.0.0.0 and [::] always work"
@@ -64,8 +67,7 @@ struct Bare<'a>(&'a io::Error);
 impl fmt::Display for Bare<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_string();
-        let words = text.split(" (os error").next().unwrap_or(&text);
-        f.write_str(&words.to_lowercase())
+        f.write_str(text.split(" (os error").next().unwrap_or(&text))
     }
 }
 

@@ -122,3 +122,161 @@ fn spawn(shared: &Arc<Shared>, number: usize) -> bool {
     }
     spawned.is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+    use std::time::Duration;
+
+    /// Long enough for any machine; only a failing test waits for it.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A pool with its waker's bell.
+    struct Pool {
+        workers: Workers,
+        woken: Receiver<()>,
+        done: VecDeque<(u64, JobOutput)>,
+    }
+
+    impl Pool {
+        fn new(workers: usize, max_queued_jobs: usize) -> Self {
+            let (bell, woken) = channel();
+            let limits = Limits { workers, max_queued_jobs, ..Limits::default() };
+            let workers = Workers::new(&limits, Arc::new(move || bell.send(()).unwrap_or_default()));
+            Self { workers, woken, done: VecDeque::new() }
+        }
+
+        fn start<T: Send + 'static>(&mut self, job: u64, work: impl FnOnce() -> T + Send + 'static) {
+            let owner = Owner { service: ServiceId(0), conn: ConnId::NOBODY, job: JobId(job) };
+            self.workers.start(owner, Box::new(|| Box::new(work())));
+        }
+
+        /// What the next job to end left, collected as an engine does it: when woken.
+        fn next<T: 'static>(&mut self) -> (u64, Result<T, JobError>) {
+            loop {
+                if let Some((job, output)) = self.done.pop_front() {
+                    return (job, output.take());
+                }
+                self.woken.recv_timeout(PATIENCE).expect("the loop is woken when a job ends");
+                self.done.extend(self.workers.take_done().into_iter().map(|(owner, output)| (owner.job.0, output)));
+            }
+        }
+
+        fn wait_until_idle(&self, threads: usize) {
+            while self.workers.shared.lock().idle < threads {
+                thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    fn work_runs_on_another_thread_and_its_value_comes_back() {
+        let mut pool = Pool::new(2, 10);
+        pool.start(7, || thread::current().id());
+        let (job, ran_on) = pool.next::<thread::ThreadId>();
+        assert_eq!(job, 7);
+        assert_ne!(ran_on.unwrap(), thread::current().id());
+    }
+
+    #[test]
+    fn a_value_of_another_type_than_asked_for_is_an_error() {
+        let mut pool = Pool::new(1, 10);
+        pool.start(1, || "text");
+        assert_eq!(pool.next::<u32>(), (1, Err(JobError::OtherType)));
+    }
+
+    #[test]
+    fn no_thread_starts_before_there_is_work_and_none_while_one_is_idle() {
+        let mut pool = Pool::new(4, 10);
+        assert_eq!(pool.workers.threads, 0);
+        for job in 0..3 {
+            pool.start(job, move || job);
+            assert_eq!(pool.next(), (job, Ok(job)));
+            pool.wait_until_idle(1);
+            assert_eq!(pool.workers.threads, 1);
+        }
+    }
+
+    #[test]
+    fn as_many_jobs_run_at_once_as_there_may_be_workers_and_no_more() {
+        let mut pool = Pool::new(3, 100);
+        let (started, starts) = channel();
+        let mut gates = Vec::new();
+        for job in 0..10 {
+            let (open, gate) = channel::<()>();
+            let started = started.clone();
+            gates.push(open);
+            pool.start(job, move || {
+                started.send(job).unwrap();
+                gate.recv().unwrap_err();
+            });
+            assert!(pool.workers.threads <= 3);
+        }
+        for running in 0..3 {
+            assert!(starts.recv_timeout(PATIENCE).is_ok(), "only {running} run at once");
+        }
+        assert_eq!(pool.workers.threads, 3);
+        // All three are held at their gates, so nobody is there to begin a fourth.
+        assert!(starts.try_recv().is_err());
+        drop(gates);
+        let mut ended: Vec<u64> = (0..10).map(|_| pool.next::<()>().0).collect();
+        ended.sort_unstable();
+        assert_eq!(ended, (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn work_beyond_what_may_wait_is_refused_at_once_and_the_rest_is_done_in_order() {
+        let mut pool = Pool::new(1, 2);
+        let (started, starts) = channel();
+        let (open, gate) = channel::<()>();
+        pool.start(0, move || {
+            started.send(()).unwrap();
+            gate.recv().unwrap_err();
+        });
+        starts.recv_timeout(PATIENCE).unwrap();
+        (1..=4).for_each(|job| pool.start(job, || ()));
+        assert_eq!(pool.next::<()>(), (3, Err(JobError::Refused)));
+        assert_eq!(pool.next::<()>(), (4, Err(JobError::Refused)));
+        drop(open);
+        for job in 0..3 {
+            assert_eq!(pool.next(), (job, Ok(())));
+        }
+        pool.start(5, || ());
+        assert_eq!(pool.next(), (5, Ok(())), "there is room again");
+    }
+
+    #[test]
+    fn work_that_panics_is_reported_and_the_pool_goes_on() {
+        let mut pool = Pool::new(1, 10);
+        for job in 0..3 {
+            // As a panic, but without its message among the tests' output.
+            pool.start(job, || -> () { std::panic::resume_unwind(Box::new("on purpose")) });
+            assert_eq!(pool.next::<()>(), (job, Err(JobError::Panicked)));
+        }
+        pool.start(3, || "still here");
+        assert_eq!(pool.next(), (3, Ok("still here")));
+        assert_eq!(pool.workers.threads, 1);
+    }
+
+    #[test]
+    fn a_pool_that_is_dropped_forgets_what_waits_and_its_threads_end() {
+        let mut pool = Pool::new(1, 10);
+        let (started, starts) = channel();
+        let (open, gate) = channel::<()>();
+        let (waiting, never_ran) = channel::<()>();
+        pool.start(0, move || {
+            started.send(()).unwrap();
+            gate.recv().unwrap_err();
+        });
+        starts.recv_timeout(PATIENCE).unwrap();
+        pool.start(1, move || waiting.send(()).unwrap());
+        let Pool { workers, woken, .. } = pool;
+        drop(workers);
+        assert_eq!(never_ran.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+        drop(open);
+        // The last thread takes the bell with it.
+        assert_eq!(woken.recv_timeout(PATIENCE), Ok(()));
+        assert_eq!(woken.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+    }
+}

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 
+/// The queue of messages has its full size from the start.
+const MAX_QUEUED_MESSAGES: usize = 1 << 20;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -110,6 +113,11 @@ impl Limits {
             (self.max_queued_jobs, "max-queued-jobs must be at least 1"),
             (self.max_queued_messages, "max-queued-messages must be at least 1"),
         ];
+        if self.max_queued_messages > MAX_QUEUED_MESSAGES {
+            return Err(Error::Limits(
+                "max-queued-messages must be at most 1048576, because its queue is allocated at the start",
+            ));
+        }
         match must_not_be_zero.iter().find(|(value, _)| *value == 0) {
             Some((_, what)) => Err(Error::Limits(what)),
             None if self.max_buffered_bytes < self.max_frame_bytes => {

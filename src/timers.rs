@@ -68,10 +68,14 @@ mod tests {
     use proptest::prelude::*;
     use std::time::Duration;
 
+    fn millis(amount: usize) -> Duration {
+        Duration::from_millis(amount as u64)
+    }
+
     proptest! {
         /// Against a list that is searched from end to end.
         #[test]
-        fn fires_everything_due_once_in_order(steps in prop::collection::vec((0u8..4, 0u64..50), 0..200)) {
+        fn fires_everything_due_once_in_order(steps in prop::collection::vec((0u8..4, 0usize..50), 0..200)) {
             let start = Moment::START;
             let mut timers = Timers::new();
             let mut model: Vec<(TimerId, usize)> = Vec::new();
@@ -79,17 +83,17 @@ mod tests {
             for (number, (what, amount)) in steps.into_iter().enumerate() {
                 match what {
                     0 | 1 => {
-                        let id = TimerId::new(now + Duration::from_millis(amount), number as u64);
+                        let id = TimerId::new(now + millis(amount), number as u64);
                         timers.set(id, number);
                         model.push((id, number));
                     }
                     2 if !model.is_empty() => {
-                        let (id, key) = model.remove(amount as usize % model.len());
+                        let (id, key) = model.remove(amount % model.len());
                         prop_assert_eq!(timers.cancel(id), Some(key));
                         prop_assert_eq!(timers.cancel(id), None);
                     }
                     _ => {
-                        now = now + Duration::from_millis(amount);
+                        now = now + millis(amount);
                         model.sort();
                         while model.first().is_some_and(|(id, _)| id.at <= now) {
                             prop_assert_eq!(timers.take_due(now), Some(model.remove(0)));

@@ -87,13 +87,19 @@ impl WriteQueue {
     }
 
     /// Queues the rest of frames whose first bytes the socket has just taken. Nothing is checked: they cannot be taken back.
-    pub(crate) fn push_begun(&mut self, rest: &[&[u8]]) {
-        self.push(Chunk { bytes: Bytes::Own(rest.concat()), frames: 1, begun: true });
+    pub(crate) fn push_begun<'a>(&mut self, rest: impl Iterator<Item = &'a [u8]>, len: usize) {
+        self.push(Chunk { bytes: Bytes::Own(gather(rest, len)), frames: 1, begun: true });
     }
 
-    /// Queues a copy of `frames` whole frames, if the limit allows.
-    pub(crate) fn offer(&mut self, pieces: &[&[u8]], frames: u32, limits: &Limits) -> Offered {
-        self.admit(frames, limits, |queue| queue.push_run(pieces, frames))
+    /// Queues a copy of `frames` whole frames, `len` bytes in `pieces`, if the limit allows.
+    pub(crate) fn offer<'a>(
+        &mut self,
+        pieces: impl Iterator<Item = &'a [u8]>,
+        len: usize,
+        frames: u32,
+        limits: &Limits,
+    ) -> Offered {
+        self.admit(frames, limits, |queue| queue.push_run(pieces, len, frames))
     }
 
     /// Queues one encoded frame that others share, if the limit allows.
@@ -121,7 +127,7 @@ impl WriteQueue {
     }
 
     fn push(&mut self, chunk: Chunk) {
-        // An empty raw message is no bytes, and a write of no bytes would look like a socket that takes none.
+        // A raw frame may have no bytes. To write nothing is to be told "0 bytes", which is what a socket that broke says.
         if chunk.bytes.as_slice().is_empty() {
             return;
         }
@@ -130,18 +136,17 @@ impl WriteQueue {
         waiting.chunks.push_back(chunk);
     }
 
-    fn push_run(&mut self, pieces: &[&[u8]], frames: u32) {
-        let waiting = self.waiting.get_or_insert_default();
-        let more: usize = pieces.iter().map(|piece| piece.len()).sum();
-        if let Some(Chunk { bytes: Bytes::Own(run), frames: held, begun: false }) = waiting.chunks.back_mut()
-            && run.len() + more <= RUN_BYTES
+    fn push_run<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>, len: usize, frames: u32) {
+        if let Some(waiting) = self.waiting.as_deref_mut()
+            && let Some(Chunk { bytes: Bytes::Own(run), frames: held, begun: false }) = waiting.chunks.back_mut()
+            && run.len() + len <= RUN_BYTES
         {
-            pieces.iter().for_each(|piece| run.extend_from_slice(piece));
+            pieces.for_each(|piece| run.extend_from_slice(piece));
             *held += frames;
-            waiting.bytes += more;
+            waiting.bytes += len;
             return;
         }
-        self.push(Chunk { bytes: Bytes::Own(pieces.concat()), frames, begun: false });
+        self.push(Chunk { bytes: Bytes::Own(gather(pieces, len)), frames, begun: false });
     }
 
     /// Drops chunks that no byte of has gone out, oldest first, until less than `cap` bytes wait. Returns the frames dropped.
@@ -198,6 +203,12 @@ impl WriteQueue {
     }
 }
 
+fn gather<'a>(pieces: impl Iterator<Item = &'a [u8]>, len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(len);
+    pieces.for_each(|piece| bytes.extend_from_slice(piece));
+    bytes
+}
+
 impl Waiting {
     fn first_slices_bytes(&self) -> usize {
         let first: usize = self.chunks.iter().take(MAX_SLICES).map(|chunk| chunk.bytes.as_slice().len()).sum();
@@ -230,3 +241,6 @@ impl Waiting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,6 +159,11 @@ impl<S: Stream> Connection<S> {
         self.phase
     }
 
+    /// Whether its service can still say something to it.
+    pub(crate) fn takes_output(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Ending)
+    }
+
     pub(crate) fn reason(&self) -> Option<&CloseReason> {
         self.reason.as_deref()
     }

@@ -7,7 +7,7 @@ use super::{Connection, Phase, SHORT_MEANS_DONE, Stalled, Stream};
 use crate::context::{Clock, Context, Effects, ReplyTo};
 use crate::error::CloseReason;
 use crate::limits::Limits;
-use crate::outbox::Outbox;
+use crate::outbox::{Origin, Outbox};
 use crate::service::{ConnId, Service};
 use crate::stats::Stats;
 
@@ -23,8 +23,8 @@ pub(crate) struct Desk {
 /// What one read brought.
 #[derive(Debug)]
 pub(crate) enum Fill {
-    /// So many bytes of the receive buffer, and perhaps more that went straight to the unfinished frame.
-    Bytes(usize),
+    /// So many bytes, of which `buffered` are in the receive buffer; the others went straight to the unfinished frame.
+    Bytes { total: usize, buffered: usize },
     /// Nothing now.
     Nothing,
     /// The peer's end.
@@ -94,7 +94,7 @@ impl<S: Stream> Connection<S> {
                     self.decoder.filled(bytes.min(direct));
                     self.waits.received(desk.clock.moment);
                     desk.stats.bytes_in += bytes as u64;
-                    return Fill::Bytes(bytes.saturating_sub(direct));
+                    return Fill::Bytes { total: bytes, buffered: bytes.saturating_sub(direct) };
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.flags.readable = false;
@@ -106,11 +106,13 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Hands the frames in `input` to the service, one by one, until something other than the next frame is due.
+    /// Hands the frames in `input` to the service, one by one, until something other than the next frame is due. `input` is
+    /// what is left of `received`, in which replies may lie.
     #[inline]
     pub(crate) fn receive(
         &mut self,
         input: &mut &[u8],
+        received: &[u8],
         id: ConnId,
         service: &mut dyn Service,
         desk: &mut Desk,
@@ -121,21 +123,22 @@ impl<S: Stream> Connection<S> {
                 Ok(Some(payload)) => {
                     completed = true;
                     desk.stats.frames_in += 1;
+                    let origin = Origin { received, request: payload };
                     let reply_to = ReplyTo::Connection {
                         outbox: &mut desk.outbox,
                         framing: self.framing,
-                        request: payload,
+                        origin,
                         pending_bytes: self.queue.pending_bytes(),
                     };
                     service.on_frame(
                         &mut Context { conn: id, clock: desk.clock, reply_to, effects: &mut desk.effects },
                         payload,
                     );
-                    if desk.outbox.has_lent() {
-                        // The reply lies in the payload, so it has to go before the payload does.
+                    if desk.outbox.lies_in_request() {
+                        // It has to go before the request does.
                         let Self { stream, queue, flags, waits, .. } = self;
                         let sink = Sink { stream, queue, flags, waits };
-                        if let Err(reason) = sink.send(payload, desk) {
+                        if let Err(reason) = sink.send(origin, desk) {
                             break Received::Failed(reason);
                         }
                     }
@@ -171,7 +174,7 @@ impl<S: Stream> Connection<S> {
             let reply_to = ReplyTo::Connection {
                 outbox: &mut desk.outbox,
                 framing: self.framing,
-                request: &[],
+                origin: Origin::NONE,
                 pending_bytes: self.queue.pending_bytes(),
             };
             service
@@ -206,7 +209,8 @@ impl<S: Stream> Connection<S> {
     /// Reads and forgets, so that closing finds nothing unread: unread input would turn the close into a reset, and a reset
     /// can overtake our last words.
     pub(super) fn discard(&mut self, scrap: &mut [u8]) {
-        while self.flags.readable {
+        // A read into no room would look like the peer's end.
+        while self.flags.readable && !scrap.is_empty() {
             match self.stream.read(scrap) {
                 Ok(0) => self.phase = Phase::Closed,
                 Ok(bytes) if SHORT_MEANS_DONE && bytes < scrap.len() && !self.flags.end_announced => {}

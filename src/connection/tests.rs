@@ -10,7 +10,7 @@ use crate::error::CloseReason;
 use crate::frame::Framing;
 use crate::limits::Limits;
 use crate::moment::Moment;
-use crate::outbox::Outbox;
+use crate::outbox::{Origin, Outbox};
 use crate::payload::Payload;
 use crate::service::{ConnId, Peer, Service, ServiceId};
 use crate::stats::Stats;
@@ -44,10 +44,11 @@ fn connection(framing: Framing, desk: &Desk) -> (Connection<Scripted>, Socket) {
 /// Reads once and answers what came.
 fn read(conn: &mut Connection<Scripted>, desk: &mut Desk, buffer: &mut [u8]) -> Fill {
     let fill = conn.fill(buffer, desk);
-    if let Fill::Bytes(count) = fill {
-        let mut input = &buffer[..count];
-        assert!(matches!(conn.receive(&mut input, ID, &mut Echo, desk), Received::All));
-        conn.send(desk).unwrap();
+    if let Fill::Bytes { buffered, .. } = fill {
+        let received = &buffer[..buffered];
+        let mut input = received;
+        assert!(matches!(conn.receive(&mut input, received, ID, &mut Echo, desk), Received::All));
+        conn.send(Origin { received, request: &[] }, desk).unwrap();
     }
     fill
 }
@@ -104,7 +105,7 @@ fn a_read_that_is_interrupted_is_made_again() {
     let (mut conn, socket) = connection(Framing::Raw, &desk);
     socket.script_reads([Call::Interrupted; 5]);
     socket.send(b"x");
-    assert!(matches!(read(&mut conn, &mut desk, &mut [0; 9]), Fill::Bytes(1)));
+    assert!(matches!(read(&mut conn, &mut desk, &mut [0; 9]), Fill::Bytes { total: 1, .. }));
 }
 
 #[test]
@@ -123,10 +124,13 @@ fn the_rest_of_a_large_frame_is_read_where_it_belongs_and_what_follows_it_to_the
     let mut buffer = [0; 50];
     socket.send(&[&[1, 44][..], &[b'x'; 20]].concat());
     conn.mark(true, false, false);
-    assert!(matches!(read(&mut conn, &mut desk, &mut buffer), Fill::Bytes(22)));
+    assert!(matches!(read(&mut conn, &mut desk, &mut buffer), Fill::Bytes { buffered: 22, .. }));
     socket.send(&[b'x'; 20]);
     conn.mark(true, false, false);
-    assert!(matches!(read(&mut conn, &mut desk, &mut buffer), Fill::Bytes(0)), "all of it went to the frame");
+    assert!(
+        matches!(read(&mut conn, &mut desk, &mut buffer), Fill::Bytes { total: 20, buffered: 0 }),
+        "all of it went to the frame"
+    );
     socket.send(&[&[b'x'; 260][..], &[0, 1, b'y']].concat());
     conn.mark(true, false, false);
     while conn.flags().readable {

@@ -7,6 +7,7 @@ use super::{Connection, Desk, Flags, SHORT_MEANS_DONE, Stream};
 use crate::error::CloseReason;
 use crate::limits::Limits;
 use crate::moment::Moment;
+use crate::outbox::{MAX_PIECES, Origin, Outbox};
 use crate::payload::Payload;
 use crate::stats::Stats;
 use crate::write_queue::{Offered, WriteQueue, Wrote};
@@ -20,13 +21,13 @@ pub(super) struct Sink<'a, S> {
 }
 
 impl<S: Stream> Sink<'_, S> {
-    /// Sends what the outbox holds, and empties it. `request` is the frame that the replies may lie in.
-    pub(super) fn send(mut self, request: &[u8], desk: &mut Desk) -> Result<(), CloseReason> {
-        let pieces = desk.outbox.pieces(request);
+    /// Sends what the outbox holds, and empties it. `origin` is what the replies may lie in.
+    pub(super) fn send(mut self, origin: Origin<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
         let result = if self.queue.is_empty() && self.flags.writable {
-            self.write_now(&pieces, desk.clock.moment, &mut desk.stats)
+            self.write_now(&desk.outbox, origin, desk.clock.moment, &mut desk.stats)
         } else {
-            let offered = self.queue.offer(&pieces, desk.outbox.frames(), &desk.limits);
+            let outbox = &desk.outbox;
+            let offered = self.queue.offer(outbox.pieces(origin), outbox.len(), outbox.frames(), &desk.limits);
             self.settle(offered, &mut desk.stats).and_then(|()| self.flush(desk.clock.moment, &mut desk.stats))
         };
         desk.outbox.clear();
@@ -34,9 +35,14 @@ impl<S: Stream> Sink<'_, S> {
     }
 
     /// The common case: nothing waits, so the socket may take all of it at once.
-    fn write_now(&mut self, pieces: &[&[u8]; 3], now: Moment, stats: &mut Stats) -> Result<(), CloseReason> {
-        let total: usize = pieces.iter().map(|piece| piece.len()).sum();
-        let taken = match write_pieces(self.stream, pieces) {
+    fn write_now(
+        &mut self,
+        outbox: &Outbox,
+        origin: Origin<'_>,
+        now: Moment,
+        stats: &mut Stats,
+    ) -> Result<(), CloseReason> {
+        let taken = match write_outbox(self.stream, outbox, origin) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.flags.writable = false;
@@ -45,12 +51,11 @@ impl<S: Stream> Sink<'_, S> {
             Err(error) => return Err(broken(&error)),
         };
         stats.bytes_out += taken as u64;
-        if taken == total {
+        if taken == outbox.len() {
             self.waits.wrote(true, false, now);
             return Ok(());
         }
-        let rest = beyond(pieces, taken);
-        self.queue.push_begun(&rest);
+        self.queue.push_begun(beyond(outbox.pieces(origin), taken), outbox.len() - taken);
         self.waits.wrote(taken > 0, true, now);
         if SHORT_MEANS_DONE {
             self.flags.writable = false;
@@ -90,8 +95,8 @@ impl<S: Stream> Connection<S> {
 
     /// Sends the replies of this step that have not been sent yet.
     #[inline]
-    pub(crate) fn send(&mut self, desk: &mut Desk) -> Result<(), CloseReason> {
-        if desk.outbox.is_empty() { Ok(()) } else { self.sink().send(&[], desk) }
+    pub(crate) fn send(&mut self, origin: Origin<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
+        if desk.outbox.is_empty() { Ok(()) } else { self.sink().send(origin, desk) }
     }
 
     /// Queues a frame that others are sent too; the turn flushes it when all have theirs.
@@ -141,11 +146,11 @@ impl<S: Stream> Connection<S> {
     }
 }
 
-fn write_pieces(stream: &mut impl Write, pieces: &[&[u8]; 3]) -> io::Result<usize> {
+fn write_outbox(stream: &mut impl Write, outbox: &Outbox, origin: Origin<'_>) -> io::Result<usize> {
     loop {
-        let result = match pieces {
-            [only, [], []] => stream.write(only),
-            _ => stream.write_vectored(&pieces.map(IoSlice::new)),
+        let result = match outbox.one_piece() {
+            Some(bytes) => stream.write(bytes),
+            None => write_pieces(stream, outbox.pieces(origin)),
         };
         match result {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -154,9 +159,19 @@ fn write_pieces(stream: &mut impl Write, pieces: &[&[u8]; 3]) -> io::Result<usiz
     }
 }
 
+fn write_pieces<'a>(stream: &mut impl Write, pieces: impl Iterator<Item = &'a [u8]>) -> io::Result<usize> {
+    let mut slices = [IoSlice::new(&[]); MAX_PIECES];
+    let mut count = 0;
+    for (slice, piece) in slices.iter_mut().zip(pieces) {
+        *slice = IoSlice::new(piece);
+        count += 1;
+    }
+    stream.write_vectored(slices.get(..count).unwrap_or_default())
+}
+
 /// What `pieces` hold after their first `taken` bytes.
-fn beyond<'a>(pieces: &[&'a [u8]; 3], mut taken: usize) -> [&'a [u8]; 3] {
-    pieces.map(|piece| {
+fn beyond<'a>(pieces: impl Iterator<Item = &'a [u8]>, mut taken: usize) -> impl Iterator<Item = &'a [u8]> {
+    pieces.map(move |piece| {
         let (gone, rest) = piece.split_at(taken.min(piece.len()));
         taken -= gone.len();
         rest

@@ -75,7 +75,8 @@ impl FrameDecoder {
             }
             let seen = partial.len;
             partial.take(input, head_bytes_wanted(framing, needed - partial.len.min(needed), input), usize::MAX);
-            partial.stage = match cut(framing, partial.bytes(), seen, *max_frame_bytes)? {
+            let found = cut(framing, partial.bytes(), seen, *max_frame_bytes);
+            partial.stage = match found.map_err(|error| judged(error, *any_frame))? {
                 Cut::Head(needed) => Stage::Head(needed),
                 Cut::Frame(bounds) => Stage::Body(bounds),
             };
@@ -149,7 +150,7 @@ fn decode_whole<'a>(
     any_frame: &mut bool,
     input: &mut &'a [u8],
 ) -> Result<Option<&'a [u8]>, FrameError> {
-    let stage = match cut(&framing, input, 0, max_frame_bytes)? {
+    let stage = match cut(&framing, input, 0, max_frame_bytes).map_err(|error| judged(error, *any_frame))? {
         Cut::Frame(bounds) => {
             if let Some((frame, rest)) = input.split_at_checked(bounds.end) {
                 *input = rest;
@@ -161,10 +162,21 @@ fn decode_whole<'a>(
         Cut::Head(needed) => Stage::Head(needed),
     };
     if !input.is_empty() {
-        *partial = Some(Partial::begin(input, stage));
+        *partial = Some(Box::new(Partial::begin(input, stage)));
         *input = &[];
     }
     Ok(None)
+}
+
+/// A peer that has sent a whole frame knows what this port wants, whatever its later bytes look like.
+#[cold]
+fn judged(error: FrameError, any_frame: bool) -> FrameError {
+    match error {
+        FrameError::TooLarge { declared_bytes, max_frame_bytes, .. } if any_frame => {
+            FrameError::TooLarge { declared_bytes, max_frame_bytes, looks_like: None }
+        }
+        other => other,
+    }
 }
 
 /// How much of `input` to take while a frame's end is unknown: no byte of the next frame.
@@ -176,8 +188,8 @@ fn head_bytes_wanted(framing: &Framing, missing: usize, input: &[u8]) -> usize {
 }
 
 impl Partial {
-    fn begin(bytes: &[u8], stage: Stage) -> Box<Self> {
-        let mut partial = Box::new(Self { buffer: Vec::new(), len: 0, stage });
+    fn begin(bytes: &[u8], stage: Stage) -> Self {
+        let mut partial = Self { buffer: Vec::new(), len: 0, stage };
         let most = if let Stage::Body(bounds) = stage { bounds.end } else { usize::MAX };
         partial.append(bytes, most);
         partial
@@ -218,5 +230,21 @@ impl Partial {
         let size = needed.saturating_mul(2).max(MIN_BUFFER_BYTES).min(most).max(needed);
         self.buffer.reserve_exact(size - self.buffer.len());
         self.buffer.resize(size, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The search must begin where the last one ended, or a long line in small pieces costs the square of its length.
+    #[test]
+    fn a_byte_that_was_searched_for_the_lines_end_is_not_searched_again() {
+        let mut decoder = FrameDecoder::new(Framing::Lines, 100);
+        assert_eq!(decoder.decode(&mut &b"one"[..]), Ok(None));
+        assert_eq!(decoder.decode(&mut &b" and"[..]), Ok(None));
+        let planted = b"one\nand";
+        decoder.partial.as_mut().unwrap().buffer[..planted.len()].copy_from_slice(planted);
+        assert_eq!(decoder.decode(&mut &b" two\n"[..]), Ok(Some(&b"one\nand two"[..])));
     }
 }

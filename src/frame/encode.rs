@@ -32,11 +32,11 @@ pub fn encode(framing: Framing, payload: &[u8], out: &mut Vec<u8>) -> Result<(),
 pub(crate) struct Head {
     bytes: [u8; MAX_VARINT_BYTES],
     len: u8,
-    line_feed: bool,
+    tail_len: u8,
 }
 
 impl Head {
-    const EMPTY: Self = Self { bytes: [0; MAX_VARINT_BYTES], len: 0, line_feed: false };
+    const EMPTY: Self = Self { bytes: [0; MAX_VARINT_BYTES], len: 0, tail_len: 0 };
 
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -45,7 +45,11 @@ impl Head {
 
     #[inline]
     pub(crate) const fn tail(&self) -> &'static [u8] {
-        if self.line_feed { b"\n" } else { b"" }
+        match self.tail_len {
+            0 => b"",
+            1 => b"\n",
+            _ => b"\r\n",
+        }
     }
 }
 
@@ -77,7 +81,8 @@ pub(crate) fn head(framing: Framing, payload: &[u8]) -> Result<Option<Head>, Enc
             }
         }
         Framing::Lines if memchr::memchr(b'\n', payload).is_some() => return Err(EncodeError::LineFeedInLine),
-        Framing::Lines => head.line_feed = true,
+        // The payload's own carriage return at its end would be taken for the line's, were it the only one.
+        Framing::Lines => head.tail_len = 1 + u8::from(payload.last() == Some(&b'\r')),
         Framing::Raw => {}
     }
     Ok(Some(head))
@@ -92,14 +97,15 @@ fn encode_with_options(prefix: &LengthPrefix, payload: &[u8], out: &mut Vec<u8>)
     if length < min_bytes {
         return Err(EncodeError::TooShort { payload_bytes, min_bytes });
     }
-    if length > max_bytes {
+    let value = length.saturating_add_signed(-i64::from(adjustment));
+    // The value, not the length, is held against the width: a large negative adjustment leaves no room even for nothing.
+    if value > width.max_value() {
         return Err(EncodeError::TooLong { payload_bytes, max_bytes });
     }
     let start = out.len();
     out.resize(start + skipped, 0);
     out.extend_from_slice(payload);
     let field = start + usize::from(offset)..start + head_bytes;
-    let value = length.saturating_add_signed(-i64::from(adjustment));
     prefix.write(value, out.get_mut(field).unwrap_or_default());
     Ok(())
 }

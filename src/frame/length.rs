@@ -125,7 +125,11 @@ impl LengthPrefix {
             return bounds(field, head_bytes, max_frame_bytes, bytes).map(Cut::Frame);
         }
         let too_short = FrameError::TooShort { declared: field };
-        let payload = field.checked_add_signed(self.adjustment.into()).ok_or(too_short)?;
+        let payload = match field.checked_add_signed(self.adjustment.into()) {
+            Some(payload) => payload,
+            None if self.adjustment < 0 => return Err(too_short),
+            None => return Err(too_large(u64::MAX, max_frame_bytes, bytes)),
+        };
         let bounds = bounds(payload, self.skipped_bytes(), max_frame_bytes, bytes)?;
         // Were it allowed, the next frame would begin within this one's head.
         if bounds.end < head_bytes { Err(too_short) } else { Ok(Cut::Frame(bounds)) }

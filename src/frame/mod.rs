@@ -11,6 +11,8 @@ mod encode;
 mod length;
 mod name;
 mod sniff;
+#[cfg(test)]
+mod tests;
 
 pub use decoder::FrameDecoder;
 pub use encode::encode;
@@ -104,10 +106,14 @@ fn cut(framing: &Framing, bytes: &[u8], seen: usize, max_frame_bytes: usize) -> 
         Framing::Length(prefix) => prefix.cut(bytes, max_frame_bytes),
         Framing::Varint => cut_varint(bytes, max_frame_bytes),
         Framing::Lines => cut_line(bytes, seen, max_frame_bytes),
+        Framing::Raw if bytes.is_empty() => Ok(Cut::Head(1)),
+        // No piece is small enough, and waiting for more bytes would be waiting for ever.
+        Framing::Raw if max_frame_bytes == 0 => {
+            Err(FrameError::TooLarge { declared_bytes: bytes.len() as u64, max_frame_bytes, looks_like: None })
+        }
         Framing::Raw => {
             let end = bytes.len().min(max_frame_bytes).min(MAX_RAW_BYTES);
-            let bounds = Bounds { payload_start: 0, payload_end: end, end };
-            Ok(if end == 0 { Cut::Head(1) } else { Cut::Frame(bounds) })
+            Ok(Cut::Frame(Bounds { payload_start: 0, payload_end: end, end }))
         }
     }
 }

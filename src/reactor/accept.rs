@@ -8,9 +8,9 @@ use super::turn::Turn;
 use crate::connection::Connection;
 use crate::error::CloseReason;
 use crate::frame::{Framing, encode};
+use crate::outbox::Origin;
 use crate::service::{ConnId, Peer, ServiceId};
 use crate::slots::reserved_key;
-use crate::sys;
 use crate::timers::TimerId;
 
 /// How long accepting rests when descriptors have run out and none of ours is closed meanwhile.
@@ -35,13 +35,15 @@ impl<N: Net> Turn<N> {
                     }
                     return;
                 }
-                Err(error) if sys::is_out_of_descriptors(&error) => {
+                // The newcomer left while it waited, which is nobody's fault; the next in the backlog is another matter.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Descriptors or kernel memory have run out, or the network is down (accept(2)): trying again at once would
+                // only burn the processor.
+                Err(error) => {
                     self.pause_accepting(number, &error);
                     return;
                 }
-                // The newcomer left while it waited, or the network reported an error of its own on it (accept(2)): the
-                // next in the backlog has nothing to do with it.
-                Err(error) => log::debug!("a newcomer was lost: {error}"),
             }
         }
         self.enqueue(reserved_key(number));
@@ -50,12 +52,14 @@ impl<N: Net> Turn<N> {
     fn pause_accepting(&mut self, number: usize, error: &io::Error) {
         let Some(state) = self.sources.get_mut(number) else { return };
         state.paused = true;
+        let service = state.source.service;
         self.desk.stats.accept_pauses += 1;
         // The retries that find nothing changed are not worth a line each.
         let level = if self.desk.stats.accept_pauses == 1 { log::Level::Warn } else { log::Level::Debug };
         log::log!(
             level,
-            "accepting pauses until a connection closes: {error}; raise the limit (ulimit -n) or lower --max-connections"
+            "{} pauses accepting, until a connection closes or for {ACCEPT_PAUSE:?}: {error}",
+            self.name(service)
         );
         let at = self.desk.clock.moment + ACCEPT_PAUSE;
         self.deadlines.set(TimerId::new(at, reserved_key(number) as u64), ());
@@ -118,7 +122,7 @@ impl<N: Net> Turn<N> {
         if encode(framing, text.as_bytes(), &mut words).is_ok() {
             self.desk.outbox.push_encoded(&words);
         }
-        let sent = conn.send(&mut self.desk);
+        let sent = conn.send(Origin::NONE, &mut self.desk);
         conn.end(reason, self.desk.clock.moment);
         if sent.is_ok() {
             conn.drain();

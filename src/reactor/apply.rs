@@ -80,7 +80,7 @@ impl<N: Net> Turn<N> {
     fn close(&mut self, id: ConnId, reason: crate::error::CloseReason, current: ConnId) {
         if id == current {
             // Its replies precede its end.
-            self.send_replies(id.0);
+            self.send_replies(id.0, &[]);
         }
         self.end(id.0, reason);
     }

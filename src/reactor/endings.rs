@@ -51,17 +51,11 @@ impl<N: Net> Turn<N> {
         }
     }
 
-    /// Forgets what is over, and sees whether what that was waited for has come.
+    /// Forgets what is over. Dropping a stream closes its socket, so listeners that waited for a descriptor may go on.
     pub(super) fn reap(&mut self) {
-        if !self.closed.is_empty() {
-            self.reap_closed();
+        if self.closed.is_empty() {
+            return;
         }
-        // Memory is freed by peers that read, too, and not only by those that leave.
-        self.relieve_budget();
-    }
-
-    /// Dropping a stream closes its socket, so listeners that waited for a descriptor may go on.
-    fn reap_closed(&mut self) {
         let mut closed = std::mem::take(&mut self.closed);
         for key in closed.drain(..) {
             let Some(mut conn) = self.conns.remove(key) else { continue };

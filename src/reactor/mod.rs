@@ -121,7 +121,14 @@ fn fit_to_descriptors(limits: &mut Limits) {
     let Some(descriptors) = sys::descriptor_limit().and_then(|limit| usize::try_from(limit).ok()) else { return };
     let room = descriptors.saturating_sub(RESERVED_DESCRIPTORS).max(descriptors / 2).max(1);
     if limits.max_connections > room {
-        log::warn!(
+        // What nobody asked for is no loss to be warned of.
+        let level = if limits.max_connections == Limits::default().max_connections {
+            log::Level::Info
+        } else {
+            log::Level::Warn
+        };
+        log::log!(
+            level,
             "max-connections lowered from {} to {room}: this process may open {descriptors} descriptors (ulimit -n)",
             limits.max_connections
         );

@@ -33,7 +33,7 @@ const DATAGRAM_BUFFER_BYTES: usize = 4 << 20;
 pub(super) struct Sources {
     poll: Poll,
     waker: Arc<Waker>,
-    sources: Vec<(Socketed, Source)>,
+    bound: Vec<(Socketed, Source)>,
 }
 
 enum Socketed {
@@ -63,7 +63,7 @@ impl Sources {
     pub(super) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), Token(WAKE_KEY))?);
-        Ok(Self { poll, waker, sources: Vec::new() })
+        Ok(Self { poll, waker, bound: Vec::new() })
     }
 
     /// What wakes the poll from another thread.
@@ -84,7 +84,7 @@ impl Sources {
         framing: Framing,
         limits: &Limits,
     ) -> io::Result<Endpoint> {
-        let token = Token(reserved_key(self.sources.len()));
+        let token = Token(reserved_key(self.bound.len()));
         let registry = self.poll.registry();
         let (bound, socketed, kind) = match endpoint {
             Endpoint::Tcp(addr) => {
@@ -111,23 +111,32 @@ impl Sources {
             #[cfg(not(unix))]
             Endpoint::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
         };
-        self.sources.push((socketed, Source { kind, service }));
+        self.bound.push((socketed, Source { kind, service }));
         Ok(bound)
     }
 
     pub(super) fn into_net(self) -> OsNet {
-        OsNet { events: Events::with_capacity(EVENTS), poll: self.poll, sources: self.sources, batcher: Batcher::new() }
+        OsNet { events: Events::with_capacity(EVENTS), poll: self.poll, sources: self.bound, batcher: Batcher::new() }
     }
 }
 
+/// A socket of the address's own family only: `[::]` does not take IPv4 too, so that both may be listened on, everywhere alike.
+fn socket_for(addr: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), kind, Some(protocol))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 fn bind_tcp(addr: SocketAddr, backlog: u32) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = socket_for(addr, Type::STREAM, Protocol::TCP)?;
     // On Windows the option means something else: that others may take the port over.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
     if sys::ACCEPTED_INHERIT_OPTIONS {
-        set_stream_options(SockRef::from(&socket))?;
+        set_stream_options(&SockRef::from(&socket))?;
     }
     socket.bind(&addr.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
@@ -135,14 +144,13 @@ fn bind_tcp(addr: SocketAddr, backlog: u32) -> io::Result<Socket> {
 }
 
 /// Small answers leave at once, and a peer whose machine has vanished is found out.
-fn set_stream_options(socket: SockRef<'_>) -> io::Result<()> {
+fn set_stream_options(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_keepalive(true)
 }
 
 fn bind_udp(addr: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
+    let socket = socket_for(addr, Type::DGRAM, Protocol::UDP)?;
     // The system grants what its own limits allow (net.core.rmem_max); less is slower, not wrong.
     let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER_BYTES);
     let _ = socket.set_send_buffer_size(DATAGRAM_BUFFER_BYTES);
@@ -216,7 +224,7 @@ impl Net for OsNet {
                 let (stream, addr) = listener.accept()?;
                 if !sys::ACCEPTED_INHERIT_OPTIONS {
                     // Without them the connection is slower to answer and to be missed, and works.
-                    let _ = set_stream_options(SockRef::from(&stream));
+                    let _ = set_stream_options(&SockRef::from(&stream));
                 }
                 Ok((OsStream::Tcp(stream), Peer::Tcp(addr)))
             }

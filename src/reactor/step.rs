@@ -4,6 +4,7 @@ use super::net::Net;
 use super::turn::Turn;
 use crate::connection::{Connection, Deadline, Fill, Phase, Received};
 use crate::error::CloseReason;
+use crate::outbox::Origin;
 use crate::service::ConnId;
 use crate::timers::TimerId;
 
@@ -41,12 +42,12 @@ impl<N: Net> Turn<N> {
                 continue;
             }
             match conn.fill(&mut buffer, &mut self.desk) {
-                Fill::Bytes(count) => {
-                    budget = budget.saturating_sub(count.max(1));
-                    let input = buffer.get(..count).unwrap_or_default();
+                Fill::Bytes { total, buffered } => {
+                    budget = budget.saturating_sub(total);
+                    let input = buffer.get(..buffered).unwrap_or_default();
                     let rest = self.hand_over(key, input);
                     if let Some(conn) = self.conns.get_mut(key) {
-                        conn.stall(input.get(count - rest..).unwrap_or_default());
+                        conn.stall(input.get(buffered - rest..).unwrap_or_default());
                     }
                 }
                 Fill::Nothing => break,
@@ -64,16 +65,20 @@ impl<N: Net> Turn<N> {
     }
 
     /// Has the connection's service answer the frames in `input`; returns how many of its bytes have to wait.
-    fn hand_over(&mut self, key: usize, mut input: &[u8]) -> usize {
+    fn hand_over(&mut self, key: usize, bytes: &[u8]) -> usize {
+        let mut input = bytes;
         loop {
             let Self { conns, services, desk, .. } = self;
             let Some(conn) = conns.get_mut(key) else { return 0 };
             let id = conn.service();
             let Some(registered) = services.get_mut(id.0) else { return 0 };
-            let received = conn.receive(&mut input, ConnId(key), registered.service.as_mut(), desk);
+            let received = conn.receive(&mut input, bytes, ConnId(key), registered.service.as_mut(), desk);
             match received {
                 Received::Acted => {
                     // Replies stay in the outbox: a pipeline of requests that also act is still answered with one write.
+                    if self.desk.outbox.has_lent() {
+                        self.send_replies(key, bytes);
+                    }
                     self.apply(id, ConnId(key));
                     if self.may_go_on(key) && !self.desk.outbox.is_worth_a_write() {
                         continue;
@@ -81,12 +86,12 @@ impl<N: Net> Turn<N> {
                 }
                 Received::All | Received::Flush => {}
                 Received::Failed(reason) => {
-                    self.send_replies(key);
+                    self.send_replies(key, bytes);
                     self.end(key, reason);
                     return 0;
                 }
             }
-            self.send_replies(key);
+            self.send_replies(key, bytes);
             let Some(conn) = self.conns.get_mut(key) else { return 0 };
             conn.regulate(&self.desk.limits, self.desk.clock.moment, &mut self.desk.stats);
             if matches!(received, Received::All) || conn.phase() != Phase::Open {
@@ -108,7 +113,7 @@ impl<N: Net> Turn<N> {
             Ok(reason) => {
                 conn.leave(reason);
                 self.apply(id, ConnId(key));
-                self.send_replies(key);
+                self.send_replies(key, &[]);
             }
             Err(reason) => self.end(key, reason),
         }
@@ -121,14 +126,15 @@ impl<N: Net> Turn<N> {
         conn.is_some_and(|conn| conn.phase() == Phase::Open && conn.pending_bytes() <= high_water_bytes)
     }
 
-    /// Writes the replies in the outbox to the connection they are for.
-    pub(super) fn send_replies(&mut self, key: usize) {
+    /// Writes the replies in the outbox, which may lie in what was `received`, to the connection they are for.
+    pub(super) fn send_replies(&mut self, key: usize, received: &[u8]) {
         let Some(conn) = self.conns.get_mut(key) else {
             self.desk.outbox.clear();
+            self.desk.outbox.take_failure();
             return;
         };
         let unsendable = self.desk.outbox.take_failure().map(CloseReason::UnsendableReply);
-        let sent = conn.send(&mut self.desk);
+        let sent = conn.send(Origin::received(received), &mut self.desk);
         if let Some(reason) = sent.err().or(unsendable) {
             self.end(key, reason);
         }

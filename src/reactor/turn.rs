@@ -8,12 +8,12 @@ use super::datagrams::Mail;
 use super::handle::{Inbox, Requests};
 use super::net::{Net, Source, SourceKind, WAKE_KEY};
 use super::{Registered, budget, endings};
-use crate::connection::{Connection, Desk, Phase};
+use crate::connection::{Connection, Desk};
 use crate::context::{Clock, Context, Effects, ReplyTo};
 use crate::jobs::{Wake, Workers};
 use crate::limits::Limits;
 use crate::moment::Moment;
-use crate::outbox::Outbox;
+use crate::outbox::{Origin, Outbox};
 use crate::service::{ConnId, Service, ServiceId};
 use crate::slots::{Slots, reserved_number};
 use crate::stats::Stats;
@@ -70,6 +70,7 @@ pub(super) struct TimerOwner {
 }
 
 /// A listener or UDP socket, and what is remembered of it.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each set and cleared on its own")]
 pub(super) struct SourceState {
     pub(super) source: Source,
     pub(super) readable: bool,
@@ -150,6 +151,7 @@ impl<N: Net> Turn<N> {
         self.say_goodbyes();
         self.flush_dirty(); // 8
         self.reap(); // 9
+        self.relieve_budget();
         self.desk.stats.turns += 1;
         Ok(())
     }
@@ -208,7 +210,7 @@ impl<N: Net> Turn<N> {
                 },
             }
         }
-        // As many as there are now, so that a timer set again for this very moment cannot keep the loop here.
+        // Not those set meanwhile: a timer that sets the next for this very moment waits a turn like anybody.
         for _ in 0..self.timers.len() {
             let Some((id, TimerOwner { service, conn })) = self.timers.take_due(now) else { break };
             self.timers_by_conn.remove(&(conn, id));
@@ -252,19 +254,18 @@ impl<N: Net> Turn<N> {
     ) {
         let Self { services, conns, desk, .. } = self;
         let Some(Registered { service: called, .. }) = services.get_mut(service.0) else { return };
-        let reply_to = match conns.get_mut(id.0) {
-            // After its goodbye nobody hears it: work done for it may end later than it does.
-            Some(conn) if matches!(conn.phase(), Phase::Open | Phase::Ending) => ReplyTo::Connection {
+        let reply_to = match conns.get_mut(id.0).filter(|conn| conn.takes_output()) {
+            Some(conn) => ReplyTo::Connection {
                 outbox: &mut desk.outbox,
                 framing: conn.framing(),
-                request: &[],
+                origin: Origin::NONE,
                 pending_bytes: conn.pending_bytes(),
             },
-            _ => ReplyTo::Nobody,
+            None => ReplyTo::Nobody,
         };
         callback(called.as_mut(), &mut Context { conn: id, clock: desk.clock, reply_to, effects: &mut desk.effects });
         self.apply(service, id);
-        self.send_replies(id.0);
+        self.send_replies(id.0, &[]);
         self.settle(id.0);
     }
 

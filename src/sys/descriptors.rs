@@ -1,4 +1,4 @@
-//! File descriptors: how many there may be, and how an error says that there are no more.
+//! How many file descriptors there may be.
 
 use std::io;
 
@@ -37,18 +37,4 @@ pub fn raise_descriptor_limit() -> io::Result<()> {
 #[cfg(not(unix))]
 pub fn raise_descriptor_limit() -> io::Result<()> {
     Ok(())
-}
-
-/// Whether accepting failed for want of descriptors or kernel memory, which passes only when something is closed (accept(2)).
-#[cfg(unix)]
-pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let out = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    error.raw_os_error().is_some_and(|code| out.iter().any(|errno| errno.raw_os_error() == code))
-}
-
-/// Whether accepting failed for want of descriptors or kernel memory: `WSAEMFILE` or `WSAENOBUFS` (Windows Sockets error codes).
-#[cfg(not(unix))]
-pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(10_024 | 10_055))
 }

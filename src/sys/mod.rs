@@ -10,7 +10,6 @@ mod batch;
 mod descriptors;
 
 pub(crate) use batch::Batcher;
-pub(crate) use descriptors::is_out_of_descriptors;
 pub use descriptors::{descriptor_limit, raise_descriptor_limit};
 
 /// Whether an accepted socket has its listener's `TCP_NODELAY` and `SO_KEEPALIVE`, which saves two calls for each connection.

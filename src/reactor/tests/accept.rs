@@ -50,7 +50,7 @@ fn a_budget_that_ends_exactly_with_the_backlog_still_notices_the_next_newcomer()
 #[test]
 fn a_newcomer_that_left_while_it_waited_does_not_keep_the_next_from_coming_in() {
     let mut rig = Rig::new(Limits::default());
-    let kinds = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted, io::ErrorKind::NetworkUnreachable];
+    let kinds = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted, io::ErrorKind::ConnectionAborted];
     rig.world.fail_accepts(0, kinds.map(io::Error::from));
     let socket = rig.connect();
     assert!(rig.is_held(&socket));
@@ -82,6 +82,16 @@ fn out_of_descriptors_accepting_is_tried_again_after_a_tenth_of_a_second() {
     rig.elapse(Duration::from_millis(1));
     assert_eq!(rig.turn.desk.stats.accept_pauses, 2);
     assert_eq!(rig.world.backlog(0), 1);
+    rig.elapse(Duration::from_millis(100));
+    assert!(rig.is_held(&waiting));
+}
+
+#[test]
+fn an_error_that_may_last_pauses_accepting_and_does_not_make_the_loop_spin() {
+    let mut rig = Rig::new(Limits::default());
+    rig.world.fail_accepts(0, [io::ErrorKind::NetworkDown.into()]);
+    let waiting = rig.world.connect(0);
+    assert_eq!(rig.settle(), Some(Duration::from_millis(100)));
     rig.elapse(Duration::from_millis(100));
     assert!(rig.is_held(&waiting));
 }

@@ -1,0 +1,69 @@
+//! The manual page and the shell completions, both made from the definitions that the parser uses.
+
+use std::io;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
+
+use super::args::Args;
+use super::failure::Failure;
+use super::output;
+
+pub(super) fn man(subcommand: Option<&str>) -> Result<(), Failure> {
+    let mut whole = Args::command();
+    whole.build();
+    let command = match subcommand {
+        None => whole,
+        Some(name) => whole.find_subcommand(name).cloned().ok_or_else(|| {
+            let names: Vec<_> = whole.get_subcommands().map(clap::Command::get_name).collect();
+            Failure::Usage(format!("no subcommand is called '{name}': name one of {}", names.join(" ")))
+        })?,
+    };
+    let mut page = Vec::new();
+    render(&command, &mut page).map_err(|error| Failure::Failed(error.to_string()))?;
+    output::print(&String::from_utf8_lossy(&page))
+}
+
+fn render(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
+    let man = Man::new(command.clone());
+    man.render_title(page)?;
+    man.render_name_section(page)?;
+    man.render_synopsis_section(page)?;
+    man.render_description_section(page)?;
+    man.render_options_section(page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(page)?;
+    }
+    if let Some(text) = command.get_after_long_help() {
+        sections(&text.to_string()).to_writer(page)?;
+    }
+    Ok(())
+}
+
+/// The text below the options, a section for each of its headings. Its lines stay as they are, because tables and programs are
+/// among them; `clap_mangen` by itself would fill them into paragraphs.
+fn sections(text: &str) -> Roff {
+    let mut roff = Roff::default();
+    for line in text.lines() {
+        match line.strip_suffix(':').filter(|heading| !heading.starts_with(' ')) {
+            Some(heading) => {
+                roff.control("fi", []);
+                roff.control("SH", [heading.to_uppercase().as_str()]);
+                roff.control("nf", []);
+            }
+            None => {
+                roff.text([roman(line)]);
+            }
+        }
+    }
+    roff
+}
+
+pub(super) fn completions(shell: Shell) -> Result<(), Failure> {
+    // Into memory first: it panics when what it writes to fails.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "switchboard", &mut script);
+    output::print(&String::from_utf8_lossy(&script))
+}

@@ -1,0 +1,166 @@
+//! What was typed, understood: every name looked up, every default filled in, every contradiction found.
+
+use std::io;
+
+use switchboard::{Endpoint, Framing, Limits, ParseEndpointError};
+
+use super::args::{Listen, ServeArgs};
+use super::builtin::{self, Builtin};
+use super::failure::Failure;
+
+/// All that `serve` needs to know.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) limits: Limits,
+    pub(super) services: Vec<Planned>,
+}
+
+/// A service and where it will be reached.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) builtin: &'static Builtin,
+    pub(super) listeners: Vec<(Endpoint, Framing)>,
+}
+
+impl Plan {
+    pub(super) fn new(typed: ServeArgs) -> Result<Self, Failure> {
+        let limits = Limits::from(typed.limits);
+        limits.validate()?;
+        let chosen = choose(typed.service, &builtin::ALL, &typed.listen)?;
+        let services = chosen.iter().map(|builtin| Planned::new(builtin, &typed.listen, typed.framing));
+        Ok(Self { limits, services: services.collect::<Result<_, _>>()? })
+    }
+}
+
+/// The services to start. An address is of one service, so where addresses are given and there are several, one must be named.
+fn choose<'a>(service: Option<&'a Builtin>, all: &'a [Builtin], listen: &[Listen]) -> Result<&'a [Builtin], Failure> {
+    match service {
+        Some(builtin) => Ok(std::slice::from_ref(builtin)),
+        None if listen.is_empty() || all.len() == 1 => Ok(all),
+        None => {
+            let names: Vec<_> = all.iter().map(|builtin| builtin.name).collect();
+            Err(Failure::Usage(format!("--listen is an address of one service: name it, one of {}", names.join(" "))))
+        }
+    }
+}
+
+impl Planned {
+    fn new(builtin: &'static Builtin, typed: &[Listen], framing: Option<Framing>) -> Result<Self, Failure> {
+        let listens = if typed.is_empty() { own_listens(builtin)? } else { typed.to_vec() };
+        let mut listeners = Vec::new();
+        for Listen { framing: prefix, address } in listens {
+            let framing = prefix.or(framing).unwrap_or(builtin.framing);
+            listeners.extend(resolve(&address)?.into_iter().map(|endpoint| (endpoint, framing)));
+        }
+        Ok(Self { builtin, listeners })
+    }
+}
+
+fn own_listens(builtin: &Builtin) -> Result<Vec<Listen>, Failure> {
+    builtin.listens.iter().map(|text| text.parse().map_err(Failure::Usage)).collect()
+}
+
+fn resolve(address: &str) -> Result<Vec<Endpoint>, Failure> {
+    Endpoint::resolve(address).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => Failure::Usage(format!("--listen {address} is {ParseEndpointError}")),
+        _ => Failure::Failed(format!("cannot find {address}: {error}; check the name, or write an IP address")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::{Args, Command};
+
+    fn plan(words: &str) -> Result<Plan, Failure> {
+        let args = Args::try_parse_from(["switchboard", "serve"].into_iter().chain(words.split_whitespace())).unwrap();
+        let Command::Serve(typed) = args.command else { panic!("not serve") };
+        Plan::new(typed)
+    }
+
+    fn listeners(words: &str) -> Vec<(String, Framing)> {
+        let services = plan(words).unwrap().services;
+        let all = services.into_iter().flat_map(|planned| planned.listeners);
+        all.map(|(endpoint, framing)| (endpoint.to_string(), framing)).collect()
+    }
+
+    #[test]
+    fn nothing_typed_is_every_service_where_it_listens_by_itself() {
+        let plan = plan("").unwrap();
+        assert_eq!(plan.limits, Limits::default());
+        let names: Vec<_> = plan.services.iter().map(|planned| planned.builtin.name).collect();
+        assert_eq!(names, builtin::ALL.each_ref().map(|builtin| builtin.name));
+    }
+
+    #[test]
+    fn echo_listens_over_tcp_and_udp() {
+        let (tcp, udp) = ("tcp 127.0.0.1:7000".to_owned(), "udp 127.0.0.1:7000".to_owned());
+        assert_eq!(listeners("echo"), [(tcp.clone(), Framing::U32BE), (udp.clone(), Framing::U32BE)]);
+        assert_eq!(listeners("echo --framing raw"), [(tcp, Framing::Raw), (udp, Framing::Raw)]);
+    }
+
+    #[test]
+    fn addresses_that_are_given_replace_the_services_own() {
+        let words = "echo --listen lines@127.0.0.1:1 --listen [::1]:2 --listen unix:/x --framing u8";
+        assert_eq!(
+            listeners(words),
+            [
+                ("tcp 127.0.0.1:1".to_owned(), Framing::Lines),
+                ("tcp [::1]:2".to_owned(), Framing::U8),
+                ("unix /x".to_owned(), Framing::U8)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_name_stands_for_all_its_addresses() {
+        let found = listeners("echo --listen udp:localhost:1");
+        assert!(!found.is_empty() && found.iter().all(|(endpoint, _)| endpoint.starts_with("udp ")), "{found:?}");
+    }
+
+    #[test]
+    fn every_service_can_be_planned() {
+        for builtin in &builtin::ALL {
+            assert!(!Planned::new(builtin, &[], None).unwrap().listeners.is_empty(), "{}", builtin.name);
+        }
+    }
+
+    #[test]
+    fn an_address_for_several_services_is_wrong_usage() {
+        let builtin = |name| Builtin { name, ..builtin::ALL[0] };
+        let all = [builtin("echo"), builtin("ohce")];
+        let listen = ["127.0.0.1:0".parse().unwrap()];
+        assert_eq!(choose(None, &all, &[]).unwrap().len(), 2);
+        assert_eq!(choose(all.last(), &all, &listen).unwrap()[0].name, "ohce");
+        let Err(Failure::Usage(what)) = choose(None, &all, &listen) else { panic!("accepted") };
+        assert!(what.ends_with("one of echo ohce"), "{what}");
+    }
+
+    #[test]
+    fn limits_are_read_in_their_units() {
+        let limits =
+            plan("--max-frame-bytes 64k --idle-timeout 5min --slow-consumer drop-oldest --workers 2").unwrap().limits;
+        assert_eq!(limits.max_frame_bytes, 64 << 10);
+        assert_eq!(limits.idle_timeout.as_secs(), 300);
+        assert_eq!(limits.slow_consumer, switchboard::SlowConsumer::DropOldest);
+        assert_eq!(limits.workers, 2);
+    }
+
+    #[test]
+    fn what_means_nothing_is_wrong_usage() {
+        for (words, says) in [
+            ("--max-connections 0", "--max-connections must be at least 1"),
+            ("--max-buffered-bytes 1k", "--max-buffered-bytes is less than max-frame-bytes"),
+            ("echo --listen 127.0.0.1", "--listen 127.0.0.1 is not an address: write host:port"),
+            ("echo --listen unix:", "--listen unix: is not an address"),
+            ("echo --listen udp:127.0.0.1:70000", "is not an address"),
+        ] {
+            match plan(words) {
+                Err(Failure::Usage(what)) => assert!(what.contains(says), "{words}: {what}"),
+                other => panic!("{words}: {other:?}"),
+            }
+        }
+    }
+}

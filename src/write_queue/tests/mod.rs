@@ -1,0 +1,227 @@
+//! The queue before a scripted socket.
+
+mod model;
+
+use std::ops::Range;
+
+use super::*;
+
+/// What the socket does with one call.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Take(usize),
+    WouldBlock,
+    Interrupted,
+    Fail(io::ErrorKind),
+}
+
+/// A socket that follows a script, and after its end would block.
+#[derive(Debug, Default)]
+struct Socket {
+    script: VecDeque<Act>,
+    out: Vec<u8>,
+    calls: usize,
+    /// Where the first slice of each call lay.
+    lay_at: Vec<Range<*const u8>>,
+    /// It has said that it is full, by an error or by taking less than it was offered.
+    would_block: bool,
+    short: bool,
+}
+
+impl Socket {
+    fn new(script: &[Act]) -> Self {
+        Self { script: script.iter().copied().collect(), ..Self::default() }
+    }
+
+    fn take(&mut self, slices: &[&[u8]]) -> io::Result<usize> {
+        let offered = slices.concat();
+        assert!(!offered.is_empty(), "a write of nothing");
+        assert!(slices.len() <= MAX_SLICES);
+        assert!(!self.would_block, "written to again after it would block");
+        self.calls += 1;
+        self.lay_at.push(slices[0].as_ptr_range());
+        match self.script.pop_front().unwrap_or(Act::WouldBlock) {
+            Act::Take(most) => {
+                let bytes = most.min(offered.len());
+                self.short |= bytes < offered.len();
+                self.out.extend_from_slice(&offered[..bytes]);
+                Ok(bytes)
+            }
+            Act::WouldBlock => {
+                self.would_block = true;
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            Act::Interrupted => Err(io::ErrorKind::Interrupted.into()),
+            Act::Fail(kind) => Err(kind.into()),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.take(&[bytes])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.take(&slices.iter().map(|slice| &**slice).collect::<Vec<_>>())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+const ALL: Act = Act::Take(usize::MAX);
+
+fn offer(queue: &mut WriteQueue, pieces: &[&[u8]], frames: u32, limits: &Limits) -> Offered {
+    queue.offer(pieces.iter().copied(), pieces.concat().len(), frames, limits)
+}
+
+fn push_begun(queue: &mut WriteQueue, rest: &[&[u8]]) {
+    queue.push_begun(rest.iter().copied(), rest.concat().len());
+}
+
+fn limits(max_write_buffer_bytes: usize, slow_consumer: SlowConsumer) -> Limits {
+    Limits { max_write_buffer_bytes, slow_consumer, ..Limits::default() }
+}
+
+#[test]
+fn replies_offered_one_by_one_leave_in_one_write() {
+    let mut queue = WriteQueue::default();
+    for reply in [&b"one"[..], b"two", b"three"] {
+        assert_eq!(offer(&mut queue, &[reply, b";"], 1, &Limits::default()), Offered::Queued);
+    }
+    assert_eq!(queue.pending_bytes(), 14);
+    let mut socket = Socket::new(&[ALL]);
+    assert_eq!(queue.write_to(&mut socket, true).unwrap(), Wrote { bytes: 14, blocked: false });
+    assert_eq!((&socket.out[..], socket.calls), (&b"one;two;three;"[..], 1));
+}
+
+#[test]
+fn broadcasts_leave_together_and_are_never_copied() {
+    let frames: Vec<Payload> = (0..2 * MAX_SLICES).map(|n| format!("frame {n};").into()).collect();
+    let mut queue = WriteQueue::default();
+    for frame in &frames {
+        assert_eq!(queue.offer_shared(frame, &Limits::default()), Offered::Queued);
+    }
+    let mut socket = Socket::new(&[ALL; 2]);
+    assert!(!queue.write_to(&mut socket, true).unwrap().blocked);
+    assert!(socket.out == frames.iter().flat_map(|frame| frame.to_vec()).collect::<Vec<_>>());
+    assert_eq!(socket.lay_at, [frames[0].as_ptr_range(), frames[MAX_SLICES].as_ptr_range()]);
+}
+
+#[test]
+fn an_empty_queue_owns_no_heap() {
+    let mut queue = WriteQueue::default();
+    assert!(queue.waiting.is_none());
+    queue.offer_shared(&Payload::from("abc"), &Limits::default());
+    assert!(queue.waiting.is_some());
+    queue.write_to(&mut Socket::new(&[Act::Take(2), ALL]), false).unwrap();
+    assert!(queue.waiting.is_none());
+    push_begun(&mut queue, &[b"rest", b""]);
+    queue.write_to(&mut Socket::new(&[ALL]), true).unwrap();
+    assert!(queue.waiting.is_none());
+}
+
+#[test]
+fn a_frame_without_bytes_waits_for_nothing() {
+    for full in [true, false] {
+        let mut queue = WriteQueue::default();
+        assert_eq!(queue.offer_shared(&Payload::from(""), &Limits::default()), Offered::Queued);
+        assert_eq!(offer(&mut queue, &[b"", b"", b""], 1, &Limits::default()), Offered::Queued);
+        push_begun(&mut queue, &[b"", b"", b""]);
+        assert!(queue.is_empty() && queue.waiting.is_none());
+        assert_eq!(queue.write_to(&mut Socket::default(), full).unwrap(), Wrote::default());
+
+        queue.offer_shared(&Payload::from("a"), &Limits::default());
+        queue.offer_shared(&Payload::from(""), &Limits::default());
+        offer(&mut queue, &[b""], 1, &Limits::default());
+        assert_eq!(queue.write_to(&mut Socket::new(&[ALL]), full).unwrap(), Wrote { bytes: 1, blocked: false });
+        assert!(queue.waiting.is_none());
+    }
+}
+
+#[test]
+fn a_short_write_is_taken_for_a_full_socket_only_where_that_is_what_it_means() {
+    for (short_is_full, bytes, calls) in [(true, 2, 1), (false, 6, 3)] {
+        let mut queue = WriteQueue::default();
+        offer(&mut queue, &[b"abcdefgh"], 1, &Limits::default());
+        let mut socket = Socket::new(&[Act::Take(2), Act::Take(4)]);
+        assert_eq!(queue.write_to(&mut socket, short_is_full).unwrap(), Wrote { bytes, blocked: true });
+        assert_eq!((socket.calls, queue.pending_bytes()), (calls, 8 - bytes));
+    }
+}
+
+#[test]
+fn a_socket_that_fails_or_takes_nothing_is_an_error() {
+    for (act, kind) in [
+        (Act::Fail(io::ErrorKind::BrokenPipe), io::ErrorKind::BrokenPipe),
+        (Act::Fail(io::ErrorKind::ConnectionReset), io::ErrorKind::ConnectionReset),
+        (Act::Take(0), io::ErrorKind::WriteZero),
+    ] {
+        let mut queue = WriteQueue::default();
+        offer(&mut queue, &[b"abc"], 1, &Limits::default());
+        let error = queue.write_to(&mut Socket::new(&[Act::Interrupted, Act::Take(1), act]), false).unwrap_err();
+        assert_eq!(error.kind(), kind);
+    }
+}
+
+#[test]
+fn one_frame_of_any_size_passes_while_there_is_room_at_all() {
+    let limits = limits(10, SlowConsumer::Disconnect);
+    let mut queue = WriteQueue::default();
+    assert_eq!(offer(&mut queue, &[b"123456789"], 1, &limits), Offered::Queued);
+    assert_eq!(queue.offer_shared(&vec![0; 1000].into(), &limits), Offered::Queued);
+    assert_eq!(queue.offer_shared(&Payload::from("x"), &limits), Offered::Full);
+    assert_eq!(queue.pending_bytes(), 1009);
+}
+
+#[test]
+fn the_policy_decides_what_a_full_queue_drops() {
+    let frames = ["[old 1]", "[old 2]", "[old 3]", "[news]"].map(Payload::from);
+    for (policy, last, out) in [
+        (SlowConsumer::Disconnect, Offered::Full, "[old 1][old 2][old 3]"),
+        (SlowConsumer::DropNewest, Offered::Dropped(1), "[old 1][old 2][old 3]"),
+        (SlowConsumer::DropOldest, Offered::Dropped(1), "[old 2][old 3][news]"),
+    ] {
+        let mut queue = WriteQueue::default();
+        let offered = frames.each_ref().map(|frame| queue.offer_shared(frame, &limits(21, policy)));
+        assert_eq!(offered, [Offered::Queued, Offered::Queued, Offered::Queued, last]);
+        let mut socket = Socket::new(&[ALL]);
+        queue.write_to(&mut socket, true).unwrap();
+        assert_eq!(String::from_utf8(socket.out).unwrap(), out);
+    }
+}
+
+#[test]
+fn a_frame_that_came_after_a_begun_one_can_still_be_dropped() {
+    let limits = limits(5, SlowConsumer::DropOldest);
+    let mut queue = WriteQueue::default();
+    offer(&mut queue, &[b"[a]"], 1, &limits);
+    queue.write_to(&mut Socket::new(&[Act::Take(1)]), true).unwrap();
+    assert_eq!(offer(&mut queue, &[b"[b]"], 1, &limits), Offered::Queued);
+    assert_eq!(offer(&mut queue, &[b"[c]"], 1, &limits), Offered::Dropped(1));
+    let mut socket = Socket::new(&[ALL]);
+    queue.write_to(&mut socket, true).unwrap();
+    assert_eq!(socket.out, b"a][c]");
+}
+
+#[test]
+fn a_frame_whose_first_byte_went_out_is_finished_under_every_policy() {
+    for policy in SlowConsumer::NAMES.map(|(_, policy)| policy) {
+        // Begun here, by a short write; and begun before it was queued.
+        let mut begun_here = WriteQueue::default();
+        begun_here.offer_shared(&Payload::from("[begun]"), &limits(1, policy));
+        begun_here.write_to(&mut Socket::new(&[Act::Take(1)]), true).unwrap();
+        let mut begun_before = WriteQueue::default();
+        push_begun(&mut begun_before, &[b"beg", b"", b"un]"]);
+        for mut queue in [begun_here, begun_before] {
+            assert_eq!(queue.pending_bytes(), 6);
+            let offered = queue.offer_shared(&Payload::from("[news]"), &limits(1, policy));
+            assert_eq!(offered, if policy == SlowConsumer::Disconnect { Offered::Full } else { Offered::Dropped(1) });
+            let mut socket = Socket::new(&[ALL]);
+            queue.write_to(&mut socket, true).unwrap();
+            assert_eq!(socket.out, b"begun]");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The program from outside: what it prints, how it exits, what it does on signals, and that its services answer.
+
+// Signals and Unix-domain sockets are most of what is tested here, and without the feature there is no program.
+#![cfg(all(unix, feature = "cli"))]
+// What clippy.toml allows in tests, it does not allow in the functions that tests share.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod manual;
+mod program;
+mod serving;
+mod signals;
+mod starting;
+mod usage;

@@ -1,0 +1,86 @@
+//! Help, manual page and completions.
+
+use std::process::Stdio;
+
+use crate::program::{command, run};
+
+const LIMITS: [&str; 17] = [
+    "--max-connections",
+    "--max-frame-bytes",
+    "--max-write-buffer-bytes",
+    "--max-buffered-bytes",
+    "--frame-timeout",
+    "--write-timeout",
+    "--idle-timeout",
+    "--drain-timeout",
+    "--linger-timeout",
+    "--slow-consumer",
+    "--backlog",
+    "--accept-budget",
+    "--read-budget-bytes",
+    "--datagram-budget",
+    "--workers",
+    "--max-queued-jobs",
+    "--max-queued-messages",
+];
+
+fn printed(args: &[&str]) -> String {
+    let output = run(args);
+    assert_eq!(output.status.code(), Some(0), "{args:?}");
+    assert!(output.stderr.is_empty(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_help_names_every_limit_with_its_default() {
+    let help = printed(&["serve", "--help"]);
+    for flag in LIMITS {
+        let (_, from_flag) = help.split_once(flag).unwrap_or_else(|| panic!("{flag} is not in the help"));
+        let next_flag = from_flag.find("\n      --").unwrap_or(from_flag.len());
+        assert!(from_flag[..next_flag].contains("[default: "), "{flag} has no default");
+    }
+    for words in ["[default: 256MiB]", "[default: 30s]", "Addresses:", "Framings:", "Signals:", "Exit codes:"] {
+        assert!(help.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn both_ways_to_ask_for_help_are_answered_alike() {
+    assert_eq!(printed(&["help", "serve"]), printed(&["serve", "--help"]));
+    assert!(printed(&["serve", "-h"]).len() < printed(&["serve", "--help"]).len());
+}
+
+#[test]
+fn the_version_is_the_crates() {
+    assert_eq!(printed(&["--version"]), concat!("switchboard ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn manual_pages_are_roff() {
+    let page = printed(&["man"]);
+    assert!(page.contains(".TH switchboard 1") && page.contains(".SH SUBCOMMANDS"), "{page}");
+    let page = printed(&["man", "serve"]);
+    for words in [".TH switchboard-serve 1", ".SH ADDRESSES", ".SH \"EXIT CODES\"", "struct.pack"] {
+        assert!(page.contains(words), "{words} is not in:\n{page}");
+    }
+}
+
+#[test]
+fn completions_know_services_and_flags() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = printed(&["completions", shell]);
+        for word in ["switchboard", "serve", "echo", "max-connections", "drop-oldest"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+#[test]
+fn help_that_nobody_reads_to_its_end_is_no_failure() {
+    for args in [&["serve", "--help"][..], &["man"], &["completions", "bash"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command(args).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{args:?}");
+    }
+}

@@ -1,0 +1,160 @@
+//! The program as a child process. Whatever it does not say or do in time fails the test, and it never outlives it.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+pub(crate) use rustix::process::Signal;
+
+/// How long anything may take before the test gives up. Nothing waits for it to pass.
+pub(crate) const GUARD: Duration = Duration::from_secs(20);
+
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+    command.args(args).env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(args: &[&str]) -> Output {
+    let mut program = Program::start(command(args).stdout(Stdio::piped()));
+    let status = program.wait();
+    Output { status, stdout: program.stdout.rest().into_bytes(), stderr: program.stderr.rest().into_bytes() }
+}
+
+/// A running program.
+pub(crate) struct Program {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+impl Program {
+    /// Starts `switchboard serve echo` with further arguments.
+    pub(crate) fn serve(args: &[&str]) -> Self {
+        Self::start(command(&["serve", "echo"]).args(args).stdout(Stdio::piped()))
+    }
+
+    /// Starts it with the standard output that the command has.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let (stdout, stderr) = (Lines::of(child.stdout.take()), Lines::of(child.stderr.take()));
+        Self { child, stdout, stderr }
+    }
+
+    /// The address in the next `listening` line, which must be of this transport.
+    pub(crate) fn address(&mut self, transport: &str) -> String {
+        let line = self.stdout.next().unwrap_or_else(|| panic!("not listening: {}", self.stderr.rest()));
+        let address = line.strip_prefix(&format!("listening echo {transport} "));
+        address.unwrap_or_else(|| panic!("not a {transport} address: {line}")).to_owned()
+    }
+
+    /// The next line of the log that contains `words`.
+    pub(crate) fn logged(&mut self, words: &str) -> String {
+        let mut others = String::new();
+        while let Some(line) = self.stderr.next() {
+            if line.contains(words) {
+                return line;
+            }
+            others = others + &line + "\n";
+        }
+        panic!("'{words}' is not in the log:\n{others}");
+    }
+
+    /// The rest of the log, to the program's end.
+    pub(crate) fn log(&mut self) -> String {
+        self.stderr.rest()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end. Its standard error ends with it, and reading that has a time limit.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.stderr.read_all();
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Lines of a stream, read by a thread, so that waiting for one has a time limit and the writer never waits for its reader.
+struct Lines {
+    incoming: Receiver<String>,
+    unread: VecDeque<String>,
+}
+
+impl Lines {
+    fn of(stream: Option<impl Read + Send + 'static>) -> Self {
+        let (sender, incoming) = channel();
+        if let Some(stream) = stream {
+            thread::spawn(move || {
+                let lines = BufReader::new(stream).lines().map_while(Result::ok);
+                lines.take_while(|line| sender.send(line.clone()).is_ok()).for_each(drop);
+            });
+        }
+        Self { incoming, unread: VecDeque::new() }
+    }
+
+    /// The next line; none at the stream's end.
+    fn next(&mut self) -> Option<String> {
+        self.unread.pop_front().or_else(|| self.receive())
+    }
+
+    fn read_all(&mut self) {
+        while let Some(line) = self.receive() {
+            self.unread.push_back(line);
+        }
+    }
+
+    fn rest(&mut self) -> String {
+        self.read_all();
+        self.unread.drain(..).map(|line| line + "\n").collect()
+    }
+
+    fn receive(&self) -> Option<String> {
+        use std::sync::mpsc::RecvTimeoutError;
+        match self.incoming.recv_timeout(GUARD) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("the program says nothing and does not end"),
+        }
+    }
+}
+
+/// A path for a Unix-domain socket. Not below the target directory, because such a path has about a hundred bytes at most.
+pub(crate) struct SocketPath(PathBuf);
+
+impl SocketPath {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("switchboard-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Self(std::env::temp_dir().join(name))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// It as an address to listen on.
+    pub(crate) fn listen(&self) -> String {
+        format!("unix:{}", self.0.display())
+    }
+}
+
+impl Drop for SocketPath {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

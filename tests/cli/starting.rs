@@ -1,0 +1,115 @@
+//! Starting where something is in the way.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use crate::program::{Program, Signal, SocketPath, command, run};
+use crate::serving::{assert_echoes, connect, connect_unix};
+
+const HELLO: &[u8] = b"\0\0\0\x05hello";
+
+/// Expects exit code 1 and one line that contains each of `says`.
+fn assert_fails(args: &[&str], says: &[&str]) {
+    let output = run(args);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let line = stderr.lines().last().unwrap_or_default();
+    for words in says {
+        assert!(line.starts_with("switchboard: ") && line.contains(words), "{stderr}");
+    }
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn an_address_that_cannot_be_had_is_named_with_what_to_do() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap().to_string();
+    let cannot = format!("cannot listen on tcp {address}: address already in use");
+    assert_fails(&["serve", "echo", "--listen", &address], &[&cannot, "choose another port"]);
+
+    let nowhere = "unix:/nonexistent/switchboard.sock";
+    assert_fails(&["serve", "echo", "--listen", nowhere], &["cannot listen on unix /nonexistent/switchboard.sock"]);
+    // Of the documentation's addresses (RFC 5737), so that it is nobody's.
+    assert_fails(&["serve", "echo", "--listen", "192.0.2.1:0"], &["192.0.2.1:0", "no such address"]);
+    // An empty label makes it no name at all, so that no name server is asked.
+    assert_fails(
+        &["serve", "echo", "--listen", "nobody..invalid:1"],
+        &["cannot find nobody..invalid:1", "check the name"],
+    );
+}
+
+#[test]
+fn what_was_bound_before_the_failure_is_given_back() {
+    let (unix, holder) = (SocketPath::new(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = holder.local_addr().unwrap().to_string();
+    assert_fails(&["serve", "echo", "--listen", &unix.listen(), "--listen", &address], &["address already in use"]);
+    assert!(!unix.path().exists());
+}
+
+#[test]
+fn a_restart_takes_the_port_back_from_connections_in_time_wait() {
+    let mut first = Program::serve(&["--listen", "127.0.0.1:0"]);
+    let address = first.address("tcp");
+    let mut client = connect(&address);
+    assert_echoes(&client, HELLO);
+    // The side that closes first is the one whose port stays in TIME_WAIT.
+    first.signal(Signal::TERM);
+    assert_eq!(client.read(&mut [0; 16]).unwrap(), 0);
+    drop(client);
+    assert_eq!(first.wait().code(), Some(0));
+
+    let mut second = Program::serve(&["--listen", &address]);
+    assert_eq!(second.address("tcp"), address);
+    assert_echoes(connect(&address), HELLO);
+}
+
+#[test]
+fn the_socket_file_of_a_killed_server_is_replaced() {
+    let unix = SocketPath::new();
+    let mut first = Program::serve(&["--listen", &unix.listen()]);
+    first.address("unix");
+    first.signal(Signal::KILL);
+    first.wait();
+    assert!(unix.path().exists());
+
+    let mut second = Program::serve(&["--listen", &unix.listen()]);
+    assert_echoes(connect_unix(&second.address("unix")), HELLO);
+}
+
+#[test]
+fn the_socket_file_of_a_living_server_is_not_replaced() {
+    let unix = SocketPath::new();
+    let mut first = Program::serve(&["--listen", &unix.listen()]);
+    let path = first.address("unix");
+    assert_fails(&["serve", "echo", "--listen", &unix.listen()], &["address already in use"]);
+    assert_echoes(connect_unix(&path), HELLO);
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_not_replaced() {
+    let unix = SocketPath::new();
+    std::fs::write(unix.path(), "precious").unwrap();
+    assert_fails(&["serve", "echo", "--listen", &unix.listen()], &["address already in use"]);
+    assert_eq!(std::fs::read(unix.path()).unwrap(), b"precious");
+}
+
+#[test]
+fn a_standard_output_that_nobody_reads_is_no_failure() {
+    let unix = SocketPath::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut server = Program::start(command(&["-v", "serve", "echo", "--listen", &unix.listen()]).stdout(writer));
+    server.logged("nobody reads standard output");
+    assert_echoes(connect_unix(&unix.path().display().to_string()), HELLO);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads_is_no_failure() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut child = command(&["serve", "echo", "--listen", "nonsense"]).stderr(writer).stdout(Stdio::null()).spawn();
+    assert_eq!(child.as_mut().unwrap().wait().unwrap().code(), Some(2));
+}

@@ -1,0 +1,45 @@
+//! Wrong usage: exit code 2, and one line that says it all.
+
+use crate::program::run;
+
+#[test]
+fn wrong_usage_is_one_clear_line() {
+    for (args, says) in [
+        (&["serve", "ech"][..], "invalid value 'ech' for '[SERVICE]' [possible values: echo]"),
+        (&["serv"], "unrecognized subcommand 'serv'"),
+        (&["serve", "echo", "--port", "1"], "unexpected argument '--port' found"),
+        (&["serve", "echo", "--framin", "lines"], "a similar argument exists: '--framing'"),
+        (&["serve", "echo", "--framing", "u7"], "no framing is called 'u7': write one of u8 u16be"),
+        (&["serve", "echo", "--framing", "lines,offset=1"], "lines takes no options"),
+        (&["serve", "echo", "--listen"], "a value is required for '--listen <ADDR>'"),
+        (&["serve", "echo", "--listen", "7000"], "--listen 7000 is not an address: write host:port"),
+        (&["serve", "echo", "--listen", "127.0.0.1:66000"], "--listen 127.0.0.1:66000 is not an address"),
+        (&["serve", "echo", "--listen", "unix:"], "--listen unix: is not an address"),
+        (&["serve", "echo", "--listen", "u7@127.0.0.1:0"], "no framing is called 'u7'"),
+        (&["serve", "echo", "--listen", "lines@udp:127.0.0.1:0"], "a udp: address takes no framing"),
+        (&["serve", "echo", "--max-frame-bytes", "lots"], "not a size: write bytes"),
+        (&["serve", "echo", "--idle-timeout", "30"], "not a duration: write a number with its unit"),
+        (&["serve", "echo", "--slow-consumer", "wait"], "possible values: disconnect, drop-newest, drop-oldest"),
+        (&["serve", "echo", "--max-connections", "0"], "--max-connections must be at least 1"),
+        (&["serve", "echo", "--max-frame-bytes", "1G"], "--max-buffered-bytes is less than max-frame-bytes"),
+        (&["serve", "echo", "--workers", "many"], "invalid value 'many' for '--workers <N>'"),
+        (&["-v", "-q", "serve"], "cannot be used with"),
+        (&["man", "chess"], "no subcommand is called 'chess': name one of serve"),
+        (&["completions"], "required arguments were not provided: <SHELL>"),
+    ] {
+        let output = run(args);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+        let lines: Vec<_> = stderr.lines().collect();
+        let [line, "", "For more information, try '--help'."] = lines[..] else { panic!("{args:?}: {stderr}") };
+        assert!(line.starts_with("error: ") && line.contains(says), "{args:?}: {line}");
+    }
+}
+
+#[test]
+fn no_command_at_all_is_answered_with_the_commands() {
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("Commands:"));
+}

@@ -1,0 +1,66 @@
+use std::collections::BTreeSet;
+
+use crate::{linked_files, read, root};
+
+fn pages() -> Vec<String> {
+    let entries = std::fs::read_dir(root().join("docs")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".md")).collect()
+}
+
+#[test]
+fn every_page_is_in_the_table_of_contents_and_every_entry_is_a_page() {
+    let listed: BTreeSet<_> = linked_files(&read("docs/SUMMARY.md")).into_iter().collect();
+    let written: BTreeSet<_> = pages().into_iter().filter(|name| name != "SUMMARY.md").map(Into::into).collect();
+    assert_eq!(listed, written);
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    for page in pages() {
+        for target in linked_files(&read(format!("docs/{page}"))) {
+            assert!(root().join("docs").join(&target).exists(), "{page} links to {}", target.display());
+        }
+    }
+    for page in ["README.md", "CONTRIBUTING.md"] {
+        for target in linked_files(&read(page)) {
+            assert!(root().join(&target).exists(), "{page} links to {}", target.display());
+        }
+    }
+}
+
+#[test]
+fn every_snippet_is_of_a_compiled_example() {
+    for page in pages() {
+        let text = read(format!("docs/{page}"));
+        for block in text.split("```rust\n").skip(1) {
+            let include = block.lines().next().unwrap();
+            let target = include.strip_prefix("{{#include ../examples/").and_then(|rest| rest.strip_suffix("}}"));
+            let (file, anchor) = match target.unwrap_or_else(|| panic!("{page}: {include}")).split_once(':') {
+                Some((file, anchor)) => (file, Some(anchor)),
+                None => (target.unwrap(), None),
+            };
+            let example = read(format!("examples/{file}"));
+            for mark in anchor.iter().flat_map(|name| [format!("ANCHOR: {name}\n"), format!("ANCHOR_END: {name}\n")]) {
+                assert!(example.contains(&mark), "{page}: {file} has no {mark}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_page_on_limits_names_every_flag_and_no_other() {
+    let flags = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+        words
+            .filter(|word| word.strip_prefix("--").is_some_and(|name| name.starts_with(char::is_alphabetic)))
+            .map(str::to_owned)
+            .collect()
+    };
+    let manual = String::from_utf8(crate::program::run(&["serve", "--help"]).stdout).unwrap();
+    let mut known = flags(&manual);
+    for other in ["--listen", "--framing", "--verbose", "--quiet", "--help"] {
+        assert!(known.remove(other), "{other} is not in the manual");
+    }
+    assert_eq!(flags(&read("docs/limits.md")), known);
+}

@@ -1,0 +1,89 @@
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+
+use crate::program::{Program, command};
+use crate::{blocks, read};
+
+fn block(language: &str, marker: &str) -> String {
+    let readme = read("README.md");
+    let found = blocks(&readme).into_iter().find(|(lang, text)| *lang == language && text.contains(marker));
+    found.unwrap_or_else(|| panic!("README.md has no {language} block with '{marker}'")).1.to_owned()
+}
+
+/// The two commands are all the set-up there is. The first is run here as the program that it builds and starts, without its
+/// default ports, which may be taken; the second is what runs this test.
+#[test]
+fn the_set_up_is_two_commands() {
+    assert_eq!(block("sh", "cargo"), "cargo run --release -- serve\ncargo test");
+    assert!(read(".ci/run").contains("step cargo test\n"), "what lands is tested with the README's own command");
+    let mut program = Program::start(command(&["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()));
+    assert!(program.address("tcp").starts_with("127.0.0.1:"));
+}
+
+/// Each `$ switchboard …` prints what the README shows, but for the port, which any other program may hold.
+#[test]
+fn the_servers_print_what_is_shown() {
+    let readme = read("README.md");
+    let sessions: Vec<_> = blocks(&readme).into_iter().filter(|(lang, _)| *lang == "console").collect();
+    assert!(!sessions.is_empty());
+    for (_, session) in sessions {
+        let mut lines = session.lines();
+        let typed = lines.next().unwrap().strip_prefix("$ switchboard ").unwrap();
+        let mut args: Vec<String> = typed.split(' ').map(free_port).collect();
+        if !typed.contains("--listen") {
+            let own = ["--listen", "127.0.0.1:0", "--listen", "udp:127.0.0.1:0"];
+            args.extend(own.map(str::to_owned));
+        }
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let mut program = Program::start(command(&args).stdout(Stdio::piped()));
+        for line in lines {
+            let [listening, service, transport, address] = line.split(' ').collect::<Vec<_>>()[..] else {
+                panic!("{line}")
+            };
+            assert_eq!([listening, service], ["listening", "echo"]);
+            assert_eq!(host(&program.address(transport)), host(address));
+        }
+    }
+}
+
+#[test]
+fn the_python_client_gets_its_answer() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("not tested: there is no python3");
+        return;
+    }
+    let mut program = Program::serve(&["--listen", "127.0.0.1:0"]);
+    let (_, port) =
+        program.address("tcp").rsplit_once(':').map(|(host, port)| (host.to_owned(), port.to_owned())).unwrap();
+    let script = block("python", "struct").replace("7000", &port);
+    let output = Command::new("python3").args(["-c", &script]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), block("text", "b'hello'"));
+}
+
+#[test]
+fn text_at_the_framed_port_is_told_apart_in_the_words_shown() {
+    let mut program = Program::serve(&["--listen", "127.0.0.1:0"]);
+    let mut client = TcpStream::connect(program.address("tcp")).unwrap();
+    client.write_all(b"hello\n").unwrap();
+    let words = |line: &str| line.split_once(" closed: ").unwrap().1.to_owned();
+    assert_eq!(words(&program.logged(" closed: ")), words(&block("text", " closed: ")));
+}
+
+#[test]
+fn the_service_shown_is_the_one_that_is_compiled() {
+    let example = read("examples/ten_lines.rs");
+    assert!(example.contains(&block("rust", "struct Shout")));
+}
+
+fn free_port(word: &str) -> String {
+    match word.rsplit_once(':') {
+        Some((host, _)) => format!("{host}:0"),
+        None => word.to_owned(),
+    }
+}
+
+fn host(address: &str) -> &str {
+    address.rsplit_once(':').unwrap().0
+}
