@@ -72,7 +72,8 @@ impl Waits {
         if let Some(since) = self.paused.take() {
             let pause = now.saturating_since(since);
             self.frame = self.frame.map(|began| began + pause);
-            self.active = self.active + pause;
+            // What was written meanwhile moved it already, and it never lies ahead.
+            self.active = (self.active + pause).min(now);
         }
     }
 

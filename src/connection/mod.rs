@@ -10,6 +10,10 @@
 
 mod deadline;
 mod read;
+#[cfg(test)]
+pub(crate) mod script;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(crate) use deadline::Deadline;
@@ -94,6 +98,8 @@ pub(crate) struct Flags {
     pub(crate) over_budget: bool,
     /// The service wants to know when the queue is below low water.
     pub(crate) drain_watched: bool,
+    /// It ends for a reason that leaves nobody to read its last words.
+    pub(crate) unreachable: bool,
     /// A newcomer that was turned away: no service ever knew it.
     pub(crate) refused: bool,
 }
@@ -211,10 +217,11 @@ impl<S: Stream> Connection<S> {
         self.reason.get_or_insert_with(|| Box::new(reason));
     }
 
-    /// Whether it only waited for its answers to leave, and has them.
+    /// Whether it only waited for its answers to be given, and has them. A service that waits for room has more to say.
     #[inline]
     pub(crate) fn answered(&self) -> bool {
-        self.reason.is_some() && self.phase == Phase::Open && self.jobs == 0 && self.stalled.is_none()
+        let more_to_come = self.jobs > 0 || self.stalled.is_some() || self.flags.drain_watched;
+        self.reason.is_some() && self.phase == Phase::Open && !more_to_come
     }
 
     /// Takes no more frames. What is owed is still flushed if `reason` leaves a peer to flush it to.
@@ -222,22 +229,33 @@ impl<S: Stream> Connection<S> {
         self.phase = Phase::Ending;
         self.decoder = FrameDecoder::new(self.framing, 0);
         self.stalled = None;
-        if is_unreachable(&reason) {
-            self.queue = WriteQueue::default();
-        }
+        self.hurry(&reason);
         self.waits.ended(now);
         self.reason = Some(Box::new(reason));
     }
 
-    /// The service has been told, and what it said last is queued.
-    pub(crate) fn drain(&mut self) {
-        let unreachable = self.reason().is_some_and(is_unreachable);
-        self.phase = if unreachable { Phase::Closed } else { Phase::Draining };
+    /// One more reason for an end that is under way. All that it can change is that no peer is left to be polite to.
+    pub(crate) fn hurry(&mut self, reason: &CloseReason) {
+        if is_unreachable(reason) {
+            self.flags.unreachable = true;
+            self.queue = WriteQueue::default();
+            // What is dropped may have been half a frame, and a last word would be read as its other half.
+            self.flags.writable = false;
+        }
     }
 
-    /// Gives up on whatever it still owes.
+    /// The service has been told, and what it said last is queued.
+    pub(crate) fn drain(&mut self) {
+        self.phase = Phase::Draining;
+        if self.flags.unreachable {
+            self.abandon();
+        }
+    }
+
+    /// Gives up on whatever it still owes, which therefore no longer counts as held.
     pub(crate) fn abandon(&mut self) {
         self.phase = Phase::Closed;
+        self.queue = WriteQueue::default();
     }
 
     /// Takes the next step of an orderly end, as far as the socket allows.
@@ -248,7 +266,8 @@ impl<S: Stream> Connection<S> {
             self.phase = if keep { Phase::Lingering } else { Phase::Closed };
             self.waits.ended(now);
         }
-        if self.phase == Phase::Lingering {
+        // Another connection's read may hold the buffer. A read without one would look like the peer's end.
+        if self.phase == Phase::Lingering && !scrap.is_empty() {
             self.discard(scrap);
         }
     }

@@ -10,6 +10,7 @@ use super::net::Net;
 use super::turn::Turn;
 use crate::connection::Phase;
 use crate::error::CloseReason;
+use crate::moment::Moment;
 use crate::slots::reserved_key;
 use crate::timers::TimerId;
 
@@ -22,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Who waits for the sum to fall.
 #[derive(Default)]
 pub(super) struct Budget {
-    exceeded: bool,
+    /// Until when the sum has to be down, if it is not.
+    patience_ends: Option<Moment>,
     waiting: Vec<usize>,
 }
 
@@ -41,17 +43,16 @@ impl<N: Net> Turn<N> {
 
     #[cold]
     fn hold_back(&mut self, key: usize) {
-        let limits = &self.desk.limits;
-        if !std::mem::replace(&mut self.budget.exceeded, true) {
+        if self.budget.patience_ends.is_none() {
             log::warn!(
                 "connections hold {} bytes of the {} allowed: newcomers are refused and the largest holders of {} are not read",
                 self.desk.stats.buffered_bytes,
-                limits.max_buffered_bytes,
+                self.desk.limits.max_buffered_bytes,
                 self.desk.stats.open
             );
-            let at = self.desk.clock.moment + PATIENCE;
-            self.deadlines.set(TimerId::new(at, BUDGET_KEY as u64), ());
+            self.be_patient();
         }
+        let limits = &self.desk.limits;
         let share = limits.max_buffered_bytes / self.conns.len().max(1);
         let Some(conn) = self.conns.get_mut(key) else { return };
         if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().over_budget {
@@ -64,10 +65,12 @@ impl<N: Net> Turn<N> {
     /// Lets those that were held back go on, once there is an eighth of the bound to spare.
     pub(super) fn relieve_budget(&mut self) {
         let max = self.desk.limits.max_buffered_bytes as u64;
-        if !self.budget.exceeded || self.desk.stats.buffered_bytes > max - max / 8 {
+        let Some(at) = self.budget.patience_ends else { return };
+        if self.desk.stats.buffered_bytes > max - max / 8 {
             return;
         }
-        self.budget.exceeded = false;
+        self.budget.patience_ends = None;
+        self.deadlines.cancel(TimerId::new(at, BUDGET_KEY as u64));
         log::info!("connections hold {} bytes: all are read again", self.desk.stats.buffered_bytes);
         for key in std::mem::take(&mut self.budget.waiting) {
             if let Some(conn) = self.conns.get_mut(key) {
@@ -80,14 +83,19 @@ impl<N: Net> Turn<N> {
     /// The sum has stayed above the bound for too long: the largest holder goes, and the rest get the same time again.
     pub(super) fn shed_largest(&mut self) {
         self.relieve_budget();
-        if !self.budget.exceeded {
+        if self.budget.patience_ends.is_none() {
             return;
         }
         let largest = self.conns.iter().max_by_key(|(_, conn)| conn.held_bytes()).map(|(key, _)| key);
         if let Some(key) = largest {
             self.end(key, CloseReason::BufferBudget(self.desk.limits.max_buffered_bytes));
         }
+        self.be_patient();
+    }
+
+    fn be_patient(&mut self) {
         let at = self.desk.clock.moment + PATIENCE;
+        self.budget.patience_ends = Some(at);
         self.deadlines.set(TimerId::new(at, BUDGET_KEY as u64), ());
     }
 }

@@ -26,8 +26,8 @@ impl<N: Net> Turn<N> {
                 conn.end(reason, moment);
                 self.ending.push(key);
             }
-            // Its end is under way already, and this is one more reason to hurry: there is nobody to be polite to.
-            Phase::Ending => conn.end(reason, moment),
+            // Its end is under way already, for the reason that was logged.
+            Phase::Ending => conn.hurry(&reason),
             Phase::Draining | Phase::Lingering => {
                 conn.abandon();
                 self.settle(key);
@@ -43,6 +43,7 @@ impl<N: Net> Turn<N> {
             let Some(reason) = conn.reason().cloned() else { continue };
             let service = conn.service();
             self.call(service, ConnId(key), |service, cx| service.on_close(cx, &reason));
+            self.cancel_timers_of(ConnId(key));
             if let Some(conn) = self.conns.get_mut(key) {
                 conn.drain();
             }
@@ -61,7 +62,6 @@ impl<N: Net> Turn<N> {
             if let Some(at) = conn.timer() {
                 self.deadlines.cancel(TimerId::new(at, key as u64));
             }
-            self.cancel_timers_of(ConnId(key));
             if conn.flags().refused {
                 self.refused_open -= 1;
             } else {

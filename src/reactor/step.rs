@@ -80,7 +80,7 @@ impl<N: Net> Turn<N> {
                         self.send_replies(key, bytes);
                     }
                     self.apply(id, ConnId(key));
-                    if self.is_open(key) && !self.desk.outbox.is_worth_a_write() {
+                    if self.may_go_on(key) && !self.desk.outbox.is_worth_a_write() {
                         continue;
                     }
                 }
@@ -119,8 +119,11 @@ impl<N: Net> Turn<N> {
         }
     }
 
-    fn is_open(&mut self, key: usize) -> bool {
-        self.conns.get_mut(key).is_some_and(|conn| conn.phase() == Phase::Open)
+    /// Whether the next frame may be handed over before anything is written.
+    fn may_go_on(&mut self, key: usize) -> bool {
+        let high_water_bytes = self.desk.limits.high_water_bytes();
+        let conn = self.conns.get_mut(key);
+        conn.is_some_and(|conn| conn.phase() == Phase::Open && conn.pending_bytes() <= high_water_bytes)
     }
 
     /// Writes the replies in the outbox, which may lie in what was `received`, to the connection they are for.
@@ -186,18 +189,21 @@ impl<N: Net> Turn<N> {
 
     /// Writes what others have queued for a connection: one write, however many they were.
     pub(super) fn flush_dirty(&mut self) {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        for key in dirty.drain(..) {
-            let Some(conn) = self.conns.get_mut(key) else { continue };
-            conn.flags().dirty = false;
-            match conn.flush(self.desk.clock.moment, &mut self.desk.stats) {
-                Ok(()) => self.settle(key),
-                Err(reason) => self.end(key, reason),
+        while !self.dirty.is_empty() {
+            let mut dirty = std::mem::take(&mut self.dirty);
+            for key in dirty.drain(..) {
+                let Some(conn) = self.conns.get_mut(key) else { continue };
+                conn.flags().dirty = false;
+                match conn.flush(self.desk.clock.moment, &mut self.desk.stats) {
+                    Ok(()) => self.settle(key),
+                    Err(reason) => self.end(key, reason),
+                }
             }
+            self.dirty = dirty;
+            // A write that found its peer gone has ended that connection. Its service is told within this very turn, and what
+            // it then tells the others must not wait for an event that may never come.
+            self.say_goodbyes();
         }
-        self.dirty = dirty;
-        // A write that found its peer gone has ended that connection; its service is told within this very turn.
-        self.say_goodbyes();
     }
 
     pub(super) fn mark_dirty(dirty: &mut Vec<usize>, key: usize, conn: &mut Connection<N::Stream>) {

@@ -1,0 +1,264 @@
+//! A socket that follows a script, for tests: what its peer does, and how much each call on it achieves.
+//!
+//! It keeps the kernel's bargain where the loop depends on it. A call that did less than it was asked to, or would have
+//! blocked, is followed by an edge as soon as more is possible, and by none before; an edge reports everything that is
+//! possible at that moment (epoll(7)).
+
+use std::cell::{RefCell, RefMut};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::rc::Rc;
+
+use super::Stream;
+
+/// What one call does. A script that has run out does everything that is possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Whole,
+    AtMost(usize),
+    WouldBlock,
+    Interrupted,
+    Fails(io::ErrorKind),
+}
+
+/// The peer's end, and the script.
+#[derive(Clone)]
+pub(crate) struct Socket(Rc<RefCell<State>>);
+
+/// What an edge says is possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Edge {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) end: bool,
+}
+
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each set and cleared on its own")]
+struct State {
+    arrived: VecDeque<u8>,
+    /// The peer's end of stream has arrived, behind `arrived`.
+    finished: bool,
+    reset: Option<io::ErrorKind>,
+    reads: VecDeque<Call>,
+    writes: VecDeque<Call>,
+    /// Bytes that the send buffer still takes.
+    room: usize,
+    /// A write found no room: the next room is an edge.
+    full: bool,
+    edge: bool,
+    written: Vec<u8>,
+    /// Bytes that each successful write took.
+    write_sizes: Vec<usize>,
+    shut_down: bool,
+    closed: bool,
+}
+
+impl Socket {
+    /// A socket with a bottomless send buffer, and the stream that a connection holds.
+    pub(crate) fn pair() -> (Self, Scripted) {
+        let socket = Self(Rc::new(RefCell::new(State {
+            arrived: VecDeque::new(),
+            finished: false,
+            reset: None,
+            reads: VecDeque::new(),
+            writes: VecDeque::new(),
+            room: usize::MAX,
+            full: false,
+            edge: true,
+            written: Vec::new(),
+            write_sizes: Vec::new(),
+            shut_down: false,
+            closed: false,
+        })));
+        (socket.clone(), Scripted(socket))
+    }
+
+    fn state(&self) -> RefMut<'_, State> {
+        self.0.borrow_mut()
+    }
+
+    /// The peer sends.
+    pub(crate) fn send(&self, bytes: &[u8]) {
+        let mut state = self.state();
+        state.arrived.extend(bytes);
+        state.edge = true;
+    }
+
+    /// The peer closes its writing side.
+    pub(crate) fn finish(&self) {
+        let mut state = self.state();
+        state.finished = true;
+        state.edge = true;
+    }
+
+    /// The peer breaks off: what it sent before is lost (tcp(7)), and every call fails from now on.
+    pub(crate) fn reset(&self) {
+        let mut state = self.state();
+        state.arrived.clear();
+        state.reset = Some(io::ErrorKind::ConnectionReset);
+        state.edge = true;
+    }
+
+    /// Sets what the send buffer takes before the peer reads on.
+    pub(crate) fn set_room(&self, bytes: usize) {
+        let mut state = self.state();
+        state.room = bytes;
+        if bytes > 0 && std::mem::take(&mut state.full) {
+            state.edge = true;
+        }
+    }
+
+    pub(crate) fn script_reads(&self, calls: impl IntoIterator<Item = Call>) {
+        self.state().reads.extend(calls);
+    }
+
+    pub(crate) fn script_writes(&self, calls: impl IntoIterator<Item = Call>) {
+        self.state().writes.extend(calls);
+    }
+
+    /// What is to be reported, if anything has changed since the last call.
+    pub(crate) fn take_edge(&self) -> Option<Edge> {
+        let mut state = self.state();
+        let (end, broken) = (state.finished || state.reset.is_some(), state.reset.is_some());
+        let edge = Edge { readable: end || !state.arrived.is_empty(), writable: broken || state.room > 0, end };
+        std::mem::take(&mut state.edge).then_some(edge)
+    }
+
+    pub(crate) fn written(&self) -> Vec<u8> {
+        self.state().written.clone()
+    }
+
+    pub(crate) fn write_sizes(&self) -> Vec<usize> {
+        self.state().write_sizes.clone()
+    }
+
+    /// Bytes that have arrived and were not read.
+    pub(crate) fn unread(&self) -> usize {
+        self.state().arrived.len()
+    }
+
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.state().shut_down
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl State {
+    fn read(&mut self, offered: usize) -> io::Result<usize> {
+        let most = match self.reads.pop_front().unwrap_or(Call::Whole) {
+            Call::Whole => usize::MAX,
+            Call::AtMost(bytes) => bytes,
+            Call::WouldBlock => 0,
+            Call::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
+            Call::Fails(kind) => return Err(kind.into()),
+        };
+        if let Some(kind) = self.reset {
+            return Err(kind.into());
+        }
+        if offered == 0 || (self.arrived.is_empty() && self.finished && most > 0) {
+            return Ok(0);
+        }
+        let count = offered.min(self.arrived.len()).min(most);
+        // The script held something back: that it comes later is news.
+        self.edge |= count < offered && (count < self.arrived.len() || (most == 0 && self.finished));
+        if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
+    }
+
+    fn write(&mut self, offered: usize) -> io::Result<usize> {
+        let most = match self.writes.pop_front().unwrap_or(Call::Whole) {
+            Call::Whole => usize::MAX,
+            Call::AtMost(bytes) => bytes,
+            Call::WouldBlock => 0,
+            Call::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
+            Call::Fails(kind) => return Err(kind.into()),
+        };
+        if self.reset.is_some() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let count = offered.min(self.room).min(most);
+        if count < offered {
+            self.full = self.room == count;
+            self.edge |= !self.full;
+        }
+        if count == 0 && offered > 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if self.room != usize::MAX {
+            self.room -= count;
+        }
+        self.write_sizes.push(count);
+        Ok(count)
+    }
+}
+
+/// The end that a connection holds. Dropping it closes the socket.
+pub(crate) struct Scripted(Socket);
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        self.0.state().closed = true;
+    }
+}
+
+impl Scripted {
+    pub(crate) fn socket(&self) -> Socket {
+        self.0.clone()
+    }
+}
+
+impl Read for Scripted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_vectored(&mut [IoSliceMut::new(buffer)])
+    }
+
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let mut state = self.0.state();
+        let count = state.read(buffers.iter().map(|buffer| buffer.len()).sum())?;
+        let mut bytes = state.arrived.drain(..count);
+        for place in buffers.iter_mut().flat_map(|buffer| buffer.iter_mut()).take(count) {
+            *place = bytes.next().unwrap();
+        }
+        Ok(count)
+    }
+}
+
+impl Write for Scripted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut state = self.0.state();
+        assert!(!state.shut_down, "written after the writing side was shut down");
+        let count = state.write(slices.iter().map(|slice| slice.len()).sum())?;
+        let mut left = count;
+        for slice in slices {
+            let taken = left.min(slice.len());
+            state.written.extend_from_slice(&slice[..taken]);
+            left -= taken;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Scripted {
+    fn shutdown_write(&self) -> io::Result<()> {
+        let mut state = self.0.state();
+        if state.reset.is_some() {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        state.shut_down = true;
+        Ok(())
+    }
+}

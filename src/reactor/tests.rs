@@ -1,1 +1,0 @@
-//! The turn under a script.

@@ -1,0 +1,174 @@
+//! A service that does what its peers tell it to, and notes everything that it is told by the engine.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::context::Context;
+use crate::error::CloseReason;
+use crate::service::{ConnId, JobId, JobOutput, Message, Peer, Service, TimerId};
+
+/// Obeys the first word of a payload; every other payload is echoed. Connections are numbered in the order of their opening.
+#[derive(Clone, Default)]
+pub(super) struct Puppet(Arc<Mutex<Strings>>);
+
+/// What the test and the service share.
+#[derive(Default)]
+pub(super) struct Strings {
+    pub(super) log: Vec<String>,
+    pub(super) members: Vec<ConnId>,
+    /// Each connection's reply in its own `on_close`, if any.
+    pub(super) farewell: Option<String>,
+    /// Everybody is told who has left.
+    pub(super) announces: bool,
+    /// Each timer that fires sets another for the same moment.
+    pub(super) rearms: bool,
+    /// Bytes to be sent by `stream`, a hundred at a time.
+    left_to_stream: usize,
+    timers: Vec<TimerId>,
+    /// Held by the test, it keeps jobs from ending.
+    gate: Arc<Mutex<()>>,
+}
+
+impl Puppet {
+    pub(super) fn strings(&self) -> MutexGuard<'_, Strings> {
+        self.0.lock().unwrap()
+    }
+
+    /// What was noted since the last call.
+    pub(super) fn take_log(&self) -> Vec<String> {
+        std::mem::take(&mut self.strings().log)
+    }
+
+    pub(super) fn gate(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.strings().gate)
+    }
+}
+
+impl Strings {
+    fn note(&mut self, what: &str, conn: ConnId, more: &str) {
+        let number = self.members.iter().position(|id| *id == conn);
+        let who = number.map_or("nobody".to_owned(), |number| number.to_string());
+        self.log.push(format!("{what} {who} {more}").trim_end().to_owned());
+    }
+
+    fn member(&self, number: &str) -> ConnId {
+        number.parse().ok().and_then(|number: usize| self.members.get(number).copied()).unwrap_or(ConnId::NOBODY)
+    }
+
+    fn stream(&mut self, cx: &mut Context<'_>) {
+        let piece = self.left_to_stream.min(100);
+        self.left_to_stream -= piece;
+        cx.reply(&vec![b's'; piece]);
+        if self.left_to_stream > 0 {
+            cx.notify_drain();
+        }
+    }
+
+    fn obey(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        let text = String::from_utf8_lossy(payload);
+        let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
+        match word {
+            "big" => cx.reply(&vec![b'#'; rest.parse().unwrap_or(0)]),
+            "tell" => {
+                let (to, words) = rest.split_once(' ').unwrap_or((rest, ""));
+                cx.send(self.member(to), words);
+            }
+            "all" => cx.broadcast(&self.members, rest),
+            // Says the same words in both ways, and lets the engine put them in order.
+            "twice" => {
+                cx.reply(rest.as_bytes());
+                cx.send(cx.conn(), rest);
+            }
+            // Echoes, and does something of no consequence.
+            "act" => {
+                cx.reply(payload);
+                cx.send(ConnId::NOBODY, "");
+            }
+            "close" => cx.close("asked to"),
+            "kick" => cx.close_other(self.member(rest), "kicked"),
+            "timer" => self.timers.push(cx.set_timer(Duration::from_millis(rest.parse().unwrap_or(0)))),
+            "cancel" => self.timers.drain(..).for_each(|timer| cx.cancel_timer(timer)),
+            "job" => {
+                let (gate, words) = (Arc::clone(&self.gate), rest.to_owned());
+                cx.offload(move || {
+                    drop(gate.lock());
+                    words
+                });
+            }
+            "panic" => _ = cx.offload(|| panic!("as asked")),
+            "stream" => {
+                self.left_to_stream = rest.parse().unwrap_or(0);
+                self.stream(cx);
+            }
+            "stop" => cx.shutdown(),
+            "quiet" => {}
+            _ => cx.reply(payload),
+        }
+    }
+}
+
+impl Service for Puppet {
+    fn on_open(&mut self, cx: &mut Context<'_>, _peer: &Peer) {
+        let mut strings = self.strings();
+        strings.members.push(cx.conn());
+        strings.note("open", cx.conn(), "");
+    }
+
+    fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        self.strings().obey(cx, payload);
+    }
+
+    fn on_datagram(&mut self, cx: &mut Context<'_>, from: SocketAddr, payload: &[u8]) {
+        match payload.strip_prefix(b"forward ") {
+            Some(words) => cx.datagram(SocketAddr::from(([127, 0, 0, 1], 9)), words),
+            None if payload == b"stop" => cx.shutdown(),
+            None => cx.reply(payload),
+        }
+        assert!(cx.conn() == ConnId::NOBODY && from.port() > 0);
+    }
+
+    fn on_drain(&mut self, cx: &mut Context<'_>) {
+        let mut strings = self.strings();
+        strings.note("drain", cx.conn(), "");
+        if strings.left_to_stream > 0 {
+            strings.stream(cx);
+        }
+    }
+
+    fn on_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) {
+        let mut strings = self.strings();
+        let number = strings.timers.iter().position(|known| *known == timer);
+        strings.note("timer", cx.conn(), &number.map_or(String::new(), |number| format!("#{number}")));
+        cx.reply(b"tick");
+        if strings.rearms {
+            let again = cx.set_timer(Duration::ZERO);
+            strings.timers.push(again);
+        }
+    }
+
+    fn on_job(&mut self, cx: &mut Context<'_>, _job: JobId, output: JobOutput) {
+        let words = output.take::<String>().unwrap_or_else(|error| error.to_string());
+        self.strings().note("job", cx.conn(), &words);
+        cx.reply(words.as_bytes());
+    }
+
+    fn on_post(&mut self, cx: &mut Context<'_>, message: Message) {
+        let words = message.downcast::<String>().unwrap();
+        let mut strings = self.strings();
+        strings.note("post", cx.conn(), &words);
+        strings.obey(cx, words.as_bytes());
+    }
+
+    fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
+        let mut strings = self.strings();
+        strings.note("close", cx.conn(), &reason.to_string());
+        if let Some(words) = &strings.farewell {
+            cx.reply(words.as_bytes());
+        }
+        if strings.announces {
+            let number = strings.members.iter().position(|id| *id == cx.conn()).unwrap();
+            cx.broadcast(&strings.members, format!("{number} left"));
+        }
+    }
+}

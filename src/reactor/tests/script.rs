@@ -1,0 +1,260 @@
+//! A world that follows a script: listeners, scripted sockets, a UDP socket and a clock that moves when it is told to.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::connection::script::{Call, Scripted, Socket};
+use crate::datagram::{BATCH, Incoming, Outgoing};
+use crate::reactor::net::{Event, Net, Source, SourceKind, WAKE_KEY};
+use crate::service::Peer;
+use crate::slots::reserved_key;
+
+/// The test's hold on the world.
+#[derive(Clone)]
+pub(super) struct World(Rc<RefCell<State>>);
+
+struct State {
+    now: Instant,
+    sources: Vec<SourceScript>,
+    sockets: Vec<(usize, Socket)>,
+    /// Reported by the next poll, whatever is true.
+    events: Vec<Event>,
+    /// What the next poll says instead of anything else.
+    poll_error: Option<io::ErrorKind>,
+    woken: Arc<AtomicBool>,
+    /// Registering the next stream fails.
+    refuse_open: bool,
+    last_poll: Polled,
+    stream_ids: u16,
+}
+
+/// What a poll was asked and what it found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Polled {
+    pub(super) timeout: Option<Duration>,
+    pub(super) events: usize,
+}
+
+/// One listener or UDP socket.
+struct SourceScript {
+    source: Source,
+    open: bool,
+    edge: bool,
+    backlog: VecDeque<Scripted>,
+    /// What the next accepts say before they look into the backlog.
+    accept_errors: VecDeque<io::Error>,
+    arrived: VecDeque<(SocketAddr, Vec<u8>)>,
+    receive_errors: VecDeque<io::Error>,
+    sends: VecDeque<Call>,
+    sent: Vec<(SocketAddr, Vec<u8>)>,
+}
+
+impl World {
+    pub(super) fn new(sources: &[Source], woken: Arc<AtomicBool>) -> Self {
+        let script = |source: &Source| SourceScript {
+            source: *source,
+            open: true,
+            edge: false,
+            backlog: VecDeque::new(),
+            accept_errors: VecDeque::new(),
+            arrived: VecDeque::new(),
+            receive_errors: VecDeque::new(),
+            sends: VecDeque::new(),
+            sent: Vec::new(),
+        };
+        Self(Rc::new(RefCell::new(State {
+            now: Instant::now(),
+            sources: sources.iter().map(script).collect(),
+            sockets: Vec::new(),
+            events: Vec::new(),
+            poll_error: None,
+            woken,
+            refuse_open: false,
+            last_poll: Polled::default(),
+            stream_ids: 0,
+        })))
+    }
+
+    fn state(&self) -> RefMut<'_, State> {
+        self.0.borrow_mut()
+    }
+
+    pub(super) fn net(&self) -> ScriptedNet {
+        ScriptedNet(self.clone())
+    }
+
+    pub(super) fn advance(&self, by: Duration) {
+        self.state().now += by;
+    }
+
+    /// A client connects to listener number `number`.
+    pub(super) fn connect(&self, number: usize) -> Socket {
+        let (socket, stream) = Socket::pair();
+        let mut state = self.state();
+        state.sources[number].backlog.push_back(stream);
+        state.sources[number].edge = true;
+        socket
+    }
+
+    pub(super) fn fail_accepts(&self, number: usize, errors: impl IntoIterator<Item = io::Error>) {
+        self.state().sources[number].accept_errors.extend(errors);
+    }
+
+    /// A datagram arrives at UDP socket number `number`.
+    pub(super) fn datagram(&self, number: usize, from: SocketAddr, payload: &[u8]) {
+        let mut state = self.state();
+        state.sources[number].arrived.push_back((from, payload.to_vec()));
+        state.sources[number].edge = true;
+    }
+
+    pub(super) fn fail_receives(&self, number: usize, errors: impl IntoIterator<Item = io::Error>) {
+        self.state().sources[number].receive_errors.extend(errors);
+    }
+
+    pub(super) fn script_sends(&self, number: usize, calls: impl IntoIterator<Item = Call>) {
+        self.state().sources[number].sends.extend(calls);
+    }
+
+    pub(super) fn sent(&self, number: usize) -> Vec<(SocketAddr, Vec<u8>)> {
+        self.state().sources[number].sent.clone()
+    }
+
+    pub(super) fn waiting_datagrams(&self, number: usize) -> usize {
+        self.state().sources[number].arrived.len()
+    }
+
+    pub(super) fn backlog(&self, number: usize) -> usize {
+        self.state().sources[number].backlog.len()
+    }
+
+    pub(super) fn is_open(&self, number: usize) -> bool {
+        self.state().sources[number].open
+    }
+
+    /// The next poll reports this, whatever is true.
+    pub(super) fn report(&self, key: usize, readable: bool, writable: bool, end: bool) {
+        self.state().events.push(Event { key, readable, writable, end });
+    }
+
+    pub(super) fn fail_poll(&self, kind: io::ErrorKind) {
+        self.state().poll_error = Some(kind);
+    }
+
+    pub(super) fn refuse_next_open(&self) {
+        self.state().refuse_open = true;
+    }
+
+    pub(super) fn last_poll(&self) -> Polled {
+        self.state().last_poll
+    }
+
+    /// The key under which a socket was registered last.
+    pub(super) fn key_of(&self, socket: &Socket) -> Option<usize> {
+        let state = self.state();
+        state.sockets.iter().rev().find(|(_, known)| known.is_same(socket)).map(|(key, _)| *key)
+    }
+}
+
+pub(super) struct ScriptedNet(World);
+
+impl Net for ScriptedNet {
+    type Stream = Scripted;
+
+    fn sources(&self) -> Vec<Source> {
+        self.0.state().sources.iter().map(|script| script.source).collect()
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>, mut mark: impl FnMut(Event)) -> io::Result<()> {
+        let mut state = self.0.state();
+        state.last_poll = Polled { timeout, events: 0 };
+        if let Some(kind) = state.poll_error.take() {
+            return Err(kind.into());
+        }
+        let mut events = std::mem::take(&mut state.events);
+        if state.woken.swap(false, Ordering::AcqRel) {
+            events.push(Event { key: WAKE_KEY, readable: true, writable: false, end: false });
+        }
+        for (number, source) in state.sources.iter_mut().enumerate() {
+            if std::mem::take(&mut source.edge) && source.open {
+                let writable = matches!(source.source.kind, SourceKind::Datagrams { .. });
+                events.push(Event { key: reserved_key(number), readable: true, writable, end: false });
+            }
+        }
+        state.sockets.retain(|(_, socket)| !socket.is_closed());
+        for (key, socket) in &state.sockets {
+            if let Some(edge) = socket.take_edge() {
+                events.push(Event { key: *key, readable: edge.readable, writable: edge.writable, end: edge.end });
+            }
+        }
+        state.last_poll.events = events.len();
+        drop(state);
+        events.into_iter().for_each(&mut mark);
+        Ok(())
+    }
+
+    fn accept(&mut self, listener: usize) -> io::Result<(Scripted, Peer)> {
+        let mut state = self.0.state();
+        state.stream_ids += 1;
+        let peer = Peer::Tcp(SocketAddr::from(([127, 0, 0, 1], state.stream_ids)));
+        let source = &mut state.sources[listener];
+        if let Some(error) = source.accept_errors.pop_front() {
+            return Err(error);
+        }
+        let stream = source.backlog.pop_front().filter(|_| source.open);
+        stream.map(|stream| (stream, peer)).ok_or(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn open(&mut self, stream: &mut Scripted, key: usize) -> io::Result<()> {
+        let mut state = self.0.state();
+        if std::mem::take(&mut state.refuse_open) {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        state.sockets.push((key, stream.socket()));
+        Ok(())
+    }
+
+    fn close(&mut self, source: usize) {
+        self.0.state().sources[source].open = false;
+    }
+
+    fn receive(&mut self, socket: usize, into: &mut Incoming) -> io::Result<usize> {
+        let mut state = self.0.state();
+        let source = &mut state.sources[socket];
+        if let Some(error) = source.receive_errors.pop_front() {
+            return Err(error);
+        }
+        let count = source.arrived.len().min(BATCH);
+        let Incoming { storage, heads } = into;
+        heads.clear();
+        for (buffer, (from, payload)) in Incoming::buffers(storage).zip(source.arrived.drain(..count)) {
+            buffer[..payload.len()].copy_from_slice(&payload);
+            heads.push((from, payload.len()));
+        }
+        if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
+    }
+
+    fn send(&mut self, socket: usize, from: &Outgoing, first: usize) -> io::Result<usize> {
+        let mut state = self.0.state();
+        let source = &mut state.sources[socket];
+        let most = match source.sends.pop_front().unwrap_or(Call::Whole) {
+            Call::Whole => BATCH,
+            Call::AtMost(count) => count,
+            Call::WouldBlock => return Err(io::ErrorKind::WouldBlock.into()),
+            Call::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
+            Call::Fails(kind) => return Err(kind.into()),
+        };
+        let before = source.sent.len();
+        source.sent.extend(from.iter_from(first).take(most).map(|(to, payload)| (to, payload.to_vec())));
+        Ok(source.sent.len() - before)
+    }
+
+    fn now(&self) -> Instant {
+        self.0.state().now
+    }
+}
