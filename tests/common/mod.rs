@@ -21,9 +21,10 @@ pub(crate) const GUARD: Duration = Duration::from_secs(20);
 
 /// Makes a test of each scenario for each engine.
 macro_rules! conformance {
-    ($($scenario:ident),* $(,)?) => {
+    ($($(#[$when:meta])* $scenario:ident),* $(,)?) => {
         mod on_the_reactor {
-            $(#[test]
+            $($(#[$when])*
+            #[test]
             fn $scenario() {
                 super::$scenario::<switchboard::Reactor>();
             })*

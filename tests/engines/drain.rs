@@ -21,6 +21,7 @@ conformance! {
     stop_ends_at_once_and_still_tells_the_service,
     a_service_may_shut_its_engine_down,
     a_port_is_free_again_when_its_engine_has_ended,
+    #[cfg(unix)]
     a_unix_sockets_file_goes_with_its_engine_and_a_stale_one_is_replaced,
     an_address_in_use_is_an_error_that_names_it,
 }

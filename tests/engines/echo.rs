@@ -11,6 +11,7 @@ use crate::common::{Client, Engine, GUARD, Running, conformance, framed, tcp};
 
 conformance! {
     every_framing_echoes_byte_for_byte_whatever_the_pieces,
+    #[cfg(unix)]
     a_unix_socket_echoes,
     ipv6_echoes,
     datagrams_come_back_whole_from_where_they_were_sent,

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use switchboard::services::Echo;
-use switchboard::{CloseReason, Limits};
+use switchboard::{CloseReason, Context, Limits, Service, TimerId};
 
 use crate::common::{Client, Engine, conformance, serve, witness};
 
@@ -18,21 +18,57 @@ conformance! {
 /// Long enough that a client on a busy machine keeps within it, short enough to be waited for.
 const LIMIT: Duration = Duration::from_secs(1);
 
+/// Echoes, but says nothing to `only telling`, and does not wait to be asked by who says `subscribe`.
+struct OneWay;
+
+const TICK: Duration = Duration::from_millis(50);
+
+impl Service for OneWay {
+    fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        match payload {
+            b"only telling" => {}
+            b"subscribe" => {
+                cx.set_timer(TICK);
+            }
+            _ => cx.reply(payload),
+        }
+    }
+
+    fn on_timer(&mut self, cx: &mut Context<'_>, _timer: TimerId) {
+        cx.reply(b"news");
+        cx.set_timer(TICK);
+    }
+}
+
 fn a_silent_peer_is_ended_and_a_talking_one_is_not<E: Engine>() {
-    let (service, events) = witness(Echo);
+    let (service, events) = witness(OneWay);
     let (running, addr) = serve::<E>(Limits { idle_timeout: LIMIT, ..Limits::default() }, service);
+    // Either direction counts. These come first, so that they would be ended first if they were.
+    let mut asking = Client::connect(addr);
+    let telling = Client::connect(addr);
+    let mut listening = Client::connect(addr);
+    listening.send(b"subscribe");
+    assert_eq!(listening.receive(), b"news");
+    asking.echo(b"hello");
+    for _ in 0..3 {
+        events.opened();
+    }
     let mut silent = Client::connect(addr);
     silent.echo(b"first and last");
     let silent_id = events.opened();
-    let mut talking = Client::connect(addr);
     let begun = Instant::now();
-    let closed = events.closed_while(|| talking.echo(b"still here"));
+    let closed = events.closed_while(|| {
+        asking.echo(b"still here");
+        telling.send(b"only telling");
+    });
     assert_eq!(closed, (silent_id, CloseReason::IdleTimeout(LIMIT)));
+    assert!(!closed.1.is_fault());
     assert!(begun.elapsed() > LIMIT / 2, "ended early, after {:?}", begun.elapsed());
     silent.expect_end();
-    talking.echo(b"and still");
-    drop((talking, silent));
-    assert_eq!(running.drain().faulted, 0, "to be idle is no fault");
+    asking.echo(b"and still");
+    assert_eq!(events.try_closed(), None);
+    drop((asking, telling, listening, silent));
+    running.drain();
 }
 
 fn a_frame_begun_and_not_finished_ends_its_connection_and_no_other<E: Engine>() {

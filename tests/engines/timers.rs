@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use switchboard::{Context, Limits, Message, Service, TimerId};
 
-use crate::common::{Client, Engine, GUARD, Running, conformance, serve, tcp};
+use crate::common::{Client, Engine, GUARD, Running, conformance, framed, serve, tcp};
 
 conformance! {
     timers_fire_in_the_order_of_their_times_and_not_before,
@@ -38,12 +38,15 @@ impl Service for Alarms {
     }
 }
 
+/// Several requests in one piece, so that no time passes between them.
+fn at_once(requests: &[&str]) -> Vec<u8> {
+    requests.iter().flat_map(|request| framed("u32be", request.as_bytes())).collect()
+}
+
 fn timers_fire_in_the_order_of_their_times_and_not_before<E: Engine>() {
     let (running, addr) = serve::<E>(Limits::default(), Alarms::default());
     let mut client = Client::connect(addr);
-    for millis in [90, 30, 60, 0] {
-        client.send(format!("set {millis}").as_bytes());
-    }
+    client.send_bytes(&at_once(&["set 90", "set 30", "set 60", "set 0"]));
     for expected in ["3", "1", "2", "0"] {
         assert_eq!(String::from_utf8(client.receive()).unwrap(), expected);
     }
@@ -54,9 +57,7 @@ fn timers_fire_in_the_order_of_their_times_and_not_before<E: Engine>() {
 fn a_timer_taken_back_stays_silent<E: Engine>() {
     let (running, addr) = serve::<E>(Limits::default(), Alarms::default());
     let mut client = Client::connect(addr);
-    for said in ["set 20", "cancel", "set 60", "cancel", "cancel", "set 70"] {
-        client.send(said.as_bytes());
-    }
+    client.send_bytes(&at_once(&["set 20", "cancel", "set 60", "cancel", "cancel", "set 70"]));
     assert_eq!(client.receive(), b"2", "only the last was left");
     drop(client);
     running.drain();
