@@ -114,4 +114,17 @@ impl<N: Net> Turn<N> {
         }
         self.run = Run::Stopped;
     }
+
+    /// The loop has turned for the last time. Services hear of every connection's end, those that were cut off included.
+    pub(super) fn end_all(&mut self) {
+        for key in self.conns.keys() {
+            self.end(key, CloseReason::ShuttingDown);
+        }
+        self.say_goodbyes();
+        // Said, and not waited for.
+        for key in self.conns.keys() {
+            self.end(key, CloseReason::ShuttingDown);
+        }
+        self.reap();
+    }
 }

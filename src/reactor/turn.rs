@@ -123,6 +123,7 @@ impl<N: Net> Turn<N> {
         while self.goes_on() {
             self.turn()?;
         }
+        self.end_all();
         Ok(self.desk.stats)
     }
 

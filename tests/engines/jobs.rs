@@ -1,0 +1,192 @@
+//! Work that blocks, done elsewhere.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use switchboard::services::Echo;
+use switchboard::{CloseReason, Context, JobError, JobId, JobOutput, Limits, Service};
+
+use crate::common::{Client, Engine, GUARD, Running, conformance, serve, tcp, witness};
+
+conformance! {
+    a_jobs_result_comes_back_to_the_connection_that_wanted_it,
+    a_job_that_panics_says_so_and_harms_nobody,
+    a_closed_connections_job_says_nothing_to_its_peer,
+}
+
+/// Does what each message says on another thread and replies with what came of it.
+struct Working {
+    /// Waiting work says here that it has begun.
+    begun: Sender<()>,
+    /// And waits for a word from here.
+    go: Option<Receiver<()>>,
+    started: Sender<JobId>,
+    ended: Sender<JobId>,
+}
+
+impl Service for Working {
+    fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        let said = payload.to_vec();
+        let job = match payload {
+            b"panic" => cx.offload(|| -> Vec<u8> { std::panic::resume_unwind(Box::new("as asked")) }),
+            b"wait" | b"wait and close" => {
+                let (begun, go) = (self.begun.clone(), self.go.take().unwrap());
+                cx.offload(move || {
+                    let _ = begun.send(());
+                    go.recv_timeout(GUARD).unwrap();
+                    said
+                })
+            }
+            _ => cx.offload(move || said.iter().rev().copied().collect::<Vec<u8>>()),
+        };
+        let _ = self.started.send(job);
+        if payload.ends_with(b"close") {
+            cx.close("not waiting for it");
+        }
+    }
+
+    fn on_job(&mut self, cx: &mut Context<'_>, job: JobId, output: JobOutput) {
+        match output.take::<Vec<u8>>() {
+            Ok(reply) => cx.reply(&reply),
+            Err(error) => cx.reply(error.to_string().as_bytes()),
+        }
+        let _ = self.ended.send(job);
+    }
+}
+
+struct Jobs {
+    begun: Receiver<()>,
+    go: Sender<()>,
+    started: Receiver<JobId>,
+    ended: Receiver<JobId>,
+}
+
+fn working() -> (Working, Jobs) {
+    let (at_work, begun) = channel();
+    let (go, gone) = channel();
+    let (started, start) = channel();
+    let (ended, end) = channel();
+    (Working { begun: at_work, go: Some(gone), started, ended }, Jobs { begun, go, started: start, ended: end })
+}
+
+fn a_jobs_result_comes_back_to_the_connection_that_wanted_it<E: Engine>() {
+    let (service, jobs) = working();
+    let (running, addr) = serve::<E>(Limits::default(), service);
+    let mut clients: Vec<Client> = (0..20).map(|_| Client::connect(addr)).collect();
+    for (number, client) in clients.iter().enumerate() {
+        client.send(format!("job {number:02}").as_bytes());
+    }
+    for (number, client) in clients.iter_mut().enumerate() {
+        let reversed: Vec<u8> = format!("job {number:02}").bytes().rev().collect();
+        assert_eq!(client.receive(), reversed);
+    }
+    drop(clients);
+    assert_eq!(running.drain().jobs, 20);
+    let sorted = |jobs: Receiver<JobId>| {
+        let mut names: Vec<String> = jobs.into_iter().map(|job| format!("{job:?}")).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(sorted(jobs.started), sorted(jobs.ended), "each job ended under its own name");
+}
+
+fn a_job_that_panics_says_so_and_harms_nobody<E: Engine>() {
+    let (service, _jobs) = working();
+    let (running, addr) = serve::<E>(Limits { workers: 1, ..Limits::default() }, service);
+    let mut client = Client::connect(addr);
+    assert_eq!(client.ask(b"panic"), JobError::Panicked.to_string().as_bytes());
+    assert_eq!(client.ask(b"abc"), b"cba", "the worker goes on");
+    drop(client);
+    running.drain();
+}
+
+fn a_closed_connections_job_says_nothing_to_its_peer<E: Engine>() {
+    let (service, jobs) = working();
+    let (service, events) = witness(service);
+    let (running, addr) = serve::<E>(Limits { linger_timeout: GUARD, ..Limits::default() }, service);
+    let mut client = Client::connect(addr);
+    client.send(b"wait and close");
+    events.closed();
+    client.expect_end();
+    jobs.go.send(()).unwrap();
+    jobs.ended.recv_timeout(GUARD).expect("the service still hears what became of it");
+    // A write to a side that was shut down would break the connection off, and its last words with it.
+    client.expect_end();
+    client.send(b"discarded");
+    drop(client);
+    assert_eq!(running.drain().faulted, 0);
+}
+
+/// On the reactor only: where jobs run on the connection's own thread, nothing can happen meanwhile.
+mod on_workers {
+    use super::*;
+    use switchboard::{Framing, Reactor};
+
+    #[test]
+    fn a_client_that_has_said_all_still_gets_its_jobs_answer() {
+        let (service, jobs) = working();
+        let (service, events) = witness(service);
+        let mut engine = Reactor::with_limits(Limits::default());
+        let work = engine.add_service("work", service);
+        let echo = engine.add_service("echo", Echo);
+        let (addr, other) = (tcp(&mut engine, work, Framing::U32BE), tcp(&mut engine, echo, Framing::U32BE));
+        let running = Running::start(engine);
+        let mut client = Client::connect(addr);
+        client.send(b"wait");
+        client.finish();
+        jobs.started.recv_timeout(GUARD).unwrap();
+        // What was sent before these was seen before them.
+        let mut other = Client::connect(other);
+        (0..3).for_each(|_| other.echo(b"meanwhile"));
+        jobs.go.send(()).unwrap();
+        assert_eq!(client.receive(), b"wait");
+        client.expect_end();
+        assert_eq!(events.closed().1, CloseReason::PeerClosed);
+        drop((client, other));
+        running.drain();
+    }
+
+    #[test]
+    fn draining_waits_for_the_answer_of_a_job() {
+        let (service, jobs) = working();
+        let (running, addr) = serve::<Reactor>(Limits { drain_timeout: GUARD, ..Limits::default() }, service);
+        let mut idle = Client::connect(addr);
+        assert_eq!(idle.ask(b"abc"), b"cba");
+        let mut client = Client::connect(addr);
+        client.send(b"wait");
+        for _ in 0..2 {
+            jobs.started.recv_timeout(GUARD).unwrap();
+        }
+        running.handle.drain();
+        idle.expect_end();
+        drop(idle);
+        jobs.go.send(()).unwrap();
+        assert_eq!(client.receive(), b"wait");
+        client.expect_end();
+        drop(client);
+        running.ended();
+    }
+
+    #[test]
+    fn work_beyond_the_bound_is_refused() {
+        let (service, jobs) = working();
+        let limits = Limits { workers: 1, max_queued_jobs: 1, ..Limits::default() };
+        let (running, addr) = serve::<Reactor>(limits, service);
+        let mut first = Client::connect(addr);
+        first.send(b"wait");
+        jobs.started.recv_timeout(GUARD).unwrap();
+        jobs.begun.recv_timeout(GUARD).expect("the only worker is busy now");
+        let mut others: Vec<Client> = (0..3).map(|_| Client::connect(addr)).collect();
+        for other in &others {
+            other.send(b"abc");
+            jobs.started.recv_timeout(GUARD).unwrap();
+        }
+        for refused in &mut others[1..] {
+            assert_eq!(refused.receive(), JobError::Refused.to_string().as_bytes());
+        }
+        jobs.go.send(()).unwrap();
+        assert_eq!(first.receive(), b"wait");
+        assert_eq!(others[0].receive(), b"cba", "one may wait");
+        drop((first, others));
+        running.drain();
+    }
+}

@@ -1,0 +1,23 @@
+//! What users of an engine rely on, seen from outside: real sockets, real time, one module a concept.
+//!
+//! Scenarios listed in a `conformance!` hold for every engine. The others are about one engine's own ways.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::cast_possible_truncation, reason = "the numbers are the tests' own, and small")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod actions;
+mod crowds;
+mod descriptors;
+mod drain;
+mod echo;
+mod ends;
+mod handle;
+mod jobs;
+mod places;
+mod slow_readers;
+mod streams;
+mod timeouts;
+mod timers;
