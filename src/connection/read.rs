@@ -6,6 +6,7 @@ use super::write::{Sink, broken};
 use super::{Connection, Phase, SHORT_MEANS_DONE, Stalled, Stream};
 use crate::context::{Clock, Context, Effects, ReplyTo};
 use crate::error::CloseReason;
+use crate::frame::Spares;
 use crate::limits::Limits;
 use crate::outbox::{Origin, Outbox};
 use crate::service::{ConnId, Service};
@@ -16,6 +17,7 @@ pub(crate) struct Desk {
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     pub(crate) outbox: Outbox,
+    pub(crate) spares: Spares,
     pub(crate) effects: Effects,
     pub(crate) stats: Stats,
 }
@@ -72,7 +74,7 @@ impl<S: Stream> Connection<S> {
     /// Reads once. Where an unfinished frame has room, its bytes go there first and only what follows them to `buffer`.
     pub(crate) fn fill(&mut self, buffer: &mut [u8], desk: &mut Desk) -> Fill {
         loop {
-            let spare = self.decoder.spare();
+            let spare = self.decoder.spare_with(&mut desk.spares);
             let direct = spare.len();
             let offered = direct + buffer.len();
             let result = if spare.is_empty() {
@@ -119,7 +121,7 @@ impl<S: Stream> Connection<S> {
     ) -> Received {
         let mut completed = false;
         let received = loop {
-            match self.decoder.decode(input) {
+            match self.decoder.decode_with(input, &mut desk.spares) {
                 Ok(Some(payload)) => {
                     completed = true;
                     desk.stats.frames_in += 1;

@@ -7,7 +7,7 @@ use super::script::{Call, Scripted, Socket};
 use super::{Connection, Desk, Fill, Phase, Received};
 use crate::context::{Clock, Context, Effects};
 use crate::error::CloseReason;
-use crate::frame::Framing;
+use crate::frame::{Framing, Spares};
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::outbox::{Origin, Outbox};
@@ -30,6 +30,7 @@ fn desk(limits: Limits) -> Desk {
         limits,
         clock: Clock { now: Instant::now(), moment: Moment::START },
         outbox: Outbox::default(),
+        spares: Spares::default(),
         effects: Effects::default(),
         stats: Stats::default(),
     }

@@ -4,6 +4,7 @@
 //! into a buffer that exists as long as the frame does. No byte is looked at twice in search of an end, and the buffer grows
 //! with the bytes received: a prefix that promises a gigabyte gets a refusal or the minimum, never a gigabyte.
 
+use super::spares::Spares;
 use super::{Bounds, Cut, Framing, cut, sniff};
 use crate::error::{FrameError, LooksLike};
 
@@ -54,19 +55,52 @@ impl FrameDecoder {
     /// [`FrameError`] when the bytes cannot be a frame; the stream is then of no further use.
     #[inline]
     pub fn decode<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Result<Option<&'a [u8]>, FrameError> {
-        if self.partial.is_some() {
-            return self.decode_partial(input);
+        self.decode_with(input, &mut Spares::none())
+    }
+
+    /// [`decode`](Self::decode), with buffers from `spares` where a frame needs one.
+    #[inline]
+    pub(crate) fn decode_with<'a, 'b: 'a>(
+        &'a mut self,
+        input: &mut &'b [u8],
+        spares: &mut Spares,
+    ) -> Result<Option<&'a [u8]>, FrameError> {
+        if self.partial.is_some() { self.decode_partial(input, spares) } else { self.decode_whole(input, spares) }
+    }
+
+    /// The common case, for which nothing is remembered: `input` begins where a frame does.
+    #[inline]
+    fn decode_whole<'b>(&mut self, input: &mut &'b [u8], spares: &mut Spares) -> Result<Option<&'b [u8]>, FrameError> {
+        let found = cut(&self.framing, input, 0, self.max_frame_bytes);
+        let stage = match found.map_err(|error| judged(error, self.any_frame))? {
+            Cut::Frame(bounds) => {
+                if let Some((frame, rest)) = input.split_at_checked(bounds.end) {
+                    *input = rest;
+                    self.any_frame = true;
+                    return Ok(frame.get(bounds.payload()));
+                }
+                Stage::Body(bounds)
+            }
+            Cut::Head(needed) => Stage::Head(needed),
+        };
+        if !input.is_empty() {
+            self.partial = Some(Box::new(Partial::begin(input, stage, spares)));
+            *input = &[];
         }
-        decode_whole(self.framing, self.max_frame_bytes, &mut self.partial, &mut self.any_frame, input)
+        Ok(None)
     }
 
     /// Goes on with the frame that an earlier call could not finish.
-    fn decode_partial<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Result<Option<&'a [u8]>, FrameError> {
-        let Self { framing, max_frame_bytes, any_frame, partial } = self;
-        if partial.as_ref().is_some_and(|partial| matches!(partial.stage, Stage::Done)) {
-            *partial = None;
-            return decode_whole(*framing, *max_frame_bytes, partial, any_frame, input);
+    fn decode_partial<'a, 'b: 'a>(
+        &'a mut self,
+        input: &mut &'b [u8],
+        spares: &mut Spares,
+    ) -> Result<Option<&'a [u8]>, FrameError> {
+        if let Some(done) = self.partial.take_if(|partial| matches!(partial.stage, Stage::Done)) {
+            spares.give(done.buffer);
+            return self.decode_whole(input, spares);
         }
+        let Self { framing, max_frame_bytes, any_frame, partial } = self;
         // Borrowed for as long as the payload is: what follows either returns it or leaves it for the next call.
         let Some(partial) = partial.as_deref_mut() else { return Ok(None) };
         while let Stage::Head(needed) = partial.stage {
@@ -74,7 +108,12 @@ impl FrameDecoder {
                 return Ok(None);
             }
             let seen = partial.len;
-            partial.take(input, head_bytes_wanted(framing, needed - partial.len.min(needed), input), usize::MAX);
+            partial.take(
+                input,
+                head_bytes_wanted(framing, needed - partial.len.min(needed), input),
+                usize::MAX,
+                spares,
+            );
             let found = cut(framing, partial.bytes(), seen, *max_frame_bytes);
             partial.stage = match found.map_err(|error| judged(error, *any_frame))? {
                 Cut::Head(needed) => Stage::Head(needed),
@@ -82,7 +121,7 @@ impl FrameDecoder {
             };
         }
         let Stage::Body(bounds) = partial.stage else { return Ok(None) };
-        partial.take(input, bounds.end - partial.len, bounds.end);
+        partial.take(input, bounds.end - partial.len, bounds.end, spares);
         if partial.len < bounds.end {
             return Ok(None);
         }
@@ -93,11 +132,16 @@ impl FrameDecoder {
 
     /// Room into which the rest of an unfinished frame may be read directly, saving a copy; empty when there is none. Bytes
     /// put there count once [`filled`](Self::filled) says how many.
-    #[inline]
     pub fn spare(&mut self) -> &mut [u8] {
+        self.spare_with(&mut Spares::none())
+    }
+
+    /// [`spare`](Self::spare), with a buffer from `spares` where it takes a larger one.
+    #[inline]
+    pub(crate) fn spare_with(&mut self, spares: &mut Spares) -> &mut [u8] {
         let Some(partial) = self.partial.as_deref_mut() else { return &mut [] };
         let Stage::Body(bounds) = partial.stage else { return &mut [] };
-        partial.make_room(bounds.end);
+        partial.make_room(bounds.end, spares);
         let end = bounds.end.min(partial.buffer.len());
         partial.buffer.get_mut(partial.len..end).unwrap_or_default()
     }
@@ -141,33 +185,6 @@ impl FrameDecoder {
     }
 }
 
-/// The common case, for which nothing is remembered: `input` begins where a frame does.
-#[inline]
-fn decode_whole<'a>(
-    framing: Framing,
-    max_frame_bytes: usize,
-    partial: &mut Option<Box<Partial>>,
-    any_frame: &mut bool,
-    input: &mut &'a [u8],
-) -> Result<Option<&'a [u8]>, FrameError> {
-    let stage = match cut(&framing, input, 0, max_frame_bytes).map_err(|error| judged(error, *any_frame))? {
-        Cut::Frame(bounds) => {
-            if let Some((frame, rest)) = input.split_at_checked(bounds.end) {
-                *input = rest;
-                *any_frame = true;
-                return Ok(frame.get(bounds.payload()));
-            }
-            Stage::Body(bounds)
-        }
-        Cut::Head(needed) => Stage::Head(needed),
-    };
-    if !input.is_empty() {
-        *partial = Some(Box::new(Partial::begin(input, stage)));
-        *input = &[];
-    }
-    Ok(None)
-}
-
 /// A peer that has sent a whole frame knows what this port wants, whatever its later bytes look like.
 #[cold]
 fn judged(error: FrameError, any_frame: bool) -> FrameError {
@@ -188,10 +205,10 @@ fn head_bytes_wanted(framing: &Framing, missing: usize, input: &[u8]) -> usize {
 }
 
 impl Partial {
-    fn begin(bytes: &[u8], stage: Stage) -> Self {
+    fn begin(bytes: &[u8], stage: Stage, spares: &mut Spares) -> Self {
         let mut partial = Self { buffer: Vec::new(), len: 0, stage };
         let most = if let Stage::Body(bounds) = stage { bounds.end } else { usize::MAX };
-        partial.append(bytes, most);
+        partial.append(bytes, most, spares);
         partial
     }
 
@@ -200,17 +217,17 @@ impl Partial {
     }
 
     /// Moves at most `count` bytes from the front of `input` to the end of the frame.
-    fn take(&mut self, input: &mut &[u8], count: usize, most: usize) {
+    fn take(&mut self, input: &mut &[u8], count: usize, most: usize, spares: &mut Spares) {
         let (taken, rest) = input.split_at(count.min(input.len()));
-        self.append(taken, most);
+        self.append(taken, most, spares);
         *input = rest;
     }
 
     /// `most`: what the frame will ever hold, so that the last growth is no larger than it must be.
-    fn append(&mut self, bytes: &[u8], most: usize) {
+    fn append(&mut self, bytes: &[u8], most: usize, spares: &mut Spares) {
         let end = self.len + bytes.len();
         if end > self.buffer.len() {
-            self.grow(end, most);
+            self.grow(end, most, spares);
         }
         if let Some(room) = self.buffer.get_mut(self.len..end) {
             room.copy_from_slice(bytes);
@@ -219,17 +236,21 @@ impl Partial {
     }
 
     /// Room for at least one more byte, unless the frame is whole.
-    fn make_room(&mut self, most: usize) {
+    fn make_room(&mut self, most: usize, spares: &mut Spares) {
         if self.len == self.buffer.len() && self.len < most {
-            self.grow(self.len + 1, most);
+            self.grow(self.len + 1, most, spares);
         }
     }
 
     /// Twice what has been received, so that many small pieces are copied a constant number of times each.
-    fn grow(&mut self, needed: usize, most: usize) {
+    fn grow(&mut self, needed: usize, most: usize, spares: &mut Spares) {
         let size = needed.saturating_mul(2).max(MIN_BUFFER_BYTES).min(most).max(needed);
-        self.buffer.reserve_exact(size - self.buffer.len());
-        self.buffer.resize(size, 0);
+        // Not by growing the old one: a new one comes zeroed from the system, and what no byte reaches is never touched.
+        let mut larger = spares.take(size, most).unwrap_or_else(|| vec![0; size]);
+        if let (Some(room), Some(bytes)) = (larger.get_mut(..self.len), self.buffer.get(..self.len)) {
+            room.copy_from_slice(bytes);
+        }
+        spares.give(std::mem::replace(&mut self.buffer, larger));
     }
 }
 

@@ -11,7 +11,29 @@ use crate::error::EncodeError;
 ///
 /// # Errors
 /// [`EncodeError`] when the framing cannot carry the payload: it is longer than the prefix can say, or holds a line feed.
+#[inline]
 pub fn encode(framing: Framing, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    match framing {
+        Framing::Length(prefix) if prefix.is_plain() => {
+            let value = fitting(&prefix, payload.len())?;
+            out.reserve(size_of_val(&value) + payload.len());
+            prefix.append(value, out);
+            out.extend_from_slice(payload);
+            Ok(())
+        }
+        _ => encode_general(framing, payload, out),
+    }
+}
+
+/// The payload's length, if a plain prefix can say it.
+#[inline]
+fn fitting(prefix: &LengthPrefix, payload_bytes: usize) -> Result<u64, EncodeError> {
+    let max_bytes = prefix.parts().0.max_value();
+    let value = payload_bytes as u64;
+    if value > max_bytes { Err(EncodeError::TooLong { payload_bytes, max_bytes }) } else { Ok(value) }
+}
+
+fn encode_general(framing: Framing, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
     match head(framing, payload)? {
         Some(head) => {
             out.reserve(head.bytes().len() + payload.len() + head.tail().len());
@@ -54,16 +76,12 @@ impl Head {
 }
 
 /// The head of `payload`'s frame, or `None` where head and payload overlap and only [`encode`] will do.
-#[inline]
 pub(crate) fn head(framing: Framing, payload: &[u8]) -> Result<Option<Head>, EncodeError> {
     let mut head = Head::EMPTY;
     match framing {
         Framing::Length(prefix) if prefix.is_plain() => {
             let (width, ..) = prefix.parts();
-            let value = payload.len() as u64;
-            if value > width.max_value() {
-                return Err(EncodeError::TooLong { payload_bytes: payload.len(), max_bytes: width.max_value() });
-            }
+            let value = fitting(&prefix, payload.len())?;
             head.len = width as u8;
             prefix.write(value, head.bytes.get_mut(..width.bytes()).unwrap_or_default());
         }

@@ -144,6 +144,20 @@ impl LengthPrefix {
         }
     }
 
+    /// Appends `value` as wide as the width says.
+    #[inline]
+    pub(super) fn append(&self, value: u64, out: &mut Vec<u8>) {
+        if let (Width::Four, Endian::Big) = (self.width, self.endian) {
+            // The one that most connections use, as one store.
+            let [_, _, _, _, bytes @ ..] = value.to_be_bytes();
+            out.extend_from_slice(&bytes);
+        } else {
+            let start = out.len();
+            out.resize(start + self.width.bytes(), 0);
+            self.write(value, out.get_mut(start..).unwrap_or_default());
+        }
+    }
+
     /// Writes `value` into `field`, which is as wide as the width says.
     pub(super) fn write(&self, value: u64, field: &mut [u8]) {
         let (big, little) = (value.to_be_bytes(), value.to_le_bytes());

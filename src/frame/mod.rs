@@ -11,6 +11,7 @@ mod encode;
 mod length;
 mod name;
 mod sniff;
+mod spares;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ pub use encode::encode;
 pub(crate) use encode::head;
 pub use length::{Endian, LengthPrefix, Width};
 pub use name::ParseFramingError;
+pub(crate) use spares::Spares;
 
 use std::ops::Range;
 

@@ -1,6 +1,6 @@
 //! How connections end: the service's goodbye, the last flush, the reaping. And how the loop does.
 
-use super::net::Net;
+use super::net::{Net, SourceKind};
 use super::turn::{Run, Turn};
 use crate::connection::Phase;
 use crate::error::CloseReason;
@@ -90,9 +90,9 @@ impl<N: Net> Turn<N> {
         }
         self.run = Run::Draining;
         log::info!("draining {} connections, for at most {:?}", self.desk.stats.open, self.desk.limits.drain_timeout);
-        for number in 0..self.sources.len() {
-            self.net.close(number);
-            if let Some(state) = self.sources.get_mut(number) {
+        for (number, state) in self.sources.iter_mut().enumerate() {
+            if !matches!(state.source.kind, SourceKind::Requests(_)) {
+                self.net.close(number);
                 (state.readable, state.paused) = (false, false);
             }
         }

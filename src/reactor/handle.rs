@@ -16,6 +16,17 @@ pub struct Handle {
     wake: Wake,
 }
 
+/// What a reactor can be asked for with a single byte, see `Reactor::request_pipe`. A [`Handle`] asks for the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// As [`Handle::drain`].
+    Drain,
+    /// As [`Handle::stop`].
+    Stop,
+    /// As [`Handle::log_stats`].
+    LogStats,
+}
+
 /// Requests that need no queue because one of each is enough.
 #[derive(Default)]
 struct Signals {
@@ -111,24 +122,15 @@ pub(super) struct Inbox {
     signals: Arc<Signals>,
 }
 
-/// What handles have asked for since the last look.
-#[derive(Default)]
-pub(super) struct Requests {
-    pub(super) drain: bool,
-    pub(super) stop: bool,
-    pub(super) log_stats: bool,
-}
-
 impl Inbox {
-    /// Takes the requests. Messages are taken one by one afterwards.
-    pub(super) fn take_requests(&self) -> Requests {
+    /// What handles have asked for since the last look. Messages are taken one by one afterwards.
+    pub(super) fn take_requests(&self) -> impl Iterator<Item = Request> {
+        let Signals { drain, stop, log_stats, waking } = &*self.signals;
         // Before anything is looked at: what comes after this line wakes the loop again.
-        self.signals.waking.store(false, Ordering::Release);
-        Requests {
-            drain: self.signals.drain.swap(false, Ordering::AcqRel),
-            stop: self.signals.stop.swap(false, Ordering::AcqRel),
-            log_stats: self.signals.log_stats.swap(false, Ordering::AcqRel),
-        }
+        waking.store(false, Ordering::Release);
+        let all = [(log_stats, Request::LogStats), (drain, Request::Drain), (stop, Request::Stop)];
+        let asked = all.map(|(signal, request)| signal.swap(false, Ordering::AcqRel).then_some(request));
+        asked.into_iter().flatten()
     }
 
     pub(super) fn next_message(&self) -> Option<(ServiceId, Message)> {

@@ -9,12 +9,14 @@ use crate::datagram::{Incoming, Outgoing};
 use crate::frame::Framing;
 use crate::service::{Peer, ServiceId};
 
+use super::handle::Request;
+
 /// Sockets, their readiness, and the clock.
 pub(super) trait Net {
     /// An accepted connection's byte stream.
     type Stream: Stream;
 
-    /// Listeners and UDP sockets; their numbers here are the numbers in [`Event::key`].
+    /// Listeners, UDP sockets and pipes; their numbers here are the numbers in [`Event::key`].
     fn sources(&self) -> Vec<Source>;
 
     /// Waits for readiness, at most for `timeout`, and reports each event. Edge-triggered: what is reported once is not
@@ -26,6 +28,9 @@ pub(super) trait Net {
 
     /// Begins to report the stream's readiness under `key`; its first state is reported at once.
     fn open(&mut self, stream: &mut Self::Stream, key: usize) -> io::Result<()>;
+
+    /// Empties a pipe that bytes were written to only to be noticed.
+    fn swallow(&mut self, pipe: usize);
 
     /// Closes a listener or UDP socket.
     fn close(&mut self, source: usize);
@@ -39,7 +44,7 @@ pub(super) trait Net {
     fn now(&self) -> Instant;
 }
 
-/// A listener or a UDP socket.
+/// A listener, a UDP socket, or a pipe.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source {
     pub(super) kind: SourceKind,
@@ -49,7 +54,11 @@ pub(super) struct Source {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SourceKind {
     Listener(Framing),
-    Datagrams { ipv4: bool },
+    Datagrams {
+        ipv4: bool,
+    },
+    /// A pipe; any byte in it asks for this.
+    Requests(Request),
 }
 
 /// What became possible.

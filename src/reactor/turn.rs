@@ -5,11 +5,12 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::datagrams::Mail;
-use super::handle::{Inbox, Requests};
+use super::handle::{Inbox, Request};
 use super::net::{Net, Source, SourceKind, WAKE_KEY};
 use super::{Registered, budget, endings};
 use crate::connection::{Connection, Desk};
 use crate::context::{Clock, Context, Effects, ReplyTo};
+use crate::frame::Spares;
 use crate::jobs::{Wake, Workers};
 use crate::limits::Limits;
 use crate::moment::Moment;
@@ -111,6 +112,7 @@ impl<N: Net> Turn<N> {
                 limits,
                 clock: Clock { now: start, moment: Moment::START },
                 outbox: Outbox::default(),
+                spares: Spares::default(),
                 effects: Effects::default(),
                 stats: Stats::default(),
             },
@@ -229,20 +231,20 @@ impl<N: Net> Turn<N> {
     }
 
     fn take_requests(&mut self) {
-        let Requests { drain, stop, log_stats } = self.inbox.take_requests();
+        let requests = self.inbox.take_requests();
         // As many as may wait, so that a thread that posts without end cannot keep the loop here.
         for _ in 0..self.desk.limits.max_queued_messages {
             let Some((service, message)) = self.inbox.next_message() else { break };
             self.call(service, ConnId::NOBODY, |service, cx| service.on_post(cx, message));
         }
-        if log_stats {
-            log::info!("{}", self.desk.stats);
-        }
-        if drain {
-            self.drain();
-        }
-        if stop {
-            self.run = Run::Stopped;
+        requests.for_each(|request| self.obey(request));
+    }
+
+    fn obey(&mut self, request: Request) {
+        match request {
+            Request::LogStats => log::info!("{}", self.desk.stats),
+            Request::Drain => self.drain(),
+            Request::Stop => self.run = Run::Stopped,
         }
     }
 
@@ -294,6 +296,10 @@ impl<N: Net> Turn<N> {
         match state.source.kind {
             SourceKind::Listener(framing) => self.accept(number, framing),
             SourceKind::Datagrams { .. } => self.exchange(number),
+            SourceKind::Requests(request) => {
+                self.net.swallow(number);
+                self.obey(request);
+            }
         }
     }
 }
