@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use switchboard::{Handle, Reactor};
+use switchboard::Reactor;
 
 use super::failure::Failure;
 use super::output;
@@ -14,7 +14,7 @@ pub(super) fn serve(plan: Plan) -> Result<(), Failure> {
         log::warn!("the limit on open descriptors stays as it is: {error}");
     }
     let mut reactor = Reactor::new(plan.limits)?;
-    obey_signals(reactor.handle())?;
+    obey_signals(&mut reactor)?;
     let addresses = bind(&mut reactor, &plan.services)?;
     // A server serves, whether or not anybody wants to know where.
     if let Err(failure) = output::print(&addresses) {
@@ -26,8 +26,8 @@ pub(super) fn serve(plan: Plan) -> Result<(), Failure> {
 }
 
 /// Before anything is bound: a signal that finds no handler ends the process and leaves the files of its sockets behind.
-fn obey_signals(handle: Handle) -> Result<(), Failure> {
-    signals::watch(handle).map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))
+fn obey_signals(reactor: &mut Reactor) -> Result<(), Failure> {
+    signals::watch(reactor).map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))
 }
 
 /// Binds all; returns the lines that say where.

@@ -2,33 +2,35 @@
 
 use std::io;
 
-use switchboard::Handle;
+use switchboard::Reactor;
 
-/// Watches for signals from now on, on a thread that does not outlive the program's work: it holds nothing but the handle, and
-/// the process does not wait for it.
+/// Has signals obeyed from now on.
+///
+/// A handler writes a byte to a pipe that the loop watches; there is no thread. A second thread that did nothing but wait would
+/// be paid for with every system call of the first: the kernel then has to lock what the two share. The second signal is dealt
+/// with in the handler itself, so that it works even if the loop is stuck.
 ///
 /// # Errors
-/// When the handlers or the thread cannot be had.
+/// When a pipe or a handler cannot be had.
 #[cfg(unix)]
-pub(super) fn watch(handle: Handle) -> io::Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+pub(super) fn watch(reactor: &mut Reactor) -> io::Result<()> {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
 
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
-    let obey = move || {
-        let mut draining = false;
-        for signal in signals.forever() {
-            if signal == SIGUSR1 {
-                handle.log_stats();
-            } else if draining {
-                // As a shell reports a process that a signal has ended.
-                std::process::exit(128 + signal);
-            } else {
-                draining = true;
-                handle.drain();
-            }
-        }
-    };
-    std::thread::Builder::new().name("signals".to_owned()).spawn(obey).map(drop)
+    use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+    use signal_hook::{flag, low_level::pipe};
+    use switchboard::Request;
+
+    let draining = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag down and raises it. The status is as a shell reports a process that
+        // a signal has ended.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&draining))?;
+        flag::register(signal, Arc::clone(&draining))?;
+        pipe::register(signal, reactor.request_pipe(Request::Drain)?)?;
+    }
+    pipe::register(SIGUSR1, reactor.request_pipe(Request::LogStats)?)?;
+    Ok(())
 }
 
 /// Other platforms have no signals of this kind: Ctrl-C ends the process at once, as it ends any program there.
@@ -36,6 +38,6 @@ pub(super) fn watch(handle: Handle) -> io::Result<()> {
 /// # Errors
 /// None.
 #[cfg(not(unix))]
-pub(super) fn watch(_handle: Handle) -> io::Result<()> {
+pub(super) fn watch(_reactor: &mut Reactor) -> io::Result<()> {
     Ok(())
 }

@@ -124,7 +124,7 @@ pub(super) struct Inbox {
 
 impl Inbox {
     /// What handles have asked for since the last look. Messages are taken one by one afterwards.
-    pub(super) fn take_requests(&self) -> impl Iterator<Item = Request> {
+    pub(super) fn take_requests(&self) -> impl Iterator<Item = Request> + use<> {
         let Signals { drain, stop, log_stats, waking } = &*self.signals;
         // Before anything is looked at: what comes after this line wakes the loop again.
         waking.store(false, Ordering::Release);

@@ -17,8 +17,10 @@ mod step;
 mod tests;
 mod turn;
 
-pub use handle::{Handle, PostError};
+pub use handle::{Handle, PostError, Request};
 
+#[cfg(unix)]
+use std::io;
 use std::sync::Arc;
 
 use crate::endpoint::Endpoint;
@@ -94,6 +96,16 @@ impl Reactor {
     pub fn listen(&mut self, service: ServiceId, endpoint: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
         let bound = self.sources.listen(service, endpoint, framing, &self.limits);
         bound.map_err(|source| Error::Bind { endpoint: endpoint.clone(), source })
+    }
+
+    /// A pipe to this loop for those who can do no more than write a byte, such as a signal handler: any byte asks for
+    /// `request`. It may be kept as long as one likes, and written to when the loop has ended.
+    ///
+    /// # Errors
+    /// What the operating system said.
+    #[cfg(unix)]
+    pub fn request_pipe(&mut self, request: Request) -> io::Result<std::os::unix::net::UnixStream> {
+        self.sources.pipe(request)
     }
 
     /// What other threads use to reach the loop, before it runs and while it does.

@@ -219,6 +219,8 @@ impl Net for ScriptedNet {
         Ok(())
     }
 
+    fn swallow(&mut self, _pipe: usize) {}
+
     fn close(&mut self, source: usize) {
         self.0.state().sources[source].open = false;
     }

@@ -1,0 +1,124 @@
+//! The operating system's sockets, through `mio`: [`sources`] is what is listened on, [`bind`] how it is bound, [`stream`] an
+//! accepted connection, and here is the world that the turn asks.
+
+mod bind;
+mod sources;
+mod stream;
+
+pub(super) use sources::Sources;
+
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+use socket2::SockRef;
+
+use super::net::{Event, Net, Source};
+use crate::datagram::{Incoming, Outgoing};
+use crate::service::Peer;
+use crate::sys::{self, Batcher};
+use sources::Socketed;
+use stream::OsStream;
+
+/// Events taken from the system with one call.
+const EVENTS: usize = 1024;
+
+/// The world as the operating system has it.
+pub(super) struct OsNet {
+    poll: Poll,
+    events: Events,
+    sources: Vec<(Socketed, Source)>,
+    batcher: Batcher,
+}
+
+impl OsNet {
+    fn new(poll: Poll, sources: Vec<(Socketed, Source)>) -> Self {
+        Self { poll, events: Events::with_capacity(EVENTS), sources, batcher: Batcher::new() }
+    }
+
+    fn source(&self, number: usize) -> &Socketed {
+        self.sources.get(number).map_or(&Socketed::Closed, |(socketed, _)| socketed)
+    }
+}
+
+impl Net for OsNet {
+    type Stream = OsStream;
+
+    fn sources(&self) -> Vec<Source> {
+        self.sources.iter().map(|(_, source)| *source).collect()
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>, mut mark: impl FnMut(Event)) -> io::Result<()> {
+        self.poll.poll(&mut self.events, timeout)?;
+        for event in &self.events {
+            let end = event.is_read_closed() || event.is_error();
+            mark(Event {
+                key: event.token().0,
+                readable: event.is_readable() || end,
+                writable: event.is_writable(),
+                end,
+            });
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, listener: usize) -> io::Result<(OsStream, Peer)> {
+        match self.source(listener) {
+            Socketed::Tcp(listener) => {
+                let (stream, addr) = listener.accept()?;
+                if !sys::ACCEPTED_INHERIT_OPTIONS {
+                    // Without them the connection is slower to answer and to be missed, and works.
+                    let _ = bind::set_stream_options(&SockRef::from(&stream));
+                }
+                Ok((OsStream::Tcp(stream), Peer::Tcp(addr)))
+            }
+            #[cfg(unix)]
+            Socketed::Unix { listener, .. } => {
+                let (stream, _) = listener.accept()?;
+                Ok((OsStream::Unix(stream), Peer::Unix))
+            }
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn open(&mut self, stream: &mut OsStream, key: usize) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match stream {
+            OsStream::Tcp(stream) => self.poll.registry().register(stream, Token(key), interest),
+            #[cfg(unix)]
+            OsStream::Unix(stream) => self.poll.registry().register(stream, Token(key), interest),
+        }
+    }
+
+    fn swallow(&mut self, pipe: usize) {
+        #[cfg(unix)]
+        if let Some((Socketed::Pipe(pipe), _)) = self.sources.get_mut(pipe) {
+            // To the end of what is there: only then has the next byte an event of its own.
+            while matches!(pipe.read(&mut [0; 64]), Ok(1..)) {}
+        }
+    }
+
+    fn close(&mut self, source: usize) {
+        if let Some((socketed, _)) = self.sources.get_mut(source) {
+            *socketed = Socketed::Closed;
+        }
+    }
+
+    fn receive(&mut self, socket: usize, into: &mut Incoming) -> io::Result<usize> {
+        let Some((Socketed::Udp(socket), _)) = self.sources.get(socket) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        self.batcher.receive(socket, into)
+    }
+
+    fn send(&mut self, socket: usize, from: &Outgoing, first: usize) -> io::Result<usize> {
+        let Some((Socketed::Udp(socket), _)) = self.sources.get(socket) else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        self.batcher.send(socket, from, first)
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}

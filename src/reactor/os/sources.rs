@@ -1,0 +1,120 @@
+//! What a reactor listens on, from being bound to being handed to the loop.
+
+use std::io;
+use std::sync::Arc;
+
+use mio::net::{TcpListener, UdpSocket};
+#[cfg(unix)]
+use mio::net::{UnixListener, UnixStream};
+use mio::{Interest, Poll, Token, Waker};
+
+use super::OsNet;
+#[cfg(unix)]
+use super::bind::{SocketFile, bind_unix};
+use super::bind::{bind_tcp, bind_udp};
+use crate::endpoint::Endpoint;
+use crate::frame::Framing;
+use crate::jobs::Wake;
+use crate::limits::Limits;
+use crate::reactor::handle::Request;
+use crate::reactor::net::{Source, SourceKind, WAKE_KEY};
+use crate::service::ServiceId;
+use crate::slots::reserved_key;
+
+/// Bound sockets and the poll instance that watches them.
+pub(in crate::reactor) struct Sources {
+    poll: Poll,
+    waker: Arc<Waker>,
+    bound: Vec<(Socketed, Source)>,
+}
+
+/// What is listened on.
+pub(super) enum Socketed {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix {
+        listener: UnixListener,
+        /// Dropped with it.
+        _file: SocketFile,
+    },
+    Udp(UdpSocket),
+    /// Our end of a pipe that requests come by.
+    #[cfg(unix)]
+    Pipe(UnixStream),
+    Closed,
+}
+
+impl Sources {
+    pub(in crate::reactor) fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), Token(WAKE_KEY))?);
+        Ok(Self { poll, waker, bound: Vec::new() })
+    }
+
+    /// What wakes the poll from another thread.
+    pub(in crate::reactor) fn wake(&self) -> Wake {
+        let waker = Arc::clone(&self.waker);
+        Arc::new(move || {
+            if let Err(error) = waker.wake() {
+                log::error!("the event loop could not be woken: {error}");
+            }
+        })
+    }
+
+    /// Binds and registers. Both interests, once and for all: readiness is remembered, interest never changes.
+    pub(in crate::reactor) fn listen(
+        &mut self,
+        service: ServiceId,
+        endpoint: &Endpoint,
+        framing: Framing,
+        limits: &Limits,
+    ) -> io::Result<Endpoint> {
+        let token = Token(reserved_key(self.bound.len()));
+        let registry = self.poll.registry();
+        let (bound, socketed, kind) = match endpoint {
+            Endpoint::Tcp(addr) => {
+                let mut listener = TcpListener::from_std(bind_tcp(*addr, limits.backlog)?.into());
+                registry.register(&mut listener, token, Interest::READABLE)?;
+                (Endpoint::Tcp(listener.local_addr()?), Socketed::Tcp(listener), SourceKind::Listener(framing))
+            }
+            Endpoint::Udp(addr) => {
+                let mut socket = UdpSocket::from_std(bind_udp(*addr)?.into());
+                registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+                (
+                    Endpoint::Udp(socket.local_addr()?),
+                    Socketed::Udp(socket),
+                    SourceKind::Datagrams { ipv4: addr.is_ipv4() },
+                )
+            }
+            #[cfg(unix)]
+            Endpoint::Unix(path) => {
+                let mut listener = UnixListener::from_std(bind_unix(path, limits.backlog)?.into());
+                let file = SocketFile::new(path);
+                registry.register(&mut listener, token, Interest::READABLE)?;
+                (endpoint.clone(), Socketed::Unix { listener, _file: file }, SourceKind::Listener(framing))
+            }
+            #[cfg(not(unix))]
+            Endpoint::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        self.bound.push((socketed, Source { kind, service }));
+        Ok(bound)
+    }
+
+    /// A pipe that asks for `request`: our end is watched, the other is returned.
+    #[cfg(unix)]
+    pub(in crate::reactor) fn pipe(&mut self, request: Request) -> io::Result<std::os::unix::net::UnixStream> {
+        let (theirs, ours) = std::os::unix::net::UnixStream::pair()?;
+        theirs.set_nonblocking(true)?;
+        ours.set_nonblocking(true)?;
+        let mut ours = UnixStream::from_std(ours);
+        self.poll.registry().register(&mut ours, Token(reserved_key(self.bound.len())), Interest::READABLE)?;
+        // The request is for the loop itself, so no service is ever looked up.
+        let source = Source { kind: SourceKind::Requests(request), service: ServiceId(usize::MAX) };
+        self.bound.push((Socketed::Pipe(ours), source));
+        Ok(theirs)
+    }
+
+    pub(in crate::reactor) fn into_net(self) -> OsNet {
+        OsNet::new(self.poll, self.bound)
+    }
+}

@@ -1,0 +1,59 @@
+//! An accepted connection's socket, of either kind.
+
+use std::io::{self, Read, Write};
+
+use mio::net::TcpStream;
+#[cfg(unix)]
+use mio::net::UnixStream;
+
+use crate::connection::Stream;
+
+/// A connection's socket. Dropping it closes it, which ends its registration too.
+pub(in crate::reactor) enum OsStream {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// The same call on whichever socket it is.
+macro_rules! either {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self {
+            Self::Tcp($stream) => $call,
+            #[cfg(unix)]
+            Self::Unix($stream) => $call,
+        }
+    };
+}
+
+impl Read for OsStream {
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        either!(self, stream => stream.read(buffer))
+    }
+
+    fn read_vectored(&mut self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
+        either!(self, stream => stream.read_vectored(buffers))
+    }
+}
+
+impl Write for OsStream {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        either!(self, stream => stream.write(bytes))
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        either!(self, stream => stream.write_vectored(slices))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for OsStream {
+    fn shutdown_write(&self) -> io::Result<()> {
+        either!(self, stream => stream.shutdown(std::net::Shutdown::Write))
+    }
+}
