@@ -47,6 +47,9 @@ struct State {
     full: bool,
     edge: bool,
     written: Vec<u8>,
+    /// Calls made on it, those that failed included.
+    reads_made: usize,
+    writes_made: usize,
     /// Bytes that each successful write took.
     write_sizes: Vec<usize>,
     shut_down: bool,
@@ -66,6 +69,8 @@ impl Socket {
             full: false,
             edge: true,
             written: Vec::new(),
+            reads_made: 0,
+            writes_made: 0,
             write_sizes: Vec::new(),
             shut_down: false,
             closed: false,
@@ -132,6 +137,12 @@ impl Socket {
         self.state().write_sizes.clone()
     }
 
+    /// Reads and writes made on it, those that failed included.
+    pub(crate) fn calls_made(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.reads_made, state.writes_made)
+    }
+
     /// Bytes that have arrived and were not read.
     pub(crate) fn unread(&self) -> usize {
         self.state().arrived.len()
@@ -152,6 +163,7 @@ impl Socket {
 
 impl State {
     fn read(&mut self, offered: usize) -> io::Result<usize> {
+        self.reads_made += 1;
         let most = match self.reads.pop_front().unwrap_or(Call::Whole) {
             Call::Whole => usize::MAX,
             Call::AtMost(bytes) => bytes,
@@ -172,6 +184,7 @@ impl State {
     }
 
     fn write(&mut self, offered: usize) -> io::Result<usize> {
+        self.writes_made += 1;
         let most = match self.writes.pop_front().unwrap_or(Call::Whole) {
             Call::Whole => usize::MAX,
             Call::AtMost(bytes) => bytes,

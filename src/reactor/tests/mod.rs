@@ -4,6 +4,7 @@
 
 mod accept;
 mod budget;
+mod costs;
 mod datagrams;
 mod deadlines;
 mod echo;
@@ -19,6 +20,7 @@ mod turn;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use puppet::Puppet;
@@ -34,6 +36,9 @@ use crate::jobs::Wake;
 use crate::limits::Limits;
 use crate::service::ServiceId;
 
+/// How long a worker may take before the test gives up. Nothing waits for it to pass.
+const GUARD: Duration = Duration::from_secs(20);
+
 /// Turns after which a loop that still finds something to do is spinning.
 const TOO_MANY_TURNS: usize = 10_000;
 
@@ -44,6 +49,8 @@ struct Rig {
     puppet: Puppet,
     handle: Handle,
     woken: Arc<AtomicBool>,
+    /// One for each time that the loop was woken.
+    wakes: Receiver<()>,
 }
 
 const FRAMING: Framing = Framing::U16BE;
@@ -59,15 +66,19 @@ impl Rig {
         let sources = [listener(FRAMING), listener(Framing::Lines), listener(Framing::Raw), udp];
         let woken = Arc::new(AtomicBool::new(false));
         let world = World::new(&sources, Arc::clone(&woken));
+        let (waker, wakes) = channel();
         let wake: Wake = {
             let woken = Arc::clone(&woken);
-            Arc::new(move || woken.store(true, Ordering::Release))
+            Arc::new(move || {
+                woken.store(true, Ordering::Release);
+                let _ = waker.send(());
+            })
         };
         let (handle, inbox) = pair(Arc::clone(&wake), limits.max_queued_messages);
         let puppet = Puppet::default();
         let registered = Registered { name: "puppet".to_owned(), service: Box::new(puppet.clone()) };
         let turn = Turn::new(world.net(), limits, vec![registered], inbox, wake);
-        let mut rig = Self { turn, world, puppet, handle, woken };
+        let mut rig = Self { turn, world, puppet, handle, woken, wakes };
         rig.settle();
         rig
     }
@@ -110,14 +121,10 @@ impl Rig {
 
     /// Turns until a worker has woken the loop.
     fn await_wake(&mut self) {
-        for _ in 0..5000 {
-            if self.woken.load(Ordering::Acquire) {
-                self.settle();
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(1));
+        while !self.woken.load(Ordering::Acquire) {
+            self.wakes.recv_timeout(GUARD).expect("nobody woke the loop");
         }
-        panic!("nobody woke the loop");
+        self.settle();
     }
 
     /// What is counted is what there is, and nobody is in a list twice.
