@@ -66,12 +66,12 @@ impl Rig {
         let sources = [listener(FRAMING), listener(Framing::Lines), listener(Framing::Raw), udp];
         let woken = Arc::new(AtomicBool::new(false));
         let world = World::new(&sources, Arc::clone(&woken));
-        let (waker, wakes) = channel();
+        let (bell, wakes) = channel();
         let wake: Wake = {
             let woken = Arc::clone(&woken);
             Arc::new(move || {
                 woken.store(true, Ordering::Release);
-                let _ = waker.send(());
+                let _ = bell.send(());
             })
         };
         let (handle, inbox) = pair(Arc::clone(&wake), limits.max_queued_messages);
