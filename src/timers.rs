@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::moment::Moment;
 
-/// Names one timer of one [`Timers`].
+/// Names one timer of one engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimerId {
     at: Moment,
