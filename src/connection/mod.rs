@@ -42,7 +42,6 @@ pub(crate) struct Connection<S> {
     stream: S,
     peer: Peer,
     service: u32,
-    framing: Framing,
     decoder: FrameDecoder,
     queue: WriteQueue,
     /// Received and not decoded: the connection came to owe too much in the middle of a read.
@@ -117,7 +116,6 @@ impl<S: Stream> Connection<S> {
             stream,
             peer,
             service: u32::try_from(service.0).unwrap_or(u32::MAX),
-            framing,
             decoder: FrameDecoder::new(framing, limits.max_frame_bytes),
             queue: WriteQueue::default(),
             stalled: None,
@@ -146,7 +144,7 @@ impl<S: Stream> Connection<S> {
 
     #[inline]
     pub(crate) fn framing(&self) -> Framing {
-        self.framing
+        self.decoder.framing()
     }
 
     #[inline]
@@ -227,7 +225,7 @@ impl<S: Stream> Connection<S> {
     /// Takes no more frames. What is owed is still flushed if `reason` leaves a peer to flush it to.
     pub(crate) fn end(&mut self, reason: CloseReason, now: Moment) {
         self.phase = Phase::Ending;
-        self.decoder = FrameDecoder::new(self.framing, 0);
+        self.decoder = FrameDecoder::new(self.framing(), 0);
         self.stalled = None;
         self.hurry(&reason);
         self.waits.ended(now);

@@ -119,6 +119,7 @@ impl<S: Stream> Connection<S> {
         service: &mut dyn Service,
         desk: &mut Desk,
     ) -> Received {
+        let framing = self.framing();
         let mut completed = false;
         let received = loop {
             match self.decoder.decode_with(input, &mut desk.spares) {
@@ -128,7 +129,7 @@ impl<S: Stream> Connection<S> {
                     let origin = Origin { received, request: payload };
                     let reply_to = ReplyTo::Connection {
                         outbox: &mut desk.outbox,
-                        framing: self.framing,
+                        framing,
                         origin,
                         pending_bytes: self.queue.pending_bytes(),
                     };
@@ -169,13 +170,14 @@ impl<S: Stream> Connection<S> {
         service: &mut dyn Service,
         desk: &mut Desk,
     ) -> Result<CloseReason, CloseReason> {
+        let framing = self.framing();
         let received_bytes = self.decoder.unfinished_bytes();
         let looks_like = self.decoder.looks_like();
         if let Some(payload) = self.decoder.finish() {
             desk.stats.frames_in += 1;
             let reply_to = ReplyTo::Connection {
                 outbox: &mut desk.outbox,
-                framing: self.framing,
+                framing,
                 origin: Origin::NONE,
                 pending_bytes: self.queue.pending_bytes(),
             };

@@ -48,6 +48,12 @@ impl FrameDecoder {
         Self { framing, max_frame_bytes, any_frame: false, partial: None }
     }
 
+    /// The rule in force.
+    #[inline]
+    pub const fn framing(&self) -> Framing {
+        self.framing
+    }
+
     /// Takes bytes off the front of `input` until they complete a frame, and gives its payload; `None` when `input` is used
     /// up. Call it until it says `None`.
     ///

@@ -57,3 +57,15 @@ impl Stream for OsStream {
         either!(self, stream => stream.shutdown(std::net::Shutdown::Write))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::Connection;
+
+    /// An idle connection is its place in the slab and nothing else; what that costs is measured in whole megabytes.
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Connection<OsStream>>() <= 176, "{} bytes", size_of::<Connection<OsStream>>());
+    }
+}
