@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::datagram::Outgoing;
 use crate::error::{CloseReason, EncodeError};
-use crate::frame::Framing;
+use crate::frame::{Framing, encode};
 use crate::moment::Moment;
 use crate::outbox::{Origin, Outbox};
 use crate::payload::Payload;
@@ -57,6 +57,11 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
+    /// The highest number given to a timer or job so far.
+    pub(crate) fn newest_number(&self) -> u64 {
+        self.next_number
+    }
+
     fn next_number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
@@ -65,6 +70,8 @@ impl Effects {
 
 /// One thing to be done after a callback.
 pub(crate) enum Action {
+    /// A frame for the connection that the callback is about.
+    Reply(Vec<u8>),
     Send(ConnId, Payload),
     Broadcast(Box<[ConnId]>, Payload),
     Datagram(SocketAddr, Payload),
@@ -113,6 +120,13 @@ impl Context<'_> {
     #[inline]
     pub fn try_reply(&mut self, payload: &[u8]) -> Result<(), EncodeError> {
         match &mut self.reply_to {
+            // What was said in this callback before it comes first, to whomever it was said.
+            ReplyTo::Connection { framing, .. } if !self.effects.actions.is_empty() => {
+                let mut frame = Vec::new();
+                encode(*framing, payload, &mut frame)?;
+                self.effects.actions.push(Action::Reply(frame));
+                Ok(())
+            }
             ReplyTo::Connection { outbox, framing, origin, .. } => outbox.reply(*framing, payload, *origin),
             ReplyTo::Datagram { outgoing, from } => outgoing.push(*from, payload),
             ReplyTo::Nobody => Ok(()),

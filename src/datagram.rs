@@ -10,6 +10,9 @@ pub(crate) const BATCH: usize = 64;
 /// The longest payload a UDP datagram over IPv4 can have: 65,535 less the IP and UDP heads (RFC 768, RFC 791).
 pub(crate) const MAX_DATAGRAM_BYTES: usize = 65_507;
 
+/// Datagrams that may wait for one socket.
+const MAX_WAITING: usize = 16 * 1024;
+
 /// Bytes from one datagram's buffer to the next. A datagram fits whole (over IPv6 one has up to 65,527 bytes); the extra cache
 /// lines keep buffers off each other's cache sets, where a stride of 64 KiB would put them all.
 const STRIDE: usize = 64 * 1024 + 192;
@@ -42,12 +45,15 @@ impl Incoming {
 pub(crate) struct Outgoing {
     bytes: Vec<u8>,
     heads: Vec<(SocketAddr, usize)>,
+    /// Datagrams that were too long to be queued.
+    refused: u64,
 }
 
 impl Outgoing {
     pub(crate) fn push(&mut self, to: SocketAddr, payload: &[u8]) -> Result<(), EncodeError> {
         if payload.len() > MAX_DATAGRAM_BYTES {
             let max_bytes = MAX_DATAGRAM_BYTES as u64;
+            self.refused += 1;
             return Err(EncodeError::TooLong { payload_bytes: payload.len(), max_bytes });
         }
         self.bytes.extend_from_slice(payload);
@@ -63,8 +69,13 @@ impl Outgoing {
         self.heads.is_empty()
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes.len()
+    /// Whether no more should wait. An empty datagram is not nothing, so their number is bounded, too.
+    pub(crate) fn is_full(&self, max_bytes: usize) -> bool {
+        self.bytes.len() >= max_bytes || self.heads.len() >= MAX_WAITING
+    }
+
+    pub(crate) fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
     }
 
     /// Datagrams from number `first` on.
@@ -109,7 +120,7 @@ mod tests {
             outgoing.forget_first(gone);
             let left = &all[first + gone..];
             assert_eq!(outgoing.iter_from(0).collect::<Vec<_>>(), left);
-            assert_eq!(outgoing.bytes(), left.iter().map(|(_, payload)| payload.len()).sum());
+            assert_eq!(outgoing.bytes.len(), left.iter().map(|(_, payload)| payload.len()).sum());
             assert_eq!((outgoing.len(), outgoing.is_empty()), (left.len(), left.is_empty()));
         }
     }

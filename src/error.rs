@@ -46,7 +46,7 @@ impl fmt::Display for Error {
                     _ => "",
                 })
             }
-            Self::Limits(what) => write!(f, "limits contradict themselves: {what}"),
+            Self::Limits(what) => write!(f, "bad limits: {what}"),
             Self::Poll(source) => write!(f, "the operating system refused to poll: {source}"),
         }
     }

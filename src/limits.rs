@@ -9,6 +9,9 @@ use crate::error::Error;
 /// The queue of messages has its full size from the start.
 const MAX_QUEUED_MESSAGES: usize = 1 << 20;
 
+/// What a connection's id has room for on every platform, rounded down.
+const MAX_CONNECTIONS: usize = 1_000_000;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -113,6 +116,9 @@ impl Limits {
             (self.max_queued_jobs, "max-queued-jobs must be at least 1"),
             (self.max_queued_messages, "max-queued-messages must be at least 1"),
         ];
+        if self.max_connections > MAX_CONNECTIONS {
+            return Err(Error::Limits("max-connections must be at most 1000000"));
+        }
         if self.max_queued_messages > MAX_QUEUED_MESSAGES {
             return Err(Error::Limits(
                 "max-queued-messages must be at most 1048576, because its queue is allocated at the start",
@@ -120,9 +126,10 @@ impl Limits {
         }
         match must_not_be_zero.iter().find(|(value, _)| *value == 0) {
             Some((_, what)) => Err(Error::Limits(what)),
-            None if self.max_buffered_bytes < self.max_frame_bytes => {
-                Err(Error::Limits("max-buffered-bytes is less than max-frame-bytes, so no large frame could ever pass"))
-            }
+            // Received and answered, a frame may be held twice; its head and bookkeeping are small beside 64 KiB.
+            None if self.max_buffered_bytes / 2 < self.max_frame_bytes.saturating_add(64 * KIB) => Err(Error::Limits(
+                "max-buffered-bytes is less than twice max-frame-bytes and 64 KiB, so no large frame could pass",
+            )),
             None => Ok(()),
         }
     }

@@ -5,8 +5,10 @@
 
 use slab::Slab;
 
-/// Bits of a key that hold the index; the rest hold the generation. On 64-bit targets 2³² of each.
-const INDEX_BITS: u32 = if usize::BITS >= 64 { 32 } else { 20 };
+/// Bits of a key that hold the index, which has to reach beyond `Limits::max_connections`; the rest hold the generation. With
+/// 64 bits that is 2⁴⁰ of them, months at a million connections a second; with 32 it is 4096, and a stale key is only as good
+/// as its holder is quick.
+const INDEX_BITS: u32 = if usize::BITS >= 64 { 24 } else { 20 };
 const INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
 const GENERATIONS: usize = 1 << (usize::BITS - INDEX_BITS);
 

@@ -47,18 +47,19 @@ impl<K> Timers<K> {
         self.due.remove(&id)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.due.len()
-    }
-
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         self.due.first_key_value().map(|(id, _)| id.at)
     }
 
     /// The earliest timer that is due by `now`, if any.
     pub(crate) fn take_due(&mut self, now: Moment) -> Option<(TimerId, K)> {
+        self.take_due_until(now, u64::MAX)
+    }
+
+    /// The earliest timer, if it is due by `now` and its number is not above `newest`.
+    pub(crate) fn take_due_until(&mut self, now: Moment, newest: u64) -> Option<(TimerId, K)> {
         let first = self.due.first_entry()?;
-        (first.key().at <= now).then(|| first.remove_entry())
+        (first.key().at <= now && first.key().number <= newest).then(|| first.remove_entry())
     }
 }
 

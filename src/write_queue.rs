@@ -13,6 +13,9 @@ use crate::payload::Payload;
 /// Slices handed to one vectored write. Linux takes 1024 (`IOV_MAX`); the gain ends long before.
 const MAX_SLICES: usize = 64;
 
+/// Frames shared with others that may wait, however small they are: each costs more than its bytes.
+const MAX_CHUNKS: usize = 16 * 1024;
+
 /// A run of replies grows up to this many bytes before the next begins.
 const RUN_BYTES: usize = 16 * 1024;
 
@@ -81,6 +84,12 @@ impl WriteQueue {
         self.waiting.is_none()
     }
 
+    /// Memory that it holds: the bytes owed, and what each chunk costs beyond its bytes. For tiny frames that is most of it.
+    #[inline]
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.bytes + waiting.chunks.len() * size_of::<Chunk>())
+    }
+
     #[inline]
     pub(crate) fn pending_bytes(&self) -> usize {
         self.waiting.as_ref().map_or(0, |waiting| waiting.bytes)
@@ -111,19 +120,23 @@ impl WriteQueue {
     /// The limit is held against what waits already, so that one frame of any size passes when there is room at all.
     fn admit(&mut self, frames: u32, limits: &Limits, push: impl FnOnce(&mut Self)) -> Offered {
         let mut dropped = 0;
-        if self.pending_bytes() >= limits.max_write_buffer_bytes {
+        if self.is_full(limits.max_write_buffer_bytes) {
             match limits.slow_consumer {
                 SlowConsumer::Disconnect => return Offered::Full,
                 SlowConsumer::DropNewest => return Offered::Dropped(frames),
                 SlowConsumer::DropOldest => dropped = self.drop_oldest(limits.max_write_buffer_bytes),
             }
-            if self.pending_bytes() >= limits.max_write_buffer_bytes {
+            if self.is_full(limits.max_write_buffer_bytes) {
                 // What waits has been begun: it cannot be dropped, so the new frames are.
                 return Offered::Dropped(dropped + frames);
             }
         }
         push(self);
         if dropped == 0 { Offered::Queued } else { Offered::Dropped(dropped) }
+    }
+
+    fn is_full(&self, cap: usize) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.is_full(cap))
     }
 
     fn push(&mut self, chunk: Chunk) {
@@ -153,7 +166,7 @@ impl WriteQueue {
     fn drop_oldest(&mut self, cap: usize) -> u32 {
         let Some(waiting) = self.waiting.as_deref_mut() else { return 0 };
         let mut dropped = 0;
-        while waiting.bytes >= cap {
+        while waiting.is_full(cap) {
             let Some(oldest) = waiting.chunks.iter().position(|chunk| !chunk.begun) else { break };
             let Some(chunk) = waiting.chunks.remove(oldest) else { break };
             waiting.bytes -= chunk.bytes.as_slice().len();
@@ -210,6 +223,10 @@ fn gather<'a>(pieces: impl Iterator<Item = &'a [u8]>, len: usize) -> Vec<u8> {
 }
 
 impl Waiting {
+    fn is_full(&self, cap: usize) -> bool {
+        self.bytes >= cap || self.chunks.len() >= MAX_CHUNKS
+    }
+
     fn first_slices_bytes(&self) -> usize {
         let first: usize = self.chunks.iter().take(MAX_SLICES).map(|chunk| chunk.bytes.as_slice().len()).sum();
         first - self.taken

@@ -30,12 +30,12 @@ use crate::write_queue::WriteQueue;
 
 /// A byte stream whose writing side can be closed by itself.
 pub(crate) trait Stream: Read + Write {
+    /// Whether a read or write that does less than it could has found the socket empty or full, and an edge will follow. Where
+    /// that is not promised, only `WouldBlock` says so.
+    fn short_means_done(&self) -> bool;
+
     fn shutdown_write(&self) -> io::Result<()>;
 }
-
-/// On Unix a read or write that does less than it could has found the socket empty or full, and an edge will follow
-/// (epoll(7), questions and answers, 9). mio promises that nowhere else: there, only `WouldBlock` says so.
-pub(crate) const SHORT_MEANS_DONE: bool = cfg!(unix);
 
 /// One connection.
 pub(crate) struct Connection<S> {
@@ -175,7 +175,7 @@ impl<S: Stream> Connection<S> {
     #[inline]
     pub(crate) fn held_bytes(&self) -> usize {
         let stalled = self.stalled.as_ref().map_or(0, |stalled| stalled.bytes.len());
-        self.decoder.held_bytes() + self.queue.pending_bytes() + stalled
+        self.decoder.held_bytes() + self.queue.held_bytes() + stalled
     }
 
     /// Brings an engine's sum of held bytes up to date.

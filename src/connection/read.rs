@@ -3,7 +3,7 @@
 use std::io::{self, IoSliceMut};
 
 use super::write::{Sink, broken};
-use super::{Connection, Phase, SHORT_MEANS_DONE, Stalled, Stream};
+use super::{Connection, Phase, Stalled, Stream};
 use crate::context::{Clock, Context, Effects, ReplyTo};
 use crate::error::CloseReason;
 use crate::frame::Spares;
@@ -51,32 +51,39 @@ pub(crate) enum Received {
 impl<S: Stream> Connection<S> {
     /// Whether reading it now may bring something.
     #[inline]
-    pub(crate) fn wants_read(&self) -> bool {
+    pub(crate) fn wants_read(&self, limits: &Limits) -> bool {
         let stalled = self.stalled.is_some();
-        self.may_receive() && (stalled || (self.flags.readable && self.reason.is_none()))
+        self.may_receive(limits) && (stalled || (self.flags.readable && self.reason.is_none()))
     }
 
     /// Whether it is open and not held back.
     #[inline]
-    pub(crate) fn may_receive(&self) -> bool {
-        self.phase == Phase::Open && !self.waits.is_paused()
+    pub(crate) fn may_receive(&self, limits: &Limits) -> bool {
+        // Of a peer that has sent its last, little more can come, and its end frees what is held for it.
+        let gone = self.flags.over_budget && self.flags.end_announced;
+        let paused = self.waits.is_paused() && !(gone && self.queue.pending_bytes() <= limits.high_water_bytes());
+        self.phase == Phase::Open && !paused
     }
 
     /// Whether it could go on at once: its budget was spent before its input was, or its service waits to send more.
     #[inline]
     pub(crate) fn wants_step(&self, limits: &Limits) -> bool {
         let drained = self.flags.drain_watched && self.queue.pending_bytes() <= limits.low_water_bytes();
-        self.wants_read()
+        self.wants_read(limits)
             || (drained && self.phase == Phase::Open)
             || (self.phase == Phase::Lingering && self.flags.readable)
     }
 
-    /// Reads once. Where an unfinished frame has room, its bytes go there first and only what follows them to `buffer`.
-    pub(crate) fn fill(&mut self, buffer: &mut [u8], desk: &mut Desk) -> Fill {
+    /// Reads once, at most `most` bytes. Where an unfinished frame has room, its bytes go there first and only what follows
+    /// them to `buffer`.
+    pub(crate) fn fill(&mut self, buffer: &mut [u8], most: usize, desk: &mut Desk) -> Fill {
+        let short_means_empty = self.stream.short_means_done() && !self.flags.end_announced;
         loop {
             let spare = self.decoder.spare_with(&mut desk.spares);
-            let direct = spare.len();
-            let offered = direct + buffer.len();
+            let direct = spare.len().min(most);
+            let spare = spare.get_mut(..direct).unwrap_or_default();
+            let offered = buffer.len().min(most - direct) + direct;
+            let buffer = buffer.get_mut(..offered - direct).unwrap_or_default();
             let result = if spare.is_empty() {
                 self.stream.read(buffer)
             } else {
@@ -90,7 +97,7 @@ impl<S: Stream> Connection<S> {
                 }
                 Ok(bytes) => {
                     // An announced end has no event of its own to come: only a read can find it.
-                    if SHORT_MEANS_DONE && bytes < offered && !self.flags.end_announced {
+                    if short_means_empty && bytes < offered {
                         self.flags.readable = false;
                     }
                     self.decoder.filled(bytes.min(direct));
@@ -213,11 +220,12 @@ impl<S: Stream> Connection<S> {
     /// Reads and forgets, so that closing finds nothing unread: unread input would turn the close into a reset, and a reset
     /// can overtake our last words.
     pub(super) fn discard(&mut self, scrap: &mut [u8]) {
+        let short_means_empty = self.stream.short_means_done() && !self.flags.end_announced;
         // A read into no room would look like the peer's end.
         while self.flags.readable && !scrap.is_empty() {
             match self.stream.read(scrap) {
                 Ok(0) => self.phase = Phase::Closed,
-                Ok(bytes) if SHORT_MEANS_DONE && bytes < scrap.len() && !self.flags.end_announced => {}
+                Ok(bytes) if short_means_empty && bytes < scrap.len() => {}
                 Ok(_) => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -266,6 +266,10 @@ impl Write for Scripted {
 }
 
 impl Stream for Scripted {
+    fn short_means_done(&self) -> bool {
+        true
+    }
+
     fn shutdown_write(&self) -> io::Result<()> {
         let mut state = self.0.state();
         if state.reset.is_some() {

@@ -44,7 +44,7 @@ fn connection(framing: Framing, desk: &Desk) -> (Connection<Scripted>, Socket) {
 
 /// Reads once and answers what came.
 fn read(conn: &mut Connection<Scripted>, desk: &mut Desk, buffer: &mut [u8]) -> Fill {
-    let fill = conn.fill(buffer, desk);
+    let fill = conn.fill(buffer, usize::MAX, desk);
     if let Fill::Bytes { buffered, .. } = fill {
         let received = &buffer[..buffered];
         let mut input = received;

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice, Write};
 
 use super::deadline::Waits;
-use super::{Connection, Desk, Flags, SHORT_MEANS_DONE, Stream};
+use super::{Connection, Desk, Flags, Stream};
 use crate::error::CloseReason;
 use crate::limits::Limits;
 use crate::moment::Moment;
@@ -24,11 +24,11 @@ impl<S: Stream> Sink<'_, S> {
     /// Sends what the outbox holds, and empties it. `origin` is what the replies may lie in.
     pub(super) fn send(mut self, origin: Origin<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
         let result = if self.queue.is_empty() && self.flags.writable {
-            self.write_now(&desk.outbox, origin, desk.clock.moment, &mut desk.stats)
+            self.write_now(&desk.outbox, origin, &desk.limits, desk.clock.moment, &mut desk.stats)
         } else {
             let outbox = &desk.outbox;
             let offered = self.queue.offer(outbox.pieces(origin), outbox.len(), outbox.frames(), &desk.limits);
-            self.settle(offered, &mut desk.stats).and_then(|()| self.flush(desk.clock.moment, &mut desk.stats))
+            self.account_for(offered, &mut desk.stats).and_then(|()| self.flush(desk.clock.moment, &mut desk.stats))
         };
         desk.outbox.clear();
         result
@@ -39,6 +39,7 @@ impl<S: Stream> Sink<'_, S> {
         &mut self,
         outbox: &Outbox,
         origin: Origin<'_>,
+        limits: &Limits,
         now: Moment,
         stats: &mut Stats,
     ) -> Result<(), CloseReason> {
@@ -55,9 +56,15 @@ impl<S: Stream> Sink<'_, S> {
             self.waits.wrote(true, false, now);
             return Ok(());
         }
+        if taken == 0 {
+            // Nothing has gone out, so these are whole frames like any others.
+            let offered = self.queue.offer(outbox.pieces(origin), outbox.len(), outbox.frames(), limits);
+            self.waits.wrote(false, true, now);
+            return self.account_for(offered, stats);
+        }
         self.queue.push_begun(beyond(outbox.pieces(origin), taken), outbox.len() - taken);
         self.waits.wrote(taken > 0, true, now);
-        if SHORT_MEANS_DONE {
+        if self.stream.short_means_done() {
             self.flags.writable = false;
         }
         self.flush(now, stats)
@@ -68,14 +75,15 @@ impl<S: Stream> Sink<'_, S> {
             self.waits.wrote(false, !self.queue.is_empty(), now);
             return Ok(());
         }
-        let Wrote { bytes, blocked } = self.queue.write_to(self.stream, SHORT_MEANS_DONE).map_err(|e| broken(&e))?;
+        let short_is_full = self.stream.short_means_done();
+        let Wrote { bytes, blocked } = self.queue.write_to(self.stream, short_is_full).map_err(|e| broken(&e))?;
         stats.bytes_out += bytes as u64;
         self.flags.writable = !blocked;
         self.waits.wrote(bytes > 0, !self.queue.is_empty(), now);
         Ok(())
     }
 
-    fn settle(&mut self, offered: Offered, stats: &mut Stats) -> Result<(), CloseReason> {
+    fn account_for(&mut self, offered: Offered, stats: &mut Stats) -> Result<(), CloseReason> {
         match offered {
             Offered::Queued => Ok(()),
             Offered::Dropped(frames) => {
@@ -109,7 +117,7 @@ impl<S: Stream> Connection<S> {
     ) -> Result<(), CloseReason> {
         let offered = self.queue.offer_shared(frame, limits);
         let mut sink = self.sink();
-        let settled = sink.settle(offered, stats);
+        let settled = sink.account_for(offered, stats);
         sink.waits.wrote(false, !sink.queue.is_empty(), now);
         settled
     }
@@ -129,7 +137,7 @@ impl<S: Stream> Connection<S> {
         }
         let bound = if self.waits.is_paused() { limits.low_water_bytes() } else { limits.high_water_bytes() };
         if pending > bound || self.flags.over_budget {
-            self.flags.drain_watched |= pending > bound;
+            self.flags.drain_watched |= pending > limits.high_water_bytes();
             stats.read_pauses += u64::from(!self.waits.is_paused());
             self.waits.pause(now);
         } else {

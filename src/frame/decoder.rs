@@ -155,8 +155,10 @@ impl FrameDecoder {
     /// The first `bytes` of [`spare`](Self::spare) were filled, in stream order before anything given to
     /// [`decode`](Self::decode) from now on.
     pub fn filled(&mut self, bytes: usize) {
-        if let Some(partial) = self.partial.as_deref_mut() {
-            partial.len = partial.buffer.len().min(partial.len + bytes);
+        if let Some(partial) = self.partial.as_deref_mut()
+            && let Stage::Body(bounds) = partial.stage
+        {
+            partial.len = partial.len.saturating_add(bytes).min(bounds.end).min(partial.buffer.len());
         }
     }
 

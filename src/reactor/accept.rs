@@ -1,6 +1,6 @@
 //! Newcomers: let in within a budget, told why when they cannot be, and never the end of the loop.
 
-use std::io;
+use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted};
 use std::time::Duration;
 
 use super::net::Net;
@@ -31,13 +31,12 @@ impl<N: Net> Turn<N> {
                 Ok((stream, peer)) => self.admit(stream, peer, service, framing),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if let Some(state) = self.sources.get_mut(number) {
-                        state.readable = false;
+                        (state.readable, state.trouble_logged) = (false, false);
                     }
                     return;
                 }
                 // The newcomer left while it waited, which is nobody's fault; the next in the backlog is another matter.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) => {}
                 // Descriptors or kernel memory have run out, or the network is down (accept(2)): trying again at once would
                 // only burn the processor.
                 Err(error) => {
@@ -55,7 +54,8 @@ impl<N: Net> Turn<N> {
         let service = state.source.service;
         self.desk.stats.accept_pauses += 1;
         // The retries that find nothing changed are not worth a line each.
-        let level = if self.desk.stats.accept_pauses == 1 { log::Level::Warn } else { log::Level::Debug };
+        let logged = std::mem::replace(&mut state.trouble_logged, true);
+        let level = if logged { log::Level::Debug } else { log::Level::Warn };
         log::log!(
             level,
             "{} pauses accepting, until a connection closes or for {ACCEPT_PAUSE:?}: {error}",
@@ -88,6 +88,7 @@ impl<N: Net> Turn<N> {
         }
         match refusal {
             None => {
+                self.refusing = false;
                 self.desk.stats.accepted += 1;
                 self.desk.stats.open += 1;
                 log::debug!("{} {peer} opened", self.name(service));
@@ -111,7 +112,8 @@ impl<N: Net> Turn<N> {
     /// Tells a newcomer in one frame why it cannot stay. No service ever hears of it.
     fn refuse(&mut self, key: usize, reason: CloseReason, framing: Framing) {
         let Some(conn) = self.conns.get_mut(key) else { return };
-        let level = if self.desk.stats.refused == 0 { log::Level::Warn } else { log::Level::Debug };
+        let logged = std::mem::replace(&mut self.refusing, true);
+        let level = if logged { log::Level::Debug } else { log::Level::Warn };
         log::log!(level, "{} turned away: {reason}", conn.peer());
         self.desk.stats.refused += 1;
         self.refused_open += 1;

@@ -2,16 +2,16 @@
 
 use super::net::Net;
 use super::turn::{Run, TimerOwner, Turn};
-use crate::connection::Phase;
+use crate::connection::{Connection, Phase};
 use crate::context::Action;
 use crate::frame::{Framing, encode};
 use crate::jobs::Owner;
 use crate::payload::Payload;
-use crate::service::{ConnId, ServiceId};
+use crate::service::{ConnId, ServiceId, TimerId};
 
 impl<N: Net> Turn<N> {
-    /// Applies the actions of callbacks of `service` about `current`, whose replies are still in the outbox: what is sent to
-    /// `current` follows them there, so that it sees everything in the order in which it was said.
+    /// Applies the actions of a callback of `service` about `current`, whose replies are still in the outbox. What is sent to
+    /// `current` joins them there, so that it sees everything in the order in which it was said.
     pub(super) fn apply(&mut self, service: ServiceId, current: ConnId) {
         if self.desk.effects.actions.is_empty() {
             return;
@@ -19,16 +19,12 @@ impl<N: Net> Turn<N> {
         let mut actions = std::mem::take(&mut self.desk.effects.actions);
         for action in actions.drain(..) {
             match action {
+                Action::Reply(frame) => self.desk.outbox.push_encoded(&frame),
                 Action::Send(to, payload) => self.deliver(&[to], &payload, current),
                 Action::Broadcast(to, payload) => self.deliver(&to, &payload, current),
                 Action::Datagram(to, payload) => self.post_datagram(service, to, &payload),
                 Action::Close(id, reason) => self.close(id, reason, current),
-                Action::SetTimer(id) => {
-                    self.timers.set(id, TimerOwner { service, conn: current });
-                    if current != ConnId::NOBODY {
-                        self.timers_by_conn.insert((current, id));
-                    }
-                }
+                Action::SetTimer(id) => self.set_timer(id, TimerOwner { service, conn: current }),
                 Action::CancelTimer(id) => {
                     if let Some(TimerOwner { conn, .. }) = self.timers.cancel(id) {
                         self.timers_by_conn.remove(&(conn, id));
@@ -59,7 +55,12 @@ impl<N: Net> Turn<N> {
         let mut encoded: Vec<(Framing, Option<Payload>)> = Vec::new();
         let moment = self.desk.clock.moment;
         for id in to {
-            let Some(conn) = self.conns.get_mut(id.0).filter(|conn| conn.phase() == Phase::Open) else { continue };
+            let hears = |conn: &&mut Connection<N::Stream>| match conn.phase() {
+                Phase::Open => true,
+                // In its own goodbye it may still be spoken to, in whatever way.
+                _ => *id == current && conn.takes_output(),
+            };
+            let Some(conn) = self.conns.get_mut(id.0).filter(hears) else { continue };
             let framing = conn.framing();
             let at = encoded.iter().position(|(known, _)| *known == framing).unwrap_or_else(|| {
                 encoded.push((framing, frame(framing, payload)));
@@ -75,6 +76,17 @@ impl<N: Net> Turn<N> {
                 Err(reason) => self.end(id.0, reason),
             }
         }
+    }
+
+    fn set_timer(&mut self, id: TimerId, owner: TimerOwner) {
+        if owner.conn != ConnId::NOBODY {
+            // It would have ended with its connection, which has ended already.
+            if !self.conns.get_mut(owner.conn.0).is_some_and(|conn| conn.takes_output()) {
+                return;
+            }
+            self.timers_by_conn.insert((owner.conn, id));
+        }
+        self.timers.set(id, owner);
     }
 
     fn close(&mut self, id: ConnId, reason: crate::error::CloseReason, current: ConnId) {

@@ -2,7 +2,8 @@
 //!
 //! Above it, a connection that holds more than its share (the bound divided by the open connections) is not read, and newcomers
 //! are refused; everybody else goes on. What waits for a reader drains as it reads. What does not drain, because it is half
-//! frames whose peers we do not read, would stay for ever: so if the sum is not down in a while, the largest holder is closed.
+//! frames whose peers we do not read, would stay for ever: so if the sum is not down in a while, the largest holders are closed,
+//! as many as it takes. A connection may hold up to twice what it has received, so the sum is at most about three times the bound.
 
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ pub(super) const BUDGET_KEY: usize = reserved_key(usize::MAX) - 2;
 
 /// How long holders that are not read may keep the sum above the bound.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Even above the bound a read is worth its call, and an end is found.
+const MIN_READ_BYTES: usize = 1024;
 
 /// Who waits for the sum to fall.
 #[derive(Default)]
@@ -41,6 +45,27 @@ impl<N: Net> Turn<N> {
         }
     }
 
+    /// How much may be read from a connection now; nothing if it has to be held back. Within the bound, as much as its budget
+    /// for the turn allows; above it, up to its share.
+    pub(super) fn read_allowance(&mut self, key: usize, budget: usize) -> Option<usize> {
+        if !self.is_over_budget() {
+            return Some(budget);
+        }
+        let share = self.share();
+        let conn = self.conns.get_mut(key)?;
+        let held = conn.held_bytes();
+        if held > share && !conn.flags().end_announced {
+            self.hold_back(key);
+            return None;
+        }
+        Some(share.saturating_sub(held).max(MIN_READ_BYTES).min(budget))
+    }
+
+    /// What a connection may hold while all together hold too much.
+    fn share(&self) -> usize {
+        self.desk.limits.max_buffered_bytes / self.conns.len().max(1)
+    }
+
     #[cold]
     fn hold_back(&mut self, key: usize) {
         if self.budget.patience_ends.is_none() {
@@ -52,8 +77,8 @@ impl<N: Net> Turn<N> {
             );
             self.be_patient();
         }
+        let share = self.share();
         let limits = &self.desk.limits;
-        let share = limits.max_buffered_bytes / self.conns.len().max(1);
         let Some(conn) = self.conns.get_mut(key) else { return };
         if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().over_budget {
             conn.flags().over_budget = true;
@@ -64,9 +89,8 @@ impl<N: Net> Turn<N> {
 
     /// Lets those that were held back go on, once there is an eighth of the bound to spare.
     pub(super) fn relieve_budget(&mut self) {
-        let max = self.desk.limits.max_buffered_bytes as u64;
         let Some(at) = self.budget.patience_ends else { return };
-        if self.desk.stats.buffered_bytes > max - max / 8 {
+        if self.desk.stats.buffered_bytes > self.relief_bytes() {
             return;
         }
         self.budget.patience_ends = None;
@@ -80,14 +104,25 @@ impl<N: Net> Turn<N> {
         }
     }
 
-    /// The sum has stayed above the bound for too long: the largest holder goes, and the rest get the same time again.
+    /// Low enough for everybody to be read again: an eighth of the bound to spare.
+    fn relief_bytes(&self) -> u64 {
+        let max = self.desk.limits.max_buffered_bytes as u64;
+        max - max / 8
+    }
+
+    /// The sum has stayed above the bound for too long: the largest holders go, as many as it takes.
     pub(super) fn shed_largest(&mut self) {
         self.relieve_budget();
         if self.budget.patience_ends.is_none() {
             return;
         }
-        let largest = self.conns.iter().max_by_key(|(_, conn)| conn.held_bytes()).map(|(key, _)| key);
-        if let Some(key) = largest {
+        let mut holders: Vec<_> = self.conns.iter().map(|(key, conn)| (conn.held_bytes(), key)).collect();
+        holders.sort_unstable();
+        let mut excess = self.desk.stats.buffered_bytes.saturating_sub(self.relief_bytes());
+        while excess > 0
+            && let Some((held, key)) = holders.pop()
+        {
+            excess = excess.saturating_sub(held as u64);
             self.end(key, CloseReason::BufferBudget(self.desk.limits.max_buffered_bytes));
         }
         self.be_patient();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::Registered;
 use super::net::{Net, SourceKind};
-use super::turn::Turn;
+use super::turn::{Run, Turn};
 use crate::context::{Context, ReplyTo};
 use crate::datagram::{BATCH, Incoming, Outgoing};
 use crate::service::{ConnId, ServiceId};
@@ -63,9 +63,14 @@ impl<N: Net> Turn<N> {
         }
     }
 
+    pub(super) fn owes_datagrams(&self) -> bool {
+        self.mail.outgoing.iter().any(|outgoing| !outgoing.is_empty())
+    }
+
     fn may_receive_datagrams(&self, number: usize) -> bool {
+        let serving = self.run == Run::Serving;
         let nothing_waits = self.mail.outgoing.get(number).is_some_and(Outgoing::is_empty);
-        nothing_waits && self.sources.get(number).is_some_and(|state| state.readable)
+        serving && nothing_waits && self.sources.get(number).is_some_and(|state| state.readable)
     }
 
     fn set_readable(&mut self, number: usize, readable: bool) {
@@ -77,13 +82,18 @@ impl<N: Net> Turn<N> {
     fn answer(&mut self, number: usize, incoming: &Incoming) {
         let Some(id) = self.sources.get(number).map(|state| state.source.service) else { return };
         for at in 0..incoming.heads.len() {
-            let Self { services, mail, desk, .. } = self;
+            let Self { services, sources, mail, desk, .. } = self;
             let (Some(Registered { service, .. }), Some(outgoing)) =
                 (services.get_mut(id.0), mail.outgoing.get_mut(number))
             else {
                 return;
             };
             let Some((from, payload)) = incoming.get(at) else { return };
+            // Its sender's address is a lie, and an answer would be answered, for ever.
+            if sources.iter().any(|state| state.source.is_at(from)) {
+                desk.stats.datagrams_dropped += 1;
+                continue;
+            }
             let reply_to = ReplyTo::Datagram { outgoing, from };
             let mut cx = Context { conn: ConnId::NOBODY, clock: desk.clock, reply_to, effects: &mut desk.effects };
             service.on_datagram(&mut cx, from, payload);
@@ -95,13 +105,13 @@ impl<N: Net> Turn<N> {
     pub(super) fn post_datagram(&mut self, service: ServiceId, to: SocketAddr, payload: &[u8]) {
         let fits = |number: &usize| {
             self.sources.get(*number).is_some_and(|state| {
-                let SourceKind::Datagrams { ipv4 } = state.source.kind else { return false };
-                state.source.service == service && ipv4 == to.is_ipv4()
+                let SourceKind::Datagrams { local } = state.source.kind else { return false };
+                state.source.service == service && local.is_ipv4() == to.is_ipv4()
             })
         };
         let number = self.mail.current.filter(fits).or_else(|| (0..self.sources.len()).find(fits));
         let outgoing = number.and_then(|number| self.mail.outgoing.get_mut(number));
-        let room = outgoing.filter(|outgoing| outgoing.bytes() < self.desk.limits.max_write_buffer_bytes);
+        let room = outgoing.filter(|outgoing| !outgoing.is_full(self.desk.limits.max_write_buffer_bytes));
         let queued = room.is_some_and(|outgoing| outgoing.push(to, payload).is_ok());
         if !queued {
             self.desk.stats.datagrams_dropped += 1;
@@ -134,5 +144,6 @@ impl<N: Net> Turn<N> {
             }
         }
         outgoing.forget_first(done);
+        desk.stats.datagrams_dropped += outgoing.take_refused();
     }
 }

@@ -24,7 +24,7 @@ impl<N: Net> Turn<N> {
                 self.desk.stats.closed += 1 - fault;
                 log::log!(level, "{name} {} closed: {reason}", conn.peer());
                 conn.end(reason, moment);
-                self.ending.push(key);
+                self.ending.push_back(key);
             }
             // Its end is under way already, for the reason that was logged.
             Phase::Ending => conn.hurry(&reason),
@@ -38,7 +38,7 @@ impl<N: Net> Turn<N> {
 
     /// Tells services of connections that have ended since it last did, until their last words end no more of them.
     pub(super) fn say_goodbyes(&mut self) {
-        while let Some(key) = self.ending.pop() {
+        while let Some(key) = self.ending.pop_front() {
             let Some(conn) = self.conns.get_mut(key) else { continue };
             let Some(reason) = conn.reason().cloned() else { continue };
             let service = conn.service();
@@ -91,7 +91,8 @@ impl<N: Net> Turn<N> {
         self.run = Run::Draining;
         log::info!("draining {} connections, for at most {:?}", self.desk.stats.open, self.desk.limits.drain_timeout);
         for (number, state) in self.sources.iter_mut().enumerate() {
-            if !matches!(state.source.kind, SourceKind::Requests(_)) {
+            // UDP sockets stay, to send what is still said through them; nothing more is received.
+            if matches!(state.source.kind, SourceKind::Listener(_)) {
                 self.net.close(number);
                 (state.readable, state.paused) = (false, false);
             }

@@ -2,6 +2,7 @@
 //! to the very same turn.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::connection::Stream;
@@ -21,7 +22,7 @@ pub(super) trait Net {
 
     /// Waits for readiness, at most for `timeout`, and reports each event. Edge-triggered: what is reported once is not
     /// reported again until it has ceased and come back.
-    fn poll(&mut self, timeout: Option<Duration>, mark: impl FnMut(Event)) -> io::Result<()>;
+    fn poll(&mut self, timeout: Option<Duration>, mark: impl FnMut(Event)) -> io::Result<Polled>;
 
     /// Takes one connection from a listener's backlog.
     fn accept(&mut self, listener: usize) -> io::Result<(Self::Stream, Peer)>;
@@ -44,6 +45,14 @@ pub(super) trait Net {
     fn now(&self) -> Instant;
 }
 
+/// How much of what was ready a poll has reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Polled {
+    All,
+    /// So many events, and there may be more.
+    Some(usize),
+}
+
 /// A listener, a UDP socket, or a pipe.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source {
@@ -55,10 +64,19 @@ pub(super) struct Source {
 pub(super) enum SourceKind {
     Listener(Framing),
     Datagrams {
-        ipv4: bool,
+        local: SocketAddr,
     },
     /// A pipe; any byte in it asks for this.
     Requests(Request),
+}
+
+impl Source {
+    /// Whether this is the UDP socket that a datagram from `addr` claims to come from.
+    pub(super) fn is_at(&self, addr: SocketAddr) -> bool {
+        let SourceKind::Datagrams { local } = self.kind else { return false };
+        let anywhere = local.ip().is_unspecified() && addr.ip().is_loopback();
+        local.port() == addr.port() && (local.ip() == addr.ip() || anywhere)
+    }
 }
 
 /// What became possible.

@@ -31,7 +31,7 @@ impl<N: Net> Turn<N> {
         let mut budget = self.desk.limits.read_budget_bytes;
         while let Some(conn) = self.conns.get_mut(key)
             && budget > 0
-            && conn.wants_read()
+            && conn.wants_read(&self.desk.limits)
         {
             if let Some((bytes, used)) = conn.take_stalled() {
                 let rest = self.hand_over(key, bytes.get(used..).unwrap_or_default());
@@ -41,7 +41,9 @@ impl<N: Net> Turn<N> {
                 }
                 continue;
             }
-            match conn.fill(&mut buffer, &mut self.desk) {
+            let Some(most) = self.read_allowance(key, budget) else { break };
+            let Some(conn) = self.conns.get_mut(key) else { break };
+            match conn.fill(&mut buffer, most, &mut self.desk) {
                 Fill::Bytes { total, buffered } => {
                     budget = budget.saturating_sub(total);
                     let input = buffer.get(..buffered).unwrap_or_default();
@@ -87,6 +89,7 @@ impl<N: Net> Turn<N> {
                 Received::All | Received::Flush => {}
                 Received::Failed(reason) => {
                     self.send_replies(key, bytes);
+                    self.apply(id, ConnId(key));
                     self.end(key, reason);
                     return 0;
                 }
@@ -97,7 +100,7 @@ impl<N: Net> Turn<N> {
             if matches!(received, Received::All) || conn.phase() != Phase::Open {
                 return 0;
             }
-            if !conn.may_receive() {
+            if !conn.may_receive(&self.desk.limits) {
                 return input.len();
             }
         }

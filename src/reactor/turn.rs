@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::datagrams::Mail;
 use super::handle::{Inbox, Request};
-use super::net::{Net, Source, SourceKind, WAKE_KEY};
+use super::net::{Net, Polled, Source, SourceKind, WAKE_KEY};
 use super::{Registered, budget, endings};
 use crate::connection::{Connection, Desk};
 use crate::context::{Clock, Context, Effects, ReplyTo};
@@ -42,14 +42,18 @@ pub(super) struct Turn<N: Net> {
     /// Connections that others have put something into the queue of.
     pub(super) dirty: Vec<usize>,
     /// Connections whose service is to be told that they end.
-    pub(super) ending: Vec<usize>,
+    pub(super) ending: VecDeque<usize>,
     /// Connections that are over.
     pub(super) closed: Vec<usize>,
     pub(super) budget: budget::Budget,
     pub(super) refused_open: usize,
+    /// The last newcomer was turned away, and the log has been told.
+    pub(super) refusing: bool,
     pub(super) workers: Workers,
     inbox: Inbox,
     woken: bool,
+    /// Polls in a row that may not have reported all that was ready.
+    unheard: usize,
     start: Instant,
     pub(super) run: Run,
 }
@@ -79,6 +83,8 @@ pub(super) struct SourceState {
     pub(super) queued: bool,
     /// Accepting has been given up until a descriptor is free, or some time has passed.
     pub(super) paused: bool,
+    /// The log has been told, and need not be until accepting has gone well again.
+    pub(super) trouble_logged: bool,
 }
 
 impl<N: Net> Turn<N> {
@@ -86,7 +92,14 @@ impl<N: Net> Turn<N> {
         let start = net.now();
         let sources = net.sources();
         let any_mail = sources.iter().any(|source| matches!(source.kind, SourceKind::Datagrams { .. }));
-        let remembered = |source| SourceState { source, readable: false, writable: true, queued: false, paused: false };
+        let remembered = |source| SourceState {
+            source,
+            readable: false,
+            writable: true,
+            queued: false,
+            paused: false,
+            trouble_logged: false,
+        };
         Self {
             services,
             conns: Slots::new(),
@@ -98,14 +111,16 @@ impl<N: Net> Turn<N> {
             timers: Timers::new(),
             timers_by_conn: BTreeSet::new(),
             dirty: Vec::new(),
-            ending: Vec::new(),
+            ending: VecDeque::new(),
             closed: Vec::new(),
             budget: budget::Budget::default(),
             refused_open: 0,
+            refusing: false,
             workers: Workers::new(&limits, wake),
             inbox,
             // What was posted before the loop ran is looked at in its first turn.
             woken: true,
+            unheard: 0,
             start,
             run: Run::Serving,
             desk: Desk {
@@ -132,13 +147,13 @@ impl<N: Net> Turn<N> {
     pub(super) fn goes_on(&self) -> bool {
         match self.run {
             Run::Serving => true,
-            Run::Draining => !self.conns.is_empty(),
+            Run::Draining => !self.conns.is_empty() || self.owes_datagrams(),
             Run::Stopped => false,
         }
     }
 
     pub(super) fn turn(&mut self) -> io::Result<()> {
-        self.poll()?; // 1 to 4
+        let all_heard = self.poll()?; // 1 to 4
         for _ in 0..self.ready.len() {
             let Some(key) = self.ready.pop_front() else { break }; // 5
             match reserved_number(key) {
@@ -146,7 +161,9 @@ impl<N: Net> Turn<N> {
                 Some(number) => self.step_source(number),
             }
         }
-        self.fire_timers(); // 6
+        if all_heard {
+            self.fire_timers(); // 6
+        }
         if std::mem::take(&mut self.woken) {
             self.take_jobs(); // 7
             self.take_requests();
@@ -159,11 +176,31 @@ impl<N: Net> Turn<N> {
         Ok(())
     }
 
-    /// Waits, reads the clock, and notes what each event says.
-    fn poll(&mut self) -> io::Result<()> {
+    /// Waits, reads the clock, and notes what each event says. Whether everybody has been heard who may have met a deadline:
+    /// after a pause, ours or the system's, more may be ready than one poll reports, and none of them is late.
+    fn poll(&mut self) -> io::Result<bool> {
         let timeout = self.timeout();
+        let polled = match self.mark_events(timeout) {
+            // A signal came, or the process was stopped and goes on (epoll_wait(2), EINTR). What is ready has not been said.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.mark_events(Some(Duration::ZERO)),
+            other => other,
+        };
+        self.unheard = match polled {
+            Ok(Polled::All) => 0,
+            // Each poll reports others, so after this many each has had its say, however busy they are.
+            Ok(Polled::Some(events)) if self.unheard <= self.conns.len() / events.max(1) => self.unheard + 1,
+            Ok(Polled::Some(_)) => 0,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 1,
+            Err(error) => return Err(error),
+        };
+        let now = self.net.now();
+        self.desk.clock = Clock { now, moment: Moment::new(self.start, now) };
+        Ok(self.unheard == 0)
+    }
+
+    fn mark_events(&mut self, timeout: Option<Duration>) -> io::Result<Polled> {
         let Self { net, conns, sources, ready, woken, .. } = self;
-        let polled = net.poll(timeout, |event| match reserved_number(event.key) {
+        net.poll(timeout, |event| match reserved_number(event.key) {
             None => {
                 if let Some(conn) = conns.get_mut(event.key)
                     && conn.mark(event.readable, event.writable, event.end)
@@ -181,15 +218,7 @@ impl<N: Net> Turn<N> {
                     }
                 }
             }
-        });
-        match polled {
-            // A signal was handled on this thread (epoll_wait(2), EINTR). Whatever became ready meanwhile still is.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => other?,
-        }
-        let now = self.net.now();
-        self.desk.clock = Clock { now, moment: Moment::new(self.start, now) };
-        Ok(())
+        })
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -197,7 +226,8 @@ impl<N: Net> Turn<N> {
             return Some(Duration::ZERO);
         }
         let next = [self.deadlines.next_deadline(), self.timers.next_deadline()].into_iter().flatten().min()?;
-        Some(next.saturating_since(self.desk.clock.moment))
+        // The turn's own reading is as old as the turn is long.
+        Some(next.saturating_since(Moment::new(self.start, self.net.now())))
     }
 
     fn fire_timers(&mut self) {
@@ -214,8 +244,8 @@ impl<N: Net> Turn<N> {
             }
         }
         // Not those set meanwhile: a timer that sets the next for this very moment waits a turn like anybody.
-        for _ in 0..self.timers.len() {
-            let Some((id, TimerOwner { service, conn })) = self.timers.take_due(now) else { break };
+        let newest = self.desk.effects.newest_number();
+        while let Some((id, TimerOwner { service, conn })) = self.timers.take_due_until(now, newest) {
             self.timers_by_conn.remove(&(conn, id));
             self.call(service, conn, |service, cx| service.on_timer(cx, id));
         }

@@ -7,13 +7,13 @@ mod stream;
 
 pub(super) use sources::Sources;
 
-use std::io::{self, Read};
+use std::io;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
-use super::net::{Event, Net, Source};
+use super::net::{Event, Net, Polled, Source};
 use crate::datagram::{Incoming, Outgoing};
 use crate::service::Peer;
 use crate::sys::{self, Batcher};
@@ -48,10 +48,13 @@ impl Net for OsNet {
         self.sources.iter().map(|(_, source)| *source).collect()
     }
 
-    fn poll(&mut self, timeout: Option<Duration>, mut mark: impl FnMut(Event)) -> io::Result<()> {
+    fn poll(&mut self, timeout: Option<Duration>, mut mark: impl FnMut(Event)) -> io::Result<Polled> {
+        let mut events = 0;
         self.poll.poll(&mut self.events, timeout)?;
         for event in &self.events {
-            let end = event.is_read_closed() || event.is_error();
+            // A read ends early at an urgent mark, so from then on a short read says nothing.
+            let end = event.is_read_closed() || event.is_error() || event.is_priority();
+            events += 1;
             mark(Event {
                 key: event.token().0,
                 readable: event.is_readable() || end,
@@ -59,7 +62,7 @@ impl Net for OsNet {
                 end,
             });
         }
-        Ok(())
+        Ok(if events < EVENTS { Polled::All } else { Polled::Some(events) })
     }
 
     fn accept(&mut self, listener: usize) -> io::Result<(OsStream, Peer)> {
@@ -84,15 +87,20 @@ impl Net for OsNet {
     fn open(&mut self, stream: &mut OsStream, key: usize) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         match stream {
+            #[cfg(target_os = "linux")]
+            OsStream::Tcp(stream) => self.poll.registry().register(stream, Token(key), interest | Interest::PRIORITY),
+            #[cfg(not(target_os = "linux"))]
             OsStream::Tcp(stream) => self.poll.registry().register(stream, Token(key), interest),
             #[cfg(unix)]
             OsStream::Unix(stream) => self.poll.registry().register(stream, Token(key), interest),
         }
     }
 
+    #[cfg_attr(not(unix), allow(unused_variables))]
     fn swallow(&mut self, pipe: usize) {
         #[cfg(unix)]
         if let Some((Socketed::Pipe(pipe), _)) = self.sources.get_mut(pipe) {
+            use std::io::Read;
             // To the end of what is there: only then has the next byte an event of its own.
             while matches!(pipe.read(&mut [0; 64]), Ok(1..)) {}
         }

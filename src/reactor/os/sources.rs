@@ -80,11 +80,8 @@ impl Sources {
             Endpoint::Udp(addr) => {
                 let mut socket = UdpSocket::from_std(bind_udp(*addr)?.into());
                 registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
-                (
-                    Endpoint::Udp(socket.local_addr()?),
-                    Socketed::Udp(socket),
-                    SourceKind::Datagrams { ipv4: addr.is_ipv4() },
-                )
+                let local = socket.local_addr()?;
+                (Endpoint::Udp(local), Socketed::Udp(socket), SourceKind::Datagrams { local })
             }
             #[cfg(unix)]
             Endpoint::Unix(path) => {

@@ -53,6 +53,13 @@ impl Write for OsStream {
 }
 
 impl Stream for OsStream {
+    /// Of TCP sockets, epoll(7) says so (questions and answers, 9), but for a read that ends at an urgent mark, which has an
+    /// event of its own. A read of a Unix-domain socket also ends where descriptors were passed, and nothing tells.
+    #[inline]
+    fn short_means_done(&self) -> bool {
+        cfg!(unix) && matches!(self, Self::Tcp(_))
+    }
+
     fn shutdown_write(&self) -> io::Result<()> {
         either!(self, stream => stream.shutdown(std::net::Shutdown::Write))
     }

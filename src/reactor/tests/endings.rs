@@ -250,3 +250,41 @@ fn a_kicked_connection_hears_what_it_was_owed_and_asks_no_more() {
     assert!(victim.is_shut_down());
     assert_eq!(rig.log().iter().filter(|line| *line == "close 0 kicked").count(), 1);
 }
+
+#[test]
+fn what_a_callback_asked_for_stays_its_own_when_its_reply_cannot_be_sent() {
+    let mut rig = Rig::new(Limits::default());
+    let (failing, other) = (rig.connect(), rig.connect());
+    failing.send(&wire(["fail 1"]));
+    rig.settle();
+    assert_eq!(heard(&other), ["before the end"]);
+    assert!(failing.is_shut_down());
+    rig.await_wake();
+    other.send(&wire(["act"]));
+    rig.settle();
+    rig.elapse(std::time::Duration::from_secs(2));
+    let log = rig.log();
+    assert!(log.iter().any(|line| line == "job 0 a secret"), "{log:?}");
+    assert!(!log.iter().any(|line| line.contains(" 1 ") && !line.starts_with("open")), "{log:?}");
+}
+
+#[test]
+fn services_hear_of_ends_in_the_order_of_the_ends() {
+    let mut rig = Rig::new(Limits::default());
+    let sockets = [rig.connect(), rig.connect(), rig.connect()];
+    rig.log();
+    for socket in &sockets {
+        socket.finish();
+    }
+    rig.settle();
+    assert_eq!(rig.log(), ["close 0 the peer closed", "close 1 the peer closed", "close 2 the peer closed"]);
+}
+
+#[test]
+fn a_member_hears_its_own_message_before_the_answer_that_follows_it() {
+    let mut rig = Rig::new(Limits::default());
+    let socket = rig.connect();
+    socket.send(&wire(["eciwt words"]));
+    rig.settle();
+    assert_eq!(heard(&socket), ["sent words", "replied words"]);
+}

@@ -18,6 +18,7 @@ mod shutdown;
 mod timers;
 mod turn;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -62,7 +63,7 @@ impl Rig {
     fn new(limits: Limits) -> Self {
         let service = ServiceId(0);
         let listener = |framing| Source { kind: SourceKind::Listener(framing), service };
-        let udp = Source { kind: SourceKind::Datagrams { ipv4: true }, service };
+        let udp = Source { kind: SourceKind::Datagrams { local: SocketAddr::from(([127, 0, 0, 1], 7)) }, service };
         let sources = [listener(FRAMING), listener(Framing::Lines), listener(Framing::Raw), udp];
         let woken = Arc::new(AtomicBool::new(false));
         let world = World::new(&sources, Arc::clone(&woken));
@@ -140,6 +141,7 @@ impl Rig {
         assert!(self.turn.ending.is_empty(), "a service was not told of an end within the turn");
         assert!(self.turn.closed.is_empty(), "a closed connection was kept");
         assert!(self.turn.desk.outbox.is_empty(), "a reply was left in the outbox");
+        assert!(self.turn.desk.effects.actions.is_empty(), "an action was left to be taken for another's");
     }
 
     fn log(&self) -> Vec<String> {

@@ -74,11 +74,23 @@ impl Strings {
                 let (to, words) = rest.split_once(' ').unwrap_or((rest, ""));
                 cx.send(self.member(to), words);
             }
+            // Acts, and cannot be answered: its connection ends.
+            "fail" => {
+                cx.set_timer(Duration::from_secs(1));
+                cx.offload(|| "a secret".to_owned());
+                cx.send(self.member(rest), "before the end");
+                cx.reply(&[0; 70_000]);
+            }
             "all" => cx.broadcast(&self.members, rest),
             // Says the same words in both ways, and lets the engine put them in order.
             "twice" => {
                 cx.reply(rest.as_bytes());
                 cx.send(cx.conn(), rest);
+            }
+            // The other way round.
+            "eciwt" => {
+                cx.send(cx.conn(), format!("sent {rest}"));
+                cx.reply(format!("replied {rest}").as_bytes());
             }
             // Echoes, and does something of no consequence.
             "act" => {

@@ -75,10 +75,14 @@ fn a_timer_set_again_and_again_for_now_leaves_the_others_their_turn() {
     let (restless, other) = (rig.connect(), rig.connect());
     rig.puppet.strings().rearms = true;
     restless.send(&wire(["timer 0"]));
+    let far: Vec<String> = (0..100).map(|_| "timer 60000".to_owned()).collect();
+    other.send(&wire(&far));
     rig.turn();
+    rig.log();
     other.send(&wire(["hello"]));
     rig.turn();
     assert_eq!(heard(&other), ["hello"]);
+    assert_eq!(rig.log().len(), 1, "once a turn, however many others are set");
     rig.puppet.strings().rearms = false;
     rig.settle();
 }

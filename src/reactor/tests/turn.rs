@@ -39,12 +39,10 @@ fn a_busy_peer_gets_one_budget_a_turn_and_its_neighbour_the_next() {
 }
 
 #[test]
-fn a_budget_of_one_byte_makes_two_peers_alternate_read_by_read() {
-    let mut rig = Rig::new(Limits { read_budget_bytes: 1, ..Limits::default() });
+fn a_budget_of_one_frame_makes_two_peers_alternate_frame_by_frame() {
+    let mut rig = Rig::new(Limits { read_budget_bytes: 7, ..Limits::default() });
     let (a, b) = (rig.connect(), rig.connect());
     for socket in [&a, &b] {
-        // An announced end keeps the connection readable although each read is short.
-        socket.script_reads([Call::AtMost(7); 3]);
         socket.send(&wire(["first", "later", "third"]));
         socket.finish();
     }
@@ -131,15 +129,48 @@ fn several_events_for_one_connection_in_one_poll_step_it_once() {
 }
 
 #[test]
-fn an_interrupted_poll_is_a_turn_without_events() {
+fn an_interrupted_poll_polls_again_before_anybody_is_late() {
     let mut rig = Rig::new(Limits::default());
     let socket = rig.connect();
-    socket.send(&wire(["hello"]));
+    let request = wire(["hello"]);
+    socket.send(&request[..1]);
+    rig.settle();
+    // The process is stopped for longer than the peer has, and the rest arrives meanwhile.
+    socket.send(&request[1..]);
+    rig.world.advance(2 * Limits::default().frame_timeout);
     rig.world.fail_poll(io::ErrorKind::Interrupted);
     rig.turn();
-    assert!(socket.written().is_empty());
     rig.settle();
     assert_eq!(heard(&socket), ["hello"]);
+}
+
+#[test]
+fn nobody_is_late_while_events_are_still_to_be_reported() {
+    let mut rig = Rig::new(Limits::default());
+    let socket = rig.connect();
+    let request = wire(["hello"]);
+    socket.send(&request[..1]);
+    rig.settle();
+    socket.send(&request[1..]);
+    rig.world.advance(2 * Limits::default().frame_timeout);
+    rig.world.fill_polls(1);
+    rig.turn();
+    rig.settle();
+    assert_eq!(heard(&socket), ["hello"]);
+}
+
+#[test]
+fn polls_that_are_always_full_do_not_put_deadlines_off_for_ever() {
+    let mut rig = Rig::new(Limits::default());
+    let socket = rig.connect();
+    socket.send(&wire(["hello"])[..1]);
+    rig.settle();
+    rig.world.advance(2 * Limits::default().frame_timeout);
+    rig.world.fill_polls(5);
+    for _ in 0..5 {
+        rig.turn();
+    }
+    assert!(socket.is_shut_down());
 }
 
 #[test]
