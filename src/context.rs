@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -86,6 +87,12 @@ pub(crate) enum Action {
 /// Work for another thread.
 pub(crate) type Work = Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>;
 
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Context({:?})", self.conn)
+    }
+}
+
 impl Context<'_> {
     /// The connection that this callback is about; [`ConnId::NOBODY`] where it is about none.
     #[inline]
@@ -103,7 +110,8 @@ impl Context<'_> {
     /// carry ends the connection, because a request left without its answer would shift every later one; see
     /// [`try_reply`](Self::try_reply).
     ///
-    /// A large reply that is, or lies within, the payload being answered is not copied.
+    /// A large reply that is, or lies within, the payload being answered is not copied. In a callback that is about nobody it
+    /// goes nowhere. A datagram that is too long is dropped, and counted.
     #[inline]
     pub fn reply(&mut self, payload: &[u8]) {
         if let Err(error) = self.try_reply(payload)

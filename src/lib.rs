@@ -81,7 +81,7 @@ pub use error::{CloseReason, EncodeError, Error, FrameError, LooksLike};
 pub use frame::{Endian, FrameDecoder, Framing, LengthPrefix, MAX_RAW_BYTES, ParseFramingError, Width, encode};
 pub use limits::{Limits, SlowConsumer};
 pub use payload::Payload;
-pub use reactor::{Handle, PostError, Reactor, Request};
+pub use reactor::{Command, Handle, PostError, Reactor};
 pub use service::{ConnId, JobError, JobId, JobOutput, Message, Peer, Service, ServiceId, TimerId};
 pub use stats::Stats;
 pub use sys::{descriptor_limit, raise_descriptor_limit};

@@ -1,6 +1,6 @@
 //! Time as an engine counts it: nanoseconds since it started, in one machine word.
 //!
-//! A connection remembers several points in time, and there may be a hundred thousand of it; an optional `Instant` takes
+//! A connection remembers several points in time, and there may be a hundred thousand connections; an optional `Instant` takes
 //! sixteen bytes, an optional `Moment` eight. 64 bits of nanoseconds last 584 years.
 
 use std::num::NonZeroU64;

@@ -52,7 +52,7 @@ pub(super) enum Command {
     ///
     /// Each bound address is printed on standard output, one a line, as 'listening SERVICE TRANSPORT ADDR', before anything is
     /// served. The log goes to standard error.
-    #[command(after_long_help = include_str!("serve.txt"))]
+    #[command(after_long_help = include_str!("serve.txt"), allow_negative_numbers = true)]
     Serve(ServeArgs),
     /// Print a manual page in roff
     ///

@@ -27,7 +27,7 @@ impl Failure {
     pub(super) fn report(&self) -> ExitCode {
         let mut stderr = io::stderr();
         let (written, code) = match self {
-            Self::Usage(_) => (writeln!(stderr, "error: {self}\n\nFor more information, try '--help'."), USAGE),
+            Self::Usage(_) => (writeln!(stderr, "error: {self}; try --help"), USAGE),
             Self::Failed(_) => (writeln!(stderr, "switchboard: {self}"), FAILED),
         };
         // Where standard error is closed, nobody can be told; the exit code still says it.

@@ -61,6 +61,13 @@ fn own_listens(builtin: &Builtin) -> Result<Vec<Listen>, Failure> {
 }
 
 fn resolve(address: &str) -> Result<Vec<Endpoint>, Failure> {
+    // As other programs are told to listen everywhere; here that is said in so many words.
+    if let Some(port) = address.strip_prefix([':', '*']).map(|rest| rest.trim_start_matches(':'))
+        && port.parse::<u16>().is_ok()
+    {
+        let write = format!("write 127.0.0.1:{port} or 0.0.0.0:{port}");
+        return Err(Failure::Usage(format!("--listen {address} names no host: {write}")));
+    }
     Endpoint::resolve(address).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidInput => Failure::Usage(format!("--listen {address} is {ParseEndpointError}")),
         _ => Failure::Failed(format!("cannot find {address}: {error}; check the name, or write an IP address")),
@@ -152,7 +159,7 @@ mod tests {
     fn what_means_nothing_is_wrong_usage() {
         for (words, says) in [
             ("--max-connections 0", "--max-connections must be at least 1"),
-            ("--max-buffered-bytes 1k", "--max-buffered-bytes is less than max-frame-bytes"),
+            ("--max-buffered-bytes 1k", "--max-buffered-bytes is less than twice max-frame-bytes"),
             ("echo --listen 127.0.0.1", "--listen 127.0.0.1 is not an address: write host:port"),
             ("echo --listen unix:", "--listen unix: is not an address"),
             ("echo --listen udp:127.0.0.1:70000", "is not an address"),

@@ -19,7 +19,7 @@ pub(super) fn watch(reactor: &mut Reactor) -> io::Result<()> {
 
     use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
     use signal_hook::{flag, low_level::pipe};
-    use switchboard::Request;
+    use switchboard::Command;
 
     let draining = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -27,9 +27,9 @@ pub(super) fn watch(reactor: &mut Reactor) -> io::Result<()> {
         // a signal has ended.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&draining))?;
         flag::register(signal, Arc::clone(&draining))?;
-        pipe::register(signal, reactor.request_pipe(Request::Drain)?)?;
+        pipe::register(signal, reactor.command_pipe(Command::Drain)?)?;
     }
-    pipe::register(SIGUSR1, reactor.request_pipe(Request::LogStats)?)?;
+    pipe::register(SIGUSR1, reactor.command_pipe(Command::LogStats)?)?;
     Ok(())
 }
 

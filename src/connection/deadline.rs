@@ -83,46 +83,58 @@ impl Waits {
     }
 }
 
-/// A deadline, and what a peer that misses it has done.
-pub(crate) struct Deadline {
-    pub(crate) at: Moment,
-    pub(crate) missed: CloseReason,
+/// What a peer has to have done by its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Finished its frame.
+    Frame,
+    /// Said or taken anything at all.
+    Sign,
+    /// Taken a byte of what it is owed.
+    Write,
+    /// Closed its side, now that we have closed ours.
+    End,
 }
 
 impl<S: Stream> Connection<S> {
     /// The earliest of its deadlines.
     #[inline]
-    pub(crate) fn deadline(&self, limits: &Limits) -> Option<Deadline> {
+    pub(crate) fn deadline(&self, limits: &Limits) -> Option<(Moment, Due)> {
         let waits = &self.waits;
         let nothing_owed = waits.write.is_none() && self.phase == Phase::Open;
         if nothing_owed && waits.frame.is_none() && limits.idle_timeout.is_zero() {
             return None;
         }
-        self.earliest(limits)
-    }
-
-    fn earliest(&self, limits: &Limits) -> Option<Deadline> {
-        let waits = &self.waits;
         let reads = self.phase == Phase::Open && waits.paused.is_none() && self.reason.is_none();
-        let looks_like = self.decoder.looks_like();
-        let frame_missed = CloseReason::FrameTimeout { limit: limits.frame_timeout, looks_like };
         let idle_from = (self.jobs == 0 && waits.write.is_none()).then_some(waits.active);
         let linger_from = (self.phase == Phase::Lingering).then_some(waits.active);
         [
-            after(waits.frame.filter(|_| reads), limits.frame_timeout, frame_missed),
-            after(idle_from.filter(|_| reads), limits.idle_timeout, CloseReason::IdleTimeout(limits.idle_timeout)),
-            after(waits.write, limits.write_timeout, CloseReason::WriteTimeout(limits.write_timeout)),
-            linger_from.map(|from| Deadline { at: from + limits.linger_timeout, missed: CloseReason::PeerClosed }),
+            after(waits.frame.filter(|_| reads), limits.frame_timeout, Due::Frame),
+            after(idle_from.filter(|_| reads), limits.idle_timeout, Due::Sign),
+            after(waits.write, limits.write_timeout, Due::Write),
+            linger_from.map(|from| (from + limits.linger_timeout, Due::End)),
         ]
         .into_iter()
         .flatten()
-        .min_by_key(|deadline| deadline.at)
+        .min_by_key(|(at, _)| *at)
+    }
+
+    /// Why a connection ends whose peer has missed a deadline.
+    pub(crate) fn missed(&self, due: Due, limits: &Limits) -> CloseReason {
+        match due {
+            Due::Frame => {
+                CloseReason::FrameTimeout { limit: limits.frame_timeout, looks_like: self.decoder.looks_like() }
+            }
+            Due::Sign => CloseReason::IdleTimeout(limits.idle_timeout),
+            Due::Write => CloseReason::WriteTimeout(limits.write_timeout),
+            Due::End => CloseReason::PeerClosed,
+        }
     }
 
     /// The deadline for which a timer has to be set, if none is set that comes as early.
     #[inline]
     pub(crate) fn unset_deadline(&self, limits: &Limits) -> Option<Moment> {
-        let Deadline { at, .. } = self.deadline(limits)?;
+        let (at, _) = self.deadline(limits)?;
         self.waits.timer.is_none_or(|set| at < set).then_some(at)
     }
 
@@ -137,7 +149,7 @@ impl<S: Stream> Connection<S> {
 }
 
 /// A limit of zero is none.
-fn after(from: Option<Moment>, limit: Duration, missed: CloseReason) -> Option<Deadline> {
-    let at = from.filter(|_| !limit.is_zero())? + limit;
-    Some(Deadline { at, missed })
+fn after(from: Option<Moment>, limit: Duration, due: Due) -> Option<(Moment, Due)> {
+    let from = from.filter(|_| !limit.is_zero())?;
+    Some((from + limit, due))
 }

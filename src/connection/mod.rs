@@ -3,7 +3,7 @@
 //! Generic over its stream, so that tests script every short write and every error. It knows its service only while bytes are
 //! being handed to it, never another connection, and reads no clock.
 //!
-//! `Open → Draining → Closed`. Open, it reads, decodes and answers. Draining, it takes no more frames: its service says
+//! `Open → Draining → Closed`, in more detail at [`Phase`]. Open, it reads, decodes and answers. Draining, it takes no more frames: its service says
 //! goodbye, what it owes is flushed, its writing side is shut down, and input is discarded until the peer has closed too.
 //! Closed, it waits to be reaped. Files beside this one: [`read`] brings bytes to the service, [`write`] takes replies to the socket, [`deadline`]
 //! says until when the peer has to do something.
@@ -16,7 +16,6 @@ pub(crate) mod script;
 mod tests;
 mod write;
 
-pub(crate) use deadline::Deadline;
 pub(crate) use read::{Desk, Fill, Received};
 
 use std::io::{self, Read, Write};
@@ -63,6 +62,14 @@ struct Stalled {
 }
 
 /// Where a connection is between its first byte and its last.
+///
+/// | from | to | when |
+/// |---|---|---|
+/// | `Open` | `Ending` | [`end`](Connection::end): the peer's end is answered, or anybody's fault |
+/// | `Ending` | `Draining` | [`goodbye_said`](Connection::goodbye_said): later in the same turn |
+/// | `Draining` | `Lingering` | [`wind_up`](Connection::wind_up): all is flushed, our side is shut down |
+/// | `Lingering` | `Closed` | the peer has closed its side, too, or its time is up |
+/// | any | `Closed` | [`abandon`](Connection::abandon): nobody is there to be polite to |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// It reads and answers.
@@ -211,7 +218,7 @@ impl<S: Stream> Connection<S> {
     }
 
     /// No more input will be read; once everything received is answered, the connection is [`answered`](Self::answered).
-    pub(crate) fn leave(&mut self, reason: CloseReason) {
+    pub(crate) fn end_when_answered(&mut self, reason: CloseReason) {
         self.reason.get_or_insert_with(|| Box::new(reason));
     }
 
@@ -243,7 +250,7 @@ impl<S: Stream> Connection<S> {
     }
 
     /// The service has been told, and what it said last is queued.
-    pub(crate) fn drain(&mut self) {
+    pub(crate) fn goodbye_said(&mut self) {
         self.phase = Phase::Draining;
         if self.flags.unreachable {
             self.abandon();

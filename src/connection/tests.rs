@@ -192,7 +192,7 @@ fn an_end_in_good_order_flushes_then_shuts_down_then_waits_for_the_peer() {
     read(&mut conn, &mut desk, &mut [0; 100]);
     conn.end(CloseReason::ShuttingDown, Moment::START);
     assert_eq!(conn.phase(), Phase::Ending);
-    conn.drain();
+    conn.goodbye_said();
     conn.wind_up(&mut [0; 10], Moment::START);
     assert_eq!((conn.phase(), socket.is_shut_down()), (Phase::Draining, false));
     socket.set_room(usize::MAX);
@@ -220,7 +220,7 @@ fn a_peer_that_cannot_be_reached_is_owed_nothing() {
         socket.send(b"\x03one");
         read(&mut conn, &mut desk, &mut [0; 100]);
         conn.end(reason, Moment::START);
-        conn.drain();
+        conn.goodbye_said();
         assert_eq!((conn.phase(), conn.held_bytes()), (Phase::Closed, 0));
     }
 }

@@ -13,8 +13,7 @@ const MIN_BUFFER_BYTES: usize = 64;
 
 /// Cuts one direction of one connection into payloads.
 ///
-/// After an error the stream has no next frame; a decoder that failed fails no differently when asked again, but what it
-/// says then means nothing.
+/// After an error the stream has no next frame: a decoder that has failed is not to be asked again.
 #[derive(Debug)]
 pub struct FrameDecoder {
     framing: Framing,

@@ -127,7 +127,7 @@ impl<N: Net> Turn<N> {
         let sent = conn.send(Origin::NONE, &mut self.desk);
         conn.end(reason, self.desk.clock.moment);
         if sent.is_ok() {
-            conn.drain();
+            conn.goodbye_said();
         } else {
             conn.abandon();
         }

@@ -101,7 +101,7 @@ impl<N: Net> Turn<N> {
         }
     }
 
-    /// Queues a datagram that no other is the immediate cause of, or not alone.
+    /// Queues a datagram that is no direct answer to another.
     pub(super) fn post_datagram(&mut self, service: ServiceId, to: SocketAddr, payload: &[u8]) {
         let fits = |number: &usize| {
             self.sources.get(*number).is_some_and(|state| {

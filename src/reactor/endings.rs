@@ -45,7 +45,7 @@ impl<N: Net> Turn<N> {
             self.call(service, ConnId(key), |service, cx| service.on_close(cx, &reason));
             self.cancel_timers_of(ConnId(key));
             if let Some(conn) = self.conns.get_mut(key) {
-                conn.drain();
+                conn.goodbye_said();
             }
             self.settle(key);
         }
@@ -99,7 +99,7 @@ impl<N: Net> Turn<N> {
         }
         for key in self.conns.keys() {
             if let Some(conn) = self.conns.get_mut(key) {
-                conn.leave(CloseReason::ShuttingDown);
+                conn.end_when_answered(CloseReason::ShuttingDown);
             }
             self.settle(key);
         }

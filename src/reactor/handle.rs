@@ -16,9 +16,9 @@ pub struct Handle {
     wake: Wake,
 }
 
-/// What a reactor can be asked for with a single byte, see `Reactor::request_pipe`. A [`Handle`] asks for the same.
+/// What a reactor can be asked for with a single byte, see `Reactor::command_pipe`. A [`Handle`] asks for the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum Command {
     /// As [`Handle::drain`].
     Drain,
     /// As [`Handle::stop`].
@@ -27,7 +27,7 @@ pub enum Request {
     LogStats,
 }
 
-/// Requests that need no queue because one of each is enough.
+/// Commands that need no queue because one of each is enough.
 #[derive(Default)]
 struct Signals {
     drain: AtomicBool,
@@ -124,12 +124,12 @@ pub(super) struct Inbox {
 
 impl Inbox {
     /// What handles have asked for since the last look. Messages are taken one by one afterwards.
-    pub(super) fn take_requests(&self) -> impl Iterator<Item = Request> + use<> {
+    pub(super) fn take_commands(&self) -> impl Iterator<Item = Command> + use<> {
         let Signals { drain, stop, log_stats, waking } = &*self.signals;
         // Before anything is looked at: what comes after this line wakes the loop again.
         waking.store(false, Ordering::Release);
-        let all = [(log_stats, Request::LogStats), (drain, Request::Drain), (stop, Request::Stop)];
-        let asked = all.map(|(signal, request)| signal.swap(false, Ordering::AcqRel).then_some(request));
+        let all = [(log_stats, Command::LogStats), (drain, Command::Drain), (stop, Command::Stop)];
+        let asked = all.map(|(signal, command)| signal.swap(false, Ordering::AcqRel).then_some(command));
         asked.into_iter().flatten()
     }
 

@@ -17,9 +17,9 @@ mod step;
 mod tests;
 mod turn;
 
-pub use handle::{Handle, PostError, Request};
+pub use handle::{Command, Handle, PostError};
 
-#[cfg(unix)]
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -94,18 +94,22 @@ impl Reactor {
     /// # Errors
     /// [`Error::Bind`] when the address cannot be had.
     pub fn listen(&mut self, service: ServiceId, endpoint: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
-        let bound = self.sources.listen(service, endpoint, framing, &self.limits);
+        let bound = if service.0 < self.services.len() {
+            self.sources.listen(service, endpoint, framing, &self.limits)
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "the service is of another reactor"))
+        };
         bound.map_err(|source| Error::Bind { endpoint: endpoint.clone(), source })
     }
 
-    /// A pipe to this loop for those who can do no more than write a byte, such as a signal handler: any byte asks for
-    /// `request`. It may be kept as long as one likes, and written to when the loop has ended.
+    /// A pipe to this loop for those who can do no more than write a byte, such as a signal handler: any byte gives
+    /// `command`. It may be kept as long as one likes, and written to when the loop has ended.
     ///
     /// # Errors
     /// What the operating system said.
     #[cfg(unix)]
-    pub fn request_pipe(&mut self, request: Request) -> io::Result<std::os::unix::net::UnixStream> {
-        self.sources.pipe(request)
+    pub fn command_pipe(&mut self, command: Command) -> io::Result<std::os::unix::net::UnixStream> {
+        self.sources.pipe(command)
     }
 
     /// What other threads use to reach the loop, before it runs and while it does.
@@ -126,6 +130,12 @@ impl Reactor {
         let wake = self.sources.wake();
         let net = self.sources.into_net();
         turn::Turn::new(net, self.limits, self.services, self.inbox, Arc::clone(&wake)).run().map_err(Error::Poll)
+    }
+}
+
+impl fmt::Debug for Reactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reactor({} services)", self.services.len())
     }
 }
 

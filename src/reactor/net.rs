@@ -10,7 +10,7 @@ use crate::datagram::{Incoming, Outgoing};
 use crate::frame::Framing;
 use crate::service::{Peer, ServiceId};
 
-use super::handle::Request;
+use super::handle::Command;
 
 /// Sockets, their readiness, and the clock.
 pub(super) trait Net {
@@ -66,8 +66,9 @@ pub(super) enum SourceKind {
     Datagrams {
         local: SocketAddr,
     },
-    /// A pipe; any byte in it asks for this.
-    Requests(Request),
+    #[cfg_attr(not(unix), allow(dead_code))]
+    /// A pipe; any byte in it gives this command.
+    Commands(Command),
 }
 
 impl Source {

@@ -2,7 +2,7 @@
 
 use super::net::Net;
 use super::turn::Turn;
-use crate::connection::{Connection, Deadline, Fill, Phase, Received};
+use crate::connection::{Connection, Fill, Phase, Received};
 use crate::error::CloseReason;
 use crate::outbox::Origin;
 use crate::service::ConnId;
@@ -114,7 +114,7 @@ impl<N: Net> Turn<N> {
         let Some(registered) = services.get_mut(id.0) else { return };
         match conn.finish(ConnId(key), registered.service.as_mut(), desk) {
             Ok(reason) => {
-                conn.leave(reason);
+                conn.end_when_answered(reason);
                 self.apply(id, ConnId(key));
                 self.send_replies(key, &[]);
             }
@@ -178,15 +178,13 @@ impl<N: Net> Turn<N> {
     pub(super) fn check_deadline(&mut self, key: usize) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.set_timer(None);
-        match conn.deadline(&self.desk.limits) {
-            Some(Deadline { at, missed }) if at <= self.desk.clock.moment => match conn.phase() {
-                Phase::Open | Phase::Ending => self.end(key, missed),
-                Phase::Draining | Phase::Lingering | Phase::Closed => {
-                    conn.abandon();
-                    self.settle(key);
-                }
-            },
-            _ => self.settle(key),
+        if let Some((at, due)) = conn.deadline(&self.desk.limits)
+            && at <= self.desk.clock.moment
+        {
+            let reason = conn.missed(due, &self.desk.limits);
+            self.end(key, reason);
+        } else {
+            self.settle(key);
         }
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::datagrams::Mail;
-use super::handle::{Inbox, Request};
+use super::handle::{Command, Inbox};
 use super::net::{Net, Polled, Source, SourceKind, WAKE_KEY};
 use super::{Registered, budget, endings};
 use crate::connection::{Connection, Desk};
@@ -166,7 +166,7 @@ impl<N: Net> Turn<N> {
         }
         if std::mem::take(&mut self.woken) {
             self.take_jobs(); // 7
-            self.take_requests();
+            self.take_commands();
         }
         self.say_goodbyes();
         self.flush_dirty(); // 8
@@ -186,10 +186,9 @@ impl<N: Net> Turn<N> {
             other => other,
         };
         self.unheard = match polled {
-            Ok(Polled::All) => 0,
             // Each poll reports others, so after this many each has had its say, however busy they are.
             Ok(Polled::Some(events)) if self.unheard <= self.conns.len() / events.max(1) => self.unheard + 1,
-            Ok(Polled::Some(_)) => 0,
+            Ok(Polled::All | Polled::Some(_)) => 0,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 1,
             Err(error) => return Err(error),
         };
@@ -260,21 +259,21 @@ impl<N: Net> Turn<N> {
         }
     }
 
-    fn take_requests(&mut self) {
-        let requests = self.inbox.take_requests();
+    fn take_commands(&mut self) {
+        let commands = self.inbox.take_commands();
         // As many as may wait, so that a thread that posts without end cannot keep the loop here.
         for _ in 0..self.desk.limits.max_queued_messages {
             let Some((service, message)) = self.inbox.next_message() else { break };
             self.call(service, ConnId::NOBODY, |service, cx| service.on_post(cx, message));
         }
-        requests.for_each(|request| self.obey(request));
+        commands.for_each(|command| self.obey(command));
     }
 
-    fn obey(&mut self, request: Request) {
-        match request {
-            Request::LogStats => log::info!("{}", self.desk.stats),
-            Request::Drain => self.drain(),
-            Request::Stop => self.run = Run::Stopped,
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::LogStats => log::info!("{}", self.desk.stats),
+            Command::Drain => self.drain(),
+            Command::Stop => self.run = Run::Stopped,
         }
     }
 
@@ -326,9 +325,9 @@ impl<N: Net> Turn<N> {
         match state.source.kind {
             SourceKind::Listener(framing) => self.accept(number, framing),
             SourceKind::Datagrams { .. } => self.exchange(number),
-            SourceKind::Requests(request) => {
+            SourceKind::Commands(command) => {
                 self.net.swallow(number);
-                self.obey(request);
+                self.obey(command);
             }
         }
     }

@@ -33,14 +33,23 @@ impl Batcher {
     pub(crate) fn receive(&mut self, socket: &impl Datagrams, into: &mut Incoming) -> io::Result<usize> {
         let Incoming { storage, heads } = into;
         heads.clear();
-        for buffer in Incoming::buffers(storage).take(BATCH) {
-            match socket.recv_from(buffer) {
-                Ok((len, from)) => heads.push((from, len)),
+        let mut buffers = Incoming::buffers(storage);
+        let mut buffer = buffers.next();
+        // An error about a datagram sent earlier says nothing of those that are here, so only `WouldBlock` ends a batch early.
+        for _ in 0..BATCH {
+            let Some(room) = buffer.as_deref_mut() else { break };
+            match socket.recv_from(room) {
+                Ok((len, from)) => {
+                    heads.push((from, len));
+                    buffer = buffers.next();
+                }
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {}
                 Err(error) if heads.is_empty() => return Err(error),
-                Err(_) => break,
+                Err(_) => return Ok(heads.len()),
             }
         }
-        Ok(heads.len())
+        // Full or not, more may be there: the next call finds out.
+        if heads.is_empty() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(heads.len()) }
     }
 
     /// Sends up to [`BATCH`] datagrams from number `first` on; returns how many went out, which is at least one.

@@ -24,6 +24,9 @@ pub fn descriptor_limit() -> Option<u64> {
 pub fn raise_descriptor_limit() -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // There "no limit" is refused, and this is as far as one may go (setrlimit(2), OPEN_MAX).
+    #[cfg(target_os = "macos")]
+    let maximum = Some(maximum.unwrap_or(u64::MAX).min(10_240));
     if current == maximum {
         return Ok(());
     }

@@ -21,8 +21,11 @@ fn wrong_usage_is_one_clear_line() {
         (&["serve", "echo", "--idle-timeout", "30"], "not a duration: write a number with its unit"),
         (&["serve", "echo", "--slow-consumer", "wait"], "possible values: disconnect, drop-newest, drop-oldest"),
         (&["serve", "echo", "--max-connections", "0"], "--max-connections must be at least 1"),
-        (&["serve", "echo", "--max-frame-bytes", "1G"], "--max-buffered-bytes is less than max-frame-bytes"),
+        (&["serve", "echo", "--max-frame-bytes", "1G"], "--max-buffered-bytes is less than twice max-frame-bytes"),
         (&["serve", "echo", "--workers", "many"], "invalid value 'many' for '--workers <N>'"),
+        (&["serve", "echo", "--max-connections", "-1"], "invalid value '-1' for '--max-connections"),
+        (&["serve", "echo", "--listen", ":7000"], "--listen :7000 names no host: write 127.0.0.1:7000 or 0.0.0.0:7000"),
+        (&["serve", "echo", "--listen", "*:7000"], "--listen *:7000 names no host"),
         (&["-v", "-q", "serve"], "cannot be used with"),
         (&["man", "chess"], "no subcommand is called 'chess': name one of serve"),
         (&["completions"], "required arguments were not provided: <SHELL>"),
@@ -32,8 +35,9 @@ fn wrong_usage_is_one_clear_line() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
         assert!(output.stdout.is_empty(), "{args:?}");
         let lines: Vec<_> = stderr.lines().collect();
-        let [line, "", "For more information, try '--help'."] = lines[..] else { panic!("{args:?}: {stderr}") };
+        let [line] = lines[..] else { panic!("{args:?}: {stderr}") };
         assert!(line.starts_with("error: ") && line.contains(says), "{args:?}: {line}");
+        assert!(line.ends_with("; try --help"), "{args:?}: {line}");
     }
 }
 

@@ -16,7 +16,8 @@ use crate::endpoint::Endpoint;
 use crate::frame::Framing;
 use crate::jobs::Wake;
 use crate::limits::Limits;
-use crate::reactor::handle::Request;
+#[cfg(unix)]
+use crate::reactor::handle::Command;
 use crate::reactor::net::{Source, SourceKind, WAKE_KEY};
 use crate::service::ServiceId;
 use crate::slots::reserved_key;
@@ -38,7 +39,7 @@ pub(super) enum Socketed {
         _file: SocketFile,
     },
     Udp(UdpSocket),
-    /// Our end of a pipe that requests come by.
+    /// Our end of a pipe that commands come by.
     #[cfg(unix)]
     Pipe(UnixStream),
     Closed,
@@ -97,16 +98,16 @@ impl Sources {
         Ok(bound)
     }
 
-    /// A pipe that asks for `request`: our end is watched, the other is returned.
+    /// A pipe that gives `command`: our end is watched, the other is returned.
     #[cfg(unix)]
-    pub(in crate::reactor) fn pipe(&mut self, request: Request) -> io::Result<std::os::unix::net::UnixStream> {
+    pub(in crate::reactor) fn pipe(&mut self, command: Command) -> io::Result<std::os::unix::net::UnixStream> {
         let (theirs, ours) = std::os::unix::net::UnixStream::pair()?;
         theirs.set_nonblocking(true)?;
         ours.set_nonblocking(true)?;
         let mut ours = UnixStream::from_std(ours);
         self.poll.registry().register(&mut ours, Token(reserved_key(self.bound.len())), Interest::READABLE)?;
-        // The request is for the loop itself, so no service is ever looked up.
-        let source = Source { kind: SourceKind::Requests(request), service: ServiceId(usize::MAX) };
+        // The command is for the loop itself, so no service is ever looked up.
+        let source = Source { kind: SourceKind::Commands(command), service: ServiceId(usize::MAX) };
         self.bound.push((Socketed::Pipe(ours), source));
         Ok(theirs)
     }

@@ -79,7 +79,7 @@ impl Strings {
                 cx.set_timer(Duration::from_secs(1));
                 cx.offload(|| "a secret".to_owned());
                 cx.send(self.member(rest), "before the end");
-                cx.reply(&[0; 70_000]);
+                cx.reply(&vec![0; 70_000]);
             }
             "all" => cx.broadcast(&self.members, rest),
             // Says the same words in both ways, and lets the engine put them in order.
