@@ -30,10 +30,12 @@ pub struct Limits {
     /// Payload bytes of one frame, checked against the prefix before a byte of the body is kept.
     pub max_frame_bytes: usize,
     /// Bytes that may wait for one peer. Half of it is the high water above which the peer is not read, a quarter the low
-    /// water below which it is read again. It is checked before a frame is added, so that a single frame always passes.
+    /// water below which it is read again. It is checked before anything is added, so that a single frame always passes, and
+    /// the bound is this plus the replies of one step.
     pub max_write_buffer_bytes: usize,
     /// Bytes that all connections together may hold, received and waiting. Reached, connections that hold more than their
-    /// share are not read and newcomers are refused.
+    /// share are not read, others are read up to their share, and newcomers are refused. Buffers grow by doubling, so the sum is
+    /// at most about three times this.
     pub max_buffered_bytes: usize,
     /// From a frame's first byte to its last. Time in which the engine itself did not read is not counted. Zero: no limit.
     pub frame_timeout: Duration,
@@ -41,7 +43,7 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// How long a connection may be silent in both directions. Zero: no limit.
     pub idle_timeout: Duration,
-    /// How long a stopping engine flushes what it owes.
+    /// How long a stopping engine flushes what it owes. Zero: not at all.
     pub drain_timeout: Duration,
     /// How long input is discarded after the engine has closed its side, so that its last words are not lost to a reset.
     pub linger_timeout: Duration,
