@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Rig, UDP, heard, wire};
+use super::{Rig, UDP, UDP_ADDR, heard, wire};
 use crate::connection::script::Call;
 use crate::datagram::BATCH;
 use crate::limits::Limits;
@@ -150,4 +150,32 @@ fn an_answer_too_long_for_any_datagram_is_not_sent() {
     arrive(&rig, 1);
     rig.settle();
     assert_eq!(rig.world.sent(UDP).len(), 1);
+}
+
+/// It would be answered for ever, by ourselves.
+#[test]
+fn a_datagram_that_claims_to_come_from_our_own_socket_is_not_answered() {
+    let mut rig = Rig::new(Limits::default());
+    rig.world.datagram(UDP, UDP_ADDR.into(), b"loop");
+    rig.world.datagram(UDP, client(1), b"no loop");
+    rig.settle();
+    assert_eq!(rig.world.sent(UDP), [(client(1), b"no loop".to_vec())]);
+    assert_eq!(rig.turn.desk.stats.datagrams_dropped, 1);
+}
+
+#[test]
+fn what_was_said_in_datagrams_before_a_shutdown_is_still_sent_and_nothing_more_is_received() {
+    let mut rig = Rig::new(Limits::default());
+    rig.world.script_sends(UDP, [Call::WouldBlock]);
+    rig.world.datagram(UDP, client(1), b"last words");
+    rig.settle();
+    assert!(rig.world.sent(UDP).is_empty(), "the socket is full");
+    rig.handle.drain();
+    rig.turn();
+    assert!(rig.turn.goes_on(), "something is still owed");
+    rig.world.datagram(UDP, client(2), b"too late");
+    report_room(&rig);
+    rig.turn();
+    assert_eq!(rig.world.sent(UDP), [(client(1), b"last words".to_vec())]);
+    assert!(!rig.turn.goes_on());
 }

@@ -18,7 +18,6 @@ mod shutdown;
 mod timers;
 mod turn;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -58,12 +57,13 @@ const FRAMING: Framing = Framing::U16BE;
 const LINES: usize = 1;
 const RAW: usize = 2;
 const UDP: usize = 3;
+const UDP_ADDR: ([u8; 4], u16) = ([127, 0, 0, 1], 7);
 
 impl Rig {
     fn new(limits: Limits) -> Self {
         let service = ServiceId(0);
         let listener = |framing| Source { kind: SourceKind::Listener(framing), service };
-        let udp = Source { kind: SourceKind::Datagrams { local: SocketAddr::from(([127, 0, 0, 1], 7)) }, service };
+        let udp = Source { kind: SourceKind::Datagrams { local: UDP_ADDR.into() }, service };
         let sources = [listener(FRAMING), listener(Framing::Lines), listener(Framing::Raw), udp];
         let woken = Arc::new(AtomicBool::new(false));
         let world = World::new(&sources, Arc::clone(&woken));

@@ -256,6 +256,7 @@ impl Net for ScriptedNet {
     fn send(&mut self, socket: usize, from: &Outgoing, first: usize) -> io::Result<usize> {
         let mut state = self.0.state();
         let source = &mut state.sources[socket];
+        assert!(source.open, "sent through a closed socket");
         let most = match source.sends.pop_front().unwrap_or(Call::Whole) {
             Call::Whole => BATCH,
             Call::AtMost(count) => count,
