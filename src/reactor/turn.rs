@@ -180,15 +180,11 @@ impl<N: Net> Turn<N> {
     /// after a pause, ours or the system's, more may be ready than one poll reports, and none of them is late.
     fn poll(&mut self) -> io::Result<bool> {
         let timeout = self.timeout();
-        let polled = match self.mark_events(timeout) {
-            // A signal came, or the process was stopped and goes on (epoll_wait(2), EINTR). What is ready has not been said.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.mark_events(Some(Duration::ZERO)),
-            other => other,
-        };
-        self.unheard = match polled {
+        self.unheard = match self.mark_events(timeout) {
             // Each poll reports others, so after this many each has had its say, however busy they are.
             Ok(Polled::Some(events)) if self.unheard <= self.conns.len() / events.max(1) => self.unheard + 1,
             Ok(Polled::All | Polled::Some(_)) => 0,
+            // A signal came, or the process was stopped and goes on (epoll_wait(2), EINTR). What is ready has not been said.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 1,
             Err(error) => return Err(error),
         };
