@@ -259,7 +259,7 @@ fn what_a_callback_asked_for_stays_its_own_when_its_reply_cannot_be_sent() {
     // In the same turn, and after it.
     other.send(&wire(["act"]));
     rig.settle();
-    assert_eq!(heard(&other), ["act", "before the end"]);
+    assert_eq!(heard(&other), ["before the end", "act"]);
     assert!(failing.is_shut_down());
     rig.await_wake();
     rig.elapse(std::time::Duration::from_secs(2));
