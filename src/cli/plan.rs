@@ -61,6 +61,10 @@ fn own_listens(builtin: &Builtin) -> Result<Vec<Listen>, Failure> {
 }
 
 fn resolve(address: &str) -> Result<Vec<Endpoint>, Failure> {
+    // A path may hold one, and would then print a line of its own among the `listening` lines.
+    if address.chars().any(char::is_control) {
+        return Err(Failure::Usage(format!("--listen {} holds a control character", address.escape_debug())));
+    }
     // As other programs are told to listen everywhere; here that is said in so many words.
     if let Some(port) = address.strip_prefix([':', '*']).map(|rest| rest.trim_start_matches(':'))
         && port.parse::<u16>().is_ok()

@@ -25,6 +25,7 @@ fn wrong_usage_is_one_clear_line() {
         (&["serve", "echo", "--workers", "many"], "invalid value 'many' for '--workers <N>'"),
         (&["serve", "echo", "--max-connections", "-1"], "invalid value '-1' for '--max-connections"),
         (&["serve", "echo", "--listen", ":7000"], "--listen :7000 names no host: write 127.0.0.1:7000 or 0.0.0.0:7000"),
+        (&["serve", "echo", "--listen", "unix:a\nb"], "--listen unix:a\\nb holds a control character"),
         (&["serve", "echo", "--listen", "*:7000"], "--listen *:7000 names no host"),
         (&["-v", "-q", "serve"], "cannot be used with"),
         (&["man", "chess"], "no subcommand is called 'chess': name one of serve"),
