@@ -9,6 +9,7 @@
 //! says until when the peer has to do something.
 
 mod deadline;
+mod desk;
 mod read;
 #[cfg(test)]
 pub(crate) mod script;
@@ -16,7 +17,8 @@ pub(crate) mod script;
 mod tests;
 mod write;
 
-pub(crate) use read::{Desk, Fill, Received};
+pub(crate) use desk::Desk;
+pub(crate) use read::{Fill, Received};
 
 use std::io::{self, Read, Write};
 

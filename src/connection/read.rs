@@ -3,24 +3,11 @@
 use std::io::{self, IoSliceMut};
 
 use super::write::{Sink, broken};
-use super::{Connection, Phase, Stalled, Stream};
-use crate::context::{Clock, Context, Effects, ReplyTo};
+use super::{Connection, Desk, Phase, Stalled, Stream};
 use crate::error::CloseReason;
-use crate::frame::Spares;
 use crate::limits::Limits;
-use crate::outbox::{Origin, Outbox};
+use crate::outbox::Origin;
 use crate::service::{ConnId, Service};
-use crate::stats::Stats;
-
-/// What an engine lends to the connection it works on.
-pub(crate) struct Desk {
-    pub(crate) limits: Limits,
-    pub(crate) clock: Clock,
-    pub(crate) outbox: Outbox,
-    pub(crate) spares: Spares,
-    pub(crate) effects: Effects,
-    pub(crate) stats: Stats,
-}
 
 /// What one read brought.
 #[derive(Debug)]
@@ -134,16 +121,7 @@ impl<S: Stream> Connection<S> {
                     completed = true;
                     desk.stats.frames_in += 1;
                     let origin = Origin { received, request: payload };
-                    let reply_to = ReplyTo::Connection {
-                        outbox: &mut desk.outbox,
-                        framing,
-                        origin,
-                        pending_bytes: self.queue.pending_bytes(),
-                    };
-                    service.on_frame(
-                        &mut Context { conn: id, clock: desk.clock, reply_to, effects: &mut desk.effects },
-                        payload,
-                    );
+                    service.on_frame(&mut desk.context(id, framing, origin, self.queue.pending_bytes()), payload);
                     if desk.outbox.lies_in_request() {
                         // It has to go before the request does.
                         let Self { stream, queue, flags, waits, .. } = self;
@@ -182,14 +160,7 @@ impl<S: Stream> Connection<S> {
         let looks_like = self.decoder.looks_like();
         if let Some(payload) = self.decoder.finish() {
             desk.stats.frames_in += 1;
-            let reply_to = ReplyTo::Connection {
-                outbox: &mut desk.outbox,
-                framing,
-                origin: Origin::NONE,
-                pending_bytes: self.queue.pending_bytes(),
-            };
-            service
-                .on_frame(&mut Context { conn: id, clock: desk.clock, reply_to, effects: &mut desk.effects }, payload);
+            service.on_frame(&mut desk.context(id, framing, Origin::NONE, self.queue.pending_bytes()), payload);
             return Ok(CloseReason::PeerClosed);
         }
         match received_bytes {

@@ -282,16 +282,11 @@ impl<N: Net> Turn<N> {
     ) {
         let Self { services, conns, desk, .. } = self;
         let Some(Registered { service: called, .. }) = services.get_mut(service.0) else { return };
-        let reply_to = match conns.get_mut(id.0).filter(|conn| conn.takes_output()) {
-            Some(conn) => ReplyTo::Connection {
-                outbox: &mut desk.outbox,
-                framing: conn.framing(),
-                origin: Origin::NONE,
-                pending_bytes: conn.pending_bytes(),
-            },
-            None => ReplyTo::Nobody,
+        let mut cx = match conns.get_mut(id.0).filter(|conn| conn.takes_output()) {
+            Some(conn) => desk.context(id, conn.framing(), Origin::NONE, conn.pending_bytes()),
+            None => Context { conn: id, clock: desk.clock, reply_to: ReplyTo::Nobody, effects: &mut desk.effects },
         };
-        callback(called.as_mut(), &mut Context { conn: id, clock: desk.clock, reply_to, effects: &mut desk.effects });
+        callback(called.as_mut(), &mut cx);
         self.apply(service, id);
         self.send_replies(id.0, &[]);
         self.settle(id.0);

@@ -1,0 +1,34 @@
+//! What an engine has once and lends to each connection in turn: the limits, the time, the places where replies and actions
+//! collect, spare buffers, and the counters.
+
+use crate::context::{Clock, Context, Effects, ReplyTo};
+use crate::frame::{Framing, Spares};
+use crate::limits::Limits;
+use crate::outbox::{Origin, Outbox};
+use crate::service::ConnId;
+use crate::stats::Stats;
+
+/// An engine's own things, as the operator's desk is not any line's.
+pub(crate) struct Desk {
+    pub(crate) limits: Limits,
+    pub(crate) clock: Clock,
+    pub(crate) outbox: Outbox,
+    pub(crate) spares: Spares,
+    pub(crate) effects: Effects,
+    pub(crate) stats: Stats,
+}
+
+impl Desk {
+    /// For a callback about a connection that owes its peer `pending_bytes`, and whose replies may lie in `origin`.
+    #[inline]
+    pub(crate) fn context<'a>(
+        &'a mut self,
+        conn: ConnId,
+        framing: Framing,
+        origin: Origin<'a>,
+        pending_bytes: usize,
+    ) -> Context<'a> {
+        let reply_to = ReplyTo::Connection { outbox: &mut self.outbox, framing, origin, pending_bytes };
+        Context { conn, clock: self.clock, reply_to, effects: &mut self.effects }
+    }
+}
