@@ -265,6 +265,16 @@ impl Partial {
 mod tests {
     use super::*;
 
+    #[test]
+    fn no_more_counts_as_filled_than_there_was_room_for() {
+        let mut decoder = FrameDecoder::new(Framing::U8, 100);
+        decoder.filled(60);
+        assert_eq!(decoder.decode(&mut &b"\x05he"[..]), Ok(None));
+        decoder.spare().copy_from_slice(b"llo");
+        decoder.filled(60);
+        assert_eq!(decoder.decode(&mut &b""[..]), Ok(Some(&b"hello"[..])));
+    }
+
     /// The search must begin where the last one ended, or a long line in small pieces costs the square of its length.
     #[test]
     fn a_byte_that_was_searched_for_the_lines_end_is_not_searched_again() {
