@@ -96,6 +96,8 @@ pub(crate) struct Flags {
     pub(crate) writable: bool,
     /// An event said that the peer will send no more: reading goes on until it says so itself.
     pub(crate) end_announced: bool,
+    /// Urgent data was sent, whose place in the stream is unknown: a read may end there although more follows.
+    pub(crate) urgent: bool,
     /// A read has returned the end.
     pub(crate) ended: bool,
     /// In the ready queue.

@@ -55,16 +55,22 @@ impl<S: Stream> Connection<S> {
     /// Whether it could go on at once: its budget was spent before its input was, or its service waits to send more.
     #[inline]
     pub(crate) fn wants_step(&self, limits: &Limits) -> bool {
-        let drained = self.flags.drain_watched && self.queue.pending_bytes() <= limits.low_water_bytes();
         self.wants_read(limits)
-            || (drained && self.phase == Phase::Open)
+            || (self.phase == Phase::Open && self.has_drained(limits))
             || (self.phase == Phase::Lingering && self.flags.readable)
+    }
+
+    /// Whether a read that brings less than it could has emptied the socket. An announced end has no event of its own to come,
+    /// so only a read can find it; and at urgent data a read ends early.
+    #[inline]
+    fn short_means_empty(&self) -> bool {
+        self.stream.short_means_done() && !self.flags.end_announced && !self.flags.urgent
     }
 
     /// Reads once, at most `most` bytes. Where an unfinished frame has room, its bytes go there first and only what follows
     /// them to `buffer`.
     pub(crate) fn fill(&mut self, buffer: &mut [u8], most: usize, desk: &mut Desk) -> Fill {
-        let short_means_empty = self.stream.short_means_done() && !self.flags.end_announced;
+        let short_means_empty = self.short_means_empty();
         loop {
             let spare = self.decoder.spare_with(&mut desk.spares);
             let direct = spare.len().min(most);
@@ -83,7 +89,6 @@ impl<S: Stream> Connection<S> {
                     return Fill::End;
                 }
                 Ok(bytes) => {
-                    // An announced end has no event of its own to come: only a read can find it.
                     if short_means_empty && bytes < offered {
                         self.flags.readable = false;
                     }
@@ -191,7 +196,7 @@ impl<S: Stream> Connection<S> {
     /// Reads and forgets, so that closing finds nothing unread: unread input would turn the close into a reset, and a reset
     /// can overtake our last words.
     pub(super) fn discard(&mut self, scrap: &mut [u8]) {
-        let short_means_empty = self.stream.short_means_done() && !self.flags.end_announced;
+        let short_means_empty = self.short_means_empty();
         // A read into no room would look like the peer's end.
         while self.flags.readable && !scrap.is_empty() {
             match self.stream.read(scrap) {

@@ -148,9 +148,14 @@ impl<S: Stream> Connection<S> {
     /// Whether the service is to be told, now, that there is room for more output.
     #[inline]
     pub(crate) fn take_drained(&mut self, limits: &Limits) -> bool {
-        let drained = self.flags.drain_watched && self.queue.pending_bytes() <= limits.low_water_bytes();
+        let drained = self.has_drained(limits);
         self.flags.drain_watched &= !drained;
         drained
+    }
+
+    #[inline]
+    pub(super) fn has_drained(&self, limits: &Limits) -> bool {
+        self.flags.drain_watched && self.queue.pending_bytes() <= limits.low_water_bytes()
     }
 }
 

@@ -82,6 +82,7 @@ impl Source {
 
 /// What became possible.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, as the system reports them")]
 pub(super) struct Event {
     /// A connection's key, a source's number as a reserved key, or [`WAKE_KEY`].
     pub(super) key: usize,
@@ -89,6 +90,8 @@ pub(super) struct Event {
     pub(super) writable: bool,
     /// The peer's end, or an error, is there to be read: reading goes on until it has been.
     pub(super) end: bool,
+    /// Urgent data is in the stream, at which a read ends early.
+    pub(super) urgent: bool,
 }
 
 /// The key under which another thread's wake-up is reported.

@@ -197,9 +197,9 @@ impl<N: Net> Turn<N> {
         let Self { net, conns, sources, ready, woken, .. } = self;
         net.poll(timeout, |event| match reserved_number(event.key) {
             None => {
-                if let Some(conn) = conns.get_mut(event.key)
-                    && conn.mark(event.readable, event.writable, event.end)
-                {
+                let Some(conn) = conns.get_mut(event.key) else { return };
+                conn.flags().urgent |= event.urgent;
+                if conn.mark(event.readable, event.writable, event.end) {
                     ready.push_back(event.key);
                 }
             }

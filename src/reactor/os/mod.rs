@@ -52,14 +52,15 @@ impl Net for OsNet {
         let mut events = 0;
         self.poll.poll(&mut self.events, timeout)?;
         for event in &self.events {
-            // A read ends early at an urgent mark, so from then on a short read says nothing.
-            let end = event.is_read_closed() || event.is_error() || event.is_priority();
+            let end = event.is_read_closed() || event.is_error();
+            let urgent = event.is_priority();
             events += 1;
             mark(Event {
                 key: event.token().0,
-                readable: event.is_readable() || end,
+                readable: event.is_readable() || end || urgent,
                 writable: event.is_writable(),
                 end,
+                urgent,
             });
         }
         Ok(if events < EVENTS { Polled::All } else { Polled::Some(events) })

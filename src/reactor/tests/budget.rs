@@ -99,6 +99,17 @@ fn the_end_of_a_peer_that_is_held_back_frees_its_memory_at_once() {
     assert!(!rig.connect().is_shut_down(), "newcomers are welcome again");
 }
 
+/// Urgent data must be no pass through the bound.
+#[test]
+fn a_peer_that_is_held_back_is_not_read_because_it_sends_urgent_data() {
+    let mut rig = Rig::new(limits());
+    let [_, second, _] = hoarders(&mut rig);
+    second.send(&wire(["hello"]));
+    rig.world.report_urgent(rig.world.key_of(&second).unwrap());
+    rig.settle();
+    assert_eq!(second.unread(), wire(["hello"]).len());
+}
+
 #[test]
 fn above_the_bound_a_read_takes_no_more_than_a_share() {
     let mut rig = Rig::new(Limits { frame_timeout: Duration::ZERO, ..limits() });

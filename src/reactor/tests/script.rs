@@ -142,7 +142,12 @@ impl World {
 
     /// The next poll reports this, whatever is true.
     pub(super) fn report(&self, key: usize, readable: bool, writable: bool, end: bool) {
-        self.state().events.push(Event { key, readable, writable, end });
+        self.state().events.push(Event { key, readable, writable, end, urgent: false });
+    }
+
+    /// The next poll reports urgent data to a connection.
+    pub(super) fn report_urgent(&self, key: usize) {
+        self.state().events.push(Event { key, readable: true, writable: false, end: false, urgent: true });
     }
 
     /// The next `count` polls are full of what concerns others.
@@ -190,18 +195,24 @@ impl Net for ScriptedNet {
         }
         let mut events = std::mem::take(&mut state.events);
         if state.woken.swap(false, Ordering::AcqRel) {
-            events.push(Event { key: WAKE_KEY, readable: true, writable: false, end: false });
+            events.push(Event { key: WAKE_KEY, readable: true, writable: false, end: false, urgent: false });
         }
         for (number, source) in state.sources.iter_mut().enumerate() {
             if std::mem::take(&mut source.edge) && source.open {
                 let writable = matches!(source.source.kind, SourceKind::Datagrams { .. });
-                events.push(Event { key: reserved_key(number), readable: true, writable, end: false });
+                events.push(Event { key: reserved_key(number), readable: true, writable, end: false, urgent: false });
             }
         }
         state.sockets.retain(|(_, socket)| !socket.is_closed());
         for (key, socket) in &state.sockets {
             if let Some(edge) = socket.take_edge() {
-                events.push(Event { key: *key, readable: edge.readable, writable: edge.writable, end: edge.end });
+                events.push(Event {
+                    key: *key,
+                    readable: edge.readable,
+                    writable: edge.writable,
+                    end: edge.end,
+                    urgent: false,
+                });
             }
         }
         state.last_poll.events = events.len();
