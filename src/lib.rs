@@ -55,6 +55,8 @@
 //! Linux is where it is tested. What only Linux has (many datagrams a call, options inherited by accepted sockets) stands in
 //! `sys` with a portable fallback.
 
+#[cfg(feature = "cli")]
+pub mod bench;
 mod connection;
 mod context;
 mod datagram;

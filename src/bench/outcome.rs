@@ -1,0 +1,100 @@
+//! What came of a load.
+
+use std::ops::AddAssign;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+/// What came of a load, in its measured time.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The measured time.
+    pub elapsed: Duration,
+    /// Messages answered rightly.
+    pub messages: u64,
+    /// Their payload bytes, one way.
+    pub bytes: u64,
+    /// From when a message was due to when its answer was whole, in nanoseconds.
+    pub latency: Histogram<u64>,
+    /// From the call of connect to the connection, in nanoseconds, over the whole run.
+    pub connects: Histogram<u64>,
+    /// From the first call of connect to the last connection that was planned.
+    pub connecting: Duration,
+    /// Connections open at the end.
+    pub connections: usize,
+    /// All that went wrong, over the whole run.
+    pub faults: Faults,
+    /// What happened in each part of the measured time, oldest first.
+    pub samples: Vec<Sample>,
+    /// What the load cost the generator itself.
+    pub generator: Generator,
+}
+
+/// What went wrong, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Messages whose answer never came.
+    pub lost: u64,
+    /// Answers that came again.
+    pub duplicated: u64,
+    /// Answers that came after a later message's.
+    pub reordered: u64,
+    /// Answers that differ from what was sent.
+    pub corrupted: u64,
+    /// Connections that could not be opened.
+    pub refused: u64,
+    /// Connections that the server broke off.
+    pub broken: u64,
+}
+
+impl Faults {
+    /// Whether nothing went wrong.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl AddAssign for Faults {
+    fn add_assign(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+        self.corrupted += other.corrupted;
+        self.refused += other.refused;
+        self.broken += other.broken;
+    }
+}
+
+/// One part of the measured time, a tenth of a second or longer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Sample {
+    /// When it ended, from the start of measuring.
+    pub at: Duration,
+    /// How long it was.
+    pub length: Duration,
+    /// Messages answered rightly.
+    pub messages: u64,
+    /// Half of them took at most this long.
+    pub p50: Duration,
+    /// 99 of a hundred of them took at most this long.
+    pub p99: Duration,
+    /// None took longer than this.
+    pub max: Duration,
+    /// What went wrong.
+    pub faults: Faults,
+}
+
+/// What a load cost its generator, in the measured time. A generator that is busy all the time, or late with what it sends,
+/// measures itself.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Generator {
+    /// Processor time of the generator's thread.
+    pub cpu: Duration,
+    /// The part of the measured time in which it did not wait for anything, from 0 to 1.
+    pub busy: f64,
+    /// Open loop: how much later than due messages were handed to the system, in nanoseconds.
+    pub send_lag: Histogram<u64>,
+}
