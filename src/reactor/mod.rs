@@ -9,15 +9,12 @@ mod apply;
 mod budget;
 mod datagrams;
 mod endings;
-mod handle;
 mod net;
 mod os;
 mod step;
 #[cfg(test)]
 mod tests;
 mod turn;
-
-pub use handle::{Command, Handle, PostError};
 
 use std::fmt;
 use std::io;
@@ -26,6 +23,7 @@ use std::sync::Arc;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::frame::Framing;
+use crate::handle::{self, Command, Handle};
 use crate::limits::Limits;
 use crate::service::{Service, ServiceId};
 use crate::stats::Stats;

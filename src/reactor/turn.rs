@@ -5,12 +5,12 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::datagrams::Mail;
-use super::handle::{Command, Inbox};
 use super::net::{Net, Polled, Source, SourceKind, WAKE_KEY};
 use super::{Registered, budget, endings};
 use crate::connection::{Connection, Desk};
 use crate::context::{Clock, Context, Effects, ReplyTo};
 use crate::frame::Spares;
+use crate::handle::{Command, Inbox};
 use crate::jobs::{Wake, Workers};
 use crate::limits::Limits;
 use crate::moment::Moment;

@@ -7,6 +7,7 @@ mod batch;
 #[cfg(not(target_os = "linux"))]
 #[path = "batch_portable.rs"]
 mod batch;
+pub(crate) mod bind;
 mod descriptors;
 
 pub(crate) use batch::Batcher;
