@@ -70,6 +70,7 @@ mod payload;
 mod reactor;
 mod service;
 pub mod services;
+mod setup;
 mod slots;
 mod stats;
 mod sys;

@@ -35,6 +35,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("handle", 3),
     ("jobs", 3),
     ("services", 3),
+    ("setup", 3),
     // Engines.
     ("reactor", 4),
     ("threaded", 4),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::datagrams::Mail;
 use super::net::{Net, Polled, Source, SourceKind, WAKE_KEY};
-use super::{Registered, budget, endings};
+use super::{budget, endings};
 use crate::connection::{Connection, Desk};
 use crate::context::{Clock, Context, Effects, ReplyTo};
 use crate::frame::Spares;
@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::outbox::{Origin, Outbox};
 use crate::service::{ConnId, Service, ServiceId};
+use crate::setup::Registered;
 use crate::slots::{Slots, reserved_number};
 use crate::stats::Stats;
 use crate::timers::{TimerId, Timers};
