@@ -23,6 +23,10 @@ impl TimerId {
         Self { at, number }
     }
 
+    pub(crate) fn at(&self) -> Moment {
+        self.at
+    }
+
     pub(crate) fn number(&self) -> u64 {
         self.number
     }

@@ -18,7 +18,8 @@ mod tests;
 mod write;
 
 pub(crate) use desk::Desk;
-pub(crate) use read::{Fill, Received};
+#[cfg_attr(not(unix), allow(unused_imports))]
+pub(crate) use read::{Drawn, Fill, Received};
 
 use std::io::{self, Read, Write};
 
@@ -192,9 +193,15 @@ impl<S: Stream> Connection<S> {
     /// Brings an engine's sum of held bytes up to date.
     #[inline]
     pub(crate) fn count_into(&mut self, sum: &mut u64) {
+        let (before, now) = self.recount();
+        *sum = *sum - before + now;
+    }
+
+    /// What it held when it was last asked this, and what it holds now.
+    #[inline]
+    pub(crate) fn recount(&mut self) -> (u64, u64) {
         let held = u32::try_from(self.held_bytes()).unwrap_or(u32::MAX);
-        *sum = *sum - u64::from(self.counted_bytes) + u64::from(held);
-        self.counted_bytes = held;
+        (std::mem::replace(&mut self.counted_bytes, held).into(), held.into())
     }
 
     /// Notes what an event says; whether that gives the connection something to do, and it is in no queue yet.
