@@ -74,6 +74,8 @@ mod setup;
 mod slots;
 mod stats;
 mod sys;
+#[cfg(unix)]
+mod threaded;
 mod timers;
 mod write_queue;
 
@@ -88,3 +90,5 @@ pub use reactor::Reactor;
 pub use service::{ConnId, JobError, JobId, JobOutput, Message, Peer, Service, ServiceId, TimerId};
 pub use stats::Stats;
 pub use sys::{descriptor_limit, raise_descriptor_limit};
+#[cfg(unix)]
+pub use threaded::Threaded;

@@ -51,6 +51,10 @@ impl<K> Timers<K> {
         self.due.remove(&id)
     }
 
+    pub(crate) fn get(&self, id: TimerId) -> Option<&K> {
+        self.due.get(&id)
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
         self.due.first_key_value().map(|(id, _)| id.at)
     }

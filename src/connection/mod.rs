@@ -18,8 +18,7 @@ mod tests;
 mod write;
 
 pub(crate) use desk::Desk;
-#[cfg_attr(not(unix), allow(unused_imports))]
-pub(crate) use read::{Drawn, Fill, Received};
+pub(crate) use read::{Fill, Received};
 
 use std::io::{self, Read, Write};
 
@@ -143,6 +142,10 @@ impl<S: Stream> Connection<S> {
 
     pub(crate) fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
+    }
+
+    pub(crate) fn stream(&self) -> &S {
+        &self.stream
     }
 
     pub(crate) fn peer(&self) -> &Peer {
