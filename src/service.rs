@@ -12,7 +12,7 @@ pub use crate::timers::TimerId;
 /// An application behind any number of listeners.
 ///
 /// Callbacks never do I/O and never block: what they have to say goes through [`Context`], and work that blocks goes through
-/// [`Context::offload`]. They are called one at a time. A panic in a callback is a bug and ends the engine; whatever a peer
+/// [`Context::offload`]. They are called one at a time, on whichever thread. A panic in a callback is a bug and ends the engine; whatever a peer
 /// sends must be answered, or its connection closed.
 ///
 /// ```

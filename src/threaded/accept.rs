@@ -11,9 +11,10 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::agent::Agent;
 use super::attend::Attendant;
-use super::exchange::{Booth, Entry, Exchange, Reach, Run, lock};
+use super::exchange::{Booth, Entry, Exchange, Reach, lock};
 use super::line::Line;
 use super::listener::Listener;
+use super::places::Shift;
 use super::socket::{Plug, Socket, poll};
 use super::tally::Tally;
 use crate::connection::Connection;
@@ -40,6 +41,8 @@ pub(super) struct Acceptor {
     trouble_logged: bool,
     /// As for descriptors, so for threads.
     no_thread_logged: bool,
+    /// Ends after the listener is closed: fields are dropped in order.
+    _shift: Shift,
 }
 
 impl Acceptor {
@@ -50,14 +53,14 @@ impl Acceptor {
         booth: Arc<Booth>,
         number: usize,
     ) -> Self {
-        let tally = exchange.staff_tally();
+        let (tally, shift) = (exchange.staff_tally(), exchange.porters.begin());
         let agent = Agent::new(exchange, tally);
-        Self { agent, listener, framing, booth, number, trouble_logged: false, no_thread_logged: false }
+        Self { agent, listener, framing, booth, number, trouble_logged: false, no_thread_logged: false, _shift: shift }
     }
 
-    /// Accepts until the engine drains. Then the listener is closed.
+    /// Accepts until no more newcomers are to be let in. Then the listener is closed.
     pub(super) fn run(mut self) {
-        while self.agent.exchange.run() == Run::Serving {
+        while !self.agent.exchange.is_closing() {
             self.agent.publish();
             match self.listener.accept() {
                 Ok((socket, peer)) => {
@@ -66,7 +69,7 @@ impl Acceptor {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.trouble_logged = false;
-                    let change = PollFd::new(&self.agent.exchange.draining, PollFlags::IN);
+                    let change = PollFd::new(&self.agent.exchange.closing, PollFlags::IN);
                     poll(&mut [PollFd::new(&self.listener, PollFlags::IN), change], None);
                 }
                 // The newcomer left while it waited, which is nobody's fault; the next in the backlog is another matter.
@@ -91,7 +94,7 @@ impl Acceptor {
             self.booth.name
         );
         let exchange = &self.agent.exchange;
-        let change = PollFd::new(&exchange.draining, PollFlags::IN);
+        let change = PollFd::new(&exchange.closing, PollFlags::IN);
         let Some(bell) = exchange.accepting.get(self.number) else { return };
         exchange.paused.fetch_add(1, Ordering::AcqRel);
         poll(&mut [change, PollFd::new(bell, PollFlags::IN)], Some(ACCEPT_PAUSE));
@@ -148,10 +151,10 @@ impl Acceptor {
             let exchange = on_thread;
             let line = if let Home::Shared(line) = &home { Some(Arc::clone(line)) } else { None };
             let lived = catch_unwind(AssertUnwindSafe(|| {
-                let agent = Agent::new(Arc::clone(&exchange), Arc::clone(&tally));
-                let mut attendant = Attendant::new(agent, id, &booth, own, own_socket, line);
+                let of = (Arc::clone(&exchange), Arc::clone(&tally));
+                let mut attendant = Attendant::new(of, id, &booth, own, own_socket, line);
                 match home {
-                    Home::Own(conn) => attendant.attend_own(*conn, &peer),
+                    Home::Own(mut conn) => attendant.attend_own(&mut conn, &peer),
                     Home::Shared(line) => attendant.attend_shared(&line, &peer),
                 }
                 attendant.leaving

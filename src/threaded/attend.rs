@@ -11,9 +11,10 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 
 use super::agent::Agent;
-use super::exchange::{Booth, Run};
+use super::exchange::{Booth, Exchange, Run};
 use super::line::Line;
 use super::socket::{Plug, Socket, TICK, poll};
+use super::tally::Tally;
 use crate::connection::Connection;
 use crate::frame::{Framing, MAX_RAW_BYTES};
 use crate::moment::Moment;
@@ -29,6 +30,7 @@ const LAST_BUFFER_BYTES: usize = 256 * 1024;
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A connection's thread.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each set and cleared on its own")]
 pub(super) struct Attendant {
     pub(super) agent: Agent,
     pub(super) id: ConnId,
@@ -114,17 +116,21 @@ pub(super) struct Wait {
 }
 
 impl Attendant {
+    /// On the heap, and by a call of its own: what is built on a stack, or copied there, stays resident for as long as the
+    /// thread lives.
+    #[inline(never)]
     pub(super) fn new(
-        agent: Agent,
+        (exchange, tally): (Arc<Exchange>, Arc<Tally>),
         id: ConnId,
         booth: &Arc<Booth>,
         own: Option<Box<dyn Service + Send>>,
         socket: Arc<Socket>,
         line: Option<Arc<Line>>,
-    ) -> Self {
+    ) -> Box<Self> {
+        let agent = Agent::new(exchange, tally);
         let booth = Arc::clone(booth);
         let service = own.map_or_else(|| Called::Shared(Arc::clone(&booth)), Called::Own);
-        Self {
+        Box::new(Self {
             agent,
             id,
             booth,
@@ -132,7 +138,8 @@ impl Attendant {
             line,
             buffer: Vec::new(),
             waits_in_read: false,
-            is_busy: true,
+            // Who never speaks costs neither a buffer nor a tick.
+            is_busy: false,
             seen: Run::Serving,
             relief: None,
             ending: false,
@@ -140,30 +147,32 @@ impl Attendant {
             unheard: 0,
             socket,
             ready: Ready::default(),
-        }
+        })
     }
 
     /// The whole life of a connection that is this thread's alone.
-    pub(super) fn attend_own(&mut self, mut conn: Connection<Plug>, peer: &Peer) {
-        self.open(&mut conn, peer);
+    #[inline(never)]
+    pub(super) fn attend_own(&mut self, conn: &mut Connection<Plug>, peer: &Peer) {
+        self.open(conn, peer);
         loop {
-            match self.turn(&mut conn) {
+            match self.turn(conn) {
                 Next::Leave => break,
                 Next::Again => {}
                 Next::Work => {
                     while let Some(job) = self.agent.jobs.pop_front() {
                         let done = job.run();
-                        self.job_done(&mut conn, done);
+                        self.job_done(conn, done);
                     }
                 }
                 Next::Wait(wait) => self.wait(&wait),
             }
         }
-        self.close(&mut conn);
+        self.close(conn);
     }
 
     /// The whole life of a connection that others reach. Its lock is let go of wherever the thread waits; who has it looks into
     /// the post afterwards, because what was said meanwhile was left to it.
+    #[inline(never)]
     pub(super) fn attend_shared(&mut self, line: &Line, peer: &Peer) {
         self.open(&mut line.conn(), peer);
         loop {

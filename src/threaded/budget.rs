@@ -8,14 +8,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::agent::Agent;
+use super::attend::Attendant;
+use super::exchange::Exchange;
 use super::socket::Plug;
 use super::tally::Tally;
-use crate::connection::Connection;
+use crate::connection::{Connection, Phase};
+use crate::error::CloseReason;
 use crate::moment::Moment;
 use crate::sys::Bell;
 
 /// How long holders that are not read may keep the sum above the bound.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Even above the bound a read is worth its call, and an end is found.
+const MIN_READ_BYTES: usize = 1024;
 
 /// What connections hold, and who waits for it to fall.
 pub(super) struct Budget {
@@ -117,6 +124,57 @@ impl Budget {
     fn lock(&self) -> MutexGuard<'_, Option<Episode>> {
         self.episode.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Attendant {
+    #[inline]
+    pub(super) fn count(&mut self, conn: &mut Connection<Plug>) {
+        self.agent.exchange.budget.count(conn, &self.agent.tally);
+    }
+
+    /// How much may be read now; nothing if the connection has to be held back.
+    pub(super) fn read_allowance(&mut self, conn: &mut Connection<Plug>, budget: usize) -> Option<usize> {
+        if !self.agent.exchange.budget.is_over() {
+            return Some(budget);
+        }
+        let (share, held) = (share(&self.agent.exchange), conn.held_bytes());
+        if held > share && !conn.flags().end_announced {
+            self.hold_back(conn);
+            return None;
+        }
+        Some(share.saturating_sub(held).max(MIN_READ_BYTES).min(budget))
+    }
+
+    #[cold]
+    pub(super) fn hold_back(&mut self, conn: &mut Connection<Plug>) {
+        let Agent { exchange, desk, .. } = &mut self.agent;
+        let (relief, is_new) = exchange.budget.hold_back(desk.clock.moment);
+        if is_new {
+            log::warn!(
+                "connections hold {} bytes of the {} allowed: newcomers are refused and the largest holders of {} are not read",
+                exchange.budget.held_bytes(),
+                desk.limits.max_buffered_bytes,
+                exchange.places.open()
+            );
+            exchange.control.ring();
+        }
+        let share = share(exchange);
+        if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().over_budget {
+            conn.flags().over_budget = true;
+            conn.regulate(&desk.limits, desk.clock.moment, &mut desk.stats);
+            self.relief = relief;
+        }
+    }
+
+    /// The connection was chosen to go.
+    pub(super) fn shed(&mut self, conn: &mut Connection<Plug>) {
+        self.end(conn, CloseReason::BufferBudget(self.agent.desk.limits.max_buffered_bytes));
+    }
+}
+
+/// What a connection may hold while all together hold too much.
+fn share(exchange: &Exchange) -> usize {
+    exchange.limits.max_buffered_bytes / exchange.places.open().max(1)
 }
 
 impl Episode {

@@ -27,12 +27,15 @@ pub(super) struct Control {
     pipes: Vec<(UnixStream, Command)>,
     refused: Vec<Connection<Plug>>,
     drain_ends: Option<Moment>,
+    /// The drain has ended because its time was up.
+    out_of_time: bool,
 }
 
 impl Control {
     pub(super) fn new(exchange: Arc<Exchange>, inbox: Inbox, pipes: Vec<(UnixStream, Command)>) -> Self {
         let tally = exchange.staff_tally();
-        Self { agent: Agent::new(exchange, tally), inbox, pipes, refused: Vec::new(), drain_ends: None }
+        let agent = Agent::new(exchange, tally);
+        Self { agent, inbox, pipes, refused: Vec::new(), drain_ends: None, out_of_time: false }
     }
 
     /// What was asked before anybody came. Whether the engine is to begin at all.
@@ -53,6 +56,7 @@ impl Control {
             self.fire_timers();
             self.shed_largest();
             if self.drain_ends.is_some_and(|at| at <= self.agent.desk.clock.moment) {
+                self.out_of_time = true;
                 self.agent.exchange.set_run(Run::Stopped);
             }
         }
@@ -69,7 +73,7 @@ impl Control {
             exchange.control.hush();
         }
         let unflushed = exchange.unflushed.load(Ordering::Relaxed);
-        if self.drain_ends.is_some() && unflushed > 0 {
+        if self.out_of_time && unflushed > 0 {
             log::warn!("{unflushed} connections did not take what they were owed in time");
         }
     }
@@ -112,7 +116,9 @@ impl Control {
         for (conn, ready) in self.refused.iter_mut().zip(refused) {
             conn.mark(*ready, *ready, false);
         }
-        commands.into_iter().for_each(|command| self.obey(command));
+        for command in commands {
+            self.obey(command);
+        }
     }
 
     fn take_commands(&mut self) {
@@ -147,6 +153,14 @@ impl Control {
         }
         let drain_timeout = exchange.limits.drain_timeout;
         log::info!("draining {} connections, for at most {drain_timeout:?}", exchange.places.open());
+        // Who is sent away finds the door shut: listeners are closed before anybody is told.
+        exchange.close();
+        while !exchange.porters.is_gone() {
+            poll(&mut [PollFd::new(&exchange.control, PollFlags::IN)], None);
+            exchange.control.hush();
+        }
+        // What else the bell may have rung for is looked at once more.
+        exchange.control.ring();
         exchange.set_run(Run::Draining);
         self.drain_ends = Some(exchange.clock().moment + drain_timeout);
     }

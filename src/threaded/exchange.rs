@@ -46,7 +46,12 @@ pub(super) struct Exchange {
     /// Connections that were cut off although they were owed something.
     pub(super) unflushed: AtomicUsize,
     run: AtomicU8,
-    /// Rung once when the engine drains, and never hushed.
+    is_closing: AtomicBool,
+    /// Rung once when no more newcomers are let in, and never hushed.
+    pub(super) closing: Bell,
+    /// The threads that let newcomers in.
+    pub(super) porters: Arc<Crew>,
+    /// Rung once when the engine drains.
     pub(super) draining: Bell,
     /// Rung once when it stops.
     pub(super) stopping: Bell,
@@ -127,6 +132,7 @@ impl Exchange {
             numbers: Arc::default(),
             spawn,
             crew: Crew::new(Arc::clone(&control)),
+            porters: Crew::new(Arc::clone(&control)),
             refused: Mutex::default(),
             refused_open: AtomicUsize::new(0),
             refusing: AtomicBool::new(false),
@@ -134,6 +140,8 @@ impl Exchange {
             drain_asked: AtomicBool::new(false),
             unflushed: AtomicUsize::new(0),
             run: AtomicU8::new(Run::Serving as u8),
+            closing: Bell::new()?,
+            is_closing: AtomicBool::new(false),
             draining: Bell::new()?,
             stopping: Bell::new()?,
             accepting: (0..listeners).map(|_| Bell::new()).collect::<Result<_, _>>()?,
@@ -162,8 +170,20 @@ impl Exchange {
         }
     }
 
+    /// Lets no more newcomers in. The listeners are closed when the last porter has gone.
+    pub(super) fn close(&self) {
+        self.is_closing.store(true, Ordering::Release);
+        self.closing.ring();
+        self.places.close();
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire)
+    }
+
     /// Goes over to draining or to the end, and wakes everybody who waits.
     pub(super) fn set_run(&self, run: Run) {
+        self.close();
         self.run.fetch_max(run as u8, Ordering::AcqRel);
         self.draining.ring();
         if run == Run::Stopped {

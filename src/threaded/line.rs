@@ -6,7 +6,7 @@
 //! written. If the connection's own thread, or another deliverer, is at work on it, that one does.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::budget::Budget;
 use super::socket::Plug;
@@ -121,12 +121,8 @@ impl Line {
     /// Writes what has been said, as far as the socket takes it; what is left over is its own thread's affair.
     pub(super) fn deliver(&self, desk: &mut Desk, budget: &Budget, tally: &Tally) {
         loop {
-            let mut conn = match self.conn.try_lock() {
-                Ok(conn) => conn,
-                // Who has it looks into the post when it has let go of it.
-                Err(TryLockError::WouldBlock) => return,
-                Err(TryLockError::Poisoned(_)) => return,
-            };
+            // Who has it looks into the post when it has let go of it.
+            let Ok(mut conn) = self.conn.try_lock() else { return };
             let taken = self.take_post(&mut conn, desk);
             let flushed = taken.and_then(|()| conn.flush(desk.clock.moment, &mut desk.stats));
             let left_over = conn.pending_bytes() > 0 && conn.enqueue();

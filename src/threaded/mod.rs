@@ -24,6 +24,8 @@ mod socket;
 mod spawn;
 mod step;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::io;

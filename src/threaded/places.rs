@@ -16,6 +16,8 @@ struct State {
     open: usize,
     /// Of them, those whose service is being told that they end, and which end then.
     leaving: usize,
+    /// No more newcomers are let in, so none has to wait.
+    closed: bool,
 }
 
 impl Places {
@@ -26,7 +28,7 @@ impl Places {
     /// Takes a place if there is one. Where all are taken and somebody is about to leave, the service may have been told so
     /// already, and so may the newcomer: it has not come too early.
     pub(super) fn take(&self) -> bool {
-        let full = |state: &mut State| state.open >= self.max && state.leaving > 0;
+        let full = |state: &mut State| !state.closed && state.open >= self.max && state.leaving > 0;
         let mut state = self.changed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
         let free = state.open < self.max;
         state.open += usize::from(free);
@@ -50,6 +52,11 @@ impl Places {
         state.open -= 1;
         state.leaving -= usize::from(was_leaving);
         drop(state);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
         self.changed.notify_all();
     }
 

@@ -3,8 +3,9 @@
 use std::io;
 use std::thread;
 
-/// Stack of a thread, in bytes. What is not touched costs address space only. Twice what the deepest path of our own takes,
-/// logging included; a service's callbacks and jobs have to make do with the rest. Without optimisation frames are far larger.
+/// Stack of a thread, in bytes. What is not touched costs address space only, so it is not cut to the last page: a test runs our
+/// deepest paths, logging and a panic's backtrace included, on half of it, and services' callbacks and jobs have the other
+/// half. Without optimisation frames are far larger.
 pub(super) const STACK_BYTES: usize = if cfg!(debug_assertions) { 256 * 1024 } else { 128 * 1024 };
 
 /// What a thread does.

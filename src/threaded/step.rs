@@ -1,6 +1,8 @@
 //! What a connection's thread does between two waits: write, read within its budget, hand over what came, fire what is due.
 //! The order is that of the reactor's turn, and so are the words.
 
+use std::sync::atomic::Ordering;
+
 use super::agent::Agent;
 use super::attend::{Attendant, LOOK_AGAIN, Next, Wait};
 use super::exchange::Run;
@@ -9,9 +11,6 @@ use crate::connection::{Connection, Fill, Phase, Received};
 use crate::context::Context;
 use crate::error::CloseReason;
 use crate::service::{JobId, JobOutput, Peer, Service, ServiceId};
-
-/// Even above the bound a read is worth its call, and an end is found.
-const MIN_READ_BYTES: usize = 1024;
 
 /// Turns for which a peer is not called late while more of what it has sent is there to be read.
 const MAX_UNHEARD: u32 = 64;
@@ -31,16 +30,15 @@ impl Attendant {
         self.agent.desk.stats.turns += 1;
         self.heed(conn);
         let now = self.agent.desk.clock.moment;
-        match conn.flush(now, &mut self.agent.desk.stats) {
-            Err(reason) => self.end(conn, reason),
-            Ok(()) => {
-                let desk = &mut self.agent.desk;
-                conn.regulate(&desk.limits, now, &mut desk.stats);
-                if conn.take_drained(&desk.limits) && conn.phase() == Phase::Open {
-                    self.call(conn, |service, cx| service.on_drain(cx));
-                }
-                self.read(conn);
+        if let Err(reason) = conn.flush(now, &mut self.agent.desk.stats) {
+            self.end(conn, reason);
+        } else {
+            let desk = &mut self.agent.desk;
+            conn.regulate(&desk.limits, now, &mut desk.stats);
+            if conn.take_drained(&desk.limits) && conn.phase() == Phase::Open {
+                self.call(conn, |service, cx| service.on_drain(cx));
             }
+            self.read(conn);
         }
         self.settle(conn);
         self.check_deadline(conn);
@@ -56,8 +54,8 @@ impl Attendant {
         if self.relief.is_none() && conn.flags().over_budget {
             conn.flags().over_budget = false;
         }
-        if self.agent.tally.shed.load(std::sync::atomic::Ordering::Relaxed) {
-            self.end(conn, CloseReason::BufferBudget(self.agent.desk.limits.max_buffered_bytes));
+        if self.agent.tally.shed.load(Ordering::Relaxed) {
+            self.shed(conn);
         }
         if let Some(line) = &self.line
             && let Err(reason) = line.take_post(conn, &mut self.agent.desk)
@@ -112,6 +110,11 @@ impl Attendant {
                     }
                 }
                 Fill::Nothing => break,
+                // To end its reading is how its thread was woken.
+                Fill::End if self.agent.tally.shed.load(Ordering::Relaxed) => {
+                    self.shed(conn);
+                    break;
+                }
                 Fill::End => {
                     self.finish(conn);
                     break;
@@ -277,50 +280,6 @@ impl Attendant {
                 self.hold_back(conn);
             }
             return;
-        }
-    }
-
-    #[inline]
-    pub(super) fn count(&mut self, conn: &mut Connection<Plug>) {
-        self.agent.exchange.budget.count(conn, &self.agent.tally);
-    }
-
-    /// How much may be read now; nothing if the connection has to be held back.
-    fn read_allowance(&mut self, conn: &mut Connection<Plug>, budget: usize) -> Option<usize> {
-        if !self.agent.exchange.budget.is_over() {
-            return Some(budget);
-        }
-        let (share, held) = (self.share(), conn.held_bytes());
-        if held > share && !conn.flags().end_announced {
-            self.hold_back(conn);
-            return None;
-        }
-        Some(share.saturating_sub(held).max(MIN_READ_BYTES).min(budget))
-    }
-
-    /// What a connection may hold while all together hold too much.
-    fn share(&self) -> usize {
-        self.agent.desk.limits.max_buffered_bytes / self.agent.exchange.places.open().max(1)
-    }
-
-    #[cold]
-    fn hold_back(&mut self, conn: &mut Connection<Plug>) {
-        let Agent { exchange, desk, .. } = &mut self.agent;
-        let (relief, is_new) = exchange.budget.hold_back(desk.clock.moment);
-        if is_new {
-            log::warn!(
-                "connections hold {} bytes of the {} allowed: newcomers are refused and the largest holders of {} are not read",
-                exchange.budget.held_bytes(),
-                desk.limits.max_buffered_bytes,
-                exchange.places.open()
-            );
-            exchange.control.ring();
-        }
-        let share = desk.limits.max_buffered_bytes / exchange.places.open().max(1);
-        if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().over_budget {
-            conn.flags().over_budget = true;
-            conn.regulate(&desk.limits, desk.clock.moment, &mut desk.stats);
-            self.relief = relief;
         }
     }
 
