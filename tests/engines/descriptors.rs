@@ -121,7 +121,7 @@ fn a_descriptor_freed_elsewhere_in_the_process_is_found_too<E: Engine>() {
     let raised = Rlimit { current: getrlimit(Resource::Nofile).maximum, ..getrlimit(Resource::Nofile) };
     setrlimit(Resource::Nofile, raised).unwrap();
     assert_eq!(waiting[0].receive(), b"waiting");
-    assert_eq!(running.counters()["open"], 6);
+    running.await_counter("open", |open| open == 6);
     drop((clients, waiting));
     running.drain();
 }
