@@ -7,6 +7,8 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::datagram::Outgoing;
@@ -55,15 +57,30 @@ pub(crate) enum ReplyTo<'a> {
 pub(crate) struct Effects {
     pub(crate) actions: Vec<Action>,
     next_number: u64,
+    /// Where numbers come from that no other thread gives out.
+    numbers: Option<Arc<AtomicU64>>,
 }
 
+/// Numbers that a thread takes from its engine at once.
+const NUMBERS: u64 = 1024;
+
 impl Effects {
+    /// For one of several threads, none of which gives a number that another has given.
+    pub(crate) fn numbered_by(numbers: &Arc<AtomicU64>) -> Self {
+        Self { numbers: Some(Arc::clone(numbers)), ..Self::default() }
+    }
+
     /// The highest number given to a timer or job so far.
     pub(crate) fn newest_number(&self) -> u64 {
         self.next_number
     }
 
     fn next_number(&mut self) -> u64 {
+        if let Some(numbers) = &self.numbers
+            && self.next_number.is_multiple_of(NUMBERS)
+        {
+            self.next_number = numbers.fetch_add(NUMBERS, Ordering::Relaxed);
+        }
         self.next_number += 1;
         self.next_number
     }

@@ -23,6 +23,8 @@ pub enum Error {
     Limits(&'static str),
     /// The operating system refused the poll instance, its waker, or a wait on them.
     Poll(io::Error),
+    /// The operating system refused a thread that the engine cannot do without.
+    Thread(io::Error),
 }
 
 impl fmt::Display for Error {
@@ -48,6 +50,7 @@ impl fmt::Display for Error {
             }
             Self::Limits(what) => write!(f, "bad limits: {what}"),
             Self::Poll(source) => write!(f, "the operating system refused to poll: {source}"),
+            Self::Thread(source) => write!(f, "the operating system refused to start a thread: {source}"),
         }
     }
 }
@@ -55,7 +58,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Bind { source, .. } | Self::Poll(source) => Some(source),
+            Self::Bind { source, .. } | Self::Poll(source) | Self::Thread(source) => Some(source),
             Self::Limits(_) => None,
         }
     }
@@ -108,6 +111,8 @@ pub enum CloseReason {
     },
     /// The server is full; this was a newcomer.
     MaxConnections(usize),
+    /// No thread could be started for it; this was a newcomer.
+    NoThread,
     /// All connections together hold too many bytes, and this one held the most (or was a newcomer).
     BufferBudget(usize),
     /// The server is stopping.
@@ -142,6 +147,7 @@ impl fmt::Display for CloseReason {
                 write!(f, "slow consumer: {pending_bytes} bytes wait and the peer does not read")
             }
             Self::MaxConnections(limit) => write!(f, "server is full: {limit} connections"),
+            Self::NoThread => f.write_str("server is full: it can start no more threads"),
             Self::BufferBudget(limit) => {
                 write!(f, "server is short of memory: its connections hold {limit} bytes, the most they may")
             }

@@ -1,7 +1,7 @@
 //! An event-loop reactor without an async runtime: one thread, one [`mio`](https://docs.rs/mio) poll loop, nonblocking TCP and
 //! Unix-socket listeners and UDP sockets, connection states in a slab, and incremental framing.
 //!
-//! Implement [`Service`], say where it listens, run the [`Reactor`]:
+//! Implement [`Service`], say where it listens, run the [`Reactor`] (or, to compare, a thread for each connection: `Threaded`):
 //!
 //! ```no_run
 //! use switchboard::{Context, Framing, Limits, Reactor, Service};
@@ -28,7 +28,7 @@
 //! [`Limits`], an end with a [`CloseReason`] in words, and a test. A service cannot block the loop by accident, because it never
 //! holds a socket, and it cannot reach the wrong peer, because a [`ConnId`] is never used again.
 //!
-//! What it is not: a runtime for `async` code, a way to use more than one core, or a framework. For these there are tokio, a
+//! What the reactor is not: a runtime for `async` code, a way to use more than one core, or a framework. For these there are tokio, a
 //! second process, and many.
 //!
 //! # Reading order
@@ -38,6 +38,8 @@
 //! | module | holds |
 //! |---|---|
 //! | `reactor` | the turn: what the loop does, in which order; accepting; UDP; how connections end |
+//! | `threaded` | the twin: the same services, a thread for each connection |
+//! | `handle`, `setup` | how other threads reach an engine; what an engine does before it runs |
 //! | `connection` | one connection: reading, writing, deadlines |
 //! | `services` | what comes with the library |
 //! | `service`, `context` | what a service is told, and what it may do |
@@ -52,8 +54,8 @@
 //!
 //! # Platforms
 //!
-//! Linux is where it is tested. What only Linux has (many datagrams a call, options inherited by accepted sockets) stands in
-//! `sys` with a portable fallback.
+//! Linux is where it is tested. What only Linux has (many datagrams a call, options inherited by accepted sockets,
+//! `eventfd`) stands in `sys` with a portable fallback. `Threaded` is there on Unix.
 
 #[cfg(feature = "cli")]
 pub mod bench;
@@ -63,6 +65,7 @@ mod datagram;
 mod endpoint;
 mod error;
 mod frame;
+mod handle;
 mod jobs;
 mod limits;
 mod moment;
@@ -71,9 +74,12 @@ mod payload;
 mod reactor;
 mod service;
 pub mod services;
+mod setup;
 mod slots;
 mod stats;
 mod sys;
+#[cfg(unix)]
+mod threaded;
 mod timers;
 mod write_queue;
 
@@ -81,9 +87,12 @@ pub use context::Context;
 pub use endpoint::{Endpoint, ParseEndpointError};
 pub use error::{CloseReason, EncodeError, Error, FrameError, LooksLike};
 pub use frame::{Endian, FrameDecoder, Framing, LengthPrefix, MAX_RAW_BYTES, ParseFramingError, Width, encode};
+pub use handle::{Command, Handle, PostError};
 pub use limits::{Limits, SlowConsumer};
 pub use payload::Payload;
-pub use reactor::{Command, Handle, PostError, Reactor};
+pub use reactor::Reactor;
 pub use service::{ConnId, JobError, JobId, JobOutput, Message, Peer, Service, ServiceId, TimerId};
 pub use stats::Stats;
 pub use sys::{descriptor_limit, raise_descriptor_limit};
+#[cfg(unix)]
+pub use threaded::Threaded;

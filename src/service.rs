@@ -12,7 +12,7 @@ pub use crate::timers::TimerId;
 /// An application behind any number of listeners.
 ///
 /// Callbacks never do I/O and never block: what they have to say goes through [`Context`], and work that blocks goes through
-/// [`Context::offload`]. They are called one at a time. A panic in a callback is a bug and ends the engine; whatever a peer
+/// [`Context::offload`]. They are called one at a time, on whichever thread. A panic in a callback is a bug and ends the engine; whatever a peer
 /// sends must be answered, or its connection closed.
 ///
 /// ```
@@ -65,6 +65,54 @@ pub trait Service {
     /// to nothing. Called once for each connection that was opened.
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
         let _ = (cx, reason);
+    }
+
+    /// Another of its kind for one connection alone, if the service keeps nothing that concerns more than one.
+    ///
+    /// An engine with a thread for each connection then needs no lock around it. Such an instance is called for its own
+    /// connection only, from [`on_open`](Self::on_open) to `on_close`, and reaches no other: what it sends to another goes
+    /// nowhere. Everything that is about no connection (datagrams, posts, the timers set there) stays with the service that
+    /// was added.
+    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
+        None
+    }
+}
+
+impl<S: Service + ?Sized> Service for Box<S> {
+    fn on_open(&mut self, cx: &mut Context<'_>, peer: &Peer) {
+        (**self).on_open(cx, peer);
+    }
+
+    fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        (**self).on_frame(cx, payload);
+    }
+
+    fn on_datagram(&mut self, cx: &mut Context<'_>, from: SocketAddr, payload: &[u8]) {
+        (**self).on_datagram(cx, from, payload);
+    }
+
+    fn on_drain(&mut self, cx: &mut Context<'_>) {
+        (**self).on_drain(cx);
+    }
+
+    fn on_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) {
+        (**self).on_timer(cx, timer);
+    }
+
+    fn on_job(&mut self, cx: &mut Context<'_>, job: JobId, output: JobOutput) {
+        (**self).on_job(cx, job, output);
+    }
+
+    fn on_post(&mut self, cx: &mut Context<'_>, message: Message) {
+        (**self).on_post(cx, message);
+    }
+
+    fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
+        (**self).on_close(cx, reason);
+    }
+
+    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
+        (**self).per_connection()
     }
 }
 

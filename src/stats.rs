@@ -36,10 +36,36 @@ pub struct Stats {
     pub datagrams_out: u64,
     /// Datagrams that could not be sent.
     pub datagrams_dropped: u64,
-    /// Pieces of work handed to workers.
+    /// Pieces of work offloaded.
     pub jobs: u64,
-    /// Turns of the loop.
+    /// Turns of the loop; with a thread for each connection, of all their loops together.
     pub turns: u64,
+}
+
+impl Stats {
+    /// How many counters there are, the gauges apart.
+    pub(crate) const COUNTERS: usize = 15;
+
+    /// The counters, the gauges apart.
+    pub(crate) fn counters(&mut self) -> [&mut u64; Self::COUNTERS] {
+        [
+            &mut self.accepted,
+            &mut self.refused,
+            &mut self.closed,
+            &mut self.faulted,
+            &mut self.accept_pauses,
+            &mut self.read_pauses,
+            &mut self.frames_in,
+            &mut self.bytes_in,
+            &mut self.bytes_out,
+            &mut self.frames_dropped,
+            &mut self.datagrams_in,
+            &mut self.datagrams_out,
+            &mut self.datagrams_dropped,
+            &mut self.jobs,
+            &mut self.turns,
+        ]
+    }
 }
 
 impl fmt::Display for Stats {

@@ -23,6 +23,10 @@ impl TimerId {
         Self { at, number }
     }
 
+    pub(crate) fn at(&self) -> Moment {
+        self.at
+    }
+
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
@@ -45,6 +49,10 @@ impl<K> Timers<K> {
     /// Takes a timer back; `None` when it was already due or never set.
     pub(crate) fn cancel(&mut self, id: TimerId) -> Option<K> {
         self.due.remove(&id)
+    }
+
+    pub(crate) fn get(&self, id: TimerId) -> Option<&K> {
+        self.due.get(&id)
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Moment> {

@@ -232,6 +232,8 @@ impl Waiting {
         first - self.taken
     }
 
+    /// Not inlined: its slices would be on the stack of every thread that ever writes anything.
+    #[inline(never)]
     fn write_vectored_to(&self, socket: &mut impl Write) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut skip = self.taken;

@@ -32,8 +32,10 @@ const FLOORS: &[(&str, u32)] = &[
     ("service", 2),
     // What is built on either side of it. Work carries the name of who asked for it, so the pool of workers is here.
     ("connection", 3),
+    ("handle", 3),
     ("jobs", 3),
     ("services", 3),
+    ("setup", 3),
     // Engines.
     ("reactor", 4),
     ("threaded", 4),

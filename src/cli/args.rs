@@ -9,6 +9,7 @@ use log::LevelFilter;
 use switchboard::Framing;
 
 use super::builtin::{self, Builtin};
+use super::engine::EngineName;
 use super::limits::LimitArgs;
 
 /// Socket services on one event loop: one thread, one poll, many connections
@@ -86,6 +87,14 @@ pub(super) struct ServeArgs {
     /// The service's own if not given. See Framings below.
     #[arg(long, value_name = "NAME")]
     pub(super) framing: Option<Framing>,
+    /// What runs the services
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    pub(super) engine: EngineName,
+    /// Microseconds of processor time to spend on each message before it is answered
+    ///
+    /// It stands for real work in measurements. Only echo has it.
+    #[arg(long, value_name = "N", default_value_t)]
+    pub(super) work_us: u32,
     #[command(flatten)]
     pub(super) limits: LimitArgs,
 }

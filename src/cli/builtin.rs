@@ -1,10 +1,12 @@
 //! The services that can be named on the command line. A new one is one more entry in [`ALL`].
 
+use std::time::Duration;
+
 use switchboard::services::Echo;
-use switchboard::{Framing, Reactor, ServiceId};
+use switchboard::{Framing, Service};
 
 /// A service, and how it is served when nothing else is said.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Builtin {
     pub(super) name: &'static str,
     /// What it does, for the help.
@@ -12,8 +14,17 @@ pub(super) struct Builtin {
     /// Where it listens, in the words of `--listen`.
     pub(super) listens: &'static [&'static str],
     pub(super) framing: Framing,
-    /// Adds it to a reactor, under the given name.
-    pub(super) add: fn(&mut Reactor, &str) -> ServiceId,
+    pub(super) make: Make,
+}
+
+/// Makes a service.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Make {
+    /// One that has no options. Without a service of this kind nothing makes one yet.
+    #[cfg_attr(not(test), expect(dead_code, reason = "every service so far can be given work"))]
+    Plain(fn() -> Box<dyn Service + Send>),
+    /// One that can be given work to do for each message, for measurements.
+    Working(fn(Duration) -> Box<dyn Service + Send>),
 }
 
 pub(super) static ALL: [Builtin; 1] = [Builtin {
@@ -21,8 +32,12 @@ pub(super) static ALL: [Builtin; 1] = [Builtin {
     about: "returns each payload, framed the same way; a datagram comes back to its sender",
     listens: &["127.0.0.1:7000", "udp:127.0.0.1:7000"],
     framing: Framing::U32BE,
-    add: |reactor, name| reactor.add_service(name, Echo),
+    make: Make::Working(echo),
 }];
+
+fn echo(work: Duration) -> Box<dyn Service + Send> {
+    if work.is_zero() { Box::new(Echo) } else { Box::new(Echo::with_work(work)) }
+}
 
 pub(super) fn find(name: &str) -> Option<&'static Builtin> {
     ALL.iter().find(|builtin| builtin.name == name)

@@ -3,6 +3,7 @@
 
 mod args;
 mod builtin;
+mod engine;
 mod failure;
 mod limits;
 mod logging;

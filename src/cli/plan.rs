@@ -1,16 +1,21 @@
 //! What was typed, understood: every name looked up, every default filled in, every contradiction found.
 
 use std::io;
+use std::time::Duration;
 
 use switchboard::{Endpoint, Framing, Limits, ParseEndpointError};
 
 use super::args::{Listen, ServeArgs};
-use super::builtin::{self, Builtin};
+use super::builtin::{self, Builtin, Make};
+use super::engine::EngineName;
 use super::failure::Failure;
 
 /// All that `serve` needs to know.
 #[derive(Debug)]
 pub(super) struct Plan {
+    pub(super) engine: EngineName,
+    /// Processor time to spend on each message.
+    pub(super) work: Duration,
     pub(super) limits: Limits,
     pub(super) services: Vec<Planned>,
 }
@@ -27,8 +32,10 @@ impl Plan {
         let limits = Limits::from(typed.limits);
         limits.validate()?;
         let chosen = choose(typed.service, &builtin::ALL, &typed.listen)?;
+        let work = Duration::from_micros(typed.work_us.into());
+        check_work(work, chosen)?;
         let services = chosen.iter().map(|builtin| Planned::new(builtin, &typed.listen, typed.framing));
-        Ok(Self { limits, services: services.collect::<Result<_, _>>()? })
+        Ok(Self { engine: typed.engine, work, limits, services: services.collect::<Result<_, _>>()? })
     }
 }
 
@@ -41,6 +48,16 @@ fn choose<'a>(service: Option<&'a Builtin>, all: &'a [Builtin], listen: &[Listen
             let names: Vec<_> = all.iter().map(|builtin| builtin.name).collect();
             Err(Failure::Usage(format!("--listen is an address of one service: name it, one of {}", names.join(" "))))
         }
+    }
+}
+
+/// Work is given to services that can be given some; where none of those chosen can, it was meant for another.
+fn check_work(work: Duration, chosen: &[Builtin]) -> Result<(), Failure> {
+    match chosen.iter().find(|builtin| matches!(builtin.make, Make::Plain(_))) {
+        Some(builtin) if !work.is_zero() => {
+            Err(Failure::Usage(format!("--work-us is for echo alone, and {} would be served", builtin.name)))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -147,6 +164,23 @@ mod tests {
         assert_eq!(choose(all.last(), &all, &listen).unwrap()[0].name, "ohce");
         let Err(Failure::Usage(what)) = choose(None, &all, &listen) else { panic!("accepted") };
         assert!(what.ends_with("one of echo ohce"), "{what}");
+    }
+
+    #[test]
+    fn work_is_for_those_who_can_be_given_some() {
+        assert_eq!(plan("echo --work-us 15").unwrap().work, Duration::from_micros(15));
+        let plain =
+            Builtin { name: "plain", make: Make::Plain(|| Box::new(switchboard::services::Echo)), ..builtin::ALL[0] };
+        assert!(check_work(Duration::ZERO, &[plain]).is_ok());
+        let Err(Failure::Usage(what)) = check_work(Duration::from_micros(1), &[plain]) else { panic!("accepted") };
+        assert_eq!(what, "--work-us is for echo alone, and plain would be served");
+    }
+
+    #[test]
+    fn the_reactor_serves_if_no_other_engine_is_named() {
+        assert_eq!(plan("echo").unwrap().engine, EngineName::Reactor);
+        #[cfg(unix)]
+        assert_eq!(plan("echo --engine threads").unwrap().engine, EngineName::Threads);
     }
 
     #[test]

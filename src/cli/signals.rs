@@ -2,18 +2,18 @@
 
 use std::io;
 
-use switchboard::Reactor;
+use super::engine::Engine;
 
 /// Has signals obeyed from now on.
 ///
-/// A handler writes a byte to a pipe that the loop watches; there is no thread. A second thread that did nothing but wait would
+/// A handler writes a byte to a pipe that the engine watches; there is no thread for them. On the reactor a second thread that did nothing but wait would
 /// be paid for with every system call of the first: the kernel then has to lock what the two share. The second signal is dealt
-/// with in the handler itself, so that it works even if the loop is stuck.
+/// with in the handler itself, so that it works even if the engine is stuck.
 ///
 /// # Errors
 /// When a pipe or a handler cannot be had.
 #[cfg(unix)]
-pub(super) fn watch(reactor: &mut Reactor) -> io::Result<()> {
+pub(super) fn watch(engine: &mut Engine) -> io::Result<()> {
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
@@ -27,9 +27,9 @@ pub(super) fn watch(reactor: &mut Reactor) -> io::Result<()> {
         // a signal has ended.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&draining))?;
         flag::register(signal, Arc::clone(&draining))?;
-        pipe::register(signal, reactor.command_pipe(Command::Drain)?)?;
+        pipe::register(signal, engine.command_pipe(Command::Drain)?)?;
     }
-    pipe::register(SIGUSR1, reactor.command_pipe(Command::LogStats)?)?;
+    pipe::register(SIGUSR1, engine.command_pipe(Command::LogStats)?)?;
     Ok(())
 }
 
@@ -38,6 +38,6 @@ pub(super) fn watch(reactor: &mut Reactor) -> io::Result<()> {
 /// # Errors
 /// None.
 #[cfg(not(unix))]
-pub(super) fn watch(_reactor: &mut Reactor) -> io::Result<()> {
+pub(super) fn watch(_engine: &mut Engine) -> io::Result<()> {
     Ok(())
 }

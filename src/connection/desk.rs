@@ -1,4 +1,4 @@
-//! What an engine has once and lends to each connection in turn: the limits, the time, the places where replies and actions
+//! What a thread of an engine has once and lends to each connection in turn: the limits, the time, the places where replies and actions
 //! collect, spare buffers, and the counters.
 
 use crate::context::{Clock, Context, Effects, ReplyTo};
@@ -8,7 +8,7 @@ use crate::outbox::{Origin, Outbox};
 use crate::service::ConnId;
 use crate::stats::Stats;
 
-/// An engine's own things, as the operator's desk is not any line's.
+/// A thread's own things, as the operator's desk is not any line's.
 pub(crate) struct Desk {
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
@@ -16,9 +16,17 @@ pub(crate) struct Desk {
     pub(crate) spares: Spares,
     pub(crate) effects: Effects,
     pub(crate) stats: Stats,
+    /// Whether a reply that lies in a request put together by the decoder is written from there, which has to be done before
+    /// the next frame is looked for. Not where a lock is held while frames are handed over: nothing is written under it.
+    pub(crate) lends_requests: bool,
 }
 
 impl Desk {
+    pub(crate) fn new(limits: Limits, clock: Clock, effects: Effects, spares: Spares) -> Self {
+        let (outbox, stats) = (Outbox::default(), Stats::default());
+        Self { limits, clock, outbox, spares, effects, stats, lends_requests: true }
+    }
+
     /// For a callback about a connection that owes its peer `pending_bytes`, and whose replies may lie in `origin`.
     #[inline]
     pub(crate) fn context<'a>(

@@ -144,6 +144,10 @@ impl<S: Stream> Connection<S> {
         &mut self.stream
     }
 
+    pub(crate) fn stream(&self) -> &S {
+        &self.stream
+    }
+
     pub(crate) fn peer(&self) -> &Peer {
         &self.peer
     }
@@ -192,9 +196,15 @@ impl<S: Stream> Connection<S> {
     /// Brings an engine's sum of held bytes up to date.
     #[inline]
     pub(crate) fn count_into(&mut self, sum: &mut u64) {
+        let (before, now) = self.recount();
+        *sum = *sum - before + now;
+    }
+
+    /// What it held when it was last asked this, and what it holds now.
+    #[inline]
+    pub(crate) fn recount(&mut self) -> (u64, u64) {
         let held = u32::try_from(self.held_bytes()).unwrap_or(u32::MAX);
-        *sum = *sum - u64::from(self.counted_bytes) + u64::from(held);
-        self.counted_bytes = held;
+        (std::mem::replace(&mut self.counted_bytes, held).into(), held.into())
     }
 
     /// Notes what an event says; whether that gives the connection something to do, and it is in no queue yet.

@@ -5,6 +5,7 @@ use std::io::{self, IoSliceMut};
 use super::write::{Sink, broken};
 use super::{Connection, Desk, Phase, Stalled, Stream};
 use crate::error::CloseReason;
+use crate::frame::Spares;
 use crate::limits::Limits;
 use crate::outbox::Origin;
 use crate::service::{ConnId, Service};
@@ -20,6 +21,29 @@ pub(crate) enum Fill {
     End,
     /// The connection cannot go on.
     Broken(CloseReason),
+}
+
+/// One read that nothing was made of yet.
+#[derive(Debug)]
+pub(crate) struct Drawn {
+    result: io::Result<usize>,
+    offered: usize,
+    /// So many bytes of what was offered were room in the unfinished frame.
+    direct: usize,
+}
+
+impl Drawn {
+    /// Whether the read waited for as long as the socket lets it, and nothing came.
+    #[inline]
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Whether it brought all that there was room for, so that more room would bring more at once.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.result.as_ref().is_ok_and(|bytes| *bytes == self.offered)
+    }
 }
 
 /// How far the input was taken.
@@ -67,12 +91,19 @@ impl<S: Stream> Connection<S> {
         self.stream.short_means_done() && !self.flags.end_announced && !self.flags.urgent
     }
 
-    /// Reads once, at most `most` bytes. Where an unfinished frame has room, its bytes go there first and only what follows
-    /// them to `buffer`.
+    /// Reads once, at most `most` bytes, and notes what came of it.
+    #[inline]
     pub(crate) fn fill(&mut self, buffer: &mut [u8], most: usize, desk: &mut Desk) -> Fill {
-        let short_means_empty = self.short_means_empty();
+        let drawn = self.draw(buffer, most, &mut desk.spares);
+        self.take_in(drawn, desk)
+    }
+
+    /// Reads once, at most `most` bytes. Where an unfinished frame has room, its bytes go there first and only what follows
+    /// them to `buffer`. Nothing is noted yet: where a read waits, the time has to be read between the two.
+    #[inline]
+    pub(crate) fn draw(&mut self, buffer: &mut [u8], most: usize, spares: &mut Spares) -> Drawn {
         loop {
-            let spare = self.decoder.spare_with(&mut desk.spares);
+            let spare = self.decoder.spare_with(spares);
             let direct = spare.len().min(most);
             let spare = spare.get_mut(..direct).unwrap_or_default();
             let offered = buffer.len().min(most - direct) + direct;
@@ -82,28 +113,36 @@ impl<S: Stream> Connection<S> {
             } else {
                 self.stream.read_vectored(&mut [IoSliceMut::new(spare), IoSliceMut::new(buffer)])
             };
-            match result {
-                Ok(0) => {
-                    self.flags.readable = false;
-                    self.flags.ended = true;
-                    return Fill::End;
-                }
-                Ok(bytes) => {
-                    if short_means_empty && bytes < offered {
-                        self.flags.readable = false;
-                    }
-                    self.decoder.filled(bytes.min(direct));
-                    self.waits.received(desk.clock.moment);
-                    desk.stats.bytes_in += bytes as u64;
-                    return Fill::Bytes { total: bytes, buffered: bytes.saturating_sub(direct) };
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.flags.readable = false;
-                    return Fill::Nothing;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Fill::Broken(broken(&error)),
+            if !result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+                return Drawn { result, offered, direct };
             }
+        }
+    }
+
+    /// Notes what a read brought.
+    #[inline]
+    pub(crate) fn take_in(&mut self, drawn: Drawn, desk: &mut Desk) -> Fill {
+        let Drawn { result, offered, direct } = drawn;
+        match result {
+            Ok(0) => {
+                self.flags.readable = false;
+                self.flags.ended = true;
+                Fill::End
+            }
+            Ok(bytes) => {
+                if bytes < offered && self.short_means_empty() {
+                    self.flags.readable = false;
+                }
+                self.decoder.filled(bytes.min(direct));
+                self.waits.received(desk.clock.moment);
+                desk.stats.bytes_in += bytes as u64;
+                Fill::Bytes { total: bytes, buffered: bytes.saturating_sub(direct) }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.flags.readable = false;
+                Fill::Nothing
+            }
+            Err(error) => Fill::Broken(broken(&error)),
         }
     }
 
@@ -125,7 +164,8 @@ impl<S: Stream> Connection<S> {
                 Ok(Some(payload)) => {
                     completed = true;
                     desk.stats.frames_in += 1;
-                    let origin = Origin { received, request: payload };
+                    let request = if desk.lends_requests { payload } else { &[] };
+                    let origin = Origin { received, request };
                     service.on_frame(&mut desk.context(id, framing, origin, self.queue.pending_bytes()), payload);
                     if desk.outbox.lies_in_request() {
                         // It has to go before the request does.

@@ -10,10 +10,9 @@ use crate::error::CloseReason;
 use crate::frame::{Framing, Spares};
 use crate::limits::Limits;
 use crate::moment::Moment;
-use crate::outbox::{Origin, Outbox};
+use crate::outbox::Origin;
 use crate::payload::Payload;
 use crate::service::{ConnId, Peer, Service, ServiceId};
-use crate::stats::Stats;
 
 struct Echo;
 
@@ -26,14 +25,8 @@ impl Service for Echo {
 const ID: ConnId = ConnId(1 << 40);
 
 fn desk(limits: Limits) -> Desk {
-    Desk {
-        limits,
-        clock: Clock { now: Instant::now(), moment: Moment::START },
-        outbox: Outbox::default(),
-        spares: Spares::default(),
-        effects: Effects::default(),
-        stats: Stats::default(),
-    }
+    let clock = Clock { now: Instant::now(), moment: Moment::START };
+    Desk::new(limits, clock, Effects::default(), Spares::default())
 }
 
 fn connection(framing: Framing, desk: &Desk) -> (Connection<Scripted>, Socket) {

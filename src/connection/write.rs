@@ -172,6 +172,8 @@ fn write_outbox(stream: &mut impl Write, outbox: &Outbox, origin: Origin<'_>) ->
     }
 }
 
+/// Not inlined: its slices would be on the stack of every thread that ever writes anything.
+#[inline(never)]
 fn write_pieces<'a>(stream: &mut impl Write, pieces: impl Iterator<Item = &'a [u8]>) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); MAX_PIECES];
     let mut count = 0;

@@ -6,19 +6,36 @@
 /// Smaller buffers are as quickly had from the allocator.
 const MIN_BYTES: usize = 16 * 1024;
 
-/// Kept at most, over all buffers.
+/// Kept at most, over all buffers, where one thread serves all connections.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Initialised buffers without an owner. Their content is of no account.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Spares {
     buffers: Vec<Vec<u8>>,
     bytes: usize,
+    max_bytes: usize,
+}
+
+impl Default for Spares {
+    fn default() -> Self {
+        Self::at_most(MAX_BYTES)
+    }
 }
 
 impl Spares {
     pub(crate) const fn none() -> Self {
-        Self { buffers: Vec::new(), bytes: 0 }
+        Self::at_most(0)
+    }
+
+    /// Keeps at most so many bytes.
+    pub(crate) const fn at_most(max_bytes: usize) -> Self {
+        Self { buffers: Vec::new(), bytes: 0, max_bytes }
+    }
+
+    /// Lets go of all that is kept.
+    pub(crate) fn clear(&mut self) {
+        (self.buffers, self.bytes) = (Vec::new(), 0);
     }
 
     /// A buffer of at least `wanted` bytes, the smallest that holds `most`, if there is one.
@@ -37,7 +54,7 @@ impl Spares {
 
     /// Keeps `buffer` if there is room for it.
     pub(super) fn give(&mut self, buffer: Vec<u8>) {
-        if buffer.len() >= MIN_BYTES && self.bytes + buffer.len() <= MAX_BYTES {
+        if buffer.len() >= MIN_BYTES && self.bytes + buffer.len() <= self.max_bytes {
             self.bytes += buffer.len();
             self.buffers.push(buffer);
         }

@@ -3,12 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::Registered;
 use super::net::{Net, SourceKind};
 use super::turn::{Run, Turn};
 use crate::context::{Context, ReplyTo};
 use crate::datagram::{BATCH, Incoming, Outgoing};
 use crate::service::{ConnId, ServiceId};
+use crate::setup::Registered;
 use crate::slots::reserved_key;
 
 /// Datagrams on their way.

@@ -9,15 +9,12 @@ mod apply;
 mod budget;
 mod datagrams;
 mod endings;
-mod handle;
 mod net;
 mod os;
 mod step;
 #[cfg(test)]
 mod tests;
 mod turn;
-
-pub use handle::{Command, Handle, PostError};
 
 use std::fmt;
 use std::io;
@@ -26,14 +23,11 @@ use std::sync::Arc;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::frame::Framing;
+use crate::handle::{self, Command, Handle};
 use crate::limits::Limits;
 use crate::service::{Service, ServiceId};
+use crate::setup::{Registered, fit_to_descriptors};
 use crate::stats::Stats;
-use crate::sys;
-
-/// Descriptors kept for what is not a connection: standard streams, the poll instance, files that services open, and
-/// newcomers that are told that the server is full.
-const RESERVED_DESCRIPTORS: usize = 100;
 
 /// An event loop, being set up: services, and where they listen. [`run`](Self::run) is the loop itself.
 ///
@@ -62,12 +56,6 @@ pub struct Reactor {
     inbox: handle::Inbox,
 }
 
-/// A service and its name in the log.
-struct Registered {
-    name: String,
-    service: Box<dyn Service + Send>,
-}
-
 impl Reactor {
     /// A loop without services. `max_connections` is lowered to what the process's descriptor limit leaves room for, with a
     /// line in the log.
@@ -76,7 +64,7 @@ impl Reactor {
     /// [`Error::Limits`] when the limits contradict themselves, [`Error::Poll`] when the system has no poll instance to give.
     pub fn new(mut limits: Limits) -> Result<Self, Error> {
         limits.validate()?;
-        fit_to_descriptors(&mut limits);
+        fit_to_descriptors(&mut limits, 1);
         let sources = os::Sources::new().map_err(Error::Poll)?;
         let (handle, inbox) = handle::pair(sources.wake(), limits.max_queued_messages);
         Ok(Self { limits, services: Vec::new(), sources, handle, inbox })
@@ -136,24 +124,5 @@ impl Reactor {
 impl fmt::Debug for Reactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Reactor({} services)", self.services.len())
-    }
-}
-
-fn fit_to_descriptors(limits: &mut Limits) {
-    let Some(descriptors) = sys::descriptor_limit().and_then(|limit| usize::try_from(limit).ok()) else { return };
-    let room = descriptors.saturating_sub(RESERVED_DESCRIPTORS).max(descriptors / 2).max(1);
-    if limits.max_connections > room {
-        // What nobody asked for is no loss to be warned of.
-        let level = if limits.max_connections == Limits::default().max_connections {
-            log::Level::Info
-        } else {
-            log::Level::Warn
-        };
-        log::log!(
-            level,
-            "max-connections lowered from {} to {room}: this process may open {descriptors} descriptors (ulimit -n)",
-            limits.max_connections
-        );
-        limits.max_connections = room;
     }
 }

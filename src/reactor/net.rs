@@ -10,7 +10,7 @@ use crate::datagram::{Incoming, Outgoing};
 use crate::frame::Framing;
 use crate::service::{Peer, ServiceId};
 
-use super::handle::Command;
+use crate::handle::Command;
 
 /// Sockets, their readiness, and the clock.
 pub(super) trait Net {

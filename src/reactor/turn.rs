@@ -5,17 +5,18 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::datagrams::Mail;
-use super::handle::{Command, Inbox};
 use super::net::{Net, Polled, Source, SourceKind, WAKE_KEY};
-use super::{Registered, budget, endings};
+use super::{budget, endings};
 use crate::connection::{Connection, Desk};
 use crate::context::{Clock, Context, Effects, ReplyTo};
 use crate::frame::Spares;
+use crate::handle::{Command, Inbox};
 use crate::jobs::{Wake, Workers};
 use crate::limits::Limits;
 use crate::moment::Moment;
-use crate::outbox::{Origin, Outbox};
+use crate::outbox::Origin;
 use crate::service::{ConnId, Service, ServiceId};
+use crate::setup::Registered;
 use crate::slots::{Slots, reserved_number};
 use crate::stats::Stats;
 use crate::timers::{TimerId, Timers};
@@ -123,14 +124,7 @@ impl<N: Net> Turn<N> {
             unheard: 0,
             start,
             run: Run::Serving,
-            desk: Desk {
-                limits,
-                clock: Clock { now: start, moment: Moment::START },
-                outbox: Outbox::default(),
-                spares: Spares::default(),
-                effects: Effects::default(),
-                stats: Stats::default(),
-            },
+            desk: Desk::new(limits, Clock { now: start, moment: Moment::START }, Effects::default(), Spares::default()),
             net,
         }
     }

@@ -7,9 +7,20 @@ mod batch;
 #[cfg(not(target_os = "linux"))]
 #[path = "batch_portable.rs"]
 mod batch;
+#[cfg(target_os = "linux")]
+#[path = "bell_linux.rs"]
+mod bell;
+#[cfg(all(unix, not(target_os = "linux")))]
+#[path = "bell_portable.rs"]
+mod bell;
+pub(crate) mod bind;
+mod cpu_time;
 mod descriptors;
 
 pub(crate) use batch::Batcher;
+#[cfg(unix)]
+pub(crate) use bell::Bell;
+pub(crate) use cpu_time::burn;
 pub use descriptors::{descriptor_limit, raise_descriptor_limit};
 
 /// Whether an accepted socket has its listener's `TCP_NODELAY` and `SO_KEEPALIVE`, which saves two calls for each connection.

@@ -5,6 +5,7 @@
 // What clippy.toml allows in tests, it does not allow in the functions that tests share.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod engines;
 mod manual;
 mod program;
 mod serving;

@@ -3,7 +3,7 @@
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
@@ -101,16 +101,18 @@ pub(crate) enum Sent {
 }
 
 /// Sends `bytes` again and again and reads nothing, until the socket has taken none of it during twenty calls in a row of
-/// `meanwhile`, which should give the server occasion to read if it wanted to.
+/// `meanwhile` and for a tenth of a second, which should give the server occasion to read if it wanted to.
 pub(crate) fn write_all_it_takes(mut socket: &TcpStream, bytes: &[u8], mut meanwhile: impl FnMut()) -> Sent {
     socket.set_nonblocking(true).unwrap();
     let mut refused = 0;
     let mut sent = 0;
-    while refused < 20 {
+    let mut last_taken = Instant::now();
+    while refused < 20 || last_taken.elapsed() < Duration::from_millis(100) {
         match socket.write(&bytes[sent % bytes.len()..]) {
             Ok(taken) => {
                 sent += taken;
                 refused = 0;
+                last_taken = Instant::now();
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 refused += 1;

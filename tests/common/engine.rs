@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, Once};
 use std::thread;
 use std::time::Instant;
 
-use switchboard::{Endpoint, Error, Framing, Handle, Limits, Reactor, Service, ServiceId, Stats};
+use switchboard::{Endpoint, Error, Framing, Handle, Limits, Reactor, Service, ServiceId, Stats, Threaded};
 
 use super::GUARD;
 
@@ -26,6 +26,28 @@ pub(crate) trait Engine: Sized + Send + 'static {
 }
 
 impl Engine for Reactor {
+    fn with_limits(limits: Limits) -> Self {
+        Self::new(limits).unwrap()
+    }
+
+    fn add_service(&mut self, name: &str, service: impl Service + Send + 'static) -> ServiceId {
+        Self::add_service(self, name, service)
+    }
+
+    fn try_listen(&mut self, service: ServiceId, at: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
+        Self::listen(self, service, at, framing)
+    }
+
+    fn handle(&self) -> Handle {
+        Self::handle(self)
+    }
+
+    fn run(self) -> Result<Stats, Error> {
+        Self::run(self)
+    }
+}
+
+impl Engine for Threaded {
     fn with_limits(limits: Limits) -> Self {
         Self::new(limits).unwrap()
     }

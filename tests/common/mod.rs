@@ -29,6 +29,14 @@ macro_rules! conformance {
                 super::$scenario::<switchboard::Reactor>();
             })*
         }
+
+        mod on_threads {
+            $($(#[$when])*
+            #[test]
+            fn $scenario() {
+                super::$scenario::<switchboard::Threaded>();
+            })*
+        }
     };
 }
 pub(crate) use conformance;

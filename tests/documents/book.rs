@@ -60,7 +60,7 @@ fn the_page_on_limits_names_every_flag_and_no_other() {
     };
     let manual = String::from_utf8(crate::program::run(&["serve", "--help"]).stdout).unwrap();
     let mut known = flags(&manual);
-    for other in ["--listen", "--framing", "--verbose", "--quiet", "--help"] {
+    for other in ["--listen", "--framing", "--engine", "--work-us", "--verbose", "--quiet", "--help"] {
         assert!(known.remove(other), "{other} is not in the manual");
     }
     assert_eq!(flags(&read("docs/limits.md")), known);

@@ -1,4 +1,4 @@
-//! What happens when the process has no descriptor left: on the reactor, whose turns can be counted.
+//! What happens when the process has no descriptor left. Each scenario runs in a process of its own.
 #![cfg(unix)]
 
 use std::fs::File;
@@ -9,20 +9,27 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
+use switchboard::Limits;
 use switchboard::services::Echo;
-use switchboard::{Limits, Reactor};
 
-use crate::common::{Client, Running, serve};
+use crate::common::{Client, Engine, Running, conformance, serve};
+
+conformance! {
+    without_descriptors_the_old_are_served_and_the_new_wait_at_no_cost,
+    a_descriptor_freed_elsewhere_in_the_process_is_found_too,
+}
 
 const CHILD: &str = "SWITCHBOARD_TESTED_ALONE";
 
-/// Runs the test called `name` once more in a process of its own, whose limits are nobody else's. `true` in that process.
-fn alone(name: &str) -> bool {
+/// Runs this very test once more in a process of its own, whose limits are nobody else's. `true` in that process.
+fn alone() -> bool {
     if std::env::var_os(CHILD).is_some() {
         return true;
     }
+    // The harness names each test's thread after the test.
+    let this = std::thread::current();
     let mut child = Command::new(std::env::current_exe().unwrap());
-    let child = child.args(["--exact", &format!("descriptors::{name}"), "--nocapture"]).env(CHILD, "1");
+    let child = child.args(["--exact", this.name().unwrap(), "--nocapture"]).env(CHILD, "1");
     let output = child.output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
@@ -38,8 +45,8 @@ fn leave_descriptors(more: u64) {
 }
 
 /// A server that can accept four connections, and six sockets that were opened before descriptors became scarce.
-fn scarce() -> (Running, SocketAddr, Vec<Socket>) {
-    let (running, addr) = serve::<Reactor>(Limits::default(), Echo);
+fn scarce<E: Engine>() -> (Running, SocketAddr, Vec<Socket>) {
+    let (running, addr) = serve::<E>(Limits::default(), Echo);
     // An answer proves that the loop runs and has all the descriptors it needs.
     let mut probe = Client::connect(addr);
     probe.echo(b"ready");
@@ -55,12 +62,11 @@ fn connect(socket: Socket, addr: SocketAddr) -> Client {
     Client::new(socket.into())
 }
 
-#[test]
-fn without_descriptors_the_old_are_served_and_the_new_wait_at_no_cost() {
-    if !alone("without_descriptors_the_old_are_served_and_the_new_wait_at_no_cost") {
+fn without_descriptors_the_old_are_served_and_the_new_wait_at_no_cost<E: Engine>() {
+    if !alone() {
         return;
     }
-    let (running, addr, sockets) = scarce();
+    let (running, addr, sockets) = scarce::<E>();
     let mut clients: Vec<Client> = sockets.into_iter().map(|socket| connect(socket, addr)).collect();
     let mut waiting = clients.split_off(4);
     for client in &mut clients {
@@ -99,12 +105,11 @@ fn without_descriptors_the_old_are_served_and_the_new_wait_at_no_cost() {
     assert_eq!((stats.accepted, stats.refused, stats.faulted), (7, 0, 0), "{stats}");
 }
 
-#[test]
-fn a_descriptor_freed_elsewhere_in_the_process_is_found_too() {
-    if !alone("a_descriptor_freed_elsewhere_in_the_process_is_found_too") {
+fn a_descriptor_freed_elsewhere_in_the_process_is_found_too<E: Engine>() {
+    if !alone() {
         return;
     }
-    let (running, addr, sockets) = scarce();
+    let (running, addr, sockets) = scarce::<E>();
     let mut clients: Vec<Client> = sockets.into_iter().map(|socket| connect(socket, addr)).collect();
     let mut waiting = clients.split_off(4);
     for client in &mut clients {
@@ -116,7 +121,7 @@ fn a_descriptor_freed_elsewhere_in_the_process_is_found_too() {
     let raised = Rlimit { current: getrlimit(Resource::Nofile).maximum, ..getrlimit(Resource::Nofile) };
     setrlimit(Resource::Nofile, raised).unwrap();
     assert_eq!(waiting[0].receive(), b"waiting");
-    assert_eq!(running.counters()["open"], 6);
+    running.await_counter("open", |open| open == 6);
     drop((clients, waiting));
     running.drain();
 }

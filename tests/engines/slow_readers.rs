@@ -57,7 +57,7 @@ fn a_peer_that_never_reads_is_bounded_and_ended_while_others_are_served<E: Engin
     assert!(most_held > 0, "the server owes something");
     assert!(most_held <= bound, "{most_held} bytes held for one peer, {bound} at most are expected");
     assert!(most_owed.load(Ordering::Relaxed) <= bound);
-    assert!(running.counters()["read_pauses"] > 0);
+    running.await_counter("read_pauses", |pauses| pauses > 0);
     // The other talks on until the slow one is gone.
     let closed = events.closed_while(|| other.echo(b"still here"));
     assert_eq!(closed, (slow_id, CloseReason::WriteTimeout(write_timeout)));

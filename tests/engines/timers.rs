@@ -10,6 +10,7 @@ use crate::common::{Client, Engine, GUARD, Running, conformance, framed, serve, 
 conformance! {
     timers_fire_in_the_order_of_their_times_and_not_before,
     a_timer_taken_back_stays_silent,
+    of_two_that_are_due_at_once_the_first_may_take_the_second_back,
     a_timer_may_belong_to_nobody,
     a_timer_that_is_always_due_holds_up_nobody,
 }
@@ -59,6 +60,36 @@ fn a_timer_taken_back_stays_silent<E: Engine>() {
     let mut client = Client::connect(addr);
     client.send_bytes(&at_once(&["set 20", "cancel", "set 60", "cancel", "cancel", "set 70"]));
     assert_eq!(client.receive(), b"2", "only the last was left");
+    drop(client);
+    running.drain();
+}
+
+/// Sets two timers for one moment; the one that fires takes the other back.
+#[derive(Default)]
+struct Rivals(Vec<TimerId>);
+
+impl Service for Rivals {
+    fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        if payload == b"set" {
+            self.0 = (0..2).map(|_| cx.set_timer(Duration::from_millis(5))).collect();
+        } else {
+            cx.reply(payload);
+        }
+    }
+
+    fn on_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) {
+        self.0.iter().filter(|other| **other != timer).for_each(|other| cx.cancel_timer(*other));
+        cx.reply(b"fired");
+    }
+}
+
+fn of_two_that_are_due_at_once_the_first_may_take_the_second_back<E: Engine>() {
+    let (running, addr) = serve::<E>(Limits::default(), Rivals::default());
+    let mut client = Client::connect(addr);
+    for _ in 0..5 {
+        assert_eq!(client.ask(b"set"), b"fired");
+        client.echo(b"and no more than one");
+    }
     drop(client);
     running.drain();
 }

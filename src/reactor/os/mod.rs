@@ -1,7 +1,6 @@
-//! The operating system's sockets, through `mio`: [`sources`] is what is listened on, [`bind`] how it is bound, [`stream`] an
-//! accepted connection, and here is the world that the turn asks.
+//! The operating system's sockets, through `mio`: [`sources`] is what is listened on, [`stream`] an accepted
+//! connection, and here is the world that the turn asks.
 
-mod bind;
 mod sources;
 mod stream;
 
@@ -16,7 +15,7 @@ use socket2::SockRef;
 use super::net::{Event, Net, Polled, Source};
 use crate::datagram::{Incoming, Outgoing};
 use crate::service::Peer;
-use crate::sys::{self, Batcher};
+use crate::sys::{self, Batcher, bind};
 use sources::Socketed;
 use stream::OsStream;
 

@@ -9,18 +9,18 @@ use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Poll, Token, Waker};
 
 use super::OsNet;
-#[cfg(unix)]
-use super::bind::{SocketFile, bind_unix};
-use super::bind::{bind_tcp, bind_udp};
 use crate::endpoint::Endpoint;
 use crate::frame::Framing;
+#[cfg(unix)]
+use crate::handle::Command;
 use crate::jobs::Wake;
 use crate::limits::Limits;
-#[cfg(unix)]
-use crate::reactor::handle::Command;
 use crate::reactor::net::{Source, SourceKind, WAKE_KEY};
 use crate::service::ServiceId;
 use crate::slots::reserved_key;
+#[cfg(unix)]
+use crate::sys::bind::{SocketFile, bind_unix};
+use crate::sys::bind::{bind_tcp, bind_udp};
 
 /// Bound sockets and the poll instance that watches them.
 pub(in crate::reactor) struct Sources {

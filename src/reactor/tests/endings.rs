@@ -261,9 +261,13 @@ fn what_a_callback_asked_for_stays_its_own_when_its_reply_cannot_be_sent() {
     rig.settle();
     assert_eq!(heard(&other), ["before the end", "act"]);
     assert!(failing.is_shut_down());
-    rig.await_wake();
+    let mut log = rig.log();
+    // The worker may have been as quick as the turns before.
+    if !log.iter().any(|line| line.starts_with("job")) {
+        rig.await_wake();
+    }
     rig.elapse(std::time::Duration::from_secs(2));
-    let log = rig.log();
+    log.extend(rig.log());
     assert!(log.iter().any(|line| line == "job 0 a secret"), "{log:?}");
     assert!(!log.iter().any(|line| line.contains(" 1 ") && !line.starts_with("open")), "{log:?}");
 }

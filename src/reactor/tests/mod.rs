@@ -27,11 +27,11 @@ use puppet::Puppet;
 use script::{Polled, ScriptedNet, World};
 
 use super::Registered;
-use super::handle::{Handle, pair};
 use super::net::{Source, SourceKind};
 use super::turn::Turn;
 use crate::connection::script::Socket;
 use crate::frame::{FrameDecoder, Framing, encode};
+use crate::handle::{Handle, pair};
 use crate::jobs::Wake;
 use crate::limits::Limits;
 use crate::service::ServiceId;

@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::sys;
-
 /// Kernel buffers of a UDP socket, in bytes: a burst must wait somewhere, and a datagram that finds no room is lost.
 const DATAGRAM_BUFFER_BYTES: usize = 4 << 20;
 
@@ -22,12 +20,12 @@ fn socket_for(addr: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<So
     Ok(socket)
 }
 
-pub(super) fn bind_tcp(addr: SocketAddr, backlog: u32) -> io::Result<Socket> {
+pub(crate) fn bind_tcp(addr: SocketAddr, backlog: u32) -> io::Result<Socket> {
     let socket = socket_for(addr, Type::STREAM, Protocol::TCP)?;
     // On Windows the option means something else: that others may take the port over.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
-    if sys::ACCEPTED_INHERIT_OPTIONS {
+    if super::ACCEPTED_INHERIT_OPTIONS {
         set_stream_options(&SockRef::from(&socket))?;
     }
     socket.bind(&addr.into())?;
@@ -36,12 +34,12 @@ pub(super) fn bind_tcp(addr: SocketAddr, backlog: u32) -> io::Result<Socket> {
 }
 
 /// Small answers leave at once, and a peer whose machine has vanished is found out.
-pub(super) fn set_stream_options(socket: &SockRef<'_>) -> io::Result<()> {
+pub(crate) fn set_stream_options(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_keepalive(true)
 }
 
-pub(super) fn bind_udp(addr: SocketAddr) -> io::Result<Socket> {
+pub(crate) fn bind_udp(addr: SocketAddr) -> io::Result<Socket> {
     let socket = socket_for(addr, Type::DGRAM, Protocol::UDP)?;
     // The system grants what its own limits allow (net.core.rmem_max); less is slower, not wrong.
     let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER_BYTES);
@@ -51,7 +49,7 @@ pub(super) fn bind_udp(addr: SocketAddr) -> io::Result<Socket> {
 }
 
 #[cfg(unix)]
-pub(super) fn bind_unix(path: &Path, backlog: u32) -> io::Result<Socket> {
+pub(crate) fn bind_unix(path: &Path, backlog: u32) -> io::Result<Socket> {
     let addr = socket2::SockAddr::unix(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
@@ -82,14 +80,14 @@ fn is_abandoned(path: &Path, addr: &socket2::SockAddr) -> bool {
 
 /// The file of a Unix-domain socket. It goes when its listener does, unless it has become another's.
 #[cfg(unix)]
-pub(super) struct SocketFile {
+pub(crate) struct SocketFile {
     path: PathBuf,
     identity: Option<(u64, u64)>,
 }
 
 #[cfg(unix)]
 impl SocketFile {
-    pub(super) fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), identity: identity(path) }
     }
 }

@@ -1,4 +1,4 @@
-//! The one thing of a reactor that another thread may hold.
+//! The one thing of an engine that another thread may hold, and the engine's end of it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use crate::jobs::Wake;
 use crate::service::{Message, ServiceId};
 
-/// Reaches a running reactor from other threads. Cheap to clone.
+/// Reaches a running engine from other threads. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     messages: SyncSender<(ServiceId, Message)>,
@@ -16,7 +16,7 @@ pub struct Handle {
     wake: Wake,
 }
 
-/// What a reactor can be asked for with a single byte, see `Reactor::command_pipe`. A [`Handle`] asks for the same.
+/// What an engine can be asked for with a single byte, see `Reactor::command_pipe`. A [`Handle`] asks for the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// As [`Handle::drain`].
@@ -41,7 +41,7 @@ impl Handle {
     /// Sends `message` to a service, which gets it in [`on_post`](crate::Service::on_post).
     ///
     /// # Errors
-    /// [`PostError`] gives the message back when too many wait or the reactor has ended.
+    /// [`PostError`] gives the message back when too many wait or the engine has ended.
     pub fn post(&self, service: ServiceId, message: Message) -> Result<(), PostError> {
         self.messages.try_send((service, message)).map_err(|error| match error {
             TrySendError::Full((_, message)) => PostError::Full(message),
@@ -86,7 +86,7 @@ impl fmt::Debug for Handle {
 pub enum PostError {
     /// `Limits::max_queued_messages` messages wait already.
     Full(Message),
-    /// The reactor has ended.
+    /// The engine has ended.
     Ended(Message),
 }
 
@@ -108,23 +108,23 @@ impl fmt::Debug for PostError {
 impl fmt::Display for PostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full(_) => "too many messages wait for the reactor",
-            Self::Ended(_) => "the reactor has ended",
+            Self::Full(_) => "too many messages wait for the engine",
+            Self::Ended(_) => "the engine has ended",
         })
     }
 }
 
 impl std::error::Error for PostError {}
 
-/// The reactor's end of its handles.
-pub(super) struct Inbox {
+/// The engine's end of its handles.
+pub(crate) struct Inbox {
     messages: Receiver<(ServiceId, Message)>,
     signals: Arc<Signals>,
 }
 
 impl Inbox {
     /// What handles have asked for since the last look. Messages are taken one by one afterwards.
-    pub(super) fn take_commands(&self) -> impl Iterator<Item = Command> + use<> {
+    pub(crate) fn take_commands(&self) -> impl Iterator<Item = Command> + use<> {
         let Signals { drain, stop, log_stats, waking } = &*self.signals;
         // Before anything is looked at: what comes after this line wakes the loop again.
         waking.store(false, Ordering::Release);
@@ -133,12 +133,12 @@ impl Inbox {
         asked.into_iter().flatten()
     }
 
-    pub(super) fn next_message(&self) -> Option<(ServiceId, Message)> {
+    pub(crate) fn next_message(&self) -> Option<(ServiceId, Message)> {
         self.messages.try_recv().ok()
     }
 }
 
-pub(super) fn pair(wake: Wake, max_queued_messages: usize) -> (Handle, Inbox) {
+pub(crate) fn pair(wake: Wake, max_queued_messages: usize) -> (Handle, Inbox) {
     let (sender, receiver) = sync_channel(max_queued_messages);
     let signals = Arc::new(Signals::default());
     let inbox = Inbox { messages: receiver, signals: Arc::clone(&signals) };

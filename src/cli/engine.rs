@@ -1,0 +1,63 @@
+//! The engines that can be named on the command line, behind one face.
+
+use std::io;
+
+use clap::ValueEnum;
+use switchboard::{Command, Endpoint, Error, Framing, Limits, Reactor, Service, ServiceId, Stats};
+
+/// An engine's name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum EngineName {
+    /// one thread and one event loop for all connections
+    #[default]
+    Reactor,
+    /// a thread for each connection
+    #[cfg(unix)]
+    Threads,
+}
+
+/// An engine, being set up.
+pub(super) enum Engine {
+    Reactor(Reactor),
+    #[cfg(unix)]
+    Threads(switchboard::Threaded),
+}
+
+/// The same call on whichever engine it is.
+macro_rules! either {
+    ($self:ident, $engine:ident => $call:expr) => {
+        match $self {
+            Self::Reactor($engine) => $call,
+            #[cfg(unix)]
+            Self::Threads($engine) => $call,
+        }
+    };
+}
+
+impl Engine {
+    pub(super) fn new(name: EngineName, limits: Limits) -> Result<Self, Error> {
+        match name {
+            EngineName::Reactor => Reactor::new(limits).map(Self::Reactor),
+            #[cfg(unix)]
+            EngineName::Threads => switchboard::Threaded::new(limits).map(Self::Threads),
+        }
+    }
+
+    pub(super) fn add_service(&mut self, name: &str, service: Box<dyn Service + Send>) -> ServiceId {
+        either!(self, engine => engine.add_service(name, service))
+    }
+
+    pub(super) fn listen(&mut self, service: ServiceId, at: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
+        either!(self, engine => engine.listen(service, at, framing))
+    }
+
+    /// A pipe that gives `command`, see [`Reactor::command_pipe`].
+    #[cfg(unix)]
+    pub(super) fn command_pipe(&mut self, command: Command) -> io::Result<std::os::unix::net::UnixStream> {
+        either!(self, engine => engine.command_pipe(command))
+    }
+
+    pub(super) fn run(self) -> Result<Stats, Error> {
+        either!(self, engine => engine.run())
+    }
+}

@@ -1,0 +1,215 @@
+//! One listener's thread: newcomers are let in and get a thread each, or are told why they cannot stay. Nothing that a peer,
+//! `accept` or a refused thread does ends the engine.
+
+use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags};
+
+use super::agent::Agent;
+use super::attend::Attendant;
+use super::exchange::{Booth, Entry, Exchange, Reach, lock};
+use super::line::Line;
+use super::listener::Listener;
+use super::places::Shift;
+use super::socket::{Plug, Socket, poll};
+use super::tally::Tally;
+use crate::connection::Connection;
+use crate::error::CloseReason;
+use crate::frame::{Framing, encode};
+use crate::outbox::Origin;
+use crate::service::Peer;
+use crate::sys::Bell;
+
+/// How long accepting rests when descriptors have run out and none of ours is closed meanwhile.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Newcomers that are being told why they are turned away, at once. Beyond it they are closed without a word.
+const MAX_REFUSED_OPEN: usize = 64;
+
+/// A listener's thread.
+pub(super) struct Acceptor {
+    agent: Agent,
+    listener: Listener,
+    framing: Framing,
+    booth: Arc<Booth>,
+    number: usize,
+    /// The log has been told, and need not be until accepting has gone well again.
+    trouble_logged: bool,
+    /// As for descriptors, so for threads.
+    no_thread_logged: bool,
+    /// Ends after the listener is closed: fields are dropped in order.
+    _shift: Shift,
+}
+
+impl Acceptor {
+    pub(super) fn new(
+        exchange: Arc<Exchange>,
+        listener: Listener,
+        framing: Framing,
+        booth: Arc<Booth>,
+        number: usize,
+    ) -> Self {
+        let (tally, shift) = (exchange.staff_tally(), exchange.porters.begin());
+        let agent = Agent::new(exchange, tally);
+        Self { agent, listener, framing, booth, number, trouble_logged: false, no_thread_logged: false, _shift: shift }
+    }
+
+    /// Accepts until no more newcomers are to be let in. Then the listener is closed.
+    pub(super) fn run(mut self) {
+        while !self.agent.exchange.is_closing() {
+            self.agent.publish();
+            match self.listener.accept() {
+                Ok((socket, peer)) => {
+                    self.agent.look_at_the_clock();
+                    self.admit(Arc::new(socket), peer);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.trouble_logged = false;
+                    let change = PollFd::new(&self.agent.exchange.closing, PollFlags::IN);
+                    poll(&mut [PollFd::new(&self.listener, PollFlags::IN), change], None);
+                }
+                // The newcomer left while it waited, which is nobody's fault; the next in the backlog is another matter.
+                Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) => {}
+                // Descriptors or kernel memory have run out, or the network is down (accept(2)): trying again at once would
+                // only burn the processor.
+                Err(error) => self.pause(&error),
+            }
+        }
+        self.agent.publish();
+    }
+
+    fn pause(&mut self, error: &io::Error) {
+        self.agent.desk.stats.accept_pauses += 1;
+        self.agent.publish();
+        // The retries that find nothing changed are not worth a line each.
+        let logged = std::mem::replace(&mut self.trouble_logged, true);
+        let level = if logged { log::Level::Debug } else { log::Level::Warn };
+        log::log!(
+            level,
+            "{} pauses accepting, until a connection closes or for {ACCEPT_PAUSE:?}: {error}",
+            self.booth.name
+        );
+        let exchange = &self.agent.exchange;
+        let change = PollFd::new(&exchange.closing, PollFlags::IN);
+        let Some(bell) = exchange.accepting.get(self.number) else { return };
+        exchange.paused.fetch_add(1, Ordering::AcqRel);
+        poll(&mut [change, PollFd::new(bell, PollFlags::IN)], Some(ACCEPT_PAUSE));
+        exchange.paused.fetch_sub(1, Ordering::AcqRel);
+        bell.hush();
+    }
+
+    fn admit(&mut self, socket: Arc<Socket>, peer: Peer) {
+        let exchange = Arc::clone(&self.agent.exchange);
+        let limits = &exchange.limits;
+        let refusal = if !exchange.places.take() {
+            CloseReason::MaxConnections(limits.max_connections)
+        } else if exchange.budget.is_over() {
+            exchange.places.free(false);
+            CloseReason::BufferBudget(limits.max_buffered_bytes)
+        } else if let Err(error) = self.start(&socket, peer) {
+            exchange.places.free(false);
+            let level = if self.no_thread_logged { log::Level::Debug } else { log::Level::Warn };
+            self.no_thread_logged = true;
+            log::log!(level, "{} has no thread for {peer}: {error}", self.booth.name);
+            CloseReason::NoThread
+        } else {
+            exchange.refusing.store(false, Ordering::Relaxed);
+            self.no_thread_logged = false;
+            self.agent.desk.stats.accepted += 1;
+            self.agent.publish();
+            return;
+        };
+        self.refuse(socket, peer, refusal);
+    }
+
+    /// Gives a newcomer its thread.
+    fn start(&mut self, socket: &Arc<Socket>, peer: Peer) -> io::Result<()> {
+        let exchange = Arc::clone(&self.agent.exchange);
+        let booth = Arc::clone(&self.booth);
+        let own = if booth.per_connection { booth.lock().and_then(|service| service.per_connection()) } else { None };
+        let moment = self.agent.desk.clock.moment;
+        let plug = Plug::new(Arc::clone(socket));
+        let conn = Connection::new(plug, peer, booth.id, self.framing, &exchange.limits, moment);
+        let tally = Arc::new(Tally::default());
+        let (reach, home) = if own.is_some() {
+            if !self.listener.limits_reads() {
+                socket.limit_reads()?;
+            }
+            (Reach::Private(Arc::clone(socket)), Home::Own(Box::new(conn)))
+        } else {
+            let line = Arc::new(Line::new(conn, Bell::new()?));
+            (Reach::Shared(Arc::clone(&line)), Home::Shared(line))
+        };
+        let id = exchange.enter(Entry { tally: Arc::clone(&tally), reach });
+        let shift = exchange.crew.begin();
+        let (own_socket, on_thread) = (Arc::clone(socket), Arc::clone(&exchange));
+        let task = move || {
+            let exchange = on_thread;
+            let line = if let Home::Shared(line) = &home { Some(Arc::clone(line)) } else { None };
+            let lived = catch_unwind(AssertUnwindSafe(|| {
+                let of = (Arc::clone(&exchange), Arc::clone(&tally));
+                let mut attendant = Attendant::new(of, id, &booth, own, own_socket, line);
+                match home {
+                    Home::Own(mut conn) => attendant.attend_own(&mut conn, &peer),
+                    Home::Shared(line) => attendant.attend_shared(&line, &peer),
+                }
+                attendant.leaving
+            }));
+            let was_leaving = lived.unwrap_or_else(|panic| {
+                exchange.fail(panic);
+                false
+            });
+            // The socket is closed by now, or will be here: nobody else holds it for longer than a write.
+            exchange.strike_out(id, &tally);
+            exchange.places.free(was_leaving);
+            exchange.descriptor_is_free();
+            drop(exchange);
+            drop(shift);
+        };
+        let name = format!("conn-{}", exchange.next_number());
+        exchange.spawn.spawn(name, Box::new(task)).inspect_err(|_| {
+            exchange.strike_out(id, &Tally::default());
+        })
+    }
+
+    /// Tells a newcomer in one frame why it cannot stay. No service ever hears of it.
+    fn refuse(&mut self, socket: Arc<Socket>, peer: Peer, reason: CloseReason) {
+        let exchange = Arc::clone(&self.agent.exchange);
+        self.agent.desk.stats.refused += 1;
+        self.agent.publish();
+        if exchange.refused_open.load(Ordering::Relaxed) >= MAX_REFUSED_OPEN {
+            return;
+        }
+        let logged = exchange.refusing.swap(true, Ordering::Relaxed);
+        let level = if logged { log::Level::Debug } else { log::Level::Warn };
+        log::log!(level, "{peer} turned away: {reason}");
+        let moment = self.agent.desk.clock.moment;
+        let mut conn = Connection::new(Plug::new(socket), peer, self.booth.id, self.framing, &exchange.limits, moment);
+        let mut words = Vec::new();
+        let text = if self.framing == Framing::Raw { format!("{reason}\n") } else { reason.to_string() };
+        // A prefix too small for the sentence has to do without.
+        if encode(self.framing, text.as_bytes(), &mut words).is_ok() {
+            self.agent.desk.outbox.push_encoded(&words);
+        }
+        let sent = conn.send(Origin::NONE, &mut self.agent.desk);
+        conn.end(reason, moment);
+        if sent.is_err() {
+            return;
+        }
+        conn.goodbye_said();
+        // It has no thread, and may be here because there is none: the thread that runs the engine sees it off.
+        exchange.refused_open.fetch_add(1, Ordering::Relaxed);
+        lock(&exchange.refused).push(conn);
+        exchange.control.ring();
+    }
+}
+
+/// Where a connection lives.
+enum Home {
+    Own(Box<Connection<Plug>>),
+    Shared(Arc<Line>),
+}

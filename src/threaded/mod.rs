@@ -1,0 +1,227 @@
+//! The twin of the reactor: the same services with a thread for each connection, as somebody who likes threads would write it.
+//!
+//! Reading order: [`attend`] is a connection's thread and how it waits, [`step`] what it does between two waits, [`endings`] how
+//! it ends. [`agent`] does what callbacks ask for, [`line`] is how one connection's thread reaches another connection.
+//! [`accept`], [`datagrams`] and [`control`] are the other threads, [`exchange`] is what all of them share; [`alarms`],
+//! [`budget`], [`places`] and [`tally`] are its parts, [`socket`], [`listener`] and [`spawn`] the operating system.
+//!
+//! Locks, in the order in which they are taken: a connection's own, by its thread; its service's; a post, a table. A
+//! connection's lock is only ever tried by others, and none but it is held during a system call that could wait.
+
+mod accept;
+mod agent;
+mod alarms;
+mod attend;
+mod budget;
+mod control;
+mod datagrams;
+mod endings;
+mod exchange;
+mod line;
+mod listener;
+mod places;
+mod socket;
+mod spawn;
+mod step;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::frame::Framing;
+use crate::handle::{self, Command, Handle};
+use crate::limits::Limits;
+use crate::service::{Service, ServiceId};
+use crate::setup::{Registered, fit_to_descriptors};
+use crate::stats::Stats;
+use crate::sys::Bell;
+use crate::sys::bind::bind_udp;
+
+use accept::Acceptor;
+use control::Control;
+use datagrams::Postman;
+use exchange::{Exchange, Mailbox, Parts, Run};
+use listener::Listener;
+use spawn::{OsThreads, Spawn};
+
+/// An engine with a thread for each connection, being set up; it takes the place of a [`Reactor`](crate::Reactor) and runs the
+/// same services.
+///
+/// A service that offers an instance [for each connection](Service::per_connection) is called on many threads at once, each
+/// instance on its own; any other is called by one thread at a time.
+///
+/// ```no_run
+/// use switchboard::services::Echo;
+/// use switchboard::{Framing, Limits, Threaded};
+///
+/// let mut engine = Threaded::new(Limits::default())?;
+/// let echo = engine.add_service("echo", Echo);
+/// engine.listen(echo, &"127.0.0.1:7000".parse()?, Framing::U32BE)?;
+/// engine.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Threaded {
+    limits: Limits,
+    services: Vec<Registered>,
+    listeners: Vec<(Listener, Framing, ServiceId)>,
+    mailboxes: Vec<Mailbox>,
+    pipes: Vec<(UnixStream, Command)>,
+    handle: Handle,
+    inbox: handle::Inbox,
+    control: Arc<Bell>,
+    spawn: Box<dyn Spawn>,
+}
+
+impl Threaded {
+    /// An engine without services. `max_connections` is lowered to what the process's descriptor limit leaves room for, with a
+    /// line in the log.
+    ///
+    /// # Errors
+    /// [`Error::Limits`] when the limits contradict themselves, [`Error::Poll`] when the system has no descriptor to give.
+    pub fn new(limits: Limits) -> Result<Self, Error> {
+        Self::with_threads(limits, Box::new(OsThreads))
+    }
+
+    fn with_threads(mut limits: Limits, spawn: Box<dyn Spawn>) -> Result<Self, Error> {
+        limits.validate()?;
+        fit_to_descriptors(&mut limits, 1);
+        let control = Arc::new(Bell::new().map_err(Error::Poll)?);
+        let rung = Arc::clone(&control);
+        let (handle, inbox) = handle::pair(Arc::new(move || rung.ring()), limits.max_queued_messages);
+        let (services, listeners, mailboxes, pipes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { limits, services, listeners, mailboxes, pipes, handle, inbox, control, spawn })
+    }
+
+    /// Adds a service; `name` is how the log calls it.
+    pub fn add_service(&mut self, name: impl Into<String>, service: impl Service + Send + 'static) -> ServiceId {
+        self.services.push(Registered { name: name.into(), service: Box::new(service) });
+        ServiceId(self.services.len() - 1)
+    }
+
+    /// Listens for `service`, as [`Reactor::listen`](crate::Reactor::listen) does.
+    ///
+    /// # Errors
+    /// [`Error::Bind`] when the address cannot be had.
+    pub fn listen(&mut self, service: ServiceId, endpoint: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
+        let bound = if service.0 < self.services.len() {
+            self.bind(service, endpoint, framing)
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "the service is of another engine"))
+        };
+        bound.map_err(|source| Error::Bind { endpoint: endpoint.clone(), source })
+    }
+
+    fn bind(&mut self, service: ServiceId, endpoint: &Endpoint, framing: Framing) -> io::Result<Endpoint> {
+        if let Endpoint::Udp(addr) = endpoint {
+            let socket = UdpSocket::from(bind_udp(*addr)?);
+            let local = socket.local_addr()?;
+            self.mailboxes.push(Mailbox { socket, local, service });
+            return Ok(Endpoint::Udp(local));
+        }
+        let (listener, bound) = Listener::bind(endpoint, &self.limits)?;
+        self.listeners.push((listener, framing, service));
+        Ok(bound)
+    }
+
+    /// A pipe to this engine for those who can do no more than write a byte, as
+    /// [`Reactor::command_pipe`](crate::Reactor::command_pipe).
+    ///
+    /// # Errors
+    /// What the operating system said.
+    pub fn command_pipe(&mut self, command: Command) -> io::Result<UnixStream> {
+        let (theirs, ours) = UnixStream::pair()?;
+        theirs.set_nonblocking(true)?;
+        ours.set_nonblocking(true)?;
+        self.pipes.push((ours, command));
+        Ok(theirs)
+    }
+
+    /// What other threads use to reach the engine, before it runs and while it does.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Runs until it is stopped or drained through a [`Handle`] or by a service, and until every thread that it has started
+    /// has ended; returns what it has done. Work that a service has offloaded and that is under way is waited for.
+    ///
+    /// # Errors
+    /// [`Error::Poll`] and [`Error::Thread`] when the operating system has no descriptor or thread to begin with. Nothing that
+    /// a peer does ends the engine.
+    ///
+    /// # Panics
+    /// As a service's callback does, on whichever thread: the engine ends, and the panic goes on here.
+    pub fn run(self) -> Result<Stats, Error> {
+        let Self { mut limits, services, listeners, mailboxes, pipes, inbox, control, spawn, .. } = self;
+        let shared = |id: &ServiceId| services.get(id.0).is_some_and(|it| it.service.per_connection().is_none());
+        if listeners.iter().any(|(_, _, service)| shared(service)) {
+            // A connection that others reach has a bell.
+            fit_to_descriptors(&mut limits, 2);
+        }
+        let parts = Parts { limits, services, mailboxes, listeners: listeners.len(), control, spawn };
+        let exchange = Arc::new(Exchange::new(parts).map_err(Error::Poll)?);
+        let mut control = Control::new(Arc::clone(&exchange), inbox, pipes);
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            if control.begin() {
+                start_staff(&exchange, listeners)?;
+            }
+            control.run();
+            Ok(())
+        }));
+        let ran = ran.unwrap_or_else(|panic| {
+            exchange.fail(panic);
+            Ok(())
+        });
+        exchange.set_run(Run::Stopped);
+        control.see_all_off();
+        if let Some(panic) = exchange.take_panic() {
+            std::panic::resume_unwind(panic);
+        }
+        ran.map(|()| exchange.stats()).map_err(Error::Thread)
+    }
+}
+
+impl fmt::Debug for Threaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Threaded({} services)", self.services.len())
+    }
+}
+
+/// A thread for each listener and each UDP socket. These have to be had.
+fn start_staff(exchange: &Arc<Exchange>, listeners: Vec<(Listener, Framing, ServiceId)>) -> io::Result<()> {
+    for (number, (listener, framing, service)) in listeners.into_iter().enumerate() {
+        let Some(booth) = exchange.booth(service) else { continue };
+        let acceptor = Acceptor::new(Arc::clone(exchange), listener, framing, Arc::clone(booth), number);
+        start(exchange, format!("accept-{number}"), || acceptor.run())?;
+    }
+    for (number, mailbox) in exchange.mailboxes.iter().enumerate() {
+        let Some(booth) = exchange.booth(mailbox.service) else { continue };
+        let (there, booth) = (Arc::clone(exchange), Arc::clone(booth));
+        start(exchange, format!("udp-{number}"), move || Postman::new(there, booth, number).run())?;
+    }
+    Ok(())
+}
+
+fn start(exchange: &Arc<Exchange>, name: String, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let (shift, there) = (exchange.crew.begin(), Arc::clone(exchange));
+    let task = move || {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+            there.fail(panic);
+        }
+        drop(there);
+        drop(shift);
+    };
+    exchange.spawn.spawn(name, Box::new(task))
+}

@@ -1,0 +1,109 @@
+//! How many connections are open, and threads at work.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::sys::Bell;
+
+/// Places for connections.
+pub(super) struct Places {
+    max: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    open: usize,
+    /// Of them, those whose service is being told that they end, and which end then.
+    leaving: usize,
+    /// No more newcomers are let in, so none has to wait.
+    closed: bool,
+}
+
+impl Places {
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Takes a place if there is one. Where all are taken and somebody is about to leave, the service may have been told so
+    /// already, and so may the newcomer: it has not come too early.
+    pub(super) fn take(&self) -> bool {
+        let full = |state: &mut State| !state.closed && state.open >= self.max && state.leaving > 0;
+        let mut state = self.changed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
+        let free = state.open < self.max;
+        state.open += usize::from(free);
+        free
+    }
+
+    /// Somebody begins to leave.
+    pub(super) fn leave(&self) {
+        self.lock().leaving += 1;
+    }
+
+    /// Somebody who was about to leave has to stay for a while.
+    pub(super) fn stay(&self) {
+        self.lock().leaving -= 1;
+        self.changed.notify_all();
+    }
+
+    /// A place is free again.
+    pub(super) fn free(&self, was_leaving: bool) {
+        let mut state = self.lock();
+        state.open -= 1;
+        state.leaving -= usize::from(was_leaving);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.lock().open
+    }
+
+    /// Nothing panics with the lock held.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts threads at work, and tells when the last has gone home.
+pub(super) struct Crew {
+    at_work: Mutex<usize>,
+    control: Arc<Bell>,
+}
+
+/// One thread's presence.
+pub(super) struct Shift(Arc<Crew>);
+
+impl Crew {
+    pub(super) fn new(control: Arc<Bell>) -> Arc<Self> {
+        Arc::new(Self { at_work: Mutex::new(0), control })
+    }
+
+    pub(super) fn begin(self: &Arc<Self>) -> Shift {
+        *self.lock() += 1;
+        Shift(Arc::clone(self))
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        *self.lock() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shift {
+    fn drop(&mut self) {
+        let mut at_work = self.0.lock();
+        *at_work -= 1;
+        if *at_work == 0 {
+            self.0.control.ring();
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! What a connection's thread does between two waits: write, read within its budget, hand over what came, fire what is due.
+//! The order is that of the reactor's turn, and so are the words.
+
+use std::sync::atomic::Ordering;
+
+use super::agent::Agent;
+use super::attend::{Attendant, LOOK_AGAIN, Next, Wait};
+use super::exchange::Run;
+use super::socket::Plug;
+use crate::connection::{Connection, Fill, Phase, Received};
+use crate::context::Context;
+use crate::error::CloseReason;
+use crate::service::{JobId, JobOutput, Peer, Service, ServiceId};
+
+/// Turns for which a peer is not called late while more of what it has sent is there to be read.
+const MAX_UNHEARD: u32 = 64;
+
+impl Attendant {
+    pub(super) fn open(&mut self, conn: &mut Connection<Plug>, peer: &Peer) {
+        // Nothing is written under a shared service's lock, a reply within its request neither.
+        self.agent.desk.lends_requests = self.line.is_none();
+        log::debug!("{} {peer} opened", self.booth.name);
+        let peer = *peer;
+        self.call(conn, |service, cx| service.on_open(cx, &peer));
+        self.settle(conn);
+    }
+
+    pub(super) fn turn(&mut self, conn: &mut Connection<Plug>) -> Next {
+        self.note_ready(conn);
+        self.agent.desk.stats.turns += 1;
+        self.heed(conn);
+        let now = self.agent.desk.clock.moment;
+        if let Err(reason) = conn.flush(now, &mut self.agent.desk.stats) {
+            self.end(conn, reason);
+        } else {
+            let desk = &mut self.agent.desk;
+            conn.regulate(&desk.limits, now, &mut desk.stats);
+            if conn.take_drained(&desk.limits) && conn.phase() == Phase::Open {
+                self.call(conn, |service, cx| service.on_drain(cx));
+            }
+            self.read(conn);
+        }
+        self.settle(conn);
+        self.check_deadline(conn);
+        if self.agent.has_timers {
+            self.fire_timers(conn);
+        }
+        self.agent.publish();
+        self.next(conn)
+    }
+
+    /// What others want of the connection: the engine, its members, and who looks after memory.
+    fn heed(&mut self, conn: &mut Connection<Plug>) {
+        if self.relief.is_none() && conn.flags().over_budget {
+            conn.flags().over_budget = false;
+        }
+        if self.agent.tally.shed.load(Ordering::Relaxed) {
+            self.shed(conn);
+        }
+        if let Some(line) = &self.line
+            && let Err(reason) = line.take_post(conn, &mut self.agent.desk)
+        {
+            self.end(conn, reason);
+        }
+        let run = self.agent.exchange.run();
+        if run != self.seen {
+            self.seen = run;
+            if run == Run::Draining {
+                conn.end_when_answered(CloseReason::ShuttingDown);
+            }
+        }
+        if run == Run::Stopped {
+            self.end_at_once(conn);
+        }
+    }
+
+    /// Reads until the socket is empty, the budget is spent, or the connection must not be read.
+    fn read(&mut self, conn: &mut Connection<Plug>) {
+        let mut budget = self.agent.desk.limits.read_budget_bytes;
+        while budget > 0 && conn.wants_read(&self.agent.desk.limits) && self.agent.jobs.is_empty() {
+            if let Some((bytes, used)) = conn.take_stalled() {
+                let rest = self.hand_over(conn, bytes.get(used..).unwrap_or_default());
+                let used = bytes.len() - rest;
+                conn.put_stalled(bytes, used);
+                continue;
+            }
+            let Some(most) = self.read_allowance(conn, budget) else { break };
+            let framing = conn.framing();
+            self.make_room(framing);
+            let waits = std::mem::take(&mut self.waits_in_read);
+            conn.stream_mut().set_waits(waits);
+            let drawn = conn.draw(&mut self.buffer, most, &mut self.agent.desk.spares);
+            if waits {
+                conn.stream_mut().set_waits(false);
+                self.agent.look_at_the_clock();
+                self.is_busy = !drawn.is_nothing();
+            }
+            let is_full = drawn.is_full();
+            match conn.take_in(drawn, &mut self.agent.desk) {
+                Fill::Bytes { total, buffered } => {
+                    self.is_busy = true;
+                    budget = budget.saturating_sub(total);
+                    let buffer = std::mem::take(&mut self.buffer);
+                    let input = buffer.get(..buffered).unwrap_or_default();
+                    let rest = self.hand_over(conn, input);
+                    conn.stall(input.get(buffered - rest..).unwrap_or_default());
+                    self.buffer = buffer;
+                    if is_full {
+                        self.grow(framing);
+                    }
+                }
+                Fill::Nothing => break,
+                // To end its reading is how its thread was woken.
+                Fill::End if self.agent.tally.shed.load(Ordering::Relaxed) => {
+                    self.shed(conn);
+                    break;
+                }
+                Fill::End => {
+                    self.finish(conn);
+                    break;
+                }
+                Fill::Broken(reason) => {
+                    self.end(conn, reason);
+                    break;
+                }
+            }
+        }
+        self.waits_in_read = false;
+    }
+
+    /// Has the service answer the frames in `input`; returns how many of its bytes have to wait.
+    fn hand_over(&mut self, conn: &mut Connection<Plug>, bytes: &[u8]) -> usize {
+        let mut input = bytes;
+        loop {
+            let Self { agent, service, line, id, booth, .. } = self;
+            let Some(mut service) = service.lock() else { return 0 };
+            // What others said to it before comes before what is answered now.
+            let mut received = match line.as_ref().map_or(Ok(()), |line| line.take_post(conn, &mut agent.desk)) {
+                Ok(()) => Ok(()),
+                Err(reason) => Err(Received::Failed(reason)),
+            };
+            while received.is_ok() {
+                let got = conn.receive(&mut input, bytes, *id, service.get(), &mut agent.desk);
+                agent.apply(booth.id, *id, Some(conn));
+                if !matches!(got, Received::Acted) || !may_go_on(conn, agent) {
+                    received = Err(got);
+                }
+            }
+            drop(service);
+            let received = received.err().unwrap_or(Received::All);
+            self.conclude(conn, bytes);
+            if let Received::Failed(reason) = received {
+                self.end(conn, reason);
+                return 0;
+            }
+            let desk = &mut self.agent.desk;
+            conn.regulate(&desk.limits, desk.clock.moment, &mut desk.stats);
+            if matches!(received, Received::All) || conn.phase() != Phase::Open {
+                return 0;
+            }
+            if !conn.may_receive(&desk.limits) || !self.agent.jobs.is_empty() {
+                return input.len();
+            }
+        }
+    }
+
+    /// After callbacks, without the service's lock: writes the replies, which may lie in what was `received`, and what was
+    /// said to others.
+    fn conclude(&mut self, conn: &mut Connection<Plug>, received: &[u8]) {
+        let sent = self.agent.send_replies(Some(conn), received);
+        self.agent.deliver();
+        if let Err(reason) = sent {
+            self.end(conn, reason);
+        }
+        if let Some(reason) = self.agent.own_end.take() {
+            self.end(conn, reason);
+        }
+    }
+
+    /// The peer has sent all it wanted: once that is answered, the connection ends.
+    fn finish(&mut self, conn: &mut Connection<Plug>) {
+        let Self { agent, service, line, id, booth, .. } = self;
+        let Some(mut service) = service.lock() else { return };
+        let posted = line.as_ref().map_or(Ok(()), |line| line.take_post(conn, &mut agent.desk));
+        let finished = posted.and_then(|()| conn.finish(*id, service.get(), &mut agent.desk));
+        agent.apply(booth.id, *id, Some(conn));
+        drop(service);
+        match finished {
+            Ok(reason) => {
+                conn.end_when_answered(reason);
+                self.conclude(conn, &[]);
+            }
+            Err(reason) => self.end(conn, reason),
+        }
+    }
+
+    /// Makes one callback that is not about a frame, and does what it asked for.
+    pub(super) fn call(
+        &mut self,
+        conn: &mut Connection<Plug>,
+        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+    ) {
+        let Self { agent, service, line, id, booth, .. } = self;
+        let Some(mut service) = service.lock() else { return };
+        let posted = line.as_ref().map_or(Ok(()), |line| line.take_post(conn, &mut agent.desk));
+        agent.call(service.get(), (booth.id, *id), Some(conn), callback);
+        drop(service);
+        self.conclude(conn, &[]);
+        if let Err(reason) = posted {
+            self.end(conn, reason);
+        }
+    }
+
+    /// Tells the service what came of its work.
+    pub(super) fn job_done(&mut self, conn: &mut Connection<Plug>, (_, job, output): (ServiceId, JobId, JobOutput)) {
+        self.agent.look_at_the_clock();
+        conn.job_ended();
+        self.call(conn, |service, cx| service.on_job(cx, job, output));
+        self.settle(conn);
+        self.agent.publish();
+    }
+
+    fn fire_timers(&mut self, conn: &mut Connection<Plug>) {
+        for timer in self.agent.exchange.alarms.due(self.id, self.agent.desk.clock.moment) {
+            let Self { agent, service, line, id, booth, .. } = self;
+            // Under the service's lock, so that a timer is silent from the moment on in which it is taken back.
+            let Some(mut service) = service.lock() else { return };
+            if agent.exchange.alarms.take(timer).is_none() {
+                continue;
+            }
+            let posted = line.as_ref().map_or(Ok(()), |line| line.take_post(conn, &mut agent.desk));
+            agent.call(service.get(), (booth.id, *id), Some(conn), |service, cx| service.on_timer(cx, timer));
+            drop(service);
+            self.conclude(conn, &[]);
+            if let Err(reason) = posted {
+                self.end(conn, reason);
+            }
+            self.settle(conn);
+        }
+    }
+
+    /// A peer is late only when all that it has sent has been read, or when it keeps sending.
+    fn check_deadline(&mut self, conn: &mut Connection<Plug>) {
+        self.unheard = if conn.flags().readable { self.unheard + 1 } else { 0 };
+        if (1..MAX_UNHEARD).contains(&self.unheard) {
+            return;
+        }
+        let desk = &self.agent.desk;
+        if let Some((at, due)) = conn.deadline(&desk.limits)
+            && at <= desk.clock.moment
+        {
+            let reason = conn.missed(due, &desk.limits);
+            self.end(conn, reason);
+            self.settle(conn);
+        }
+    }
+
+    /// After anything was done with the connection: what it holds, and whether it ends.
+    pub(super) fn settle(&mut self, conn: &mut Connection<Plug>) {
+        loop {
+            let desk = &mut self.agent.desk;
+            let now = desk.clock.moment;
+            conn.regulate(&desk.limits, now, &mut desk.stats);
+            if conn.answered()
+                && let Some(reason) = conn.reason().cloned()
+            {
+                self.end(conn, reason);
+            }
+            if self.ending {
+                self.say_goodbye(conn);
+                continue;
+            }
+            // A read into no room would look like the peer's end.
+            if conn.phase() == Phase::Lingering || conn.phase() == Phase::Draining {
+                self.make_room(conn.framing());
+            }
+            conn.wind_up(&mut self.buffer, now);
+            self.count(conn);
+            if self.agent.exchange.budget.is_over() {
+                self.hold_back(conn);
+            }
+            return;
+        }
+    }
+
+    fn next(&mut self, conn: &mut Connection<Plug>) -> Next {
+        if conn.phase() == Phase::Closed || self.agent.exchange.run() == Run::Stopped {
+            return Next::Leave;
+        }
+        if !self.agent.jobs.is_empty() {
+            return Next::Work;
+        }
+        let limits = &self.agent.desk.limits;
+        if conn.wants_step(limits) {
+            return Next::Again;
+        }
+        let write = conn.pending_bytes() > 0;
+        // Others need not wake this thread for what it waits for by itself.
+        conn.flags().queued = write;
+        let lingers = conn.phase() == Phase::Lingering;
+        let read = lingers || (conn.may_receive(limits) && conn.reason().is_none());
+        let own = conn.deadline(limits).map(|(at, _)| at);
+        let timer = self.agent.has_timers.then(|| self.agent.exchange.alarms.next_of(self.id)).flatten();
+        let unable_to_hear = conn.flags().over_budget && self.relief.is_none();
+        let look = unable_to_hear.then(|| self.agent.desk.clock.moment + LOOK_AGAIN);
+        let deadline = [own, timer, look].into_iter().flatten().min();
+        Next::Wait(Wait { read, write, end: !read && !conn.flags().end_announced, deadline })
+    }
+}
+
+/// Whether the next frame may be handed over before anything is written.
+fn may_go_on(conn: &Connection<Plug>, agent: &Agent) -> bool {
+    conn.phase() == Phase::Open
+        && conn.pending_bytes() <= agent.desk.limits.high_water_bytes()
+        && !agent.desk.outbox.is_worth_a_write()
+        && agent.jobs.is_empty()
+        && agent.own_end.is_none()
+}

@@ -1,0 +1,181 @@
+//! What cannot be seen from outside without breaking the machine: threads that cannot be had, and stacks that must suffice.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::spawn::{STACK_BYTES, Spawn, Task};
+use super::{Error, Stats, Threaded};
+use crate::context::Context;
+use crate::endpoint::Endpoint;
+use crate::frame::Framing;
+use crate::handle::Handle;
+use crate::limits::Limits;
+use crate::payload::Payload;
+use crate::service::{ConnId, Peer, Service};
+
+/// Long enough for any machine; only a failing test waits for it.
+const GUARD: Duration = Duration::from_secs(20);
+
+/// Starts threads with half the stack, if it is not told to fail.
+#[derive(Clone, Default)]
+struct Stingy {
+    fails: Arc<AtomicBool>,
+}
+
+impl Spawn for Stingy {
+    fn spawn(&self, name: String, task: Task) -> io::Result<()> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        thread::Builder::new().name(name).stack_size(STACK_BYTES / 2).spawn(task).map(drop)
+    }
+}
+
+/// Echoes; `panic` panics, and `all TEXT` goes to everybody.
+#[derive(Clone, Default)]
+struct Tested {
+    members: Vec<ConnId>,
+    own: bool,
+}
+
+impl Service for Tested {
+    fn on_open(&mut self, cx: &mut Context<'_>, _peer: &Peer) {
+        self.members.push(cx.conn());
+    }
+
+    fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        assert_ne!(payload, b"panic", "as asked");
+        if payload.starts_with(b"all ") {
+            (0..200).for_each(|_| cx.broadcast(&self.members, Payload::from(payload)));
+        } else {
+            cx.reply(payload);
+        }
+    }
+
+    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
+        self.own.then(|| Box::new(self.clone()) as Box<dyn Service + Send>)
+    }
+}
+
+type Running = JoinHandle<Result<Stats, Error>>;
+
+fn serve(threads: Stingy, own: bool, limits: Limits) -> (Running, Handle, SocketAddr) {
+    let mut engine = Threaded::with_threads(limits, Box::new(threads)).unwrap();
+    let service = engine.add_service("tested", Tested { own, ..Tested::default() });
+    let at = "127.0.0.1:0".parse().unwrap();
+    let Endpoint::Tcp(addr) = engine.listen(service, &at, Framing::U32BE).unwrap() else { panic!("asked for TCP") };
+    let handle = engine.handle();
+    (thread::spawn(move || engine.run()), handle, addr)
+}
+
+fn connect(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(GUARD)).unwrap();
+    stream
+}
+
+fn send(mut stream: &TcpStream, payload: &[u8]) {
+    stream.write_all(&u32::try_from(payload.len()).unwrap().to_be_bytes()).unwrap();
+    stream.write_all(payload).unwrap();
+}
+
+fn receive(mut stream: &TcpStream) -> Vec<u8> {
+    let mut head = [0; 4];
+    stream.read_exact(&mut head).unwrap();
+    let mut payload = vec![0; u32::from_be_bytes(head) as usize];
+    stream.read_exact(&mut payload).unwrap();
+    payload
+}
+
+#[test]
+fn without_threads_the_old_are_served_and_the_new_are_told() {
+    for own in [true, false] {
+        let threads = Stingy::default();
+        let (running, handle, addr) = serve(threads.clone(), own, Limits::default());
+        let old = connect(addr);
+        send(&old, b"hello");
+        assert_eq!(receive(&old), b"hello");
+        threads.fails.store(true, Ordering::SeqCst);
+        for _ in 0..3 {
+            let mut new = connect(addr);
+            assert_eq!(receive(&new), b"server is full: it can start no more threads");
+            assert_eq!(new.read(&mut [0]).unwrap(), 0);
+            send(&old, b"still served");
+            assert_eq!(receive(&old), b"still served");
+        }
+        threads.fails.store(false, Ordering::SeqCst);
+        let new = connect(addr);
+        send(&new, b"in after all");
+        assert_eq!(receive(&new), b"in after all");
+        drop((old, new));
+        handle.drain();
+        let stats = running.join().unwrap().unwrap();
+        assert_eq!((stats.accepted, stats.refused, stats.open), (2, 3, 0), "{stats}");
+    }
+}
+
+#[test]
+fn threads_that_the_engine_cannot_do_without_are_an_error() {
+    let threads = Stingy::default();
+    threads.fails.store(true, Ordering::SeqCst);
+    let (running, _handle, _addr) = serve(threads, true, Limits::default());
+    assert!(matches!(running.join().unwrap(), Err(Error::Thread(_))));
+}
+
+/// A panic prints a backtrace, which takes more stack than anything else.
+#[test]
+fn a_panic_on_any_thread_ends_the_engine_and_goes_on_where_it_was_run() {
+    for own in [true, false] {
+        let (running, _handle, addr) = serve(Stingy::default(), own, Limits::default());
+        let mut others = [connect(addr), connect(addr)];
+        for other in &others {
+            send(other, b"hello");
+            assert_eq!(receive(other), b"hello");
+        }
+        send(&connect(addr), b"panic");
+        for other in &mut others {
+            let ended = other.read(&mut [0]);
+            assert!(matches!(ended, Ok(0)) || ended.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock));
+        }
+        assert!(running.join().is_err(), "the panic is passed on");
+    }
+}
+
+/// The deepest paths there are: frames of the largest size, writes of many pieces, and a logger that formats each line.
+#[test]
+fn half_the_stack_is_enough() {
+    #[cfg(feature = "cli")]
+    let _ = env_logger::Builder::new()
+        .filter_level(log::LevelFilter::Trace)
+        .format_timestamp_millis()
+        .target(env_logger::Target::Pipe(Box::new(io::sink())))
+        .try_init();
+    for own in [true, false] {
+        let limits = Limits { max_write_buffer_bytes: 64 << 20, ..Limits::default() };
+        let (running, handle, addr) = serve(Stingy::default(), own, limits.clone());
+        let stream = connect(addr);
+        for bytes in [0, 10_000, limits.max_frame_bytes] {
+            send(&stream, &vec![7; bytes]);
+            assert!(receive(&stream) == vec![7; bytes]);
+        }
+        // Many at once, not read until all are owed: what waits is written in many slices.
+        let other = connect(addr);
+        send(&other, b"hello");
+        assert_eq!(receive(&other), b"hello");
+        let message = [&b"all "[..], &vec![7; 50_000]].concat();
+        send(&other, &message);
+        let hearers = if own { vec![&other] } else { vec![&other, &stream] };
+        for hearer in hearers {
+            (0..200).for_each(|_| assert!(receive(hearer) == message));
+        }
+        // One that is told why it is closed.
+        send(&stream, &vec![0; limits.max_frame_bytes + 1]);
+        handle.drain();
+        drop((stream, other));
+        running.join().unwrap().unwrap();
+    }
+}
