@@ -4,8 +4,21 @@
 //! with what was sent, and latency counts from the moment at which a message *should* have been sent, so that a server that
 //! stalls is charged for every message it kept waiting.
 
+mod batch;
+mod client;
+mod cpu;
+mod cutter;
+mod dial;
+mod kit;
+mod ledger;
+mod load;
+mod message;
+mod net;
 mod outcome;
+mod pace;
 mod plan;
+mod stages;
+mod tally;
 
 pub use outcome::{Faults, Generator, Outcome, Sample};
 pub use plan::{Activity, Plan};
@@ -19,8 +32,8 @@ use std::ops::ControlFlow;
 /// # Errors
 /// [`Error`] when the load could not be put on at all. What the server does wrong is in the [`Outcome`].
 pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Outcome, Error> {
-    let _ = (plan, watch);
-    Err(Error::System(io::ErrorKind::Unsupported.into()))
+    plan.check()?;
+    load::Load::new(plan)?.run(watch)
 }
 
 /// Told of a run while it goes on. All of it happens on the thread that runs, so whatever it does costs time.

@@ -1,6 +1,6 @@
 //! What came of a load.
 
-use std::ops::AddAssign;
+use std::ops::{AddAssign, SubAssign};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -15,7 +15,12 @@ pub struct Outcome {
     pub messages: u64,
     /// Their payload bytes, one way.
     pub bytes: u64,
-    /// From when a message was due to when its answer was whole, in nanoseconds.
+    /// Open loop: messages due in the measured time.
+    pub due: u64,
+    /// Open loop: those of them that had neither been answered nor lost when the run ended. The load was more than the server,
+    /// or the generator, could carry.
+    pub unanswered: u64,
+    /// From when a message was due to when its answer was whole, in nanoseconds; of those unanswered, how long they had waited.
     pub latency: Histogram<u64>,
     /// From the call of connect to the connection, in nanoseconds, over the whole run.
     pub connects: Histogram<u64>,
@@ -23,9 +28,12 @@ pub struct Outcome {
     pub connecting: Duration,
     /// Connections open at the end.
     pub connections: usize,
+    /// Slow readers that the server has cut off, over the whole run. It may.
+    pub cut_off: usize,
     /// All that went wrong, over the whole run.
     pub faults: Faults,
-    /// What happened in each part of the measured time, oldest first.
+    /// What happened in each part of the measured time, oldest first; of an open loop the last may be about answers that came
+    /// after it.
     pub samples: Vec<Sample>,
     /// What the load cost the generator itself.
     pub generator: Generator,
@@ -63,6 +71,17 @@ impl AddAssign for Faults {
         self.corrupted += other.corrupted;
         self.refused += other.refused;
         self.broken += other.broken;
+    }
+}
+
+impl SubAssign for Faults {
+    fn sub_assign(&mut self, other: Self) {
+        self.lost -= other.lost;
+        self.duplicated -= other.duplicated;
+        self.reordered -= other.reordered;
+        self.corrupted -= other.corrupted;
+        self.refused -= other.refused;
+        self.broken -= other.broken;
     }
 }
 

@@ -1,0 +1,139 @@
+//! What one call is to send: messages as they stand on the wire, small ones copied together, large bodies where they lie.
+//!
+//! Knows how a message is framed, and no socket but as something that takes bytes.
+
+use std::io::{self, IoSlice};
+use std::ops::Range;
+
+use super::message::{Image, Images};
+use super::net::Socket;
+use crate::frame::{Framing, encode, head};
+
+/// A batch takes no further message past this many bytes.
+const FULL_BYTES: usize = 256 * 1024;
+
+/// A body of so many bytes is cheaper left where it is.
+const LARGE_BYTES: usize = 4 * 1024;
+
+/// Large bodies of one batch. Twice as many slices, and one, go to the system.
+const MAX_LARGE: usize = 7;
+const MAX_SLICES: usize = 2 * MAX_LARGE + 1;
+
+/// How messages are put on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wire {
+    Stream(Framing),
+    Datagrams,
+}
+
+/// Messages to be sent with one call.
+pub(super) struct Batch {
+    wire: Wire,
+    bytes: Vec<u8>,
+    /// Bodies that are not in `bytes`: where in the table, and how many of `bytes` go before.
+    large: Vec<(usize, Range<usize>)>,
+    len: usize,
+}
+
+impl Batch {
+    pub(super) fn new(wire: Wire) -> Self {
+        Self { wire, bytes: Vec::new(), large: Vec::with_capacity(MAX_LARGE), len: 0 }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        let one = self.wire == Wire::Datagrams && self.len > 0;
+        one || self.len >= FULL_BYTES || self.large.len() >= MAX_LARGE
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.large.clear();
+        self.len = 0;
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, image: &Image<'_>, images: &Images) {
+        match self.wire {
+            Wire::Datagrams => self.push_small(image),
+            Wire::Stream(Framing::Raw) => self.push_body(image),
+            Wire::Stream(Framing::Lines) => {
+                self.push_body(image);
+                self.push_bytes(b"\n");
+            }
+            // A head says no more than a length, so any payload that long will do.
+            Wire::Stream(framing) => match head(framing, images.table().get(..image.len()).unwrap_or_default()) {
+                Ok(Some(head)) => {
+                    self.push_bytes(head.bytes());
+                    self.push_body(image);
+                }
+                _ => {
+                    let before = self.bytes.len();
+                    // The plan was refused if this could fail.
+                    let _ = encode(framing, &[image.head(), image.body()].concat(), &mut self.bytes);
+                    self.len += self.bytes.len() - before;
+                }
+            },
+        }
+    }
+
+    #[inline]
+    fn push_bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    fn push_small(&mut self, image: &Image<'_>) {
+        self.push_bytes(image.head());
+        self.push_bytes(image.body());
+    }
+
+    #[inline]
+    fn push_body(&mut self, image: &Image<'_>) {
+        if image.body().len() < LARGE_BYTES {
+            return self.push_small(image);
+        }
+        self.push_bytes(image.head());
+        let start = image.body_start();
+        self.large.push((self.bytes.len(), start..start + image.body().len()));
+        self.len += image.body().len();
+    }
+
+    /// Offers all of it to the socket with one call; returns how much it took.
+    #[inline]
+    pub(super) fn write(&self, socket: &mut Socket, images: &Images) -> io::Result<usize> {
+        if self.large.is_empty() {
+            return socket.write(&self.bytes);
+        }
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut count = 0;
+        for (slice, piece) in slices.iter_mut().zip(self.pieces(images)) {
+            *slice = IoSlice::new(piece);
+            count += 1;
+        }
+        socket.write_vectored(slices.get(..count).unwrap_or_default())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Puts what follows the first `taken` bytes at the end of `rest`.
+    pub(super) fn copy_rest(&self, mut taken: usize, images: &Images, rest: &mut Vec<u8>) {
+        for piece in self.pieces(images) {
+            let left = piece.get(taken..).unwrap_or_default();
+            taken -= taken.min(piece.len());
+            rest.extend_from_slice(left);
+        }
+    }
+
+    fn pieces<'a>(&'a self, images: &'a Images) -> impl Iterator<Item = &'a [u8]> {
+        let mut from = 0;
+        let large = self.large.iter().flat_map(move |(before, body)| {
+            let small = self.bytes.get(from..*before).unwrap_or_default();
+            from = *before;
+            [small, images.table().get(body.clone()).unwrap_or_default()]
+        });
+        let end = self.large.last().map_or(0, |(before, _)| *before);
+        large.chain(std::iter::once(self.bytes.get(end..).unwrap_or_default()))
+    }
+}
