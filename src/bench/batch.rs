@@ -60,19 +60,22 @@ impl Batch {
                 self.push_body(image);
                 self.push_bytes(b"\n");
             }
-            // A head says no more than a length, so any payload that long will do.
-            Wire::Stream(framing) => match head(framing, images.table().get(..image.len()).unwrap_or_default()) {
-                Ok(Some(head)) => {
-                    self.push_bytes(head.bytes());
-                    self.push_body(image);
-                }
-                _ => {
-                    let before = self.bytes.len();
-                    // The plan was refused if this could fail.
-                    let _ = encode(framing, &[image.head(), image.body()].concat(), &mut self.bytes);
-                    self.len += self.bytes.len() - before;
-                }
-            },
+            Wire::Stream(framing) => self.push_headed(framing, image, images),
+        }
+    }
+
+    #[inline]
+    fn push_headed(&mut self, framing: Framing, image: &Image<'_>, images: &Images) {
+        // A head says no more than a length, so any payload that long will do.
+        let like_it = images.table().get(..image.len()).unwrap_or_default();
+        if let Ok(Some(head)) = head(framing, like_it) {
+            self.push_bytes(head.bytes());
+            self.push_body(image);
+        } else {
+            let before = self.bytes.len();
+            // The plan was refused if this could fail.
+            let _ = encode(framing, &[image.head(), image.body()].concat(), &mut self.bytes);
+            self.len += self.bytes.len() - before;
         }
     }
 

@@ -175,7 +175,7 @@ fn decided(error: Option<io::Error>) -> io::Result<bool> {
 }
 
 /// A wait that ends when it should. A poll's own timeout counts whole milliseconds; at ten thousand messages a second that is
-/// ten messages. Linux has a clock that is polled like a socket: timerfd_create(2).
+/// ten messages. Linux has a clock that is polled like a socket: see `timerfd_create(2)`.
 #[cfg(target_os = "linux")]
 mod alarm {
     use std::io;

@@ -41,14 +41,11 @@ impl Load<'_> {
             Stage::Connecting if self.undecided == 0 && self.is_held() => self.connected(now_ns)?,
             Stage::WarmingUp if passed >= self.plan.warm_up => self.begin_measuring(watch),
             Stage::Measuring if now_ns >= self.kit.tally.window().end => self.measured(now_ns, watch),
-            Stage::Finishing => {
-                if self.is_over(now_ns) || passed >= self.plan.answer_timeout + SAMPLE {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
             _ => {}
         }
-        Ok(ControlFlow::Continue(()))
+        let is_over =
+            self.stage == Stage::Finishing && (self.is_over(now_ns) || passed >= self.plan.answer_timeout + SAMPLE);
+        Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     fn enter(&mut self, stage: Stage, now_ns: u64) {

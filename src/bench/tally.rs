@@ -101,7 +101,7 @@ impl Tally {
             Counts::Always => true,
         };
         if counts {
-            self.part.saturating_record(now_ns.saturating_sub(sent.due_ns));
+            record(&mut self.part, now_ns.saturating_sub(sent.due_ns));
             self.messages += 1;
             self.bytes += bytes as u64;
         }
@@ -109,19 +109,19 @@ impl Tally {
 
     /// A message that counts has waited so long when the run ended.
     pub(super) fn waits(&mut self, for_ns: u64) {
-        self.latency.saturating_record(for_ns);
+        record(&mut self.latency, for_ns);
     }
 
     /// A message was handed to the system so much later than it could have been.
     #[inline]
     pub(super) fn sent(&mut self, due_ns: u64, lag_ns: u64) {
         if self.window.contains(&due_ns) {
-            self.send_lag.saturating_record(lag_ns);
+            record(&mut self.send_lag, lag_ns);
         }
     }
 
     pub(super) fn connected(&mut self, took_ns: u64) {
-        self.connects.saturating_record(took_ns);
+        record(&mut self.connects, took_ns);
     }
 
     /// Ends a part of the measured time.
@@ -145,7 +145,7 @@ impl Tally {
 
     /// Adds what is in no sample to the whole.
     pub(super) fn settle(&mut self) {
-        // It grows by itself, so there is nothing that it could refuse.
+        // This one grows by itself, too.
         let _ = self.latency.add(&self.part);
         self.part.reset();
     }
@@ -162,13 +162,14 @@ pub(super) fn sample_length(duration: Duration) -> Duration {
     SAMPLE * u32::try_from(parts).unwrap_or(u32::MAX)
 }
 
+fn record(histogram: &mut Histogram<u64>, nanos: u64) {
+    // It grows by itself, so there is nothing that it could refuse.
+    let _ = histogram.record(nanos);
+}
+
 /// Nanoseconds to three digits. It grows to what it is given.
 fn histogram() -> Result<Histogram<u64>, hdrhistogram::CreationError> {
-    let mut histogram = Histogram::new(3)?;
-    // Without a resize, the first value beyond what there is room for would be made smaller.
-    let _ = histogram.record(Duration::from_secs(60).as_nanos() as u64);
-    histogram.reset();
-    Ok(histogram)
+    Histogram::new(3)
 }
 
 #[cfg(test)]
