@@ -39,6 +39,8 @@ pub(super) struct Load<'a> {
     pub(super) undecided: usize,
     /// Clients that have been connected so far; each is a new one to the server.
     pub(super) opened: u32,
+    /// Whether any of the planned connections ever stood.
+    pub(super) stood: bool,
     pub(super) last_refusal: Option<io::Error>,
     pub(super) cut_off: usize,
     pub(super) connecting_ns: u64,
@@ -96,6 +98,7 @@ impl<'a> Load<'a> {
             settled_ns: None,
             undecided: count,
             opened: 0,
+            stood: false,
             last_refusal: None,
             cut_off: 0,
             connecting_ns: 0,
@@ -106,7 +109,8 @@ impl<'a> Load<'a> {
     }
 
     pub(super) fn run(mut self, watch: &mut dyn Watch) -> Result<Outcome, Error> {
-        if !self.plan.ramp.is_zero() || !matches!(self.plan.activity, Activity::Closed { .. } | Activity::Open { .. }) {
+        // A load would slow down the connecting; over a ramp that is what is wanted.
+        if !self.plan.ramp.is_zero() || matches!(self.plan.activity, Activity::Churn | Activity::Idle) {
             self.give_orders();
         }
         while self.advance(watch)?.is_continue() {
@@ -163,10 +167,15 @@ impl<'a> Load<'a> {
         if client.is_connecting() {
             self.dialer.pending += 1;
         } else {
-            self.decide(number);
+            self.stands(number);
             self.again.push(key);
         }
         Ok(())
+    }
+
+    fn stands(&mut self, number: usize) {
+        self.stood |= number < self.plan.connections;
+        self.decide(number);
     }
 
     /// It stands, or will not.
@@ -279,7 +288,7 @@ impl<'a> Load<'a> {
         if was_connecting && !client.is_connecting() {
             let number = client.line;
             self.dialer.pending -= 1;
-            self.decide(number);
+            self.stands(number);
         }
         self.stepped(event.key, stepped)
     }

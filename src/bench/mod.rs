@@ -17,11 +17,15 @@ mod net;
 mod outcome;
 mod pace;
 mod plan;
+mod search;
+mod slo;
 mod stages;
 mod tally;
 
-pub use outcome::{Faults, Generator, Outcome, Sample};
+pub use outcome::{Bottleneck, Faults, Generator, Outcome, Sample};
 pub use plan::{Activity, Plan};
+pub use search::{Ended, MaxRate, Step, Verdict, find_max};
+pub use slo::{ParseSloError, Slo};
 
 use std::fmt;
 use std::io;
@@ -49,6 +53,11 @@ pub trait Watch {
 
     /// The measured time is over; nothing has been closed yet.
     fn on_measured(&mut self) {}
+
+    /// [`find_max`] has tried a rate.
+    fn on_step(&mut self, step: &Step) {
+        let _ = step;
+    }
 }
 
 /// Watches nothing.

@@ -36,16 +36,19 @@ impl Load<'_> {
                 return Ok(ControlFlow::Break(()));
             }
         }
-        let passed = Duration::from_nanos(now_ns.saturating_sub(self.stage_began_ns));
         match self.stage {
-            Stage::Connecting if self.undecided == 0 && self.is_held() => self.connected(now_ns)?,
-            Stage::WarmingUp if passed >= self.plan.warm_up => self.begin_measuring(watch),
+            Stage::Connecting if self.undecided == 0 && self.is_held() => self.connected(now_ns, watch)?,
+            Stage::WarmingUp if self.passed(now_ns) >= self.plan.warm_up => self.begin_measuring(watch),
             Stage::Measuring if now_ns >= self.kit.tally.window().end => self.measured(now_ns, watch),
             _ => {}
         }
-        let is_over =
-            self.stage == Stage::Finishing && (self.is_over(now_ns) || passed >= self.plan.answer_timeout + SAMPLE);
+        let is_over = self.stage == Stage::Finishing && self.is_over(now_ns);
         Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    /// How long the stage has lasted.
+    fn passed(&self, now_ns: u64) -> Duration {
+        Duration::from_nanos(now_ns.saturating_sub(self.stage_began_ns))
     }
 
     fn enter(&mut self, stage: Stage, now_ns: u64) {
@@ -58,13 +61,16 @@ impl Load<'_> {
         self.plan.activity != Activity::Idle || self.clients.iter().all(|(_, client)| client.is_settled())
     }
 
-    fn connected(&mut self, now_ns: u64) -> Result<(), Error> {
-        if self.clients.iter().all(|(_, client)| client.never_reads()) && self.plan.activity != Activity::Churn {
+    fn connected(&mut self, now_ns: u64, watch: &mut dyn Watch) -> Result<(), Error> {
+        if !self.stood {
             let error = self.last_refusal.take().unwrap_or_else(|| io::ErrorKind::ConnectionRefused.into());
             return Err(Error::Connect(error));
         }
         self.connecting_ns = now_ns;
         self.enter(Stage::WarmingUp, now_ns);
+        if self.plan.warm_up.is_zero() {
+            self.begin_measuring(watch);
+        }
         self.give_orders();
         self.again.extend(self.clients.keys());
         Ok(())
@@ -74,10 +80,12 @@ impl Load<'_> {
     pub(super) fn give_orders(&mut self) {
         self.kit.orders = match self.plan.activity {
             Activity::Closed { in_flight } => Orders::Keep(in_flight),
-            Activity::Open { rate } if self.stage == Stage::WarmingUp => {
-                Orders::Timetable(Pace::new(self.kit.now_ns, rate, self.plan.connections))
+            Activity::Open { .. } if self.stage == Stage::Connecting => Orders::Nothing,
+            Activity::Open { rate } => {
+                let mut pace = Pace::new(self.kit.now_ns, rate, self.plan.connections);
+                pace.end_at(self.kit.tally.window().end);
+                Orders::Timetable(pace)
             }
-            Activity::Open { .. } => Orders::Nothing,
             Activity::Churn | Activity::Idle => Orders::Once,
         };
     }
@@ -119,8 +127,12 @@ impl Load<'_> {
         }
     }
 
-    /// Whether all that was sent is accounted for, and has been for a while.
+    /// Whether all that was sent is accounted for, and has been for a while, or will never be.
     fn is_over(&mut self, now_ns: u64) -> bool {
+        // A tick longer, because that is when messages are given up.
+        if self.passed(now_ns) >= self.plan.answer_timeout + SAMPLE {
+            return true;
+        }
         let due = if let Orders::Timetable(pace) = &self.kit.orders { pace.due } else { 0 };
         let settled = |client: &Client| client.is_settled() && (client.never_reads() || client.next >= due);
         if !self.clients.iter().all(|(_, client)| settled(client)) {
@@ -132,7 +144,7 @@ impl Load<'_> {
     }
 
     fn progress(&self, now_ns: u64) -> Progress {
-        let passed = Duration::from_nanos(now_ns.saturating_sub(self.stage_began_ns));
+        let passed = self.passed(now_ns);
         let part = |whole: Duration| if whole.is_zero() { 1.0 } else { passed.div_duration_f64(whole).min(1.0) };
         #[allow(clippy::cast_precision_loss, reason = "a part of a whole")]
         let done = match self.stage {

@@ -3,5 +3,22 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot do what it must has failed")]
 
-mod basics;
+mod faults;
+mod kinds;
 mod servers;
+mod stalls;
+mod troubles;
+
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+static TURNS: RwLock<()> = RwLock::new(());
+
+/// Held by a test that counts.
+fn among_others() -> RwLockReadGuard<'static, ()> {
+    TURNS.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Held by a test that measures time: it has the machine to itself, as far as that is ours to give.
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    TURNS.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
