@@ -9,6 +9,7 @@ use super::cutter::Cutter;
 use super::kit::{Kit, Orders};
 use super::ledger::{Answer, Ledger, Sent};
 use super::net::{Ready, Socket};
+use super::output::Output;
 
 /// Batches that a slow reader sends in one go before it is the others' turn.
 const FLOOD_BATCHES: usize = 16;
@@ -43,7 +44,6 @@ enum Phase {
     Closing,
 }
 
-#[allow(clippy::struct_excessive_bools, reason = "three are what the system last said, and one is a role")]
 pub(super) struct Client {
     socket: Socket,
     /// Which of the planned connections it is.
@@ -51,27 +51,18 @@ pub(super) struct Client {
     phase: Phase,
     began_ns: u64,
     readable: bool,
-    writable: bool,
     /// The peer's end, or a failure, was announced: reading goes on until it comes.
     end: bool,
     never_reads: bool,
     cutter: Cutter,
     ledger: Ledger,
-    /// What the socket has not taken of messages that it has begun to take.
-    pending: Pending,
+    output: Output,
     /// Open loop: its next message by the timetable.
     pub(super) next: u64,
     /// Open loop: since when it has been free to send.
     free_since_ns: u64,
     /// Churn: payload bytes of the right answer.
     exchanged: Option<usize>,
-}
-
-/// Bytes that could not be sent.
-#[derive(Default)]
-struct Pending {
-    bytes: Vec<u8>,
-    taken: usize,
 }
 
 impl Client {
@@ -84,12 +75,11 @@ impl Client {
             phase: if datagrams { Phase::Open } else { Phase::Connecting },
             began_ns: kit.now_ns,
             readable: false,
-            writable: datagrams,
             end: false,
             never_reads,
             cutter,
             ledger: Ledger::new(connection),
-            pending: Pending::default(),
+            output: Output::new(datagrams),
             next,
             free_since_ns: kit.now_ns,
             exchanged: None,
@@ -130,11 +120,10 @@ impl Client {
 
     /// Takes in what the system says, and does what can be done.
     pub(super) fn handle_ready(&mut self, ready: Ready, kit: &mut Kit) -> Result<Wants, End> {
-        if ready.writable && !self.writable {
+        if ready.writable && self.output.unblock() {
             self.free_since_ns = kit.now_ns;
         }
         self.readable |= ready.readable;
-        self.writable |= ready.writable;
         self.end |= ready.end;
         if self.phase == Phase::Connecting {
             if !self.socket.connected().map_err(End::Refused)? {
@@ -237,14 +226,14 @@ impl Client {
 
     /// Sends all that there is to send and that the socket takes.
     fn send(&mut self, kit: &mut Kit) -> Result<(), End> {
-        while self.phase == Phase::Open && self.writable && self.flush()? {
+        while self.phase == Phase::Open && self.output.flush(&mut self.socket)? {
             kit.batch.clear();
             self.fill(kit);
             if kit.batch.len() == 0 {
                 return Ok(());
             }
             let was_full = kit.batch.is_full();
-            self.write(kit)?;
+            self.output.write(&mut self.socket, kit)?;
             if !was_full {
                 return Ok(());
             }
@@ -280,65 +269,13 @@ impl Client {
         }
     }
 
-    /// Offers the batch to the socket; what it does not take is kept.
-    #[inline]
-    fn write(&mut self, kit: &mut Kit) -> Result<(), End> {
-        let Kit { images, batch, refusal, .. } = kit;
-        let taken = loop {
-            match batch.write(&mut self.socket, images) {
-                Ok(taken) => break taken,
-                Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::WouldBlock => {
-                        self.writable = false;
-                        break 0;
-                    }
-                    // It is about one sent before; this one is lost if that was right.
-                    _ if self.socket.is_datagram() => {
-                        *refusal = Some(error);
-                        return Ok(());
-                    }
-                    _ => return Err(End::Broken),
-                },
-            }
-        };
-        if taken < batch.len() {
-            self.writable &= !self.socket.short_means_done();
-            batch.copy_rest(taken, images, &mut self.pending.bytes);
-        }
-        Ok(())
-    }
-
-    /// Sends what an earlier write left; `true` when nothing is left.
-    #[inline]
-    fn flush(&mut self) -> Result<bool, End> {
-        while self.pending.taken < self.pending.bytes.len() {
-            match self.socket.write(self.pending.bytes.get(self.pending.taken..).unwrap_or_default()) {
-                Ok(taken) => self.pending.taken += taken,
-                Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::WouldBlock => {
-                        self.writable = false;
-                        return Ok(false);
-                    }
-                    _ if self.socket.is_datagram() => self.pending.taken = self.pending.bytes.len(),
-                    _ => return Err(End::Broken),
-                },
-            }
-        }
-        if self.pending.taken > 0 {
-            self.pending = Pending::default();
-        }
-        Ok(true)
-    }
-
     /// Sends without end, and reads nothing.
     fn flood(&mut self, kit: &mut Kit) -> Result<Wants, End> {
         if self.end {
             return Err(End::Broken);
         }
         for _ in 0..FLOOD_BATCHES {
-            if matches!(kit.orders, Orders::Nothing) || !self.writable || !self.flush()? {
+            if matches!(kit.orders, Orders::Nothing) || !self.output.flush(&mut self.socket)? {
                 return Ok(Wants::Event);
             }
             kit.batch.clear();
@@ -347,7 +284,7 @@ impl Client {
                 kit.batch.push(&kit.images.image(self.ledger.connection(), self.next as u32), &kit.images);
                 self.next += 1;
             }
-            self.write(kit)?;
+            self.output.write(&mut self.socket, kit)?;
         }
         Ok(Wants::Step)
     }

@@ -15,6 +15,7 @@ mod load;
 mod message;
 mod net;
 mod outcome;
+mod output;
 mod pace;
 mod plan;
 mod search;
