@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::message::{Image, Images};
 use super::net::Socket;
-use crate::frame::{Framing, encode, head};
+use crate::frame::{Framing, Head, encode, head};
 
 /// A batch takes no further message past this many bytes.
 const FULL_BYTES: usize = 256 * 1024;
@@ -33,11 +33,13 @@ pub(super) struct Batch {
     /// Bodies that are not in `bytes`: where in the table, and how many of `bytes` go before.
     large: Vec<(usize, Range<usize>)>,
     len: usize,
+    /// The head of the last message, and its length: messages are mostly alike.
+    last_head: Option<(usize, Head)>,
 }
 
 impl Batch {
     pub(super) fn new(wire: Wire) -> Self {
-        Self { wire, bytes: Vec::new(), large: Vec::with_capacity(MAX_LARGE), len: 0 }
+        Self { wire, bytes: Vec::new(), large: Vec::with_capacity(MAX_LARGE), len: 0, last_head: None }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -66,28 +68,46 @@ impl Batch {
 
     #[inline]
     fn push_headed(&mut self, framing: Framing, image: &Image<'_>, images: &Images) {
+        let head = match self.last_head {
+            Some((len, head)) if len == image.len() => head,
+            _ => match self.new_head(framing, image, images) {
+                Some(head) => head,
+                None => return,
+            },
+        };
+        self.push_bytes(head.bytes());
+        self.push_body(image);
+    }
+
+    /// The head of a message unlike the last; none where head and payload overlap, and then the message is encoded.
+    fn new_head(&mut self, framing: Framing, image: &Image<'_>, images: &Images) -> Option<Head> {
         // A head says no more than a length, so any payload that long will do.
         let like_it = images.table().get(..image.len()).unwrap_or_default();
         if let Ok(Some(head)) = head(framing, like_it) {
-            self.push_bytes(head.bytes());
-            self.push_body(image);
-        } else {
-            let before = self.bytes.len();
-            // The plan was refused if this could fail.
-            let _ = encode(framing, &[image.head(), image.body()].concat(), &mut self.bytes);
-            self.len += self.bytes.len() - before;
+            self.last_head = Some((image.len(), head));
+            return Some(head);
         }
+        let before = self.bytes.len();
+        // The plan was refused if this could fail.
+        let _ = encode(framing, &[image.head(), image.body()].concat(), &mut self.bytes);
+        self.len += self.bytes.len() - before;
+        None
     }
 
     #[inline]
     fn push_bytes(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        match bytes.first_chunk::<4>() {
+            // The commonest head, and then it is one store.
+            Some(head) if bytes.len() == 4 => self.bytes.extend_from_slice(head),
+            _ => self.bytes.extend_from_slice(bytes),
+        }
         self.len += bytes.len();
     }
 
+    #[inline]
     fn push_small(&mut self, image: &Image<'_>) {
-        self.push_bytes(image.head());
-        self.push_bytes(image.body());
+        image.append_to(&mut self.bytes);
+        self.len += image.len();
     }
 
     #[inline]
@@ -95,10 +115,10 @@ impl Batch {
         if image.body().len() < LARGE_BYTES {
             return self.push_small(image);
         }
-        self.push_bytes(image.head());
+        image.append_head_to(&mut self.bytes);
         let start = image.body_start();
         self.large.push((self.bytes.len(), start..start + image.body().len()));
-        self.len += image.body().len();
+        self.len += image.len();
     }
 
     /// Offers all of it to the socket with one call; returns how much it took.

@@ -11,6 +11,9 @@ const BINARY_HEAD: usize = 8;
 /// The same as text, six bits a character.
 const TEXT_HEAD: usize = 11;
 
+/// Room for either.
+const MAX_HEAD: usize = 16;
+
 /// Places in the table at which a message's body may begin. Few enough that what is sent and compared stays in cache.
 const PLACES_BITS: u32 = 12;
 
@@ -27,7 +30,7 @@ pub(super) struct Images {
 /// One message, as it is sent and as it must come back.
 #[derive(Clone, Copy)]
 pub(super) struct Image<'a> {
-    head: [u8; TEXT_HEAD],
+    head: [u8; MAX_HEAD],
     head_bytes: usize,
     body: &'a [u8],
     /// Where in the table the body lies.
@@ -56,8 +59,7 @@ impl Images {
         let bytes = self.size(word);
         let whole = self.head_bytes();
         let (word_or_part, head_bytes) = if bytes < whole { (identity, bytes) } else { (word, whole) };
-        let mut head = [0; TEXT_HEAD];
-        self.write_head(word_or_part, &mut head);
+        let head = if self.text { letters(word_or_part) } else { u128::from(word_or_part).to_le_bytes() };
         #[allow(clippy::cast_possible_truncation, reason = "so many bits only")]
         let body_start = (word >> (64 - PLACES_BITS)) as usize;
         let body = self.table.get(body_start..body_start + bytes - head_bytes).unwrap_or_default();
@@ -76,18 +78,6 @@ impl Images {
     /// Bytes of a whole identity.
     pub(super) fn head_bytes(&self) -> usize {
         if self.text { TEXT_HEAD } else { BINARY_HEAD }
-    }
-
-    #[inline]
-    fn write_head(&self, mut value: u64, head: &mut [u8; TEXT_HEAD]) {
-        if self.text {
-            for byte in head {
-                *byte = character(value);
-                value >>= 6;
-            }
-        } else if let Some(head) = head.first_chunk_mut::<BINARY_HEAD>() {
-            *head = value.to_le_bytes();
-        }
     }
 
     /// Which messages of `connection` open as `payload` does: those whose number agrees in the low bits that are returned, with
@@ -139,11 +129,42 @@ impl Image<'_> {
         self.body_start
     }
 
+    /// Appends the payload to `out`.
+    #[inline]
+    pub(super) fn append_to(&self, out: &mut Vec<u8>) {
+        self.append_head_to(out);
+        out.extend_from_slice(self.body);
+    }
+
+    #[inline]
+    pub(super) fn append_head_to(&self, out: &mut Vec<u8>) {
+        match self.head.first_chunk::<BINARY_HEAD>() {
+            // Nearly always, and then it is one store.
+            Some(head) if self.head_bytes == BINARY_HEAD => out.extend_from_slice(head),
+            _ => out.extend_from_slice(self.head()),
+        }
+    }
+
     /// Byte for byte.
     #[inline]
     pub(super) fn is(&self, payload: &[u8]) -> bool {
+        if self.head_bytes == BINARY_HEAD
+            && let Some((head, body)) = payload.split_first_chunk::<BINARY_HEAD>()
+        {
+            return self.head.first_chunk() == Some(head) && body == self.body;
+        }
         payload.split_at_checked(self.head_bytes).is_some_and(|(head, body)| head == self.head() && body == self.body)
     }
+}
+
+/// Six bits a letter, lowest first.
+fn letters(mut value: u64) -> [u8; MAX_HEAD] {
+    let mut head = [0; MAX_HEAD];
+    for byte in head.iter_mut().take(TEXT_HEAD) {
+        *byte = character(value);
+        value >>= 6;
+    }
+    head
 }
 
 /// One of 64 that are neither control characters nor space.

@@ -17,6 +17,8 @@ mod tests;
 
 pub use decoder::FrameDecoder;
 pub use encode::encode;
+#[cfg(feature = "cli")]
+pub(crate) use encode::Head;
 pub(crate) use encode::head;
 pub use length::{Endian, LengthPrefix, Width};
 pub use name::ParseFramingError;
