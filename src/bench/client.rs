@@ -98,6 +98,11 @@ impl Client {
         self.ledger.unanswered()
     }
 
+    /// Whether bytes came that belong to no message.
+    pub(super) fn has_leftover(&self) -> bool {
+        self.ledger.is_settled() && self.cutter.has_partial()
+    }
+
     pub(super) fn is_connecting(&self) -> bool {
         self.phase == Phase::Connecting
     }
@@ -107,10 +112,13 @@ impl Client {
     }
 
     /// Whether nothing more is to come of it.
-    pub(super) fn is_settled(&self) -> bool {
-        self.never_reads
-            || self.phase == Phase::Connecting
-            || (self.ledger.is_settled() && self.phase != Phase::Closing)
+    pub(super) fn is_settled(&self, kit: &Kit) -> bool {
+        match self.phase {
+            _ if self.never_reads => true,
+            Phase::Connecting => !kit.churn,
+            Phase::Open => self.ledger.is_settled() && !(kit.churn && self.ledger.next() == 0),
+            Phase::Closing => false,
+        }
     }
 
     /// Churn: when it began and what was exchanged, if that was as it must be.
@@ -168,8 +176,8 @@ impl Client {
     fn receive(&mut self, kit: &mut Kit) -> Result<(), End> {
         let is_datagram = self.socket.is_datagram();
         while self.readable {
-            if is_datagram && self.ledger.is_settled() && !matches!(kit.orders, Orders::Nothing) {
-                // Whatever there is would be at fault, and is found when the next answer is read. It saves a call.
+            if is_datagram && self.ledger.is_settled() && !kit.finishing {
+                // Whatever there is would be at fault, and is found when the next answer is read, or at the end. It saves a call.
                 return Ok(());
             }
             match self.socket.read(&mut kit.buffer) {
@@ -275,7 +283,7 @@ impl Client {
             return Err(End::Broken);
         }
         for _ in 0..FLOOD_BATCHES {
-            if matches!(kit.orders, Orders::Nothing) || !self.output.flush(&mut self.socket)? {
+            if kit.finishing || !self.output.flush(&mut self.socket)? {
                 return Ok(Wants::Event);
             }
             kit.batch.clear();

@@ -46,6 +46,8 @@ pub(super) struct Kit {
     /// An open loop's messages under way on one connection.
     pub(super) max_in_flight: usize,
     pub(super) churn: bool,
+    /// The measured time is over: what is left is to hear the last answers.
+    pub(super) finishing: bool,
     /// What was said about a datagram instead of an answer, as long as there was none.
     pub(super) refusal: Option<io::Error>,
     pub(super) heard: bool,
@@ -71,6 +73,7 @@ impl Kit {
             max_frame_bytes: plan.payload_bytes.end().saturating_add(FRAME_SLACK_BYTES),
             max_in_flight: under_way.max(MIN_UNDER_WAY),
             churn: plan.activity == Activity::Churn,
+            finishing: false,
             refusal: None,
             heard: false,
             started: Instant::now(),

@@ -72,7 +72,7 @@ pub struct Progress {
     pub stage: Stage,
     /// The part of the stage that is over, from 0 to 1.
     pub done: f64,
-    /// Connections open now.
+    /// Connections open now, without slow readers.
     pub connections: usize,
     /// The last sample, if any has been taken.
     pub last: Option<Sample>,

@@ -27,7 +27,7 @@ pub struct Outcome {
     pub connects: Histogram<u64>,
     /// From the first call of connect to the last connection that was planned.
     pub connecting: Duration,
-    /// Connections open at the end.
+    /// Connections open at the end, without slow readers.
     pub connections: usize,
     /// Slow readers that the server has cut off, over the whole run. It may.
     pub cut_off: usize,

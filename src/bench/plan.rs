@@ -15,6 +15,9 @@ const MAX_PAYLOAD_BYTES: usize = 1 << 30;
 /// The most connections: as many as a slab has numbers for.
 const MAX_CONNECTIONS: usize = 1 << 24;
 
+/// The highest rate, in messages a second: one a nanosecond.
+const MAX_RATE: f64 = 1e9;
+
 /// A load.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -83,7 +86,7 @@ impl Plan {
     fn check_activity(&self) -> Result<(), Error> {
         match self.activity {
             Activity::Closed { in_flight: 0 } => Err(Error::Plan("in-flight: at least one is needed".to_owned())),
-            Activity::Open { rate } if !(rate.is_finite() && rate > 0.0) => {
+            Activity::Open { rate } if !(rate > 0.0 && rate <= MAX_RATE) => {
                 Err(Error::Plan(format!("rate: {rate} messages a second cannot be sent")))
             }
             _ => Ok(()),

@@ -58,7 +58,7 @@ impl Load<'_> {
 
     /// Idle connections have had their exchange; of others nothing is asked.
     fn is_held(&self) -> bool {
-        self.plan.activity != Activity::Idle || self.clients.iter().all(|(_, client)| client.is_settled())
+        self.plan.activity != Activity::Idle || self.clients.iter().all(|(_, client)| client.is_settled(&self.kit))
     }
 
     fn connected(&mut self, now_ns: u64, watch: &mut dyn Watch) -> Result<(), Error> {
@@ -122,9 +122,12 @@ impl Load<'_> {
         watch.on_measured();
         self.enter(Stage::Finishing, now_ns);
         self.dialer.clear();
-        if !matches!(self.kit.orders, Orders::Timetable(_)) {
+        self.kit.finishing = true;
+        if let Orders::Keep(_) = self.kit.orders {
             self.kit.orders = Orders::Nothing;
         }
+        // Once more, in case something lies unread.
+        self.again.extend(self.clients.keys());
     }
 
     /// Whether all that was sent is accounted for, and has been for a while, or will never be.
@@ -134,7 +137,7 @@ impl Load<'_> {
             return true;
         }
         let due = if let Orders::Timetable(pace) = &self.kit.orders { pace.due } else { 0 };
-        let settled = |client: &Client| client.is_settled() && (client.never_reads() || client.next >= due);
+        let settled = |client: &Client| client.is_settled(&self.kit) && (client.never_reads() || client.next >= due);
         if !self.clients.iter().all(|(_, client)| settled(client)) {
             self.settled_ns = None;
             return false;
@@ -164,7 +167,7 @@ impl Load<'_> {
     }
 
     pub(super) fn connections(&self) -> usize {
-        self.clients.len() - self.dialer.pending
+        self.clients.iter().filter(|(_, client)| !client.is_connecting() && !client.never_reads()).count()
     }
 
     pub(super) fn outcome(mut self) -> Outcome {
@@ -172,6 +175,10 @@ impl Load<'_> {
         let window = self.kit.tally.window().clone();
         let elapsed_ns = if window.start == u64::MAX { 0 } else { window.end - window.start };
         let (due, unanswered) = self.settle_timetable();
+        if self.stage == Stage::Finishing {
+            let leftovers = self.clients.iter().filter(|(_, client)| client.has_leftover()).count();
+            self.kit.tally.faults.corrupted += leftovers as u64;
+        }
         let tally = &mut self.kit.tally;
         if tally.has_part() && !tally.samples.is_empty() {
             // Answers that came after the measured time.

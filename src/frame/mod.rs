@@ -16,9 +16,9 @@ mod spares;
 mod tests;
 
 pub use decoder::FrameDecoder;
-pub use encode::encode;
 #[cfg(feature = "cli")]
 pub(crate) use encode::Head;
+pub use encode::encode;
 pub(crate) use encode::head;
 pub use length::{Endian, LengthPrefix, Width};
 pub use name::ParseFramingError;

@@ -9,7 +9,7 @@ use crate::among_others;
 use crate::servers::{Broken, Cut, Fault, line, piece, plan, u32be};
 
 /// Long enough for a loaded machine, short enough to wait for a lost message.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn load(target: Endpoint, framing: Framing) -> Outcome {
     let plan = Plan {

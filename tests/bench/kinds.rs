@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use switchboard::bench::{Activity, Outcome, Plan, Progress, Stage, Watch, run};
 use switchboard::{Endpoint, Framing};
@@ -80,17 +81,10 @@ fn messages_under_way_may_be_many_and_of_any_size() {
 #[test]
 fn a_message_may_be_larger_than_what_a_socket_takes() {
     for framing in [Framing::U32BE, Framing::Lines, Framing::Raw] {
-        for size in [1_000_000, 10_000_000] {
+        for size in [1_000_000, 8_000_000] {
             let activity = Activity::Closed { in_flight: 3 };
             let payload_bytes = bytes(size);
-            flawless(&Plan {
-                framing,
-                activity,
-                payload_bytes,
-                connections: 2,
-                duration: Duration::from_secs(1),
-                ..plan(tcp(echo))
-            });
+            flawless(&Plan { framing, activity, payload_bytes, connections: 2, ..plan(tcp(echo)) });
         }
     }
 }
@@ -102,9 +96,9 @@ fn a_unix_domain_socket_serves_as_well() {
     let path = std::env::temp_dir().join(format!("switchboard-bench-{}.sock", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).unwrap();
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         for stream in listener.incoming() {
-            std::thread::spawn(move || echo(stream.unwrap()));
+            thread::spawn(move || echo(stream.unwrap()));
         }
     });
     let target = Endpoint::Unix(path.clone());
@@ -129,9 +123,13 @@ fn churn_is_a_connection_for_each_message() {
     });
     let outcome = flawless(&Plan { activity: Activity::Churn, ..plan(target) });
     assert!(outcome.connects.len() >= outcome.messages);
-    assert_eq!(outcome.connects.len(), opened.load(Ordering::Relaxed));
-    assert_eq!(outcome.connects.len(), ended.load(Ordering::Relaxed));
     assert_eq!(outcome.connections, 0);
+    let begun = Instant::now();
+    while ended.load(Ordering::Relaxed) < outcome.connects.len() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the server has not seen every end");
+        thread::yield_now();
+    }
+    assert_eq!(opened.load(Ordering::Relaxed), outcome.connects.len());
 }
 
 #[test]
@@ -189,7 +187,8 @@ fn who_watches_is_told_of_every_stage() {
     let mut diary = Diary::default();
     let plan = Plan { warm_up: Duration::from_millis(250), duration: Duration::from_millis(550), ..plan(tcp(echo)) };
     let outcome = run(&plan, &mut diary).unwrap();
-    assert_eq!(diary.stages, [Stage::Connecting, Stage::WarmingUp, Stage::Measuring]);
+    // The last answers mostly come at once, and then there is nothing to tell of the wait for them.
+    assert_eq!(diary.stages[..3], [Stage::Connecting, Stage::WarmingUp, Stage::Measuring]);
     assert_eq!((diary.measuring, diary.measured), (1, 1));
     assert!(!diary.samples.is_empty());
     assert!(outcome.samples.iter().all(|sample| sample.length >= Duration::from_millis(100)));

@@ -102,6 +102,21 @@ fn an_answer_that_is_no_frame_costs_its_connection() {
 }
 
 #[test]
+fn what_comes_without_having_been_asked_for_is_counted() {
+    let _turn = among_others();
+    for framing in [Framing::U32BE, Framing::Lines, Framing::Raw] {
+        let target = tcp(move |mut stream: TcpStream| {
+            let mut buffer = [0; 200];
+            let read = stream.read(&mut buffer).unwrap();
+            let _ = stream.write_all(&[&buffer[..read], b"hi"].concat());
+            while stream.read(&mut buffer).is_ok_and(|read| read > 0) {}
+        });
+        let outcome = run(&Plan { activity: Activity::Idle, framing, ..plan(target) }, &mut ()).unwrap();
+        assert_eq!((outcome.messages, outcome.faults.corrupted), (4, 4), "{framing:?}: {outcome:?}");
+    }
+}
+
+#[test]
 fn a_server_that_never_answers_loses_every_message() {
     let _turn = among_others();
     let target = tcp(|mut stream: TcpStream| while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {});
