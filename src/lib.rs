@@ -37,6 +37,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `bench` | the load generator, with its own loop |
 //! | `reactor` | the turn: what the loop does, in which order; accepting; UDP; how connections end |
 //! | `connection` | one connection: reading, writing, deadlines |
 //! | `services` | what comes with the library |
@@ -48,7 +49,8 @@
 //!
 //! # Features
 //!
-//! `cli` (default) builds the program `switchboard`. A library user turns it off: `default-features = false`.
+//! `cli` (default) builds the program `switchboard`, and the load generator `bench`. A library user turns it off:
+//! `default-features = false`.
 //!
 //! # Platforms
 //!

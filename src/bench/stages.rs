@@ -22,8 +22,7 @@ impl Load<'_> {
     pub(super) fn advance(&mut self, watch: &mut dyn Watch) -> Result<ControlFlow<()>, Error> {
         let now_ns = self.kit.look_at_clock();
         if now_ns >= self.next_sample_ns {
-            self.kit.tally.sample(now_ns);
-            self.plan_sample(now_ns);
+            self.take_sample(now_ns);
         }
         if now_ns >= self.next_tick_ns {
             self.next_tick_ns = now_ns + nanos(SAMPLE);
@@ -99,17 +98,20 @@ impl Load<'_> {
         if let Orders::Timetable(pace) = &mut self.kit.orders {
             pace.end_at(end_ns);
         }
-        self.plan_sample(now_ns);
+        self.next_sample_ns = now_ns + nanos(sample_length(self.plan.duration));
         self.waited_ns = 0;
         self.cpu_at_begin = cpu::thread_time();
     }
 
-    /// The last sample takes what is left, so that none is shorter than the others.
-    fn plan_sample(&mut self, now_ns: u64) {
-        let length = nanos(sample_length(self.plan.duration));
-        let next_ns = now_ns + length;
-        let end_ns = self.kit.tally.window().end;
-        self.next_sample_ns = if next_ns + length <= end_ns { next_ns } else { u64::MAX };
+    /// The last sample takes what is left, so that none is shorter than the others, even if one was taken late.
+    fn take_sample(&mut self, now_ns: u64) {
+        let length_ns = nanos(sample_length(self.plan.duration));
+        if now_ns + length_ns <= self.kit.tally.window().end {
+            self.kit.tally.sample(now_ns);
+            self.next_sample_ns = now_ns + length_ns;
+        } else {
+            self.next_sample_ns = u64::MAX;
+        }
     }
 
     fn measured(&mut self, now_ns: u64, watch: &mut dyn Watch) {
