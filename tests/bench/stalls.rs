@@ -97,7 +97,7 @@ fn a_server_that_is_overloaded_shows_how_long_it_keeps_waiting() {
     let faults = outcome.faults;
     assert_eq!(outcome.messages + outcome.unanswered + faults.lost, outcome.due, "{faults:?}");
     assert!(outcome.messages < 8000);
-    assert!(quantile(&outcome, 1.0) >= Duration::from_secs(1), "{outcome:?}");
+    assert!(faults.lost > 0 || quantile(&outcome, 1.0) >= Duration::from_secs(1), "{outcome:?}");
 }
 
 #[test]

@@ -66,14 +66,53 @@ fn a_connection_that_the_server_breaks_off_is_opened_again() {
         // What is under way then is lost, and the server knows it.
         let _ = stream.read_exact(&mut frame);
     });
-    let outcome = run(&Plan { duration: Duration::from_secs(1), ..plan(target) }, &mut ()).unwrap();
+    let mut plan = Plan { duration: Duration::from_secs(1), ..plan(target) };
+    let mut outcome = run(&plan, &mut ()).unwrap();
+    while outcome.connects.len() == 4 && plan.duration < Duration::from_mins(1) {
+        // A loaded machine gets little done.
+        plan.duration *= 4;
+        outcome = run(&plan, &mut ()).unwrap();
+    }
     let faults = outcome.faults;
-    assert!(faults.broken > 4, "{faults:?}");
-    assert_eq!(
-        (faults.lost, faults.duplicated + faults.reordered + faults.corrupted + faults.refused),
-        (faults.broken, 0)
-    );
-    assert!(outcome.messages > 100 * 4);
+    assert!(faults.broken >= 1 && outcome.connects.len() > 4, "{outcome:?}");
+    let others = faults.duplicated + faults.reordered + faults.corrupted + faults.refused;
+    assert_eq!((faults.lost, others), (faults.broken, 0));
+}
+
+/// It is opened again after a tenth of a second, and what was due meanwhile has waited since it was due.
+#[test]
+fn what_is_due_while_a_connection_is_down_is_late_and_not_left_out() {
+    let _turn = among_others();
+    let target = tcp(|mut stream: TcpStream| {
+        let mut frame = [0; 68];
+        for _ in 0..50 {
+            if stream.read_exact(&mut frame).is_err() || stream.write_all(&frame).is_err() {
+                return;
+            }
+        }
+    });
+    let activity = Activity::Open { rate: 500.0 };
+    let plan = Plan { activity, connections: 1, duration: Duration::from_secs(1), ..plan(target) };
+    let outcome = run(&plan, &mut ()).unwrap();
+    assert!(outcome.faults.broken >= 1, "{outcome:?}");
+    assert_eq!(outcome.messages + outcome.faults.lost + outcome.unanswered, 500);
+    assert!(outcome.latency.max() >= 90_000_000, "{outcome:?}");
+}
+
+#[test]
+fn a_second_datagram_is_found_even_if_nothing_follows_it() {
+    let _turn = among_others();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let target = Endpoint::Udp(socket.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut buffer = [0; 200];
+        while let Ok((len, from)) = socket.recv_from(&mut buffer) {
+            let _ = socket.send_to(&buffer[..len], from);
+            let _ = socket.send_to(&buffer[..len], from);
+        }
+    });
+    let outcome = run(&Plan { activity: Activity::Idle, ..plan(target) }, &mut ()).unwrap();
+    assert_eq!((outcome.messages, outcome.faults.duplicated), (4, 4), "{outcome:?}");
 }
 
 #[test]
