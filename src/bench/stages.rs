@@ -122,7 +122,12 @@ impl Load<'_> {
         self.kit.tally.sample(now_ns);
         self.next_sample_ns = u64::MAX;
         watch.on_measured();
+        // However late this is noticed: what was sent last has its full time to be answered, and what is due is due.
+        let now_ns = self.kit.look_at_clock();
         self.enter(Stage::Finishing, now_ns);
+        if let Orders::Timetable(pace) = &mut self.kit.orders {
+            pace.advance(now_ns);
+        }
         self.dialer.clear();
         self.kit.finishing = true;
         if let Orders::Keep(_) = self.kit.orders {
