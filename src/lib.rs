@@ -37,6 +37,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `bench` | the load generator, with its own loop |
 //! | `reactor` | the turn: what the loop does, in which order; accepting; UDP; how connections end |
 //! | `threaded` | the twin: the same services, a thread for each connection |
 //! | `handle`, `setup` | how other threads reach an engine; what an engine does before it runs |
@@ -50,7 +51,8 @@
 //!
 //! # Features
 //!
-//! `cli` (default) builds the program `switchboard`. A library user turns it off: `default-features = false`.
+//! `cli` (default) builds the program `switchboard`, and the load generator `bench`. A library user turns it off:
+//! `default-features = false`.
 //!
 //! # Platforms
 //!

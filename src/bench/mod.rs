@@ -4,11 +4,29 @@
 //! with what was sent, and latency counts from the moment at which a message *should* have been sent, so that a server that
 //! stalls is charged for every message it kept waiting.
 
+mod batch;
+mod client;
+mod cpu;
+mod cutter;
+mod dial;
+mod kit;
+mod ledger;
+mod load;
+mod message;
+mod net;
 mod outcome;
+mod output;
+mod pace;
 mod plan;
+mod search;
+mod slo;
+mod stages;
+mod tally;
 
-pub use outcome::{Faults, Generator, Outcome, Sample};
+pub use outcome::{Bottleneck, Faults, Generator, Outcome, Sample};
 pub use plan::{Activity, Plan};
+pub use search::{Ended, MaxRate, Step, Verdict, find_max};
+pub use slo::{ParseSloError, Slo};
 
 use std::fmt;
 use std::io;
@@ -19,8 +37,8 @@ use std::ops::ControlFlow;
 /// # Errors
 /// [`Error`] when the load could not be put on at all. What the server does wrong is in the [`Outcome`].
 pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Outcome, Error> {
-    let _ = (plan, watch);
-    Err(Error::System(io::ErrorKind::Unsupported.into()))
+    plan.check()?;
+    load::Load::new(plan)?.run(watch)
 }
 
 /// Told of a run while it goes on. All of it happens on the thread that runs, so whatever it does costs time.
@@ -36,6 +54,11 @@ pub trait Watch {
 
     /// The measured time is over; nothing has been closed yet.
     fn on_measured(&mut self) {}
+
+    /// [`find_max`] has tried a rate.
+    fn on_step(&mut self, step: &Step) {
+        let _ = step;
+    }
 }
 
 /// Watches nothing.
@@ -49,7 +72,7 @@ pub struct Progress {
     pub stage: Stage,
     /// The part of the stage that is over, from 0 to 1.
     pub done: f64,
-    /// Connections open now.
+    /// Connections open now, without slow readers.
     pub connections: usize,
     /// The last sample, if any has been taken.
     pub last: Option<Sample>,

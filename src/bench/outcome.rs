@@ -1,12 +1,13 @@
 //! What came of a load.
 
-use std::ops::AddAssign;
+use std::fmt;
+use std::ops::{AddAssign, SubAssign};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 /// What came of a load, in its measured time.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Outcome {
     /// The measured time.
@@ -15,20 +16,67 @@ pub struct Outcome {
     pub messages: u64,
     /// Their payload bytes, one way.
     pub bytes: u64,
-    /// From when a message was due to when its answer was whole, in nanoseconds.
+    /// Open loop: messages due in the measured time.
+    pub due: u64,
+    /// Open loop: those of them that had neither been answered nor lost when the run ended. The load was more than the server,
+    /// or the generator, could carry.
+    pub unanswered: u64,
+    /// From when a message was due to when its answer was whole, in nanoseconds; of those unanswered, how long they had waited.
     pub latency: Histogram<u64>,
     /// From the call of connect to the connection, in nanoseconds, over the whole run.
     pub connects: Histogram<u64>,
     /// From the first call of connect to the last connection that was planned.
     pub connecting: Duration,
-    /// Connections open at the end.
+    /// Connections open at the end, without slow readers.
     pub connections: usize,
+    /// Slow readers that the server has cut off, over the whole run. It may.
+    pub cut_off: usize,
     /// All that went wrong, over the whole run.
     pub faults: Faults,
-    /// What happened in each part of the measured time, oldest first.
+    /// What happened in each part of the measured time, oldest first; of an open loop the last may be about answers that came
+    /// after it.
     pub samples: Vec<Sample>,
     /// What the load cost the generator itself.
     pub generator: Generator,
+}
+
+impl Outcome {
+    /// Whether the generator measured itself rather than the server, and how that shows.
+    pub fn bottleneck(&self) -> Option<Bottleneck> {
+        if self.due == 0 {
+            // In a closed loop whoever is busy is the limit: a server that is slower makes its clients wait.
+            return (self.generator.busy > BUSY).then_some(Bottleneck::Busy(self.generator.busy));
+        }
+        let lag = Duration::from_nanos(self.generator.send_lag.value_at_quantile(0.99));
+        let latency = Duration::from_nanos(self.latency.value_at_quantile(0.99));
+        (lag > LATE.max(latency / 4)).then_some(Bottleneck::Late(lag))
+    }
+}
+
+/// A closed loop's generator that waits less than the rest of the time is its limit.
+const BUSY: f64 = 0.95;
+
+/// An open loop's generator may be so late without a word.
+const LATE: Duration = Duration::from_millis(1);
+
+/// How a generator was itself the limit. Shown as a sentence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Bottleneck {
+    /// Closed loop: it was busy for this part of the time, from 0 to 1, so the server may have waited for it.
+    Busy(f64),
+    /// Open loop: one message in a hundred was handed to the system later than due by this much or more.
+    Late(Duration),
+}
+
+impl fmt::Display for Bottleneck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the generator was the limit: ")?;
+        match self {
+            Self::Busy(part) => write!(f, "it was busy {:.0} % of the time", part * 100.0),
+            Self::Late(lag) => write!(f, "one message in a hundred left {lag:.1?} late or later"),
+        }
+    }
 }
 
 /// What went wrong, counted.
@@ -66,6 +114,17 @@ impl AddAssign for Faults {
     }
 }
 
+impl SubAssign for Faults {
+    fn sub_assign(&mut self, other: Self) {
+        self.lost -= other.lost;
+        self.duplicated -= other.duplicated;
+        self.reordered -= other.reordered;
+        self.corrupted -= other.corrupted;
+        self.refused -= other.refused;
+        self.broken -= other.broken;
+    }
+}
+
 /// One part of the measured time, a tenth of a second or longer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -88,7 +147,7 @@ pub struct Sample {
 
 /// What a load cost its generator, in the measured time. A generator that is busy all the time, or late with what it sends,
 /// measures itself.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Generator {
     /// Processor time of the generator's thread.
@@ -97,4 +156,45 @@ pub struct Generator {
     pub busy: f64,
     /// Open loop: how much later than due messages were handed to the system, in nanoseconds.
     pub send_lag: Histogram<u64>,
+}
+
+/// A histogram's own is thousands of numbers.
+struct Brief<'a>(&'a Histogram<u64>);
+
+impl fmt::Debug for Brief<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quantile = |of| Duration::from_nanos(self.0.value_at_quantile(of));
+        let (count, max) = (self.0.len(), Duration::from_nanos(self.0.max()));
+        write!(f, "{count} of p50 {:?}, p99 {:?}, max {max:?}", quantile(0.5), quantile(0.99))
+    }
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { elapsed, messages, bytes, due, unanswered, latency, connects, connecting, .. } = self;
+        let Self { connections, cut_off, faults, samples, generator, .. } = self;
+        f.debug_struct("Outcome")
+            .field("elapsed", elapsed)
+            .field("messages", messages)
+            .field("bytes", bytes)
+            .field("due", due)
+            .field("unanswered", unanswered)
+            .field("latency", &Brief(latency))
+            .field("connects", &Brief(connects))
+            .field("connecting", connecting)
+            .field("connections", connections)
+            .field("cut_off", cut_off)
+            .field("faults", faults)
+            .field("samples", &samples.len())
+            .field("generator", generator)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Generator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cpu, busy, send_lag } = self;
+        let mut shown = f.debug_struct("Generator");
+        shown.field("cpu", cpu).field("busy", busy).field("send_lag", &Brief(send_lag)).finish()
+    }
 }

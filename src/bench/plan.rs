@@ -3,8 +3,20 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::Error;
+use super::batch::Wire;
+use crate::datagram::MAX_DATAGRAM_BYTES;
 use crate::endpoint::Endpoint;
-use crate::frame::Framing;
+use crate::frame::{Framing, encode};
+
+/// The longest payload: what is sent is made from a table of about this size.
+const MAX_PAYLOAD_BYTES: usize = 1 << 30;
+
+/// The most connections: as many as a slab has numbers for.
+const MAX_CONNECTIONS: usize = 1 << 24;
+
+/// The highest rate, in messages a second: one a nanosecond.
+const MAX_RATE: f64 = 1e9;
 
 /// A load.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +43,59 @@ pub struct Plan {
     pub answer_timeout: Duration,
     /// Where payloads begin: equal seeds send equal bytes.
     pub seed: u64,
+}
+
+impl Plan {
+    /// Refuses what cannot be done, naming it as a flag would be named.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let is_udp = matches!(self.target, Endpoint::Udp(_));
+        let (least, most) = (*self.payload_bytes.start(), *self.payload_bytes.end());
+        let carried = || match self.wire() {
+            Wire::Stream(framing) => {
+                let carry = |bytes| encode(framing, &vec![b'x'; bytes], &mut Vec::new());
+                carry(least).and_then(|()| carry(most))
+            }
+            Wire::Datagrams => Ok(()),
+        };
+        let wrong = if least > most {
+            format!("payload: the range {least} to {most} is empty")
+        } else if most > MAX_PAYLOAD_BYTES {
+            format!("payload: {most} bytes are more than {MAX_PAYLOAD_BYTES}")
+        } else if is_udp && most > MAX_DATAGRAM_BYTES {
+            format!("payload: a datagram holds at most {MAX_DATAGRAM_BYTES} bytes")
+        } else if least == 0 && (is_udp || self.framing == Framing::Raw) {
+            "payload: of no bytes nothing can be heard without frames".to_owned()
+        } else if let Err(error) = carried() {
+            format!("payload: {error}")
+        } else if self.connections == 0 {
+            "connections: at least one is needed".to_owned()
+        } else if self.connections.saturating_add(self.slow_readers) > MAX_CONNECTIONS {
+            format!("connections: more than {MAX_CONNECTIONS}")
+        } else if is_udp && self.slow_readers > 0 {
+            "slow-readers: over UDP nobody waits for a reader".to_owned()
+        } else if self.duration.is_zero() {
+            "duration: nothing can be measured in no time".to_owned()
+        } else if self.answer_timeout.is_zero() {
+            "answer-timeout: no answer comes in no time".to_owned()
+        } else {
+            return self.check_activity();
+        };
+        Err(Error::Plan(wrong))
+    }
+
+    fn check_activity(&self) -> Result<(), Error> {
+        match self.activity {
+            Activity::Closed { in_flight: 0 } => Err(Error::Plan("in-flight: at least one is needed".to_owned())),
+            Activity::Open { rate } if !(rate > 0.0 && rate <= MAX_RATE) => {
+                Err(Error::Plan(format!("rate: {rate} messages a second cannot be sent")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn wire(&self) -> Wire {
+        if matches!(self.target, Endpoint::Udp(_)) { Wire::Datagrams } else { Wire::Stream(self.framing) }
+    }
 }
 
 /// What the connections of a load do.

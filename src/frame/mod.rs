@@ -16,6 +16,8 @@ mod spares;
 mod tests;
 
 pub use decoder::FrameDecoder;
+#[cfg(feature = "cli")]
+pub(crate) use encode::Head;
 pub use encode::encode;
 pub(crate) use encode::head;
 pub use length::{Endian, LengthPrefix, Width};

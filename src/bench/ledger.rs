@@ -1,0 +1,223 @@
+//! What one connection has sent and not been answered, and what an answer is worth.
+//!
+//! Each message ends in exactly one way: answered rightly, answered wrongly, answered late, or lost. An answer belongs to a message
+//! if it is that message's image; what is nobody's image is taken for a spoiled answer to the oldest. Knows neither socket nor
+//! clock.
+
+use std::collections::VecDeque;
+
+use super::message::Images;
+
+/// Lost messages of one connection that are remembered, so that an answer that comes after all is not taken for a second one.
+const MAX_REMEMBERED: usize = 4096;
+
+/// How many answered messages are compared with an answer that names its message in part only.
+const MAX_LOOKED_BACK: usize = 4;
+
+/// A message under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// When it should have been sent.
+    pub(super) due_ns: u64,
+    /// When it was.
+    pub(super) sent_ns: u64,
+}
+
+/// What an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// As it must be, and in its turn.
+    Right(Sent),
+    /// As it must be, and after a later message's.
+    Reordered,
+    /// Of a message that was answered before.
+    Duplicated,
+    /// Of a message that was given up.
+    Late,
+    /// Nobody's.
+    Corrupted,
+}
+
+/// Messages of one connection.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    connection: u32,
+    /// Number of the first that waits.
+    oldest: u32,
+    waiting: VecDeque<Sent>,
+    strays: Option<Box<Strays>>,
+}
+
+/// What only a server at fault makes necessary.
+#[derive(Debug, Default)]
+struct Strays {
+    /// Not answered although later ones were.
+    overtaken: Vec<(u32, Sent)>,
+    lost: VecDeque<u32>,
+}
+
+impl Ledger {
+    pub(super) fn new(connection: u32) -> Self {
+        Self { connection, oldest: 0, waiting: VecDeque::new(), strays: None }
+    }
+
+    pub(super) fn connection(&self) -> u32 {
+        self.connection
+    }
+
+    /// The number that the next message will have; so many have been sent.
+    #[inline]
+    pub(super) fn next(&self) -> u32 {
+        #[allow(clippy::cast_possible_truncation, reason = "numbers wrap")]
+        self.oldest.wrapping_add(self.waiting.len() as u32)
+    }
+
+    /// Messages that may still be answered in their turn.
+    #[inline]
+    pub(super) fn in_flight(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The message whose turn it is.
+    #[inline]
+    pub(super) fn oldest(&self) -> Option<u32> {
+        (!self.waiting.is_empty()).then_some(self.oldest)
+    }
+
+    /// Whether everything sent is accounted for.
+    pub(super) fn is_settled(&self) -> bool {
+        self.waiting.is_empty() && self.strays.as_ref().is_none_or(|strays| strays.overtaken.is_empty())
+    }
+
+    /// All that has not been answered.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = &Sent> {
+        let overtaken = self.strays.iter().flat_map(|strays| &strays.overtaken);
+        self.waiting.iter().chain(overtaken.map(|(_, sent)| sent))
+    }
+
+    #[inline]
+    pub(super) fn send(&mut self, sent: Sent) {
+        self.waiting.push_back(sent);
+    }
+
+    #[inline]
+    pub(super) fn answer(&mut self, payload: &[u8], images: &Images) -> Answer {
+        if let Some(sent) = self.waiting.front()
+            && images.image(self.connection, self.oldest).is(payload)
+        {
+            let sent = *sent;
+            self.pop();
+            return Answer::Right(sent);
+        }
+        self.answer_out_of_turn(payload, images)
+    }
+
+    fn pop(&mut self) -> Option<(u32, Sent)> {
+        let sent = self.waiting.pop_front()?;
+        let number = self.oldest;
+        self.oldest = self.oldest.wrapping_add(1);
+        Some((number, sent))
+    }
+
+    #[cold]
+    fn answer_out_of_turn(&mut self, payload: &[u8], images: &Images) -> Answer {
+        let Some(claim) = images.claim(self.connection, payload) else { return self.corrupted() };
+        let is = |number: &u32| images.image(self.connection, *number).is(payload);
+        if let Some(number) = self.ahead(claim).find(is) {
+            return self.overtake(number);
+        }
+        if let Some(strays) = &mut self.strays {
+            if let Some(at) = strays.overtaken.iter().position(|(number, _)| is(number)) {
+                strays.overtaken.remove(at);
+                return Answer::Reordered;
+            }
+            if let Some(at) = strays.lost.iter().position(is) {
+                strays.lost.remove(at);
+                return Answer::Late;
+            }
+        }
+        if self.behind(claim).any(|number| is(&number)) { Answer::Duplicated } else { self.corrupted() }
+    }
+
+    /// The oldest has been answered, if one can say so. The next must not be taken for its answer.
+    fn corrupted(&mut self) -> Answer {
+        self.pop();
+        Answer::Corrupted
+    }
+
+    /// Those that wait and whose numbers agree with the claim, oldest first.
+    fn ahead(&self, (low, bits): (u32, u32)) -> impl Iterator<Item = u32> + use<> {
+        let step = 1u64 << bits;
+        let first = u64::from(low.wrapping_sub(self.oldest)) & (step - 1);
+        let oldest = self.oldest;
+        #[allow(clippy::cast_possible_truncation, reason = "numbers wrap")]
+        (first..self.waiting.len() as u64)
+            .step_by(usize::try_from(step).unwrap_or(usize::MAX))
+            .map(move |ahead| oldest.wrapping_add(ahead as u32))
+    }
+
+    /// The last few that do not wait any more and agree with the claim, newest first.
+    fn behind(&self, (low, bits): (u32, u32)) -> impl Iterator<Item = u32> + use<> {
+        let step = 1u64 << bits;
+        let oldest = self.oldest;
+        let first = (u64::from(oldest.wrapping_sub(1).wrapping_sub(low)) & (step - 1)) + 1;
+        #[allow(clippy::cast_possible_truncation, reason = "not beyond the first number")]
+        (first..=u64::from(oldest))
+            .step_by(usize::try_from(step).unwrap_or(usize::MAX))
+            .take(MAX_LOOKED_BACK)
+            .map(move |behind| oldest.wrapping_sub(behind as u32))
+    }
+
+    /// `number` was answered before its elders.
+    fn overtake(&mut self, number: u32) -> Answer {
+        while let Some((popped, sent)) = self.pop() {
+            if popped == number {
+                return Answer::Right(sent);
+            }
+            self.strays.get_or_insert_default().overtaken.push((popped, sent));
+        }
+        Answer::Corrupted
+    }
+
+    /// Gives up what was sent at `sent_ns` or earlier; returns how many those were.
+    pub(super) fn expire(&mut self, sent_ns: u64) -> u64 {
+        let mut lost = 0;
+        while self.waiting.front().is_some_and(|sent| sent.sent_ns <= sent_ns) {
+            let Some((number, _)) = self.pop() else { break };
+            self.strays.get_or_insert_default().remember(number);
+            lost += 1;
+        }
+        if let Some(strays) = &mut self.strays {
+            let Strays { overtaken, lost: numbers } = &mut **strays;
+            lost += overtaken
+                .extract_if(.., |(_, sent)| sent.sent_ns <= sent_ns)
+                .map(|(number, _)| numbers.push_back(number))
+                .count() as u64;
+            strays.forget();
+        }
+        lost
+    }
+
+    /// What was to come for the oldest never will.
+    pub(super) fn spoil(&mut self) {
+        self.pop();
+    }
+
+    /// The connection is gone: returns how many messages are lost with it.
+    pub(super) fn lose_all(&mut self) -> u64 {
+        self.expire(u64::MAX)
+    }
+}
+
+impl Strays {
+    fn remember(&mut self, number: u32) {
+        self.lost.push_back(number);
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        while self.lost.len() > MAX_REMEMBERED {
+            self.lost.pop_front();
+        }
+    }
+}

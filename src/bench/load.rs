@@ -1,0 +1,332 @@
+//! The loop that puts a load on: one poll, one slab of connections, and what is open or to be opened.
+//!
+//! It knows what is to be open and what ended; what happens on a connection is the connection's own business, and when a run goes
+//! from one stage to the next is in [`stages`](super::stages).
+
+use std::io;
+use std::time::Duration;
+
+use super::client::{Client, End, Wants};
+use super::dial::{AGAIN_AFTER, Dialer, exhausted};
+use super::kit::{Kit, Orders};
+use super::ledger::Sent;
+use super::net::{Net, Ready, Socket};
+use super::outcome::Outcome;
+use super::plan::{Activity, Plan};
+use super::stages::LISTEN_ON;
+use super::{Error, Stage, Watch};
+use crate::slots::Slots;
+
+/// A run.
+pub(super) struct Load<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) net: Net,
+    pub(super) kit: Kit,
+    pub(super) clients: Slots<Client>,
+    /// By number: the planned connections, and then the slow readers.
+    pub(super) lines: Vec<Line>,
+    pub(super) dialer: Dialer,
+    /// Clients that stopped only to let others have their turn.
+    pub(super) again: Vec<usize>,
+    /// Events of one poll.
+    pub(super) ready: Vec<Ready>,
+    pub(super) stage: Stage,
+    pub(super) stage_began_ns: u64,
+    pub(super) next_tick_ns: u64,
+    pub(super) next_sample_ns: u64,
+    pub(super) settled_ns: Option<u64>,
+    /// Lines whose first attempt is not decided.
+    pub(super) undecided: usize,
+    /// Clients that have been connected so far; each is a new one to the server.
+    pub(super) opened: u32,
+    /// Whether any of the planned connections ever stood.
+    pub(super) stood: bool,
+    pub(super) last_refusal: Option<io::Error>,
+    pub(super) cut_off: usize,
+    pub(super) connecting_ns: u64,
+    /// Not busy since measuring began.
+    pub(super) waited_ns: u64,
+    /// What the measured time cost, when it is over.
+    pub(super) spent: Spent,
+    pub(super) cpu_at_begin: Option<Duration>,
+}
+
+/// A connection as planned, whichever socket it has now.
+#[derive(Clone, Copy)]
+pub(super) struct Line {
+    pub(super) key: Option<usize>,
+    pub(super) is_decided: bool,
+    /// Open loop: its next message by the timetable.
+    pub(super) next: u64,
+}
+
+/// What the generator itself used.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Spent {
+    pub(super) cpu: Duration,
+    pub(super) waited_ns: u64,
+}
+
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl<'a> Load<'a> {
+    pub(super) fn new(plan: &'a Plan) -> Result<Self, Error> {
+        let kit = Kit::new(plan)?;
+        let count = plan.connections + plan.slow_readers;
+        let mut dialer = Dialer::default();
+        let ramp = plan.ramp / u32::try_from(plan.connections).unwrap_or(u32::MAX).max(1);
+        for line in 0..count {
+            let steps = u32::try_from(line.min(plan.connections)).unwrap_or(u32::MAX);
+            dialer.plan(nanos(ramp.saturating_mul(steps)), line);
+        }
+        let line = |number| Line { key: None, is_decided: false, next: number as u64 };
+        Ok(Self {
+            plan,
+            net: Net::new().map_err(Error::System)?,
+            kit,
+            clients: Slots::new(),
+            lines: (0..count).map(line).collect(),
+            dialer,
+            again: Vec::new(),
+            ready: Vec::new(),
+            stage: Stage::Connecting,
+            stage_began_ns: 0,
+            next_tick_ns: 0,
+            next_sample_ns: u64::MAX,
+            settled_ns: None,
+            undecided: count,
+            opened: 0,
+            stood: false,
+            last_refusal: None,
+            cut_off: 0,
+            connecting_ns: 0,
+            waited_ns: 0,
+            spent: Spent::default(),
+            cpu_at_begin: None,
+        })
+    }
+
+    pub(super) fn run(mut self, watch: &mut dyn Watch) -> Result<Outcome, Error> {
+        // A load would slow down the connecting; over a ramp that is what is wanted.
+        if !self.plan.ramp.is_zero() || matches!(self.plan.activity, Activity::Churn | Activity::Idle) {
+            self.give_orders();
+        }
+        while self.advance(watch)?.is_continue() {
+            self.dial()?;
+            self.send_due()?;
+            self.step_again()?;
+            self.poll()?;
+            self.handle_events()?;
+        }
+        Ok(self.outcome())
+    }
+
+    /// Gives up what was not answered in time.
+    pub(super) fn expire(&mut self) -> Result<(), Error> {
+        let Some(sent_ns) = self.kit.now_ns.checked_sub(nanos(self.plan.answer_timeout)) else { return Ok(()) };
+        for key in self.clients.keys() {
+            let Some(client) = self.clients.get_mut(key) else { continue };
+            let lost = self.kit.tally.faults.lost;
+            if let Err(end) = client.expire(sent_ns, &mut self.kit) {
+                self.end(key, end)?;
+            } else if self.kit.tally.faults.lost > lost {
+                self.again.push(key);
+            }
+        }
+        Ok(())
+    }
+
+    fn dial(&mut self) -> Result<(), Error> {
+        while let Some(line) = self.dialer.take_due(self.kit.now_ns) {
+            self.open(line)?;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, number: usize) -> Result<(), Error> {
+        self.kit.look_at_clock();
+        let socket = match Socket::connect(&self.plan.target) {
+            Ok(socket) => socket,
+            // A Unix-domain socket's backlog is full: unix(7).
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.dialer.plan(self.kit.now_ns + 1_000_000, number);
+                return Ok(());
+            }
+            Err(error) => return self.refused(number, error),
+        };
+        let Some(line) = self.lines.get_mut(number) else { return Ok(()) };
+        let never_reads = number >= self.plan.connections;
+        let client = Client::new(socket, number, self.opened, line.next, never_reads, &self.kit);
+        self.opened = self.opened.wrapping_add(1);
+        let key = self.clients.insert(client);
+        line.key = Some(key);
+        let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
+        self.net.register(client.socket(), key).map_err(Error::System)?;
+        if client.is_connecting() {
+            self.dialer.pending += 1;
+        } else {
+            self.stands(number);
+            self.again.push(key);
+        }
+        Ok(())
+    }
+
+    fn stands(&mut self, number: usize) {
+        self.stood |= number < self.plan.connections;
+        self.decide(number);
+    }
+
+    /// It stands, or will not.
+    fn decide(&mut self, number: usize) {
+        if let Some(line) = self.lines.get_mut(number)
+            && !line.is_decided
+        {
+            line.is_decided = true;
+            self.undecided -= 1;
+        }
+    }
+
+    fn refused(&mut self, number: usize, error: io::Error) -> Result<(), Error> {
+        if let Some(error) = exhausted(&error) {
+            return Err(Error::Connect(error));
+        }
+        self.kit.tally.faults.refused += 1;
+        self.last_refusal = Some(error);
+        self.decide(number);
+        self.open_again(number);
+        Ok(())
+    }
+
+    fn open_again(&mut self, number: usize) {
+        if self.stage != Stage::Finishing && self.plan.activity != Activity::Idle && number < self.plan.connections {
+            self.dialer.plan(self.kit.now_ns + nanos(AGAIN_AFTER), number);
+        }
+    }
+
+    /// Sends what has become due by the timetable.
+    fn send_due(&mut self) -> Result<(), Error> {
+        let now_ns = self.kit.now_ns;
+        let Orders::Timetable(pace) = &mut self.kit.orders else { return Ok(()) };
+        let due = pace.advance(now_ns);
+        let connections = pace.connections;
+        for number in due.take(self.plan.connections) {
+            let line = self.lines.get(usize::try_from(number % connections).unwrap_or(0));
+            if let Some(key) = line.and_then(|line| line.key) {
+                self.step(key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn step_again(&mut self) -> Result<(), Error> {
+        for key in std::mem::take(&mut self.again) {
+            self.step(key)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, key: usize) -> Result<(), Error> {
+        let Some(client) = self.clients.get_mut(key).filter(|client| !client.is_connecting()) else { return Ok(()) };
+        let stepped = client.step(&mut self.kit);
+        self.stepped(key, stepped)
+    }
+
+    fn stepped(&mut self, key: usize, stepped: Result<Wants, End>) -> Result<(), Error> {
+        if let Some(refusal) = self.kit.refusal.take()
+            && !self.kit.heard
+        {
+            return Err(Error::Connect(refusal));
+        }
+        match stepped {
+            Ok(Wants::Event) => Ok(()),
+            Ok(Wants::Step) => {
+                self.again.push(key);
+                Ok(())
+            }
+            Err(end) => self.end(key, end),
+        }
+    }
+
+    /// Waits for what comes next.
+    fn poll(&mut self) -> Result<(), Error> {
+        let before_ns = self.kit.look_at_clock();
+        let until = |at_ns: u64| Duration::from_nanos(at_ns.saturating_sub(before_ns));
+        let stage_end_ns = match self.stage {
+            Stage::Connecting => u64::MAX,
+            Stage::WarmingUp => self.stage_began_ns + nanos(self.plan.warm_up),
+            Stage::Measuring => self.kit.tally.window().end,
+            Stage::Finishing => self.settled_ns.map_or(u64::MAX, |settled_ns| settled_ns + nanos(LISTEN_ON)),
+        };
+        let next_ns = [Some(self.next_tick_ns), Some(self.next_sample_ns), self.dialer.next_ns(), Some(stage_end_ns)];
+        let next_ns = next_ns.into_iter().flatten().min().unwrap_or(before_ns);
+        let timeout = if self.again.is_empty() { until(next_ns) } else { Duration::ZERO };
+        let precise = if let Orders::Timetable(pace) = &self.kit.orders { pace.next_ns().map(until) } else { None };
+        self.ready.clear();
+        self.net.poll(timeout, precise, &mut self.ready).map_err(Error::System)?;
+        self.waited_ns += self.kit.look_at_clock() - before_ns;
+        Ok(())
+    }
+
+    fn handle_events(&mut self) -> Result<(), Error> {
+        let ready = std::mem::take(&mut self.ready);
+        for event in &ready {
+            self.handle_event(*event)?;
+            // A thousand events take milliseconds; what becomes due meanwhile is not to wait for the last of them.
+            self.send_due()?;
+        }
+        self.ready = ready;
+        Ok(())
+    }
+
+    fn handle_event(&mut self, event: Ready) -> Result<(), Error> {
+        // A connection that ended earlier in this very turn has no more events.
+        let Some(client) = self.clients.get_mut(event.key) else { return Ok(()) };
+        let was_connecting = client.is_connecting();
+        let stepped = client.handle_ready(event, &mut self.kit);
+        if was_connecting && !client.is_connecting() {
+            let number = client.line;
+            self.dialer.pending -= 1;
+            self.stands(number);
+        }
+        self.stepped(event.key, stepped)
+    }
+
+    /// A connection is no more.
+    fn end(&mut self, key: usize, end: End) -> Result<(), Error> {
+        let Some(mut client) = self.clients.remove(key) else { return Ok(()) };
+        let number = client.line;
+        if client.is_connecting() {
+            self.dialer.pending -= 1;
+        }
+        if let Some(line) = self.lines.get_mut(number) {
+            (line.key, line.next) = (None, client.next);
+        }
+        if let End::Refused(error) = end {
+            return self.refused(number, error);
+        }
+        if client.never_reads() {
+            self.cut_off += 1;
+            return Ok(());
+        }
+        self.kit.tally.faults.lost += client.ledger().lose_all();
+        match end {
+            End::Finished => {
+                if let Some((began_ns, bytes)) = client.exchange() {
+                    let now_ns = self.kit.look_at_clock();
+                    self.kit.tally.right(Sent { due_ns: began_ns, sent_ns: began_ns }, bytes, now_ns);
+                }
+                if self.stage != Stage::Finishing {
+                    self.dialer.plan(self.kit.now_ns, number);
+                }
+            }
+            End::Broken => {
+                self.kit.tally.faults.broken += 1;
+                self.open_again(number);
+            }
+            End::Garbled | End::Refused(_) => self.open_again(number),
+        }
+        Ok(())
+    }
+}

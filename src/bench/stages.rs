@@ -1,0 +1,241 @@
+//! The stages of a run, and what comes of it: when it goes on to the next, what is told to whom, and what is left at the end.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use super::client::Client;
+use super::cpu;
+use super::kit::Orders;
+use super::load::{Load, Spent, nanos};
+use super::outcome::{Generator, Outcome};
+use super::pace::Pace;
+use super::plan::Activity;
+use super::tally::{SAMPLE, sample_length};
+use super::{Error, Progress, Stage, Watch};
+
+/// How long it is listened for more when all has been answered: an answer that comes twice comes after the first.
+pub(super) const LISTEN_ON: Duration = Duration::from_millis(10);
+
+impl Load<'_> {
+    /// Goes on to the next stage when it is time, and does what is done ten times a second.
+    pub(super) fn advance(&mut self, watch: &mut dyn Watch) -> Result<ControlFlow<()>, Error> {
+        let now_ns = self.kit.look_at_clock();
+        if now_ns >= self.next_sample_ns {
+            self.take_sample(now_ns);
+        }
+        if now_ns >= self.next_tick_ns {
+            self.next_tick_ns = now_ns + nanos(SAMPLE);
+            self.expire()?;
+            let progress = self.progress(now_ns);
+            if watch.on_progress(&progress).is_break() {
+                if self.stage == Stage::Measuring {
+                    self.measured(now_ns, watch);
+                }
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        match self.stage {
+            Stage::Connecting if self.undecided == 0 && self.is_held() => self.connected(now_ns, watch)?,
+            Stage::WarmingUp if self.passed(now_ns) >= self.plan.warm_up => self.begin_measuring(watch),
+            Stage::Measuring if now_ns >= self.kit.tally.window().end => self.measured(now_ns, watch),
+            _ => {}
+        }
+        let is_over = self.stage == Stage::Finishing && self.is_over(now_ns);
+        Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    /// How long the stage has lasted.
+    fn passed(&self, now_ns: u64) -> Duration {
+        Duration::from_nanos(now_ns.saturating_sub(self.stage_began_ns))
+    }
+
+    fn enter(&mut self, stage: Stage, now_ns: u64) {
+        self.stage = stage;
+        self.stage_began_ns = now_ns;
+    }
+
+    /// Idle connections have had their exchange; of others nothing is asked.
+    fn is_held(&self) -> bool {
+        self.plan.activity != Activity::Idle || self.clients.iter().all(|(_, client)| client.is_settled(&self.kit))
+    }
+
+    fn connected(&mut self, now_ns: u64, watch: &mut dyn Watch) -> Result<(), Error> {
+        if !self.stood {
+            let error = self.last_refusal.take().unwrap_or_else(|| io::ErrorKind::ConnectionRefused.into());
+            return Err(Error::Connect(error));
+        }
+        self.connecting_ns = now_ns;
+        self.enter(Stage::WarmingUp, now_ns);
+        if self.plan.warm_up.is_zero() {
+            self.begin_measuring(watch);
+        }
+        self.give_orders();
+        self.again.extend(self.clients.keys());
+        Ok(())
+    }
+
+    /// From now on connections send.
+    pub(super) fn give_orders(&mut self) {
+        self.kit.orders = match self.plan.activity {
+            Activity::Closed { in_flight } => Orders::Keep(in_flight),
+            Activity::Open { .. } if self.stage == Stage::Connecting => Orders::Nothing,
+            Activity::Open { rate } => {
+                let mut pace = Pace::new(self.kit.now_ns, rate, self.plan.connections);
+                pace.end_at(self.kit.tally.window().end);
+                Orders::Timetable(pace)
+            }
+            Activity::Churn | Activity::Idle => Orders::Once,
+        };
+    }
+
+    fn begin_measuring(&mut self, watch: &mut dyn Watch) {
+        watch.on_measuring();
+        let now_ns = self.kit.look_at_clock();
+        self.enter(Stage::Measuring, now_ns);
+        let end_ns = now_ns + nanos(self.plan.duration);
+        self.kit.tally.begin(now_ns, end_ns);
+        if let Orders::Timetable(pace) = &mut self.kit.orders {
+            pace.end_at(end_ns);
+        }
+        self.next_sample_ns = now_ns + nanos(sample_length(self.plan.duration));
+        self.waited_ns = 0;
+        self.cpu_at_begin = cpu::thread_time();
+    }
+
+    /// The last sample takes what is left, so that none is shorter than the others, even if one was taken late.
+    fn take_sample(&mut self, now_ns: u64) {
+        let length_ns = nanos(sample_length(self.plan.duration));
+        if now_ns + length_ns <= self.kit.tally.window().end {
+            self.kit.tally.sample(now_ns);
+            self.next_sample_ns = now_ns + length_ns;
+        } else {
+            self.next_sample_ns = u64::MAX;
+        }
+    }
+
+    fn measured(&mut self, now_ns: u64, watch: &mut dyn Watch) {
+        let cpu = self.cpu_at_begin.and_then(|before| Some(cpu::thread_time()?.saturating_sub(before)));
+        self.spent = Spent { cpu: cpu.unwrap_or_default(), waited_ns: self.waited_ns };
+        let now_ns = now_ns.min(self.kit.tally.window().end);
+        self.kit.tally.end(now_ns);
+        self.kit.tally.sample(now_ns);
+        self.next_sample_ns = u64::MAX;
+        watch.on_measured();
+        // However late this is noticed: what was sent last has its full time to be answered, and what is due is due.
+        let now_ns = self.kit.look_at_clock();
+        self.enter(Stage::Finishing, now_ns);
+        if let Orders::Timetable(pace) = &mut self.kit.orders {
+            pace.advance(now_ns);
+        }
+        self.dialer.clear();
+        self.kit.finishing = true;
+        if let Orders::Keep(_) = self.kit.orders {
+            self.kit.orders = Orders::Nothing;
+        }
+        // Once more, in case something lies unread.
+        self.again.extend(self.clients.keys());
+    }
+
+    /// Whether all that was sent is accounted for, and has been for a while, or will never be.
+    fn is_over(&mut self, now_ns: u64) -> bool {
+        // A tick longer, because that is when messages are given up.
+        if self.passed(now_ns) >= self.plan.answer_timeout + SAMPLE {
+            return true;
+        }
+        let due = if let Orders::Timetable(pace) = &self.kit.orders { pace.due } else { 0 };
+        let settled = |client: &Client| client.is_settled(&self.kit) && (client.never_reads() || client.next >= due);
+        if !self.clients.iter().all(|(_, client)| settled(client)) {
+            self.settled_ns = None;
+            return false;
+        }
+        let since_ns = *self.settled_ns.get_or_insert(now_ns);
+        now_ns - since_ns >= nanos(LISTEN_ON)
+    }
+
+    fn progress(&self, now_ns: u64) -> Progress {
+        let passed = self.passed(now_ns);
+        let part = |whole: Duration| if whole.is_zero() { 1.0 } else { passed.div_duration_f64(whole).min(1.0) };
+        #[allow(clippy::cast_precision_loss, reason = "a part of a whole")]
+        let done = match self.stage {
+            Stage::Connecting => 1.0 - self.undecided as f64 / self.lines.len().max(1) as f64,
+            Stage::WarmingUp => part(self.plan.warm_up),
+            Stage::Measuring => part(self.plan.duration),
+            Stage::Finishing => part(self.plan.answer_timeout),
+        };
+        let (stage, connections) = (self.stage, self.connections());
+        Progress {
+            stage,
+            done,
+            connections,
+            last: self.kit.tally.samples.last().copied(),
+            faults: self.kit.tally.faults,
+        }
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.clients.iter().filter(|(_, client)| !client.is_connecting() && !client.never_reads()).count()
+    }
+
+    pub(super) fn outcome(mut self) -> Outcome {
+        let connections = self.connections();
+        let window = self.kit.tally.window().clone();
+        let elapsed_ns = if window.start == u64::MAX { 0 } else { window.end - window.start };
+        let (due, unanswered) = self.settle_timetable();
+        if self.stage == Stage::Finishing {
+            let leftovers = self.clients.iter().filter(|(_, client)| client.has_leftover()).count();
+            self.kit.tally.faults.corrupted += leftovers as u64;
+        }
+        let tally = &mut self.kit.tally;
+        if tally.has_part() && !tally.samples.is_empty() {
+            // Answers that came after the measured time.
+            tally.sample(self.kit.now_ns);
+        }
+        tally.settle();
+        let waited = Duration::from_nanos(self.spent.waited_ns);
+        let elapsed = Duration::from_nanos(elapsed_ns);
+        let busy = if elapsed.is_zero() { 0.0 } else { 1.0 - waited.div_duration_f64(elapsed).min(1.0) };
+        let tally = self.kit.tally;
+        Outcome {
+            elapsed,
+            messages: tally.messages,
+            bytes: tally.bytes,
+            due,
+            unanswered,
+            latency: tally.latency,
+            connects: tally.connects,
+            connecting: Duration::from_nanos(self.connecting_ns),
+            connections,
+            cut_off: self.cut_off,
+            faults: tally.faults,
+            samples: tally.samples,
+            generator: Generator { cpu: self.spent.cpu, busy, send_lag: tally.send_lag },
+        }
+    }
+
+    /// Open loop: how many messages were due in the measured time, and how many of them have neither been answered nor lost. How
+    /// long these have waited by now counts as their latency, or the worst would be left out.
+    fn settle_timetable(&mut self) -> (u64, u64) {
+        let Orders::Timetable(pace) = &self.kit.orders else { return (0, 0) };
+        let (window, now_ns) = (self.kit.tally.window().clone(), self.kit.now_ns);
+        let first = pace.first_due(window.start);
+        let due = pace.due.saturating_sub(first);
+        if self.stage != Stage::Finishing {
+            return (due, 0);
+        }
+        let mut waiting: Vec<u64> = Vec::new();
+        for (_, client) in self.clients.iter() {
+            waiting.extend(client.unanswered().map(|sent| sent.due_ns).filter(|due_ns| window.contains(due_ns)));
+        }
+        for (number, line) in self.lines.iter().take(self.plan.connections).enumerate() {
+            let next = line.key.and_then(|key| self.clients.get(key)).map_or(line.next, |client| client.next);
+            let next = next.max(pace.first_of(number as u64, first));
+            let unsent = (next..pace.due).step_by(self.plan.connections);
+            waiting.extend(unsent.map(|number| pace.due_ns(number)));
+        }
+        for due_ns in &waiting {
+            self.kit.tally.waits(now_ns.saturating_sub(*due_ns));
+        }
+        (due, waiting.len() as u64)
+    }
+}

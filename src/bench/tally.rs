@@ -1,0 +1,185 @@
+//! What is counted, and when it counts. Knows no connection and no clock: the caller says what time it is.
+//!
+//! Faults count over the whole run. Of the rest, a closed loop counts what was answered in the measured time; an open loop what
+//! was due in it, however late the answer; idle connections what they exchanged at all.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::ledger::{Answer, Sent};
+use super::outcome::{Faults, Sample};
+use super::plan::Activity;
+
+/// The shortest part of the measured time that is told apart.
+pub(super) const SAMPLE: Duration = Duration::from_millis(100);
+/// More samples than this are not kept: they become longer.
+const MAX_SAMPLES: u32 = 600;
+
+/// Which moment decides whether a message counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counts {
+    WhenAnswered,
+    WhenDue,
+    Always,
+}
+
+/// A run's counters.
+pub(super) struct Tally {
+    counts: Counts,
+    /// The measured time; empty before it.
+    window: Range<u64>,
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+    pub(super) faults: Faults,
+    pub(super) latency: Histogram<u64>,
+    pub(super) connects: Histogram<u64>,
+    pub(super) send_lag: Histogram<u64>,
+    pub(super) samples: Vec<Sample>,
+    /// Latencies since the last sample; then added to all.
+    part: Histogram<u64>,
+    part_began_ns: u64,
+    part_faults: Faults,
+}
+
+impl Tally {
+    pub(super) fn new(activity: Activity) -> Result<Self, hdrhistogram::CreationError> {
+        let counts = match activity {
+            Activity::Closed { .. } | Activity::Churn => Counts::WhenAnswered,
+            Activity::Open { .. } => Counts::WhenDue,
+            Activity::Idle => Counts::Always,
+        };
+        Ok(Self {
+            counts,
+            window: u64::MAX..u64::MAX,
+            messages: 0,
+            bytes: 0,
+            faults: Faults::default(),
+            latency: histogram()?,
+            connects: histogram()?,
+            send_lag: histogram()?,
+            samples: Vec::new(),
+            part: histogram()?,
+            part_began_ns: 0,
+            part_faults: Faults::default(),
+        })
+    }
+
+    /// From now on it counts.
+    pub(super) fn begin(&mut self, now_ns: u64, end_ns: u64) {
+        self.window = now_ns..end_ns;
+        self.part_began_ns = now_ns;
+        self.part_faults = self.faults;
+    }
+
+    /// The measured time is over.
+    pub(super) fn end(&mut self, now_ns: u64) {
+        self.window.end = now_ns;
+    }
+
+    pub(super) fn window(&self) -> &Range<u64> {
+        &self.window
+    }
+
+    #[inline]
+    pub(super) fn answered(&mut self, answer: Answer, bytes: usize, now_ns: u64) {
+        match answer {
+            Answer::Right(sent) => self.right(sent, bytes, now_ns),
+            Answer::Reordered => self.faults.reordered += 1,
+            Answer::Duplicated => self.faults.duplicated += 1,
+            Answer::Corrupted => self.faults.corrupted += 1,
+            Answer::Late => {}
+        }
+    }
+
+    #[inline]
+    pub(super) fn right(&mut self, sent: Sent, bytes: usize, now_ns: u64) {
+        let counts = match self.counts {
+            Counts::WhenAnswered => self.window.contains(&now_ns),
+            Counts::WhenDue => self.window.contains(&sent.due_ns),
+            Counts::Always => true,
+        };
+        if counts {
+            record(&mut self.part, now_ns.saturating_sub(sent.due_ns));
+            self.messages += 1;
+            self.bytes += bytes as u64;
+        }
+    }
+
+    /// A message that counts has waited so long when the run ended.
+    pub(super) fn waits(&mut self, for_ns: u64) {
+        record(&mut self.latency, for_ns);
+    }
+
+    /// A message was handed to the system so much later than it could have been.
+    #[inline]
+    pub(super) fn sent(&mut self, due_ns: u64, lag_ns: u64) {
+        if self.window.contains(&due_ns) {
+            record(&mut self.send_lag, lag_ns);
+        }
+    }
+
+    pub(super) fn connected(&mut self, took_ns: u64) {
+        record(&mut self.connects, took_ns);
+    }
+
+    /// Ends a part of the measured time.
+    pub(super) fn sample(&mut self, now_ns: u64) {
+        let quantile = |of| Duration::from_nanos(self.part.value_at_quantile(of));
+        let mut faults = self.faults;
+        faults -= self.part_faults;
+        self.samples.push(Sample {
+            at: Duration::from_nanos(now_ns.saturating_sub(self.window.start)),
+            length: Duration::from_nanos(now_ns.saturating_sub(self.part_began_ns)),
+            messages: self.part.len(),
+            p50: quantile(0.5),
+            p99: quantile(0.99),
+            max: Duration::from_nanos(self.part.max()),
+            faults,
+        });
+        self.settle();
+        self.part_began_ns = now_ns;
+        self.part_faults = self.faults;
+    }
+
+    /// Adds what is in no sample to the whole.
+    pub(super) fn settle(&mut self) {
+        // This one grows by itself, too.
+        let _ = self.latency.add(&self.part);
+        self.part.reset();
+    }
+
+    /// Whether something was counted since the last sample.
+    pub(super) fn has_part(&self) -> bool {
+        !self.part.is_empty()
+    }
+}
+
+/// How long samples are in a measured time of `duration`.
+pub(super) fn sample_length(duration: Duration) -> Duration {
+    let parts = (duration.as_millis() / SAMPLE.as_millis()).div_ceil(MAX_SAMPLES.into()).max(1);
+    SAMPLE * u32::try_from(parts).unwrap_or(u32::MAX)
+}
+
+fn record(histogram: &mut Histogram<u64>, nanos: u64) {
+    // It grows by itself, so there is nothing that it could refuse.
+    let _ = histogram.record(nanos);
+}
+
+/// Nanoseconds to three digits. It grows to what it is given.
+fn histogram() -> Result<Histogram<u64>, hdrhistogram::CreationError> {
+    Histogram::new(3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_a_tenth_of_a_second_or_as_long_as_keeps_them_few() {
+        for (seconds, millis) in [(0, 100), (1, 100), (60, 100), (61, 200), (120, 200), (3600, 6000)] {
+            assert_eq!(sample_length(Duration::from_secs(seconds)), Duration::from_millis(millis), "{seconds}");
+        }
+    }
+}
