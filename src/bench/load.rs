@@ -109,10 +109,7 @@ impl<'a> Load<'a> {
     }
 
     pub(super) fn run(mut self, watch: &mut dyn Watch) -> Result<Outcome, Error> {
-        // A load would slow down the connecting; over a ramp that is what is wanted.
-        if !self.plan.ramp.is_zero() || matches!(self.plan.activity, Activity::Churn | Activity::Idle) {
-            self.give_orders();
-        }
+        self.give_orders();
         while self.advance(watch)?.is_continue() {
             self.dial()?;
             self.send_due()?;

@@ -55,9 +55,15 @@ impl Load<'_> {
         self.stage_began_ns = now_ns;
     }
 
-    /// Idle connections have had their exchange; of others nothing is asked.
+    /// Connections that are held have had an exchange; of others nothing is asked. One that only stands may still be in the
+    /// backlog: a server that is short of processor time accepts it much later, and would be measured with half of its load.
     fn is_held(&self) -> bool {
-        self.plan.activity != Activity::Idle || self.clients.iter().all(|(_, client)| client.is_settled(&self.kit))
+        let held = match self.plan.activity {
+            Activity::Idle => true,
+            Activity::Closed { .. } => self.plan.ramp.is_zero(),
+            Activity::Open { .. } | Activity::Churn => false,
+        };
+        !held || self.clients.iter().all(|(_, client)| client.is_settled(&self.kit))
     }
 
     fn connected(&mut self, now_ns: u64, watch: &mut dyn Watch) -> Result<(), Error> {
@@ -78,6 +84,8 @@ impl Load<'_> {
     /// From now on connections send.
     pub(super) fn give_orders(&mut self) {
         self.kit.orders = match self.plan.activity {
+            // A load would keep the server from accepting the others; over a ramp that is what is wanted.
+            Activity::Closed { .. } if self.stage == Stage::Connecting && self.plan.ramp.is_zero() => Orders::Once,
             Activity::Closed { in_flight } => Orders::Keep(in_flight),
             Activity::Open { .. } if self.stage == Stage::Connecting => Orders::Nothing,
             Activity::Open { rate } => {

@@ -8,7 +8,9 @@ use clap_complete::Shell;
 use log::LevelFilter;
 use switchboard::Framing;
 
+use super::bench::BenchArgs;
 use super::builtin::{self, Builtin};
+use super::duel::DuelArgs;
 use super::engine::EngineName;
 use super::limits::LimitArgs;
 
@@ -37,6 +39,11 @@ pub(super) struct Verbosity {
 }
 
 impl Verbosity {
+    /// Whether nothing is to be shown that was not asked for.
+    pub(super) fn is_quiet(self) -> bool {
+        self.quiet
+    }
+
     pub(super) fn level(self) -> LevelFilter {
         match self {
             Self { quiet: true, .. } => LevelFilter::Error,
@@ -54,7 +61,19 @@ pub(super) enum Command {
     /// Each bound address is printed on standard output, one a line, as 'listening SERVICE TRANSPORT ADDR', before anything is
     /// served. The log goes to standard error.
     #[command(after_long_help = include_str!("serve.txt"), allow_negative_numbers = true)]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
+    /// Put a load on a server and say what came of it: throughput, latency, faults
+    ///
+    /// Without an address it starts a server of its own, on another processor where there are two, and stops it again. Every
+    /// answer is compared with what was sent, byte for byte.
+    #[command(after_long_help = include_str!("bench.txt"), allow_negative_numbers = true)]
+    Bench(Box<BenchArgs>),
+    /// Measure both engines under the same load and say who is ahead where: reactor or threads
+    ///
+    /// Each run has a fresh server process and a load on another processor, where there are two. Both engines take turns, and
+    /// what is told is the ratio of the two with its interval, not a number by itself.
+    #[command(after_long_help = include_str!("duel.txt"), allow_negative_numbers = true)]
+    Duel(Box<DuelArgs>),
     /// Print a manual page in roff
     ///
     /// Read it with 'switchboard man serve | man -l -', or write it to a file under share/man/man1.
@@ -97,6 +116,9 @@ pub(super) struct ServeArgs {
     pub(super) work_us: u32,
     #[command(flatten)]
     pub(super) limits: LimitArgs,
+    /// End at once when the process PID, which started this one, ends; for the commands that measure. Linux only
+    #[arg(long, value_name = "PID", hide = true)]
+    pub(super) die_with_parent: Option<u32>,
 }
 
 fn builtin_parser() -> impl TypedValueParser<Value = &'static Builtin> {

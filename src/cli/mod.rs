@@ -1,15 +1,20 @@
 //! The command line, in three steps that know nothing of each other's work: [`args`] is what was typed, [`plan`] what it means,
-//! and [`serve`] and [`manual`] do it. The library is used by its public name alone, as any other program would use it.
+//! and [`serve`] and [`manual`] do it; [`bench`] and [`duel`] have the same three of their own. The library
+//! is used by its public name alone, as any other program would use it.
 
 mod args;
+mod bench;
 mod builtin;
+mod duel;
 mod engine;
 mod failure;
 mod limits;
 mod logging;
 mod manual;
+mod measure;
 mod output;
 mod plan;
+mod report;
 mod serve;
 mod signals;
 mod units;
@@ -29,19 +34,31 @@ pub(crate) fn run() -> ExitCode {
         Err(answer) => return failure::answer(&answer),
     };
     match obey(args) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
 
-fn obey(args: Args) -> Result<(), Failure> {
+fn obey(args: Args) -> Result<ExitCode, Failure> {
     match args.command {
         Command::Serve(typed) => {
-            let plan = Plan::new(typed)?;
+            if let Some(parent) = typed.die_with_parent {
+                measure::die_with(parent).map_err(Failure::Failed)?;
+            }
+            let plan = Plan::new(*typed)?;
             logging::start(args.verbosity.level());
-            serve::serve(plan)
+            serve::serve(plan)?;
         }
-        Command::Man { subcommand } => manual::man(subcommand.as_deref()),
-        Command::Completions { shell } => manual::completions(shell),
+        Command::Bench(typed) => {
+            logging::start(args.verbosity.level());
+            return bench::bench(*typed, args.verbosity.is_quiet());
+        }
+        Command::Duel(typed) => {
+            logging::start(args.verbosity.level());
+            return duel::duel(*typed, args.verbosity.is_quiet());
+        }
+        Command::Man { subcommand } => manual::man(subcommand.as_deref())?,
+        Command::Completions { shell } => manual::completions(shell)?,
     }
+    Ok(ExitCode::SUCCESS)
 }

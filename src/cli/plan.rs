@@ -67,7 +67,8 @@ impl Planned {
         let mut listeners = Vec::new();
         for Listen { framing: prefix, address } in listens {
             let framing = prefix.or(framing).unwrap_or(builtin.framing);
-            listeners.extend(resolve(&address)?.into_iter().map(|endpoint| (endpoint, framing)));
+            let found = resolve(&format!("--listen {address}"), &address)?;
+            listeners.extend(found.into_iter().map(|endpoint| (endpoint, framing)));
         }
         Ok(Self { builtin, listeners })
     }
@@ -77,20 +78,21 @@ fn own_listens(builtin: &Builtin) -> Result<Vec<Listen>, Failure> {
     builtin.listens.iter().map(|text| text.parse().map_err(Failure::Usage)).collect()
 }
 
-fn resolve(address: &str) -> Result<Vec<Endpoint>, Failure> {
+/// Looks an address up. `typed` is how it was given, for what is said about it.
+pub(super) fn resolve(typed: &str, address: &str) -> Result<Vec<Endpoint>, Failure> {
     // A path may hold one, and would then print a line of its own among the `listening` lines.
     if address.chars().any(char::is_control) {
-        return Err(Failure::Usage(format!("--listen {} holds a control character", address.escape_debug())));
+        return Err(Failure::Usage(format!("{} holds a control character", typed.escape_debug())));
     }
     // As other programs are told to listen everywhere; here that is said in so many words.
     if let Some(port) = address.strip_prefix([':', '*']).map(|rest| rest.trim_start_matches(':'))
         && port.parse::<u16>().is_ok()
     {
         let write = format!("write 127.0.0.1:{port} or 0.0.0.0:{port}");
-        return Err(Failure::Usage(format!("--listen {address} names no host: {write}")));
+        return Err(Failure::Usage(format!("{typed} names no host: {write}")));
     }
     Endpoint::resolve(address).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => Failure::Usage(format!("--listen {address} is {ParseEndpointError}")),
+        io::ErrorKind::InvalidInput => Failure::Usage(format!("{typed} is {ParseEndpointError}")),
         _ => Failure::Failed(format!("cannot find {address}: {error}; check the name, or write an IP address")),
     })
 }
@@ -105,7 +107,7 @@ mod tests {
     fn plan(words: &str) -> Result<Plan, Failure> {
         let args = Args::try_parse_from(["switchboard", "serve"].into_iter().chain(words.split_whitespace())).unwrap();
         let Command::Serve(typed) = args.command else { panic!("not serve") };
-        Plan::new(typed)
+        Plan::new(*typed)
     }
 
     fn listeners(words: &str) -> Vec<(String, Framing)> {

@@ -1,6 +1,8 @@
-//! Sizes and durations as people write them: `64k`, `1MiB`, `500ms`, `30s`. Each is displayed in a form that it also reads.
+//! Sizes, durations and rates as people write them: `64k`, `1MiB`, `64..1k`, `500ms`, `30s`, `10k`. Each is displayed in a form
+//! that it also reads.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -28,6 +30,54 @@ impl fmt::Display for Size {
             Some((unit, bytes)) => write!(f, "{}{unit}", self.0 / bytes),
             None => self.0.fmt(f),
         }
+    }
+}
+
+/// Numbers of bytes, from one to another and both included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SizeRange(pub(super) RangeInclusive<usize>);
+
+impl FromStr for SizeRange {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (low, high) = text.split_once("..").or_else(|| text.split_once('-')).unwrap_or((text, text));
+        let (Size(low), Size(high)) = (low.trim().parse()?, high.trim().parse()?);
+        if low > high {
+            return Err("a range begins with the smaller size, as in 64..1k");
+        }
+        Ok(Self(low..=high))
+    }
+}
+
+impl fmt::Display for SizeRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (low, high) = (Size(*self.0.start()), Size(*self.0.end()));
+        if low == high { low.fmt(f) } else { write!(f, "{low}..{high}") }
+    }
+}
+
+/// So many a second. Its units are powers of 1000, because what it counts is events.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Rate(pub(super) f64);
+
+impl FromStr for Rate {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.trim().trim_end_matches("/s").trim_end();
+        let units = [("k", 1e3), ("K", 1e3), ("M", 1e6), ("G", 1e9)];
+        let unit = units.iter().find_map(|(unit, factor)| Some((number.strip_suffix(unit)?, *factor)));
+        let (digits, factor) = unit.unwrap_or((number, 1.0));
+        let rate = digits.trim_end().parse::<f64>().ok().map(|number| number * factor);
+        let sane = rate.filter(|rate| rate.is_finite() && *rate > 0.0);
+        sane.map(Self).ok_or("not a rate: write so many a second, or a number with k or M, such as 500 or 10k")
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -84,6 +134,27 @@ mod tests {
     }
 
     #[test]
+    fn a_range_of_sizes_has_two_ends_or_one() {
+        for (text, range) in [("64", 64..=64), ("64..1k", 64..=1024), ("64-1k", 64..=1024), ("0 .. 2KiB", 0..=2048)] {
+            assert_eq!(text.parse(), Ok(SizeRange(range)), "{text}");
+        }
+        for text in ["", "..", "1..", "..1", "1-2-3", "1...2"] {
+            assert!(text.parse::<SizeRange>().unwrap_err().starts_with("not a size"), "{text}");
+        }
+        assert!("2..1".parse::<SizeRange>().unwrap_err().starts_with("a range begins with the smaller"));
+    }
+
+    #[test]
+    fn rates_are_powers_of_1000() {
+        for (text, rate) in [("500", 500.0), ("10k", 1e4), ("2.5 M", 2.5e6), ("0.5", 0.5), ("10k/s", 1e4)] {
+            assert_eq!(text.parse(), Ok(Rate(rate)), "{text}");
+        }
+        for text in ["", "k", "fast", "0", "-1", "inf", "NaN", "1kk", "1e999"] {
+            assert!(text.parse::<Rate>().unwrap_err().starts_with("not a rate"), "{text}");
+        }
+    }
+
+    #[test]
     fn durations_need_a_unit_unless_they_are_nothing() {
         for (text, millis) in
             [("0", 0), ("0s", 0), ("500ms", 500), ("30s", 30_000), ("2min", 120_000), ("1h 30m", 5_400_000)]
@@ -107,6 +178,10 @@ mod tests {
         for (millis, text) in [(0, "0"), (500, "500ms"), (30_000, "30s"), (90_000, "1m 30s")] {
             assert_eq!(Span(Duration::from_millis(millis)).to_string(), text);
             assert_eq!(text.parse(), Ok(Span(Duration::from_millis(millis))));
+        }
+        for (range, text) in [(64..=64, "64"), (64..=1024, "64..1KiB")] {
+            assert_eq!(SizeRange(range.clone()).to_string(), text);
+            assert_eq!(text.parse(), Ok(SizeRange(range)));
         }
     }
 }

@@ -5,6 +5,8 @@
 // What clippy.toml allows in tests, it does not allow in the functions that tests share.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod bench;
+mod duel;
 mod engines;
 mod manual;
 mod program;

@@ -45,8 +45,17 @@ fn the_help_names_every_limit_with_its_default() {
 }
 
 #[test]
+fn the_help_of_bench_says_what_is_measured_and_how_it_is_written() {
+    let help = printed(&["bench", "--help"]);
+    for words in ["[default: 50]", "[default: 64]", "[default: 5s]", "Addresses:", "What is measured:", "Exit codes:"] {
+        assert!(help.contains(words), "{words} is not in:\n{help}");
+    }
+}
+
+#[test]
 fn both_ways_to_ask_for_help_are_answered_alike() {
     assert_eq!(printed(&["help", "serve"]), printed(&["serve", "--help"]));
+    assert_eq!(printed(&["help", "bench"]), printed(&["bench", "--help"]));
     assert!(printed(&["serve", "-h"]).len() < printed(&["serve", "--help"]).len());
 }
 
@@ -59,6 +68,10 @@ fn the_version_is_the_crates() {
 fn manual_pages_are_roff() {
     let page = printed(&["man"]);
     assert!(page.contains(".TH switchboard 1") && page.contains(".SH SUBCOMMANDS"), "{page}");
+    let page = printed(&["man", "bench"]);
+    for words in [".TH switchboard-bench 1", ".SH ADDRESSES", ".SH \"WHAT IS MEASURED\"", "latency_ns"] {
+        assert!(page.contains(words), "{words} is not in:\n{page}");
+    }
     let page = printed(&["man", "serve"]);
     for words in [".TH switchboard-serve 1", ".SH ADDRESSES", ".SH \"EXIT CODES\"", "struct.pack"] {
         assert!(page.contains(words), "{words} is not in:\n{page}");
@@ -69,7 +82,7 @@ fn manual_pages_are_roff() {
 fn completions_know_services_and_flags() {
     for shell in ["bash", "zsh", "fish"] {
         let script = printed(&["completions", shell]);
-        for word in ["switchboard", "serve", "echo", "max-connections", "drop-oldest"] {
+        for word in ["switchboard", "serve", "echo", "max-connections", "drop-oldest", "bench", "in-flight"] {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }

@@ -71,6 +71,15 @@ impl Program {
         self.stderr.rest()
     }
 
+    /// What it prints from here on, to its end.
+    pub(crate) fn printed(&mut self) -> String {
+        self.stdout.rest()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
     }

@@ -1,0 +1,104 @@
+//! What was typed after `bench`.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use switchboard::Framing;
+use switchboard::bench::Slo;
+
+use crate::cli::engine::EngineName;
+use crate::cli::units::{Rate, SizeRange, Span};
+
+const LOAD: &str = "Load";
+const SERVER: &str = "Server";
+const RESULT: &str = "Result";
+
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that can be typed")]
+pub(in crate::cli) struct BenchArgs {
+    /// The service that is measured
+    #[arg(value_parser = PossibleValuesParser::new(["echo"]).map(|_| "echo"))]
+    pub(super) service: &'static str,
+    /// Where the server is; without it, one is started for the measurement, and stopped after it
+    ///
+    /// host:port, [v6]:port, udp:host:port or unix:PATH.
+    #[arg(value_name = "ADDR")]
+    pub(super) address: Option<String>,
+
+    /// Connections held open; of UDP, sockets; with --churn, at once
+    #[arg(short, long, value_name = "N", default_value_t = 50, help_heading = LOAD)]
+    pub(super) connections: usize,
+    /// Payload of a message, or a range from which each is drawn: 64, 64..1k
+    #[arg(short, long, value_name = "SIZE", default_value_t = SizeRange(64..=64), help_heading = LOAD)]
+    pub(super) payload: SizeRange,
+    /// Closed loop: messages under way on each connection; the next is sent when an answer comes [default: 1]
+    ///
+    /// It measures how much the server can do. A server that stalls is sent nothing meanwhile, so it hides stalls: for
+    /// latency as users would have it, see --rate.
+    #[arg(short = 'n', long, value_name = "N", group = "activity", help_heading = LOAD)]
+    pub(super) in_flight: Option<usize>,
+    /// Open loop: messages a second over all connections, whether or not answers come, as in 10k
+    ///
+    /// Latency counts from when a message was due, not from when it could be sent.
+    #[arg(short, long, value_name = "RATE", group = "activity", help_heading = LOAD)]
+    pub(super) rate: Option<Rate>,
+    /// Connect, one exchange, close, again and again; latency is that of all three
+    #[arg(long, group = "activity", help_heading = LOAD)]
+    pub(super) churn: bool,
+    /// Connect, one exchange, then only hold the connections
+    #[arg(long, group = "activity", help_heading = LOAD)]
+    pub(super) idle: bool,
+    /// Search the highest rate at which --slo holds; each rate is tried for --duration, the first is --rate's, or 1k
+    #[arg(long, conflicts_with_all = ["in_flight", "churn", "idle"], help_heading = LOAD)]
+    pub(super) find_max: bool,
+    /// What has to hold: a percentile of the latency, or max, and what it must stay below, as in p99.9<20ms
+    #[arg(long, value_name = "SLO", requires = "find_max", default_value = "p99<5ms", help_heading = LOAD)]
+    pub(super) slo: Slo,
+    /// Connections in addition that send all the server takes, and never read
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = LOAD)]
+    pub(super) slow_readers: usize,
+    /// How long it counts
+    #[arg(short, long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
+    pub(super) duration: Span,
+    /// How long the load is on before it counts
+    #[arg(short, long, value_name = "TIME", default_value = "1s", help_heading = LOAD)]
+    pub(super) warm_up: Span,
+    /// Over how long the connections are opened; 0: as fast as the server accepts them
+    #[arg(long, value_name = "TIME", default_value = "0", help_heading = LOAD)]
+    pub(super) ramp: Span,
+    /// An answer that has not come after this long is lost
+    #[arg(long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
+    pub(super) answer_timeout: Span,
+    /// Where payloads begin: equal seeds send equal bytes
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = LOAD)]
+    pub(super) seed: u64,
+
+    /// How byte streams are cut into frames: the server's own framing [default: u32be]
+    #[arg(long, value_name = "NAME", help_heading = SERVER)]
+    pub(super) framing: Option<Framing>,
+    /// Datagrams instead of connections
+    #[arg(long, conflicts_with = "framing", help_heading = SERVER)]
+    pub(super) udp: bool,
+    /// The process that serves at ADDR, on this machine, to tell what the load costs it
+    #[arg(long, value_name = "PID", requires = "address", help_heading = SERVER)]
+    pub(super) server_pid: Option<u32>,
+    /// The engine of the server that is started [default: reactor]
+    #[arg(long, value_name = "NAME", value_enum, conflicts_with = "address", help_heading = SERVER)]
+    pub(super) engine: Option<EngineName>,
+    /// Let the system place the server that is started and the load, instead of each on processors of its own
+    #[arg(long, conflicts_with = "address", help_heading = SERVER)]
+    pub(super) no_pin: bool,
+
+    /// Print the result as JSON instead of a table
+    #[arg(long, conflicts_with = "csv", help_heading = RESULT)]
+    pub(super) json: bool,
+    /// Print what happened over time as CSV instead of a table: one row for each tenth of a second or more
+    #[arg(long, help_heading = RESULT)]
+    pub(super) csv: bool,
+    /// Write the latencies as an HdrHistogram log (V2), in nanoseconds
+    #[arg(long, value_name = "FILE", help_heading = RESULT)]
+    pub(super) hdr: Option<PathBuf>,
+    /// Write a report with plots, one page that needs nothing else
+    #[arg(long, value_name = "FILE", help_heading = RESULT)]
+    pub(super) html: Option<PathBuf>,
+}

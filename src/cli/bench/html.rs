@@ -1,0 +1,235 @@
+//! A result as a page: figures, what follows from them, plots, and what one needs to know to read them.
+
+use maud::{Markup, html};
+
+use super::record::{Distribution, FindMax, Record};
+use super::words;
+use crate::cli::report::figure::{self, Unit};
+use crate::cli::report::page::{self, Page, Tone};
+use crate::cli::report::plot::{Axis, Plot, Scale, Series, Spread};
+
+/// The whole file.
+pub(super) fn page(record: &Record) -> String {
+    let verdicts: Vec<(Tone, String)> =
+        record.verdicts.iter().map(|verdict| (verdict.tone, verdict.text.clone())).collect();
+    let page = Page {
+        title: words::title(record),
+        about: words::about(record),
+        command: record.command.clone(),
+        at: record.started_at.clone(),
+        machine: machine(record),
+        body: vec![
+            page::headline(&headline(record)),
+            page::verdicts(&verdicts),
+            page::section("How to read it", &reading(record)),
+            record.find_max.as_ref().map(search).unwrap_or_default(),
+            page::section("Latency", &html! { (by_percentile(record).figure()) (distributions(record)) }),
+            page::section("Over time", &html! { (throughput(record).figure()) (latency(record).figure()) }),
+            page::columns(&[
+                page::section("Generator", &page::facts(&generator(record))),
+                page::section("Server", &server(record)),
+                page::section("Faults", &page::facts(&faults(record))),
+            ]),
+        ],
+    };
+    page.render()
+}
+
+fn headline(record: &Record) -> Vec<(&'static str, String)> {
+    let mut figures = Vec::new();
+    if record.load.activity == "idle" {
+        figures.push(("Connections", figure::count(record.connections.open_at_end as u64)));
+        let each = record.server.as_ref().and_then(|server| server.bytes_per_connection);
+        figures.extend(each.map(|bytes| ("Memory a connection", figure::bytes(bytes))));
+    } else {
+        figures.push(("Messages", figure::rate(record.messages_per_second)));
+    }
+    if let Some(latency) = &record.latency_ns {
+        figures.extend(
+            [("p50", latency.p50), ("p99", latency.p99), ("p99.9", latency.p99_9)]
+                .map(|(name, nanos)| (name, figure::nanos_of(nanos))),
+        );
+    }
+    figures.push((
+        "Faults",
+        if record.faults.total() == 0 { "none".to_owned() } else { figure::count(record.faults.total()) },
+    ));
+    figures
+}
+
+/// Three sentences for who has not read such a page before.
+fn reading(record: &Record) -> Markup {
+    let from = match record.load.activity {
+        "open" => {
+            "Latency counts from the moment at which a message was due, so a server that stalls is charged for every message \
+             that it kept waiting."
+        }
+        "churn" => "Latency is that of connecting, one exchange and closing together.",
+        "idle" => {
+            "Each connection had one exchange and was then only held, so the figures to look at are those of memory."
+        }
+        _ => {
+            "In a closed loop the next message is sent when an answer has come, so the rate is what the server can do, and \
+             stalls are seen less often than users at a steady rate (--rate) would see them."
+        }
+    };
+    page::paragraph(&format!(
+        "A percentile says how long the slowest of so many messages took: p99 is the time that one in a hundred exceeds. {from} \
+         Figures of two runs compare only if they were taken on the same machine, side by side."
+    ))
+}
+
+/// What a search has tried.
+fn search(search: &FindMax) -> Markup {
+    let percentile = words::percentile(&search.slo);
+    let mut points: Vec<_> =
+        search.steps.iter().filter_map(|step| Some((step.rate_per_second, figure::float(step.latency_ns?)))).collect();
+    points.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    let limit = figure::float(search.slo.below_ns);
+    let ends = [points.first(), points.last()].into_iter().flatten().map(|(rate, _)| (*rate, limit)).collect();
+    let plot = Plot {
+        title: format!("{percentile} by rate"),
+        x: axis("messages a second asked for", Unit::Number, Scale::Linear),
+        y: axis(&percentile, Unit::Nanos, Scale::Log),
+        series: vec![
+            Series { name: percentile.clone(), points, marks: true, ..Series::default() },
+            Series { name: format!("{} is to hold", search.slo.text), points: ends, ..Series::default() },
+        ],
+    };
+    let rows: Vec<_> = search.steps.iter().map(words::step).collect();
+    let head = ["Tried", "Answered", &percentile, "Generator busy", "Server, of a core", &search.slo.text];
+    page::section("Search", &html! { (plot.figure()) (page::table(&head, &rows)) })
+}
+
+fn by_percentile(record: &Record) -> Plot {
+    let count = record.latency_ns.as_ref().map_or(1, |latency| latency.count);
+    // Nothing is measured beyond one in all of them.
+    let one_of = |percentile: f64| (1.0 / (1.0 - percentile / 100.0)).min(figure::float(count));
+    let points = record.percentiles.iter().map(|point| (one_of(point.percentile), figure::float(point.latency_ns)));
+    Plot {
+        title: "Latency by percentile".to_owned(),
+        x: axis("percentile of messages", Unit::OneOf, Scale::Log),
+        y: axis("latency", Unit::Nanos, Scale::Log),
+        series: vec![Series { name: "latency".to_owned(), points: points.collect(), ..Series::default() }],
+    }
+}
+
+fn throughput(record: &Record) -> Plot {
+    Plot {
+        title: "Throughput".to_owned(),
+        x: axis("measured time", Unit::Seconds, Scale::Linear),
+        y: axis("messages a second", Unit::Number, Scale::Linear),
+        series: vec![over_time(record, "messages a second", |sample| Some(sample.messages_per_second))],
+    }
+}
+
+fn latency(record: &Record) -> Plot {
+    // Of no messages there is no latency, and zero would be one.
+    let of = |messages: u64, nanos: u64| (messages > 0).then_some(figure::float(nanos));
+    let mut median = over_time(record, "p50", |sample| of(sample.messages, sample.p50_ns));
+    let p99 = over_time(record, "p99", |sample| of(sample.messages, sample.p99_ns));
+    median.spread = median.points.iter().zip(&p99.points).map(|((at, low), (_, high))| (*at, *low, *high)).collect();
+    median.shape = Spread::Band;
+    Plot {
+        title: "Latency".to_owned(),
+        x: axis("measured time", Unit::Seconds, Scale::Linear),
+        y: axis("latency", Unit::Nanos, Scale::Log),
+        series: vec![median, p99, over_time(record, "longest", |sample| of(sample.messages, sample.max_ns))],
+    }
+}
+
+fn over_time(record: &Record, name: &str, value: impl Fn(&super::record::Sample) -> Option<f64>) -> Series {
+    // What came after the measured time is no part of its course.
+    let samples = record.samples.iter().filter(|sample| sample.at_ns <= record.elapsed_ns);
+    let points = samples.filter_map(|sample| {
+        // A sample stands for all of its time, so its point is in the middle.
+        let middle = (figure::float(sample.at_ns) - figure::float(sample.length_ns) / 2.0) / 1e9;
+        Some((middle, value(sample)?))
+    });
+    Series { name: name.to_owned(), points: points.collect(), ..Series::default() }
+}
+
+fn axis(name: &str, unit: Unit, scale: Scale) -> Axis {
+    Axis { name: name.to_owned(), unit, scale }
+}
+
+fn distributions(record: &Record) -> Markup {
+    let all = [
+        ("Latency", &record.latency_ns),
+        ("Connect", &record.connections.connect_ns),
+        ("Send lag", &record.generator.send_lag_ns),
+    ];
+    let row = |name: &str, values: &Distribution| {
+        let Distribution { min, p50, p90, p99, p99_9, p99_99, max, .. } = *values;
+        let figures = [min, p50, p90, p99, p99_9, p99_99, max].map(figure::nanos_of);
+        let mut row = vec![name.to_owned()];
+        row.extend(figures);
+        row.push(figure::nanos(values.mean));
+        row
+    };
+    let rows: Vec<_> = all.into_iter().filter_map(|(name, values)| Some(row(name, values.as_ref()?))).collect();
+    page::table(&["", "min", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"], &rows)
+}
+
+fn faults(record: &Record) -> Vec<(String, String)> {
+    let named = record.faults.named().into_iter();
+    named.map(|(name, count)| (capital(name), figure::count(count))).collect()
+}
+
+fn generator(record: &Record) -> Vec<(&'static str, String)> {
+    let generator = &record.generator;
+    let mut rows = Vec::new();
+    if let Some(each) = generator.cpu_ns_per_message {
+        rows.push(("CPU a message", figure::nanos(each)));
+    }
+    rows.push(("Of a core", figure::percent(generator.cores)));
+    rows.push(("Busy", figure::percent(generator.busy)));
+    rows.push(("All connected after", figure::nanos_of(record.connections.all_open_after_ns)));
+    rows
+}
+
+fn server(record: &Record) -> Markup {
+    let Some(server) = &record.server else {
+        return page::paragraph(
+            "Nothing is known of its process: give it with --server-pid, if it is on this machine.",
+        );
+    };
+    let mut rows = Vec::new();
+    if let Some(each) = server.cpu_ns_per_message {
+        rows.push(("CPU a message", figure::nanos(each)));
+    }
+    rows.extend([
+        ("Of a core", figure::percent(server.cores)),
+        ("Memory (RSS)", figure::bytes(figure::float(server.rss_bytes))),
+    ]);
+    if let Some(each) = server.bytes_per_connection {
+        rows.push(("Memory a connection", figure::bytes(each)));
+    }
+    rows.push(("Threads", figure::count(server.threads)));
+    if let Some(each) = server.context_switches_per_message {
+        rows.push(("Switches a message", figure::number(each)));
+    }
+    page::facts(&rows)
+}
+
+fn machine(record: &Record) -> Vec<(String, String)> {
+    let machine = &record.machine;
+    let memory = machine.memory_bytes.map(|bytes| figure::bytes(figure::float(bytes)));
+    let cpus = if machine.cpus == 1 { "1 core".to_owned() } else { format!("{} cores", machine.cpus) };
+    let mut rows = vec![
+        ("Processor", format!("{}, {cpus}", machine.cpu_model.as_deref().unwrap_or("of unknown model"))),
+        ("Memory", memory.unwrap_or_else(|| "unknown".to_owned())),
+        ("System", machine.kernel.clone()),
+        ("Program", format!("switchboard {}, {} build for {}", machine.version, machine.profile, machine.target)),
+    ];
+    if let Some(pinned) = &record.target.pinned {
+        let cpus: Vec<_> = pinned.server_cpus.iter().map(usize::to_string).collect();
+        rows.push(("Placed", format!("server on processor {}, load on {}", cpus.join(", "), pinned.load_cpu)));
+    }
+    rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}

@@ -1,0 +1,133 @@
+//! A result as it stands in a terminal.
+
+use comfy_table::{CellAlignment, Row, Table, presets};
+
+use super::record::{Distribution, FindMax, Record};
+use super::words::{self, NONE};
+use crate::cli::report::{figure, page::Tone};
+
+/// The first column's width, so that the tables below one another are aligned.
+const NAME_WIDTH: usize = 12;
+
+/// The whole text.
+pub(super) fn text(record: &Record) -> String {
+    let mut parts = vec![format!("{}\n{}", words::title(record), words::about(record))];
+    parts.extend(record.find_max.as_ref().map(steps));
+    parts.push(throughput(record));
+    parts.push(latencies(record));
+    parts.push(faults(record));
+    parts.push(parties(record));
+    let verdicts = record.verdicts.iter().map(|verdict| {
+        let mark = match verdict.tone {
+            Tone::Good => "ok   ",
+            Tone::Note => "note ",
+            Tone::Bad => "WRONG",
+        };
+        format!("{mark}  {}", verdict.text)
+    });
+    parts.push(verdicts.collect::<Vec<_>>().join("\n"));
+    parts.join("\n\n") + "\n"
+}
+
+/// What a search has tried.
+fn steps(search: &FindMax) -> String {
+    let rows: Vec<_> = search.steps.iter().map(words::step).collect();
+    let percentile = words::percentile(&search.slo);
+    table(&["", "answered", &percentile, "generator busy", "server, of a core", &search.slo.text], &rows)
+}
+
+fn throughput(record: &Record) -> String {
+    let connections = figure::count(record.connections.open_at_end as u64);
+    if record.load.activity == "idle" {
+        let row = vec!["held".to_owned(), connections, figure::count(record.messages)];
+        return table(&["", "connections", "messages"], &[row]);
+    }
+    let payload = format!("{}/s", figure::bytes(record.payload_bytes_per_second));
+    let rows = [vec![
+        "throughput".to_owned(),
+        figure::rate(record.messages_per_second),
+        figure::count(record.messages),
+        payload,
+        connections,
+    ]];
+    table(&["", "messages", "in all", "payload", "connections"], &rows)
+}
+
+fn latencies(record: &Record) -> String {
+    let all = [
+        ("latency", &record.latency_ns),
+        ("connect", &record.connections.connect_ns),
+        ("send lag", &record.generator.send_lag_ns),
+    ];
+    let measured = all.into_iter().filter_map(|(name, values)| Some((name, values.as_ref()?)));
+    let rows: Vec<_> = measured.map(|(name, values)| distribution(name, values)).collect();
+    table(&["", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"], &rows)
+}
+
+/// A row of [`latencies`].
+fn distribution(name: &str, values: &Distribution) -> Vec<String> {
+    let Distribution { p50, p90, p99, p99_9, p99_99, max, mean, .. } = values;
+    let figures = [p50, p90, p99, p99_9, p99_99, max].map(|nanos| figure::nanos_of(*nanos));
+    let name = std::iter::once(name.to_owned());
+    name.chain(figures).chain([figure::nanos(*mean)]).collect()
+}
+
+fn faults(record: &Record) -> String {
+    let named = record.faults.named();
+    let mut head = vec![""];
+    head.extend(named.iter().map(|(name, _)| *name));
+    let mut row = vec!["faults".to_owned()];
+    row.extend(named.iter().map(|(_, count)| figure::count(*count)));
+    table(&head, &[row])
+}
+
+/// What it cost either side.
+fn parties(record: &Record) -> String {
+    let nanos = |each: Option<f64>| each.map_or_else(|| NONE.to_owned(), figure::nanos);
+    let none = || NONE.to_owned();
+    let generator = &record.generator;
+    let mut rows = vec![vec![
+        "generator".to_owned(),
+        nanos(generator.cpu_ns_per_message),
+        figure::percent(generator.cores),
+        figure::percent(generator.busy),
+        none(),
+        none(),
+        none(),
+        none(),
+    ]];
+    if let Some(server) = &record.server {
+        let rss = figure::bytes(figure::float(server.rss_bytes));
+        rows.push(vec![
+            "server".to_owned(),
+            nanos(server.cpu_ns_per_message),
+            figure::percent(server.cores),
+            none(),
+            rss,
+            server.bytes_per_connection.map_or_else(none, figure::bytes),
+            figure::count(server.threads),
+            server.context_switches_per_message.map_or_else(none, figure::number),
+        ]);
+    }
+    table(&["", "CPU/message", "of a core", "busy", "memory", "per connection", "threads", "switches/message"], &rows)
+}
+
+/// Names to the left, figures to the right, and no lines: what is copied from it is text.
+fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(Row::from(head.iter().copied()));
+    for row in rows {
+        let mut row = row.clone();
+        if let Some(name) = row.first_mut() {
+            *name = format!("{name:<NAME_WIDTH$}");
+        }
+        table.add_row(Row::from(row));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    // What fills a line up to the last column is nothing that anybody reads.
+    let text = table.trim_fmt();
+    text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,57 @@
+//! Ctrl-C in the middle of a measurement: the first is noticed at the next opportunity, so that children are stopped and what was
+//! measured is told; the second ends the process at once, and the kernel sees to the children.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Whether the process has been told to end.
+#[derive(Clone, Debug, Default)]
+pub(in crate::cli) struct Interrupt {
+    /// The signal's number; zero: none.
+    signal: Arc<AtomicUsize>,
+}
+
+impl Interrupt {
+    /// Notices SIGINT, SIGTERM and SIGHUP from now on.
+    ///
+    /// # Errors
+    /// When a handler cannot be had.
+    #[cfg(unix)]
+    pub(in crate::cli) fn watch() -> io::Result<Self> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        use signal_hook::flag;
+        use std::sync::atomic::AtomicBool;
+
+        let interrupt = Self::default();
+        let told = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // In this order: the first signal finds the flag down and raises it.
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&told))?;
+            flag::register(signal, Arc::clone(&told))?;
+            flag::register_usize(signal, Arc::clone(&interrupt.signal), signal.unsigned_abs() as usize)?;
+        }
+        Ok(interrupt)
+    }
+
+    /// Other platforms have no signals of this kind: Ctrl-C ends the process at once.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(unix))]
+    pub(in crate::cli) fn watch() -> io::Result<Self> {
+        Ok(Self::default())
+    }
+
+    /// Whether the process has been told to end.
+    pub(in crate::cli) fn is_raised(&self) -> bool {
+        self.signal.load(Ordering::Relaxed) != 0
+    }
+
+    /// The exit code of a process that was told to end, as a shell reports one that a signal has ended.
+    pub(in crate::cli) fn exit_code(&self) -> Option<ExitCode> {
+        let signal = self.signal.load(Ordering::Relaxed);
+        (signal != 0).then(|| ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)))
+    }
+}

@@ -1,0 +1,208 @@
+//! Numbers as people read them: three digits that count, and a unit.
+
+use std::time::Duration;
+
+use indicatif::HumanCount;
+
+/// A unit, and how many of the base unit it is; the largest first.
+type Units = [(f64, &'static str)];
+
+const TIMES: &Units = &[(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")];
+const BYTES: &Units = &[(1_073_741_824.0, "GiB"), (1_048_576.0, "MiB"), (1024.0, "KiB"), (1.0, "B")];
+const COUNTS: &Units = &[(1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")];
+
+/// Nanoseconds: `812 ns`, `12.3 µs`, `1.20 s`.
+pub(crate) fn nanos(nanos: f64) -> String {
+    scaled(nanos, TIMES)
+}
+
+/// Nanoseconds, counted.
+pub(crate) fn nanos_of(count: u64) -> String {
+    nanos(float(count))
+}
+
+/// A count to calculate with. What it loses beyond 2^53 are digits that nobody measures.
+#[expect(clippy::cast_precision_loss, reason = "see above")]
+pub(crate) fn float(count: u64) -> f64 {
+    count as f64
+}
+
+/// A length of time that somebody chose: `5 s`, `1.5 s`.
+pub(crate) fn short_time(length: Duration) -> String {
+    trimmed(length.as_secs_f64() * 1e9, TIMES)
+}
+
+/// A length of time.
+pub(crate) fn time(length: Duration) -> String {
+    nanos(length.as_secs_f64() * 1e9)
+}
+
+/// A number of bytes, in powers of 1024: `64 B`, `12.3 MiB`.
+pub(crate) fn bytes(bytes: f64) -> String {
+    scaled(bytes, BYTES)
+}
+
+/// A number of bytes that somebody chose: `64 B`, `1.5 MiB`.
+pub(crate) fn short_bytes(bytes: usize) -> String {
+    if bytes == 0 { "0 B".to_owned() } else { trimmed(float(bytes as u64), BYTES) }
+}
+
+/// A whole number: `1,234,567`.
+pub(crate) fn count(count: u64) -> String {
+    HumanCount(count).to_string()
+}
+
+/// So many a second, with every digit of it: `123,456 /s`.
+pub(crate) fn rate(per_second: f64) -> String {
+    format!("{} /s", number(per_second))
+}
+
+/// As [`rate`], of a number of which only three digits are sure.
+pub(crate) fn rough_rate(per_second: f64) -> String {
+    let unit = 10_f64.powf((per_second.log10() - 2.0).floor()).max(f64::MIN_POSITIVE);
+    rate((per_second / unit).round() * unit)
+}
+
+/// A number that need not be whole: three digits that count, and all before the point.
+pub(crate) fn number(value: f64) -> String {
+    if value.abs() < 999.5 {
+        return digits(value);
+    }
+    let whole = value.abs().round();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and a cast saturates")]
+    let whole = count(whole as u64);
+    if value < 0.0 { format!("-{whole}") } else { whole }
+}
+
+/// A part of a whole, from 0 to 1: `97 %`, `3.4 %`.
+pub(crate) fn percent(part: f64) -> String {
+    let percent = part * 100.0;
+    if percent.abs() < 9.95 && percent != 0.0 { format!("{percent:.1} %") } else { format!("{percent:.0} %") }
+}
+
+/// What the numbers along an axis are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// A plain number: `0`, `50 k`, `1.5 M`.
+    Number,
+    /// Nanoseconds.
+    Nanos,
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+    /// One of so many is worse: 2 is the median, 100 is the 99th percentile.
+    OneOf,
+}
+
+impl Unit {
+    /// The number at a tick of an axis: no more digits than it needs.
+    pub(crate) fn tick(self, value: f64) -> String {
+        match self {
+            Self::Number => trimmed(value, COUNTS),
+            Self::Nanos => trimmed(value, TIMES),
+            Self::Seconds => format!("{} s", plain(value)),
+            Self::Bytes => trimmed(value, BYTES),
+            Self::OneOf => format!("{} %", plain(100.0 - 100.0 / value)),
+        }
+    }
+}
+
+fn scaled(value: f64, units: &Units) -> String {
+    let (scaled, unit) = in_unit(value, units);
+    // Of the smallest unit there are only whole ones, unless it is a mean.
+    let smallest = units.last().is_some_and(|(_, name)| *name == unit);
+    let number = if smallest && value.fract() == 0.0 { value.to_string() } else { digits(scaled) };
+    format!("{number} {unit}")
+}
+
+fn trimmed(value: f64, units: &Units) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let (scaled, unit) = in_unit(value, units);
+    format!("{} {unit}", plain(scaled)).trim_end().to_owned()
+}
+
+/// The value in the largest unit in which it is at least one, once rounded to three digits.
+fn in_unit(value: f64, units: &Units) -> (f64, &'static str) {
+    // Zero has no size, so it is zero of the smallest.
+    let fits = |(size, _): &&(f64, &str)| value.abs() >= size * 0.9995;
+    let (size, unit) = units.iter().find(fits).or(units.last()).copied().unwrap_or((1.0, ""));
+    (value / size, unit)
+}
+
+/// Three digits that count.
+fn digits(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        ..0.0005 => "<0.001".to_owned(),
+        ..0.9995 => format!("{value:.3}"),
+        ..9.995 => format!("{value:.2}"),
+        ..99.95 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+/// As few digits as say it, up to four behind the point; what floating point adds beyond them is noise.
+fn plain(value: f64) -> String {
+    let text = format!("{value:.4}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_digits_count_and_the_unit_fits() {
+        for (value, text) in [
+            (0.0, "0 ns"),
+            (7.0, "7 ns"),
+            (0.5, "0.500 ns"),
+            (812.0, "812 ns"),
+            (999.7, "1.00 µs"),
+            (1_000.0, "1.00 µs"),
+            (12_345.0, "12.3 µs"),
+            (99_960.0, "100 µs"),
+            (1_234_567.0, "1.23 ms"),
+            (2e9, "2.00 s"),
+            (3_600e9, "3600 s"),
+        ] {
+            assert_eq!(nanos(value), text);
+        }
+        assert_eq!((short_bytes(0), short_bytes(64), short_bytes(4096)), ("0 B".into(), "64 B".into(), "4 KiB".into()));
+        assert_eq!(short_time(Duration::from_millis(1500)), "1.5 s");
+        assert_eq!(bytes(64.0), "64 B");
+        assert_eq!(bytes(1536.0), "1.50 KiB");
+        assert_eq!(bytes(-2048.0), "-2.00 KiB");
+        assert_eq!(time(Duration::from_millis(5)), "5.00 ms");
+        assert_eq!((count(0), count(1_234_567)), ("0".to_owned(), "1,234,567".to_owned()));
+        assert_eq!((rate(12.34), rate(123_456.7)), ("12.3 /s".to_owned(), "123,457 /s".to_owned()));
+        assert_eq!((rough_rate(549_958.0), rough_rate(12.34)), ("550,000 /s".to_owned(), "12.3 /s".to_owned()));
+        assert_eq!((number(0.000_3), number(0.000_7)), ("<0.001".to_owned(), "0.001".to_owned()));
+        assert_eq!((percent(0.0), percent(0.034), percent(0.9712)), ("0 %".into(), "3.4 %".into(), "97 %".into()));
+    }
+
+    #[test]
+    fn ticks_have_no_more_digits_than_they_need() {
+        for (unit, value, text) in [
+            (Unit::Number, 0.0, "0"),
+            (Unit::Number, 50_000.0, "50 k"),
+            (Unit::Number, 2.5, "2.5"),
+            (Unit::Nanos, 200_000.0, "200 µs"),
+            (Unit::Nanos, 1e6, "1 ms"),
+            (Unit::Nanos, 0.0, "0"),
+            (Unit::Seconds, 0.5, "0.5 s"),
+            (Unit::Seconds, 3.0, "3 s"),
+            (Unit::Bytes, 65_536.0, "64 KiB"),
+            (Unit::OneOf, 1.0, "0 %"),
+            (Unit::OneOf, 2.0, "50 %"),
+            (Unit::OneOf, 100.0, "99 %"),
+            (Unit::OneOf, 10_000.0, "99.99 %"),
+        ] {
+            assert_eq!(unit.tick(value), text);
+        }
+    }
+}

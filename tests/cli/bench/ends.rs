@@ -1,0 +1,147 @@
+//! How it ends, and that no server of its own outlives it.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::children_of;
+use crate::program::{GUARD, Program, Signal, command};
+
+/// A bench that goes on for an hour, in its measured time.
+fn endless(args: &[&str]) -> Program {
+    let long = ["-v", "bench", "echo", "--connections=3", "--warm-up=0", "--duration=1h"];
+    let mut program = Program::start(command(&[&long, args].concat()).stdout(Stdio::piped()));
+    program.logged("measuring");
+    program
+}
+
+/// The kernel ends the server of a process that was killed a moment later than that.
+#[cfg(target_os = "linux")]
+fn await_alone(pid: u32) {
+    let began = Instant::now();
+    while !children_of(pid).is_empty() {
+        assert!(began.elapsed() < GUARD, "it left a server behind");
+        std::thread::yield_now();
+    }
+}
+
+/// Sends a signal to a process by its path below `/proc`.
+#[cfg(target_os = "linux")]
+fn send(process: &Path, signal: Signal) {
+    let pid = process.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+fn assert_alone(pid: u32) {
+    assert_eq!(children_of(pid), [] as [std::path::PathBuf; 0], "it left a server behind");
+}
+
+#[test]
+fn the_first_signal_ends_it_early_with_what_was_measured() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut program = endless(&["--json"]);
+        let pid = program.id();
+        #[cfg(target_os = "linux")]
+        assert_eq!(children_of(pid).len(), 1, "the server can be found");
+        program.signal(signal);
+        assert_eq!(program.wait().code(), Some(code));
+        assert_alone(pid);
+        let result: Value = serde_json::from_str(&program.printed()).unwrap();
+        assert_eq!(result["interrupted"], true);
+        assert_eq!(result["faults"]["broken"], 0, "its own server did not go first");
+        assert!(result["verdicts"].to_string().contains("It was ended early"), "{result}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_second_signal_ends_it_at_once_and_its_server_too() {
+    let mut program = endless(&[]);
+    let pid = program.id();
+    // A server that does not answer any more would be waited for.
+    send(&children_of(pid).pop().unwrap(), Signal::STOP);
+    program.signal(Signal::INT);
+    program.logged("ended early by a signal");
+    program.signal(Signal::TERM);
+    assert_eq!(program.wait().code(), Some(143));
+    assert_eq!(program.printed(), "", "it did not wait for the server");
+    await_alone(pid);
+}
+
+/// The result of a search that would go on for long, and was ended when it had found something.
+pub(super) fn search_ended_early() -> Value {
+    let search = ["--find-max", "--rate=40", "--slo=max<10min", "--warm-up=0", "--duration=200ms", "--json"];
+    let mut program = Program::start(command(&[&["-v", "bench", "echo"], &search[..]].concat()).stdout(Stdio::piped()));
+    let pid = program.id();
+    program.logged("40.0 /s holds");
+    program.signal(Signal::INT);
+    assert_eq!(program.wait().code(), Some(130));
+    assert_alone(pid);
+    serde_json::from_str(&program.printed()).unwrap()
+}
+
+#[test]
+fn a_search_that_is_ended_early_tells_how_far_it_came() {
+    let result = search_ended_early();
+    let search = &result["find_max"];
+    assert_eq!(search["ended"], "stopped");
+    assert!(search["rate_per_second"].as_f64().unwrap() >= 40.0, "{search}");
+    assert_eq!(search["rate_per_second"], result["load"]["rate_per_second"], "the result is that of the rate found");
+    assert_eq!(
+        (&search["steps"][0]["verdict"], &search["steps"][0]["rate_per_second"]),
+        (&"holds".into(), &40.0.into())
+    );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn whatever_ends_it_its_server_goes_with_it() {
+    let killed = endless(&[]);
+    let pid = killed.id();
+    assert_eq!(children_of(pid).len(), 1);
+    killed.signal(Signal::KILL);
+    drop(killed);
+    await_alone(pid);
+}
+
+#[test]
+fn a_good_end_and_a_failure_leave_nothing_behind() {
+    for (args, code) in [(&[][..], 0), (&["--payload=300", "--framing=u8"], 2)] {
+        let mut program = Program::start(command(&[&super::BRIEF, args].concat()).stdout(Stdio::piped()));
+        let pid = program.id();
+        assert_eq!(program.wait().code(), Some(code));
+        assert_alone(pid);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_server_that_dies_in_the_middle_is_told() {
+    let mut program = endless(&[]);
+    let server = children_of(program.id()).pop().unwrap();
+    send(&server, Signal::KILL);
+    assert_eq!(program.wait().code(), Some(1));
+    assert!(program.log().contains("the server ended in the middle of it with signal: 9"));
+}
+
+#[test]
+fn a_standard_output_that_nobody_reads_is_no_failure() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut program = Program::start(command(&super::BRIEF).stdout(writer));
+    assert_eq!(program.wait().code(), Some(0));
+}
+
+#[test]
+fn too_few_descriptors_are_told_before_the_run() {
+    let mut shell = std::process::Command::new("sh");
+    let script = "ulimit -n 60; exec \"$0\" bench echo --connections 100";
+    let output = shell.args(["-c", script, env!("CARGO_BIN_EXE_switchboard")]).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let says =
+        "switchboard: 100 connections need 132 descriptors and this process may have 60: raise it with 'ulimit -n 132'";
+    assert!(stderr.starts_with(says), "{stderr}");
+}

@@ -1,0 +1,66 @@
+//! The files that it writes.
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+use serde_json::Value;
+
+use super::{Scratch, brief, good};
+
+/// The intervals of a log, with their tags.
+fn intervals(log: &[u8]) -> Vec<(Option<String>, Histogram<u64>)> {
+    let mut found = Vec::new();
+    for entry in IntervalLogIterator::new(log) {
+        if let LogEntry::Interval(interval) = entry.unwrap() {
+            let encoded = BASE64_STANDARD.decode(interval.encoded_histogram()).unwrap();
+            let values = Deserializer::new().deserialize(&mut encoded.as_slice()).unwrap();
+            found.push((interval.tag().map(|tag| tag.as_str().to_owned()), values));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_hdr_log_holds_what_the_json_says() {
+    let file = Scratch::new();
+    let result: Value = serde_json::from_str(&good(&["--rate", "2k", "--json", "--hdr", &file.name()])).unwrap();
+    let log = std::fs::read(file.path()).unwrap();
+    assert!(log.starts_with(b"#[Histogram log format version 1.3]\n"), "{}", String::from_utf8_lossy(&log));
+    let intervals = intervals(&log);
+    let tags: Vec<_> = intervals.iter().map(|(tag, _)| tag.as_deref()).collect();
+    assert_eq!(tags, [None, Some("connect"), Some("send-lag")]);
+    for ((tag, values), told) in intervals.iter().zip([
+        &result["latency_ns"],
+        &result["connections"]["connect_ns"],
+        &result["generator"]["send_lag_ns"],
+    ]) {
+        assert_eq!(values.len(), told["count"], "{tag:?}");
+        assert_eq!(values.max(), told["max"], "{tag:?}");
+        for (quantile, key) in [(0.5, "p50"), (0.99, "p99"), (0.9999, "p99_99")] {
+            assert_eq!(values.value_at_quantile(quantile), told[key], "{tag:?} {key}");
+        }
+    }
+}
+
+#[test]
+fn what_was_in_a_file_is_replaced() {
+    let (hdr, html) = (Scratch::new(), Scratch::new());
+    let long = "x".repeat(1 << 20);
+    std::fs::write(hdr.path(), &long).unwrap();
+    std::fs::write(html.path(), &long).unwrap();
+    good(&["--hdr", &hdr.name(), "--html", &html.name()]);
+    assert!(!std::fs::read_to_string(hdr.path()).unwrap().contains("xxxx"));
+    assert!(std::fs::read_to_string(html.path()).unwrap().ends_with("</html>"));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_the_run() {
+    for flag in ["--hdr", "--html"] {
+        let output = brief(&[flag, "/nonexistent/file"]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.starts_with("switchboard: cannot write /nonexistent/file: "), "{stderr}");
+        assert!(output.stdout.is_empty());
+    }
+}

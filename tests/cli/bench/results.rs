@@ -1,0 +1,184 @@
+//! What is printed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::servers::echo;
+use super::{brief, good};
+use crate::program::Program;
+
+fn json(args: &[&str]) -> Value {
+    serde_json::from_str(&good(&[args, &["--json"]].concat())).unwrap()
+}
+
+/// Every key of a value with the types that it has, as `a.b: number`; the elements of an array are `a[]`.
+pub(crate) fn shape(value: &Value, path: &str, into: &mut BTreeMap<String, BTreeSet<&'static str>>) {
+    let of = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    into.entry(path.to_owned()).or_default().insert(of);
+    for value in value.as_array().into_iter().flatten() {
+        shape(value, &format!("{path}[]"), into);
+    }
+    for (key, value) in value.as_object().into_iter().flatten() {
+        shape(value, format!("{path}.{key}").trim_start_matches('.'), into);
+    }
+}
+
+/// What depends on the machine is left out: whether there are two processors, and what the system tells about them.
+fn machine_dependent(path: &str) -> bool {
+    // In so short a time there may have been nothing to answer.
+    path == "find_max.steps[].latency_ns"
+        || path.starts_with("target.pinned")
+        || ["machine.cpu_model", "machine.memory_bytes", "generator.bottleneck"].contains(&path)
+}
+
+/// A search that is soon over: nothing is answered in no time, and below one a second there is no rate.
+fn search_in_vain() -> Value {
+    let output = brief(&["--find-max", "--rate=1.9", "--slo=p99<1ns", "--json"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.ends_with("p99<1ns holds at no rate that was tried.\n"), "{stderr}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_search_in_vain_has_its_steps_all_the_same() {
+    let result = search_in_vain();
+    let search = &result["find_max"];
+    assert_eq!((&search["slo"]["text"], &search["slo"]["below_ns"]), (&"p99<1ns".into(), &1.into()));
+    assert_eq!((&search["rate_per_second"], &search["ended"]), (&Value::Null, &"found".into()));
+    let tried: Vec<_> = search["steps"].as_array().unwrap().iter().map(|step| &step["rate_per_second"]).collect();
+    assert_eq!(tried, [1.9, 1.9], "what fails must fail twice");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_json_has_the_keys_that_are_promised() {
+    let foreign = echo();
+    let mut found = BTreeMap::new();
+    for args in [&[][..], &["--udp"], &[&foreign.address, "--rate", "1k"], &["--idle"]] {
+        shape(&json(args), "", &mut found);
+    }
+    for search in [search_in_vain(), super::ends::search_ended_early()] {
+        shape(&search["find_max"], "find_max", &mut found);
+    }
+    let lines = found.into_iter().filter(|(path, _)| !path.is_empty() && !machine_dependent(path));
+    let lines: Vec<_> =
+        lines.map(|(path, types)| format!("{path}: {}", types.into_iter().collect::<Vec<_>>().join(" or "))).collect();
+    let promised = include_str!("schema.txt").lines().filter(|line| !line.starts_with('#'));
+    // A key that goes or changes its type is a new schema; one that is new is added to the file.
+    assert_eq!(lines, promised.collect::<Vec<_>>(), "in full:\n{}", lines.join("\n"));
+}
+
+#[test]
+fn the_json_says_what_was_run() {
+    let result = json(&["--in-flight", "2", "--payload", "16..1k", "--framing", "u16le", "--slow-readers", "1"]);
+    assert_eq!(result["schema"], 1);
+    assert_eq!(result["target"]["framing"], "u16le");
+    let load = &result["load"];
+    assert_eq!((&load["activity"], &load["in_flight"]), (&"closed".into(), &2.into()));
+    assert_eq!((&load["payload_min_bytes"], &load["payload_max_bytes"]), (&16.into(), &1024.into()));
+    assert_eq!((&load["connections"], &load["slow_readers"], &load["seed"]), (&3.into(), &1.into(), &1.into()));
+    assert!(result["command"].as_str().unwrap().starts_with("switchboard bench echo --connections=3"), "{result}");
+    assert!(result["messages"].as_u64().unwrap() > 0);
+    assert_eq!(result["faults"]["corrupted"], 0);
+    assert_eq!(result["interrupted"], false);
+    let parse = |text: &Value| text.as_str().unwrap().parse::<jiff::Timestamp>();
+    assert!(parse(&result["started_at"]).is_ok(), "{}", result["started_at"]);
+}
+
+#[test]
+fn the_server_that_is_started_has_the_engine_that_was_asked_for() {
+    for (engine, threads) in [("reactor", 1..=1), ("threads", 3..=100)] {
+        let result = json(&["--engine", engine]);
+        assert_eq!(result["target"]["engine"], engine);
+        if let Some(seen) = result["server"]["threads"].as_u64() {
+            assert!(threads.contains(&seen), "{engine}: {seen} threads");
+        }
+    }
+}
+
+#[test]
+fn every_activity_has_its_result() {
+    for (args, activity) in
+        [(&["--rate", "500"][..], "open"), (&["--churn"], "churn"), (&["--idle"], "idle"), (&["-n", "4"], "closed")]
+    {
+        let result = json(args);
+        assert_eq!(result["load"]["activity"], activity);
+        assert_eq!(result["faults"]["lost"], 0, "{activity}");
+    }
+}
+
+#[test]
+fn every_transport_is_measured() {
+    let unix = crate::program::SocketPath::new();
+    let mut server =
+        Program::serve(&["--listen", "127.0.0.1:0", "--listen", "udp:127.0.0.1:0", "--listen", &unix.listen()]);
+    let (tcp, udp) = (server.address("tcp"), server.address("udp"));
+    // The name may have an address at which nobody listens.
+    let by_name = tcp.replace("127.0.0.1", "localhost");
+    for (args, transport) in [
+        (&[tcp.as_str()][..], "tcp"),
+        (&[&by_name], "tcp"),
+        (&["--udp", &udp], "udp"),
+        (&[&format!("udp:{udp}")], "udp"),
+        (&[&unix.listen()], "unix"),
+    ] {
+        let result = json(args);
+        assert_eq!((&result["target"]["transport"], &result["target"]["own"]), (&transport.into(), &false.into()));
+        assert!(result["messages"].as_u64().unwrap() > 0, "{transport}");
+        assert!(result["server"].is_null(), "nothing is known of its process");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_server_is_seen_when_its_process_is_known() {
+    let mut server = Program::serve(&["--listen", "127.0.0.1:0"]);
+    let address = server.address("tcp");
+    let result = json(&[&address, "--server-pid", &server.id().to_string()]);
+    assert_eq!(result["server"]["pid"], server.id());
+    assert_eq!(result["server"]["threads"], 1);
+    assert!(result["server"]["cpu_ns_per_message"].as_f64().unwrap() > 0.0);
+
+    let output = brief(&[&address, "--server-pid", "4194305"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("process 4194305 cannot be looked at"));
+}
+
+#[test]
+fn the_table_has_every_figure() {
+    let table = good(&[]);
+    for words in [
+        "echo at tcp 127.0.0.1:",
+        "3 connections",
+        "p99.99",
+        "send lag",
+        "reordered",
+        "switches/message",
+        "byte for byte",
+    ] {
+        let expected = words != "send lag";
+        assert_eq!(table.contains(words), expected, "{words}:\n{table}");
+    }
+    assert!(good(&["--rate", "200"]).contains("\nsend lag "));
+}
+
+#[test]
+fn the_csv_has_a_row_for_each_sample() {
+    let text = good(&["--csv"]);
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let head: Vec<_> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    let promised = "at_ns length_ns messages messages_per_second p50_ns p99_ns max_ns lost duplicated reordered corrupted refused broken";
+    assert_eq!(head.join(" "), promised);
+    let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+    assert!((1..=3).contains(&rows.len()), "{text}");
+    assert!(rows.iter().all(|row| row.iter().all(|field| field.parse::<f64>().is_ok())), "{text}");
+}

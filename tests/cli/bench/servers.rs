@@ -1,0 +1,57 @@
+//! Servers for the load to meet, good and bad. Each connection has a thread.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+/// A server at a free port. It ends with the test's process.
+pub(super) struct Server {
+    pub(super) address: String,
+}
+
+impl Server {
+    /// Has every connection dealt with by `serve`.
+    pub(super) fn start(serve: impl Fn(TcpStream) -> std::io::Result<()> + Clone + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let serve = serve.clone();
+                thread::spawn(move || serve(stream));
+            }
+        });
+        Self { address }
+    }
+
+    /// Echoes frames (`u32be`) as `change` leaves them: what it returns is sent, as often and in the order that it says. It is
+    /// told how many there were before.
+    pub(super) fn of_frames(change: impl Fn(usize, Vec<u8>) -> Vec<Vec<u8>> + Clone + Send + 'static) -> Self {
+        Self::start(move |mut stream| {
+            for number in 0.. {
+                let Some(payload) = receive(&mut stream)? else { break };
+                for payload in change(number, payload) {
+                    let len = u32::try_from(payload.len()).unwrap();
+                    stream.write_all(&[&len.to_be_bytes(), &payload[..]].concat())?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A server that does what it should.
+pub(super) fn echo() -> Server {
+    Server::of_frames(|_, payload| vec![payload])
+}
+
+/// The next payload; none at the end.
+fn receive(stream: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
+    let mut len = [0; 4];
+    match stream.read_exact(&mut len) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
+    }
+    let mut payload = vec![0; u32::from_be_bytes(len) as usize];
+    stream.read_exact(&mut payload)?;
+    Ok(Some(payload))
+}

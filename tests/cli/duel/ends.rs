@@ -1,0 +1,90 @@
+//! How it ends, and that no server outlives it.
+
+use std::process::Stdio;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::BRIEF;
+use crate::bench::children_of;
+use crate::program::{GUARD, Program, Signal, command};
+
+fn start(args: &[&str]) -> Program {
+    Program::start(command(args).stdout(Stdio::piped()))
+}
+
+/// A duel that goes on for an hour, in its first measured time.
+fn endless() -> Program {
+    let mut program = start(&["-v", "duel", "echo", "--connections=3", "--seconds=3600", "--warm-up=0"]);
+    program.logged("measuring at 3 connections");
+    program
+}
+
+fn assert_alone(pid: u32) {
+    assert_eq!(children_of(pid), [] as [std::path::PathBuf; 0], "it left a server behind");
+}
+
+#[test]
+fn a_good_end_leaves_nothing_behind() {
+    let mut program = start(&BRIEF);
+    let pid = program.id();
+    assert_eq!(program.wait().code(), Some(0));
+    assert_alone(pid);
+}
+
+#[test]
+fn a_signal_in_the_middle_of_a_run_ends_it_and_leaves_nothing_behind() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut program = endless();
+        let pid = program.id();
+        #[cfg(target_os = "linux")]
+        assert_eq!(children_of(pid).len(), 1, "the server can be found");
+        program.signal(signal);
+        assert_eq!(program.wait().code(), Some(code));
+        assert_alone(pid);
+        assert_eq!(program.printed(), "", "half a point is of no use");
+    }
+}
+
+#[test]
+fn what_is_whole_is_told_when_it_is_ended_early() {
+    let many: Vec<_> = (1..=50).map(|connections| connections.to_string()).collect();
+    let points = format!("--connections={}", many.join(","));
+    let mut program = start(&["-v", "duel", "echo", &points, "--seconds=0.1", "--warm-up=0", "--rounds=2", "--json"]);
+    program.logged("1 connection is whole");
+    program.signal(Signal::INT);
+    assert_eq!(program.wait().code(), Some(130));
+    let result: Value = serde_json::from_str(&program.printed()).unwrap();
+    assert_eq!(result["interrupted"], true);
+    let points = result["points"].as_array().unwrap();
+    assert!(points[0]["whole"] == true && points.len() < 50, "{result}");
+    assert!(result["remarks"].to_string().contains("It was ended early"), "{result}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_server_that_dies_in_the_middle_is_told() {
+    let mut program = endless();
+    let server = children_of(program.id()).pop().unwrap();
+    let pid = server.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    assert_eq!(program.wait().code(), Some(1));
+    let log = program.log();
+    assert!(log.contains("3 connections, reactor: the server ended in the middle of it with signal: 9"), "{log}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn its_server_goes_with_it_even_when_it_is_killed() {
+    let program = endless();
+    let pid = program.id();
+    assert_eq!(children_of(pid).len(), 1);
+    program.signal(Signal::KILL);
+    drop(program);
+    // The kernel ends it a moment later than its parent.
+    let began = Instant::now();
+    while !children_of(pid).is_empty() {
+        assert!(began.elapsed() < GUARD, "it left a server behind");
+        std::thread::yield_now();
+    }
+}
