@@ -14,17 +14,10 @@ pub(super) struct Builtin {
     /// Where it listens, in the words of `--listen`.
     pub(super) listens: &'static [&'static str],
     pub(super) framing: Framing,
-    pub(super) make: Make,
-}
-
-/// Makes a service.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Make {
-    /// One that has no options. Without a service of this kind nothing makes one yet.
-    #[cfg_attr(not(test), expect(dead_code, reason = "every service so far can be given work"))]
-    Plain(fn() -> Box<dyn Service + Send>),
-    /// One that can be given work to do for each message, for measurements.
-    Working(fn(Duration) -> Box<dyn Service + Send>),
+    /// Whether it can be given work to do for each message, for measurements.
+    pub(super) takes_work: bool,
+    /// Makes it, with so much work for each message.
+    pub(super) make: fn(Duration) -> Box<dyn Service + Send>,
 }
 
 pub(super) static ALL: [Builtin; 1] = [Builtin {
@@ -32,7 +25,8 @@ pub(super) static ALL: [Builtin; 1] = [Builtin {
     about: "returns each payload, framed the same way; a datagram comes back to its sender",
     listens: &["127.0.0.1:7000", "udp:127.0.0.1:7000"],
     framing: Framing::U32BE,
-    make: Make::Working(echo),
+    takes_work: true,
+    make: echo,
 }];
 
 fn echo(work: Duration) -> Box<dyn Service + Send> {

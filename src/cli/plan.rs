@@ -6,7 +6,7 @@ use std::time::Duration;
 use switchboard::{Endpoint, Framing, Limits, ParseEndpointError};
 
 use super::args::{Listen, ServeArgs};
-use super::builtin::{self, Builtin, Make};
+use super::builtin::{self, Builtin};
 use super::engine::EngineName;
 use super::failure::Failure;
 
@@ -53,7 +53,7 @@ fn choose<'a>(service: Option<&'a Builtin>, all: &'a [Builtin], listen: &[Listen
 
 /// Work is given to services that can be given some; where none of those chosen can, it was meant for another.
 fn check_work(work: Duration, chosen: &[Builtin]) -> Result<(), Failure> {
-    match chosen.iter().find(|builtin| matches!(builtin.make, Make::Plain(_))) {
+    match chosen.iter().find(|builtin| !builtin.takes_work) {
         Some(builtin) if !work.is_zero() => {
             Err(Failure::Usage(format!("--work-us is for echo alone, and {} would be served", builtin.name)))
         }
@@ -171,8 +171,7 @@ mod tests {
     #[test]
     fn work_is_for_those_who_can_be_given_some() {
         assert_eq!(plan("echo --work-us 15").unwrap().work, Duration::from_micros(15));
-        let plain =
-            Builtin { name: "plain", make: Make::Plain(|| Box::new(switchboard::services::Echo)), ..builtin::ALL[0] };
+        let plain = Builtin { name: "plain", takes_work: false, ..builtin::ALL[0] };
         assert!(check_work(Duration::ZERO, &[plain]).is_ok());
         let Err(Failure::Usage(what)) = check_work(Duration::from_micros(1), &[plain]) else { panic!("accepted") };
         assert_eq!(what, "--work-us is for echo alone, and plain would be served");

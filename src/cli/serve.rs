@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::builtin::Make;
 use super::engine::Engine;
 use super::failure::Failure;
 use super::output;
@@ -35,11 +34,7 @@ fn obey_signals(engine: &mut Engine) -> Result<(), Failure> {
 fn bind(engine: &mut Engine, services: &[Planned], work: Duration) -> Result<String, Failure> {
     let mut addresses = String::new();
     for Planned { builtin, listeners } in services {
-        let made = match builtin.make {
-            Make::Plain(make) => make(),
-            Make::Working(make) => make(work),
-        };
-        let service = engine.add_service(builtin.name, made);
+        let service = engine.add_service(builtin.name, (builtin.make)(work));
         for (endpoint, framing) in listeners {
             let bound = engine.listen(service, endpoint, *framing)?;
             // Writing to a string does not fail.
