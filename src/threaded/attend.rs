@@ -109,6 +109,8 @@ pub(super) enum Next {
 /// What to wait for.
 pub(super) struct Wait {
     pub(super) read: bool,
+    /// The next turn reads, so the wait may be that read. Who only discards is waited for in poll(2), or it would not wait at all.
+    pub(super) in_read: bool,
     pub(super) write: bool,
     /// To hear of the peer's end while it is not read.
     pub(super) end: bool,
@@ -196,7 +198,7 @@ impl Attendant {
         let now = self.agent.desk.clock.moment;
         let timeout = wait.deadline.map(|at| at.saturating_since(now));
         let others_reach_it = self.line.is_some();
-        if self.is_busy && !others_reach_it && wait.read && !wait.write && timeout.is_none_or(|time| time > TICK) {
+        if self.is_busy && !others_reach_it && wait.in_read && !wait.write && timeout.is_none_or(|time| time > TICK) {
             self.waits_in_read = true;
             return;
         }

@@ -292,19 +292,21 @@ impl Attendant {
         }
         let limits = &self.agent.desk.limits;
         if conn.wants_step(limits) {
+            // Without the time, no deadline would come for a peer that always has more to be read.
+            self.agent.look_at_the_clock();
             return Next::Again;
         }
         let write = conn.pending_bytes() > 0;
         // Others need not wake this thread for what it waits for by itself.
         conn.flags().queued = write;
-        let lingers = conn.phase() == Phase::Lingering;
-        let read = lingers || (conn.may_receive(limits) && conn.reason().is_none());
+        let in_read = conn.may_receive(limits) && conn.reason().is_none();
+        let read = in_read || conn.phase() == Phase::Lingering;
         let own = conn.deadline(limits).map(|(at, _)| at);
         let timer = self.agent.has_timers.then(|| self.agent.exchange.alarms.next_of(self.id)).flatten();
         let unable_to_hear = conn.flags().over_budget && self.relief.is_none();
         let look = unable_to_hear.then(|| self.agent.desk.clock.moment + LOOK_AGAIN);
         let deadline = [own, timer, look].into_iter().flatten().min();
-        Next::Wait(Wait { read, write, end: !read && !conn.flags().end_announced, deadline })
+        Next::Wait(Wait { read, in_read, write, end: !read && !conn.flags().end_announced, deadline })
     }
 }
 

@@ -20,6 +20,7 @@ conformance! {
     a_last_word_said_on_close_is_still_sent,
     a_closed_connections_timers_are_silent,
     what_a_service_says_of_a_broken_peer_reaches_the_others_at_once,
+    who_holds_on_after_the_end_is_let_go_of_when_its_time_is_up,
 }
 
 fn a_client_that_has_said_all_still_gets_all_its_answers<E: Engine>() {
@@ -265,4 +266,23 @@ fn what_a_service_says_of_a_broken_peer_reaches_the_others_at_once<E: Engine>() 
     assert_eq!(stays.receive(), b"one has left");
     drop(stays);
     running.drain();
+}
+
+/// Found on threads: who had just been busy was not waited for at all while it lingered, and so had no end.
+fn who_holds_on_after_the_end_is_let_go_of_when_its_time_is_up<E: Engine>() {
+    let patience = GUARD * 2;
+    let limits = Limits { linger_timeout: Duration::from_millis(300), drain_timeout: patience, ..Limits::default() };
+    let (running, addr) = serve::<E>(limits, Echo);
+    let mut faulty = Client::connect(addr);
+    faulty.echo(b"busy");
+    faulty.send_bytes(b"\xff\xff\xff\xff");
+    faulty.expect_end();
+    running.await_counter("open", |open| open == 0);
+    let mut talking = Client::connect(addr);
+    talking.echo(b"busy");
+    running.handle.drain();
+    talking.expect_end();
+    // Both sockets are still open on this side. The engine ends long before its patience does.
+    running.ended();
+    drop((faulty, talking));
 }
