@@ -14,7 +14,7 @@ pub(in crate::cli) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Notices SIGINT, SIGTERM and SIGHUP from now on.
+    /// Notices SIGINT, SIGTERM and SIGHUP from now on, but for those that the process was started to ignore, as by nohup.
     ///
     /// # Errors
     /// When a handler cannot be had.
@@ -26,7 +26,7 @@ impl Interrupt {
 
         let interrupt = Self::default();
         let told = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
             // In this order: the first signal finds the flag down and raises it.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&told))?;
             flag::register(signal, Arc::clone(&told))?;
@@ -54,4 +54,17 @@ impl Interrupt {
         let signal = self.signal.load(Ordering::Relaxed);
         (signal != 0).then(|| ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)))
     }
+}
+
+/// Whether the process was started with the signal ignored.
+#[cfg(target_os = "linux")]
+fn is_ignored(signal: i32) -> bool {
+    let ignored = procfs::process::Process::myself().and_then(|own| own.status()).map_or(0, |status| status.sigign);
+    // The lowest bit is signal 1 (proc_pid_status(5)).
+    ignored >> (signal - 1) & 1 == 1
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn is_ignored(_signal: i32) -> bool {
+    false
 }
