@@ -107,6 +107,7 @@ pub(super) enum Next {
 }
 
 /// What to wait for.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 pub(super) struct Wait {
     pub(super) read: bool,
     /// The next turn reads, so the wait may be that read. Who only discards is waited for in poll(2), or it would not wait at all.

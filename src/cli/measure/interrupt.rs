@@ -14,7 +14,7 @@ pub(in crate::cli) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Notices SIGINT, SIGTERM and SIGHUP from now on, but for those that the process was started to ignore, as by nohup.
+    /// Notices SIGINT and SIGTERM from now on, and SIGHUP unless the process was started to ignore it, as nohup does.
     ///
     /// # Errors
     /// When a handler cannot be had.
@@ -26,7 +26,8 @@ impl Interrupt {
 
         let interrupt = Self::default();
         let told = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
+        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
             // In this order: the first signal finds the flag down and raises it.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&told))?;
             flag::register(signal, Arc::clone(&told))?;
