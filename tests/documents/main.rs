@@ -35,5 +35,6 @@ fn blocks(markdown: &str) -> Vec<(&str, &str)> {
 /// The targets of a Markdown text's links to files, as paths from its own directory.
 fn linked_files(markdown: &str) -> Vec<PathBuf> {
     let targets = markdown.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
-    targets.map(|(target, _)| target).filter(|target| !target.contains("://")).map(PathBuf::from).collect()
+    let files = targets.map(|(target, _)| target).filter(|target| !target.contains("://"));
+    files.map(|target| target.split('#').next().unwrap().into()).collect()
 }
