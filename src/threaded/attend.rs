@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::agent::Agent;
+use super::agent::{Agent, Done};
 use super::exchange::{Booth, Exchange, Run};
 use super::line::Line;
 use super::socket::{Plug, Socket, TICK, poll};
@@ -53,6 +53,8 @@ pub(super) struct Attendant {
     pub(super) leaving: bool,
     /// Reads in a row that have found more to be there: nobody is late before being heard.
     pub(super) unheard: u32,
+    /// Work that waited when the turn began.
+    pub(super) carried_jobs: usize,
     socket: Arc<Socket>,
     /// What the last wait reported.
     ready: Ready,
@@ -145,6 +147,7 @@ impl Attendant {
             ending: false,
             leaving: false,
             unheard: 0,
+            carried_jobs: 0,
             socket,
             ready: Ready::default(),
         })
@@ -159,10 +162,10 @@ impl Attendant {
                 Next::Leave => break,
                 Next::Again => {}
                 Next::Work => {
-                    while let Some(job) = self.agent.jobs.pop_front() {
-                        let done = job.run();
-                        self.job_done(conn, done);
-                    }
+                    self.work(|attendant, done| {
+                        attendant.job_done(conn, done);
+                        attendant.what_to_glance_at(conn)
+                    });
                 }
                 Next::Wait(wait) => self.wait(&wait),
             }
@@ -180,16 +183,31 @@ impl Attendant {
             match next {
                 Next::Leave => break,
                 Next::Work => {
-                    while let Some(job) = self.agent.jobs.pop_front() {
-                        let done = job.run();
-                        self.job_done(&mut line.conn(), done);
-                    }
+                    self.work(|attendant, done| {
+                        let mut conn = line.conn();
+                        attendant.job_done(&mut conn, done);
+                        attendant.what_to_glance_at(&mut conn)
+                    });
                 }
                 Next::Wait(wait) if !line.has_post() => self.wait(&wait),
                 Next::Wait(_) | Next::Again => {}
             }
         }
         self.close(&mut line.conn());
+    }
+
+    /// Does one job, and then looks around: whoever offloads the next piece each time would not be heard of otherwise, nor hear.
+    fn work(&mut self, done: impl FnOnce(&mut Self, Done) -> Option<Wait>) {
+        let Some(job) = self.agent.jobs.pop_front() else { return };
+        let output = job.run();
+        if let Some(glance) = done(self, output) {
+            self.wait(&glance);
+        }
+    }
+
+    /// The connection is over, and its peer need not wait for the work that its thread still has to do.
+    pub(super) fn hang_up(&self) {
+        self.socket.shut();
     }
 
     fn wait(&mut self, wait: &Wait) {

@@ -92,9 +92,12 @@ impl Budget {
     }
 
     fn relieve(&self) {
-        let Some(episode) = self.lock().take() else { return };
+        let mut episode = self.lock();
+        let Some(ended) = episode.take() else { return };
+        // Before somebody else can begin another, which would be short and not known to be.
         self.is_short.store(false, Ordering::Release);
-        episode.end();
+        drop(episode);
+        ended.end();
         log::info!("connections hold {} bytes: all are read again", self.held_bytes());
     }
 
