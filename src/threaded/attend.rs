@@ -282,10 +282,10 @@ impl Attendant {
         }
     }
 
-    /// A read filled the buffer: more room would have brought more.
+    /// A read filled the buffer: more room would have brought more. Speed is no reason to take memory that runs short.
     pub(super) fn grow(&mut self, framing: Framing) {
         let bytes = (self.buffer.len() * 4).min(LAST_BUFFER_BYTES);
-        if framing != Framing::Raw && bytes > self.buffer.len() {
+        if framing != Framing::Raw && bytes > self.buffer.len() && !self.agent.exchange.budget.is_half_used() {
             self.buffer = vec![0; bytes];
         }
     }

@@ -60,6 +60,11 @@ impl Budget {
         self.held_bytes() >= self.max_bytes
     }
 
+    /// Whether memory had better be kept for what peers send and are owed.
+    pub(super) fn is_half_used(&self) -> bool {
+        self.held_bytes() >= self.max_bytes / 2
+    }
+
     /// Brings the sum up to date.
     #[inline]
     pub(super) fn count(&self, conn: &mut Connection<Plug>, tally: &Tally) {
