@@ -101,7 +101,7 @@ pub(crate) enum Action {
     Shutdown,
 }
 
-/// Work for another thread.
+/// Work that may block.
 pub(crate) type Work = Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>;
 
 impl fmt::Debug for Context<'_> {
@@ -205,8 +205,11 @@ impl Context<'_> {
         self.effects.actions.push(Action::CancelTimer(timer));
     }
 
-    /// Runs `work` on another thread; its value comes to [`on_job`](crate::Service::on_job). The connection stays open until
-    /// then, even if its peer has closed its side.
+    /// Runs `work` where it holds up no other connection; its value comes to [`on_job`](crate::Service::on_job). The connection
+    /// stays open until then, even if its peer has closed its side.
+    ///
+    /// That is a worker thread, but on `Threaded` a connection's work runs on the connection's own thread, after the callback.
+    /// It does nothing else for the connection meanwhile.
     pub fn offload<T: Any + Send>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> JobId {
         let id = JobId(self.effects.next_number());
         self.effects.actions.push(Action::Offload(id, Box::new(|| Box::new(work()))));

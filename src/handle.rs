@@ -16,7 +16,8 @@ pub struct Handle {
     wake: Wake,
 }
 
-/// What an engine can be asked for with a single byte, see `Reactor::command_pipe`. A [`Handle`] asks for the same.
+/// What an engine can be asked for with a single byte, see `Reactor::command_pipe` and `Threaded::command_pipe`. A
+/// [`Handle`] asks for the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// As [`Handle::drain`].

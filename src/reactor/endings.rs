@@ -28,6 +28,8 @@ impl<N: Net> Turn<N> {
             }
             // Its end is under way already, for the reason that was logged.
             Phase::Ending => conn.hurry(&reason),
+            // It has ended for its service already, which cannot take back what it has said.
+            Phase::Draining | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
             Phase::Draining | Phase::Lingering => {
                 conn.abandon();
                 self.settle(key);

@@ -37,6 +37,8 @@ pub(super) struct Acceptor {
     framing: Framing,
     booth: Arc<Booth>,
     number: usize,
+    /// The next connection's.
+    bell: Option<Bell>,
     /// The log has been told, and need not be until accepting has gone well again.
     trouble_logged: bool,
     /// As for descriptors, so for threads.
@@ -55,13 +57,20 @@ impl Acceptor {
     ) -> Self {
         let (tally, shift) = (exchange.staff_tally(), exchange.porters.begin());
         let agent = Agent::new(exchange, tally);
-        Self { agent, listener, framing, booth, number, trouble_logged: false, no_thread_logged: false, _shift: shift }
+        let (bell, trouble_logged, no_thread_logged) = (None, false, false);
+        Self { agent, listener, framing, booth, number, bell, trouble_logged, no_thread_logged, _shift: shift }
     }
 
     /// Accepts until no more newcomers are to be let in. Then the listener is closed.
     pub(super) fn run(mut self) {
         while !self.agent.exchange.is_closing() {
             self.agent.publish();
+            // Before anybody is accepted, who would have to be turned away for want of it.
+            if let Err(error) = self.have_bell() {
+                self.await_newcomer();
+                self.pause(&error);
+                continue;
+            }
             match self.listener.accept() {
                 Ok((socket, peer)) => {
                     self.agent.look_at_the_clock();
@@ -69,8 +78,7 @@ impl Acceptor {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.trouble_logged = false;
-                    let change = PollFd::new(&self.agent.exchange.closing, PollFlags::IN);
-                    poll(&mut [PollFd::new(&self.listener, PollFlags::IN), change], None);
+                    self.await_newcomer();
                 }
                 // The newcomer left while it waited, which is nobody's fault; the next in the backlog is another matter.
                 Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) => {}
@@ -80,6 +88,19 @@ impl Acceptor {
             }
         }
         self.agent.publish();
+    }
+
+    fn await_newcomer(&self) {
+        let change = PollFd::new(&self.agent.exchange.closing, PollFlags::IN);
+        poll(&mut [PollFd::new(&self.listener, PollFlags::IN), change], None);
+    }
+
+    /// Sees to it that the next connection has a bell, if others will reach it.
+    fn have_bell(&mut self) -> io::Result<()> {
+        if self.bell.is_none() && !self.booth.per_connection {
+            self.bell = Some(Bell::new()?);
+        }
+        Ok(())
     }
 
     fn pause(&mut self, error: &io::Error) {
@@ -141,7 +162,8 @@ impl Acceptor {
             }
             (Reach::Private(Arc::clone(socket)), Home::Own(Box::new(conn)))
         } else {
-            let line = Arc::new(Line::new(conn, Bell::new()?));
+            let bell = self.bell.take().map_or_else(Bell::new, Ok)?;
+            let line = Arc::new(Line::new(conn, bell));
             (Reach::Shared(Arc::clone(&line)), Home::Shared(line))
         };
         let id = exchange.enter(Entry { tally: Arc::clone(&tally), reach });

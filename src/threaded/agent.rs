@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, lock};
 use super::line::Line;
 use super::socket::Plug;
 use super::tally::Tally;
@@ -17,6 +17,7 @@ use crate::connection::{Connection, Desk};
 use crate::context::{Action, Context, Effects, ReplyTo, Work};
 use crate::error::CloseReason;
 use crate::frame::{Framing, Spares, encode};
+use crate::jobs::Owner;
 use crate::outbox::Origin;
 use crate::payload::Payload;
 use crate::service::{ConnId, JobError, JobId, JobOutput, Service, ServiceId};
@@ -43,10 +44,13 @@ pub(super) struct Agent {
 
 /// Offloaded work.
 pub(super) struct Job {
-    pub(super) service: ServiceId,
-    pub(super) id: JobId,
+    service: ServiceId,
+    id: JobId,
     work: Work,
 }
+
+/// What came of it.
+pub(super) type Done = (JobId, JobOutput);
 
 impl Agent {
     pub(super) fn new(exchange: Arc<Exchange>, tally: Arc<Tally>) -> Self {
@@ -210,6 +214,13 @@ impl Agent {
         unsendable.map_or(Ok(()), Err)
     }
 
+    /// Gives work that is about nobody to those who have nothing else to do. The thread that runs the engine hears of its end.
+    pub(super) fn give_away_jobs(&mut self) {
+        while let Some(Job { service, id: job, work }) = self.jobs.pop_front() {
+            lock(&self.exchange.workers).start(Owner { service, conn: ConnId::NOBODY, job }, work);
+        }
+    }
+
     #[inline]
     pub(super) fn publish(&mut self) {
         self.tally.publish(&mut self.desk.stats);
@@ -218,9 +229,9 @@ impl Agent {
 
 impl Job {
     /// Does the work here and now: the thread has nobody else to serve.
-    pub(super) fn run(self) -> (ServiceId, JobId, JobOutput) {
+    pub(super) fn run(self) -> Done {
         let output = catch_unwind(AssertUnwindSafe(self.work)).map_err(|_| JobError::Panicked);
-        (self.service, self.id, JobOutput(output))
+        (self.id, JobOutput(output))
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::agent::Agent;
+use super::agent::{Agent, Done};
 use super::exchange::{Booth, Exchange, Run};
 use super::line::Line;
 use super::socket::{Plug, Socket, TICK, poll};
@@ -53,6 +53,8 @@ pub(super) struct Attendant {
     pub(super) leaving: bool,
     /// Reads in a row that have found more to be there: nobody is late before being heard.
     pub(super) unheard: u32,
+    /// Work that waited when the turn began.
+    pub(super) carried_jobs: usize,
     socket: Arc<Socket>,
     /// What the last wait reported.
     ready: Ready,
@@ -148,6 +150,7 @@ impl Attendant {
             ending: false,
             leaving: false,
             unheard: 0,
+            carried_jobs: 0,
             socket,
             ready: Ready::default(),
         })
@@ -162,10 +165,10 @@ impl Attendant {
                 Next::Leave => break,
                 Next::Again => {}
                 Next::Work => {
-                    while let Some(job) = self.agent.jobs.pop_front() {
-                        let done = job.run();
-                        self.job_done(conn, done);
-                    }
+                    self.work(|attendant, done| {
+                        attendant.job_done(conn, done);
+                        attendant.what_to_glance_at(conn)
+                    });
                 }
                 Next::Wait(wait) => self.wait(&wait),
             }
@@ -183,16 +186,31 @@ impl Attendant {
             match next {
                 Next::Leave => break,
                 Next::Work => {
-                    while let Some(job) = self.agent.jobs.pop_front() {
-                        let done = job.run();
-                        self.job_done(&mut line.conn(), done);
-                    }
+                    self.work(|attendant, done| {
+                        let mut conn = line.conn();
+                        attendant.job_done(&mut conn, done);
+                        attendant.what_to_glance_at(&mut conn)
+                    });
                 }
                 Next::Wait(wait) if !line.has_post() => self.wait(&wait),
                 Next::Wait(_) | Next::Again => {}
             }
         }
         self.close(&mut line.conn());
+    }
+
+    /// Does one job, and then looks around: whoever offloads the next piece each time would not be heard of otherwise, nor hear.
+    fn work(&mut self, done: impl FnOnce(&mut Self, Done) -> Option<Wait>) {
+        let Some(job) = self.agent.jobs.pop_front() else { return };
+        let output = job.run();
+        if let Some(glance) = done(self, output) {
+            self.wait(&glance);
+        }
+    }
+
+    /// The connection is over, and its peer need not wait for the work that its thread still has to do.
+    pub(super) fn hang_up(&self) {
+        self.socket.shut();
     }
 
     fn wait(&mut self, wait: &Wait) {
@@ -267,10 +285,10 @@ impl Attendant {
         }
     }
 
-    /// A read filled the buffer: more room would have brought more.
+    /// A read filled the buffer: more room would have brought more. Speed is no reason to take memory that runs short.
     pub(super) fn grow(&mut self, framing: Framing) {
         let bytes = (self.buffer.len() * 4).min(LAST_BUFFER_BYTES);
-        if framing != Framing::Raw && bytes > self.buffer.len() {
+        if framing != Framing::Raw && bytes > self.buffer.len() && !self.agent.exchange.budget.is_half_used() {
             self.buffer = vec![0; bytes];
         }
     }

@@ -60,6 +60,11 @@ impl Budget {
         self.held_bytes() >= self.max_bytes
     }
 
+    /// Whether memory had better be kept for what peers send and are owed.
+    pub(super) fn is_half_used(&self) -> bool {
+        self.held_bytes() >= self.max_bytes / 2
+    }
+
     /// Brings the sum up to date.
     #[inline]
     pub(super) fn count(&self, conn: &mut Connection<Plug>, tally: &Tally) {
@@ -92,9 +97,12 @@ impl Budget {
     }
 
     fn relieve(&self) {
-        let Some(episode) = self.lock().take() else { return };
+        let mut episode = self.lock();
+        let Some(ended) = episode.take() else { return };
+        // Before somebody else can begin another, which would be short and not known to be.
         self.is_short.store(false, Ordering::Release);
-        episode.end();
+        drop(episode);
+        ended.end();
         log::info!("connections hold {} bytes: all are read again", self.held_bytes());
     }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::agent::{Agent, Job};
+use super::agent::Agent;
 use super::exchange::{Exchange, Reach, Run, lock};
 use super::socket::{Plug, poll};
 use crate::connection::{Connection, Phase};
@@ -51,7 +51,9 @@ impl Control {
             self.wait();
             self.agent.look_at_the_clock();
             self.agent.desk.stats.turns += 1;
+            self.take_jobs();
             self.take_commands();
+            self.go_on_draining();
             self.see_off();
             self.fire_timers();
             self.shed_largest();
@@ -148,21 +150,23 @@ impl Control {
     /// No newcomers, no further requests; what is owed, and what is being worked on, is still delivered until the deadline.
     fn drain(&mut self) {
         let exchange = &self.agent.exchange;
-        if exchange.run() != Run::Serving {
+        if exchange.run() != Run::Serving || self.drain_ends.is_some() {
             return;
         }
         let drain_timeout = exchange.limits.drain_timeout;
         log::info!("draining {} connections, for at most {drain_timeout:?}", exchange.places.open());
-        // Who is sent away finds the door shut: listeners are closed before anybody is told.
         exchange.close();
-        while !exchange.porters.is_gone() {
-            poll(&mut [PollFd::new(&exchange.control, PollFlags::IN)], None);
-            exchange.control.hush();
-        }
-        // What else the bell may have rung for is looked at once more.
-        exchange.control.ring();
-        exchange.set_run(Run::Draining);
         self.drain_ends = Some(exchange.clock().moment + drain_timeout);
+        self.go_on_draining();
+    }
+
+    /// Who is sent away finds the door shut: listeners are closed before anybody is told. The last porter to go rings; one that
+    /// a service keeps waiting has no longer than the drain.
+    fn go_on_draining(&mut self) {
+        let exchange = &self.agent.exchange;
+        if self.drain_ends.is_some() && exchange.run() == Run::Serving && exchange.porters.is_gone() {
+            exchange.set_run(Run::Draining);
+        }
     }
 
     /// Makes a callback that is about nobody.
@@ -172,8 +176,14 @@ impl Control {
         self.agent.call(called.as_mut(), (service, ConnId::NOBODY), None, callback);
         drop(called);
         self.agent.deliver();
-        while let Some(job) = self.agent.jobs.pop_front() {
-            self.agent.finish_job(job);
+        self.agent.give_away_jobs();
+    }
+
+    /// Tells services what came of work that was about nobody.
+    fn take_jobs(&mut self) {
+        let done = lock(&self.agent.exchange.workers).take_done();
+        for (owner, output) in done {
+            self.call(owner.service, |service, cx| service.on_job(cx, owner.job, output));
         }
     }
 
@@ -192,9 +202,7 @@ impl Control {
             self.agent.call(called.as_mut(), id, None, |service, cx| service.on_timer(cx, timer));
             drop(called);
             self.agent.deliver();
-            while let Some(job) = self.agent.jobs.pop_front() {
-                self.agent.finish_job(job);
-            }
+            self.agent.give_away_jobs();
         }
     }
 
@@ -242,18 +250,5 @@ impl Control {
         }
         drop(directory);
         exchange.budget.be_patient(now);
-    }
-}
-
-impl Agent {
-    /// Does offloaded work that is about nobody, here and now, and tells its service.
-    pub(super) fn finish_job(&mut self, job: Job) {
-        let (service, id, output) = job.run();
-        self.look_at_the_clock();
-        let Some(booth) = self.exchange.booth(service).map(Arc::clone) else { return };
-        let Some(mut called) = booth.lock() else { return };
-        self.call(called.as_mut(), (service, ConnId::NOBODY), None, |service, cx| service.on_job(cx, id, output));
-        drop(called);
-        self.deliver();
     }
 }

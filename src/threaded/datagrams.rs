@@ -64,9 +64,7 @@ impl Postman {
                 self.answer();
                 self.send(mailbox);
                 self.agent.deliver();
-                while let Some(job) = self.agent.jobs.pop_front() {
-                    self.agent.finish_job(job);
-                }
+                self.agent.give_away_jobs();
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
             // An answer sent earlier found nobody (recv(2), ECONNREFUSED): that is its receiver's affair.

@@ -15,6 +15,7 @@ use super::spawn::Spawn;
 use super::tally::Tally;
 use crate::connection::Connection;
 use crate::context::Clock;
+use crate::jobs::Workers;
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::service::{ConnId, Service, ServiceId};
@@ -34,6 +35,8 @@ pub(super) struct Exchange {
     pub(super) alarms: Alarms,
     pub(super) numbers: Arc<AtomicU64>,
     pub(super) spawn: Box<dyn Spawn>,
+    /// They do the work that is about nobody.
+    pub(super) workers: Mutex<Workers>,
     pub(super) crew: Arc<Crew>,
     /// Newcomers that were turned away and are still to be seen off.
     pub(super) refused: Mutex<Vec<Connection<Plug>>>,
@@ -122,7 +125,10 @@ impl Exchange {
             let per_connection = service.per_connection().is_some();
             Arc::new(Booth { name, id: ServiceId(number), per_connection, service: Mutex::new(service) })
         });
+        let rung = Arc::clone(&control);
+        let workers = Workers::new(&limits, Arc::new(move || rung.ring()));
         Ok(Self {
+            workers: Mutex::new(workers),
             booths: booths.collect(),
             mailboxes,
             directory: RwLock::new(Slots::new()),

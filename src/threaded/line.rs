@@ -18,6 +18,9 @@ use crate::limits::{Limits, SlowConsumer};
 use crate::payload::Payload;
 use crate::sys::Bell;
 
+/// Frames that may wait in a post, however small they are: each costs more than its bytes. The write queue has the same bound.
+const MAX_LETTERS: usize = 16 * 1024;
+
 /// A connection that others reach.
 pub(super) struct Line {
     conn: Mutex<Connection<Plug>>,
@@ -64,7 +67,7 @@ impl Line {
         }
         let first = post.letters.is_empty();
         // The queue has this bound, too. Without one here, who waits long for the service would be owed without end.
-        if post.bytes >= limits.max_write_buffer_bytes {
+        if post.bytes >= limits.max_write_buffer_bytes || post.letters.len() >= MAX_LETTERS {
             match limits.slow_consumer {
                 SlowConsumer::Disconnect => {
                     let pending_bytes = post.bytes;
@@ -172,6 +175,34 @@ impl Post {
         if !self.closed {
             self.closed = true;
             self.letters.push_back(Letter::Close(reason));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::moment::Moment;
+    use crate::service::{Peer, ServiceId};
+    use crate::threaded::socket::Socket;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    #[test]
+    fn empty_letters_are_bounded_by_their_number() {
+        let now = Instant::now();
+        for slow_consumer in [SlowConsumer::Disconnect, SlowConsumer::DropNewest, SlowConsumer::DropOldest] {
+            let limits = Limits { slow_consumer, ..Limits::default() };
+            let socket = Arc::new(Socket::new(UnixStream::pair().unwrap().0));
+            let (plug, moment) = (Plug::new(socket), Moment::new(now, now));
+            let conn = Connection::new(plug, Peer::Unix, ServiceId(0), Framing::Raw, &limits, moment);
+            let line = Line::new(conn, Bell::new().unwrap());
+            (0..2 * MAX_LETTERS).for_each(|_| _ = line.say(&Payload::from(""), &limits));
+            let post = line.post();
+            assert!(post.letters.len() <= MAX_LETTERS + 1);
+            assert_eq!(post.closed, slow_consumer == SlowConsumer::Disconnect);
+            assert_eq!(post.dropped, if post.closed { 0 } else { MAX_LETTERS as u64 });
         }
     }
 }

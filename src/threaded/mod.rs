@@ -40,7 +40,7 @@ use crate::frame::Framing;
 use crate::handle::{self, Command, Handle};
 use crate::limits::Limits;
 use crate::service::{Service, ServiceId};
-use crate::setup::{Registered, fit_to_descriptors};
+use crate::setup::{Registered, fit_to_descriptors, fit_to_threads};
 use crate::stats::Stats;
 use crate::sys::Bell;
 use crate::sys::bind::bind_udp;
@@ -81,18 +81,19 @@ pub struct Threaded {
 }
 
 impl Threaded {
-    /// An engine without services. `max_connections` is lowered to what the process's descriptor limit leaves room for, with a
-    /// line in the log.
+    /// An engine without services. `max_connections` is lowered to what the process's descriptor limit and the system's bounds on
+    /// threads leave room for, with a line in the log.
     ///
     /// # Errors
     /// [`Error::Limits`] when the limits contradict themselves, [`Error::Poll`] when the system has no descriptor to give.
     pub fn new(limits: Limits) -> Result<Self, Error> {
-        Self::with_threads(limits, Box::new(OsThreads))
+        Self::with_threads(limits, Box::new(OsThreads::default()))
     }
 
     fn with_threads(mut limits: Limits, spawn: Box<dyn Spawn>) -> Result<Self, Error> {
         limits.validate()?;
         fit_to_descriptors(&mut limits, 1);
+        fit_to_threads(&mut limits);
         let control = Arc::new(Bell::new().map_err(Error::Poll)?);
         let rung = Arc::clone(&control);
         let (handle, inbox) = handle::pair(Arc::new(move || rung.ring()), limits.max_queued_messages);
@@ -106,7 +107,8 @@ impl Threaded {
         ServiceId(self.services.len() - 1)
     }
 
-    /// Listens for `service`, as [`Reactor::listen`](crate::Reactor::listen) does.
+    /// Listens for `service`, as [`Reactor::listen`](crate::Reactor::listen) does. Each connection of a service that offers no
+    /// instance for each takes two descriptors, so `max_connections` may be lowered once more.
     ///
     /// # Errors
     /// [`Error::Bind`] when the address cannot be had.
@@ -125,6 +127,10 @@ impl Threaded {
             let local = socket.local_addr()?;
             self.mailboxes.push(Mailbox { socket, local, service });
             return Ok(Endpoint::Udp(local));
+        }
+        if self.services.get(service.0).is_some_and(|it| it.service.per_connection().is_none()) {
+            // A connection that others reach has a bell.
+            fit_to_descriptors(&mut self.limits, 2);
         }
         let (listener, bound) = Listener::bind(endpoint, &self.limits)?;
         self.listeners.push((listener, framing, service));
@@ -155,7 +161,8 @@ impl Threaded {
     }
 
     /// Runs until it is stopped or drained through a [`Handle`] or by a service, and until every thread that it has started
-    /// has ended; returns what it has done. Work that a service has offloaded and that is under way is waited for.
+    /// has finished its work; returns what it has done. Work that was offloaded for a connection and is under way is waited for,
+    /// since its thread does it; what was offloaded for nobody is not.
     ///
     /// # Errors
     /// [`Error::Poll`] and [`Error::Thread`] when the operating system has no descriptor or thread to begin with. Nothing that
@@ -164,12 +171,7 @@ impl Threaded {
     /// # Panics
     /// As a service's callback does, on whichever thread: the engine ends, and the panic goes on here.
     pub fn run(self) -> Result<Stats, Error> {
-        let Self { mut limits, services, listeners, mailboxes, pipes, inbox, control, spawn, .. } = self;
-        let shared = |id: &ServiceId| services.get(id.0).is_some_and(|it| it.service.per_connection().is_none());
-        if listeners.iter().any(|(_, _, service)| shared(service)) {
-            // A connection that others reach has a bell.
-            fit_to_descriptors(&mut limits, 2);
-        }
+        let Self { limits, services, listeners, mailboxes, pipes, inbox, control, spawn, .. } = self;
         let parts = Parts { limits, services, mailboxes, listeners: listeners.len(), control, spawn };
         let exchange = Arc::new(Exchange::new(parts).map_err(Error::Poll)?);
         let mut control = Control::new(Arc::clone(&exchange), inbox, pipes);

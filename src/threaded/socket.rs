@@ -39,6 +39,11 @@ impl Socket {
         Ok(set_socket_timeout(&self.0, Timeout::Recv, Some(TICK))?)
     }
 
+    /// Ends it in both directions, before the descriptor is closed.
+    pub(super) fn shut(&self) {
+        let _ = shutdown(&self.0, Shutdown::Both);
+    }
+
     /// Ends its reading, which wakes whoever waits in it. What the peer sends from now on may break the connection off.
     pub(super) fn shut_reading(&self) {
         let _ = shutdown(&self.0, Shutdown::Read);

@@ -3,14 +3,14 @@
 
 use std::sync::atomic::Ordering;
 
-use super::agent::Agent;
+use super::agent::{Agent, Done};
 use super::attend::{Attendant, LOOK_AGAIN, Next, Wait};
 use super::exchange::Run;
 use super::socket::Plug;
 use crate::connection::{Connection, Fill, Phase, Received};
 use crate::context::Context;
 use crate::error::CloseReason;
-use crate::service::{JobId, JobOutput, Peer, Service, ServiceId};
+use crate::service::{Peer, Service};
 
 /// Turns for which a peer is not called late while more of what it has sent is there to be read.
 const MAX_UNHEARD: u32 = 64;
@@ -27,6 +27,7 @@ impl Attendant {
 
     pub(super) fn turn(&mut self, conn: &mut Connection<Plug>) -> Next {
         self.note_ready(conn);
+        self.carried_jobs = self.agent.jobs.len();
         self.agent.desk.stats.turns += 1;
         self.heed(conn);
         let now = self.agent.desk.clock.moment;
@@ -77,7 +78,7 @@ impl Attendant {
     /// Reads until the socket is empty, the budget is spent, or the connection must not be read.
     fn read(&mut self, conn: &mut Connection<Plug>) {
         let mut budget = self.agent.desk.limits.read_budget_bytes;
-        while budget > 0 && conn.wants_read(&self.agent.desk.limits) && self.agent.jobs.is_empty() {
+        while budget > 0 && conn.wants_read(&self.agent.desk.limits) && self.takes_requests() {
             if let Some((bytes, used)) = conn.take_stalled() {
                 let rest = self.hand_over(conn, bytes.get(used..).unwrap_or_default());
                 let used = bytes.len() - rest;
@@ -132,7 +133,7 @@ impl Attendant {
     fn hand_over(&mut self, conn: &mut Connection<Plug>, bytes: &[u8]) -> usize {
         let mut input = bytes;
         loop {
-            let Self { agent, service, line, id, booth, .. } = self;
+            let Self { agent, service, line, id, booth, carried_jobs, .. } = self;
             let Some(mut service) = service.lock() else { return 0 };
             // What others said to it before comes before what is answered now.
             let mut received = match line.as_ref().map_or(Ok(()), |line| line.take_post(conn, &mut agent.desk)) {
@@ -142,7 +143,7 @@ impl Attendant {
             while received.is_ok() {
                 let got = conn.receive(&mut input, bytes, *id, service.get(), &mut agent.desk);
                 agent.apply(booth.id, *id, Some(conn));
-                if !matches!(got, Received::Acted) || !may_go_on(conn, agent) {
+                if !matches!(got, Received::Acted) || agent.jobs.len() > *carried_jobs || !may_go_on(conn, agent) {
                     received = Err(got);
                 }
             }
@@ -158,7 +159,7 @@ impl Attendant {
             if matches!(received, Received::All) || conn.phase() != Phase::Open {
                 return 0;
             }
-            if !conn.may_receive(&desk.limits) || !self.agent.jobs.is_empty() {
+            if !conn.may_receive(&desk.limits) || !self.takes_requests() {
                 return input.len();
             }
         }
@@ -212,7 +213,7 @@ impl Attendant {
     }
 
     /// Tells the service what came of its work.
-    pub(super) fn job_done(&mut self, conn: &mut Connection<Plug>, (_, job, output): (ServiceId, JobId, JobOutput)) {
+    pub(super) fn job_done(&mut self, conn: &mut Connection<Plug>, (job, output): Done) {
         self.agent.look_at_the_clock();
         conn.job_ended();
         self.call(conn, |service, cx| service.on_job(cx, job, output));
@@ -284,18 +285,30 @@ impl Attendant {
     }
 
     fn next(&mut self, conn: &mut Connection<Plug>) -> Next {
-        if conn.phase() == Phase::Closed || self.agent.exchange.run() == Run::Stopped {
+        if self.agent.exchange.run() == Run::Stopped {
             return Next::Leave;
         }
+        // Work outlives its connection: who is over may still have asked for some in its goodbye.
+        let is_over = conn.phase() == Phase::Closed;
         if !self.agent.jobs.is_empty() {
+            if is_over {
+                self.hang_up();
+            }
             return Next::Work;
         }
-        let limits = &self.agent.desk.limits;
-        if conn.wants_step(limits) {
+        if is_over {
+            return Next::Leave;
+        }
+        if conn.wants_step(&self.agent.desk.limits) {
             // Without the time, no deadline would come for a peer that always has more to be read.
             self.agent.look_at_the_clock();
             return Next::Again;
         }
+        Next::Wait(self.what_to_wait_for(conn))
+    }
+
+    fn what_to_wait_for(&mut self, conn: &mut Connection<Plug>) -> Wait {
+        let limits = &self.agent.desk.limits;
         let write = conn.pending_bytes() > 0;
         // Others need not wake this thread for what it waits for by itself.
         conn.flags().queued = write;
@@ -306,7 +319,23 @@ impl Attendant {
         let unable_to_hear = conn.flags().over_budget && self.relief.is_none();
         let look = unable_to_hear.then(|| self.agent.desk.clock.moment + LOOK_AGAIN);
         let deadline = [own, timer, look].into_iter().flatten().min();
-        Next::Wait(Wait { read, in_read, write, end: !read && !conn.flags().end_announced, deadline })
+        Wait { read, in_read, write, end: !read && !conn.flags().end_announced, deadline }
+    }
+
+    /// What to look at without waiting, between one job and the next; nothing where no job waits.
+    pub(super) fn what_to_glance_at(&mut self, conn: &mut Connection<Plug>) -> Option<Wait> {
+        if self.agent.jobs.is_empty() || conn.phase() == Phase::Closed {
+            return None;
+        }
+        let now = self.agent.desk.clock.moment;
+        Some(Wait { deadline: Some(now), ..self.what_to_wait_for(conn) })
+    }
+
+    /// Whether the service may be given more. A request that offloads work is the last for this turn; what earlier work has
+    /// offloaded in its turn keeps nobody from being heard.
+    fn takes_requests(&self) -> bool {
+        let waiting = self.agent.jobs.len();
+        waiting <= self.carried_jobs && waiting < self.agent.desk.limits.max_queued_jobs
     }
 }
 
@@ -315,6 +344,5 @@ fn may_go_on(conn: &Connection<Plug>, agent: &Agent) -> bool {
     conn.phase() == Phase::Open
         && conn.pending_bytes() <= agent.desk.limits.high_water_bytes()
         && !agent.desk.outbox.is_worth_a_write()
-        && agent.jobs.is_empty()
         && agent.own_end.is_none()
 }

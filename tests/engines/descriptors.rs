@@ -9,20 +9,21 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
-use switchboard::Limits;
 use switchboard::services::Echo;
+use switchboard::{Limits, Service};
 
-use crate::common::{Client, Engine, Running, conformance, serve};
+use crate::common::{Client, Engine, Running, conformance, serve, witness};
 
 conformance! {
     without_descriptors_the_old_are_served_and_the_new_wait_at_no_cost,
     a_descriptor_freed_elsewhere_in_the_process_is_found_too,
+    those_who_share_a_service_wait_as_well_and_none_is_turned_away,
 }
 
 const CHILD: &str = "SWITCHBOARD_TESTED_ALONE";
 
 /// Runs this very test once more in a process of its own, whose limits are nobody else's. `true` in that process.
-fn alone() -> bool {
+pub(crate) fn alone() -> bool {
     if std::env::var_os(CHILD).is_some() {
         return true;
     }
@@ -46,14 +47,18 @@ fn leave_descriptors(more: u64) {
 
 /// A server that can accept four connections, and six sockets that were opened before descriptors became scarce.
 fn scarce<E: Engine>() -> (Running, SocketAddr, Vec<Socket>) {
-    let (running, addr) = serve::<E>(Limits::default(), Echo);
+    scarce_with::<E>(Echo, 4)
+}
+
+fn scarce_with<E: Engine>(service: impl Service + Send + 'static, more: u64) -> (Running, SocketAddr, Vec<Socket>) {
+    let (running, addr) = serve::<E>(Limits::default(), service);
     // An answer proves that the loop runs and has all the descriptors it needs.
     let mut probe = Client::connect(addr);
     probe.echo(b"ready");
     drop(probe);
     running.await_counter("open", |open| open == 0);
     let sockets = (0..6).map(|_| Socket::new(Domain::IPV4, Type::STREAM, None).unwrap()).collect();
-    leave_descriptors(4);
+    leave_descriptors(more);
     (running, addr, sockets)
 }
 
@@ -124,4 +129,23 @@ fn a_descriptor_freed_elsewhere_in_the_process_is_found_too<E: Engine>() {
     running.await_counter("open", |open| open == 6);
     drop((clients, waiting));
     running.drain();
+}
+
+/// On threads each of them takes a second descriptor, and that may be the one that is missing.
+fn those_who_share_a_service_wait_as_well_and_none_is_turned_away<E: Engine>() {
+    if !alone() {
+        return;
+    }
+    let (service, _events) = witness(Echo);
+    // An odd number: one that is accepted finds no second.
+    let (running, addr, sockets) = scarce_with::<E>(service, 3);
+    let clients: Vec<Client> = sockets.into_iter().map(|socket| connect(socket, addr)).collect();
+    for client in &clients {
+        client.send(b"in my turn");
+    }
+    for mut client in clients {
+        assert_eq!(client.receive(), b"in my turn");
+    }
+    let stats = running.drain();
+    assert_eq!((stats.accepted, stats.refused, stats.faulted), (7, 0, 0), "{stats}");
 }

@@ -18,6 +18,7 @@ conformance! {
     replies_precede_the_close_that_the_service_asks_for,
     a_service_closes_from_any_callback_and_hears_of_it_once,
     a_last_word_said_on_close_is_still_sent,
+    who_is_closed_again_still_gets_what_it_is_owed,
     a_closed_connections_timers_are_silent,
     what_a_service_says_of_a_broken_peer_reaches_the_others_at_once,
     who_holds_on_after_the_end_is_let_go_of_when_its_time_is_up,
@@ -186,6 +187,39 @@ fn a_last_word_said_on_close_is_still_sent<E: Engine>() {
     assert_eq!(client.receive(), b"hello");
     assert_eq!(client.receive(), b"bye: the peer closed");
     client.expect_end();
+    running.drain();
+}
+
+/// Says one large thing and closes; the next to come ends it once more.
+#[derive(Default)]
+struct Parting(Option<ConnId>);
+
+const LAST_WORDS_BYTES: usize = 24 << 20;
+
+impl Service for Parting {
+    fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        if payload == b"part" {
+            self.0 = Some(cx.conn());
+            cx.reply(&vec![7; LAST_WORDS_BYTES]);
+            cx.close("all is said");
+        } else if let Some(id) = self.0 {
+            cx.close_other(id, "once more");
+            cx.reply(payload);
+        }
+    }
+}
+
+fn who_is_closed_again_still_gets_what_it_is_owed<E: Engine>() {
+    let limits = Limits { max_write_buffer_bytes: 64 << 20, ..Limits::default() };
+    let (service, events) = witness(Parting::default());
+    let (running, addr) = serve::<E>(limits, service);
+    let (mut client, mut other) = (Client::connect(addr), Client::connect(addr));
+    client.send(b"part");
+    assert_eq!(events.closed().1, CloseReason::Service("all is said".into()));
+    (0..3).for_each(|_| other.echo(b"again"));
+    assert!(client.receive() == vec![7; LAST_WORDS_BYTES]);
+    client.expect_end();
+    drop((client, other));
     running.drain();
 }
 

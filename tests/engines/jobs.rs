@@ -1,9 +1,10 @@
 //! Work that blocks, done elsewhere.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use switchboard::services::Echo;
-use switchboard::{CloseReason, Context, JobError, JobId, JobOutput, Limits, Service};
+use switchboard::{CloseReason, Context, Framing, JobError, JobId, JobOutput, Limits, Message, Service};
 
 use crate::common::{Client, Engine, GUARD, Running, conformance, serve, tcp, witness};
 
@@ -11,6 +12,9 @@ conformance! {
     a_jobs_result_comes_back_to_the_connection_that_wanted_it,
     a_job_that_panics_says_so_and_harms_nobody,
     a_closed_connections_job_says_nothing_to_its_peer,
+    who_always_has_more_to_do_is_heard_and_hears,
+    who_always_has_more_to_do_for_nobody_holds_nobody_up,
+    work_that_is_asked_for_in_the_goodbye_is_done,
 }
 
 /// Does what each message says on another thread and replies with what came of it.
@@ -116,10 +120,113 @@ fn a_closed_connections_job_says_nothing_to_its_peer<E: Engine>() {
     assert_eq!(running.drain().faulted, 0);
 }
 
+/// Echoes, and has more work to do whenever some is done.
+#[derive(Clone)]
+struct Tireless {
+    own: bool,
+}
+
+impl Service for Tireless {
+    fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        cx.reply(payload);
+        if payload == b"begin" {
+            cx.offload(std::thread::yield_now);
+        }
+    }
+
+    fn on_post(&mut self, cx: &mut Context<'_>, _message: Message) {
+        cx.offload(std::thread::yield_now);
+    }
+
+    fn on_job(&mut self, cx: &mut Context<'_>, _job: JobId, _output: JobOutput) {
+        cx.offload(std::thread::yield_now);
+    }
+
+    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
+        self.own.then(|| Box::new(self.clone()) as Box<dyn Service + Send>)
+    }
+}
+
+fn who_always_has_more_to_do_is_heard_and_hears<E: Engine>() {
+    for own in [true, false] {
+        let limits = Limits { drain_timeout: Duration::from_millis(200), ..Limits::default() };
+        let (service, events) = witness(Tireless { own });
+        let (running, addr) =
+            if own { serve::<E>(limits, Tireless { own }) } else { serve::<E>(limits.clone(), service) };
+        let mut client = Client::connect(addr);
+        (0..3).for_each(|_| client.echo(b"begin"));
+        (0..100).for_each(|_| client.echo(b"still heard"));
+        let large = vec![7; 1 << 20];
+        client.echo(&large);
+        // It is never done, so a drain ends when its time is up.
+        running.handle.drain();
+        client.expect_end();
+        drop(client);
+        running.ended();
+        if !own {
+            assert_eq!(events.closed().1, CloseReason::ShuttingDown);
+        }
+
+        let (running, addr) = serve::<E>(Limits::default(), Tireless { own });
+        let mut client = Client::connect(addr);
+        client.echo(b"begin");
+        running.handle.stop();
+        running.ended();
+    }
+}
+
+fn who_always_has_more_to_do_for_nobody_holds_nobody_up<E: Engine>() {
+    let mut engine = E::with_limits(Limits::default());
+    let tested = engine.add_service("tested", Tireless { own: false });
+    let addr = tcp(&mut engine, tested, Framing::U32BE);
+    let running = Running::start(engine);
+    running.handle.post(tested, Box::new(())).unwrap();
+    running.await_counter("jobs", |jobs| jobs > 100);
+    let mut client = Client::connect(addr);
+    client.echo(b"hello");
+    drop(client);
+    running.drain();
+}
+
+/// Has something to do when a connection has gone.
+struct Tidy {
+    go: Option<Receiver<()>>,
+    done: Sender<Result<u32, JobError>>,
+}
+
+impl Service for Tidy {
+    fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        cx.reply(payload);
+    }
+
+    fn on_close(&mut self, cx: &mut Context<'_>, _reason: &CloseReason) {
+        let go = self.go.take().unwrap();
+        cx.offload(move || go.recv_timeout(GUARD).map_or(0, |()| 42_u32));
+    }
+
+    fn on_job(&mut self, _cx: &mut Context<'_>, _job: JobId, output: JobOutput) {
+        let _ = self.done.send(output.take());
+    }
+}
+
+fn work_that_is_asked_for_in_the_goodbye_is_done<E: Engine>() {
+    let (go, gone) = channel();
+    let (done, end) = channel();
+    let (running, addr) = serve::<E>(Limits::default(), Tidy { go: Some(gone), done });
+    let mut client = Client::connect(addr);
+    client.echo(b"hello");
+    client.finish();
+    // Which does not keep its peer.
+    client.expect_end();
+    go.send(()).unwrap();
+    assert_eq!(end.recv_timeout(GUARD), Ok(Ok(42)));
+    running.drain();
+}
+
 /// On the reactor only: where jobs run on the connection's own thread, nothing can happen meanwhile.
 mod on_workers {
     use super::*;
-    use switchboard::{Framing, Reactor};
+    use switchboard::Reactor;
 
     #[test]
     fn a_client_that_has_said_all_still_gets_its_jobs_answer() {

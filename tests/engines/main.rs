@@ -9,6 +9,7 @@
 mod common;
 
 mod actions;
+mod address_space;
 mod crowds;
 mod descriptors;
 mod drain;
