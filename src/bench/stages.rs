@@ -202,11 +202,15 @@ impl Load<'_> {
         tally.settle();
         let waited = Duration::from_nanos(self.spent.waited_ns);
         let elapsed = Duration::from_nanos(elapsed_ns);
-        let busy = if elapsed.is_zero() { 0.0 } else { 1.0 - waited.div_duration_f64(elapsed).min(1.0) };
+        let part = |of: Duration| if elapsed.is_zero() { 0.0 } else { of.div_duration_f64(elapsed).min(1.0) };
+        // What returns at once was no wait, whatever it was meant to be.
+        let busy = part(elapsed.saturating_sub(waited)).max(part(self.spent.cpu));
         let tally = self.kit.tally;
         Outcome {
+            activity: self.plan.activity,
             elapsed,
             messages: tally.messages,
+            answered: tally.answered,
             bytes: tally.bytes,
             due,
             unanswered,

@@ -31,6 +31,8 @@ pub(super) struct Tally {
     /// The measured time; empty before it.
     window: Range<u64>,
     pub(super) messages: u64,
+    /// Right answers that came in the measured time.
+    pub(super) answered: u64,
     pub(super) bytes: u64,
     pub(super) faults: Faults,
     pub(super) latency: Histogram<u64>,
@@ -39,6 +41,8 @@ pub(super) struct Tally {
     pub(super) samples: Vec<Sample>,
     /// Latencies since the last sample; then added to all.
     part: Histogram<u64>,
+    /// Right answers since the last sample that came in the measured time, or count although they came after it.
+    part_answered: u64,
     part_began_ns: u64,
     part_faults: Faults,
 }
@@ -54,6 +58,7 @@ impl Tally {
             counts,
             window: u64::MAX..u64::MAX,
             messages: 0,
+            answered: 0,
             bytes: 0,
             faults: Faults::default(),
             latency: histogram()?,
@@ -61,6 +66,7 @@ impl Tally {
             send_lag: histogram()?,
             samples: Vec::new(),
             part: histogram()?,
+            part_answered: 0,
             part_began_ns: 0,
             part_faults: Faults::default(),
         })
@@ -100,6 +106,9 @@ impl Tally {
             Counts::WhenDue => self.window.contains(&sent.due_ns),
             Counts::Always => true,
         };
+        let in_time = self.window.contains(&now_ns);
+        self.answered += u64::from(in_time);
+        self.part_answered += u64::from(in_time || counts);
         if counts {
             record(&mut self.part, now_ns.saturating_sub(sent.due_ns));
             self.messages += 1;
@@ -132,13 +141,14 @@ impl Tally {
         self.samples.push(Sample {
             at: Duration::from_nanos(now_ns.saturating_sub(self.window.start)),
             length: Duration::from_nanos(now_ns.saturating_sub(self.part_began_ns)),
-            messages: self.part.len(),
+            messages: self.part_answered,
             p50: quantile(0.5),
             p99: quantile(0.99),
             max: Duration::from_nanos(self.part.max()),
             faults,
         });
         self.settle();
+        self.part_answered = 0;
         self.part_began_ns = now_ns;
         self.part_faults = self.faults;
     }

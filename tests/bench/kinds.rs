@@ -42,6 +42,7 @@ fn a_closed_loop_counts_what_is_answered() {
     assert_eq!(outcome.samples.iter().map(|sample| sample.messages).sum::<u64>(), outcome.messages);
     assert_eq!(outcome.samples.iter().map(|sample| sample.length).sum::<Duration>(), outcome.elapsed);
     assert_eq!((outcome.due, outcome.send_lag()), (0, 0));
+    assert_eq!(outcome.answered, outcome.messages);
 }
 
 #[test]
