@@ -307,7 +307,7 @@ impl<'a> Load<'a> {
             self.cut_off += 1;
             return Ok(());
         }
-        self.kit.tally.faults.lost += client.ledger().lose_all();
+        client.lose_all(&mut self.kit.tally, self.kit.now_ns);
         match end {
             End::Finished => {
                 if let Some((began_ns, bytes)) = client.exchange() {

@@ -28,7 +28,9 @@ pub struct Outcome {
     /// Open loop: those of them that had neither been answered nor lost when the run ended. The load was more than the server,
     /// or the generator, could carry.
     pub unanswered: u64,
-    /// From when a message was due to when its answer was whole, in nanoseconds; of those unanswered, how long they had waited.
+    /// From when a message was due to when its answer was whole, in nanoseconds, whether it came in its turn, after a later
+    /// message's or too late. Open loop: of those unanswered or lost, how long they had waited when the run or their connection
+    /// ended.
     pub latency: Histogram<u64>,
     /// From the call of connect to the connection, in nanoseconds, over the whole run.
     pub connects: Histogram<u64>,
@@ -152,7 +154,7 @@ pub struct Sample {
     pub p50: Duration,
     /// 99 of a hundred of these took at most this long.
     pub p99: Duration,
-    /// None of these took longer than this.
+    /// None of these took longer than this; of what is lost, nothing is known yet.
     pub max: Duration,
     /// What went wrong.
     pub faults: Faults,

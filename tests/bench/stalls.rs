@@ -15,21 +15,21 @@ const STALL: Duration = Duration::from_millis(500);
 const SLOW: Duration = Duration::from_millis(100);
 
 /// Answers no connection for a while, once, at its 500th message.
-fn stalling() -> Endpoint {
+fn stalling(stall: Duration) -> Endpoint {
     let messages = Arc::new(Mutex::new(0));
     tcp(move |stream| {
         echo_frames(stream, || {
             let mut messages = messages.lock().unwrap();
             *messages += 1;
             if *messages == 500 {
-                thread::sleep(STALL);
+                thread::sleep(stall);
             }
         });
     })
 }
 
 fn load(activity: Activity) -> Outcome {
-    let outcome = run(&Plan { activity, duration: Duration::from_secs(2), ..plan(stalling()) }, &mut ()).unwrap();
+    let outcome = run(&Plan { activity, duration: Duration::from_secs(2), ..plan(stalling(STALL)) }, &mut ()).unwrap();
     assert!(outcome.faults.is_none(), "{:?}", outcome.faults);
     outcome
 }
@@ -54,6 +54,30 @@ fn an_open_loop_charges_a_stall_for_every_message_that_it_kept_waiting() {
         assert!(quantile(&outcome, 0.999) >= Duration::from_millis(490), "{outcome:?}");
         assert!(quantile(&outcome, 1.0) >= Duration::from_millis(498), "{outcome:?}");
         hoped!(slow(&outcome) < 600 && quantile(&outcome, 0.5) < SLOW, "{} were slow: {outcome:?}", slow(&outcome));
+        Ok(())
+    });
+}
+
+/// Those that were given up meanwhile waited the longest.
+#[test]
+fn a_stall_longer_than_the_answer_timeout_is_charged_in_full() {
+    let _turn = alone();
+    once_in_five(|| {
+        let plan = Plan {
+            activity: Activity::Open { rate: 1000.0 },
+            duration: Duration::from_secs(2),
+            answer_timeout: STALL,
+            ..plan(stalling(STALL * 2))
+        };
+        let outcome = run(&plan, &mut ()).unwrap();
+        let lost = outcome.faults.lost;
+        assert_eq!((outcome.due, outcome.latency.len()), (2000, 2000), "{outcome:?}");
+        assert_eq!(outcome.messages + outcome.unanswered + lost, 2000, "{outcome:?}");
+        // A message a millisecond: 900 waited longer than 100 of the 1000 ms, and those of the first half were given up.
+        assert!(slow(&outcome) >= 895, "{} messages were slow", slow(&outcome));
+        assert!(lost >= 300, "{outcome:?}");
+        assert!(quantile(&outcome, 1.0) >= Duration::from_millis(995), "their answers came after all: {outcome:?}");
+        hoped!(slow(&outcome) < 1200 && lost < 800, "{} were slow: {outcome:?}", slow(&outcome));
         Ok(())
     });
 }

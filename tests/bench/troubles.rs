@@ -96,6 +96,7 @@ fn what_is_due_while_a_connection_is_down_is_late_and_not_left_out() {
     let outcome = run(&plan, &mut ()).unwrap();
     assert!(outcome.faults.broken >= 1, "{outcome:?}");
     assert_eq!(outcome.messages + outcome.faults.lost + outcome.unanswered, 500);
+    assert_eq!(outcome.latency.len(), 500, "those that were lost, too");
     assert!(outcome.latency.max() >= 90_000_000, "{outcome:?}");
 }
 
@@ -126,6 +127,61 @@ fn an_idle_connection_that_the_server_closes_is_counted() {
     let outcome = run(&Plan { activity: Activity::Idle, ..plan(target) }, &mut ()).unwrap();
     assert_eq!((outcome.faults.broken, outcome.faults.lost, outcome.messages), (4, 0, 4));
     assert_eq!(outcome.connections, 0);
+}
+
+/// Half of an answer is no wrong answer.
+#[test]
+fn an_answer_that_is_cut_off_with_its_connection_is_lost_and_not_corrupted() {
+    let _turn = among_others();
+    for framing in [Framing::U32BE, Framing::Varint, Framing::Lines, Framing::Raw] {
+        for activity in [Activity::Closed { in_flight: 3 }, Activity::Open { rate: 400.0 }, Activity::Churn] {
+            for keep in [1, 40] {
+                let target = tcp(move |mut stream: TcpStream| {
+                    let mut buffer = vec![0; 64 * 1024];
+                    let read = stream.read(&mut buffer).unwrap();
+                    // With input left unread this is a reset.
+                    let _ = stream.write_all(&buffer[..keep.min(read)]);
+                });
+                let (answer_timeout, duration) = (Duration::from_millis(200), Duration::from_millis(100));
+                let plan = Plan { framing, activity, answer_timeout, duration, ..plan(target) };
+                let faults = run(&plan, &mut ()).unwrap().faults;
+                let others = faults.duplicated + faults.reordered + faults.corrupted;
+                assert_eq!(others, 0, "{framing:?}, {activity:?}, {keep} bytes: {faults:?}");
+                assert!(faults.lost > 0, "{framing:?}, {activity:?}, {keep} bytes: {faults:?}");
+            }
+        }
+    }
+}
+
+/// The first half may come before it is given up, and the other half after.
+#[test]
+fn an_answer_that_stalls_half_way_is_lost_and_not_corrupted() {
+    let _turn = among_others();
+    for framing in [Framing::U32BE, Framing::Lines, Framing::Raw] {
+        for rest in [true, false] {
+            let target = tcp(move |mut stream: TcpStream| {
+                let mut buffer = vec![0; 64 * 1024];
+                let read = stream.read(&mut buffer).unwrap();
+                stream.write_all(&buffer[..20]).unwrap();
+                thread::sleep(Duration::from_millis(600));
+                if rest {
+                    let _ = stream.write_all(&buffer[20..read]);
+                    echo(stream);
+                } else {
+                    let _ = stream.read(&mut buffer);
+                    thread::sleep(Duration::from_secs(3));
+                }
+            });
+            let answer_timeout = Duration::from_millis(200);
+            let activity = Activity::Open { rate: 400.0 };
+            let plan = Plan { framing, activity, answer_timeout, duration: Duration::from_secs(1), ..plan(target) };
+            let outcome = run(&plan, &mut ()).unwrap();
+            let faults = outcome.faults;
+            let others = faults.duplicated + faults.reordered + faults.corrupted + faults.broken;
+            assert_eq!(others, 0, "{framing:?}: {faults:?}");
+            assert!(faults.lost > 0 && (!rest || outcome.messages > 0), "{framing:?}: {outcome:?}");
+        }
+    }
 }
 
 #[test]
@@ -163,6 +219,8 @@ fn a_server_that_never_answers_loses_every_message() {
     let outcome =
         run(&Plan { activity: Activity::Open { rate: 1000.0 }, answer_timeout, ..plan(target) }, &mut ()).unwrap();
     assert_eq!((outcome.messages, outcome.faults.lost, outcome.due), (0, 300, 300), "{outcome:?}");
+    assert_eq!(outcome.latency.len(), 300);
+    assert!(outcome.latency.min() >= 199_000_000, "{outcome:?}");
 }
 
 #[test]
@@ -203,6 +261,8 @@ fn a_plan_that_means_nothing_is_refused_by_the_name_of_what_is_wrong() {
         (Plan { activity: Activity::Closed { in_flight: 0 }, ..tcp() }, "in-flight"),
         (Plan { activity: Activity::Open { rate: 0.0 }, ..tcp() }, "rate"),
         (Plan { activity: Activity::Open { rate: f64::INFINITY }, ..tcp() }, "rate"),
+        (Plan { activity: Activity::Open { rate: f64::NAN }, ..tcp() }, "rate"),
+        (Plan { activity: Activity::Open { rate: 1e9 }, ..tcp() }, "rate"),
     ] {
         match run(&plan, &mut ()) {
             Err(Error::Plan(what)) => assert!(what.starts_with(&format!("{named}: ")), "{what}"),
