@@ -10,6 +10,7 @@ use super::kit::{Kit, Orders};
 use super::ledger::{Answer, Ledger, Sent};
 use super::net::{Ready, Socket};
 use super::output::Output;
+use super::tally::Tally;
 
 /// Batches that a slow reader sends in one go before it is the others' turn.
 const FLOOD_BATCHES: usize = 16;
@@ -90,17 +91,18 @@ impl Client {
         &mut self.socket
     }
 
-    pub(super) fn ledger(&mut self) -> &mut Ledger {
-        &mut self.ledger
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
-    pub(super) fn unanswered(&self) -> impl Iterator<Item = &Sent> {
-        self.ledger.unanswered()
+    /// It is gone, and what was under way with it.
+    pub(super) fn lose_all(&mut self, tally: &mut Tally, now_ns: u64) {
+        tally.faults.lost += self.ledger.lose_all(|sent| _ = tally.waited(sent, now_ns));
     }
 
-    /// Whether bytes came that belong to no message.
+    /// Whether bytes came that belong to no message. Those of one that was given up may be the beginning of its answer.
     pub(super) fn has_leftover(&self) -> bool {
-        self.ledger.is_settled() && self.cutter.has_partial()
+        self.cutter.has_partial() && self.ledger.is_settled() && self.ledger.given_up().next().is_none()
     }
 
     pub(super) fn is_connecting(&self) -> bool {
@@ -152,7 +154,13 @@ impl Client {
         }
         self.receive(kit)?;
         self.send(kit)?;
-        Ok(Wants::Event)
+        Ok(if self.output.own_failure.is_some() { Wants::Step } else { Wants::Event })
+    }
+
+    /// Why what was to be sent at `sent_ns` or earlier still could not be, if that is not the server's fault.
+    pub(super) fn take_own_failure(&mut self, sent_ns: u64) -> Option<io::Error> {
+        let Self { ledger, output, .. } = self;
+        output.own_failure.take_if(|_| ledger.unanswered().any(|sent| sent.sent_ns <= sent_ns))
     }
 
     /// Gives up what was not answered in time: sent at `sent_ns` or earlier.
@@ -163,11 +171,8 @@ impl Client {
             Phase::Closing if overdue => return Err(End::Broken),
             _ => {}
         }
-        let oldest = self.ledger.oldest();
-        let lost = self.ledger.expire(sent_ns);
-        if self.ledger.oldest() != oldest {
-            self.cutter.forget_partial();
-        }
+        let now_ns = kit.now_ns;
+        let lost = self.ledger.expire(sent_ns, |sent| _ = kit.tally.waited(sent, now_ns));
         kit.tally.faults.lost += lost;
         if lost > 0 && kit.churn { Err(End::Finished) } else { Ok(()) }
     }

@@ -66,13 +66,6 @@ impl Cutter {
             Self::Datagrams => false,
         }
     }
-
-    /// The oldest message was given up: what has come of its answer is no beginning of another's.
-    pub(super) fn forget_partial(&mut self) {
-        if let Self::Raw(held) = self {
-            held.clear();
-        }
-    }
 }
 
 /// What stands at the front of raw bytes.
@@ -216,7 +209,7 @@ mod tests {
             let told = |answer, _| {
                 let which = match answer {
                     Answer::Right(SENT) => 0,
-                    Answer::Reordered => 1,
+                    Answer::Reordered(SENT) => 1,
                     Answer::Duplicated => 2,
                     Answer::Corrupted => 3,
                     other => panic!("{other:?}"),
@@ -225,7 +218,7 @@ mod tests {
             };
             cutter.feed(piece, &mut ledger, images, &mut Spares::none(), told).unwrap();
         }
-        verdicts[4] = ledger.lose_all();
+        verdicts[4] = ledger.lose_all(|_| ());
         verdicts
     }
 

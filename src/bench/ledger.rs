@@ -1,8 +1,9 @@
 //! What one connection has sent and not been answered, and what an answer is worth.
 //!
 //! Each message ends in exactly one way: answered rightly, answered wrongly, answered late, or lost. An answer belongs to a message
-//! if it is that message's image; what is nobody's image is taken for a spoiled answer to the oldest. Knows neither socket nor
-//! clock.
+//! if it is that message's image; what is nobody's image is taken for a spoiled answer to the oldest. A lost message is remembered
+//! until it is answered after all or forgotten, so that how long it was waited for is known once, and as late as can be. Knows
+//! neither socket nor clock.
 
 use std::collections::VecDeque;
 
@@ -29,11 +30,11 @@ pub(super) enum Answer {
     /// As it must be, and in its turn.
     Right(Sent),
     /// As it must be, and after a later message's.
-    Reordered,
+    Reordered(Sent),
     /// Of a message that was answered before.
     Duplicated,
     /// Of a message that was given up.
-    Late,
+    Late(Sent),
     /// Nobody's.
     Corrupted,
 }
@@ -53,7 +54,7 @@ pub(super) struct Ledger {
 struct Strays {
     /// Not answered although later ones were.
     overtaken: Vec<(u32, Sent)>,
-    lost: VecDeque<u32>,
+    lost: VecDeque<(u32, Sent)>,
 }
 
 impl Ledger {
@@ -95,6 +96,11 @@ impl Ledger {
         self.waiting.iter().chain(overtaken.map(|(_, sent)| sent))
     }
 
+    /// Lost messages that are remembered.
+    pub(super) fn given_up(&self) -> impl Iterator<Item = &Sent> {
+        self.strays.iter().flat_map(|strays| &strays.lost).map(|(_, sent)| sent)
+    }
+
     #[inline]
     pub(super) fn send(&mut self, sent: Sent) {
         self.waiting.push_back(sent);
@@ -128,12 +134,12 @@ impl Ledger {
         }
         if let Some(strays) = &mut self.strays {
             if let Some(at) = strays.overtaken.iter().position(|(number, _)| is(number)) {
-                strays.overtaken.remove(at);
-                return Answer::Reordered;
+                let (_, sent) = strays.overtaken.remove(at);
+                return Answer::Reordered(sent);
             }
-            if let Some(at) = strays.lost.iter().position(is) {
-                strays.lost.remove(at);
-                return Answer::Late;
+            let late = strays.lost.iter().position(|(number, _)| is(number));
+            if let Some((_, sent)) = late.and_then(|at| strays.lost.remove(at)) {
+                return Answer::Late(sent);
             }
         }
         if self.behind(claim).any(|number| is(&number)) { Answer::Duplicated } else { self.corrupted() }
@@ -179,21 +185,24 @@ impl Ledger {
         Answer::Corrupted
     }
 
-    /// Gives up what was sent at `sent_ns` or earlier; returns how many those were.
-    pub(super) fn expire(&mut self, sent_ns: u64) -> u64 {
+    /// Gives up what was sent at `sent_ns` or earlier; returns how many those were. `forgotten` hears of those that are too many
+    /// to remember.
+    pub(super) fn expire(&mut self, sent_ns: u64, mut forgotten: impl FnMut(Sent)) -> u64 {
         let mut lost = 0;
         while self.waiting.front().is_some_and(|sent| sent.sent_ns <= sent_ns) {
-            let Some((number, _)) = self.pop() else { break };
-            self.strays.get_or_insert_default().remember(number);
+            let Some(given_up) = self.pop() else { break };
+            let strays = self.strays.get_or_insert_default();
+            strays.lost.push_back(given_up);
+            strays.forget(MAX_REMEMBERED, &mut forgotten);
             lost += 1;
         }
         if let Some(strays) = &mut self.strays {
-            let Strays { overtaken, lost: numbers } = &mut **strays;
+            let Strays { overtaken, lost: remembered } = &mut **strays;
             lost += overtaken
                 .extract_if(.., |(_, sent)| sent.sent_ns <= sent_ns)
-                .map(|(number, _)| numbers.push_back(number))
+                .map(|given_up| remembered.push_back(given_up))
                 .count() as u64;
-            strays.forget();
+            strays.forget(MAX_REMEMBERED, &mut forgotten);
         }
         lost
     }
@@ -203,21 +212,22 @@ impl Ledger {
         self.pop();
     }
 
-    /// The connection is gone: returns how many messages are lost with it.
-    pub(super) fn lose_all(&mut self) -> u64 {
-        self.expire(u64::MAX)
+    /// The connection is gone: returns how many messages are lost with it. `forgotten` hears of them and of those lost before.
+    pub(super) fn lose_all(&mut self, mut forgotten: impl FnMut(Sent)) -> u64 {
+        let lost = self.expire(u64::MAX, &mut forgotten);
+        if let Some(strays) = &mut self.strays {
+            strays.forget(0, forgotten);
+        }
+        lost
     }
 }
 
 impl Strays {
-    fn remember(&mut self, number: u32) {
-        self.lost.push_back(number);
-        self.forget();
-    }
-
-    fn forget(&mut self) {
-        while self.lost.len() > MAX_REMEMBERED {
-            self.lost.pop_front();
+    /// Forgets the oldest of the lost, until no more than so many are left.
+    fn forget(&mut self, but: usize, mut forgotten: impl FnMut(Sent)) {
+        while self.lost.len() > but {
+            let Some((_, sent)) = self.lost.pop_front() else { break };
+            forgotten(sent);
         }
     }
 }

@@ -6,22 +6,31 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::plan::Activity;
+
 /// What came of a load, in its measured time.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Outcome {
+    /// What the connections did.
+    pub activity: Activity,
     /// The measured time.
     pub elapsed: Duration,
-    /// Messages answered rightly.
+    /// Messages answered rightly. In an open loop those that were due in the measured time, however late their answers came.
     pub messages: u64,
-    /// Their payload bytes, one way.
+    /// Right answers that came in the measured time, whenever their messages were due. What processor time, switches and
+    /// throughput are to be divided by: `messages` would credit a server that falls behind with work done after that time.
+    pub answered: u64,
+    /// Payload bytes of `messages`, one way.
     pub bytes: u64,
     /// Open loop: messages due in the measured time.
     pub due: u64,
     /// Open loop: those of them that had neither been answered nor lost when the run ended. The load was more than the server,
     /// or the generator, could carry.
     pub unanswered: u64,
-    /// From when a message was due to when its answer was whole, in nanoseconds; of those unanswered, how long they had waited.
+    /// From when a message was due to when its answer was whole, in nanoseconds, whether it came in its turn, after a later
+    /// message's or too late. Open loop: of those unanswered or lost, how long they had waited when the run or their connection
+    /// ended.
     pub latency: Histogram<u64>,
     /// From the call of connect to the connection, in nanoseconds, over the whole run.
     pub connects: Histogram<u64>,
@@ -43,18 +52,19 @@ pub struct Outcome {
 impl Outcome {
     /// Whether the generator measured itself rather than the server, and how that shows.
     pub fn bottleneck(&self) -> Option<Bottleneck> {
-        if self.due == 0 {
-            // In a closed loop whoever is busy is the limit: a server that is slower makes its clients wait.
-            return (self.generator.busy > BUSY).then_some(Bottleneck::Busy(self.generator.busy));
+        if self.generator.busy >= Bottleneck::BUSY {
+            // In a closed loop whoever is busy is the limit: a server that is slower makes its clients wait. In an open loop
+            // such a generator may still send in time, and read late, which looks like latency of the server.
+            return Some(Bottleneck::Busy(self.generator.busy));
+        }
+        if !matches!(self.activity, Activity::Open { .. }) {
+            return None;
         }
         let lag = Duration::from_nanos(self.generator.send_lag.value_at_quantile(0.99));
         let latency = Duration::from_nanos(self.latency.value_at_quantile(0.99));
         (lag > LATE.max(latency / 4)).then_some(Bottleneck::Late(lag))
     }
 }
-
-/// A closed loop's generator that waits less than the rest of the time is its limit.
-const BUSY: f64 = 0.95;
 
 /// An open loop's generator may be so late without a word.
 const LATE: Duration = Duration::from_millis(1);
@@ -63,10 +73,15 @@ const LATE: Duration = Duration::from_millis(1);
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Bottleneck {
-    /// Closed loop: it was busy for this part of the time, from 0 to 1, so the server may have waited for it.
+    /// It was busy for this part of the time, from 0 to 1, so the server, or an answer, may have waited for it.
     Busy(f64),
     /// Open loop: one message in a hundred was handed to the system later than due by this much or more.
     Late(Duration),
+}
+
+impl Bottleneck {
+    /// A generator that is busy for this part of the time, or more, is the limit.
+    pub const BUSY: f64 = 0.95;
 }
 
 impl fmt::Display for Bottleneck {
@@ -133,13 +148,13 @@ pub struct Sample {
     pub at: Duration,
     /// How long it was.
     pub length: Duration,
-    /// Messages answered rightly.
+    /// Right answers that came in it, whenever their messages were due.
     pub messages: u64,
-    /// Half of them took at most this long.
+    /// Of those that count in the outcome, half took at most this long.
     pub p50: Duration,
-    /// 99 of a hundred of them took at most this long.
+    /// 99 of a hundred of these took at most this long.
     pub p99: Duration,
-    /// None took longer than this.
+    /// None of these took longer than this; of what is lost, nothing is known yet.
     pub max: Duration,
     /// What went wrong.
     pub faults: Faults,
@@ -152,7 +167,8 @@ pub struct Sample {
 pub struct Generator {
     /// Processor time of the generator's thread.
     pub cpu: Duration,
-    /// The part of the measured time in which it did not wait for anything, from 0 to 1.
+    /// The part of the measured time in which it did not wait for anything, or which it spent on a processor, whichever is more;
+    /// from 0 to 1. Asking the system for events costs processor time, and asking in vain looks like waiting.
     pub busy: f64,
     /// Open loop: how much later than due messages were handed to the system, in nanoseconds.
     pub send_lag: Histogram<u64>,
@@ -171,11 +187,13 @@ impl fmt::Debug for Brief<'_> {
 
 impl fmt::Debug for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { elapsed, messages, bytes, due, unanswered, latency, connects, connecting, .. } = self;
-        let Self { connections, cut_off, faults, samples, generator, .. } = self;
+        let Self { activity, elapsed, messages, answered, bytes, due, unanswered, latency, connects, .. } = self;
+        let Self { connecting, connections, cut_off, faults, samples, generator, .. } = self;
         f.debug_struct("Outcome")
+            .field("activity", activity)
             .field("elapsed", elapsed)
             .field("messages", messages)
+            .field("answered", answered)
             .field("bytes", bytes)
             .field("due", due)
             .field("unanswered", unanswered)
@@ -196,5 +214,46 @@ impl fmt::Debug for Generator {
         let Self { cpu, busy, send_lag } = self;
         let mut shown = f.debug_struct("Generator");
         shown.field("cpu", cpu).field("busy", busy).field("send_lag", &Brief(send_lag)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(activity: Activity, busy: f64, lag: Duration) -> Outcome {
+        let histogram = || Histogram::new(3).unwrap();
+        let mut send_lag = histogram();
+        send_lag.record(u64::try_from(lag.as_nanos()).unwrap()).unwrap();
+        Outcome {
+            activity,
+            elapsed: Duration::from_secs(1),
+            messages: 1,
+            answered: 1,
+            bytes: 1,
+            // As of an open loop that was interrupted before anything was due.
+            due: 0,
+            unanswered: 0,
+            latency: histogram(),
+            connects: histogram(),
+            connecting: Duration::ZERO,
+            connections: 1,
+            cut_off: 0,
+            faults: Faults::default(),
+            samples: Vec::new(),
+            generator: Generator { cpu: Duration::ZERO, busy, send_lag },
+        }
+    }
+
+    #[test]
+    fn a_generator_that_is_busy_is_the_limit_of_any_load_and_one_that_is_late_of_an_open_loop() {
+        let (open, closed) = (Activity::Open { rate: 1.0 }, Activity::Closed { in_flight: 1 });
+        let late = Duration::from_millis(20);
+        for activity in [open, closed, Activity::Churn, Activity::Idle] {
+            let bottleneck = |busy, lag| outcome(activity, busy, lag).bottleneck();
+            assert_eq!(bottleneck(Bottleneck::BUSY, Duration::ZERO), Some(Bottleneck::Busy(Bottleneck::BUSY)));
+            assert_eq!(bottleneck(0.94, Duration::ZERO), None);
+            assert_eq!(bottleneck(0.94, late).is_some(), activity == open, "{activity:?}");
+        }
     }
 }

@@ -29,7 +29,18 @@ impl Pace {
     /// When message `number` is due.
     #[inline]
     pub(super) fn due_ns(&self, number: u64) -> u64 {
-        self.start_ns + (number as f64 * self.interval_ns) as u64
+        self.start_ns.saturating_add((number as f64 * self.interval_ns) as u64)
+    }
+
+    /// From one message of a connection to its next.
+    pub(super) fn step_ns(&self) -> f64 {
+        self.interval_ns * self.connections as f64
+    }
+
+    /// The last message that is due of the connection whose next is `next`, and how many there are up to it.
+    pub(super) fn until_due(&self, next: u64) -> Option<(u64, u64)> {
+        let after = self.due.checked_sub(1)?.checked_sub(next)? / self.connections;
+        Some((next + after * self.connections, after + 1))
     }
 
     /// When the next message is due, if there is one.
@@ -92,6 +103,23 @@ mod tests {
                 assert!(pace.next_ns().unwrap() > now_ns, "{rate}: what is due has been given");
             }
         }
+    }
+
+    #[test]
+    fn what_is_due_of_a_connection_is_counted_without_going_through_it() {
+        let mut pace = Pace::new(0, 1000.0, 3);
+        assert_eq!(pace.until_due(0), None);
+        pace.advance(9_000_000);
+        // 0 to 9 are due, and of the second connection 1, 4 and 7.
+        for (next, due) in [(1, Some((7, 3))), (4, Some((7, 2))), (7, Some((7, 1))), (10, None)] {
+            assert_eq!(pace.until_due(next), due, "{next}");
+        }
+    }
+
+    #[test]
+    fn so_low_a_rate_that_no_second_message_is_ever_due_is_borne() {
+        let mut pace = Pace::new(5, f64::MIN_POSITIVE, 3);
+        assert_eq!(pace.advance(1 << 60), 0..1);
     }
 
     #[test]

@@ -15,8 +15,8 @@ const MAX_PAYLOAD_BYTES: usize = 1 << 30;
 /// The most connections: as many as a slab has numbers for.
 const MAX_CONNECTIONS: usize = 1 << 24;
 
-/// The highest rate, in messages a second: one a nanosecond.
-const MAX_RATE: f64 = 1e9;
+/// The highest rate, in messages a second: several times what one thread can send.
+pub(super) const MAX_RATE: f64 = 1e8;
 
 /// A load.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +86,10 @@ impl Plan {
     fn check_activity(&self) -> Result<(), Error> {
         match self.activity {
             Activity::Closed { in_flight: 0 } => Err(Error::Plan("in-flight: at least one is needed".to_owned())),
+            Activity::Open { rate } if rate > MAX_RATE => Err(Error::Plan(format!(
+                "rate: {rate} messages a second are more than {MAX_RATE}, the highest there is"
+            ))),
+            // Nor what is no number.
             Activity::Open { rate } if !(rate > 0.0 && rate <= MAX_RATE) => {
                 Err(Error::Plan(format!("rate: {rate} messages a second cannot be sent")))
             }

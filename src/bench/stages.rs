@@ -202,11 +202,15 @@ impl Load<'_> {
         tally.settle();
         let waited = Duration::from_nanos(self.spent.waited_ns);
         let elapsed = Duration::from_nanos(elapsed_ns);
-        let busy = if elapsed.is_zero() { 0.0 } else { 1.0 - waited.div_duration_f64(elapsed).min(1.0) };
+        let part = |of: Duration| if elapsed.is_zero() { 0.0 } else { of.div_duration_f64(elapsed).min(1.0) };
+        // What returns at once was no wait, whatever it was meant to be.
+        let busy = part(elapsed.saturating_sub(waited)).max(part(self.spent.cpu));
         let tally = self.kit.tally;
         Outcome {
+            activity: self.plan.activity,
             elapsed,
             messages: tally.messages,
+            answered: tally.answered,
             bytes: tally.bytes,
             due,
             unanswered,
@@ -222,7 +226,7 @@ impl Load<'_> {
     }
 
     /// Open loop: how many messages were due in the measured time, and how many of them have neither been answered nor lost. How
-    /// long these have waited by now counts as their latency, or the worst would be left out.
+    /// long these, and the lost, have waited by now counts as their latency, or the worst would be left out.
     fn settle_timetable(&mut self) -> (u64, u64) {
         let Orders::Timetable(pace) = &self.kit.orders else { return (0, 0) };
         let (window, now_ns) = (self.kit.tally.window().clone(), self.kit.now_ns);
@@ -231,19 +235,20 @@ impl Load<'_> {
         if self.stage != Stage::Finishing {
             return (due, 0);
         }
-        let mut waiting: Vec<u64> = Vec::new();
+        let tally = &mut self.kit.tally;
+        let mut unanswered = 0;
         for (_, client) in self.clients.iter() {
-            waiting.extend(client.unanswered().map(|sent| sent.due_ns).filter(|due_ns| window.contains(due_ns)));
+            unanswered += client.ledger().unanswered().filter(|sent| tally.waited(**sent, now_ns)).count() as u64;
+            client.ledger().given_up().for_each(|sent| _ = tally.waited(*sent, now_ns));
         }
         for (number, line) in self.lines.iter().take(self.plan.connections).enumerate() {
             let next = line.key.and_then(|key| self.clients.get(key)).map_or(line.next, |client| client.next);
             let next = next.max(pace.first_of(number as u64, first));
-            let unsent = (next..pace.due).step_by(self.plan.connections);
-            waiting.extend(unsent.map(|number| pace.due_ns(number)));
+            if let Some((last, unsent)) = pace.until_due(next) {
+                tally.waited_in_steps(now_ns.saturating_sub(pace.due_ns(last)), pace.step_ns(), unsent);
+                unanswered += unsent;
+            }
         }
-        for due_ns in &waiting {
-            self.kit.tally.waits(now_ns.saturating_sub(*due_ns));
-        }
-        (due, waiting.len() as u64)
+        (due, unanswered)
     }
 }

@@ -1,7 +1,7 @@
 //! What is counted, and when it counts. Knows no connection and no clock: the caller says what time it is.
 //!
 //! Faults count over the whole run. Of the rest, a closed loop counts what was answered in the measured time; an open loop what
-//! was due in it, however late the answer; idle connections what they exchanged at all.
+//! was due in it, however late the answer, and how long it waited in vain for what never came; idle connections what they exchanged at all.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub(super) struct Tally {
     /// The measured time; empty before it.
     window: Range<u64>,
     pub(super) messages: u64,
+    /// Right answers that came in the measured time.
+    pub(super) answered: u64,
     pub(super) bytes: u64,
     pub(super) faults: Faults,
     pub(super) latency: Histogram<u64>,
@@ -39,6 +41,8 @@ pub(super) struct Tally {
     pub(super) samples: Vec<Sample>,
     /// Latencies since the last sample; then added to all.
     part: Histogram<u64>,
+    /// Right answers since the last sample that came in the measured time, or count although they came after it.
+    part_answered: u64,
     part_began_ns: u64,
     part_faults: Faults,
 }
@@ -54,6 +58,7 @@ impl Tally {
             counts,
             window: u64::MAX..u64::MAX,
             messages: 0,
+            answered: 0,
             bytes: 0,
             faults: Faults::default(),
             latency: histogram()?,
@@ -61,6 +66,7 @@ impl Tally {
             send_lag: histogram()?,
             samples: Vec::new(),
             part: histogram()?,
+            part_answered: 0,
             part_began_ns: 0,
             part_faults: Faults::default(),
         })
@@ -86,15 +92,32 @@ impl Tally {
     pub(super) fn answered(&mut self, answer: Answer, bytes: usize, now_ns: u64) {
         match answer {
             Answer::Right(sent) => self.right(sent, bytes, now_ns),
-            Answer::Reordered => self.faults.reordered += 1,
+            Answer::Reordered(sent) => {
+                self.faults.reordered += 1;
+                self.took(sent, now_ns);
+            }
             Answer::Duplicated => self.faults.duplicated += 1,
             Answer::Corrupted => self.faults.corrupted += 1,
-            Answer::Late => {}
+            // It counts as lost already.
+            Answer::Late(sent) => _ = self.took(sent, now_ns),
         }
     }
 
     #[inline]
     pub(super) fn right(&mut self, sent: Sent, bytes: usize, now_ns: u64) {
+        let counts = self.took(sent, now_ns);
+        let in_time = self.window.contains(&now_ns);
+        self.answered += u64::from(in_time);
+        self.part_answered += u64::from(in_time || counts);
+        if counts {
+            self.messages += 1;
+            self.bytes += bytes as u64;
+        }
+    }
+
+    /// Records how long a message took, if it counts; returns whether it does.
+    #[inline]
+    fn took(&mut self, sent: Sent, now_ns: u64) -> bool {
         let counts = match self.counts {
             Counts::WhenAnswered => self.window.contains(&now_ns),
             Counts::WhenDue => self.window.contains(&sent.due_ns),
@@ -102,14 +125,38 @@ impl Tally {
         };
         if counts {
             record(&mut self.part, now_ns.saturating_sub(sent.due_ns));
-            self.messages += 1;
-            self.bytes += bytes as u64;
         }
+        counts
     }
 
-    /// A message that counts has waited so long when the run ended.
-    pub(super) fn waits(&mut self, for_ns: u64) {
-        record(&mut self.latency, for_ns);
+    /// Open loop: a message has been waited for until now, and will not be any more; returns whether it counts. Without those a
+    /// server that stalls for longer than the answer timeout would be judged by the messages that it kept waiting for less.
+    pub(super) fn waited(&mut self, sent: Sent, now_ns: u64) -> bool {
+        let counts = self.counts == Counts::WhenDue && self.window.contains(&sent.due_ns);
+        if counts {
+            record(&mut self.latency, now_ns.saturating_sub(sent.due_ns));
+        }
+        counts
+    }
+
+    /// The same of `count` messages that count and have been waited for `shortest_ns` and `step_ns` longer each. Takes a step for
+    /// each value that the histogram tells apart: what was due and never sent may be any number of messages.
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "53 bits of nanoseconds are a hundred days"
+    )]
+    pub(super) fn waited_in_steps(&mut self, shortest_ns: u64, step_ns: f64, count: u64) {
+        let mut done = 0;
+        while done < count {
+            let nanos = shortest_ns.saturating_add((done as f64 * step_ns) as u64);
+            let room_ns = self.latency.highest_equivalent(nanos).saturating_sub(nanos);
+            let alike = ((room_ns as f64 / step_ns) as u64).saturating_add(1).min(count - done);
+            // It grows by itself, as above.
+            let _ = self.latency.record_n(nanos, alike);
+            done += alike;
+        }
     }
 
     /// A message was handed to the system so much later than it could have been.
@@ -132,13 +179,14 @@ impl Tally {
         self.samples.push(Sample {
             at: Duration::from_nanos(now_ns.saturating_sub(self.window.start)),
             length: Duration::from_nanos(now_ns.saturating_sub(self.part_began_ns)),
-            messages: self.part.len(),
+            messages: self.part_answered,
             p50: quantile(0.5),
             p99: quantile(0.99),
             max: Duration::from_nanos(self.part.max()),
             faults,
         });
         self.settle();
+        self.part_answered = 0;
         self.part_began_ns = now_ns;
         self.part_faults = self.faults;
     }
@@ -173,8 +221,36 @@ fn histogram() -> Result<Histogram<u64>, hdrhistogram::CreationError> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small numbers"
+)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_never_sent_are_recorded_as_if_one_by_one_and_however_many_they_are() {
+        for (shortest_ns, step_ns, count) in
+            [(5, 1.0, 10_000), (0, 1234.5, 9_999), (70_000_000, 10.0, 100_000), (3, 9e9, 3)]
+        {
+            let mut tally = Tally::new(Activity::Open { rate: 1.0 }).unwrap();
+            tally.waited_in_steps(shortest_ns, step_ns, count);
+            let mut each = histogram().unwrap();
+            (0..count).for_each(|number| record(&mut each, shortest_ns + (number as f64 * step_ns) as u64));
+            assert_eq!(tally.latency.len(), count);
+            assert_eq!((tally.latency.min(), tally.latency.max()), (each.min(), each.max()));
+            for tenth in 0..10 {
+                let quantile = |of: &Histogram<u64>| of.value_at_quantile(f64::from(tenth) / 10.0) as f64;
+                let (ours, theirs) = (quantile(&tally.latency), quantile(&each));
+                assert!((ours - theirs).abs() <= theirs * 0.002 + 1.0, "{ours} for {theirs}");
+            }
+        }
+        let mut tally = Tally::new(Activity::Open { rate: 1.0 }).unwrap();
+        tally.waited_in_steps(0, 10.0, 1 << 40);
+        assert_eq!(tally.latency.len(), 1 << 40);
+    }
 
     #[test]
     fn samples_are_a_tenth_of_a_second_or_as_long_as_keeps_them_few() {

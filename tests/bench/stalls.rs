@@ -15,21 +15,21 @@ const STALL: Duration = Duration::from_millis(500);
 const SLOW: Duration = Duration::from_millis(100);
 
 /// Answers no connection for a while, once, at its 500th message.
-fn stalling() -> Endpoint {
+fn stalling(stall: Duration) -> Endpoint {
     let messages = Arc::new(Mutex::new(0));
     tcp(move |stream| {
         echo_frames(stream, || {
             let mut messages = messages.lock().unwrap();
             *messages += 1;
             if *messages == 500 {
-                thread::sleep(STALL);
+                thread::sleep(stall);
             }
         });
     })
 }
 
 fn load(activity: Activity) -> Outcome {
-    let outcome = run(&Plan { activity, duration: Duration::from_secs(2), ..plan(stalling()) }, &mut ()).unwrap();
+    let outcome = run(&Plan { activity, duration: Duration::from_secs(2), ..plan(stalling(STALL)) }, &mut ()).unwrap();
     assert!(outcome.faults.is_none(), "{:?}", outcome.faults);
     outcome
 }
@@ -58,6 +58,30 @@ fn an_open_loop_charges_a_stall_for_every_message_that_it_kept_waiting() {
     });
 }
 
+/// Those that were given up meanwhile waited the longest.
+#[test]
+fn a_stall_longer_than_the_answer_timeout_is_charged_in_full() {
+    let _turn = alone();
+    once_in_five(|| {
+        let plan = Plan {
+            activity: Activity::Open { rate: 1000.0 },
+            duration: Duration::from_secs(2),
+            answer_timeout: STALL,
+            ..plan(stalling(STALL * 2))
+        };
+        let outcome = run(&plan, &mut ()).unwrap();
+        let lost = outcome.faults.lost;
+        assert_eq!((outcome.due, outcome.latency.len()), (2000, 2000), "{outcome:?}");
+        assert_eq!(outcome.messages + outcome.unanswered + lost, 2000, "{outcome:?}");
+        // A message a millisecond: 900 waited longer than 100 of the 1000 ms, and those of the first half were given up.
+        assert!(slow(&outcome) >= 895, "{} messages were slow", slow(&outcome));
+        assert!(lost >= 300, "{outcome:?}");
+        assert!(quantile(&outcome, 1.0) >= Duration::from_millis(995), "their answers came after all: {outcome:?}");
+        hoped!(slow(&outcome) < 1200 && lost < 800, "{} were slow: {outcome:?}", slow(&outcome));
+        Ok(())
+    });
+}
+
 /// The same stall, and all but one message of each connection missed it.
 #[test]
 fn a_closed_loop_hides_it() {
@@ -78,7 +102,7 @@ fn limited(rate: u32) -> Endpoint {
         echo_frames(stream, || {
             let mut next = next.lock().unwrap();
             // What a sleep took too long is made up for, but not what was not asked for.
-            *next = (*next).max(Instant::now().checked_sub(Duration::from_millis(20)).unwrap());
+            *next = (*next).max(Instant::now().checked_sub(Duration::from_millis(10)).unwrap());
             *next += Duration::from_secs(1) / rate;
             thread::sleep(next.saturating_duration_since(Instant::now()));
         });
@@ -90,13 +114,16 @@ fn a_server_that_is_overloaded_shows_how_long_it_keeps_waiting() {
     let _turn = alone();
     let activity = Activity::Open { rate: 4000.0 };
     let answer_timeout = Duration::from_secs(1);
-    let plan = Plan { activity, answer_timeout, duration: Duration::from_secs(4), ..plan(limited(1000)) };
+    let plan = Plan { activity, answer_timeout, duration: Duration::from_secs(2), ..plan(limited(1000)) };
     let outcome = run(&plan, &mut ()).unwrap();
-    assert_eq!(outcome.due, 16_000);
+    assert_eq!(outcome.due, 8000);
     // Each message has come to one end, and whoever waits at the end of the run waits since long.
     let faults = outcome.faults;
     assert_eq!(outcome.messages + outcome.unanswered + faults.lost, outcome.due, "{faults:?}");
-    assert!(outcome.messages < 8000);
+    assert!(outcome.messages < 4000);
+    // A thousand a second for two seconds: what was answered after them is no throughput of theirs.
+    assert!(outcome.answered < 2200, "{outcome:?}");
+    assert!(outcome.samples.iter().map(|sample| sample.messages).sum::<u64>() >= outcome.answered, "{outcome:?}");
     assert!(faults.lost > 0 || quantile(&outcome, 1.0) >= Duration::from_secs(1), "{outcome:?}");
 }
 
@@ -105,16 +132,17 @@ fn the_highest_rate_that_holds_is_found() {
     const LIMIT: u32 = 2000;
     let _turn = alone();
     once_in_five(|| {
-        let slo: Slo = "p95<40ms".parse().unwrap();
+        let slo: Slo = "p95<30ms".parse().unwrap();
         let plan = Plan {
             activity: Activity::Open { rate: 1500.0 },
-            warm_up: Duration::from_millis(200),
-            duration: Duration::from_secs(1),
+            warm_up: Duration::from_millis(50),
+            // Long enough for a rate 6 % too high to pile up 30 ms and what is made up for.
+            duration: Duration::from_millis(700),
             ..plan(limited(LIMIT))
         };
         let found = find_max(&plan, &slo, &mut ()).unwrap();
         let steps: Vec<_> = found.steps.iter().map(|step| (step.rate, step.verdict)).collect();
-        hoped!(found.ended == Ended::Found, "{steps:?}");
+        hoped!(found.ended == Ended::Found && found.rate > 0.0, "{:?}: {steps:?}", found.ended);
         assert!(steps.contains(&(found.rate, Verdict::Holds)), "{steps:?}");
         let failed = |(rate, verdict): &(f64, Verdict)| {
             *rate > found.rate && *rate / found.rate < 1.031 && *verdict != Verdict::Holds

@@ -1,11 +1,11 @@
 //! Servers that refuse, break off, or cut off, and plans that mean nothing.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
-use switchboard::bench::{Activity, Error, Plan, run};
+use switchboard::bench::{Activity, Error, Plan, find_max, run};
 use switchboard::services::Echo;
 use switchboard::{Endpoint, Framing, Limits, Reactor};
 
@@ -19,10 +19,15 @@ fn connect_error(plan: &Plan) -> std::io::Error {
     }
 }
 
+/// Where nobody listens.
+fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
 #[test]
 fn where_nobody_listens_no_load_can_be_put_on() {
     let _turn = among_others();
-    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let addr = nobody();
     for activity in [Activity::Closed { in_flight: 1 }, Activity::Open { rate: 10.0 }, Activity::Churn, Activity::Idle]
     {
         let plan = Plan { activity, ..plan(Endpoint::Tcp(addr)) };
@@ -35,6 +40,25 @@ fn where_nobody_takes_datagrams_no_load_can_be_put_on() {
     let _turn = among_others();
     let addr = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert_eq!(connect_error(&plan(Endpoint::Udp(addr))).kind(), ErrorKind::ConnectionRefused);
+}
+
+/// A Unix-domain socket says at once that there is no room, and goes on saying so.
+#[cfg(unix)]
+#[test]
+fn a_backlog_that_stays_full_refuses() {
+    use socket2::{Domain, SockAddr, Socket, Type};
+    let _turn = among_others();
+    let path = std::env::temp_dir().join(format!("switchboard-backlog-{}.sock", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+    listener.listen(0).unwrap();
+    let answer_timeout = Duration::from_millis(300);
+    let plan = Plan { activity: Activity::Idle, answer_timeout, ..plan(Endpoint::Unix(path.clone())) };
+    let outcome = run(&plan, &mut ()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    // One fits in.
+    assert_eq!((outcome.faults.refused, outcome.faults.lost, outcome.connections), (3, 1, 1), "{outcome:?}");
 }
 
 #[test]
@@ -96,6 +120,7 @@ fn what_is_due_while_a_connection_is_down_is_late_and_not_left_out() {
     let outcome = run(&plan, &mut ()).unwrap();
     assert!(outcome.faults.broken >= 1, "{outcome:?}");
     assert_eq!(outcome.messages + outcome.faults.lost + outcome.unanswered, 500);
+    assert_eq!(outcome.latency.len(), 500, "those that were lost, too");
     assert!(outcome.latency.max() >= 90_000_000, "{outcome:?}");
 }
 
@@ -126,6 +151,60 @@ fn an_idle_connection_that_the_server_closes_is_counted() {
     let outcome = run(&Plan { activity: Activity::Idle, ..plan(target) }, &mut ()).unwrap();
     assert_eq!((outcome.faults.broken, outcome.faults.lost, outcome.messages), (4, 0, 4));
     assert_eq!(outcome.connections, 0);
+}
+
+/// Half of an answer is no wrong answer.
+#[test]
+fn an_answer_that_is_cut_off_with_its_connection_is_lost_and_not_corrupted() {
+    let _turn = among_others();
+    for framing in [Framing::U32BE, Framing::Varint, Framing::Lines, Framing::Raw] {
+        for activity in [Activity::Closed { in_flight: 3 }, Activity::Open { rate: 400.0 }, Activity::Churn] {
+            for keep in [1, 40] {
+                let target = tcp(move |mut stream: TcpStream| {
+                    let mut buffer = vec![0; 64 * 1024];
+                    let read = stream.read(&mut buffer).unwrap();
+                    // With input left unread this is a reset.
+                    let _ = stream.write_all(&buffer[..keep.min(read)]);
+                });
+                let (answer_timeout, duration) = (Duration::from_millis(200), Duration::from_millis(100));
+                let plan = Plan { framing, activity, answer_timeout, duration, ..plan(target) };
+                let faults = run(&plan, &mut ()).unwrap().faults;
+                let others = faults.duplicated + faults.reordered + faults.corrupted;
+                assert_eq!(others, 0, "{framing:?}, {activity:?}, {keep} bytes: {faults:?}");
+                assert!(faults.lost > 0, "{framing:?}, {activity:?}, {keep} bytes: {faults:?}");
+            }
+        }
+    }
+}
+
+/// The first half may come before it is given up, and the other half after.
+#[test]
+fn an_answer_that_stalls_half_way_is_lost_and_not_corrupted() {
+    let _turn = among_others();
+    for framing in [Framing::U32BE, Framing::Lines, Framing::Raw] {
+        for rest in [true, false] {
+            let target = tcp(move |mut stream: TcpStream| {
+                let mut buffer = vec![0; 64 * 1024];
+                let read = stream.read(&mut buffer).unwrap();
+                stream.write_all(&buffer[..20]).unwrap();
+                thread::sleep(Duration::from_millis(300));
+                if rest {
+                    let _ = stream.write_all(&buffer[20..read]);
+                    echo(stream);
+                } else {
+                    let _ = stream.read(&mut buffer);
+                    thread::sleep(Duration::from_secs(20));
+                }
+            });
+            let (answer_timeout, duration) = (Duration::from_millis(100), Duration::from_millis(500));
+            let activity = Activity::Open { rate: 400.0 };
+            let plan = Plan { framing, activity, answer_timeout, duration, ..plan(target) };
+            let faults = run(&plan, &mut ()).unwrap().faults;
+            let others = faults.duplicated + faults.reordered + faults.corrupted + faults.broken;
+            assert_eq!(others, 0, "{framing:?}: {faults:?}");
+            assert!(faults.lost > 0, "{framing:?}: {faults:?}");
+        }
+    }
 }
 
 #[test]
@@ -163,6 +242,8 @@ fn a_server_that_never_answers_loses_every_message() {
     let outcome =
         run(&Plan { activity: Activity::Open { rate: 1000.0 }, answer_timeout, ..plan(target) }, &mut ()).unwrap();
     assert_eq!((outcome.messages, outcome.faults.lost, outcome.due), (0, 300, 300), "{outcome:?}");
+    assert_eq!(outcome.latency.len(), 300);
+    assert!(outcome.latency.min() >= 199_000_000, "{outcome:?}");
 }
 
 #[test]
@@ -185,6 +266,26 @@ fn slow_readers_are_cut_off_and_that_is_no_fault() {
 }
 
 #[test]
+fn no_highest_rate_is_searched_for_of_what_has_none() {
+    let target: Endpoint = "127.0.0.1:1".parse().unwrap();
+    for (activity, named) in
+        [(Activity::Churn, "churn"), (Activity::Idle, "idle"), (Activity::Closed { in_flight: 2 }, "in-flight")]
+    {
+        match find_max(&Plan { activity, ..plan(target.clone()) }, &"p99<5ms".parse().unwrap(), &mut ()) {
+            Err(Error::Plan(what)) => assert!(what.starts_with(&format!("{named}: ")), "{what}"),
+            other => panic!("{named}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_search_that_begins_below_one_a_second_runs() {
+    let _turn = among_others();
+    let plan = Plan { activity: Activity::Open { rate: 0.9 }, ..plan(Endpoint::Tcp(nobody())) };
+    assert!(matches!(find_max(&plan, &"p99<5ms".parse().unwrap(), &mut ()), Err(Error::Connect(_))));
+}
+
+#[test]
 fn a_plan_that_means_nothing_is_refused_by_the_name_of_what_is_wrong() {
     let tcp = || plan("127.0.0.1:1".parse().unwrap());
     let udp = || plan("udp:127.0.0.1:1".parse().unwrap());
@@ -203,6 +304,8 @@ fn a_plan_that_means_nothing_is_refused_by_the_name_of_what_is_wrong() {
         (Plan { activity: Activity::Closed { in_flight: 0 }, ..tcp() }, "in-flight"),
         (Plan { activity: Activity::Open { rate: 0.0 }, ..tcp() }, "rate"),
         (Plan { activity: Activity::Open { rate: f64::INFINITY }, ..tcp() }, "rate"),
+        (Plan { activity: Activity::Open { rate: f64::NAN }, ..tcp() }, "rate"),
+        (Plan { activity: Activity::Open { rate: 1e9 }, ..tcp() }, "rate"),
     ] {
         match run(&plan, &mut ()) {
             Err(Error::Plan(what)) => assert!(what.starts_with(&format!("{named}: ")), "{what}"),
