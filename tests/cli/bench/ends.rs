@@ -50,8 +50,9 @@ fn the_first_signal_ends_it_early_with_what_was_measured() {
         assert_alone(pid);
         let result: Value = serde_json::from_str(&program.printed()).unwrap();
         assert_eq!(result["interrupted"], true);
+        assert_eq!(result["ended_early"], "signal");
         assert_eq!(result["faults"]["broken"], 0, "its own server did not go first");
-        assert!(result["verdicts"].to_string().contains("It was ended early"), "{result}");
+        assert!(result["verdicts"].to_string().contains("It ended early"), "{result}");
     }
 }
 
