@@ -94,12 +94,13 @@ fn measure(plan: &Plan, server: &mut Target, interrupt: &Interrupt, quiet: bool)
         Some(slo) => bench::find_max(&load, &slo, &mut watcher).map(Measured::Search),
     };
     let (readings, steps) = watcher.finish();
+    let ended_early = readings.ended_early;
     if let Some(what) = server.ended() {
         return Err(Failure::Failed(what));
     }
     Ok(match measured.map_err(|error| explain(&error, &load.target))? {
         Measured::Run(outcome) => Some(Run { load, outcome, readings, search: None }),
-        Measured::Search(found) => Run::of_search(load, found, steps),
+        Measured::Search(found) => Run::of_search(load, found, steps, ended_early),
     })
 }
 

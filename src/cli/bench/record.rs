@@ -24,7 +24,7 @@ pub(super) struct Record {
     pub(super) load: Load,
     /// Ended early by a signal.
     pub(super) interrupted: bool,
-    /// Why the run was ended before its time: `signal`, or `no_connections` when the server had none for a second.
+    /// Why the run or the search was ended before its time: `signal`, or `no_connections` when the server had none for a second.
     pub(super) ended_early: Option<&'static str>,
     pub(super) elapsed_ns: u64,
     /// Answered rightly, of those that were due in the measured time.

@@ -38,17 +38,26 @@ pub(super) struct Run {
 
 impl Run {
     /// Of a search, the run at the rate that was found; if there is none, the last; none if nothing was tried to its end.
-    pub(super) fn of_search(load: bench::Plan, found: MaxRate, readings: Vec<Readings>) -> Option<Self> {
+    pub(super) fn of_search(
+        load: bench::Plan,
+        found: MaxRate,
+        readings: Vec<Readings>,
+        ended_early: Option<Why>,
+    ) -> Option<Self> {
         let search = find_max(&found, &readings);
         let held = found.steps.iter().enumerate().filter(|(_, step)| step.verdict == bench::Verdict::Holds);
         let best = held.max_by(|(_, one), (_, other)| one.rate.total_cmp(&other.rate)).map(|(index, _)| index);
         let index = best.or(found.steps.len().checked_sub(1))?;
         let best = found.steps.into_iter().zip(readings).nth(index);
-        best.map(|(step, readings)| Self {
-            load: bench::Plan { activity: Activity::Open { rate: step.rate }, ..load },
-            outcome: step.outcome,
-            readings,
-            search: Some(search),
+        best.map(|(step, mut readings)| {
+            // Of the search: what is shown was tried to its end.
+            readings.ended_early = ended_early;
+            Self {
+                load: bench::Plan { activity: Activity::Open { rate: step.rate }, ..load },
+                outcome: step.outcome,
+                readings,
+                search: Some(search),
+            }
         })
     }
 }

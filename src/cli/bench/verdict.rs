@@ -103,7 +103,7 @@ pub(super) fn why_early(record: &Record) -> Option<&'static str> {
         Some("no_connections") => Some("there was no connection for a second"),
         Some("server_ended") => Some("the server ended"),
         Some(_) => Some("it was told to end"),
-        None => record.interrupted.then_some("it was told to end"),
+        None => None,
     }
 }
 

@@ -48,7 +48,11 @@ fn what_is_not_to_be_read_into_the_figures_is_said() {
             Tone::Note,
             "This program was built without optimisation",
         ),
-        (|record| record.interrupted = true, Tone::Note, "It ended early: it was told to end, after 5 s of 5 s"),
+        (
+            |record| (record.ended_early, record.elapsed_ns) = (Some("signal"), 300_000_000),
+            Tone::Note,
+            "It ended early: it was told to end, after 300 ms of 5 s",
+        ),
         (|record| record.messages = 0, Tone::Bad, "Not one message was answered"),
         (
             |record| record.faults = Faults { lost: 2, corrupted: 1, broken: 1_000, ..NONE },
