@@ -154,7 +154,13 @@ impl Client {
         }
         self.receive(kit)?;
         self.send(kit)?;
-        Ok(Wants::Event)
+        Ok(if self.output.own_failure.is_some() { Wants::Step } else { Wants::Event })
+    }
+
+    /// Why what was to be sent at `sent_ns` or earlier still could not be, if that is not the server's fault.
+    pub(super) fn take_own_failure(&mut self, sent_ns: u64) -> Option<io::Error> {
+        let Self { ledger, output, .. } = self;
+        output.own_failure.take_if(|_| ledger.unanswered().any(|sent| sent.sent_ns <= sent_ns))
     }
 
     /// Gives up what was not answered in time: sent at `sent_ns` or earlier.

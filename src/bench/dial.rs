@@ -12,6 +12,9 @@ const MAX_PENDING: usize = 512;
 /// How long after it broke a connection is opened again. A server that breaks all of them at once is not to be drowned.
 pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
+/// How soon a full backlog is tried again.
+pub(super) const BACKLOG_AGAIN_AFTER: Duration = Duration::from_millis(1);
+
 /// Connections to be opened.
 #[derive(Default)]
 pub(super) struct Dialer {

@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use super::client::{Client, End, Wants};
-use super::dial::{AGAIN_AFTER, Dialer, exhausted};
+use super::dial::{AGAIN_AFTER, BACKLOG_AGAIN_AFTER, Dialer, exhausted};
 use super::kit::{Kit, Orders};
 use super::ledger::Sent;
 use super::net::{Net, Ready, Socket};
@@ -58,6 +58,8 @@ pub(super) struct Line {
     pub(super) is_decided: bool,
     /// Open loop: its next message by the timetable.
     pub(super) next: u64,
+    /// Since when it has found no room in the server's backlog.
+    pub(super) crowded_out_ns: Option<u64>,
 }
 
 /// What the generator itself used.
@@ -81,7 +83,7 @@ impl<'a> Load<'a> {
             let steps = u32::try_from(line.min(plan.connections)).unwrap_or(u32::MAX);
             dialer.plan(nanos(ramp.saturating_mul(steps)), line);
         }
-        let line = |number| Line { key: None, is_decided: false, next: number as u64 };
+        let line = |number| Line { key: None, is_decided: false, next: number as u64, crowded_out_ns: None };
         Ok(Self {
             plan,
             net: Net::new().map_err(Error::System)?,
@@ -126,6 +128,9 @@ impl<'a> Load<'a> {
         for key in self.clients.keys() {
             let Some(client) = self.clients.get_mut(key) else { continue };
             let lost = self.kit.tally.faults.lost;
+            if let Some(error) = client.take_own_failure(sent_ns) {
+                return Err(Error::System(error));
+            }
             if let Err(end) = client.expire(sent_ns, &mut self.kit) {
                 self.end(key, end)?;
             } else if self.kit.tally.faults.lost > lost {
@@ -147,13 +152,11 @@ impl<'a> Load<'a> {
         let socket = match Socket::connect(&self.plan.target) {
             Ok(socket) => socket,
             // A Unix-domain socket's backlog is full: unix(7).
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.dialer.plan(self.kit.now_ns + 1_000_000, number);
-                return Ok(());
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return self.crowded_out(number),
             Err(error) => return self.refused(number, error),
         };
         let Some(line) = self.lines.get_mut(number) else { return Ok(()) };
+        line.crowded_out_ns = None;
         let never_reads = number >= self.plan.connections;
         let client = Client::new(socket, number, self.opened, line.next, never_reads, &self.kit);
         self.opened = self.opened.wrapping_add(1);
@@ -167,6 +170,18 @@ impl<'a> Load<'a> {
             self.stands(number);
             self.again.push(key);
         }
+        Ok(())
+    }
+
+    /// There is room in the backlog when the server accepts, and no event tells. One that never does is not asked for ever.
+    fn crowded_out(&mut self, number: usize) -> Result<(), Error> {
+        let Some(line) = self.lines.get_mut(number) else { return Ok(()) };
+        let since_ns = *line.crowded_out_ns.get_or_insert(self.kit.now_ns);
+        if self.kit.now_ns - since_ns >= nanos(self.plan.answer_timeout) {
+            line.crowded_out_ns = None;
+            return self.refused(number, io::ErrorKind::TimedOut.into());
+        }
+        self.dialer.plan(self.kit.now_ns + nanos(BACKLOG_AGAIN_AFTER), number);
         Ok(())
     }
 

@@ -134,6 +134,10 @@ impl Socket {
         };
         decided(stream.take_error()?)?;
         match stream.peer_addr() {
+            // A port that nobody listens at may be the very one that this socket was given: then it is its own echo.
+            Ok(peer) if stream.local_addr().is_ok_and(|local| local == peer) => {
+                Err(io::ErrorKind::ConnectionRefused.into())
+            }
             Ok(_) => {
                 // Small messages leave at once. Without it the connection is slower and works.
                 let _ = stream.set_nodelay(true);
@@ -228,5 +232,23 @@ mod alarm {
         pub(super) fn set(&mut self, timeout: Duration, precise: Option<Duration>) -> io::Result<Duration> {
             Ok(precise.map_or(timeout, |precise| precise.min(timeout)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, Type};
+
+    use super::*;
+
+    /// As happens now and then to one that tries a dead server's port again and again.
+    #[test]
+    fn a_socket_that_is_connected_to_itself_is_refused() {
+        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        socket.connect(&socket.local_addr().unwrap()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let socket = Socket::Tcp(TcpStream::from_std(socket.into()));
+        assert_eq!(socket.connected().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 }

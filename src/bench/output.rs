@@ -14,11 +14,13 @@ pub(super) struct Output {
     taken: usize,
     /// Whether it may take more, as far as is known.
     writable: bool,
+    /// Why our own system does not send a datagram. No event tells when it will: it is to be tried again.
+    pub(super) own_failure: Option<io::Error>,
 }
 
 impl Output {
     pub(super) fn new(writable: bool) -> Self {
-        Self { rest: Vec::new(), taken: 0, writable }
+        Self { rest: Vec::new(), taken: 0, writable, own_failure: None }
     }
 
     /// The system says that the socket takes more; returns whether that is news.
@@ -29,14 +31,16 @@ impl Output {
     /// Sends what an earlier write left; `true` when nothing is left and the socket may take more.
     #[inline]
     pub(super) fn flush(&mut self, socket: &mut Socket) -> Result<bool, End> {
-        while self.writable && self.taken < self.rest.len() {
+        self.own_failure = None;
+        while self.writable && self.own_failure.is_none() && self.taken < self.rest.len() {
             match socket.write(self.rest.get(self.taken..).unwrap_or_default()) {
                 Ok(taken) => self.taken += taken,
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
                     io::ErrorKind::WouldBlock => self.writable = false,
-                    // It is about a datagram sent before. This one is lost if that was right.
-                    _ if socket.is_datagram() => self.taken = self.rest.len(),
+                    // This one is lost if that was right.
+                    _ if socket.is_datagram() && is_about_an_earlier_one(&error) => self.taken = self.rest.len(),
+                    _ if socket.is_datagram() => self.own_failure = Some(error),
                     _ => return Err(End::Broken),
                 },
             }
@@ -59,9 +63,13 @@ impl Output {
                         self.writable = false;
                         break 0;
                     }
-                    _ if socket.is_datagram() => {
+                    _ if socket.is_datagram() && is_about_an_earlier_one(&error) => {
                         kit.refusal = Some(error);
                         return Ok(());
+                    }
+                    _ if socket.is_datagram() => {
+                        self.own_failure = Some(error);
+                        break 0;
                     }
                     _ => return Err(End::Broken),
                 },
@@ -72,5 +80,54 @@ impl Output {
             kit.batch.copy_rest(taken, &kit.images, &mut self.rest);
         }
         Ok(())
+    }
+}
+
+/// Whether the network has said that a datagram found nobody: see `IP_RECVERR` in ip(7). Anything else, such as a full queue or a
+/// firewall's veto, is about this one and this machine, and the server must not be charged for it.
+fn is_about_an_earlier_one(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
+    matches!(error.kind(), ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Shutdown, UdpSocket};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::bench::plan::{Activity, Plan};
+    use crate::endpoint::Endpoint;
+    use crate::frame::Framing;
+
+    /// A full queue cannot be had at will; a socket that was shut down fails as well without its peer's doing.
+    #[test]
+    fn a_datagram_that_our_own_system_does_not_send_is_kept() {
+        let target = Endpoint::Udp(UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+        let plan = Plan {
+            target,
+            framing: Framing::Raw,
+            connections: 1,
+            payload_bytes: 64..=64,
+            activity: Activity::Closed { in_flight: 1 },
+            slow_readers: 0,
+            ramp: Duration::ZERO,
+            warm_up: Duration::ZERO,
+            duration: Duration::from_secs(1),
+            answer_timeout: Duration::from_secs(1),
+            seed: 1,
+        };
+        let mut kit = Kit::new(&plan).unwrap();
+        let mut socket = Socket::connect(&plan.target).unwrap();
+        let Socket::Udp(udp) = &socket else { panic!("not a datagram socket") };
+        socket2::SockRef::from(udp).shutdown(Shutdown::Write).unwrap();
+        let mut output = Output::new(true);
+        kit.batch.push(&kit.images.image(0, 0), &kit.images);
+        output.write(&mut socket, &mut kit).unwrap();
+        for _ in 0..2 {
+            assert!(output.own_failure.is_some() && kit.refusal.is_none());
+            assert_eq!(output.rest.len(), 64);
+            assert!(!output.flush(&mut socket).unwrap());
+        }
     }
 }

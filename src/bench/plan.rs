@@ -16,7 +16,7 @@ const MAX_PAYLOAD_BYTES: usize = 1 << 30;
 const MAX_CONNECTIONS: usize = 1 << 24;
 
 /// The highest rate, in messages a second: several times what one thread can send.
-const MAX_RATE: f64 = 1e8;
+pub(super) const MAX_RATE: f64 = 1e8;
 
 /// A load.
 #[derive(Clone, Debug, PartialEq)]

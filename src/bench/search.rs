@@ -6,14 +6,14 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use super::outcome::{Bottleneck, Outcome};
-use super::plan::{Activity, Plan};
+use super::plan::{Activity, MAX_RATE, Plan};
 use super::slo::Slo;
 use super::{Error, Progress, Watch, run};
 
 /// Where the search begins unless the plan says.
 const FIRST_RATE: f64 = 1000.0;
 
-/// A rate below this is no rate.
+/// No rate below this is tried, unless the search begins with it.
 const LEAST_RATE: f64 = 1.0;
 
 /// The search ends when what holds and what does not are no further apart.
@@ -92,30 +92,45 @@ impl fmt::Display for Verdict {
 }
 
 /// Searches the highest rate at which `slo` holds for the load of `plan`, in an open loop. If the plan's own activity is one, its
-/// rate is tried first.
+/// rate is tried first; a closed loop with one message under way stands for a search that begins anywhere.
 ///
 /// # Errors
-/// [`Error`] when a load could not be put on at all.
+/// [`Error::Plan`] for any other activity, and whatever [`run`] says of a load that could not be put on at all.
 pub fn find_max(plan: &Plan, slo: &Slo, watch: &mut dyn Watch) -> Result<MaxRate, Error> {
-    let first = if let Activity::Open { rate } = plan.activity { rate } else { FIRST_RATE };
+    let first = first_rate(plan.activity)?;
     let mut search = Search { plan, slo: *slo, steps: Vec::new(), ended: None, watch };
     let (mut low, mut high) = (0.0, None);
     let mut rate = first;
-    while search.ended.is_none() && rate >= LEAST_RATE {
-        // Until it is known what fails, one hiccup of a machine would put an end to the search: what fails must fail twice.
-        if search.holds(rate)? || (high.is_none() && search.ended.is_none() && search.holds(rate)?) {
+    while search.ended.is_none() && rate >= LEAST_RATE.min(first) {
+        // One hiccup of a machine would put an end to the search, or have it narrow down the wrong range: what fails must fail
+        // twice.
+        if search.holds(rate)? || (search.ended.is_none() && search.holds(rate)?) {
             low = rate;
         } else if search.ended.is_none() {
             high = Some(rate);
         }
         rate = match high {
-            None => low * 2.0,
+            None if low >= MAX_RATE => break,
+            None => (low * 2.0).min(MAX_RATE),
             Some(high) if low == 0.0 => high / 2.0,
             Some(high) if high / low <= CLOSE_ENOUGH => break,
             Some(high) => (low * high).sqrt(),
         };
     }
     Ok(MaxRate { slo: *slo, rate: low, steps: search.steps, ended: search.ended.unwrap_or(Ended::Found) })
+}
+
+/// Where the search begins. What the plan asks for otherwise is not silently replaced.
+fn first_rate(activity: Activity) -> Result<f64, Error> {
+    match activity {
+        Activity::Open { rate } => Ok(rate),
+        Activity::Closed { in_flight: 0 | 1 } => Ok(FIRST_RATE),
+        Activity::Closed { .. } => {
+            Err(Error::Plan("in-flight: the highest rate is searched for in an open loop".to_owned()))
+        }
+        Activity::Churn => Err(Error::Plan("churn: of connections no highest rate is searched for".to_owned())),
+        Activity::Idle => Err(Error::Plan("idle: connections that are only held have no rate".to_owned())),
+    }
 }
 
 struct Search<'a> {

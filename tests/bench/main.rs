@@ -10,6 +10,7 @@ mod stalls;
 mod troubles;
 
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 
 static TURNS: RwLock<()> = RwLock::new(());
 
@@ -23,14 +24,17 @@ fn alone() -> RwLockWriteGuard<'static, ()> {
     TURNS.write().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Another program may spoil an attempt at measuring time; a fault of ours spoils every one.
+/// Another program may spoil an attempt at measuring time, and go on doing so for a while; a fault of ours spoils every one.
 fn once_in_five(attempt: impl Fn() -> Result<(), String>) {
-    let mut spoiled = Vec::new();
+    let (began, mut spoiled) = (Instant::now(), Vec::new());
     while let Err(how) = attempt() {
         spoiled.push(how);
-        assert!(spoiled.len() < 5, "{spoiled:#?}");
+        assert!(spoiled.len() < 5 || began.elapsed() < PATIENCE, "{spoiled:#?}");
     }
 }
+
+/// How long attempts are repeated, however often they are spoiled.
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// An attempt is spoiled unless this is so.
 macro_rules! hoped {

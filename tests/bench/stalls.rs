@@ -102,7 +102,7 @@ fn limited(rate: u32) -> Endpoint {
         echo_frames(stream, || {
             let mut next = next.lock().unwrap();
             // What a sleep took too long is made up for, but not what was not asked for.
-            *next = (*next).max(Instant::now().checked_sub(Duration::from_millis(20)).unwrap());
+            *next = (*next).max(Instant::now().checked_sub(Duration::from_millis(10)).unwrap());
             *next += Duration::from_secs(1) / rate;
             thread::sleep(next.saturating_duration_since(Instant::now()));
         });
@@ -114,15 +114,15 @@ fn a_server_that_is_overloaded_shows_how_long_it_keeps_waiting() {
     let _turn = alone();
     let activity = Activity::Open { rate: 4000.0 };
     let answer_timeout = Duration::from_secs(1);
-    let plan = Plan { activity, answer_timeout, duration: Duration::from_secs(4), ..plan(limited(1000)) };
+    let plan = Plan { activity, answer_timeout, duration: Duration::from_secs(2), ..plan(limited(1000)) };
     let outcome = run(&plan, &mut ()).unwrap();
-    assert_eq!(outcome.due, 16_000);
+    assert_eq!(outcome.due, 8000);
     // Each message has come to one end, and whoever waits at the end of the run waits since long.
     let faults = outcome.faults;
     assert_eq!(outcome.messages + outcome.unanswered + faults.lost, outcome.due, "{faults:?}");
-    assert!(outcome.messages < 8000);
-    // A thousand a second for four seconds: what was answered after them is no throughput of theirs.
-    assert!(outcome.answered < 4400, "{outcome:?}");
+    assert!(outcome.messages < 4000);
+    // A thousand a second for two seconds: what was answered after them is no throughput of theirs.
+    assert!(outcome.answered < 2200, "{outcome:?}");
     assert!(outcome.samples.iter().map(|sample| sample.messages).sum::<u64>() >= outcome.answered, "{outcome:?}");
     assert!(faults.lost > 0 || quantile(&outcome, 1.0) >= Duration::from_secs(1), "{outcome:?}");
 }
@@ -132,16 +132,17 @@ fn the_highest_rate_that_holds_is_found() {
     const LIMIT: u32 = 2000;
     let _turn = alone();
     once_in_five(|| {
-        let slo: Slo = "p95<40ms".parse().unwrap();
+        let slo: Slo = "p95<30ms".parse().unwrap();
         let plan = Plan {
             activity: Activity::Open { rate: 1500.0 },
-            warm_up: Duration::from_millis(200),
-            duration: Duration::from_secs(1),
+            warm_up: Duration::from_millis(50),
+            // Long enough for a rate 6 % too high to pile up 30 ms and what is made up for.
+            duration: Duration::from_millis(700),
             ..plan(limited(LIMIT))
         };
         let found = find_max(&plan, &slo, &mut ()).unwrap();
         let steps: Vec<_> = found.steps.iter().map(|step| (step.rate, step.verdict)).collect();
-        hoped!(found.ended == Ended::Found, "{steps:?}");
+        hoped!(found.ended == Ended::Found && found.rate > 0.0, "{:?}: {steps:?}", found.ended);
         assert!(steps.contains(&(found.rate, Verdict::Holds)), "{steps:?}");
         let failed = |(rate, verdict): &(f64, Verdict)| {
             *rate > found.rate && *rate / found.rate < 1.031 && *verdict != Verdict::Holds

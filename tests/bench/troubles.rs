@@ -1,11 +1,11 @@
 //! Servers that refuse, break off, or cut off, and plans that mean nothing.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
-use switchboard::bench::{Activity, Error, Plan, run};
+use switchboard::bench::{Activity, Error, Plan, find_max, run};
 use switchboard::services::Echo;
 use switchboard::{Endpoint, Framing, Limits, Reactor};
 
@@ -19,10 +19,15 @@ fn connect_error(plan: &Plan) -> std::io::Error {
     }
 }
 
+/// Where nobody listens.
+fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
 #[test]
 fn where_nobody_listens_no_load_can_be_put_on() {
     let _turn = among_others();
-    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let addr = nobody();
     for activity in [Activity::Closed { in_flight: 1 }, Activity::Open { rate: 10.0 }, Activity::Churn, Activity::Idle]
     {
         let plan = Plan { activity, ..plan(Endpoint::Tcp(addr)) };
@@ -35,6 +40,25 @@ fn where_nobody_takes_datagrams_no_load_can_be_put_on() {
     let _turn = among_others();
     let addr = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert_eq!(connect_error(&plan(Endpoint::Udp(addr))).kind(), ErrorKind::ConnectionRefused);
+}
+
+/// A Unix-domain socket says at once that there is no room, and goes on saying so.
+#[cfg(unix)]
+#[test]
+fn a_backlog_that_stays_full_refuses() {
+    use socket2::{Domain, SockAddr, Socket, Type};
+    let _turn = among_others();
+    let path = std::env::temp_dir().join(format!("switchboard-backlog-{}.sock", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+    listener.listen(0).unwrap();
+    let answer_timeout = Duration::from_millis(300);
+    let plan = Plan { activity: Activity::Idle, answer_timeout, ..plan(Endpoint::Unix(path.clone())) };
+    let outcome = run(&plan, &mut ()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    // One fits in.
+    assert_eq!((outcome.faults.refused, outcome.faults.lost, outcome.connections), (3, 1, 1), "{outcome:?}");
 }
 
 #[test]
@@ -163,23 +187,22 @@ fn an_answer_that_stalls_half_way_is_lost_and_not_corrupted() {
                 let mut buffer = vec![0; 64 * 1024];
                 let read = stream.read(&mut buffer).unwrap();
                 stream.write_all(&buffer[..20]).unwrap();
-                thread::sleep(Duration::from_millis(600));
+                thread::sleep(Duration::from_millis(300));
                 if rest {
                     let _ = stream.write_all(&buffer[20..read]);
                     echo(stream);
                 } else {
                     let _ = stream.read(&mut buffer);
-                    thread::sleep(Duration::from_secs(3));
+                    thread::sleep(Duration::from_secs(20));
                 }
             });
-            let answer_timeout = Duration::from_millis(200);
+            let (answer_timeout, duration) = (Duration::from_millis(100), Duration::from_millis(500));
             let activity = Activity::Open { rate: 400.0 };
-            let plan = Plan { framing, activity, answer_timeout, duration: Duration::from_secs(1), ..plan(target) };
-            let outcome = run(&plan, &mut ()).unwrap();
-            let faults = outcome.faults;
+            let plan = Plan { framing, activity, answer_timeout, duration, ..plan(target) };
+            let faults = run(&plan, &mut ()).unwrap().faults;
             let others = faults.duplicated + faults.reordered + faults.corrupted + faults.broken;
             assert_eq!(others, 0, "{framing:?}: {faults:?}");
-            assert!(faults.lost > 0 && (!rest || outcome.messages > 0), "{framing:?}: {outcome:?}");
+            assert!(faults.lost > 0, "{framing:?}: {faults:?}");
         }
     }
 }
@@ -240,6 +263,26 @@ fn slow_readers_are_cut_off_and_that_is_no_fault() {
     assert!(outcome.faults.is_none(), "{:?}", outcome.faults);
     assert_eq!((outcome.cut_off, outcome.connections), (3, 4));
     assert!(outcome.messages > 0);
+}
+
+#[test]
+fn no_highest_rate_is_searched_for_of_what_has_none() {
+    let target: Endpoint = "127.0.0.1:1".parse().unwrap();
+    for (activity, named) in
+        [(Activity::Churn, "churn"), (Activity::Idle, "idle"), (Activity::Closed { in_flight: 2 }, "in-flight")]
+    {
+        match find_max(&Plan { activity, ..plan(target.clone()) }, &"p99<5ms".parse().unwrap(), &mut ()) {
+            Err(Error::Plan(what)) => assert!(what.starts_with(&format!("{named}: ")), "{what}"),
+            other => panic!("{named}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_search_that_begins_below_one_a_second_runs() {
+    let _turn = among_others();
+    let plan = Plan { activity: Activity::Open { rate: 0.9 }, ..plan(Endpoint::Tcp(nobody())) };
+    assert!(matches!(find_max(&plan, &"p99<5ms".parse().unwrap(), &mut ()), Err(Error::Connect(_))));
 }
 
 #[test]
