@@ -7,6 +7,7 @@ use super::words;
 use crate::cli::report::figure::{self, Unit};
 use crate::cli::report::page::{self, Page, Tone};
 use crate::cli::report::plot::{Axis, Plot, Scale, Series, Spread};
+use crate::cli::report::words::{capital, machine};
 
 /// The whole file.
 pub(super) fn page(record: &Record) -> String {
@@ -17,7 +18,7 @@ pub(super) fn page(record: &Record) -> String {
         about: words::about(record),
         command: record.command.clone(),
         at: record.started_at.clone(),
-        machine: machine(record),
+        machine: machine(&record.machine, record.target.pinned.as_ref()),
         body: vec![
             page::headline(&headline(record)),
             page::verdicts(&verdicts),
@@ -210,26 +211,4 @@ fn server(record: &Record) -> Markup {
         rows.push(("Switches a message", figure::number(each)));
     }
     page::facts(&rows)
-}
-
-fn machine(record: &Record) -> Vec<(String, String)> {
-    let machine = &record.machine;
-    let memory = machine.memory_bytes.map(|bytes| figure::bytes(figure::float(bytes)));
-    let cpus = if machine.cpus == 1 { "1 core".to_owned() } else { format!("{} cores", machine.cpus) };
-    let mut rows = vec![
-        ("Processor", format!("{}, {cpus}", machine.cpu_model.as_deref().unwrap_or("of unknown model"))),
-        ("Memory", memory.unwrap_or_else(|| "unknown".to_owned())),
-        ("System", machine.kernel.clone()),
-        ("Program", format!("switchboard {}, {} build for {}", machine.version, machine.profile, machine.target)),
-    ];
-    if let Some(pinned) = &record.target.pinned {
-        let cpus: Vec<_> = pinned.server_cpus.iter().map(usize::to_string).collect();
-        rows.push(("Placed", format!("server on processor {}, load on {}", cpus.join(", "), pinned.load_cpu)));
-    }
-    rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn capital(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

@@ -5,7 +5,6 @@
 //! the [`table`], JSON, [`samples`] as CSV and the page ([`html`]); only the [`hdr`] log needs the histograms themselves.
 
 mod args;
-pub(super) mod files;
 mod hdr;
 mod html;
 mod plan;
@@ -18,11 +17,10 @@ mod tell;
 mod tests;
 mod verdict;
 mod watch;
-pub(super) mod words;
+mod words;
 
 use std::io;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use jiff::Zoned;
 use switchboard::bench::{self, MaxRate, Outcome};
@@ -31,8 +29,9 @@ use switchboard::{Endpoint, descriptor_limit};
 use super::failure::Failure;
 use super::measure::{Interrupt, Machine};
 use super::output;
+use super::report::file::Output;
+use super::report::words::command;
 pub(super) use args::BenchArgs;
-use files::Output;
 use plan::{Plan, Show};
 use record::Record;
 use server::Target;
@@ -53,7 +52,7 @@ pub(super) fn bench(typed: BenchArgs, quiet: bool) -> Result<ExitCode, Failure> 
     let machine = Machine::this();
     let mut server = Target::of(&plan)?;
     let about = tell::About {
-        command: words::command(std::env::args_os()),
+        command: command(std::env::args_os()),
         started_at: started_at.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
         machine,
         target: tell::target(&plan, &server),
@@ -68,13 +67,11 @@ pub(super) fn bench(typed: BenchArgs, quiet: bool) -> Result<ExitCode, Failure> 
         return Ok(interrupt.exit_code().unwrap_or(ExitCode::FAILURE));
     };
 
-    let ended = SystemTime::now();
     let about = tell::About { interrupted: interrupt.is_raised(), ..about };
     let record = tell::record(about, &run);
     show(&plan, &record)?;
     if let Some(file) = hdr {
-        let began = ended.checked_sub(run.outcome.elapsed).unwrap_or(ended);
-        file.write(&hdr::log(&run.outcome, &record.command, began).map_err(Failure::Failed)?)?;
+        file.write(&hdr::log(&run.outcome, &record.command, run.readings.began_at).map_err(Failure::Failed)?)?;
     }
     if let Some(file) = html {
         file.write(html::page(&record).as_bytes())?;
@@ -97,12 +94,13 @@ fn measure(plan: &Plan, server: &mut Target, interrupt: &Interrupt, quiet: bool)
         Some(slo) => bench::find_max(&load, &slo, &mut watcher).map(Measured::Search),
     };
     let (readings, steps) = watcher.finish();
+    let ended_early = readings.ended_early;
     if let Some(what) = server.ended() {
         return Err(Failure::Failed(what));
     }
     Ok(match measured.map_err(|error| explain(&error, &load.target))? {
         Measured::Run(outcome) => Some(Run { load, outcome, readings, search: None }),
-        Measured::Search(found) => Run::of_search(load, found, steps),
+        Measured::Search(found) => Run::of_search(load, found, steps, ended_early),
     })
 }
 
@@ -153,7 +151,6 @@ fn explain(error: &bench::Error, target: &Endpoint) -> Failure {
                 }
                 io::ErrorKind::AddrNotAvailable => ": this machine has no more ports for connections to one address",
                 io::ErrorKind::PermissionDenied => ": may this user connect there?",
-                _ if is_out_of_descriptors(error) => ": raise 'ulimit -n', or ask for fewer connections",
                 _ => "",
             };
             format!("cannot connect to {target}: {error}{advice}")
@@ -161,15 +158,4 @@ fn explain(error: &bench::Error, target: &Endpoint) -> Failure {
         other => other.to_string(),
     };
     Failure::Failed(what)
-}
-
-#[cfg(unix)]
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
-}
-
-#[cfg(not(unix))]
-fn is_out_of_descriptors(_error: &io::Error) -> bool {
-    false
 }

@@ -5,16 +5,14 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use switchboard::bench::{self, Activity, Slo};
-use switchboard::{Endpoint, Framing, Limits};
+use switchboard::{Endpoint, Framing};
 
 use super::args::BenchArgs;
 use crate::cli::engine::EngineName;
 use crate::cli::failure::Failure;
+use crate::cli::measure::Demand;
 use crate::cli::plan::resolve;
 use crate::cli::units::Rate;
-
-/// The most that `serve` accepts.
-const MAX_CONNECTIONS: usize = 1_000_000;
 
 /// All that `bench` needs to know.
 #[derive(Debug)]
@@ -151,18 +149,13 @@ fn options(load: &bench::Plan, typed: &BenchArgs) -> Vec<String> {
     if let Some(engine) = typed.engine {
         option("--engine", name(engine));
     }
-    let limits = Limits::default();
-    // With --churn the server may see a newcomer before it has noticed that his predecessor has gone.
-    let connections = (load.connections + load.slow_readers).saturating_mul(2);
-    if connections > limits.max_connections {
-        option("--max-connections", connections.min(MAX_CONNECTIONS).to_string());
-    }
-    let frame = *load.payload_bytes.end();
-    if frame > limits.max_frame_bytes {
-        option("--max-frame-bytes", frame.to_string());
-        option("--max-write-buffer-bytes", limits.max_write_buffer_bytes.max(frame * 2).to_string());
-        option("--max-buffered-bytes", limits.max_buffered_bytes.max(frame * 4).to_string());
-    }
+    let demand = Demand {
+        // With --churn the server may see a newcomer before it has noticed that his predecessor has gone.
+        connections: (load.connections + load.slow_readers).saturating_mul(2),
+        in_flight: Demand::under_way(load.activity),
+        frame_bytes: *load.payload_bytes.end(),
+    };
+    options.extend(demand.options());
     options
 }
 

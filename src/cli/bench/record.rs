@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::verdict::Verdict;
-use crate::cli::measure::Machine;
+use crate::cli::measure::{Faults, Machine, Pinned};
 
 /// The version of what the keys mean.
 pub(super) const SCHEMA: u32 = 1;
@@ -24,9 +24,13 @@ pub(super) struct Record {
     pub(super) load: Load,
     /// Ended early by a signal.
     pub(super) interrupted: bool,
+    /// Why the run or the search was ended before its time: `signal`, or `no_connections` when the server had none for a second.
+    pub(super) ended_early: Option<&'static str>,
     pub(super) elapsed_ns: u64,
-    /// Answered rightly.
+    /// Answered rightly, of those that were due in the measured time.
     pub(super) messages: u64,
+    /// Right answers that came in the measured time, whenever due: what throughput and costs are counted by.
+    pub(super) answered: u64,
     /// Open loop: due in the measured time.
     pub(super) due: Option<u64>,
     /// Open loop: those of them whose answer was still awaited at the end.
@@ -61,12 +65,6 @@ pub(super) struct Target {
     pub(super) engine: Option<String>,
     /// Processors of the server and of the load, where each has its own.
     pub(super) pinned: Option<Pinned>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Pinned {
-    pub(super) server_cpus: Vec<usize>,
-    pub(super) load_cpu: usize,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -112,16 +110,6 @@ pub(super) struct Connections {
     pub(super) all_open_after_ns: u64,
     /// How long a connect took.
     pub(super) connect_ns: Option<Distribution>,
-}
-
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Faults {
-    pub(super) lost: u64,
-    pub(super) duplicated: u64,
-    pub(super) reordered: u64,
-    pub(super) corrupted: u64,
-    pub(super) refused: u64,
-    pub(super) broken: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -211,25 +199,5 @@ pub(super) struct Step {
 impl Record {
     pub(super) fn json(&self) -> Result<String, serde_json::Error> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
-    }
-}
-
-impl Faults {
-    /// Each with its name, in the order in which they are told.
-    pub(super) fn named(&self) -> [(&'static str, u64); 6] {
-        let Self { lost, duplicated, reordered, corrupted, refused, broken } = *self;
-        [
-            ("lost", lost),
-            ("duplicated", duplicated),
-            ("reordered", reordered),
-            ("corrupted", corrupted),
-            ("refused", refused),
-            ("broken", broken),
-        ]
-    }
-
-    /// All of them.
-    pub(super) fn total(&self) -> u64 {
-        self.named().iter().map(|(_, count)| count).sum()
     }
 }

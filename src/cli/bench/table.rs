@@ -1,30 +1,24 @@
 //! A result as it stands in a terminal.
 
-use comfy_table::{CellAlignment, Row, Table, presets};
+use comfy_table::{Row, Table};
 
 use super::record::{Distribution, FindMax, Record};
-use super::words::{self, NONE};
-use crate::cli::report::{figure, page::Tone};
+use super::words;
+use crate::cli::report::figure;
+use crate::cli::report::words::{NONE, hanging, plain, remark};
 
 /// The first column's width, so that the tables below one another are aligned.
 const NAME_WIDTH: usize = 12;
 
 /// The whole text.
 pub(super) fn text(record: &Record) -> String {
-    let mut parts = vec![format!("{}\n{}", words::title(record), words::about(record))];
+    let mut parts = vec![[words::title(record), words::about(record)].map(|line| hanging("", &line)).join("\n")];
     parts.extend(record.find_max.as_ref().map(steps));
     parts.push(throughput(record));
     parts.push(latencies(record));
     parts.push(faults(record));
     parts.push(parties(record));
-    let verdicts = record.verdicts.iter().map(|verdict| {
-        let mark = match verdict.tone {
-            Tone::Good => "ok   ",
-            Tone::Note => "note ",
-            Tone::Bad => "WRONG",
-        };
-        format!("{mark}  {}", verdict.text)
-    });
+    let verdicts = record.verdicts.iter().map(|verdict| remark(verdict.tone, &verdict.text));
     parts.push(verdicts.collect::<Vec<_>>().join("\n"));
     parts.join("\n\n") + "\n"
 }
@@ -46,7 +40,7 @@ fn throughput(record: &Record) -> String {
     let rows = [vec![
         "throughput".to_owned(),
         figure::rate(record.messages_per_second),
-        figure::count(record.messages),
+        figure::count(record.answered),
         payload,
         connections,
     ]];
@@ -112,10 +106,8 @@ fn parties(record: &Record) -> String {
     table(&["", "CPU/message", "of a core", "busy", "memory", "per connection", "threads", "switches/message"], &rows)
 }
 
-/// Names to the left, figures to the right, and no lines: what is copied from it is text.
 fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING);
     table.set_header(Row::from(head.iter().copied()));
     for row in rows {
         let mut row = row.clone();
@@ -124,10 +116,5 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         }
         table.add_row(Row::from(row));
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    // What fills a line up to the last column is nothing that anybody reads.
-    let text = table.trim_fmt();
-    text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect::<Vec<_>>().join("\n")
+    plain(table)
 }

@@ -1,21 +1,19 @@
 //! From what was measured to what is written down.
 
-use std::time::Duration;
-
 use hdrhistogram::Histogram;
 use switchboard::Endpoint;
-use switchboard::bench::{self, Activity, Bottleneck, Ended, MaxRate, Outcome};
+use switchboard::bench::{self, Activity, Ended, MaxRate, Outcome};
 
 use super::plan::{self, Plan};
 use super::record::{
-    Connections, Distribution, Faults, FindMax, Generator, Load, Objective, Percentile, Pinned, Record, SCHEMA, Sample,
-    Server, Step, Target,
+    Connections, Distribution, FindMax, Generator, Load, Objective, Percentile, Record, SCHEMA, Sample, Server, Step,
+    Target,
 };
 use super::server;
 use super::verdict;
-use super::watch::Readings;
-use crate::cli::measure::Machine;
-use crate::cli::report::figure;
+use super::watch::{Readings, Why};
+use crate::cli::measure::record::{bottleneck, cores, each, nanos, per_second};
+use crate::cli::measure::{Machine, Pinned};
 
 /// What is known of a run besides its outcome.
 #[derive(Debug)]
@@ -40,17 +38,26 @@ pub(super) struct Run {
 
 impl Run {
     /// Of a search, the run at the rate that was found; if there is none, the last; none if nothing was tried to its end.
-    pub(super) fn of_search(load: bench::Plan, found: MaxRate, readings: Vec<Readings>) -> Option<Self> {
+    pub(super) fn of_search(
+        load: bench::Plan,
+        found: MaxRate,
+        readings: Vec<Readings>,
+        ended_early: Option<Why>,
+    ) -> Option<Self> {
         let search = find_max(&found, &readings);
         let held = found.steps.iter().enumerate().filter(|(_, step)| step.verdict == bench::Verdict::Holds);
         let best = held.max_by(|(_, one), (_, other)| one.rate.total_cmp(&other.rate)).map(|(index, _)| index);
         let index = best.or(found.steps.len().checked_sub(1))?;
         let best = found.steps.into_iter().zip(readings).nth(index);
-        best.map(|(step, readings)| Self {
-            load: bench::Plan { activity: Activity::Open { rate: step.rate }, ..load },
-            outcome: step.outcome,
-            readings,
-            search: Some(search),
+        best.map(|(step, mut readings)| {
+            // Of the search: what is shown was tried to its end.
+            readings.ended_early = ended_early;
+            Self {
+                load: bench::Plan { activity: Activity::Open { rate: step.rate }, ..load },
+                outcome: step.outcome,
+                readings,
+                search: Some(search),
+            }
         })
     }
 }
@@ -59,7 +66,7 @@ impl Run {
 pub(super) fn record(about: About, run: &Run) -> Record {
     let Run { load, outcome, readings, search } = run;
     let is_open = matches!(load.activity, Activity::Open { .. });
-    let per_second = |count: u64| ratio(count, outcome.elapsed);
+    let answered_per_second = per_second(outcome.answered, outcome.elapsed);
     let mut record = Record {
         schema: SCHEMA,
         command: about.command,
@@ -68,13 +75,16 @@ pub(super) fn record(about: About, run: &Run) -> Record {
         target: about.target,
         load: describe(load),
         interrupted: about.interrupted,
+        ended_early: readings.ended_early.map(Why::key),
         elapsed_ns: nanos(outcome.elapsed),
         messages: outcome.messages,
+        answered: outcome.answered,
         due: is_open.then_some(outcome.due),
         unanswered: is_open.then_some(outcome.unanswered),
-        messages_per_second: per_second(outcome.messages),
+        messages_per_second: answered_per_second,
         payload_bytes: outcome.bytes,
-        payload_bytes_per_second: per_second(outcome.bytes),
+        // Of those that came in this time only their number is known.
+        payload_bytes_per_second: answered_per_second * each(outcome.bytes, outcome.messages).unwrap_or(0.0),
         latency_ns: distribution(&outcome.latency),
         connections: Connections {
             open_at_end: outcome.connections,
@@ -82,7 +92,7 @@ pub(super) fn record(about: About, run: &Run) -> Record {
             all_open_after_ns: nanos(outcome.connecting),
             connect_ns: distribution(&outcome.connects),
         },
-        faults: faults(&outcome.faults),
+        faults: outcome.faults.into(),
         generator: generator(load, outcome),
         server: about.pid.and_then(|pid| server(pid, load, outcome, readings)),
         percentiles: percentiles(&outcome.latency),
@@ -107,10 +117,7 @@ pub(super) fn target(plan: &Plan, target: &server::Target) -> Target {
         framing: (!matches!(target.endpoint, Endpoint::Udp(_))).then(|| plan.load.framing.to_string()),
         own: target.is_own(),
         engine,
-        pinned: target
-            .pinning
-            .as_ref()
-            .map(|pinning| Pinned { server_cpus: pinning.server().to_vec(), load_cpu: pinning.load() }),
+        pinned: target.pinning.as_ref().map(Pinned::from),
     }
 }
 
@@ -172,13 +179,6 @@ fn server(pid: u32, load: &bench::Plan, outcome: &Outcome, readings: &Readings) 
     })
 }
 
-fn bottleneck(bottleneck: Bottleneck) -> &'static str {
-    match bottleneck {
-        Bottleneck::Late(_) => "late",
-        _ => "busy",
-    }
-}
-
 fn find_max(found: &MaxRate, readings: &[Readings]) -> FindMax {
     let slo = &found.slo;
     let step = |(step, readings): (&bench::Step, &Readings)| Step {
@@ -190,11 +190,11 @@ fn find_max(found: &MaxRate, readings: &[Readings]) -> FindMax {
             bench::Verdict::Generator(_) => "generator",
             _ => "faulty",
         },
-        answered_per_second: ratio(step.outcome.messages, step.outcome.elapsed),
+        answered_per_second: per_second(step.outcome.answered, step.outcome.elapsed),
         latency_ns: (!step.outcome.latency.is_empty()).then(|| nanos(slo.measured(&step.outcome))),
         generator_busy: step.outcome.generator.busy,
         server_cores: readings.usage().map(|usage| cores(usage.cpu, step.outcome.elapsed)),
-        faults: faults(&step.outcome.faults),
+        faults: step.outcome.faults.into(),
     };
     FindMax {
         slo: Objective {
@@ -213,9 +213,9 @@ fn find_max(found: &MaxRate, readings: &[Readings]) -> FindMax {
     }
 }
 
-/// Messages of the time in which processor time was counted, too. Idle connections had theirs before.
+/// Answers of the time in which processor time was counted, too. Idle connections had theirs before.
 fn in_measured_time(load: &bench::Plan, outcome: &Outcome) -> u64 {
-    if matches!(load.activity, Activity::Idle) { 0 } else { outcome.messages }
+    if matches!(load.activity, Activity::Idle) { 0 } else { outcome.answered }
 }
 
 /// None of nothing: the percentiles of no values would all be zero, and zero is a latency.
@@ -249,33 +249,10 @@ fn sample(sample: &bench::Sample) -> Sample {
         at_ns: nanos(sample.at),
         length_ns: nanos(sample.length),
         messages: sample.messages,
-        messages_per_second: ratio(sample.messages, sample.length),
+        messages_per_second: per_second(sample.messages, sample.length),
         p50_ns: nanos(sample.p50),
         p99_ns: nanos(sample.p99),
         max_ns: nanos(sample.max),
-        faults: faults(&sample.faults),
+        faults: sample.faults.into(),
     }
-}
-
-fn faults(faults: &bench::Faults) -> Faults {
-    let bench::Faults { lost, duplicated, reordered, corrupted, refused, broken } = *faults;
-    Faults { lost, duplicated, reordered, corrupted, refused, broken }
-}
-
-fn nanos(length: Duration) -> u64 {
-    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// So many a second.
-fn ratio(count: u64, over: Duration) -> f64 {
-    if over.is_zero() { 0.0 } else { figure::float(count) / over.as_secs_f64() }
-}
-
-/// So much for each of so many, if there are any.
-fn each(amount: u64, count: u64) -> Option<f64> {
-    (count > 0).then(|| figure::float(amount) / figure::float(count))
-}
-
-fn cores(cpu: Duration, over: Duration) -> f64 {
-    if over.is_zero() { 0.0 } else { cpu.as_secs_f64() / over.as_secs_f64() }
 }

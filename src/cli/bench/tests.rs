@@ -1,12 +1,14 @@
 //! Results as they are shown, from a record that was made up.
 
+mod verdicts;
+
 use super::record::{
-    Connections, Distribution, Faults, FindMax, Generator, Load, Objective, Percentile, Pinned, Record, SCHEMA, Sample,
-    Server, Step, Target,
+    Connections, Distribution, FindMax, Generator, Load, Objective, Percentile, Record, SCHEMA, Sample, Server, Step,
+    Target,
 };
 use super::{html, samples, table, verdict, words};
-use crate::cli::measure::Machine;
-use crate::cli::report::{figure, page::Tone};
+use crate::cli::measure::{Faults, Machine, Pinned};
+use crate::cli::report::figure;
 
 const NONE: Faults = Faults { lost: 0, duplicated: 0, reordered: 0, corrupted: 0, refused: 0, broken: 0 };
 
@@ -78,8 +80,10 @@ fn record() -> Record {
             seed: 1,
         },
         interrupted: false,
+        ended_early: None,
         elapsed_ns: 5_000_000_000,
         messages: 617_280,
+        answered: 617_280,
         due: None,
         unanswered: None,
         messages_per_second: 123_456.0,
@@ -126,7 +130,8 @@ fn record() -> Record {
 fn the_table_is_aligned_and_says_everything() {
     let text = "\
 echo at tcp 127.0.0.1:7000
-50 connections, 1 message of 64 B under way on each; 5 s after 1 s of warm-up. Own server, reactor engine; u32be frames.
+50 connections, 1 message of 64 B under way on each; 5 s after 1 s of warm-up. Own server, reactor engine;
+u32be frames.
 
                 messages   in all     payload  connections
 throughput    123,456 /s  617,280  7.54 MiB/s           50
@@ -176,63 +181,6 @@ fn every_sample_is_a_row_of_the_csv() {
     assert_eq!(lines.next(), Some(samples::HEAD.join(",").as_str()));
     assert_eq!(lines.next(), Some("100000000,100000000,12007,127919.0,307919,1204729,3104729,0,0,0,0,0,0"));
     assert_eq!(lines.count(), 49);
-}
-
-/// What is said about a result besides that all is well.
-fn notes(change: impl FnOnce(&mut Record)) -> Vec<(Tone, String)> {
-    let mut record = record();
-    change(&mut record);
-    let verdicts = verdict::of(&record).into_iter();
-    verdicts.filter(|verdict| verdict.tone != Tone::Good).map(|verdict| (verdict.tone, verdict.text)).collect()
-}
-
-#[test]
-fn a_good_result_needs_no_note() {
-    assert_eq!(notes(|_| ()), []);
-    assert!(record().verdicts[0].text.starts_with("All 617,280 answers came"));
-}
-
-#[test]
-fn what_is_not_to_be_read_into_the_figures_is_said() {
-    type Change = fn(&mut Record);
-    let changes: [(Change, Tone, &str); 9] = [
-        (
-            |record| (record.generator.busy, record.generator.bottleneck) = (0.97, Some("busy")),
-            Tone::Note,
-            "The generator was busy 97 % of the time",
-        ),
-        (
-            |record| {
-                (record.generator.send_lag_ns, record.generator.bottleneck) = (Some(distribution(9_000)), Some("late"));
-            },
-            Tone::Note,
-            "One in a hundred messages left the generator 1.08 ms or more",
-        ),
-        (
-            |record| (record.due, record.load.rate_per_second) = (Some(1_000_000), Some(200e3)),
-            Tone::Note,
-            "Of 200,000 /s that were asked for, 123,456 /s",
-        ),
-        (|record| record.server.as_mut().unwrap().cores = 0.99, Tone::Note, "The server used 99 % of its processor"),
-        (|record| record.target.pinned = None, Tone::Note, "The server and the load were not given processors"),
-        (
-            |record| record.machine.profile = "debug".to_owned(),
-            Tone::Note,
-            "This program was built without optimisation",
-        ),
-        (|record| record.interrupted = true, Tone::Note, "It was ended early, after 5 s of 5 s"),
-        (|record| record.messages = 0, Tone::Bad, "Not one message was answered"),
-        (
-            |record| record.faults = Faults { lost: 2, corrupted: 1, broken: 1_000, ..NONE },
-            Tone::Bad,
-            "Something went wrong: 2 answers never came, 1 answer differs from what was sent, 1,000 connections were",
-        ),
-    ];
-    for (change, tone, says) in changes {
-        let notes = notes(change);
-        let [(of, text)] = &notes[..] else { panic!("{says}: {notes:?}") };
-        assert!(*of == tone && text.starts_with(says), "{says}: {text}");
-    }
 }
 
 #[test]
@@ -294,21 +242,4 @@ fn a_search_is_told_with_its_steps() {
     let page = html::page(&record);
     assert_eq!(page.matches("<svg class=\"drawing\"").count(), 4);
     assert!(page.contains("p99 by rate") && page.contains("too slow"));
-}
-
-#[test]
-fn a_search_fails_when_nothing_holds_or_an_answer_was_wrong_at_any_rate() {
-    let failure = |change: fn(&mut FindMax)| {
-        let mut search = search();
-        change(&mut search);
-        verdict::failure(&Record { find_max: Some(search), ..record() })
-    };
-    assert_eq!(failure(|_| ()), None);
-    let lost = Faults { lost: 7, broken: 1, ..NONE };
-    assert_eq!(verdict::failure(&Record { faults: lost, ..record() }).unwrap().split(',').count(), 2);
-    assert_eq!(failure(|search| search.steps[1].faults = Faults { lost: 7, broken: 1, ..NONE }), None);
-    let wrong = failure(|search| search.steps[1].faults = Faults { reordered: 1, ..NONE });
-    assert_eq!(wrong.as_deref(), Some("1 answer came after a later one"));
-    let nothing = failure(|search| search.rate_per_second = None);
-    assert_eq!(nothing.as_deref(), Some("p99<5ms holds at no rate that was tried."));
 }

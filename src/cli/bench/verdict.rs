@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::record::{Faults, FindMax, Record};
+use super::record::{FindMax, Record};
+use crate::cli::measure::{Faults, record};
 use crate::cli::report::{figure, page::Tone};
 
 /// A sentence about a result.
@@ -12,32 +13,24 @@ pub(super) struct Verdict {
     pub(super) text: String,
 }
 
-/// A server that uses more than this of a core, or of all it has, is taken to be at its limit.
-const FULL: f64 = 0.95;
-/// An open loop with fewer answers than this part of those that were due was too much.
-const KEPT_UP: f64 = 0.99;
-
 /// All that is to be said.
 pub(super) fn of(record: &Record) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     let mut say = |tone, text| verdicts.push(Verdict { tone, text });
     if let Some(search) = &record.find_max {
-        let (tone, text) = found(search);
+        let (tone, text) = found(record, search);
         say(tone, text);
     }
-    match wrong(&record.faults) {
+    match record.faults.words() {
         Some(what) => say(Tone::Bad, format!("Something went wrong: {what}.")),
         None if record.messages == 0 => say(Tone::Bad, "Not one message was answered.".to_owned()),
         None => {
-            let messages = figure::count(record.messages);
-            say(
-                Tone::Good,
-                format!("All {messages} answers came, in their order, and are what was sent, byte for byte."),
-            );
+            let (tone, text) = right(record);
+            say(tone, text);
         }
     }
     let notes =
-        [interrupted(record), debug(record), busy(record), lag(record), behind(record), full(record), together(record)];
+        [ended_early(record), debug(record), busy(record), lag(record), behind(record), full(record), together(record)];
     notes.into_iter().flatten().for_each(|text| say(Tone::Note, text));
     verdicts
 }
@@ -46,33 +39,33 @@ pub(super) fn of(record: &Record) -> Vec<Verdict> {
 pub(super) fn failure(record: &Record) -> Option<String> {
     let Some(search) = &record.find_max else {
         let nothing = record.messages == 0 && record.load.activity != "idle";
-        return wrong(&record.faults).or(nothing.then(|| "not one message was answered".to_owned()));
+        return record.faults.words().or(nothing.then(|| "not one message was answered".to_owned()));
     };
     // A search goes beyond what a server can carry, and what is lost there is what it looks for. A wrong answer is wrong anywhere.
     let lies = |faults: &Faults| Faults { lost: 0, refused: 0, broken: 0, ..*faults };
-    let lie = search.steps.iter().find_map(|step| wrong(&lies(&step.faults)));
-    lie.or(search.rate_per_second.is_none().then(|| found(search).1))
+    let lie = search.steps.iter().find_map(|step| lies(&step.faults).words());
+    lie.or(search.rate_per_second.is_none().then(|| found(record, search).1))
 }
 
-/// What went wrong, counted in words; none if nothing did.
-pub(super) fn wrong(faults: &Faults) -> Option<String> {
-    let words = |(name, count): (&str, u64)| {
-        let (thing, things) = match name {
-            "lost" => ("answer never came", "answers never came"),
-            "duplicated" => ("answer came twice", "answers came twice"),
-            "reordered" => ("answer came after a later one", "answers came after later ones"),
-            "corrupted" => ("answer differs from what was sent", "answers differ from what was sent"),
-            "refused" => ("connection could not be opened", "connections could not be opened"),
-            _ => ("connection was broken off by the server", "connections were broken off by the server"),
-        };
-        format!("{} {}", figure::count(count), if count == 1 { thing } else { things })
-    };
-    let said: Vec<_> = faults.named().into_iter().filter(|(_, count)| *count > 0).map(words).collect();
-    (!said.is_empty()).then(|| said.join(", "))
+/// Of a run in which nothing went wrong: whether that is all that can be said.
+fn right(record: &Record) -> (Tone, String) {
+    let messages = figure::count(record.messages);
+    let rightly = "in their order, and are what was sent, byte for byte";
+    match record.unanswered.unwrap_or(0) {
+        0 => (Tone::Good, format!("All {messages} answers came, {rightly}.")),
+        awaited => (
+            Tone::Note,
+            format!(
+                "{messages} answers came, {rightly}; {} were still awaited when the run ended.",
+                figure::count(awaited)
+            ),
+        ),
+    }
 }
 
 /// What a search has come to.
-fn found(search: &FindMax) -> (Tone, String) {
+fn found(record: &Record, search: &FindMax) -> (Tone, String) {
+    let why = why_early(record).map(|why| format!(": {why}")).unwrap_or_default();
     let objective = &search.slo.text;
     let rate = search.rate_per_second.map(figure::rough_rate);
     match (rate, search.ended) {
@@ -85,19 +78,33 @@ fn found(search: &FindMax) -> (Tone, String) {
                 "{objective} holds at {rate}; beyond that the generator is the limit, and the server may carry more."
             ),
         ),
-        (Some(rate), _) => {
-            (Tone::Note, format!("{objective} holds at {rate}; the search was ended before it was over."))
-        }
+        (Some(rate), _) => (Tone::Note, format!("{objective} holds at {rate}; the search ended early{why}.")),
         (None, "generator") => (Tone::Bad, format!("{objective} held at no rate, and the generator was the limit.")),
-        (None, "stopped") => (Tone::Note, format!("The search was ended before {objective} held at any rate.")),
+        (None, "stopped") => (Tone::Note, format!("The search ended early, before {objective} held at any rate{why}.")),
         (None, _) => (Tone::Bad, format!("{objective} holds at no rate that was tried.")),
     }
 }
 
-fn interrupted(record: &Record) -> Option<String> {
+fn ended_early(record: &Record) -> Option<String> {
+    // The result of a search is that of a rate that was tried to its end.
+    let why = why_early(record).filter(|_| record.find_max.is_none())?;
     let (elapsed, planned) = (record.elapsed_ns, record.load.duration_ns);
     let nanos = |nanos: u64| figure::short_time(std::time::Duration::from_nanos(nanos));
-    record.interrupted.then(|| format!("It was ended early, after {} of {}.", nanos(elapsed), nanos(planned)))
+    let after = match elapsed {
+        0 => "before the measured time".to_owned(),
+        _ => format!("after {} of {}", nanos(elapsed), nanos(planned)),
+    };
+    Some(format!("It ended early: {why}, {after}."))
+}
+
+/// Why there was no more of it.
+pub(super) fn why_early(record: &Record) -> Option<&'static str> {
+    match record.ended_early {
+        Some("no_connections") => Some("there was no connection for a second"),
+        Some("server_ended") => Some("the server ended"),
+        Some(_) => Some("it was told to end"),
+        None => None,
+    }
 }
 
 fn debug(record: &Record) -> Option<String> {
@@ -108,10 +115,10 @@ fn debug(record: &Record) -> Option<String> {
 /// Its own limit may be what was measured.
 fn busy(record: &Record) -> Option<String> {
     let busy = figure::percent(record.generator.busy);
-    (record.generator.bottleneck == Some("busy")).then(|| {
-        format!(
-            "The generator was busy {busy} of the time, so its own limit is what was measured: the server may be able to do more."
-        )
+    let generator = format!("The generator was busy {busy} of the time");
+    (record.generator.bottleneck == Some("busy")).then(|| match full(record) {
+        None => format!("{generator}, so its own limit is what was measured: the server may be able to do more."),
+        Some(_) => format!("{generator} and the server was at its limit too: each may have held the other back."),
     })
 }
 
@@ -129,7 +136,7 @@ fn lag(record: &Record) -> Option<String> {
 /// An open loop that was too much.
 fn behind(record: &Record) -> Option<String> {
     let (asked, due) = (record.load.rate_per_second?, record.due?);
-    (figure::float(record.messages) < figure::float(due) * KEPT_UP).then(|| {
+    (!record::kept_up(record.answered, due, record.unanswered.unwrap_or(0))).then(|| {
         format!(
             "Of {} that were asked for, {} were answered: the server or the generator does not keep up, and latency grows as \
              long as that goes on.",
@@ -143,7 +150,7 @@ fn full(record: &Record) -> Option<String> {
     let server = record.server.as_ref()?;
     let has = if server.threads == 1 { 1 } else { record.target.pinned.as_ref()?.server_cpus.len() };
     let part = server.cores / figure::float(has as u64);
-    (part >= FULL).then(|| {
+    (part >= record::FULL).then(|| {
         let all = if has == 1 { "its processor".to_owned() } else { format!("its {has} processors") };
         format!("The server used {} of {all}: this is about as much as it can do.", figure::percent(part.min(1.0)))
     })

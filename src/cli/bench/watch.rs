@@ -2,14 +2,14 @@
 //! Ctrl-C.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use switchboard::bench::{Activity, Faults, Progress, Stage, Step, Watch};
+use switchboard::bench::{Activity, Progress, Stage, Step, Watch};
 
 use super::plan::Plan;
 use super::server::Target;
-use crate::cli::measure::{Interrupt, Probe, Reading, Usage};
+use crate::cli::measure::{Faults, Interrupt, Probe, Reading, Usage};
 use crate::cli::report::figure;
 
 /// Watches one run.
@@ -18,6 +18,8 @@ pub(super) struct Watcher<'a> {
     server: &'a mut Target,
     /// Whether connections last, so that a server without any has left the run.
     lasting: bool,
+    /// Since when there has been no connection.
+    alone_since: Option<Instant>,
     interrupt: &'a Interrupt,
     bar: ProgressBar,
     /// What the bar says that it is doing.
@@ -27,9 +29,13 @@ pub(super) struct Watcher<'a> {
     steps: Vec<Readings>,
 }
 
-/// What was seen of the server's process.
-#[derive(Clone, Debug, Default)]
+/// What was seen of a run, and of the server's process in it.
+#[derive(Clone, Debug)]
 pub(super) struct Readings {
+    /// When the measured time began, by the clock.
+    pub(super) began_at: SystemTime,
+    /// Why it was ended before its time.
+    pub(super) ended_early: Option<Why>,
     /// Before there was any connection.
     idle: Option<Reading>,
     /// When the measured time began.
@@ -37,6 +43,19 @@ pub(super) struct Readings {
     /// When it was over, with all connections still there.
     pub(super) ended: Option<Reading>,
 }
+
+/// Why a run was ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Signal,
+    /// The server has left the run.
+    NoConnections,
+    /// The process that was started for it has ended.
+    ServerEnded,
+}
+
+/// The generator opens a broken connection again after a tenth of a second. Who has none for so long gets none.
+const ALONE: Duration = Duration::from_secs(1);
 
 /// Parts of a bar.
 const STEPS: u64 = 1000;
@@ -55,9 +74,10 @@ impl<'a> Watcher<'a> {
         Self {
             server,
             lasting,
+            alone_since: None,
             interrupt,
             bar,
-            readings: Readings { idle, ..Readings::default() },
+            readings: Readings { began_at: SystemTime::now(), ended_early: None, idle, began: None, ended: None },
             stage: None,
             steps: Vec::new(),
         }
@@ -70,9 +90,45 @@ impl<'a> Watcher<'a> {
     }
 }
 
+impl Watcher<'_> {
+    /// Whether to go on is of no use, or not wanted.
+    fn end(&mut self, progress: &Progress) -> Option<Why> {
+        let alone = self.lasting && progress.connections == 0 && progress.faults.broken > 0;
+        let since = if alone { Some(*self.alone_since.get_or_insert_with(Instant::now)) } else { None };
+        self.alone_since = since;
+        if self.interrupt.is_raised() {
+            Some(Why::Signal)
+        } else if self.server.has_ended() {
+            Some(Why::ServerEnded)
+        } else {
+            since.filter(|since| since.elapsed() >= ALONE).map(|_| Why::NoConnections)
+        }
+    }
+}
+
+impl Why {
+    /// As in the JSON.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::NoConnections => "no_connections",
+            Self::ServerEnded => "server_ended",
+        }
+    }
+
+    fn cause(self) -> &'static str {
+        match self {
+            Self::Signal => "a signal",
+            Self::NoConnections => "a server that had left",
+            Self::ServerEnded => "the server's end",
+        }
+    }
+}
+
 impl Watch for Watcher<'_> {
     fn on_measuring(&mut self) {
         log::debug!("measuring");
+        self.readings.began_at = SystemTime::now();
         self.readings.began = self.server.probe.as_ref().and_then(Probe::now);
     }
 
@@ -87,12 +143,9 @@ impl Watch for Watcher<'_> {
             self.bar.set_position(step);
             self.bar.set_message(line(progress));
         }
-        // Without a server there is nothing to wait for, however long the run should have been.
-        let left = self.lasting && progress.connections == 0 && progress.faults.broken > 0;
-        let interrupted = self.interrupt.is_raised();
-        if left || interrupted || self.server.has_ended() {
-            let why = if interrupted { "a signal" } else { "the server's end" };
-            log::debug!("ended early by {why}");
+        if let Some(why) = self.end(progress) {
+            self.readings.ended_early = Some(why);
+            log::debug!("ended early by {}", why.cause());
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
@@ -139,15 +192,9 @@ fn line(progress: &Progress) -> String {
         parts.push(figure::rate(figure::float(last.messages) / last.length.as_secs_f64()));
         parts.push(format!("p99 {}", figure::time(last.p99)));
     }
-    parts.push(match wrong(&progress.faults) {
+    parts.push(match Faults::from(progress.faults).total() {
         0 => "no faults".to_owned(),
         faults => format!("{} faults", figure::count(faults)),
     });
     parts.join(" · ")
-}
-
-/// How much went wrong in all.
-fn wrong(faults: &Faults) -> u64 {
-    let Faults { lost, duplicated, reordered, corrupted, refused, broken } = faults;
-    lost + duplicated + reordered + corrupted + refused + broken
 }

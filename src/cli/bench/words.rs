@@ -1,14 +1,10 @@
 //! A result's circumstances, in words.
 
-use std::ffi::OsString;
 use std::time::Duration;
 
 use super::record::{Objective, Record, Step};
-use super::verdict;
 use crate::cli::report::figure;
-
-/// What is not known, or does not apply.
-pub(super) const NONE: &str = "–";
+use crate::cli::report::words::{NONE, connections};
 
 /// What was measured, as a title.
 pub(super) fn title(record: &Record) -> String {
@@ -31,8 +27,7 @@ pub(super) fn load(record: &Record) -> String {
     let connections = match (record.target.transport, load.connections) {
         ("udp", 1) => "1 socket".to_owned(),
         ("udp", n) => format!("{} sockets", figure::count(n as u64)),
-        (_, 1) => "1 connection".to_owned(),
-        (_, n) => format!("{} connections", figure::count(n as u64)),
+        (_, n) => connections(n),
     };
     let payload = match (load.payload_min_bytes, load.payload_max_bytes) {
         (low, high) if low == high => figure::short_bytes(low),
@@ -58,7 +53,14 @@ pub(super) fn load(record: &Record) -> String {
         0 => String::new(),
         nanos => format!(" after {} of warm-up", time(nanos)),
     };
-    format!("{connections}, {what}{slow}; {}{warm_up}.", time(record.elapsed_ns))
+    // Of a search, the result is that of a rate that was tried to its end.
+    let early = record.ended_early.is_some() && record.find_max.is_none();
+    let length = match (early, record.elapsed_ns) {
+        (true, 0) => "ended early, in the warm-up".to_owned(),
+        (true, nanos) => format!("ended early, {}{warm_up}", time(nanos)),
+        (false, nanos) => format!("{}{warm_up}", time(nanos)),
+    };
+    format!("{connections}, {what}{slow}; {length}.")
 }
 
 /// A rate that was tried, as a row: the rate, what was answered, the latency that counts, generator, server, and how it did.
@@ -68,7 +70,7 @@ pub(super) fn step(step: &Step) -> Vec<String> {
         "too_slow" => "too slow".to_owned(),
         "too_few" => "too few answers".to_owned(),
         "generator" => "generator's limit".to_owned(),
-        _ => verdict::wrong(&step.faults).unwrap_or_else(|| "faulty".to_owned()),
+        _ => step.faults.words().unwrap_or_else(|| "faulty".to_owned()),
     };
     vec![
         figure::rate(step.rate_per_second),
@@ -83,38 +85,4 @@ pub(super) fn step(step: &Step) -> Vec<String> {
 /// The percentile that an objective is about.
 pub(super) fn percentile(slo: &Objective) -> String {
     slo.text.split('<').next().unwrap_or_default().to_owned()
-}
-
-/// A command as a POSIX shell reads it.
-pub(in crate::cli) fn command(words: impl Iterator<Item = OsString>) -> String {
-    let quoted = words.enumerate().map(|(index, word)| {
-        let word = word.to_string_lossy();
-        // Where the program is on this machine is of no use to anybody else.
-        let name = word.rsplit(std::path::MAIN_SEPARATOR).next().filter(|_| index == 0);
-        quote(name.unwrap_or(&word))
-    });
-    quoted.collect::<Vec<_>>().join(" ")
-}
-
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,=@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_is_one_that_a_shell_reads_back() {
-        let words = ["/usr/bin/switchboard", "bench", "--slo", "p99<5ms", "--html", "it's a b.html", ""];
-        assert_eq!(
-            command(words.into_iter().map(OsString::from)),
-            r"switchboard bench --slo 'p99<5ms' --html 'it'\''s a b.html' ''"
-        );
-    }
 }

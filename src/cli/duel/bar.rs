@@ -7,8 +7,8 @@ use switchboard::bench::{Progress, Stage};
 
 use super::plan::Plan;
 use super::record::Engine;
-use super::remark::at;
 use crate::cli::report::figure;
+use crate::cli::report::words::connections as at;
 
 /// Parts of a run.
 const STEPS: u64 = 100;

@@ -55,8 +55,9 @@ fn advantage(metric: Metric, runs: &[Run]) -> Option<Ratio> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::record::{Faults, Generator, Server};
+    use super::super::record::{Generator, Server};
     use super::*;
+    use crate::cli::measure::Faults;
 
     /// A run with these figures; what is not named is of no interest.
     pub(in crate::cli::duel) fn run(engine: Engine, round: usize, messages_per_second: f64, cpu_ns: f64) -> Run {
@@ -66,6 +67,9 @@ pub(super) mod tests {
             first: true,
             elapsed_ns: 1_000_000_000,
             messages: 1_000,
+            answered: 1_000,
+            due: None,
+            unanswered: None,
             messages_per_second,
             p50_ns: Some(50_000),
             p99_ns: Some(99_000),
@@ -74,6 +78,8 @@ pub(super) mod tests {
             server: Some(Server {
                 cpu_ns: 1_000_000,
                 cpu_ns_per_message: Some(cpu_ns),
+                cores: 0.5,
+                at_limit: false,
                 rss_before_bytes: 1 << 20,
                 rss_bytes: 2 << 20,
                 rss_bytes_per_connection: 1024.0,
@@ -81,7 +87,7 @@ pub(super) mod tests {
                 context_switches: 7,
                 context_switches_per_message: Some(0.007),
             }),
-            generator: Generator { cpu_ns: 1, busy: 0.5, is_bottleneck: false, send_lag_p99_ns: None },
+            generator: Generator { cpu_ns: 1, busy: 0.5, bottleneck: None, send_lag_p99_ns: None },
             faults: Faults::default(),
         }
     }

@@ -4,12 +4,12 @@ use maud::{Markup, html};
 
 use super::metric::{Better, Metric};
 use super::record::{Engine, Point, Record};
-use super::remark::at;
 use super::statistics::Spread;
 use super::{table, words};
 use crate::cli::report::figure::{self, Unit};
 use crate::cli::report::page::{self, Page, Tone};
 use crate::cli::report::plot::{self, Axis, Plot, Scale, Series};
+use crate::cli::report::words::{capital, connections as in_words, unbroken};
 
 /// The whole file.
 pub(super) fn page(record: &Record) -> String {
@@ -32,11 +32,8 @@ pub(super) fn page(record: &Record) -> String {
 }
 
 fn findings(record: &Record) -> Markup {
-    let rows: Vec<_> = record
-        .findings
-        .iter()
-        .map(|finding| (capital(finding.name), words::unbroken(&capital(&finding.text))))
-        .collect();
+    let rows: Vec<_> =
+        record.findings.iter().map(|finding| (capital(finding.name), unbroken(&capital(&finding.text)))).collect();
     if rows.is_empty() {
         html! {}
     } else {
@@ -170,7 +167,7 @@ fn figures(record: &Record) -> Markup {
     html! {
         @for point in record.whole() {
             section {
-                h3 { (capital(&at(point.connections))) }
+                h3 { (capital(&in_words(point.connections))) }
                 (page::table(&head, &table::rows(point).into_iter().map(row).collect::<Vec<_>>()))
             }
         }
@@ -200,11 +197,11 @@ fn method(record: &Record) -> Markup {
          (Hesterberg 2015). Where a change of the lead is given as a number of connections, it was interpolated between two \
          points; nothing is claimed beyond the points."
             .to_owned(),
-        "CPU per message is the server's processor time, in the kernel and outside, over the messages answered. It holds on a busy \
-         machine, where throughput and latency do not. Memory per connection is by how much the process's resident memory \
+        "CPU per message is the server's processor time, in the kernel and outside, over the answers that came in the measured time. It is affected \
+         least on a busy machine. Memory per connection is by how much the process's resident memory \
          grew from before the first connection to the end of the measured time, over the connections; with few connections it is \
          mostly the engine's own. It leaves out what the kernel holds: socket buffers, which are the same for both, and the \
-         kernel stack of each thread (16 KiB on x86-64), which only threads have. Context switches of more than 33 threads \
+         kernel stack of each thread (16 KiB on x86-64), which only threads have. Before Linux 6.2 the resident memory of a thread that sleeps may be understated by up to 64 pages. Context switches of more than 33 threads \
          are estimated from 33 of them."
             .to_owned(),
         "Not measured: other machines, real networks, services that block, which threads can do and a reactor must hand to \
@@ -215,19 +212,15 @@ fn method(record: &Record) -> Markup {
     html! { @for text in &paragraphs { (page::paragraph(text)) } }
 }
 
-fn capital(words: &str) -> String {
-    let mut chars = words.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::compare::{compare, tests::run};
     use std::time::Duration;
 
-    use super::super::record::{nanos, tests::record};
+    use super::super::record::tests::record;
     use super::super::remark;
     use super::*;
+    use crate::cli::measure::record::nanos;
 
     /// Five points as they might be.
     fn duel() -> Record {

@@ -29,7 +29,7 @@ impl Metric {
     /// In the order in which they are told.
     pub(super) const ALL: [Self; 8] =
         [Self::Throughput, Self::Cpu, Self::P50, Self::P99, Self::P999, Self::Memory, Self::Threads, Self::Switches];
-    /// Those of which there is a sentence and a plot. Processor time first: it is what survives a busy machine.
+    /// Those of which there is a sentence and a plot. Processor time first: a busy machine affects it least.
     pub(super) const HEADLINES: [Self; 4] = [Self::Cpu, Self::Throughput, Self::P99, Self::Memory];
 
     /// As in the JSON, with its unit.
@@ -66,6 +66,11 @@ impl Metric {
             Self::P50 | Self::P99 | Self::P999 | Self::Cpu | Self::Memory => Better::Less,
             Self::Threads | Self::Switches => Better::Neither,
         }
+    }
+
+    /// Whether a generator that is at its limit shows in it as if it were the server.
+    pub(super) fn is_of_both_sides(self) -> bool {
+        matches!(self, Self::Throughput | Self::P50 | Self::P99 | Self::P999)
     }
 
     /// What it was in a run.

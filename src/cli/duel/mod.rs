@@ -24,15 +24,16 @@ use std::process::ExitCode;
 use jiff::Zoned;
 use switchboard::bench::Activity;
 
-use super::bench::files::Output;
-use super::bench::words::command;
 use super::failure::Failure;
-use super::measure::{Interrupt, Machine, Pinning};
+use super::measure::record::nanos;
+use super::measure::{Interrupt, Machine, Pinned, Pinning};
 use super::output;
+use super::report::file::Output;
+use super::report::words::command;
 pub(super) use args::DuelArgs;
 use bar::Bar;
 use plan::Plan;
-use record::{Pinned, Record, SCHEMA, Setup, nanos};
+use record::{Record, SCHEMA, Setup};
 use run::{Arena, Miss};
 
 /// Measures, and tells. The exit code says whether every answer was right.
@@ -135,7 +136,7 @@ fn empty(plan: &Plan, pinning: Option<&Pinning>) -> Record {
             duration_ns: nanos(plan.duration),
             warm_up_ns: nanos(plan.warm_up),
             rounds: plan.rounds,
-            pinned: pinning.map(|pinning| Pinned { server_cpus: pinning.server().to_vec(), load_cpu: pinning.load() }),
+            pinned: pinning.map(Pinned::from),
         },
         confidence: statistics::confidence(plan.rounds),
         interrupted: false,

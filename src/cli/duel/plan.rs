@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use switchboard::Framing;
 use switchboard::bench::Activity;
-use switchboard::{Framing, Limits};
 
 use super::args::DuelArgs;
 use super::record::Engine;
 use crate::cli::failure::Failure;
+use crate::cli::measure::{Demand, MAX_CONNECTIONS};
 use crate::cli::units::Rate;
 
 const CONNECTIONS: [usize; 5] = [1, 10, 100, 1_000, 5_000];
@@ -18,8 +19,6 @@ const QUICK_SECONDS: f64 = 1.2;
 const WARM_UP: Duration = Duration::from_millis(500);
 const QUICK_WARM_UP: Duration = Duration::from_millis(300);
 const ROUNDS: usize = 5;
-/// The most that `serve` accepts.
-const MAX_CONNECTIONS: usize = 1_000_000;
 /// Descriptors for all that is no connection.
 const OTHER_DESCRIPTORS: u64 = 64;
 /// What a run takes beside its warm-up and its measured time: a process that starts and stops, connections that are opened.
@@ -120,16 +119,9 @@ impl Plan {
         if self.work_us > 0 {
             option("--work-us", self.work_us.to_string());
         }
-        let limits = Limits::default();
-        if connections > limits.max_connections {
-            option("--max-connections", connections.to_string());
-        }
-        let frame = *self.payload_bytes.end();
-        if frame > limits.max_frame_bytes {
-            option("--max-frame-bytes", frame.to_string());
-            option("--max-write-buffer-bytes", limits.max_write_buffer_bytes.max(frame * 2).to_string());
-            option("--max-buffered-bytes", limits.max_buffered_bytes.max(frame * 4).to_string());
-        }
+        let demand =
+            Demand { connections, in_flight: Demand::under_way(self.activity), frame_bytes: *self.payload_bytes.end() };
+        options.extend(demand.options());
         options
     }
 }

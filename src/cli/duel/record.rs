@@ -3,14 +3,13 @@
 //! Its keys are a promise. A change of what one means, or its loss, is a new [`SCHEMA`]; a new key is none. What was not measured,
 //! or does not apply, is null. Every run is in it, so that anyone can do the statistics anew.
 
-use std::time::Duration;
-
 use serde::Serialize;
-use switchboard::bench::{self, Outcome};
+use switchboard::bench::Outcome;
 
 use super::compare::Comparison;
 use super::remark::Remark;
-use crate::cli::measure::{Machine, Reading};
+use crate::cli::measure::record::{FULL, cores, each, kept_up, nanos};
+use crate::cli::measure::{Faults, Machine, Pinned, Reading};
 use crate::cli::report::figure::float;
 
 /// The version of what the keys mean.
@@ -55,12 +54,6 @@ pub(super) struct Setup {
     pub(super) pinned: Option<Pinned>,
 }
 
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Pinned {
-    pub(super) server_cpus: Vec<usize>,
-    pub(super) load_cpu: usize,
-}
-
 /// All rounds with the same number of connections.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Point {
@@ -91,7 +84,14 @@ pub(super) struct Run {
     /// Whether it came before the other engine's.
     pub(super) first: bool,
     pub(super) elapsed_ns: u64,
+    /// Answered rightly, of those that were due in the measured time.
     pub(super) messages: u64,
+    /// Right answers that came in the measured time, whenever due: what throughput and costs are counted by.
+    pub(super) answered: u64,
+    /// Open loop: due in the measured time.
+    pub(super) due: Option<u64>,
+    /// Open loop: those of them whose answer was still awaited at the end.
+    pub(super) unanswered: Option<u64>,
     pub(super) messages_per_second: f64,
     pub(super) p50_ns: Option<u64>,
     pub(super) p99_ns: Option<u64>,
@@ -108,6 +108,10 @@ pub(super) struct Run {
 pub(super) struct Server {
     pub(super) cpu_ns: u64,
     pub(super) cpu_ns_per_message: Option<f64>,
+    /// Processor time by time; 1 is a whole processor.
+    pub(super) cores: f64,
+    /// It used about all the processors that it can.
+    pub(super) at_limit: bool,
     /// Before there was a connection.
     pub(super) rss_before_bytes: u64,
     /// At the end of the measured time.
@@ -123,20 +127,10 @@ pub(super) struct Generator {
     pub(super) cpu_ns: u64,
     /// The part of the time in which it did not wait for anything.
     pub(super) busy: f64,
-    /// It was at its limit and the server was not, so throughput is the generator's.
-    pub(super) is_bottleneck: bool,
+    /// It was itself the limit: `busy` all the time, or `late` with what it sent.
+    pub(super) bottleneck: Option<&'static str>,
     /// Open loop: how much later than due messages were handed to the system.
     pub(super) send_lag_p99_ns: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Faults {
-    pub(super) lost: u64,
-    pub(super) duplicated: u64,
-    pub(super) reordered: u64,
-    pub(super) corrupted: u64,
-    pub(super) refused: u64,
-    pub(super) broken: u64,
 }
 
 /// What a metric says over all points.
@@ -175,7 +169,22 @@ impl Record {
     }
 }
 
+impl Run {
+    /// Whether the server answered as much as was asked for; in a closed loop it always does.
+    pub(super) fn kept_up(&self) -> bool {
+        self.due.is_none_or(|due| kept_up(self.answered, due, self.unanswered.unwrap_or(0)))
+    }
+}
+
 impl Point {
+    /// Whether the generator was the limit so often that an engine's median may be the generator's.
+    pub(super) fn is_limited(&self) -> bool {
+        [Engine::Reactor, Engine::Threads].into_iter().any(|engine| {
+            let limited = self.runs_of(engine).filter(|run| run.generator.bottleneck.is_some()).count();
+            limited > 0 && 2 * limited >= self.runs_of(engine).count()
+        })
+    }
+
     pub(super) fn runs_of(&self, engine: Engine) -> impl Iterator<Item = &Run> {
         self.runs.iter().filter(move |run| run.engine == engine)
     }
@@ -190,72 +199,26 @@ pub(super) struct Seen {
 }
 
 impl Server {
-    pub(super) fn new(seen: &Seen, outcome: &Outcome) -> Self {
+    /// `room` is how many processors it can use.
+    pub(super) fn new(seen: &Seen, outcome: &Outcome, room: usize) -> Self {
         let used = &seen.ended - &seen.began;
         let grown = (&seen.ended - &seen.before).rss_growth_bytes;
         #[expect(clippy::cast_precision_loss, reason = "far less than 2^52")]
         let rss_bytes_per_connection = grown as f64 / float(outcome.connections as u64).max(1.0);
+        let cores = cores(used.cpu, outcome.elapsed);
         Self {
             cpu_ns: nanos(used.cpu),
-            cpu_ns_per_message: each(nanos(used.cpu), outcome.messages),
+            cpu_ns_per_message: each(nanos(used.cpu), outcome.answered),
+            cores,
+            at_limit: cores >= FULL * float(room as u64),
             rss_before_bytes: seen.before.rss_bytes,
             rss_bytes: seen.ended.rss_bytes,
             rss_bytes_per_connection,
             threads: seen.ended.threads,
             context_switches: used.context_switches,
-            context_switches_per_message: each(used.context_switches, outcome.messages),
+            context_switches_per_message: each(used.context_switches, outcome.answered),
         }
     }
-
-    /// Processor time by time; 1 is a whole processor.
-    pub(super) fn cores(&self, elapsed: Duration) -> f64 {
-        float(self.cpu_ns) / float(nanos(elapsed)).max(1.0)
-    }
-}
-
-impl Faults {
-    pub(super) fn add(&mut self, other: &Self) {
-        self.lost += other.lost;
-        self.duplicated += other.duplicated;
-        self.reordered += other.reordered;
-        self.corrupted += other.corrupted;
-        self.refused += other.refused;
-        self.broken += other.broken;
-    }
-}
-
-impl From<bench::Faults> for Faults {
-    fn from(faults: bench::Faults) -> Self {
-        let bench::Faults { lost, duplicated, reordered, corrupted, refused, broken } = faults;
-        Self { lost, duplicated, reordered, corrupted, refused, broken }
-    }
-}
-
-impl Faults {
-    /// Those that there were, in words; none if there were none.
-    pub(super) fn words(&self) -> Option<String> {
-        let Self { lost, duplicated, reordered, corrupted, refused, broken } = *self;
-        let all = [
-            (lost, "lost"),
-            (duplicated, "duplicated"),
-            (reordered, "reordered"),
-            (corrupted, "corrupted"),
-            (refused, "refused"),
-            (broken, "broken off"),
-        ];
-        let some: Vec<_> =
-            all.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
-        (!some.is_empty()).then(|| some.join(", "))
-    }
-}
-
-pub(super) fn nanos(length: Duration) -> u64 {
-    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// So much for each of so many, if there are any.
-fn each(amount: u64, count: u64) -> Option<f64> {
-    (count > 0).then(|| float(amount) / float(count))
 }
 
 #[cfg(test)]

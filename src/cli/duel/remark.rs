@@ -3,11 +3,13 @@
 use serde::Serialize;
 
 use super::metric::Metric;
-use super::record::{Engine, Faults, Finding, Point, Record};
+use super::record::{Engine, Finding, Point, Record, Run};
 use super::statistics::CONFIDENCE;
 use super::verdict::{self, Found};
+use crate::cli::measure::Faults;
 use crate::cli::report::figure;
 use crate::cli::report::page::Tone;
+use crate::cli::report::words::connections as at;
 
 /// A sentence about how the figures came about.
 #[derive(Clone, Debug, Serialize)]
@@ -28,10 +30,33 @@ pub(super) fn findings(record: &Record) -> Vec<Finding> {
 }
 
 fn finding(metric: Metric, record: &Record) -> Option<Finding> {
-    let with_ratio = |point: &Point| Some((point.connections, advantage(metric, point)?));
-    let found: Vec<Found> = record.whole().filter_map(with_ratio).collect();
-    let all = found.len() == record.whole().count();
-    Some(Finding { metric: metric.key(), name: metric.name(), text: verdict::sentence(&found, all)? + "." })
+    let counts = |point: &&Point| !(metric.is_of_both_sides() && point.is_limited());
+    let (counted, limited): (Vec<&Point>, Vec<&Point>) = record.whole().partition(counts);
+    let with_ratio = |point: &&Point| Some((point.connections, advantage(metric, point)?));
+    let found: Vec<Found> = counted.iter().filter_map(with_ratio).collect();
+    let point = match (limited.is_empty(), found.len() == counted.len()) {
+        (true, true) => "point measured",
+        (true, false) => "point that has a ratio",
+        (false, _) => "point that counts",
+    };
+    let text = match (verdict::sentence(&found, point), places(&limited)) {
+        (said, None) => said?,
+        (Some(said), Some(places)) => {
+            format!("{said}; without {places}, where the load generator was the limit")
+        }
+        (None, Some(places)) => format!("cannot be told: at {places} the load generator was the limit"),
+    };
+    Some(Finding { metric: metric.key(), name: metric.name(), text: text + "." })
+}
+
+/// At how many connections some points are: `1, 9 and 10 connections`; none if there are none.
+fn places(points: &[&Point]) -> Option<String> {
+    let (last, others) = points.split_last()?;
+    if others.is_empty() {
+        return Some(at(last.connections));
+    }
+    let others: Vec<_> = others.iter().map(|point| figure::count(point.connections as u64)).collect();
+    Some(format!("{} and {}", others.join(", "), at(last.connections)))
 }
 
 fn advantage(metric: Metric, point: &Point) -> Option<super::statistics::Ratio> {
@@ -42,8 +67,10 @@ fn advantage(metric: Metric, point: &Point) -> Option<super::statistics::Ratio> 
 pub(super) fn remarks(record: &Record) -> Vec<Remark> {
     let bad = [wrong(record), debug(record)].into_iter().flatten().map(|text| Remark { tone: Tone::Bad, text });
     let good = right(record).into_iter().map(|text| Remark { tone: Tone::Good, text });
-    let notes = [interrupted(record), bottleneck(record), placed(record), unseen(record), few(record)];
-    let notes = record.points.iter().filter_map(skipped).chain(notes.into_iter().flatten());
+    let behind = [Engine::Reactor, Engine::Threads].map(|engine| behind(record, engine));
+    let notes = [interrupted(record)].into_iter().chain(behind).chain(bottlenecks(record).into_iter().map(Some));
+    let notes = notes.chain([placed(record), unseen(record), few(record)]).flatten();
+    let notes = record.points.iter().filter_map(skipped).chain(notes);
     bad.chain(good).chain(notes.map(|text| Remark { tone: Tone::Note, text })).collect()
 }
 
@@ -52,7 +79,7 @@ fn wrong(record: &Record) -> Option<String> {
     for point in &record.points {
         for engine in [Engine::Reactor, Engine::Threads] {
             let mut sum = Faults::default();
-            point.runs_of(engine).for_each(|run| sum.add(&run.faults));
+            point.runs_of(engine).for_each(|run| sum += run.faults);
             said.extend(sum.words().map(|what| format!("{what} ({}, {})", at(point.connections), engine.name())));
         }
     }
@@ -60,10 +87,12 @@ fn wrong(record: &Record) -> Option<String> {
 }
 
 fn right(record: &Record) -> Option<String> {
-    let answers: u64 = record.points.iter().flat_map(|point| &point.runs).map(|run| run.messages).sum();
+    let runs = || record.points.iter().flat_map(|point| &point.runs);
+    let answers: u64 = runs().map(|run| run.messages).sum();
+    let none_is_awaited = runs().all(|run| run.unanswered.unwrap_or(0) == 0);
     let all =
         format!("All {} answers came, in their order, and are what was sent, byte for byte.", figure::count(answers));
-    (answers > 0 && record.is_faultless()).then_some(all)
+    (answers > 0 && record.is_faultless() && none_is_awaited).then_some(all)
 }
 
 fn debug(record: &Record) -> Option<String> {
@@ -80,21 +109,62 @@ fn interrupted(record: &Record) -> Option<String> {
     record.interrupted.then(|| what.to_owned())
 }
 
-/// Where throughput is not the servers'.
-fn bottleneck(record: &Record) -> Option<String> {
-    let points: Vec<_> =
-        record.whole().filter(|point| point.runs.iter().any(|run| run.generator.is_bottleneck)).collect();
-    let (last, others) = points.split_last()?;
-    let mut places = figure::count(last.connections as u64);
-    if !others.is_empty() {
-        let others: Vec<_> = others.iter().map(|point| figure::count(point.connections as u64)).collect();
-        places = format!("{} and {places}", others.join(", "));
-    }
-    let noun = if points.len() == 1 && last.connections == 1 { "connection" } else { "connections" };
-    Some(format!(
-        "At {places} {noun} the load generator was at its limit in some run and the server was not: throughput there is the \
-         generator's, and its ratio says too little about the faster engine. CPU per message holds all the same."
-    ))
+/// Where the generator had a part in what was measured, by the library's rule, and which.
+fn bottlenecks(record: &Record) -> Vec<String> {
+    let full = |run: &Run| run.server.as_ref().is_some_and(|server| server.at_limit);
+    let is = |run: &Run, name: &str| run.generator.bottleneck == Some(name);
+    let figures = if record.setup.rate_per_second.is_some() { "latency" } else { "throughput and latency" };
+    let least = "CPU per message is affected least.";
+    let said = [
+        where_any(record, |run| is(run, "busy") && !full(run)).map(|places| {
+            format!(
+                "At {places} the load generator was at its limit in some run and the server was not: the faster engine may be \
+                 faster than {figures} there can show. {least}"
+            )
+        }),
+        where_any(record, |run| is(run, "busy") && full(run)).map(|places| {
+            format!(
+                "At {places} the server and the load generator were both at their limits in some run: the faster engine may \
+                 have been capped, in {figures}. {least}"
+            )
+        }),
+        where_any(record, |run| is(run, "late")).map(|places| {
+            format!(
+                "At {places} one message in a hundred left the load generator late in some run, by a millisecond or more and a \
+                 quarter of the latency: that latency is not all the server's."
+            )
+        }),
+    ];
+    said.into_iter().flatten().collect()
+}
+
+/// The whole points in which some run is such.
+fn where_any(record: &Record, is: impl Fn(&Run) -> bool) -> Option<String> {
+    places(&record.whole().filter(|point| point.runs.iter().any(&is)).collect::<Vec<_>>())
+}
+
+/// An open loop that was too much for an engine.
+fn behind(record: &Record, engine: Engine) -> Option<String> {
+    let asked = figure::rate(record.setup.rate_per_second?);
+    let runs = |point: &&Point| point.runs_of(engine).any(|run| !run.kept_up());
+    let points: Vec<_> = record.points.iter().filter(runs).collect();
+    let slow = points.iter().flat_map(|point| point.runs_of(engine)).filter(|run| !run.kept_up());
+    let slow: Vec<_> = slow.collect();
+    let least = slow.iter().map(|run| run.messages_per_second).fold(f64::INFINITY, f64::min);
+    let awaited: u64 = slow.iter().filter_map(|run| run.unanswered).sum();
+    let awaited = if awaited > 0 {
+        format!(" {} answers were still awaited when a run ended.", figure::count(awaited))
+    } else {
+        String::new()
+    };
+    places(&points).map(|places| {
+        format!(
+            "At {places} the {} engine did not keep up with {asked} in some run, and answered as few as {}: latency there grows \
+             as long as a run goes on.{awaited}",
+            engine.name(),
+            figure::rate(least)
+        )
+    })
 }
 
 fn placed(record: &Record) -> Option<String> {
@@ -135,15 +205,6 @@ fn few(record: &Record) -> Option<String> {
     })
 }
 
-/// So many connections.
-pub(super) fn at(connections: usize) -> String {
-    if connections == 1 {
-        "1 connection".to_owned()
-    } else {
-        format!("{} connections", figure::count(connections as u64))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::compare::{compare, tests::run};
@@ -181,7 +242,8 @@ mod tests {
         record.points[1].runs[3].faults.lost = 1;
         let said = texts(&record);
         assert!(
-            said.starts_with("Bad: Something went wrong") && said.contains("3 lost (100 connections, threads)"),
+            said.starts_with("Bad: Something went wrong")
+                && said.contains("3 answers never came (100 connections, threads)"),
             "{said}"
         );
         assert!(!said.contains("Good:") && !record.is_faultless());
@@ -191,8 +253,8 @@ mod tests {
     fn what_limits_the_figures_is_named() {
         let mut record = record(vec![point(1, 100.0), point(10, 100.0), point(100, 200.0)]);
         record.setup.pinned = None;
-        record.points[0].runs[0].generator.is_bottleneck = true;
-        record.points[1].runs[1].generator.is_bottleneck = true;
+        record.points[0].runs[0].generator.bottleneck = Some("busy");
+        record.points[1].runs[1].generator.bottleneck = Some("busy");
         record.points.push(Point {
             connections: 9,
             skipped: Some("no".into()),
@@ -202,12 +264,75 @@ mod tests {
         });
         let said = texts(&record);
         for words in [
-            "Note: At 1 and 10 connections the load generator was at its limit",
+            "Note: At 1 and 10 connections the load generator was at its limit in some run and the server was not",
             "Note: 9 connections could not be measured: no.",
             "Note: Servers and load were not given processors of their own",
             "With 3 rounds an interval is the range of their ratios, and holds the true one in 75 of 100 cases",
         ] {
             assert!(said.contains(words), "{words} is not in {said}");
         }
+    }
+
+    #[test]
+    fn points_at_the_generators_limit_are_not_in_the_sentences_that_it_has_a_part_in() {
+        let mut record = record(vec![point(1, 100.0), point(10, 200.0), point(100, 300.0)]);
+        let limit = |record: &mut Record, index: usize, runs: usize| {
+            record.points[index].runs.iter_mut().filter(|run| run.engine == Engine::Reactor).take(runs).for_each(
+                |run| {
+                    run.generator.bottleneck = Some("busy");
+                },
+            );
+        };
+        // One of three leaves the median alone.
+        limit(&mut record, 1, 1);
+        assert!(findings(&record).iter().all(|finding| !finding.text.contains("generator")));
+        limit(&mut record, 1, 2);
+        limit(&mut record, 2, 2);
+        for finding in findings(&record) {
+            let shared = ["messages_per_second", "p99_ns"].contains(&finding.metric);
+            let left_out =
+                finding.text.ends_with("; without 10 and 100 connections, where the load generator was the limit.");
+            assert_eq!(left_out, shared, "{}", finding.text);
+        }
+        limit(&mut record, 0, 3);
+        let found = findings(&record);
+        assert_eq!(found[1].text, "cannot be told: at 1, 10 and 100 connections the load generator was the limit.");
+        assert!(found[0].text.starts_with("the reactor leads"), "{}", found[0].text);
+    }
+
+    #[test]
+    fn a_generator_that_is_late_and_a_server_that_is_full_too_have_their_own_words() {
+        let mut record = record(vec![point(10, 100.0)]);
+        record.setup.rate_per_second = Some(1_000.0);
+        record.points[0].runs[0].generator.bottleneck = Some("late");
+        let said = texts(&record);
+        assert!(
+            said.contains("Note: At 10 connections one message in a hundred left the load generator late"),
+            "{said}"
+        );
+        record.points[0].runs[0].generator.bottleneck = Some("busy");
+        record.points[0].runs[0].server.as_mut().unwrap().at_limit = true;
+        let said = texts(&record);
+        assert!(
+            said.contains("both at their limits in some run: the faster engine may have been capped, in latency."),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn an_engine_that_does_not_keep_the_rate_is_named_and_nothing_is_said_to_be_all() {
+        let mut record = record(vec![point(10, 100.0)]);
+        record.setup.rate_per_second = Some(1_000.0);
+        for run in &mut record.points[0].runs {
+            (run.due, run.unanswered) = (Some(1_000), Some(0));
+        }
+        assert!(texts(&record).contains("Good: All ") && !texts(&record).contains("keep up"), "{}", texts(&record));
+        // All came in the end, but not in time.
+        record.points[0].runs[1].answered = 500;
+        let said = texts(&record);
+        assert!(said.contains("Note: At 10 connections the threads engine did not keep up with 1,000 /s"), "{said}");
+        record.points[0].runs[1].unanswered = Some(1_234);
+        let said = texts(&record);
+        assert!(said.contains("1,234 answers were still awaited") && !said.contains("Good:"), "{said}");
     }
 }

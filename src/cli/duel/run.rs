@@ -5,18 +5,17 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use switchboard::bench::{self, Outcome, Progress, Stage, Watch};
+use switchboard::bench::{self, Activity, Outcome, Progress, Stage, Watch};
 
 use super::bar::Bar;
 use super::compare::compare;
 use super::plan::Plan;
-use super::record::{Engine, Generator, Point, Run, Seen, Server, nanos};
-use super::remark::at;
+use super::record::{Engine, Generator, Point, Run, Seen, Server};
+use crate::cli::measure::record::{bottleneck, nanos, per_second};
 use crate::cli::measure::{Child, Interrupt, Pinning, Probe, Reading, Serve};
 use crate::cli::report::figure;
+use crate::cli::report::words::connections as at;
 
-/// A generator or server that is at work for more than this part of the time is taken to be at its limit.
-const FULL: f64 = 0.9;
 /// An answer that has not come after this long is lost.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -129,15 +128,13 @@ impl Arena<'_> {
     }
 
     fn tell(&self, engine: Engine, outcome: &Outcome, seen: Option<&Seen>) -> Run {
-        let server = seen.map(|seen| Server::new(seen, outcome));
-        let seconds = outcome.elapsed.as_secs_f64();
-        let busy = outcome.generator.busy;
         // One thread cannot use more than one processor; the others have what they were given.
         let room = match engine {
             Engine::Reactor => 1,
             Engine::Threads => self.pinning.map_or_else(processors, |pinning| pinning.server().len()),
         };
-        let at_limit = |server: &Server| server.cores(outcome.elapsed) >= FULL * figure::float(room as u64);
+        let server = seen.map(|seen| Server::new(seen, outcome, room));
+        let is_open = matches!(self.plan.activity, Activity::Open { .. });
         let at = |quantile| (!outcome.latency.is_empty()).then(|| outcome.latency.value_at_quantile(quantile));
         Run {
             engine,
@@ -145,15 +142,18 @@ impl Arena<'_> {
             first: false,
             elapsed_ns: nanos(outcome.elapsed),
             messages: outcome.messages,
-            messages_per_second: if seconds > 0.0 { figure::float(outcome.messages) / seconds } else { 0.0 },
+            answered: outcome.answered,
+            due: is_open.then_some(outcome.due),
+            unanswered: is_open.then_some(outcome.unanswered),
+            messages_per_second: per_second(outcome.answered, outcome.elapsed),
             p50_ns: at(0.5),
             p99_ns: at(0.99),
             p99_9_ns: at(0.999),
             max_ns: at(1.0),
             generator: Generator {
                 cpu_ns: nanos(outcome.generator.cpu),
-                busy,
-                is_bottleneck: busy >= FULL && !server.as_ref().is_some_and(at_limit),
+                busy: outcome.generator.busy,
+                bottleneck: outcome.bottleneck().map(bottleneck),
                 send_lag_p99_ns: p99(&outcome.generator.send_lag),
             },
             server,

@@ -1,20 +1,14 @@
 //! A duel as it stands in a terminal: a block for each point, then what it shows, then what is to be known.
 
-use comfy_table::{CellAlignment, Row, Table, presets};
+use comfy_table::{Row, Table};
 
 use super::compare::Comparison;
 use super::metric::Metric;
 use super::record::{Point, Record};
-use super::remark::at;
 use super::statistics::Spread;
 use super::verdict::bounds;
 use super::words;
-use crate::cli::report::page::Tone;
-
-/// Columns that a terminal is taken to have.
-const WIDTH: usize = 110;
-/// What is not known, or does not apply.
-const NONE: &str = "–";
+use crate::cli::report::words::{NONE, connections, hanging, plain, remark};
 
 /// The whole text.
 pub(super) fn text(record: &Record) -> String {
@@ -28,58 +22,34 @@ pub(super) fn text(record: &Record) -> String {
     let findings =
         record.findings.iter().map(|finding| hanging(&format!("{:<name_width$}  ", finding.name), &finding.text));
     parts.push(findings.collect::<Vec<_>>().join("\n"));
-    let remarks = record.remarks.iter().map(|remark| {
-        let mark = match remark.tone {
-            Tone::Good => "ok   ",
-            Tone::Note => "note ",
-            Tone::Bad => "WRONG",
-        };
-        hanging(&format!("{mark}  "), &remark.text)
-    });
+    let remarks = record.remarks.iter().map(|said| remark(said.tone, &said.text));
     parts.push(remarks.collect::<Vec<_>>().join("\n"));
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n") + "\n"
 }
 
-/// Words in lines of at most [`WIDTH`], the later ones under the first of the text.
-fn hanging(head: &str, text: &str) -> String {
-    let indent = " ".repeat(head.chars().count());
-    let (mut lines, mut line) = (Vec::new(), head.to_owned());
-    let mut is_empty = true;
-    for word in words::unbroken(text).split(' ') {
-        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(std::mem::replace(&mut line, indent.clone()));
-            is_empty = true;
-        }
-        if !is_empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        is_empty = false;
-    }
-    lines.push(line);
-    lines.join("\n").replace('\u{a0}', " ")
-}
-
 /// One table, so that the blocks are aligned.
 fn figures(record: &Record) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING);
     for (index, point) in record.whole().enumerate() {
         if index > 0 {
             table.add_row(Row::from([""]));
         }
-        table.add_row(Row::from([at(point.connections).as_str(), "reactor", "", "threads", "", "ratio", "", ""]));
+        table.add_row(Row::from([
+            connections(point.connections).as_str(),
+            "reactor",
+            "",
+            "threads",
+            "",
+            "ratio",
+            "",
+            "",
+        ]));
         for row in rows(point) {
             table.add_row(Row::from(row));
         }
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    // What fills a line up to the last column is nothing that anybody reads.
-    let text = table.trim_fmt();
-    text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect::<Vec<_>>().join("\n")
+    plain(table)
 }
 
 /// The figures of a point: the name of each metric, both engines' medians and ranges, the ratio, its interval, the verdict.
@@ -143,15 +113,5 @@ mod tests {
         let cells: Vec<_> = row.split_whitespace().collect();
         assert_eq!(cells, ["throughput", "240,000", "/s", "100,000", "/s", "2.40×", "[2.40,", "2.40]", "reactor"]);
         assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
-    }
-
-    #[test]
-    fn long_text_hangs_under_its_beginning_and_an_interval_stays_whole() {
-        let text = hanging("x  ", &"word [1.00, 2.00] ".repeat(20));
-        let lines: Vec<_> = text.lines().collect();
-        assert!(
-            lines.len() > 2 && lines[1].starts_with("   ") && lines.iter().all(|line| line.chars().count() <= WIDTH)
-        );
-        assert!(lines.iter().all(|line| line.matches('[').count() == line.matches(']').count()), "{text}");
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::statistics::Ratio;
 use crate::cli::report::figure;
+use crate::cli::report::words::connections;
 
 /// Who is better, as far as can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -55,8 +56,8 @@ struct Stretch<'a> {
 }
 
 /// What the ratios of some points say, in a sentence without its full stop. The points are in ascending order; none when there are
-/// none. `all` says that there are no points without a ratio, as there are where memory has not grown at all.
-pub(super) fn sentence(points: &[Found], all: bool) -> Option<String> {
+/// none. `point` says which they are: there are points without a ratio, as where memory has not grown at all.
+pub(super) fn sentence(points: &[Found], point: &str) -> Option<String> {
     let stretches: Vec<_> = points
         .chunk_by(|(_, one), (_, next)| Verdict::of(*one) == Verdict::of(*next))
         .filter_map(|points| Some(Stretch { verdict: Verdict::of(points.first()?.1), points }))
@@ -65,7 +66,7 @@ pub(super) fn sentence(points: &[Found], all: bool) -> Option<String> {
     let falls = stretches.is_sorted_by_key(|stretch| std::cmp::Reverse(stretch.verdict));
     match &stretches[..] {
         [] => None,
-        [only] => Some(only.alone(if all { "point measured" } else { "point that has a ratio" })),
+        [only] => Some(only.alone(point)),
         several if rises || falls => Some(chain(several)),
         several => {
             let parts: Vec<_> = several.iter().map(Stretch::at_its_points).collect();
@@ -153,11 +154,18 @@ fn change(before: &Stretch<'_>, after: &Stretch<'_>) -> f64 {
 
 /// `2.4× [2.2, 2.6]`.
 pub(super) fn bounds(Ratio { median, low, high }: Ratio) -> String {
-    format!("{}× [{}, {}]", figure::number(median), figure::number(low), figure::number(high))
+    format!("{}× [{}, {}]", figure::number(median), beside_one(low), beside_one(high))
 }
 
-fn connections(count: usize) -> String {
-    if count == 1 { "1 connection".to_owned() } else { format!("{} connections", figure::count(count as u64)) }
+/// A bound, with as many digits as it takes to tell it from 1, which is what a verdict hangs on.
+fn beside_one(bound: f64) -> String {
+    let usual = figure::number(bound);
+    if usual != "1.00" || (bound - 1.0).abs() < f64::EPSILON {
+        return usual;
+    }
+    let more = (3..=6).map(|digits| format!("{bound:.digits$}"));
+    let told = |text: &String| text.parse().is_ok_and(|shown: f64| (shown - 1.0).abs() > f64::EPSILON);
+    more.into_iter().find(told).unwrap_or_else(|| if bound > 1.0 { ">1".to_owned() } else { "<1".to_owned() })
 }
 
 /// An estimate has no more than two digits that count.
@@ -179,7 +187,7 @@ mod tests {
     const LEVEL: Ratio = Ratio { median: 1.0, low: 0.9, high: 1.1 };
 
     fn said(points: &[Found]) -> String {
-        sentence(points, true).unwrap()
+        sentence(points, "point measured").unwrap()
     }
 
     #[test]
@@ -191,8 +199,16 @@ mod tests {
     }
 
     #[test]
+    fn a_bound_is_told_from_one_by_as_many_digits_as_it_takes() {
+        assert_eq!(bounds(ratio(1.11, 1.003, 1.22)), "1.11× [1.003, 1.22]");
+        assert_eq!(bounds(ratio(1.11, 1.000_02, 1.22)), "1.11× [1.00002, 1.22]");
+        assert_eq!(bounds(ratio(0.9, 0.8, 0.999_7)), "0.900× [0.800, 0.9997]");
+        assert_eq!(bounds(ratio(1.0, 1.0, 1.000_000_01)), "1.00× [1.00, >1]");
+    }
+
+    #[test]
     fn nothing_measured_is_nothing_said() {
-        assert_eq!(sentence(&[], true), None);
+        assert_eq!(sentence(&[], "point measured"), None);
     }
 
     #[test]
@@ -204,7 +220,7 @@ mod tests {
 
     #[test]
     fn points_without_a_ratio_are_not_spoken_for() {
-        let said = |points: &[Found]| sentence(points, false).unwrap();
+        let said = |points: &[Found]| sentence(points, "point that has a ratio").unwrap();
         assert_eq!(said(&[(1, LEVEL)]), "level at 1 connection, the only point that has a ratio");
         assert!(said(&[(1, LEVEL), (9, LEVEL)]).starts_with("level at every point that has a ratio, from 1 to 9"));
     }

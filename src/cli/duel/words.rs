@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::record::Record;
-use crate::cli::report::figure;
+use crate::cli::report::{figure, words};
 
 /// What was compared.
 pub(super) fn title(record: &Record) -> String {
@@ -45,40 +45,15 @@ pub(super) fn machine(record: &Record) -> String {
 
 /// On what: what it is called, and what it is.
 pub(super) fn facts(record: &Record) -> Vec<(String, String)> {
-    let machine = &record.machine;
-    let memory = machine.memory_bytes.map(|bytes| figure::bytes(figure::float(bytes)));
-    let cpus = if machine.cpus == 1 { "1 core".to_owned() } else { format!("{} cores", machine.cpus) };
-    let mut rows = vec![
-        ("Processor", format!("{}, {cpus}", machine.cpu_model.as_deref().unwrap_or("processor of unknown model"))),
-        ("Memory", memory.unwrap_or_else(|| "unknown".to_owned())),
-        ("System", machine.kernel.clone()),
-        ("Program", format!("switchboard {}, {} build for {}", machine.version, machine.profile, machine.target)),
-    ];
-    rows.push(match &record.setup.pinned {
-        Some(pinned) => {
-            let cpus: Vec<_> = pinned.server_cpus.iter().map(usize::to_string).collect();
-            ("Placed", format!("server on processor {}, load on {}", cpus.join(", "), pinned.load_cpu))
-        }
-        None => ("Placed", "server and load wherever the system put them".to_owned()),
-    });
-    rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-/// The same text, in which no line ends between the bounds of an interval.
-pub(super) fn unbroken(text: &str) -> String {
-    let mut inside = false;
-    let keep = |c: char| {
-        inside = (inside || c == '[') && c != ']';
-        if inside && c == ' ' { '\u{a0}' } else { c }
-    };
-    text.chars().map(keep).collect()
+    words::machine(&record.machine, record.setup.pinned.as_ref())
 }
 
 /// How the columns are meant.
 pub(super) fn how_to_read(record: &Record) -> String {
     format!(
         "Figures are the median of {} rounds, and their range. A ratio above 1 is in the reactor's favour, below 1 in favour of \
-         threads; brackets hold its interval (confidence {}), and where they hold 1 it is a draw.",
+         threads; brackets hold its interval (confidence {}), and where they hold 1 it is a draw; among so many comparisons a lead or two may be \
+         chance.",
         record.setup.rounds,
         figure::percent(record.confidence)
     )

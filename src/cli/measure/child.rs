@@ -106,7 +106,10 @@ impl Child {
     #[cfg(unix)]
     fn ask_to_stop(&mut self) -> io::Result<()> {
         use rustix::process::{Pid, Signal, kill_process};
-        // Not reaped yet, so the number is still this child's.
+        // Once it has been reaped, its number may be anybody's.
+        if self.ended().is_some() {
+            return Ok(());
+        }
         Ok(kill_process(Pid::from_child(&self.process), Signal::TERM)?)
     }
 
@@ -252,6 +255,19 @@ mod tests {
         for line in ["listening echo", "listening upper tcp 127.0.0.1:7", "hello"] {
             assert_eq!(listening(line, "echo"), None, "{line}");
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn who_has_ended_already_is_sent_no_signal() {
+        let mut process = Command::new("true").stderr(Stdio::piped()).spawn().unwrap();
+        let log = Log::of(process.stderr.take());
+        let mut child = Child { process, endpoints: Vec::new(), log };
+        while child.ended().is_none() {
+            thread::yield_now();
+        }
+        // The kernel would say that there is no such process, or would find another.
+        assert_eq!(child.stop(), Ok(()));
     }
 
     #[test]

@@ -50,8 +50,9 @@ fn the_first_signal_ends_it_early_with_what_was_measured() {
         assert_alone(pid);
         let result: Value = serde_json::from_str(&program.printed()).unwrap();
         assert_eq!(result["interrupted"], true);
+        assert_eq!(result["ended_early"], "signal");
         assert_eq!(result["faults"]["broken"], 0, "its own server did not go first");
-        assert!(result["verdicts"].to_string().contains("It was ended early"), "{result}");
+        assert!(result["verdicts"].to_string().contains("It ended early"), "{result}");
     }
 }
 
@@ -86,7 +87,8 @@ pub(super) fn search_ended_early() -> Value {
 fn a_search_that_is_ended_early_tells_how_far_it_came() {
     let result = search_ended_early();
     let search = &result["find_max"];
-    assert_eq!(search["ended"], "stopped");
+    assert_eq!((&search["ended"], &result["ended_early"]), (&"stopped".into(), &"signal".into()));
+    assert!(!result["verdicts"].to_string().contains(" of 200 ms"), "what is shown is whole: {}", result["verdicts"]);
     assert!(search["rate_per_second"].as_f64().unwrap() >= 40.0, "{search}");
     assert_eq!(search["rate_per_second"], result["load"]["rate_per_second"], "the result is that of the rate found");
     assert_eq!(

@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 /// A server at a free port. It ends with the test's process.
@@ -26,17 +28,43 @@ impl Server {
     /// Echoes frames (`u32be`) as `change` leaves them: what it returns is sent, as often and in the order that it says. It is
     /// told how many there were before.
     pub(super) fn of_frames(change: impl Fn(usize, Vec<u8>) -> Vec<Vec<u8>> + Clone + Send + 'static) -> Self {
+        Self::start(move |stream| answer(stream, &change))
+    }
+
+    /// Echoes frames, but breaks the first connection off after its first frame.
+    pub(super) fn breaking_off_once() -> Self {
+        let is_first = Arc::new(AtomicBool::new(true));
         Self::start(move |mut stream| {
-            for number in 0.. {
-                let Some(payload) = receive(&mut stream)? else { break };
-                for payload in change(number, payload) {
-                    let len = u32::try_from(payload.len()).unwrap();
-                    stream.write_all(&[&len.to_be_bytes(), &payload[..]].concat())?;
-                }
+            if is_first.swap(false, Ordering::Relaxed) {
+                receive(&mut stream).map(drop)
+            } else {
+                answer(stream, &|_, payload| vec![payload])
             }
-            Ok(())
         })
     }
+
+    /// Takes one connection, and after its first frame is gone.
+    pub(super) fn leaving() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept()?;
+            drop(listener);
+            receive(&mut stream).map(drop)
+        });
+        Self { address }
+    }
+}
+
+fn answer(mut stream: TcpStream, change: &impl Fn(usize, Vec<u8>) -> Vec<Vec<u8>>) -> std::io::Result<()> {
+    for number in 0.. {
+        let Some(payload) = receive(&mut stream)? else { break };
+        for payload in change(number, payload) {
+            let len = u32::try_from(payload.len()).unwrap();
+            stream.write_all(&[&len.to_be_bytes(), &payload[..]].concat())?;
+        }
+    }
+    Ok(())
 }
 
 /// A server that does what it should.
