@@ -25,11 +25,9 @@ fn the_set_up_is_two_commands() {
 #[test]
 fn the_servers_print_what_is_shown() {
     let readme = read("README.md");
-    let sessions: Vec<_> = blocks(&readme).into_iter().filter(|(lang, _)| *lang == "console").collect();
+    let sessions: Vec<_> = sessions(&readme).into_iter().filter(|(typed, _)| typed.starts_with("serve")).collect();
     assert!(!sessions.is_empty());
-    for (_, session) in sessions {
-        let mut lines = session.lines();
-        let typed = lines.next().unwrap().strip_prefix("$ switchboard ").unwrap();
+    for (typed, lines) in sessions {
         let mut args: Vec<String> = typed.split(' ').map(free_port).collect();
         if !typed.contains("--listen") {
             let own = ["--listen", "127.0.0.1:0", "--listen", "udp:127.0.0.1:0"];
@@ -45,6 +43,33 @@ fn the_servers_print_what_is_shown() {
             assert_eq!(host(&program.address(transport)), host(address));
         }
     }
+}
+
+/// The measurements say what the README shows, figures aside. They are made shorter here: what is tested is not the machine.
+#[test]
+fn the_measurements_have_the_rows_that_are_shown() {
+    let readme = read("README.md");
+    let sessions: Vec<_> = sessions(&readme).into_iter().filter(|(typed, _)| !typed.starts_with("serve")).collect();
+    assert_eq!(sessions.len(), 2, "duel and bench");
+    for (typed, shown) in sessions {
+        let mut args: Vec<_> = typed.split(' ').collect();
+        args.extend(match args[0] {
+            "duel" => ["--seconds", "0.2", "--warm-up", "50ms", "--rounds", "2"].as_slice(),
+            _ => ["--duration", "300ms", "--warm-up", "50ms"].as_slice(),
+        });
+        let output = crate::program::run(&args);
+        assert!(output.status.success(), "{typed}: {}", String::from_utf8_lossy(&output.stderr));
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let labels: Vec<_> = printed.lines().filter_map(label).collect();
+        for row in shown.filter_map(label) {
+            assert!(labels.contains(&row), "{typed} prints no row '{row}':\n{printed}");
+        }
+    }
+}
+
+/// What a row of a table is about: the words before its first wide gap, if it has one.
+fn label(line: &str) -> Option<&str> {
+    line.split_once("  ").map(|(label, _)| label).filter(|label| !label.is_empty())
 }
 
 #[test]
@@ -75,6 +100,17 @@ fn text_at_the_framed_port_is_told_apart_in_the_words_shown() {
 fn the_service_shown_is_the_one_that_is_compiled() {
     let example = read("examples/ten_lines.rs");
     assert!(example.contains(&block("rust", "struct Shout")));
+}
+
+/// What is typed after `$ switchboard` in each console block, and the lines that it prints.
+fn sessions(readme: &str) -> Vec<(&str, std::str::Lines<'_>)> {
+    let consoles = blocks(readme).into_iter().filter(|(lang, _)| *lang == "console");
+    consoles
+        .map(|(_, block)| {
+            let mut lines = block.lines();
+            (lines.next().unwrap().strip_prefix("$ switchboard ").unwrap(), lines)
+        })
+        .collect()
 }
 
 fn free_port(word: &str) -> String {
