@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::record::{FindMax, Record};
 use crate::cli::measure::{Faults, record};
-use crate::cli::report::{figure, page::Tone};
+use crate::cli::report::{figure, page::Tone, words};
 
 /// A sentence about a result.
 #[derive(Clone, Debug, Serialize)]
@@ -50,7 +50,7 @@ pub(super) fn failure(record: &Record) -> Option<String> {
 /// Of a run in which nothing went wrong: whether that is all that can be said.
 fn right(record: &Record) -> (Tone, String) {
     let messages = figure::count(record.messages);
-    let rightly = "in their order, and are what was sent, byte for byte";
+    let rightly = words::rightly(record.load.payload_min_bytes);
     match record.unanswered.unwrap_or(0) {
         0 => (Tone::Good, format!("All {messages} answers came, {rightly}.")),
         awaited => (

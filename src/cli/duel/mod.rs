@@ -103,6 +103,9 @@ fn measure(
 fn tell(plan: &Plan, record: &Record, html: Option<Output>, failed: bool) -> Result<(), Failure> {
     // Half a duel is of use; nothing of one is not.
     if record.whole().next().is_none() && (record.interrupted || failed) {
+        if record.interrupted {
+            log::warn!("ended before any point was whole: there is nothing to tell");
+        }
         return Ok(());
     }
     let cannot = |error: serde_json::Error| Failure::Failed(format!("the result cannot be written down: {error}"));

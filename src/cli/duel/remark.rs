@@ -9,7 +9,7 @@ use super::verdict::{self, Found};
 use crate::cli::measure::Faults;
 use crate::cli::report::figure;
 use crate::cli::report::page::Tone;
-use crate::cli::report::words::connections as at;
+use crate::cli::report::words::{self, connections as at};
 
 /// A sentence about how the figures came about.
 #[derive(Clone, Debug, Serialize)]
@@ -69,7 +69,7 @@ pub(super) fn remarks(record: &Record) -> Vec<Remark> {
     let good = right(record).into_iter().map(|text| Remark { tone: Tone::Good, text });
     let behind = [Engine::Reactor, Engine::Threads].map(|engine| behind(record, engine));
     let notes = [interrupted(record)].into_iter().chain(behind).chain(bottlenecks(record).into_iter().map(Some));
-    let notes = notes.chain([placed(record), unseen(record), few(record)]).flatten();
+    let notes = notes.chain([Some(placed(record)), unseen(record), few(record)]).flatten();
     let notes = record.points.iter().filter_map(skipped).chain(notes);
     bad.chain(good).chain(notes.map(|text| Remark { tone: Tone::Note, text })).collect()
 }
@@ -90,8 +90,8 @@ fn right(record: &Record) -> Option<String> {
     let runs = || record.points.iter().flat_map(|point| &point.runs);
     let answers: u64 = runs().map(|run| run.messages).sum();
     let none_is_awaited = runs().all(|run| run.unanswered.unwrap_or(0) == 0);
-    let all =
-        format!("All {} answers came, in their order, and are what was sent, byte for byte.", figure::count(answers));
+    let rightly = words::rightly(record.setup.payload_min_bytes);
+    let all = format!("All {} answers came, {rightly}.", figure::count(answers));
     (answers > 0 && record.is_faultless() && none_is_awaited).then_some(all)
 }
 
@@ -167,18 +167,17 @@ fn behind(record: &Record, engine: Engine) -> Option<String> {
     })
 }
 
-fn placed(record: &Record) -> Option<String> {
+fn placed(record: &Record) -> String {
     match &record.setup.pinned {
-        None => Some(
-            "Servers and load were not given processors of their own, so each figure also measures how the other was scheduled."
-                .to_owned(),
-        ),
-        Some(pinned) if pinned.server_cpus.len() > 1 => Some(format!(
+        None => "Servers and load were not given processors of their own, so each figure also measures how the other was scheduled."
+            .to_owned(),
+        Some(pinned) if pinned.server_cpus.len() > 1 => format!(
             "Each server had {} processors. Threads can use them all; the reactor is one thread and uses one, which is its \
              nature and no fault of the measurement.",
             pinned.server_cpus.len()
-        )),
-        Some(_) => None,
+        ),
+        Some(_) => "Each server had one processor, so threads could not run side by side, as they could on a larger machine."
+            .to_owned(),
     }
 }
 

@@ -13,6 +13,17 @@ pub(in crate::cli) const NONE: &str = "–";
 /// Columns that a terminal is taken to have.
 pub(in crate::cli) const WIDTH: usize = 110;
 
+/// What can be said of right answers to payloads of at least so many bytes: shorter ones have no room for the name by which
+/// one message is told from another.
+pub(in crate::cli) fn rightly(payload_min_bytes: usize) -> &'static str {
+    const IDENTITY_BYTES: usize = 8;
+    if payload_min_bytes < IDENTITY_BYTES {
+        "and are what was sent, byte for byte, as far as ones so short can be told apart"
+    } else {
+        "in their order, and are what was sent, byte for byte"
+    }
+}
+
 /// A sentence behind the mark of its tone, in lines that fit.
 pub(in crate::cli) fn remark(tone: Tone, text: &str) -> String {
     let mark = match tone {
