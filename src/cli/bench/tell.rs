@@ -161,10 +161,13 @@ fn server(pid: u32, load: &bench::Plan, outcome: &Outcome, readings: &Readings) 
     let (usage, ended) = (readings.usage()?, readings.ended.as_ref()?);
     let counted = in_measured_time(load, outcome);
     // Those of a churn have gone when the server is looked at, and a datagram leaves nothing behind.
-    let lasting = !matches!(load.activity, Activity::Churn) && !matches!(load.target, Endpoint::Udp(_));
+    let churns = matches!(load.activity, Activity::Churn);
+    let lasting = !churns && !matches!(load.target, Endpoint::Udp(_));
     let open = (outcome.connections + load.slow_readers) as u64;
     // Memory that it has given back meanwhile was none of theirs.
     let growth = readings.growth_bytes().filter(|_| lasting && open > 0).map(|bytes| bytes.max(0).unsigned_abs());
+    // Threads that have ended took their counts with them.
+    let switches = if churns && ended.threads > 1 { None } else { each(usage.context_switches, counted) };
     Some(Server {
         pid,
         cpu_ns: nanos(usage.cpu),
@@ -175,7 +178,7 @@ fn server(pid: u32, load: &bench::Plan, outcome: &Outcome, readings: &Readings) 
         bytes_per_connection: growth.and_then(|bytes| each(bytes, open)),
         threads: ended.threads,
         context_switches: usage.context_switches,
-        context_switches_per_message: each(usage.context_switches, counted),
+        context_switches_per_message: switches,
     })
 }
 
