@@ -66,7 +66,7 @@ impl<'a> Watcher<'a> {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(STEPS), target);
         // The template is a constant, and a bar that cannot be styled is a bar all the same.
-        if let Ok(style) = ProgressStyle::with_template("{prefix:<12} {bar:24.cyan/dim} {wide_msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{prefix:<12} {bar:12.cyan/dim} {wide_msg}") {
             bar.set_style(style.progress_chars("━╸─"));
         }
         let idle = server.probe.as_ref().and_then(Probe::now);
@@ -186,8 +186,7 @@ fn stage(stage: Stage) -> &'static str {
 }
 
 fn line(progress: &Progress) -> String {
-    let connections = format!("{} connections", figure::count(progress.connections as u64));
-    let mut parts = vec![connections];
+    let mut parts = Vec::new();
     if let Some(last) = progress.last.filter(|last| last.length > Duration::ZERO) {
         parts.push(figure::rate(figure::float(last.messages) / last.length.as_secs_f64()));
         parts.push(format!("p99 {}", figure::time(last.p99)));
@@ -196,5 +195,7 @@ fn line(progress: &Progress) -> String {
         0 => "no faults".to_owned(),
         faults => format!("{} faults", figure::count(faults)),
     });
+    // A narrow terminal cuts off the end.
+    parts.push(format!("{} connections", figure::count(progress.connections as u64)));
     parts.join(" · ")
 }
