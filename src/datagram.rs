@@ -17,6 +17,12 @@ const MAX_WAITING: usize = 16 * 1024;
 /// lines keep buffers off each other's cache sets, where a stride of 64 KiB would put them all.
 const STRIDE: usize = 64 * 1024 + 192;
 
+/// Whether a datagram from `addr` claims to come from the socket bound to `local`.
+pub(crate) fn claims_to_be(addr: SocketAddr, local: SocketAddr) -> bool {
+    let anywhere = local.ip().is_unspecified() && addr.ip().is_loopback();
+    local.port() == addr.port() && (local.ip() == addr.ip() || anywhere)
+}
+
 /// Room for the datagrams of one receive call. The memory is reserved once; pages that no datagram reaches are never touched.
 pub(crate) struct Incoming {
     pub(crate) storage: Box<[u8]>,

@@ -12,6 +12,21 @@ const MAX_QUEUED_MESSAGES: usize = 1 << 20;
 /// What a connection's id has room for on every platform, rounded down.
 const MAX_CONNECTIONS: usize = 1_000_000;
 
+/// How long accepting rests when descriptors have run out and none of ours is closed meanwhile.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Newcomers that are being told why they are turned away, at once. Beyond it they are closed without a word.
+pub(crate) const MAX_REFUSED_OPEN: usize = 64;
+
+/// How long holders that are not read may keep what all hold above its bound.
+pub(crate) const BUDGET_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Even above that bound a read is worth its call, and an end is found.
+pub(crate) const MIN_READ_BYTES: usize = 1024;
+
+/// Frames shared with others that may wait for one peer, however small they are: each costs more than its bytes.
+pub(crate) const MAX_SHARED_FRAMES: usize = 16 * 1024;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -98,6 +113,17 @@ impl Limits {
     /// Pending output below which a connection is read again.
     pub fn low_water_bytes(&self) -> usize {
         self.max_write_buffer_bytes / 4
+    }
+
+    /// What each of `open` connections may hold while all together hold too much.
+    pub(crate) fn share_bytes(&self, open: usize) -> usize {
+        self.max_buffered_bytes / open.max(1)
+    }
+
+    /// What all may hold for everybody to be read again: an eighth of the bound to spare.
+    pub(crate) fn relief_bytes(&self) -> u64 {
+        let max = self.max_buffered_bytes as u64;
+        max - max / 8
     }
 
     /// Checks that the engine can work at all with these.

@@ -7,14 +7,11 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
 
-use crate::limits::{Limits, SlowConsumer};
+use crate::limits::{Limits, MAX_SHARED_FRAMES, SlowConsumer};
 use crate::payload::Payload;
 
 /// Slices handed to one vectored write. Linux takes 1024 (`IOV_MAX`); the gain ends long before.
 const MAX_SLICES: usize = 64;
-
-/// Frames shared with others that may wait, however small they are: each costs more than its bytes.
-const MAX_CHUNKS: usize = 16 * 1024;
 
 /// A run of replies grows up to this many bytes before the next begins.
 const RUN_BYTES: usize = 16 * 1024;
@@ -224,7 +221,7 @@ fn gather<'a>(pieces: impl Iterator<Item = &'a [u8]>, len: usize) -> Vec<u8> {
 
 impl Waiting {
     fn is_full(&self, cap: usize) -> bool {
-        self.bytes >= cap || self.chunks.len() >= MAX_CHUNKS
+        self.bytes >= cap || self.chunks.len() >= MAX_SHARED_FRAMES
     }
 
     fn first_slices_bytes(&self) -> usize {

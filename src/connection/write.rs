@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, Write};
 use super::deadline::Waits;
 use super::{Connection, Desk, Flags, Stream};
 use crate::error::CloseReason;
+use crate::frame::{Framing, encode};
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::outbox::{MAX_PIECES, Origin, Outbox};
@@ -105,6 +106,24 @@ impl<S: Stream> Connection<S> {
     #[inline]
     pub(crate) fn send(&mut self, origin: Origin<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
         if desk.outbox.is_empty() { Ok(()) } else { self.sink().send(origin, desk) }
+    }
+
+    /// Tells a newcomer in one frame why it cannot stay, and ends it.
+    pub(crate) fn refuse(&mut self, reason: CloseReason, desk: &mut Desk) {
+        let framing = self.framing();
+        let text = if framing == Framing::Raw { format!("{reason}\n") } else { reason.to_string() };
+        let mut words = Vec::new();
+        // A prefix too small for the sentence has to do without.
+        if encode(framing, text.as_bytes(), &mut words).is_ok() {
+            desk.outbox.push_encoded(&words);
+        }
+        let sent = self.send(Origin::NONE, desk);
+        self.end(reason, desk.clock.moment);
+        if sent.is_ok() {
+            self.goodbye_said();
+        } else {
+            self.abandon();
+        }
     }
 
     /// Queues a frame that others are sent too; the turn flushes it when all have theirs.

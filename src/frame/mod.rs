@@ -10,6 +10,7 @@ mod decoder;
 mod encode;
 mod length;
 mod name;
+mod shared;
 mod sniff;
 mod spares;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use encode::encode;
 pub(crate) use encode::head;
 pub use length::{Endian, LengthPrefix, Width};
 pub use name::ParseFramingError;
+pub(crate) use shared::SharedFrames;
 pub(crate) use spares::Spares;
 
 use std::ops::Range;

@@ -1,23 +1,16 @@
 //! Newcomers: let in within a budget, told why when they cannot be, and never the end of the loop.
 
 use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted};
-use std::time::Duration;
 
 use super::net::Net;
 use super::turn::Turn;
 use crate::connection::Connection;
 use crate::error::CloseReason;
-use crate::frame::{Framing, encode};
-use crate::outbox::Origin;
+use crate::frame::Framing;
+use crate::limits::{ACCEPT_PAUSE, MAX_REFUSED_OPEN};
 use crate::service::{ConnId, Peer, ServiceId};
 use crate::slots::reserved_key;
 use crate::timers::TimerId;
-
-/// How long accepting rests when descriptors have run out and none of ours is closed meanwhile.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Newcomers that are being told why they are turned away, at once. Beyond it they are closed without a word.
-const MAX_REFUSED_OPEN: usize = 64;
 
 impl<N: Net> Turn<N> {
     pub(super) fn accept(&mut self, number: usize, framing: Framing) {
@@ -94,7 +87,7 @@ impl<N: Net> Turn<N> {
                 log::debug!("{} {peer} opened", self.name(service));
                 self.call(service, ConnId(key), |service, cx| service.on_open(cx, &peer));
             }
-            Some(reason) => self.refuse(key, reason, framing),
+            Some(reason) => self.refuse(key, reason),
         }
     }
 
@@ -109,8 +102,8 @@ impl<N: Net> Turn<N> {
         }
     }
 
-    /// Tells a newcomer in one frame why it cannot stay. No service ever hears of it.
-    fn refuse(&mut self, key: usize, reason: CloseReason, framing: Framing) {
+    /// Turns a newcomer away. No service ever hears of it.
+    fn refuse(&mut self, key: usize, reason: CloseReason) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let logged = std::mem::replace(&mut self.refusing, true);
         let level = if logged { log::Level::Debug } else { log::Level::Warn };
@@ -118,19 +111,7 @@ impl<N: Net> Turn<N> {
         self.desk.stats.refused += 1;
         self.refused_open += 1;
         conn.flags().refused = true;
-        let mut words = Vec::new();
-        let text = if framing == Framing::Raw { format!("{reason}\n") } else { reason.to_string() };
-        // A prefix too small for the sentence has to do without.
-        if encode(framing, text.as_bytes(), &mut words).is_ok() {
-            self.desk.outbox.push_encoded(&words);
-        }
-        let sent = conn.send(Origin::NONE, &mut self.desk);
-        conn.end(reason, self.desk.clock.moment);
-        if sent.is_ok() {
-            conn.goodbye_said();
-        } else {
-            conn.abandon();
-        }
+        conn.refuse(reason, &mut self.desk);
         self.settle(key);
     }
 }

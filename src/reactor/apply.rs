@@ -4,7 +4,7 @@ use super::net::Net;
 use super::turn::{Run, TimerOwner, Turn};
 use crate::connection::{Connection, Phase};
 use crate::context::Action;
-use crate::frame::{Framing, encode};
+use crate::frame::SharedFrames;
 use crate::jobs::Owner;
 use crate::payload::Payload;
 use crate::service::{ConnId, ServiceId, TimerId};
@@ -52,7 +52,7 @@ impl<N: Net> Turn<N> {
 
     /// Frames `payload` once for each framing among the receivers and queues it for each; the turn's end writes it.
     fn deliver(&mut self, to: &[ConnId], payload: &Payload, current: ConnId) {
-        let mut encoded: Vec<(Framing, Option<Payload>)> = Vec::new();
+        let mut frames = SharedFrames::of(payload);
         let moment = self.desk.clock.moment;
         for id in to {
             let hears = |conn: &&mut Connection<N::Stream>| match conn.phase() {
@@ -61,12 +61,7 @@ impl<N: Net> Turn<N> {
                 _ => *id == current && conn.takes_output(),
             };
             let Some(conn) = self.conns.get_mut(id.0).filter(hears) else { continue };
-            let framing = conn.framing();
-            let at = encoded.iter().position(|(known, _)| *known == framing).unwrap_or_else(|| {
-                encoded.push((framing, frame(framing, payload)));
-                encoded.len() - 1
-            });
-            let Some((_, Some(frame))) = encoded.get(at) else { continue };
+            let Some(frame) = frames.under(conn.framing()) else { continue };
             if *id == current {
                 self.desk.outbox.push_encoded(frame);
                 continue;
@@ -95,19 +90,5 @@ impl<N: Net> Turn<N> {
             self.send_replies(id.0, &[]);
         }
         self.end(id.0, reason);
-    }
-}
-
-fn frame(framing: Framing, payload: &Payload) -> Option<Payload> {
-    if framing == Framing::Raw {
-        return Some(payload.clone());
-    }
-    let mut bytes = Vec::new();
-    match encode(framing, payload, &mut bytes) {
-        Ok(()) => Some(bytes.into()),
-        Err(error) => {
-            log::warn!("a message could not be sent to connections framed as {framing}: {error}");
-            None
-        }
     }
 }

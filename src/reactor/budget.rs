@@ -5,24 +5,17 @@
 //! frames whose peers we do not read, would stay for ever: so if the sum is not down in a while, the largest holders are closed,
 //! as many as it takes. A connection may hold up to twice what it has received, so the sum is at most about three times the bound.
 
-use std::time::Duration;
-
 use super::net::Net;
 use super::turn::Turn;
 use crate::connection::Phase;
 use crate::error::CloseReason;
+use crate::limits::{BUDGET_PATIENCE, MIN_READ_BYTES};
 use crate::moment::Moment;
 use crate::slots::reserved_key;
 use crate::timers::TimerId;
 
 /// The key of the moment by which the sum has to be down.
 pub(super) const BUDGET_KEY: usize = reserved_key(usize::MAX) - 2;
-
-/// How long holders that are not read may keep the sum above the bound.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Even above the bound a read is worth its call, and an end is found.
-const MIN_READ_BYTES: usize = 1024;
 
 /// Who waits for the sum to fall.
 #[derive(Default)]
@@ -51,7 +44,7 @@ impl<N: Net> Turn<N> {
         if !self.is_over_budget() {
             return Some(budget);
         }
-        let share = self.share();
+        let share = self.desk.limits.share_bytes(self.conns.len());
         let conn = self.conns.get_mut(key)?;
         let held = conn.held_bytes();
         if held > share && !conn.flags().end_announced {
@@ -59,11 +52,6 @@ impl<N: Net> Turn<N> {
             return None;
         }
         Some(share.saturating_sub(held).max(MIN_READ_BYTES).min(budget))
-    }
-
-    /// What a connection may hold while all together hold too much.
-    fn share(&self) -> usize {
-        self.desk.limits.max_buffered_bytes / self.conns.len().max(1)
     }
 
     #[cold]
@@ -77,7 +65,7 @@ impl<N: Net> Turn<N> {
             );
             self.be_patient();
         }
-        let share = self.share();
+        let share = self.desk.limits.share_bytes(self.conns.len());
         let limits = &self.desk.limits;
         let Some(conn) = self.conns.get_mut(key) else { return };
         if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().over_budget {
@@ -90,7 +78,7 @@ impl<N: Net> Turn<N> {
     /// Lets those that were held back go on, once there is an eighth of the bound to spare.
     pub(super) fn relieve_budget(&mut self) {
         let Some(at) = self.budget.patience_ends else { return };
-        if self.desk.stats.buffered_bytes > self.relief_bytes() {
+        if self.desk.stats.buffered_bytes > self.desk.limits.relief_bytes() {
             return;
         }
         self.budget.patience_ends = None;
@@ -104,12 +92,6 @@ impl<N: Net> Turn<N> {
         }
     }
 
-    /// Low enough for everybody to be read again: an eighth of the bound to spare.
-    fn relief_bytes(&self) -> u64 {
-        let max = self.desk.limits.max_buffered_bytes as u64;
-        max - max / 8
-    }
-
     /// The sum has stayed above the bound for too long: the largest holders go, as many as it takes.
     pub(super) fn shed_largest(&mut self) {
         self.relieve_budget();
@@ -118,7 +100,7 @@ impl<N: Net> Turn<N> {
         }
         let mut holders: Vec<_> = self.conns.iter().map(|(key, conn)| (conn.held_bytes(), key)).collect();
         holders.sort_unstable();
-        let mut excess = self.desk.stats.buffered_bytes.saturating_sub(self.relief_bytes());
+        let mut excess = self.desk.stats.buffered_bytes.saturating_sub(self.desk.limits.relief_bytes());
         while excess > 0
             && let Some((held, key)) = holders.pop()
         {
@@ -129,7 +111,7 @@ impl<N: Net> Turn<N> {
     }
 
     fn be_patient(&mut self) {
-        let at = self.desk.clock.moment + PATIENCE;
+        let at = self.desk.clock.moment + BUDGET_PATIENCE;
         self.budget.patience_ends = Some(at);
         self.deadlines.set(TimerId::new(at, BUDGET_KEY as u64), ());
     }

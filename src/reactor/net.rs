@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::connection::Stream;
-use crate::datagram::{Incoming, Outgoing};
+use crate::datagram::{Incoming, Outgoing, claims_to_be};
 use crate::frame::Framing;
 use crate::service::{Peer, ServiceId};
 
@@ -75,8 +75,7 @@ impl Source {
     /// Whether this is the UDP socket that a datagram from `addr` claims to come from.
     pub(super) fn is_at(&self, addr: SocketAddr) -> bool {
         let SourceKind::Datagrams { local } = self.kind else { return false };
-        let anywhere = local.ip().is_unspecified() && addr.ip().is_loopback();
-        local.port() == addr.port() && (local.ip() == addr.ip() || anywhere)
+        claims_to_be(addr, local)
     }
 }
 

@@ -5,7 +5,6 @@ use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, Er
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
@@ -17,18 +16,12 @@ use super::listener::Listener;
 use super::places::Shift;
 use super::socket::{Plug, Socket, poll};
 use super::tally::Tally;
-use crate::connection::Connection;
+use crate::connection::{Connection, Phase};
 use crate::error::CloseReason;
-use crate::frame::{Framing, encode};
-use crate::outbox::Origin;
+use crate::frame::Framing;
+use crate::limits::{ACCEPT_PAUSE, MAX_REFUSED_OPEN};
 use crate::service::Peer;
 use crate::sys::Bell;
-
-/// How long accepting rests when descriptors have run out and none of ours is closed meanwhile.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Newcomers that are being told why they are turned away, at once. Beyond it they are closed without a word.
-const MAX_REFUSED_OPEN: usize = 64;
 
 /// A listener's thread.
 pub(super) struct Acceptor {
@@ -198,7 +191,7 @@ impl Acceptor {
         })
     }
 
-    /// Tells a newcomer in one frame why it cannot stay. No service ever hears of it.
+    /// Turns a newcomer away. No service ever hears of it.
     fn refuse(&mut self, socket: Arc<Socket>, peer: Peer, reason: CloseReason) {
         let exchange = Arc::clone(&self.agent.exchange);
         self.agent.desk.stats.refused += 1;
@@ -211,18 +204,10 @@ impl Acceptor {
         log::log!(level, "{peer} turned away: {reason}");
         let moment = self.agent.desk.clock.moment;
         let mut conn = Connection::new(Plug::new(socket), peer, self.booth.id, self.framing, &exchange.limits, moment);
-        let mut words = Vec::new();
-        let text = if self.framing == Framing::Raw { format!("{reason}\n") } else { reason.to_string() };
-        // A prefix too small for the sentence has to do without.
-        if encode(self.framing, text.as_bytes(), &mut words).is_ok() {
-            self.agent.desk.outbox.push_encoded(&words);
-        }
-        let sent = conn.send(Origin::NONE, &mut self.agent.desk);
-        conn.end(reason, moment);
-        if sent.is_err() {
+        conn.refuse(reason, &mut self.agent.desk);
+        if conn.phase() == Phase::Closed {
             return;
         }
-        conn.goodbye_said();
         // It has no thread, and may be here because there is none: the thread that runs the engine sees it off.
         exchange.refused_open.fetch_add(1, Ordering::Relaxed);
         lock(&exchange.refused).push(conn);

@@ -16,7 +16,7 @@ use super::tally::Tally;
 use crate::connection::{Connection, Desk};
 use crate::context::{Action, Context, Effects, ReplyTo, Work};
 use crate::error::CloseReason;
-use crate::frame::{Framing, Spares, encode};
+use crate::frame::{Framing, SharedFrames, Spares};
 use crate::jobs::Owner;
 use crate::outbox::Origin;
 use crate::payload::Payload;
@@ -151,22 +151,15 @@ impl Agent {
 
     /// Frames `payload` once for each framing among the receivers and puts it into each one's post.
     fn say(&mut self, to: &[ConnId], payload: &Payload, current: ConnId, current_framing: Option<Framing>) {
-        let mut encoded: Vec<(Framing, Option<Payload>)> = Vec::new();
-        let mut frame_for = |framing| {
-            let at = encoded.iter().position(|(known, _)| *known == framing).unwrap_or_else(|| {
-                encoded.push((framing, frame(framing, payload)));
-                encoded.len() - 1
-            });
-            encoded.get(at).and_then(|(_, frame)| frame.clone())
-        };
+        let mut frames = SharedFrames::of(payload);
         for id in to {
             if *id == current {
-                if let Some(frame) = current_framing.and_then(&mut frame_for) {
-                    self.desk.outbox.push_encoded(&frame);
+                if let Some(frame) = current_framing.and_then(|framing| frames.under(framing)) {
+                    self.desk.outbox.push_encoded(frame);
                 }
             } else if let Some((line, tally)) = self.exchange.line(*id)
-                && let Some(frame) = frame_for(line.framing)
-                && line.say(&frame, &self.desk.limits)
+                && let Some(frame) = frames.under(line.framing)
+                && line.say(frame, &self.desk.limits)
             {
                 self.undelivered.push((line, tally));
             }
@@ -232,19 +225,5 @@ impl Job {
     pub(super) fn run(self) -> Done {
         let output = catch_unwind(AssertUnwindSafe(self.work)).map_err(|_| JobError::Panicked);
         (self.id, JobOutput(output))
-    }
-}
-
-fn frame(framing: Framing, payload: &Payload) -> Option<Payload> {
-    if framing == Framing::Raw {
-        return Some(payload.clone());
-    }
-    let mut bytes = Vec::new();
-    match encode(framing, payload, &mut bytes) {
-        Ok(()) => Some(bytes.into()),
-        Err(error) => {
-            log::warn!("a message could not be sent to connections framed as {framing}: {error}");
-            None
-        }
     }
 }

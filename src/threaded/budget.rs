@@ -6,27 +6,22 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::agent::Agent;
 use super::attend::Attendant;
-use super::exchange::Exchange;
 use super::socket::Plug;
 use super::tally::Tally;
 use crate::connection::{Connection, Phase};
 use crate::error::CloseReason;
+use crate::limits::{BUDGET_PATIENCE, Limits, MIN_READ_BYTES};
 use crate::moment::Moment;
 use crate::sys::Bell;
-
-/// How long holders that are not read may keep the sum above the bound.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Even above the bound a read is worth its call, and an end is found.
-const MIN_READ_BYTES: usize = 1024;
 
 /// What connections hold, and who waits for it to fall.
 pub(super) struct Budget {
     max_bytes: u64,
+    /// Low enough for everybody to be read again.
+    relief_bytes: u64,
     held_bytes: AtomicU64,
     /// There is an episode: looked at before the lock is taken.
     is_short: AtomicBool,
@@ -42,9 +37,10 @@ struct Episode {
 }
 
 impl Budget {
-    pub(super) fn new(max_bytes: usize) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            max_bytes: max_bytes as u64,
+            max_bytes: limits.max_buffered_bytes as u64,
+            relief_bytes: limits.relief_bytes(),
             held_bytes: AtomicU64::new(0),
             is_short: AtomicBool::new(false),
             episode: Mutex::new(None),
@@ -77,7 +73,7 @@ impl Budget {
 
     fn change(&self, before: u64, now: u64) {
         self.held_bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
-        if now < before && self.is_short.load(Ordering::Acquire) && self.held_bytes() <= self.relief_bytes() {
+        if now < before && self.is_short.load(Ordering::Acquire) && self.held_bytes() <= self.relief_bytes {
             self.relieve();
         }
     }
@@ -89,7 +85,7 @@ impl Budget {
         let relief = episode.get_or_insert_with(|| Episode::new(now)).relief.clone();
         self.is_short.store(true, Ordering::Release);
         drop(episode);
-        if is_new && self.held_bytes() <= self.relief_bytes() {
+        if is_new && self.held_bytes() <= self.relief_bytes {
             // It fell in between, and whoever made it fall saw no episode.
             self.relieve();
         }
@@ -113,7 +109,7 @@ impl Budget {
     /// How much has to go, if the sum has stayed above the bound for too long.
     pub(super) fn excess_bytes(&self, now: Moment) -> Option<u64> {
         let is_late = self.patience_ends().is_some_and(|at| at <= now);
-        is_late.then(|| self.held_bytes().saturating_sub(self.relief_bytes()))
+        is_late.then(|| self.held_bytes().saturating_sub(self.relief_bytes))
     }
 
     /// A new time of patience begins, and those who wait look whether they were chosen to go.
@@ -121,11 +117,6 @@ impl Budget {
         if let Some(episode) = self.lock().as_mut() {
             std::mem::replace(episode, Episode::new(now)).end();
         }
-    }
-
-    /// Low enough for everybody to be read again: an eighth of the bound to spare.
-    fn relief_bytes(&self) -> u64 {
-        self.max_bytes - self.max_bytes / 8
     }
 
     /// Nothing panics with the lock held.
@@ -145,7 +136,8 @@ impl Attendant {
         if !self.agent.exchange.budget.is_over() {
             return Some(budget);
         }
-        let (share, held) = (share(&self.agent.exchange), conn.held_bytes());
+        let exchange = &self.agent.exchange;
+        let (share, held) = (exchange.limits.share_bytes(exchange.places.open()), conn.held_bytes());
         if held > share && !conn.flags().end_announced {
             self.hold_back(conn);
             return None;
@@ -166,7 +158,7 @@ impl Attendant {
             );
             exchange.control.ring();
         }
-        let share = share(exchange);
+        let share = exchange.limits.share_bytes(exchange.places.open());
         if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().over_budget {
             conn.flags().over_budget = true;
             conn.regulate(&desk.limits, desk.clock.moment, &mut desk.stats);
@@ -180,15 +172,10 @@ impl Attendant {
     }
 }
 
-/// What a connection may hold while all together hold too much.
-fn share(exchange: &Exchange) -> usize {
-    exchange.limits.max_buffered_bytes / exchange.places.open().max(1)
-}
-
 impl Episode {
     fn new(now: Moment) -> Self {
         // Without a descriptor for it, those who wait look again after a while.
-        Self { relief: Bell::new().ok().map(Arc::new), patience_ends: now + PATIENCE }
+        Self { relief: Bell::new().ok().map(Arc::new), patience_ends: now + BUDGET_PATIENCE }
     }
 
     fn end(&self) {

@@ -11,7 +11,7 @@ use super::agent::Agent;
 use super::exchange::{Booth, Exchange, Mailbox, Run};
 use super::socket::poll;
 use crate::context::{Context, ReplyTo};
-use crate::datagram::{Incoming, Outgoing};
+use crate::datagram::{Incoming, Outgoing, claims_to_be};
 use crate::service::ConnId;
 use crate::sys::Batcher;
 
@@ -80,7 +80,7 @@ impl Postman {
         for at in 0..self.incoming.heads.len() {
             let Some((from, payload)) = self.incoming.get(at) else { return };
             // Its sender's address is a lie, and an answer would be answered, for ever.
-            if exchange.mailboxes.iter().any(|mailbox| mailbox.is_at(from)) {
+            if exchange.mailboxes.iter().any(|mailbox| claims_to_be(from, mailbox.local)) {
                 self.agent.desk.stats.datagrams_dropped += 1;
                 continue;
             }
@@ -136,11 +136,5 @@ impl Mailbox {
     /// Sends one datagram now or not at all.
     pub(super) fn send(&self, payload: &[u8], to: SocketAddr) -> io::Result<()> {
         self.socket.send_to(payload, to).map(drop)
-    }
-
-    /// Whether this is the socket that a datagram from `addr` claims to come from.
-    fn is_at(&self, addr: SocketAddr) -> bool {
-        let anywhere = self.local.ip().is_unspecified() && addr.ip().is_loopback();
-        self.local.port() == addr.port() && (self.local.ip() == addr.ip() || anywhere)
     }
 }

@@ -133,7 +133,7 @@ impl Exchange {
             mailboxes,
             directory: RwLock::new(Slots::new()),
             places: Places::new(limits.max_connections),
-            budget: Budget::new(limits.max_buffered_bytes),
+            budget: Budget::new(&limits),
             alarms: Alarms::new(),
             numbers: Arc::default(),
             spawn,

@@ -14,12 +14,9 @@ use super::tally::Tally;
 use crate::connection::{Connection, Desk, Phase};
 use crate::error::CloseReason;
 use crate::frame::Framing;
-use crate::limits::{Limits, SlowConsumer};
+use crate::limits::{Limits, MAX_SHARED_FRAMES, SlowConsumer};
 use crate::payload::Payload;
 use crate::sys::Bell;
-
-/// Frames that may wait in a post, however small they are: each costs more than its bytes. The write queue has the same bound.
-const MAX_LETTERS: usize = 16 * 1024;
 
 /// A connection that others reach.
 pub(super) struct Line {
@@ -67,7 +64,7 @@ impl Line {
         }
         let first = post.letters.is_empty();
         // The queue has this bound, too. Without one here, who waits long for the service would be owed without end.
-        if post.bytes >= limits.max_write_buffer_bytes || post.letters.len() >= MAX_LETTERS {
+        if post.bytes >= limits.max_write_buffer_bytes || post.letters.len() >= MAX_SHARED_FRAMES {
             match limits.slow_consumer {
                 SlowConsumer::Disconnect => {
                     let pending_bytes = post.bytes;
@@ -198,11 +195,11 @@ mod tests {
             let (plug, moment) = (Plug::new(socket), Moment::new(now, now));
             let conn = Connection::new(plug, Peer::Unix, ServiceId(0), Framing::Raw, &limits, moment);
             let line = Line::new(conn, Bell::new().unwrap());
-            (0..2 * MAX_LETTERS).for_each(|_| _ = line.say(&Payload::from(""), &limits));
+            (0..2 * MAX_SHARED_FRAMES).for_each(|_| _ = line.say(&Payload::from(""), &limits));
             let post = line.post();
-            assert!(post.letters.len() <= MAX_LETTERS + 1);
+            assert!(post.letters.len() <= MAX_SHARED_FRAMES + 1);
             assert_eq!(post.closed, slow_consumer == SlowConsumer::Disconnect);
-            assert_eq!(post.dropped, if post.closed { 0 } else { MAX_LETTERS as u64 });
+            assert_eq!(post.dropped, if post.closed { 0 } else { MAX_SHARED_FRAMES as u64 });
         }
     }
 }
