@@ -5,6 +5,7 @@ use std::ops::{AddAssign, SubAssign};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use serde::Serialize;
 
 use super::plan::Activity;
 
@@ -95,7 +96,7 @@ impl fmt::Display for Bottleneck {
 }
 
 /// What went wrong, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Faults {
     /// Messages whose answer never came.
     pub lost: u64,
@@ -115,6 +116,24 @@ impl Faults {
     /// Whether nothing went wrong.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Each with its name, in the order in which they are told.
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        let Self { lost, duplicated, reordered, corrupted, refused, broken } = *self;
+        [
+            ("lost", lost),
+            ("duplicated", duplicated),
+            ("reordered", reordered),
+            ("corrupted", corrupted),
+            ("refused", refused),
+            ("broken", broken),
+        ]
+    }
+
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.named().iter().map(|(_, count)| count).sum()
     }
 }
 

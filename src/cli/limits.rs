@@ -78,6 +78,13 @@ fn slow_consumer() -> impl TypedValueParser<Value = SlowConsumer> {
     PossibleValuesParser::new(SlowConsumer::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<SlowConsumer>())
 }
 
+/// Connections are descriptors, on either side. A limit that cannot be raised may do all the same.
+pub(super) fn raise_descriptor_limit() {
+    if let Err(error) = switchboard::raise_descriptor_limit() {
+        log::warn!("the limit on open descriptors stays as it is: {error}");
+    }
+}
+
 impl From<LimitArgs> for Limits {
     fn from(typed: LimitArgs) -> Self {
         Self {

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::failure::Failure;
+use super::limits;
 use super::output;
 use super::plan::{Plan, Planned};
 use super::signals;
 
 pub(super) fn serve(plan: Plan) -> Result<(), Failure> {
-    if let Err(error) = switchboard::raise_descriptor_limit() {
-        log::warn!("the limit on open descriptors stays as it is: {error}");
-    }
+    limits::raise_descriptor_limit();
     let mut engine = Engine::new(plan.engine, plan.limits)?;
     obey_signals(&mut engine)?;
     let addresses = bind(&mut engine, &plan.services, plan.work)?;

@@ -22,15 +22,15 @@ mod words;
 use std::io;
 use std::process::ExitCode;
 
-use jiff::Zoned;
 use switchboard::bench::{self, MaxRate, Outcome};
 use switchboard::{Endpoint, descriptor_limit};
 
 use super::failure::Failure;
+use super::limits;
 use super::measure::{Interrupt, Machine};
 use super::output;
 use super::report::file::Output;
-use super::report::words::command;
+use super::report::words::{command, now};
 pub(super) use args::BenchArgs;
 use plan::{Plan, Show};
 use record::Record;
@@ -43,18 +43,15 @@ pub(super) fn bench(typed: BenchArgs, quiet: bool) -> Result<ExitCode, Failure> 
     let plan = Plan::new(typed)?;
     let hdr = plan.hdr.as_deref().map(Output::open).transpose()?;
     let html = plan.html.as_deref().map(Output::open).transpose()?;
-    let interrupt =
-        Interrupt::watch().map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))?;
+    let interrupt = Interrupt::watch()?;
     have_descriptors(&plan)?;
 
-    let started_at = Zoned::now();
-    // Before this thread is given one processor, and knows of no other.
-    let machine = Machine::this();
+    let started_at = now();
     let mut server = Target::of(&plan)?;
     let about = tell::About {
         command: command(std::env::args_os()),
-        started_at: started_at.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
-        machine,
+        started_at,
+        machine: Machine::this(),
         target: tell::target(&plan, &server),
         pid: server.pid,
         interrupted: false,
@@ -121,9 +118,7 @@ fn show(plan: &Plan, record: &Record) -> Result<(), Failure> {
 
 /// Sees to it before the run that its connections can be had.
 fn have_descriptors(plan: &Plan) -> Result<(), Failure> {
-    if let Err(error) = switchboard::raise_descriptor_limit() {
-        log::warn!("the limit on open descriptors stays as it is: {error}");
-    }
+    limits::raise_descriptor_limit();
     match descriptor_limit() {
         Some(limit) if limit < plan.descriptors() => Err(Failure::Failed(format!(
             "{} connections need {} descriptors and this process may have {limit}: raise it with 'ulimit -n {}' in a shell that \

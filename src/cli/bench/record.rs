@@ -4,9 +4,10 @@
 //! every result: what was not measured, or does not apply, is null.
 
 use serde::Serialize;
+use switchboard::bench::Faults;
 
 use super::verdict::Verdict;
-use crate::cli::measure::{Faults, Machine, Pinned};
+use crate::cli::measure::{Machine, Pinned};
 
 /// The version of what the keys mean.
 pub(super) const SCHEMA: u32 = 1;

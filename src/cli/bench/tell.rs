@@ -92,7 +92,7 @@ pub(super) fn record(about: About, run: &Run) -> Record {
             all_open_after_ns: nanos(outcome.connecting),
             connect_ns: distribution(&outcome.connects),
         },
-        faults: outcome.faults.into(),
+        faults: outcome.faults,
         generator: generator(load, outcome),
         server: about.pid.and_then(|pid| server(pid, load, outcome, readings)),
         percentiles: percentiles(&outcome.latency),
@@ -197,7 +197,7 @@ fn find_max(found: &MaxRate, readings: &[Readings]) -> FindMax {
         latency_ns: (!step.outcome.latency.is_empty()).then(|| nanos(slo.measured(&step.outcome))),
         generator_busy: step.outcome.generator.busy,
         server_cores: readings.usage().map(|usage| cores(usage.cpu, step.outcome.elapsed)),
-        faults: step.outcome.faults.into(),
+        faults: step.outcome.faults,
     };
     FindMax {
         slo: Objective {
@@ -256,6 +256,6 @@ fn sample(sample: &bench::Sample) -> Sample {
         p50_ns: nanos(sample.p50),
         p99_ns: nanos(sample.p99),
         max_ns: nanos(sample.max),
-        faults: sample.faults.into(),
+        faults: sample.faults,
     }
 }

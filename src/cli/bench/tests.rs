@@ -2,12 +2,14 @@
 
 mod verdicts;
 
+use switchboard::bench::Faults;
+
 use super::record::{
     Connections, Distribution, FindMax, Generator, Load, Objective, Percentile, Record, SCHEMA, Sample, Server, Step,
     Target,
 };
 use super::{html, samples, table, verdict, words};
-use crate::cli::measure::{Faults, Machine, Pinned};
+use crate::cli::measure::{Machine, Pinned};
 use crate::cli::report::figure;
 
 const NONE: Faults = Faults { lost: 0, duplicated: 0, reordered: 0, corrupted: 0, refused: 0, broken: 0 };

@@ -1,9 +1,10 @@
 //! What follows from the figures, in words: what went wrong, and what is not to be read into them.
 
 use serde::Serialize;
+use switchboard::bench::Faults;
 
 use super::record::{FindMax, Record};
-use crate::cli::measure::{Faults, record};
+use crate::cli::measure::record;
 use crate::cli::report::{figure, page::Tone, words};
 
 /// A sentence about a result.
@@ -21,7 +22,7 @@ pub(super) fn of(record: &Record) -> Vec<Verdict> {
         let (tone, text) = found(record, search);
         say(tone, text);
     }
-    match record.faults.words() {
+    match record::words(&record.faults) {
         Some(what) => say(Tone::Bad, format!("Something went wrong: {what}.")),
         None if record.messages == 0 => say(Tone::Bad, "Not one message was answered.".to_owned()),
         None => {
@@ -39,11 +40,11 @@ pub(super) fn of(record: &Record) -> Vec<Verdict> {
 pub(super) fn failure(record: &Record) -> Option<String> {
     let Some(search) = &record.find_max else {
         let nothing = record.messages == 0 && record.load.activity != "idle";
-        return record.faults.words().or(nothing.then(|| "not one message was answered".to_owned()));
+        return record::words(&record.faults).or(nothing.then(|| "not one message was answered".to_owned()));
     };
     // A search goes beyond what a server can carry, and what is lost there is what it looks for. A wrong answer is wrong anywhere.
     let lies = |faults: &Faults| Faults { lost: 0, refused: 0, broken: 0, ..*faults };
-    let lie = search.steps.iter().find_map(|step| lies(&step.faults).words());
+    let lie = search.steps.iter().find_map(|step| record::words(&lies(&step.faults)));
     lie.or(search.rate_per_second.is_none().then(|| found(record, search).1))
 }
 

@@ -9,7 +9,7 @@ use switchboard::bench::{Activity, Progress, Stage, Step, Watch};
 
 use super::plan::Plan;
 use super::server::Target;
-use crate::cli::measure::{Faults, Interrupt, Probe, Reading, Usage};
+use crate::cli::measure::{Interrupt, Probe, Reading, Usage};
 use crate::cli::report::figure;
 
 /// Watches one run.
@@ -191,7 +191,7 @@ fn line(progress: &Progress) -> String {
         parts.push(figure::rate(figure::float(last.messages) / last.length.as_secs_f64()));
         parts.push(format!("p99 {}", figure::time(last.p99)));
     }
-    parts.push(match Faults::from(progress.faults).total() {
+    parts.push(match progress.faults.total() {
         0 => "no faults".to_owned(),
         faults => format!("{} faults", figure::count(faults)),
     });

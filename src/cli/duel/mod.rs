@@ -21,15 +21,15 @@ mod words;
 
 use std::process::ExitCode;
 
-use jiff::Zoned;
 use switchboard::bench::Activity;
 
 use super::failure::Failure;
+use super::limits;
 use super::measure::record::nanos;
 use super::measure::{Interrupt, Machine, Pinned, Pinning};
 use super::output;
 use super::report::file::Output;
-use super::report::words::command;
+use super::report::words::{command, now};
 pub(super) use args::DuelArgs;
 use bar::Bar;
 use plan::Plan;
@@ -40,11 +40,8 @@ use run::{Arena, Miss};
 pub(super) fn duel(typed: DuelArgs, quiet: bool) -> Result<ExitCode, Failure> {
     let plan = Plan::new(typed)?;
     let html = plan.html.as_deref().map(Output::open).transpose()?;
-    let interrupt =
-        Interrupt::watch().map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))?;
-    if let Err(error) = switchboard::raise_descriptor_limit() {
-        log::warn!("the limit on open descriptors stays as it is: {error}");
-    }
+    let interrupt = Interrupt::watch()?;
+    limits::raise_descriptor_limit();
     let pinning = place(&plan)?;
     let mut record = empty(&plan, pinning.as_ref());
     let failed = measure(&plan, pinning.as_ref(), &interrupt, quiet, &mut record);
@@ -126,7 +123,7 @@ fn empty(plan: &Plan, pinning: Option<&Pinning>) -> Record {
     Record {
         schema: SCHEMA,
         command: command(std::env::args_os()),
-        started_at: Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+        started_at: now(),
         machine: Machine::this(),
         setup: Setup {
             service: plan.service,

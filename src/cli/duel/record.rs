@@ -4,12 +4,12 @@
 //! or does not apply, is null. Every run is in it, so that anyone can do the statistics anew.
 
 use serde::Serialize;
-use switchboard::bench::Outcome;
+use switchboard::bench::{Faults, Outcome};
 
 use super::compare::Comparison;
 use super::remark::Remark;
 use crate::cli::measure::record::{FULL, cores, each, kept_up, nanos};
-use crate::cli::measure::{Faults, Machine, Pinned, Reading};
+use crate::cli::measure::{Machine, Pinned, Reading};
 use crate::cli::report::figure::float;
 
 /// The version of what the keys mean.
@@ -165,7 +165,7 @@ impl Record {
 
     /// Whether anything went wrong in any run.
     pub(super) fn is_faultless(&self) -> bool {
-        self.points.iter().flat_map(|point| &point.runs).all(|run| run.faults == Faults::default())
+        self.points.iter().flat_map(|point| &point.runs).all(|run| run.faults.is_none())
     }
 }
 

@@ -1,12 +1,13 @@
 //! What is said about a duel: what its figures show, and what is not to be read into them.
 
 use serde::Serialize;
+use switchboard::bench::Faults;
 
 use super::metric::Metric;
 use super::record::{Engine, Finding, Point, Record, Run};
 use super::statistics::CONFIDENCE;
 use super::verdict::{self, Found};
-use crate::cli::measure::Faults;
+use crate::cli::measure::record;
 use crate::cli::report::figure;
 use crate::cli::report::page::Tone;
 use crate::cli::report::words::{self, connections as at};
@@ -80,7 +81,9 @@ fn wrong(record: &Record) -> Option<String> {
         for engine in [Engine::Reactor, Engine::Threads] {
             let mut sum = Faults::default();
             point.runs_of(engine).for_each(|run| sum += run.faults);
-            said.extend(sum.words().map(|what| format!("{what} ({}, {})", at(point.connections), engine.name())));
+            said.extend(
+                record::words(&sum).map(|what| format!("{what} ({}, {})", at(point.connections), engine.name())),
+            );
         }
     }
     (!said.is_empty()).then(|| format!("Something went wrong, so these figures do not count: {}.", said.join("; ")))

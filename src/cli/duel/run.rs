@@ -157,7 +157,7 @@ impl Arena<'_> {
                 send_lag_p99_ns: p99(&outcome.generator.send_lag),
             },
             server,
-            faults: outcome.faults.into(),
+            faults: outcome.faults,
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Ctrl-C in the middle of a measurement: the first is noticed at the next opportunity, so that children are stopped and what was
 //! measured is told; the second ends the process at once, and the kernel sees to the children.
 
+#[cfg(unix)]
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::cli::failure::Failure;
 
 /// Whether the process has been told to end.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +22,12 @@ impl Interrupt {
     /// # Errors
     /// When a handler cannot be had.
     #[cfg(unix)]
-    pub(in crate::cli) fn watch() -> io::Result<Self> {
+    pub(in crate::cli) fn watch() -> Result<Self, Failure> {
+        Self::register().map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))
+    }
+
+    #[cfg(unix)]
+    fn register() -> io::Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         use signal_hook::flag;
         use std::sync::atomic::AtomicBool;
@@ -41,7 +49,7 @@ impl Interrupt {
     /// # Errors
     /// None.
     #[cfg(not(unix))]
-    pub(in crate::cli) fn watch() -> io::Result<Self> {
+    pub(in crate::cli) fn watch() -> Result<Self, Failure> {
         Ok(Self::default())
     }
 

@@ -18,4 +18,4 @@ pub(super) use machine::Machine;
 pub(super) use options::{Demand, MAX_CONNECTIONS};
 pub(super) use pin::Pinning;
 pub(super) use probe::{Probe, Reading, Usage};
-pub(super) use record::{Faults, Pinned};
+pub(super) use record::Pinned;

@@ -1,10 +1,9 @@
 //! What every result has in common, as it is written down: faults, placement, and the arithmetic of costs.
 
-use std::ops::AddAssign;
 use std::time::Duration;
 
 use serde::Serialize;
-use switchboard::bench::{self, Bottleneck};
+use switchboard::bench::{Bottleneck, Faults};
 
 use super::Pinning;
 use crate::cli::report::figure::{count, float};
@@ -16,70 +15,21 @@ const KEPT_UP: f64 = 0.99;
 /// So few answers may be under way when the measured time ends, however short it is.
 const UNDER_WAY: f64 = 10.0;
 
-/// What went wrong, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(in crate::cli) struct Faults {
-    pub(in crate::cli) lost: u64,
-    pub(in crate::cli) duplicated: u64,
-    pub(in crate::cli) reordered: u64,
-    pub(in crate::cli) corrupted: u64,
-    pub(in crate::cli) refused: u64,
-    pub(in crate::cli) broken: u64,
-}
-
-impl Faults {
-    /// Each with its name, in the order in which they are told.
-    pub(in crate::cli) fn named(&self) -> [(&'static str, u64); 6] {
-        let Self { lost, duplicated, reordered, corrupted, refused, broken } = *self;
-        [
-            ("lost", lost),
-            ("duplicated", duplicated),
-            ("reordered", reordered),
-            ("corrupted", corrupted),
-            ("refused", refused),
-            ("broken", broken),
-        ]
-    }
-
-    /// All of them.
-    pub(in crate::cli) fn total(&self) -> u64 {
-        self.named().iter().map(|(_, count)| count).sum()
-    }
-
-    /// Those that there were, in words; none if there were none.
-    pub(in crate::cli) fn words(&self) -> Option<String> {
-        let words = |(name, number): (&str, u64)| {
-            let (thing, things) = match name {
-                "lost" => ("answer never came", "answers never came"),
-                "duplicated" => ("answer came twice", "answers came twice"),
-                "reordered" => ("answer came after a later one", "answers came after later ones"),
-                "corrupted" => ("answer differs from what was sent", "answers differ from what was sent"),
-                "refused" => ("connection could not be opened", "connections could not be opened"),
-                _ => ("connection was broken off by the server", "connections were broken off by the server"),
-            };
-            format!("{} {}", count(number), if number == 1 { thing } else { things })
+/// Those faults that there were, in words; none if there were none.
+pub(in crate::cli) fn words(faults: &Faults) -> Option<String> {
+    let words = |(name, number): (&str, u64)| {
+        let (thing, things) = match name {
+            "lost" => ("answer never came", "answers never came"),
+            "duplicated" => ("answer came twice", "answers came twice"),
+            "reordered" => ("answer came after a later one", "answers came after later ones"),
+            "corrupted" => ("answer differs from what was sent", "answers differ from what was sent"),
+            "refused" => ("connection could not be opened", "connections could not be opened"),
+            _ => ("connection was broken off by the server", "connections were broken off by the server"),
         };
-        let said: Vec<_> = self.named().into_iter().filter(|(_, number)| *number > 0).map(words).collect();
-        (!said.is_empty()).then(|| said.join(", "))
-    }
-}
-
-impl From<bench::Faults> for Faults {
-    fn from(faults: bench::Faults) -> Self {
-        let bench::Faults { lost, duplicated, reordered, corrupted, refused, broken } = faults;
-        Self { lost, duplicated, reordered, corrupted, refused, broken }
-    }
-}
-
-impl AddAssign for Faults {
-    fn add_assign(&mut self, other: Self) {
-        self.lost += other.lost;
-        self.duplicated += other.duplicated;
-        self.reordered += other.reordered;
-        self.corrupted += other.corrupted;
-        self.refused += other.refused;
-        self.broken += other.broken;
-    }
+        format!("{} {}", count(number), if number == 1 { thing } else { things })
+    };
+    let said: Vec<_> = faults.named().into_iter().filter(|(_, number)| *number > 0).map(words).collect();
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 /// Processors of the server and of the load, where each has its own.
@@ -135,8 +85,8 @@ mod tests {
     fn faults_are_told_in_words_and_none_are_not() {
         let mut faults = Faults { lost: 1, ..Faults::default() };
         faults += Faults { lost: 1_000, corrupted: 1, ..Faults::default() };
-        assert_eq!(faults.words().unwrap(), "1,001 answers never came, 1 answer differs from what was sent");
-        assert_eq!((faults.total(), Faults::default().words()), (1_002, None));
+        assert_eq!(words(&faults).unwrap(), "1,001 answers never came, 1 answer differs from what was sent");
+        assert_eq!((faults.total(), words(&Faults::default())), (1_002, None));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use comfy_table::{CellAlignment, Table, presets};
+use jiff::Zoned;
 
 use super::figure;
 use super::page::Tone;
@@ -12,6 +13,11 @@ use crate::cli::measure::{Machine, Pinned};
 pub(in crate::cli) const NONE: &str = "–";
 /// Columns that a terminal is taken to have.
 pub(in crate::cli) const WIDTH: usize = 110;
+
+/// The time, as RFC 3339 with this machine's offset.
+pub(in crate::cli) fn now() -> String {
+    Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
 
 /// What can be said of right answers to payloads of at least so many bytes: shorter ones have no room for the name by which
 /// one message is told from another.

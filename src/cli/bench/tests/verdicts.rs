@@ -3,8 +3,8 @@
 use super::super::record::{FindMax, Record};
 use super::super::{verdict, words};
 use super::{NONE, distribution, record, search};
-use crate::cli::measure::Faults;
 use crate::cli::report::page::Tone;
+use switchboard::bench::Faults;
 
 /// What is said about a result besides that all is well.
 fn notes(change: impl FnOnce(&mut Record)) -> Vec<(Tone, String)> {
