@@ -126,7 +126,7 @@ mod tests {
             outgoing.forget_first(gone);
             let left = &all[first + gone..];
             assert_eq!(outgoing.iter_from(0).collect::<Vec<_>>(), left);
-            assert_eq!(outgoing.bytes.len(), left.iter().map(|(_, payload)| payload.len()).sum());
+            assert_eq!(outgoing.bytes.len(), left.iter().map(|(_, payload)| payload.len()).sum::<usize>());
             assert_eq!((outgoing.len(), outgoing.is_empty()), (left.len(), left.is_empty()));
         }
     }

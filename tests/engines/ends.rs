@@ -90,7 +90,7 @@ fn what_is_no_frame_is_called_what_it_looks_like<E: Engine>() {
             panic!("{expected:?}: {reason:?}");
         };
         assert_eq!(looks_like, Some(expected));
-        assert_eq!(declared_bytes, u32::from_be_bytes(bytes[..4].try_into().unwrap()).into());
+        assert_eq!(declared_bytes, u64::from(u32::from_be_bytes(bytes[..4].try_into().unwrap())));
         assert_eq!(max_frame_bytes, Limits::default().max_frame_bytes);
     }
     assert_eq!(running.drain().faulted, 3);
