@@ -1,0 +1,121 @@
+//! How somebody who was away gets what it missed: from a room's memory, a piece at a time, before anything new.
+//!
+//! Meanwhile it has a seat, and is broadcast nothing: what is said now is the last piece of its replay. So it sees every id once
+//! and in order, however much there is and however slowly it reads.
+
+use super::members::{CatchUp, MemberId, Reach};
+use super::rooms::RoomId;
+use super::speech::BatchLabel;
+use super::{Hub, Outlet, batch};
+use crate::payload::Payload;
+use crate::services::chat::rules::REPLAY_BYTES;
+use crate::services::chat::wire::Event;
+
+impl Hub {
+    /// Replays to a member that sits in `room` what came after `since` and was not sent to it.
+    pub(super) fn replay(&mut self, id: MemberId, room: RoomId, since: u64, out: &mut dyn Outlet) {
+        self.flush_room(room, out);
+        let Some(there) = self.rooms.get(room) else { return };
+        let last = there.history.last_id();
+        let name = there.name.clone();
+        let since = if since > last {
+            let text = format!("the last id of {name} is {last}: ids began anew");
+            let event = Event::Error {
+                code: "unknown-id".into(),
+                text: text.into(),
+                room: Some((&*name).into()),
+                first: None,
+                count: None,
+                offer: None,
+                label: None,
+            };
+            self.tell(id, &event, out);
+            0
+        } else {
+            since
+        };
+        let Some(member) = self.members.get_mut(id) else { return };
+        let reach = member.reach;
+        let Some(seat) = member.seat_mut(room).filter(|seat| seat.catching_up.is_none()) else { return };
+        if since + 1 >= seat.first {
+            return;
+        }
+        let catch_up = CatchUp { next: since + 1, skip: seat.first..last + 1 };
+        seat.first = since + 1;
+        self.change_hall(id, room, Some(catch_up), reach);
+        self.catch_up(id, room, out);
+    }
+
+    /// Moves a member between those who are live and those who are not yet.
+    fn change_hall(
+        &mut self,
+        id: MemberId,
+        room: RoomId,
+        catch_up: Option<CatchUp>,
+        reach: Reach,
+    ) {
+        let (Some(there), Some(seat)) =
+            (self.rooms.get_mut(room), self.members.get_mut(id).and_then(|member| member.seat_mut(room)))
+        else {
+            return;
+        };
+        let left = seat.place;
+        let moved = there.leave(reach, left, seat.catching_up.is_some());
+        seat.place = there.enter(reach, id, catch_up.is_some());
+        seat.catching_up = catch_up.map(Box::new);
+        self.reseat(moved, room, left);
+    }
+
+    /// Sends the next pieces of all that a member is catching up with.
+    pub(super) fn go_on_catching_up(&mut self, id: MemberId, out: &mut dyn Outlet) {
+        let Some(member) = self.members.get(id) else { return };
+        let behind: Vec<_> =
+            member.seats.iter().filter(|seat| seat.catching_up.is_some()).map(|seat| seat.room).collect();
+        behind.into_iter().for_each(|room| self.catch_up(id, room, out));
+    }
+
+    /// Sends the next piece, and makes the member live if it was the last.
+    fn catch_up(&mut self, id: MemberId, room: RoomId, out: &mut dyn Outlet) {
+        self.flush_room(room, out);
+        let (Some(there), Some(member)) = (self.rooms.get(room), self.members.get_mut(id)) else { return };
+        let (reach, conn) = (member.reach, member.conn());
+        let Some(catch_up) = member.seat_mut(room).and_then(|seat| seat.catching_up.as_mut()) else { return };
+        let (asked, oldest) = (catch_up.next, there.history.oldest_id());
+        // What was sent live before is not missing, even if it has been forgotten since.
+        let missing = asked..oldest.min(catch_up.skip.start).max(asked);
+        catch_up.next = asked.max(oldest.min(catch_up.skip.start));
+        if catch_up.next == catch_up.skip.start {
+            catch_up.next = catch_up.skip.end;
+        }
+        let late = catch_up.next..oldest.max(catch_up.next);
+        catch_up.next = late.end;
+        let first = catch_up.next;
+        let mut piece: Vec<Payload> = Vec::new();
+        let mut bytes = 0;
+        while bytes < REPLAY_BYTES
+            && let Some(message) = there.history.get(catch_up.next)
+        {
+            bytes += message.len();
+            piece.push(message.clone());
+            catch_up.next += 1;
+            if catch_up.next == catch_up.skip.start {
+                catch_up.next = catch_up.skip.end;
+            }
+        }
+        let is_live = catch_up.next > there.history.last_id();
+        for gap in [missing, late] {
+            if !gap.is_empty() {
+                self.tell_missed(id, room, gap.start, gap.end - gap.start, out);
+            }
+        }
+        if let Some((conn, _)) = conn {
+            let label = BatchLabel { room, first, count: piece.len() as u64 };
+            batch(&[conn], &piece, label.into(), out);
+        }
+        if is_live {
+            self.change_hall(id, room, None, reach);
+        } else {
+            out.watch_drain();
+        }
+    }
+}

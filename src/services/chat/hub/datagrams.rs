@@ -1,0 +1,114 @@
+//! Members without a connection: whoever sends `name : text` is in the lobby, until it has been silent for a while.
+//!
+//! A sender's address can be forged, so one datagram causes at most one answer, and none once there are too many of them.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::members::{MemberId, Reach};
+use super::rooms::Rooms;
+use super::{Hub, Outlet, When};
+use crate::services::chat::ask::Refusal;
+use crate::services::chat::dialect::{self, Said};
+use crate::services::chat::names::{SERVER, check_text};
+
+impl Hub {
+    /// A datagram has come.
+    pub(in crate::services::chat) fn hear_datagram(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+        when: When,
+        out: &mut dyn Outlet,
+    ) {
+        if !self.rules.udp_public && !from.ip().is_loopback() || self.bans.contains(&from.ip()) {
+            self.counts.refused += 1;
+            return;
+        }
+        if let Err(refusal) = self.heed_datagram(from, datagram, when, out) {
+            let text = dialect::tell_datagram(SERVER, &refusal.text, self.rules.encoding);
+            out.datagram(from, text);
+        }
+    }
+
+    fn heed_datagram(
+        &mut self,
+        from: SocketAddr,
+        datagram: &[u8],
+        when: When,
+        out: &mut dyn Outlet,
+    ) -> Result<(), Refusal> {
+        let known = self.members.by_source(from);
+        if let Some(id) = known
+            && !self.hear_source(id, when.now)
+        {
+            self.counts.flooded += 1;
+            return Ok(());
+        }
+        let Said { name, text } = dialect::hear_datagram(datagram, self.rules.encoding)?;
+        if !text.is_empty() {
+            check_text(&text, self.rules.max_text_bytes)?;
+        }
+        let id = match known {
+            Some(id) => {
+                self.rename(id, &name, out)?;
+                id
+            }
+            None => self.admit_source(from, &name, when, out)?,
+        };
+        // No text is a sign of life.
+        if !text.is_empty() {
+            self.speak(Rooms::LOBBY, &name, &text, when, out);
+        }
+        debug_assert!(self.members.get(id).is_some(), "whoever has spoken is there");
+        Ok(())
+    }
+
+    /// Notes that a UDP member is alive; whether it may be heard.
+    fn hear_source(&mut self, id: MemberId, now: Instant) -> bool {
+        let (rate, burst) = (self.rules.messages_per_second, self.rules.burst);
+        let Some(member) = self.members.get_mut(id) else { return false };
+        if let Reach::Source { heard, .. } = &mut member.reach {
+            *heard = now;
+        }
+        member.bucket.take(now, rate, burst)
+    }
+
+    fn admit_source(
+        &mut self,
+        from: SocketAddr,
+        name: &str,
+        when: When,
+        out: &mut dyn Outlet,
+    ) -> Result<MemberId, Refusal> {
+        self.admit(Some(from.ip()))?;
+        let most = self.rules.max_udp_members;
+        if self.members.source_count() >= most {
+            return Err(Refusal::new("too-many", format!("there are {most} UDP members already")));
+        }
+        self.members.check_free(name)?;
+        let id = self.members.enter(Reach::Source { address: from, heard: when.now }, Some(from.ip()));
+        self.members.rename(id, name)?;
+        self.hear_source(id, when.now);
+        self.sit_down(id, Rooms::LOBBY, out);
+        self.introduce(id, out);
+        if !std::mem::replace(&mut self.expiry_asked, true) {
+            out.expire_after(self.rules.udp_silence);
+        }
+        Ok(id)
+    }
+
+    /// Sees off UDP members that have been silent for too long, and asks for the next time.
+    pub(in crate::services::chat) fn expire(&mut self, now: Instant, out: &mut dyn Outlet) {
+        let silence = self.rules.udp_silence;
+        let silent: Vec<_> = self.members.sources().filter(|(_, heard)| now.duration_since(*heard) >= silence).collect();
+        for (id, _) in silent {
+            self.depart(id, true, out);
+        }
+        let next = self.members.sources().map(|(_, heard)| (heard + silence).saturating_duration_since(now)).min();
+        self.expiry_asked = next.is_some();
+        if let Some(after) = next {
+            out.expire_after(after);
+        }
+    }
+}

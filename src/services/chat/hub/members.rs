@@ -1,0 +1,226 @@
+//! Who is there: under which nick, how they are reached, and which rooms they sit in.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use slab::Slab;
+
+use super::rooms::RoomId;
+use crate::service::ConnId;
+use crate::services::chat::ask::Refusal;
+use crate::services::chat::bucket::Bucket;
+use crate::services::chat::dialect::Dialect;
+use crate::services::chat::names;
+
+/// A member's number. It is used again once the member has gone, so nobody keeps it beyond that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct MemberId(u32);
+
+/// Somebody who is there.
+pub(super) struct Member {
+    pub(super) reach: Reach,
+    pub(super) nick: Box<str>,
+    pub(super) address: Option<IpAddr>,
+    pub(super) seats: Vec<Seat>,
+    /// Where text without a room is said.
+    pub(super) current: Option<RoomId>,
+    pub(super) bucket: Bucket,
+    /// The others have been told of its coming, since it has said something.
+    pub(super) announced: bool,
+    /// What was dropped because it reads too slowly, for it to be told of.
+    pub(super) missed: Vec<Missed>,
+}
+
+/// How a member is reached.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reach {
+    Conn { id: ConnId, dialect: Dialect },
+    /// By datagrams. It is a member for as long as it is heard of.
+    Source { address: SocketAddr, heard: Instant },
+}
+
+/// A member's place in a room.
+pub(super) struct Seat {
+    pub(super) room: RoomId,
+    /// Its index in the hall that it sits in.
+    pub(super) place: u32,
+    /// The first message that it was, or will be, sent.
+    pub(super) first: u64,
+    /// Not live yet: it is still being sent what it missed.
+    pub(super) catching_up: Option<Box<CatchUp>>,
+}
+
+/// How far a replay has come.
+pub(super) struct CatchUp {
+    pub(super) next: u64,
+    /// What it was sent live before it asked.
+    pub(super) skip: std::ops::Range<u64>,
+}
+
+/// Messages of one room that a member will not get.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Missed {
+    pub(super) room: RoomId,
+    pub(super) first: u64,
+    pub(super) count: u64,
+}
+
+impl Member {
+    pub(super) fn conn(&self) -> Option<(ConnId, Dialect)> {
+        match self.reach {
+            Reach::Conn { id, dialect } => Some((id, dialect)),
+            Reach::Source { .. } => None,
+        }
+    }
+
+    pub(super) fn seat(&self, room: RoomId) -> Option<&Seat> {
+        self.seats.iter().find(|seat| seat.room == room)
+    }
+
+    pub(super) fn seat_mut(&mut self, room: RoomId) -> Option<&mut Seat> {
+        self.seats.iter_mut().find(|seat| seat.room == room)
+    }
+}
+
+/// All of them, found by each of their names.
+#[derive(Default)]
+pub(super) struct Members {
+    all: Slab<Member>,
+    by_conn: HashMap<ConnId, MemberId>,
+    by_source: HashMap<SocketAddr, MemberId>,
+    by_nick: HashMap<Box<str>, MemberId>,
+    per_address: HashMap<IpAddr, usize>,
+    guests: u64,
+}
+
+impl Members {
+    /// Lets somebody in, as a guest.
+    pub(super) fn enter(&mut self, reach: Reach, address: Option<IpAddr>) -> MemberId {
+        let nick = loop {
+            self.guests += 1;
+            let nick = names::guest(self.guests);
+            if !self.by_nick.contains_key(&*nick) {
+                break nick;
+            }
+        };
+        let entry = self.all.vacant_entry();
+        // There are no more members than connections, and these are bounded far below.
+        let id = MemberId(u32::try_from(entry.key()).unwrap_or(u32::MAX));
+        self.by_nick.insert(names::fold(&nick), id);
+        entry.insert(Member {
+            reach,
+            nick: nick.into(),
+            address,
+            seats: Vec::new(),
+            current: None,
+            bucket: Bucket::default(),
+            announced: false,
+            missed: Vec::new(),
+        });
+        match reach {
+            Reach::Conn { id: conn, .. } => self.by_conn.insert(conn, id),
+            Reach::Source { address, .. } => self.by_source.insert(address, id),
+        };
+        if let Some(address) = address {
+            *self.per_address.entry(address).or_default() += 1;
+        }
+        id
+    }
+
+    /// Forgets somebody, who sits in no room any more.
+    pub(super) fn leave(&mut self, id: MemberId) -> Option<Member> {
+        let member = self.all.try_remove(id.0 as usize)?;
+        self.by_nick.remove(&names::fold(&member.nick));
+        match member.reach {
+            Reach::Conn { id: conn, .. } => self.by_conn.remove(&conn),
+            Reach::Source { address, .. } => self.by_source.remove(&address),
+        };
+        if let Some(address) = member.address
+            && let Some(count) = self.per_address.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.per_address.remove(&address);
+            }
+        }
+        Some(member)
+    }
+
+    /// Gives somebody another nick; returns the old one.
+    pub(super) fn rename(&mut self, id: MemberId, nick: &str) -> Result<Box<str>, Refusal> {
+        names::check_nick(nick)?;
+        let folded = names::fold(nick);
+        if self.by_nick.get(&folded).is_some_and(|other| *other != id) {
+            return Err(self.taken(nick));
+        }
+        let Some(member) = self.all.get_mut(id.0 as usize) else { return Err(Refusal::new("gone", "nobody is there")) };
+        let was = std::mem::replace(&mut member.nick, nick.into());
+        self.by_nick.remove(&names::fold(&was));
+        self.by_nick.insert(folded, id);
+        Ok(was)
+    }
+
+    /// Whether somebody new could take a nick.
+    pub(super) fn check_free(&self, nick: &str) -> Result<(), Refusal> {
+        names::check_nick(nick)?;
+        if self.by_nick.contains_key(&names::fold(nick)) { Err(self.taken(nick)) } else { Ok(()) }
+    }
+
+    fn taken(&self, nick: &str) -> Refusal {
+        let is_free = |nick: &str| !self.by_nick.contains_key(&names::fold(nick));
+        let offer = names::variant(nick, is_free);
+        let free = offer.as_ref().map_or_else(String::new, |offer| format!("; {offer} is free"));
+        Refusal { offer, ..Refusal::new("nick-taken", format!("{nick} is taken{free}")) }
+    }
+
+    pub(super) fn get(&self, id: MemberId) -> Option<&Member> {
+        self.all.get(id.0 as usize)
+    }
+
+    pub(super) fn get_mut(&mut self, id: MemberId) -> Option<&mut Member> {
+        self.all.get_mut(id.0 as usize)
+    }
+
+    pub(super) fn by_conn(&self, conn: ConnId) -> Option<MemberId> {
+        self.by_conn.get(&conn).copied()
+    }
+
+    pub(super) fn by_source(&self, source: SocketAddr) -> Option<MemberId> {
+        self.by_source.get(&source).copied()
+    }
+
+    pub(super) fn by_nick(&self, nick: &str) -> Option<MemberId> {
+        self.by_nick.get(&names::fold(nick)).copied()
+    }
+
+    /// The numbers of those at an address.
+    pub(super) fn at(&self, address: IpAddr) -> Vec<MemberId> {
+        let here = self.iter().filter(|(_, member)| member.address == Some(address));
+        here.map(|(id, _)| id).collect()
+    }
+
+    pub(super) fn count_at(&self, address: IpAddr) -> usize {
+        self.per_address.get(&address).copied().unwrap_or(0)
+    }
+
+    /// Those who are reached by datagrams, and when each was heard last.
+    pub(super) fn sources(&self) -> impl Iterator<Item = (MemberId, Instant)> + '_ {
+        self.by_source.values().filter_map(|id| match self.get(*id)?.reach {
+            Reach::Source { heard, .. } => Some((*id, heard)),
+            Reach::Conn { .. } => None,
+        })
+    }
+
+    pub(super) fn source_count(&self) -> usize {
+        self.by_source.len()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (MemberId, &Member)> + '_ {
+        self.all.iter().map(|(key, member)| (MemberId(u32::try_from(key).unwrap_or(u32::MAX)), member))
+    }
+}
