@@ -19,6 +19,8 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
+    /// A console's input or output cannot be had in a way that never waits.
+    Attach(io::Error),
     /// A limit contradicts itself or another.
     Limits(&'static str),
     /// The operating system refused the poll instance, its waker, or a wait on them.
@@ -48,6 +50,16 @@ impl fmt::Display for Error {
                     _ => "",
                 })
             }
+            Self::Attach(source) => {
+                write!(f, "cannot attach the console: {}", Bare(source))?;
+                f.write_str(match source.kind() {
+                    io::ErrorKind::PermissionDenied => {
+                        "; its terminal or pipe belongs to another user: redirect input and output, through cat for example"
+                    }
+                    io::ErrorKind::Unsupported => "; give it a terminal, a pipe, a socket or a file",
+                    _ => "",
+                })
+            }
             Self::Limits(what) => write!(f, "bad limits: {what}"),
             Self::Poll(source) => write!(f, "the operating system refused to poll: {source}"),
             Self::Thread(source) => write!(f, "the operating system refused to start a thread: {source}"),
@@ -58,7 +70,9 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Bind { source, .. } | Self::Poll(source) | Self::Thread(source) => Some(source),
+            Self::Bind { source, .. } | Self::Attach(source) | Self::Poll(source) | Self::Thread(source) => {
+                Some(source)
+            }
             Self::Limits(_) => None,
         }
     }

@@ -6,6 +6,7 @@ use std::{fmt, io};
 
 use crate::context::Context;
 use crate::error::CloseReason;
+use crate::limits::{Limits, SlowConsumer};
 
 pub use crate::timers::TimerId;
 
@@ -141,6 +142,16 @@ pub enum Peer {
     Tcp(SocketAddr),
     /// A client of a Unix-domain socket; such clients rarely have a name.
     Unix,
+    /// Whoever is at the input and output that the engine was [given](crate::Reactor::attach): an operator.
+    Console,
+}
+
+impl Peer {
+    /// What happens when more waits for it than [`Limits::max_write_buffer_bytes`]. Nobody's console is taken away because its
+    /// reader went to lunch.
+    pub(crate) fn slow_consumer(&self, limits: &Limits) -> SlowConsumer {
+        if *self == Self::Console { SlowConsumer::DropOldest } else { limits.slow_consumer }
+    }
 }
 
 impl fmt::Display for Peer {
@@ -148,6 +159,7 @@ impl fmt::Display for Peer {
         match self {
             Self::Tcp(addr) => addr.fmt(f),
             Self::Unix => f.write_str("unix"),
+            Self::Console => f.write_str("console"),
         }
     }
 }

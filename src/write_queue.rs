@@ -104,21 +104,22 @@ impl WriteQueue {
         len: usize,
         frames: u32,
         limits: &Limits,
+        policy: SlowConsumer,
     ) -> Offered {
-        self.admit(frames, limits, |queue| queue.push_run(pieces, len, frames))
+        self.admit(frames, limits, policy, |queue| queue.push_run(pieces, len, frames))
     }
 
     /// Queues one encoded frame that others share, if the limit allows.
-    pub(crate) fn offer_shared(&mut self, frame: &Payload, limits: &Limits) -> Offered {
+    pub(crate) fn offer_shared(&mut self, frame: &Payload, limits: &Limits, policy: SlowConsumer) -> Offered {
         let chunk = Chunk { bytes: Bytes::Shared(frame.clone()), frames: 1, begun: false };
-        self.admit(1, limits, |queue| queue.push(chunk))
+        self.admit(1, limits, policy, |queue| queue.push(chunk))
     }
 
     /// The limit is held against what waits already, so that one frame of any size passes when there is room at all.
-    fn admit(&mut self, frames: u32, limits: &Limits, push: impl FnOnce(&mut Self)) -> Offered {
+    fn admit(&mut self, frames: u32, limits: &Limits, policy: SlowConsumer, push: impl FnOnce(&mut Self)) -> Offered {
         let mut dropped = 0;
         if self.is_full(limits.max_write_buffer_bytes) {
-            match limits.slow_consumer {
+            match policy {
                 SlowConsumer::Disconnect => return Offered::Full,
                 SlowConsumer::DropNewest => return Offered::Dropped(frames),
                 SlowConsumer::DropOldest => dropped = self.drop_oldest(limits.max_write_buffer_bytes),

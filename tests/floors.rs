@@ -50,8 +50,14 @@ const STRANGERS: &[(&str, &str)] =
     &[("reactor", "threaded"), ("services", "connection"), ("services", "jobs"), ("connection", "jobs")];
 
 /// The files that may name `mio`.
-const NAMES_MIO: &[&str] =
-    &["bench/net.rs", "reactor/os/mod.rs", "reactor/os/sources.rs", "reactor/os/stream.rs", "sys/batch_portable.rs"];
+const NAMES_MIO: &[&str] = &[
+    "bench/net.rs",
+    "reactor/os/console.rs",
+    "reactor/os/mod.rs",
+    "reactor/os/sources.rs",
+    "reactor/os/stream.rs",
+    "sys/batch_portable.rs",
+];
 
 fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")

@@ -1,6 +1,8 @@
 //! The engines that can be named on the command line, behind one face.
 
 use std::io;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 
 use clap::ValueEnum;
 use switchboard::{Command, Endpoint, Error, Framing, Limits, Reactor, Service, ServiceId, Stats};
@@ -55,6 +57,19 @@ impl Engine {
     #[cfg(unix)]
     pub(super) fn command_pipe(&mut self, command: Command) -> io::Result<std::os::unix::net::UnixStream> {
         either!(self, engine => engine.command_pipe(command))
+    }
+
+    /// Makes a connection of what is there already, see [`Reactor::attach`].
+    #[cfg(unix)]
+    #[expect(dead_code, reason = "no service has an operator yet")]
+    pub(super) fn attach(
+        &mut self,
+        service: ServiceId,
+        input: OwnedFd,
+        output: OwnedFd,
+        framing: Framing,
+    ) -> Result<(), Error> {
+        either!(self, engine => engine.attach(service, input, output, framing))
     }
 
     pub(super) fn run(self) -> Result<Stats, Error> {

@@ -1,7 +1,8 @@
 //! Until when a peer has to do something, derived from when it last did.
 //!
 //! Time in which we ourselves did not read a peer is never held against it: when reading is resumed, the points in time that
-//! its deadlines count from move by as much.
+//! its deadlines count from move by as much. An operator may type slowly and stop the output: for a console nothing is due but
+//! the end.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use super::{Connection, Phase, Stream};
 use crate::error::CloseReason;
 use crate::limits::Limits;
 use crate::moment::Moment;
+use crate::service::Peer;
 
 /// The points in time that deadlines count from.
 #[derive(Clone, Copy, Debug)]
@@ -105,14 +107,18 @@ impl<S: Stream> Connection<S> {
         if nothing_owed && waits.frame.is_none() && limits.idle_timeout.is_zero() {
             return None;
         }
+        let linger_from = (self.phase == Phase::Lingering).then_some(waits.active);
+        let end = linger_from.map(|from| (from + limits.linger_timeout, Due::End));
+        if self.peer == Peer::Console {
+            return end;
+        }
         let reads = self.phase == Phase::Open && waits.paused.is_none() && self.reason.is_none();
         let idle_from = (self.jobs == 0 && waits.write.is_none()).then_some(waits.active);
-        let linger_from = (self.phase == Phase::Lingering).then_some(waits.active);
         [
             after(waits.frame.filter(|_| reads), limits.frame_timeout, Due::Frame),
             after(idle_from.filter(|_| reads), limits.idle_timeout, Due::Sign),
             after(waits.write, limits.write_timeout, Due::Write),
-            linger_from.map(|from| (from + limits.linger_timeout, Due::End)),
+            end,
         ]
         .into_iter()
         .flatten()

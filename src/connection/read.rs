@@ -169,8 +169,8 @@ impl<S: Stream> Connection<S> {
                     service.on_frame(&mut desk.context(id, framing, origin, self.queue.pending_bytes()), payload);
                     if desk.outbox.lies_in_request() {
                         // It has to go before the request does.
-                        let Self { stream, queue, flags, waits, .. } = self;
-                        let sink = Sink { stream, queue, flags, waits };
+                        let Self { stream, queue, flags, waits, peer, .. } = self;
+                        let sink = Sink { stream, queue, flags, waits, peer };
                         if let Err(reason) = sink.send(origin, desk) {
                             break Received::Failed(reason);
                         }

@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::outbox::{MAX_PIECES, Origin, Outbox};
 use crate::payload::Payload;
+use crate::service::Peer;
 use crate::stats::Stats;
 use crate::write_queue::{Offered, WriteQueue, Wrote};
 
@@ -19,6 +20,7 @@ pub(super) struct Sink<'a, S> {
     pub(super) queue: &'a mut WriteQueue,
     pub(super) flags: &'a mut Flags,
     pub(super) waits: &'a mut Waits,
+    pub(super) peer: &'a Peer,
 }
 
 impl<S: Stream> Sink<'_, S> {
@@ -28,7 +30,7 @@ impl<S: Stream> Sink<'_, S> {
             self.write_now(&desk.outbox, origin, &desk.limits, desk.clock.moment, &mut desk.stats)
         } else {
             let outbox = &desk.outbox;
-            let offered = self.queue.offer(outbox.pieces(origin), outbox.len(), outbox.frames(), &desk.limits);
+            let offered = self.offer(outbox, origin, &desk.limits);
             self.account_for(offered, &mut desk.stats).and_then(|()| self.flush(desk.clock.moment, &mut desk.stats))
         };
         desk.outbox.clear();
@@ -59,7 +61,7 @@ impl<S: Stream> Sink<'_, S> {
         }
         if taken == 0 {
             // Nothing has gone out, so these are whole frames like any others.
-            let offered = self.queue.offer(outbox.pieces(origin), outbox.len(), outbox.frames(), limits);
+            let offered = self.offer(outbox, origin, limits);
             self.waits.wrote(false, true, now);
             return self.account_for(offered, stats);
         }
@@ -69,6 +71,10 @@ impl<S: Stream> Sink<'_, S> {
             self.flags.writable = false;
         }
         self.flush(now, stats)
+    }
+
+    fn offer(&mut self, outbox: &Outbox, origin: Origin<'_>, limits: &Limits) -> Offered {
+        self.queue.offer(outbox.pieces(origin), outbox.len(), outbox.frames(), limits, self.peer.slow_consumer(limits))
     }
 
     fn flush(&mut self, now: Moment, stats: &mut Stats) -> Result<(), CloseReason> {
@@ -98,8 +104,8 @@ impl<S: Stream> Sink<'_, S> {
 
 impl<S: Stream> Connection<S> {
     fn sink(&mut self) -> Sink<'_, S> {
-        let Self { stream, queue, flags, waits, .. } = self;
-        Sink { stream, queue, flags, waits }
+        let Self { stream, queue, flags, waits, peer, .. } = self;
+        Sink { stream, queue, flags, waits, peer }
     }
 
     /// Sends the replies of this step that have not been sent yet.
@@ -134,7 +140,7 @@ impl<S: Stream> Connection<S> {
         now: Moment,
         stats: &mut Stats,
     ) -> Result<(), CloseReason> {
-        let offered = self.queue.offer_shared(frame, limits);
+        let offered = self.queue.offer_shared(frame, limits, self.peer.slow_consumer(limits));
         let mut sink = self.sink();
         let settled = sink.account_for(offered, stats);
         sink.waits.wrote(false, !sink.queue.is_empty(), now);

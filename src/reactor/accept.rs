@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted};
 
-use super::net::Net;
+use super::net::{Attached, Net};
 use super::turn::Turn;
 use crate::connection::Connection;
 use crate::error::CloseReason;
@@ -71,29 +71,47 @@ impl<N: Net> Turn<N> {
             self.desk.stats.refused += 1;
             return;
         }
-        let moment = self.desk.clock.moment;
-        let key = self.conns.insert(Connection::new(stream, peer, service, framing, &self.desk.limits, moment));
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        if let Err(error) = self.net.open(conn.stream_mut(), key) {
-            log::warn!("{peer} could not be watched and was closed: {error}");
-            self.conns.remove(key);
-            return;
-        }
+        let Some(key) = self.watch(stream, peer, service, framing) else { return };
         match refusal {
             None => {
                 self.refusing = false;
-                self.desk.stats.accepted += 1;
-                self.desk.stats.open += 1;
-                log::debug!("{} {peer} opened", self.name(service));
-                self.call(service, ConnId(key), |service, cx| service.on_open(cx, &peer));
+                self.welcome(key, &peer, service);
             }
             Some(reason) => self.refuse(key, reason),
         }
     }
 
+    /// Lets those in who were there before the loop.
+    pub(super) fn attach(&mut self) {
+        for Attached { stream, service, framing } in self.net.take_attached() {
+            let Some(key) = self.watch(stream, Peer::Console, service, framing) else { continue };
+            self.consoles += 1;
+            self.welcome(key, &Peer::Console, service);
+        }
+    }
+
+    /// Gives a newcomer its place, if its stream can be watched.
+    fn watch(&mut self, stream: N::Stream, peer: Peer, service: ServiceId, framing: Framing) -> Option<usize> {
+        let moment = self.desk.clock.moment;
+        let key = self.conns.insert(Connection::new(stream, peer, service, framing, &self.desk.limits, moment));
+        if let Err(error) = self.net.open(self.conns.get_mut(key)?.stream_mut(), key) {
+            log::warn!("{peer} could not be watched and was closed: {error}");
+            self.conns.remove(key);
+            return None;
+        }
+        Some(key)
+    }
+
+    fn welcome(&mut self, key: usize, peer: &Peer, service: ServiceId) {
+        self.desk.stats.accepted += 1;
+        self.desk.stats.open += 1;
+        log::debug!("{} {peer} opened", self.name(service));
+        self.call(service, ConnId(key), |service, cx| service.on_open(cx, peer));
+    }
+
     fn refusal(&self) -> Option<CloseReason> {
         let limits = &self.desk.limits;
-        if self.desk.stats.open >= limits.max_connections as u64 {
+        if self.desk.stats.open - self.consoles >= limits.max_connections as u64 {
             Some(CloseReason::MaxConnections(limits.max_connections))
         } else if self.is_over_budget() {
             Some(CloseReason::BufferBudget(limits.max_buffered_bytes))

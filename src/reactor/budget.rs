@@ -11,6 +11,7 @@ use crate::connection::Phase;
 use crate::error::CloseReason;
 use crate::limits::{BUDGET_PATIENCE, MIN_READ_BYTES};
 use crate::moment::Moment;
+use crate::service::Peer;
 use crate::slots::reserved_key;
 use crate::timers::TimerId;
 
@@ -98,7 +99,8 @@ impl<N: Net> Turn<N> {
         if self.budget.patience_ends.is_none() {
             return;
         }
-        let mut holders: Vec<_> = self.conns.iter().map(|(key, conn)| (conn.held_bytes(), key)).collect();
+        let clients = self.conns.iter().filter(|(_, conn)| *conn.peer() != Peer::Console);
+        let mut holders: Vec<_> = clients.map(|(key, conn)| (conn.held_bytes(), key)).collect();
         holders.sort_unstable();
         let mut excess = self.desk.stats.buffered_bytes.saturating_sub(self.desk.limits.relief_bytes());
         while excess > 0

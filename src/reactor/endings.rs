@@ -4,7 +4,7 @@ use super::net::{Net, SourceKind};
 use super::turn::{Run, Turn};
 use crate::connection::Phase;
 use crate::error::CloseReason;
-use crate::service::ConnId;
+use crate::service::{ConnId, Peer};
 use crate::slots::reserved_key;
 use crate::timers::TimerId;
 
@@ -68,6 +68,7 @@ impl<N: Net> Turn<N> {
                 self.refused_open -= 1;
             } else {
                 self.desk.stats.open -= 1;
+                self.consoles -= u64::from(*conn.peer() == Peer::Console);
             }
         }
         self.closed = closed;

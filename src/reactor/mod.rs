@@ -18,6 +18,8 @@ mod turn;
 
 use std::fmt;
 use std::io;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::endpoint::Endpoint;
@@ -88,6 +90,35 @@ impl Reactor {
             Err(io::Error::new(io::ErrorKind::InvalidInput, "the service is of another reactor"))
         };
         bound.map_err(|source| Error::Bind { endpoint: endpoint.clone(), source })
+    }
+
+    /// Serves a peer that is there already, such as the operator at a terminal: what it says is read from `input`, what it is
+    /// told is written to `output`. To `service` it is a connection like any other, of [`Peer::Console`](crate::Peer::Console),
+    /// opened when [`run`](Self::run) begins.
+    ///
+    /// It differs in this. It does not count against `max_connections`. No deadline ends it, because an operator may type
+    /// slowly or stop the output; what is not read is bounded, and beyond the bound the oldest goes, whatever
+    /// [`Limits::slow_consumer`] says. Its end (Ctrl-D, the end of a pipe, a terminal that hangs up) is its own: the loop goes on.
+    ///
+    /// Terminals, pipes, sockets, regular files and `/dev/null` will do. No flag of the descriptors is changed, because whoever
+    /// started this process shares them: a terminal or pipe is opened again instead, which needs the right to do so. Regular
+    /// files are read and written as they are, and wait for their disk.
+    ///
+    /// # Errors
+    /// [`Error::Attach`] when one of them cannot be had in a way that never waits.
+    #[cfg(unix)]
+    pub fn attach(
+        &mut self,
+        service: ServiceId,
+        input: impl Into<OwnedFd>,
+        output: impl Into<OwnedFd>,
+        framing: Framing,
+    ) -> Result<(), Error> {
+        if service.0 >= self.services.len() {
+            let stranger = io::Error::new(io::ErrorKind::InvalidInput, "the service is of another reactor");
+            return Err(Error::Attach(stranger));
+        }
+        self.sources.attach(service, (input.into(), output.into()), framing).map_err(Error::Attach)
     }
 
     /// A pipe to this loop for those who can do no more than write a byte, such as a signal handler: any byte gives

@@ -20,6 +20,9 @@ pub(super) trait Net {
     /// Listeners, UDP sockets and pipes; their numbers here are the numbers in [`Event::key`].
     fn sources(&self) -> Vec<Source>;
 
+    /// What was there before the loop and is to be its connections, once.
+    fn take_attached(&mut self) -> Vec<Attached<Self::Stream>>;
+
     /// Waits for readiness, at most for `timeout`, and reports each event. Edge-triggered: what is reported once is not
     /// reported again until it has ceased and come back.
     fn poll(&mut self, timeout: Option<Duration>, mark: impl FnMut(Event)) -> io::Result<Polled>;
@@ -51,6 +54,13 @@ pub(super) enum Polled {
     All,
     /// So many events, and there may be more.
     Some(usize),
+}
+
+/// A console, and whose it is to be.
+pub(super) struct Attached<S> {
+    pub(super) stream: S,
+    pub(super) service: ServiceId,
+    pub(super) framing: Framing,
 }
 
 /// A listener, a UDP socket, or a pipe.

@@ -48,6 +48,8 @@ pub(super) struct Turn<N: Net> {
     pub(super) closed: Vec<usize>,
     pub(super) budget: budget::Budget,
     pub(super) refused_open: usize,
+    /// Open consoles, for whom no room has to be made.
+    pub(super) consoles: u64,
     /// The last newcomer was turned away, and the log has been told.
     pub(super) refusing: bool,
     pub(super) workers: Workers,
@@ -116,6 +118,7 @@ impl<N: Net> Turn<N> {
             closed: Vec::new(),
             budget: budget::Budget::default(),
             refused_open: 0,
+            consoles: 0,
             refusing: false,
             workers: Workers::new(&limits, wake),
             inbox,
@@ -131,6 +134,11 @@ impl<N: Net> Turn<N> {
 
     /// Turns until the loop is stopped, or drained and nobody is left.
     pub(super) fn run(mut self) -> io::Result<Stats> {
+        // An engine that was told to end before it ran does not begin.
+        self.take_commands();
+        if self.run == Run::Serving {
+            self.attach();
+        }
         while self.goes_on() {
             self.turn()?;
         }

@@ -16,11 +16,16 @@ mod bell;
 pub(crate) mod bind;
 mod cpu_time;
 mod descriptors;
+#[cfg(unix)]
+mod reopen;
 
 pub(crate) use batch::Batcher;
 #[cfg(unix)]
 pub(crate) use bell::Bell;
 pub(crate) use cpu_time::burn;
+#[cfg(unix)]
+pub(crate) use reopen::Ready;
+
 pub use descriptors::{descriptor_limit, raise_descriptor_limit};
 
 /// Whether an accepted socket has its listener's `TCP_NODELAY` and `SO_KEEPALIVE`, which saves two calls for each connection.

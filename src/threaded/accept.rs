@@ -2,20 +2,17 @@
 //! `accept` or a refused thread does ends the engine.
 
 use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rustix::event::{PollFd, PollFlags};
 
 use super::agent::Agent;
-use super::attend::Attendant;
-use super::exchange::{Booth, Entry, Exchange, Reach, lock};
-use super::line::Line;
+use super::exchange::{Booth, Exchange, lock};
 use super::listener::Listener;
+use super::newcomer::Newcomer;
 use super::places::Shift;
 use super::socket::{Plug, Socket, poll};
-use super::tally::Tally;
 use crate::connection::{Connection, Phase};
 use crate::error::CloseReason;
 use crate::frame::Framing;
@@ -122,10 +119,10 @@ impl Acceptor {
         let refusal = if !exchange.places.take() {
             CloseReason::MaxConnections(limits.max_connections)
         } else if exchange.budget.is_over() {
-            exchange.places.free(false);
+            exchange.places.free(false, peer);
             CloseReason::BufferBudget(limits.max_buffered_bytes)
         } else if let Err(error) = self.start(&socket, peer) {
-            exchange.places.free(false);
+            exchange.places.free(false, peer);
             let level = if self.no_thread_logged { log::Level::Debug } else { log::Level::Warn };
             self.no_thread_logged = true;
             log::log!(level, "{} has no thread for {peer}: {error}", self.booth.name);
@@ -142,53 +139,14 @@ impl Acceptor {
 
     /// Gives a newcomer its thread.
     fn start(&mut self, socket: &Arc<Socket>, peer: Peer) -> io::Result<()> {
-        let exchange = Arc::clone(&self.agent.exchange);
-        let booth = Arc::clone(&self.booth);
-        let own = if booth.per_connection { booth.lock().and_then(|service| service.per_connection()) } else { None };
-        let moment = self.agent.desk.clock.moment;
-        let plug = Plug::new(Arc::clone(socket));
-        let conn = Connection::new(plug, peer, booth.id, self.framing, &exchange.limits, moment);
-        let tally = Arc::new(Tally::default());
-        let (reach, home) = if own.is_some() {
-            if !self.listener.limits_reads() {
-                socket.limit_reads()?;
-            }
-            (Reach::Private(Arc::clone(socket)), Home::Own(Box::new(conn)))
-        } else {
-            let bell = self.bell.take().map_or_else(Bell::new, Ok)?;
-            let line = Arc::new(Line::new(conn, bell));
-            (Reach::Shared(Arc::clone(&line)), Home::Shared(line))
+        let newcomer = Newcomer {
+            socket: Arc::clone(socket),
+            peer,
+            framing: self.framing,
+            bell: self.bell.take(),
+            reads_are_limited: self.listener.limits_reads(),
         };
-        let id = exchange.enter(Entry { tally: Arc::clone(&tally), reach });
-        let shift = exchange.crew.begin();
-        let (own_socket, on_thread) = (Arc::clone(socket), Arc::clone(&exchange));
-        let task = move || {
-            let exchange = on_thread;
-            let line = if let Home::Shared(line) = &home { Some(Arc::clone(line)) } else { None };
-            let lived = catch_unwind(AssertUnwindSafe(|| {
-                let of = (Arc::clone(&exchange), Arc::clone(&tally));
-                let mut attendant = Attendant::new(of, id, &booth, own, own_socket, line);
-                match home {
-                    Home::Own(mut conn) => attendant.attend_own(&mut conn, &peer),
-                    Home::Shared(line) => attendant.attend_shared(&line, &peer),
-                }
-                attendant.leaving
-            }));
-            let was_leaving = lived.unwrap_or_else(|panic| {
-                exchange.fail(panic);
-                false
-            });
-            // The socket is closed by now, or will be here: nobody else holds it for longer than a write.
-            exchange.strike_out(id, &tally);
-            exchange.places.free(was_leaving);
-            exchange.descriptor_is_free();
-            drop(exchange);
-            drop(shift);
-        };
-        let name = format!("conn-{}", exchange.next_number());
-        exchange.spawn.spawn(name, Box::new(task)).inspect_err(|_| {
-            exchange.strike_out(id, &Tally::default());
-        })
+        newcomer.start(&self.agent.exchange, &self.booth, self.agent.desk.clock.moment)
     }
 
     /// Turns a newcomer away. No service ever hears of it.
@@ -213,10 +171,4 @@ impl Acceptor {
         lock(&exchange.refused).push(conn);
         exchange.control.ring();
     }
-}
-
-/// Where a connection lives.
-enum Home {
-    Own(Box<Connection<Plug>>),
-    Shared(Arc<Line>),
 }

@@ -15,7 +15,7 @@ use crate::connection::{Connection, Phase};
 use crate::context::Context;
 use crate::handle::{Command, Inbox};
 use crate::moment::Moment;
-use crate::service::{ConnId, Service, ServiceId};
+use crate::service::{ConnId, Peer, Service, ServiceId};
 
 /// Input of those who were turned away is read into it, and forgotten.
 const SCRAP_BYTES: usize = 4 * 1024;
@@ -74,9 +74,28 @@ impl Control {
             poll(&mut [PollFd::new(&exchange.control, PollFlags::IN)], None);
             exchange.control.hush();
         }
+        self.await_carriers();
         let unflushed = exchange.unflushed.load(Ordering::Relaxed);
         if self.out_of_time && unflushed > 0 {
             log::warn!("{unflushed} connections did not take what they were owed in time");
+        }
+    }
+
+    /// What consoles were told is given to the operator by threads of its own, for which a drain waits like for everything owed.
+    fn await_carriers(&mut self) {
+        let exchange = Arc::clone(&self.agent.exchange);
+        while let Some(at) = self.drain_ends
+            && !exchange.carriers.is_gone()
+            && !exchange.has_failed()
+        {
+            let left = at.saturating_since(exchange.clock().moment);
+            if left.is_zero() {
+                self.out_of_time = true;
+                exchange.unflushed.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            poll(&mut [PollFd::new(&exchange.control, PollFlags::IN)], Some(left));
+            exchange.control.hush();
         }
     }
 
@@ -235,7 +254,8 @@ impl Control {
         let Some(mut excess) = exchange.budget.excess_bytes(now) else { return };
         let directory = exchange.directory.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let held = |entry: &super::exchange::Entry| entry.tally.held_bytes.load(Ordering::Relaxed);
-        let mut holders: Vec<_> = directory.iter().map(|(_, entry)| (held(entry), entry)).collect();
+        let clients = directory.iter().filter(|(_, entry)| entry.peer != Peer::Console);
+        let mut holders: Vec<_> = clients.map(|(_, entry)| (held(entry), entry)).collect();
         holders.sort_unstable_by_key(|(held, _)| *held);
         while excess > 0
             && let Some((held, entry)) = holders.pop()

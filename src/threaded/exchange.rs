@@ -18,7 +18,7 @@ use crate::context::Clock;
 use crate::jobs::Workers;
 use crate::limits::Limits;
 use crate::moment::Moment;
-use crate::service::{ConnId, Service, ServiceId};
+use crate::service::{ConnId, Peer, Service, ServiceId};
 use crate::setup::Registered;
 use crate::slots::Slots;
 use crate::stats::Stats;
@@ -54,6 +54,8 @@ pub(super) struct Exchange {
     pub(super) closing: Bell,
     /// The threads that let newcomers in.
     pub(super) porters: Arc<Crew>,
+    /// The threads that carry to consoles what they are told.
+    pub(super) carriers: Arc<Crew>,
     /// Rung once when the engine drains.
     pub(super) draining: Bell,
     /// Rung once when it stops.
@@ -91,6 +93,7 @@ pub(super) struct Mailbox {
 pub(super) struct Entry {
     pub(super) tally: Arc<Tally>,
     pub(super) reach: Reach,
+    pub(super) peer: Peer,
 }
 
 pub(super) enum Reach {
@@ -139,6 +142,7 @@ impl Exchange {
             spawn,
             crew: Crew::new(Arc::clone(&control)),
             porters: Crew::new(Arc::clone(&control)),
+            carriers: Crew::new(Arc::clone(&control)),
             refused: Mutex::default(),
             refused_open: AtomicUsize::new(0),
             refusing: AtomicBool::new(false),
@@ -238,6 +242,11 @@ impl Exchange {
         let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
         directory.remove(id.0);
         tally.add_to(&mut lock(&self.totals));
+    }
+
+    /// A console has become a connection.
+    pub(super) fn count_attached(&self) {
+        lock(&self.totals).accepted += 1;
     }
 
     /// A descriptor was closed: listeners that waited for one may go on.

@@ -16,6 +16,7 @@ use crate::error::CloseReason;
 use crate::frame::Framing;
 use crate::limits::{Limits, MAX_SHARED_FRAMES, SlowConsumer};
 use crate::payload::Payload;
+use crate::service::Peer;
 use crate::sys::Bell;
 
 /// A connection that others reach.
@@ -25,6 +26,7 @@ pub(super) struct Line {
     /// Wakes the connection's own thread.
     pub(super) bell: Bell,
     pub(super) framing: Framing,
+    peer: Peer,
 }
 
 /// What others have said and nobody has queued yet.
@@ -45,8 +47,8 @@ enum Letter {
 
 impl Line {
     pub(super) fn new(conn: Connection<Plug>, bell: Bell) -> Self {
-        let framing = conn.framing();
-        Self { conn: Mutex::new(conn), post: Mutex::default(), bell, framing }
+        let (framing, peer) = (conn.framing(), *conn.peer());
+        Self { conn: Mutex::new(conn), post: Mutex::default(), bell, framing, peer }
     }
 
     /// The connection, for its own thread. Nobody else keeps it for longer than a write that does not wait.
@@ -65,7 +67,7 @@ impl Line {
         let first = post.letters.is_empty();
         // The queue has this bound, too. Without one here, who waits long for the service would be owed without end.
         if post.bytes >= limits.max_write_buffer_bytes || post.letters.len() >= MAX_SHARED_FRAMES {
-            match limits.slow_consumer {
+            match self.peer.slow_consumer(limits) {
                 SlowConsumer::Disconnect => {
                     let pending_bytes = post.bytes;
                     post.close(CloseReason::SlowConsumer { pending_bytes });
@@ -180,7 +182,7 @@ impl Post {
 mod tests {
     use super::*;
     use crate::moment::Moment;
-    use crate::service::{Peer, ServiceId};
+    use crate::service::ServiceId;
     use crate::threaded::socket::Socket;
     use std::os::unix::net::UnixStream;
     use std::sync::Arc;

@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`attend`] is a connection's thread and how it waits, [`step`] what it does between two waits, [`endings`] how
 //! it ends. [`agent`] does what callbacks ask for, [`line`] is how one connection's thread reaches another connection.
-//! [`accept`], [`datagrams`] and [`control`] are the other threads, [`exchange`] is what all of them share; [`alarms`],
-//! [`budget`], [`places`] and [`tally`] are its parts, [`socket`], [`listener`] and [`spawn`] the operating system.
+//! [`accept`], [`datagrams`], [`control`] and [`console`] are the other threads, [`newcomer`] how a connection comes to its own.
+//! [`exchange`] is what all of them share; [`alarms`], [`budget`], [`places`] and [`tally`] are its parts, [`socket`],
+//! [`listener`] and [`spawn`] the operating system.
 //!
 //! Locks, in the order in which they are taken: a connection's own, by its thread; its service's; a post, a table. A
 //! connection's lock is only ever tried by others, and none but it is held during a system call that could wait.
@@ -13,12 +14,14 @@ mod agent;
 mod alarms;
 mod attend;
 mod budget;
+mod console;
 mod control;
 mod datagrams;
 mod endings;
 mod exchange;
 mod line;
 mod listener;
+mod newcomer;
 mod places;
 mod socket;
 mod spawn;
@@ -30,6 +33,7 @@ mod tests;
 use std::fmt;
 use std::io;
 use std::net::UdpSocket;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -46,6 +50,7 @@ use crate::sys::Bell;
 use crate::sys::bind::bind_udp;
 
 use accept::Acceptor;
+use console::Console;
 use control::Control;
 use datagrams::Postman;
 use exchange::{Exchange, Mailbox, Parts, Run};
@@ -74,6 +79,7 @@ pub struct Threaded {
     listeners: Vec<(Listener, Framing, ServiceId)>,
     mailboxes: Vec<Mailbox>,
     pipes: Vec<(UnixStream, Command)>,
+    consoles: Vec<Console>,
     handle: Handle,
     inbox: handle::Inbox,
     control: Arc<Bell>,
@@ -97,8 +103,18 @@ impl Threaded {
         let control = Arc::new(Bell::new().map_err(Error::Poll)?);
         let rung = Arc::clone(&control);
         let (handle, inbox) = handle::pair(Arc::new(move || rung.ring()), limits.max_queued_messages);
-        let (services, listeners, mailboxes, pipes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { limits, services, listeners, mailboxes, pipes, handle, inbox, control, spawn })
+        Ok(Self {
+            limits,
+            services: Vec::new(),
+            listeners: Vec::new(),
+            mailboxes: Vec::new(),
+            pipes: Vec::new(),
+            consoles: Vec::new(),
+            handle,
+            inbox,
+            control,
+            spawn,
+        })
     }
 
     /// Adds a service; `name` is how the log calls it.
@@ -137,6 +153,26 @@ impl Threaded {
         Ok(bound)
     }
 
+    /// Serves a peer that is there already, as [`Reactor::attach`](crate::Reactor::attach) does. Two threads carry bytes
+    /// between it and its connection; when the engine has ended, one of them may go on waiting for input, and keeps nothing.
+    ///
+    /// # Errors
+    /// [`Error::Attach`] when the service is of another engine.
+    pub fn attach(
+        &mut self,
+        service: ServiceId,
+        input: impl Into<OwnedFd>,
+        output: impl Into<OwnedFd>,
+        framing: Framing,
+    ) -> Result<(), Error> {
+        if service.0 >= self.services.len() {
+            let stranger = io::Error::new(io::ErrorKind::InvalidInput, "the service is of another engine");
+            return Err(Error::Attach(stranger));
+        }
+        self.consoles.push(Console { service, framing, input: input.into(), output: output.into() });
+        Ok(())
+    }
+
     /// A pipe to this engine for those who can do no more than write a byte, as
     /// [`Reactor::command_pipe`](crate::Reactor::command_pipe).
     ///
@@ -171,13 +207,14 @@ impl Threaded {
     /// # Panics
     /// As a service's callback does, on whichever thread: the engine ends, and the panic goes on here.
     pub fn run(self) -> Result<Stats, Error> {
-        let Self { limits, services, listeners, mailboxes, pipes, inbox, control, spawn, .. } = self;
+        let Self { limits, services, listeners, mailboxes, pipes, consoles, inbox, control, spawn, .. } = self;
         let parts = Parts { limits, services, mailboxes, listeners: listeners.len(), control, spawn };
         let exchange = Arc::new(Exchange::new(parts).map_err(Error::Poll)?);
         let mut control = Control::new(Arc::clone(&exchange), inbox, pipes);
         let ran = catch_unwind(AssertUnwindSafe(|| {
             if control.begin() {
                 start_staff(&exchange, listeners)?;
+                consoles.into_iter().try_for_each(|console| console.start(&exchange))?;
             }
             control.run();
             Ok(())

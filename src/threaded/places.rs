@@ -2,17 +2,18 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::service::Peer;
 use crate::sys::Bell;
 
 /// Places for connections.
 pub(super) struct Places {
-    max: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
+    max: usize,
     open: usize,
     /// Of them, those whose service is being told that they end, and which end then.
     leaving: usize,
@@ -22,17 +23,24 @@ struct State {
 
 impl Places {
     pub(super) fn new(max: usize) -> Self {
-        Self { max, state: Mutex::default(), changed: Condvar::new() }
+        Self { state: Mutex::new(State { max, ..State::default() }), changed: Condvar::new() }
     }
 
     /// Takes a place if there is one. Where all are taken and somebody is about to leave, the service may have been told so
     /// already, and so may the newcomer: it has not come too early.
     pub(super) fn take(&self) -> bool {
-        let full = |state: &mut State| !state.closed && state.open >= self.max && state.leaving > 0;
+        let full = |state: &mut State| !state.closed && state.open >= state.max && state.leaving > 0;
         let mut state = self.changed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
-        let free = state.open < self.max;
+        let free = state.open < state.max;
         state.open += usize::from(free);
         free
+    }
+
+    /// Makes a place for a console, which takes nobody else's.
+    pub(super) fn add(&self) {
+        let mut state = self.lock();
+        state.max += 1;
+        state.open += 1;
     }
 
     /// Somebody begins to leave.
@@ -46,9 +54,10 @@ impl Places {
         self.changed.notify_all();
     }
 
-    /// A place is free again.
-    pub(super) fn free(&self, was_leaving: bool) {
+    /// A place is free again, or gone with the console that it was made for.
+    pub(super) fn free(&self, was_leaving: bool, peer: Peer) {
         let mut state = self.lock();
+        state.max -= usize::from(peer == Peer::Console);
         state.open -= 1;
         state.leaving -= usize::from(was_leaving);
         drop(state);

@@ -1,6 +1,8 @@
-//! The operating system's sockets, through `mio`: [`sources`] is what is listened on, [`stream`] an accepted
-//! connection, and here is the world that the turn asks.
+//! The operating system's sockets, through `mio`: [`sources`] is what is listened on, [`stream`] a connection, `console` the
+//! one kind of it that was there before; and here is the world that the turn asks.
 
+#[cfg(unix)]
+mod console;
 mod sources;
 mod stream;
 
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
-use super::net::{Event, Net, Polled, Source};
+use super::net::{Attached, Event, Net, Polled, Source};
 use crate::datagram::{Incoming, Outgoing};
 use crate::service::Peer;
 use crate::sys::{self, Batcher, bind};
@@ -27,12 +29,16 @@ pub(super) struct OsNet {
     poll: Poll,
     events: Events,
     sources: Vec<(Socketed, Source)>,
+    consoles: Vec<Attached<OsStream>>,
+    /// Keys of what is always ready and of which no poll will ever say so.
+    unpolled: Vec<usize>,
     batcher: Batcher,
 }
 
 impl OsNet {
-    fn new(poll: Poll, sources: Vec<(Socketed, Source)>) -> Self {
-        Self { poll, events: Events::with_capacity(EVENTS), sources, batcher: Batcher::new() }
+    fn new(poll: Poll, sources: Vec<(Socketed, Source)>, consoles: Vec<Attached<OsStream>>) -> Self {
+        let (events, unpolled) = (Events::with_capacity(EVENTS), Vec::new());
+        Self { poll, events, sources, consoles, unpolled, batcher: Batcher::new() }
     }
 
     fn source(&self, number: usize) -> &Socketed {
@@ -47,9 +53,17 @@ impl Net for OsNet {
         self.sources.iter().map(|(_, source)| *source).collect()
     }
 
+    fn take_attached(&mut self) -> Vec<Attached<OsStream>> {
+        std::mem::take(&mut self.consoles)
+    }
+
     fn poll(&mut self, timeout: Option<Duration>, mut mark: impl FnMut(Event)) -> io::Result<Polled> {
         let mut events = 0;
+        let timeout = if self.unpolled.is_empty() { timeout } else { Some(Duration::ZERO) };
         self.poll.poll(&mut self.events, timeout)?;
+        for key in self.unpolled.drain(..) {
+            mark(Event { key, readable: true, writable: true, end: false, urgent: false });
+        }
         for event in &self.events {
             let end = event.is_read_closed() || event.is_error();
             let urgent = event.is_priority();
@@ -57,7 +71,8 @@ impl Net for OsNet {
             mark(Event {
                 key: event.token().0,
                 readable: event.is_readable() || end || urgent,
-                writable: event.is_writable(),
+                // A full pipe that has lost its reader is an error and nothing else, and writing is how that is found.
+                writable: event.is_writable() || event.is_write_closed(),
                 end,
                 urgent,
             });
@@ -93,6 +108,13 @@ impl Net for OsNet {
             OsStream::Tcp(stream) => self.poll.registry().register(stream, Token(key), interest),
             #[cfg(unix)]
             OsStream::Unix(stream) => self.poll.registry().register(stream, Token(key), interest),
+            #[cfg(unix)]
+            OsStream::Console(console) => {
+                if console.register(self.poll.registry(), key)? {
+                    self.unpolled.push(key);
+                }
+                Ok(())
+            }
         }
     }
 

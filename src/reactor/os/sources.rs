@@ -1,6 +1,8 @@
 //! What a reactor listens on, from being bound to being handed to the loop.
 
 use std::io;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use mio::net::{TcpListener, UdpSocket};
@@ -9,13 +11,16 @@ use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Poll, Token, Waker};
 
 use super::OsNet;
+#[cfg(unix)]
+use super::console::Console;
+use super::stream::OsStream;
 use crate::endpoint::Endpoint;
 use crate::frame::Framing;
 #[cfg(unix)]
 use crate::handle::Command;
 use crate::jobs::Wake;
 use crate::limits::Limits;
-use crate::reactor::net::{Source, SourceKind, WAKE_KEY};
+use crate::reactor::net::{Attached, Source, SourceKind, WAKE_KEY};
 use crate::service::ServiceId;
 use crate::slots::reserved_key;
 #[cfg(unix)]
@@ -27,6 +32,7 @@ pub(in crate::reactor) struct Sources {
     poll: Poll,
     waker: Arc<Waker>,
     bound: Vec<(Socketed, Source)>,
+    consoles: Vec<Attached<OsStream>>,
 }
 
 /// What is listened on.
@@ -49,7 +55,7 @@ impl Sources {
     pub(in crate::reactor) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), Token(WAKE_KEY))?);
-        Ok(Self { poll, waker, bound: Vec::new() })
+        Ok(Self { poll, waker, bound: Vec::new(), consoles: Vec::new() })
     }
 
     /// What wakes the poll from another thread.
@@ -112,7 +118,20 @@ impl Sources {
         Ok(theirs)
     }
 
+    /// Has a console become a connection as soon as the loop runs.
+    #[cfg(unix)]
+    pub(in crate::reactor) fn attach(
+        &mut self,
+        service: ServiceId,
+        (input, output): (OwnedFd, OwnedFd),
+        framing: Framing,
+    ) -> io::Result<()> {
+        let stream = OsStream::Console(Box::new(Console::new(input, output)?));
+        self.consoles.push(Attached { stream, service, framing });
+        Ok(())
+    }
+
     pub(in crate::reactor) fn into_net(self) -> OsNet {
-        OsNet::new(self.poll, self.bound)
+        OsNet::new(self.poll, self.bound, self.consoles)
     }
 }

@@ -1,11 +1,14 @@
-//! An accepted connection's socket, of either kind.
+//! A connection's byte stream, of whatever kind.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 
 use mio::net::TcpStream;
 #[cfg(unix)]
 use mio::net::UnixStream;
 
+#[cfg(unix)]
+use super::console::Console;
 use crate::connection::Stream;
 
 /// A connection's socket. Dropping it closes it, which ends its registration too.
@@ -13,6 +16,9 @@ pub(in crate::reactor) enum OsStream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    /// On the heap: there is one of it, and thousands of the others.
+    #[cfg(unix)]
+    Console(Box<Console>),
 }
 
 /// The same call on whichever socket it is.
@@ -22,6 +28,8 @@ macro_rules! either {
             Self::Tcp($stream) => $call,
             #[cfg(unix)]
             Self::Unix($stream) => $call,
+            #[cfg(unix)]
+            Self::Console($stream) => $call,
         }
     };
 }
@@ -61,7 +69,14 @@ impl Stream for OsStream {
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
-        either!(self, stream => stream.shutdown(std::net::Shutdown::Write))
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            // It has no side of its own to close, and nothing that is left unread would hurt it.
+            #[cfg(unix)]
+            Self::Console(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ struct State {
     now: Instant,
     sources: Vec<SourceScript>,
     sockets: Vec<(usize, Socket)>,
+    attached: Vec<net::Attached<Scripted>>,
     /// Reported by the next poll, whatever is true.
     events: Vec<Event>,
     /// What the next poll says instead of anything else.
@@ -74,6 +75,7 @@ impl World {
             now: Instant::now(),
             sources: sources.iter().map(script).collect(),
             sockets: Vec::new(),
+            attached: Vec::new(),
             events: Vec::new(),
             poll_error: None,
             woken,
@@ -181,6 +183,10 @@ impl Net for ScriptedNet {
 
     fn sources(&self) -> Vec<Source> {
         self.0.state().sources.iter().map(|script| script.source).collect()
+    }
+
+    fn take_attached(&mut self) -> Vec<net::Attached<Scripted>> {
+        std::mem::take(&mut self.0.state().attached)
     }
 
     fn poll(&mut self, timeout: Option<Duration>, mut mark: impl FnMut(Event)) -> io::Result<net::Polled> {

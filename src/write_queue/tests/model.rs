@@ -120,7 +120,7 @@ impl Model {
             Step::Shared(sizes) => {
                 for frame in self.make(&sizes) {
                     self.offer(vec![frame], |queue, frames, limits| {
-                        queue.offer_shared(&frames[0].clone().into(), limits)
+                        queue.offer_shared(&frames[0].clone().into(), limits, limits.slow_consumer)
                     });
                 }
             }
