@@ -10,15 +10,35 @@ use super::wire::Event;
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ask<'a> {
-    Hello { nick: Cow<'a, str> },
-    Join { room: Cow<'a, str>, since: Option<u64> },
+    Hello {
+        nick: Cow<'a, str>,
+    },
+    Join {
+        room: Cow<'a, str>,
+        since: Option<u64>,
+    },
     /// Where no room is named, here and below, the one that the member is in now.
-    Leave { room: Option<Cow<'a, str>> },
-    Say { room: Option<Cow<'a, str>>, text: Cow<'a, str> },
-    Whisper { to: Cow<'a, str>, text: Cow<'a, str> },
-    Who { room: Option<Cow<'a, str>>, next: Option<u64> },
-    Rooms { next: Option<u64> },
-    Nick { nick: Cow<'a, str> },
+    Leave {
+        room: Option<Cow<'a, str>>,
+    },
+    Say {
+        room: Option<Cow<'a, str>>,
+        text: Cow<'a, str>,
+    },
+    Whisper {
+        to: Cow<'a, str>,
+        text: Cow<'a, str>,
+    },
+    Who {
+        room: Option<Cow<'a, str>>,
+        next: Option<u64>,
+    },
+    Rooms {
+        next: Option<u64>,
+    },
+    Nick {
+        nick: Cow<'a, str>,
+    },
     Ping,
     /// Who am I, and where?
     Me,

@@ -1,7 +1,5 @@
 //! What people and rooms may be called, and what may be said.
 
-use std::borrow::Cow;
-
 use unicode_width::UnicodeWidthChar;
 
 use super::ask::Refusal;
@@ -89,11 +87,6 @@ fn is_visible(c: char) -> bool {
     !c.is_whitespace() && c.width().is_some_and(|columns| columns > 0)
 }
 
-/// Text as a terminal or a line may have it, in one line.
-pub(super) fn one_line(text: &str) -> Cow<'_, str> {
-    if text.contains('\n') { text.replace('\n', " ").into() } else { text.into() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,9 +97,20 @@ mod tests {
             assert!(check_nick(good).is_ok(), "{good}");
         }
         let long = "x".repeat(33);
-        for bad in
-            ["", " ", "a b", "a\tb", "a\u{1b}[2J", "e\u{301}", "a\u{200b}", "\u{202e}a", "a:b", "Operator", "guest-7", &long]
-        {
+        for bad in [
+            "",
+            " ",
+            "a b",
+            "a\tb",
+            "a\u{1b}[2J",
+            "e\u{301}",
+            "a\u{200b}",
+            "\u{202e}a",
+            "a:b",
+            "Operator",
+            "guest-7",
+            &long,
+        ] {
             assert_eq!(check_nick(bad).unwrap_err().code, "bad-nick", "{bad:?}");
         }
         assert!(check_nick("guest-list").is_ok());

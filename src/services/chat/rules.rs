@@ -72,7 +72,7 @@ impl Default for Rules {
             announce_up_to: 128,
             max_per_address: None,
             udp_public: false,
-            udp_silence: Duration::from_secs(60),
+            udp_silence: Duration::from_mins(1),
             max_udp_members: 1024,
             encoding: UTF_8,
         }

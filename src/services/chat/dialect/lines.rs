@@ -169,10 +169,14 @@ fn unknown(name: &str) -> Refusal {
 /// An event in lines.
 pub(super) fn tell(event: &Event<'_>, mut line: impl FnMut(&str)) {
     match event {
-        Event::Welcome { nick, rooms, .. } => line(&format!("* you are {nick}, in {}; /help lists the commands", list(rooms))),
+        Event::Welcome { nick, rooms, .. } => {
+            line(&format!("* you are {nick}, in {}; /help lists the commands", list(rooms)));
+        }
         Event::Joined { room, nick } => line(&format!("* {nick} has joined {room}")),
         Event::Left { room, nick } => line(&format!("* {nick} has left {room}")),
-        Event::Message { room, from, text, .. } => text.split('\n').for_each(|part| line(&format!("[{room}] {from}: {part}"))),
+        Event::Message { room, from, text, .. } => {
+            text.split('\n').for_each(|part| line(&format!("[{room}] {from}: {part}")));
+        }
         Event::Whisper { from, to, text, .. } => {
             text.split('\n').for_each(|part| line(&format!("[{from} -> {to}] {part}")));
         }

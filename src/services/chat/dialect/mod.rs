@@ -11,8 +11,8 @@ use encoding_rs::{Encoding, UTF_8};
 use serde_json::Value;
 
 use super::ask::{Ask, Refusal};
-use super::console;
 use super::colour::Palette;
+use super::console;
 use super::wire::Event;
 use crate::frame::Framing;
 use crate::payload::Payload;

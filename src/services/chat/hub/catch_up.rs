@@ -47,13 +47,7 @@ impl Hub {
     }
 
     /// Moves a member between those who are live and those who are not yet.
-    fn change_hall(
-        &mut self,
-        id: MemberId,
-        room: RoomId,
-        catch_up: Option<CatchUp>,
-        reach: Reach,
-    ) {
+    fn change_hall(&mut self, id: MemberId, room: RoomId, catch_up: Option<CatchUp>, reach: Reach) {
         let (Some(there), Some(seat)) =
             (self.rooms.get_mut(room), self.members.get_mut(id).and_then(|member| member.seat_mut(room)))
         else {
@@ -71,7 +65,9 @@ impl Hub {
         let Some(member) = self.members.get(id) else { return };
         let behind: Vec<_> =
             member.seats.iter().filter(|seat| seat.catching_up.is_some()).map(|seat| seat.room).collect();
-        behind.into_iter().for_each(|room| self.catch_up(id, room, out));
+        for room in behind {
+            self.catch_up(id, room, out);
+        }
     }
 
     /// Sends the next piece, and makes the member live if it was the last.

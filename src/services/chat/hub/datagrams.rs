@@ -101,7 +101,8 @@ impl Hub {
     /// Sees off UDP members that have been silent for too long, and asks for the next time.
     pub(in crate::services::chat) fn expire(&mut self, now: Instant, out: &mut dyn Outlet) {
         let silence = self.rules.udp_silence;
-        let silent: Vec<_> = self.members.sources().filter(|(_, heard)| now.duration_since(*heard) >= silence).collect();
+        let silent: Vec<_> =
+            self.members.sources().filter(|(_, heard)| now.duration_since(*heard) >= silence).collect();
         for (id, _) in silent {
             self.depart(id, true, out);
         }

@@ -35,9 +35,15 @@ pub(super) struct Member {
 /// How a member is reached.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Reach {
-    Conn { id: ConnId, dialect: Dialect },
+    Conn {
+        id: ConnId,
+        dialect: Dialect,
+    },
     /// By datagrams. It is a member for as long as it is heard of.
-    Source { address: SocketAddr, heard: Instant },
+    Source {
+        address: SocketAddr,
+        heard: Instant,
+    },
 }
 
 /// A member's place in a room.

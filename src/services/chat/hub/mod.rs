@@ -26,7 +26,7 @@ pub(super) use outlet::{Outlet, When};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use super::ask::{Ask, Refusal};
+use super::ask::Refusal;
 use super::colour::Palette;
 use super::dialect::{self, Dialect, Heard};
 use super::rules::Rules;
@@ -183,7 +183,8 @@ impl Hub {
 
     /// Somebody has gone: from its rooms, and from memory.
     fn depart(&mut self, id: MemberId, announce: bool, out: &mut dyn Outlet) {
-        let rooms: Vec<_> = self.members.get(id).iter().flat_map(|member| &member.seats).map(|seat| seat.room).collect();
+        let rooms: Vec<_> =
+            self.members.get(id).iter().flat_map(|member| &member.seats).map(|seat| seat.room).collect();
         for room in rooms {
             self.stand_up(id, room, announce, out);
         }
@@ -243,7 +244,9 @@ impl Hub {
     fn tell_stranger(&self, conn: ConnId, dialect: Dialect, event: &Event<'_>, out: &mut dyn Outlet) {
         let mut payloads = Vec::new();
         dialect::tell(dialect, event, self.rules.encoding, &mut payloads);
-        payloads.into_iter().for_each(|payload| out.send(conn, payload));
+        for payload in payloads {
+            out.send(conn, payload);
+        }
     }
 
     /// A batch of messages did not fit into what may wait for a connection.
@@ -251,12 +254,11 @@ impl Hub {
         let BatchLabel { room, first, count } = BatchLabel::from(ticket);
         let Some(id) = self.members.by_conn(conn) else { return };
         let Some(member) = self.members.get_mut(id).filter(|member| member.seat(room).is_some()) else { return };
-        match member.missed.iter_mut().find(|missed| missed.room == room) {
-            Some(missed) => (missed.first, missed.count) = (missed.first.min(first), missed.count + count),
-            None => {
-                log::warn!("{} reads too slowly: messages for it are dropped", member.nick);
-                member.missed.push(Missed { room, first, count });
-            }
+        if let Some(missed) = member.missed.iter_mut().find(|missed| missed.room == room) {
+            (missed.first, missed.count) = (missed.first.min(first), missed.count + count);
+        } else {
+            log::warn!("{} reads too slowly: messages for it are dropped", member.nick);
+            member.missed.push(Missed { room, first, count });
         }
         out.watch_drain();
     }

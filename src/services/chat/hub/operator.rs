@@ -32,7 +32,9 @@ impl Hub {
         let mut lines = Vec::new();
         dialect::tell_operator(event, &self.palette, &mut lines);
         for Console { conn, .. } in &self.consoles {
-            lines.iter().for_each(|line| out.send(*conn, line.clone()));
+            for line in &lines {
+                out.send(*conn, line.clone());
+            }
         }
     }
 
@@ -43,13 +45,7 @@ impl Hub {
         }
     }
 
-    fn obey_operator(
-        &mut self,
-        conn: ConnId,
-        ask: Ask<'_>,
-        when: When,
-        out: &mut dyn Outlet,
-    ) -> Result<(), Refusal> {
+    fn obey_operator(&mut self, conn: ConnId, ask: Ask<'_>, when: When, out: &mut dyn Outlet) -> Result<(), Refusal> {
         let said_to = self.consoles.iter().find(|console| console.conn == conn);
         let said_to = said_to.map_or_else(|| LOBBY.to_owned(), |console| console.room.clone());
         match ask {
@@ -72,14 +68,14 @@ impl Hub {
                 if let Some(console) = self.consoles.iter_mut().find(|console| console.conn == conn) {
                     console.room = room.clone().into_owned();
                 }
-                self.print(conn, &format!("* you speak in {room} now"), out);
+                print(conn, &format!("* you speak in {room} now"), out);
             }
             Ask::Who { room, next } => {
                 let event = self.who(self.known(room.as_deref().unwrap_or(&said_to))?, next);
                 self.show(&event, out);
             }
             Ask::Rooms { next } => self.show(&self.list_rooms(next), out),
-            Ask::Help => self.print(conn, OPERATOR_HELP, out),
+            Ask::Help => print(conn, OPERATOR_HELP, out),
             Ask::Operator(order) => self.execute(conn, &order, out)?,
             // Its lines have no words for the rest.
             _ => {}
@@ -93,23 +89,23 @@ impl Hub {
                 let nobody = || Refusal::new("no-such-nick", format!("nobody here is called {nick}"));
                 let id = self.members.by_nick(nick).ok_or_else(nobody)?;
                 self.end(id, "kicked by the operator", out);
-                self.print(conn, &format!("* {nick} is kicked"), out);
+                print(conn, &format!("* {nick} is kicked"), out);
             }
             Order::Ban { address } => self.ban(conn, *address, out)?,
             Order::Unban { address } => {
                 let known = self.bans.remove(address);
                 let words = if known { "is let in again" } else { "was not banned" };
-                self.print(conn, &format!("* {address} {words}"), out);
+                print(conn, &format!("* {address} {words}"), out);
             }
             Order::Bans => {
                 let mut bans: Vec<_> = self.bans.iter().collect();
                 bans.sort_unstable();
                 let bans: Vec<_> = bans.into_iter().map(ToString::to_string).collect();
-                self.print(conn, &format!("* {} banned: {}", bans.len(), bans.join(" ")), out);
+                print(conn, &format!("* {} banned: {}", bans.len(), bans.join(" ")), out);
             }
             Order::Stats => {
                 let stats = self.stats();
-                self.print(conn, &stats, out);
+                print(conn, &stats, out);
             }
             Order::Shutdown => out.shutdown(),
         }
@@ -125,7 +121,7 @@ impl Hub {
         for id in &here {
             self.end(*id, "this address is banned", out);
         }
-        self.print(conn, &format!("* {address} is banned, and {} of its connections end", here.len()), out);
+        print(conn, &format!("* {address} is banned, and {} of its connections end", here.len()), out);
         Ok(())
     }
 
@@ -139,8 +135,10 @@ impl Hub {
              * {refused} refused, {flooded} times too fast"
         )
     }
+}
 
-    fn print(&self, conn: ConnId, text: &str, out: &mut dyn Outlet) {
-        text.lines().for_each(|line| out.send(conn, Payload::from(line)));
+fn print(conn: ConnId, text: &str, out: &mut dyn Outlet) {
+    for line in text.lines() {
+        out.send(conn, Payload::from(line));
     }
 }

@@ -31,9 +31,9 @@ impl Hub {
     pub(super) fn announce(&mut self, room: RoomId, event: &Event<'_>, out: &mut dyn Outlet) {
         self.flush_room(room, out);
         let Some(room) = self.rooms.get(room) else { return };
-        self.announce_to(&[&room.json.reaches, &room.catching_up.reaches], Dialect::Json, event, out);
-        self.announce_to(&[&room.lines.reaches], Dialect::Lines, event, out);
-        self.announce_to(&[&room.raw.reaches], Dialect::Raw, event, out);
+        for dialect in [Dialect::Json, Dialect::Lines, Dialect::Raw] {
+            self.announce_to(&room.hearing(dialect), dialect, event, out);
+        }
         self.show(event, out);
     }
 
@@ -47,25 +47,27 @@ impl Hub {
         }
         let mut payloads = Vec::new();
         dialect::tell(dialect, event, self.rules.encoding, &mut payloads);
-        rows.iter().for_each(|row| batch(row, &payloads, Ticket::NONE, out));
+        for row in rows {
+            batch(row, &payloads, Ticket::NONE, out);
+        }
     }
 
     /// Gives a member another nick, and tells those who know it by the old one.
     pub(super) fn rename(&mut self, id: MemberId, nick: &str, out: &mut dyn Outlet) -> Result<(), Refusal> {
         let was = self.members.rename(id, nick)?;
-        let Some(member) = self.members.get(id).filter(|member| member.announced && *was != *nick) else { return Ok(()) };
+        let Some(member) = self.members.get(id).filter(|member| member.announced && *was != *nick) else {
+            return Ok(());
+        };
         let rooms: Vec<_> = member.seats.iter().map(|seat| seat.room).filter(|room| self.is_small(*room)).collect();
         let event = Event::Renamed { was: (&*was).into(), nick: nick.into() };
-        rooms.iter().for_each(|room| self.flush_room(*room, out));
-        let halls: [fn(&super::rooms::Room) -> [&[ConnId]; 2]; 3] = [
-            |room| [&room.json.reaches, &room.catching_up.reaches],
-            |room| [&room.lines.reaches, &[]],
-            |room| [&room.raw.reaches, &[]],
-        ];
+        for room in &rooms {
+            self.flush_room(*room, out);
+        }
         let own = self.members.get(id).and_then(|member| Some(member.conn()?.0));
-        for (hall, dialect) in halls.into_iter().zip([Dialect::Json, Dialect::Lines, Dialect::Raw]) {
+        for dialect in [Dialect::Json, Dialect::Lines, Dialect::Raw] {
             let rooms = rooms.iter().filter_map(|room| self.rooms.get(*room));
-            let mut conns: Vec<_> = rooms.flat_map(hall).flatten().copied().filter(|conn| Some(*conn) != own).collect();
+            let rows = rooms.flat_map(|room| room.hearing(dialect));
+            let mut conns: Vec<_> = rows.flatten().copied().filter(|conn| Some(*conn) != own).collect();
             // Who shares several rooms with it is told once.
             conns.sort_unstable();
             conns.dedup();

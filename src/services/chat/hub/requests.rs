@@ -121,7 +121,8 @@ impl Hub {
         let rows = room.rows();
         let last = (rows.len() as u64 - 1) << HALL_SHIFT | u64::from(u32::MAX);
         let from = next.unwrap_or(last).min(last);
-        let (mut hall, mut end) = ((from >> HALL_SHIFT) as usize, (from & u64::from(u32::MAX)) as usize);
+        let part = |bits: u64| usize::try_from(bits).unwrap_or(usize::MAX);
+        let (mut hall, mut end) = (part(from >> HALL_SHIFT), part(from & u64::from(u32::MAX)));
         let mut nicks = Vec::new();
         let next = loop {
             let row = rows.get(hall).copied().unwrap_or_default();
@@ -142,17 +143,17 @@ impl Hub {
 
     pub(super) fn list_rooms(&self, next: Option<u64>) -> Event<'_> {
         let mut inhabited = self.rooms.iter_from(next.unwrap_or(0)).filter(|(_, room)| room.count() > 0);
-        let listed = |(_, room): (RoomId, &'_ Room)| Listed {
-            room: room.name.to_string().into(),
-            members: room.count() as u64,
-        };
+        let listed =
+            |(_, room): (RoomId, &'_ Room)| Listed { room: room.name.to_string().into(), members: room.count() as u64 };
         let rooms = inhabited.by_ref().take(PAGE).map(listed).collect();
         Event::Rooms { rooms, next: inhabited.next().map(|(id, _)| id.0.into()) }
     }
 
     fn tell_text(&self, id: MemberId, text: &str, out: &mut dyn Outlet) {
         if let Some((conn, dialect)) = self.members.get(id).and_then(super::Member::conn) {
-            text_payloads(dialect, text, self).into_iter().for_each(|payload| out.send(conn, payload));
+            for payload in text_payloads(dialect, text, self) {
+                out.send(conn, payload);
+            }
         }
     }
 }

@@ -125,6 +125,15 @@ impl Room {
         }
     }
 
+    /// The rows of those who speak a dialect, live or not yet.
+    pub(super) fn hearing(&self, dialect: Dialect) -> [&[ConnId]; 2] {
+        match dialect {
+            Dialect::Json => [&self.json.reaches, &self.catching_up.reaches],
+            Dialect::Lines => [&self.lines.reaches, &[]],
+            Dialect::Raw => [&self.raw.reaches, &[]],
+        }
+    }
+
     /// The rows of members, one for each hall.
     pub(super) fn rows(&self) -> [&[MemberId]; 5] {
         let Self { json, lines, raw, catching_up, sources, .. } = self;
@@ -143,7 +152,7 @@ pub(super) struct Rooms {
     /// Rooms that nobody is in, the longest first.
     empty: BTreeSet<(u64, RoomId)>,
     emptied: u64,
-    max_rooms: usize,
+    most: usize,
     kept_bytes: usize,
     /// Where room for new messages was last made.
     hand: usize,
@@ -153,8 +162,8 @@ impl Rooms {
     /// With a lobby, which is number 0 and is never forgotten.
     pub(super) fn new(rules: &Rules) -> Self {
         let (all, by_name, empty) = (Slab::new(), HashMap::new(), BTreeSet::new());
-        let max_rooms = rules.max_rooms.clamp(1, MAX_ROOMS);
-        let mut rooms = Self { all, by_name, empty, emptied: 0, max_rooms, kept_bytes: 0, hand: 0 };
+        let most = rules.max_rooms.clamp(1, MAX_ROOMS);
+        let mut rooms = Self { all, by_name, empty, emptied: 0, most, kept_bytes: 0, hand: 0 };
         rooms.make(LOBBY);
         rooms
     }
@@ -167,7 +176,7 @@ impl Rooms {
             return Ok(id);
         }
         names::check_room(name)?;
-        if self.all.len() >= self.max_rooms {
+        if self.all.len() >= self.most {
             let Some((_, oldest)) = self.empty.pop_first() else {
                 return Err(Refusal::new("too-many-rooms", format!("there are {} rooms already", self.all.len())));
             };
