@@ -10,6 +10,7 @@ use switchboard::Framing;
 
 use super::bench::BenchArgs;
 use super::builtin::{self, Builtin};
+use super::chat::ChatArgs;
 use super::duel::DuelArgs;
 use super::engine::EngineName;
 use super::limits::LimitArgs;
@@ -114,6 +115,8 @@ pub(super) struct ServeArgs {
     /// It stands for real work in measurements. Only echo has it.
     #[arg(long, value_name = "N", default_value_t)]
     pub(super) work_us: u32,
+    #[command(flatten)]
+    pub(super) chat: ChatArgs,
     #[command(flatten)]
     pub(super) limits: LimitArgs,
     /// End at once when the process PID, which started this one, ends; for the commands that measure. Linux only

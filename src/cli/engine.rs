@@ -61,7 +61,6 @@ impl Engine {
 
     /// Makes a connection of what is there already, see [`Reactor::attach`].
     #[cfg(unix)]
-    #[expect(dead_code, reason = "no service has an operator yet")]
     pub(super) fn attach(
         &mut self,
         service: ServiceId,

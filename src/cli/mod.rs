@@ -5,6 +5,7 @@
 mod args;
 mod bench;
 mod builtin;
+mod chat;
 mod duel;
 mod engine;
 mod failure;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use switchboard::{Endpoint, Framing, Limits, ParseEndpointError};
 
 use super::args::{Listen, ServeArgs};
-use super::builtin::{self, Builtin};
+use super::builtin::{self, Builtin, Wishes};
+use super::chat::ChatPlan;
 use super::engine::EngineName;
 use super::failure::Failure;
 
@@ -14,8 +15,7 @@ use super::failure::Failure;
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) engine: EngineName,
-    /// Processor time to spend on each message.
-    pub(super) work: Duration,
+    pub(super) wishes: Wishes,
     pub(super) limits: Limits,
     pub(super) services: Vec<Planned>,
 }
@@ -34,8 +34,14 @@ impl Plan {
         let chosen = choose(typed.service, &builtin::ALL, &typed.listen)?;
         let work = Duration::from_micros(typed.work_us.into());
         check_work(work, chosen)?;
-        let services = chosen.iter().map(|builtin| Planned::new(builtin, &typed.listen, typed.framing));
-        Ok(Self { engine: typed.engine, work, limits, services: services.collect::<Result<_, _>>()? })
+        typed.chat.check_served(&chosen.iter().map(|builtin| builtin.name).collect::<Vec<_>>())?;
+        let wishes = Wishes { work, chat: ChatPlan::from(typed.chat) };
+        let planned = chosen.iter().map(|builtin| Planned::new(builtin, &typed.listen, typed.framing));
+        let services = planned.collect::<Result<Vec<_>, _>>()?;
+        for planned in services.iter().filter(|_| !wishes.chat.rules.udp_public) {
+            planned.check_udp_is_private()?;
+        }
+        Ok(Self { engine: typed.engine, wishes, limits, services })
     }
 }
 
@@ -62,6 +68,22 @@ fn check_work(work: Duration, chosen: &[Builtin]) -> Result<(), Failure> {
 }
 
 impl Planned {
+    /// Chat answers datagrams, whose senders can be forged: beyond this machine it does so only where it was told to.
+    fn check_udp_is_private(&self) -> Result<(), Failure> {
+        let is_public = |(endpoint, _): &&(Endpoint, Framing)| match endpoint {
+            Endpoint::Udp(addr) => self.builtin.name == "chat" && !addr.ip().is_loopback(),
+            _ => false,
+        };
+        match self.listeners.iter().find(is_public) {
+            Some((endpoint, _)) => {
+                let text =
+                    format!("{endpoint} can be reached from other machines: give --udp-public, too, to allow that");
+                Err(Failure::Usage(text))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn new(builtin: &'static Builtin, typed: &[Listen], framing: Option<Framing>) -> Result<Self, Failure> {
         let listens = if typed.is_empty() { own_listens(builtin)? } else { typed.to_vec() };
         let mut listeners = Vec::new();
@@ -170,7 +192,7 @@ mod tests {
 
     #[test]
     fn work_is_for_those_who_can_be_given_some() {
-        assert_eq!(plan("echo --work-us 15").unwrap().work, Duration::from_micros(15));
+        assert_eq!(plan("echo --work-us 15").unwrap().wishes.work, Duration::from_micros(15));
         let plain = Builtin { name: "plain", takes_work: false, ..builtin::ALL[0] };
         assert!(check_work(Duration::ZERO, &[plain]).is_ok());
         let Err(Failure::Usage(what)) = check_work(Duration::from_micros(1), &[plain]) else { panic!("accepted") };

@@ -1,8 +1,11 @@
 //! Binds what the plan says, says where, and runs the engine.
 
 use std::fmt::Write;
-use std::time::Duration;
+use std::io;
 
+use switchboard::{Framing, ServiceId};
+
+use super::builtin::Wishes;
 use super::engine::Engine;
 use super::failure::Failure;
 use super::limits;
@@ -14,7 +17,7 @@ pub(super) fn serve(plan: Plan) -> Result<(), Failure> {
     limits::raise_descriptor_limit();
     let mut engine = Engine::new(plan.engine, plan.limits)?;
     obey_signals(&mut engine)?;
-    let addresses = bind(&mut engine, &plan.services, plan.work)?;
+    let addresses = bind(&mut engine, &plan.services, &plan.wishes)?;
     // A server serves, whether or not anybody wants to know where.
     if let Err(failure) = output::print(&addresses) {
         log::warn!("{failure}");
@@ -30,15 +33,35 @@ fn obey_signals(engine: &mut Engine) -> Result<(), Failure> {
 }
 
 /// Binds all; returns the lines that say where.
-fn bind(engine: &mut Engine, services: &[Planned], work: Duration) -> Result<String, Failure> {
+fn bind(engine: &mut Engine, services: &[Planned], wishes: &Wishes) -> Result<String, Failure> {
     let mut addresses = String::new();
     for Planned { builtin, listeners } in services {
-        let service = engine.add_service(builtin.name, (builtin.make)(work));
+        let service = engine.add_service(builtin.name, (builtin.make)(wishes));
         for (endpoint, framing) in listeners {
             let bound = engine.listen(service, endpoint, *framing)?;
             // Writing to a string does not fail.
             let _ = writeln!(addresses, "listening {} {bound}", builtin.name);
         }
+        if builtin.name == "chat" && wishes.chat.console {
+            attach_console(engine, service)?;
+        }
     }
     Ok(addresses)
+}
+
+/// Makes standard input and output the operator's.
+#[cfg(unix)]
+fn attach_console(engine: &mut Engine, service: ServiceId) -> Result<(), Failure> {
+    use std::os::fd::AsFd;
+
+    let own =
+        |stream: io::Result<_>| stream.map_err(|error| Failure::Failed(format!("cannot have a console: {error}")));
+    let input = own(io::stdin().as_fd().try_clone_to_owned())?;
+    let output = own(io::stdout().as_fd().try_clone_to_owned())?;
+    Ok(engine.attach(service, input, output, Framing::Lines)?)
+}
+
+#[cfg(not(unix))]
+fn attach_console(_engine: &mut Engine, _service: ServiceId) -> Result<(), Failure> {
+    Err(Failure::Usage("--console is not there on this system".to_owned()))
 }
