@@ -105,7 +105,7 @@ impl<S: Stream> Connection<S> {
         if nothing_owed && waits.frame.is_none() && limits.idle_timeout.is_zero() {
             return None;
         }
-        let reads = self.phase == Phase::Open && waits.paused.is_none() && self.reason.is_none();
+        let reads = self.phase == Phase::Open && waits.paused.is_none() && self.reason().is_none();
         let idle_from = (self.jobs == 0 && waits.write.is_none()).then_some(waits.active);
         let linger_from = (self.phase == Phase::Lingering).then_some(waits.active);
         [

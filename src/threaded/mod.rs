@@ -1,7 +1,7 @@
 //! The twin of the reactor: the same services with a thread for each connection, as somebody who likes threads would write it.
 //!
-//! Reading order: [`attend`] is a connection's thread and how it waits, [`step`] what it does between two waits, [`endings`] how
-//! it ends. [`agent`] does what callbacks ask for, [`line`] is how one connection's thread reaches another connection.
+//! Reading order: [`attend`] is a connection's thread and how it waits, [`step`] what it does between two waits, [`calls`] how it
+//! calls the service, [`endings`] how it ends. [`agent`] does what callbacks ask for, [`line`] is how one connection's thread reaches another connection.
 //! [`accept`], [`datagrams`] and [`control`] are the other threads, [`exchange`] is what all of them share; [`alarms`],
 //! [`budget`], [`places`] and [`tally`] are its parts, [`socket`], [`listener`] and [`spawn`] the operating system.
 //!
@@ -13,6 +13,7 @@ mod agent;
 mod alarms;
 mod attend;
 mod budget;
+mod calls;
 mod control;
 mod datagrams;
 mod endings;
