@@ -9,14 +9,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::datagram::Outgoing;
 use crate::error::{CloseReason, EncodeError};
 use crate::frame::{Framing, encode};
 use crate::moment::Moment;
 use crate::outbox::{Origin, Outbox};
-use crate::payload::Payload;
+use crate::payload::{Payload, Ticket};
 use crate::service::{ConnId, JobId};
 use crate::timers::TimerId;
 
@@ -56,6 +56,8 @@ pub(crate) enum ReplyTo<'a> {
 #[derive(Default)]
 pub(crate) struct Effects {
     pub(crate) actions: Vec<Action>,
+    /// The service wants to be called once more when the others of this turn have been.
+    pub(crate) flush_asked: bool,
     next_number: u64,
     /// Where numbers come from that no other thread gives out.
     numbers: Option<Arc<AtomicU64>>,
@@ -90,8 +92,8 @@ impl Effects {
 pub(crate) enum Action {
     /// A frame for the connection that the callback is about.
     Reply(Vec<u8>),
-    Send(ConnId, Payload),
-    Broadcast(Box<[ConnId]>, Payload),
+    /// Payloads, in order, for each of these connections.
+    Send(Few<ConnId>, Few<Payload>, Ticket),
     Datagram(SocketAddr, Payload),
     Close(ConnId, CloseReason),
     SetTimer(TimerId),
@@ -99,6 +101,21 @@ pub(crate) enum Action {
     Offload(JobId, Work),
     NotifyDrain,
     Shutdown,
+}
+
+/// One of a kind, which is by far the commonest number and costs no allocation, or any number of it.
+pub(crate) enum Few<T> {
+    One(T),
+    Many(Box<[T]>),
+}
+
+impl<T> Few<T> {
+    pub(crate) fn as_slice(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
 }
 
 /// Work that may block.
@@ -121,6 +138,21 @@ impl Context<'_> {
     #[inline]
     pub fn now(&self) -> Instant {
         self.clock.now
+    }
+
+    /// The time of day, read when asked. It is for people and for records: unlike [`now`](Self::now), it jumps whenever somebody
+    /// sets the clock, forwards or back.
+    pub fn wall_clock(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    /// How the connection that this callback is about is framed; nothing where it is about a datagram, about nobody, or about
+    /// somebody who has gone.
+    pub fn framing(&self) -> Option<Framing> {
+        match &self.reply_to {
+            ReplyTo::Connection { framing, .. } => Some(*framing),
+            ReplyTo::Datagram { .. } | ReplyTo::Nobody => None,
+        }
     }
 
     /// Sends `payload` to the peer that this callback is about, framed as its connection is. A reply that the framing cannot
@@ -169,12 +201,22 @@ impl Context<'_> {
     /// Sends `payload` to another connection, framed as that one is. If it has gone, nothing happens; if it reads too slowly,
     /// [`SlowConsumer`](crate::SlowConsumer) decides.
     pub fn send(&mut self, to: ConnId, payload: impl Into<Payload>) {
-        self.effects.actions.push(Action::Send(to, payload.into()));
+        self.effects.actions.push(Action::Send(Few::One(to), Few::One(payload.into()), Ticket::NONE));
     }
 
     /// Sends `payload` to many connections. It is framed once for each framing among them, and shared.
     pub fn broadcast(&mut self, to: &[ConnId], payload: impl Into<Payload>) {
-        self.effects.actions.push(Action::Broadcast(to.into(), payload.into()));
+        self.effects.actions.push(Action::Send(Few::Many(to.into()), Few::One(payload.into()), Ticket::NONE));
+    }
+
+    /// Sends several payloads, in order, to many connections. They are framed once for each framing among those, and put
+    /// together: however many they are, they cost each connection one place in its queue and one write. A payload that a
+    /// framing cannot carry is left out there.
+    ///
+    /// Where a peer reads too slowly, the batch is queued whole or dropped whole. If it is dropped,
+    /// [`on_dropped`](crate::Service::on_dropped) is told its ticket, unless that is [`Ticket::NONE`].
+    pub fn broadcast_batch(&mut self, to: &[ConnId], payloads: &[Payload], ticket: Ticket) {
+        self.effects.actions.push(Action::Send(Few::Many(to.into()), Few::Many(payloads.into()), ticket));
     }
 
     /// Sends a datagram from the socket that the current one came by, or else from the service's first UDP socket of the
@@ -220,6 +262,14 @@ impl Context<'_> {
     /// water, which may be at once. This is how a service sends more than should be held in memory: a piece at a time.
     pub fn notify_drain(&mut self) {
         self.effects.actions.push(Action::NotifyDrain);
+    }
+
+    /// Asks for one call of [`on_flush`](crate::Service::on_flush) when the callbacks of this turn have been made, however often
+    /// it is asked for. Asked for in `on_flush` or [`on_dropped`](crate::Service::on_dropped), the call may come a turn later.
+    ///
+    /// On `Threaded`, a turn is what one thread does under one taking of the service's lock: the frames of one read, say.
+    pub fn notify_flush(&mut self) {
+        self.effects.flush_asked = true;
     }
 
     /// Stops the engine as its handle's `drain` does.

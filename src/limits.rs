@@ -27,6 +27,9 @@ pub(crate) const MIN_READ_BYTES: usize = 1024;
 /// Frames shared with others that may wait for one peer, however small they are: each costs more than its bytes.
 pub(crate) const MAX_SHARED_FRAMES: usize = 16 * 1024;
 
+/// Dropped batches that a service is still to be told of, for one connection, by their names. Of more it learns the number.
+pub(crate) const MAX_MISSED: usize = 1024;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -161,6 +164,13 @@ impl Limits {
             None => Ok(()),
         }
     }
+}
+
+/// What bounds one peer's pending output.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueueBound {
+    pub(crate) max_bytes: usize,
+    pub(crate) policy: SlowConsumer,
 }
 
 /// What happens when more waits for a peer than [`Limits::max_write_buffer_bytes`].

@@ -92,10 +92,10 @@ impl Outbox {
         Ok(true)
     }
 
-    /// Adds a frame encoded before.
-    pub(crate) fn push_encoded(&mut self, frame: &[u8]) {
-        self.bytes.extend_from_slice(frame);
-        self.frames += 1;
+    /// Adds frames encoded before.
+    pub(crate) fn push_encoded(&mut self, encoded: &[u8], frames: u32) {
+        self.bytes.extend_from_slice(encoded);
+        self.frames += frames;
     }
 
     /// Remembers that a reply could not be framed, which ends its connection.

@@ -1,4 +1,4 @@
-//! Bytes that many connections may owe at once: allocated once, cloned by counting.
+//! Bytes that many connections may owe at once, allocated once and cloned by counting; and the name of what was sent.
 
 use std::fmt;
 use std::ops::Deref;
@@ -14,6 +14,16 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Payload(Arc<[u8]>);
+
+/// Names a batch of payloads for the service that sends it, which makes the names up: see
+/// [`broadcast_batch`](crate::Context::broadcast_batch).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+impl Ticket {
+    /// No name: nobody asks what became of it.
+    pub const NONE: Self = Self(0);
+}
 
 impl Deref for Payload {
     type Target = [u8];

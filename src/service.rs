@@ -6,8 +6,9 @@ use std::{fmt, io};
 
 use crate::context::Context;
 use crate::error::CloseReason;
-use crate::limits::{Limits, SlowConsumer};
+use crate::limits::{Limits, QueueBound, SlowConsumer};
 
+pub use crate::payload::Ticket;
 pub use crate::timers::TimerId;
 
 /// An application behind any number of listeners.
@@ -62,6 +63,24 @@ pub trait Service {
         let _ = (cx, message);
     }
 
+    /// What [`Context::notify_flush`] asked for: the callbacks of this turn have been made, and what they said to others has
+    /// not been sent yet. Here a service says at once what it has collected. It is about nobody: [`Context::conn`] is
+    /// [`ConnId::NOBODY`].
+    fn on_flush(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+
+    /// A batch of `frames` frames that was owed to this connection was dropped, because its peer reads too slowly and the
+    /// [policy](crate::SlowConsumer) is to drop. Each batch is reported once, in the order in which they were dropped, if it has
+    /// a ticket and the connection is still open; [`Context::notify_drain`] tells when there is room to make up for it.
+    ///
+    /// It never comes from inside another callback. `Threaded` keeps a thousand such reports for a connection whose thread
+    /// is busy with work of its own. Beyond that it gives up the names: one last report, whose ticket is [`Ticket::NONE`],
+    /// counts the frames of all the others.
+    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: Ticket, frames: u32) {
+        let _ = (cx, ticket, frames);
+    }
+
     /// The connection takes no more input. A last reply is still sent if the peer can be reached; afterwards its id resolves
     /// to nothing. Called once for each connection that was opened.
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
@@ -73,7 +92,7 @@ pub trait Service {
     /// An engine with a thread for each connection then needs no lock around it. Such an instance is called for its own
     /// connection only, from [`on_open`](Self::on_open) to `on_close`, and reaches no other: what it sends to another goes
     /// nowhere. Everything that is about no connection (datagrams, posts, the timers set there) stays with the service that
-    /// was added.
+    /// was added. What an instance asks for in [`on_flush`](Self::on_flush) counts as its connection's.
     fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
         None
     }
@@ -106,6 +125,14 @@ impl<S: Service + ?Sized> Service for Box<S> {
 
     fn on_post(&mut self, cx: &mut Context<'_>, message: Message) {
         (**self).on_post(cx, message);
+    }
+
+    fn on_flush(&mut self, cx: &mut Context<'_>) {
+        (**self).on_flush(cx);
+    }
+
+    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: Ticket, frames: u32) {
+        (**self).on_dropped(cx, ticket, frames);
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
@@ -147,10 +174,11 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// What happens when more waits for it than [`Limits::max_write_buffer_bytes`]. Nobody's console is taken away because its
-    /// reader went to lunch.
-    pub(crate) fn slow_consumer(&self, limits: &Limits) -> SlowConsumer {
-        if *self == Self::Console { SlowConsumer::DropOldest } else { limits.slow_consumer }
+    /// What its write queue is held to. Nobody's console is taken away because its reader went to lunch.
+    #[inline]
+    pub(crate) fn queue_bound(&self, limits: &Limits) -> QueueBound {
+        let policy = if *self == Self::Console { SlowConsumer::DropOldest } else { limits.slow_consumer };
+        QueueBound { max_bytes: limits.max_write_buffer_bytes, policy }
     }
 }
 

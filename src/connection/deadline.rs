@@ -112,7 +112,7 @@ impl<S: Stream> Connection<S> {
         if self.peer == Peer::Console {
             return end;
         }
-        let reads = self.phase == Phase::Open && waits.paused.is_none() && self.reason.is_none();
+        let reads = self.phase == Phase::Open && waits.paused.is_none() && self.reason().is_none();
         let idle_from = (self.jobs == 0 && waits.write.is_none()).then_some(waits.active);
         [
             after(waits.frame.filter(|_| reads), limits.frame_timeout, Due::Frame),

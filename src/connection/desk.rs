@@ -1,5 +1,5 @@
 //! What a thread of an engine has once and lends to each connection in turn: the limits, the time, the places where replies and actions
-//! collect, spare buffers, and the counters.
+//! collect, spare buffers, the counters, and what slow readers have missed.
 
 use crate::context::{Clock, Context, Effects, ReplyTo};
 use crate::frame::{Framing, Spares};
@@ -7,6 +7,7 @@ use crate::limits::Limits;
 use crate::outbox::{Origin, Outbox};
 use crate::service::ConnId;
 use crate::stats::Stats;
+use crate::write_queue::Missed;
 
 /// A thread's own things, as the operator's desk is not any line's.
 pub(crate) struct Desk {
@@ -16,6 +17,8 @@ pub(crate) struct Desk {
     pub(crate) spares: Spares,
     pub(crate) effects: Effects,
     pub(crate) stats: Stats,
+    /// Batches that the connection at hand has missed. Whoever lends the desk takes them before it goes to the next one.
+    pub(crate) missed: Vec<Missed>,
     /// Whether a reply that lies in a request put together by the decoder is written from there, which has to be done before
     /// the next frame is looked for. Not where a lock is held while frames are handed over: nothing is written under it.
     pub(crate) lends_requests: bool,
@@ -23,8 +26,8 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(limits: Limits, clock: Clock, effects: Effects, spares: Spares) -> Self {
-        let (outbox, stats) = (Outbox::default(), Stats::default());
-        Self { limits, clock, outbox, spares, effects, stats, lends_requests: true }
+        let (outbox, stats, missed) = (Outbox::default(), Stats::default(), Vec::new());
+        Self { limits, clock, outbox, spares, effects, stats, missed, lends_requests: true }
     }
 
     /// For a callback about a connection that owes its peer `pending_bytes`, and whose replies may lie in `origin`.

@@ -45,17 +45,23 @@ pub(crate) struct Connection<S> {
     service: u32,
     decoder: FrameDecoder,
     queue: WriteQueue,
-    /// Received and not decoded: the connection came to owe too much in the middle of a read.
-    stalled: Option<Box<Stalled>>,
     phase: Phase,
-    /// Why it ended, or will when what it was asked is answered.
-    reason: Option<Box<CloseReason>>,
+    /// What few connections have, and those not for long.
+    rare: Option<Box<Rare>>,
     /// Jobs offloaded in its name that have not come back.
     jobs: u32,
     waits: deadline::Waits,
     /// Bytes that it was counted with when the engine last counted.
     counted_bytes: u32,
     flags: Flags,
+}
+
+#[derive(Default)]
+struct Rare {
+    /// Received and not decoded: the connection came to owe too much in the middle of a read.
+    stalled: Option<Stalled>,
+    /// Why it ended, or will when what it was asked is answered.
+    reason: Option<CloseReason>,
 }
 
 struct Stalled {
@@ -129,9 +135,8 @@ impl<S: Stream> Connection<S> {
             service: u32::try_from(service.0).unwrap_or(u32::MAX),
             decoder: FrameDecoder::new(framing, limits.max_frame_bytes),
             queue: WriteQueue::default(),
-            stalled: None,
             phase: Phase::Open,
-            reason: None,
+            rare: None,
             jobs: 0,
             waits: deadline::Waits::new(now),
             counted_bytes: 0,
@@ -177,8 +182,9 @@ impl<S: Stream> Connection<S> {
         matches!(self.phase, Phase::Open | Phase::Ending)
     }
 
+    #[inline]
     pub(crate) fn reason(&self) -> Option<&CloseReason> {
-        self.reason.as_deref()
+        self.rare.as_ref()?.reason.as_ref()
     }
 
     #[inline]
@@ -189,8 +195,14 @@ impl<S: Stream> Connection<S> {
     /// Memory it holds for bytes received and bytes owed.
     #[inline]
     pub(crate) fn held_bytes(&self) -> usize {
-        let stalled = self.stalled.as_ref().map_or(0, |stalled| stalled.bytes.len());
+        let stalled =
+            self.rare.as_ref().and_then(|rare| rare.stalled.as_ref()).map_or(0, |stalled| stalled.bytes.len());
         self.decoder.held_bytes() + self.queue.held_bytes() + stalled
+    }
+
+    #[inline]
+    fn is_stalled(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.stalled.is_some())
     }
 
     /// Brings an engine's sum of held bytes up to date.
@@ -233,24 +245,23 @@ impl<S: Stream> Connection<S> {
 
     /// No more input will be read; once everything received is answered, the connection is [`answered`](Self::answered).
     pub(crate) fn end_when_answered(&mut self, reason: CloseReason) {
-        self.reason.get_or_insert_with(|| Box::new(reason));
+        self.rare.get_or_insert_default().reason.get_or_insert(reason);
     }
 
     /// Whether it only waited for its answers to be given, and has them. A service that waits for room has more to say.
     #[inline]
     pub(crate) fn answered(&self) -> bool {
-        let more_to_come = self.jobs > 0 || self.stalled.is_some() || self.flags.drain_watched;
-        self.reason.is_some() && self.phase == Phase::Open && !more_to_come
+        let more_to_come = self.jobs > 0 || self.is_stalled() || self.flags.drain_watched;
+        self.reason().is_some() && self.phase == Phase::Open && !more_to_come
     }
 
     /// Takes no more frames. What is owed is still flushed if `reason` leaves a peer to flush it to.
     pub(crate) fn end(&mut self, reason: CloseReason, now: Moment) {
         self.phase = Phase::Ending;
         self.decoder = FrameDecoder::new(self.framing(), 0);
-        self.stalled = None;
         self.hurry(&reason);
         self.waits.ended(now);
-        self.reason = Some(Box::new(reason));
+        self.rare = Some(Box::new(Rare { stalled: None, reason: Some(reason) }));
     }
 
     /// One more reason for an end that is under way. All that it can change is that no peer is left to be polite to.

@@ -63,8 +63,7 @@ impl<S: Stream> Connection<S> {
     /// Whether reading it now may bring something.
     #[inline]
     pub(crate) fn wants_read(&self, limits: &Limits) -> bool {
-        let stalled = self.stalled.is_some();
-        self.may_receive(limits) && (stalled || (self.flags.readable && self.reason.is_none()))
+        self.may_receive(limits) && (self.is_stalled() || (self.flags.readable && self.reason().is_none()))
     }
 
     /// Whether it is open and not held back.
@@ -217,19 +216,24 @@ impl<S: Stream> Connection<S> {
     /// Keeps input that came too early, until the peer has taken enough of what it is owed.
     pub(crate) fn stall(&mut self, input: &[u8]) {
         if !input.is_empty() {
-            self.stalled = Some(Box::new(Stalled { bytes: input.to_vec(), used: 0 }));
+            self.put_stalled(input.to_vec(), 0);
         }
     }
 
     /// Input kept by [`stall`](Self::stall).
     pub(crate) fn take_stalled(&mut self) -> Option<(Vec<u8>, usize)> {
-        self.stalled.take().map(|stalled| (stalled.bytes, stalled.used))
+        let rare = self.rare.as_mut()?;
+        let stalled = rare.stalled.take();
+        if rare.reason.is_none() {
+            self.rare = None;
+        }
+        stalled.map(|stalled| (stalled.bytes, stalled.used))
     }
 
     /// Puts back what [`take_stalled`](Self::take_stalled) gave, used up to `used`.
     pub(crate) fn put_stalled(&mut self, bytes: Vec<u8>, used: usize) {
         if used < bytes.len() {
-            self.stalled = Some(Box::new(Stalled { bytes, used }));
+            self.rare.get_or_insert_default().stalled = Some(Stalled { bytes, used });
         }
     }
 

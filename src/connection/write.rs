@@ -1,15 +1,16 @@
 //! The way out: replies → one write → what the socket did not take → the queue → the socket again.
 
 use std::io::{self, IoSlice, Write};
+use std::sync::Arc;
 
 use super::deadline::Waits;
 use super::{Connection, Desk, Flags, Stream};
 use crate::error::CloseReason;
-use crate::frame::{Framing, encode};
+use crate::frame::{Batch, Framing, encode};
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::outbox::{MAX_PIECES, Origin, Outbox};
-use crate::payload::Payload;
+use crate::payload::Ticket;
 use crate::service::Peer;
 use crate::stats::Stats;
 use crate::write_queue::{Offered, WriteQueue, Wrote};
@@ -27,25 +28,17 @@ impl<S: Stream> Sink<'_, S> {
     /// Sends what the outbox holds, and empties it. `origin` is what the replies may lie in.
     pub(super) fn send(mut self, origin: Origin<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
         let result = if self.queue.is_empty() && self.flags.writable {
-            self.write_now(&desk.outbox, origin, &desk.limits, desk.clock.moment, &mut desk.stats)
+            self.write_now(origin, desk)
         } else {
-            let outbox = &desk.outbox;
-            let offered = self.offer(outbox, origin, &desk.limits);
-            self.account_for(offered, &mut desk.stats).and_then(|()| self.flush(desk.clock.moment, &mut desk.stats))
+            self.offer(origin, desk).and_then(|()| self.flush(desk.clock.moment, &mut desk.stats))
         };
         desk.outbox.clear();
         result
     }
 
     /// The common case: nothing waits, so the socket may take all of it at once.
-    fn write_now(
-        &mut self,
-        outbox: &Outbox,
-        origin: Origin<'_>,
-        limits: &Limits,
-        now: Moment,
-        stats: &mut Stats,
-    ) -> Result<(), CloseReason> {
+    fn write_now(&mut self, origin: Origin<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
+        let (outbox, now) = (&desk.outbox, desk.clock.moment);
         let taken = match write_outbox(self.stream, outbox, origin) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -54,27 +47,35 @@ impl<S: Stream> Sink<'_, S> {
             }
             Err(error) => return Err(broken(&error)),
         };
-        stats.bytes_out += taken as u64;
+        desk.stats.bytes_out += taken as u64;
         if taken == outbox.len() {
             self.waits.wrote(true, false, now);
             return Ok(());
         }
         if taken == 0 {
             // Nothing has gone out, so these are whole frames like any others.
-            let offered = self.offer(outbox, origin, limits);
             self.waits.wrote(false, true, now);
-            return self.account_for(offered, stats);
+            return self.offer(origin, desk);
         }
         self.queue.push_begun(beyond(outbox.pieces(origin), taken), outbox.len() - taken);
         self.waits.wrote(taken > 0, true, now);
         if self.stream.short_means_done() {
             self.flags.writable = false;
         }
-        self.flush(now, stats)
+        self.flush(now, &mut desk.stats)
     }
 
-    fn offer(&mut self, outbox: &Outbox, origin: Origin<'_>, limits: &Limits) -> Offered {
-        self.queue.offer(outbox.pieces(origin), outbox.len(), outbox.frames(), limits, self.peer.slow_consumer(limits))
+    /// Queues what the outbox holds.
+    fn offer(&mut self, origin: Origin<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
+        let Desk { outbox, limits, stats, missed, .. } = desk;
+        let offered = self.queue.offer(
+            outbox.pieces(origin),
+            outbox.len(),
+            outbox.frames(),
+            self.peer.queue_bound(limits),
+            missed,
+        );
+        self.account_for(offered, stats)
     }
 
     fn flush(&mut self, now: Moment, stats: &mut Stats) -> Result<(), CloseReason> {
@@ -121,7 +122,7 @@ impl<S: Stream> Connection<S> {
         let mut words = Vec::new();
         // A prefix too small for the sentence has to do without.
         if encode(framing, text.as_bytes(), &mut words).is_ok() {
-            desk.outbox.push_encoded(&words);
+            desk.outbox.push_encoded(&words, 1);
         }
         let sent = self.send(Origin::NONE, desk);
         self.end(reason, desk.clock.moment);
@@ -132,19 +133,32 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Queues a frame that others are sent too; the turn flushes it when all have theirs.
-    pub(crate) fn offer_shared(
-        &mut self,
-        frame: &Payload,
-        limits: &Limits,
-        now: Moment,
-        stats: &mut Stats,
-    ) -> Result<(), CloseReason> {
-        let offered = self.queue.offer_shared(frame, limits, self.peer.slow_consumer(limits));
+    /// Queues frames that others are sent too; the turn flushes them when all have theirs.
+    #[inline]
+    pub(crate) fn offer_shared(&mut self, batch: &Arc<Batch>, desk: &mut Desk) -> Result<(), CloseReason> {
         let mut sink = self.sink();
-        let settled = sink.account_for(offered, stats);
-        sink.waits.wrote(false, !sink.queue.is_empty(), now);
+        let offered = sink.queue.offer_shared(batch, sink.peer.queue_bound(&desk.limits), &mut desk.missed);
+        let settled = sink.account_for(offered, &mut desk.stats);
+        sink.waits.wrote(false, !sink.queue.is_empty(), desk.clock.moment);
         settled
+    }
+
+    /// Says shared frames to the very connection that is being answered, so that they come after the replies that precede
+    /// them. Frames without a ticket join the replies. A batch that has one must not lose it in a run of replies: the replies
+    /// so far go into the queue before it, and whoever calls this flushes them.
+    pub(crate) fn reply_shared(
+        &mut self,
+        batch: &Arc<Batch>,
+        origin: Origin<'_>,
+        desk: &mut Desk,
+    ) -> Result<(), CloseReason> {
+        if batch.ticket() == Ticket::NONE {
+            desk.outbox.push_encoded(batch.bytes(), batch.frames());
+            return Ok(());
+        }
+        let replied = if desk.outbox.is_empty() { Ok(()) } else { self.sink().offer(origin, desk) };
+        desk.outbox.clear();
+        replied.and_then(|()| self.offer_shared(batch, desk))
     }
 
     /// Writes what waits, as far as the socket takes it.

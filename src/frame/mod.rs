@@ -23,7 +23,7 @@ pub use encode::encode;
 pub(crate) use encode::head;
 pub use length::{Endian, LengthPrefix, Width};
 pub use name::ParseFramingError;
-pub(crate) use shared::SharedFrames;
+pub(crate) use shared::{Batch, SharedFrames};
 pub(crate) use spares::Spares;
 
 use std::ops::Range;

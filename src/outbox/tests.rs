@@ -151,7 +151,7 @@ fn the_first_failure_is_the_one_that_is_told() {
 fn a_cleared_outbox_is_empty_and_keeps_little_memory() {
     let request = bytes(LARGE);
     let mut outbox = Outbox::default();
-    outbox.push_encoded(&bytes(2 * KEPT_BYTES));
+    outbox.push_encoded(&bytes(2 * KEPT_BYTES), 1);
     outbox.reply(Framing::U32BE, &request, Origin::received(&request)).unwrap();
     assert!(!outbox.is_empty() && outbox.is_worth_a_write());
     outbox.clear();
@@ -196,7 +196,7 @@ proptest! {
                 Reply::Received(start, len) => &received[*start..received.len().min(start + len)],
                 Reply::Own(payload) => payload,
                 Reply::Encoded(frame) => {
-                    outbox.push_encoded(frame);
+                    outbox.push_encoded(frame, 1);
                     wire.extend_from_slice(frame);
                     frames += 1;
                     continue;

@@ -6,22 +6,26 @@ use crate::connection::{Connection, Phase};
 use crate::context::Action;
 use crate::frame::SharedFrames;
 use crate::jobs::Owner;
-use crate::payload::Payload;
+use crate::outbox::Origin;
 use crate::service::{ConnId, ServiceId, TimerId};
 
 impl<N: Net> Turn<N> {
     /// Applies the actions of a callback of `service` about `current`, whose replies are still in the outbox. What is sent to
     /// `current` joins them there, so that it sees everything in the order in which it was said.
     pub(super) fn apply(&mut self, service: ServiceId, current: ConnId) {
+        if std::mem::take(&mut self.desk.effects.flush_asked) {
+            self.owed.ask_flush(service);
+        }
         if self.desk.effects.actions.is_empty() {
             return;
         }
         let mut actions = std::mem::take(&mut self.desk.effects.actions);
         for action in actions.drain(..) {
             match action {
-                Action::Reply(frame) => self.desk.outbox.push_encoded(&frame),
-                Action::Send(to, payload) => self.deliver(&[to], &payload, current),
-                Action::Broadcast(to, payload) => self.deliver(&to, &payload, current),
+                Action::Reply(frame) => self.desk.outbox.push_encoded(&frame, 1),
+                Action::Send(to, payloads, ticket) => {
+                    self.deliver(to.as_slice(), SharedFrames::of(payloads.as_slice(), ticket), current);
+                }
                 Action::Datagram(to, payload) => self.post_datagram(service, to, &payload),
                 Action::Close(id, reason) => self.close(id, reason, current),
                 Action::SetTimer(id) => self.set_timer(id, TimerOwner { service, conn: current }),
@@ -50,10 +54,8 @@ impl<N: Net> Turn<N> {
         self.desk.effects.actions = actions;
     }
 
-    /// Frames `payload` once for each framing among the receivers and queues it for each; the turn's end writes it.
-    fn deliver(&mut self, to: &[ConnId], payload: &Payload, current: ConnId) {
-        let mut frames = SharedFrames::of(payload);
-        let moment = self.desk.clock.moment;
+    /// Queues `frames` for each receiver; the turn's end writes them.
+    fn deliver(&mut self, to: &[ConnId], mut frames: SharedFrames<'_>, current: ConnId) {
         for id in to {
             let hears = |conn: &&mut Connection<N::Stream>| match conn.phase() {
                 Phase::Open => true,
@@ -61,13 +63,17 @@ impl<N: Net> Turn<N> {
                 _ => *id == current && conn.takes_output(),
             };
             let Some(conn) = self.conns.get_mut(id.0).filter(hears) else { continue };
-            let Some(frame) = frames.under(conn.framing()) else { continue };
-            if *id == current {
-                self.desk.outbox.push_encoded(frame);
-                continue;
-            }
-            match conn.offer_shared(frame, &self.desk.limits, moment, &mut self.desk.stats) {
-                Ok(()) => Self::mark_dirty(&mut self.dirty, id.0, conn),
+            let Some(batch) = frames.under(conn.framing()) else { continue };
+            let said = if *id == current {
+                // Whatever reply could lie in what was received has been written: actions come after it.
+                conn.reply_shared(batch, Origin::NONE, &mut self.desk)
+            } else {
+                conn.offer_shared(batch, &mut self.desk)
+            };
+            self.owed.note_missed(id.0, &mut self.desk.missed);
+            match said {
+                Ok(()) if conn.pending_bytes() > 0 => self.owed.mark_dirty(id.0, conn),
+                Ok(()) => {}
                 Err(reason) => self.end(id.0, reason),
             }
         }

@@ -124,7 +124,7 @@ impl<N: Net> Turn<N> {
         for key in self.conns.keys() {
             self.end(key, CloseReason::ShuttingDown);
         }
-        self.say_goodbyes();
+        self.say_all();
         // Said, and not waited for.
         for key in self.conns.keys() {
             self.end(key, CloseReason::ShuttingDown);

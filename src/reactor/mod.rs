@@ -9,6 +9,7 @@ mod apply;
 mod budget;
 mod datagrams;
 mod endings;
+mod flush;
 mod net;
 mod os;
 mod step;

@@ -2,7 +2,7 @@
 
 use super::net::Net;
 use super::turn::Turn;
-use crate::connection::{Connection, Fill, Phase, Received};
+use crate::connection::{Fill, Phase, Received};
 use crate::error::CloseReason;
 use crate::outbox::Origin;
 use crate::service::ConnId;
@@ -75,6 +75,7 @@ impl<N: Net> Turn<N> {
             let id = conn.service();
             let Some(registered) = services.get_mut(id.0) else { return 0 };
             let received = conn.receive(&mut input, bytes, ConnId(key), registered.service.as_mut(), desk);
+            self.owed.note_missed(key, &mut self.desk.missed);
             match received {
                 Received::Acted => {
                     // Replies stay in the outbox: a pipeline of requests that also act is still answered with one write.
@@ -86,7 +87,7 @@ impl<N: Net> Turn<N> {
                         continue;
                     }
                 }
-                Received::All | Received::Flush => {}
+                Received::All | Received::Flush => self.apply(id, ConnId(key)),
                 Received::Failed(reason) => {
                     self.send_replies(key, bytes);
                     self.apply(id, ConnId(key));
@@ -138,6 +139,7 @@ impl<N: Net> Turn<N> {
         };
         let unsendable = self.desk.outbox.take_failure().map(CloseReason::UnsendableReply);
         let sent = conn.send(Origin::received(received), &mut self.desk);
+        self.owed.note_missed(key, &mut self.desk.missed);
         if let Some(reason) = sent.err().or(unsendable) {
             self.end(key, reason);
         }
@@ -185,31 +187,6 @@ impl<N: Net> Turn<N> {
             self.end(key, reason);
         } else {
             self.settle(key);
-        }
-    }
-
-    /// Writes what others have queued for a connection: one write, however many they were.
-    pub(super) fn flush_dirty(&mut self) {
-        while !self.dirty.is_empty() {
-            let mut dirty = std::mem::take(&mut self.dirty);
-            for key in dirty.drain(..) {
-                let Some(conn) = self.conns.get_mut(key) else { continue };
-                conn.flags().dirty = false;
-                match conn.flush(self.desk.clock.moment, &mut self.desk.stats) {
-                    Ok(()) => self.settle(key),
-                    Err(reason) => self.end(key, reason),
-                }
-            }
-            self.dirty = dirty;
-            // A write that found its peer gone has ended that connection. Its service is told within this very turn, and what
-            // it then tells the others must not wait for an event that may never come.
-            self.say_goodbyes();
-        }
-    }
-
-    pub(super) fn mark_dirty(dirty: &mut Vec<usize>, key: usize, conn: &mut Connection<N::Stream>) {
-        if !std::mem::replace(&mut conn.flags().dirty, true) {
-            dirty.push(key);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::datagrams::Mail;
+use super::flush::Owed;
 use super::net::{Net, Polled, Source, SourceKind, WAKE_KEY};
 use super::{budget, endings};
 use crate::connection::{Connection, Desk};
@@ -40,8 +41,8 @@ pub(super) struct Turn<N: Net> {
     pub(super) timers: Timers<TimerOwner>,
     /// The timers of each connection, which end with it.
     pub(super) timers_by_conn: BTreeSet<(ConnId, TimerId)>,
-    /// Connections that others have put something into the queue of.
-    pub(super) dirty: Vec<usize>,
+    /// What is to be said at the turn's end.
+    pub(super) owed: Owed,
     /// Connections whose service is to be told that they end.
     pub(super) ending: VecDeque<usize>,
     /// Connections that are over.
@@ -113,7 +114,7 @@ impl<N: Net> Turn<N> {
             deadlines: Timers::new(),
             timers: Timers::new(),
             timers_by_conn: BTreeSet::new(),
-            dirty: Vec::new(),
+            owed: Owed::default(),
             ending: VecDeque::new(),
             closed: Vec::new(),
             budget: budget::Budget::default(),
@@ -170,8 +171,7 @@ impl<N: Net> Turn<N> {
             self.take_jobs(); // 7
             self.take_commands();
         }
-        self.say_goodbyes();
-        self.flush_dirty(); // 8
+        self.say_all(); // 8
         self.reap(); // 9
         self.relieve_budget();
         self.desk.stats.turns += 1;
@@ -219,7 +219,7 @@ impl<N: Net> Turn<N> {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if !self.ready.is_empty() || self.woken {
+        if !self.ready.is_empty() || self.woken || self.owed.waits() {
             return Some(Duration::ZERO);
         }
         let next = [self.deadlines.next_deadline(), self.timers.next_deadline()].into_iter().flatten().min()?;

@@ -13,10 +13,10 @@ use super::exchange::{Exchange, lock};
 use super::line::Line;
 use super::socket::Plug;
 use super::tally::Tally;
-use crate::connection::{Connection, Desk};
+use crate::connection::{Connection, Desk, Phase};
 use crate::context::{Action, Context, Effects, ReplyTo, Work};
 use crate::error::CloseReason;
-use crate::frame::{Framing, SharedFrames, Spares};
+use crate::frame::{SharedFrames, Spares};
 use crate::jobs::Owner;
 use crate::outbox::Origin;
 use crate::payload::Payload;
@@ -34,12 +34,23 @@ pub(super) struct Agent {
     undelivered: Vec<(Arc<Line>, Arc<Tally>)>,
     /// Datagrams that are no direct answer to another.
     pub(super) mail: Vec<(ServiceId, SocketAddr, Payload)>,
-    /// Work that was asked for and not begun.
+    /// Work that was asked for the connection and not begun.
     pub(super) jobs: VecDeque<Job>,
+    /// Work that is about nobody.
+    errands: Vec<Job>,
     /// The callback asked for the end of the very connection it was about.
     pub(super) own_end: Option<CloseReason>,
     /// The connection that this thread is for may have timers.
     pub(super) has_timers: bool,
+}
+
+/// The connection that a thread is for, while callbacks are made that may speak to it.
+pub(super) struct Own<'a> {
+    pub(super) id: ConnId,
+    pub(super) conn: &'a mut Connection<Plug>,
+    pub(super) line: Option<&'a Line>,
+    /// What was received, in which replies may lie.
+    pub(super) received: &'a [u8],
 }
 
 /// Offloaded work.
@@ -56,8 +67,8 @@ impl Agent {
     pub(super) fn new(exchange: Arc<Exchange>, tally: Arc<Tally>) -> Self {
         let effects = Effects::numbered_by(&exchange.numbers);
         let desk = Desk::new(exchange.limits.clone(), exchange.clock(), effects, Spares::at_most(SPARE_BYTES));
-        let (undelivered, mail, jobs) = (Vec::new(), Vec::new(), VecDeque::new());
-        Self { exchange, desk, tally, undelivered, mail, jobs, own_end: None, has_timers: false }
+        let (undelivered, mail, jobs, errands) = (Vec::new(), Vec::new(), VecDeque::new(), Vec::new());
+        Self { exchange, desk, tally, undelivered, mail, jobs, errands, own_end: None, has_timers: false }
     }
 
     /// Reads the clock: every callback until the next reading sees this time.
@@ -66,48 +77,66 @@ impl Agent {
         self.desk.clock = self.exchange.clock();
     }
 
-    /// Makes one callback that is not about a frame, of a service whose lock is held.
+    /// Makes one callback that is not about a frame, of a service whose lock is held, as the last one before it is let go of.
     pub(super) fn call(
         &mut self,
         service: &mut dyn Service,
         id: (ServiceId, ConnId),
-        conn: Option<&mut Connection<Plug>>,
+        mut own: Option<Own<'_>>,
         callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
     ) {
         let Desk { clock, effects, .. } = &mut self.desk;
-        match conn {
-            Some(conn) if conn.takes_output() => {
-                let mut cx = self.desk.context(id.1, conn.framing(), Origin::NONE, conn.pending_bytes());
-                callback(service, &mut cx);
-                self.apply(id.0, id.1, Some(conn));
+        match &own {
+            Some(Own { conn, .. }) if conn.takes_output() => {
+                callback(service, &mut self.desk.context(id.1, conn.framing(), Origin::NONE, conn.pending_bytes()));
             }
-            conn => {
-                callback(service, &mut Context { conn: id.1, clock: *clock, reply_to: ReplyTo::Nobody, effects });
-                self.apply(id.0, id.1, conn);
-            }
+            _ => callback(service, &mut Context { conn: id.1, clock: *clock, reply_to: ReplyTo::Nobody, effects }),
         }
+        self.apply(id.0, id.1, own.as_mut().map(Own::again));
+        self.let_flush(service, id.0, own);
     }
 
-    /// Applies the actions of a callback of `service` about `current`, whose replies are still in the outbox. The service's
-    /// lock is held, so nothing here may wait.
+    /// Before a service's lock is let go of: has it say what it has collected, if it has asked for that.
     #[inline]
-    pub(super) fn apply(&mut self, service: ServiceId, current: ConnId, conn: Option<&mut Connection<Plug>>) {
-        if !self.desk.effects.actions.is_empty() {
-            self.apply_all(service, current, conn);
+    pub(super) fn let_flush(&mut self, service: &mut dyn Service, id: ServiceId, own: Option<Own<'_>>) {
+        if std::mem::take(&mut self.desk.effects.flush_asked) {
+            self.flush(service, id, own);
         }
     }
 
-    fn apply_all(&mut self, service: ServiceId, current: ConnId, mut conn: Option<&mut Connection<Plug>>) {
+    fn flush(&mut self, service: &mut dyn Service, id: ServiceId, own: Option<Own<'_>>) {
+        let Desk { clock, effects, .. } = &mut self.desk;
+        let nobody = ConnId::NOBODY;
+        service.on_flush(&mut Context { conn: nobody, clock: *clock, reply_to: ReplyTo::Nobody, effects });
+        // What an instance asks for has to come back to it, and its thread is the only one that knows it.
+        let instance = own.as_ref().filter(|own| own.line.is_none()).map(|own| own.id);
+        self.apply(id, instance.unwrap_or(nobody), own);
+        if instance.is_none() && std::mem::take(&mut self.desk.effects.flush_asked) {
+            self.exchange.flush_again(id);
+        }
+    }
+
+    /// Applies the actions of a callback of `service` about `about`, on the thread that is for `own`, whose replies are still in
+    /// the outbox. The service's lock is held, so nothing here may wait.
+    #[inline]
+    pub(super) fn apply(&mut self, service: ServiceId, about: ConnId, own: Option<Own<'_>>) {
+        if !self.desk.effects.actions.is_empty() {
+            self.apply_all(service, about, own);
+        }
+    }
+
+    fn apply_all(&mut self, service: ServiceId, about: ConnId, mut own: Option<Own<'_>>) {
         let mut actions = std::mem::take(&mut self.desk.effects.actions);
-        let takes_output = conn.as_ref().is_some_and(|conn| conn.takes_output());
-        let framing = conn.as_ref().filter(|_| takes_output).map(|conn| conn.framing());
         for action in actions.drain(..) {
             match action {
-                Action::Reply(frame) => self.desk.outbox.push_encoded(&frame),
-                Action::Send(to, payload) => self.say(&[to], &payload, current, framing),
-                Action::Broadcast(to, payload) => self.say(&to, &payload, current, framing),
+                Action::Reply(frame) => self.desk.outbox.push_encoded(&frame, 1),
+                Action::Send(to, payloads, ticket) => {
+                    self.say(to.as_slice(), SharedFrames::of(payloads.as_slice(), ticket), about, own.as_mut());
+                }
                 Action::Datagram(to, payload) => self.mail.push((service, to, payload)),
-                Action::Close(id, reason) if id == current => _ = self.own_end.get_or_insert(reason),
+                Action::Close(id, reason) if own.as_ref().is_some_and(|own| own.id == id) => {
+                    self.own_end.get_or_insert(reason);
+                }
                 Action::Close(id, reason) => {
                     if let Some((line, tally)) = self.exchange.line(id)
                         && line.close(reason)
@@ -115,28 +144,32 @@ impl Agent {
                         self.undelivered.push((line, tally));
                     }
                 }
-                Action::SetTimer(timer) if current == ConnId::NOBODY => {
-                    self.exchange.alarms.set(timer, service, current);
+                Action::SetTimer(timer) if about == ConnId::NOBODY => {
+                    self.exchange.alarms.set(timer, service, about);
                     // Whoever set it, it is fired by the thread that runs the engine.
                     self.exchange.control.ring();
                 }
                 // The timer of one who has gone would have ended with it.
-                Action::SetTimer(timer) if takes_output => {
+                Action::SetTimer(timer) if own.as_ref().is_some_and(|own| own.conn.takes_output()) => {
                     self.has_timers = true;
-                    self.exchange.alarms.set(timer, service, current);
+                    self.exchange.alarms.set(timer, service, about);
                 }
                 Action::SetTimer(_) => {}
                 Action::CancelTimer(timer) => _ = self.exchange.alarms.take(timer),
                 Action::Offload(id, work) => {
-                    if let Some(conn) = &mut conn {
-                        conn.job_started();
-                    }
                     self.desk.stats.jobs += 1;
-                    self.jobs.push_back(Job { service, id, work });
+                    let job = Job { service, id, work };
+                    match &mut own {
+                        Some(own) if about == own.id => {
+                            own.conn.job_started();
+                            self.jobs.push_back(job);
+                        }
+                        _ => self.errands.push(job),
+                    }
                 }
                 Action::NotifyDrain => {
-                    if let Some(conn) = &mut conn {
-                        conn.flags().drain_watched = true;
+                    if let Some(own) = own.as_mut().filter(|own| about == own.id) {
+                        own.conn.flags().drain_watched = true;
                     }
                 }
                 Action::Shutdown => {
@@ -149,27 +182,33 @@ impl Agent {
         self.desk.effects.actions = actions;
     }
 
-    /// Frames `payload` once for each framing among the receivers and puts it into each one's post.
-    fn say(&mut self, to: &[ConnId], payload: &Payload, current: ConnId, current_framing: Option<Framing>) {
-        let mut frames = SharedFrames::of(payload);
+    /// Puts `frames` into each receiver's post.
+    fn say(&mut self, to: &[ConnId], mut frames: SharedFrames<'_>, about: ConnId, mut own: Option<&mut Own<'_>>) {
         for id in to {
-            if *id == current {
-                if let Some(frame) = current_framing.and_then(|framing| frames.under(framing)) {
-                    self.desk.outbox.push_encoded(frame);
+            if let Some(own) = own.as_mut().filter(|own| own.id == *id) {
+                // In its own goodbye it may still be spoken to, in whatever way.
+                let hears = own.conn.phase() == Phase::Open || (about == *id && own.conn.takes_output());
+                if hears
+                    && let Some(batch) = frames.under(own.conn.framing())
+                    && let Err(reason) = own.conn.reply_shared(batch, Origin::received(own.received), &mut self.desk)
+                {
+                    self.own_end.get_or_insert(reason);
                 }
+                own.note_missed(&mut self.desk);
             } else if let Some((line, tally)) = self.exchange.line(*id)
-                && let Some(frame) = frames.under(line.framing)
-                && line.say(frame, &self.desk.limits)
+                && let Some(batch) = frames.under(line.framing)
+                && line.say(batch, &self.desk.limits)
             {
                 self.undelivered.push((line, tally));
             }
         }
     }
 
-    /// Does what had to wait until the service's lock was let go of: writes to others, and sends datagrams.
+    /// Does what had to wait until the service's lock was let go of: writes to others, sends datagrams, and gives work that is
+    /// about nobody to those who have nothing else to do. The thread that runs the engine hears of its end.
     #[inline]
     pub(super) fn deliver(&mut self) {
-        if !self.undelivered.is_empty() || !self.mail.is_empty() {
+        if !self.undelivered.is_empty() || !self.mail.is_empty() || !self.errands.is_empty() {
             self.deliver_all();
         }
     }
@@ -190,33 +229,40 @@ impl Agent {
                 _ => self.desk.stats.datagrams_dropped += 1,
             }
         }
-    }
-
-    /// Writes the replies in the outbox, which may lie in what was `received`, to the connection they are for.
-    pub(super) fn send_replies(
-        &mut self,
-        conn: Option<&mut Connection<Plug>>,
-        received: &[u8],
-    ) -> Result<(), CloseReason> {
-        let unsendable = self.desk.outbox.take_failure().map(CloseReason::UnsendableReply);
-        let Some(conn) = conn else {
-            self.desk.outbox.clear();
-            return Ok(());
-        };
-        conn.send(Origin::received(received), &mut self.desk)?;
-        unsendable.map_or(Ok(()), Err)
-    }
-
-    /// Gives work that is about nobody to those who have nothing else to do. The thread that runs the engine hears of its end.
-    pub(super) fn give_away_jobs(&mut self) {
-        while let Some(Job { service, id: job, work }) = self.jobs.pop_front() {
+        for Job { service, id: job, work } in self.errands.drain(..) {
             lock(&self.exchange.workers).start(Owner { service, conn: ConnId::NOBODY, job }, work);
         }
+    }
+
+    /// Writes the replies in the outbox, and what they had to be queued for.
+    pub(super) fn send_replies(&mut self, own: Own<'_>) -> Result<(), CloseReason> {
+        let unsendable = self.desk.outbox.take_failure().map(CloseReason::UnsendableReply);
+        let sent = own.conn.send(Origin::received(own.received), &mut self.desk);
+        own.note_missed(&mut self.desk);
+        sent.and_then(|()| own.conn.flush(self.desk.clock.moment, &mut self.desk.stats))?;
+        unsendable.map_or(Ok(()), Err)
     }
 
     #[inline]
     pub(super) fn publish(&mut self) {
         self.tally.publish(&mut self.desk.stats);
+    }
+}
+
+impl Own<'_> {
+    /// The same, for somebody who comes first.
+    pub(super) fn again(&mut self) -> Own<'_> {
+        Own { id: self.id, conn: self.conn, line: self.line, received: self.received }
+    }
+
+    /// Has what it has just missed told to its service, when no callback is under way. Without a line, nobody but its thread
+    /// makes it miss anything, and finds that on its desk.
+    fn note_missed(&self, desk: &mut Desk) {
+        if let Some(line) = self.line
+            && !desk.missed.is_empty()
+        {
+            line.note_missed(&mut desk.missed);
+        }
     }
 }
 

@@ -53,6 +53,9 @@ impl Control {
             self.agent.desk.stats.turns += 1;
             self.take_jobs();
             self.take_commands();
+            for service in self.agent.exchange.take_flushes() {
+                self.call(service, |service, cx| service.on_flush(cx));
+            }
             self.go_on_draining();
             self.see_off();
             self.fire_timers();
@@ -195,7 +198,6 @@ impl Control {
         self.agent.call(called.as_mut(), (service, ConnId::NOBODY), None, callback);
         drop(called);
         self.agent.deliver();
-        self.agent.give_away_jobs();
     }
 
     /// Tells services what came of work that was about nobody.
@@ -221,7 +223,6 @@ impl Control {
             self.agent.call(called.as_mut(), id, None, |service, cx| service.on_timer(cx, timer));
             drop(called);
             self.agent.deliver();
-            self.agent.give_away_jobs();
         }
     }
 

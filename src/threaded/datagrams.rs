@@ -64,7 +64,6 @@ impl Postman {
                 self.answer();
                 self.send(mailbox);
                 self.agent.deliver();
-                self.agent.give_away_jobs();
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
             // An answer sent earlier found nobody (recv(2), ECONNREFUSED): that is its receiver's affair.
@@ -78,7 +77,7 @@ impl Postman {
         let Some(mut service) = booth.lock() else { return };
         let exchange = Arc::clone(&self.agent.exchange);
         for at in 0..self.incoming.heads.len() {
-            let Some((from, payload)) = self.incoming.get(at) else { return };
+            let Some((from, payload)) = self.incoming.get(at) else { break };
             // Its sender's address is a lie, and an answer would be answered, for ever.
             if exchange.mailboxes.iter().any(|mailbox| claims_to_be(from, mailbox.local)) {
                 self.agent.desk.stats.datagrams_dropped += 1;
@@ -91,6 +90,8 @@ impl Postman {
             self.agent.apply(self.booth.id, ConnId::NOBODY, None);
             self.take_mail();
         }
+        self.agent.let_flush(service.as_mut(), self.booth.id, None);
+        self.take_mail();
     }
 
     /// What the callback sends from this very socket goes out in the order in which it was said.

@@ -46,6 +46,8 @@ pub(super) struct Exchange {
     /// Rung when there is something for the thread that runs the engine.
     pub(super) control: Arc<Bell>,
     pub(super) drain_asked: AtomicBool,
+    /// Services that have asked for one more `on_flush` in their `on_flush`.
+    flush_asked: Mutex<Vec<ServiceId>>,
     /// Connections that were cut off although they were owed something.
     pub(super) unflushed: AtomicUsize,
     run: AtomicU8,
@@ -148,6 +150,7 @@ impl Exchange {
             refusing: AtomicBool::new(false),
             control,
             drain_asked: AtomicBool::new(false),
+            flush_asked: Mutex::default(),
             unflushed: AtomicUsize::new(0),
             run: AtomicU8::new(Run::Serving as u8),
             closing: Bell::new()?,
@@ -254,6 +257,19 @@ impl Exchange {
         if self.paused.load(Ordering::Acquire) > 0 {
             self.accepting.iter().for_each(Bell::ring);
         }
+    }
+
+    /// Has the thread that runs the engine call a service's `on_flush` once more, when it gets to it.
+    pub(super) fn flush_again(&self, service: ServiceId) {
+        let mut asked = lock(&self.flush_asked);
+        if !asked.contains(&service) {
+            asked.push(service);
+            self.control.ring();
+        }
+    }
+
+    pub(super) fn take_flushes(&self) -> Vec<ServiceId> {
+        std::mem::take(&mut *lock(&self.flush_asked))
     }
 
     /// Numbers threads for their names.

@@ -6,18 +6,19 @@
 //! written. If the connection's own thread, or another deliverer, is at work on it, that one does.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::budget::Budget;
 use super::socket::Plug;
 use super::tally::Tally;
 use crate::connection::{Connection, Desk, Phase};
 use crate::error::CloseReason;
-use crate::frame::Framing;
-use crate::limits::{Limits, MAX_SHARED_FRAMES, SlowConsumer};
-use crate::payload::Payload;
+use crate::frame::{Batch, Framing};
+use crate::limits::{Limits, MAX_MISSED, MAX_SHARED_FRAMES, SlowConsumer};
+use crate::payload::Ticket;
 use crate::service::Peer;
 use crate::sys::Bell;
+use crate::write_queue::Missed;
 
 /// A connection that others reach.
 pub(super) struct Line {
@@ -35,13 +36,15 @@ struct Post {
     letters: VecDeque<Letter>,
     bytes: usize,
     dropped: u64,
+    /// Batches that were dropped, here or on their way to the socket, and that its service is to be told of.
+    missed: Vec<Missed>,
     /// The last letter ends the connection: nothing that follows would be read.
     closed: bool,
 }
 
 enum Letter {
     /// Encoded as the connection is framed.
-    Frame(Payload),
+    Frames(Arc<Batch>),
     Close(CloseReason),
 }
 
@@ -59,27 +62,27 @@ impl Line {
     /// Says something to it. Whether it has to be [delivered](Self::deliver) by who said it: where something was waiting
     /// already, somebody is about to.
     #[must_use]
-    pub(super) fn say(&self, frame: &Payload, limits: &Limits) -> bool {
+    pub(super) fn say(&self, batch: &Arc<Batch>, limits: &Limits) -> bool {
         let mut post = self.post();
         if post.closed {
             return false;
         }
         let first = post.letters.is_empty();
         // The queue has this bound, too. Without one here, who waits long for the service would be owed without end.
-        if post.bytes >= limits.max_write_buffer_bytes || post.letters.len() >= MAX_SHARED_FRAMES {
-            match self.peer.slow_consumer(limits) {
+        if post.is_full(limits) {
+            match self.peer.queue_bound(limits).policy {
                 SlowConsumer::Disconnect => {
                     let pending_bytes = post.bytes;
                     post.close(CloseReason::SlowConsumer { pending_bytes });
                 }
-                SlowConsumer::DropNewest => post.dropped += 1,
+                SlowConsumer::DropNewest => post.drop_batch(batch),
                 SlowConsumer::DropOldest => {
-                    post.drop_oldest();
-                    post.push(frame);
+                    while post.is_full(limits) && post.drop_oldest() {}
+                    post.push(batch);
                 }
             }
         } else {
-            post.push(frame);
+            post.push(batch);
         }
         first
     }
@@ -93,8 +96,21 @@ impl Line {
         first
     }
 
+    /// Whether its own thread has something to do for others.
     pub(super) fn has_post(&self) -> bool {
-        !self.post().letters.is_empty()
+        let post = self.post();
+        !post.letters.is_empty() || !post.missed.is_empty()
+    }
+
+    /// Batches that it has missed since this was last asked.
+    pub(super) fn take_missed(&self) -> Vec<Missed> {
+        std::mem::take(&mut self.post().missed)
+    }
+
+    /// Keeps what it has just missed for its own thread to tell.
+    pub(super) fn note_missed(&self, missed: &mut Vec<Missed>) {
+        let mut post = self.post();
+        missed.drain(..).for_each(|missed| post.note_missed(missed));
     }
 
     /// Queues what others have said; gives the reason when the connection has to end.
@@ -107,17 +123,19 @@ impl Line {
         desk.stats.frames_dropped += std::mem::take(&mut post.dropped);
         post.bytes = 0;
         drop(post);
-        for letter in letters {
-            match letter {
-                // Who ends is not spoken to by others.
-                Letter::Frame(_) if conn.phase() != Phase::Open => {}
-                Letter::Frame(frame) => {
-                    conn.offer_shared(&frame, &desk.limits, desk.clock.moment, &mut desk.stats)?;
-                }
-                Letter::Close(reason) => return Err(reason),
-            }
+        // Whoever does this may have missed something itself.
+        let others = std::mem::take(&mut desk.missed);
+        let taken = letters.into_iter().try_for_each(|letter| match letter {
+            // Who ends is not spoken to by others.
+            Letter::Frames(_) if conn.phase() != Phase::Open => Ok(()),
+            Letter::Frames(batch) => conn.offer_shared(&batch, desk),
+            Letter::Close(reason) => Err(reason),
+        });
+        if !desk.missed.is_empty() {
+            self.note_missed(&mut desk.missed);
         }
-        Ok(())
+        desk.missed = others;
+        taken
     }
 
     /// Writes what has been said, as far as the socket takes it; what is left over is its own thread's affair.
@@ -136,10 +154,11 @@ impl Line {
                 self.bell.ring();
                 return;
             }
-            if left_over {
+            let post = self.post();
+            if left_over || !post.missed.is_empty() {
                 self.bell.ring();
             }
-            if !self.has_post() {
+            if post.letters.is_empty() {
                 return;
             }
         }
@@ -152,15 +171,38 @@ impl Line {
 }
 
 impl Post {
-    fn push(&mut self, frame: &Payload) {
-        self.bytes += frame.len();
-        self.letters.push_back(Letter::Frame(frame.clone()));
+    fn is_full(&self, limits: &Limits) -> bool {
+        self.bytes >= limits.max_write_buffer_bytes || self.letters.len() >= MAX_SHARED_FRAMES
     }
 
-    fn drop_oldest(&mut self) {
-        if let Some(Letter::Frame(frame)) = self.letters.pop_front() {
-            self.bytes -= frame.len();
-            self.dropped += 1;
+    fn push(&mut self, batch: &Arc<Batch>) {
+        self.bytes += batch.bytes().len();
+        self.letters.push_back(Letter::Frames(Arc::clone(batch)));
+    }
+
+    /// Whether there was one.
+    fn drop_oldest(&mut self) -> bool {
+        let Some(Letter::Frames(batch)) = self.letters.pop_front() else { return false };
+        self.bytes -= batch.bytes().len();
+        self.drop_batch(&batch);
+        true
+    }
+
+    fn drop_batch(&mut self, batch: &Batch) {
+        let frames = batch.frames();
+        self.dropped += u64::from(frames);
+        if batch.ticket() != Ticket::NONE {
+            self.note_missed(Missed { ticket: batch.ticket(), frames });
+        }
+    }
+
+    /// Its thread may be at work for long. Of what is then too much to be kept one by one, the frames are counted.
+    fn note_missed(&mut self, missed: Missed) {
+        if let Some(rest) = self.missed.get_mut(MAX_MISSED) {
+            rest.frames = rest.frames.saturating_add(missed.frames);
+        } else {
+            let has_room = self.missed.len() < MAX_MISSED;
+            self.missed.push(if has_room { missed } else { Missed { ticket: Ticket::NONE, ..missed } });
         }
     }
 
@@ -181,7 +223,9 @@ impl Post {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::SharedFrames;
     use crate::moment::Moment;
+    use crate::payload::Payload;
     use crate::service::ServiceId;
     use crate::threaded::socket::Socket;
     use std::os::unix::net::UnixStream;
@@ -197,7 +241,10 @@ mod tests {
             let (plug, moment) = (Plug::new(socket), Moment::new(now, now));
             let conn = Connection::new(plug, Peer::Unix, ServiceId(0), Framing::Raw, &limits, moment);
             let line = Line::new(conn, Bell::new().unwrap());
-            (0..2 * MAX_SHARED_FRAMES).for_each(|_| _ = line.say(&Payload::from(""), &limits));
+            let payloads = [Payload::from("")];
+            let mut frames = SharedFrames::of(&payloads, Ticket::NONE);
+            let empty = frames.under(Framing::Raw).unwrap();
+            (0..2 * MAX_SHARED_FRAMES).for_each(|_| _ = line.say(empty, &limits));
             let post = line.post();
             assert!(post.letters.len() <= MAX_SHARED_FRAMES + 1);
             assert_eq!(post.closed, slow_consumer == SlowConsumer::Disconnect);

@@ -1,10 +1,10 @@
 //! The twin of the reactor: the same services with a thread for each connection, as somebody who likes threads would write it.
 //!
-//! Reading order: [`attend`] is a connection's thread and how it waits, [`step`] what it does between two waits, [`endings`] how
-//! it ends. [`agent`] does what callbacks ask for, [`line`] is how one connection's thread reaches another connection.
-//! [`accept`], [`datagrams`], [`control`] and [`console`] are the other threads, [`newcomer`] how a connection comes to its own.
-//! [`exchange`] is what all of them share; [`alarms`], [`budget`], [`places`] and [`tally`] are its parts, [`socket`],
-//! [`listener`] and [`spawn`] the operating system.
+//! Reading order: [`attend`] is a connection's thread and how it waits, [`step`] what it does between two waits, [`calls`] how it
+//! calls the service, [`endings`] how it ends. [`agent`] does what callbacks ask for, [`line`] is how one connection's thread
+//! reaches another connection. [`accept`], [`datagrams`], [`control`] and [`console`] are the other threads, [`newcomer`] how a
+//! connection comes to its own. [`exchange`] is what all of them share; [`alarms`], [`budget`], [`places`] and [`tally`] are its
+//! parts, [`socket`], [`listener`] and [`spawn`] the operating system.
 //!
 //! Locks, in the order in which they are taken: a connection's own, by its thread; its service's; a post, a table. A
 //! connection's lock is only ever tried by others, and none but it is held during a system call that could wait.
@@ -14,6 +14,7 @@ mod agent;
 mod alarms;
 mod attend;
 mod budget;
+mod calls;
 mod console;
 mod control;
 mod datagrams;

@@ -3,14 +3,12 @@
 
 use std::sync::atomic::Ordering;
 
-use super::agent::{Agent, Done};
 use super::attend::{Attendant, LOOK_AGAIN, Next, Wait};
 use super::exchange::Run;
 use super::socket::Plug;
-use crate::connection::{Connection, Fill, Phase, Received};
-use crate::context::Context;
+use crate::connection::{Connection, Fill, Phase};
 use crate::error::CloseReason;
-use crate::service::{Peer, Service};
+use crate::service::Peer;
 
 /// Turns for which a peer is not called late while more of what it has sent is there to be read.
 const MAX_UNHEARD: u32 = 64;
@@ -39,7 +37,11 @@ impl Attendant {
             if conn.take_drained(&desk.limits) && conn.phase() == Phase::Open {
                 self.call(conn, |service, cx| service.on_drain(cx));
             }
+            if self.agent.desk.effects.flush_asked {
+                self.call(conn, |_, _| {});
+            }
             self.read(conn);
+            self.tell_missed(conn);
         }
         self.settle(conn);
         self.check_deadline(conn);
@@ -129,117 +131,6 @@ impl Attendant {
         self.waits_in_read = false;
     }
 
-    /// Has the service answer the frames in `input`; returns how many of its bytes have to wait.
-    fn hand_over(&mut self, conn: &mut Connection<Plug>, bytes: &[u8]) -> usize {
-        let mut input = bytes;
-        loop {
-            let Self { agent, service, line, id, booth, carried_jobs, .. } = self;
-            let Some(mut service) = service.lock() else { return 0 };
-            // What others said to it before comes before what is answered now.
-            let mut received = match line.as_ref().map_or(Ok(()), |line| line.take_post(conn, &mut agent.desk)) {
-                Ok(()) => Ok(()),
-                Err(reason) => Err(Received::Failed(reason)),
-            };
-            while received.is_ok() {
-                let got = conn.receive(&mut input, bytes, *id, service.get(), &mut agent.desk);
-                agent.apply(booth.id, *id, Some(conn));
-                if !matches!(got, Received::Acted) || agent.jobs.len() > *carried_jobs || !may_go_on(conn, agent) {
-                    received = Err(got);
-                }
-            }
-            drop(service);
-            let received = received.err().unwrap_or(Received::All);
-            self.conclude(conn, bytes);
-            if let Received::Failed(reason) = received {
-                self.end(conn, reason);
-                return 0;
-            }
-            let desk = &mut self.agent.desk;
-            conn.regulate(&desk.limits, desk.clock.moment, &mut desk.stats);
-            if matches!(received, Received::All) || conn.phase() != Phase::Open {
-                return 0;
-            }
-            if !conn.may_receive(&desk.limits) || !self.takes_requests() {
-                return input.len();
-            }
-        }
-    }
-
-    /// After callbacks, without the service's lock: writes the replies, which may lie in what was `received`, and what was
-    /// said to others.
-    fn conclude(&mut self, conn: &mut Connection<Plug>, received: &[u8]) {
-        let sent = self.agent.send_replies(Some(conn), received);
-        self.agent.deliver();
-        if let Err(reason) = sent {
-            self.end(conn, reason);
-        }
-        if let Some(reason) = self.agent.own_end.take() {
-            self.end(conn, reason);
-        }
-    }
-
-    /// The peer has sent all it wanted: once that is answered, the connection ends.
-    fn finish(&mut self, conn: &mut Connection<Plug>) {
-        let Self { agent, service, line, id, booth, .. } = self;
-        let Some(mut service) = service.lock() else { return };
-        let posted = line.as_ref().map_or(Ok(()), |line| line.take_post(conn, &mut agent.desk));
-        let finished = posted.and_then(|()| conn.finish(*id, service.get(), &mut agent.desk));
-        agent.apply(booth.id, *id, Some(conn));
-        drop(service);
-        match finished {
-            Ok(reason) => {
-                conn.end_when_answered(reason);
-                self.conclude(conn, &[]);
-            }
-            Err(reason) => self.end(conn, reason),
-        }
-    }
-
-    /// Makes one callback that is not about a frame, and does what it asked for.
-    pub(super) fn call(
-        &mut self,
-        conn: &mut Connection<Plug>,
-        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
-    ) {
-        let Self { agent, service, line, id, booth, .. } = self;
-        let Some(mut service) = service.lock() else { return };
-        let posted = line.as_ref().map_or(Ok(()), |line| line.take_post(conn, &mut agent.desk));
-        agent.call(service.get(), (booth.id, *id), Some(conn), callback);
-        drop(service);
-        self.conclude(conn, &[]);
-        if let Err(reason) = posted {
-            self.end(conn, reason);
-        }
-    }
-
-    /// Tells the service what came of its work.
-    pub(super) fn job_done(&mut self, conn: &mut Connection<Plug>, (job, output): Done) {
-        self.agent.look_at_the_clock();
-        conn.job_ended();
-        self.call(conn, |service, cx| service.on_job(cx, job, output));
-        self.settle(conn);
-        self.agent.publish();
-    }
-
-    fn fire_timers(&mut self, conn: &mut Connection<Plug>) {
-        for timer in self.agent.exchange.alarms.due(self.id, self.agent.desk.clock.moment) {
-            let Self { agent, service, line, id, booth, .. } = self;
-            // Under the service's lock, so that a timer is silent from the moment on in which it is taken back.
-            let Some(mut service) = service.lock() else { return };
-            if agent.exchange.alarms.take(timer).is_none() {
-                continue;
-            }
-            let posted = line.as_ref().map_or(Ok(()), |line| line.take_post(conn, &mut agent.desk));
-            agent.call(service.get(), (booth.id, *id), Some(conn), |service, cx| service.on_timer(cx, timer));
-            drop(service);
-            self.conclude(conn, &[]);
-            if let Err(reason) = posted {
-                self.end(conn, reason);
-            }
-            self.settle(conn);
-        }
-    }
-
     /// A peer is late only when all that it has sent has been read, or when it keeps sending.
     fn check_deadline(&mut self, conn: &mut Connection<Plug>) {
         self.unheard = if conn.flags().readable { self.unheard + 1 } else { 0 };
@@ -299,7 +190,10 @@ impl Attendant {
         if is_over {
             return Next::Leave;
         }
-        if conn.wants_step(&self.agent.desk.limits) {
+        // Of an instance, nobody else will ask.
+        let desk = &self.agent.desk;
+        let has_to_tell = conn.phase() == Phase::Open && (desk.effects.flush_asked || !desk.missed.is_empty());
+        if has_to_tell || conn.wants_step(&desk.limits) {
             // Without the time, no deadline would come for a peer that always has more to be read.
             self.agent.look_at_the_clock();
             return Next::Again;
@@ -333,16 +227,8 @@ impl Attendant {
 
     /// Whether the service may be given more. A request that offloads work is the last for this turn; what earlier work has
     /// offloaded in its turn keeps nobody from being heard.
-    fn takes_requests(&self) -> bool {
+    pub(super) fn takes_requests(&self) -> bool {
         let waiting = self.agent.jobs.len();
         waiting <= self.carried_jobs && waiting < self.agent.desk.limits.max_queued_jobs
     }
-}
-
-/// Whether the next frame may be handed over before anything is written.
-fn may_go_on(conn: &Connection<Plug>, agent: &Agent) -> bool {
-    conn.phase() == Phase::Open
-        && conn.pending_bytes() <= agent.desk.limits.high_water_bytes()
-        && !agent.desk.outbox.is_worth_a_write()
-        && agent.own_end.is_none()
 }

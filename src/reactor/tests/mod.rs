@@ -137,10 +137,11 @@ impl Rig {
         let mut ready: Vec<usize> = self.turn.ready.iter().copied().collect();
         ready.sort_unstable();
         assert!(ready.windows(2).all(|pair| pair[0] != pair[1]), "a key is in the ready queue twice");
-        assert!(self.turn.dirty.is_empty(), "a message was left unwritten at the end of a turn");
+        assert!(self.turn.owed.dirty.is_empty(), "a message was left unwritten at the end of a turn");
         assert!(self.turn.ending.is_empty(), "a service was not told of an end within the turn");
         assert!(self.turn.closed.is_empty(), "a closed connection was kept");
         assert!(self.turn.desk.outbox.is_empty(), "a reply was left in the outbox");
+        assert!(self.turn.desk.missed.is_empty(), "what one connection has missed was left to be taken for another's");
         assert!(self.turn.desk.effects.actions.is_empty(), "an action was left to be taken for another's");
     }
 
