@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard, Once};
 use std::thread;
@@ -17,6 +18,7 @@ pub(crate) trait Engine: Sized + Send + 'static {
     fn with_limits(limits: Limits) -> Self;
     fn add_service(&mut self, name: &str, service: impl Service + Send + 'static) -> ServiceId;
     fn try_listen(&mut self, service: ServiceId, at: &Endpoint, framing: Framing) -> Result<Endpoint, Error>;
+    fn attach(&mut self, service: ServiceId, input: OwnedFd, output: OwnedFd) -> Result<(), Error>;
     fn handle(&self) -> Handle;
     fn run(self) -> Result<Stats, Error>;
 
@@ -36,6 +38,10 @@ impl Engine for Reactor {
 
     fn try_listen(&mut self, service: ServiceId, at: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
         Self::listen(self, service, at, framing)
+    }
+
+    fn attach(&mut self, service: ServiceId, input: OwnedFd, output: OwnedFd) -> Result<(), Error> {
+        Self::attach(self, service, input, output, Framing::Lines)
     }
 
     fn handle(&self) -> Handle {
@@ -58,6 +64,10 @@ impl Engine for Threaded {
 
     fn try_listen(&mut self, service: ServiceId, at: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
         Self::listen(self, service, at, framing)
+    }
+
+    fn attach(&mut self, service: ServiceId, input: OwnedFd, output: OwnedFd) -> Result<(), Error> {
+        Self::attach(self, service, input, output, Framing::Lines)
     }
 
     fn handle(&self) -> Handle {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub(crate) use client::{Client, Sent, flood, write_all_it_takes};
 pub(crate) use engine::{Engine, Running, serve, tcp};
-pub(crate) use service::{Event, witness};
+pub(crate) use service::{Event, Events, witness};
 pub(crate) use wire::{framed, unframed};
 
 /// How long a test waits for what must come. Far beyond what a busy machine needs, because missing it is a failure.

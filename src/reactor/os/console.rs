@@ -1,7 +1,7 @@
 //! A console: an input and an output that were there before the engine, watched by its one poll like any socket.
 //!
 //! What it reads and writes never waits, see [`sys::Ready`](crate::sys::Ready). Regular files and `/dev/null` are not polled,
-//! because they are always ready (epoll_ctl(2), EPERM): the loop is told so once, and remembers it.
+//! because they are always ready (`EPERM` of `epoll_ctl(2)`): the loop is told so once, and remembers it.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

@@ -4,6 +4,7 @@
 
 mod accept;
 mod budget;
+mod console;
 mod costs;
 mod datagrams;
 mod deadlines;

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::connection::script::{Call, Scripted, Socket};
 use crate::datagram::{BATCH, Incoming, Outgoing};
+use crate::frame::Framing;
 use crate::reactor::net::{self, Event, Net, Source, SourceKind, WAKE_KEY};
-use crate::service::Peer;
+use crate::service::{Peer, ServiceId};
 use crate::slots::reserved_key;
 
 /// The test's hold on the world.
@@ -104,6 +105,13 @@ impl World {
         let mut state = self.state();
         state.sources[number].backlog.push_back(stream);
         state.sources[number].edge = true;
+        socket
+    }
+
+    /// A console that will be there when the loop begins.
+    pub(super) fn attach(&self, service: ServiceId, framing: Framing) -> Socket {
+        let (socket, stream) = Socket::pair();
+        self.state().attached.push(net::Attached { stream, service, framing });
         socket
     }
 

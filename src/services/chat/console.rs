@@ -1,0 +1,207 @@
+//! How a terminal shows what happens in a chat, the operator's and a client's alike.
+//!
+//! Nothing that somebody else wrote may command the terminal: it could clear the screen, rename the window, turn lines round, or
+//! have the terminal type an answer. So every character that is not merely shown is spelt out, wherever it comes from.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use super::colour::Palette;
+use super::wire::Event;
+
+/// Before each line of a text but its first, so that nobody can write a line that looks like somebody else's.
+const CONTINUED: &str = "    ";
+
+/// What an event looks like, without a line feed at its end. Nothing where there is nothing to be seen, as of an `ack`.
+///
+/// ```
+/// use switchboard::services::chat::{colour::Palette, console::render, wire::Event};
+/// let event = Event::Joined { room: "lobby".into(), nick: "eva".into() };
+/// assert_eq!(render(&event, &Palette::default()), "* eva entered lobby");
+/// ```
+pub fn render(event: &Event<'_>, palette: &Palette) -> String {
+    match event {
+        Event::Welcome { nick, rooms, .. } if rooms.is_empty() => format!("* you are {}", palette.paint(nick)),
+        Event::Welcome { nick, rooms, .. } => {
+            let rooms = rooms.iter().map(|room| word(room));
+            format!("* you are {}, in {}", palette.paint(nick), list(rooms, false))
+        }
+        Event::Joined { room, nick } => format!("* {} entered {}", palette.paint(nick), word(room)),
+        Event::Left { room, nick } => format!("* {} left {}", palette.paint(nick), word(room)),
+        Event::Renamed { was, nick } => format!("* {} is {} now", palette.paint(was), palette.paint(nick)),
+        Event::Message { room, from, text, .. } => {
+            format!("[{}] {}: {}", word(room), palette.paint(from), visible(text))
+        }
+        Event::Whisper { from, to, text, .. } => {
+            format!("[whisper] {} → {}: {}", palette.paint(from), palette.paint(to), visible(text))
+        }
+        Event::Who { room, count, nicks, next } => {
+            let nicks = nicks.iter().map(|nick| palette.paint(nick).to_string());
+            format!("* {count} in {}: {}", word(room), list(nicks, next.is_some()))
+        }
+        Event::Rooms { rooms, next } => {
+            let rooms = rooms.iter().map(|listed| format!("{} ({})", word(&listed.room), listed.members));
+            format!("* rooms: {}", list(rooms, next.is_some()))
+        }
+        Event::Ack { .. } => String::new(),
+        Event::Pong => "* pong".to_owned(),
+        Event::Bye { reason } => format!("* goodbye: {}", visible(reason)),
+        Event::Error { text, .. } => format!("! {}", visible(text)),
+    }
+}
+
+/// A text as it can be shown: control characters but the tab, and those that turn the direction of writing, are spelt out, and
+/// lines but the first are indented. What is harmless is borrowed.
+///
+/// ```
+/// use switchboard::services::chat::console::visible;
+/// assert_eq!(visible("red: \u{1b}[31m"), r"red: \u{1b}[31m");
+/// assert_eq!(visible("one\ntwo"), "one\n    two");
+/// ```
+pub fn visible(text: &str) -> Cow<'_, str> {
+    spell_out(text, |c| if c == '\n' { Shown::LineBreak } else { Shown::of(c) })
+}
+
+/// As [`visible`], for what belongs into one line: a nick, a room.
+pub(super) fn word(text: &str) -> Cow<'_, str> {
+    spell_out(text, Shown::of)
+}
+
+/// What becomes of a character.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    AsIs,
+    LineBreak,
+    Spelt,
+}
+
+impl Shown {
+    fn of(c: char) -> Self {
+        // The latter are the overrides, embeddings and isolates of Unicode's bidirectional algorithm.
+        let commands = (c.is_control() && c != '\t') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if commands { Self::Spelt } else { Self::AsIs }
+    }
+}
+
+fn spell_out(text: &str, shown: impl Fn(char) -> Shown) -> Cow<'_, str> {
+    if text.chars().all(|c| shown(c) == Shown::AsIs) {
+        return text.into();
+    }
+    let mut spelt = String::with_capacity(2 * text.len());
+    for c in text.chars() {
+        match shown(c) {
+            Shown::AsIs => spelt.push(c),
+            Shown::LineBreak => {
+                spelt.push('\n');
+                spelt.push_str(CONTINUED);
+            }
+            // Writing to a string does not fail.
+            Shown::Spelt => _ = write!(spelt, "{}", c.escape_default()),
+        }
+    }
+    spelt.into()
+}
+
+/// `items` with commas, and a sign where they are not all.
+fn list(items: impl Iterator<Item = impl Into<String>>, more: bool) -> String {
+    let mut items: Vec<String> = items.map(Into::into).collect();
+    if more {
+        items.push("…".to_owned());
+    }
+    items.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::chat::wire::Listed;
+
+    #[test]
+    fn nothing_that_commands_a_terminal_is_passed_on() {
+        for (text, shown) in [
+            ("", ""),
+            ("plain text, Grüße, 你好, 👩‍🚀\ta tab", "plain text, Grüße, 你好, 👩‍🚀\ta tab"),
+            ("\u{1b}]0;title\u{7}", r"\u{1b}]0;title\u{7}"),
+            ("\u{9b}2J\u{85}\u{80}\u{9f}", r"\u{9b}2J\u{85}\u{80}\u{9f}"),
+            ("a\rb\u{8}\u{7f}\0", r"a\rb\u{8}\u{7f}\u{0}"),
+            ("one\ntwo\n\nfour", "one\n    two\n    \n    four"),
+            ("one\r\ntwo", "one\\r\n    two"),
+            ("\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}", r"\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}"),
+            ("\u{2066}\u{2067}\u{2068}\u{2069}", r"\u{2066}\u{2067}\u{2068}\u{2069}"),
+            ("marks \u{200e}\u{200f} stay", "marks \u{200e}\u{200f} stay"),
+            (r"a \u{1b} that was typed", r"a \u{1b} that was typed"),
+        ] {
+            assert_eq!(visible(text), shown);
+            assert_eq!(matches!(visible(text), Cow::Borrowed(_)), text == shown, "{text:?}");
+        }
+        for c in (0..=0x2100).filter_map(char::from_u32).filter(|c| c.is_control() && *c != '\t') {
+            assert!(word(&c.to_string()).chars().all(|c| c.is_ascii_graphic()), "{c:?}");
+        }
+    }
+
+    fn listed(room: &str, members: u64) -> Listed<'_> {
+        Listed { room: room.into(), members }
+    }
+
+    fn message<'a>(from: &'a str, text: &'a str) -> Event<'a> {
+        Event::Message { room: "lobby".into(), id: 7, from: from.into(), text: text.into(), at: "2026".into() }
+    }
+
+    fn error(text: &str) -> Event<'_> {
+        let (code, text) = ("no-such-room".into(), text.into());
+        Event::Error { code, text, room: None, first: None, count: None, offer: None, label: None }
+    }
+
+    fn welcome<'a>(rooms: &[&'a str]) -> Event<'a> {
+        let rooms = rooms.iter().map(|room| (*room).into()).collect();
+        Event::Welcome { nick: "eva".into(), rooms, messages_per_second: None, burst: None }
+    }
+
+    /// Where colours are on, `<` and `>` stand for eva's, red, and `{` and `}` for bob's, green.
+    fn table() -> Vec<(Event<'static>, &'static str)> {
+        let (eva, bob, lobby) = (|| "eva".into(), || "bob".into(), || "lobby".into());
+        let who = |nicks: &[&'static str], next| {
+            let nicks: Vec<Cow<'static, str>> = nicks.iter().map(|nick| (*nick).into()).collect();
+            Event::Who { room: "lobby".into(), count: 2, nicks, next }
+        };
+        vec![
+            (welcome(&[]), "* you are <eva>"),
+            (welcome(&["lobby", "rust"]), "* you are <eva>, in lobby, rust"),
+            (Event::Joined { room: lobby(), nick: eva() }, "* <eva> entered lobby"),
+            (Event::Left { room: lobby(), nick: bob() }, "* {bob} left lobby"),
+            (Event::Renamed { was: eva(), nick: bob() }, "* <eva> is {bob} now"),
+            (message("eva", "hello"), "[lobby] <eva>: hello"),
+            (message("bob", "one\n[lobby] eva: two"), "[lobby] {bob}: one\n    [lobby] eva: two"),
+            (message("bob", "\u{1b}[31m"), r"[lobby] {bob}: \u[1b][31m"),
+            (
+                Event::Whisper { from: eva(), to: bob(), text: "a\nb".into(), at: "2026".into() },
+                "[whisper] <eva> → {bob}: a\n    b",
+            ),
+            (who(&["eva", "bob"], None), "* 2 in lobby: <eva>, {bob}"),
+            (who(&["eva"], Some(1)), "* 2 in lobby: <eva>, …"),
+            (
+                Event::Rooms { rooms: vec![listed("lobby", 2), listed("a\nb", 1)], next: None },
+                r"* rooms: lobby (2), a\nb (1)",
+            ),
+            (Event::Rooms { rooms: vec![listed("lobby", 2)], next: Some(1) }, "* rooms: lobby (2), …"),
+            (Event::Ack { label: 1.into(), id: 7 }, ""),
+            (Event::Pong, "* pong"),
+            (Event::Bye { reason: "shutting down".into() }, "* goodbye: shutting down"),
+            (error("there is no room rust"), "! there is no room rust"),
+            (error("\u{202e}"), r"! \u[202e]"),
+        ]
+    }
+
+    #[test]
+    fn every_event_has_its_line_with_colours_and_without() {
+        let coloured = Palette::new(true, ["eva=red", "bob=green"].map(|pin| pin.parse().unwrap()));
+        let escapes = |shown: &str| shown.replace(r"\u[1b]", r"\u{1b}").replace(r"\u[202e]", r"\u{202e}");
+        for (event, shown) in table() {
+            let plain: String = shown.chars().filter(|c| !"<>{}".contains(*c)).collect();
+            assert_eq!(render(&event, &Palette::default()), escapes(&plain));
+            let mut painted = shown.replace('<', "\u{1b}[31m").replace('{', "\u{1b}[32m");
+            painted = painted.replace(['>', '}'], "\u{1b}[0m");
+            assert_eq!(render(&event, &coloured), escapes(&painted));
+        }
+    }
+}
