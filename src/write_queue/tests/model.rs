@@ -60,7 +60,7 @@ impl Model {
     /// How many frames at the front may no longer be dropped. The queue's own mark is used, because it marks whole chunks; but
     /// it must cover the first frame if that has been begun, and must end where a frame ends.
     fn begun_frames(&self) -> usize {
-        let Some(waiting) = &self.queue.waiting else { return 0 };
+        let Owed::Several(waiting) = &self.queue.owed else { return 0 };
         let marked: usize =
             waiting.chunks.iter().take_while(|chunk| chunk.begun).map(|chunk| chunk.bytes.as_slice().len()).sum();
         let mut left = marked - if marked > 0 { waiting.taken } else { 0 };
@@ -120,7 +120,7 @@ impl Model {
             Step::Shared(sizes) => {
                 for frame in self.make(&sizes) {
                     self.offer(vec![frame], |queue, frames, limits| {
-                        queue.offer_shared(&frames[0].clone().into(), limits)
+                        offer_shared(queue, &frames[0].clone().into(), limits)
                     });
                 }
             }
@@ -146,7 +146,7 @@ impl Model {
         }
         assert_eq!(self.queue.pending_bytes(), self.bytes());
         assert_eq!(self.queue.is_empty(), self.frames.is_empty());
-        assert_eq!(self.queue.waiting.is_none(), self.frames.is_empty(), "heap without bytes");
+        assert_eq!(self.queue.owns_no_heap(), self.frames.is_empty(), "heap without bytes");
         self.begun_frames();
     }
 
