@@ -2,8 +2,11 @@
 
 mod model;
 
+use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::ops::Range;
 
+use super::waiting::{MAX_SLICES, RUN_BYTES};
 use super::*;
 use crate::payload::Payload;
 

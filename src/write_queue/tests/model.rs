@@ -61,10 +61,9 @@ impl Model {
     /// it must cover the first frame if that has been begun, and must end where a frame ends.
     fn begun_frames(&self) -> usize {
         let Owed::Several(waiting) = &self.queue.owed else { return 0 };
-        let marked: usize =
-            waiting.chunks.iter().take_while(|chunk| chunk.begun).map(|chunk| chunk.bytes.as_slice().len()).sum();
-        let mut left = marked - if marked > 0 { waiting.taken } else { 0 };
-        assert!(waiting.taken == 0 || left > 0, "bytes went out of a chunk that is not marked");
+        let (marked, taken) = waiting.begun_bytes();
+        let mut left = marked - if marked > 0 { taken } else { 0 };
+        assert!(taken == 0 || left > 0, "bytes went out of a chunk that is not marked");
         let mut frames = 0;
         while left > 0 {
             left = left.checked_sub(self.frames[frames].len()).expect("the mark ends within a frame");
