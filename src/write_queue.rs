@@ -5,19 +5,16 @@
 //! a frame is worse for its reader than none; and a batch is dropped whole, because its sender knows it by one name. An empty
 //! queue owns no heap, and one shared batch alone needs none either.
 
-use std::collections::VecDeque;
-use std::io::{self, IoSlice, Write};
+mod waiting;
+
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::frame::Batch;
-use crate::limits::{MAX_SHARED_FRAMES, QueueBound, SlowConsumer};
+use crate::limits::{QueueBound, SlowConsumer};
 use crate::payload::Ticket;
 
-/// Slices handed to one vectored write. Linux takes 1024 (`IOV_MAX`); the gain ends long before.
-const MAX_SLICES: usize = 64;
-
-/// A run of replies grows up to this many bytes before the next begins.
-const RUN_BYTES: usize = 16 * 1024;
+use waiting::{Chunk, Waiting};
 
 /// Pending output of one connection.
 #[derive(Debug, Default)]
@@ -33,52 +30,6 @@ enum Owed {
     /// the turn's end: it must cost no allocation.
     One(Arc<Batch>),
     Several(Box<Waiting>),
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    chunks: VecDeque<Chunk>,
-    /// Bytes of the first chunk that the socket has taken.
-    taken: usize,
-    /// Bytes that are still owed: all chunks, less `taken`.
-    bytes: usize,
-}
-
-#[derive(Debug)]
-struct Chunk {
-    bytes: Bytes,
-    frames: u32,
-    /// Its first bytes have gone out already, here or before it was queued.
-    begun: bool,
-}
-
-/// A chunk's storage.
-#[derive(Debug)]
-enum Bytes {
-    Own(Vec<u8>),
-    Shared(Arc<Batch>),
-}
-
-impl Bytes {
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Own(bytes) => bytes,
-            Self::Shared(batch) => batch.bytes(),
-        }
-    }
-}
-
-impl Chunk {
-    fn shared(batch: Arc<Batch>) -> Self {
-        Self { frames: batch.frames(), bytes: Bytes::Shared(batch), begun: false }
-    }
-
-    fn ticket(&self) -> Ticket {
-        match &self.bytes {
-            Bytes::Own(_) => Ticket::NONE,
-            Bytes::Shared(batch) => batch.ticket(),
-        }
-    }
 }
 
 /// What became of frames offered to a queue.
@@ -129,7 +80,7 @@ impl WriteQueue {
         let chunks = match &self.owed {
             Owed::Nothing => 0,
             Owed::One(_) => 1,
-            Owed::Several(waiting) => waiting.chunks.len(),
+            Owed::Several(waiting) => waiting.len(),
         };
         self.pending_bytes() + chunks * size_of::<Chunk>()
     }
@@ -139,13 +90,13 @@ impl WriteQueue {
         match &self.owed {
             Owed::Nothing => 0,
             Owed::One(batch) => batch.bytes().len(),
-            Owed::Several(waiting) => waiting.bytes,
+            Owed::Several(waiting) => waiting.bytes(),
         }
     }
 
     /// Queues the rest of frames whose first bytes the socket has just taken. Nothing is checked: they cannot be taken back.
     pub(crate) fn push_begun<'a>(&mut self, rest: impl Iterator<Item = &'a [u8]>, len: usize) {
-        self.push(Chunk { bytes: Bytes::Own(gather(rest, len)), frames: 1, begun: true });
+        self.push(Chunk::begun(rest, len));
     }
 
     /// Queues a copy of `frames` whole frames, `len` bytes in `pieces`, if the limit allows. Batches that have to go for that are
@@ -183,7 +134,9 @@ impl WriteQueue {
             match bound.policy {
                 SlowConsumer::Disconnect => return Offered::Full,
                 SlowConsumer::DropNewest => {}
-                SlowConsumer::DropOldest => dropped = self.drop_oldest(bound.max_bytes, missed),
+                SlowConsumer::DropOldest => {
+                    dropped = self.with_waiting(|it| it.drop_oldest(bound.max_bytes, missed));
+                }
             }
             if self.is_full(bound.max_bytes) {
                 // Either what waits has been begun and cannot be dropped, or the new is what is to be dropped.
@@ -215,40 +168,17 @@ impl WriteQueue {
 
     fn push(&mut self, chunk: Chunk) {
         // A raw frame may have no bytes. To write nothing is to be told "0 bytes", which is what a socket that broke says.
-        if chunk.bytes.as_slice().is_empty() {
+        if chunk.is_empty() {
             return;
         }
-        let mut waiting = self.take_waiting();
-        waiting.push(chunk);
-        self.owed = Owed::Several(waiting);
+        self.with_waiting(|waiting| waiting.push(chunk));
     }
 
     fn push_run<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>, len: usize, frames: u32) {
-        if let Owed::Several(waiting) = &mut self.owed
-            && let Some(Chunk { bytes: Bytes::Own(run), frames: held, begun: false }) = waiting.chunks.back_mut()
-            && run.len() + len <= RUN_BYTES
-        {
-            pieces.for_each(|piece| run.extend_from_slice(piece));
-            *held += frames;
-            waiting.bytes += len;
-            return;
+        match &mut self.owed {
+            Owed::Several(waiting) if waiting.has_room_in_run(len) => waiting.extend_run(pieces, len, frames),
+            _ => self.push(Chunk::run(pieces, len, frames)),
         }
-        self.push(Chunk { bytes: Bytes::Own(gather(pieces, len)), frames, begun: false });
-    }
-
-    /// Drops chunks that no byte of has gone out, oldest first, until less than `cap` bytes wait. Returns the frames dropped.
-    fn drop_oldest(&mut self, cap: usize, missed: &mut Vec<Missed>) -> u32 {
-        let mut waiting = self.take_waiting();
-        let mut dropped = 0;
-        while waiting.is_full(cap) {
-            let Some(oldest) = waiting.chunks.iter().position(|chunk| !chunk.begun) else { break };
-            let Some(chunk) = waiting.chunks.remove(oldest) else { break };
-            waiting.bytes -= chunk.bytes.as_slice().len();
-            dropped += chunk.frames;
-            Missed::note(missed, chunk.ticket(), chunk.frames);
-        }
-        self.put(waiting);
-        dropped
     }
 
     /// Writes until nothing waits or the socket is full.
@@ -290,90 +220,21 @@ impl WriteQueue {
             self.owed = Owed::Nothing;
             return;
         }
-        let mut waiting = self.take_waiting();
-        waiting.advance(bytes);
-        self.put(waiting);
+        self.with_waiting(|waiting| waiting.advance(bytes));
     }
 
-    /// What waits, as a row; to be [put](Self::put) back.
-    fn take_waiting(&mut self) -> Box<Waiting> {
-        match std::mem::take(&mut self.owed) {
+    /// Does something with what waits, as a row.
+    fn with_waiting<T>(&mut self, change: impl FnOnce(&mut Waiting) -> T) -> T {
+        let mut waiting = match std::mem::take(&mut self.owed) {
             Owed::Nothing => Box::default(),
-            Owed::One(batch) => {
-                let mut waiting = Box::<Waiting>::default();
-                waiting.push(Chunk::shared(batch));
-                waiting
-            }
+            Owed::One(batch) => Box::new(Waiting::from(Chunk::shared(batch))),
             Owed::Several(waiting) => waiting,
-        }
-    }
-
-    fn put(&mut self, waiting: Box<Waiting>) {
-        if !waiting.chunks.is_empty() {
+        };
+        let changed = change(&mut waiting);
+        if !waiting.is_empty() {
             self.owed = Owed::Several(waiting);
         }
-    }
-}
-
-fn gather<'a>(pieces: impl Iterator<Item = &'a [u8]>, len: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(len);
-    pieces.for_each(|piece| bytes.extend_from_slice(piece));
-    bytes
-}
-
-impl Waiting {
-    fn push(&mut self, chunk: Chunk) {
-        self.bytes += chunk.bytes.as_slice().len();
-        self.chunks.push_back(chunk);
-    }
-
-    fn is_full(&self, cap: usize) -> bool {
-        self.bytes >= cap || self.chunks.len() >= MAX_SHARED_FRAMES
-    }
-
-    fn first_slices_bytes(&self) -> usize {
-        let first: usize = self.chunks.iter().take(MAX_SLICES).map(|chunk| chunk.bytes.as_slice().len()).sum();
-        first - self.taken
-    }
-
-    /// One write, and what it was offered.
-    fn write_to(&self, socket: &mut impl Write) -> (usize, io::Result<usize>) {
-        let offered = self.bytes.min(self.first_slices_bytes());
-        let result = match self.chunks.front() {
-            Some(only) if self.chunks.len() == 1 => {
-                socket.write(only.bytes.as_slice().get(self.taken..).unwrap_or_default())
-            }
-            _ => self.write_vectored_to(socket),
-        };
-        (offered, result)
-    }
-
-    /// Not inlined: its slices would be on the stack of every thread that ever writes anything.
-    #[inline(never)]
-    fn write_vectored_to(&self, socket: &mut impl Write) -> io::Result<usize> {
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let mut skip = self.taken;
-        let mut count = 0;
-        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
-            *slice = IoSlice::new(chunk.bytes.as_slice().get(skip..).unwrap_or_default());
-            skip = 0;
-            count += 1;
-        }
-        socket.write_vectored(slices.get(..count).unwrap_or_default())
-    }
-
-    fn advance(&mut self, bytes: usize) {
-        self.bytes -= bytes;
-        self.taken += bytes;
-        while let Some(first) = self.chunks.front_mut() {
-            let len = first.bytes.as_slice().len();
-            if self.taken < len {
-                first.begun |= self.taken > 0;
-                break;
-            }
-            self.taken -= len;
-            self.chunks.pop_front();
-        }
+        changed
     }
 }
 

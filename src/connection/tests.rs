@@ -7,11 +7,11 @@ use super::script::{Call, Scripted, Socket};
 use super::{Connection, Desk, Fill, Phase, Received};
 use crate::context::{Clock, Context, Effects};
 use crate::error::CloseReason;
-use crate::frame::{Framing, Spares};
+use crate::frame::{Batch, Framing, Spares};
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::outbox::Origin;
-use crate::payload::Payload;
+use crate::payload::Ticket;
 use crate::service::{ConnId, Peer, Service, ServiceId};
 
 struct Echo;
@@ -141,8 +141,7 @@ fn every_split_between_a_full_socket_and_a_queue_keeps_replies_and_messages_in_o
         socket.set_room(room);
         socket.send(b"\x03one");
         read(&mut conn, &mut desk, &mut [0; 100]);
-        let frame = Payload::from(&b"\x03two"[..]);
-        conn.offer_shared(&frame, &desk.limits, Moment::START, &mut desk.stats).unwrap();
+        conn.offer_shared(&Batch::encoded(b"\x03two", 1, Ticket::NONE), &mut desk).unwrap();
         socket.send(b"\x05three");
         read(&mut conn, &mut desk, &mut [0; 100]);
         socket.set_room(usize::MAX);

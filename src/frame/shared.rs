@@ -37,6 +37,14 @@ impl Batch {
     }
 }
 
+#[cfg(test)]
+impl Batch {
+    /// So many bytes that are so many frames already.
+    pub(crate) fn encoded(bytes: impl Into<Payload>, frames: u32, ticket: Ticket) -> Arc<Self> {
+        Arc::new(Self { bytes: bytes.into(), frames, ticket })
+    }
+}
+
 impl<'a> SharedFrames<'a> {
     pub(crate) fn of(payloads: &'a [Payload], ticket: Ticket) -> Self {
         Self { payloads, ticket, framed: Vec::new() }

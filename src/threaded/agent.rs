@@ -235,7 +235,7 @@ impl Agent {
     }
 
     /// Writes the replies in the outbox, and what they had to be queued for.
-    pub(super) fn send_replies(&mut self, own: Own<'_>) -> Result<(), CloseReason> {
+    pub(super) fn send_replies(&mut self, own: &mut Own<'_>) -> Result<(), CloseReason> {
         let unsendable = self.desk.outbox.take_failure().map(CloseReason::UnsendableReply);
         let sent = own.conn.send(Origin::received(own.received), &mut self.desk);
         own.note_missed(&mut self.desk);

@@ -56,7 +56,7 @@ impl Attendant {
     /// After callbacks, without the service's lock: writes the replies, which may lie in what was `received`, and what was
     /// said to others.
     fn conclude(&mut self, conn: &mut Connection<Plug>, received: &[u8]) {
-        let sent = self.agent.send_replies(Own { id: self.id, conn, line: self.line.as_deref(), received });
+        let sent = self.agent.send_replies(&mut Own { id: self.id, conn, line: self.line.as_deref(), received });
         self.agent.deliver();
         if let Err(reason) = sent {
             self.end(conn, reason);

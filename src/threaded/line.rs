@@ -223,9 +223,7 @@ impl Post {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::SharedFrames;
     use crate::moment::Moment;
-    use crate::payload::Payload;
     use crate::service::ServiceId;
     use crate::threaded::socket::Socket;
     use std::os::unix::net::UnixStream;
@@ -241,10 +239,8 @@ mod tests {
             let (plug, moment) = (Plug::new(socket), Moment::new(now, now));
             let conn = Connection::new(plug, Peer::Unix, ServiceId(0), Framing::Raw, &limits, moment);
             let line = Line::new(conn, Bell::new().unwrap());
-            let payloads = [Payload::from("")];
-            let mut frames = SharedFrames::of(&payloads, Ticket::NONE);
-            let empty = frames.under(Framing::Raw).unwrap();
-            (0..2 * MAX_SHARED_FRAMES).for_each(|_| _ = line.say(empty, &limits));
+            let empty = Batch::encoded(b"", 1, Ticket::NONE);
+            (0..2 * MAX_SHARED_FRAMES).for_each(|_| _ = line.say(&empty, &limits));
             let post = line.post();
             assert!(post.letters.len() <= MAX_SHARED_FRAMES + 1);
             assert_eq!(post.closed, slow_consumer == SlowConsumer::Disconnect);

@@ -2,9 +2,14 @@
 
 mod model;
 
+use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::ops::Range;
 
+use super::waiting::{MAX_SLICES, RUN_BYTES};
 use super::*;
+use crate::limits::Limits;
+use crate::payload::Payload;
 
 /// What the socket does with one call.
 #[derive(Clone, Copy, Debug)]
@@ -74,15 +79,25 @@ impl Write for Socket {
 const ALL: Act = Act::Take(usize::MAX);
 
 fn offer(queue: &mut WriteQueue, pieces: &[&[u8]], frames: u32, limits: &Limits) -> Offered {
-    queue.offer(pieces.iter().copied(), pieces.concat().len(), frames, limits, limits.slow_consumer)
+    queue.offer(pieces.iter().copied(), pieces.concat().len(), frames, bound(limits), &mut Vec::new())
+}
+
+fn offer_shared(queue: &mut WriteQueue, frame: &Payload, limits: &Limits) -> Offered {
+    queue.offer_shared(&Batch::encoded(frame.clone(), 1, Ticket::NONE), bound(limits), &mut Vec::new())
+}
+
+impl WriteQueue {
+    fn owns_no_heap(&self) -> bool {
+        matches!(self.owed, Owed::Nothing)
+    }
 }
 
 fn push_begun(queue: &mut WriteQueue, rest: &[&[u8]]) {
     queue.push_begun(rest.iter().copied(), rest.concat().len());
 }
 
-fn share(queue: &mut WriteQueue, frame: &Payload, limits: &Limits) -> Offered {
-    queue.offer_shared(frame, limits, limits.slow_consumer)
+fn bound(limits: &Limits) -> QueueBound {
+    QueueBound { max_bytes: limits.max_write_buffer_bytes, policy: limits.slow_consumer }
 }
 
 fn limits(max_write_buffer_bytes: usize, slow_consumer: SlowConsumer) -> Limits {
@@ -106,7 +121,7 @@ fn broadcasts_leave_together_and_are_never_copied() {
     let frames: Vec<Payload> = (0..2 * MAX_SLICES).map(|n| format!("frame {n};").into()).collect();
     let mut queue = WriteQueue::default();
     for frame in &frames {
-        assert_eq!(share(&mut queue, frame, &Limits::default()), Offered::Queued);
+        assert_eq!(offer_shared(&mut queue, frame, &Limits::default()), Offered::Queued);
     }
     let mut socket = Socket::new(&[ALL; 2]);
     assert!(!queue.write_to(&mut socket, true).unwrap().blocked);
@@ -117,31 +132,31 @@ fn broadcasts_leave_together_and_are_never_copied() {
 #[test]
 fn an_empty_queue_owns_no_heap() {
     let mut queue = WriteQueue::default();
-    assert!(queue.waiting.is_none());
-    share(&mut queue, &Payload::from("abc"), &Limits::default());
-    assert!(queue.waiting.is_some());
+    assert!(queue.owns_no_heap());
+    offer_shared(&mut queue, &Payload::from("abc"), &Limits::default());
+    assert!(!queue.owns_no_heap());
     queue.write_to(&mut Socket::new(&[Act::Take(2), ALL]), false).unwrap();
-    assert!(queue.waiting.is_none());
+    assert!(queue.owns_no_heap());
     push_begun(&mut queue, &[b"rest", b""]);
     queue.write_to(&mut Socket::new(&[ALL]), true).unwrap();
-    assert!(queue.waiting.is_none());
+    assert!(queue.owns_no_heap());
 }
 
 #[test]
 fn a_frame_without_bytes_waits_for_nothing() {
     for full in [true, false] {
         let mut queue = WriteQueue::default();
-        assert_eq!(share(&mut queue, &Payload::from(""), &Limits::default()), Offered::Queued);
+        assert_eq!(offer_shared(&mut queue, &Payload::from(""), &Limits::default()), Offered::Queued);
         assert_eq!(offer(&mut queue, &[b"", b"", b""], 1, &Limits::default()), Offered::Queued);
         push_begun(&mut queue, &[b"", b"", b""]);
-        assert!(queue.is_empty() && queue.waiting.is_none());
+        assert!(queue.is_empty() && queue.owns_no_heap());
         assert_eq!(queue.write_to(&mut Socket::default(), full).unwrap(), Wrote::default());
 
-        share(&mut queue, &Payload::from("a"), &Limits::default());
-        share(&mut queue, &Payload::from(""), &Limits::default());
+        offer_shared(&mut queue, &Payload::from("a"), &Limits::default());
+        offer_shared(&mut queue, &Payload::from(""), &Limits::default());
         offer(&mut queue, &[b""], 1, &Limits::default());
         assert_eq!(queue.write_to(&mut Socket::new(&[ALL]), full).unwrap(), Wrote { bytes: 1, blocked: false });
-        assert!(queue.waiting.is_none());
+        assert!(queue.owns_no_heap());
     }
 }
 
@@ -175,8 +190,8 @@ fn one_frame_of_any_size_passes_while_there_is_room_at_all() {
     let limits = limits(10, SlowConsumer::Disconnect);
     let mut queue = WriteQueue::default();
     assert_eq!(offer(&mut queue, &[b"123456789"], 1, &limits), Offered::Queued);
-    assert_eq!(share(&mut queue, &vec![0; 1000].into(), &limits), Offered::Queued);
-    assert_eq!(share(&mut queue, &Payload::from("x"), &limits), Offered::Full);
+    assert_eq!(offer_shared(&mut queue, &vec![0; 1000].into(), &limits), Offered::Queued);
+    assert_eq!(offer_shared(&mut queue, &Payload::from("x"), &limits), Offered::Full);
     assert_eq!(queue.pending_bytes(), 1009);
 }
 
@@ -189,7 +204,7 @@ fn the_policy_decides_what_a_full_queue_drops() {
         (SlowConsumer::DropOldest, Offered::Dropped(1), "[old 2][old 3][news]"),
     ] {
         let mut queue = WriteQueue::default();
-        let offered = frames.each_ref().map(|frame| share(&mut queue, frame, &limits(21, policy)));
+        let offered = frames.each_ref().map(|frame| offer_shared(&mut queue, frame, &limits(21, policy)));
         assert_eq!(offered, [Offered::Queued, Offered::Queued, Offered::Queued, last]);
         let mut socket = Socket::new(&[ALL]);
         queue.write_to(&mut socket, true).unwrap();
@@ -215,13 +230,13 @@ fn a_frame_whose_first_byte_went_out_is_finished_under_every_policy() {
     for policy in SlowConsumer::NAMES.map(|(_, policy)| policy) {
         // Begun here, by a short write; and begun before it was queued.
         let mut begun_here = WriteQueue::default();
-        share(&mut begun_here, &Payload::from("[begun]"), &limits(1, policy));
+        offer_shared(&mut begun_here, &Payload::from("[begun]"), &limits(1, policy));
         begun_here.write_to(&mut Socket::new(&[Act::Take(1)]), true).unwrap();
         let mut begun_before = WriteQueue::default();
         push_begun(&mut begun_before, &[b"beg", b"", b"un]"]);
         for mut queue in [begun_here, begun_before] {
             assert_eq!(queue.pending_bytes(), 6);
-            let offered = share(&mut queue, &Payload::from("[news]"), &limits(1, policy));
+            let offered = offer_shared(&mut queue, &Payload::from("[news]"), &limits(1, policy));
             assert_eq!(offered, if policy == SlowConsumer::Disconnect { Offered::Full } else { Offered::Dropped(1) });
             let mut socket = Socket::new(&[ALL]);
             queue.write_to(&mut socket, true).unwrap();

@@ -60,11 +60,10 @@ impl Model {
     /// How many frames at the front may no longer be dropped. The queue's own mark is used, because it marks whole chunks; but
     /// it must cover the first frame if that has been begun, and must end where a frame ends.
     fn begun_frames(&self) -> usize {
-        let Some(waiting) = &self.queue.waiting else { return 0 };
-        let marked: usize =
-            waiting.chunks.iter().take_while(|chunk| chunk.begun).map(|chunk| chunk.bytes.as_slice().len()).sum();
-        let mut left = marked - if marked > 0 { waiting.taken } else { 0 };
-        assert!(waiting.taken == 0 || left > 0, "bytes went out of a chunk that is not marked");
+        let Owed::Several(waiting) = &self.queue.owed else { return 0 };
+        let (marked, taken) = waiting.begun_bytes();
+        let mut left = marked - if marked > 0 { taken } else { 0 };
+        assert!(taken == 0 || left > 0, "bytes went out of a chunk that is not marked");
         let mut frames = 0;
         while left > 0 {
             left = left.checked_sub(self.frames[frames].len()).expect("the mark ends within a frame");
@@ -120,7 +119,7 @@ impl Model {
             Step::Shared(sizes) => {
                 for frame in self.make(&sizes) {
                     self.offer(vec![frame], |queue, frames, limits| {
-                        queue.offer_shared(&frames[0].clone().into(), limits, limits.slow_consumer)
+                        offer_shared(queue, &frames[0].clone().into(), limits)
                     });
                 }
             }
@@ -146,7 +145,7 @@ impl Model {
         }
         assert_eq!(self.queue.pending_bytes(), self.bytes());
         assert_eq!(self.queue.is_empty(), self.frames.is_empty());
-        assert_eq!(self.queue.waiting.is_none(), self.frames.is_empty(), "heap without bytes");
+        assert_eq!(self.queue.owns_no_heap(), self.frames.is_empty(), "heap without bytes");
         self.begun_frames();
     }
 
