@@ -47,6 +47,11 @@ impl Program {
         Self { child, stdout, stderr }
     }
 
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> Option<String> {
+        self.stdout.next()
+    }
+
     /// The address in the next `listening` line, which must be of this transport.
     pub(crate) fn address(&mut self, transport: &str) -> String {
         let line = self.stdout.next().unwrap_or_else(|| panic!("not listening: {}", self.stderr.rest()));

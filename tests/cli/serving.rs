@@ -70,10 +70,10 @@ fn a_framing_applies_to_the_listeners_without_one() {
 }
 
 #[test]
-fn without_a_service_all_are_served() {
-    let listens = ["serve", "--listen", "127.0.0.1:0"];
-    let mut server = Program::start(crate::program::command(&listens).stdout(std::process::Stdio::piped()));
-    assert_echoes(connect(&server.address("tcp")), HELLO);
+fn an_address_is_of_one_service() {
+    let output = crate::program::run(&["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("name it, one of echo chat"));
 }
 
 #[test]

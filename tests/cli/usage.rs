@@ -5,8 +5,14 @@ use crate::program::run;
 #[test]
 fn wrong_usage_is_one_clear_line() {
     for (args, says) in [
-        (&["serve", "ech"][..], "invalid value 'ech' for '[SERVICE]' [possible values: echo]"),
+        (&["serve", "ech"][..], "invalid value 'ech' for '[SERVICE]' [possible values: echo, chat]"),
         (&["serv"], "unrecognized subcommand 'serv'"),
+        (&["serve", "echo", "--console"], "--console is for chat alone, and echo would be served"),
+        (&["serve", "chat", "--encoding", "klingon"], "no such encoding: write a label"),
+        (&["serve", "chat", "--encoding", "utf-16le"], "UTF-16LE does not leave ASCII as it is"),
+        (&["serve", "chat", "--colour", "eva=red"], "required arguments were not provided: --console"),
+        (&["serve", "chat", "--console", "--colour", "eva=mauve"], "mauve"),
+        (&["serve", "chat", "--listen", "udp:0.0.0.0:0"], "give --udp-public, too"),
         (&["serve", "echo", "--port", "1"], "unexpected argument '--port' found"),
         (&["serve", "echo", "--framin", "lines"], "a similar argument exists: '--framing'"),
         (&["serve", "echo", "--framing", "u7"], "no framing is called 'u7': write one of u8 u16be"),

@@ -63,5 +63,11 @@ fn the_page_on_limits_names_every_flag_and_no_other() {
     for other in ["--listen", "--framing", "--engine", "--work-us", "--verbose", "--quiet", "--help"] {
         assert!(known.remove(other), "{other} is not in the manual");
     }
+    // Chat has a page of its own.
+    let of_chat = manual.split_once("\nChat:\n").unwrap().1.split_once("\nLimits:\n").unwrap().0;
+    for flag in flags(of_chat) {
+        assert!(read("docs/chat.md").contains(&flag), "{flag} is not on the page on chat");
+        known.remove(&flag);
+    }
     assert_eq!(flags(&read("docs/limits.md")), known);
 }

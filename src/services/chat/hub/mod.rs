@@ -26,7 +26,7 @@ pub(super) use outlet::{Outlet, When};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use super::ask::Refusal;
+use super::ask::{Ask, Refusal};
 use super::colour::Palette;
 use super::dialect::{self, Dialect, Heard};
 use super::rules::Rules;
@@ -135,6 +135,10 @@ impl Hub {
             return;
         }
         let Some(Heard { ask, label }) = dialect::hear(dialect, frame, encoding) else { return };
+        // What was said before the answer comes before it. Only words may wait for more words.
+        if !matches!(ask, Ok(Ask::Say { .. })) {
+            self.flush_around(id, out);
+        }
         let echoed = label.clone();
         if let Err(refusal) = ask.and_then(|ask| self.obey(id, ask, label, when, out)) {
             self.tell(id, &refusal.event(echoed), out);

@@ -117,6 +117,16 @@ impl Hub {
         }
     }
 
+    /// Sends what was said in the turn in the rooms that a member is in.
+    pub(super) fn flush_around(&mut self, id: MemberId, out: &mut dyn Outlet) {
+        let Some(member) = self.members.get(id) else { return };
+        let is_heard = |room: &&RoomId| member.seat(**room).is_some();
+        let heard: Vec<_> = self.speaking.iter().filter(is_heard).copied().collect();
+        for room in heard {
+            self.flush_room(room, out);
+        }
+    }
+
     pub(super) fn flush_room(&mut self, id: RoomId, out: &mut dyn Outlet) {
         let Some(room) = self.rooms.get_mut(id).filter(|room| room.unsent.count > 0) else { return };
         let Unsent { count, json, lines, raw, sources, .. } = std::mem::take(&mut room.unsent);
