@@ -29,7 +29,7 @@ pub use crate::timers::TimerId;
 /// }
 /// ```
 pub trait Service {
-    /// A connection was accepted.
+    /// A connection was accepted, or was there before the engine ran and [attached](crate::Reactor::attach).
     fn on_open(&mut self, cx: &mut Context<'_>, peer: &Peer) {
         let _ = (cx, peer);
     }

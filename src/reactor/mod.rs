@@ -105,6 +105,19 @@ impl Reactor {
     /// started this process shares them: a terminal or pipe is opened again instead, which needs the right to do so. Regular
     /// files are read and written as they are, and wait for their disk.
     ///
+    /// ```no_run
+    /// use std::os::fd::AsFd;
+    /// use switchboard::{Framing, Limits, Reactor, services::Echo};
+    ///
+    /// let mut reactor = Reactor::new(Limits::default())?;
+    /// let echo = reactor.add_service("echo", Echo);
+    /// let input = std::io::stdin().as_fd().try_clone_to_owned()?;
+    /// let output = std::io::stdout().as_fd().try_clone_to_owned()?;
+    /// reactor.attach(echo, input, output, Framing::Lines)?;
+    /// reactor.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Attach`] when one of them cannot be had in a way that never waits.
     #[cfg(unix)]

@@ -57,6 +57,7 @@ pub(super) enum Polled {
 }
 
 /// A console, and whose it is to be.
+#[cfg_attr(not(unix), allow(dead_code))]
 pub(super) struct Attached<S> {
     pub(super) stream: S,
     pub(super) service: ServiceId,

@@ -10,14 +10,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, recv, send, sendmsg};
 use rustix::termios::{isatty, tcgetsid, ttyname};
 
-#[cfg(target_os = "linux")]
-const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
-// Elsewhere the standard library's start has had the signal ignored.
-#[cfg(not(target_os = "linux"))]
-const SEND: SendFlags = SendFlags::DONTWAIT;
+use super::SEND_NOW;
 
 /// Something that is read or written without waiting.
 pub(crate) struct Ready {
@@ -65,12 +61,12 @@ impl Ready {
     }
 
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(if self.is_socket() { send(&self.fd, bytes, SEND)? } else { rustix::io::write(&self.fd, bytes)? })
+        Ok(if self.is_socket() { send(&self.fd, bytes, SEND_NOW)? } else { rustix::io::write(&self.fd, bytes)? })
     }
 
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         Ok(if self.is_socket() {
-            sendmsg(&self.fd, slices, &mut SendAncillaryBuffer::default(), SEND)?
+            sendmsg(&self.fd, slices, &mut SendAncillaryBuffer::default(), SEND_NOW)?
         } else {
             rustix::io::writev(&self.fd, slices)?
         })

@@ -12,19 +12,14 @@ use std::time::Duration;
 use rustix::event::{PollFd, Timespec};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
-    RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, recvmsg, send, sendmsg, shutdown,
+    RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, Shutdown, recv, recvmsg, send, sendmsg, shutdown,
 };
 
 use crate::connection::Stream;
+use crate::sys::SEND_NOW;
 
 /// How long a read waits. Who hears nothing for so long is idle, and waits in a way that costs no wake-ups.
 pub(super) const TICK: Duration = Duration::from_millis(100);
-
-#[cfg(target_os = "linux")]
-const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
-// Elsewhere the standard library's start has had the signal ignored.
-#[cfg(not(target_os = "linux"))]
-const SEND: SendFlags = SendFlags::DONTWAIT;
 
 /// A connection's descriptor. It is closed when nobody holds it any more.
 pub(super) struct Socket(OwnedFd);
@@ -100,11 +95,11 @@ impl Read for Plug {
 impl Write for Plug {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(send(&self.socket.0, bytes, SEND)?)
+        Ok(send(&self.socket.0, bytes, SEND_NOW)?)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(sendmsg(&self.socket.0, slices, &mut SendAncillaryBuffer::default(), SEND)?)
+        Ok(sendmsg(&self.socket.0, slices, &mut SendAncillaryBuffer::default(), SEND_NOW)?)
     }
 
     fn flush(&mut self) -> io::Result<()> {

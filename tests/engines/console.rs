@@ -21,7 +21,9 @@ conformance! {
     an_output_that_is_closed_ends_its_console_only,
     no_deadline_is_an_operators,
     a_console_takes_nobodys_place,
+    what_was_said_before_the_engine_ran_is_heard,
     the_last_word_is_out_before_the_engine_has_ended,
+    a_drain_waits_for_an_operator_no_longer_than_its_timeout,
     an_operator_who_is_sent_away_leaves_the_next_line_alone,
     a_strangers_service_has_no_console,
 }
@@ -138,6 +140,8 @@ fn an_output_that_is_closed_ends_its_console_only<E: Engine>() {
         let mut client = setting.client();
         if full {
             client.echo(&vec![b'n'; 128 * 1024]);
+            // Answered in a turn of its own, before which all that the pipe takes was written.
+            client.echo(b"full");
         }
         drop(shown);
         let (id, reason) =
@@ -200,12 +204,36 @@ fn the_last_word_is_out_before_the_engine_has_ended<E: Engine>() {
         let (input, typed) = pipe().unwrap();
         (typed, input)
     };
-    let limits = Limits { drain_timeout: GUARD, ..Limits::default() };
+    // Nobody lingers until it is out, either.
+    let limits = Limits { drain_timeout: GUARD, linger_timeout: Duration::ZERO, ..Limits::default() };
     let setting = office::<E>(limits, input, heard.create());
     typed.write_all(b"quit\n").unwrap();
     setting.running.ended();
     let expected = "welcome console\n".len() + LAST_WORD_BYTES + 1;
     assert_eq!(fs::metadata(&heard.0).unwrap().len(), expected as u64, "the engine ends when all has been written");
+}
+
+fn what_was_said_before_the_engine_ran_is_heard<E: Engine>() {
+    let (mut typed, shown, (input, output)) = pipes();
+    typed.write_all(b"an order\n").unwrap();
+    drop(typed);
+    let setting = office::<E>(Limits::default(), input, output);
+    let ears = Ears::of(shown);
+    ears.expect("welcome console");
+    ears.expect("an order");
+    ears.expect_end();
+    assert_eq!(setting.events.closed(), (setting.console, CloseReason::PeerClosed));
+    setting.running.drain();
+}
+
+fn a_drain_waits_for_an_operator_no_longer_than_its_timeout<E: Engine>() {
+    let drain_timeout = Duration::from_millis(300);
+    let (mut typed, _shown, (input, output)) = pipes();
+    let setting = office::<E>(Limits { drain_timeout, ..Limits::default() }, input, output);
+    let begun = Instant::now();
+    typed.write_all(b"quit\n").unwrap();
+    setting.running.ended();
+    assert!(begun.elapsed() >= drain_timeout, "what is owed has its time: {:?}", begun.elapsed());
 }
 
 fn an_operator_who_is_sent_away_leaves_the_next_line_alone<E: Engine>() {
@@ -257,4 +285,28 @@ fn the_reactor_needs_no_thread_for_it() {
     assert_eq!(threads(), before + 1, "the engine's own is the only one");
     drop(typed);
     running.drain();
+}
+
+/// How many descriptors polls watch, of the whole process (`proc_pid_fdinfo(5)`).
+fn watched() -> usize {
+    let infos = fs::read_dir("/proc/self/fdinfo").unwrap();
+    let texts = infos.filter_map(|info| fs::read_to_string(info.unwrap().path()).ok());
+    texts.map(|text| text.lines().filter(|line| line.starts_with("tfd:")).count()).sum()
+}
+
+#[test]
+fn a_console_that_has_ended_is_not_watched_any_more() {
+    if !alone() {
+        return;
+    }
+    let (mut far, near) = UnixStream::pair().unwrap();
+    // Whoever else holds the socket keeps what is registered of it.
+    let _shells = near.try_clone().unwrap();
+    let setting = office::<Reactor>(Limits::default(), near.try_clone().unwrap(), near);
+    far.write_all(b"leave\n").unwrap();
+    assert_eq!(setting.events.closed().0, setting.console);
+    // A turn later the connection is forgotten.
+    setting.running.counters();
+    assert_eq!(watched(), 2, "there is the listener, and what wakes the loop");
+    setting.running.drain();
 }
