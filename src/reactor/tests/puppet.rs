@@ -14,6 +14,7 @@ use crate::service::{ConnId, JobId, JobOutput, Message, Peer, Service, Ticket, T
 pub(super) struct Puppet(Arc<Mutex<Strings>>);
 
 /// What the test and the service share.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each set and cleared on its own")]
 #[derive(Default)]
 pub(super) struct Strings {
     pub(super) log: Vec<String>,
