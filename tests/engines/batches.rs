@@ -275,10 +275,11 @@ fn who_does_not_read_is_told_which_batches_it_has_missed<E: Engine>() {
             }
             Event::Drained(_) => assert!(!missed.is_empty(), "drained of what?"),
         };
+        let filling = vec![7; 30_000];
         let mut next = 0u32;
         let mut told = false;
-        while !told || next % 50 != 0 {
-            let pair = [next, next + 1].map(|number| [&number.to_be_bytes()[..], &[7; 30_000]].concat());
+        while !told || !next.is_multiple_of(50) {
+            let pair = [next, next + 1].map(|number| [&number.to_be_bytes()[..], &filling].concat());
             speaker.send_bytes(&pair.each_ref().map(|message| framed("u32be", message)).concat());
             for member in [&mut speaker, &mut other] {
                 assert!(member.receive() == pair[0] && member.receive() == pair[1]);
