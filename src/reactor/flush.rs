@@ -1,8 +1,8 @@
 //! The end of a turn: what services have collected is said, and what was said is sent.
 //!
-//! All of it may make callbacks, and those may give more to do. What bounds it: a connection ends once; and whatever a service
-//! asks for, or makes a slow reader miss, while it is being called for one of these is left to the next turn. So a turn takes
-//! at most one round more than connections end in it.
+//! All of it may make callbacks, and those may give more to do. What bounds it: a connection ends once; and an `on_flush` asked
+//! for in `on_flush` or `on_dropped`, like what `on_dropped` makes a slow reader miss, is the next turn's. So the first round is
+//! followed by no more than those that ends of connections bring about.
 
 use super::net::Net;
 use super::turn::Turn;

@@ -221,31 +221,4 @@ impl Post {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::moment::Moment;
-    use crate::service::ServiceId;
-    use crate::threaded::socket::Socket;
-    use std::os::unix::net::UnixStream;
-    use std::sync::Arc;
-    use std::time::Instant;
-
-    #[test]
-    fn empty_letters_are_bounded_by_their_number() {
-        let now = Instant::now();
-        let policies = [SlowConsumer::Disconnect, SlowConsumer::DropNewest, SlowConsumer::DropOldest];
-        for (slow_consumer, peer) in policies.into_iter().flat_map(|it| [(it, Peer::Unix), (it, Peer::Console)]) {
-            let limits = Limits { slow_consumer, ..Limits::default() };
-            let socket = Arc::new(Socket::new(UnixStream::pair().unwrap().0));
-            let (plug, moment) = (Plug::new(socket), Moment::new(now, now));
-            let conn = Connection::new(plug, peer, ServiceId(0), Framing::Raw, &limits, moment);
-            let line = Line::new(conn, Bell::new().unwrap());
-            let empty = Batch::encoded(b"", 1, Ticket::NONE);
-            (0..2 * MAX_SHARED_FRAMES).for_each(|_| _ = line.say(&empty, &limits));
-            let post = line.post();
-            assert!(post.letters.len() <= MAX_SHARED_FRAMES + 1);
-            assert_eq!(post.closed, slow_consumer == SlowConsumer::Disconnect && peer != Peer::Console);
-            assert_eq!(post.dropped, if post.closed { 0 } else { MAX_SHARED_FRAMES as u64 });
-        }
-    }
-}
+mod tests;

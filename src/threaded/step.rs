@@ -41,8 +41,8 @@ impl Attendant {
                 self.call(conn, |_, _| {});
             }
             self.read(conn);
-            self.tell_missed(conn);
         }
+        self.tell_missed(conn);
         self.settle(conn);
         self.check_deadline(conn);
         if self.agent.has_timers {

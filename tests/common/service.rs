@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
-use switchboard::{CloseReason, ConnId, Context, JobId, JobOutput, Message, Peer, Service, TimerId};
+use switchboard::{CloseReason, ConnId, Context, JobId, JobOutput, Message, Peer, Service, Ticket, TimerId};
 
 use super::GUARD;
 
@@ -105,6 +105,14 @@ impl<S: Service> Service for Witness<S> {
 
     fn on_post(&mut self, cx: &mut Context<'_>, message: Message) {
         self.inner.on_post(cx, message);
+    }
+
+    fn on_flush(&mut self, cx: &mut Context<'_>) {
+        self.inner.on_flush(cx);
+    }
+
+    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: Ticket, frames: u32) {
+        self.inner.on_dropped(cx, ticket, frames);
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {

@@ -10,6 +10,7 @@ mod common;
 
 mod actions;
 mod address_space;
+mod batches;
 mod console;
 mod crowds;
 mod descriptors;

@@ -10,6 +10,7 @@ mod datagrams;
 mod deadlines;
 mod echo;
 mod endings;
+mod flush;
 mod jobs;
 mod pressure;
 mod property;

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use crate::context::Context;
 use crate::error::CloseReason;
-use crate::service::{ConnId, JobId, JobOutput, Message, Peer, Service, TimerId};
+use crate::payload::Payload;
+use crate::service::{ConnId, JobId, JobOutput, Message, Peer, Service, Ticket, TimerId};
 
 /// Obeys the first word of a payload; every other payload is echoed. Connections are numbered in the order of their opening.
 #[derive(Clone, Default)]
 pub(super) struct Puppet(Arc<Mutex<Strings>>);
 
 /// What the test and the service share.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each set and cleared on its own")]
 #[derive(Default)]
 pub(super) struct Strings {
     pub(super) log: Vec<String>,
@@ -23,6 +25,14 @@ pub(super) struct Strings {
     pub(super) announces: bool,
     /// Each timer that fires sets another for the same moment.
     pub(super) rearms: bool,
+    /// What `say` has collected for everybody.
+    collected: Vec<Payload>,
+    /// The ticket of the last batch.
+    last_ticket: u64,
+    /// Whoever leaves, or misses a batch, has that said to all at the turn's end.
+    pub(super) gossips: bool,
+    /// Each `on_flush` asks for the next.
+    pub(super) is_restless: bool,
     /// Bytes to be sent by `stream`, a hundred at a time.
     left_to_stream: usize,
     timers: Vec<TimerId>,
@@ -56,6 +66,16 @@ impl Strings {
         number.parse().ok().and_then(|number: usize| self.members.get(number).copied()).unwrap_or(ConnId::NOBODY)
     }
 
+    fn collect(&mut self, cx: &mut Context<'_>, words: &str) {
+        self.collected.push(words.into());
+        cx.notify_flush();
+    }
+
+    fn broadcast(&mut self, cx: &mut Context<'_>, words: &[Payload]) {
+        self.last_ticket += 1;
+        cx.broadcast_batch(&self.members, words, Ticket(self.last_ticket));
+    }
+
     fn stream(&mut self, cx: &mut Context<'_>) {
         let piece = self.left_to_stream.min(100);
         self.left_to_stream -= piece;
@@ -82,6 +102,15 @@ impl Strings {
                 cx.reply(&vec![0; 70_000]);
             }
             "all" => cx.broadcast(&self.members, rest),
+            // To all, together with what others say in this turn.
+            "say" => self.collect(cx, rest),
+            // To all, batch by batch; and then a reply.
+            "batch" => {
+                for batch in rest.split('|') {
+                    self.broadcast(cx, &batch.split(' ').map(Payload::from).collect::<Vec<_>>());
+                }
+                cx.reply(b"done");
+            }
             // Says the same words in both ways, and lets the engine put them in order.
             "twice" => {
                 cx.reply(rest.as_bytes());
@@ -172,11 +201,34 @@ impl Service for Puppet {
         strings.obey(cx, words.as_bytes());
     }
 
+    fn on_flush(&mut self, cx: &mut Context<'_>) {
+        let mut strings = self.strings();
+        let collected = std::mem::take(&mut strings.collected);
+        strings.note("flush", cx.conn(), &collected.len().to_string());
+        assert_eq!(cx.framing(), None);
+        strings.broadcast(cx, &collected);
+        if strings.is_restless {
+            cx.notify_flush();
+        }
+    }
+
+    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: Ticket, frames: u32) {
+        let mut strings = self.strings();
+        strings.note("missed", cx.conn(), &format!("{frames} of {}", ticket.0));
+        cx.notify_drain();
+        if strings.gossips {
+            strings.collect(cx, "somebody is slow");
+        }
+    }
+
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
         let mut strings = self.strings();
         strings.note("close", cx.conn(), &reason.to_string());
         if let Some(words) = &strings.farewell {
             cx.reply(words.as_bytes());
+        }
+        if strings.gossips {
+            strings.collect(cx, "somebody left");
         }
         if strings.announces {
             let number = strings.members.iter().position(|id| *id == cx.conn()).unwrap();

@@ -90,6 +90,14 @@ impl WriteQueue {
     fn owns_no_heap(&self) -> bool {
         matches!(self.owed, Owed::Nothing)
     }
+
+    /// Offers a batch of two frames; the tickets of what was dropped for or with it.
+    fn offer_pair(&mut self, ticket: u64, bytes: &'static str, limits: &Limits) -> (Offered, Vec<u64>) {
+        let mut missed = Vec::new();
+        let offered = self.offer_shared(&Batch::encoded(bytes, 2, Ticket(ticket)), bound(limits), &mut missed);
+        assert!(missed.iter().all(|missed| missed.frames == 2));
+        (offered, missed.into_iter().map(|missed| missed.ticket.0).collect())
+    }
 }
 
 fn push_begun(queue: &mut WriteQueue, rest: &[&[u8]]) {
@@ -242,5 +250,67 @@ fn a_frame_whose_first_byte_went_out_is_finished_under_every_policy() {
             queue.write_to(&mut socket, true).unwrap();
             assert_eq!(socket.out, b"begun]");
         }
+    }
+}
+
+#[test]
+fn a_batch_that_leaves_in_the_turn_that_brought_it_costs_no_allocation() {
+    let batch = Batch::encoded("[a][b]", 2, Ticket(1));
+    let mut queue = WriteQueue::default();
+    assert_eq!(queue.offer_shared(&batch, bound(&Limits::default()), &mut Vec::new()), Offered::Queued);
+    assert!(matches!(&queue.owed, Owed::One(one) if Arc::ptr_eq(one, &batch)));
+    assert_eq!((queue.is_empty(), queue.pending_bytes()), (false, 6));
+    let mut socket = Socket::new(&[Act::Interrupted, ALL]);
+    assert_eq!(queue.write_to(&mut socket, true).unwrap(), Wrote { bytes: 6, blocked: false });
+    assert_eq!(socket.lay_at[0], batch.bytes().as_ptr_range(), "never copied");
+    assert!(queue.owns_no_heap());
+    assert_eq!(Arc::strong_count(&batch), 1);
+}
+
+#[test]
+fn tickets_of_what_is_dropped_are_given_in_order() {
+    for (policy, dropped, out) in [
+        (SlowConsumer::Disconnect, [vec![], vec![]], "[1][1][2][2]"),
+        (SlowConsumer::DropNewest, [vec![3], vec![4]], "[1][1][2][2]"),
+        (SlowConsumer::DropOldest, [vec![1], vec![2]], "[3][3][4][4]"),
+    ] {
+        let limits = limits(9, policy);
+        let mut queue = WriteQueue::default();
+        assert_eq!(queue.offer_pair(1, "[1][1]", &limits), (Offered::Queued, vec![]));
+        assert_eq!(queue.offer_pair(2, "[2][2]", &limits), (Offered::Queued, vec![]));
+        let offered = if policy == SlowConsumer::Disconnect { Offered::Full } else { Offered::Dropped(2) };
+        let [third, fourth] = dropped;
+        assert_eq!(queue.offer_pair(3, "[3][3]", &limits), (offered, third));
+        assert_eq!(queue.offer_pair(4, "[4][4]", &limits), (offered, fourth));
+        let mut socket = Socket::new(&[ALL]);
+        queue.write_to(&mut socket, true).unwrap();
+        assert_eq!(String::from_utf8(socket.out).unwrap(), out);
+    }
+}
+
+#[test]
+fn replies_that_need_room_say_whose_they_have_taken_and_frames_without_a_ticket_nobody_asks_after() {
+    let limits = limits(9, SlowConsumer::DropOldest);
+    let mut queue = WriteQueue::default();
+    queue.offer_pair(0, "[0][0]", &limits);
+    queue.offer_pair(5, "[5][5]", &limits);
+    let mut missed = Vec::new();
+    let offered = queue.offer([&b"reply"[..]].into_iter(), 5, 1, bound(&limits), &mut missed);
+    assert_eq!((offered, &missed[..]), (Offered::Dropped(2), &[][..]));
+    let offered = queue.offer([&b"reply"[..]].into_iter(), 5, 1, bound(&limits), &mut missed);
+    assert_eq!((offered, &missed[..]), (Offered::Dropped(2), &[Missed { ticket: Ticket(5), frames: 2 }][..]));
+}
+
+#[test]
+fn a_batch_of_which_a_byte_went_out_is_finished_and_the_new_one_is_missed() {
+    for policy in [SlowConsumer::DropNewest, SlowConsumer::DropOldest] {
+        let limits = limits(4, policy);
+        let mut queue = WriteQueue::default();
+        queue.offer_pair(1, "[1][1]", &limits);
+        queue.write_to(&mut Socket::new(&[Act::Take(1)]), true).unwrap();
+        assert_eq!(queue.offer_pair(2, "[2][2]", &limits), (Offered::Dropped(2), vec![2]));
+        let mut socket = Socket::new(&[ALL]);
+        queue.write_to(&mut socket, true).unwrap();
+        assert_eq!(socket.out, b"1][1]");
     }
 }
