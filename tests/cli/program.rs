@@ -1,7 +1,7 @@
 //! The program as a child process. Whatever it does not say or do in time fails the test, and it never outlives it.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,6 +50,27 @@ impl Program {
     /// The next line that it prints.
     pub(crate) fn line(&mut self) -> Option<String> {
         self.stdout.next()
+    }
+
+    /// The next line that it prints and that contains `words`.
+    pub(crate) fn printed_until(&mut self, words: &str) -> String {
+        let mut others = String::new();
+        while let Some(line) = self.stdout.next() {
+            if line.contains(words) {
+                return line;
+            }
+            others = others + &line + "\n";
+        }
+        panic!("'{words}' is not printed:\n{others}");
+    }
+
+    /// Gives it a line of input, which the command has to have been given a pipe for.
+    pub(crate) fn type_in(&mut self, line: &str) {
+        self.child.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    pub(crate) fn close_input(&mut self) {
+        self.child.stdin = None;
     }
 
     /// The address in the next `listening` line, which must be of this transport.

@@ -1,0 +1,125 @@
+//! The chat server as its operator runs it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::process::Stdio;
+
+use crate::program::{Program, command};
+use crate::serving::connect;
+
+/// A member on the lines port.
+struct Member {
+    writer: TcpStream,
+    reader: BufReader<TcpStream>,
+}
+
+impl Member {
+    fn enter(address: &str, nick: &str) -> Self {
+        let writer = connect(address);
+        let reader = BufReader::new(writer.try_clone().unwrap());
+        let mut member = Self { writer, reader };
+        member.expect("; /help lists the commands");
+        member.say(&format!("/nick {nick}"));
+        member.expect(&format!(" is now {nick}"));
+        member
+    }
+
+    fn say(&mut self, text: &str) {
+        self.writer.write_all(format!("{text}\n").as_bytes()).unwrap();
+    }
+
+    /// The next line that contains `words`.
+    fn expect(&mut self, words: &str) -> String {
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.reader.read_line(&mut line).unwrap(), 0, "ended without '{words}'");
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    fn expect_end(mut self) {
+        while self.reader.read_line(&mut String::new()).unwrap() > 0 {}
+    }
+}
+
+fn serve(engine: &str, more: &[&str]) -> Program {
+    let args = [&["serve", "chat", "--engine", engine, "--listen", "lines@127.0.0.1:0"], more].concat();
+    Program::start(command(&args).stdin(Stdio::piped()).stdout(Stdio::piped()))
+}
+
+fn address(server: &mut Program) -> String {
+    server.line().unwrap().strip_prefix("listening chat tcp ").unwrap().to_owned()
+}
+
+#[test]
+fn the_operator_sees_and_says_and_keeps_order() {
+    for engine in ["reactor", "threads"] {
+        let mut server = serve(engine, &["--console", "--colour", "eva=red"]);
+        let address = address(&mut server);
+        let mut eva = Member::enter(&address, "eva");
+        eva.say("who \u{200b}runs this?");
+        assert_eq!(server.printed_until("who"), "[lobby] eva: who \u{200b}runs this?", "{engine}");
+        server.type_in("I do");
+        assert_eq!(eva.expect("I do"), "[lobby] operator: I do\n");
+        server.type_in("@eva psst");
+        assert_eq!(eva.expect("psst"), "[operator -> eva] psst\n");
+        eva.say("/msg operator yes?");
+        assert!(server.printed_until("yes?").contains("eva"), "{engine}");
+        server.type_in("/who");
+        assert!(server.printed_until(" in lobby").contains("eva"), "{engine}");
+        server.type_in("/stats");
+        server.printed_until("1 members, 0 of them by UDP, in 1 rooms");
+        server.type_in("/dance");
+        server.printed_until("there is no command");
+        server.type_in("/kick eva");
+        assert_eq!(eva.expect("bye"), "* bye: kicked by the operator\n");
+        eva.expect_end();
+        server.type_in("/ban 127.0.0.1");
+        server.printed_until("127.0.0.1 is banned");
+        BufReader::new(connect(&address))
+            .lines()
+            .find(|line| line.as_ref().unwrap().contains("banned"))
+            .unwrap()
+            .unwrap();
+        server.type_in("/quit");
+        assert_eq!(server.wait().code(), Some(0), "{engine}");
+    }
+}
+
+#[test]
+fn the_end_of_the_operators_input_is_not_the_end_of_the_server() {
+    for engine in ["reactor", "threads"] {
+        let mut server = serve(engine, &["--console", "-v"]);
+        let address = address(&mut server);
+        server.type_in("first");
+        server.printed_until("first");
+        server.close_input();
+        server.logged("console closed");
+        let mut eva = Member::enter(&address, "eva");
+        eva.say("still there?");
+        assert_eq!(eva.expect("still"), "[lobby] eva: still there?\n", "{engine}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_console_takes_no_thread_on_the_reactor() {
+    let mut server = serve("reactor", &["--console"]);
+    let _address = address(&mut server);
+    server.type_in("/stats");
+    server.printed_until("members");
+    let threads = std::fs::read_dir(format!("/proc/{}/task", server.id())).unwrap().count();
+    assert_eq!(threads, 1);
+}
+
+#[test]
+fn who_says_too_much_is_told_so_and_disconnected() {
+    let mut server = serve("reactor", &["--messages-per-second", "1", "--burst", "3"]);
+    let mut eva = Member::enter(&address(&mut server), "eva");
+    (0..3).for_each(|n| eva.say(&format!("message {n}")));
+    eva.expect("! more than 1 messages a second, after 3 at once");
+    eva.expect("* bye: flood");
+    eva.expect_end();
+}
