@@ -43,7 +43,7 @@ pub(super) struct ChatArgs {
     #[arg(long)]
     console: bool,
     /// Show one name in this colour on the console; may be repeated
-    #[arg(long, visible_alias = "color", value_name = "NAME=COLOUR", requires = "console")]
+    #[arg(long, alias = "color", value_name = "NAME=COLOUR", requires = "console")]
     colour: Vec<Pin>,
 }
 
