@@ -92,8 +92,8 @@ impl Service for Chat {
         self.hub.drained(cx.conn(), cx);
     }
 
-    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: Ticket, _frames: u32) {
-        self.hub.dropped(cx.conn(), ticket, cx);
+    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: Ticket, frames: u32) {
+        self.hub.dropped(cx.conn(), ticket, frames, cx);
     }
 
     fn on_timer(&mut self, cx: &mut Context<'_>, _timer: TimerId) {

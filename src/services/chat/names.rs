@@ -84,8 +84,11 @@ pub(super) fn variant(nick: &str, is_free: impl Fn(&str) -> bool) -> Option<Stri
 
 /// Without what only moves, turns or joins its neighbours: an invisible difference between two nicks is a forgery.
 fn is_visible(c: char) -> bool {
-    !c.is_whitespace() && c.width().is_some_and(|columns| columns > 0)
+    !c.is_whitespace() && !BLANK.contains(&c) && c.width().is_some_and(|columns| columns > 0)
 }
+
+/// What takes a column or more and shows nothing in it: soft hyphen, Hangul fillers, the Braille pattern without a dot.
+const BLANK: [char; 5] = ['\u{ad}', '\u{115f}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
 
 #[cfg(test)]
 mod tests {
@@ -106,6 +109,11 @@ mod tests {
             "e\u{301}",
             "a\u{200b}",
             "\u{202e}a",
+            "a\u{ad}",
+            "a\u{115f}",
+            "a\u{2800}",
+            "a\u{3164}",
+            "a\u{ffa0}",
             "a:b",
             "Operator",
             "guest-7",

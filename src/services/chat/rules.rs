@@ -43,7 +43,8 @@ pub struct Rules {
     pub max_text_bytes: usize,
     /// The last messages of a room that are kept for those who come back.
     pub max_kept_messages: usize,
-    /// Bytes of messages that all rooms together keep. Beyond it the oldest goes first, whichever room it is of.
+    /// Bytes of messages that all rooms together keep. Beyond it the rooms let go of their oldest in
+    /// turn.
     pub max_kept_bytes: usize,
     /// In rooms of more members single comings and goings are not announced.
     pub announce_up_to: usize,

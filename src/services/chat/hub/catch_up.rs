@@ -3,7 +3,7 @@
 //! Meanwhile it has a seat, and is broadcast nothing: what is said now is the last piece of its replay. So it sees every id once
 //! and in order, however much there is and however slowly it reads.
 
-use super::members::{CatchUp, MemberId, Reach};
+use super::members::{CatchUp, MemberId, Missed, Reach};
 use super::rooms::RoomId;
 use super::speech::BatchLabel;
 use super::{Hub, Outlet, batch};
@@ -43,7 +43,8 @@ impl Hub {
         let catch_up = CatchUp { next: since + 1, skip: seat.first..last + 1 };
         seat.first = since + 1;
         self.change_hall(id, room, Some(catch_up), reach);
-        self.catch_up(id, room, out);
+        // Whoever comes back to many rooms at once is not sent a piece of each at once: together they could be more than may wait.
+        out.watch_drain();
     }
 
     /// Moves a member between those who are live and those who are not yet.
@@ -60,22 +61,27 @@ impl Hub {
         self.reseat(moved, room, left);
     }
 
-    /// Sends the next pieces of all that a member is catching up with.
+    /// Sends the next piece of what a member is catching up with, of as many rooms as it has space for.
     pub(super) fn go_on_catching_up(&mut self, id: MemberId, out: &mut dyn Outlet) {
         let Some(member) = self.members.get(id) else { return };
         let behind: Vec<_> =
             member.seats.iter().filter(|seat| seat.catching_up.is_some()).map(|seat| seat.room).collect();
+        let mut bytes = 0;
         for room in behind {
-            self.catch_up(id, room, out);
+            if bytes >= REPLAY_BYTES {
+                out.watch_drain();
+                return;
+            }
+            bytes += self.catch_up(id, room, REPLAY_BYTES - bytes, out);
         }
     }
 
-    /// Sends the next piece, and makes the member live if it was the last.
-    fn catch_up(&mut self, id: MemberId, room: RoomId, out: &mut dyn Outlet) {
+    /// Sends the next piece, and makes the member live if it was the last; returns how many bytes that were.
+    fn catch_up(&mut self, id: MemberId, room: RoomId, most: usize, out: &mut dyn Outlet) -> usize {
         self.flush_room(room, out);
-        let (Some(there), Some(member)) = (self.rooms.get(room), self.members.get_mut(id)) else { return };
+        let (Some(there), Some(member)) = (self.rooms.get(room), self.members.get_mut(id)) else { return 0 };
         let (reach, conn) = (member.reach, member.conn());
-        let Some(catch_up) = member.seat_mut(room).and_then(|seat| seat.catching_up.as_mut()) else { return };
+        let Some(catch_up) = member.seat_mut(room).and_then(|seat| seat.catching_up.as_mut()) else { return 0 };
         let (asked, oldest) = (catch_up.next, there.history.oldest_id());
         // What was sent live before is not missing, even if it has been forgotten since.
         let missing = asked..oldest.min(catch_up.skip.start).max(asked);
@@ -88,7 +94,7 @@ impl Hub {
         let first = catch_up.next;
         let mut piece: Vec<Payload> = Vec::new();
         let mut bytes = 0;
-        while bytes < REPLAY_BYTES
+        while bytes < most
             && let Some(message) = there.history.get(catch_up.next)
         {
             bytes += message.len();
@@ -99,9 +105,12 @@ impl Hub {
             }
         }
         let is_live = catch_up.next > there.history.last_id();
-        for gap in [missing, late] {
+        // Told as one where they meet, with nothing between them that was sent live.
+        let gaps = if missing.end == late.start { [missing.start..late.end, 0..0] } else { [missing, late] };
+        for gap in gaps {
             if !gap.is_empty() {
-                self.tell_missed(id, room, gap.start, gap.end - gap.start, out);
+                let missed = Missed { room: Some(room), first: gap.start, count: gap.end - gap.start };
+                self.tell_missed(id, missed, out);
             }
         }
         if let Some((conn, _)) = conn {
@@ -113,5 +122,6 @@ impl Hub {
         } else {
             out.watch_drain();
         }
+        bytes
     }
 }

@@ -1,6 +1,7 @@
 //! Members without a connection: whoever sends `name : text` is in the lobby, until it has been silent for a while.
 //!
-//! A sender's address can be forged, so one datagram causes at most one answer, and none once there are too many of them.
+//! A sender's address can be forged, so one datagram causes at most one answer, and none once there are too many of them: a
+//! member's are counted by its own bucket, those of all who are no members by one.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -11,6 +12,7 @@ use super::{Hub, Outlet, When};
 use crate::services::chat::ask::Refusal;
 use crate::services::chat::dialect::{self, Said};
 use crate::services::chat::names::{SERVER, check_text};
+use crate::services::chat::rules::Rules;
 
 impl Hub {
     /// A datagram has come.
@@ -21,11 +23,19 @@ impl Hub {
         when: When,
         out: &mut dyn Outlet,
     ) {
-        if !self.rules.udp_public && !from.ip().is_loopback() || self.bans.contains(&from.ip()) {
+        let address = from.ip().to_canonical();
+        if !self.rules.udp_public && !address.is_loopback() || self.bans.contains(&address) {
             self.counts.refused += 1;
             return;
         }
         if let Err(refusal) = self.heed_datagram(from, datagram, when, out) {
+            // A member has a bucket of its own, and has paid for the answer.
+            let Rules { messages_per_second, burst, .. } = self.rules;
+            let is_stranger = self.members.by_source(from).is_none();
+            if is_stranger && !self.strangers.take(when.now, messages_per_second, burst) {
+                self.counts.flooded += 1;
+                return;
+            }
             let text = dialect::tell_datagram(SERVER, &refusal.text, self.rules.encoding);
             out.datagram(from, text);
         }
@@ -81,13 +91,14 @@ impl Hub {
         when: When,
         out: &mut dyn Outlet,
     ) -> Result<MemberId, Refusal> {
-        self.admit(Some(from.ip()))?;
+        let address = from.ip().to_canonical();
+        self.admit(Some(address))?;
         let most = self.rules.max_udp_members;
         if self.members.source_count() >= most {
             return Err(Refusal::new("too-many", format!("there are {most} UDP members already")));
         }
         self.members.check_free(name)?;
-        let id = self.members.enter(Reach::Source { address: from, heard: when.now }, Some(from.ip()));
+        let id = self.members.enter(Reach::Source { address: from, heard: when.now }, Some(address));
         self.members.rename(id, name)?;
         self.hear_source(id, when.now);
         self.sit_down(id, Rooms::LOBBY, out);

@@ -52,6 +52,13 @@ impl History {
         std::mem::take(&mut self.kept).iter().map(cost).sum()
     }
 
+    /// What is kept, as [`Rooms`](super::rooms::Rooms) counts it.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        assert_eq!(self.let_go, 0, "what was let go of has been counted");
+        self.kept.iter().map(cost).sum()
+    }
+
     pub(super) fn get(&self, id: u64) -> Option<&Payload> {
         let at = id.checked_sub(self.oldest_id())?;
         self.kept.get(usize::try_from(at).ok()?)

@@ -64,10 +64,11 @@ pub(super) struct CatchUp {
     pub(super) skip: std::ops::Range<u64>,
 }
 
-/// Messages of one room that a member will not get.
+/// Messages that a member will not get.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Missed {
-    pub(super) room: RoomId,
+    /// None: of rooms that are not known any more, and `first` means nothing.
+    pub(super) room: Option<RoomId>,
     pub(super) first: u64,
     pub(super) count: u64,
 }
@@ -226,7 +227,26 @@ impl Members {
         self.all.len()
     }
 
-    fn iter(&self) -> impl Iterator<Item = (MemberId, &Member)> + '_ {
+    /// Panics unless everybody is found by each of its names, and nobody else is.
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        let mut per_address = HashMap::new();
+        for (id, member) in self.iter() {
+            assert_eq!(self.by_nick(&member.nick), Some(id), "{}", member.nick);
+            match member.reach {
+                Reach::Conn { id: conn, .. } => assert_eq!(self.by_conn(conn), Some(id)),
+                Reach::Source { address, .. } => assert_eq!(self.by_source(address), Some(id)),
+            }
+            if let Some(address) = member.address {
+                *per_address.entry(address).or_default() += 1;
+            }
+        }
+        assert_eq!(self.by_nick.len(), self.len());
+        assert_eq!(self.by_conn.len() + self.by_source.len(), self.len());
+        assert_eq!(self.per_address, per_address);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (MemberId, &Member)> + '_ {
         self.all.iter().map(|(key, member)| (MemberId(u32::try_from(key).unwrap_or(u32::MAX)), member))
     }
 }

@@ -27,6 +27,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::ask::{Ask, Refusal};
+use super::bucket::Bucket;
 use super::colour::Palette;
 use super::dialect::{self, Dialect, Heard};
 use super::rules::Rules;
@@ -51,7 +52,10 @@ pub(super) struct Hub {
     speaking: Vec<RoomId>,
     consoles: Vec<Console>,
     palette: Palette,
+    /// In canonical form, as everywhere here: a socket of both families tells an IPv4 address as one of IPv6.
     bans: HashSet<IpAddr>,
+    /// How many datagrams of those who are no members are answered.
+    strangers: Bucket,
     counts: Counts,
     /// The expiry of silent UDP members has been asked for.
     expiry_asked: bool,
@@ -75,6 +79,7 @@ impl Hub {
             consoles: Vec::new(),
             palette,
             bans: HashSet::new(),
+            strangers: Bucket::default(),
             counts: Counts::default(),
             expiry_asked: false,
             rules,
@@ -83,6 +88,7 @@ impl Hub {
 
     /// Somebody has connected: a guest in the lobby from now on.
     pub(super) fn open(&mut self, conn: ConnId, dialect: Dialect, address: Option<IpAddr>, out: &mut dyn Outlet) {
+        let address = address.map(|address| address.to_canonical());
         if let Err(refusal) = self.admit(address) {
             self.counts.refused += 1;
             self.tell_stranger(conn, dialect, &refusal.event(None), out);
@@ -212,7 +218,7 @@ impl Hub {
         let (Some(member), Some(there)) = (self.members.get_mut(id), self.rooms.get_mut(room)) else { return false };
         let Some(at) = member.seats.iter().position(|seat| seat.room == room) else { return false };
         let seat = member.seats.swap_remove(at);
-        member.missed.retain(|missed| missed.room != room);
+        member.missed.retain(|missed| missed.room != Some(room));
         if member.current == Some(room) {
             member.current = member.seats.last().map(|seat| seat.room);
         }
@@ -254,15 +260,24 @@ impl Hub {
     }
 
     /// A batch of messages did not fit into what may wait for a connection.
-    pub(super) fn dropped(&mut self, conn: ConnId, ticket: Ticket, out: &mut dyn Outlet) {
-        let BatchLabel { room, first, count } = BatchLabel::from(ticket);
-        let Some(id) = self.members.by_conn(conn) else { return };
-        let Some(member) = self.members.get_mut(id).filter(|member| member.seat(room).is_some()) else { return };
-        if let Some(missed) = member.missed.iter_mut().find(|missed| missed.room == room) {
-            (missed.first, missed.count) = (missed.first.min(first), missed.count + count);
+    pub(super) fn dropped(&mut self, conn: ConnId, ticket: Ticket, frames: u32, out: &mut dyn Outlet) {
+        let Some(member) = self.members.by_conn(conn).and_then(|id| self.members.get_mut(id)) else { return };
+        let missed = if ticket == Ticket::NONE {
+            Missed { room: None, first: 0, count: u64::from(frames) }
         } else {
+            let BatchLabel { room, first, count } = BatchLabel::from(ticket);
+            Missed { room: Some(room), first, count }
+        };
+        // Whoever has left a room meanwhile does not miss it.
+        if missed.room.is_some_and(|room| member.seat(room).is_none()) {
+            return;
+        }
+        if member.missed.is_empty() {
             log::warn!("{} reads too slowly: messages for it are dropped", member.nick);
-            member.missed.push(Missed { room, first, count });
+        }
+        match member.missed.iter_mut().find(|known| known.room == missed.room) {
+            Some(known) => (known.first, known.count) = (known.first.min(missed.first), known.count + missed.count),
+            None => member.missed.push(missed),
         }
         out.watch_drain();
     }
@@ -271,21 +286,27 @@ impl Hub {
     pub(super) fn drained(&mut self, conn: ConnId, out: &mut dyn Outlet) {
         let Some(id) = self.members.by_conn(conn) else { return };
         let Some(member) = self.members.get_mut(id) else { return };
-        for Missed { room, first, count } in std::mem::take(&mut member.missed) {
-            self.tell_missed(id, room, first, count, out);
+        for missed in std::mem::take(&mut member.missed) {
+            self.tell_missed(id, missed, out);
         }
         self.go_on_catching_up(id, out);
     }
 
     /// Tells a member of messages that it will not get by themselves.
-    fn tell_missed(&self, id: MemberId, room: RoomId, first: u64, count: u64, out: &mut dyn Outlet) {
-        let Some(room) = self.rooms.get(room) else { return };
-        let plural = if count == 1 { "message of" } else { "messages of" };
+    fn tell_missed(&self, id: MemberId, missed: Missed, out: &mut dyn Outlet) {
+        let Missed { room, first, count } = missed;
+        let room = room.and_then(|room| self.rooms.get(room)).map(|room| &*room.name);
+        let plural = if count == 1 { "message" } else { "messages" };
+        let text = match room {
+            Some(room) => format!("{count} {plural} of {room} were missed, from id {first} on"),
+            // So many were dropped that the engine did not keep their names.
+            None => format!("{count} more {plural} were missed: the ids that come next tell where"),
+        };
         let event = Event::Error {
             code: "missed".into(),
-            text: format!("{count} {plural} {} were missed, from id {first} on", room.name).into(),
-            room: Some((&*room.name).into()),
-            first: Some(first),
+            text: text.into(),
+            room: room.map(Into::into),
+            first: room.map(|_| first),
             count: Some(count),
             offer: None,
             label: None,

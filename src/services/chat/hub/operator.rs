@@ -93,7 +93,7 @@ impl Hub {
             }
             Order::Ban { address } => self.ban(conn, *address, out)?,
             Order::Unban { address } => {
-                let known = self.bans.remove(address);
+                let known = self.bans.remove(&address.to_canonical());
                 let words = if known { "is let in again" } else { "was not banned" };
                 print(conn, &format!("* {address} {words}"), out);
             }
@@ -113,6 +113,7 @@ impl Hub {
     }
 
     fn ban(&mut self, conn: ConnId, address: IpAddr, out: &mut dyn Outlet) -> Result<(), Refusal> {
+        let address = address.to_canonical();
         if self.bans.len() >= MAX_BANS {
             return Err(Refusal::new("too-many", format!("{MAX_BANS} addresses are banned already: /unban some")));
         }

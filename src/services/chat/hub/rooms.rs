@@ -238,18 +238,30 @@ impl Rooms {
         let Some(room) = self.all.get_mut(usize::from(id.0)) else { return };
         self.kept_bytes += room.history.push(message, rules.max_kept_messages);
         self.kept_bytes -= room.history.take_let_go();
-        let rooms = self.all.capacity();
-        for _ in 0..rooms {
-            if self.kept_bytes <= rules.max_kept_bytes {
-                break;
-            }
-            // In turn, so that a room where much is said does not silence the memory of the others, nor they its own.
-            self.hand = (self.hand + 1) % rooms.max(1);
+        while self.kept_bytes > rules.max_kept_bytes {
+            // In turn, so that a room where much is said does not silence the memory of the others, nor they its own. What is
+            // counted is in some room, so the hand finds it.
+            self.hand = (self.hand + 1) % self.all.capacity().max(1);
             if let Some(room) = self.all.get_mut(self.hand) {
                 room.history.let_oldest_go();
                 self.kept_bytes -= room.history.take_let_go();
             }
         }
+    }
+
+    /// Panics unless every room is found by its name, is among the empty ones if it is, and is counted.
+    #[cfg(test)]
+    pub(super) fn check(&self, rules: &Rules) {
+        for (id, room) in self.iter_from(0) {
+            assert_eq!(self.find(&room.name), Some(id));
+            let is_listed = room.empty_since.is_some_and(|since| self.empty.contains(&(since, id)));
+            assert_eq!(is_listed, id != Self::LOBBY && room.count() == 0, "{} is forgotten if it is empty", room.name);
+            assert!(room.history.last_id() + 1 - room.history.oldest_id() <= rules.max_kept_messages as u64);
+        }
+        assert_eq!(self.by_name.len(), self.len());
+        assert!(self.len() <= self.most);
+        assert_eq!(self.kept_bytes, self.all.iter().map(|(_, room)| room.history.bytes()).sum::<usize>());
+        assert!(self.kept_bytes <= rules.max_kept_bytes, "{} bytes are kept", self.kept_bytes);
     }
 
     fn make(&mut self, name: &str) -> RoomId {
