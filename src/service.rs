@@ -7,6 +7,8 @@ use std::{fmt, io};
 use crate::context::Context;
 use crate::error::CloseReason;
 use crate::limits::{Limits, QueueBound, SlowConsumer};
+#[cfg(feature = "chat")]
+use crate::slots;
 
 pub use crate::payload::Ticket;
 pub use crate::timers::TimerId;
@@ -154,6 +156,12 @@ pub struct ConnId(pub(crate) usize);
 impl ConnId {
     /// No connection: what is sent to it goes nowhere.
     pub const NOBODY: Self = Self(0);
+
+    /// A small number that no other connection has at the same time. Later ones have it again.
+    #[cfg(feature = "chat")]
+    pub(crate) fn slot(self) -> usize {
+        slots::slot(self.0)
+    }
 }
 
 impl fmt::Debug for ConnId {

@@ -70,6 +70,12 @@ impl<T> Slots<T> {
     }
 }
 
+/// The slot that a key is of, which has one tenant at a time.
+#[cfg(feature = "chat")]
+pub(crate) const fn slot(key: usize) -> usize {
+    key & INDEX_MASK
+}
+
 /// A key that no tenant ever has, for the loop's own source number `number`.
 pub(crate) const fn reserved_key(number: usize) -> usize {
     number & INDEX_MASK

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::members::{MemberId, Reach};
+use super::members::MemberId;
 use super::rooms::Rooms;
 use super::{Hub, Outlet, When};
 use crate::services::chat::ask::Refusal;
@@ -50,7 +50,7 @@ impl Hub {
     ) -> Result<(), Refusal> {
         let known = self.members.by_source(from);
         if let Some(id) = known
-            && !self.hear_source(id, when.now)
+            && !self.hear_source(id, from, when.now)
         {
             self.counts.flooded += 1;
             return Ok(());
@@ -75,12 +75,10 @@ impl Hub {
     }
 
     /// Notes that a UDP member is alive; whether it may be heard.
-    fn hear_source(&mut self, id: MemberId, now: Instant) -> bool {
+    fn hear_source(&mut self, id: MemberId, from: SocketAddr, now: Instant) -> bool {
         let (rate, burst) = (self.rules.messages_per_second, self.rules.burst);
+        self.members.note_heard(from, now);
         let Some(member) = self.members.get_mut(id) else { return false };
-        if let Reach::Source { heard, .. } = &mut member.reach {
-            *heard = now;
-        }
         member.bucket.take(now, rate, burst)
     }
 
@@ -98,9 +96,9 @@ impl Hub {
             return Err(Refusal::new("too-many", format!("there are {most} UDP members already")));
         }
         self.members.check_free(name)?;
-        let id = self.members.enter(Reach::Source { address: from, heard: when.now }, Some(address));
+        let id = self.members.enter_source(from, address, when.now);
         self.members.rename(id, name)?;
-        self.hear_source(id, when.now);
+        self.hear_source(id, from, when.now);
         self.sit_down(id, Rooms::LOBBY, out);
         self.introduce(id, out);
         if !std::mem::replace(&mut self.expiry_asked, true) {

@@ -1,9 +1,14 @@
 //! Who is there: under which nick, how they are reached, and which rooms they sit in.
+//!
+//! There may be as many as there are descriptors, most of them idle, so what few of them need is kept beside them, and the tables that
+//! find them hold their numbers and nothing else.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use hashbrown::HashTable;
 use slab::Slab;
 
 use super::rooms::RoomId;
@@ -28,8 +33,6 @@ pub(super) struct Member {
     pub(super) bucket: Bucket,
     /// The others have been told of its coming, since it has said something.
     pub(super) announced: bool,
-    /// What was dropped because it reads too slowly, for it to be told of.
-    pub(super) missed: Vec<Missed>,
 }
 
 /// How a member is reached.
@@ -42,7 +45,6 @@ pub(super) enum Reach {
     /// By datagrams. It is a member for as long as it is heard of.
     Source {
         address: SocketAddr,
-        heard: Instant,
     },
 }
 
@@ -94,27 +96,50 @@ impl Member {
 #[derive(Default)]
 pub(super) struct Members {
     all: Slab<Member>,
-    by_conn: HashMap<ConnId, MemberId>,
-    by_source: HashMap<SocketAddr, MemberId>,
-    by_nick: HashMap<Box<str>, MemberId>,
+    /// By the connection's slot. Who is there may be the slot's next tenant.
+    by_slot: Vec<Option<MemberId>>,
+    /// And when each was heard last.
+    by_source: HashMap<SocketAddr, (MemberId, Instant)>,
+    /// By what the nick has in common with those that are taken for the same.
+    by_nick: HashTable<MemberId>,
+    nick_hasher: RandomState,
+    /// What was dropped because somebody reads too slowly, for it to be told of.
+    missed: HashMap<MemberId, Vec<Missed>>,
     per_address: HashMap<IpAddr, usize>,
     guests: u64,
 }
 
 impl Members {
-    /// Lets somebody in, as a guest.
-    pub(super) fn enter(&mut self, reach: Reach, address: Option<IpAddr>) -> MemberId {
+    /// Lets the peer of a connection in, as a guest.
+    pub(super) fn enter(&mut self, conn: ConnId, dialect: Dialect, address: Option<IpAddr>) -> MemberId {
+        let id = self.seat_guest(Reach::Conn { id: conn, dialect }, address);
+        if self.by_slot.len() <= conn.slot() {
+            self.by_slot.resize(conn.slot() + 1, None);
+        }
+        if let Some(tenant) = self.by_slot.get_mut(conn.slot()) {
+            *tenant = Some(id);
+        }
+        id
+    }
+
+    /// Lets the sender of a datagram in, as a guest.
+    pub(super) fn enter_source(&mut self, source: SocketAddr, address: IpAddr, now: Instant) -> MemberId {
+        let id = self.seat_guest(Reach::Source { address: source }, Some(address));
+        self.by_source.insert(source, (id, now));
+        id
+    }
+
+    fn seat_guest(&mut self, reach: Reach, address: Option<IpAddr>) -> MemberId {
         let nick = loop {
             self.guests += 1;
             let nick = names::guest(self.guests);
-            if !self.by_nick.contains_key(&*nick) {
+            if self.by_nick(&nick).is_none() {
                 break nick;
             }
         };
         let entry = self.all.vacant_entry();
         // There are no more members than connections, and these are bounded far below.
         let id = MemberId(u32::try_from(entry.key()).unwrap_or(u32::MAX));
-        self.by_nick.insert(names::fold(&nick), id);
         entry.insert(Member {
             reach,
             nick: nick.into(),
@@ -123,12 +148,8 @@ impl Members {
             current: None,
             bucket: Bucket::default(),
             announced: false,
-            missed: Vec::new(),
         });
-        match reach {
-            Reach::Conn { id: conn, .. } => self.by_conn.insert(conn, id),
-            Reach::Source { address, .. } => self.by_source.insert(address, id),
-        };
+        self.list_nick(id);
         if let Some(address) = address {
             *self.per_address.entry(address).or_default() += 1;
         }
@@ -137,12 +158,17 @@ impl Members {
 
     /// Forgets somebody, who sits in no room any more.
     pub(super) fn leave(&mut self, id: MemberId) -> Option<Member> {
+        self.strike_nick(id);
+        self.missed.remove(&id);
         let member = self.all.try_remove(id.0 as usize)?;
-        self.by_nick.remove(&names::fold(&member.nick));
         match member.reach {
-            Reach::Conn { id: conn, .. } => self.by_conn.remove(&conn),
-            Reach::Source { address, .. } => self.by_source.remove(&address),
-        };
+            Reach::Conn { id: conn, .. } => {
+                if let Some(tenant) = self.by_slot.get_mut(conn.slot()).filter(|tenant| **tenant == Some(id)) {
+                    *tenant = None;
+                }
+            }
+            Reach::Source { address } => _ = self.by_source.remove(&address),
+        }
         if let Some(address) = member.address
             && let Some(count) = self.per_address.get_mut(&address)
         {
@@ -157,25 +183,24 @@ impl Members {
     /// Gives somebody another nick; returns the old one.
     pub(super) fn rename(&mut self, id: MemberId, nick: &str) -> Result<Box<str>, Refusal> {
         names::check_nick(nick)?;
-        let folded = names::fold(nick);
-        if self.by_nick.get(&folded).is_some_and(|other| *other != id) {
+        if self.by_nick(nick).is_some_and(|other| other != id) {
             return Err(self.taken(nick));
         }
+        self.strike_nick(id);
         let Some(member) = self.all.get_mut(id.0 as usize) else { return Err(Refusal::new("gone", "nobody is there")) };
         let was = std::mem::replace(&mut member.nick, nick.into());
-        self.by_nick.remove(&names::fold(&was));
-        self.by_nick.insert(folded, id);
+        self.list_nick(id);
         Ok(was)
     }
 
     /// Whether somebody new could take a nick.
     pub(super) fn check_free(&self, nick: &str) -> Result<(), Refusal> {
         names::check_nick(nick)?;
-        if self.by_nick.contains_key(&names::fold(nick)) { Err(self.taken(nick)) } else { Ok(()) }
+        if self.by_nick(nick).is_some() { Err(self.taken(nick)) } else { Ok(()) }
     }
 
     fn taken(&self, nick: &str) -> Refusal {
-        let is_free = |nick: &str| !self.by_nick.contains_key(&names::fold(nick));
+        let is_free = |nick: &str| self.by_nick(nick).is_none();
         let offer = names::variant(nick, is_free);
         let free = offer.as_ref().map_or_else(String::new, |offer| format!("; {offer} is free"));
         Refusal { offer, ..Refusal::new("nick-taken", format!("{nick} is taken{free}")) }
@@ -190,15 +215,64 @@ impl Members {
     }
 
     pub(super) fn by_conn(&self, conn: ConnId) -> Option<MemberId> {
-        self.by_conn.get(&conn).copied()
+        let id = (*self.by_slot.get(conn.slot())?)?;
+        self.get(id)?.conn().is_some_and(|(own, _)| own == conn).then_some(id)
     }
 
     pub(super) fn by_source(&self, source: SocketAddr) -> Option<MemberId> {
-        self.by_source.get(&source).copied()
+        self.by_source.get(&source).map(|(id, _)| *id)
+    }
+
+    /// Notes that a UDP member is alive.
+    pub(super) fn note_heard(&mut self, source: SocketAddr, now: Instant) {
+        if let Some((_, heard)) = self.by_source.get_mut(&source) {
+            *heard = now;
+        }
     }
 
     pub(super) fn by_nick(&self, nick: &str) -> Option<MemberId> {
-        self.by_nick.get(&names::fold(nick)).copied()
+        let folded = names::fold(nick);
+        let is_same = |id: &MemberId| self.get(*id).is_some_and(|member| names::fold(&member.nick) == folded);
+        self.by_nick.find(self.nick_hasher.hash_one(&folded), is_same).copied()
+    }
+
+    fn list_nick(&mut self, id: MemberId) {
+        let Self { all, by_nick, nick_hasher, .. } = self;
+        let hash = |id: &MemberId| {
+            let nick = all.get(id.0 as usize).map_or("", |member| &member.nick);
+            nick_hasher.hash_one(names::fold(nick))
+        };
+        by_nick.insert_unique(hash(&id), id, hash);
+    }
+
+    fn strike_nick(&mut self, id: MemberId) {
+        let Some(member) = self.get(id) else { return };
+        let hash = self.nick_hasher.hash_one(names::fold(&member.nick));
+        if let Ok(entry) = self.by_nick.find_entry(hash, |listed| *listed == id) {
+            entry.remove();
+        }
+    }
+
+    /// Notes what a member has missed; whether it is the first since it was last told.
+    pub(super) fn note_missed(&mut self, id: MemberId, missed: Missed) -> bool {
+        let all = self.missed.entry(id).or_default();
+        let is_first = all.is_empty();
+        match all.iter_mut().find(|known| known.room == missed.room) {
+            Some(known) => (known.first, known.count) = (known.first.min(missed.first), known.count + missed.count),
+            None => all.push(missed),
+        }
+        is_first
+    }
+
+    /// Whoever has left a room does not miss what is said there.
+    pub(super) fn forget_missed(&mut self, id: MemberId, room: RoomId) {
+        if let Some(all) = self.missed.get_mut(&id) {
+            all.retain(|missed| missed.room != Some(room));
+        }
+    }
+
+    pub(super) fn take_missed(&mut self, id: MemberId) -> Vec<Missed> {
+        self.missed.remove(&id).unwrap_or_default()
     }
 
     /// The numbers of those at an address.
@@ -213,10 +287,7 @@ impl Members {
 
     /// Those who are reached by datagrams, and when each was heard last.
     pub(super) fn sources(&self) -> impl Iterator<Item = (MemberId, Instant)> + '_ {
-        self.by_source.values().filter_map(|id| match self.get(*id)?.reach {
-            Reach::Source { heard, .. } => Some((*id, heard)),
-            Reach::Conn { .. } => None,
-        })
+        self.by_source.values().copied()
     }
 
     pub(super) fn source_count(&self) -> usize {
@@ -242,7 +313,11 @@ impl Members {
             }
         }
         assert_eq!(self.by_nick.len(), self.len());
-        assert_eq!(self.by_conn.len() + self.by_source.len(), self.len());
+        assert_eq!(self.by_slot.iter().flatten().count() + self.by_source.len(), self.len());
+        for (id, missed) in &self.missed {
+            let member = self.get(*id).expect("who misses something is there");
+            assert!(missed.iter().all(|missed| missed.room.is_none_or(|room| member.seat(room).is_some())));
+        }
         assert_eq!(self.per_address, per_address);
     }
 

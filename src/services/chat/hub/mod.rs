@@ -96,8 +96,7 @@ impl Hub {
             out.close(conn, refusal.text.into());
             return;
         }
-        let reach = Reach::Conn { id: conn, dialect };
-        let id = self.members.enter(reach, address);
+        let id = self.members.enter(conn, dialect, address);
         self.sit_down(id, Rooms::LOBBY, out);
         if dialect != Dialect::Json {
             self.welcome(id, out);
@@ -207,6 +206,8 @@ impl Hub {
         let (Some(member), Some(there)) = (self.members.get_mut(id), self.rooms.get_mut(room)) else { return };
         let place = there.enter(member.reach, id, false);
         let first = there.history.last_id() + 1;
+        // Most sit in one or two rooms for as long as they are there.
+        member.seats.reserve_exact(1);
         member.seats.push(Seat { room, place, first, catching_up: None });
         member.current = Some(room);
         self.rooms.note_population(room);
@@ -218,7 +219,6 @@ impl Hub {
         let (Some(member), Some(there)) = (self.members.get_mut(id), self.rooms.get_mut(room)) else { return false };
         let Some(at) = member.seats.iter().position(|seat| seat.room == room) else { return false };
         let seat = member.seats.swap_remove(at);
-        member.missed.retain(|missed| missed.room != Some(room));
         if member.current == Some(room) {
             member.current = member.seats.last().map(|seat| seat.room);
         }
@@ -226,6 +226,7 @@ impl Hub {
         let moved = there.leave(member.reach, seat.place, seat.catching_up.is_some());
         let told = member.announced && announce;
         let nick = member.nick.clone();
+        self.members.forget_missed(id, room);
         self.reseat(moved, room, seat.place);
         if told && before <= self.rules.announce_up_to {
             let name = self.name_of(room);
@@ -261,7 +262,8 @@ impl Hub {
 
     /// A batch of messages did not fit into what may wait for a connection.
     pub(super) fn dropped(&mut self, conn: ConnId, ticket: Ticket, frames: u32, out: &mut dyn Outlet) {
-        let Some(member) = self.members.by_conn(conn).and_then(|id| self.members.get_mut(id)) else { return };
+        let Some(id) = self.members.by_conn(conn) else { return };
+        let Some(member) = self.members.get(id) else { return };
         let missed = if ticket == Ticket::NONE {
             Missed { room: None, first: 0, count: u64::from(frames) }
         } else {
@@ -272,12 +274,9 @@ impl Hub {
         if missed.room.is_some_and(|room| member.seat(room).is_none()) {
             return;
         }
-        if member.missed.is_empty() {
-            log::warn!("{} reads too slowly: messages for it are dropped", member.nick);
-        }
-        match member.missed.iter_mut().find(|known| known.room == missed.room) {
-            Some(known) => (known.first, known.count) = (known.first.min(missed.first), known.count + missed.count),
-            None => member.missed.push(missed),
+        let nick = member.nick.clone();
+        if self.members.note_missed(id, missed) {
+            log::warn!("{nick} reads too slowly: messages for it are dropped");
         }
         out.watch_drain();
     }
@@ -285,8 +284,7 @@ impl Hub {
     /// A connection has room for more.
     pub(super) fn drained(&mut self, conn: ConnId, out: &mut dyn Outlet) {
         let Some(id) = self.members.by_conn(conn) else { return };
-        let Some(member) = self.members.get_mut(id) else { return };
-        for missed in std::mem::take(&mut member.missed) {
+        for missed in self.members.take_missed(id) {
             self.tell_missed(id, missed, out);
         }
         self.go_on_catching_up(id, out);

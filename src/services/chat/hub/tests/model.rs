@@ -234,17 +234,20 @@ impl Model {
                 }
             }
         }
+        lost.retain(|(conn, _, _)| self.people.iter().flatten().any(|person| person.conn == *conn));
+        for (conn, _, payloads) in &lost {
+            let mut people = self.people.iter_mut().flatten();
+            let person = people.find(|person| person.conn == *conn).unwrap();
+            for payload in payloads {
+                let (room, id, _) = message(&serde_json::from_slice(payload).unwrap());
+                person.rooms.get_mut(&room).unwrap().dropped.insert(id);
+            }
+        }
         for who in 0..PEOPLE {
             self.hear(who);
         }
         for (conn, ticket, payloads) in lost {
-            if let Some(person) = self.people.iter_mut().flatten().find(|person| person.conn == conn) {
-                for payload in &payloads {
-                    let (room, id, _) = message(&serde_json::from_slice(payload).unwrap());
-                    person.rooms.get_mut(&room).unwrap().dropped.insert(id);
-                }
-                self.table.tell_dropped(conn, ticket, payloads.len() as u32);
-            }
+            self.table.tell_dropped(conn, ticket, payloads.len() as u32);
         }
     }
 
