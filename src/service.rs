@@ -74,7 +74,8 @@ pub trait Service {
 
     /// A batch of `frames` frames that was owed to this connection was dropped, because its peer reads too slowly and the
     /// [policy](crate::SlowConsumer) is to drop. Each batch is reported once, in the order in which they were dropped, if it has
-    /// a ticket and the connection is still open; [`Context::notify_drain`] tells when there is room to make up for it.
+    /// a ticket and the connection is still open; [`Context::notify_drain`] tells when there is room to make up for it. On
+    /// `Threaded` that order need not be the one in which they were sent.
     ///
     /// It never comes from inside another callback. `Threaded` keeps a thousand such reports for a connection whose thread
     /// is busy with work of its own. Beyond that it gives up the names: one last report, whose ticket is [`Ticket::NONE`],

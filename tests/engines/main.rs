@@ -17,6 +17,7 @@ mod descriptors;
 mod drain;
 mod echo;
 mod ends;
+mod flushes;
 mod handle;
 mod jobs;
 mod memory;
