@@ -50,7 +50,9 @@ fn udp_members_hear_one_another_and_everybody_else<E: Engine>() {
         assert_eq!(eva.message(), (at as u64 + 1, format!("m{at}"), "I am here".to_owned()));
     }
     eva.say("hello, all");
-    speakers.iter().for_each(|one| assert_eq!(hear(one), "eva : hello, all"));
+    for one in &speakers {
+        assert_eq!(hear(one), "eva : hello, all");
+    }
     drop(eva);
     hall.running.drain();
 }

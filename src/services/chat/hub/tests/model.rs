@@ -68,6 +68,8 @@ struct Sitting {
     heard: BTreeSet<u64>,
     told: BTreeSet<u64>,
     dropped: BTreeSet<u64>,
+    /// Of these, what the hub has been told of.
+    reported: BTreeSet<u64>,
 }
 
 /// Ids that come in order: a replay's, or those from where somebody came in on.
@@ -104,9 +106,11 @@ impl Sitting {
     }
 
     fn be_told(&mut self, first: u64, count: u64, oldest: u64) {
-        let given_up: Vec<_> = self.dropped.iter().copied().collect();
-        if given_up.first() == Some(&first) && given_up.len() as u64 == count {
-            self.told.extend(std::mem::take(&mut self.dropped));
+        if self.reported.first() == Some(&first) && self.reported.len() as u64 == count {
+            for id in std::mem::take(&mut self.reported) {
+                self.dropped.remove(&id);
+                self.told.insert(id);
+            }
             return;
         }
         assert!(first + count <= oldest, "what is announced as missed, {first} and {count} in all, is still kept");
@@ -176,8 +180,8 @@ impl Model {
 
     fn sitting(&self, room: usize) -> Sitting {
         let first = self.last(room) + 1;
-        let (heard, told, dropped) = Default::default();
-        Sitting { parts: vec![Part { first, end: u64::MAX, latest: 0 }], heard, told, dropped }
+        let (heard, told, dropped, reported) = Default::default();
+        Sitting { parts: vec![Part { first, end: u64::MAX, latest: 0 }], heard, told, dropped, reported }
     }
 
     fn join(&mut self, who: usize, room: usize, since: Option<&Since>) {
@@ -243,6 +247,10 @@ impl Model {
             self.hear(who);
         }
         for (conn, ticket, frames) in lost {
+            let person = self.people.iter_mut().flatten().find(|person| person.conn == conn).unwrap();
+            for sitting in person.rooms.values_mut() {
+                sitting.reported.extend(&sitting.dropped);
+            }
             self.table.tell_dropped(conn, ticket, frames);
         }
     }

@@ -66,7 +66,9 @@ pub(super) fn play(script: &Script) {
         }
         table.settle();
         table.hub.check();
-        peers.values_mut().for_each(|peer| peer.listen(&mut table));
+        for peer in peers.values_mut() {
+            peer.listen(&mut table);
+        }
     }
     for (who, peer) in peers.iter().filter(|(_, peer)| !peer.closed) {
         assert_silent(&format!("{}, at its end: {who}", script.name), peer);
