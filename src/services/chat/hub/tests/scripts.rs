@@ -22,3 +22,13 @@ fn every_script_holds() {
     }
     assert!(failed.is_empty(), "these scripts do not hold, see above: {failed:?}");
 }
+
+#[test]
+fn the_manuals_examples_hold() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/chat.md")).unwrap();
+    let examples: Vec<_> = page.split("```chat\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(!examples.is_empty());
+    for (at, example) in examples.iter().enumerate() {
+        play(&Script::parse(&format!("docs/chat.md, example {}", at + 1), example));
+    }
+}

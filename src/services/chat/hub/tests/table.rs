@@ -38,7 +38,9 @@ impl Outlet for Notebook {
     fn send(&mut self, to: ConnId, payload: Payload) {
         self.calls += 1;
         self.receivers += 1;
-        self.heard.entry(to).or_default().push_back(payload);
+        if !self.is_closing(to) {
+            self.heard.entry(to).or_default().push_back(payload);
+        }
     }
 
     fn batch(&mut self, to: &[ConnId], payloads: &[Payload], ticket: Ticket) {
@@ -82,9 +84,16 @@ impl Outlet for Notebook {
 }
 
 impl Notebook {
+    /// Whether no more is said to somebody, or heard of it.
+    fn is_closing(&self, conn: ConnId) -> bool {
+        self.closing.iter().any(|(closing, _)| *closing == conn)
+    }
+
     pub(super) fn deliver(&mut self, batch: &Batch, to: impl Fn(ConnId) -> bool) {
-        for conn in batch.to.iter().filter(|conn| to(**conn)) {
-            self.heard.entry(*conn).or_default().extend(batch.payloads.iter().cloned());
+        for conn in batch.to.iter().copied().filter(|conn| to(*conn)) {
+            if !self.is_closing(conn) {
+                self.heard.entry(conn).or_default().extend(batch.payloads.iter().cloned());
+            }
         }
     }
 }
@@ -140,7 +149,7 @@ impl Table {
     /// As an engine cuts them; once the hub has hung up, no more is read.
     pub(super) fn say_lines(&mut self, conn: ConnId, lines: &[u8]) {
         for line in lines.split(|byte| *byte == b'\n') {
-            if !self.out.closing.iter().any(|(closing, _)| *closing == conn) {
+            if !self.out.is_closing(conn) {
                 self.say(conn, line);
             }
         }
@@ -190,8 +199,20 @@ impl Table {
                     self.close(conn, &CloseReason::Service(words));
                 }
             }
+            if self.out.shut_down {
+                self.close_all();
+            }
             if !self.drain() && !self.out.flush_asked && self.out.closing.is_empty() {
                 return;
+            }
+        }
+    }
+
+    fn close_all(&mut self) {
+        for conn in (1..=self.conns).map(ConnId) {
+            if !self.ended.contains(&conn) {
+                self.ended.push(conn);
+                self.close(conn, &CloseReason::ShuttingDown);
             }
         }
     }
