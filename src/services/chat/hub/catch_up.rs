@@ -36,7 +36,7 @@ impl Hub {
         };
         let Some(member) = self.members.get_mut(id) else { return };
         let reach = member.reach;
-        let Some(seat) = member.seat_mut(room).filter(|seat| seat.catching_up.is_none()) else { return };
+        let Some(seat) = member.seat_mut(room).filter(|seat| !seat.catching_up) else { return };
         if since + 1 >= seat.first {
             return;
         }
@@ -55,17 +55,20 @@ impl Hub {
             return;
         };
         let left = seat.place;
-        let moved = there.leave(reach, left, seat.catching_up.is_some());
+        let moved = there.leave(reach, left, seat.catching_up);
         seat.place = there.enter(reach, id, catch_up.is_some());
-        seat.catching_up = catch_up.map(Box::new);
+        seat.catching_up = catch_up.is_some();
+        match catch_up {
+            Some(catch_up) => self.members.catch_ups.insert((id, room), catch_up),
+            None => self.members.catch_ups.remove(&(id, room)),
+        };
         self.reseat(moved, room, left);
     }
 
     /// Sends the next piece of what a member is catching up with, of as many rooms as it has space for.
     pub(super) fn go_on_catching_up(&mut self, id: MemberId, out: &mut dyn Outlet) {
         let Some(member) = self.members.get(id) else { return };
-        let behind: Vec<_> =
-            member.seats.iter().filter(|seat| seat.catching_up.is_some()).map(|seat| seat.room).collect();
+        let behind: Vec<_> = member.seats.iter().filter(|seat| seat.catching_up).map(|seat| seat.room).collect();
         let mut bytes = 0;
         for room in behind {
             if bytes >= REPLAY_BYTES {
@@ -79,9 +82,9 @@ impl Hub {
     /// Sends the next piece, and makes the member live if it was the last; returns how many bytes that were.
     fn catch_up(&mut self, id: MemberId, room: RoomId, most: usize, out: &mut dyn Outlet) -> usize {
         self.flush_room(room, out);
-        let (Some(there), Some(member)) = (self.rooms.get(room), self.members.get_mut(id)) else { return 0 };
+        let (Some(there), Some(member)) = (self.rooms.get(room), self.members.get(id)) else { return 0 };
         let (reach, conn) = (member.reach, member.conn());
-        let Some(catch_up) = member.seat_mut(room).and_then(|seat| seat.catching_up.as_mut()) else { return 0 };
+        let Some(catch_up) = self.members.catch_ups.get_mut(&(id, room)) else { return 0 };
         let (asked, oldest) = (catch_up.next, there.history.oldest_id());
         // What was sent live before is not missing, even if it has been forgotten since.
         let missing = asked..oldest.min(catch_up.skip.start).max(asked);

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
 use std::time::Instant;
 
 use hashbrown::HashTable;
@@ -20,7 +21,18 @@ use crate::services::chat::names;
 
 /// A member's number. It is used again once the member has gone, so nobody keeps it beyond that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct MemberId(u32);
+pub(super) struct MemberId(NonZero<u32>);
+
+impl MemberId {
+    /// There are no more members than connections, and these are bounded far below.
+    fn of(key: usize) -> Self {
+        Self(u32::try_from(key).ok().and_then(|key| NonZero::new(key + 1)).unwrap_or(NonZero::<u32>::MAX))
+    }
+
+    fn key(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// Somebody who is there.
 pub(super) struct Member {
@@ -55,8 +67,8 @@ pub(super) struct Seat {
     pub(super) place: u32,
     /// The first message that it was, or will be, sent.
     pub(super) first: u64,
-    /// Not live yet: it is still being sent what it missed.
-    pub(super) catching_up: Option<Box<CatchUp>>,
+    /// Not live yet: it is still being sent what it missed, see [`Members::catch_ups`].
+    pub(super) catching_up: bool,
 }
 
 /// How far a replay has come.
@@ -105,6 +117,8 @@ pub(super) struct Members {
     nick_hasher: RandomState,
     /// What was dropped because somebody reads too slowly, for it to be told of.
     missed: HashMap<MemberId, Vec<Missed>>,
+    /// How far those are whose seats are not live yet.
+    pub(super) catch_ups: HashMap<(MemberId, RoomId), CatchUp>,
     per_address: HashMap<IpAddr, usize>,
     guests: u64,
 }
@@ -138,8 +152,7 @@ impl Members {
             }
         };
         let entry = self.all.vacant_entry();
-        // There are no more members than connections, and these are bounded far below.
-        let id = MemberId(u32::try_from(entry.key()).unwrap_or(u32::MAX));
+        let id = MemberId::of(entry.key());
         entry.insert(Member {
             reach,
             nick: nick.into(),
@@ -160,7 +173,7 @@ impl Members {
     pub(super) fn leave(&mut self, id: MemberId) -> Option<Member> {
         self.strike_nick(id);
         self.missed.remove(&id);
-        let member = self.all.try_remove(id.0 as usize)?;
+        let member = self.all.try_remove(id.key())?;
         match member.reach {
             Reach::Conn { id: conn, .. } => {
                 if let Some(tenant) = self.by_slot.get_mut(conn.slot()).filter(|tenant| **tenant == Some(id)) {
@@ -187,7 +200,7 @@ impl Members {
             return Err(self.taken(nick));
         }
         self.strike_nick(id);
-        let Some(member) = self.all.get_mut(id.0 as usize) else { return Err(Refusal::new("gone", "nobody is there")) };
+        let Some(member) = self.all.get_mut(id.key()) else { return Err(Refusal::new("gone", "nobody is there")) };
         let was = std::mem::replace(&mut member.nick, nick.into());
         self.list_nick(id);
         Ok(was)
@@ -207,11 +220,11 @@ impl Members {
     }
 
     pub(super) fn get(&self, id: MemberId) -> Option<&Member> {
-        self.all.get(id.0 as usize)
+        self.all.get(id.key())
     }
 
     pub(super) fn get_mut(&mut self, id: MemberId) -> Option<&mut Member> {
-        self.all.get_mut(id.0 as usize)
+        self.all.get_mut(id.key())
     }
 
     pub(super) fn by_conn(&self, conn: ConnId) -> Option<MemberId> {
@@ -239,7 +252,7 @@ impl Members {
     fn list_nick(&mut self, id: MemberId) {
         let Self { all, by_nick, nick_hasher, .. } = self;
         let hash = |id: &MemberId| {
-            let nick = all.get(id.0 as usize).map_or("", |member| &member.nick);
+            let nick = all.get(id.key()).map_or("", |member| &member.nick);
             nick_hasher.hash_one(names::fold(nick))
         };
         by_nick.insert_unique(hash(&id), id, hash);
@@ -313,6 +326,9 @@ impl Members {
             }
         }
         assert_eq!(self.by_nick.len(), self.len());
+        for (id, room) in self.catch_ups.keys() {
+            assert!(self.get(*id).and_then(|member| member.seat(*room)).is_some_and(|seat| seat.catching_up));
+        }
         assert_eq!(self.by_slot.iter().flatten().count() + self.by_source.len(), self.len());
         for (id, missed) in &self.missed {
             let member = self.get(*id).expect("who misses something is there");
@@ -322,6 +338,18 @@ impl Members {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (MemberId, &Member)> + '_ {
-        self.all.iter().map(|(key, member)| (MemberId(u32::try_from(key).unwrap_or(u32::MAX)), member))
+        self.all.iter().map(|(key, member)| (MemberId::of(key), member))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most of a crowd is idle; what it costs is measured in whole megabytes.
+    #[test]
+    fn an_idle_member_is_small() {
+        assert!(size_of::<Member>() <= 112, "{} bytes", size_of::<Member>());
+        assert!(size_of::<Seat>() <= 16, "{} bytes", size_of::<Seat>());
     }
 }

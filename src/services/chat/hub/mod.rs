@@ -208,7 +208,7 @@ impl Hub {
         let first = there.history.last_id() + 1;
         // Most sit in one or two rooms for as long as they are there.
         member.seats.reserve_exact(1);
-        member.seats.push(Seat { room, place, first, catching_up: None });
+        member.seats.push(Seat { room, place, first, catching_up: false });
         member.current = Some(room);
         self.rooms.note_population(room);
     }
@@ -223,9 +223,10 @@ impl Hub {
             member.current = member.seats.last().map(|seat| seat.room);
         }
         let before = there.count();
-        let moved = there.leave(member.reach, seat.place, seat.catching_up.is_some());
+        let moved = there.leave(member.reach, seat.place, seat.catching_up);
         let told = member.announced && announce;
         let nick = member.nick.clone();
+        self.members.catch_ups.remove(&(id, room));
         self.members.forget_missed(id, room);
         self.reseat(moved, room, seat.place);
         if told && before <= self.rules.announce_up_to {

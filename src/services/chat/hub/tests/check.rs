@@ -20,10 +20,10 @@ impl Hub {
                     }
                     (Reach::Conn { id, dialect }, catching_up) => {
                         let hall = match (catching_up, dialect) {
-                            (Some(_), _) => &there.catching_up,
-                            (None, Dialect::Json) => &there.json,
-                            (None, Dialect::Lines) => &there.lines,
-                            (None, Dialect::Raw) => &there.raw,
+                            (true, _) => &there.catching_up,
+                            (false, Dialect::Json) => &there.json,
+                            (false, Dialect::Lines) => &there.lines,
+                            (false, Dialect::Raw) => &there.raw,
                         };
                         assert_eq!(hall.reaches[*place as usize], id, "{} sits where it says", member.nick);
                         (&hall.members, hall.reaches.len())

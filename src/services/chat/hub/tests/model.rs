@@ -210,7 +210,7 @@ impl Model {
         let hub = &self.table.hub;
         let member = hub.members.by_conn(conn).and_then(|id| hub.members.get(id)).expect("it is there");
         let room = hub.rooms.find(ROOMS[room]);
-        room.and_then(|room| member.seat(room)).is_some_and(|seat| seat.catching_up.is_some())
+        room.and_then(|room| member.seat(room)).is_some_and(|seat| seat.catching_up)
     }
 
     fn say(&mut self, who: usize, room: usize, times: usize, bytes: usize) {
