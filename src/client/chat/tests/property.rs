@@ -35,7 +35,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn run(steps: Vec<Step>, server: Server) -> (World, usize) {
     let wishes = Wishes { nick: Some("eva".into()), rooms: vec!["tea".into()], ..Wishes::default() };
     let mut world = World::new(wishes, server);
-    let mut spoken = 0;
+    let (mut spoken, mut under_way) = (0, 0);
     for step in steps {
         match step {
             Step::OtherSays(room) => world.server.say_often(room, "bo", "hello", 1),
@@ -46,7 +46,15 @@ fn run(steps: Vec<Step>, server: Server) -> (World, usize) {
             }
             Step::Transmit(count) => while_some(count, || world.transmit()),
             Step::Deliver(count) => while_some(count, || world.deliver()),
-            Step::Pass(millis) => world.pass(Duration::from_millis(millis)),
+            Step::Pass(millis) => {
+                // An answer that takes longer than the pace waits for one could make it a flood.
+                under_way += millis;
+                if under_way > 4500 {
+                    world.exchange();
+                    under_way = millis;
+                }
+                world.pass(Duration::from_millis(millis));
+            }
             Step::Connect => world.connect(),
             Step::Lose => world.lose(),
         }
