@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -45,6 +45,23 @@ impl Program {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, stderr) = (Lines::of(child.stdout.take()), Lines::of(child.stderr.take()));
         Self { child, stdout, stderr }
+    }
+
+    /// Starts it with its standard input in the caller's hands.
+    pub(crate) fn start_with_input(command: &mut Command) -> (Self, ChildStdin) {
+        let mut program = Self::start(command);
+        let input = program.child.stdin.take().unwrap();
+        (program, input)
+    }
+
+    /// Waits until it prints this line.
+    pub(crate) fn prints(&mut self, wanted: &str) {
+        while let Some(line) = self.stdout.next() {
+            if line == wanted {
+                return;
+            }
+        }
+        panic!("'{wanted}' is not printed: {}", self.stderr.rest());
     }
 
     /// The address in the next `listening` line, which must be of this transport.

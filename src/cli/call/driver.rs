@@ -67,6 +67,8 @@ pub(super) struct Driver {
     /// When the prompt is given although an answer that changes it has not come.
     settled_by: Duration,
     leave_by: Option<Duration>,
+    /// Whether the user has no more to say: lines that were read ahead are not said.
+    has_left: bool,
     /// Lines that meant nothing.
     mistakes: u64,
 }
@@ -88,6 +90,7 @@ impl Driver {
             owed: 0,
             settled_by: Duration::ZERO,
             leave_by: None,
+            has_left: false,
             mistakes: 0,
         })
     }
@@ -199,6 +202,7 @@ impl Driver {
     fn take(&mut self, input: Input, user: &User) -> Result<Option<ExitCode>, Failure> {
         let now = self.now();
         match input {
+            Input::Text(_) | Input::Unreadable(_) if self.has_left => {}
             Input::Text(line) => {
                 self.owed += 1;
                 self.settled_by = now + SETTLE;
@@ -258,8 +262,7 @@ impl Driver {
 
     /// The user has no more to say. A person does not wait for a server that is not there.
     fn leave(&mut self, user: &User) {
-        // No line is to be read after this one.
-        self.owed = 0;
+        (self.has_left, self.owed) = (true, 0);
         let now = self.now();
         if user.is_person {
             let patience = if self.session.is_idle() { Duration::ZERO } else { LEAVE };

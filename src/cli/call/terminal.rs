@@ -3,7 +3,6 @@
 //! Three threads: one reads lines, one shows what came, and the driver, which waits for neither. When the session ends by itself,
 //! the reader is still in the middle of a line, so the terminal is put back by whoever started it.
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::path::Path;
@@ -15,9 +14,9 @@ use std::time::Duration;
 
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
-use rustyline::highlight::{CmdKind, Highlighter};
+use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
-use rustyline::{Config, ExternalPrinter, Helper, Hinter, Validator};
+use rustyline::{Config, ExternalPrinter, Helper, Highlighter, Validator};
 use switchboard::services::chat::wire::Event;
 
 use super::complete::Seen;
@@ -184,7 +183,7 @@ impl Screen for Above {
 }
 
 /// What the editor asks about the line that is being typed.
-#[derive(Helper, Hinter, Validator)]
+#[derive(Helper, Highlighter, Validator)]
 struct Typist {
     seen: Arc<Mutex<Seen>>,
     /// Ctrl-C means something else on an empty line, and the editor does not say what it threw away.
@@ -204,15 +203,13 @@ impl Completer for Typist {
     }
 }
 
-impl Highlighter for Typist {
-    fn highlight<'l>(&self, line: &'l str, _cursor: usize) -> Cow<'l, str> {
-        self.is_empty.set(line.is_empty());
-        Cow::Borrowed(line)
-    }
+impl Hinter for Typist {
+    type Hint = String;
 
-    fn highlight_char(&self, line: &str, _cursor: usize, _kind: CmdKind) -> bool {
+    /// Asked after every change of the line; there is nothing to hint at.
+    fn hint(&self, line: &str, _cursor: usize, _: &rustyline::Context<'_>) -> Option<String> {
         self.is_empty.set(line.is_empty());
-        false
+        None
     }
 }
 
