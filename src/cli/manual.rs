@@ -18,9 +18,10 @@ pub(super) fn man(subcommand: &[String]) -> Result<(), Failure> {
     for name in subcommand {
         command = command.find_subcommand(name).cloned().ok_or_else(|| {
             let names: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
-            Failure::Usage(match names.is_empty() {
-                true => format!("{} has no subcommands, such as '{name}'", command.get_name()),
-                false => format!("no subcommand is called '{name}': name one of {}", names.join(" ")),
+            Failure::Usage(if names.is_empty() {
+                format!("{} has no subcommands, such as '{name}'", command.get_name())
+            } else {
+                format!("no subcommand is called '{name}': name one of {}", names.join(" "))
             })
         })?;
     }

@@ -188,8 +188,8 @@ fn who_wants_one_connection_is_told_of_its_end() {
 fn lines_are_sent_as_fast_as_the_server_allows_and_no_faster() {
     let server = Fake::new();
     let (program, mut input) = call(&server.address(), &["--nick", "eva"]);
-    let lines: String = (1..=30).map(|number| format!("{number}\n")).collect();
-    input.write_all(lines.as_bytes()).unwrap();
+    let lines: Vec<_> = (1..=30).map(|number| number.to_string()).collect();
+    input.write_all(lines.join("\n").as_bytes()).unwrap();
     drop(input);
     let mut peer = server.accept();
     let begun = Instant::now();

@@ -97,7 +97,17 @@ fn each_client_has_its_page_and_its_help() {
 fn completions_know_services_and_flags() {
     for shell in ["bash", "zsh", "fish"] {
         let script = printed(&["completions", shell]);
-        for word in ["switchboard", "serve", "echo", "max-connections", "drop-oldest", "bench", "in-flight", "call", "no-reconnect"] {
+        for word in [
+            "switchboard",
+            "serve",
+            "echo",
+            "max-connections",
+            "drop-oldest",
+            "bench",
+            "in-flight",
+            "call",
+            "no-reconnect",
+        ] {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }

@@ -102,7 +102,7 @@ fn eva(args: &[&str]) -> (Fake, Peer, Terminal) {
     let server = Fake::new();
     let terminal = Terminal::call(&server.address(), &[&["--nick", "eva"], args].concat());
     let peer = server.greet();
-    terminal.shows(&["* welcome, eva", "[lobby] eva> "]);
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> "]);
     (server, peer, terminal)
 }
 
@@ -110,12 +110,12 @@ fn eva(args: &[&str]) -> (Fake, Peer, Terminal) {
 fn what_is_said_appears_above_the_half_typed_line() {
     let (_server, mut peer, mut terminal) = eva(&[]);
     terminal.types("half a");
-    terminal.shows(&["* welcome, eva", "[lobby] eva> half a"]);
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> half a"]);
     for (id, text) in (1..).zip(["one", "two", "a line that is longer than the screen is wide, so it goes on"]) {
         peer.message("lobby", id, "bo", text);
     }
     let above = [
-        "* welcome, eva",
+        "* you are eva, in lobby",
         "[lobby] bo: one",
         "[lobby] bo: two",
         "[lobby] bo: a line that is longer than the screen is wide, s",
@@ -155,7 +155,7 @@ fn a_flood_of_messages_leaves_the_line_alone() {
 fn tab_completes_commands_rooms_and_nicks() {
     let (_server, mut peer, mut terminal) = eva(&[]);
     peer.send(&json!({"type": "joined", "room": "lobby", "nick": "Bodo"}));
-    let above = ["* welcome, eva", "* Bodo joined lobby"];
+    let above = ["* you are eva, in lobby", "* Bodo entered lobby"];
     terminal.shows(&[&above[..], &["[lobby] eva> "]].concat());
     terminal.types("/ms\t");
     terminal.shows(&[&above[..], &["[lobby] eva> /msg "]].concat());
@@ -163,7 +163,8 @@ fn tab_completes_commands_rooms_and_nicks() {
     terminal.shows(&[&above[..], &["[lobby] eva> /msg Bodo "]].concat());
     terminal.types("psst\r");
     assert_eq!(peer.expect("whisper")["to"], "Bodo");
-    let lines = ["* welcome, eva", "* Bodo joined lobby", "[lobby] eva> /msg Bodo psst", "[lobby] eva> /join lobby "];
+    let lines =
+        ["* you are eva, in lobby", "* Bodo entered lobby", "[lobby] eva> /msg Bodo psst", "[lobby] eva> /join lobby "];
     terminal.types("/j\tlo\t");
     terminal.shows(&lines);
 }
@@ -174,12 +175,12 @@ fn the_prompt_follows_room_and_nick() {
     terminal.types("/join tea\r");
     peer.expect("join");
     peer.send(&json!({"type": "joined", "room": "tea", "nick": "eva"}));
-    let above = ["* welcome, eva", "[lobby] eva> /join tea", "* eva joined tea"];
+    let above = ["* you are eva, in lobby", "[lobby] eva> /join tea", "* eva entered tea"];
     terminal.shows(&[&above[..], &["[tea] eva> "]].concat());
     terminal.types("/nick zoe\r");
     peer.expect("nick");
     peer.send(&json!({"type": "renamed", "was": "eva", "nick": "zoe"}));
-    let above = [&above[..], &["[tea] eva> /nick zoe", "* eva is now zoe"]].concat();
+    let above = [&above[..], &["[tea] eva> /nick zoe", "* eva is zoe now"]].concat();
     terminal.shows(&[&above[..], &["[tea] zoe> "]].concat());
 }
 
@@ -187,7 +188,7 @@ fn the_prompt_follows_room_and_nick() {
 fn what_is_pasted_is_one_message() {
     let (_server, mut peer, mut terminal) = eva(&[]);
     terminal.types("\x1b[200~two\rlines\x1b[201~");
-    terminal.shows(&["* welcome, eva", "[lobby] eva> two", "lines"]);
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> two", "lines"]);
     terminal.types("\r");
     peer.hear("lobby", "two\nlines", 1);
 }
@@ -196,12 +197,12 @@ fn what_is_pasted_is_one_message() {
 fn ctrl_c_clears_a_line_and_leaves_from_an_empty_one() {
     let (_server, mut peer, mut terminal) = eva(&[]);
     terminal.types("no");
-    terminal.shows(&["* welcome, eva", "[lobby] eva> no"]);
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> no"]);
     terminal.types("\x03");
-    terminal.shows(&["* welcome, eva", "[lobby] eva> no", "[lobby] eva> "]);
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> no", "[lobby] eva> "]);
     terminal.types("yes\r");
     peer.hear("lobby", "yes", 1);
-    terminal.shows(&["* welcome, eva", "[lobby] eva> no", "[lobby] eva> yes", "[lobby] eva> "]);
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> no", "[lobby] eva> yes", "[lobby] eva> "]);
     // A line that was emptied by hand is empty.
     terminal.types("x\x7f");
     terminal.types("\x03");
@@ -213,14 +214,14 @@ fn ctrl_c_clears_a_line_and_leaves_from_an_empty_one() {
 fn a_session_that_ends_by_itself_puts_the_terminal_back() {
     let (_server, peer, mut terminal) = eva(&["--no-reconnect"]);
     terminal.types("half");
-    terminal.shows(&["* welcome, eva", "[lobby] eva> half"]);
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> half"]);
     assert!(!terminal.is_cooked());
     peer.message("lobby", 1, "bo", "last words");
     drop(peer);
     assert_eq!(terminal.code(), 1);
     assert!(terminal.is_cooked());
     let lines = [
-        "* welcome, eva",
+        "* you are eva, in lobby",
         "[lobby] bo: last words",
         "switchboard: connection lost; without --no-reconnect it woul",
         "d be opened again",
@@ -233,7 +234,7 @@ fn a_session_that_ends_by_itself_puts_the_terminal_back() {
 fn a_lost_connection_is_told_above_the_line() {
     let (server, peer, mut terminal) = eva(&[]);
     terminal.types("half");
-    terminal.shows(&["* welcome, eva", "[lobby] eva> half"]);
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> half"]);
     drop(peer);
     let mut peer = server.greet();
     peer.expect("join");

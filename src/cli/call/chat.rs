@@ -34,13 +34,13 @@ pub(super) fn chat(typed: ChatArgs, verbosity: Verbosity) -> Result<ExitCode, Fa
     // While nobody is told otherwise, a signal ends the program at once.
     let stream = plan.target.connect()?;
     if plan.is_terminal
-        && let Some(mut editor) = terminal::editor(plan.history.as_deref(), plan.palette)?
+        && let Some(mut editor) = terminal::editor(plan.history.as_deref(), plan.palette.clone())?
     {
         return terminal::run(Driver::new(plan, stream, editor.screen())?, editor);
     }
     // A log on the screen would be in the way of what is typed; here it is not.
     logging::start(verbosity.level());
-    let screen = pipe::screen(plan.json, plan.palette);
+    let screen = pipe::screen(plan.json, plan.palette.clone());
     pipe::run(Driver::new(plan, stream, screen)?)
 }
 
@@ -81,7 +81,7 @@ impl Plan {
                 seed: fastrand::u64(..),
             },
             json: typed.json,
-            palette: if has_colors { Palette::coloured() } else { Palette::plain() },
+            palette: Palette::new(has_colors),
             history: typed.history,
             is_terminal,
         })

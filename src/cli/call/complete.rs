@@ -21,7 +21,9 @@ impl Seen {
         match event {
             Event::Welcome { nick, rooms, .. } => {
                 self.nicks.add(nick);
-                rooms.iter().for_each(|room| self.rooms.add(room));
+                for room in rooms {
+                    self.rooms.add(room);
+                }
             }
             Event::Joined { room, nick } => {
                 self.nicks.add(nick);

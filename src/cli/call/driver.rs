@@ -4,7 +4,7 @@
 
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use switchboard::client::Stream;
@@ -12,6 +12,7 @@ use switchboard::client::chat::{Action, COMMANDS, Command, Ending, Session, Type
 use switchboard::services::chat::wire::Event;
 
 use super::chat::Plan;
+use super::input::{Input, User};
 use super::line::{Line, Target, Wire};
 use super::screen::Screen;
 use crate::cli::failure::Failure;
@@ -24,32 +25,6 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// How long a person who leaves waits for the last acknowledgement.
 const LEAVE: Duration = Duration::from_secs(2);
-
-/// Something that happened.
-pub(super) enum Input {
-    /// The user wrote this line.
-    Text(String),
-    /// The user wrote something that cannot be said, because of this.
-    Unreadable(String),
-    /// The user's side has something to tell.
-    Remark(String),
-    /// The user writes no more.
-    End,
-    /// Something happened to the connection with this number.
-    Wire(u64, Wire),
-    /// The process was told to end.
-    Signal(i32),
-}
-
-/// The user's side: whoever reads lines.
-pub(super) struct User {
-    /// Gets a prompt for each line that may be read.
-    pub(super) leave: Sender<String>,
-    /// Leaves to read a line that may be out at once.
-    pub(super) lines: usize,
-    /// Whether a person waits for the prompt, and sees it.
-    pub(super) is_person: bool,
-}
 
 /// A session and what it acts on.
 pub(super) struct Driver {

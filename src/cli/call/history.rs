@@ -56,14 +56,14 @@ fn unescape(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
-        match (c, c == '\\') {
-            (_, true) => out.push(match chars.next() {
+        out.push(match c {
+            '\\' => match chars.next() {
                 Some('n') => '\n',
                 Some(other) => other,
                 None => '\\',
-            }),
-            (c, false) => out.push(c),
-        }
+            },
+            plain => plain,
+        });
     }
     out
 }
@@ -79,10 +79,14 @@ mod tests {
         let typed = ["plain", "two\nlines", "back\\slash \\n", ""];
         let (mut history, lines) = History::open(&path).unwrap();
         assert!(lines.is_empty());
-        typed.iter().for_each(|line| history.append(line).unwrap());
+        for line in typed {
+            history.append(line).unwrap();
+        }
         let (mut history, lines) = History::open(&path).unwrap();
         assert_eq!(lines, typed);
-        (0..2 * MAX_LINES).for_each(|number| history.append(&number.to_string()).unwrap());
+        for number in 0..2 * MAX_LINES {
+            history.append(&number.to_string()).unwrap();
+        }
         let (_, lines) = History::open(&path).unwrap();
         assert_eq!((lines.len(), &*lines[0]), (MAX_LINES, "1000"));
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), MAX_LINES);

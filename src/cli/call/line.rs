@@ -12,7 +12,7 @@ use switchboard::client::Stream;
 use switchboard::client::chat::visible;
 use switchboard::{Endpoint, FrameDecoder, Framing, encode};
 
-use super::driver::Input;
+use super::input::Input;
 use crate::cli::failure::Failure;
 
 /// How long a server may take to accept a connection.

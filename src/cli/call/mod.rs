@@ -7,6 +7,7 @@ mod chat;
 mod complete;
 mod driver;
 mod history;
+mod input;
 mod line;
 mod pipe;
 mod render;

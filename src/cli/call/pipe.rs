@@ -7,7 +7,8 @@ use std::thread;
 
 use switchboard::services::chat::wire::Event;
 
-use super::driver::{Driver, Input, User, thread_failed};
+use super::driver::{Driver, thread_failed};
+use super::input::{Input, User};
 use super::render::{Palette, render};
 use super::screen::Screen;
 use super::signals;

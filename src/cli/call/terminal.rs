@@ -20,8 +20,9 @@ use rustyline::{Config, ExternalPrinter, Helper, Highlighter, Validator};
 use switchboard::services::chat::wire::Event;
 
 use super::complete::Seen;
-use super::driver::{Driver, Input, User, thread_failed};
+use super::driver::{Driver, thread_failed};
 use super::history::{History, MAX_LINES};
+use super::input::{Input, User};
 use super::render::{Palette, render};
 use super::screen::Screen;
 use super::signals;
@@ -78,7 +79,7 @@ impl Editor {
     /// What shows lines above the one that is typed.
     pub(super) fn screen(&mut self) -> Box<dyn Screen> {
         let (unshown, seen) = (self.unshown.take(), Arc::clone(&self.seen));
-        Box::new(Above { unshown, palette: self.palette, seen })
+        Box::new(Above { unshown, palette: self.palette.clone(), seen })
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a session makes of what the server says.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::link::{Link, Ping, Urgent};
+use super::link::{Farewell, Link, Ping, Urgent};
 use super::notice::Notice;
 use super::pace::Kind;
 use super::room::Room;
@@ -104,19 +105,17 @@ impl Session {
         }
         self.nick = Some(nick.to_owned());
         self.pace.answered(Kind::Join, now);
-        match known {
-            Some(room) => {
-                room.asked = None;
-                if !std::mem::replace(&mut room.entered, true) {
-                    self.show(event);
-                }
+        let is_news = if let Some(room) = known {
+            room.asked = None;
+            !std::mem::replace(&mut room.entered, true)
+        } else {
+            if self.rooms.len() < MAX_ROOMS {
+                self.rooms.insert(name.to_owned(), Room::entered());
             }
-            None => {
-                if self.rooms.len() < MAX_ROOMS {
-                    self.rooms.insert(name.to_owned(), Room::entered());
-                }
-                self.show(event);
-            }
+            true
+        };
+        if is_news {
+            self.show(event);
         }
     }
 
@@ -202,14 +201,14 @@ impl Session {
             }
             Some(Ping::Finished) => {
                 self.progress_at = now;
-                self.answered = true;
+                self.farewell = Farewell::Answered;
             }
             Some(Ping::Alive) | None => {}
         }
     }
 
     fn finish_if_done(&mut self) {
-        if self.answered && self.unacked.is_empty() && self.queue.is_empty() {
+        if self.farewell == Farewell::Answered && self.unacked.is_empty() && self.queue.is_empty() {
             self.finish();
         }
     }
@@ -236,7 +235,7 @@ impl Session {
             }
             ("nick-taken", _) if self.link == Link::Greeting => {
                 let offer = offer.clone();
-                self.hear_nick_taken(offer.map(|offer| offer.into_owned()), now);
+                self.hear_nick_taken(offer.map(Cow::into_owned), now);
             }
             ("flood", _) => {
                 self.pace.slow_down();
@@ -252,16 +251,13 @@ impl Session {
     fn hear_nick_taken(&mut self, offer: Option<String>, now: Duration) {
         self.pace.answered(Kind::Hello, now);
         self.greeting = None;
-        match offer.filter(|_| self.offers > 0) {
-            Some(offer) => {
-                self.offers -= 1;
-                self.greet(offer);
-            }
-            None => {
-                let wished = self.wished.clone().unwrap_or_default();
-                self.tell(Notice::Renamed { wished, nick: None });
-                self.enter_rooms();
-            }
+        if let Some(offer) = offer.filter(|_| self.offers > 0) {
+            self.offers -= 1;
+            self.greet(offer);
+        } else {
+            let wished = self.wished.clone().unwrap_or_default();
+            self.tell(Notice::Renamed { wished, nick: None });
+            self.enter_rooms();
         }
     }
 

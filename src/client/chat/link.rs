@@ -32,6 +32,17 @@ pub(super) enum Ping {
     Finished,
 }
 
+/// Whether the user has more to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// It may be.
+    Open,
+    /// No: the session ends when all is answered.
+    Meant,
+    /// No; and all that was asked on this connection has been answered.
+    Answered,
+}
+
 /// What goes before anything that the user asks for.
 #[derive(Debug)]
 pub(super) enum Urgent {

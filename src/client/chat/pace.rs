@@ -231,7 +231,7 @@ mod tests {
                 arrived_at = arrived_at.max(now + at(there));
                 answered_at = answered_at.max(arrived_at + at(back));
                 answers.push_back((answered_at, label));
-                level = f64::from(burst).min(level + (arrived_at - filled).as_secs_f64() * f64::from(per_second));
+                level = f64::from(burst).min(level + arrived_at.saturating_sub(filled).as_secs_f64() * f64::from(per_second));
                 filled = arrived_at;
                 level -= 1.0;
                 prop_assert!(level > -1e-6, "{level} after {label}");

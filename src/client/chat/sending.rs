@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::link::{Link, Ping, Said, Urgent};
+use super::link::{Farewell, Link, Ping, Said, Urgent};
 use super::pace::Kind;
 use super::room::Room;
 use super::session::{Action, Session};
@@ -89,7 +89,7 @@ impl Session {
                 self.answer(format!("you are {nick}, in {}; you speak in {}", rooms.join(", "), self.current));
             }
             Command::Finish => {
-                self.finishing = true;
+                self.farewell = Farewell::Meant;
                 self.progress_at = now;
             }
         }
@@ -152,7 +152,7 @@ impl Session {
     }
 
     fn may_ask_for_the_end(&self) -> bool {
-        self.finishing && !self.answered && self.queue.is_empty() && !self.pings.contains(&Ping::Finished)
+        self.farewell == Farewell::Meant && self.queue.is_empty() && !self.pings.contains(&Ping::Finished)
     }
 
     fn send_urgent(&mut self, urgent: Urgent, now: Duration) {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use super::link::{Link, Ping, Said, Urgent};
+use super::link::{Farewell, Link, Ping, Said, Urgent};
 use super::notice::{Ending, Notice};
 use super::pace::Pace;
 use super::room::Room;
@@ -17,7 +17,7 @@ use crate::services::chat::wire::{Event, Labelled, Request};
 const PING_AFTER: Duration = Duration::from_secs(30);
 
 /// A server that has been silent for this long is gone.
-const GONE_AFTER: Duration = Duration::from_secs(60);
+const GONE_AFTER: Duration = Duration::from_mins(1);
 
 /// How long the end is put off while nothing comes of what is still to be said.
 const FINISH_PATIENCE: Duration = Duration::from_secs(30);
@@ -94,9 +94,7 @@ pub struct Session {
     /// Messages of the replay, until it is known how many they are.
     pub(super) replay: Vec<Event<'static>>,
     heard_at: Duration,
-    pub(super) finishing: bool,
-    /// Whether all that was asked before the end has been answered.
-    pub(super) answered: bool,
+    pub(super) farewell: Farewell,
     /// When something last came of what was asked.
     pub(super) progress_at: Duration,
     pub(super) refused: u64,
@@ -133,8 +131,7 @@ impl Session {
             pages: 0,
             replay: Vec::new(),
             heard_at: Duration::ZERO,
-            finishing: false,
-            answered: false,
+            farewell: Farewell::Open,
             progress_at: Duration::ZERO,
             refused: 0,
             unsure: 0,
@@ -235,7 +232,7 @@ impl Session {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due, if nothing else happens.
     pub fn next_timeout(&self, now: Duration) -> Option<Duration> {
-        let finish = self.finishing.then(|| self.progress_at + FINISH_PATIENCE);
+        let finish = (self.farewell != Farewell::Open).then(|| self.progress_at + FINISH_PATIENCE);
         let own = match self.link {
             Link::Over => return None,
             Link::Down => None,
@@ -255,7 +252,7 @@ impl Session {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Duration) {
-        if self.finishing && self.link != Link::Over && now >= self.progress_at + FINISH_PATIENCE {
+        if self.farewell != Farewell::Open && self.link != Link::Over && now >= self.progress_at + FINISH_PATIENCE {
             return self.finish();
         }
         match self.link {
@@ -298,7 +295,10 @@ impl Session {
     fn forget_connection(&mut self) {
         self.returning |= self.link != Link::Down;
         self.link = Link::Down;
-        (self.greeting, self.renaming, self.pages, self.answered) = (None, None, 0, false);
+        (self.greeting, self.renaming, self.pages) = (None, None, 0);
+        if self.farewell == Farewell::Answered {
+            self.farewell = Farewell::Meant;
+        }
         self.urgent.clear();
         self.pings.clear();
         let unsure = std::mem::take(&mut self.whispers).len();

@@ -160,7 +160,7 @@ fn a_thousand_lines_wait_for_their_turn() {
     let texts: Vec<_> = world.server.rooms[LOBBY].iter().map(|(_, text)| text.clone()).collect();
     assert_eq!(texts, (1..=1000).map(|number| number.to_string()).collect::<Vec<_>>());
     // The server's own count has panicked at nothing; and no time was wasted.
-    let took = (world.now - begun).as_secs_f64();
+    let took = world.now.saturating_sub(begun).as_secs_f64();
     assert!((49.0..51.0).contains(&took), "{took}");
 }
 
@@ -171,7 +171,7 @@ fn a_silent_server_is_asked_and_then_given_up() {
     let (begun, before) = (world.now, pings(&world));
     while world.told.is_empty() {
         world.pass(Duration::from_secs(100));
-        assert!(world.now - begun <= Duration::from_secs(60), "it waits too long");
+        assert!(world.now <= begun + Duration::from_mins(1), "it waits too long");
     }
     assert_eq!(pings(&world), before + 1);
     assert!(matches!(&world.told[..], [Notice::Lost { reason, .. }] if reason == "nothing was heard for 60 s"));
@@ -214,7 +214,7 @@ fn the_end_does_not_wait_for_ever() {
             world.session.handle_lost("no connection", world.now);
         }
         world.pass(Duration::from_secs(1));
-        assert!(world.now - begun <= Duration::from_secs(31));
+        assert!(world.now <= begun + Duration::from_secs(31));
     }
     assert_eq!(world.ended, Some(Ending::Finished { refused: 0, lost: 2 }));
     assert!(world.told.contains(&Notice::Unsure { count: 1 }));

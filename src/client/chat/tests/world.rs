@@ -91,7 +91,7 @@ impl Server {
         };
         match request {
             Request::Hello { nick: wished } if self.taken.contains(&*wished) => {
-                let offer = (2..).map(|number| format!("{wished}{number}")).find(|nick| !self.taken.contains(nick));
+                let offer = (2..9).map(|number| format!("{wished}{number}")).find(|nick| !self.taken.contains(nick));
                 self.tell(failed("nick-taken", None, offer));
             }
             Request::Hello { nick } => {
@@ -121,7 +121,7 @@ impl Server {
             }
             Request::Say { room, text } => {
                 let acks = |server: &mut Self, id| {
-                    label.clone().into_iter().for_each(|label| server.tell(Event::Ack { label, id }))
+                    label.clone().into_iter().for_each(|label| server.tell(Event::Ack { label, id }));
                 };
                 let next = self.rooms.get(&*room).map_or(0, Vec::len) as u64 + 1;
                 if !self.acks_late {
@@ -180,7 +180,7 @@ impl Server {
     /// Panics if the client is faster than it may.
     fn count(&mut self, now: Duration) {
         let (Some((per_second, burst)), Some(client)) = (self.allows, &mut self.client) else { return };
-        let passed = (now - client.counted_at).as_secs_f64();
+        let passed = now.saturating_sub(client.counted_at).as_secs_f64();
         client.tokens = f64::from(burst).min(client.tokens + passed * f64::from(per_second)) - 1.0;
         client.counted_at = now;
         assert!(client.tokens > -1e-6, "flood");
@@ -292,7 +292,7 @@ impl World {
 
     /// Everything arrives, and the connection is opened again if there is none; for a minute of its time.
     pub(super) fn settle(&mut self) {
-        let until = self.now + Duration::from_secs(60);
+        let until = self.now + Duration::from_mins(1);
         while self.now < until && self.ended.is_none() {
             self.connect();
             self.exchange();
