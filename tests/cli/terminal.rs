@@ -130,7 +130,7 @@ fn what_is_said_appears_above_the_half_typed_line() {
     let below = ["[lobby] eva> half a line", "[lobby] eva: half a line", "[lobby] eva> "];
     terminal.shows(&[&above[..], &below].concat());
     terminal.types("\x04");
-    peer.finish();
+    while peer.next().is_some() {}
     assert_eq!(terminal.code(), 0);
     assert!(terminal.is_cooked());
 }

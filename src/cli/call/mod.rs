@@ -14,6 +14,7 @@ mod render;
 mod screen;
 mod signals;
 mod terminal;
+mod turns;
 
 use std::process::ExitCode;
 

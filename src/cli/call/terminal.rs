@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
-use rustyline::{Config, ExternalPrinter, Helper, Highlighter, Validator};
+use rustyline::{Config, ExternalPrinter, Helper, Highlighter, Prompt, Validator};
 use switchboard::services::chat::wire::Event;
 
 use super::complete::Seen;
@@ -26,6 +26,7 @@ use super::input::{Input, User};
 use super::render::{Palette, render};
 use super::screen::Screen;
 use super::signals;
+use super::turns::Turns;
 use crate::cli::failure::Failure;
 
 /// Lines that wait to be shown, as while a list of completions is looked at. When they are too many the server has to wait.
@@ -33,6 +34,9 @@ const MAX_UNSHOWN: usize = 1024;
 
 /// Lines that are shown with one redrawing of what is typed.
 const BATCH: usize = 64;
+
+/// A line that leaves no trace: one up, and down again.
+const NOTHING: &str = "\x1b[A\n";
 
 /// How long the end waits for the last lines to be shown.
 const LAST_LINES: Duration = Duration::from_millis(300);
@@ -46,6 +50,7 @@ pub(super) struct Editor {
     shown: Receiver<()>,
     palette: Palette,
     seen: Arc<Mutex<Seen>>,
+    turns: Arc<Turns>,
 }
 
 /// The editor of this terminal; none, if it is one that cannot move its cursor.
@@ -63,16 +68,21 @@ pub(super) fn editor(history: Option<&Path>, palette: Palette) -> Result<Option<
     let config = Config::builder().max_history_size(MAX_LINES).map_err(failed)?.auto_add_history(false).build();
     let mut lines = rustyline::Editor::with_config(config).map_err(failed)?;
     let seen = Arc::new(Mutex::new(Seen::default()));
-    lines.set_helper(Some(Typist { seen: Arc::clone(&seen), is_empty: Cell::new(true) }));
+    let turns = Arc::new(Turns::new());
+    lines.set_helper(Some(Typist { seen: Arc::clone(&seen), turns: Arc::clone(&turns), is_empty: Cell::new(true) }));
     for line in old_lines {
         lines.add_history_entry(line).map_err(failed)?;
     }
     let Ok(printer) = lines.create_external_printer() else { return Ok(None) };
     let (unshown, to_show) = sync_channel(MAX_UNSHOWN);
     let (done, shown) = channel();
-    let print = move || print(printer, &to_show, &done);
+    let taken = Arc::clone(&turns);
+    let print = move || {
+        print(printer, &to_show, &taken);
+        drop(done);
+    };
     thread::Builder::new().name("screen".into()).spawn(print).map_err(|error| thread_failed(&error))?;
-    Ok(Some(Editor { lines, history, unshown: Some(unshown), shown, palette, seen }))
+    Ok(Some(Editor { lines, history, unshown: Some(unshown), shown, palette, seen, turns }))
 }
 
 impl Editor {
@@ -89,12 +99,14 @@ pub(super) fn run(driver: Driver, editor: Editor) -> Result<ExitCode, Failure> {
     signals::watch(&inputs, true)?;
     let before = Before::new();
     let (leave, prompts) = channel();
-    let Editor { lines, history, shown, .. } = editor;
-    let read = move || read_lines(lines, history, &prompts, &inputs);
+    let Editor { lines, history, shown, turns, .. } = editor;
+    let taken = Arc::clone(&turns);
+    let read = move || read_lines(lines, history, &taken, &prompts, &inputs);
     thread::Builder::new().name("input".into()).spawn(read).map_err(|error| thread_failed(&error))?;
     let ended = driver.run(&User { leave, lines: 1, is_person: true });
     // The driver and its screen are gone, so what is left to show is all there will be.
     let _ = shown.recv_timeout(LAST_LINES);
+    turns.close(LAST_LINES);
     drop(before);
     ended
 }
@@ -102,12 +114,13 @@ pub(super) fn run(driver: Driver, editor: Editor) -> Result<ExitCode, Failure> {
 fn read_lines(
     mut lines: rustyline::Editor<Typist, DefaultHistory>,
     mut history: Option<History>,
+    turns: &Turns,
     prompts: &Receiver<String>,
     inputs: &SyncSender<Input>,
 ) {
     'lines: while let Ok(prompt) = prompts.recv() {
         let line = loop {
-            match lines.readline(&prompt) {
+            match turns.edit(|| lines.readline(&Ask { prompt: &prompt, turns })) {
                 Ok(line) => break line,
                 Err(ReadlineError::Interrupted) if lines.helper().is_some_and(|typist| !typist.is_empty.get()) => {}
                 // Something that is not UTF-8 was typed.
@@ -136,17 +149,19 @@ fn read_lines(
 }
 
 /// Shows what came, many lines at once where many came.
-fn print(mut printer: impl ExternalPrinter, to_show: &Receiver<String>, _done: &Sender<()>) {
+fn print(mut printer: impl ExternalPrinter, to_show: &Receiver<String>, turns: &Turns) {
     while let Ok(mut lines) = to_show.recv() {
         lines.push('\n');
         for line in to_show.try_iter().take(BATCH) {
             lines.push_str(&line);
             lines.push('\n');
         }
-        if printer.print(lines).is_err() {
+        if turns.print(|| printer.print(lines)).is_err() {
             return;
         }
     }
+    // The editor takes one text at a time. When it has taken this one, it is at the last of those before it, or past that.
+    let _ = turns.print(|| printer.print(NOTHING.to_owned()));
 }
 
 /// Puts lines above the one that is typed.
@@ -183,10 +198,29 @@ impl Screen for Above {
     }
 }
 
+/// A prompt that knows when it is drawn.
+struct Ask<'a> {
+    prompt: &'a str,
+    turns: &'a Turns,
+}
+
+impl Prompt for Ask<'_> {
+    fn raw(&self) -> &str {
+        self.turns.drawing();
+        self.prompt
+    }
+
+    fn styled(&self) -> &str {
+        self.turns.drawing();
+        self.prompt
+    }
+}
+
 /// What the editor asks about the line that is being typed.
 #[derive(Helper, Highlighter, Validator)]
 struct Typist {
     seen: Arc<Mutex<Seen>>,
+    turns: Arc<Turns>,
     /// Ctrl-C means something else on an empty line, and the editor does not say what it threw away.
     is_empty: Cell<bool>,
 }
@@ -207,9 +241,10 @@ impl Completer for Typist {
 impl Hinter for Typist {
     type Hint = String;
 
-    /// Asked after every change of the line; there is nothing to hint at.
+    /// Asked before the line is shown for the first time, and after every change; there is nothing to hint at.
     fn hint(&self, line: &str, _cursor: usize, _: &rustyline::Context<'_>) -> Option<String> {
         self.is_empty.set(line.is_empty());
+        self.turns.begun();
         None
     }
 }
