@@ -38,6 +38,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `bench` | the load generator, with its own loop |
+//! | `client` | what clients of the services are made of |
 //! | `reactor` | the turn: what the loop does, in which order; accepting; UDP; how connections end |
 //! | `threaded` | the twin: the same services, a thread for each connection |
 //! | `handle`, `setup` | how other threads reach an engine; what an engine does before it runs |
@@ -51,8 +52,8 @@
 //!
 //! # Features
 //!
-//! `cli` (default) builds the program `switchboard`, and the load generator `bench`. A library user turns it off:
-//! `default-features = false`.
+//! `cli` (default) builds the program `switchboard`, the load generator `bench` and the parts of `client`. A library user turns
+//! it off: `default-features = false`.
 //!
 //! # Platforms
 //!
@@ -61,6 +62,8 @@
 
 #[cfg(feature = "cli")]
 pub mod bench;
+#[cfg(feature = "cli")]
+pub mod client;
 mod connection;
 mod context;
 mod datagram;

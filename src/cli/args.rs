@@ -10,6 +10,7 @@ use switchboard::Framing;
 
 use super::bench::BenchArgs;
 use super::builtin::{self, Builtin};
+use super::call::Callee;
 use super::chat::ChatArgs;
 use super::duel::DuelArgs;
 use super::engine::EngineName;
@@ -75,12 +76,18 @@ pub(super) enum Command {
     /// what is told is the ratio of the two with its interval, not a number by itself.
     #[command(after_long_help = include_str!("duel.txt"), allow_negative_numbers = true)]
     Duel(Box<DuelArgs>),
+    /// Talk to a service
+    Call {
+        /// The service
+        #[command(subcommand)]
+        callee: Callee,
+    },
     /// Print a manual page in roff
     ///
     /// Read it with 'switchboard man serve | man -l -', or write it to a file under share/man/man1.
     Man {
-        /// The subcommand it is about; without one, the whole program
-        subcommand: Option<String>,
+        /// The subcommand it is about, as in 'call chat'; without one, the whole program
+        subcommand: Vec<String>,
     },
     /// Print a script that completes commands and options in a shell
     ///

@@ -1,10 +1,11 @@
 //! The command line, in three steps that know nothing of each other's work: [`args`] is what was typed, [`plan`] what it means,
-//! and [`serve`] and [`manual`] do it; [`bench`] and [`duel`] have the same three of their own. The library
+//! and [`serve`] and [`manual`] do it; [`bench`], [`duel`] and [`call`] have the same three of their own. The library
 //! is used by its public name alone, as any other program would use it.
 
 mod args;
 mod bench;
 mod builtin;
+mod call;
 mod chat;
 mod duel;
 mod engine;
@@ -58,7 +59,8 @@ fn obey(args: Args) -> Result<ExitCode, Failure> {
             logging::start(args.verbosity.level());
             return duel::duel(*typed, args.verbosity.is_quiet());
         }
-        Command::Man { subcommand } => manual::man(subcommand.as_deref())?,
+        Command::Call { callee } => return call::call(callee, args.verbosity),
+        Command::Man { subcommand } => manual::man(&subcommand)?,
         Command::Completions { shell } => manual::completions(shell)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -6,12 +6,15 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod bench;
+mod call;
 mod chat;
 mod duel;
 mod engines;
 mod manual;
+mod peer;
 mod program;
 mod serving;
 mod signals;
 mod starting;
+mod terminal;
 mod usage;

@@ -79,10 +79,35 @@ fn manual_pages_are_roff() {
 }
 
 #[test]
+fn each_client_has_its_page_and_its_help() {
+    let page = printed(&["man", "call", "chat"]);
+    for words in [".TH switchboard-call-chat 1", ".SH COMMANDS", ".SH \"LOST CONNECTIONS\"", "no\\-reconnect"] {
+        assert!(page.contains(words), "{words} is not in:\n{page}");
+    }
+    let page = printed(&["man", "call"]);
+    assert!(page.contains(".TH switchboard-call 1") && page.contains("chat"), "{page}");
+    let help = printed(&["call", "chat", "--help"]);
+    for words in ["[default: 127.0.0.1:8000]", "--colour", "Keys:", "Pipes:", "Exit codes:"] {
+        assert!(help.contains(words), "{words} is not in:\n{help}");
+    }
+    assert_eq!(help, printed(&["help", "call", "chat"]));
+}
+
+#[test]
 fn completions_know_services_and_flags() {
     for shell in ["bash", "zsh", "fish"] {
         let script = printed(&["completions", shell]);
-        for word in ["switchboard", "serve", "echo", "max-connections", "drop-oldest", "bench", "in-flight"] {
+        for word in [
+            "switchboard",
+            "serve",
+            "echo",
+            "max-connections",
+            "drop-oldest",
+            "bench",
+            "in-flight",
+            "call",
+            "no-reconnect",
+        ] {
             assert!(script.contains(word), "{shell}: {word}");
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -71,6 +71,13 @@ impl Program {
 
     pub(crate) fn close_input(&mut self) {
         self.child.stdin = None;
+    }
+
+    /// Starts it with its standard input in the caller's hands.
+    pub(crate) fn start_with_input(command: &mut Command) -> (Self, ChildStdin) {
+        let mut program = Self::start(command);
+        let input = program.child.stdin.take().unwrap();
+        (program, input)
     }
 
     /// The address in the next `listening` line, which must be of this transport.

@@ -57,6 +57,14 @@ fn wrong_usage_is_one_clear_line() {
         (&["bench", "echo", "--payload", "300", "--framing", "u8"], "--payload: "),
         (&["-v", "-q", "serve"], "cannot be used with"),
         (&["man", "chess"], "no subcommand is called 'chess': name one of serve"),
+        (&["man", "call", "chess"], "no subcommand is called 'chess': name one of chat"),
+        (&["man", "call", "chat", "now"], "has no subcommands, such as 'now'"),
+        (&["call", "chess"], "unrecognized subcommand 'chess'"),
+        (&["call", "chat", "7000"], "7000 is not an address: write host:port"),
+        (&["call", "chat", "127.0.0.1:0"], "127.0.0.1:0 is no server's address: port 0 stands for any port"),
+        (&["call", "chat", "udp:127.0.0.1:8003"], "udp:127.0.0.1:8003 is not for this client: leave out udp:"),
+        (&["call", "chat", "--framing", "lines"], "--framing lines is not for JSON: choose one with a length"),
+        (&["call", "chat", "--color", "pink"], "invalid value 'pink' for '--color <WHEN>'"),
         (&["completions"], "required arguments were not provided: <SHELL>"),
     ] {
         let output = run(args);

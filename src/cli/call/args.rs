@@ -1,0 +1,64 @@
+//! What was typed after `call`.
+
+use std::path::PathBuf;
+
+use clap::{Subcommand, ValueEnum};
+use switchboard::Framing;
+
+/// The clients, one for each service that has one.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Callee {
+    /// Chat at the terminal, or from a pipe
+    ///
+    /// At a terminal, messages appear above the line that is being typed. Where standard input or output is none, each line of
+    /// the input is said, and after its end and the last answer the program ends. A lost connection is opened again, and what
+    /// was said meanwhile follows.
+    #[command(after_long_help = include_str!("chat.txt"))]
+    Chat(ChatArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ChatArgs {
+    /// Where the server is
+    ///
+    /// host:port, [v6]:port or unix:PATH.
+    #[arg(value_name = "ADDR", default_value = "127.0.0.1:8000")]
+    pub(super) address: String,
+    /// Your nick [default: the user's name; without one you are a guest]
+    ///
+    /// Where it is taken, the one that the server offers is taken instead.
+    #[arg(long, value_name = "NAME")]
+    pub(super) nick: Option<String>,
+    /// Enter this room; may be repeated, and you speak in the last [default: lobby]
+    #[arg(long = "room", value_name = "ROOM")]
+    pub(super) rooms: Vec<String>,
+    /// Print each event as the server sent it, one JSON object a line, and nothing else
+    #[arg(long)]
+    pub(super) json: bool,
+    /// End with 1 when the connection is lost, instead of opening it again
+    #[arg(long)]
+    pub(super) no_reconnect: bool,
+    /// Colour names
+    #[arg(long, visible_alias = "colour", value_name = "WHEN", value_enum, default_value_t)]
+    pub(super) color: When,
+    /// Keep typed lines in this file, and find them again with the arrow keys next time
+    ///
+    /// Messages to one person are among them. Nobody but you may read the file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) history: Option<PathBuf>,
+    /// The length prefix of the server's frames: any but lines and raw
+    #[arg(long, value_name = "NAME", default_value_t = Framing::U32BE)]
+    pub(super) framing: Framing,
+}
+
+/// When there are colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum When {
+    /// at a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// always
+    Always,
+    /// never
+    Never,
+}

@@ -1,0 +1,89 @@
+//! `call chat`: what its words mean, and where it runs: at a terminal or in a pipe.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use switchboard::client::chat::Wishes;
+use switchboard::{Endpoint, Framing};
+
+use super::args::{ChatArgs, When};
+use super::driver::Driver;
+use super::line::Target;
+use super::pipe;
+use super::render::Palette;
+use super::terminal;
+use crate::cli::args::Verbosity;
+use crate::cli::failure::Failure;
+use crate::cli::logging;
+use crate::cli::plan;
+
+/// All that the client needs to know.
+pub(super) struct Plan {
+    pub(super) target: Target,
+    pub(super) wishes: Wishes,
+    pub(super) json: bool,
+    pub(super) palette: Palette,
+    pub(super) history: Option<PathBuf>,
+    /// Whether a person types.
+    is_terminal: bool,
+}
+
+pub(super) fn chat(typed: ChatArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+    let plan = Plan::new(typed)?;
+    // While nobody is told otherwise, a signal ends the program at once.
+    let stream = plan.target.connect()?;
+    if plan.is_terminal
+        && let Some(mut editor) = terminal::editor(plan.history.as_deref(), plan.palette.clone())?
+    {
+        return terminal::run(Driver::new(plan, stream, editor.screen())?, editor);
+    }
+    // A log on the screen would be in the way of what is typed; here it is not.
+    logging::start(verbosity.level());
+    let screen = pipe::screen(plan.json, plan.palette.clone());
+    pipe::run(Driver::new(plan, stream, screen)?)
+}
+
+impl Plan {
+    fn new(typed: ChatArgs) -> Result<Self, Failure> {
+        if matches!(typed.framing, Framing::Lines | Framing::Raw) {
+            let framing = typed.framing;
+            return Err(Failure::Usage(format!(
+                "--framing {framing} is not for JSON: choose one with a length, such as u32be"
+            )));
+        }
+        let endpoints = plan::resolve(&typed.address, &typed.address)?;
+        match endpoints.first() {
+            Some(Endpoint::Udp(_)) => {
+                return Err(Failure::Usage(format!("{} is not for this client: leave out udp:", typed.address)));
+            }
+            Some(Endpoint::Tcp(addr)) if addr.port() == 0 => {
+                return Err(Failure::Usage(format!(
+                    "{} is no server's address: port 0 stands for any port",
+                    typed.address
+                )));
+            }
+            _ => {}
+        }
+        let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && !typed.json;
+        let has_colors = match typed.color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        };
+        let user = || std::env::var("USER").ok().filter(|name| !name.trim().is_empty());
+        Ok(Self {
+            target: Target { endpoints, typed: typed.address, framing: typed.framing },
+            wishes: Wishes {
+                nick: typed.nick.or_else(user),
+                rooms: typed.rooms,
+                once: typed.no_reconnect,
+                seed: fastrand::u64(..),
+            },
+            json: typed.json,
+            palette: Palette::new(has_colors),
+            history: typed.history,
+            is_terminal,
+        })
+    }
+}

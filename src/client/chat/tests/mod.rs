@@ -1,0 +1,5 @@
+//! The session against a server of its own world: time, the network and the server are all in the test's hands.
+
+mod property;
+mod scenes;
+mod world;

@@ -1,0 +1,341 @@
+//! `call chat` in a pipe: what it sends, what it prints, and how it ends.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::peer::Fake;
+use crate::program::{Program, Signal, command, run};
+
+/// The client with its standard input in the test's hands.
+fn call(address: &str, args: &[&str]) -> (Program, ChildStdin) {
+    let mut command = command(&["call", "chat", address]);
+    command.args(args).env_remove("USER").stdin(Stdio::piped()).stdout(Stdio::piped());
+    Program::start_with_input(&mut command)
+}
+
+/// What it said and printed, and its exit code.
+fn ended(mut program: Program) -> (Option<i32>, String, String) {
+    let code = program.wait().code();
+    (code, program.printed(), program.log())
+}
+
+#[test]
+fn what_is_piped_is_said_and_that_is_all() {
+    let server = Fake::new();
+    let (program, mut input) = call(&server.address(), &["--nick", "eva"]);
+    input.write_all(b"hi\n\nlast line").unwrap();
+    drop(input);
+    let mut peer = server.greet();
+    peer.hear("lobby", "hi", 1);
+    peer.message("lobby", 1, "eva", "hi");
+    peer.hear("lobby", "last line", 2);
+    peer.finish();
+    let (code, printed, log) = ended(program);
+    assert_eq!((code, &*log), (Some(0), ""));
+    assert!(printed.ends_with("[lobby] eva: hi\n"), "{printed}");
+    assert!(!printed.contains('\x1b'), "{printed}");
+}
+
+#[test]
+fn an_empty_input_is_a_question_whether_the_server_is_there() {
+    let server = Fake::new();
+    let (program, input) = call(&server.address(), &["--nick", "eva"]);
+    drop(input);
+    server.greet().finish();
+    assert_eq!(ended(program).0, Some(0));
+    // A guest does not even greet.
+    let (program, input) = call(&server.address(), &[]);
+    drop(input);
+    server.accept().finish();
+    assert_eq!(ended(program).0, Some(0));
+}
+
+#[test]
+fn rooms_are_entered_and_commands_obeyed() {
+    let server = Fake::new();
+    let (program, mut input) = call(&server.address(), &["--nick", "eva", "--room", "tea", "--room", "talk"]);
+    input.write_all(b"//slash\n/msg bo psst\n/room lobby\nback here\n/jion x\n/quit\nnot said\n").unwrap();
+    let mut peer = server.greet();
+    for room in ["talk", "tea"] {
+        assert_eq!(peer.expect("join")["room"], room);
+        peer.send(&json!({"type": "joined", "room": room, "nick": "eva"}));
+    }
+    peer.hear("talk", "/slash", 1);
+    let whisper = peer.expect("whisper");
+    assert_eq!((&whisper["to"], &whisper["text"]), (&json!("bo"), &json!("psst")));
+    peer.hear("lobby", "back here", 1);
+    peer.finish();
+    let (code, _, log) = ended(program);
+    assert_eq!(code, Some(1));
+    assert!(log.contains("* there is no /jion: /help lists the commands"), "{log}");
+    assert!(log.ends_with("switchboard: 1 of what you wrote was refused or not understood\n"), "{log}");
+}
+
+#[test]
+fn what_is_refused_is_a_failure() {
+    let server = Fake::new();
+    let (program, mut input) = call(&server.address(), &["--nick", "eva"]);
+    input.write_all(b"bell \x07\n").unwrap();
+    drop(input);
+    let mut peer = server.greet();
+    let say = peer.expect("say");
+    peer.send(&json!({"type": "error", "code": "bad-text", "text": "no control characters", "ref": say["ref"]}));
+    peer.finish();
+    let (code, printed, log) = ended(program);
+    assert_eq!(code, Some(1));
+    assert!(printed.contains("no control characters"), "{printed}");
+    assert!(log.contains("switchboard: 1 of what you wrote was refused"), "{log}");
+}
+
+#[test]
+fn json_is_what_the_server_sent_and_nothing_else() {
+    let server = Fake::new();
+    let (program, input) = call(&server.address(), &["--nick", "eva", "--json"]);
+    let peer = {
+        let mut peer = server.accept();
+        peer.expect("hello");
+        peer
+    };
+    let welcome = r#"{"type":"welcome","rooms":["lobby"],"nick":"eva","later":{"b":1,"a":2}}"#;
+    peer.send_payload(welcome.as_bytes());
+    peer.send_payload(b"{\"type\":\n  \"fanfare\"}");
+    peer.send_payload("{\"type\":\"bye\",\"reason\":\"\\u001b[2J grüße\"}".as_bytes());
+    drop(input);
+    peer.finish();
+    let (code, printed, log) = ended(program);
+    assert_eq!((code, &*log), (Some(0), ""));
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            welcome,
+            "{\"type\":   \"fanfare\"}",
+            "{\"type\":\"bye\",\"reason\":\"\\u001b[2J grüße\"}",
+            "{\"type\":\"pong\"}"
+        ]
+    );
+}
+
+#[test]
+fn a_nick_that_is_taken_is_replaced_by_the_offer() {
+    let server = Fake::new();
+    let (program, input) = call(&server.address(), &["--nick", "eva"]);
+    drop(input);
+    let mut peer = server.accept();
+    let hello = peer.expect("hello");
+    let label = hello["ref"].clone();
+    peer.send(&json!({"type": "error", "code": "nick-taken", "text": "taken", "offer": "eva2", "ref": label}));
+    assert_eq!(peer.expect("hello")["nick"], "eva2");
+    peer.send(&json!({"type": "welcome", "nick": "eva2", "rooms": ["lobby"]}));
+    peer.finish();
+    let (code, _, log) = ended(program);
+    assert_eq!((code, &*log), (Some(0), "* eva is taken, so you are eva2\n"));
+}
+
+#[test]
+fn a_lost_connection_is_opened_again_and_nothing_is_missed() {
+    let server = Fake::new();
+    let (mut program, mut input) = call(&server.address(), &["--nick", "eva"]);
+    let mut peer = server.greet();
+    peer.message("lobby", 7, "bo", "seven");
+    input.write_all(b"heard?\n").unwrap();
+    let lost = peer.expect("say");
+    drop(peer);
+
+    let mut peer = server.accept();
+    assert_eq!(peer.expect("hello")["nick"], "eva");
+    // Somebody speaks before the client has asked for what it missed.
+    peer.message("lobby", 10, "bo", "ten");
+    peer.send(&json!({"type": "welcome", "nick": "eva", "rooms": ["lobby"]}));
+    let join = peer.expect("join");
+    assert_eq!((&join["room"], &join["since"]), (&json!("lobby"), &json!(7)));
+    peer.expect("ping");
+    peer.message("lobby", 8, "bo", "eight");
+    peer.message("lobby", 9, "bo", "nine");
+    peer.message("lobby", 10, "bo", "ten");
+    peer.send(&json!({"type": "pong"}));
+    let again = peer.expect("say");
+    assert_eq!(again["text"], "heard?");
+    assert_ne!(again["ref"], lost["ref"]);
+    peer.send(&json!({"type": "ack", "ref": again["ref"], "id": 11}));
+    drop(input);
+    peer.finish();
+    assert_eq!(program.wait().code(), Some(0));
+    let printed = program.printed();
+    let texts: Vec<_> = printed.lines().filter_map(|line| line.strip_prefix("[lobby] bo: ")).collect();
+    assert_eq!(texts, ["seven", "eight", "nine", "ten"]);
+    let log = program.log();
+    let lines: Vec<_> = log.lines().collect();
+    assert!(lines[0].starts_with("* connection lost; trying again in 0."), "{log}");
+    assert_eq!(lines[1], "* back; 3 messages were missed and follow");
+    assert_eq!(lines[2], "* 1 message is said again, because it may not have arrived; it may stand twice");
+}
+
+#[test]
+fn who_wants_one_connection_is_told_of_its_end() {
+    let server = Fake::new();
+    let (program, _input) = call(&server.address(), &["--nick", "eva", "--no-reconnect"]);
+    drop(server.greet());
+    let (code, _, log) = ended(program);
+    assert_eq!(code, Some(1));
+    assert_eq!(log, "switchboard: connection lost; without --no-reconnect it would be opened again\n");
+}
+
+#[test]
+fn lines_are_sent_as_fast_as_the_server_allows_and_no_faster() {
+    let server = Fake::new();
+    let (program, mut input) = call(&server.address(), &["--nick", "eva"]);
+    let lines: Vec<_> = (1..=30).map(|number| number.to_string()).collect();
+    input.write_all(lines.join("\n").as_bytes()).unwrap();
+    drop(input);
+    let mut peer = server.accept();
+    let begun = Instant::now();
+    peer.expect("hello");
+    peer.send(&json!({"type": "welcome", "nick": "eva", "rooms": [], "messages_per_second": 50, "burst": 5}));
+    // The server's own count: it must never be overdrawn.
+    let (mut tokens, mut counted) = (5.0 - 1.0, begun);
+    for number in 1..=30 {
+        let say = peer.expect("say");
+        let now = Instant::now();
+        tokens = f64::min(5.0, tokens + (now - counted).as_secs_f64() * 50.0) - 1.0;
+        counted = now;
+        assert!(tokens > -0.01, "line {number} is a flood: {tokens}");
+        assert_eq!(say["text"], number.to_string());
+        peer.send(&json!({"type": "ack", "ref": say["ref"], "id": number}));
+    }
+    // 31 requests and a burst of 5: at 50 a second that is half a second and more.
+    assert!(begun.elapsed() >= Duration::from_millis(500), "{:?}", begun.elapsed());
+    peer.finish();
+    assert_eq!(ended(program).0, Some(0));
+}
+
+#[test]
+fn a_server_of_another_kind_is_named_as_such() {
+    let bytes = |payload: &[u8]| [&u32::try_from(payload.len()).unwrap().to_be_bytes(), payload].concat();
+    for (sent, says) in [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), "are allowed; the bytes look like"),
+        (bytes(b"hello there"), "'hello there' is no event: expected value"),
+        (bytes(br#"{"type":"ack"}"#), "is no event: missing field"),
+        (bytes(b"\x1b[2J"), "'\\u{1b}[2J' is no event"),
+    ] {
+        let server = Fake::new();
+        let (program, _input) = call(&server.address(), &["--nick", "eva"]);
+        let peer = server.accept();
+        peer.send_bytes(&sent);
+        let (code, printed, log) = ended(program);
+        assert_eq!((code, &*printed), (Some(1), ""));
+        let begins = format!("switchboard: {} does not speak chat's JSON in u32be frames: ", server.address());
+        assert!(log.starts_with(&begins) && log.contains(says), "{log}");
+        assert!(log.ends_with("; check the address and --framing\n"), "{log}");
+    }
+}
+
+#[test]
+fn nothing_that_a_server_says_is_obeyed_by_a_terminal() {
+    let server = Fake::new();
+    let (program, input) = call(&server.address(), &["--nick", "eva", "--colour", "never"]);
+    let peer = server.greet();
+    let evil = "\x1b]0;owned\x07\x1b[2J\u{9b}31m\r";
+    peer.message("lobby", 1, "bo", evil);
+    peer.send(&json!({"type": "joined", "room": evil, "nick": evil}));
+    peer.send(&json!({"type": "who", "room": evil, "count": 1, "nicks": [evil]}));
+    peer.send(&json!({"type": "error", "code": evil, "text": evil}));
+    peer.send(&json!({"type": "error", "code": "unknown-id", "text": evil, "room": "lobby"}));
+    peer.send(&json!({"type": "renamed", "was": evil, "nick": evil}));
+    peer.send(&json!({"type": "bye", "reason": evil}));
+    drop(input);
+    peer.finish();
+    let (_, printed, log) = ended(program);
+    for shown in [&printed, &log] {
+        assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
+    }
+    assert!(printed.contains("]0;owned"), "{printed}");
+}
+
+#[test]
+fn where_nobody_listens_that_is_said_with_what_to_do() {
+    let address = Fake::new().address();
+    let output = run(&["call", "chat", &address]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr,
+        format!(
+            "switchboard: cannot connect to {address}: Connection refused; nothing listens there: start 'switchboard serve \
+             chat', or check the address\n"
+        )
+    );
+    let output = run(&["call", "chat", "unix:/nowhere/at/all"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("nothing listens there"));
+}
+
+#[test]
+fn another_length_prefix_is_spoken_on_request() {
+    let server = Fake::new();
+    let (program, input) = call(&server.address(), &["--nick", "eva", "--framing", "u16le"]);
+    drop(input);
+    let mut stream = server.accept_raw();
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).unwrap();
+    let mut hello = vec![0; u16::from_le_bytes(head).into()];
+    stream.read_exact(&mut hello).unwrap();
+    let hello: Value = serde_json::from_slice(&hello).unwrap();
+    assert_eq!(hello["nick"], "eva");
+    for event in [&br#"{"type":"welcome","nick":"eva","rooms":[]}"#[..], br#"{"type":"pong"}"#] {
+        stream.write_all(&[&u16::try_from(event.len()).unwrap().to_le_bytes(), event].concat()).unwrap();
+    }
+    assert_eq!(ended(program).0, Some(0));
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    let server = Fake::new();
+    let mut command = command(&["call", "chat", &server.address(), "--nick", "eva"]);
+    let mut child: Child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let input = child.stdin.take();
+    let peer = server.greet();
+    peer.message("lobby", 1, "bo", "one");
+    let mut printed = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    printed.read_line(&mut line).unwrap();
+    drop(printed);
+    // Whatever comes next finds nobody.
+    peer.message("lobby", 2, "bo", "two");
+    peer.message("lobby", 3, "bo", "three");
+    let mut log = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert_eq!((child.wait().unwrap().code(), &*log), (Some(0), ""));
+    drop(input);
+}
+
+#[test]
+fn a_signal_ends_it_with_the_signals_code() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let server = Fake::new();
+        let (mut program, _input) = call(&server.address(), &["--nick", "eva"]);
+        let mut peer = server.greet();
+        peer.message("lobby", 1, "bo", "ready");
+        program.printed_until("[lobby] bo: ready");
+        program.signal(signal);
+        let (ended_with, _, log) = ended(program);
+        assert_eq!((ended_with, &*log), (Some(code), ""));
+        assert_eq!(peer.next(), None);
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_unless_asked_for() {
+    for (args, coloured) in [(&[][..], false), (&["--colour", "always"], true), (&["--color", "never"], false)] {
+        let server = Fake::new();
+        let (program, input) = call(&server.address(), &[&["--nick", "eva"], args].concat());
+        let peer = server.greet();
+        peer.message("lobby", 1, "bo", "hi");
+        drop(input);
+        peer.finish();
+        assert_eq!(ended(program).1.contains('\x1b'), coloured, "{args:?}");
+    }
+}

@@ -1,0 +1,257 @@
+//! `call chat` at a terminal: what stands on the screen, exactly.
+
+use std::io::{Read, Write};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use serde_json::json;
+
+use crate::peer::{Fake, Peer};
+use crate::program::GUARD;
+
+const ROWS: u16 = 12;
+const COLUMNS: u16 = 60;
+
+/// The program at a terminal of its own.
+struct Terminal {
+    child: Box<dyn Child + Send + Sync>,
+    keys: Box<dyn Write + Send>,
+    screen: Arc<(Mutex<vt100::Parser>, Condvar)>,
+    master: Box<dyn MasterPty + Send>,
+}
+
+impl Terminal {
+    fn call(address: &str, args: &[&str]) -> Self {
+        let size = PtySize { rows: ROWS, cols: COLUMNS, ..PtySize::default() };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_switchboard"));
+        command.args(["call", "chat", address]);
+        command.args(args);
+        command.env("TERM", "xterm");
+        command.env("NO_COLOR", "1");
+        command.env_remove("RUST_LOG");
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let mut output = pair.master.try_clone_reader().unwrap();
+        let keys = pair.master.take_writer().unwrap();
+        let screen = Arc::new((Mutex::new(vt100::Parser::new(ROWS, COLUMNS, 0)), Condvar::new()));
+        let drawn = Arc::clone(&screen);
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = output.read(&mut bytes) {
+                drawn.0.lock().unwrap().process(&bytes[..count]);
+                drawn.1.notify_all();
+            }
+        });
+        Self { child, keys, screen, master: pair.master }
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    /// Waits until the screen shows these lines, and nothing else, with the cursor at the end of the last.
+    #[track_caller]
+    fn shows(&self, lines: &[&str]) {
+        let (screen, drawn) = &*self.screen;
+        let begun = Instant::now();
+        let mut parser = screen.lock().unwrap();
+        loop {
+            let rows: Vec<_> = parser.screen().rows(0, COLUMNS).collect();
+            let mut shown: Vec<_> = rows.iter().map(|row| row.trim_end()).collect();
+            let wanted: Vec<_> = lines.iter().map(|line| line.trim_end()).collect();
+            let (row, column) = parser.screen().cursor_position();
+            let cursor = (usize::from(row) + 1, usize::from(column));
+            let written = shown.iter().rposition(|row| !row.is_empty()).map_or(0, |last| last + 1);
+            shown.truncate(written.max(lines.len()));
+            let at = (lines.len(), lines.last().map_or(0, |line| line.chars().count()));
+            if shown == wanted && cursor == at {
+                return;
+            }
+            let left = GUARD.checked_sub(begun.elapsed());
+            let left = left.unwrap_or_else(|| {
+                panic!("cursor at {cursor:?} of\n{}\ninstead of {at:?} of\n{}", shown.join("\n"), lines.join("\n"))
+            });
+            parser = drawn.wait_timeout(parser, left).unwrap().0;
+        }
+    }
+
+    fn code(&mut self) -> u32 {
+        self.child.wait().unwrap().exit_code()
+    }
+
+    /// Whether the terminal is as it was: it echoes, and edits lines by itself.
+    fn is_cooked(&self) -> bool {
+        let modes = format!("{:?}", self.master.get_termios().unwrap().local_flags);
+        modes.contains("ICANON") && modes.contains("ECHO")
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A client called eva, with its prompt on the screen.
+fn eva(args: &[&str]) -> (Fake, Peer, Terminal) {
+    let server = Fake::new();
+    let terminal = Terminal::call(&server.address(), &[&["--nick", "eva"], args].concat());
+    let peer = server.greet();
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> "]);
+    (server, peer, terminal)
+}
+
+#[test]
+fn what_is_said_appears_above_the_half_typed_line() {
+    let (_server, mut peer, mut terminal) = eva(&[]);
+    terminal.types("half a");
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> half a"]);
+    for (id, text) in (1..).zip(["one", "two", "a line that is longer than the screen is wide, so it goes on"]) {
+        peer.message("lobby", id, "bo", text);
+    }
+    let above = [
+        "* you are eva, in lobby",
+        "[lobby] bo: one",
+        "[lobby] bo: two",
+        "[lobby] bo: a line that is longer than the screen is wide, s",
+        "o it goes on",
+    ];
+    terminal.shows(&[&above[..], &["[lobby] eva> half a"]].concat());
+    terminal.types(" line");
+    terminal.shows(&[&above[..], &["[lobby] eva> half a line"]].concat());
+    terminal.types("\r");
+    peer.hear("lobby", "half a line", 4);
+    peer.message("lobby", 4, "eva", "half a line");
+    let below = ["[lobby] eva> half a line", "[lobby] eva: half a line", "[lobby] eva> "];
+    terminal.shows(&[&above[..], &below].concat());
+    terminal.types("\x04");
+    while peer.next().is_some() {}
+    assert_eq!(terminal.code(), 0);
+    assert!(terminal.is_cooked());
+}
+
+#[test]
+fn a_flood_of_messages_leaves_the_line_alone() {
+    let (_server, mut peer, mut terminal) = eva(&[]);
+    terminal.types("patience");
+    for id in 1..=500 {
+        peer.message("lobby", id, "bo", &format!("number {id}"));
+    }
+    let rows = usize::from(ROWS) - 1;
+    let last: Vec<_> = (501 - rows..=500).map(|id| format!("[lobby] bo: number {id}")).collect();
+    let mut lines: Vec<_> = last.iter().map(String::as_str).collect();
+    lines.push("[lobby] eva> patience");
+    terminal.shows(&lines);
+    terminal.types("!\r");
+    peer.hear("lobby", "patience!", 501);
+}
+
+#[test]
+fn tab_completes_commands_rooms_and_nicks() {
+    let (_server, mut peer, mut terminal) = eva(&[]);
+    peer.send(&json!({"type": "joined", "room": "lobby", "nick": "Bodo"}));
+    let above = ["* you are eva, in lobby", "* Bodo entered lobby"];
+    terminal.shows(&[&above[..], &["[lobby] eva> "]].concat());
+    terminal.types("/ms\t");
+    terminal.shows(&[&above[..], &["[lobby] eva> /msg "]].concat());
+    terminal.types("bo\t");
+    terminal.shows(&[&above[..], &["[lobby] eva> /msg Bodo "]].concat());
+    terminal.types("psst\r");
+    assert_eq!(peer.expect("whisper")["to"], "Bodo");
+    let lines =
+        ["* you are eva, in lobby", "* Bodo entered lobby", "[lobby] eva> /msg Bodo psst", "[lobby] eva> /join lobby "];
+    terminal.types("/j\tlo\t");
+    terminal.shows(&lines);
+}
+
+#[test]
+fn the_prompt_follows_room_and_nick() {
+    let (_server, mut peer, mut terminal) = eva(&[]);
+    terminal.types("/join tea\r");
+    peer.expect("join");
+    peer.send(&json!({"type": "joined", "room": "tea", "nick": "eva"}));
+    let above = ["* you are eva, in lobby", "[lobby] eva> /join tea", "* eva entered tea"];
+    terminal.shows(&[&above[..], &["[tea] eva> "]].concat());
+    terminal.types("/nick zoe\r");
+    peer.expect("nick");
+    peer.send(&json!({"type": "renamed", "was": "eva", "nick": "zoe"}));
+    let above = [&above[..], &["[tea] eva> /nick zoe", "* eva is zoe now"]].concat();
+    terminal.shows(&[&above[..], &["[tea] zoe> "]].concat());
+}
+
+#[test]
+fn what_is_pasted_is_one_message() {
+    let (_server, mut peer, mut terminal) = eva(&[]);
+    terminal.types("\x1b[200~two\rlines\x1b[201~");
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> two", "lines"]);
+    terminal.types("\r");
+    peer.hear("lobby", "two\nlines", 1);
+}
+
+#[test]
+fn ctrl_c_clears_a_line_and_leaves_from_an_empty_one() {
+    let (_server, mut peer, mut terminal) = eva(&[]);
+    terminal.types("no");
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> no"]);
+    terminal.types("\x03");
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> no", "[lobby] eva> "]);
+    terminal.types("yes\r");
+    peer.hear("lobby", "yes", 1);
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> no", "[lobby] eva> yes", "[lobby] eva> "]);
+    // A line that was emptied by hand is empty.
+    terminal.types("x\x7f");
+    terminal.types("\x03");
+    assert_eq!(terminal.code(), 0);
+    assert!(terminal.is_cooked());
+}
+
+#[test]
+fn a_session_that_ends_by_itself_puts_the_terminal_back() {
+    let (_server, peer, mut terminal) = eva(&["--no-reconnect"]);
+    terminal.types("half");
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> half"]);
+    assert!(!terminal.is_cooked());
+    peer.message("lobby", 1, "bo", "last words");
+    drop(peer);
+    assert_eq!(terminal.code(), 1);
+    assert!(terminal.is_cooked());
+    let lines = [
+        "* you are eva, in lobby",
+        "[lobby] bo: last words",
+        "switchboard: connection lost; without --no-reconnect it woul",
+        "d be opened again",
+        "",
+    ];
+    terminal.shows(&lines);
+}
+
+#[test]
+fn a_lost_connection_is_told_above_the_line() {
+    let (server, peer, mut terminal) = eva(&[]);
+    terminal.types("half");
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> half"]);
+    drop(peer);
+    let mut peer = server.greet();
+    peer.expect("join");
+    peer.expect("ping");
+    peer.message("lobby", 1, "bo", "missed");
+    peer.send(&json!({"type": "pong"}));
+    peer.message("lobby", 2, "bo", "live");
+    let (screen, drawn) = &*terminal.screen;
+    let parser = screen.lock().unwrap();
+    let (parser, time) =
+        drawn.wait_timeout_while(parser, GUARD, |parser| !parser.screen().contents().contains("live")).unwrap();
+    let contents = parser.screen().contents();
+    assert!(!time.timed_out(), "{contents}");
+    let lines: Vec<_> = contents.lines().collect();
+    assert!(lines[1].starts_with("* connection lost; trying again in 0."), "{contents}");
+    assert_eq!(lines[2..4], ["* back; 1 message was missed and follows", "[lobby] bo: missed"]);
+    drop(parser);
+    terminal.types("!\r");
+    peer.hear("lobby", "half!", 3);
+}
