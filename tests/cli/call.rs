@@ -279,14 +279,14 @@ fn another_length_prefix_is_spoken_on_request() {
     let (program, input) = call(&server.address(), &["--nick", "eva", "--framing", "u16le"]);
     drop(input);
     let mut stream = server.accept_raw();
-    let mut head = [0; 2];
-    stream.read_exact(&mut head).unwrap();
-    let mut hello = vec![0; u16::from_le_bytes(head).into()];
-    stream.read_exact(&mut hello).unwrap();
-    let hello: Value = serde_json::from_slice(&hello).unwrap();
-    assert_eq!(hello["nick"], "eva");
-    for event in [&br#"{"type":"welcome","nick":"eva","rooms":[]}"#[..], br#"{"type":"pong"}"#] {
-        stream.write_all(&[&u16::try_from(event.len()).unwrap().to_le_bytes(), event].concat()).unwrap();
+    for (request, event) in [("hello", r#"{"type":"welcome","nick":"eva","rooms":[]}"#), ("ping", r#"{"type":"pong"}"#)]
+    {
+        let mut head = [0; 2];
+        stream.read_exact(&mut head).unwrap();
+        let mut payload = vec![0; u16::from_le_bytes(head).into()];
+        stream.read_exact(&mut payload).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&payload).unwrap()["type"], request);
+        stream.write_all(&[&u16::try_from(event.len()).unwrap().to_le_bytes(), event.as_bytes()].concat()).unwrap();
     }
     assert_eq!(ended(program).0, Some(0));
 }

@@ -155,20 +155,20 @@ mod tests {
     #[test]
     fn a_closed_editor_draws_no_more() {
         let turns = std::sync::Arc::new(Turns::new());
-        let (drawn, draws) = channel();
+        let (draw, is_drawn) = channel();
         let edited = std::sync::Arc::clone(&turns);
         thread::spawn(move || {
             edited.edit(|| {
                 edited.begun();
-                while drawn.send(()).is_ok() {
+                while draw.send(()).is_ok() {
                     edited.drawing();
                 }
             });
         });
-        draws.recv().unwrap();
+        is_drawn.recv().unwrap();
         turns.close(Duration::from_mins(1));
-        while draws.try_recv().is_ok() {}
-        assert!(draws.recv_timeout(Duration::from_millis(20)).is_err());
+        while is_drawn.try_recv().is_ok() {}
+        assert!(is_drawn.recv_timeout(Duration::from_millis(20)).is_err());
         // Where none is at work, there is nothing to wait for.
         Turns::new().close(Duration::from_mins(1));
     }

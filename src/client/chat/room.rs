@@ -117,11 +117,8 @@ impl Room {
             if id > last.saturating_add(1) {
                 break;
             }
-            let message = entry.remove();
-            if id > last {
-                self.last = Some(id);
-                shown.push(message);
-            }
+            self.last = Some(id);
+            shown.push(entry.remove());
         }
         // A gap that something came to fill is being filled.
         let progressed = shown.len() > before;
