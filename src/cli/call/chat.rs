@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use switchboard::client::chat::Wishes;
+use switchboard::services::chat::colour::Palette;
 use switchboard::{Endpoint, Framing};
 
 use super::args::{ChatArgs, When};
 use super::driver::Driver;
 use super::line::Target;
 use super::pipe;
-use super::render::Palette;
 use super::terminal;
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
@@ -81,7 +81,7 @@ impl Plan {
                 seed: fastrand::u64(..),
             },
             json: typed.json,
-            palette: Palette::new(has_colors),
+            palette: Palette::new(has_colors, []),
             history: typed.history,
             is_terminal,
         })

@@ -10,7 +10,6 @@ mod history;
 mod input;
 mod line;
 mod pipe;
-mod render;
 mod screen;
 mod signals;
 mod terminal;

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, SyncSender, channel};
 use std::thread;
 
+use switchboard::services::chat::colour::Palette;
+use switchboard::services::chat::console::render;
 use switchboard::services::chat::wire::Event;
 
 use super::driver::{Driver, thread_failed};
 use super::input::{Input, User};
-use super::render::{Palette, render};
+
 use super::screen::Screen;
 use super::signals;
 use crate::cli::failure::Failure;

@@ -17,13 +17,15 @@ use rustyline::error::ReadlineError;
 use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::{Config, ExternalPrinter, Helper, Highlighter, Prompt, Validator};
+use switchboard::services::chat::colour::Palette;
+use switchboard::services::chat::console::render;
 use switchboard::services::chat::wire::Event;
 
 use super::complete::Seen;
 use super::driver::{Driver, thread_failed};
 use super::history::{History, MAX_LINES};
 use super::input::{Input, User};
-use super::render::{Palette, render};
+
 use super::screen::Screen;
 use super::signals;
 use super::turns::Turns;

@@ -3,7 +3,8 @@
 //! Meanwhile it has a seat, and is broadcast nothing: what is said now is the last piece of its replay. So it sees every id once
 //! and in order, however much there is and however slowly it reads.
 
-use super::members::{CatchUp, MemberId, Missed, Reach};
+use super::arrears::{CatchUp, Missed};
+use super::members::{MemberId, Reach};
 use super::rooms::RoomId;
 use super::speech::BatchLabel;
 use super::{Hub, Outlet, batch};
@@ -59,9 +60,9 @@ impl Hub {
         seat.place = there.enter(reach, id, catch_up.is_some());
         seat.catching_up = catch_up.is_some();
         match catch_up {
-            Some(catch_up) => self.members.catch_ups.insert((id, room), catch_up),
-            None => self.members.catch_ups.remove(&(id, room)),
-        };
+            Some(catch_up) => self.members.arrears.begin_catch_up(id, room, catch_up),
+            None => self.members.arrears.end_catch_up(id, room),
+        }
         self.reseat(moved, room, left);
     }
 
@@ -77,6 +78,14 @@ impl Hub {
             }
             bytes += self.catch_up(id, room, REPLAY_BYTES - bytes, out);
         }
+        self.answer_pings(id, out);
+    }
+
+    /// Answers the pings of a member that has caught up.
+    pub(super) fn answer_pings(&mut self, id: MemberId, out: &mut dyn Outlet) {
+        for _ in 0..self.members.arrears.take_pings(id) {
+            self.tell(id, &Event::Pong, out);
+        }
     }
 
     /// Sends the next piece, and makes the member live if it was the last; returns how many bytes that were.
@@ -84,7 +93,7 @@ impl Hub {
         self.flush_room(room, out);
         let (Some(there), Some(member)) = (self.rooms.get(room), self.members.get(id)) else { return 0 };
         let (reach, conn) = (member.reach, member.conn());
-        let Some(catch_up) = self.members.catch_ups.get_mut(&(id, room)) else { return 0 };
+        let Some(catch_up) = self.members.arrears.catch_up(id, room) else { return 0 };
         let (asked, oldest) = (catch_up.next, there.history.oldest_id());
         // What was sent live before is not missing, even if it has been forgotten since.
         let missing = asked..oldest.min(catch_up.skip.start).max(asked);

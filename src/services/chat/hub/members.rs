@@ -12,6 +12,7 @@ use std::time::Instant;
 use hashbrown::HashTable;
 use slab::Slab;
 
+use super::arrears::Arrears;
 use super::rooms::RoomId;
 use crate::service::ConnId;
 use crate::services::chat::ask::Refusal;
@@ -67,24 +68,8 @@ pub(super) struct Seat {
     pub(super) place: u32,
     /// The first message that it was, or will be, sent.
     pub(super) first: u64,
-    /// Not live yet: it is still being sent what it missed, see [`Members::catch_ups`].
+    /// Not live yet: it is still being sent what it missed, see [`Arrears`].
     pub(super) catching_up: bool,
-}
-
-/// How far a replay has come.
-pub(super) struct CatchUp {
-    pub(super) next: u64,
-    /// What it was sent live before it asked.
-    pub(super) skip: std::ops::Range<u64>,
-}
-
-/// Messages that a member will not get.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Missed {
-    /// None: of rooms that are not known any more, and `first` means nothing.
-    pub(super) room: Option<RoomId>,
-    pub(super) first: u64,
-    pub(super) count: u64,
 }
 
 impl Member {
@@ -115,10 +100,8 @@ pub(super) struct Members {
     /// By what the nick has in common with those that are taken for the same.
     by_nick: HashTable<MemberId>,
     nick_hasher: RandomState,
-    /// What was dropped because somebody reads too slowly, for it to be told of.
-    missed: HashMap<MemberId, Vec<Missed>>,
-    /// How far those are whose seats are not live yet.
-    pub(super) catch_ups: HashMap<(MemberId, RoomId), CatchUp>,
+    /// What some of them are still owed.
+    pub(super) arrears: Arrears,
     per_address: HashMap<IpAddr, usize>,
     guests: u64,
 }
@@ -172,7 +155,7 @@ impl Members {
     /// Forgets somebody, who sits in no room any more.
     pub(super) fn leave(&mut self, id: MemberId) -> Option<Member> {
         self.strike_nick(id);
-        self.missed.remove(&id);
+        self.arrears.forget(id);
         let member = self.all.try_remove(id.key())?;
         match member.reach {
             Reach::Conn { id: conn, .. } => {
@@ -266,28 +249,6 @@ impl Members {
         }
     }
 
-    /// Notes what a member has missed; whether it is the first since it was last told.
-    pub(super) fn note_missed(&mut self, id: MemberId, missed: Missed) -> bool {
-        let all = self.missed.entry(id).or_default();
-        let is_first = all.is_empty();
-        match all.iter_mut().find(|known| known.room == missed.room) {
-            Some(known) => (known.first, known.count) = (known.first.min(missed.first), known.count + missed.count),
-            None => all.push(missed),
-        }
-        is_first
-    }
-
-    /// Whoever has left a room does not miss what is said there.
-    pub(super) fn forget_missed(&mut self, id: MemberId, room: RoomId) {
-        if let Some(all) = self.missed.get_mut(&id) {
-            all.retain(|missed| missed.room != Some(room));
-        }
-    }
-
-    pub(super) fn take_missed(&mut self, id: MemberId) -> Vec<Missed> {
-        self.missed.remove(&id).unwrap_or_default()
-    }
-
     /// The numbers of those at an address.
     pub(super) fn at(&self, address: IpAddr) -> Vec<MemberId> {
         let here = self.iter().filter(|(_, member)| member.address == Some(address));
@@ -326,14 +287,8 @@ impl Members {
             }
         }
         assert_eq!(self.by_nick.len(), self.len());
-        for (id, room) in self.catch_ups.keys() {
-            assert!(self.get(*id).and_then(|member| member.seat(*room)).is_some_and(|seat| seat.catching_up));
-        }
+        self.arrears.check(self);
         assert_eq!(self.by_slot.iter().flatten().count() + self.by_source.len(), self.len());
-        for (id, missed) in &self.missed {
-            let member = self.get(*id).expect("who misses something is there");
-            assert!(missed.iter().all(|missed| missed.room.is_none_or(|room| member.seat(room).is_some())));
-        }
         assert_eq!(self.per_address, per_address);
     }
 

@@ -3,11 +3,12 @@
 //!
 //! Here is how members come and go. [`requests`] is what they ask for, [`speech`] how words reach a room, [`presence`] who is told of
 //! comings and goings, [`catch_up`] how somebody who was away gets what it missed, [`datagrams`] the members without a
-//! connection, [`operator`] the console. [`members`], [`rooms`] and [`history`] are what is remembered.
+//! connection, [`operator`] the console. [`members`], [`arrears`], [`rooms`] and [`history`] are what is remembered.
 //!
 //! Invariants: a member sits in a room at the place that its seat says; the ids of a room's messages are consecutive; what a room has
 //! said and not sent yet is sent before anybody enters or leaves.
 
+mod arrears;
 mod catch_up;
 mod datagrams;
 mod history;
@@ -35,7 +36,8 @@ use super::wire::Event;
 use crate::error::CloseReason;
 use crate::payload::Payload;
 use crate::service::{ConnId, Ticket};
-use members::{Member, MemberId, Members, Missed, Reach, Seat};
+use arrears::Missed;
+use members::{Member, MemberId, Members, Reach, Seat};
 use operator::Console;
 use rooms::{RoomId, Rooms};
 use speech::BatchLabel;
@@ -226,8 +228,7 @@ impl Hub {
         let moved = there.leave(member.reach, seat.place, seat.catching_up);
         let told = member.announced && announce;
         let nick = member.nick.clone();
-        self.members.catch_ups.remove(&(id, room));
-        self.members.forget_missed(id, room);
+        self.members.arrears.forget_room(id, room);
         self.reseat(moved, room, seat.place);
         if told && before <= self.rules.announce_up_to {
             let name = self.name_of(room);
@@ -276,7 +277,7 @@ impl Hub {
             return;
         }
         let nick = member.nick.clone();
-        if self.members.note_missed(id, missed) {
+        if self.members.arrears.note_missed(id, missed) {
             log::warn!("{nick} reads too slowly: messages for it are dropped");
         }
         out.watch_drain();
@@ -285,7 +286,7 @@ impl Hub {
     /// A connection has room for more.
     pub(super) fn drained(&mut self, conn: ConnId, out: &mut dyn Outlet) {
         let Some(id) = self.members.by_conn(conn) else { return };
-        for missed in self.members.take_missed(id) {
+        for missed in self.members.arrears.take_missed(id) {
             self.tell_missed(id, missed, out);
         }
         self.go_on_catching_up(id, out);

@@ -48,6 +48,8 @@ impl Hub {
                 self.tell(id, &event, out);
             }
             Ask::Rooms { next } => self.tell(id, &self.list_rooms(next), out),
+            // It is answered after all that was asked for before it.
+            Ask::Ping if self.members.arrears.hold_ping(id) => {}
             Ask::Ping => self.tell(id, &Event::Pong, out),
             Ask::Me => self.welcome(id, out),
             Ask::Help => self.tell_text(id, HELP, out),
@@ -94,6 +96,7 @@ impl Hub {
         let nick = self.members.get(id).map_or_else(|| "".into(), |member| member.nick.clone());
         self.stand_up(id, room, true, out);
         self.tell(id, &Event::Left { room: (&*name).into(), nick: (&*nick).into() }, out);
+        self.answer_pings(id, out);
         Ok(())
     }
 
