@@ -67,14 +67,16 @@ fn play<E: Engine>(script: &Script) {
             Act::Silent | Act::Clock(_) => {}
         }
     }
-    hall.running.drain();
-    for (who, mut peer) in peers {
-        let at = format!("{}, at its end: {who}", script.name);
-        if let Some(goodbye) = peer.goodbye() {
-            assert_eq!(peer.hear().map(|heard| String::from_utf8(heard).unwrap()), Ok(goodbye.to_owned()), "{at}");
-        }
-        let nothing = if peer.speech == Speech::Udp { Nothing::Yet } else { Nothing::End };
-        assert_eq!(peer.hear().map(|heard| String::from_utf8_lossy(&heard).into_owned()), Err(nothing), "{at}");
+    hall.running.handle.drain();
+    // Datagrams come last: that none is left is known when the server has ended.
+    let (by_datagram, connected): (Vec<_>, Vec<_>) =
+        peers.into_iter().partition(|(_, peer)| peer.speech == Speech::Udp);
+    for (who, peer) in connected {
+        peer.hear_the_end(&format!("{}, at its end: {who}", script.name));
+    }
+    hall.running.ended();
+    for (who, peer) in by_datagram {
+        peer.hear_the_end(&format!("{}, at its end: {who}", script.name));
     }
 }
 
@@ -157,18 +159,24 @@ impl Peer {
         }
     }
 
-    /// What it is told at the server's end.
-    fn goodbye(&self) -> Option<&'static str> {
-        match &self.line {
-            Line::Tcp(_) if self.speech == Speech::Json => Some(r#"{"type":"bye","reason":"server is shutting down"}"#),
-            Line::Tcp(_) => Some("* bye: server is shutting down"),
-            Line::Udp(socket) => {
-                // All that was sent has come by now.
-                socket.set_nonblocking(true).unwrap();
-                None
+    /// Nothing more comes but the server's goodbye, where there is one.
+    fn hear_the_end(mut self, at: &str) {
+        let (goodbye, nothing) = match &self.line {
+            Line::Tcp(_) if self.speech == Speech::Json => {
+                (Some(r#"{"type":"bye","reason":"server is shutting down"}"#), Nothing::End)
             }
-            Line::Console(_) => None,
+            Line::Tcp(_) => (Some("* bye: server is shutting down"), Nothing::End),
+            Line::Console(_) => (None, Nothing::End),
+            Line::Udp(socket) => {
+                socket.set_nonblocking(true).unwrap();
+                (None, Nothing::Yet)
+            }
+        };
+        let mut hear = || self.hear().map(|heard| String::from_utf8_lossy(&heard).into_owned());
+        if let Some(goodbye) = goodbye {
+            assert_eq!(hear(), Ok(goodbye.to_owned()), "{at}");
         }
+        assert_eq!(hear(), Err(nothing), "{at}");
     }
 }
 

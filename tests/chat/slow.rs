@@ -87,8 +87,9 @@ fn who_never_reads_is_disconnected_and_the_others_see_it_leave<E: Engine>() {
     let left = json!({"type": "left", "room": "loud", "nick": "slow"});
     let mut has_left = false;
     while !has_left {
-        assert!(crowd.said["loud"] < 10_000, "it was never disconnected");
-        crowd.say("lobby", 1);
+        assert!(crowd.said["loud"] < 2_000, "it was never disconnected");
+        // On threads its end may be told at any time, now as well as later.
+        has_left |= crowd.say("lobby", 1).contains(&left);
         for _ in 0..5 {
             has_left |= crowd.say("loud", LOUD_BYTES).contains(&left);
         }
@@ -111,7 +112,7 @@ fn who_did_not_read_learns_how_much_of_the_oldest_it_missed<E: Engine>() {
 fn who_did_not_read_learns_how_much_it_missed<E: Engine>(policy: SlowConsumer) {
     let mut crowd = Crowd::gather::<E>(policy);
     while crowd.hall.running.counters()["frames_dropped"] < 30 {
-        assert!(crowd.said["loud"] < 10_000, "nothing was dropped");
+        assert!(crowd.said["loud"] < 2_000, "nothing was dropped");
         crowd.say("lobby", 1);
         for _ in 0..5 {
             crowd.say("loud", LOUD_BYTES);

@@ -177,3 +177,23 @@ fn memory_is_bounded_in_bytes_over_all_rooms() {
     assert_eq!(table.hub.rooms.kept_bytes(), 0);
     table.hub.check();
 }
+
+#[test]
+fn what_was_said_before_somebody_came_left_or_was_renamed_is_heard_before() {
+    let mut table = Table::new(unlimited());
+    let (eva, bob) = (named(&mut table, "eva"), named(&mut table, "bob"));
+    let steps = [
+        (json!({"type": "nick", "nick": "rob"}), "renamed"),
+        (json!({"type": "leave", "room": "lobby"}), "left"),
+        (json!({"type": "join", "room": "lobby"}), "joined"),
+    ];
+    table.heard(eva);
+    for (request, told) in steps {
+        // In one turn.
+        ask(&mut table, eva, &json!({"type": "say", "room": "lobby", "text": "x"}));
+        ask(&mut table, bob, &request);
+        table.settle();
+        let kinds: Vec<_> = heard(&mut table, eva).into_iter().map(|event| event["type"].clone()).collect();
+        assert_eq!(kinds, ["message", told]);
+    }
+}
