@@ -6,6 +6,7 @@
 
 mod batch;
 mod client;
+mod course;
 mod cpu;
 mod cutter;
 mod dial;
