@@ -5,6 +5,7 @@
 //! stalls is charged for every message it kept waiting.
 
 mod batch;
+pub mod chat;
 mod client;
 mod course;
 mod cpu;
