@@ -11,16 +11,18 @@ use super::args::Args;
 use super::failure::Failure;
 use super::output;
 
-pub(super) fn man(subcommand: Option<&str>) -> Result<(), Failure> {
-    let mut whole = Args::command();
-    whole.build();
-    let command = match subcommand {
-        None => whole,
-        Some(name) => whole.find_subcommand(name).cloned().ok_or_else(|| {
-            let names: Vec<_> = whole.get_subcommands().map(clap::Command::get_name).collect();
-            Failure::Usage(format!("no subcommand is called '{name}': name one of {}", names.join(" ")))
-        })?,
-    };
+pub(super) fn man(subcommand: &[String]) -> Result<(), Failure> {
+    let mut command = Args::command();
+    command.build();
+    for name in subcommand {
+        command = command.find_subcommand(name).cloned().ok_or_else(|| {
+            let names: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+            Failure::Usage(match names[..] {
+                [] => format!("{} has no subcommands, '{name}' or any other", command.get_name()),
+                _ => format!("no subcommand is called '{name}': name one of {}", names.join(" ")),
+            })
+        })?;
+    }
     let mut page = Vec::new();
     render(&command, &mut page).map_err(|error| Failure::Failed(error.to_string()))?;
     output::print(&String::from_utf8_lossy(&page))

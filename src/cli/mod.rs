@@ -51,13 +51,13 @@ fn obey(args: Args) -> Result<ExitCode, Failure> {
         }
         Command::Bench(typed) => {
             logging::start(args.verbosity.level());
-            return bench::bench(*typed, args.verbosity.is_quiet());
+            return bench::bench(typed, args.verbosity.is_quiet());
         }
         Command::Duel(typed) => {
             logging::start(args.verbosity.level());
             return duel::duel(*typed, args.verbosity.is_quiet());
         }
-        Command::Man { subcommand } => manual::man(subcommand.as_deref())?,
+        Command::Man { subcommand } => manual::man(&subcommand)?,
         Command::Completions { shell } => manual::completions(shell)?,
     }
     Ok(ExitCode::SUCCESS)

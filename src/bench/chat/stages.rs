@@ -125,14 +125,13 @@ impl Load<'_> {
         let hall = &mut self.kit.hall;
         self.course.end_measuring(now_ns, &mut hall.tally);
         watch.on_measured();
-        // However late this is noticed: what is due is due, and what was said last has its full time to come.
+        // However late this is noticed: what was said last has its full time to come.
         let now_ns = hall.look_at_clock();
         self.course.enter(Stage::Finishing, now_ns);
         hall.moved_ns = now_ns;
-        match &mut hall.orders {
-            Orders::Timetable(pace) => _ = pace.advance(now_ns),
-            Orders::Turns(_) => hall.orders = Orders::Nothing,
-            Orders::Nothing => {}
+        // What is due by a timetable is due all the same.
+        if let Orders::Turns(_) = hall.orders {
+            hall.orders = Orders::Nothing;
         }
     }
 
@@ -191,8 +190,8 @@ impl Load<'_> {
     pub(super) fn outcome(mut self) -> Outcome {
         let is_quiet = self.course.stage == Stage::Finishing && (self.settled_ns.is_some() || self.is_stuck());
         let said: Vec<_> = (0..self.plan.publishers).map(|publisher| self.said(publisher)).collect();
-        let waited = self.kit.hall.proof.close(is_quiet, |publisher| said.get(publisher).copied().flatten());
-        let due = self.settle_timetable(&waited);
+        let mut waited = self.kit.hall.proof.close(is_quiet, |publisher| said.get(publisher).copied().flatten());
+        let due = self.settle_timetable(&mut waited);
         self.tell_faults();
         let hall = self.kit.hall;
         let mut tally = hall.tally;
@@ -230,21 +229,24 @@ impl Load<'_> {
     }
 
     /// Open loop: how many messages were due in the measured time. How long deliveries that never came have been waited for by now
-    /// counts as their latency, or the worst would be left out.
-    fn settle_timetable(&mut self, waited: &Awaited) -> u64 {
+    /// counts as their latency, or the worst would be left out; those of messages that were not even said are awaited, too.
+    fn settle_timetable(&mut self, waited: &mut Awaited) -> u64 {
         let hall = &mut self.kit.hall;
         let Orders::Timetable(pace) = &hall.orders else { return 0 };
         let (window, now_ns, rooms) = (hall.tally.window().clone(), hall.now_ns, self.plan.rooms);
         let first = pace.first_due(window.start);
-        for (due_ns, members) in &waited.heard_of {
-            hall.tally.waited_by(Sent { due_ns: *due_ns, sent_ns: *due_ns }, now_ns, *members);
+        for (due_ns, members) in std::mem::take(&mut waited.heard_of) {
+            hall.tally.waited_by(Sent { due_ns, sent_ns: due_ns }, now_ns, members);
         }
         for (line, publisher) in (0..).zip(&self.publishers) {
+            let members = hall.proof.members_of(publisher % rooms.max(1));
             let unheard = hall.proof.heard_of(*publisher).saturating_mul(pace.connections).saturating_add(line);
-            let unheard = unheard.max(pace.first_of(line, first));
-            if let Some((last, count)) = pace.until_due(unheard) {
-                let members = hall.proof.members_of(publisher % rooms.max(1));
+            if let Some((last, count)) = pace.until_due(unheard.max(pace.first_of(line, first))) {
                 hall.tally.waited_in_steps(now_ns.saturating_sub(pace.due_ns(last)), pace.step_ns(), count, members);
+            }
+            let member = self.keys.get(*publisher).copied().flatten().and_then(|key| self.members.get(key));
+            if let Some((_, unsaid)) = member.and_then(|member| pace.until_due(member.next)) {
+                waited.deliveries = waited.deliveries.saturating_add(unsaid.saturating_mul(members));
             }
         }
         pace.due.saturating_sub(first)

@@ -106,7 +106,7 @@ fn faulty(fault: Fault, plan: impl Fn(Plan) -> Plan) -> (Outcome, Deed) {
     loop {
         let outcome = run(&plan(self::plan(&server.target)), &mut ()).unwrap();
         if let Some(deed) = server.deed() {
-            assert!(!outcome.is_proved(), "{fault:?}: {outcome:?}");
+            assert_eq!(outcome.is_proved(), fault == Fault::Stall, "{fault:?}: {outcome:?}");
             return (outcome, deed);
         }
         assert!(outcome.is_proved() && began.elapsed() < Duration::from_mins(1), "{fault:?}: {outcome:?}");
@@ -312,4 +312,19 @@ fn who_ends_it_early_is_told_what_was_still_awaited_and_of_no_fault() {
         let outcome = run(&plan, &mut Impatient(stage)).unwrap();
         assert!(outcome.faults.is_none() && outcome.elapsed < Duration::from_mins(1), "{stage:?}: {outcome:?}");
     }
+}
+
+/// The timetable goes on while the server stands still, and what is due then is not left out.
+#[test]
+fn an_open_loop_counts_what_a_server_that_stalls_kept_waiting() {
+    let (outcome, _) = faulty(Fault::Stall, |plan| Plan {
+        activity: Activity::Open { rate: 200.0 },
+        answer_timeout: Duration::from_mins(1),
+        ..plan
+    });
+    assert_eq!((outcome.due, outcome.messages, outcome.deliveries), (60, 60, 360), "{outcome:?}");
+    assert!(outcome.is_proved(), "{outcome:?}");
+    // For half of 400 ms some are late by more than 100.
+    let late = outcome.latency.count_between(100_000_000, u64::MAX);
+    assert!(late >= 100, "{late}: {outcome:?}");
 }

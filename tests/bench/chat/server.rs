@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use serde_json::{Value, from_slice, to_vec};
 use switchboard::services::chat::wire::Event;
@@ -47,6 +48,8 @@ pub(crate) enum Fault {
     Taken,
     /// One never hears that it is in its room.
     Mute,
+    /// It does nothing at all for a while, which is no fault.
+    Stall,
 }
 
 /// The message at which the fault is committed, of each server's.
@@ -150,6 +153,10 @@ impl Chat {
                 self.held = Some((speaker, text.as_bytes().to_vec()));
                 return;
             }
+            Fault::Stall if now => {
+                thread::sleep(Duration::from_millis(400));
+                self.commit(victim, name, 0);
+            }
             Fault::Jump if now => {
                 room.last_id += 1;
                 let skipped = room.last_id;
@@ -187,7 +194,7 @@ impl Chat {
             return;
         }
         let (held_of, held) = self.held.take_if(|_| self.fault == Fault::Swap).unzip();
-        if !now || self.fault == Fault::Jump {
+        if !now || matches!(self.fault, Fault::Jump | Fault::Stall) {
             cx.send(victim, payload);
             if let (Some(held_of), Some(held)) = (held_of, held) {
                 cx.send(held_of, held);
