@@ -11,6 +11,7 @@ use switchboard::services::chat::wire::Event;
 use switchboard::{CloseReason, ConnId, Context, Endpoint, Framing, Handle, Limits, Peer, Reactor, Service};
 
 /// What it does wrong, once.
+#[allow(dead_code, reason = "each of the test programs has it commit some of them")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
@@ -56,6 +57,7 @@ pub(crate) enum Fault {
 const AT: u64 = 9;
 
 /// What it did.
+#[allow(dead_code, reason = "not every test program looks at all of it")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Deed {
     pub(crate) member: usize,
@@ -85,6 +87,7 @@ impl Server {
     }
 
     /// What it did wrong, if it has.
+    #[allow(dead_code, reason = "not every test program asks")]
     pub(crate) fn deed(&self) -> Option<Deed> {
         self.deed.lock().unwrap().clone()
     }
