@@ -15,7 +15,7 @@ pub enum Kind {
     Missing,
     /// A member received an id again.
     Duplicated,
-    /// A member received an id after a later one, or a publisher's messages have ids in another order than they were said in.
+    /// A member received an id after a later one.
     Reordered,
     /// A text is not what was said, or not what others received under the same id.
     Corrupted,
@@ -23,6 +23,8 @@ pub enum Kind {
     Strayed,
     /// A message was said, and nobody received it under any id.
     Unsaid,
+    /// A message has two ids, or one that is lower than that of an earlier message of the same publisher.
+    Misnumbered,
     /// A member received an id so late that it was no longer known what others had received under it.
     Uncompared,
 }
@@ -33,11 +35,11 @@ pub enum Kind {
 pub struct Violation {
     /// In which way.
     pub kind: Kind,
-    /// Which member, counted from 0; of [`Kind::Unsaid`], the publisher.
+    /// Which member, counted from 0; of [`Kind::Unsaid`] and [`Kind::Misnumbered`], the publisher.
     pub member: usize,
     /// The room's name.
     pub room: String,
-    /// The message's id; of [`Kind::Unsaid`] and of a publisher's order, its number among those of the publisher, from 0.
+    /// The message's id; of [`Kind::Unsaid`] and [`Kind::Misnumbered`], its number among those of the publisher, from 0.
     pub id: u64,
 }
 
@@ -47,10 +49,13 @@ impl fmt::Display for Violation {
         match kind {
             Kind::Missing => write!(f, "member {member} never received id {id} of {room}"),
             Kind::Duplicated => write!(f, "member {member} received id {id} of {room} again"),
-            Kind::Reordered => write!(f, "id {id} of {room} came out of its turn, to or from member {member}"),
+            Kind::Reordered => write!(f, "id {id} of {room} came to member {member} after a later one"),
             Kind::Corrupted => write!(f, "id {id} of {room} came to member {member} with another text"),
             Kind::Strayed => write!(f, "member {member}, who is not in {room}, received its id {id}"),
             Kind::Unsaid => write!(f, "message {id} of member {member} was said in {room} and came to nobody"),
+            Kind::Misnumbered => {
+                write!(f, "message {id} of member {member} in {room} has two ids, or one lower than its predecessor's")
+            }
             Kind::Uncompared => write!(f, "id {id} of {room} came to member {member} too late to be compared"),
         }
     }
@@ -72,6 +77,8 @@ pub struct Faults {
     pub strayed: u64,
     /// See [`Kind::Unsaid`].
     pub unsaid: u64,
+    /// See [`Kind::Misnumbered`].
+    pub misnumbered: u64,
     /// See [`Kind::Uncompared`].
     pub uncompared: u64,
     /// The server said `error` or `bye`.
@@ -89,7 +96,7 @@ impl Faults {
     }
 
     /// Each with its name, in the order in which they are told.
-    pub fn named(&self) -> [(&'static str, u64); 10] {
+    pub fn named(&self) -> [(&'static str, u64); 11] {
         [
             ("missing", self.missing),
             ("duplicated", self.duplicated),
@@ -97,6 +104,7 @@ impl Faults {
             ("corrupted", self.corrupted),
             ("strayed", self.strayed),
             ("unsaid", self.unsaid),
+            ("misnumbered", self.misnumbered),
             ("uncompared", self.uncompared),
             ("complaints", self.complaints),
             ("refused", self.refused),
@@ -117,6 +125,7 @@ impl Faults {
             Kind::Corrupted => &mut self.corrupted,
             Kind::Strayed => &mut self.strayed,
             Kind::Unsaid => &mut self.unsaid,
+            Kind::Misnumbered => &mut self.misnumbered,
             Kind::Uncompared => &mut self.uncompared,
         };
         *counted = counted.saturating_add(count);
@@ -127,7 +136,7 @@ impl Faults {
         bench::Faults {
             lost: self.missing.saturating_add(self.unsaid),
             duplicated: self.duplicated,
-            reordered: self.reordered,
+            reordered: self.reordered + self.misnumbered,
             corrupted: self.corrupted + self.strayed + self.uncompared + self.complaints,
             refused: self.refused,
             broken: self.broken,

@@ -235,10 +235,9 @@ impl Proof {
     /// What logs have found out about their publishers.
     fn tell_orders(&mut self) {
         for number in 0..self.rooms.len() {
-            let disorder =
-                self.rooms.get_mut(number).map(|room| std::mem::take(&mut room.disorder)).unwrap_or_default();
-            for (kind, stamp) in disorder {
-                self.note(kind, stamp.publisher as usize, number, stamp.sequence);
+            let Some(room) = self.rooms.get_mut(number) else { continue };
+            for stamp in std::mem::take(&mut room.misnumbered) {
+                self.note(Kind::Misnumbered, stamp.publisher as usize, number, stamp.sequence);
             }
         }
     }

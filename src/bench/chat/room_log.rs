@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 
-use super::faults::Kind;
 use super::proof::Said;
 use super::sequence::{Place, Sequence};
 use super::text::Stamp;
@@ -22,8 +21,8 @@ pub(super) struct RoomLog {
     pub(super) known: u64,
     /// Ids let go under which nothing whole had come.
     pub(super) lost: u64,
-    /// Messages that came under ids in another order than their publisher said them, since it was last asked for.
-    pub(super) disorder: Vec<(Kind, Stamp)>,
+    /// Messages whose ids are not in the order in which their publisher said them, since they were last asked for.
+    pub(super) misnumbered: Vec<Stamp>,
 }
 
 /// A member's copy beside the first that came.
@@ -45,7 +44,7 @@ impl RoomLog {
             first_ours: None,
             known: 0,
             lost: 0,
-            disorder: Vec::new(),
+            misnumbered: Vec::new(),
         }
     }
 
@@ -108,10 +107,8 @@ impl RoomLog {
                 continue;
             };
             let place = publishers.get_mut(stamp.publisher as usize).map(|sequence| sequence.take(stamp.sequence));
-            match place {
-                Some(Place::Late) => self.disorder.push((Kind::Reordered, stamp)),
-                Some(Place::Again) => self.disorder.push((Kind::Duplicated, stamp)),
-                Some(Place::Next | Place::Skipped(_)) | None => {}
+            if let Some(Place::Late | Place::Again) = place {
+                self.misnumbered.push(stamp);
             }
         }
         if self.entries.is_empty() && self.span.is_some() && id != u64::MAX {

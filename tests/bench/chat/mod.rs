@@ -197,16 +197,16 @@ fn what_was_said_and_came_to_nobody_is_unsaid() {
 }
 
 #[test]
-fn what_was_said_once_and_came_under_two_ids_is_duplicated() {
+fn what_was_said_once_and_came_under_two_ids_is_misnumbered() {
     let (outcome, deed) = found(Fault::Repeat);
-    assert_eq!((outcome.faults.duplicated, outcome.faults.total()), (1, 1), "{outcome:?}");
-    assert_eq!((outcome.violations[0].kind, outcome.violations[0].member), (Kind::Duplicated, deed.member));
+    assert_eq!((outcome.faults.misnumbered, outcome.faults.total()), (1, 1), "{outcome:?}");
+    assert_eq!((outcome.violations[0].kind, outcome.violations[0].member), (Kind::Misnumbered, deed.member));
 }
 
 #[test]
-fn a_publishers_messages_in_another_order_are_reordered() {
+fn a_publishers_messages_in_another_order_are_misnumbered() {
     let (outcome, deed) = found(Fault::Reverse);
-    assert_eq!((outcome.faults.reordered, outcome.faults.total()), (1, 1), "{outcome:?}");
+    assert_eq!((outcome.faults.misnumbered, outcome.faults.total()), (1, 1), "{outcome:?}");
     assert_eq!(outcome.violations[0].member, deed.member);
 }
 

@@ -117,7 +117,7 @@ fn what_is_wrong_is_counted_and_named_and_the_exit_code_is_1() {
     for (fault, says, names) in [
         (Fault::Skip, "1 id never came to a member", "WRONG  Member 4 never received id 9 of lobby."),
         (Fault::Duplicate, "1 message came twice", "WRONG  Member 4 received id 9 of lobby again."),
-        (Fault::Swap, "1 message came out of its turn", "WRONG  Id 9 of lobby came out of its turn"),
+        (Fault::Swap, "1 message came after a later one", "WRONG  Id 9 of lobby came to member 4 after a later one."),
         (
             Fault::Corrupt,
             "1 message came with another text",

@@ -101,6 +101,7 @@ const NOBODY_IS_AT_FAULT: Faults = Faults {
     corrupted: 0,
     strayed: 0,
     unsaid: 0,
+    misnumbered: 0,
     uncompared: 0,
     complaints: 0,
     refused: 0,

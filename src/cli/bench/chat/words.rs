@@ -68,10 +68,11 @@ fn fault((name, number): (&str, u64)) -> String {
     let (one, many) = match name {
         "missing" => ("id never came to a member", "ids never came to members"),
         "duplicated" => ("message came twice", "messages came twice"),
-        "reordered" => ("message came out of its turn", "messages came out of their turn"),
+        "reordered" => ("message came after a later one", "messages came after later ones"),
         "corrupted" => ("message came with another text", "messages came with other texts"),
         "strayed" => ("message came to a member of another room", "messages came to members of other rooms"),
         "unsaid" => ("message was said and came to nobody", "messages were said and came to nobody"),
+        "misnumbered" => ("message has the wrong id", "messages have the wrong ids"),
         "uncompared" => ("message came too late to be compared", "messages came too late to be compared"),
         "complaints" => ("complaint by the server", "complaints by the server"),
         "refused" => ("member was not let in", "members were not let in"),
