@@ -30,7 +30,7 @@ impl Load<'_> {
             self.course.take_sample(now_ns, &mut self.kit.hall.tally);
         }
         if self.course.take_tick(now_ns) {
-            self.expire(now_ns)?;
+            self.expire()?;
             self.kit.hall.proof.trim();
             self.tell_faults();
             let progress = self.progress(now_ns);
@@ -54,8 +54,8 @@ impl Load<'_> {
     }
 
     /// Gives up what has taken too long.
-    fn expire(&mut self, now_ns: u64) -> Result<(), Error> {
-        let Some(overdue_ns) = now_ns.checked_sub(nanos(self.plan.answer_timeout)) else { return Ok(()) };
+    fn expire(&mut self) -> Result<(), Error> {
+        let Some(overdue_ns) = self.seen_ns.checked_sub(nanos(self.plan.answer_timeout)) else { return Ok(()) };
         if let Orders::Turns(turns) = &mut self.kit.hall.orders {
             turns.expire(overdue_ns);
         }
