@@ -138,6 +138,18 @@ mod tests {
     }
 
     #[test]
+    fn a_stamp_with_another_digit_is_none() {
+        let text = text(Stamp { due_ns: 123_456_789, publisher: 7, sequence: 99 }, STAMP_BYTES);
+        for (at, digit) in
+            (0..STAMP_BYTES).flat_map(|at| b"0123456789abcdefABCDEF ".iter().map(move |digit| (at, *digit)))
+        {
+            let mut other = text.clone();
+            other[at] = digit;
+            assert!(Stamp::read(&other, STAMP_BYTES).is_none() || other == text, "{at} {digit}");
+        }
+    }
+
+    #[test]
     fn the_padding_of_one_message_is_none_of_the_next() {
         let stamp = |sequence| Stamp { due_ns: 1, publisher: 2, sequence };
         let (mut one, other) = (text(stamp(1), 256), text(stamp(2), 256));

@@ -150,6 +150,7 @@ fn an_id_that_one_member_was_sent_after_the_next_is_reordered() {
 fn another_text_is_corrupted() {
     is_found(Fault::Corrupt, Kind::Corrupted);
     is_found(Fault::Retime, Kind::Corrupted);
+    is_found(Fault::Impute, Kind::Corrupted);
 }
 
 #[test]
@@ -327,4 +328,21 @@ fn an_open_loop_counts_what_a_server_that_stalls_kept_waiting() {
     // For half of 400 ms some are late by more than 100.
     let late = outcome.latency.count_between(100_000_000, u64::MAX);
     assert!(late >= 100, "{late}: {outcome:?}");
+}
+
+/// What never came was waited for, and would otherwise be left out of the latencies: nine are heard in the warm-up, and none after it.
+#[test]
+fn an_open_loop_counts_how_long_it_waited_in_vain() {
+    let warm_up = Duration::from_millis(200);
+    let (outcome, _) = faulty(Fault::Hush, |plan| Plan {
+        activity: Activity::Open { rate: 200.0 },
+        answer_timeout: IN_VAIN,
+        warm_up,
+        ..plan
+    });
+    // One more or less, as the measured time begins a moment later.
+    assert!((59..=61).contains(&outcome.due) && outcome.deliveries == 0, "{outcome:?}");
+    assert_eq!(outcome.latency.len(), outcome.due * 6, "those of the warm-up do not count: {outcome:?}");
+    assert!(outcome.latency.min() >= 1_900_000_000, "{outcome:?}");
+    assert!(outcome.faults.unsaid > outcome.due && outcome.faults.total() == outcome.faults.unsaid, "{outcome:?}");
 }

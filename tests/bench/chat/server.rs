@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     Corrupt,
     /// One is sent the text in which one digit of the time is another.
     Retime,
+    /// One is told that somebody else has said it.
+    Impute,
     /// One is sent another room's message.
     Stray,
     /// One is sent something that is no event.
@@ -39,6 +41,8 @@ pub(crate) enum Fault {
     Jump,
     /// What was said is said to nobody.
     Swallow,
+    /// From then on, whatever is said is said to nobody.
+    Hush,
     /// What was said is said under two ids.
     Repeat,
     /// Two messages of one publisher have their ids the wrong way round, for all.
@@ -147,6 +151,7 @@ impl Chat {
         let victim = *room.members.last().unwrap();
         match self.fault {
             Fault::Swallow if now => return self.commit(speaker, name, 0),
+            Fault::Hush if self.said >= AT => return self.commit(speaker, name, 0),
             Fault::Flood if now => {
                 cx.reply(&error("flood", "that was too much"));
                 return self.commit(speaker, name, 0);
@@ -213,6 +218,10 @@ impl Chat {
             Fault::Swap => self.held = Some((victim, payload)),
             Fault::Corrupt => cx.send(victim, message(name, &changed(text, text.len() - 1))),
             Fault::Retime => cx.send(victim, message(name, &changed(text, 15))),
+            Fault::Impute => {
+                let to = self.nicks[&victim].clone();
+                cx.send(victim, String::from_utf8(payload).unwrap().replace(&from, &to).into_bytes());
+            }
             Fault::Stray => {
                 cx.send(victim, payload);
                 cx.send(victim, message("bench-0", text));
