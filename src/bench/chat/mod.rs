@@ -3,8 +3,8 @@
 //! [`Plan`] says what load, [`run`] puts it on a server, [`Outcome`] is what came of it. It is a loop of its own beside the echo's,
 //! made of the same parts: sockets, dialling, timetable, stages and counters.
 //!
-//! [`proof`] is the heart: what must be so of the ids that come to each member. [`text`] makes each message one that proves itself,
-//! [`scan`] takes deliveries apart, [`turns`] is the closed loop, [`member`] one connection, and [`load`] and [`stages`] the run.
+//! `proof` is the heart: what must be so of the ids that come to each member. `text` makes each message one that proves itself,
+//! `scan` takes deliveries apart, `turns` is the closed loop, `member` one connection, and `load` and `stages` the run.
 
 mod faults;
 mod kit;
