@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use super::client::{Client, End, Wants};
+use super::course::{Course, nanos};
 use super::dial::{AGAIN_AFTER, BACKLOG_AGAIN_AFTER, Dialer, exhausted};
 use super::kit::{Kit, Orders};
 use super::ledger::Sent;
@@ -30,10 +31,7 @@ pub(super) struct Load<'a> {
     pub(super) again: Vec<usize>,
     /// Events of one poll.
     pub(super) ready: Vec<Ready>,
-    pub(super) stage: Stage,
-    pub(super) stage_began_ns: u64,
-    pub(super) next_tick_ns: u64,
-    pub(super) next_sample_ns: u64,
+    pub(super) course: Course,
     pub(super) settled_ns: Option<u64>,
     /// Lines whose first attempt is not decided.
     pub(super) undecided: usize,
@@ -44,11 +42,6 @@ pub(super) struct Load<'a> {
     pub(super) last_refusal: Option<io::Error>,
     pub(super) cut_off: usize,
     pub(super) connecting_ns: u64,
-    /// Not busy since measuring began.
-    pub(super) waited_ns: u64,
-    /// What the measured time cost, when it is over.
-    pub(super) spent: Spent,
-    pub(super) cpu_at_begin: Option<Duration>,
 }
 
 /// A connection as planned, whichever socket it has now.
@@ -60,17 +53,6 @@ pub(super) struct Line {
     pub(super) next: u64,
     /// Since when it has found no room in the server's backlog.
     pub(super) crowded_out_ns: Option<u64>,
-}
-
-/// What the generator itself used.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Spent {
-    pub(super) cpu: Duration,
-    pub(super) waited_ns: u64,
-}
-
-pub(super) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl<'a> Load<'a> {
@@ -93,10 +75,7 @@ impl<'a> Load<'a> {
             dialer,
             again: Vec::new(),
             ready: Vec::new(),
-            stage: Stage::Connecting,
-            stage_began_ns: 0,
-            next_tick_ns: 0,
-            next_sample_ns: u64::MAX,
+            course: Course::new(plan.warm_up, plan.duration),
             settled_ns: None,
             undecided: count,
             opened: 0,
@@ -104,9 +83,6 @@ impl<'a> Load<'a> {
             last_refusal: None,
             cut_off: 0,
             connecting_ns: 0,
-            waited_ns: 0,
-            spent: Spent::default(),
-            cpu_at_begin: None,
         })
     }
 
@@ -212,7 +188,10 @@ impl<'a> Load<'a> {
     }
 
     fn open_again(&mut self, number: usize) {
-        if self.stage != Stage::Finishing && self.plan.activity != Activity::Idle && number < self.plan.connections {
+        if self.course.stage != Stage::Finishing
+            && self.plan.activity != Activity::Idle
+            && number < self.plan.connections
+        {
             self.dialer.plan(self.kit.now_ns + nanos(AGAIN_AFTER), number);
         }
     }
@@ -265,19 +244,14 @@ impl<'a> Load<'a> {
     fn poll(&mut self) -> Result<(), Error> {
         let before_ns = self.kit.look_at_clock();
         let until = |at_ns: u64| Duration::from_nanos(at_ns.saturating_sub(before_ns));
-        let stage_end_ns = match self.stage {
-            Stage::Connecting => u64::MAX,
-            Stage::WarmingUp => self.stage_began_ns + nanos(self.plan.warm_up),
-            Stage::Measuring => self.kit.tally.window().end,
-            Stage::Finishing => self.settled_ns.map_or(u64::MAX, |settled_ns| settled_ns + nanos(LISTEN_ON)),
-        };
-        let next_ns = [Some(self.next_tick_ns), Some(self.next_sample_ns), self.dialer.next_ns(), Some(stage_end_ns)];
-        let next_ns = next_ns.into_iter().flatten().min().unwrap_or(before_ns);
+        let finished_ns = self.settled_ns.map(|settled_ns| settled_ns + nanos(LISTEN_ON));
+        let next_ns = self.course.next_ns(&self.kit.tally, finished_ns);
+        let next_ns = self.dialer.next_ns().map_or(next_ns, |dial_ns| dial_ns.min(next_ns));
         let timeout = if self.again.is_empty() { until(next_ns) } else { Duration::ZERO };
         let precise = if let Orders::Timetable(pace) = &self.kit.orders { pace.next_ns().map(until) } else { None };
         self.ready.clear();
         self.net.poll(timeout, precise, &mut self.ready).map_err(Error::System)?;
-        self.waited_ns += self.kit.look_at_clock() - before_ns;
+        self.course.waited_ns += self.kit.look_at_clock() - before_ns;
         Ok(())
     }
 
@@ -329,7 +303,7 @@ impl<'a> Load<'a> {
                     let now_ns = self.kit.look_at_clock();
                     self.kit.tally.right(Sent { due_ns: began_ns, sent_ns: began_ns }, bytes, now_ns);
                 }
-                if self.stage != Stage::Finishing {
+                if self.course.stage != Stage::Finishing {
                     self.dialer.plan(self.kit.now_ns, number);
                 }
             }

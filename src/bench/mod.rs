@@ -5,7 +5,9 @@
 //! stalls is charged for every message it kept waiting.
 
 mod batch;
+pub mod chat;
 mod client;
+mod course;
 mod cpu;
 mod cutter;
 mod dial;

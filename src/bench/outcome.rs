@@ -53,17 +53,7 @@ pub struct Outcome {
 impl Outcome {
     /// Whether the generator measured itself rather than the server, and how that shows.
     pub fn bottleneck(&self) -> Option<Bottleneck> {
-        if self.generator.busy >= Bottleneck::BUSY {
-            // In a closed loop whoever is busy is the limit: a server that is slower makes its clients wait. In an open loop
-            // such a generator may still send in time, and read late, which looks like latency of the server.
-            return Some(Bottleneck::Busy(self.generator.busy));
-        }
-        if !matches!(self.activity, Activity::Open { .. }) {
-            return None;
-        }
-        let lag = Duration::from_nanos(self.generator.send_lag.value_at_quantile(0.99));
-        let latency = Duration::from_nanos(self.latency.value_at_quantile(0.99));
-        (lag > LATE.max(latency / 4)).then_some(Bottleneck::Late(lag))
+        self.generator.bottleneck(matches!(self.activity, Activity::Open { .. }), &self.latency)
     }
 }
 
@@ -193,8 +183,22 @@ pub struct Generator {
     pub send_lag: Histogram<u64>,
 }
 
+impl Generator {
+    /// Whether it measured itself rather than the server, in an open loop or not.
+    pub(super) fn bottleneck(&self, is_open: bool, latency: &Histogram<u64>) -> Option<Bottleneck> {
+        if self.busy >= Bottleneck::BUSY {
+            // In a closed loop whoever is busy is the limit: a server that is slower makes its clients wait. In an open loop
+            // such a generator may still send in time, and read late, which looks like latency of the server.
+            return Some(Bottleneck::Busy(self.busy));
+        }
+        let lag = Duration::from_nanos(self.send_lag.value_at_quantile(0.99));
+        let latency = Duration::from_nanos(latency.value_at_quantile(0.99));
+        (is_open && lag > LATE.max(latency / 4)).then_some(Bottleneck::Late(lag))
+    }
+}
+
 /// A histogram's own is thousands of numbers.
-struct Brief<'a>(&'a Histogram<u64>);
+pub(super) struct Brief<'a>(pub(super) &'a Histogram<u64>);
 
 impl fmt::Debug for Brief<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,5 @@
-//! What one socket has not taken yet. It holds the rest of one batch at most, because nothing is added while something is left.
+//! What one socket has not taken yet. It holds the rest of one batch at most, because nothing is added while something is left;
+//! what a connection says when it opens is a batch, too.
 
 use std::io;
 
@@ -49,6 +50,11 @@ impl Output {
             (self.rest, self.taken) = (Vec::new(), 0);
         }
         Ok(self.writable && self.rest.is_empty())
+    }
+
+    /// Adds bytes, which the next [`flush`](Self::flush) sends.
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        self.rest.extend_from_slice(bytes);
     }
 
     /// Offers the batch to the socket, and keeps what it does not take.

@@ -13,7 +13,7 @@ use crate::frame::{Framing, encode};
 const MAX_PAYLOAD_BYTES: usize = 1 << 30;
 
 /// The most connections: as many as a slab has numbers for.
-const MAX_CONNECTIONS: usize = 1 << 24;
+pub(super) const MAX_CONNECTIONS: usize = 1 << 24;
 
 /// The highest rate, in messages a second: several times what one thread can send.
 pub(super) const MAX_RATE: f64 = 1e8;
@@ -86,13 +86,7 @@ impl Plan {
     fn check_activity(&self) -> Result<(), Error> {
         match self.activity {
             Activity::Closed { in_flight: 0 } => Err(Error::Plan("in-flight: at least one is needed".to_owned())),
-            Activity::Open { rate } if rate > MAX_RATE => Err(Error::Plan(format!(
-                "rate: {rate} messages a second are more than {MAX_RATE}, the highest there is"
-            ))),
-            // Nor what is no number.
-            Activity::Open { rate } if !(rate > 0.0 && rate <= MAX_RATE) => {
-                Err(Error::Plan(format!("rate: {rate} messages a second cannot be sent")))
-            }
+            Activity::Open { rate } => check_rate(rate),
             _ => Ok(()),
         }
     }
@@ -100,6 +94,17 @@ impl Plan {
     pub(super) fn wire(&self) -> Wire {
         if matches!(self.target, Endpoint::Udp(_)) { Wire::Datagrams } else { Wire::Stream(self.framing) }
     }
+}
+
+/// Refuses a rate that cannot be kept.
+pub(super) fn check_rate(rate: f64) -> Result<(), Error> {
+    if rate > MAX_RATE {
+        let wrong = format!("rate: {rate} messages a second are more than {MAX_RATE}, the highest there is");
+        return Err(Error::Plan(wrong));
+    }
+    // Nor what is no number.
+    let can_be = rate > 0.0;
+    if can_be { Ok(()) } else { Err(Error::Plan(format!("rate: {rate} messages a second cannot be sent"))) }
 }
 
 /// What the connections of a load do.

@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::client::Client;
-use super::cpu;
+use super::course::nanos;
 use super::kit::Orders;
-use super::load::{Load, Spent, nanos};
-use super::outcome::{Generator, Outcome};
+use super::load::Load;
+use super::outcome::Outcome;
 use super::pace::Pace;
 use super::plan::Activity;
-use super::tally::{SAMPLE, sample_length};
+use super::tally::SAMPLE;
 use super::{Error, Progress, Stage, Watch};
 
 /// How long it is listened for more when all has been answered: an answer that comes twice comes after the first.
@@ -21,38 +21,27 @@ impl Load<'_> {
     /// Goes on to the next stage when it is time, and does what is done ten times a second.
     pub(super) fn advance(&mut self, watch: &mut dyn Watch) -> Result<ControlFlow<()>, Error> {
         let now_ns = self.kit.look_at_clock();
-        if now_ns >= self.next_sample_ns {
-            self.take_sample(now_ns);
+        if self.course.wants_sample(now_ns) {
+            self.course.take_sample(now_ns, &mut self.kit.tally);
         }
-        if now_ns >= self.next_tick_ns {
-            self.next_tick_ns = now_ns + nanos(SAMPLE);
+        if self.course.take_tick(now_ns) {
             self.expire()?;
             let progress = self.progress(now_ns);
             if watch.on_progress(&progress).is_break() {
-                if self.stage == Stage::Measuring {
+                if self.course.stage == Stage::Measuring {
                     self.measured(now_ns, watch);
                 }
                 return Ok(ControlFlow::Break(()));
             }
         }
-        match self.stage {
+        match self.course.stage {
             Stage::Connecting if self.undecided == 0 && self.is_held() => self.connected(now_ns, watch)?,
-            Stage::WarmingUp if self.passed(now_ns) >= self.plan.warm_up => self.begin_measuring(watch),
+            Stage::WarmingUp if self.course.is_warm(now_ns) => self.begin_measuring(watch),
             Stage::Measuring if now_ns >= self.kit.tally.window().end => self.measured(now_ns, watch),
             _ => {}
         }
-        let is_over = self.stage == Stage::Finishing && self.is_over(now_ns);
+        let is_over = self.course.stage == Stage::Finishing && self.is_over(now_ns);
         Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    }
-
-    /// How long the stage has lasted.
-    fn passed(&self, now_ns: u64) -> Duration {
-        Duration::from_nanos(now_ns.saturating_sub(self.stage_began_ns))
-    }
-
-    fn enter(&mut self, stage: Stage, now_ns: u64) {
-        self.stage = stage;
-        self.stage_began_ns = now_ns;
     }
 
     /// Connections that are held have had an exchange; of others nothing is asked. One that only stands may still be in the
@@ -72,7 +61,7 @@ impl Load<'_> {
             return Err(Error::Connect(error));
         }
         self.connecting_ns = now_ns;
-        self.enter(Stage::WarmingUp, now_ns);
+        self.course.enter(Stage::WarmingUp, now_ns);
         if self.plan.warm_up.is_zero() {
             self.begin_measuring(watch);
         }
@@ -85,9 +74,11 @@ impl Load<'_> {
     pub(super) fn give_orders(&mut self) {
         self.kit.orders = match self.plan.activity {
             // A load would keep the server from accepting the others; over a ramp that is what is wanted.
-            Activity::Closed { .. } if self.stage == Stage::Connecting && self.plan.ramp.is_zero() => Orders::Once,
+            Activity::Closed { .. } if self.course.stage == Stage::Connecting && self.plan.ramp.is_zero() => {
+                Orders::Once
+            }
             Activity::Closed { in_flight } => Orders::Keep(in_flight),
-            Activity::Open { .. } if self.stage == Stage::Connecting => Orders::Nothing,
+            Activity::Open { .. } if self.course.stage == Stage::Connecting => Orders::Nothing,
             Activity::Open { rate } => {
                 let mut pace = Pace::new(self.kit.now_ns, rate, self.plan.connections);
                 pace.end_at(self.kit.tally.window().end);
@@ -100,39 +91,18 @@ impl Load<'_> {
     fn begin_measuring(&mut self, watch: &mut dyn Watch) {
         watch.on_measuring();
         let now_ns = self.kit.look_at_clock();
-        self.enter(Stage::Measuring, now_ns);
-        let end_ns = now_ns + nanos(self.plan.duration);
-        self.kit.tally.begin(now_ns, end_ns);
+        let end_ns = self.course.begin_measuring(now_ns, &mut self.kit.tally);
         if let Orders::Timetable(pace) = &mut self.kit.orders {
             pace.end_at(end_ns);
-        }
-        self.next_sample_ns = now_ns + nanos(sample_length(self.plan.duration));
-        self.waited_ns = 0;
-        self.cpu_at_begin = cpu::thread_time();
-    }
-
-    /// The last sample takes what is left, so that none is shorter than the others, even if one was taken late.
-    fn take_sample(&mut self, now_ns: u64) {
-        let length_ns = nanos(sample_length(self.plan.duration));
-        if now_ns + length_ns <= self.kit.tally.window().end {
-            self.kit.tally.sample(now_ns);
-            self.next_sample_ns = now_ns + length_ns;
-        } else {
-            self.next_sample_ns = u64::MAX;
         }
     }
 
     fn measured(&mut self, now_ns: u64, watch: &mut dyn Watch) {
-        let cpu = self.cpu_at_begin.and_then(|before| Some(cpu::thread_time()?.saturating_sub(before)));
-        self.spent = Spent { cpu: cpu.unwrap_or_default(), waited_ns: self.waited_ns };
-        let now_ns = now_ns.min(self.kit.tally.window().end);
-        self.kit.tally.end(now_ns);
-        self.kit.tally.sample(now_ns);
-        self.next_sample_ns = u64::MAX;
+        self.course.end_measuring(now_ns, &mut self.kit.tally);
         watch.on_measured();
         // However late this is noticed: what was sent last has its full time to be answered, and what is due is due.
         let now_ns = self.kit.look_at_clock();
-        self.enter(Stage::Finishing, now_ns);
+        self.course.enter(Stage::Finishing, now_ns);
         if let Orders::Timetable(pace) = &mut self.kit.orders {
             pace.advance(now_ns);
         }
@@ -148,7 +118,7 @@ impl Load<'_> {
     /// Whether all that was sent is accounted for, and has been for a while, or will never be.
     fn is_over(&mut self, now_ns: u64) -> bool {
         // A tick longer, because that is when messages are given up.
-        if self.passed(now_ns) >= self.plan.answer_timeout + SAMPLE {
+        if self.course.passed(now_ns) >= self.plan.answer_timeout + SAMPLE {
             return true;
         }
         let due = if let Orders::Timetable(pace) = &self.kit.orders { pace.due } else { 0 };
@@ -162,16 +132,15 @@ impl Load<'_> {
     }
 
     fn progress(&self, now_ns: u64) -> Progress {
-        let passed = self.passed(now_ns);
-        let part = |whole: Duration| if whole.is_zero() { 1.0 } else { passed.div_duration_f64(whole).min(1.0) };
+        let part = |whole| self.course.part(now_ns, whole);
         #[allow(clippy::cast_precision_loss, reason = "a part of a whole")]
-        let done = match self.stage {
+        let done = match self.course.stage {
             Stage::Connecting => 1.0 - self.undecided as f64 / self.lines.len().max(1) as f64,
             Stage::WarmingUp => part(self.plan.warm_up),
             Stage::Measuring => part(self.plan.duration),
             Stage::Finishing => part(self.plan.answer_timeout),
         };
-        let (stage, connections) = (self.stage, self.connections());
+        let (stage, connections) = (self.course.stage, self.connections());
         Progress {
             stage,
             done,
@@ -187,10 +156,8 @@ impl Load<'_> {
 
     pub(super) fn outcome(mut self) -> Outcome {
         let connections = self.connections();
-        let window = self.kit.tally.window().clone();
-        let elapsed_ns = if window.start == u64::MAX { 0 } else { window.end - window.start };
         let (due, unanswered) = self.settle_timetable();
-        if self.stage == Stage::Finishing {
+        if self.course.stage == Stage::Finishing {
             let leftovers = self.clients.iter().filter(|(_, client)| client.has_leftover()).count();
             self.kit.tally.faults.corrupted += leftovers as u64;
         }
@@ -200,11 +167,7 @@ impl Load<'_> {
             tally.sample(self.kit.now_ns);
         }
         tally.settle();
-        let waited = Duration::from_nanos(self.spent.waited_ns);
-        let elapsed = Duration::from_nanos(elapsed_ns);
-        let part = |of: Duration| if elapsed.is_zero() { 0.0 } else { of.div_duration_f64(elapsed).min(1.0) };
-        // What returns at once was no wait, whatever it was meant to be.
-        let busy = part(elapsed.saturating_sub(waited)).max(part(self.spent.cpu));
+        let (elapsed, generator) = self.course.generator(tally);
         let tally = self.kit.tally;
         Outcome {
             activity: self.plan.activity,
@@ -221,7 +184,7 @@ impl Load<'_> {
             cut_off: self.cut_off,
             faults: tally.faults,
             samples: tally.samples,
-            generator: Generator { cpu: self.spent.cpu, busy, send_lag: tally.send_lag },
+            generator,
         }
     }
 
@@ -232,7 +195,7 @@ impl Load<'_> {
         let (window, now_ns) = (self.kit.tally.window().clone(), self.kit.now_ns);
         let first = pace.first_due(window.start);
         let due = pace.due.saturating_sub(first);
-        if self.stage != Stage::Finishing {
+        if self.course.stage != Stage::Finishing {
             return (due, 0);
         }
         let tally = &mut self.kit.tally;
@@ -245,7 +208,7 @@ impl Load<'_> {
             let next = line.key.and_then(|key| self.clients.get(key)).map_or(line.next, |client| client.next);
             let next = next.max(pace.first_of(number as u64, first));
             if let Some((last, unsent)) = pace.until_due(next) {
-                tally.waited_in_steps(now_ns.saturating_sub(pace.due_ns(last)), pace.step_ns(), unsent);
+                tally.waited_in_steps(now_ns.saturating_sub(pace.due_ns(last)), pace.step_ns(), unsent, 1);
                 unanswered += unsent;
             }
         }

@@ -132,29 +132,35 @@ impl Tally {
     /// Open loop: a message has been waited for until now, and will not be any more; returns whether it counts. Without those a
     /// server that stalls for longer than the answer timeout would be judged by the messages that it kept waiting for less.
     pub(super) fn waited(&mut self, sent: Sent, now_ns: u64) -> bool {
+        self.waited_by(sent, now_ns, 1)
+    }
+
+    /// The same of a message for which `who` wait.
+    pub(super) fn waited_by(&mut self, sent: Sent, now_ns: u64, who: u64) -> bool {
         let counts = self.counts == Counts::WhenDue && self.window.contains(&sent.due_ns);
         if counts {
-            record(&mut self.latency, now_ns.saturating_sub(sent.due_ns));
+            // It grows by itself, so there is nothing that it could refuse.
+            let _ = self.latency.record_n(now_ns.saturating_sub(sent.due_ns), who);
         }
         counts
     }
 
-    /// The same of `count` messages that count and have been waited for `shortest_ns` and `step_ns` longer each. Takes a step for
-    /// each value that the histogram tells apart: what was due and never sent may be any number of messages.
+    /// The same of `count` messages that count, have been waited for `shortest_ns` and `step_ns` longer each, and `who` wait for
+    /// each. Takes a step for each value that the histogram tells apart: what was due and never sent may be any number.
     #[allow(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "53 bits of nanoseconds are a hundred days"
     )]
-    pub(super) fn waited_in_steps(&mut self, shortest_ns: u64, step_ns: f64, count: u64) {
+    pub(super) fn waited_in_steps(&mut self, shortest_ns: u64, step_ns: f64, count: u64, who: u64) {
         let mut done = 0;
         while done < count {
             let nanos = shortest_ns.saturating_add((done as f64 * step_ns) as u64);
             let room_ns = self.latency.highest_equivalent(nanos).saturating_sub(nanos);
             let alike = ((room_ns as f64 / step_ns) as u64).saturating_add(1).min(count - done);
             // It grows by itself, as above.
-            let _ = self.latency.record_n(nanos, alike);
+            let _ = self.latency.record_n(nanos, alike.saturating_mul(who));
             done += alike;
         }
     }
@@ -236,7 +242,7 @@ mod tests {
             [(5, 1.0, 10_000), (0, 1234.5, 9_999), (70_000_000, 10.0, 100_000), (3, 9e9, 3)]
         {
             let mut tally = Tally::new(Activity::Open { rate: 1.0 }).unwrap();
-            tally.waited_in_steps(shortest_ns, step_ns, count);
+            tally.waited_in_steps(shortest_ns, step_ns, count, 1);
             let mut each = histogram().unwrap();
             (0..count).for_each(|number| record(&mut each, shortest_ns + (number as f64 * step_ns) as u64));
             assert_eq!(tally.latency.len(), count);
@@ -248,8 +254,8 @@ mod tests {
             }
         }
         let mut tally = Tally::new(Activity::Open { rate: 1.0 }).unwrap();
-        tally.waited_in_steps(0, 10.0, 1 << 40);
-        assert_eq!(tally.latency.len(), 1 << 40);
+        tally.waited_in_steps(0, 10.0, 1 << 40, 3);
+        assert_eq!(tally.latency.len(), 3 << 40);
     }
 
     #[test]

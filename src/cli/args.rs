@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use log::LevelFilter;
 use switchboard::Framing;
 
-use super::bench::BenchArgs;
+use super::bench::BenchCommand;
 use super::builtin::{self, Builtin};
 use super::call::Callee;
 use super::chat::ChatArgs;
@@ -66,10 +66,9 @@ pub(super) enum Command {
     Serve(Box<ServeArgs>),
     /// Put a load on a server and say what came of it: throughput, latency, faults
     ///
-    /// Without an address it starts a server of its own, on another processor where there are two, and stops it again. Every
-    /// answer is compared with what was sent, byte for byte.
-    #[command(after_long_help = include_str!("bench.txt"), allow_negative_numbers = true)]
-    Bench(Box<BenchArgs>),
+    /// Each service is measured in its own way: see 'switchboard help bench echo' and 'switchboard help bench chat'.
+    #[command(subcommand, disable_help_subcommand = true)]
+    Bench(BenchCommand),
     /// Measure both engines under the same load and say who is ahead where: reactor or threads
     ///
     /// Each run has a fresh server process and a load on another processor, where there are two. Both engines take turns, and

@@ -53,7 +53,7 @@ fn obey(args: Args) -> Result<ExitCode, Failure> {
         }
         Command::Bench(typed) => {
             logging::start(args.verbosity.level());
-            return bench::bench(*typed, args.verbosity.is_quiet());
+            return bench::bench(typed, args.verbosity.is_quiet());
         }
         Command::Duel(typed) => {
             logging::start(args.verbosity.level());

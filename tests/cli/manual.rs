@@ -46,16 +46,23 @@ fn the_help_names_every_limit_with_its_default() {
 
 #[test]
 fn the_help_of_bench_says_what_is_measured_and_how_it_is_written() {
-    let help = printed(&["bench", "--help"]);
+    let help = printed(&["bench", "echo", "--help"]);
     for words in ["[default: 50]", "[default: 64]", "[default: 5s]", "Addresses:", "What is measured:", "Exit codes:"] {
         assert!(help.contains(words), "{words} is not in:\n{help}");
     }
+    assert!(!help.contains("--rooms"), "{help}");
+    let help = printed(&["bench", "chat", "--help"]);
+    for words in ["--rooms", "[default: 1000]", "[default: 5s]", "Addresses:", "The proof:", "Exit codes:"] {
+        assert!(help.contains(words), "{words} is not in:\n{help}");
+    }
+    assert!(!help.contains("--churn") && !help.contains("--find-max"), "{help}");
 }
 
 #[test]
 fn both_ways_to_ask_for_help_are_answered_alike() {
     assert_eq!(printed(&["help", "serve"]), printed(&["serve", "--help"]));
     assert_eq!(printed(&["help", "bench"]), printed(&["bench", "--help"]));
+    assert_eq!(printed(&["help", "bench", "chat"]), printed(&["bench", "chat", "--help"]));
     assert!(printed(&["serve", "-h"]).len() < printed(&["serve", "--help"]).len());
 }
 
@@ -69,7 +76,9 @@ fn manual_pages_are_roff() {
     let page = printed(&["man"]);
     assert!(page.contains(".TH switchboard 1") && page.contains(".SH SUBCOMMANDS"), "{page}");
     let page = printed(&["man", "bench"]);
-    for words in [".TH switchboard-bench 1", ".SH ADDRESSES", ".SH \"WHAT IS MEASURED\"", "latency_ns"] {
+    assert!(page.contains(".TH switchboard-bench 1") && page.contains("switchboard\\-bench\\-chat(1)"), "{page}");
+    let page = printed(&["man", "bench", "echo"]);
+    for words in [".TH switchboard-bench-echo 1", ".SH ADDRESSES", ".SH \"WHAT IS MEASURED\"", "latency_ns"] {
         assert!(page.contains(words), "{words} is not in:\n{page}");
     }
     let page = printed(&["man", "serve"]);
@@ -107,6 +116,7 @@ fn completions_know_services_and_flags() {
             "in-flight",
             "call",
             "no-reconnect",
+            "publishers",
         ] {
             assert!(script.contains(word), "{shell}: {word}");
         }

@@ -35,8 +35,7 @@ fn wrong_usage_is_one_clear_line() {
         (&["serve", "echo", "--listen", ":7000"], "--listen :7000 names no host: write 127.0.0.1:7000 or 0.0.0.0:7000"),
         (&["serve", "echo", "--listen", "unix:a\nb"], "--listen unix:a\\nb holds a control character"),
         (&["serve", "echo", "--listen", "*:7000"], "--listen *:7000 names no host"),
-        (&["bench"], "required arguments were not provided: <SERVICE>"),
-        (&["bench", "chess"], "invalid value 'chess' for '<SERVICE>' [possible values: echo]"),
+        (&["bench", "chess"], "unrecognized subcommand 'chess'"),
         (&["bench", "echo", "7000"], "7000 is not an address: write host:port"),
         (&["bench", "echo", "127.0.0.1:0"], "127.0.0.1:0 is no server's address: port 0 stands for any port"),
         (&["bench", "echo", "--payload", "9..1"], "a range begins with the smaller size"),
@@ -55,6 +54,16 @@ fn wrong_usage_is_one_clear_line() {
         (&["bench", "echo", "--duration", "0"], "--duration: nothing can be measured in no time"),
         (&["bench", "echo", "--in-flight", "0"], "--in-flight: at least one is needed"),
         (&["bench", "echo", "--payload", "300", "--framing", "u8"], "--payload: "),
+        (&["bench", "chat", "8000"], "8000 is not an address: write host:port"),
+        (&["bench", "chat", "udp:127.0.0.1:8003"], "members are connections, and over UDP there are none"),
+        (&["bench", "chat", "--rate", "1k", "--idle"], "cannot be used with"),
+        (&["bench", "chat", "--publishers", "2", "--idle"], "cannot be used with"),
+        (&["bench", "chat", "--connections", "2"], "unexpected argument '--connections' found"),
+        (&["bench", "chat", "127.0.0.1:1", "--engine", "threads"], "cannot be used with"),
+        (&["bench", "chat", "--server-pid", "1"], "required arguments were not provided: <ADDR>"),
+        (&["bench", "chat", "127.0.0.1:1", "--payload", "39"], "--payload: a text holds its stamp of 40 bytes"),
+        (&["bench", "chat", "127.0.0.1:1", "--rooms", "2", "--publishers", "1"], "--publishers: each of the 2 rooms"),
+        (&["bench", "chat", "127.0.0.1:1", "--in-flight", "0"], "--in-flight: at least one is needed"),
         (&["-v", "-q", "serve"], "cannot be used with"),
         (&["man", "chess"], "no subcommand is called 'chess': name one of serve"),
         (&["man", "call", "chess"], "no subcommand is called 'chess': name one of chat"),
@@ -65,6 +74,8 @@ fn wrong_usage_is_one_clear_line() {
         (&["call", "chat", "udp:127.0.0.1:8003"], "udp:127.0.0.1:8003 is not for this client: leave out udp:"),
         (&["call", "chat", "--framing", "lines"], "--framing lines is not for JSON: choose one with a length"),
         (&["call", "chat", "--color", "pink"], "invalid value 'pink' for '--color <WHEN>'"),
+        (&["man", "bench", "chess"], "no subcommand is called 'chess': name one of echo chat"),
+        (&["man", "serve", "echo"], "serve has no subcommands, such as 'echo'"),
         (&["completions"], "required arguments were not provided: <SHELL>"),
     ] {
         let output = run(args);
@@ -80,7 +91,10 @@ fn wrong_usage_is_one_clear_line() {
 
 #[test]
 fn no_command_at_all_is_answered_with_the_commands() {
-    let output = run(&[]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("Commands:"));
+    for (args, command) in [(&[][..], "\n  serve "), (&["bench"], "\n  chat ")] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains("Commands:") && stderr.contains(command), "{args:?}: {stderr}");
+    }
 }

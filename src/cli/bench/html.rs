@@ -2,17 +2,23 @@
 
 use maud::{Markup, html};
 
-use super::record::{Distribution, FindMax, Record};
-use super::words;
+use super::record::{FindMax, Record};
+use super::{plots, words};
 use crate::cli::report::figure::{self, Unit};
 use crate::cli::report::page::{self, Page, Tone};
-use crate::cli::report::plot::{Axis, Plot, Scale, Series, Spread};
+use crate::cli::report::plot::{Plot, Scale, Series};
 use crate::cli::report::words::{capital, machine};
 
 /// The whole file.
 pub(super) fn page(record: &Record) -> String {
     let verdicts: Vec<(Tone, String)> =
         record.verdicts.iter().map(|verdict| (verdict.tone, verdict.text.clone())).collect();
+    let by_percentile = plots::by_percentile("messages", &record.percentiles, record.latency_ns.as_ref());
+    let distributions = [
+        ("Latency", &record.latency_ns),
+        ("Connect", &record.connections.connect_ns),
+        ("Send lag", &record.generator.send_lag_ns),
+    ];
     let page = Page {
         title: words::title(record),
         about: words::about(record),
@@ -24,8 +30,8 @@ pub(super) fn page(record: &Record) -> String {
             page::verdicts(&verdicts),
             page::section("How to read it", &reading(record)),
             record.find_max.as_ref().map(search).unwrap_or_default(),
-            page::section("Latency", &html! { (by_percentile(record).figure()) (distributions(record)) }),
-            page::section("Over time", &html! { (throughput(record).figure()) (latency(record).figure()) }),
+            page::section("Latency", &html! { (by_percentile.figure()) (plots::distributions(&distributions)) }),
+            page::section("Over time", &plots::over_time("messages", &record.samples, record.elapsed_ns)),
             page::columns(&[
                 page::section("Generator", &page::facts(&generator(record))),
                 page::section("Server", &server(record)),
@@ -90,8 +96,8 @@ fn search(search: &FindMax) -> Markup {
     let ends = [points.first(), points.last()].into_iter().flatten().map(|(rate, _)| (*rate, limit)).collect();
     let plot = Plot {
         title: format!("{percentile} by rate"),
-        x: axis("messages a second asked for", Unit::Number, Scale::Linear),
-        y: axis(&percentile, Unit::Nanos, Scale::Log),
+        x: plots::axis("messages a second asked for", Unit::Number, Scale::Linear),
+        y: plots::axis(&percentile, Unit::Nanos, Scale::Log),
         series: vec![
             Series { name: percentile.clone(), points, marks: true, ..Series::default() },
             Series { name: format!("{} is to hold", search.slo.text), points: ends, ..Series::default() },
@@ -100,76 +106,6 @@ fn search(search: &FindMax) -> Markup {
     let rows: Vec<_> = search.steps.iter().map(words::step).collect();
     let head = ["Tried", "Answered", &percentile, "Generator busy", "Server, of a core", &search.slo.text];
     page::section("Search", &html! { (plot.figure()) (page::table(&head, &rows)) })
-}
-
-fn by_percentile(record: &Record) -> Plot {
-    let count = record.latency_ns.as_ref().map_or(1, |latency| latency.count);
-    // Nothing is measured beyond one in all of them.
-    let one_of = |percentile: f64| (1.0 / (1.0 - percentile / 100.0)).min(figure::float(count));
-    let points = record.percentiles.iter().map(|point| (one_of(point.percentile), figure::float(point.latency_ns)));
-    Plot {
-        title: "Latency by percentile".to_owned(),
-        x: axis("percentile of messages", Unit::OneOf, Scale::Log),
-        y: axis("latency", Unit::Nanos, Scale::Log),
-        series: vec![Series { name: "latency".to_owned(), points: points.collect(), ..Series::default() }],
-    }
-}
-
-fn throughput(record: &Record) -> Plot {
-    Plot {
-        title: "Throughput".to_owned(),
-        x: axis("measured time", Unit::Seconds, Scale::Linear),
-        y: axis("messages a second", Unit::Number, Scale::Linear),
-        series: vec![over_time(record, "messages a second", |sample| Some(sample.messages_per_second))],
-    }
-}
-
-fn latency(record: &Record) -> Plot {
-    // Of no messages there is no latency, and zero would be one.
-    let of = |messages: u64, nanos: u64| (messages > 0).then_some(figure::float(nanos));
-    let mut median = over_time(record, "p50", |sample| of(sample.messages, sample.p50_ns));
-    let p99 = over_time(record, "p99", |sample| of(sample.messages, sample.p99_ns));
-    median.spread = median.points.iter().zip(&p99.points).map(|((at, low), (_, high))| (*at, *low, *high)).collect();
-    median.shape = Spread::Band;
-    Plot {
-        title: "Latency".to_owned(),
-        x: axis("measured time", Unit::Seconds, Scale::Linear),
-        y: axis("latency", Unit::Nanos, Scale::Log),
-        series: vec![median, p99, over_time(record, "longest", |sample| of(sample.messages, sample.max_ns))],
-    }
-}
-
-fn over_time(record: &Record, name: &str, value: impl Fn(&super::record::Sample) -> Option<f64>) -> Series {
-    // What came after the measured time is no part of its course.
-    let samples = record.samples.iter().filter(|sample| sample.at_ns <= record.elapsed_ns);
-    let points = samples.filter_map(|sample| {
-        // A sample stands for all of its time, so its point is in the middle.
-        let middle = (figure::float(sample.at_ns) - figure::float(sample.length_ns) / 2.0) / 1e9;
-        Some((middle, value(sample)?))
-    });
-    Series { name: name.to_owned(), points: points.collect(), ..Series::default() }
-}
-
-fn axis(name: &str, unit: Unit, scale: Scale) -> Axis {
-    Axis { name: name.to_owned(), unit, scale }
-}
-
-fn distributions(record: &Record) -> Markup {
-    let all = [
-        ("Latency", &record.latency_ns),
-        ("Connect", &record.connections.connect_ns),
-        ("Send lag", &record.generator.send_lag_ns),
-    ];
-    let row = |name: &str, values: &Distribution| {
-        let Distribution { min, p50, p90, p99, p99_9, p99_99, max, .. } = *values;
-        let figures = [min, p50, p90, p99, p99_9, p99_99, max].map(figure::nanos_of);
-        let mut row = vec![name.to_owned()];
-        row.extend(figures);
-        row.push(figure::nanos(values.mean));
-        row
-    };
-    let rows: Vec<_> = all.into_iter().filter_map(|(name, values)| Some(row(name, values.as_ref()?))).collect();
-    page::table(&["", "min", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"], &rows)
 }
 
 fn faults(record: &Record) -> Vec<(String, String)> {

@@ -1,16 +1,22 @@
 //! `switchboard bench`: puts a load on a server and says what came of it.
 //!
-//! [`args`] is what was typed and [`plan`] what it means. [`server`] finds or starts the server, the library's load generator does
-//! the work, and [`watch`] looks on. [`tell`] writes the outcome down as a [`record`], from which everything is made that is shown:
-//! the [`table`], JSON, [`samples`] as CSV and the page ([`html`]); only the [`hdr`] log needs the histograms themselves.
+//! [`args`] is what was typed and [`plan`] what it means; [`setting`] is what every measurement is told. [`server`] finds or starts
+//! the server, the library's load generator does the work, and [`watch`] looks on. [`tell`] writes the outcome down as a [`record`],
+//! from which everything is made that is shown: the [`table`], JSON, [`samples`] as CSV and the page ([`html`], with its
+//! [`plots`]); only the [`hdr`] log needs the histograms themselves. All this is about `bench echo`; [`chat`] is its sibling and
+//! uses what it can of it.
 
 mod args;
+mod chat;
 mod hdr;
 mod html;
+mod notes;
 mod plan;
+mod plots;
 mod record;
 mod samples;
 mod server;
+mod setting;
 mod table;
 mod tell;
 #[cfg(test)]
@@ -31,32 +37,66 @@ use super::measure::{Interrupt, Machine};
 use super::output;
 use super::report::file::Output;
 use super::report::words::{command, now};
-pub(super) use args::BenchArgs;
-use plan::{Plan, Show};
-use record::Record;
+pub(super) use args::BenchCommand;
+use plan::Plan;
 use server::Target;
-use tell::Run;
+use setting::{Setting, Show};
+use tell::{About, Run};
 use watch::Watcher;
 
 /// Measures, and tells; the exit code says whether every answer was right.
-pub(super) fn bench(typed: BenchArgs, quiet: bool) -> Result<ExitCode, Failure> {
-    let plan = Plan::new(typed)?;
-    let hdr = plan.hdr.as_deref().map(Output::open).transpose()?;
-    let html = plan.html.as_deref().map(Output::open).transpose()?;
+pub(super) fn bench(typed: BenchCommand, quiet: bool) -> Result<ExitCode, Failure> {
+    match typed {
+        BenchCommand::Echo(typed) => carry_out(&Plan::new(*typed)?, quiet),
+        BenchCommand::Chat(typed) => carry_out(&chat::Plan::new(*typed)?, quiet),
+    }
+}
+
+/// What one service's load adds to a measurement.
+trait Measurement {
+    /// What was measured.
+    type Run;
+
+    fn setting(&self) -> &Setting;
+
+    /// Puts the load on; none if it was ended before anything was measured.
+    fn measure(&self, server: &mut Target, interrupt: &Interrupt, quiet: bool) -> Result<Option<Self::Run>, Failure>;
+
+    /// Puts the result into words.
+    fn tell(&self, about: About, run: &Self::Run) -> Result<Told, Failure>;
+}
+
+/// A result in words.
+struct Told {
+    /// What is printed.
+    shown: String,
+    /// The log of latencies, if it is asked for.
+    hdr: Option<Vec<u8>>,
+    /// The page, if it is asked for.
+    html: Option<String>,
+    /// Why the exit code is not zero, if it is not.
+    failure: Option<String>,
+}
+
+/// Does everything that is done around a load.
+fn carry_out<M: Measurement>(measurement: &M, quiet: bool) -> Result<ExitCode, Failure> {
+    let setting = measurement.setting();
+    let hdr = setting.hdr.as_deref().map(Output::open).transpose()?;
+    let html = setting.html.as_deref().map(Output::open).transpose()?;
     let interrupt = Interrupt::watch()?;
-    have_descriptors(&plan)?;
+    have_descriptors(setting)?;
 
     let started_at = now();
-    let mut server = Target::of(&plan)?;
-    let about = tell::About {
+    let mut server = Target::of(setting)?;
+    let about = About {
         command: command(std::env::args_os()),
         started_at,
         machine: Machine::this(),
-        target: tell::target(&plan, &server),
+        target: tell::target(setting, &server),
         pid: server.pid,
         interrupted: false,
     };
-    let run = measure(&plan, &mut server, &interrupt, quiet);
+    let run = measurement.measure(&mut server, &interrupt, quiet);
     // Before anything is told: whatever may go wrong from here on, no server is left behind.
     let stopped = server.stop();
     let Some(run) = run? else {
@@ -64,28 +104,61 @@ pub(super) fn bench(typed: BenchArgs, quiet: bool) -> Result<ExitCode, Failure> 
         return Ok(interrupt.exit_code().unwrap_or(ExitCode::FAILURE));
     };
 
-    let about = tell::About { interrupted: interrupt.is_raised(), ..about };
-    let record = tell::record(about, &run);
-    show(&plan, &record)?;
-    if let Some(file) = hdr {
-        file.write(&hdr::log(&run.outcome, &record.command, run.readings.began_at).map_err(Failure::Failed)?)?;
+    let told = measurement.tell(About { interrupted: interrupt.is_raised(), ..about }, &run)?;
+    output::print(&told.shown)?;
+    if let (Some(file), Some(log)) = (hdr, told.hdr) {
+        file.write(&log)?;
     }
-    if let Some(file) = html {
-        file.write(html::page(&record).as_bytes())?;
+    if let (Some(file), Some(page)) = (html, told.html) {
+        file.write(page.as_bytes())?;
     }
     // Not earlier: it takes nothing from what was measured.
     stopped?;
-    match (interrupt.exit_code(), verdict::failure(&record)) {
+    match (interrupt.exit_code(), told.failure) {
         (Some(code), _) => Ok(code),
         (None, Some(what)) => Err(Failure::Failed(what)),
         (None, None) => Ok(ExitCode::SUCCESS),
     }
 }
 
+impl Measurement for Plan {
+    type Run = Run;
+
+    fn setting(&self) -> &Setting {
+        &self.setting
+    }
+
+    fn measure(&self, server: &mut Target, interrupt: &Interrupt, quiet: bool) -> Result<Option<Run>, Failure> {
+        measure(self, server, interrupt, quiet)
+    }
+
+    fn tell(&self, about: About, run: &Run) -> Result<Told, Failure> {
+        let record = tell::record(about, run);
+        let outcome = &run.outcome;
+        let intervals = [
+            (&outcome.latency, None),
+            (&outcome.connects, Some("connect")),
+            (&outcome.generator.send_lag, Some("send-lag")),
+        ];
+        let log = |_| hdr::log(intervals, outcome.elapsed, &record.command, run.readings.began_at);
+        Ok(Told {
+            shown: match self.setting.show {
+                Show::Table => table::text(&record),
+                Show::Json => record.json().map_err(|error| unwritable(&error))?,
+                Show::Csv => samples::csv(&record.samples).map_err(|error| unwritable(&error))?,
+            },
+            hdr: self.setting.hdr.as_ref().map(log).transpose().map_err(Failure::Failed)?,
+            html: self.setting.html.as_ref().map(|_| html::page(&record)),
+            failure: verdict::failure(&record),
+        })
+    }
+}
+
 /// Puts the load on; nothing comes of a search that was ended in its first step.
 fn measure(plan: &Plan, server: &mut Target, interrupt: &Interrupt, quiet: bool) -> Result<Option<Run>, Failure> {
     let load = bench::Plan { target: server.endpoint.clone(), ..plan.load.clone() };
-    let mut watcher = Watcher::new(server, plan, interrupt, quiet);
+    let lasting = !matches!(load.activity, bench::Activity::Churn);
+    let mut watcher = Watcher::new(server, lasting, interrupt, quiet);
     let measured = match plan.find_max {
         None => bench::run(&load, &mut watcher).map(Measured::Run),
         Some(slo) => bench::find_max(&load, &slo, &mut watcher).map(Measured::Search),
@@ -107,25 +180,19 @@ enum Measured {
     Search(MaxRate),
 }
 
-fn show(plan: &Plan, record: &Record) -> Result<(), Failure> {
-    let cannot = |what: &dyn std::fmt::Display| Failure::Failed(format!("the result cannot be written down: {what}"));
-    output::print(&match plan.show {
-        Show::Table => table::text(record),
-        Show::Json => record.json().map_err(|error| cannot(&error))?,
-        Show::Csv => samples::csv(record).map_err(|error| cannot(&error))?,
-    })
+fn unwritable(what: &dyn std::fmt::Display) -> Failure {
+    Failure::Failed(format!("the result cannot be written down: {what}"))
 }
 
 /// Sees to it before the run that its connections can be had.
-fn have_descriptors(plan: &Plan) -> Result<(), Failure> {
+fn have_descriptors(setting: &Setting) -> Result<(), Failure> {
     limits::raise_descriptor_limit();
+    let needed = setting.descriptors();
     match descriptor_limit() {
-        Some(limit) if limit < plan.descriptors() => Err(Failure::Failed(format!(
-            "{} connections need {} descriptors and this process may have {limit}: raise it with 'ulimit -n {}' in a shell that \
-             may, or ask for fewer",
-            plan.load.connections + plan.load.slow_readers,
-            plan.descriptors(),
-            plan.descriptors(),
+        Some(limit) if limit < needed => Err(Failure::Failed(format!(
+            "{} connections need {needed} descriptors and this process may have {limit}: raise it with 'ulimit -n {needed}' in a \
+             shell that may, or ask for fewer",
+            setting.connections,
         ))),
         _ => Ok(()),
     }

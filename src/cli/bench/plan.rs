@@ -1,71 +1,36 @@
-//! What was typed after `bench`, understood: which server, which load, and how the result is told.
+//! What was typed after `bench echo`, understood: which server, which load, and how the result is told.
 
-use std::net::Ipv4Addr;
-use std::path::PathBuf;
-
-use clap::ValueEnum;
 use switchboard::bench::{self, Activity, Slo};
 use switchboard::{Endpoint, Framing};
 
-use super::args::BenchArgs;
-use crate::cli::engine::EngineName;
+use super::args::EchoArgs;
+use super::setting::{self, Server, Setting, Show};
 use crate::cli::failure::Failure;
 use crate::cli::measure::Demand;
-use crate::cli::plan::resolve;
 use crate::cli::units::Rate;
 
-/// All that `bench` needs to know.
+/// All that `bench echo` needs to know.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) service: &'static str,
-    pub(super) server: Server,
-    /// Its target is where the server is, or where one that is started is asked to listen.
+    pub(super) setting: Setting,
     pub(super) load: bench::Plan,
     /// Not one run, but the search for the highest rate at which this holds.
     pub(super) find_max: Option<Slo>,
-    pub(super) show: Show,
-    pub(super) hdr: Option<PathBuf>,
-    pub(super) html: Option<PathBuf>,
-}
-
-/// Whose server it is.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Server {
-    /// One that is started for the measurement.
-    Own {
-        engine: String,
-        /// Further arguments of `serve`.
-        options: Vec<String>,
-        /// Whether it and the load run on processors of their own.
-        pin: bool,
-    },
-    /// One that runs already, at one of these.
-    Foreign { endpoints: Vec<Endpoint>, pid: Option<u32> },
-}
-
-/// What is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Show {
-    Table,
-    Json,
-    Csv,
 }
 
 impl Plan {
-    pub(super) fn new(typed: BenchArgs) -> Result<Self, Failure> {
+    pub(super) fn new(typed: EchoArgs) -> Result<Self, Failure> {
         let framing = typed.framing.unwrap_or(Framing::U32BE);
-        let endpoints = match &typed.address {
-            Some(address) => find(address, typed.udp)?,
-            None => vec![anywhere(typed.udp)],
-        };
-        let target = endpoints.first().cloned().unwrap_or_else(|| anywhere(typed.udp));
+        let endpoints = typed.address.as_deref().map(|address| setting::find(address, typed.udp)).transpose()?;
+        let target = endpoints.as_ref().and_then(|endpoints| endpoints.first().cloned());
+        let target = target.unwrap_or_else(|| setting::anywhere(typed.udp));
         if typed.framing.is_some() && matches!(target, Endpoint::Udp(_)) {
             return Err(Failure::Usage(
                 "--framing has no meaning for datagrams, each of which is a message".to_owned(),
             ));
         }
         let load = bench::Plan {
-            target,
+            target: target.clone(),
             framing,
             connections: typed.connections,
             payload_bytes: typed.payload.0.clone(),
@@ -77,55 +42,23 @@ impl Plan {
             answer_timeout: typed.answer_timeout.0,
             seed: typed.seed,
         };
-        let server = match typed.address {
-            Some(_) => Server::Foreign { endpoints, pid: typed.server_pid },
-            None => Server::Own {
-                options: options(&load, &typed),
-                engine: name(typed.engine.unwrap_or_default()),
-                pin: !typed.no_pin,
-            },
-        };
-        let show = match (typed.json, typed.csv) {
-            (true, _) => Show::Json,
-            (_, true) => Show::Csv,
-            _ => Show::Table,
+        let listen = format!("{}:{}", target.transport(), target.address());
+        let setting = Setting {
+            service: "echo",
+            server: Server::new(endpoints, &typed.server, listen, options(&load, &typed)),
+            target,
+            framing,
+            connections: load.connections.saturating_add(load.slow_readers),
+            show: Show::new(&typed.result),
+            hdr: typed.result.hdr,
+            html: typed.result.html,
         };
         let find_max = typed.find_max.then_some(typed.slo);
-        Ok(Self { service: typed.service, server, load, find_max, show, hdr: typed.hdr, html: typed.html })
-    }
-
-    /// Descriptors that the load needs, a few for everything else included.
-    pub(super) fn descriptors(&self) -> u64 {
-        (self.load.connections + self.load.slow_readers) as u64 + 32
+        Ok(Self { setting, load, find_max })
     }
 }
 
-/// Where a server that is started is asked to listen.
-fn anywhere(udp: bool) -> Endpoint {
-    let address = (Ipv4Addr::LOCALHOST, 0).into();
-    if udp { Endpoint::Udp(address) } else { Endpoint::Tcp(address) }
-}
-
-/// The addresses that were meant.
-fn find(address: &str, udp: bool) -> Result<Vec<Endpoint>, Failure> {
-    let endpoints = match address.split_once(':') {
-        Some(("tcp" | "unix", _)) if udp => {
-            return Err(Failure::Usage(format!("--udp contradicts {address}: write host:port or udp:host:port")));
-        }
-        Some((scheme, _)) if udp && scheme != "udp" => resolve(address, &format!("udp:{address}")),
-        _ => resolve(address, address),
-    }?;
-    let nowhere = |endpoint: &Endpoint| match endpoint {
-        Endpoint::Tcp(address) | Endpoint::Udp(address) => address.port() == 0,
-        Endpoint::Unix(_) => false,
-    };
-    if endpoints.iter().any(nowhere) {
-        return Err(Failure::Usage(format!("{address} is no server's address: port 0 stands for any port")));
-    }
-    Ok(endpoints)
-}
-
-fn activity(typed: &BenchArgs) -> Activity {
+fn activity(typed: &EchoArgs) -> Activity {
     match (typed.in_flight, typed.rate) {
         (_, Some(Rate(rate))) => Activity::Open { rate },
         _ if typed.churn => Activity::Churn,
@@ -134,24 +67,16 @@ fn activity(typed: &BenchArgs) -> Activity {
     }
 }
 
-/// An engine as it is typed.
-fn name(engine: EngineName) -> String {
-    engine.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-}
-
 /// What a server that is started has to be told, so that the load does not meet a limit that it is not about.
-fn options(load: &bench::Plan, typed: &BenchArgs) -> Vec<String> {
+fn options(load: &bench::Plan, typed: &EchoArgs) -> Vec<String> {
     let mut options = Vec::new();
-    let mut option = |flag: &str, value: String| options.extend([flag.to_owned(), value]);
     if let Some(framing) = typed.framing {
-        option("--framing", framing.to_string());
+        options.extend(["--framing".to_owned(), framing.to_string()]);
     }
-    if let Some(engine) = typed.engine {
-        option("--engine", name(engine));
-    }
+    options.extend(setting::engine_options(&typed.server));
     let demand = Demand {
         // With --churn the server may see a newcomer before it has noticed that his predecessor has gone.
-        connections: (load.connections + load.slow_readers).saturating_mul(2),
+        connections: load.connections.saturating_add(load.slow_readers).saturating_mul(2),
         in_flight: Demand::under_way(load.activity),
         frame_bytes: *load.payload_bytes.end(),
     };
@@ -165,10 +90,13 @@ mod tests {
 
     use super::*;
     use crate::cli::args::{Args, Command};
+    use crate::cli::bench::BenchCommand;
 
     fn plan(words: &str) -> Result<Plan, Failure> {
         let words = ["switchboard", "bench", "echo"].into_iter().chain(words.split_whitespace());
-        let Command::Bench(typed) = Args::try_parse_from(words).unwrap().command else { panic!("not bench") };
+        let Command::Bench(BenchCommand::Echo(typed)) = Args::try_parse_from(words).unwrap().command else {
+            panic!("not bench echo")
+        };
         Plan::new(*typed)
     }
 
@@ -178,8 +106,9 @@ mod tests {
         assert_eq!(plan.load.activity, Activity::Closed { in_flight: 1 });
         assert_eq!((plan.load.connections, plan.load.payload_bytes.clone()), (50, 64..=64));
         assert_eq!((plan.load.warm_up.as_secs(), plan.load.duration.as_secs()), (1, 5));
-        assert_eq!(plan.server, Server::Own { engine: "reactor".to_owned(), options: vec![], pin: true });
-        assert_eq!(plan.show, Show::Table);
+        let (listen, engine) = ("tcp:127.0.0.1:0".to_owned(), "reactor".to_owned());
+        assert_eq!(plan.setting.server, Server::Own { listen, engine, options: vec![], pin: true });
+        assert_eq!(plan.setting.show, Show::Table);
     }
 
     #[test]
@@ -220,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_server_that_is_started_is_told_what_the_load_needs() {
-        let options = |words: &str| match plan(words).unwrap().server {
+        let options = |words: &str| match plan(words).unwrap().setting.server {
             Server::Own { options, .. } => options.join(" "),
             Server::Foreign { .. } => panic!("{words}"),
         };

@@ -1,6 +1,6 @@
 //! What happened over time, as CSV: a head, and a row for each sample.
 
-use super::record::{Record, Sample};
+use super::record::Sample;
 
 /// The head. A new column goes to the end.
 pub(super) const HEAD: [&str; 13] = [
@@ -20,10 +20,10 @@ pub(super) const HEAD: [&str; 13] = [
 ];
 
 /// The whole text.
-pub(super) fn csv(record: &Record) -> Result<String, csv::Error> {
+pub(super) fn csv(samples: &[Sample]) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(HEAD)?;
-    for sample in &record.samples {
+    for sample in samples {
         writer.serialize(row(sample))?;
     }
     let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use switchboard::Endpoint;
 
-use super::plan::{Plan, Server};
+use super::setting::{Server, Setting};
 use crate::cli::failure::Failure;
 use crate::cli::measure::{Child, Pinning, Probe, Serve};
 
@@ -27,16 +27,15 @@ pub(super) struct Target {
 
 impl Target {
     /// Finds the server, or starts it.
-    pub(super) fn of(plan: &Plan) -> Result<Self, Failure> {
-        match &plan.server {
-            Server::Own { options, pin, .. } => Self::start(plan, options, *pin),
-            Server::Foreign { endpoints, pid } => Self::find(endpoints, &plan.load.target, *pid),
+    pub(super) fn of(setting: &Setting) -> Result<Self, Failure> {
+        match &setting.server {
+            Server::Own { listen, options, pin, .. } => Self::start(setting.service, listen, options, *pin),
+            Server::Foreign { endpoints, pid } => Self::find(endpoints, &setting.target, *pid),
         }
     }
 
-    fn start(plan: &Plan, options: &[String], pin: bool) -> Result<Self, Failure> {
-        let listen = format!("{}:{}", plan.load.target.transport(), plan.load.target.address());
-        let start = || Child::start(Serve { service: plan.service, listen: &[&listen], options });
+    fn start(service: &str, listen: &str, options: &[String], pin: bool) -> Result<Self, Failure> {
+        let start = || Child::start(Serve { service, listen: &[listen], options });
         let cannot = |why: String| Failure::Failed(format!("cannot start a server: {why}"));
         let (started, pinning) = match Pinning::divide().filter(|_| pin) {
             Some(pinning) => match pinning.on_server(start).and_then(|child| pinning.pin_load().map(|()| child)) {

@@ -15,7 +15,11 @@ pub(super) fn text(record: &Record) -> String {
     let mut parts = vec![[words::title(record), words::about(record)].map(|line| hanging("", &line)).join("\n")];
     parts.extend(record.find_max.as_ref().map(steps));
     parts.push(throughput(record));
-    parts.push(latencies(record));
+    parts.push(distributions([
+        ("latency", &record.latency_ns),
+        ("connect", &record.connections.connect_ns),
+        ("send lag", &record.generator.send_lag_ns),
+    ]));
     parts.push(faults(record));
     parts.push(parties(record));
     let verdicts = record.verdicts.iter().map(|verdict| remark(verdict.tone, &verdict.text));
@@ -47,18 +51,14 @@ fn throughput(record: &Record) -> String {
     table(&["", "messages", "in all", "payload", "connections"], &rows)
 }
 
-fn latencies(record: &Record) -> String {
-    let all = [
-        ("latency", &record.latency_ns),
-        ("connect", &record.connections.connect_ns),
-        ("send lag", &record.generator.send_lag_ns),
-    ];
+/// Those that were measured, one a row.
+pub(super) fn distributions(all: [(&str, &Option<Distribution>); 3]) -> String {
     let measured = all.into_iter().filter_map(|(name, values)| Some((name, values.as_ref()?)));
     let rows: Vec<_> = measured.map(|(name, values)| distribution(name, values)).collect();
     table(&["", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"], &rows)
 }
 
-/// A row of [`latencies`].
+/// A row of [`distributions`].
 fn distribution(name: &str, values: &Distribution) -> Vec<String> {
     let Distribution { p50, p90, p99, p99_9, p99_99, max, mean, .. } = values;
     let figures = [p50, p90, p99, p99_9, p99_99, max].map(|nanos| figure::nanos_of(*nanos));
@@ -106,7 +106,7 @@ fn parties(record: &Record) -> String {
     table(&["", "CPU/message", "of a core", "busy", "memory", "per connection", "threads", "switches/message"], &rows)
 }
 
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.set_header(Row::from(head.iter().copied()));
     for row in rows {

@@ -1,15 +1,17 @@
 //! From what was measured to what is written down.
 
+use std::time::Duration;
+
 use hdrhistogram::Histogram;
 use switchboard::Endpoint;
-use switchboard::bench::{self, Activity, Ended, MaxRate, Outcome};
+use switchboard::bench::{self, Activity, Bottleneck, Ended, MaxRate, Outcome};
 
-use super::plan::{self, Plan};
 use super::record::{
     Connections, Distribution, FindMax, Generator, Load, Objective, Percentile, Record, SCHEMA, Sample, Server, Step,
     Target,
 };
 use super::server;
+use super::setting::{self, Setting};
 use super::verdict;
 use super::watch::{Readings, Why};
 use crate::cli::measure::record::{bottleneck, cores, each, nanos, per_second};
@@ -67,6 +69,7 @@ pub(super) fn record(about: About, run: &Run) -> Record {
     let Run { load, outcome, readings, search } = run;
     let is_open = matches!(load.activity, Activity::Open { .. });
     let answered_per_second = per_second(outcome.answered, outcome.elapsed);
+    let counted = in_measured_time(load, outcome);
     let mut record = Record {
         schema: SCHEMA,
         command: about.command,
@@ -93,8 +96,14 @@ pub(super) fn record(about: About, run: &Run) -> Record {
             connect_ns: distribution(&outcome.connects),
         },
         faults: outcome.faults,
-        generator: generator(load, outcome),
-        server: about.pid.and_then(|pid| server(pid, load, outcome, readings)),
+        generator: generator(&outcome.generator, outcome.bottleneck(), outcome.elapsed, counted),
+        server: about.pid.and_then(|pid| {
+            // Those of a churn have gone when the server is looked at, and a datagram leaves nothing behind.
+            let churns = matches!(load.activity, Activity::Churn);
+            let lasting = !churns && !matches!(load.target, Endpoint::Udp(_));
+            let open = lasting.then_some((outcome.connections + load.slow_readers) as u64);
+            server(pid, readings, outcome.elapsed, counted, open, !churns)
+        }),
         percentiles: percentiles(&outcome.latency),
         samples: outcome.samples.iter().map(sample).collect(),
         find_max: search.clone(),
@@ -105,16 +114,16 @@ pub(super) fn record(about: About, run: &Run) -> Record {
 }
 
 /// The server, as it was found.
-pub(super) fn target(plan: &Plan, target: &server::Target) -> Target {
-    let engine = match &plan.server {
-        plan::Server::Own { engine, .. } => Some(engine.clone()),
-        plan::Server::Foreign { .. } => None,
+pub(super) fn target(setting: &Setting, target: &server::Target) -> Target {
+    let engine = match &setting.server {
+        setting::Server::Own { engine, .. } => Some(engine.clone()),
+        setting::Server::Foreign { .. } => None,
     };
     Target {
-        service: plan.service,
+        service: setting.service,
         transport: target.endpoint.transport(),
         address: target.endpoint.address().to_string(),
-        framing: (!matches!(target.endpoint, Endpoint::Udp(_))).then(|| plan.load.framing.to_string()),
+        framing: (!matches!(target.endpoint, Endpoint::Udp(_))).then(|| setting.framing.to_string()),
         own: target.is_own(),
         engine,
         pinned: target.pinning.as_ref().map(Pinned::from),
@@ -144,38 +153,47 @@ fn describe(plan: &bench::Plan) -> Load {
     }
 }
 
-fn generator(load: &bench::Plan, outcome: &Outcome) -> Generator {
-    let counted = in_measured_time(load, outcome);
-    let generator = &outcome.generator;
+/// The generator, and what each of so many messages in the measured time cost it.
+pub(super) fn generator(
+    generator: &bench::Generator,
+    limit: Option<Bottleneck>,
+    elapsed: Duration,
+    messages: u64,
+) -> Generator {
     Generator {
         cpu_ns: nanos(generator.cpu),
-        cpu_ns_per_message: each(nanos(generator.cpu), counted),
-        cores: cores(generator.cpu, outcome.elapsed),
+        cpu_ns_per_message: each(nanos(generator.cpu), messages),
+        cores: cores(generator.cpu, elapsed),
         busy: generator.busy,
-        bottleneck: outcome.bottleneck().map(bottleneck),
+        bottleneck: limit.map(bottleneck),
         send_lag_ns: distribution(&generator.send_lag),
     }
 }
 
-fn server(pid: u32, load: &bench::Plan, outcome: &Outcome, readings: &Readings) -> Option<Server> {
+/// The server, if it was looked at, and what each of so many messages in the measured time cost it; `open` connections were there
+/// before and after, if that can be said. `lasting`: its threads have all been there from the beginning to the end.
+pub(super) fn server(
+    pid: u32,
+    readings: &Readings,
+    elapsed: Duration,
+    messages: u64,
+    open: Option<u64>,
+    lasting: bool,
+) -> Option<Server> {
     let (usage, ended) = (readings.usage()?, readings.ended.as_ref()?);
-    let counted = in_measured_time(load, outcome);
-    // Those of a churn have gone when the server is looked at, and a datagram leaves nothing behind.
-    let churns = matches!(load.activity, Activity::Churn);
-    let lasting = !churns && !matches!(load.target, Endpoint::Udp(_));
-    let open = (outcome.connections + load.slow_readers) as u64;
+    let open = open.filter(|open| *open > 0);
     // Memory that it has given back meanwhile was none of theirs.
-    let growth = readings.growth_bytes().filter(|_| lasting && open > 0).map(|bytes| bytes.max(0).unsigned_abs());
+    let growth = readings.growth_bytes().map(|bytes| bytes.max(0).unsigned_abs());
     // Threads that have ended took their counts with them.
-    let switches = if churns && ended.threads > 1 { None } else { each(usage.context_switches, counted) };
+    let switches = if lasting || ended.threads == 1 { each(usage.context_switches, messages) } else { None };
     Some(Server {
         pid,
         cpu_ns: nanos(usage.cpu),
-        cpu_ns_per_message: each(nanos(usage.cpu), counted),
-        cores: cores(usage.cpu, outcome.elapsed),
+        cpu_ns_per_message: each(nanos(usage.cpu), messages),
+        cores: cores(usage.cpu, elapsed),
         rss_bytes: ended.rss_bytes,
         peak_rss_bytes: ended.peak_rss_bytes,
-        bytes_per_connection: growth.and_then(|bytes| each(bytes, open)),
+        bytes_per_connection: open.and_then(|open| each(growth?, open)),
         threads: ended.threads,
         context_switches: usage.context_switches,
         context_switches_per_message: switches,
@@ -222,7 +240,7 @@ fn in_measured_time(load: &bench::Plan, outcome: &Outcome) -> u64 {
 }
 
 /// None of nothing: the percentiles of no values would all be zero, and zero is a latency.
-fn distribution(values: &Histogram<u64>) -> Option<Distribution> {
+pub(super) fn distribution(values: &Histogram<u64>) -> Option<Distribution> {
     let at = |quantile| values.value_at_quantile(quantile);
     (!values.is_empty()).then(|| Distribution {
         count: values.len(),
@@ -241,13 +259,13 @@ fn distribution(values: &Histogram<u64>) -> Option<Distribution> {
 /// So many steps between a percentile and the one that half as many messages exceed.
 const STEPS_BY_HALF: u32 = 5;
 
-fn percentiles(latency: &Histogram<u64>) -> Vec<Percentile> {
+pub(super) fn percentiles(latency: &Histogram<u64>) -> Vec<Percentile> {
     let values = latency.iter_quantiles(STEPS_BY_HALF);
     let of = |quantile: f64, latency_ns| Percentile { percentile: quantile * 100.0, latency_ns };
     values.map(|value| of(value.quantile_iterated_to(), value.value_iterated_to())).collect()
 }
 
-fn sample(sample: &bench::Sample) -> Sample {
+pub(super) fn sample(sample: &bench::Sample) -> Sample {
     Sample {
         at_ns: nanos(sample.at),
         length_ns: nanos(sample.length),

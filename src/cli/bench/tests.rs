@@ -173,12 +173,12 @@ fn a_result_of_nothing_is_shown_all_the_same() {
         Record { messages: 0, latency_ns: None, server: None, percentiles: vec![], samples: vec![], ..record() };
     assert!(html::page(&nothing).contains("Nothing was measured that could be drawn."));
     assert!(table::text(&nothing).contains("throughput"));
-    assert_eq!(samples::csv(&nothing).unwrap().trim_end(), samples::HEAD.join(","));
+    assert_eq!(samples::csv(&nothing.samples).unwrap().trim_end(), samples::HEAD.join(","));
 }
 
 #[test]
 fn every_sample_is_a_row_of_the_csv() {
-    let text = samples::csv(&record()).unwrap();
+    let text = samples::csv(&record().samples).unwrap();
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some(samples::HEAD.join(",").as_str()));
     assert_eq!(lines.next(), Some("100000000,100000000,12007,127919.0,307919,1204729,3104729,0,0,0,0,0,0"));

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use switchboard::bench::Faults;
 
+use super::notes::{self, Circumstances};
 use super::record::{FindMax, Record};
 use crate::cli::measure::record;
 use crate::cli::report::{figure, page::Tone, words};
@@ -30,9 +31,17 @@ pub(super) fn of(record: &Record) -> Vec<Verdict> {
             say(tone, text);
         }
     }
-    let notes =
-        [ended_early(record), debug(record), busy(record), lag(record), behind(record), full(record), together(record)];
-    notes.into_iter().flatten().for_each(|text| say(Tone::Note, text));
+    let circumstances = Circumstances {
+        // The result of a search is that of a rate that was tried to its end.
+        ended_early: record.ended_early.filter(|_| record.find_max.is_none()),
+        elapsed_ns: record.elapsed_ns,
+        duration_ns: record.load.duration_ns,
+        machine: &record.machine,
+        target: &record.target,
+        generator: &record.generator,
+        server: record.server.as_ref(),
+    };
+    circumstances.notes(behind(record)).into_iter().for_each(|text| say(Tone::Note, text));
     verdicts
 }
 
@@ -66,7 +75,7 @@ fn right(record: &Record) -> (Tone, String) {
 
 /// What a search has come to.
 fn found(record: &Record, search: &FindMax) -> (Tone, String) {
-    let why = why_early(record).map(|why| format!(": {why}")).unwrap_or_default();
+    let why = record.ended_early.map(notes::why_early).map(|why| format!(": {why}")).unwrap_or_default();
     let objective = &search.slo.text;
     let rate = search.rate_per_second.map(figure::rough_rate);
     match (rate, search.ended) {
@@ -86,54 +95,6 @@ fn found(record: &Record, search: &FindMax) -> (Tone, String) {
     }
 }
 
-fn ended_early(record: &Record) -> Option<String> {
-    // The result of a search is that of a rate that was tried to its end.
-    let why = why_early(record).filter(|_| record.find_max.is_none())?;
-    let (elapsed, planned) = (record.elapsed_ns, record.load.duration_ns);
-    let nanos = |nanos: u64| figure::short_time(std::time::Duration::from_nanos(nanos));
-    let after = match elapsed {
-        0 => "before the measured time".to_owned(),
-        _ => format!("after {} of {}", nanos(elapsed), nanos(planned)),
-    };
-    Some(format!("It ended early: {why}, {after}."))
-}
-
-/// Why there was no more of it.
-pub(super) fn why_early(record: &Record) -> Option<&'static str> {
-    match record.ended_early {
-        Some("no_connections") => Some("there was no connection for a second"),
-        Some("server_ended") => Some("the server ended"),
-        Some(_) => Some("it was told to end"),
-        None => None,
-    }
-}
-
-fn debug(record: &Record) -> Option<String> {
-    let what = "This program was built without optimisation: its figures are not to be compared with anything.";
-    record.machine.is_debug_build().then(|| what.to_owned())
-}
-
-/// Its own limit may be what was measured.
-fn busy(record: &Record) -> Option<String> {
-    let busy = figure::percent(record.generator.busy);
-    let generator = format!("The generator was busy {busy} of the time");
-    (record.generator.bottleneck == Some("busy")).then(|| match full(record) {
-        None => format!("{generator}, so its own limit is what was measured: the server may be able to do more."),
-        Some(_) => format!("{generator} and the server was at its limit too: each may have held the other back."),
-    })
-}
-
-fn lag(record: &Record) -> Option<String> {
-    let lag = record.generator.send_lag_ns.as_ref()?;
-    (record.generator.bottleneck == Some("late")).then(|| {
-        format!(
-            "One in a hundred messages left the generator {} or more after it was due, which is part of the latency: the \
-             generator or its machine was late, not the server.",
-            figure::nanos_of(lag.p99)
-        )
-    })
-}
-
 /// An open loop that was too much.
 fn behind(record: &Record) -> Option<String> {
     let (asked, due) = (record.load.rate_per_second?, record.due?);
@@ -144,23 +105,5 @@ fn behind(record: &Record) -> Option<String> {
             figure::rate(asked),
             figure::rate(record.messages_per_second)
         )
-    })
-}
-
-fn full(record: &Record) -> Option<String> {
-    let server = record.server.as_ref()?;
-    let has = if server.threads == 1 { 1 } else { record.target.pinned.as_ref()?.server_cpus.len() };
-    let part = server.cores / figure::float(has as u64);
-    (part >= record::FULL).then(|| {
-        let all = if has == 1 { "its processor".to_owned() } else { format!("its {has} processors") };
-        format!("The server used {} of {all}: this is about as much as it can do.", figure::percent(part.min(1.0)))
-    })
-}
-
-/// A server of its own that could not be kept apart.
-fn together(record: &Record) -> Option<String> {
-    (record.target.own && record.target.pinned.is_none()).then(|| {
-        "The server and the load were not given processors of their own, so each also measures how the other was scheduled."
-            .to_owned()
     })
 }

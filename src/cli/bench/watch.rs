@@ -5,9 +5,8 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use switchboard::bench::{Activity, Progress, Stage, Step, Watch};
+use switchboard::bench::{Progress, Stage, Step, Watch};
 
-use super::plan::Plan;
 use super::server::Target;
 use crate::cli::measure::{Interrupt, Probe, Reading, Usage};
 use crate::cli::report::figure;
@@ -61,7 +60,8 @@ const ALONE: Duration = Duration::from_secs(1);
 const STEPS: u64 = 1000;
 
 impl<'a> Watcher<'a> {
-    pub(super) fn new(server: &'a mut Target, plan: &Plan, interrupt: &'a Interrupt, quiet: bool) -> Self {
+    /// `lasting`: connections are not to end, so a server without any has left the run.
+    pub(super) fn new(server: &'a mut Target, lasting: bool, interrupt: &'a Interrupt, quiet: bool) -> Self {
         // It draws nothing where standard error is no terminal.
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(STEPS), target);
@@ -70,7 +70,6 @@ impl<'a> Watcher<'a> {
             bar.set_style(style.progress_chars("━╸─"));
         }
         let idle = server.probe.as_ref().and_then(Probe::now);
-        let lasting = !matches!(plan.load.activity, Activity::Churn);
         Self {
             server,
             lasting,

@@ -1,5 +1,6 @@
 //! `switchboard bench`: what it writes, what it finds, and that it leaves nothing behind.
 
+mod chat;
 mod ends;
 mod faults;
 mod files;

@@ -32,7 +32,7 @@ pub(crate) fn shape(value: &Value, path: &str, into: &mut BTreeMap<String, BTree
 }
 
 /// What depends on the machine is left out: whether there are two processors, and what the system tells about them.
-fn machine_dependent(path: &str) -> bool {
+pub(super) fn machine_dependent(path: &str) -> bool {
     // In so short a time there may have been nothing to answer.
     path == "find_max.steps[].latency_ns"
         || path.starts_with("target.pinned")

@@ -1,0 +1,81 @@
+//! Plots and tables of a page that every measurement has: latency by percentile, throughput and latency over time, distributions.
+
+use maud::{Markup, html};
+
+use super::record::{Distribution, Percentile, Sample};
+use crate::cli::report::figure::{self, Unit};
+use crate::cli::report::page;
+use crate::cli::report::plot::{Axis, Plot, Scale, Series, Spread};
+
+/// The latency of so many `messages`, as they are called.
+pub(super) fn by_percentile(messages: &str, percentiles: &[Percentile], latency: Option<&Distribution>) -> Plot {
+    let count = latency.map_or(1, |latency| latency.count);
+    // Nothing is measured beyond one in all of them.
+    let one_of = |percentile: f64| (1.0 / (1.0 - percentile / 100.0)).min(figure::float(count));
+    let points = percentiles.iter().map(|point| (one_of(point.percentile), figure::float(point.latency_ns)));
+    Plot {
+        title: "Latency by percentile".to_owned(),
+        x: axis(&format!("percentile of {messages}"), Unit::OneOf, Scale::Log),
+        y: axis("latency", Unit::Nanos, Scale::Log),
+        series: vec![Series { name: "latency".to_owned(), points: points.collect(), ..Series::default() }],
+    }
+}
+
+/// Throughput and latency over the measured time.
+pub(super) fn over_time(messages: &str, samples: &[Sample], elapsed_ns: u64) -> Markup {
+    // What came after the measured time is no part of its course.
+    let samples: Vec<_> = samples.iter().filter(|sample| sample.at_ns <= elapsed_ns).collect();
+    html! { (throughput(messages, &samples).figure()) (latency(&samples).figure()) }
+}
+
+fn throughput(messages: &str, samples: &[&Sample]) -> Plot {
+    let rate = format!("{messages} a second");
+    Plot {
+        title: "Throughput".to_owned(),
+        x: axis("measured time", Unit::Seconds, Scale::Linear),
+        y: axis(&rate, Unit::Number, Scale::Linear),
+        series: vec![series(samples, &rate, |sample| Some(sample.messages_per_second))],
+    }
+}
+
+fn latency(samples: &[&Sample]) -> Plot {
+    // Of no messages there is no latency, and zero would be one.
+    let of = |messages: u64, nanos: u64| (messages > 0).then_some(figure::float(nanos));
+    let mut median = series(samples, "p50", |sample| of(sample.messages, sample.p50_ns));
+    let p99 = series(samples, "p99", |sample| of(sample.messages, sample.p99_ns));
+    median.spread = median.points.iter().zip(&p99.points).map(|((at, low), (_, high))| (*at, *low, *high)).collect();
+    median.shape = Spread::Band;
+    Plot {
+        title: "Latency".to_owned(),
+        x: axis("measured time", Unit::Seconds, Scale::Linear),
+        y: axis("latency", Unit::Nanos, Scale::Log),
+        series: vec![median, p99, series(samples, "longest", |sample| of(sample.messages, sample.max_ns))],
+    }
+}
+
+fn series(samples: &[&Sample], name: &str, value: impl Fn(&Sample) -> Option<f64>) -> Series {
+    let points = samples.iter().filter_map(|sample| {
+        // A sample stands for all of its time, so its point is in the middle.
+        let middle = (figure::float(sample.at_ns) - figure::float(sample.length_ns) / 2.0) / 1e9;
+        Some((middle, value(sample)?))
+    });
+    Series { name: name.to_owned(), points: points.collect(), ..Series::default() }
+}
+
+pub(super) fn axis(name: &str, unit: Unit, scale: Scale) -> Axis {
+    Axis { name: name.to_owned(), unit, scale }
+}
+
+/// Those that were measured, one a row.
+pub(super) fn distributions(all: &[(&str, &Option<Distribution>)]) -> Markup {
+    let row = |name: &str, values: &Distribution| {
+        let Distribution { min, p50, p90, p99, p99_9, p99_99, max, .. } = *values;
+        let figures = [min, p50, p90, p99, p99_9, p99_99, max].map(figure::nanos_of);
+        let mut row = vec![name.to_owned()];
+        row.extend(figures);
+        row.push(figure::nanos(values.mean));
+        row
+    };
+    let rows: Vec<_> = all.iter().filter_map(|(name, values)| Some(row(name, values.as_ref()?))).collect();
+    page::table(&["", "min", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"], &rows)
+}

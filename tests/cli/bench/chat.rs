@@ -1,0 +1,194 @@
+//! `switchboard bench chat`: what it writes, and what it finds.
+
+#[path = "../../bench/chat/server.rs"]
+mod server;
+
+use std::collections::BTreeMap;
+use std::process::{Output, Stdio};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use self::server::{Fault, Server};
+use super::Scratch;
+use super::results::{machine_dependent, shape};
+use crate::program::{GUARD, Program, Signal, command, run};
+
+const BRIEF: [&str; 5] = ["bench", "chat", "--members=5", "--warm-up=20ms", "--duration=250ms"];
+
+fn brief(server: &Server, args: &[&str]) -> Output {
+    run(&[&BRIEF[..], &[server.target.address().to_string().as_str()], args].concat())
+}
+
+/// Runs a short bench in which all goes well, and returns what it prints; again if a busy machine gets nothing done.
+fn good(server: &Server, args: &[&str]) -> String {
+    let began = Instant::now();
+    loop {
+        let output = brief(server, args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if stderr == "switchboard: not one message was delivered\n" && began.elapsed() < GUARD {
+            continue;
+        }
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
+        assert_eq!(stderr, "", "{args:?}: it is quiet in a pipe");
+        return String::from_utf8(output.stdout).unwrap();
+    }
+}
+
+fn json(server: &Server, args: &[&str]) -> Value {
+    serde_json::from_str(&good(server, &[args, &["--json"]].concat())).unwrap()
+}
+
+#[test]
+fn the_table_says_that_everybody_heard_everything() {
+    let server = Server::start(Fault::None);
+    let table = good(&server, &["--in-flight", "2"]);
+    for words in [
+        "chat at tcp 127.0.0.1:",
+        "5 members in one room, 1 of them says messages of 64 B, 2 under way in each room; 250 ms after 20 ms",
+        "deliveries",
+        "all in after",
+        "\ndelivery ",
+        "\njoin ",
+        "CPU/delivery",
+        "ok     Every one of 5 members received every id of its room once, in order (",
+    ] {
+        assert!(table.contains(words), "{words}:\n{table}");
+    }
+    assert!(!table.contains("faults") && !table.contains("send lag"), "{table}");
+    assert!(good(&server, &["--rate", "200"]).contains("\nsend lag "));
+    let idle = good(&server, &["--idle", "--rooms", "2"]);
+    assert!(idle.contains("5 members in 2 rooms, only held;"), "{idle}");
+    assert!(idle.contains("ok     All 5 members were in after "), "{idle}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_json_has_the_keys_that_are_promised() {
+    let (honest, skipping) = (Server::start(Fault::None), Server::start(Fault::Flood));
+    let mut found = BTreeMap::new();
+    let pid = std::process::id().to_string();
+    for args in [&["--server-pid", &pid][..], &["--rate", "1k"], &["--idle", "--server-pid", &pid]] {
+        shape(&json(&honest, args), "", &mut found);
+    }
+    let faulty = brief(&skipping, &["--json", "--answer-timeout=1s"]);
+    shape(&serde_json::from_slice(&faulty.stdout).unwrap(), "", &mut found);
+    let lines = found.into_iter().filter(|(path, _)| !path.is_empty() && !machine_dependent(path));
+    let lines: Vec<_> =
+        lines.map(|(path, types)| format!("{path}: {}", types.into_iter().collect::<Vec<_>>().join(" or "))).collect();
+    let promised = include_str!("chat_schema.txt").lines().filter(|line| !line.starts_with('#'));
+    assert_eq!(lines, promised.collect::<Vec<_>>(), "in full:\n{}", lines.join("\n"));
+}
+
+#[test]
+fn the_json_says_what_was_run_and_proved() {
+    let server = Server::start(Fault::None);
+    let result = json(&server, &["--rooms", "2", "--publishers", "3", "--payload", "100"]);
+    assert_eq!((&result["schema"], &result["target"]["service"]), (&1.into(), &"chat".into()));
+    let load = &result["load"];
+    assert_eq!((&load["members"], &load["publishers"], &load["rooms"]), (&5.into(), &3.into(), &2.into()));
+    assert_eq!(
+        (&load["payload_bytes"], &load["in_flight"], &load["activity"]),
+        (&100.into(), &1.into(), &"closed".into())
+    );
+    assert_eq!(result["proof"]["proved"], true);
+    assert!(result["proof"]["received"].as_u64() > result["proof"]["ids"].as_u64());
+    assert!(result["deliveries_per_second"].as_f64().unwrap() > result["messages_per_second"].as_f64().unwrap());
+    assert_eq!(json(&server, &[])["load"]["publishers"], 1);
+}
+
+/// The last line on standard error, and the table that was printed all the same.
+fn wrong(fault: Fault) -> (String, String) {
+    let server = Server::start(fault);
+    let began = Instant::now();
+    loop {
+        let output = brief(&server, &["--in-flight=4", "--answer-timeout=1s"]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        if server.deed().is_none() && began.elapsed() < GUARD {
+            continue;
+        }
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        return (stderr.lines().last().unwrap_or_default().to_owned(), String::from_utf8(output.stdout).unwrap());
+    }
+}
+
+#[test]
+fn what_is_wrong_is_counted_and_named_and_the_exit_code_is_1() {
+    for (fault, says, names) in [
+        (Fault::Skip, "1 id never came to a member", "WRONG  Member 4 never received id 9 of lobby."),
+        (Fault::Duplicate, "1 message came twice", "WRONG  Member 4 received id 9 of lobby again."),
+        (Fault::Swap, "1 message came after a later one", "WRONG  Id 9 of lobby came to member 4 after a later one."),
+        (
+            Fault::Corrupt,
+            "1 message came with another text",
+            "WRONG  Id 9 of lobby came to member 4 with another text.",
+        ),
+        (
+            Fault::Swallow,
+            "1 message was said and came to nobody",
+            "WRONG  Message 8 of member 0 was said in lobby and came to nobody.",
+        ),
+        (Fault::Close, "1 member was broken off by the server", "WRONG  Something went wrong"),
+        (
+            Fault::Bye,
+            "1 complaint by the server, 1 member was broken off",
+            "WRONG  The server to member 4: bye: you are too slow",
+        ),
+        (Fault::Taken, "1 complaint by the server, 1 member was not let in", "nick-taken: somebody else is called so"),
+    ] {
+        let (line, table) = wrong(fault);
+        assert!(line.starts_with(&format!("switchboard: {says}")), "{fault:?}: {line}");
+        assert!(table.contains(says) && table.contains(names), "{fault:?}: {names}\n{table}");
+        assert!(!table.contains("ok  ") && table.contains("\nfaults"), "{table}");
+    }
+}
+
+#[test]
+fn a_server_that_limits_its_members_is_to_be_started_without_that() {
+    let (line, table) = wrong(Fault::Flood);
+    assert!(line.contains("1 complaint by the server"), "{line}");
+    assert!(table.contains("start it with --messages-per-second 0"), "{table}");
+}
+
+#[test]
+fn files_are_written() {
+    let server = Server::start(Fault::None);
+    let (page, log) = (Scratch::new(), Scratch::new());
+    let csv = good(&server, &["--csv", "--html", &page.name()]);
+    assert!(csv.starts_with("at_ns,length_ns,messages,"), "{csv}");
+    let page = std::fs::read_to_string(page.path()).unwrap();
+    for words in
+        ["<title>chat at tcp", "Latency by percentile", "deliveries a second", "Memory", "Every one of 5 members"]
+    {
+        assert!(page.contains(words), "{words}");
+    }
+    assert_eq!(page.matches("<svg class=\"drawing\"").count(), 3);
+    good(&server, &["--rate", "1k", "--hdr", &log.name()]);
+    let log = std::fs::read_to_string(log.path()).unwrap();
+    assert!(log.contains("Tag=join") && log.contains("Tag=send-lag"), "{log}");
+}
+
+#[test]
+#[cfg(unix)]
+fn who_interrupts_it_is_told_what_was_measured() {
+    let server = Server::start(Fault::None);
+    let address = server.target.address().to_string();
+    let args = ["-v", "bench", "chat", &address, "--members=5", "--warm-up=0", "--duration=1h"];
+    let mut program = Program::start(command(&args).stdout(Stdio::piped()));
+    program.logged("measuring");
+    program.signal(Signal::INT);
+    assert_eq!(program.wait().code(), Some(130));
+    let table = program.printed();
+    assert!(table.contains("It ended early: it was told to end"), "{table}");
+    assert!(!table.contains("WRONG  Something"), "{table}");
+}
+
+#[test]
+fn where_no_server_listens_that_is_said() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let output = run(&[&BRIEF[..], &[&nobody]].concat());
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains(&format!("cannot connect to tcp {nobody}")), "{stderr}");
+    assert!(stderr.contains("is a server listening there?"), "{stderr}");
+}
