@@ -5,7 +5,7 @@
 //!
 //! `Open → Draining → Closed`, in more detail at [`Phase`]. Open, it reads, decodes and answers. Draining, it takes no more frames: its service says
 //! goodbye, what it owes is flushed, its writing side is shut down, and input is discarded until the peer has closed too.
-//! Closed, it waits to be reaped. Files beside this one: [`read`] brings bytes to the service, [`write`] takes replies to the socket, [`deadline`]
+//! Closed, it waits to be reaped. Files beside this one: [`read`] brings bytes to the service, [`write`](mod@write) takes replies to the socket, [`deadline`]
 //! says until when the peer has to do something.
 
 mod deadline;

@@ -2,7 +2,7 @@
 //!
 //! - [`Framing`] says which rule is in force, and reads and writes the rule's name;
 //! - [`FrameDecoder`] applies it to bytes that arrive in any pieces;
-//! - [`encode`] applies it the other way.
+//! - [`encode`](fn@encode) applies it the other way.
 //!
 //! The rule itself stands in one place, [`cut`]: given the bytes from a frame's first on, where does its payload lie?
 

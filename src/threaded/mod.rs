@@ -1,7 +1,7 @@
 //! The twin of the reactor: the same services with a thread for each connection, as somebody who likes threads would write it.
 //!
 //! Reading order: [`attend`] is a connection's thread and how it waits, [`step`] what it does between two waits, [`calls`] how it
-//! calls the service, [`endings`] how it ends. [`agent`] does what callbacks ask for, [`line`] is how one connection's thread
+//! calls the service, [`endings`] how it ends. [`agent`] does what callbacks ask for, [`line`](mod@line) is how one connection's thread
 //! reaches another connection. [`accept`], [`datagrams`], [`control`] and [`console`] are the other threads, [`newcomer`] how a
 //! connection comes to its own. [`exchange`] is what all of them share; [`alarms`], [`budget`], [`places`] and [`tally`] are its
 //! parts, [`socket`], [`listener`] and [`spawn`] the operating system.

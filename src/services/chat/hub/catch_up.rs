@@ -9,14 +9,21 @@ use super::rooms::RoomId;
 use super::speech::BatchLabel;
 use super::{Hub, Outlet, batch};
 use crate::payload::Payload;
+use crate::services::chat::ask::Refusal;
 use crate::services::chat::rules::REPLAY_BYTES;
 use crate::services::chat::wire::Event;
 
 impl Hub {
     /// Replays to a member that sits in `room` what came after `since` and was not sent to it.
-    pub(super) fn replay(&mut self, id: MemberId, room: RoomId, since: u64, out: &mut dyn Outlet) {
+    pub(super) fn replay(
+        &mut self,
+        id: MemberId,
+        room: RoomId,
+        since: u64,
+        out: &mut dyn Outlet,
+    ) -> Result<(), Refusal> {
         self.flush_room(room, out);
-        let Some(there) = self.rooms.get(room) else { return };
+        let Some(there) = self.rooms.get(room) else { return Ok(()) };
         let last = there.history.last_id();
         let name = there.name.clone();
         let since = if since > last {
@@ -35,17 +42,22 @@ impl Hub {
         } else {
             since
         };
-        let Some(member) = self.members.get_mut(id) else { return };
+        let Some(member) = self.members.get_mut(id) else { return Ok(()) };
         let reach = member.reach;
-        let Some(seat) = member.seat_mut(room).filter(|seat| !seat.catching_up) else { return };
+        let Some(seat) = member.seat_mut(room) else { return Ok(()) };
         if since + 1 >= seat.first {
-            return;
+            return Ok(());
+        }
+        if seat.catching_up {
+            let text = format!("{name} is being replayed to you already: ask again when that is done");
+            return Err(Refusal::new("replaying", text));
         }
         let catch_up = CatchUp { next: since + 1, skip: seat.first..last + 1 };
         seat.first = since + 1;
         self.change_hall(id, room, Some(catch_up), reach);
         // Whoever comes back to many rooms at once is not sent a piece of each at once: together they could be more than may wait.
         out.watch_drain();
+        Ok(())
     }
 
     /// Moves a member between those who are live and those who are not yet.

@@ -86,8 +86,7 @@ impl Hub {
     fn execute(&mut self, conn: ConnId, order: &Order<'_>, out: &mut dyn Outlet) -> Result<(), Refusal> {
         match order {
             Order::Kick { nick } => {
-                let nobody = || Refusal::new("no-such-nick", format!("nobody here is called {nick}"));
-                let id = self.members.by_nick(nick).ok_or_else(nobody)?;
+                let id = self.somebody(nick)?;
                 self.end(id, "kicked by the operator", out);
                 print(conn, &format!("* {nick} is kicked"), out);
             }

@@ -7,6 +7,7 @@ use super::rooms::{Room, RoomId, Rooms};
 use super::speech::text_payloads;
 use super::{Hub, Outlet, When};
 use crate::services::chat::ask::{Ask, Refusal};
+use crate::services::chat::console::word;
 use crate::services::chat::dialect::HELP;
 use crate::services::chat::rules::PAGE;
 use crate::services::chat::wire::{Event, Listed};
@@ -85,7 +86,7 @@ impl Hub {
         }
         self.tell(id, &joined, out);
         if let Some(since) = since {
-            self.replay(id, room, since, out);
+            self.replay(id, room, since, out)?;
         }
         Ok(())
     }
@@ -105,7 +106,7 @@ impl Hub {
         let Some(name) = name else { return self.current(id) };
         let Some(member) = self.members.get(id) else { return Ok(Rooms::LOBBY) };
         let seated = self.rooms.find(name).filter(|room| member.seat(*room).is_some());
-        seated.ok_or_else(|| Refusal::new("not-in-room", format!("you are not in {name}: join it first")))
+        seated.ok_or_else(|| Refusal::new("not-in-room", format!("you are not in {}: join it first", word(name))))
     }
 
     fn current(&self, id: MemberId) -> Result<RoomId, Refusal> {
@@ -114,7 +115,7 @@ impl Hub {
     }
 
     pub(super) fn known(&self, name: &str) -> Result<RoomId, Refusal> {
-        self.rooms.find(name).ok_or_else(|| Refusal::new("no-such-room", format!("there is no room {name}")))
+        self.rooms.find(name).ok_or_else(|| Refusal::new("no-such-room", format!("there is no room {}", word(name))))
     }
 
     /// Who is in a room: a page of them, from the end of each hall down. Who enters meanwhile does so at the end that was told, and

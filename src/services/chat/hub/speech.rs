@@ -12,6 +12,7 @@ use super::{Hub, Outlet, When, batch};
 use crate::payload::Payload;
 use crate::service::Ticket;
 use crate::services::chat::ask::Refusal;
+use crate::services::chat::console::word;
 use crate::services::chat::dialect::{self, Dialect};
 use crate::services::chat::names::{OPERATOR, check_text};
 use crate::services::chat::rules::{MAX_BATCH_BYTES, MAX_BATCH_MESSAGES};
@@ -174,10 +175,14 @@ impl Hub {
         Ok(())
     }
 
+    pub(super) fn somebody(&self, nick: &str) -> Result<MemberId, Refusal> {
+        let nobody = || Refusal::new("no-such-nick", format!("nobody here is called {}", word(nick)));
+        self.members.by_nick(nick).ok_or_else(nobody)
+    }
+
     /// Somebody who can be whispered to.
     pub(super) fn listener(&self, nick: &str) -> Result<MemberId, Refusal> {
-        let nobody = || Refusal::new("no-such-nick", format!("nobody here is called {nick}"));
-        let id = self.members.by_nick(nick).ok_or_else(nobody)?;
+        let id = self.somebody(nick)?;
         let by_datagram = self.members.get(id).is_some_and(|member| matches!(member.reach, Reach::Source { .. }));
         if by_datagram {
             return Err(Refusal::new("unreachable", format!("{nick} is here by UDP, and hears the lobby only")));

@@ -197,3 +197,26 @@ fn what_was_said_before_somebody_came_left_or_was_renamed_is_heard_before() {
         assert_eq!(kinds, ["message", told]);
     }
 }
+
+#[test]
+fn a_ping_is_answered_after_the_replays_that_were_asked_for_before_it() {
+    let kinds = |events: &[Value]| -> Vec<String> {
+        let word = |event: &Value| event["code"].as_str().or(event["type"].as_str()).unwrap().to_owned();
+        events.iter().map(word).collect()
+    };
+    let mut table = Table::new(unlimited());
+    let eva = named(&mut table, "eva");
+    say_many(&mut table, eva, "lobby", 2, 1);
+    let bob = named(&mut table, "bob");
+    ask(&mut table, bob, &json!({"type": "join", "room": "lobby", "since": 1}));
+    ask(&mut table, bob, &json!({"type": "ping"}));
+    ask(&mut table, bob, &json!({"type": "join", "room": "lobby", "since": 0}));
+    assert_eq!(kinds(&heard(&mut table, bob)), ["joined", "joined", "replaying"]);
+    table.settle();
+    assert_eq!(kinds(&heard(&mut table, bob)), ["message", "pong"]);
+    // Nor does it wait for ever for a replay that nobody wants any more.
+    ask(&mut table, bob, &json!({"type": "join", "room": "lobby", "since": 0}));
+    ask(&mut table, bob, &json!({"type": "ping"}));
+    ask(&mut table, bob, &json!({"type": "leave", "room": "lobby"}));
+    assert_eq!(kinds(&heard(&mut table, bob)), ["joined", "left", "pong"]);
+}
