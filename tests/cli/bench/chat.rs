@@ -71,6 +71,8 @@ fn the_json_has_the_keys_that_are_promised() {
     for args in [&["--server-pid", &pid][..], &["--rate", "1k"], &["--idle", "--server-pid", &pid]] {
         shape(&json(&honest, args), "", &mut found);
     }
+    let own = run(&[&BRIEF[..], &["--json"]].concat());
+    shape(&serde_json::from_slice(&own.stdout).unwrap(), "", &mut found);
     let faulty = brief(&skipping, &["--json", "--answer-timeout=1s"]);
     shape(&serde_json::from_slice(&faulty.stdout).unwrap(), "", &mut found);
     let lines = found.into_iter().filter(|(path, _)| !path.is_empty() && !machine_dependent(path));
@@ -191,4 +193,25 @@ fn where_no_server_listens_that_is_said() {
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains(&format!("cannot connect to tcp {nobody}")), "{stderr}");
     assert!(stderr.contains("is a server listening there?"), "{stderr}");
+}
+
+/// The service itself, on both engines, over rooms, closed and open.
+#[test]
+fn its_own_server_is_measured_and_proved_whole() {
+    let began = Instant::now();
+    for (engine, load) in [("reactor", "--in-flight=4"), ("threads", "--in-flight=4"), ("reactor", "--rate=500")] {
+        let args = [&BRIEF[..], &["--engine", engine, "--rooms=2", "--publishers=4", load, "--json"]].concat();
+        let (output, result) = loop {
+            let output = run(&args);
+            let result: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            // A busy machine may get nothing done in so short a time.
+            if result["deliveries"].as_u64() > Some(0) || began.elapsed() > GUARD {
+                break (output, result);
+            }
+        };
+        assert_eq!(output.status.code(), Some(0), "{engine}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!((&result["target"]["own"], &result["target"]["engine"]), (&true.into(), &engine.into()));
+        assert_eq!(result["proof"]["proved"], true, "{engine} {load}");
+        assert!(result["server"]["cpu_ns_per_delivery"].as_f64() > Some(0.0), "{}", result["server"]);
+    }
 }
