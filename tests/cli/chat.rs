@@ -50,7 +50,7 @@ fn serve(engine: &str, more: &[&str]) -> Program {
 }
 
 fn address(server: &mut Program) -> String {
-    server.line().unwrap().strip_prefix("listening chat tcp ").unwrap().to_owned()
+    server.address("tcp")
 }
 
 #[test]

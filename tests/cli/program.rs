@@ -83,8 +83,10 @@ impl Program {
     /// The address in the next `listening` line, which must be of this transport.
     pub(crate) fn address(&mut self, transport: &str) -> String {
         let line = self.stdout.next().unwrap_or_else(|| panic!("not listening: {}", self.stderr.rest()));
-        let address = line.strip_prefix(&format!("listening echo {transport} "));
-        address.unwrap_or_else(|| panic!("not a {transport} address: {line}")).to_owned()
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["listening", _, found, address] if found == transport => address.to_owned(),
+            _ => panic!("not a {transport} address: {line}"),
+        }
     }
 
     /// The next line of the log that contains `words`.

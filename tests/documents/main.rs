@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod book;
+mod lobby;
 #[path = "../cli/program.rs"]
 #[allow(dead_code, reason = "the program's own tests use the rest of it")]
 mod program;

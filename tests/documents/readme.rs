@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use crate::program::{Program, command};
 use crate::{blocks, read};
 
-fn block(language: &str, marker: &str) -> String {
+pub(crate) fn block(language: &str, marker: &str) -> String {
     let readme = read("README.md");
     let found = blocks(&readme).into_iter().find(|(lang, text)| *lang == language && text.contains(marker));
     found.unwrap_or_else(|| panic!("README.md has no {language} block with '{marker}'")).1.to_owned()
@@ -34,8 +34,9 @@ fn the_servers_print_what_is_shown() {
     for (typed, lines) in sessions {
         let mut args: Vec<String> = typed.split(' ').map(free_port).collect();
         if !typed.contains("--listen") {
-            let own = ["--listen", "127.0.0.1:0", "--listen", "udp:127.0.0.1:0"];
-            args.extend(own.map(str::to_owned));
+            let lines = if typed == "serve chat" { &["--listen", "lines@127.0.0.1:0"][..] } else { &[] };
+            let own = [&["--listen", "127.0.0.1:0"], lines, &["--listen", "udp:127.0.0.1:0"]].concat();
+            args.extend(own.iter().map(|&word| word.to_owned()));
         }
         let args: Vec<_> = args.iter().map(String::as_str).collect();
         let mut program = Program::start(command(&args).stdout(Stdio::piped()));
@@ -43,7 +44,7 @@ fn the_servers_print_what_is_shown() {
             let [listening, service, transport, address] = line.split(' ').collect::<Vec<_>>()[..] else {
                 panic!("{line}")
             };
-            assert_eq!([listening, service], ["listening", "echo"]);
+            assert_eq!((listening, Some(service)), ("listening", typed.split(' ').nth(1)));
             assert_eq!(host(&program.address(transport)), host(address));
         }
     }
@@ -54,7 +55,7 @@ fn the_servers_print_what_is_shown() {
 fn the_measurements_have_the_rows_that_are_shown() {
     let readme = read("README.md");
     let sessions: Vec<_> = sessions(&readme).into_iter().filter(|(typed, _)| !typed.starts_with("serve")).collect();
-    assert_eq!(sessions.len(), 2, "duel and bench");
+    assert_eq!(sessions.len(), 3, "duel, bench echo and bench chat");
     for (typed, shown) in sessions {
         let mut args: Vec<_> = typed.split(' ').collect();
         args.extend(match args[0] {
