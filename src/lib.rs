@@ -53,7 +53,7 @@
 //! # Features
 //!
 //! `cli` (default) builds the program `switchboard`, the load generator `bench` and the parts of `client`. A library user turns
-//! it off: `default-features = false`.
+//! it off: `default-features = false`. `chat`, which `cli` turns on, is the chat service.
 //!
 //! # Platforms
 //!

@@ -48,6 +48,7 @@ impl Program {
     }
 
     /// The next line that it prints.
+    #[allow(dead_code, reason = "the documents' tests use it")]
     pub(crate) fn line(&mut self) -> Option<String> {
         self.stdout.next()
     }
