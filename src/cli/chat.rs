@@ -96,6 +96,7 @@ impl From<ChatArgs> for ChatPlan {
             max_per_address: typed.max_per_address.or(standard.max_per_address),
             udp_public: typed.udp_public,
             encoding: typed.encoding.unwrap_or(standard.encoding),
+            server: format!("{:016x}", fastrand::u64(..)),
             ..standard
         };
         Self { rules, console: typed.console, pins: typed.colour }

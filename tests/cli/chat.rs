@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::Stdio;
 
-use crate::program::{Program, command};
+use crate::program::{Program, SocketPath, command};
 use crate::serving::connect;
 
 /// A member on the lines port.
@@ -122,4 +122,38 @@ fn who_says_too_much_is_told_so_and_disconnected() {
     eva.expect("! more than 1 messages a second, after 3 at once");
     eva.expect("* bye: flood");
     eva.expect_end();
+}
+
+/// At a path, so that the next server is where the last one was.
+#[test]
+fn a_client_outlives_its_server_and_misses_nothing_of_the_next() {
+    let path = SocketPath::new();
+    let listen = path.listen();
+    let start = || {
+        let mut server = Program::start(command(&["serve", "chat", "--listen", &listen]).stdout(Stdio::piped()));
+        server.address("unix");
+        server
+    };
+    let call = |nick: &str| {
+        let args = ["call", "chat", &listen, "--nick", nick];
+        let mut client = Program::start(command(&args).stdin(Stdio::piped()).stdout(Stdio::piped()));
+        client.printed_until(&format!("you are {nick}"));
+        client
+    };
+    let server = start();
+    let mut eva = call("eva");
+    eva.type_in("one");
+    eva.printed_until("[lobby] eva: one");
+    drop(server);
+    let _server = start();
+    // Said while she may be away: she is told of it when she is back.
+    let mut bob = call("bob");
+    bob.type_in("two");
+    eva.printed_until("[lobby] bob: two");
+    eva.type_in("three");
+    bob.printed_until("[lobby] eva: three");
+    for client in [&mut eva, &mut bob] {
+        client.close_input();
+        assert_eq!(client.wait().code(), Some(0), "{}", client.log());
+    }
 }

@@ -25,11 +25,12 @@ impl Session {
             self.backoff.succeeded();
         }
         match &event {
-            Event::Welcome { nick, messages_per_second, burst, .. } => {
-                let nick = nick.clone().into_owned();
+            Event::Welcome { nick, messages_per_second, burst, server, .. } => {
+                let (nick, server) = (nick.clone().into_owned(), server.clone());
                 self.pace.answered(Kind::Hello, now);
                 self.pace.allow(*messages_per_second, *burst, now);
-                self.hear_welcome(nick, event);
+                self.hear_server(server.map(Cow::into_owned));
+                self.hear_welcome(nick, event, now);
             }
             Event::Joined { room, nick } => {
                 let (room, nick) = (room.clone(), nick.clone());
@@ -43,6 +44,7 @@ impl Session {
                 }
                 self.rooms.remove(&*room);
             }
+            Event::Message { .. } if self.returning && self.link == Link::Greeting => self.keep_early(event),
             Event::Message { .. } => self.hear_message(event, now),
             Event::Ack { label, id } => self.hear_ack(label, *id, now),
             Event::Whisper { from, .. } => {
@@ -80,7 +82,29 @@ impl Session {
         self.finish_if_done();
     }
 
-    fn hear_welcome(&mut self, nick: String, event: Event<'static>) {
+    /// Another server, or the same started again, knows nothing of what this one's ids were.
+    fn hear_server(&mut self, server: Option<String>) {
+        if server.is_none() || server == self.server {
+            return;
+        }
+        if self.server.is_some() {
+            for (name, room) in &mut self.rooms {
+                if room.begin_anew() {
+                    self.actions.push_back(Action::Tell(Notice::Anew { room: name.clone() }));
+                }
+            }
+        }
+        self.server = server;
+    }
+
+    /// A message that may have another server's id waits until that is known. What does not fit is asked for again, as a gap.
+    fn keep_early(&mut self, message: Event<'static>) {
+        if self.early.len() < MAX_REPLAY {
+            self.early.push(message);
+        }
+    }
+
+    fn hear_welcome(&mut self, nick: String, event: Event<'static>, now: Duration) {
         self.greeting = None;
         if let Some(wished) = self.wished.clone().filter(|wished| *wished != nick) {
             self.tell(Notice::Renamed { wished, nick: Some(nick.clone()) });
@@ -89,7 +113,7 @@ impl Session {
         }
         self.nick = Some(nick);
         if self.link == Link::Greeting {
-            self.enter_rooms();
+            self.enter_rooms(now);
         }
     }
 
@@ -119,7 +143,7 @@ impl Session {
         }
     }
 
-    fn hear_message(&mut self, event: Event<'static>, now: Duration) {
+    pub(super) fn hear_message(&mut self, event: Event<'static>, now: Duration) {
         let Event::Message { room: name, id, .. } = &event else { return };
         let (name, id) = (name.clone().into_owned(), *id);
         let Some(room) = self.rooms.get_mut(&name) else {
@@ -137,7 +161,7 @@ impl Session {
         }
         for message in shown {
             self.recognise(&message);
-            if self.link == Link::CatchingUp || self.returning && self.link == Link::Greeting {
+            if self.link == Link::CatchingUp {
                 self.replay.push(message);
                 if self.replay.len() > MAX_REPLAY {
                     self.come_back(None);
@@ -228,8 +252,7 @@ impl Session {
             }
             ("unknown-id", Some(room)) => {
                 let room = room.clone().into_owned();
-                if let Some(known) = self.rooms.get_mut(&room) {
-                    known.begin_anew();
+                if self.rooms.get_mut(&room).is_some_and(Room::begin_anew) {
                     self.tell(Notice::Anew { room });
                 }
             }
@@ -257,7 +280,7 @@ impl Session {
         } else {
             let wished = self.wished.clone().unwrap_or_default();
             self.tell(Notice::Renamed { wished, nick: None });
-            self.enter_rooms();
+            self.enter_rooms(now);
         }
     }
 
@@ -268,7 +291,7 @@ impl Session {
         if self.link == Link::Greeting && (label.is_none() || label == self.greeting) {
             // A nick that cannot be had at all.
             (self.greeting, self.wished) = (None, None);
-            self.enter_rooms();
+            self.enter_rooms(now);
         }
         let Some(label) = label else { return };
         self.unacked.retain(|said| said.label != Some(label));

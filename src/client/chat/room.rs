@@ -87,12 +87,14 @@ impl Room {
         missing
     }
 
-    /// The ids begin anew.
-    pub(super) fn begin_anew(&mut self) {
+    /// The ids begin anew; whether any of the old ones was seen.
+    pub(super) fn begin_anew(&mut self) -> bool {
+        let seen = self.last.is_some_and(|last| last > 0);
         self.last = Some(0);
         self.acked = 0;
         self.held.clear();
         self.gap_since = None;
+        seen
     }
 
     /// When the gap is no longer waited for.

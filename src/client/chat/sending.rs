@@ -22,7 +22,7 @@ impl Session {
     }
 
     /// Enters the rooms that the user is to be in. On coming back, all that was said meanwhile is asked for.
-    pub(super) fn enter_rooms(&mut self) {
+    pub(super) fn enter_rooms(&mut self, now: Duration) {
         if !self.rooms.contains_key(LOBBY) {
             self.urgent.push_back(Urgent::Ask(Request::Leave { room: LOBBY.into() }));
         }
@@ -37,6 +37,9 @@ impl Session {
             self.link = Link::CatchingUp;
         } else {
             self.link = Link::Ready;
+        }
+        for message in std::mem::take(&mut self.early) {
+            self.hear_message(message, now);
         }
     }
 

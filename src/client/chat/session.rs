@@ -91,6 +91,10 @@ pub struct Session {
     pub(super) label: u64,
     /// Further pages of a list that may be asked for.
     pub(super) pages: u32,
+    /// What the server last called itself.
+    pub(super) server: Option<String>,
+    /// Messages that came before it was known whether this is still the same server.
+    pub(super) early: Vec<Event<'static>>,
     /// Messages of the replay, until it is known how many they are.
     pub(super) replay: Vec<Event<'static>>,
     heard_at: Duration,
@@ -129,6 +133,8 @@ impl Session {
             backoff: Backoff::new(wishes.seed),
             label: 0,
             pages: 0,
+            server: None,
+            early: Vec::new(),
             replay: Vec::new(),
             heard_at: Duration::ZERO,
             farewell: Farewell::Open,
@@ -190,7 +196,7 @@ impl Session {
                 self.offers = MAX_OFFERS;
                 self.greet(nick);
             }
-            None => self.enter_rooms(),
+            None => self.enter_rooms(now),
         }
         self.pump(now);
     }
@@ -301,6 +307,8 @@ impl Session {
         }
         self.urgent.clear();
         self.pings.clear();
+        // They have not been shown, so they will be asked for again.
+        self.early.clear();
         let unsure = std::mem::take(&mut self.whispers).len();
         if unsure > 0 {
             self.unsure += unsure;

@@ -154,7 +154,7 @@ mod tests {
 
     fn welcome<'a>(rooms: &[&'a str]) -> Event<'a> {
         let rooms = rooms.iter().map(|room| (*room).into()).collect();
-        Event::Welcome { nick: "eva".into(), rooms, messages_per_second: None, burst: None }
+        Event::Welcome { nick: "eva".into(), rooms, messages_per_second: None, burst: None, server: None }
     }
 
     /// Where colours are on, `<` and `>` stand for eva's, red, and `{` and `}` for bob's, green.

@@ -56,6 +56,8 @@ pub struct Rules {
     pub udp_silence: Duration,
     /// UDP members that there may be.
     pub max_udp_members: usize,
+    /// A word that no other start of the server has, for clients to know by it that ids have begun anew. Empty: none is told.
+    pub server: String,
     /// How text is encoded on lines, raw and UDP; JSON is UTF-8 always. It has to be one that leaves ASCII as it is.
     pub encoding: &'static Encoding,
 }
@@ -75,6 +77,7 @@ impl Default for Rules {
             udp_public: false,
             udp_silence: Duration::from_mins(1),
             max_udp_members: 1024,
+            server: String::new(),
             encoding: UTF_8,
         }
     }

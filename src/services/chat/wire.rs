@@ -93,6 +93,9 @@ pub enum Event<'a> {
         /// Requests that it may make at once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         burst: Option<u32>,
+        /// A word that another start of the server does not have: where it is another, ids have begun anew.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server: Option<Cow<'a, str>>,
     },
     /// Somebody entered a room. Who entered is told so, too.
     Joined {

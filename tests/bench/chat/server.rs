@@ -270,6 +270,7 @@ impl Service for Chat {
                     return cx.reply(&error("nick-taken", "somebody else is called so"));
                 }
                 let welcome = Event::Welcome {
+                    server: None,
                     nick: word("nick").into(),
                     rooms: vec!["lobby".into()],
                     messages_per_second: None,

@@ -114,6 +114,27 @@ fn a_server_that_began_anew_shows_all_it_has() {
 }
 
 #[test]
+fn a_server_that_began_anew_is_known_by_its_word_however_much_it_has_said_since() {
+    let mut world = World::with_eva(&["tea"]);
+    world.server.tells_start = true;
+    world.settle();
+    world.server.say_often(LOBBY, "bo", "old", 3);
+    world.settle();
+    world.restart();
+    world.server.say_often(LOBBY, "bo", "new", 5);
+    world.settle();
+    assert_eq!(world.ids(LOBBY), [1, 2, 3, 1, 2, 3, 4, 5]);
+    let anew = |room: &str| Notice::Anew { room: room.into() };
+    assert!(world.told.contains(&anew(LOBBY)) && !world.told.contains(&anew("tea")), "{:?}", world.told);
+    // The same server again: nothing anew.
+    world.lose();
+    world.server.say(LOBBY, "bo", "newer");
+    world.settle();
+    assert_eq!(world.ids(LOBBY), [1, 2, 3, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(world.told.iter().filter(|notice| **notice == anew(LOBBY)).count(), 1);
+}
+
+#[test]
 fn what_was_not_acknowledged_is_said_again_unless_it_is_seen_to_have_been_said() {
     let mut world = World::with_eva(&[]);
     world.settle();

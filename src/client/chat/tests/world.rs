@@ -21,6 +21,9 @@ pub(super) struct Server {
     pub(super) acks_late: bool,
     /// Whether it announces what it no longer has.
     pub(super) is_silent_about_gaps: bool,
+    /// Whether it says which start of it this is, the how manieth.
+    pub(super) tells_start: bool,
+    starts: u32,
     client: Option<Client>,
     guests: u32,
 }
@@ -97,6 +100,7 @@ impl Server {
             Request::Hello { nick } => {
                 client.nick = nick.into_owned();
                 let event = Event::Welcome {
+                    server: self.tells_start.then(|| self.starts.to_string().into()),
                     nick: client.nick.clone().into(),
                     rooms: client.rooms.iter().map(|room| room.clone().into()).collect(),
                     messages_per_second: self.allows.map(|(number, _)| number),
@@ -278,6 +282,7 @@ impl World {
     pub(super) fn restart(&mut self) {
         self.lose();
         self.server.rooms.clear();
+        self.server.starts += 1;
     }
 
     /// Time passes up to the session's next deadline, or this long.

@@ -327,6 +327,7 @@ impl Hub {
             rooms: self.rooms_of(member).into_iter().map(Into::into).collect(),
             messages_per_second: limited.then_some(self.rules.messages_per_second),
             burst: limited.then_some(self.rules.burst),
+            server: (!self.rules.server.is_empty()).then_some((&*self.rules.server).into()),
         };
         self.tell(id, &event, out);
     }
