@@ -1,5 +1,6 @@
 //! The session against a server of its own world: time, the network and the server are all in the test's hands.
 
 mod property;
+mod returns;
 mod scenes;
 mod world;

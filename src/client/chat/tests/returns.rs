@@ -1,0 +1,44 @@
+//! Coming back to a server that sends what is new before it has heard who is there, and only once.
+
+use std::time::Duration;
+
+use super::super::{Action, Session, Wishes};
+use crate::services::chat::wire::Event;
+
+const NOW: Duration = Duration::ZERO;
+
+fn welcome(server: &'static str) -> Event<'static> {
+    let rooms = vec!["lobby".into()];
+    Event::Welcome { nick: "eva".into(), rooms, messages_per_second: None, burst: None, server: Some(server.into()) }
+}
+
+fn message(id: u64) -> Event<'static> {
+    Event::Message { room: "lobby".into(), id, from: "bo".into(), text: "hi".into(), at: "".into() }
+}
+
+/// The ids that are shown when a connection to `server` brings `early` before its welcome and `replayed` after it.
+fn shown(session: &mut Session, server: &'static str, early: &[u64], replayed: &[u64]) -> Vec<u64> {
+    session.handle_connected(NOW);
+    let joined = Event::Joined { room: "lobby".into(), nick: "eva".into() };
+    let events = early.iter().map(|id| message(*id)).chain([welcome(server), joined]);
+    for event in events.chain(replayed.iter().map(|id| message(*id))).chain([Event::Pong]) {
+        session.handle_event(event, NOW);
+    }
+    let mut ids = Vec::new();
+    while let Some(action) = session.next_action() {
+        if let Action::Show(Event::Message { id, .. }) = action {
+            ids.push(id);
+        }
+    }
+    session.handle_lost("cut", NOW);
+    session.handle_timeout(Duration::from_hours(1));
+    ids
+}
+
+#[test]
+fn what_comes_before_the_welcome_is_neither_lost_nor_mistaken() {
+    let mut session = Session::new(Wishes { nick: Some("eva".to_owned()), ..Wishes::default() });
+    assert_eq!(shown(&mut session, "a", &[], &[1, 2]), [1, 2]);
+    assert_eq!(shown(&mut session, "a", &[4], &[3]), [3, 4]);
+    assert_eq!(shown(&mut session, "b", &[3, 4], &[1, 2]), [1, 2, 3, 4]);
+}
