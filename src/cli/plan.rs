@@ -38,8 +38,11 @@ impl Plan {
         let wishes = Wishes { work, chat: ChatPlan::from(typed.chat) };
         let planned = chosen.iter().map(|builtin| Planned::new(builtin, &typed.listen, typed.framing));
         let services = planned.collect::<Result<Vec<_>, _>>()?;
-        for planned in services.iter().filter(|_| !wishes.chat.rules.udp_public) {
-            planned.check_udp_is_private()?;
+        for planned in services.iter().filter(|planned| planned.builtin.name == "chat") {
+            planned.check_frames_hold_messages()?;
+            if !wishes.chat.rules.udp_public {
+                planned.check_udp_is_private()?;
+            }
         }
         Ok(Self { engine: typed.engine, wishes, limits, services })
     }
@@ -68,10 +71,21 @@ fn check_work(work: Duration, chosen: &[Builtin]) -> Result<(), Failure> {
 }
 
 impl Planned {
+    /// In a frame of at most 255 bytes, members would not be sent what others say.
+    fn check_frames_hold_messages(&self) -> Result<(), Failure> {
+        match self.listeners.iter().find(|(_, framing)| *framing == Framing::U8) {
+            Some((endpoint, _)) => {
+                let text = format!("a frame of u8 is too small for chat at {endpoint}: choose u16be or wider");
+                Err(Failure::Usage(text))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Chat answers datagrams, whose senders can be forged: beyond this machine it does so only where it was told to.
     fn check_udp_is_private(&self) -> Result<(), Failure> {
         let is_public = |(endpoint, _): &&(Endpoint, Framing)| match endpoint {
-            Endpoint::Udp(addr) => self.builtin.name == "chat" && !addr.ip().is_loopback(),
+            Endpoint::Udp(addr) => !addr.ip().is_loopback(),
             _ => false,
         };
         match self.listeners.iter().find(is_public) {

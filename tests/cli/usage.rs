@@ -13,6 +13,7 @@ fn wrong_usage_is_one_clear_line() {
         (&["serve", "chat", "--colour", "eva=red"], "required arguments were not provided: --console"),
         (&["serve", "chat", "--console", "--colour", "eva=mauve"], "mauve"),
         (&["serve", "chat", "--listen", "udp:0.0.0.0:0"], "give --udp-public, too"),
+        (&["serve", "chat", "--listen", "u8@127.0.0.1:0"], "a frame of u8 is too small for chat at tcp 127.0.0.1:0"),
         (&["serve", "echo", "--port", "1"], "unexpected argument '--port' found"),
         (&["serve", "echo", "--framin", "lines"], "a similar argument exists: '--framing'"),
         (&["serve", "echo", "--framing", "u7"], "no framing is called 'u7': write one of u8 u16be"),

@@ -79,7 +79,7 @@ pub(super) fn check_text(text: &str, max_bytes: usize) -> Result<(), Refusal> {
 /// A nick like `nick` that `is_free`.
 pub(super) fn variant(nick: &str, is_free: impl Fn(&str) -> bool) -> Option<String> {
     let stem: String = nick.chars().take(MAX_NICK_CHARS - 3).collect();
-    (2..1000).map(|number| format!("{stem}{number}")).find(|nick| is_free(nick))
+    (2..1000).map(|number| format!("{stem}{number}")).find(|nick| check_nick(nick).is_ok() && is_free(nick))
 }
 
 /// Without what only moves, turns or joins its neighbours: an invisible difference between two nicks is a forgery.

@@ -13,8 +13,14 @@ pub(super) const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// Bytes that are replayed to one member before its connection has to have taken some.
 pub(super) const REPLAY_BYTES: usize = 64 * 1024;
 
-/// Nicks in one answer to `who`, and rooms in one to `rooms`.
-pub(super) const PAGE: usize = 256;
+/// Nicks in one answer to `who`. A page fits into a frame of 16 bits of length.
+pub(super) const WHO_PAGE: usize = 256;
+
+/// Rooms in one answer to `rooms`. As above, and their names are twice as long.
+pub(super) const ROOMS_PAGE: usize = 128;
+
+/// Pings that may wait for a replay.
+pub(super) const MAX_PINGS: usize = 64;
 
 /// Bytes of one request: the longest text with every character escaped, and some room.
 pub(super) const MAX_REQUEST_BYTES: usize = 32 * 1024;

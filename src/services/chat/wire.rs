@@ -183,7 +183,7 @@ pub enum Event<'a> {
         code: Cow<'a, str>,
         /// A sentence for people.
         text: Cow<'a, str>,
-        /// Of code `missed`: the room whose messages are missing.
+        /// Of codes `missed` and `unknown-id`: the room that it is about.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         room: Option<Cow<'a, str>>,
         /// Of code `missed`: the id of the first that is missing.

@@ -74,6 +74,11 @@ impl Arrears {
         waits
     }
 
+    /// How many pings of a member wait.
+    pub(super) fn pings(&self, id: MemberId) -> usize {
+        self.pings.get(&id).copied().unwrap_or(0)
+    }
+
     /// The pings that need wait no longer.
     pub(super) fn take_pings(&mut self, id: MemberId) -> usize {
         if self.behind(id).next().is_some() { 0 } else { self.pings.remove(&id).unwrap_or(0) }

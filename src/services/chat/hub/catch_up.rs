@@ -26,31 +26,21 @@ impl Hub {
         let Some(there) = self.rooms.get(room) else { return Ok(()) };
         let last = there.history.last_id();
         let name = there.name.clone();
+        let Some(member) = self.members.get(id) else { return Ok(()) };
+        let (reach, Some(seat)) = (member.reach, member.seat(room)) else { return Ok(()) };
+        if seat.catching_up {
+            let text = format!("{name} is being replayed to you already: ask again when that is done");
+            return Err(Refusal::new("replaying", text));
+        }
         let since = if since > last {
-            let text = format!("the last id of {name} is {last}: ids began anew");
-            let event = Event::Error {
-                code: "unknown-id".into(),
-                text: text.into(),
-                room: Some((&*name).into()),
-                first: None,
-                count: None,
-                offer: None,
-                label: None,
-            };
-            self.tell(id, &event, out);
+            self.tell_anew(id, &name, last, out);
             0
         } else {
             since
         };
-        let Some(member) = self.members.get_mut(id) else { return Ok(()) };
-        let reach = member.reach;
-        let Some(seat) = member.seat_mut(room) else { return Ok(()) };
+        let Some(seat) = self.members.get_mut(id).and_then(|member| member.seat_mut(room)) else { return Ok(()) };
         if since + 1 >= seat.first {
             return Ok(());
-        }
-        if seat.catching_up {
-            let text = format!("{name} is being replayed to you already: ask again when that is done");
-            return Err(Refusal::new("replaying", text));
         }
         let catch_up = CatchUp { next: since + 1, skip: seat.first..last + 1 };
         seat.first = since + 1;
@@ -58,6 +48,19 @@ impl Hub {
         // Whoever comes back to many rooms at once is not sent a piece of each at once: together they could be more than may wait.
         out.watch_drain();
         Ok(())
+    }
+
+    fn tell_anew(&self, id: MemberId, room: &str, last: u64, out: &mut dyn Outlet) {
+        let event = Event::Error {
+            code: "unknown-id".into(),
+            text: format!("the last id of {room} is {last}: ids began anew").into(),
+            room: Some(room.into()),
+            first: None,
+            count: None,
+            offer: None,
+            label: None,
+        };
+        self.tell(id, &event, out);
     }
 
     /// Moves a member between those who are live and those who are not yet.

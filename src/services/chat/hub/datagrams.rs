@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::admission::network;
 use super::members::MemberId;
 use super::rooms::Rooms;
 use super::{Hub, Outlet, When};
@@ -23,7 +24,7 @@ impl Hub {
         when: When,
         out: &mut dyn Outlet,
     ) {
-        let address = from.ip().to_canonical();
+        let address = network(from.ip());
         if !self.rules.udp_public && !address.is_loopback() || self.bans.contains(&address) {
             self.counts.refused += 1;
             return;
@@ -59,18 +60,14 @@ impl Hub {
         if !text.is_empty() {
             check_text(&text, self.rules.max_text_bytes)?;
         }
-        let id = match known {
-            Some(id) => {
-                self.rename(id, &name, out)?;
-                id
-            }
+        match known {
+            Some(id) => self.rename(id, &name, out)?,
             None => self.admit_source(from, &name, when, out)?,
-        };
+        }
         // No text is a sign of life.
         if !text.is_empty() {
             self.speak(Rooms::LOBBY, &name, &text, when, out);
         }
-        debug_assert!(self.members.get(id).is_some(), "whoever has spoken is there");
         Ok(())
     }
 
@@ -82,14 +79,8 @@ impl Hub {
         member.bucket.take(now, rate, burst)
     }
 
-    fn admit_source(
-        &mut self,
-        from: SocketAddr,
-        name: &str,
-        when: When,
-        out: &mut dyn Outlet,
-    ) -> Result<MemberId, Refusal> {
-        let address = from.ip().to_canonical();
+    fn admit_source(&mut self, from: SocketAddr, name: &str, when: When, out: &mut dyn Outlet) -> Result<(), Refusal> {
+        let address = network(from.ip());
         self.admit(Some(address))?;
         let most = self.rules.max_udp_members;
         if self.members.source_count() >= most {
@@ -104,7 +95,7 @@ impl Hub {
         if !std::mem::replace(&mut self.expiry_asked, true) {
             out.expire_after(self.rules.udp_silence);
         }
-        Ok(id)
+        Ok(())
     }
 
     /// Sees off UDP members that have been silent for too long, and asks for the next time.

@@ -8,8 +8,9 @@ use crate::payload::Payload;
 const OVERHEAD_BYTES: usize = 48;
 
 /// The last messages of a room, as JSON members are sent them. Their ids are consecutive, so none is written down.
-#[derive(Default)]
 pub(super) struct History {
+    /// The id before the first.
+    begun_after: u64,
     last_id: u64,
     kept: VecDeque<Payload>,
     /// Bytes that were let go of and that nobody has been told of.
@@ -17,7 +18,22 @@ pub(super) struct History {
 }
 
 impl History {
-    /// The id of the last message; 0 before the first.
+    /// Without a message, whose first will have the next id after this.
+    pub(super) fn after(id: u64) -> Self {
+        Self { begun_after: id, last_id: id, kept: VecDeque::new(), let_go: 0 }
+    }
+
+    /// Whether nothing was ever said.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.last_id == self.begun_after
+    }
+
+    /// Whether nothing is kept.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// The id of the last message; that before the first if there was none.
     pub(super) fn last_id(&self) -> u64 {
         self.last_id
     }
@@ -75,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_last_are_kept_and_all_are_counted() {
-        let mut history = History::default();
+        let mut history = History::after(0);
         assert_eq!((history.last_id(), history.oldest_id()), (0, 1));
         let bytes: usize = (0..5).map(|_| history.push("x".into(), 3)).sum();
         assert_eq!((history.last_id(), history.oldest_id()), (5, 3));

@@ -280,7 +280,7 @@ impl Members {
             assert_eq!(self.by_nick(&member.nick), Some(id), "{}", member.nick);
             match member.reach {
                 Reach::Conn { id: conn, .. } => assert_eq!(self.by_conn(conn), Some(id)),
-                Reach::Source { address, .. } => assert_eq!(self.by_source(address), Some(id)),
+                Reach::Source { address } => assert_eq!(self.by_source(address), Some(id)),
             }
             if let Some(address) = member.address {
                 *per_address.entry(address).or_default() += 1;

@@ -3,11 +3,13 @@
 //!
 //! Here is how members come and go. [`requests`] is what they ask for, [`speech`] how words reach a room, [`presence`] who is told of
 //! comings and goings, [`catch_up`] how somebody who was away gets what it missed, [`datagrams`] the members without a
-//! connection, [`operator`] the console. [`members`], [`arrears`], [`rooms`] and [`history`] are what is remembered.
+//! connection, [`operator`] the console,
+//! [`admission`] who is let in. [`members`], [`arrears`], [`rooms`] and [`history`] are what is remembered.
 //!
 //! Invariants: a member sits in a room at the place that its seat says; the ids of a room's messages are consecutive; what a room has
 //! said and not sent yet is sent before anybody enters or leaves.
 
+mod admission;
 mod arrears;
 mod catch_up;
 mod datagrams;
@@ -40,10 +42,7 @@ use arrears::Missed;
 use members::{Member, MemberId, Members, Reach, Seat};
 use operator::Console;
 use rooms::{RoomId, Rooms};
-use speech::BatchLabel;
-
-/// Connections of one other machine, where nothing else is said.
-const PER_ADDRESS: usize = 256;
+use speech::{BatchLabel, WHISPER};
 
 /// The whole chat.
 pub(super) struct Hub {
@@ -74,6 +73,8 @@ struct Counts {
 
 impl Hub {
     pub(super) fn new(rules: Rules, palette: Palette) -> Self {
+        // A bucket that holds nothing would let nobody say a word.
+        let rules = Rules { burst: rules.burst.max(1), ..rules };
         Self {
             members: Members::default(),
             rooms: Rooms::new(&rules),
@@ -90,7 +91,7 @@ impl Hub {
 
     /// Somebody has connected: a guest in the lobby from now on.
     pub(super) fn open(&mut self, conn: ConnId, dialect: Dialect, address: Option<IpAddr>, out: &mut dyn Outlet) {
-        let address = address.map(|address| address.to_canonical());
+        let address = address.map(admission::network);
         if let Err(refusal) = self.admit(address) {
             self.counts.refused += 1;
             self.tell_stranger(conn, dialect, &refusal.event(None), out);
@@ -103,24 +104,6 @@ impl Hub {
         if dialect != Dialect::Json {
             self.welcome(id, out);
         }
-    }
-
-    /// Whether a newcomer from an address is let in.
-    fn admit(&self, address: Option<IpAddr>) -> Result<(), Refusal> {
-        let Some(address) = address else { return Ok(()) };
-        if self.bans.contains(&address) {
-            return Err(Refusal::new("banned", "this address is banned"));
-        }
-        let cap = match self.rules.max_per_address {
-            None if address.is_loopback() => return Ok(()),
-            None => PER_ADDRESS,
-            Some(0) => return Ok(()),
-            Some(cap) => cap,
-        };
-        if self.members.count_at(address) >= cap {
-            return Err(Refusal::new("too-many", format!("this address has {cap} connections already")));
-        }
-        Ok(())
     }
 
     /// A frame has come.
@@ -215,11 +198,11 @@ impl Hub {
         self.rooms.note_population(room);
     }
 
-    /// Takes a member's seat in a room away; whether it had one.
-    fn stand_up(&mut self, id: MemberId, room: RoomId, announce: bool, out: &mut dyn Outlet) -> bool {
+    /// Takes a member's seat in a room away.
+    fn stand_up(&mut self, id: MemberId, room: RoomId, announce: bool, out: &mut dyn Outlet) {
         self.flush_room(room, out);
-        let (Some(member), Some(there)) = (self.members.get_mut(id), self.rooms.get_mut(room)) else { return false };
-        let Some(at) = member.seats.iter().position(|seat| seat.room == room) else { return false };
+        let (Some(member), Some(there)) = (self.members.get_mut(id), self.rooms.get_mut(room)) else { return };
+        let Some(at) = member.seats.iter().position(|seat| seat.room == room) else { return };
         let seat = member.seats.swap_remove(at);
         if member.current == Some(room) {
             member.current = member.seats.last().map(|seat| seat.room);
@@ -235,7 +218,6 @@ impl Hub {
             self.announce(room, &Event::Left { room: (&*name).into(), nick: (&*nick).into() }, out);
         }
         self.rooms.note_population(room);
-        true
     }
 
     /// Notes that somebody has taken the place of one who left.
@@ -266,16 +248,12 @@ impl Hub {
     pub(super) fn dropped(&mut self, conn: ConnId, ticket: Ticket, frames: u32, out: &mut dyn Outlet) {
         let Some(id) = self.members.by_conn(conn) else { return };
         let Some(member) = self.members.get(id) else { return };
-        let missed = if ticket == Ticket::NONE {
-            Missed { room: None, first: 0, count: u64::from(frames) }
-        } else {
-            let BatchLabel { room, first, count } = BatchLabel::from(ticket);
-            Missed { room: Some(room), first, count }
+        let missed = match BatchLabel::from(ticket) {
+            _ if [Ticket::NONE, WHISPER].contains(&ticket) => Missed { room: None, first: 0, count: u64::from(frames) },
+            // Whoever has left a room meanwhile, even if it is back, does not miss what was said before.
+            BatchLabel { room, first, .. } if member.seat(room).is_none_or(|seat| first < seat.first) => return,
+            BatchLabel { room, first, count } => Missed { room: Some(room), first, count },
         };
-        // Whoever has left a room meanwhile does not miss it.
-        if missed.room.is_some_and(|room| member.seat(room).is_none()) {
-            return;
-        }
         let nick = member.nick.clone();
         if self.members.arrears.note_missed(id, missed) {
             log::warn!("{nick} reads too slowly: messages for it are dropped");
@@ -296,11 +274,11 @@ impl Hub {
     fn tell_missed(&self, id: MemberId, missed: Missed, out: &mut dyn Outlet) {
         let Missed { room, first, count } = missed;
         let room = room.and_then(|room| self.rooms.get(room)).map(|room| &*room.name);
-        let plural = if count == 1 { "message" } else { "messages" };
-        let text = match room {
-            Some(room) => format!("{count} {plural} of {room} were missed, from id {first} on"),
-            // So many were dropped that the engine did not keep their names.
-            None => format!("{count} more {plural} were missed: the ids that come next tell where"),
+        let text = match (room, count) {
+            (Some(room), 1) => format!("1 message of {room} was missed, id {first}"),
+            (Some(room), _) => format!("{count} messages of {room} were missed, from id {first} on"),
+            // Whispers, or so many that the engine did not keep their names: the ids that come next tell where.
+            (None, _) => format!("{count} more were missed"),
         };
         let event = Event::Error {
             code: "missed".into(),

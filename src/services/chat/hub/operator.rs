@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::admission::network;
+use super::speech::rfc3339;
 use super::{Hub, Outlet, When};
 use crate::payload::Payload;
 use crate::service::ConnId;
@@ -10,8 +12,6 @@ use crate::services::chat::dialect::{self, OPERATOR_HELP};
 use crate::services::chat::names::{LOBBY, OPERATOR, check_room, check_text};
 use crate::services::chat::rules::MAX_BANS;
 use crate::services::chat::wire::Event;
-
-use super::speech::rfc3339;
 
 /// A console, and the room that its lines are said to.
 pub(super) struct Console {
@@ -73,8 +73,17 @@ impl Hub {
             Ask::Who { room, next } => {
                 let event = self.who(self.known(room.as_deref().unwrap_or(&said_to))?, next);
                 self.show(&event, out);
+                if let Event::Who { room, next: Some(next), .. } = event {
+                    print(conn, &format!("* /who {room} {next} goes on"), out);
+                }
             }
-            Ask::Rooms { next } => self.show(&self.list_rooms(next), out),
+            Ask::Rooms { next } => {
+                let event = self.list_rooms(next);
+                self.show(&event, out);
+                if let Event::Rooms { next: Some(next), .. } = event {
+                    print(conn, &format!("* /rooms {next} goes on"), out);
+                }
+            }
             Ask::Help => print(conn, OPERATOR_HELP, out),
             Ask::Operator(order) => self.execute(conn, &order, out)?,
             // Its lines have no words for the rest.
@@ -92,7 +101,7 @@ impl Hub {
             }
             Order::Ban { address } => self.ban(conn, *address, out)?,
             Order::Unban { address } => {
-                let known = self.bans.remove(&address.to_canonical());
+                let known = self.bans.remove(&network(*address));
                 let words = if known { "is let in again" } else { "was not banned" };
                 print(conn, &format!("* {address} {words}"), out);
             }
@@ -112,8 +121,8 @@ impl Hub {
     }
 
     fn ban(&mut self, conn: ConnId, address: IpAddr, out: &mut dyn Outlet) -> Result<(), Refusal> {
-        let address = address.to_canonical();
-        if self.bans.len() >= MAX_BANS {
+        let address = network(address);
+        if self.bans.len() >= MAX_BANS && !self.bans.contains(&address) {
             return Err(Refusal::new("too-many", format!("{MAX_BANS} addresses are banned already: /unban some")));
         }
         self.bans.insert(address);

@@ -9,7 +9,7 @@ use super::{Hub, Outlet, When};
 use crate::services::chat::ask::{Ask, Refusal};
 use crate::services::chat::console::word;
 use crate::services::chat::dialect::HELP;
-use crate::services::chat::rules::PAGE;
+use crate::services::chat::rules::{MAX_PINGS, ROOMS_PAGE, WHO_PAGE};
 use crate::services::chat::wire::{Event, Listed};
 
 /// In the number that says where `who` goes on, the hall stands above these bits.
@@ -50,6 +50,12 @@ impl Hub {
             }
             Ask::Rooms { next } => self.tell(id, &self.list_rooms(next), out),
             // It is answered after all that was asked for before it.
+            Ask::Ping if self.members.arrears.pings(id) >= MAX_PINGS => {
+                return Err(Refusal::new(
+                    "replaying",
+                    format!("{MAX_PINGS} pings wait for the end of a replay already"),
+                ));
+            }
             Ask::Ping if self.members.arrears.hold_ping(id) => {}
             Ask::Ping => self.tell(id, &Event::Pong, out),
             Ask::Me => self.welcome(id, out),
@@ -121,7 +127,9 @@ impl Hub {
     /// Who is in a room: a page of them, from the end of each hall down. Who enters meanwhile does so at the end that was told, and
     /// whoever takes the place of one who left was told from there; so nobody is left out who is there all the time.
     pub(super) fn who(&self, room: RoomId, next: Option<u64>) -> Event<'static> {
-        let Some(room) = self.rooms.get(room) else { return Event::Pong };
+        let Some(room) = self.rooms.get(room) else {
+            return Event::Who { room: "".into(), count: 0, nicks: Vec::new(), next: None };
+        };
         let rows = room.rows();
         let last = (rows.len() as u64 - 1) << HALL_SHIFT | u64::from(u32::MAX);
         let from = next.unwrap_or(last).min(last);
@@ -131,7 +139,7 @@ impl Hub {
         let next = loop {
             let row = rows.get(hall).copied().unwrap_or_default();
             end = end.min(row.len());
-            while end > 0 && nicks.len() < PAGE {
+            while end > 0 && nicks.len() < WHO_PAGE {
                 end -= 1;
                 let member = row.get(end).and_then(|id| self.members.get(*id));
                 nicks.extend(member.map(|member| member.nick.to_string().into()));
@@ -149,7 +157,7 @@ impl Hub {
         let mut inhabited = self.rooms.iter_from(next.unwrap_or(0)).filter(|(_, room)| room.count() > 0);
         let listed =
             |(_, room): (RoomId, &'_ Room)| Listed { room: room.name.to_string().into(), members: room.count() as u64 };
-        let rooms = inhabited.by_ref().take(PAGE).map(listed).collect();
+        let rooms = inhabited.by_ref().take(ROOMS_PAGE).map(listed).collect();
         Event::Rooms { rooms, next: inhabited.next().map(|(id, _)| id.0.into()) }
     }
 

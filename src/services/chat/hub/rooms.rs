@@ -4,7 +4,9 @@
 //! connections and of members: a broadcast walks the first from end to end, and whoever leaves has its place taken by the last. So
 //! entering and leaving cost the same in a room of three as in one of ten thousand.
 
-use std::collections::{BTreeSet, HashMap};
+#[cfg(test)]
+use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use slab::Slab;
@@ -23,7 +25,7 @@ use crate::services::chat::rules::Rules;
 pub(super) struct RoomId(pub(super) u16);
 
 /// Rooms that numbers are enough for.
-const MAX_ROOMS: usize = 1 << 16;
+const MAX_ROOMS: usize = u16::MAX as usize;
 
 /// A room.
 pub(super) struct Room {
@@ -37,6 +39,10 @@ pub(super) struct Room {
     pub(super) history: History,
     /// Said in this turn and not sent yet.
     pub(super) unsent: Unsent,
+    /// It is listed among those that have said something this turn.
+    pub(super) is_speaking: bool,
+    /// It is listed among those that keep something.
+    is_keeping: bool,
     /// Since when it has been empty, as a count of rooms that have become so.
     empty_since: Option<u64>,
 }
@@ -85,7 +91,7 @@ impl<R> Hall<R> {
 }
 
 impl Room {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, history: History) -> Self {
         Self {
             name: name.into(),
             json: Hall::default(),
@@ -93,8 +99,10 @@ impl Room {
             raw: Hall::default(),
             catching_up: Hall::default(),
             sources: Hall::default(),
-            history: History::default(),
+            history,
             unsent: Unsent::default(),
+            is_speaking: false,
+            is_keeping: false,
             empty_since: None,
         }
     }
@@ -102,7 +110,7 @@ impl Room {
     /// Seats a member; returns its place in the hall that is its.
     pub(super) fn enter(&mut self, reach: Reach, member: MemberId, catching_up: bool) -> u32 {
         match reach {
-            Reach::Source { address, .. } => self.sources.enter(address, member),
+            Reach::Source { address } => self.sources.enter(address, member),
             Reach::Conn { id, .. } if catching_up => self.catching_up.enter(id, member),
             Reach::Conn { id, dialect } => self.hall(dialect).enter(id, member),
         }
@@ -154,8 +162,10 @@ pub(super) struct Rooms {
     emptied: u64,
     most: usize,
     kept_bytes: usize,
-    /// Where room for new messages was last made.
-    hand: usize,
+    /// Rooms that keep something, in the order in which they let go of it.
+    keeping: VecDeque<RoomId>,
+    /// The highest id of any room that was forgotten. New ones begin behind it, so no id of a room is ever given twice.
+    forgotten_id: u64,
 }
 
 impl Rooms {
@@ -163,7 +173,8 @@ impl Rooms {
     pub(super) fn new(rules: &Rules) -> Self {
         let (all, by_name, empty) = (Slab::new(), HashMap::new(), BTreeSet::new());
         let most = rules.max_rooms.clamp(1, MAX_ROOMS);
-        let mut rooms = Self { all, by_name, empty, emptied: 0, most, kept_bytes: 0, hand: 0 };
+        let mut rooms =
+            Self { all, by_name, empty, emptied: 0, most, kept_bytes: 0, keeping: VecDeque::new(), forgotten_id: 0 };
         rooms.make(LOBBY);
         rooms
     }
@@ -220,7 +231,7 @@ impl Rooms {
                 room.empty_since = Some(self.emptied);
                 self.empty.insert((self.emptied, id));
                 // Nothing was ever said there, so nobody can come back for it.
-                if room.history.last_id() == 0 {
+                if room.history.is_untouched() {
                     self.empty.remove(&(self.emptied, id));
                     self.forget(id);
                 }
@@ -238,13 +249,19 @@ impl Rooms {
         let Some(room) = self.all.get_mut(usize::from(id.0)) else { return };
         self.kept_bytes += room.history.push(message, rules.max_kept_messages);
         self.kept_bytes -= room.history.take_let_go();
-        while self.kept_bytes > rules.max_kept_bytes {
-            // In turn, so that a room where much is said does not silence the memory of the others, nor they its own. What is
-            // counted is in some room, so the hand finds it.
-            self.hand = (self.hand + 1) % self.all.capacity().max(1);
-            if let Some(room) = self.all.get_mut(self.hand) {
-                room.history.let_oldest_go();
-                self.kept_bytes -= room.history.take_let_go();
+        if !std::mem::replace(&mut room.is_keeping, true) {
+            self.keeping.push_back(id);
+        }
+        // In turn, so that a room where much is said does not silence the memory of the others, nor they its own.
+        while self.kept_bytes > rules.max_kept_bytes
+            && let Some(next) = self.keeping.pop_front()
+        {
+            let Some(room) = self.all.get_mut(usize::from(next.0)) else { continue };
+            room.history.let_oldest_go();
+            self.kept_bytes -= room.history.take_let_go();
+            room.is_keeping = !room.history.is_empty();
+            if room.is_keeping {
+                self.keeping.push_back(next);
             }
         }
     }
@@ -258,6 +275,9 @@ impl Rooms {
             assert_eq!(is_listed, id != Self::LOBBY && room.count() == 0, "{} is forgotten if it is empty", room.name);
             assert!(room.history.last_id() + 1 - room.history.oldest_id() <= rules.max_kept_messages as u64);
         }
+        let kept: HashSet<_> = self.keeping.iter().copied().collect();
+        assert_eq!(kept.len(), self.keeping.len());
+        assert!(self.iter_from(0).all(|(id, room)| room.history.is_empty() || kept.contains(&id)));
         assert_eq!(self.by_name.len(), self.len());
         assert!(self.len() <= self.most);
         assert_eq!(self.kept_bytes, self.all.iter().map(|(_, room)| room.history.bytes()).sum::<usize>());
@@ -265,7 +285,8 @@ impl Rooms {
     }
 
     fn make(&mut self, name: &str) -> RoomId {
-        let id = RoomId(u16::try_from(self.all.insert(Room::new(name))).unwrap_or(u16::MAX));
+        let room = Room::new(name, History::after(self.forgotten_id));
+        let id = RoomId(u16::try_from(self.all.insert(room)).unwrap_or(u16::MAX));
         self.by_name.insert(name.into(), id);
         id
     }
@@ -274,6 +295,8 @@ impl Rooms {
         if let Some(mut room) = self.all.try_remove(usize::from(id.0)) {
             self.kept_bytes -= room.history.clear();
             self.by_name.remove(&room.name);
+            self.forgotten_id = self.forgotten_id.max(room.history.last_id());
+            self.keeping.retain(|kept| *kept != id);
         }
     }
 }

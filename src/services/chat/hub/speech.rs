@@ -26,6 +26,9 @@ pub(super) struct BatchLabel {
     pub(super) count: u64,
 }
 
+/// The ticket of what is said to one person, which has no id. Rooms have lower numbers.
+pub(super) const WHISPER: Ticket = Ticket(u64::MAX);
+
 impl From<Ticket> for BatchLabel {
     fn from(Ticket(bits): Ticket) -> Self {
         let room = RoomId(u16::try_from(bits >> 48).unwrap_or_default());
@@ -84,7 +87,7 @@ impl Hub {
         let mut json = Vec::new();
         dialect::tell(Dialect::Json, &event, encoding, &mut json);
         let kept = json.pop()?;
-        if room.unsent.count == 0 {
+        if !std::mem::replace(&mut room.is_speaking, true) {
             self.speaking.push(id);
             out.flush_later();
         }
@@ -113,17 +116,19 @@ impl Hub {
 
     /// Sends what was said in the turn.
     pub(in crate::services::chat) fn flush(&mut self, out: &mut dyn Outlet) {
-        for room in std::mem::take(&mut self.speaking) {
-            self.flush_room(room, out);
+        for id in std::mem::take(&mut self.speaking) {
+            self.flush_room(id, out);
+            if let Some(room) = self.rooms.get_mut(id) {
+                room.is_speaking = false;
+            }
         }
     }
 
     /// Sends what was said in the turn in the rooms that a member is in.
     pub(super) fn flush_around(&mut self, id: MemberId, out: &mut dyn Outlet) {
         let Some(member) = self.members.get(id) else { return };
-        let is_heard = |room: &&RoomId| member.seat(**room).is_some();
-        let heard: Vec<_> = self.speaking.iter().filter(is_heard).copied().collect();
-        for room in heard {
+        let rooms: Vec<_> = member.seats.iter().map(|seat| seat.room).collect();
+        for room in rooms {
             self.flush_room(room, out);
         }
     }
@@ -139,7 +144,8 @@ impl Hub {
         for payload in sources {
             room.sources.reaches.iter().for_each(|to| out.datagram(*to, payload.clone()));
         }
-        self.counts.deliveries += count * room.count() as u64;
+        let heard = room.count() - room.catching_up.members.len();
+        self.counts.deliveries += count * heard as u64;
     }
 
     /// One member says something to another, or to the operator.
@@ -168,10 +174,13 @@ impl Hub {
         }
         let other = self.listener(to)?;
         let event = whisper(&self.members.get(other).map_or_else(|| to.into(), |other| other.nick.clone()));
-        self.tell(other, &event, out);
-        if other != id {
-            self.tell(id, &event, out);
+        if let Some((conn, dialect)) = self.members.get(other).and_then(super::Member::conn).filter(|_| other != id) {
+            let mut payloads = Vec::new();
+            dialect::tell(dialect, &event, self.rules.encoding, &mut payloads);
+            // Named, so that somebody who reads too slowly for it learns that something was missed.
+            batch(&[conn], &payloads, WHISPER, out);
         }
+        self.tell(id, &event, out);
         Ok(())
     }
 

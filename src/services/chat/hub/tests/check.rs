@@ -14,7 +14,7 @@ impl Hub {
             for Seat { room, place, catching_up, .. } in &member.seats {
                 let there = self.rooms.get(*room).expect("a room that somebody sits in is there");
                 let (hall, reaches) = match (member.reach, catching_up) {
-                    (Reach::Source { address, .. }, _) => {
+                    (Reach::Source { address }, _) => {
                         assert_eq!(there.sources.reaches[*place as usize], address);
                         (&there.sources.members, there.sources.reaches.len())
                     }

@@ -9,7 +9,7 @@ use super::play::play;
 use super::script::Script;
 use super::table::{HERE, Table};
 use super::*;
-use crate::services::chat::rules::PAGE;
+use crate::services::chat::rules::{ROOMS_PAGE, WHO_PAGE};
 
 #[test]
 fn up_to_128_comings_and_goings_are_announced_and_beyond_only_counted() {
@@ -74,7 +74,7 @@ fn who_is_paged_and_names_everybody_who_is_there_all_the_time() {
         }
         table.hub.check();
     }
-    assert_eq!(pages[..2], [PAGE, PAGE]);
+    assert_eq!(pages[..2], [WHO_PAGE, WHO_PAGE]);
     let stayed = (0..600).filter(|at| ![7, 14, 21, 305, 310, 315, 591, 592, 593].contains(at));
     for at in stayed {
         assert!(nicks.contains(&format!("guest-{}", at + 1)), "guest-{} was left out", at + 1);
@@ -114,7 +114,7 @@ fn rooms_are_paged() {
         table.say(eva, json!({"type": "rooms", "next": next}).to_string().as_bytes());
         let page: Value = serde_json::from_slice(table.heard(eva).last().unwrap()).unwrap();
         let rooms = page["rooms"].as_array().unwrap();
-        assert!(rooms.len() <= PAGE);
+        assert!(rooms.len() <= ROOMS_PAGE);
         names.extend(rooms.iter().map(|room| room["room"].as_str().unwrap().to_owned()));
         next = page["next"].clone();
         if next.is_null() {
