@@ -96,7 +96,7 @@ pub use handle::{Command, Handle, PostError};
 pub use limits::{Limits, SlowConsumer};
 pub use payload::Payload;
 pub use reactor::Reactor;
-pub use service::{ConnId, JobError, JobId, JobOutput, Message, Peer, Service, ServiceId, Ticket, TimerId};
+pub use service::{ConnId, JobError, JobId, JobOutput, Message, Peer, Service, ServiceId, Ticket, TimerId, TurnAway};
 pub use stats::Stats;
 pub use sys::{descriptor_limit, raise_descriptor_limit};
 #[cfg(unix)]

@@ -6,9 +6,12 @@ use std::{fmt, io};
 
 use crate::context::Context;
 use crate::error::CloseReason;
+use crate::frame::Framing;
 use crate::limits::{Limits, QueueBound, SlowConsumer};
 #[cfg(feature = "chat")]
 use crate::slots;
+
+use crate::payload::Payload;
 
 pub use crate::payload::Ticket;
 pub use crate::timers::TimerId;
@@ -90,6 +93,12 @@ pub trait Service {
         let _ = (cx, reason);
     }
 
+    /// The words for a newcomer that an engine turns away before any service hears of it, where peers would not understand a
+    /// plain sentence. A function of its own, so that it needs no service: the engine may be busy with it.
+    fn turn_away(&self) -> Option<TurnAway> {
+        None
+    }
+
     /// Another of its kind for one connection alone, if the service keeps nothing that concerns more than one.
     ///
     /// An engine with a thread for each connection then needs no lock around it. Such an instance is called for its own
@@ -142,10 +151,17 @@ impl<S: Service + ?Sized> Service for Box<S> {
         (**self).on_close(cx, reason);
     }
 
+    fn turn_away(&self) -> Option<TurnAway> {
+        (**self).turn_away()
+    }
+
     fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
         (**self).per_connection()
     }
 }
+
+/// Says in a service's own language, under the connection's framing, why a newcomer cannot stay: frames, in order.
+pub type TurnAway = fn(Framing, &CloseReason) -> Vec<Payload>;
 
 /// What another thread posts to a service.
 pub type Message = Box<dyn Any + Send>;

@@ -24,6 +24,11 @@ pub(super) struct ChatArgs {
     /// Messages of a room that are kept for those who come back [default: 1000]
     #[arg(long, value_name = "N")]
     kept_messages: Option<usize>,
+    /// Rooms that there may be, up to 65535 [default: 10000]
+    ///
+    /// Beyond it the room that has been empty for longest is forgotten.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    max_rooms: Option<u16>,
     /// Connections from one address; 0: no cap [default: 256, and none for this machine's own]
     #[arg(long, value_name = "N")]
     max_per_address: Option<usize>,
@@ -71,6 +76,7 @@ impl ChatArgs {
             ("--messages-per-second", self.messages_per_second.is_some()),
             ("--burst", self.burst.is_some()),
             ("--kept-messages", self.kept_messages.is_some()),
+            ("--max-rooms", self.max_rooms.is_some()),
             ("--max-per-address", self.max_per_address.is_some()),
             ("--udp-public", self.udp_public),
             ("--encoding", self.encoding.is_some()),
@@ -93,6 +99,7 @@ impl From<ChatArgs> for ChatPlan {
             messages_per_second: typed.messages_per_second.unwrap_or(standard.messages_per_second),
             burst: typed.burst.unwrap_or(standard.burst),
             max_kept_messages: typed.kept_messages.unwrap_or(standard.max_kept_messages),
+            max_rooms: typed.max_rooms.map_or(standard.max_rooms, Into::into),
             max_per_address: typed.max_per_address.or(standard.max_per_address),
             udp_public: typed.udp_public,
             encoding: typed.encoding.unwrap_or(standard.encoding),

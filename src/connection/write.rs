@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::outbox::{MAX_PIECES, Origin, Outbox};
 use crate::payload::Ticket;
-use crate::service::Peer;
+use crate::service::{Peer, TurnAway};
 use crate::stats::Stats;
 use crate::write_queue::{Offered, WriteQueue, Wrote};
 
@@ -115,14 +115,18 @@ impl<S: Stream> Connection<S> {
         if desk.outbox.is_empty() { Ok(()) } else { self.sink().send(origin, desk) }
     }
 
-    /// Tells a newcomer in one frame why it cannot stay, and ends it.
-    pub(crate) fn refuse(&mut self, reason: CloseReason, desk: &mut Desk) {
+    /// Tells a newcomer why it cannot stay, in its service's words if that has any, and ends it.
+    pub(crate) fn refuse(&mut self, reason: CloseReason, words: Option<TurnAway>, desk: &mut Desk) {
         let framing = self.framing();
-        let text = if framing == Framing::Raw { format!("{reason}\n") } else { reason.to_string() };
-        let mut words = Vec::new();
-        // A prefix too small for the sentence has to do without.
-        if encode(framing, text.as_bytes(), &mut words).is_ok() {
-            desk.outbox.push_encoded(&words, 1);
+        let plain = |reason: &CloseReason| {
+            vec![if framing == Framing::Raw { format!("{reason}\n") } else { reason.to_string() }.into()]
+        };
+        for payload in words.map_or_else(|| plain(&reason), |words| words(framing, &reason)) {
+            let mut frame = Vec::new();
+            // A prefix too small for the sentence has to do without.
+            if encode(framing, &payload, &mut frame).is_ok() {
+                desk.outbox.push_encoded(&frame, 1);
+            }
         }
         let sent = self.send(Origin::NONE, desk);
         self.end(reason, desk.clock.moment);

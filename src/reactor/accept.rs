@@ -129,7 +129,8 @@ impl<N: Net> Turn<N> {
         self.desk.stats.refused += 1;
         self.refused_open += 1;
         conn.flags().refused = true;
-        conn.refuse(reason, &mut self.desk);
+        let words = self.services.get(conn.service().0).and_then(|registered| registered.service.turn_away());
+        conn.refuse(reason, words, &mut self.desk);
         self.settle(key);
     }
 }

@@ -18,7 +18,7 @@ use crate::context::Clock;
 use crate::jobs::Workers;
 use crate::limits::Limits;
 use crate::moment::Moment;
-use crate::service::{ConnId, Peer, Service, ServiceId};
+use crate::service::{ConnId, Peer, Service, ServiceId, TurnAway};
 use crate::setup::Registered;
 use crate::slots::Slots;
 use crate::stats::Stats;
@@ -81,6 +81,8 @@ pub(super) struct Booth {
     pub(super) id: ServiceId,
     /// Each connection has an instance of its own.
     pub(super) per_connection: bool,
+    /// Its words for newcomers that are turned away.
+    pub(super) turn_away: Option<TurnAway>,
     service: Mutex<Box<dyn Service + Send>>,
 }
 
@@ -127,8 +129,8 @@ impl Exchange {
     pub(super) fn new(parts: Parts) -> std::io::Result<Self> {
         let Parts { limits, services, mailboxes, listeners, control, spawn } = parts;
         let booths = services.into_iter().enumerate().map(|(number, Registered { name, service })| {
-            let per_connection = service.per_connection().is_some();
-            Arc::new(Booth { name, id: ServiceId(number), per_connection, service: Mutex::new(service) })
+            let (per_connection, turn_away) = (service.per_connection().is_some(), service.turn_away());
+            Arc::new(Booth { name, id: ServiceId(number), per_connection, turn_away, service: Mutex::new(service) })
         });
         let rung = Arc::clone(&control);
         let workers = Workers::new(&limits, Arc::new(move || rung.ring()));

@@ -13,7 +13,7 @@ use anstyle::AnsiColor::{
 };
 use anstyle::Reset;
 
-use super::console;
+use super::{console, names};
 
 /// What a nick may be pinned to.
 const COLOURS: [(&str, AnsiColor); 16] = [
@@ -123,7 +123,7 @@ impl std::error::Error for ParsePinError {}
 
 /// Nicks are unique without regard to case.
 fn fold(nick: &str) -> String {
-    nick.to_lowercase()
+    names::fold(nick).into()
 }
 
 /// FNV-1a. The standard library's own hash may differ from one release to the next.

@@ -26,7 +26,7 @@ use std::time::Duration;
 use crate::context::Context;
 use crate::error::CloseReason;
 use crate::payload::Payload;
-use crate::service::{ConnId, Peer, Service, Ticket, TimerId};
+use crate::service::{ConnId, Peer, Service, Ticket, TimerId, TurnAway};
 
 use colour::Palette;
 use dialect::Dialect;
@@ -106,6 +106,10 @@ impl Service for Chat {
 
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
         self.hub.close(cx.conn(), reason, cx);
+    }
+
+    fn turn_away(&self) -> Option<TurnAway> {
+        Some(dialect::turn_away)
     }
 }
 

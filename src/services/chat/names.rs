@@ -18,7 +18,8 @@ const MAX_ROOM_CHARS: usize = 64;
 
 /// What two nicks have in common that are taken for one.
 pub(super) fn fold(nick: &str) -> Box<str> {
-    nick.to_lowercase().into()
+    // By way of capitals, which are fewer: `ß` and `ss`, the two small sigmas, and ligatures are one each.
+    nick.to_uppercase().to_lowercase().into()
 }
 
 /// What a peer is called that has not said.
@@ -32,8 +33,8 @@ pub(super) fn check_nick(nick: &str) -> Result<(), Refusal> {
     if nick.is_empty() || nick.chars().count() > MAX_NICK_CHARS {
         return bad(&format!("has 1 to {MAX_NICK_CHARS} characters"));
     }
-    if !nick.chars().all(is_visible) {
-        return bad("is made of visible characters, without spaces");
+    if let Some(other) = nick.chars().find(|c| !is_visible(*c)) {
+        return bad(&format!("is made of characters that are visible by themselves, and {other:?} is not one"));
     }
     // Whoever reads `name : text` takes the first colon for the end of the name.
     if nick.contains(':') {
@@ -54,7 +55,7 @@ pub(super) fn check_nick(nick: &str) -> Result<(), Refusal> {
 /// Checks the name of a room.
 pub(super) fn check_room(name: &str) -> Result<(), Refusal> {
     if name.is_empty() || name.chars().count() > MAX_ROOM_CHARS || !name.chars().all(is_visible) {
-        let rule = format!("a room's name has 1 to {MAX_ROOM_CHARS} visible characters, without spaces");
+        let rule = format!("a room's name has 1 to {MAX_ROOM_CHARS} characters that are visible by themselves");
         return Err(Refusal::new("bad-room", rule));
     }
     Ok(())

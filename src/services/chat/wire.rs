@@ -72,7 +72,7 @@ pub struct Labelled<'a> {
     /// What is asked for.
     #[serde(flatten)]
     pub request: Request<'a>,
-    /// Comes back in the answer's `ref`: a number or a string.
+    /// Comes back in the answer's `ref`: anything of up to 256 bytes.
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
     pub label: Option<Value>,
 }

@@ -9,7 +9,7 @@ use crate::services::chat::ask::{Ask, Refusal};
 use crate::services::chat::rules::MAX_REQUEST_BYTES;
 
 /// Bytes of a label, which comes back as it was given.
-const MAX_LABEL_BYTES: usize = 64;
+const MAX_LABEL_BYTES: usize = 256;
 
 pub(super) fn hear(frame: &[u8]) -> Heard<'static> {
     let mut fields = match object(frame) {
@@ -80,10 +80,9 @@ impl Fields {
     fn label(&mut self) -> Result<Option<Value>, Refusal> {
         match self.0.remove("ref") {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::Number(number)) => Ok(Some(Value::Number(number))),
-            Some(Value::String(label)) if label.len() <= MAX_LABEL_BYTES => Ok(Some(Value::String(label))),
+            Some(label) if label.to_string().len() <= MAX_LABEL_BYTES => Ok(Some(label)),
             Some(_) => {
-                let rule = format!("\"ref\" has to be a number or a string of at most {MAX_LABEL_BYTES} bytes");
+                let rule = format!("\"ref\" has to be at most {MAX_LABEL_BYTES} bytes of JSON");
                 Err(Refusal::new("bad-field", rule))
             }
         }
@@ -113,13 +112,15 @@ mod tests {
             (br#"{"type":"dance"}"#, "unknown-type", "\"dance\""),
             (br#"{"type":"hello"}"#, "bad-field", "\"nick\" is missing"),
             (br#"{"type":"join","room":"x","since":-1}"#, "bad-field", "\"since\""),
-            (br#"{"type":"ping","ref":[]}"#, "bad-field", "\"ref\""),
         ] {
             let refusal = hear(frame).ask.unwrap_err();
             assert_eq!(refusal.code, code, "{refusal:?}");
             assert!(refusal.text.contains(says), "{refusal:?}");
         }
         assert_eq!(hear(br#"{"type":"dance","ref":"a"}"#).label, Some("a".into()));
+        assert_eq!(hear(br#"{"type":"ping","ref":{"a":[1]}}"#).label, Some(serde_json::json!({"a": [1]})));
+        let long = format!(r#"{{"type":"ping","ref":"{}"}}"#, "x".repeat(MAX_LABEL_BYTES));
+        assert!(hear(long.as_bytes()).ask.unwrap_err().text.contains("\"ref\""));
         let long = format!(r#"{{"type":"ping","x":"{}"}}"#, "x".repeat(MAX_REQUEST_BYTES));
         assert_eq!(hear(long.as_bytes()).ask.unwrap_err().code, "too-long");
     }

@@ -1,6 +1,7 @@
 //! Lines, as telnet and nc send them: text, or a command after a slash. Raw reads are the same with line feeds of their own.
 //!
-//! Nothing that a member says can look like something the server says: a text's every line is sent behind its speaker's name.
+//! Nothing that a member says can look like something the server says: a text is sent behind its speaker's name, and its further
+//! lines are indented.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -10,6 +11,9 @@ use encoding_rs::{Encoding, UTF_8};
 use super::json::not_utf8;
 use crate::services::chat::ask::{Ask, Order, Refusal};
 use crate::services::chat::wire::{Event, Listed};
+
+/// Before the further lines of a text.
+const CONTINUED: &str = "    ";
 
 pub(in crate::services::chat) const HELP: &str = "\
 * text is said to the room you are in; // at its start stands for one slash
@@ -115,6 +119,31 @@ fn without_escape(text: &str) -> &str {
     if text.starts_with("//") { text.get(1..).unwrap_or_default() } else { text }
 }
 
+/// A line without what a telnet client says to a telnet server (RFC 854): such bytes are in no UTF-8 text.
+pub(in crate::services::chat) fn without_negotiation(line: &[u8]) -> Cow<'_, [u8]> {
+    const IAC: u8 = 255;
+    const SUBNEGOTIATION: u8 = 250;
+    const END: u8 = 240;
+    if memchr::memchr(IAC, line).is_none() {
+        return line.into();
+    }
+    let mut text = Vec::new();
+    let mut rest = line;
+    while let Some(at) = memchr::memchr(IAC, rest) {
+        let (before, command) = rest.split_at(at);
+        text.extend_from_slice(before);
+        let len = match command.get(1) {
+            Some(&SUBNEGOTIATION) => memchr::memmem::find(command, &[IAC, END]).map_or(command.len(), |end| end + 2),
+            // Will, won't, do and don't name an option.
+            Some(251..=254) => 3,
+            _ => 2,
+        };
+        rest = command.get(len..).unwrap_or_default();
+    }
+    text.extend_from_slice(rest);
+    text.into()
+}
+
 /// The text of a line or a read, without the end of its last line.
 fn decode<'a>(frame: &'a [u8], encoding: &'static Encoding) -> Result<Cow<'a, str>, Refusal> {
     let text = if encoding == UTF_8 {
@@ -174,12 +203,8 @@ pub(super) fn tell(event: &Event<'_>, mut line: impl FnMut(&str)) {
         }
         Event::Joined { room, nick } => line(&format!("* {nick} has joined {room}")),
         Event::Left { room, nick } => line(&format!("* {nick} has left {room}")),
-        Event::Message { room, from, text, .. } => {
-            text.split('\n').for_each(|part| line(&format!("[{room}] {from}: {part}")));
-        }
-        Event::Whisper { from, to, text, .. } => {
-            text.split('\n').for_each(|part| line(&format!("[{from} -> {to}] {part}")));
-        }
+        Event::Message { room, from, text, .. } => spoken(&format!("[{room}] {from}: "), text, line),
+        Event::Whisper { from, to, text, .. } => spoken(&format!("[{from} -> {to}] "), text, line),
         Event::Who { room, count, nicks, next } => {
             line(&format!("* {count} in {room}: {}", list(nicks)));
             if let Some(next) = next {
@@ -199,6 +224,14 @@ pub(super) fn tell(event: &Event<'_>, mut line: impl FnMut(&str)) {
         Event::Error { text, .. } => line(&format!("! {text}")),
         Event::Ack { .. } => {}
     }
+}
+
+/// A text behind its speaker's name. Its further lines are indented, so that none looks like somebody's, and no more than that:
+/// the name before each would make fifty bytes of one, for every member.
+fn spoken(speaker: &str, text: &str, mut line: impl FnMut(&str)) {
+    let mut parts = text.split('\n');
+    line(&format!("{speaker}{}", parts.next().unwrap_or_default()));
+    parts.for_each(|part| line(&format!("{CONTINUED}{part}")));
 }
 
 fn list(names: &[Cow<'_, str>]) -> String {
@@ -251,6 +284,17 @@ mod tests {
     }
 
     #[test]
+    fn what_telnet_says_to_telnet_is_no_text() {
+        let plain = |line: &'static [u8]| without_negotiation(line).into_owned();
+        assert_eq!(plain(b"hello"), b"hello");
+        assert_eq!(plain(b"\xff\xfb\x1f\xff\xfd\x03hel\xff\xf1lo"), b"hello");
+        assert_eq!(plain(b"\xff\xfa\x1f\0\x50\0\x18\xff\xf0hello"), b"hello");
+        for cut in [&b"a\xff"[..], b"a\xff\xfb", b"a\xff\xfa\x1f"] {
+            assert_eq!(without_negotiation(cut).as_ref(), b"a");
+        }
+    }
+
+    #[test]
     fn the_operator_has_more_to_say() {
         let heard = |line: &'static str| hear_operator(line.as_bytes()).unwrap().unwrap();
         assert_eq!(heard("@bob hi you"), Ask::Whisper { to: "bob".into(), text: "hi you".into() });
@@ -268,10 +312,10 @@ mod tests {
     }
 
     #[test]
-    fn no_line_of_a_text_lacks_its_speaker() {
+    fn no_line_of_a_text_looks_like_somebody_elses() {
         let mut lines = Vec::new();
         let (room, from, text, at) = ("lobby".into(), "eva".into(), "hi\n[lobby] bob: ha".into(), "".into());
         tell(&Event::Message { room, id: 1, from, text, at }, |line| lines.push(line.to_owned()));
-        assert_eq!(lines, ["[lobby] eva: hi", "[lobby] eva: [lobby] bob: ha"]);
+        assert_eq!(lines, ["[lobby] eva: hi", "    [lobby] bob: ha"]);
     }
 }

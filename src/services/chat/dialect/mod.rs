@@ -5,7 +5,7 @@ mod json;
 mod lines;
 
 pub(super) use datagram::{Said, hear as hear_datagram};
-pub(super) use lines::{HELP, OPERATOR_HELP, claims_to_be_http};
+pub(super) use lines::{HELP, OPERATOR_HELP, claims_to_be_http, without_negotiation};
 
 use encoding_rs::{Encoding, UTF_8};
 use serde_json::Value;
@@ -14,6 +14,7 @@ use super::ask::{Ask, Refusal};
 use super::colour::Palette;
 use super::console;
 use super::wire::Event;
+use crate::error::CloseReason;
 use crate::frame::Framing;
 use crate::payload::Payload;
 
@@ -77,6 +78,16 @@ pub(super) fn tell(dialect: Dialect, event: &Event<'_>, encoding: &'static Encod
             }
         }
     }
+}
+
+/// What a newcomer is told for whom the server has no place.
+pub(super) fn turn_away(framing: Framing, reason: &CloseReason) -> Vec<Payload> {
+    let (dialect, why) = (Dialect::of(framing), reason.to_string());
+    let mut payloads = Vec::new();
+    for event in [Refusal::new("full", why.as_str()).event(None), Event::Bye { reason: why.as_str().into() }] {
+        tell(dialect, &event, UTF_8, &mut payloads);
+    }
+    payloads
 }
 
 /// Plain text for a member of a text dialect.

@@ -46,6 +46,8 @@ pub(super) struct Member {
     pub(super) bucket: Bucket,
     /// The others have been told of its coming, since it has said something.
     pub(super) announced: bool,
+    /// It has been told that its connection ends.
+    pub(super) ending: bool,
 }
 
 /// How a member is reached.
@@ -144,6 +146,7 @@ impl Members {
             current: None,
             bucket: Bucket::default(),
             announced: false,
+            ending: false,
         });
         self.list_nick(id);
         if let Some(address) = address {

@@ -29,6 +29,8 @@ pub(super) use outlet::{Outlet, When};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+use encoding_rs::UTF_8;
+
 use super::ask::{Ask, Refusal};
 use super::bucket::Bucket;
 use super::colour::Palette;
@@ -113,9 +115,22 @@ impl Hub {
             return;
         }
         let Some(id) = self.members.by_conn(conn) else { return };
+        let Some((_, dialect)) = self.members.get(id).and_then(Member::conn) else { return };
+        if dialect == Dialect::Raw && frame.starts_with(b"/") {
+            // In one read there may be several lines. Behind a command they are not its text.
+            for line in frame.split(|byte| *byte == b'\n') {
+                self.heed(id, dialect, line, when, out);
+            }
+        } else {
+            self.heed(id, dialect, frame, when, out);
+        }
+    }
+
+    /// Does what a frame asks for.
+    fn heed(&mut self, id: MemberId, dialect: Dialect, frame: &[u8], when: When, out: &mut dyn Outlet) {
         let Rules { messages_per_second, burst, encoding, .. } = self.rules;
-        let Some(member) = self.members.get_mut(id) else { return };
-        let Reach::Conn { dialect, .. } = member.reach else { return };
+        // Whoever is hung up on is not heard any more.
+        let Some(member) = self.members.get_mut(id).filter(|member| !member.ending) else { return };
         if !member.bucket.take(when.now, messages_per_second, burst) {
             self.end_flood(id, out);
             return;
@@ -124,7 +139,9 @@ impl Hub {
             self.end(id, "this is a chat server, and that was an HTTP request", out);
             return;
         }
-        let Some(Heard { ask, label }) = dialect::hear(dialect, frame, encoding) else { return };
+        let is_text = dialect != Dialect::Json && encoding == UTF_8;
+        let text = if is_text { dialect::without_negotiation(frame) } else { frame.into() };
+        let Some(Heard { ask, label }) = dialect::hear(dialect, &text, encoding) else { return };
         // What was said before the answer comes before it. Only words may wait for more words.
         if !matches!(ask, Ok(Ask::Say { .. })) {
             self.flush_around(id, out);
@@ -137,8 +154,13 @@ impl Hub {
 
     /// Says why, and ends somebody's connection.
     fn end(&mut self, id: MemberId, why: &str, out: &mut dyn Outlet) {
+        self.flush_around(id, out);
         self.tell(id, &Event::Bye { reason: why.into() }, out);
-        match self.members.get(id).map(|member| member.reach) {
+        let member = self.members.get_mut(id).map(|member| {
+            member.ending = true;
+            member.reach
+        });
+        match member {
             // What is left to do for it is done when the engine says that it is closed.
             Some(Reach::Conn { id: conn, .. }) => out.close(conn, why.to_owned().into()),
             Some(Reach::Source { .. }) => self.depart(id, true, out),
@@ -148,6 +170,8 @@ impl Hub {
 
     fn end_flood(&mut self, id: MemberId, out: &mut dyn Outlet) {
         self.counts.flooded += 1;
+        // What it has said has been said, and it hears that before its end.
+        self.flush_around(id, out);
         let Rules { messages_per_second, burst, .. } = self.rules;
         let text = format!("more than {messages_per_second} messages a second, after {burst} at once");
         self.tell(id, &Refusal::new("flood", text).event(None), out);
@@ -158,6 +182,7 @@ impl Hub {
     pub(super) fn close(&mut self, conn: ConnId, reason: &CloseReason, out: &mut dyn Outlet) {
         if let Some(at) = self.consoles.iter().position(|console| console.conn == conn) {
             self.consoles.swap_remove(at);
+            log::info!("the console is closed ({reason}); the server goes on until SIGTERM stops it");
         }
         let Some(id) = self.members.by_conn(conn) else { return };
         match reason {

@@ -189,7 +189,10 @@ impl Rooms {
         names::check_room(name)?;
         if self.all.len() >= self.most {
             let Some((_, oldest)) = self.empty.pop_first() else {
-                return Err(Refusal::new("too-many-rooms", format!("there are {} rooms already", self.all.len())));
+                return Err(Refusal::new(
+                    "rooms-full",
+                    format!("this server has its {} rooms already", self.all.len()),
+                ));
             };
             self.forget(oldest);
         }

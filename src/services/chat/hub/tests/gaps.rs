@@ -271,3 +271,16 @@ fn what_was_dropped_before_somebody_left_is_not_missed_after_it_is_back() {
     table.settle();
     assert!(heard(&mut table, bob).iter().all(|event| event["code"] != "missed"));
 }
+
+#[test]
+fn whoever_says_too_much_hears_what_was_said_before_its_end() {
+    let mut table = Table::new(Rules { messages_per_second: 1, burst: 3, ..Rules::default() });
+    let eva = named(&mut table, "eva");
+    for _ in 0..5 {
+        ask(&mut table, eva, &json!({"type": "say", "room": "lobby", "text": "x"}));
+    }
+    table.settle();
+    let events = heard(&mut table, eva);
+    let kinds: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["message", "message", "error", "bye"]);
+}
