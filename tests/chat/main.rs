@@ -15,6 +15,7 @@ mod script;
 
 mod crowds;
 mod datagrams;
+mod doors;
 mod hall;
 mod member;
 mod scripts;
