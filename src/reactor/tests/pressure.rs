@@ -113,12 +113,29 @@ fn a_slow_consumer_gets_no_last_word_in_the_middle_of_a_frame() {
         rig.settle();
     }
     assert!(!slow.is_closed());
-    // The message that is too much comes in the same turn as the room, and before it.
     speaker.send(&wire(["tell 1 ".to_owned() + &"x".repeat(500)]));
+    rig.turn();
     slow.set_room(usize::MAX);
     rig.settle();
     assert!(slow.is_closed());
     assert_eq!(slow.written().len(), 100, "what follows half a frame would be read as its other half");
+}
+
+#[test]
+fn a_slow_consumer_that_reads_in_the_very_turn_is_none() {
+    let mut rig = Rig::new(limits());
+    let (speaker, slow) = (rig.connect(), rig.connect());
+    slow.set_room(100);
+    for _ in 0..9 {
+        speaker.send(&wire(["tell 1 ".to_owned() + &"x".repeat(500)]));
+        rig.settle();
+    }
+    // The message that is too much comes in the same turn as the room, and before it.
+    speaker.send(&wire(["tell 1 ".to_owned() + &"x".repeat(500)]));
+    slow.set_room(usize::MAX);
+    rig.settle();
+    assert!(!slow.is_closed());
+    assert_eq!(heard(&slow).len(), 10);
 }
 
 #[test]
