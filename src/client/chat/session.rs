@@ -244,8 +244,7 @@ impl Session {
             Link::Down => None,
             Link::Waiting(until) => Some(until),
             Link::Greeting | Link::CatchingUp | Link::Ready => {
-                let pinged = self.pings.contains(&Ping::Alive);
-                let silence = self.heard_at + if pinged { GONE_AFTER } else { PING_AFTER };
+                let silence = self.heard_at + if self.asks_alive() { GONE_AFTER } else { PING_AFTER };
                 let pace = self.has_something_to_send().then(|| self.pace.next_at(now));
                 // While a replay is under way, that is what fills gaps, however slow it is.
                 let gaps =
@@ -275,7 +274,7 @@ impl Session {
                     let silence = format!("nothing was heard for {} s", GONE_AFTER.as_secs());
                     return self.handle_lost(&silence, now);
                 }
-                if now >= self.heard_at + PING_AFTER && !self.pings.contains(&Ping::Alive) {
+                if now >= self.heard_at + PING_AFTER && !self.asks_alive() {
                     self.urgent.push_front(Urgent::Ping(Ping::Alive));
                 }
                 if self.link == Link::Ready {
@@ -284,6 +283,11 @@ impl Session {
                 self.pump(now);
             }
         }
+    }
+
+    /// Whether a sign of life is asked for, or will be as soon as something may be sent.
+    fn asks_alive(&self) -> bool {
+        self.pings.contains(&Ping::Alive) || self.urgent.iter().any(|it| matches!(it, Urgent::Ping(Ping::Alive)))
     }
 
     /// Ends the session in good order, as far as it got.
