@@ -157,7 +157,7 @@ impl Session {
 
     /// The rooms that the user is in, or is about to enter.
     pub fn rooms(&self) -> impl Iterator<Item = &str> {
-        self.rooms.keys().map(String::as_str)
+        self.rooms.iter().filter(|(_, room)| !room.leaving).map(|(name, _)| name.as_str())
     }
 
     /// Whether nick or room may change with the next answer: a prompt that shows them should wait for it.
@@ -177,6 +177,15 @@ impl Session {
         self.queue.is_empty() && self.unacked.is_empty() && self.whispers.is_empty()
     }
 
+    /// The ending, if it were now.
+    pub fn so_far(&self) -> Ending {
+        let is_said = |request: &&Request<'_>| matches!(request, Request::Say { .. } | Request::Whisper { .. });
+        let unsent = self.queue.iter().filter(is_said).count();
+        // Not every server sends them back, but it answers in order.
+        let whispers = if self.farewell == Farewell::Answered { 0 } else { self.whispers.len() };
+        Ending::Finished { refused: self.refused, lost: self.unacked.len() + unsent + whispers + self.unsure }
+    }
+
     /// What to do next.
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
@@ -188,7 +197,10 @@ impl Session {
             return;
         }
         self.pace.begin(now);
-        (self.heard_at, self.progress_at) = (now, now);
+        self.heard_at = now;
+        if self.farewell == Farewell::Open {
+            self.progress_at = now;
+        }
         self.replay.clear();
         match self.wished.clone() {
             Some(nick) => {
@@ -292,12 +304,10 @@ impl Session {
 
     /// Ends the session in good order, as far as it got.
     pub(super) fn finish(&mut self) {
-        let unsent = self.queue.iter().filter(|request| matches!(request, Request::Say { .. })).count();
-        let lost = self.unacked.len() + unsent + self.unsure;
-        self.end(Ending::Finished { refused: self.refused, lost });
+        self.end(self.so_far());
     }
 
-    fn end(&mut self, ending: Ending) {
+    pub(super) fn end(&mut self, ending: Ending) {
         self.link = Link::Over;
         self.actions.extend([Action::Disconnect, Action::End(ending)]);
     }
@@ -328,6 +338,7 @@ impl Session {
             }
             room.asked = None;
         }
+        self.leave_again();
     }
 
     pub(super) fn next_label(&mut self) -> u64 {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::world::{Server, World};
+use super::server::Server;
+use super::world::World;
 use crate::client::chat::{Command, Ending, LOBBY, Notice, Wishes};
 use crate::services::chat::wire::{Event, Request};
 
