@@ -10,6 +10,7 @@ mod call;
 mod chat;
 mod duel;
 mod engines;
+mod losses;
 mod manual;
 mod peer;
 mod program;
