@@ -14,6 +14,7 @@ mod losses;
 mod manual;
 mod peer;
 mod program;
+mod sent_away;
 mod serving;
 mod signals;
 mod starting;
