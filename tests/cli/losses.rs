@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use crate::program::{GUARD, Program, SocketPath, command};
 
-/// How many bytes each connection carries to the client before it is cut. Further ones hold.
-const CUTS: [usize; 12] = [900, 5, 2000, 150, 1400, 700, 333, 4000, 260, 1000, 3000, 480];
+/// How many bytes each connection carries to the client before it is cut. Further ones hold. Each is less than what is said at
+/// its beginning takes, so that no cut waits for more to be said.
+const CUTS: [usize; 12] = [900, 5, 2000, 150, 1400, 700, 333, 2400, 260, 1000, 1800, 480];
 
 /// What is said for each thing that happens to the line. All of it fits into a room's memory.
 const A_FEW: usize = 30;

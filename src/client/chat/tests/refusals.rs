@@ -34,9 +34,10 @@ fn a_full_server_is_tried_again_under_the_same_name() {
 
 #[test]
 fn the_end_comes_though_a_full_server_never_lets_one_in() {
-    for nick in [Some("eva".to_owned()), None] {
+    for (nick, code) in [(Some("eva".to_owned()), "too-many"), (None, "too-many"), (Some("eva".to_owned()), "strange")]
+    {
         let mut server = Server::keeping(9);
-        server.turns_away = Some("too-many");
+        server.turns_away = Some(code);
         let mut world = World::new(Wishes { nick, ..Wishes::default() }, server);
         world.say("hi");
         world.command(Command::Finish);
@@ -48,8 +49,19 @@ fn the_end_comes_though_a_full_server_never_lets_one_in() {
             world.connect();
             assert!(world.now <= begun + Duration::from_secs(31), "it never ends");
         }
-        assert_eq!(world.ended, Some(Ending::Finished { refused: 0, lost: 1 }));
+        assert!(matches!(world.ended, Some(Ending::Finished { lost: 1, .. })), "{:?}", world.ended);
     }
+}
+
+#[test]
+fn an_error_that_answers_nothing_takes_no_nick_away() {
+    let mut server = Server::keeping(9);
+    server.turns_away = Some("strange");
+    let mut world = World::new(Wishes { nick: Some("eva".into()), ..Wishes::default() }, server);
+    world.settle();
+    world.lose();
+    world.settle();
+    assert_eq!((world.session.nick(), hellos(&world)), (Some("eva"), 2));
 }
 
 #[test]
