@@ -211,6 +211,27 @@ fn ctrl_c_clears_a_line_and_leaves_from_an_empty_one() {
 }
 
 #[test]
+fn who_leaves_before_the_answers_is_told_how_many_are_missing() {
+    let (_server, mut peer, mut terminal) = eva(&[]);
+    terminal.types("one\r");
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> one", "[lobby] eva> "]);
+    terminal.types("/msg bo two\r");
+    terminal.shows(&["* you are eva, in lobby", "[lobby] eva> one", "[lobby] eva> /msg bo two", "[lobby] eva> "]);
+    peer.expect("say");
+    peer.expect("whisper");
+    terminal.types("\x04");
+    assert_eq!(terminal.code(), 1);
+    terminal.shows(&[
+        "* you are eva, in lobby",
+        "[lobby] eva> one",
+        "[lobby] eva> /msg bo two",
+        "[lobby] eva>",
+        "switchboard: 2 of what you wrote may not have been said",
+        "",
+    ]);
+}
+
+#[test]
 fn a_session_that_ends_by_itself_puts_the_terminal_back() {
     let (_server, peer, mut terminal) = eva(&["--no-reconnect"]);
     terminal.types("half");

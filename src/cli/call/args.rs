@@ -43,7 +43,7 @@ pub(in crate::cli) struct ChatArgs {
     pub(super) color: When,
     /// Keep typed lines in this file, and find them again with the arrow keys next time
     ///
-    /// Messages to one person are among them. Nobody but you may read the file.
+    /// Messages to one person are among them. Nobody but you may read the file, even one that was there before.
     #[arg(long, value_name = "FILE")]
     pub(super) history: Option<PathBuf>,
     /// The length prefix of the server's frames: any but lines and raw
@@ -61,4 +61,25 @@ pub(super) enum When {
     Always,
     /// never
     Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use switchboard::client::chat::COMMANDS;
+
+    #[test]
+    fn the_help_lists_the_commands_that_there_are() {
+        let text = include_str!("chat.txt");
+        let (listed, _) = text.split_once("\n\n").unwrap();
+        let mut listed: Vec<_> =
+            listed.lines().filter(|line| line.starts_with("  /") && !line.contains("//")).collect();
+        // Its descriptions may be shorter, but not other ones.
+        let mut known = COMMANDS.map(|(name, follows, does)| {
+            let does = does.split(';').next().filter(|_| matches!(name, "/help" | "/quit")).unwrap_or(does);
+            format!("  {:<23}{does}", format!("{name} {follows}"))
+        });
+        listed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(listed, known);
+    }
 }

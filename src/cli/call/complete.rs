@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use switchboard::client::chat::{COMMANDS, visible};
+use switchboard::client::chat::COMMANDS;
+use switchboard::services::chat::console::word;
 use switchboard::services::chat::wire::Event;
 
 /// Names of a kind that are remembered.
@@ -80,7 +81,7 @@ struct Names {
 impl Names {
     fn add(&mut self, name: &str) {
         // What a terminal would obey, or a command would take for two words, is nothing to insert into a line.
-        if name.is_empty() || name.contains(char::is_whitespace) || visible(name) != name {
+        if name.is_empty() || name.contains(char::is_whitespace) || word(name) != name {
             return;
         }
         self.uses += 1;

@@ -8,7 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use switchboard::client::Stream;
-use switchboard::client::chat::{Action, COMMANDS, Command, Ending, Session, Typed, parse, visible};
+use switchboard::client::chat::{Action, COMMANDS, Command, Ending, Session, Typed, parse};
+use switchboard::services::chat::console::word;
 use switchboard::services::chat::wire::Event;
 
 use super::chat::Plan;
@@ -89,7 +90,7 @@ impl Driver {
                 Err(RecvTimeoutError::Timeout) => {
                     let now = self.now();
                     if self.leave_by.is_some_and(|by| now >= by) {
-                        return self.end(Ending::Finished { refused: 0, lost: 1 }, user);
+                        return self.end(self.session.so_far(), user);
                     }
                     self.session.handle_timeout(now);
                     continue;
@@ -169,7 +170,7 @@ impl Driver {
             self.owed -= 1;
             let nick = self.session.nick().unwrap_or("guest");
             // A reader that has gone needs none.
-            let _ = user.leave.send(format!("[{}] {}> ", visible(self.session.current()), visible(nick)));
+            let _ = user.leave.send(format!("[{}] {}> ", word(self.session.current()), word(nick)));
         }
     }
 
@@ -188,7 +189,7 @@ impl Driver {
                 self.mistake(&why)?;
             }
             Input::Remark(what) => {
-                is_closed(self.screen.tell(&visible(&what)))?;
+                is_closed(self.screen.tell(&word(&what)))?;
             }
             Input::End => self.leave(user),
             Input::Signal(signal) => return Ok(Some(ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)))),
@@ -232,7 +233,7 @@ impl Driver {
 
     fn mistake(&mut self, what: &str) -> Result<(), Failure> {
         self.mistakes += 1;
-        is_closed(self.screen.tell(&visible(what))).map(drop)
+        is_closed(self.screen.tell(&word(what))).map(drop)
     }
 
     /// The user has no more to say. A person does not wait for a server that is not there.
@@ -253,6 +254,7 @@ impl Driver {
             Ending::Lost(reason) => {
                 Err(Failure::Failed(format!("{reason}; without --no-reconnect it would be opened again")))
             }
+            Ending::TurnedAway(reason) => Err(Failure::Failed(format!("the server sent you away: {}", word(&reason)))),
             _ if user.is_person && self.session.is_idle() => Ok(ExitCode::SUCCESS),
             Ending::Finished { refused, lost } => {
                 let refused = refused + self.mistakes;
@@ -291,7 +293,7 @@ fn read_event(payload: &[u8]) -> Result<Option<Event<'static>>, String> {
 fn beginning(payload: &[u8]) -> String {
     let text = String::from_utf8_lossy(payload);
     let (shown, rest) = text.split_at(text.floor_char_boundary(60));
-    format!("{}{}", visible(shown), if rest.is_empty() { "" } else { "…" })
+    format!("{}{}", word(shown), if rest.is_empty() { "" } else { "…" })
 }
 
 /// Whether the reader of what was shown has gone.

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use switchboard::client::Stream;
-use switchboard::client::chat::visible;
+use switchboard::services::chat::console::word;
 use switchboard::{Endpoint, FrameDecoder, Framing, encode};
 
 use super::input::Input;
@@ -164,5 +164,5 @@ fn deliver(
 /// An error without the `(os error 111)` that says nothing to a person.
 fn bare(error: &io::Error) -> String {
     let text = error.to_string();
-    visible(text.split(" (os error").next().unwrap_or(&text)).into_owned()
+    word(text.split(" (os error").next().unwrap_or(&text)).into_owned()
 }

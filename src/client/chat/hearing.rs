@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::errors::KICKED;
 use super::link::{Farewell, Link, Ping, Urgent};
 use super::notice::Notice;
 use super::pace::Kind;
@@ -12,7 +13,8 @@ use super::room::Room;
 use super::session::{Action, Session};
 use crate::services::chat::wire::{Event, Request};
 
-/// Messages of a replay that are kept until their number is known; past it they are shown uncounted.
+/// Messages of a replay that are kept until their number is known; past it they are shown uncounted. Also, those that come before
+/// it is known whose they are.
 const MAX_REPLAY: usize = 4096;
 
 /// Rooms that are put in order. A server that names more than it lets one enter has its messages shown as they come.
@@ -20,8 +22,8 @@ const MAX_ROOMS: usize = 256;
 
 impl Session {
     pub(super) fn hear(&mut self, event: Event<'static>, now: Duration) {
-        if !matches!(event, Event::Bye { .. } | Event::Error { .. }) {
-            // It lives and talks: what went wrong before is over.
+        if !matches!(event, Event::Bye { .. } | Event::Error { .. } | Event::Message { .. }) {
+            // It lives and answers: what went wrong before is over.
             self.backoff.succeeded();
         }
         match &event {
@@ -42,9 +44,9 @@ impl Session {
                 if self.rooms.contains_key(&*room) {
                     self.show(event);
                 }
-                self.rooms.remove(&*room);
+                self.forget_room(&room);
             }
-            Event::Message { .. } if self.returning && self.link == Link::Greeting => self.keep_early(event),
+            Event::Message { .. } if self.returning && self.link == Link::Greeting => self.keep_early(event, now),
             Event::Message { .. } => self.hear_message(event, now),
             Event::Ack { label, id } => self.hear_ack(label, *id, now),
             Event::Whisper { from, .. } => {
@@ -77,6 +79,11 @@ impl Session {
                 self.hear_pong(now);
             }
             Event::Error { .. } => self.hear_error(event, now),
+            Event::Bye { reason } if reason == KICKED => {
+                let reason = reason.clone().into_owned();
+                self.show(event);
+                self.turned_away(&reason);
+            }
             Event::Left { .. } | Event::Bye { .. } => self.show(event),
         }
         self.finish_if_done();
@@ -97,11 +104,14 @@ impl Session {
         self.server = server;
     }
 
-    /// A message that may have another server's id waits until that is known. What does not fit is asked for again, as a gap.
-    fn keep_early(&mut self, message: Event<'static>) {
+    /// A message that may have another server's id waits until that is known. The server does not send it again on this connection,
+    /// so where there is no more room, only another connection leaves no gap.
+    fn keep_early(&mut self, message: Event<'static>, now: Duration) {
         if self.early.len() < MAX_REPLAY {
-            self.early.push(message);
+            return self.early.push(message);
         }
+        self.actions.push_back(Action::Disconnect);
+        self.handle_lost("the server says too much before it says who it is", now);
     }
 
     fn hear_welcome(&mut self, nick: String, event: Event<'static>, now: Duration) {
@@ -155,7 +165,7 @@ impl Session {
     }
 
     /// Shows messages of one room, of which `missing` before them will not be shown.
-    fn show_in_order(&mut self, room: &str, shown: Vec<Event<'static>>, missing: u64) {
+    pub(super) fn show_in_order(&mut self, room: &str, shown: Vec<Event<'static>>, missing: u64) {
         if missing > 0 {
             self.tell(Notice::Missing { room: room.to_owned(), count: missing });
         }
@@ -232,76 +242,12 @@ impl Session {
     }
 
     fn finish_if_done(&mut self) {
-        if self.farewell == Farewell::Answered && self.unacked.is_empty() && self.queue.is_empty() {
+        if self.link != Link::Over
+            && self.farewell == Farewell::Answered
+            && self.unacked.is_empty()
+            && self.queue.is_empty()
+        {
             self.finish();
-        }
-    }
-
-    fn hear_error(&mut self, event: Event<'static>, now: Duration) {
-        let Event::Error { code, room, first, count, offer, label, .. } = &event else { return };
-        let label = label.as_ref().and_then(Value::as_u64);
-        if let Some(label) = label {
-            self.pace.arrived(label, now);
-        }
-        match (&**code, room) {
-            ("missed", Some(room)) => {
-                let (name, first, count) = (room.clone().into_owned(), first.unwrap_or(1), count.unwrap_or(0));
-                let mut shown = Vec::new();
-                let missing = self.rooms.get_mut(&name).map_or(0, |room| room.skip(first, count, now, &mut shown));
-                self.show_in_order(&name, shown, missing);
-            }
-            ("unknown-id", Some(room)) => {
-                let room = room.clone().into_owned();
-                if self.rooms.get_mut(&room).is_some_and(Room::begin_anew) {
-                    self.tell(Notice::Anew { room });
-                }
-            }
-            ("nick-taken", _) if self.link == Link::Greeting => {
-                let offer = offer.clone();
-                self.hear_nick_taken(offer.map(Cow::into_owned), now);
-            }
-            ("flood", _) => {
-                self.pace.slow_down();
-                self.show(event);
-            }
-            _ => {
-                self.hear_refusal(label, now);
-                self.show(event);
-            }
-        }
-    }
-
-    fn hear_nick_taken(&mut self, offer: Option<String>, now: Duration) {
-        self.pace.answered(Kind::Hello, now);
-        self.greeting = None;
-        if let Some(offer) = offer.filter(|_| self.offers > 0) {
-            self.offers -= 1;
-            self.greet(offer);
-        } else {
-            let wished = self.wished.clone().unwrap_or_default();
-            self.tell(Notice::Renamed { wished, nick: None });
-            self.enter_rooms(now);
-        }
-    }
-
-    /// Something that was asked with this label was not done.
-    fn hear_refusal(&mut self, label: Option<u64>, now: Duration) {
-        self.refused += 1;
-        self.progress_at = now;
-        if self.link == Link::Greeting && (label.is_none() || label == self.greeting) {
-            // A nick that cannot be had at all.
-            (self.greeting, self.wished) = (None, None);
-            self.enter_rooms(now);
-        }
-        let Some(label) = label else { return };
-        self.unacked.retain(|said| said.label != Some(label));
-        self.whispers.retain(|whisper| *whisper != label);
-        if self.renaming.as_ref().is_some_and(|(asked, _)| *asked == label) {
-            self.renaming = None;
-        }
-        let closed = self.rooms.iter().find(|(_, room)| room.asked == Some(label)).map(|(name, _)| name.clone());
-        if let Some(room) = closed {
-            self.rooms.remove(&room);
         }
     }
 
@@ -331,11 +277,11 @@ impl Session {
         self.nick.as_deref() == Some(nick)
     }
 
-    fn show(&mut self, event: Event<'static>) {
+    pub(super) fn show(&mut self, event: Event<'static>) {
         self.actions.push_back(Action::Show(event));
     }
 
-    fn tell(&mut self, notice: Notice) {
+    pub(super) fn tell(&mut self, notice: Notice) {
         self.actions.push_back(Action::Tell(notice));
     }
 }

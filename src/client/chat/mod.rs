@@ -10,6 +10,7 @@
 
 mod backoff;
 mod command;
+mod errors;
 mod hearing;
 mod link;
 mod notice;
@@ -21,7 +22,7 @@ mod session;
 mod tests;
 
 pub use command::{COMMANDS, Command, MAX_TEXT_BYTES, Typed, parse, pieces};
-pub use notice::{Ending, Notice, visible};
+pub use notice::{Ending, Notice};
 pub use session::{Action, Session, Wishes};
 
 /// The room that everybody is in from the start.

@@ -1,8 +1,9 @@
 //! What the client itself has to say to its user, in words.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
+
+use crate::services::chat::console::word;
 
 /// Something that the user should know and the server did not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,26 +57,26 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lost { reason, again_in } => {
-                write!(f, "{}; trying again in {:.1} s", visible(reason), again_in.as_secs_f64())
+                write!(f, "{}; trying again in {:.1} s", word(reason), again_in.as_secs_f64())
             }
             Self::Back { missed: Some(0) } => f.write_str("back"),
             Self::Back { missed: Some(1) } => f.write_str("back; 1 message was missed and follows"),
             Self::Back { missed: Some(count) } => write!(f, "back; {count} messages were missed and follow"),
             Self::Back { missed: None } => f.write_str("back; many messages were missed and follow"),
             Self::Missing { room, count: 1 } => {
-                write!(f, "1 message of {} is missing: the server has it no longer", visible(room))
+                write!(f, "1 message of {} is missing: the server has it no longer", word(room))
             }
             Self::Missing { room, count } => {
-                write!(f, "{count} messages of {} are missing: the server has them no longer", visible(room))
+                write!(f, "{count} messages of {} are missing: the server has them no longer", word(room))
             }
             Self::Anew { room } => {
-                write!(f, "the server was started again; all that it has of {} follows", visible(room))
+                write!(f, "the server was started again; all that it has of {} follows", word(room))
             }
             Self::Renamed { wished, nick: Some(nick) } => {
-                write!(f, "{} is taken, so you are {}", visible(wished), visible(nick))
+                write!(f, "{} is taken, so you are {}", word(wished), word(nick))
             }
             Self::Renamed { wished, nick: None } => {
-                write!(f, "{} is taken, so you stay a guest; /nick NAME takes another", visible(wished))
+                write!(f, "{} is taken, so you stay a guest; /nick NAME takes another", word(wished))
             }
             Self::Again { count: 1 } => {
                 f.write_str("1 message is said again, because it may not have arrived; it may stand twice")
@@ -84,7 +85,7 @@ impl fmt::Display for Notice {
                 write!(f, "{count} messages are said again, because they may not have arrived; they may stand twice")
             }
             Self::Unsure { count } => write!(f, "{count} of your messages to one person may not have arrived"),
-            Self::Answer(text) => visible(text).fmt(f),
+            Self::Answer(text) => word(text).fmt(f),
         }
     }
 }
@@ -101,26 +102,8 @@ pub enum Ending {
     },
     /// The connection is gone and is not to be had again.
     Lost(String),
-}
-
-/// Text with nothing in it that a terminal would obey: control characters, and those that turn the direction of writing, are
-/// written as escapes.
-pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_obeyed) {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(text.chars().fold(String::with_capacity(text.len() + 8), |mut out, c| {
-        if is_obeyed(c) {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-        out
-    }))
-}
-
-fn is_obeyed(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    /// The server wants this user no more, and says why.
+    TurnedAway(String),
 }
 
 #[cfg(test)]
@@ -140,11 +123,5 @@ mod tests {
         ] {
             assert!(notice.to_string().starts_with(says), "{notice}");
         }
-    }
-
-    #[test]
-    fn nothing_is_left_that_a_terminal_obeys() {
-        assert_eq!(visible("a\x1b[2J\u{9b}1m\r\n\u{202e}b"), "a\\u{1b}[2J\\u{9b}1m\\r\\n\\u{202e}b");
-        assert!(matches!(visible("grüße 世界 👋"), Cow::Borrowed(_)));
     }
 }

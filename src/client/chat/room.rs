@@ -20,6 +20,8 @@ pub(super) struct Room {
     pub(super) asked: Option<u64>,
     /// Whether the client has been in it.
     pub(super) entered: bool,
+    /// Whether the user has left it, and the server's word on that is still to come.
+    pub(super) leaving: bool,
     /// The last id that was shown; none before the first.
     last: Option<u64>,
     /// The last id of the user's own that was acknowledged.
@@ -32,6 +34,11 @@ impl Room {
     /// A room that the client is in.
     pub(super) fn entered() -> Self {
         Self { entered: true, ..Self::default() }
+    }
+
+    /// The client has left it and has asked to be let in again: what is said meanwhile is not its business.
+    pub(super) fn leave(&mut self) {
+        *self = Self { asked: self.asked, leaving: self.leaving, acked: self.acked, ..Self::default() };
     }
 
     /// The client has lost its connection and will be back. Where nothing was seen yet, all there is will be asked for, because

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::link::{Farewell, Link, Ping, Said, Urgent};
 use super::pace::Kind;
-use super::room::Room;
 use super::session::{Action, Session};
 use super::{Command, LOBBY, Notice, pieces};
 use crate::services::chat::wire::{Labelled, Request};
@@ -52,16 +51,15 @@ impl Session {
                 self.queue.extend(whispers);
             }
             Command::Join(room) => {
-                if self.rooms.contains_key(&room) {
-                    self.current = room;
-                } else {
+                if !self.is_in(&room) {
                     self.queue.push_back(Request::Join { room: room.clone().into(), since: None });
-                    self.rooms.insert(room.clone(), Room::default());
-                    self.current = room;
+                    // One that is being left is not forgotten yet.
+                    self.rooms.entry(room.clone()).or_default().leaving = false;
                 }
+                self.current = room;
             }
             Command::Switch(room) => {
-                if self.rooms.contains_key(&room) {
+                if self.is_in(&room) {
                     self.current = room;
                 } else {
                     self.answer(format!("you are not in {room}: /join {room} enters it"));
@@ -69,7 +67,10 @@ impl Session {
             }
             Command::Leave(room) => {
                 let room = room.unwrap_or_else(|| self.current.clone());
-                if self.rooms.contains_key(&room) {
+                if self.is_in(&room) {
+                    if let Some(left) = self.rooms.get_mut(&room) {
+                        left.leaving = true;
+                    }
                     self.turn_from(&room);
                     self.queue.push_back(Request::Leave { room: room.into() });
                 } else {
@@ -105,7 +106,7 @@ impl Session {
     /// What was meant for a room must not reach another, so nothing is said where the user is not, or no more.
     fn queue_says(&mut self, text: &str) {
         let room = self.current.clone();
-        if !self.rooms.contains_key(&room) {
+        if !self.is_in(&room) {
             self.refused += 1;
             return self.answer(format!("not said, because you are not in {room}: /join ROOM enters one"));
         }
@@ -117,10 +118,43 @@ impl Session {
     /// The user leaves a room, and speaks in another from now on.
     fn turn_from(&mut self, room: &str) {
         if self.current == room {
-            let others: Vec<_> = self.rooms.keys().filter(|other| *other != room).collect();
+            let others: Vec<_> = self.rooms().filter(|other| *other != room).collect();
             let next = others.iter().find(|other| **other == LOBBY).or(others.first());
-            self.current = next.map_or_else(|| LOBBY.to_owned(), |next| (*next).clone());
+            self.current = next.map_or(LOBBY, |next| *next).to_owned();
         }
+    }
+
+    /// Whether the user is in a room, or will be when all is done that was asked.
+    fn is_in(&self, room: &str) -> bool {
+        self.rooms.get(room).is_some_and(|room| !room.leaving)
+    }
+
+    /// The server has let the user out of a room, who may have asked to be let in again since.
+    pub(super) fn forget_room(&mut self, name: &str) {
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        let is_join = |request: &Request<'_>| matches!(request, Request::Join { room, .. } if room == name);
+        if room.asked.is_some() || self.queue.iter().any(is_join) {
+            room.leave();
+        } else {
+            self.rooms.remove(name);
+        }
+    }
+
+    /// Of rooms that were being left when the connection was lost: nobody is in one who does not enter it again.
+    pub(super) fn leave_again(&mut self) {
+        let Self { rooms, queue, unacked, .. } = self;
+        rooms.retain(|name, room| {
+            let is_leave = |request: &Request<'_>| matches!(request, Request::Leave { room } if room == name);
+            if !room.leaving || queue.iter().any(is_leave) {
+                return true;
+            }
+            // What was said there before has still to be said again.
+            let speaks = unacked.iter().any(|said| said.room == *name);
+            if speaks {
+                queue.push_front(Request::Leave { room: name.clone().into() });
+            }
+            speaks
+        });
     }
 
     pub(super) fn has_something_to_send(&self) -> bool {
@@ -169,7 +203,10 @@ impl Session {
     }
 
     fn send_request(&mut self, request: Request<'static>, now: Duration) {
-        self.progress_at = now;
+        // To come back is no progress: who is never let in would come back for ever.
+        if self.link == Link::Ready {
+            self.progress_at = now;
+        }
         match &request {
             Request::Hello { .. } => self.greeting = Some(self.send(request, Kind::Hello, now)),
             Request::Nick { nick } => {

@@ -157,7 +157,7 @@ impl Session {
 
     /// The rooms that the user is in, or is about to enter.
     pub fn rooms(&self) -> impl Iterator<Item = &str> {
-        self.rooms.keys().map(String::as_str)
+        self.rooms.iter().filter(|(_, room)| !room.leaving).map(|(name, _)| name.as_str())
     }
 
     /// Whether nick or room may change with the next answer: a prompt that shows them should wait for it.
@@ -177,6 +177,15 @@ impl Session {
         self.queue.is_empty() && self.unacked.is_empty() && self.whispers.is_empty()
     }
 
+    /// The ending, if it were now.
+    pub fn so_far(&self) -> Ending {
+        let is_said = |request: &&Request<'_>| matches!(request, Request::Say { .. } | Request::Whisper { .. });
+        let unsent = self.queue.iter().filter(is_said).count();
+        // Not every server sends them back, but it answers in order.
+        let whispers = if self.farewell == Farewell::Answered { 0 } else { self.whispers.len() };
+        Ending::Finished { refused: self.refused, lost: self.unacked.len() + unsent + whispers + self.unsure }
+    }
+
     /// What to do next.
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
@@ -188,7 +197,10 @@ impl Session {
             return;
         }
         self.pace.begin(now);
-        (self.heard_at, self.progress_at) = (now, now);
+        self.heard_at = now;
+        if self.farewell == Farewell::Open {
+            self.progress_at = now;
+        }
         self.replay.clear();
         match self.wished.clone() {
             Some(nick) => {
@@ -244,8 +256,7 @@ impl Session {
             Link::Down => None,
             Link::Waiting(until) => Some(until),
             Link::Greeting | Link::CatchingUp | Link::Ready => {
-                let pinged = self.pings.contains(&Ping::Alive);
-                let silence = self.heard_at + if pinged { GONE_AFTER } else { PING_AFTER };
+                let silence = self.heard_at + if self.asks_alive() { GONE_AFTER } else { PING_AFTER };
                 let pace = self.has_something_to_send().then(|| self.pace.next_at(now));
                 // While a replay is under way, that is what fills gaps, however slow it is.
                 let gaps =
@@ -275,7 +286,7 @@ impl Session {
                     let silence = format!("nothing was heard for {} s", GONE_AFTER.as_secs());
                     return self.handle_lost(&silence, now);
                 }
-                if now >= self.heard_at + PING_AFTER && !self.pings.contains(&Ping::Alive) {
+                if now >= self.heard_at + PING_AFTER && !self.asks_alive() {
                     self.urgent.push_front(Urgent::Ping(Ping::Alive));
                 }
                 if self.link == Link::Ready {
@@ -286,14 +297,17 @@ impl Session {
         }
     }
 
-    /// Ends the session in good order, as far as it got.
-    pub(super) fn finish(&mut self) {
-        let unsent = self.queue.iter().filter(|request| matches!(request, Request::Say { .. })).count();
-        let lost = self.unacked.len() + unsent + self.unsure;
-        self.end(Ending::Finished { refused: self.refused, lost });
+    /// Whether a sign of life is asked for, or will be as soon as something may be sent.
+    fn asks_alive(&self) -> bool {
+        self.pings.contains(&Ping::Alive) || self.urgent.iter().any(|it| matches!(it, Urgent::Ping(Ping::Alive)))
     }
 
-    fn end(&mut self, ending: Ending) {
+    /// Ends the session in good order, as far as it got.
+    pub(super) fn finish(&mut self) {
+        self.end(self.so_far());
+    }
+
+    pub(super) fn end(&mut self, ending: Ending) {
         self.link = Link::Over;
         self.actions.extend([Action::Disconnect, Action::End(ending)]);
     }
@@ -324,6 +338,7 @@ impl Session {
             }
             room.asked = None;
         }
+        self.leave_again();
     }
 
     pub(super) fn next_label(&mut self) -> u64 {

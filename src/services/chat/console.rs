@@ -59,11 +59,20 @@ pub fn render(event: &Event<'_>, palette: &Palette) -> String {
 /// assert_eq!(visible("one\ntwo"), "one\n    two");
 /// ```
 pub fn visible(text: &str) -> Cow<'_, str> {
-    spell_out(text, |c| if c == '\n' { Shown::LineBreak } else { Shown::of(c) })
+    spell_out(text, |c| match c {
+        '\n' => Shown::LineBreak,
+        '\t' => Shown::AsIs,
+        _ => Shown::of(c),
+    })
 }
 
-/// As [`visible`], for what belongs into one line: a nick, a room.
-pub(super) fn word(text: &str) -> Cow<'_, str> {
+/// As [`visible`], for what belongs into one line: a nick, a room, a remark. Line feeds and tabs are spelt out, too.
+///
+/// ```
+/// use switchboard::services::chat::console::word;
+/// assert_eq!(word("one\n\ttwo"), r"one\n\ttwo");
+/// ```
+pub fn word(text: &str) -> Cow<'_, str> {
     spell_out(text, Shown::of)
 }
 
@@ -77,9 +86,13 @@ enum Shown {
 
 impl Shown {
     fn of(c: char) -> Self {
-        // The latter are the overrides, embeddings and isolates of Unicode's bidirectional algorithm.
-        let commands = (c.is_control() && c != '\t') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if commands { Self::Spelt } else { Self::AsIs }
+        // Next to control characters: the marks, overrides, embeddings and isolates of Unicode's bidirectional algorithm, and its
+        // two separators, which some terminals take for line feeds.
+        let turns = matches!(
+            c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
+        if c.is_control() || turns { Self::Spelt } else { Self::AsIs }
     }
 }
 
@@ -128,13 +141,13 @@ mod tests {
             ("one\r\ntwo", "one\\r\n    two"),
             ("\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}", r"\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}"),
             ("\u{2066}\u{2067}\u{2068}\u{2069}", r"\u{2066}\u{2067}\u{2068}\u{2069}"),
-            ("marks \u{200e}\u{200f} stay", "marks \u{200e}\u{200f} stay"),
+            ("\u{200e}\u{200f}\u{61c}\u{2028}\u{2029}", r"\u{200e}\u{200f}\u{61c}\u{2028}\u{2029}"),
             (r"a \u{1b} that was typed", r"a \u{1b} that was typed"),
         ] {
             assert_eq!(visible(text), shown);
             assert_eq!(matches!(visible(text), Cow::Borrowed(_)), text == shown, "{text:?}");
         }
-        for c in (0..=0x2100).filter_map(char::from_u32).filter(|c| c.is_control() && *c != '\t') {
+        for c in (0..=0x2100).filter_map(char::from_u32).filter(|c| c.is_control()) {
             assert!(word(&c.to_string()).chars().all(|c| c.is_ascii_graphic()), "{c:?}");
         }
     }

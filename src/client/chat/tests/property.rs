@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::world::{Server, World};
+use super::server::Server;
+use super::world::World;
 use crate::client::chat::{LOBBY, Notice, Wishes};
 
 #[derive(Clone, Debug)]
@@ -79,9 +80,10 @@ fn missing(world: &World, wanted: &str) -> u64 {
     counts.sum()
 }
 
-fn check(steps: Vec<Step>, keep: usize, allows: Option<(u32, u32)>, acks_late: bool) -> Result<(), TestCaseError> {
+fn check(steps: Vec<Step>, keep: usize, allows: Option<(u32, u32)>, odd: [bool; 2]) -> Result<(), TestCaseError> {
     let mut server = Server::keeping(keep);
-    (server.allows, server.acks_late) = (allows, acks_late);
+    server.allows = allows;
+    [server.acks_late, server.tells_start] = odd;
     let (world, spoken) = run(steps, server);
     prop_assert!(world.session.is_idle(), "something is still unsaid");
     for room in [LOBBY, "tea"] {
@@ -120,8 +122,8 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..120),
         keep in prop_oneof![Just(1000usize), 1usize..8],
         allows in proptest::option::of((2u32..30, 1u32..10)),
-        acks_late: bool,
+        odd: [bool; 2],
     ) {
-        check(steps, keep, allows, acks_late)?;
+        check(steps, keep, allows, odd)?;
     }
 }

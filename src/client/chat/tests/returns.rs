@@ -42,3 +42,18 @@ fn what_comes_before_the_welcome_is_neither_lost_nor_mistaken() {
     assert_eq!(shown(&mut session, "a", &[4], &[3]), [3, 4]);
     assert_eq!(shown(&mut session, "b", &[3, 4], &[1, 2]), [1, 2, 3, 4]);
 }
+
+#[test]
+fn more_than_is_kept_before_the_welcome_is_asked_for_on_another_connection() {
+    let mut session = Session::new(Wishes { nick: Some("eva".to_owned()), ..Wishes::default() });
+    assert_eq!(shown(&mut session, "a", &[], &[1]), [1]);
+    session.handle_connected(NOW);
+    for id in 2..=4098 {
+        session.handle_event(message(id), NOW);
+    }
+    let actions: Vec<_> = std::iter::from_fn(|| session.next_action()).collect();
+    assert!(actions.contains(&Action::Disconnect) && !actions.iter().any(|it| matches!(it, Action::Show(_))));
+    session.handle_timeout(Duration::from_hours(2));
+    let replayed: Vec<_> = (2..=4098).collect();
+    assert_eq!(shown(&mut session, "a", &[], &replayed), replayed);
+}

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::world::{Server, World};
+use super::server::Server;
+use super::world::World;
 use crate::client::chat::{Command, Ending, LOBBY, Notice, Wishes};
 use crate::services::chat::wire::{Event, Request};
 
@@ -201,6 +202,22 @@ fn a_silent_server_is_asked_and_then_given_up() {
     world.told.clear();
     (0..5).for_each(|_| world.settle());
     assert!(world.told.is_empty(), "{:?}", world.told);
+}
+
+#[test]
+fn a_ping_that_may_not_be_sent_yet_is_asked_for_once() {
+    let mut server = Server::keeping(9);
+    server.allows = Some((1, 1));
+    let mut world = World::new(Wishes { nick: Some("eva".into()), ..Wishes::default() }, server);
+    world.settle();
+    world.pass(Duration::from_secs(2));
+    let before = pings(&world);
+    (0..40).for_each(|number| world.say(&number.to_string()));
+    while world.told.is_empty() {
+        world.pass(Duration::from_secs(100));
+        assert!(world.session.next_timeout(world.now) > Some(world.now), "it spins");
+    }
+    assert_eq!(pings(&world), before + 1);
 }
 
 #[test]

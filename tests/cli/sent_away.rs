@@ -1,0 +1,49 @@
+//! The client at the real server, where it is not wanted, or not yet.
+
+use std::process::Stdio;
+
+use crate::program::{Program, command};
+
+fn serve(more: &[&str]) -> (Program, String) {
+    let args = [&["serve", "chat", "--listen", "127.0.0.1:0"], more].concat();
+    let mut server = Program::start(command(&args).stdin(Stdio::piped()).stdout(Stdio::piped()));
+    let address = server.address("tcp");
+    (server, address)
+}
+
+fn call(address: &str, nick: &str) -> Program {
+    let args = ["call", "chat", address, "--nick", nick];
+    Program::start(command(&args).stdin(Stdio::piped()).stdout(Stdio::piped()))
+}
+
+#[test]
+fn who_is_kicked_or_banned_does_not_come_back() {
+    let (mut server, address) = serve(&["--console"]);
+    let mut eva = call(&address, "eva");
+    eva.printed_until("you are eva");
+    server.type_in("/kick eva");
+    assert_eq!(eva.wait().code(), Some(1));
+    assert_eq!(eva.log(), "switchboard: the server sent you away: kicked by the operator\n");
+
+    let mut bob = call(&address, "bob");
+    bob.printed_until("you are bob");
+    server.type_in("/ban 127.0.0.1");
+    assert_eq!(bob.wait().code(), Some(1));
+    let log = bob.log();
+    assert!(log.ends_with("switchboard: the server sent you away: this address is banned\n"), "{log}");
+}
+
+#[test]
+fn who_comes_to_a_full_server_gets_in_as_soon_as_there_is_room() {
+    let (_server, address) = serve(&["--max-per-address", "1"]);
+    let mut eva = call(&address, "eva");
+    eva.printed_until("you are eva");
+    let mut bob = call(&address, "bob");
+    bob.type_in("let in");
+    bob.printed_until("this address has 1 connections already");
+    eva.close_input();
+    assert_eq!(eva.wait().code(), Some(0));
+    bob.printed_until("[lobby] bob: let in");
+    bob.close_input();
+    assert_eq!(bob.wait().code(), Some(0), "{}", bob.log());
+}
