@@ -75,6 +75,8 @@ impl Plan {
         Ok(Self {
             target: Target { endpoints, typed: typed.address, framing: typed.framing },
             wishes: Wishes {
+                // At a terminal somebody is there to choose another. In a pipe, what is said would be said by somebody else.
+                insists: typed.nick.is_some() && !is_terminal,
                 nick: typed.nick.or_else(user),
                 rooms: typed.rooms,
                 once: typed.no_reconnect,

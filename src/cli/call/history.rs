@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// Lines that are found again.
 pub(super) const MAX_LINES: usize = 1000;
 
+/// What a file's mode allows to others than its owner.
+const OTHERS: u32 = 0o077;
+
 /// A file of lines, open to append.
 #[derive(Debug)]
 pub(super) struct History {
@@ -78,7 +81,7 @@ fn keep_others_out(file: &File) -> io::Result<()> {
 
     let found = file.metadata()?;
     let mode = found.permissions().mode();
-    if !found.is_file() || mode & 0o077 == 0 {
+    if !found.is_file() || mode & OTHERS == 0 {
         return Ok(());
     }
     file.set_permissions(PermissionsExt::from_mode(mode & 0o700)).map_err(|error| {

@@ -10,6 +10,7 @@ use super::notice::{Ending, Notice};
 use super::pace::Kind;
 use super::room::Room;
 use super::session::Session;
+use super::wishes::Action;
 use crate::services::chat::wire::Event;
 
 /// What the server says to whom its operator sends away.
@@ -23,6 +24,11 @@ impl Session {
             self.pace.arrived(label, now);
         }
         match (&**code, room) {
+            // Dropped because it was not read in time, and perhaps kept all the same: whoever comes back is sent it again.
+            ("missed", Some(_)) if self.link == Link::Ready && !self.once => {
+                self.actions.push_back(Action::Disconnect);
+                self.handle_lost("the server dropped messages that were not read in time", now);
+            }
             ("missed", Some(room)) => {
                 let (name, first, count) = (room.clone().into_owned(), first.unwrap_or(1), count.unwrap_or(0));
                 let mut shown = Vec::new();
@@ -38,7 +44,7 @@ impl Session {
             // Somewhere in a room or in several, the server has lost count. The ids that come next tell where.
             ("missed", None) => self.show(event),
             // It is no answer to anything that was asked: the server wants no connection at all.
-            ("banned" | "too-many", _) if label.is_none() => {
+            ("banned" | "too-many" | "full", _) if label.is_none() => {
                 let banned = (&**code == "banned").then(|| text.clone());
                 self.show(event);
                 if let Some(reason) = banned {
@@ -54,8 +60,13 @@ impl Session {
                 self.show(event);
             }
             _ => {
+                let is_greeting = self.link == Link::Greeting && label.is_some() && label == self.greeting;
+                let why = (is_greeting && self.insists).then(|| text.clone());
                 self.hear_refusal(label, now);
                 self.show(event);
+                if let Some(why) = why {
+                    self.turned_away(&why);
+                }
             }
         }
     }

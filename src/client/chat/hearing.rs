@@ -10,7 +10,8 @@ use super::link::{Farewell, Link, Ping, Urgent};
 use super::notice::Notice;
 use super::pace::Kind;
 use super::room::Room;
-use super::session::{Action, Session};
+use super::session::Session;
+use super::wishes::Action;
 use crate::services::chat::wire::{Event, Request};
 
 /// Messages of a replay that are kept until their number is known; past it they are shown uncounted. Also, those that come before

@@ -20,10 +20,12 @@ mod sending;
 mod session;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 pub use command::{COMMANDS, Command, MAX_TEXT_BYTES, Typed, parse, pieces};
 pub use notice::{Ending, Notice};
-pub use session::{Action, Session, Wishes};
+pub use session::Session;
+pub use wishes::{Action, Wishes};
 
 /// The room that everybody is in from the start.
 pub const LOBBY: &str = "lobby";

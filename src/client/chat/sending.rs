@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::link::{Farewell, Link, Ping, Said, Urgent};
 use super::pace::Kind;
-use super::session::{Action, Session};
+use super::session::Session;
+use super::wishes::Action;
 use super::{Command, LOBBY, Notice, pieces};
 use crate::services::chat::wire::{Labelled, Request};
 

@@ -10,8 +10,9 @@ use super::link::{Farewell, Link, Ping, Said, Urgent};
 use super::notice::{Ending, Notice};
 use super::pace::Pace;
 use super::room::Room;
+use super::wishes::{Action, Wishes};
 use super::{Command, LOBBY};
-use crate::services::chat::wire::{Event, Labelled, Request};
+use crate::services::chat::wire::{Event, Request};
 
 /// A server that has been silent for this long is asked for a sign of life.
 const PING_AFTER: Duration = Duration::from_secs(30);
@@ -22,41 +23,14 @@ const GONE_AFTER: Duration = Duration::from_mins(1);
 /// How long the end is put off while nothing comes of what is still to be said.
 const FINISH_PATIENCE: Duration = Duration::from_secs(30);
 
+/// A server that has not answered the greeting for this long is no chat server.
+const GREETING_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Requests that wait for their turn. Past it a program stops reading its user's input.
 const MAX_QUEUED: usize = 64;
 
 /// Nicks offered instead of a taken one that are tried. A server that always has another offer is not followed for ever.
 const MAX_OFFERS: u32 = 5;
-
-/// What the user wants from the beginning.
-#[derive(Clone, Debug, Default)]
-pub struct Wishes {
-    /// The nick; none: stay a guest.
-    pub nick: Option<String>,
-    /// Rooms to enter. The last of them is the current one.
-    pub rooms: Vec<String>,
-    /// Whether a lost connection is the end.
-    pub once: bool,
-    /// Decides how long the waits between attempts to connect are.
-    pub seed: u64,
-}
-
-/// What the program is to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Open a connection.
-    Connect,
-    /// Close the connection: it is of no more use.
-    Disconnect,
-    /// Send this.
-    Send(Labelled<'static>),
-    /// Show what the server said.
-    Show(Event<'static>),
-    /// Tell the user.
-    Tell(Notice),
-    /// There is nothing more to do.
-    End(Ending),
-}
 
 /// One user's chat. Times are counted from any one moment; no method blocks.
 ///
@@ -65,7 +39,11 @@ pub enum Action {
 #[derive(Debug)]
 pub struct Session {
     pub(super) link: Link,
-    once: bool,
+    pub(super) once: bool,
+    /// Whether nothing is to be said under another nick.
+    pub(super) insists: bool,
+    /// When this connection began.
+    connected_at: Duration,
     /// Whether there was a connection before this one.
     pub(super) returning: bool,
     /// What the user wants to be called.
@@ -116,6 +94,8 @@ impl Session {
         Self {
             link: Link::Down,
             once: wishes.once,
+            insists: wishes.insists,
+            connected_at: Duration::ZERO,
             returning: false,
             wished: wishes.nick,
             nick: None,
@@ -197,6 +177,7 @@ impl Session {
             return;
         }
         self.pace.begin(now);
+        self.connected_at = now;
         self.heard_at = now;
         if self.farewell == Farewell::Open {
             self.progress_at = now;
@@ -261,7 +242,8 @@ impl Session {
                 // While a replay is under way, that is what fills gaps, however slow it is.
                 let gaps =
                     self.rooms.values().filter(|_| self.link == Link::Ready).filter_map(Room::patience_ends).min();
-                [Some(silence), pace, gaps].into_iter().flatten().min()
+                let greeting = (self.link == Link::Greeting).then(|| self.connected_at + GREETING_PATIENCE);
+                [Some(silence), pace, gaps, greeting].into_iter().flatten().min()
             }
         };
         own.into_iter().chain(finish).min()
@@ -281,6 +263,9 @@ impl Session {
                 }
             }
             Link::Greeting | Link::CatchingUp | Link::Ready => {
+                if self.link == Link::Greeting && now >= self.connected_at + GREETING_PATIENCE {
+                    return self.give_up_greeting(now);
+                }
                 if now >= self.heard_at + GONE_AFTER {
                     self.actions.push_back(Action::Disconnect);
                     let silence = format!("nothing was heard for {} s", GONE_AFTER.as_secs());
@@ -300,6 +285,16 @@ impl Session {
     /// Whether a sign of life is asked for, or will be as soon as something may be sent.
     fn asks_alive(&self) -> bool {
         self.pings.contains(&Ping::Alive) || self.urgent.iter().any(|it| matches!(it, Urgent::Ping(Ping::Alive)))
+    }
+
+    /// Who never answered is not a server that is slow for once, but of another kind.
+    fn give_up_greeting(&mut self, now: Duration) {
+        let silence = format!("there was no answer to a greeting for {} s", GREETING_PATIENCE.as_secs());
+        self.actions.push_back(Action::Disconnect);
+        if self.server.is_none() && !self.returning {
+            return self.end(Ending::TurnedAway(format!("{silence}; is this a chat server, and its port for JSON?")));
+        }
+        self.handle_lost(&silence, now);
     }
 
     /// Ends the session in good order, as far as it got.
