@@ -56,6 +56,7 @@ fn the_measurements_have_the_rows_that_are_shown() {
     let readme = read("README.md");
     let sessions: Vec<_> = sessions(&readme).into_iter().filter(|(typed, _)| !typed.starts_with("serve")).collect();
     assert_eq!(sessions.len(), 3, "duel, bench echo and bench chat");
+    assert!(sessions.iter().all(|(_, shown)| shown.clone().count() > 3), "each shows what it prints");
     for (typed, shown) in sessions {
         let mut args: Vec<_> = typed.split(' ').collect();
         args.extend(match args[0] {
