@@ -254,6 +254,9 @@ impl Driver {
             Ending::Lost(reason) => {
                 Err(Failure::Failed(format!("{reason}; without --no-reconnect it would be opened again")))
             }
+            Ending::NoChat(why) => {
+                Err(Failure::Failed(format!("{why}: is this a chat server, and its port for JSON? (see --framing)")))
+            }
             Ending::TurnedAway(reason) => Err(Failure::Failed(format!("the server sent you away: {}", word(&reason)))),
             _ if user.is_person && self.session.is_idle() => Ok(ExitCode::SUCCESS),
             Ending::Finished { refused, lost } => {

@@ -104,6 +104,8 @@ pub enum Ending {
     Lost(String),
     /// The server wants this user no more, and says why.
     TurnedAway(String),
+    /// What answered the connection, or did not, is no chat server.
+    NoChat(String),
 }
 
 #[cfg(test)]

@@ -292,7 +292,7 @@ impl Session {
         let silence = format!("there was no answer to a greeting for {} s", GREETING_PATIENCE.as_secs());
         self.actions.push_back(Action::Disconnect);
         if self.server.is_none() && !self.returning {
-            return self.end(Ending::TurnedAway(format!("{silence}; is this a chat server, and its port for JSON?")));
+            return self.end(Ending::NoChat(silence));
         }
         self.handle_lost(&silence, now);
     }

@@ -97,8 +97,8 @@ fn who_does_not_answer_a_greeting_is_no_chat_server() {
     session.handle_connected(NOW);
     assert_eq!(session.next_timeout(NOW), Some(Duration::from_secs(10)));
     session.handle_timeout(Duration::from_secs(10));
-    let Some(Action::End(Ending::TurnedAway(why))) = actions(&mut session).pop() else { panic!("it goes on") };
-    assert!(why.contains("is this a chat server"), "{why}");
+    let Some(Action::End(Ending::NoChat(why))) = actions(&mut session).pop() else { panic!("it goes on") };
+    assert!(why.contains("10 s"), "{why}");
 }
 
 #[test]
