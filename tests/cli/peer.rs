@@ -52,8 +52,11 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// The client may have gone; whoever waits for its next word finds out.
     pub(crate) fn send_bytes(&self, bytes: &[u8]) {
-        self.stream.get_ref().write_all(bytes).unwrap();
+        use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+        let sent = self.stream.get_ref().write_all(bytes);
+        assert!(sent.is_ok() || matches!(sent.as_ref().unwrap_err().kind(), BrokenPipe | ConnectionReset), "{sent:?}");
     }
 
     pub(crate) fn send_payload(&self, payload: &[u8]) {
