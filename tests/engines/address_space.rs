@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
+use std::io::Write;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use switchboard::services::Echo;
@@ -26,29 +27,35 @@ fn crowd(service: impl Service + Send + 'static, more: u64) {
     first.echo(b"ready");
     leave_address_space(more);
     let mut served = vec![first];
-    let mut refused = 0;
+    // Of those who are being told at once there is a bound, and where the engine is slow to see them off, it is met.
+    let (mut refused, mut silenced) = (0, 0);
     while refused < 50 {
         let newcomers: Vec<Client> = (0..30).map(|_| Client::connect(addr)).collect();
         for newcomer in &newcomers {
-            newcomer.send(b"hello");
+            // Whoever was turned away may be gone by now.
+            let _ = newcomer.socket().write_all(b"\0\0\0\x05hello");
         }
         for mut newcomer in newcomers {
-            match newcomer.try_receive() {
-                Some(words) if words == b"hello" => served.push(newcomer),
-                Some(words) => {
+            if newcomer.socket().peek(&mut [0]).is_ok_and(|bytes| bytes > 0) {
+                let words = newcomer.receive();
+                if words == b"hello" {
+                    served.push(newcomer);
+                } else {
                     assert_eq!(words, b"server is full: it can start no more threads");
                     refused += 1;
                 }
-                None => panic!("not told why it is turned away"),
+            } else {
+                silenced += 1;
             }
         }
         assert!(served.len() < 5000, "memory never comes to an end");
+        assert!(silenced < 5000, "nobody is told why it is turned away");
     }
     for client in &mut served {
         client.echo(b"still served");
     }
     drop(served);
-    assert_eq!(running.drain().refused, refused);
+    assert_eq!(running.drain().refused, refused + silenced);
 }
 
 #[test]
