@@ -182,7 +182,9 @@ impl Hub {
     pub(super) fn close(&mut self, conn: ConnId, reason: &CloseReason, out: &mut dyn Outlet) {
         if let Some(at) = self.consoles.iter().position(|console| console.conn == conn) {
             self.consoles.swap_remove(at);
-            log::info!("the console is closed ({reason}); the server goes on until SIGTERM stops it");
+            if *reason != CloseReason::ShuttingDown {
+                log::info!("the console is closed ({reason}); the server goes on until SIGTERM stops it");
+            }
         }
         let Some(id) = self.members.by_conn(conn) else { return };
         match reason {
