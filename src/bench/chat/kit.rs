@@ -7,7 +7,7 @@ use serde_json::to_writer;
 
 use super::faults::Kind;
 use super::outcome::Complaint;
-use super::plan::{LOBBY, Plan};
+use super::plan::Plan;
 use super::proof::{Proof, Said};
 use super::scan::Delivery;
 use super::text::Stamp;
@@ -17,7 +17,7 @@ use crate::bench::ledger::Sent;
 use crate::bench::pace::Pace;
 use crate::bench::tally::Tally;
 use crate::frame::Spares;
-use crate::services::chat::wire::Request;
+use crate::services::chat::wire::{LOBBY, Request};
 
 /// One read brings at most this many bytes.
 const BUFFER_BYTES: usize = 256 * 1024;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::text::{MAX_TEXT_BYTES, STAMP_BYTES};
+use super::text::STAMP_BYTES;
 use crate::bench::plan::{MAX_CONNECTIONS, check_rate};
 use crate::bench::{self, Error};
 use crate::endpoint::Endpoint;
+use crate::services::chat::wire::{LOBBY, MAX_TEXT_BYTES};
 
 /// A load of members, some of whom speak.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +102,3 @@ impl Plan {
         }
     }
 }
-
-/// Where everybody is from the start.
-pub(super) const LOBBY: &str = "lobby";

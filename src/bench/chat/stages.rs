@@ -17,6 +17,7 @@ use crate::bench::ledger::Sent;
 use crate::bench::pace::Pace;
 use crate::bench::stages::LISTEN_ON;
 use crate::bench::{Error, Progress, Stage, Watch};
+use crate::services::chat::wire::LOBBY;
 
 /// A server that is still at work so many answer timeouts after the last message is not waited for any longer.
 const MAX_FINISHING: u32 = 12;
@@ -202,7 +203,7 @@ impl Load<'_> {
         tally.settle();
         let (elapsed, generator) = self.course.generator(&tally);
         let name = |Named { kind, member, room, id }: Named| {
-            let room = hall.rooms.get(room).map_or(super::plan::LOBBY, String::as_str).to_owned();
+            let room = hall.rooms.get(room).map_or(LOBBY, String::as_str).to_owned();
             Violation { kind, member, room, id }
         };
         Outcome {

@@ -1,10 +1,10 @@
 //! What publishers say: a stamp that names the message, and padding that follows from the stamp. So a text proves by itself that
 //! it is what was said, and nothing has to be kept to compare it with. Knows neither rooms nor sockets.
 
+use crate::services::chat::wire::MAX_TEXT_BYTES;
+
 /// A stamp as it is written: three hexadecimal numbers of fixed width, and a fourth that checks them.
 pub(super) const STAMP_BYTES: usize = 40;
-/// The longest text that a chat takes.
-pub(super) const MAX_TEXT_BYTES: usize = 4096;
 
 const DUE_DIGITS: usize = 16;
 const PUBLISHER_DIGITS: usize = 6;

@@ -1,7 +1,6 @@
 //! What a person may type: text to say, or a command behind a slash.
 
-/// The most that one message holds, in bytes.
-pub const MAX_TEXT_BYTES: usize = 4096;
+use crate::services::chat::wire::MAX_TEXT_BYTES;
 
 /// Every command: its name, what follows it, what it does.
 pub const COMMANDS: [(&str, &str, &str); 10] = [

@@ -22,10 +22,9 @@ mod session;
 mod tests;
 mod wishes;
 
-pub use command::{COMMANDS, Command, MAX_TEXT_BYTES, Typed, parse, pieces};
+pub use command::{COMMANDS, Command, Typed, parse, pieces};
 pub use notice::{Ending, Notice};
 pub use session::Session;
 pub use wishes::{Action, Wishes};
 
-/// The room that everybody is in from the start.
-pub const LOBBY: &str = "lobby";
+pub use crate::services::chat::wire::{LOBBY, MAX_TEXT_BYTES};

@@ -18,7 +18,7 @@ impl Bucket {
         }
         let each = Duration::from_secs(1) / per_second;
         let full_at = self.full_at.unwrap_or(now).max(now) + each;
-        let allowed = full_at.saturating_duration_since(now) <= each * burst.max(1);
+        let allowed = full_at.saturating_duration_since(now) <= each * burst;
         if allowed {
             self.full_at = Some(full_at);
         }

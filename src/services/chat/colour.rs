@@ -13,7 +13,8 @@ use anstyle::AnsiColor::{
 };
 use anstyle::Reset;
 
-use super::{console, names};
+use super::console;
+use super::names::fold;
 
 /// What a nick may be pinned to.
 const COLOURS: [(&str, AnsiColor); 16] = [
@@ -50,7 +51,7 @@ const READABLE: [AnsiColor; 6] = [Red, Green, Yellow, Magenta, Cyan, BrightBlue]
 #[derive(Clone, Debug, Default)]
 pub struct Palette {
     enabled: bool,
-    pinned: HashMap<String, AnsiColor>,
+    pinned: HashMap<Box<str>, AnsiColor>,
 }
 
 impl Palette {
@@ -120,11 +121,6 @@ impl fmt::Display for ParsePinError {
 }
 
 impl std::error::Error for ParsePinError {}
-
-/// Nicks are unique without regard to case.
-fn fold(nick: &str) -> String {
-    names::fold(nick).into()
-}
 
 /// FNV-1a. The standard library's own hash may differ from one release to the next.
 fn hash(text: &str) -> usize {

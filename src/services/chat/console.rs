@@ -10,7 +10,7 @@ use super::colour::Palette;
 use super::wire::Event;
 
 /// Before each line of a text but its first, so that nobody can write a line that looks like somebody else's.
-const CONTINUED: &str = "    ";
+pub(super) const CONTINUED: &str = "    ";
 
 /// What an event looks like, without a line feed at its end. Nothing where there is nothing to be seen, as of an `ack`.
 ///

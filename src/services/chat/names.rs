@@ -4,9 +4,6 @@ use unicode_width::UnicodeWidthChar;
 
 use super::ask::Refusal;
 
-/// The room that everybody starts in.
-pub(super) const LOBBY: &str = "lobby";
-
 /// What the operator is called.
 pub(super) const OPERATOR: &str = "operator";
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use encoding_rs::{Encoding, UTF_8};
 
+use super::wire::MAX_TEXT_BYTES;
+
 /// Messages of one room that leave together, at most; more of them in a turn make more batches.
 pub(super) const MAX_BATCH_MESSAGES: usize = 64;
 
@@ -75,7 +77,7 @@ impl Default for Rules {
             burst: 40,
             max_rooms_per_member: 32,
             max_rooms: 10_000,
-            max_text_bytes: 4096,
+            max_text_bytes: MAX_TEXT_BYTES,
             max_kept_messages: 1000,
             max_kept_bytes: 64 << 20,
             announce_up_to: 128,

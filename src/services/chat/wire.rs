@@ -7,6 +7,12 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The room that everybody is in from the start.
+pub const LOBBY: &str = "lobby";
+
+/// Bytes of a text, where a server has no rule of its own.
+pub const MAX_TEXT_BYTES: usize = 4096;
+
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]

@@ -61,7 +61,7 @@ impl Hub {
             check_text(&text, self.rules.max_text_bytes)?;
         }
         match known {
-            Some(id) => self.rename(id, &name, out)?,
+            Some(id) => _ = self.rename(id, &name, out)?,
             None => self.admit_source(from, &name, when, out)?,
         }
         // No text is a sign of life.

@@ -82,6 +82,10 @@ impl Member {
         }
     }
 
+    pub(super) fn rooms(&self) -> Vec<RoomId> {
+        self.seats.iter().map(|seat| seat.room).collect()
+    }
+
     pub(super) fn seat(&self, room: RoomId) -> Option<&Seat> {
         self.seats.iter().find(|seat| seat.room == room)
     }

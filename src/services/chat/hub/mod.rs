@@ -204,9 +204,7 @@ impl Hub {
 
     /// Somebody has gone: from its rooms, and from memory.
     fn depart(&mut self, id: MemberId, announce: bool, out: &mut dyn Outlet) {
-        let rooms: Vec<_> =
-            self.members.get(id).iter().flat_map(|member| &member.seats).map(|seat| seat.room).collect();
-        for room in rooms {
+        for room in self.members.get(id).map(Member::rooms).unwrap_or_default() {
             self.stand_up(id, room, announce, out);
         }
         self.members.leave(id);

@@ -9,9 +9,9 @@ use crate::payload::Payload;
 use crate::service::ConnId;
 use crate::services::chat::ask::{Ask, Order, Refusal};
 use crate::services::chat::dialect::{self, OPERATOR_HELP};
-use crate::services::chat::names::{LOBBY, OPERATOR, check_room, check_text};
+use crate::services::chat::names::{OPERATOR, check_room, check_text};
 use crate::services::chat::rules::MAX_BANS;
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::{Event, LOBBY};
 
 /// A console, and the room that its lines are said to.
 pub(super) struct Console {

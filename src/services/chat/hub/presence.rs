@@ -14,8 +14,7 @@ impl Hub {
         let Some(member) = self.members.get_mut(id).filter(|member| !member.announced) else { return };
         member.announced = true;
         let nick = member.nick.clone();
-        let rooms: Vec<_> = member.seats.iter().map(|seat| seat.room).collect();
-        for room in rooms {
+        for room in member.rooms() {
             if self.is_small(room) {
                 let name = self.name_of(room);
                 self.announce(room, &Event::Joined { room: (&*name).into(), nick: (&*nick).into() }, out);
@@ -52,13 +51,13 @@ impl Hub {
         }
     }
 
-    /// Gives a member another nick, and tells those who know it by the old one.
-    pub(super) fn rename(&mut self, id: MemberId, nick: &str, out: &mut dyn Outlet) -> Result<(), Refusal> {
+    /// Gives a member another nick, and tells those who know it by the old one, which is returned.
+    pub(super) fn rename(&mut self, id: MemberId, nick: &str, out: &mut dyn Outlet) -> Result<Box<str>, Refusal> {
         let was = self.members.rename(id, nick)?;
         let Some(member) = self.members.get(id).filter(|member| member.announced && *was != *nick) else {
-            return Ok(());
+            return Ok(was);
         };
-        let rooms: Vec<_> = member.seats.iter().map(|seat| seat.room).filter(|room| self.is_small(*room)).collect();
+        let rooms: Vec<_> = member.rooms().into_iter().filter(|room| self.is_small(*room)).collect();
         let event = Event::Renamed { was: (&*was).into(), nick: nick.into() };
         for room in &rooms {
             self.flush_room(*room, out);
@@ -74,6 +73,6 @@ impl Hub {
             self.announce_to(&[&conns], dialect, &event, out);
         }
         self.show(&event, out);
-        Ok(())
+        Ok(was)
     }
 }

@@ -35,8 +35,7 @@ impl Hub {
                 self.introduce(id, out);
             }
             Ask::Nick { nick } => {
-                let was = self.members.get(id).map_or_else(|| "".into(), |member| member.nick.clone());
-                self.rename(id, &nick, out)?;
+                let was = self.rename(id, &nick, out)?;
                 self.tell(id, &Event::Renamed { was: (&*was).into(), nick }, out);
                 self.introduce(id, out);
             }

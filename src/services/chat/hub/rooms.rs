@@ -17,8 +17,9 @@ use crate::payload::Payload;
 use crate::service::ConnId;
 use crate::services::chat::ask::Refusal;
 use crate::services::chat::dialect::Dialect;
-use crate::services::chat::names::{self, LOBBY};
+use crate::services::chat::names;
 use crate::services::chat::rules::Rules;
+use crate::services::chat::wire::LOBBY;
 
 /// A room's number. It is used again once the room is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -127,8 +127,7 @@ impl Hub {
     /// Sends what was said in the turn in the rooms that a member is in.
     pub(super) fn flush_around(&mut self, id: MemberId, out: &mut dyn Outlet) {
         let Some(member) = self.members.get(id) else { return };
-        let rooms: Vec<_> = member.seats.iter().map(|seat| seat.room).collect();
-        for room in rooms {
+        for room in member.rooms() {
             self.flush_room(room, out);
         }
     }
