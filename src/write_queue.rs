@@ -148,8 +148,9 @@ impl WriteQueue {
         if dropped == 0 { Offered::Queued } else { Offered::Dropped(dropped) }
     }
 
+    /// Whether more is admitted only by the policy.
     #[inline]
-    fn is_full(&self, cap: usize) -> bool {
+    pub(crate) fn is_full(&self, cap: usize) -> bool {
         match &self.owed {
             Owed::Nothing => false,
             Owed::One(batch) => batch.bytes().len() >= cap,

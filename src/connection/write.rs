@@ -137,6 +137,12 @@ impl<S: Stream> Connection<S> {
         }
     }
 
+    /// Whether as much waits for the peer as may.
+    #[inline]
+    pub(crate) fn is_full(&self, limits: &Limits) -> bool {
+        self.queue.is_full(limits.max_write_buffer_bytes)
+    }
+
     /// Queues frames that others are sent too; the turn flushes them when all have theirs.
     #[inline]
     pub(crate) fn offer_shared(&mut self, batch: &Arc<Batch>, desk: &mut Desk) -> Result<(), CloseReason> {

@@ -65,7 +65,7 @@ impl<N: Net> Turn<N> {
             let Some(conn) = self.conns.get_mut(id.0).filter(hears) else { continue };
             let Some(batch) = frames.under(conn.framing()) else { continue };
             // More is said in one turn than may wait: whoever reads has room for what was said before.
-            if conn.pending_bytes() >= self.desk.limits.max_write_buffer_bytes
+            if conn.is_full(&self.desk.limits)
                 && let Err(reason) = conn.flush(self.desk.clock.moment, &mut self.desk.stats)
             {
                 self.end(id.0, reason);
