@@ -48,12 +48,13 @@
 //! | `outbox`, `write_queue` | replies of one step; bytes owed to one peer |
 //! | `frame` | how a stream is cut into payloads, and back |
 //! | `slots`, `timers`, `datagram`, `jobs`, `sys` | generational slab; deadlines; batches; workers; what differs by system |
-//! | `limits`, `error`, `stats`, `payload`, `endpoint`, `moment` | bounds; what went wrong; what was done; small types |
+//! | `limits`, `error`, `stats`, `payload`, `endpoint`, `moment`, `text` | bounds; what went wrong; what was done; small types |
 //!
 //! # Features
 //!
-//! `cli` (default) builds the program `switchboard`, the load generator `bench` and the parts of `client`. A library user turns
-//! it off: `default-features = false`. `chat`, which `cli` turns on, is the chat service.
+//! `cli` (default) builds the program `switchboard`, the load generator `bench` and all of `client`. A library user turns
+//! it off: `default-features = false`. `cli` turns on two more: `chat` is the chat service, `classic` are the small services that
+//! need more than this library's own dependencies.
 //!
 //! # Platforms
 //!
@@ -62,7 +63,7 @@
 
 #[cfg(feature = "cli")]
 pub mod bench;
-#[cfg(feature = "cli")]
+#[cfg(feature = "classic")]
 pub mod client;
 mod connection;
 mod context;
@@ -83,6 +84,8 @@ mod setup;
 mod slots;
 mod stats;
 mod sys;
+#[cfg(any(feature = "chat", feature = "classic"))]
+mod text;
 #[cfg(unix)]
 mod threaded;
 mod timers;
@@ -99,5 +102,7 @@ pub use reactor::Reactor;
 pub use service::{ConnId, JobError, JobId, JobOutput, Message, Peer, Service, ServiceId, Ticket, TimerId, TurnAway};
 pub use stats::Stats;
 pub use sys::{descriptor_limit, raise_descriptor_limit};
+#[cfg(any(feature = "chat", feature = "classic"))]
+pub use text::{TextEncoding, Unwritable};
 #[cfg(unix)]
 pub use threaded::Threaded;

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::{fmt, io};
 
 use crate::context::Context;
@@ -99,6 +100,15 @@ pub trait Service {
         None
     }
 
+    /// Threads of its own for the work that it [offloads](Context::offload): so many pieces of it run at once, and further ones
+    /// wait. For work that takes long, which would otherwise hold up the work of other services; `None` is for the engine's
+    /// own workers. It is asked once, when the engine begins to run.
+    ///
+    /// On `Threaded` a connection's work runs on the connection's own thread all the same; no more of it at once than this.
+    fn job_threads(&self) -> Option<NonZeroUsize> {
+        None
+    }
+
     /// Another of its kind for one connection alone, if the service keeps nothing that concerns more than one.
     ///
     /// An engine with a thread for each connection then needs no lock around it. Such an instance is called for its own
@@ -153,6 +163,10 @@ impl<S: Service + ?Sized> Service for Box<S> {
 
     fn turn_away(&self) -> Option<TurnAway> {
         (**self).turn_away()
+    }
+
+    fn job_threads(&self) -> Option<NonZeroUsize> {
+        (**self).job_threads()
     }
 
     fn per_connection(&self) -> Option<Box<dyn Service + Send>> {

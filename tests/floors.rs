@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("moment", 0),
     ("payload", 0),
     ("stats", 0),
+    ("text", 0),
     // Tools that know neither service nor socket.
     ("datagram", 1),
     ("frame", 1),

@@ -1,20 +1,22 @@
 //! What was typed. Each value is checked by itself here; what they mean together is the plan's business.
 
+use std::ffi::OsString;
 use std::str::FromStr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use log::LevelFilter;
 use switchboard::Framing;
 
 use super::bench::BenchCommand;
-use super::builtin::{self, Builtin};
 use super::call::Callee;
-use super::chat::ChatArgs;
 use super::duel::DuelArgs;
 use super::engine::EngineName;
+use super::get::GetArgs;
 use super::limits::LimitArgs;
+use super::services::{self, Builtin, Wishes};
 
 /// Socket services on one event loop: one thread, one poll, many connections
 #[derive(Debug, Parser)]
@@ -81,6 +83,8 @@ pub(super) enum Command {
         #[command(subcommand)]
         callee: Callee,
     },
+    /// Fetch a file over HTTP
+    Get(GetArgs),
     /// Print a manual page in roff
     ///
     /// Read it with 'switchboard man serve | man -l -', or write it to a file under share/man/man1.
@@ -116,25 +120,59 @@ pub(super) struct ServeArgs {
     /// What runs the services
     #[arg(long, value_name = "NAME", value_enum, default_value_t)]
     pub(super) engine: EngineName,
-    /// Microseconds of processor time to spend on each message before it is answered
-    ///
-    /// It stands for real work in measurements. Only echo has it.
-    #[arg(long, value_name = "N", default_value_t)]
-    pub(super) work_us: u32,
     #[command(flatten)]
-    pub(super) chat: ChatArgs,
+    pub(super) wishes: Wishes,
     #[command(flatten)]
     pub(super) limits: LimitArgs,
     /// End at once when the process PID, which started this one, ends; for the commands that measure. Linux only
     #[arg(long, value_name = "PID", hide = true)]
     pub(super) die_with_parent: Option<u32>,
+    /// Which flags were given, and under which headings of the help they stand.
+    #[arg(skip)]
+    pub(super) given: Vec<Given>,
+}
+
+/// A flag that was given.
+#[derive(Debug)]
+pub(super) struct Given {
+    /// As it is typed: `--seed`.
+    pub(super) flag: String,
+    pub(super) heading: Option<String>,
+}
+
+impl Args {
+    /// Reads words, the program's name first.
+    ///
+    /// # Errors
+    /// What the parser has to say: what was wrong with them, or the help that they asked for.
+    pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut definition = Self::command();
+        let matches = definition.try_get_matches_from_mut(words)?;
+        let mut args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))?;
+        if let Command::Serve(typed) = &mut args.command
+            && let Some((definition, matches)) =
+                definition.find_subcommand("serve").zip(matches.subcommand_matches("serve"))
+        {
+            typed.given = given(definition, matches);
+        }
+        Ok(args)
+    }
+}
+
+fn given(definition: &clap::Command, matches: &ArgMatches) -> Vec<Given> {
+    let typed = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let flags = definition.get_arguments().filter(typed).filter_map(|arg| {
+        let heading = arg.get_help_heading().map(str::to_owned);
+        Some(Given { flag: format!("--{}", arg.get_long()?), heading })
+    });
+    flags.collect()
 }
 
 fn builtin_parser() -> impl TypedValueParser<Value = &'static Builtin> {
-    let values = builtin::ALL.iter().map(|Builtin { name, about, listens, framing, .. }| {
-        PossibleValue::new(*name).help(format!("{about} [{}; {framing}]", listens.join(" ")))
+    let values = services::ALL.iter().map(|Builtin { name, about, listens, framing, .. }| {
+        PossibleValue::new(*name).help(format!("{about} [{}; {}]", listens.join(" "), framing(&Wishes::default())))
     });
-    PossibleValuesParser::new(values).try_map(|name| builtin::find(&name).ok_or("no such service"))
+    PossibleValuesParser::new(values).try_map(|name| services::find(&name).ok_or("no such service"))
 }
 
 /// An address to listen on, not looked up yet.

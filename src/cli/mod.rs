@@ -4,12 +4,11 @@
 
 mod args;
 mod bench;
-mod builtin;
 mod call;
-mod chat;
 mod duel;
 mod engine;
 mod failure;
+mod get;
 mod limits;
 mod logging;
 mod manual;
@@ -18,12 +17,11 @@ mod output;
 mod plan;
 mod report;
 mod serve;
+mod services;
 mod signals;
 mod units;
 
 use std::process::ExitCode;
-
-use clap::Parser;
 
 use args::{Args, Command};
 use failure::Failure;
@@ -31,7 +29,7 @@ use plan::Plan;
 
 /// Does what the command line says.
 pub(crate) fn run() -> ExitCode {
-    let args = match Args::try_parse() {
+    let args = match Args::read(std::env::args_os()) {
         Ok(args) => args,
         Err(answer) => return failure::answer(&answer),
     };
@@ -60,6 +58,7 @@ fn obey(args: Args) -> Result<ExitCode, Failure> {
             return duel::duel(*typed, args.verbosity.is_quiet());
         }
         Command::Call { callee } => return call::call(callee, args.verbosity),
+        Command::Get(typed) => return get::get(typed, args.verbosity),
         Command::Man { subcommand } => manual::man(&subcommand)?,
         Command::Completions { shell } => manual::completions(shell)?,
     }

@@ -1,29 +1,28 @@
 //! What was typed, understood: every name looked up, every default filled in, every contradiction found.
 
 use std::io;
-use std::time::Duration;
+use std::rc::Rc;
 
 use switchboard::{Endpoint, Framing, Limits, ParseEndpointError};
 
-use super::args::{Listen, ServeArgs};
-use super::builtin::{self, Builtin, Wishes};
-use super::chat::ChatPlan;
+use super::args::{Given, Listen, ServeArgs};
 use super::engine::EngineName;
 use super::failure::Failure;
+use super::services::{self, Builtin, Wishes};
 
 /// All that `serve` needs to know.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) engine: EngineName,
-    pub(super) wishes: Wishes,
     pub(super) limits: Limits,
     pub(super) services: Vec<Planned>,
 }
 
-/// A service and where it will be reached.
+/// A service, what it is to be like, and where it will be reached.
 #[derive(Debug)]
 pub(super) struct Planned {
     pub(super) builtin: &'static Builtin,
+    pub(super) wishes: Rc<Wishes>,
     pub(super) listeners: Vec<(Endpoint, Framing)>,
 }
 
@@ -31,82 +30,61 @@ impl Plan {
     pub(super) fn new(typed: ServeArgs) -> Result<Self, Failure> {
         let limits = Limits::from(typed.limits);
         limits.validate()?;
-        let chosen = choose(typed.service, &builtin::ALL, &typed.listen)?;
-        let work = Duration::from_micros(typed.work_us.into());
-        check_work(work, chosen)?;
-        typed.chat.check_served(&chosen.iter().map(|builtin| builtin.name).collect::<Vec<_>>())?;
-        let wishes = Wishes { work, chat: ChatPlan::from(typed.chat) };
-        let planned = chosen.iter().map(|builtin| Planned::new(builtin, &typed.listen, typed.framing));
-        let services = planned.collect::<Result<Vec<_>, _>>()?;
-        for planned in services.iter().filter(|planned| planned.builtin.name == "chat") {
-            planned.check_frames_hold_messages()?;
-            if !wishes.chat.rules.udp_public {
-                planned.check_udp_is_private()?;
-            }
-        }
-        Ok(Self { engine: typed.engine, wishes, limits, services })
+        let chosen = choose(typed.service, &typed.listen)?;
+        check_meaning(&typed.given, &chosen)?;
+        let wishes = Rc::new(typed.wishes);
+        let planned = chosen.iter().map(|builtin| Planned::new(builtin, &typed.listen, typed.framing, &wishes));
+        Ok(Self { engine: typed.engine, limits, services: planned.collect::<Result<_, _>>()? })
     }
 }
 
-/// The services to start. An address is of one service, so where addresses are given and there are several, one must be named.
-fn choose<'a>(service: Option<&'a Builtin>, all: &'a [Builtin], listen: &[Listen]) -> Result<&'a [Builtin], Failure> {
+/// The services to start. An address is of one service, so where addresses are given, one must be named.
+fn choose(service: Option<&'static Builtin>, listen: &[Listen]) -> Result<Vec<&'static Builtin>, Failure> {
     match service {
-        Some(builtin) => Ok(std::slice::from_ref(builtin)),
-        None if listen.is_empty() || all.len() == 1 => Ok(all),
+        Some(builtin) => Ok(vec![builtin]),
+        None if listen.is_empty() => Ok(services::ALL.iter().filter(|builtin| builtin.by_itself).collect()),
         None => {
-            let names: Vec<_> = all.iter().map(|builtin| builtin.name).collect();
-            Err(Failure::Usage(format!("--listen is an address of one service: name it, one of {}", names.join(" "))))
+            let names = services::ALL.each_ref().map(|builtin| builtin.name).join(" ");
+            Err(Failure::Usage(format!("--listen is an address of one service: name it, one of {names}")))
         }
     }
 }
 
-/// Work is given to services that can be given some; where none of those chosen can, it was meant for another.
-fn check_work(work: Duration, chosen: &[Builtin]) -> Result<(), Failure> {
-    match chosen.iter().find(|builtin| !builtin.takes_work) {
-        Some(builtin) if !work.is_zero() => {
-            Err(Failure::Usage(format!("--work-us is for echo alone, and {} would be served", builtin.name)))
+/// What was said about services is about one of those that are served. Flags that are about none in particular stand under
+/// headings that no service has.
+fn check_meaning(given: &[Given], chosen: &[&Builtin]) -> Result<(), Failure> {
+    for Given { flag, heading } in given {
+        let Some(heading) = heading else { continue };
+        let understands = |builtin: &&Builtin| builtin.headings.contains(&heading.as_str());
+        let meant: Vec<_> = services::ALL.iter().filter(understands).map(|builtin| builtin.name).collect();
+        if !meant.is_empty() && !chosen.iter().copied().any(|builtin| understands(&builtin)) {
+            let served: Vec<_> = chosen.iter().map(|builtin| builtin.name).collect();
+            let (meant, served) = (meant.join(" and "), served.join(" and "));
+            return Err(Failure::Usage(format!("{flag} is for {meant} alone, and {served} would be served")));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 impl Planned {
-    /// In a frame of at most 255 bytes, members would not be sent what others say.
-    fn check_frames_hold_messages(&self) -> Result<(), Failure> {
-        match self.listeners.iter().find(|(_, framing)| *framing == Framing::U8) {
-            Some((endpoint, _)) => {
-                let text = format!("a frame of u8 is too small for chat at {endpoint}: choose u16be or wider");
-                Err(Failure::Usage(text))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Chat answers datagrams, whose senders can be forged: beyond this machine it does so only where it was told to.
-    fn check_udp_is_private(&self) -> Result<(), Failure> {
-        let is_public = |(endpoint, _): &&(Endpoint, Framing)| match endpoint {
-            Endpoint::Udp(addr) => !addr.ip().is_loopback(),
-            _ => false,
-        };
-        match self.listeners.iter().find(is_public) {
-            Some((endpoint, _)) => {
-                let text =
-                    format!("{endpoint} can be reached from other machines: give --udp-public, too, to allow that");
-                Err(Failure::Usage(text))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn new(builtin: &'static Builtin, typed: &[Listen], framing: Option<Framing>) -> Result<Self, Failure> {
+    fn new(
+        builtin: &'static Builtin,
+        typed: &[Listen],
+        framing: Option<Framing>,
+        wishes: &Rc<Wishes>,
+    ) -> Result<Self, Failure> {
         let listens = if typed.is_empty() { own_listens(builtin)? } else { typed.to_vec() };
         let mut listeners = Vec::new();
         for Listen { framing: prefix, address } in listens {
-            let framing = prefix.or(framing).unwrap_or(builtin.framing);
+            let framing = prefix.or(framing).unwrap_or_else(|| (builtin.framing)(wishes));
             let found = resolve(&format!("--listen {address}"), &address)?;
+            if !builtin.datagrams && found.iter().any(|endpoint| matches!(endpoint, Endpoint::Udp(_))) {
+                return Err(Failure::Usage(format!("{} does not answer datagrams: leave out {address}", builtin.name)));
+            }
             listeners.extend(found.into_iter().map(|endpoint| (endpoint, framing)));
         }
-        Ok(Self { builtin, listeners })
+        (builtin.check)(wishes, &listeners)?;
+        Ok(Self { builtin, wishes: Rc::clone(wishes), listeners })
     }
 }
 
@@ -135,13 +113,12 @@ pub(super) fn resolve(typed: &str, address: &str) -> Result<Vec<Endpoint>, Failu
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
     use crate::cli::args::{Args, Command};
 
     fn plan(words: &str) -> Result<Plan, Failure> {
-        let args = Args::try_parse_from(["switchboard", "serve"].into_iter().chain(words.split_whitespace())).unwrap();
+        let words = ["switchboard", "serve"].into_iter().chain(words.split_whitespace());
+        let args = Args::read(words.map(Into::into)).unwrap();
         let Command::Serve(typed) = args.command else { panic!("not serve") };
         Plan::new(*typed)
     }
@@ -157,7 +134,7 @@ mod tests {
         let plan = plan("").unwrap();
         assert_eq!(plan.limits, Limits::default());
         let names: Vec<_> = plan.services.iter().map(|planned| planned.builtin.name).collect();
-        assert_eq!(names, builtin::ALL.each_ref().map(|builtin| builtin.name));
+        assert_eq!(names, ["echo", "upper", "greet", "robot", "parrot", "clock", "chat"]);
     }
 
     #[test]
@@ -187,30 +164,28 @@ mod tests {
     }
 
     #[test]
-    fn every_service_can_be_planned() {
-        for builtin in &builtin::ALL {
-            assert!(!Planned::new(builtin, &[], None).unwrap().listeners.is_empty(), "{}", builtin.name);
-        }
-    }
-
-    #[test]
     fn an_address_for_several_services_is_wrong_usage() {
-        let builtin = |name| Builtin { name, ..builtin::ALL[0] };
-        let all = [builtin("echo"), builtin("ohce")];
-        let listen = ["127.0.0.1:0".parse().unwrap()];
-        assert_eq!(choose(None, &all, &[]).unwrap().len(), 2);
-        assert_eq!(choose(all.last(), &all, &listen).unwrap()[0].name, "ohce");
-        let Err(Failure::Usage(what)) = choose(None, &all, &listen) else { panic!("accepted") };
-        assert!(what.ends_with("one of echo ohce"), "{what}");
+        let Err(Failure::Usage(what)) = plan("--listen 127.0.0.1:0") else { panic!("accepted") };
+        assert!(what.contains("one of echo upper"), "{what}");
     }
 
     #[test]
-    fn work_is_for_those_who_can_be_given_some() {
-        assert_eq!(plan("echo --work-us 15").unwrap().wishes.work, Duration::from_micros(15));
-        let plain = Builtin { name: "plain", takes_work: false, ..builtin::ALL[0] };
-        assert!(check_work(Duration::ZERO, &[plain]).is_ok());
-        let Err(Failure::Usage(what)) = check_work(Duration::from_micros(1), &[plain]) else { panic!("accepted") };
-        assert_eq!(what, "--work-us is for echo alone, and plain would be served");
+    fn what_is_said_about_a_service_that_is_not_served_is_wrong_usage() {
+        for (words, says) in [
+            ("upper --work-us 1", "--work-us is for echo alone, and upper would be served"),
+            (
+                "echo --encoding gbk",
+                "--encoding is for greet and robot and parrot and chat alone, and echo would be served",
+            ),
+            ("echo --console", "--console is for chat alone, and echo would be served"),
+            ("--root /", "--root is for files alone, and echo and upper and greet"),
+        ] {
+            let Err(Failure::Usage(what)) = plan(words) else { panic!("accepted: {words}") };
+            assert!(what.starts_with(says), "{what}");
+        }
+        for words in ["echo --work-us 0", "--work-us 1 --encoding gbk --seed 1", "chat --encoding gbk"] {
+            assert!(plan(words).is_ok(), "{words}");
+        }
     }
 
     #[test]
@@ -238,6 +213,7 @@ mod tests {
             ("echo --listen 127.0.0.1", "--listen 127.0.0.1 is not an address: write host:port"),
             ("echo --listen unix:", "--listen unix: is not an address"),
             ("echo --listen udp:127.0.0.1:70000", "is not an address"),
+            ("exec --allow date --listen udp:127.0.0.1:0", "exec does not answer datagrams: leave out udp:127.0.0.1:0"),
         ] {
             match plan(words) {
                 Err(Failure::Usage(what)) => assert!(what.contains(says), "{words}: {what}"),

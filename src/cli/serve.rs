@@ -5,7 +5,6 @@ use std::io;
 
 use switchboard::{Framing, ServiceId};
 
-use super::builtin::Wishes;
 use super::engine::Engine;
 use super::failure::Failure;
 use super::limits;
@@ -17,7 +16,7 @@ pub(super) fn serve(plan: Plan) -> Result<(), Failure> {
     limits::raise_descriptor_limit();
     let mut engine = Engine::new(plan.engine, plan.limits)?;
     obey_signals(&mut engine)?;
-    let addresses = bind(&mut engine, &plan.services, &plan.wishes)?;
+    let addresses = bind(&mut engine, &plan.services)?;
     // A server serves, whether or not anybody wants to know where.
     if let Err(failure) = output::print(&addresses) {
         log::warn!("{failure}");
@@ -33,16 +32,16 @@ fn obey_signals(engine: &mut Engine) -> Result<(), Failure> {
 }
 
 /// Binds all; returns the lines that say where.
-fn bind(engine: &mut Engine, services: &[Planned], wishes: &Wishes) -> Result<String, Failure> {
+fn bind(engine: &mut Engine, services: &[Planned]) -> Result<String, Failure> {
     let mut addresses = String::new();
-    for Planned { builtin, listeners } in services {
-        let service = engine.add_service(builtin.name, (builtin.make)(wishes));
+    for Planned { builtin, wishes, listeners } in services {
+        let service = engine.add_service(builtin.name, (builtin.make)(wishes)?);
         for (endpoint, framing) in listeners {
             let bound = engine.listen(service, endpoint, *framing)?;
             // Writing to a string does not fail.
             let _ = writeln!(addresses, "listening {} {bound}", builtin.name);
         }
-        if builtin.name == "chat" && wishes.chat.console {
+        if builtin.name == "chat" && wishes.has_console() {
             attach_console(engine, service)?;
         }
     }

@@ -4,5 +4,9 @@
 #[cfg(feature = "chat")]
 pub mod chat;
 mod echo;
+#[cfg(all(unix, feature = "classic"))]
+pub mod exec;
+#[cfg(feature = "classic")]
+pub mod files;
 
 pub use echo::{Echo, WorkingEcho};

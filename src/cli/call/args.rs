@@ -5,15 +5,36 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueEnum};
 use switchboard::Framing;
 
+use super::clock::ClockArgs;
+use super::exec::ExecArgs;
+use super::files::FilesArgs;
+use super::text::TextArgs;
+
 /// The clients, one for each service that has one.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Callee {
+    /// Send lines to echo and print what comes back
+    Echo(TextArgs),
+    /// Send lines to upper and print them in capitals
+    Upper(TextArgs),
+    /// Tell greet one line and print its greeting
+    Greet(TextArgs),
+    /// Talk with robot
+    Robot(TextArgs),
+    /// Talk with parrot, until Bye
+    Parrot(TextArgs),
+    /// Ask clock for the time
+    Clock(ClockArgs),
+    /// List and get files
+    Files(FilesArgs),
+    /// Have a command run
+    Exec(ExecArgs),
     /// Chat at the terminal, or from a pipe
     ///
     /// At a terminal, messages appear above the line that is being typed. Where standard input or output is none, each line of
     /// the input is said, and after its end and the last answer the program ends. A lost connection is opened again, and what
     /// was said meanwhile follows.
-    #[command(after_long_help = include_str!("chat.txt"))]
+    #[command(after_long_help = include_str!("chat/chat.txt"))]
     Chat(ChatArgs),
 }
 
@@ -69,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_help_lists_the_commands_that_there_are() {
-        let text = include_str!("chat.txt");
+        let text = include_str!("chat/chat.txt");
         let (listed, _) = text.split_once("\n\n").unwrap();
         let mut listed: Vec<_> =
             listed.lines().filter(|line| line.starts_with("  /") && !line.contains("//")).collect();

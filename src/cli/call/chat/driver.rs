@@ -12,7 +12,7 @@ use switchboard::client::chat::{Action, COMMANDS, Command, Ending, Session, Type
 use switchboard::services::chat::console::word;
 use switchboard::services::chat::wire::Event;
 
-use super::chat::Plan;
+use super::Plan;
 use super::input::{Input, User};
 use super::line::{Line, Target, Wire};
 use super::screen::Screen;

@@ -1,5 +1,16 @@
 //! `call chat`: what its words mean, and where it runs: at a terminal or in a pipe.
 
+mod complete;
+mod driver;
+mod history;
+mod input;
+mod line;
+mod pipe;
+mod screen;
+mod signals;
+mod terminal;
+mod turns;
+
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,22 +20,21 @@ use switchboard::services::chat::colour::Palette;
 use switchboard::{Endpoint, Framing};
 
 use super::args::{ChatArgs, When};
-use super::driver::Driver;
-use super::line::Target;
-use super::pipe;
-use super::terminal;
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
 use crate::cli::logging;
 use crate::cli::plan;
 
+use driver::Driver;
+use line::Target;
+
 /// All that the client needs to know.
-pub(super) struct Plan {
-    pub(super) target: Target,
-    pub(super) wishes: Wishes,
-    pub(super) json: bool,
-    pub(super) palette: Palette,
-    pub(super) history: Option<PathBuf>,
+struct Plan {
+    target: Target,
+    wishes: Wishes,
+    json: bool,
+    palette: Palette,
+    history: Option<PathBuf>,
     /// Whether a person types.
     is_terminal: bool,
 }

@@ -1,0 +1,1 @@
+//! What a client of exec says and hears, in each dialect.

@@ -1,0 +1,1 @@
+//! What a client of files says and hears, in each dialect.

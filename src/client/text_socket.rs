@@ -1,0 +1,1 @@
+//! A UDP socket that sends and receives text in an encoding of choice.
