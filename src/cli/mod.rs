@@ -19,6 +19,7 @@ mod report;
 mod serve;
 mod services;
 mod signals;
+mod toml_file;
 mod units;
 
 use std::process::ExitCode;

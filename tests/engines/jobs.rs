@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use switchboard::services::Echo;
-use switchboard::{CloseReason, Context, Framing, JobError, JobId, JobOutput, Limits, Message, Service};
+use switchboard::{CloseReason, Context, Framing, JobError, JobId, JobOutput, Limits, Message, Service, Threaded};
 
 use crate::common::{Client, Engine, GUARD, Running, conformance, serve, tcp, witness};
 
@@ -19,7 +20,6 @@ conformance! {
     who_always_has_more_to_do_for_nobody_holds_nobody_up,
     work_that_is_asked_for_in_the_goodbye_is_done,
     long_work_holds_up_neither_other_services_nor_more_threads_than_its_own,
-    work_that_waits_for_others_does_not_hold_up_the_end,
 }
 
 /// Does what each message says on another thread and replies with what came of it.
@@ -363,21 +363,23 @@ fn long_work_holds_up_neither_other_services_nor_more_threads_than_its_own<E: En
     running.drain();
 }
 
-fn work_that_waits_for_others_does_not_hold_up_the_end<E: Engine>() {
-    let (running, [long, ..], begins, go) = long_and_short::<E>();
-    let clients = [(); 3].map(|()| {
-        let mut client = Client::connect(long);
+/// A connection's thread that waits for leave to work can be told nothing else.
+#[test]
+fn work_that_waits_for_others_does_not_hold_up_the_end_on_threads() {
+    let (running, [long, ..], begins, go) = long_and_short::<Threaded>();
+    let (ends, ended) = channel();
+    for _ in 0..3 {
+        let (mut client, ends) = (Client::connect(long), ends.clone());
         client.send(b"work");
-        client
-    });
+        thread::spawn(move || ends.send(client.try_receive()));
+    }
     begins.recv_timeout(GUARD).unwrap();
     begins.recv_timeout(GUARD).unwrap();
     running.await_counter("jobs", |jobs| jobs == 3);
     running.handle.stop();
-    // What is being done is done to its end on threads; what waits for it is not begun.
-    go.send(()).unwrap();
-    go.send(()).unwrap();
+    // The one whose work has not begun has to wait for nobody, and the others for their own work only.
+    assert_eq!(ended.recv_timeout(GUARD).unwrap().unwrap(), b"Err(Refused)");
+    drop(go);
     running.ended();
-    assert!(begins.try_recv().is_err());
-    drop(clients);
+    assert!(begins.try_recv().is_err(), "it was begun after all");
 }

@@ -18,7 +18,7 @@ pub(super) const EXEC: Builtin = Builtin {
     headings: &["Exec", "Files and exec"],
     check: super::anything,
     make: |_| Err(Failure::Failed("not there yet".to_owned())),
-    tries: |_, _| None,
+    tries: |_, _, _| None,
 };
 
 /// Flags for exec alone.
