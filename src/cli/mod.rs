@@ -15,11 +15,13 @@ mod manual;
 mod measure;
 mod output;
 mod plan;
+mod quote;
 mod report;
 mod serve;
 mod services;
 mod signals;
 mod toml_file;
+mod tryout;
 mod units;
 
 use std::process::ExitCode;

@@ -16,6 +16,8 @@ pub(super) struct Plan {
     pub(super) engine: EngineName,
     pub(super) limits: Limits,
     pub(super) services: Vec<Planned>,
+    /// Whether to print what can be tried, and how: whoever named one service knows what it wants.
+    pub(super) has_table: bool,
 }
 
 /// A service, what it is to be like, and where it will be reached.
@@ -30,11 +32,11 @@ impl Plan {
     pub(super) fn new(typed: ServeArgs) -> Result<Self, Failure> {
         let limits = Limits::from(typed.limits);
         limits.validate()?;
-        let chosen = choose(typed.service, &typed.listen)?;
+        let (chosen, has_table) = (choose(typed.service, &typed.listen)?, typed.service.is_none());
         check_meaning(&typed.given, &chosen)?;
         let wishes = Rc::new(typed.wishes);
         let planned = chosen.iter().map(|builtin| Planned::new(builtin, &typed.listen, typed.framing, &wishes));
-        Ok(Self { engine: typed.engine, limits, services: planned.collect::<Result<_, _>>()? })
+        Ok(Self { engine: typed.engine, limits, services: planned.collect::<Result<_, _>>()?, has_table })
     }
 }
 

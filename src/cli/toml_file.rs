@@ -24,12 +24,12 @@ pub(super) fn text(path: &Path) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(Failure::Usage(format!("{} is larger than {MAX_BYTES} bytes", path.display())));
+        return Err(Failure::File(format!("{} is larger than {MAX_BYTES} bytes", path.display())));
     }
     String::from_utf8(bytes).map_err(|error| {
         let line =
             error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|byte| **byte == b'\n').count();
-        Failure::Usage(format!("{}:{}: this is not UTF-8", path.display(), line + 1))
+        Failure::File(format!("{}:{}: this is not UTF-8", path.display(), line + 1))
     })
 }
 
@@ -38,5 +38,5 @@ pub(super) fn wrong(path: &Path, text: &str, place: Option<Range<usize>>, what: 
     let what = what.trim().replace('\n', "; ");
     let place = place.map_or(0, |place| place.start);
     let line = text.bytes().take(place).filter(|byte| *byte == b'\n').count() + 1;
-    Failure::Usage(format!("{}:{line}: {what}", path.display()))
+    Failure::File(format!("{}:{line}: {what}", path.display()))
 }

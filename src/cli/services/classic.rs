@@ -114,7 +114,7 @@ struct RulesFile {
 fn read_rules(path: &Path) -> Result<Vec<Rule>, Failure> {
     let RulesFile { rule } = toml_file::read(path)?;
     if rule.is_empty() {
-        return Err(Failure::Usage(format!("{} has no [[rule]]", path.display())));
+        return Err(Failure::File(format!("{} has no [[rule]]", path.display())));
     }
     Ok(rule)
 }
