@@ -15,7 +15,8 @@ const MAX_BYTES: u64 = 1 << 20;
 /// Reads a file of this shape.
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     let text = text(path)?;
-    toml::from_str(&text).map_err(|error| wrong(path, &text, error.span(), error.message()))
+    let fault = |error: toml::de::Error| wrong(path, &text, error.span().unwrap_or_default(), error.message());
+    toml::from_str(&text).map_err(|error| Failure::File(fault(error)))
 }
 
 /// Reads the text of a file.
@@ -34,9 +35,7 @@ pub(super) fn text(path: &Path) -> Result<String, Failure> {
 }
 
 /// What is wrong at some place of a file, with the number of its line.
-pub(super) fn wrong(path: &Path, text: &str, place: Option<Range<usize>>, what: &str) -> Failure {
-    let what = what.trim().replace('\n', "; ");
-    let place = place.map_or(0, |place| place.start);
-    let line = text.bytes().take(place).filter(|byte| *byte == b'\n').count() + 1;
-    Failure::File(format!("{}:{line}: {what}", path.display()))
+pub(super) fn wrong(path: &Path, text: &str, place: Range<usize>, what: &str) -> String {
+    let line = text.bytes().take(place.start).filter(|byte| *byte == b'\n').count() + 1;
+    format!("{}:{line}: {}", path.display(), what.trim().replace('\n', "; "))
 }
