@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::MAIN_SEPARATOR;
 
-use comfy_table::{Table, presets};
 use switchboard::{Endpoint, Framing};
 
 use super::quote::quote;
+use super::report::words;
 use super::services::Builtin;
 
 /// The service's row for one of its addresses: its name, the address as it is given to a client, and the command if there is one.
@@ -17,13 +17,9 @@ pub(super) fn row(builtin: &Builtin, bound: &Endpoint, framing: Framing) -> [Str
     [builtin.name.to_owned(), address, command.unwrap_or_default()]
 }
 
-/// The table, after an empty line.
+/// The table of such rows.
 pub(super) fn table(rows: &[[String; 3]]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["service", "address", "try"]).add_rows(rows);
-    let lines = table.trim_fmt();
-    let lines = lines.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
-    lines.fold(String::from("\n"), |text, line| text + line + "\n")
+    words::aligned(&["service", "address", "try"], rows)
 }
 
 /// This program as a shell finds it from where it was started: on its path, or where it was said to be.
@@ -79,6 +75,6 @@ mod tests {
     #[test]
     fn the_table_has_a_line_for_each_address() {
         let rows = [["a", "1", "x | y"], ["longer", "22", ""]].map(|row| row.map(str::to_owned));
-        assert_eq!(table(&rows), "\nservice  address  try\na        1        x | y\nlonger   22\n");
+        assert_eq!(table(&rows), "service  address  try\na        1        x | y\nlonger   22\n");
     }
 }

@@ -5,7 +5,10 @@ use crate::program::run;
 #[test]
 fn wrong_usage_is_one_clear_line() {
     for (args, says) in [
-        (&["serve", "ech"][..], "invalid value 'ech' for '[SERVICE]' [possible values: echo, chat]"),
+        (
+            &["serve", "ech"][..],
+            "invalid value 'ech' for '[SERVICE]' [possible values: echo, upper, greet, robot, parrot, clock, chat, files, exec]",
+        ),
         (&["serv"], "unrecognized subcommand 'serv'"),
         (&["serve", "echo", "--console"], "--console is for chat alone, and echo would be served"),
         (&["serve", "chat", "--encoding", "klingon"], "no such encoding: write a label"),
