@@ -25,18 +25,16 @@ fn the_set_up_is_two_commands() {
     }
 }
 
-/// Each `$ switchboard …` prints what the README shows, but for the port, which any other program may hold.
+/// Each `$ switchboard serve…` prints what the README shows, but for the ports, which any other program may hold.
 #[test]
 fn the_servers_print_what_is_shown() {
     let readme = read("README.md");
-    let sessions: Vec<_> = sessions(&readme).into_iter().filter(|(typed, _)| typed.starts_with("serve")).collect();
+    let sessions: Vec<_> = sessions(&readme).into_iter().filter(|(typed, _)| typed.starts_with("serve ")).collect();
     assert!(!sessions.is_empty());
     for (typed, lines) in sessions {
         let mut args: Vec<String> = typed.split(' ').map(free_port).collect();
         if !typed.contains("--listen") {
-            let lines = if typed == "serve chat" { &["--listen", "lines@127.0.0.1:0"][..] } else { &[] };
-            let own = [&["--listen", "127.0.0.1:0"], lines, &["--listen", "udp:127.0.0.1:0"]].concat();
-            args.extend(own.iter().map(|&word| word.to_owned()));
+            args.extend(any_ports_for(args[1].as_str()).iter().map(|&word| word.to_owned()));
         }
         let args: Vec<_> = args.iter().map(String::as_str).collect();
         let mut program = Program::start(command(&args).stdout(Stdio::piped()));
@@ -47,6 +45,15 @@ fn the_servers_print_what_is_shown() {
             assert_eq!((listening, Some(service)), ("listening", typed.split(' ').nth(1)));
             assert_eq!(host(&program.address(transport)), host(address));
         }
+    }
+}
+
+/// Listeners of the service's own kinds at ports that nobody holds.
+fn any_ports_for(service: &str) -> &'static [&'static str] {
+    match service {
+        "chat" => &["--listen", "127.0.0.1:0", "--listen", "lines@127.0.0.1:0", "--listen", "udp:127.0.0.1:0"],
+        "echo" => &["--listen", "127.0.0.1:0", "--listen", "udp:127.0.0.1:0"],
+        _ => &["--listen", "127.0.0.1:0"],
     }
 }
 
