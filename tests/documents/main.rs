@@ -11,6 +11,7 @@ mod lobby;
 mod program;
 mod readme;
 mod services;
+mod table;
 
 use std::path::{Path, PathBuf};
 

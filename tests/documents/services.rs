@@ -7,7 +7,7 @@ use crate::program::{Program, command, run};
 use crate::{blocks, read};
 
 /// A file that is gone with the test.
-fn file(text: &str) -> tempfile::NamedTempFile {
+pub(crate) fn file(text: &str) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     file
