@@ -16,6 +16,7 @@ mod measure;
 mod output;
 mod plan;
 mod report;
+mod secret;
 mod serve;
 mod services;
 mod signals;

@@ -4,7 +4,7 @@
 #[cfg(feature = "chat")]
 pub mod chat;
 mod echo;
-#[cfg(all(unix, feature = "classic"))]
+#[cfg(feature = "classic")]
 pub mod exec;
 #[cfg(feature = "classic")]
 pub mod files;
