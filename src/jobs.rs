@@ -1,7 +1,9 @@
-//! A small fixed pool of threads for work that blocks. A thread starts when there is work and none is idle, up to the limit;
-//! an engine whose services offload nothing has no thread but its own.
+//! Small fixed pools of threads for work that blocks: one for all services, and one for each service whose work takes so long
+//! that it asked for threads of its own. A thread starts when there is work and none of its pool is idle, up to the limit; an
+//! engine whose services offload nothing has no thread but its own.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -21,8 +23,37 @@ pub(crate) struct Owner {
 /// Wakes the loop from another thread.
 pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// The pool, as its engine sees it.
-pub(crate) struct Workers {
+/// All pools, as their engine sees them.
+pub(crate) struct Pools {
+    common: Workers,
+    /// By the number of the service.
+    own: Vec<Option<Workers>>,
+}
+
+impl Pools {
+    /// For services which ask, in this order, for so many threads of their own.
+    pub(crate) fn new(limits: &Limits, services: impl Iterator<Item = Option<NonZeroUsize>>, wake: &Wake) -> Self {
+        let pool = |threads: usize| Workers::new(threads, limits.max_queued_jobs, Arc::clone(wake));
+        let own = services.map(|threads| Some(pool(threads?.get())));
+        Self { own: own.collect(), common: pool(limits.workers) }
+    }
+
+    /// Queues work; what became of it, a refusal included, is collected later.
+    pub(crate) fn start(&mut self, owner: Owner, work: Work) {
+        let own = self.own.get_mut(owner.service.0).and_then(Option::as_mut);
+        own.unwrap_or(&mut self.common).start(owner, work);
+    }
+
+    /// Jobs that have ended since the last call.
+    pub(crate) fn take_done(&mut self) -> Vec<(Owner, JobOutput)> {
+        let mut done = self.common.take_done();
+        self.own.iter_mut().flatten().for_each(|workers| done.append(&mut workers.take_done()));
+        done
+    }
+}
+
+/// One pool.
+struct Workers {
     shared: Arc<Shared>,
     threads: usize,
     max_threads: usize,
@@ -45,13 +76,12 @@ struct State {
 }
 
 impl Workers {
-    pub(crate) fn new(limits: &Limits, wake: Wake) -> Self {
+    fn new(max_threads: usize, max_queued: usize, wake: Wake) -> Self {
         let shared = Shared { state: Mutex::default(), work_came: Condvar::new(), wake };
-        Self { shared: Arc::new(shared), threads: 0, max_threads: limits.workers, max_queued: limits.max_queued_jobs }
+        Self { shared: Arc::new(shared), threads: 0, max_threads, max_queued }
     }
 
-    /// Queues work; what became of it, a refusal included, is collected later.
-    pub(crate) fn start(&mut self, owner: Owner, work: Work) {
+    fn start(&mut self, owner: Owner, work: Work) {
         let mut state = self.shared.lock();
         let needs_thread = state.idle <= state.queue.len() && self.threads < self.max_threads;
         if needs_thread && spawn(&self.shared, self.threads) {
@@ -68,8 +98,7 @@ impl Workers {
         self.shared.work_came.notify_one();
     }
 
-    /// Jobs that have ended since the last call.
-    pub(crate) fn take_done(&mut self) -> Vec<(Owner, JobOutput)> {
+    fn take_done(&mut self) -> Vec<(Owner, JobOutput)> {
         std::mem::take(&mut self.shared.lock().done)
     }
 }
@@ -142,8 +171,7 @@ mod tests {
     impl Pool {
         fn new(workers: usize, max_queued_jobs: usize) -> Self {
             let (bell, woken) = channel();
-            let limits = Limits { workers, max_queued_jobs, ..Limits::default() };
-            let workers = Workers::new(&limits, Arc::new(move || bell.send(()).unwrap_or_default()));
+            let workers = Workers::new(workers, max_queued_jobs, Arc::new(move || bell.send(()).unwrap_or_default()));
             Self { workers, woken, done: VecDeque::new() }
         }
 
@@ -278,5 +306,36 @@ mod tests {
         // The last thread takes the bell with it.
         assert_eq!(woken.recv_timeout(PATIENCE), Ok(()));
         assert_eq!(woken.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+    }
+
+    #[test]
+    fn a_service_with_threads_of_its_own_holds_up_nobody_else() {
+        let (bell, woken) = channel();
+        let wake: Wake = Arc::new(move || bell.send(()).unwrap_or_default());
+        let limits = Limits { workers: 1, ..Limits::default() };
+        let mut pools = Pools::new(&limits, [None, NonZeroUsize::new(2)].into_iter(), &wake);
+        let owner = |service, job| Owner { service: ServiceId(service), conn: ConnId::NOBODY, job: JobId(job) };
+        let (started, starts) = channel();
+        let (open, gate) = channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        for job in 0..3 {
+            let (started, gate) = (started.clone(), Arc::clone(&gate));
+            pools.start(
+                owner(1, job),
+                Box::new(move || {
+                    started.send(job).unwrap();
+                    Box::new(gate.lock().unwrap().recv())
+                }),
+            );
+        }
+        let running = [(); 2].map(|()| starts.recv_timeout(PATIENCE).unwrap());
+        assert_eq!(running.iter().max(), Some(&1), "two at once, in order");
+        pools.start(owner(0, 9), Box::new(|| Box::new(())));
+        woken.recv_timeout(PATIENCE).unwrap();
+        let done: Vec<_> = pools.take_done().iter().map(|(owner, _)| owner.job.0).collect();
+        assert_eq!(done, [9]);
+        assert!(starts.try_recv().is_err(), "the third waits for one of the two");
+        drop(open);
+        assert_eq!(starts.recv_timeout(PATIENCE), Ok(2));
     }
 }

@@ -1,6 +1,7 @@
 //! What was typed. Each value is checked by itself here; what they mean together is the plan's business.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -12,6 +13,7 @@ use switchboard::Framing;
 
 use super::bench::BenchCommand;
 use super::call::Callee;
+use super::config::ConfigCommand;
 use super::duel::DuelArgs;
 use super::engine::EngineName;
 use super::get::GetArgs;
@@ -83,6 +85,9 @@ pub(super) enum Command {
         #[command(subcommand)]
         callee: Callee,
     },
+    /// Check a configuration file for 'serve --config', or print one to begin with
+    #[command(subcommand, disable_help_subcommand = true)]
+    Config(ConfigCommand),
     /// Fetch a file over HTTP
     Get(GetArgs),
     /// Print a manual page in roff
@@ -106,6 +111,12 @@ pub(super) struct ServeArgs {
     /// The service; without one, all of them on one loop
     #[arg(value_parser = builtin_parser())]
     pub(super) service: Option<&'static Builtin>,
+    /// Serve what this file says: any number of services, listeners and limits
+    ///
+    /// A TOML file in which each key is the flag of the same name. 'switchboard config example' prints one, 'switchboard config
+    /// check FILE' says what is wrong with one.
+    #[arg(long, value_name = "FILE", conflicts_with = "service")]
+    pub(super) config: Option<PathBuf>,
     /// Listen here instead of at the service's own addresses; may be repeated
     ///
     /// host:port, [v6]:port, unix:PATH or udp:host:port. A prefix gives one listener a framing of its own, as in

@@ -19,6 +19,8 @@ const USAGE: u8 = 2;
 pub(super) enum Failure {
     /// Each argument is well formed; together they mean nothing.
     Usage(String),
+    /// A file that was named holds what means nothing; a line for each such thing.
+    File(String),
     /// The world did not allow it.
     Failed(String),
 }
@@ -28,6 +30,7 @@ impl Failure {
         let mut stderr = io::stderr();
         let (written, code) = match self {
             Self::Usage(_) => (writeln!(stderr, "error: {self}; try --help"), USAGE),
+            Self::File(what) => (what.lines().try_for_each(|line| writeln!(stderr, "error: {line}")), USAGE),
             Self::Failed(_) => (writeln!(stderr, "switchboard: {self}"), FAILED),
         };
         // Where standard error is closed, nobody can be told; the exit code still says it.
@@ -39,7 +42,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(what) | Self::Failed(what) => f.write_str(what),
+            Self::Usage(what) | Self::File(what) | Self::Failed(what) => f.write_str(what),
         }
     }
 }
@@ -71,7 +74,7 @@ pub(super) fn answer(error: &clap::Error) -> ExitCode {
 
 /// The parser spreads a mistake over several lines and ends with a synopsis of every option, under which the mistake scrolls
 /// away. What says something about the mistake is put on one line.
-fn first_line(rendered: &str) -> String {
+pub(super) fn first_line(rendered: &str) -> String {
     let mut line = String::new();
     for paragraph in rendered.split("\n\n") {
         let words: Vec<_> = paragraph.split_whitespace().collect();

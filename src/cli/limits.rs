@@ -5,7 +5,7 @@ use switchboard::{Limits, SlowConsumer};
 
 use super::units::{Size, Span};
 
-const RARELY: &str = "Limits that seldom need a change";
+pub(super) const RARELY: &str = "Limits that seldom need a change";
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]

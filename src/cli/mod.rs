@@ -5,6 +5,7 @@
 mod args;
 mod bench;
 mod call;
+mod config;
 mod duel;
 mod engine;
 mod failure;
@@ -15,11 +16,14 @@ mod manual;
 mod measure;
 mod output;
 mod plan;
+mod quote;
 mod report;
 mod secret;
 mod serve;
 mod services;
 mod signals;
+mod toml_file;
+mod tryout;
 mod units;
 
 use std::process::ExitCode;
@@ -59,6 +63,7 @@ fn obey(args: Args) -> Result<ExitCode, Failure> {
             return duel::duel(*typed, args.verbosity.is_quiet());
         }
         Command::Call { callee } => return call::call(callee, args.verbosity),
+        Command::Config(command) => config::obey(&command)?,
         Command::Get(typed) => return get::get(typed, args.verbosity),
         Command::Man { subcommand } => manual::man(&subcommand)?,
         Command::Completions { shell } => manual::completions(shell)?,

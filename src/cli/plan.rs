@@ -6,6 +6,7 @@ use std::rc::Rc;
 use switchboard::{Endpoint, Framing, Limits, ParseEndpointError};
 
 use super::args::{Given, Listen, ServeArgs};
+use super::config;
 use super::engine::EngineName;
 use super::failure::Failure;
 use super::services::{self, Builtin, Wishes};
@@ -16,7 +17,12 @@ pub(super) struct Plan {
     pub(super) engine: EngineName,
     pub(super) limits: Limits,
     pub(super) services: Vec<Planned>,
+    /// Whether to print what can be tried, and how: whoever named one service knows what it wants.
+    pub(super) has_table: bool,
 }
+
+/// Flags that say nothing of what a configuration says.
+const BESIDE_CONFIG: [&str; 4] = ["--config", "--verbose", "--quiet", "--die-with-parent"];
 
 /// A service, what it is to be like, and where it will be reached.
 #[derive(Debug)]
@@ -28,13 +34,22 @@ pub(super) struct Planned {
 
 impl Plan {
     pub(super) fn new(typed: ServeArgs) -> Result<Self, Failure> {
+        if let Some(file) = &typed.config {
+            let beside = typed.given.iter().find(|given| !BESIDE_CONFIG.contains(&given.flag.as_str()));
+            return match beside {
+                Some(Given { flag, .. }) => {
+                    Err(Failure::Usage(format!("--config says it all: write it there instead of {flag}")))
+                }
+                None => config::read(file),
+            };
+        }
         let limits = Limits::from(typed.limits);
         limits.validate()?;
-        let chosen = choose(typed.service, &typed.listen)?;
+        let (chosen, has_table) = (choose(typed.service, &typed.listen)?, typed.service.is_none());
         check_meaning(&typed.given, &chosen)?;
         let wishes = Rc::new(typed.wishes);
         let planned = chosen.iter().map(|builtin| Planned::new(builtin, &typed.listen, typed.framing, &wishes));
-        Ok(Self { engine: typed.engine, limits, services: planned.collect::<Result<_, _>>()? })
+        Ok(Self { engine: typed.engine, limits, services: planned.collect::<Result<_, _>>()?, has_table })
     }
 }
 
@@ -67,7 +82,7 @@ fn check_meaning(given: &[Given], chosen: &[&Builtin]) -> Result<(), Failure> {
 }
 
 impl Planned {
-    fn new(
+    pub(super) fn new(
         builtin: &'static Builtin,
         typed: &[Listen],
         framing: Option<Framing>,

@@ -11,12 +11,13 @@ use super::limits;
 use super::output;
 use super::plan::{Plan, Planned};
 use super::signals;
+use super::tryout;
 
 pub(super) fn serve(plan: Plan) -> Result<(), Failure> {
     limits::raise_descriptor_limit();
     let mut engine = Engine::new(plan.engine, plan.limits)?;
     obey_signals(&mut engine)?;
-    let addresses = bind(&mut engine, &plan.services)?;
+    let addresses = bind(&mut engine, &plan.services, plan.has_table)?;
     // A server serves, whether or not anybody wants to know where.
     if let Err(failure) = output::print(&addresses) {
         log::warn!("{failure}");
@@ -31,21 +32,22 @@ fn obey_signals(engine: &mut Engine) -> Result<(), Failure> {
     signals::watch(engine).map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))
 }
 
-/// Binds all; returns the lines that say where.
-fn bind(engine: &mut Engine, services: &[Planned]) -> Result<String, Failure> {
-    let mut addresses = String::new();
+/// Binds all; returns the lines that say where, and how to try it.
+fn bind(engine: &mut Engine, services: &[Planned], has_table: bool) -> Result<String, Failure> {
+    let (mut addresses, mut rows) = (String::new(), Vec::new());
     for Planned { builtin, wishes, listeners } in services {
         let service = engine.add_service(builtin.name, (builtin.make)(wishes)?);
         for (endpoint, framing) in listeners {
             let bound = engine.listen(service, endpoint, *framing)?;
             // Writing to a string does not fail.
             let _ = writeln!(addresses, "listening {} {bound}", builtin.name);
+            rows.push(tryout::row(builtin, &bound, *framing));
         }
         if builtin.name == "chat" && wishes.has_console() {
             attach_console(engine, service)?;
         }
     }
-    Ok(addresses)
+    Ok(if has_table { addresses + &tryout::table(&rows) } else { addresses })
 }
 
 /// Makes standard input and output the operator's.

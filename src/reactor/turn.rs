@@ -12,7 +12,7 @@ use crate::connection::{Connection, Desk};
 use crate::context::{Clock, Context, Effects, ReplyTo};
 use crate::frame::Spares;
 use crate::handle::{Command, Inbox};
-use crate::jobs::{Wake, Workers};
+use crate::jobs::{Pools, Wake};
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::outbox::Origin;
@@ -53,7 +53,7 @@ pub(super) struct Turn<N: Net> {
     pub(super) consoles: u64,
     /// The last newcomer was turned away, and the log has been told.
     pub(super) refusing: bool,
-    pub(super) workers: Workers,
+    pub(super) workers: Pools,
     inbox: Inbox,
     woken: bool,
     /// Polls in a row that may not have reported all that was ready.
@@ -104,6 +104,7 @@ impl<N: Net> Turn<N> {
             paused: false,
             trouble_logged: false,
         };
+        let workers = Pools::new(&limits, services.iter().map(|it| it.service.job_threads()), &wake);
         Self {
             services,
             conns: Slots::new(),
@@ -121,7 +122,7 @@ impl<N: Net> Turn<N> {
             refused_open: 0,
             consoles: 0,
             refusing: false,
-            workers: Workers::new(&limits, wake),
+            workers,
             inbox,
             // What was posted before the loop ran is looked at in its first turn.
             woken: true,

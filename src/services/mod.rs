@@ -3,10 +3,28 @@
 
 #[cfg(feature = "chat")]
 pub mod chat;
+#[cfg(feature = "classic")]
+mod clock;
 mod echo;
 #[cfg(feature = "classic")]
 pub mod exec;
 #[cfg(feature = "classic")]
 pub mod files;
+#[cfg(feature = "classic")]
+mod greet;
+#[cfg(feature = "classic")]
+mod parrot;
+#[cfg(feature = "classic")]
+mod robot;
+mod upper;
 
+#[cfg(feature = "classic")]
+pub use clock::Clock;
 pub use echo::{Echo, WorkingEcho};
+#[cfg(feature = "classic")]
+pub use greet::Greet;
+#[cfg(feature = "classic")]
+pub use parrot::Parrot;
+#[cfg(feature = "classic")]
+pub use robot::{Robot, Rule};
+pub use upper::Upper;

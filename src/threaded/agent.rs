@@ -272,4 +272,9 @@ impl Job {
         let output = catch_unwind(AssertUnwindSafe(self.work)).map_err(|_| JobError::Panicked);
         (self.id, JobOutput(output))
     }
+
+    /// Leaves it undone.
+    pub(super) fn refuse(self) -> Done {
+        (self.id, JobOutput(Err(JobError::Refused)))
+    }
 }

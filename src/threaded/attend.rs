@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags};
 use super::agent::{Agent, Done};
 use super::exchange::{Booth, Exchange, Run};
 use super::line::Line;
+use super::permits::Permits;
 use super::socket::{Plug, Socket, TICK, poll};
 use super::tally::Tally;
 use crate::connection::Connection;
@@ -202,7 +203,15 @@ impl Attendant {
     /// Does one job, and then looks around: whoever offloads the next piece each time would not be heard of otherwise, nor hear.
     fn work(&mut self, done: impl FnOnce(&mut Self, Done) -> Option<Wait>) {
         let Some(job) = self.agent.jobs.pop_front() else { return };
-        let output = job.run();
+        let output = match self.booth.permits.as_ref().map(Permits::take) {
+            Some(None) => job.refuse(),
+            Some(Some(permit)) => {
+                let output = job.run();
+                drop(permit);
+                output
+            }
+            None => job.run(),
+        };
         if let Some(glance) = done(self, output) {
             self.wait(&glance);
         }

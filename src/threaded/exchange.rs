@@ -9,13 +9,14 @@ use std::time::Instant;
 use super::alarms::Alarms;
 use super::budget::Budget;
 use super::line::Line;
+use super::permits::Permits;
 use super::places::{Crew, Places};
 use super::socket::{Plug, Socket};
 use super::spawn::Spawn;
 use super::tally::Tally;
 use crate::connection::Connection;
 use crate::context::Clock;
-use crate::jobs::Workers;
+use crate::jobs::{Pools, Wake};
 use crate::limits::Limits;
 use crate::moment::Moment;
 use crate::service::{ConnId, Peer, Service, ServiceId, TurnAway};
@@ -36,7 +37,7 @@ pub(super) struct Exchange {
     pub(super) numbers: Arc<AtomicU64>,
     pub(super) spawn: Box<dyn Spawn>,
     /// They do the work that is about nobody.
-    pub(super) workers: Mutex<Workers>,
+    pub(super) workers: Mutex<Pools>,
     pub(super) crew: Arc<Crew>,
     /// Newcomers that were turned away and are still to be seen off.
     pub(super) refused: Mutex<Vec<Connection<Plug>>>,
@@ -83,6 +84,8 @@ pub(super) struct Booth {
     pub(super) per_connection: bool,
     /// Its words for newcomers that are turned away.
     pub(super) turn_away: Option<TurnAway>,
+    /// Where no more than so much of its work may be done at once.
+    pub(super) permits: Option<Permits>,
     service: Mutex<Box<dyn Service + Send>>,
 }
 
@@ -128,12 +131,15 @@ pub(super) struct Parts {
 impl Exchange {
     pub(super) fn new(parts: Parts) -> std::io::Result<Self> {
         let Parts { limits, services, mailboxes, listeners, control, spawn } = parts;
+        let rung = Arc::clone(&control);
+        let wake: Wake = Arc::new(move || rung.ring());
+        let workers = Pools::new(&limits, services.iter().map(|it| it.service.job_threads()), &wake);
         let booths = services.into_iter().enumerate().map(|(number, Registered { name, service })| {
             let (per_connection, turn_away) = (service.per_connection().is_some(), service.turn_away());
-            Arc::new(Booth { name, id: ServiceId(number), per_connection, turn_away, service: Mutex::new(service) })
+            let permits = service.job_threads().map(Permits::new);
+            let id = ServiceId(number);
+            Arc::new(Booth { name, id, per_connection, turn_away, permits, service: Mutex::new(service) })
         });
-        let rung = Arc::clone(&control);
-        let workers = Workers::new(&limits, Arc::new(move || rung.ring()));
         Ok(Self {
             workers: Mutex::new(workers),
             booths: booths.collect(),
@@ -203,6 +209,7 @@ impl Exchange {
         self.draining.ring();
         if run == Run::Stopped {
             self.stopping.ring();
+            self.booths.iter().filter_map(|booth| booth.permits.as_ref()).for_each(Permits::close);
         }
     }
 

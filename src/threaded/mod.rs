@@ -3,7 +3,7 @@
 //! Reading order: [`attend`] is a connection's thread and how it waits, [`step`] what it does between two waits, [`calls`] how it
 //! calls the service, [`endings`] how it ends. [`agent`] does what callbacks ask for, [`line`](mod@line) is how one connection's thread
 //! reaches another connection. [`accept`], [`datagrams`], [`control`] and [`console`] are the other threads, [`newcomer`] how a
-//! connection comes to its own. [`exchange`] is what all of them share; [`alarms`], [`budget`], [`places`] and [`tally`] are its
+//! connection comes to its own. [`exchange`] is what all of them share; [`alarms`], [`budget`], [`permits`], [`places`] and [`tally`] are its
 //! parts, [`socket`], [`listener`] and [`spawn`] the operating system.
 //!
 //! Locks, in the order in which they are taken: a connection's own, by its thread; its service's; a post, a table. A
@@ -23,6 +23,7 @@ mod exchange;
 mod line;
 mod listener;
 mod newcomer;
+mod permits;
 mod places;
 mod socket;
 mod spawn;

@@ -1,10 +1,14 @@
 //! Work that blocks, done elsewhere.
 
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use switchboard::services::Echo;
-use switchboard::{CloseReason, Context, Framing, JobError, JobId, JobOutput, Limits, Message, Service};
+use switchboard::{CloseReason, Context, Framing, JobError, JobId, JobOutput, Limits, Message, Service, Threaded};
 
 use crate::common::{Client, Engine, GUARD, Running, conformance, serve, tcp, witness};
 
@@ -15,6 +19,7 @@ conformance! {
     who_always_has_more_to_do_is_heard_and_hears,
     who_always_has_more_to_do_for_nobody_holds_nobody_up,
     work_that_is_asked_for_in_the_goodbye_is_done,
+    long_work_holds_up_neither_other_services_nor_more_threads_than_its_own,
 }
 
 /// Does what each message says on another thread and replies with what came of it.
@@ -296,4 +301,85 @@ mod on_workers {
         drop((first, others));
         running.drain();
     }
+}
+
+/// Its work takes as long as the test wants, and two pieces of it may be done at once.
+struct Long {
+    begun: Sender<()>,
+    go: Arc<Mutex<Receiver<()>>>,
+}
+
+impl Service for Long {
+    fn on_frame(&mut self, cx: &mut Context<'_>, _payload: &[u8]) {
+        let (begun, go) = (self.begun.clone(), Arc::clone(&self.go));
+        cx.offload(move || {
+            let _ = begun.send(());
+            let _ = go.lock().unwrap().recv_timeout(GUARD);
+        });
+    }
+
+    fn on_job(&mut self, cx: &mut Context<'_>, _job: JobId, output: JobOutput) {
+        cx.reply(format!("{:?}", output.take::<()>()).as_bytes());
+    }
+
+    fn job_threads(&self) -> Option<NonZeroUsize> {
+        NonZeroUsize::new(2)
+    }
+}
+
+/// Long work, short work and an echo on one engine.
+fn long_and_short<E: Engine>() -> (Running, [SocketAddr; 3], Receiver<()>, Sender<()>) {
+    let mut engine = E::with_limits(Limits { workers: 1, drain_timeout: Duration::ZERO, ..Limits::default() });
+    let (begun, begins) = channel();
+    let (go, gone) = channel();
+    let long = engine.add_service("long", Long { begun, go: Arc::new(Mutex::new(gone)) });
+    let short = engine.add_service("short", working().0);
+    let echo = engine.add_service("echo", Echo);
+    let addresses = [long, short, echo].map(|service| tcp(&mut engine, service, Framing::U32BE));
+    (Running::start(engine), addresses, begins, go)
+}
+
+fn long_work_holds_up_neither_other_services_nor_more_threads_than_its_own<E: Engine>() {
+    let (running, [long, short, echo], begins, go) = long_and_short::<E>();
+    let mut waiting = [(); 3].map(|()| {
+        let mut client = Client::connect(long);
+        client.send(b"work");
+        client
+    });
+    begins.recv_timeout(GUARD).unwrap();
+    begins.recv_timeout(GUARD).unwrap();
+    for (address, answer) in [(short, &b"trohs"[..]), (echo, b"short")] {
+        let mut client = Client::connect(address);
+        client.send(b"short");
+        assert_eq!(client.receive(), answer);
+    }
+    assert!(begins.try_recv().is_err(), "the third waits for one of the two");
+    go.send(()).unwrap();
+    begins.recv_timeout(GUARD).unwrap();
+    drop(go);
+    for client in &mut waiting {
+        assert_eq!(client.receive(), b"Ok(())");
+    }
+    running.drain();
+}
+
+/// A connection's thread that waits for leave to work can be told nothing else.
+#[test]
+fn work_that_waits_for_others_does_not_hold_up_the_end_on_threads() {
+    let (running, [long, ..], begins, go) = long_and_short::<Threaded>();
+    let (ends, ended) = channel();
+    for _ in 0..3 {
+        let (mut client, ends) = (Client::connect(long), ends.clone());
+        client.send(b"work");
+        thread::spawn(move || ends.send(client.try_receive()));
+    }
+    begins.recv_timeout(GUARD).unwrap();
+    begins.recv_timeout(GUARD).unwrap();
+    running.await_counter("jobs", |jobs| jobs == 3);
+    running.handle.stop();
+    // The one whose work has not begun has to wait for nobody, and the others for their own work only.
+    assert_eq!(ended.recv_timeout(GUARD).unwrap().unwrap(), b"Err(Refused)");
+    drop(go);
+    running.ended();
+    assert!(begins.try_recv().is_err(), "it was begun after all");
 }

@@ -8,6 +8,7 @@ use jiff::Zoned;
 use super::figure;
 use super::page::Tone;
 use crate::cli::measure::{Machine, Pinned};
+use crate::cli::quote::quote;
 
 /// What is not known, or does not apply.
 pub(in crate::cli) const NONE: &str = "–";
@@ -124,15 +125,6 @@ pub(in crate::cli) fn command(words: impl Iterator<Item = OsString>) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,=@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,7 +144,7 @@ mod tests {
         let words = ["/usr/bin/switchboard", "bench", "--slo", "p99<5ms", "--html", "it's a b.html", ""];
         assert_eq!(
             command(words.into_iter().map(OsString::from)),
-            r"switchboard bench --slo 'p99<5ms' --html 'it'\''s a b.html' ''"
+            r#"switchboard bench --slo 'p99<5ms' --html "it's a b.html" ''"#
         );
     }
 }

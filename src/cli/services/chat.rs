@@ -104,8 +104,19 @@ fn rules(wishes: &Wishes) -> Rules {
     }
 }
 
-/// A command of a shell that shows it working at one of its addresses.
-fn tries(endpoint: &Endpoint, _framing: Framing) -> Option<String> {
-    let _ = endpoint;
-    None
+/// Comes in, and goes.
+fn tries(_name: &str, endpoint: &Endpoint, framing: Framing) -> Option<String> {
+    match (endpoint, framing) {
+        (Endpoint::Udp(addr), _) => {
+            let (host, port) = (addr.ip(), addr.port());
+            Some(format!("echo 'you : hello' | nc -u -w 1 {host} {port}"))
+        }
+        (Endpoint::Tcp(addr), Framing::Lines) => {
+            let (host, port) = (addr.ip(), addr.port());
+            Some(format!("printf 'hello\\n/quit\\n' | nc {host} {port}"))
+        }
+        (_, Framing::Lines | Framing::Raw) => None,
+        (_, Framing::U32BE) => Some("PROGRAM call chat ADDR --nick you".to_owned()),
+        (_, framing) => Some(format!("PROGRAM call chat ADDR --nick you --framing {framing}")),
+    }
 }

@@ -1,13 +1,53 @@
 //! The small services on the command line: upper, greet, robot, parrot, clock.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use switchboard::services::{Clock, Greet, Parrot, Robot, Rule, Upper};
 use switchboard::{Endpoint, Framing, Service};
 
 use super::{Builtin, Wishes};
 use crate::cli::failure::Failure;
+use crate::cli::toml_file;
 
-const fn raw(name: &'static str, about: &'static str, listens: &'static [&'static str]) -> Builtin {
+type Made = Result<Box<dyn Service + Send>, Failure>;
+
+pub(super) const UPPER: Builtin = Builtin {
+    make: |_| Ok(Box::new(Upper)),
+    ..small("upper", "returns the bytes with ASCII letters upper-cased", &["127.0.0.1:8080"])
+};
+
+pub(super) const GREET: Builtin = Builtin {
+    headings: &["Text", "Greet"],
+    make: greet,
+    ..small(
+        "greet",
+        "answers the first message with a greeting, then closes",
+        &["127.0.0.1:8898", "udp:127.0.0.1:8002"],
+    )
+};
+
+pub(super) const ROBOT: Builtin = Builtin {
+    headings: &["Text", "Robot"],
+    make: robot,
+    ..small("robot", "answers by keywords: hello, name, time", &["127.0.0.1:10086"])
+};
+
+pub(super) const PARROT: Builtin = Builtin {
+    headings: &["Text", "Parrot"],
+    make: parrot,
+    ..small("parrot", "answers with any message that it was told; Bye closes", &["127.0.0.1:10087"])
+};
+
+pub(super) const CLOCK: Builtin = Builtin {
+    make: |_| Ok(Box::new(Clock::default())),
+    tries: ask_the_time,
+    ..small("clock", "answers a strftime format with the local time in it", &["127.0.0.1:9090", "udp:127.0.0.1:9090"])
+};
+
+/// What is the same for all of them, unless it is said to be otherwise.
+const fn small(name: &'static str, about: &'static str, listens: &'static [&'static str]) -> Builtin {
     Builtin {
         name,
         about,
@@ -17,34 +57,10 @@ const fn raw(name: &'static str, about: &'static str, listens: &'static [&'stati
         datagrams: true,
         headings: &[],
         check: super::anything,
-        make: |_| Err(Failure::Failed("not there yet".to_owned())),
+        make: |_| Ok(Box::new(Upper)),
         tries: say_hello,
     }
 }
-
-pub(super) const UPPER: Builtin = raw("upper", "returns the bytes with ASCII letters upper-cased", &["127.0.0.1:8080"]);
-
-pub(super) const GREET: Builtin = Builtin {
-    headings: &["Text", "Greet"],
-    ..raw(
-        "greet",
-        "answers the first message with hello and the message, then closes",
-        &["127.0.0.1:8898", "udp:127.0.0.1:8002"],
-    )
-};
-
-pub(super) const ROBOT: Builtin = Builtin {
-    headings: &["Text", "Robot"],
-    ..raw("robot", "answers by keywords: hello, name, time", &["127.0.0.1:10086"])
-};
-
-pub(super) const PARROT: Builtin = Builtin {
-    headings: &["Text", "Parrot"],
-    ..raw("parrot", "answers with any message it was ever told; Bye closes", &["127.0.0.1:10087"])
-};
-
-pub(super) const CLOCK: Builtin =
-    raw("clock", "answers a strftime format with the local time in it", &["127.0.0.1:9090", "udp:127.0.0.1:9090"]);
 
 /// Flags for one of them each.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -59,7 +75,7 @@ pub(super) struct ClassicArgs {
     name: Option<String>,
     /// The robot's rules, instead of its own
     ///
-    /// A TOML file: see 'Robot rules' below.
+    /// A TOML file, see Robot rules below.
     #[arg(long, value_name = "FILE", help_heading = "Robot")]
     rules: Option<PathBuf>,
     /// Fix the dice: the same messages get the same answers
@@ -67,8 +83,50 @@ pub(super) struct ClassicArgs {
     seed: Option<u64>,
 }
 
+fn greet(wishes: &Wishes) -> Made {
+    let template = wishes.classic.template.as_deref().unwrap_or(Greet::TEMPLATE);
+    let greet = Greet::new(template, wishes.encoding.unwrap_or_default());
+    let greet = greet.map_err(|error| Failure::Usage(format!("--template '{template}' cannot be said: {error}")))?;
+    Ok(Box::new(greet))
+}
+
+fn robot(wishes: &Wishes) -> Made {
+    let name = wishes.classic.name.as_deref().unwrap_or(Robot::NAME);
+    let rules = match &wishes.classic.rules {
+        Some(path) => read_rules(path)?,
+        None => Robot::rules(),
+    };
+    Ok(Box::new(Robot::new(name, rules, wishes.encoding.unwrap_or_default(), TimeZone::system())))
+}
+
+fn parrot(wishes: &Wishes) -> Made {
+    let seed = wishes.classic.seed.unwrap_or_else(|| fastrand::u64(..));
+    Ok(Box::new(Parrot::new(wishes.encoding.unwrap_or_default(), seed)))
+}
+
+/// A robot's rules as a file has them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RulesFile {
+    rule: Vec<Rule>,
+}
+
+fn read_rules(path: &Path) -> Result<Vec<Rule>, Failure> {
+    let RulesFile { rule } = toml_file::read(path)?;
+    if rule.is_empty() {
+        return Err(Failure::File(format!("{} has no [[rule]]", path.display())));
+    }
+    Ok(rule)
+}
+
 /// Tries a service that answers whatever it is told.
-pub(super) fn say_hello(endpoint: &Endpoint, _framing: Framing) -> Option<String> {
-    let _ = endpoint;
-    None
+pub(super) fn say_hello(name: &str, endpoint: &Endpoint, framing: Framing) -> Option<String> {
+    let usual = if name == "echo" { Framing::U32BE } else { Framing::Raw };
+    let is_usual = framing == usual || matches!(endpoint, Endpoint::Udp(_));
+    let framing = if is_usual { String::new() } else { format!(" --framing {framing}") };
+    Some(format!("echo hello | PROGRAM call {name} ADDR{framing}"))
+}
+
+fn ask_the_time(_name: &str, _endpoint: &Endpoint, framing: Framing) -> Option<String> {
+    (framing == Framing::Raw).then(|| "PROGRAM call clock ADDR '%A %H:%M:%S'".to_owned())
 }

@@ -16,7 +16,7 @@ pub(super) const EXEC: Builtin = Builtin {
     headings: &["Exec", "Files and exec"],
     check: made::check,
     make: made::make,
-    tries: |_, _| None,
+    tries: |_, _, _| None,
 };
 
 /// Flags for exec alone.

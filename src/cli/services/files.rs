@@ -17,7 +17,7 @@ pub(super) const FILES: Builtin = Builtin {
     headings: &["Files", "Files and exec"],
     check: super::anything,
     make: |_| Err(Failure::Failed("not there yet".to_owned())),
-    tries: |_, _| None,
+    tries: |_, _, _| None,
 };
 
 /// Flags for files alone.

@@ -1,0 +1,70 @@
+//! `serve --config FILE` and `config`: any number of services, listeners and limits from one file.
+//!
+//! [`document`] is what stands in the file, [`meaning`] what it means, which is a [`Plan`] like any other.
+
+mod document;
+mod meaning;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+use super::output;
+use super::plan::Plan;
+use super::report::words::plain;
+use super::toml_file;
+
+/// The file that `config example` prints.
+const EXAMPLE: &str = include_str!("example.toml");
+
+/// What can be done with a configuration.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Say what a file means, or everything that is wrong with it, without serving anything
+    ///
+    /// Names are looked up, and files and directories that it names are opened; no address is listened on. It ends with 0 if the
+    /// file can be served, with 2 if something is wrong with it.
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Print a file to begin with, in which each key is explained
+    ///
+    /// 'switchboard config example > switchboard.toml' writes it.
+    Example,
+}
+
+pub(super) fn obey(command: &ConfigCommand) -> Result<(), Failure> {
+    match command {
+        ConfigCommand::Check { file } => check(file),
+        ConfigCommand::Example => output::print(EXAMPLE),
+    }
+}
+
+/// What a file says is to be served.
+pub(super) fn read(path: &Path) -> Result<Plan, Failure> {
+    let text = toml_file::text(path)?;
+    let (sections, faults) = document::sections(&text);
+    meaning::plan(&sections, faults).map_err(|mut faults| {
+        faults.sort_by_key(|fault| fault.at.start);
+        let lines = faults.iter().map(|fault| toml_file::wrong(path, &text, fault.at.clone(), &fault.what));
+        Failure::File(lines.collect::<Vec<_>>().join("\n"))
+    })
+}
+
+fn check(path: &Path) -> Result<(), Failure> {
+    let plan = read(path)?;
+    let mut table = comfy_table::Table::new();
+    table.set_header(["service", "transport", "address", "framing"]);
+    for planned in &plan.services {
+        // What a service opens when it is made, it has to find.
+        drop((planned.builtin.make)(&planned.wishes)?);
+        for (endpoint, framing) in &planned.listeners {
+            let framing = if endpoint.transport() == "udp" { String::new() } else { framing.to_string() };
+            let [transport, address] = [endpoint.transport().to_owned(), endpoint.address().to_string()];
+            table.add_row([planned.builtin.name.to_owned(), transport, address, framing]);
+        }
+    }
+    output::print(&format!("{}\n\n{} can be served.\n", plain(table), path.display()))
+}
