@@ -1,6 +1,6 @@
 //! An exec service on an engine, and a client that knows nothing but the bytes.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -79,9 +79,8 @@ impl Asker {
 
     /// The announcement in [`Dialect::Ready`], which is one message.
     pub(crate) fn ready(&mut self) -> usize {
-        let mut bytes = [0; 64];
-        let read = self.0.read(&mut bytes).unwrap();
-        let text = std::str::from_utf8(&bytes[..read]).unwrap();
+        let bytes = self.message();
+        let text = std::str::from_utf8(&bytes).unwrap();
         text.strip_prefix("Ready|").unwrap_or_else(|| panic!("not ready: {text}")).parse().unwrap()
     }
 
@@ -107,7 +106,19 @@ impl Asker {
 
     /// Panics unless the server ends the connection here.
     pub(crate) fn expect_end(&mut self) {
-        assert_eq!(self.0.read(&mut [0; 64]).expect("an end, and no reset"), 0);
+        assert_eq!(self.message(), b"", "an end was expected");
+    }
+
+    /// What one read gives. The end of a child may interrupt it (socket(7): with a time limit it is not begun again).
+    fn message(&mut self) -> Vec<u8> {
+        let mut bytes = [0; 64];
+        loop {
+            match self.0.read(&mut bytes) {
+                Ok(read) => return bytes[..read].to_vec(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => panic!("neither bytes nor an end: {error}"),
+            }
+        }
     }
 
     pub(crate) fn reset(self) {

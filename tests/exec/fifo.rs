@@ -9,6 +9,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::common::GUARD;
 
@@ -69,7 +70,12 @@ impl Fifo {
 
     fn wait(&self, limit: Duration) -> bool {
         let limit = Timespec::try_from(limit).unwrap();
-        poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&limit)).unwrap() > 0
+        loop {
+            match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&limit)) {
+                Err(Errno::INTR) => {}
+                ready => return ready.unwrap() > 0,
+            }
+        }
     }
 
     fn read(&mut self) -> usize {
