@@ -6,7 +6,7 @@ pub mod chat;
 #[cfg(feature = "classic")]
 mod clock;
 mod echo;
-#[cfg(all(unix, feature = "classic"))]
+#[cfg(feature = "classic")]
 pub mod exec;
 #[cfg(feature = "classic")]
 pub mod files;

@@ -16,6 +16,15 @@ mod bell;
 pub(crate) mod bind;
 mod cpu_time;
 mod descriptors;
+#[cfg(all(target_os = "linux", feature = "classic"))]
+#[path = "exit_linux.rs"]
+mod exit;
+#[cfg(all(unix, not(target_os = "linux"), feature = "classic"))]
+#[path = "exit_portable.rs"]
+mod exit;
+// Where it is not needed it is tested all the same.
+#[cfg(all(test, target_os = "linux"))]
+mod exit_portable;
 #[cfg(unix)]
 mod reopen;
 
@@ -26,6 +35,8 @@ pub(crate) use batch::Batcher;
 #[cfg(unix)]
 pub(crate) use bell::Bell;
 pub(crate) use cpu_time::burn;
+#[cfg(all(unix, feature = "classic"))]
+pub(crate) use exit::Exit;
 #[cfg(unix)]
 pub(crate) use reopen::Ready;
 

@@ -1,17 +1,114 @@
 //! `call exec`: what its words mean, and what it does.
 
+mod exchange;
+mod show;
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use switchboard::Endpoint;
+use switchboard::client::exec::{Answer, Dialect, Report, request};
 
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
+use crate::cli::units::Span;
+use crate::cli::{logging, output, plan, secret};
+
+/// How long an answer may take, where nothing else is said: longer than a server of ours lets a command run.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ExecArgs {
     /// Where the server is
+    ///
+    /// host:port, [v6]:port or unix:PATH.
     #[arg(value_name = "ADDR")]
     address: String,
+    /// What the server speaks: header, length or ready
+    #[arg(long, value_name = "NAME", default_value_t)]
+    dialect: Dialect,
+    /// A file with what the server wants to hear first; nobody else may be able to read it
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// How long the whole answer may take [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<Span>,
+    /// Print one JSON object: the header, and the output as text, or in hexadecimal if it is none
+    #[arg(long)]
+    json: bool,
+    /// The command: a program and its arguments, behind --
+    ///
+    /// The words reach the program as they are here. One word alone is a line that the server splits: -- 'ls -l /tmp'.
+    #[arg(value_name = "COMMAND", last = true, required = true)]
+    command: Vec<String>,
 }
 
-pub(super) fn call(typed: ExecArgs, _verbosity: Verbosity) -> Result<ExitCode, Failure> {
-    Err(Failure::Failed(format!("cannot call {}: not there yet", typed.address)))
+/// All that there is to know before the server is asked.
+struct Plan {
+    endpoints: Vec<Endpoint>,
+    /// As the user wrote it.
+    typed: String,
+    dialect: Dialect,
+    request: Vec<u8>,
+    timeout: Duration,
+    json: bool,
+}
+
+pub(super) fn call(typed: ExecArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+    logging::start(verbosity.level());
+    let plan = Plan::new(typed)?;
+    let answer = exchange::ask(&plan)?;
+    let failed = answer.report.as_ref().and_then(trouble);
+    output::print_bytes(&show(&answer, plan.json)?)?;
+    match failed {
+        Some(what) => Err(Failure::Failed(what)),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+impl Plan {
+    fn new(typed: ExecArgs) -> Result<Self, Failure> {
+        let ExecArgs { address, dialect, token_file, timeout, json, command } = typed;
+        let endpoints = plan::resolve(&address, &address)?;
+        match endpoints.first() {
+            Some(Endpoint::Udp(_)) => {
+                return Err(Failure::Usage(format!("{address} is not for this client: leave out udp:")));
+            }
+            Some(Endpoint::Tcp(addr)) if addr.port() == 0 => {
+                let text = format!("{address} is no server's address: port 0 stands for any port");
+                return Err(Failure::Usage(text));
+            }
+            _ => {}
+        }
+        let timeout = timeout.map_or(TIMEOUT, |timeout| timeout.0);
+        if timeout.is_zero() {
+            return Err(Failure::Usage("--timeout: no answer comes in no time".to_owned()));
+        }
+        let token = token_file.as_deref().map(secret::read).transpose()?;
+        let request = request(&command, token.as_deref()).map_err(|bad| Failure::Usage(bad.to_string()))?;
+        Ok(Self { endpoints, typed: address, dialect, request, timeout, json })
+    }
+}
+
+fn show(answer: &Answer, json: bool) -> Result<Vec<u8>, Failure> {
+    if json {
+        return show::json(answer).map_err(|error| Failure::Failed(format!("cannot print the answer: {error}")));
+    }
+    if io::stdout().is_terminal() {
+        return Ok(show::for_terminal(&answer.output).into_bytes());
+    }
+    Ok(answer.output.clone())
+}
+
+/// Why a command has not done well, as far as the server says so.
+fn trouble(report: &Report) -> Option<String> {
+    let cut = if report.truncated { "; its output was cut" } else { "" };
+    match report.exit_code {
+        Some(Some(0)) | None if report.truncated => Some("the command's output was cut".to_owned()),
+        Some(Some(0)) | None => None,
+        Some(Some(code)) => Some(format!("the command ended with exit code {code}{cut}")),
+        Some(None) => Some(format!("the command was not run, or did not end by itself{cut}")),
+    }
 }

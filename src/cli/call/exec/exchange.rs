@@ -1,0 +1,115 @@
+//! One question and its answer over a socket, with a time limit for the whole of it.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+use switchboard::client::Stream;
+use switchboard::client::exec::{Answer, Hearing, Step};
+
+use super::Plan;
+use crate::cli::failure::Failure;
+
+/// How long a length that has no end of its own is left to go on. It is sent in one piece, but may come in two.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Bytes read at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+pub(super) fn ask(plan: &Plan) -> Result<Answer, Failure> {
+    let deadline = Instant::now().checked_add(plan.timeout);
+    let stream = Stream::connect(&plan.endpoints, plan.timeout).map_err(|error| unreachable(plan, &error))?;
+    let mut exchange = Exchange { stream, deadline, plan };
+    exchange.say(&plan.request)?;
+    exchange.hear()
+}
+
+struct Exchange<'a> {
+    stream: Stream,
+    /// Nothing where the time limit is beyond what a clock can tell.
+    deadline: Option<Instant>,
+    plan: &'a Plan,
+}
+
+impl Exchange<'_> {
+    fn hear(&mut self) -> Result<Answer, Failure> {
+        let mut hearing = Hearing::new(self.plan.dialect);
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut step = Step::Read;
+        loop {
+            let heard = match step {
+                Step::Done => return Ok(hearing.into_answer()),
+                Step::Say(words) => {
+                    self.say(words.as_bytes())?;
+                    Ok(Step::Read)
+                }
+                Step::Settle => match self.read(&mut piece, Some(SETTLE))? {
+                    Some(bytes @ 1..) => hearing.hear(piece.get(..bytes).unwrap_or_default()),
+                    Some(0) | None => hearing.hear_nothing(),
+                },
+                Step::Read => match self.read(&mut piece, None)? {
+                    Some(bytes @ 1..) => hearing.hear(piece.get(..bytes).unwrap_or_default()),
+                    Some(0) => Err(hearing.hear_end()),
+                    None => return Err(self.late()),
+                },
+            };
+            step = heard.map_err(|fault| Failure::Failed(format!("{}: {fault}", self.plan.typed)))?;
+        }
+    }
+
+    /// Reads a piece; nothing if none comes within `limit`, or within what is left of the whole time.
+    fn read(&mut self, piece: &mut [u8], limit: Option<Duration>) -> Result<Option<usize>, Failure> {
+        let left = self.left()?;
+        let timeout = limit.map_or(left, |limit| Some(left.map_or(limit, |left| left.min(limit))));
+        loop {
+            let read = set_timeout(&self.stream, timeout).and_then(|()| self.stream.read(piece));
+            return match read {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if is_timeout(&error) => Ok(None),
+                Err(error) => Err(self.broken(&error)),
+            };
+        }
+    }
+
+    fn say(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let left = self.left()?;
+        let said = set_timeout(&self.stream, left).and_then(|()| self.stream.write_all(bytes));
+        said.map_err(|error| if is_timeout(&error) { self.late() } else { self.broken(&error) })
+    }
+
+    /// What is left of the time, if it is bounded.
+    fn left(&self) -> Result<Option<Duration>, Failure> {
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) { Err(self.late()) } else { Ok(left) }
+    }
+
+    fn late(&self) -> Failure {
+        let Plan { typed, timeout, .. } = self.plan;
+        Failure::Failed(format!("{typed}: no whole answer within {timeout:?}; give a longer --timeout"))
+    }
+
+    fn broken(&self, error: &io::Error) -> Failure {
+        Failure::Failed(format!("{}: the connection broke: {}", self.plan.typed, error.kind()))
+    }
+}
+
+fn unreachable(plan: &Plan, error: &io::Error) -> Failure {
+    let advice = match error.kind() {
+        ErrorKind::ConnectionRefused | ErrorKind::NotFound => "start one with 'switchboard serve exec --allow PROGRAM'",
+        ErrorKind::PermissionDenied => "this user may not: check the socket's permissions",
+        _ => "check the address",
+    };
+    Failure::Failed(format!("cannot reach {}: {}; {advice}", plan.typed, error.kind()))
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+fn set_timeout(stream: &Stream, timeout: Option<Duration>) -> io::Result<()> {
+    match stream {
+        Stream::Tcp(stream) => stream.set_read_timeout(timeout).and_then(|()| stream.set_write_timeout(timeout)),
+        #[cfg(unix)]
+        Stream::Unix(stream) => stream.set_read_timeout(timeout).and_then(|()| stream.set_write_timeout(timeout)),
+    }
+}
