@@ -104,7 +104,7 @@ impl Target {
         }
     }
 
-    /// What stands where the file is to be: nothing, if it is a stream.
+    /// Where the file will be; nothing, if it is a stream, of which nothing can be taken back.
     pub(in crate::cli) fn place(&self) -> Option<&Path> {
         match self {
             Self::Stream { .. } => None,
