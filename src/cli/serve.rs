@@ -46,7 +46,7 @@ fn bind<'a>(
             let bound = engine.listen(service, endpoint, *framing)?;
             // Writing to a string does not fail.
             let _ = writeln!(addresses, "listening {} {bound}", builtin.name);
-            rows.push(tryout::row(builtin, &bound, *framing));
+            rows.push(tryout::row(builtin, wishes, &bound, *framing));
         }
         if builtin.name == "chat" && wishes.has_console() {
             attach_console(engine, service)?;

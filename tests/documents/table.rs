@@ -3,8 +3,8 @@
 use std::process::{Command, Stdio};
 
 use crate::program::{Program, command};
-use crate::services::file;
 use crate::readme::block;
+use crate::services::file;
 
 /// As `serve` without a service has them, but at ports that nobody holds.
 const ALL: &str = "
@@ -26,7 +26,18 @@ const ALL: &str = "
 
 /// What its commands print, in their order.
 const ANSWERS: [&str; 12] = [
-    "hello", "hello", "HELLO", "hello hello", "hello hello", "你好", "hello", ":", ":", "", "[lobby] guest-", "you : hello",
+    "hello",
+    "hello",
+    "HELLO",
+    "hello hello",
+    "hello hello",
+    "你好",
+    "hello",
+    ":",
+    ":",
+    "",
+    "[lobby] guest-",
+    "you : hello",
 ];
 
 fn table(server: &mut Program) -> Vec<[String; 3]> {
