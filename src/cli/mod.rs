@@ -19,6 +19,7 @@ mod report;
 mod serve;
 mod services;
 mod signals;
+mod transfer;
 mod units;
 
 use std::process::ExitCode;
