@@ -74,10 +74,14 @@ impl fmt::Display for Fault {
             Self::Version(version) => {
                 write!(f, "the server answers in {}, and HTTP/1.1 is spoken here", word(version))
             }
-            Self::HeadTooLong(max) => write!(f, "the head of the answer has more than {max} bytes, and may have no more"),
+            Self::HeadTooLong(max) => {
+                write!(f, "the head of the answer has more than {max} bytes, and may have no more")
+            }
             Self::TooManyFields(max) => write!(f, "the answer has more than {max} header fields, and may have no more"),
             Self::BadHead(what) => write!(f, "the head of the answer is malformed: {what}"),
-            Self::TooManyInterims(max) => write!(f, "the server sent more than {max} interim answers (1xx) and no real one"),
+            Self::TooManyInterims(max) => {
+                write!(f, "the server sent more than {max} interim answers (1xx) and no real one")
+            }
             Self::Switched => f.write_str("the server changes to another protocol (101), which nobody asked for"),
             Self::BadLength(length) => write!(f, "the answer's Content-Length is no length: '{}'", word(length)),
             Self::Lengths(one, other) => {
@@ -89,7 +93,9 @@ impl fmt::Display for Fault {
             Self::Coding(coding) => {
                 write!(f, "the answer's Transfer-Encoding is '{}', which nobody asked for", word(coding))
             }
-            Self::OldChunks => f.write_str("the answer is in HTTP/1.0 and has a Transfer-Encoding, which HTTP/1.0 has not"),
+            Self::OldChunks => {
+                f.write_str("the answer is in HTTP/1.0 and has a Transfer-Encoding, which HTTP/1.0 has not")
+            }
             Self::BadChunkSize(line) => {
                 write!(f, "the size of a chunk is no number: '{}'", word(&String::from_utf8_lossy(line)))
             }

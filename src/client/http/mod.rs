@@ -24,6 +24,7 @@ pub use error::{FetchError, TimeLimit};
 pub use fault::Fault;
 pub use fetch::{Fetched, Plan, Sink, fetch};
 pub use head::Head;
+pub use net::Stop;
 pub use request::{BadHeader, Header};
 pub use response::{Event, Response};
 pub use target::{BadUrl, Target};

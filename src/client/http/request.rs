@@ -7,7 +7,15 @@ use super::target::Target;
 
 /// Fields that say how the connection is used, or what body follows. The program does not do what others would say here.
 const OUR_OWN: [&str; 9] = [
-    "connection", "content-length", "expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+    "connection",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 /// Fields that are meant for one server and none that it sends us to.
@@ -60,7 +68,9 @@ impl fmt::Display for BadHeader {
             Self::NoColon => f.write_str("not a header field: write 'Name: value'"),
             Self::Name => f.write_str("not a header field's name: write letters, digits and hyphens before the colon"),
             Self::Value => f.write_str("a header field's value is one line, without control characters"),
-            Self::OurOwn(name) => write!(f, "{name} says how the connection is used, and get knows that itself: leave it out"),
+            Self::OurOwn(name) => {
+                write!(f, "{name} says how the connection is used, and get knows that itself: leave it out")
+            }
         }
     }
 }
