@@ -21,7 +21,6 @@ use std::fmt;
 use std::io;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 use crate::endpoint::Endpoint;
 use crate::error::Error;

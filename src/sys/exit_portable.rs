@@ -21,7 +21,7 @@ impl Exit {
         let watch = move || {
             // The child stays to be waited for by whoever started it.
             let until_exit = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while waitid(WaitId::Pid(pid), until_exit) == Err(rustix::io::Errno::INTR) {}
+            while matches!(waitid(WaitId::Pid(pid), until_exit), Err(rustix::io::Errno::INTR)) {}
             drop(held);
         };
         thread::Builder::new().name("exit".into()).spawn(watch)?;

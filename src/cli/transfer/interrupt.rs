@@ -111,6 +111,17 @@ impl Interrupt {
     }
 }
 
+<<<<<<< HEAD
+=======
+/// What a wait of another kind watches: readable from the first signal on, and never read.
+#[cfg(unix)]
+impl std::os::fd::AsFd for Interrupt {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+>>>>>>> w-get
 #[cfg(unix)]
 fn hang_bell() -> io::Result<std::os::unix::net::UnixStream> {
     use signal_hook::consts::{SIGINT, SIGTERM};
