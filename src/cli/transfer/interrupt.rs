@@ -111,8 +111,6 @@ impl Interrupt {
     }
 }
 
-<<<<<<< HEAD
-=======
 /// What a wait of another kind watches: readable from the first signal on, and never read.
 #[cfg(unix)]
 impl std::os::fd::AsFd for Interrupt {
@@ -121,7 +119,6 @@ impl std::os::fd::AsFd for Interrupt {
     }
 }
 
->>>>>>> w-get
 #[cfg(unix)]
 fn hang_bell() -> io::Result<std::os::unix::net::UnixStream> {
     use signal_hook::consts::{SIGINT, SIGTERM};
