@@ -56,8 +56,8 @@ fn what_a_shell_would_interpret_is_an_argument<E: Engine>() {
         ("'' \"\" a\"b c\"'d e'f".to_owned(), vec!["", "", "ab cd ef"]),
         ("a #b c".to_owned(), vec!["a"]),
     ] {
-        let lines: String = words.iter().map(|word| format!("[{word}]\n")).collect();
-        assert_eq!(arguments(addr, &rest), lines, "{rest:?}");
+        let lines: Vec<_> = words.iter().map(|word| format!("[{word}]\n")).collect();
+        assert_eq!(arguments(addr, &rest), lines.concat(), "{rest:?}");
         assert!(!canary.exists(), "{rest:?}");
     }
     running.drain();
