@@ -7,7 +7,7 @@ use switchboard::services::Echo;
 use switchboard::services::exec::{Exec, Rules};
 use switchboard::{Framing, Limits};
 
-use crate::asker::{Asker, open, shell};
+use crate::asker::{Asker, open, open_framed, shell};
 use crate::common::{Engine, GUARD, Running, conformance, framed, tcp};
 use crate::fifo::{self, Fifo, release};
 
@@ -56,11 +56,7 @@ fn commands_of_a_connection_are_answered_in_order<E: Engine>() {
 }
 
 fn too_many_at_once_are_told_so_in_their_turn<E: Engine>() {
-    let limits = Limits { drain_timeout: Duration::from_millis(100), ..Limits::default() };
-    let mut engine = E::with_limits(limits);
-    let exec = engine.add_service("exec", Exec::new(shell()));
-    let addr = tcp(&mut engine, exec, Framing::U32BE);
-    let running = Running::start(engine);
+    let (running, addr) = open_framed::<E>(shell(), Framing::U32BE);
     let mut held = Held::new(1);
     let mut asker = Asker::connect(addr);
     asker.say(framed("u32be", held.line(0).as_bytes()));
