@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::thread;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 /// Readable once the child has ended, whether or not it has been waited for. Whoever waits for the child before that may have
@@ -21,7 +22,7 @@ impl Exit {
         let watch = move || {
             // The child stays to be waited for by whoever started it.
             let until_exit = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while matches!(waitid(WaitId::Pid(pid), until_exit), Err(rustix::io::Errno::INTR)) {}
+            while matches!(waitid(WaitId::Pid(pid), until_exit), Err(Errno::INTR)) {}
             drop(held);
         };
         thread::Builder::new().name("exit".into()).spawn(watch)?;

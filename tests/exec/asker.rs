@@ -22,10 +22,14 @@ pub(crate) fn shell() -> Rules {
 
 /// The service on a port of its own.
 pub(crate) fn open<E: Engine>(rules: Rules) -> (Running, SocketAddr) {
+    open_framed::<E>(rules, Framing::Raw)
+}
+
+pub(crate) fn open_framed<E: Engine>(rules: Rules, framing: Framing) -> (Running, SocketAddr) {
     let limits = Limits { drain_timeout: Duration::from_millis(100), ..Limits::default() };
     let mut engine = E::with_limits(limits);
     let exec = engine.add_service("exec", Exec::new(rules));
-    let addr = tcp(&mut engine, exec, Framing::Raw);
+    let addr = tcp(&mut engine, exec, framing);
     (Running::start(engine), addr)
 }
 

@@ -184,8 +184,8 @@ fn bytes_of_any_kind_come_as_they_are<E: Engine>() {
     let (running, addr) = open::<E>(allowing(&["printf"]));
     let mut asker = Asker::connect(addr);
     let all: Vec<u8> = (0..=255).collect();
-    let octal: String = all.iter().map(|byte| format!("\\{byte:03o}")).collect();
-    asker.say(format!("printf '{octal}'"));
+    let octal: Vec<String> = all.iter().map(|byte| format!("\\{byte:03o}")).collect();
+    asker.say(format!("printf '{}'", octal.concat()));
     assert_eq!(asker.header().output, all);
     asker.say(b"printf %s \xff\xfe");
     assert_eq!(asker.header().output, b"\xff\xfe", "and so do words that are no text");

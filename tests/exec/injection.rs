@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use switchboard::Framing;
 use switchboard::services::exec::Program;
 
-use crate::asker::{Asker, allowing, open};
-use crate::common::{Engine, conformance};
+use crate::asker::{Asker, allowing, open, open_framed};
+use crate::common::{Engine, conformance, framed};
 
 conformance! {
     what_a_shell_would_interpret_is_an_argument,
@@ -56,8 +57,8 @@ fn what_a_shell_would_interpret_is_an_argument<E: Engine>() {
         ("'' \"\" a\"b c\"'d e'f".to_owned(), vec!["", "", "ab cd ef"]),
         ("a #b c".to_owned(), vec!["a"]),
     ] {
-        let lines: String = words.iter().map(|word| format!("[{word}]\n")).collect();
-        assert_eq!(arguments(addr, &rest), lines, "{rest:?}");
+        let lines: Vec<_> = words.iter().map(|word| format!("[{word}]\n")).collect();
+        assert_eq!(arguments(addr, &rest), lines.concat(), "{rest:?}");
         assert!(!canary.exists(), "{rest:?}");
     }
     running.drain();
@@ -123,19 +124,19 @@ fn a_program_goes_by_its_own_name_alone<E: Engine>() {
 }
 
 fn lines_that_are_too_long_are_refused_and_what_follows_is_not_run<E: Engine>() {
-    let (running, addr) = open::<E>(allowing(&["touch"]));
+    // Framed, because what one read gives of so much is nobody's to say.
+    let (running, addr) = open_framed::<E>(allowing(&["touch"]), Framing::U32BE);
     let folder = tempfile::tempdir().unwrap();
     let canary = folder.path().join("canary");
-    for bytes in [40_000, 65_536, 1_000_000] {
+    for bytes in [32_769 - "touch ".len(), 65_536, 1_000_000] {
         let mut asker = Asker::connect(addr);
-        // As soon as it is refused nothing more is read.
-        let line = format!("touch {}\ntouch {}", "x".repeat(bytes), canary.display());
-        let mut writer = Asker(asker.0.try_clone().unwrap());
-        let writing = std::thread::spawn(move || drop(std::io::Write::write_all(&mut writer.0, line.as_bytes())));
+        let line = format!("touch {}", "x".repeat(bytes));
+        let next = format!("touch {}", canary.display());
+        asker.say([framed("u32be", line.as_bytes()), framed("u32be", next.as_bytes())].concat());
+        asker.exactly(4);
         let answer = String::from_utf8(asker.header().output).unwrap();
         assert_eq!(answer, "exec: a command line has at most 32768 bytes\n");
         asker.expect_end();
-        writing.join().unwrap();
         assert!(!canary.exists());
     }
     running.drain();

@@ -7,8 +7,8 @@ use switchboard::services::Echo;
 use switchboard::services::exec::{Exec, Rules};
 use switchboard::{Framing, Limits};
 
-use crate::asker::{Asker, open, shell};
-use crate::common::{Client, Engine, GUARD, Running, conformance, tcp};
+use crate::asker::{Asker, open, open_framed, shell};
+use crate::common::{Engine, GUARD, Running, conformance, framed, tcp};
 use crate::fifo::{self, Fifo, release};
 
 conformance! {
@@ -56,17 +56,13 @@ fn commands_of_a_connection_are_answered_in_order<E: Engine>() {
 }
 
 fn too_many_at_once_are_told_so_in_their_turn<E: Engine>() {
-    let limits = Limits { drain_timeout: Duration::from_millis(100), ..Limits::default() };
-    let mut engine = E::with_limits(limits);
-    let exec = engine.add_service("exec", Exec::new(shell()));
-    let addr = tcp(&mut engine, exec, Framing::U32BE);
-    let running = Running::start(engine);
+    let (running, addr) = open_framed::<E>(shell(), Framing::U32BE);
     let mut held = Held::new(1);
-    let mut client = Client::connect(addr);
-    client.send(held.line(0).as_bytes());
+    let mut asker = Asker::connect(addr);
+    asker.say(framed("u32be", held.line(0).as_bytes()));
     assert_eq!(held.begun.line(), "+0");
     for number in 0..20 {
-        client.send(format!("echo {number}").as_bytes());
+        asker.say(framed("u32be", format!("echo {number}").as_bytes()));
     }
     // On threads they are not read before the first has ended.
     let reads_meanwhile = std::any::type_name::<E>().ends_with("Reactor");
@@ -74,14 +70,13 @@ fn too_many_at_once_are_told_so_in_their_turn<E: Engine>() {
         running.await_counter("frames_in", |frames| frames == 21);
     }
     release(&held.gates[0]);
-    let output = |client: &mut Client| {
-        let payload = client.receive();
-        let head = 4 + u32::from_le_bytes(payload[..4].try_into().unwrap()) as usize;
-        String::from_utf8(payload[head..].to_vec()).unwrap()
+    let output = |asker: &mut Asker| {
+        asker.exactly(4);
+        String::from_utf8(asker.header().output).unwrap()
     };
-    assert_eq!(output(&mut client), "0\n");
+    assert_eq!(output(&mut asker), "0\n");
     for number in 0..20 {
-        let answer = output(&mut client);
+        let answer = output(&mut asker);
         if number < 16 {
             assert_eq!(answer, format!("{number}\n"));
         } else {
@@ -89,7 +84,7 @@ fn too_many_at_once_are_told_so_in_their_turn<E: Engine>() {
             assert!(busy || (!reads_meanwhile && answer == format!("{number}\n")), "{number}: {answer}");
         }
     }
-    drop(client);
+    drop(asker);
     running.drain();
 }
 
@@ -111,7 +106,7 @@ fn commands_of_several_connections_run_side_by_side<E: Engine>() {
 }
 
 fn an_echo_is_prompt_while_commands_hang<E: Engine>() {
-    let limits = Limits { drain_timeout: Duration::from_millis(100), workers: 8, ..Limits::default() };
+    let limits = Limits { drain_timeout: Duration::from_millis(100), ..Limits::default() };
     let mut engine = E::with_limits(limits);
     let exec = engine.add_service("exec", Exec::new(Rules { timeout: GUARD, ..shell() }));
     let echo = engine.add_service("echo", Echo);
@@ -123,12 +118,18 @@ fn an_echo_is_prompt_while_commands_hang<E: Engine>() {
         asker.say(held.line(number));
         assert_eq!(held.begun.line(), format!("+{number}"));
     }
-    let mut client = Client::connect(other);
-    (0..100).for_each(|_| client.echo(b"prompt"));
+    let mut client = Asker::connect(other);
+    for _ in 0..100 {
+        let frame = framed("u32be", b"prompt");
+        client.say(&frame);
+        assert_eq!(client.exactly(frame.len()), frame);
+    }
     // Refusals are prompt, too: nothing is run for them.
     assert!(Asker::connect(addr).ask("'").contains("has no end"));
     (0..4).for_each(|number| release(&held.gates[number]));
-    askers.iter_mut().for_each(|asker| assert_eq!(asker.header().fields["exit_code"], 0));
+    for asker in &mut askers {
+        assert_eq!(asker.header().fields["exit_code"], 0);
+    }
     drop((client, askers));
     running.drain();
 }
@@ -140,16 +141,16 @@ fn no_more_run_at_once_than_may<E: Engine>() {
     for (number, asker) in askers.iter_mut().enumerate() {
         asker.say(held.line(number));
     }
-    let mut running_now = vec![held.begun.line(), held.begun.line()];
+    let mut at_work = vec![held.begun.line(), held.begun.line()];
     assert!(held.begun.hears_nothing_for(Duration::from_millis(200)), "a third has begun");
     for left in (0..4).rev() {
-        let line = running_now.pop().unwrap();
+        let line = at_work.pop().unwrap();
         let number: usize = line.strip_prefix('+').expect("it has begun").parse().unwrap();
         release(&held.gates[number]);
         assert_eq!(held.begun.line(), format!("-{number}"), "before another begins");
         assert_eq!(askers[number].header().fields["exit_code"], 0);
         if left >= 2 {
-            running_now.push(held.begun.line());
+            at_work.push(held.begun.line());
         }
     }
     drop(askers);

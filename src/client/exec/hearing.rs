@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     fn header(json: &str, output: &[u8]) -> Vec<u8> {
-        [&(json.len() as u32).to_le_bytes()[..], json.as_bytes(), output].concat()
+        [&u32::try_from(json.len()).unwrap().to_le_bytes()[..], json.as_bytes(), output].concat()
     }
 
     /// Hears `bytes` in pieces of `size`, as a driver would.

@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(answer("ab").bytes(Dialect::Ready), b"ab");
         assert_eq!(answer("").bytes(Dialect::Ready), b"cmd ERROR");
         let header = r#"{"filename":"ls","total_size":2,"md5":"187ef4436122d1cc2f40dc2b92f0eba0","exit_code":0,"truncated":false}"#;
-        let expected = [&(header.len() as u32).to_le_bytes()[..], header.as_bytes(), b"ab"].concat();
+        let expected = [&u32::try_from(header.len()).unwrap().to_le_bytes()[..], header.as_bytes(), b"ab"].concat();
         assert_eq!(answer("ab").bytes(Dialect::Header), expected);
         let refusal = Answer::refusal("rm".into(), "no").bytes(Dialect::Header);
         let text = String::from_utf8(refusal[4..].to_vec()).unwrap();

@@ -107,11 +107,11 @@ mod tests {
     fn so_many_wait_and_so_many_are_told_that_they_cannot() {
         let mut desk = Desk::default();
         for number in 0..MAX_WAITING + MAX_TURNED_DOWN {
-            assert!(desk.add(&[number as u8]), "{number}");
+            assert!(desk.add(&number.to_le_bytes()), "{number}");
         }
         assert!(!desk.add(b"one too many to be told so"));
         for number in 0..MAX_WAITING {
-            assert_eq!(desk.next(), Some(Waiting::Message(vec![number as u8])));
+            assert_eq!(desk.next(), Some(Waiting::Message(number.to_le_bytes().to_vec())));
         }
         assert!(desk.add(b"there is room again"));
         assert_eq!(desk.next(), Some(Waiting::TurnedDown), "in the order in which they came");

@@ -1,0 +1,102 @@
+//! `call exec` and servers that lie, drip and go.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{call, text};
+use crate::program::GUARD;
+
+/// A server that says what it was told to and then goes, or stays without a word. What it heard comes back.
+fn lying(says: Vec<Vec<u8>>, lingers: bool) -> (String, thread::JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let heard = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.set_read_timeout(Some(GUARD)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        let mut bytes = vec![0; 1024];
+        let mut count = socket.read(&mut bytes).unwrap();
+        for piece in says {
+            // It may have heard enough.
+            let _ = socket.write_all(&piece);
+        }
+        if !lingers {
+            let _ = socket.shutdown(Shutdown::Write);
+        }
+        while let Ok(more @ 1..) = socket.read(&mut bytes[count..]) {
+            count += more;
+        }
+        bytes.truncate(count);
+        bytes
+    });
+    (address, heard)
+}
+
+fn header(json: &str, output: &[u8]) -> Vec<u8> {
+    [&u32::try_from(json.len()).unwrap().to_le_bytes()[..], json.as_bytes(), output].concat()
+}
+
+#[test]
+fn a_server_that_lies_is_found_out() {
+    for (dialect, says, lingers, expected) in [
+        ("length", (-5_i32).to_le_bytes().to_vec(), true, "the answer is said to have -5 bytes"),
+        ("length", i32::MAX.to_le_bytes().to_vec(), true, "2147483647 bytes, and 67108864 are the most"),
+        ("length", b"\x09\0\0\0half".to_vec(), false, "the connection ended after 4 of 9 bytes of the output"),
+        ("length", b"\x09\0\0\0half".to_vec(), true, "no whole answer within 500ms; give a longer --timeout"),
+        ("length", Vec::new(), false, "the connection ended before an answer came"),
+        ("header", header("not JSON", b""), true, "the header is no JSON object"),
+        ("header", header(r#"{"filename":"x"}"#, b""), true, "the header has no length of the output, total_size"),
+        ("header", header(r#"{"total_size":1e300}"#, b""), true, "the header has no length of the output, total_size"),
+        ("header", header(r#"{"total_size":99999999999}"#, b""), true, "99999999999 bytes"),
+        ("header", header(r#"{"total_size":2,"md5":"beef"}"#, b"hi"), true, "the output is not the one whose MD5"),
+        ("header", header(r#"{"total_size":3}"#, b"hi"), false, "the connection ended after 2 of 3 bytes"),
+        ("header", b"Ready|5".to_vec(), true, "the answer begins with Ready|: give --dialect ready"),
+        ("header", b"HTTP/1.1 400\r\n".to_vec(), true, "does the server speak another --dialect?"),
+        ("ready", b"cmd ERROR".to_vec(), true, "the answer begins with 'cmd ERROR', not with Ready|"),
+        ("ready", b"Ready|99999999999999999999".to_vec(), true, "bytes, and 67108864 are the most"),
+        ("ready", b"Ready|x\x1b".to_vec(), true, r"begins with 'Ready|x\u{1b}'"),
+        ("ready", b"Ready|5".to_vec(), false, "the connection ended after 0 of 5 bytes of the output"),
+    ] {
+        let (address, heard) = lying(vec![says], lingers);
+        let output = call(&address, &["--dialect", dialect, "--timeout", "500ms", "--", "ls"]);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{expected}: {stderr}");
+        assert!(output.stdout.is_empty() && stderr.lines().count() == 1, "{stderr}");
+        assert!(stderr.starts_with(&format!("switchboard: {address}: ")) && stderr.contains(expected), "{stderr}");
+        assert!(heard.join().unwrap().starts_with(b"ls"));
+    }
+}
+
+#[test]
+fn an_answer_in_any_pieces_is_the_same() {
+    let answer = header(r#"{"total_size":5,"exit_code":0}"#, b"hello");
+    let (address, _) = lying(answer.iter().map(|byte| vec![*byte]).collect(), true);
+    let output = call(&address, &["--", "ls"]);
+    assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(0), "hello"));
+    // What is behind an answer is none of it.
+    let (address, heard) = lying(vec![b"\x02\0\0\0hi and more".to_vec()], true);
+    let output = call(&address, &["--dialect", "length", "--", "ls", "a b"]);
+    assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(0), "hi"));
+    assert_eq!(heard.join().unwrap(), b"ls 'a b'");
+}
+
+#[test]
+fn a_server_that_drips_has_no_more_time_than_another() {
+    let begun = Instant::now();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (stop, stops) = channel::<()>();
+    let dripping = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.write_all(b"\xff\xff\0\0").unwrap();
+        while stops.recv_timeout(Duration::from_millis(20)).is_err() && socket.write_all(b"x").is_ok() {}
+    });
+    let output = call(&address, &["--dialect", "length", "--timeout", "300ms", "--", "ls"]);
+    assert!(text(&output.stderr).contains("no whole answer within 300ms"), "{}", text(&output.stderr));
+    assert!(begun.elapsed() < GUARD / 2);
+    let _ = stop.send(());
+    dripping.join().unwrap();
+}
