@@ -72,11 +72,11 @@ fn make(wishes: &Wishes) -> Result<Box<dyn Service + Send>, Failure> {
     })
 }
 
-/// Lists what there is; where there is no listing, gets a file that has yet to be named.
+/// Lists what there is; the dialect plain has no list, and which file there is to get is not known here.
 fn tries(_endpoint: &Endpoint, framing: Framing) -> Option<String> {
-    Some(match framing {
-        Framing::Raw => "PROGRAM call files ADDR --dialect plain get NAME".to_owned(),
-        Framing::U32BE => "PROGRAM call files ADDR list".to_owned(),
-        other => format!("PROGRAM call files ADDR --framing {other} list"),
-    })
+    match framing {
+        Framing::Raw => None,
+        Framing::U32BE => Some("PROGRAM call files ADDR list".to_owned()),
+        other => Some(format!("PROGRAM call files ADDR --framing {other} list")),
+    }
 }

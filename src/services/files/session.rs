@@ -136,7 +136,7 @@ impl Session {
                 self.work(cx, Task::list(Arc::clone(&self.shared), list));
             }
             Some(Err(fault)) => {
-                self.asked = "a request".to_owned();
+                "a request".clone_into(&mut self.asked);
                 self.deny(cx, fault);
             }
             None if self.turned_away > 0 => {
