@@ -10,6 +10,7 @@ mod call;
 mod chat;
 mod duel;
 mod engines;
+mod files;
 mod losses;
 mod manual;
 mod peer;

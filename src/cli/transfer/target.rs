@@ -220,7 +220,7 @@ impl Target {
 enum Place {
     /// Something that is written to as it is: `/dev/null` is not to be replaced by a file.
     Stream(File),
-    /// A file, or a place for one. Links have been followed.
+    /// A file, or a place for one; no link.
     File(PathBuf),
 }
 
@@ -228,7 +228,9 @@ impl Place {
     fn find(path: &Path) -> io::Result<Self> {
         match fs::metadata(path) {
             Ok(found) if found.is_dir() => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory")),
-            Ok(found) if found.is_file() => fs::canonicalize(path).map(Self::File),
+            // What a link leads to is replaced, and the link stays.
+            Ok(found) if found.is_file() && path.is_symlink() => fs::canonicalize(path).map(Self::File),
+            Ok(found) if found.is_file() => Ok(Self::File(path.to_owned())),
             Ok(_) => OpenOptions::new().write(true).open(path).map(Self::Stream),
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.file_name().is_some() => {
                 Ok(Self::File(path.to_owned()))

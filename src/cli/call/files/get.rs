@@ -145,6 +145,7 @@ impl Wish {
         match target.write_all(bytes, interrupt) {
             Ok(Waited::Interrupted) => Err(Ended::Interrupted),
             Ok(_) => Ok(()),
+            Err(error) if self.place.is_none() && error.kind() == io::ErrorKind::BrokenPipe => Err(Ended::Unread),
             Err(error) => Err(self.cannot_write(&error).into()),
         }
     }
