@@ -56,7 +56,7 @@ fn noise(bytes: usize) -> Vec<u8> {
 
 fn sha256(bytes: &[u8]) -> String {
     let sum: [u8; 32] = Sha256::digest(bytes).into();
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
+    sum.iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"))
 }
 
 /// Waits until a file is of this size: until the program has written what it was sent.

@@ -134,5 +134,5 @@ pub(crate) fn noise(bytes: usize, seed: u64) -> Vec<u8> {
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     let sum: [u8; 32] = Sha256::digest(bytes).into();
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
+    sum.iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"))
 }

@@ -116,7 +116,7 @@ fn a_part_that_is_a_link_is_not_written_to() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("precious"), "precious").unwrap();
     symlink("precious", folder.path().join("x.part")).unwrap();
-    let server = Scripted::new(vec![Box::new(|talk| talk.await_end())]);
+    let server = Scripted::new(vec![Box::new(super::Talk::await_end)]);
     expect(&call(folder.path(), &server.address, &["get", "x"]), 1, "cannot write x: it is a symbolic link");
     assert_eq!(fs::read_to_string(folder.path().join("precious")).unwrap(), "precious");
     server.finish();
