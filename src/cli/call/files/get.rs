@@ -47,7 +47,10 @@ pub(super) fn framed(plan: &Plan, wish: &Wish) -> Result<ExitCode, Failure> {
                 wish.say(&format!("{trouble}; the file has changed, and is fetched from its start"));
                 target.restart().map_err(|error| wish.cannot_write(&error))?;
                 download = Download::new(name);
-                link = Link::connect(plan)?;
+                match Link::connect(plan) {
+                    Ok(again) => link = again,
+                    Err(failure) => break failure.into(),
+                }
             }
             Err(ended) => break ended,
         }
