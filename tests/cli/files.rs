@@ -50,8 +50,9 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 fn noise(bytes: usize) -> Vec<u8> {
-    let mut dice = fastrand::Rng::with_seed(bytes as u64);
-    std::iter::repeat_with(|| dice.u8(..)).take(bytes).collect()
+    let mut noise = vec![0; bytes];
+    fastrand::Rng::with_seed(bytes as u64).fill(&mut noise);
+    noise
 }
 
 fn sha256(bytes: &[u8]) -> String {

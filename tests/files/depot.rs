@@ -128,8 +128,9 @@ pub(crate) fn code(depot: &Depot, name: &str) -> String {
 
 /// Bytes of which no stretch is like another.
 pub(crate) fn noise(bytes: usize, seed: u64) -> Vec<u8> {
-    let mut dice = fastrand::Rng::with_seed(seed);
-    std::iter::repeat_with(|| dice.u8(..)).take(bytes).collect()
+    let mut noise = vec![0; bytes];
+    fastrand::Rng::with_seed(seed).fill(&mut noise);
+    noise
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {

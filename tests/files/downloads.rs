@@ -25,10 +25,10 @@ fn a_large_download_costs_little_memory_and_holds_up_nobody<E: Engine>() {
     File::create(depot.path("large")).unwrap().set_len(SIZE as u64).unwrap();
     let mut echo = Client::connect(depot.echo);
     let mut socket = depot.dial_plain(b"large");
-    let (mut buffer, mut received, mut most) = (vec![1; MIB], 0, 0);
+    let (zeroes, mut buffer, mut received, mut most) = (vec![0; MIB], vec![1; MIB], 0, 0);
     while received < SIZE {
         socket.read_exact(&mut buffer).unwrap();
-        assert!(buffer.iter().all(|byte| *byte == 0));
+        assert!(buffer == zeroes);
         received += MIB;
         // Nothing of what follows waits for the rest of the download, which waits for us.
         echo.echo(&received.to_be_bytes());
@@ -95,7 +95,7 @@ fn hashing_a_large_file_holds_up_nobody_elses_file<E: Engine>() {
     let client = depot.dial();
     ask(&client, "huge", 0);
     // A terabyte is not read through in the time that a test has.
-    for _ in 0..20 {
+    for _ in 0..3 {
         assert_eq!(depot.plainly(b"small"), b"small");
     }
 }

@@ -178,7 +178,9 @@ impl Session {
     }
 
     fn deny(&mut self, cx: &mut Context<'_>, fault: Fault) {
-        log::info!("files {}: {} is not granted: {}", self.peer, self.asked, fault.text);
+        // Who is told nothing has only the log to be found in.
+        let level = if self.shared.dialect == Dialect::Plain { log::Level::Info } else { log::Level::Debug };
+        log::log!(level, "files {}: {} is not granted: {}", self.peer, self.asked, fault.text);
         match self.shared.dialect {
             Dialect::Framed => self.say(cx, refusal(fault).into(), None),
             Dialect::Plain => self.end(cx, fault.text),
