@@ -11,6 +11,7 @@ mod chat;
 mod duel;
 mod engines;
 mod exec;
+mod files;
 mod losses;
 mod manual;
 mod peer;

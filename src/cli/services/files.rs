@@ -72,10 +72,10 @@ fn make(wishes: &Wishes) -> Result<Box<dyn Service + Send>, Failure> {
     })
 }
 
-/// A plain server lists nothing, so only its owner knows what could be got from it.
+/// Lists what there is; the dialect plain has no list, and which file there is to get is not known here.
 fn tries(_: &Wishes, _: &Endpoint, framing: Framing) -> Option<String> {
     match framing {
-        Framing::Raw | Framing::Lines => None,
+        Framing::Raw => None,
         Framing::U32BE => Some("PROGRAM call files ADDR list".to_owned()),
         other => Some(format!("PROGRAM call files ADDR --framing {other} list")),
     }

@@ -95,11 +95,12 @@ impl Target {
         name.push(".part");
         let partial = place.with_file_name(name);
         let file = open_partial(&partial)?;
+        let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "another program writes to it");
         match file.try_lock() {
+            // Whoever held the lock until now may have put the file at its place, and there it is not to be touched.
+            Ok(()) if !is_at(&file, &partial) => Err(busy()),
             Ok(()) => Ok(Self::Kept { file, partial, place }),
-            Err(fs::TryLockError::WouldBlock) => {
-                Err(io::Error::new(io::ErrorKind::ResourceBusy, "another program writes to it"))
-            }
+            Err(fs::TryLockError::WouldBlock) => Err(busy()),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
     }
@@ -220,7 +221,7 @@ impl Target {
 enum Place {
     /// Something that is written to as it is: `/dev/null` is not to be replaced by a file.
     Stream(File),
-    /// A file, or a place for one. Links have been followed.
+    /// A file, or a place for one; no link.
     File(PathBuf),
 }
 
@@ -228,7 +229,9 @@ impl Place {
     fn find(path: &Path) -> io::Result<Self> {
         match fs::metadata(path) {
             Ok(found) if found.is_dir() => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory")),
-            Ok(found) if found.is_file() => fs::canonicalize(path).map(Self::File),
+            // What a link leads to is replaced, and the link stays.
+            Ok(found) if found.is_file() && path.is_symlink() => fs::canonicalize(path).map(Self::File),
+            Ok(found) if found.is_file() => Ok(Self::File(path.to_owned())),
             Ok(_) => OpenOptions::new().write(true).open(path).map(Self::Stream),
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.file_name().is_some() => {
                 Ok(Self::File(path.to_owned()))
@@ -276,6 +279,19 @@ fn open_partial(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
+/// Whether this is the file of that name.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (own, there) = (file.metadata(), fs::symlink_metadata(path));
+    own.is_ok_and(|own| there.is_ok_and(|there| (own.dev(), own.ino()) == (there.dev(), there.ino())))
+}
+
+#[cfg(not(unix))]
+fn is_at(_file: &File, path: &Path) -> bool {
+    path.exists()
+}
+
 #[cfg(unix)]
 fn private() -> Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o600)
@@ -283,11 +299,23 @@ fn private() -> Permissions {
 
 /// Gives a whole file the permissions of what it replaces, or else those of any new file, and has it on the disk.
 fn settle(file: &File, place: &Path) -> io::Result<()> {
-    let old = fs::metadata(place).ok().map(|found| found.permissions());
+    let old = fs::metadata(place).ok().map(|found| plain(found.permissions()));
     if let Some(permissions) = old.or_else(new_files_permissions) {
         file.set_permissions(permissions)?;
     }
     file.sync_all()
+}
+
+/// Who may do what. That whoever runs a file does so as its owner was said of the old one.
+#[cfg(unix)]
+fn plain(permissions: Permissions) -> Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    Permissions::from_mode(permissions.mode() & 0o777)
+}
+
+#[cfg(not(unix))]
+fn plain(permissions: Permissions) -> Permissions {
+    permissions
 }
 
 #[cfg(unix)]

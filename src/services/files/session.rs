@@ -136,7 +136,7 @@ impl Session {
                 self.work(cx, Task::list(Arc::clone(&self.shared), list));
             }
             Some(Err(fault)) => {
-                self.asked = "a request".to_owned();
+                "a request".clone_into(&mut self.asked);
                 self.deny(cx, fault);
             }
             None if self.turned_away > 0 => {
@@ -178,7 +178,9 @@ impl Session {
     }
 
     fn deny(&mut self, cx: &mut Context<'_>, fault: Fault) {
-        log::info!("files {}: {} is not granted: {}", self.peer, self.asked, fault.text);
+        // Who is told nothing has only the log to be found in.
+        let level = if self.shared.dialect == Dialect::Plain { log::Level::Info } else { log::Level::Debug };
+        log::log!(level, "files {}: {} is not granted: {}", self.peer, self.asked, fault.text);
         match self.shared.dialect {
             Dialect::Framed => self.say(cx, refusal(fault).into(), None),
             Dialect::Plain => self.end(cx, fault.text),

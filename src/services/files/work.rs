@@ -88,7 +88,7 @@ struct Get {
 
 enum Stage {
     Closed,
-    Hashing { file: File, found: Metadata, hasher: Sha256, at: u64 },
+    Hashing { file: File, found: Box<Metadata>, hasher: Sha256, at: u64 },
     Sending { file: File, at: u64, end: u64 },
 }
 
@@ -136,7 +136,7 @@ impl Get {
         if let Some(sum) = known {
             return Ok(self.head(file, &found, sum));
         }
-        self.stage = Stage::Hashing { file, found, hasher: Sha256::new(), at: 0 };
+        self.stage = Stage::Hashing { file, found: Box::new(found), hasher: Sha256::new(), at: 0 };
         Ok(Outcome::Onward)
     }
 
@@ -169,7 +169,7 @@ impl Get {
 
     fn head(&mut self, file: File, found: &Metadata, sum: Sum) -> Outcome {
         let (name, offset) = self.asked.clone().unwrap_or_default();
-        let sha256 = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = sum.iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"));
         let head = Head { name, size: found.len(), offset, sha256, modified: wire::written_at(found.modified()) };
         let payload = Payload::from(wire::to_json(&head));
         if offset == head.size {

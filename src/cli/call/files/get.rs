@@ -47,7 +47,10 @@ pub(super) fn framed(plan: &Plan, wish: &Wish) -> Result<ExitCode, Failure> {
                 wish.say(&format!("{trouble}; the file has changed, and is fetched from its start"));
                 target.restart().map_err(|error| wish.cannot_write(&error))?;
                 download = Download::new(name);
-                link = Link::connect(plan)?;
+                match Link::connect(plan) {
+                    Ok(again) => link = again,
+                    Err(failure) => break failure.into(),
+                }
             }
             Err(ended) => break ended,
         }
@@ -145,6 +148,7 @@ impl Wish {
         match target.write_all(bytes, interrupt) {
             Ok(Waited::Interrupted) => Err(Ended::Interrupted),
             Ok(_) => Ok(()),
+            Err(error) if self.place.is_none() && error.kind() == io::ErrorKind::BrokenPipe => Err(Ended::Unread),
             Err(error) => Err(self.cannot_write(&error).into()),
         }
     }

@@ -86,6 +86,8 @@ struct Plan {
 enum Ended {
     /// The user has had enough.
     Interrupted,
+    /// So has who reads standard output, and that is no failure (`get NAME -o - | head`).
+    Unread,
     /// What the server said was no good.
     Trouble(Trouble),
     /// Everything else.
@@ -165,6 +167,7 @@ impl Ended {
     /// What the program ends with; `about` is what it was to do.
     fn code(self, about: &str, interrupt: Option<&Interrupt>) -> Result<ExitCode, Failure> {
         match self {
+            Self::Unread => Ok(ExitCode::SUCCESS),
             Self::Interrupted => Ok(interrupt.and_then(Interrupt::exit_code).unwrap_or(ExitCode::FAILURE)),
             Self::Trouble(trouble) => Err(Failure::Failed(format!("{about}: {}", word(&trouble.to_string())))),
             Self::Failed(failure) => Err(failure),

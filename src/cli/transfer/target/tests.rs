@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
@@ -19,13 +21,13 @@ fn what_was_there_stays_until_the_new_file_is_whole() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("name");
         fs::write(&place, "old").unwrap();
-        fs::set_permissions(&place, Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&place, Permissions::from_mode(0o4640)).unwrap();
         let mut target = make(&place).unwrap();
         write(&mut target, "new and longer");
         assert_eq!(fs::read_to_string(&place).unwrap(), "old");
         target.finish().unwrap();
         assert_eq!(fs::read_to_string(&place).unwrap(), "new and longer");
-        assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o7777, 0o640);
         assert_eq!(names(folder.path()), ["name"]);
     }
 }
@@ -54,6 +56,9 @@ fn half_a_file_goes_or_stays() {
     let mut target = Target::kept(&place).unwrap();
     write(&mut target, "half");
     assert_eq!(Target::kept(&place).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+    let opened_before = open_partial(&folder.path().join("name.part")).unwrap();
+    assert!(is_at(&opened_before, &folder.path().join("name.part")));
+    assert!(!is_at(&opened_before, &place));
     drop(target);
     assert_eq!(names(folder.path()), ["name.part"]);
     assert_eq!(fs::metadata(folder.path().join("name.part")).unwrap().permissions().mode() & 0o777, 0o600);
