@@ -1,4 +1,5 @@
-//! The page that maps Python's `socket` module: everything that it promises to explain is there, and its table's rows are whole.
+//! The page that maps Python's `socket` module: everything that it promises to explain is there, its tables' rows are whole, and
+//! its programs run.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,8 +8,15 @@
 )]
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+/// Nothing waits for it to pass.
+const GUARD: Duration = Duration::from_secs(20);
 
 /// What a sockets course uses.
 const CALLS: &[&str] = &[
@@ -146,4 +154,44 @@ fn every_place_in_the_code_is_there() {
     for place in places {
         assert!(root().join(place).exists(), "{place} is not there");
     }
+}
+
+/// An echo server for so many clients, which sends a byte at a time.
+fn slow_echo(clients: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for _ in 0..clients {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(GUARD)).unwrap();
+            stream.set_nodelay(true).unwrap();
+            let mut message = [0; 9];
+            stream.read_exact(&mut message).unwrap();
+            message.chunks(1).for_each(|byte| stream.write_all(byte).unwrap());
+            // It stays open until the client has had enough.
+            let _ = stream.read(&mut message);
+        }
+    });
+    addr
+}
+
+#[test]
+fn the_three_clients_get_the_same_answer() {
+    let test = std::env::current_exe().unwrap();
+    let example = test.parent().unwrap().parent().unwrap().join("examples/three_clients");
+    let output = Command::new(example).arg(slow_echo(3).to_string()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "blocking: hello\npolled: hello\ndecoded: hello\n");
+}
+
+#[test]
+fn the_page_begins_with_a_program_that_python_runs() {
+    let page = page();
+    let program = page.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    let program = program.replace("7000", &slow_echo(1).port().to_string());
+    let Ok(output) = Command::new("python3").args(["-c", &program]).output() else {
+        return eprintln!("no python3 here");
+    };
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "b'hello'\n");
 }

@@ -111,7 +111,7 @@ fn ctrl_c_ends_a_wait_for_whoever_reads_the_output() {
     let server = Server::start(move |stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
         stream.set_write_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
-        while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
+        while stream.write_all(&vec![b'x'; 1 << 16]).is_ok() {}
         tell.send(()).unwrap();
     });
     let (reader, writer) = std::io::pipe().unwrap();
@@ -127,7 +127,7 @@ fn a_reader_that_has_had_enough_is_no_failure() {
     let server = Server::start(|stream| {
         let mut sent = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
         while sent.is_ok() {
-            sent = stream.write_all(&[b'x'; 1 << 16]);
+            sent = stream.write_all(&vec![b'x'; 1 << 16]);
         }
     });
     let (reader, writer) = std::io::pipe().unwrap();
@@ -149,7 +149,7 @@ fn a_device_stays_one() {
 #[test]
 #[cfg(target_os = "linux")]
 fn memory_does_not_grow_with_the_body() {
-    const PIECE: [u8; 1 << 20] = [b'x'; 1 << 20];
+    static PIECE: [u8; 1 << 20] = [b'x'; 1 << 20];
     let ((tell, sent), (go_on, wait)) = (channel(), channel::<()>());
     let server = Server::start(move |stream| {
         write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 100 * PIECE.len() + 1).unwrap();

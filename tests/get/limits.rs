@@ -4,7 +4,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use crate::program::GUARD;
-use crate::server::{Server, failure, printed, run};
+use crate::server::{Server, close, failure, printed, run};
 
 /// A server that says this and then nothing more, until it is dropped with what is returned.
 fn silent_after(said: &'static [u8]) -> (Server, std::sync::mpsc::Sender<()>) {
@@ -29,6 +29,20 @@ fn a_server_that_falls_silent_is_left() {
         let told = failure(&server.get(&["--stall-timeout", "100ms"]));
         assert!(told.contains(&format!("nothing came for 100ms (--stall-timeout), after {received} bytes")), "{told}");
     }
+}
+
+/// It takes longer than the limit for a byte, and each byte comes long before that.
+#[test]
+fn who_says_something_now_and_then_has_not_fallen_silent() {
+    let (_over, wait) = channel::<()>();
+    let server = Server::start(move |stream| {
+        for drip in "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n|h|e|l|l|o|!".split('|') {
+            let _ = wait.recv_timeout(Duration::from_millis(200));
+            stream.write_all(drip.as_bytes()).unwrap();
+        }
+        close(stream);
+    });
+    assert_eq!(printed(server.get(&["--stall-timeout", "1s"])), "hello!");
 }
 
 /// Each byte comes long before anybody thinks the server is silent, and all of them never.

@@ -67,7 +67,7 @@ pub(crate) fn run(args: &[&str]) -> Output {
     let (sender, outputs) = channel();
     let mut command = command(args);
     thread::spawn(move || sender.send(command.output().unwrap()));
-    outputs.recv_timeout(GUARD).expect("the program does not end")
+    outputs.recv_timeout(GUARD).unwrap_or_else(|error| panic!("the program does not end: {error}"))
 }
 
 /// Closes after the client, so that no reset takes away what it has not read yet.

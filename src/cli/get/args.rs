@@ -7,8 +7,9 @@ use switchboard::client::http::{Header, Plan};
 use crate::cli::units::{Size, Span};
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = include_str!("get.txt"))]
 pub(in crate::cli) struct GetArgs {
-    /// What to fetch, as in `http://127.0.0.1:8000/index.html`; without a scheme it is http
+    /// What to fetch, as in 127.0.0.1:8000/index.html; without a scheme it is http
     pub(super) url: String,
     /// Write to FILE, which appears when it is whole; '-' is standard output [default: -]
     #[arg(short, long, value_name = "FILE")]

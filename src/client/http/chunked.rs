@@ -88,7 +88,9 @@ impl Chunked {
     /// One byte of what is between data. `seen` begins with it.
     fn handle_byte(&mut self, byte: u8, seen: &[u8]) -> Result<(), Fault> {
         self.stage = match (&self.stage, byte) {
-            (Stage::Size { digits: 1.., size }, b'\r') => Stage::SizeLineFeed { size: *size },
+            (Stage::Size { digits: 1.., size } | Stage::Extension { size }, b'\r') => {
+                Stage::SizeLineFeed { size: *size }
+            }
             // "bad whitespace" is allowed before a semicolon, and some senders pad with it.
             (Stage::Size { digits: 1.., size }, b';' | b' ' | b'\t') => Stage::Extension { size: *size },
             (Stage::Size { size, digits }, byte) => {
@@ -99,7 +101,6 @@ impl Chunked {
                 }
                 Stage::Size { size: sixteenfold | u64::from(digit), digits: digits + 1 }
             }
-            (Stage::Extension { size }, b'\r') => Stage::SizeLineFeed { size: *size },
             (Stage::Extension { .. }, b'\n') => return Err(Fault::BadChunkEnd),
             (Stage::Extension { size }, _) => {
                 self.extensions += 1;

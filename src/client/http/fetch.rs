@@ -7,6 +7,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};
 
 use url::Host;
@@ -14,6 +15,7 @@ use url::Host;
 use super::error::{FetchError, TimeLimit};
 use super::fault::Fault;
 use super::head::Head;
+use super::line::Line;
 use super::net::{Net, Socket, Stop, Woken};
 use super::request::{Header, request};
 use super::resolve::resolve;
@@ -129,51 +131,39 @@ struct Fetch<'a> {
 
 impl Fetch<'_> {
     fn ask(&mut self, target: &Target, is_named: bool, sink: &mut dyn Sink) -> Result<Answer, FetchError> {
-        let (mut socket, mut readable) = self.connect(target)?;
-        let mut unsent = &request(target, &self.plan.headers, is_named)[..];
-        let (mut response, mut writable) = (Response::new(), true);
+        let socket = self.connect(target)?;
+        let mut line = Line::new(socket, request(target, &self.plan.headers, is_named));
+        let (mut response, mut answer) = (Response::new(), None);
         let mut buffer = vec![0; READ_BYTES];
-        let mut answer = None;
         let mut stall = Deadline::after(self.plan.stall_timeout, TimeLimit::Stall);
         loop {
-            let mut moved = false;
-            if writable && !unsent.is_empty() {
-                match settled(|| socket.write(unsent)) {
-                    Ok(sent) => {
-                        unsent = unsent.get(sent.unwrap_or(0)..).unwrap_or_default();
-                        (writable, moved) = (sent.is_some(), sent.is_some());
-                    }
-                    // A server may answer and close before it has read the whole request. Reading tells what has happened.
-                    Err(_) => (unsent, readable) = (&[], true),
-                }
-            }
-            let read = if readable { settled(|| socket.read(&mut buffer)) } else { Ok(None) };
+            let sent = line.send();
+            let read = line.receive(&mut buffer);
             let read = read.map_err(|error| FetchError::Broken { error, received: self.received })?;
-            readable = read.is_some();
-            let mut input = buffer.get(..read.unwrap_or(0)).unwrap_or_default();
             if read == Some(0) {
                 response.handle_close()?;
                 return answer.map(Answer::Here).ok_or(FetchError::Fault(Fault::Silent));
             }
+            let mut input = buffer.get(..read.unwrap_or(0)).unwrap_or_default();
             while let Some(event) = response.next_event(&mut input)? {
                 match event {
-                    Event::Head(head) => match location(&head)? {
-                        Some(location) => return Ok(Answer::There(head, location)),
-                        None => answer = Some(self.take_head(target, head, response.promised(), sink)?),
-                    },
+                    Event::Head(head) => {
+                        if let Some(location) = location(&head)? {
+                            return Ok(Answer::There(head, location));
+                        }
+                        answer = Some(self.take_head(target, head, response.promised(), sink)?);
+                    }
                     Event::Body(bytes) => self.take_body(bytes, sink)?,
                     Event::End => {
-                        check_surplus(&mut response, input, &mut socket)?;
+                        check_surplus(&mut response, input, &mut line)?;
                         return answer.map(Answer::Here).ok_or(FetchError::Fault(Fault::Silent));
                     }
                 }
             }
-            if moved || read.is_some() {
+            if sent || read.is_some() {
                 stall = Deadline::after(self.plan.stall_timeout, TimeLimit::Stall);
             }
-            let woken = self.wait(stall, readable || (writable && !unsent.is_empty()))?;
-            readable |= woken.readable;
-            writable |= woken.writable;
+            line.note(self.wait(stall, line.is_ready())?);
         }
     }
 
@@ -204,15 +194,15 @@ impl Fetch<'_> {
     }
 
     /// Connects to the first address that answers. Of the time that is left, each address has an equal share, so that the last is
-    /// tried, too. Whether there is something to be read already comes with the socket.
-    fn connect(&mut self, target: &Target) -> Result<(Socket, bool), FetchError> {
+    /// tried, too.
+    fn connect(&mut self, target: &Target) -> Result<Socket, FetchError> {
         let limit = Deadline::after(self.plan.connect_timeout, TimeLimit::Resolve);
         let addrs = self.addresses(target, limit)?;
         let (mut tried, mut left) = (Vec::new(), u32::try_from(addrs.len()).unwrap_or(u32::MAX));
         for addr in addrs {
             let share = limit.map(|limit| limit.at.saturating_duration_since(Instant::now()) / left);
             match self.connect_one(addr, share)? {
-                Ok(connected) => return Ok(connected),
+                Ok(socket) => return Ok(socket),
                 Err(error) => tried.push((addr, error)),
             }
             left = left.saturating_sub(1).max(1);
@@ -220,17 +210,12 @@ impl Fetch<'_> {
         Err(FetchError::Unreachable(tried))
     }
 
-    fn connect_one(
-        &mut self,
-        addr: SocketAddr,
-        share: Option<Duration>,
-    ) -> Result<io::Result<(Socket, bool)>, FetchError> {
+    fn connect_one(&mut self, addr: SocketAddr, share: Option<Duration>) -> Result<io::Result<Socket>, FetchError> {
         let socket = match self.net.connect(addr) {
             Ok(socket) => socket,
             Err(error) => return Ok(Err(error)),
         };
         let limit = Deadline::after(share, TimeLimit::Stall);
-        let mut readable = false;
         loop {
             let woken = match self.wait(limit, false) {
                 Err(FetchError::TimeLimit { limit: TimeLimit::Stall, .. }) => {
@@ -238,10 +223,9 @@ impl Fetch<'_> {
                 }
                 woken => woken?,
             };
-            readable |= woken.readable;
             if woken.writable {
                 match socket.connected() {
-                    Ok(true) => return Ok(Ok((socket, readable))),
+                    Ok(true) => return Ok(Ok(socket)),
                     Ok(false) => {}
                     Err(error) => return Ok(Err(error)),
                 }
@@ -258,12 +242,13 @@ impl Fetch<'_> {
         let answer = resolve(name.clone(), target.port(), self.net.waker()).map_err(FetchError::System)?;
         loop {
             match answer.try_recv() {
+                Err(TryRecvError::Empty) => self.wait(limit, false)?,
                 Ok(Ok(addrs)) if !addrs.is_empty() => return Ok(addrs),
-                Ok(found) => {
-                    let error = found.err().unwrap_or_else(|| io::Error::other("it has no address"));
+                found => {
+                    let said = found.ok().and_then(Result::err);
+                    let error = said.unwrap_or_else(|| io::Error::other("it has no address"));
                     return Err(FetchError::Unresolved { host: name, error });
                 }
-                Err(_) => self.wait(limit, false)?,
             };
         }
     }
@@ -304,18 +289,6 @@ impl Deadline {
     }
 }
 
-/// What a call on the socket has done; nothing, if it would have waited.
-fn settled(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
-    loop {
-        match call() {
-            Ok(bytes) => return Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// Where an answer sends us, if it does: RFC 9110, section 15.4.
 fn location(head: &Head) -> Result<Option<String>, FetchError> {
     if !matches!(head.status(), 301 | 302 | 303 | 307 | 308) {
@@ -328,10 +301,10 @@ fn location(head: &Head) -> Result<Option<String>, FetchError> {
 }
 
 /// After the promised bytes there are no more. What lies in the socket is looked at; what a server sends later nobody waits for.
-fn check_surplus(response: &mut Response, mut rest: &[u8], socket: &mut Socket) -> Result<(), FetchError> {
+fn check_surplus(response: &mut Response, mut rest: &[u8], line: &mut Line) -> Result<(), FetchError> {
     response.next_event(&mut rest)?;
     let mut byte = [0];
-    if let Ok(1) = socket.read(&mut byte) {
+    if let Ok(Some(1)) = line.receive(&mut byte) {
         response.next_event(&mut &byte[..])?;
     }
     Ok(())

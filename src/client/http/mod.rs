@@ -13,6 +13,7 @@ mod error;
 mod fault;
 mod fetch;
 mod head;
+mod line;
 mod lines;
 mod net;
 mod request;
