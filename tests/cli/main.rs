@@ -8,6 +8,7 @@
 mod bench;
 mod call;
 mod chat;
+mod clock;
 mod duel;
 mod engines;
 mod losses;
@@ -19,4 +20,5 @@ mod serving;
 mod signals;
 mod starting;
 mod terminal;
+mod text;
 mod usage;
