@@ -2,10 +2,12 @@
 
 mod over_udp;
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
+
+use socket2::{Domain, Socket, Type};
 
 use crate::peer::Fake;
 use crate::program::{GUARD, Program, Signal, SocketPath, command, run};
@@ -16,7 +18,9 @@ pub(crate) fn call(args: &[&str], input: &[u8]) -> Program {
     let mut command = command(&["call"]);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
     let (program, mut stdin) = Program::start_with_input(&mut command);
-    stdin.write_all(input).unwrap();
+    // It may have ended before it read any of it.
+    let written = stdin.write_all(input);
+    assert!(written.is_ok() || written.as_ref().unwrap_err().kind() == ErrorKind::BrokenPipe, "{written:?}");
     program
 }
 
@@ -61,7 +65,7 @@ fn a_long_line_is_not_waited_for_from_both_sides() {
     let program =
         call(&["echo", &server.address(), "--framing", "raw", "--timeout", "20s"], &[&line[..], b"\nend\n"].concat());
     let mut peer = server.accept_raw();
-    let mut bytes = [0; 1000];
+    let (mut bytes, mut ahead) = ([0; 1000], vec![0; 64 << 10]);
     // No more than this is ever under way, so that nothing depends on what the system has room for.
     let mut most = 0;
     loop {
@@ -69,7 +73,7 @@ fn a_long_line_is_not_waited_for_from_both_sides() {
             0 => break,
             count => peer.write_all(&bytes[..count]).unwrap(),
         }
-        let unread = peer.peek(&mut [0; 64 << 10]);
+        let unread = peer.peek(&mut ahead);
         most = most.max(unread.unwrap());
     }
     assert!(most <= 16 << 10, "{most} bytes were waiting");
@@ -278,6 +282,9 @@ fn unix_domain_sockets_are_streams_too() {
     let path = SocketPath::new();
     let listener = UnixListener::bind(path.path()).unwrap();
     let program = call(&["upper", &path.listen()], b"hi\n");
+    let limit = rustix::event::Timespec { tv_sec: GUARD.as_secs().try_into().unwrap(), tv_nsec: 0 };
+    let waiting = rustix::event::PollFd::new(&listener, rustix::event::PollFlags::IN);
+    assert_eq!(rustix::event::poll(&mut [waiting], Some(&limit)).unwrap(), 1, "nobody connects");
     let (mut peer, _) = listener.accept().unwrap();
     peer.set_read_timeout(Some(GUARD)).unwrap();
     expect(&mut peer, b"hi");
@@ -304,7 +311,10 @@ fn who_has_read_enough_ends_it() {
 
 #[test]
 fn where_nobody_listens_is_said_with_what_to_do() {
-    let address = Fake::new().address();
+    // Bound, so that nobody else takes the port, and not listening.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap().to_string();
     for service in ["echo", "upper", "greet", "robot", "parrot"] {
         let says = format!(
             "switchboard: cannot reach {address}: connection refused; start one with 'switchboard serve {service}'\n"

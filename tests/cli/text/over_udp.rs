@@ -92,9 +92,9 @@ fn bye_over_udp_waits_for_nothing() {
 #[test]
 fn a_line_that_no_datagram_carries_is_told_with_the_most_that_one_does() {
     let (server, address) = socket();
-    let program = call(&["robot", &address], &[&[b'x'; 65_508][..], b"\nok\n"].concat());
+    let program = call(&["robot", &address], &[&vec![b'x'; 65_508][..], b"\nok\n"].concat());
     let from = expect(&server, b"ok");
-    server.send_to(&[b'y'; 65_507], from).unwrap();
+    server.send_to(&vec![b'y'; 65_507], from).unwrap();
     let (code, printed, log) = ended(program);
     assert_eq!((code, printed.len()), (Some(1), 65_508));
     assert!(log.contains("65508 bytes are too many for one datagram: at most 65507 can be sent there"), "{log}");
@@ -103,7 +103,8 @@ fn a_line_that_no_datagram_carries_is_told_with_the_most_that_one_does() {
 #[test]
 fn where_nobody_listens_is_heard() {
     let (server, address) = socket();
-    drop(server);
+    // Nobody else takes the port, and it is closed to all but itself.
+    server.connect(server.local_addr().unwrap()).unwrap();
     let says = format!(
         "switchboard: nobody listens at {address}; start one with 'switchboard serve robot --listen {address}'\n"
     );
