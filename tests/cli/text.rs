@@ -125,11 +125,11 @@ fn greet_has_a_connection_for_each_line() {
 #[test]
 fn bye_ends_a_parrot_and_is_no_failure() {
     let server = Fake::new();
-    let program = call(&["parrot", &server.address()], b"hi\nbYe\nnot said\n");
+    let program = call(&["parrot", &server.address()], b"hi\n bYe\nnot said\n");
     let mut peer = server.accept_raw();
     expect(&mut peer, b"hi");
     peer.write_all(b"ho").unwrap();
-    expect(&mut peer, b"bYe");
+    expect(&mut peer, b" bYe");
     drop(peer);
     assert_eq!(ended(program), (Some(0), "ho\n".to_owned(), String::new()));
 }

@@ -94,7 +94,7 @@ impl Talk {
 
     fn say(&mut self, text: &str) -> Result<Flow, Failure> {
         self.show_unasked()?;
-        let is_bye = self.has_bye && text.eq_ignore_ascii_case("bye");
+        let is_bye = self.has_bye && text.trim_ascii().eq_ignore_ascii_case("bye");
         let reply = match &mut self.link {
             Link::Lane(lane) if text.is_empty() && !lane.takes_empty() => {
                 if !std::mem::replace(&mut self.told_of_empty, true) {
