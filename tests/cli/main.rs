@@ -8,6 +8,7 @@
 mod bench;
 mod call;
 mod chat;
+mod clock;
 mod duel;
 mod engines;
 mod exec;
@@ -21,4 +22,5 @@ mod serving;
 mod signals;
 mod starting;
 mod terminal;
+mod text;
 mod usage;

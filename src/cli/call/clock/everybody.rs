@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use switchboard::TextEncoding;
 use switchboard::client::{TextSocket, TextSocketError};
+use switchboard::services::chat::console::word;
 
-use super::super::text::{Screen, Server, Text, any_address, cannot_ask, deadline};
 use super::ERROR;
+use crate::cli::call::text::{Screen, Server, Text, any_address, cannot_ask, deadline, tell};
 use crate::cli::failure::Failure;
 
 /// Asks everybody at the server's address, and prints who answers within `limit` and what.
@@ -41,12 +42,11 @@ pub(super) fn ask(server: &Server, format: &str, limit: Duration, mut screen: Sc
             Err(TextSocketError::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => continue,
             Err(error) => return Err(failed(error)),
         };
-        match text.text.strip_prefix(ERROR) {
-            Some(_) => screen.tell(&format!("{from}: {}", switchboard::services::chat::console::word(&text.text))),
-            None => {
-                answered = true;
-                screen.answer(None, &Text { text: format!("{from}\t{}", text.text), ..text })?;
-            }
+        if text.text.starts_with(ERROR) {
+            tell(&format!("{from}: {}", word(&text.text)));
+        } else {
+            answered = true;
+            screen.answer(None, &Text { text: format!("{from}\t{}", text.text), ..text })?;
         }
         if screen.nobody_reads() {
             break;

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use switchboard::client::text::Ends;
+use switchboard::services::chat::console::word;
 use switchboard::{Framing, TextEncoding};
 
-use super::text::{Datagrams, Lane, Manner, Reply, Screen, Server, TIMEOUT, deadline, some_time};
+use super::text::{Datagrams, Form, Lane, Manner, Reply, Screen, Server, TIMEOUT, deadline, some_time, tell};
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
 use crate::cli::logging;
@@ -57,7 +58,7 @@ pub(in crate::cli) struct ClockArgs {
 pub(super) fn call(typed: ClockArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
     logging::start(verbosity.level());
     let (address, format) = told_apart(typed.address, typed.format);
-    let screen = Screen::new(false, TextEncoding::UTF_8);
+    let screen = Screen::new(Form::Text, TextEncoding::UTF_8);
     if typed.broadcast {
         let limit = some_time(typed.timeout.unwrap_or(BROADCAST_TIMEOUT))?;
         let address = address.unwrap_or_else(|| "255.255.255.255:9090".to_owned());
@@ -152,7 +153,7 @@ impl Asks {
             },
             Reply::Nothing(why) => {
                 self.failed += 1;
-                self.screen.tell(&why);
+                tell(&why);
                 Ok(())
             }
             Reply::Closed => Ok(()),
@@ -169,7 +170,7 @@ impl Asks {
 
 /// The server does not like the format.
 fn refused(why: &str) -> Failure {
-    Failure::Failed(format!("clock refuses the format: {}", switchboard::services::chat::console::word(why)))
+    Failure::Failed(format!("clock refuses the format: {}", word(why)))
 }
 
 /// When to ask: now, and then so far apart. A turn that comes too late is left out, not made up for.

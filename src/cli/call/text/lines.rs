@@ -44,6 +44,7 @@ impl Lines {
 
     pub(super) fn typed(service: &str) -> Result<Self, Failure> {
         let failed = |error: ReadlineError| Failure::Failed(format!("cannot use the terminal: {error}"));
+        put_back_on_signals().map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))?;
         let mut editor = Editor::with_config(Config::builder().auto_add_history(true).build()).map_err(failed)?;
         editor.set_helper(Some(Typist { is_empty: Cell::new(true) }));
         Ok(Self::Typed(Box::new(Typed { editor, prompt: format!("{service}> "), pasted: VecDeque::new() })))
@@ -76,6 +77,33 @@ impl Typed {
             }
         }
     }
+}
+
+/// A signal ends the program at once, as it does by itself, but not in the middle of a line that the editor has the terminal for:
+/// a shell would be left with one that shows nothing of what is typed.
+#[cfg(unix)]
+fn put_back_on_signals() -> io::Result<()> {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+    let before = tcgetattr(io::stdin())?;
+    let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let obey = move || {
+        if let Some(signal) = signals.forever().next() {
+            if tcgetattr(io::stdin()).is_ok_and(|now| !now.local_modes.contains(LocalModes::ICANON)) {
+                let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
+                // The prompt goes, and pasting is no longer marked. Not by way of standard output's lock, which may be held.
+                let _ = rustix::io::write(io::stdout(), b"\x1b[?2004l\r\x1b[J");
+            }
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(obey).map(drop)
+}
+
+#[cfg(not(unix))]
+fn put_back_on_signals() -> io::Result<()> {
+    Ok(())
 }
 
 /// What the editor asks about the line that is being typed.

@@ -22,7 +22,7 @@ use crate::cli::units::Span;
 
 pub(super) use datagrams::{Datagrams, any_address, cannot_ask};
 use lines::Lines;
-pub(super) use screen::Screen;
+pub(super) use screen::{Form, Screen, tell};
 pub(super) use server::Server;
 pub(super) use stream::{Lane, Manner, deadline};
 use talk::{Link, Talk};
@@ -62,8 +62,8 @@ pub(in crate::cli) struct TextArgs {
 
 pub(super) fn call(kind: Kind, typed: TextArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
     let limit = some_time(typed.timeout)?;
-    let address = typed.address.as_deref().unwrap_or_else(|| kind.address(typed.udp));
-    let server = Server::find(kind.name(), address, typed.udp)?;
+    let address = typed.address.unwrap_or_else(|| kind.address(typed.udp).to_owned());
+    let server = Server::find(kind.name(), &address, typed.udp)?;
     let link = if server.is_udp() {
         if let Some(framing) = typed.framing {
             return Err(Failure::Usage(format!(
@@ -82,7 +82,8 @@ pub(super) fn call(kind: Kind, typed: TextArgs, verbosity: Verbosity) -> Result<
         logging::start(verbosity.level());
     }
     let lines = if is_person { Lines::typed(kind.name())? } else { Lines::piped() };
-    Talk::new(link, Screen::new(typed.json, typed.encoding), kind == Kind::Parrot).run(lines)
+    let form = if typed.json { Form::Json } else { Form::Text };
+    Talk::new(link, Screen::new(form, typed.encoding), kind == Kind::Parrot).run(lines)
 }
 
 /// A time limit that can be kept.

@@ -12,11 +12,18 @@ use crate::cli::failure::Failure;
 
 /// Standard output, and standard error for what is not an answer.
 pub(in crate::cli::call) struct Screen {
-    json: bool,
+    form: Form,
     encoding: TextEncoding,
     is_terminal: bool,
     told_of_unreadable: bool,
     nobody_reads: bool,
+}
+
+/// In which form answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli::call) enum Form {
+    Text,
+    Json,
 }
 
 /// An answer as JSON.
@@ -27,9 +34,9 @@ struct Exchange<'a> {
 }
 
 impl Screen {
-    pub(in crate::cli::call) fn new(json: bool, encoding: TextEncoding) -> Self {
+    pub(in crate::cli::call) fn new(form: Form, encoding: TextEncoding) -> Self {
         let is_terminal = io::stdout().is_terminal();
-        Self { json, encoding, is_terminal, told_of_unreadable: false, nobody_reads: false }
+        Self { form, encoding, is_terminal, told_of_unreadable: false, nobody_reads: false }
     }
 
     /// Whether whoever read standard output has gone, having read what was wanted.
@@ -41,28 +48,27 @@ impl Screen {
     pub(in crate::cli::call) fn answer(&mut self, sent: Option<&str>, came: &Text) -> Result<(), Failure> {
         if !came.is_readable && !std::mem::replace(&mut self.told_of_unreadable, true) {
             let encoding = self.encoding;
-            self.tell(&format!(
+            tell(&format!(
                 "not all that came is text in {encoding}: \u{fffd} stands for what is not; --encoding names another"
             ));
         }
-        if self.json { self.exchange(sent, Some(&came.text)) } else { self.line(&came.text) }
+        match self.form {
+            Form::Json => self.exchange(sent, Some(&came.text)),
+            Form::Text => self.line(&came.text),
+        }
     }
 
     /// A line got no answer.
     pub(in crate::cli::call) fn no_answer(&mut self, sent: &str) -> Result<(), Failure> {
-        if self.json { self.exchange(Some(sent), None) } else { Ok(()) }
+        match self.form {
+            Form::Json => self.exchange(Some(sent), None),
+            Form::Text => Ok(()),
+        }
     }
 
-    /// Shows a line that somebody else wrote.
-    pub(in crate::cli::call) fn line(&mut self, line: &str) -> Result<(), Failure> {
+    fn line(&mut self, line: &str) -> Result<(), Failure> {
         let line = if self.is_terminal { visible(line) } else { Cow::Borrowed(line) };
         self.print(format!("{line}\n").as_bytes())
-    }
-
-    /// A line of the client's own.
-    pub(in crate::cli::call) fn tell(&self, line: &str) {
-        // Where standard error is closed, nobody can be told.
-        let _ = writeln!(io::stderr(), "* {line}");
     }
 
     fn exchange(&mut self, sent: Option<&str>, answer: Option<&str>) -> Result<(), Failure> {
@@ -84,6 +90,12 @@ impl Screen {
             Err(error) => Err(Failure::Failed(format!("cannot write to standard output: {error}"))),
         }
     }
+}
+
+/// Says a line of the client's own.
+pub(in crate::cli::call) fn tell(line: &str) {
+    // Where standard error is closed, nobody can be told.
+    let _ = writeln!(io::stderr(), "* {line}");
 }
 
 /// JSON that means the same and holds nothing that a terminal obeys.

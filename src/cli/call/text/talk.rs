@@ -7,7 +7,7 @@ use switchboard::services::chat::console::word;
 
 use super::datagrams::Datagrams;
 use super::lines::{Line, Lines};
-use super::screen::Screen;
+use super::screen::{Screen, tell};
 use super::stream::Lane;
 use crate::cli::failure::Failure;
 
@@ -94,12 +94,11 @@ impl Talk {
 
     fn say(&mut self, text: &str) -> Result<Flow, Failure> {
         self.show_unasked()?;
-        let is_bye = self.has_bye && text.eq_ignore_ascii_case("bye");
+        let is_bye = self.has_bye && text.trim_ascii().eq_ignore_ascii_case("bye");
         let reply = match &mut self.link {
             Link::Lane(lane) if text.is_empty() && !lane.takes_empty() => {
                 if !std::mem::replace(&mut self.told_of_empty, true) {
-                    self.screen
-                        .tell("an empty line is nothing that could be sent without frames; such lines are skipped");
+                    tell("an empty line is nothing that could be sent without frames; such lines are skipped");
                 }
                 return Ok(Flow::GoOn);
             }
@@ -134,9 +133,9 @@ impl Talk {
         match line {
             Some(line) => {
                 self.screen.no_answer(line)?;
-                self.screen.tell(&format!("'{}': {why}", short(line)));
+                tell(&format!("'{}': {why}", short(line)));
             }
-            None => self.screen.tell(why),
+            None => tell(why),
         }
         Ok(Flow::GoOn)
     }
