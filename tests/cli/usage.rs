@@ -70,7 +70,7 @@ fn wrong_usage_is_one_clear_line() {
         (&["bench", "chat", "127.0.0.1:1", "--in-flight", "0"], "--in-flight: at least one is needed"),
         (&["-v", "-q", "serve"], "cannot be used with"),
         (&["man", "chess"], "no subcommand is called 'chess': name one of serve"),
-        (&["man", "call", "chess"], "no subcommand is called 'chess': name one of chat"),
+        (&["man", "call", "chess"], "no subcommand is called 'chess': name one of echo upper"),
         (&["man", "call", "chat", "now"], "has no subcommands, such as 'now'"),
         (&["call", "chess"], "unrecognized subcommand 'chess'"),
         (&["call", "chat", "7000"], "7000 is not an address: write host:port"),

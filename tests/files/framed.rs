@@ -159,7 +159,7 @@ fn a_checksum_is_taken_once<E: Engine>() {
     let fresh = folder.path().file_name().unwrap().to_str().unwrap().to_owned() + "/fresh";
     fs::write(folder.path().join("fresh"), "just written").unwrap();
     // However long this test takes, it has been written to within the last second.
-    let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
+    let soon = std::time::SystemTime::now() + std::time::Duration::from_hours(1);
     fs::File::options().write(true).open(folder.path().join("fresh")).unwrap().set_modified(soon).unwrap();
     let depot = Depot::of::<E>(Limits::default(), Path::new(env!("CARGO_MANIFEST_DIR")), folder);
     assert_eq!([jobs(&depot, "LICENSE-MIT"), jobs(&depot, "LICENSE-MIT")], [2, 1], "opened and hashed, then opened");

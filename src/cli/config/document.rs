@@ -58,7 +58,7 @@ pub(super) fn sections(text: &str) -> (Vec<Section>, Vec<Fault>) {
         match value.get_ref() {
             DeValue::Table(table) => sections.push(section(&name, at, table, &mut faults)),
             DeValue::Array(tables) if is_array_of_tables(tables.iter()) => {
-                for table in tables.iter() {
+                for table in tables {
                     let DeValue::Table(inner) = table.get_ref() else { continue };
                     sections.push(section(&name, table.span(), inner, &mut faults));
                 }

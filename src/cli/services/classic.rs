@@ -103,6 +103,7 @@ fn robot(wishes: &Wishes) -> Made {
     Ok(Box::new(Robot::new(name, rules, wishes.encoding.unwrap_or_default(), TimeZone::system())))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "others can fail")]
 fn parrot(wishes: &Wishes) -> Made {
     let seed = wishes.classic.seed.unwrap_or_else(|| fastrand::u64(..));
     Ok(Box::new(Parrot::new(wishes.encoding.unwrap_or_default(), seed)))
