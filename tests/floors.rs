@@ -53,6 +53,7 @@ const STRANGERS: &[(&str, &str)] =
 /// The files that may name `mio`.
 const NAMES_MIO: &[&str] = &[
     "bench/net.rs",
+    "client/http/net.rs",
     "reactor/os/console.rs",
     "reactor/os/mod.rs",
     "reactor/os/sources.rs",

@@ -23,6 +23,7 @@ mod serve;
 mod services;
 mod signals;
 mod toml_file;
+mod transfer;
 mod tryout;
 mod units;
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::rc::Rc;
 
-use switchboard::{Endpoint, Framing, Limits, ParseEndpointError};
+use switchboard::{Endpoint, Framing, Limits, ParseEndpointError, Service};
 
 use super::args::{Given, Listen, ServeArgs};
 use super::config;
@@ -100,6 +100,11 @@ impl Planned {
         }
         (builtin.check)(wishes, &listeners)?;
         Ok(Self { builtin, wishes: Rc::clone(wishes), listeners })
+    }
+
+    /// The service itself, with what it opens at its start.
+    pub(super) fn make(&self) -> Result<Box<dyn Service + Send>, Failure> {
+        (self.builtin.make)(&self.wishes)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::io;
 
-use switchboard::{Framing, ServiceId};
+use switchboard::{Framing, Service, ServiceId};
 
 use super::engine::Engine;
 use super::failure::Failure;
@@ -14,10 +14,11 @@ use super::signals;
 use super::tryout;
 
 pub(super) fn serve(plan: Plan) -> Result<(), Failure> {
+    let made = plan.services.iter().map(Planned::make).collect::<Result<Vec<_>, _>>()?;
     limits::raise_descriptor_limit();
     let mut engine = Engine::new(plan.engine, plan.limits)?;
     obey_signals(&mut engine)?;
-    let addresses = bind(&mut engine, &plan.services, plan.has_table)?;
+    let addresses = bind(&mut engine, plan.services.iter().zip(made), plan.has_table)?;
     // A server serves, whether or not anybody wants to know where.
     if let Err(failure) = output::print(&addresses) {
         log::warn!("{failure}");
@@ -33,21 +34,25 @@ fn obey_signals(engine: &mut Engine) -> Result<(), Failure> {
 }
 
 /// Binds all; returns the lines that say where, and how to try it.
-fn bind(engine: &mut Engine, services: &[Planned], has_table: bool) -> Result<String, Failure> {
+fn bind<'a>(
+    engine: &mut Engine,
+    services: impl Iterator<Item = (&'a Planned, Box<dyn Service + Send>)>,
+    has_table: bool,
+) -> Result<String, Failure> {
     let (mut addresses, mut rows) = (String::new(), Vec::new());
-    for Planned { builtin, wishes, listeners } in services {
-        let service = engine.add_service(builtin.name, (builtin.make)(wishes)?);
+    for (Planned { builtin, wishes, listeners }, service) in services {
+        let service = engine.add_service(builtin.name, service);
         for (endpoint, framing) in listeners {
             let bound = engine.listen(service, endpoint, *framing)?;
             // Writing to a string does not fail.
             let _ = writeln!(addresses, "listening {} {bound}", builtin.name);
-            rows.push(tryout::row(builtin, &bound, *framing));
+            rows.push(tryout::row(builtin, wishes, &bound, *framing));
         }
         if builtin.name == "chat" && wishes.has_console() {
             attach_console(engine, service)?;
         }
     }
-    Ok(if has_table { addresses + &tryout::table(&rows) } else { addresses })
+    Ok(if has_table { addresses + "\n" + &tryout::table(&rows) } else { addresses })
 }
 
 /// Makes standard input and output the operator's.

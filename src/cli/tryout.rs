@@ -3,27 +3,23 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::MAIN_SEPARATOR;
 
-use comfy_table::{Table, presets};
 use switchboard::{Endpoint, Framing};
 
 use super::quote::quote;
-use super::services::Builtin;
+use super::report::words;
+use super::services::{Builtin, Wishes};
 
 /// The service's row for one of its addresses: its name, the address as it is given to a client, and the command if there is one.
-pub(super) fn row(builtin: &Builtin, bound: &Endpoint, framing: Framing) -> [String; 3] {
+pub(super) fn row(builtin: &Builtin, wishes: &Wishes, bound: &Endpoint, framing: Framing) -> [String; 3] {
     let address = reachable(bound);
-    let command = (builtin.tries)(builtin.name, bound, framing);
+    let command = (builtin.tries)(wishes, bound, framing);
     let command = command.map(|text| text.replace("PROGRAM", &program()).replace("ADDR", &quote(&address)));
     [builtin.name.to_owned(), address, command.unwrap_or_default()]
 }
 
-/// The table, after an empty line.
+/// The table of such rows.
 pub(super) fn table(rows: &[[String; 3]]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["service", "address", "try"]).add_rows(rows);
-    let lines = table.trim_fmt();
-    let lines = lines.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
-    lines.fold(String::from("\n"), |text, line| text + line + "\n")
+    words::aligned(&["service", "address", "try"], rows)
 }
 
 /// This program as a shell finds it from where it was started: on its path, or where it was said to be.
@@ -52,7 +48,8 @@ mod tests {
     use crate::cli::services;
 
     fn command(service: &str, bound: &str, framing: &str) -> String {
-        let [_, _, command] = row(services::find(service).unwrap(), &bound.parse().unwrap(), framing.parse().unwrap());
+        let (builtin, wishes) = (services::find(service).unwrap(), Wishes::default());
+        let [_, _, command] = row(builtin, &wishes, &bound.parse().unwrap(), framing.parse().unwrap());
         command.replace(&program(), "sb")
     }
 
@@ -67,6 +64,9 @@ mod tests {
             ("upper", "unix:/tmp/a b", "raw", "echo hello | sb call upper 'unix:/tmp/a b'"),
             ("robot", "127.0.0.1:1", "lines", "echo hello | sb call robot 127.0.0.1:1 --framing lines"),
             ("clock", "udp:127.0.0.1:1", "raw", "sb call clock udp:127.0.0.1:1 '%A %H:%M:%S'"),
+            ("files", "127.0.0.1:1", "u32be", "sb call files 127.0.0.1:1 list"),
+            ("files", "127.0.0.1:1", "raw", ""),
+            ("exec", "127.0.0.1:1", "raw", "sb call exec 127.0.0.1:1 -- date"),
             ("chat", "127.0.0.1:1", "u32be", "sb call chat 127.0.0.1:1 --nick you"),
             ("chat", "127.0.0.1:1", "u16be", "sb call chat 127.0.0.1:1 --nick you --framing u16be"),
             ("chat", "127.0.0.1:1", "lines", r"printf 'hello\n/quit\n' | nc 127.0.0.1 1"),
@@ -79,6 +79,6 @@ mod tests {
     #[test]
     fn the_table_has_a_line_for_each_address() {
         let rows = [["a", "1", "x | y"], ["longer", "22", ""]].map(|row| row.map(str::to_owned));
-        assert_eq!(table(&rows), "\nservice  address  try\na        1        x | y\nlonger   22\n");
+        assert_eq!(table(&rows), "service  address  try\na        1        x | y\nlonger   22\n");
     }
 }

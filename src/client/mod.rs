@@ -12,6 +12,9 @@ pub mod files;
 #[cfg(feature = "cli")]
 pub mod http;
 mod stream;
+#[cfg(feature = "classic")]
+pub mod text;
 mod text_socket;
 
 pub use stream::Stream;
+pub use text_socket::{TextSocket, TextSocketError};

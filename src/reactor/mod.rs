@@ -21,7 +21,6 @@ use std::fmt;
 use std::io;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 use crate::endpoint::Endpoint;
 use crate::error::Error;
@@ -162,7 +161,7 @@ impl Reactor {
     pub fn run(self) -> Result<Stats, Error> {
         let wake = self.sources.wake();
         let net = self.sources.into_net();
-        turn::Turn::new(net, self.limits, self.services, self.inbox, Arc::clone(&wake)).run().map_err(Error::Poll)
+        turn::Turn::new(net, self.limits, self.services, self.inbox, &wake).run().map_err(Error::Poll)
     }
 }
 

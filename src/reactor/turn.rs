@@ -92,7 +92,7 @@ pub(super) struct SourceState {
 }
 
 impl<N: Net> Turn<N> {
-    pub(super) fn new(net: N, limits: Limits, services: Vec<Registered>, inbox: Inbox, wake: Wake) -> Self {
+    pub(super) fn new(net: N, limits: Limits, services: Vec<Registered>, inbox: Inbox, wake: &Wake) -> Self {
         let start = net.now();
         let sources = net.sources();
         let any_mail = sources.iter().any(|source| matches!(source.kind, SourceKind::Datagrams { .. }));
@@ -104,7 +104,7 @@ impl<N: Net> Turn<N> {
             paused: false,
             trouble_logged: false,
         };
-        let workers = Pools::new(&limits, services.iter().map(|it| it.service.job_threads()), &wake);
+        let workers = Pools::new(&limits, services.iter().map(|it| it.service.job_threads()), wake);
         Self {
             services,
             conns: Slots::new(),

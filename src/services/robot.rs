@@ -68,11 +68,14 @@ impl Robot {
         };
         let reply = self.rules.iter().find(is_for).map_or(AT_A_LOSS, |rule| &rule.reply);
         // The name last, and in pieces: it may hold what looks like a placeholder.
-        let pieces = reply.split("{name}").map(|piece| match piece.contains("{time}") {
-            true => piece.replace("{time}", &local_time(now, &self.zone)),
-            false => piece.to_owned(),
-        });
-        pieces.collect::<Vec<_>>().join(&self.name)
+        let with_time = |piece: &str| {
+            if piece.contains("{time}") {
+                piece.replace("{time}", &local_time(now, &self.zone))
+            } else {
+                piece.to_owned()
+            }
+        };
+        reply.split("{name}").map(with_time).collect::<Vec<_>>().join(&self.name)
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![cfg(all(unix, feature = "classic"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::cast_possible_truncation, reason = "the numbers are the tests' own, and small")]
 
 #[path = "../common/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the engines' own tests use the rest of it")]

@@ -8,9 +8,11 @@
 mod bench;
 mod call;
 mod chat;
+mod clock;
 mod duel;
 mod engines;
 mod exec;
+mod files;
 mod losses;
 mod manual;
 mod peer;
@@ -20,4 +22,5 @@ mod serving;
 mod signals;
 mod starting;
 mod terminal;
+mod text;
 mod usage;

@@ -9,13 +9,13 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 use serde_json::json;
 
 use crate::peer::{Fake, Peer};
-use crate::program::GUARD;
+use crate::program::{GUARD, Signal};
 
 const ROWS: u16 = 12;
 const COLUMNS: u16 = 60;
 
 /// The program at a terminal of its own.
-struct Terminal {
+pub(crate) struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn Write + Send>,
     screen: Arc<(Mutex<vt100::Parser>, Condvar)>,
@@ -24,10 +24,13 @@ struct Terminal {
 
 impl Terminal {
     fn call(address: &str, args: &[&str]) -> Self {
+        Self::run(&[&["call", "chat", address], args].concat())
+    }
+
+    pub(crate) fn run(args: &[&str]) -> Self {
         let size = PtySize { rows: ROWS, cols: COLUMNS, ..PtySize::default() };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_switchboard"));
-        command.args(["call", "chat", address]);
         command.args(args);
         command.env("TERM", "xterm");
         command.env("NO_COLOR", "1");
@@ -48,14 +51,14 @@ impl Terminal {
         Self { child, keys, screen, master: pair.master }
     }
 
-    fn types(&mut self, keys: &str) {
+    pub(crate) fn types(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
         self.keys.flush().unwrap();
     }
 
     /// Waits until the screen shows these lines, and nothing else, with the cursor at the end of the last.
     #[track_caller]
-    fn shows(&self, lines: &[&str]) {
+    pub(crate) fn shows(&self, lines: &[&str]) {
         let (screen, drawn) = &*self.screen;
         let begun = Instant::now();
         let mut parser = screen.lock().unwrap();
@@ -79,12 +82,17 @@ impl Terminal {
         }
     }
 
-    fn code(&mut self) -> u32 {
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = self.child.process_id().unwrap().try_into().unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    pub(crate) fn code(&mut self) -> u32 {
         self.child.wait().unwrap().exit_code()
     }
 
     /// Whether the terminal is as it was: it echoes, and edits lines by itself.
-    fn is_cooked(&self) -> bool {
+    pub(crate) fn is_cooked(&self) -> bool {
         let modes = format!("{:?}", self.master.get_termios().unwrap().local_flags);
         modes.contains("ICANON") && modes.contains("ECHO")
     }

@@ -5,7 +5,10 @@ use crate::program::run;
 #[test]
 fn wrong_usage_is_one_clear_line() {
     for (args, says) in [
-        (&["serve", "ech"][..], "invalid value 'ech' for '[SERVICE]' [possible values: echo, chat]"),
+        (
+            &["serve", "ech"][..],
+            "invalid value 'ech' for '[SERVICE]' [possible values: echo, upper, greet, robot, parrot, clock, chat, files, exec]",
+        ),
         (&["serv"], "unrecognized subcommand 'serv'"),
         (&["serve", "echo", "--console"], "--console is for chat alone, and echo would be served"),
         (&["serve", "chat", "--encoding", "klingon"], "no such encoding: write a label"),
@@ -67,7 +70,7 @@ fn wrong_usage_is_one_clear_line() {
         (&["bench", "chat", "127.0.0.1:1", "--in-flight", "0"], "--in-flight: at least one is needed"),
         (&["-v", "-q", "serve"], "cannot be used with"),
         (&["man", "chess"], "no subcommand is called 'chess': name one of serve"),
-        (&["man", "call", "chess"], "no subcommand is called 'chess': name one of chat"),
+        (&["man", "call", "chess"], "no subcommand is called 'chess': name one of echo upper"),
         (&["man", "call", "chat", "now"], "has no subcommands, such as 'now'"),
         (&["call", "chess"], "unrecognized subcommand 'chess'"),
         (&["call", "chat", "7000"], "7000 is not an address: write host:port"),

@@ -10,6 +10,8 @@ mod lobby;
 #[allow(dead_code, reason = "the program's own tests use the rest of it")]
 mod program;
 mod readme;
+mod services;
+mod table;
 
 use std::path::{Path, PathBuf};
 

@@ -25,18 +25,16 @@ fn the_set_up_is_two_commands() {
     }
 }
 
-/// Each `$ switchboard …` prints what the README shows, but for the port, which any other program may hold.
+/// Each `$ switchboard serve…` prints what the README shows, but for the ports, which any other program may hold.
 #[test]
 fn the_servers_print_what_is_shown() {
     let readme = read("README.md");
-    let sessions: Vec<_> = sessions(&readme).into_iter().filter(|(typed, _)| typed.starts_with("serve")).collect();
+    let sessions: Vec<_> = sessions(&readme).into_iter().filter(|(typed, _)| typed.starts_with("serve ")).collect();
     assert!(!sessions.is_empty());
     for (typed, lines) in sessions {
         let mut args: Vec<String> = typed.split(' ').map(free_port).collect();
         if !typed.contains("--listen") {
-            let lines = if typed == "serve chat" { &["--listen", "lines@127.0.0.1:0"][..] } else { &[] };
-            let own = [&["--listen", "127.0.0.1:0"], lines, &["--listen", "udp:127.0.0.1:0"]].concat();
-            args.extend(own.iter().map(|&word| word.to_owned()));
+            args.extend(any_ports_for(args[1].as_str()).iter().map(|&word| word.to_owned()));
         }
         let args: Vec<_> = args.iter().map(String::as_str).collect();
         let mut program = Program::start(command(&args).stdout(Stdio::piped()));
@@ -48,6 +46,61 @@ fn the_servers_print_what_is_shown() {
             assert_eq!(host(&program.address(transport)), host(address));
         }
     }
+}
+
+/// Listeners of the service's own kinds at ports that nobody holds.
+fn any_ports_for(service: &str) -> &'static [&'static str] {
+    match service {
+        "chat" => &["--listen", "127.0.0.1:0", "--listen", "lines@127.0.0.1:0", "--listen", "udp:127.0.0.1:0"],
+        "echo" => &["--listen", "127.0.0.1:0", "--listen", "udp:127.0.0.1:0"],
+        _ => &["--listen", "127.0.0.1:0"],
+    }
+}
+
+/// What is typed at the two services that have to be told what they may do, and beside them, works where they are.
+#[test]
+fn the_other_commands_work() {
+    let start = |typed: &str, own: &[&str]| {
+        let args: Vec<_> = typed.split(' ').chain(own.iter().copied()).collect();
+        Program::start(command(&args).stdout(Stdio::piped()))
+    };
+    let readme = read("README.md");
+    let sessions = sessions(&readme);
+    let typed = |name: &str| sessions.iter().find(|(typed, _)| typed.starts_with(name)).unwrap().0;
+    let own = ["--listen", "127.0.0.1:0"];
+    let (mut files, mut exec) = (start(typed("serve files"), &own), start(typed("serve exec"), &own));
+    let web = web_server(b"<html>");
+    let folder = tempfile::tempdir().unwrap();
+    let script = block("sh", "call files");
+    let (served, others): (Vec<_>, Vec<_>) = script.lines().partition(|line| line.contains("serve --config"));
+    assert_eq!(served, ["switchboard serve --config switchboard.toml"], "which another test does");
+    let others = others.join("\n").replace("127.0.0.1:1111", &files.address("tcp"));
+    let others = others.replace("127.0.0.1:8086", &exec.address("tcp")).replace("example.com", &web);
+    let others = others.replace("switchboard ", &format!("{} ", env!("CARGO_BIN_EXE_switchboard")));
+    let output = Command::new("sh").args(["-euc", &others]).current_dir(folder.path()).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(printed.contains("services.md") && printed.contains("Linux") && printed.ends_with("<html>"), "{printed}");
+    let fetched = std::fs::read_to_string(folder.path().join("services.md")).unwrap();
+    assert_eq!(fetched, read("docs/services.md"));
+}
+
+/// Answers one request.
+fn web_server(body: &'static [u8]) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            std::io::Read::read_exact(&mut client, &mut byte).unwrap();
+            request.extend(byte);
+        }
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        client.write_all(body).unwrap();
+    });
+    address
 }
 
 /// The measurements say what the README shows, figures aside. They are made shorter here: what is tested is not the machine.

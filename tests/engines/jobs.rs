@@ -342,7 +342,7 @@ fn long_and_short<E: Engine>() -> (Running, [SocketAddr; 3], Receiver<()>, Sende
 fn long_work_holds_up_neither_other_services_nor_more_threads_than_its_own<E: Engine>() {
     let (running, [long, short, echo], begins, go) = long_and_short::<E>();
     let mut waiting = [(); 3].map(|()| {
-        let mut client = Client::connect(long);
+        let client = Client::connect(long);
         client.send(b"work");
         client
     });

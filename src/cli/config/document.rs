@@ -39,8 +39,8 @@ pub(super) struct Key {
 pub(super) enum Value {
     /// Given or not.
     Switch(bool),
-    /// One word, or one for each time it is given.
-    Words(Vec<String>),
+    /// One word, or one for each time it is given, and where each stands.
+    Words(Vec<(String, Place)>),
 }
 
 /// All sections in the order of the text, and what is wrong with it as TOML or has no meaning in any section.
@@ -58,7 +58,7 @@ pub(super) fn sections(text: &str) -> (Vec<Section>, Vec<Fault>) {
         match value.get_ref() {
             DeValue::Table(table) => sections.push(section(&name, at, table, &mut faults)),
             DeValue::Array(tables) if is_array_of_tables(tables.iter()) => {
-                for table in tables.iter() {
+                for table in tables {
                     let DeValue::Table(inner) = table.get_ref() else { continue };
                     sections.push(section(&name, table.span(), inner, &mut faults));
                 }
@@ -103,8 +103,8 @@ fn words(value: &Spanned<DeValue<'_>>) -> Result<Value, &'static str> {
     }
 }
 
-fn word(value: &Spanned<DeValue<'_>>) -> Result<String, &'static str> {
-    match value.get_ref() {
+fn word(value: &Spanned<DeValue<'_>>) -> Result<(String, Place), &'static str> {
+    let word = match value.get_ref() {
         DeValue::String(text) => Ok(text.to_string()),
         DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Ok(number.to_string()),
@@ -115,7 +115,8 @@ fn word(value: &Spanned<DeValue<'_>>) -> Result<String, &'static str> {
         DeValue::Datetime(_) => Err("a date"),
         DeValue::Array(_) => Err("a list of lists"),
         DeValue::Table(_) => Err("a table"),
-    }
+    };
+    Ok((word?, value.span()))
 }
 
 fn fault(at: Place, what: &str) -> Fault {

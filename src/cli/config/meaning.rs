@@ -60,12 +60,26 @@ fn service(section: &Section, name: &str, definition: &clap::Command) -> Result<
     };
     let typed = read(section, Some(builtin), &keys_of(builtin, definition), definition)?;
     let planned = Planned::new(builtin, &typed.listen, typed.framing, &Rc::new(typed.wishes));
-    planned.map_err(|failure| {
-        // A word about one of its keys is best found at that key.
-        let text = failure.to_string();
-        let about = section.keys.iter().find(|key| text.contains(&format!("--{} ", key.name)));
-        vec![at(about.map_or(&section.at, |key| &key.at), text)]
-    })
+    planned.map_err(|failure| vec![complaint(section, &failure.to_string())])
+}
+
+/// What is wrong with a service, at the key or the very value that it is about, if it names one.
+fn complaint(section: &Section, text: &str) -> Fault {
+    let named = section.keys.iter().find_map(|key| Some((key, text.strip_prefix("--")?.strip_prefix(&key.name)?)));
+    let Some((key, rest)) = named else { return at(&section.at, text.to_owned()) };
+    let place = match &key.value {
+        Value::Words(words) => {
+            let is_named = |word: &str| rest.strip_prefix(' ').is_some_and(|rest| rest.starts_with(address(word)));
+            words.iter().find(|(word, _)| is_named(word)).map_or(&key.at, |(_, place)| place)
+        }
+        Value::Switch(_) => &key.at,
+    };
+    at(place, format!("{}{rest}", key.name))
+}
+
+/// A listener without its framing.
+fn address(word: &str) -> &str {
+    word.split_once('@').map_or(word, |(_, address)| address)
 }
 
 /// The keys that a service's section may have.
@@ -83,7 +97,8 @@ pub(super) fn definition() -> clap::Command {
 
 fn flags_under(definition: &clap::Command, headings: &[&str]) -> Vec<String> {
     let stands_there = |arg: &&clap::Arg| arg.get_help_heading().is_some_and(|heading| headings.contains(&heading));
-    definition.get_arguments().filter(stands_there).filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
+    let arguments = definition.get_arguments().filter(|arg| !arg.is_hide_set());
+    arguments.filter(stands_there).filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
 }
 
 /// Reads a section's keys as the flags that they are: each by itself, to know which is wrong, and all together.
@@ -97,17 +112,15 @@ fn read(
     for key in &section.keys {
         match flags(key, known, &section.name, definition) {
             Ok(flags) => {
-                let alone = parse(builtin, flags.iter().cloned());
-                // What it needs beside it is seen when all are read together.
-                if let Err((kind, what)) = alone
-                    && kind != ErrorKind::MissingRequiredArgument
-                {
-                    faults.push(at(
-                        &key.value_at,
-                        what.replace(&format!("'--{} ", key.name), &format!("'{} ", key.name)),
-                    ));
+                for (flag, place) in flags {
+                    // What it needs beside it is seen when all are read together.
+                    if let Err((kind, what)) = parse(builtin, [flag.clone()])
+                        && kind != ErrorKind::MissingRequiredArgument
+                    {
+                        faults.push(at(&place, what.replace(&format!("'--{} ", key.name), &format!("'{} ", key.name))));
+                    }
+                    all.push(flag);
                 }
-                all.extend(flags);
             }
             Err(fault) => faults.push(fault),
         }
@@ -124,7 +137,7 @@ fn flags(
     known: &[impl AsRef<str>],
     section: &str,
     definition: &clap::Command,
-) -> Result<Vec<OsString>, Fault> {
+) -> Result<Vec<(OsString, Place)>, Fault> {
     let name = &key.name;
     if !known.iter().any(|known| known.as_ref() == name) {
         let known = known.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
@@ -135,9 +148,11 @@ fn flags(
     let takes_words = arg.is_some_and(|arg| arg.get_action().takes_values());
     let takes_many = arg.is_some_and(|arg| matches!(arg.get_action(), clap::ArgAction::Append));
     match &key.value {
-        Value::Switch(given) if !takes_words => Ok(given.then(|| format!("--{name}").into()).into_iter().collect()),
+        Value::Switch(given) if !takes_words => {
+            Ok(given.then(|| (format!("--{name}").into(), key.at.clone())).into_iter().collect())
+        }
         Value::Words(words) if takes_words && (takes_many || words.len() == 1) => {
-            Ok(words.iter().map(|word| format!("--{name}={word}").into()).collect())
+            Ok(words.iter().map(|(word, at)| (format!("--{name}={word}").into(), at.clone())).collect())
         }
         Value::Words(_) if takes_words => Err(at(&key.value_at, format!("{name} takes one value"))),
         Value::Words(_) => Err(at(&key.value_at, format!("{name} is true or false"))),

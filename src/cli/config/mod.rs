@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::failure::Failure;
 use super::output;
 use super::plan::Plan;
-use super::report::words::plain;
+use super::report::words;
 use super::toml_file;
 
 /// The file that `config example` prints.
@@ -55,16 +55,16 @@ pub(super) fn read(path: &Path) -> Result<Plan, Failure> {
 
 fn check(path: &Path) -> Result<(), Failure> {
     let plan = read(path)?;
-    let mut table = comfy_table::Table::new();
-    table.set_header(["service", "transport", "address", "framing"]);
+    let mut rows = Vec::new();
     for planned in &plan.services {
         // What a service opens when it is made, it has to find.
-        drop((planned.builtin.make)(&planned.wishes)?);
+        drop(planned.make()?);
         for (endpoint, framing) in &planned.listeners {
             let framing = if endpoint.transport() == "udp" { String::new() } else { framing.to_string() };
             let [transport, address] = [endpoint.transport().to_owned(), endpoint.address().to_string()];
-            table.add_row([planned.builtin.name.to_owned(), transport, address, framing]);
+            rows.push([planned.builtin.name.to_owned(), transport, address, framing]);
         }
     }
-    output::print(&format!("{}\n\n{} can be served.\n", plain(table), path.display()))
+    let table = words::aligned(&["service", "transport", "address", "framing"], &rows);
+    output::print(&format!("{table}\n{} can be served.\n", path.display()))
 }

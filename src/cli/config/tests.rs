@@ -80,10 +80,10 @@ fn everything_that_is_wrong_is_said_with_its_line() {
         ),
         (
             "[echo]\nlisten = [\n  '127.0.0.1:1',\n  'u7@127.0.0.1:2',\n]",
-            vec!["f:2: invalid value 'u7@127.0.0.1:2' for 'listen <ADDR>': no framing is called 'u7'"],
+            vec!["f:4: invalid value 'u7@127.0.0.1:2' for 'listen <ADDR>': no framing is called 'u7'"],
         ),
-        ("[echo]\nlisten = '127.0.0.1'", vec!["f:2: --listen 127.0.0.1 is not an address"]),
-        ("[echo]\nlisten = 7000", vec!["f:2: --listen 7000 is not an address"]),
+        ("[echo]\nlisten = '127.0.0.1'", vec!["f:2: listen 127.0.0.1 is not an address"]),
+        ("[echo]\nlisten = 7000", vec!["f:2: listen 7000 is not an address"]),
         ("[echo]\nlisten = 2026-11-21", vec!["f:2: listen is a date: write a string"]),
         ("[chat]\nconsole = 'yes'", vec!["f:2: console is true or false"]),
         ("[chat]\nburst = true", vec!["f:2: burst is neither true nor false: it takes a value"]),

@@ -1,16 +1,108 @@
-//! `get`: fetches a file over HTTP.
+//! `get`: fetches a file over HTTP. What was typed is in [`args`], where the bytes go in [`landing`]; what HTTP is, the library
+//! knows.
 
+mod args;
+mod landing;
+mod screen;
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use switchboard::client::http::{FetchError, Fetched, Stop, Target, fetch};
 
 use super::args::Verbosity;
 use super::failure::Failure;
+use super::transfer::{self, Interrupt};
+use super::{logging, output};
+pub(super) use args::GetArgs;
+use landing::Landing;
+use screen::Screen;
 
-#[derive(Debug, clap::Args)]
-pub(super) struct GetArgs {
-    /// What to fetch, as in `http://127.0.0.1:8000/index.html`
-    url: String,
+pub(super) fn get(typed: GetArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+    let target = Target::parse(&typed.url).map_err(|error| Failure::Usage(error.to_string()))?;
+    let file = file(&typed, &target)?;
+    logging::start(verbosity.level());
+    let interrupt = Interrupt::watch()?;
+    let mut landing = Landing {
+        place: place(file.as_deref())?,
+        interrupt: &interrupt,
+        screen: (file.is_none() && io::stdout().is_terminal()).then(Screen::default),
+        progress: None,
+        include: typed.include,
+        quiet: verbosity.is_quiet(),
+    };
+    let begun = Instant::now();
+    let fetched = fetch(&target, &typed.limits.plan(typed.headers), &mut landing, stop(&interrupt));
+    let is_stream = landing.place.place().is_none();
+    // Whatever is said now is said without a bar, and a file that did not become whole is gone by then.
+    let landed = fetched.and_then(|fetched| landing.finish().map(|()| fetched).map_err(FetchError::Sink));
+    match landed {
+        Ok(fetched) => {
+            if typed.json {
+                output::print(&in_json(&fetched, file.as_deref(), begun.elapsed()))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(FetchError::Stopped) => Ok(interrupt.exit_code().unwrap_or(ExitCode::FAILURE)),
+        Err(FetchError::Sink(error)) if is_stream && file.is_none() => {
+            output::unless_nobody_reads(Err(error)).map(|()| ExitCode::SUCCESS)
+        }
+        Err(error) => Err(Failure::Failed(format!("cannot fetch {target}: {error}"))),
+    }
 }
 
-pub(super) fn get(typed: GetArgs, _verbosity: Verbosity) -> Result<ExitCode, Failure> {
-    Err(Failure::Failed(format!("cannot fetch {}: not there yet", typed.url)))
+/// The file that the body goes to; none, if to standard output.
+fn file(typed: &GetArgs, target: &Target) -> Result<Option<PathBuf>, Failure> {
+    let file = match &typed.output {
+        Some(file) if file.as_os_str() == "-" => None,
+        Some(file) => Some(file.clone()),
+        None if typed.remote_name => {
+            let nameless = || Failure::Usage(format!("the path of {target} ends without a file's name: say -o FILE"));
+            Some(target.file_name().ok_or_else(nameless)?.into())
+        }
+        None => None,
+    };
+    if typed.json && file.is_none() {
+        let what = "--json takes standard output, so the body needs another place: add -o FILE";
+        return Err(Failure::Usage(what.to_owned()));
+    }
+    Ok(file)
+}
+
+fn place(file: Option<&Path>) -> Result<transfer::Target, Failure> {
+    let Some(file) = file else {
+        let closed = |error| Failure::Failed(format!("cannot write to standard output: {error}"));
+        return transfer::Target::stdout().map_err(closed);
+    };
+    let cannot = |error| Failure::Failed(format!("cannot write to {}: {error}", file.display()));
+    transfer::Target::fleeting(file).map_err(cannot)
+}
+
+#[cfg(unix)]
+fn stop(interrupt: &Interrupt) -> Stop<'_> {
+    Stop::when_readable(std::os::fd::AsFd::as_fd(interrupt))
+}
+
+#[cfg(not(unix))]
+fn stop(_interrupt: &Interrupt) -> Stop<'_> {
+    Stop::never()
+}
+
+/// What came, for programs; a line.
+fn in_json(fetched: &Fetched, file: Option<&Path>, took: Duration) -> String {
+    let Fetched { target, head, received } = fetched;
+    let fields = head.fields().map(|(name, value)| json!({"name": name, "value": String::from_utf8_lossy(value)}));
+    let object = json!({
+        "url": target.to_string(),
+        "status": head.status(),
+        "reason": head.reason(),
+        "headers": fields.collect::<Vec<_>>(),
+        "bytes": received,
+        "file": file.map(|file| file.to_string_lossy()),
+        "seconds": took.as_secs_f64(),
+    });
+    format!("{object}\n")
 }

@@ -82,6 +82,14 @@ pub(in crate::cli) fn plain(mut table: Table) -> String {
     text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect::<Vec<_>>().join("\n")
 }
 
+/// Words in columns, all to the left: a header and a line for each row, none of which is broken.
+pub(in crate::cli) fn aligned<const N: usize>(header: &[&str; N], rows: &[[String; N]]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(*header).add_rows(rows);
+    let text = table.trim_fmt();
+    text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end().to_owned() + "\n").collect()
+}
+
 /// The same words, the first letter large.
 pub(in crate::cli) fn capital(words: &str) -> String {
     let mut chars = words.chars();

@@ -105,7 +105,7 @@ fn rules(wishes: &Wishes) -> Rules {
 }
 
 /// Comes in, and goes.
-fn tries(_name: &str, endpoint: &Endpoint, framing: Framing) -> Option<String> {
+fn tries(_: &Wishes, endpoint: &Endpoint, framing: Framing) -> Option<String> {
     match (endpoint, framing) {
         (Endpoint::Udp(addr), _) => {
             let (host, port) = (addr.ip(), addr.port());

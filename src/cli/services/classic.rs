@@ -15,12 +15,14 @@ type Made = Result<Box<dyn Service + Send>, Failure>;
 
 pub(super) const UPPER: Builtin = Builtin {
     make: |_| Ok(Box::new(Upper)),
+    tries: |_, endpoint, framing| Some(say_hello("upper", Framing::Raw, endpoint, framing)),
     ..small("upper", "returns the bytes with ASCII letters upper-cased", &["127.0.0.1:8080"])
 };
 
 pub(super) const GREET: Builtin = Builtin {
     headings: &["Text", "Greet"],
     make: greet,
+    tries: |_, endpoint, framing| Some(say_hello("greet", Framing::Raw, endpoint, framing)),
     ..small(
         "greet",
         "answers the first message with a greeting, then closes",
@@ -31,12 +33,14 @@ pub(super) const GREET: Builtin = Builtin {
 pub(super) const ROBOT: Builtin = Builtin {
     headings: &["Text", "Robot"],
     make: robot,
+    tries: |_, endpoint, framing| Some(say_hello("robot", Framing::Raw, endpoint, framing)),
     ..small("robot", "answers by keywords: hello, name, time", &["127.0.0.1:10086"])
 };
 
 pub(super) const PARROT: Builtin = Builtin {
     headings: &["Text", "Parrot"],
     make: parrot,
+    tries: |_, endpoint, framing| Some(say_hello("parrot", Framing::Raw, endpoint, framing)),
     ..small("parrot", "answers with any message that it was told; Bye closes", &["127.0.0.1:10087"])
 };
 
@@ -58,7 +62,7 @@ const fn small(name: &'static str, about: &'static str, listens: &'static [&'sta
         headings: &[],
         check: super::anything,
         make: |_| Ok(Box::new(Upper)),
-        tries: say_hello,
+        tries: |_, _, _| None,
     }
 }
 
@@ -99,6 +103,7 @@ fn robot(wishes: &Wishes) -> Made {
     Ok(Box::new(Robot::new(name, rules, wishes.encoding.unwrap_or_default(), TimeZone::system())))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "others can fail")]
 fn parrot(wishes: &Wishes) -> Made {
     let seed = wishes.classic.seed.unwrap_or_else(|| fastrand::u64(..));
     Ok(Box::new(Parrot::new(wishes.encoding.unwrap_or_default(), seed)))
@@ -119,14 +124,13 @@ fn read_rules(path: &Path) -> Result<Vec<Rule>, Failure> {
     Ok(rule)
 }
 
-/// Tries a service that answers whatever it is told.
-pub(super) fn say_hello(name: &str, endpoint: &Endpoint, framing: Framing) -> Option<String> {
-    let usual = if name == "echo" { Framing::U32BE } else { Framing::Raw };
+/// Tells a service hello that answers whatever it is told. `usual` is its client's framing if it is not told another.
+pub(super) fn say_hello(name: &str, usual: Framing, endpoint: &Endpoint, framing: Framing) -> String {
     let is_usual = framing == usual || matches!(endpoint, Endpoint::Udp(_));
     let framing = if is_usual { String::new() } else { format!(" --framing {framing}") };
-    Some(format!("echo hello | PROGRAM call {name} ADDR{framing}"))
+    format!("echo hello | PROGRAM call {name} ADDR{framing}")
 }
 
-fn ask_the_time(_name: &str, _endpoint: &Endpoint, framing: Framing) -> Option<String> {
+fn ask_the_time(_: &Wishes, _: &Endpoint, framing: Framing) -> Option<String> {
     (framing == Framing::Raw).then(|| "PROGRAM call clock ADDR '%A %H:%M:%S'".to_owned())
 }

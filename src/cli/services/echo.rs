@@ -5,6 +5,7 @@ use std::time::Duration;
 use switchboard::services::Echo;
 use switchboard::{Framing, Service};
 
+use super::classic::say_hello;
 use super::{Builtin, Wishes};
 use crate::cli::failure::Failure;
 
@@ -18,7 +19,7 @@ pub(super) const ECHO: Builtin = Builtin {
     headings: &["Echo"],
     check: super::anything,
     make,
-    tries: super::classic::say_hello,
+    tries: |_, endpoint, framing| Some(say_hello("echo", Framing::U32BE, endpoint, framing)),
 };
 
 /// Flags for echo alone.

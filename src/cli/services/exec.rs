@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use switchboard::Framing;
 
 use super::Builtin;
+use crate::cli::quote::quote;
 
 pub(super) const EXEC: Builtin = Builtin {
     name: "exec",
@@ -16,7 +17,7 @@ pub(super) const EXEC: Builtin = Builtin {
     headings: &["Exec", "Files and exec"],
     check: made::check,
     make: made::make,
-    tries: |_, _, _| None,
+    tries: |wishes, _, framing| wishes.exec.tries(framing, wishes.dialect.as_deref()),
 };
 
 /// Flags for exec alone.
@@ -45,6 +46,16 @@ pub(super) struct ExecArgs {
     /// Commands that may run at once; others wait [default: 4]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+}
+
+impl ExecArgs {
+    /// Has the first program run that may be.
+    fn tries(&self, framing: Framing, dialect: Option<&str>) -> Option<String> {
+        let program = self.allow.first().map_or("date", String::as_str);
+        let is_simple = framing == Framing::Raw && self.token_file.is_none();
+        let dialect = dialect.map(|dialect| format!(" --dialect {dialect}")).unwrap_or_default();
+        is_simple.then(|| format!("PROGRAM call exec ADDR{dialect} -- {}", quote(program)))
+    }
 }
 
 #[cfg(unix)]

@@ -35,9 +35,9 @@ pub(super) struct Builtin {
     pub(super) check: fn(&Wishes, &Listeners) -> Result<(), Failure>,
     /// Makes it as it was wished.
     pub(super) make: fn(&Wishes) -> Result<Box<dyn Service + Send>, Failure>,
-    /// A command for a shell that tries it where it is reached, from its name, the endpoint and its framing. `PROGRAM` and `ADDR`
-    /// stand for this program and the address, with its transport where that is not TCP.
-    pub(super) tries: fn(&str, &Endpoint, Framing) -> Option<String>,
+    /// A command for a shell that tries it as it was wished, at this endpoint with this framing. `PROGRAM` and `ADDR` stand for
+    /// this program and the address, with its transport where that is not TCP.
+    pub(super) tries: fn(&Wishes, &Endpoint, Framing) -> Option<String>,
 }
 
 impl std::fmt::Debug for Builtin {

@@ -80,7 +80,7 @@ impl Rig {
         let (handle, inbox) = pair(Arc::clone(&wake), limits.max_queued_messages);
         let puppet = Puppet::default();
         let registered = Registered { name: "puppet".to_owned(), service: Box::new(puppet.clone()) };
-        let turn = Turn::new(world.net(), limits, vec![registered], inbox, wake);
+        let turn = Turn::new(world.net(), limits, vec![registered], inbox, &wake);
         let mut rig = Self { turn, world, puppet, handle, woken, wakes };
         rig.settle();
         rig

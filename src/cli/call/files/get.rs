@@ -1,0 +1,180 @@
+//! A file, fetched: gone on with where an earlier run has ended, checked, and put at its place when it is whole.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use switchboard::client::files::{Download, Got, Trouble};
+use switchboard::services::files::wire::Code;
+
+use super::link::{Link, bare};
+use super::{Ended, Plan};
+use crate::cli::failure::Failure;
+use crate::cli::transfer::{Interrupt, Progress, Target, Waited};
+
+/// What is to be fetched, and where to.
+pub(super) struct Wish {
+    pub(super) name: OsString,
+    /// Nothing: to standard output.
+    pub(super) place: Option<PathBuf>,
+    pub(super) quiet: bool,
+}
+
+pub(super) fn framed(plan: &Plan, wish: &Wish) -> Result<ExitCode, Failure> {
+    let name = wish.name.to_str().ok_or_else(|| {
+        Failure::Usage(format!("{} is not UTF-8, and the dialect framed has no other names", wish.name.display()))
+    })?;
+    let mut link = Link::connect(plan)?;
+    let mut target = wish.target(Target::kept)?;
+    // Until there is something to be tidied up, a signal ends the program at once.
+    let mut download = Download::new(name);
+    target.read_back(|piece| download.has(piece)).map_err(|error| wish.cannot_write(&error))?;
+    let interrupt = Interrupt::watch()?;
+    let mut is_second = false;
+    let ended = loop {
+        let has_begun = download.have();
+        match fetch(&mut link, plan, wish, &mut download, &mut target, &interrupt) {
+            Ok(()) => {
+                target.finish().map_err(|error| wish.cannot_write(&error))?;
+                wish.say(&format!("{} bytes, SHA-256 verified", download.have()));
+                return Ok(ExitCode::SUCCESS);
+            }
+            Err(Ended::Trouble(trouble))
+                if !is_second && is_another_file(&trouble, has_begun) && target.place().is_some() =>
+            {
+                is_second = true;
+                wish.say(&format!("{trouble}; the file has changed, and is fetched from its start"));
+                target.restart().map_err(|error| wish.cannot_write(&error))?;
+                download = Download::new(name);
+                match Link::connect(plan) {
+                    Ok(again) => link = again,
+                    Err(failure) => break failure.into(),
+                }
+            }
+            Err(ended) => break ended,
+        }
+    };
+    wish.leave(target, &ended);
+    ended.code(&format!("cannot get {}", wish.name.display()), Some(&interrupt))
+}
+
+/// Whether what is there does not belong to the file that there is now.
+fn is_another_file(trouble: &Trouble, has_begun: u64) -> bool {
+    match trouble {
+        Trouble::Changed => true,
+        Trouble::Refused(fault) => has_begun > 0 && fault.code == Code::BadOffset.to_string(),
+        _ => false,
+    }
+}
+
+fn fetch(
+    link: &mut Link<'_>,
+    plan: &Plan,
+    wish: &Wish,
+    download: &mut Download,
+    target: &mut Target,
+    interrupt: &Interrupt,
+) -> Result<(), Ended> {
+    link.send(&download.request())?;
+    let mut progress = None;
+    while !download.is_complete() {
+        let limit = if progress.is_none() { plan.first_timeout() } else { plan.timeout };
+        let Some(payload) = link.frame(limit, interrupt)? else { return Err(download.on_end().into()) };
+        match download.on_frame(&payload)? {
+            Got::Head(head) => progress = Some(wish.progress(Some(head.size), head.offset)),
+            Got::Bytes(bytes) => {
+                wish.write(target, bytes, interrupt)?;
+                if let Some(progress) = &progress {
+                    progress.advance(bytes.len() as u64);
+                }
+            }
+        }
+    }
+    Ok(download.clone().verify()?)
+}
+
+/// Nothing tells the end of a file from a connection that was closed too early, so nothing is kept to be gone on with.
+pub(super) fn plain(plan: &Plan, wish: &Wish) -> Result<ExitCode, Failure> {
+    let mut link = Link::connect(plan)?;
+    let mut target = wish.target(Target::fleeting)?;
+    let interrupt = Interrupt::watch()?;
+    match fetch_plainly(&mut link, plan, wish, &mut target, &interrupt) {
+        Ok(0) => Err(Failure::Failed(format!(
+            "{} has sent nothing: {} is empty, or is refused, which the dialect plain cannot tell apart; nothing is written",
+            plan.typed,
+            wish.name.display()
+        ))),
+        Ok(bytes) => {
+            target.finish().map_err(|error| wish.cannot_write(&error))?;
+            wish.say(&format!("{bytes} bytes; the dialect plain cannot tell whether these are all"));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(ended) => ended.code(&format!("cannot get {}", wish.name.display()), Some(&interrupt)),
+    }
+}
+
+fn fetch_plainly(
+    link: &mut Link<'_>,
+    plan: &Plan,
+    wish: &Wish,
+    target: &mut Target,
+    interrupt: &Interrupt,
+) -> Result<u64, Ended> {
+    link.send(wish.name.as_encoded_bytes())?;
+    let progress = wish.progress(None, 0);
+    let mut total = 0;
+    while let Some(bytes) = link.bytes(plan.timeout, interrupt)? {
+        wish.write(target, bytes, interrupt)?;
+        progress.advance(bytes.len() as u64);
+        total += bytes.len() as u64;
+    }
+    Ok(total)
+}
+
+impl Wish {
+    fn target(&self, file: fn(&std::path::Path) -> io::Result<Target>) -> Result<Target, Failure> {
+        self.place.as_deref().map_or_else(Target::stdout, file).map_err(|error| self.cannot_write(&error))
+    }
+
+    fn cannot_write(&self, error: &io::Error) -> Failure {
+        Failure::Failed(match &self.place {
+            Some(place) => format!("cannot write {}: {}", place.display(), bare(error)),
+            None => format!("cannot write to standard output: {}", bare(error)),
+        })
+    }
+
+    fn write(&self, target: &mut Target, bytes: &[u8], interrupt: &Interrupt) -> Result<(), Ended> {
+        match target.write_all(bytes, interrupt) {
+            Ok(Waited::Interrupted) => Err(Ended::Interrupted),
+            Ok(_) => Ok(()),
+            Err(error) if self.place.is_none() && error.kind() == io::ErrorKind::BrokenPipe => Err(Ended::Unread),
+            Err(error) => Err(self.cannot_write(&error).into()),
+        }
+    }
+
+    fn progress(&self, total: Option<u64>, already: u64) -> Progress {
+        // What is written to a terminal, and a bar on it, would overwrite one another.
+        let is_shown = self.place.is_none() && io::stdout().is_terminal();
+        Progress::new(total, already, self.quiet || is_shown)
+    }
+
+    /// For a person, beside what a program reads.
+    fn say(&self, words: &str) {
+        if !self.quiet {
+            let place = self.place.as_deref().map(|place| format!("{}: ", place.display())).unwrap_or_default();
+            // Where standard error is closed, nobody wants to know.
+            let _ = writeln!(io::stderr(), "{place}{words}");
+        }
+    }
+
+    /// Half a file is kept for the next run, unless it is known to be no part of any.
+    fn leave(&self, target: Target, ended: &Ended) {
+        let have = target.len().unwrap_or(0);
+        if have == 0 || matches!(ended, Ended::Trouble(Trouble::Changed)) {
+            target.discard();
+        } else if let Some(partial) = target.partial() {
+            self.say(&format!("{have} bytes are kept in {}; the same command goes on with them", partial.display()));
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! One conversation over a stream, in lock step: a request, its answer, the next request.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+use switchboard::client::Stream;
+use switchboard::client::text::{Answers, Ends};
+use switchboard::{Framing, MAX_RAW_BYTES, TextEncoding, encode};
+
+use super::server::{Server, bare};
+use super::talk::{Reply, Text};
+use crate::cli::failure::Failure;
+
+/// The largest answer that is taken, in bytes.
+const MAX_ANSWER_BYTES: usize = 1 << 20;
+
+/// What is written before its answer is read where a stream has no frames: so little that the server can take it while its own
+/// answers wait to be read. If both waited to be read, both would wait for ever.
+const PIECE_BYTES: usize = 16 << 10;
+
+/// Reads of what nobody asked for, before the next request is written all the same.
+const MAX_UNASKED_READS: usize = 16;
+
+/// How a server talks.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli::call) struct Manner {
+    pub(in crate::cli::call) framing: Framing,
+    /// Where an answer ends if there are no frames.
+    pub(in crate::cli::call) ends: Ends,
+    /// Whether each connection is for one request.
+    pub(in crate::cli::call) one_each: bool,
+}
+
+impl Manner {
+    fn answers(self) -> Answers {
+        Answers::new(self.framing, self.ends, MAX_ANSWER_BYTES)
+    }
+}
+
+/// A stream to a server, opened with the first request.
+pub(in crate::cli::call) struct Lane {
+    server: Server,
+    manner: Manner,
+    encoding: TextEncoding,
+    limit: Duration,
+    stream: Option<Stream>,
+    answers: Answers,
+    /// What came behind an answer.
+    surplus: Vec<u8>,
+    /// Whether the server has closed.
+    is_closed: bool,
+    buffer: Vec<u8>,
+}
+
+/// What a read brought.
+enum Came {
+    /// So many bytes of the buffer.
+    Bytes(usize),
+    End,
+    NothingInTime,
+}
+
+impl Lane {
+    pub(in crate::cli::call) fn new(server: Server, manner: Manner, encoding: TextEncoding, limit: Duration) -> Self {
+        Self {
+            answers: manner.answers(),
+            server,
+            manner,
+            encoding,
+            limit,
+            stream: None,
+            surplus: Vec::new(),
+            is_closed: false,
+            buffer: vec![0; MAX_RAW_BYTES],
+        }
+    }
+
+    /// Connects, if that has not happened yet.
+    pub(in crate::cli::call) fn connect(&mut self) -> Result<(), Failure> {
+        if self.stream.is_none() {
+            self.stream = Some(self.server.connect(self.limit)?);
+        }
+        Ok(())
+    }
+
+    pub(in crate::cli::call) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Whether each request has a connection of its own.
+    pub(in crate::cli::call) fn is_one_each(&self) -> bool {
+        self.manner.one_each
+    }
+
+    /// Whether nothing at all can be sent: without frames, it would not be noticed.
+    pub(in crate::cli::call) fn takes_empty(&self) -> bool {
+        self.manner.framing != Framing::Raw
+    }
+
+    /// What has come since the last answer, which nobody asked for.
+    pub(in crate::cli::call) fn unasked(&mut self) -> Result<Vec<Text>, Failure> {
+        let mut texts = Vec::new();
+        let surplus = std::mem::take(&mut self.surplus);
+        self.cut(&surplus, &mut texts)?;
+        for _ in 0..MAX_UNASKED_READS {
+            match self.read_now() {
+                Ok(0) => {
+                    self.is_closed = true;
+                    // Half of something that nobody asked for is nobody's loss.
+                    texts.extend(self.answers.finish().ok().flatten().map(|last| self.text(&last)));
+                    break;
+                }
+                Ok(bytes) => {
+                    let came = self.buffer.get(..bytes).unwrap_or_default().to_vec();
+                    self.cut(&came, &mut texts)?;
+                }
+                Err(error) => {
+                    self.is_closed |= !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted);
+                    break;
+                }
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Sends `text` and waits for its answer.
+    pub(in crate::cli::call) fn ask(&mut self, text: &str) -> Result<Reply, Failure> {
+        let payload = match self.encoding.encode(text) {
+            Ok(payload) => payload,
+            Err(unwritable) => return Ok(Reply::Nothing(format!("not sent: {unwritable}"))),
+        };
+        let in_pieces = self.manner.framing == Framing::Raw && self.manner.ends == Ends::AsLongAsTheRequest;
+        if self.manner.framing == Framing::Raw && !in_pieces && payload.len() > MAX_RAW_BYTES {
+            let bytes = payload.len();
+            return Ok(Reply::Nothing(format!(
+                "not sent: {bytes} bytes would not be one message without frames, {MAX_RAW_BYTES} at most could be"
+            )));
+        }
+        let mut frame = Vec::new();
+        if let Err(error) = encode(self.manner.framing, &payload, &mut frame) {
+            return Ok(Reply::Nothing(format!("not sent: {error}; another --framing may carry it")));
+        }
+        self.connect()?;
+        let reply = self.ask_in_pieces(&frame, if in_pieces { PIECE_BYTES } else { frame.len() })?;
+        if self.manner.one_each {
+            self.hang_up();
+        }
+        Ok(reply)
+    }
+
+    /// Waits until `until` or the server's end, whichever comes first; true: the server has closed. Gives what came meanwhile.
+    pub(in crate::cli::call) fn wait(&mut self, until: Instant) -> Result<(bool, Vec<Text>), Failure> {
+        self.connect()?;
+        let mut texts = self.unasked()?;
+        while !self.is_closed {
+            match self.read(until)? {
+                Came::NothingInTime => return Ok((false, texts)),
+                Came::End => self.is_closed = true,
+                Came::Bytes(bytes) => {
+                    let came = self.buffer.get(..bytes).unwrap_or_default().to_vec();
+                    self.cut(&came, &mut texts)?;
+                }
+            }
+        }
+        Ok((true, texts))
+    }
+
+    fn ask_in_pieces(&mut self, frame: &[u8], piece_bytes: usize) -> Result<Reply, Failure> {
+        let mut whole = Vec::new();
+        for piece in frame.chunks(piece_bytes) {
+            if self.is_closed || !self.write(piece)? {
+                return Ok(Reply::Closed);
+            }
+            self.answers.expect(piece.len());
+            match self.answer()? {
+                Some(answer) => whole.extend(answer),
+                None => return Ok(Reply::Closed),
+            }
+        }
+        Ok(Reply::Text(self.text(&whole)))
+    }
+
+    /// False: the server has closed.
+    fn write(&mut self, bytes: &[u8]) -> Result<bool, Failure> {
+        let Some(stream) = &mut self.stream else { return Ok(false) };
+        match stream.write_all(bytes) {
+            Ok(()) => Ok(true),
+            Err(error) if is_end(&error) => Ok(false),
+            Err(error) if is_timeout(&error) => {
+                Err(self.server.failed(&format!("takes nothing for {:?}: it does not read", self.limit)))
+            }
+            Err(error) => Err(self.server.failed(&format!("cannot be written to: {}", bare(&error)))),
+        }
+    }
+
+    /// Waits for an answer. None: the server closed instead.
+    fn answer(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let until = deadline(self.limit);
+        loop {
+            match self.read(until)? {
+                Came::Bytes(bytes) => {
+                    let mut came = self.buffer.get(..bytes).unwrap_or_default();
+                    let taken = self.answers.take(&mut came);
+                    if let Some(answer) = taken.map_err(|error| self.server.failed(&not_ours(&error)))? {
+                        self.surplus.extend_from_slice(came);
+                        return Ok(Some(answer));
+                    }
+                }
+                Came::End => {
+                    self.is_closed = true;
+                    return self.answers.finish().map_err(|unfinished| {
+                        let bytes = unfinished.received_bytes;
+                        self.server.failed(&format!("closed in the middle of an answer, after {bytes} bytes of it"))
+                    });
+                }
+                Came::NothingInTime => return self.late().map(Some),
+            }
+        }
+    }
+
+    /// Time is up. What should have ended with the stream is shown all the same.
+    fn late(&mut self) -> Result<Vec<u8>, Failure> {
+        let limit = self.limit;
+        match self.answers.finish() {
+            Ok(Some(answer)) => {
+                log::warn!(
+                    "the server has not closed within {limit:?}; what it said until then is taken for its answer"
+                );
+                Ok(answer)
+            }
+            Ok(None) => Err(self.server.failed(&format!("gave no answer within {limit:?}; --timeout allows more"))),
+            Err(unfinished) => {
+                let bytes = unfinished.received_bytes;
+                Err(self
+                    .server
+                    .failed(&format!("did not finish its answer within {limit:?}: {bytes} bytes of it came")))
+            }
+        }
+    }
+
+    fn read(&mut self, until: Instant) -> Result<Came, Failure> {
+        let Some(stream) = &mut self.stream else { return Ok(Came::End) };
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(Came::NothingInTime);
+            }
+            let limited = match stream {
+                Stream::Tcp(stream) => stream.set_read_timeout(Some(left)),
+                #[cfg(unix)]
+                Stream::Unix(stream) => stream.set_read_timeout(Some(left)),
+            };
+            match limited.and_then(|()| stream.read(&mut self.buffer)) {
+                Ok(0) => return Ok(Came::End),
+                Ok(bytes) => return Ok(Came::Bytes(bytes)),
+                Err(error) if is_end(&error) => return Ok(Came::End),
+                Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.server.failed(&format!("cannot be read from: {}", bare(&error)))),
+            }
+        }
+    }
+
+    /// Reads what is there, without waiting.
+    fn read_now(&mut self) -> io::Result<usize> {
+        let Some(stream) = &mut self.stream else { return Err(ErrorKind::WouldBlock.into()) };
+        set_nonblocking(stream, true)?;
+        let read = stream.read(&mut self.buffer);
+        set_nonblocking(stream, false)?;
+        read
+    }
+
+    fn cut(&mut self, mut input: &[u8], texts: &mut Vec<Text>) -> Result<(), Failure> {
+        while let Some(came) = self.answers.take(&mut input).map_err(|error| self.server.failed(&not_ours(&error)))? {
+            texts.push(self.text(&came));
+        }
+        Ok(())
+    }
+
+    fn text(&self, bytes: &[u8]) -> Text {
+        Text::decode(bytes, self.encoding)
+    }
+
+    fn hang_up(&mut self) {
+        self.stream = None;
+        self.answers = self.manner.answers();
+        self.surplus.clear();
+        self.is_closed = false;
+    }
+}
+
+/// So long from now on; a time that cannot be counted is long enough if it is a day.
+pub(in crate::cli::call) fn deadline(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit).unwrap_or_else(|| now + Duration::from_hours(24))
+}
+
+fn set_nonblocking(stream: &Stream, nonblocking: bool) -> io::Result<()> {
+    match stream {
+        Stream::Tcp(stream) => stream.set_nonblocking(nonblocking),
+        #[cfg(unix)]
+        Stream::Unix(stream) => stream.set_nonblocking(nonblocking),
+    }
+}
+
+/// Whether the server has gone, in good order or not.
+fn is_end(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe)
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+fn not_ours(error: &switchboard::FrameError) -> String {
+    format!("answers otherwise than this client understands: {error}; check --framing")
+}

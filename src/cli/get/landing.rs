@@ -1,0 +1,81 @@
+//! Where a fetched body lands: a file, a pipe, or a terminal, with a bar that shows how far it is.
+
+use std::io;
+use std::ops::ControlFlow;
+
+use switchboard::client::http::{Head, Sink, Target};
+use switchboard::services::chat::console::word;
+
+use super::screen::Screen;
+use crate::cli::transfer::{self, Interrupt, Progress, Waited};
+
+/// A body's place, and who is shown what.
+pub(super) struct Landing<'a> {
+    pub(super) place: transfer::Target,
+    pub(super) interrupt: &'a Interrupt,
+    /// Where the place is a terminal.
+    pub(super) screen: Option<Screen>,
+    pub(super) progress: Option<Progress>,
+    /// Whether the head is written, too.
+    pub(super) include: bool,
+    pub(super) quiet: bool,
+}
+
+impl Landing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<ControlFlow<()>> {
+        let waited = match &mut self.screen {
+            Some(screen) => self.place.write_all(screen.show(bytes).as_bytes(), self.interrupt)?,
+            None => self.place.write_all(bytes, self.interrupt)?,
+        };
+        Ok(match waited {
+            Waited::Interrupted => ControlFlow::Break(()),
+            Waited::Ready | Waited::TimedOut => ControlFlow::Continue(()),
+        })
+    }
+
+    /// All is there.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        drop(self.progress.take());
+        if let Some(screen) = &mut self.screen {
+            self.place.write_all(screen.finish().as_bytes(), self.interrupt)?;
+        }
+        self.place.finish()
+    }
+}
+
+impl Sink for Landing<'_> {
+    fn on_redirect(&mut self, from: &Target, head: &Head, to: &Target) {
+        log::debug!("{from} answers {}: on to {to}", head.status_in_words());
+    }
+
+    fn on_head(&mut self, from: &Target, head: &Head, promised: Option<u64>) -> io::Result<ControlFlow<()>> {
+        log::debug!("{from} answers {}", head.status_in_words());
+        let is_good = matches!(head.status(), 200..=299);
+        // Whoever wants to see the head wants to see a bad one most of all. A file is only for a good one.
+        if self.include && (is_good || self.place.place().is_none()) && self.write(head.raw())?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        if !is_good {
+            return Ok(ControlFlow::Continue(()));
+        }
+        for coding in head.values("Content-Encoding") {
+            let coding = String::from_utf8_lossy(coding);
+            if !matches!(coding.trim(), "" | "identity") {
+                log::warn!("the server sends it encoded as '{}', and so it is written", word(&coding));
+            }
+        }
+        // A bar between lines of the body would be neither.
+        if self.screen.is_none() {
+            self.progress = Some(Progress::new(promised, 0, self.quiet));
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn on_body(&mut self, bytes: &[u8]) -> io::Result<ControlFlow<()>> {
+        let flow = self.write(bytes)?;
+        if let Some(progress) = &self.progress {
+            progress.advance(bytes.len() as u64);
+        }
+        Ok(flow)
+    }
+}

@@ -1,0 +1,11 @@
+//! What every download shares, whatever protocol brings it: a progress bar, a place for its bytes, and Ctrl-C.
+//!
+//! It must not know a protocol. Its invariant: a file that is at its place is whole, and what was there before stays until then.
+
+mod interrupt;
+mod progress;
+mod target;
+
+pub(super) use interrupt::{Interrupt, Waited, Waiting};
+pub(super) use progress::Progress;
+pub(super) use target::Target;

@@ -1,0 +1,338 @@
+//! Where a download goes: standard output, or a file that appears at its place when it is whole.
+//!
+//! Its invariant: at the file's place stands what was there before, or the whole new file, and nothing in between.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::interrupt::{Interrupt, Waited, Waiting};
+
+/// As much as a pipe takes without blocking when it says that it takes anything (pipe(7), `PIPE_BUF`).
+const PIPE_BYTES: usize = 4096;
+
+/// A download's place, and what has come of it so far.
+#[derive(Debug)]
+pub(in crate::cli) enum Target {
+    /// A stream: standard output, or a device or pipe that was named. What has been written cannot be taken back.
+    Stream {
+        /// It.
+        stream: File,
+        /// Bytes that it surely takes at once where a wait says that it takes any.
+        most: usize,
+    },
+    /// A file that goes with the program if it does not become whole.
+    Fleeting {
+        /// It, beside its place.
+        file: NamedTempFile,
+        /// Its place.
+        place: PathBuf,
+    },
+    /// A file that stays, so that another run can go on with it.
+    Kept {
+        /// It, beside its place, locked.
+        file: File,
+        /// Its name: the place's and `.part`.
+        partial: PathBuf,
+        /// Its place.
+        place: PathBuf,
+    },
+}
+
+impl Target {
+    /// Standard output.
+    ///
+    /// # Errors
+    /// When it is closed.
+    #[cfg(unix)]
+    pub(in crate::cli) fn stdout() -> io::Result<Self> {
+        use std::os::fd::AsFd;
+        Self::stream(io::stdout().as_fd().try_clone_to_owned()?.into())
+    }
+
+    /// Standard output.
+    ///
+    /// # Errors
+    /// When it is closed.
+    #[cfg(windows)]
+    pub(in crate::cli) fn stdout() -> io::Result<Self> {
+        use std::os::windows::io::AsHandle;
+        Self::stream(io::stdout().as_handle().try_clone_to_owned()?.into())
+    }
+
+    fn stream(stream: File) -> io::Result<Self> {
+        let most = if stream.metadata()?.is_file() { usize::MAX } else { PIPE_BYTES };
+        Ok(Self::Stream { stream, most })
+    }
+
+    /// A file at `place`, written beside it under a name that nobody knows, and gone if it does not become whole.
+    ///
+    /// # Errors
+    /// When it cannot be made there, or when a directory is there.
+    pub(in crate::cli) fn fleeting(place: &Path) -> io::Result<Self> {
+        let place = match Place::find(place)? {
+            Place::Stream(stream) => return Self::stream(stream),
+            Place::File(place) => place,
+        };
+        Ok(Self::Fleeting { file: NamedTempFile::new_in(folder(&place))?, place })
+    }
+
+    /// A file at `place`, written beside it as `NAME.part`, which stays if it does not become whole. What another run has left
+    /// of it is kept: see [`len`](Self::len).
+    ///
+    /// # Errors
+    /// When it cannot be made there, or when a directory is there; `PermissionDenied` where `NAME.part` is no file of the
+    /// user's own, and `ResourceBusy` where another process writes to it.
+    pub(in crate::cli) fn kept(place: &Path) -> io::Result<Self> {
+        let place = match Place::find(place)? {
+            Place::Stream(stream) => return Self::stream(stream),
+            Place::File(place) => place,
+        };
+        let mut name = place.file_name().map(OsString::from).unwrap_or_default();
+        name.push(".part");
+        let partial = place.with_file_name(name);
+        let file = open_partial(&partial)?;
+        let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "another program writes to it");
+        match file.try_lock() {
+            // Whoever held the lock until now may have put the file at its place, and there it is not to be touched.
+            Ok(()) if !is_at(&file, &partial) => Err(busy()),
+            Ok(()) => Ok(Self::Kept { file, partial, place }),
+            Err(fs::TryLockError::WouldBlock) => Err(busy()),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Where the file will be; nothing, if it is a stream, of which nothing can be taken back.
+    pub(in crate::cli) fn place(&self) -> Option<&Path> {
+        match self {
+            Self::Stream { .. } => None,
+            Self::Fleeting { place, .. } | Self::Kept { place, .. } => Some(place),
+        }
+    }
+
+    /// The file that a later run goes on with, if there is such a one.
+    pub(in crate::cli) fn partial(&self) -> Option<&Path> {
+        match self {
+            Self::Stream { .. } | Self::Fleeting { .. } => None,
+            Self::Kept { partial, .. } => Some(partial),
+        }
+    }
+
+    /// Bytes that are there already, from this run or an earlier one; of a stream none are ever there.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub(in crate::cli) fn len(&self) -> io::Result<u64> {
+        match self {
+            Self::Stream { .. } => Ok(0),
+            Self::Fleeting { file, .. } => file.as_file().metadata().map(|found| found.len()),
+            Self::Kept { file, .. } => file.metadata().map(|found| found.len()),
+        }
+    }
+
+    /// Has what is there already read, a piece at a time; afterwards writing goes on behind it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(in crate::cli) fn read_back(&mut self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+        let file = match self {
+            Self::Stream { .. } => return Ok(()),
+            Self::Fleeting { file, .. } => file.as_file_mut(),
+            Self::Kept { file, .. } => file,
+        };
+        file.seek(SeekFrom::Start(0))?;
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(bytes) => each(buffer.get(..bytes).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Forgets what is there: writing begins anew.
+    ///
+    /// # Errors
+    /// When it cannot be cut; `Unsupported` for a stream, which has been given away.
+    pub(in crate::cli) fn restart(&mut self) -> io::Result<()> {
+        let file = match self {
+            Self::Stream { .. } => return Err(io::ErrorKind::Unsupported.into()),
+            Self::Fleeting { file, .. } => file.as_file_mut(),
+            Self::Kept { file, .. } => file,
+        };
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0)).map(drop)
+    }
+
+    /// Adds `bytes` at the end. A stream that takes none is waited for, and so is a signal.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(in crate::cli) fn write_all(&mut self, bytes: &[u8], interrupt: &Interrupt) -> io::Result<Waited> {
+        match self {
+            Self::Fleeting { file, .. } => file.write_all(bytes)?,
+            Self::Kept { file, .. } => file.write_all(bytes)?,
+            Self::Stream { stream, most } => {
+                for piece in bytes.chunks(*most) {
+                    if interrupt.wait(&*stream, Waiting::ToWrite, None)? == Waited::Interrupted {
+                        return Ok(Waited::Interrupted);
+                    }
+                    stream.write_all(piece)?;
+                }
+            }
+        }
+        Ok(Waited::Ready)
+    }
+
+    /// All is there: the file goes to its place, and replaces what was there, whose permissions it takes over. Its bytes are on
+    /// the disk before that.
+    ///
+    /// # Errors
+    /// When the system does not do it; the place is then as it was.
+    pub(in crate::cli) fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Stream { mut stream, .. } => stream.flush(),
+            Self::Fleeting { file, place } => {
+                settle(file.as_file(), &place)?;
+                file.persist(place).map(drop).map_err(|error| error.error)
+            }
+            Self::Kept { file, partial, place } => {
+                settle(&file, &place)?;
+                fs::rename(partial, place)
+            }
+        }
+    }
+
+    /// Removes what is there, for it is no part of anything; a stream is left as it is.
+    pub(in crate::cli) fn discard(self) {
+        if let Self::Kept { partial, .. } = self {
+            // Where it cannot be removed, the next run meets it and says why.
+            let _ = fs::remove_file(partial);
+        }
+    }
+}
+
+/// What a path stands for.
+enum Place {
+    /// Something that is written to as it is: `/dev/null` is not to be replaced by a file.
+    Stream(File),
+    /// A file, or a place for one; no link.
+    File(PathBuf),
+}
+
+impl Place {
+    fn find(path: &Path) -> io::Result<Self> {
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory")),
+            // What a link leads to is replaced, and the link stays.
+            Ok(found) if found.is_file() && path.is_symlink() => fs::canonicalize(path).map(Self::File),
+            Ok(found) if found.is_file() => Ok(Self::File(path.to_owned())),
+            Ok(_) => OpenOptions::new().write(true).open(path).map(Self::Stream),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.file_name().is_some() => {
+                Ok(Self::File(path.to_owned()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The directory of a path.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A partial file is the user's own and nobody else's: whoever else could write to it could put words into the download.
+#[cfg(unix)]
+fn open_partial(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+
+    use rustix::fs::OFlags;
+
+    let denied = |what| Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    // O_NONBLOCK: to open a FIFO must not wait for its reader (open(2)).
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = OpenOptions::new().read(true).write(true).create(true).mode(0o600).custom_flags(flags).open(path);
+    let file = match file {
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            return denied("it is a symbolic link");
+        }
+        other => other?,
+    };
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return denied("it is no regular file");
+    }
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return denied("it is somebody else's");
+    }
+    file.set_permissions(private())?;
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+fn open_partial(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+/// Whether this is the file of that name.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (own, there) = (file.metadata(), fs::symlink_metadata(path));
+    own.is_ok_and(|own| there.is_ok_and(|there| (own.dev(), own.ino()) == (there.dev(), there.ino())))
+}
+
+#[cfg(not(unix))]
+fn is_at(_file: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+#[cfg(unix)]
+fn private() -> Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o600)
+}
+
+/// Gives a whole file the permissions of what it replaces, or else those of any new file, and has it on the disk.
+fn settle(file: &File, place: &Path) -> io::Result<()> {
+    let old = fs::metadata(place).ok().map(|found| plain(found.permissions()));
+    if let Some(permissions) = old.or_else(new_files_permissions) {
+        file.set_permissions(permissions)?;
+    }
+    file.sync_all()
+}
+
+/// Who may do what. That whoever runs a file does so as its owner was said of the old one.
+#[cfg(unix)]
+fn plain(permissions: Permissions) -> Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    Permissions::from_mode(permissions.mode() & 0o777)
+}
+
+#[cfg(not(unix))]
+fn plain(permissions: Permissions) -> Permissions {
+    permissions
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have none")]
+fn new_files_permissions() -> Option<Permissions> {
+    use rustix::fs::Mode;
+    use rustix::process::umask;
+    // It can only be read by being set (umask(2)). No other thread makes a file meanwhile.
+    let mask = umask(Mode::from_raw_mode(0o077));
+    umask(mask);
+    Some(std::os::unix::fs::PermissionsExt::from_mode(0o666 & !mask.as_raw_mode()))
+}
+
+#[cfg(not(unix))]
+fn new_files_permissions() -> Option<Permissions> {
+    None
+}
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -1,1 +1,0 @@
-//! A UDP socket that sends and receives text in an encoding of choice.

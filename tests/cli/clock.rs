@@ -1,0 +1,154 @@
+//! `call clock`, against servers that do what the test says.
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
+
+use crate::peer::Fake;
+use crate::program::{GUARD, Program};
+use crate::terminal::Terminal;
+use crate::text::{call, ended};
+
+fn ask(args: &[&str]) -> Program {
+    call(&[&["clock"], args].concat(), b"")
+}
+
+/// The next question.
+fn question(stream: &mut TcpStream) -> String {
+    let mut bytes = [0; 512];
+    let count = stream.read(&mut bytes).unwrap();
+    String::from_utf8(bytes[..count].to_vec()).unwrap()
+}
+
+fn socket(address: &str) -> UdpSocket {
+    let socket = UdpSocket::bind(address).unwrap();
+    socket.set_read_timeout(Some(GUARD)).unwrap();
+    socket
+}
+
+#[test]
+fn the_time_is_asked_for_once() {
+    let server = Fake::new();
+    for (args, asked) in [(&[][..], "%Y-%m-%d %H:%M:%S"), (&["%H:%M"], "%H:%M"), (&["12:00"], "12:00")] {
+        let program = ask(&[&[&*server.address()], args].concat());
+        let mut peer = server.accept_raw();
+        assert_eq!(question(&mut peer), asked);
+        peer.write_all(b"tea\x1b").unwrap();
+        assert_eq!(question(&mut peer), "");
+        assert_eq!(ended(program), (Some(0), "tea\x1b\n".to_owned(), String::new()));
+    }
+}
+
+#[test]
+fn several_questions_use_one_connection() {
+    let server = Fake::new();
+    let program = ask(&[&server.address(), "%s", "--every", "1ms", "--count", "3"]);
+    let mut peer = server.accept_raw();
+    for answer in ["1", "2", "3"] {
+        assert_eq!(question(&mut peer), "%s");
+        peer.write_all(answer.as_bytes()).unwrap();
+    }
+    assert_eq!(question(&mut peer), "");
+    assert_eq!(ended(program), (Some(0), "1\n2\n3\n".to_owned(), String::new()));
+}
+
+#[test]
+fn a_server_that_ends_meanwhile_is_noticed_at_once() {
+    let server = Fake::new();
+    let program = ask(&[&server.address(), "--every", "1h"]);
+    let mut peer = server.accept_raw();
+    question(&mut peer);
+    peer.write_all(b"now").unwrap();
+    drop(peer);
+    let (code, printed, log) = ended(program);
+    assert_eq!((code, &*printed), (Some(1), "now\n"));
+    assert!(log.starts_with(&format!("switchboard: {} closed; ", server.address())), "{log}");
+}
+
+#[test]
+fn a_format_that_is_refused_is_a_failure() {
+    let server = Fake::new();
+    let program = ask(&[&server.address(), "%Q", "--every", "1ms"]);
+    let mut peer = server.accept_raw();
+    assert_eq!(question(&mut peer), "%Q");
+    peer.write_all(b"error: what is \x1b%Q?").unwrap();
+    let says = "switchboard: clock refuses the format: what is \\u{1b}%Q?\n";
+    assert_eq!(ended(program), (Some(1), String::new(), says.to_owned()));
+}
+
+#[test]
+fn a_datagram_may_be_empty_and_its_answer_lost() {
+    let server = socket("127.0.0.1:0");
+    let address = server.local_addr().unwrap().to_string();
+    let program = ask(&["--udp", &address, "--every", "1ms", "--count", "2", "--timeout", "200ms"]);
+    let mut bytes = [0; 512];
+    assert_eq!(server.recv(&mut bytes).unwrap(), 0);
+    let (count, from) = server.recv_from(&mut bytes).unwrap();
+    assert_eq!(count, 0);
+    server.send_to(b"now", from).unwrap();
+    let (code, printed, log) = ended(program);
+    assert_eq!((code, &*printed), (Some(1), "now\n"));
+    assert!(log.starts_with("* no answer within 200ms; "), "{log}");
+}
+
+#[test]
+fn everybody_is_asked_and_each_answer_has_its_sender() {
+    let server = socket("0.0.0.0:0");
+    let port = server.local_addr().unwrap().port();
+    let everybody = format!("127.255.255.255:{port}");
+    let mut bytes = [0; 512];
+    let probe = socket("127.0.0.1:0");
+    probe.set_broadcast(true).unwrap();
+    if probe.send_to(b"probe", &everybody).is_err() || server.recv(&mut bytes).is_err() {
+        eprintln!("skipped: broadcasts do not arrive here");
+        return;
+    }
+    let program = ask(&["--broadcast", &everybody, "%H", "--timeout", "500ms"]);
+    let (count, from) = server.recv_from(&mut bytes).unwrap();
+    assert_eq!(&bytes[..count], b"%H");
+    let others = [socket("127.0.0.1:0"), socket("127.0.0.1:0"), socket("127.0.0.1:0")];
+    for (other, answer) in others.iter().zip(["12", "13", "error: no"]) {
+        other.send_to(answer.as_bytes(), from).unwrap();
+    }
+    let (code, printed, log) = ended(program);
+    let [one, two, refusing] = others.each_ref().map(|other| other.local_addr().unwrap());
+    assert_eq!((code, &*printed), (Some(0), &*format!("{one}\t12\n{two}\t13\n")));
+    assert_eq!(log, format!("* {refusing}: error: no\n"));
+}
+
+#[test]
+fn nobody_who_answers_is_a_failure() {
+    let server = socket("127.0.0.1:0");
+    let address = server.local_addr().unwrap().to_string();
+    let (code, printed, log) = ended(ask(&["--broadcast", &address, "--timeout", "100ms"]));
+    assert_eq!((code, &*printed), (Some(1), ""));
+    assert!(log.starts_with(&format!("switchboard: udp:{address} gave no time within 100ms; ")), "{log}");
+}
+
+#[test]
+fn what_means_nothing_is_wrong_usage() {
+    for (args, says) in [
+        (&["127.0.0.1:1", "--every", "0"][..], "--every 0 would never wait"),
+        (&["127.0.0.1:1", "--count", "0"], "--count"),
+        (&["--broadcast", "--count", "2"], "cannot be used with"),
+        (&["udp:255.255.255.255:1"], "is a broadcast address: 'call clock --broadcast' asks everybody"),
+        (&["--broadcast", "[::1]:1"], "--broadcast is for IPv4 alone"),
+        (&["--broadcast", "unix:/x"], "is not a UDP address"),
+    ] {
+        let (code, _, log) = ended(ask(args));
+        assert_eq!(code, Some(2), "{args:?}: {log}");
+        assert!(log.contains(says), "{args:?}: {log}");
+    }
+}
+
+#[test]
+fn ctrl_c_ends_what_goes_on_for_ever() {
+    let server = Fake::new();
+    let mut terminal = Terminal::run(&["call", "clock", &server.address(), "%s", "--every", "1h"]);
+    let mut peer = server.accept_raw();
+    question(&mut peer);
+    peer.write_all(b"1\x1b[2J").unwrap();
+    terminal.shows(&[r"1\u{1b}[2J", ""]);
+    terminal.types("\x03");
+    assert_ne!(terminal.code(), 0);
+    assert!(terminal.is_cooked());
+}

@@ -1,0 +1,215 @@
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use super::{Scripted, Write, await_size, call, expect, finish, fs, json, names, noise, start};
+use crate::program::run;
+
+#[test]
+fn what_means_nothing_is_wrong_usage() {
+    for (args, says) in [
+        (&["udp:127.0.0.1:1", "list"] as &[&str], "leave out udp:"),
+        (&["127.0.0.1:0", "list"], "port 0 stands for any port"),
+        (&["127.0.0.1", "list"], "is not an address"),
+        (&["127.0.0.1:1"], "subcommand"),
+        (&["127.0.0.1:1", "--dialect", "plain", "list"], "the dialect plain knows no list"),
+        (&["127.0.0.1:1", "--dialect", "odd", "list"], "write framed or plain"),
+        (&["127.0.0.1:1", "--framing", "raw", "list"], "--framing raw does not carry frames of 1 MiB"),
+        (&["127.0.0.1:1", "get", "x", "--dialect", "plain", "--framing", "u32be"], "choose raw or lines"),
+        (&["127.0.0.1:1", "get", ".."], ".. has no last part: add -o FILE"),
+        (&["127.0.0.1:1", "--timeout", "5", "list"], "not a duration"),
+    ] {
+        expect(&run(&[&["call", "files"], args].concat()), 2, says);
+    }
+}
+
+#[test]
+fn where_nobody_serves_it_is_said_how_to_serve() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let says = format!("cannot reach {free}: connection refused; start one with 'switchboard serve files'");
+    expect(&call(folder.path(), &free, &["get", "x"]), 1, &says);
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn what_was_interrupted_is_gone_on_with() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let folder = tempfile::tempdir().unwrap();
+        let content = noise(400_000);
+        fs::write(folder.path().join("x"), "what was there before").unwrap();
+        let (first, second) = (content.clone(), content.clone());
+        let server = Scripted::new(vec![
+            Box::new(move |talk| {
+                talk.expect(&json!({"get": "dir/x", "offset": 0}));
+                talk.head(&first, 0);
+                talk.send(&first[..150_000]);
+                talk.await_end();
+            }),
+            Box::new(move |talk| {
+                talk.expect(&json!({"get": "dir/x", "offset": 150_000}));
+                talk.head(&second, 150_000);
+                talk.send(&second[150_000..]);
+            }),
+        ]);
+        let client = start(folder.path(), &["call", "files", &server.address, "get", "dir/x"]);
+        await_size(&folder.path().join("x.part"), 150_000);
+        client.signal(signal);
+        let says = "x: 150000 bytes are kept in x.part; the same command goes on with them";
+        expect(&finish(client), code, says);
+        assert_eq!(names(folder.path()), ["x", "x.part"]);
+        assert_eq!(fs::read_to_string(folder.path().join("x")).unwrap(), "what was there before");
+        expect(&call(folder.path(), &server.address, &["get", "dir/x"]), 0, "400000 bytes, SHA-256 verified");
+        assert!(fs::read(folder.path().join("x")).unwrap() == content);
+        assert_eq!(names(folder.path()), ["x"]);
+        server.finish();
+    }
+}
+
+#[test]
+fn a_part_of_another_file_is_found_out_and_fetched_anew() {
+    let content = noise(300_000);
+    for part in [vec![7; 1000], vec![7; 300_000], vec![7; 300_001]] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("x.part"), &part).unwrap();
+        let (have, first, second) = (part.len(), content.clone(), content.clone());
+        let server = Scripted::new(vec![
+            Box::new(move |talk| {
+                talk.expect(&json!({"get": "x", "offset": have}));
+                if have > first.len() {
+                    talk.send(br#"{"error":{"code":"bad-offset","text":"too far"}}"#);
+                } else {
+                    talk.head(&first, have);
+                    talk.send(&first[have..]);
+                }
+            }),
+            Box::new(move |talk| {
+                talk.expect(&json!({"get": "x", "offset": 0}));
+                talk.head(&second, 0);
+                second.chunks(1 << 16).for_each(|piece| talk.send(piece));
+            }),
+        ]);
+        let says = "the file has changed, and is fetched from its start\nx: 300000 bytes, SHA-256 verified";
+        expect(&call(folder.path(), &server.address, &["get", "x"]), 0, says);
+        assert!(fs::read(folder.path().join("x")).unwrap() == content);
+        assert_eq!(names(folder.path()), ["x"]);
+        server.finish();
+    }
+}
+
+#[test]
+fn a_part_that_is_whole_is_only_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x.part"), "content").unwrap();
+    let server = Scripted::new(vec![Box::new(|talk| {
+        talk.expect(&json!({"get": "x", "offset": 7}));
+        talk.head(b"content", 7);
+    })]);
+    expect(&call(folder.path(), &server.address, &["get", "x"]), 0, "7 bytes, SHA-256 verified");
+    assert_eq!(fs::read_to_string(folder.path().join("x")).unwrap(), "content");
+    server.finish();
+}
+
+#[test]
+fn a_part_that_is_a_link_is_not_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("precious"), "precious").unwrap();
+    symlink("precious", folder.path().join("x.part")).unwrap();
+    let server = Scripted::new(vec![Box::new(super::Talk::await_end)]);
+    expect(&call(folder.path(), &server.address, &["get", "x"]), 1, "cannot write x: it is a symbolic link");
+    assert_eq!(fs::read_to_string(folder.path().join("precious")).unwrap(), "precious");
+    server.finish();
+}
+
+#[test]
+fn what_is_there_is_left_alone_where_that_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x"), "old").unwrap();
+    expect(&call(folder.path(), "127.0.0.1:1", &["get", "x", "--no-clobber"]), 1, "x is there already");
+    assert_eq!(fs::read_to_string(folder.path().join("x")).unwrap(), "old");
+}
+
+#[test]
+fn a_plain_download_that_is_interrupted_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Scripted::new(vec![Box::new(|talk| {
+        let mut name = [0];
+        std::io::Read::read_exact(&mut talk.socket, &mut name).unwrap();
+        assert_eq!(&name, b"x");
+        talk.socket.write_all(&[1; 1000]).unwrap();
+        talk.await_end();
+    })]);
+    let client = start(folder.path(), &["call", "files", &server.address, "--dialect", "plain", "get", "x"]);
+    let begun = std::time::Instant::now();
+    while names(folder.path()).is_empty() {
+        assert!(begun.elapsed() < crate::program::GUARD);
+        std::thread::yield_now();
+    }
+    let temporary = folder.path().join(&names(folder.path())[0]);
+    await_size(&temporary, 1000);
+    client.signal(Signal::TERM);
+    expect(&finish(client), 143, "");
+    assert!(names(folder.path()).is_empty());
+    server.finish();
+}
+
+#[test]
+fn a_server_that_reads_a_line_is_told_the_name_in_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Scripted::new(vec![Box::new(|talk| {
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(&talk.socket), &mut line).unwrap();
+        assert_eq!(line, "x y\n");
+        talk.socket.write_all(b"content").unwrap();
+    })]);
+    let args = ["--dialect", "plain", "--framing", "lines", "get", "x y", "-o", "-"];
+    assert_eq!(expect(&call(folder.path(), &server.address, &args), 0, "7 bytes"), "content\n");
+    server.finish();
+}
+
+#[test]
+fn a_server_in_python_is_understood() {
+    const SERVER: &str = "
+import socket
+s = socket.create_server(('127.0.0.1', 0))
+print('listening python tcp 127.0.0.1:%d' % s.getsockname()[1], flush=True)
+c, _ = s.accept()
+c.settimeout(20)
+assert c.recv(1024) == b'x'
+c.sendall(bytes(range(256)) * 4000)
+c.close()
+";
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no python3");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut python = Command::new("python3");
+    let mut server = crate::program::Program::start(python.args(["-c", SERVER]).stdout(std::process::Stdio::piped()));
+    let address = server.address("tcp");
+    expect(&call(folder.path(), &address, &["--dialect", "plain", "get", "x"]), 0, "1024000 bytes");
+    let content: Vec<_> = (0..1_024_000).map(|number: u32| number.to_le_bytes()[0]).collect();
+    assert!(fs::read(folder.path().join("x")).unwrap() == content);
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Scripted::new(vec![Box::new(|talk| {
+        talk.request();
+        let content = noise(1 << 20);
+        talk.head(&content, 0);
+        content.chunks(1 << 16).for_each(|piece| talk.send(piece));
+        talk.await_end();
+    })]);
+    let program = env!("CARGO_BIN_EXE_switchboard");
+    let line =
+        format!("{program} call files {} get x -o - | head -c 10 >/dev/null; exit ${{PIPESTATUS[0]}}", server.address);
+    let output = Command::new("bash").args(["-c", &line]).current_dir(folder.path()).output();
+    match output {
+        Ok(output) => _ = expect(&output, 0, ""),
+        Err(error) => eprintln!("skipped: there is no bash: {error}"),
+    }
+    server.finish();
+}

@@ -1,0 +1,124 @@
+use super::{Script, Scripted, Talk, Write, call, expect, fs, json, names, noise, sha256};
+
+/// What a server sends as its answer, whatever was asked.
+fn answers(bytes: Vec<u8>) -> Script {
+    Box::new(move |talk| {
+        talk.request();
+        let _ = talk.socket.write_all(&bytes);
+    })
+}
+
+fn frame(payload: &[u8]) -> Vec<u8> {
+    [&u32::try_from(payload.len()).unwrap().to_be_bytes(), payload].concat()
+}
+
+fn head(size: i64, offset: i64, sum: &str) -> Vec<u8> {
+    frame(json!({"name": "x", "size": size, "offset": offset, "sha256": sum}).to_string().as_bytes())
+}
+
+#[test]
+fn whoever_lies_is_found_out() {
+    let sum = sha256(b"content");
+    let kept = &["x.part"] as &[&str];
+    for (says, left, answer) in [
+        ("ended the connection without an answer", &[] as &[&str], Vec::new()),
+        ("the server's answer is not understood", &[], b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
+        ("the server's answer is not understood", &[], frame(b"hello")),
+        ("missing field", &[], frame(b"{}")),
+        ("missing field `sha256`", &[], frame(br#"{"name":"x","size":7,"offset":0}"#)),
+        ("sha256 is none", &[], head(7, 0, "abc")),
+        ("the server's answer is not understood", &[], head(-7, 0, &sum)),
+        ("begins at byte 3, and was asked to at byte 0", &[], head(7, 3, &sum)),
+        ("are allowed", &[], b"\xff\xff\xff\xff".to_vec()),
+        ("are allowed", kept, [head(7, 0, &sum), frame(b"con"), b"\x7f\0\0\0".to_vec()].concat()),
+        ("frames with nothing in them", kept, [head(7, 0, &sum), frame(b"con"), frame(b"")].concat()),
+        (
+            "more than the 7 bytes that it has announced",
+            kept,
+            [head(7, 0, &sum), frame(b"con"), frame(b"tents")].concat(),
+        ),
+        ("after 3 of 7 bytes", kept, [head(7, 0, &sum), frame(b"con")].concat()),
+        ("after 3 of 7 bytes", kept, [head(7, 0, &sum), frame(b"con"), b"\0\0\0\x04ten".to_vec()].concat()),
+        ("after 0 of 9000000000000000000 bytes", &[], head(9_000_000_000_000_000_000, 0, &sum)),
+        ("go away\\u{1b}[2J (busy)", &[], frame(br#"{"error":{"code":"busy","text":"go away\u001b[2J"}}"#)),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("old"), "old").unwrap();
+        let server = Scripted::new(vec![answers(answer.clone())]);
+        let output = call(folder.path(), &server.address, &["get", "x"]);
+        expect(&output, 1, says);
+        expect(&output, 1, "switchboard: cannot get x: ");
+        assert_eq!(names(folder.path()), [&["old"], left].concat(), "{says}");
+        if left == kept {
+            assert_eq!(fs::read_to_string(folder.path().join("x.part")).unwrap(), "con");
+        }
+        server.finish();
+    }
+}
+
+#[test]
+fn wrong_bytes_are_fetched_once_more_and_then_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x"), "old").unwrap();
+    let wrong = || answers([head(7, 0, &sha256(b"content")), frame(b"contend")].concat());
+    let server = Scripted::new(vec![wrong(), wrong()]);
+    let says = "cannot get x: what has come does not have the announced SHA-256";
+    expect(&call(folder.path(), &server.address, &["get", "x"]), 1, says);
+    assert_eq!(names(folder.path()), ["x"], "wrong bytes are not gone on with");
+    assert_eq!(fs::read_to_string(folder.path().join("x")).unwrap(), "old");
+    server.finish();
+
+    // What has been printed cannot be taken back.
+    let server = Scripted::new(vec![wrong()]);
+    assert_eq!(expect(&call(folder.path(), &server.address, &["get", "x", "-o", "-"]), 1, says), "contend\n");
+    server.finish();
+}
+
+#[test]
+fn lists_that_lie_are_found_out() {
+    for (says, answer) in [
+        ("ended the connection without an answer", Vec::new()),
+        ("is not understood", frame(b"[]")),
+        ("missing field `files`", frame(b"{}")),
+        ("is not understood", frame(br#"{"files":[{"name":"x","size":-1}]}"#)),
+        ("are allowed", b"\x01\0\0\0".to_vec()),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Scripted::new(vec![answers(answer)]);
+        let output = call(folder.path(), &server.address, &["list"]);
+        assert_eq!(expect(&output, 1, says), "");
+        server.finish();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let answer = frame(br#"{"files":[{"name":"\u001b[2J\nx","size":1,"modified":"\u001b"}],"truncated":true}"#);
+    let server = Scripted::new(vec![answers(answer)]);
+    let table = expect(&call(folder.path(), &server.address, &["list"]), 0, "there is more");
+    assert!(table.contains(r"\u{1b}[2J\nx") && !table.contains('\u{1b}'), "{table}");
+    server.finish();
+}
+
+#[test]
+fn a_server_that_says_nothing_is_given_up() {
+    let mute: fn() -> Script = || Box::new(Talk::await_end);
+    let stalls: Script = Box::new(|talk| {
+        talk.request();
+        let content = noise(1000);
+        talk.head(&content, 0);
+        talk.send(&content[..10]);
+        talk.await_end();
+    });
+    for (script, args, left) in [
+        (mute(), &["list"] as &[&str], 0),
+        (mute(), &["get", "x"], 0),
+        (mute(), &["get", "x", "--dialect", "plain"], 0),
+        (stalls, &["get", "x"], 1),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Scripted::new(vec![script]);
+        let output = call(folder.path(), &server.address, &[args, &["--timeout", "50ms"]].concat());
+        expect(&output, 1, "has sent nothing for");
+        expect(&output, 1, "more patience with --timeout");
+        assert_eq!(names(folder.path()).len(), left);
+        server.finish();
+    }
+}

@@ -1,0 +1,107 @@
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+use super::{call, expect, finish, fs, names, noise, start};
+use crate::program::{GUARD, Program, SocketPath, run};
+
+/// A server of `folder` and where it is.
+fn serve(folder: &std::path::Path, more: &[&str]) -> (Program, String) {
+    let mut server = start(folder, &[&["serve", "files", "--root", ".", "--listen", "127.0.0.1:0"], more].concat());
+    let address = server.address("tcp");
+    (server, address)
+}
+
+#[test]
+fn what_cannot_be_served_is_said_before_anything_is_bound() {
+    for (code, args, says) in [
+        (2, &["--listen", "127.0.0.1:0"] as &[&str], "add --root DIR"),
+        (2, &["--root", ".", "--dialect", "header"], "--dialect header is not for files: choose framed or plain"),
+        (2, &["--root", ".", "--framing", "lines"], "needs a length prefix that carries 1 MiB, such as u32be"),
+        (2, &["--root", ".", "--framing", "u16be"], "needs a length prefix that carries 1 MiB, such as u32be"),
+        (2, &["--root", ".", "--dialect", "plain", "--listen", "lines@127.0.0.1:0"], "as they are, which is raw"),
+        (2, &["--root", ".", "--listen", "udp:127.0.0.1:0"], "files does not answer datagrams"),
+        (1, &["--root", "Cargo.toml"], "cannot serve Cargo.toml: not a directory; --root has to be a directory"),
+        (1, &["--root", "no/such", "--dialect", "plain"], "cannot serve no/such: No such file or directory; --root"),
+    ] {
+        let output = run(&[&["serve", "files"], args].concat());
+        assert_eq!(expect(&output, code, says), "", "{args:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr).lines().filter(|line| line.contains(says)).count(), 1);
+    }
+}
+
+#[test]
+fn client_and_server_understand_each_other() {
+    let content = noise(1_000_001);
+    for engine in ["reactor", "threads"] {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir(from.path().join("sub")).unwrap();
+        fs::write(from.path().join("sub/x"), &content).unwrap();
+        fs::write(from.path().join("odd\u{1b}[2J\n"), "").unwrap();
+        let (_server, address) = serve(from.path(), &["--engine", engine]);
+        let table = expect(&call(to.path(), &address, &["list"]), 0, "");
+        let lines: Vec<_> = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+        assert_eq!((lines.len(), lines[0].as_slice()), (3, ["name", "size", "modified"].as_slice()));
+        assert_eq!(lines[1][..3], [r"odd\u{1b}[2J\n", "0", "B"]);
+        assert_eq!(lines[2][..3], ["sub/x", "976.56", "KiB"]);
+        let listing: serde_json::Value =
+            serde_json::from_str(&expect(&call(to.path(), &address, &["list", "sub", "--json"]), 0, "")).unwrap();
+        assert_eq!(listing["files"][0]["size"], content.len());
+
+        expect(&call(to.path(), &address, &["get", "sub/x"]), 0, "x: 1000001 bytes, SHA-256 verified");
+        assert!(fs::read(to.path().join("x")).unwrap() == content);
+        assert_eq!(names(to.path()), ["x"]);
+        let quiet = call(to.path(), &address, &["-q", "get", "sub/x", "-o", "y"]);
+        expect(&quiet, 0, "");
+        assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty());
+        assert!(fs::read(to.path().join("y")).unwrap() == content);
+        expect(
+            &call(to.path(), &address, &["get", "sub/no"]),
+            1,
+            "cannot get sub/no: there is no such file (not-found)",
+        );
+        expect(&call(to.path(), &address, &["list", "../"]), 1, "(refused)");
+        assert_eq!(names(to.path()), ["x", "y"], "of what was refused nothing is left");
+        expect(&call(to.path(), &address, &["get", "odd\u{1b}[2J\n", "-o", "-"]), 0, "0 bytes, SHA-256 verified");
+        let printed = expect(&call(to.path(), &address, &["list", "--json", "--framing", "u32be"]), 0, "");
+        assert!(printed.contains(r"odd\u001b[2J\n"));
+    }
+}
+
+#[test]
+fn the_plain_dialect_is_for_anybody_with_a_socket() {
+    let content = noise(700_000);
+    for engine in ["reactor", "threads"] {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(from.path().join("x"), &content).unwrap();
+        let (mut server, address) = serve(from.path(), &["--engine", engine, "--dialect", "plain"]);
+        let mut socket = TcpStream::connect(&address).unwrap();
+        socket.set_read_timeout(Some(GUARD)).unwrap();
+        socket.write_all(b"x\n").unwrap();
+        socket.shutdown(Shutdown::Write).unwrap();
+        let mut bytes = Vec::new();
+        socket.read_to_end(&mut bytes).unwrap();
+        assert!(bytes == content);
+        let says = "x: 700000 bytes; the dialect plain cannot tell whether these are all";
+        expect(&call(to.path(), &address, &["--dialect", "plain", "get", "x"]), 0, says);
+        assert!(fs::read(to.path().join("x")).unwrap() == content);
+        let says = "no is empty, or is refused, which the dialect plain cannot tell apart";
+        expect(&call(to.path(), &address, &["--dialect", "plain", "get", "no"]), 1, says);
+        assert_eq!(names(to.path()), ["x"]);
+        server.logged("\"no\" is not granted: there is no such file");
+        let mut socket = TcpStream::connect(&address).unwrap();
+        socket.write_all(b"../\x1b[31m").unwrap();
+        server.logged(r#""../\u{1b}[31m" is not granted: '..' leads nowhere here"#);
+    }
+}
+
+#[test]
+fn a_unix_socket_serves_as_well() {
+    let (from, socket) = (tempfile::tempdir().unwrap(), SocketPath::new());
+    fs::write(from.path().join("x"), "content").unwrap();
+    let mut server = start(from.path(), &["serve", "files", "--root", ".", "--listen", &socket.listen()]);
+    server.address("unix");
+    let output = call(from.path(), &socket.listen(), &["get", "x", "-o", "-"]);
+    assert_eq!(expect(&output, 0, "verified"), "content\n", "as lines are read here");
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(finish(server).status.code(), Some(0));
+}

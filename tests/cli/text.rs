@@ -1,0 +1,398 @@
+//! `call echo`, `upper`, `greet`, `robot` and `parrot`, against servers that do what the test says.
+
+mod over_udp;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixListener;
+use std::process::{Child, Command, Stdio};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::peer::Fake;
+use crate::program::{GUARD, Program, Signal, SocketPath, command, run};
+use crate::terminal::Terminal;
+
+/// The client, with this as its standard input.
+pub(crate) fn call(args: &[&str], input: &[u8]) -> Program {
+    let mut command = command(&["call"]);
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let (program, mut stdin) = Program::start_with_input(&mut command);
+    // It may have ended before it read any of it.
+    let written = stdin.write_all(input);
+    assert!(written.is_ok() || written.as_ref().unwrap_err().kind() == ErrorKind::BrokenPipe, "{written:?}");
+    program
+}
+
+/// Its exit code, what it printed, and what it said on standard error.
+pub(crate) fn ended(mut program: Program) -> (Option<i32>, String, String) {
+    let code = program.wait().code();
+    (code, program.printed(), program.log())
+}
+
+/// Reads just this.
+#[track_caller]
+fn expect(stream: &mut impl Read, bytes: &[u8]) {
+    let mut read = vec![0; bytes.len()];
+    stream.read_exact(&mut read).unwrap();
+    assert_eq!(read.escape_ascii().to_string(), bytes.escape_ascii().to_string());
+}
+
+#[track_caller]
+fn expect_end(mut stream: TcpStream) {
+    assert_eq!(stream.read(&mut [0; 64]).unwrap(), 0);
+}
+
+#[test]
+fn an_answer_in_pieces_is_one_answer() {
+    let server = Fake::new();
+    let program = call(&["upper", &server.address()], b"hello\r\nworld");
+    let mut peer = server.accept_raw();
+    expect(&mut peer, b"hello");
+    for piece in ["H", "EL", "LO"] {
+        peer.write_all(piece.as_bytes()).unwrap();
+    }
+    expect(&mut peer, b"world");
+    peer.write_all(b"WORLD").unwrap();
+    expect_end(peer);
+    assert_eq!(ended(program), (Some(0), "HELLO\nWORLD\n".to_owned(), String::new()));
+}
+
+#[test]
+fn a_long_line_is_not_waited_for_from_both_sides() {
+    let server = Fake::new();
+    let line = vec![b'x'; 1_000_000];
+    let program =
+        call(&["echo", &server.address(), "--framing", "raw", "--timeout", "20s"], &[&line[..], b"\nend\n"].concat());
+    let mut peer = server.accept_raw();
+    let (mut bytes, mut ahead) = ([0; 1000], vec![0; 64 << 10]);
+    // No more than this is ever under way, so that nothing depends on what the system has room for.
+    let mut most = 0;
+    loop {
+        match peer.read(&mut bytes).unwrap() {
+            0 => break,
+            count => peer.write_all(&bytes[..count]).unwrap(),
+        }
+        let unread = peer.peek(&mut ahead);
+        most = most.max(unread.unwrap());
+    }
+    assert!(most <= 16 << 10, "{most} bytes were waiting");
+    let (code, printed, log) = ended(program);
+    assert_eq!((code, &*log), (Some(0), ""));
+    assert!(printed.as_bytes() == [&line[..], b"\nend\n"].concat(), "{} bytes", printed.len());
+}
+
+#[test]
+fn echo_speaks_frames_if_nothing_else_is_said() {
+    let server = Fake::new();
+    let program = call(&["echo", &server.address(), "--json"], b"a\n\n\xc3\xa9\n");
+    let mut peer = server.accept_raw();
+    for frame in [&b"\0\0\0\x01a"[..], b"\0\0\0\0", b"\0\0\0\x02\xc3\xa9"] {
+        expect(&mut peer, frame);
+        peer.write_all(frame).unwrap();
+    }
+    expect_end(peer);
+    let printed =
+        "{\"sent\":\"a\",\"answer\":\"a\"}\n{\"sent\":\"\",\"answer\":\"\"}\n{\"sent\":\"é\",\"answer\":\"é\"}\n";
+    assert_eq!(ended(program), (Some(0), printed.to_owned(), String::new()));
+}
+
+#[test]
+fn the_programs_own_echo_is_understood_over_each_transport() {
+    let path = SocketPath::new();
+    let mut server =
+        Program::serve(&["--listen", "127.0.0.1:0", "--listen", "udp:127.0.0.1:0", "--listen", &path.listen()]);
+    let (tcp, udp) = (server.address("tcp"), server.address("udp"));
+    for args in [&["echo", &*tcp][..], &["echo", &udp, "--udp"], &["echo", &path.listen()]] {
+        let printed = "one\n\ntwo\n";
+        assert_eq!(ended(call(args, printed.as_bytes())), (Some(0), printed.to_owned(), String::new()), "{args:?}");
+    }
+}
+
+#[test]
+fn greet_has_a_connection_for_each_line() {
+    let server = Fake::new();
+    let program = call(&["greet", &server.address()], b"eva\nbob\n");
+    for name in ["eva", "bob"] {
+        let mut peer = server.accept_raw();
+        expect(&mut peer, name.as_bytes());
+        peer.write_all(b"hello ").unwrap();
+        peer.write_all(name.as_bytes()).unwrap();
+    }
+    assert_eq!(ended(program), (Some(0), "hello eva\nhello bob\n".to_owned(), String::new()));
+}
+
+#[test]
+fn bye_ends_a_parrot_and_is_no_failure() {
+    let server = Fake::new();
+    let program = call(&["parrot", &server.address()], b"hi\n bYe\nnot said\n");
+    let mut peer = server.accept_raw();
+    expect(&mut peer, b"hi");
+    peer.write_all(b"ho").unwrap();
+    expect(&mut peer, b" bYe");
+    drop(peer);
+    assert_eq!(ended(program), (Some(0), "ho\n".to_owned(), String::new()));
+}
+
+#[test]
+fn a_server_that_closes_with_lines_left_is_a_failure() {
+    let server = Fake::new();
+    let program = call(&["robot", &server.address()], b"hi\nbye\n");
+    let mut peer = server.accept_raw();
+    expect(&mut peer, b"hi");
+    peer.write_all(b"ho").unwrap();
+    expect(&mut peer, b"bye");
+    drop(peer);
+    let says = format!("switchboard: {} closed, and gave no answer to 'bye'\n", server.address());
+    assert_eq!(ended(program), (Some(1), "ho\n".to_owned(), says));
+    let program = call(&["echo", &server.address()], b"hi\n");
+    let mut peer = server.accept_raw();
+    expect(&mut peer, b"\0\0\0\x02hi");
+    peer.write_all(b"\0\0\0\x02h").unwrap();
+    drop(peer);
+    let (code, printed, log) = ended(program);
+    assert_eq!((code, &*printed), (Some(1), ""));
+    assert!(log.contains("closed in the middle of an answer, after 5 bytes of it"), "{log}");
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_not_waited_for_for_ever() {
+    let server = Fake::new();
+    let program = call(&["robot", &server.address(), "--timeout", "200ms"], b"hi\n");
+    let mut peer = server.accept_raw();
+    expect(&mut peer, b"hi");
+    expect_end(peer);
+    let says = format!("switchboard: {} gave no answer within 200ms; --timeout allows more\n", server.address());
+    assert_eq!(ended(program), (Some(1), String::new(), says));
+}
+
+#[test]
+fn what_was_not_asked_for_is_printed_too() {
+    let server = Fake::new();
+    let program = call(&["echo", &server.address(), "--json"], b"a\nb\n");
+    let mut peer = server.accept_raw();
+    expect(&mut peer, b"\0\0\0\x01a");
+    peer.write_all(b"\0\0\0\x01a\0\0\0\x03new").unwrap();
+    expect(&mut peer, b"\0\0\0\x01b");
+    peer.write_all(b"\0\0\0\x01b\0\0\0\x03end").unwrap();
+    expect_end(peer);
+    let (code, printed, _) = ended(program);
+    let lines: Vec<_> = printed.lines().collect();
+    let [a, new, b, end] = [
+        r#"{"sent":"a","answer":"a"}"#,
+        r#"{"sent":null,"answer":"new"}"#,
+        r#"{"sent":"b","answer":"b"}"#,
+        r#"{"sent":null,"answer":"end"}"#,
+    ];
+    assert_eq!((code, &*lines), (Some(0), &[a, new, b, end][..]));
+}
+
+#[test]
+fn what_is_no_text_is_shown_and_told_once() {
+    let server = Fake::new();
+    let program = call(&["robot", &server.address()], b"1\n2\n");
+    let mut peer = server.accept_raw();
+    for (line, answer) in [(b"1", &b"caf\xe9 \x1b[31m"[..]), (b"2", b"\xff")] {
+        expect(&mut peer, line);
+        peer.write_all(answer).unwrap();
+    }
+    expect_end(peer);
+    // A pipe gets what came, commands for terminals included.
+    let (code, printed, log) = ended(program);
+    assert_eq!((code, &*printed), (Some(0), "caf\u{fffd} \x1b[31m\n\u{fffd}\n"));
+    assert_eq!(
+        log,
+        "* not all that came is text in UTF-8: \u{fffd} stands for what is not; --encoding names another\n"
+    );
+}
+
+#[test]
+fn a_line_that_cannot_be_written_is_named_and_the_next_goes_on() {
+    let server = Fake::new();
+    let program = call(&["robot", &server.address(), "--encoding", "latin1"], "a 你\n\u{e9}\n".as_bytes());
+    let mut peer = server.accept_raw();
+    expect(&mut peer, b"\xe9");
+    peer.write_all(b"\xe8").unwrap();
+    expect_end(peer);
+    let (code, printed, log) = ended(program);
+    assert_eq!((code, &*printed), (Some(1), "\u{e8}\n"));
+    let says = ["* 'a 你': not sent: windows-1252 has no '你'", "switchboard: 1 of the lines was without an answer"];
+    assert_eq!(log.lines().collect::<Vec<_>>(), says);
+}
+
+#[test]
+fn lines_that_are_empty_or_no_text_are_told() {
+    let server = Fake::new();
+    let program = call(&["upper", &server.address()], b"\n\n\xff\nok\n");
+    let mut peer = server.accept_raw();
+    expect(&mut peer, b"ok");
+    peer.write_all(b"OK").unwrap();
+    expect_end(peer);
+    let (code, printed, log) = ended(program);
+    assert_eq!((code, &*printed), (Some(1), "OK\n"));
+    assert_eq!(log.matches("an empty line is nothing").count(), 1, "{log}");
+    assert!(log.contains("not UTF-8"), "{log}");
+}
+
+/// A robot of somebody else's, in somebody else's language.
+const ROBOT: &str = "
+import socket
+listener = socket.create_server(('127.0.0.1', 0))
+print(listener.getsockname()[1], flush=True)
+stream, _ = listener.accept()
+while True:
+    said = stream.recv(1024).decode('gbk')
+    if not said:
+        break
+    stream.sendall(('我听见' + said).encode('gbk'))
+";
+
+/// The script as a child process, and the port that it prints; none where there is no Python.
+pub(crate) fn python(script: &str) -> Option<(Killed, String)> {
+    let child = Command::new("python3").args(["-c", script]).stdout(Stdio::piped()).spawn();
+    let Ok(child) = child else {
+        eprintln!("skipped: there is no python3");
+        return None;
+    };
+    let mut child = Killed(child);
+    let mut port = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.0.stdout.take().unwrap()), &mut port).unwrap();
+    Some((child, port.trim().to_owned()))
+}
+
+/// Ends with the test.
+pub(crate) struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_robot_in_python_speaks_gbk() {
+    let Some((_robot, port)) = python(ROBOT) else { return };
+    let program = call(&["robot", &format!("127.0.0.1:{port}"), "--encoding", "gbk"], "你好\n时间\n".as_bytes());
+    assert_eq!(ended(program), (Some(0), "我听见你好\n我听见时间\n".to_owned(), String::new()));
+}
+
+#[test]
+fn unix_domain_sockets_are_streams_too() {
+    let path = SocketPath::new();
+    let listener = UnixListener::bind(path.path()).unwrap();
+    let program = call(&["upper", &path.listen()], b"hi\n");
+    let limit = rustix::event::Timespec { tv_sec: GUARD.as_secs().try_into().unwrap(), tv_nsec: 0 };
+    let waiting = rustix::event::PollFd::new(&listener, rustix::event::PollFlags::IN);
+    assert_eq!(rustix::event::poll(&mut [waiting], Some(&limit)).unwrap(), 1, "nobody connects");
+    let (mut peer, _) = listener.accept().unwrap();
+    peer.set_read_timeout(Some(GUARD)).unwrap();
+    expect(&mut peer, b"hi");
+    peer.write_all(b"HI").unwrap();
+    assert_eq!(ended(program), (Some(0), "HI\n".to_owned(), String::new()));
+}
+
+#[test]
+fn who_has_read_enough_ends_it() {
+    let server = Fake::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = command(&["call", "robot", &server.address()]);
+    let (mut program, mut input) = Program::start_with_input(command.stdin(Stdio::piped()).stdout(writer));
+    input.write_all(b"hi\n").unwrap();
+    let mut peer = server.accept_raw();
+    expect(&mut peer, b"hi");
+    peer.write_all(b"ho").unwrap();
+    // Its input is still open.
+    expect_end(peer);
+    assert_eq!((program.wait().code(), &*program.log()), (Some(0), ""));
+    drop(input);
+}
+
+#[test]
+fn where_nobody_listens_is_said_with_what_to_do() {
+    // Bound, so that nobody else takes the port, and not listening.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap().to_string();
+    for service in ["echo", "upper", "greet", "robot", "parrot"] {
+        let says = format!(
+            "switchboard: cannot reach {address}: connection refused; start one with 'switchboard serve {service}'\n"
+        );
+        assert_eq!(ended(call(&[service, &address], b"hi\n")), (Some(1), String::new(), says));
+    }
+}
+
+#[test]
+fn what_means_nothing_is_wrong_usage() {
+    for (args, says) in [
+        (&["robot", "127.0.0.1:0"][..], "port 0 stands for any port"),
+        (&["robot", "127.0.0.1"], "is not an address"),
+        (&["robot", "127.0.0.1:1", "--timeout", "0"], "leaves no time"),
+        (&["echo", "udp:127.0.0.1:1", "--framing", "u8"], "each datagram is a message of its own"),
+        (&["echo", "unix:/x", "--udp"], "is not a UDP address: leave out unix: or --udp"),
+        (&["echo", "255.255.255.255:1"], "is a broadcast address"),
+        (&["echo", "udp:127.255.255.255:1"], "is a broadcast address"),
+        (&["robot", "--encoding", "utf-16"], "does not leave ASCII as it is"),
+    ] {
+        let output = run(&[&["call"], args].concat());
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {log}");
+        assert!(log.contains(says) && log.lines().count() == 1, "{args:?}: {log}");
+    }
+}
+
+#[test]
+fn at_a_terminal_answers_command_nothing() {
+    let server = Fake::new();
+    let mut terminal = Terminal::run(&["call", "robot", &server.address()]);
+    let mut peer = server.accept_raw();
+    terminal.shows(&["robot> "]);
+    terminal.types("no\x03");
+    terminal.shows(&["robot> no", "robot> "]);
+    terminal.types("hi\r");
+    expect(&mut peer, b"hi");
+    peer.write_all(b"\x1b[2J\rred\nrobot> ").unwrap();
+    let shown = ["robot> no", "robot> hi", r"\u{1b}[2J\rred", "    robot> ", "robot> "];
+    terminal.shows(&shown);
+    terminal.types("\x1b[A");
+    terminal.shows(&[&shown[..4], &["robot> hi"]].concat());
+    terminal.types("\x03");
+    terminal.shows(&[&shown[..4], &["robot> hi", "robot> "]].concat());
+    terminal.types("\x03");
+    assert_eq!(terminal.code(), 0);
+    assert!(terminal.is_cooked());
+    expect_end(peer);
+}
+
+#[test]
+fn at_a_terminal_the_servers_end_is_noticed_with_the_next_line() {
+    let server = Fake::new();
+    let mut terminal = Terminal::run(&["call", "echo", &server.address(), "--framing", "lines"]);
+    let mut peer = server.accept_raw();
+    terminal.shows(&["echo> "]);
+    // What is pasted is several lines, and the last waits to be sent.
+    terminal.types("\x1b[200~one\rtwo\x1b[201~\r");
+    for line in [b"one\n", b"two\n"] {
+        expect(&mut peer, line);
+        peer.write_all(line).unwrap();
+    }
+    terminal.shows(&["echo> one", "two", "one", "two", "echo> "]);
+    drop(peer);
+    terminal.types("three\r");
+    assert_eq!(terminal.code(), 1);
+    assert!(terminal.is_cooked());
+}
+
+#[test]
+fn a_signal_puts_the_terminal_back() {
+    let server = Fake::new();
+    let mut terminal = Terminal::run(&["call", "robot", &server.address()]);
+    let _peer = server.accept_raw();
+    terminal.types("half");
+    terminal.shows(&["robot> half"]);
+    assert!(!terminal.is_cooked());
+    terminal.signal(Signal::TERM);
+    assert_ne!(terminal.code(), 0);
+    assert!(terminal.is_cooked());
+}

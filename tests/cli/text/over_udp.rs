@@ -1,0 +1,128 @@
+//! The same over UDP, where answers are lost, late, and somebody else's.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::process::Stdio;
+
+use super::{call, ended, python};
+use crate::program::{GUARD, Program, command};
+
+fn socket() -> (UdpSocket, String) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(GUARD)).unwrap();
+    let address = format!("udp:{}", socket.local_addr().unwrap());
+    (socket, address)
+}
+
+/// The next datagram, which must be this, and its sender.
+#[track_caller]
+fn expect(socket: &UdpSocket, bytes: &[u8]) -> SocketAddr {
+    let mut read = [0; 1024];
+    let (count, from) = socket.recv_from(&mut read).unwrap();
+    assert_eq!(read[..count].escape_ascii().to_string(), bytes.escape_ascii().to_string());
+    from
+}
+
+#[test]
+fn a_lost_answer_is_told_and_the_next_line_goes_on() {
+    let (server, address) = socket();
+    let program = call(&["robot", &address, "--timeout", "200ms", "--json"], b"one\n\n");
+    expect(&server, b"one");
+    let from = expect(&server, b"");
+    server.send_to(b"here", from).unwrap();
+    let (code, printed, log) = ended(program);
+    assert_eq!(
+        (code, &*printed),
+        (Some(1), "{\"sent\":\"one\",\"answer\":null}\n{\"sent\":\"\",\"answer\":\"here\"}\n")
+    );
+    let says = [
+        "* 'one': no answer within 200ms; it, or the answer, may be lost: UDP promises nothing",
+        "switchboard: 1 of the lines was without an answer",
+    ];
+    assert_eq!(log.lines().collect::<Vec<_>>(), says);
+}
+
+#[test]
+fn an_answer_that_is_late_answers_nothing() {
+    let (server, address) = socket();
+    let mut command = command(&["call", "robot", &address, "--timeout", "200ms"]);
+    let (mut program, mut input) = Program::start_with_input(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    std::io::Write::write_all(&mut input, b"one\n").unwrap();
+    let from = expect(&server, b"one");
+    program.logged("'one': no answer");
+    server.send_to(b"to one", from).unwrap();
+    std::io::Write::write_all(&mut input, b"two\n").unwrap();
+    drop(input);
+    expect(&server, b"two");
+    server.send_to(b"to two", from).unwrap();
+    let (code, printed, _) = ended(program);
+    assert_eq!((code, &*printed), (Some(1), "to two\n"));
+}
+
+#[test]
+fn an_echo_of_something_else_is_no_answer() {
+    let (server, address) = socket();
+    for (service, answers) in [("echo", ["one", "zwei", "two"]), ("upper", ["ONE", "ZWEI", "TWO"])] {
+        let program = call(&[service, &address], b"two\n");
+        let from = expect(&server, b"two");
+        for answer in answers {
+            server.send_to(answer.as_bytes(), from).unwrap();
+        }
+        assert_eq!(ended(program), (Some(0), format!("{}\n", answers[2]), String::new()));
+    }
+}
+
+#[test]
+fn a_stranger_is_not_heard() {
+    let (server, address) = socket();
+    let program = call(&["robot", &address], b"hi\n");
+    let from = expect(&server, b"hi");
+    socket().0.send_to(b"I am the robot", from).unwrap();
+    server.send_to(b"it lies", from).unwrap();
+    assert_eq!(ended(program), (Some(0), "it lies\n".to_owned(), String::new()));
+}
+
+#[test]
+fn bye_over_udp_waits_for_nothing() {
+    let (server, address) = socket();
+    let program = call(&["parrot", &address], b"Bye\nnot said\n");
+    expect(&server, b"Bye");
+    assert_eq!(ended(program), (Some(0), String::new(), String::new()));
+}
+
+#[test]
+fn a_line_that_no_datagram_carries_is_told_with_the_most_that_one_does() {
+    let (server, address) = socket();
+    let program = call(&["robot", &address], &[&vec![b'x'; 65_508][..], b"\nok\n"].concat());
+    let from = expect(&server, b"ok");
+    server.send_to(&vec![b'y'; 65_507], from).unwrap();
+    let (code, printed, log) = ended(program);
+    assert_eq!((code, printed.len()), (Some(1), 65_508));
+    assert!(log.contains("65508 bytes are too many for one datagram: at most 65507 can be sent there"), "{log}");
+}
+
+#[test]
+fn where_nobody_listens_is_heard() {
+    let (server, address) = socket();
+    // Nobody else takes the port, and it is closed to all but itself.
+    server.connect(server.local_addr().unwrap()).unwrap();
+    let says = format!(
+        "switchboard: nobody listens at {address}; start one with 'switchboard serve robot --listen {address}'\n"
+    );
+    assert_eq!(ended(call(&["robot", &address], b"hi\nho\n")), (Some(1), String::new(), says));
+}
+
+#[test]
+fn an_upper_in_python_is_understood() {
+    let script = "
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(('127.0.0.1', 0))
+print(server.getsockname()[1], flush=True)
+while True:
+    said, client = server.recvfrom(65535)
+    server.sendto(said.upper(), client)
+";
+    let Some((_server, port)) = python(script) else { return };
+    let program = call(&["upper", &format!("127.0.0.1:{port}"), "--udp"], b"one\n\nTwo\n");
+    assert_eq!(ended(program), (Some(0), "ONE\n\nTWO\n".to_owned(), String::new()));
+}

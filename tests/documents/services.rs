@@ -1,0 +1,93 @@
+//! The page on the classic services, and that on configurations: their programs are run, their example is served.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::program::{Program, command, run};
+use crate::{blocks, read};
+
+/// A file that is gone with the test.
+pub(crate) fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+/// Every port of the text made any port, which no other program can hold.
+fn any_ports(text: &str) -> String {
+    let mut free = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("127.0.0.1:") {
+        free = free + before + "127.0.0.1:0";
+        rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    free + rest
+}
+
+fn page_block(page: &str, language: &str) -> String {
+    let text = read(format!("docs/{page}.md"));
+    let block = blocks(&text).into_iter().find(|(lang, _)| *lang == language).map(|(_, block)| block.to_owned());
+    block.unwrap_or_else(|| panic!("docs/{page}.md has no {language} block"))
+}
+
+#[test]
+fn a_python_program_gets_the_answers_shown() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("not tested: there is no python3");
+        return;
+    }
+    let mut script = page_block("services", "python");
+    let ports = [("upper", "8080"), ("greet", "8898"), ("robot", "10086"), ("parrot", "10087"), ("clock", "9090")];
+    let sections = ports.map(|(service, _)| {
+        let transport = if service == "clock" { "udp:" } else { "" };
+        format!("[{service}]\nlisten = \"{transport}127.0.0.1:0\"\n")
+    });
+    let config = file(&sections.concat());
+    let config = config.path().to_str().unwrap().to_owned();
+    let mut server = Program::start(command(&["serve", "--config", &config]).stdout(Stdio::piped()));
+    for (service, port) in ports {
+        let address = server.address(if service == "clock" { "udp" } else { "tcp" });
+        assert!(script.contains(port), "the program talks to {service}");
+        script = script.replace(port, address.rsplit_once(':').unwrap().1);
+    }
+    let output = Command::new("python3").args(["-X", "utf8", "-c", &script]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), page_block("services", "text").trim());
+}
+
+#[test]
+fn the_example_of_a_configuration_is_served() {
+    let example = String::from_utf8(run(&["config", "example"]).stdout).unwrap();
+    assert_eq!(page_block("config", "toml"), "{{#include ../src/cli/config/example.toml}}");
+    assert_eq!(example, read("src/cli/config/example.toml"));
+    let config = file(&any_ports(&example));
+    let config = config.path().to_str().unwrap();
+    let checked = run(&["config", "check", config]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let mut server = Program::start(command(&["serve", "--config", config]).stdout(Stdio::piped()));
+    assert!(server.printed_until("listening exec ").contains("tcp 127.0.0.1:"));
+    server.printed_until("service  ");
+}
+
+#[test]
+fn the_faults_shown_are_those_that_are_said() {
+    let text = read("docs/config.md");
+    let shown = blocks(&text).into_iter().find(|(lang, block)| *lang == "text" && block.starts_with("error: "));
+    let mut faulty: Vec<_> = read("src/cli/config/example.toml").lines().map(str::to_owned).collect();
+    let mut expected = String::new();
+    for line in shown.unwrap().1.lines() {
+        let (number, what) = line.strip_prefix("error: switchboard.toml:").unwrap().split_once(": ").unwrap();
+        let number: usize = number.parse().unwrap();
+        faulty[number - 1] = match what {
+            what if what.contains("idle-timeout") => "idle-timeout = 'ten'".to_owned(),
+            what if what.contains("templat:") => "templat = 'hi'".to_owned(),
+            _ => "[ecko]".to_owned(),
+        };
+        expected = expected + what + "\n";
+    }
+    let config = file(&faulty.join("\n"));
+    let stderr = String::from_utf8(run(&["config", "check", config.path().to_str().unwrap()]).stderr).unwrap();
+    let said: String =
+        stderr.lines().map(|line| line.splitn(4, ':').nth(3).unwrap().trim().to_owned() + "\n").collect();
+    assert_eq!(said, expected);
+}
