@@ -233,3 +233,27 @@ fn logged(order: &Order) -> String {
     }
     shown
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::process::Command;
+
+    use super::*;
+    use crate::services::exec::Allowed;
+
+    #[test]
+    fn nothing_runs_on_when_the_service_has_gone() {
+        let mut exec = Exec::new(Rules::new(Allowed::Shell));
+        let leash = Arc::<Leash>::default();
+        let sleep = || Command::new("sleep").arg("1000").process_group(0).spawn();
+        let mut child = leash.start(sleep).unwrap().unwrap();
+        let state = State::Running { name: "sleep".to_owned(), leash: Arc::clone(&leash) };
+        let mut desk = Desk::of(&Peer::Unix);
+        desk.state = state;
+        exec.desks.insert(ConnId::NOBODY, desk);
+        drop(exec);
+        assert!(leash.start(sleep).unwrap().is_none(), "nor does anything begin");
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+    }
+}
