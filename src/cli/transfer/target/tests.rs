@@ -1,3 +1,5 @@
+//! What stands at a place before, during and after a download.
+
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::os::unix::fs::{PermissionsExt, symlink};
