@@ -3,6 +3,7 @@
 mod calls;
 mod liars;
 mod serving;
+mod terminal;
 
 use std::fs;
 use std::io::{Read, Write};

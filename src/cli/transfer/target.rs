@@ -233,10 +233,12 @@ impl Place {
             Ok(found) if found.is_file() && path.is_symlink() => fs::canonicalize(path).map(Self::File),
             Ok(found) if found.is_file() => Ok(Self::File(path.to_owned())),
             Ok(_) => OpenOptions::new().write(true).open(path).map(Self::Stream),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && path.file_name().is_some() => {
-                Ok(Self::File(path.to_owned()))
+            Err(error) if error.kind() != io::ErrorKind::NotFound || path.file_name().is_none() => Err(error),
+            // Found out now, and not when all is there.
+            Err(_) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
+                Err(io::Error::new(io::ErrorKind::IsADirectory, "it names a directory, and there is none"))
             }
-            Err(error) => Err(error),
+            Err(_) => Ok(Self::File(path.to_owned())),
         }
     }
 }

@@ -1,3 +1,5 @@
+//! The pure half: what is said, and what an answer means.
+
 use super::*;
 
 /// SHA-256 of "hi".

@@ -1,3 +1,5 @@
+//! `call files` as its users run it: usage, interruptions, parts that are gone on with.
+
 use std::os::unix::fs::symlink;
 use std::process::Command;
 

@@ -1,3 +1,5 @@
+//! Servers that lie, in every way that a client could believe.
+
 use super::{Script, Scripted, Talk, Write, call, expect, fs, json, names, noise, sha256};
 
 /// What a server sends as its answer, whatever was asked.

@@ -1,3 +1,5 @@
+//! `serve files` and `call files` against each other.
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 

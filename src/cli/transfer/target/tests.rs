@@ -1,3 +1,5 @@
+//! What stands at a place before, during and after a download.
+
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -106,6 +108,7 @@ fn what_is_no_file_is_not_replaced_by_one() {
     for make in [Target::fleeting, Target::kept] {
         assert_eq!(make(folder.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
         assert!(make(&folder.path().join("nowhere/name")).is_err());
+        assert!(make(&folder.path().join("nowhere/")).unwrap_err().to_string().contains("there is none"));
         let mut target = make(Path::new("/dev/null")).unwrap();
         assert_eq!(target.place(), None);
         write(&mut target, "gone");
