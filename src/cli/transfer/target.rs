@@ -301,7 +301,7 @@ fn private() -> Permissions {
 
 /// Gives a whole file the permissions of what it replaces, or else those of any new file, and has it on the disk.
 fn settle(file: &File, place: &Path) -> io::Result<()> {
-    let old = fs::metadata(place).ok().map(|found| plain(found.permissions()));
+    let old = fs::metadata(place).ok().map(|found| plain(&found.permissions()));
     if let Some(permissions) = old.or_else(new_files_permissions) {
         file.set_permissions(permissions)?;
     }
@@ -310,14 +310,14 @@ fn settle(file: &File, place: &Path) -> io::Result<()> {
 
 /// Who may do what. That whoever runs a file does so as its owner was said of the old one.
 #[cfg(unix)]
-fn plain(permissions: Permissions) -> Permissions {
+fn plain(permissions: &Permissions) -> Permissions {
     use std::os::unix::fs::PermissionsExt;
     Permissions::from_mode(permissions.mode() & 0o777)
 }
 
 #[cfg(not(unix))]
-fn plain(permissions: Permissions) -> Permissions {
-    permissions
+fn plain(permissions: &Permissions) -> Permissions {
+    permissions.clone()
 }
 
 #[cfg(unix)]
