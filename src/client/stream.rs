@@ -73,6 +73,22 @@ impl Stream {
         }
     }
 
+    /// How long a read may wait; nothing: for ever.
+    ///
+    /// # Errors
+    /// When the length is zero.
+    pub fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        either!(self, stream => stream.set_read_timeout(limit))
+    }
+
+    /// How long a write may wait; nothing: for ever.
+    ///
+    /// # Errors
+    /// When the length is zero.
+    pub fn set_write_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        either!(self, stream => stream.set_write_timeout(limit))
+    }
+
     /// Ends both directions, which also ends what other handles wait for. A stream that has ended already stays so.
     pub fn hang_up(&self) {
         // All that can go wrong is that it has happened before.

@@ -264,13 +264,13 @@ fn where_nobody_listens_that_is_said_with_what_to_do() {
     assert_eq!(
         stderr,
         format!(
-            "switchboard: cannot connect to {address}: Connection refused; nothing listens there: start 'switchboard serve \
-             chat', or check the address\n"
+            "switchboard: cannot reach {address}: connection refused; start one with 'switchboard serve chat', or check \
+             the address\n"
         )
     );
     let output = run(&["call", "chat", "unix:/nowhere/at/all"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("nothing listens there"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("start one with 'switchboard serve chat'"));
 }
 
 #[test]

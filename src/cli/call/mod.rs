@@ -7,6 +7,7 @@ mod chat;
 mod clock;
 mod exec;
 mod files;
+mod server;
 mod text;
 
 use std::process::ExitCode;

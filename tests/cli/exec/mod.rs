@@ -174,7 +174,10 @@ fn a_call_that_makes_no_sense_is_wrong_usage() {
     let output = call(&free, &["--", "ls"]);
     let says =
         format!("cannot reach {free}: connection refused; start one with 'switchboard serve exec --allow PROGRAM'");
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), format!("switchboard: {says}\n")));
+    assert_eq!(
+        (output.status.code(), text(&output.stderr)),
+        (Some(1), format!("switchboard: {says}, or check the address\n"))
+    );
 }
 
 #[test]

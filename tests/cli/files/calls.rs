@@ -30,7 +30,7 @@ fn what_means_nothing_is_wrong_usage() {
 fn where_nobody_serves_it_is_said_how_to_serve() {
     let folder = tempfile::tempdir().unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let says = format!("cannot reach {free}: connection refused; start one with 'switchboard serve files'");
+    let says = format!("cannot reach {free}: connection refused; start one with 'switchboard serve files --root DIR'");
     expect(&call(folder.path(), &free, &["get", "x"]), 1, &says);
     assert!(names(folder.path()).is_empty());
 }

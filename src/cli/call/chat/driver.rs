@@ -273,7 +273,7 @@ impl Driver {
     }
 
     fn foreign(&self, what: &str) -> Failure {
-        let Target { typed, framing, .. } = &self.target;
+        let (typed, framing) = (self.target.server.typed(), self.target.framing);
         Failure::Failed(format!(
             "{typed} does not speak chat's JSON in {framing} frames: {what}; check the address and --framing"
         ))

@@ -9,10 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use switchboard::client::Stream;
-use switchboard::services::chat::console::word;
-use switchboard::{Endpoint, FrameDecoder, Framing, encode};
+use switchboard::{FrameDecoder, Framing, encode};
 
 use super::input::Input;
+use crate::cli::call::server::{Server, bare};
 use crate::cli::failure::Failure;
 
 /// How long a server may take to accept a connection.
@@ -27,26 +27,14 @@ const MAX_UNWRITTEN: usize = 256;
 /// Where the server is, and how its streams are cut.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
-    pub(super) endpoints: Vec<Endpoint>,
-    /// As the user wrote it.
-    pub(super) typed: String,
+    pub(super) server: Server,
     pub(super) framing: Framing,
 }
 
 impl Target {
     /// Connects, or says what could be done about it.
     pub(super) fn connect(&self) -> Result<Stream, Failure> {
-        Stream::connect(&self.endpoints, CONNECT_TIMEOUT).map_err(|error| {
-            let advice = match error.kind() {
-                ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
-                    "; nothing listens there: start 'switchboard serve chat', or check the address"
-                }
-                ErrorKind::TimedOut => "; nobody answers: check the address, and what is between",
-                ErrorKind::PermissionDenied => "; this user may not: check the socket's permissions",
-                _ => "; check the address",
-            };
-            Failure::Failed(format!("cannot connect to {}: {}{advice}", self.typed, bare(&error)))
-        })
+        self.server.connect(CONNECT_TIMEOUT)
     }
 }
 
@@ -88,7 +76,9 @@ impl Line {
     pub(super) fn open(target: Target, number: u64, inputs: &SyncSender<Input>) -> io::Result<()> {
         let inputs = inputs.clone();
         let connect = move || {
-            let line = Stream::connect(&target.endpoints, CONNECT_TIMEOUT)
+            let line = target
+                .server
+                .try_connect(CONNECT_TIMEOUT)
                 .and_then(|stream| Self::start(stream, target.framing, number, &inputs));
             let wire = match line {
                 Ok(line) => Wire::Open(line),
@@ -159,10 +149,4 @@ fn deliver(
             Err(error) => return Err(Wire::Foreign(error.to_string())),
         }
     }
-}
-
-/// An error without the `(os error 111)` that says nothing to a person.
-fn bare(error: &io::Error) -> String {
-    let text = error.to_string();
-    word(text.split(" (os error").next().unwrap_or(&text)).into_owned()
 }

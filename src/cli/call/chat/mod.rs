@@ -15,15 +15,15 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use switchboard::Framing;
 use switchboard::client::chat::Wishes;
 use switchboard::services::chat::colour::Palette;
-use switchboard::{Endpoint, Framing};
 
 use super::args::{ChatArgs, When};
+use super::server::Server;
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
 use crate::cli::logging;
-use crate::cli::plan;
 
 use driver::Driver;
 use line::Target;
@@ -62,19 +62,7 @@ impl Plan {
                 "--framing {framing} is not for JSON: choose one with a length, such as u32be"
             )));
         }
-        let endpoints = plan::resolve(&typed.address, &typed.address)?;
-        match endpoints.first() {
-            Some(Endpoint::Udp(_)) => {
-                return Err(Failure::Usage(format!("{} is not for this client: leave out udp:", typed.address)));
-            }
-            Some(Endpoint::Tcp(addr)) if addr.port() == 0 => {
-                return Err(Failure::Usage(format!(
-                    "{} is no server's address: port 0 stands for any port",
-                    typed.address
-                )));
-            }
-            _ => {}
-        }
+        let server = Server::find_stream("chat", &typed.address)?;
         let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && !typed.json;
         let has_colors = match typed.color {
             When::Always => true,
@@ -83,7 +71,7 @@ impl Plan {
         };
         let user = || std::env::var("USER").ok().filter(|name| !name.trim().is_empty());
         Ok(Self {
-            target: Target { endpoints, typed: typed.address, framing: typed.framing },
+            target: Target { server, framing: typed.framing },
             wishes: Wishes {
                 // At a terminal somebody is there to choose another. In a pipe, what is said would be said by somebody else.
                 insists: typed.nick.is_some() && !is_terminal,

@@ -9,7 +9,8 @@ use switchboard::client::text::Ends;
 use switchboard::services::chat::console::word;
 use switchboard::{Framing, TextEncoding};
 
-use super::text::{Datagrams, Form, Lane, Manner, Reply, Screen, Server, TIMEOUT, deadline, some_time, tell};
+use super::server::Server;
+use super::text::{Datagrams, Form, Lane, Manner, Reply, Screen, TIMEOUT, deadline, some_time, tell};
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
 use crate::cli::logging;

@@ -7,6 +7,7 @@ use switchboard::client::Stream;
 use switchboard::client::exec::{Answer, Hearing, Step};
 
 use super::Plan;
+use crate::cli::call::server::bare;
 use crate::cli::failure::Failure;
 
 /// How long a length that has no end of its own is left to go on. It is sent in one piece, but may come in two.
@@ -17,7 +18,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 pub(super) fn ask(plan: &Plan) -> Result<Answer, Failure> {
     let deadline = Instant::now().checked_add(plan.timeout);
-    let stream = Stream::connect(&plan.endpoints, plan.timeout).map_err(|error| unreachable(plan, &error))?;
+    let stream = plan.server.connect(plan.timeout)?;
     let mut exchange = Exchange { stream, deadline, plan };
     exchange.say(&plan.request)?;
     exchange.hear()
@@ -52,7 +53,7 @@ impl Exchange<'_> {
                     None => return Err(self.late()),
                 },
             };
-            step = heard.map_err(|fault| Failure::Failed(format!("{}: {fault}", self.plan.typed)))?;
+            step = heard.map_err(|fault| Failure::Failed(format!("{}: {fault}", self.plan.server.typed())))?;
         }
     }
 
@@ -61,7 +62,7 @@ impl Exchange<'_> {
         let left = self.left()?;
         let timeout = limit.map_or(left, |limit| Some(left.map_or(limit, |left| left.min(limit))));
         loop {
-            let read = set_timeout(&self.stream, timeout).and_then(|()| self.stream.read(piece));
+            let read = self.stream.set_read_timeout(timeout).and_then(|()| self.stream.read(piece));
             return match read {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -73,7 +74,7 @@ impl Exchange<'_> {
 
     fn say(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let left = self.left()?;
-        let said = set_timeout(&self.stream, left).and_then(|()| self.stream.write_all(bytes));
+        let said = self.stream.set_write_timeout(left).and_then(|()| self.stream.write_all(bytes));
         said.map_err(|error| if is_timeout(&error) { self.late() } else { self.broken(&error) })
     }
 
@@ -84,32 +85,15 @@ impl Exchange<'_> {
     }
 
     fn late(&self) -> Failure {
-        let Plan { typed, timeout, .. } = self.plan;
+        let (typed, timeout) = (self.plan.server.typed(), self.plan.timeout);
         Failure::Failed(format!("{typed}: no whole answer within {timeout:?}; give a longer --timeout"))
     }
 
     fn broken(&self, error: &io::Error) -> Failure {
-        Failure::Failed(format!("{}: the connection broke: {}", self.plan.typed, error.kind()))
+        Failure::Failed(format!("{}: the connection broke: {}", self.plan.server.typed(), bare(error)))
     }
-}
-
-fn unreachable(plan: &Plan, error: &io::Error) -> Failure {
-    let advice = match error.kind() {
-        ErrorKind::ConnectionRefused | ErrorKind::NotFound => "start one with 'switchboard serve exec --allow PROGRAM'",
-        ErrorKind::PermissionDenied => "this user may not: check the socket's permissions",
-        _ => "check the address",
-    };
-    Failure::Failed(format!("cannot reach {}: {}; {advice}", plan.typed, error.kind()))
 }
 
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-}
-
-fn set_timeout(stream: &Stream, timeout: Option<Duration>) -> io::Result<()> {
-    match stream {
-        Stream::Tcp(stream) => stream.set_read_timeout(timeout).and_then(|()| stream.set_write_timeout(timeout)),
-        #[cfg(unix)]
-        Stream::Unix(stream) => stream.set_read_timeout(timeout).and_then(|()| stream.set_write_timeout(timeout)),
-    }
 }

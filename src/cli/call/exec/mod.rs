@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use switchboard::Endpoint;
 use switchboard::client::exec::{Answer, Dialect, Report, request};
 
+use super::server::Server;
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
 use crate::cli::units::Span;
-use crate::cli::{logging, output, plan, secret};
+use crate::cli::{logging, output, secret};
 
 /// How long an answer may take, where nothing else is said: longer than a server of ours lets a command run.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -47,9 +47,7 @@ pub(in crate::cli) struct ExecArgs {
 
 /// All that there is to know before the server is asked.
 struct Plan {
-    endpoints: Vec<Endpoint>,
-    /// As the user wrote it.
-    typed: String,
+    server: Server,
     dialect: Dialect,
     request: Vec<u8>,
     timeout: Duration,
@@ -71,24 +69,14 @@ pub(super) fn call(typed: ExecArgs, verbosity: Verbosity) -> Result<ExitCode, Fa
 impl Plan {
     fn new(typed: ExecArgs) -> Result<Self, Failure> {
         let ExecArgs { address, dialect, token_file, timeout, json, command } = typed;
-        let endpoints = plan::resolve(&address, &address)?;
-        match endpoints.first() {
-            Some(Endpoint::Udp(_)) => {
-                return Err(Failure::Usage(format!("{address} is not for this client: leave out udp:")));
-            }
-            Some(Endpoint::Tcp(addr)) if addr.port() == 0 => {
-                let text = format!("{address} is no server's address: port 0 stands for any port");
-                return Err(Failure::Usage(text));
-            }
-            _ => {}
-        }
+        let server = Server::find_stream("exec --allow PROGRAM", &address)?;
         let timeout = timeout.map_or(TIMEOUT, |timeout| timeout.0);
         if timeout.is_zero() {
             return Err(Failure::Usage("--timeout: no answer comes in no time".to_owned()));
         }
         let token = token_file.as_deref().map(secret::read).transpose()?;
         let request = request(&command, token.as_deref()).map_err(|bad| Failure::Usage(bad.to_string()))?;
-        Ok(Self { endpoints, typed: address, dialect, request, timeout, json })
+        Ok(Self { server, dialect, request, timeout, json })
     }
 }
 

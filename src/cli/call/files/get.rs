@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use switchboard::client::files::{Download, Got, Trouble};
 use switchboard::services::files::wire::Code;
 
-use super::link::{Link, bare};
+use super::link::Link;
 use super::{Ended, Plan};
+use crate::cli::call::server::bare;
 use crate::cli::failure::Failure;
 use crate::cli::transfer::{Interrupt, Progress, Target, Waited};
 
@@ -102,7 +103,7 @@ pub(super) fn plain(plan: &Plan, wish: &Wish) -> Result<ExitCode, Failure> {
     match fetch_plainly(&mut link, plan, wish, &mut target, &interrupt) {
         Ok(0) => Err(Failure::Failed(format!(
             "{} has sent nothing: {} is empty, or is refused, which the dialect plain cannot tell apart; nothing is written",
-            plan.typed,
+            plan.server.typed(),
             wish.name.display()
         ))),
         Ok(bytes) => {

@@ -9,6 +9,7 @@ use switchboard::services::files::wire::MAX_FRAME_BYTES;
 use switchboard::{FrameDecoder, encode};
 
 use super::{Ended, Plan};
+use crate::cli::call::server::bare;
 use crate::cli::failure::Failure;
 use crate::cli::transfer::{Interrupt, Waited, Waiting};
 use crate::cli::units::Span;
@@ -33,17 +34,7 @@ pub(super) struct Link<'a> {
 impl<'a> Link<'a> {
     /// Connects, or says what could be done about it.
     pub(super) fn connect(plan: &'a Plan) -> Result<Self, Failure> {
-        let stream = Stream::connect(&plan.endpoints, CONNECT_TIMEOUT).map_err(|error| {
-            let advice = match error.kind() {
-                ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
-                    "; start one with 'switchboard serve files', or check the address"
-                }
-                ErrorKind::TimedOut => "; nobody answers: check the address, and what is between",
-                ErrorKind::PermissionDenied => "; this user may not: check the socket's permissions",
-                _ => "; check the address",
-            };
-            Failure::Failed(format!("cannot reach {}: {}{advice}", plan.typed, bare(&error)))
-        })?;
+        let stream = plan.server.connect(CONNECT_TIMEOUT)?;
         let decoder = FrameDecoder::new(plan.framing, MAX_FRAME_BYTES);
         Ok(Self { plan, stream, decoder, buffer: vec![0; BUFFER_BYTES], begin: 0, end: 0 })
     }
@@ -51,7 +42,7 @@ impl<'a> Link<'a> {
     /// Sends a request.
     pub(super) fn send(&mut self, payload: &[u8]) -> Result<(), Ended> {
         let mut frame = Vec::new();
-        let typed = &self.plan.typed;
+        let typed = self.plan.server.typed();
         encode(self.plan.framing, payload, &mut frame)
             .map_err(|error| Failure::Usage(format!("the request cannot be sent: {error}")))?;
         let sent = self.stream.write_all(&frame);
@@ -80,7 +71,7 @@ impl<'a> Link<'a> {
 
     /// Reads once. False: the stream has ended.
     fn fill(&mut self, limit: Option<Duration>, interrupt: &Interrupt) -> Result<bool, Ended> {
-        let typed = &self.plan.typed;
+        let typed = self.plan.server.typed();
         let lost = |error| Failure::Failed(format!("the connection to {typed} is lost: {}", bare(&error)));
         loop {
             match interrupt.wait(file(&self.stream), Waiting::ToRead, limit).map_err(lost)? {
@@ -119,10 +110,4 @@ fn file(stream: &Stream) -> std::os::fd::BorrowedFd<'_> {
 #[cfg(not(unix))]
 fn file(stream: &Stream) -> &Stream {
     stream
-}
-
-/// An error without the `(os error 111)` that says nothing to a person.
-pub(super) fn bare(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }

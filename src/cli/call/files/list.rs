@@ -19,7 +19,7 @@ use crate::cli::report::words;
 use crate::cli::transfer::Interrupt;
 
 pub(super) fn list(plan: &Plan, directory: String, json: bool) -> Result<ExitCode, Failure> {
-    let about = format!("cannot list what {} has", plan.typed);
+    let about = format!("cannot list what {} has", plan.server.typed());
     let mut link = Link::connect(plan)?;
     let interrupt = Interrupt::watch()?;
     let answer = match ask(&mut link, plan, directory, &interrupt) {

@@ -10,15 +10,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Subcommand;
+use switchboard::Framing;
 use switchboard::client::files::Trouble;
 use switchboard::services::chat::console::word;
 use switchboard::services::files::Dialect;
-use switchboard::{Endpoint, Framing};
 
+use super::server::Server;
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
 use crate::cli::logging;
-use crate::cli::plan;
 use crate::cli::transfer::Interrupt;
 use crate::cli::units::Span;
 
@@ -75,9 +75,7 @@ enum Wish {
 
 /// Where the server is, and how to speak to it.
 struct Plan {
-    endpoints: Vec<Endpoint>,
-    /// As the user wrote it.
-    typed: String,
+    server: Server,
     framing: Framing,
     timeout: Option<Duration>,
 }
@@ -134,7 +132,6 @@ pub(super) fn call(typed: FilesArgs, verbosity: Verbosity) -> Result<ExitCode, F
 
 impl Plan {
     fn new(typed: &FilesArgs, dialect: Dialect) -> Result<Self, Failure> {
-        let address = typed.address.clone();
         let framing = typed.framing.unwrap_or(if dialect == Dialect::Plain { Framing::Raw } else { Framing::U32BE });
         if !(dialect.suits(framing) || (dialect == Dialect::Plain && framing == Framing::Lines)) {
             return Err(Failure::Usage(match dialect {
@@ -142,19 +139,9 @@ impl Plan {
                 Dialect::Plain => format!("--framing {framing} is not for the dialect plain: choose raw or lines"),
             }));
         }
-        let endpoints = plan::resolve(&address, &address)?;
-        match endpoints.first() {
-            Some(Endpoint::Udp(_)) => {
-                return Err(Failure::Usage(format!("{address} is not for this client: leave out udp:")));
-            }
-            Some(Endpoint::Tcp(addr)) if addr.port() == 0 => {
-                let why = "port 0 stands for any port";
-                return Err(Failure::Usage(format!("{address} is no server's address: {why}")));
-            }
-            _ => {}
-        }
+        let server = Server::find_stream("files --root DIR", &typed.address)?;
         let timeout = Some(typed.timeout.0).filter(|timeout| !timeout.is_zero());
-        Ok(Self { endpoints, typed: address, framing, timeout })
+        Ok(Self { server, framing, timeout })
     }
 
     /// How long the beginning of an answer may take.

@@ -4,7 +4,6 @@
 mod datagrams;
 mod lines;
 mod screen;
-mod server;
 mod stream;
 mod talk;
 
@@ -15,6 +14,7 @@ use std::time::Duration;
 use switchboard::client::text::Ends;
 use switchboard::{Framing, TextEncoding};
 
+use super::server::Server;
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
 use crate::cli::logging;
@@ -23,7 +23,6 @@ use crate::cli::units::Span;
 pub(super) use datagrams::{Datagrams, any_address, cannot_ask};
 use lines::Lines;
 pub(super) use screen::{Form, Screen, tell};
-pub(super) use server::Server;
 pub(super) use stream::{Lane, Manner, deadline};
 use talk::{Link, Talk};
 pub(super) use talk::{Reply, Text};

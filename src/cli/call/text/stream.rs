@@ -7,8 +7,8 @@ use switchboard::client::Stream;
 use switchboard::client::text::{Answers, Ends};
 use switchboard::{Framing, MAX_RAW_BYTES, TextEncoding, encode};
 
-use super::server::{Server, bare};
 use super::talk::{Reply, Text};
+use crate::cli::call::server::{Server, bare};
 use crate::cli::failure::Failure;
 
 /// The largest answer that is taken, in bytes.
@@ -78,7 +78,9 @@ impl Lane {
     /// Connects, if that has not happened yet.
     pub(in crate::cli::call) fn connect(&mut self) -> Result<(), Failure> {
         if self.stream.is_none() {
-            self.stream = Some(self.server.connect(self.limit)?);
+            let stream = self.server.connect(self.limit)?;
+            stream.set_write_timeout(Some(self.limit)).map_err(|error| self.server.cannot_reach(&error))?;
+            self.stream = Some(stream);
         }
         Ok(())
     }

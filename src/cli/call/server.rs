@@ -12,9 +12,9 @@ use crate::cli::failure::Failure;
 use crate::cli::plan;
 
 /// A server's addresses, of which there is at least one. They are all of one transport.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::cli::call) struct Server {
-    /// As `serve` calls it.
+    /// What follows `switchboard serve` to start one.
     service: &'static str,
     /// As the user wrote it.
     typed: String,
@@ -27,6 +27,15 @@ impl Server {
         let server = Self::find_any(service, typed, udp)?;
         if server.socket_addrs().any(|addr| matches!(addr.ip(), IpAddr::V4(ip) if ip.is_broadcast())) {
             return Err(is_broadcast(&server.typed));
+        }
+        Ok(server)
+    }
+
+    /// Looks up where a service is that is not to be had over UDP.
+    pub(in crate::cli::call) fn find_stream(service: &'static str, typed: &str) -> Result<Self, Failure> {
+        let server = Self::find(service, typed, false)?;
+        if server.is_udp() {
+            return Err(Failure::Usage(format!("{typed} is not for this client: leave out udp:")));
         }
         Ok(server)
     }
@@ -57,16 +66,19 @@ impl Server {
         })
     }
 
-    /// Connects to the first address that answers. Neither reading nor writing takes longer than `limit` then.
+    /// As the user wrote it, but over UDP with its transport.
+    pub(in crate::cli::call) fn typed(&self) -> &str {
+        &self.typed
+    }
+
+    /// Connects to the first address that answers, or says what could be done about it.
     pub(in crate::cli::call) fn connect(&self, limit: Duration) -> Result<Stream, Failure> {
-        let stream = Stream::connect(&self.endpoints, limit).map_err(|error| self.cannot_reach(&error))?;
-        let limited = match &stream {
-            Stream::Tcp(stream) => stream.set_write_timeout(Some(limit)),
-            #[cfg(unix)]
-            Stream::Unix(stream) => stream.set_write_timeout(Some(limit)),
-        };
-        limited.map_err(|error| self.cannot_reach(&error))?;
-        Ok(stream)
+        self.try_connect(limit).map_err(|error| self.cannot_reach(&error))
+    }
+
+    /// As [`connect`](Self::connect), and says what happened.
+    pub(in crate::cli::call) fn try_connect(&self, limit: Duration) -> io::Result<Stream> {
+        Stream::connect(&self.endpoints, limit)
     }
 
     /// What to say, and to do, where it could not be reached.
@@ -81,7 +93,7 @@ impl Server {
                 return Failure::Failed(format!("nobody listens at {typed}; start one with {start}"));
             }
             ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
-                format!("start one with 'switchboard serve {}'", self.service)
+                format!("start one with 'switchboard serve {}', or check the address", self.service)
             }
             ErrorKind::TimedOut => "nobody answers: check the address, and what is between".to_owned(),
             ErrorKind::PermissionDenied => "this user may not: check the socket's permissions".to_owned(),
