@@ -76,6 +76,16 @@ pub trait Service {
         let _ = cx;
     }
 
+    /// The engine has begun to [drain](crate::Handle::drain): there are no newcomers and no further requests. Connections that
+    /// wait for nothing end now, each with its `on_close`; those that wait for an answer end when they have it. Here a service
+    /// gives up work that would take long, so that they have one soon.
+    ///
+    /// It is about nobody, and called once, on the service that was added, not on its instances
+    /// [for a connection](Self::per_connection). It does not come where the engine is stopped at once.
+    fn on_shutdown(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+
     /// A batch of `frames` frames that was owed to this connection was dropped, because its peer reads too slowly and the
     /// [policy](crate::SlowConsumer) is to drop. Each batch is reported once, in the order in which they were dropped, if it has
     /// a ticket and the connection is still open; [`Context::notify_drain`] tells when there is room to make up for it. On
@@ -151,6 +161,10 @@ impl<S: Service + ?Sized> Service for Box<S> {
 
     fn on_flush(&mut self, cx: &mut Context<'_>) {
         (**self).on_flush(cx);
+    }
+
+    fn on_shutdown(&mut self, cx: &mut Context<'_>) {
+        (**self).on_shutdown(cx);
     }
 
     fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: Ticket, frames: u32) {

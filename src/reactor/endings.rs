@@ -92,6 +92,8 @@ impl<N: Net> Turn<N> {
             return;
         }
         self.run = Run::Draining;
+        // Told later in this turn, when no callback is under way.
+        self.owed.shutdown = true;
         log::info!("draining {} connections, for at most {:?}", self.desk.stats.open, self.desk.limits.drain_timeout);
         for (number, state) in self.sources.iter_mut().enumerate() {
             // UDP sockets stay, to send what is still said through them; nothing more is received.

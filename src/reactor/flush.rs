@@ -17,6 +17,8 @@ pub(super) struct Owed {
     pub(super) dirty: Vec<usize>,
     /// Services that want to be called when the others of this turn have been, each once.
     flushes: Vec<ServiceId>,
+    /// Services are to be told that the engine drains.
+    pub(super) shutdown: bool,
     /// Batches that were dropped, and the connections that were owed them.
     missed: Vec<(usize, Missed)>,
     /// The next turn's.
@@ -66,11 +68,19 @@ impl<N: Net> Turn<N> {
             // What a service says may be too much for a slow reader, and a write may find its peer gone. Their services are told
             // within this very turn, and what those then tell the others must not wait for an event that may never come.
             self.say_goodbyes();
-            if !(self.call_on_flush() || self.call_on_dropped() || self.flush_dirty()) {
+            if !(self.call_on_shutdown() || self.call_on_flush() || self.call_on_dropped() || self.flush_dirty()) {
                 break;
             }
         }
         self.owed.next_turn();
+    }
+
+    fn call_on_shutdown(&mut self) -> bool {
+        let any = std::mem::take(&mut self.owed.shutdown);
+        for number in 0..if any { self.services.len() } else { 0 } {
+            self.call(ServiceId(number), ConnId::NOBODY, |service, cx| service.on_shutdown(cx));
+        }
+        any
     }
 
     /// Has services say what they have collected. What they make slow readers miss is reported still in this turn.

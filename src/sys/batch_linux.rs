@@ -14,7 +14,8 @@ pub(crate) trait Datagrams: AsRawFd + AsFd {}
 
 impl<T: AsRawFd + AsFd> Datagrams for T {}
 
-/// The receiving call's own structures, allocated once.
+/// The receiving call's own structures, allocated once, for sockets of one address family: they keep the length of the last
+/// sender's address as the room for the next, and an IPv6 address would be cut after an IPv4 one.
 pub(crate) struct Batcher {
     received: MultiHeaders<SockaddrStorage>,
 }

@@ -185,9 +185,12 @@ impl Control {
     /// Who is sent away finds the door shut: listeners are closed before anybody is told. The last porter to go rings; one that
     /// a service keeps waiting has no longer than the drain.
     fn go_on_draining(&mut self) {
-        let exchange = &self.agent.exchange;
+        let exchange = Arc::clone(&self.agent.exchange);
         if self.drain_ends.is_some() && exchange.run() == Run::Serving && exchange.porters.is_gone() {
             exchange.set_run(Run::Draining);
+            for number in 0..exchange.booths.len() {
+                self.call(ServiceId(number), |service, cx| service.on_shutdown(cx));
+            }
         }
     }
 

@@ -111,6 +111,10 @@ impl<S: Service> Service for Witness<S> {
         self.inner.on_flush(cx);
     }
 
+    fn on_shutdown(&mut self, cx: &mut Context<'_>) {
+        self.inner.on_shutdown(cx);
+    }
+
     fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: Ticket, frames: u32) {
         self.inner.on_dropped(cx, ticket, frames);
     }

@@ -15,6 +15,7 @@ conformance! {
     a_unix_socket_echoes,
     ipv6_echoes,
     datagrams_come_back_whole_from_where_they_were_sent,
+    datagrams_of_both_families_are_answered_in_turn,
     many_datagrams_at_once_keep_their_boundaries,
     listeners_of_one_service_have_framings_of_their_own,
     several_services_share_one_engine,
@@ -114,6 +115,29 @@ fn datagrams_come_back_whole_from_where_they_were_sent<E: Engine>() {
     }
     let stats = running.drain();
     assert_eq!((stats.datagrams_in, stats.datagrams_out, stats.datagrams_dropped), (8, 8, 0));
+}
+
+fn datagrams_of_both_families_are_answered_in_turn<E: Engine>() {
+    let mut engine = E::with_limits(Limits::default());
+    let echo = engine.add_service("echo", Echo);
+    let clients = ["127.0.0.1:0", "[::1]:0"].map(|any| {
+        let to = engine.listen(echo, &format!("udp:{any}"), Framing::Raw);
+        let Endpoint::Udp(to) = to else { panic!("asked for UDP") };
+        let socket = UdpSocket::bind(any).unwrap();
+        socket.set_read_timeout(Some(GUARD)).unwrap();
+        socket.connect(to).unwrap();
+        socket
+    });
+    let running = Running::start(engine);
+    for number in 0..6 {
+        for socket in &clients {
+            socket.send(&[number]).unwrap();
+            let mut answer = [0; 2];
+            assert_eq!(socket.recv(&mut answer).unwrap(), 1, "{number} at {socket:?}");
+            assert_eq!(answer[0], number);
+        }
+    }
+    running.drain();
 }
 
 fn many_datagrams_at_once_keep_their_boundaries<E: Engine>() {

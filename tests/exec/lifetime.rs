@@ -17,6 +17,7 @@ conformance! {
     who_ignores_signals_is_killed_as_well,
     who_has_said_all_still_gets_an_answer,
     nothing_is_left_when_the_engine_has_stopped,
+    a_drain_ends_what_runs_and_what_waits_and_all_are_answered,
 }
 
 /// Well below the time limit for commands, and far more than starting one takes.
@@ -62,13 +63,13 @@ fn what_was_said_before_the_end_is_all_there<E: Engine>() {
 }
 
 fn time_ends_a_command_and_all_that_it_has_started<E: Engine>() {
-    let (running, addr) = open::<E>(Rules { timeout: Duration::from_millis(300), ..shell() });
+    let (running, addr) = open::<E>(Rules { timeout: Duration::from_secs(3), ..shell() });
     let folder = tempfile::tempdir().unwrap();
     let mut held = Fifo::new(folder.path(), "held");
     let mut asker = Asker::connect(addr);
     asker.say(format!("exec 3> {}; echo begun; echo begun >&3; sh -c 'sleep 1000; :' & sleep 1000", held.path()));
     let answer = asker.header();
-    assert_eq!(String::from_utf8_lossy(&answer.output), "begun\nexec: killed: it ran for longer than 300ms\n");
+    assert_eq!(String::from_utf8_lossy(&answer.output), "begun\nexec: killed: it ran for longer than 3s\n");
     assert_eq!(answer.fields["exit_code"], serde_json::Value::Null);
     assert_eq!(held.line(), "begun");
     held.expect_end();
@@ -78,10 +79,14 @@ fn time_ends_a_command_and_all_that_it_has_started<E: Engine>() {
 }
 
 fn who_ignores_signals_is_killed_as_well<E: Engine>() {
-    let (running, addr) = open::<E>(Rules { timeout: Duration::from_millis(100), ..shell() });
+    let (running, addr) = open::<E>(Rules { timeout: Duration::from_secs(3), ..shell() });
+    let folder = tempfile::tempdir().unwrap();
+    let mut begun = Fifo::new(folder.path(), "begun");
     let mut asker = Asker::connect(addr);
-    let answer = asker.ask("trap '' TERM HUP INT; exec >&- 2>&-; while :; do sleep 1000; done");
-    assert_eq!(answer, "exec: killed: it ran for longer than 100ms\n");
+    let deaf = "trap '' TERM HUP INT; exec >&- 2>&-";
+    asker.say(format!("{deaf}; echo deaf > {}; while :; do sleep 1000; done", begun.path()));
+    assert_eq!(begun.line(), "deaf");
+    assert_eq!(asker.header().output, b"exec: killed: it ran for longer than 3s\n");
     drop(asker);
     running.drain();
 }
@@ -102,7 +107,7 @@ fn who_has_said_all_still_gets_an_answer<E: Engine>() {
 }
 
 fn nothing_is_left_when_the_engine_has_stopped<E: Engine>() {
-    // Where a connection's thread does its work, that is waited for, and ends in its own time.
+    // Where a connection's thread does its work, an engine that is stopped at once waits for it, and it ends in its own time.
     for drain in [false, true] {
         let (running, addr) = open::<E>(Rules { timeout: Duration::from_secs(1), ..shell() });
         let folder = tempfile::tempdir().unwrap();
@@ -124,6 +129,26 @@ fn nothing_is_left_when_the_engine_has_stopped<E: Engine>() {
         held.expect_end();
         drop(askers);
     }
+}
+
+fn a_drain_ends_what_runs_and_what_waits_and_all_are_answered<E: Engine>() {
+    let jobs = std::num::NonZeroUsize::new(1).unwrap();
+    let (running, addr) = open::<E>(Rules { timeout: 10 * GUARD, jobs, ..shell() });
+    let folder = tempfile::tempdir().unwrap();
+    let mut held = Fifo::new(folder.path(), "held");
+    let mut first = Asker::connect(addr);
+    first.say(format!("exec 3> {}; echo said; echo begun >&3; sleep 1000 & sleep 1000", held.path()));
+    assert_eq!(held.line(), "begun");
+    let canary = folder.path().join("canary");
+    let mut second = Asker::connect(addr);
+    second.say(format!("touch {}", canary.display()));
+    running.await_counter("jobs", |jobs| jobs == 2);
+    running.handle.drain();
+    held.expect_end();
+    assert_eq!(first.header().output, b"said\nexec: ended: the server is stopping\n");
+    assert_eq!(second.header().output, b"exec: ended: the server is stopping\n");
+    running.ended();
+    assert!(!canary.exists());
 }
 
 /// On the reactor alone: on `Threaded` a connection's thread is busy with its command, and hears of nothing meanwhile.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
-use super::net::{Attached, Event, Net, Polled, Source};
+use super::net::{Attached, Event, Net, Polled, Source, SourceKind};
 use crate::datagram::{Incoming, Outgoing};
 use crate::service::Peer;
 use crate::sys::{self, Batcher, bind};
@@ -32,13 +32,14 @@ pub(super) struct OsNet {
     consoles: Vec<Attached<OsStream>>,
     /// Keys of what is always ready and of which no poll will ever say so.
     unpolled: Vec<usize>,
-    batcher: Batcher,
+    /// For IPv4 and for IPv6.
+    batchers: [Batcher; 2],
 }
 
 impl OsNet {
     fn new(poll: Poll, sources: Vec<(Socketed, Source)>, consoles: Vec<Attached<OsStream>>) -> Self {
         let (events, unpolled) = (Events::with_capacity(EVENTS), Vec::new());
-        Self { poll, events, sources, consoles, unpolled, batcher: Batcher::new() }
+        Self { poll, events, sources, consoles, unpolled, batchers: [Batcher::new(), Batcher::new()] }
     }
 
     fn source(&self, number: usize) -> &Socketed {
@@ -135,17 +136,22 @@ impl Net for OsNet {
     }
 
     fn receive(&mut self, socket: usize, into: &mut Incoming) -> io::Result<usize> {
-        let Some((Socketed::Udp(socket), _)) = self.sources.get(socket) else {
-            return Err(io::ErrorKind::WouldBlock.into());
-        };
-        self.batcher.receive(socket, into)
+        let Self { sources, batchers: [v4, v6], .. } = self;
+        match sources.get(socket) {
+            Some((Socketed::Udp(socket), Source { kind: SourceKind::Datagrams { local }, .. })) => {
+                let batcher = if local.is_ipv6() { v6 } else { v4 };
+                batcher.receive(socket, into)
+            }
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 
     fn send(&mut self, socket: usize, from: &Outgoing, first: usize) -> io::Result<usize> {
         let Some((Socketed::Udp(socket), _)) = self.sources.get(socket) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        self.batcher.send(socket, from, first)
+        let [batcher, _] = &mut self.batchers;
+        batcher.send(socket, from, first)
     }
 
     fn now(&self) -> Instant {

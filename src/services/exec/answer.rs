@@ -35,7 +35,8 @@ impl Answer {
             End::Exited(code) if code != 0 && dialect == Dialect::Length && capture.is_empty() => {
                 Some(format!("exit code {code}"))
             }
-            End::Exited(_) | End::Cut | End::Cancelled => None,
+            End::Cancelled => Some("ended: the server is stopping".to_owned()),
+            End::Exited(_) | End::Cut => None,
         };
         let (output, truncated) = end_with(capture, last_words.as_deref(), max_bytes);
         Self { name, output, exit_code, truncated }

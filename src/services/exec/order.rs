@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use super::rules::{Allowed, Rules};
 use super::wire::MAX_LINE_BYTES;
 
+/// What an HTTP request begins with: the registered methods that are in use (RFC 9110, section 9; RFC 5789), and HTTP/2's preface.
+const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"];
+
 /// What is left of a program's name that was asked for: it goes back to whoever asked.
 const MAX_NAME_BYTES: usize = 255;
 
@@ -112,9 +115,17 @@ fn check(line: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether a line begins as a request does (RFC 9112, section 3): a method, and then what may follow one. Its version is not
+/// waited for, because a read may end before that; where it is there, any method will do.
 fn is_http(line: &[u8]) -> bool {
-    let first = line.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
-    first.windows(8).any(|part| part == b" HTTP/1.") || first.starts_with(b"PRI * HTTP/2")
+    let target = METHODS.iter().find_map(|method| line.strip_prefix(method.as_bytes())?.strip_prefix(b" "));
+    let begins = target.is_some_and(|target| {
+        let target = target.trim_ascii_start();
+        let is_scheme = target.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http"));
+        matches!(target, [] | [b'/' | b'*', ..]) || is_scheme
+    });
+    let first = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    begins || first.windows(8).any(|part| part == b" HTTP/1.")
 }
 
 /// What may be asked for, in words.

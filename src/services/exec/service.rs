@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::answer::Answer;
@@ -48,15 +48,29 @@ const MAX_LOGGED_CHARS: usize = 200;
 /// ```
 pub struct Exec {
     rules: Arc<Rules>,
+    common: Arc<Common>,
+    desks: HashMap<ConnId, Desk>,
+}
+
+/// What all instances have in common.
+#[derive(Default)]
+struct Common {
     /// Bytes that wait for their clients' word, of all connections.
     offered: Arc<AtomicUsize>,
-    desks: HashMap<ConnId, Desk>,
+    /// What runs or waits for its turn; nothing once the engine stops, and then nothing more is begun.
+    begun: Mutex<Begun>,
+}
+
+#[derive(Default)]
+struct Begun {
+    leashes: Vec<Weak<Leash>>,
+    is_over: bool,
 }
 
 impl Exec {
     /// One that obeys `rules`.
     pub fn new(rules: Rules) -> Self {
-        Self { rules: Arc::new(rules), offered: Arc::default(), desks: HashMap::new() }
+        Self { rules: Arc::new(rules), common: Arc::default(), desks: HashMap::new() }
     }
 
     /// Meets a request, when nothing runs for its connection.
@@ -87,9 +101,12 @@ impl Exec {
     }
 
     fn begin(&mut self, cx: &mut Context<'_>, name: String, order: Order) {
+        let Some(leash) = self.common.leash() else {
+            self.tell(cx, Answer::refusal(name, "the server is stopping"), false);
+            return;
+        };
         let Some(desk) = self.desks.get_mut(&cx.conn()) else { return };
-        log::info!("exec: {} runs {}", desk.peer, logged(&order));
-        let leash = Arc::<Leash>::default();
+        log::info!("exec: {} wants {}", desk.peer, logged(&order));
         desk.state = State::Running { name, leash: Arc::clone(&leash) };
         let bounds = Bounds { timeout: self.rules.timeout, max_output_bytes: self.rules.max_output_bytes };
         cx.offload(move || run(&order, bounds, &leash));
@@ -105,7 +122,7 @@ impl Exec {
         if dialect == Dialect::Ready {
             let busy =
                 || Offer::new(b"exec: busy: too many answers wait for their clients\n".to_vec(), &Arc::default());
-            let Some(offer) = Offer::new(bytes, &self.offered).or_else(busy) else { return };
+            let Some(offer) = Offer::new(bytes, &self.common.offered).or_else(busy) else { return };
             cx.reply(format!("{READY}{}", offer.bytes.len()).as_bytes());
             let timer = cx.set_timer(OFFER_TIMEOUT);
             desk.state = State::Offered { offer, closes, timer };
@@ -131,6 +148,32 @@ impl Exec {
                 }
             }
         }
+    }
+}
+
+impl Common {
+    /// A leash for one more command, unless there are to be no more.
+    fn leash(&self) -> Option<Arc<Leash>> {
+        let mut begun = self.begun();
+        if begun.is_over {
+            return None;
+        }
+        begun.leashes.retain(|leash| leash.strong_count() > 0);
+        let leash = Arc::<Leash>::default();
+        begun.leashes.push(Arc::downgrade(&leash));
+        Some(leash)
+    }
+
+    /// Ends all commands, and those that wait before they have begun.
+    fn end(&self) {
+        let mut begun = self.begun();
+        begun.is_over = true;
+        begun.leashes.drain(..).filter_map(|leash| leash.upgrade()).for_each(|leash| leash.cancel());
+    }
+
+    /// Nothing panics with the lock held.
+    fn begun(&self) -> MutexGuard<'_, Begun> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -196,13 +239,18 @@ impl Service for Exec {
         }
     }
 
+    /// Who waits for an answer gets it now, and nobody waits for a command that nobody will read.
+    fn on_shutdown(&mut self, _cx: &mut Context<'_>) {
+        self.common.end();
+    }
+
     fn job_threads(&self) -> Option<NonZeroUsize> {
         Some(self.rules.jobs)
     }
 
     fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        let (rules, offered) = (Arc::clone(&self.rules), Arc::clone(&self.offered));
-        Some(Box::new(Self { rules, offered, desks: HashMap::new() }))
+        let (rules, common) = (Arc::clone(&self.rules), Arc::clone(&self.common));
+        Some(Box::new(Self { rules, common, desks: HashMap::new() }))
     }
 }
 
