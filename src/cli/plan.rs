@@ -1,5 +1,6 @@
 //! What was typed, understood: every name looked up, every default filled in, every contradiction found.
 
+use std::fmt;
 use std::io;
 use std::rc::Rc;
 
@@ -24,12 +25,18 @@ pub(super) struct Plan {
 /// Flags that say nothing of what a configuration says.
 const BESIDE_CONFIG: [&str; 4] = ["--config", "--verbose", "--quiet", "--die-with-parent"];
 
-/// A service, what it is to be like, and where it will be reached.
-#[derive(Debug)]
+/// A service, what it was to be like, and where it will be reached.
 pub(super) struct Planned {
     pub(super) builtin: &'static Builtin,
     pub(super) wishes: Rc<Wishes>,
+    pub(super) service: Box<dyn Service + Send>,
     pub(super) listeners: Vec<(Endpoint, Framing)>,
+}
+
+impl fmt::Debug for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {:?}", self.builtin, self.listeners)
+    }
 }
 
 impl Plan {
@@ -99,12 +106,8 @@ impl Planned {
             listeners.extend(found.into_iter().map(|endpoint| (endpoint, framing)));
         }
         (builtin.check)(wishes, &listeners)?;
-        Ok(Self { builtin, wishes: Rc::clone(wishes), listeners })
-    }
-
-    /// The service itself, with what it opens at its start.
-    pub(super) fn make(&self) -> Result<Box<dyn Service + Send>, Failure> {
-        (self.builtin.make)(&self.wishes)
+        let service = (builtin.make)(wishes)?;
+        Ok(Self { builtin, wishes: Rc::clone(wishes), service, listeners })
     }
 }
 

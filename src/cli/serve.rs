@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::io;
 
-use switchboard::{Framing, Service, ServiceId};
+use switchboard::{Framing, ServiceId};
 
 use super::engine::Engine;
 use super::failure::Failure;
@@ -14,11 +14,10 @@ use super::signals;
 use super::tryout;
 
 pub(super) fn serve(plan: Plan) -> Result<(), Failure> {
-    let made = plan.services.iter().map(Planned::make).collect::<Result<Vec<_>, _>>()?;
     limits::raise_descriptor_limit();
     let mut engine = Engine::new(plan.engine, plan.limits)?;
     obey_signals(&mut engine)?;
-    let addresses = bind(&mut engine, plan.services.iter().zip(made), plan.has_table)?;
+    let addresses = bind(&mut engine, plan.services, plan.has_table)?;
     // A server serves, whether or not anybody wants to know where.
     if let Err(failure) = output::print(&addresses) {
         log::warn!("{failure}");
@@ -34,19 +33,15 @@ fn obey_signals(engine: &mut Engine) -> Result<(), Failure> {
 }
 
 /// Binds all; returns the lines that say where, and how to try it.
-fn bind<'a>(
-    engine: &mut Engine,
-    services: impl Iterator<Item = (&'a Planned, Box<dyn Service + Send>)>,
-    has_table: bool,
-) -> Result<String, Failure> {
+fn bind(engine: &mut Engine, services: Vec<Planned>, has_table: bool) -> Result<String, Failure> {
     let (mut addresses, mut rows) = (String::new(), Vec::new());
-    for (Planned { builtin, wishes, listeners }, service) in services {
+    for Planned { builtin, wishes, service, listeners } in services {
         let service = engine.add_service(builtin.name, service);
         for (endpoint, framing) in listeners {
-            let bound = engine.listen(service, endpoint, *framing)?;
+            let bound = engine.listen(service, &endpoint, framing)?;
             // Writing to a string does not fail.
             let _ = writeln!(addresses, "listening {} {bound}", builtin.name);
-            rows.push(tryout::row(builtin, wishes, &bound, *framing));
+            rows.push(tryout::row(builtin, &wishes, &bound, framing));
         }
         if builtin.name == "chat" && wishes.has_console() {
             attach_console(engine, service)?;

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+use switchboard::services::chat::console::word;
+
 use super::failure::Failure;
 
 /// No file that somebody wrote by hand is larger, in bytes.
@@ -37,5 +39,5 @@ pub(super) fn text(path: &Path) -> Result<String, Failure> {
 /// What is wrong at some place of a file, with the number of its line.
 pub(super) fn wrong(path: &Path, text: &str, place: Range<usize>, what: &str) -> String {
     let line = text.bytes().take(place.start).filter(|byte| *byte == b'\n').count() + 1;
-    format!("{}:{line}: {}", path.display(), what.trim().replace('\n', "; "))
+    format!("{}:{line}: {}", path.display(), word(&what.trim().replace('\n', "; ")))
 }

@@ -46,8 +46,13 @@ pub(super) enum Value {
 /// All sections in the order of the text, and what is wrong with it as TOML or has no meaning in any section.
 pub(super) fn sections(text: &str) -> (Vec<Section>, Vec<Fault>) {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut faults: Vec<_> =
-        errors.iter().map(|error| fault(error.span().unwrap_or_default(), error.message())).collect();
+    let said = |error: &toml::de::Error| match error.message() {
+        "duplicate key" => {
+            "it is there already; a section that is there twice is written [[name]] each time".to_owned()
+        }
+        other => other.to_owned(),
+    };
+    let mut faults: Vec<_> = errors.iter().map(|error| fault(error.span().unwrap_or_default(), &said(error))).collect();
     if !faults.is_empty() {
         return (Vec::new(), faults);
     }

@@ -28,6 +28,9 @@ pub(super) fn plan(sections: &[Section], mut faults: Vec<Fault>) -> Result<Plan,
     for section in sections {
         let understood = match section.name.as_str() {
             "" => read(section, None, &["engine"], &definition).map(|typed| engine = Some(typed.engine)),
+            LIMITS if limits.is_some() => {
+                Err(vec![at(&section.at, format!("{LIMITS} are there already, further up: they are the same for all"))])
+            }
             LIMITS => read(section, None, &flags_under(&definition, &LIMIT_HEADINGS), &definition)
                 .map(|typed| limits = Some((section, Limits::from(typed.limits)))),
             name => service(section, name, &definition).map(|planned| services.push((section, planned))),
@@ -58,23 +61,38 @@ fn service(section: &Section, name: &str, definition: &clap::Command) -> Result<
         let names = services::ALL.each_ref().map(|builtin| builtin.name).join(", ");
         return Err(vec![at(&section.at, format!("no section is called {name}: write {LIMITS}, or one of {names}"))]);
     };
-    let typed = read(section, Some(builtin), &keys_of(builtin, definition), definition)?;
+    let keys = keys_of(builtin, definition);
+    let typed = read(section, Some(builtin), &keys, definition)?;
     let planned = Planned::new(builtin, &typed.listen, typed.framing, &Rc::new(typed.wishes));
-    planned.map_err(|failure| vec![complaint(section, &failure.to_string())])
+    planned.map_err(|failure| vec![complaint(section, &failure.to_string(), &keys)])
 }
 
-/// What is wrong with a service, at the key or the very value that it is about, if it names one.
-fn complaint(section: &Section, text: &str) -> Fault {
-    let named = section.keys.iter().find_map(|key| Some((key, text.strip_prefix("--")?.strip_prefix(&key.name)?)));
-    let Some((key, rest)) = named else { return at(&section.at, text.to_owned()) };
-    let place = match &key.value {
-        Value::Words(words) => {
-            let is_named = |word: &str| rest.strip_prefix(' ').is_some_and(|rest| rest.starts_with(address(word)));
-            words.iter().find(|(word, _)| is_named(word)).map_or(&key.at, |(_, place)| place)
-        }
-        Value::Switch(_) => &key.at,
+/// What is wrong with a service, at the value or the key that it is about if it names one, and in a file's words: a key is no flag.
+fn complaint(section: &Section, text: &str, keys: &[String]) -> Fault {
+    let words = |key: &'_ Key| match &key.value {
+        Value::Words(words) => words.clone(),
+        Value::Switch(_) => Vec::new(),
     };
-    at(place, format!("{}{rest}", key.name))
+    // An endpoint is shown with a space behind its transport.
+    let is_named = |word: &str| {
+        let word = address(word);
+        stands_in(text, word) || stands_in(text, &word.replacen(':', " ", 1))
+    };
+    let named = section.keys.iter().flat_map(words).filter(|(word, _)| is_named(word));
+    let of_value = named.max_by_key(|(word, _)| word.len()).map(|(_, place)| place);
+    let of_key = || section.keys.iter().find(|key| text.contains(&format!("--{}", key.name))).map(|key| key.at.clone());
+    let place = of_value.or_else(of_key).unwrap_or_else(|| section.at.clone());
+    at(&place, keys.iter().fold(text.to_owned(), |text, key| text.replace(&format!("--{key}"), key)))
+}
+
+/// Whether `word` stands in `text` by itself, not as a part of another.
+fn stands_in(text: &str, word: &str) -> bool {
+    let is_apart = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+    let mut places = text.match_indices(word).filter(|_| !word.is_empty());
+    places.any(|(at, _)| {
+        let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + word.len()..).unwrap_or_default());
+        is_apart(before.chars().next_back()) && is_apart(after.chars().next())
+    })
 }
 
 /// A listener without its framing.
@@ -141,6 +159,9 @@ fn flags(
     let name = &key.name;
     if !known.iter().any(|known| known.as_ref() == name) {
         let known = known.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+        if section.is_empty() && (name == LIMITS || services::find(name).is_some()) {
+            return Err(at(&key.at, format!("{name} is a section: write [{name}] on a line of its own")));
+        }
         let section = if section.is_empty() { "the file itself" } else { section };
         return Err(at(&key.at, format!("{section} has no key {name}: it has {known}")));
     }

@@ -9,6 +9,8 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+
 use super::failure::Failure;
 use super::output;
 use super::plan::Plan;
@@ -57,8 +59,6 @@ fn check(path: &Path) -> Result<(), Failure> {
     let plan = read(path)?;
     let mut rows = Vec::new();
     for planned in &plan.services {
-        // What a service opens when it is made, it has to find.
-        drop(planned.make()?);
         for (endpoint, framing) in &planned.listeners {
             let framing = if endpoint.transport() == "udp" { String::new() } else { framing.to_string() };
             let [transport, address] = [endpoint.transport().to_owned(), endpoint.address().to_string()];
@@ -66,5 +66,6 @@ fn check(path: &Path) -> Result<(), Failure> {
         }
     }
     let table = words::aligned(&["service", "transport", "address", "framing"], &rows);
-    output::print(&format!("{table}\n{} can be served.\n", path.display()))
+    let engine = plan.engine.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
+    output::print(&format!("{table}\n{} can be served, on the engine {engine}.\n", path.display()))
 }

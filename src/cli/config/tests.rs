@@ -91,7 +91,7 @@ fn everything_that_is_wrong_is_said_with_its_line() {
         ("[chat]\nburst = -1", vec!["f:2: invalid value '-1' for 'burst <N>'"]),
         (
             "[chat]\nlisten = 'udp:0.0.0.0:1'",
-            vec!["f:1: udp 0.0.0.0:1 can be reached from other machines: give --udp-public"],
+            vec!["f:2: udp 0.0.0.0:1 can be reached from other machines: give udp-public"],
         ),
         (
             "[[chat]]\nlisten = '127.0.0.1:1'\nconsole = true\n[[chat]]\nlisten = '127.0.0.1:2'\nconsole = true",
@@ -103,8 +103,15 @@ fn everything_that_is_wrong_is_said_with_its_line() {
             vec!["f:2: invalid value 'u9'", "f:4: greet has no key size", "f:5: no section is called nobody"],
         ),
         ("[echo\n", vec!["f:1: unclosed table, expected `]`"]),
-        ("[echo]\n[echo]\n", vec!["f:2: duplicate key"]),
-        ("echo = 3", vec!["f:1: the file itself has no key echo: it has engine"]),
+        ("[echo]\n[echo]\n", vec!["f:2: it is there already; a section"]),
+        ("echo = 3", vec!["f:1: echo is a section: write [echo]"]),
+        ("[[limits]]\nmax-connections = 1\n[[limits]]\n[echo]", vec!["f:3: limits are there already"]),
+        ("[exec]\nallow = ['date', 'no-such-program']\n", vec!["f:2: allow: 'no-such-program' is not in PATH"]),
+        ("[exec]\n", vec!["f:1: exec runs nothing that was not allowed: give allow PROGRAM"]),
+        ("[echo]\n[robot]\nname = 'x'\nrules = 'nowhere.toml'", vec!["f:4: cannot read nowhere.toml"]),
+        ("[files]\nroot = 'nowhere'\n[echo]\nfoo = 1", vec!["f:2: cannot serve nowhere", "f:4: echo has no key foo"]),
+        ("[files]\n", vec!["f:1: files"]),
+        ("[echo]\n\"a\\u001b\" = 1", vec!["f:2: echo has no key a\\u{1b}: it has"]),
     ] {
         let said = plan(text).expect_err(text);
         assert_eq!(said.len(), expected.len(), "{text}: {said:?}");

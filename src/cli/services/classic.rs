@@ -113,13 +113,17 @@ fn parrot(wishes: &Wishes) -> Made {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RulesFile {
+    #[serde(default)]
     rule: Vec<Rule>,
 }
 
 fn read_rules(path: &Path) -> Result<Vec<Rule>, Failure> {
     let RulesFile { rule } = toml_file::read(path)?;
     if rule.is_empty() {
-        return Err(Failure::File(format!("{} has no [[rule]]", path.display())));
+        return Err(Failure::File(format!(
+            "{} has no rule: write [[rule]], and below it keywords and a reply",
+            path.display()
+        )));
     }
     Ok(rule)
 }
