@@ -48,11 +48,14 @@ impl Clock {
         let time = BrokenDownTime::from(&Zoned::new(time, self.zone.clone()));
         let mut answer = Short::default();
         let config = Config::new().custom(PosixCustom::new());
-        match time.format_with_config(&config, format, &mut StdFmtWrite(&mut answer)) {
+        match time.format_with_config(&config, &without_modifiers(format), &mut StdFmtWrite(&mut answer)) {
             Ok(()) => Ok(answer.text),
             // What does not fit ends the formatting, which is how a long one costs no more than its answer.
             Err(_) if answer.is_full => Ok(answer.text),
-            Err(error) => Err(error.to_string()),
+            Err(error) => {
+                let text = error.to_string();
+                Err(text.strip_prefix("strftime formatting failed: ").unwrap_or(&text).to_owned())
+            }
         }
     }
 }
@@ -77,6 +80,29 @@ impl Service for Clock {
     fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
         Some(Box::new(self.clone()))
     }
+}
+
+/// The same format without `E` and `O` before a conversion: they ask for a locale's own calendar and digits, and the C locale has
+/// none (strftime(3)).
+fn without_modifiers(format: &str) -> String {
+    let mut plain = String::with_capacity(format.len());
+    let mut rest = format.chars().peekable();
+    while let Some(c) = rest.next() {
+        plain.push(c);
+        if c != '%' {
+            continue;
+        }
+        while let Some(flag) = rest.next_if(|c| matches!(c, '-' | '_' | '^' | '#' | '0'..='9')) {
+            plain.push(flag);
+        }
+        let mut ahead = rest.clone();
+        if matches!(ahead.next(), Some('E' | 'O')) && ahead.next().is_some_and(|c| c.is_ascii_alphabetic()) {
+            rest.next();
+        }
+        // The conversion itself, which may be a percent sign.
+        plain.extend(rest.next());
+    }
+    plain
 }
 
 /// Text of at most as many bytes as an answer may have, whole characters only.
@@ -130,6 +156,7 @@ mod tests {
                 "Sun Sunday Sep September 09 252 AM 09 01 0 7 36 36 36 2001",
             ),
             ("%s %z %Z", "1000000000 +0800 CST"),
+            ("%Ey %EY %Od %_5Oe %%EY %%Od", "01 2001 09     9 %EY %Od"),
             ("%F %T %D %R %e %n%t%%", "2001-09-09 09:46:40 09/09/01 09:46  9 \n\t%"),
             ("现在 %H点", "现在 09点"),
             ("no conversion", "no conversion"),

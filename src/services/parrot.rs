@@ -1,7 +1,6 @@
 //! Says again what it was told, by whomever.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use fastrand::Rng;
 
@@ -19,7 +18,8 @@ const MAX_BYTES: usize = 1 << 20;
 /// closes.
 ///
 /// It keeps the last 10,000 messages or the last mebibyte, whichever is less, and the newest in any case. What is no text in its encoding
-/// is answered with a word of that, and not remembered: whoever would be told it later could not read it.
+/// is answered with a word of that, and not remembered: whoever would be told it later could not read it. It hears no datagrams: a
+/// small one with a forged sender would have a large one, remembered from somebody else, sent to whoever that is.
 #[derive(Debug)]
 pub struct Parrot {
     memory: Memory,
@@ -57,10 +57,6 @@ impl Service for Parrot {
         } else {
             self.answer(cx, payload);
         }
-    }
-
-    fn on_datagram(&mut self, cx: &mut Context<'_>, _from: SocketAddr, payload: &[u8]) {
-        self.answer(cx, payload);
     }
 }
 

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use crate::context::Context;
 use crate::service::Service;
 
-/// Answers each payload with itself, its ASCII letters upper-cased. All other bytes stay as they are, so text in any encoding
-/// that leaves ASCII as it is comes back whole.
+/// Answers each payload with itself, the bytes that are small ASCII letters upper-cased. That is right for UTF-8 and for encodings of
+/// one byte a character; in GBK, Big5 and Shift_JIS such a byte may be the second of a character, which becomes another.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Upper;
 

@@ -39,6 +39,7 @@ pub(super) const ROBOT: Builtin = Builtin {
 
 pub(super) const PARROT: Builtin = Builtin {
     headings: &["Text", "Parrot"],
+    datagrams: false,
     make: parrot,
     tries: |_, endpoint, framing| Some(say_hello("parrot", Framing::Raw, endpoint, framing)),
     ..small("parrot", "answers with any message that it was told; Bye closes", &["127.0.0.1:10087"])
