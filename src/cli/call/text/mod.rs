@@ -2,6 +2,7 @@
 //! differ in; `server`, `stream` and `datagrams` are for `call clock`, too.
 
 mod datagrams;
+mod ends;
 mod lines;
 mod screen;
 mod stream;

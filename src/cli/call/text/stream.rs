@@ -7,6 +7,7 @@ use switchboard::client::Stream;
 use switchboard::client::text::{Answers, Ends};
 use switchboard::{Framing, MAX_RAW_BYTES, TextEncoding, encode};
 
+use super::ends::{end, is_end, is_timeout, set_nonblocking};
 use super::talk::{Reply, Text};
 use crate::cli::call::server::{Server, bare};
 use crate::cli::failure::Failure;
@@ -20,6 +21,12 @@ const PIECE_BYTES: usize = 16 << 10;
 
 /// Reads of what nobody asked for, before the next request is written all the same.
 const MAX_UNASKED_READS: usize = 16;
+
+/// How long a server that may greet has for it, at least and at most: twice as long as connecting took, which is a round trip.
+const GREETING: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+
+/// How long a server that has heard that nothing more comes has for its last words, if it does not close.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// How a server talks.
 #[derive(Clone, Copy, Debug)]
@@ -78,9 +85,29 @@ impl Lane {
     /// Connects, if that has not happened yet.
     pub(in crate::cli::call) fn connect(&mut self) -> Result<(), Failure> {
         if self.stream.is_none() {
+            let begun = Instant::now();
             let stream = self.server.connect(self.limit)?;
             stream.set_write_timeout(Some(self.limit)).map_err(|error| self.server.cannot_reach(&error))?;
             self.stream = Some(stream);
+            if self.tells_nothing_apart() {
+                let (least, most) = GREETING;
+                self.greeting(deadline((begun.elapsed() * 2).clamp(least, most)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a greeting looks like an answer: then it has to be there before anything is asked.
+    fn tells_nothing_apart(&self) -> bool {
+        self.manner.ends == Ends::WithTheRead
+    }
+
+    /// Waits until `until` for the first that comes unasked, which is shown with the rest of it.
+    fn greeting(&mut self, until: Instant) -> Result<(), Failure> {
+        match self.read(until)? {
+            Came::Bytes(bytes) => self.surplus.extend_from_slice(self.buffer.get(..bytes).unwrap_or_default()),
+            Came::End => self.is_closed = true,
+            Came::NothingInTime => {}
         }
         Ok(())
     }
@@ -165,6 +192,15 @@ impl Lane {
             }
         }
         Ok((true, texts))
+    }
+
+    /// Says that nothing more comes, and gives what the server still says. An answer is among it where a greeting came so late
+    /// that it was taken for the first one.
+    pub(in crate::cli::call) fn last_words(&mut self) -> Result<Vec<Text>, Failure> {
+        if self.tells_nothing_apart() && !self.is_closed && self.stream.as_ref().is_some_and(|s| end(s).is_ok()) {
+            return self.wait(deadline(LAST_WORDS)).map(|(_, texts)| texts);
+        }
+        self.unasked()
     }
 
     fn ask_in_pieces(&mut self, frame: &[u8], piece_bytes: usize) -> Result<Reply, Failure> {
@@ -294,23 +330,6 @@ impl Lane {
 pub(in crate::cli::call) fn deadline(limit: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(limit).unwrap_or_else(|| now + Duration::from_hours(24))
-}
-
-fn set_nonblocking(stream: &Stream, nonblocking: bool) -> io::Result<()> {
-    match stream {
-        Stream::Tcp(stream) => stream.set_nonblocking(nonblocking),
-        #[cfg(unix)]
-        Stream::Unix(stream) => stream.set_nonblocking(nonblocking),
-    }
-}
-
-/// Whether the server has gone, in good order or not.
-fn is_end(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe)
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 fn not_ours(error: &switchboard::FrameError) -> String {

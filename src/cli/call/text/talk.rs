@@ -75,6 +75,7 @@ impl Talk {
             // That nobody is there is better said before something is typed.
             lane.connect()?;
         }
+        self.show_unasked()?;
         loop {
             let flow = match lines.next()? {
                 Line::Text(text) => self.say(&text)?,
@@ -85,7 +86,9 @@ impl Talk {
                 break;
             }
         }
-        self.show_unasked()?;
+        if !self.screen.nobody_reads() {
+            self.show_last_words()?;
+        }
         match self.failed {
             0 => Ok(ExitCode::SUCCESS),
             failed => Err(Failure::Failed(format!("{failed} of the lines {} without an answer", were(failed)))),
@@ -126,6 +129,11 @@ impl Talk {
     fn show_unasked(&mut self) -> Result<(), Failure> {
         let Link::Lane(lane) = &mut self.link else { return Ok(()) };
         lane.unasked()?.iter().try_for_each(|text| self.screen.answer(None, text))
+    }
+
+    fn show_last_words(&mut self) -> Result<(), Failure> {
+        let Link::Lane(lane) = &mut self.link else { return Ok(()) };
+        lane.last_words()?.iter().try_for_each(|text| self.screen.answer(None, text))
     }
 
     fn fail(&mut self, line: Option<&str>, why: &str) -> Result<Flow, Failure> {
