@@ -28,6 +28,9 @@ const BROADCAST_TIMEOUT: Span = Span(Duration::from_secs(1));
 /// How far apart several questions are, if nothing else is said.
 const EVERY: Span = Span(Duration::from_secs(1));
 
+/// How long a clock on a stream has to be quiet before what it said is all of it: half a time is a wrong one.
+const QUIET: Duration = Duration::from_millis(20);
+
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = include_str!("clock.txt"))]
 pub(in crate::cli) struct ClockArgs {
@@ -78,7 +81,7 @@ pub(super) fn call(typed: ClockArgs, verbosity: Verbosity) -> Result<ExitCode, F
     if server.is_udp() {
         asks.over_udp(Datagrams::open(server, encoding, limit, |_, _| true)?)
     } else {
-        let manner = Manner { framing: Framing::Raw, ends: Ends::WithTheRead, one_each: false };
+        let manner = Manner { framing: Framing::Raw, ends: Ends::WithTheRead, one_each: false, quiet: QUIET };
         asks.over_a_stream(Lane::new(server, manner, encoding, limit))
     }
 }

@@ -8,12 +8,10 @@ use switchboard::client::text::{Answers, Ends};
 use switchboard::{Framing, MAX_RAW_BYTES, TextEncoding, encode};
 
 use super::ends::{end, is_end, is_timeout, set_nonblocking};
+use super::manner::{MAX_ANSWER_BYTES, Manner};
 use super::talk::{Reply, Text};
 use crate::cli::call::server::{Server, bare};
 use crate::cli::failure::Failure;
-
-/// The largest answer that is taken, in bytes.
-const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// What is written before its answer is read where a stream has no frames: so little that the server can take it while its own
 /// answers wait to be read. If both waited to be read, both would wait for ever.
@@ -27,22 +25,6 @@ const GREETING: (Duration, Duration) = (Duration::from_millis(20), Duration::fro
 
 /// How long a server that has heard that nothing more comes has for its last words, if it does not close.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-
-/// How a server talks.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::cli::call) struct Manner {
-    pub(in crate::cli::call) framing: Framing,
-    /// Where an answer ends if there are no frames.
-    pub(in crate::cli::call) ends: Ends,
-    /// Whether each connection is for one request.
-    pub(in crate::cli::call) one_each: bool,
-}
-
-impl Manner {
-    fn answers(self) -> Answers {
-        Answers::new(self.framing, self.ends, MAX_ANSWER_BYTES)
-    }
-}
 
 /// A stream to a server, opened with the first request.
 pub(in crate::cli::call) struct Lane {
@@ -89,17 +71,12 @@ impl Lane {
             let stream = self.server.connect(self.limit)?;
             stream.set_write_timeout(Some(self.limit)).map_err(|error| self.server.cannot_reach(&error))?;
             self.stream = Some(stream);
-            if self.tells_nothing_apart() {
+            if self.manner.tells_nothing_apart() {
                 let (least, most) = GREETING;
                 self.greeting(deadline((begun.elapsed() * 2).clamp(least, most)))?;
             }
         }
         Ok(())
-    }
-
-    /// Whether a greeting looks like an answer: then it has to be there before anything is asked.
-    fn tells_nothing_apart(&self) -> bool {
-        self.manner.ends == Ends::WithTheRead
     }
 
     /// Waits until `until` for the first that comes unasked, which is shown with the rest of it.
@@ -197,7 +174,8 @@ impl Lane {
     /// Says that nothing more comes, and gives what the server still says. An answer is among it where a greeting came so late
     /// that it was taken for the first one.
     pub(in crate::cli::call) fn last_words(&mut self) -> Result<Vec<Text>, Failure> {
-        if self.tells_nothing_apart() && !self.is_closed && self.stream.as_ref().is_some_and(|s| end(s).is_ok()) {
+        if self.manner.tells_nothing_apart() && !self.is_closed && self.stream.as_ref().is_some_and(|s| end(s).is_ok())
+        {
             return self.wait(deadline(LAST_WORDS)).map(|(_, texts)| texts);
         }
         self.unasked()
@@ -215,7 +193,24 @@ impl Lane {
                 None => return Ok(Reply::Closed),
             }
         }
+        if !self.manner.quiet.is_zero() {
+            self.rest(&mut whole)?;
+        }
         Ok(Reply::Text(self.text(&whole)))
+    }
+
+    /// What an answer has behind the read that it began with. However slowly it comes, it is not waited for beyond the time that
+    /// an answer has.
+    fn rest(&mut self, whole: &mut Vec<u8>) -> Result<(), Failure> {
+        let last = deadline(self.limit);
+        while !self.is_closed && whole.len() < MAX_ANSWER_BYTES {
+            match self.read(deadline(self.manner.quiet).min(last))? {
+                Came::Bytes(bytes) => whole.extend_from_slice(self.buffer.get(..bytes).unwrap_or_default()),
+                Came::End => self.is_closed = true,
+                Came::NothingInTime => break,
+            }
+        }
+        Ok(())
     }
 
     /// False: the server has closed.
