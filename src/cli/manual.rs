@@ -31,7 +31,9 @@ pub(super) fn man(subcommand: &[String]) -> Result<(), Failure> {
 }
 
 fn render(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
-    let man = Man::new(command.clone());
+    // By itself it would name each option here, without its value, and not the -- that is to be typed.
+    let usage = command.clone().render_usage().to_string();
+    let man = Man::new(command.clone().override_usage(usage.trim_start_matches("Usage: ").to_owned()));
     man.render_title(page)?;
     man.render_name_section(page)?;
     man.render_synopsis_section(page)?;

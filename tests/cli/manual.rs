@@ -132,3 +132,14 @@ fn help_that_nobody_reads_to_its_end_is_no_failure() {
         assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{args:?}");
     }
 }
+
+#[test]
+fn a_manual_page_says_what_is_to_be_typed() {
+    for (path, usage) in [
+        (&["call", "exec"][..], "\\fBswitchboard call exec\\fR [OPTIONS] <ADDR> \\-\\- <COMMAND>..."),
+        (&["serve"], "\\fBswitchboard serve\\fR [OPTIONS] [SERVICE]"),
+    ] {
+        let page = printed(&[&["man"], path].concat());
+        assert!(page.contains(&format!(".SH SYNOPSIS\n{usage}\n")), "{page}");
+    }
+}
