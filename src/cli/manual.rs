@@ -98,6 +98,34 @@ fn hint(arg: Arg) -> Arg {
 mod tests {
     use super::*;
 
+    /// Subcommands that do one thing, which cannot fail as long as they are asked for it.
+    const PRINTERS: [&str; 3] = ["switchboard config example", "switchboard man", "switchboard completions"];
+
+    /// All that can be run, with what is above each.
+    fn leaves<'a>(command: &'a clap::Command, above: &[&'a clap::Command], found: &mut Vec<Vec<&'a clap::Command>>) {
+        let path = [above, &[command]].concat();
+        let mut below = command.get_subcommands().filter(|command| command.get_name() != "help").peekable();
+        if below.peek().is_none() {
+            found.push(path);
+        } else {
+            below.for_each(|command| leaves(command, &path, found));
+        }
+    }
+
+    #[test]
+    fn each_help_says_what_the_exit_codes_mean() {
+        let program = Args::command();
+        let mut found = Vec::new();
+        leaves(&program, &[], &mut found);
+        assert!(found.len() > PRINTERS.len());
+        for path in found {
+            let name = path.iter().map(|command| command.get_name()).collect::<Vec<_>>().join(" ");
+            let help = path.last().and_then(|command| command.get_after_long_help()).map(ToString::to_string);
+            let says = help.is_some_and(|help| help.lines().any(|line| line == "Exit codes:"));
+            assert_eq!(says, !PRINTERS.contains(&&*name), "{name}");
+        }
+    }
+
     #[test]
     fn of_each_value_it_is_known_what_it_is() {
         fn check(command: &clap::Command) {

@@ -21,6 +21,7 @@ use crate::cli::{logging, output, secret};
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = include_str!("exec.txt"))]
 pub(in crate::cli) struct ExecArgs {
     /// Where the server is
     ///

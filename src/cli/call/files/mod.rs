@@ -49,6 +49,7 @@ pub(in crate::cli) struct FilesArgs {
 #[derive(Debug, Subcommand)]
 enum Wish {
     /// List what there is
+    #[command(after_long_help = include_str!("list.txt"))]
     List {
         /// Only what is below this directory
         #[arg(value_name = "DIR", default_value = "", value_hint = ValueHint::Other)]
@@ -61,6 +62,7 @@ enum Wish {
     ///
     /// It appears at its place when it is whole, and then replaces what was there. Until then it is beside it as NAME.part,
     /// which another run goes on with.
+    #[command(after_long_help = include_str!("get.txt"))]
     Get {
         /// Its name, as in the list
         #[arg(value_name = "NAME")]
