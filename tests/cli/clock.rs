@@ -81,6 +81,18 @@ fn several_questions_use_one_connection() {
 }
 
 #[test]
+fn what_comes_meanwhile_is_printed_at_once() {
+    let server = Fake::new();
+    let mut program = ask(&[&server.address(), "--every", "1h"]);
+    let mut peer = server.accept_raw();
+    question(&mut peer);
+    for text in ["now", "and now", "for the last time"] {
+        peer.write_all(text.as_bytes()).unwrap();
+        assert_eq!(program.line().as_deref(), Some(text));
+    }
+}
+
+#[test]
 fn a_server_that_ends_meanwhile_is_noticed_at_once() {
     let server = Fake::new();
     let program = ask(&[&server.address(), "--every", "1h"]);

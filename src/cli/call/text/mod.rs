@@ -26,7 +26,7 @@ pub(super) use datagrams::{Datagrams, any_address, cannot_ask};
 use lines::Lines;
 pub(super) use manner::Manner;
 pub(super) use screen::{Form, Screen, tell};
-pub(super) use stream::{Lane, deadline};
+pub(super) use stream::{Lane, Waited, deadline};
 use talk::{Link, Talk};
 pub(super) use talk::{Reply, Text};
 

@@ -49,6 +49,17 @@ enum Came {
     NothingInTime,
 }
 
+/// What was waited for in vain, or not.
+#[derive(Debug)]
+pub(in crate::cli::call) enum Waited {
+    /// Texts that nobody asked for. There may be more, before the time is over and after it.
+    For(Vec<Text>),
+    /// The server has closed.
+    ForTheEnd,
+    /// The time is over.
+    ForNothing,
+}
+
 impl Lane {
     pub(in crate::cli::call) fn new(server: Server, manner: Manner, encoding: TextEncoding, limit: Duration) -> Self {
         Self {
@@ -154,13 +165,13 @@ impl Lane {
         Ok(reply)
     }
 
-    /// Waits until `until` or the server's end, whichever comes first; true: the server has closed. Gives what came meanwhile.
-    pub(in crate::cli::call) fn wait(&mut self, until: Instant) -> Result<(bool, Vec<Text>), Failure> {
+    /// Waits until `until`, the server's end or something that nobody asked for, whichever comes first.
+    pub(in crate::cli::call) fn wait(&mut self, until: Instant) -> Result<Waited, Failure> {
         self.connect()?;
         let mut texts = self.unasked()?;
-        while !self.is_closed {
+        while texts.is_empty() && !self.is_closed {
             match self.read(until)? {
-                Came::NothingInTime => return Ok((false, texts)),
+                Came::NothingInTime => return Ok(Waited::ForNothing),
                 Came::End => self.is_closed = true,
                 Came::Bytes(bytes) => {
                     let came = self.buffer.get(..bytes).unwrap_or_default().to_vec();
@@ -168,17 +179,14 @@ impl Lane {
                 }
             }
         }
-        Ok((true, texts))
+        Ok(if texts.is_empty() { Waited::ForTheEnd } else { Waited::For(texts) })
     }
 
-    /// Says that nothing more comes, and gives what the server still says. An answer is among it where a greeting came so late
-    /// that it was taken for the first one.
-    pub(in crate::cli::call) fn last_words(&mut self) -> Result<Vec<Text>, Failure> {
-        if self.manner.tells_nothing_apart() && !self.is_closed && self.stream.as_ref().is_some_and(|s| end(s).is_ok())
-        {
-            return self.wait(deadline(LAST_WORDS)).map(|(_, texts)| texts);
-        }
-        self.unasked()
+    /// Says that nothing more comes. Gives until when what the server still says is to be waited for: an answer is among it where
+    /// a greeting came so late that it was taken for the first one. None: not at all.
+    pub(in crate::cli::call) fn finish(&mut self) -> Option<Instant> {
+        let has_more = self.manner.tells_nothing_apart() && !self.is_closed;
+        (has_more && self.stream.as_ref().is_some_and(|stream| end(stream).is_ok())).then(|| deadline(LAST_WORDS))
     }
 
     fn ask_in_pieces(&mut self, frame: &[u8], piece_bytes: usize) -> Result<Reply, Failure> {

@@ -1,6 +1,7 @@
 //! The conversation: each line is asked, and its answer printed, before the next is read.
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use switchboard::TextEncoding;
 use switchboard::services::chat::console::word;
@@ -8,7 +9,7 @@ use switchboard::services::chat::console::word;
 use super::datagrams::Datagrams;
 use super::lines::{Line, Lines};
 use super::screen::{Screen, tell};
-use super::stream::Lane;
+use super::stream::{Lane, Waited};
 use crate::cli::failure::Failure;
 
 /// What came, as text.
@@ -132,8 +133,16 @@ impl Talk {
     }
 
     fn show_last_words(&mut self) -> Result<(), Failure> {
+        self.show_unasked()?;
         let Link::Lane(lane) = &mut self.link else { return Ok(()) };
-        lane.last_words()?.iter().try_for_each(|text| self.screen.answer(None, text))
+        let Some(until) = lane.finish() else { return Ok(()) };
+        while let Waited::For(texts) = lane.wait(until)? {
+            texts.iter().try_for_each(|text| self.screen.answer(None, text))?;
+            if self.screen.nobody_reads() || Instant::now() >= until {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn fail(&mut self, line: Option<&str>, why: &str) -> Result<Flow, Failure> {
