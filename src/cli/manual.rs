@@ -2,7 +2,7 @@
 
 use std::io;
 
-use clap::CommandFactory;
+use clap::{Arg, CommandFactory, ValueHint};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
@@ -31,7 +31,9 @@ pub(super) fn man(subcommand: &[String]) -> Result<(), Failure> {
 }
 
 fn render(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
-    let man = Man::new(command.clone());
+    // By itself it would name each option here, without its value, and not the -- that is to be typed.
+    let usage = command.clone().render_usage().to_string();
+    let man = Man::new(command.clone().override_usage(usage.trim_start_matches("Usage: ").to_owned()));
     man.render_title(page)?;
     man.render_name_section(page)?;
     man.render_synopsis_section(page)?;
@@ -68,6 +70,71 @@ fn sections(text: &str) -> Roff {
 pub(super) fn completions(shell: Shell) -> Result<(), Failure> {
     // Into memory first: it panics when what it writes to fails.
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "switchboard", &mut script);
+    clap_complete::generate(shell, &mut hinted(Args::command()), "switchboard", &mut script);
     output::print(&String::from_utf8_lossy(&script))
+}
+
+fn hinted(command: clap::Command) -> clap::Command {
+    command.mut_args(hint).mut_subcommands(hinted)
+}
+
+/// What a value is, its name says. A shell would offer the names of files for all others, too.
+fn hint(arg: Arg) -> Arg {
+    let is_known = !arg.get_possible_values().is_empty()
+        || !matches!(arg.get_value_hint(), ValueHint::Unknown | ValueHint::AnyPath);
+    if is_known || !arg.get_action().takes_values() {
+        return arg;
+    }
+    let hint = match arg.get_value_names().and_then(<[_]>::first).map(clap::builder::Str::as_str) {
+        Some("FILE") => ValueHint::FilePath,
+        Some("DIR") => ValueHint::DirPath,
+        Some("URL") => ValueHint::Url,
+        _ => ValueHint::Other,
+    };
+    arg.value_hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Subcommands that do one thing, which cannot fail as long as they are asked for it.
+    const PRINTERS: [&str; 3] = ["switchboard config example", "switchboard man", "switchboard completions"];
+
+    /// All that can be run, with what is above each.
+    fn leaves<'a>(command: &'a clap::Command, above: &[&'a clap::Command], found: &mut Vec<Vec<&'a clap::Command>>) {
+        let path = [above, &[command]].concat();
+        let mut below = command.get_subcommands().filter(|command| command.get_name() != "help").peekable();
+        if below.peek().is_none() {
+            found.push(path);
+        } else {
+            below.for_each(|command| leaves(command, &path, found));
+        }
+    }
+
+    #[test]
+    fn each_help_says_what_the_exit_codes_mean() {
+        let program = Args::command();
+        let mut found = Vec::new();
+        leaves(&program, &[], &mut found);
+        assert!(found.len() > PRINTERS.len());
+        for path in found {
+            let name = path.iter().map(|command| command.get_name()).collect::<Vec<_>>().join(" ");
+            let help = path.last().and_then(|command| command.get_after_long_help()).map(ToString::to_string);
+            let says = help.is_some_and(|help| help.lines().any(|line| line == "Exit codes:"));
+            assert_eq!(says, !PRINTERS.contains(&&*name), "{name}");
+        }
+    }
+
+    #[test]
+    fn of_each_value_it_is_known_what_it_is() {
+        fn check(command: &clap::Command) {
+            for arg in command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
+                let is_open = arg.get_possible_values().is_empty() && arg.get_value_hint() == ValueHint::Unknown;
+                assert!(!is_open, "{} {arg}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&hinted(Args::command()));
+    }
 }

@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::peer::Fake;
 use crate::program::{GUARD, Program};
 use crate::terminal::Terminal;
@@ -38,6 +40,33 @@ fn the_time_is_asked_for_once() {
     }
 }
 
+/// Says it a byte at a time, so far apart that each is read by itself. It hears nothing meanwhile, for that long.
+fn trickle(stream: &TcpStream, answer: &str) {
+    let apart = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+    for byte in answer.bytes() {
+        poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&apart)).unwrap();
+        // Who has believed too little may have gone.
+        let _ = (&mut &*stream).write_all(&[byte]);
+    }
+}
+
+#[test]
+fn half_a_time_is_not_believed() {
+    let is_whole = |_| {
+        let server = Fake::new();
+        let program = ask(&[&server.address(), "%s", "--every", "1ms", "--count", "2"]);
+        let mut peer = server.accept_raw();
+        for answer in ["12:00:00", "12:00:01"] {
+            assert_eq!(question(&mut peer), "%s");
+            trickle(&peer, answer);
+        }
+        drop(peer);
+        ended(program) == (Some(0), "12:00:00\n12:00:01\n".to_owned(), String::new())
+    };
+    // A machine that is busy with something else is given another chance.
+    assert!((0..10).any(is_whole));
+}
+
 #[test]
 fn several_questions_use_one_connection() {
     let server = Fake::new();
@@ -49,6 +78,18 @@ fn several_questions_use_one_connection() {
     }
     assert_eq!(question(&mut peer), "");
     assert_eq!(ended(program), (Some(0), "1\n2\n3\n".to_owned(), String::new()));
+}
+
+#[test]
+fn what_comes_meanwhile_is_printed_at_once() {
+    let server = Fake::new();
+    let mut program = ask(&[&server.address(), "--every", "1h"]);
+    let mut peer = server.accept_raw();
+    question(&mut peer);
+    for text in ["now", "and now", "for the last time"] {
+        peer.write_all(text.as_bytes()).unwrap();
+        assert_eq!(program.line().as_deref(), Some(text));
+    }
 }
 
 #[test]

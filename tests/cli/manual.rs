@@ -132,3 +132,52 @@ fn help_that_nobody_reads_to_its_end_is_no_failure() {
         assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{args:?}");
     }
 }
+
+#[test]
+fn a_manual_page_says_what_is_to_be_typed() {
+    for (path, usage) in [
+        (&["call", "exec"][..], "\\fBswitchboard call exec\\fR [OPTIONS] <ADDR> \\-\\- <COMMAND>..."),
+        (&["serve"], "\\fBswitchboard serve\\fR [OPTIONS] [SERVICE]"),
+    ] {
+        let page = printed(&[&["man"], path].concat());
+        assert!(page.contains(&format!(".SH SYNOPSIS\n{usage}\n")), "{page}");
+    }
+}
+
+/// What bash offers behind these words, in a folder with one file and one folder.
+fn offered(words: &[&str]) -> Vec<String> {
+    const SCRIPT: &str = r#"
+        source <("$PROGRAM" completions bash)
+        COMP_WORDS=(switchboard "$@" "") COMP_CWORD=$(($# + 1))
+        _switchboard switchboard "" "${@: -1}" 2>/dev/null
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["-c", SCRIPT, "bash"]).args(words).current_dir(folder.path());
+    let output = bash.env("PROGRAM", env!("CARGO_BIN_EXE_switchboard")).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    printed.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn files_are_offered_where_there_can_be_one() {
+    if std::process::Command::new("bash").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no bash");
+        return;
+    }
+    for (words, are) in [
+        (&["call", "exec", "--dialect"][..], &["header", "length", "ready"][..]),
+        (&["call", "files", "--dialect"], &["framed", "plain"]),
+        (&["call", "files", "get", "--output"], &["file"]),
+        (&["call", "exec", "--token-file"], &["file"]),
+        (&["call", "robot", "--framing"], &[]),
+        (&["serve", "--framing"], &[]),
+        (&["serve", "--listen"], &[]),
+        (&["serve", "--config"], &["file"]),
+        (&["get", "--timeout"], &[]),
+    ] {
+        assert_eq!(offered(words), are, "{words:?}");
+    }
+}

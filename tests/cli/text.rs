@@ -1,5 +1,6 @@
 //! `call echo`, `upper`, `greet`, `robot` and `parrot`, against servers that do what the test says.
 
+mod greetings;
 mod over_udp;
 
 use std::io::{ErrorKind, Read, Write};

@@ -25,8 +25,8 @@ const EXAMPLE: &str = include_str!("example.toml");
 pub(super) enum ConfigCommand {
     /// Say what a file means, or everything that is wrong with it, without serving anything
     ///
-    /// Names are looked up, and files and directories that it names are opened; no address is listened on. It ends with 0 if the
-    /// file can be served, with 2 if something is wrong with it.
+    /// Names are looked up, and files and directories that it names are opened; no address is listened on.
+    #[command(after_long_help = include_str!("check.txt"))]
     Check {
         /// The file
         file: PathBuf,

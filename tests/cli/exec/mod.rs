@@ -162,7 +162,7 @@ fn a_call_that_makes_no_sense_is_wrong_usage() {
         (&["127.0.0.1:0", "--", "ls"], "127.0.0.1:0 is no server's address"),
         (&["udp:127.0.0.1:1", "--", "ls"], "is not for this client: leave out udp:"),
         (&["8086", "--", "ls"], "8086 is not an address"),
-        (&["127.0.0.1:1", "--dialect", "plain", "--", "ls"], "no such dialect: write header, length or ready"),
+        (&["127.0.0.1:1", "--dialect", "plain", "--", "ls"], "[possible values: header, length, ready]"),
         (&["127.0.0.1:1", "--timeout", "0", "--", "ls"], "--timeout: no answer comes in no time"),
     ] {
         let output = run(&[&["call", "exec"], args].concat());

@@ -16,7 +16,7 @@ fn what_means_nothing_is_wrong_usage() {
         (&["127.0.0.1", "list"], "is not an address"),
         (&["127.0.0.1:1"], "subcommand"),
         (&["127.0.0.1:1", "--dialect", "plain", "list"], "the dialect plain knows no list"),
-        (&["127.0.0.1:1", "--dialect", "odd", "list"], "write framed or plain"),
+        (&["127.0.0.1:1", "--dialect", "odd", "list"], "[possible values: framed, plain]"),
         (&["127.0.0.1:1", "--framing", "raw", "list"], "--framing raw does not carry frames of 1 MiB"),
         (&["127.0.0.1:1", "get", "x", "--dialect", "plain", "--framing", "u32be"], "choose raw or lines"),
         (&["127.0.0.1:1", "get", ".."], ".. has no last part: add -o FILE"),

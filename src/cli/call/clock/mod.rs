@@ -10,7 +10,7 @@ use switchboard::services::chat::console::word;
 use switchboard::{Framing, TextEncoding};
 
 use super::server::Server;
-use super::text::{Datagrams, Form, Lane, Manner, Reply, Screen, TIMEOUT, deadline, some_time, tell};
+use super::text::{Datagrams, Form, Lane, Manner, Reply, Screen, TIMEOUT, Waited, deadline, some_time, tell};
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
 use crate::cli::logging;
@@ -27,6 +27,9 @@ const BROADCAST_TIMEOUT: Span = Span(Duration::from_secs(1));
 
 /// How far apart several questions are, if nothing else is said.
 const EVERY: Span = Span(Duration::from_secs(1));
+
+/// How long a clock on a stream has to be quiet before what it said is all of it: half a time is a wrong one.
+const QUIET: Duration = Duration::from_millis(20);
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = include_str!("clock.txt"))]
@@ -78,7 +81,7 @@ pub(super) fn call(typed: ClockArgs, verbosity: Verbosity) -> Result<ExitCode, F
     if server.is_udp() {
         asks.over_udp(Datagrams::open(server, encoding, limit, |_, _| true)?)
     } else {
-        let manner = Manner { framing: Framing::Raw, ends: Ends::WithTheRead, one_each: false };
+        let manner = Manner { framing: Framing::Raw, ends: Ends::WithTheRead, one_each: false, quiet: QUIET };
         asks.over_a_stream(Lane::new(server, manner, encoding, limit))
     }
 }
@@ -111,13 +114,8 @@ impl Asks {
         let format = self.format.clone();
         let mut pace = Pace::new(self.every, self.count);
         while let Some(until) = pace.next() {
-            // A server that ends meanwhile is noticed at once, and nothing else is worth waking up for.
-            let (is_closed, unasked) = lane.wait(until)?;
-            for text in unasked {
-                self.screen.answer(None, &text)?;
-            }
-            if is_closed {
-                return Err(lane.server().failed("closed; ask again, or let it idle for longer (--idle-timeout)"));
+            if self.wait(&mut lane, until)? {
+                break;
             }
             let reply = lane.ask(&format)?;
             if let Reply::Closed = reply {
@@ -129,6 +127,26 @@ impl Asks {
             }
         }
         self.end()
+    }
+
+    /// Waits until `until`, and shows what nobody asked for. True: nobody reads it.
+    fn wait(&mut self, lane: &mut Lane, until: Instant) -> Result<bool, Failure> {
+        loop {
+            match lane.wait(until)? {
+                Waited::For(texts) => texts.iter().try_for_each(|text| self.screen.answer(None, text))?,
+                // A server that ends meanwhile is noticed at once.
+                Waited::ForTheEnd => {
+                    return Err(lane.server().failed("closed; ask again, or let it idle for longer (--idle-timeout)"));
+                }
+                Waited::ForNothing => return Ok(false),
+            }
+            if self.screen.nobody_reads() {
+                return Ok(true);
+            }
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+        }
     }
 
     fn over_udp(mut self, mut datagrams: Datagrams) -> Result<ExitCode, Failure> {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use switchboard::client::exec::{Answer, Dialect, Report, request};
 
 use super::server::Server;
@@ -20,14 +21,15 @@ use crate::cli::{logging, output, secret};
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = include_str!("exec.txt"))]
 pub(in crate::cli) struct ExecArgs {
     /// Where the server is
     ///
     /// host:port, [v6]:port or unix:PATH.
     #[arg(value_name = "ADDR")]
     address: String,
-    /// What the server speaks: header, length or ready
-    #[arg(long, value_name = "NAME", default_value_t)]
+    /// What the server speaks
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = dialects())]
     dialect: Dialect,
     /// A file with what the server wants to hear first; nobody else may be able to read it
     #[arg(long, value_name = "FILE")]
@@ -78,6 +80,10 @@ impl Plan {
         let request = request(&command, token.as_deref()).map_err(|bad| Failure::Usage(bad.to_string()))?;
         Ok(Self { server, dialect, request, timeout, json })
     }
+}
+
+fn dialects() -> impl TypedValueParser<Value = Dialect> {
+    PossibleValuesParser::new(Dialect::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<Dialect>())
 }
 
 fn show(answer: &Answer, json: bool) -> Result<Vec<u8>, Failure> {

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Subcommand;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Subcommand, ValueHint};
 use switchboard::Framing;
 use switchboard::client::files::Trouble;
 use switchboard::services::chat::console::word;
@@ -30,8 +31,8 @@ pub(in crate::cli) struct FilesArgs {
     /// host:port, [v6]:port or unix:PATH.
     #[arg(value_name = "ADDR")]
     address: String,
-    /// What the server speaks: framed or plain [default: framed]
-    #[arg(long, value_name = "NAME", global = true)]
+    /// What the server speaks [default: framed]
+    #[arg(long, value_name = "NAME", global = true, value_parser = dialects())]
     dialect: Option<Dialect>,
     /// How its bytes are cut, or for plain how it is told the name: raw or lines [default: u32be, raw]
     #[arg(long, value_name = "NAME", global = true)]
@@ -48,9 +49,10 @@ pub(in crate::cli) struct FilesArgs {
 #[derive(Debug, Subcommand)]
 enum Wish {
     /// List what there is
+    #[command(after_long_help = include_str!("list.txt"))]
     List {
         /// Only what is below this directory
-        #[arg(value_name = "DIR", default_value = "")]
+        #[arg(value_name = "DIR", default_value = "", value_hint = ValueHint::Other)]
         directory: String,
         /// Print the server's answer as it is
         #[arg(long)]
@@ -60,6 +62,7 @@ enum Wish {
     ///
     /// It appears at its place when it is whole, and then replaces what was there. Until then it is beside it as NAME.part,
     /// which another run goes on with.
+    #[command(after_long_help = include_str!("get.txt"))]
     Get {
         /// Its name, as in the list
         #[arg(value_name = "NAME")]
@@ -160,6 +163,10 @@ impl Ended {
             Self::Failed(failure) => Err(failure),
         }
     }
+}
+
+fn dialects() -> impl TypedValueParser<Value = Dialect> {
+    PossibleValuesParser::new(Dialect::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<Dialect>())
 }
 
 /// Where a file goes; nothing: to standard output.

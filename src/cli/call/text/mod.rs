@@ -2,7 +2,9 @@
 //! differ in; `server`, `stream` and `datagrams` are for `call clock`, too.
 
 mod datagrams;
+mod ends;
 mod lines;
+mod manner;
 mod screen;
 mod stream;
 mod talk;
@@ -22,8 +24,9 @@ use crate::cli::units::Span;
 
 pub(super) use datagrams::{Datagrams, any_address, cannot_ask};
 use lines::Lines;
+pub(super) use manner::Manner;
 pub(super) use screen::{Form, Screen, tell};
-pub(super) use stream::{Lane, Manner, deadline};
+pub(super) use stream::{Lane, Waited, deadline};
 use talk::{Link, Talk};
 pub(super) use talk::{Reply, Text};
 
@@ -72,7 +75,7 @@ pub(super) fn call(kind: Kind, typed: TextArgs, verbosity: Verbosity) -> Result<
         Link::Datagrams(Datagrams::open(server, typed.encoding, limit, kind.may_answer())?)
     } else {
         let framing = typed.framing.unwrap_or(if kind == Kind::Echo { Framing::U32BE } else { Framing::Raw });
-        let manner = Manner { framing, ends: kind.ends(), one_each: kind == Kind::Greet };
+        let manner = Manner { framing, ends: kind.ends(), one_each: kind == Kind::Greet, quiet: Duration::ZERO };
         Link::Lane(Lane::new(server, manner, typed.encoding, limit))
     };
     let is_person = io::stdin().is_terminal() && io::stdout().is_terminal() && !typed.json;

@@ -7,12 +7,11 @@ use switchboard::client::Stream;
 use switchboard::client::text::{Answers, Ends};
 use switchboard::{Framing, MAX_RAW_BYTES, TextEncoding, encode};
 
+use super::ends::{end, is_end, is_timeout, set_nonblocking};
+use super::manner::{MAX_ANSWER_BYTES, Manner};
 use super::talk::{Reply, Text};
 use crate::cli::call::server::{Server, bare};
 use crate::cli::failure::Failure;
-
-/// The largest answer that is taken, in bytes.
-const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// What is written before its answer is read where a stream has no frames: so little that the server can take it while its own
 /// answers wait to be read. If both waited to be read, both would wait for ever.
@@ -21,21 +20,11 @@ const PIECE_BYTES: usize = 16 << 10;
 /// Reads of what nobody asked for, before the next request is written all the same.
 const MAX_UNASKED_READS: usize = 16;
 
-/// How a server talks.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::cli::call) struct Manner {
-    pub(in crate::cli::call) framing: Framing,
-    /// Where an answer ends if there are no frames.
-    pub(in crate::cli::call) ends: Ends,
-    /// Whether each connection is for one request.
-    pub(in crate::cli::call) one_each: bool,
-}
+/// How long a server that may greet has for it, at least and at most: twice as long as connecting took, which is a round trip.
+const GREETING: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
-impl Manner {
-    fn answers(self) -> Answers {
-        Answers::new(self.framing, self.ends, MAX_ANSWER_BYTES)
-    }
-}
+/// How long a server that has heard that nothing more comes has for its last words, if it does not close.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// A stream to a server, opened with the first request.
 pub(in crate::cli::call) struct Lane {
@@ -60,6 +49,17 @@ enum Came {
     NothingInTime,
 }
 
+/// What was waited for in vain, or not.
+#[derive(Debug)]
+pub(in crate::cli::call) enum Waited {
+    /// Texts that nobody asked for. There may be more, before the time is over and after it.
+    For(Vec<Text>),
+    /// The server has closed.
+    ForTheEnd,
+    /// The time is over.
+    ForNothing,
+}
+
 impl Lane {
     pub(in crate::cli::call) fn new(server: Server, manner: Manner, encoding: TextEncoding, limit: Duration) -> Self {
         Self {
@@ -78,9 +78,24 @@ impl Lane {
     /// Connects, if that has not happened yet.
     pub(in crate::cli::call) fn connect(&mut self) -> Result<(), Failure> {
         if self.stream.is_none() {
+            let begun = Instant::now();
             let stream = self.server.connect(self.limit)?;
             stream.set_write_timeout(Some(self.limit)).map_err(|error| self.server.cannot_reach(&error))?;
             self.stream = Some(stream);
+            if self.manner.tells_nothing_apart() {
+                let (least, most) = GREETING;
+                self.greeting(deadline((begun.elapsed() * 2).clamp(least, most)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until `until` for the first that comes unasked, which is shown with the rest of it.
+    fn greeting(&mut self, until: Instant) -> Result<(), Failure> {
+        match self.read(until)? {
+            Came::Bytes(bytes) => self.surplus.extend_from_slice(self.buffer.get(..bytes).unwrap_or_default()),
+            Came::End => self.is_closed = true,
+            Came::NothingInTime => {}
         }
         Ok(())
     }
@@ -150,13 +165,13 @@ impl Lane {
         Ok(reply)
     }
 
-    /// Waits until `until` or the server's end, whichever comes first; true: the server has closed. Gives what came meanwhile.
-    pub(in crate::cli::call) fn wait(&mut self, until: Instant) -> Result<(bool, Vec<Text>), Failure> {
+    /// Waits until `until`, the server's end or something that nobody asked for, whichever comes first.
+    pub(in crate::cli::call) fn wait(&mut self, until: Instant) -> Result<Waited, Failure> {
         self.connect()?;
         let mut texts = self.unasked()?;
-        while !self.is_closed {
+        while texts.is_empty() && !self.is_closed {
             match self.read(until)? {
-                Came::NothingInTime => return Ok((false, texts)),
+                Came::NothingInTime => return Ok(Waited::ForNothing),
                 Came::End => self.is_closed = true,
                 Came::Bytes(bytes) => {
                     let came = self.buffer.get(..bytes).unwrap_or_default().to_vec();
@@ -164,7 +179,14 @@ impl Lane {
                 }
             }
         }
-        Ok((true, texts))
+        Ok(if texts.is_empty() { Waited::ForTheEnd } else { Waited::For(texts) })
+    }
+
+    /// Says that nothing more comes. Gives until when what the server still says is to be waited for: an answer is among it where
+    /// a greeting came so late that it was taken for the first one. None: not at all.
+    pub(in crate::cli::call) fn finish(&mut self) -> Option<Instant> {
+        let has_more = self.manner.tells_nothing_apart() && !self.is_closed;
+        (has_more && self.stream.as_ref().is_some_and(|stream| end(stream).is_ok())).then(|| deadline(LAST_WORDS))
     }
 
     fn ask_in_pieces(&mut self, frame: &[u8], piece_bytes: usize) -> Result<Reply, Failure> {
@@ -179,7 +201,24 @@ impl Lane {
                 None => return Ok(Reply::Closed),
             }
         }
+        if !self.manner.quiet.is_zero() {
+            self.rest(&mut whole)?;
+        }
         Ok(Reply::Text(self.text(&whole)))
+    }
+
+    /// What an answer has behind the read that it began with. However slowly it comes, it is not waited for beyond the time that
+    /// an answer has.
+    fn rest(&mut self, whole: &mut Vec<u8>) -> Result<(), Failure> {
+        let last = deadline(self.limit);
+        while !self.is_closed && whole.len() < MAX_ANSWER_BYTES {
+            match self.read(deadline(self.manner.quiet).min(last))? {
+                Came::Bytes(bytes) => whole.extend_from_slice(self.buffer.get(..bytes).unwrap_or_default()),
+                Came::End => self.is_closed = true,
+                Came::NothingInTime => break,
+            }
+        }
+        Ok(())
     }
 
     /// False: the server has closed.
@@ -294,23 +333,6 @@ impl Lane {
 pub(in crate::cli::call) fn deadline(limit: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(limit).unwrap_or_else(|| now + Duration::from_hours(24))
-}
-
-fn set_nonblocking(stream: &Stream, nonblocking: bool) -> io::Result<()> {
-    match stream {
-        Stream::Tcp(stream) => stream.set_nonblocking(nonblocking),
-        #[cfg(unix)]
-        Stream::Unix(stream) => stream.set_nonblocking(nonblocking),
-    }
-}
-
-/// Whether the server has gone, in good order or not.
-fn is_end(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe)
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 fn not_ours(error: &switchboard::FrameError) -> String {

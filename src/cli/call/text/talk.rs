@@ -1,6 +1,7 @@
 //! The conversation: each line is asked, and its answer printed, before the next is read.
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use switchboard::TextEncoding;
 use switchboard::services::chat::console::word;
@@ -8,7 +9,7 @@ use switchboard::services::chat::console::word;
 use super::datagrams::Datagrams;
 use super::lines::{Line, Lines};
 use super::screen::{Screen, tell};
-use super::stream::Lane;
+use super::stream::{Lane, Waited};
 use crate::cli::failure::Failure;
 
 /// What came, as text.
@@ -75,6 +76,7 @@ impl Talk {
             // That nobody is there is better said before something is typed.
             lane.connect()?;
         }
+        self.show_unasked()?;
         loop {
             let flow = match lines.next()? {
                 Line::Text(text) => self.say(&text)?,
@@ -85,7 +87,9 @@ impl Talk {
                 break;
             }
         }
-        self.show_unasked()?;
+        if !self.screen.nobody_reads() {
+            self.show_last_words()?;
+        }
         match self.failed {
             0 => Ok(ExitCode::SUCCESS),
             failed => Err(Failure::Failed(format!("{failed} of the lines {} without an answer", were(failed)))),
@@ -126,6 +130,19 @@ impl Talk {
     fn show_unasked(&mut self) -> Result<(), Failure> {
         let Link::Lane(lane) = &mut self.link else { return Ok(()) };
         lane.unasked()?.iter().try_for_each(|text| self.screen.answer(None, text))
+    }
+
+    fn show_last_words(&mut self) -> Result<(), Failure> {
+        self.show_unasked()?;
+        let Link::Lane(lane) = &mut self.link else { return Ok(()) };
+        let Some(until) = lane.finish() else { return Ok(()) };
+        while let Waited::For(texts) = lane.wait(until)? {
+            texts.iter().try_for_each(|text| self.screen.answer(None, text))?;
+            if self.screen.nobody_reads() || Instant::now() >= until {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn fail(&mut self, line: Option<&str>, why: &str) -> Result<Flow, Failure> {
