@@ -8,7 +8,7 @@ use encoding_rs::{EncoderResult, Encoding};
 
 /// How text is written in bytes: one of the encodings of the [WHATWG's standard](https://encoding.spec.whatwg.org/) that leave
 /// ASCII as it is, so that a line feed, a space and a `Bye` are the same bytes in all of them. The converse does not hold for
-/// letters: in GBK, Big5 and Shift_JIS the second byte of a character may be one.
+/// letters: in GBK, Big5 and `Shift_JIS` the second byte of a character may be one.
 ///
 /// ```
 /// use switchboard::TextEncoding;

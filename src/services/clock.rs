@@ -48,7 +48,7 @@ impl Clock {
         let time = BrokenDownTime::from(&Zoned::new(time, self.zone.clone()));
         let mut answer = Short::default();
         let config = Config::new().custom(PosixCustom::new());
-        match time.format_with_config(&config, &without_modifiers(format), &mut StdFmtWrite(&mut answer)) {
+        match time.format_with_config(&config, without_modifiers(format), &mut StdFmtWrite(&mut answer)) {
             Ok(()) => Ok(answer.text),
             // What does not fit ends the formatting, which is how a long one costs no more than its answer.
             Err(_) if answer.is_full => Ok(answer.text),

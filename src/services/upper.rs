@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::service::Service;
 
 /// Answers each payload with itself, the bytes that are small ASCII letters upper-cased. That is right for UTF-8 and for encodings of
-/// one byte a character; in GBK, Big5 and Shift_JIS such a byte may be the second of a character, which becomes another.
+/// one byte a character; in GBK, Big5 and `Shift_JIS` such a byte may be the second of a character, which becomes another.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Upper;
 
