@@ -26,7 +26,7 @@ fn a_server_that_falls_silent_is_left() {
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhello", 5),
     ] {
         let (server, _over) = silent_after(said);
-        let told = failure(&server.get(&["--stall-timeout", "100ms"]));
+        let told = failure(&server.get(&["--stall-timeout", "1s"]));
         assert!(told.contains(&format!("nothing came for 100ms (--stall-timeout), after {received} bytes")), "{told}");
     }
 }

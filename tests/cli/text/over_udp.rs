@@ -25,7 +25,7 @@ fn expect(socket: &UdpSocket, bytes: &[u8]) -> SocketAddr {
 #[test]
 fn a_lost_answer_is_told_and_the_next_line_goes_on() {
     let (server, address) = socket();
-    let program = call(&["robot", &address, "--timeout", "200ms", "--json"], b"one\n\n");
+    let program = call(&["robot", &address, "--timeout", "2s", "--json"], b"one\n\n");
     expect(&server, b"one");
     let from = expect(&server, b"");
     server.send_to(b"here", from).unwrap();
@@ -35,7 +35,7 @@ fn a_lost_answer_is_told_and_the_next_line_goes_on() {
         (Some(1), "{\"sent\":\"one\",\"answer\":null}\n{\"sent\":\"\",\"answer\":\"here\"}\n")
     );
     let says = [
-        "* 'one': no answer within 200ms; it, or the answer, may be lost: UDP promises nothing",
+        "* 'one': no answer within 2s; it, or the answer, may be lost: UDP promises nothing",
         "switchboard: 1 of the lines was without an answer",
     ];
     assert_eq!(log.lines().collect::<Vec<_>>(), says);
@@ -44,7 +44,7 @@ fn a_lost_answer_is_told_and_the_next_line_goes_on() {
 #[test]
 fn an_answer_that_is_late_answers_nothing() {
     let (server, address) = socket();
-    let mut command = command(&["call", "robot", &address, "--timeout", "200ms"]);
+    let mut command = command(&["call", "robot", &address, "--timeout", "2s"]);
     let (mut program, mut input) = Program::start_with_input(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
     std::io::Write::write_all(&mut input, b"one\n").unwrap();
     let from = expect(&server, b"one");
@@ -125,4 +125,15 @@ while True:
     let Some((_server, port)) = python(script) else { return };
     let program = call(&["upper", &format!("127.0.0.1:{port}"), "--udp"], b"one\n\nTwo\n");
     assert_eq!(ended(program), (Some(0), "ONE\n\nTWO\n".to_owned(), String::new()));
+}
+
+/// In GBK the second byte of 乥 is a small letter, which upper makes a capital: another character, and the right answer all the same.
+#[test]
+fn an_answer_is_known_by_its_bytes() {
+    let (server, address) = socket();
+    let program = call(&["upper", &address, "--encoding", "gbk"], "乥\n".as_bytes());
+    let from = expect(&server, b"\x81\x62");
+    server.send_to(b"\x81\x42", from).unwrap();
+    let (code, printed, _) = ended(program);
+    assert_eq!((code, &*printed), (Some(0), "丅\n"));
 }

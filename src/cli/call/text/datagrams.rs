@@ -22,7 +22,7 @@ pub(in crate::cli::call) struct Datagrams {
     socket: TextSocket,
     limit: Duration,
     /// Whether a text (the second) may be the answer to another (the first).
-    may_answer: fn(&str, &str) -> bool,
+    may_answer: fn(&[u8], &[u8]) -> bool,
     /// Addresses to go on with where nobody listens at this one. Once somebody has answered there are none.
     others: vec::IntoIter<SocketAddr>,
 }
@@ -32,7 +32,7 @@ impl Datagrams {
         server: Server,
         encoding: TextEncoding,
         limit: Duration,
-        may_answer: fn(&str, &str) -> bool,
+        may_answer: fn(&[u8], &[u8]) -> bool,
     ) -> Result<Self, Failure> {
         let mut others = server.socket_addrs().collect::<Vec<_>>().into_iter();
         let first = others.next().unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
@@ -95,14 +95,18 @@ impl Datagrams {
                 return Ok(Reply::Nothing(self.nothing_came(strays)));
             }
             self.socket.set_read_timeout(Some(left))?;
-            let came = match self.socket.recv() {
-                Ok(text) => Text { text, is_readable: true },
-                Err(TextSocketError::Undecodable { bytes, encoding, .. }) => Text::decode(&bytes, encoding),
+            let encoding = self.socket.encoding();
+            let (came, bytes) = match self.socket.recv() {
+                Ok(text) => {
+                    let bytes = encoding.encode_lossy(&text).into_owned();
+                    (Text { text, is_readable: true }, bytes)
+                }
+                Err(TextSocketError::Undecodable { bytes, .. }) => (Text::decode(&bytes, encoding), bytes),
                 Err(TextSocketError::Timeout) => continue,
                 Err(error @ TextSocketError::Truncated { .. }) => return Ok(Reply::Nothing(error.to_string())),
                 Err(error) => return Err(error),
             };
-            if (self.may_answer)(text, &came.text) {
+            if (self.may_answer)(&encoding.encode_lossy(text), &bytes) {
                 return Ok(Reply::Text(came));
             }
             strays += 1;

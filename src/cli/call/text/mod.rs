@@ -137,8 +137,9 @@ impl Kind {
         }
     }
 
-    /// Whether a text may be the answer to another, as far as it can be told: the first was sent, the second came.
-    fn may_answer(self) -> fn(&str, &str) -> bool {
+    /// Whether some bytes may be the answer to others, as far as it can be told: the first were sent, the second came. Upper changes
+    /// bytes, which in some encodings are parts of characters.
+    fn may_answer(self) -> fn(&[u8], &[u8]) -> bool {
         match self {
             Self::Echo => |sent, came| sent == came,
             Self::Upper => |sent, came| sent.eq_ignore_ascii_case(came),
@@ -163,8 +164,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_the_answer_is_told_from_it() {
-        assert!(Kind::Echo.may_answer()("hi", "hi") && !Kind::Echo.may_answer()("hi", "HI"));
-        assert!(Kind::Upper.may_answer()("hi", "HI") && !Kind::Upper.may_answer()("hi", "HO"));
-        assert!(Kind::Robot.may_answer()("hi", "anything"));
+        assert!(Kind::Echo.may_answer()(b"hi", b"hi") && !Kind::Echo.may_answer()(b"hi", b"HI"));
+        assert!(Kind::Upper.may_answer()(b"hi", b"HI") && !Kind::Upper.may_answer()(b"hi", b"HO"));
+        assert!(Kind::Robot.may_answer()(b"hi", b"anything"));
     }
 }
