@@ -92,6 +92,10 @@ fn fetch(
             }
         }
     }
+    // Who sends more than was announced is wrong about one of the two.
+    if link.has_surplus() {
+        return Err(download.on_surplus().into());
+    }
     Ok(download.clone().verify()?)
 }
 
