@@ -65,7 +65,8 @@ fn a_place_that_cannot_be_written_to_is_told_before_anybody_is_asked() {
         let output = run(&["get", "127.0.0.1:1/", "-o", &place]);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1));
-        assert!(said.starts_with("switchboard: cannot write to ") && said.contains(words), "{said}");
+        assert!(!said.contains(".tmp"), "that name is nobody's business: {said}");
+        assert!(said.starts_with(&format!("switchboard: cannot write to {place}: {words}")), "{said}");
     }
 }
 

@@ -10,4 +10,4 @@ mod target;
 pub(super) use interrupt::{Interrupt, Waited, Waiting};
 pub(super) use progress::Progress;
 pub(super) use surplus::{descriptor, has_surplus};
-pub(super) use target::Target;
+pub(super) use target::{Obstacle, Target};

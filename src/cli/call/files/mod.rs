@@ -18,9 +18,9 @@ use switchboard::services::files::Dialect;
 use super::server::Server;
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
-use crate::cli::logging;
 use crate::cli::transfer::Interrupt;
 use crate::cli::units::Span;
+use crate::cli::{logging, screen};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = include_str!("files.txt"))]
@@ -119,7 +119,7 @@ pub(super) fn call(typed: FilesArgs, verbosity: Verbosity) -> Result<ExitCode, F
                 && let Some(place) = &place
                 && place.symlink_metadata().is_ok()
             {
-                return Err(Failure::Failed(format!("{} is there already, and is left as it is", place.display())));
+                return Err(Failure::Failed(format!("{} is there already, and is left as it is", screen::name(place))));
             }
             let wish = get::Wish { name, place, quiet: verbosity.is_quiet() };
             match dialect {
@@ -170,7 +170,10 @@ fn place(name: &OsString, output: Option<PathBuf>) -> Result<Option<PathBuf>, Fa
         // A last part with a backslash in it is no path here, but would be one elsewhere.
         None => match Path::new(name).file_name() {
             Some(last) => Ok(Some(last.into())),
-            None => Err(Failure::Usage(format!("{} has no last part: add -o FILE", name.display()))),
+            None if name.is_empty() => {
+                Err(Failure::Usage("no file has an empty name: 'call files ADDR list' shows their names".to_owned()))
+            }
+            None => Err(Failure::Usage(format!("{} has no last part: add -o FILE", screen::name(name)))),
         },
     }
 }
