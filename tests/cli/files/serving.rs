@@ -140,6 +140,20 @@ fn those_who_ask_at_once_have_a_file_read_once_for_its_checksum() {
 }
 
 #[test]
+fn who_speaks_the_other_dialect_is_told_what_to_try() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.txt"), "content").unwrap();
+    let (_framed, framed) = serve(folder.path(), &[]);
+    let (_plain, plain) = serve(folder.path(), &["--dialect", "plain"]);
+    for args in [&["get", "a.txt"][..], &["list"]] {
+        expect(&call(folder.path(), &plain, args), 1, "without an answer; does the server speak --dialect plain?");
+    }
+    let args = ["--dialect", "plain", "get", "a.txt"];
+    expect(&call(folder.path(), &framed, &args), 1, "nothing is written; does the server speak --dialect framed?");
+    assert_eq!(names(folder.path()), ["a.txt"]);
+}
+
+#[test]
 fn a_unix_socket_serves_as_well() {
     let (from, socket) = (tempfile::tempdir().unwrap(), SocketPath::new());
     fs::write(from.path().join("x"), "content").unwrap();

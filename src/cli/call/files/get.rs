@@ -81,9 +81,13 @@ fn fetch(
     link.send(&download.request())?;
     let mut progress = None;
     while !download.is_complete() {
-        let limit = if progress.is_none() { plan.first_timeout() } else { plan.timeout };
-        let Some(payload) = link.frame(limit, interrupt)? else { return Err(download.on_end().into()) };
-        match download.on_frame(&payload)? {
+        let is_first = progress.is_none();
+        let limit = if is_first { plan.first_timeout() } else { plan.timeout };
+        let on_trouble = |ended: Ended| if is_first { ended.at_first() } else { ended };
+        let Some(payload) = link.frame(limit, interrupt).map_err(on_trouble)? else {
+            return Err(on_trouble(download.on_end().into()));
+        };
+        match download.on_frame(&payload).map_err(|trouble| on_trouble(trouble.into()))? {
             Got::Head(head) => progress = Some(wish.progress(target, Some(head.size), head.offset)),
             Got::Bytes(bytes) => {
                 wish.write(target, bytes, interrupt)?;
@@ -107,7 +111,8 @@ pub(super) fn plain(plan: &Plan, wish: &Wish) -> Result<ExitCode, Failure> {
     let interrupt = Interrupt::watch()?;
     match fetch_plainly(&mut link, plan, wish, &mut target, &interrupt) {
         Ok(0) => Err(Failure::Failed(format!(
-            "{} has sent nothing: {} is empty, or is refused, which the dialect plain cannot tell apart; nothing is written",
+            "{} has sent nothing: {} is empty, or is refused, which the dialect plain cannot tell apart; nothing is written; \
+             does the server speak --dialect framed?",
             plan.server.typed(),
             wish.shown()
         ))),

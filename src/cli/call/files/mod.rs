@@ -88,6 +88,8 @@ enum Ended {
     Unread,
     /// What the server said was no good.
     Trouble(Trouble),
+    /// It was no good from the first word on, as if the server spoke something else.
+    Stranger(Trouble),
     /// Everything else.
     Failed(Failure),
 }
@@ -151,12 +153,24 @@ impl Plan {
 }
 
 impl Ended {
+    /// It ended so before anything was understood.
+    fn at_first(self) -> Self {
+        match self {
+            Self::Trouble(trouble @ (Trouble::NoAnswer | Trouble::NotUnderstood(_))) => Self::Stranger(trouble),
+            other => other,
+        }
+    }
+
     /// What the program ends with; `about` is what it was to do.
     fn code(self, about: &str, interrupt: Option<&Interrupt>) -> Result<ExitCode, Failure> {
         match self {
             Self::Unread => Ok(ExitCode::SUCCESS),
             Self::Interrupted => Ok(interrupt.and_then(Interrupt::exit_code).unwrap_or(ExitCode::FAILURE)),
             Self::Trouble(trouble) => Err(Failure::Failed(format!("{about}: {}", word(&trouble.to_string())))),
+            Self::Stranger(trouble) => Err(Failure::Failed(format!(
+                "{about}: {}; does the server speak --dialect plain?",
+                word(&trouble.to_string())
+            ))),
             Self::Failed(failure) => Err(failure),
         }
     }
