@@ -101,7 +101,7 @@ impl Target {
         };
         match NamedTempFile::new_in(folder(&place)) {
             Ok(file) => Ok(Self::Fleeting { file, place }),
-            Err(error) => Err(Obstacle { error: without_path(error), file: place }),
+            Err(error) => Err(Obstacle { error: without_path(&error), file: place }),
         }
     }
 
@@ -280,11 +280,10 @@ fn write(stream: &mut File, most: usize, bytes: &[u8], interrupt: &Interrupt) ->
     Ok(Waited::Ready)
 }
 
-/// What the system said of a temporary file, whose name means nothing to the user.
-fn without_path(error: io::Error) -> io::Error {
-    use std::error::Error;
-    let cause = error.get_ref().and_then(Error::source).and_then(|cause| cause.downcast_ref::<io::Error>());
-    cause.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
+/// What the system said of a temporary file, whose name means nothing to the user. The library keeps the error itself to itself.
+fn without_path(error: &io::Error) -> io::Error {
+    let text = error.to_string();
+    io::Error::new(error.kind(), text.split_once(" at path ").map_or(text.as_str(), |(said, _)| said))
 }
 
 /// The directory of a path.

@@ -56,7 +56,7 @@ fn a_server_that_lies_is_found_out() {
         ("length", vec![0; 70_000], true, "more than the 0 bytes that it has announced; does the server"),
         (
             "length",
-            [b"\xfc\xff\0\0", &[7; 70_000][..]].concat(),
+            [&b"\xfc\xff\0\0"[..], &vec![7; 70_000]].concat(),
             true,
             "more than the 65532 bytes that it has announced",
         ),

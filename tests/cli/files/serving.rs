@@ -125,7 +125,9 @@ fn those_who_ask_at_once_have_a_file_read_once_for_its_checksum() {
         let frame = [&u32::try_from(request.len()).unwrap().to_be_bytes(), request.as_bytes()].concat();
         let mut sockets: Vec<_> = (0..CLIENTS).map(|_| TcpStream::connect(&address).unwrap()).collect();
         let before = read_by(server.id());
-        sockets.iter_mut().for_each(|socket| socket.write_all(&frame).unwrap());
+        for socket in &mut sockets {
+            socket.write_all(&frame).unwrap();
+        }
         for mut socket in sockets {
             socket.set_read_timeout(Some(GUARD)).unwrap();
             let mut head = [0; 4];
