@@ -36,3 +36,23 @@ pub(in crate::cli) fn descriptor(stream: &Stream) -> std::os::fd::BorrowedFd<'_>
 pub(in crate::cli) fn descriptor(stream: &Stream) -> &Stream {
     stream
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn what_lies_there_is_seen_and_what_does_not_is_not_waited_for() {
+        let (mut theirs, ours) = UnixStream::pair().unwrap();
+        let mut ours = Stream::Unix(ours);
+        assert!(!has_surplus(&mut ours));
+        theirs.write_all(b"x").unwrap();
+        assert!(has_surplus(&mut ours));
+        assert!(!has_surplus(&mut ours), "it was taken");
+        drop(theirs);
+        assert!(!has_surplus(&mut ours), "an end is no byte");
+    }
+}

@@ -57,11 +57,7 @@ fn whoever_lies_is_found_out() {
 
 #[test]
 fn what_lies_behind_the_last_byte_is_found() {
-    // As much as the client reads at once, so that the surplus may be left in the socket.
-    let large = noise((256 << 10) - head(262_000, 0, &sha256(b"")).len() - 4);
-    for (content, surplus) in
-        [(&b"content"[..], frame(b"!")), (b"content", b"\0".to_vec()), (b"", frame(b"!")), (&large, frame(b"!"))]
-    {
+    for (content, surplus) in [(&b"content"[..], frame(b"!")), (b"content", b"\0".to_vec()), (b"", frame(b"!"))] {
         let folder = tempfile::tempdir().unwrap();
         let bytes = if content.is_empty() { Vec::new() } else { frame(content) };
         let size = content.len();
