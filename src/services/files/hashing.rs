@@ -20,8 +20,15 @@ pub(super) const HASHED_BYTES: u64 = 4 << 20;
 pub(super) struct Hashing {
     /// Of the file, in bytes.
     size: u64,
-    stage: Mutex<Stage>,
+    state: Mutex<State>,
     rested: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    stage: Stage,
+    /// Turns that are over: who waits for one to end would not notice it if the next had begun already.
+    turns: u64,
 }
 
 #[derive(Debug)]
@@ -39,7 +46,7 @@ enum Stage {
 impl Hashing {
     pub(super) fn new(size: u64) -> Self {
         let stage = Stage::Resting { hasher: Sha256::new(), at: 0 };
-        Self { size, stage: Mutex::new(stage), rested: Condvar::new() }
+        Self { size, state: Mutex::new(State { stage, turns: 0 }), rested: Condvar::new() }
     }
 
     /// Hashes the next piece from `file`, or stays until somebody else has. The sum, when it is known.
@@ -47,24 +54,30 @@ impl Hashing {
     /// # Errors
     /// When `file` cannot be read. What others have of it may be better, and they go on.
     pub(super) fn advance(&self, file: &File) -> io::Result<Option<Sum>> {
-        let mut stage = lock(&self.stage);
-        match &mut *stage {
+        let mut state = lock(&self.state);
+        match &mut state.stage {
             Stage::Done(sum) => Ok(Some(*sum)),
             // Whoever waits does not take its turn then, or it could wait for any number of pieces. That it stays here at all, and does
             // not come again at once, keeps it from asking in circles.
             Stage::Turning => {
-                let turning = |stage: &mut Stage| matches!(stage, Stage::Turning);
-                let stage = self.rested.wait_while(stage, turning).unwrap_or_else(PoisonError::into_inner);
-                Ok(if let Stage::Done(sum) = *stage { Some(sum) } else { None })
+                let this = state.turns;
+                let state = self.rested.wait_while(state, |state| state.turns == this);
+                Ok(state.unwrap_or_else(PoisonError::into_inner).sum())
             }
             Stage::Resting { hasher, at } => {
                 let (hasher, at) = (std::mem::take(hasher), *at);
-                *stage = Stage::Turning;
-                drop(stage);
+                state.stage = Stage::Turning;
+                drop(state);
                 Turn { hashing: self, hasher, at }.take(file)?;
-                Ok(if let Stage::Done(sum) = *lock(&self.stage) { Some(sum) } else { None })
+                Ok(lock(&self.state).sum())
             }
         }
+    }
+}
+
+impl State {
+    fn sum(&self) -> Option<Sum> {
+        if let Stage::Done(sum) = self.stage { Some(sum) } else { None }
     }
 }
 
@@ -91,8 +104,11 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let hasher = std::mem::take(&mut self.hasher);
         let is_done = self.at == self.hashing.size;
-        let next = if is_done { Stage::Done(hasher.finalize().into()) } else { Stage::Resting { hasher, at: self.at } };
-        *lock(&self.hashing.stage) = next;
+        let mut state = lock(&self.hashing.state);
+        state.stage =
+            if is_done { Stage::Done(hasher.finalize().into()) } else { Stage::Resting { hasher, at: self.at } };
+        state.turns += 1;
+        drop(state);
         self.hashing.rested.notify_all();
     }
 }
@@ -106,8 +122,13 @@ mod tests {
 
     const SIZE: u64 = 2 * HASHED_BYTES + 5;
 
+    /// An open file that has no name any more.
     fn file(bytes: &[u8]) -> File {
-        let file = tempfile::tempfile().unwrap();
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("switchboard-hashing-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
         std::io::Write::write_all(&mut &file, bytes).unwrap();
         file
     }
