@@ -18,6 +18,7 @@ mod output;
 mod plan;
 mod quote;
 mod report;
+mod screen;
 mod secret;
 mod serve;
 mod services;

@@ -140,6 +140,15 @@ fn names_that_lead_nowhere_or_elsewhere_are_refused<E: Engine>() {
             assert_eq!(depot.plainly(format!("{name}\r\n").as_bytes()), b"", "{name:?} as a line");
         }
     }
+    let mut client = depot.dial();
+    for name in ["out", "absolute", "parent/canary", "magic"] {
+        ask(&client, name, 0);
+        assert_eq!(
+            hear(&mut client)["error"]["text"],
+            "a link in it leads out of the directory that is served",
+            "{name}"
+        );
+    }
     // It still serves.
     assert_eq!(depot.plainly(b"a.txt"), b"a");
 }

@@ -65,7 +65,8 @@ fn a_place_that_cannot_be_written_to_is_told_before_anybody_is_asked() {
         let output = run(&["get", "127.0.0.1:1/", "-o", &place]);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1));
-        assert!(said.starts_with("switchboard: cannot write to ") && said.contains(words), "{said}");
+        assert!(!said.contains("at path"), "that name is nobody's business: {said}");
+        assert!(said.starts_with(&format!("switchboard: cannot write to {place}: {words}")), "{said}");
     }
 }
 
@@ -77,6 +78,15 @@ fn what_came_is_told_in_json() {
     assert_eq!((&told["url"], &told["file"]), (&server.url("/").into(), &folder.file("x").into()));
     assert_eq!(told["headers"][1], serde_json::json!({"name": "X-One", "value": "\u{fffd}"}));
     assert!(told["seconds"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_disk_that_is_full_is_named_after_the_users_file() {
+    let output = Server::answering([OK]).get(&["-o", "/dev/full"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.starts_with("switchboard: cannot write to /dev/full: No space left on device"), "{said}");
 }
 
 /// A server that sends half of a body and then waits. `begun` tells when it has, and it goes on when the test drops the sender.

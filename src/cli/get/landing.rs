@@ -6,15 +6,12 @@ use std::ops::ControlFlow;
 use switchboard::client::http::{Head, Sink, Target};
 use switchboard::services::chat::console::word;
 
-use super::screen::Screen;
 use crate::cli::transfer::{self, Interrupt, Progress, Waited};
 
 /// A body's place, and who is shown what.
 pub(super) struct Landing<'a> {
     pub(super) place: transfer::Target,
     pub(super) interrupt: &'a Interrupt,
-    /// Where the place is a terminal.
-    pub(super) screen: Option<Screen>,
     pub(super) progress: Option<Progress>,
     /// Whether the head is written, too.
     pub(super) include: bool,
@@ -23,11 +20,7 @@ pub(super) struct Landing<'a> {
 
 impl Landing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<ControlFlow<()>> {
-        let waited = match &mut self.screen {
-            Some(screen) => self.place.write_all(screen.show(bytes).as_bytes(), self.interrupt)?,
-            None => self.place.write_all(bytes, self.interrupt)?,
-        };
-        Ok(match waited {
+        Ok(match self.place.write_all(bytes, self.interrupt)? {
             Waited::Interrupted => ControlFlow::Break(()),
             Waited::Ready | Waited::TimedOut => ControlFlow::Continue(()),
         })
@@ -36,9 +29,6 @@ impl Landing<'_> {
     /// All is there.
     pub(super) fn finish(mut self) -> io::Result<()> {
         drop(self.progress.take());
-        if let Some(screen) = &mut self.screen {
-            self.place.write_all(screen.finish().as_bytes(), self.interrupt)?;
-        }
         self.place.finish()
     }
 }
@@ -65,7 +55,7 @@ impl Sink for Landing<'_> {
             }
         }
         // A bar between lines of the body would be neither.
-        if self.screen.is_none() {
+        if !self.place.is_screen() {
             self.progress = Some(Progress::new(promised, 0, self.quiet));
         }
         Ok(ControlFlow::Continue(()))

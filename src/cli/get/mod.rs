@@ -3,9 +3,7 @@
 
 mod args;
 mod landing;
-mod screen;
 
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -15,11 +13,10 @@ use switchboard::client::http::{FetchError, Fetched, Stop, Target, fetch};
 
 use super::args::Verbosity;
 use super::failure::Failure;
-use super::transfer::{self, Interrupt};
-use super::{logging, output};
+use super::transfer::{self, Interrupt, Obstacle};
+use super::{logging, output, screen};
 pub(super) use args::GetArgs;
 use landing::Landing;
-use screen::Screen;
 
 pub(super) fn get(typed: GetArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
     let target = Target::parse(&typed.url).map_err(|error| Failure::Usage(error.to_string()))?;
@@ -29,7 +26,6 @@ pub(super) fn get(typed: GetArgs, verbosity: Verbosity) -> Result<ExitCode, Fail
     let mut landing = Landing {
         place: place(file.as_deref())?,
         interrupt: &interrupt,
-        screen: (file.is_none() && io::stdout().is_terminal()).then(Screen::default),
         progress: None,
         include: typed.include,
         quiet: verbosity.is_quiet(),
@@ -49,6 +45,9 @@ pub(super) fn get(typed: GetArgs, verbosity: Verbosity) -> Result<ExitCode, Fail
         Err(FetchError::Stopped) => Ok(interrupt.exit_code().unwrap_or(ExitCode::FAILURE)),
         Err(FetchError::Sink(error)) if is_stream && file.is_none() => {
             output::unless_nobody_reads(Err(error)).map(|()| ExitCode::SUCCESS)
+        }
+        Err(FetchError::Sink(error)) if let Some(file) = &file => {
+            Err(cannot_write(Obstacle { file: file.clone(), error }))
         }
         Err(error) => Err(Failure::Failed(format!("cannot fetch {target}: {error}"))),
     }
@@ -77,8 +76,11 @@ fn place(file: Option<&Path>) -> Result<transfer::Target, Failure> {
         let closed = |error| Failure::Failed(format!("cannot write to standard output: {error}"));
         return transfer::Target::stdout().map_err(closed);
     };
-    let cannot = |error| Failure::Failed(format!("cannot write to {}: {error}", file.display()));
-    transfer::Target::fleeting(file).map_err(cannot)
+    transfer::Target::fleeting(file).map_err(cannot_write)
+}
+
+fn cannot_write(Obstacle { file, error }: Obstacle) -> Failure {
+    Failure::Failed(format!("cannot write to {}: {error}", screen::name(file)))
 }
 
 #[cfg(unix)]

@@ -4,8 +4,10 @@
 
 mod interrupt;
 mod progress;
+mod surplus;
 mod target;
 
 pub(super) use interrupt::{Interrupt, Waited, Waiting};
 pub(super) use progress::Progress;
-pub(super) use target::Target;
+pub(super) use surplus::{descriptor, has_surplus};
+pub(super) use target::{Obstacle, Target};

@@ -19,13 +19,16 @@ impl Progress {
             }
             None => "{spinner} {binary_bytes} · {binary_bytes_per_sec}",
         };
-        let drawn = ProgressBar::with_draw_target(total, target).with_position(already);
+        let drawn = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()).with_position(already);
         // The template is a constant, and a bar that cannot be styled is a bar all the same.
         if let Ok(style) = ProgressStyle::with_template(template) {
             drawn.set_style(style.progress_chars("━╸─"));
         }
-        // What was there before says nothing about how fast the rest comes.
+        // What was there before says nothing about how fast the rest comes. A reset forgets the time and not the position (0 until
+        // now), so the bar has to take note of it first, unseen.
+        drawn.tick();
         drawn.reset_eta();
+        drawn.set_draw_target(target);
         Self { drawn }
     }
 
@@ -43,5 +46,20 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.finish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_come_in_this_run_counts_for_the_rate() {
+        let progress = Progress::new(Some(5 << 30), 5_000_000_000, true);
+        progress.advance(1);
+        // A byte in a nanosecond is faster than any clock here.
+        let rate = progress.drawn.per_sec();
+        assert!(rate < 1e9, "{rate} bytes a second");
+        assert_eq!(progress.drawn.position(), 5_000_000_001);
     }
 }

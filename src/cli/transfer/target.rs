@@ -1,15 +1,20 @@
 //! Where a download goes: standard output, or a file that appears at its place when it is whole.
 //!
-//! Its invariant: at the file's place stands what was there before, or the whole new file, and nothing in between.
+//! Its invariant: at the file's place stands what was there before, or the whole new file, and nothing in between; and nothing that
+//! is written to a terminal commands it.
+
+mod partial;
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
 use super::interrupt::{Interrupt, Waited, Waiting};
+use crate::cli::screen::Screen;
+use partial::{lock, open_partial};
 
 /// As much as a pipe takes without blocking when it says that it takes anything (pipe(7), `PIPE_BUF`).
 const PIPE_BYTES: usize = 4096;
@@ -23,6 +28,8 @@ pub(in crate::cli) enum Target {
         stream: File,
         /// Bytes that it surely takes at once where a wait says that it takes any.
         most: usize,
+        /// Where it is a terminal, and not one that was named as a device.
+        screen: Option<Screen>,
     },
     /// A file that goes with the program if it does not become whole.
     Fleeting {
@@ -42,6 +49,15 @@ pub(in crate::cli) enum Target {
     },
 }
 
+/// Why a download cannot go where it should.
+#[derive(Debug)]
+pub(in crate::cli) struct Obstacle {
+    /// The file that is in the way, or cannot be made: the place, or what is beside it.
+    pub(in crate::cli) file: PathBuf,
+    /// What is wrong with it.
+    pub(in crate::cli) error: io::Error,
+}
+
 impl Target {
     /// Standard output.
     ///
@@ -50,7 +66,7 @@ impl Target {
     #[cfg(unix)]
     pub(in crate::cli) fn stdout() -> io::Result<Self> {
         use std::os::fd::AsFd;
-        Self::stream(io::stdout().as_fd().try_clone_to_owned()?.into())
+        Self::to_stdout(io::stdout().as_fd().try_clone_to_owned()?.into())
     }
 
     /// Standard output.
@@ -60,24 +76,33 @@ impl Target {
     #[cfg(windows)]
     pub(in crate::cli) fn stdout() -> io::Result<Self> {
         use std::os::windows::io::AsHandle;
-        Self::stream(io::stdout().as_handle().try_clone_to_owned()?.into())
+        Self::to_stdout(io::stdout().as_handle().try_clone_to_owned()?.into())
     }
 
-    fn stream(stream: File) -> io::Result<Self> {
+    fn to_stdout(stream: File) -> io::Result<Self> {
+        let screen = stream.is_terminal().then(Screen::default);
+        Self::stream(stream, screen)
+    }
+
+    fn stream(stream: File, screen: Option<Screen>) -> io::Result<Self> {
         let most = if stream.metadata()?.is_file() { usize::MAX } else { PIPE_BYTES };
-        Ok(Self::Stream { stream, most })
+        Ok(Self::Stream { stream, most, screen })
     }
 
     /// A file at `place`, written beside it under a name that nobody knows, and gone if it does not become whole.
     ///
     /// # Errors
     /// When it cannot be made there, or when a directory is there.
-    pub(in crate::cli) fn fleeting(place: &Path) -> io::Result<Self> {
-        let place = match Place::find(place)? {
-            Place::Stream(stream) => return Self::stream(stream),
+    pub(in crate::cli) fn fleeting(place: &Path) -> Result<Self, Obstacle> {
+        let at_place = |error| Obstacle { file: place.to_owned(), error };
+        let place = match Place::find(place).map_err(at_place)? {
+            Place::Stream(stream) => return Self::stream(stream, None).map_err(at_place),
             Place::File(place) => place,
         };
-        Ok(Self::Fleeting { file: NamedTempFile::new_in(folder(&place))?, place })
+        match NamedTempFile::new_in(folder(&place)) {
+            Ok(file) => Ok(Self::Fleeting { file, place }),
+            Err(error) => Err(Obstacle { error: without_path(&error), file: place }),
+        }
     }
 
     /// A file at `place`, written beside it as `NAME.part`, which stays if it does not become whole. What another run has left
@@ -86,23 +111,24 @@ impl Target {
     /// # Errors
     /// When it cannot be made there, or when a directory is there; `PermissionDenied` where `NAME.part` is no file of the
     /// user's own, and `ResourceBusy` where another process writes to it.
-    pub(in crate::cli) fn kept(place: &Path) -> io::Result<Self> {
-        let place = match Place::find(place)? {
-            Place::Stream(stream) => return Self::stream(stream),
+    pub(in crate::cli) fn kept(place: &Path) -> Result<Self, Obstacle> {
+        let at_place = |error| Obstacle { file: place.to_owned(), error };
+        let place = match Place::find(place).map_err(at_place)? {
+            Place::Stream(stream) => return Self::stream(stream, None).map_err(at_place),
             Place::File(place) => place,
         };
         let mut name = place.file_name().map(OsString::from).unwrap_or_default();
         name.push(".part");
         let partial = place.with_file_name(name);
-        let file = open_partial(&partial)?;
-        let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "another program writes to it");
-        match file.try_lock() {
-            // Whoever held the lock until now may have put the file at its place, and there it is not to be touched.
-            Ok(()) if !is_at(&file, &partial) => Err(busy()),
-            Ok(()) => Ok(Self::Kept { file, partial, place }),
-            Err(fs::TryLockError::WouldBlock) => Err(busy()),
-            Err(fs::TryLockError::Error(error)) => Err(error),
+        match open_partial(&partial).and_then(|file| lock(file, &partial)) {
+            Ok(file) => Ok(Self::Kept { file, partial, place }),
+            Err(error) => Err(Obstacle { file: partial, error }),
         }
+    }
+
+    /// Whether it is a terminal's screen, on which nothing else is to be drawn meanwhile.
+    pub(in crate::cli) fn is_screen(&self) -> bool {
+        matches!(self, Self::Stream { screen: Some(_), .. })
     }
 
     /// Where the file will be; nothing, if it is a stream, of which nothing can be taken back.
@@ -175,15 +201,12 @@ impl Target {
     /// When they cannot be written.
     pub(in crate::cli) fn write_all(&mut self, bytes: &[u8], interrupt: &Interrupt) -> io::Result<Waited> {
         match self {
-            Self::Fleeting { file, .. } => file.write_all(bytes)?,
+            // Its own errors name a file that nobody knows.
+            Self::Fleeting { file, .. } => file.as_file_mut().write_all(bytes)?,
             Self::Kept { file, .. } => file.write_all(bytes)?,
-            Self::Stream { stream, most } => {
-                for piece in bytes.chunks(*most) {
-                    if interrupt.wait(&*stream, Waiting::ToWrite, None)? == Waited::Interrupted {
-                        return Ok(Waited::Interrupted);
-                    }
-                    stream.write_all(piece)?;
-                }
+            Self::Stream { stream, most, screen: None } => return write(stream, *most, bytes, interrupt),
+            Self::Stream { stream, most, screen: Some(screen) } => {
+                return write(stream, *most, screen.show(bytes).as_bytes(), interrupt);
             }
         }
         Ok(Waited::Ready)
@@ -196,7 +219,10 @@ impl Target {
     /// When the system does not do it; the place is then as it was.
     pub(in crate::cli) fn finish(self) -> io::Result<()> {
         match self {
-            Self::Stream { mut stream, .. } => stream.flush(),
+            Self::Stream { mut stream, screen, .. } => {
+                // What began as a character and has not become one.
+                stream.write_all(screen.map(|mut screen| screen.finish()).unwrap_or_default().as_bytes())
+            }
             Self::Fleeting { file, place } => {
                 settle(file.as_file(), &place)?;
                 file.persist(place).map(drop).map_err(|error| error.error)
@@ -243,60 +269,26 @@ impl Place {
     }
 }
 
+/// Writes to a stream as much as it takes, piece by piece.
+fn write(stream: &mut File, most: usize, bytes: &[u8], interrupt: &Interrupt) -> io::Result<Waited> {
+    for piece in bytes.chunks(most) {
+        if interrupt.wait(&*stream, Waiting::ToWrite, None)? == Waited::Interrupted {
+            return Ok(Waited::Interrupted);
+        }
+        stream.write_all(piece)?;
+    }
+    Ok(Waited::Ready)
+}
+
+/// What the system said of a temporary file, whose name means nothing to the user. The library keeps the error itself to itself.
+fn without_path(error: &io::Error) -> io::Error {
+    let text = error.to_string();
+    io::Error::new(error.kind(), text.split_once(" at path ").map_or(text.as_str(), |(said, _)| said))
+}
+
 /// The directory of a path.
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// A partial file is the user's own and nobody else's: whoever else could write to it could put words into the download.
-#[cfg(unix)]
-fn open_partial(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-
-    use rustix::fs::OFlags;
-
-    let denied = |what| Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
-    // O_NONBLOCK: to open a FIFO must not wait for its reader (open(2)).
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let file = OpenOptions::new().read(true).write(true).create(true).mode(0o600).custom_flags(flags).open(path);
-    let file = match file {
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-            return denied("it is a symbolic link");
-        }
-        other => other?,
-    };
-    let found = file.metadata()?;
-    if !found.is_file() {
-        return denied("it is no regular file");
-    }
-    if found.uid() != rustix::process::geteuid().as_raw() {
-        return denied("it is somebody else's");
-    }
-    file.set_permissions(private())?;
-    Ok(file)
-}
-
-#[cfg(not(unix))]
-fn open_partial(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
-}
-
-/// Whether this is the file of that name.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let (own, there) = (file.metadata(), fs::symlink_metadata(path));
-    own.is_ok_and(|own| there.is_ok_and(|there| (own.dev(), own.ino()) == (there.dev(), there.ino())))
-}
-
-#[cfg(not(unix))]
-fn is_at(_file: &File, path: &Path) -> bool {
-    path.exists()
-}
-
-#[cfg(unix)]
-fn private() -> Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o600)
 }
 
 /// Gives a whole file the permissions of what it replaces, or else those of any new file, and has it on the disk.

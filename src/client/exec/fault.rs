@@ -21,6 +21,11 @@ pub enum Fault {
     NotReady(String),
     /// The answer begins with `Ready|`, and was not to.
     IsReady,
+    /// More came than the output was said to have.
+    Surplus {
+        /// Bytes that it was said to have.
+        announced: usize,
+    },
     /// The output has another MD5 than the header says.
     WrongChecksum,
     /// The connection ended after so many bytes of what was expected.
@@ -48,6 +53,9 @@ impl fmt::Display for Fault {
             Self::BadHeader(what) => write!(f, "the header {what}{DIALECT}"),
             Self::NotReady(begins) => write!(f, "the answer begins with '{begins}', not with Ready|{DIALECT}"),
             Self::IsReady => f.write_str("the answer begins with Ready|: give --dialect ready"),
+            Self::Surplus { announced } => {
+                write!(f, "the server sends more than the {announced} bytes that it has announced{DIALECT}")
+            }
             Self::WrongChecksum => f.write_str("the output is not the one whose MD5 the header has: ask again"),
             Self::EndsEarly { part, came: 0, of: None } => write!(f, "the connection ended before {part} came"),
             Self::EndsEarly { part, came, of: Some(of) } => {

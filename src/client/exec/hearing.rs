@@ -51,7 +51,7 @@ pub enum Step {
     /// What has come may be all, and may be not: read on for a moment, and if nothing comes say so with
     /// [`hear_nothing`](Hearing::hear_nothing). A length in [`Dialect::Ready`] has no end of its own.
     Settle,
-    /// Say this to the server, then read on.
+    /// Say this to the server, then go on as if it had sent nothing yet: [`hear`](Hearing::hear) no bytes. It may have none to send.
     Say(&'static str),
     /// The answer is there.
     Done,
@@ -90,17 +90,18 @@ impl Hearing {
         Self { stage, come: Vec::new(), report: None }
     }
 
-    /// The server has sent `bytes`. What is behind the answer is ignored.
+    /// The server has sent `bytes`. To be told, too, what comes at once behind an answer that is [done](Step::Done): nothing may.
     ///
     /// # Errors
-    /// [`Fault`] when this is no answer.
+    /// [`Fault`] when this is no answer, or more than one.
     pub fn hear(&mut self, mut bytes: &[u8]) -> Result<Step, Fault> {
         loop {
             let wanted = match &self.stage {
                 Stage::Length | Stage::HeaderLength => 4,
                 Stage::Header(wanted) | Stage::Output { bytes: wanted, .. } => *wanted,
                 Stage::Ready => return self.hear_ready(bytes),
-                Stage::Done => return Ok(Step::Done),
+                Stage::Done if bytes.is_empty() => return Ok(Step::Done),
+                Stage::Done => return Err(Fault::Surplus { announced: self.come.len() }),
             };
             let (taken, rest) = bytes.split_at(bytes.len().min(wanted.saturating_sub(self.come.len())));
             self.come.extend_from_slice(taken);
@@ -244,13 +245,11 @@ mod tests {
 
     /// Hears `bytes` in pieces of `size`, as a driver would.
     fn hear(dialect: Dialect, bytes: &[u8], size: usize) -> Result<Answer, Fault> {
-        let mut hearing = Hearing::new(dialect);
+        let (mut hearing, mut step) = (Hearing::new(dialect), Step::Read);
         for piece in bytes.chunks(size) {
-            if hearing.hear(piece)? == Step::Done {
-                return Ok(hearing.into_answer());
-            }
+            step = hearing.hear(piece)?;
         }
-        Err(hearing.hear_end())
+        if step == Step::Done { Ok(hearing.into_answer()) } else { Err(hearing.hear_end()) }
     }
 
     #[test]
@@ -267,7 +266,7 @@ mod tests {
             (Dialect::Length, b"\x02\0\0\0hi".to_vec(), None),
             (Dialect::Header, header(full, b"hi"), Some(report)),
             (Dialect::Header, header(r#"{"total_size":2}"#, b"hi"), Some(Report::default())),
-            (Dialect::Header, header(r#"{"exit_code":null,"total_size":2}"#, b"hi and more"), Some(killed)),
+            (Dialect::Header, header(r#"{"exit_code":null,"total_size":2}"#, b"hi"), Some(killed)),
         ] {
             for size in 1..=bytes.len() {
                 let answer = hear(dialect, &bytes, size).unwrap();
@@ -291,6 +290,15 @@ mod tests {
     }
 
     #[test]
+    fn an_output_of_no_bytes_is_whole_when_it_was_asked_for() {
+        let mut hearing = Hearing::new(Dialect::Ready);
+        assert_eq!(hearing.hear(b"Ready|0"), Ok(Step::Settle));
+        assert_eq!(hearing.hear_nothing(), Ok(Step::Say(START)));
+        assert_eq!(hearing.hear(b""), Ok(Step::Done));
+        assert_eq!(hearing.into_answer().output, b"");
+    }
+
+    #[test]
     fn a_lie_is_found_out() {
         let negative = (-1_i32).to_le_bytes();
         let huge = i32::MAX.to_le_bytes();
@@ -301,6 +309,9 @@ mod tests {
             (Dialect::Length, b"\x05\0".to_vec(), "ended after 2 of 4 bytes of the length"),
             (Dialect::Length, Vec::new(), "ended before an answer came"),
             (Dialect::Length, b"Ready|5".to_vec(), "give --dialect ready"),
+            (Dialect::Length, b"\x02\0\0\0hi\n".to_vec(), "sends more than the 2 bytes"),
+            (Dialect::Length, b"\0\0\0\0\0".to_vec(), "sends more than the 0 bytes"),
+            (Dialect::Header, header(r#"{"total_size":2}"#, b"hi!"), "does the server speak another --dialect?"),
             (Dialect::Header, negative.to_vec(), "the header is said to have 4294967295 bytes"),
             (Dialect::Header, header("{", b""), "is no JSON object"),
             (Dialect::Header, header("", b""), "is no JSON object"),

@@ -102,6 +102,11 @@ impl Download {
         }
     }
 
+    /// What it means that the server sends on when [all](Self::is_complete) has come.
+    pub fn on_surplus(&self) -> Trouble {
+        Trouble::TooMany { size: self.have }
+    }
+
     /// Whether what is there is what was announced.
     ///
     /// # Errors

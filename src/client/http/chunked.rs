@@ -94,7 +94,7 @@ impl Chunked {
             // "bad whitespace" is allowed before a semicolon, and some senders pad with it.
             (Stage::Size { digits: 1.., size }, b';' | b' ' | b'\t') => Stage::Extension { size: *size },
             (Stage::Size { size, digits }, byte) => {
-                let digit = char::from(byte).to_digit(16).ok_or_else(|| bad_size(seen))?;
+                let digit = char::from(byte).to_digit(16).ok_or_else(|| bad_size(*size, *digits, seen))?;
                 let sixteenfold = size.checked_mul(16).ok_or(Fault::ChunkTooLarge)?;
                 if *digits == MAX_DIGITS {
                     return Err(Fault::ChunkTooLarge);
@@ -119,9 +119,13 @@ impl Chunked {
     }
 }
 
-fn bad_size(seen: &[u8]) -> Fault {
-    let line = seen.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    Fault::BadChunkSize(line.iter().take(SHOWN_BYTES).copied().collect())
+/// The line that is none: the digits that were, and what follows them as far as it is there.
+fn bad_size(size: u64, digits: usize, seen: &[u8]) -> Fault {
+    let mut line = if digits > 0 { format!("{size:0digits$x}").into_bytes() } else { Vec::new() };
+    let rest = seen.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+    line.extend_from_slice(rest.strip_suffix(b"\r\n").unwrap_or(rest));
+    line.truncate(SHOWN_BYTES);
+    Fault::BadChunkSize(line)
 }
 
 #[cfg(test)]
@@ -159,12 +163,12 @@ mod tests {
     #[test]
     fn what_is_wrong_with_chunks_is_said() {
         for (text, fault) in [
-            ("\r\n", Fault::BadChunkSize(b"\r".to_vec())),
-            ("x\r\n", Fault::BadChunkSize(b"x\r".to_vec())),
-            ("-1\r\n", Fault::BadChunkSize(b"-1\r".to_vec())),
-            (";x\r\n", Fault::BadChunkSize(b";x\r".to_vec())),
-            ("0x3\r\nabc\r\n", Fault::BadChunkSize(b"x3\r".to_vec())),
-            ("3\nabc\r\n", Fault::BadChunkSize(b"".to_vec())),
+            ("\r\n", Fault::BadChunkSize(b"".to_vec())),
+            ("x\r\n", Fault::BadChunkSize(b"x".to_vec())),
+            ("-1\r\n", Fault::BadChunkSize(b"-1".to_vec())),
+            (";x\r\n", Fault::BadChunkSize(b";x".to_vec())),
+            ("0x3\r\nabc\r\n", Fault::BadChunkSize(b"0x3".to_vec())),
+            ("03\nabc\r\n", Fault::BadChunkSize(b"03\n".to_vec())),
             ("3;x\nabc\r\n", Fault::BadChunkEnd),
             ("3\r\nabcd\r\n", Fault::BadChunkEnd),
             ("3\r\nabc\n0\r\n\r\n", Fault::BadChunkEnd),

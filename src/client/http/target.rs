@@ -29,8 +29,12 @@ impl Target {
     /// # Errors
     /// [`BadUrl`] says what it is instead.
     pub fn parse(text: &str) -> Result<Self, BadUrl> {
+        // No host begins so, and a file here is not to be looked up there.
+        if text.starts_with(['/', '.']) && !text.starts_with("//") {
+            return Err(BadUrl::Path(text.to_owned()));
+        }
         // The parser takes the host of 'localhost:8000/x' for a scheme.
-        let has_scheme = text.contains("://") || text.starts_with("http:") || text.starts_with("https:");
+        let has_scheme = text.contains("://") || is_scheme_of(text);
         let url = if has_scheme { Url::parse(text) } else { Url::parse(&format!("http://{text}")) };
         Self::of(url.map_err(|error| BadUrl::Malformed { url: text.to_owned(), error })?)
     }
@@ -99,6 +103,15 @@ impl fmt::Display for Target {
     }
 }
 
+/// Whether it begins with a scheme that has no `//` behind it, and not with a host and its port.
+fn is_scheme_of(text: &str) -> bool {
+    const SCHEMES: [&str; 9] = ["http", "https", "about", "data", "file", "javascript", "mailto", "tel", "urn"];
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let port = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
+    SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) && !is_port
+}
+
 /// Why nothing can be fetched from there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadUrl {
@@ -109,6 +122,8 @@ pub enum BadUrl {
         /// What is wrong with it.
         error: url::ParseError,
     },
+    /// It is the path of a file.
+    Path(String),
     /// It needs TLS.
     Https(String),
     /// It needs another protocol.
@@ -127,6 +142,9 @@ impl fmt::Display for BadUrl {
         match self {
             Self::Malformed { url, error } => {
                 write!(f, "'{}' is no URL: {error}; write one like http://127.0.0.1:8000/file", word(url))
+            }
+            Self::Path(path) => {
+                write!(f, "'{}' is a path and no URL; write one like http://127.0.0.1:8000/file", word(path))
             }
             Self::Https(url) => {
                 write!(f, "{} needs TLS, which is not spoken here yet; is it there under http://, too?", word(url))
@@ -155,6 +173,7 @@ mod tests {
             ("http://example.org:80/a", "example.org", 80, "example.org", "/a"),
             ("localhost:8000/x?y=1#z", "localhost", 8000, "localhost:8000", "/x?y=1"),
             ("127.0.0.1:8000", "127.0.0.1", 8000, "127.0.0.1:8000", "/"),
+            ("data:8000/x", "data", 8000, "data:8000", "/x"),
             ("[::1]:8000/x", "[::1]", 8000, "[::1]:8000", "/x"),
             ("HTTP://EXAMPLE.org/你 好", "example.org", 80, "example.org", "/%E4%BD%A0%20%E5%A5%BD"),
             ("example.org/a/../b\r\nc", "example.org", 80, "example.org", "/bc"),
@@ -173,6 +192,12 @@ mod tests {
             ("ftp://example.org/x", "the scheme is ftp"),
             ("http://eva:secret@example.org/", "a user name in a URL is not sent"),
             ("eva@example.org/", "a user name in a URL is not sent"),
+            ("/etc/passwd", "'/etc/passwd' is a path and no URL; write one like http://"),
+            ("./x", "is a path and no URL"),
+            ("../x", "is a path and no URL"),
+            ("mailto:x@y", "the scheme is mailto"),
+            ("Data:text/plain,x", "the scheme is data"),
+            ("eva:secret@example.org/", "a user name in a URL is not sent"),
             ("http://", "is no URL: empty host"),
             ("", "is no URL: empty host"),
             ("http://127.0.0.1:99999/", "is no URL: invalid port number"),

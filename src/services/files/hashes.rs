@@ -4,6 +4,9 @@
 
 use std::collections::VecDeque;
 use std::fs::Metadata;
+use std::sync::{Arc, Weak};
+
+use super::hashing::Hashing;
 
 /// Files whose checksums are remembered.
 const MAX_REMEMBERED: usize = 256;
@@ -15,6 +18,8 @@ pub(super) type Sum = [u8; 32];
 #[derive(Debug, Default)]
 pub(super) struct Hashes {
     remembered: VecDeque<(Version, Sum)>,
+    /// Those in the making, for as long as somebody asks for them.
+    begun: Vec<(Version, Weak<Hashing>)>,
 }
 
 impl Hashes {
@@ -23,6 +28,17 @@ impl Hashes {
         let found = self.remembered.remove(at)?;
         self.remembered.push_front(found);
         Some(found.1)
+    }
+
+    /// A checksum in the making: the one that others wait for, or a new one.
+    pub(super) fn join(&mut self, version: Version) -> Arc<Hashing> {
+        self.begun.retain(|(_, begun)| begun.strong_count() > 0);
+        let begun = self.begun.iter().find(|(known, _)| *known == version).and_then(|(_, begun)| begun.upgrade());
+        begun.unwrap_or_else(|| {
+            let begun = Arc::new(Hashing::new(version.size));
+            self.begun.push((version, Arc::downgrade(&begun)));
+            begun
+        })
     }
 
     pub(super) fn remember(&mut self, version: Version, sum: Sum) {
@@ -90,6 +106,19 @@ mod tests {
         assert_eq!(hashes.remembered.len(), MAX_REMEMBERED);
         assert_eq!(hashes.find(version(1)), None);
         assert_eq!(hashes.find(version(0)), Some([7; 32]));
+    }
+
+    #[test]
+    fn who_asks_for_the_same_file_joins_and_nothing_is_left_when_nobody_asks() {
+        let mut hashes = Hashes::default();
+        let (one, same, other) = (hashes.join(version(1)), hashes.join(version(1)), hashes.join(version(2)));
+        assert!(Arc::ptr_eq(&one, &same) && !Arc::ptr_eq(&one, &other));
+        drop((one, same));
+        let anew = hashes.join(version(1));
+        assert_eq!((Arc::strong_count(&anew), hashes.begun.len()), (1, 2));
+        drop((anew, other));
+        hashes.join(version(3));
+        assert_eq!(hashes.begun.len(), 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! at a time is on its way for a connection, so a file costs the same memory whatever its size. It must not know a socket.
 
 mod hashes;
+mod hashing;
 mod names;
 mod session;
 mod walk;

@@ -82,6 +82,10 @@ pub(super) fn fault(error: &io::Error) -> Fault {
     }
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Fault::new(Code::NotFound, "there is no such file"),
+        // The system's own refusals have a number. This one is made by who opens names beneath the root.
+        io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => {
+            Fault::new(Code::Refused, "a link in it leads out of the directory that is served")
+        }
         io::ErrorKind::PermissionDenied => Fault::new(Code::Refused, "it may not be read"),
         io::ErrorKind::InvalidInput => Fault::new(Code::Refused, "it is no name"),
         _ => {

@@ -6,6 +6,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 /// The largest frame that either side sends, in bytes; only a listing comes near it.
 pub const MAX_FRAME_BYTES: usize = 1 << 20;
@@ -49,13 +50,19 @@ impl Request {
         struct Fields {
             get: Option<String>,
             list: Option<String>,
-            offset: Option<u64>,
+            offset: Option<Number>,
         }
         let bad = |text: String| Err(Fault::new(Code::BadRequest, text));
+        // An array would be taken for the fields in their order.
+        if !payload.trim_ascii_start().starts_with(b"{") {
+            return bad("a request is an object, as in {\"get\":\"name\"} or {\"list\":\"\"}".to_owned());
+        }
         match serde_json::from_slice(payload) {
-            Ok(Fields { get: Some(get), list: None, offset }) => {
-                Ok(Self::Get { get: short(get)?, offset: offset.unwrap_or(0) })
-            }
+            Ok(Fields { get: Some(get), list: None, offset }) => match offset.map_or(Some(0), |offset| offset.as_u64())
+            {
+                Some(offset) => Ok(Self::Get { get: short(get)?, offset }),
+                None => bad("an offset is a number of bytes: whole, and not below 0".to_owned()),
+            },
             Ok(Fields { get: None, list: Some(list), .. }) => Ok(Self::List { list: short(list)? }),
             Ok(_) => bad("ask for one thing, as in {\"get\":\"name\"} or {\"list\":\"\"}".to_owned()),
             Err(error) => bad(format!("this is no request: {error}")),
@@ -201,6 +208,7 @@ mod tests {
             "",
             "x",
             "[]",
+            r#"["x",null,0]"#,
             "{}",
             "null",
             r#"{"get":1}"#,
@@ -212,6 +220,15 @@ mod tests {
             "{\"get\":\"\u{0}\"}",
         ] {
             assert_eq!(Request::from_json(text.as_bytes()).unwrap_err().code, "bad-request", "{text}");
+        }
+        for (text, says) in [
+            ("[]", "a request is an object"),
+            ("null", "a request is an object"),
+            (r#"{"get":"x","offset":-1}"#, "an offset is a number of bytes"),
+            (r#"{"get":1}"#, "expected a string"),
+        ] {
+            let said = Request::from_json(text.as_bytes()).unwrap_err().text;
+            assert!(said.contains(says) && !said.contains("struct") && !said.contains("u64"), "{text}: {said}");
         }
         assert_eq!(Request::from_json(b"{\"get\":\"\xff\"}").unwrap_err().code, "bad-request");
         let long = Request::List { list: "x".repeat(MAX_NAME_BYTES + 1) };

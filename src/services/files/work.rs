@@ -8,19 +8,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use sha2::{Digest, Sha256};
-
 use super::Shared;
 use super::hashes::{Sum, Version};
+use super::hashing::Hashing;
 use super::names;
 use super::walk::Walk;
 use super::wire::{self, Code, Fault, Head, MAX_PIECE_BYTES};
 use crate::payload::Payload;
 
-/// Bytes hashed in one piece of work.
-const HASHED_BYTES: u64 = 4 << 20;
-
-/// A checksum is remembered if the file had been left alone for so long: within a system's clock tick a second write cannot be
+/// A checksum is remembered, and taken together with others, if the file had been left alone for so long: within a system's clock tick a second write cannot be
 /// told from the first.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 
@@ -88,7 +84,7 @@ struct Get {
 
 enum Stage {
     Closed,
-    Hashing { file: File, found: Box<Metadata>, hasher: Sha256, at: u64 },
+    Hashing { file: File, found: Box<Metadata>, hashing: Arc<Hashing> },
     Sending { file: File, at: u64, end: u64 },
 }
 
@@ -132,32 +128,31 @@ impl Get {
             }
             Some(_) => {}
         }
-        let known = Version::of(&found).and_then(|version| lock(&self.shared.hashes).find(version));
+        let mut hashes = lock(&self.shared.hashes);
+        let version = Version::of(&found);
+        let known = version.and_then(|version| hashes.find(version));
+        // What may be written to within this very clock tick is not known to be the same file for two.
+        let shared = version.filter(|version| version.was_left_alone(LEFT_ALONE));
+        let hashing = shared.filter(|_| known.is_none()).map(|version| hashes.join(version));
+        drop(hashes);
         if let Some(sum) = known {
             return Ok(self.head(file, &found, sum));
         }
-        self.stage = Stage::Hashing { file, found: Box::new(found), hasher: Sha256::new(), at: 0 };
+        let hashing = hashing.unwrap_or_else(|| Arc::new(Hashing::new(size)));
+        self.stage = Stage::Hashing { file, found: Box::new(found), hashing };
         Ok(Outcome::Onward)
     }
 
     fn hash(&mut self) -> Result<Outcome, Fault> {
-        let Stage::Hashing { file, found, hasher, at } = &mut self.stage else { return Ok(Outcome::Onward) };
-        let until = found.len().min(at.saturating_add(HASHED_BYTES));
-        while *at < until {
-            let bytes = read_at(file, *at, until).map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => Fault::new(Code::Failed, "it was cut while it was read; ask again"),
-                _ => names::fault(&error),
-            })?;
-            hasher.update(&bytes);
-            *at += bytes.len() as u64;
-        }
-        if *at < found.len() {
-            return Ok(Outcome::Onward);
-        }
-        let Stage::Hashing { file, found, hasher, .. } = std::mem::replace(&mut self.stage, Stage::Closed) else {
+        let Stage::Hashing { file, hashing, .. } = &self.stage else { return Ok(Outcome::Onward) };
+        let sum = hashing.advance(file).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => Fault::new(Code::Failed, "it was cut while it was read; ask again"),
+            _ => names::fault(&error),
+        })?;
+        let Some(sum) = sum else { return Ok(Outcome::Onward) };
+        let Stage::Hashing { file, found, .. } = std::mem::replace(&mut self.stage, Stage::Closed) else {
             return Ok(Outcome::Onward);
         };
-        let sum = hasher.finalize().into();
         if let Some(version) = Version::of(&found)
             && file.metadata().ok().as_ref().and_then(Version::of) == Some(version)
             && version.was_left_alone(LEFT_ALONE)
@@ -190,7 +185,7 @@ impl Version {
 }
 
 /// Reads one piece of `file` from `at` on, and no further than `end`.
-fn read_at(mut file: &File, at: u64, end: u64) -> io::Result<Vec<u8>> {
+pub(super) fn read_at(mut file: &File, at: u64, end: u64) -> io::Result<Vec<u8>> {
     let wanted = end.saturating_sub(at).min(MAX_PIECE_BYTES as u64);
     let mut bytes = Vec::with_capacity(usize::try_from(wanted).unwrap_or(MAX_PIECE_BYTES));
     file.seek(SeekFrom::Start(at))?;
@@ -202,6 +197,6 @@ fn read_at(mut file: &File, at: u64, end: u64) -> io::Result<Vec<u8>> {
 }
 
 /// What is behind it is whole, even if a worker has panicked.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -47,6 +47,14 @@ fn a_server_that_lies_is_found_out() {
         ("length", b"\x09\0\0\0half".to_vec(), false, "the connection ended after 4 of 9 bytes of the output"),
         ("length", b"\x09\0\0\0half".to_vec(), true, "no whole answer within 500ms; give a longer --timeout"),
         ("length", Vec::new(), false, "the connection ended before an answer came"),
+        (
+            "length",
+            b"\x03\0\0\0hi\nEXTRA".to_vec(),
+            true,
+            "more than the 3 bytes that it has announced; does the server",
+        ),
+        ("length", vec![0; 70_000], true, "more than the 0 bytes that it has announced; does the server"),
+        ("header", header(r#"{"total_size":2}"#, b"hi!"), true, "more than the 2 bytes that it has announced"),
         ("header", header("not JSON", b""), true, "the header is no JSON object"),
         ("header", header(r#"{"filename":"x"}"#, b""), true, "the header has no length of the output, total_size"),
         ("header", header(r#"{"total_size":1e300}"#, b""), true, "the header has no length of the output, total_size"),
@@ -76,11 +84,44 @@ fn an_answer_in_any_pieces_is_the_same() {
     let (address, _) = lying(answer.iter().map(|byte| vec![*byte]).collect(), true);
     let output = call(&address, &["--", "ls"]);
     assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(0), "hello"));
-    // What is behind an answer is none of it.
-    let (address, heard) = lying(vec![b"\x02\0\0\0hi and more".to_vec()], true);
+    let (address, heard) = lying(vec![b"\x02\0\0\0hi".to_vec()], true);
     let output = call(&address, &["--dialect", "length", "--", "ls", "a b"]);
     assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(0), "hi"));
     assert_eq!(heard.join().unwrap(), b"ls 'a b'");
+}
+
+/// How a server in Ready has its say in two parts.
+#[test]
+fn what_is_ready_is_as_long_as_was_said() {
+    for (announced, output, code, printed, expected) in [
+        ("Ready|0", "", 0, "", ""),
+        ("Ready|2", "hi", 0, "hi", ""),
+        (
+            "Ready|2",
+            "hi!",
+            1,
+            "",
+            "more than the 2 bytes that it has announced; does the server speak another --dialect?",
+        ),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.set_read_timeout(Some(GUARD)).unwrap();
+            let mut bytes = [0; 5];
+            socket.read_exact(&mut bytes[..2]).unwrap();
+            socket.write_all(announced.as_bytes()).unwrap();
+            socket.read_exact(&mut bytes).unwrap();
+            assert_eq!(&bytes, b"Start");
+            socket.write_all(output.as_bytes()).unwrap();
+        });
+        let output = call(&address, &["--dialect", "ready", "--", "ls"]);
+        let stderr = text(&output.stderr);
+        assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(code), printed), "{stderr}");
+        assert!(stderr.contains(expected), "{stderr}");
+        server.join().unwrap();
+    }
 }
 
 #[test]

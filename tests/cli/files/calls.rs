@@ -3,6 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 
 use super::{Scripted, Write, await_size, call, expect, finish, fs, json, names, noise, start};
@@ -19,6 +20,8 @@ fn what_means_nothing_is_wrong_usage() {
         (&["127.0.0.1:1", "--dialect", "odd", "list"], "[possible values: framed, plain]"),
         (&["127.0.0.1:1", "--framing", "raw", "list"], "--framing raw does not carry frames of 1 MiB"),
         (&["127.0.0.1:1", "get", "x", "--dialect", "plain", "--framing", "u32be"], "choose raw or lines"),
+        (&["127.0.0.1:1", "get", ""], "no file has an empty name: 'call files ADDR list' shows their names"),
+        (&["127.0.0.1:1", "get", "\u{1b}/.."], r"\u{1b}/.. has no last part: add -o FILE"),
         (&["127.0.0.1:1", "get", ".."], ".. has no last part: add -o FILE"),
         (&["127.0.0.1:1", "--timeout", "5", "list"], "not a duration"),
     ] {
@@ -114,14 +117,27 @@ fn a_part_that_is_whole_is_only_checked() {
 }
 
 #[test]
-fn a_part_that_is_a_link_is_not_written_to() {
+fn what_stands_in_the_parts_place_is_named_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("precious"), "precious").unwrap();
-    symlink("precious", folder.path().join("x.part")).unwrap();
-    let server = Scripted::new(vec![Box::new(super::Talk::await_end)]);
-    expect(&call(folder.path(), &server.address, &["get", "x"]), 1, "cannot write x: it is a symbolic link");
-    assert_eq!(fs::read_to_string(folder.path().join("precious")).unwrap(), "precious");
-    server.finish();
+    let part = |name| folder.path().join(name);
+    fs::write(part("precious"), "precious").unwrap();
+    symlink("precious", part("link.part")).unwrap();
+    symlink("/nowhere", part("dangling.part")).unwrap();
+    fs::create_dir(part("folder.part")).unwrap();
+    mknodat(CWD, part("fifo.part"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let before = names(folder.path());
+    for (name, says) in [
+        ("link", "cannot write link.part: it is a symbolic link"),
+        ("dangling", "cannot write dangling.part: it is a symbolic link"),
+        ("folder", "cannot write folder.part: is a directory"),
+        ("fifo", "cannot write fifo.part: it is no regular file"),
+    ] {
+        let server = Scripted::new(vec![Box::new(super::Talk::await_end)]);
+        expect(&call(folder.path(), &server.address, &["get", "x", "-o", name]), 1, says);
+        server.finish();
+    }
+    assert_eq!(fs::read_to_string(part("precious")).unwrap(), "precious");
+    assert_eq!(names(folder.path()), before);
 }
 
 #[test]

@@ -21,11 +21,12 @@ fn head(size: i64, offset: i64, sum: &str) -> Vec<u8> {
 #[test]
 fn whoever_lies_is_found_out() {
     let sum = sha256(b"content");
+    let more = "more than the 7 bytes that it has announced";
     let kept = &["x.part"] as &[&str];
     for (says, left, answer) in [
         ("ended the connection without an answer", &[] as &[&str], Vec::new()),
         ("the server's answer is not understood", &[], b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
-        ("the server's answer is not understood", &[], frame(b"hello")),
+        ("; does the server speak --dialect plain?", &[], frame(b"hello")),
         ("missing field", &[], frame(b"{}")),
         ("missing field `sha256`", &[], frame(br#"{"name":"x","size":7,"offset":0}"#)),
         ("sha256 is none", &[], head(7, 0, "abc")),
@@ -34,11 +35,7 @@ fn whoever_lies_is_found_out() {
         ("are allowed", &[], b"\xff\xff\xff\xff".to_vec()),
         ("are allowed", kept, [head(7, 0, &sum), frame(b"con"), b"\x7f\0\0\0".to_vec()].concat()),
         ("frames with nothing in them", kept, [head(7, 0, &sum), frame(b"con"), frame(b"")].concat()),
-        (
-            "more than the 7 bytes that it has announced",
-            kept,
-            [head(7, 0, &sum), frame(b"con"), frame(b"tents")].concat(),
-        ),
+        (more, kept, [head(7, 0, &sum), frame(b"con"), frame(b"tents")].concat()),
         ("after 3 of 7 bytes", kept, [head(7, 0, &sum), frame(b"con")].concat()),
         ("after 3 of 7 bytes", kept, [head(7, 0, &sum), frame(b"con"), b"\0\0\0\x04ten".to_vec()].concat()),
         ("after 0 of 9000000000000000000 bytes", &[], head(9_000_000_000_000_000_000, 0, &sum)),
@@ -54,6 +51,22 @@ fn whoever_lies_is_found_out() {
         if left == kept {
             assert_eq!(fs::read_to_string(folder.path().join("x.part")).unwrap(), "con");
         }
+        server.finish();
+    }
+}
+
+#[test]
+fn what_lies_behind_the_last_byte_is_found() {
+    for (content, surplus) in [(&b"content"[..], frame(b"!")), (b"content", b"\0".to_vec()), (b"", frame(b"!"))] {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = if content.is_empty() { Vec::new() } else { frame(content) };
+        let size = content.len();
+        let answer = [head(size.try_into().unwrap(), 0, &sha256(content)), bytes, surplus].concat();
+        let server = Scripted::new(vec![answers(answer)]);
+        let says = format!("cannot get x: the server sends more than the {size} bytes that it has announced");
+        expect(&call(folder.path(), &server.address, &["get", "x"]), 1, &says);
+        // What was announced may be right: the next run finds out.
+        assert_eq!(names(folder.path()), if size > 0 { &["x.part"][..] } else { &[] });
         server.finish();
     }
 }

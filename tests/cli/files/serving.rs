@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
 
 use super::{call, expect, finish, fs, names, noise, start};
 use crate::program::{GUARD, Program, SocketPath, run};
@@ -94,6 +95,64 @@ fn the_plain_dialect_is_for_anybody_with_a_socket() {
         socket.write_all(b"../\x1b[31m").unwrap();
         server.logged(r#""../\u{1b}[31m" is not granted: '..' leads nowhere here"#);
     }
+}
+
+/// Bytes that a process has read, whatever from.
+#[cfg(target_os = "linux")]
+fn read_by(process: u32) -> u64 {
+    let told = fs::read_to_string(format!("/proc/{process}/io")).unwrap();
+    told.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn those_who_ask_at_once_have_a_file_read_once_for_its_checksum() {
+    const SIZE: usize = 12 << 20;
+    const CLIENTS: usize = 8;
+    let from = tempfile::tempdir().unwrap();
+    let content = noise(SIZE);
+    let sum = super::sha256(&content);
+    for engine in ["reactor", "threads"] {
+        let path = from.path().join(engine);
+        fs::write(&path, &content).unwrap();
+        // What was written to within the last second may be written to within the same clock tick once more, and is not shared.
+        let age = || fs::metadata(&path).unwrap().modified().unwrap().elapsed().unwrap_or_default();
+        while age() < Duration::from_millis(2100) {
+            std::thread::sleep(Duration::from_millis(2100).saturating_sub(age()));
+        }
+        let (server, address) = serve(from.path(), &["--engine", engine]);
+        let request = format!(r#"{{"get":"{engine}","offset":{SIZE}}}"#);
+        let frame = [&u32::try_from(request.len()).unwrap().to_be_bytes(), request.as_bytes()].concat();
+        let mut sockets: Vec<_> = (0..CLIENTS).map(|_| TcpStream::connect(&address).unwrap()).collect();
+        let before = read_by(server.id());
+        for socket in &mut sockets {
+            socket.write_all(&frame).unwrap();
+        }
+        for mut socket in sockets {
+            socket.set_read_timeout(Some(GUARD)).unwrap();
+            let mut head = [0; 4];
+            socket.read_exact(&mut head).unwrap();
+            let mut head = vec![0; u32::from_be_bytes(head) as usize];
+            socket.read_exact(&mut head).unwrap();
+            assert!(String::from_utf8(head).unwrap().contains(&sum), "{engine}");
+        }
+        let times = (read_by(server.id()) - before) / SIZE as u64;
+        assert_eq!(times, 1, "{engine}: the file was read {times} times");
+    }
+}
+
+#[test]
+fn who_speaks_the_other_dialect_is_told_what_to_try() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.txt"), "content").unwrap();
+    let (_framed, framed) = serve(folder.path(), &[]);
+    let (_plain, plain) = serve(folder.path(), &["--dialect", "plain"]);
+    for args in [&["get", "a.txt"][..], &["list"]] {
+        expect(&call(folder.path(), &plain, args), 1, "without an answer; does the server speak --dialect plain?");
+    }
+    let args = ["--dialect", "plain", "get", "a.txt"];
+    expect(&call(folder.path(), &framed, &args), 1, "nothing is written; does the server speak --dialect framed?");
+    assert_eq!(names(folder.path()), ["a.txt"]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use switchboard::client::exec::{Answer, Hearing, Step};
 use super::Plan;
 use crate::cli::call::server::bare;
 use crate::cli::failure::Failure;
+use crate::cli::transfer::has_surplus;
 
 /// How long a length that has no end of its own is left to go on. It is sent in one piece, but may come in two.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -38,10 +39,12 @@ impl Exchange<'_> {
         let mut step = Step::Read;
         loop {
             let heard = match step {
+                // What is there already is looked at; nobody waits for what should not come.
+                Step::Done if has_surplus(&mut self.stream) => hearing.hear(&[0]),
                 Step::Done => return Ok(hearing.into_answer()),
                 Step::Say(words) => {
                     self.say(words.as_bytes())?;
-                    Ok(Step::Read)
+                    hearing.hear(&[])
                 }
                 Step::Settle => match self.read(&mut piece, Some(SETTLE))? {
                     Some(bytes @ 1..) => hearing.hear(piece.get(..bytes).unwrap_or_default()),

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use serde_json::json;
 use switchboard::client::exec::Answer;
-use switchboard::services::chat::console::word;
+
+use crate::cli::screen::Screen;
 
 /// An answer as one line of JSON.
 pub(super) fn json(answer: &Answer) -> Result<Vec<u8>, serde_json::Error> {
@@ -35,22 +36,10 @@ pub(super) fn json(answer: &Answer) -> Result<Vec<u8>, serde_json::Error> {
     Ok(line)
 }
 
-/// Bytes as a terminal may be given them: line feeds and tabs as they are, other control characters spelt out, and what is no
-/// UTF-8, too. The prompt behind it gets a line of its own.
+/// Bytes as a terminal may be given them. The prompt behind them gets a line of its own.
 pub(super) fn for_terminal(bytes: &[u8]) -> String {
-    let mut shown = String::with_capacity(bytes.len() + 1);
-    for chunk in bytes.utf8_chunks() {
-        for part in chunk.valid().split_inclusive(['\n', '\t']) {
-            let end = part.find(['\n', '\t']).unwrap_or(part.len());
-            let (text, end) = part.split_at(end);
-            shown.push_str(&word(text));
-            shown.push_str(end);
-        }
-        for byte in chunk.invalid() {
-            // Writing to a string does not fail.
-            let _ = write!(shown, "\\x{byte:02x}");
-        }
-    }
+    let mut screen = Screen::default();
+    let mut shown = screen.show(bytes) + &screen.finish();
     if !shown.is_empty() && !shown.ends_with('\n') {
         shown.push('\n');
     }
@@ -75,7 +64,7 @@ mod tests {
             (&b""[..], ""),
             (b"a\tb\nc\n", "a\tb\nc\n"),
             (b"no end", "no end\n"),
-            (b"\x1b[31mred\r\n", "\\u{1b}[31mred\\r\n"),
+            (b"\x1b[31m\rred\r\n", "\\u{1b}[31m\\rred\n"),
             ("你好\u{202e}".as_bytes(), "你好\\u{202e}\n"),
             (b"a\xff\xfeb\n", "a\\xff\\xfeb\n"),
         ] {

@@ -1,8 +1,8 @@
 //! A file, fetched: gone on with where an earlier run has ended, checked, and put at its place when it is whole.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use switchboard::client::files::{Download, Got, Trouble};
@@ -12,7 +12,8 @@ use super::link::Link;
 use super::{Ended, Plan};
 use crate::cli::call::server::bare;
 use crate::cli::failure::Failure;
-use crate::cli::transfer::{Interrupt, Progress, Target, Waited};
+use crate::cli::screen;
+use crate::cli::transfer::{Interrupt, Obstacle, Progress, Target, Waited};
 
 /// What is to be fetched, and where to.
 pub(super) struct Wish {
@@ -24,7 +25,7 @@ pub(super) struct Wish {
 
 pub(super) fn framed(plan: &Plan, wish: &Wish) -> Result<ExitCode, Failure> {
     let name = wish.name.to_str().ok_or_else(|| {
-        Failure::Usage(format!("{} is not UTF-8, and the dialect framed has no other names", wish.name.display()))
+        Failure::Usage(format!("{} is not UTF-8, and the dialect framed has no other names", wish.shown()))
     })?;
     let mut link = Link::connect(plan)?;
     let mut target = wish.target(Target::kept)?;
@@ -57,7 +58,7 @@ pub(super) fn framed(plan: &Plan, wish: &Wish) -> Result<ExitCode, Failure> {
         }
     };
     wish.leave(target, &ended);
-    ended.code(&format!("cannot get {}", wish.name.display()), Some(&interrupt))
+    ended.code(&format!("cannot get {}", wish.shown()), Some(&interrupt))
 }
 
 /// Whether what is there does not belong to the file that there is now.
@@ -80,10 +81,14 @@ fn fetch(
     link.send(&download.request())?;
     let mut progress = None;
     while !download.is_complete() {
-        let limit = if progress.is_none() { plan.first_timeout() } else { plan.timeout };
-        let Some(payload) = link.frame(limit, interrupt)? else { return Err(download.on_end().into()) };
-        match download.on_frame(&payload)? {
-            Got::Head(head) => progress = Some(wish.progress(Some(head.size), head.offset)),
+        let is_first = progress.is_none();
+        let limit = if is_first { plan.first_timeout() } else { plan.timeout };
+        let on_trouble = |ended: Ended| if is_first { ended.at_first() } else { ended };
+        let Some(payload) = link.frame(limit, interrupt).map_err(on_trouble)? else {
+            return Err(on_trouble(download.on_end().into()));
+        };
+        match download.on_frame(&payload).map_err(|trouble| on_trouble(trouble.into()))? {
+            Got::Head(head) => progress = Some(wish.progress(target, Some(head.size), head.offset)),
             Got::Bytes(bytes) => {
                 wish.write(target, bytes, interrupt)?;
                 if let Some(progress) = &progress {
@@ -91,6 +96,10 @@ fn fetch(
                 }
             }
         }
+    }
+    // Who sends more than was announced is wrong about one of the two.
+    if link.has_surplus() {
+        return Err(download.on_surplus().into());
     }
     Ok(download.clone().verify()?)
 }
@@ -102,16 +111,17 @@ pub(super) fn plain(plan: &Plan, wish: &Wish) -> Result<ExitCode, Failure> {
     let interrupt = Interrupt::watch()?;
     match fetch_plainly(&mut link, plan, wish, &mut target, &interrupt) {
         Ok(0) => Err(Failure::Failed(format!(
-            "{} has sent nothing: {} is empty, or is refused, which the dialect plain cannot tell apart; nothing is written",
+            "{} has sent nothing: {} is empty, or is refused, which the dialect plain cannot tell apart; nothing is written; \
+             does the server speak --dialect framed?",
             plan.server.typed(),
-            wish.name.display()
+            wish.shown()
         ))),
         Ok(bytes) => {
             target.finish().map_err(|error| wish.cannot_write(&error))?;
             wish.say(&format!("{bytes} bytes; the dialect plain cannot tell whether these are all"));
             Ok(ExitCode::SUCCESS)
         }
-        Err(ended) => ended.code(&format!("cannot get {}", wish.name.display()), Some(&interrupt)),
+        Err(ended) => ended.code(&format!("cannot get {}", wish.shown()), Some(&interrupt)),
     }
 }
 
@@ -123,7 +133,7 @@ fn fetch_plainly(
     interrupt: &Interrupt,
 ) -> Result<u64, Ended> {
     link.send(wish.name.as_encoded_bytes())?;
-    let progress = wish.progress(None, 0);
+    let progress = wish.progress(target, None, 0);
     let mut total = 0;
     while let Some(bytes) = link.bytes(plan.timeout, interrupt)? {
         wish.write(target, bytes, interrupt)?;
@@ -134,15 +144,23 @@ fn fetch_plainly(
 }
 
 impl Wish {
-    fn target(&self, file: fn(&std::path::Path) -> io::Result<Target>) -> Result<Target, Failure> {
-        self.place.as_deref().map_or_else(Target::stdout, file).map_err(|error| self.cannot_write(&error))
+    /// The name in a sentence.
+    fn shown(&self) -> String {
+        screen::name(&self.name)
+    }
+
+    fn target(&self, file: fn(&Path) -> Result<Target, Obstacle>) -> Result<Target, Failure> {
+        match &self.place {
+            Some(place) => file(place).map_err(|Obstacle { file, error }| cannot_write(&file, &error)),
+            None => Target::stdout().map_err(|error| self.cannot_write(&error)),
+        }
     }
 
     fn cannot_write(&self, error: &io::Error) -> Failure {
-        Failure::Failed(match &self.place {
-            Some(place) => format!("cannot write {}: {}", place.display(), bare(error)),
-            None => format!("cannot write to standard output: {}", bare(error)),
-        })
+        match &self.place {
+            Some(place) => cannot_write(place, error),
+            None => Failure::Failed(format!("cannot write to standard output: {}", bare(error))),
+        }
     }
 
     fn write(&self, target: &mut Target, bytes: &[u8], interrupt: &Interrupt) -> Result<(), Ended> {
@@ -154,16 +172,15 @@ impl Wish {
         }
     }
 
-    fn progress(&self, total: Option<u64>, already: u64) -> Progress {
+    fn progress(&self, target: &Target, total: Option<u64>, already: u64) -> Progress {
         // What is written to a terminal, and a bar on it, would overwrite one another.
-        let is_shown = self.place.is_none() && io::stdout().is_terminal();
-        Progress::new(total, already, self.quiet || is_shown)
+        Progress::new(total, already, self.quiet || target.is_screen())
     }
 
     /// For a person, beside what a program reads.
     fn say(&self, words: &str) {
         if !self.quiet {
-            let place = self.place.as_deref().map(|place| format!("{}: ", place.display())).unwrap_or_default();
+            let place = self.place.as_deref().map(|place| format!("{}: ", screen::name(place))).unwrap_or_default();
             // Where standard error is closed, nobody wants to know.
             let _ = writeln!(io::stderr(), "{place}{words}");
         }
@@ -175,7 +192,14 @@ impl Wish {
         if have == 0 || matches!(ended, Ended::Trouble(Trouble::Changed)) {
             target.discard();
         } else if let Some(partial) = target.partial() {
-            self.say(&format!("{have} bytes are kept in {}; the same command goes on with them", partial.display()));
+            self.say(&format!(
+                "{have} bytes are kept in {}; the same command goes on with them",
+                screen::name(partial)
+            ));
         }
     }
+}
+
+fn cannot_write(file: &Path, error: &io::Error) -> Failure {
+    Failure::Failed(format!("cannot write {}: {}", screen::name(file), bare(error)))
 }

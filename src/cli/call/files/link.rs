@@ -11,7 +11,7 @@ use switchboard::{FrameDecoder, encode};
 use super::{Ended, Plan};
 use crate::cli::call::server::bare;
 use crate::cli::failure::Failure;
-use crate::cli::transfer::{Interrupt, Waited, Waiting};
+use crate::cli::transfer::{Interrupt, Waited, Waiting, descriptor, has_surplus};
 use crate::cli::units::Span;
 
 /// How long a server may take to accept a connection.
@@ -69,12 +69,17 @@ impl<'a> Link<'a> {
         Ok(if self.fill(limit, interrupt)? { self.buffer.get(..self.end) } else { None })
     }
 
+    /// Whether more has come than what was asked for. Who would send more later is not waited for.
+    pub(super) fn has_surplus(&mut self) -> bool {
+        self.begin < self.end || has_surplus(&mut self.stream)
+    }
+
     /// Reads once. False: the stream has ended.
     fn fill(&mut self, limit: Option<Duration>, interrupt: &Interrupt) -> Result<bool, Ended> {
         let typed = self.plan.server.typed();
         let lost = |error| Failure::Failed(format!("the connection to {typed} is lost: {}", bare(&error)));
         loop {
-            match interrupt.wait(file(&self.stream), Waiting::ToRead, limit).map_err(lost)? {
+            match interrupt.wait(descriptor(&self.stream), Waiting::ToRead, limit).map_err(lost)? {
                 Waited::Ready => {}
                 Waited::Interrupted => return Err(Ended::Interrupted),
                 Waited::TimedOut => {
@@ -95,19 +100,4 @@ impl<'a> Link<'a> {
             }
         }
     }
-}
-
-/// What a wait can be for.
-#[cfg(unix)]
-fn file(stream: &Stream) -> std::os::fd::BorrowedFd<'_> {
-    use std::os::fd::AsFd;
-    match stream {
-        Stream::Tcp(stream) => stream.as_fd(),
-        Stream::Unix(stream) => stream.as_fd(),
-    }
-}
-
-#[cfg(not(unix))]
-fn file(stream: &Stream) -> &Stream {
-    stream
 }

@@ -28,7 +28,7 @@ pub(super) fn list(plan: &Plan, directory: String, json: bool) -> Result<ExitCod
     };
     let listing = match files::read_listing(&answer) {
         Ok(listing) => listing,
-        Err(trouble) => return Ended::from(trouble).code(&about, None),
+        Err(trouble) => return Ended::from(trouble).at_first().code(&about, None),
     };
     if json {
         // Into a pipe it goes as it came; a terminal obeys nobody but its user.
@@ -46,9 +46,9 @@ pub(super) fn list(plan: &Plan, directory: String, json: bool) -> Result<ExitCod
 
 fn ask(link: &mut Link<'_>, plan: &Plan, directory: String, interrupt: &Interrupt) -> Result<Vec<u8>, Ended> {
     link.send(&files::list(directory))?;
-    match link.frame(plan.first_timeout(), interrupt)? {
+    match link.frame(plan.first_timeout(), interrupt).map_err(Ended::at_first)? {
         Some(answer) => Ok(answer),
-        None => Err(Trouble::NoAnswer.into()),
+        None => Err(Ended::from(Trouble::NoAnswer).at_first()),
     }
 }
 

@@ -19,9 +19,9 @@ use switchboard::services::files::Dialect;
 use super::server::Server;
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
-use crate::cli::logging;
 use crate::cli::transfer::Interrupt;
 use crate::cli::units::Span;
+use crate::cli::{logging, screen};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = include_str!("files.txt"))]
@@ -91,6 +91,8 @@ enum Ended {
     Unread,
     /// What the server said was no good.
     Trouble(Trouble),
+    /// It was no good from the first word on, as if the server spoke something else.
+    Stranger(Trouble),
     /// Everything else.
     Failed(Failure),
 }
@@ -122,7 +124,7 @@ pub(super) fn call(typed: FilesArgs, verbosity: Verbosity) -> Result<ExitCode, F
                 && let Some(place) = &place
                 && place.symlink_metadata().is_ok()
             {
-                return Err(Failure::Failed(format!("{} is there already, and is left as it is", place.display())));
+                return Err(Failure::Failed(format!("{} is there already, and is left as it is", screen::name(place))));
             }
             let wish = get::Wish { name, place, quiet: verbosity.is_quiet() };
             match dialect {
@@ -154,12 +156,24 @@ impl Plan {
 }
 
 impl Ended {
+    /// It ended so before anything was understood.
+    fn at_first(self) -> Self {
+        match self {
+            Self::Trouble(trouble @ (Trouble::NoAnswer | Trouble::NotUnderstood(_))) => Self::Stranger(trouble),
+            other => other,
+        }
+    }
+
     /// What the program ends with; `about` is what it was to do.
     fn code(self, about: &str, interrupt: Option<&Interrupt>) -> Result<ExitCode, Failure> {
         match self {
             Self::Unread => Ok(ExitCode::SUCCESS),
             Self::Interrupted => Ok(interrupt.and_then(Interrupt::exit_code).unwrap_or(ExitCode::FAILURE)),
             Self::Trouble(trouble) => Err(Failure::Failed(format!("{about}: {}", word(&trouble.to_string())))),
+            Self::Stranger(trouble) => Err(Failure::Failed(format!(
+                "{about}: {}; does the server speak --dialect plain?",
+                word(&trouble.to_string())
+            ))),
             Self::Failed(failure) => Err(failure),
         }
     }
@@ -177,7 +191,10 @@ fn place(name: &OsString, output: Option<PathBuf>) -> Result<Option<PathBuf>, Fa
         // A last part with a backslash in it is no path here, but would be one elsewhere.
         None => match Path::new(name).file_name() {
             Some(last) => Ok(Some(last.into())),
-            None => Err(Failure::Usage(format!("{} has no last part: add -o FILE", name.display()))),
+            None if name.is_empty() => {
+                Err(Failure::Usage("no file has an empty name: 'call files ADDR list' shows their names".to_owned()))
+            }
+            None => Err(Failure::Usage(format!("{} has no last part: add -o FILE", screen::name(name)))),
         },
     }
 }

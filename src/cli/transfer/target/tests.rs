@@ -4,6 +4,7 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use super::partial::is_at;
 use super::*;
 
 fn names(folder: &Path) -> Vec<String> {
@@ -57,7 +58,7 @@ fn half_a_file_goes_or_stays() {
 
     let mut target = Target::kept(&place).unwrap();
     write(&mut target, "half");
-    assert_eq!(Target::kept(&place).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+    assert_eq!(Target::kept(&place).unwrap_err().error.kind(), io::ErrorKind::ResourceBusy);
     let opened_before = open_partial(&folder.path().join("name.part")).unwrap();
     assert!(is_at(&opened_before, &folder.path().join("name.part")));
     assert!(!is_at(&opened_before, &place));
@@ -90,7 +91,8 @@ fn a_link_is_not_written_through_where_the_user_did_not_name_it() {
     let (place, victim) = (folder.path().join("name"), folder.path().join("victim"));
     fs::write(&victim, "precious").unwrap();
     symlink(&victim, folder.path().join("name.part")).unwrap();
-    assert_eq!(Target::kept(&place).unwrap_err().to_string(), "it is a symbolic link");
+    let Obstacle { file, error } = Target::kept(&place).unwrap_err();
+    assert_eq!((file, error.to_string().as_str()), (folder.path().join("name.part"), "it is a symbolic link"));
     assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
 
     let link = folder.path().join("link");
@@ -106,9 +108,10 @@ fn a_link_is_not_written_through_where_the_user_did_not_name_it() {
 fn what_is_no_file_is_not_replaced_by_one() {
     let folder = tempfile::tempdir().unwrap();
     for make in [Target::fleeting, Target::kept] {
-        assert_eq!(make(folder.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
-        assert!(make(&folder.path().join("nowhere/name")).is_err());
-        assert!(make(&folder.path().join("nowhere/")).unwrap_err().to_string().contains("there is none"));
+        assert_eq!(make(folder.path()).unwrap_err().error.kind(), io::ErrorKind::IsADirectory);
+        let error = make(&folder.path().join("nowhere/name")).unwrap_err().error.to_string();
+        assert!(error.starts_with("No such file or directory (os error"), "names no file of ours: {error}");
+        assert!(make(&folder.path().join("nowhere/")).unwrap_err().error.to_string().contains("there is none"));
         let mut target = make(Path::new("/dev/null")).unwrap();
         assert_eq!(target.place(), None);
         write(&mut target, "gone");

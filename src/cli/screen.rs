@@ -1,8 +1,16 @@
-//! A stream of bytes as a terminal may be shown it: nothing in it commands the terminal. Knows neither file nor socket.
+//! What others wrote, as a terminal may be shown it: nothing in it commands the terminal. Knows neither file nor socket.
+
+use std::ffi::OsStr;
+use std::fmt::Write;
 
 use switchboard::services::chat::console::word;
 
-/// What is between two pieces of a stream.
+/// A file's name in a sentence: one line, whatever is in it.
+pub(super) fn name(name: impl AsRef<OsStr>) -> String {
+    word(&name.as_ref().to_string_lossy()).into_owned()
+}
+
+/// A stream of bytes, piece by piece. This is what is between two of them.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
     /// The beginning of a character, or a carriage return, of which more may come.
@@ -10,7 +18,8 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// The next piece as text: line feeds and tabs stay, other control characters are spelt out, what is no UTF-8 is replaced.
+    /// The next piece as text: line feeds and tabs stay, CRLF is a line feed, other control characters are spelt out, and so is
+    /// what is no UTF-8.
     pub(super) fn show(&mut self, bytes: &[u8]) -> String {
         let mut all = std::mem::take(&mut self.unfinished);
         all.extend_from_slice(bytes);
@@ -48,12 +57,17 @@ fn sequence_bytes(first: u8) -> usize {
 }
 
 fn shown(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
-    let mut shown = String::with_capacity(text.len());
-    for piece in text.split_inclusive(['\n', '\t']) {
-        let words = piece.trim_end_matches(['\n', '\t']);
-        shown += &word(words);
-        shown += piece.get(words.len()..).unwrap_or_default();
+    let mut shown = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for piece in chunk.valid().replace("\r\n", "\n").split_inclusive(['\n', '\t']) {
+            let words = piece.trim_end_matches(['\n', '\t']);
+            shown += &word(words);
+            shown += piece.get(words.len()..).unwrap_or_default();
+        }
+        for byte in chunk.invalid() {
+            // Writing to a string does not fail.
+            let _ = write!(shown, "\\x{byte:02x}");
+        }
     }
     shown
 }
@@ -61,6 +75,11 @@ fn shown(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_a_word() {
+        assert_eq!(name("esc\u{1b}[31mred\n你"), "esc\\u{1b}[31mred\\n你");
+    }
 
     #[test]
     fn nothing_commands_the_terminal_however_it_is_cut() {
@@ -74,11 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_replaced_and_never_kept_for_long() {
+    fn what_is_no_text_is_spelt_out_and_never_kept_for_long() {
         let mut screen = Screen::default();
-        assert_eq!(screen.show(b"a\xffb\x00"), "a\u{fffd}b\\u{0}");
+        assert_eq!(screen.show(b"a\xffb\x00"), "a\\xffb\\u{0}");
         assert_eq!(screen.show(b"\xe4\xbd"), "");
-        assert_eq!(screen.show(b"x\r"), "\u{fffd}x");
+        assert_eq!(screen.show(b"x\r"), "\\xe4\\xbdx");
         assert_eq!(screen.finish(), "\\r");
         for _ in 0..10 {
             screen.show(&[0xf0; 100]);
