@@ -103,7 +103,7 @@ fn half() -> (Server, Receiver<()>, Sender<()>) {
 
 #[test]
 fn ctrl_c_leaves_nothing_behind() {
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let (folder, (server, begun, _over)) = (Folder::new(), half());
         let mut program = Program::start(&mut command(&["get", &server.url("/"), "-o", &folder.file("x")]));
         begun.recv_timeout(GUARD).unwrap();

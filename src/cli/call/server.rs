@@ -58,6 +58,11 @@ impl Server {
         matches!(self.endpoints.first(), Some(Endpoint::Udp(_)))
     }
 
+    /// Whether all that is between is this machine.
+    pub(in crate::cli::call) fn is_local(&self) -> bool {
+        self.socket_addrs().all(|addr| addr.ip().to_canonical().is_loopback())
+    }
+
     /// Its addresses, if it has some that are not paths.
     pub(in crate::cli::call) fn socket_addrs(&self) -> impl Iterator<Item = SocketAddr> {
         self.endpoints.iter().filter_map(|endpoint| match endpoint {

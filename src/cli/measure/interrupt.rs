@@ -26,16 +26,23 @@ impl Interrupt {
         Self::register().map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))
     }
 
+    /// The signals that are noticed.
+    #[cfg(unix)]
+    pub(in crate::cli) fn signals() -> impl Iterator<Item = i32> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+        [SIGINT, SIGTERM].into_iter().chain(hangup)
+    }
+
     #[cfg(unix)]
     fn register() -> io::Result<Self> {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         use signal_hook::flag;
         use std::sync::atomic::AtomicBool;
 
         let interrupt = Self::default();
         let told = Arc::new(AtomicBool::new(false));
-        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
-        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
+        for signal in Self::signals() {
             // In this order: the first signal finds the flag down and raises it.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&told))?;
             flag::register(signal, Arc::clone(&told))?;

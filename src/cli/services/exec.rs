@@ -52,9 +52,10 @@ impl ExecArgs {
     /// Has the first program run that may be.
     fn tries(&self, framing: Framing, dialect: Option<&str>) -> Option<String> {
         let program = self.allow.first().map_or("date", String::as_str);
-        let is_simple = framing == Framing::Raw && self.token_file.is_none();
         let dialect = dialect.map(|dialect| format!(" --dialect {dialect}")).unwrap_or_default();
-        is_simple.then(|| format!("PROGRAM call exec ADDR{dialect} -- {}", quote(program)))
+        let framing = if framing == Framing::Raw { String::new() } else { format!(" --framing {framing}") };
+        let has_token = self.token_file.is_some();
+        (!has_token).then(|| format!("PROGRAM call exec ADDR{dialect}{framing} -- {}", quote(program)))
     }
 }
 

@@ -121,12 +121,11 @@ impl std::os::fd::AsFd for Interrupt {
 
 #[cfg(unix)]
 fn hang_bell() -> io::Result<std::os::unix::net::UnixStream> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::low_level::pipe;
     use std::os::unix::net::UnixStream;
 
     let (bell, rope) = UnixStream::pair()?;
-    for signal in [SIGINT, SIGTERM] {
+    for signal in measure::Interrupt::signals() {
         pipe::register(signal, rope.try_clone()?)?;
     }
     Ok(bell)

@@ -212,6 +212,26 @@ impl Target {
         Ok(Waited::Ready)
     }
 
+    /// As [`finish`](Self::finish), but what has come to the place meanwhile is left there.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where something is there, or when the system does not do it.
+    pub(in crate::cli) fn finish_anew(self) -> io::Result<()> {
+        match self {
+            Self::Stream { .. } => self.finish(),
+            Self::Fleeting { file, place } => {
+                settle(file.as_file(), &place)?;
+                file.persist_noclobber(place).map(drop).map_err(|error| error.error)
+            }
+            Self::Kept { file, partial, place } => {
+                settle(&file, &place)?;
+                // A second name, which unlike a rename is not given to anything but a new file (link(2)).
+                fs::hard_link(&partial, place)?;
+                fs::remove_file(partial)
+            }
+        }
+    }
+
     /// All is there: the file goes to its place, and replaces what was there, whose permissions it takes over. Its bytes are on
     /// the disk before that.
     ///

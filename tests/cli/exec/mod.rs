@@ -45,12 +45,15 @@ fn token_file(folder: &Path, text: &str) -> String {
 #[test]
 fn a_client_of_ours_has_commands_run_in_every_dialect() {
     for engine in ENGINES {
-        for dialect in ["header", "length", "ready"] {
-            let (mut server, address) =
-                serve(&["--allow", "printf", "--allow", "yes", "--dialect", dialect, "--engine", engine]);
-            let ask = |command: &[&str]| call(&address, &[&["--dialect", dialect, "--"], command].concat());
+        for (dialect, framing) in
+            [("header", "raw"), ("length", "raw"), ("ready", "raw"), ("header", "u32be"), ("ready", "varint")]
+        {
+            let common = ["--dialect", dialect, "--framing", framing];
+            let own = ["--allow", "printf", "--allow", "yes", "--engine", engine];
+            let (mut server, address) = serve(&[&own[..], &common].concat());
+            let ask = |command: &[&str]| call(&address, &[&common[..], &["--"], command].concat());
             let output = ask(&["printf", "[%s]", "a b", "$(x)", "it's", "*", "", "你好"]);
-            assert_eq!(text(&output.stdout), "[a b][$(x)][it's][*][][你好]", "{engine} {dialect}");
+            assert_eq!(text(&output.stdout), "[a b][$(x)][it's][*][][你好]", "{engine} {dialect} {framing}");
             assert_eq!((output.status.code(), &*text(&output.stderr)), (Some(0), ""));
             let output = ask(&["printf   'one line'"]);
             assert_eq!(text(&output.stdout), "one line");

@@ -4,7 +4,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use switchboard::client::Stream;
-use switchboard::client::exec::{Answer, Hearing, Step};
+use switchboard::client::exec::{Answer, Fault, Hearing, MAX_ANSWER_BYTES, Step};
+use switchboard::{FrameDecoder, Framing, encode};
 
 use super::Plan;
 use crate::cli::call::server::bare;
@@ -20,13 +21,15 @@ const PIECE_BYTES: usize = 64 * 1024;
 pub(super) fn ask(plan: &Plan) -> Result<Answer, Failure> {
     let deadline = Instant::now().checked_add(plan.timeout);
     let stream = plan.server.connect(plan.timeout)?;
-    let mut exchange = Exchange { stream, deadline, plan };
+    let decoder = FrameDecoder::new(plan.framing, MAX_ANSWER_BYTES + PIECE_BYTES);
+    let mut exchange = Exchange { stream, decoder, deadline, plan };
     exchange.say(&plan.request)?;
     exchange.hear()
 }
 
 struct Exchange<'a> {
     stream: Stream,
+    decoder: FrameDecoder,
     /// Nothing where the time limit is beyond what a clock can tell.
     deadline: Option<Instant>,
     plan: &'a Plan,
@@ -47,16 +50,34 @@ impl Exchange<'_> {
                     hearing.hear(&[])
                 }
                 Step::Settle => match self.read(&mut piece, Some(SETTLE))? {
-                    Some(bytes @ 1..) => hearing.hear(piece.get(..bytes).unwrap_or_default()),
+                    Some(bytes @ 1..) => self.unframe(&mut hearing, piece.get(..bytes).unwrap_or_default())?,
                     Some(0) | None => hearing.hear_nothing(),
                 },
                 Step::Read => match self.read(&mut piece, None)? {
-                    Some(bytes @ 1..) => hearing.hear(piece.get(..bytes).unwrap_or_default()),
+                    Some(bytes @ 1..) => self.unframe(&mut hearing, piece.get(..bytes).unwrap_or_default())?,
                     Some(0) => Err(hearing.hear_end()),
                     None => return Err(self.late()),
                 },
             };
             step = heard.map_err(|fault| Failure::Failed(format!("{}: {fault}", self.plan.server.typed())))?;
+        }
+    }
+
+    /// Hands on what the frames in `piece` hold, which together are the answer; raw bytes are the answer itself.
+    fn unframe(&mut self, hearing: &mut Hearing, mut piece: &[u8]) -> Result<Result<Step, Fault>, Failure> {
+        if self.plan.framing == Framing::Raw {
+            return Ok(hearing.hear(piece));
+        }
+        let mut step = Ok(Step::Read);
+        loop {
+            match self.decoder.decode(&mut piece) {
+                Ok(Some(payload)) => step = hearing.hear(payload),
+                Ok(None) => return Ok(step),
+                Err(error) => {
+                    let typed = self.plan.server.typed();
+                    return Err(Failure::Failed(format!("{typed}: {error}; does the server frame its answers so?")));
+                }
+            }
         }
     }
 
@@ -77,7 +98,10 @@ impl Exchange<'_> {
 
     fn say(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let left = self.left()?;
-        let said = self.stream.set_write_timeout(left).and_then(|()| self.stream.write_all(bytes));
+        let mut frame = Vec::new();
+        let unsendable = |error| Failure::Usage(format!("the command cannot be sent: {error}"));
+        encode(self.plan.framing, bytes, &mut frame).map_err(unsendable)?;
+        let said = self.stream.set_write_timeout(left).and_then(|()| self.stream.write_all(&frame));
         said.map_err(|error| if is_timeout(&error) { self.late() } else { self.broken(&error) })
     }
 

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use switchboard::Framing;
 use switchboard::client::exec::{Answer, Dialect, Report, request};
 
 use super::server::Server;
@@ -16,6 +17,9 @@ use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
 use crate::cli::units::Span;
 use crate::cli::{logging, output, secret};
+
+/// What surely goes in one packet, and comes with one read: IPv6 carries packets of 1,280 bytes whole (RFC 8200, section 5).
+const PACKET_BYTES: usize = 1200;
 
 /// How long an answer may take, where nothing else is said: longer than a server of ours lets a command run.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,6 +35,12 @@ pub(in crate::cli) struct ExecArgs {
     /// What the server speaks
     #[arg(long, value_name = "NAME", default_value_t, value_parser = dialects())]
     dialect: Dialect,
+    /// How requests and answers are framed, as the server was told; raw if nothing else is said
+    ///
+    /// A raw request is whatever one read of the server returns. One that is longer than a packet may come in pieces, each of
+    /// which would be run; to another machine it is sent only if --framing raw says so.
+    #[arg(long, value_name = "NAME")]
+    framing: Option<Framing>,
     /// A file with what the server wants to hear first; nobody else may be able to read it
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -51,6 +61,7 @@ pub(in crate::cli) struct ExecArgs {
 struct Plan {
     server: Server,
     dialect: Dialect,
+    framing: Framing,
     request: Vec<u8>,
     timeout: Duration,
     json: bool,
@@ -70,7 +81,7 @@ pub(super) fn call(typed: ExecArgs, verbosity: Verbosity) -> Result<ExitCode, Fa
 
 impl Plan {
     fn new(typed: ExecArgs) -> Result<Self, Failure> {
-        let ExecArgs { address, dialect, token_file, timeout, json, command } = typed;
+        let ExecArgs { address, dialect, framing, token_file, timeout, json, command } = typed;
         let server = Server::find_stream("exec --allow PROGRAM", &address)?;
         let timeout = timeout.map_or(TIMEOUT, |timeout| timeout.0);
         if timeout.is_zero() {
@@ -78,7 +89,16 @@ impl Plan {
         }
         let token = token_file.as_deref().map(secret::read).transpose()?;
         let request = request(&command, token.as_deref()).map_err(|bad| Failure::Usage(bad.to_string()))?;
-        Ok(Self { server, dialect, request, timeout, json })
+        if framing.is_none() && request.len() > PACKET_BYTES && !server.is_local() {
+            let text = format!(
+                "a command of {} bytes may arrive in pieces, each of which would be run: use --framing u32be on both sides, or \
+                 say --framing raw if the server has no other",
+                request.len()
+            );
+            return Err(Failure::Usage(text));
+        }
+        let framing = framing.unwrap_or(Framing::Raw);
+        Ok(Self { server, dialect, framing, request, timeout, json })
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Wish {
     pub(super) name: OsString,
     /// Nothing: to standard output.
     pub(super) place: Option<PathBuf>,
+    /// Whether what is there is left as it is.
+    pub(super) no_clobber: bool,
     pub(super) quiet: bool,
 }
 
@@ -27,18 +29,26 @@ pub(super) fn framed(plan: &Plan, wish: &Wish) -> Result<ExitCode, Failure> {
     let name = wish.name.to_str().ok_or_else(|| {
         Failure::Usage(format!("{} is not UTF-8, and the dialect framed has no other names", wish.shown()))
     })?;
-    let mut link = Link::connect(plan)?;
     let mut target = wish.target(Target::kept)?;
     // Until there is something to be tidied up, a signal ends the program at once.
     let mut download = Download::new(name);
     target.read_back(|piece| download.has(piece)).map_err(|error| wish.cannot_write(&error))?;
+    // Only then: a server need not wait while a large part is read.
+    let mut link = match Link::connect(plan) {
+        Ok(link) => link,
+        Err(failure) => {
+            let ended = failure.into();
+            wish.leave(target, &ended);
+            return ended.code("", None);
+        }
+    };
     let interrupt = Interrupt::watch()?;
     let mut is_second = false;
     let ended = loop {
         let has_begun = download.have();
         match fetch(&mut link, plan, wish, &mut download, &mut target, &interrupt) {
             Ok(()) => {
-                target.finish().map_err(|error| wish.cannot_write(&error))?;
+                wish.finish(target)?;
                 wish.say(&format!("{} bytes, SHA-256 verified", download.have()));
                 return Ok(ExitCode::SUCCESS);
             }
@@ -117,7 +127,7 @@ pub(super) fn plain(plan: &Plan, wish: &Wish) -> Result<ExitCode, Failure> {
             wish.shown()
         ))),
         Ok(bytes) => {
-            target.finish().map_err(|error| wish.cannot_write(&error))?;
+            wish.finish(target)?;
             wish.say(&format!("{bytes} bytes; the dialect plain cannot tell whether these are all"));
             Ok(ExitCode::SUCCESS)
         }
@@ -184,6 +194,12 @@ impl Wish {
             // Where standard error is closed, nobody wants to know.
             let _ = writeln!(io::stderr(), "{place}{words}");
         }
+    }
+
+    /// All is there.
+    fn finish(&self, target: Target) -> Result<(), Failure> {
+        let finished = if self.no_clobber { target.finish_anew() } else { target.finish() };
+        finished.map_err(|error| self.cannot_write(&error))
     }
 
     /// Half a file is kept for the next run, unless it is known to be no part of any.

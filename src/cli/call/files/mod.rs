@@ -126,7 +126,7 @@ pub(super) fn call(typed: FilesArgs, verbosity: Verbosity) -> Result<ExitCode, F
             {
                 return Err(Failure::Failed(format!("{} is there already, and is left as it is", screen::name(place))));
             }
-            let wish = get::Wish { name, place, quiet: verbosity.is_quiet() };
+            let wish = get::Wish { name, place, no_clobber, quiet: verbosity.is_quiet() };
             match dialect {
                 Dialect::Framed => get::framed(&plan, &wish),
                 Dialect::Plain => get::plain(&plan, &wish),

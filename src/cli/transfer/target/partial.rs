@@ -2,7 +2,7 @@
 //!
 //! Its invariant: it is a regular file of the user's own, and one process alone writes to it.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -30,7 +30,6 @@ pub(super) fn open_partial(path: &Path) -> io::Result<File> {
     if found.uid() != rustix::process::geteuid().as_raw() {
         return denied("it is somebody else's");
     }
-    file.set_permissions(private())?;
     Ok(file)
 }
 
@@ -52,9 +51,16 @@ pub(super) fn is_at(_file: &File, path: &Path) -> bool {
     path.exists()
 }
 
+/// For the user alone.
 #[cfg(unix)]
-fn private() -> Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o600)
+fn make_private(file: &File) -> io::Result<()> {
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+fn make_private(_file: &File) -> io::Result<()> {
+    Ok(())
 }
 
 /// Has a partial file for this process alone.
@@ -63,7 +69,8 @@ pub(super) fn lock(file: File, path: &Path) -> io::Result<File> {
     match file.try_lock() {
         // Whoever held the lock until now may have put the file at its place, and there it is not to be touched.
         Ok(()) if !is_at(&file, path) => Err(busy()),
-        Ok(()) => Ok(file),
+        // Only now: until then it may have been another's, on its way to its place.
+        Ok(()) => make_private(&file).map(|()| file),
         Err(fs::TryLockError::WouldBlock) => Err(busy()),
         Err(fs::TryLockError::Error(error)) => Err(error),
     }

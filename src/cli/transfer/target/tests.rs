@@ -122,3 +122,37 @@ fn what_is_no_file_is_not_replaced_by_one() {
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     assert!(Target::kept(&folder.path().join("name")).is_err());
 }
+
+#[test]
+fn what_comes_to_the_place_meanwhile_can_be_left_there() {
+    for make in [Target::fleeting, Target::kept] {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("name");
+        let mut target = make(&place).unwrap();
+        write(&mut target, "new");
+        fs::write(&place, "somebody else's").unwrap();
+        assert_eq!(target.finish_anew().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&place).unwrap(), "somebody else's");
+        fs::remove_file(&place).unwrap();
+        let mut target = make(&place).unwrap();
+        target.restart().unwrap();
+        write(&mut target, "new");
+        target.finish_anew().unwrap();
+        assert_eq!(names(folder.path()), ["name"]);
+    }
+}
+
+#[test]
+fn a_partial_file_of_another_process_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (place, partial) = (folder.path().join("name"), folder.path().join("name.part"));
+    fs::write(&partial, "half").unwrap();
+    fs::set_permissions(&partial, Permissions::from_mode(0o644)).unwrap();
+    let other = File::open(&partial).unwrap();
+    other.lock().unwrap();
+    assert_eq!(Target::kept(&place).unwrap_err().error.kind(), io::ErrorKind::ResourceBusy);
+    assert_eq!(fs::metadata(&partial).unwrap().permissions().mode() & 0o777, 0o644);
+    drop(other);
+    drop(Target::kept(&place).unwrap());
+    assert_eq!(fs::metadata(&partial).unwrap().permissions().mode() & 0o777, 0o600);
+}
