@@ -48,7 +48,7 @@
 //! | `outbox`, `write_queue` | replies of one step; bytes owed to one peer |
 //! | `frame` | how a stream is cut into payloads, and back |
 //! | `slots`, `timers`, `datagram`, `jobs`, `sys` | generational slab; deadlines; batches; workers; what differs by system |
-//! | `limits`, `error`, `stats`, `payload`, `endpoint`, `moment`, `text` | bounds; what went wrong; what was done; small types |
+//! | `limits`, `error`, `stats`, `payload`, `endpoint`, `moment`, `text`, `shown` | bounds; what went wrong; what was done; small types |
 //!
 //! # Features
 //!
@@ -81,6 +81,8 @@ mod reactor;
 mod service;
 pub mod services;
 mod setup;
+#[cfg(any(feature = "chat", feature = "classic"))]
+pub mod shown;
 mod slots;
 mod stats;
 mod sys;

@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("limits", 0),
     ("moment", 0),
     ("payload", 0),
+    ("shown", 0),
     ("stats", 0),
     ("text", 0),
     // Tools that know neither service nor socket.

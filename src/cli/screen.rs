@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write;
 
-use switchboard::services::chat::console::word;
+use switchboard::shown::word;
 
 /// A file's name in a sentence: one line, whatever is in it.
 pub(super) fn name(name: impl AsRef<OsStr>) -> String {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use switchboard::services::chat::console::word;
+use switchboard::shown::word;
 
 use super::failure::Failure;
 

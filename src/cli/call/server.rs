@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use switchboard::Endpoint;
 use switchboard::client::Stream;
-use switchboard::services::chat::console::word;
+use switchboard::shown::word;
 
 use crate::cli::failure::Failure;
 use crate::cli::plan;

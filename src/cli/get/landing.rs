@@ -4,7 +4,7 @@ use std::io;
 use std::ops::ControlFlow;
 
 use switchboard::client::http::{Head, Sink, Target};
-use switchboard::services::chat::console::word;
+use switchboard::shown::word;
 
 use crate::cli::transfer::{self, Interrupt, Progress, Waited};
 

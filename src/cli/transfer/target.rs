@@ -4,9 +4,10 @@
 //! is written to a terminal commands it.
 
 mod partial;
+mod settle;
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use tempfile::NamedTempFile;
 use super::interrupt::{Interrupt, Waited, Waiting};
 use crate::cli::screen::Screen;
 use partial::{lock, open_partial};
+use settle::settle;
 
 /// As much as a pipe takes without blocking when it says that it takes anything (pipe(7), `PIPE_BUF`).
 const PIPE_BYTES: usize = 4096;
@@ -309,43 +311,6 @@ fn without_path(error: &io::Error) -> io::Error {
 /// The directory of a path.
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Gives a whole file the permissions of what it replaces, or else those of any new file, and has it on the disk.
-fn settle(file: &File, place: &Path) -> io::Result<()> {
-    let old = fs::metadata(place).ok().map(|found| plain(&found.permissions()));
-    if let Some(permissions) = old.or_else(new_files_permissions) {
-        file.set_permissions(permissions)?;
-    }
-    file.sync_all()
-}
-
-/// Who may do what. That whoever runs a file does so as its owner was said of the old one.
-#[cfg(unix)]
-fn plain(permissions: &Permissions) -> Permissions {
-    use std::os::unix::fs::PermissionsExt;
-    Permissions::from_mode(permissions.mode() & 0o777)
-}
-
-#[cfg(not(unix))]
-fn plain(permissions: &Permissions) -> Permissions {
-    permissions.clone()
-}
-
-#[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "other systems have none")]
-fn new_files_permissions() -> Option<Permissions> {
-    use rustix::fs::Mode;
-    use rustix::process::umask;
-    // It can only be read by being set (umask(2)). No other thread makes a file meanwhile.
-    let mask = umask(Mode::from_raw_mode(0o077));
-    umask(mask);
-    Some(std::os::unix::fs::PermissionsExt::from_mode(0o666 & !mask.as_raw_mode()))
-}
-
-#[cfg(not(unix))]
-fn new_files_permissions() -> Option<Permissions> {
-    None
 }
 
 #[cfg(all(test, unix))]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::services::chat::console::word;
+use crate::shown::word;
 
 /// Something that the user should know and the server did not say.
 #[derive(Clone, Debug, PartialEq, Eq)]

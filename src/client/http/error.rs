@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::fault::Fault;
 use super::head::Head;
 use super::target::BadUrl;
-use crate::services::chat::console::word;
+use crate::shown::word;
 
 /// Why a fetch failed.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::services::chat::console::word;
+use crate::shown::word;
 
 /// What is wrong with an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

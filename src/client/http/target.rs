@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use crate::services::chat::console::word;
+use crate::shown::word;
 
 /// An address that can be fetched from: `http`, with a host, and without a user's name in it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use anstyle::AnsiColor::{
 };
 use anstyle::Reset;
 
-use super::console;
 use super::names::fold;
+use crate::shown::word;
 
 /// What a nick may be pinned to.
 const COLOURS: [(&str, AnsiColor); 16] = [
@@ -60,10 +60,10 @@ impl Palette {
         Self { enabled, pinned: pins.into_iter().map(|Pin { nick, colour }| (fold(&nick), colour)).collect() }
     }
 
-    /// The nick in its colour, and with whatever a terminal would obey [shown](console::visible) instead.
+    /// The nick in its colour, and with whatever a terminal would obey [shown](crate::shown::visible) instead.
     pub fn paint(&self, nick: &str) -> impl fmt::Display {
         fmt::from_fn(move |f| {
-            let shown = console::word(nick);
+            let shown = word(nick);
             if self.enabled {
                 write!(f, "{}{shown}{}", self.colour_of(nick).render_fg(), Reset.render())
             } else {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use switchboard::client::chat::COMMANDS;
-use switchboard::services::chat::console::word;
 use switchboard::services::chat::wire::Event;
+use switchboard::shown::word;
 
 /// Names of a kind that are remembered.
 const MAX_NAMES: usize = 512;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use switchboard::client::Stream;
 use switchboard::client::chat::{Action, COMMANDS, Command, Ending, Session, Typed, parse};
-use switchboard::services::chat::console::word;
 use switchboard::services::chat::wire::Event;
+use switchboard::shown::word;
 
 use super::Plan;
 use super::input::{Input, User};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use switchboard::TextEncoding;
 use switchboard::client::{TextSocket, TextSocketError};
-use switchboard::services::chat::console::word;
+use switchboard::shown::word;
 
 use super::ERROR;
 use crate::cli::call::server::Server;

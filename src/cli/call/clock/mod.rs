@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use switchboard::client::text::Ends;
-use switchboard::services::chat::console::word;
+use switchboard::shown::word;
 use switchboard::{Framing, TextEncoding};
 
 use super::server::Server;

@@ -8,8 +8,8 @@ use indicatif::BinaryBytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use switchboard::client::files::{self, Trouble};
-use switchboard::services::chat::console::word;
 use switchboard::services::files::wire::Listing;
+use switchboard::shown::word;
 
 use super::link::Link;
 use super::{Ended, Plan};

@@ -13,8 +13,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Subcommand, ValueHint};
 use switchboard::Framing;
 use switchboard::client::files::Trouble;
-use switchboard::services::chat::console::word;
 use switchboard::services::files::Dialect;
+use switchboard::shown::word;
 
 use super::server::Server;
 use crate::cli::args::Verbosity;

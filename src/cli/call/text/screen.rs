@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use switchboard::TextEncoding;
-use switchboard::services::chat::console::{visible, word};
+use switchboard::shown::{visible, word};
 
 use super::talk::Text;
 use crate::cli::failure::Failure;

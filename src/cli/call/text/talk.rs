@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use switchboard::TextEncoding;
-use switchboard::services::chat::console::word;
+use switchboard::shown::word;
 
 use super::datagrams::Datagrams;
 use super::lines::{Line, Lines};

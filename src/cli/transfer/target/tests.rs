@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::partial::is_at;

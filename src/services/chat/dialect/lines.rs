@@ -10,8 +10,8 @@ use encoding_rs::{Encoding, UTF_8};
 
 use super::json::not_utf8;
 use crate::services::chat::ask::{Ask, Order, Refusal};
-use crate::services::chat::console::CONTINUED;
 use crate::services::chat::wire::{Event, Listed};
+use crate::shown::CONTINUED;
 
 pub(in crate::services::chat) const HELP: &str = "\
 * text is said to the room you are in; // at its start stands for one slash

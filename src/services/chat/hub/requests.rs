@@ -7,10 +7,10 @@ use super::rooms::{Room, RoomId, Rooms};
 use super::speech::text_payloads;
 use super::{Hub, Outlet, When};
 use crate::services::chat::ask::{Ask, Refusal};
-use crate::services::chat::console::word;
 use crate::services::chat::dialect::HELP;
 use crate::services::chat::rules::{MAX_PINGS, ROOMS_PAGE, WHO_PAGE};
 use crate::services::chat::wire::{Event, Listed};
+use crate::shown::word;
 
 /// In the number that says where `who` goes on, the hall stands above these bits.
 const HALL_SHIFT: u32 = 32;

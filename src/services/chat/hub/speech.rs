@@ -12,11 +12,11 @@ use super::{Hub, Outlet, When, batch};
 use crate::payload::Payload;
 use crate::service::Ticket;
 use crate::services::chat::ask::Refusal;
-use crate::services::chat::console::word;
 use crate::services::chat::dialect::{self, Dialect};
 use crate::services::chat::names::{OPERATOR, check_text};
 use crate::services::chat::rules::{MAX_BATCH_BYTES, MAX_BATCH_MESSAGES};
 use crate::services::chat::wire::Event;
+use crate::shown::word;
 
 /// Which messages a batch holds, in the 64 bits of a ticket: the room in 16, their number in 12, the first id in 36.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
