@@ -1,6 +1,6 @@
 //! A chunked body: RFC 9112, section 7.1. Bytes in, pieces of the body out, without a copy.
 //!
-//! Line ends are CRLF here and nothing else: what two readers take apart differently is how answers are forged.
+//! Line ends are CRLF here and nothing else, but in the trailer, which is read as a head is: what two readers take apart differently is how answers are forged.
 
 use super::body::Piece;
 use super::fault::Fault;

@@ -36,7 +36,7 @@ const QUIET: Duration = Duration::from_millis(20);
 pub(in crate::cli) struct ClockArgs {
     /// Where the server is [default: 127.0.0.1:9090]
     ///
-    /// host:port, [v6]:port, unix:PATH or udp:host:port. If one word is given, it is the format if it has a '%' or no ':'.
+    /// host:port, [v6]:port, unix:PATH or udp:host:port. If one word is given, it is the format if it has a '%'.
     #[arg(value_name = "ADDR")]
     address: Option<String>,
     /// What to answer with, as strftime has it [default: the server's, %Y-%m-%d %H:%M:%S]
@@ -61,7 +61,7 @@ pub(in crate::cli) struct ClockArgs {
 
 pub(super) fn call(typed: ClockArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
     logging::start(verbosity.level());
-    let (address, format) = told_apart(typed.address, typed.format);
+    let (address, format) = told_apart(typed.address, typed.format)?;
     let screen = Screen::new(Form::Text, TextEncoding::UTF_8);
     if typed.broadcast {
         let limit = some_time(typed.timeout.unwrap_or(BROADCAST_TIMEOUT))?;
@@ -87,11 +87,14 @@ pub(super) fn call(typed: ClockArgs, verbosity: Verbosity) -> Result<ExitCode, F
 }
 
 /// Address and format. Of one word alone it has to be told which of them it is: a format without conversions asks for nothing, and
-/// every address has a colon, so it is a format if it has a conversion or no colon.
-fn told_apart(first: Option<String>, second: Option<String>) -> (Option<String>, String) {
+/// every address has a colon.
+fn told_apart(first: Option<String>, second: Option<String>) -> Result<(Option<String>, String), Failure> {
     match (first, second) {
-        (Some(word), None) if word.contains('%') || !word.contains(':') => (None, word),
-        (address, format) => (address, format.unwrap_or_default()),
+        (Some(word), None) if word.contains('%') || word.is_empty() => Ok((None, word)),
+        (Some(word), None) if !word.contains(':') => {
+            Err(Failure::Usage(format!("{word} is no address, which has a port, and no format, which has a %")))
+        }
+        (address, format) => Ok((address, format.unwrap_or_default())),
     }
 }
 
@@ -223,7 +226,7 @@ mod tests {
     fn one_word_is_an_address_or_a_format() {
         let told = |words: &[&str]| {
             let mut words = words.iter().map(|word| (*word).to_owned());
-            told_apart(words.next(), words.next())
+            told_apart(words.next(), words.next()).unwrap()
         };
         let both = |address: Option<&str>, format: &str| (address.map(str::to_owned), format.to_owned());
         for (words, are) in [
@@ -232,13 +235,13 @@ mod tests {
             (&["udp:[::1]:1"], both(Some("udp:[::1]:1"), "")),
             (&["unix:/x"], both(Some("unix:/x"), "")),
             (&["%H:%M"], both(None, "%H:%M")),
-            (&["now"], both(None, "now")),
             (&[""], both(None, "")),
             (&["[fe80::1%2]:1", ""], both(Some("[fe80::1%2]:1"), "")),
             (&["localhost:1", "12:00"], both(Some("localhost:1"), "12:00")),
         ] {
             assert_eq!(told(words), are, "{words:?}");
         }
+        assert!(told_apart(Some("myhost".to_owned()), None).is_err(), "it would be answered with itself");
     }
 
     #[test]
