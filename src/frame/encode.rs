@@ -25,6 +25,27 @@ pub fn encode(framing: Framing, payload: &[u8], out: &mut Vec<u8>) -> Result<(),
     }
 }
 
+impl Framing {
+    /// Whether it can carry whatever has so many bytes. Lines cannot carry a line feed.
+    ///
+    /// ```
+    /// use switchboard::Framing;
+    /// assert!(Framing::U32BE.can_carry(1 << 20) && Framing::Raw.can_carry(1 << 20));
+    /// assert!(!"u16be".parse::<Framing>()?.can_carry(1 << 20) && !Framing::Lines.can_carry(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn can_carry(self, payload_bytes: usize) -> bool {
+        match self {
+            Self::Length(prefix) => {
+                let (width, _, _, adjustment, _) = prefix.parts();
+                payload_bytes as u64 <= width.max_value().saturating_add_signed(adjustment.into())
+            }
+            Self::Varint | Self::Raw => true,
+            Self::Lines => false,
+        }
+    }
+}
+
 /// The payload's length, if a plain prefix can say it.
 #[inline]
 fn fitting(prefix: &LengthPrefix, payload_bytes: usize) -> Result<u64, EncodeError> {

@@ -64,7 +64,7 @@ mod made {
     use std::num::NonZeroUsize;
 
     use switchboard::services::exec::{Allowed, Dialect, Exec, Program, Rules, Token};
-    use switchboard::{Endpoint, Framing, Service, encode};
+    use switchboard::{Endpoint, Service};
 
     use super::ExecArgs;
     use crate::cli::failure::Failure;
@@ -89,7 +89,8 @@ mod made {
             return wrong("--jobs must be at least 1".to_owned());
         }
         for (endpoint, framing) in listeners {
-            if !carries_answers(*framing) {
+            // An answer is bytes of any kind, a megabyte of them and more.
+            if !framing.can_carry(2 << 20) {
                 let text =
                     format!("{framing} cannot carry exec's answers at {endpoint}: choose raw, u32be or the like");
                 return wrong(text);
@@ -133,11 +134,6 @@ mod made {
         let Some(name) = &wishes.dialect else { return Ok(Dialect::default()) };
         name.parse()
             .map_err(|_| Failure::Usage(format!("--dialect {name} is not for exec: header, length or ready is")))
-    }
-
-    /// An answer is bytes of any kind, a megabyte of them and more.
-    fn carries_answers(framing: Framing) -> bool {
-        encode(framing, &vec![b'\n'; 2 << 20], &mut Vec::new()).is_ok()
     }
 
     /// Whether only this machine can reach it.

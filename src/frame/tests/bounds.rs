@@ -201,3 +201,17 @@ fn a_limit_of_zero_allows_empty_frames_only() {
     raw.feed(b"x", Way::Copied);
     assert_eq!(raw.error, Some(too_large(1, 0)));
 }
+
+#[test]
+fn what_can_be_carried_is_what_can_be_encoded() {
+    for name in
+        ["u8", "u16be", "u24be", "u32le", "varint", "lines", "raw", "u16be,offset=2,adjustment=-4", "u8,adjustment=1"]
+    {
+        let framing: Framing = name.parse().unwrap();
+        for bytes in [200, 255, 256, 257, 65_531, 65_532, 65_535, 65_536, 1 << 24] {
+            let payload = vec![b'\n'; bytes];
+            let encoded = encode(framing, &payload, &mut Vec::new());
+            assert_eq!(framing.can_carry(bytes), encoded.is_ok(), "{bytes} bytes in {name}");
+        }
+    }
+}

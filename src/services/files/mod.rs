@@ -22,7 +22,7 @@ use cap_std::fs::Dir;
 
 use crate::context::Context;
 use crate::error::CloseReason;
-use crate::frame::{Framing, encode};
+use crate::frame::Framing;
 use crate::service::{ConnId, JobId, JobOutput, Peer, Service, TimerId};
 
 use hashes::Hashes;
@@ -148,12 +148,9 @@ impl Dialect {
     /// assert!(!Dialect::Framed.suits(Framing::U16BE), "a piece of a file would not fit");
     /// ```
     pub fn suits(self, framing: Framing) -> bool {
-        match (self, framing) {
-            (Self::Plain, Framing::Raw) | (Self::Framed, Framing::U32BE | Framing::Varint) => true,
-            (Self::Framed, Framing::Length(_)) => {
-                encode(framing, &vec![0; wire::MAX_FRAME_BYTES], &mut Vec::new()).is_ok()
-            }
-            _ => false,
+        match self {
+            Self::Plain => framing == Framing::Raw,
+            Self::Framed => framing != Framing::Raw && framing.can_carry(wire::MAX_FRAME_BYTES),
         }
     }
 }
