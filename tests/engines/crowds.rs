@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Instant;
 
 use switchboard::services::Echo;
 use switchboard::{Limits, raise_descriptor_limit};
@@ -51,14 +52,18 @@ fn a_flooding_peer_holds_up_nobody_and_is_served_too<E: Engine>() {
     progress.recv_timeout(GUARD).expect("the flood is answered");
     let before = running.counters();
     let mut other = Client::connect(addr);
-    for number in 0..200u32 {
+    // The other asks without a pause until the flood has got on, too. Whose turn it is on a busy machine is the system's affair.
+    let begun = Instant::now();
+    for number in 1..=u32::MAX {
         other.echo(&number.to_be_bytes());
+        let frames = || running.counters()["frames_in"] - before["frames_in"];
+        if number >= 200 && number.is_multiple_of(100) && frames() > 2 * u64::from(number) {
+            break;
+        }
+        assert!(begun.elapsed() < GUARD, "the flood is held up");
     }
-    let after = running.counters();
     while progress.try_recv().is_ok() {}
     progress.recv_timeout(GUARD).expect("the flood is still answered");
-    let frames = after["frames_in"] - before["frames_in"];
-    assert!(frames > 200, "the flood was held up: {frames} frames while the other asked 200 times");
     running.handle.stop();
     running.ended();
 }
