@@ -67,6 +67,10 @@ fn the_example_of_a_configuration_is_served() {
     let mut server = Program::start(command(&["serve", "--config", config]).stdout(Stdio::piped()));
     assert!(server.printed_until("listening exec ").contains("tcp 127.0.0.1:"));
     server.printed_until("service  ");
+    assert!(
+        server.printed_until("--encoding").contains(" call greet "),
+        "who answers in another encoding is asked in it"
+    );
 }
 
 #[test]
@@ -90,4 +94,29 @@ fn the_faults_shown_are_those_that_are_said() {
     let said: String =
         stderr.lines().map(|line| line.splitn(4, ':').nth(3).unwrap().trim().to_owned() + "\n").collect();
     assert_eq!(said, expected);
+}
+
+/// The clients on the pages of the two services that have to be told what they may do.
+#[test]
+fn python_programs_get_files_and_have_commands_run() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("not tested: there is no python3");
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("docs")).unwrap();
+    std::fs::write(root.path().join("docs/a.txt"), "x".repeat(300_000)).unwrap();
+    let root = root.path().to_str().unwrap();
+    for (page, port, args, more, printed) in [
+        ("files", "1111", &["--root", root][..], "print(len(data), set(data))", "300000 {120}"),
+        ("exec", "8086", &["--allow", "uname"], "", "0 Linux"),
+    ] {
+        let args = [&["serve", page, "--listen", "127.0.0.1:0"], args].concat();
+        let mut server = Program::start(command(&args).stdout(Stdio::piped()));
+        let address = server.address("tcp");
+        let script = page_block(page, "python").replace(port, address.rsplit_once(':').unwrap().1) + "\n" + more;
+        let output = Command::new("python3").args(["-c", &script]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(said.trim(), printed, "{page}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }

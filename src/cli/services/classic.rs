@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use switchboard::services::{Clock, Greet, Parrot, Robot, Rule, Upper};
-use switchboard::{Endpoint, Framing, Service};
+use switchboard::{Endpoint, Framing, Service, TextEncoding};
 
 use super::{Builtin, Wishes};
 use crate::cli::failure::Failure;
@@ -22,7 +22,7 @@ pub(super) const UPPER: Builtin = Builtin {
 pub(super) const GREET: Builtin = Builtin {
     headings: &["Text", "Greet"],
     make: greet,
-    tries: |_, endpoint, framing| Some(say_hello("greet", Framing::Raw, endpoint, framing)),
+    tries: |wishes, endpoint, framing| Some(say_hello_in_text("greet", wishes, endpoint, framing)),
     ..small(
         "greet",
         "answers the first message with a greeting, then closes",
@@ -33,7 +33,7 @@ pub(super) const GREET: Builtin = Builtin {
 pub(super) const ROBOT: Builtin = Builtin {
     headings: &["Text", "Robot"],
     make: robot,
-    tries: |_, endpoint, framing| Some(say_hello("robot", Framing::Raw, endpoint, framing)),
+    tries: |wishes, endpoint, framing| Some(say_hello_in_text("robot", wishes, endpoint, framing)),
     ..small("robot", "answers by keywords: hello, name, time", &["127.0.0.1:10086"])
 };
 
@@ -41,7 +41,7 @@ pub(super) const PARROT: Builtin = Builtin {
     headings: &["Text", "Parrot"],
     datagrams: false,
     make: parrot,
-    tries: |_, endpoint, framing| Some(say_hello("parrot", Framing::Raw, endpoint, framing)),
+    tries: |wishes, endpoint, framing| Some(say_hello_in_text("parrot", wishes, endpoint, framing)),
     ..small("parrot", "answers with any message that it was told; Bye closes", &["127.0.0.1:10087"])
 };
 
@@ -134,6 +134,17 @@ pub(super) fn say_hello(name: &str, usual: Framing, endpoint: &Endpoint, framing
     let is_usual = framing == usual || matches!(endpoint, Endpoint::Udp(_));
     let framing = if is_usual { String::new() } else { format!(" --framing {framing}") };
     format!("echo hello | PROGRAM call {name} ADDR{framing}")
+}
+
+/// The same, for one that means text.
+fn say_hello_in_text(name: &str, wishes: &Wishes, endpoint: &Endpoint, framing: Framing) -> String {
+    let hello = say_hello(name, Framing::Raw, endpoint, framing);
+    match wishes.encoding {
+        Some(encoding) if encoding != TextEncoding::UTF_8 => {
+            format!("{hello} --encoding {}", encoding.name().to_lowercase())
+        }
+        _ => hello,
+    }
 }
 
 fn ask_the_time(_: &Wishes, _: &Endpoint, framing: Framing) -> Option<String> {
