@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use switchboard::client::http::{FetchError, Fetched, Stop, Target, fetch};
+use switchboard::client::http::{FetchError, Fetched, Stop, Target, TimeLimit, fetch};
 
 use super::args::Verbosity;
 use super::failure::Failure;
@@ -49,7 +49,22 @@ pub(super) fn get(typed: GetArgs, verbosity: Verbosity) -> Result<ExitCode, Fail
         Err(FetchError::Sink(error)) if let Some(file) = &file => {
             Err(cannot_write(Obstacle { file: file.clone(), error }))
         }
-        Err(error) => Err(Failure::Failed(format!("cannot fetch {target}: {error}"))),
+        Err(error) => {
+            let more = allows_more(&error).map(|flag| format!("; {flag} allows more")).unwrap_or_default();
+            Err(Failure::Failed(format!("cannot fetch {target}: {error}{more}")))
+        }
+    }
+}
+
+/// The flag that sets the bound which was met.
+fn allows_more(error: &FetchError) -> Option<&'static str> {
+    match error {
+        FetchError::TimeLimit { limit: TimeLimit::Resolve, .. } => Some("--connect-timeout"),
+        FetchError::TimeLimit { limit: TimeLimit::Stall, .. } => Some("--stall-timeout"),
+        FetchError::TimeLimit { limit: TimeLimit::Whole, .. } => Some("--timeout"),
+        FetchError::TooManyRedirects(_) => Some("--max-redirects"),
+        FetchError::TooLarge { .. } => Some("--max-bytes"),
+        _ => None,
     }
 }
 

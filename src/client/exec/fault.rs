@@ -41,7 +41,7 @@ pub enum Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIALECT: &str = "; does the server speak another --dialect?";
+        const DIALECT: &str = "; does the server speak another dialect?";
         match self {
             Self::NegativeLength(length) => write!(f, "the answer is said to have {length} bytes{DIALECT}"),
             Self::TooLong(length) => {
@@ -52,7 +52,7 @@ impl fmt::Display for Fault {
             }
             Self::BadHeader(what) => write!(f, "the header {what}{DIALECT}"),
             Self::NotReady(begins) => write!(f, "the answer begins with '{begins}', not with Ready|{DIALECT}"),
-            Self::IsReady => f.write_str("the answer begins with Ready|: give --dialect ready"),
+            Self::IsReady => f.write_str("the answer begins with Ready|: the server speaks the dialect ready"),
             Self::Surplus { announced } => {
                 write!(f, "the server sends more than the {announced} bytes that it has announced{DIALECT}")
             }

@@ -91,13 +91,13 @@ impl fmt::Display for FetchError {
                 let allowed = humantime::format_duration(*allowed);
                 match limit {
                     TimeLimit::Resolve => {
-                        write!(f, "the host's name was not looked up within {allowed} (--connect-timeout)")
+                        write!(f, "the host's name was not looked up within {allowed}")
                     }
                     TimeLimit::Stall => {
-                        write!(f, "nothing came for {allowed} (--stall-timeout), after {received} bytes")
+                        write!(f, "nothing came for {allowed}, after {received} bytes")
                     }
                     TimeLimit::Whole => {
-                        write!(f, "not done within {allowed}, after {received} bytes; --timeout gives it longer")
+                        write!(f, "not done within {allowed}, after {received} bytes")
                     }
                 }
             }
@@ -112,13 +112,13 @@ impl fmt::Display for FetchError {
             Self::Astray(error) => write!(f, "the server sends us elsewhere, but {error}"),
             Self::Circle(url) => write!(f, "the server sends us in a circle, back to {}", word(url)),
             Self::TooManyRedirects(max) => {
-                write!(f, "the server sends us on more than {max} times; --max-redirects allows more")
+                write!(f, "the server sends us on more than {max} times")
             }
             Self::TooLarge { max_bytes, promised: Some(promised) } => {
-                write!(f, "it has {promised} bytes, and may have {max_bytes}; --max-bytes allows more")
+                write!(f, "it has {promised} bytes, and may have {max_bytes}")
             }
             Self::TooLarge { max_bytes, promised: None } => {
-                write!(f, "it has more than {max_bytes} bytes, and may have no more; --max-bytes allows more")
+                write!(f, "it has more than {max_bytes} bytes, and may have no more")
             }
             Self::Sink(error) => write!(f, "cannot write what came: {error}"),
             Self::Stopped => f.write_str("stopped"),

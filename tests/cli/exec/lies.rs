@@ -61,8 +61,8 @@ fn a_server_that_lies_is_found_out() {
         ("header", header(r#"{"total_size":99999999999}"#, b""), true, "99999999999 bytes"),
         ("header", header(r#"{"total_size":2,"md5":"beef"}"#, b"hi"), true, "the output is not the one whose MD5"),
         ("header", header(r#"{"total_size":3}"#, b"hi"), false, "the connection ended after 2 of 3 bytes"),
-        ("header", b"Ready|5".to_vec(), true, "the answer begins with Ready|: give --dialect ready"),
-        ("header", b"HTTP/1.1 400\r\n".to_vec(), true, "does the server speak another --dialect?"),
+        ("header", b"Ready|5".to_vec(), true, "the answer begins with Ready|: the server speaks the dialect ready"),
+        ("header", b"HTTP/1.1 400\r\n".to_vec(), true, "does the server speak another dialect?"),
         ("ready", b"cmd ERROR".to_vec(), true, "the answer begins with 'cmd ERROR', not with Ready|"),
         ("ready", b"Ready|99999999999999999999".to_vec(), true, "bytes, and 67108864 are the most"),
         ("ready", b"Ready|x\x1b".to_vec(), true, r"begins with 'Ready|x\u{1b}'"),
@@ -101,7 +101,7 @@ fn what_is_ready_is_as_long_as_was_said() {
             "hi!",
             1,
             "",
-            "more than the 2 bytes that it has announced; does the server speak another --dialect?",
+            "more than the 2 bytes that it has announced; does the server speak another dialect?",
         ),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
