@@ -49,9 +49,14 @@ impl Leash {
         self.cancelled.load(Ordering::SeqCst)
     }
 
+    /// The command is not to begin any more.
+    pub(super) fn give_up(&self) {
+        self.cancelled.store(true, Ordering::SeqCst);
+    }
+
     /// The command is to end, or not to begin. Does not wait for one that is being started: its thread sees to it.
     pub(super) fn cancel(&self) {
-        self.cancelled.store(true, Ordering::SeqCst);
+        self.give_up();
         match self.leader.try_lock() {
             Ok(leader) => kill(*leader),
             Err(TryLockError::Poisoned(leader)) => kill(*leader.into_inner()),
@@ -61,7 +66,7 @@ impl Leash {
 
     /// As [`cancel`](Self::cancel), and when it returns no process is left, even if the whole program ends now.
     pub(super) fn cancel_now(&self) {
-        self.cancelled.store(true, Ordering::SeqCst);
+        self.give_up();
         self.kill();
     }
 

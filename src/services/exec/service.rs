@@ -168,7 +168,14 @@ impl Common {
     fn end(&self) {
         let mut begun = self.begun();
         begun.is_over = true;
-        begun.leashes.drain(..).filter_map(|leash| leash.upgrade()).for_each(|leash| leash.cancel());
+        let leashes: Vec<_> = begun.leashes.drain(..).filter_map(|leash| leash.upgrade()).collect();
+        // All of them before the first is killed: whoever waits for its place would begin in it.
+        for leash in &leashes {
+            leash.give_up();
+        }
+        for leash in &leashes {
+            leash.cancel();
+        }
     }
 
     /// Nothing panics with the lock held.
