@@ -6,5 +6,5 @@
 
 #[test]
 fn it_prints_what_it_is_said_to_print() {
-    trycmd::TestCases::new().env("NO_COLOR", "1").case("tests/snapshots/*.trycmd");
+    trycmd::TestCases::new().env("NO_COLOR", "1").env("COLUMNS", "100").case("tests/snapshots/*.trycmd");
 }
