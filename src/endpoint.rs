@@ -26,6 +26,14 @@ impl Endpoint {
         }
     }
 
+    /// Whether only this machine can reach it: a loopback address, also as IPv6 writes an IPv4 one, or a path.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(addr) | Self::Udp(addr) => addr.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+
     /// The address without its transport.
     pub fn address(&self) -> impl fmt::Display + '_ {
         fmt::from_fn(move |f| match self {

@@ -35,6 +35,19 @@ pub fn word(text: &str) -> Cow<'_, str> {
     spell_out(text, Shown::of)
 }
 
+/// Bytes as two hexadecimal digits each.
+///
+/// ```
+/// assert_eq!(switchboard::shown::hex(&[0, 0xc4]), "00c4");
+/// ```
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
 /// What becomes of a character.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shown {

@@ -3,6 +3,8 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 #[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
+#[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -89,10 +91,33 @@ impl Stream {
         either!(self, stream => stream.set_write_timeout(limit))
     }
 
+    /// Whether reads and writes that would wait fail with `WouldBlock` instead.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        either!(self, stream => stream.set_nonblocking(nonblocking))
+    }
+
+    /// Ends the writing direction, which tells the server that no more comes.
+    ///
+    /// # Errors
+    /// What the system said; `NotConnected` where the stream has ended.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        either!(self, stream => stream.shutdown(Shutdown::Write))
+    }
+
     /// Ends both directions, which also ends what other handles wait for. A stream that has ended already stays so.
     pub fn hang_up(&self) {
         // All that can go wrong is that it has happened before.
         let _ = either!(self, stream => stream.shutdown(Shutdown::Both));
+    }
+}
+
+#[cfg(unix)]
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        either!(self, stream => stream.as_fd())
     }
 }
 

@@ -15,9 +15,6 @@ use crate::service::Service;
 /// An answer is cut here, in bytes, so that a small datagram cannot have a large one sent to somebody else.
 const MAX_ANSWER_BYTES: usize = 512;
 
-/// What an empty message asks for.
-const FORMAT: &str = "%Y-%m-%d %H:%M:%S";
-
 /// Takes each payload for a strftime format and answers with the time in it; an empty one, or a line ending alone, stands for
 /// `%Y-%m-%d %H:%M:%S`.
 ///
@@ -29,6 +26,9 @@ pub struct Clock {
 }
 
 impl Clock {
+    /// What an empty message asks for.
+    pub const FORMAT: &str = "%Y-%m-%d %H:%M:%S";
+
     /// A clock in this zone.
     pub fn new(zone: TimeZone) -> Self {
         Self { zone }
@@ -36,7 +36,7 @@ impl Clock {
 
     fn answer(&self, format: &[u8], now: SystemTime) -> String {
         let answer = match std::str::from_utf8(format) {
-            Ok("" | "\n" | "\r\n") => self.format(FORMAT, now),
+            Ok("" | "\n" | "\r\n") => self.format(Self::FORMAT, now),
             Ok(format) => self.format(format, now),
             Err(_) => Err("the format is not UTF-8".to_owned()),
         };

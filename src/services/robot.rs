@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde::Deserialize;
 
+use super::Clock;
 use crate::context::Context;
 use crate::service::Service;
 use crate::text::TextEncoding;
@@ -83,7 +84,7 @@ impl Robot {
 fn local_time(now: SystemTime, zone: &TimeZone) -> String {
     // A clock set to a year that no calendar has is an operator's joke; it is answered with the calendar's first.
     let zoned = Zoned::new(Timestamp::try_from(now).unwrap_or(Timestamp::MIN), zone.clone());
-    zoned.strftime("%Y-%m-%d %H:%M:%S").to_string()
+    zoned.strftime(Clock::FORMAT).to_string()
 }
 
 impl Default for Robot {

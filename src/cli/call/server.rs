@@ -60,7 +60,7 @@ impl Server {
 
     /// Whether all that is between is this machine.
     pub(in crate::cli::call) fn is_local(&self) -> bool {
-        self.socket_addrs().all(|addr| addr.ip().to_canonical().is_loopback())
+        self.endpoints.iter().all(Endpoint::is_local)
     }
 
     /// Its addresses, if it has some that are not paths.
@@ -115,6 +115,16 @@ impl Server {
 
 fn is_broadcast(typed: &str) -> Failure {
     Failure::Usage(format!("{typed} is a broadcast address: 'call clock --broadcast' asks everybody, others do not"))
+}
+
+/// Whether the server has gone, in good order or not.
+pub(in crate::cli::call) fn is_end(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe)
+}
+
+/// Whether a read or write has waited for as long as it may.
+pub(in crate::cli::call) fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 /// An error in the middle of a line, without the `(os error 111)` that says nothing to a person.

@@ -63,8 +63,8 @@ impl ExecArgs {
 mod made {
     use std::num::NonZeroUsize;
 
+    use switchboard::Service;
     use switchboard::services::exec::{Allowed, Dialect, Exec, Program, Rules, Token};
-    use switchboard::{Endpoint, Service};
 
     use super::ExecArgs;
     use crate::cli::failure::Failure;
@@ -95,7 +95,7 @@ mod made {
                     format!("{framing} cannot carry exec's answers at {endpoint}: choose raw, u32be or the like");
                 return wrong(text);
             }
-            if is_local(endpoint) {
+            if endpoint.is_local() {
                 continue;
             }
             if *shell {
@@ -134,14 +134,6 @@ mod made {
         let Some(name) = &wishes.dialect else { return Ok(Dialect::default()) };
         name.parse()
             .map_err(|_| Failure::Usage(format!("--dialect {name} is not for exec: header, length or ready is")))
-    }
-
-    /// Whether only this machine can reach it.
-    fn is_local(endpoint: &Endpoint) -> bool {
-        match endpoint {
-            Endpoint::Tcp(addr) | Endpoint::Udp(addr) => addr.ip().to_canonical().is_loopback(),
-            Endpoint::Unix(_) => true,
-        }
     }
 }
 

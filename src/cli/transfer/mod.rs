@@ -9,5 +9,5 @@ mod target;
 
 pub(super) use interrupt::{Interrupt, Waited, Waiting};
 pub(super) use progress::Progress;
-pub(super) use surplus::{descriptor, has_surplus};
+pub(super) use surplus::has_surplus;
 pub(super) use target::{Obstacle, Target};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::shown::hex;
+
 /// How an answer says how long it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
@@ -65,15 +67,9 @@ pub const MAX_LINE_BYTES: usize = 32 * 1024;
 
 /// The MD5 of `bytes` in hexadecimal, as [`Header::md5`] has it.
 pub fn md5_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-
     use md5::Digest;
 
-    md5::Md5::digest(bytes).iter().fold(String::with_capacity(32), |mut hex, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex(&md5::Md5::digest(bytes))
 }
 
 #[cfg(test)]

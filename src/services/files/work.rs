@@ -15,6 +15,7 @@ use super::names;
 use super::walk::Walk;
 use super::wire::{self, Code, Fault, Head, MAX_PIECE_BYTES};
 use crate::payload::Payload;
+use crate::shown::hex;
 
 /// A checksum is remembered, and taken together with others, if the file had been left alone for so long: within a system's clock tick a second write cannot be
 /// told from the first.
@@ -164,7 +165,7 @@ impl Get {
 
     fn head(&mut self, file: File, found: &Metadata, sum: Sum) -> Outcome {
         let (name, offset) = self.asked.clone().unwrap_or_default();
-        let sha256 = sum.iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"));
+        let sha256 = hex(&sum);
         let head = Head { name, size: found.len(), offset, sha256, modified: wire::written_at(found.modified()) };
         let payload = Payload::from(wire::to_json(&head));
         if offset == head.size {

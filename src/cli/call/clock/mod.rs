@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use switchboard::client::text::Ends;
+use switchboard::services::Clock;
 use switchboard::shown::word;
 use switchboard::{Framing, TextEncoding};
 
@@ -15,9 +16,6 @@ use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
 use crate::cli::logging;
 use crate::cli::units::Span;
-
-/// What clock takes an empty format for.
-const FORMAT: &str = "%Y-%m-%d %H:%M:%S";
 
 /// How clock's answer begins where it does not like the format.
 const ERROR: &str = "error: ";
@@ -112,7 +110,7 @@ impl Asks {
     fn over_a_stream(mut self, mut lane: Lane) -> Result<ExitCode, Failure> {
         if self.format.is_empty() {
             // Nothing at all cannot be sent on a stream without frames; this is what it would mean.
-            FORMAT.clone_into(&mut self.format);
+            Clock::FORMAT.clone_into(&mut self.format);
         }
         let format = self.format.clone();
         let mut pace = Pace::new(self.every, self.count);

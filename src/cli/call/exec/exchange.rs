@@ -8,7 +8,7 @@ use switchboard::client::exec::{Answer, Fault, Hearing, MAX_ANSWER_BYTES, Step};
 use switchboard::{FrameDecoder, Framing, encode};
 
 use super::Plan;
-use crate::cli::call::server::bare;
+use crate::cli::call::server::{bare, is_timeout};
 use crate::cli::failure::Failure;
 use crate::cli::transfer::has_surplus;
 
@@ -119,8 +119,4 @@ impl Exchange<'_> {
     fn broken(&self, error: &io::Error) -> Failure {
         Failure::Failed(format!("{}: the connection broke: {}", self.plan.server.typed(), bare(error)))
     }
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

@@ -1,9 +1,8 @@
 //! What is printed: for a program, and for a terminal, which nothing that a command says may command.
 
-use std::fmt::Write;
-
 use serde_json::json;
 use switchboard::client::exec::Answer;
+use switchboard::shown::hex;
 
 use crate::cli::screen::Screen;
 
@@ -44,13 +43,6 @@ pub(super) fn for_terminal(bytes: &[u8]) -> String {
         shown.push('\n');
     }
     shown
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 #[cfg(test)]

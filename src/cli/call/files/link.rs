@@ -11,7 +11,7 @@ use switchboard::{FrameDecoder, encode};
 use super::{Ended, Plan};
 use crate::cli::call::server::bare;
 use crate::cli::failure::Failure;
-use crate::cli::transfer::{Interrupt, Waited, Waiting, descriptor, has_surplus};
+use crate::cli::transfer::{Interrupt, Waited, Waiting, has_surplus};
 use crate::cli::units::Span;
 
 /// How long a server may take to accept a connection.
@@ -79,7 +79,7 @@ impl<'a> Link<'a> {
         let typed = self.plan.server.typed();
         let lost = |error| Failure::Failed(format!("the connection to {typed} is lost: {}", bare(&error)));
         loop {
-            match interrupt.wait(descriptor(&self.stream), Waiting::ToRead, limit).map_err(lost)? {
+            match interrupt.wait(&self.stream, Waiting::ToRead, limit).map_err(lost)? {
                 Waited::Ready => {}
                 Waited::Interrupted => return Err(Ended::Interrupted),
                 Waited::TimedOut => {

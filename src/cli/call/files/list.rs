@@ -8,6 +8,7 @@ use indicatif::BinaryBytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use switchboard::client::files::{self, Trouble};
+use switchboard::services::Clock;
 use switchboard::services::files::wire::Listing;
 use switchboard::shown::word;
 
@@ -69,7 +70,7 @@ fn table(listing: &Listing) -> String {
 /// A time as it is here.
 fn when(text: &str) -> String {
     match text.parse::<Timestamp>() {
-        Ok(time) => time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Ok(time) => time.to_zoned(TimeZone::system()).strftime(Clock::FORMAT).to_string(),
         Err(_) => word(text).into_owned(),
     }
 }

@@ -2,7 +2,6 @@
 //! differ in; `server`, `stream` and `datagrams` are for `call clock`, too.
 
 mod datagrams;
-mod ends;
 mod lines;
 mod manner;
 mod screen;

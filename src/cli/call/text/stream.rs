@@ -7,10 +7,9 @@ use switchboard::client::Stream;
 use switchboard::client::text::{Answers, Ends};
 use switchboard::{Framing, MAX_RAW_BYTES, TextEncoding, encode};
 
-use super::ends::{end, is_end, is_timeout, set_nonblocking};
 use super::manner::{MAX_ANSWER_BYTES, Manner};
 use super::talk::{Reply, Text};
-use crate::cli::call::server::{Server, bare};
+use crate::cli::call::server::{Server, bare, is_end, is_timeout};
 use crate::cli::failure::Failure;
 
 /// What is written before its answer is read where a stream has no frames: so little that the server can take it while its own
@@ -186,7 +185,8 @@ impl Lane {
     /// a greeting came so late that it was taken for the first one. None: not at all.
     pub(in crate::cli::call) fn finish(&mut self) -> Option<Instant> {
         let has_more = self.manner.tells_nothing_apart() && !self.is_closed;
-        (has_more && self.stream.as_ref().is_some_and(|stream| end(stream).is_ok())).then(|| deadline(LAST_WORDS))
+        (has_more && self.stream.as_ref().is_some_and(|stream| stream.shutdown_write().is_ok()))
+            .then(|| deadline(LAST_WORDS))
     }
 
     fn ask_in_pieces(&mut self, frame: &[u8], piece_bytes: usize) -> Result<Reply, Failure> {
@@ -304,9 +304,9 @@ impl Lane {
     /// Reads what is there, without waiting.
     fn read_now(&mut self) -> io::Result<usize> {
         let Some(stream) = &mut self.stream else { return Err(ErrorKind::WouldBlock.into()) };
-        set_nonblocking(stream, true)?;
+        stream.set_nonblocking(true)?;
         let read = stream.read(&mut self.buffer);
-        set_nonblocking(stream, false)?;
+        stream.set_nonblocking(false)?;
         read
     }
 
