@@ -103,8 +103,8 @@ mod tests {
 
     use super::*;
     use crate::bench::plan::{Activity, Plan};
-    use crate::endpoint::Endpoint;
     use crate::frame::Framing;
+    use crate::net::Endpoint;
 
     /// A full queue cannot be had at will; a socket that was shut down fails as well without its peer's doing.
     #[test]

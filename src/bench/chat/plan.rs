@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::text::STAMP_BYTES;
 use crate::bench::plan::{MAX_CONNECTIONS, check_rate};
 use crate::bench::{self, Error};
-use crate::endpoint::Endpoint;
+use crate::net::Endpoint;
 use crate::services::chat::wire::{LOBBY, MAX_TEXT_BYTES};
 
 /// A load of members, some of whom speak.

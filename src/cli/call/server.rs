@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use switchboard::Endpoint;
 use switchboard::client::Stream;
-use switchboard::shown::word;
+use switchboard::escape;
 
 use crate::cli::failure::Failure;
 use crate::cli::plan;
@@ -130,7 +130,7 @@ pub(in crate::cli::call) fn is_timeout(error: &io::Error) -> bool {
 /// An error in the middle of a line, without the `(os error 111)` that says nothing to a person.
 pub(in crate::cli::call) fn bare(error: &io::Error) -> String {
     let text = error.to_string();
-    let mut text = word(text.split(" (os error").next().unwrap_or(&text)).into_owned();
+    let mut text = escape::line(text.split(" (os error").next().unwrap_or(&text)).into_owned();
     if let Some(first) = text.get_mut(..1) {
         first.make_ascii_lowercase();
     }

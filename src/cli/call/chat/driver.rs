@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use switchboard::client::Stream;
 use switchboard::client::chat::{Action, COMMANDS, Command, Ending, Session, Typed, parse};
+use switchboard::escape;
 use switchboard::services::chat::wire::Event;
-use switchboard::shown::word;
 
 use super::Plan;
 use super::input::{Input, User};
@@ -170,7 +170,7 @@ impl Driver {
             self.owed -= 1;
             let nick = self.session.nick().unwrap_or("guest");
             // A reader that has gone needs none.
-            let _ = user.leave.send(format!("[{}] {}> ", word(self.session.current()), word(nick)));
+            let _ = user.leave.send(format!("[{}] {}> ", escape::line(self.session.current()), escape::line(nick)));
         }
     }
 
@@ -189,7 +189,7 @@ impl Driver {
                 self.mistake(&why)?;
             }
             Input::Remark(what) => {
-                is_closed(self.screen.tell(&word(&what)))?;
+                is_closed(self.screen.tell(&escape::line(&what)))?;
             }
             Input::End => self.leave(user),
             Input::Signal(signal) => return Ok(Some(ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)))),
@@ -233,7 +233,7 @@ impl Driver {
 
     fn mistake(&mut self, what: &str) -> Result<(), Failure> {
         self.mistakes += 1;
-        is_closed(self.screen.tell(&word(what))).map(drop)
+        is_closed(self.screen.tell(&escape::line(what))).map(drop)
     }
 
     /// The user has no more to say. A person does not wait for a server that is not there.
@@ -257,7 +257,9 @@ impl Driver {
             Ending::NoChat(why) => {
                 Err(Failure::Failed(format!("{why}: is this a chat server, and its port for JSON? (see --framing)")))
             }
-            Ending::TurnedAway(reason) => Err(Failure::Failed(format!("the server sent you away: {}", word(&reason)))),
+            Ending::TurnedAway(reason) => {
+                Err(Failure::Failed(format!("the server sent you away: {}", escape::line(&reason))))
+            }
             _ if user.is_person && self.session.is_idle() => Ok(ExitCode::SUCCESS),
             Ending::Finished { refused, lost } => {
                 let refused = refused + self.mistakes;
@@ -296,7 +298,7 @@ fn read_event(payload: &[u8]) -> Result<Option<Event<'static>>, String> {
 fn beginning(payload: &[u8]) -> String {
     let text = String::from_utf8_lossy(payload);
     let (shown, rest) = text.split_at(text.floor_char_boundary(60));
-    format!("{}{}", word(shown), if rest.is_empty() { "" } else { "…" })
+    format!("{}{}", escape::line(shown), if rest.is_empty() { "" } else { "…" })
 }
 
 /// Whether the reader of what was shown has gone.

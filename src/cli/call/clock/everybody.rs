@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use switchboard::TextEncoding;
 use switchboard::client::{TextSocket, TextSocketError};
-use switchboard::shown::word;
+use switchboard::escape;
 
 use super::ERROR;
 use crate::cli::call::server::Server;
@@ -44,7 +44,7 @@ pub(super) fn ask(server: &Server, format: &str, limit: Duration, mut screen: Sc
             Err(error) => return Err(failed(error)),
         };
         if text.text.starts_with(ERROR) {
-            tell(&format!("{from}: {}", word(&text.text)));
+            tell(&format!("{from}: {}", escape::line(&text.text)));
         } else {
             answered = true;
             screen.answer(None, &Text { text: format!("{from}\t{}", text.text), ..text })?;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use switchboard::client::text::Ends;
+use switchboard::escape;
 use switchboard::services::Clock;
-use switchboard::shown::word;
 use switchboard::{Framing, TextEncoding};
 
 use super::server::Server;
@@ -190,7 +190,7 @@ impl Asks {
 
 /// The server does not like the format.
 fn refused(why: &str) -> Failure {
-    Failure::Failed(format!("clock refuses the format: {}", word(why)))
+    Failure::Failed(format!("clock refuses the format: {}", escape::line(why)))
 }
 
 /// When to ask: now, and then so far apart. A turn that comes too late is left out, not made up for.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use switchboard::client::exec::Answer;
-use switchboard::shown::hex;
+use switchboard::escape::hex;
 
 use crate::cli::screen::Screen;
 

@@ -8,9 +8,9 @@ use indicatif::BinaryBytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use switchboard::client::files::{self, Trouble};
+use switchboard::escape;
 use switchboard::services::Clock;
 use switchboard::services::files::wire::Listing;
-use switchboard::shown::word;
 
 use super::link::Link;
 use super::{Ended, Plan};
@@ -35,7 +35,7 @@ pub(super) fn list(plan: &Plan, directory: String, json: bool) -> Result<ExitCod
         // Into a pipe it goes as it came; a terminal obeys nobody but its user.
         let text = String::from_utf8_lossy(&answer);
         let is_terminal = io::stdout().is_terminal();
-        output::print(&format!("{}\n", if is_terminal { word(&text) } else { text }))?;
+        output::print(&format!("{}\n", if is_terminal { escape::line(&text) } else { text }))?;
     } else {
         output::print(&table(&listing))?;
     }
@@ -62,7 +62,7 @@ fn table(listing: &Listing) -> String {
     table.set_header(["name", "size", "modified"]);
     for file in &listing.files {
         let modified = file.modified.as_deref().map(when).unwrap_or_default();
-        table.add_row([word(&file.name).into_owned(), BinaryBytes(file.size).to_string(), modified]);
+        table.add_row([escape::line(&file.name).into_owned(), BinaryBytes(file.size).to_string(), modified]);
     }
     words::plain(table) + "\n"
 }
@@ -71,6 +71,6 @@ fn table(listing: &Listing) -> String {
 fn when(text: &str) -> String {
     match text.parse::<Timestamp>() {
         Ok(time) => time.to_zoned(TimeZone::system()).strftime(Clock::FORMAT).to_string(),
-        Err(_) => word(text).into_owned(),
+        Err(_) => escape::line(text).into_owned(),
     }
 }

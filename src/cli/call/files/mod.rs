@@ -13,8 +13,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Subcommand, ValueHint};
 use switchboard::Framing;
 use switchboard::client::files::Trouble;
+use switchboard::escape;
 use switchboard::services::files::Dialect;
-use switchboard::shown::word;
 
 use super::server::Server;
 use crate::cli::args::Verbosity;
@@ -169,10 +169,10 @@ impl Ended {
         match self {
             Self::Unread => Ok(ExitCode::SUCCESS),
             Self::Interrupted => Ok(interrupt.and_then(Interrupt::exit_code).unwrap_or(ExitCode::FAILURE)),
-            Self::Trouble(trouble) => Err(Failure::Failed(format!("{about}: {}", word(&trouble.to_string())))),
+            Self::Trouble(trouble) => Err(Failure::Failed(format!("{about}: {}", escape::line(&trouble.to_string())))),
             Self::Stranger(trouble) => Err(Failure::Failed(format!(
                 "{about}: {}; does the server speak --dialect plain?",
-                word(&trouble.to_string())
+                escape::line(&trouble.to_string())
             ))),
             Self::Failed(failure) => Err(failure),
         }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use switchboard::TextEncoding;
-use switchboard::shown::{visible, word};
+use switchboard::escape;
 
 use super::talk::Text;
 use crate::cli::failure::Failure;
@@ -67,7 +67,7 @@ impl Screen {
     }
 
     fn line(&mut self, line: &str) -> Result<(), Failure> {
-        let line = if self.is_terminal { visible(line) } else { Cow::Borrowed(line) };
+        let line = if self.is_terminal { escape::text(line) } else { Cow::Borrowed(line) };
         self.print(format!("{line}\n").as_bytes())
     }
 
@@ -103,7 +103,7 @@ fn in_ascii_where_it_commands(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         // All such characters are in the first plane, where JSON's escape has four digits.
-        match word(c.encode_utf8(&mut [0; 4])) {
+        match escape::line(c.encode_utf8(&mut [0; 4])) {
             Cow::Borrowed(shown) => out.push_str(shown),
             // Writing to a string does not fail.
             Cow::Owned(_) => _ = write!(out, "\\u{:04x}", u32::from(c)),

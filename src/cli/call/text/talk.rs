@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use switchboard::TextEncoding;
-use switchboard::shown::word;
+use switchboard::escape;
 
 use super::datagrams::Datagrams;
 use super::lines::{Line, Lines};
@@ -169,5 +169,5 @@ fn short(line: &str) -> String {
     if short.len() < line.len() {
         short.push('…');
     }
-    word(&short).into_owned()
+    escape::line(&short).into_owned()
 }
