@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use switchboard::Framing;
-use switchboard::bench::Slo;
+use switchboard::load::Slo;
 
 use crate::cli::engine::EngineName;
 use crate::cli::units::{Rate, Size, SizeRange, Span};

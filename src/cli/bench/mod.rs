@@ -28,7 +28,7 @@ mod words;
 use std::io;
 use std::process::ExitCode;
 
-use switchboard::bench::{self, MaxRate, Outcome};
+use switchboard::load::{self, MaxRate, Outcome};
 use switchboard::{Endpoint, descriptor_limit};
 
 use super::failure::Failure;
@@ -156,12 +156,12 @@ impl Measurement for Plan {
 
 /// Puts the load on; nothing comes of a search that was ended in its first step.
 fn measure(plan: &Plan, server: &mut Target, interrupt: &Interrupt, quiet: bool) -> Result<Option<Run>, Failure> {
-    let load = bench::Plan { target: server.endpoint.clone(), ..plan.load.clone() };
-    let lasting = !matches!(load.activity, bench::Activity::Churn);
+    let load = load::Plan { target: server.endpoint.clone(), ..plan.load.clone() };
+    let lasting = !matches!(load.activity, load::Activity::Churn);
     let mut watcher = Watcher::new(server, lasting, interrupt, quiet);
     let measured = match plan.find_max {
-        None => bench::run(&load, &mut watcher).map(Measured::Run),
-        Some(slo) => bench::find_max(&load, &slo, &mut watcher).map(Measured::Search),
+        None => load::run(&load, &mut watcher).map(Measured::Run),
+        Some(slo) => load::find_max(&load, &slo, &mut watcher).map(Measured::Search),
     };
     let (readings, steps) = watcher.finish();
     let ended_early = readings.ended_early;
@@ -199,11 +199,11 @@ fn have_descriptors(setting: &Setting) -> Result<(), Failure> {
 }
 
 /// Why there was no run, with what to do about it.
-fn explain(error: &bench::Error, target: &Endpoint) -> Failure {
+fn explain(error: &load::Error, target: &Endpoint) -> Failure {
     let what = match error {
         // It begins with the flag's name.
-        bench::Error::Plan(what) => return Failure::Usage(format!("--{what}")),
-        bench::Error::Connect(error) => {
+        load::Error::Plan(what) => return Failure::Usage(format!("--{what}")),
+        load::Error::Connect(error) => {
             let advice = match error.kind() {
                 io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
                     ": is a server listening there? Without an address, bench starts one of its own"

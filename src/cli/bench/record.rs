@@ -4,7 +4,7 @@
 //! every result: what was not measured, or does not apply, is null.
 
 use serde::Serialize;
-use switchboard::bench::Faults;
+use switchboard::load::Faults;
 
 use super::verdict::Verdict;
 use crate::cli::measure::{Machine, Pinned};

@@ -2,7 +2,7 @@
 
 mod verdicts;
 
-use switchboard::bench::Faults;
+use switchboard::load::Faults;
 
 use super::record::{
     Connections, Distribution, FindMax, Generator, Load, Objective, Percentile, Record, SCHEMA, Sample, Server, Step,

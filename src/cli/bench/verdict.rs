@@ -1,7 +1,7 @@
 //! What follows from the figures, in words: what went wrong, and what is not to be read into them.
 
 use serde::Serialize;
-use switchboard::bench::Faults;
+use switchboard::load::Faults;
 
 use super::notes::{self, Circumstances};
 use super::record::{FindMax, Record};

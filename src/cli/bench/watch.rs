@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use switchboard::bench::{Progress, Stage, Step, Watch};
+use switchboard::load::{Progress, Stage, Step, Watch};
 
 use super::server::Target;
 use crate::cli::measure::{Interrupt, Probe, Reading, Usage};

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use switchboard::bench::{Progress, Stage};
+use switchboard::load::{Progress, Stage};
 
 use super::plan::Plan;
 use super::record::Engine;

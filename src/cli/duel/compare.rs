@@ -57,7 +57,7 @@ fn advantage(metric: Metric, runs: &[Run]) -> Option<Ratio> {
 pub(super) mod tests {
     use super::super::record::{Generator, Server};
     use super::*;
-    use switchboard::bench::Faults;
+    use switchboard::load::Faults;
 
     /// A run with these figures; what is not named is of no interest.
     pub(in crate::cli::duel) fn run(engine: Engine, round: usize, messages_per_second: f64, cpu_ns: f64) -> Run {

@@ -21,7 +21,7 @@ mod words;
 
 use std::process::ExitCode;
 
-use switchboard::bench::Activity;
+use switchboard::load::Activity;
 
 use super::failure::Failure;
 use super::limits;

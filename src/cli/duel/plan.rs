@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use switchboard::Framing;
-use switchboard::bench::Activity;
+use switchboard::load::Activity;
 
 use super::args::DuelArgs;
 use super::record::Engine;

@@ -4,7 +4,7 @@
 //! or does not apply, is null. Every run is in it, so that anyone can do the statistics anew.
 
 use serde::Serialize;
-use switchboard::bench::{Faults, Outcome};
+use switchboard::load::{Faults, Outcome};
 
 use super::compare::Comparison;
 use super::remark::Remark;

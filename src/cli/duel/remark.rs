@@ -1,7 +1,7 @@
 //! What is said about a duel: what its figures show, and what is not to be read into them.
 
 use serde::Serialize;
-use switchboard::bench::Faults;
+use switchboard::load::Faults;
 
 use super::metric::Metric;
 use super::record::{Engine, Finding, Point, Record, Run};

@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use switchboard::bench::{self, Activity, Outcome, Progress, Stage, Watch};
+use switchboard::load::{self, Activity, Outcome, Progress, Stage, Watch};
 
 use super::bar::Bar;
 use super::compare::compare;
@@ -76,7 +76,7 @@ impl Arena<'_> {
         let Some(target) = child.endpoints().first().cloned() else {
             return Err(Miss::Failed("the server does not listen".to_owned()));
         };
-        let load = bench::Plan {
+        let load = load::Plan {
             target,
             framing: self.plan.framing,
             connections,
@@ -91,7 +91,7 @@ impl Arena<'_> {
             seed: 1,
         };
         let mut watcher = Watcher::new(self, &mut child, connections);
-        let outcome = bench::run(&load, &mut watcher);
+        let outcome = load::run(&load, &mut watcher);
         let Watcher { before, began, ended, had, gone, .. } = watcher;
         let (log, gone) = (child.log(), gone.or_else(|| child.ended()));
         let stopped = child.stop();
@@ -104,7 +104,7 @@ impl Arena<'_> {
         }
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(bench::Error::Plan(what)) => return Err(Miss::Failed(what)),
+            Err(load::Error::Plan(what)) => return Err(Miss::Failed(what)),
             Err(error) => return Err(Miss::Beyond(error.to_string())),
         };
         if let Some(had) = had {

@@ -10,7 +10,7 @@ mod tests;
 mod verdict;
 mod words;
 
-use switchboard::bench::chat::{self, Outcome};
+use switchboard::load::chat::{self, Outcome};
 
 use super::server::Target;
 use super::setting::{Setting, Show};

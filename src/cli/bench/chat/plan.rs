@@ -1,6 +1,6 @@
 //! What was typed after `bench chat`, understood.
 
-use switchboard::bench::chat::{self, Activity};
+use switchboard::load::chat::{self, Activity};
 use switchboard::{Endpoint, Framing};
 
 use crate::cli::bench::args::ChatArgs;

@@ -3,7 +3,7 @@
 //! Its keys are a promise, as those of the echo's. What is the same there has the same name here.
 
 use serde::Serialize;
-use switchboard::bench::chat::{Complaint, Faults, Kind};
+use switchboard::load::chat::{Complaint, Faults, Kind};
 
 use crate::cli::bench::record::{Distribution, Generator, Percentile, Sample, Server, Target};
 use crate::cli::bench::verdict::Verdict;

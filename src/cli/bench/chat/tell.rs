@@ -1,6 +1,6 @@
 //! From what was measured to what is written down.
 
-use switchboard::bench::chat::{self, Activity};
+use switchboard::load::chat::{self, Activity};
 
 use super::Run;
 use super::record::{Load, Members, Party, Proof, Record, SCHEMA, Violation};

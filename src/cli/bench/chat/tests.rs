@@ -1,6 +1,6 @@
 //! What is said about a result, from a record that was made up.
 
-use switchboard::bench::chat::{Faults, Kind};
+use switchboard::load::chat::{Faults, Kind};
 
 use super::record::{Load, Members, Party, Proof, Record, SCHEMA, Violation};
 use super::{html, table, verdict, words};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchboard::bench::chat::Faults;
+use switchboard::load::chat::Faults;
 
 use super::record::Record;
 use crate::cli::report::figure;

@@ -4,7 +4,7 @@ use super::super::record::{FindMax, Record};
 use super::super::{verdict, words};
 use super::{NONE, distribution, record, search};
 use crate::cli::report::page::Tone;
-use switchboard::bench::Faults;
+use switchboard::load::Faults;
 
 /// What is said about a result besides that all is well.
 fn notes(change: impl FnOnce(&mut Record)) -> Vec<(Tone, String)> {

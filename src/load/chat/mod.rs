@@ -4,11 +4,11 @@
 //! made of the same parts: sockets, dialling, timetable, stages and counters.
 //!
 //! `proof` is the heart: what must be so of the ids that come to each member. `text` makes each message one that proves itself,
-//! `scan` takes deliveries apart, `turns` is the closed loop, `member` one connection, and `load` and `stages` the run.
+//! `scan` takes deliveries apart, `turns` is the closed loop, `member` one connection, and `driver` and `stages` the run.
 
+mod driver;
 mod faults;
 mod kit;
-mod load;
 mod member;
 mod outcome;
 mod plan;
@@ -32,5 +32,5 @@ use super::{Error, Watch};
 /// [`Error`] when the load could not be put on at all. What the server does wrong is in the [`Outcome`].
 pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Outcome, Error> {
     plan.check()?;
-    load::Load::new(plan)?.run(watch)
+    driver::Load::new(plan)?.run(watch)
 }

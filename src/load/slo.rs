@@ -10,10 +10,10 @@ use super::Outcome;
 ///
 /// ```
 /// use std::time::Duration;
-/// use switchboard::bench::Slo;
+/// use switchboard::load::Slo;
 /// let slo: Slo = "p99<5ms".parse()?;
 /// assert_eq!(slo, Slo { quantile: 0.99, below: Duration::from_millis(5) });
-/// # Ok::<(), switchboard::bench::ParseSloError>(())
+/// # Ok::<(), switchboard::load::ParseSloError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Slo {

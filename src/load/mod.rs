@@ -11,9 +11,9 @@ mod course;
 mod cpu;
 mod cutter;
 mod dial;
+mod driver;
 mod kit;
 mod ledger;
-mod load;
 mod message;
 mod net;
 mod outcome;
@@ -40,7 +40,7 @@ use std::ops::ControlFlow;
 /// [`Error`] when the load could not be put on at all. What the server does wrong is in the [`Outcome`].
 pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Outcome, Error> {
     plan.check()?;
-    load::Load::new(plan)?.run(watch)
+    driver::Load::new(plan)?.run(watch)
 }
 
 /// Told of a run while it goes on. All of it happens on the thread that runs, so whatever it does costs time.

@@ -8,10 +8,10 @@ use std::io;
 use super::kit::{Hall, Kit, Orders};
 use super::scan;
 use super::text::Stamp;
-use crate::bench::client::End;
-use crate::bench::net::{Ready, Socket};
-use crate::bench::output::Output;
 use crate::frame::{FrameDecoder, Framing};
+use crate::load::client::End;
+use crate::load::net::{Ready, Socket};
+use crate::load::output::Output;
 use crate::services::chat::wire::Event;
 
 /// An event that is longer has lost its bounds. Lists of rooms and nicks are not asked for.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::bench;
+use crate::load;
 
 /// A way in which a room's messages may not have come to all its members, each once and in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -132,8 +132,8 @@ impl Faults {
     }
 
     /// As whoever watches a run is told of them.
-    pub(super) fn brief(&self) -> bench::Faults {
-        bench::Faults {
+    pub(super) fn brief(&self) -> load::Faults {
+        load::Faults {
             lost: self.missing.saturating_add(self.unsaid),
             duplicated: self.duplicated,
             reordered: self.reordered + self.misnumbered,

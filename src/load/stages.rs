@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::client::Client;
 use super::course::nanos;
+use super::driver::Load;
 use super::kit::Orders;
-use super::load::Load;
 use super::outcome::Outcome;
 use super::pace::Pace;
 use super::plan::Activity;

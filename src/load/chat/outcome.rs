@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::faults::{Faults, Violation};
 use super::plan::Activity;
-use crate::bench::outcome::Brief;
-use crate::bench::{Bottleneck, Generator, Sample};
+use crate::load::outcome::Brief;
+use crate::load::{Bottleneck, Generator, Sample};
 
 /// What came of a load on a chat. A delivery is one message that came to one member.
 #[derive(Clone)]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::text::STAMP_BYTES;
-use crate::bench::plan::{MAX_CONNECTIONS, check_rate};
-use crate::bench::{self, Error};
 use crate::endpoint::Endpoint;
+use crate::load::plan::{MAX_CONNECTIONS, check_rate};
+use crate::load::{self, Error};
 use crate::services::chat::wire::{LOBBY, MAX_TEXT_BYTES};
 
 /// A load of members, some of whom speak.
@@ -50,7 +50,7 @@ pub enum Activity {
     Idle,
 }
 
-impl From<Activity> for bench::Activity {
+impl From<Activity> for load::Activity {
     fn from(activity: Activity) -> Self {
         match activity {
             Activity::Closed { in_flight } => Self::Closed { in_flight },

@@ -12,11 +12,11 @@ use super::proof::{Proof, Said};
 use super::scan::Delivery;
 use super::text::Stamp;
 use super::turns::Turns;
-use crate::bench::Error;
-use crate::bench::ledger::Sent;
-use crate::bench::pace::Pace;
-use crate::bench::tally::Tally;
 use crate::frame::Spares;
+use crate::load::Error;
+use crate::load::ledger::Sent;
+use crate::load::pace::Pace;
+use crate::load::tally::Tally;
 use crate::services::chat::wire::{LOBBY, Request};
 
 /// One read brings at most this many bytes.

@@ -9,11 +9,11 @@ use super::kit::{Kit, Orders};
 use super::member::Member;
 use super::outcome::Outcome;
 use super::plan::Plan;
-use crate::bench::client::End;
-use crate::bench::course::{Course, nanos};
-use crate::bench::dial::{BACKLOG_AGAIN_AFTER, Dialer, exhausted};
-use crate::bench::net::{Net, Ready, Socket};
-use crate::bench::{Error, Watch};
+use crate::load::client::End;
+use crate::load::course::{Course, nanos};
+use crate::load::dial::{BACKLOG_AGAIN_AFTER, Dialer, exhausted};
+use crate::load::net::{Net, Ready, Socket};
+use crate::load::{Error, Watch};
 use crate::slots::Slots;
 
 /// A run.

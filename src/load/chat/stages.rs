@@ -4,19 +4,19 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use super::driver::Load;
 use super::faults::Violation;
 use super::kit::Orders;
-use super::load::Load;
 use super::outcome::Outcome;
 use super::plan::Activity;
 use super::proof::{Awaited, Named};
 use super::turns::Turns;
-use crate::bench::client::End;
-use crate::bench::course::nanos;
-use crate::bench::ledger::Sent;
-use crate::bench::pace::Pace;
-use crate::bench::stages::LISTEN_ON;
-use crate::bench::{Error, Progress, Stage, Watch};
+use crate::load::client::End;
+use crate::load::course::nanos;
+use crate::load::ledger::Sent;
+use crate::load::pace::Pace;
+use crate::load::stages::LISTEN_ON;
+use crate::load::{Error, Progress, Stage, Watch};
 use crate::services::chat::wire::LOBBY;
 
 /// A server that is still at work so many answer timeouts after the last message is not waited for any longer.
