@@ -12,11 +12,11 @@ use log::LevelFilter;
 use switchboard::Framing;
 
 use super::bench::BenchCommand;
-use super::call::Callee;
+use super::commands::call::Callee;
+use super::commands::get::GetArgs;
 use super::config::ConfigCommand;
 use super::duel::DuelArgs;
 use super::engine::EngineName;
-use super::get::GetArgs;
 use super::limits::LimitArgs;
 use super::services::{self, Builtin, Wishes};
 
