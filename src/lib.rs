@@ -37,7 +37,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `bench` | the load generator, with its own loop |
+//! | `load` | the load generator, with its own loop |
 //! | `client` | what clients of the services are made of |
 //! | `reactor` | the turn: what the loop does, in which order; accepting; UDP; how connections end |
 //! | `threaded` | the twin: the same services, a thread for each connection |
@@ -52,7 +52,7 @@
 //!
 //! # Features
 //!
-//! `cli` (default) builds the program `switchboard`, the load generator `bench` and all of `client`. A library user turns
+//! `cli` (default) builds the program `switchboard`, the load generator `load` and all of `client`. A library user turns
 //! it off: `default-features = false`. `cli` turns on two more: `chat` is the chat service, `classic` are the small services that
 //! need more than this library's own dependencies.
 //!
@@ -61,13 +61,13 @@
 //! Linux is where it is tested. What only Linux has (many datagrams a call, options inherited by accepted sockets,
 //! `eventfd`) stands in `sys` with a portable fallback. `Threaded` is there on Unix.
 
-#[cfg(feature = "cli")]
-pub mod bench;
 #[cfg(feature = "classic")]
 pub mod client;
 mod connection;
 mod engine;
 mod frame;
+#[cfg(feature = "cli")]
+pub mod load;
 mod net;
 mod reactor;
 mod service;

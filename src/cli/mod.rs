@@ -1,12 +1,11 @@
 //! The command line, in three steps that know nothing of each other's work: [`args`] is what was typed, [`plan`] what it means,
-//! and [`serve`] and [`manual`] do it; [`bench`], [`duel`] and [`call`] have the same three of their own. The library
+//! and [`serve`] and [`manual`] do it; [`commands`] and [`call`] have the same three of their own. The library
 //! is used by its public name alone, as any other program would use it.
 
 mod args;
-mod bench;
 mod call;
+mod commands;
 mod config;
-mod duel;
 mod engine;
 mod failure;
 mod get;
@@ -58,11 +57,11 @@ fn obey(args: Args) -> Result<ExitCode, Failure> {
         }
         Command::Bench(typed) => {
             logging::start(args.verbosity.level());
-            return bench::bench(typed, args.verbosity.is_quiet());
+            return commands::bench::bench(typed, args.verbosity.is_quiet());
         }
         Command::Duel(typed) => {
             logging::start(args.verbosity.level());
-            return duel::duel(*typed, args.verbosity.is_quiet());
+            return commands::duel::duel(*typed, args.verbosity.is_quiet());
         }
         Command::Call { callee } => return call::call(callee, args.verbosity),
         Command::Config(command) => config::obey(&command)?,

@@ -1,0 +1,4 @@
+//! The subcommands of the program, a module each: its arguments, their meaning, and the work.
+
+pub(super) mod bench;
+pub(super) mod duel;
