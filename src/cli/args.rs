@@ -11,12 +11,12 @@ use clap_complete::Shell;
 use log::LevelFilter;
 use switchboard::Framing;
 
-use super::call::Callee;
 use super::commands::bench::BenchCommand;
+use super::commands::call::Callee;
 use super::commands::duel::DuelArgs;
+use super::commands::get::GetArgs;
 use super::config::ConfigCommand;
 use super::engine::EngineName;
-use super::get::GetArgs;
 use super::limits::LimitArgs;
 use super::services::{self, Builtin, Wishes};
 

@@ -14,14 +14,14 @@ use crate::cli::failure::Failure;
 
 /// What came, as text.
 #[derive(Debug)]
-pub(in crate::cli::call) struct Text {
-    pub(in crate::cli::call) text: String,
+pub(in crate::cli::commands::call) struct Text {
+    pub(in crate::cli::commands::call) text: String,
     /// Whether it was text to begin with; otherwise there are replacement characters in it.
-    pub(in crate::cli::call) is_readable: bool,
+    pub(in crate::cli::commands::call) is_readable: bool,
 }
 
 impl Text {
-    pub(in crate::cli::call) fn decode(bytes: &[u8], encoding: TextEncoding) -> Self {
+    pub(in crate::cli::commands::call) fn decode(bytes: &[u8], encoding: TextEncoding) -> Self {
         match encoding.decode(bytes) {
             Some(text) => Self { text: text.into_owned(), is_readable: true },
             None => Self { text: encoding.decode_lossy(bytes).into_owned(), is_readable: false },
@@ -31,7 +31,7 @@ impl Text {
 
 /// What came of a request.
 #[derive(Debug)]
-pub(in crate::cli::call) enum Reply {
+pub(in crate::cli::commands::call) enum Reply {
     Text(Text),
     /// Nothing, for this reason. The next request may have better luck.
     Nothing(String),

@@ -10,14 +10,14 @@ pub(super) const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// How a server talks.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::cli::call) struct Manner {
-    pub(in crate::cli::call) framing: Framing,
+pub(in crate::cli::commands::call) struct Manner {
+    pub(in crate::cli::commands::call) framing: Framing,
     /// Where an answer ends if there are no frames.
-    pub(in crate::cli::call) ends: Ends,
+    pub(in crate::cli::commands::call) ends: Ends,
     /// Whether each connection is for one request.
-    pub(in crate::cli::call) one_each: bool,
+    pub(in crate::cli::commands::call) one_each: bool,
     /// How long it has to be quiet before a read's answer is taken to be all of it; zero: it is what the read returned.
-    pub(in crate::cli::call) quiet: Duration,
+    pub(in crate::cli::commands::call) quiet: Duration,
 }
 
 impl Manner {

@@ -9,7 +9,7 @@ use switchboard::{Framing, MAX_RAW_BYTES, TextEncoding, encode};
 
 use super::manner::{MAX_ANSWER_BYTES, Manner};
 use super::talk::{Reply, Text};
-use crate::cli::call::server::{Server, bare, is_end, is_timeout};
+use crate::cli::commands::call::server::{Server, bare, is_end, is_timeout};
 use crate::cli::failure::Failure;
 
 /// What is written before its answer is read where a stream has no frames: so little that the server can take it while its own
@@ -26,7 +26,7 @@ const GREETING: (Duration, Duration) = (Duration::from_millis(20), Duration::fro
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// A stream to a server, opened with the first request.
-pub(in crate::cli::call) struct Lane {
+pub(in crate::cli::commands::call) struct Lane {
     server: Server,
     manner: Manner,
     encoding: TextEncoding,
@@ -50,7 +50,7 @@ enum Came {
 
 /// What was waited for in vain, or not.
 #[derive(Debug)]
-pub(in crate::cli::call) enum Waited {
+pub(in crate::cli::commands::call) enum Waited {
     /// Texts that nobody asked for. There may be more, before the time is over and after it.
     For(Vec<Text>),
     /// The server has closed.
@@ -60,7 +60,12 @@ pub(in crate::cli::call) enum Waited {
 }
 
 impl Lane {
-    pub(in crate::cli::call) fn new(server: Server, manner: Manner, encoding: TextEncoding, limit: Duration) -> Self {
+    pub(in crate::cli::commands::call) fn new(
+        server: Server,
+        manner: Manner,
+        encoding: TextEncoding,
+        limit: Duration,
+    ) -> Self {
         Self {
             answers: manner.answers(),
             server,
@@ -75,7 +80,7 @@ impl Lane {
     }
 
     /// Connects, if that has not happened yet.
-    pub(in crate::cli::call) fn connect(&mut self) -> Result<(), Failure> {
+    pub(in crate::cli::commands::call) fn connect(&mut self) -> Result<(), Failure> {
         if self.stream.is_none() {
             let begun = Instant::now();
             let stream = self.server.connect(self.limit)?;
@@ -99,22 +104,22 @@ impl Lane {
         Ok(())
     }
 
-    pub(in crate::cli::call) fn server(&self) -> &Server {
+    pub(in crate::cli::commands::call) fn server(&self) -> &Server {
         &self.server
     }
 
     /// Whether each request has a connection of its own.
-    pub(in crate::cli::call) fn is_one_each(&self) -> bool {
+    pub(in crate::cli::commands::call) fn is_one_each(&self) -> bool {
         self.manner.one_each
     }
 
     /// Whether nothing at all can be sent: without frames, it would not be noticed.
-    pub(in crate::cli::call) fn takes_empty(&self) -> bool {
+    pub(in crate::cli::commands::call) fn takes_empty(&self) -> bool {
         self.manner.framing != Framing::Raw
     }
 
     /// What has come since the last answer, which nobody asked for.
-    pub(in crate::cli::call) fn unasked(&mut self) -> Result<Vec<Text>, Failure> {
+    pub(in crate::cli::commands::call) fn unasked(&mut self) -> Result<Vec<Text>, Failure> {
         let mut texts = Vec::new();
         let surplus = std::mem::take(&mut self.surplus);
         self.cut(&surplus, &mut texts)?;
@@ -140,7 +145,7 @@ impl Lane {
     }
 
     /// Sends `text` and waits for its answer.
-    pub(in crate::cli::call) fn ask(&mut self, text: &str) -> Result<Reply, Failure> {
+    pub(in crate::cli::commands::call) fn ask(&mut self, text: &str) -> Result<Reply, Failure> {
         let payload = match self.encoding.encode(text) {
             Ok(payload) => payload,
             Err(unwritable) => return Ok(Reply::Nothing(format!("not sent: {unwritable}"))),
@@ -165,7 +170,7 @@ impl Lane {
     }
 
     /// Waits until `until`, the server's end or something that nobody asked for, whichever comes first.
-    pub(in crate::cli::call) fn wait(&mut self, until: Instant) -> Result<Waited, Failure> {
+    pub(in crate::cli::commands::call) fn wait(&mut self, until: Instant) -> Result<Waited, Failure> {
         self.connect()?;
         let mut texts = self.unasked()?;
         while texts.is_empty() && !self.is_closed {
@@ -183,7 +188,7 @@ impl Lane {
 
     /// Says that nothing more comes. Gives until when what the server still says is to be waited for: an answer is among it where
     /// a greeting came so late that it was taken for the first one. None: not at all.
-    pub(in crate::cli::call) fn finish(&mut self) -> Option<Instant> {
+    pub(in crate::cli::commands::call) fn finish(&mut self) -> Option<Instant> {
         let has_more = self.manner.tells_nothing_apart() && !self.is_closed;
         (has_more && self.stream.as_ref().is_some_and(|stream| stream.shutdown_write().is_ok()))
             .then(|| deadline(LAST_WORDS))
@@ -330,7 +335,7 @@ impl Lane {
 }
 
 /// So long from now on; a time that cannot be counted is long enough if it is a day.
-pub(in crate::cli::call) fn deadline(limit: Duration) -> Instant {
+pub(in crate::cli::commands::call) fn deadline(limit: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(limit).unwrap_or_else(|| now + Duration::from_hours(24))
 }

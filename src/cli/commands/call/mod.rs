@@ -12,13 +12,13 @@ mod text;
 
 use std::process::ExitCode;
 
-pub(super) use args::Callee;
+pub(in crate::cli) use args::Callee;
 
-use super::args::Verbosity;
-use super::failure::Failure;
+use crate::cli::args::Verbosity;
+use crate::cli::failure::Failure;
 use text::Kind;
 
-pub(super) fn call(callee: Callee, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+pub(in crate::cli) fn call(callee: Callee, verbosity: Verbosity) -> Result<ExitCode, Failure> {
     match callee {
         Callee::Echo(typed) => text::call(Kind::Echo, typed, verbosity),
         Callee::Upper(typed) => text::call(Kind::Upper, typed, verbosity),

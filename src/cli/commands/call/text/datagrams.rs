@@ -10,14 +10,14 @@ use switchboard::client::{TextSocket, TextSocketError};
 
 use super::stream::deadline;
 use super::talk::{Reply, Text};
-use crate::cli::call::server::Server;
+use crate::cli::commands::call::server::Server;
 use crate::cli::failure::Failure;
 
 /// Datagrams of earlier requests that are thrown away before the next request is sent all the same.
 const MAX_LATE: usize = 1024;
 
 /// A UDP socket that hears one server and nobody else.
-pub(in crate::cli::call) struct Datagrams {
+pub(in crate::cli::commands::call) struct Datagrams {
     server: Server,
     socket: TextSocket,
     limit: Duration,
@@ -28,7 +28,7 @@ pub(in crate::cli::call) struct Datagrams {
 }
 
 impl Datagrams {
-    pub(in crate::cli::call) fn open(
+    pub(in crate::cli::commands::call) fn open(
         server: Server,
         encoding: TextEncoding,
         limit: Duration,
@@ -41,7 +41,7 @@ impl Datagrams {
     }
 
     /// Sends `text` and waits for its answer.
-    pub(in crate::cli::call) fn ask(&mut self, text: &str) -> Result<Reply, Failure> {
+    pub(in crate::cli::commands::call) fn ask(&mut self, text: &str) -> Result<Reply, Failure> {
         self.forget_late_answers();
         loop {
             match self.exchange(text, deadline(self.limit)) {
@@ -62,12 +62,12 @@ impl Datagrams {
     }
 
     /// Sends `text`, to which no answer is expected.
-    pub(in crate::cli::call) fn tell(&self, text: &str) -> Result<(), Failure> {
+    pub(in crate::cli::commands::call) fn tell(&self, text: &str) -> Result<(), Failure> {
         self.socket.send(text).map_err(|error| cannot_ask(&self.server, &error))
     }
 
     /// Waits until `until`. What comes meanwhile is late, and thrown away.
-    pub(in crate::cli::call) fn wait(&self, until: Instant) -> Result<(), Failure> {
+    pub(in crate::cli::commands::call) fn wait(&self, until: Instant) -> Result<(), Failure> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -147,14 +147,14 @@ fn connected(addr: SocketAddr, encoding: TextEncoding) -> Result<TextSocket, Tex
 }
 
 /// Any port of this machine, in the family of `addr`.
-pub(in crate::cli::call) fn any_address(addr: SocketAddr) -> SocketAddr {
+pub(in crate::cli::commands::call) fn any_address(addr: SocketAddr) -> SocketAddr {
     match addr {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     }
 }
 
-pub(in crate::cli::call) fn cannot_ask(server: &Server, error: &TextSocketError) -> Failure {
+pub(in crate::cli::commands::call) fn cannot_ask(server: &Server, error: &TextSocketError) -> Failure {
     match error {
         TextSocketError::Io(error) => server.cannot_reach(error),
         other => server.failed(&format!("cannot be asked: {other}")),

@@ -12,7 +12,7 @@ use switchboard::client::Stream;
 use switchboard::{FrameDecoder, Framing, encode};
 
 use super::input::Input;
-use crate::cli::call::server::{Server, bare};
+use crate::cli::commands::call::server::{Server, bare};
 use crate::cli::failure::Failure;
 
 /// How long a server may take to accept a connection.

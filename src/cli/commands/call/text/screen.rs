@@ -11,7 +11,7 @@ use super::talk::Text;
 use crate::cli::failure::Failure;
 
 /// Standard output, and standard error for what is not an answer.
-pub(in crate::cli::call) struct Screen {
+pub(in crate::cli::commands::call) struct Screen {
     form: Form,
     encoding: TextEncoding,
     is_terminal: bool,
@@ -21,7 +21,7 @@ pub(in crate::cli::call) struct Screen {
 
 /// In which form answers are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli::call) enum Form {
+pub(in crate::cli::commands::call) enum Form {
     Text,
     Json,
 }
@@ -34,18 +34,18 @@ struct Exchange<'a> {
 }
 
 impl Screen {
-    pub(in crate::cli::call) fn new(form: Form, encoding: TextEncoding) -> Self {
+    pub(in crate::cli::commands::call) fn new(form: Form, encoding: TextEncoding) -> Self {
         let is_terminal = io::stdout().is_terminal();
         Self { form, encoding, is_terminal, told_of_unreadable: false, nobody_reads: false }
     }
 
     /// Whether whoever read standard output has gone, having read what was wanted.
-    pub(in crate::cli::call) fn nobody_reads(&self) -> bool {
+    pub(in crate::cli::commands::call) fn nobody_reads(&self) -> bool {
         self.nobody_reads
     }
 
     /// Shows what came, and what it is the answer to, if it is one.
-    pub(in crate::cli::call) fn answer(&mut self, sent: Option<&str>, came: &Text) -> Result<(), Failure> {
+    pub(in crate::cli::commands::call) fn answer(&mut self, sent: Option<&str>, came: &Text) -> Result<(), Failure> {
         if !came.is_readable && !std::mem::replace(&mut self.told_of_unreadable, true) {
             let encoding = self.encoding;
             tell(&format!(
@@ -59,7 +59,7 @@ impl Screen {
     }
 
     /// A line got no answer.
-    pub(in crate::cli::call) fn no_answer(&mut self, sent: &str) -> Result<(), Failure> {
+    pub(in crate::cli::commands::call) fn no_answer(&mut self, sent: &str) -> Result<(), Failure> {
         match self.form {
             Form::Json => self.exchange(Some(sent), None),
             Form::Text => Ok(()),
@@ -93,7 +93,7 @@ impl Screen {
 }
 
 /// Says a line of the client's own.
-pub(in crate::cli::call) fn tell(line: &str) {
+pub(in crate::cli::commands::call) fn tell(line: &str) {
     // Where standard error is closed, nobody can be told.
     let _ = writeln!(io::stderr(), "* {line}");
 }

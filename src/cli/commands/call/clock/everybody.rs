@@ -9,8 +9,8 @@ use switchboard::client::{TextSocket, TextSocketError};
 use switchboard::escape;
 
 use super::ERROR;
-use crate::cli::call::server::Server;
-use crate::cli::call::text::{Screen, Text, any_address, cannot_ask, deadline, tell};
+use crate::cli::commands::call::server::Server;
+use crate::cli::commands::call::text::{Screen, Text, any_address, cannot_ask, deadline, tell};
 use crate::cli::failure::Failure;
 
 /// Asks everybody at the server's address, and prints who answers within `limit` and what.

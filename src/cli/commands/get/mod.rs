@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use switchboard::client::http::{FetchError, Fetched, Stop, Target, TimeLimit, fetch};
 
-use super::args::Verbosity;
-use super::failure::Failure;
-use super::transfer::{self, Interrupt, Obstacle};
-use super::{logging, output, screen};
-pub(super) use args::GetArgs;
+use crate::cli::args::Verbosity;
+use crate::cli::failure::Failure;
+use crate::cli::transfer::{self, Interrupt, Obstacle};
+use crate::cli::{logging, output, screen};
+pub(in crate::cli) use args::GetArgs;
 use landing::Landing;
 
-pub(super) fn get(typed: GetArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+pub(in crate::cli) fn get(typed: GetArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
     let target = Target::parse(&typed.url).map_err(|error| Failure::Usage(error.to_string()))?;
     let file = file(&typed, &target)?;
     logging::start(verbosity.level());

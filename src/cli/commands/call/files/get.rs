@@ -10,7 +10,7 @@ use switchboard::services::files::wire::Code;
 
 use super::link::Link;
 use super::{Ended, Plan};
-use crate::cli::call::server::bare;
+use crate::cli::commands::call::server::bare;
 use crate::cli::failure::Failure;
 use crate::cli::screen;
 use crate::cli::transfer::{Interrupt, Obstacle, Progress, Target, Waited};
