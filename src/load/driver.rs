@@ -1,20 +1,20 @@
 //! The loop that puts a load on: one poll, one slab of connections, and what is open or to be opened.
 //!
 //! It knows what is to be open and what ended; what happens on a connection is the connection's own business, and when a run goes
-//! from one stage to the next is in [`stages`](super::stages).
+//! from one stage to the next is in [`stages`](super::phase_changes).
 
 use std::io;
 use std::time::Duration;
 
-use super::client::{Client, End, Wants};
-use super::course::{Course, nanos};
-use super::dial::{AGAIN_AFTER, BACKLOG_AGAIN_AFTER, Dialer, exhausted};
-use super::kit::{Kit, Orders};
-use super::ledger::Sent;
+use super::config::{Activity, Plan};
+use super::connect_queue::{AGAIN_AFTER, BACKLOG_AGAIN_AFTER, Dialer, exhausted};
+use super::echo_client::{Client, End, Wants};
+use super::in_flight::Sent;
 use super::net::{Net, Ready, Socket};
 use super::outcome::Outcome;
-use super::plan::{Activity, Plan};
-use super::stages::LISTEN_ON;
+use super::phase_changes::LISTEN_ON;
+use super::phases::{Course, nanos};
+use super::run_context::{Kit, Orders};
 use super::{Error, Stage, Watch};
 use crate::slots::Slots;
 

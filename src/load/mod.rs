@@ -4,29 +4,29 @@
 //! with what was sent, and latency counts from the moment at which a message *should* have been sent, so that a server that
 //! stalls is charged for every message it kept waiting.
 
-mod batch;
 pub mod chat;
-mod client;
-mod course;
+mod config;
+mod connect_queue;
 mod cpu;
-mod cutter;
-mod dial;
 mod driver;
-mod kit;
-mod ledger;
-mod message;
+mod echo_client;
+mod in_flight;
 mod net;
 mod outcome;
-mod output;
+mod output_buffer;
 mod pace;
-mod plan;
+mod phase_changes;
+mod phases;
+mod recorder;
+mod response_splitter;
+mod run_context;
 mod search;
 mod slo;
-mod stages;
-mod tally;
+mod templates;
+mod write_batch;
 
+pub use config::{Activity, Plan};
 pub use outcome::{Bottleneck, Faults, Generator, Outcome, Sample};
-pub use plan::{Activity, Plan};
 pub use search::{Ended, MaxRate, Step, Verdict, find_max};
 pub use slo::{ParseSloError, Slo};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::plan::Activity;
+use super::config::Activity;
 
 /// What came of a load, in its measured time.
 #[derive(Clone)]

@@ -5,8 +5,8 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
+use super::config::{Activity, MAX_RATE, Plan};
 use super::outcome::{Bottleneck, Outcome};
-use super::plan::{Activity, MAX_RATE, Plan};
 use super::slo::Slo;
 use super::{Error, Progress, Watch, run};
 

@@ -1,18 +1,18 @@
 //! The loop that puts a load on a chat: one poll, one slab of members, and who is still to come in. When a run goes from one stage to
-//! the next is in [`stages`](super::stages).
+//! the next is in [`stages`](super::phase_changes).
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::kit::{Kit, Orders};
-use super::member::Member;
+use super::config::Plan;
+use super::member_client::Member;
 use super::outcome::Outcome;
-use super::plan::Plan;
-use crate::load::client::End;
-use crate::load::course::{Course, nanos};
-use crate::load::dial::{BACKLOG_AGAIN_AFTER, Dialer, exhausted};
+use super::run_context::{Kit, Orders};
+use crate::load::connect_queue::{BACKLOG_AGAIN_AFTER, Dialer, exhausted};
+use crate::load::echo_client::End;
 use crate::load::net::{Net, Ready, Socket};
+use crate::load::phases::{Course, nanos};
 use crate::load::{Error, Watch};
 use crate::slots::Slots;
 

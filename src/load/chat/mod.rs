@@ -6,23 +6,23 @@
 //! `proof` is the heart: what must be so of the ids that come to each member. `text` makes each message one that proves itself,
 //! `scan` takes deliveries apart, `turns` is the closed loop, `member` one connection, and `driver` and `stages` the run.
 
+mod config;
+mod delivery_checker;
 mod driver;
+mod event_scanner;
 mod faults;
-mod kit;
-mod member;
+mod member_client;
+mod message_stamp;
 mod outcome;
-mod plan;
-mod proof;
+mod phase_changes;
+mod publisher_rotation;
 mod room_log;
-mod scan;
-mod sequence;
-mod stages;
-mod text;
-mod turns;
+mod run_context;
+mod sequence_tracker;
 
+pub use config::{Activity, Plan};
 pub use faults::{Faults, Kind, Violation};
 pub use outcome::{Complaint, Outcome};
-pub use plan::{Activity, Plan};
 
 use super::{Error, Watch};
 

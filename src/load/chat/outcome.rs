@@ -6,8 +6,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::config::Activity;
 use super::faults::{Faults, Violation};
-use super::plan::Activity;
 use crate::load::outcome::Brief;
 use crate::load::{Bottleneck, Generator, Sample};
 

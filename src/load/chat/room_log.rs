@@ -3,9 +3,9 @@
 
 use std::collections::VecDeque;
 
-use super::proof::Said;
-use super::sequence::{Place, Sequence};
-use super::text::Stamp;
+use super::delivery_checker::Said;
+use super::message_stamp::Stamp;
+use super::sequence_tracker::{Place, Sequence};
 
 /// One room's.
 pub(super) struct RoomLog {

@@ -5,12 +5,12 @@
 
 use std::io;
 
-use super::cutter::Cutter;
-use super::kit::{Kit, Orders};
-use super::ledger::{Answer, Ledger, Sent};
+use super::in_flight::{Answer, Ledger, Sent};
 use super::net::{Ready, Socket};
-use super::output::Output;
-use super::tally::Tally;
+use super::output_buffer::Output;
+use super::recorder::Tally;
+use super::response_splitter::Cutter;
+use super::run_context::{Kit, Orders};
 
 /// Batches that a slow reader sends in one go before it is the others' turn.
 const FLOOD_BATCHES: usize = 16;

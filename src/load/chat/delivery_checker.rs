@@ -6,9 +6,9 @@
 //! has to be looked at once in the log and not once in each member. An entry is let go when all members are past it.
 
 use super::faults::{Faults, Kind};
+use super::message_stamp::Stamp;
 use super::room_log::{Compared, RoomLog};
-use super::sequence::{Place, Sequence};
-use super::text::Stamp;
+use super::sequence_tracker::{Place, Sequence};
 
 /// Entries of all logs together, 32 MiB of them. A member that is so far behind the first is no longer compared.
 const MAX_ENTRIES: usize = 1 << 20;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::ledger::{Answer, Sent};
+use super::config::Activity;
+use super::in_flight::{Answer, Sent};
 use super::outcome::{Faults, Sample};
-use super::plan::Activity;
 
 /// The shortest part of the measured time that is told apart.
 pub(super) const SAMPLE: Duration = Duration::from_millis(100);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::outcome::Generator;
-use super::tally::{SAMPLE, Tally, sample_length};
+use super::recorder::{SAMPLE, Tally, sample_length};
 use super::{Stage, cpu};
 
 pub(super) struct Course {

@@ -5,11 +5,11 @@ use std::io;
 use std::time::Instant;
 
 use super::Error;
-use super::batch::{Batch, Wire};
-use super::message::Images;
+use super::config::{Activity, Plan};
 use super::pace::Pace;
-use super::plan::{Activity, Plan};
-use super::tally::Tally;
+use super::recorder::Tally;
+use super::templates::Images;
+use super::write_batch::{Batch, Wire};
 use crate::frame::{Framing, Spares};
 
 /// One read brings at most this many bytes.

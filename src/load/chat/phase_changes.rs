@@ -4,18 +4,18 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use super::config::Activity;
+use super::delivery_checker::{Awaited, Named};
 use super::driver::Load;
 use super::faults::Violation;
-use super::kit::Orders;
 use super::outcome::Outcome;
-use super::plan::Activity;
-use super::proof::{Awaited, Named};
-use super::turns::Turns;
-use crate::load::client::End;
-use crate::load::course::nanos;
-use crate::load::ledger::Sent;
+use super::publisher_rotation::Turns;
+use super::run_context::Orders;
+use crate::load::echo_client::End;
+use crate::load::in_flight::Sent;
 use crate::load::pace::Pace;
-use crate::load::stages::LISTEN_ON;
+use crate::load::phase_changes::LISTEN_ON;
+use crate::load::phases::nanos;
 use crate::load::{Error, Progress, Stage, Watch};
 use crate::services::chat::wire::LOBBY;
 
@@ -61,7 +61,7 @@ impl Load<'_> {
             turns.expire(overdue_ns);
         }
         if self.course.stage == Stage::Connecting {
-            let waits = |member: &super::member::Member| !member.is_ready() && member.joining_ns(overdue_ns) > 0;
+            let waits = |member: &super::member_client::Member| !member.is_ready() && member.joining_ns(overdue_ns) > 0;
             let late: Vec<_> = self.members.iter().filter(|(_, member)| waits(member)).map(|(key, _)| key).collect();
             for key in late {
                 let why =

@@ -4,14 +4,14 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::client::Client;
-use super::course::nanos;
+use super::config::Activity;
 use super::driver::Load;
-use super::kit::Orders;
+use super::echo_client::Client;
 use super::outcome::Outcome;
 use super::pace::Pace;
-use super::plan::Activity;
-use super::tally::SAMPLE;
+use super::phases::nanos;
+use super::recorder::SAMPLE;
+use super::run_context::Orders;
 use super::{Error, Progress, Stage, Watch};
 
 /// How long it is listened for more when all has been answered: an answer that comes twice comes after the first.

@@ -5,13 +5,13 @@
 
 use std::io;
 
-use super::kit::{Hall, Kit, Orders};
-use super::scan;
-use super::text::Stamp;
+use super::event_scanner;
+use super::message_stamp::Stamp;
+use super::run_context::{Hall, Kit, Orders};
 use crate::frame::{FrameDecoder, Framing};
-use crate::load::client::End;
+use crate::load::echo_client::End;
 use crate::load::net::{Ready, Socket};
-use crate::load::output::Output;
+use crate::load::output_buffer::Output;
 use crate::services::chat::wire::Event;
 
 /// An event that is longer has lost its bounds. Lists of rooms and nicks are not asked for.
@@ -162,7 +162,7 @@ impl Member {
             };
             let (number, is_ready) = (self.number, self.phase == Phase::Ready);
             // What others say before this one is in is not asked of it.
-            let read = scan::read(payload, |delivery| {
+            let read = event_scanner::read(payload, |delivery| {
                 if is_ready {
                     hall.deliver(number, &delivery);
                 }

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use super::message::Images;
+use super::templates::Images;
 
 /// Lost messages of one connection that are remembered, so that an answer that comes after all is not taken for a second one.
 const MAX_REMEMBERED: usize = 4096;

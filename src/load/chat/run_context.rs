@@ -5,18 +5,18 @@ use std::time::Instant;
 
 use serde_json::to_writer;
 
+use super::config::Plan;
+use super::delivery_checker::{Proof, Said};
+use super::event_scanner::Delivery;
 use super::faults::Kind;
+use super::message_stamp::Stamp;
 use super::outcome::Complaint;
-use super::plan::Plan;
-use super::proof::{Proof, Said};
-use super::scan::Delivery;
-use super::text::Stamp;
-use super::turns::Turns;
+use super::publisher_rotation::Turns;
 use crate::frame::Spares;
 use crate::load::Error;
-use crate::load::ledger::Sent;
+use crate::load::in_flight::Sent;
 use crate::load::pace::Pace;
-use crate::load::tally::Tally;
+use crate::load::recorder::Tally;
 use crate::services::chat::wire::{LOBBY, Request};
 
 /// One read brings at most this many bytes.

@@ -5,8 +5,8 @@
 //! and ends where another identity begins, or else where the oldest would have. Whole identities are needed for that: shorter messages
 //! are told by their order alone.
 
-use super::ledger::{Answer, Ledger};
-use super::message::Images;
+use super::in_flight::{Answer, Ledger};
+use super::templates::Images;
 use crate::error::FrameError;
 use crate::frame::{FrameDecoder, Framing, Spares};
 
@@ -131,7 +131,7 @@ fn unexpected_piece(input: &[u8], ledger: &Ledger, images: &Images) -> Option<Pi
 
 #[cfg(test)]
 mod tests {
-    use super::super::ledger::Sent;
+    use super::super::in_flight::Sent;
     use super::*;
     use proptest::prelude::*;
 

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::Error;
-use super::batch::Wire;
+use super::write_batch::Wire;
 use crate::datagram::MAX_DATAGRAM_BYTES;
 use crate::endpoint::Endpoint;
 use crate::frame::{Framing, encode};

@@ -5,8 +5,8 @@
 use std::io::{self, IoSlice};
 use std::ops::Range;
 
-use super::message::{Image, Images};
 use super::net::Socket;
+use super::templates::{Image, Images};
 use crate::frame::{Framing, Head, encode, head};
 
 /// A batch takes no further message past this many bytes.

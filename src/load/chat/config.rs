@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::text::STAMP_BYTES;
+use super::message_stamp::STAMP_BYTES;
 use crate::endpoint::Endpoint;
-use crate::load::plan::{MAX_CONNECTIONS, check_rate};
+use crate::load::config::{MAX_CONNECTIONS, check_rate};
 use crate::load::{self, Error};
 use crate::services::chat::wire::{LOBBY, MAX_TEXT_BYTES};
 

@@ -3,9 +3,9 @@
 
 use std::io;
 
-use super::client::End;
-use super::kit::Kit;
+use super::echo_client::End;
 use super::net::Socket;
+use super::run_context::Kit;
 
 /// A connection's output.
 pub(super) struct Output {
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use crate::endpoint::Endpoint;
     use crate::frame::Framing;
-    use crate::load::plan::{Activity, Plan};
+    use crate::load::config::{Activity, Plan};
 
     /// A full queue cannot be had at will; a socket that was shut down fails as well without its peer's doing.
     #[test]
