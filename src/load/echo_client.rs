@@ -5,59 +5,47 @@
 
 use std::io;
 
-use super::in_flight::{Answer, Ledger, Sent};
-use super::net::{Ready, Socket};
-use super::output_buffer::Output;
-use super::recorder::Tally;
-use super::response_splitter::Cutter;
-use super::run_context::{Kit, Orders};
+use super::end::ConnectionEnd;
+use super::in_flight::{AnswerVerdict, InFlight, SentMessage};
+use super::net::{LoadSocket, SocketEvent};
+use super::output_buffer::OutputBuffer;
+use super::recorder::Recorder;
+use super::response_splitter::ResponseSplitter;
+use super::run_context::{RunContext, SendPolicy};
 
 /// Batches that a slow reader sends in one go before it is the others' turn.
 const FLOOD_BATCHES: usize = 16;
 
-/// Why a connection is no more.
-#[derive(Debug)]
-pub(super) enum End {
-    /// It never stood.
-    Refused(io::Error),
-    /// The server broke it off.
-    Broken,
-    /// What came on it can no longer be cut into answers.
-    Garbled,
-    /// Its one exchange is over.
-    Finished,
-}
-
 /// What a connection wants after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wants {
+pub(super) enum NextStep {
     /// An event.
-    Event,
+    Wait,
     /// Another step: it stopped only to let others have theirs.
-    Step,
+    StepAgain,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum ClientState {
     Connecting,
     Open,
     /// Our side is shut down; the server's end is awaited.
     Closing,
 }
 
-pub(super) struct Client {
-    socket: Socket,
+pub(super) struct EchoClient {
+    socket: LoadSocket,
     /// Which of the planned connections it is.
     pub(super) line: usize,
-    phase: Phase,
+    phase: ClientState,
     began_ns: u64,
     readable: bool,
     /// The peer's end, or a failure, was announced: reading goes on until it comes.
     end: bool,
     never_reads: bool,
-    cutter: Cutter,
-    ledger: Ledger,
-    output: Output,
+    splitter: ResponseSplitter,
+    in_flight: InFlight,
+    output: OutputBuffer,
     /// Open loop: its next message by the timetable.
     pub(super) next: u64,
     /// Open loop: since when it has been free to send.
@@ -66,47 +54,58 @@ pub(super) struct Client {
     exchanged: Option<usize>,
 }
 
-impl Client {
-    pub(super) fn new(socket: Socket, line: usize, connection: u32, next: u64, never_reads: bool, kit: &Kit) -> Self {
+impl EchoClient {
+    pub(super) fn new(
+        socket: LoadSocket,
+        line: usize,
+        connection: u32,
+        next: u64,
+        never_reads: bool,
+        context: &RunContext,
+    ) -> Self {
         let datagrams = socket.is_datagram();
-        let cutter = if datagrams { Cutter::Datagrams } else { Cutter::new(kit.framing, kit.max_frame_bytes) };
+        let splitter = if datagrams {
+            ResponseSplitter::Datagrams
+        } else {
+            ResponseSplitter::new(context.framing, context.max_frame_bytes)
+        };
         Self {
             socket,
             line,
-            phase: if datagrams { Phase::Open } else { Phase::Connecting },
-            began_ns: kit.now_ns,
+            phase: if datagrams { ClientState::Open } else { ClientState::Connecting },
+            began_ns: context.now_ns,
             readable: false,
             end: false,
             never_reads,
-            cutter,
-            ledger: Ledger::new(connection),
-            output: Output::new(datagrams),
+            splitter,
+            in_flight: InFlight::new(connection),
+            output: OutputBuffer::new(datagrams),
             next,
-            free_since_ns: kit.now_ns,
+            free_since_ns: context.now_ns,
             exchanged: None,
         }
     }
 
-    pub(super) fn socket(&mut self) -> &mut Socket {
+    pub(super) fn socket(&mut self) -> &mut LoadSocket {
         &mut self.socket
     }
 
-    pub(super) fn ledger(&self) -> &Ledger {
-        &self.ledger
+    pub(super) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 
     /// It is gone, and what was under way with it.
-    pub(super) fn lose_all(&mut self, tally: &mut Tally, now_ns: u64) {
-        tally.faults.lost += self.ledger.lose_all(|sent| _ = tally.waited(sent, now_ns));
+    pub(super) fn lose_all(&mut self, recorder: &mut Recorder, now_ns: u64) {
+        recorder.faults.lost += self.in_flight.lose_all(|sent| _ = recorder.waited(sent, now_ns));
     }
 
     /// Whether bytes came that belong to no message. Those of one that was given up may be the beginning of its answer.
     pub(super) fn has_leftover(&self) -> bool {
-        self.cutter.has_partial() && self.ledger.is_settled() && self.ledger.given_up().next().is_none()
+        self.splitter.has_partial() && self.in_flight.is_settled() && self.in_flight.given_up().next().is_none()
     }
 
     pub(super) fn is_connecting(&self) -> bool {
-        self.phase == Phase::Connecting
+        self.phase == ClientState::Connecting
     }
 
     pub(super) fn never_reads(&self) -> bool {
@@ -114,12 +113,12 @@ impl Client {
     }
 
     /// Whether nothing more is to come of it.
-    pub(super) fn is_settled(&self, kit: &Kit) -> bool {
+    pub(super) fn is_settled(&self, context: &RunContext) -> bool {
         match self.phase {
             _ if self.never_reads => true,
-            Phase::Connecting => !kit.churn,
-            Phase::Open => self.ledger.is_settled() && !(kit.churn && self.ledger.next() == 0),
-            Phase::Closing => false,
+            ClientState::Connecting => !context.churn,
+            ClientState::Open => self.in_flight.is_settled() && !(context.churn && self.in_flight.next() == 0),
+            ClientState::Closing => false,
         }
     }
 
@@ -129,69 +128,77 @@ impl Client {
     }
 
     /// Takes in what the system says, and does what can be done.
-    pub(super) fn handle_ready(&mut self, ready: Ready, kit: &mut Kit) -> Result<Wants, End> {
+    pub(super) fn handle_ready(
+        &mut self,
+        ready: SocketEvent,
+        context: &mut RunContext,
+    ) -> Result<NextStep, ConnectionEnd> {
         if ready.writable && self.output.unblock() {
-            self.free_since_ns = kit.now_ns;
+            self.free_since_ns = context.now_ns;
         }
         self.readable |= ready.readable;
         self.end |= ready.end;
-        if self.phase == Phase::Connecting {
-            if !self.socket.connected().map_err(End::Refused)? {
-                return Ok(Wants::Event);
+        if self.phase == ClientState::Connecting {
+            if !self.socket.connected().map_err(ConnectionEnd::Refused)? {
+                return Ok(NextStep::Wait);
             }
-            self.phase = Phase::Open;
-            let now_ns = kit.look_at_clock();
-            kit.tally.connected(now_ns.saturating_sub(self.began_ns));
+            self.phase = ClientState::Open;
+            let now_ns = context.read_clock();
+            context.recorder.connected(now_ns.saturating_sub(self.began_ns));
             self.free_since_ns = now_ns;
         }
-        self.step(kit)
+        self.step(context)
     }
 
     /// Does what can be done.
-    pub(super) fn step(&mut self, kit: &mut Kit) -> Result<Wants, End> {
+    pub(super) fn step(&mut self, context: &mut RunContext) -> Result<NextStep, ConnectionEnd> {
         if self.never_reads {
-            return self.flood(kit);
+            return self.flood(context);
         }
-        self.receive(kit)?;
-        self.send(kit)?;
-        Ok(if self.output.own_failure.is_some() { Wants::Step } else { Wants::Event })
+        self.receive(context)?;
+        self.send(context)?;
+        Ok(if self.output.own_failure.is_some() { NextStep::StepAgain } else { NextStep::Wait })
     }
 
     /// Why what was to be sent at `sent_ns` or earlier still could not be, if that is not the server's fault.
     pub(super) fn take_own_failure(&mut self, sent_ns: u64) -> Option<io::Error> {
-        let Self { ledger, output, .. } = self;
-        output.own_failure.take_if(|_| ledger.unanswered().any(|sent| sent.sent_ns <= sent_ns))
+        let Self { in_flight, output, .. } = self;
+        output.own_failure.take_if(|_| in_flight.unanswered().any(|sent| sent.sent_ns <= sent_ns))
     }
 
     /// Gives up what was not answered in time: sent at `sent_ns` or earlier.
-    pub(super) fn expire(&mut self, sent_ns: u64, kit: &mut Kit) -> Result<(), End> {
+    pub(super) fn expire(&mut self, sent_ns: u64, context: &mut RunContext) -> Result<(), ConnectionEnd> {
         let overdue = self.began_ns <= sent_ns;
         match self.phase {
-            Phase::Connecting if overdue => return Err(End::Refused(io::ErrorKind::TimedOut.into())),
-            Phase::Closing if overdue => return Err(End::Broken),
+            ClientState::Connecting if overdue => return Err(ConnectionEnd::Refused(io::ErrorKind::TimedOut.into())),
+            ClientState::Closing if overdue => return Err(ConnectionEnd::Broken),
             _ => {}
         }
-        let now_ns = kit.now_ns;
-        let lost = self.ledger.expire(sent_ns, |sent| _ = kit.tally.waited(sent, now_ns));
-        kit.tally.faults.lost += lost;
-        if lost > 0 && kit.churn { Err(End::Finished) } else { Ok(()) }
+        let now_ns = context.now_ns;
+        let lost = self.in_flight.expire(sent_ns, |sent| _ = context.recorder.waited(sent, now_ns));
+        context.recorder.faults.lost += lost;
+        if lost > 0 && context.churn { Err(ConnectionEnd::Finished) } else { Ok(()) }
     }
 
     /// Reads and judges all that is there.
-    fn receive(&mut self, kit: &mut Kit) -> Result<(), End> {
+    fn receive(&mut self, context: &mut RunContext) -> Result<(), ConnectionEnd> {
         let is_datagram = self.socket.is_datagram();
         while self.readable {
-            if is_datagram && self.ledger.is_settled() && !kit.finishing {
+            if is_datagram && self.in_flight.is_settled() && !context.finishing {
                 // Whatever there is would be at fault, and is found when the next answer is read, or at the end. It saves a call.
                 return Ok(());
             }
-            match self.socket.read(&mut kit.buffer) {
+            match self.socket.read(&mut context.buffer) {
                 Ok(0) if !is_datagram => {
-                    return Err(if self.phase == Phase::Closing { End::Finished } else { End::Broken });
+                    return Err(if self.phase == ClientState::Closing {
+                        ConnectionEnd::Finished
+                    } else {
+                        ConnectionEnd::Broken
+                    });
                 }
                 Ok(bytes) => {
-                    self.judge(bytes, kit)?;
-                    if self.socket.short_means_done() && bytes < kit.buffer.len() {
+                    self.judge(bytes, context)?;
+                    if self.socket.short_means_done() && bytes < context.buffer.len() {
                         // An end that came along with these bytes has no event of its own.
                         self.readable = self.end;
                     }
@@ -199,8 +206,8 @@ impl Client {
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => self.readable = false,
                     io::ErrorKind::Interrupted => {}
-                    _ if is_datagram => kit.refusal = Some(error),
-                    _ => return Err(End::Broken),
+                    _ if is_datagram => context.refusal = Some(error),
+                    _ => return Err(ConnectionEnd::Broken),
                 },
             }
         }
@@ -208,29 +215,29 @@ impl Client {
     }
 
     #[inline]
-    fn judge(&mut self, bytes: usize, kit: &mut Kit) -> Result<(), End> {
-        let now_ns = kit.look_at_clock();
-        if self.ledger.in_flight() >= kit.max_in_flight {
+    fn judge(&mut self, bytes: usize, context: &mut RunContext) -> Result<(), ConnectionEnd> {
+        let now_ns = context.read_clock();
+        if self.in_flight.len() >= context.max_in_flight {
             self.free_since_ns = now_ns;
         }
-        kit.heard = true;
-        let Kit { images, spares, tally, buffer, churn, .. } = kit;
+        context.heard = true;
+        let RunContext { templates, spares, recorder, buffer, churn, .. } = context;
         let exchanged = &mut self.exchanged;
         let told = |answer, bytes| match answer {
-            Answer::Right(_) if *churn => *exchanged = Some(bytes),
-            answer => tally.answered(answer, bytes, now_ns),
+            AnswerVerdict::Right(_) if *churn => *exchanged = Some(bytes),
+            answer => recorder.answered(answer, bytes, now_ns),
         };
         let input = buffer.get(..bytes).unwrap_or_default();
-        if self.cutter.feed(input, &mut self.ledger, images, spares, told).is_err() {
-            self.ledger.spoil();
-            tally.faults.corrupted += 1;
-            return Err(End::Garbled);
+        if self.splitter.feed(input, &mut self.in_flight, templates, spares, told).is_err() {
+            self.in_flight.spoil();
+            recorder.faults.corrupted += 1;
+            return Err(ConnectionEnd::Garbled);
         }
-        if *churn && self.phase == Phase::Open && self.ledger.next() > 0 && self.ledger.is_settled() {
+        if *churn && self.phase == ClientState::Open && self.in_flight.next() > 0 && self.in_flight.is_settled() {
             if self.socket.is_datagram() {
-                return Err(End::Finished);
+                return Err(ConnectionEnd::Finished);
             }
-            self.phase = Phase::Closing;
+            self.phase = ClientState::Closing;
             // When it fails, the server has ended the connection first, and reading will say so.
             let _ = self.socket.shutdown_write();
         }
@@ -238,67 +245,72 @@ impl Client {
     }
 
     /// Sends all that there is to send and that the socket takes.
-    fn send(&mut self, kit: &mut Kit) -> Result<(), End> {
-        while self.phase == Phase::Open && self.output.flush(&mut self.socket)? {
-            kit.batch.clear();
-            self.fill(kit);
-            if kit.batch.len() == 0 {
+    fn send(&mut self, context: &mut RunContext) -> Result<(), ConnectionEnd> {
+        while self.phase == ClientState::Open && self.output.flush(&mut self.socket)? {
+            context.batch.clear();
+            self.fill(context);
+            if context.batch.len() == 0 {
                 return Ok(());
             }
-            let was_full = kit.batch.is_full();
-            self.output.write(&mut self.socket, kit)?;
+            let was_full = context.batch.is_full();
+            self.output.write(&mut self.socket, context)?;
             if !was_full {
                 return Ok(());
             }
-            kit.look_at_clock();
+            context.read_clock();
         }
         Ok(())
     }
 
     /// Puts into the batch what is to be sent now.
     #[inline]
-    fn fill(&mut self, kit: &mut Kit) {
-        let now_ns = kit.now_ns;
-        let Kit { images, batch, orders, tally, max_in_flight, .. } = kit;
-        let mut push = |ledger: &mut Ledger, due_ns| {
-            batch.push(&images.image(ledger.connection(), ledger.next()), images);
-            ledger.send(Sent { due_ns, sent_ns: now_ns });
+    fn fill(&mut self, context: &mut RunContext) {
+        let now_ns = context.now_ns;
+        let RunContext { templates, batch, policy, recorder, max_in_flight, .. } = context;
+        let mut push = |in_flight: &mut InFlight, due_ns| {
+            batch.push(&templates.payload(in_flight.connection(), in_flight.next()), templates);
+            in_flight.send(SentMessage { due_ns, sent_ns: now_ns });
             !batch.is_full()
         };
-        match orders {
-            Orders::Keep(in_flight) => while self.ledger.in_flight() < *in_flight && push(&mut self.ledger, now_ns) {},
-            Orders::Timetable(pace) => {
-                while self.next < pace.due && self.ledger.in_flight() < *max_in_flight {
+        match policy {
+            SendPolicy::Keep(in_flight) => {
+                while self.in_flight.len() < *in_flight && push(&mut self.in_flight, now_ns) {}
+            }
+            SendPolicy::Timetable(pace) => {
+                while self.next < pace.due && self.in_flight.len() < *max_in_flight {
                     let due_ns = pace.due_ns(self.next);
                     self.next += pace.connections;
-                    tally.sent(due_ns, now_ns.saturating_sub(due_ns.max(self.free_since_ns)));
-                    if !push(&mut self.ledger, due_ns) {
+                    recorder.sent(due_ns, now_ns.saturating_sub(due_ns.max(self.free_since_ns)));
+                    if !push(&mut self.in_flight, due_ns) {
                         break;
                     }
                 }
             }
-            Orders::Once if self.ledger.next() == 0 => _ = push(&mut self.ledger, now_ns),
-            Orders::Once | Orders::Nothing => {}
+            SendPolicy::Once if self.in_flight.next() == 0 => _ = push(&mut self.in_flight, now_ns),
+            SendPolicy::Once | SendPolicy::Nothing => {}
         }
     }
 
     /// Sends without end, and reads nothing.
-    fn flood(&mut self, kit: &mut Kit) -> Result<Wants, End> {
+    fn flood(&mut self, context: &mut RunContext) -> Result<NextStep, ConnectionEnd> {
         if self.end {
-            return Err(End::Broken);
+            return Err(ConnectionEnd::Broken);
         }
         for _ in 0..FLOOD_BATCHES {
-            if kit.finishing || !self.output.flush(&mut self.socket)? {
-                return Ok(Wants::Event);
+            if context.finishing || !self.output.flush(&mut self.socket)? {
+                return Ok(NextStep::Wait);
             }
-            kit.batch.clear();
-            while !kit.batch.is_full() {
+            context.batch.clear();
+            while !context.batch.is_full() {
                 #[allow(clippy::cast_possible_truncation, reason = "numbers wrap")]
-                kit.batch.push(&kit.images.image(self.ledger.connection(), self.next as u32), &kit.images);
+                context.batch.push(
+                    &context.templates.payload(self.in_flight.connection(), self.next as u32),
+                    &context.templates,
+                );
                 self.next += 1;
             }
-            self.output.write(&mut self.socket, kit)?;
+            self.output.write(&mut self.socket, context)?;
         }
-        Ok(Wants::Step)
+        Ok(NextStep::StepAgain)
     }
 }

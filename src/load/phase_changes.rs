@@ -5,65 +5,63 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::config::Activity;
-use super::driver::Load;
-use super::echo_client::Client;
-use super::outcome::Outcome;
-use super::pace::Pace;
-use super::phases::nanos;
+use super::driver::LoadDriver;
+use super::echo_client::EchoClient;
+use super::error::LoadError;
+use super::observer::{LoadObserver, LoadProgress};
+use super::outcome::LoadOutcome;
+use super::pace::SendSchedule;
+use super::phases::{LISTEN_ON, LoadPhase, nanos};
 use super::recorder::SAMPLE;
-use super::run_context::Orders;
-use super::{Error, Progress, Stage, Watch};
+use super::run_context::SendPolicy;
 
-/// How long it is listened for more when all has been answered: an answer that comes twice comes after the first.
-pub(super) const LISTEN_ON: Duration = Duration::from_millis(10);
-
-impl Load<'_> {
+impl LoadDriver<'_> {
     /// Goes on to the next stage when it is time, and does what is done ten times a second.
-    pub(super) fn advance(&mut self, watch: &mut dyn Watch) -> Result<ControlFlow<()>, Error> {
-        let now_ns = self.kit.look_at_clock();
-        if self.course.wants_sample(now_ns) {
-            self.course.take_sample(now_ns, &mut self.kit.tally);
+    pub(super) fn advance(&mut self, observer: &mut dyn LoadObserver) -> Result<ControlFlow<()>, LoadError> {
+        let now_ns = self.context.read_clock();
+        if self.phases.is_sample_due(now_ns) {
+            self.phases.take_sample(now_ns, &mut self.context.recorder);
         }
-        if self.course.take_tick(now_ns) {
+        if self.phases.take_tick(now_ns) {
             self.expire()?;
             let progress = self.progress(now_ns);
-            if watch.on_progress(&progress).is_break() {
-                if self.course.stage == Stage::Measuring {
-                    self.measured(now_ns, watch);
+            if observer.on_progress(&progress).is_break() {
+                if self.phases.phase == LoadPhase::Measuring {
+                    self.measured(now_ns, observer);
                 }
                 return Ok(ControlFlow::Break(()));
             }
         }
-        match self.course.stage {
-            Stage::Connecting if self.undecided == 0 && self.is_held() => self.connected(now_ns, watch)?,
-            Stage::WarmingUp if self.course.is_warm(now_ns) => self.begin_measuring(watch),
-            Stage::Measuring if now_ns >= self.kit.tally.window().end => self.measured(now_ns, watch),
+        match self.phases.phase {
+            LoadPhase::Connecting if self.undecided == 0 && self.is_held() => self.connected(now_ns, observer)?,
+            LoadPhase::WarmingUp if self.phases.is_warm(now_ns) => self.begin_measuring(observer),
+            LoadPhase::Measuring if now_ns >= self.context.recorder.window().end => self.measured(now_ns, observer),
             _ => {}
         }
-        let is_over = self.course.stage == Stage::Finishing && self.is_over(now_ns);
+        let is_over = self.phases.phase == LoadPhase::Finishing && self.is_over(now_ns);
         Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     /// Connections that are held have had an exchange; of others nothing is asked. One that only stands may still be in the
     /// backlog: a server that is short of processor time accepts it much later, and would be measured with half of its load.
     fn is_held(&self) -> bool {
-        let held = match self.plan.activity {
+        let held = match self.config.activity {
             Activity::Idle => true,
-            Activity::Closed { .. } => self.plan.ramp.is_zero(),
+            Activity::Closed { .. } => self.config.ramp.is_zero(),
             Activity::Open { .. } | Activity::Churn => false,
         };
-        !held || self.clients.iter().all(|(_, client)| client.is_settled(&self.kit))
+        !held || self.clients.iter().all(|(_, client)| client.is_settled(&self.context))
     }
 
-    fn connected(&mut self, now_ns: u64, watch: &mut dyn Watch) -> Result<(), Error> {
+    fn connected(&mut self, now_ns: u64, observer: &mut dyn LoadObserver) -> Result<(), LoadError> {
         if !self.stood {
             let error = self.last_refusal.take().unwrap_or_else(|| io::ErrorKind::ConnectionRefused.into());
-            return Err(Error::Connect(error));
+            return Err(LoadError::Connect(error));
         }
         self.connecting_ns = now_ns;
-        self.course.enter(Stage::WarmingUp, now_ns);
-        if self.plan.warm_up.is_zero() {
-            self.begin_measuring(watch);
+        self.phases.enter(LoadPhase::WarmingUp, now_ns);
+        if self.config.warm_up.is_zero() {
+            self.begin_measuring(observer);
         }
         self.give_orders();
         self.again.extend(self.clients.keys());
@@ -72,44 +70,44 @@ impl Load<'_> {
 
     /// From now on connections send.
     pub(super) fn give_orders(&mut self) {
-        self.kit.orders = match self.plan.activity {
+        self.context.policy = match self.config.activity {
             // A load would keep the server from accepting the others; over a ramp that is what is wanted.
-            Activity::Closed { .. } if self.course.stage == Stage::Connecting && self.plan.ramp.is_zero() => {
-                Orders::Once
+            Activity::Closed { .. } if self.phases.phase == LoadPhase::Connecting && self.config.ramp.is_zero() => {
+                SendPolicy::Once
             }
-            Activity::Closed { in_flight } => Orders::Keep(in_flight),
-            Activity::Open { .. } if self.course.stage == Stage::Connecting => Orders::Nothing,
+            Activity::Closed { in_flight } => SendPolicy::Keep(in_flight),
+            Activity::Open { .. } if self.phases.phase == LoadPhase::Connecting => SendPolicy::Nothing,
             Activity::Open { rate } => {
-                let mut pace = Pace::new(self.kit.now_ns, rate, self.plan.connections);
-                pace.end_at(self.kit.tally.window().end);
-                Orders::Timetable(pace)
+                let mut pace = SendSchedule::new(self.context.now_ns, rate, self.config.connections);
+                pace.end_at(self.context.recorder.window().end);
+                SendPolicy::Timetable(pace)
             }
-            Activity::Churn | Activity::Idle => Orders::Once,
+            Activity::Churn | Activity::Idle => SendPolicy::Once,
         };
     }
 
-    fn begin_measuring(&mut self, watch: &mut dyn Watch) {
-        watch.on_measuring();
-        let now_ns = self.kit.look_at_clock();
-        let end_ns = self.course.begin_measuring(now_ns, &mut self.kit.tally);
-        if let Orders::Timetable(pace) = &mut self.kit.orders {
+    fn begin_measuring(&mut self, observer: &mut dyn LoadObserver) {
+        observer.on_measure_start();
+        let now_ns = self.context.read_clock();
+        let end_ns = self.phases.begin_measuring(now_ns, &mut self.context.recorder);
+        if let SendPolicy::Timetable(pace) = &mut self.context.policy {
             pace.end_at(end_ns);
         }
     }
 
-    fn measured(&mut self, now_ns: u64, watch: &mut dyn Watch) {
-        self.course.end_measuring(now_ns, &mut self.kit.tally);
-        watch.on_measured();
+    fn measured(&mut self, now_ns: u64, observer: &mut dyn LoadObserver) {
+        self.phases.end_measuring(now_ns, &mut self.context.recorder);
+        observer.on_measure_end();
         // However late this is noticed: what was sent last has its full time to be answered, and what is due is due.
-        let now_ns = self.kit.look_at_clock();
-        self.course.enter(Stage::Finishing, now_ns);
-        if let Orders::Timetable(pace) = &mut self.kit.orders {
+        let now_ns = self.context.read_clock();
+        self.phases.enter(LoadPhase::Finishing, now_ns);
+        if let SendPolicy::Timetable(pace) = &mut self.context.policy {
             pace.advance(now_ns);
         }
-        self.dialer.clear();
-        self.kit.finishing = true;
-        if let Orders::Keep(_) = self.kit.orders {
-            self.kit.orders = Orders::Nothing;
+        self.connect_queue.clear();
+        self.context.finishing = true;
+        if let SendPolicy::Keep(_) = self.context.policy {
+            self.context.policy = SendPolicy::Nothing;
         }
         // Once more, in case something lies unread.
         self.again.extend(self.clients.keys());
@@ -118,11 +116,12 @@ impl Load<'_> {
     /// Whether all that was sent is accounted for, and has been for a while, or will never be.
     fn is_over(&mut self, now_ns: u64) -> bool {
         // A tick longer, because that is when messages are given up.
-        if self.course.passed(now_ns) >= self.plan.answer_timeout + SAMPLE {
+        if self.phases.elapsed(now_ns) >= self.config.answer_timeout + SAMPLE {
             return true;
         }
-        let due = if let Orders::Timetable(pace) = &self.kit.orders { pace.due } else { 0 };
-        let settled = |client: &Client| client.is_settled(&self.kit) && (client.never_reads() || client.next >= due);
+        let due = if let SendPolicy::Timetable(pace) = &self.context.policy { pace.due } else { 0 };
+        let settled =
+            |client: &EchoClient| client.is_settled(&self.context) && (client.never_reads() || client.next >= due);
         if !self.clients.iter().all(|(_, client)| settled(client)) {
             self.settled_ns = None;
             return false;
@@ -131,22 +130,22 @@ impl Load<'_> {
         now_ns - since_ns >= nanos(LISTEN_ON)
     }
 
-    fn progress(&self, now_ns: u64) -> Progress {
-        let part = |whole| self.course.part(now_ns, whole);
+    fn progress(&self, now_ns: u64) -> LoadProgress {
+        let part = |whole| self.phases.fraction(now_ns, whole);
         #[allow(clippy::cast_precision_loss, reason = "a part of a whole")]
-        let done = match self.course.stage {
-            Stage::Connecting => 1.0 - self.undecided as f64 / self.lines.len().max(1) as f64,
-            Stage::WarmingUp => part(self.plan.warm_up),
-            Stage::Measuring => part(self.plan.duration),
-            Stage::Finishing => part(self.plan.answer_timeout),
+        let done = match self.phases.phase {
+            LoadPhase::Connecting => 1.0 - self.undecided as f64 / self.slots.len().max(1) as f64,
+            LoadPhase::WarmingUp => part(self.config.warm_up),
+            LoadPhase::Measuring => part(self.config.duration),
+            LoadPhase::Finishing => part(self.config.answer_timeout),
         };
-        let (stage, connections) = (self.course.stage, self.connections());
-        Progress {
-            stage,
+        let (phase, connections) = (self.phases.phase, self.connections());
+        LoadProgress {
+            phase,
             done,
             connections,
-            last: self.kit.tally.samples.last().copied(),
-            faults: self.kit.tally.faults,
+            last_sample: self.context.recorder.samples.last().copied(),
+            faults: self.context.recorder.faults,
         }
     }
 
@@ -154,36 +153,36 @@ impl Load<'_> {
         self.clients.iter().filter(|(_, client)| !client.is_connecting() && !client.never_reads()).count()
     }
 
-    pub(super) fn outcome(mut self) -> Outcome {
+    pub(super) fn outcome(mut self) -> LoadOutcome {
         let connections = self.connections();
         let (due, unanswered) = self.settle_timetable();
-        if self.course.stage == Stage::Finishing {
+        if self.phases.phase == LoadPhase::Finishing {
             let leftovers = self.clients.iter().filter(|(_, client)| client.has_leftover()).count();
-            self.kit.tally.faults.corrupted += leftovers as u64;
+            self.context.recorder.faults.corrupted += leftovers as u64;
         }
-        let tally = &mut self.kit.tally;
-        if tally.has_part() && !tally.samples.is_empty() {
+        let recorder = &mut self.context.recorder;
+        if recorder.has_part() && !recorder.samples.is_empty() {
             // Answers that came after the measured time.
-            tally.sample(self.kit.now_ns);
+            recorder.take_sample(self.context.now_ns);
         }
-        tally.settle();
-        let (elapsed, generator) = self.course.generator(tally);
-        let tally = self.kit.tally;
-        Outcome {
-            activity: self.plan.activity,
+        recorder.settle();
+        let (elapsed, generator) = self.phases.generator_stats(recorder);
+        let recorder = self.context.recorder;
+        LoadOutcome {
+            activity: self.config.activity,
             elapsed,
-            messages: tally.messages,
-            answered: tally.answered,
-            bytes: tally.bytes,
+            messages: recorder.messages,
+            answered: recorder.answered,
+            bytes: recorder.bytes,
             due,
             unanswered,
-            latency: tally.latency,
-            connects: tally.connects,
+            latency: recorder.latency,
+            connects: recorder.connects,
             connecting: Duration::from_nanos(self.connecting_ns),
             connections,
             cut_off: self.cut_off,
-            faults: tally.faults,
-            samples: tally.samples,
+            faults: recorder.faults,
+            samples: recorder.samples,
             generator,
         }
     }
@@ -191,24 +190,24 @@ impl Load<'_> {
     /// Open loop: how many messages were due in the measured time, and how many of them have neither been answered nor lost. How
     /// long these, and the lost, have waited by now counts as their latency, or the worst would be left out.
     fn settle_timetable(&mut self) -> (u64, u64) {
-        let Orders::Timetable(pace) = &self.kit.orders else { return (0, 0) };
-        let (window, now_ns) = (self.kit.tally.window().clone(), self.kit.now_ns);
+        let SendPolicy::Timetable(pace) = &self.context.policy else { return (0, 0) };
+        let (window, now_ns) = (self.context.recorder.window().clone(), self.context.now_ns);
         let first = pace.first_due(window.start);
         let due = pace.due.saturating_sub(first);
-        if self.course.stage != Stage::Finishing {
+        if self.phases.phase != LoadPhase::Finishing {
             return (due, 0);
         }
-        let tally = &mut self.kit.tally;
+        let recorder = &mut self.context.recorder;
         let mut unanswered = 0;
         for (_, client) in self.clients.iter() {
-            unanswered += client.ledger().unanswered().filter(|sent| tally.waited(**sent, now_ns)).count() as u64;
-            client.ledger().given_up().for_each(|sent| _ = tally.waited(*sent, now_ns));
+            unanswered += client.in_flight().unanswered().filter(|sent| recorder.waited(**sent, now_ns)).count() as u64;
+            client.in_flight().given_up().for_each(|sent| _ = recorder.waited(*sent, now_ns));
         }
-        for (number, line) in self.lines.iter().take(self.plan.connections).enumerate() {
+        for (number, line) in self.slots.iter().take(self.config.connections).enumerate() {
             let next = line.key.and_then(|key| self.clients.get(key)).map_or(line.next, |client| client.next);
             let next = next.max(pace.first_of(number as u64, first));
             if let Some((last, unsent)) = pace.until_due(next) {
-                tally.waited_in_steps(now_ns.saturating_sub(pace.due_ns(last)), pace.step_ns(), unsent, 1);
+                recorder.waited_in_steps(now_ns.saturating_sub(pace.due_ns(last)), pace.step_ns(), unsent, 1);
                 unanswered += unsent;
             }
         }

@@ -28,7 +28,7 @@ mod words;
 use std::io;
 use std::process::ExitCode;
 
-use switchboard::load::{self, MaxRate, Outcome};
+use switchboard::load::{self, LoadOutcome, MaxRate};
 use switchboard::{Endpoint, descriptor_limit};
 
 use super::failure::Failure;
@@ -156,7 +156,7 @@ impl Measurement for Plan {
 
 /// Puts the load on; nothing comes of a search that was ended in its first step.
 fn measure(plan: &Plan, server: &mut Target, interrupt: &Interrupt, quiet: bool) -> Result<Option<Run>, Failure> {
-    let load = load::Plan { target: server.endpoint.clone(), ..plan.load.clone() };
+    let load = load::LoadConfig { target: server.endpoint.clone(), ..plan.load.clone() };
     let lasting = !matches!(load.activity, load::Activity::Churn);
     let mut watcher = Watcher::new(server, lasting, interrupt, quiet);
     let measured = match plan.find_max {
@@ -176,7 +176,7 @@ fn measure(plan: &Plan, server: &mut Target, interrupt: &Interrupt, quiet: bool)
 
 #[expect(clippy::large_enum_variant, reason = "there is one, once")]
 enum Measured {
-    Run(Outcome),
+    Run(LoadOutcome),
     Search(MaxRate),
 }
 
@@ -199,11 +199,11 @@ fn have_descriptors(setting: &Setting) -> Result<(), Failure> {
 }
 
 /// Why there was no run, with what to do about it.
-fn explain(error: &load::Error, target: &Endpoint) -> Failure {
+fn explain(error: &load::LoadError, target: &Endpoint) -> Failure {
     let what = match error {
         // It begins with the flag's name.
-        load::Error::Plan(what) => return Failure::Usage(format!("--{what}")),
-        load::Error::Connect(error) => {
+        load::LoadError::Config(what) => return Failure::Usage(format!("--{what}")),
+        load::LoadError::Connect(error) => {
             let advice = match error.kind() {
                 io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
                     ": is a server listening there? Without an address, bench starts one of its own"
