@@ -42,7 +42,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("reactor", 4),
     ("threaded", 4),
     // Those who use engines.
-    ("bench", 5),
+    ("load", 5),
     ("client", 5),
     ("cli", 6),
 ];
@@ -53,7 +53,7 @@ const STRANGERS: &[(&str, &str)] =
 
 /// The files that may name `mio`.
 const NAMES_MIO: &[&str] = &[
-    "bench/net.rs",
+    "load/net.rs",
     "client/http/net.rs",
     "reactor/os/console.rs",
     "reactor/os/mod.rs",

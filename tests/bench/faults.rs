@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchboard::bench::{Activity, Faults, Plan, run};
+use switchboard::load::{Activity, Faults, Plan, run};
 use switchboard::{Endpoint, Framing};
 
 use crate::among_others;

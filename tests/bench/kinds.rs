@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use switchboard::bench::{Activity, Outcome, Plan, Progress, Stage, Watch, run};
+use switchboard::load::{Activity, Outcome, Plan, Progress, Stage, Watch, run};
 use switchboard::{Endpoint, Framing};
 
 use crate::among_others;

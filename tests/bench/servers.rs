@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use switchboard::bench::{Activity, Plan};
+use switchboard::load::{Activity, Plan};
 use switchboard::{Endpoint, Framing};
 
 /// Payload bytes of a message, unless a test says otherwise.

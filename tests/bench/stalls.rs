@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use switchboard::Endpoint;
-use switchboard::bench::{Activity, Ended, Outcome, Plan, Slo, Verdict, find_max, run};
+use switchboard::load::{Activity, Ended, Outcome, Plan, Slo, Verdict, find_max, run};
 
 use crate::servers::{echo_frames, plan, tcp};
 use crate::{alone, hoped, once_in_five};

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
-use switchboard::bench::{Activity, Error, Plan, find_max, run};
+use switchboard::load::{Activity, Error, Plan, find_max, run};
 use switchboard::services::Echo;
 use switchboard::{Endpoint, Framing, Limits, Reactor};
 

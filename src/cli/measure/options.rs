@@ -1,7 +1,7 @@
 //! What a server that is started has to be told, so that a load does not meet a limit that the measurement is not about.
 
 use switchboard::Limits;
-use switchboard::bench::Activity;
+use switchboard::load::Activity;
 
 /// The most that `serve` accepts.
 pub(in crate::cli) const MAX_CONNECTIONS: usize = 1_000_000;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use switchboard::bench::{Bottleneck, Faults};
+use switchboard::load::{Bottleneck, Faults};
 
 use super::Pinning;
 use crate::cli::report::figure::{count, float};

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use switchboard::Endpoint;
-use switchboard::bench::chat::{Activity, Kind, Outcome, Plan, run};
-use switchboard::bench::{Error, Progress, Stage, Watch};
+use switchboard::load::chat::{Activity, Kind, Outcome, Plan, run};
+use switchboard::load::{Error, Progress, Stage, Watch};
 
 use crate::among_others;
 use server::{Deed, Fault, Server};
