@@ -11,12 +11,12 @@ use clap_complete::Shell;
 use log::LevelFilter;
 use switchboard::Framing;
 
-use super::bench::BenchCommand;
-use super::call::Callee;
+use super::commands::bench::BenchCommand;
+use super::commands::call::Callee;
+use super::commands::duel::DuelArgs;
+use super::commands::get::GetArgs;
 use super::config::ConfigCommand;
-use super::duel::DuelArgs;
 use super::engine::EngineName;
-use super::get::GetArgs;
 use super::limits::LimitArgs;
 use super::services::{self, Builtin, Wishes};
 
@@ -77,7 +77,7 @@ pub(super) enum Command {
     ///
     /// Each run has a fresh server process and a load on another processor, where there are two. Both engines take turns, and
     /// what is told is the ratio of the two with its interval, not a number by itself.
-    #[command(after_long_help = include_str!("duel.txt"), allow_negative_numbers = true)]
+    #[command(after_long_help = include_str!("commands/duel/help.txt"), allow_negative_numbers = true)]
     Duel(Box<DuelArgs>),
     /// Talk to a service
     Call {

@@ -1,15 +1,12 @@
 //! The command line, in three steps that know nothing of each other's work: [`args`] is what was typed, [`plan`] what it means,
-//! and [`serve`] and [`manual`] do it; [`bench`], [`duel`] and [`call`] have the same three of their own. The library
+//! and [`serve`] and [`manual`] do it; each of the [`commands`] has the same three of its own. The library
 //! is used by its public name alone, as any other program would use it.
 
 mod args;
-mod bench;
-mod call;
+mod commands;
 mod config;
-mod duel;
 mod engine;
 mod failure;
-mod get;
 mod limits;
 mod logging;
 mod manual;
@@ -58,15 +55,15 @@ fn obey(args: Args) -> Result<ExitCode, Failure> {
         }
         Command::Bench(typed) => {
             logging::start(args.verbosity.level());
-            return bench::bench(typed, args.verbosity.is_quiet());
+            return commands::bench::bench(typed, args.verbosity.is_quiet());
         }
         Command::Duel(typed) => {
             logging::start(args.verbosity.level());
-            return duel::duel(*typed, args.verbosity.is_quiet());
+            return commands::duel::duel(*typed, args.verbosity.is_quiet());
         }
-        Command::Call { callee } => return call::call(callee, args.verbosity),
+        Command::Call { callee } => return commands::call::call(callee, args.verbosity),
         Command::Config(command) => config::obey(&command)?,
-        Command::Get(typed) => return get::get(typed, args.verbosity),
+        Command::Get(typed) => return commands::get::get(typed, args.verbosity),
         Command::Man { subcommand } => manual::man(&subcommand)?,
         Command::Completions { shell } => manual::completions(shell)?,
     }

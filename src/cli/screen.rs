@@ -3,11 +3,11 @@
 use std::ffi::OsStr;
 use std::fmt::Write;
 
-use switchboard::shown::word;
+use switchboard::escape;
 
 /// A file's name in a sentence: one line, whatever is in it.
 pub(super) fn name(name: impl AsRef<OsStr>) -> String {
-    word(&name.as_ref().to_string_lossy()).into_owned()
+    escape::line(&name.as_ref().to_string_lossy()).into_owned()
 }
 
 /// A stream of bytes, piece by piece. This is what is between two of them.
@@ -61,7 +61,7 @@ fn shown(bytes: &[u8]) -> String {
     for chunk in bytes.utf8_chunks() {
         for piece in chunk.valid().replace("\r\n", "\n").split_inclusive(['\n', '\t']) {
             let words = piece.trim_end_matches(['\n', '\t']);
-            shown += &word(words);
+            shown += &escape::line(words);
             shown += piece.get(words.len()..).unwrap_or_default();
         }
         for byte in chunk.invalid() {

@@ -17,7 +17,7 @@ use super::observer::LoadObserver;
 use super::outcome::LoadOutcome;
 use super::phases::{LISTEN_ON, LoadPhase, Phases, nanos};
 use super::run_context::{RunContext, SendPolicy};
-use crate::slots::Slots;
+use crate::engine::slab::GenerationalSlab;
 
 /// Puts the load of `config` on a server, and reports its progress to `observer`.
 ///
@@ -34,7 +34,7 @@ pub(super) struct LoadDriver<'a> {
     pub(super) config: &'a LoadConfig,
     pub(super) net: Poller,
     pub(super) context: RunContext,
-    pub(super) clients: Slots<EchoClient>,
+    pub(super) clients: GenerationalSlab<EchoClient>,
     /// By number: the planned connections, and then the slow readers.
     pub(super) slots: Vec<ClientSlot>,
     pub(super) connect_queue: ConnectQueue,
@@ -81,7 +81,7 @@ impl<'a> LoadDriver<'a> {
             config,
             net: Poller::new().map_err(LoadError::System)?,
             context,
-            clients: Slots::new(),
+            clients: GenerationalSlab::new(),
             slots: (0..count).map(line).collect(),
             connect_queue,
             again: Vec::new(),

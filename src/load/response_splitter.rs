@@ -7,8 +7,8 @@
 
 use super::in_flight::{AnswerVerdict, InFlight};
 use super::templates::Templates;
-use crate::error::FrameError;
-use crate::frame::{FrameDecoder, Framing, Spares};
+use crate::frame::FrameError;
+use crate::frame::{BufferPool, FrameDecoder, Framing};
 
 /// Cuts what one connection receives.
 pub(super) enum ResponseSplitter {
@@ -33,7 +33,7 @@ impl ResponseSplitter {
         mut input: &[u8],
         in_flight: &mut InFlight,
         templates: &Templates,
-        spares: &mut Spares,
+        spares: &mut BufferPool,
         mut told: impl FnMut(AnswerVerdict, usize),
     ) -> Result<(), FrameError> {
         match self {
@@ -223,7 +223,7 @@ mod tests {
                 };
                 verdicts[which] += 1;
             };
-            splitter.feed(piece, &mut in_flight, templates, &mut Spares::none(), told).unwrap();
+            splitter.feed(piece, &mut in_flight, templates, &mut BufferPool::none(), told).unwrap();
         }
         verdicts[4] = in_flight.lose_all(|_| ());
         verdicts

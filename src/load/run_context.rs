@@ -10,7 +10,7 @@ use super::pace::SendSchedule;
 use super::recorder::Recorder;
 use super::templates::Templates;
 use super::write_batch::{WireFormat, WriteBatch};
-use crate::frame::{Framing, Spares};
+use crate::frame::{BufferPool, Framing};
 
 /// One read brings at most this many bytes.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -38,7 +38,7 @@ pub(super) struct RunContext {
     pub(super) templates: Templates,
     pub(super) batch: WriteBatch,
     pub(super) buffer: Box<[u8]>,
-    pub(super) spares: Spares,
+    pub(super) spares: BufferPool,
     pub(super) recorder: Recorder,
     pub(super) policy: SendPolicy,
     pub(super) framing: Framing,
@@ -66,7 +66,7 @@ impl RunContext {
             templates: Templates::new(&config.payload_bytes, config.seed, text),
             batch: WriteBatch::new(wire),
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
-            spares: Spares::default(),
+            spares: BufferPool::default(),
             recorder: Recorder::new(config.activity).map_err(|error| LoadError::System(io::Error::other(error)))?,
             policy: SendPolicy::Nothing,
             framing,

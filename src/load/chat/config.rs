@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::message_stamp::STAMP_BYTES;
-use crate::endpoint::Endpoint;
 use crate::load::config::Activity;
 use crate::load::config::{MAX_CONNECTIONS, check_rate};
 use crate::load::error::LoadError;
+use crate::net::Endpoint;
 use crate::services::chat::wire::{LOBBY, MAX_TEXT_BYTES};
 
 /// A load of members, some of whom speak.

@@ -9,13 +9,13 @@ use super::config::ChatLoadConfig;
 use super::member_client::MemberClient;
 use super::outcome::ChatOutcome;
 use super::run_context::{ChatRunContext, ChatSendPolicy};
+use crate::engine::slab::GenerationalSlab;
 use crate::load::connect_queue::{BACKLOG_AGAIN_AFTER, ConnectQueue, exhausted};
 use crate::load::end::ConnectionEnd;
 use crate::load::error::LoadError;
 use crate::load::net::{LoadSocket, Poller, SocketEvent};
 use crate::load::observer::LoadObserver;
 use crate::load::phases::{Phases, nanos};
-use crate::slots::Slots;
 
 /// Puts the load of `config` on a chat server, and reports its progress to `observer`.
 ///
@@ -32,7 +32,7 @@ pub(super) struct ChatDriver<'a> {
     pub(super) config: &'a ChatLoadConfig,
     net: Poller,
     pub(super) context: ChatRunContext,
-    pub(super) members: Slots<MemberClient>,
+    pub(super) members: GenerationalSlab<MemberClient>,
     /// By number, those who are there.
     pub(super) keys: Vec<Option<usize>>,
     /// A member is pending until it is in its room, so that the server has so many to let in at once and no more.
@@ -59,7 +59,7 @@ impl<'a> ChatDriver<'a> {
             config,
             net: Poller::new().map_err(LoadError::System)?,
             context: ChatRunContext::new(config, nick())?,
-            members: Slots::new(),
+            members: GenerationalSlab::new(),
             keys: vec![None; config.members],
             connect_queue,
             publishers: Vec::new(),

@@ -12,7 +12,7 @@ use super::faults::FaultKind;
 use super::message_stamp::MessageStamp;
 use super::outcome::ServerError;
 use super::publisher_rotation::PublisherRotation;
-use crate::frame::Spares;
+use crate::frame::BufferPool;
 use crate::load::error::LoadError;
 use crate::load::in_flight::SentMessage;
 use crate::load::pace::SendSchedule;
@@ -35,7 +35,7 @@ pub(super) enum ChatSendPolicy {
 
 pub(super) struct ChatRunContext {
     pub(super) buffer: Box<[u8]>,
-    pub(super) spares: Spares,
+    pub(super) spares: BufferPool,
     /// Frames that are being put together.
     pub(super) frames: Vec<u8>,
     pub(super) traffic: ChatTraffic,
@@ -66,7 +66,7 @@ impl ChatRunContext {
             Recorder::new(config.activity.into()).map_err(|error| LoadError::System(io::Error::other(error)))?;
         Ok(Self {
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
-            spares: Spares::default(),
+            spares: BufferPool::default(),
             frames: Vec::new(),
             traffic: ChatTraffic {
                 recorder,
