@@ -14,11 +14,11 @@ use std::process::ExitCode;
 
 pub(super) use args::Callee;
 
-use super::args::Verbosity;
-use super::failure::Failure;
+use crate::cli::error::CliError;
+use crate::cli::verbosity::Verbosity;
 use text::Kind;
 
-pub(super) fn call(callee: Callee, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+pub(super) fn call(callee: Callee, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     match callee {
         Callee::Echo(typed) => text::call(Kind::Echo, typed, verbosity),
         Callee::Upper(typed) => text::call(Kind::Upper, typed, verbosity),
