@@ -5,12 +5,12 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::bench::BenchCommand;
-use super::call::Callee;
+use super::commands::bench::BenchCommand;
+use super::commands::call::Callee;
 use super::commands::config::ConfigCommand;
+use super::commands::duel::DuelArgs;
+use super::commands::get::GetArgs;
 use super::commands::serve::{ServeArgs, given_flags};
-use super::duel::DuelArgs;
-use super::get::GetArgs;
 use super::verbosity::Verbosity;
 
 /// Socket services on one event loop: one thread, one poll, many connections
@@ -40,7 +40,7 @@ pub(super) enum CliCommand {
     ///
     /// Each run has a fresh server process and a load on another processor, where there are two. Both engines take turns, and
     /// what is told is the ratio of the two with its interval, not a number by itself.
-    #[command(after_long_help = include_str!("duel.txt"), allow_negative_numbers = true)]
+    #[command(after_long_help = include_str!("commands/duel/help.txt"), allow_negative_numbers = true)]
     Duel(Box<DuelArgs>),
     /// Talk to a service
     Call {

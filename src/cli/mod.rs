@@ -7,13 +7,9 @@
 
 mod address;
 mod args;
-mod bench;
-mod call;
 mod commands;
-mod duel;
 mod engine;
 mod error;
-mod get;
 mod logging;
 mod process;
 mod report;

@@ -6,10 +6,10 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use super::args::{Args, CliCommand};
-use super::commands::{completions, config, man, serve};
+use super::commands::{bench, call, completions, config, duel, get, man, serve};
 use super::error::{CliError, EXIT_USAGE, first_line};
+use super::logging;
 use super::terminal::stdout;
-use super::{bench, call, duel, get, logging};
 
 /// Runs the command that the program's arguments name.
 pub(crate) fn run() -> ExitCode {

@@ -4,9 +4,12 @@
 //! into a buffer that exists as long as the frame does. No byte is looked at twice in search of an end, and the buffer grows
 //! with the bytes received: a prefix that promises a gigabyte gets a refusal or the minimum, never a gigabyte.
 
-use super::spares::Spares;
-use super::{Bounds, Cut, Framing, cut, sniff};
-use crate::error::{FrameError, LooksLike};
+use super::bounds::{Bounds, Cut};
+use super::buffer_pool::BufferPool;
+use super::cut::cut;
+use super::error::{FrameError, LooksLike};
+use super::framing::Framing;
+use super::sniff;
 
 /// The smallest buffer for an unfinished frame, in bytes.
 const MIN_BUFFER_BYTES: usize = 64;
@@ -60,7 +63,7 @@ impl FrameDecoder {
     /// [`FrameError`] when the bytes cannot be a frame; the stream is then of no further use.
     #[inline]
     pub fn decode<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Result<Option<&'a [u8]>, FrameError> {
-        self.decode_with(input, &mut Spares::none())
+        self.decode_with(input, &mut BufferPool::none())
     }
 
     /// [`decode`](Self::decode), with buffers from `spares` where a frame needs one.
@@ -68,14 +71,18 @@ impl FrameDecoder {
     pub(crate) fn decode_with<'a, 'b: 'a>(
         &'a mut self,
         input: &mut &'b [u8],
-        spares: &mut Spares,
+        spares: &mut BufferPool,
     ) -> Result<Option<&'a [u8]>, FrameError> {
         if self.partial.is_some() { self.decode_partial(input, spares) } else { self.decode_whole(input, spares) }
     }
 
     /// The common case, for which nothing is remembered: `input` begins where a frame does.
     #[inline]
-    fn decode_whole<'b>(&mut self, input: &mut &'b [u8], spares: &mut Spares) -> Result<Option<&'b [u8]>, FrameError> {
+    fn decode_whole<'b>(
+        &mut self,
+        input: &mut &'b [u8],
+        spares: &mut BufferPool,
+    ) -> Result<Option<&'b [u8]>, FrameError> {
         let found = cut(&self.framing, input, 0, self.max_frame_bytes);
         let stage = match found.map_err(|error| judged(error, self.any_frame))? {
             Cut::Frame(bounds) => {
@@ -99,7 +106,7 @@ impl FrameDecoder {
     fn decode_partial<'a, 'b: 'a>(
         &'a mut self,
         input: &mut &'b [u8],
-        spares: &mut Spares,
+        spares: &mut BufferPool,
     ) -> Result<Option<&'a [u8]>, FrameError> {
         if let Some(done) = self.partial.take_if(|partial| matches!(partial.stage, Stage::Done)) {
             spares.give(done.buffer);
@@ -138,12 +145,12 @@ impl FrameDecoder {
     /// Room into which the rest of an unfinished frame may be read directly, saving a copy; empty when there is none. Bytes
     /// put there count once [`filled`](Self::filled) says how many.
     pub fn spare(&mut self) -> &mut [u8] {
-        self.spare_with(&mut Spares::none())
+        self.spare_with(&mut BufferPool::none())
     }
 
     /// [`spare`](Self::spare), with a buffer from `spares` where it takes a larger one.
     #[inline]
-    pub(crate) fn spare_with(&mut self, spares: &mut Spares) -> &mut [u8] {
+    pub(crate) fn spare_with(&mut self, spares: &mut BufferPool) -> &mut [u8] {
         let Some(partial) = self.partial.as_deref_mut() else { return &mut [] };
         let Stage::Body(bounds) = partial.stage else { return &mut [] };
         partial.make_room(bounds.end, spares);
@@ -212,7 +219,7 @@ fn head_bytes_wanted(framing: &Framing, missing: usize, input: &[u8]) -> usize {
 }
 
 impl Partial {
-    fn begin(bytes: &[u8], stage: Stage, spares: &mut Spares) -> Self {
+    fn begin(bytes: &[u8], stage: Stage, spares: &mut BufferPool) -> Self {
         let mut partial = Self { buffer: Vec::new(), len: 0, stage };
         let most = if let Stage::Body(bounds) = stage { bounds.end } else { usize::MAX };
         partial.append(bytes, most, spares);
@@ -224,14 +231,14 @@ impl Partial {
     }
 
     /// Moves at most `count` bytes from the front of `input` to the end of the frame.
-    fn take(&mut self, input: &mut &[u8], count: usize, most: usize, spares: &mut Spares) {
+    fn take(&mut self, input: &mut &[u8], count: usize, most: usize, spares: &mut BufferPool) {
         let (taken, rest) = input.split_at(count.min(input.len()));
         self.append(taken, most, spares);
         *input = rest;
     }
 
     /// `most`: what the frame will ever hold, so that the last growth is no larger than it must be.
-    fn append(&mut self, bytes: &[u8], most: usize, spares: &mut Spares) {
+    fn append(&mut self, bytes: &[u8], most: usize, spares: &mut BufferPool) {
         let end = self.len + bytes.len();
         if end > self.buffer.len() {
             self.grow(end, most, spares);
@@ -243,14 +250,14 @@ impl Partial {
     }
 
     /// Room for at least one more byte, unless the frame is whole.
-    fn make_room(&mut self, most: usize, spares: &mut Spares) {
+    fn make_room(&mut self, most: usize, spares: &mut BufferPool) {
         if self.len == self.buffer.len() && self.len < most {
             self.grow(self.len + 1, most, spares);
         }
     }
 
     /// Twice what has been received, so that many small pieces are copied a constant number of times each.
-    fn grow(&mut self, needed: usize, most: usize, spares: &mut Spares) {
+    fn grow(&mut self, needed: usize, most: usize, spares: &mut BufferPool) {
         let size = needed.saturating_mul(2).max(MIN_BUFFER_BYTES).min(most).max(needed);
         // Not by growing the old one: a new one comes zeroed from the system, and what no byte reaches is never touched.
         let mut larger = spares.take(size, most).unwrap_or_else(|| vec![0; size]);

@@ -3,9 +3,10 @@
 //! Bytes that decoding skips and that carry no length are written as zero. Where decoding keeps the length field as part of
 //! the payload, encoding puts the right value over it.
 
+use super::cut::MAX_VARINT_BYTES;
+use super::error::EncodeError;
+use super::framing::Framing;
 use super::length::LengthPrefix;
-use super::{Framing, MAX_VARINT_BYTES};
-use crate::error::EncodeError;
 
 /// Appends `payload` as a frame to `out`. An empty payload makes an empty frame. On an error `out` is as it was.
 ///

@@ -2,8 +2,8 @@
 //! the payload, or is kept as part of it. The options are those of tokio-util's `LengthDelimitedCodec` and Netty's
 //! `LengthFieldBasedFrameDecoder`; where the two differ, tokio-util's meaning is used.
 
-use super::{Bounds, Cut, sniff};
-use crate::error::FrameError;
+use super::bounds::{Cut, bounds, too_large};
+use super::error::FrameError;
 
 /// Bytes of the length field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,19 +167,4 @@ impl LengthPrefix {
         };
         field.copy_from_slice(bytes.unwrap_or_default());
     }
-}
-
-/// The bounds of a payload of `declared` bytes that begins at `start`, unless that is more than the limit.
-#[inline]
-pub(super) fn bounds(declared: u64, start: usize, max_frame_bytes: usize, bytes: &[u8]) -> Result<Bounds, FrameError> {
-    let end = usize::try_from(declared).ok().filter(|payload| *payload <= max_frame_bytes);
-    match end.and_then(|payload| payload.checked_add(start)) {
-        Some(end) => Ok(Bounds { payload_start: start, payload_end: end, end }),
-        None => Err(too_large(declared, max_frame_bytes, bytes)),
-    }
-}
-
-#[cold]
-fn too_large(declared_bytes: u64, max_frame_bytes: usize, bytes: &[u8]) -> FrameError {
-    FrameError::TooLarge { declared_bytes, max_frame_bytes, looks_like: sniff::looks_like(bytes) }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Framing, LengthPrefix};
+use super::framing::Framing;
+use super::length::LengthPrefix;
 
 impl Framing {
     /// Every framing that has a plain name.

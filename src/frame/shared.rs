@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use super::{Framing, encode};
-use crate::payload::{Payload, Ticket};
+use super::encode::encode;
+use super::framing::Framing;
+use super::payload::{BatchId, Payload};
 
 /// Whole frames, one after the other, that many connections may owe at once.
 #[derive(Debug)]
 pub(crate) struct Batch {
     bytes: Payload,
     frames: u32,
-    ticket: Ticket,
+    ticket: BatchId,
 }
 
 /// Payloads on their way to many connections. What they are framed to is shared by all that are framed alike.
 pub(crate) struct SharedFrames<'a> {
     payloads: &'a [Payload],
-    ticket: Ticket,
+    ticket: BatchId,
     framed: Vec<(Framing, Option<Arc<Batch>>)>,
 }
 
@@ -32,7 +33,7 @@ impl Batch {
     }
 
     #[inline]
-    pub(crate) fn ticket(&self) -> Ticket {
+    pub(crate) fn ticket(&self) -> BatchId {
         self.ticket
     }
 }
@@ -40,13 +41,13 @@ impl Batch {
 #[cfg(test)]
 impl Batch {
     /// So many bytes that are so many frames already.
-    pub(crate) fn encoded(bytes: impl Into<Payload>, frames: u32, ticket: Ticket) -> Arc<Self> {
+    pub(crate) fn encoded(bytes: impl Into<Payload>, frames: u32, ticket: BatchId) -> Arc<Self> {
         Arc::new(Self { bytes: bytes.into(), frames, ticket })
     }
 }
 
 impl<'a> SharedFrames<'a> {
-    pub(crate) fn of(payloads: &'a [Payload], ticket: Ticket) -> Self {
+    pub(crate) fn of(payloads: &'a [Payload], ticket: BatchId) -> Self {
         Self { payloads, ticket, framed: Vec::new() }
     }
 
@@ -61,7 +62,7 @@ impl<'a> SharedFrames<'a> {
 }
 
 /// Those of `payloads` that `framing` can carry. The log is told of the others, once for all receivers.
-fn frame(framing: Framing, payloads: &[Payload], ticket: Ticket) -> Option<Batch> {
+fn frame(framing: Framing, payloads: &[Payload], ticket: BatchId) -> Option<Batch> {
     if framing == Framing::Raw
         && let [only] = payloads
     {

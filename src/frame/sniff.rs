@@ -1,6 +1,6 @@
 //! What bytes are that were meant for another port. Used only to word an error: nothing is decided by it.
 
-use crate::error::LooksLike;
+use super::error::LooksLike;
 
 const HTTP_METHODS: [&[u8]; 10] =
     [b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"PATCH ", b"TRACE ", b"PRI "];

@@ -7,8 +7,8 @@
 
 use super::ledger::{Answer, Ledger};
 use super::message::Images;
-use crate::error::FrameError;
-use crate::frame::{FrameDecoder, Framing, Spares};
+use crate::frame::FrameError;
+use crate::frame::{BufferPool, FrameDecoder, Framing};
 
 /// Cuts what one connection receives.
 pub(super) enum Cutter {
@@ -33,7 +33,7 @@ impl Cutter {
         mut input: &[u8],
         ledger: &mut Ledger,
         images: &Images,
-        spares: &mut Spares,
+        spares: &mut BufferPool,
         mut told: impl FnMut(Answer, usize),
     ) -> Result<(), FrameError> {
         match self {
@@ -216,7 +216,7 @@ mod tests {
                 };
                 verdicts[which] += 1;
             };
-            cutter.feed(piece, &mut ledger, images, &mut Spares::none(), told).unwrap();
+            cutter.feed(piece, &mut ledger, images, &mut BufferPool::none(), told).unwrap();
         }
         verdicts[4] = ledger.lose_all(|_| ());
         verdicts

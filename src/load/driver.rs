@@ -16,14 +16,14 @@ use super::outcome::Outcome;
 use super::plan::{Activity, Plan};
 use super::stages::LISTEN_ON;
 use super::{Error, Stage, Watch};
-use crate::slots::Slots;
+use crate::engine::slab::GenerationalSlab;
 
 /// A run.
 pub(super) struct Load<'a> {
     pub(super) plan: &'a Plan,
     pub(super) net: Net,
     pub(super) kit: Kit,
-    pub(super) clients: Slots<Client>,
+    pub(super) clients: GenerationalSlab<Client>,
     /// By number: the planned connections, and then the slow readers.
     pub(super) lines: Vec<Line>,
     pub(super) dialer: Dialer,
@@ -70,7 +70,7 @@ impl<'a> Load<'a> {
             plan,
             net: Net::new().map_err(Error::System)?,
             kit,
-            clients: Slots::new(),
+            clients: GenerationalSlab::new(),
             lines: (0..count).map(line).collect(),
             dialer,
             again: Vec::new(),

@@ -10,7 +10,7 @@ use super::message::Images;
 use super::pace::Pace;
 use super::plan::{Activity, Plan};
 use super::tally::Tally;
-use crate::frame::{Framing, Spares};
+use crate::frame::{BufferPool, Framing};
 
 /// One read brings at most this many bytes.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -38,7 +38,7 @@ pub(super) struct Kit {
     pub(super) images: Images,
     pub(super) batch: Batch,
     pub(super) buffer: Box<[u8]>,
-    pub(super) spares: Spares,
+    pub(super) spares: BufferPool,
     pub(super) tally: Tally,
     pub(super) orders: Orders,
     pub(super) framing: Framing,
@@ -66,7 +66,7 @@ impl Kit {
             images: Images::new(&plan.payload_bytes, plan.seed, text),
             batch: Batch::new(wire),
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
-            spares: Spares::default(),
+            spares: BufferPool::default(),
             tally: Tally::new(plan.activity).map_err(|error| Error::System(io::Error::other(error)))?,
             orders: Orders::Nothing,
             framing,

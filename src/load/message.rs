@@ -14,7 +14,7 @@ const TEXT_HEAD: usize = 11;
 /// Room for either.
 const MAX_HEAD: usize = 16;
 
-/// Places in the table at which a message's body may begin. Few enough that what is sent and compared stays in cache.
+/// Places in the table at which a message's body may begin. OneOrMany enough that what is sent and compared stays in cache.
 const PLACES_BITS: u32 = 12;
 
 /// All messages of a run.

@@ -12,8 +12,8 @@ use mio::net::{TcpStream, UdpSocket};
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
-use crate::endpoint::Endpoint;
-use crate::slots::reserved_key;
+use crate::engine::slab::reserved_key;
+use crate::net::Endpoint;
 
 /// Events taken from the system with one call.
 const EVENTS: usize = 1024;

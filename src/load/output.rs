@@ -102,9 +102,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::endpoint::Endpoint;
     use crate::frame::Framing;
     use crate::load::plan::{Activity, Plan};
+    use crate::net::Endpoint;
 
     /// A full queue cannot be had at will; a socket that was shut down fails as well without its peer's doing.
     #[test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::Error;
 use super::batch::Wire;
-use crate::datagram::MAX_DATAGRAM_BYTES;
-use crate::endpoint::Endpoint;
 use crate::frame::{Framing, encode};
+use crate::net::Endpoint;
+use crate::net::udp_batch::MAX_DATAGRAM_BYTES;
 
 /// The longest payload: what is sent is made from a table of about this size.
 const MAX_PAYLOAD_BYTES: usize = 1 << 30;

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::context::Context;
+use crate::frame::{TextEncoding, Unwritable};
+use crate::service::Context;
 use crate::service::Service;
-use crate::text::{TextEncoding, Unwritable};
 
 /// Answers the first message with a greeting that may hold it, then closes; each datagram is a first message.
 #[derive(Clone, Debug)]

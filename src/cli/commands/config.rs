@@ -15,7 +15,7 @@ pub(in crate::cli) enum ConfigCommand {
     /// Say what a file means, or everything that is wrong with it, without serving anything
     ///
     /// Names are looked up, and files and directories that it names are opened; no address is listened on.
-    #[command(after_long_help = include_str!("config-check.txt"))]
+    #[command(after_long_help = include_str!("config_check_help.txt"))]
     Check {
         /// The file
         file: PathBuf,

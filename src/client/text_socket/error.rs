@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::{fmt, io};
 
-use crate::text::{TextEncoding, Unwritable};
+use crate::frame::{TextEncoding, Unwritable};
 
 /// Why a text was not sent, or none was received.
 #[derive(Debug)]

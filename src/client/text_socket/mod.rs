@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub use error::TextSocketError;
 
-use crate::text::TextEncoding;
+use crate::frame::TextEncoding;
 
 /// The most that the payload of any datagram holds, in bytes: its length field has sixteen bits.
 const MAX_DATAGRAM_BYTES: usize = 65_535;

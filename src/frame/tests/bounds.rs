@@ -2,7 +2,7 @@
 
 use super::super::{FrameDecoder, Framing, encode};
 use super::{Reader, WAYS, Way, framing};
-use crate::error::FrameError;
+use crate::frame::FrameError;
 
 const GIB: usize = 1 << 30;
 

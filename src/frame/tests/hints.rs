@@ -1,7 +1,7 @@
 //! What an error says about bytes that were meant for another port.
 
 use super::{Reader, Way, framing};
-use crate::error::{FrameError, LooksLike};
+use crate::frame::{FrameError, LooksLike};
 
 const TLS: &[u8] = &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01];
 

@@ -6,7 +6,7 @@ use super::super::{FrameDecoder, Framing, MAX_RAW_BYTES, encode};
 use super::oracle::Rule;
 use super::property::any_rule;
 use super::{Reader, Way, framing};
-use crate::error::EncodeError;
+use crate::frame::EncodeError;
 
 const LIMIT: usize = usize::MAX;
 

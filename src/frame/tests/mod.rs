@@ -8,7 +8,7 @@ mod property;
 mod splits;
 
 use super::{FrameDecoder, Framing};
-use crate::error::FrameError;
+use crate::frame::FrameError;
 
 /// How bytes reach a decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

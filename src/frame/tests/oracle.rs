@@ -2,7 +2,7 @@
 //! code with the decoder, so that both can only agree by being right.
 
 use super::super::{Endian, Framing, LengthPrefix, Width};
-use crate::error::FrameError;
+use crate::frame::FrameError;
 
 /// A framing, as the oracle knows it.
 #[derive(Clone, Copy, Debug)]

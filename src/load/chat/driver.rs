@@ -9,19 +9,19 @@ use super::kit::{Kit, Orders};
 use super::member::Member;
 use super::outcome::Outcome;
 use super::plan::Plan;
+use crate::engine::slab::GenerationalSlab;
 use crate::load::client::End;
 use crate::load::course::{Course, nanos};
 use crate::load::dial::{BACKLOG_AGAIN_AFTER, Dialer, exhausted};
 use crate::load::net::{Net, Ready, Socket};
 use crate::load::{Error, Watch};
-use crate::slots::Slots;
 
 /// A run.
 pub(super) struct Load<'a> {
     pub(super) plan: &'a Plan,
     net: Net,
     pub(super) kit: Kit,
-    pub(super) members: Slots<Member>,
+    pub(super) members: GenerationalSlab<Member>,
     /// By number, those who are there.
     pub(super) keys: Vec<Option<usize>>,
     /// A member is pending until it is in its room, so that the server has so many to let in at once and no more.
@@ -48,7 +48,7 @@ impl<'a> Load<'a> {
             plan,
             net: Net::new().map_err(Error::System)?,
             kit: Kit::new(plan, nick())?,
-            members: Slots::new(),
+            members: GenerationalSlab::new(),
             keys: vec![None; plan.members],
             dialer,
             publishers: Vec::new(),

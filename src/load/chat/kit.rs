@@ -12,7 +12,7 @@ use super::proof::{Proof, Said};
 use super::scan::Delivery;
 use super::text::Stamp;
 use super::turns::Turns;
-use crate::frame::Spares;
+use crate::frame::BufferPool;
 use crate::load::Error;
 use crate::load::ledger::Sent;
 use crate::load::pace::Pace;
@@ -35,7 +35,7 @@ pub(super) enum Orders {
 
 pub(super) struct Kit {
     pub(super) buffer: Box<[u8]>,
-    pub(super) spares: Spares,
+    pub(super) spares: BufferPool,
     /// Frames that are being put together.
     pub(super) frames: Vec<u8>,
     pub(super) hall: Hall,
@@ -65,7 +65,7 @@ impl Kit {
         let tally = Tally::new(plan.activity.into()).map_err(|error| Error::System(io::Error::other(error)))?;
         Ok(Self {
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
-            spares: Spares::default(),
+            spares: BufferPool::default(),
             frames: Vec::new(),
             hall: Hall {
                 tally,

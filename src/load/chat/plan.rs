@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::text::STAMP_BYTES;
-use crate::endpoint::Endpoint;
 use crate::load::plan::{MAX_CONNECTIONS, check_rate};
 use crate::load::{self, Error};
+use crate::net::Endpoint;
 use crate::services::chat::wire::{LOBBY, MAX_TEXT_BYTES};
 
 /// A load of members, some of whom speak.

@@ -4,7 +4,7 @@ use std::io;
 
 use super::{LINES, RAW, Rig, heard, wire};
 use crate::connection::script::Call;
-use crate::limits::Limits;
+use crate::engine::limits::Limits;
 
 #[test]
 fn a_peer_that_closes_between_frames_has_closed_in_good_order() {

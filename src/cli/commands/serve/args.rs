@@ -15,7 +15,7 @@ use crate::cli::engine::EngineName;
 
 /// Arguments of `serve`, as typed.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = include_str!("serve.txt"), allow_negative_numbers = true)]
+#[command(after_long_help = include_str!("help.txt"), allow_negative_numbers = true)]
 pub(in crate::cli) struct ServeArgs {
     /// The service; without one, all of them on one loop
     #[arg(value_parser = builtin_parser())]
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn each_framing_is_explained_in_the_help() {
-        let help = include_str!("serve.txt");
+        let help = include_str!("help.txt");
         for (name, _) in Framing::NAMES {
             assert!(help.split_whitespace().any(|word| word == name), "{name}");
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use switchboard::shown::word;
+use switchboard::escape;
 
 use crate::cli::error::CliError;
 
@@ -39,5 +39,5 @@ pub(super) fn text(path: &Path) -> Result<String, CliError> {
 /// What is wrong at some place of a file, with the number of its line.
 pub(super) fn wrong(path: &Path, text: &str, place: Range<usize>, what: &str) -> String {
     let line = text.bytes().take(place.start).filter(|byte| *byte == b'\n').count() + 1;
-    format!("{}:{line}: {}", path.display(), word(&what.trim().replace('\n', "; ")))
+    format!("{}:{line}: {}", path.display(), escape::line(&what.trim().replace('\n', "; ")))
 }

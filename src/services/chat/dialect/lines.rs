@@ -9,9 +9,9 @@ use std::net::IpAddr;
 use encoding_rs::{Encoding, UTF_8};
 
 use super::json::not_utf8;
+use crate::frame::escape::CONTINUED;
 use crate::services::chat::ask::{Ask, Order, Refusal};
 use crate::services::chat::wire::{Event, Listed};
-use crate::shown::CONTINUED;
 
 pub(in crate::services::chat) const HELP: &str = "\
 * text is said to the room you are in; // at its start stands for one slash
