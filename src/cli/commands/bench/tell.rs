@@ -14,15 +14,15 @@ use super::server;
 use super::setting::{self, Setting};
 use super::verdict;
 use super::watch::{Readings, Why};
-use crate::cli::measure::record::{bottleneck, cores, each, nanos, per_second};
-use crate::cli::measure::{Machine, Pinned};
+use crate::cli::process::{MachineInfo, PinnedCpus};
+use crate::cli::report::rates::{bottleneck, cores, each, nanos, per_second};
 
 /// What is known of a run besides its outcome.
 #[derive(Debug)]
 pub(super) struct About {
     pub(super) command: String,
     pub(super) started_at: String,
-    pub(super) machine: Machine,
+    pub(super) machine: MachineInfo,
     pub(super) target: Target,
     pub(super) pid: Option<u32>,
     pub(super) interrupted: bool,
@@ -126,7 +126,7 @@ pub(super) fn target(setting: &Setting, target: &server::Target) -> Target {
         framing: (!matches!(target.endpoint, Endpoint::Udp(_))).then(|| setting.framing.to_string()),
         own: target.is_own(),
         engine,
-        pinned: target.pinning.as_ref().map(Pinned::from),
+        pinned: target.pinning.as_ref().map(PinnedCpus::from),
     }
 }
 

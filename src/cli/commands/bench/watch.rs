@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use switchboard::load::{LoadObserver, LoadPhase, LoadProgress, RateStep};
 
 use super::server::Target;
-use crate::cli::measure::{Interrupt, Probe, Reading, Usage};
+use crate::cli::process::{Interrupt, ProcessProbe, ProcessSample, ProcessUsage};
 use crate::cli::report::figure;
 
 /// Watches one run.
@@ -36,11 +36,11 @@ pub(super) struct Readings {
     /// Why it was ended before its time.
     pub(super) ended_early: Option<Why>,
     /// Before there was any connection.
-    idle: Option<Reading>,
+    idle: Option<ProcessSample>,
     /// When the measured time began.
-    began: Option<Reading>,
+    began: Option<ProcessSample>,
     /// When it was over, with all connections still there.
-    pub(super) ended: Option<Reading>,
+    pub(super) ended: Option<ProcessSample>,
 }
 
 /// Why a run was ended before its time.
@@ -69,7 +69,7 @@ impl<'a> Watcher<'a> {
         if let Ok(style) = ProgressStyle::with_template("{prefix:<12} {bar:12.cyan/dim} {wide_msg}") {
             bar.set_style(style.progress_chars("━╸─"));
         }
-        let idle = server.probe.as_ref().and_then(Probe::now);
+        let idle = server.probe.as_ref().and_then(ProcessProbe::now);
         Self {
             server,
             lasting,
@@ -128,7 +128,7 @@ impl LoadObserver for Watcher<'_> {
     fn on_measure_start(&mut self) {
         log::debug!("measuring");
         self.readings.began_at = SystemTime::now();
-        self.readings.began = self.server.probe.as_ref().and_then(Probe::now);
+        self.readings.began = self.server.probe.as_ref().and_then(ProcessProbe::now);
     }
 
     fn on_progress(&mut self, progress: &LoadProgress) -> ControlFlow<()> {
@@ -151,7 +151,7 @@ impl LoadObserver for Watcher<'_> {
     }
 
     fn on_measure_end(&mut self) {
-        self.readings.ended = self.server.probe.as_ref().and_then(Probe::at_end);
+        self.readings.ended = self.server.probe.as_ref().and_then(ProcessProbe::at_end);
     }
 
     fn on_step(&mut self, step: &RateStep) {
@@ -165,7 +165,7 @@ impl LoadObserver for Watcher<'_> {
 
 impl Readings {
     /// What the server used in the measured time.
-    pub(super) fn usage(&self) -> Option<Usage> {
+    pub(super) fn usage(&self) -> Option<ProcessUsage> {
         Some(self.ended.as_ref()? - self.began.as_ref()?)
     }
 

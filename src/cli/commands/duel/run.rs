@@ -11,9 +11,9 @@ use super::bar::Bar;
 use super::compare::compare;
 use super::plan::Plan;
 use super::record::{Engine, Generator, Point, Run, Seen, Server};
-use crate::cli::measure::record::{bottleneck, nanos, per_second};
-use crate::cli::measure::{Child, Interrupt, Pinning, Probe, Reading, Serve};
+use crate::cli::process::{CpuAssignment, Interrupt, ProcessProbe, ProcessSample, ServeCommand, ServerProcess};
 use crate::cli::report::figure;
+use crate::cli::report::rates::{bottleneck, nanos, per_second};
 use crate::cli::report::words::connections as at;
 
 /// An answer that has not come after this long is lost.
@@ -22,7 +22,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Where runs take place.
 pub(super) struct Arena<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) pinning: Option<&'a Pinning>,
+    pub(super) pinning: Option<&'a CpuAssignment>,
     pub(super) interrupt: &'a Interrupt,
     pub(super) bar: &'a Bar,
 }
@@ -115,9 +115,15 @@ impl Arena<'_> {
         Ok(self.tell(engine, &outcome, seen.as_ref()))
     }
 
-    fn start(&self, connections: usize, engine: Engine) -> Result<Child, Miss> {
+    fn start(&self, connections: usize, engine: Engine) -> Result<ServerProcess, Miss> {
         let options = self.plan.options(engine, connections);
-        let start = || Child::start(Serve { service: self.plan.service, listen: &["127.0.0.1:0"], options: &options });
+        let start = || {
+            ServerProcess::start(ServeCommand {
+                service: self.plan.service,
+                listen: &["127.0.0.1:0"],
+                options: &options,
+            })
+        };
         let started = match self.pinning {
             Some(pinning) => pinning
                 .on_server(start)
@@ -180,14 +186,14 @@ fn beyond(had: usize, wanted: usize, log: &str) -> String {
 /// Looks at the server when it matters, and ends a run that has come to nothing.
 struct Watcher<'a> {
     arena: &'a Arena<'a>,
-    child: &'a mut Child,
-    probe: Option<Probe>,
+    child: &'a mut ServerProcess,
+    probe: Option<ProcessProbe>,
     wanted: usize,
     /// The server has been looked at in the warm-up.
     looked: bool,
-    before: Option<Reading>,
-    began: Option<Reading>,
-    ended: Option<Reading>,
+    before: Option<ProcessSample>,
+    began: Option<ProcessSample>,
+    ended: Option<ProcessSample>,
     /// How many connections there were when it was clear that there would not be enough.
     had: Option<usize>,
     /// How the server has ended, which it should not.
@@ -195,9 +201,9 @@ struct Watcher<'a> {
 }
 
 impl<'a> Watcher<'a> {
-    fn new(arena: &'a Arena<'a>, child: &'a mut Child, wanted: usize) -> Self {
-        let probe = Probe::of(child.pid());
-        let before = probe.as_ref().and_then(Probe::now);
+    fn new(arena: &'a Arena<'a>, child: &'a mut ServerProcess, wanted: usize) -> Self {
+        let probe = ProcessProbe::of(child.pid());
+        let before = probe.as_ref().and_then(ProcessProbe::now);
         Self { arena, child, probe, wanted, looked: false, before, began: None, ended: None, had: None, gone: None }
     }
 }
@@ -205,7 +211,7 @@ impl<'a> Watcher<'a> {
 impl LoadObserver for Watcher<'_> {
     fn on_measure_start(&mut self) {
         log::debug!("measuring at {}", at(self.wanted));
-        self.began = self.probe.as_ref().and_then(Probe::now);
+        self.began = self.probe.as_ref().and_then(ProcessProbe::now);
     }
 
     fn on_progress(&mut self, progress: &LoadProgress) -> ControlFlow<()> {
@@ -213,7 +219,7 @@ impl LoadObserver for Watcher<'_> {
         // Which threads there are is found out now, so that it need not be when it counts.
         if progress.phase == LoadPhase::WarmingUp && !self.looked {
             self.looked = true;
-            let _ = self.probe.as_ref().and_then(Probe::now);
+            let _ = self.probe.as_ref().and_then(ProcessProbe::now);
         }
         // A fault later on is a fault; connections that never were are a machine's limit.
         if progress.phase == LoadPhase::WarmingUp && progress.connections < self.wanted {
@@ -225,6 +231,6 @@ impl LoadObserver for Watcher<'_> {
     }
 
     fn on_measure_end(&mut self) {
-        self.ended = self.probe.as_ref().and_then(Probe::at_end);
+        self.ended = self.probe.as_ref().and_then(ProcessProbe::at_end);
     }
 }

@@ -7,7 +7,7 @@ use switchboard::load::chat::{ChatFaults, FaultKind, ServerError};
 
 use crate::cli::commands::bench::record::{Distribution, Generator, Percentile, Sample, Server, Target};
 use crate::cli::commands::bench::verdict::Verdict;
-use crate::cli::measure::Machine;
+use crate::cli::process::MachineInfo;
 
 /// The version of what the keys mean.
 pub(super) const SCHEMA: u32 = 1;
@@ -20,7 +20,7 @@ pub(super) struct Record {
     pub(super) command: String,
     /// RFC 3339, with this machine's offset.
     pub(super) started_at: String,
-    pub(super) machine: Machine,
+    pub(super) machine: MachineInfo,
     pub(super) target: Target,
     pub(super) load: Load,
     /// Ended early by a signal.

@@ -7,7 +7,7 @@ use super::record::{Load, Members, Party, Proof, Record, SCHEMA, Violation};
 use super::verdict;
 use crate::cli::commands::bench::tell::{self, About, distribution};
 use crate::cli::commands::bench::watch::Why;
-use crate::cli::measure::record::{each, nanos, per_second};
+use crate::cli::report::rates::{each, nanos, per_second};
 
 /// Writes a result down.
 pub(super) fn record(about: About, run: &Run) -> Record {

@@ -5,7 +5,7 @@ use switchboard::load::chat::{ChatFaults, FaultKind};
 use super::record::{Load, Members, Party, Proof, Record, SCHEMA, Violation};
 use super::{html, table, verdict, words};
 use crate::cli::commands::bench::record::{Distribution, Generator, Server, Target};
-use crate::cli::measure::{Machine, Pinned};
+use crate::cli::process::{MachineInfo, PinnedCpus};
 use crate::cli::report::page::Tone;
 
 fn distribution(p50: u64) -> Distribution {
@@ -39,7 +39,7 @@ fn record() -> Record {
         schema: SCHEMA,
         command: "switchboard bench chat".to_owned(),
         started_at: "2026-01-02T03:04:05+00:00".to_owned(),
-        machine: Machine {
+        machine: MachineInfo {
             cpu_model: None,
             cpus: 2,
             memory_bytes: None,
@@ -55,7 +55,7 @@ fn record() -> Record {
             framing: Some("u32be".to_owned()),
             own: true,
             engine: Some("reactor".to_owned()),
-            pinned: Some(Pinned { server_cpus: vec![0], load_cpu: 1 }),
+            pinned: Some(PinnedCpus { server_cpus: vec![0], load_cpu: 1 }),
         },
         load: Load {
             activity: "closed",
