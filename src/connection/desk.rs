@@ -39,7 +39,7 @@ impl Desk {
         origin: ReplySource<'a>,
         pending_bytes: usize,
     ) -> Context<'a> {
-        let reply_to = ReplyTo::Connection { outbox: &mut self.outbox, framing, origin, pending_bytes };
+        let reply_to = ReplyTo::Connection { replies: &mut self.outbox, framing, source: origin, pending_bytes };
         Context { conn, clock: self.clock, reply_to, effects: &mut self.effects }
     }
 }

@@ -166,7 +166,7 @@ impl<S: Stream> Connection<S> {
                     let request = if desk.lends_requests { payload } else { &[] };
                     let origin = ReplySource { received, request };
                     service.on_frame(&mut desk.context(id, framing, origin, self.queue.pending_bytes()), payload);
-                    if desk.outbox.lies_in_request() {
+                    if desk.outbox.borrows_request() {
                         // It has to go before the request does.
                         let Self { stream, queue, flags, waits, peer, .. } = self;
                         let sink = Sink { stream, queue, flags, waits, peer };
@@ -180,7 +180,7 @@ impl<S: Stream> Connection<S> {
                     if !desk.effects.actions.is_empty() {
                         break Received::Acted;
                     }
-                    if desk.outbox.is_worth_a_write() || self.queue.pending_bytes() > desk.limits.high_water_bytes() {
+                    if desk.outbox.should_write() || self.queue.pending_bytes() > desk.limits.high_water_bytes() {
                         break Received::Flush;
                     }
                 }

@@ -210,7 +210,7 @@ impl<S: Stream> Connection<S> {
 
 fn write_outbox(stream: &mut impl Write, outbox: &ReplyBuffer, origin: ReplySource<'_>) -> io::Result<usize> {
     loop {
-        let result = match outbox.one_piece() {
+        let result = match outbox.as_one_slice() {
             Some(bytes) => stream.write(bytes),
             None => write_pieces(stream, outbox.pieces(origin)),
         };
