@@ -9,18 +9,18 @@
 //! says until when the peer has to do something.
 
 mod deadline;
-mod desk;
 mod read;
 #[cfg(test)]
-pub(crate) mod script;
+pub(crate) mod scripted_stream;
 #[cfg(test)]
 mod tests;
+mod worker_context;
 mod write;
 
 pub(crate) mod write_queue;
 
-pub(crate) use desk::Desk;
 pub(crate) use read::{Fill, Received};
+pub(crate) use worker_context::Desk;
 
 use std::io::{self, Read, Write};
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::script::{Call, Scripted, Socket};
+use super::scripted_stream::{Call, Scripted, Socket};
 use super::{Connection, Desk, Fill, Phase, Received};
 use crate::engine::limits::Limits;
 use crate::frame::BatchId;

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::{LINES, RAW, Rig, heard, wire};
-use crate::connection::script::Socket;
+use crate::connection::scripted_stream::Socket;
 use crate::engine::limits::Limits;
 
 #[cfg(unix)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{FRAMING, Rig, heard, wire};
-use crate::connection::script::Socket;
+use crate::connection::scripted_stream::Socket;
 use crate::engine::limits::{BUDGET_PATIENCE, Limits, SlowConsumer};
 use crate::service::ServiceId;
 

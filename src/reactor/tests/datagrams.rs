@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Rig, UDP, UDP_ADDR, heard, wire};
-use crate::connection::script::Call;
+use crate::connection::scripted_stream::Call;
 use crate::engine::limits::Limits;
 use crate::engine::slab::reserved_key;
 use crate::net::udp_batch::BATCH;

@@ -1,7 +1,7 @@
 //! Whatever the socket does, call by call, its peer gets the same bytes.
 
 use super::{Rig, heard, wire};
-use crate::connection::script::{Call, Socket};
+use crate::connection::scripted_stream::{Call, Socket};
 use crate::engine::limits::Limits;
 
 /// Requests of several kinds, so that replies take several ways: copied, lent from the frame, and sent as an action.

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{LINES, RAW, Rig, heard, wire};
-use crate::connection::script::Call;
+use crate::connection::scripted_stream::Call;
 use crate::engine::limits::Limits;
 
 #[test]

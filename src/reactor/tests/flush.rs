@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{LINES, RAW, Rig, heard, wire};
-use crate::connection::script::Socket;
+use crate::connection::scripted_stream::Socket;
 use crate::engine::limits::{Limits, SlowConsumer};
 use crate::service::ServiceId;
 

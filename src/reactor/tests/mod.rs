@@ -31,7 +31,7 @@ use script::{Polled, ScriptedNet, World};
 use super::Registered;
 use super::net::{Source, SourceKind};
 use super::turn::Turn;
-use crate::connection::script::Socket;
+use crate::connection::scripted_stream::Socket;
 use crate::engine::handle::{Handle, pair};
 use crate::engine::jobs::Wake;
 use crate::engine::limits::Limits;

@@ -1,7 +1,7 @@
 //! Peers that do not read: when they are no longer read themselves, what waits for them, and when they have to go.
 
 use super::{Rig, frames, heard, wire};
-use crate::connection::script::{Call, Socket};
+use crate::connection::scripted_stream::{Call, Socket};
 use crate::engine::limits::{Limits, SlowConsumer};
 
 /// High water 2000 bytes, low water 1000.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{Rig, frames, wire};
-use crate::connection::script::{Call, Socket};
+use crate::connection::scripted_stream::{Call, Socket};
 use crate::engine::limits::{Limits, SlowConsumer};
 
 /// One thing that happens. Clients and connections are chosen by number, modulo how many there are.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::connection::script::{Call, Scripted, Socket};
+use crate::connection::scripted_stream::{Call, Scripted, Socket};
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
 use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::{FRAMING, Rig, heard, wire};
-use crate::connection::script::Call;
+use crate::connection::scripted_stream::Call;
 use crate::engine::limits::Limits;
 use crate::frame::encode;
 

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::ops::Range;
 
-use super::waiting::{MAX_SLICES, RUN_BYTES};
+use super::chunk_queue::{MAX_SLICES, RUN_BYTES};
 use super::*;
 use crate::engine::limits::Limits;
 use crate::frame::Payload;

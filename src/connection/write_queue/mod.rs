@@ -5,7 +5,7 @@
 //! a frame is worse for its reader than none; and a batch is dropped whole, because its sender knows it by one name. An empty
 //! queue owns no heap, and one shared batch alone needs none either.
 
-mod waiting;
+mod chunk_queue;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::engine::limits::{QueueBound, SlowConsumer};
 use crate::frame::Batch;
 use crate::frame::BatchId;
 
-use waiting::{Chunk, Waiting};
+use chunk_queue::{Chunk, Waiting};
 
 /// Pending output of one connection.
 #[derive(Debug, Default)]
