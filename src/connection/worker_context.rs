@@ -1,7 +1,6 @@
-//! What a thread of an engine has once and lends to each connection in turn: the limits, the time, the places where replies and actions
-//! collect, spare buffers, the counters, and what slow readers have missed.
+//! A worker's shared state, lent to each of its connections in turn.
 
-use crate::connection::write_queue::Missed;
+use super::write_queue::DroppedBatch;
 use crate::engine::limits::Limits;
 use crate::engine::stats::Stats;
 use crate::frame::{BufferPool, Framing};
@@ -9,37 +8,44 @@ use crate::service::ConnId;
 use crate::service::context::{Clock, Context, PendingActions, ReplyTo};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
 
-/// A thread's own things, as the operator's desk is not any line's.
-pub(crate) struct Desk {
+/// The limits, clock, counters and scratch buffers of one engine thread.
+///
+/// The lender empties `replies`, `pending_actions` and `dropped` before the next connection uses
+/// it.
+pub(crate) struct WorkerContext {
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
-    pub(crate) outbox: ReplyBuffer,
-    pub(crate) spares: BufferPool,
-    pub(crate) effects: PendingActions,
+    /// Replies of the current step that are not written yet.
+    pub(crate) replies: ReplyBuffer,
+    pub(crate) buffer_pool: BufferPool,
+    /// Actions that the last callback asked for.
+    pub(crate) pending_actions: PendingActions,
     pub(crate) stats: Stats,
-    /// Batches that the connection at hand has missed. Whoever lends the desk takes them before it goes to the next one.
-    pub(crate) missed: Vec<Missed>,
-    /// Whether a reply that lies in a request put together by the decoder is written from there, which has to be done before
-    /// the next frame is looked for. Not where a lock is held while frames are handed over: nothing is written under it.
-    pub(crate) lends_requests: bool,
+    /// Batches dropped from the current connection's queue, to be reported to its service.
+    pub(crate) dropped: Vec<DroppedBatch>,
+    /// True if a reply may be written straight from a request that the decoder has assembled. The
+    /// write then comes before the next frame is decoded. False where frames are dispatched under a
+    /// lock, because nothing is written under a lock.
+    pub(crate) may_borrow_request: bool,
 }
 
-impl Desk {
-    pub(crate) fn new(limits: Limits, clock: Clock, effects: PendingActions, spares: BufferPool) -> Self {
-        let (outbox, stats, missed) = (ReplyBuffer::default(), Stats::default(), Vec::new());
-        Self { limits, clock, outbox, spares, effects, stats, missed, lends_requests: true }
+impl WorkerContext {
+    pub(crate) fn new(limits: Limits, clock: Clock, pending_actions: PendingActions, buffer_pool: BufferPool) -> Self {
+        let (replies, stats, dropped) = (ReplyBuffer::default(), Stats::default(), Vec::new());
+        Self { limits, clock, replies, buffer_pool, pending_actions, stats, dropped, may_borrow_request: true }
     }
 
-    /// For a callback about a connection that owes its peer `pending_bytes`, and whose replies may lie in `origin`.
+    /// Returns the context for a callback about a connection. `source` is what replies may be
+    /// borrowed from, `pending_bytes` is the connection's output before this step.
     #[inline]
-    pub(crate) fn context<'a>(
+    pub(crate) fn service_context<'a>(
         &'a mut self,
         conn: ConnId,
         framing: Framing,
-        origin: ReplySource<'a>,
+        source: ReplySource<'a>,
         pending_bytes: usize,
     ) -> Context<'a> {
-        let reply_to = ReplyTo::Connection { outbox: &mut self.outbox, framing, origin, pending_bytes };
-        Context { conn, clock: self.clock, reply_to, effects: &mut self.effects }
+        let reply_to = ReplyTo::Connection { outbox: &mut self.replies, framing, origin: source, pending_bytes };
+        Context { conn, clock: self.clock, reply_to, effects: &mut self.pending_actions }
     }
 }
