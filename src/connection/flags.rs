@@ -8,8 +8,8 @@ pub(crate) struct Flags {
     pub(crate) readable: bool,
     /// The socket may take bytes.
     pub(crate) writable: bool,
-    /// An event reported the peer's end of stream or an error. Reading goes on until a read returns
-    /// it.
+    /// An event reported the peer's end of stream or an error, and reading goes on until a read
+    /// returns it.
     pub(crate) eof_reported: bool,
     /// The peer sent urgent data, at an unknown place in the stream. A read may end there although
     /// more bytes follow.

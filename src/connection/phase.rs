@@ -4,11 +4,11 @@
 ///
 /// | from | to | when |
 /// |---|---|---|
-/// | `Open` | `Closing` | [`begin_close`](super::Connection::begin_close): the peer closed, a limit was exceeded, or a service asked for it |
-/// | `Closing` | `Flushing` | [`close_delivered`](super::Connection::close_delivered): `on_close` has run, later in the same turn |
-/// | `Flushing` | `Lingering` | [`advance_close`](super::Connection::advance_close): all output is sent and our writing side is shut down |
+/// | `Open` | `Closing` | `begin_close`: the peer closed, a limit was exceeded, a service closes |
+/// | `Closing` | `Flushing` | `close_delivered`: `on_close` has run, later in the same turn |
+/// | `Flushing` | `Lingering` | `advance_close`: all output is sent, our writing side is shut down |
 /// | `Lingering` | `Closed` | the peer has closed its side too, or `linger_timeout` has passed |
-/// | any | `Closed` | [`abandon`](super::Connection::abandon): the peer is unreachable, or the engine gives up on it |
+/// | any | `Closed` | `abandon`: the peer is unreachable, or the engine gives up on it |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The connection reads frames and answers them.

@@ -184,7 +184,7 @@ impl<S: Stream> Connection<S> {
         source: ReplySource<'_>,
         worker: &mut WorkerContext,
     ) -> Result<(), CloseReason> {
-        if batch.ticket() == BatchId::NONE {
+        if batch.id() == BatchId::NONE {
             worker.replies.push_encoded(batch.bytes(), batch.frames());
             return Ok(());
         }

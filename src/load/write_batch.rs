@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::net::LoadSocket;
 use super::templates::{EchoPayload, Templates};
-use crate::frame::{Framing, Head, encode, head};
+use crate::frame::{FrameHeader, Framing, encode, frame_header};
 
 /// A batch takes no further message past this many bytes.
 const FULL_BYTES: usize = 256 * 1024;
@@ -34,7 +34,7 @@ pub(super) struct WriteBatch {
     large: Vec<(usize, Range<usize>)>,
     len: usize,
     /// The head of the last message, and its length: messages are mostly alike.
-    last_head: Option<(usize, Head)>,
+    last_head: Option<(usize, FrameHeader)>,
 }
 
 impl WriteBatch {
@@ -80,10 +80,10 @@ impl WriteBatch {
     }
 
     /// The head of a message unlike the last; none where head and payload overlap, and then the message is encoded.
-    fn new_head(&mut self, framing: Framing, image: &EchoPayload<'_>, templates: &Templates) -> Option<Head> {
+    fn new_head(&mut self, framing: Framing, image: &EchoPayload<'_>, templates: &Templates) -> Option<FrameHeader> {
         // A head says no more than a length, so any payload that long will do.
         let like_it = templates.table().get(..image.len()).unwrap_or_default();
-        if let Ok(Some(head)) = head(framing, like_it) {
+        if let Ok(Some(head)) = frame_header(framing, like_it) {
             self.last_head = Some((image.len(), head));
             return Some(head);
         }

@@ -73,7 +73,7 @@ impl Chunk {
     fn batch_id(&self) -> BatchId {
         match &self.bytes {
             ChunkBytes::Owned(_) => BatchId::NONE,
-            ChunkBytes::Shared(batch) => batch.ticket(),
+            ChunkBytes::Shared(batch) => batch.id(),
         }
     }
 }

@@ -102,7 +102,7 @@ impl WriteQueue {
         bound: QueueBound,
         dropped: &mut Vec<DroppedBatch>,
     ) -> EnqueueResult {
-        let new = DroppedBatch { batch: batch.ticket(), frames: batch.frames() };
+        let new = DroppedBatch { batch: batch.id(), frames: batch.frames() };
         self.enqueue(new, bound, dropped, |queue| queue.push_shared(batch))
     }
 
@@ -172,8 +172,8 @@ impl WriteQueue {
         }
     }
 
-    /// Writes until the queue is empty or the socket is full. `short_write_means_full` says whether
-    /// a short write proves the socket full; otherwise only `WouldBlock` does.
+    /// Writes until the queue is empty or the socket is full. With `short_write_means_full`, a short
+    /// write proves the socket full; otherwise only `WouldBlock` does.
     ///
     /// # Errors
     /// The error of the write, except `WouldBlock` and `Interrupted`.
