@@ -128,9 +128,9 @@ impl<N: Net> Turn<N> {
         log::log!(level, "{} turned away: {reason}", conn.peer());
         self.desk.stats.refused += 1;
         self.refused_open += 1;
-        conn.flags().refused = true;
+        conn.flags().rejected = true;
         let words = self.services.get(conn.service().0).and_then(|registered| registered.service.rejection());
-        conn.refuse(reason, words, &mut self.desk);
+        conn.reject(reason, words, &mut self.desk);
         self.settle(key);
     }
 }

@@ -95,7 +95,8 @@ impl<N: Net> Turn<N> {
                 continue;
             }
             let reply_to = ReplyTo::Datagram { batch: outgoing, from };
-            let mut cx = Context { conn: ConnId::NONE, clock: desk.clock, reply_to, effects: &mut desk.effects };
+            let mut cx =
+                Context { conn: ConnId::NONE, clock: desk.clock, reply_to, effects: &mut desk.pending_actions };
             service.on_datagram(&mut cx, from, payload);
             self.apply(id, ConnId::NONE);
         }

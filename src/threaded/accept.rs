@@ -162,7 +162,7 @@ impl Acceptor {
         log::log!(level, "{peer} turned away: {reason}");
         let moment = self.agent.desk.clock.moment;
         let mut conn = Connection::new(Plug::new(socket), peer, self.booth.id, self.framing, &exchange.limits, moment);
-        conn.refuse(reason, self.booth.rejection, &mut self.agent.desk);
+        conn.reject(reason, self.booth.rejection, &mut self.agent.desk);
         if conn.phase() == Phase::Closed {
             return;
         }

@@ -138,7 +138,7 @@ impl Attendant {
         }
         let exchange = &self.agent.exchange;
         let (share, held) = (exchange.limits.share_bytes(exchange.places.open()), conn.held_bytes());
-        if held > share && !conn.flags().end_announced {
+        if held > share && !conn.flags().eof_reported {
             self.hold_back(conn);
             return None;
         }
@@ -159,9 +159,9 @@ impl Attendant {
             exchange.control.notify();
         }
         let share = exchange.limits.share_bytes(exchange.places.open());
-        if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().over_budget {
-            conn.flags().over_budget = true;
-            conn.regulate(&desk.limits, desk.clock.moment, &mut desk.stats);
+        if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().memory_paused {
+            conn.flags().memory_paused = true;
+            conn.update_backpressure(&desk.limits, desk.clock.moment, &mut desk.stats);
             self.relief = relief;
         }
     }

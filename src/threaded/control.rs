@@ -138,7 +138,7 @@ impl Control {
             commands.push(*command);
         }
         for (conn, ready) in self.refused.iter_mut().zip(refused) {
-            conn.mark(*ready, *ready, false);
+            conn.mark_ready(*ready, *ready, false);
         }
         for command in commands {
             self.obey(command);
@@ -241,7 +241,7 @@ impl Control {
             if conn.flush(now, stats).is_err() {
                 return false;
             }
-            conn.wind_up(&mut scrap, now);
+            conn.advance_close(&mut scrap, now);
             conn.phase() != Phase::Closed && conn.deadline(limits).is_none_or(|(at, _)| at > now)
         });
         let gone = before - self.refused.len();

@@ -85,7 +85,8 @@ impl Postman {
             }
             let desk = &mut self.agent.desk;
             let reply_to = ReplyTo::Datagram { batch: &mut self.outgoing, from };
-            let mut cx = Context { conn: ConnId::NONE, clock: desk.clock, reply_to, effects: &mut desk.effects };
+            let mut cx =
+                Context { conn: ConnId::NONE, clock: desk.clock, reply_to, effects: &mut desk.pending_actions };
             service.on_datagram(&mut cx, from, payload);
             self.agent.apply(self.booth.id, ConnId::NONE, None);
             self.take_mail();

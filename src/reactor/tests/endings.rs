@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{LINES, RAW, Rig, heard, wire};
-use crate::connection::script::Call;
+use crate::connection::scripted_stream::ScriptedCall;
 use crate::engine::limits::Limits;
 
 #[test]
@@ -22,9 +22,13 @@ fn a_peer_that_closes_between_frames_has_closed_in_good_order() {
 
 #[test]
 fn data_and_end_in_one_event_are_both_found_whatever_each_read_takes() {
-    for script in
-        [vec![], vec![Call::AtMost(3)], vec![Call::AtMost(7)], vec![Call::WouldBlock], vec![Call::Interrupted]]
-    {
+    for script in [
+        vec![],
+        vec![ScriptedCall::AtMost(3)],
+        vec![ScriptedCall::AtMost(7)],
+        vec![ScriptedCall::WouldBlock],
+        vec![ScriptedCall::Interrupted],
+    ] {
         let mut rig = Rig::new(Limits::default());
         let socket = rig.connect();
         socket.script_reads(script.clone());
@@ -169,8 +173,8 @@ fn every_kind_of_failed_call_ends_its_connection_and_no_other() {
     {
         let mut rig = Rig::new(Limits::default());
         let (reader, writer, other) = (rig.connect(), rig.connect(), rig.connect());
-        reader.script_reads([Call::Fails(kind)]);
-        writer.script_writes([Call::Fails(kind)]);
+        reader.script_reads([ScriptedCall::Fails(kind)]);
+        writer.script_writes([ScriptedCall::Fails(kind)]);
         for socket in [&reader, &writer, &other] {
             socket.send(&wire(["hello"]));
         }

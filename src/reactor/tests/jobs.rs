@@ -59,7 +59,10 @@ fn work_beyond_the_limit_is_refused_and_said_so() {
     socket.send(&wire(["job a", "job b", "job c"]));
     rig.settle();
     let refused = heard(&socket);
-    assert!(!refused.is_empty() && refused.iter().all(|words| words == "job rejected: too many jobs are queued"), "{refused:?}");
+    assert!(
+        !refused.is_empty() && refused.iter().all(|words| words == "job rejected: too many jobs are queued"),
+        "{refused:?}"
+    );
     drop(hold);
     for _ in refused.len()..3 {
         if heard(&socket).len() < 3 {
