@@ -6,14 +6,14 @@
 //!
 //! How a connection speaks is decided by its framing: any length prefix is JSON, `lines` and `raw` are text.
 
-mod ask;
-mod bucket;
 pub mod colour;
 pub mod console;
 mod dialect;
 mod hub;
 mod names;
+mod request;
 mod rules;
+mod token_bucket;
 pub mod wire;
 
 pub use rules::Rules;

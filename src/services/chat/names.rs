@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthChar;
 
-use super::ask::Refusal;
+use super::request::Refusal;
 
 /// What the operator is called.
 pub(super) const OPERATOR: &str = "operator";

@@ -2,7 +2,7 @@
 
 use encoding_rs::{Encoding, UTF_8};
 
-use crate::services::chat::ask::Refusal;
+use crate::services::chat::request::Refusal;
 
 /// A datagram, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]

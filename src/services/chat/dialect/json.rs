@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::Heard;
-use crate::services::chat::ask::{Ask, Refusal};
+use crate::services::chat::request::{Ask, Refusal};
 use crate::services::chat::rules::MAX_REQUEST_BYTES;
 
 /// Bytes of a label, which comes back as it was given.

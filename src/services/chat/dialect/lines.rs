@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use encoding_rs::{Encoding, UTF_8};
 
 use super::json::not_utf8;
-use crate::services::chat::ask::{Ask, Order, Refusal};
+use crate::services::chat::request::{Ask, Order, Refusal};
 use crate::services::chat::wire::{Event, Listed};
 use crate::shown::CONTINUED;
 

@@ -10,9 +10,9 @@ pub(super) use lines::{HELP, OPERATOR_HELP, claims_to_be_http, without_negotiati
 use encoding_rs::{Encoding, UTF_8};
 use serde_json::Value;
 
-use super::ask::{Ask, Refusal};
 use super::colour::Palette;
 use super::console;
+use super::request::{Ask, Refusal};
 use super::wire::Event;
 use crate::error::CloseReason;
 use crate::frame::Framing;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::Hub;
-use crate::services::chat::ask::Refusal;
+use crate::services::chat::request::Refusal;
 
 /// Connections from one other place, where nothing else is said.
 const PER_ADDRESS: usize = 256;

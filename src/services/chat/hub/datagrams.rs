@@ -10,9 +10,9 @@ use super::admission::network;
 use super::members::MemberId;
 use super::rooms::Rooms;
 use super::{Hub, Outlet, When};
-use crate::services::chat::ask::Refusal;
 use crate::services::chat::dialect::{self, Said};
 use crate::services::chat::names::{SERVER, check_text};
+use crate::services::chat::request::Refusal;
 use crate::services::chat::rules::Rules;
 
 impl Hub {

@@ -12,13 +12,13 @@ use std::time::Instant;
 use hashbrown::HashTable;
 use slab::Slab;
 
-use super::arrears::Arrears;
+use super::backlog::Arrears;
 use super::rooms::RoomId;
 use crate::service::ConnId;
-use crate::services::chat::ask::Refusal;
-use crate::services::chat::bucket::Bucket;
 use crate::services::chat::dialect::Dialect;
 use crate::services::chat::names;
+use crate::services::chat::request::Refusal;
+use crate::services::chat::token_bucket::Bucket;
 
 /// A member's number. It is used again once the member has gone, so nobody keeps it beyond that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

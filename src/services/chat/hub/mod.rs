@@ -1,50 +1,50 @@
 //! The hub: who is there, what is said, and who hears it. Pure: it knows no socket, no clock and no engine; what happens comes in
 //! with the time at which it did, and what it causes goes out through an [`Outlet`].
 //!
-//! Here is how members come and go. [`requests`] is what they ask for, [`speech`] how words reach a room, [`presence`] who is told of
-//! comings and goings, [`catch_up`] how somebody who was away gets what it missed, [`datagrams`] the members without a
+//! Here is how members come and go. [`requests`] is what they ask for, [`messages`] how words reach a room, [`announcements`] who is told of
+//! comings and goings, [`replay`] how somebody who was away gets what it missed, [`datagrams`] the members without a
 //! connection, [`operator`] the console,
-//! [`admission`] who is let in. [`members`], [`arrears`], [`rooms`] and [`history`] are what is remembered.
+//! [`admission`] who is let in. [`members`], [`backlog`], [`rooms`] and [`history`] are what is remembered.
 //!
 //! Invariants: a member sits in a room at the place that its seat says; the ids of a room's messages are consecutive; what a room has
 //! said and not sent yet is sent before anybody enters or leaves.
 
 mod admission;
-mod arrears;
-mod catch_up;
+mod announcements;
+mod backlog;
 mod datagrams;
 mod history;
 mod members;
+mod messages;
 mod operator;
-mod outlet;
-mod presence;
+mod output;
+mod replay;
 mod requests;
 mod rooms;
-mod speech;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub(super) use outlet::{Outlet, When};
+pub(super) use output::{Outlet, When};
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 
 use encoding_rs::UTF_8;
 
-use super::ask::{Ask, Refusal};
-use super::bucket::Bucket;
 use super::colour::Palette;
 use super::dialect::{self, Dialect, Heard};
+use super::request::{Ask, Refusal};
 use super::rules::Rules;
+use super::token_bucket::Bucket;
 use super::wire::Event;
 use crate::error::CloseReason;
 use crate::payload::Payload;
 use crate::service::{ConnId, Ticket};
-use arrears::Missed;
+use backlog::Missed;
 use members::{Member, MemberId, Members, Reach, Seat};
+use messages::{BatchLabel, WHISPER};
 use operator::Console;
 use rooms::{RoomId, Rooms};
-use speech::{BatchLabel, WHISPER};
 
 /// The whole chat.
 pub(super) struct Hub {

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use super::admission::network;
-use super::speech::rfc3339;
+use super::messages::rfc3339;
 use super::{Hub, Outlet, When};
 use crate::payload::Payload;
 use crate::service::ConnId;
-use crate::services::chat::ask::{Ask, Order, Refusal};
 use crate::services::chat::dialect::{self, OPERATOR_HELP};
 use crate::services::chat::names::{OPERATOR, check_room, check_text};
+use crate::services::chat::request::{Ask, Order, Refusal};
 use crate::services::chat::rules::MAX_BANS;
 use crate::services::chat::wire::{Event, LOBBY};
 

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::members::MemberId;
+use super::messages::text_payloads;
 use super::rooms::{Room, RoomId, Rooms};
-use super::speech::text_payloads;
 use super::{Hub, Outlet, When};
-use crate::services::chat::ask::{Ask, Refusal};
 use crate::services::chat::dialect::HELP;
+use crate::services::chat::request::{Ask, Refusal};
 use crate::services::chat::rules::{MAX_PINGS, ROOMS_PAGE, WHO_PAGE};
 use crate::services::chat::wire::{Event, Listed};
 use crate::shown::word;

@@ -15,9 +15,9 @@ use super::history::History;
 use super::members::{MemberId, Reach};
 use crate::payload::Payload;
 use crate::service::ConnId;
-use crate::services::chat::ask::Refusal;
 use crate::services::chat::dialect::Dialect;
 use crate::services::chat::names;
+use crate::services::chat::request::Refusal;
 use crate::services::chat::rules::Rules;
 use crate::services::chat::wire::LOBBY;
 

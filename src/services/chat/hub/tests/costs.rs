@@ -1,6 +1,6 @@
 //! What many members cost, counted in words of the hub and not in time.
 
-use super::table::{HERE, Table};
+use super::harness::{HERE, Table};
 use super::*;
 
 /// Words spoken, and their receivers, while so many enter the lobby, say hello and leave.

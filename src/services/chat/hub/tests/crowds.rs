@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::harness::{HERE, Table};
 use super::play::play;
 use super::script::Script;
-use super::table::{HERE, Table};
 use super::*;
 use crate::services::chat::rules::{ROOMS_PAGE, WHO_PAGE};
 

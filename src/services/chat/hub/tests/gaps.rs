@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::table::{HERE, Table};
+use super::harness::{HERE, Table};
 use super::*;
 use crate::services::chat::rules::REPLAY_BYTES;
 

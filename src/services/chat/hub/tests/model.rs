@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::table::{HERE, Table};
+use super::harness::{HERE, Table};
 use super::*;
 
 const PEOPLE: usize = 5;

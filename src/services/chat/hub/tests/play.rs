@@ -3,8 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
+use super::harness::Table;
 use super::script::{Act, Script, Speech, Step};
-use super::table::Table;
 use super::*;
 
 /// Somebody in a script.

@@ -3,13 +3,13 @@
 //! Meanwhile it has a seat, and is broadcast nothing: what is said now is the last piece of its replay. So it sees every id once
 //! and in order, however much there is and however slowly it reads.
 
-use super::arrears::{CatchUp, Missed};
+use super::backlog::{CatchUp, Missed};
 use super::members::{MemberId, Reach};
+use super::messages::BatchLabel;
 use super::rooms::RoomId;
-use super::speech::BatchLabel;
 use super::{Hub, Outlet, batch};
 use crate::payload::Payload;
-use crate::services::chat::ask::Refusal;
+use crate::services::chat::request::Refusal;
 use crate::services::chat::rules::REPLAY_BYTES;
 use crate::services::chat::wire::Event;
 

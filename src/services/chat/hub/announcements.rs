@@ -4,8 +4,8 @@ use super::members::MemberId;
 use super::rooms::RoomId;
 use super::{Hub, Outlet, batch};
 use crate::service::{ConnId, Ticket};
-use crate::services::chat::ask::Refusal;
 use crate::services::chat::dialect::{self, Dialect};
+use crate::services::chat::request::Refusal;
 use crate::services::chat::wire::Event;
 
 impl Hub {
