@@ -2,8 +2,8 @@
 
 use std::io::IsTerminal;
 
-use switchboard::services::chat::colour::{Palette, Pin};
-use switchboard::services::chat::{Chat, Rules};
+use switchboard::services::chat::colour::{NickColour, Palette};
+use switchboard::services::chat::{Chat, ChatRules};
 use switchboard::{Endpoint, Framing, Service};
 
 use super::{Builtin, Listeners, Wishes};
@@ -58,7 +58,7 @@ pub(super) struct ChatArgs {
     pub(super) console: bool,
     /// Show one name in this colour on the console; may be repeated
     #[arg(long, alias = "color", value_name = "NAME=COLOUR", requires = "console")]
-    colour: Vec<Pin>,
+    colour: Vec<NickColour>,
 }
 
 /// What can be served as it is to be.
@@ -89,9 +89,9 @@ fn make(wishes: &Wishes) -> Result<Box<dyn Service + Send>, Failure> {
     Ok(Box::new(Chat::with_palette(rules(wishes), Palette::new(coloured, colour.clone()))))
 }
 
-fn rules(wishes: &Wishes) -> Rules {
-    let (typed, standard) = (&wishes.chat, Rules::default());
-    Rules {
+fn rules(wishes: &Wishes) -> ChatRules {
+    let (typed, standard) = (&wishes.chat, ChatRules::default());
+    ChatRules {
         messages_per_second: typed.messages_per_second.unwrap_or(standard.messages_per_second),
         burst: typed.burst.unwrap_or(standard.burst),
         max_kept_messages: typed.kept_messages.unwrap_or(standard.max_kept_messages),

@@ -1,28 +1,28 @@
-//! How much one peer may ask: a bucket that fills with time and that each request takes one from.
+//! Rate limit of one peer: a token bucket that refills with time. Each request takes one token.
 //!
-//! Only one point in time is kept, at which the bucket will be full again (the generic cell rate algorithm).
+//! The bucket stores one instant, at which it will be full again (the generic cell rate algorithm).
 
 use std::time::{Duration, Instant};
 
-/// A peer's bucket. A new one is full.
+/// The token bucket of one peer. A new bucket is full.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bucket {
+pub(super) struct TokenBucket {
     full_at: Option<Instant>,
 }
 
-impl Bucket {
-    /// Takes one, if there is one.
-    pub(super) fn take(&mut self, now: Instant, per_second: u32, burst: u32) -> bool {
+impl TokenBucket {
+    /// Takes one token. Returns false if the bucket is empty.
+    pub(super) fn try_take(&mut self, now: Instant, per_second: u32, burst: u32) -> bool {
         if per_second == 0 {
             return true;
         }
-        let each = Duration::from_secs(1) / per_second;
-        let full_at = self.full_at.unwrap_or(now).max(now) + each;
-        let allowed = full_at.saturating_duration_since(now) <= each * burst;
-        if allowed {
+        let refill_time = Duration::from_secs(1) / per_second;
+        let full_at = self.full_at.unwrap_or(now).max(now) + refill_time;
+        let is_allowed = full_at.saturating_duration_since(now) <= refill_time * burst;
+        if is_allowed {
             self.full_at = Some(full_at);
         }
-        allowed
+        is_allowed
     }
 }
 
@@ -31,21 +31,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_passes_and_then_the_rate_does() {
+    fn bucket_allows_the_burst_and_then_the_rate() {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
-        let mut bucket = Bucket::default();
-        let mut take = |now| bucket.take(now, 20, 40);
-        assert_eq!((0..100).filter(|_| take(at(0))).count(), 40);
-        assert!(!take(at(49)) && take(at(50)) && !take(at(99)));
-        // After a long silence it is full, and no more than full.
-        assert_eq!((0..100).filter(|_| take(at(60_000))).count(), 40);
+        let mut bucket = TokenBucket::default();
+        let mut try_take = |now| bucket.try_take(now, 20, 40);
+        assert_eq!((0..100).filter(|_| try_take(at(0))).count(), 40);
+        assert!(!try_take(at(49)) && try_take(at(50)) && !try_take(at(99)));
+        // After a long pause the bucket is full again and holds no more than the burst.
+        assert_eq!((0..100).filter(|_| try_take(at(60_000))).count(), 40);
     }
 
     #[test]
-    fn no_rate_is_no_limit() {
+    fn bucket_with_rate_zero_has_no_limit() {
         let now = Instant::now();
-        let mut bucket = Bucket::default();
-        assert!((0..1000).all(|_| bucket.take(now, 0, 0)));
+        let mut bucket = TokenBucket::default();
+        assert!((0..1000).all(|_| bucket.try_take(now, 0, 0)));
     }
 }

@@ -1,164 +1,146 @@
-//! How words reach a room. A message is encoded once for each way in which members are told things; what a room says in one turn
-//! waits for its end and leaves together.
+//! Publishing messages to rooms, and whispers.
+//!
+//! A message is encoded once for each dialect in the room. The messages of a room in one turn are
+//! pending until the end of the turn and are sent as one batch.
 
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::members::{MemberId, Reach};
-use super::rooms::{RoomId, Unsent};
-use super::{Hub, Outlet, When, batch};
-use crate::payload::Payload;
+use super::ids::{MemberId, RoomId};
+use super::member::{ChatMember, MemberEndpoint};
+use super::message_range::{MessageRange, WHISPER};
+use super::output::{EventTime, HubOutput};
+use super::room::PendingMessages;
+use super::sending::send_batch;
+use super::state::Hub;
 use crate::service::Ticket;
-use crate::services::chat::dialect::{self, Dialect};
+use crate::services::chat::dialect::{self, ChatDialect};
 use crate::services::chat::names::{OPERATOR, check_text};
-use crate::services::chat::request::Refusal;
+use crate::services::chat::request::ErrorReply;
 use crate::services::chat::rules::{MAX_BATCH_BYTES, MAX_BATCH_MESSAGES};
 use crate::services::chat::wire::Event;
 use crate::shown::word;
 
-/// Which messages a batch holds, in the 64 bits of a ticket: the room in 16, their number in 12, the first id in 36.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BatchLabel {
-    pub(super) room: RoomId,
-    pub(super) first: u64,
-    pub(super) count: u64,
-}
-
-/// The ticket of what is said to one person, which has no id. Rooms have lower numbers.
-pub(super) const WHISPER: Ticket = Ticket(u64::MAX);
-
-impl From<Ticket> for BatchLabel {
-    fn from(Ticket(bits): Ticket) -> Self {
-        let room = RoomId(u16::try_from(bits >> 48).unwrap_or_default());
-        Self { room, count: (bits >> 36) & 0xfff, first: bits & 0xf_ffff_ffff }
-    }
-}
-
-impl From<BatchLabel> for Ticket {
-    fn from(BatchLabel { room, first, count }: BatchLabel) -> Self {
-        Self(u64::from(room.0) << 48 | (count & 0xfff) << 36 | (first & 0xf_ffff_ffff))
-    }
-}
-
 impl Hub {
-    /// A member says something to a room, the one it is in if it names none.
-    pub(super) fn say(
+    /// Publishes a member's text to a room: the current one if `room` is `None`.
+    pub(super) fn handle_say(
         &mut self,
         id: MemberId,
         room: Option<&str>,
         text: &str,
         label: Option<Value>,
-        when: When,
-        out: &mut dyn Outlet,
-    ) -> Result<(), Refusal> {
-        let room = self.room_of(id, room)?;
+        time: EventTime,
+        out: &mut dyn HubOutput,
+    ) -> Result<(), ErrorReply> {
+        let room = self.joined_room(id, room)?;
         check_text(text, self.rules.max_text_bytes)?;
         let Some(member) = self.members.get(id) else { return Ok(()) };
         let nick = member.nick.clone();
-        let message = self.speak(room, &nick, text, when, out);
-        if let (Some(label), Some(message)) = (label, message) {
-            self.tell(id, &Event::Ack { label, id: message }, out);
+        let message_id = self.publish(room, &nick, text, time, out);
+        if let (Some(label), Some(message_id)) = (label, message_id) {
+            self.send_event(id, &Event::Ack { label, id: message_id }, out);
         }
         Ok(())
     }
 
-    /// Gives a message its id, keeps it and has it sent; returns the id.
-    pub(super) fn speak(
+    /// Gives a message its id, stores it in the history and queues it for the room; returns the id.
+    pub(super) fn publish(
         &mut self,
-        id: RoomId,
+        room_id: RoomId,
         from: &str,
         text: &str,
-        when: When,
-        out: &mut dyn Outlet,
+        time: EventTime,
+        out: &mut dyn HubOutput,
     ) -> Option<u64> {
         let encoding = self.rules.encoding;
-        let room = self.rooms.get_mut(id)?;
-        let message = room.history.last_id() + 1;
+        let room = self.rooms.get_mut(room_id)?;
+        let message_id = room.history.last_id() + 1;
         let name = room.name.clone();
         let event = Event::Message {
             room: (&*name).into(),
-            id: message,
+            id: message_id,
             from: from.into(),
             text: text.into(),
-            at: rfc3339(when.wall).into(),
+            at: rfc3339(time.wall).into(),
         };
         let mut json = Vec::new();
-        dialect::tell(Dialect::Json, &event, encoding, &mut json);
-        let kept = json.pop()?;
-        if !std::mem::replace(&mut room.is_speaking, true) {
-            self.speaking.push(id);
-            out.flush_later();
+        dialect::encode_event(ChatDialect::Json, &event, encoding, &mut json);
+        let message = json.pop()?;
+        if !std::mem::replace(&mut room.is_flush_queued, true) {
+            self.rooms_to_flush.push(room_id);
+            out.notify_turn_end();
         }
-        let unsent = &mut room.unsent;
-        unsent.count += 1;
-        unsent.bytes += kept.len();
-        unsent.json.push(kept.clone());
+        let pending = &mut room.pending;
+        pending.count += 1;
+        pending.bytes += message.len();
+        pending.json.push(message.clone());
         if !room.lines.members.is_empty() {
-            dialect::tell(Dialect::Lines, &event, encoding, &mut unsent.lines);
+            dialect::encode_event(ChatDialect::Lines, &event, encoding, &mut pending.lines);
         }
         if !room.raw.members.is_empty() {
-            dialect::tell(Dialect::Raw, &event, encoding, &mut unsent.raw);
+            dialect::encode_event(ChatDialect::Raw, &event, encoding, &mut pending.raw);
         }
-        if !room.sources.members.is_empty() {
-            unsent.sources.push(dialect::tell_datagram(from, text, encoding));
+        if !room.udp.members.is_empty() {
+            pending.udp.push(dialect::encode_datagram(from, text, encoding));
         }
-        let is_full = unsent.json.len() >= MAX_BATCH_MESSAGES || unsent.bytes >= MAX_BATCH_BYTES;
-        self.rooms.keep(id, kept, &self.rules);
+        let is_full = pending.json.len() >= MAX_BATCH_MESSAGES || pending.bytes >= MAX_BATCH_BYTES;
+        self.rooms.store_message(room_id, message, &self.rules);
         self.counts.messages += 1;
-        self.show(&event, out);
+        self.print_event(&event, out);
         if is_full {
-            self.flush_room(id, out);
+            self.flush_room(room_id, out);
         }
-        Some(message)
+        Some(message_id)
     }
 
-    /// Sends what was said in the turn.
-    pub(in crate::services::chat) fn flush(&mut self, out: &mut dyn Outlet) {
-        for id in std::mem::take(&mut self.speaking) {
+    /// Sends the messages of the turn.
+    pub(crate) fn on_turn_end(&mut self, out: &mut dyn HubOutput) {
+        for id in std::mem::take(&mut self.rooms_to_flush) {
             self.flush_room(id, out);
             if let Some(room) = self.rooms.get_mut(id) {
-                room.is_speaking = false;
+                room.is_flush_queued = false;
             }
         }
     }
 
-    /// Sends what was said in the turn in the rooms that a member is in.
-    pub(super) fn flush_around(&mut self, id: MemberId, out: &mut dyn Outlet) {
+    /// Sends the pending messages of a member's rooms.
+    pub(super) fn flush_rooms_of(&mut self, id: MemberId, out: &mut dyn HubOutput) {
         let Some(member) = self.members.get(id) else { return };
         for room in member.rooms() {
             self.flush_room(room, out);
         }
     }
 
-    pub(super) fn flush_room(&mut self, id: RoomId, out: &mut dyn Outlet) {
-        let Some(room) = self.rooms.get_mut(id).filter(|room| room.unsent.count > 0) else { return };
-        let Unsent { count, json, lines, raw, sources, .. } = std::mem::take(&mut room.unsent);
+    /// Sends the pending messages of a room.
+    pub(super) fn flush_room(&mut self, id: RoomId, out: &mut dyn HubOutput) {
+        let Some(room) = self.rooms.get_mut(id).filter(|room| room.pending.count > 0) else { return };
+        let PendingMessages { count, json, lines, raw, udp, .. } = std::mem::take(&mut room.pending);
         let first = room.history.last_id() + 1 - count;
-        let ticket = Ticket::from(BatchLabel { room: id, first, count });
-        batch(&room.json.reaches, &json, ticket, out);
-        batch(&room.lines.reaches, &lines, ticket, out);
-        batch(&room.raw.reaches, &raw, ticket, out);
-        for payload in sources {
-            room.sources.reaches.iter().for_each(|to| out.datagram(*to, payload.clone()));
+        let batch = Ticket::from(MessageRange { room: id, first, count });
+        send_batch(&room.json.targets, &json, batch, out);
+        send_batch(&room.lines.targets, &lines, batch, out);
+        send_batch(&room.raw.targets, &raw, batch, out);
+        for payload in udp {
+            room.udp.targets.iter().for_each(|to| out.send_datagram(*to, payload.clone()));
         }
-        let heard = room.count() - room.catching_up.members.len();
-        self.counts.deliveries += count * heard as u64;
+        let receivers = room.member_count() - room.replaying.members.len();
+        self.counts.deliveries += count * receivers as u64;
     }
 
-    /// One member says something to another, or to the operator.
-    pub(super) fn whisper(
+    /// Sends a member's text to one other member, or to the operator.
+    pub(super) fn handle_whisper(
         &mut self,
         id: MemberId,
         to: &str,
         text: &str,
-        when: When,
-        out: &mut dyn Outlet,
-    ) -> Result<(), Refusal> {
+        time: EventTime,
+        out: &mut dyn HubOutput,
+    ) -> Result<(), ErrorReply> {
         check_text(text, self.rules.max_text_bytes)?;
         let Some(member) = self.members.get(id) else { return Ok(()) };
-        let at = rfc3339(when.wall);
+        let at = rfc3339(time.wall);
         let whisper = |to: &str| Event::Whisper {
             from: member.nick.to_string().into(),
             to: to.to_owned().into(),
@@ -167,48 +149,47 @@ impl Hub {
         };
         if to.eq_ignore_ascii_case(OPERATOR) && !self.consoles.is_empty() {
             let event = whisper(OPERATOR);
-            self.show(&event, out);
-            self.tell(id, &event, out);
+            self.print_event(&event, out);
+            self.send_event(id, &event, out);
             return Ok(());
         }
-        let other = self.listener(to)?;
-        let event = whisper(&self.members.get(other).map_or_else(|| to.into(), |other| other.nick.clone()));
-        if let Some((conn, dialect)) = self.members.get(other).and_then(super::Member::conn).filter(|_| other != id) {
+        let recipient = self.find_whisper_recipient(to)?;
+        let nick = self.members.get(recipient).map_or_else(|| to.into(), |member| member.nick.clone());
+        let event = whisper(&nick);
+        let conn = self.members.get(recipient).and_then(ChatMember::conn);
+        if let Some((conn, dialect)) = conn.filter(|_| recipient != id) {
             let mut payloads = Vec::new();
-            dialect::tell(dialect, &event, self.rules.encoding, &mut payloads);
-            // Named, so that somebody who reads too slowly for it learns that something was missed.
-            batch(&[conn], &payloads, WHISPER, out);
+            dialect::encode_event(dialect, &event, self.rules.encoding, &mut payloads);
+            // With a batch id, so that `on_dropped` reports a whisper that a slow member misses.
+            send_batch(&[conn], &payloads, WHISPER, out);
         }
-        self.tell(id, &event, out);
+        self.send_event(id, &event, out);
         Ok(())
     }
 
-    pub(super) fn somebody(&self, nick: &str) -> Result<MemberId, Refusal> {
-        let nobody = || Refusal::new("no-such-nick", format!("nobody here is called {}", word(nick)));
-        self.members.by_nick(nick).ok_or_else(nobody)
+    /// Returns the member with this nick.
+    pub(super) fn find_member(&self, nick: &str) -> Result<MemberId, ErrorReply> {
+        let error = || ErrorReply::new("no-such-nick", format!("no member has the nick {}", word(nick)));
+        self.members.by_nick(nick).ok_or_else(error)
     }
 
-    /// Somebody who can be whispered to.
-    pub(super) fn listener(&self, nick: &str) -> Result<MemberId, Refusal> {
-        let id = self.somebody(nick)?;
-        let by_datagram = self.members.get(id).is_some_and(|member| matches!(member.reach, Reach::Source { .. }));
-        if by_datagram {
-            return Err(Refusal::new("unreachable", format!("{nick} is here by UDP, and hears the lobby only")));
+    /// Returns the member with this nick, if it can receive whispers.
+    pub(super) fn find_whisper_recipient(&self, nick: &str) -> Result<MemberId, ErrorReply> {
+        let id = self.find_member(nick)?;
+        let is_udp = self.members.get(id).is_some_and(|member| matches!(member.endpoint, MemberEndpoint::Udp { .. }));
+        if is_udp {
+            return Err(ErrorReply::new(
+                "unreachable",
+                format!("{nick} is a UDP member and receives lobby messages only"),
+            ));
         }
         Ok(id)
     }
 }
 
-/// A time of day in UTC, with milliseconds.
+/// Formats a time of day as RFC 3339 in UTC, with milliseconds.
 pub(super) fn rfc3339(wall: SystemTime) -> String {
     Timestamp::try_from(wall).map_or_else(|_| String::new(), |at| format!("{at:.3}"))
-}
-
-/// A payload for one.
-pub(super) fn text_payloads(dialect: Dialect, text: &str, hub: &Hub) -> Vec<Payload> {
-    let mut payloads = Vec::new();
-    dialect::tell_text(dialect, text, hub.rules.encoding, &mut payloads);
-    payloads
 }
 
 #[cfg(test)]
@@ -216,17 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ticket_says_which_messages_it_is_of() {
-        for label in [
-            BatchLabel { room: RoomId(0), first: 1, count: 1 },
-            BatchLabel { room: RoomId(u16::MAX), first: (1 << 36) - 1, count: 4095 },
-        ] {
-            assert_eq!(BatchLabel::from(Ticket::from(label)), label);
-        }
-    }
-
-    #[test]
-    fn times_are_of_rfc3339_with_milliseconds() {
+    fn rfc3339_has_milliseconds() {
         let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_micros(1_700_000_000_123_456);
         assert_eq!(rfc3339(at), "2023-11-14T22:13:20.123Z");
     }

@@ -1,4 +1,4 @@
-//! What the hub does to the world. It knows no engine: an engine's context is one of these, and so is a test's notebook.
+//! The output of the hub. An engine's context implements it, and so does the output of the tests.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -7,36 +7,39 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::payload::Payload;
 use crate::service::{ConnId, Ticket};
 
-/// Where the hub's words go.
-pub(in crate::services::chat) trait Outlet {
-    /// Says something to one connection.
+/// The actions that the hub asks of an engine.
+pub(crate) trait HubOutput {
+    /// Sends a payload to one connection.
     fn send(&mut self, to: ConnId, payload: Payload);
 
-    /// Says the same things to many.
-    fn batch(&mut self, to: &[ConnId], payloads: &[Payload], ticket: Ticket);
+    /// Sends the same payloads to several connections.
+    fn send_batch(&mut self, to: &[ConnId], payloads: &[Payload], batch: Ticket);
 
     /// Sends a datagram.
-    fn datagram(&mut self, to: SocketAddr, payload: Payload);
+    fn send_datagram(&mut self, to: SocketAddr, payload: Payload);
 
-    /// Ends a connection once it has what was said to it.
-    fn close(&mut self, conn: ConnId, words: Cow<'static, str>);
+    /// Closes a connection after its queued output has been written.
+    fn close(&mut self, conn: ConnId, reason: Cow<'static, str>);
 
-    /// Asks for [`Hub::flush`](super::Hub::flush) at the end of the turn.
-    fn flush_later(&mut self);
+    /// Requests [`Hub::on_turn_end`](super::Hub::on_turn_end) at the end of the turn.
+    fn notify_turn_end(&mut self);
 
-    /// Asks for [`Hub::drained`](super::Hub::drained) when the current connection has room for more.
-    fn watch_drain(&mut self);
+    /// Requests [`Hub::on_writable`](super::Hub::on_writable) when the current connection's queue
+    /// is below its low water mark.
+    fn notify_writable(&mut self);
 
-    /// Asks for [`Hub::expire`](super::Hub::expire) after a time.
-    fn expire_after(&mut self, after: Duration);
+    /// Requests [`Hub::on_timer`](super::Hub::on_timer) after this time.
+    fn set_timer(&mut self, after: Duration);
 
-    /// Stops the server in good order.
+    /// Starts the server's graceful stop.
     fn shutdown(&mut self);
 }
 
-/// The time at which something is heard: for measuring, and of the day.
+/// The time of an input.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::services::chat) struct When {
-    pub(in crate::services::chat) now: Instant,
-    pub(in crate::services::chat) wall: SystemTime,
+pub(crate) struct EventTime {
+    /// The monotonic clock, for timeouts and rate limits.
+    pub(crate) now: Instant,
+    /// The time of day, for messages.
+    pub(crate) wall: SystemTime,
 }

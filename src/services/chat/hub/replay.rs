@@ -1,153 +1,169 @@
-//! How somebody who was away gets what it missed: from a room's memory, a piece at a time, before anything new.
+//! Replays: a member that was away receives messages from a room's history, before any new message.
 //!
-//! Meanwhile it has a seat, and is broadcast nothing: what is said now is the last piece of its replay. So it sees every id once
-//! and in order, however much there is and however slowly it reads.
+//! A replay is sent in pieces of [`REPLAY_BYTES`], each after the connection has become writable.
+//! While it runs the member is in the room, but receives no broadcasts: messages published
+//! meanwhile are the end of its replay. So the member receives every id once and in order, however
+//! long the history is and however slowly the member reads.
 
-use super::backlog::{CatchUp, Missed};
-use super::members::{MemberId, Reach};
-use super::messages::BatchLabel;
-use super::rooms::RoomId;
-use super::{Hub, Outlet, batch};
+use super::backlog::{MessageGap, Replay};
+use super::ids::{MemberId, RoomId};
+use super::member::MemberEndpoint;
+use super::message_range::MessageRange;
+use super::output::HubOutput;
+use super::sending::send_batch;
+use super::state::Hub;
 use crate::payload::Payload;
-use crate::services::chat::request::Refusal;
+use crate::services::chat::request::ErrorReply;
 use crate::services::chat::rules::REPLAY_BYTES;
 use crate::services::chat::wire::Event;
 
 impl Hub {
-    /// Replays to a member that sits in `room` what came after `since` and was not sent to it.
-    pub(super) fn replay(
+    /// Starts a replay of the messages after `since` that the member has not received, for a member
+    /// of the room.
+    pub(super) fn start_replay(
         &mut self,
         id: MemberId,
-        room: RoomId,
+        room_id: RoomId,
         since: u64,
-        out: &mut dyn Outlet,
-    ) -> Result<(), Refusal> {
-        self.flush_room(room, out);
-        let Some(there) = self.rooms.get(room) else { return Ok(()) };
-        let last = there.history.last_id();
-        let name = there.name.clone();
+        out: &mut dyn HubOutput,
+    ) -> Result<(), ErrorReply> {
+        self.flush_room(room_id, out);
+        let Some(room) = self.rooms.get(room_id) else { return Ok(()) };
+        let last = room.history.last_id();
+        let name = room.name.clone();
         let Some(member) = self.members.get(id) else { return Ok(()) };
-        let (reach, Some(seat)) = (member.reach, member.seat(room)) else { return Ok(()) };
-        if seat.catching_up {
-            let text = format!("{name} is being replayed to you already: ask again when that is done");
-            return Err(Refusal::new("replaying", text));
+        let (endpoint, Some(membership)) = (member.endpoint, member.membership(room_id)) else { return Ok(()) };
+        if membership.is_replaying {
+            let text = format!("a replay of {name} is running: ask again after it");
+            return Err(ErrorReply::new("replaying", text));
         }
         let since = if since > last {
-            self.tell_anew(id, &name, last, out);
+            self.send_unknown_id(id, &name, last, out);
             0
         } else {
             since
         };
-        let Some(seat) = self.members.get_mut(id).and_then(|member| member.seat_mut(room)) else { return Ok(()) };
-        if since + 1 >= seat.first {
+        let Some(membership) = self.members.get_mut(id).and_then(|member| member.membership_mut(room_id)) else {
+            return Ok(());
+        };
+        if since + 1 >= membership.first {
             return Ok(());
         }
-        let catch_up = CatchUp { next: since + 1, skip: seat.first..last + 1 };
-        seat.first = since + 1;
-        self.change_hall(id, room, Some(catch_up), reach);
-        // Whoever comes back to many rooms at once is not sent a piece of each at once: together they could be more than may wait.
-        out.watch_drain();
+        let replay = Replay { next: since + 1, skip: membership.first..last + 1 };
+        membership.first = since + 1;
+        self.set_replay(id, room_id, Some(replay), endpoint);
+        // The first piece waits for `on_writable`, too: a member that joins many rooms in one turn
+        // could otherwise exceed the limit of its queue.
+        out.notify_writable();
         Ok(())
     }
 
-    fn tell_anew(&self, id: MemberId, room: &str, last: u64, out: &mut dyn Outlet) {
+    fn send_unknown_id(&self, id: MemberId, room: &str, last: u64, out: &mut dyn HubOutput) {
         let event = Event::Error {
             code: "unknown-id".into(),
-            text: format!("the last id of {room} is {last}: ids began anew").into(),
+            text: format!("the last id of {room} is {last}: ids have restarted").into(),
             room: Some(room.into()),
             first: None,
             count: None,
             offer: None,
             label: None,
         };
-        self.tell(id, &event, out);
+        self.send_event(id, &event, out);
     }
 
-    /// Moves a member between those who are live and those who are not yet.
-    fn change_hall(&mut self, id: MemberId, room: RoomId, catch_up: Option<CatchUp>, reach: Reach) {
-        let (Some(there), Some(seat)) =
-            (self.rooms.get_mut(room), self.members.get_mut(id).and_then(|member| member.seat_mut(room)))
+    /// Starts or ends a replay: moves the member between the room's `replaying` audience and the
+    /// audience of its dialect.
+    fn set_replay(&mut self, id: MemberId, room_id: RoomId, replay: Option<Replay>, endpoint: MemberEndpoint) {
+        let (Some(room), Some(membership)) =
+            (self.rooms.get_mut(room_id), self.members.get_mut(id).and_then(|member| member.membership_mut(room_id)))
         else {
             return;
         };
-        let left = seat.place;
-        let moved = there.leave(reach, left, seat.catching_up);
-        seat.place = there.enter(reach, id, catch_up.is_some());
-        seat.catching_up = catch_up.is_some();
-        match catch_up {
-            Some(catch_up) => self.members.arrears.begin_catch_up(id, room, catch_up),
-            None => self.members.arrears.end_catch_up(id, room),
+        let old_position = membership.position;
+        let moved = room.remove(endpoint, old_position, membership.is_replaying);
+        membership.position = room.add(endpoint, id, replay.is_some());
+        membership.is_replaying = replay.is_some();
+        match replay {
+            Some(replay) => self.members.backlog.add_replay(id, room_id, replay),
+            None => self.members.backlog.remove_replay(id, room_id),
         }
-        self.reseat(moved, room, left);
+        self.update_position(moved, room_id, old_position);
     }
 
-    /// Sends the next piece of what a member is catching up with, of as many rooms as it has space for.
-    pub(super) fn go_on_catching_up(&mut self, id: MemberId, out: &mut dyn Outlet) {
+    /// Sends the next pieces of a member's replays, at most [`REPLAY_BYTES`] in all.
+    pub(super) fn continue_replays(&mut self, id: MemberId, out: &mut dyn HubOutput) {
         let Some(member) = self.members.get(id) else { return };
-        let behind: Vec<_> = member.seats.iter().filter(|seat| seat.catching_up).map(|seat| seat.room).collect();
+        let replaying = member.memberships.iter().filter(|membership| membership.is_replaying);
+        let rooms: Vec<_> = replaying.map(|membership| membership.room).collect();
         let mut bytes = 0;
-        for room in behind {
+        for room in rooms {
             if bytes >= REPLAY_BYTES {
-                out.watch_drain();
+                out.notify_writable();
                 return;
             }
-            bytes += self.catch_up(id, room, REPLAY_BYTES - bytes, out);
+            bytes += self.send_replay_piece(id, room, REPLAY_BYTES - bytes, out);
         }
-        self.answer_pings(id, out);
+        self.send_deferred_pongs(id, out);
     }
 
-    /// Answers the pings of a member that has caught up.
-    pub(super) fn answer_pings(&mut self, id: MemberId, out: &mut dyn Outlet) {
-        for _ in 0..self.members.arrears.take_pings(id) {
-            self.tell(id, &Event::Pong, out);
+    /// Answers the deferred pings of a member whose replays have ended.
+    pub(super) fn send_deferred_pongs(&mut self, id: MemberId, out: &mut dyn HubOutput) {
+        for _ in 0..self.members.backlog.take_deferred_pings(id) {
+            self.send_event(id, &Event::Pong, out);
         }
     }
 
-    /// Sends the next piece, and makes the member live if it was the last; returns how many bytes that were.
-    fn catch_up(&mut self, id: MemberId, room: RoomId, most: usize, out: &mut dyn Outlet) -> usize {
-        self.flush_room(room, out);
-        let (Some(there), Some(member)) = (self.rooms.get(room), self.members.get(id)) else { return 0 };
-        let (reach, conn) = (member.reach, member.conn());
-        let Some(catch_up) = self.members.arrears.catch_up(id, room) else { return 0 };
-        let (asked, oldest) = (catch_up.next, there.history.oldest_id());
-        // What was sent live before is not missing, even if it has been forgotten since.
-        let missing = asked..oldest.min(catch_up.skip.start).max(asked);
-        catch_up.next = asked.max(oldest.min(catch_up.skip.start));
-        if catch_up.next == catch_up.skip.start {
-            catch_up.next = catch_up.skip.end;
+    /// Sends the next piece of one replay, and ends the replay after its last piece. Returns the
+    /// bytes sent.
+    fn send_replay_piece(&mut self, id: MemberId, room_id: RoomId, max_bytes: usize, out: &mut dyn HubOutput) -> usize {
+        self.flush_room(room_id, out);
+        let (Some(room), Some(member)) = (self.rooms.get(room_id), self.members.get(id)) else { return 0 };
+        let (endpoint, conn) = (member.endpoint, member.conn());
+        let Some(replay) = self.members.backlog.replay_mut(id, room_id) else { return 0 };
+        let (asked, oldest) = (replay.next, room.history.oldest_id());
+        // Two ranges may be missing from the history: before the ids that the member received as
+        // broadcasts, and after them. Those ids themselves are not missing, even if evicted.
+        let missing_before = asked..oldest.min(replay.skip.start).max(asked);
+        replay.next = asked.max(oldest.min(replay.skip.start));
+        if replay.next == replay.skip.start {
+            replay.next = replay.skip.end;
         }
-        let late = catch_up.next..oldest.max(catch_up.next);
-        catch_up.next = late.end;
-        let first = catch_up.next;
+        let missing_after = replay.next..oldest.max(replay.next);
+        replay.next = missing_after.end;
+        let first = replay.next;
         let mut piece: Vec<Payload> = Vec::new();
         let mut bytes = 0;
-        while bytes < most
-            && let Some(message) = there.history.get(catch_up.next)
+        while bytes < max_bytes
+            && let Some(message) = room.history.get(replay.next)
         {
             bytes += message.len();
             piece.push(message.clone());
-            catch_up.next += 1;
-            if catch_up.next == catch_up.skip.start {
-                catch_up.next = catch_up.skip.end;
+            replay.next += 1;
+            if replay.next == replay.skip.start {
+                replay.next = replay.skip.end;
             }
         }
-        let is_live = catch_up.next > there.history.last_id();
-        // Told as one where they meet, with nothing between them that was sent live.
-        let gaps = if missing.end == late.start { [missing.start..late.end, 0..0] } else { [missing, late] };
+        let is_complete = replay.next > room.history.last_id();
+        // Adjacent ranges are sent as one gap.
+        let gaps = if missing_before.end == missing_after.start {
+            [missing_before.start..missing_after.end, 0..0]
+        } else {
+            [missing_before, missing_after]
+        };
         for gap in gaps {
             if !gap.is_empty() {
-                let missed = Missed { room: Some(room), first: gap.start, count: gap.end - gap.start };
-                self.tell_missed(id, missed, out);
+                let gap = MessageGap { room: Some(room_id), first: gap.start, count: gap.end - gap.start };
+                self.send_gap(id, gap, out);
             }
         }
         if let Some((conn, _)) = conn {
-            let label = BatchLabel { room, first, count: piece.len() as u64 };
-            batch(&[conn], &piece, label.into(), out);
+            let range = MessageRange { room: room_id, first, count: piece.len() as u64 };
+            send_batch(&[conn], &piece, range.into(), out);
         }
-        if is_live {
-            self.change_hall(id, room, None, reach);
+        if is_complete {
+            self.set_replay(id, room_id, None, endpoint);
         } else {
-            out.watch_drain();
+            out.notify_writable();
         }
         bytes
     }

@@ -1,4 +1,5 @@
-//! A hub, whoever speaks to it, and what an engine would do between them: turns, ends, the clock.
+//! A hub with simulated connections, and the parts of an engine that it needs: turns, closes, the
+//! clock.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -6,203 +7,212 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::*;
+use crate::services::chat::colour::Palette;
 
-/// Something to say many things at once with.
-pub(super) struct Batch {
+/// One call of `send_batch`.
+pub(super) struct SentBatch {
     pub(super) to: Vec<ConnId>,
     pub(super) payloads: Vec<Payload>,
-    pub(super) ticket: Ticket,
+    pub(super) batch: Ticket,
 }
 
-/// What the hub has done, and what it has asked for.
+/// The output of the hub: what it has sent, and which callbacks it has requested.
 #[derive(Default)]
-pub(super) struct Notebook {
-    /// What has come for each connection, in order.
-    pub(super) heard: HashMap<ConnId, VecDeque<Payload>>,
+pub(super) struct RecordedOutput {
+    /// Payloads delivered to each connection, in order.
+    pub(super) delivered: HashMap<ConnId, VecDeque<Payload>>,
     pub(super) datagrams: HashMap<SocketAddr, VecDeque<Payload>>,
-    /// Kept apart instead of delivered, while a test wishes to lose some of them.
-    pub(super) held: Option<Vec<Batch>>,
-    /// How often the hub has spoken, and of how many receivers.
+    /// `Some` while a test holds batches back, to drop some of them.
+    pub(super) held: Option<Vec<SentBatch>>,
+    /// Number of output calls, and the sum of their receivers.
     pub(super) calls: usize,
     pub(super) receivers: usize,
     closing: Vec<(ConnId, Cow<'static, str>)>,
-    /// The connection that a callback is about.
+    /// The connection of the current callback.
     current: Option<ConnId>,
-    draining: Vec<ConnId>,
-    flush_asked: bool,
-    expiries: Vec<Duration>,
-    pub(super) shut_down: bool,
+    awaiting_writable: Vec<ConnId>,
+    is_turn_end_requested: bool,
+    timers: Vec<Duration>,
+    pub(super) is_shut_down: bool,
 }
 
-impl Outlet for Notebook {
+impl HubOutput for RecordedOutput {
     fn send(&mut self, to: ConnId, payload: Payload) {
         self.calls += 1;
         self.receivers += 1;
         if !self.is_closing(to) {
-            self.heard.entry(to).or_default().push_back(payload);
+            self.delivered.entry(to).or_default().push_back(payload);
         }
     }
 
-    fn batch(&mut self, to: &[ConnId], payloads: &[Payload], ticket: Ticket) {
+    fn send_batch(&mut self, to: &[ConnId], payloads: &[Payload], batch: Ticket) {
         self.calls += 1;
         self.receivers += to.len();
-        let batch = Batch { to: to.to_vec(), payloads: payloads.to_vec(), ticket };
+        let sent = SentBatch { to: to.to_vec(), payloads: payloads.to_vec(), batch };
         match &mut self.held {
-            Some(held) if ticket != Ticket::NONE => held.push(batch),
-            _ => self.deliver(&batch, |_| true),
+            Some(held) if batch != Ticket::NONE => held.push(sent),
+            _ => self.deliver(&sent, |_| true),
         }
     }
 
-    fn datagram(&mut self, to: SocketAddr, payload: Payload) {
+    fn send_datagram(&mut self, to: SocketAddr, payload: Payload) {
         self.calls += 1;
         self.datagrams.entry(to).or_default().push_back(payload);
     }
 
-    fn close(&mut self, conn: ConnId, words: Cow<'static, str>) {
+    fn close(&mut self, conn: ConnId, reason: Cow<'static, str>) {
         self.calls += 1;
-        self.closing.push((conn, words));
+        self.closing.push((conn, reason));
     }
 
-    fn flush_later(&mut self) {
-        self.flush_asked = true;
+    fn notify_turn_end(&mut self) {
+        self.is_turn_end_requested = true;
     }
 
-    fn watch_drain(&mut self) {
-        let current = self.current.expect("only a connection can be watched");
-        if !self.draining.contains(&current) {
-            self.draining.push(current);
+    fn notify_writable(&mut self) {
+        let current = self.current.expect("notify_writable needs a callback of a connection");
+        if !self.awaiting_writable.contains(&current) {
+            self.awaiting_writable.push(current);
         }
     }
 
-    fn expire_after(&mut self, after: Duration) {
-        self.expiries.push(after);
+    fn set_timer(&mut self, after: Duration) {
+        self.timers.push(after);
     }
 
     fn shutdown(&mut self) {
-        self.shut_down = true;
+        self.is_shut_down = true;
     }
 }
 
-impl Notebook {
-    /// Whether no more is said to somebody, or heard of it.
+impl RecordedOutput {
+    /// Returns true if the hub has closed the connection in this turn.
     fn is_closing(&self, conn: ConnId) -> bool {
         self.closing.iter().any(|(closing, _)| *closing == conn)
     }
 
-    pub(super) fn deliver(&mut self, batch: &Batch, to: impl Fn(ConnId) -> bool) {
-        for conn in batch.to.iter().copied().filter(|conn| to(*conn)) {
+    /// Delivers a batch to those of its receivers that `to` accepts.
+    pub(super) fn deliver(&mut self, sent: &SentBatch, to: impl Fn(ConnId) -> bool) {
+        for conn in sent.to.iter().copied().filter(|conn| to(*conn)) {
             if !self.is_closing(conn) {
-                self.heard.entry(conn).or_default().extend(batch.payloads.iter().cloned());
+                self.delivered.entry(conn).or_default().extend(sent.payloads.iter().cloned());
             }
         }
     }
 }
 
-/// All of it together.
-pub(super) struct Table {
+/// A hub, its output and a clock.
+pub(super) struct HubHarness {
     pub(super) hub: Hub,
-    pub(super) out: Notebook,
+    pub(super) out: RecordedOutput,
     pub(super) now: Instant,
     wall: SystemTime,
     conns: usize,
-    expiry: Option<Instant>,
-    /// Those whom the hub has hung up on.
-    pub(super) ended: Vec<ConnId>,
+    timer: Option<Instant>,
+    /// Connections that the hub has closed.
+    pub(super) closed: Vec<ConnId>,
 }
 
-pub(super) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// The address of the test's own machine.
+pub(super) const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-impl Table {
-    pub(super) fn new(rules: Rules) -> Self {
+impl HubHarness {
+    pub(super) fn new(rules: ChatRules) -> Self {
         let hub = Hub::new(rules, Palette::default());
-        let (out, now, wall) = (Notebook::default(), Instant::now(), SystemTime::UNIX_EPOCH);
-        Self { hub, out, now, wall, conns: 0, expiry: None, ended: Vec::new() }
+        let (out, now, wall) = (RecordedOutput::default(), Instant::now(), SystemTime::UNIX_EPOCH);
+        Self { hub, out, now, wall, conns: 0, timer: None, closed: Vec::new() }
     }
 
-    fn callback<T>(&mut self, current: Option<ConnId>, call: impl FnOnce(&mut Hub, When, &mut Notebook) -> T) -> T {
+    fn callback<T>(
+        &mut self,
+        current: Option<ConnId>,
+        call: impl FnOnce(&mut Hub, EventTime, &mut RecordedOutput) -> T,
+    ) -> T {
         self.out.current = current;
-        let value = call(&mut self.hub, When { now: self.now, wall: self.wall }, &mut self.out);
+        let value = call(&mut self.hub, EventTime { now: self.now, wall: self.wall }, &mut self.out);
         self.out.current = None;
-        if let Some(after) = self.out.expiries.drain(..).min() {
-            self.expiry = Some(self.now + after);
+        if let Some(after) = self.out.timers.drain(..).min() {
+            self.timer = Some(self.now + after);
         }
         value
     }
 
-    pub(super) fn connect(&mut self, dialect: Dialect, from: IpAddr) -> ConnId {
+    pub(super) fn connect(&mut self, dialect: ChatDialect, from: IpAddr) -> ConnId {
         self.conns += 1;
         let conn = ConnId(self.conns);
-        self.callback(Some(conn), |hub, _, out| hub.open(conn, dialect, Some(from), out));
+        self.callback(Some(conn), |hub, _, out| hub.on_open(conn, dialect, Some(from), out));
         conn
     }
 
     pub(super) fn connect_console(&mut self) -> ConnId {
         self.conns += 1;
-        self.hub.open_console(ConnId(self.conns));
+        self.hub.on_console_open(ConnId(self.conns));
         ConnId(self.conns)
     }
 
-    pub(super) fn say(&mut self, conn: ConnId, frame: &[u8]) {
-        self.callback(Some(conn), |hub, when, out| hub.hear(conn, frame, when, out));
+    /// Passes a frame of a connection to the hub.
+    pub(super) fn receive(&mut self, conn: ConnId, frame: &[u8]) {
+        self.callback(Some(conn), |hub, time, out| hub.on_frame(conn, frame, time, out));
     }
 
-    /// As an engine cuts them; once the hub has hung up, no more is read.
-    pub(super) fn say_lines(&mut self, conn: ConnId, lines: &[u8]) {
+    /// Passes lines to the hub, split as an engine splits them. An engine reads no more after a
+    /// close.
+    pub(super) fn receive_lines(&mut self, conn: ConnId, lines: &[u8]) {
         for line in lines.split(|byte| *byte == b'\n') {
             if !self.out.is_closing(conn) {
-                self.say(conn, line);
+                self.receive(conn, line);
             }
         }
     }
 
-    pub(super) fn say_datagram(&mut self, from: SocketAddr, datagram: &[u8]) {
-        self.callback(None, |hub, when, out| hub.hear_datagram(from, datagram, when, out));
+    pub(super) fn receive_datagram(&mut self, from: SocketAddr, datagram: &[u8]) {
+        self.callback(None, |hub, time, out| hub.on_datagram(from, datagram, time, out));
     }
 
     pub(super) fn close(&mut self, conn: ConnId, reason: &CloseReason) {
-        self.callback(Some(conn), |hub, _, out| hub.close(conn, reason, out));
-        self.out.draining.retain(|other| *other != conn);
+        self.callback(Some(conn), |hub, _, out| hub.on_close(conn, reason, out));
+        self.out.awaiting_writable.retain(|other| *other != conn);
     }
 
-    pub(super) fn tell_dropped(&mut self, conn: ConnId, ticket: Ticket, frames: u32) {
-        self.callback(Some(conn), |hub, _, out| hub.dropped(conn, ticket, frames, out));
+    pub(super) fn report_dropped(&mut self, conn: ConnId, batch: Ticket, frames: u32) {
+        self.callback(Some(conn), |hub, _, out| hub.on_dropped(conn, batch, frames, out));
     }
 
-    pub(super) fn flush(&mut self) {
-        self.out.flush_asked = false;
-        self.callback(None, |hub, _, out| hub.flush(out));
+    pub(super) fn end_turn(&mut self) {
+        self.out.is_turn_end_requested = false;
+        self.callback(None, |hub, _, out| hub.on_turn_end(out));
     }
 
-    /// Tells those who wait for room that there is some; whether anybody did.
-    pub(super) fn drain(&mut self) -> bool {
-        let draining = std::mem::take(&mut self.out.draining);
-        for conn in &draining {
-            self.callback(Some(*conn), |hub, _, out| hub.drained(*conn, out));
+    /// Calls `on_writable` for the connections that wait for it. Returns true if there were any.
+    pub(super) fn report_writable(&mut self) -> bool {
+        let conns = std::mem::take(&mut self.out.awaiting_writable);
+        for conn in &conns {
+            self.callback(Some(*conn), |hub, _, out| hub.on_writable(*conn, out));
         }
-        !draining.is_empty()
+        !conns.is_empty()
     }
 
-    /// Whether something was asked for that has not been done yet.
+    /// Returns true if a requested callback is outstanding.
     pub(super) fn is_busy(&self) -> bool {
-        self.out.flush_asked || !self.out.draining.is_empty()
+        self.out.is_turn_end_requested || !self.out.awaiting_writable.is_empty()
     }
 
-    /// Ends the turn, and makes others until nothing is left to do.
-    pub(super) fn settle(&mut self) {
+    /// Runs turns until no requested callback is outstanding.
+    pub(super) fn run_until_idle(&mut self) {
         loop {
-            if self.out.flush_asked {
-                self.flush();
+            if self.out.is_turn_end_requested {
+                self.end_turn();
             }
-            for (conn, words) in std::mem::take(&mut self.out.closing) {
-                if !self.ended.contains(&conn) {
-                    self.ended.push(conn);
-                    self.close(conn, &CloseReason::Service(words));
+            for (conn, reason) in std::mem::take(&mut self.out.closing) {
+                if !self.closed.contains(&conn) {
+                    self.closed.push(conn);
+                    self.close(conn, &CloseReason::Service(reason));
                 }
             }
-            if self.out.shut_down {
+            if self.out.is_shut_down {
                 self.close_all();
             }
-            if !self.drain() && !self.out.flush_asked && self.out.closing.is_empty() {
+            if !self.report_writable() && !self.out.is_turn_end_requested && self.out.closing.is_empty() {
                 return;
             }
         }
@@ -210,21 +220,21 @@ impl Table {
 
     fn close_all(&mut self) {
         for conn in (1..=self.conns).map(ConnId) {
-            if !self.ended.contains(&conn) {
-                self.ended.push(conn);
+            if !self.closed.contains(&conn) {
+                self.closed.push(conn);
                 self.close(conn, &CloseReason::ShuttingDown);
             }
         }
     }
 
-    /// Lets time pass.
+    /// Advances the clock, and runs the timers that expire meanwhile.
     pub(super) fn advance(&mut self, by: Duration) {
         let until = self.now + by;
-        while let Some(due) = self.expiry.filter(|due| *due <= until) {
-            self.expiry = None;
+        while let Some(due) = self.timer.filter(|due| *due <= until) {
+            self.timer = None;
             self.set_clock(due);
-            self.callback(None, |hub, when, out| hub.expire(when.now, out));
-            self.settle();
+            self.callback(None, |hub, time, out| hub.on_timer(time.now, out));
+            self.run_until_idle();
         }
         self.set_clock(until);
     }
@@ -234,8 +244,8 @@ impl Table {
         self.now = now;
     }
 
-    /// All that has come for somebody since this was last asked.
-    pub(super) fn heard(&mut self, conn: ConnId) -> Vec<Payload> {
-        self.out.heard.remove(&conn).map(Vec::from).unwrap_or_default()
+    /// Takes the payloads delivered to a connection since the last call.
+    pub(super) fn take_delivered(&mut self, conn: ConnId) -> Vec<Payload> {
+        self.out.delivered.remove(&conn).map(Vec::from).unwrap_or_default()
     }
 }
