@@ -37,7 +37,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `bench` | the load generator, with its own loop |
+//! | `load` | the load generator, with its own loop |
 //! | `client` | what clients of the services are made of |
 //! | `reactor` | the turn: what the loop does, in which order; accepting; UDP; how connections end |
 //! | `threaded` | the twin: the same services, a thread for each connection |
@@ -52,7 +52,7 @@
 //!
 //! # Features
 //!
-//! `cli` (default) builds the program `switchboard`, the load generator `bench` and all of `client`. A library user turns
+//! `cli` (default) builds the program `switchboard`, the load generator `load` and all of `client`. A library user turns
 //! it off: `default-features = false`. `cli` turns on two more: `chat` is the chat service, `classic` are the small services that
 //! need more than this library's own dependencies.
 //!
@@ -61,50 +61,37 @@
 //! Linux is where it is tested. What only Linux has (many datagrams a call, options inherited by accepted sockets,
 //! `eventfd`) stands in `sys` with a portable fallback. `Threaded` is there on Unix.
 
-#[cfg(feature = "cli")]
-pub mod bench;
 #[cfg(feature = "classic")]
 pub mod client;
 mod connection;
-mod context;
-mod datagram;
-mod endpoint;
-mod error;
+mod engine;
 mod frame;
-mod handle;
-mod jobs;
-mod limits;
-mod moment;
-mod outbox;
-mod payload;
+#[cfg(feature = "cli")]
+pub mod load;
+mod net;
 mod reactor;
 mod service;
 pub mod services;
-mod setup;
-#[cfg(any(feature = "chat", feature = "classic"))]
-pub mod shown;
-mod slots;
-mod stats;
-mod sys;
-#[cfg(any(feature = "chat", feature = "classic"))]
-mod text;
 #[cfg(unix)]
 mod threaded;
-mod timers;
-mod write_queue;
 
-pub use context::Context;
-pub use endpoint::{Endpoint, ParseEndpointError};
-pub use error::{CloseReason, EncodeError, Error, FrameError, LooksLike};
-pub use frame::{Endian, FrameDecoder, Framing, LengthPrefix, MAX_RAW_BYTES, ParseFramingError, Width, encode};
-pub use handle::{Command, Handle, PostError};
-pub use limits::{Limits, SlowConsumer};
-pub use payload::Payload;
-pub use reactor::Reactor;
-pub use service::{ConnId, JobError, JobId, JobOutput, Message, Peer, Service, ServiceId, Ticket, TimerId, TurnAway};
-pub use stats::Stats;
-pub use sys::{descriptor_limit, raise_descriptor_limit};
+pub use engine::error::Error;
+pub use engine::handle::{Command, Handle, PostError};
+pub use engine::limits::{Limits, SlowConsumer};
+pub use engine::stats::Stats;
 #[cfg(any(feature = "chat", feature = "classic"))]
-pub use text::{TextEncoding, Unwritable};
+pub use frame::escape;
+pub use frame::{
+    EncodeError, Endian, FrameDecoder, FrameError, Framing, LengthPrefix, LooksLike, MAX_RAW_BYTES, ParseFramingError,
+    Payload, Width, encode,
+};
+#[cfg(any(feature = "chat", feature = "classic"))]
+pub use frame::{TextEncoding, UnencodableError};
+pub use net::{Endpoint, ParseEndpointError, descriptor_limit, raise_descriptor_limit};
+pub use reactor::Reactor;
+pub use service::{
+    BatchId, CloseReason, ConnId, Context, JobError, JobId, JobOutput, Message, Peer, RejectionReply, Service,
+    ServiceId, TimerId,
+};
 #[cfg(unix)]
 pub use threaded::Threaded;

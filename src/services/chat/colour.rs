@@ -14,7 +14,7 @@ use anstyle::AnsiColor::{
 use anstyle::Reset;
 
 use super::names::fold;
-use crate::shown::word;
+use crate::frame::escape;
 
 /// The colours that a user may choose for a nick.
 const COLOURS: [(&str, AnsiColor); 16] = [
@@ -62,10 +62,11 @@ impl Palette {
         Self { is_enabled, chosen }
     }
 
-    /// Returns the nick in its colour, with control characters [escaped](crate::shown::word).
+    /// Returns the nick in its colour, with control characters
+    /// [escaped](crate::frame::escape::line).
     pub fn paint(&self, nick: &str) -> impl fmt::Display {
         fmt::from_fn(move |f| {
-            let escaped = word(nick);
+            let escaped = escape::line(nick);
             if self.is_enabled {
                 write!(f, "{}{escaped}{}", self.colour_of(nick).render_fg(), Reset.render())
             } else {

@@ -1,9 +1,9 @@
 //! Chat events as lines of a terminal, the same for the operator's console and for a client.
-//! Control characters of peers are [escaped](crate::shown).
+//! Control characters of peers are [escaped](crate::frame::escape).
 
 use super::colour::Palette;
 use super::wire::Event;
-use crate::shown::{visible, word};
+use crate::frame::escape;
 
 /// Returns the lines that show an event, without a line feed at the end. Empty for events that are
 /// not shown, such as `ack`.
@@ -17,30 +17,30 @@ pub fn render(event: &Event<'_>, palette: &Palette) -> String {
     match event {
         Event::Welcome { nick, rooms, .. } if rooms.is_empty() => format!("* you are {}", palette.paint(nick)),
         Event::Welcome { nick, rooms, .. } => {
-            let rooms = rooms.iter().map(|room| word(room));
+            let rooms = rooms.iter().map(|room| escape::line(room));
             format!("* you are {}, in {}", palette.paint(nick), list(rooms, false))
         }
-        Event::Joined { room, nick } => format!("* {} entered {}", palette.paint(nick), word(room)),
-        Event::Left { room, nick } => format!("* {} left {}", palette.paint(nick), word(room)),
+        Event::Joined { room, nick } => format!("* {} entered {}", palette.paint(nick), escape::line(room)),
+        Event::Left { room, nick } => format!("* {} left {}", palette.paint(nick), escape::line(room)),
         Event::Renamed { was, nick } => format!("* {} is {} now", palette.paint(was), palette.paint(nick)),
         Event::Message { room, from, text, .. } => {
-            format!("[{}] {}: {}", word(room), palette.paint(from), visible(text))
+            format!("[{}] {}: {}", escape::line(room), palette.paint(from), escape::text(text))
         }
         Event::Whisper { from, to, text, .. } => {
-            format!("[whisper] {} → {}: {}", palette.paint(from), palette.paint(to), visible(text))
+            format!("[whisper] {} → {}: {}", palette.paint(from), palette.paint(to), escape::text(text))
         }
         Event::Who { room, count, nicks, next } => {
             let nicks = nicks.iter().map(|nick| palette.paint(nick).to_string());
-            format!("* {count} in {}: {}", word(room), list(nicks, next.is_some()))
+            format!("* {count} in {}: {}", escape::line(room), list(nicks, next.is_some()))
         }
         Event::Rooms { rooms, next } => {
-            let rooms = rooms.iter().map(|listed| format!("{} ({})", word(&listed.room), listed.members));
+            let rooms = rooms.iter().map(|listed| format!("{} ({})", escape::line(&listed.room), listed.members));
             format!("* rooms: {}", list(rooms, next.is_some()))
         }
         Event::Ack { .. } => String::new(),
         Event::Pong => "* pong".to_owned(),
-        Event::Bye { reason } => format!("* goodbye: {}", visible(reason)),
-        Event::Error { text, .. } => format!("! {}", visible(text)),
+        Event::Bye { reason } => format!("* goodbye: {}", escape::text(reason)),
+        Event::Error { text, .. } => format!("! {}", escape::text(text)),
     }
 }
 

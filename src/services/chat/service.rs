@@ -9,10 +9,10 @@ use super::colour::Palette;
 use super::dialect::{self, ChatDialect};
 use super::hub::{EventTime, Hub, HubOutput};
 use super::rules::ChatRules;
-use crate::context::Context;
-use crate::error::CloseReason;
-use crate::payload::Payload;
-use crate::service::{ConnId, Peer, Service, Ticket, TimerId, TurnAway};
+use crate::frame::Payload;
+use crate::service::CloseReason;
+use crate::service::Context;
+use crate::service::{BatchId, ConnId, Peer, RejectionReply, Service, TimerId};
 
 /// A chat server.
 ///
@@ -71,11 +71,11 @@ impl Service for Chat {
         self.hub.on_datagram(from, payload, time, cx);
     }
 
-    fn on_drain(&mut self, cx: &mut Context<'_>) {
+    fn on_writable(&mut self, cx: &mut Context<'_>) {
         self.hub.on_writable(cx.conn(), cx);
     }
 
-    fn on_dropped(&mut self, cx: &mut Context<'_>, batch: Ticket, frames: u32) {
+    fn on_dropped(&mut self, cx: &mut Context<'_>, batch: BatchId, frames: u32) {
         self.hub.on_dropped(cx.conn(), batch, frames, cx);
     }
 
@@ -83,7 +83,7 @@ impl Service for Chat {
         self.hub.on_timer(cx.now(), cx);
     }
 
-    fn on_flush(&mut self, cx: &mut Context<'_>) {
+    fn on_turn_end(&mut self, cx: &mut Context<'_>) {
         self.hub.on_turn_end(cx);
     }
 
@@ -91,7 +91,7 @@ impl Service for Chat {
         self.hub.on_close(cx.conn(), reason, cx);
     }
 
-    fn turn_away(&self) -> Option<TurnAway> {
+    fn rejection(&self) -> Option<RejectionReply> {
         Some(dialect::rejection)
     }
 }
@@ -105,7 +105,7 @@ impl HubOutput for Context<'_> {
         if to == self.conn() { self.reply(&payload) } else { Context::send(self, to, payload) }
     }
 
-    fn send_batch(&mut self, to: &[ConnId], payloads: &[Payload], batch: Ticket) {
+    fn send_batch(&mut self, to: &[ConnId], payloads: &[Payload], batch: BatchId) {
         self.broadcast_batch(to, payloads, batch);
     }
 
@@ -118,11 +118,11 @@ impl HubOutput for Context<'_> {
     }
 
     fn notify_turn_end(&mut self) {
-        self.notify_flush();
+        Context::notify_turn_end(self);
     }
 
     fn notify_writable(&mut self) {
-        self.notify_drain();
+        Context::notify_writable(self);
     }
 
     fn set_timer(&mut self, after: Duration) {

@@ -4,9 +4,9 @@ use encoding_rs::{Encoding, UTF_8};
 
 use super::kind::ChatDialect;
 use super::{json, lines};
-use crate::error::CloseReason;
 use crate::frame::Framing;
-use crate::payload::Payload;
+use crate::frame::Payload;
+use crate::service::CloseReason;
 use crate::services::chat::colour::Palette;
 use crate::services::chat::console;
 use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame};

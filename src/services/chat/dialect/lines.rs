@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use encoding_rs::{Encoding, UTF_8};
 
 use super::utf8::invalid_utf8;
+use crate::frame::escape::CONTINUATION_INDENT;
 use crate::services::chat::request::{ErrorReply, HubRequest, OperatorCommand};
 use crate::services::chat::wire::{Event, Listed};
-use crate::shown::CONTINUED;
 
 /// The answer to `/help`.
 pub(crate) const MEMBER_HELP: &str = "\
@@ -241,7 +241,7 @@ pub(super) fn format_event(event: &Event<'_>, mut line: impl FnMut(&str)) {
 fn format_text(prefix: &str, text: &str, mut line: impl FnMut(&str)) {
     let mut parts = text.split('\n');
     line(&format!("{prefix}{}", parts.next().unwrap_or_default()));
-    parts.for_each(|part| line(&format!("{CONTINUED}{part}")));
+    parts.for_each(|part| line(&format!("{CONTINUATION_INDENT}{part}")));
 }
 
 fn list(names: &[Cow<'_, str>]) -> String {

@@ -5,7 +5,7 @@ use super::ids::{MemberId, RoomId};
 use super::output::HubOutput;
 use super::sending::send_batch;
 use super::state::Hub;
-use crate::service::{ConnId, Ticket};
+use crate::service::{BatchId, ConnId};
 use crate::services::chat::dialect::{self, ChatDialect};
 use crate::services::chat::request::ErrorReply;
 use crate::services::chat::wire::Event;
@@ -52,7 +52,7 @@ impl Hub {
         let mut payloads = Vec::new();
         dialect::encode_event(dialect, event, self.rules.encoding, &mut payloads);
         for conns in lists {
-            send_batch(conns, &payloads, Ticket::NONE, out);
+            send_batch(conns, &payloads, BatchId::NONE, out);
         }
     }
 

@@ -9,7 +9,7 @@ use super::ids::{MemberId, RoomId};
 use super::member::{ChatMember, MemberEndpoint};
 use super::output::{EventTime, HubOutput};
 use super::state::Hub;
-use crate::error::CloseReason;
+use crate::service::CloseReason;
 use crate::service::ConnId;
 use crate::services::chat::dialect::{self, ChatDialect};
 use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame};

@@ -5,16 +5,16 @@ use super::ids::MemberId;
 use super::message_range::{MessageRange, WHISPER};
 use super::output::HubOutput;
 use super::state::Hub;
-use crate::service::{ConnId, Ticket};
+use crate::service::{BatchId, ConnId};
 use crate::services::chat::wire::Event;
 
 impl Hub {
     /// Stores which messages a member lacks because its connection's queue was full.
-    pub(crate) fn on_dropped(&mut self, conn: ConnId, batch: Ticket, frames: u32, out: &mut dyn HubOutput) {
+    pub(crate) fn on_dropped(&mut self, conn: ConnId, batch: BatchId, frames: u32, out: &mut dyn HubOutput) {
         let Some(id) = self.members.by_conn(conn) else { return };
         let Some(member) = self.members.get(id) else { return };
         let gap = match MessageRange::from(batch) {
-            _ if [Ticket::NONE, WHISPER].contains(&batch) => {
+            _ if [BatchId::NONE, WHISPER].contains(&batch) => {
                 MessageGap { room: None, first: 0, count: u64::from(frames) }
             }
             // A member that has left the room since does not lack its messages, even if it has

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::payload::Payload;
+use crate::frame::Payload;
 
 /// Memory of a kept message beyond its bytes.
 const OVERHEAD_BYTES: usize = 48;

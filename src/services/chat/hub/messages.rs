@@ -15,13 +15,13 @@ use super::output::{EventTime, HubOutput};
 use super::room::PendingMessages;
 use super::sending::send_batch;
 use super::state::Hub;
-use crate::service::Ticket;
+use crate::frame::escape;
+use crate::service::BatchId;
 use crate::services::chat::dialect::{self, ChatDialect};
 use crate::services::chat::names::{OPERATOR, check_text};
 use crate::services::chat::request::ErrorReply;
 use crate::services::chat::rules::{MAX_BATCH_BYTES, MAX_BATCH_MESSAGES};
 use crate::services::chat::wire::Event;
-use crate::shown::word;
 
 impl Hub {
     /// Publishes a member's text to a room: the current one if `room` is `None`.
@@ -118,7 +118,7 @@ impl Hub {
         let Some(room) = self.rooms.get_mut(id).filter(|room| room.pending.count > 0) else { return };
         let PendingMessages { count, json, lines, raw, udp, .. } = std::mem::take(&mut room.pending);
         let first = room.history.last_id() + 1 - count;
-        let batch = Ticket::from(MessageRange { room: id, first, count });
+        let batch = BatchId::from(MessageRange { room: id, first, count });
         send_batch(&room.json.targets, &json, batch, out);
         send_batch(&room.lines.targets, &lines, batch, out);
         send_batch(&room.raw.targets, &raw, batch, out);
@@ -169,7 +169,7 @@ impl Hub {
 
     /// Returns the member with this nick.
     pub(super) fn find_member(&self, nick: &str) -> Result<MemberId, ErrorReply> {
-        let error = || ErrorReply::new("no-such-nick", format!("no member has the nick {}", word(nick)));
+        let error = || ErrorReply::new("no-such-nick", format!("no member has the nick {}", escape::line(nick)));
         self.members.by_nick(nick).ok_or_else(error)
     }
 

@@ -7,7 +7,7 @@ use super::admission::network;
 use super::messages::rfc3339;
 use super::output::{EventTime, HubOutput};
 use super::state::{Hub, HubCounts, OperatorConsole};
-use crate::payload::Payload;
+use crate::frame::Payload;
 use crate::service::ConnId;
 use crate::services::chat::dialect::{self, OPERATOR_HELP};
 use crate::services::chat::names::{OPERATOR, check_room, check_text};

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::payload::Payload;
-use crate::service::{ConnId, Ticket};
+use crate::frame::Payload;
+use crate::service::{BatchId, ConnId};
 
 /// The actions that the hub asks of an engine.
 pub(crate) trait HubOutput {
@@ -13,7 +13,7 @@ pub(crate) trait HubOutput {
     fn send(&mut self, to: ConnId, payload: Payload);
 
     /// Sends the same payloads to several connections.
-    fn send_batch(&mut self, to: &[ConnId], payloads: &[Payload], batch: Ticket);
+    fn send_batch(&mut self, to: &[ConnId], payloads: &[Payload], batch: BatchId);
 
     /// Sends a datagram.
     fn send_datagram(&mut self, to: SocketAddr, payload: Payload);

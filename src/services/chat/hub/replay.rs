@@ -12,7 +12,7 @@ use super::message_range::MessageRange;
 use super::output::HubOutput;
 use super::sending::send_batch;
 use super::state::Hub;
-use crate::payload::Payload;
+use crate::frame::Payload;
 use crate::services::chat::request::ErrorReply;
 use crate::services::chat::rules::REPLAY_BYTES;
 use crate::services::chat::wire::Event;

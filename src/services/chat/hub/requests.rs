@@ -6,11 +6,11 @@ use super::ids::{MemberId, RoomId};
 use super::output::{EventTime, HubOutput};
 use super::room::ChatRoom;
 use super::state::Hub;
+use crate::frame::escape;
 use crate::services::chat::dialect::MEMBER_HELP;
 use crate::services::chat::request::{ErrorReply, HubRequest};
 use crate::services::chat::rules::{MAX_PINGS, ROOMS_PAGE, WHO_PAGE};
 use crate::services::chat::wire::{Event, Listed};
-use crate::shown::word;
 
 /// In the `next` of a `who` page: the bits above hold the index of the audience, the bits below the
 /// position in it.
@@ -121,7 +121,9 @@ impl Hub {
         let Some(name) = name else { return self.current_room(id) };
         let Some(member) = self.members.get(id) else { return Ok(RoomId::LOBBY) };
         let joined = self.rooms.find(name).filter(|room| member.membership(*room).is_some());
-        joined.ok_or_else(|| ErrorReply::new("not-in-room", format!("you are not in {}: join it first", word(name))))
+        joined.ok_or_else(|| {
+            ErrorReply::new("not-in-room", format!("you are not in {}: join it first", escape::line(name)))
+        })
     }
 
     fn current_room(&self, id: MemberId) -> Result<RoomId, ErrorReply> {
@@ -131,7 +133,7 @@ impl Hub {
 
     /// Returns the room with this name.
     pub(super) fn find_room(&self, name: &str) -> Result<RoomId, ErrorReply> {
-        let error = || ErrorReply::new("no-such-room", format!("room {} does not exist", word(name)));
+        let error = || ErrorReply::new("no-such-room", format!("room {} does not exist", escape::line(name)));
         self.rooms.find(name).ok_or_else(error)
     }
 

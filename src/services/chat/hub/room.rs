@@ -6,7 +6,7 @@ use super::audience::Audience;
 use super::history::RoomHistory;
 use super::ids::MemberId;
 use super::member::MemberEndpoint;
-use crate::payload::Payload;
+use crate::frame::Payload;
 use crate::service::ConnId;
 use crate::services::chat::dialect::ChatDialect;
 

@@ -9,7 +9,7 @@ use slab::Slab;
 use super::history::RoomHistory;
 use super::ids::RoomId;
 use super::room::ChatRoom;
-use crate::payload::Payload;
+use crate::frame::Payload;
 use crate::services::chat::names;
 use crate::services::chat::request::ErrorReply;
 use crate::services::chat::rules::ChatRules;

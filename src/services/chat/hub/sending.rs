@@ -4,8 +4,8 @@ use super::ids::MemberId;
 use super::member::ChatMember;
 use super::output::HubOutput;
 use super::state::Hub;
-use crate::payload::Payload;
-use crate::service::{ConnId, Ticket};
+use crate::frame::Payload;
+use crate::service::{BatchId, ConnId};
 use crate::services::chat::dialect::{self, ChatDialect};
 use crate::services::chat::wire::Event;
 
@@ -61,7 +61,7 @@ impl Hub {
 }
 
 /// Sends the same payloads to several connections, unless either list is empty.
-pub(super) fn send_batch(to: &[ConnId], payloads: &[Payload], batch: Ticket, out: &mut dyn HubOutput) {
+pub(super) fn send_batch(to: &[ConnId], payloads: &[Payload], batch: BatchId, out: &mut dyn HubOutput) {
     if !to.is_empty() && !payloads.is_empty() {
         out.send_batch(to, payloads, batch);
     }

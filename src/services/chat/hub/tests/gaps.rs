@@ -148,7 +148,7 @@ fn missed_reports_the_first_id_and_the_count() {
     assert_eq!(events(&mut chat, slow), [error]);
     assert!(chat.take_delivered(gone).is_empty());
     // A report without a batch id names no room: its frames are counted.
-    chat.report_dropped(slow, Ticket::NONE, 1000);
+    chat.report_dropped(slow, BatchId::NONE, 1000);
     chat.run_until_idle();
     let error = json!({"type": "error", "code": "missed", "count": 1000,
         "text": "1000 more were missed"});

@@ -13,7 +13,7 @@ use crate::services::chat::colour::Palette;
 pub(super) struct SentBatch {
     pub(super) to: Vec<ConnId>,
     pub(super) payloads: Vec<Payload>,
-    pub(super) batch: Ticket,
+    pub(super) batch: BatchId,
 }
 
 /// The output of the hub: what it has sent, and which callbacks it has requested.
@@ -45,12 +45,12 @@ impl HubOutput for RecordedOutput {
         }
     }
 
-    fn send_batch(&mut self, to: &[ConnId], payloads: &[Payload], batch: Ticket) {
+    fn send_batch(&mut self, to: &[ConnId], payloads: &[Payload], batch: BatchId) {
         self.calls += 1;
         self.receivers += to.len();
         let sent = SentBatch { to: to.to_vec(), payloads: payloads.to_vec(), batch };
         match &mut self.held {
-            Some(held) if batch != Ticket::NONE => held.push(sent),
+            Some(held) if batch != BatchId::NONE => held.push(sent),
             _ => self.deliver(&sent, |_| true),
         }
     }
@@ -174,7 +174,7 @@ impl HubHarness {
         self.out.awaiting_writable.retain(|other| *other != conn);
     }
 
-    pub(super) fn report_dropped(&mut self, conn: ConnId, batch: Ticket, frames: u32) {
+    pub(super) fn report_dropped(&mut self, conn: ConnId, batch: BatchId, frames: u32) {
         self.callback(Some(conn), |hub, _, out| hub.on_dropped(conn, batch, frames, out));
     }
 

@@ -18,8 +18,8 @@ mod scripts;
 mod script;
 
 use super::{EventTime, Hub, HubOutput};
-use crate::error::CloseReason;
-use crate::payload::Payload;
-use crate::service::{ConnId, Ticket};
+use crate::frame::Payload;
+use crate::service::CloseReason;
+use crate::service::{BatchId, ConnId};
 use crate::services::chat::ChatRules;
 use crate::services::chat::dialect::ChatDialect;

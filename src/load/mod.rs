@@ -1,0 +1,58 @@
+//! The load generator: one thread and one poll loop, like the servers it measures.
+//!
+//! [`LoadConfig`] describes a load on an echo server, [`run`] puts it on the server, and
+//! [`LoadOutcome`] holds the result. [`find_max`] searches for the highest rate at which a server
+//! meets an [`Slo`]. [`chat`] does the same for chat rooms.
+//!
+//! The generator compares every answer with the sent message, byte by byte. Latency counts from the
+//! time when a message was *due*, so a server that stalls is charged for every message it delays
+//! (this avoids coordinated omission).
+//!
+//! # Files
+//!
+//! | file | holds |
+//! |---|---|
+//! | `driver`, `phase_changes` | the loop, and a run's way from one phase to the next |
+//! | `run_context` | what all connections of a run share |
+//! | `echo_client`, `output_buffer`, `end` | one connection |
+//! | `in_flight`, `response_splitter` | messages without an answer; answers cut out of received bytes |
+//! | `templates`, `write_batch` | message contents; messages encoded for one write |
+//! | `pace`, `phases`, `connect_queue` | the time of sends, phases and connects |
+//! | `recorder`, `outcome`, `cpu` | counters, histograms, the result of a run |
+//! | `search`, `search_result`, `slo` | the search for the highest rate |
+//! | `net` | sockets and polling; the only file here that names `mio` |
+
+pub mod chat;
+mod config;
+mod connect_queue;
+mod cpu;
+mod driver;
+mod echo_client;
+mod end;
+mod error;
+mod in_flight;
+mod net;
+mod observer;
+mod outcome;
+mod output_buffer;
+mod pace;
+mod phase_changes;
+mod phases;
+mod recorder;
+mod response_splitter;
+mod run_context;
+mod search;
+mod search_result;
+mod slo;
+mod templates;
+mod write_batch;
+
+pub use config::{Activity, LoadConfig};
+pub use driver::run;
+pub use error::LoadError;
+pub use observer::{LoadObserver, LoadProgress};
+pub use outcome::{Bottleneck, Faults, GeneratorStats, LoadOutcome, LoadSample};
+pub use phases::LoadPhase;
+pub use search::find_max;
+pub use search_result::{MaxRate, RateStep, SearchEnd, StepVerdict};
+pub use slo::{ParseSloError, Slo};
