@@ -1,6 +1,6 @@
 //! Reads one answer, in whatever pieces it comes.
 
-use super::{Dialect, Fault};
+use super::{ExecDialect, Fault};
 use crate::services::exec::wire::{READY, START, md5_hex};
 
 /// The longest output that is taken, in bytes: far more than a server of ours sends.
@@ -18,8 +18,8 @@ const SHOWN_CHARS: usize = 20;
 /// One answer, being read.
 ///
 /// ```
-/// use switchboard::client::exec::{Dialect, Hearing, Step};
-/// let mut hearing = Hearing::new(Dialect::Length);
+/// use switchboard::client::exec::{ExecDialect, Hearing, Step};
+/// let mut hearing = Hearing::new(ExecDialect::Length);
 /// assert_eq!(hearing.hear(&[2, 0, 0, 0, b'h'])?, Step::Read);
 /// assert_eq!(hearing.hear(b"i")?, Step::Done);
 /// assert_eq!(hearing.into_answer().output, b"hi");
@@ -37,7 +37,7 @@ pub struct Hearing {
 enum Stage {
     Length,
     HeaderLength,
-    Header(usize),
+    ExecHeader(usize),
     Ready,
     Output { bytes: usize, md5: Option<String> },
     Done,
@@ -49,7 +49,7 @@ pub enum Step {
     /// Read on.
     Read,
     /// What has come may be all, and may be not: read on for a moment, and if nothing comes say so with
-    /// [`hear_nothing`](Hearing::hear_nothing). A length in [`Dialect::Ready`] has no end of its own.
+    /// [`hear_nothing`](Hearing::hear_nothing). A length in [`ExecDialect::Ready`] has no end of its own.
     Settle,
     /// Say this to the server, then go on as if it had sent nothing yet: [`hear`](Hearing::hear) no bytes. It may have none to send.
     Say(&'static str),
@@ -60,7 +60,7 @@ pub enum Step {
 /// An answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// What the header said, in [`Dialect::Header`].
+    /// What the header said, in [`ExecDialect::Header`].
     pub report: Option<Report>,
     /// What the command said.
     pub output: Vec<u8>,
@@ -81,11 +81,11 @@ pub struct Report {
 
 impl Hearing {
     /// Of the answer to a command.
-    pub fn new(dialect: Dialect) -> Self {
+    pub fn new(dialect: ExecDialect) -> Self {
         let stage = match dialect {
-            Dialect::Length => Stage::Length,
-            Dialect::Header => Stage::HeaderLength,
-            Dialect::Ready => Stage::Ready,
+            ExecDialect::Length => Stage::Length,
+            ExecDialect::Header => Stage::HeaderLength,
+            ExecDialect::Ready => Stage::Ready,
         };
         Self { stage, come: Vec::new(), report: None }
     }
@@ -98,7 +98,7 @@ impl Hearing {
         loop {
             let wanted = match &self.stage {
                 Stage::Length | Stage::HeaderLength => 4,
-                Stage::Header(wanted) | Stage::Output { bytes: wanted, .. } => *wanted,
+                Stage::ExecHeader(wanted) | Stage::Output { bytes: wanted, .. } => *wanted,
                 Stage::Ready => return self.hear_ready(bytes),
                 Stage::Done if bytes.is_empty() => return Ok(Step::Done),
                 Stage::Done => return Err(Fault::Surplus { announced: self.come.len() }),
@@ -134,7 +134,7 @@ impl Hearing {
             Stage::Length | Stage::HeaderLength if came == 0 => ("an answer", None),
             Stage::Length => ("the length", Some(4)),
             Stage::HeaderLength => ("the header's length", Some(4)),
-            Stage::Header(of) => ("the header", Some(*of)),
+            Stage::ExecHeader(of) => ("the header", Some(*of)),
             Stage::Ready => ("an answer", None),
             Stage::Output { bytes, .. } => ("the output", Some(*bytes)),
             Stage::Done => ("nothing", None),
@@ -163,11 +163,11 @@ impl Hearing {
                 let length = u32::from_le_bytes(four);
                 match usize::try_from(length) {
                     _ if READY.as_bytes().starts_with(&four) => Err(Fault::IsReady),
-                    Ok(length @ 0..=MAX_HEADER_BYTES) => Ok(Stage::Header(length)),
+                    Ok(length @ 0..=MAX_HEADER_BYTES) => Ok(Stage::ExecHeader(length)),
                     _ => Err(Fault::HeaderTooLong(length)),
                 }
             }
-            Stage::Header(_) => {
+            Stage::ExecHeader(_) => {
                 let (report, bytes) = read_header(&std::mem::take(&mut self.come))?;
                 let md5 = report.md5.clone();
                 self.report = Some(report);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     /// Hears `bytes` in pieces of `size`, as a driver would.
-    fn hear(dialect: Dialect, bytes: &[u8], size: usize) -> Result<Answer, Fault> {
+    fn hear(dialect: ExecDialect, bytes: &[u8], size: usize) -> Result<Answer, Fault> {
         let (mut hearing, mut step) = (Hearing::new(dialect), Step::Read);
         for piece in bytes.chunks(size) {
             step = hearing.hear(piece)?;
@@ -263,22 +263,22 @@ mod tests {
         };
         let killed = Report { exit_code: Some(None), ..Report::default() };
         for (dialect, bytes, report) in [
-            (Dialect::Length, b"\x02\0\0\0hi".to_vec(), None),
-            (Dialect::Header, header(full, b"hi"), Some(report)),
-            (Dialect::Header, header(r#"{"total_size":2}"#, b"hi"), Some(Report::default())),
-            (Dialect::Header, header(r#"{"exit_code":null,"total_size":2}"#, b"hi"), Some(killed)),
+            (ExecDialect::Length, b"\x02\0\0\0hi".to_vec(), None),
+            (ExecDialect::Header, header(full, b"hi"), Some(report)),
+            (ExecDialect::Header, header(r#"{"total_size":2}"#, b"hi"), Some(Report::default())),
+            (ExecDialect::Header, header(r#"{"exit_code":null,"total_size":2}"#, b"hi"), Some(killed)),
         ] {
             for size in 1..=bytes.len() {
                 let answer = hear(dialect, &bytes, size).unwrap();
                 assert_eq!(answer, Answer { report: report.clone(), output: b"hi".to_vec() });
             }
         }
-        assert_eq!(hear(Dialect::Length, &[0; 4], 4).unwrap(), Answer::default());
+        assert_eq!(hear(ExecDialect::Length, &[0; 4], 4).unwrap(), Answer::default());
     }
 
     #[test]
     fn a_ready_answer_is_asked_for_when_its_length_is_whole() {
-        let mut hearing = Hearing::new(Dialect::Ready);
+        let mut hearing = Hearing::new(ExecDialect::Ready);
         for (piece, step) in [("Re", Step::Read), ("ady|", Step::Read), ("1", Step::Settle), ("0", Step::Settle)] {
             assert_eq!(hearing.hear(piece.as_bytes()), Ok(step));
         }
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn an_output_of_no_bytes_is_whole_when_it_was_asked_for() {
-        let mut hearing = Hearing::new(Dialect::Ready);
+        let mut hearing = Hearing::new(ExecDialect::Ready);
         assert_eq!(hearing.hear(b"Ready|0"), Ok(Step::Settle));
         assert_eq!(hearing.hear_nothing(), Ok(Step::Say(START)));
         assert_eq!(hearing.hear(b""), Ok(Step::Done));
@@ -303,33 +303,33 @@ mod tests {
         let negative = (-1_i32).to_le_bytes();
         let huge = i32::MAX.to_le_bytes();
         for (dialect, bytes, says) in [
-            (Dialect::Length, negative.to_vec(), "said to have -1 bytes"),
-            (Dialect::Length, huge.to_vec(), "2147483647 bytes, and 67108864 are the most"),
-            (Dialect::Length, b"\x05\0\0\0hi".to_vec(), "ended after 2 of 5 bytes of the output"),
-            (Dialect::Length, b"\x05\0".to_vec(), "ended after 2 of 4 bytes of the length"),
-            (Dialect::Length, Vec::new(), "ended before an answer came"),
-            (Dialect::Length, b"Ready|5".to_vec(), "the server speaks the dialect ready"),
-            (Dialect::Length, b"\x02\0\0\0hi\n".to_vec(), "sends more than the 2 bytes"),
-            (Dialect::Length, b"\0\0\0\0\0".to_vec(), "sends more than the 0 bytes"),
-            (Dialect::Header, header(r#"{"total_size":2}"#, b"hi!"), "does the server speak another dialect?"),
-            (Dialect::Header, negative.to_vec(), "the header is said to have 4294967295 bytes"),
-            (Dialect::Header, header("{", b""), "is no JSON object"),
-            (Dialect::Header, header("", b""), "is no JSON object"),
-            (Dialect::Header, header("[]", b""), "is no JSON object"),
-            (Dialect::Header, header("{}", b""), "has no length of the output, total_size"),
-            (Dialect::Header, header(r#"{"total_size":-5}"#, b""), "has no length of the output, total_size"),
-            (Dialect::Header, header(r#"{"total_size":68719476736}"#, b""), "68719476736 bytes"),
-            (Dialect::Header, header(r#"{"total_size":2,"md5":"00"}"#, b"hi"), "whose MD5"),
-            (Dialect::Header, header(r#"{"total_size":3}"#, b"hi"), "ended after 2 of 3 bytes of the output"),
-            (Dialect::Ready, b"cmd ERROR".to_vec(), "begins with 'cmd ERROR', not with Ready|"),
-            (Dialect::Ready, b"Ready|-1".to_vec(), "begins with 'Ready|-1'"),
-            (Dialect::Ready, b"Ready|123456789".to_vec(), "123456789 bytes, and"),
-            (Dialect::Ready, vec![b'\x1b'; 100], r"begins with '\u{1b}"),
+            (ExecDialect::Length, negative.to_vec(), "said to have -1 bytes"),
+            (ExecDialect::Length, huge.to_vec(), "2147483647 bytes, and 67108864 are the most"),
+            (ExecDialect::Length, b"\x05\0\0\0hi".to_vec(), "ended after 2 of 5 bytes of the output"),
+            (ExecDialect::Length, b"\x05\0".to_vec(), "ended after 2 of 4 bytes of the length"),
+            (ExecDialect::Length, Vec::new(), "ended before an answer came"),
+            (ExecDialect::Length, b"Ready|5".to_vec(), "the server speaks the dialect ready"),
+            (ExecDialect::Length, b"\x02\0\0\0hi\n".to_vec(), "sends more than the 2 bytes"),
+            (ExecDialect::Length, b"\0\0\0\0\0".to_vec(), "sends more than the 0 bytes"),
+            (ExecDialect::Header, header(r#"{"total_size":2}"#, b"hi!"), "does the server speak another dialect?"),
+            (ExecDialect::Header, negative.to_vec(), "the header is said to have 4294967295 bytes"),
+            (ExecDialect::Header, header("{", b""), "is no JSON object"),
+            (ExecDialect::Header, header("", b""), "is no JSON object"),
+            (ExecDialect::Header, header("[]", b""), "is no JSON object"),
+            (ExecDialect::Header, header("{}", b""), "has no length of the output, total_size"),
+            (ExecDialect::Header, header(r#"{"total_size":-5}"#, b""), "has no length of the output, total_size"),
+            (ExecDialect::Header, header(r#"{"total_size":68719476736}"#, b""), "68719476736 bytes"),
+            (ExecDialect::Header, header(r#"{"total_size":2,"md5":"00"}"#, b"hi"), "whose MD5"),
+            (ExecDialect::Header, header(r#"{"total_size":3}"#, b"hi"), "ended after 2 of 3 bytes of the output"),
+            (ExecDialect::Ready, b"cmd ERROR".to_vec(), "begins with 'cmd ERROR', not with Ready|"),
+            (ExecDialect::Ready, b"Ready|-1".to_vec(), "begins with 'Ready|-1'"),
+            (ExecDialect::Ready, b"Ready|123456789".to_vec(), "123456789 bytes, and"),
+            (ExecDialect::Ready, vec![b'\x1b'; 100], r"begins with '\u{1b}"),
         ] {
             for size in 1..=bytes.len().max(1) {
                 let fault = hear(dialect, &bytes, size).unwrap_err().to_string();
                 // A piece may be wrong before all is there, and is shown as far as it came.
-                let says = if dialect == Dialect::Ready && size < bytes.len() { "" } else { says };
+                let says = if dialect == ExecDialect::Ready && size < bytes.len() { "" } else { says };
                 assert!(fault.contains(says), "{dialect} {bytes:?} by {size}: {fault}");
             }
         }

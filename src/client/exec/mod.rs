@@ -9,7 +9,7 @@ mod hearing;
 use std::borrow::Cow;
 use std::fmt;
 
-pub use crate::services::exec::wire::{Dialect, MAX_LINE_BYTES};
+pub use crate::services::exec::wire::{ExecDialect, MAX_LINE_BYTES};
 pub use fault::Fault;
 pub use hearing::{Answer, Hearing, MAX_ANSWER_BYTES, Report, Step};
 

@@ -1,101 +1,107 @@
-//! One connection: what is being done for it, and what waits. One thing at a time, answered in order.
+//! The state of one connection: its running command and its queued requests. Commands run one at a
+//! time and are answered in order.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::leash::Leash;
+use super::kill_handle::KillHandle;
 use crate::service::{Peer, TimerId};
 
-/// Requests that wait for the one before them.
-const MAX_WAITING: usize = 16;
+/// Requests of one connection that may wait for an earlier one.
+const MAX_QUEUED: usize = 16;
 
-/// Requests that are turned down because too many wait, and wait to be told so.
-const MAX_TURNED_DOWN: usize = 64;
+/// Requests beyond [`MAX_QUEUED`] that each get a rejection, in order. A connection that sends more
+/// is closed.
+const MAX_REJECTED: usize = 64;
 
-/// Bytes that wait for their clients' word, of all connections together.
-const MAX_OFFERED_BYTES: usize = 64 << 20;
+/// Bytes of all answers that wait for a `Start`, over all connections.
+const MAX_PENDING_BYTES: usize = 64 << 20;
 
-/// A connection's.
+/// The state of one connection.
 #[derive(Default)]
-pub(super) struct Desk {
-    /// Who it is, for the log.
+pub(super) struct ExecSession {
+    /// The peer's address, for the log.
     pub(super) peer: String,
-    pub(super) state: State,
-    waiting: VecDeque<Waiting>,
-    /// The connection has gone, and its desk waits for the end of its command.
-    pub(super) is_left: bool,
+    pub(super) state: ExecState,
+    queue: VecDeque<QueuedRequest>,
+    /// The connection has closed, and the session waits for the end of its command.
+    pub(super) is_closed: bool,
 }
 
-/// What is being done.
+/// The request that is being handled.
 #[derive(Default)]
-pub(super) enum State {
+pub(super) enum ExecState {
     #[default]
-    Nothing,
-    /// A command runs, or waits for its turn.
-    Running { name: String, leash: Arc<Leash> },
-    /// An answer waits for the client's word.
-    Offered { offer: Offer, closes: bool, timer: TimerId },
+    Idle,
+    /// A command runs, or waits for a worker thread.
+    Running { name: String, kill_handle: Arc<KillHandle> },
+    /// An answer waits for the client's `Start`.
+    AwaitingStart { answer: PendingAnswer, closes: bool, timer: TimerId },
 }
 
-/// A request that waits.
+/// A request that waits for an earlier one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Waiting {
+pub(super) enum QueuedRequest {
     Message(Vec<u8>),
-    /// It was one too many.
-    TurnedDown,
+    /// The queue was full: the request gets a rejection in its turn.
+    Rejected,
 }
 
-impl Desk {
-    pub(super) fn of(peer: &Peer) -> Self {
+impl ExecSession {
+    pub(super) fn new(peer: &Peer) -> Self {
         Self { peer: peer.to_string(), ..Self::default() }
     }
 
     pub(super) fn is_running(&self) -> bool {
-        matches!(self.state, State::Running { .. })
+        matches!(self.state, ExecState::Running { .. })
     }
 
-    /// Has a request wait, or at least its place in the order of answers. Whether there was room.
+    /// Queues a request, or its rejection if the queue is full. Returns false if the rejections are
+    /// bounded, too, and their bound is reached.
     pub(super) fn add(&mut self, message: &[u8]) -> bool {
-        let turned_down = self.waiting.iter().filter(|waiting| **waiting == Waiting::TurnedDown).count();
-        if self.waiting.len() - turned_down < MAX_WAITING {
-            self.waiting.push_back(Waiting::Message(message.to_vec()));
-        } else if turned_down < MAX_TURNED_DOWN {
-            self.waiting.push_back(Waiting::TurnedDown);
+        let rejected = self.queue.iter().filter(|queue| **queue == QueuedRequest::Rejected).count();
+        if self.queue.len() - rejected < MAX_QUEUED {
+            self.queue.push_back(QueuedRequest::Message(message.to_vec()));
+        } else if rejected < MAX_REJECTED {
+            self.queue.push_back(QueuedRequest::Rejected);
         } else {
             return false;
         }
         true
     }
 
-    pub(super) fn next(&mut self) -> Option<Waiting> {
-        self.waiting.pop_front()
+    /// Removes and returns the oldest queued request.
+    pub(super) fn next_request(&mut self) -> Option<QueuedRequest> {
+        self.queue.pop_front()
     }
 
-    /// Nothing more is done for this connection.
-    pub(super) fn forget(&mut self) {
-        self.waiting.clear();
+    /// Discards the queued requests.
+    pub(super) fn clear_queue(&mut self) {
+        self.queue.clear();
     }
 }
 
-/// The bytes of an answer that waits.
-pub(super) struct Offer {
+/// An answer that waits for the client's `Start`.
+pub(super) struct PendingAnswer {
     pub(super) bytes: Vec<u8>,
-    held: Arc<AtomicUsize>,
+    /// The sum of the bytes of all pending answers.
+    total_bytes: Arc<AtomicUsize>,
 }
 
-impl Offer {
-    /// Counts `bytes` in `held` for as long as they wait. Nothing if too much waits already.
-    pub(super) fn new(bytes: Vec<u8>, held: &Arc<AtomicUsize>) -> Option<Self> {
-        let before = held.fetch_add(bytes.len(), Ordering::Relaxed);
-        let offer = Self { bytes, held: Arc::clone(held) };
-        (before < MAX_OFFERED_BYTES).then_some(offer)
+impl PendingAnswer {
+    /// Adds the length of `bytes` to `total_bytes` until the value is dropped. Returns `None` if
+    /// [`MAX_PENDING_BYTES`] is reached.
+    pub(super) fn new(bytes: Vec<u8>, total_bytes: &Arc<AtomicUsize>) -> Option<Self> {
+        let before = total_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+        let answer = Self { bytes, total_bytes: Arc::clone(total_bytes) };
+        (before < MAX_PENDING_BYTES).then_some(answer)
     }
 }
 
-impl Drop for Offer {
+impl Drop for PendingAnswer {
     fn drop(&mut self) {
-        self.held.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+        self.total_bytes.fetch_sub(self.bytes.len(), Ordering::Relaxed);
     }
 }
 
@@ -104,27 +110,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_wait_and_so_many_are_told_that_they_cannot() {
-        let mut desk = Desk::default();
-        for number in 0..MAX_WAITING + MAX_TURNED_DOWN {
-            assert!(desk.add(&number.to_le_bytes()), "{number}");
+    fn queued_and_rejected_requests_are_bounded() {
+        let mut session = ExecSession::default();
+        for number in 0..MAX_QUEUED + MAX_REJECTED {
+            assert!(session.add(&number.to_le_bytes()), "{number}");
         }
-        assert!(!desk.add(b"one too many to be told so"));
-        for number in 0..MAX_WAITING {
-            assert_eq!(desk.next(), Some(Waiting::Message(number.to_le_bytes().to_vec())));
+        assert!(!session.add(b"one too many"));
+        for number in 0..MAX_QUEUED {
+            assert_eq!(session.next_request(), Some(QueuedRequest::Message(number.to_le_bytes().to_vec())));
         }
-        assert!(desk.add(b"there is room again"));
-        assert_eq!(desk.next(), Some(Waiting::TurnedDown), "in the order in which they came");
+        assert!(session.add(b"the queue has space again"));
+        assert_eq!(session.next_request(), Some(QueuedRequest::Rejected), "in the order of arrival");
     }
 
     #[test]
-    fn offers_are_counted_while_they_wait() {
-        let held = Arc::default();
-        let first = Offer::new(vec![0; MAX_OFFERED_BYTES], &held);
+    fn pending_answers_are_counted() {
+        let total_bytes = Arc::default();
+        let first = PendingAnswer::new(vec![0; MAX_PENDING_BYTES], &total_bytes);
         assert!(first.is_some());
-        assert!(Offer::new(vec![0; 1], &held).is_none());
+        assert!(PendingAnswer::new(vec![0; 1], &total_bytes).is_none());
         drop(first);
-        assert!(Offer::new(vec![0; 1], &held).is_some());
-        assert_eq!(held.load(Ordering::Relaxed), 0);
+        assert!(PendingAnswer::new(vec![0; 1], &total_bytes).is_some());
+        assert_eq!(total_bytes.load(Ordering::Relaxed), 0);
     }
 }

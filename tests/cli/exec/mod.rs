@@ -116,8 +116,8 @@ fn a_tokens_file_keeps_it_or_is_refused() {
         (TOKEN, 0o640, 1, "others may read or change the token in"),
         ("", 0o600, 1, "there is no token in"),
         ("\r\n", 0o600, 1, "there is no token in"),
-        ("short\n", 0o600, 2, "--token-file: a token has at least 16 bytes"),
-        ("one line and\nanother one", 0o600, 2, "--token-file: a token is one line"),
+        ("short\n", 0o600, 2, "--token-file: token too short: it must have at least 16 bytes"),
+        ("one line and\nanother one", 0o600, 2, "--token-file: token contains a control character"),
     ] {
         let path = token_file(folder.path(), contents);
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();

@@ -35,7 +35,7 @@ mod made {
     use std::num::NonZeroUsize;
 
     use switchboard::Service;
-    use switchboard::services::exec::{Allowed, Dialect, Exec, Program, Rules, Token};
+    use switchboard::services::exec::{Allowed, Exec, ExecDialect, ExecRules, Program, Token};
 
     use crate::cli::commands::serve::services::args::{ExecServiceArgs, ServiceArgs};
     use crate::cli::commands::serve::services::builtin::Listeners;
@@ -91,8 +91,8 @@ mod made {
             let wrong = |bad| CliError::Usage(format!("--token-file: {bad}"));
             text.parse::<Token>().map_err(wrong)
         });
-        let standard = Rules::new(allowed);
-        Ok(Box::new(Exec::new(Rules {
+        let standard = ExecRules::new(allowed);
+        Ok(Box::new(Exec::new(ExecRules {
             token: token.transpose()?,
             dialect: dialect(args)?,
             timeout: timeout.map_or(standard.timeout, |timeout| timeout.0),
@@ -101,8 +101,8 @@ mod made {
         })))
     }
 
-    fn dialect(args: &ServiceArgs) -> Result<Dialect, CliError> {
-        let Some(name) = &args.dialect else { return Ok(Dialect::default()) };
+    fn dialect(args: &ServiceArgs) -> Result<ExecDialect, CliError> {
+        let Some(name) = &args.dialect else { return Ok(ExecDialect::default()) };
         name.parse()
             .map_err(|_| CliError::Usage(format!("--dialect {name} is not for exec: header, length or ready is")))
     }
