@@ -10,21 +10,21 @@
 
 mod backoff;
 mod command;
-mod errors;
-mod hearing;
-mod link;
+mod error_events;
+mod events;
 mod notice;
-mod pace;
+mod options;
+mod rate_limiter;
+mod requests;
 mod room;
-mod sending;
 mod session;
+mod state;
 #[cfg(test)]
 mod tests;
-mod wishes;
 
 pub use command::{COMMANDS, Command, Typed, parse, pieces};
 pub use notice::{Ending, Notice};
+pub use options::{Action, Wishes};
 pub use session::Session;
-pub use wishes::{Action, Wishes};
 
 pub use crate::services::chat::wire::{LOBBY, MAX_TEXT_BYTES};

@@ -1,16 +1,16 @@
 //! The state of one user's chat, over as many connections as it takes, and its clock.
 //!
-//! What is heard from the server is dealt with in `hearing`, what is said to it in `sending`.
+//! What is heard from the server is dealt with in `events`, what is said to it in `requests`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use super::link::{Farewell, Link, Ping, Said, Urgent};
 use super::notice::{Ending, Notice};
-use super::pace::Pace;
+use super::options::{Action, Wishes};
+use super::rate_limiter::Pace;
 use super::room::Room;
-use super::wishes::{Action, Wishes};
+use super::state::{Farewell, Link, Ping, Said, Urgent};
 use super::{Command, LOBBY};
 use crate::services::chat::wire::{Event, Request};
 

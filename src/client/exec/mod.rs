@@ -3,15 +3,15 @@
 //! A server may be anybody's and may lie: nothing it says makes this hold more than [`MAX_ANSWER_BYTES`], and lengths are believed
 //! only as far as bytes have come.
 
-mod fault;
-mod hearing;
+mod error;
+mod parser;
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub use crate::services::exec::wire::{Dialect, MAX_LINE_BYTES};
-pub use fault::Fault;
-pub use hearing::{Answer, Hearing, MAX_ANSWER_BYTES, Report, Step};
+pub use error::Fault;
+pub use parser::{Answer, Hearing, MAX_ANSWER_BYTES, Report, Step};
 
 /// The bytes that ask for a command.
 ///

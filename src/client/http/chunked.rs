@@ -2,9 +2,9 @@
 //!
 //! Line ends are CRLF here and nothing else, but in the trailer, which is read as a head is: what two readers take apart differently is how answers are forged.
 
-use super::body::Piece;
-use super::fault::Fault;
-use super::lines::Lines;
+use super::body_decoder::Piece;
+use super::header_reader::Lines;
+use super::http_error::Fault;
 
 /// Of all chunks together. Nobody has a use for them, and a server could send nothing else for ever.
 const MAX_EXTENSION_BYTES: usize = 16 << 10;
@@ -67,7 +67,7 @@ impl Chunked {
                 },
                 Stage::Data { left: 0 } => self.stage = Stage::DataReturn,
                 Stage::Data { left } => {
-                    let data = super::body::take_up_to(input, *left);
+                    let data = super::body_decoder::take_up_to(input, *left);
                     if data.is_empty() {
                         return Ok(Piece::None);
                     }

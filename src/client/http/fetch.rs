@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 
 use url::Host;
 
-use super::error::{FetchError, TimeLimit};
-use super::fault::Fault;
-use super::head::Head;
-use super::line::Line;
-use super::net::{Net, Socket, Stop, Woken};
+use super::connection::Line;
+use super::fetch_error::{FetchError, TimeLimit};
+use super::http_error::Fault;
+use super::http_url::Target;
+use super::poller::{Net, Socket, Stop, Woken};
 use super::request::{Header, request};
 use super::resolve::resolve;
-use super::response::{Event, Response};
-use super::target::Target;
+use super::response_head::Head;
+use super::response_parser::{Event, Response};
 
 /// Bytes that one read takes at most.
 const READ_BYTES: usize = 256 << 10;

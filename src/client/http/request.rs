@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::target::Target;
+use super::http_url::Target;
 
 /// Fields that say how the connection is used, or what body follows. The program does not do what others would say here.
 const OUR_OWN: [&str; 9] = [

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::server::Server;
-use super::world::World;
+use super::fake_server::Server;
+use super::simulation::World;
 use crate::client::chat::{LOBBY, Notice, Wishes};
 
 #[derive(Clone, Debug)]

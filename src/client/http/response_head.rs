@@ -2,7 +2,7 @@
 
 use httparse::ParserConfig;
 
-use super::fault::Fault;
+use super::http_error::Fault;
 
 /// Header fields in one head.
 const MAX_FIELDS: usize = 100;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::errors::KICKED;
-use super::link::{Farewell, Link, Ping, Urgent};
+use super::error_events::KICKED;
 use super::notice::Notice;
-use super::pace::Kind;
+use super::options::Action;
+use super::rate_limiter::Kind;
 use super::room::Room;
 use super::session::Session;
-use super::wishes::Action;
+use super::state::{Farewell, Link, Ping, Urgent};
 use crate::services::chat::wire::{Event, Request};
 
 /// Messages of a replay that are kept until their number is known; past it they are shown uncounted. Also, those that come before

@@ -5,9 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::fault::Fault;
-use super::head::Head;
-use super::target::BadUrl;
+use super::http_error::Fault;
+use super::http_url::BadUrl;
+use super::response_head::Head;
 use crate::frame::escape;
 
 /// Why a fetch failed.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::link::Link;
 use super::notice::{Ending, Notice};
-use super::pace::Kind;
+use super::options::Action;
+use super::rate_limiter::Kind;
 use super::room::Room;
 use super::session::Session;
-use super::wishes::Action;
+use super::state::Link;
 use crate::services::chat::wire::Event;
 
 /// What the server says to whom its operator sends away.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::link::{Farewell, Link, Ping, Said, Urgent};
-use super::pace::Kind;
+use super::options::Action;
+use super::rate_limiter::Kind;
 use super::session::Session;
-use super::wishes::Action;
+use super::state::{Farewell, Link, Ping, Said, Urgent};
 use super::{Command, LOBBY, Notice, pieces};
 use crate::services::chat::wire::{Labelled, Request};
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::MAX_ANSWER_BYTES;
-use super::hearing::MAX_HEADER_BYTES;
+use super::parser::MAX_HEADER_BYTES;
 
 /// Why an answer is none.
 #[derive(Clone, Debug, PartialEq, Eq)]

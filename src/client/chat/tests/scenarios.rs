@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::server::Server;
-use super::world::World;
+use super::fake_server::Server;
+use super::simulation::World;
 use crate::client::chat::{Command, Ending, LOBBY, Notice, Wishes};
 use crate::services::chat::wire::{Event, Request};
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::server::Server;
+use super::fake_server::Server;
 use crate::client::chat::{Action, Command, Ending, Notice, Session, Wishes};
 use crate::services::chat::wire::{Event, Labelled, Request};
 

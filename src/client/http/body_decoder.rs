@@ -1,8 +1,8 @@
 //! Where a body ends, and its bytes up to there. Knows heads and no socket.
 
 use super::chunked::Chunked;
-use super::fault::Fault;
-use super::head::Head;
+use super::http_error::Fault;
+use super::response_head::Head;
 
 /// How a body ends.
 #[derive(Debug)]

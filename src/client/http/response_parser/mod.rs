@@ -1,9 +1,9 @@
 //! An answer, taken apart as it comes. Bytes in, events out; no socket, no clock.
 
-use super::body::{Body, Piece};
-use super::fault::Fault;
-use super::head::Head;
-use super::lines::Lines;
+use super::body_decoder::{Body, Piece};
+use super::header_reader::Lines;
+use super::http_error::Fault;
+use super::response_head::Head;
 
 /// Of one head.
 const MAX_HEAD_BYTES: usize = 64 << 10;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::net::{Socket, Woken};
+use super::poller::{Socket, Woken};
 
 /// A connection that stands.
 pub(super) struct Line {
