@@ -69,7 +69,7 @@ fn what_is_no_text_comes_with_its_bytes_and_sender_and_the_next_is_read() {
     let error = socket.recv().unwrap_err();
     let peer = peer.local_addr().unwrap();
     assert_eq!(error.to_string(), format!("the 2 bytes from {peer} are no text in GBK"));
-    let TextSocketError::Undecodable { bytes, from, encoding } = error else { panic!("{error}") };
+    let TextSocketError::InvalidText { bytes, from, encoding } = error else { panic!("{error}") };
     assert_eq!((&*bytes, from, encoding), (&b"a\xff"[..], peer, "gbk".parse().unwrap()));
     assert_eq!(socket.recv().unwrap(), "fine");
 }
@@ -84,10 +84,10 @@ fn what_is_larger_than_the_bound_is_never_cut_in_silence() {
     assert_eq!(socket.recv().unwrap(), "four");
     for (sent, first) in [(5, b"five"), (5000, b"xxxx")] {
         let error = socket.recv().unwrap_err();
-        let TextSocketError::Truncated { ref bytes, sent_bytes, from } = error else { panic!("{error}") };
+        let TextSocketError::Truncated { ref bytes, datagram_bytes, from } = error else { panic!("{error}") };
         assert_eq!((&**bytes, from), (&first[..], peer.local_addr().unwrap()));
         if cfg!(target_os = "linux") {
-            assert_eq!(sent_bytes, Some(sent));
+            assert_eq!(datagram_bytes, Some(sent));
             assert_eq!(
                 error.to_string(),
                 format!("the datagram from {from} has {sent} bytes, and at most 4 are taken")
@@ -118,7 +118,7 @@ fn what_no_datagram_carries_is_refused_with_the_most_that_one_does() {
         let too_large = format!("{fits}x");
         socket.connect(to).unwrap();
         for sent in [socket.send_to(&too_large, to), socket.send(&too_large)] {
-            let Err(TextSocketError::TooLarge { bytes, max_bytes }) = sent else { panic!("{sent:?}") };
+            let Err(TextSocketError::TooLarge { text_bytes: bytes, max_bytes }) = sent else { panic!("{sent:?}") };
             assert_eq!((bytes, max_bytes), (most + 1, most));
         }
     }
@@ -138,7 +138,7 @@ fn where_a_path_carries_less_that_is_the_most() {
         return;
     }
     let sent = socket.send(&"x".repeat(path + 1));
-    let Err(TextSocketError::TooLarge { bytes, max_bytes }) = sent else { panic!("{sent:?}") };
+    let Err(TextSocketError::TooLarge { text_bytes: bytes, max_bytes }) = sent else { panic!("{sent:?}") };
     assert_eq!((bytes, max_bytes), (path + 1, path));
 }
 

@@ -1,106 +1,116 @@
-//! Where an answer ends: for a client that asks one thing at a time, over a stream.
+//! A decoder for the replies on a stream, for a client that sends one request at a time.
 //!
-//! It must not know a socket, a clock or an encoding. Its invariant: no byte is lost. What comes that was not asked for is given out
-//! as well, and whoever asks can tell it from an answer.
+//! This module must not know a socket, a clock or an encoding. Invariant: no byte is lost. The
+//! decoder also returns bytes that no request asked for, and the caller can distinguish them from a reply.
 
 use crate::frame::FrameError;
 use crate::frame::{FrameDecoder, Framing};
 
-/// Where an answer ends on a stream without frames. With frames, an answer is a frame.
+/// The end of a reply on a stream without frames. On a framed stream, each frame is a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ends {
-    /// It has exactly as many bytes as the request.
-    AsLongAsTheRequest,
-    /// It is what one read returns.
-    WithTheRead,
-    /// It ends with the stream.
-    WithTheStream,
+pub enum ReplyEnd {
+    /// The reply has as many bytes as the request.
+    RequestLength,
+    /// The reply is the content of one read.
+    SingleRead,
+    /// The reply ends with the stream.
+    EndOfStream,
 }
 
-/// Makes answers of the bytes that come, in whatever pieces.
+/// An incremental decoder: bytes in, split anywhere, and replies out.
 ///
 /// ```
 /// use switchboard::Framing;
-/// use switchboard::client::text::{Answers, Ends};
+/// use switchboard::client::text::{ReplyDecoder, ReplyEnd};
 ///
-/// let mut answers = Answers::new(Framing::Raw, Ends::AsLongAsTheRequest, 1024);
-/// answers.expect(5);
-/// assert_eq!(answers.take(&mut &b"HEL"[..])?, None);
-/// assert_eq!(answers.take(&mut &b"LO"[..])?.as_deref(), Some(&b"HELLO"[..]));
+/// let mut decoder = ReplyDecoder::new(Framing::Raw, ReplyEnd::RequestLength, 1024);
+/// decoder.expect_bytes(5);
+/// assert_eq!(decoder.decode(&mut &b"HEL"[..])?, None);
+/// assert_eq!(decoder.decode(&mut &b"LO"[..])?.as_deref(), Some(&b"HELLO"[..]));
 /// # Ok::<(), switchboard::FrameError>(())
 /// ```
 #[derive(Debug)]
-pub struct Answers {
+pub struct ReplyDecoder {
     decoder: FrameDecoder,
-    ends: Ends,
+    reply_end: ReplyEnd,
     max_bytes: usize,
-    /// What has come of an answer that is not whole, where there are no frames.
-    begun: Vec<u8>,
-    /// Bytes that the answer still lacks, where its length is known from the request.
-    missing: usize,
+    /// Bytes of an incomplete reply, on a stream without frames.
+    partial: Vec<u8>,
+    /// Bytes that the reply still lacks, if the request determines its length.
+    remaining_bytes: usize,
 }
 
-/// The stream ended in the middle of an answer.
+/// Error: the stream ended inside a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unfinished {
-    /// What has come of it, in bytes.
+pub struct TruncatedReplyError {
+    /// Bytes of the reply that were received.
     pub received_bytes: usize,
 }
 
-impl Answers {
-    /// Answers of at most `max_bytes` bytes, where `framing` makes frames of a stream, and `ends` says it where it makes none.
-    pub fn new(framing: Framing, ends: Ends, max_bytes: usize) -> Self {
-        Self { decoder: FrameDecoder::new(framing, max_bytes), ends, max_bytes, begun: Vec::new(), missing: 0 }
+impl ReplyDecoder {
+    /// Creates a decoder for replies of at most `max_bytes` bytes. `reply_end` applies if `framing`
+    /// is [`Framing::Raw`].
+    pub fn new(framing: Framing, reply_end: ReplyEnd, max_bytes: usize) -> Self {
+        Self {
+            decoder: FrameDecoder::new(framing, max_bytes),
+            reply_end,
+            max_bytes,
+            partial: Vec::new(),
+            remaining_bytes: 0,
+        }
     }
 
-    /// A request of so many bytes was sent: the next answer is to it.
-    pub fn expect(&mut self, request_bytes: usize) {
-        self.missing = request_bytes;
+    /// Records that a request of `request_bytes` bytes was sent. The next reply answers it.
+    pub fn expect_bytes(&mut self, request_bytes: usize) {
+        self.remaining_bytes = request_bytes;
     }
 
-    /// Takes bytes off the front of `input` until an answer is whole; `None` when `input` is used up. Where no answer is owed,
-    /// what comes is given out as it comes.
+    /// Removes bytes from the front of `input` until a reply is complete; `None` if the input is
+    /// consumed. Without an outstanding request, the decoder returns the bytes as they arrive.
     ///
     /// # Errors
-    /// [`FrameError`] when the bytes can be no answer, or it grows too large; the stream is then of no further use.
-    pub fn take(&mut self, input: &mut &[u8]) -> Result<Option<Vec<u8>>, FrameError> {
-        let ends = if self.decoder.framing() == Framing::Raw { self.ends } else { Ends::WithTheRead };
-        match ends {
-            Ends::WithTheRead => Ok(self.decoder.decode(input)?.map(<[u8]>::to_vec)),
-            Ends::AsLongAsTheRequest if self.missing == 0 => Ok(self.decoder.decode(input)?.map(<[u8]>::to_vec)),
-            Ends::AsLongAsTheRequest => {
-                let (piece, rest) = input.split_at_checked(self.missing).unwrap_or((input, &[]));
+    /// [`FrameError`] if the bytes are not a valid reply, or if the reply is too large. The stream
+    /// cannot be used afterwards.
+    pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Vec<u8>>, FrameError> {
+        let reply_end = if self.decoder.framing() == Framing::Raw { self.reply_end } else { ReplyEnd::SingleRead };
+        match reply_end {
+            ReplyEnd::SingleRead => Ok(self.decoder.decode(input)?.map(<[u8]>::to_vec)),
+            ReplyEnd::RequestLength if self.remaining_bytes == 0 => Ok(self.decoder.decode(input)?.map(<[u8]>::to_vec)),
+            ReplyEnd::RequestLength => {
+                let (read, rest) = input.split_at_checked(self.remaining_bytes).unwrap_or((input, &[]));
                 *input = rest;
-                self.begun.extend_from_slice(piece);
-                self.missing -= piece.len();
-                Ok((self.missing == 0).then(|| std::mem::take(&mut self.begun)))
+                self.partial.extend_from_slice(read);
+                self.remaining_bytes -= read.len();
+                Ok((self.remaining_bytes == 0).then(|| std::mem::take(&mut self.partial)))
             }
-            Ends::WithTheStream => {
-                let declared_bytes = self.begun.len() + input.len();
+            ReplyEnd::EndOfStream => {
+                let declared_bytes = self.partial.len() + input.len();
                 if declared_bytes > self.max_bytes {
                     let (declared_bytes, max_frame_bytes) = (declared_bytes as u64, self.max_bytes);
                     return Err(FrameError::TooLarge { declared_bytes, max_frame_bytes, looks_like: None });
                 }
-                self.begun.extend_from_slice(std::mem::take(input));
+                self.partial.extend_from_slice(std::mem::take(input));
                 Ok(None)
             }
         }
     }
 
-    /// The stream has ended. Gives the answer that ended with it, if one did.
+    /// Handles the end of the stream. Returns the reply that ended with it, if any.
     ///
     /// # Errors
-    /// [`Unfinished`]: an answer was begun.
-    pub fn finish(&mut self) -> Result<Option<Vec<u8>>, Unfinished> {
+    /// [`TruncatedReplyError`] if the stream ended inside a reply.
+    pub fn finish(&mut self) -> Result<Option<Vec<u8>>, TruncatedReplyError> {
         if let Some(line) = self.decoder.finish() {
             return Ok(Some(line.to_vec()));
         }
-        let begun = std::mem::take(&mut self.begun);
-        let received_bytes = self.decoder.unfinished_bytes().unwrap_or(begun.len());
+        let partial = std::mem::take(&mut self.partial);
+        let received_bytes = self.decoder.unfinished_bytes().unwrap_or(partial.len());
         match received_bytes {
             0 => Ok(None),
-            _ if self.ends == Ends::WithTheStream && self.decoder.unfinished_bytes().is_none() => Ok(Some(begun)),
-            _ => Err(Unfinished { received_bytes }),
+            _ if self.reply_end == ReplyEnd::EndOfStream && self.decoder.unfinished_bytes().is_none() => {
+                Ok(Some(partial))
+            }
+            _ => Err(TruncatedReplyError { received_bytes }),
         }
     }
 }
@@ -109,67 +119,67 @@ impl Answers {
 mod tests {
     use super::*;
 
-    /// What comes out when `pieces` come in, one read each.
-    fn taken(answers: &mut Answers, pieces: &[&str]) -> Vec<String> {
+    /// Decodes the reads in order and returns all replies.
+    fn decode_all(decoder: &mut ReplyDecoder, reads: &[&str]) -> Vec<String> {
         let mut out = Vec::new();
-        for piece in pieces {
-            let mut input = piece.as_bytes();
-            while let Some(answer) = answers.take(&mut input).unwrap() {
-                out.push(String::from_utf8(answer).unwrap());
+        for read in reads {
+            let mut input = read.as_bytes();
+            while let Some(reply) = decoder.decode(&mut input).unwrap() {
+                out.push(String::from_utf8(reply).unwrap());
             }
         }
         out
     }
 
-    fn raw(ends: Ends) -> Answers {
-        Answers::new(Framing::Raw, ends, 16)
+    fn raw(reply_end: ReplyEnd) -> ReplyDecoder {
+        ReplyDecoder::new(Framing::Raw, reply_end, 16)
     }
 
     #[test]
-    fn an_answer_as_long_as_its_request_may_come_in_pieces() {
-        let mut answers = raw(Ends::AsLongAsTheRequest);
-        answers.expect(4);
-        assert_eq!(taken(&mut answers, &["a", "bc", "d"]), ["abcd"]);
-        answers.expect(2);
-        assert_eq!(taken(&mut answers, &["ef", "more"]), ["ef", "more"], "what was not asked for is not lost");
-        answers.expect(2);
-        assert_eq!(taken(&mut answers, &["ghij"]), ["gh", "ij"]);
-        assert_eq!(answers.finish(), Ok(None));
-        answers.expect(2);
-        assert_eq!(taken(&mut answers, &["k"]), [""; 0]);
-        assert_eq!(answers.finish(), Err(Unfinished { received_bytes: 1 }));
+    fn reply_as_long_as_its_request_may_be_split() {
+        let mut decoder = raw(ReplyEnd::RequestLength);
+        decoder.expect_bytes(4);
+        assert_eq!(decode_all(&mut decoder, &["a", "bc", "d"]), ["abcd"]);
+        decoder.expect_bytes(2);
+        assert_eq!(decode_all(&mut decoder, &["ef", "more"]), ["ef", "more"], "unrequested bytes are returned, too");
+        decoder.expect_bytes(2);
+        assert_eq!(decode_all(&mut decoder, &["ghij"]), ["gh", "ij"]);
+        assert_eq!(decoder.finish(), Ok(None));
+        decoder.expect_bytes(2);
+        assert_eq!(decode_all(&mut decoder, &["k"]), [""; 0]);
+        assert_eq!(decoder.finish(), Err(TruncatedReplyError { received_bytes: 1 }));
     }
 
     #[test]
-    fn a_read_is_an_answer() {
-        let mut answers = raw(Ends::WithTheRead);
-        answers.expect(1);
-        assert_eq!(taken(&mut answers, &["one", "two"]), ["one", "two"]);
-        assert_eq!(answers.finish(), Ok(None));
+    fn one_read_is_one_reply() {
+        let mut decoder = raw(ReplyEnd::SingleRead);
+        decoder.expect_bytes(1);
+        assert_eq!(decode_all(&mut decoder, &["one", "two"]), ["one", "two"]);
+        assert_eq!(decoder.finish(), Ok(None));
     }
 
     #[test]
-    fn an_answer_that_ends_with_the_stream_is_bounded() {
-        let mut answers = raw(Ends::WithTheStream);
-        assert_eq!(answers.finish(), Ok(None));
-        assert_eq!(taken(&mut answers, &["hel", "lo"]), [""; 0]);
-        assert_eq!(answers.finish(), Ok(Some(b"hello".to_vec())));
-        assert_eq!(taken(&mut answers, &["0123456789"]), [""; 0]);
-        assert!(matches!(answers.take(&mut &b"0123456"[..]), Err(FrameError::TooLarge { declared_bytes: 17, .. })));
+    fn reply_that_ends_with_the_stream_is_bounded() {
+        let mut decoder = raw(ReplyEnd::EndOfStream);
+        assert_eq!(decoder.finish(), Ok(None));
+        assert_eq!(decode_all(&mut decoder, &["hel", "lo"]), [""; 0]);
+        assert_eq!(decoder.finish(), Ok(Some(b"hello".to_vec())));
+        assert_eq!(decode_all(&mut decoder, &["0123456789"]), [""; 0]);
+        assert!(matches!(decoder.decode(&mut &b"0123456"[..]), Err(FrameError::TooLarge { declared_bytes: 17, .. })));
     }
 
     #[test]
-    fn a_frame_is_an_answer_wherever_answers_end_without_frames() {
-        for ends in [Ends::AsLongAsTheRequest, Ends::WithTheRead, Ends::WithTheStream] {
-            let mut answers = Answers::new(Framing::U8, ends, 16);
-            answers.expect(7);
-            assert_eq!(taken(&mut answers, &["\u{2}a", "b\u{0}\u{1}", "c"]), ["ab", "", "c"], "{ends:?}");
-            assert_eq!(answers.finish(), Ok(None), "{ends:?}");
-            assert_eq!(taken(&mut answers, &["\u{2}a"]), [""; 0]);
-            assert_eq!(answers.finish(), Err(Unfinished { received_bytes: 2 }), "{ends:?}");
-            let mut answers = Answers::new(Framing::Lines, ends, 16);
-            assert_eq!(taken(&mut answers, &["one\r\ntw"]), ["one"], "{ends:?}");
-            assert_eq!(answers.finish(), Ok(Some(b"tw".to_vec())), "{ends:?}");
+    fn framed_reply_is_a_frame_for_every_reply_end() {
+        for reply_end in [ReplyEnd::RequestLength, ReplyEnd::SingleRead, ReplyEnd::EndOfStream] {
+            let mut decoder = ReplyDecoder::new(Framing::U8, reply_end, 16);
+            decoder.expect_bytes(7);
+            assert_eq!(decode_all(&mut decoder, &["\u{2}a", "b\u{0}\u{1}", "c"]), ["ab", "", "c"], "{reply_end:?}");
+            assert_eq!(decoder.finish(), Ok(None), "{reply_end:?}");
+            assert_eq!(decode_all(&mut decoder, &["\u{2}a"]), [""; 0]);
+            assert_eq!(decoder.finish(), Err(TruncatedReplyError { received_bytes: 2 }), "{reply_end:?}");
+            let mut decoder = ReplyDecoder::new(Framing::Lines, reply_end, 16);
+            assert_eq!(decode_all(&mut decoder, &["one\r\ntw"]), ["one"], "{reply_end:?}");
+            assert_eq!(decoder.finish(), Ok(Some(b"tw".to_vec())), "{reply_end:?}");
         }
     }
 }

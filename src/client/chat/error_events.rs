@@ -1,33 +1,34 @@
-//! What a session makes of what the server finds wrong: which request was not done, and whether to come back at all.
+//! Handling of error events: which request failed, and whether the session reconnects.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::action::SessionAction;
 use super::notice::{Ending, Notice};
-use super::options::Action;
-use super::rate_limiter::Kind;
-use super::room::Room;
-use super::session::Session;
-use super::state::Link;
+use super::rate_limiter::RequestKind;
+use super::room::ClientRoom;
+use super::session::ChatSession;
+use super::state::SessionState;
 use crate::services::chat::wire::Event;
 
-/// What the server says to whom its operator sends away.
-pub(super) const KICKED: &str = "kicked by the operator";
+/// The `bye` reason for a client that the operator kicked.
+pub(super) const KICK_REASON: &str = "kicked by the operator";
 
-impl Session {
-    pub(super) fn hear_error(&mut self, event: Event<'static>, now: Duration) {
+impl ChatSession {
+    pub(super) fn handle_error(&mut self, event: Event<'static>, now: Duration) {
         let Event::Error { code, text, room, first, count, offer, label } = &event else { return };
         let label = label.as_ref().and_then(Value::as_u64);
         if let Some(label) = label {
-            self.pace.arrived(label, now);
+            self.limiter.mark_arrived(label, now);
         }
         match (&**code, room) {
-            // Dropped because it was not read in time, and perhaps kept all the same: whoever comes back is sent it again.
-            ("missed", Some(_)) if self.link == Link::Ready && !self.once => {
-                self.actions.push_back(Action::Disconnect);
-                self.handle_lost("the server dropped messages that were not read in time", now);
+            // The server dropped messages of a slow reader, but may still keep them: the replay
+            // after a reconnect sends them again.
+            ("missed", Some(_)) if self.state == SessionState::Ready && !self.single_connection => {
+                self.actions.push_back(SessionAction::Disconnect);
+                self.handle_disconnected("the server dropped messages that were not read in time", now);
             }
             ("missed", Some(room)) => {
                 let (name, first, count) = (room.clone().into_owned(), first.unwrap_or(1), count.unwrap_or(0));
@@ -37,76 +38,78 @@ impl Session {
             }
             ("unknown-id", Some(room)) => {
                 let room = room.clone().into_owned();
-                if self.rooms.get_mut(&room).is_some_and(Room::begin_anew) {
-                    self.tell(Notice::Anew { room });
+                if self.rooms.get_mut(&room).is_some_and(ClientRoom::reset_ids) {
+                    self.notify(Notice::ServerRestarted { room });
                 }
             }
-            // Somewhere in a room or in several, the server has lost count. The ids that come next tell where.
+            // The server cannot name the room. Gaps in the ids that follow show the lost
+            // messages.
             ("missed", None) => self.show(event),
-            // It is no answer to anything that was asked: the server wants no connection at all.
+            // Without a label the error answers no request: the server rejects the connection
+            // itself.
             ("banned" | "too-many" | "full", _) if label.is_none() => {
                 let banned = (&**code == "banned").then(|| text.clone());
                 self.show(event);
                 if let Some(reason) = banned {
-                    self.turned_away(&reason);
+                    self.end_rejected(&reason);
                 }
             }
-            ("nick-taken", _) if self.link == Link::Greeting => {
+            ("nick-taken", _) if self.state == SessionState::Greeting => {
                 let offer = offer.clone();
-                self.hear_nick_taken(offer.map(Cow::into_owned), now);
+                self.handle_nick_taken(offer.map(Cow::into_owned), now);
             }
             ("flood", _) => {
-                self.pace.slow_down();
+                self.limiter.halve_limit();
                 self.show(event);
             }
             _ => {
-                let is_greeting = self.link == Link::Greeting && label.is_some() && label == self.greeting;
-                let why = (is_greeting && self.insists).then(|| text.clone());
-                self.hear_refusal(label, now);
+                let is_greeting = self.state == SessionState::Greeting && label.is_some() && label == self.hello_label;
+                let rejection = (is_greeting && self.require_nick).then(|| text.clone());
+                self.handle_request_error(label, now);
                 self.show(event);
-                if let Some(why) = why {
-                    self.turned_away(&why);
+                if let Some(reason) = rejection {
+                    self.end_rejected(&reason);
                 }
             }
         }
     }
 
-    fn hear_nick_taken(&mut self, offer: Option<String>, now: Duration) {
-        self.pace.answered(Kind::Hello, now);
-        self.greeting = None;
-        if let Some(offer) = offer.filter(|_| self.offers > 0) {
-            self.offers -= 1;
-            self.greet(offer);
+    fn handle_nick_taken(&mut self, offer: Option<String>, now: Duration) {
+        self.limiter.mark_answered(RequestKind::Hello, now);
+        self.hello_label = None;
+        if let Some(offer) = offer.filter(|_| self.nick_offers_left > 0) {
+            self.nick_offers_left -= 1;
+            self.request_nick(offer);
         } else {
-            let wished = self.wished.clone().unwrap_or_default();
-            self.tell(Notice::Renamed { wished, nick: None });
+            let requested_nick = self.requested_nick.clone().unwrap_or_default();
+            self.notify(Notice::NickTaken { requested: requested_nick, assigned: None });
             self.enter_rooms(now);
         }
     }
 
-    /// Something that was asked with this label was not done.
-    fn hear_refusal(&mut self, label: Option<u64>, now: Duration) {
-        self.refused += 1;
+    /// Handles an error in answer to the request with this label.
+    fn handle_request_error(&mut self, label: Option<u64>, now: Duration) {
+        self.rejected += 1;
         let Some(label) = label else { return };
-        self.progress_at = now;
-        if self.link == Link::Greeting && self.greeting == Some(label) {
-            // A nick that cannot be had at all.
-            (self.greeting, self.wished) = (None, None);
+        self.last_progress_at = now;
+        if self.state == SessionState::Greeting && self.hello_label == Some(label) {
+            // The nick is invalid: the user stays a guest.
+            (self.hello_label, self.requested_nick) = (None, None);
             self.enter_rooms(now);
         }
-        self.unacked.retain(|said| said.label != Some(label));
-        self.whispers.retain(|whisper| *whisper != label);
-        if self.renaming.as_ref().is_some_and(|(asked, _)| *asked == label) {
-            self.renaming = None;
+        self.unacked.retain(|message| message.label != Some(label));
+        self.pending_whispers.retain(|whisper| *whisper != label);
+        if self.pending_nick.as_ref().is_some_and(|(pending, _)| *pending == label) {
+            self.pending_nick = None;
         }
-        let closed = self.rooms.iter().find(|(_, room)| room.asked == Some(label)).map(|(name, _)| name.clone());
-        if let Some(room) = closed {
+        let rejected = self.rooms.iter().find(|(_, room)| room.join_label == Some(label)).map(|(name, _)| name.clone());
+        if let Some(room) = rejected {
             self.rooms.remove(&room);
         }
     }
 
-    /// Whoever was sent away on purpose does not come back by itself.
-    pub(super) fn turned_away(&mut self, reason: &str) {
-        self.end(Ending::TurnedAway(reason.to_owned()));
+    /// Ends the session: a client that the server rejected does not reconnect by itself.
+    pub(super) fn end_rejected(&mut self, reason: &str) {
+        self.end(Ending::Rejected(reason.to_owned()));
     }
 }

@@ -1,36 +1,17 @@
-//! What a session is asked for at its beginning, and what it asks for in turn.
+//! The options of a chat session.
 
-use super::notice::{Ending, Notice};
-use crate::services::chat::wire::{Event, Labelled};
-
-/// What the user wants from the beginning.
+/// Options of a [`ChatSession`](super::ChatSession), fixed at its start.
 #[derive(Clone, Debug, Default)]
-pub struct Wishes {
-    /// The nick; none: stay a guest.
+pub struct SessionOptions {
+    /// Nick to request; `None`: the user stays a guest.
     pub nick: Option<String>,
-    /// Rooms to enter. The last of them is the current one.
+    /// Rooms to enter. The last of them is the current room.
     pub rooms: Vec<String>,
-    /// Whether a lost connection is the end.
-    pub once: bool,
-    /// Whether a nick that cannot be had at all is the end. One that is taken is not: there is another like it.
-    pub insists: bool,
-    /// Decides how long the waits between attempts to connect are.
+    /// True if the session ends with its first connection instead of reconnecting.
+    pub single_connection: bool,
+    /// True if the session ends when the server rejects the nick as invalid. A nick that is in use
+    /// does not end it: the session then takes the nick that the server offers.
+    pub require_nick: bool,
+    /// Seed of the random delays between connection attempts.
     pub seed: u64,
-}
-
-/// What the program is to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Open a connection.
-    Connect,
-    /// Close the connection: it is of no more use.
-    Disconnect,
-    /// Send this.
-    Send(Labelled<'static>),
-    /// Show what the server said.
-    Show(Event<'static>),
-    /// Tell the user.
-    Tell(Notice),
-    /// There is nothing more to do.
-    End(Ending),
 }

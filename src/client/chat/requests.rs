@@ -1,123 +1,131 @@
-//! What a session says to the server: in which order, and no faster than the server allows.
+//! The outgoing requests: their order, and the rate limit.
 
 use std::time::Duration;
 
-use super::options::Action;
-use super::rate_limiter::Kind;
-use super::session::Session;
-use super::state::{Farewell, Link, Ping, Said, Urgent};
-use super::{Command, LOBBY, Notice, pieces};
-use crate::services::chat::wire::{Labelled, Request};
+use super::action::SessionAction;
+use super::command::{ChatCommand, split_text};
+use super::notice::Notice;
+use super::rate_limiter::RequestKind;
+use super::session::ChatSession;
+use super::state::{CloseState, PingPurpose, PriorityRequest, SessionState, Unacked};
+use crate::services::chat::wire::{LOBBY, Labelled, Request};
 
-/// Messages that wait for their acknowledgement.
+/// Maximum number of messages without an acknowledgement.
 const MAX_UNACKED: usize = 64;
 
-/// Further pages of one list that are asked for. A server that always has one more is not followed for ever.
-const MAX_PAGES: u32 = 100;
+/// Maximum number of further pages of one list. A faulty server may announce pages without end.
+const MAX_LIST_PAGES: u32 = 100;
 
-impl Session {
-    /// Asks for a nick, before anything else.
-    pub(super) fn greet(&mut self, nick: String) {
-        self.urgent.push_front(Urgent::Ask(Request::Hello { nick: nick.into() }));
+impl ChatSession {
+    /// Requests a nick, before all other requests.
+    pub(super) fn request_nick(&mut self, nick: String) {
+        self.priority_queue.push_front(PriorityRequest::Request(Request::Hello { nick: nick.into() }));
     }
 
-    /// Enters the rooms that the user is to be in. On coming back, all that was said meanwhile is asked for.
+    /// Joins the rooms of the user. After a reconnect, it also requests the messages that the user
+    /// missed.
     pub(super) fn enter_rooms(&mut self, now: Duration) {
         if !self.rooms.contains_key(LOBBY) {
-            self.urgent.push_back(Urgent::Ask(Request::Leave { room: LOBBY.into() }));
+            self.priority_queue.push_back(PriorityRequest::Request(Request::Leave { room: LOBBY.into() }));
         }
         for (name, room) in &self.rooms {
-            let since = room.since().filter(|_| self.returning);
+            let since = room.replay_after().filter(|_| self.is_reconnecting);
             if since.is_some() || name != LOBBY {
-                self.urgent.push_back(Urgent::Ask(Request::Join { room: name.clone().into(), since }));
+                self.priority_queue
+                    .push_back(PriorityRequest::Request(Request::Join { room: name.clone().into(), since }));
             }
         }
-        if self.returning {
-            self.urgent.push_back(Urgent::Ping(Ping::CaughtUp));
-            self.link = Link::CatchingUp;
+        if self.is_reconnecting {
+            self.priority_queue.push_back(PriorityRequest::Ping(PingPurpose::CatchUp));
+            self.state = SessionState::CatchingUp;
         } else {
-            self.link = Link::Ready;
+            self.state = SessionState::Ready;
         }
-        for message in std::mem::take(&mut self.early) {
-            self.hear_message(message, now);
+        for message in std::mem::take(&mut self.early_messages) {
+            self.handle_message(message, now);
         }
     }
 
-    pub(super) fn obey(&mut self, command: Command, now: Duration) {
+    pub(super) fn apply_command(&mut self, command: ChatCommand, now: Duration) {
         match command {
-            Command::Say(text) => self.queue_says(&text),
-            Command::Whisper { to, text } => {
-                let whispers = pieces(&text)
-                    .map(|piece| Request::Whisper { to: to.clone().into(), text: piece.to_owned().into() });
+            ChatCommand::Say(text) => self.queue_message(&text),
+            ChatCommand::Whisper { to, text } => {
+                let whispers = split_text(&text)
+                    .map(|part| Request::Whisper { to: to.clone().into(), text: part.to_owned().into() });
                 self.queue.extend(whispers);
             }
-            Command::Join(room) => {
-                if !self.is_in(&room) {
+            ChatCommand::Join(room) => {
+                if !self.is_member(&room) {
                     self.queue.push_back(Request::Join { room: room.clone().into(), since: None });
-                    // One that is being left is not forgotten yet.
-                    self.rooms.entry(room.clone()).or_default().leaving = false;
+                    // The entry may exist: a room that the user is leaving.
+                    self.rooms.entry(room.clone()).or_default().is_leaving = false;
                 }
                 self.current = room;
             }
-            Command::Switch(room) => {
-                if self.is_in(&room) {
+            ChatCommand::Switch(room) => {
+                if self.is_member(&room) {
                     self.current = room;
                 } else {
-                    self.answer(format!("you are not in {room}: /join {room} enters it"));
+                    self.reply_to_command(format!("you are not in {room}: /join {room} joins it"));
                 }
             }
-            Command::Leave(room) => {
+            ChatCommand::Leave(room) => {
                 let room = room.unwrap_or_else(|| self.current.clone());
-                if self.is_in(&room) {
+                if self.is_member(&room) {
                     if let Some(left) = self.rooms.get_mut(&room) {
-                        left.leaving = true;
+                        left.is_leaving = true;
                     }
-                    self.turn_from(&room);
+                    self.switch_away_from(&room);
                     self.queue.push_back(Request::Leave { room: room.into() });
                 } else {
-                    self.answer(format!("you are not in {room}"));
+                    self.reply_to_command(format!("you are not in {room}"));
                 }
             }
-            Command::Nick(nick) => self.queue.push_back(Request::Nick { nick: nick.into() }),
-            Command::Who(room) => {
-                self.pages = MAX_PAGES;
+            ChatCommand::Nick(nick) => self.queue.push_back(Request::Nick { nick: nick.into() }),
+            ChatCommand::Who(room) => {
+                self.list_pages_left = MAX_LIST_PAGES;
                 let room = room.unwrap_or_else(|| self.current.clone());
                 self.queue.push_back(Request::Who { room: room.into(), next: None });
             }
-            Command::Rooms => {
-                self.pages = MAX_PAGES;
+            ChatCommand::Rooms => {
+                self.list_pages_left = MAX_LIST_PAGES;
                 self.queue.push_back(Request::Rooms { next: None });
             }
-            Command::Me => {
+            ChatCommand::Me => {
                 let nick = self.nick.as_deref().unwrap_or("a guest");
                 let rooms: Vec<_> = self.rooms().collect();
-                self.answer(format!("you are {nick}, in {}; you speak in {}", rooms.join(", "), self.current));
+                self.reply_to_command(format!(
+                    "you are {nick}, in {}; your messages go to {}",
+                    rooms.join(", "),
+                    self.current
+                ));
             }
-            Command::Finish => {
-                self.farewell = Farewell::Meant;
-                self.progress_at = now;
+            ChatCommand::Finish => {
+                self.close_state = CloseState::Requested;
+                self.last_progress_at = now;
             }
         }
     }
 
-    pub(super) fn answer(&mut self, text: String) {
-        self.actions.push_back(Action::Tell(Notice::Answer(text)));
+    pub(super) fn reply_to_command(&mut self, text: String) {
+        self.actions.push_back(SessionAction::Notify(Notice::CommandReply(text)));
     }
 
-    /// What was meant for a room must not reach another, so nothing is said where the user is not, or no more.
-    fn queue_says(&mut self, text: &str) {
+    /// Queues a message to the current room. It is rejected if the user has left, because it must
+    /// not reach another room.
+    fn queue_message(&mut self, text: &str) {
         let room = self.current.clone();
-        if !self.is_in(&room) {
-            self.refused += 1;
-            return self.answer(format!("not said, because you are not in {room}: /join ROOM enters one"));
+        if !self.is_member(&room) {
+            self.rejected += 1;
+            return self.reply_to_command(format!("not sent: you are not in {room}; /join ROOM joins a room"));
         }
-        let pieces =
-            pieces(text).map(|piece| Request::Say { room: room.clone().into(), text: piece.to_owned().into() });
-        self.queue.extend(pieces);
+        let messages =
+            split_text(text).map(|part| Request::Say { room: room.clone().into(), text: part.to_owned().into() });
+        self.queue.extend(messages);
     }
 
-    /// The user leaves a room, and speaks in another from now on.
-    fn turn_from(&mut self, room: &str) {
+    /// Makes another room the current one, if `room` is the current one.
+    fn switch_away_from(&mut self, room: &str) {
         if self.current == room {
             let others: Vec<_> = self.rooms().filter(|other| *other != room).collect();
             let next = others.iter().find(|other| **other == LOBBY).or(others.first());
@@ -125,135 +133,141 @@ impl Session {
         }
     }
 
-    /// Whether the user is in a room, or will be when all is done that was asked.
-    fn is_in(&self, room: &str) -> bool {
-        self.rooms.get(room).is_some_and(|room| !room.leaving)
+    /// Returns true if the user is in a room, or will be after the queued requests.
+    fn is_member(&self, room: &str) -> bool {
+        self.rooms.get(room).is_some_and(|room| !room.is_leaving)
     }
 
-    /// The server has let the user out of a room, who may have asked to be let in again since.
-    pub(super) fn forget_room(&mut self, name: &str) {
+    /// Removes a room after the server confirmed the leave, unless a new join is queued.
+    pub(super) fn remove_room(&mut self, name: &str) {
         let Some(room) = self.rooms.get_mut(name) else { return };
         let is_join = |request: &Request<'_>| matches!(request, Request::Join { room, .. } if room == name);
-        if room.asked.is_some() || self.queue.iter().any(is_join) {
-            room.leave();
+        if room.join_label.is_some() || self.queue.iter().any(is_join) {
+            room.reset_membership();
         } else {
             self.rooms.remove(name);
         }
     }
 
-    /// Of rooms that were being left when the connection was lost: nobody is in one who does not enter it again.
-    pub(super) fn leave_again(&mut self) {
+    /// Handles rooms whose leave was interrupted by the loss of the connection: a new connection
+    /// does not join them. A room with unacknowledged messages is joined again, to resend them, and
+    /// left afterwards.
+    pub(super) fn leave_interrupted_rooms(&mut self) {
         let Self { rooms, queue, unacked, .. } = self;
         rooms.retain(|name, room| {
             let is_leave = |request: &Request<'_>| matches!(request, Request::Leave { room } if room == name);
-            if !room.leaving || queue.iter().any(is_leave) {
+            if !room.is_leaving || queue.iter().any(is_leave) {
                 return true;
             }
-            // What was said there before has still to be said again.
-            let speaks = unacked.iter().any(|said| said.room == *name);
-            if speaks {
+            let has_unacked = unacked.iter().any(|message| message.room == *name);
+            if has_unacked {
                 queue.push_front(Request::Leave { room: name.clone().into() });
             }
-            speaks
+            has_unacked
         });
     }
 
     pub(super) fn has_something_to_send(&self) -> bool {
-        let greeted = self.link == Link::Ready;
-        let again = self.unacked.iter().any(|said| said.label.is_none());
-        !self.urgent.is_empty() || greeted && (again || !self.queue.is_empty() || self.may_ask_for_the_end())
+        let is_ready = self.state == SessionState::Ready;
+        let must_resend = self.unacked.iter().any(|message| message.label.is_none());
+        !self.priority_queue.is_empty()
+            || is_ready && (must_resend || !self.queue.is_empty() || self.can_send_final_ping())
     }
 
-    /// Sends what may be sent.
+    /// Sends queued requests while the rate limit allows.
     pub(super) fn pump(&mut self, now: Duration) {
-        while matches!(self.link, Link::Greeting | Link::CatchingUp | Link::Ready)
+        while matches!(self.state, SessionState::Greeting | SessionState::CatchingUp | SessionState::Ready)
             && self.has_something_to_send()
-            && self.pace.may_send(now)
+            && self.limiter.can_send(now)
         {
-            if let Some(urgent) = self.urgent.pop_front() {
-                self.send_urgent(urgent, now);
-            } else if let Some(again) = self.unacked.iter().position(|said| said.label.is_none()) {
-                self.say_again(again, now);
-            } else if let Some(request) = self.next_of_queue() {
+            if let Some(request) = self.priority_queue.pop_front() {
+                self.send_priority(request, now);
+            } else if let Some(position) = self.unacked.iter().position(|message| message.label.is_none()) {
+                self.resend(position, now);
+            } else if let Some(request) = self.next_queued() {
                 self.send_request(request, now);
-            } else if self.may_ask_for_the_end() {
-                self.send_urgent(Urgent::Ping(Ping::Finished), now);
+            } else if self.can_send_final_ping() {
+                self.send_priority(PriorityRequest::Ping(PingPurpose::Finish), now);
             } else {
                 break;
             }
         }
     }
 
-    fn next_of_queue(&mut self) -> Option<Request<'static>> {
-        let waits = matches!(self.queue.front(), Some(Request::Say { .. })) && self.unacked.len() >= MAX_UNACKED;
-        if waits { None } else { self.queue.pop_front() }
+    fn next_queued(&mut self) -> Option<Request<'static>> {
+        let must_wait = matches!(self.queue.front(), Some(Request::Say { .. })) && self.unacked.len() >= MAX_UNACKED;
+        if must_wait { None } else { self.queue.pop_front() }
     }
 
-    fn may_ask_for_the_end(&self) -> bool {
-        self.farewell == Farewell::Meant && self.queue.is_empty() && !self.pings.contains(&Ping::Finished)
+    fn can_send_final_ping(&self) -> bool {
+        self.close_state == CloseState::Requested
+            && self.queue.is_empty()
+            && !self.pending_pings.contains(&PingPurpose::Finish)
     }
 
-    fn send_urgent(&mut self, urgent: Urgent, now: Duration) {
-        match urgent {
-            Urgent::Ask(request) => self.send_request(request, now),
-            Urgent::Ping(purpose) => {
-                self.pings.push_back(purpose);
-                self.send(Request::Ping, Kind::Ping, now);
+    fn send_priority(&mut self, request: PriorityRequest, now: Duration) {
+        match request {
+            PriorityRequest::Request(request) => self.send_request(request, now),
+            PriorityRequest::Ping(purpose) => {
+                self.pending_pings.push_back(purpose);
+                self.send(Request::Ping, RequestKind::Ping, now);
             }
         }
     }
 
     fn send_request(&mut self, request: Request<'static>, now: Duration) {
-        // To come back is no progress: who is never let in would come back for ever.
-        if self.link == Link::Ready {
-            self.progress_at = now;
+        // A reconnect is not progress: otherwise the finish timeout would never expire for a
+        // server that rejects every connection.
+        if self.state == SessionState::Ready {
+            self.last_progress_at = now;
         }
         match &request {
-            Request::Hello { .. } => self.greeting = Some(self.send(request, Kind::Hello, now)),
+            Request::Hello { .. } => self.hello_label = Some(self.send(request, RequestKind::Hello, now)),
             Request::Nick { nick } => {
                 let nick = nick.clone().into_owned();
-                self.renaming = Some((self.send(request, Kind::Other, now), nick));
+                self.pending_nick = Some((self.send(request, RequestKind::Other, now), nick));
             }
             Request::Whisper { .. } => {
-                let label = self.send(request, Kind::Other, now);
-                self.whispers.push_back(label);
-                // Of a server that does not send them back, the last few are remembered.
-                if self.whispers.len() > MAX_UNACKED {
-                    self.whispers.pop_front();
+                let label = self.send(request, RequestKind::Other, now);
+                self.pending_whispers.push_back(label);
+                // Some servers do not echo whispers, so only the last MAX_UNACKED labels are
+                // kept.
+                if self.pending_whispers.len() > MAX_UNACKED {
+                    self.pending_whispers.pop_front();
                 }
             }
             Request::Join { room, .. } => {
                 let room = room.clone().into_owned();
-                let asked = self.send(request, Kind::Join, now);
+                let label = self.send(request, RequestKind::Join, now);
                 if let Some(room) = self.rooms.get_mut(&room) {
-                    room.asked = Some(asked);
+                    room.join_label = Some(label);
                 }
             }
             Request::Say { room, text } => {
                 let (room, text) = (room.clone().into_owned(), text.clone().into_owned());
-                let label = Some(self.send(request, Kind::Say, now));
-                self.unacked.push_back(Said { room, text, nick: self.nick.clone(), label });
+                let label = Some(self.send(request, RequestKind::Say, now));
+                self.unacked.push_back(Unacked { room, text, nick: self.nick.clone(), label });
             }
             _ => {
-                self.send(request, Kind::Other, now);
+                self.send(request, RequestKind::Other, now);
             }
         }
     }
 
-    fn say_again(&mut self, position: usize, now: Duration) {
-        let Some(said) = self.unacked.get(position) else { return };
-        let request = Request::Say { room: said.room.clone().into(), text: said.text.clone().into() };
-        let label = self.send(request, Kind::Say, now);
+    fn resend(&mut self, position: usize, now: Duration) {
+        let Some(message) = self.unacked.get(position) else { return };
+        let request = Request::Say { room: message.room.clone().into(), text: message.text.clone().into() };
+        let label = self.send(request, RequestKind::Say, now);
         let nick = self.nick.clone();
-        if let Some(said) = self.unacked.get_mut(position) {
-            (said.label, said.nick) = (Some(label), nick);
+        if let Some(message) = self.unacked.get_mut(position) {
+            (message.label, message.nick) = (Some(label), nick);
         }
     }
 
-    fn send(&mut self, request: Request<'static>, kind: Kind, now: Duration) -> u64 {
-        let number = self.next_label();
-        self.pace.sent(number, kind, now);
-        self.actions.push_back(Action::Send(Labelled { request, label: Some(number.into()) }));
-        number
+    fn send(&mut self, request: Request<'static>, kind: RequestKind, now: Duration) -> u64 {
+        let label = self.next_label();
+        self.limiter.record_sent(label, kind, now);
+        self.actions.push_back(SessionAction::Send(Labelled { request, label: Some(label.into()) }));
+        label
     }
 }

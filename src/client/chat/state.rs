@@ -1,62 +1,65 @@
-//! What a session remembers of one connection, and of what it said on it. No behaviour.
+//! The states of a session, and its records of requests without an answer. This file has no logic.
 
 use std::time::Duration;
 
 use crate::services::chat::wire::Request;
 
-/// How far a connection has come.
+/// The connection state of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Link {
-    /// There is none, and an attempt is under way.
-    Down,
-    /// There is none, and the next attempt is due then.
-    Waiting(Duration),
-    /// The nick has been asked for.
+pub(super) enum SessionState {
+    /// No connection; the program is connecting.
+    Disconnected,
+    /// No connection; the time of the next attempt.
+    BackingOff(Duration),
+    /// Connected; the request for the nick has no answer yet.
     Greeting,
-    /// Rooms were entered again, and what was missed there is being replayed.
+    /// The rooms were joined again, and the server replays the messages that the session missed.
     CatchingUp,
-    /// What the user says is sent at once.
+    /// Connected; requests of the user are sent as soon as the rate limit allows.
     Ready,
-    /// The session is over.
-    Over,
+    /// The session has ended.
+    Ended,
 }
 
-/// What the answer to a ping is waited for with.
+/// The purpose of a ping. Its pong proves that the server handled all earlier requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ping {
-    /// The server lives.
-    Alive,
-    /// All that was missed has been replayed.
-    CaughtUp,
-    /// All that was asked before has been answered.
-    Finished,
+pub(super) enum PingPurpose {
+    /// Detects a dead server.
+    Keepalive,
+    /// Marks the end of the replay.
+    CatchUp,
+    /// Marks the last answer before the session ends.
+    Finish,
 }
 
-/// Whether the user has more to say.
+/// The progress of a close that the user requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Farewell {
-    /// It may be.
+pub(super) enum CloseState {
+    /// The user may send more.
     Open,
-    /// No: the session ends when all is answered.
-    Meant,
-    /// No; and all that was asked on this connection has been answered.
-    Answered,
+    /// The user is done: the session ends after the last answer.
+    Requested,
+    /// The user is done, and the server has answered all requests of this connection.
+    Confirmed,
 }
 
-/// What goes before anything that the user asks for.
+/// A request that is sent before the user's requests.
 #[derive(Debug)]
-pub(super) enum Urgent {
-    Ask(Request<'static>),
-    Ping(Ping),
+pub(super) enum PriorityRequest {
+    /// A request of the session itself.
+    Request(Request<'static>),
+    /// A ping.
+    Ping(PingPurpose),
 }
 
-/// A message of the user's that is not acknowledged.
+/// A message of the user without an acknowledgement.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(super) struct Unacked {
     pub(super) room: String,
     pub(super) text: String,
-    /// What the user was called when it was sent.
+    /// Nick of the user when the message was sent.
     pub(super) nick: Option<String>,
-    /// Its `ref` on this connection; none: it was sent on one that is gone.
+    /// Label (`ref`) on this connection; `None`: sent on an earlier connection, so it must be sent
+    /// again.
     pub(super) label: Option<u64>,
 }

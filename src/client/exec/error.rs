@@ -1,71 +1,74 @@
-//! What is wrong with a server's answer.
+//! The errors of a response parser.
 
 use std::fmt;
 
-use super::MAX_ANSWER_BYTES;
-use super::parser::MAX_HEADER_BYTES;
+use super::response::{MAX_HEADER_BYTES, MAX_OUTPUT_BYTES};
 
-/// Why an answer is none.
+/// Error of a response: it does not follow the dialect, or it is incomplete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Fault {
-    /// The length is below zero.
+pub enum ExecResponseError {
+    /// The declared length is negative.
     NegativeLength(i32),
-    /// The output is said to be longer than [`MAX_ANSWER_BYTES`].
-    TooLong(u64),
-    /// The header is said to have so many bytes, which no header has.
+    /// The declared output is longer than [`MAX_OUTPUT_BYTES`].
+    OutputTooLong(u64),
+    /// The declared header is longer than the maximum (64 KiB).
     HeaderTooLong(u32),
-    /// The header is no JSON, or says no length; in words.
+    /// The header is not a JSON object, or it lacks the length; the text completes "the header …".
     BadHeader(String),
-    /// The answer does not begin with `Ready|` and a length, but so.
-    NotReady(String),
-    /// The answer begins with `Ready|`, and was not to.
-    IsReady,
-    /// More came than the output was said to have.
-    Surplus {
-        /// Bytes that it was said to have.
-        announced: usize,
+    /// The response does not start with `Ready|` and a length; its first characters.
+    MissingReady(String),
+    /// The response starts with `Ready|`, which belongs to another dialect.
+    UnexpectedReady,
+    /// The server sent more bytes than it declared.
+    TrailingData {
+        /// Declared length of the output in bytes.
+        declared_bytes: usize,
     },
-    /// The output has another MD5 than the header says.
+    /// The MD5 of the output differs from the one in the header.
     WrongChecksum,
-    /// The connection ended after so many bytes of what was expected.
-    EndsEarly {
-        /// What was being read.
+    /// The server closed the connection inside the response.
+    UnexpectedEof {
+        /// The incomplete part, for the message.
         part: &'static str,
-        /// Bytes of it that came.
-        came: usize,
-        /// Bytes that it should have, where that is known.
-        of: Option<usize>,
+        /// Bytes of the part that were received.
+        received_bytes: usize,
+        /// Length of the part in bytes, if known.
+        expected_bytes: Option<usize>,
     },
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ExecResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DIALECT: &str = "; does the server speak another dialect?";
         match self {
-            Self::NegativeLength(length) => write!(f, "the answer is said to have {length} bytes{DIALECT}"),
-            Self::TooLong(length) => {
-                write!(f, "the answer is said to have {length} bytes, and {MAX_ANSWER_BYTES} are the most{DIALECT}")
+            Self::NegativeLength(length) => write!(f, "invalid response length: {length} bytes{DIALECT}"),
+            Self::OutputTooLong(length) => {
+                write!(f, "response too large: {length} bytes (maximum {MAX_OUTPUT_BYTES}){DIALECT}")
             }
             Self::HeaderTooLong(length) => {
-                write!(f, "the header is said to have {length} bytes, and {MAX_HEADER_BYTES} are the most{DIALECT}")
+                write!(f, "response header too large: {length} bytes (maximum {MAX_HEADER_BYTES}){DIALECT}")
             }
-            Self::BadHeader(what) => write!(f, "the header {what}{DIALECT}"),
-            Self::NotReady(begins) => write!(f, "the answer begins with '{begins}', not with Ready|{DIALECT}"),
-            Self::IsReady => f.write_str("the answer begins with Ready|: the server speaks the dialect ready"),
-            Self::Surplus { announced } => {
-                write!(f, "the server sends more than the {announced} bytes that it has announced{DIALECT}")
+            Self::BadHeader(cause) => write!(f, "invalid response header: it {cause}{DIALECT}"),
+            Self::MissingReady(start) => write!(f, "the response starts with '{start}' instead of Ready|{DIALECT}"),
+            Self::UnexpectedReady => {
+                f.write_str("the response starts with Ready|: the server speaks the dialect ready")
             }
-            Self::WrongChecksum => f.write_str("the output is not the one whose MD5 the header has: ask again"),
-            Self::EndsEarly { part, came: 0, of: None } => write!(f, "the connection ended before {part} came"),
-            Self::EndsEarly { part, came, of: Some(of) } => {
-                write!(f, "the connection ended after {came} of {of} bytes of {part}")
+            Self::TrailingData { declared_bytes } => {
+                write!(f, "the server sent more than the declared {declared_bytes} bytes{DIALECT}")
             }
-            Self::EndsEarly { part, came, of: None } => {
-                write!(f, "the connection ended after {came} bytes of {part}")
+            Self::WrongChecksum => f.write_str("the output does not have the MD5 in the header: repeat the request"),
+            Self::UnexpectedEof { part, received_bytes: 0, expected_bytes: None } => {
+                write!(f, "the server closed the connection before {part}")
+            }
+            Self::UnexpectedEof { part, received_bytes, expected_bytes: Some(expected_bytes) } => {
+                write!(f, "the server closed the connection after {received_bytes} of {expected_bytes} bytes of {part}")
+            }
+            Self::UnexpectedEof { part, received_bytes, expected_bytes: None } => {
+                write!(f, "the server closed the connection after {received_bytes} bytes of {part}")
             }
         }
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for ExecResponseError {}

@@ -1,140 +1,140 @@
-//! Why nothing was fetched, in words that say what to do about it.
+//! Errors of a fetch. The messages name the limits, and the program adds its flags.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::http_error::Fault;
-use super::http_url::BadUrl;
-use super::response_head::Head;
+use super::http_error::HttpError;
+use super::http_url::UrlError;
+use super::response_head::ResponseHead;
 use crate::frame::escape;
 
-/// Why a fetch failed.
+/// Error of a [`fetch`](super::fetch()).
 #[derive(Debug)]
 pub enum FetchError {
-    /// The host's name has no address that could be found out.
-    Unresolved {
-        /// The name.
+    /// The resolver found no address for the host name.
+    Resolve {
+        /// The host name.
         host: String,
-        /// What the system says about it.
+        /// The resolver's error.
         error: io::Error,
     },
-    /// None of the host's addresses answers.
-    Unreachable(Vec<(SocketAddr, io::Error)>),
-    /// Something took too long.
-    TimeLimit {
-        /// What.
-        limit: TimeLimit,
-        /// How long it was given.
-        allowed: Duration,
-        /// Bytes of the body that had come.
-        received: u64,
+    /// The connection attempts to all addresses failed.
+    Connect(Vec<(SocketAddr, io::Error)>),
+    /// A timeout expired.
+    Timeout {
+        /// The timeout.
+        kind: TimeoutKind,
+        /// Its length.
+        timeout: Duration,
+        /// Bytes of the body received before.
+        received_bytes: u64,
     },
-    /// The connection broke.
-    Broken {
-        /// What the system says.
+    /// The connection failed.
+    Io {
+        /// The system's error.
         error: io::Error,
-        /// Bytes of the body that had come.
-        received: u64,
+        /// Bytes of the body received before.
+        received_bytes: u64,
     },
-    /// The answer is wrong in itself.
-    Fault(Fault),
-    /// The answer is that there is nothing to be had.
-    Status(Box<Head>),
-    /// The server sends us elsewhere and does not say where.
-    Nowhere(Box<Head>),
-    /// The server sends us where nothing can be fetched from.
-    Astray(BadUrl),
-    /// The server sends us in a circle, back to here.
-    Circle(String),
-    /// The server sends us on more often than this.
+    /// The server violated HTTP.
+    Http(HttpError),
+    /// The status of the response is not 2xx.
+    Status(Box<ResponseHead>),
+    /// The status is a redirect, and the `Location` field is missing.
+    MissingLocation(Box<ResponseHead>),
+    /// The target of a redirect cannot be fetched.
+    BadLocation(UrlError),
+    /// A redirect leads back to this URL, which was already requested.
+    RedirectLoop(String),
+    /// The server sent more than this maximum number of redirects.
     TooManyRedirects(u32),
-    /// The body has more bytes than it may have.
+    /// The body is larger than the maximum.
     TooLarge {
-        /// It may have so many.
+        /// Maximum length of the body in bytes.
         max_bytes: u64,
-        /// It has so many, where the server says so.
-        promised: Option<u64>,
+        /// Length of the body in bytes, if the server declared it.
+        declared_bytes: Option<u64>,
     },
-    /// Its bytes could not be handed on.
+    /// The [`ResponseSink`](super::ResponseSink) failed.
     Sink(io::Error),
-    /// It was told to stop.
-    Stopped,
-    /// The system has no descriptor, thread or poll to give.
+    /// The caller canceled the fetch.
+    Canceled,
+    /// The system has no descriptor, thread or poll instance left.
     System(io::Error),
 }
 
-/// A limit on time.
+/// The timeouts of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimeLimit {
-    /// For looking the name up.
+pub enum TimeoutKind {
+    /// Limit on resolving the host name.
     Resolve,
-    /// For one byte to come, or to be taken.
+    /// Limit on the time without progress: a byte sent or received.
     Stall,
-    /// For everything.
-    Whole,
+    /// Limit on the whole fetch.
+    Total,
 }
 
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unresolved { host, error } => {
-                write!(f, "cannot find out the address of '{}': {error}", escape::line(host))
+            Self::Resolve { host, error } => {
+                write!(f, "cannot resolve '{}': {error}", escape::line(host))
             }
-            Self::Unreachable(tried) => {
+            Self::Connect(tried) => {
                 f.write_str("cannot connect")?;
                 for (number, (addr, error)) in tried.iter().enumerate() {
-                    write!(f, "{} {addr}: {}", if number == 0 { " to" } else { ", nor to" }, reason(error))?;
+                    write!(f, "{} {addr}: {}", if number == 0 { " to" } else { ", to" }, reason(error))?;
                 }
                 f.write_str("; is the server running?")
             }
-            Self::TimeLimit { limit, allowed, received } => {
-                let allowed = humantime::format_duration(*allowed);
-                match limit {
-                    TimeLimit::Resolve => {
-                        write!(f, "the host's name was not looked up within {allowed}")
+            Self::Timeout { kind, timeout, received_bytes } => {
+                let timeout = humantime::format_duration(*timeout);
+                match kind {
+                    TimeoutKind::Resolve => {
+                        write!(f, "timeout while resolving the host name ({timeout})")
                     }
-                    TimeLimit::Stall => {
-                        write!(f, "nothing came for {allowed}, after {received} bytes")
+                    TimeoutKind::Stall => {
+                        write!(f, "timeout: no data for {timeout} (received {received_bytes} bytes)")
                     }
-                    TimeLimit::Whole => {
-                        write!(f, "not done within {allowed}, after {received} bytes")
+                    TimeoutKind::Total => {
+                        write!(f, "timeout: not complete after {timeout} (received {received_bytes} bytes)")
                     }
                 }
             }
-            Self::Broken { error, received } => {
-                write!(f, "the connection broke after {received} bytes: {}", reason(error))
+            Self::Io { error, received_bytes } => {
+                write!(f, "connection lost: {} (received {received_bytes} bytes)", reason(error))
             }
-            Self::Fault(fault) => fault.fmt(f),
-            Self::Status(head) => write!(f, "the server answers {}", head.status_in_words()),
-            Self::Nowhere(head) => {
-                write!(f, "the server answers {} and does not say where to look", head.status_in_words())
+            Self::Http(error) => error.fmt(f),
+            Self::Status(head) => write!(f, "the server responded {}", head.status_line()),
+            Self::MissingLocation(head) => {
+                write!(f, "the server responded {} without a Location", head.status_line())
             }
-            Self::Astray(error) => write!(f, "the server sends us elsewhere, but {error}"),
-            Self::Circle(url) => write!(f, "the server sends us in a circle, back to {}", escape::line(url)),
+            Self::BadLocation(error) => write!(f, "cannot follow the redirect: {error}"),
+            Self::RedirectLoop(url) => write!(f, "redirect loop: the server redirects back to {}", escape::line(url)),
             Self::TooManyRedirects(max) => {
-                write!(f, "the server sends us on more than {max} times")
+                write!(f, "the server sent more than {max} redirects")
             }
-            Self::TooLarge { max_bytes, promised: Some(promised) } => {
-                write!(f, "it has {promised} bytes, and may have {max_bytes}")
+            Self::TooLarge { max_bytes, declared_bytes: Some(declared_bytes) } => {
+                write!(f, "the body is too large: {declared_bytes} bytes (maximum {max_bytes})")
             }
-            Self::TooLarge { max_bytes, promised: None } => {
-                write!(f, "it has more than {max_bytes} bytes, and may have no more")
+            Self::TooLarge { max_bytes, declared_bytes: None } => {
+                write!(f, "the body is too large: more than the maximum of {max_bytes} bytes")
             }
-            Self::Sink(error) => write!(f, "cannot write what came: {error}"),
-            Self::Stopped => f.write_str("stopped"),
-            Self::System(error) => write!(f, "the system does not give what it takes to connect: {error}"),
+            Self::Sink(error) => write!(f, "cannot write the body: {error}"),
+            Self::Canceled => f.write_str("canceled"),
+            Self::System(error) => write!(f, "cannot create the socket or its poll: {error}"),
         }
     }
 }
 
-/// What the system says, without its number.
+/// Returns the system's message without its error number.
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::ConnectionReset => "reset by the server".to_owned(),
-        io::ErrorKind::TimedOut => "no answer in time".to_owned(),
+        io::ErrorKind::TimedOut => "connect timeout".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -142,18 +142,18 @@ fn reason(error: &io::Error) -> String {
 impl std::error::Error for FetchError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unresolved { error, .. } | Self::Broken { error, .. } | Self::Sink(error) | Self::System(error) => {
+            Self::Resolve { error, .. } | Self::Io { error, .. } | Self::Sink(error) | Self::System(error) => {
                 Some(error)
             }
-            Self::Fault(fault) => Some(fault),
-            Self::Astray(error) => Some(error),
+            Self::Http(error) => Some(error),
+            Self::BadLocation(error) => Some(error),
             _ => None,
         }
     }
 }
 
-impl From<Fault> for FetchError {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
+impl From<HttpError> for FetchError {
+    fn from(error: HttpError) -> Self {
+        Self::Http(error)
     }
 }

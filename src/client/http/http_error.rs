@@ -1,142 +1,151 @@
-//! What a server did that HTTP does not allow, in words.
+//! The violations of HTTP that a server can commit, and their messages.
 
 use std::fmt;
 
 use crate::frame::escape;
 
-/// What is wrong with an answer.
+/// Error of a response: the server violated HTTP/1.1, or closed the connection too early.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// It does not begin as an answer of HTTP/1 does, but with these bytes.
+pub enum HttpError {
+    /// The response does not start with `HTTP/1.`; its first bytes.
     NotHttp(Vec<u8>),
-    /// It is an answer of an HTTP that is not spoken here.
-    Version(String),
-    /// Its head is longer than this many bytes.
+    /// The response has an unsupported HTTP version.
+    UnsupportedVersion(String),
+    /// The head is longer than this maximum in bytes.
     HeadTooLong(usize),
-    /// Its head has more than this many fields.
+    /// The head has more than this maximum number of header fields.
     TooManyFields(usize),
-    /// Its head is none: what the parser said.
+    /// The head is malformed; the text is the parser's message.
     BadHead(String),
-    /// More interim answers than this came before the real one.
-    TooManyInterims(u32),
-    /// It changes to another protocol, unasked.
-    Switched,
-    /// The length that it promises is none.
-    BadLength(String),
-    /// It promises several lengths.
-    Lengths(u64, u64),
-    /// It promises a length and chunks.
-    LengthAndChunks,
-    /// Its body is encoded in a way that nobody asked for.
-    Coding(String),
-    /// Chunks came by HTTP/1.0, which has none.
-    OldChunks,
-    /// The size of a chunk is none.
+    /// The server sent more than this maximum number of interim (1xx) responses.
+    TooManyInterim(u32),
+    /// The server switched to another protocol (101) without a request for it.
+    SwitchingProtocols,
+    /// The Content-Length is not a number of bytes.
+    BadContentLength(String),
+    /// The Content-Length fields have different values.
+    ConflictingLengths(u64, u64),
+    /// The response has both Content-Length and Transfer-Encoding.
+    LengthAndCoding,
+    /// The Transfer-Encoding is not supported.
+    UnsupportedCoding(String),
+    /// An HTTP/1.0 response has a Transfer-Encoding.
+    CodingInHttp10,
+    /// A chunk size is not a hexadecimal number; the line.
     BadChunkSize(Vec<u8>),
-    /// A chunk is larger than can be counted.
+    /// A chunk size does not fit in 64 bits.
     ChunkTooLarge,
-    /// A chunk does not end where it said.
+    /// The data of a chunk is not followed by CRLF.
     BadChunkEnd,
-    /// There are more than this many bytes of chunk extensions.
+    /// The chunk extensions are longer than this maximum in bytes.
     ExtensionsTooLong(usize),
-    /// There are more than this many bytes of trailers.
+    /// The trailers are longer than this maximum in bytes.
     TrailersTooLong(usize),
-    /// More came than was promised.
-    Surplus {
-        /// Bytes of the body.
-        promised: u64,
+    /// The server sent more bytes than it declared.
+    TrailingData {
+        /// Declared length of the body in bytes.
+        declared_bytes: u64,
     },
-    /// The server closed without a word.
-    Silent,
-    /// The server closed in the middle of the head.
-    HeadCut {
-        /// Bytes of it that came.
-        received: usize,
+    /// The server closed the connection without a response.
+    NoResponse,
+    /// The server closed the connection inside the head.
+    TruncatedHead {
+        /// Bytes of the head that were received.
+        received_bytes: usize,
     },
-    /// The server closed before it had sent what it promised.
-    Short {
-        /// Bytes of the body that came.
-        received: u64,
-        /// And were to come.
-        promised: u64,
+    /// The server closed the connection before the end of the declared body.
+    TruncatedBody {
+        /// Bytes of the body that were received.
+        received_bytes: u64,
+        /// Declared length of the body in bytes.
+        declared_bytes: u64,
     },
-    /// The server closed in the middle of chunks.
-    ChunksCut {
-        /// Bytes of the body that came.
-        received: u64,
+    /// The server closed the connection inside a chunked body.
+    TruncatedChunks {
+        /// Bytes of the body that were received.
+        received_bytes: u64,
     },
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotHttp(began) => not_http(began, f),
-            Self::Version(version) => {
-                write!(f, "the server answers in {}, and HTTP/1.1 is spoken here", escape::line(version))
+            Self::NotHttp(start) => not_http(start, f),
+            Self::UnsupportedVersion(version) => {
+                write!(f, "unsupported HTTP version: {}; this client supports HTTP/1.1", escape::line(version))
             }
             Self::HeadTooLong(max) => {
-                write!(f, "the head of the answer has more than {max} bytes, and may have no more")
+                write!(f, "the response head is longer than the maximum of {max} bytes")
             }
-            Self::TooManyFields(max) => write!(f, "the answer has more than {max} header fields, and may have no more"),
-            Self::BadHead(what) => write!(f, "the head of the answer is malformed: {what}"),
-            Self::TooManyInterims(max) => {
-                write!(f, "the server sent more than {max} interim answers (1xx) and no real one")
+            Self::TooManyFields(max) => write!(f, "the response has more than the maximum of {max} header fields"),
+            Self::BadHead(cause) => write!(f, "malformed response head: {cause}"),
+            Self::TooManyInterim(max) => {
+                write!(f, "the server sent more than {max} interim responses (1xx) and no final one")
             }
-            Self::Switched => f.write_str("the server changes to another protocol (101), which nobody asked for"),
-            Self::BadLength(length) => {
-                write!(f, "the answer's Content-Length is no length: '{}'", escape::line(length))
+            Self::SwitchingProtocols => {
+                f.write_str("the server switched to another protocol (101) without a request for it")
             }
-            Self::Lengths(one, other) => {
-                write!(f, "the answer has several Content-Lengths, {one} and {other}, so its end is anybody's guess")
+            Self::BadContentLength(length) => {
+                write!(f, "invalid Content-Length: '{}'", escape::line(length))
             }
-            Self::LengthAndChunks => {
-                f.write_str("the answer has a Content-Length and a Transfer-Encoding, so its end is anybody's guess")
+            Self::ConflictingLengths(one, other) => {
+                write!(f, "conflicting Content-Length values: {one} and {other}")
             }
-            Self::Coding(coding) => {
-                write!(f, "the answer's Transfer-Encoding is '{}', which nobody asked for", escape::line(coding))
+            Self::LengthAndCoding => {
+                f.write_str("the response has both Content-Length and Transfer-Encoding, so its length is ambiguous")
             }
-            Self::OldChunks => {
-                f.write_str("the answer is in HTTP/1.0 and has a Transfer-Encoding, which HTTP/1.0 has not")
+            Self::UnsupportedCoding(coding) => {
+                write!(
+                    f,
+                    "unsupported Transfer-Encoding: '{}'; the only supported one is chunked",
+                    escape::line(coding)
+                )
             }
+            Self::CodingInHttp10 => f.write_str("the response has a Transfer-Encoding, which HTTP/1.0 does not define"),
             Self::BadChunkSize(line) => {
-                write!(f, "the size of a chunk is no number: '{}'", escape::line(&String::from_utf8_lossy(line)))
+                write!(f, "invalid chunk size: '{}'", escape::line(&String::from_utf8_lossy(line)))
             }
-            Self::ChunkTooLarge => f.write_str("the size of a chunk is more than can be counted"),
-            Self::BadChunkEnd => f.write_str("a chunk does not end where its size says"),
+            Self::ChunkTooLarge => f.write_str("invalid chunk size: it does not fit in 64 bits"),
+            Self::BadChunkEnd => f.write_str("invalid chunk: its data or size line does not end with CRLF"),
             Self::ExtensionsTooLong(max) => {
-                write!(f, "the chunks have more than {max} bytes of extensions, and may have no more")
+                write!(f, "the chunk extensions are longer than the maximum of {max} bytes")
             }
-            Self::TrailersTooLong(max) => write!(f, "the trailers have more than {max} bytes, and may have no more"),
-            Self::Surplus { promised } => {
-                write!(f, "the server promised {promised} bytes and sent more, so one of the two is wrong")
+            Self::TrailersTooLong(max) => write!(f, "the trailers are longer than the maximum of {max} bytes"),
+            Self::TrailingData { declared_bytes } => {
+                write!(f, "the server sent more than the declared {declared_bytes} bytes")
             }
-            Self::Silent => f.write_str("the server closed the connection without an answer"),
-            Self::HeadCut { received } => {
-                write!(f, "the server closed the connection in the middle of the answer's head, after {received} bytes")
+            Self::NoResponse => f.write_str("the server closed the connection without a response"),
+            Self::TruncatedHead { received_bytes } => {
+                write!(f, "the server closed the connection inside the response head, after {received_bytes} bytes")
             }
-            Self::Short { received, promised } => {
-                write!(f, "the server promised {promised} bytes and closed the connection after {received}")
+            Self::TruncatedBody { received_bytes, declared_bytes } => {
+                write!(f, "the server closed the connection after {received_bytes} of {declared_bytes} bytes")
             }
-            Self::ChunksCut { received } => {
-                write!(f, "the server closed the connection in the middle of a chunked answer, after {received} bytes")
+            Self::TruncatedChunks { received_bytes } => {
+                write!(f, "the server closed the connection inside a chunked body, after {received_bytes} bytes")
             }
         }
     }
 }
 
-/// Who it may be instead.
-fn not_http(began: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match began {
-        // An alert or a handshake record: RFC 8446, section 5.1.
-        [0x15 | 0x16, 0x03, ..] => f.write_str("the server speaks TLS there, not plain HTTP: is it an https port?"),
-        // Every server's first frame is SETTINGS: RFC 9113, section 3.4.
-        [0, _, _, 0x04, ..] => f.write_str("the server speaks HTTP/2 there, and HTTP/1.1 is spoken here"),
+/// Writes the message for a response that is not HTTP/1, and names the protocol if its first bytes
+/// identify it.
+fn not_http(start: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match start {
+        // A TLS alert or handshake record: RFC 8446, section 5.1.
+        [0x15 | 0x16, 0x03, ..] => f.write_str("the server uses TLS, not plain HTTP: is this an https port?"),
+        // A server's first HTTP/2 frame is SETTINGS: RFC 9113, section 3.4.
+        [0, _, _, 0x04, ..] => f.write_str("the server uses HTTP/2; this client supports HTTP/1.1"),
         [b'<', ..] => f.write_str(
-            "the server sent a document without a status line, as HTTP/0.9 did; HTTP/1.1 is spoken here, so it would not be \
-             known whether it is whole",
+            "the server sent a document without a status line, like HTTP/0.9; this client supports HTTP/1.1, because \
+             HTTP/0.9 does not mark the end of a document",
         ),
-        _ => write!(f, "that is no HTTP server: its answer begins with '{}'", escape::line(&String::from_utf8_lossy(began))),
+        _ => write!(
+            f,
+            "not an HTTP server: its response starts with '{}'",
+            escape::line(&String::from_utf8_lossy(start))
+        ),
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for HttpError {}

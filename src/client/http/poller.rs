@@ -1,6 +1,7 @@
-//! The one socket of a fetch and what it waits for, through `mio`: the only file here that names it.
+//! The socket of a fetch, and the wait for its events. In `client::http`, only this file names `mio`.
 //!
-//! The socket never waits. It is registered once, for both directions, edge-triggered; who reads and writes remembers readiness.
+//! The socket is nonblocking. It is registered once, for both directions, edge-triggered;
+//! `HttpConnection` remembers the readiness.
 
 use std::io::{self, Read, Write};
 use std::marker::PhantomData;
@@ -11,114 +12,120 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-/// Events of the socket, of the thread that looks names up, and of whoever has us stop.
+/// Tokens of the socket, of the resolver thread's waker, and of the caller's cancel descriptor.
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
 #[cfg(unix)]
-const STOP: Token = Token(2);
+const CANCEL: Token = Token(2);
 
-/// How a fetch is told to stop from outside.
+/// A way to cancel a [`fetch`](super::fetch()) from outside, for example from a signal handler.
 #[derive(Clone, Copy, Debug)]
-pub struct Stop<'a> {
+pub struct CancelToken<'a> {
     #[cfg(unix)]
-    bell: Option<std::os::fd::BorrowedFd<'a>>,
-    lives: PhantomData<&'a ()>,
+    readable: Option<std::os::fd::BorrowedFd<'a>>,
+    lifetime: PhantomData<&'a ()>,
 }
 
-impl<'a> Stop<'a> {
-    /// It is not.
+impl<'a> CancelToken<'a> {
+    /// Returns a token that never cancels.
     pub fn never() -> Self {
         Self {
             #[cfg(unix)]
-            bell: None,
-            lives: PhantomData,
+            readable: None,
+            lifetime: PhantomData,
         }
     }
 
-    /// By a pipe that becomes readable, as a signal handler makes it. It is never read.
+    /// Returns a token that cancels when `readable` becomes readable, for example the read end of a
+    /// signal handler's pipe. The fetch never reads from it.
     #[cfg(unix)]
-    pub fn when_readable(bell: std::os::fd::BorrowedFd<'a>) -> Self {
-        Self { bell: Some(bell), lives: PhantomData }
+    pub fn when_readable(readable: std::os::fd::BorrowedFd<'a>) -> Self {
+        Self { readable: Some(readable), lifetime: PhantomData }
     }
 }
 
-/// What a wait has brought.
+/// Readiness reported by one wait.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Woken {
+pub(super) struct PollEvents {
     pub(super) readable: bool,
     pub(super) writable: bool,
-    pub(super) stop: bool,
+    pub(super) canceled: bool,
 }
 
-/// All that is waited for.
-pub(super) struct Net {
+/// The poll instance of a fetch.
+pub(super) struct SocketPoller {
     poll: Poll,
     events: Events,
     waker: Arc<Waker>,
 }
 
-impl Net {
-    pub(super) fn new(stop: Stop<'_>) -> io::Result<Self> {
+impl SocketPoller {
+    pub(super) fn new(cancel: CancelToken<'_>) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         #[cfg(unix)]
-        if let Some(bell) = stop.bell {
+        if let Some(readable) = cancel.readable {
             use mio::unix::SourceFd;
             use std::os::fd::AsRawFd;
-            poll.registry().register(&mut SourceFd(&bell.as_raw_fd()), STOP, Interest::READABLE)?;
+            poll.registry().register(&mut SourceFd(&readable.as_raw_fd()), CANCEL, Interest::READABLE)?;
         }
         #[cfg(not(unix))]
-        let Stop { lives: _ } = stop;
+        let CancelToken { lifetime: _ } = cancel;
         Ok(Self { poll, events: Events::with_capacity(8), waker })
     }
 
-    /// What ends a wait from another thread.
+    /// Returns a function that ends a wait from another thread.
     pub(super) fn waker(&self) -> impl FnOnce() + Send + 'static {
         let waker = Arc::clone(&self.waker);
-        // If the poll has gone, nobody waits any more.
+        // The wake fails only if the poll was dropped; then no wait is left to end.
         move || _ = waker.wake()
     }
 
-    /// Waits until something happens, for `timeout` at most.
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Woken> {
-        let mut woken = Woken::default();
+    /// Waits for an event, for at most `timeout`.
+    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<PollEvents> {
+        let mut ready = PollEvents::default();
         match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(woken),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(ready),
             polled => polled?,
         }
         for event in &self.events {
             match event.token() {
                 SOCKET => {
-                    woken.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-                    woken.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+                    ready.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                    ready.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
                 }
                 #[cfg(unix)]
-                STOP => woken.stop = true,
+                CANCEL => ready.canceled = true,
                 _ => {}
             }
         }
-        Ok(woken)
+        Ok(ready)
     }
 
-    /// Begins to connect; it is writable when that is decided.
-    pub(super) fn connect(&self, addr: SocketAddr) -> io::Result<Socket> {
+    /// Starts to connect. A writable event reports the result: connect(2), EINPROGRESS.
+    pub(super) fn connect(&self, addr: SocketAddr) -> io::Result<HttpSocket> {
         let mut stream = TcpStream::connect(addr)?;
         self.poll.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Socket(stream))
+        Ok(HttpSocket(stream))
     }
 }
 
-/// A connection, or one that is to be. Dropping it closes it, which ends its registration too.
-pub(super) struct Socket(TcpStream);
+/// A TCP socket, connecting or connected. Dropping it closes the connection and ends its
+/// registration.
+pub(super) struct HttpSocket(TcpStream);
 
-impl Socket {
-    /// Whether the connection stands, after an event; an error when it never will.
-    pub(super) fn connected(&self) -> io::Result<bool> {
+impl HttpSocket {
+    /// Returns true if the connection is established, false if it is still connecting.
+    ///
+    /// # Errors
+    /// The connection failed.
+    pub(super) fn check_connected(&self) -> io::Result<bool> {
         if let Some(error) = self.0.take_error()? {
             return Err(error);
         }
         match self.0.peer_addr() {
-            // A port that nobody listens at may be the very one that this socket was given: then it is its own echo.
+            // A connect to an unused port in the ephemeral range can connect the socket to
+            // itself (TCP simultaneous open).
             Ok(peer) if self.0.local_addr().is_ok_and(|local| local == peer) => {
                 Err(io::ErrorKind::ConnectionRefused.into())
             }

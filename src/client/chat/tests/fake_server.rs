@@ -1,4 +1,4 @@
-//! A chat server without sockets, as obedient or as odd as a test wants it.
+//! A chat server without sockets, with the faults that a test selects.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -6,115 +6,116 @@ use std::time::Duration;
 use crate::client::chat::LOBBY;
 use crate::services::chat::wire::{Event, Labelled, Listed, Request};
 
-/// The server.
+/// A simulated server with at most one client.
 #[derive(Debug, Default)]
-pub(super) struct Server {
-    /// What was said, by id less one.
+pub(super) struct FakeServer {
+    /// Messages of each room; the index is the id minus one.
     pub(super) rooms: BTreeMap<String, Vec<(String, String)>>,
-    /// Messages of a room that it keeps.
-    pub(super) keep: usize,
-    /// Requests a second and at once.
-    pub(super) allows: Option<(u32, u32)>,
-    /// Nicks that somebody has.
-    pub(super) taken: BTreeSet<String>,
-    /// Whether a `say` is acknowledged only after everybody has it.
-    pub(super) acks_late: bool,
-    /// Whether it announces what it no longer has.
-    pub(super) is_silent_about_gaps: bool,
-    /// Whether it says which start of it this is, and does not replay what it has sent on the same connection.
-    pub(super) tells_start: bool,
-    /// The code of the error that it has for whoever connects.
-    pub(super) turns_away: Option<&'static str>,
+    /// Number of messages of a room that the server can replay.
+    pub(super) history_len: usize,
+    /// Requests per second, and the burst.
+    pub(super) rate_limit: Option<(u32, u32)>,
+    /// Nicks in use.
+    pub(super) taken_nicks: BTreeSet<String>,
+    /// True if the server acknowledges a `say` after its broadcast instead of before it.
+    pub(super) acks_after_broadcast: bool,
+    /// True if the server does not announce messages that it no longer keeps.
+    pub(super) hides_gaps: bool,
+    /// True if the server sends its start number, and does not replay what it has sent on the same
+    /// connection.
+    pub(super) announces_start: bool,
+    /// Code of the error with which the server rejects each connection.
+    pub(super) rejects_with: Option<&'static str>,
     starts: u32,
-    client: Option<Client>,
+    client: Option<FakeClient>,
     guests: u32,
 }
 
 #[derive(Debug)]
-struct Client {
+struct FakeClient {
     nick: String,
     rooms: BTreeSet<String>,
     out: VecDeque<Event<'static>>,
     tokens: f64,
     counted_at: Duration,
-    /// The first id of each room that was, or will be, sent as it is said.
-    live_from: BTreeMap<String, u64>,
+    /// The first id of each room that the client receives live.
+    live_from_id: BTreeMap<String, u64>,
 }
 
-impl Server {
-    /// One that keeps so many messages of each room.
-    pub(super) fn keeping(keep: usize) -> Self {
-        Self { keep, ..Self::default() }
+impl FakeServer {
+    /// Creates a server that keeps `history_len` messages of each room.
+    pub(super) fn with_history(history_len: usize) -> Self {
+        Self { history_len, ..Self::default() }
     }
 
     pub(super) fn accept(&mut self, now: Duration) {
         self.guests += 1;
-        let tokens = self.allows.map_or(0.0, |(_, burst)| burst.into());
-        self.client = Some(Client {
+        let tokens = self.rate_limit.map_or(0.0, |(_, burst)| burst.into());
+        self.client = Some(FakeClient {
             nick: format!("guest-{}", self.guests),
             rooms: [LOBBY.to_owned()].into(),
             out: VecDeque::new(),
             tokens,
             counted_at: now,
-            live_from: BTreeMap::new(),
+            live_from_id: BTreeMap::new(),
         });
         self.begin_live(LOBBY);
-        if let Some(code) = self.turns_away {
-            self.tell(error(code, None, None, None));
-            self.tell(Event::Bye { reason: "no".into() });
+        if let Some(code) = self.rejects_with {
+            self.send_event(error(code, None, None, None));
+            self.send_event(Event::Bye { reason: "no".into() });
         }
     }
 
-    /// What the client missed while nobody was connected is all that is replayed to it: what comes from here on, it gets live.
+    /// Marks the start of live messages. The replay contains only the earlier ones.
     fn begin_live(&mut self, room: &str) {
         let next = self.rooms.get(room).map_or(0, Vec::len) as u64 + 1;
         if let Some(client) = &mut self.client {
-            client.live_from.insert(room.to_owned(), next);
+            client.live_from_id.insert(room.to_owned(), next);
         }
     }
 
-    /// What the client hears next.
+    /// Returns the next event for the client.
     pub(super) fn next_event(&mut self) -> Option<Event<'static>> {
         self.client.as_mut().and_then(|client| client.out.pop_front())
     }
 
-    /// Whether there was a client.
-    pub(super) fn hang_up(&mut self) -> bool {
+    /// Closes the connection. Returns true if a client was connected.
+    pub(super) fn close_connection(&mut self) -> bool {
         self.client.take().is_some()
     }
 
-    /// It remembers nothing.
+    /// Restarts the server without its messages.
     pub(super) fn restart(&mut self) {
         self.rooms.clear();
         self.starts += 1;
     }
 
-    /// Somebody says something.
+    /// Adds a message to a room, and sends it to the client.
     pub(super) fn say(&mut self, room: &str, from: &str, text: &str) -> u64 {
-        let said = self.rooms.entry(room.to_owned()).or_default();
-        said.push((from.to_owned(), text.to_owned()));
-        let id = said.len() as u64;
+        let messages = self.rooms.entry(room.to_owned()).or_default();
+        messages.push((from.to_owned(), text.to_owned()));
+        let id = messages.len() as u64;
         if let Some(client) = self.client.as_mut().filter(|client| client.rooms.contains(room)) {
             client.out.push_back(message(room, id, from, text));
         }
         id
     }
 
-    pub(super) fn say_often(&mut self, room: &str, from: &str, text: &str, times: usize) {
+    pub(super) fn say_times(&mut self, room: &str, from: &str, text: &str, times: usize) {
         for _ in 0..times {
             self.say(room, from, text);
         }
     }
 
-    /// The server says this, whatever it was asked.
-    pub(super) fn tell(&mut self, event: Event<'static>) {
+    /// Sends an unsolicited event.
+    pub(super) fn send_event(&mut self, event: Event<'static>) {
         if let Some(client) = &mut self.client {
             client.out.push_back(event);
         }
     }
 
     pub(super) fn handle(&mut self, labelled: Labelled<'static>, now: Duration) {
-        self.count(now);
+        self.charge_request(now);
         let Labelled { request, label } = labelled;
         let Some(client) = &mut self.client else { return };
         let nick = client.nick.clone();
@@ -128,93 +129,105 @@ impl Server {
             label: label.clone(),
         };
         match request {
-            Request::Hello { nick: wished } if self.taken.contains(&*wished) => {
-                let offer = (2..9).map(|number| format!("{wished}{number}")).find(|nick| !self.taken.contains(nick));
-                self.tell(failed("nick-taken", None, offer));
+            Request::Hello { nick: requested_nick } if self.taken_nicks.contains(&*requested_nick) => {
+                let offer = (2..9)
+                    .map(|number| format!("{requested_nick}{number}"))
+                    .find(|nick| !self.taken_nicks.contains(nick));
+                self.send_event(failed("nick-taken_nicks", None, offer));
             }
             Request::Hello { nick } => {
                 client.nick = nick.into_owned();
                 let event = Event::Welcome {
-                    server: self.tells_start.then(|| self.starts.to_string().into()),
+                    server: self.announces_start.then(|| self.starts.to_string().into()),
                     nick: client.nick.clone().into(),
                     rooms: client.rooms.iter().map(|room| room.clone().into()).collect(),
-                    messages_per_second: self.allows.map(|(number, _)| number),
-                    burst: self.allows.map(|(_, burst)| burst),
+                    messages_per_second: self.rate_limit.map(|(number, _)| number),
+                    burst: self.rate_limit.map(|(_, burst)| burst),
                 };
-                self.tell(event);
+                self.send_event(event);
             }
-            Request::Join { room, .. } if room.starts_with('!') => self.tell(failed("bad-room", Some(&room), None)),
+            Request::Join { room, .. } if room.starts_with('!') => {
+                self.send_event(failed("bad-room", Some(&room), None))
+            }
             Request::Join { room, since } => {
                 if client.rooms.insert(room.clone().into_owned()) {
                     self.begin_live(&room);
                 }
-                self.tell(Event::Joined { room: room.clone(), nick: nick.into() });
+                self.send_event(Event::Joined { room: room.clone(), nick: nick.into() });
                 if let Some(since) = since {
                     self.replay(&room, since);
                 }
             }
             Request::Leave { room } => {
                 client.rooms.remove(&*room);
-                self.tell(Event::Left { room, nick: nick.into() });
+                self.send_event(Event::Left { room, nick: nick.into() });
             }
             Request::Say { room, text } if !client.rooms.contains(&*room) || text.contains('\x07') => {
-                self.tell(failed("refused", Some(&room), None));
+                self.send_event(failed("refused", Some(&room), None));
             }
             Request::Say { room, text } => {
                 let acks = |server: &mut Self, id| {
-                    label.clone().into_iter().for_each(|label| server.tell(Event::Ack { label, id }));
+                    label.clone().into_iter().for_each(|label| server.send_event(Event::Ack { label, id }));
                 };
                 let next = self.rooms.get(&*room).map_or(0, Vec::len) as u64 + 1;
-                if !self.acks_late {
+                if !self.acks_after_broadcast {
                     acks(self, next);
                 }
                 self.say(&room, &nick, &text);
-                if self.acks_late {
+                if self.acks_after_broadcast {
                     acks(self, next);
                 }
             }
-            Request::Whisper { to, text } => self.tell(Event::Whisper { from: nick.into(), to, text, at: "".into() }),
+            Request::Whisper { to, text } => {
+                self.send_event(Event::Whisper { from: nick.into(), to, text, at: "".into() })
+            }
             Request::Who { room, next } => {
                 let page = next.unwrap_or(0);
-                self.tell(Event::Who { room, count: 9, nicks: vec![format!("n{page}").into()], next: Some(page + 1) });
+                self.send_event(Event::Who {
+                    room,
+                    count: 9,
+                    nicks: vec![format!("n{page}").into()],
+                    next: Some(page + 1),
+                });
             }
             Request::Rooms { .. } => {
-                self.tell(Event::Rooms { rooms: vec![Listed { room: LOBBY.into(), members: 1 }], next: None });
+                self.send_event(Event::Rooms { rooms: vec![Listed { room: LOBBY.into(), members: 1 }], next: None });
             }
             Request::Nick { nick: new } => {
                 client.nick = new.clone().into_owned();
-                self.tell(Event::Renamed { was: nick.into(), nick: new });
+                self.send_event(Event::Renamed { was: nick.into(), nick: new });
             }
-            Request::Ping => self.tell(Event::Pong),
+            Request::Ping => self.send_event(Event::Pong),
         }
     }
 
     fn replay(&mut self, room: &str, since: u64) {
-        let said = self.rooms.get(room).cloned().unwrap_or_default();
-        let last = said.len() as u64;
+        let messages = self.rooms.get(room).cloned().unwrap_or_default();
+        let last_id = messages.len() as u64;
         let mut next = since + 1;
-        if since > last {
-            self.tell(error("unknown-id", Some(room), None, None));
+        if since > last_id {
+            self.send_event(error("unknown-id", Some(room), None, None));
             next = 1;
         }
-        // What was sent live is not missed, even if it is kept no longer.
-        let live_from = self.client.as_ref().filter(|_| self.tells_start).and_then(|client| client.live_from.get(room));
-        let live_from = live_from.copied().unwrap_or(last + 1);
-        let kept = live_from.min(last.saturating_sub(self.keep as u64) + 1);
+        // // Messages that were sent live are not lost, even if the server no longer keeps them.
+        let live_from_id =
+            self.client.as_ref().filter(|_| self.announces_start).and_then(|client| client.live_from_id.get(room));
+        let live_from_id = live_from_id.copied().unwrap_or(last_id + 1);
+        let kept = live_from_id.min(last_id.saturating_sub(self.history_len as u64) + 1);
         if next < kept {
-            if !self.is_silent_about_gaps {
-                self.tell(error("missed", Some(room), Some(next), Some(kept - next)));
+            if !self.hides_gaps {
+                self.send_event(error("missed", Some(room), Some(next), Some(kept - next)));
             }
             next = kept;
         }
-        for (id, (from, text)) in (1..live_from).zip(&said).skip_while(|(id, _)| *id < next) {
-            self.tell(message(room, id, from, text));
+        for (id, (from, text)) in (1..live_from_id).zip(&messages).skip_while(|(id, _)| *id < next) {
+            self.send_event(message(room, id, from, text));
         }
     }
 
-    /// Panics if the client is faster than it may.
-    fn count(&mut self, now: Duration) {
-        let (Some((per_second, burst)), Some(client)) = (self.allows, &mut self.client) else { return };
+    /// Charges one request. Panics if the client exceeds the rate limit.
+    fn charge_request(&mut self, now: Duration) {
+        let (Some((per_second, burst)), Some(client)) = (self.rate_limit, &mut self.client) else { return };
         let passed = now.saturating_sub(client.counted_at).as_secs_f64();
         client.tokens = f64::from(burst).min(client.tokens + passed * f64::from(per_second)) - 1.0;
         client.counted_at = now;
@@ -227,7 +240,7 @@ fn message(room: &str, id: u64, from: &str, text: &str) -> Event<'static> {
     Event::Message { room, id, from, text, at: "".into() }
 }
 
-/// An error that answers no request.
+/// Returns an error that answers no request.
 pub(super) fn error(code: &str, room: Option<&str>, first: Option<u64>, count: Option<u64>) -> Event<'static> {
     let (code, room) = (code.to_owned().into(), room.map(|room| room.to_owned().into()));
     Event::Error { code, text: "no".into(), room, first, count, offer: None, label: None }

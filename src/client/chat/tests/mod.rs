@@ -1,4 +1,4 @@
-//! The session against a server of its own world: time, the network and the server are all in the test's hands.
+//! Tests of the session against a simulated server. The test controls time, network and server.
 
 mod fake_server;
 mod property;

@@ -1,166 +1,170 @@
-//! What a server says that is no answer, and what it refuses: when to come back, when to go, and what is still one's own.
+//! Errors of the server: which end the session, which cause a reconnect, and which change nothing.
 
 use std::time::Duration;
 
-use super::fake_server::{Server, error};
-use super::simulation::World;
-use crate::client::chat::{Command, Ending, LOBBY, Notice, Wishes};
+use super::fake_server::{FakeServer, error};
+use super::simulation::ChatSimulation;
+use crate::client::chat::{ChatCommand, Ending, LOBBY, Notice, SessionOptions};
 use crate::services::chat::wire::{Event, Request};
 
-fn hellos(world: &World) -> usize {
-    world.sent.iter().filter(|request| matches!(request, Request::Hello { nick } if nick == "eva")).count()
+fn hellos(sim: &ChatSimulation) -> usize {
+    sim.sent.iter().filter(|request| matches!(request, Request::Hello { nick } if nick == "eva")).count()
 }
 
 #[test]
-fn a_full_server_is_tried_again_under_the_same_name() {
-    let mut server = Server::keeping(9);
-    server.turns_away = Some("too-many");
-    let mut world = World::new(Wishes { nick: Some("eva".into()), ..Wishes::default() }, server);
+fn full_server_is_retried_with_the_same_nick() {
+    let mut server = FakeServer::with_history(9);
+    server.rejects_with = Some("too-many");
+    let mut sim = ChatSimulation::new(SessionOptions { nick: Some("eva".into()), ..SessionOptions::default() }, server);
     for _ in 0..3 {
-        world.hear_all();
-        world.lose();
-        world.pass(Duration::from_secs(100));
-        world.connect();
+        sim.deliver_all();
+        sim.disconnect();
+        sim.advance(Duration::from_secs(100));
+        sim.connect();
     }
-    assert_eq!(world.shown.iter().filter(|event| matches!(event, Event::Error { .. })).count(), 3);
-    world.server.turns_away = None;
-    world.lose();
-    world.settle();
-    assert_eq!((world.session.nick(), hellos(&world)), (Some("eva"), 5));
-    world.command(Command::Finish);
-    world.settle();
-    assert_eq!(world.ended, Some(Ending::Finished { refused: 0, lost: 0 }), "to be turned away is no refusal");
+    assert_eq!(sim.shown.iter().filter(|event| matches!(event, Event::Error { .. })).count(), 3);
+    sim.server.rejects_with = None;
+    sim.disconnect();
+    sim.run_until_quiet();
+    assert_eq!((sim.session.nick(), hellos(&sim)), (Some("eva"), 5));
+    sim.command(ChatCommand::Finish);
+    sim.run_until_quiet();
+    assert_eq!(
+        sim.ending,
+        Some(Ending::Finished { rejected: 0, unconfirmed: 0 }),
+        "a rejected connection is no request"
+    );
 }
 
 #[test]
-fn the_end_comes_though_a_full_server_never_lets_one_in() {
+fn finish_ends_although_every_connection_is_rejected() {
     for (nick, code) in [(Some("eva".to_owned()), "too-many"), (None, "too-many"), (Some("eva".to_owned()), "strange")]
     {
-        let mut server = Server::keeping(9);
-        server.turns_away = Some(code);
-        let mut world = World::new(Wishes { nick, ..Wishes::default() }, server);
-        world.say("hi");
-        world.command(Command::Finish);
-        let begun = world.now;
-        while world.ended.is_none() {
-            world.hear_all();
-            world.lose();
-            world.pass(Duration::from_secs(100));
-            world.connect();
-            assert!(world.now <= begun + Duration::from_secs(31), "it never ends");
+        let mut server = FakeServer::with_history(9);
+        server.rejects_with = Some(code);
+        let mut sim = ChatSimulation::new(SessionOptions { nick, ..SessionOptions::default() }, server);
+        sim.say("hi");
+        sim.command(ChatCommand::Finish);
+        let begun = sim.now;
+        while sim.ending.is_none() {
+            sim.deliver_all();
+            sim.disconnect();
+            sim.advance(Duration::from_secs(100));
+            sim.connect();
+            assert!(sim.now <= begun + Duration::from_secs(31), "the session does not end");
         }
-        assert!(matches!(world.ended, Some(Ending::Finished { lost: 1, .. })), "{:?}", world.ended);
+        assert!(matches!(sim.ending, Some(Ending::Finished { unconfirmed: 1, .. })), "{:?}", sim.ending);
     }
 }
 
 #[test]
-fn an_error_that_answers_nothing_takes_no_nick_away() {
-    let mut server = Server::keeping(9);
-    server.turns_away = Some("strange");
-    let mut world = World::new(Wishes { nick: Some("eva".into()), ..Wishes::default() }, server);
-    world.settle();
-    world.lose();
-    world.settle();
-    assert_eq!((world.session.nick(), hellos(&world)), (Some("eva"), 2));
+fn error_without_label_keeps_the_nick() {
+    let mut server = FakeServer::with_history(9);
+    server.rejects_with = Some("strange");
+    let mut sim = ChatSimulation::new(SessionOptions { nick: Some("eva".into()), ..SessionOptions::default() }, server);
+    sim.run_until_quiet();
+    sim.disconnect();
+    sim.run_until_quiet();
+    assert_eq!((sim.session.nick(), hellos(&sim)), (Some("eva"), 2));
 }
 
 #[test]
-fn who_is_sent_away_does_not_come_back() {
-    let mut server = Server::keeping(9);
-    server.turns_away = Some("banned");
-    let mut world = World::new(Wishes { nick: Some("eva".into()), ..Wishes::default() }, server);
-    world.settle();
-    assert_eq!(world.ended, Some(Ending::TurnedAway("no".into())));
-    assert!(matches!(world.shown[..], [Event::Error { .. }]), "{:?}", world.shown);
+fn banned_or_kicked_client_does_not_reconnect() {
+    let mut server = FakeServer::with_history(9);
+    server.rejects_with = Some("banned");
+    let mut sim = ChatSimulation::new(SessionOptions { nick: Some("eva".into()), ..SessionOptions::default() }, server);
+    sim.run_until_quiet();
+    assert_eq!(sim.ending, Some(Ending::Rejected("no".into())));
+    assert!(matches!(sim.shown[..], [Event::Error { .. }]), "{:?}", sim.shown);
 
-    let mut world = World::with_eva(&[]);
-    world.settle();
-    world.server.tell(Event::Bye { reason: "shutting down".into() });
-    world.settle();
-    assert_eq!(world.ended, None);
-    world.server.tell(Event::Bye { reason: "kicked by the operator".into() });
-    world.settle();
-    assert_eq!(world.ended, Some(Ending::TurnedAway("kicked by the operator".into())));
-    assert!(matches!(world.shown.last(), Some(Event::Bye { .. })), "{:?}", world.shown);
+    let mut sim = ChatSimulation::with_eva(&[]);
+    sim.run_until_quiet();
+    sim.server.send_event(Event::Bye { reason: "shutting down".into() });
+    sim.run_until_quiet();
+    assert_eq!(sim.ending, None);
+    sim.server.send_event(Event::Bye { reason: "kicked by the operator".into() });
+    sim.run_until_quiet();
+    assert_eq!(sim.ending, Some(Ending::Rejected("kicked by the operator".into())));
+    assert!(matches!(sim.shown.last(), Some(Event::Bye { .. })), "{:?}", sim.shown);
 }
 
 #[test]
-fn a_server_that_has_lost_count_has_refused_nothing() {
-    let mut world = World::with_eva(&[]);
-    world.settle();
-    world.server.tell(error("missed", None, None, Some(3)));
-    world.command(Command::Finish);
-    world.settle();
-    assert!(world.shown.contains(&error("missed", None, None, Some(3))));
-    assert_eq!(world.ended, Some(Ending::Finished { refused: 0, lost: 0 }));
+fn missed_without_a_room_is_not_a_rejection() {
+    let mut sim = ChatSimulation::with_eva(&[]);
+    sim.run_until_quiet();
+    sim.server.send_event(error("missed", None, None, Some(3)));
+    sim.command(ChatCommand::Finish);
+    sim.run_until_quiet();
+    assert!(sim.shown.contains(&error("missed", None, None, Some(3))));
+    assert_eq!(sim.ending, Some(Ending::Finished { rejected: 0, unconfirmed: 0 }));
 }
 
 #[test]
-fn what_waits_when_there_is_no_more_patience_is_counted() {
-    let mut world = World::with_eva(&[]);
-    world.settle();
-    world.say("one");
-    world.command(Command::Whisper { to: "bo".into(), text: "two".into() });
-    assert_eq!(world.session.so_far(), Ending::Finished { refused: 0, lost: 2 });
-    world.lose();
-    world.command(Command::Whisper { to: "bo".into(), text: "three".into() });
-    assert_eq!(world.session.so_far(), Ending::Finished { refused: 0, lost: 3 });
-    world.settle();
-    // Of the whisper that was lost with the connection, nobody knows.
-    assert_eq!(world.session.so_far(), Ending::Finished { refused: 0, lost: 1 });
+fn current_ending_counts_unconfirmed_messages() {
+    let mut sim = ChatSimulation::with_eva(&[]);
+    sim.run_until_quiet();
+    sim.say("one");
+    sim.command(ChatCommand::Whisper { to: "bo".into(), text: "two".into() });
+    assert_eq!(sim.session.current_ending(), Ending::Finished { rejected: 0, unconfirmed: 2 });
+    sim.disconnect();
+    sim.command(ChatCommand::Whisper { to: "bo".into(), text: "three".into() });
+    assert_eq!(sim.session.current_ending(), Ending::Finished { rejected: 0, unconfirmed: 3 });
+    sim.run_until_quiet();
+    // // The whisper that was lost with the connection stays unconfirmed.
+    assert_eq!(sim.session.current_ending(), Ending::Finished { rejected: 0, unconfirmed: 1 });
 }
 
 #[test]
-fn a_room_may_be_entered_again_before_it_is_left() {
-    let mut world = World::with_eva(&["tea"]);
-    world.server.say("tea", "bo", "one");
-    world.settle();
-    world.server.say("tea", "bo", "two");
-    world.settle();
-    world.command(Command::Leave(Some("tea".into())));
-    assert_eq!(world.session.rooms().collect::<Vec<_>>(), [LOBBY]);
-    world.command(Command::Join("tea".into()));
-    world.say("back");
-    world.settle();
-    assert_eq!(world.times_said("back"), 1, "{:?}", world.shown);
-    assert_eq!((world.session.current(), world.ids("tea").last()), ("tea", Some(&3)));
-    // And once more, in one breath; what was said between is nobody's business here, and no gap.
-    world.command(Command::Leave(None));
-    assert!(world.transmit());
-    world.server.say_often("tea", "bo", "not for eva", 5);
-    world.command(Command::Join("tea".into()));
-    world.settle();
-    world.server.say("tea", "bo", "for eva");
-    world.settle();
-    assert_eq!((world.ids("tea"), &world.told[..]), (vec![2, 3, 9], &[][..]));
-    // The last word counts.
-    world.command(Command::Leave(None));
-    world.command(Command::Join("tea".into()));
-    world.command(Command::Leave(None));
-    world.settle();
-    assert_eq!(world.session.rooms().collect::<Vec<_>>(), [LOBBY]);
-    assert!(world.session.is_idle());
+fn room_may_be_joined_again_before_its_leave_is_confirmed() {
+    let mut sim = ChatSimulation::with_eva(&["tea"]);
+    sim.server.say("tea", "bo", "one");
+    sim.run_until_quiet();
+    sim.server.say("tea", "bo", "two");
+    sim.run_until_quiet();
+    sim.command(ChatCommand::Leave(Some("tea".into())));
+    assert_eq!(sim.session.rooms().collect::<Vec<_>>(), [LOBBY]);
+    sim.command(ChatCommand::Join("tea".into()));
+    sim.say("back");
+    sim.run_until_quiet();
+    assert_eq!(sim.times_stored("back"), 1, "{:?}", sim.shown);
+    assert_eq!((sim.session.current(), sim.ids("tea").last()), ("tea", Some(&3)));
+    // // A second leave and join without a wait in between: the messages in between are not a gap.
+    sim.command(ChatCommand::Leave(None));
+    assert!(sim.transmit());
+    sim.server.say_times("tea", "bo", "not for eva", 5);
+    sim.command(ChatCommand::Join("tea".into()));
+    sim.run_until_quiet();
+    sim.server.say("tea", "bo", "for eva");
+    sim.run_until_quiet();
+    assert_eq!((sim.ids("tea"), &sim.notices[..]), (vec![2, 3, 9], &[][..]));
+    // // The last of several commands counts.
+    sim.command(ChatCommand::Leave(None));
+    sim.command(ChatCommand::Join("tea".into()));
+    sim.command(ChatCommand::Leave(None));
+    sim.run_until_quiet();
+    assert_eq!(sim.session.rooms().collect::<Vec<_>>(), [LOBBY]);
+    assert!(sim.session.is_idle());
 }
 
 #[test]
-fn a_room_that_was_being_left_is_not_entered_by_coming_back() {
-    let mut world = World::with_eva(&["tea"]);
-    world.settle();
-    world.say("said, and not acknowledged");
-    world.command(Command::Leave(None));
-    world.lose();
-    world.settle();
-    assert_eq!(world.times_said("said, and not acknowledged"), 1);
-    assert_eq!(world.session.rooms().collect::<Vec<_>>(), [LOBBY]);
-    world.command(Command::Join("tea".into()));
-    world.settle();
-    world.command(Command::Leave(None));
-    world.lose();
-    let joins = |world: &World| {
-        world.sent.iter().filter(|it| matches!(it, Request::Join { room, .. } if room == "tea")).count()
+fn room_being_left_is_not_joined_by_a_reconnect() {
+    let mut sim = ChatSimulation::with_eva(&["tea"]);
+    sim.run_until_quiet();
+    sim.say("sent, and not acknowledged");
+    sim.command(ChatCommand::Leave(None));
+    sim.disconnect();
+    sim.run_until_quiet();
+    assert_eq!(sim.times_stored("sent, and not acknowledged"), 1);
+    assert_eq!(sim.session.rooms().collect::<Vec<_>>(), [LOBBY]);
+    sim.command(ChatCommand::Join("tea".into()));
+    sim.run_until_quiet();
+    sim.command(ChatCommand::Leave(None));
+    sim.disconnect();
+    let joins = |sim: &ChatSimulation| {
+        sim.sent.iter().filter(|it| matches!(it, Request::Join { room, .. } if room == "tea")).count()
     };
-    let before = joins(&world);
-    world.settle();
-    assert_eq!((joins(&world), world.session.rooms().collect::<Vec<_>>()), (before, vec![LOBBY]));
-    assert!(!world.told.iter().any(|notice| matches!(notice, Notice::Missing { .. })));
+    let before = joins(&sim);
+    sim.run_until_quiet();
+    assert_eq!((joins(&sim), sim.session.rooms().collect::<Vec<_>>()), (before, vec![LOBBY]));
+    assert!(!sim.notices.iter().any(|notice| matches!(notice, Notice::Missing { .. })));
 }
