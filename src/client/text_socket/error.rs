@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::{fmt, io};
 
-use crate::frame::{TextEncoding, Unwritable};
+use crate::frame::{TextEncoding, UnencodableError};
 
 /// Error of sending or receiving a text.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub enum TextSocketError {
         from: SocketAddr,
     },
     /// The encoding lacks a character of the text. The text is not sent.
-    Unwritable(Unwritable),
+    Unencodable(UnencodableError),
     /// The text exceeds the maximum size of a datagram. The text is not sent.
     TooLarge {
         /// Length of the encoded text in bytes.
@@ -55,7 +55,7 @@ impl fmt::Display for TextSocketError {
             Self::Truncated { bytes, datagram_bytes: None, from } => {
                 write!(f, "datagram from {from} too large: more than the maximum of {} bytes", bytes.len())
             }
-            Self::Unwritable(unwritable) => unwritable.fmt(f),
+            Self::Unencodable(error) => error.fmt(f),
             Self::TooLarge { text_bytes, max_bytes } => {
                 write!(f, "text too large for one datagram: {text_bytes} bytes (maximum {max_bytes})")
             }
@@ -68,16 +68,16 @@ impl fmt::Display for TextSocketError {
 impl std::error::Error for TextSocketError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unwritable(unwritable) => Some(unwritable),
+            Self::Unencodable(error) => Some(error),
             Self::Io(error) => Some(error),
             Self::InvalidText { .. } | Self::Truncated { .. } | Self::TooLarge { .. } | Self::Timeout => None,
         }
     }
 }
 
-impl From<Unwritable> for TextSocketError {
-    fn from(unwritable: Unwritable) -> Self {
-        Self::Unwritable(unwritable)
+impl From<UnencodableError> for TextSocketError {
+    fn from(error: UnencodableError) -> Self {
+        Self::Unencodable(error)
     }
 }
 

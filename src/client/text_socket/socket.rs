@@ -90,7 +90,7 @@ impl TextSocket {
     /// Sends `text` to `to`, as one datagram.
     ///
     /// # Errors
-    /// [`TextSocketError::Unwritable`] if the encoding lacks a character,
+    /// [`TextSocketError::Unencodable`] if the encoding lacks a character,
     /// [`TextSocketError::TooLarge`] if the text exceeds the maximum datagram,
     /// [`TextSocketError::Io`] if the system rejects it. The text is not sent.
     pub fn send_to(&self, text: &str, to: SocketAddr) -> Result<(), TextSocketError> {

@@ -7,7 +7,7 @@ use switchboard::Framing;
 use switchboard::load::Slo;
 
 use crate::cli::engine::EngineName;
-use crate::cli::units::{Rate, Size, SizeRange, Span};
+use crate::cli::units::{HumanDuration, Rate, Size, SizeRange};
 
 const LOAD: &str = "Load";
 const SERVER: &str = "Server";
@@ -72,16 +72,16 @@ pub(in crate::cli) struct EchoArgs {
     pub(super) slow_readers: usize,
     /// How long it counts
     #[arg(short, long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
-    pub(super) duration: Span,
+    pub(super) duration: HumanDuration,
     /// How long the load is on before it counts
     #[arg(short, long, value_name = "TIME", default_value = "1s", help_heading = LOAD)]
-    pub(super) warm_up: Span,
+    pub(super) warm_up: HumanDuration,
     /// Over how long the connections are opened; 0: as fast as the server accepts them
     #[arg(long, value_name = "TIME", default_value = "0", help_heading = LOAD)]
-    pub(super) ramp: Span,
+    pub(super) ramp: HumanDuration,
     /// An answer that has not come after this long is lost
     #[arg(long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
-    pub(super) answer_timeout: Span,
+    pub(super) answer_timeout: HumanDuration,
     /// Where payloads begin: equal seeds send equal bytes
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = LOAD)]
     pub(super) seed: u64,
@@ -134,13 +134,13 @@ pub(in crate::cli) struct ChatArgs {
     pub(super) idle: bool,
     /// How long it counts
     #[arg(short, long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
-    pub(super) duration: Span,
+    pub(super) duration: HumanDuration,
     /// How long the load is on before it counts
     #[arg(short, long, value_name = "TIME", default_value = "1s", help_heading = LOAD)]
-    pub(super) warm_up: Span,
+    pub(super) warm_up: HumanDuration,
     /// Who is not in its room after this long is refused, and what has not come when nothing comes for this long is missing
     #[arg(long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
-    pub(super) answer_timeout: Span,
+    pub(super) answer_timeout: HumanDuration,
 
     #[command(flatten)]
     pub(super) server: ServerArgs,

@@ -28,15 +28,14 @@ mod words;
 use std::io;
 use std::process::ExitCode;
 
-use switchboard::load::{self, MaxRate, Outcome};
+use switchboard::load::{self, LoadOutcome, MaxRate};
 use switchboard::{Endpoint, descriptor_limit};
 
-use crate::cli::failure::Failure;
-use crate::cli::limits;
-use crate::cli::measure::{Interrupt, Machine};
-use crate::cli::output;
-use crate::cli::report::file::Output;
+use crate::cli::error::CliError;
+use crate::cli::process::{self, Interrupt, MachineInfo};
+use crate::cli::report::file::ReportFile;
 use crate::cli::report::words::{command, now};
+use crate::cli::terminal::stdout;
 pub(in crate::cli) use args::BenchCommand;
 use plan::Plan;
 use server::Target;
@@ -45,7 +44,7 @@ use tell::{About, Run};
 use watch::Watcher;
 
 /// Measures, and tells; the exit code says whether every answer was right.
-pub(in crate::cli) fn bench(typed: BenchCommand, quiet: bool) -> Result<ExitCode, Failure> {
+pub(in crate::cli) fn bench(typed: BenchCommand, quiet: bool) -> Result<ExitCode, CliError> {
     match typed {
         BenchCommand::Echo(typed) => carry_out(&Plan::new(*typed)?, quiet),
         BenchCommand::Chat(typed) => carry_out(&chat::Plan::new(*typed)?, quiet),
@@ -60,10 +59,10 @@ trait Measurement {
     fn setting(&self) -> &Setting;
 
     /// Puts the load on; none if it was ended before anything was measured.
-    fn measure(&self, server: &mut Target, interrupt: &Interrupt, quiet: bool) -> Result<Option<Self::Run>, Failure>;
+    fn measure(&self, server: &mut Target, interrupt: &Interrupt, quiet: bool) -> Result<Option<Self::Run>, CliError>;
 
     /// Puts the result into words.
-    fn tell(&self, about: About, run: &Self::Run) -> Result<Told, Failure>;
+    fn tell(&self, about: About, run: &Self::Run) -> Result<Told, CliError>;
 }
 
 /// A result in words.
@@ -79,10 +78,10 @@ struct Told {
 }
 
 /// Does everything that is done around a load.
-fn carry_out<M: Measurement>(measurement: &M, quiet: bool) -> Result<ExitCode, Failure> {
+fn carry_out<M: Measurement>(measurement: &M, quiet: bool) -> Result<ExitCode, CliError> {
     let setting = measurement.setting();
-    let hdr = setting.hdr.as_deref().map(Output::open).transpose()?;
-    let html = setting.html.as_deref().map(Output::open).transpose()?;
+    let hdr = setting.hdr.as_deref().map(ReportFile::open).transpose()?;
+    let html = setting.html.as_deref().map(ReportFile::open).transpose()?;
     let interrupt = Interrupt::watch()?;
     have_descriptors(setting)?;
 
@@ -91,7 +90,7 @@ fn carry_out<M: Measurement>(measurement: &M, quiet: bool) -> Result<ExitCode, F
     let about = About {
         command: command(std::env::args_os()),
         started_at,
-        machine: Machine::this(),
+        machine: MachineInfo::this(),
         target: tell::target(setting, &server),
         pid: server.pid,
         interrupted: false,
@@ -105,7 +104,7 @@ fn carry_out<M: Measurement>(measurement: &M, quiet: bool) -> Result<ExitCode, F
     };
 
     let told = measurement.tell(About { interrupted: interrupt.is_raised(), ..about }, &run)?;
-    output::print(&told.shown)?;
+    stdout::print(&told.shown)?;
     if let (Some(file), Some(log)) = (hdr, told.hdr) {
         file.write(&log)?;
     }
@@ -116,7 +115,7 @@ fn carry_out<M: Measurement>(measurement: &M, quiet: bool) -> Result<ExitCode, F
     stopped?;
     match (interrupt.exit_code(), told.failure) {
         (Some(code), _) => Ok(code),
-        (None, Some(what)) => Err(Failure::Failed(what)),
+        (None, Some(what)) => Err(CliError::Failed(what)),
         (None, None) => Ok(ExitCode::SUCCESS),
     }
 }
@@ -128,11 +127,11 @@ impl Measurement for Plan {
         &self.setting
     }
 
-    fn measure(&self, server: &mut Target, interrupt: &Interrupt, quiet: bool) -> Result<Option<Run>, Failure> {
+    fn measure(&self, server: &mut Target, interrupt: &Interrupt, quiet: bool) -> Result<Option<Run>, CliError> {
         measure(self, server, interrupt, quiet)
     }
 
-    fn tell(&self, about: About, run: &Run) -> Result<Told, Failure> {
+    fn tell(&self, about: About, run: &Run) -> Result<Told, CliError> {
         let record = tell::record(about, run);
         let outcome = &run.outcome;
         let intervals = [
@@ -147,7 +146,7 @@ impl Measurement for Plan {
                 Show::Json => record.json().map_err(|error| unwritable(&error))?,
                 Show::Csv => samples::csv(&record.samples).map_err(|error| unwritable(&error))?,
             },
-            hdr: self.setting.hdr.as_ref().map(log).transpose().map_err(Failure::Failed)?,
+            hdr: self.setting.hdr.as_ref().map(log).transpose().map_err(CliError::Failed)?,
             html: self.setting.html.as_ref().map(|_| html::page(&record)),
             failure: verdict::failure(&record),
         })
@@ -155,8 +154,8 @@ impl Measurement for Plan {
 }
 
 /// Puts the load on; nothing comes of a search that was ended in its first step.
-fn measure(plan: &Plan, server: &mut Target, interrupt: &Interrupt, quiet: bool) -> Result<Option<Run>, Failure> {
-    let load = load::Plan { target: server.endpoint.clone(), ..plan.load.clone() };
+fn measure(plan: &Plan, server: &mut Target, interrupt: &Interrupt, quiet: bool) -> Result<Option<Run>, CliError> {
+    let load = load::LoadConfig { target: server.endpoint.clone(), ..plan.load.clone() };
     let lasting = !matches!(load.activity, load::Activity::Churn);
     let mut watcher = Watcher::new(server, lasting, interrupt, quiet);
     let measured = match plan.find_max {
@@ -166,7 +165,7 @@ fn measure(plan: &Plan, server: &mut Target, interrupt: &Interrupt, quiet: bool)
     let (readings, steps) = watcher.finish();
     let ended_early = readings.ended_early;
     if let Some(what) = server.ended() {
-        return Err(Failure::Failed(what));
+        return Err(CliError::Failed(what));
     }
     Ok(match measured.map_err(|error| explain(&error, &load.target))? {
         Measured::Run(outcome) => Some(Run { load, outcome, readings, search: None }),
@@ -176,20 +175,20 @@ fn measure(plan: &Plan, server: &mut Target, interrupt: &Interrupt, quiet: bool)
 
 #[expect(clippy::large_enum_variant, reason = "there is one, once")]
 enum Measured {
-    Run(Outcome),
+    Run(LoadOutcome),
     Search(MaxRate),
 }
 
-fn unwritable(what: &dyn std::fmt::Display) -> Failure {
-    Failure::Failed(format!("the result cannot be written down: {what}"))
+fn unwritable(what: &dyn std::fmt::Display) -> CliError {
+    CliError::Failed(format!("the result cannot be written down: {what}"))
 }
 
 /// Sees to it before the run that its connections can be had.
-fn have_descriptors(setting: &Setting) -> Result<(), Failure> {
-    limits::raise_descriptor_limit();
+fn have_descriptors(setting: &Setting) -> Result<(), CliError> {
+    process::raise_descriptor_limit();
     let needed = setting.descriptors();
     match descriptor_limit() {
-        Some(limit) if limit < needed => Err(Failure::Failed(format!(
+        Some(limit) if limit < needed => Err(CliError::Failed(format!(
             "{} connections need {needed} descriptors and this process may have {limit}: raise it with 'ulimit -n {needed}' in a \
              shell that may, or ask for fewer",
             setting.connections,
@@ -199,11 +198,11 @@ fn have_descriptors(setting: &Setting) -> Result<(), Failure> {
 }
 
 /// Why there was no run, with what to do about it.
-fn explain(error: &load::Error, target: &Endpoint) -> Failure {
+fn explain(error: &load::LoadError, target: &Endpoint) -> CliError {
     let what = match error {
         // It begins with the flag's name.
-        load::Error::Plan(what) => return Failure::Usage(format!("--{what}")),
-        load::Error::Connect(error) => {
+        load::LoadError::Config(what) => return CliError::Usage(format!("--{what}")),
+        load::LoadError::Connect(error) => {
             let advice = match error.kind() {
                 io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
                     ": is a server listening there? Without an address, bench starts one of its own"
@@ -219,5 +218,5 @@ fn explain(error: &load::Error, target: &Endpoint) -> Failure {
         }
         other => other.to_string(),
     };
-    Failure::Failed(what)
+    CliError::Failed(what)
 }

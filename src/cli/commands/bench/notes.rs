@@ -4,15 +4,16 @@
 use std::time::Duration;
 
 use super::record::{Generator, Server, Target};
-use crate::cli::measure::{Machine, record};
+use crate::cli::process::MachineInfo;
 use crate::cli::report::figure;
+use crate::cli::report::rates;
 
 /// What the notes are made of.
 pub(super) struct Circumstances<'a> {
     pub(super) ended_early: Option<&'static str>,
     pub(super) elapsed_ns: u64,
     pub(super) duration_ns: u64,
-    pub(super) machine: &'a Machine,
+    pub(super) machine: &'a MachineInfo,
     pub(super) target: &'a Target,
     pub(super) generator: &'a Generator,
     pub(super) server: Option<&'a Server>,
@@ -74,7 +75,7 @@ impl Circumstances<'_> {
         let server = self.server?;
         let has = if server.threads == 1 { 1 } else { self.target.pinned.as_ref()?.server_cpus.len() };
         let part = server.cores / figure::float(has as u64);
-        (part >= record::FULL).then(|| {
+        (part >= rates::FULL).then(|| {
             let all = if has == 1 { "its processor".to_owned() } else { format!("its {has} processors") };
             format!("The server used {} of {all}: this is about as much as it can do.", figure::percent(part.min(1.0)))
         })

@@ -5,31 +5,31 @@ use switchboard::{Endpoint, Framing};
 
 use super::args::EchoArgs;
 use super::setting::{self, Server, Setting, Show};
-use crate::cli::failure::Failure;
-use crate::cli::measure::Demand;
+use crate::cli::error::CliError;
+use crate::cli::process::LoadRequirements;
 use crate::cli::units::Rate;
 
 /// All that `bench echo` needs to know.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) setting: Setting,
-    pub(super) load: load::Plan,
+    pub(super) load: load::LoadConfig,
     /// Not one run, but the search for the highest rate at which this holds.
     pub(super) find_max: Option<Slo>,
 }
 
 impl Plan {
-    pub(super) fn new(typed: EchoArgs) -> Result<Self, Failure> {
+    pub(super) fn new(typed: EchoArgs) -> Result<Self, CliError> {
         let framing = typed.framing.unwrap_or(Framing::U32BE);
         let endpoints = typed.address.as_deref().map(|address| setting::find(address, typed.udp)).transpose()?;
         let target = endpoints.as_ref().and_then(|endpoints| endpoints.first().cloned());
         let target = target.unwrap_or_else(|| setting::anywhere(typed.udp));
         if typed.framing.is_some() && matches!(target, Endpoint::Udp(_)) {
-            return Err(Failure::Usage(
+            return Err(CliError::Usage(
                 "--framing has no meaning for datagrams, each of which is a message".to_owned(),
             ));
         }
-        let load = load::Plan {
+        let load = load::LoadConfig {
             target: target.clone(),
             framing,
             connections: typed.connections,
@@ -68,16 +68,16 @@ fn activity(typed: &EchoArgs) -> Activity {
 }
 
 /// What a server that is started has to be told, so that the load does not meet a limit that it is not about.
-fn options(load: &load::Plan, typed: &EchoArgs) -> Vec<String> {
+fn options(load: &load::LoadConfig, typed: &EchoArgs) -> Vec<String> {
     let mut options = Vec::new();
     if let Some(framing) = typed.framing {
         options.extend(["--framing".to_owned(), framing.to_string()]);
     }
     options.extend(setting::engine_options(&typed.server));
-    let demand = Demand {
+    let demand = LoadRequirements {
         // With --churn the server may see a newcomer before it has noticed that his predecessor has gone.
         connections: load.connections.saturating_add(load.slow_readers).saturating_mul(2),
-        in_flight: Demand::under_way(load.activity),
+        in_flight: LoadRequirements::in_flight_estimate(load.activity),
         frame_bytes: *load.payload_bytes.end(),
     };
     options.extend(demand.options());
@@ -89,12 +89,12 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::args::{Args, Command};
+    use crate::cli::args::{Args, CliCommand};
     use crate::cli::commands::bench::BenchCommand;
 
-    fn plan(words: &str) -> Result<Plan, Failure> {
+    fn plan(words: &str) -> Result<Plan, CliError> {
         let words = ["switchboard", "bench", "echo"].into_iter().chain(words.split_whitespace());
-        let Command::Bench(BenchCommand::Echo(typed)) = Args::try_parse_from(words).unwrap().command else {
+        let CliCommand::Bench(BenchCommand::Echo(typed)) = Args::try_parse_from(words).unwrap().command else {
             panic!("not bench echo")
         };
         Plan::new(*typed)
@@ -170,7 +170,7 @@ mod tests {
             ("udp:127.0.0.1:7 --framing u8", "--framing has no meaning for datagrams"),
         ] {
             match plan(words) {
-                Err(Failure::Usage(what)) => assert!(what.starts_with(says), "{words}: {what}"),
+                Err(CliError::Usage(what)) => assert!(what.starts_with(says), "{words}: {what}"),
                 other => panic!("{words}: {other:?}"),
             }
         }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use switchboard::load::Faults;
 
 use super::verdict::Verdict;
-use crate::cli::measure::{Machine, Pinned};
+use crate::cli::process::{MachineInfo, PinnedCpus};
 
 /// The version of what the keys mean.
 pub(super) const SCHEMA: u32 = 1;
@@ -20,7 +20,7 @@ pub(super) struct Record {
     pub(super) command: String,
     /// RFC 3339, with this machine's offset.
     pub(super) started_at: String,
-    pub(super) machine: Machine,
+    pub(super) machine: MachineInfo,
     pub(super) target: Target,
     pub(super) load: Load,
     /// Ended early by a signal.
@@ -65,7 +65,7 @@ pub(super) struct Target {
     /// Of an own server.
     pub(super) engine: Option<String>,
     /// Processors of the server and of the load, where each has its own.
-    pub(super) pinned: Option<Pinned>,
+    pub(super) pinned: Option<PinnedCpus>,
 }
 
 #[derive(Clone, Debug, Serialize)]

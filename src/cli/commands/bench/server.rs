@@ -6,8 +6,8 @@ use std::time::Duration;
 use switchboard::Endpoint;
 
 use super::setting::{Server, Setting};
-use crate::cli::failure::Failure;
-use crate::cli::measure::{Child, Pinning, Probe, Serve};
+use crate::cli::error::CliError;
+use crate::cli::process::{CpuAssignment, ProcessProbe, ServeCommand, ServerProcess};
 
 /// How long one of several addresses is given to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -17,27 +17,27 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Target {
     pub(super) endpoint: Endpoint,
     /// The process, if it was started here.
-    child: Option<Child>,
+    child: Option<ServerProcess>,
     pub(super) pid: Option<u32>,
     /// Looks at its process, where that is known and the system tells.
-    pub(super) probe: Option<Probe>,
+    pub(super) probe: Option<ProcessProbe>,
     /// Where it and the load run.
-    pub(super) pinning: Option<Pinning>,
+    pub(super) pinning: Option<CpuAssignment>,
 }
 
 impl Target {
     /// Finds the server, or starts it.
-    pub(super) fn of(setting: &Setting) -> Result<Self, Failure> {
+    pub(super) fn of(setting: &Setting) -> Result<Self, CliError> {
         match &setting.server {
             Server::Own { listen, options, pin, .. } => Self::start(setting.service, listen, options, *pin),
             Server::Foreign { endpoints, pid } => Self::find(endpoints, &setting.target, *pid),
         }
     }
 
-    fn start(service: &str, listen: &str, options: &[String], pin: bool) -> Result<Self, Failure> {
-        let start = || Child::start(Serve { service, listen: &[listen], options });
-        let cannot = |why: String| Failure::Failed(format!("cannot start a server: {why}"));
-        let (started, pinning) = match Pinning::divide().filter(|_| pin) {
+    fn start(service: &str, listen: &str, options: &[String], pin: bool) -> Result<Self, CliError> {
+        let start = || ServerProcess::start(ServeCommand { service, listen: &[listen], options });
+        let cannot = |why: String| CliError::Failed(format!("cannot start a server: {why}"));
+        let (started, pinning) = match CpuAssignment::divide().filter(|_| pin) {
             Some(pinning) => match pinning.on_server(start).and_then(|child| pinning.pin_load().map(|()| child)) {
                 Ok(started) => (started, Some(pinning)),
                 Err(error) => return Err(cannot(format!("{error} when placing it; try --no-pin"))),
@@ -48,14 +48,14 @@ impl Target {
         let endpoint = child.endpoints().first().cloned().ok_or_else(|| cannot("it does not listen".to_owned()))?;
         let pid = child.pid();
         log::debug!("started a server, process {pid}, at {endpoint}");
-        Ok(Self { endpoint, probe: Probe::of(pid), pid: Some(pid), child: Some(child), pinning })
+        Ok(Self { endpoint, probe: ProcessProbe::of(pid), pid: Some(pid), child: Some(child), pinning })
     }
 
-    fn find(endpoints: &[Endpoint], first: &Endpoint, pid: Option<u32>) -> Result<Self, Failure> {
+    fn find(endpoints: &[Endpoint], first: &Endpoint, pid: Option<u32>) -> Result<Self, CliError> {
         let probe = match pid {
             None => None,
-            Some(pid) => Some(Probe::of(pid).filter(|probe| probe.now().is_some()).ok_or_else(|| {
-                Failure::Failed(format!("process {pid} cannot be looked at: is it on this machine, and whose is it?"))
+            Some(pid) => Some(ProcessProbe::of(pid).filter(|probe| probe.now().is_some()).ok_or_else(|| {
+                CliError::Failed(format!("process {pid} cannot be looked at: is it on this machine, and whose is it?"))
             })?),
         };
         // A name may have several addresses, of which a server often has only one.
@@ -87,7 +87,7 @@ impl Target {
     }
 
     /// Stops it, if it was started here.
-    pub(super) fn stop(self) -> Result<(), Failure> {
-        self.child.map_or(Ok(()), Child::stop).map_err(Failure::Failed)
+    pub(super) fn stop(self) -> Result<(), CliError> {
+        self.child.map_or(Ok(()), ServerProcess::stop).map_err(CliError::Failed)
     }
 }

@@ -7,9 +7,9 @@ use clap::ValueEnum;
 use switchboard::{Endpoint, Framing};
 
 use super::args::{ResultArgs, ServerArgs};
+use crate::cli::address::resolve;
 use crate::cli::engine::EngineName;
-use crate::cli::failure::Failure;
-use crate::cli::plan::resolve;
+use crate::cli::error::CliError;
 
 /// The circumstances of a measurement.
 #[derive(Debug)]
@@ -90,10 +90,10 @@ pub(super) fn anywhere(udp: bool) -> Endpoint {
 }
 
 /// The addresses that were meant.
-pub(super) fn find(address: &str, udp: bool) -> Result<Vec<Endpoint>, Failure> {
+pub(super) fn find(address: &str, udp: bool) -> Result<Vec<Endpoint>, CliError> {
     let endpoints = match address.split_once(':') {
         Some(("tcp" | "unix", _)) if udp => {
-            return Err(Failure::Usage(format!("--udp contradicts {address}: write host:port or udp:host:port")));
+            return Err(CliError::Usage(format!("--udp contradicts {address}: write host:port or udp:host:port")));
         }
         Some((scheme, _)) if udp && scheme != "udp" => resolve(address, &format!("udp:{address}")),
         _ => resolve(address, address),
@@ -103,7 +103,7 @@ pub(super) fn find(address: &str, udp: bool) -> Result<Vec<Endpoint>, Failure> {
         Endpoint::Unix(_) => false,
     };
     if endpoints.iter().any(nowhere) {
-        return Err(Failure::Usage(format!("{address} is no server's address: port 0 stands for any port")));
+        return Err(CliError::Usage(format!("{address} is no server's address: port 0 stands for any port")));
     }
     Ok(endpoints)
 }

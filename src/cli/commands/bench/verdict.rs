@@ -5,7 +5,7 @@ use switchboard::load::Faults;
 
 use super::notes::{self, Circumstances};
 use super::record::{FindMax, Record};
-use crate::cli::measure::record;
+use crate::cli::report::rates;
 use crate::cli::report::{figure, page::Tone, words};
 
 /// A sentence about a result.
@@ -23,7 +23,7 @@ pub(super) fn of(record: &Record) -> Vec<Verdict> {
         let (tone, text) = found(record, search);
         say(tone, text);
     }
-    match record::words(&record.faults) {
+    match rates::words(&record.faults) {
         Some(what) => say(Tone::Bad, format!("Something went wrong: {what}.")),
         None if record.messages == 0 => say(Tone::Bad, "Not one message was answered.".to_owned()),
         None => {
@@ -49,11 +49,11 @@ pub(super) fn of(record: &Record) -> Vec<Verdict> {
 pub(super) fn failure(record: &Record) -> Option<String> {
     let Some(search) = &record.find_max else {
         let nothing = record.messages == 0 && record.load.activity != "idle";
-        return record::words(&record.faults).or(nothing.then(|| "not one message was answered".to_owned()));
+        return rates::words(&record.faults).or(nothing.then(|| "not one message was answered".to_owned()));
     };
     // A search goes beyond what a server can carry, and what is lost there is what it looks for. A wrong answer is wrong anywhere.
     let lies = |faults: &Faults| Faults { lost: 0, refused: 0, broken: 0, ..*faults };
-    let lie = search.steps.iter().find_map(|step| record::words(&lies(&step.faults)));
+    let lie = search.steps.iter().find_map(|step| rates::words(&lies(&step.faults)));
     lie.or(search.rate_per_second.is_none().then(|| found(record, search).1))
 }
 
@@ -98,7 +98,7 @@ fn found(record: &Record, search: &FindMax) -> (Tone, String) {
 /// An open loop that was too much.
 fn behind(record: &Record) -> Option<String> {
     let (asked, due) = (record.load.rate_per_second?, record.due?);
-    (!record::kept_up(record.answered, due, record.unanswered.unwrap_or(0))).then(|| {
+    (!rates::kept_up(record.answered, due, record.unanswered.unwrap_or(0))).then(|| {
         format!(
             "Of {} that were asked for, {} were answered: the server or the generator does not keep up, and latency grows as \
              long as that goes on.",

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use switchboard::load::{Progress, Stage, Step, Watch};
+use switchboard::load::{LoadObserver, LoadPhase, LoadProgress, RateStep};
 
 use super::server::Target;
-use crate::cli::measure::{Interrupt, Probe, Reading, Usage};
+use crate::cli::process::{Interrupt, ProcessProbe, ProcessSample, ProcessUsage};
 use crate::cli::report::figure;
 
 /// Watches one run.
@@ -22,7 +22,7 @@ pub(super) struct Watcher<'a> {
     interrupt: &'a Interrupt,
     bar: ProgressBar,
     /// What the bar says that it is doing.
-    stage: Option<Stage>,
+    stage: Option<LoadPhase>,
     readings: Readings,
     /// Of the steps of a search that are done.
     steps: Vec<Readings>,
@@ -36,11 +36,11 @@ pub(super) struct Readings {
     /// Why it was ended before its time.
     pub(super) ended_early: Option<Why>,
     /// Before there was any connection.
-    idle: Option<Reading>,
+    idle: Option<ProcessSample>,
     /// When the measured time began.
-    began: Option<Reading>,
+    began: Option<ProcessSample>,
     /// When it was over, with all connections still there.
-    pub(super) ended: Option<Reading>,
+    pub(super) ended: Option<ProcessSample>,
 }
 
 /// Why a run was ended before its time.
@@ -69,7 +69,7 @@ impl<'a> Watcher<'a> {
         if let Ok(style) = ProgressStyle::with_template("{prefix:<12} {bar:12.cyan/dim} {wide_msg}") {
             bar.set_style(style.progress_chars("━╸─"));
         }
-        let idle = server.probe.as_ref().and_then(Probe::now);
+        let idle = server.probe.as_ref().and_then(ProcessProbe::now);
         Self {
             server,
             lasting,
@@ -91,7 +91,7 @@ impl<'a> Watcher<'a> {
 
 impl Watcher<'_> {
     /// Whether to go on is of no use, or not wanted.
-    fn end(&mut self, progress: &Progress) -> Option<Why> {
+    fn end(&mut self, progress: &LoadProgress) -> Option<Why> {
         let alone = self.lasting && progress.connections == 0 && progress.faults.broken > 0;
         let since = if alone { Some(*self.alone_since.get_or_insert_with(Instant::now)) } else { None };
         self.alone_since = since;
@@ -124,18 +124,18 @@ impl Why {
     }
 }
 
-impl Watch for Watcher<'_> {
-    fn on_measuring(&mut self) {
+impl LoadObserver for Watcher<'_> {
+    fn on_measure_start(&mut self) {
         log::debug!("measuring");
         self.readings.began_at = SystemTime::now();
-        self.readings.began = self.server.probe.as_ref().and_then(Probe::now);
+        self.readings.began = self.server.probe.as_ref().and_then(ProcessProbe::now);
     }
 
-    fn on_progress(&mut self, progress: &Progress) -> ControlFlow<()> {
+    fn on_progress(&mut self, progress: &LoadProgress) -> ControlFlow<()> {
         if !self.bar.is_hidden() {
             // Each of these draws, so what stays is left alone.
-            if self.stage.replace(progress.stage) != Some(progress.stage) {
-                self.bar.set_prefix(stage(progress.stage));
+            if self.stage.replace(progress.phase) != Some(progress.phase) {
+                self.bar.set_prefix(stage(progress.phase));
             }
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped, and rounded")]
             let step = (progress.done.clamp(0.0, 1.0) * figure::float(STEPS)).round() as u64;
@@ -150,11 +150,11 @@ impl Watch for Watcher<'_> {
         ControlFlow::Continue(())
     }
 
-    fn on_measured(&mut self) {
-        self.readings.ended = self.server.probe.as_ref().and_then(Probe::at_end);
+    fn on_measure_end(&mut self) {
+        self.readings.ended = self.server.probe.as_ref().and_then(ProcessProbe::at_end);
     }
 
-    fn on_step(&mut self, step: &Step) {
+    fn on_step(&mut self, step: &RateStep) {
         let tried = format!("{} {}", figure::rate(step.rate), step.verdict);
         log::debug!("{tried}");
         // Nothing where there is no bar.
@@ -165,7 +165,7 @@ impl Watch for Watcher<'_> {
 
 impl Readings {
     /// What the server used in the measured time.
-    pub(super) fn usage(&self) -> Option<Usage> {
+    pub(super) fn usage(&self) -> Option<ProcessUsage> {
         Some(self.ended.as_ref()? - self.began.as_ref()?)
     }
 
@@ -175,18 +175,18 @@ impl Readings {
     }
 }
 
-fn stage(stage: Stage) -> &'static str {
+fn stage(stage: LoadPhase) -> &'static str {
     match stage {
-        Stage::Connecting => "connecting",
-        Stage::WarmingUp => "warming up",
-        Stage::Measuring => "measuring",
-        Stage::Finishing => "finishing",
+        LoadPhase::Connecting => "connecting",
+        LoadPhase::WarmingUp => "warming up",
+        LoadPhase::Measuring => "measuring",
+        LoadPhase::Finishing => "finishing",
     }
 }
 
-fn line(progress: &Progress) -> String {
+fn line(progress: &LoadProgress) -> String {
     let mut parts = Vec::new();
-    if let Some(last) = progress.last.filter(|last| last.length > Duration::ZERO) {
+    if let Some(last) = progress.last_sample.filter(|last| last.length > Duration::ZERO) {
         parts.push(figure::rate(figure::float(last.messages) / last.length.as_secs_f64()));
         parts.push(format!("p99 {}", figure::time(last.p99)));
     }

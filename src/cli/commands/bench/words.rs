@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::record::{Objective, Record, Step};
-use crate::cli::measure::record;
 use crate::cli::report::figure;
+use crate::cli::report::rates;
 use crate::cli::report::words::{NONE, connections};
 
 /// What was measured, as a title.
@@ -71,7 +71,7 @@ pub(super) fn step(step: &Step) -> Vec<String> {
         "too_slow" => "too slow".to_owned(),
         "too_few" => "too few answers".to_owned(),
         "generator" => "generator's limit".to_owned(),
-        _ => record::words(&step.faults).unwrap_or_else(|| "faulty".to_owned()),
+        _ => rates::words(&step.faults).unwrap_or_else(|| "faulty".to_owned()),
     };
     vec![
         figure::rate(step.rate_per_second),

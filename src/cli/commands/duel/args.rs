@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use switchboard::Framing;
 
-use crate::cli::units::{Rate, SizeRange, Span};
+use crate::cli::units::{HumanDuration, Rate, SizeRange};
 
 const LOAD: &str = "Load";
 const MEASUREMENT: &str = "Measurement";
@@ -46,7 +46,7 @@ pub(in crate::cli) struct DuelArgs {
     pub(super) seconds: Option<Seconds>,
     /// How long the load of each run is on before it counts [default: 500ms]
     #[arg(short, long, value_name = "TIME", help_heading = MEASUREMENT)]
-    pub(super) warm_up: Option<Span>,
+    pub(super) warm_up: Option<HumanDuration>,
     /// How often each point is measured, both engines each time, at least twice [default: 5]
     ///
     /// With six or more an interval is sure to 95 %; with fewer it is as sure as the report says.

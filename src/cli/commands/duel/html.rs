@@ -220,7 +220,7 @@ mod tests {
     use super::super::record::tests::record;
     use super::super::remark;
     use super::*;
-    use crate::cli::measure::record::nanos;
+    use crate::cli::report::rates::nanos;
 
     /// Five points as they might be.
     fn duel() -> Record {

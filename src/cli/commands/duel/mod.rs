@@ -23,13 +23,12 @@ use std::process::ExitCode;
 
 use switchboard::load::Activity;
 
-use crate::cli::failure::Failure;
-use crate::cli::limits;
-use crate::cli::measure::record::nanos;
-use crate::cli::measure::{Interrupt, Machine, Pinned, Pinning};
-use crate::cli::output;
-use crate::cli::report::file::Output;
+use crate::cli::error::CliError;
+use crate::cli::process::{self, CpuAssignment, Interrupt, MachineInfo, PinnedCpus};
+use crate::cli::report::file::ReportFile;
+use crate::cli::report::rates::nanos;
 use crate::cli::report::words::{command, now};
+use crate::cli::terminal::stdout;
 pub(in crate::cli) use args::DuelArgs;
 use bar::Bar;
 use plan::Plan;
@@ -37,11 +36,11 @@ use record::{Record, SCHEMA, Setup};
 use run::{Arena, Miss};
 
 /// Measures, and tells. The exit code says whether every answer was right.
-pub(in crate::cli) fn duel(typed: DuelArgs, quiet: bool) -> Result<ExitCode, Failure> {
+pub(in crate::cli) fn duel(typed: DuelArgs, quiet: bool) -> Result<ExitCode, CliError> {
     let plan = Plan::new(typed)?;
-    let html = plan.html.as_deref().map(Output::open).transpose()?;
+    let html = plan.html.as_deref().map(ReportFile::open).transpose()?;
     let interrupt = Interrupt::watch()?;
-    limits::raise_descriptor_limit();
+    process::raise_descriptor_limit();
     let pinning = place(&plan)?;
     let mut record = empty(&plan, pinning.as_ref());
     let failed = measure(&plan, pinning.as_ref(), &interrupt, quiet, &mut record);
@@ -51,20 +50,20 @@ pub(in crate::cli) fn duel(typed: DuelArgs, quiet: bool) -> Result<ExitCode, Fai
     tell(&plan, &record, html, failed.is_some())?;
     match (interrupt.exit_code(), failed) {
         (Some(code), _) => Ok(code),
-        (None, Some(what)) => Err(Failure::Failed(what)),
-        (None, None) if !record.is_faultless() => Err(Failure::Failed("not every answer was right".to_owned())),
+        (None, Some(what)) => Err(CliError::Failed(what)),
+        (None, None) if !record.is_faultless() => Err(CliError::Failed("not every answer was right".to_owned())),
         (None, None) if record.whole().next().is_none() => {
-            Err(Failure::Failed("not one point could be measured".to_owned()))
+            Err(CliError::Failed("not one point could be measured".to_owned()))
         }
         (None, None) => Ok(ExitCode::SUCCESS),
     }
 }
 
 /// Where servers and load run. The load is this thread, and stays where it is put.
-fn place(plan: &Plan) -> Result<Option<Pinning>, Failure> {
-    let pinning = Pinning::divide().filter(|_| plan.pin);
+fn place(plan: &Plan) -> Result<Option<CpuAssignment>, CliError> {
+    let pinning = CpuAssignment::divide().filter(|_| plan.pin);
     if let Some(pinning) = &pinning {
-        let cannot = |error| Failure::Failed(format!("cannot place the load: {error}; try --no-pin"));
+        let cannot = |error| CliError::Failed(format!("cannot place the load: {error}; try --no-pin"));
         pinning.pin_load().map_err(cannot)?;
     }
     Ok(pinning)
@@ -73,7 +72,7 @@ fn place(plan: &Plan) -> Result<Option<Pinning>, Failure> {
 /// All points, as far as it comes; why it came no further, if it is nobody's wish.
 fn measure(
     plan: &Plan,
-    pinning: Option<&Pinning>,
+    pinning: Option<&CpuAssignment>,
     interrupt: &Interrupt,
     quiet: bool,
     record: &mut Record,
@@ -97,7 +96,7 @@ fn measure(
     None
 }
 
-fn tell(plan: &Plan, record: &Record, html: Option<Output>, failed: bool) -> Result<(), Failure> {
+fn tell(plan: &Plan, record: &Record, html: Option<ReportFile>, failed: bool) -> Result<(), CliError> {
     // Half a duel is of use; nothing of one is not.
     if record.whole().next().is_none() && (record.interrupted || failed) {
         if record.interrupted {
@@ -105,8 +104,8 @@ fn tell(plan: &Plan, record: &Record, html: Option<Output>, failed: bool) -> Res
         }
         return Ok(());
     }
-    let cannot = |error: serde_json::Error| Failure::Failed(format!("the result cannot be written down: {error}"));
-    output::print(&if plan.json { record.json().map_err(cannot)? } else { table::text(record) })?;
+    let cannot = |error: serde_json::Error| CliError::Failed(format!("the result cannot be written down: {error}"));
+    stdout::print(&if plan.json { record.json().map_err(cannot)? } else { table::text(record) })?;
     match html {
         Some(file) => file.write(html::page(record).as_bytes()),
         None => Ok(()),
@@ -114,7 +113,7 @@ fn tell(plan: &Plan, record: &Record, html: Option<Output>, failed: bool) -> Res
 }
 
 /// All but what is measured.
-fn empty(plan: &Plan, pinning: Option<&Pinning>) -> Record {
+fn empty(plan: &Plan, pinning: Option<&CpuAssignment>) -> Record {
     let (in_flight, rate_per_second) = match plan.activity {
         Activity::Closed { in_flight } => (Some(in_flight), None),
         Activity::Open { rate } => (None, Some(rate)),
@@ -124,7 +123,7 @@ fn empty(plan: &Plan, pinning: Option<&Pinning>) -> Record {
         schema: SCHEMA,
         command: command(std::env::args_os()),
         started_at: now(),
-        machine: Machine::this(),
+        machine: MachineInfo::this(),
         setup: Setup {
             service: plan.service,
             framing: plan.framing.to_string(),
@@ -136,7 +135,7 @@ fn empty(plan: &Plan, pinning: Option<&Pinning>) -> Record {
             duration_ns: nanos(plan.duration),
             warm_up_ns: nanos(plan.warm_up),
             rounds: plan.rounds,
-            pinned: pinning.map(Pinned::from),
+            pinned: pinning.map(PinnedCpus::from),
         },
         confidence: statistics::confidence(plan.rounds),
         interrupted: false,

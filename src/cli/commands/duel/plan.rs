@@ -8,8 +8,8 @@ use switchboard::load::Activity;
 
 use super::args::DuelArgs;
 use super::record::Engine;
-use crate::cli::failure::Failure;
-use crate::cli::measure::{Demand, MAX_CONNECTIONS};
+use crate::cli::error::CliError;
+use crate::cli::process::{LoadRequirements, MAX_CONNECTIONS};
 use crate::cli::units::Rate;
 
 const CONNECTIONS: [usize; 5] = [1, 10, 100, 1_000, 5_000];
@@ -43,8 +43,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(typed: DuelArgs) -> Result<Self, Failure> {
-        let usage = |what: &str| Err(Failure::Usage(what.to_owned()));
+    pub(super) fn new(typed: DuelArgs) -> Result<Self, CliError> {
+        let usage = |what: &str| Err(CliError::Usage(what.to_owned()));
         let by_default = |usual, quick| if typed.quick { quick } else { usual };
         let rounds = typed.rounds.unwrap_or(ROUNDS);
         if rounds < 2 {
@@ -119,8 +119,11 @@ impl Plan {
         if self.work_us > 0 {
             option("--work-us", self.work_us.to_string());
         }
-        let demand =
-            Demand { connections, in_flight: Demand::under_way(self.activity), frame_bytes: *self.payload_bytes.end() };
+        let demand = LoadRequirements {
+            connections,
+            in_flight: LoadRequirements::in_flight_estimate(self.activity),
+            frame_bytes: *self.payload_bytes.end(),
+        };
         options.extend(demand.options());
         options
     }
@@ -131,11 +134,11 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::args::{Args, Command};
+    use crate::cli::args::{Args, CliCommand};
 
-    fn plan(words: &str) -> Result<Plan, Failure> {
+    fn plan(words: &str) -> Result<Plan, CliError> {
         let words = ["switchboard", "duel", "echo"].into_iter().chain(words.split_whitespace());
-        let Command::Duel(typed) = Args::try_parse_from(words).unwrap().command else { panic!("not duel") };
+        let CliCommand::Duel(typed) = Args::try_parse_from(words).unwrap().command else { panic!("not duel") };
         Plan::new(*typed)
     }
 
@@ -195,7 +198,7 @@ mod tests {
             ("--in-flight 0", "--in-flight must be at least 1"),
         ] {
             match plan(words) {
-                Err(Failure::Usage(what)) => assert!(what.starts_with(says), "{words}: {what}"),
+                Err(CliError::Usage(what)) => assert!(what.starts_with(says), "{words}: {what}"),
                 other => panic!("{words}: {other:?}"),
             }
         }

@@ -4,13 +4,13 @@
 //! or does not apply, is null. Every run is in it, so that anyone can do the statistics anew.
 
 use serde::Serialize;
-use switchboard::load::{Faults, Outcome};
+use switchboard::load::{Faults, LoadOutcome};
 
 use super::compare::Comparison;
 use super::remark::Remark;
-use crate::cli::measure::record::{FULL, cores, each, kept_up, nanos};
-use crate::cli::measure::{Machine, Pinned, Reading};
+use crate::cli::process::{MachineInfo, PinnedCpus, ProcessSample};
 use crate::cli::report::figure::float;
+use crate::cli::report::rates::{FULL, cores, each, kept_up, nanos};
 
 /// The version of what the keys mean.
 pub(super) const SCHEMA: u32 = 1;
@@ -23,7 +23,7 @@ pub(super) struct Record {
     pub(super) command: String,
     /// RFC 3339, with this machine's offset.
     pub(super) started_at: String,
-    pub(super) machine: Machine,
+    pub(super) machine: MachineInfo,
     pub(super) setup: Setup,
     /// How often an interval holds the true ratio, from 0 to 1.
     pub(super) confidence: f64,
@@ -51,7 +51,7 @@ pub(super) struct Setup {
     pub(super) warm_up_ns: u64,
     pub(super) rounds: usize,
     /// Processors of the server and of the load, where each has its own.
-    pub(super) pinned: Option<Pinned>,
+    pub(super) pinned: Option<PinnedCpus>,
 }
 
 /// All rounds with the same number of connections.
@@ -193,14 +193,14 @@ impl Point {
 /// What was seen of a server in one run.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
-    pub(super) before: Reading,
-    pub(super) began: Reading,
-    pub(super) ended: Reading,
+    pub(super) before: ProcessSample,
+    pub(super) began: ProcessSample,
+    pub(super) ended: ProcessSample,
 }
 
 impl Server {
     /// `room` is how many processors it can use.
-    pub(super) fn new(seen: &Seen, outcome: &Outcome, room: usize) -> Self {
+    pub(super) fn new(seen: &Seen, outcome: &LoadOutcome, room: usize) -> Self {
         let used = &seen.ended - &seen.began;
         let grown = (&seen.ended - &seen.before).rss_growth_bytes;
         #[expect(clippy::cast_precision_loss, reason = "far less than 2^52")]
@@ -231,7 +231,7 @@ pub(super) mod tests {
             schema: SCHEMA,
             command: "switchboard duel echo".to_owned(),
             started_at: "2026-01-02T03:04:05+00:00".to_owned(),
-            machine: Machine { profile: "release".to_owned(), ..Machine::this() },
+            machine: MachineInfo { profile: "release".to_owned(), ..MachineInfo::this() },
             setup: Setup {
                 service: "echo",
                 framing: "u32be".to_owned(),
@@ -243,7 +243,7 @@ pub(super) mod tests {
                 duration_ns: 3_000_000_000,
                 warm_up_ns: 500_000_000,
                 rounds: 3,
-                pinned: Some(Pinned { server_cpus: vec![0], load_cpu: 1 }),
+                pinned: Some(PinnedCpus { server_cpus: vec![0], load_cpu: 1 }),
             },
             confidence: 0.75,
             interrupted: false,

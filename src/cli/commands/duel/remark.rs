@@ -7,9 +7,9 @@ use super::metric::Metric;
 use super::record::{Engine, Finding, Point, Record, Run};
 use super::statistics::CONFIDENCE;
 use super::verdict::{self, Found};
-use crate::cli::measure::record;
 use crate::cli::report::figure;
 use crate::cli::report::page::Tone;
+use crate::cli::report::rates;
 use crate::cli::report::words::{self, connections as at};
 
 /// A sentence about how the figures came about.
@@ -82,7 +82,7 @@ fn wrong(record: &Record) -> Option<String> {
             let mut sum = Faults::default();
             point.runs_of(engine).for_each(|run| sum += run.faults);
             said.extend(
-                record::words(&sum).map(|what| format!("{what} ({}, {})", at(point.connections), engine.name())),
+                rates::words(&sum).map(|what| format!("{what} ({}, {})", at(point.connections), engine.name())),
             );
         }
     }

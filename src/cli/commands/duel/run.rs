@@ -5,15 +5,15 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use switchboard::load::{self, Activity, Outcome, Progress, Stage, Watch};
+use switchboard::load::{self, Activity, LoadObserver, LoadOutcome, LoadPhase, LoadProgress};
 
 use super::bar::Bar;
 use super::compare::compare;
 use super::plan::Plan;
 use super::record::{Engine, Generator, Point, Run, Seen, Server};
-use crate::cli::measure::record::{bottleneck, nanos, per_second};
-use crate::cli::measure::{Child, Interrupt, Pinning, Probe, Reading, Serve};
+use crate::cli::process::{CpuAssignment, Interrupt, ProcessProbe, ProcessSample, ServeCommand, ServerProcess};
 use crate::cli::report::figure;
+use crate::cli::report::rates::{bottleneck, nanos, per_second};
 use crate::cli::report::words::connections as at;
 
 /// An answer that has not come after this long is lost.
@@ -22,7 +22,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Where runs take place.
 pub(super) struct Arena<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) pinning: Option<&'a Pinning>,
+    pub(super) pinning: Option<&'a CpuAssignment>,
     pub(super) interrupt: &'a Interrupt,
     pub(super) bar: &'a Bar,
 }
@@ -76,7 +76,7 @@ impl Arena<'_> {
         let Some(target) = child.endpoints().first().cloned() else {
             return Err(Miss::Failed("the server does not listen".to_owned()));
         };
-        let load = load::Plan {
+        let load = load::LoadConfig {
             target,
             framing: self.plan.framing,
             connections,
@@ -104,7 +104,7 @@ impl Arena<'_> {
         }
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(load::Error::Plan(what)) => return Err(Miss::Failed(what)),
+            Err(load::LoadError::Config(what)) => return Err(Miss::Failed(what)),
             Err(error) => return Err(Miss::Beyond(error.to_string())),
         };
         if let Some(had) = had {
@@ -115,9 +115,15 @@ impl Arena<'_> {
         Ok(self.tell(engine, &outcome, seen.as_ref()))
     }
 
-    fn start(&self, connections: usize, engine: Engine) -> Result<Child, Miss> {
+    fn start(&self, connections: usize, engine: Engine) -> Result<ServerProcess, Miss> {
         let options = self.plan.options(engine, connections);
-        let start = || Child::start(Serve { service: self.plan.service, listen: &["127.0.0.1:0"], options: &options });
+        let start = || {
+            ServerProcess::start(ServeCommand {
+                service: self.plan.service,
+                listen: &["127.0.0.1:0"],
+                options: &options,
+            })
+        };
         let started = match self.pinning {
             Some(pinning) => pinning
                 .on_server(start)
@@ -127,7 +133,7 @@ impl Arena<'_> {
         started.map_err(|why| Miss::Failed(format!("cannot start the {} engine: {why}", engine.name())))
     }
 
-    fn tell(&self, engine: Engine, outcome: &Outcome, seen: Option<&Seen>) -> Run {
+    fn tell(&self, engine: Engine, outcome: &LoadOutcome, seen: Option<&Seen>) -> Run {
         // One thread cannot use more than one processor; the others have what they were given.
         let room = match engine {
             Engine::Reactor => 1,
@@ -180,14 +186,14 @@ fn beyond(had: usize, wanted: usize, log: &str) -> String {
 /// Looks at the server when it matters, and ends a run that has come to nothing.
 struct Watcher<'a> {
     arena: &'a Arena<'a>,
-    child: &'a mut Child,
-    probe: Option<Probe>,
+    child: &'a mut ServerProcess,
+    probe: Option<ProcessProbe>,
     wanted: usize,
     /// The server has been looked at in the warm-up.
     looked: bool,
-    before: Option<Reading>,
-    began: Option<Reading>,
-    ended: Option<Reading>,
+    before: Option<ProcessSample>,
+    began: Option<ProcessSample>,
+    ended: Option<ProcessSample>,
     /// How many connections there were when it was clear that there would not be enough.
     had: Option<usize>,
     /// How the server has ended, which it should not.
@@ -195,28 +201,28 @@ struct Watcher<'a> {
 }
 
 impl<'a> Watcher<'a> {
-    fn new(arena: &'a Arena<'a>, child: &'a mut Child, wanted: usize) -> Self {
-        let probe = Probe::of(child.pid());
-        let before = probe.as_ref().and_then(Probe::now);
+    fn new(arena: &'a Arena<'a>, child: &'a mut ServerProcess, wanted: usize) -> Self {
+        let probe = ProcessProbe::of(child.pid());
+        let before = probe.as_ref().and_then(ProcessProbe::now);
         Self { arena, child, probe, wanted, looked: false, before, began: None, ended: None, had: None, gone: None }
     }
 }
 
-impl Watch for Watcher<'_> {
-    fn on_measuring(&mut self) {
+impl LoadObserver for Watcher<'_> {
+    fn on_measure_start(&mut self) {
         log::debug!("measuring at {}", at(self.wanted));
-        self.began = self.probe.as_ref().and_then(Probe::now);
+        self.began = self.probe.as_ref().and_then(ProcessProbe::now);
     }
 
-    fn on_progress(&mut self, progress: &Progress) -> ControlFlow<()> {
+    fn on_progress(&mut self, progress: &LoadProgress) -> ControlFlow<()> {
         self.arena.bar.progress(progress);
         // Which threads there are is found out now, so that it need not be when it counts.
-        if progress.stage == Stage::WarmingUp && !self.looked {
+        if progress.phase == LoadPhase::WarmingUp && !self.looked {
             self.looked = true;
-            let _ = self.probe.as_ref().and_then(Probe::now);
+            let _ = self.probe.as_ref().and_then(ProcessProbe::now);
         }
         // A fault later on is a fault; connections that never were are a machine's limit.
-        if progress.stage == Stage::WarmingUp && progress.connections < self.wanted {
+        if progress.phase == LoadPhase::WarmingUp && progress.connections < self.wanted {
             self.had = Some(progress.connections);
         }
         self.gone = self.child.ended();
@@ -224,7 +230,7 @@ impl Watch for Watcher<'_> {
         if end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn on_measured(&mut self) {
-        self.ended = self.probe.as_ref().and_then(Probe::at_end);
+    fn on_measure_end(&mut self) {
+        self.ended = self.probe.as_ref().and_then(ProcessProbe::at_end);
     }
 }

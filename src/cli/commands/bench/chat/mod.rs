@@ -10,22 +10,22 @@ mod tests;
 mod verdict;
 mod words;
 
-use switchboard::load::chat::{self, Outcome};
+use switchboard::load::chat::{self, ChatOutcome};
 
 use super::server::Target;
 use super::setting::{Setting, Show};
 use super::tell::About;
 use super::watch::{Readings, Watcher};
 use super::{Measurement, Told, explain, hdr, samples, unwritable};
-use crate::cli::failure::Failure;
-use crate::cli::measure::Interrupt;
+use crate::cli::error::CliError;
+use crate::cli::process::Interrupt;
 pub(super) use plan::Plan;
 
 /// What was measured.
 #[derive(Debug)]
 pub(super) struct Run {
-    load: chat::Plan,
-    outcome: Outcome,
+    load: chat::ChatLoadConfig,
+    outcome: ChatOutcome,
     readings: Readings,
 }
 
@@ -36,19 +36,19 @@ impl Measurement for Plan {
         &self.setting
     }
 
-    fn measure(&self, server: &mut Target, interrupt: &Interrupt, quiet: bool) -> Result<Option<Run>, Failure> {
-        let load = chat::Plan { target: server.endpoint.clone(), ..self.load.clone() };
+    fn measure(&self, server: &mut Target, interrupt: &Interrupt, quiet: bool) -> Result<Option<Run>, CliError> {
+        let load = chat::ChatLoadConfig { target: server.endpoint.clone(), ..self.load.clone() };
         let mut watcher = Watcher::new(server, true, interrupt, quiet);
         let measured = chat::run(&load, &mut watcher);
         let (readings, _) = watcher.finish();
         if let Some(what) = server.ended() {
-            return Err(Failure::Failed(what));
+            return Err(CliError::Failed(what));
         }
         let outcome = measured.map_err(|error| explain(&error, &load.target))?;
         Ok(Some(Run { load, outcome, readings }))
     }
 
-    fn tell(&self, about: About, run: &Run) -> Result<Told, Failure> {
+    fn tell(&self, about: About, run: &Run) -> Result<Told, CliError> {
         let record = tell::record(about, run);
         let outcome = &run.outcome;
         let intervals =
@@ -60,7 +60,7 @@ impl Measurement for Plan {
                 Show::Json => record.json().map_err(|error| unwritable(&error))?,
                 Show::Csv => samples::csv(&record.samples).map_err(|error| unwritable(&error))?,
             },
-            hdr: self.setting.hdr.as_ref().map(log).transpose().map_err(Failure::Failed)?,
+            hdr: self.setting.hdr.as_ref().map(log).transpose().map_err(CliError::Failed)?,
             html: self.setting.html.as_ref().map(|_| html::page(&record)),
             failure: verdict::failure(&record),
         })

@@ -1,12 +1,12 @@
 //! What was typed after `bench chat`, understood.
 
-use switchboard::load::chat::{self, Activity};
+use switchboard::load::chat::{self, ChatActivity};
 use switchboard::{Endpoint, Framing};
 
 use crate::cli::commands::bench::args::ChatArgs;
 use crate::cli::commands::bench::setting::{self, Server, Setting, Show};
-use crate::cli::failure::Failure;
-use crate::cli::measure::Demand;
+use crate::cli::error::CliError;
+use crate::cli::process::LoadRequirements;
 use crate::cli::units::Rate;
 
 /// What surrounds a text on its way to a member: its JSON, with a long room and nick.
@@ -16,23 +16,23 @@ const EVENT_BYTES: usize = 256;
 #[derive(Debug)]
 pub(in crate::cli::commands::bench) struct Plan {
     pub(super) setting: Setting,
-    pub(super) load: chat::Plan,
+    pub(super) load: chat::ChatLoadConfig,
 }
 
 impl Plan {
-    pub(in crate::cli::commands::bench) fn new(typed: ChatArgs) -> Result<Self, Failure> {
+    pub(in crate::cli::commands::bench) fn new(typed: ChatArgs) -> Result<Self, CliError> {
         let endpoints = typed.address.as_deref().map(|address| setting::find(address, false)).transpose()?;
         let target = endpoints.as_ref().and_then(|endpoints| endpoints.first().cloned());
         let target = target.unwrap_or_else(|| setting::anywhere(false));
         if let Endpoint::Udp(_) = target {
-            return Err(Failure::Usage("members are connections, and over UDP there are none".to_owned()));
+            return Err(CliError::Usage("members are connections, and over UDP there are none".to_owned()));
         }
         let activity = match (typed.in_flight, typed.rate) {
-            (_, Some(Rate(rate))) => Activity::Open { rate },
-            _ if typed.idle => Activity::Idle,
-            (in_flight, None) => Activity::Closed { in_flight: in_flight.unwrap_or(1) },
+            (_, Some(Rate(rate))) => ChatActivity::Open { rate },
+            _ if typed.idle => ChatActivity::Idle,
+            (in_flight, None) => ChatActivity::Closed { in_flight: in_flight.unwrap_or(1) },
         };
-        let load = chat::Plan {
+        let load = chat::ChatLoadConfig {
             target: target.clone(),
             members: typed.members,
             publishers: if typed.idle { 0 } else { typed.publishers.unwrap_or(typed.rooms) },
@@ -60,10 +60,10 @@ impl Plan {
 }
 
 /// What a server that is started has to be told, so that the load does not meet a limit that it is not about.
-fn own_options(load: &chat::Plan) -> Vec<String> {
-    let demand = Demand {
+fn own_options(load: &chat::ChatLoadConfig) -> Vec<String> {
+    let demand = LoadRequirements {
         connections: load.members,
-        in_flight: Demand::under_way(load.activity.into()),
+        in_flight: LoadRequirements::in_flight_estimate(load.activity.into()),
         frame_bytes: load.payload_bytes.saturating_add(EVENT_BYTES),
     };
     let mut options = vec!["--messages-per-second".to_owned(), "0".to_owned()];
@@ -76,12 +76,12 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::args::{Args, Command};
+    use crate::cli::args::{Args, CliCommand};
     use crate::cli::commands::bench::BenchCommand;
 
-    fn plan(words: &str) -> Result<Plan, Failure> {
+    fn plan(words: &str) -> Result<Plan, CliError> {
         let words = ["switchboard", "bench", "chat"].into_iter().chain(words.split_whitespace());
-        let Command::Bench(BenchCommand::Chat(typed)) = Args::try_parse_from(words).unwrap().command else {
+        let CliCommand::Bench(BenchCommand::Chat(typed)) = Args::try_parse_from(words).unwrap().command else {
             panic!("not bench chat")
         };
         Plan::new(*typed)
@@ -94,7 +94,7 @@ mod tests {
             (plan.load.members, plan.load.publishers, plan.load.rooms, plan.load.payload_bytes),
             (1000, 1, 1, 64)
         );
-        assert_eq!(plan.load.activity, Activity::Closed { in_flight: 1 });
+        assert_eq!(plan.load.activity, ChatActivity::Closed { in_flight: 1 });
         let (listen, engine) = ("u32be@127.0.0.1:0".to_owned(), "reactor".to_owned());
         let options = ["--messages-per-second", "0"].map(str::to_owned).to_vec();
         assert_eq!(plan.setting.server, Server::Own { listen, engine, options, pin: true });
@@ -109,9 +109,9 @@ mod tests {
     #[test]
     fn each_activity_has_its_flag() {
         for (words, activity) in [
-            ("-n 16", Activity::Closed { in_flight: 16 }),
-            ("--rate 1k", Activity::Open { rate: 1000.0 }),
-            ("--idle", Activity::Idle),
+            ("-n 16", ChatActivity::Closed { in_flight: 16 }),
+            ("--rate 1k", ChatActivity::Open { rate: 1000.0 }),
+            ("--idle", ChatActivity::Idle),
         ] {
             assert_eq!(plan(words).unwrap().load.activity, activity, "{words}");
         }
@@ -132,7 +132,7 @@ mod tests {
         let plan = plan("127.0.0.1:8000 --server-pid 7").unwrap();
         let endpoints = vec!["127.0.0.1:8000".parse().unwrap()];
         assert_eq!(plan.setting.server, Server::Foreign { endpoints, pid: Some(7) });
-        let Err(Failure::Usage(what)) = self::plan("udp:127.0.0.1:8003") else { panic!("accepted") };
+        let Err(CliError::Usage(what)) = self::plan("udp:127.0.0.1:8003") else { panic!("accepted") };
         assert_eq!(what, "members are connections, and over UDP there are none");
     }
 }

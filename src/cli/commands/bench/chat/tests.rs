@@ -1,11 +1,11 @@
 //! What is said about a result, from a record that was made up.
 
-use switchboard::load::chat::{Faults, Kind};
+use switchboard::load::chat::{ChatFaults, FaultKind};
 
 use super::record::{Load, Members, Party, Proof, Record, SCHEMA, Violation};
 use super::{html, table, verdict, words};
 use crate::cli::commands::bench::record::{Distribution, Generator, Server, Target};
-use crate::cli::measure::{Machine, Pinned};
+use crate::cli::process::{MachineInfo, PinnedCpus};
 use crate::cli::report::page::Tone;
 
 fn distribution(p50: u64) -> Distribution {
@@ -39,7 +39,7 @@ fn record() -> Record {
         schema: SCHEMA,
         command: "switchboard bench chat".to_owned(),
         started_at: "2026-01-02T03:04:05+00:00".to_owned(),
-        machine: Machine {
+        machine: MachineInfo {
             cpu_model: None,
             cpus: 2,
             memory_bytes: None,
@@ -55,7 +55,7 @@ fn record() -> Record {
             framing: Some("u32be".to_owned()),
             own: true,
             engine: Some("reactor".to_owned()),
-            pinned: Some(Pinned { server_cpus: vec![0], load_cpu: 1 }),
+            pinned: Some(PinnedCpus { server_cpus: vec![0], load_cpu: 1 }),
         },
         load: Load {
             activity: "closed",
@@ -82,7 +82,7 @@ fn record() -> Record {
         latency_ns: Some(distribution(400_000)),
         members: Members { in_at_end: 1000, all_in_after_ns: 120_000_000, join_ns: Some(distribution(30_000_000)) },
         proof: Proof { proved: true, ids: 12_345, received: 12_345_000, awaited: 0, violations: Vec::new() },
-        faults: Faults::default(),
+        faults: ChatFaults::default(),
         complaints: Vec::new(),
         generator: Party { side: generator, cpu_ns_per_delivery: Some(300.0) },
         server: Some(Party { side: server, cpu_ns_per_delivery: Some(400.0) }),
@@ -123,7 +123,7 @@ fn the_proof_is_one_sentence() {
 #[test]
 fn a_violation_is_named_and_fails() {
     let violation = Violation {
-        kind: Kind::Missing,
+        kind: FaultKind::Missing,
         member: 17,
         room: "lobby".to_owned(),
         id: 105,
@@ -142,7 +142,7 @@ fn a_violation_is_named_and_fails() {
 
 #[test]
 fn every_kind_of_fault_has_its_words() {
-    let mut faults = Faults::default();
+    let mut faults = ChatFaults::default();
     let counts = [
         &mut faults.missing,
         &mut faults.duplicated,
@@ -152,7 +152,7 @@ fn every_kind_of_fault_has_its_words() {
         &mut faults.unsaid,
         &mut faults.misnumbered,
         &mut faults.uncompared,
-        &mut faults.complaints,
+        &mut faults.server_errors,
         &mut faults.refused,
         &mut faults.broken,
     ];

@@ -16,7 +16,7 @@ use super::Plan;
 use super::input::{Input, User};
 use super::line::{Line, Target, Wire};
 use super::screen::Screen;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// What happened and was not dealt with yet. Whoever reads a socket or the input waits when it is full.
 const MAX_INPUTS: usize = 256;
@@ -51,7 +51,7 @@ pub(super) struct Driver {
 
 impl Driver {
     /// Takes over a stream that is connected.
-    pub(super) fn new(plan: Plan, stream: ClientStream, screen: Box<dyn Screen>) -> Result<Self, Failure> {
+    pub(super) fn new(plan: Plan, stream: ClientStream, screen: Box<dyn Screen>) -> Result<Self, CliError> {
         let (to_inputs, inputs) = sync_channel(MAX_INPUTS);
         let line = Line::start(stream, plan.target.framing, 0, &to_inputs).map_err(|error| thread_failed(&error))?;
         Ok(Self {
@@ -77,7 +77,7 @@ impl Driver {
     }
 
     /// Runs to the session's end.
-    pub(super) fn run(mut self, user: &User) -> Result<ExitCode, Failure> {
+    pub(super) fn run(mut self, user: &User) -> Result<ExitCode, CliError> {
         (self.owed, self.settled_by) = (user.lines, SETTLE);
         self.session.handle_connected(self.now());
         loop {
@@ -120,7 +120,7 @@ impl Driver {
     }
 
     /// Does all that the session asks for.
-    fn act(&mut self, user: &User) -> Result<Option<Ending>, Failure> {
+    fn act(&mut self, user: &User) -> Result<Option<Ending>, CliError> {
         let mut ending = None;
         while let Some(action) = self.session.next_action() {
             let shown = match action {
@@ -176,7 +176,7 @@ impl Driver {
     }
 
     /// Deals with what happened; gives the exit code if that is the end.
-    fn take(&mut self, input: Input, user: &User) -> Result<Option<ExitCode>, Failure> {
+    fn take(&mut self, input: Input, user: &User) -> Result<Option<ExitCode>, CliError> {
         let now = self.now();
         match input {
             Input::Text(_) | Input::Unreadable(_) if self.has_left => {}
@@ -217,7 +217,7 @@ impl Driver {
         Ok(None)
     }
 
-    fn obey(&mut self, line: &str, user: &User) -> Result<(), Failure> {
+    fn obey(&mut self, line: &str, user: &User) -> Result<(), CliError> {
         match parse_line(line) {
             Ok(None) => {}
             Ok(Some(UserInput::Command(command))) => self.session.handle_command(command, self.now()),
@@ -232,7 +232,7 @@ impl Driver {
         Ok(())
     }
 
-    fn mistake(&mut self, what: &str) -> Result<(), Failure> {
+    fn mistake(&mut self, what: &str) -> Result<(), CliError> {
         self.mistakes += 1;
         is_closed(self.screen.tell(&escape::line(what))).map(drop)
     }
@@ -248,18 +248,18 @@ impl Driver {
         self.session.handle_command(ChatCommand::Finish, now);
     }
 
-    fn end(&mut self, ending: Ending, user: &User) -> Result<ExitCode, Failure> {
+    fn end(&mut self, ending: Ending, user: &User) -> Result<ExitCode, CliError> {
         self.line = None;
         let _ = self.screen.flush();
         match ending {
             Ending::Disconnected(reason) => {
-                Err(Failure::Failed(format!("{reason}; without --no-reconnect it would be opened again")))
+                Err(CliError::Failed(format!("{reason}; without --no-reconnect it would be opened again")))
             }
             Ending::NotChatServer(why) => {
-                Err(Failure::Failed(format!("{why}: is this a chat server, and its port for JSON? (see --framing)")))
+                Err(CliError::Failed(format!("{why}: is this a chat server, and its port for JSON? (see --framing)")))
             }
             Ending::Rejected(reason) => {
-                Err(Failure::Failed(format!("the server sent you away: {}", escape::line(&reason))))
+                Err(CliError::Failed(format!("the server sent you away: {}", escape::line(&reason))))
             }
             _ if user.is_person && self.session.is_idle() => Ok(ExitCode::SUCCESS),
             Ending::Finished { rejected: refused, unconfirmed: lost } => {
@@ -270,14 +270,14 @@ impl Driver {
                         .filter(|(count, _)| *count > 0)
                         .map(|(count, what)| format!("{count} of what you wrote {what}"))
                         .collect();
-                if what.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Failure::Failed(what.join(", "))) }
+                if what.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(CliError::Failed(what.join(", "))) }
             }
         }
     }
 
-    fn foreign(&self, what: &str) -> Failure {
+    fn foreign(&self, what: &str) -> CliError {
         let (typed, framing) = (self.target.server.typed(), self.target.framing);
-        Failure::Failed(format!(
+        CliError::Failed(format!(
             "{typed} does not speak chat's JSON in {framing} frames: {what}; check the address and --framing"
         ))
     }
@@ -303,16 +303,16 @@ fn beginning(payload: &[u8]) -> String {
 }
 
 /// Whether the reader of what was shown has gone.
-fn is_closed(shown: io::Result<()>) -> Result<bool, Failure> {
+fn is_closed(shown: io::Result<()>) -> Result<bool, CliError> {
     match shown {
         Ok(()) => Ok(false),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
-        Err(error) => Err(Failure::Failed(format!("cannot write to standard output: {error}"))),
+        Err(error) => Err(CliError::Failed(format!("cannot write to standard output: {error}"))),
     }
 }
 
-pub(super) fn thread_failed(error: &io::Error) -> Failure {
-    Failure::Failed(format!("the operating system refused a thread: {error}"))
+pub(super) fn thread_failed(error: &io::Error) -> CliError {
+    CliError::Failed(format!("the operating system refused a thread: {error}"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use switchboard::{FrameDecoder, Framing, encode};
 
 use super::Plan;
 use crate::cli::commands::call::server::{bare, is_timeout};
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 use crate::cli::transfer::has_surplus;
 
 /// How long a length that has no end of its own is left to go on. It is sent in one piece, but may come in two.
@@ -18,7 +18,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// Bytes read at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
-pub(super) fn ask(plan: &Plan) -> Result<ExecResponse, Failure> {
+pub(super) fn ask(plan: &Plan) -> Result<ExecResponse, CliError> {
     let deadline = Instant::now().checked_add(plan.timeout);
     let stream = plan.server.connect(plan.timeout)?;
     let decoder = FrameDecoder::new(plan.framing, MAX_OUTPUT_BYTES + PIECE_BYTES);
@@ -36,7 +36,7 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    fn hear(&mut self) -> Result<ExecResponse, Failure> {
+    fn hear(&mut self) -> Result<ExecResponse, CliError> {
         let mut parser = ResponseParser::new(self.plan.dialect);
         let mut piece = vec![0; PIECE_BYTES];
         let mut step = ParseStep::NeedMore;
@@ -59,7 +59,7 @@ impl Exchange<'_> {
                     None => return Err(self.late()),
                 },
             };
-            step = heard.map_err(|fault| Failure::Failed(format!("{}: {fault}", self.plan.server.typed())))?;
+            step = heard.map_err(|fault| CliError::Failed(format!("{}: {fault}", self.plan.server.typed())))?;
         }
     }
 
@@ -68,7 +68,7 @@ impl Exchange<'_> {
         &mut self,
         parser: &mut ResponseParser,
         mut piece: &[u8],
-    ) -> Result<Result<ParseStep, ExecResponseError>, Failure> {
+    ) -> Result<Result<ParseStep, ExecResponseError>, CliError> {
         if self.plan.framing == Framing::Raw {
             return Ok(parser.push(piece));
         }
@@ -79,14 +79,14 @@ impl Exchange<'_> {
                 Ok(None) => return Ok(step),
                 Err(error) => {
                     let typed = self.plan.server.typed();
-                    return Err(Failure::Failed(format!("{typed}: {error}; does the server frame its answers so?")));
+                    return Err(CliError::Failed(format!("{typed}: {error}; does the server frame its answers so?")));
                 }
             }
         }
     }
 
     /// Reads a piece; nothing if none comes within `limit`, or within what is left of the whole time.
-    fn read(&mut self, piece: &mut [u8], limit: Option<Duration>) -> Result<Option<usize>, Failure> {
+    fn read(&mut self, piece: &mut [u8], limit: Option<Duration>) -> Result<Option<usize>, CliError> {
         let left = self.left()?;
         let timeout = limit.map_or(left, |limit| Some(left.map_or(limit, |left| left.min(limit))));
         loop {
@@ -100,27 +100,27 @@ impl Exchange<'_> {
         }
     }
 
-    fn say(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    fn say(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         let left = self.left()?;
         let mut frame = Vec::new();
-        let unsendable = |error| Failure::Usage(format!("the command cannot be sent: {error}"));
+        let unsendable = |error| CliError::Usage(format!("the command cannot be sent: {error}"));
         encode(self.plan.framing, bytes, &mut frame).map_err(unsendable)?;
         let said = self.stream.set_write_timeout(left).and_then(|()| self.stream.write_all(&frame));
         said.map_err(|error| if is_timeout(&error) { self.late() } else { self.broken(&error) })
     }
 
     /// What is left of the time, if it is bounded.
-    fn left(&self) -> Result<Option<Duration>, Failure> {
+    fn left(&self) -> Result<Option<Duration>, CliError> {
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) { Err(self.late()) } else { Ok(left) }
     }
 
-    fn late(&self) -> Failure {
+    fn late(&self) -> CliError {
         let (typed, timeout) = (self.plan.server.typed(), self.plan.timeout);
-        Failure::Failed(format!("{typed}: no whole answer within {timeout:?}; give a longer --timeout"))
+        CliError::Failed(format!("{typed}: no whole answer within {timeout:?}; give a longer --timeout"))
     }
 
-    fn broken(&self, error: &io::Error) -> Failure {
-        Failure::Failed(format!("{}: the connection broke: {}", self.plan.server.typed(), bare(error)))
+    fn broken(&self, error: &io::Error) -> CliError {
+        CliError::Failed(format!("{}: the connection broke: {}", self.plan.server.typed(), bare(error)))
     }
 }

@@ -14,12 +14,12 @@ use switchboard::services::files::wire::Listing;
 
 use super::link::Link;
 use super::{Ended, Plan};
-use crate::cli::failure::Failure;
-use crate::cli::output;
+use crate::cli::error::CliError;
 use crate::cli::report::words;
+use crate::cli::terminal::stdout;
 use crate::cli::transfer::Interrupt;
 
-pub(super) fn list(plan: &Plan, directory: String, json: bool) -> Result<ExitCode, Failure> {
+pub(super) fn list(plan: &Plan, directory: String, json: bool) -> Result<ExitCode, CliError> {
     let about = format!("cannot list what {} has", plan.server.typed());
     let mut link = Link::connect(plan)?;
     let interrupt = Interrupt::watch()?;
@@ -35,9 +35,9 @@ pub(super) fn list(plan: &Plan, directory: String, json: bool) -> Result<ExitCod
         // Into a pipe it goes as it came; a terminal obeys nobody but its user.
         let text = String::from_utf8_lossy(&answer);
         let is_terminal = io::stdout().is_terminal();
-        output::print(&format!("{}\n", if is_terminal { escape::line(&text) } else { text }))?;
+        stdout::print(&format!("{}\n", if is_terminal { escape::line(&text) } else { text }))?;
     } else {
-        output::print(&table(&listing))?;
+        stdout::print(&table(&listing))?;
     }
     if listing.truncated && !json {
         let _ = writeln!(io::stderr(), "switchboard: there is more; list one directory at a time");
