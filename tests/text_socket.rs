@@ -68,7 +68,7 @@ fn what_is_no_text_comes_with_its_bytes_and_sender_and_the_next_is_read() {
     peer.send_to(b"fine", address).unwrap();
     let error = socket.recv().unwrap_err();
     let peer = peer.local_addr().unwrap();
-    assert_eq!(error.to_string(), format!("the 2 bytes from {peer} are no text in GBK"));
+    assert_eq!(error.to_string(), format!("invalid GBK text from {peer} (2 bytes)"));
     let TextSocketError::InvalidText { bytes, from, encoding } = error else { panic!("{error}") };
     assert_eq!((&*bytes, from, encoding), (&b"a\xff"[..], peer, "gbk".parse().unwrap()));
     assert_eq!(socket.recv().unwrap(), "fine");
@@ -88,10 +88,7 @@ fn what_is_larger_than_the_bound_is_never_cut_in_silence() {
         assert_eq!((&**bytes, from), (&first[..], peer.local_addr().unwrap()));
         if cfg!(target_os = "linux") {
             assert_eq!(datagram_bytes, Some(sent));
-            assert_eq!(
-                error.to_string(),
-                format!("the datagram from {from} has {sent} bytes, and at most 4 are taken")
-            );
+            assert_eq!(error.to_string(), format!("datagram from {from} too large: {sent} bytes (maximum 4)"));
         }
     }
     assert_eq!(socket.recv().unwrap(), "", "the bound is about each datagram by itself");

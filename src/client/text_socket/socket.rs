@@ -26,7 +26,7 @@ const MAX_DATAGRAM_BYTES: usize = 65_535;
 /// let (text, from) = other.recv_from()?;
 /// assert_eq!((&*text, from), ("你好", one.local_addr()?));
 ///
-/// The error contains the sender, so that the program can reply.
+/// // The error contains the sender, so that the program can reply.
 /// std::net::UdpSocket::bind("127.0.0.1:0")?.send_to(b"\xff", other.local_addr()?)?;
 /// match other.recv_from() {
 ///     Err(TextSocketError::InvalidText { bytes, from, .. }) => {

@@ -133,7 +133,7 @@ impl FakeServer {
                 let offer = (2..9)
                     .map(|number| format!("{requested_nick}{number}"))
                     .find(|nick| !self.taken_nicks.contains(nick));
-                self.send_event(failed("nick-taken_nicks", None, offer));
+                self.send_event(failed("nick-taken", None, offer));
             }
             Request::Hello { nick } => {
                 client.nick = nick.into_owned();
@@ -209,7 +209,7 @@ impl FakeServer {
             self.send_event(error("unknown-id", Some(room), None, None));
             next = 1;
         }
-        // // Messages that were sent live are not lost, even if the server no longer keeps them.
+        // Messages that were sent live are not lost, even if the server no longer keeps them.
         let live_from_id =
             self.client.as_ref().filter(|_| self.announces_start).and_then(|client| client.live_from_id.get(room));
         let live_from_id = live_from_id.copied().unwrap_or(last_id + 1);

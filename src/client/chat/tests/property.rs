@@ -50,7 +50,7 @@ fn run(steps: Vec<SimulationStep>, server: FakeServer) -> (ChatSimulation, usize
             SimulationStep::Transmit(count) => while_some(count, || sim.transmit()),
             SimulationStep::Deliver(count) => while_some(count, || sim.deliver()),
             SimulationStep::Pass(millis) => {
-                // // An answer later than the limiter's ANSWER_TIMEOUT could cause a flood.
+                // An answer later than the limiter's ANSWER_TIMEOUT could cause a flood.
                 under_way += millis;
                 if under_way > 4500 {
                     sim.exchange();
@@ -98,7 +98,7 @@ fn check(
         prop_assert!(ids.is_sorted_by(|a, b| a < b), "{room}: {ids:?}");
         if let (Some(first), Some(last_id)) = (ids.first(), ids.last()) {
             prop_assert_eq!(*last_id, sim.server.rooms[room].len() as u64, "{}: last message", room);
-            // // Each gap is reported, and nothing else, except messages before the first one
+            // Each gap is reported, and nothing else, except messages before the first one
             // shown.
             let (gaps, notices) = (last_id - first + 1 - ids.len() as u64, missing(&sim, room));
             prop_assert!((gaps..gaps + first).contains(&notices), "{room}: {ids:?} and {notices} missing");

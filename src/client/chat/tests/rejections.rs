@@ -110,7 +110,7 @@ fn current_ending_counts_unconfirmed_messages() {
     sim.command(ChatCommand::Whisper { to: "bo".into(), text: "three".into() });
     assert_eq!(sim.session.current_ending(), Ending::Finished { rejected: 0, unconfirmed: 3 });
     sim.run_until_quiet();
-    // // The whisper that was lost with the connection stays unconfirmed.
+    // The whisper that was lost with the connection stays unconfirmed.
     assert_eq!(sim.session.current_ending(), Ending::Finished { rejected: 0, unconfirmed: 1 });
 }
 
@@ -128,7 +128,7 @@ fn room_may_be_joined_again_before_its_leave_is_confirmed() {
     sim.run_until_quiet();
     assert_eq!(sim.times_stored("back"), 1, "{:?}", sim.shown);
     assert_eq!((sim.session.current(), sim.ids("tea").last()), ("tea", Some(&3)));
-    // // A second leave and join without a wait in between: the messages in between are not a gap.
+    // A second leave and join without a wait in between: the messages in between are not a gap.
     sim.command(ChatCommand::Leave(None));
     assert!(sim.transmit());
     sim.server.say_times("tea", "bo", "not for eva", 5);
@@ -137,7 +137,7 @@ fn room_may_be_joined_again_before_its_leave_is_confirmed() {
     sim.server.say("tea", "bo", "for eva");
     sim.run_until_quiet();
     assert_eq!((sim.ids("tea"), &sim.notices[..]), (vec![2, 3, 9], &[][..]));
-    // // The last of several commands counts.
+    // The last of several commands counts.
     sim.command(ChatCommand::Leave(None));
     sim.command(ChatCommand::Join("tea".into()));
     sim.command(ChatCommand::Leave(None));

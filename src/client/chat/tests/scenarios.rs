@@ -35,7 +35,7 @@ fn offered_nick_is_taken_and_reported() {
     sim.run_until_quiet();
     assert_eq!(sim.session.nick(), Some("eva3"));
     assert_eq!(sim.notices, [Notice::NickTaken { requested: "eva".into(), assigned: Some("eva3".into()) }]);
-    // // After a reconnect the session requests the original nick again.
+    // After a reconnect the session requests the original nick again.
     sim.server.taken_nicks.clear();
     sim.disconnect();
     sim.run_until_quiet();
@@ -70,7 +70,7 @@ fn missed_messages_follow_a_reconnect_and_are_counted() {
     );
     sim.server.say("tea", "bo", "three");
     sim.server.say(LOBBY, "bo", "four");
-    // // `four` is the first message of a room without an earlier one.
+    // `four` is the first message of a room without an earlier one.
     sim.run_until_quiet();
     assert_eq!(sim.notices[1..], [Notice::Reconnected { missed: Some(2) }]);
     assert_eq!((sim.ids("tea"), sim.ids(LOBBY)), (vec![2, 3], vec![1]));
@@ -92,7 +92,7 @@ fn messages_that_the_server_no_longer_keeps_are_reported() {
     assert!(sim.notices.contains(&Notice::Reconnected { missed: Some(3) }));
     assert_eq!(sim.ids(LOBBY), [1, 9, 10, 11]);
 
-    // // The session also detects a gap that the server does not announce.
+    // The session also detects a gap that the server does not announce.
     sim.disconnect();
     sim.server.hides_gaps = true;
     sim.server.say_times(LOBBY, "bo", "hi", 10);
@@ -129,7 +129,7 @@ fn restart_is_detected_by_the_server_identity() {
     assert_eq!(sim.ids(LOBBY), [1, 2, 3, 1, 2, 3, 4, 5]);
     let anew = |room: &str| Notice::ServerRestarted { room: room.into() };
     assert!(sim.notices.contains(&anew(LOBBY)) && !sim.notices.contains(&anew("tea")), "{:?}", sim.notices);
-    // // The same server process again: not a restart.
+    // The same server process again: not a restart.
     sim.disconnect();
     sim.server.say(LOBBY, "bo", "newer");
     sim.run_until_quiet();
@@ -143,11 +143,11 @@ fn unacked_message_is_resent_unless_it_was_seen() {
     sim.run_until_quiet();
     sim.say("ok");
     sim.run_until_quiet();
-    // // This message arrives, and its acknowledgement is lost. The room already has one with the
+    // This message arrives, and its acknowledgement is lost. The room already has one with the
     // same text.
     sim.say("ok");
     assert!(sim.transmit());
-    // // This message does not arrive.
+    // This message does not arrive.
     sim.say("lost");
     sim.disconnect();
     sim.run_until_quiet();
@@ -184,7 +184,7 @@ fn thousand_messages_are_paced_by_the_rate_limit() {
     }
     let texts: Vec<_> = sim.server.rooms[LOBBY].iter().map(|(_, text)| text.clone()).collect();
     assert_eq!(texts, (1..=1000).map(|number| number.to_string()).collect::<Vec<_>>());
-    // // The server would have panicked at a flood. The duration shows that the limiter wastes no
+    // The server would have panicked at a flood. The duration shows that the limiter wastes no
     // time.
     let took = sim.now.saturating_sub(begun).as_secs_f64();
     assert!((49.0..51.0).contains(&took), "{took}");
@@ -201,9 +201,9 @@ fn silent_server_is_pinged_and_then_dropped() {
     }
     assert_eq!(pending_pings(&sim), before + 1);
     assert!(
-        matches!(&sim.notices[..], [Notice::Disconnected { reason, .. }] if reason == "nothing was heard for 60 s")
+        matches!(&sim.notices[..], [Notice::Disconnected { reason, .. }] if reason == "no data from the server for 60 s")
     );
-    // // A server that answers the pings is kept.
+    // A server that answers the pings is kept.
     sim.run_until_quiet();
     sim.notices.clear();
     (0..5).for_each(|_| sim.run_until_quiet());
@@ -253,7 +253,7 @@ fn finish_times_out_without_a_connection() {
     sim.command(ChatCommand::Finish);
     let begun = sim.now;
     while sim.ending.is_none() {
-        // // Each connection attempt fails.
+        // Each connection attempt fails.
         if std::mem::take(&mut sim.is_connecting) {
             sim.session.handle_disconnected("no connection", sim.now);
         }
