@@ -6,7 +6,7 @@
 
 use memchr::memchr2;
 
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::ChatEvent;
 
 /// A message as it was delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +22,16 @@ pub(super) struct Delivery<'a> {
 /// # Errors
 /// When it is no event of a chat.
 #[inline]
-pub(super) fn read(payload: &[u8], message: impl FnOnce(Delivery<'_>)) -> Result<Option<Event<'_>>, serde_json::Error> {
+pub(super) fn read(
+    payload: &[u8],
+    message: impl FnOnce(Delivery<'_>),
+) -> Result<Option<ChatEvent<'_>>, serde_json::Error> {
     if let Some(delivery) = scan(payload) {
         message(delivery);
         return Ok(None);
     }
     match serde_json::from_slice(payload)? {
-        Event::Message { room, id, from, text, .. } => {
+        ChatEvent::Message { room, id, from, text, .. } => {
             message(Delivery { room: room.as_bytes(), id, from: from.as_bytes(), text: text.as_bytes() });
             Ok(None)
         }
@@ -102,7 +105,7 @@ mod tests {
     /// The oracle: serde alone.
     fn parsed(payload: &[u8]) -> Option<(String, u64, String, String)> {
         match serde_json::from_slice(payload) {
-            Ok(Event::Message { room, id, from, text, .. }) => {
+            Ok(ChatEvent::Message { room, id, from, text, .. }) => {
                 Some((room.into_owned(), id, from.into_owned(), text.into_owned()))
             }
             _ => None,
@@ -122,7 +125,7 @@ mod tests {
         let mut read_as = None;
         let read = read(payload, |delivery| read_as = Some(owned(delivery)));
         assert_eq!(read_as, parsed(payload), "{shown}");
-        assert_eq!(read.is_err(), serde_json::from_slice::<Event<'_>>(payload).is_err(), "{shown}");
+        assert_eq!(read.is_err(), serde_json::from_slice::<ChatEvent<'_>>(payload).is_err(), "{shown}");
     }
 
     /// A piece of something like a message: right ones mostly.
@@ -190,7 +193,7 @@ mod tests {
     #[test]
     fn a_message_as_the_server_writes_it_needs_no_parser() {
         let of = |text: &str| Cow::<str>::Owned(text.to_owned());
-        let event = Event::Message {
+        let event = ChatEvent::Message {
             room: of("lobby"),
             id: 7,
             from: of("eva"),

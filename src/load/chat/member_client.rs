@@ -12,7 +12,7 @@ use crate::frame::{FrameDecoder, Framing};
 use crate::load::end::ConnectionEnd;
 use crate::load::net::{LoadSocket, SocketEvent};
 use crate::load::output_buffer::OutputBuffer;
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::ChatEvent;
 
 /// An event that is longer has lost its bounds. Lists of rooms and nicks are not asked for.
 const MAX_EVENT_BYTES: usize = 1 << 20;
@@ -186,12 +186,12 @@ impl MemberClient {
     fn heed(
         phase: &mut MemberState,
         number: usize,
-        event: &Event<'_>,
+        event: &ChatEvent<'_>,
         traffic: &mut ChatTraffic,
     ) -> Result<(), ConnectionEnd> {
         let (code, text) = match event {
-            Event::Error { code, text, .. } => (code.as_ref(), text.as_ref()),
-            Event::Bye { reason } => ("bye", reason.as_ref()),
+            ChatEvent::Error { code, text, .. } => (code.as_ref(), text.as_ref()),
+            ChatEvent::Bye { reason } => ("bye", reason.as_ref()),
             event => {
                 if let MemberState::Joining(awaited) = phase {
                     awaited.take(number, event, traffic);
@@ -253,12 +253,14 @@ impl MemberClient {
 
 impl JoinReplies {
     /// Others come and go, too.
-    fn take(&mut self, member: usize, event: &Event<'_>, traffic: &ChatTraffic) {
+    fn take(&mut self, member: usize, event: &ChatEvent<'_>, traffic: &ChatTraffic) {
         let own_room = traffic.room(traffic.room_of(member));
         match event {
-            Event::Welcome { .. } => self.welcome = false,
-            Event::Joined { room, nick } if room == own_room && traffic.is_called(member, nick) => self.joined = false,
-            Event::Left { room, nick } if room != own_room && traffic.is_called(member, nick) => self.left = false,
+            ChatEvent::Welcome { .. } => self.welcome = false,
+            ChatEvent::Joined { room, nick } if room == own_room && traffic.is_called(member, nick) => {
+                self.joined = false
+            }
+            ChatEvent::Left { room, nick } if room != own_room && traffic.is_called(member, nick) => self.left = false,
             _ => {}
         }
     }

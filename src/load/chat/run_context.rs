@@ -17,7 +17,7 @@ use crate::load::error::LoadError;
 use crate::load::in_flight::SentMessage;
 use crate::load::pace::SendSchedule;
 use crate::load::recorder::Recorder;
-use crate::services::chat::wire::{LOBBY, Request};
+use crate::services::chat::wire::{ChatRequest, LOBBY};
 
 /// One read brings at most this many bytes.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -116,10 +116,10 @@ impl ChatTraffic {
     /// What a member says first, in one write.
     pub(super) fn greet(&self, member: usize, frames: &mut Vec<u8>) -> io::Result<()> {
         let (nick, room) = (self.nick_of(member), self.room(self.room_of(member)));
-        frame(frames, &Request::Hello { nick: nick.into() })?;
-        frame(frames, &Request::Join { room: room.into(), since: None })?;
+        frame(frames, &ChatRequest::Hello { nick: nick.into() })?;
+        frame(frames, &ChatRequest::Join { room: room.into(), since: None })?;
         // Everybody is there from the start.
-        if room == LOBBY { Ok(()) } else { frame(frames, &Request::Leave { room: LOBBY.into() }) }
+        if room == LOBBY { Ok(()) } else { frame(frames, &ChatRequest::Leave { room: LOBBY.into() }) }
     }
 
     /// Appends a message. It is put together by hand, because its text needs no escape and may be said a million times a second.
@@ -192,7 +192,7 @@ impl ChatTraffic {
     }
 }
 
-fn frame(frames: &mut Vec<u8>, request: &Request<'_>) -> io::Result<()> {
+fn frame(frames: &mut Vec<u8>, request: &ChatRequest<'_>) -> io::Result<()> {
     let start = frames.len();
     frames.extend_from_slice(&[0; 4]);
     to_writer(&mut *frames, request)?;
