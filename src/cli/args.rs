@@ -11,9 +11,9 @@ use clap_complete::Shell;
 use log::LevelFilter;
 use switchboard::Framing;
 
-use super::commands::bench::BenchCommand;
+use super::commands::bench::args::BenchCommand;
 use super::commands::call::Callee;
-use super::commands::duel::DuelArgs;
+use super::commands::duel::args::DuelArgs;
 use super::commands::get::GetArgs;
 use super::config::ConfigCommand;
 use super::engine::EngineName;
