@@ -8,19 +8,20 @@ use super::datagrams::Mail;
 use super::flush::Owed;
 use super::net::{Net, Polled, Source, SourceKind, WAKE_KEY};
 use super::{budget, endings};
-use crate::connection::{Connection, Desk};
-use crate::context::{Clock, Context, Effects, ReplyTo};
-use crate::frame::Spares;
-use crate::handle::{Command, Inbox};
-use crate::jobs::{Pools, Wake};
-use crate::limits::Limits;
-use crate::moment::Moment;
-use crate::outbox::Origin;
+use crate::connection::{Connection, WorkerContext};
+use crate::engine::handle::{Command, Inbox};
+use crate::engine::jobs::{Wake, WorkerPools};
+use crate::engine::limits::Limits;
+use crate::engine::setup::Registered;
+use crate::engine::slab::{GenerationalSlab, reserved_number};
+use crate::engine::stats::Stats;
+use crate::engine::timers::Timers;
+use crate::frame::BufferPool;
+use crate::service::TimerId;
+use crate::service::context::{Clock, Context, PendingActions, ReplyTo};
+use crate::service::reply_buffer::ReplySource;
+use crate::service::time::Timestamp;
 use crate::service::{ConnId, Service, ServiceId};
-use crate::setup::Registered;
-use crate::slots::{Slots, reserved_number};
-use crate::stats::Stats;
-use crate::timers::{TimerId, Timers};
 
 /// The receive buffer, in bytes. One for all connections: a read's whole frames are handed out from it where they lie.
 const RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
@@ -30,10 +31,10 @@ pub(super) struct Turn<N: Net> {
     pub(super) net: N,
     pub(super) services: Vec<Registered>,
     pub(super) sources: Vec<SourceState>,
-    pub(super) conns: Slots<Connection<N::Stream>>,
+    pub(super) conns: GenerationalSlab<Connection<N::Stream>>,
     /// Owners of something that may be possible, each at most once.
     pub(super) ready: VecDeque<usize>,
-    pub(super) desk: Desk,
+    pub(super) desk: WorkerContext,
     pub(super) buffer: Box<[u8]>,
     pub(super) mail: Mail,
     /// One deadline for each key that has any; its number is the key.
@@ -53,7 +54,7 @@ pub(super) struct Turn<N: Net> {
     pub(super) consoles: u64,
     /// The last newcomer was turned away, and the log has been told.
     pub(super) refusing: bool,
-    pub(super) workers: Pools,
+    pub(super) workers: WorkerPools,
     inbox: Inbox,
     woken: bool,
     /// Polls in a row that may not have reported all that was ready.
@@ -104,10 +105,10 @@ impl<N: Net> Turn<N> {
             paused: false,
             trouble_logged: false,
         };
-        let workers = Pools::new(&limits, services.iter().map(|it| it.service.job_threads()), wake);
+        let workers = WorkerPools::new(&limits, services.iter().map(|it| it.service.job_threads()), wake);
         Self {
             services,
-            conns: Slots::new(),
+            conns: GenerationalSlab::new(),
             ready: VecDeque::new(),
             buffer: vec![0; RECEIVE_BUFFER_BYTES].into_boxed_slice(),
             mail: Mail::new(any_mail, sources.len()),
@@ -129,7 +130,12 @@ impl<N: Net> Turn<N> {
             unheard: 0,
             start,
             run: Run::Serving,
-            desk: Desk::new(limits, Clock { now: start, moment: Moment::START }, Effects::default(), Spares::default()),
+            desk: WorkerContext::new(
+                limits,
+                Clock { now: start, moment: Timestamp::START },
+                PendingActions::default(),
+                BufferPool::default(),
+            ),
             net,
         }
     }
@@ -192,7 +198,7 @@ impl<N: Net> Turn<N> {
             Err(error) => return Err(error),
         };
         let now = self.net.now();
-        self.desk.clock = Clock { now, moment: Moment::new(self.start, now) };
+        self.desk.clock = Clock { now, moment: Timestamp::new(self.start, now) };
         Ok(self.unheard == 0)
     }
 
@@ -202,7 +208,7 @@ impl<N: Net> Turn<N> {
             None => {
                 let Some(conn) = conns.get_mut(event.key) else { return };
                 conn.flags().urgent |= event.urgent;
-                if conn.mark(event.readable, event.writable, event.end) {
+                if conn.mark_ready(event.readable, event.writable, event.end) {
                     ready.push_back(event.key);
                 }
             }
@@ -225,7 +231,7 @@ impl<N: Net> Turn<N> {
         }
         let next = [self.deadlines.next_deadline(), self.timers.next_deadline()].into_iter().flatten().min()?;
         // The turn's own reading is as old as the turn is long.
-        Some(next.saturating_since(Moment::new(self.start, self.net.now())))
+        Some(next.saturating_since(Timestamp::new(self.start, self.net.now())))
     }
 
     fn fire_timers(&mut self) {
@@ -242,7 +248,7 @@ impl<N: Net> Turn<N> {
             }
         }
         // Not those set meanwhile: a timer that sets the next for this very moment waits a turn like anybody.
-        let newest = self.desk.effects.newest_number();
+        let newest = self.desk.pending_actions.newest_number();
         while let Some((id, TimerOwner { service, conn })) = self.timers.take_due_until(now, newest) {
             self.timers_by_conn.remove(&(conn, id));
             self.call(service, conn, |service, cx| service.on_timer(cx, id));
@@ -263,7 +269,7 @@ impl<N: Net> Turn<N> {
         // As many as may wait, so that a thread that posts without end cannot keep the loop here.
         for _ in 0..self.desk.limits.max_queued_messages {
             let Some((service, message)) = self.inbox.next_message() else { break };
-            self.call(service, ConnId::NOBODY, |service, cx| service.on_post(cx, message));
+            self.call(service, ConnId::NONE, |service, cx| service.on_post(cx, message));
         }
         commands.for_each(|command| self.obey(command));
     }
@@ -285,9 +291,11 @@ impl<N: Net> Turn<N> {
     ) {
         let Self { services, conns, desk, .. } = self;
         let Some(Registered { service: called, .. }) = services.get_mut(service.0) else { return };
-        let mut cx = match conns.get_mut(id.0).filter(|conn| conn.takes_output()) {
-            Some(conn) => desk.context(id, conn.framing(), Origin::NONE, conn.pending_bytes()),
-            None => Context { conn: id, clock: desk.clock, reply_to: ReplyTo::Nobody, effects: &mut desk.effects },
+        let mut cx = match conns.get_mut(id.0).filter(|conn| conn.accepts_output()) {
+            Some(conn) => desk.service_context(id, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
+            None => {
+                Context { conn: id, clock: desk.clock, reply_to: ReplyTo::Nobody, effects: &mut desk.pending_actions }
+            }
         };
         callback(called.as_mut(), &mut cx);
         self.apply(service, id);
@@ -298,7 +306,7 @@ impl<N: Net> Turn<N> {
     /// Puts a key's owner into the ready queue, once.
     pub(super) fn enqueue(&mut self, key: usize) {
         let newly = match reserved_number(key) {
-            None => self.conns.get_mut(key).is_some_and(Connection::enqueue),
+            None => self.conns.get_mut(key).is_some_and(Connection::mark_scheduled),
             Some(number) => {
                 self.sources.get_mut(number).is_some_and(|source| !std::mem::replace(&mut source.queued, true))
             }

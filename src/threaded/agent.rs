@@ -13,13 +13,13 @@ use super::exchange::{Exchange, lock};
 use super::line::Line;
 use super::socket::Plug;
 use super::tally::Tally;
-use crate::connection::{Connection, Desk, Phase};
-use crate::context::{Action, Context, Effects, ReplyTo, Work};
-use crate::error::CloseReason;
-use crate::frame::{SharedFrames, Spares};
-use crate::jobs::Owner;
-use crate::outbox::Origin;
-use crate::payload::Payload;
+use crate::connection::{Connection, Phase, WorkerContext};
+use crate::engine::jobs::Owner;
+use crate::frame::Payload;
+use crate::frame::{BufferPool, SharedFrames};
+use crate::service::CloseReason;
+use crate::service::context::{Action, Context, PendingActions, ReplyTo, Work};
+use crate::service::reply_buffer::ReplySource;
 use crate::service::{ConnId, JobError, JobId, JobOutput, Service, ServiceId};
 
 /// Memory that a thread keeps for large frames, in bytes: there may be thousands of threads.
@@ -28,7 +28,7 @@ const SPARE_BYTES: usize = 256 * 1024;
 /// One thread's means.
 pub(super) struct Agent {
     pub(super) exchange: Arc<Exchange>,
-    pub(super) desk: Desk,
+    pub(super) desk: WorkerContext,
     pub(super) tally: Arc<Tally>,
     /// Connections whose post waits for this thread to deliver it.
     undelivered: Vec<(Arc<Line>, Arc<Tally>)>,
@@ -65,8 +65,13 @@ pub(super) type Done = (JobId, JobOutput);
 
 impl Agent {
     pub(super) fn new(exchange: Arc<Exchange>, tally: Arc<Tally>) -> Self {
-        let effects = Effects::numbered_by(&exchange.numbers);
-        let desk = Desk::new(exchange.limits.clone(), exchange.clock(), effects, Spares::at_most(SPARE_BYTES));
+        let effects = PendingActions::numbered_by(&exchange.numbers);
+        let desk = WorkerContext::new(
+            exchange.limits.clone(),
+            exchange.clock(),
+            effects,
+            BufferPool::with_max_bytes(SPARE_BYTES),
+        );
         let (undelivered, mail, jobs, errands) = (Vec::new(), Vec::new(), VecDeque::new(), Vec::new());
         Self { exchange, desk, tally, undelivered, mail, jobs, errands, own_end: None, has_timers: false }
     }
@@ -85,10 +90,13 @@ impl Agent {
         mut own: Option<Own<'_>>,
         callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
     ) {
-        let Desk { clock, effects, .. } = &mut self.desk;
+        let WorkerContext { clock, pending_actions: effects, .. } = &mut self.desk;
         match &own {
-            Some(Own { conn, .. }) if conn.takes_output() => {
-                callback(service, &mut self.desk.context(id.1, conn.framing(), Origin::NONE, conn.pending_bytes()));
+            Some(Own { conn, .. }) if conn.accepts_output() => {
+                callback(
+                    service,
+                    &mut self.desk.service_context(id.1, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
+                );
             }
             _ => callback(service, &mut Context { conn: id.1, clock: *clock, reply_to: ReplyTo::Nobody, effects }),
         }
@@ -99,19 +107,19 @@ impl Agent {
     /// Before a service's lock is let go of: has it say what it has collected, if it has asked for that.
     #[inline]
     pub(super) fn let_flush(&mut self, service: &mut dyn Service, id: ServiceId, own: Option<Own<'_>>) {
-        if std::mem::take(&mut self.desk.effects.flush_asked) {
+        if std::mem::take(&mut self.desk.pending_actions.turn_end_requested) {
             self.flush(service, id, own);
         }
     }
 
     fn flush(&mut self, service: &mut dyn Service, id: ServiceId, own: Option<Own<'_>>) {
-        let Desk { clock, effects, .. } = &mut self.desk;
-        let nobody = ConnId::NOBODY;
-        service.on_flush(&mut Context { conn: nobody, clock: *clock, reply_to: ReplyTo::Nobody, effects });
+        let WorkerContext { clock, pending_actions: effects, .. } = &mut self.desk;
+        let nobody = ConnId::NONE;
+        service.on_turn_end(&mut Context { conn: nobody, clock: *clock, reply_to: ReplyTo::Nobody, effects });
         // What an instance asks for has to come back to it, and its thread is the only one that knows it.
         let instance = own.as_ref().filter(|own| own.line.is_none()).map(|own| own.id);
         self.apply(id, instance.unwrap_or(nobody), own);
-        if instance.is_none() && std::mem::take(&mut self.desk.effects.flush_asked) {
+        if instance.is_none() && std::mem::take(&mut self.desk.pending_actions.turn_end_requested) {
             self.exchange.flush_again(id);
         }
     }
@@ -120,18 +128,18 @@ impl Agent {
     /// the outbox. The service's lock is held, so nothing here may wait.
     #[inline]
     pub(super) fn apply(&mut self, service: ServiceId, about: ConnId, own: Option<Own<'_>>) {
-        if !self.desk.effects.actions.is_empty() {
+        if !self.desk.pending_actions.actions.is_empty() {
             self.apply_all(service, about, own);
         }
     }
 
     fn apply_all(&mut self, service: ServiceId, about: ConnId, mut own: Option<Own<'_>>) {
-        let mut actions = std::mem::take(&mut self.desk.effects.actions);
+        let mut actions = std::mem::take(&mut self.desk.pending_actions.actions);
         for action in actions.drain(..) {
             match action {
-                Action::Reply(frame) => self.desk.outbox.push_encoded(&frame, 1),
+                Action::Reply(frame) => self.desk.replies.push_encoded(&frame, 1),
                 Action::Send(to, payloads, ticket) => {
-                    self.say(to.as_slice(), SharedFrames::of(payloads.as_slice(), ticket), about, own.as_mut());
+                    self.say(to.as_slice(), SharedFrames::new(payloads.as_slice(), ticket), about, own.as_mut());
                 }
                 Action::Datagram(to, payload) => self.mail.push((service, to, payload)),
                 Action::Close(id, reason) if own.as_ref().is_some_and(|own| own.id == id) => {
@@ -144,13 +152,13 @@ impl Agent {
                         self.undelivered.push((line, tally));
                     }
                 }
-                Action::SetTimer(timer) if about == ConnId::NOBODY => {
+                Action::SetTimer(timer) if about == ConnId::NONE => {
                     self.exchange.alarms.set(timer, service, about);
                     // Whoever set it, it is fired by the thread that runs the engine.
-                    self.exchange.control.ring();
+                    self.exchange.control.notify();
                 }
                 // The timer of one who has gone would have ended with it.
-                Action::SetTimer(timer) if own.as_ref().is_some_and(|own| own.conn.takes_output()) => {
+                Action::SetTimer(timer) if own.as_ref().is_some_and(|own| own.conn.accepts_output()) => {
                     self.has_timers = true;
                     self.exchange.alarms.set(timer, service, about);
                 }
@@ -167,19 +175,19 @@ impl Agent {
                         _ => self.errands.push(job),
                     }
                 }
-                Action::NotifyDrain => {
+                Action::NotifyWritable => {
                     if let Some(own) = own.as_mut().filter(|own| about == own.id) {
-                        own.conn.flags().drain_watched = true;
+                        own.conn.flags().writable_requested = true;
                     }
                 }
                 Action::Shutdown => {
                     self.exchange.drain_asked.store(true, Ordering::Release);
-                    self.exchange.control.ring();
+                    self.exchange.control.notify();
                 }
             }
         }
         // Nothing above makes a callback, so nothing was added meanwhile; the allocation is kept for the next.
-        self.desk.effects.actions = actions;
+        self.desk.pending_actions.actions = actions;
     }
 
     /// Puts `frames` into each receiver's post.
@@ -187,16 +195,17 @@ impl Agent {
         for id in to {
             if let Some(own) = own.as_mut().filter(|own| own.id == *id) {
                 // In its own goodbye it may still be spoken to, in whatever way.
-                let hears = own.conn.phase() == Phase::Open || (about == *id && own.conn.takes_output());
+                let hears = own.conn.phase() == Phase::Open || (about == *id && own.conn.accepts_output());
                 if hears
-                    && let Some(batch) = frames.under(own.conn.framing())
-                    && let Err(reason) = own.conn.reply_shared(batch, Origin::received(own.received), &mut self.desk)
+                    && let Some(batch) = frames.encode_with(own.conn.framing())
+                    && let Err(reason) =
+                        own.conn.reply_shared(batch, ReplySource::received(own.received), &mut self.desk)
                 {
                     self.own_end.get_or_insert(reason);
                 }
                 own.note_missed(&mut self.desk);
             } else if let Some((line, tally)) = self.exchange.line(*id)
-                && let Some(batch) = frames.under(line.framing)
+                && let Some(batch) = frames.encode_with(line.framing)
                 && line.say(batch, &self.desk.limits)
             {
                 self.undelivered.push((line, tally));
@@ -230,14 +239,14 @@ impl Agent {
             }
         }
         for Job { service, id: job, work } in self.errands.drain(..) {
-            lock(&self.exchange.workers).start(Owner { service, conn: ConnId::NOBODY, job }, work);
+            lock(&self.exchange.workers).start(Owner { service, conn: ConnId::NONE, job }, work);
         }
     }
 
     /// Writes the replies in the outbox, and what they had to be queued for.
     pub(super) fn send_replies(&mut self, own: &mut Own<'_>) -> Result<(), CloseReason> {
-        let unsendable = self.desk.outbox.take_failure().map(CloseReason::UnsendableReply);
-        let sent = own.conn.send(Origin::received(own.received), &mut self.desk);
+        let unsendable = self.desk.replies.take_failure().map(CloseReason::UnsendableReply);
+        let sent = own.conn.send_replies(ReplySource::received(own.received), &mut self.desk);
         own.note_missed(&mut self.desk);
         sent.and_then(|()| own.conn.flush(self.desk.clock.moment, &mut self.desk.stats))?;
         unsendable.map_or(Ok(()), Err)
@@ -257,11 +266,11 @@ impl Own<'_> {
 
     /// Has what it has just missed told to its service, when no callback is under way. Without a line, nobody but its thread
     /// makes it miss anything, and finds that on its desk.
-    fn note_missed(&self, desk: &mut Desk) {
+    fn note_missed(&self, desk: &mut WorkerContext) {
         if let Some(line) = self.line
-            && !desk.missed.is_empty()
+            && !desk.dropped.is_empty()
         {
-            line.note_missed(&mut desk.missed);
+            line.note_missed(&mut desk.dropped);
         }
     }
 }

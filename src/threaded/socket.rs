@@ -16,7 +16,7 @@ use rustix::net::{
 };
 
 use crate::connection::Stream;
-use crate::sys::SEND_NOW;
+use crate::net::SEND_NOW;
 
 /// How long a read waits. Who hears nothing for so long is idle, and waits in a way that costs no wake-ups.
 pub(super) const TICK: Duration = Duration::from_millis(100);
@@ -111,7 +111,7 @@ impl Stream for Plug {
     /// Whoever waits is told what is there, not what has come: to have taken a socket for empty or full that is neither costs
     /// one call and loses nothing.
     #[inline]
-    fn short_means_done(&self) -> bool {
+    fn short_io_means_would_block(&self) -> bool {
         true
     }
 

@@ -7,13 +7,13 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::cli::failure::Failure;
-use crate::cli::measure;
+use crate::cli::error::CliError;
+use crate::cli::process;
 
 /// Whether the process has been told to end.
 #[derive(Debug)]
 pub(in crate::cli) struct Interrupt {
-    told: measure::Interrupt,
+    told: process::Interrupt,
     /// Readable from the first signal on.
     #[cfg(unix)]
     bell: std::os::unix::net::UnixStream,
@@ -43,10 +43,10 @@ impl Interrupt {
     /// # Errors
     /// When a handler or its pipe cannot be had.
     #[cfg(unix)]
-    pub(in crate::cli) fn watch() -> Result<Self, Failure> {
+    pub(in crate::cli) fn watch() -> Result<Self, CliError> {
         // Its handlers come first, so that the signal's number is there when the bell rings.
-        let told = measure::Interrupt::watch()?;
-        let bell = hang_bell().map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))?;
+        let told = process::Interrupt::watch()?;
+        let bell = hang_bell().map_err(|error| CliError::Failed(format!("cannot watch for signals: {error}")))?;
         Ok(Self { told, bell })
     }
 
@@ -55,8 +55,8 @@ impl Interrupt {
     /// # Errors
     /// None.
     #[cfg(not(unix))]
-    pub(in crate::cli) fn watch() -> Result<Self, Failure> {
-        Ok(Self { told: measure::Interrupt::watch()? })
+    pub(in crate::cli) fn watch() -> Result<Self, CliError> {
+        Ok(Self { told: process::Interrupt::watch()? })
     }
 
     /// The exit code of a process that was told to end, as a shell reports one that a signal has ended; nothing if it was not.
@@ -125,7 +125,7 @@ fn hang_bell() -> io::Result<std::os::unix::net::UnixStream> {
     use std::os::unix::net::UnixStream;
 
     let (bell, rope) = UnixStream::pair()?;
-    for signal in measure::Interrupt::signals() {
+    for signal in process::Interrupt::signals() {
         pipe::register(signal, rope.try_clone()?)?;
     }
     Ok(bell)

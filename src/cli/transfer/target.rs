@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::interrupt::{Interrupt, Waited, Waiting};
-use crate::cli::screen::Screen;
+use crate::cli::terminal::sanitize::StreamSanitizer;
 use partial::{lock, open_partial};
 use settle::settle;
 
@@ -31,7 +31,7 @@ pub(in crate::cli) enum Target {
         /// Bytes that it surely takes at once where a wait says that it takes any.
         most: usize,
         /// Where it is a terminal, and not one that was named as a device.
-        screen: Option<Screen>,
+        screen: Option<StreamSanitizer>,
     },
     /// A file that goes with the program if it does not become whole.
     Fleeting {
@@ -82,11 +82,11 @@ impl Target {
     }
 
     fn to_stdout(stream: File) -> io::Result<Self> {
-        let screen = stream.is_terminal().then(Screen::default);
+        let screen = stream.is_terminal().then(StreamSanitizer::default);
         Self::stream(stream, screen)
     }
 
-    fn stream(stream: File, screen: Option<Screen>) -> io::Result<Self> {
+    fn stream(stream: File, screen: Option<StreamSanitizer>) -> io::Result<Self> {
         let most = if stream.metadata()?.is_file() { usize::MAX } else { PIPE_BYTES };
         Ok(Self::Stream { stream, most, screen })
     }

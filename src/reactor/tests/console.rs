@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::{FRAMING, Rig, heard, wire};
-use crate::connection::script::Socket;
-use crate::limits::{BUDGET_PATIENCE, Limits, SlowConsumer};
+use crate::connection::scripted_stream::ScriptedSocket;
+use crate::engine::limits::{BUDGET_PATIENCE, Limits, SlowConsumer};
 use crate::service::ServiceId;
 
 /// A loop whose operator has come.
-fn rig(limits: Limits) -> (Rig, Socket) {
+fn rig(limits: Limits) -> (Rig, ScriptedSocket) {
     let mut rig = Rig::new(limits);
     let operator = rig.world.attach(ServiceId(0), FRAMING);
     rig.turn.attach();

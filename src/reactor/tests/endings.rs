@@ -3,8 +3,8 @@
 use std::io;
 
 use super::{LINES, RAW, Rig, heard, wire};
-use crate::connection::script::Call;
-use crate::limits::Limits;
+use crate::connection::scripted_stream::ScriptedCall;
+use crate::engine::limits::Limits;
 
 #[test]
 fn a_peer_that_closes_between_frames_has_closed_in_good_order() {
@@ -22,9 +22,13 @@ fn a_peer_that_closes_between_frames_has_closed_in_good_order() {
 
 #[test]
 fn data_and_end_in_one_event_are_both_found_whatever_each_read_takes() {
-    for script in
-        [vec![], vec![Call::AtMost(3)], vec![Call::AtMost(7)], vec![Call::WouldBlock], vec![Call::Interrupted]]
-    {
+    for script in [
+        vec![],
+        vec![ScriptedCall::AtMost(3)],
+        vec![ScriptedCall::AtMost(7)],
+        vec![ScriptedCall::WouldBlock],
+        vec![ScriptedCall::Interrupted],
+    ] {
         let mut rig = Rig::new(Limits::default());
         let socket = rig.connect();
         socket.script_reads(script.clone());
@@ -115,7 +119,7 @@ fn bytes_that_are_no_frame_end_the_connection_after_the_answers_before_them() {
     socket.finish();
     rig.settle();
     assert!(socket.is_closed());
-    assert!(rig.log()[1].starts_with("close 0 a frame of 65535 bytes is declared"));
+    assert!(rig.log()[1].starts_with("close 0 frame too large: 65535 bytes declared"));
 }
 
 #[test]
@@ -169,8 +173,8 @@ fn every_kind_of_failed_call_ends_its_connection_and_no_other() {
     {
         let mut rig = Rig::new(Limits::default());
         let (reader, writer, other) = (rig.connect(), rig.connect(), rig.connect());
-        reader.script_reads([Call::Fails(kind)]);
-        writer.script_writes([Call::Fails(kind)]);
+        reader.script_reads([ScriptedCall::Fails(kind)]);
+        writer.script_writes([ScriptedCall::Fails(kind)]);
         for socket in [&reader, &writer, &other] {
             socket.send(&wire(["hello"]));
         }

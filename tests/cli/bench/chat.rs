@@ -119,7 +119,11 @@ fn what_is_wrong_is_counted_and_named_and_the_exit_code_is_1() {
     for (fault, says, names) in [
         (Fault::Skip, "1 id never reached a member", "WRONG  Member 4 never received id 9 of lobby."),
         (Fault::Duplicate, "1 message arrived twice", "WRONG  Member 4 received id 9 of lobby again."),
-        (Fault::Swap, "1 message arrived after a later one", "WRONG  Id 9 of lobby came to member 4 after a later one."),
+        (
+            Fault::Swap,
+            "1 message arrived after a later one",
+            "WRONG  Id 9 of lobby came to member 4 after a later one.",
+        ),
         (
             Fault::Corrupt,
             "1 message arrived with another text",

@@ -143,7 +143,6 @@ fn too_few_descriptors_are_told_before_the_run() {
     let output = shell.args(["-c", script, env!("CARGO_BIN_EXE_switchboard")]).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    let says =
-        "switchboard: too few file descriptors: 100 connections need 132, the limit of this process is 60; raise it with 'ulimit -n 132'";
+    let says = "switchboard: too few file descriptors: 100 connections need 132, the limit of this process is 60; raise it with 'ulimit -n 132'";
     assert!(stderr.starts_with(says), "{stderr}");
 }

@@ -131,5 +131,8 @@ fn a_point_that_cannot_be_had_is_named_and_the_others_are_measured() {
     let reason = points[2]["skipped"].as_str().unwrap();
     assert!(reason.contains("need 564 each") && reason.contains("the limit is 256"), "{reason}");
     let remarks = result["remarks"].to_string();
-    assert!(remarks.contains("500 connections could not be measured: too few file descriptors: server and load need 564"), "{remarks}");
+    assert!(
+        remarks.contains("500 connections could not be measured: too few file descriptors: server and load need 564"),
+        "{remarks}"
+    );
 }

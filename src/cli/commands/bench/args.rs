@@ -7,7 +7,7 @@ use switchboard::Framing;
 use switchboard::load::Slo;
 
 use crate::cli::engine::EngineName;
-use crate::cli::units::{Rate, Size, SizeRange, Span};
+use crate::cli::units::{HumanDuration, Rate, Size, SizeRange};
 
 const LOAD: &str = "Load";
 const SERVER: &str = "Server";
@@ -72,16 +72,16 @@ pub(in crate::cli) struct BenchEchoArgs {
     pub(super) slow_readers: usize,
     /// Length of the measured time
     #[arg(short, long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
-    pub(super) duration: Span,
+    pub(super) duration: HumanDuration,
     /// Length of the full load before the measured time
     #[arg(short, long, value_name = "TIME", default_value = "1s", help_heading = LOAD)]
-    pub(super) warm_up: Span,
+    pub(super) warm_up: HumanDuration,
     /// Time over which the connections are opened; 0: as fast as the server accepts them
     #[arg(long, value_name = "TIME", default_value = "0", help_heading = LOAD)]
-    pub(super) ramp: Span,
+    pub(super) ramp: HumanDuration,
     /// Time after which a missing answer counts as lost
     #[arg(long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
-    pub(super) answer_timeout: Span,
+    pub(super) answer_timeout: HumanDuration,
     /// Seed of the payloads: equal seeds send equal bytes
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = LOAD)]
     pub(super) seed: u64,
@@ -134,13 +134,13 @@ pub(in crate::cli) struct BenchChatArgs {
     pub(super) idle: bool,
     /// Length of the measured time
     #[arg(short, long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
-    pub(super) duration: Span,
+    pub(super) duration: HumanDuration,
     /// Length of the full load before the measured time
     #[arg(short, long, value_name = "TIME", default_value = "1s", help_heading = LOAD)]
-    pub(super) warm_up: Span,
+    pub(super) warm_up: HumanDuration,
     /// Time after which a member that has not joined is refused, and time without any delivery after which messages are missing
     #[arg(long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
-    pub(super) answer_timeout: Span,
+    pub(super) answer_timeout: HumanDuration,
 
     #[command(flatten)]
     pub(super) server: BenchServerArgs,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use switchboard::Endpoint;
-use switchboard::load::{self, Activity, Bottleneck, Ended, MaxRate, Outcome};
+use switchboard::load::{self, Activity, Bottleneck, LoadOutcome, MaxRate, SearchEnd};
 
 use super::options::{BenchOptions, ServerSource};
 use super::record::{
@@ -14,15 +14,15 @@ use super::record::{
 use super::server::BenchServer;
 use super::verdicts;
 use super::watcher::{EarlyEnd, RunReadings};
-use crate::cli::measure::record::{bottleneck, cores, each, nanos, per_second};
-use crate::cli::measure::{Machine, Pinned};
+use crate::cli::process::{MachineInfo, PinnedCpus};
+use crate::cli::report::rates::{bottleneck, cores, each, nanos, per_second};
 
 /// The facts about a run beside its outcome.
 #[derive(Debug)]
 pub(super) struct RunInfo {
     pub(super) command: String,
     pub(super) started_at: String,
-    pub(super) machine: Machine,
+    pub(super) machine: MachineInfo,
     pub(super) target: TargetRecord,
     pub(super) pid: Option<u32>,
     pub(super) interrupted: bool,
@@ -31,8 +31,8 @@ pub(super) struct RunInfo {
 /// The result of one `bench echo`.
 #[derive(Debug)]
 pub(super) struct EchoRun {
-    pub(super) load: load::Plan,
-    pub(super) outcome: Outcome,
+    pub(super) load: load::LoadConfig,
+    pub(super) outcome: LoadOutcome,
     pub(super) readings: RunReadings,
     /// The search that found the rate of this run.
     pub(super) search: Option<SearchRecord>,
@@ -42,13 +42,13 @@ impl EchoRun {
     /// Returns the run at the rate that the search found, or the last run if the objective held at no
     /// rate. `None` if no run was completed.
     pub(super) fn from_search(
-        load: load::Plan,
+        load: load::LoadConfig,
         result: MaxRate,
         readings: Vec<RunReadings>,
         ended_early: Option<EarlyEnd>,
     ) -> Option<Self> {
         let search = search_record(&result, &readings);
-        let held = result.steps.iter().enumerate().filter(|(_, step)| step.verdict == load::Verdict::Holds);
+        let held = result.steps.iter().enumerate().filter(|(_, step)| step.verdict == load::StepVerdict::Holds);
         let best = held.max_by(|(_, one), (_, other)| one.rate.total_cmp(&other.rate)).map(|(index, _)| index);
         let index = best.or(result.steps.len().checked_sub(1))?;
         let best = result.steps.into_iter().zip(readings).nth(index);
@@ -56,7 +56,7 @@ impl EchoRun {
             // The shown run was completed; only the search ended early.
             readings.ended_early = ended_early;
             Self {
-                load: load::Plan { activity: Activity::Open { rate: step.rate }, ..load },
+                load: load::LoadConfig { activity: Activity::Open { rate: step.rate }, ..load },
                 outcome: step.outcome,
                 readings,
                 search: Some(search),
@@ -127,11 +127,11 @@ pub(super) fn target_record(options: &BenchOptions, server: &BenchServer) -> Tar
         framing: (!matches!(server.endpoint, Endpoint::Udp(_))).then(|| options.framing.to_string()),
         own: server.is_spawned(),
         engine,
-        pinned: server.pinning.as_ref().map(Pinned::from),
+        pinned: server.pinning.as_ref().map(PinnedCpus::from),
     }
 }
 
-fn load_record(plan: &load::Plan) -> EchoLoadRecord {
+fn load_record(plan: &load::LoadConfig) -> EchoLoadRecord {
     let (activity, in_flight, rate_per_second) = match plan.activity {
         Activity::Closed { in_flight } => ("closed", Some(in_flight), None),
         Activity::Open { rate } => ("open", None, Some(rate)),
@@ -157,7 +157,7 @@ fn load_record(plan: &load::Plan) -> EchoLoadRecord {
 /// Returns the record of the generator. `messages` are those of the measured time; each cost is divided
 /// by them.
 pub(super) fn generator_record(
-    generator: &load::Generator,
+    generator: &load::GeneratorStats,
     limit: Option<Bottleneck>,
     elapsed: Duration,
     messages: u64,
@@ -205,13 +205,13 @@ pub(super) fn server_record(
 
 fn search_record(result: &MaxRate, readings: &[RunReadings]) -> SearchRecord {
     let slo = &result.slo;
-    let step = |(step, readings): (&load::Step, &RunReadings)| SearchStepRecord {
+    let step = |(step, readings): (&load::RateStep, &RunReadings)| SearchStepRecord {
         rate_per_second: step.rate,
         verdict: match step.verdict {
-            load::Verdict::Holds => "holds",
-            load::Verdict::TooSlow => "too_slow",
-            load::Verdict::TooFew => "too_few",
-            load::Verdict::Generator(_) => "generator",
+            load::StepVerdict::Holds => "holds",
+            load::StepVerdict::TooSlow => "too_slow",
+            load::StepVerdict::TooFew => "too_few",
+            load::StepVerdict::Generator(_) => "generator",
             _ => "faulty",
         },
         answered_per_second: per_second(step.outcome.answered, step.outcome.elapsed),
@@ -229,8 +229,8 @@ fn search_record(result: &MaxRate, readings: &[RunReadings]) -> SearchRecord {
         },
         rate_per_second: (result.rate > 0.0).then_some(result.rate),
         ended: match result.ended {
-            Ended::Found => "found",
-            Ended::Stopped => "stopped",
+            SearchEnd::Found => "found",
+            SearchEnd::Stopped => "stopped",
             _ => "generator",
         },
         steps: result.steps.iter().zip(readings).map(step).collect(),
@@ -239,7 +239,7 @@ fn search_record(result: &MaxRate, readings: &[RunReadings]) -> SearchRecord {
 
 /// Returns the answers that arrived while processor time was counted. Idle connections exchange their
 /// messages before the measured time.
-fn messages_in_measured_time(load: &load::Plan, outcome: &Outcome) -> u64 {
+fn messages_in_measured_time(load: &load::LoadConfig, outcome: &LoadOutcome) -> u64 {
     if matches!(load.activity, Activity::Idle) { 0 } else { outcome.answered }
 }
 
@@ -272,7 +272,7 @@ pub(super) fn percentiles(latency: &Histogram<u64>) -> Vec<PercentileRecord> {
 }
 
 /// Returns the record of one interval of the measured time.
-pub(super) fn sample_record(sample: &load::Sample) -> SampleRecord {
+pub(super) fn sample_record(sample: &load::LoadSample) -> SampleRecord {
     SampleRecord {
         at_ns: nanos(sample.at),
         length_ns: nanos(sample.length),

@@ -1,6 +1,6 @@
 //! The measurement of `bench echo`.
 
-use switchboard::load::{self, MaxRate, Outcome};
+use switchboard::load::{self, LoadOutcome, MaxRate};
 
 use super::build_record::{EchoRun, RunInfo, echo_record};
 use super::measurement::{Measurement, RunReport, load_error, render_error};
@@ -9,8 +9,8 @@ use super::plan::EchoBenchPlan;
 use super::server::BenchServer;
 use super::watcher::BenchWatcher;
 use super::{hdr, html, samples, table, verdicts};
-use crate::cli::failure::Failure;
-use crate::cli::measure::Interrupt;
+use crate::cli::error::CliError;
+use crate::cli::process::Interrupt;
 
 impl Measurement for EchoBenchPlan {
     type Run = EchoRun;
@@ -24,8 +24,8 @@ impl Measurement for EchoBenchPlan {
         server: &mut BenchServer,
         interrupt: &Interrupt,
         quiet: bool,
-    ) -> Result<Option<EchoRun>, Failure> {
-        let load = load::Plan { target: server.endpoint.clone(), ..self.load.clone() };
+    ) -> Result<Option<EchoRun>, CliError> {
+        let load = load::LoadConfig { target: server.endpoint.clone(), ..self.load.clone() };
         let connections_last = !matches!(load.activity, load::Activity::Churn);
         let mut watcher = BenchWatcher::new(server, connections_last, interrupt, quiet);
         let measured = match self.find_max {
@@ -35,7 +35,7 @@ impl Measurement for EchoBenchPlan {
         let (readings, steps) = watcher.finish();
         let ended_early = readings.ended_early;
         if let Some(error) = server.exit_error() {
-            return Err(Failure::Failed(error));
+            return Err(CliError::Failed(error));
         }
         Ok(match measured.map_err(|error| load_error(&error, &load.target))? {
             EchoOutcome::Run(outcome) => Some(EchoRun { load, outcome, readings, search: None }),
@@ -43,7 +43,7 @@ impl Measurement for EchoBenchPlan {
         })
     }
 
-    fn report(&self, info: RunInfo, run: &EchoRun) -> Result<RunReport, Failure> {
+    fn report(&self, info: RunInfo, run: &EchoRun) -> Result<RunReport, CliError> {
         let record = echo_record(info, run);
         let outcome = &run.outcome;
         let intervals = [
@@ -58,7 +58,7 @@ impl Measurement for EchoBenchPlan {
                 OutputFormat::Json => record.json().map_err(|error| render_error(&error))?,
                 OutputFormat::Csv => samples::csv(&record.samples).map_err(|error| render_error(&error))?,
             },
-            hdr: self.options.hdr.as_ref().map(log).transpose().map_err(Failure::Failed)?,
+            hdr: self.options.hdr.as_ref().map(log).transpose().map_err(CliError::Failed)?,
             html: self.options.html.as_ref().map(|_| html::page(&record)),
             failure: verdicts::failure(&record),
         })
@@ -68,6 +68,6 @@ impl Measurement for EchoBenchPlan {
 /// The result of either kind of measurement.
 #[expect(clippy::large_enum_variant, reason = "one value exists, once")]
 enum EchoOutcome {
-    Run(Outcome),
+    Run(LoadOutcome),
     Search(MaxRate),
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::record::{EchoRecord, ObjectiveRecord, SearchStepRecord};
-use crate::cli::measure::record as measured;
 use crate::cli::report::figure;
+use crate::cli::report::rates;
 use crate::cli::report::words::{NONE, connections};
 
 /// Returns the title: the service and its address.
@@ -71,7 +71,7 @@ pub(super) fn search_step(step: &SearchStepRecord) -> Vec<String> {
         "too_slow" => "too slow".to_owned(),
         "too_few" => "too few answers".to_owned(),
         "generator" => "generator's limit".to_owned(),
-        _ => measured::words(&step.faults).unwrap_or_else(|| "faulty".to_owned()),
+        _ => rates::words(&step.faults).unwrap_or_else(|| "faulty".to_owned()),
     };
     vec![
         figure::rate(step.rate_per_second),

@@ -8,12 +8,12 @@ use switchboard::{Endpoint, descriptor_limit, load};
 use super::build_record::{RunInfo, target_record};
 use super::options::BenchOptions;
 use super::server::BenchServer;
-use crate::cli::failure::Failure;
-use crate::cli::limits;
-use crate::cli::measure::{Interrupt, Machine};
-use crate::cli::output;
-use crate::cli::report::file::Output;
+use crate::cli::error::CliError;
+use crate::cli::process;
+use crate::cli::process::{Interrupt, MachineInfo};
+use crate::cli::report::file::ReportFile;
 use crate::cli::report::words::{command, now};
+use crate::cli::terminal::stdout;
 
 /// The part of a measurement that depends on the service under load.
 pub(super) trait Measurement {
@@ -29,10 +29,10 @@ pub(super) trait Measurement {
         server: &mut BenchServer,
         interrupt: &Interrupt,
         quiet: bool,
-    ) -> Result<Option<Self::Run>, Failure>;
+    ) -> Result<Option<Self::Run>, CliError>;
 
     /// Renders the result in every format that the options ask for.
-    fn report(&self, info: RunInfo, run: &Self::Run) -> Result<RunReport, Failure>;
+    fn report(&self, info: RunInfo, run: &Self::Run) -> Result<RunReport, CliError>;
 }
 
 /// A rendered result.
@@ -48,10 +48,10 @@ pub(super) struct RunReport {
 }
 
 /// Runs a measurement from the first check to the exit code.
-pub(super) fn run<M: Measurement>(measurement: &M, quiet: bool) -> Result<ExitCode, Failure> {
+pub(super) fn run<M: Measurement>(measurement: &M, quiet: bool) -> Result<ExitCode, CliError> {
     let options = measurement.options();
-    let hdr = options.hdr.as_deref().map(Output::open).transpose()?;
-    let html = options.html.as_deref().map(Output::open).transpose()?;
+    let hdr = options.hdr.as_deref().map(ReportFile::open).transpose()?;
+    let html = options.html.as_deref().map(ReportFile::open).transpose()?;
     let interrupt = Interrupt::watch()?;
     check_descriptor_limit(options)?;
 
@@ -60,7 +60,7 @@ pub(super) fn run<M: Measurement>(measurement: &M, quiet: bool) -> Result<ExitCo
     let info = RunInfo {
         command: command(std::env::args_os()),
         started_at,
-        machine: Machine::this(),
+        machine: MachineInfo::this(),
         target: target_record(options, &server),
         pid: server.pid,
         interrupted: false,
@@ -74,7 +74,7 @@ pub(super) fn run<M: Measurement>(measurement: &M, quiet: bool) -> Result<ExitCo
     };
 
     let report = measurement.report(RunInfo { interrupted: interrupt.is_raised(), ..info }, &run)?;
-    output::print(&report.stdout)?;
+    stdout::print(&report.stdout)?;
     if let (Some(file), Some(log)) = (hdr, report.hdr) {
         file.write(&log)?;
     }
@@ -85,22 +85,22 @@ pub(super) fn run<M: Measurement>(measurement: &M, quiet: bool) -> Result<ExitCo
     stopped?;
     match (interrupt.exit_code(), report.failure) {
         (Some(code), _) => Ok(code),
-        (None, Some(reason)) => Err(Failure::Failed(reason)),
+        (None, Some(reason)) => Err(CliError::Failed(reason)),
         (None, None) => Ok(ExitCode::SUCCESS),
     }
 }
 
 /// Returns the error for a result that cannot be rendered.
-pub(super) fn render_error(cause: &dyn std::fmt::Display) -> Failure {
-    Failure::Failed(format!("cannot write the result: {cause}"))
+pub(super) fn render_error(cause: &dyn std::fmt::Display) -> CliError {
+    CliError::Failed(format!("cannot write the result: {cause}"))
 }
 
 /// Raises the descriptor limit and checks that it covers the connections of the run.
-fn check_descriptor_limit(options: &BenchOptions) -> Result<(), Failure> {
-    limits::raise_descriptor_limit();
+fn check_descriptor_limit(options: &BenchOptions) -> Result<(), CliError> {
+    process::raise_descriptor_limit();
     let needed = options.descriptors();
     match descriptor_limit() {
-        Some(limit) if limit < needed => Err(Failure::Failed(format!(
+        Some(limit) if limit < needed => Err(CliError::Failed(format!(
             "too few file descriptors: {} connections need {needed}, the limit of this process is {limit}; raise it with \
              'ulimit -n {needed}' or ask for fewer connections",
             options.connections,
@@ -110,11 +110,11 @@ fn check_descriptor_limit(options: &BenchOptions) -> Result<(), Failure> {
 }
 
 /// Returns the error for a load that could not start, with advice.
-pub(super) fn load_error(error: &load::Error, target: &Endpoint) -> Failure {
+pub(super) fn load_error(error: &load::LoadError, target: &Endpoint) -> CliError {
     let text = match error {
         // The text begins with the flag's name.
-        load::Error::Plan(text) => return Failure::Usage(format!("--{text}")),
-        load::Error::Connect(error) => {
+        load::LoadError::Config(text) => return CliError::Usage(format!("--{text}")),
+        load::LoadError::Connect(error) => {
             let advice = match error.kind() {
                 io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
                     "; check that a server listens there, or leave out the address to have bench start a server"
@@ -132,5 +132,5 @@ pub(super) fn load_error(error: &load::Error, target: &Endpoint) -> Failure {
         }
         other => other.to_string(),
     };
-    Failure::Failed(text)
+    CliError::Failed(text)
 }

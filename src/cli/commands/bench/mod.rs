@@ -35,13 +35,13 @@ mod watcher;
 
 use std::process::ExitCode;
 
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 use args::BenchCommand;
 use chat::plan::ChatBenchPlan;
 use plan::EchoBenchPlan;
 
 /// Runs the measurement and prints its report. The exit code is 0 if every answer was right.
-pub(in crate::cli) fn bench(command: BenchCommand, quiet: bool) -> Result<ExitCode, Failure> {
+pub(in crate::cli) fn bench(command: BenchCommand, quiet: bool) -> Result<ExitCode, CliError> {
     match command {
         BenchCommand::Echo(args) => measurement::run(&EchoBenchPlan::new(*args)?, quiet),
         BenchCommand::Chat(args) => measurement::run(&ChatBenchPlan::new(*args)?, quiet),

@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use super::record::{GeneratorRecord, ServerRecord, TargetRecord};
-use crate::cli::measure::{Machine, record};
-use crate::cli::report::figure;
+use crate::cli::process::MachineInfo;
+use crate::cli::report::{figure, rates};
 
 /// The parts of a record from which the notes are made.
 pub(super) struct NoteInputs<'a> {
     pub(super) ended_early: Option<&'static str>,
     pub(super) elapsed_ns: u64,
     pub(super) duration_ns: u64,
-    pub(super) machine: &'a Machine,
+    pub(super) machine: &'a MachineInfo,
     pub(super) target: &'a TargetRecord,
     pub(super) generator: &'a GeneratorRecord,
     pub(super) server: Option<&'a ServerRecord>,
@@ -83,7 +83,7 @@ impl NoteInputs<'_> {
         let server = self.server?;
         let processors = if server.threads == 1 { 1 } else { self.target.pinned.as_ref()?.server_cpus.len() };
         let used = server.cores / figure::float(processors as u64);
-        (used >= record::FULL).then(|| {
+        (used >= rates::FULL).then(|| {
             let all = if processors == 1 { "its processor".to_owned() } else { format!("its {processors} processors") };
             format!("The server used {} of {all}: this is about its maximum.", figure::percent(used.min(1.0)))
         })

@@ -8,9 +8,9 @@ use clap::ValueEnum;
 use switchboard::{Endpoint, Framing};
 
 use super::args::{BenchResultArgs, BenchServerArgs};
+use crate::cli::address::resolve;
 use crate::cli::engine::EngineName;
-use crate::cli::failure::Failure;
-use crate::cli::plan::resolve;
+use crate::cli::error::CliError;
 
 /// Descriptors of the process beside the connections: standard streams, the poll, output files.
 const OTHER_DESCRIPTORS: u64 = 32;
@@ -100,10 +100,10 @@ pub(super) fn any_local_port(udp: bool) -> Endpoint {
 }
 
 /// Resolves a typed address to the endpoints that it may mean.
-pub(super) fn resolve_target(address: &str, udp: bool) -> Result<Vec<Endpoint>, Failure> {
+pub(super) fn resolve_target(address: &str, udp: bool) -> Result<Vec<Endpoint>, CliError> {
     let endpoints = match address.split_once(':') {
         Some(("tcp" | "unix", _)) if udp => {
-            return Err(Failure::Usage(format!("--udp contradicts {address}: write host:port or udp:host:port")));
+            return Err(CliError::Usage(format!("--udp contradicts {address}: write host:port or udp:host:port")));
         }
         Some((scheme, _)) if udp && scheme != "udp" => resolve(address, &format!("udp:{address}")),
         _ => resolve(address, address),
@@ -113,7 +113,7 @@ pub(super) fn resolve_target(address: &str, udp: bool) -> Result<Vec<Endpoint>, 
         Endpoint::Unix(_) => false,
     };
     if endpoints.iter().any(has_port_zero) {
-        return Err(Failure::Usage(format!(
+        return Err(CliError::Usage(format!(
             "{address} has port 0, which stands for any free port: write the server's port"
         )));
     }

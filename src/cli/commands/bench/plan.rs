@@ -5,32 +5,32 @@ use switchboard::{Endpoint, Framing};
 
 use super::args::BenchEchoArgs;
 use super::options::{self, BenchOptions, OutputFormat, ServerSource};
-use crate::cli::failure::Failure;
-use crate::cli::measure::Demand;
+use crate::cli::error::CliError;
+use crate::cli::process::LoadRequirements;
 use crate::cli::units::Rate;
 
 /// A measurement of an echo service.
 #[derive(Debug)]
 pub(super) struct EchoBenchPlan {
     pub(super) options: BenchOptions,
-    pub(super) load: load::Plan,
+    pub(super) load: load::LoadConfig,
     /// The objective of `--find-max`. `None` measures one run.
     pub(super) find_max: Option<Slo>,
 }
 
 impl EchoBenchPlan {
-    pub(super) fn new(args: BenchEchoArgs) -> Result<Self, Failure> {
+    pub(super) fn new(args: BenchEchoArgs) -> Result<Self, CliError> {
         let framing = args.framing.unwrap_or(Framing::U32BE);
         let endpoints =
             args.address.as_deref().map(|address| options::resolve_target(address, args.udp)).transpose()?;
         let target = endpoints.as_ref().and_then(|endpoints| endpoints.first().cloned());
         let target = target.unwrap_or_else(|| options::any_local_port(args.udp));
         if args.framing.is_some() && matches!(target, Endpoint::Udp(_)) {
-            return Err(Failure::Usage(
+            return Err(CliError::Usage(
                 "--framing does not apply to UDP, where each datagram is one message".to_owned(),
             ));
         }
-        let load = load::Plan {
+        let load = load::LoadConfig {
             target: target.clone(),
             framing,
             connections: args.connections,
@@ -69,16 +69,16 @@ fn activity(args: &BenchEchoArgs) -> Activity {
 }
 
 /// Returns the arguments of `serve` that raise the server's limits above the load.
-fn serve_args(load: &load::Plan, args: &BenchEchoArgs) -> Vec<String> {
+fn serve_args(load: &load::LoadConfig, args: &BenchEchoArgs) -> Vec<String> {
     let mut serve_args = Vec::new();
     if let Some(framing) = args.framing {
         serve_args.extend(["--framing".to_owned(), framing.to_string()]);
     }
     serve_args.extend(options::engine_args(&args.server));
-    let demand = Demand {
+    let demand = LoadRequirements {
         // With --churn the server may accept a new connection before it sees the end of the old one.
         connections: load.connections.saturating_add(load.slow_readers).saturating_mul(2),
-        in_flight: Demand::under_way(load.activity),
+        in_flight: LoadRequirements::in_flight_estimate(load.activity),
         frame_bytes: *load.payload_bytes.end(),
     };
     serve_args.extend(demand.options());
@@ -90,12 +90,12 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::args::{Args, Command};
+    use crate::cli::args::{Args, CliCommand};
     use crate::cli::commands::bench::args::BenchCommand;
 
-    fn plan(args: &str) -> Result<EchoBenchPlan, Failure> {
+    fn plan(args: &str) -> Result<EchoBenchPlan, CliError> {
         let args = ["switchboard", "bench", "echo"].into_iter().chain(args.split_whitespace());
-        let Command::Bench(BenchCommand::Echo(args)) = Args::try_parse_from(args).unwrap().command else {
+        let CliCommand::Bench(BenchCommand::Echo(args)) = Args::try_parse_from(args).unwrap().command else {
             panic!("not bench echo")
         };
         EchoBenchPlan::new(*args)
@@ -171,7 +171,7 @@ mod tests {
             ("udp:127.0.0.1:7 --framing u8", "--framing does not apply to UDP"),
         ] {
             match plan(args) {
-                Err(Failure::Usage(text)) => assert!(text.starts_with(prefix), "{args}: {text}"),
+                Err(CliError::Usage(text)) => assert!(text.starts_with(prefix), "{args}: {text}"),
                 other => panic!("{args}: {other:?}"),
             }
         }

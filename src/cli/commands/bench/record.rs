@@ -7,7 +7,7 @@
 use serde::Serialize;
 use switchboard::load::Faults;
 
-use crate::cli::measure::{Machine, Pinned};
+use crate::cli::process::{MachineInfo, PinnedCpus};
 use crate::cli::report::page::Tone;
 
 /// The version of the JSON keys.
@@ -21,7 +21,7 @@ pub(super) struct EchoRecord {
     pub(super) command: String,
     /// Start time in RFC 3339, with this machine's offset.
     pub(super) started_at: String,
-    pub(super) machine: Machine,
+    pub(super) machine: MachineInfo,
     pub(super) target: TargetRecord,
     pub(super) load: EchoLoadRecord,
     /// True if a signal ended the run early.
@@ -69,7 +69,7 @@ pub(super) struct TargetRecord {
     /// The engine of a started server.
     pub(super) engine: Option<String>,
     /// The processors of the server and of the load, if each has its own.
-    pub(super) pinned: Option<Pinned>,
+    pub(super) pinned: Option<PinnedCpus>,
 }
 
 /// The parameters of the load.

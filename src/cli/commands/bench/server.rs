@@ -6,8 +6,8 @@ use std::time::Duration;
 use switchboard::Endpoint;
 
 use super::options::{BenchOptions, ServerSource};
-use crate::cli::failure::Failure;
-use crate::cli::measure::{Child, Pinning, Probe, Serve};
+use crate::cli::error::CliError;
+use crate::cli::process::{CpuAssignment, ProcessProbe, ServeCommand, ServerProcess};
 
 /// The connect timeout for each address of a name that has several.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -17,27 +17,27 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct BenchServer {
     pub(super) endpoint: Endpoint,
     /// The process, if it was started here.
-    child: Option<Child>,
+    child: Option<ServerProcess>,
     pub(super) pid: Option<u32>,
     /// Samples the process. `None` if the process is unknown or the system does not report it.
-    pub(super) probe: Option<Probe>,
+    pub(super) probe: Option<ProcessProbe>,
     /// The processors of the server and of the load.
-    pub(super) pinning: Option<Pinning>,
+    pub(super) pinning: Option<CpuAssignment>,
 }
 
 impl BenchServer {
     /// Finds the existing server, or spawns one.
-    pub(super) fn new(options: &BenchOptions) -> Result<Self, Failure> {
+    pub(super) fn new(options: &BenchOptions) -> Result<Self, CliError> {
         match &options.server {
             ServerSource::Spawned { listen, args, pin, .. } => Self::spawn(options.service, listen, args, *pin),
             ServerSource::Existing { endpoints, pid } => Self::find(endpoints, &options.target, *pid),
         }
     }
 
-    fn spawn(service: &str, listen: &str, args: &[String], pin: bool) -> Result<Self, Failure> {
-        let start = || Child::start(Serve { service, listen: &[listen], options: args });
-        let start_error = |cause: String| Failure::Failed(format!("cannot start a server: {cause}"));
-        let (started, pinning) = match Pinning::divide().filter(|_| pin) {
+    fn spawn(service: &str, listen: &str, args: &[String], pin: bool) -> Result<Self, CliError> {
+        let start = || ServerProcess::start(ServeCommand { service, listen: &[listen], options: args });
+        let start_error = |cause: String| CliError::Failed(format!("cannot start a server: {cause}"));
+        let (started, pinning) = match CpuAssignment::divide().filter(|_| pin) {
             Some(pinning) => match pinning.on_server(start).and_then(|child| pinning.pin_load().map(|()| child)) {
                 Ok(started) => (started, Some(pinning)),
                 Err(error) => {
@@ -51,14 +51,14 @@ impl BenchServer {
         let endpoint = endpoint.ok_or_else(|| start_error("the server does not listen".to_owned()))?;
         let pid = child.pid();
         log::debug!("started a server: process {pid}, {endpoint}");
-        Ok(Self { endpoint, probe: Probe::of(pid), pid: Some(pid), child: Some(child), pinning })
+        Ok(Self { endpoint, probe: ProcessProbe::of(pid), pid: Some(pid), child: Some(child), pinning })
     }
 
-    fn find(endpoints: &[Endpoint], first: &Endpoint, pid: Option<u32>) -> Result<Self, Failure> {
+    fn find(endpoints: &[Endpoint], first: &Endpoint, pid: Option<u32>) -> Result<Self, CliError> {
         let probe = match pid {
             None => None,
-            Some(pid) => Some(Probe::of(pid).filter(|probe| probe.now().is_some()).ok_or_else(|| {
-                Failure::Failed(format!(
+            Some(pid) => Some(ProcessProbe::of(pid).filter(|probe| probe.now().is_some()).ok_or_else(|| {
+                CliError::Failed(format!(
                     "cannot read the usage of process {pid}; check that it runs on this machine under your user"
                 ))
             })?),
@@ -92,7 +92,7 @@ impl BenchServer {
     }
 
     /// Stops a spawned server. An existing server keeps running.
-    pub(super) fn stop(self) -> Result<(), Failure> {
-        self.child.map_or(Ok(()), Child::stop).map_err(Failure::Failed)
+    pub(super) fn stop(self) -> Result<(), CliError> {
+        self.child.map_or(Ok(()), ServerProcess::stop).map_err(CliError::Failed)
     }
 }

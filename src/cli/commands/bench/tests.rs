@@ -9,7 +9,7 @@ use super::record::{
     SCHEMA, SampleRecord, SearchRecord, SearchStepRecord, ServerRecord, TargetRecord,
 };
 use super::{format, html, samples, table, verdicts};
-use crate::cli::measure::{Machine, Pinned};
+use crate::cli::process::{MachineInfo, PinnedCpus};
 use crate::cli::report::figure;
 
 const NONE: Faults = Faults { lost: 0, duplicated: 0, reordered: 0, corrupted: 0, refused: 0, broken: 0 };
@@ -49,7 +49,7 @@ fn record() -> EchoRecord {
         schema: SCHEMA,
         command: "switchboard bench echo --html report.html".to_owned(),
         started_at: "2026-01-02T03:04:05+00:00".to_owned(),
-        machine: Machine {
+        machine: MachineInfo {
             cpu_model: Some("A Processor".to_owned()),
             cpus: 2,
             memory_bytes: Some(8 << 30),
@@ -65,7 +65,7 @@ fn record() -> EchoRecord {
             framing: Some("u32be".to_owned()),
             own: true,
             engine: Some("reactor".to_owned()),
-            pinned: Some(Pinned { server_cpus: vec![0], load_cpu: 1 }),
+            pinned: Some(PinnedCpus { server_cpus: vec![0], load_cpu: 1 }),
         },
         load: EchoLoadRecord {
             activity: "closed",

@@ -5,7 +5,7 @@ use switchboard::load::Faults;
 
 use super::notes::{self, NoteInputs};
 use super::record::{BenchVerdict, EchoRecord, SearchRecord};
-use crate::cli::measure::record as measured;
+use crate::cli::report::rates;
 use crate::cli::report::{figure, page::Tone, words};
 
 /// Returns all conclusions, the outcome first.
@@ -16,7 +16,7 @@ pub(super) fn verdicts(record: &EchoRecord) -> Vec<BenchVerdict> {
         let (tone, text) = search_verdict(record, search);
         push(tone, text);
     }
-    match measured::words(&record.faults) {
+    match rates::words(&record.faults) {
         Some(faults) => push(Tone::Bad, format!("Something went wrong: {faults}.")),
         None if record.messages == 0 => push(Tone::Bad, "No message was answered.".to_owned()),
         None => {
@@ -42,12 +42,12 @@ pub(super) fn verdicts(record: &EchoRecord) -> Vec<BenchVerdict> {
 pub(super) fn failure(record: &EchoRecord) -> Option<String> {
     let Some(search) = &record.find_max else {
         let is_unanswered = record.messages == 0 && record.load.activity != "idle";
-        return measured::words(&record.faults).or(is_unanswered.then(|| "no message was answered".to_owned()));
+        return rates::words(&record.faults).or(is_unanswered.then(|| "no message was answered".to_owned()));
     };
     // A search overloads the server on purpose, so answers lost there are expected. A wrong answer is a
     // fault at any rate.
     let wrong_answers = |faults: &Faults| Faults { lost: 0, refused: 0, broken: 0, ..*faults };
-    let wrong = search.steps.iter().find_map(|step| measured::words(&wrong_answers(&step.faults)));
+    let wrong = search.steps.iter().find_map(|step| rates::words(&wrong_answers(&step.faults)));
     wrong.or(search.rate_per_second.is_none().then(|| search_verdict(record, search).1))
 }
 
@@ -97,7 +97,7 @@ fn search_verdict(record: &EchoRecord, search: &SearchRecord) -> (Tone, String) 
 /// Returns a note if an open loop did not reach its rate.
 fn rate_note(record: &EchoRecord) -> Option<String> {
     let (asked, due) = (record.load.rate_per_second?, record.due?);
-    (!measured::kept_up(record.answered, due, record.unanswered.unwrap_or(0))).then(|| {
+    (!rates::kept_up(record.answered, due, record.unanswered.unwrap_or(0))).then(|| {
         format!(
             "The rate was not reached: of {}, {} were answered. The server or the load generator is overloaded, and latency \
              grows with the length of the run.",

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use switchboard::load::{Progress, Stage, Step, Watch};
+use switchboard::load::{LoadObserver, LoadPhase, LoadProgress, RateStep};
 
 use super::server::BenchServer;
-use crate::cli::measure::{Interrupt, Probe, Reading, Usage};
+use crate::cli::process::{Interrupt, ProcessProbe, ProcessSample, ProcessUsage};
 use crate::cli::report::figure;
 
 /// Time without any connection after which the run ends. The generator reopens a broken connection
@@ -28,8 +28,8 @@ pub(super) struct BenchWatcher<'a> {
     disconnected_since: Option<Instant>,
     interrupt: &'a Interrupt,
     bar: ProgressBar,
-    /// The stage that the bar shows.
-    stage: Option<Stage>,
+    /// The phase that the bar shows.
+    phase: Option<LoadPhase>,
     readings: RunReadings,
     /// Readings of the finished search steps.
     steps: Vec<RunReadings>,
@@ -42,11 +42,11 @@ pub(super) struct RunReadings {
     pub(super) began_at: SystemTime,
     pub(super) ended_early: Option<EarlyEnd>,
     /// Sample before the first connection.
-    idle: Option<Reading>,
+    idle: Option<ProcessSample>,
     /// Sample at the start of the measured time.
-    began: Option<Reading>,
+    began: Option<ProcessSample>,
     /// Sample at the end of the measured time, with all connections still open.
-    pub(super) ended: Option<Reading>,
+    pub(super) ended: Option<ProcessSample>,
 }
 
 /// The reason why a run ended early.
@@ -75,7 +75,7 @@ impl<'a> BenchWatcher<'a> {
         if let Ok(style) = ProgressStyle::with_template("{prefix:<12} {bar:12.cyan/dim} {wide_msg}") {
             bar.set_style(style.progress_chars("━╸─"));
         }
-        let idle = server.probe.as_ref().and_then(Probe::now);
+        let idle = server.probe.as_ref().and_then(ProcessProbe::now);
         Self {
             server,
             connections_last,
@@ -83,7 +83,7 @@ impl<'a> BenchWatcher<'a> {
             interrupt,
             bar,
             readings: RunReadings { began_at: SystemTime::now(), ended_early: None, idle, began: None, ended: None },
-            stage: None,
+            phase: None,
             steps: Vec::new(),
         }
     }
@@ -97,7 +97,7 @@ impl<'a> BenchWatcher<'a> {
 
 impl BenchWatcher<'_> {
     /// Returns the reason to end the run now, if there is one.
-    fn early_end(&mut self, progress: &Progress) -> Option<EarlyEnd> {
+    fn early_end(&mut self, progress: &LoadProgress) -> Option<EarlyEnd> {
         let is_disconnected = self.connections_last && progress.connections == 0 && progress.faults.broken > 0;
         let since =
             if is_disconnected { Some(*self.disconnected_since.get_or_insert_with(Instant::now)) } else { None };
@@ -131,18 +131,18 @@ impl EarlyEnd {
     }
 }
 
-impl Watch for BenchWatcher<'_> {
-    fn on_measuring(&mut self) {
+impl LoadObserver for BenchWatcher<'_> {
+    fn on_measure_start(&mut self) {
         log::debug!("measuring");
         self.readings.began_at = SystemTime::now();
-        self.readings.began = self.server.probe.as_ref().and_then(Probe::now);
+        self.readings.began = self.server.probe.as_ref().and_then(ProcessProbe::now);
     }
 
-    fn on_progress(&mut self, progress: &Progress) -> ControlFlow<()> {
+    fn on_progress(&mut self, progress: &LoadProgress) -> ControlFlow<()> {
         if !self.bar.is_hidden() {
             // Each setter redraws the bar, so set the prefix only when it changes.
-            if self.stage.replace(progress.stage) != Some(progress.stage) {
-                self.bar.set_prefix(stage_name(progress.stage));
+            if self.phase.replace(progress.phase) != Some(progress.phase) {
+                self.bar.set_prefix(phase_name(progress.phase));
             }
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped, and rounded")]
             let position = (progress.done.clamp(0.0, 1.0) * figure::float(BAR_STEPS)).round() as u64;
@@ -157,11 +157,11 @@ impl Watch for BenchWatcher<'_> {
         ControlFlow::Continue(())
     }
 
-    fn on_measured(&mut self) {
-        self.readings.ended = self.server.probe.as_ref().and_then(Probe::at_end);
+    fn on_measure_end(&mut self) {
+        self.readings.ended = self.server.probe.as_ref().and_then(ProcessProbe::at_end);
     }
 
-    fn on_step(&mut self, step: &Step) {
+    fn on_step(&mut self, step: &RateStep) {
         let tried = format!("{} {}", figure::rate(step.rate), step.verdict);
         log::debug!("{tried}");
         // Prints nothing if the bar is hidden.
@@ -172,7 +172,7 @@ impl Watch for BenchWatcher<'_> {
 
 impl RunReadings {
     /// Returns the server's usage in the measured time.
-    pub(super) fn usage(&self) -> Option<Usage> {
+    pub(super) fn usage(&self) -> Option<ProcessUsage> {
         Some(self.ended.as_ref()? - self.began.as_ref()?)
     }
 
@@ -182,20 +182,20 @@ impl RunReadings {
     }
 }
 
-fn stage_name(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Connecting => "connecting",
-        Stage::WarmingUp => "warming up",
-        Stage::Measuring => "measuring",
-        Stage::Finishing => "finishing",
+fn phase_name(phase: LoadPhase) -> &'static str {
+    match phase {
+        LoadPhase::Connecting => "connecting",
+        LoadPhase::WarmingUp => "warming up",
+        LoadPhase::Measuring => "measuring",
+        LoadPhase::Finishing => "finishing",
     }
 }
 
 /// Returns rate, latency, faults and connections. The most important come first, because a narrow
 /// terminal truncates the end.
-fn bar_message(progress: &Progress) -> String {
+fn bar_message(progress: &LoadProgress) -> String {
     let mut parts = Vec::new();
-    if let Some(last) = progress.last.filter(|last| last.length > Duration::ZERO) {
+    if let Some(last) = progress.last_sample.filter(|last| last.length > Duration::ZERO) {
         parts.push(figure::rate(figure::float(last.messages) / last.length.as_secs_f64()));
         parts.push(format!("p99 {}", figure::time(last.p99)));
     }

@@ -14,11 +14,11 @@ use std::process::ExitCode;
 
 pub(in crate::cli) use args::Callee;
 
-use crate::cli::args::Verbosity;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
+use crate::cli::verbosity::Verbosity;
 use text::Kind;
 
-pub(in crate::cli) fn call(callee: Callee, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+pub(in crate::cli) fn call(callee: Callee, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     match callee {
         Callee::Echo(typed) => text::call(Kind::Echo, typed, verbosity),
         Callee::Upper(typed) => text::call(Kind::Upper, typed, verbosity),

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use switchboard::Endpoint;
 use switchboard::client::Stream;
-use switchboard::shown::word;
+use switchboard::escape;
 
-use crate::cli::failure::Failure;
-use crate::cli::plan;
+use crate::cli::address;
+use crate::cli::error::CliError;
 
 /// A server's addresses, of which there is at least one. They are all of one transport.
 #[derive(Clone, Debug)]
@@ -23,7 +23,11 @@ pub(in crate::cli::commands::call) struct Server {
 
 impl Server {
     /// Looks up where a service is: over UDP if the address says so or `udp` does.
-    pub(in crate::cli::commands::call) fn find(service: &'static str, typed: &str, udp: bool) -> Result<Self, Failure> {
+    pub(in crate::cli::commands::call) fn find(
+        service: &'static str,
+        typed: &str,
+        udp: bool,
+    ) -> Result<Self, CliError> {
         let server = Self::find_any(service, typed, udp)?;
         if server.socket_addrs().any(|addr| matches!(addr.ip(), IpAddr::V4(ip) if ip.is_broadcast())) {
             return Err(is_broadcast(&server.typed));
@@ -32,10 +36,10 @@ impl Server {
     }
 
     /// Looks up where a service is that is not to be had over UDP.
-    pub(in crate::cli::commands::call) fn find_stream(service: &'static str, typed: &str) -> Result<Self, Failure> {
+    pub(in crate::cli::commands::call) fn find_stream(service: &'static str, typed: &str) -> Result<Self, CliError> {
         let server = Self::find(service, typed, false)?;
         if server.is_udp() {
-            return Err(Failure::Usage(format!("{typed} is not for this client: leave out udp:")));
+            return Err(CliError::Usage(format!("{typed} is not for this client: leave out udp:")));
         }
         Ok(server)
     }
@@ -45,15 +49,15 @@ impl Server {
         service: &'static str,
         typed: &str,
         udp: bool,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CliError> {
         if udp && let Some((transport @ ("unix" | "tcp"), _)) = typed.split_once(':') {
-            return Err(Failure::Usage(format!("{typed} is not a UDP address: leave out {transport}: or --udp")));
+            return Err(CliError::Usage(format!("{typed} is not a UDP address: leave out {transport}: or --udp")));
         }
         let address = if udp && !typed.starts_with("udp:") { format!("udp:{typed}") } else { typed.to_owned() };
-        let endpoints = plan::resolve(typed, &address)?;
+        let endpoints = address::resolve(typed, &address)?;
         let server = Self { service, typed: address, endpoints };
         if server.socket_addrs().any(|addr| addr.port() == 0) {
-            return Err(Failure::Usage(format!("{typed} is no server's address: port 0 stands for any port")));
+            return Err(CliError::Usage(format!("{typed} is no server's address: port 0 stands for any port")));
         }
         Ok(server)
     }
@@ -81,7 +85,7 @@ impl Server {
     }
 
     /// Connects to the first address that answers, or says what could be done about it.
-    pub(in crate::cli::commands::call) fn connect(&self, limit: Duration) -> Result<Stream, Failure> {
+    pub(in crate::cli::commands::call) fn connect(&self, limit: Duration) -> Result<Stream, CliError> {
         self.try_connect(limit).map_err(|error| self.cannot_reach(&error))
     }
 
@@ -91,7 +95,7 @@ impl Server {
     }
 
     /// What to say, and to do, where it could not be reached.
-    pub(in crate::cli::commands::call) fn cannot_reach(&self, error: &io::Error) -> Failure {
+    pub(in crate::cli::commands::call) fn cannot_reach(&self, error: &io::Error) -> CliError {
         let typed = &self.typed;
         if self.is_udp() && error.kind() == ErrorKind::PermissionDenied {
             return is_broadcast(typed);
@@ -99,7 +103,7 @@ impl Server {
         let advice = match error.kind() {
             ErrorKind::ConnectionRefused if self.is_udp() => {
                 let start = format!("'switchboard serve {} --listen {typed}'", self.service);
-                return Failure::Failed(format!("nobody listens at {typed}; start one with {start}"));
+                return CliError::Failed(format!("nobody listens at {typed}; start one with {start}"));
             }
             ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
                 format!("start one with 'switchboard serve {}', or check the address", self.service)
@@ -108,17 +112,17 @@ impl Server {
             ErrorKind::PermissionDenied => "this user may not: check the socket's permissions".to_owned(),
             _ => "check the address".to_owned(),
         };
-        Failure::Failed(format!("cannot reach {typed}: {}; {advice}", bare(error)))
+        CliError::Failed(format!("cannot reach {typed}: {}; {advice}", bare(error)))
     }
 
     /// A failure of a conversation with it.
-    pub(in crate::cli::commands::call) fn failed(&self, what: &str) -> Failure {
-        Failure::Failed(format!("{} {what}", self.typed))
+    pub(in crate::cli::commands::call) fn failed(&self, what: &str) -> CliError {
+        CliError::Failed(format!("{} {what}", self.typed))
     }
 }
 
-fn is_broadcast(typed: &str) -> Failure {
-    Failure::Usage(format!("{typed} is a broadcast address: 'call clock --broadcast' asks everybody, others do not"))
+fn is_broadcast(typed: &str) -> CliError {
+    CliError::Usage(format!("{typed} is a broadcast address: 'call clock --broadcast' asks everybody, others do not"))
 }
 
 /// Whether the server has gone, in good order or not.
@@ -134,7 +138,7 @@ pub(in crate::cli::commands::call) fn is_timeout(error: &io::Error) -> bool {
 /// An error in the middle of a line, without the `(os error 111)` that says nothing to a person.
 pub(in crate::cli::commands::call) fn bare(error: &io::Error) -> String {
     let text = error.to_string();
-    let mut text = word(text.split(" (os error").next().unwrap_or(&text)).into_owned();
+    let mut text = escape::line(text.split(" (os error").next().unwrap_or(&text)).into_owned();
     if let Some(first) = text.get_mut(..1) {
         first.make_ascii_lowercase();
     }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use switchboard::Framing;
 
-use crate::cli::units::{Rate, SizeRange, Span};
+use crate::cli::units::{HumanDuration, Rate, SizeRange};
 
 const LOAD: &str = "Load";
 const MEASUREMENT: &str = "Measurement";
@@ -46,7 +46,7 @@ pub(in crate::cli) struct DuelArgs {
     pub(super) seconds: Option<Seconds>,
     /// Length of the full load before the measured time of each run [default: 500ms]
     #[arg(short, long, value_name = "TIME", help_heading = MEASUREMENT)]
-    pub(super) warm_up: Option<Span>,
+    pub(super) warm_up: Option<HumanDuration>,
     /// Rounds at each point, at least two; each round measures both engines [default: 5]
     ///
     /// Six or more rounds give an interval a confidence of 95 %; fewer give it the lower confidence that the report names.

@@ -232,7 +232,7 @@ mod tests {
     use super::super::record::tests::record;
     use super::super::{findings, notes};
     use super::*;
-    use crate::cli::measure::record::nanos;
+    use crate::cli::report::rates::nanos;
 
     /// Returns a record of five plausible points.
     fn duel() -> DuelRecord {

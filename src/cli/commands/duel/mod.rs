@@ -31,13 +31,13 @@ use std::process::ExitCode;
 
 use switchboard::load::Activity;
 
-use crate::cli::failure::Failure;
-use crate::cli::limits;
-use crate::cli::measure::record::nanos;
-use crate::cli::measure::{Interrupt, Machine, Pinned, Pinning};
-use crate::cli::output;
-use crate::cli::report::file::Output;
+use crate::cli::error::CliError;
+use crate::cli::process;
+use crate::cli::process::{CpuAssignment, Interrupt, MachineInfo, PinnedCpus};
+use crate::cli::report::file::ReportFile;
+use crate::cli::report::rates::nanos;
 use crate::cli::report::words::{command, now};
+use crate::cli::terminal::stdout;
 use args::DuelArgs;
 use plan::DuelPlan;
 use progress::DuelProgress;
@@ -45,11 +45,11 @@ use record::{DuelRecord, DuelSetup, SCHEMA};
 use runner::{DuelRunner, RunError};
 
 /// Measures both engines and prints the report. The exit code is 0 if every answer was right.
-pub(in crate::cli) fn duel(args: DuelArgs, quiet: bool) -> Result<ExitCode, Failure> {
+pub(in crate::cli) fn duel(args: DuelArgs, quiet: bool) -> Result<ExitCode, CliError> {
     let plan = DuelPlan::new(args)?;
-    let html = plan.html.as_deref().map(Output::open).transpose()?;
+    let html = plan.html.as_deref().map(ReportFile::open).transpose()?;
     let interrupt = Interrupt::watch()?;
-    limits::raise_descriptor_limit();
+    process::raise_descriptor_limit();
     let pinning = pin_load(&plan)?;
     let mut record = empty_record(&plan, pinning.as_ref());
     let error = measure(&plan, pinning.as_ref(), &interrupt, quiet, &mut record);
@@ -59,22 +59,22 @@ pub(in crate::cli) fn duel(args: DuelArgs, quiet: bool) -> Result<ExitCode, Fail
     report(&plan, &record, html, error.is_some())?;
     match (interrupt.exit_code(), error) {
         (Some(code), _) => Ok(code),
-        (None, Some(error)) => Err(Failure::Failed(error)),
-        (None, None) if !record.is_faultless() => Err(Failure::Failed("not every answer was right".to_owned())),
+        (None, Some(error)) => Err(CliError::Failed(error)),
+        (None, None) if !record.is_faultless() => Err(CliError::Failed("not every answer was right".to_owned())),
         (None, None) if record.complete_points().next().is_none() => {
-            Err(Failure::Failed("no point could be measured; the notes above name the reasons".to_owned()))
+            Err(CliError::Failed("no point could be measured; the notes above name the reasons".to_owned()))
         }
         (None, None) => Ok(ExitCode::SUCCESS),
     }
 }
 
 /// Divides the processors between server and load, and pins this thread, which generates the load.
-fn pin_load(plan: &DuelPlan) -> Result<Option<Pinning>, Failure> {
-    let pinning = Pinning::divide().filter(|_| plan.pin);
+fn pin_load(plan: &DuelPlan) -> Result<Option<CpuAssignment>, CliError> {
+    let pinning = CpuAssignment::divide().filter(|_| plan.pin);
     if let Some(pinning) = &pinning {
-        pinning
-            .pin_load()
-            .map_err(|error| Failure::Failed(format!("cannot set the processor of the load: {error}; try --no-pin")))?;
+        pinning.pin_load().map_err(|error| {
+            CliError::Failed(format!("cannot set the processor of the load: {error}; try --no-pin"))
+        })?;
     }
     Ok(pinning)
 }
@@ -83,7 +83,7 @@ fn pin_load(plan: &DuelPlan) -> Result<Option<Pinning>, Failure> {
 /// point, except for a signal.
 fn measure(
     plan: &DuelPlan,
-    pinning: Option<&Pinning>,
+    pinning: Option<&CpuAssignment>,
     interrupt: &Interrupt,
     quiet: bool,
     record: &mut DuelRecord,
@@ -108,7 +108,7 @@ fn measure(
 }
 
 /// Prints the report and writes the page.
-fn report(plan: &DuelPlan, record: &DuelRecord, html: Option<Output>, failed: bool) -> Result<(), Failure> {
+fn report(plan: &DuelPlan, record: &DuelRecord, html: Option<ReportFile>, failed: bool) -> Result<(), CliError> {
     // Some complete points are worth a report; without any, there is nothing to compare.
     if record.complete_points().next().is_none() && (record.interrupted || failed) {
         if record.interrupted {
@@ -116,8 +116,8 @@ fn report(plan: &DuelPlan, record: &DuelRecord, html: Option<Output>, failed: bo
         }
         return Ok(());
     }
-    let render_error = |error: serde_json::Error| Failure::Failed(format!("cannot write the result: {error}"));
-    output::print(&if plan.json { record.json().map_err(render_error)? } else { table::text(record) })?;
+    let render_error = |error: serde_json::Error| CliError::Failed(format!("cannot write the result: {error}"));
+    stdout::print(&if plan.json { record.json().map_err(render_error)? } else { table::text(record) })?;
     match html {
         Some(file) => file.write(html::page(record).as_bytes()),
         None => Ok(()),
@@ -125,7 +125,7 @@ fn report(plan: &DuelPlan, record: &DuelRecord, html: Option<Output>, failed: bo
 }
 
 /// Returns the record before the first run.
-fn empty_record(plan: &DuelPlan, pinning: Option<&Pinning>) -> DuelRecord {
+fn empty_record(plan: &DuelPlan, pinning: Option<&CpuAssignment>) -> DuelRecord {
     let (in_flight, rate_per_second) = match plan.activity {
         Activity::Closed { in_flight } => (Some(in_flight), None),
         Activity::Open { rate } => (None, Some(rate)),
@@ -135,7 +135,7 @@ fn empty_record(plan: &DuelPlan, pinning: Option<&Pinning>) -> DuelRecord {
         schema: SCHEMA,
         command: command(std::env::args_os()),
         started_at: now(),
-        machine: Machine::this(),
+        machine: MachineInfo::this(),
         setup: DuelSetup {
             service: plan.service,
             framing: plan.framing.to_string(),
@@ -147,7 +147,7 @@ fn empty_record(plan: &DuelPlan, pinning: Option<&Pinning>) -> DuelRecord {
             duration_ns: nanos(plan.duration),
             warm_up_ns: nanos(plan.warm_up),
             rounds: plan.rounds,
-            pinned: pinning.map(Pinned::from),
+            pinned: pinning.map(PinnedCpus::from),
         },
         confidence: statistics::confidence(plan.rounds),
         interrupted: false,

@@ -5,9 +5,9 @@ use switchboard::load::Faults;
 use super::findings::list_points;
 use super::record::{DuelEngine, DuelNote, DuelPoint, DuelRecord, DuelRun};
 use super::statistics::CONFIDENCE;
-use crate::cli::measure::record as measured;
 use crate::cli::report::figure;
 use crate::cli::report::page::Tone;
+use crate::cli::report::rates;
 use crate::cli::report::words::{self, connections as connections_text};
 
 /// Confidence below which a lead proves nothing.
@@ -32,7 +32,7 @@ fn faults(record: &DuelRecord) -> Option<String> {
             let mut sum = Faults::default();
             point.runs_of(engine).for_each(|run| sum += run.faults);
             let place = format!("{}, {}", connections_text(point.connections), engine.name());
-            texts.extend(measured::words(&sum).map(|faults| format!("{faults} ({place})")));
+            texts.extend(rates::words(&sum).map(|faults| format!("{faults} ({place})")));
         }
     }
     (!texts.is_empty()).then(|| format!("Something went wrong, so these figures do not count: {}.", texts.join("; ")))

@@ -9,8 +9,8 @@ use switchboard::load::Activity;
 
 use super::args::DuelArgs;
 use super::record::DuelEngine;
-use crate::cli::failure::Failure;
-use crate::cli::measure::{Demand, MAX_CONNECTIONS};
+use crate::cli::error::CliError;
+use crate::cli::process::{LoadRequirements, MAX_CONNECTIONS};
 use crate::cli::units::Rate;
 
 const DEFAULT_CONNECTIONS: [usize; 5] = [1, 10, 100, 1_000, 5_000];
@@ -44,8 +44,8 @@ pub(super) struct DuelPlan {
 }
 
 impl DuelPlan {
-    pub(super) fn new(args: DuelArgs) -> Result<Self, Failure> {
-        let usage_error = |text: &str| Err(Failure::Usage(text.to_owned()));
+    pub(super) fn new(args: DuelArgs) -> Result<Self, CliError> {
+        let usage_error = |text: &str| Err(CliError::Usage(text.to_owned()));
         let default_or_quick = |default, quick| if args.quick { quick } else { default };
         let rounds = args.rounds.unwrap_or(DEFAULT_ROUNDS);
         if rounds < 2 {
@@ -124,8 +124,11 @@ impl DuelPlan {
         if self.work_us > 0 {
             push("--work-us", self.work_us.to_string());
         }
-        let demand =
-            Demand { connections, in_flight: Demand::under_way(self.activity), frame_bytes: *self.payload_bytes.end() };
+        let demand = LoadRequirements {
+            connections,
+            in_flight: LoadRequirements::in_flight_estimate(self.activity),
+            frame_bytes: *self.payload_bytes.end(),
+        };
         args.extend(demand.options());
         args
     }
@@ -136,11 +139,11 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::args::{Args, Command};
+    use crate::cli::args::{Args, CliCommand};
 
-    fn plan(args: &str) -> Result<DuelPlan, Failure> {
+    fn plan(args: &str) -> Result<DuelPlan, CliError> {
         let args = ["switchboard", "duel", "echo"].into_iter().chain(args.split_whitespace());
-        let Command::Duel(args) = Args::try_parse_from(args).unwrap().command else { panic!("not duel") };
+        let CliCommand::Duel(args) = Args::try_parse_from(args).unwrap().command else { panic!("not duel") };
         DuelPlan::new(*args)
     }
 
@@ -200,7 +203,7 @@ mod tests {
             ("--in-flight 0", "--in-flight must be at least 1"),
         ] {
             match plan(args) {
-                Err(Failure::Usage(text)) => assert!(text.starts_with(prefix), "{args}: {text}"),
+                Err(CliError::Usage(text)) => assert!(text.starts_with(prefix), "{args}: {text}"),
                 other => panic!("{args}: {other:?}"),
             }
         }

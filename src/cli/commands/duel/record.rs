@@ -5,14 +5,14 @@
 //! holds every run, so that a reader can repeat the statistics.
 
 use serde::Serialize;
-use switchboard::load::{Faults, Outcome};
+use switchboard::load::{Faults, LoadOutcome};
 
 use super::statistics::{MedianRange, Ratio};
 use super::verdict::DuelVerdict;
-use crate::cli::measure::record::{FULL, cores, each, kept_up, nanos};
-use crate::cli::measure::{Machine, Pinned, Reading};
+use crate::cli::process::{MachineInfo, PinnedCpus, ProcessSample};
 use crate::cli::report::figure::float;
 use crate::cli::report::page::Tone;
+use crate::cli::report::rates::{FULL, cores, each, kept_up, nanos};
 
 /// The version of the JSON keys.
 pub(super) const SCHEMA: u32 = 1;
@@ -25,7 +25,7 @@ pub(super) struct DuelRecord {
     pub(super) command: String,
     /// Start time in RFC 3339, with this machine's offset.
     pub(super) started_at: String,
-    pub(super) machine: Machine,
+    pub(super) machine: MachineInfo,
     pub(super) setup: DuelSetup,
     /// Probability that an interval holds the true ratio, from 0 to 1.
     pub(super) confidence: f64,
@@ -54,7 +54,7 @@ pub(super) struct DuelSetup {
     pub(super) warm_up_ns: u64,
     pub(super) rounds: usize,
     /// The processors of the server and of the load, if each has its own.
-    pub(super) pinned: Option<Pinned>,
+    pub(super) pinned: Option<PinnedCpus>,
 }
 
 /// All rounds with the same number of connections.
@@ -218,14 +218,14 @@ impl DuelPoint {
 /// Samples of the server process in one run.
 #[derive(Clone, Debug)]
 pub(super) struct ServerReadings {
-    pub(super) before: Reading,
-    pub(super) began: Reading,
-    pub(super) ended: Reading,
+    pub(super) before: ProcessSample,
+    pub(super) began: ProcessSample,
+    pub(super) ended: ProcessSample,
 }
 
 impl DuelServer {
     /// Computes the usage. `usable_cpus` is the number of processors that the server can use.
-    pub(super) fn new(readings: &ServerReadings, outcome: &Outcome, usable_cpus: usize) -> Self {
+    pub(super) fn new(readings: &ServerReadings, outcome: &LoadOutcome, usable_cpus: usize) -> Self {
         let usage = &readings.ended - &readings.began;
         let growth = (&readings.ended - &readings.before).rss_growth_bytes;
         #[expect(clippy::cast_precision_loss, reason = "far less than 2^52")]
@@ -256,7 +256,7 @@ pub(super) mod tests {
             schema: SCHEMA,
             command: "switchboard duel echo".to_owned(),
             started_at: "2026-01-02T03:04:05+00:00".to_owned(),
-            machine: Machine { profile: "release".to_owned(), ..Machine::this() },
+            machine: MachineInfo { profile: "release".to_owned(), ..MachineInfo::this() },
             setup: DuelSetup {
                 service: "echo",
                 framing: "u32be".to_owned(),
@@ -268,7 +268,7 @@ pub(super) mod tests {
                 duration_ns: 3_000_000_000,
                 warm_up_ns: 500_000_000,
                 rounds: 3,
-                pinned: Some(Pinned { server_cpus: vec![0], load_cpu: 1 }),
+                pinned: Some(PinnedCpus { server_cpus: vec![0], load_cpu: 1 }),
             },
             confidence: 0.75,
             interrupted: false,

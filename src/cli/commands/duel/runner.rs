@@ -4,16 +4,16 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use switchboard::load::{self, Activity, Outcome};
+use switchboard::load::{self, Activity, LoadOutcome};
 
 use super::compare::compare;
 use super::plan::DuelPlan;
 use super::progress::DuelProgress;
 use super::record::{DuelEngine, DuelGenerator, DuelPoint, DuelRun, DuelServer, ServerReadings};
 use super::watcher::DuelWatcher;
-use crate::cli::measure::record::{bottleneck, nanos, per_second};
-use crate::cli::measure::{Child, Interrupt, Pinning, Serve};
+use crate::cli::process::{CpuAssignment, Interrupt, ServeCommand, ServerProcess};
 use crate::cli::report::figure;
+use crate::cli::report::rates::{bottleneck, nanos, per_second};
 use crate::cli::report::words::connections as connections_text;
 
 /// Time after which a missing answer counts as lost.
@@ -22,7 +22,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// What every run of a duel shares.
 pub(super) struct DuelRunner<'a> {
     pub(super) plan: &'a DuelPlan,
-    pub(super) pinning: Option<&'a Pinning>,
+    pub(super) pinning: Option<&'a CpuAssignment>,
     pub(super) interrupt: &'a Interrupt,
     pub(super) progress: &'a DuelProgress,
 }
@@ -78,7 +78,7 @@ impl DuelRunner<'_> {
         let Some(target) = child.endpoints().first().cloned() else {
             return Err(RunError::Failed("the server does not listen".to_owned()));
         };
-        let load = load::Plan {
+        let load = load::LoadConfig {
             target,
             framing: self.plan.framing,
             connections,
@@ -106,7 +106,7 @@ impl DuelRunner<'_> {
         }
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(load::Error::Plan(text)) => return Err(RunError::Failed(text)),
+            Err(load::LoadError::Config(text)) => return Err(RunError::Failed(text)),
             Err(error) => return Err(RunError::Unavailable(error.to_string())),
         };
         if let Some(opened) = too_few_connections {
@@ -118,9 +118,11 @@ impl DuelRunner<'_> {
         Ok(self.run_record(engine, &outcome, readings.as_ref()))
     }
 
-    fn start_server(&self, connections: usize, engine: DuelEngine) -> Result<Child, RunError> {
+    fn start_server(&self, connections: usize, engine: DuelEngine) -> Result<ServerProcess, RunError> {
         let args = self.plan.serve_args(engine, connections);
-        let start = || Child::start(Serve { service: self.plan.service, listen: &["127.0.0.1:0"], options: &args });
+        let start = || {
+            ServerProcess::start(ServeCommand { service: self.plan.service, listen: &["127.0.0.1:0"], options: &args })
+        };
         let started = match self.pinning {
             Some(pinning) => pinning.on_server(start).map_err(|error| {
                 RunError::Failed(format!("cannot set the processors of the server: {error}; try --no-pin"))
@@ -130,7 +132,7 @@ impl DuelRunner<'_> {
         started.map_err(|error| RunError::Failed(format!("cannot start the {} engine: {error}", engine.name())))
     }
 
-    fn run_record(&self, engine: DuelEngine, outcome: &Outcome, readings: Option<&ServerReadings>) -> DuelRun {
+    fn run_record(&self, engine: DuelEngine, outcome: &LoadOutcome, readings: Option<&ServerReadings>) -> DuelRun {
         // The reactor is one thread and can use one processor. Threads can use all that the server has.
         let usable_cpus = match engine {
             DuelEngine::Reactor => 1,

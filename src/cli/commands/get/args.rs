@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use switchboard::client::http::{Header, Plan};
 
-use crate::cli::units::{Size, Span};
+use crate::cli::units::{HumanDuration, Size};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = include_str!("get.txt"))]
@@ -38,13 +38,13 @@ pub(in crate::cli) struct GetArgs {
 pub(in crate::cli) struct GetLimits {
     /// Give up when it is not all there after TIME; 0 for none
     #[arg(long, value_name = "TIME", default_value = "5min")]
-    timeout: Span,
+    timeout: HumanDuration,
     /// Give up on a server whose name is not found and that is not connected after TIME; 0 for none
     #[arg(long, value_name = "TIME", default_value = "10s")]
-    connect_timeout: Span,
+    connect_timeout: HumanDuration,
     /// Give up when nothing has come for TIME; 0 for none
     #[arg(long, value_name = "TIME", default_value = "30s")]
-    stall_timeout: Span,
+    stall_timeout: HumanDuration,
     /// Refuse a body of more than SIZE; 0 for none
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     max_bytes: Size,
@@ -56,7 +56,7 @@ pub(in crate::cli) struct GetLimits {
 impl GetLimits {
     /// What they mean.
     pub(super) fn plan(&self, headers: Vec<Header>) -> Plan {
-        let limit = |span: Span| Some(span.0).filter(|length| !length.is_zero());
+        let limit = |span: HumanDuration| Some(span.0).filter(|length| !length.is_zero());
         Plan {
             timeout: limit(self.timeout),
             connect_timeout: limit(self.connect_timeout),

@@ -4,7 +4,7 @@ use std::io;
 use std::ops::ControlFlow;
 
 use switchboard::client::http::{Head, Sink, Target};
-use switchboard::shown::word;
+use switchboard::escape;
 
 use crate::cli::transfer::{self, Interrupt, Progress, Waited};
 
@@ -51,7 +51,7 @@ impl Sink for Landing<'_> {
         for coding in head.values("Content-Encoding") {
             let coding = String::from_utf8_lossy(coding);
             if !matches!(coding.trim(), "" | "identity") {
-                log::warn!("the server sends it encoded as '{}', and so it is written", word(&coding));
+                log::warn!("the server sends it encoded as '{}', and so it is written", escape::line(&coding));
             }
         }
         // A bar between lines of the body would be neither.

@@ -11,15 +11,16 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use switchboard::client::http::{FetchError, Fetched, Stop, Target, TimeLimit, fetch};
 
-use crate::cli::args::Verbosity;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
+use crate::cli::logging;
+use crate::cli::terminal::{sanitize, stdout};
 use crate::cli::transfer::{self, Interrupt, Obstacle};
-use crate::cli::{logging, output, screen};
+use crate::cli::verbosity::Verbosity;
 pub(in crate::cli) use args::GetArgs;
 use landing::Landing;
 
-pub(in crate::cli) fn get(typed: GetArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
-    let target = Target::parse(&typed.url).map_err(|error| Failure::Usage(error.to_string()))?;
+pub(in crate::cli) fn get(typed: GetArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
+    let target = Target::parse(&typed.url).map_err(|error| CliError::Usage(error.to_string()))?;
     let file = file(&typed, &target)?;
     logging::start(verbosity.level());
     let interrupt = Interrupt::watch()?;
@@ -38,20 +39,20 @@ pub(in crate::cli) fn get(typed: GetArgs, verbosity: Verbosity) -> Result<ExitCo
     match landed {
         Ok(fetched) => {
             if typed.json {
-                output::print(&in_json(&fetched, file.as_deref(), begun.elapsed()))?;
+                stdout::print(&in_json(&fetched, file.as_deref(), begun.elapsed()))?;
             }
             Ok(ExitCode::SUCCESS)
         }
         Err(FetchError::Stopped) => Ok(interrupt.exit_code().unwrap_or(ExitCode::FAILURE)),
         Err(FetchError::Sink(error)) if is_stream && file.is_none() => {
-            output::unless_nobody_reads(Err(error)).map(|()| ExitCode::SUCCESS)
+            stdout::ignore_closed_pipe(Err(error)).map(|()| ExitCode::SUCCESS)
         }
         Err(FetchError::Sink(error)) if let Some(file) = &file => {
             Err(cannot_write(Obstacle { file: file.clone(), error }))
         }
         Err(error) => {
             let more = allows_more(&error).map(|flag| format!("; {flag} allows more")).unwrap_or_default();
-            Err(Failure::Failed(format!("cannot fetch {target}: {error}{more}")))
+            Err(CliError::Failed(format!("cannot fetch {target}: {error}{more}")))
         }
     }
 }
@@ -69,33 +70,33 @@ fn allows_more(error: &FetchError) -> Option<&'static str> {
 }
 
 /// The file that the body goes to; none, if to standard output.
-fn file(typed: &GetArgs, target: &Target) -> Result<Option<PathBuf>, Failure> {
+fn file(typed: &GetArgs, target: &Target) -> Result<Option<PathBuf>, CliError> {
     let file = match &typed.output {
         Some(file) if file.as_os_str() == "-" => None,
         Some(file) => Some(file.clone()),
         None if typed.remote_name => {
-            let nameless = || Failure::Usage(format!("the path of {target} ends without a file's name: say -o FILE"));
+            let nameless = || CliError::Usage(format!("the path of {target} ends without a file's name: say -o FILE"));
             Some(target.file_name().ok_or_else(nameless)?.into())
         }
         None => None,
     };
     if typed.json && file.is_none() {
         let what = "--json takes standard output, so the body needs another place: add -o FILE";
-        return Err(Failure::Usage(what.to_owned()));
+        return Err(CliError::Usage(what.to_owned()));
     }
     Ok(file)
 }
 
-fn place(file: Option<&Path>) -> Result<transfer::Target, Failure> {
+fn place(file: Option<&Path>) -> Result<transfer::Target, CliError> {
     let Some(file) = file else {
-        let closed = |error| Failure::Failed(format!("cannot write to standard output: {error}"));
+        let closed = |error| CliError::Failed(format!("cannot write to standard output: {error}"));
         return transfer::Target::stdout().map_err(closed);
     };
     transfer::Target::fleeting(file).map_err(cannot_write)
 }
 
-fn cannot_write(Obstacle { file, error }: Obstacle) -> Failure {
-    Failure::Failed(format!("cannot write to {}: {error}", screen::name(file)))
+fn cannot_write(Obstacle { file, error }: Obstacle) -> CliError {
+    CliError::Failed(format!("cannot write to {}: {error}", sanitize::file_name(file)))
 }
 
 #[cfg(unix)]

@@ -1,6 +1,6 @@
 //! Builds the record of `bench chat` from the outcome of its load.
 
-use switchboard::load::chat::{self, Activity, Outcome};
+use switchboard::load::chat::{self, ChatActivity, ChatOutcome};
 
 use super::record::{ChatCost, ChatLoadRecord, ChatRecord, MembersRecord, ProofRecord, SCHEMA, ViolationRecord};
 use super::verdicts;
@@ -8,13 +8,13 @@ use crate::cli::commands::bench::build_record::{
     RunInfo, distribution, generator_record, percentiles, sample_record, server_record,
 };
 use crate::cli::commands::bench::watcher::{EarlyEnd, RunReadings};
-use crate::cli::measure::record::{each, nanos, per_second};
+use crate::cli::report::rates::{each, nanos, per_second};
 
 /// The result of one `bench chat`.
 #[derive(Debug)]
 pub(in crate::cli::commands::bench) struct ChatRun {
-    pub(super) load: chat::Plan,
-    pub(super) outcome: Outcome,
+    pub(super) load: chat::ChatLoadConfig,
+    pub(super) outcome: ChatOutcome,
     pub(super) readings: RunReadings,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn chat_record(info: RunInfo, run: &ChatRun) -> ChatRecord {
         ended_early: readings.ended_early.map(EarlyEnd::key),
         elapsed_ns: nanos(elapsed),
         messages: outcome.messages,
-        due: matches!(load.activity, Activity::Open { .. }).then_some(outcome.due),
+        due: matches!(load.activity, ChatActivity::Open { .. }).then_some(outcome.due),
         messages_per_second: per_second(outcome.messages, elapsed),
         deliveries: outcome.deliveries,
         delivered: outcome.delivered,
@@ -51,14 +51,14 @@ pub(super) fn chat_record(info: RunInfo, run: &ChatRun) -> ChatRecord {
             join_ns: distribution(&outcome.joins),
         },
         proof: ProofRecord {
-            proved: outcome.is_proved(),
+            proved: outcome.is_verified(),
             ids: outcome.ids,
             received: outcome.received,
             awaited: outcome.awaited,
             violations: outcome.violations.iter().map(violation_record).collect(),
         },
         faults: outcome.faults,
-        complaints: outcome.complaints.clone(),
+        server_errors: outcome.server_errors.clone(),
         generator: ChatCost { cpu_ns_per_delivery: each(generator.cpu_ns, outcome.delivered), side: generator },
         server: server
             .map(|server| ChatCost { cpu_ns_per_delivery: each(server.cpu_ns, outcome.delivered), side: server }),
@@ -70,11 +70,11 @@ pub(super) fn chat_record(info: RunInfo, run: &ChatRun) -> ChatRecord {
     record
 }
 
-fn load_record(plan: &chat::Plan) -> ChatLoadRecord {
+fn load_record(plan: &chat::ChatLoadConfig) -> ChatLoadRecord {
     let (activity, in_flight, rate_per_second) = match plan.activity {
-        Activity::Closed { in_flight } => ("closed", Some(in_flight), None),
-        Activity::Open { rate } => ("open", None, Some(rate)),
-        Activity::Idle => ("idle", None, None),
+        ChatActivity::Closed { in_flight } => ("closed", Some(in_flight), None),
+        ChatActivity::Open { rate } => ("open", None, Some(rate)),
+        ChatActivity::Idle => ("idle", None, None),
     };
     ChatLoadRecord {
         activity,
@@ -90,7 +90,7 @@ fn load_record(plan: &chat::Plan) -> ChatLoadRecord {
     }
 }
 
-fn violation_record(violation: &chat::Violation) -> ViolationRecord {
+fn violation_record(violation: &chat::DeliveryViolation) -> ViolationRecord {
     let text = violation.to_string();
     ViolationRecord {
         kind: violation.kind,

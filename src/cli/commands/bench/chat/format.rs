@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchboard::load::chat::Faults;
+use switchboard::load::chat::ChatFaults;
 
 use super::record::ChatRecord;
 use crate::cli::report::figure;
@@ -60,7 +60,7 @@ pub(super) fn proof(record: &ChatRecord) -> String {
 }
 
 /// Returns the faults with their counts, or `None` without any.
-pub(super) fn faults(faults: &Faults) -> Option<String> {
+pub(super) fn faults(faults: &ChatFaults) -> Option<String> {
     let counted: Vec<_> = faults.named().into_iter().filter(|(_, count)| *count > 0).map(fault).collect();
     (!counted.is_empty()).then(|| counted.join(", "))
 }

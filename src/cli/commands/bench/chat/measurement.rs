@@ -11,8 +11,8 @@ use crate::cli::commands::bench::options::{BenchOptions, OutputFormat};
 use crate::cli::commands::bench::server::BenchServer;
 use crate::cli::commands::bench::watcher::BenchWatcher;
 use crate::cli::commands::bench::{hdr, samples};
-use crate::cli::failure::Failure;
-use crate::cli::measure::Interrupt;
+use crate::cli::error::CliError;
+use crate::cli::process::Interrupt;
 
 impl Measurement for ChatBenchPlan {
     type Run = ChatRun;
@@ -26,19 +26,19 @@ impl Measurement for ChatBenchPlan {
         server: &mut BenchServer,
         interrupt: &Interrupt,
         quiet: bool,
-    ) -> Result<Option<ChatRun>, Failure> {
-        let load = chat::Plan { target: server.endpoint.clone(), ..self.load.clone() };
+    ) -> Result<Option<ChatRun>, CliError> {
+        let load = chat::ChatLoadConfig { target: server.endpoint.clone(), ..self.load.clone() };
         let mut watcher = BenchWatcher::new(server, true, interrupt, quiet);
         let measured = chat::run(&load, &mut watcher);
         let (readings, _) = watcher.finish();
         if let Some(error) = server.exit_error() {
-            return Err(Failure::Failed(error));
+            return Err(CliError::Failed(error));
         }
         let outcome = measured.map_err(|error| load_error(&error, &load.target))?;
         Ok(Some(ChatRun { load, outcome, readings }))
     }
 
-    fn report(&self, info: RunInfo, run: &ChatRun) -> Result<RunReport, Failure> {
+    fn report(&self, info: RunInfo, run: &ChatRun) -> Result<RunReport, CliError> {
         let record = chat_record(info, run);
         let outcome = &run.outcome;
         let intervals =
@@ -50,7 +50,7 @@ impl Measurement for ChatBenchPlan {
                 OutputFormat::Json => record.json().map_err(|error| render_error(&error))?,
                 OutputFormat::Csv => samples::csv(&record.samples).map_err(|error| render_error(&error))?,
             },
-            hdr: self.options.hdr.as_ref().map(log).transpose().map_err(Failure::Failed)?,
+            hdr: self.options.hdr.as_ref().map(log).transpose().map_err(CliError::Failed)?,
             html: self.options.html.as_ref().map(|_| html::page(&record)),
             failure: verdicts::failure(&record),
         })

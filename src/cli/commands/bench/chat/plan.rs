@@ -1,12 +1,12 @@
 //! The plan of `bench chat`: its typed arguments, checked and combined.
 
-use switchboard::load::chat::{self, Activity};
+use switchboard::load::chat::{self, ChatActivity};
 use switchboard::{Endpoint, Framing};
 
 use crate::cli::commands::bench::args::BenchChatArgs;
 use crate::cli::commands::bench::options::{self, BenchOptions, OutputFormat, ServerSource};
-use crate::cli::failure::Failure;
-use crate::cli::measure::Demand;
+use crate::cli::error::CliError;
+use crate::cli::process::LoadRequirements;
 use crate::cli::units::Rate;
 
 /// Bytes of an event around its text: the JSON keys, with the longest room and nick.
@@ -16,26 +16,26 @@ const EVENT_BYTES: usize = 256;
 #[derive(Debug)]
 pub(in crate::cli::commands::bench) struct ChatBenchPlan {
     pub(super) options: BenchOptions,
-    pub(super) load: chat::Plan,
+    pub(super) load: chat::ChatLoadConfig,
 }
 
 impl ChatBenchPlan {
-    pub(in crate::cli::commands::bench) fn new(args: BenchChatArgs) -> Result<Self, Failure> {
+    pub(in crate::cli::commands::bench) fn new(args: BenchChatArgs) -> Result<Self, CliError> {
         let endpoints = args.address.as_deref().map(|address| options::resolve_target(address, false)).transpose()?;
         let target = endpoints.as_ref().and_then(|endpoints| endpoints.first().cloned());
         let target = target.unwrap_or_else(|| options::any_local_port(false));
         if let Endpoint::Udp(_) = target {
-            return Err(Failure::Usage(
+            return Err(CliError::Usage(
                 "bench chat does not support UDP, because each member needs a connection: give a TCP or Unix address"
                     .to_owned(),
             ));
         }
         let activity = match (args.in_flight, args.rate) {
-            (_, Some(Rate(rate))) => Activity::Open { rate },
-            _ if args.idle => Activity::Idle,
-            (in_flight, None) => Activity::Closed { in_flight: in_flight.unwrap_or(1) },
+            (_, Some(Rate(rate))) => ChatActivity::Open { rate },
+            _ if args.idle => ChatActivity::Idle,
+            (in_flight, None) => ChatActivity::Closed { in_flight: in_flight.unwrap_or(1) },
         };
-        let load = chat::Plan {
+        let load = chat::ChatLoadConfig {
             target: target.clone(),
             members: args.members,
             publishers: if args.idle { 0 } else { args.publishers.unwrap_or(args.rooms) },
@@ -63,10 +63,10 @@ impl ChatBenchPlan {
 }
 
 /// Returns the arguments of `serve` that raise the server's limits above the load.
-fn limit_args(load: &chat::Plan) -> Vec<String> {
-    let demand = Demand {
+fn limit_args(load: &chat::ChatLoadConfig) -> Vec<String> {
+    let demand = LoadRequirements {
         connections: load.members,
-        in_flight: Demand::under_way(load.activity.into()),
+        in_flight: LoadRequirements::in_flight_estimate(load.activity.into()),
         frame_bytes: load.payload_bytes.saturating_add(EVENT_BYTES),
     };
     let mut limit_args = vec!["--messages-per-second".to_owned(), "0".to_owned()];
@@ -79,12 +79,12 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::args::{Args, Command};
+    use crate::cli::args::{Args, CliCommand};
     use crate::cli::commands::bench::args::BenchCommand;
 
-    fn plan(args: &str) -> Result<ChatBenchPlan, Failure> {
+    fn plan(args: &str) -> Result<ChatBenchPlan, CliError> {
         let args = ["switchboard", "bench", "chat"].into_iter().chain(args.split_whitespace());
-        let Command::Bench(BenchCommand::Chat(args)) = Args::try_parse_from(args).unwrap().command else {
+        let CliCommand::Bench(BenchCommand::Chat(args)) = Args::try_parse_from(args).unwrap().command else {
             panic!("not bench chat")
         };
         ChatBenchPlan::new(*args)
@@ -97,7 +97,7 @@ mod tests {
             (plan.load.members, plan.load.publishers, plan.load.rooms, plan.load.payload_bytes),
             (1000, 1, 1, 64)
         );
-        assert_eq!(plan.load.activity, Activity::Closed { in_flight: 1 });
+        assert_eq!(plan.load.activity, ChatActivity::Closed { in_flight: 1 });
         let (listen, engine) = ("u32be@127.0.0.1:0".to_owned(), "reactor".to_owned());
         let args = ["--messages-per-second", "0"].map(str::to_owned).to_vec();
         assert_eq!(plan.options.server, ServerSource::Spawned { listen, engine, args, pin: true });
@@ -112,9 +112,9 @@ mod tests {
     #[test]
     fn each_flag_selects_its_activity() {
         for (args, activity) in [
-            ("-n 16", Activity::Closed { in_flight: 16 }),
-            ("--rate 1k", Activity::Open { rate: 1000.0 }),
-            ("--idle", Activity::Idle),
+            ("-n 16", ChatActivity::Closed { in_flight: 16 }),
+            ("--rate 1k", ChatActivity::Open { rate: 1000.0 }),
+            ("--idle", ChatActivity::Idle),
         ] {
             assert_eq!(plan(args).unwrap().load.activity, activity, "{args}");
         }
@@ -135,7 +135,7 @@ mod tests {
         let plan = plan("127.0.0.1:8000 --server-pid 7").unwrap();
         let endpoints = vec!["127.0.0.1:8000".parse().unwrap()];
         assert_eq!(plan.options.server, ServerSource::Existing { endpoints, pid: Some(7) });
-        let Err(Failure::Usage(text)) = self::plan("udp:127.0.0.1:8003") else { panic!("accepted") };
+        let Err(CliError::Usage(text)) = self::plan("udp:127.0.0.1:8003") else { panic!("accepted") };
         assert_eq!(
             text,
             "bench chat does not support UDP, because each member needs a connection: give a TCP or Unix address"

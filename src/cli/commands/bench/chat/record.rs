@@ -3,12 +3,12 @@
 //! The JSON keys are a stable interface, as those of `bench echo`. Equal keys have equal meanings.
 
 use serde::Serialize;
-use switchboard::load::chat::{Complaint, Faults, Kind};
+use switchboard::load::chat::{ChatFaults, FaultKind, ServerError};
 
 use crate::cli::commands::bench::record::{
     BenchVerdict, Distribution, GeneratorRecord, PercentileRecord, SampleRecord, ServerRecord, TargetRecord,
 };
-use crate::cli::measure::Machine;
+use crate::cli::process::MachineInfo;
 
 /// The version of the JSON keys.
 pub(super) const SCHEMA: u32 = 1;
@@ -21,7 +21,7 @@ pub(super) struct ChatRecord {
     pub(super) command: String,
     /// Start time in RFC 3339, with this machine's offset.
     pub(super) started_at: String,
-    pub(super) machine: Machine,
+    pub(super) machine: MachineInfo,
     pub(super) target: TargetRecord,
     pub(super) load: ChatLoadRecord,
     /// True if a signal ended the run early.
@@ -44,9 +44,10 @@ pub(super) struct ChatRecord {
     pub(super) latency_ns: Option<Distribution>,
     pub(super) members: MembersRecord,
     pub(super) proof: ProofRecord,
-    pub(super) faults: Faults,
+    pub(super) faults: ChatFaults,
     /// The first server error of each kind.
-    pub(super) complaints: Vec<Complaint>,
+    #[serde(rename = "complaints")]
+    pub(super) server_errors: Vec<ServerError>,
     pub(super) generator: ChatCost<GeneratorRecord>,
     pub(super) server: Option<ChatCost<ServerRecord>>,
     pub(super) percentiles: Vec<PercentileRecord>,
@@ -102,7 +103,7 @@ pub(super) struct ProofRecord {
 /// One broken rule of the proof.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ViolationRecord {
-    pub(super) kind: Kind,
+    pub(super) kind: FaultKind,
     pub(super) member: usize,
     pub(super) room: String,
     pub(super) id: u64,

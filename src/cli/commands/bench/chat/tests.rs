@@ -1,11 +1,11 @@
 //! The outputs and verdicts of `bench chat`, made from a fixed record.
 
-use switchboard::load::chat::{Faults, Kind};
+use switchboard::load::chat::{ChatFaults, FaultKind};
 
 use super::record::{ChatCost, ChatLoadRecord, ChatRecord, MembersRecord, ProofRecord, SCHEMA, ViolationRecord};
 use super::{format, html, table, verdicts};
 use crate::cli::commands::bench::record::{Distribution, GeneratorRecord, ServerRecord, TargetRecord};
-use crate::cli::measure::{Machine, Pinned};
+use crate::cli::process::{MachineInfo, PinnedCpus};
 use crate::cli::report::page::Tone;
 
 fn distribution(p50: u64) -> Distribution {
@@ -39,7 +39,7 @@ fn record() -> ChatRecord {
         schema: SCHEMA,
         command: "switchboard bench chat".to_owned(),
         started_at: "2026-01-02T03:04:05+00:00".to_owned(),
-        machine: Machine {
+        machine: MachineInfo {
             cpu_model: None,
             cpus: 2,
             memory_bytes: None,
@@ -55,7 +55,7 @@ fn record() -> ChatRecord {
             framing: Some("u32be".to_owned()),
             own: true,
             engine: Some("reactor".to_owned()),
-            pinned: Some(Pinned { server_cpus: vec![0], load_cpu: 1 }),
+            pinned: Some(PinnedCpus { server_cpus: vec![0], load_cpu: 1 }),
         },
         load: ChatLoadRecord {
             activity: "closed",
@@ -86,8 +86,8 @@ fn record() -> ChatRecord {
             join_ns: Some(distribution(30_000_000)),
         },
         proof: ProofRecord { proved: true, ids: 12_345, received: 12_345_000, awaited: 0, violations: Vec::new() },
-        faults: Faults::default(),
-        complaints: Vec::new(),
+        faults: ChatFaults::default(),
+        server_errors: Vec::new(),
         generator: ChatCost { side: generator, cpu_ns_per_delivery: Some(300.0) },
         server: Some(ChatCost { side: server, cpu_ns_per_delivery: Some(400.0) }),
         percentiles: Vec::new(),
@@ -127,7 +127,7 @@ fn proof_is_one_sentence() {
 #[test]
 fn a_violation_is_reported_and_fails() {
     let violation = ViolationRecord {
-        kind: Kind::Missing,
+        kind: FaultKind::Missing,
         member: 17,
         room: "lobby".to_owned(),
         id: 105,
@@ -146,7 +146,7 @@ fn a_violation_is_reported_and_fails() {
 
 #[test]
 fn every_kind_of_fault_has_a_text() {
-    let mut faults = Faults::default();
+    let mut faults = ChatFaults::default();
     let counts = [
         &mut faults.missing,
         &mut faults.duplicated,
@@ -156,7 +156,7 @@ fn every_kind_of_fault_has_a_text() {
         &mut faults.unsaid,
         &mut faults.misnumbered,
         &mut faults.uncompared,
-        &mut faults.complaints,
+        &mut faults.server_errors,
         &mut faults.refused,
         &mut faults.broken,
     ];

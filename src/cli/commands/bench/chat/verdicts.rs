@@ -22,11 +22,11 @@ pub(super) fn verdicts(record: &ChatRecord) -> Vec<BenchVerdict> {
     for violation in &record.proof.violations {
         push(Tone::Bad, format!("{}.", capital(&violation.text)));
     }
-    for complaint in &record.complaints {
-        let text = format!("Server error for member {}: {}: {}", complaint.member, complaint.code, complaint.text);
+    for error in &record.server_errors {
+        let text = format!("Server error for member {}: {}: {}", error.member, error.code, error.text);
         push(Tone::Bad, text);
     }
-    if record.complaints.iter().any(|complaint| complaint.code == "flood") {
+    if record.server_errors.iter().any(|error| error.code == "flood") {
         let advice = "The server limits the message rate of a member: for a measurement, start it with \
                       --messages-per-second 0.";
         push(Tone::Note, advice.to_owned());

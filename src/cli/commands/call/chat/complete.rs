@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use switchboard::client::chat::COMMANDS;
+use switchboard::escape;
 use switchboard::services::chat::wire::Event;
-use switchboard::shown::word;
 
 /// Names of a kind that are remembered.
 const MAX_NAMES: usize = 512;
@@ -81,7 +81,7 @@ struct Names {
 impl Names {
     fn add(&mut self, name: &str) {
         // What a terminal would obey, or a command would take for two words, is nothing to insert into a line.
-        if name.is_empty() || name.contains(char::is_whitespace) || word(name) != name {
+        if name.is_empty() || name.contains(char::is_whitespace) || escape::line(name) != name {
             return;
         }
         self.uses += 1;

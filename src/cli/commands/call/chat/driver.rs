@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use switchboard::client::Stream;
 use switchboard::client::chat::{Action, COMMANDS, Command, Ending, Session, Typed, parse};
+use switchboard::escape;
 use switchboard::services::chat::wire::Event;
-use switchboard::shown::word;
 
 use super::Plan;
 use super::input::{Input, User};
 use super::line::{Line, Target, Wire};
 use super::screen::Screen;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// What happened and was not dealt with yet. Whoever reads a socket or the input waits when it is full.
 const MAX_INPUTS: usize = 256;
@@ -51,7 +51,7 @@ pub(super) struct Driver {
 
 impl Driver {
     /// Takes over a stream that is connected.
-    pub(super) fn new(plan: Plan, stream: Stream, screen: Box<dyn Screen>) -> Result<Self, Failure> {
+    pub(super) fn new(plan: Plan, stream: Stream, screen: Box<dyn Screen>) -> Result<Self, CliError> {
         let (to_inputs, inputs) = sync_channel(MAX_INPUTS);
         let line = Line::start(stream, plan.target.framing, 0, &to_inputs).map_err(|error| thread_failed(&error))?;
         Ok(Self {
@@ -77,7 +77,7 @@ impl Driver {
     }
 
     /// Runs to the session's end.
-    pub(super) fn run(mut self, user: &User) -> Result<ExitCode, Failure> {
+    pub(super) fn run(mut self, user: &User) -> Result<ExitCode, CliError> {
         (self.owed, self.settled_by) = (user.lines, SETTLE);
         self.session.handle_connected(self.now());
         loop {
@@ -119,7 +119,7 @@ impl Driver {
     }
 
     /// Does all that the session asks for.
-    fn act(&mut self, user: &User) -> Result<Option<Ending>, Failure> {
+    fn act(&mut self, user: &User) -> Result<Option<Ending>, CliError> {
         let mut ending = None;
         while let Some(action) = self.session.next_action() {
             let shown = match action {
@@ -170,12 +170,12 @@ impl Driver {
             self.owed -= 1;
             let nick = self.session.nick().unwrap_or("guest");
             // A reader that has gone needs none.
-            let _ = user.leave.send(format!("[{}] {}> ", word(self.session.current()), word(nick)));
+            let _ = user.leave.send(format!("[{}] {}> ", escape::line(self.session.current()), escape::line(nick)));
         }
     }
 
     /// Deals with what happened; gives the exit code if that is the end.
-    fn take(&mut self, input: Input, user: &User) -> Result<Option<ExitCode>, Failure> {
+    fn take(&mut self, input: Input, user: &User) -> Result<Option<ExitCode>, CliError> {
         let now = self.now();
         match input {
             Input::Text(_) | Input::Unreadable(_) if self.has_left => {}
@@ -189,7 +189,7 @@ impl Driver {
                 self.mistake(&why)?;
             }
             Input::Remark(what) => {
-                is_closed(self.screen.tell(&word(&what)))?;
+                is_closed(self.screen.tell(&escape::line(&what)))?;
             }
             Input::End => self.leave(user),
             Input::Signal(signal) => return Ok(Some(ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)))),
@@ -216,7 +216,7 @@ impl Driver {
         Ok(None)
     }
 
-    fn obey(&mut self, line: &str, user: &User) -> Result<(), Failure> {
+    fn obey(&mut self, line: &str, user: &User) -> Result<(), CliError> {
         match parse(line) {
             Ok(None) => {}
             Ok(Some(Typed::Ask(command))) => self.session.handle_command(command, self.now()),
@@ -231,9 +231,9 @@ impl Driver {
         Ok(())
     }
 
-    fn mistake(&mut self, what: &str) -> Result<(), Failure> {
+    fn mistake(&mut self, what: &str) -> Result<(), CliError> {
         self.mistakes += 1;
-        is_closed(self.screen.tell(&word(what))).map(drop)
+        is_closed(self.screen.tell(&escape::line(what))).map(drop)
     }
 
     /// The user has no more to say. A person does not wait for a server that is not there.
@@ -247,17 +247,19 @@ impl Driver {
         self.session.handle_command(Command::Finish, now);
     }
 
-    fn end(&mut self, ending: Ending, user: &User) -> Result<ExitCode, Failure> {
+    fn end(&mut self, ending: Ending, user: &User) -> Result<ExitCode, CliError> {
         self.line = None;
         let _ = self.screen.flush();
         match ending {
             Ending::Lost(reason) => {
-                Err(Failure::Failed(format!("{reason}; without --no-reconnect it would be opened again")))
+                Err(CliError::Failed(format!("{reason}; without --no-reconnect it would be opened again")))
             }
             Ending::NoChat(why) => {
-                Err(Failure::Failed(format!("{why}: is this a chat server, and its port for JSON? (see --framing)")))
+                Err(CliError::Failed(format!("{why}: is this a chat server, and its port for JSON? (see --framing)")))
             }
-            Ending::TurnedAway(reason) => Err(Failure::Failed(format!("the server sent you away: {}", word(&reason)))),
+            Ending::TurnedAway(reason) => {
+                Err(CliError::Failed(format!("the server sent you away: {}", escape::line(&reason))))
+            }
             _ if user.is_person && self.session.is_idle() => Ok(ExitCode::SUCCESS),
             Ending::Finished { refused, lost } => {
                 let refused = refused + self.mistakes;
@@ -267,14 +269,14 @@ impl Driver {
                         .filter(|(count, _)| *count > 0)
                         .map(|(count, what)| format!("{count} of what you wrote {what}"))
                         .collect();
-                if what.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(Failure::Failed(what.join(", "))) }
+                if what.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(CliError::Failed(what.join(", "))) }
             }
         }
     }
 
-    fn foreign(&self, what: &str) -> Failure {
+    fn foreign(&self, what: &str) -> CliError {
         let (typed, framing) = (self.target.server.typed(), self.target.framing);
-        Failure::Failed(format!(
+        CliError::Failed(format!(
             "{typed} does not speak chat's JSON in {framing} frames: {what}; check the address and --framing"
         ))
     }
@@ -296,20 +298,20 @@ fn read_event(payload: &[u8]) -> Result<Option<Event<'static>>, String> {
 fn beginning(payload: &[u8]) -> String {
     let text = String::from_utf8_lossy(payload);
     let (shown, rest) = text.split_at(text.floor_char_boundary(60));
-    format!("{}{}", word(shown), if rest.is_empty() { "" } else { "…" })
+    format!("{}{}", escape::line(shown), if rest.is_empty() { "" } else { "…" })
 }
 
 /// Whether the reader of what was shown has gone.
-fn is_closed(shown: io::Result<()>) -> Result<bool, Failure> {
+fn is_closed(shown: io::Result<()>) -> Result<bool, CliError> {
     match shown {
         Ok(()) => Ok(false),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
-        Err(error) => Err(Failure::Failed(format!("cannot write to standard output: {error}"))),
+        Err(error) => Err(CliError::Failed(format!("cannot write to standard output: {error}"))),
     }
 }
 
-pub(super) fn thread_failed(error: &io::Error) -> Failure {
-    Failure::Failed(format!("the operating system refused a thread: {error}"))
+pub(super) fn thread_failed(error: &io::Error) -> CliError {
+    CliError::Failed(format!("the operating system refused a thread: {error}"))
 }
 
 #[cfg(test)]

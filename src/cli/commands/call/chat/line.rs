@@ -13,7 +13,7 @@ use switchboard::{FrameDecoder, Framing, encode};
 
 use super::input::Input;
 use crate::cli::commands::call::server::{Server, bare};
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,7 +33,7 @@ pub(super) struct Target {
 
 impl Target {
     /// Connects, or says what could be done about it.
-    pub(super) fn connect(&self) -> Result<Stream, Failure> {
+    pub(super) fn connect(&self) -> Result<Stream, CliError> {
         self.server.connect(CONNECT_TIMEOUT)
     }
 }

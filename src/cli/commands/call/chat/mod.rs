@@ -21,9 +21,9 @@ use switchboard::services::chat::colour::Palette;
 
 use super::args::{ChatArgs, When};
 use super::server::Server;
-use crate::cli::args::Verbosity;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 use crate::cli::logging;
+use crate::cli::verbosity::Verbosity;
 
 use driver::Driver;
 use line::Target;
@@ -39,7 +39,7 @@ struct Plan {
     is_terminal: bool,
 }
 
-pub(super) fn chat(typed: ChatArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+pub(super) fn chat(typed: ChatArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     let plan = Plan::new(typed)?;
     // While nobody is told otherwise, a signal ends the program at once.
     let stream = plan.target.connect()?;
@@ -55,10 +55,10 @@ pub(super) fn chat(typed: ChatArgs, verbosity: Verbosity) -> Result<ExitCode, Fa
 }
 
 impl Plan {
-    fn new(typed: ChatArgs) -> Result<Self, Failure> {
+    fn new(typed: ChatArgs) -> Result<Self, CliError> {
         if matches!(typed.framing, Framing::Lines | Framing::Raw) {
             let framing = typed.framing;
-            return Err(Failure::Usage(format!(
+            return Err(CliError::Usage(format!(
                 "--framing {framing} is not for JSON: choose one with a length, such as u32be"
             )));
         }

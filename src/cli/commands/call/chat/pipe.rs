@@ -14,7 +14,7 @@ use super::input::{Input, User};
 
 use super::screen::Screen;
 use super::signals;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// Lines read ahead of what the session takes.
 const LINES_AHEAD: usize = 32;
@@ -28,7 +28,7 @@ pub(super) fn screen(json: bool, palette: Palette) -> Box<dyn Screen> {
 }
 
 /// Says each line of standard input, and runs until all is answered.
-pub(super) fn run(driver: Driver) -> Result<ExitCode, Failure> {
+pub(super) fn run(driver: Driver) -> Result<ExitCode, CliError> {
     let (leave, lines) = channel();
     let inputs = driver.inputs();
     signals::watch(&inputs, false)?;

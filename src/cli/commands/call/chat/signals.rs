@@ -3,14 +3,14 @@
 use std::sync::mpsc::SyncSender;
 
 use super::input::Input;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// Has SIGINT and SIGTERM, and where asked for the terminal's SIGHUP, end the program in good order. The second of them ends it at
 /// once: the first may be waiting behind a reader who takes nothing.
 #[cfg(unix)]
-pub(super) fn watch(inputs: &SyncSender<Input>, hangup: bool) -> Result<(), Failure> {
+pub(super) fn watch(inputs: &SyncSender<Input>, hangup: bool) -> Result<(), CliError> {
     let watched = register(inputs.clone(), hangup);
-    watched.map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))
+    watched.map_err(|error| CliError::Failed(format!("cannot watch for signals: {error}")))
 }
 
 #[cfg(unix)]
@@ -36,6 +36,6 @@ fn register(inputs: SyncSender<Input>, hangup: bool) -> std::io::Result<()> {
 
 /// Other platforms have no signals of this kind: Ctrl-C ends the process at once.
 #[cfg(not(unix))]
-pub(super) fn watch(_inputs: &SyncSender<Input>, _hangup: bool) -> Result<(), Failure> {
+pub(super) fn watch(_inputs: &SyncSender<Input>, _hangup: bool) -> Result<(), CliError> {
     Ok(())
 }

@@ -29,7 +29,7 @@ use super::input::{Input, User};
 use super::screen::Screen;
 use super::signals;
 use super::turns::Turns;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// Lines that wait to be shown, as while a list of completions is looked at. When they are too many the server has to wait.
 const MAX_UNSHOWN: usize = 1024;
@@ -56,9 +56,9 @@ pub(super) struct Editor {
 }
 
 /// The editor of this terminal; none, if it is one that cannot move its cursor.
-pub(super) fn editor(history: Option<&Path>, palette: Palette) -> Result<Option<Editor>, Failure> {
+pub(super) fn editor(history: Option<&Path>, palette: Palette) -> Result<Option<Editor>, CliError> {
     let history_failed =
-        |path: &Path, error: &io::Error| Failure::Failed(format!("--history {}: {error}", path.display()));
+        |path: &Path, error: &io::Error| CliError::Failed(format!("--history {}: {error}", path.display()));
     let (history, old_lines) = match history {
         Some(path) => {
             let (history, lines) = History::open(path).map_err(|error| history_failed(path, &error))?;
@@ -66,7 +66,7 @@ pub(super) fn editor(history: Option<&Path>, palette: Palette) -> Result<Option<
         }
         None => (None, Vec::new()),
     };
-    let failed = |error: ReadlineError| Failure::Failed(format!("cannot use the terminal: {error}"));
+    let failed = |error: ReadlineError| CliError::Failed(format!("cannot use the terminal: {error}"));
     let config = Config::builder().max_history_size(MAX_LINES).map_err(failed)?.auto_add_history(false).build();
     let mut lines = rustyline::Editor::with_config(config).map_err(failed)?;
     let seen = Arc::new(Mutex::new(Seen::default()));
@@ -96,7 +96,7 @@ impl Editor {
 }
 
 /// Reads lines, and runs until the user leaves or the session ends.
-pub(super) fn run(driver: Driver, editor: Editor) -> Result<ExitCode, Failure> {
+pub(super) fn run(driver: Driver, editor: Editor) -> Result<ExitCode, CliError> {
     let inputs = driver.inputs();
     signals::watch(&inputs, true)?;
     let before = Before::new();

@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use switchboard::TextEncoding;
 use switchboard::client::{TextSocket, TextSocketError};
-use switchboard::shown::word;
+use switchboard::escape;
 
 use super::ERROR;
 use crate::cli::commands::call::server::Server;
 use crate::cli::commands::call::text::{Screen, Text, any_address, cannot_ask, deadline, tell};
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// Asks everybody at the server's address, and prints who answers within `limit` and what.
-pub(super) fn ask(server: &Server, format: &str, limit: Duration, mut screen: Screen) -> Result<ExitCode, Failure> {
+pub(super) fn ask(server: &Server, format: &str, limit: Duration, mut screen: Screen) -> Result<ExitCode, CliError> {
     let addrs: Vec<SocketAddr> = server.socket_addrs().collect();
     // IPv6 has no broadcasts.
     let Some(to) = addrs.iter().find(|addr| addr.is_ipv4()) else {
-        return Err(Failure::Usage(
+        return Err(CliError::Usage(
             "--broadcast is for IPv4 alone: write 255.255.255.255:PORT, or a subnet's".to_owned(),
         ));
     };
@@ -44,7 +44,7 @@ pub(super) fn ask(server: &Server, format: &str, limit: Duration, mut screen: Sc
             Err(error) => return Err(failed(error)),
         };
         if text.text.starts_with(ERROR) {
-            tell(&format!("{from}: {}", word(&text.text)));
+            tell(&format!("{from}: {}", escape::line(&text.text)));
         } else {
             answered = true;
             screen.answer(None, &Text { text: format!("{from}\t{}", text.text), ..text })?;
@@ -56,7 +56,7 @@ pub(super) fn ask(server: &Server, format: &str, limit: Duration, mut screen: Sc
     if answered { Ok(ExitCode::SUCCESS) } else { Err(nobody(server, *to, limit)) }
 }
 
-fn nobody(server: &Server, to: SocketAddr, limit: Duration) -> Failure {
+fn nobody(server: &Server, to: SocketAddr, limit: Duration) -> CliError {
     let advice = if to.ip() == Ipv4Addr::BROADCAST {
         "clocks answer where they listen on 0.0.0.0, and on this network alone"
     } else {

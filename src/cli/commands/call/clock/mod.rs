@@ -6,25 +6,25 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use switchboard::client::text::Ends;
+use switchboard::escape;
 use switchboard::services::Clock;
-use switchboard::shown::word;
 use switchboard::{Framing, TextEncoding};
 
 use super::server::Server;
 use super::text::{Datagrams, Form, Lane, Manner, Reply, Screen, TIMEOUT, Waited, deadline, some_time, tell};
-use crate::cli::args::Verbosity;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 use crate::cli::logging;
-use crate::cli::units::Span;
+use crate::cli::units::HumanDuration;
+use crate::cli::verbosity::Verbosity;
 
 /// How clock's answer begins where it does not like the format.
 const ERROR: &str = "error: ";
 
 /// How long everybody has to answer, if nothing else is said.
-const BROADCAST_TIMEOUT: Span = Span(Duration::from_secs(1));
+const BROADCAST_TIMEOUT: HumanDuration = HumanDuration(Duration::from_secs(1));
 
 /// How far apart several questions are, if nothing else is said.
-const EVERY: Span = Span(Duration::from_secs(1));
+const EVERY: HumanDuration = HumanDuration(Duration::from_secs(1));
 
 /// How long a clock on a stream has to be quiet before what it said is all of it: half a time is a wrong one.
 const QUIET: Duration = Duration::from_millis(20);
@@ -42,7 +42,7 @@ pub(in crate::cli) struct ClockArgs {
     format: Option<String>,
     /// Ask again and again, so far apart, until Ctrl-C
     #[arg(long, value_name = "TIME")]
-    every: Option<Span>,
+    every: Option<HumanDuration>,
     /// Ask so many times [default: once, or with --every until Ctrl-C]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -54,10 +54,10 @@ pub(in crate::cli) struct ClockArgs {
     broadcast: bool,
     /// How long to wait for a connection and for each answer; with --broadcast, for all answers [default: 10s, 1s]
     #[arg(long, value_name = "TIME")]
-    timeout: Option<Span>,
+    timeout: Option<HumanDuration>,
 }
 
-pub(super) fn call(typed: ClockArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+pub(super) fn call(typed: ClockArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     logging::start(verbosity.level());
     let (address, format) = told_apart(typed.address, typed.format)?;
     let screen = Screen::new(Form::Text, TextEncoding::UTF_8);
@@ -69,9 +69,9 @@ pub(super) fn call(typed: ClockArgs, verbosity: Verbosity) -> Result<ExitCode, F
     let limit = some_time(typed.timeout.unwrap_or(TIMEOUT))?;
     let address = address.unwrap_or_else(|| "127.0.0.1:9090".to_owned());
     let server = Server::find("clock", &address, typed.udp)?;
-    let Span(every) = typed.every.unwrap_or(EVERY);
+    let HumanDuration(every) = typed.every.unwrap_or(EVERY);
     if every.is_zero() {
-        return Err(Failure::Usage("--every 0 would never wait: write some time, such as 1s".to_owned()));
+        return Err(CliError::Usage("--every 0 would never wait: write some time, such as 1s".to_owned()));
     }
     let count = typed.count.or_else(|| typed.every.is_none().then_some(1));
     let encoding = TextEncoding::UTF_8;
@@ -86,11 +86,11 @@ pub(super) fn call(typed: ClockArgs, verbosity: Verbosity) -> Result<ExitCode, F
 
 /// Address and format. Of one word alone it has to be told which of them it is: a format without conversions asks for nothing, and
 /// every address has a colon.
-fn told_apart(first: Option<String>, second: Option<String>) -> Result<(Option<String>, String), Failure> {
+fn told_apart(first: Option<String>, second: Option<String>) -> Result<(Option<String>, String), CliError> {
     match (first, second) {
         (Some(word), None) if word.contains('%') || word.is_empty() => Ok((None, word)),
         (Some(word), None) if !word.contains(':') => {
-            Err(Failure::Usage(format!("{word} is no address, which has a port, and no format, which has a %")))
+            Err(CliError::Usage(format!("{word} is no address, which has a port, and no format, which has a %")))
         }
         (address, format) => Ok((address, format.unwrap_or_default())),
     }
@@ -107,7 +107,7 @@ struct Asks {
 }
 
 impl Asks {
-    fn over_a_stream(mut self, mut lane: Lane) -> Result<ExitCode, Failure> {
+    fn over_a_stream(mut self, mut lane: Lane) -> Result<ExitCode, CliError> {
         if self.format.is_empty() {
             // Nothing at all cannot be sent on a stream without frames; this is what it would mean.
             Clock::FORMAT.clone_into(&mut self.format);
@@ -131,7 +131,7 @@ impl Asks {
     }
 
     /// Waits until `until`, and shows what nobody asked for. True: nobody reads it.
-    fn wait(&mut self, lane: &mut Lane, until: Instant) -> Result<bool, Failure> {
+    fn wait(&mut self, lane: &mut Lane, until: Instant) -> Result<bool, CliError> {
         loop {
             match lane.wait(until)? {
                 Waited::For(texts) => texts.iter().try_for_each(|text| self.screen.answer(None, text))?,
@@ -150,7 +150,7 @@ impl Asks {
         }
     }
 
-    fn over_udp(mut self, mut datagrams: Datagrams) -> Result<ExitCode, Failure> {
+    fn over_udp(mut self, mut datagrams: Datagrams) -> Result<ExitCode, CliError> {
         let format = self.format.clone();
         let mut pace = Pace::new(self.every, self.count);
         while let Some(until) = pace.next() {
@@ -164,7 +164,7 @@ impl Asks {
         self.end()
     }
 
-    fn show(&mut self, reply: Reply) -> Result<(), Failure> {
+    fn show(&mut self, reply: Reply) -> Result<(), CliError> {
         match reply {
             Reply::Text(answer) => match answer.text.strip_prefix(ERROR) {
                 // It will not like it the next time either.
@@ -180,17 +180,17 @@ impl Asks {
         }
     }
 
-    fn end(&self) -> Result<ExitCode, Failure> {
+    fn end(&self) -> Result<ExitCode, CliError> {
         match self.failed {
             0 => Ok(ExitCode::SUCCESS),
-            failed => Err(Failure::Failed(format!("{failed} without an answer"))),
+            failed => Err(CliError::Failed(format!("{failed} without an answer"))),
         }
     }
 }
 
 /// The server does not like the format.
-fn refused(why: &str) -> Failure {
-    Failure::Failed(format!("clock refuses the format: {}", word(why)))
+fn refused(why: &str) -> CliError {
+    CliError::Failed(format!("clock refuses the format: {}", escape::line(why)))
 }
 
 /// When to ask: now, and then so far apart. A turn that comes too late is left out, not made up for.

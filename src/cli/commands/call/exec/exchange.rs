@@ -9,7 +9,7 @@ use switchboard::{FrameDecoder, Framing, encode};
 
 use super::Plan;
 use crate::cli::commands::call::server::{bare, is_timeout};
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 use crate::cli::transfer::has_surplus;
 
 /// How long a length that has no end of its own is left to go on. It is sent in one piece, but may come in two.
@@ -18,7 +18,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// Bytes read at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
-pub(super) fn ask(plan: &Plan) -> Result<Answer, Failure> {
+pub(super) fn ask(plan: &Plan) -> Result<Answer, CliError> {
     let deadline = Instant::now().checked_add(plan.timeout);
     let stream = plan.server.connect(plan.timeout)?;
     let decoder = FrameDecoder::new(plan.framing, MAX_ANSWER_BYTES + PIECE_BYTES);
@@ -36,7 +36,7 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    fn hear(&mut self) -> Result<Answer, Failure> {
+    fn hear(&mut self) -> Result<Answer, CliError> {
         let mut hearing = Hearing::new(self.plan.dialect);
         let mut piece = vec![0; PIECE_BYTES];
         let mut step = Step::Read;
@@ -59,12 +59,12 @@ impl Exchange<'_> {
                     None => return Err(self.late()),
                 },
             };
-            step = heard.map_err(|fault| Failure::Failed(format!("{}: {fault}", self.plan.server.typed())))?;
+            step = heard.map_err(|fault| CliError::Failed(format!("{}: {fault}", self.plan.server.typed())))?;
         }
     }
 
     /// Hands on what the frames in `piece` hold, which together are the answer; raw bytes are the answer itself.
-    fn unframe(&mut self, hearing: &mut Hearing, mut piece: &[u8]) -> Result<Result<Step, Fault>, Failure> {
+    fn unframe(&mut self, hearing: &mut Hearing, mut piece: &[u8]) -> Result<Result<Step, Fault>, CliError> {
         if self.plan.framing == Framing::Raw {
             return Ok(hearing.hear(piece));
         }
@@ -75,14 +75,14 @@ impl Exchange<'_> {
                 Ok(None) => return Ok(step),
                 Err(error) => {
                     let typed = self.plan.server.typed();
-                    return Err(Failure::Failed(format!("{typed}: {error}; does the server frame its answers so?")));
+                    return Err(CliError::Failed(format!("{typed}: {error}; does the server frame its answers so?")));
                 }
             }
         }
     }
 
     /// Reads a piece; nothing if none comes within `limit`, or within what is left of the whole time.
-    fn read(&mut self, piece: &mut [u8], limit: Option<Duration>) -> Result<Option<usize>, Failure> {
+    fn read(&mut self, piece: &mut [u8], limit: Option<Duration>) -> Result<Option<usize>, CliError> {
         let left = self.left()?;
         let timeout = limit.map_or(left, |limit| Some(left.map_or(limit, |left| left.min(limit))));
         loop {
@@ -96,27 +96,27 @@ impl Exchange<'_> {
         }
     }
 
-    fn say(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    fn say(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         let left = self.left()?;
         let mut frame = Vec::new();
-        let unsendable = |error| Failure::Usage(format!("the command cannot be sent: {error}"));
+        let unsendable = |error| CliError::Usage(format!("the command cannot be sent: {error}"));
         encode(self.plan.framing, bytes, &mut frame).map_err(unsendable)?;
         let said = self.stream.set_write_timeout(left).and_then(|()| self.stream.write_all(&frame));
         said.map_err(|error| if is_timeout(&error) { self.late() } else { self.broken(&error) })
     }
 
     /// What is left of the time, if it is bounded.
-    fn left(&self) -> Result<Option<Duration>, Failure> {
+    fn left(&self) -> Result<Option<Duration>, CliError> {
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) { Err(self.late()) } else { Ok(left) }
     }
 
-    fn late(&self) -> Failure {
+    fn late(&self) -> CliError {
         let (typed, timeout) = (self.plan.server.typed(), self.plan.timeout);
-        Failure::Failed(format!("{typed}: no whole answer within {timeout:?}; give a longer --timeout"))
+        CliError::Failed(format!("{typed}: no whole answer within {timeout:?}; give a longer --timeout"))
     }
 
-    fn broken(&self, error: &io::Error) -> Failure {
-        Failure::Failed(format!("{}: the connection broke: {}", self.plan.server.typed(), bare(error)))
+    fn broken(&self, error: &io::Error) -> CliError {
+        CliError::Failed(format!("{}: the connection broke: {}", self.plan.server.typed(), bare(error)))
     }
 }

@@ -13,10 +13,11 @@ use switchboard::Framing;
 use switchboard::client::exec::{Answer, Dialect, Report, request};
 
 use super::server::Server;
-use crate::cli::args::Verbosity;
-use crate::cli::failure::Failure;
-use crate::cli::units::Span;
-use crate::cli::{logging, output, secret};
+use crate::cli::error::CliError;
+use crate::cli::terminal::stdout;
+use crate::cli::units::HumanDuration;
+use crate::cli::verbosity::Verbosity;
+use crate::cli::{logging, token_file};
 
 /// What surely goes in one packet, and comes with one read: IPv6 carries packets of 1,280 bytes whole (RFC 8200, section 5).
 const PACKET_BYTES: usize = 1200;
@@ -46,7 +47,7 @@ pub(in crate::cli) struct ExecArgs {
     token_file: Option<PathBuf>,
     /// How long the whole answer may take [default: 30s]
     #[arg(long, value_name = "TIME")]
-    timeout: Option<Span>,
+    timeout: Option<HumanDuration>,
     /// Print one JSON object: the header, and the output as text, or in hexadecimal if it is none
     #[arg(long)]
     json: bool,
@@ -67,35 +68,35 @@ struct Plan {
     json: bool,
 }
 
-pub(super) fn call(typed: ExecArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+pub(super) fn call(typed: ExecArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     logging::start(verbosity.level());
     let plan = Plan::new(typed)?;
     let answer = exchange::ask(&plan)?;
     let failed = answer.report.as_ref().and_then(trouble);
-    output::print_bytes(&show(&answer, plan.json)?)?;
+    stdout::print_bytes(&show(&answer, plan.json)?)?;
     match failed {
-        Some(what) => Err(Failure::Failed(what)),
+        Some(what) => Err(CliError::Failed(what)),
         None => Ok(ExitCode::SUCCESS),
     }
 }
 
 impl Plan {
-    fn new(typed: ExecArgs) -> Result<Self, Failure> {
+    fn new(typed: ExecArgs) -> Result<Self, CliError> {
         let ExecArgs { address, dialect, framing, token_file, timeout, json, command } = typed;
         let server = Server::find_stream("exec --allow PROGRAM", &address)?;
         let timeout = timeout.map_or(TIMEOUT, |timeout| timeout.0);
         if timeout.is_zero() {
-            return Err(Failure::Usage("--timeout: no answer comes in no time".to_owned()));
+            return Err(CliError::Usage("--timeout: no answer comes in no time".to_owned()));
         }
-        let token = token_file.as_deref().map(secret::read).transpose()?;
-        let request = request(&command, token.as_deref()).map_err(|bad| Failure::Usage(bad.to_string()))?;
+        let token = token_file.as_deref().map(token_file::read).transpose()?;
+        let request = request(&command, token.as_deref()).map_err(|bad| CliError::Usage(bad.to_string()))?;
         if framing.is_none() && request.len() > PACKET_BYTES && !server.is_local() {
             let text = format!(
                 "a command of {} bytes may arrive in pieces, each of which would be run: use --framing u32be on both sides, or \
                  say --framing raw if the server has no other",
                 request.len()
             );
-            return Err(Failure::Usage(text));
+            return Err(CliError::Usage(text));
         }
         let framing = framing.unwrap_or(Framing::Raw);
         Ok(Self { server, dialect, framing, request, timeout, json })
@@ -106,9 +107,9 @@ fn dialects() -> impl TypedValueParser<Value = Dialect> {
     PossibleValuesParser::new(Dialect::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<Dialect>())
 }
 
-fn show(answer: &Answer, json: bool) -> Result<Vec<u8>, Failure> {
+fn show(answer: &Answer, json: bool) -> Result<Vec<u8>, CliError> {
     if json {
-        return show::json(answer).map_err(|error| Failure::Failed(format!("cannot print the answer: {error}")));
+        return show::json(answer).map_err(|error| CliError::Failed(format!("cannot print the answer: {error}")));
     }
     if io::stdout().is_terminal() {
         return Ok(show::for_terminal(&answer.output).into_bytes());

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use switchboard::client::exec::Answer;
-use switchboard::shown::hex;
+use switchboard::escape::hex;
 
-use crate::cli::screen::Screen;
+use crate::cli::terminal::sanitize::StreamSanitizer;
 
 /// An answer as one line of JSON.
 pub(super) fn json(answer: &Answer) -> Result<Vec<u8>, serde_json::Error> {
@@ -37,7 +37,7 @@ pub(super) fn json(answer: &Answer) -> Result<Vec<u8>, serde_json::Error> {
 
 /// Bytes as a terminal may be given them. The prompt behind them gets a line of its own.
 pub(super) fn for_terminal(bytes: &[u8]) -> String {
-    let mut screen = Screen::default();
+    let mut screen = StreamSanitizer::default();
     let mut shown = screen.show(bytes) + &screen.finish();
     if !shown.is_empty() && !shown.ends_with('\n') {
         shown.push('\n');

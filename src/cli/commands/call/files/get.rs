@@ -11,8 +11,8 @@ use switchboard::services::files::wire::Code;
 use super::link::Link;
 use super::{Ended, Plan};
 use crate::cli::commands::call::server::bare;
-use crate::cli::failure::Failure;
-use crate::cli::screen;
+use crate::cli::error::CliError;
+use crate::cli::terminal::sanitize;
 use crate::cli::transfer::{Interrupt, Obstacle, Progress, Target, Waited};
 
 /// What is to be fetched, and where to.
@@ -25,9 +25,9 @@ pub(super) struct Wish {
     pub(super) quiet: bool,
 }
 
-pub(super) fn framed(plan: &Plan, wish: &Wish) -> Result<ExitCode, Failure> {
+pub(super) fn framed(plan: &Plan, wish: &Wish) -> Result<ExitCode, CliError> {
     let name = wish.name.to_str().ok_or_else(|| {
-        Failure::Usage(format!("{} is not UTF-8, and the dialect framed has no other names", wish.shown()))
+        CliError::Usage(format!("{} is not UTF-8, and the dialect framed has no other names", wish.shown()))
     })?;
     let mut target = wish.target(Target::kept)?;
     // Until there is something to be tidied up, a signal ends the program at once.
@@ -115,12 +115,12 @@ fn fetch(
 }
 
 /// Nothing tells the end of a file from a connection that was closed too early, so nothing is kept to be gone on with.
-pub(super) fn plain(plan: &Plan, wish: &Wish) -> Result<ExitCode, Failure> {
+pub(super) fn plain(plan: &Plan, wish: &Wish) -> Result<ExitCode, CliError> {
     let mut link = Link::connect(plan)?;
     let mut target = wish.target(Target::fleeting)?;
     let interrupt = Interrupt::watch()?;
     match fetch_plainly(&mut link, plan, wish, &mut target, &interrupt) {
-        Ok(0) => Err(Failure::Failed(format!(
+        Ok(0) => Err(CliError::Failed(format!(
             "{} has sent nothing: {} is empty, or is refused, which the dialect plain cannot tell apart; nothing is written; \
              does the server speak --dialect framed?",
             plan.server.typed(),
@@ -156,20 +156,20 @@ fn fetch_plainly(
 impl Wish {
     /// The name in a sentence.
     fn shown(&self) -> String {
-        screen::name(&self.name)
+        sanitize::file_name(&self.name)
     }
 
-    fn target(&self, file: fn(&Path) -> Result<Target, Obstacle>) -> Result<Target, Failure> {
+    fn target(&self, file: fn(&Path) -> Result<Target, Obstacle>) -> Result<Target, CliError> {
         match &self.place {
             Some(place) => file(place).map_err(|Obstacle { file, error }| cannot_write(&file, &error)),
             None => Target::stdout().map_err(|error| self.cannot_write(&error)),
         }
     }
 
-    fn cannot_write(&self, error: &io::Error) -> Failure {
+    fn cannot_write(&self, error: &io::Error) -> CliError {
         match &self.place {
             Some(place) => cannot_write(place, error),
-            None => Failure::Failed(format!("cannot write to standard output: {}", bare(error))),
+            None => CliError::Failed(format!("cannot write to standard output: {}", bare(error))),
         }
     }
 
@@ -190,14 +190,15 @@ impl Wish {
     /// For a person, beside what a program reads.
     fn say(&self, words: &str) {
         if !self.quiet {
-            let place = self.place.as_deref().map(|place| format!("{}: ", screen::name(place))).unwrap_or_default();
+            let place =
+                self.place.as_deref().map(|place| format!("{}: ", sanitize::file_name(place))).unwrap_or_default();
             // Where standard error is closed, nobody wants to know.
             let _ = writeln!(io::stderr(), "{place}{words}");
         }
     }
 
     /// All is there.
-    fn finish(&self, target: Target) -> Result<(), Failure> {
+    fn finish(&self, target: Target) -> Result<(), CliError> {
         let finished = if self.no_clobber { target.finish_anew() } else { target.finish() };
         finished.map_err(|error| self.cannot_write(&error))
     }
@@ -210,12 +211,12 @@ impl Wish {
         } else if let Some(partial) = target.partial() {
             self.say(&format!(
                 "{have} bytes are kept in {}; the same command goes on with them",
-                screen::name(partial)
+                sanitize::file_name(partial)
             ));
         }
     }
 }
 
-fn cannot_write(file: &Path, error: &io::Error) -> Failure {
-    Failure::Failed(format!("cannot write {}: {}", screen::name(file), bare(error)))
+fn cannot_write(file: &Path, error: &io::Error) -> CliError {
+    CliError::Failed(format!("cannot write {}: {}", sanitize::file_name(file), bare(error)))
 }

@@ -10,9 +10,9 @@ use switchboard::{FrameDecoder, encode};
 
 use super::{Ended, Plan};
 use crate::cli::commands::call::server::bare;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 use crate::cli::transfer::{Interrupt, Waited, Waiting, has_surplus};
-use crate::cli::units::Span;
+use crate::cli::units::HumanDuration;
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,7 +33,7 @@ pub(super) struct Link<'a> {
 
 impl<'a> Link<'a> {
     /// Connects, or says what could be done about it.
-    pub(super) fn connect(plan: &'a Plan) -> Result<Self, Failure> {
+    pub(super) fn connect(plan: &'a Plan) -> Result<Self, CliError> {
         let stream = plan.server.connect(CONNECT_TIMEOUT)?;
         let decoder = FrameDecoder::new(plan.framing, MAX_FRAME_BYTES);
         Ok(Self { plan, stream, decoder, buffer: vec![0; BUFFER_BYTES], begin: 0, end: 0 })
@@ -44,9 +44,9 @@ impl<'a> Link<'a> {
         let mut frame = Vec::new();
         let typed = self.plan.server.typed();
         encode(self.plan.framing, payload, &mut frame)
-            .map_err(|error| Failure::Usage(format!("the request cannot be sent: {error}")))?;
+            .map_err(|error| CliError::Usage(format!("the request cannot be sent: {error}")))?;
         let sent = self.stream.write_all(&frame);
-        sent.map_err(|error| Failure::Failed(format!("cannot ask {typed}: {}", bare(&error))).into())
+        sent.map_err(|error| CliError::Failed(format!("cannot ask {typed}: {}", bare(&error))).into())
     }
 
     /// The next frame's payload; nothing at the stream's end, or `during` what it ended too early.
@@ -77,17 +77,17 @@ impl<'a> Link<'a> {
     /// Reads once. False: the stream has ended.
     fn fill(&mut self, limit: Option<Duration>, interrupt: &Interrupt) -> Result<bool, Ended> {
         let typed = self.plan.server.typed();
-        let lost = |error| Failure::Failed(format!("the connection to {typed} is lost: {}", bare(&error)));
+        let lost = |error| CliError::Failed(format!("the connection to {typed} is lost: {}", bare(&error)));
         loop {
             match interrupt.wait(&self.stream, Waiting::ToRead, limit).map_err(lost)? {
                 Waited::Ready => {}
                 Waited::Interrupted => return Err(Ended::Interrupted),
                 Waited::TimedOut => {
-                    let length = Span(limit.unwrap_or_default());
+                    let length = HumanDuration(limit.unwrap_or_default());
                     let why = format!(
                         "{typed} has sent nothing for {length}; try again, or have more patience with --timeout"
                     );
-                    return Err(Failure::Failed(why).into());
+                    return Err(CliError::Failed(why).into());
                 }
             }
             match self.stream.read(&mut self.buffer) {

@@ -8,18 +8,18 @@ use indicatif::BinaryBytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use switchboard::client::files::{self, Trouble};
+use switchboard::escape;
 use switchboard::services::Clock;
 use switchboard::services::files::wire::Listing;
-use switchboard::shown::word;
 
 use super::link::Link;
 use super::{Ended, Plan};
-use crate::cli::failure::Failure;
-use crate::cli::output;
+use crate::cli::error::CliError;
 use crate::cli::report::words;
+use crate::cli::terminal::stdout;
 use crate::cli::transfer::Interrupt;
 
-pub(super) fn list(plan: &Plan, directory: String, json: bool) -> Result<ExitCode, Failure> {
+pub(super) fn list(plan: &Plan, directory: String, json: bool) -> Result<ExitCode, CliError> {
     let about = format!("cannot list what {} has", plan.server.typed());
     let mut link = Link::connect(plan)?;
     let interrupt = Interrupt::watch()?;
@@ -35,9 +35,9 @@ pub(super) fn list(plan: &Plan, directory: String, json: bool) -> Result<ExitCod
         // Into a pipe it goes as it came; a terminal obeys nobody but its user.
         let text = String::from_utf8_lossy(&answer);
         let is_terminal = io::stdout().is_terminal();
-        output::print(&format!("{}\n", if is_terminal { word(&text) } else { text }))?;
+        stdout::print(&format!("{}\n", if is_terminal { escape::line(&text) } else { text }))?;
     } else {
-        output::print(&table(&listing))?;
+        stdout::print(&table(&listing))?;
     }
     if listing.truncated && !json {
         let _ = writeln!(io::stderr(), "switchboard: there is more; list one directory at a time");
@@ -62,7 +62,7 @@ fn table(listing: &Listing) -> String {
     table.set_header(["name", "size", "modified"]);
     for file in &listing.files {
         let modified = file.modified.as_deref().map(when).unwrap_or_default();
-        table.add_row([word(&file.name).into_owned(), BinaryBytes(file.size).to_string(), modified]);
+        table.add_row([escape::line(&file.name).into_owned(), BinaryBytes(file.size).to_string(), modified]);
     }
     words::plain(table) + "\n"
 }
@@ -71,6 +71,6 @@ fn table(listing: &Listing) -> String {
 fn when(text: &str) -> String {
     match text.parse::<Timestamp>() {
         Ok(time) => time.to_zoned(TimeZone::system()).strftime(Clock::FORMAT).to_string(),
-        Err(_) => word(text).into_owned(),
+        Err(_) => escape::line(text).into_owned(),
     }
 }

@@ -13,15 +13,16 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Subcommand, ValueHint};
 use switchboard::Framing;
 use switchboard::client::files::Trouble;
+use switchboard::escape;
 use switchboard::services::files::Dialect;
-use switchboard::shown::word;
 
 use super::server::Server;
-use crate::cli::args::Verbosity;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
+use crate::cli::logging;
+use crate::cli::terminal::sanitize;
 use crate::cli::transfer::Interrupt;
-use crate::cli::units::Span;
-use crate::cli::{logging, screen};
+use crate::cli::units::HumanDuration;
+use crate::cli::verbosity::Verbosity;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = include_str!("files.txt"))]
@@ -40,8 +41,8 @@ pub(in crate::cli) struct FilesArgs {
     /// Give up when nothing has come for so long; 0: never
     ///
     /// The beginning of an answer may take ten times as long, because a server reads a whole file for its checksum first.
-    #[arg(long, value_name = "TIME", global = true, default_value_t = Span(Duration::from_secs(30)))]
-    timeout: Span,
+    #[arg(long, value_name = "TIME", global = true, default_value_t = HumanDuration(Duration::from_secs(30)))]
+    timeout: HumanDuration,
     #[command(subcommand)]
     wish: Wish,
 }
@@ -94,11 +95,11 @@ enum Ended {
     /// It was no good from the first word on, as if the server spoke something else.
     Stranger(Trouble),
     /// Everything else.
-    Failed(Failure),
+    Failed(CliError),
 }
 
-impl From<Failure> for Ended {
-    fn from(failure: Failure) -> Self {
+impl From<CliError> for Ended {
+    fn from(failure: CliError) -> Self {
         Self::Failed(failure)
     }
 }
@@ -109,13 +110,13 @@ impl From<Trouble> for Ended {
     }
 }
 
-pub(super) fn call(typed: FilesArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+pub(super) fn call(typed: FilesArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     let dialect = typed.dialect.unwrap_or_default();
     let plan = Plan::new(&typed, dialect)?;
     logging::start(verbosity.level());
     match typed.wish {
         Wish::List { .. } if dialect == Dialect::Plain => {
-            Err(Failure::Usage("the dialect plain knows no list, only get NAME".to_owned()))
+            Err(CliError::Usage("the dialect plain knows no list, only get NAME".to_owned()))
         }
         Wish::List { directory, json } => list::list(&plan, directory, json),
         Wish::Get { name, output, no_clobber } => {
@@ -124,7 +125,10 @@ pub(super) fn call(typed: FilesArgs, verbosity: Verbosity) -> Result<ExitCode, F
                 && let Some(place) = &place
                 && place.symlink_metadata().is_ok()
             {
-                return Err(Failure::Failed(format!("{} is there already, and is left as it is", screen::name(place))));
+                return Err(CliError::Failed(format!(
+                    "{} is there already, and is left as it is",
+                    sanitize::file_name(place)
+                )));
             }
             let wish = get::Wish { name, place, no_clobber, quiet: verbosity.is_quiet() };
             match dialect {
@@ -136,10 +140,10 @@ pub(super) fn call(typed: FilesArgs, verbosity: Verbosity) -> Result<ExitCode, F
 }
 
 impl Plan {
-    fn new(typed: &FilesArgs, dialect: Dialect) -> Result<Self, Failure> {
+    fn new(typed: &FilesArgs, dialect: Dialect) -> Result<Self, CliError> {
         let framing = typed.framing.unwrap_or(if dialect == Dialect::Plain { Framing::Raw } else { Framing::U32BE });
         if !(dialect.suits(framing) || (dialect == Dialect::Plain && framing == Framing::Lines)) {
-            return Err(Failure::Usage(match dialect {
+            return Err(CliError::Usage(match dialect {
                 Dialect::Framed => format!("--framing {framing} does not carry frames of 1 MiB: u32be does"),
                 Dialect::Plain => format!("--framing {framing} is not for the dialect plain: choose raw or lines"),
             }));
@@ -165,14 +169,14 @@ impl Ended {
     }
 
     /// What the program ends with; `about` is what it was to do.
-    fn code(self, about: &str, interrupt: Option<&Interrupt>) -> Result<ExitCode, Failure> {
+    fn code(self, about: &str, interrupt: Option<&Interrupt>) -> Result<ExitCode, CliError> {
         match self {
             Self::Unread => Ok(ExitCode::SUCCESS),
             Self::Interrupted => Ok(interrupt.and_then(Interrupt::exit_code).unwrap_or(ExitCode::FAILURE)),
-            Self::Trouble(trouble) => Err(Failure::Failed(format!("{about}: {}", word(&trouble.to_string())))),
-            Self::Stranger(trouble) => Err(Failure::Failed(format!(
+            Self::Trouble(trouble) => Err(CliError::Failed(format!("{about}: {}", escape::line(&trouble.to_string())))),
+            Self::Stranger(trouble) => Err(CliError::Failed(format!(
                 "{about}: {}; does the server speak --dialect plain?",
-                word(&trouble.to_string())
+                escape::line(&trouble.to_string())
             ))),
             Self::Failed(failure) => Err(failure),
         }
@@ -184,7 +188,7 @@ fn dialects() -> impl TypedValueParser<Value = Dialect> {
 }
 
 /// Where a file goes; nothing: to standard output.
-fn place(name: &OsString, output: Option<PathBuf>) -> Result<Option<PathBuf>, Failure> {
+fn place(name: &OsString, output: Option<PathBuf>) -> Result<Option<PathBuf>, CliError> {
     match output {
         Some(path) if path.as_os_str() == "-" => Ok(None),
         Some(path) => Ok(Some(path)),
@@ -192,9 +196,9 @@ fn place(name: &OsString, output: Option<PathBuf>) -> Result<Option<PathBuf>, Fa
         None => match Path::new(name).file_name() {
             Some(last) => Ok(Some(last.into())),
             None if name.is_empty() => {
-                Err(Failure::Usage("no file has an empty name: 'call files ADDR list' shows their names".to_owned()))
+                Err(CliError::Usage("no file has an empty name: 'call files ADDR list' shows their names".to_owned()))
             }
-            None => Err(Failure::Usage(format!("{} has no last part: add -o FILE", screen::name(name)))),
+            None => Err(CliError::Usage(format!("{} has no last part: add -o FILE", sanitize::file_name(name)))),
         },
     }
 }

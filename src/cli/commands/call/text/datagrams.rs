@@ -11,7 +11,7 @@ use switchboard::client::{TextSocket, TextSocketError};
 use super::stream::deadline;
 use super::talk::{Reply, Text};
 use crate::cli::commands::call::server::Server;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// Datagrams of earlier requests that are thrown away before the next request is sent all the same.
 const MAX_LATE: usize = 1024;
@@ -33,7 +33,7 @@ impl Datagrams {
         encoding: TextEncoding,
         limit: Duration,
         may_answer: fn(&[u8], &[u8]) -> bool,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CliError> {
         let mut others = server.socket_addrs().collect::<Vec<_>>().into_iter();
         let first = others.next().unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
         let socket = connected(first, encoding).map_err(|error| cannot_ask(&server, &error))?;
@@ -41,7 +41,7 @@ impl Datagrams {
     }
 
     /// Sends `text` and waits for its answer.
-    pub(in crate::cli::commands::call) fn ask(&mut self, text: &str) -> Result<Reply, Failure> {
+    pub(in crate::cli::commands::call) fn ask(&mut self, text: &str) -> Result<Reply, CliError> {
         self.forget_late_answers();
         loop {
             match self.exchange(text, deadline(self.limit)) {
@@ -62,12 +62,12 @@ impl Datagrams {
     }
 
     /// Sends `text`, to which no answer is expected.
-    pub(in crate::cli::commands::call) fn tell(&self, text: &str) -> Result<(), Failure> {
+    pub(in crate::cli::commands::call) fn tell(&self, text: &str) -> Result<(), CliError> {
         self.socket.send(text).map_err(|error| cannot_ask(&self.server, &error))
     }
 
     /// Waits until `until`. What comes meanwhile is late, and thrown away.
-    pub(in crate::cli::commands::call) fn wait(&self, until: Instant) -> Result<(), Failure> {
+    pub(in crate::cli::commands::call) fn wait(&self, until: Instant) -> Result<(), CliError> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -83,7 +83,7 @@ impl Datagrams {
 
     fn exchange(&self, text: &str, until: Instant) -> Result<Reply, TextSocketError> {
         match self.socket.send(text) {
-            Err(error @ (TextSocketError::Unwritable(_) | TextSocketError::TooLarge { .. })) => {
+            Err(error @ (TextSocketError::UnencodableError(_) | TextSocketError::TooLarge { .. })) => {
                 return Ok(Reply::Nothing(format!("not sent: {error}")));
             }
             sent => sent?,
@@ -154,7 +154,7 @@ pub(in crate::cli::commands::call) fn any_address(addr: SocketAddr) -> SocketAdd
     }
 }
 
-pub(in crate::cli::commands::call) fn cannot_ask(server: &Server, error: &TextSocketError) -> Failure {
+pub(in crate::cli::commands::call) fn cannot_ask(server: &Server, error: &TextSocketError) -> CliError {
     match error {
         TextSocketError::Io(error) => server.cannot_reach(error),
         other => server.failed(&format!("cannot be asked: {other}")),

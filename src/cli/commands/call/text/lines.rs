@@ -9,7 +9,7 @@ use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::{Completer, Config, Editor, Helper, Highlighter, Validator};
 
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// The longest line that is read from a pipe, in bytes.
 const MAX_LINE_BYTES: u64 = 1 << 20;
@@ -42,18 +42,18 @@ impl Lines {
         Self::Piped(BufReader::new(io::stdin()))
     }
 
-    pub(super) fn typed(service: &str) -> Result<Self, Failure> {
-        let failed = |error: ReadlineError| Failure::Failed(format!("cannot use the terminal: {error}"));
-        put_back_on_signals().map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))?;
+    pub(super) fn typed(service: &str) -> Result<Self, CliError> {
+        let failed = |error: ReadlineError| CliError::Failed(format!("cannot use the terminal: {error}"));
+        put_back_on_signals().map_err(|error| CliError::Failed(format!("cannot watch for signals: {error}")))?;
         let mut editor = Editor::with_config(Config::builder().auto_add_history(true).build()).map_err(failed)?;
         editor.set_helper(Some(Typist { is_empty: Cell::new(true) }));
         Ok(Self::Typed(Box::new(Typed { editor, prompt: format!("{service}> "), pasted: VecDeque::new() })))
     }
 
-    pub(super) fn next(&mut self) -> Result<Line, Failure> {
+    pub(super) fn next(&mut self) -> Result<Line, CliError> {
         match self {
             Self::Piped(input) => {
-                read(input).map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))
+                read(input).map_err(|error| CliError::Failed(format!("cannot read standard input: {error}")))
             }
             Self::Typed(typed) => typed.next(),
         }
@@ -61,7 +61,7 @@ impl Lines {
 }
 
 impl Typed {
-    fn next(&mut self) -> Result<Line, Failure> {
+    fn next(&mut self) -> Result<Line, CliError> {
         loop {
             if let Some(line) = self.pasted.pop_front() {
                 return Ok(Line::Text(line));
@@ -73,7 +73,7 @@ impl Typed {
                 // Something that is not UTF-8 was typed.
                 Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {}
                 Err(ReadlineError::Interrupted | ReadlineError::Eof) => return Ok(Line::End),
-                Err(error) => return Err(Failure::Failed(format!("cannot read the terminal: {error}"))),
+                Err(error) => return Err(CliError::Failed(format!("cannot read the terminal: {error}"))),
             }
         }
     }

@@ -16,10 +16,10 @@ use switchboard::client::text::Ends;
 use switchboard::{Framing, TextEncoding};
 
 use super::server::Server;
-use crate::cli::args::Verbosity;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 use crate::cli::logging;
-use crate::cli::units::Span;
+use crate::cli::units::HumanDuration;
+use crate::cli::verbosity::Verbosity;
 
 pub(super) use datagrams::{Datagrams, any_address, cannot_ask};
 use lines::Lines;
@@ -30,7 +30,7 @@ use talk::{Link, Talk};
 pub(super) use talk::{Reply, Text};
 
 /// How long a server may take to accept a connection, and for each answer.
-pub(super) const TIMEOUT: Span = Span(Duration::from_secs(10));
+pub(super) const TIMEOUT: HumanDuration = HumanDuration(Duration::from_secs(10));
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = include_str!("text.txt"))]
@@ -55,19 +55,19 @@ pub(in crate::cli) struct TextArgs {
     udp: bool,
     /// How long to wait for a connection, and for each answer
     #[arg(long, value_name = "TIME", default_value_t = TIMEOUT)]
-    timeout: Span,
+    timeout: HumanDuration,
     /// Print one JSON object a line: {"sent":…,"answer":…}; a line that got no answer has null
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn call(kind: Kind, typed: TextArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+pub(super) fn call(kind: Kind, typed: TextArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     let limit = some_time(typed.timeout)?;
     let address = typed.address.unwrap_or_else(|| kind.address(typed.udp).to_owned());
     let server = Server::find(kind.name(), &address, typed.udp)?;
     let link = if server.is_udp() {
         if let Some(framing) = typed.framing {
-            return Err(Failure::Usage(format!(
+            return Err(CliError::Usage(format!(
                 "--framing {framing} is for streams: each datagram is a message of its own"
             )));
         }
@@ -88,9 +88,9 @@ pub(super) fn call(kind: Kind, typed: TextArgs, verbosity: Verbosity) -> Result<
 }
 
 /// A time limit that can be kept.
-pub(super) fn some_time(Span(limit): Span) -> Result<Duration, Failure> {
+pub(super) fn some_time(HumanDuration(limit): HumanDuration) -> Result<Duration, CliError> {
     if limit.is_zero() {
-        return Err(Failure::Usage("--timeout 0 leaves no time for an answer: write some, such as 10s".to_owned()));
+        return Err(CliError::Usage("--timeout 0 leaves no time for an answer: write some, such as 10s".to_owned()));
     }
     Ok(limit)
 }

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use switchboard::TextEncoding;
-use switchboard::shown::{visible, word};
+use switchboard::escape;
 
 use super::talk::Text;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// Standard output, and standard error for what is not an answer.
 pub(in crate::cli::commands::call) struct Screen {
@@ -45,7 +45,7 @@ impl Screen {
     }
 
     /// Shows what came, and what it is the answer to, if it is one.
-    pub(in crate::cli::commands::call) fn answer(&mut self, sent: Option<&str>, came: &Text) -> Result<(), Failure> {
+    pub(in crate::cli::commands::call) fn answer(&mut self, sent: Option<&str>, came: &Text) -> Result<(), CliError> {
         if !came.is_readable && !std::mem::replace(&mut self.told_of_unreadable, true) {
             let encoding = self.encoding;
             tell(&format!(
@@ -59,27 +59,27 @@ impl Screen {
     }
 
     /// A line got no answer.
-    pub(in crate::cli::commands::call) fn no_answer(&mut self, sent: &str) -> Result<(), Failure> {
+    pub(in crate::cli::commands::call) fn no_answer(&mut self, sent: &str) -> Result<(), CliError> {
         match self.form {
             Form::Json => self.exchange(Some(sent), None),
             Form::Text => Ok(()),
         }
     }
 
-    fn line(&mut self, line: &str) -> Result<(), Failure> {
-        let line = if self.is_terminal { visible(line) } else { Cow::Borrowed(line) };
+    fn line(&mut self, line: &str) -> Result<(), CliError> {
+        let line = if self.is_terminal { escape::text(line) } else { Cow::Borrowed(line) };
         self.print(format!("{line}\n").as_bytes())
     }
 
-    fn exchange(&mut self, sent: Option<&str>, answer: Option<&str>) -> Result<(), Failure> {
+    fn exchange(&mut self, sent: Option<&str>, answer: Option<&str>) -> Result<(), CliError> {
         let json = serde_json::to_string(&Exchange { sent, answer });
-        let json = json.map_err(|error| Failure::Failed(format!("cannot write JSON: {error}")))?;
+        let json = json.map_err(|error| CliError::Failed(format!("cannot write JSON: {error}")))?;
         let mut line = if self.is_terminal { in_ascii_where_it_commands(&json) } else { json };
         line.push('\n');
         self.print(line.as_bytes())
     }
 
-    fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    fn print(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
             Ok(()) => Ok(()),
@@ -87,7 +87,7 @@ impl Screen {
                 self.nobody_reads = true;
                 Ok(())
             }
-            Err(error) => Err(Failure::Failed(format!("cannot write to standard output: {error}"))),
+            Err(error) => Err(CliError::Failed(format!("cannot write to standard output: {error}"))),
         }
     }
 }
@@ -103,7 +103,7 @@ fn in_ascii_where_it_commands(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         // All such characters are in the first plane, where JSON's escape has four digits.
-        match word(c.encode_utf8(&mut [0; 4])) {
+        match escape::line(c.encode_utf8(&mut [0; 4])) {
             Cow::Borrowed(shown) => out.push_str(shown),
             // Writing to a string does not fail.
             Cow::Owned(_) => _ = write!(out, "\\u{:04x}", u32::from(c)),

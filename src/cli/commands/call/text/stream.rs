@@ -10,7 +10,7 @@ use switchboard::{Framing, MAX_RAW_BYTES, TextEncoding, encode};
 use super::manner::{MAX_ANSWER_BYTES, Manner};
 use super::talk::{Reply, Text};
 use crate::cli::commands::call::server::{Server, bare, is_end, is_timeout};
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// What is written before its answer is read where a stream has no frames: so little that the server can take it while its own
 /// answers wait to be read. If both waited to be read, both would wait for ever.
@@ -80,7 +80,7 @@ impl Lane {
     }
 
     /// Connects, if that has not happened yet.
-    pub(in crate::cli::commands::call) fn connect(&mut self) -> Result<(), Failure> {
+    pub(in crate::cli::commands::call) fn connect(&mut self) -> Result<(), CliError> {
         if self.stream.is_none() {
             let begun = Instant::now();
             let stream = self.server.connect(self.limit)?;
@@ -95,7 +95,7 @@ impl Lane {
     }
 
     /// Waits until `until` for the first that comes unasked, which is shown with the rest of it.
-    fn greeting(&mut self, until: Instant) -> Result<(), Failure> {
+    fn greeting(&mut self, until: Instant) -> Result<(), CliError> {
         match self.read(until)? {
             Came::Bytes(bytes) => self.surplus.extend_from_slice(self.buffer.get(..bytes).unwrap_or_default()),
             Came::End => self.is_closed = true,
@@ -119,7 +119,7 @@ impl Lane {
     }
 
     /// What has come since the last answer, which nobody asked for.
-    pub(in crate::cli::commands::call) fn unasked(&mut self) -> Result<Vec<Text>, Failure> {
+    pub(in crate::cli::commands::call) fn unasked(&mut self) -> Result<Vec<Text>, CliError> {
         let mut texts = Vec::new();
         let surplus = std::mem::take(&mut self.surplus);
         self.cut(&surplus, &mut texts)?;
@@ -145,7 +145,7 @@ impl Lane {
     }
 
     /// Sends `text` and waits for its answer.
-    pub(in crate::cli::commands::call) fn ask(&mut self, text: &str) -> Result<Reply, Failure> {
+    pub(in crate::cli::commands::call) fn ask(&mut self, text: &str) -> Result<Reply, CliError> {
         let payload = match self.encoding.encode(text) {
             Ok(payload) => payload,
             Err(unwritable) => return Ok(Reply::Nothing(format!("not sent: {unwritable}"))),
@@ -170,7 +170,7 @@ impl Lane {
     }
 
     /// Waits until `until`, the server's end or something that nobody asked for, whichever comes first.
-    pub(in crate::cli::commands::call) fn wait(&mut self, until: Instant) -> Result<Waited, Failure> {
+    pub(in crate::cli::commands::call) fn wait(&mut self, until: Instant) -> Result<Waited, CliError> {
         self.connect()?;
         let mut texts = self.unasked()?;
         while texts.is_empty() && !self.is_closed {
@@ -194,7 +194,7 @@ impl Lane {
             .then(|| deadline(LAST_WORDS))
     }
 
-    fn ask_in_pieces(&mut self, frame: &[u8], piece_bytes: usize) -> Result<Reply, Failure> {
+    fn ask_in_pieces(&mut self, frame: &[u8], piece_bytes: usize) -> Result<Reply, CliError> {
         let mut whole = Vec::new();
         for piece in frame.chunks(piece_bytes) {
             if self.is_closed || !self.write(piece)? {
@@ -214,7 +214,7 @@ impl Lane {
 
     /// What an answer has behind the read that it began with. However slowly it comes, it is not waited for beyond the time that
     /// an answer has.
-    fn rest(&mut self, whole: &mut Vec<u8>) -> Result<(), Failure> {
+    fn rest(&mut self, whole: &mut Vec<u8>) -> Result<(), CliError> {
         let last = deadline(self.limit);
         while !self.is_closed && whole.len() < MAX_ANSWER_BYTES {
             match self.read(deadline(self.manner.quiet).min(last))? {
@@ -227,7 +227,7 @@ impl Lane {
     }
 
     /// False: the server has closed.
-    fn write(&mut self, bytes: &[u8]) -> Result<bool, Failure> {
+    fn write(&mut self, bytes: &[u8]) -> Result<bool, CliError> {
         let Some(stream) = &mut self.stream else { return Ok(false) };
         match stream.write_all(bytes) {
             Ok(()) => Ok(true),
@@ -240,7 +240,7 @@ impl Lane {
     }
 
     /// Waits for an answer. None: the server closed instead.
-    fn answer(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    fn answer(&mut self) -> Result<Option<Vec<u8>>, CliError> {
         let until = deadline(self.limit);
         loop {
             match self.read(until)? {
@@ -265,7 +265,7 @@ impl Lane {
     }
 
     /// Time is up. What should have ended with the stream is shown all the same.
-    fn late(&mut self) -> Result<Vec<u8>, Failure> {
+    fn late(&mut self) -> Result<Vec<u8>, CliError> {
         let limit = self.limit;
         match self.answers.finish() {
             Ok(Some(answer)) => {
@@ -284,7 +284,7 @@ impl Lane {
         }
     }
 
-    fn read(&mut self, until: Instant) -> Result<Came, Failure> {
+    fn read(&mut self, until: Instant) -> Result<Came, CliError> {
         let Some(stream) = &mut self.stream else { return Ok(Came::End) };
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -315,7 +315,7 @@ impl Lane {
         read
     }
 
-    fn cut(&mut self, mut input: &[u8], texts: &mut Vec<Text>) -> Result<(), Failure> {
+    fn cut(&mut self, mut input: &[u8], texts: &mut Vec<Text>) -> Result<(), CliError> {
         while let Some(came) = self.answers.take(&mut input).map_err(|error| self.server.failed(&not_ours(&error)))? {
             texts.push(self.text(&came));
         }

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use switchboard::TextEncoding;
-use switchboard::shown::word;
+use switchboard::escape;
 
 use super::datagrams::Datagrams;
 use super::lines::{Line, Lines};
 use super::screen::{Screen, tell};
 use super::stream::{Lane, Waited};
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// What came, as text.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Talk {
     }
 
     /// Talks until the lines end, or the server does.
-    pub(super) fn run(mut self, mut lines: Lines) -> Result<ExitCode, Failure> {
+    pub(super) fn run(mut self, mut lines: Lines) -> Result<ExitCode, CliError> {
         if let Link::Lane(lane) = &mut self.link
             && !lane.is_one_each()
         {
@@ -92,11 +92,11 @@ impl Talk {
         }
         match self.failed {
             0 => Ok(ExitCode::SUCCESS),
-            failed => Err(Failure::Failed(format!("{failed} of the lines {} without an answer", were(failed)))),
+            failed => Err(CliError::Failed(format!("{failed} of the lines {} without an answer", were(failed)))),
         }
     }
 
-    fn say(&mut self, text: &str) -> Result<Flow, Failure> {
+    fn say(&mut self, text: &str) -> Result<Flow, CliError> {
         self.show_unasked()?;
         let is_bye = self.has_bye && text.trim_ascii().eq_ignore_ascii_case("bye");
         let reply = match &mut self.link {
@@ -121,18 +121,18 @@ impl Talk {
                 let what = format!("closed, and gave no answer to '{}'", short(text));
                 match &self.link {
                     Link::Lane(lane) => Err(lane.server().failed(&what)),
-                    Link::Datagrams(_) => Err(Failure::Failed(what)),
+                    Link::Datagrams(_) => Err(CliError::Failed(what)),
                 }
             }
         }
     }
 
-    fn show_unasked(&mut self) -> Result<(), Failure> {
+    fn show_unasked(&mut self) -> Result<(), CliError> {
         let Link::Lane(lane) = &mut self.link else { return Ok(()) };
         lane.unasked()?.iter().try_for_each(|text| self.screen.answer(None, text))
     }
 
-    fn show_last_words(&mut self) -> Result<(), Failure> {
+    fn show_last_words(&mut self) -> Result<(), CliError> {
         self.show_unasked()?;
         let Link::Lane(lane) = &mut self.link else { return Ok(()) };
         let Some(until) = lane.finish() else { return Ok(()) };
@@ -145,7 +145,7 @@ impl Talk {
         Ok(())
     }
 
-    fn fail(&mut self, line: Option<&str>, why: &str) -> Result<Flow, Failure> {
+    fn fail(&mut self, line: Option<&str>, why: &str) -> Result<Flow, CliError> {
         self.failed += 1;
         match line {
             Some(line) => {
@@ -169,5 +169,5 @@ fn short(line: &str) -> String {
     if short.len() < line.len() {
         short.push('…');
     }
-    word(&short).into_owned()
+    escape::line(&short).into_owned()
 }

@@ -1,0 +1,284 @@
+//! A scripted socket for tests: the script is what the peer does and how much each call achieves.
+//!
+//! It keeps the kernel's rules that the loop depends on (epoll(7)). After a short call or
+//! `WouldBlock`, an edge follows as soon as more is possible, and none before. An edge reports
+//! everything that is possible at that time.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::rc::Rc;
+
+use super::stream::Stream;
+
+/// The effect of one call. After the end of the script, each call does all that is possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ScriptedCall {
+    /// Moves all bytes that it can.
+    Whole,
+    /// Moves at most this many bytes.
+    AtMost(usize),
+    WouldBlock,
+    Interrupted,
+    Fails(io::ErrorKind),
+}
+
+/// The peer's end of a scripted socket, and its script.
+#[derive(Clone)]
+pub(crate) struct ScriptedSocket(Rc<RefCell<SocketState>>);
+
+/// The readiness that an edge reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Edge {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) eof: bool,
+}
+
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each set and cleared on its own")]
+struct SocketState {
+    arrived: VecDeque<u8>,
+    /// The end of the stream has arrived, after the bytes in `arrived`.
+    finished: bool,
+    reset: Option<io::ErrorKind>,
+    reads: VecDeque<ScriptedCall>,
+    writes: VecDeque<ScriptedCall>,
+    /// Bytes that the send buffer has room for.
+    room: usize,
+    /// A write found no room, so the next room is an edge.
+    full: bool,
+    edge: bool,
+    written: Vec<u8>,
+    /// Calls made on the socket, failed ones included.
+    reads_made: usize,
+    writes_made: usize,
+    /// Bytes that each successful write took.
+    write_sizes: Vec<usize>,
+    shut_down: bool,
+    closed: bool,
+}
+
+impl ScriptedSocket {
+    /// Returns a socket with an unlimited send buffer, and the stream for a connection.
+    pub(crate) fn pair() -> (Self, ScriptedStream) {
+        let socket = Self(Rc::new(RefCell::new(SocketState {
+            arrived: VecDeque::new(),
+            finished: false,
+            reset: None,
+            reads: VecDeque::new(),
+            writes: VecDeque::new(),
+            room: usize::MAX,
+            full: false,
+            edge: true,
+            written: Vec::new(),
+            reads_made: 0,
+            writes_made: 0,
+            write_sizes: Vec::new(),
+            shut_down: false,
+            closed: false,
+        })));
+        (socket.clone(), ScriptedStream(socket))
+    }
+
+    fn state(&self) -> RefMut<'_, SocketState> {
+        self.0.borrow_mut()
+    }
+
+    /// The peer sends `bytes`.
+    pub(crate) fn send(&self, bytes: &[u8]) {
+        let mut state = self.state();
+        state.arrived.extend(bytes);
+        state.edge = true;
+    }
+
+    /// The peer closes its writing side.
+    pub(crate) fn finish(&self) {
+        let mut state = self.state();
+        state.finished = true;
+        state.edge = true;
+    }
+
+    /// The peer resets the connection: unread bytes are lost (tcp(7)), and every call fails from
+    /// now on.
+    pub(crate) fn reset(&self) {
+        let mut state = self.state();
+        state.arrived.clear();
+        state.reset = Some(io::ErrorKind::ConnectionReset);
+        state.edge = true;
+    }
+
+    /// Sets the bytes that the send buffer takes before the peer reads again.
+    pub(crate) fn set_room(&self, bytes: usize) {
+        let mut state = self.state();
+        state.room = bytes;
+        if bytes > 0 && std::mem::take(&mut state.full) {
+            state.edge = true;
+        }
+    }
+
+    pub(crate) fn script_reads(&self, calls: impl IntoIterator<Item = ScriptedCall>) {
+        self.state().reads.extend(calls);
+    }
+
+    pub(crate) fn script_writes(&self, calls: impl IntoIterator<Item = ScriptedCall>) {
+        self.state().writes.extend(calls);
+    }
+
+    /// Returns the readiness, if an edge has occurred since the last call.
+    pub(crate) fn take_edge(&self) -> Option<Edge> {
+        let mut state = self.state();
+        let (eof, broken) = (state.finished || state.reset.is_some(), state.reset.is_some());
+        let edge = Edge { readable: eof || !state.arrived.is_empty(), writable: broken || state.room > 0, eof };
+        std::mem::take(&mut state.edge).then_some(edge)
+    }
+
+    pub(crate) fn written(&self) -> Vec<u8> {
+        self.state().written.clone()
+    }
+
+    pub(crate) fn write_sizes(&self) -> Vec<usize> {
+        self.state().write_sizes.clone()
+    }
+
+    /// Returns the numbers of reads and writes made on the socket, failed ones included.
+    pub(crate) fn calls_made(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.reads_made, state.writes_made)
+    }
+
+    /// Returns the bytes that have arrived and are unread.
+    pub(crate) fn unread(&self) -> usize {
+        self.state().arrived.len()
+    }
+
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.state().shut_down
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl SocketState {
+    fn read(&mut self, offered: usize) -> io::Result<usize> {
+        self.reads_made += 1;
+        let most = match self.reads.pop_front().unwrap_or(ScriptedCall::Whole) {
+            ScriptedCall::Whole => usize::MAX,
+            ScriptedCall::AtMost(bytes) => bytes,
+            ScriptedCall::WouldBlock => 0,
+            ScriptedCall::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
+            ScriptedCall::Fails(kind) => return Err(kind.into()),
+        };
+        if let Some(kind) = self.reset {
+            return Err(kind.into());
+        }
+        if offered == 0 || (self.arrived.is_empty() && self.finished && most > 0) {
+            return Ok(0);
+        }
+        let count = offered.min(self.arrived.len()).min(most);
+        // The script held bytes back: their later arrival is an edge.
+        self.edge |= count < offered && (count < self.arrived.len() || (most == 0 && self.finished));
+        if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
+    }
+
+    fn write(&mut self, offered: usize) -> io::Result<usize> {
+        self.writes_made += 1;
+        let most = match self.writes.pop_front().unwrap_or(ScriptedCall::Whole) {
+            ScriptedCall::Whole => usize::MAX,
+            ScriptedCall::AtMost(bytes) => bytes,
+            ScriptedCall::WouldBlock => 0,
+            ScriptedCall::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
+            ScriptedCall::Fails(kind) => return Err(kind.into()),
+        };
+        if self.reset.is_some() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let count = offered.min(self.room).min(most);
+        if count < offered {
+            self.full = self.room == count;
+            self.edge |= !self.full;
+        }
+        if count == 0 && offered > 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if self.room != usize::MAX {
+            self.room -= count;
+        }
+        self.write_sizes.push(count);
+        Ok(count)
+    }
+}
+
+/// The connection's end of a scripted socket. Dropping it closes the socket.
+pub(crate) struct ScriptedStream(ScriptedSocket);
+
+impl Drop for ScriptedStream {
+    fn drop(&mut self) {
+        self.0.state().closed = true;
+    }
+}
+
+impl ScriptedStream {
+    pub(crate) fn socket(&self) -> ScriptedSocket {
+        self.0.clone()
+    }
+}
+
+impl Read for ScriptedStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_vectored(&mut [IoSliceMut::new(buffer)])
+    }
+
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let mut state = self.0.state();
+        let count = state.read(buffers.iter().map(|buffer| buffer.len()).sum())?;
+        let mut bytes = state.arrived.drain(..count);
+        for place in buffers.iter_mut().flat_map(|buffer| buffer.iter_mut()).take(count) {
+            *place = bytes.next().unwrap();
+        }
+        Ok(count)
+    }
+}
+
+impl Write for ScriptedStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut state = self.0.state();
+        assert!(!state.shut_down, "write after the writing side was shut down");
+        let count = state.write(slices.iter().map(|slice| slice.len()).sum())?;
+        let mut left = count;
+        for slice in slices {
+            let taken = left.min(slice.len());
+            state.written.extend_from_slice(&slice[..taken]);
+            left -= taken;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for ScriptedStream {
+    fn short_io_means_would_block(&self) -> bool {
+        true
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        let mut state = self.0.state();
+        if state.reset.is_some() {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        state.shut_down = true;
+        Ok(())
+    }
+}
