@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, Er
 use super::net::{Attached, Net};
 use super::turn::Turn;
 use crate::connection::Connection;
-use crate::engine::limits::{ACCEPT_PAUSE, MAX_REFUSED_OPEN};
+use crate::engine::limits::{ACCEPT_PAUSE, MAX_REJECTED_OPEN};
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
 use crate::service::CloseReason;
@@ -67,7 +67,7 @@ impl<N: Net> Turn<N> {
 
     fn admit(&mut self, stream: N::Stream, peer: Peer, service: ServiceId, framing: Framing) {
         let refusal = self.refusal();
-        if refusal.is_some() && self.refused_open >= MAX_REFUSED_OPEN {
+        if refusal.is_some() && self.refused_open >= MAX_REJECTED_OPEN {
             self.desk.stats.refused += 1;
             return;
         }

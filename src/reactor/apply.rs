@@ -3,7 +3,7 @@
 use super::net::Net;
 use super::turn::{Run, TimerOwner, Turn};
 use crate::connection::{Connection, Phase};
-use crate::engine::jobs::Owner;
+use crate::engine::jobs::JobOwner;
 use crate::frame::SharedFrames;
 use crate::service::context::Action;
 use crate::service::reply_buffer::ReplySource;
@@ -39,7 +39,7 @@ impl<N: Net> Turn<N> {
                         conn.job_started();
                     }
                     self.desk.stats.jobs += 1;
-                    self.workers.start(Owner { service, conn: current, job }, work);
+                    self.workers.start(JobOwner { service, conn: current, job }, work);
                 }
                 Action::NotifyWritable => {
                     if let Some(conn) = self.conns.get_mut(current.0) {

@@ -8,7 +8,7 @@
 use super::net::Net;
 use super::turn::Turn;
 use crate::connection::Phase;
-use crate::engine::limits::{BUDGET_PATIENCE, MIN_READ_BYTES};
+use crate::engine::limits::{MEMORY_GRACE, MIN_READ_BYTES};
 use crate::engine::slab::reserved_key;
 use crate::service::CloseReason;
 use crate::service::Peer;
@@ -113,7 +113,7 @@ impl<N: Net> Turn<N> {
     }
 
     fn be_patient(&mut self) {
-        let at = self.desk.clock.moment + BUDGET_PATIENCE;
+        let at = self.desk.clock.moment + MEMORY_GRACE;
         self.budget.patience_ends = Some(at);
         self.deadlines.set(TimerId::new(at, BUDGET_KEY as u64), ());
     }

@@ -79,11 +79,11 @@ impl<N: Net> Turn<N> {
             match received {
                 DispatchOutcome::ActionsPending => {
                     // Replies stay in the outbox: a pipeline of requests that also act is still answered with one write.
-                    if self.desk.replies.has_lent() {
+                    if self.desk.replies.has_borrowed() {
                         self.send_replies(key, bytes);
                     }
                     self.apply(id, ConnId(key));
-                    if self.may_go_on(key) && !self.desk.replies.is_worth_a_write() {
+                    if self.may_go_on(key) && !self.desk.replies.should_write() {
                         continue;
                     }
                 }

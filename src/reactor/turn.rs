@@ -9,10 +9,10 @@ use super::flush::Owed;
 use super::net::{Net, Polled, Source, SourceKind, WAKE_KEY};
 use super::{budget, endings};
 use crate::connection::{Connection, WorkerContext};
-use crate::engine::handle::{Command, Inbox};
-use crate::engine::jobs::{Wake, WorkerPools};
+use crate::engine::handle::{Command, HandleReceiver};
+use crate::engine::jobs::{WakeFn, WorkerPools};
 use crate::engine::limits::Limits;
-use crate::engine::setup::Registered;
+use crate::engine::setup::RegisteredService;
 use crate::engine::slab::{GenerationalSlab, reserved_number};
 use crate::engine::stats::Stats;
 use crate::engine::timers::Timers;
@@ -29,7 +29,7 @@ const RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
 /// The loop's whole state.
 pub(super) struct Turn<N: Net> {
     pub(super) net: N,
-    pub(super) services: Vec<Registered>,
+    pub(super) services: Vec<RegisteredService>,
     pub(super) sources: Vec<SourceState>,
     pub(super) conns: GenerationalSlab<Connection<N::Stream>>,
     /// Owners of something that may be possible, each at most once.
@@ -55,7 +55,7 @@ pub(super) struct Turn<N: Net> {
     /// The last newcomer was turned away, and the log has been told.
     pub(super) refusing: bool,
     pub(super) workers: WorkerPools,
-    inbox: Inbox,
+    inbox: HandleReceiver,
     woken: bool,
     /// Polls in a row that may not have reported all that was ready.
     unheard: usize,
@@ -93,7 +93,13 @@ pub(super) struct SourceState {
 }
 
 impl<N: Net> Turn<N> {
-    pub(super) fn new(net: N, limits: Limits, services: Vec<Registered>, inbox: Inbox, wake: &Wake) -> Self {
+    pub(super) fn new(
+        net: N,
+        limits: Limits,
+        services: Vec<RegisteredService>,
+        inbox: HandleReceiver,
+        wake: &WakeFn,
+    ) -> Self {
         let start = net.now();
         let sources = net.sources();
         let any_mail = sources.iter().any(|source| matches!(source.kind, SourceKind::Datagrams { .. }));
@@ -290,11 +296,11 @@ impl<N: Net> Turn<N> {
         callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
     ) {
         let Self { services, conns, desk, .. } = self;
-        let Some(Registered { service: called, .. }) = services.get_mut(service.0) else { return };
+        let Some(RegisteredService { service: called, .. }) = services.get_mut(service.0) else { return };
         let mut cx = match conns.get_mut(id.0).filter(|conn| conn.accepts_output()) {
             Some(conn) => desk.service_context(id, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
             None => {
-                Context { conn: id, clock: desk.clock, reply_to: ReplyTo::Nobody, effects: &mut desk.pending_actions }
+                Context { conn: id, clock: desk.clock, reply_to: ReplyTo::None, effects: &mut desk.pending_actions }
             }
         };
         callback(called.as_mut(), &mut cx);

@@ -76,7 +76,7 @@ fn a_peer_that_closes_inside_a_frame_is_at_fault_and_what_came_before_is_answere
         socket.finish();
         rig.settle();
         assert_eq!(heard(&socket), ["whole"]);
-        let words = format!("close 0 the peer closed inside a frame, {cut} bytes into it");
+        let words = format!("close 0 the peer closed inside a frame, after {cut} bytes of it");
         assert!(rig.log().last().unwrap().starts_with(&words), "cut at {cut}");
         assert_eq!(rig.turn.desk.stats.faulted, 1);
     }
@@ -129,7 +129,7 @@ fn a_reply_that_the_framing_cannot_carry_ends_the_connection() {
     socket.send(&wire(["before", "big 70000", "after"]));
     rig.settle();
     assert_eq!(heard(&socket), ["before"]);
-    assert!(rig.log()[1].starts_with("close 0 the reply cannot be sent: 70000 bytes"));
+    assert!(rig.log()[1].starts_with("close 0 reply not sent: payload too long: 70000 bytes"));
 }
 
 #[test]

@@ -28,12 +28,12 @@ use std::time::Duration;
 use puppet::Puppet;
 use script::{Polled, ScriptedNet, World};
 
-use super::Registered;
+use super::RegisteredService;
 use super::net::{Source, SourceKind};
 use super::turn::Turn;
 use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::handle::{Handle, pair};
-use crate::engine::jobs::Wake;
+use crate::engine::jobs::WakeFn;
 use crate::engine::limits::Limits;
 use crate::frame::{FrameDecoder, Framing, encode};
 use crate::service::ServiceId;
@@ -70,7 +70,7 @@ impl Rig {
         let woken = Arc::new(AtomicBool::new(false));
         let world = World::new(&sources, Arc::clone(&woken));
         let (bell, wakes) = channel();
-        let wake: Wake = {
+        let wake: WakeFn = {
             let woken = Arc::clone(&woken);
             Arc::new(move || {
                 woken.store(true, Ordering::Release);
@@ -79,7 +79,7 @@ impl Rig {
         };
         let (handle, inbox) = pair(Arc::clone(&wake), limits.max_queued_messages);
         let puppet = Puppet::default();
-        let registered = Registered { name: "puppet".to_owned(), service: Box::new(puppet.clone()) };
+        let registered = RegisteredService { name: "puppet".to_owned(), service: Box::new(puppet.clone()) };
         let turn = Turn::new(world.net(), limits, vec![registered], inbox, &wake);
         let mut rig = Self { turn, world, puppet, handle, woken, wakes };
         rig.settle();
