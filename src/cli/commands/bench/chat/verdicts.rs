@@ -27,8 +27,8 @@ pub(super) fn verdicts(record: &ChatRecord) -> Vec<BenchVerdict> {
         push(Tone::Bad, text);
     }
     if record.server_errors.iter().any(|error| error.code == "flood") {
-        let advice = "The server limits the message rate of a member: for a measurement, start it with \
-                      --messages-per-second 0.";
+        let advice =
+            "The server limits the message rate of a member: start it with --messages-per-second 0 to measure it.";
         push(Tone::Note, advice.to_owned());
     }
     let inputs = NoteInputs {
