@@ -119,16 +119,16 @@ fn what_is_wrong_is_counted_and_named_and_the_exit_code_is_1() {
     for (fault, says, names) in [
         (Fault::Skip, "1 id never came to a member", "WRONG  Member 4 never received id 9 of lobby."),
         (Fault::Duplicate, "1 message came twice", "WRONG  Member 4 received id 9 of lobby again."),
-        (Fault::Swap, "1 message came after a later one", "WRONG  Id 9 of lobby came to member 4 after a later one."),
+        (Fault::Swap, "1 message came after a later one", "WRONG  Member 4 received id 9 of lobby after a later one."),
         (
             Fault::Corrupt,
             "1 message came with another text",
-            "WRONG  Id 9 of lobby came to member 4 with another text.",
+            "WRONG  Member 4 received id 9 of lobby with another text.",
         ),
         (
             Fault::Swallow,
             "1 message was said and came to nobody",
-            "WRONG  Message 8 of member 0 was said in lobby and came to nobody.",
+            "WRONG  Member 0 sent message 8 in lobby, but no member received it.",
         ),
         (Fault::Close, "1 member was broken off by the server", "WRONG  Something went wrong"),
         (
