@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::net::LoadSocket;
 use super::templates::{EchoPayload, Templates};
-use crate::frame::{Framing, Head, encode, head};
+use crate::frame::{FrameHeader, Framing, encode, frame_header};
 
 /// Bytes at which a batch is full.
 const FULL_BYTES: usize = 256 * 1024;
@@ -36,13 +36,13 @@ pub(super) struct WriteBatch {
     /// Large bodies: the length of `bytes` before each, and its range in the table.
     large: Vec<(usize, Range<usize>)>,
     len: usize,
-    /// The length and the head of the last message. Most messages have the same length.
-    last_head: Option<(usize, Head)>,
+    /// The length and the header of the last message. Most messages have the same length.
+    last_header: Option<(usize, FrameHeader)>,
 }
 
 impl WriteBatch {
     pub(super) fn new(format: WireFormat) -> Self {
-        Self { format, bytes: Vec::new(), large: Vec::with_capacity(MAX_LARGE), len: 0, last_head: None }
+        Self { format, bytes: Vec::new(), large: Vec::with_capacity(MAX_LARGE), len: 0, last_header: None }
     }
 
     /// Returns true if the batch takes no further message.
@@ -73,25 +73,30 @@ impl WriteBatch {
 
     #[inline]
     fn push_framed(&mut self, framing: Framing, payload: &EchoPayload<'_>, templates: &Templates) {
-        let head = match self.last_head {
-            Some((len, head)) if len == payload.len() => head,
-            _ => match self.new_head(framing, payload, templates) {
-                Some(head) => head,
+        let header = match self.last_header {
+            Some((len, header)) if len == payload.len() => header,
+            _ => match self.new_header(framing, payload, templates) {
+                Some(header) => header,
                 None => return,
             },
         };
-        self.push_bytes(head.bytes());
+        self.push_bytes(header.bytes());
         self.push_payload(payload);
     }
 
-    /// Returns the head of a message with a new length. Where the framing's head and payload
+    /// Returns the header of a message with a new length. Where the framing's header and payload
     /// overlap, encodes the whole message into the batch and returns `None`.
-    fn new_head(&mut self, framing: Framing, payload: &EchoPayload<'_>, templates: &Templates) -> Option<Head> {
-        // A head depends on the length alone, so any bytes of this length serve.
+    fn new_header(
+        &mut self,
+        framing: Framing,
+        payload: &EchoPayload<'_>,
+        templates: &Templates,
+    ) -> Option<FrameHeader> {
+        // A header depends on the length alone, so any bytes of this length serve.
         let same_length = templates.table().get(..payload.len()).unwrap_or_default();
-        if let Ok(Some(head)) = head(framing, same_length) {
-            self.last_head = Some((payload.len(), head));
-            return Some(head);
+        if let Ok(Some(header)) = frame_header(framing, same_length) {
+            self.last_header = Some((payload.len(), header));
+            return Some(header);
         }
         let before = self.bytes.len();
         // `LoadConfig::check` has rejected every length that fails here.
@@ -103,8 +108,8 @@ impl WriteBatch {
     #[inline]
     fn push_bytes(&mut self, bytes: &[u8]) {
         match bytes.first_chunk::<4>() {
-            // The most common head: a fixed length compiles to one store.
-            Some(head) if bytes.len() == 4 => self.bytes.extend_from_slice(head),
+            // The most common header: a fixed length compiles to one store.
+            Some(header) if bytes.len() == 4 => self.bytes.extend_from_slice(header),
             _ => self.bytes.extend_from_slice(bytes),
         }
         self.len += bytes.len();
