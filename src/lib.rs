@@ -1,6 +1,6 @@
-//! An event-loop reactor without an async runtime: one thread, one [`mio`](https://docs.rs/mio) poll
-//! loop, nonblocking TCP and Unix-socket listeners and UDP sockets, connection states in a slab, and
-//! incremental framing.
+//! An event-loop reactor without an async runtime: one thread, one [`mio`](https://docs.rs/mio)
+//! poll loop, nonblocking TCP and Unix-socket listeners and UDP sockets, connection states in a
+//! slab, and incremental framing.
 //!
 //! Implement [`Service`], choose where it listens, and run the [`Reactor`]. For a comparison, the
 //! engine `Threaded` runs the same service with one thread per connection.
@@ -26,18 +26,18 @@
 //! # Why use this
 //!
 //! Event-loop servers fail for a few known reasons: descriptors run out, a peer does not read its
-//! replies, a frame never ends, a buffer has no bound, one busy client starves the others. For each of
-//! these there is a limit in [`Limits`], a [`CloseReason`], and a test. A service cannot block the loop
-//! by accident, because it never holds a socket. It cannot send to the wrong peer, because a [`ConnId`]
-//! is never reused.
+//! replies, a frame never ends, a buffer has no bound, one busy client starves the others. For each
+//! of these there is a limit in [`Limits`], a [`CloseReason`], and a test. A service cannot block
+//! the loop by accident, because it never holds a socket. It cannot send to the wrong peer, because
+//! a [`ConnId`] is never reused.
 //!
 //! The reactor is not a runtime for `async` code (use tokio), does not use more than one core (run
 //! several processes), and is not an application framework.
 //!
 //! # Reading order
 //!
-//! To follow a byte from its socket to a service and back, read the modules in this order. Each imports
-//! only modules that stand above it.
+//! To follow a byte from its socket to a service and back, read the modules in this order. Each
+//! imports only modules that stand above it.
 //!
 //! | module | contents |
 //! |---|---|
@@ -54,11 +54,11 @@
 //!
 //! # Features
 //!
-//! - `cli` (default) builds the program `switchboard`, the load generator `load` and all of `client`.
-//!   Library users turn it off with `default-features = false`.
+//! - `cli` (default) builds the program `switchboard`, the load generator `load` and all of
+//!   `client`. Library users turn it off with `default-features = false`.
 //! - `chat` is the chat service; `cli` turns it on.
-//! - `classic` is the small services that need more dependencies than the library itself; `cli` turns it
-//!   on.
+//! - `classic` is the small services that need more dependencies than the library itself; `cli`
+//!   turns it on.
 //!
 //! # Platforms
 //!
