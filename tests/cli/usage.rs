@@ -43,7 +43,7 @@ fn wrong_usage_is_one_clear_line() {
         (&["bench", "echo", "7000"], "7000 is not an address: write host:port"),
         (&["bench", "echo", "127.0.0.1:0"], "127.0.0.1:0 is no server's address: port 0 stands for any port"),
         (&["bench", "echo", "--payload", "9..1"], "a range begins with the smaller size"),
-        (&["bench", "echo", "--rate", "fast"], "not a rate: write so many a second"),
+        (&["bench", "echo", "--rate", "fast"], "not a rate: write a number per second"),
         (&["bench", "echo", "--rate", "1k", "--in-flight", "2"], "cannot be used with"),
         (&["bench", "echo", "--churn", "--idle"], "cannot be used with"),
         (&["bench", "echo", "--slo", "p99<5ms"], "required arguments were not provided: --find-max"),

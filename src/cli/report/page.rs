@@ -1,4 +1,5 @@
-//! The page on which a report is read: one file that needs no script and loads nothing from anywhere.
+//! The page on which a report is read: one file that needs no script and loads nothing from
+//! anywhere.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
@@ -46,7 +47,7 @@ impl Page {
                     }
                     main {
                         @for part in &self.body { (part) }
-                        (section("MachineInfo", &html! { div.words { (facts(&self.machine)) } }))
+                        (section("Machine", &html! { div.words { (facts(&self.machine)) } }))
                     }
                     footer { (concat!("switchboard ", env!("CARGO_PKG_VERSION"))) " · " time datetime=(self.at) { (self.at) } }
                 }

@@ -109,13 +109,13 @@ fn a_token_is_asked_for_and_given() {
 }
 
 #[test]
-fn a_tokens_file_keeps_it_or_is_refused() {
+fn token_file_must_be_private_and_hold_one_token() {
     let folder = tempfile::tempdir().unwrap();
     for (contents, mode, code, says) in [
-        (TOKEN, 0o644, 1, "others may read or change the token in"),
-        (TOKEN, 0o640, 1, "others may read or change the token in"),
-        ("", 0o600, 1, "there is no token in"),
-        ("\r\n", 0o600, 1, "there is no token in"),
+        (TOKEN, 0o644, 1, "is accessible to other users: run 'chmod 600"),
+        (TOKEN, 0o640, 1, "is accessible to other users: run 'chmod 600"),
+        ("", 0o600, 1, "is empty: write the token into it"),
+        ("\r\n", 0o600, 1, "is empty: write the token into it"),
         ("short\n", 0o600, 2, "--token-file: a token has at least 16 bytes"),
         ("one line and\nanother one", 0o600, 2, "--token-file: a token is one line"),
     ] {

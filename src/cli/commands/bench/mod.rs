@@ -90,7 +90,7 @@ fn carry_out<M: Measurement>(measurement: &M, quiet: bool) -> Result<ExitCode, C
     let about = About {
         command: command(std::env::args_os()),
         started_at,
-        machine: MachineInfo::this(),
+        machine: MachineInfo::current(),
         target: tell::target(setting, &server),
         pid: server.pid,
         interrupted: false,

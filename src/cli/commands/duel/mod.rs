@@ -123,7 +123,7 @@ fn empty(plan: &Plan, pinning: Option<&CpuAssignment>) -> Record {
         schema: SCHEMA,
         command: command(std::env::args_os()),
         started_at: now(),
-        machine: MachineInfo::this(),
+        machine: MachineInfo::current(),
         setup: Setup {
             service: plan.service,
             framing: plan.framing.to_string(),
