@@ -37,7 +37,7 @@ fn an_address_that_cannot_be_had_is_named_with_what_to_do() {
     // An empty label makes it no name at all, so that no name server is asked.
     assert_fails(
         &["serve", "echo", "--listen", "nobody..invalid:1"],
-        &["cannot find nobody..invalid:1", "check the name"],
+        &["cannot resolve nobody..invalid:1", "check the name"],
     );
 }
 

@@ -37,7 +37,7 @@ fn wrong_usage_is_one_clear_line() {
         (&["serve", "echo", "--workers", "many"], "invalid value 'many' for '--workers <N>'"),
         (&["serve", "echo", "--max-connections", "-1"], "invalid value '-1' for '--max-connections"),
         (&["serve", "echo", "--listen", ":7000"], "--listen :7000 names no host: write 127.0.0.1:7000 or 0.0.0.0:7000"),
-        (&["serve", "echo", "--listen", "unix:a\nb"], "--listen unix:a\\nb holds a control character"),
+        (&["serve", "echo", "--listen", "unix:a\nb"], "--listen unix:a\\nb contains a control character"),
         (&["serve", "echo", "--listen", "*:7000"], "--listen *:7000 names no host"),
         (&["bench", "chess"], "unrecognized subcommand 'chess'"),
         (&["bench", "echo", "7000"], "7000 is not an address: write host:port"),
