@@ -86,7 +86,7 @@ pub use frame::{
     Payload, Width, encode,
 };
 #[cfg(any(feature = "chat", feature = "classic"))]
-pub use frame::{TextEncoding, Unwritable};
+pub use frame::{TextEncoding, UnencodableError};
 pub use net::{Endpoint, ParseEndpointError, descriptor_limit, raise_descriptor_limit};
 pub use reactor::Reactor;
 pub use service::{

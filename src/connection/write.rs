@@ -162,7 +162,7 @@ impl<S: Stream> Connection<S> {
         origin: ReplySource<'_>,
         desk: &mut Desk,
     ) -> Result<(), CloseReason> {
-        if batch.ticket() == BatchId::NONE {
+        if batch.id() == BatchId::NONE {
             desk.outbox.push_encoded(batch.bytes(), batch.frames());
             return Ok(());
         }

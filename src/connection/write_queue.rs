@@ -116,7 +116,7 @@ impl WriteQueue {
     /// Queues frames that others share, if the limit allows. Batches that are dropped, these or others, are noted in `missed`.
     #[inline]
     pub(crate) fn offer_shared(&mut self, batch: &Arc<Batch>, bound: QueueBound, missed: &mut Vec<Missed>) -> Offered {
-        let new = Missed { ticket: batch.ticket(), frames: batch.frames() };
+        let new = Missed { ticket: batch.id(), frames: batch.frames() };
         self.admit(new, bound, missed, |queue| queue.push_shared(batch))
     }
 

@@ -1,40 +1,49 @@
-//! Where a frame and its payload lie in the bytes received.
+//! The position of a frame and its payload in the bytes received.
 
 use std::ops::Range;
 
 use super::error::FrameError;
 use super::sniff;
 
-/// What the bytes from a frame's first on say about it.
+/// The result of scanning bytes that start with a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// Its end is not known yet: this many bytes, counted from its first, are needed to go on.
-    Head(usize),
-    /// Its end is known, whether or not it has arrived.
-    Frame(Bounds),
+pub(super) enum Scan {
+    /// The frame's end is not known yet. The scan needs this many bytes, counted from the frame's
+    /// first, to go on.
+    NeedBytes(usize),
+    /// The frame's end is known. Its last bytes may not have arrived yet.
+    Frame(FrameBounds),
 }
 
-/// Where a frame and its payload lie, counted from the frame's first byte.
+/// Offsets of a frame's parts, counted from the frame's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
+pub(super) struct FrameBounds {
     pub(super) payload_start: usize,
     pub(super) payload_end: usize,
-    /// One past the frame's last byte: the payload's end, or the end of the line feed after it.
+    /// One past the frame's last byte: the end of the payload, or of the line feed after it.
     pub(super) end: usize,
 }
 
-impl Bounds {
+impl FrameBounds {
     pub(super) const fn payload(&self) -> Range<usize> {
         self.payload_start..self.payload_end
     }
 }
 
-/// The bounds of a payload of `declared` bytes that begins at `start`, unless that is more than the limit.
+/// Returns the bounds of a payload of `declared` bytes that begins at `start`.
+///
+/// # Errors
+/// [`FrameError::TooLarge`] if `declared` exceeds `max_frame_bytes`.
 #[inline]
-pub(super) fn bounds(declared: u64, start: usize, max_frame_bytes: usize, bytes: &[u8]) -> Result<Bounds, FrameError> {
+pub(super) fn bounds(
+    declared: u64,
+    start: usize,
+    max_frame_bytes: usize,
+    bytes: &[u8],
+) -> Result<FrameBounds, FrameError> {
     let end = usize::try_from(declared).ok().filter(|payload| *payload <= max_frame_bytes);
     match end.and_then(|payload| payload.checked_add(start)) {
-        Some(end) => Ok(Bounds { payload_start: start, payload_end: end, end }),
+        Some(end) => Ok(FrameBounds { payload_start: start, payload_end: end, end }),
         None => Err(too_large(declared, max_frame_bytes, bytes)),
     }
 }

@@ -1,15 +1,17 @@
-//! Buffers of large frames that have been answered, kept for the next large frame.
+//! A pool of free buffers from large frames, reused for the next large frame.
 //!
-//! Without them each large frame that arrives in pieces has its memory mapped, zeroed, faulted in page by page, and unmapped
-//! again, which costs more than all the copying. What is kept is bounded, and is there already: lending it promises nothing.
+//! Without the pool, the memory of each large frame that arrives in pieces is mapped, zeroed,
+//! faulted in page by page, and unmapped again, which costs more than all the copying. The pool's
+//! size is bounded.
 
-/// Smaller buffers are as quickly had from the allocator.
+/// The smallest buffer that the pool keeps, in bytes. The allocator provides smaller ones as fast.
 const MIN_BYTES: usize = 16 * 1024;
 
-/// Kept at most, over all buffers, where one thread serves all connections.
+/// Default bound on the bytes of all free buffers, for an engine whose one thread serves all
+/// connections.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// Initialised buffers without an owner. Their content is of no account.
+/// Free buffers. They are initialised; their content has no meaning.
 #[derive(Debug)]
 pub(crate) struct BufferPool {
     buffers: Vec<Vec<u8>>,
@@ -19,40 +21,42 @@ pub(crate) struct BufferPool {
 
 impl Default for BufferPool {
     fn default() -> Self {
-        Self::at_most(MAX_BYTES)
+        Self::with_max_bytes(MAX_BYTES)
     }
 }
 
 impl BufferPool {
+    /// Returns a pool that keeps no buffers.
     pub(crate) const fn none() -> Self {
-        Self::at_most(0)
+        Self::with_max_bytes(0)
     }
 
-    /// Keeps at most so many bytes.
-    pub(crate) const fn at_most(max_bytes: usize) -> Self {
+    /// Returns a pool that keeps at most `max_bytes`.
+    pub(crate) const fn with_max_bytes(max_bytes: usize) -> Self {
         Self { buffers: Vec::new(), bytes: 0, max_bytes }
     }
 
-    /// Lets go of all that is kept.
+    /// Frees all buffers.
     pub(crate) fn clear(&mut self) {
         (self.buffers, self.bytes) = (Vec::new(), 0);
     }
 
-    /// A buffer of at least `wanted` bytes, the smallest that holds `most`, if there is one.
-    pub(super) fn take(&mut self, wanted: usize, most: usize) -> Option<Vec<u8>> {
-        if wanted < MIN_BYTES {
+    /// Removes and returns a buffer of at least `min_bytes`: the smallest that holds `max_bytes` if
+    /// one does. Returns `None` if no buffer fits.
+    pub(super) fn take(&mut self, min_bytes: usize, max_bytes: usize) -> Option<Vec<u8>> {
+        if min_bytes < MIN_BYTES {
             return None;
         }
         let fits = |bytes: usize| {
             let buffers = self.buffers.iter().enumerate().filter(move |(_, buffer)| buffer.len() >= bytes);
             buffers.min_by_key(|(_, buffer)| buffer.len()).map(|(at, _)| at)
         };
-        let buffer = self.buffers.swap_remove(fits(most).or_else(|| fits(wanted))?);
+        let buffer = self.buffers.swap_remove(fits(max_bytes).or_else(|| fits(min_bytes))?);
         self.bytes -= buffer.len();
         Some(buffer)
     }
 
-    /// Keeps `buffer` if there is room for it.
+    /// Adds `buffer` to the pool if the bound allows it; otherwise frees it.
     pub(super) fn give(&mut self, buffer: Vec<u8>) {
         if buffer.len() >= MIN_BYTES && self.bytes + buffer.len() <= self.max_bytes {
             self.bytes += buffer.len();
@@ -66,30 +70,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smallest_that_holds_the_whole_frame_is_taken_and_else_one_that_holds_what_is_wanted() {
-        let mut spares = BufferPool::default();
+    fn take_prefers_the_smallest_buffer_for_the_frame() {
+        let mut pool = BufferPool::default();
         for kib in [64, 16, 32, 128] {
-            spares.give(vec![0; kib * 1024]);
+            pool.give(vec![0; kib * 1024]);
         }
-        let mut take =
-            |wanted: usize, most: usize| spares.take(wanted * 1024, most * 1024).map(|buffer| buffer.len() / 1024);
+        let mut take = |min: usize, max: usize| pool.take(min * 1024, max * 1024).map(|buffer| buffer.len() / 1024);
         assert_eq!(take(20, 60), Some(64));
         assert_eq!(take(20, 600), Some(32));
-        assert_eq!(take(15, 16), None, "small buffers are not worth looking for");
+        assert_eq!(take(15, 16), None, "buffers below MIN_BYTES are not pooled");
         assert_eq!(take(129, 130), None);
         assert_eq!(take(16, 16), Some(16));
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
-        let mut spares = BufferPool::default();
-        spares.give(vec![0; MIN_BYTES - 1]);
-        assert!(spares.buffers.is_empty());
+    fn pooled_bytes_are_bounded() {
+        let mut pool = BufferPool::default();
+        pool.give(vec![0; MIN_BYTES - 1]);
+        assert!(pool.buffers.is_empty());
         for _ in 0..10 {
-            spares.give(vec![0; 1024 * 1024]);
+            pool.give(vec![0; 1024 * 1024]);
         }
-        assert_eq!((spares.buffers.len(), spares.bytes), (4, MAX_BYTES));
-        spares.take(MIN_BYTES, MIN_BYTES);
-        assert_eq!(spares.bytes, 3 * 1024 * 1024);
+        assert_eq!((pool.buffers.len(), pool.bytes), (4, MAX_BYTES));
+        pool.take(MIN_BYTES, MIN_BYTES);
+        assert_eq!(pool.bytes, 3 * 1024 * 1024);
     }
 }

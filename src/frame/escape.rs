@@ -1,16 +1,19 @@
-//! Text of others as a terminal may show it.
+//! Escapes text from peers for display on a terminal.
 //!
-//! Nothing that somebody else wrote may command the terminal: it could clear the screen, rename the window, turn lines round, or
-//! have the terminal type an answer. So every character that is not merely shown is spelt out, wherever it comes from.
+//! Control sequences in received text could clear the screen, rename the window, reorder the line,
+//! or make the terminal type a reply. Every control character is therefore replaced by its Rust
+//! escape, such as `\u{1b}`.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Before each line of a text but its first, so that nobody can write a line that looks like somebody else's.
-pub(crate) const CONTINUED: &str = "    ";
+/// The indent of each line of a text after the first, so that a sender cannot imitate a line of
+/// another sender.
+pub(crate) const CONTINUATION_INDENT: &str = "    ";
 
-/// A text as it can be shown: control characters but the tab, and those that turn the direction of writing, are spelt out, and
-/// lines but the first are indented. What is harmless is borrowed.
+/// Escapes a text of several lines: control characters except the tab, and characters that change
+/// the writing direction. Lines after the first are indented. Text without such characters is
+/// borrowed.
 ///
 /// ```
 /// use switchboard::escape::text;
@@ -18,24 +21,25 @@ pub(crate) const CONTINUED: &str = "    ";
 /// assert_eq!(text("one\ntwo"), "one\n    two");
 /// ```
 pub fn text(text: &str) -> Cow<'_, str> {
-    spell_out(text, |c| match c {
-        '\n' => Shown::LineBreak,
-        '\t' => Shown::AsIs,
-        _ => Shown::of(c),
+    escape(text, |c| match c {
+        '\n' => Escaping::LineBreak,
+        '\t' => Escaping::Verbatim,
+        _ => Escaping::of(c),
     })
 }
 
-/// As [`text`], for what belongs into one line: a nick, a room, a remark. Line feeds and tabs are spelt out, too.
+/// Escapes text for one line, such as a nick or a room name: as [`text`](fn@text), and line feeds
+/// and tabs as well.
 ///
 /// ```
 /// use switchboard::escape::line;
 /// assert_eq!(line("one\n\ttwo"), r"one\n\ttwo");
 /// ```
 pub fn line(text: &str) -> Cow<'_, str> {
-    spell_out(text, Shown::of)
+    escape(text, Escaping::of)
 }
 
-/// Bytes as two hexadecimal digits each.
+/// Formats bytes as two lowercase hexadecimal digits each.
 ///
 /// ```
 /// assert_eq!(switchboard::escape::hex(&[0, 0xc4]), "00c4");
@@ -48,43 +52,43 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// What becomes of a character.
+/// The treatment of one character.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    AsIs,
+enum Escaping {
+    Verbatim,
     LineBreak,
-    Spelt,
+    Escaped,
 }
 
-impl Shown {
+impl Escaping {
     fn of(c: char) -> Self {
-        // Next to control characters: the marks, overrides, embeddings and isolates of Unicode's bidirectional algorithm, and its
-        // two separators, which some terminals take for line feeds.
-        let turns = matches!(
+        // The marks, overrides, embeddings and isolates of Unicode's bidirectional algorithm, and
+        // the line and paragraph separators, which some terminals treat as line feeds.
+        let changes_direction = matches!(
             c,
             '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
         );
-        if c.is_control() || turns { Self::Spelt } else { Self::AsIs }
+        if c.is_control() || changes_direction { Self::Escaped } else { Self::Verbatim }
     }
 }
 
-fn spell_out(text: &str, shown: impl Fn(char) -> Shown) -> Cow<'_, str> {
-    if text.chars().all(|c| shown(c) == Shown::AsIs) {
+fn escape(text: &str, escaping: impl Fn(char) -> Escaping) -> Cow<'_, str> {
+    if text.chars().all(|c| escaping(c) == Escaping::Verbatim) {
         return text.into();
     }
-    let mut spelt = String::with_capacity(2 * text.len());
+    let mut escaped = String::with_capacity(2 * text.len());
     for c in text.chars() {
-        match shown(c) {
-            Shown::AsIs => spelt.push(c),
-            Shown::LineBreak => {
-                spelt.push('\n');
-                spelt.push_str(CONTINUED);
+        match escaping(c) {
+            Escaping::Verbatim => escaped.push(c),
+            Escaping::LineBreak => {
+                escaped.push('\n');
+                escaped.push_str(CONTINUATION_INDENT);
             }
             // Writing to a string does not fail.
-            Shown::Spelt => _ = write!(spelt, "{}", c.escape_default()),
+            Escaping::Escaped => _ = write!(escaped, "{}", c.escape_default()),
         }
     }
-    spelt.into()
+    escaped.into()
 }
 
 #[cfg(test)]
@@ -92,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_commands_a_terminal_is_passed_on() {
+    fn control_characters_are_escaped() {
         for (text, shown) in [
             ("", ""),
             ("plain text, Grüße, 你好, 👩‍🚀\ta tab", "plain text, Grüße, 你好, 👩‍🚀\ta tab"),

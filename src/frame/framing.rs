@@ -2,7 +2,7 @@
 
 use super::length::{Endian, LengthPrefix, Width};
 
-/// The most that one message of [`Framing::Raw`] holds, in bytes.
+/// The largest payload of [`Framing::Raw`], in bytes.
 pub const MAX_RAW_BYTES: usize = 64 * 1024;
 
 /// A rule that cuts a byte stream into payloads.
@@ -15,7 +15,7 @@ pub const MAX_RAW_BYTES: usize = 64 * 1024;
 /// assert_eq!(wire, b"\0\0\0\x02hi");
 ///
 /// let mut decoder = FrameDecoder::new(Framing::U32BE, 1024);
-/// let mut input = &wire[..5]; // the network may cut anywhere
+/// let mut input = &wire[..5]; // a read may end anywhere in a frame
 /// assert_eq!(decoder.decode(&mut input)?, None);
 /// let mut input = &wire[5..];
 /// assert_eq!(decoder.decode(&mut input)?, Some(&b"hi"[..]));
@@ -23,13 +23,15 @@ pub const MAX_RAW_BYTES: usize = 64 * 1024;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// An integer of fixed width says how long the payload is.
+    /// An integer of fixed width gives the payload's length.
     Length(LengthPrefix),
-    /// A base-128 varint, least significant group first, says how long the payload is (as Protocol Buffers delimits).
+    /// A base-128 varint gives the payload's length, least significant group first, as in Protocol
+    /// Buffers' delimited messages.
     Varint,
-    /// A line feed ends the payload; a carriage return before it belongs to the end. The last line of a stream may lack both.
+    /// A line feed ends the payload. A carriage return before it is part of the line ending. The
+    /// last line of a stream may lack both.
     Lines,
-    /// No frames: what one read returns is one payload, of at most [`MAX_RAW_BYTES`].
+    /// No frames: the bytes of one read are one payload, of at most [`MAX_RAW_BYTES`].
     Raw,
 }
 

@@ -1,14 +1,18 @@
-//! How a byte stream is cut into payloads, and how payloads become bytes again. No socket, no clock.
+//! Framing: cuts a byte stream into payloads, and encodes payloads as bytes. Sans-IO: it uses
+//! neither sockets nor a clock.
 //!
-//! - [`Framing`] says which rule is in force, and reads and writes the rule's name;
-//! - [`FrameDecoder`] applies it to bytes that arrive in any pieces;
-//! - [`encode`](fn@encode) applies it the other way.
+//! - [`Framing`] names the rule, such as a 32-bit length prefix or lines;
+//! - [`FrameDecoder`] applies the rule to bytes that arrive in pieces of any size;
+//! - [`encode`](fn@encode) is the inverse.
 //!
-//! The rule itself stands in one place, [`cut`](cut::cut): given the bytes from a frame's first on, where does its payload lie?
+//! Each rule is implemented once, in [`scan`](scan::scan): given bytes that start with a frame, it
+//! finds the frame's payload.
+//!
+//! Beside framing, this folder holds the other plain byte and text types: [`Payload`],
+//! [`BufferPool`], [`TextEncoding`] and [`escape`].
 
 mod bounds;
 mod buffer_pool;
-mod cut;
 mod decoder;
 mod encode;
 mod error;
@@ -18,6 +22,7 @@ mod framing;
 mod length;
 mod name;
 mod payload;
+mod scan;
 mod shared;
 mod sniff;
 #[cfg(test)]
@@ -28,9 +33,9 @@ mod text_encoding;
 pub(crate) use buffer_pool::BufferPool;
 pub use decoder::FrameDecoder;
 #[cfg(feature = "cli")]
-pub(crate) use encode::Head;
+pub(crate) use encode::FrameHeader;
 pub use encode::encode;
-pub(crate) use encode::head;
+pub(crate) use encode::frame_header;
 pub(crate) use error::Hint;
 pub use error::{EncodeError, FrameError, LooksLike};
 pub use framing::{Framing, MAX_RAW_BYTES};
@@ -39,4 +44,4 @@ pub use name::ParseFramingError;
 pub use payload::{BatchId, Payload};
 pub(crate) use shared::{Batch, SharedFrames};
 #[cfg(any(feature = "chat", feature = "classic"))]
-pub use text_encoding::{TextEncoding, Unwritable};
+pub use text_encoding::{TextEncoding, UnencodableError};

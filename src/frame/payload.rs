@@ -1,10 +1,10 @@
-//! Bytes that many connections may owe at once, allocated once and cloned by counting; and the name of what was sent.
+//! Reference-counted bytes that many connections may send, and the id of a batch of them.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Immutable shared bytes. A clone is a counter's increment, whatever the length.
+/// Immutable shared bytes. A clone increments a reference count; it copies no bytes.
 ///
 /// ```
 /// use switchboard::Payload;
@@ -15,13 +15,13 @@ use std::sync::Arc;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Payload(Arc<[u8]>);
 
-/// Names a batch of payloads for the service that sends it, which makes the names up: see
+/// The id of a batch of payloads. The service that sends the batch chooses it, see
 /// [`broadcast_batch`](crate::Context::broadcast_batch).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId(pub u64);
 
 impl BatchId {
-    /// No name: nobody asks what became of it.
+    /// No id: the service is not notified if the batch is dropped.
     pub const NONE: Self = Self(0);
 }
 

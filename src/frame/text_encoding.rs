@@ -1,4 +1,4 @@
-//! Text as bytes in an encoding of the user's choice. Knows no socket and no service.
+//! Character encodings: converts text to bytes and back.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,9 +6,10 @@ use std::str::FromStr;
 
 use encoding_rs::{EncoderResult, Encoding};
 
-/// How text is written in bytes: one of the encodings of the [WHATWG's standard](https://encoding.spec.whatwg.org/) that leave
-/// ASCII as it is, so that a line feed, a space and a `Bye` are the same bytes in all of them. The converse does not hold for
-/// letters: in GBK, Big5 and `Shift_JIS` the second byte of a character may be one.
+/// A character encoding: one of those in the [WHATWG standard](https://encoding.spec.whatwg.org/)
+/// that contain ASCII. A line feed, a space and a `Bye` have the same bytes in all of them. The
+/// converse does not hold for letters: in GBK, Big5 and `Shift_JIS` the second byte of a character
+/// may be an ASCII letter.
 ///
 /// ```
 /// use switchboard::TextEncoding;
@@ -23,51 +24,52 @@ use encoding_rs::{EncoderResult, Encoding};
 pub struct TextEncoding(&'static Encoding);
 
 impl TextEncoding {
-    /// The default.
+    /// UTF-8, the default.
     pub const UTF_8: Self = Self(encoding_rs::UTF_8);
 
-    /// The text that `bytes` are; nothing if they are none in this encoding. A byte order mark is a character like any other.
+    /// Decodes `bytes`; `None` if they are not valid in this encoding. A byte order mark is decoded
+    /// like any other character.
     pub fn decode<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
         self.0.decode_without_bom_handling_and_without_replacement(bytes)
     }
 
-    /// The text that `bytes` most likely were meant to be: what is no text becomes `U+FFFD`, the replacement character.
+    /// Decodes `bytes`, with `U+FFFD`, the replacement character, for each invalid sequence.
     pub fn decode_lossy<'a>(&self, bytes: &'a [u8]) -> Cow<'a, str> {
         self.0.decode_without_bom_handling(bytes).0
     }
 
-    /// `text` in this encoding.
+    /// Encodes `text`.
     ///
     /// # Errors
-    /// [`Unwritable`] names the first character that the encoding has not.
-    pub fn encode<'a>(&self, text: &'a str) -> Result<Cow<'a, [u8]>, Unwritable> {
+    /// [`UnencodableError`] names the first character that the encoding lacks.
+    pub fn encode<'a>(&self, text: &'a str) -> Result<Cow<'a, [u8]>, UnencodableError> {
         let (bytes, _, replaced) = self.0.encode(text);
         if !replaced {
             return Ok(bytes);
         }
-        Err(Unwritable { character: self.first_unwritable(text), encoding: *self })
+        Err(UnencodableError { character: self.first_unencodable(text), encoding: *self })
     }
 
-    /// `text` in this encoding, with a question mark for each character that it has not.
+    /// Encodes `text`, with a question mark for each character that the encoding lacks.
     pub fn encode_lossy<'a>(&self, text: &'a str) -> Cow<'a, [u8]> {
         self.encode(text).unwrap_or_else(|_| {
-            let writable = |c: char| if self.encode(c.encode_utf8(&mut [0; 4])).is_ok() { c } else { '?' };
-            let text: String = text.chars().map(writable).collect();
+            let replaced = |c: char| if self.encode(c.encode_utf8(&mut [0; 4])).is_ok() { c } else { '?' };
+            let text: String = text.chars().map(replaced).collect();
             Cow::Owned(self.0.encode(&text).0.into_owned())
         })
     }
 
-    /// The encoding's name in the standard, such as `UTF-8` or `GBK`.
+    /// Returns the encoding's name in the standard, such as `UTF-8` or `GBK`.
     pub fn name(&self) -> &'static str {
         self.0.name()
     }
 
-    /// As the encoding library knows it.
+    /// Returns the encoding of the `encoding_rs` crate.
     pub fn encoding(&self) -> &'static Encoding {
         self.0
     }
 
-    fn first_unwritable(self, text: &str) -> char {
+    fn first_unencodable(self, text: &str) -> char {
         let mut encoder = self.0.new_encoder();
         let room = encoder.max_buffer_length_from_utf8_without_replacement(text.len()).unwrap_or(0);
         match encoder.encode_from_utf8_without_replacement(text, &mut vec![0; room], true).0 {
@@ -98,42 +100,42 @@ impl fmt::Debug for TextEncoding {
 impl FromStr for TextEncoding {
     type Err = String;
 
-    /// Reads a label of the standard, in any case: `utf-8`, `gbk`, `latin1`.
+    /// Parses a label of the standard, in any case: `utf-8`, `gbk`, `latin1`.
     fn from_str(label: &str) -> Result<Self, String> {
         let encoding = Encoding::for_label(label.as_bytes()).ok_or_else(|| {
-            "no such encoding: write a label of the WHATWG's standard, like utf-8, gbk or latin1".to_owned()
+            "no such encoding: write a label of the WHATWG standard, such as utf-8, gbk or latin1".to_owned()
         })?;
         if encoding.is_ascii_compatible() && encoding.output_encoding() == encoding {
             Ok(Self(encoding))
         } else {
-            Err(format!("{} does not leave ASCII as it is, so lines cannot be found in it", encoding.name()))
+            Err(format!("{} does not contain ASCII, so line feeds cannot be found in it", encoding.name()))
         }
     }
 }
 
-/// A text has a character that an encoding has not.
+/// The error of encoding a text with a character that the encoding lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unwritable {
-    /// The first of them.
+pub struct UnencodableError {
+    /// The first such character.
     pub character: char,
     /// The encoding.
     pub encoding: TextEncoding,
 }
 
-impl fmt::Display for Unwritable {
+impl fmt::Display for UnencodableError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} has no '{}'", self.encoding, self.character.escape_debug())
     }
 }
 
-impl std::error::Error for Unwritable {}
+impl std::error::Error for UnencodableError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn text_goes_there_and_back() {
+    fn decode_is_the_inverse_of_encode() {
         for (label, text, bytes) in [
             ("utf-8", "né", &b"n\xc3\xa9"[..]),
             ("latin1", "né", b"n\xe9"),
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_said_to_be_none() {
+    fn decode_rejects_invalid_bytes() {
         let gbk: TextEncoding = "gbk".parse().unwrap();
         for (encoding, bytes) in [(TextEncoding::UTF_8, &b"a\xff"[..]), (gbk, b"a\xff"), (gbk, b"\xc4")] {
             assert_eq!(encoding.decode(bytes), None, "{encoding}");
@@ -157,15 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn a_character_that_is_missing_is_named_or_replaced() {
+    fn encode_names_or_replaces_a_missing_character() {
         let latin: TextEncoding = "latin1".parse().unwrap();
         assert_eq!(latin.encode("né 你").unwrap_err().to_string(), "windows-1252 has no '你'");
         assert_eq!(*latin.encode_lossy("né 你!"), *b"n\xe9 ?!");
     }
 
     #[test]
-    fn lines_can_be_found_in_every_encoding() {
-        assert!("utf-16".parse::<TextEncoding>().unwrap_err().contains("does not leave ASCII as it is"));
+    fn encodings_without_ascii_are_rejected() {
+        assert!("utf-16".parse::<TextEncoding>().unwrap_err().contains("does not contain ASCII"));
         assert!("klingon".parse::<TextEncoding>().unwrap_err().starts_with("no such encoding"));
     }
 }

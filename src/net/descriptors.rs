@@ -1,30 +1,33 @@
-//! How many file descriptors there may be.
+//! The process's limit on open file descriptors.
 
 use std::io;
 
-/// How many descriptors this process may have open, if the platform has such a limit.
+/// Returns the number of descriptors that this process may have open (the soft `RLIMIT_NOFILE`);
+/// `None` if unlimited.
 #[cfg(unix)]
 pub fn descriptor_limit() -> Option<u64> {
     use rustix::process::{Resource, getrlimit};
     getrlimit(Resource::Nofile).current
 }
 
-/// How many descriptors this process may have open, if the platform has such a limit.
+/// Returns the number of descriptors that this process may have open (the soft `RLIMIT_NOFILE`);
+/// `None` if unlimited.
 #[cfg(not(unix))]
 pub fn descriptor_limit() -> Option<u64> {
     None
 }
 
-/// Raises the soft limit on open descriptors to the hard one, as a program that serves many connections does once at its
-/// start. The limit is the process's, so a library does not do it unasked.
+/// Raises the soft limit on open descriptors to the hard limit. A server for many connections calls
+/// this once, at its start. The limit belongs to the whole process, so the library never raises it
+/// on its own.
 ///
 /// # Errors
-/// What the operating system said; the limit is then as it was.
+/// The error of setrlimit(2); the limit is then unchanged.
 #[cfg(unix)]
 pub fn raise_descriptor_limit() -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    // There "no limit" is refused, and this is as far as one may go (setrlimit(2), OPEN_MAX).
+    // macOS rejects "unlimited"; OPEN_MAX is the highest value that it accepts (setrlimit(2)).
     #[cfg(target_os = "macos")]
     let maximum = Some(maximum.unwrap_or(u64::MAX).min(10_240));
     if current == maximum {
@@ -33,10 +36,10 @@ pub fn raise_descriptor_limit() -> io::Result<()> {
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
 }
 
-/// Raises the soft limit on open descriptors to the hard one; this platform has no such limit.
+/// Does nothing: this platform has no limit on descriptors.
 ///
 /// # Errors
-/// None here.
+/// Never.
 #[cfg(not(unix))]
 pub fn raise_descriptor_limit() -> io::Result<()> {
     Ok(())

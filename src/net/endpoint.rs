@@ -1,4 +1,4 @@
-//! Where a service is reached: an address with its transport, as typed and as bound.
+//! The address of a listener or UDP socket with its transport: parsing, name resolution, display.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// The transport's name as the `listening` line prints it: `tcp`, `udp` or `unix`.
+    /// Returns the transport's name as the `listening` line prints it: `tcp`, `udp` or `unix`.
     pub fn transport(&self) -> &'static str {
         match self {
             Self::Tcp(_) => "tcp",
@@ -26,7 +26,8 @@ impl Endpoint {
         }
     }
 
-    /// Whether only this machine can reach it: a loopback address, also as IPv6 writes an IPv4 one, or a path.
+    /// Returns true if only this machine can reach the endpoint: a path, or a loopback address
+    /// (IPv4-mapped IPv6 included).
     pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp(addr) | Self::Udp(addr) => addr.ip().to_canonical().is_loopback(),
@@ -34,7 +35,7 @@ impl Endpoint {
         }
     }
 
-    /// The address without its transport.
+    /// Returns the address without its transport.
     pub fn address(&self) -> impl fmt::Display + '_ {
         fmt::from_fn(move |f| match self {
             Self::Tcp(addr) | Self::Udp(addr) => write!(f, "{addr}"),
@@ -42,11 +43,11 @@ impl Endpoint {
         })
     }
 
-    /// Reads `host:port`, `[v6]:port`, `udp:host:port`, `tcp:host:port` or `unix:PATH`; a host name is looked up, which
-    /// blocks, and gives one endpoint for each of its addresses.
+    /// Parses `host:port`, `[v6]:port`, `udp:host:port`, `tcp:host:port` or `unix:PATH`. A host
+    /// name is resolved, which blocks, and gives one endpoint for each of its addresses.
     ///
     /// # Errors
-    /// `InvalidInput` when the text is no address, or what the look-up said.
+    /// `InvalidInput` if the text is not an address; otherwise the resolver's error.
     pub fn resolve(text: &str) -> io::Result<Vec<Self>> {
         if let Ok(endpoint) = text.parse() {
             return Ok(vec![endpoint]);
@@ -70,7 +71,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// The text is no literal address.
+/// The error of parsing text that is not a literal address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseEndpointError;
 
@@ -85,7 +86,7 @@ impl std::error::Error for ParseEndpointError {}
 impl FromStr for Endpoint {
     type Err = ParseEndpointError;
 
-    /// Reads a literal address, without looking up names: see [`Endpoint::resolve`] for those.
+    /// Parses a literal address. [`Endpoint::resolve`] resolves host names.
     fn from_str(text: &str) -> Result<Self, ParseEndpointError> {
         match text.split_once(':') {
             Some(("unix", "")) => Err(ParseEndpointError),
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_as_typed_and_shown_with_their_transport() {
+    fn from_str_and_display_of_addresses() {
         for (text, shown) in [
             ("127.0.0.1:7000", "tcp 127.0.0.1:7000"),
             ("0.0.0.0:0", "tcp 0.0.0.0:0"),
@@ -118,12 +119,12 @@ mod tests {
             let endpoint: Endpoint = text.parse().unwrap();
             assert_eq!(endpoint.to_string(), shown);
             assert_eq!(format!("{} {}", endpoint.transport(), endpoint.address()), shown);
-            assert_eq!(Endpoint::resolve(text).unwrap(), [endpoint], "a literal address needs no look-up");
+            assert_eq!(Endpoint::resolve(text).unwrap(), [endpoint], "a literal address is not resolved");
         }
     }
 
     #[test]
-    fn what_is_no_literal_address_is_refused() {
+    fn from_str_rejects_other_text() {
         for text in [
             "",
             ":",
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_name_is_looked_up_on_the_transport_asked_for() {
+    fn resolve_keeps_the_transport() {
         for (text, transport) in [("localhost:0", "tcp"), ("tcp:localhost:0", "tcp"), ("udp:localhost:0", "udp")] {
             let found = Endpoint::resolve(text).unwrap();
             assert!(!found.is_empty(), "{text}");
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_looked_up_is_refused() {
+    fn resolve_rejects_other_text() {
         for text in ["", "localhost", "localhost:", "localhost:http", "localhost:65536", "unix:", "udp:localhost"] {
             assert_eq!(Endpoint::resolve(text).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{text}");
         }

@@ -24,7 +24,7 @@ impl<N: Net> Turn<N> {
             match action {
                 Action::Reply(frame) => self.desk.outbox.push_encoded(&frame, 1),
                 Action::Send(to, payloads, ticket) => {
-                    self.deliver(to.as_slice(), SharedFrames::of(payloads.as_slice(), ticket), current);
+                    self.deliver(to.as_slice(), SharedFrames::new(payloads.as_slice(), ticket), current);
                 }
                 Action::Datagram(to, payload) => self.post_datagram(service, to, &payload),
                 Action::Close(id, reason) => self.close(id, reason, current),
@@ -63,7 +63,7 @@ impl<N: Net> Turn<N> {
                 _ => *id == current && conn.takes_output(),
             };
             let Some(conn) = self.conns.get_mut(id.0).filter(hears) else { continue };
-            let Some(batch) = frames.under(conn.framing()) else { continue };
+            let Some(batch) = frames.encode_with(conn.framing()) else { continue };
             // More is said in one turn than may wait: whoever reads has room for what was said before.
             if conn.is_full(&self.desk.limits)
                 && let Err(reason) = conn.flush(self.desk.clock.moment, &mut self.desk.stats)

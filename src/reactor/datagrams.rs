@@ -143,7 +143,7 @@ impl<N: Net> Turn<N> {
                 }
             }
         }
-        outgoing.forget_first(done);
-        desk.stats.datagrams_dropped += outgoing.take_refused();
+        outgoing.remove_first(done);
+        desk.stats.datagrams_dropped += outgoing.take_rejected();
     }
 }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::frame::{EncodeError, Framing, encode, head};
+use crate::frame::{EncodeError, Framing, encode, frame_header};
 
 /// Replies of at least this many bytes are sent from where they lie, if they were just received. Below it a copy is cheaper
 /// than slices of its own.
@@ -86,12 +86,12 @@ impl ReplyBuffer {
         if mixed || self.lent.len() == MAX_LENT {
             return Ok(false);
         }
-        let Some(head) = head(framing, payload)? else { return Ok(false) };
-        self.bytes.extend_from_slice(head.bytes());
+        let Some(header) = frame_header(framing, payload)? else { return Ok(false) };
+        self.bytes.extend_from_slice(header.bytes());
         self.lent_bytes += there.len();
         self.lent.push(BorrowedReply { at: self.bytes.len(), there });
         self.lender = lender;
-        self.bytes.extend_from_slice(head.tail());
+        self.bytes.extend_from_slice(header.trailer());
         self.frames += 1;
         Ok(true)
     }

@@ -66,7 +66,8 @@ pub(super) type Done = (JobId, JobOutput);
 impl Agent {
     pub(super) fn new(exchange: Arc<Exchange>, tally: Arc<Tally>) -> Self {
         let effects = PendingActions::numbered_by(&exchange.numbers);
-        let desk = Desk::new(exchange.limits.clone(), exchange.clock(), effects, BufferPool::at_most(SPARE_BYTES));
+        let desk =
+            Desk::new(exchange.limits.clone(), exchange.clock(), effects, BufferPool::with_max_bytes(SPARE_BYTES));
         let (undelivered, mail, jobs, errands) = (Vec::new(), Vec::new(), VecDeque::new(), Vec::new());
         Self { exchange, desk, tally, undelivered, mail, jobs, errands, own_end: None, has_timers: false }
     }
@@ -134,7 +135,7 @@ impl Agent {
             match action {
                 Action::Reply(frame) => self.desk.outbox.push_encoded(&frame, 1),
                 Action::Send(to, payloads, ticket) => {
-                    self.say(to.as_slice(), SharedFrames::of(payloads.as_slice(), ticket), about, own.as_mut());
+                    self.say(to.as_slice(), SharedFrames::new(payloads.as_slice(), ticket), about, own.as_mut());
                 }
                 Action::Datagram(to, payload) => self.mail.push((service, to, payload)),
                 Action::Close(id, reason) if own.as_ref().is_some_and(|own| own.id == id) => {
@@ -192,7 +193,7 @@ impl Agent {
                 // In its own goodbye it may still be spoken to, in whatever way.
                 let hears = own.conn.phase() == Phase::Open || (about == *id && own.conn.takes_output());
                 if hears
-                    && let Some(batch) = frames.under(own.conn.framing())
+                    && let Some(batch) = frames.encode_with(own.conn.framing())
                     && let Err(reason) =
                         own.conn.reply_shared(batch, ReplySource::received(own.received), &mut self.desk)
                 {
@@ -200,7 +201,7 @@ impl Agent {
                 }
                 own.note_missed(&mut self.desk);
             } else if let Some((line, tally)) = self.exchange.line(*id)
-                && let Some(batch) = frames.under(line.framing)
+                && let Some(batch) = frames.encode_with(line.framing)
                 && line.say(batch, &self.desk.limits)
             {
                 self.undelivered.push((line, tally));

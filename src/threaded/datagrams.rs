@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags};
 use super::agent::Agent;
 use super::exchange::{Booth, Exchange, Mailbox, Run};
 use super::socket::poll;
-use crate::net::udp_batch::Batcher;
+use crate::net::udp_batch::UdpBatchIo;
 use crate::net::udp_batch::{ReceiveBatch, SendBatch, claims_to_be};
 use crate::service::ConnId;
 use crate::service::context::{Context, ReplyTo};
@@ -20,7 +20,7 @@ pub(super) struct Postman {
     agent: Agent,
     booth: Arc<Booth>,
     number: usize,
-    batcher: Batcher,
+    batcher: UdpBatchIo,
     incoming: ReceiveBatch,
     outgoing: SendBatch,
 }
@@ -29,7 +29,7 @@ impl Postman {
     pub(super) fn new(exchange: Arc<Exchange>, booth: Arc<Booth>, number: usize) -> Self {
         let tally = exchange.staff_tally();
         let agent = Agent::new(exchange, tally);
-        let (batcher, incoming, outgoing) = (Batcher::new(), ReceiveBatch::new(), SendBatch::default());
+        let (batcher, incoming, outgoing) = (UdpBatchIo::new(), ReceiveBatch::new(), SendBatch::default());
         Self { agent, booth, number, batcher, incoming, outgoing }
     }
 
@@ -128,8 +128,8 @@ impl Postman {
                 }
             }
         }
-        self.outgoing.forget_first(done);
-        self.agent.desk.stats.datagrams_dropped += self.outgoing.take_refused();
+        self.outgoing.remove_first(done);
+        self.agent.desk.stats.datagrams_dropped += self.outgoing.take_rejected();
     }
 }
 

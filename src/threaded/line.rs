@@ -191,8 +191,8 @@ impl Post {
     fn drop_batch(&mut self, batch: &Batch) {
         let frames = batch.frames();
         self.dropped += u64::from(frames);
-        if batch.ticket() != BatchId::NONE {
-            self.note_missed(Missed { ticket: batch.ticket(), frames });
+        if batch.id() != BatchId::NONE {
+            self.note_missed(Missed { ticket: batch.id(), frames });
         }
     }
 

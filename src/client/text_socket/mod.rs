@@ -95,7 +95,7 @@ impl TextSocket {
     /// Sends `text` to `to`, as one datagram.
     ///
     /// # Errors
-    /// [`TextSocketError::Unwritable`] names a character that the encoding has not, [`TextSocketError::TooLarge`] says how much a
+    /// [`TextSocketError::UnencodableError`] names a character that the encoding has not, [`TextSocketError::TooLarge`] says how much a
     /// datagram carries; nothing was sent. [`TextSocketError::Io`] is what the system said.
     pub fn send_to(&self, text: &str, to: SocketAddr) -> Result<(), TextSocketError> {
         let bytes = self.encoding.encode(text)?;

@@ -72,7 +72,7 @@ impl Chunk {
     fn ticket(&self) -> BatchId {
         match &self.bytes {
             Bytes::Own(_) => BatchId::NONE,
-            Bytes::Shared(batch) => batch.ticket(),
+            Bytes::Shared(batch) => batch.id(),
         }
     }
 }

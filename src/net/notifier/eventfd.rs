@@ -1,11 +1,11 @@
-//! What wakes a thread that waits in poll(2): eventfd(2), one descriptor.
+//! The notifier on Linux: eventfd(2), one descriptor.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-/// Readable once it has rung, until it is hushed.
+/// A descriptor that is readable from [`notify`](Self::notify) until [`clear`](Self::clear).
 pub(crate) struct Notifier(OwnedFd);
 
 impl Notifier {
@@ -13,11 +13,14 @@ impl Notifier {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
+    /// Makes the descriptor readable.
     pub(crate) fn notify(&self) {
-        // It can fail only where it has rung 2⁶⁴ times and was never hushed, and then it still rings.
+        // The write fails only if the counter would overflow after 2⁶⁴ - 2 notifications
+        // (eventfd(2)), and then the descriptor is readable anyway.
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
+    /// Makes the descriptor unreadable until the next notification.
     pub(crate) fn clear(&self) {
         let _ = rustix::io::read(&self.0, &mut [0; 8]);
     }

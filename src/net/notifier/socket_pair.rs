@@ -1,35 +1,37 @@
-//! What wakes a thread that waits in poll(2), where there is no eventfd(2): a pair of sockets.
+//! The notifier on platforms without eventfd(2): a pair of connected sockets.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-/// Readable once it has rung, until it is hushed.
+/// A descriptor that is readable from [`notify`](Self::notify) until [`clear`](Self::clear).
 pub(crate) struct Notifier {
-    rope: UnixStream,
-    clapper: UnixStream,
+    sender: UnixStream,
+    receiver: UnixStream,
 }
 
 impl Notifier {
     pub(crate) fn new() -> io::Result<Self> {
-        let (rope, clapper) = UnixStream::pair()?;
-        rope.set_nonblocking(true)?;
-        clapper.set_nonblocking(true)?;
-        Ok(Self { rope, clapper })
+        let (sender, receiver) = UnixStream::pair()?;
+        sender.set_nonblocking(true)?;
+        receiver.set_nonblocking(true)?;
+        Ok(Self { sender, receiver })
     }
 
+    /// Makes the descriptor readable.
     pub(crate) fn notify(&self) {
-        // Full, it rings already.
-        let _ = (&self.rope).write(&[1]);
+        // A full socket buffer means that the receiver is readable already.
+        let _ = (&self.sender).write(&[1]);
     }
 
+    /// Makes the descriptor unreadable until the next notification.
     pub(crate) fn clear(&self) {
-        while matches!((&self.clapper).read(&mut [0; 64]), Ok(1..)) {}
+        while matches!((&self.receiver).read(&mut [0; 64]), Ok(1..)) {}
     }
 }
 
 impl AsFd for Notifier {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.clapper.as_fd()
+        self.receiver.as_fd()
     }
 }

@@ -1,13 +1,14 @@
-//! One datagram a system call, where the platform has nothing better.
+//! One datagram per system call, for platforms without recvmmsg(2).
 
 use std::io;
 use std::net::SocketAddr;
 
-use super::{BATCH, ReceiveBatch, SendBatch};
+use super::batch::{BATCH, ReceiveBatch, SendBatch};
 
 /// A nonblocking UDP socket.
 pub(crate) trait Datagrams {
     fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
+
     fn send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<usize>;
 }
 
@@ -21,21 +22,23 @@ impl Datagrams for mio::net::UdpSocket {
     }
 }
 
-/// Loops over the single calls.
-pub(crate) struct Batcher;
+/// Receives and sends batches with one call per datagram.
+pub(crate) struct UdpBatchIo;
 
-impl Batcher {
+impl UdpBatchIo {
     pub(crate) fn new() -> Self {
         Self
     }
 
-    /// Receives up to [`BATCH`] datagrams; fewer means that no more are there.
+    /// Receives up to [`BATCH`] datagrams into `into`; returns their number. Fewer than [`BATCH`]
+    /// means that the socket is empty.
     pub(crate) fn receive(&mut self, socket: &impl Datagrams, into: &mut ReceiveBatch) -> io::Result<usize> {
         let ReceiveBatch { storage, heads } = into;
         heads.clear();
         let mut buffers = ReceiveBatch::buffers(storage);
         let mut buffer = buffers.next();
-        // An error about a datagram sent earlier says nothing of those that are here, so only `WouldBlock` ends a batch early.
+        // An error may belong to a datagram sent earlier (ICMP), while received datagrams still
+        // wait: only `WouldBlock` ends a batch early.
         for _ in 0..BATCH {
             let Some(room) = buffer.as_deref_mut() else { break };
             match socket.recv_from(room) {
@@ -48,11 +51,12 @@ impl Batcher {
                 Err(_) => return Ok(heads.len()),
             }
         }
-        // Full or not, more may be there: the next call finds out.
+        // More datagrams may wait even after an incomplete batch: the next call finds out.
         if heads.is_empty() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(heads.len()) }
     }
 
-    /// Sends up to [`BATCH`] datagrams from number `first` on; returns how many went out, which is at least one.
+    /// Sends up to [`BATCH`] datagrams of `from`, starting with number `first`; returns the number
+    /// sent, at least one.
     pub(crate) fn send(&mut self, socket: &impl Datagrams, from: &SendBatch, first: usize) -> io::Result<usize> {
         let mut sent = 0;
         for (to, payload) in from.iter_from(first).take(BATCH) {

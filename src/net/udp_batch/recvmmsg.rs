@@ -1,4 +1,4 @@
-//! Many datagrams a system call: recvmmsg(2) and sendmmsg(2).
+//! Many datagrams per system call: recvmmsg(2) and sendmmsg(2).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -7,25 +7,29 @@ use std::os::fd::{AsFd, AsRawFd};
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
 
-use super::{BATCH, ReceiveBatch, SendBatch};
+use super::batch::{BATCH, ReceiveBatch, SendBatch};
 
 /// A nonblocking UDP socket.
 pub(crate) trait Datagrams: AsRawFd + AsFd {}
 
 impl<T: AsRawFd + AsFd> Datagrams for T {}
 
-/// The receiving call's own structures, allocated once, for sockets of one address family: they keep the length of the last
-/// sender's address as the room for the next, and an IPv6 address would be cut after an IPv4 one.
-pub(crate) struct Batcher {
+/// The structures of the receive call, allocated once for the sockets of one address family.
+///
+/// One value must not serve both families: the kernel writes the length of each sender's address
+/// into the field that gives the space for the next address. After an IPv4 sender an IPv6 address
+/// would be truncated.
+pub(crate) struct UdpBatchIo {
     received: MultiHeaders<SockaddrStorage>,
 }
 
-impl Batcher {
+impl UdpBatchIo {
     pub(crate) fn new() -> Self {
         Self { received: MultiHeaders::preallocate(BATCH, None) }
     }
 
-    /// Receives up to [`BATCH`] datagrams; fewer means that no more are there.
+    /// Receives up to [`BATCH`] datagrams into `into`; returns their number. Fewer than [`BATCH`]
+    /// means that the socket is empty.
     pub(crate) fn receive(&mut self, socket: &impl Datagrams, into: &mut ReceiveBatch) -> io::Result<usize> {
         let ReceiveBatch { storage, heads } = into;
         heads.clear();
@@ -34,15 +38,19 @@ impl Batcher {
             std::array::from_fn(|_| [IoSliceMut::new(buffers.next().unwrap_or_default())]);
         let received = recvmmsg(socket.as_raw_fd(), &mut self.received, &mut slices, MsgFlags::MSG_DONTWAIT, None)?;
         for message in received {
-            // A socket bound to an IP address hears from nothing else.
+            // A socket bound to an IP address receives from IP addresses only.
             let from = message.address.as_ref().and_then(to_std);
-            heads.push((from.unwrap_or(NOWHERE), message.bytes));
+            heads.push((from.unwrap_or(UNSPECIFIED), message.bytes));
         }
         Ok(heads.len())
     }
 
-    /// Sends up to [`BATCH`] datagrams from number `first` on; returns how many went out, which is at least one.
-    #[allow(clippy::unused_self, reason = "the two directions are one type, and elsewhere this one may need it")]
+    /// Sends up to [`BATCH`] datagrams of `from`, starting with number `first`; returns the number
+    /// sent, at least one.
+    #[allow(
+        clippy::unused_self,
+        reason = "one type serves both directions, and the portable version has the same signature"
+    )]
     pub(crate) fn send(&mut self, socket: &impl Datagrams, from: &SendBatch, first: usize) -> io::Result<usize> {
         let mut targets: [_; BATCH] = std::array::from_fn(|_| (None, [IoSlice::new(&[])]));
         let mut controls = [const { None }; BATCH];
@@ -59,7 +67,7 @@ impl Batcher {
     }
 }
 
-const NOWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+const UNSPECIFIED: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
 
 fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::V4(SocketAddrV4::from(*v4)));

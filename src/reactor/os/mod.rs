@@ -15,7 +15,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
 use super::net::{Attached, Event, Net, Polled, Source, SourceKind};
-use crate::net::udp_batch::Batcher;
+use crate::net::udp_batch::UdpBatchIo;
 use crate::net::udp_batch::{ReceiveBatch, SendBatch};
 use crate::net::{self, bind};
 use crate::service::Peer;
@@ -34,13 +34,13 @@ pub(super) struct OsNet {
     /// Keys of what is always ready and of which no poll will ever say so.
     unpolled: Vec<usize>,
     /// For IPv4 and for IPv6.
-    batchers: [Batcher; 2],
+    batchers: [UdpBatchIo; 2],
 }
 
 impl OsNet {
     fn new(poll: Poll, sources: Vec<(Socketed, Source)>, consoles: Vec<Attached<OsStream>>) -> Self {
         let (events, unpolled) = (Events::with_capacity(EVENTS), Vec::new());
-        Self { poll, events, sources, consoles, unpolled, batchers: [Batcher::new(), Batcher::new()] }
+        Self { poll, events, sources, consoles, unpolled, batchers: [UdpBatchIo::new(), UdpBatchIo::new()] }
     }
 
     fn source(&self, number: usize) -> &Socketed {

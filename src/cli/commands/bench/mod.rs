@@ -28,7 +28,7 @@ mod words;
 use std::io;
 use std::process::ExitCode;
 
-use switchboard::load::{self, MaxRate, Outcome};
+use switchboard::load::{self, LoadOutcome, MaxRate};
 use switchboard::{Endpoint, descriptor_limit};
 
 use crate::cli::error::CliError;
@@ -155,7 +155,7 @@ impl Measurement for Plan {
 
 /// Puts the load on; nothing comes of a search that was ended in its first step.
 fn measure(plan: &Plan, server: &mut Target, interrupt: &Interrupt, quiet: bool) -> Result<Option<Run>, CliError> {
-    let load = load::Plan { target: server.endpoint.clone(), ..plan.load.clone() };
+    let load = load::LoadConfig { target: server.endpoint.clone(), ..plan.load.clone() };
     let lasting = !matches!(load.activity, load::Activity::Churn);
     let mut watcher = Watcher::new(server, lasting, interrupt, quiet);
     let measured = match plan.find_max {
@@ -175,7 +175,7 @@ fn measure(plan: &Plan, server: &mut Target, interrupt: &Interrupt, quiet: bool)
 
 #[expect(clippy::large_enum_variant, reason = "there is one, once")]
 enum Measured {
-    Run(Outcome),
+    Run(LoadOutcome),
     Search(MaxRate),
 }
 
@@ -198,11 +198,11 @@ fn have_descriptors(setting: &Setting) -> Result<(), CliError> {
 }
 
 /// Why there was no run, with what to do about it.
-fn explain(error: &load::Error, target: &Endpoint) -> CliError {
+fn explain(error: &load::LoadError, target: &Endpoint) -> CliError {
     let what = match error {
         // It begins with the flag's name.
-        load::Error::Plan(what) => return CliError::Usage(format!("--{what}")),
-        load::Error::Connect(error) => {
+        load::LoadError::Config(what) => return CliError::Usage(format!("--{what}")),
+        load::LoadError::Connect(error) => {
             let advice = match error.kind() {
                 io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
                     ": is a server listening there? Without an address, bench starts one of its own"

@@ -13,7 +13,7 @@ use crate::cli::units::Rate;
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) setting: Setting,
-    pub(super) load: load::Plan,
+    pub(super) load: load::LoadConfig,
     /// Not one run, but the search for the highest rate at which this holds.
     pub(super) find_max: Option<Slo>,
 }
@@ -29,7 +29,7 @@ impl Plan {
                 "--framing has no meaning for datagrams, each of which is a message".to_owned(),
             ));
         }
-        let load = load::Plan {
+        let load = load::LoadConfig {
             target: target.clone(),
             framing,
             connections: typed.connections,
@@ -68,7 +68,7 @@ fn activity(typed: &EchoArgs) -> Activity {
 }
 
 /// What a server that is started has to be told, so that the load does not meet a limit that it is not about.
-fn options(load: &load::Plan, typed: &EchoArgs) -> Vec<String> {
+fn options(load: &load::LoadConfig, typed: &EchoArgs) -> Vec<String> {
     let mut options = Vec::new();
     if let Some(framing) = typed.framing {
         options.extend(["--framing".to_owned(), framing.to_string()]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use switchboard::Endpoint;
-use switchboard::load::{self, Activity, Bottleneck, Ended, MaxRate, Outcome};
+use switchboard::load::{self, Activity, Bottleneck, LoadOutcome, MaxRate, SearchEnd};
 
 use super::record::{
     Connections, Distribution, FindMax, Generator, Load, Objective, Percentile, Record, SCHEMA, Sample, Server, Step,
@@ -31,8 +31,8 @@ pub(super) struct About {
 /// What was measured under one load.
 #[derive(Debug)]
 pub(super) struct Run {
-    pub(super) load: load::Plan,
-    pub(super) outcome: Outcome,
+    pub(super) load: load::LoadConfig,
+    pub(super) outcome: LoadOutcome,
     pub(super) readings: Readings,
     /// The search of which it is the result.
     pub(super) search: Option<FindMax>,
@@ -41,13 +41,13 @@ pub(super) struct Run {
 impl Run {
     /// Of a search, the run at the rate that was found; if there is none, the last; none if nothing was tried to its end.
     pub(super) fn of_search(
-        load: load::Plan,
+        load: load::LoadConfig,
         found: MaxRate,
         readings: Vec<Readings>,
         ended_early: Option<Why>,
     ) -> Option<Self> {
         let search = find_max(&found, &readings);
-        let held = found.steps.iter().enumerate().filter(|(_, step)| step.verdict == load::Verdict::Holds);
+        let held = found.steps.iter().enumerate().filter(|(_, step)| step.verdict == load::StepVerdict::Holds);
         let best = held.max_by(|(_, one), (_, other)| one.rate.total_cmp(&other.rate)).map(|(index, _)| index);
         let index = best.or(found.steps.len().checked_sub(1))?;
         let best = found.steps.into_iter().zip(readings).nth(index);
@@ -55,7 +55,7 @@ impl Run {
             // Of the search: what is shown was tried to its end.
             readings.ended_early = ended_early;
             Self {
-                load: load::Plan { activity: Activity::Open { rate: step.rate }, ..load },
+                load: load::LoadConfig { activity: Activity::Open { rate: step.rate }, ..load },
                 outcome: step.outcome,
                 readings,
                 search: Some(search),
@@ -130,7 +130,7 @@ pub(super) fn target(setting: &Setting, target: &server::Target) -> Target {
     }
 }
 
-fn describe(plan: &load::Plan) -> Load {
+fn describe(plan: &load::LoadConfig) -> Load {
     let (activity, in_flight, rate_per_second) = match plan.activity {
         Activity::Closed { in_flight } => ("closed", Some(in_flight), None),
         Activity::Open { rate } => ("open", None, Some(rate)),
@@ -155,7 +155,7 @@ fn describe(plan: &load::Plan) -> Load {
 
 /// The generator, and what each of so many messages in the measured time cost it.
 pub(super) fn generator(
-    generator: &load::Generator,
+    generator: &load::GeneratorStats,
     limit: Option<Bottleneck>,
     elapsed: Duration,
     messages: u64,
@@ -202,13 +202,13 @@ pub(super) fn server(
 
 fn find_max(found: &MaxRate, readings: &[Readings]) -> FindMax {
     let slo = &found.slo;
-    let step = |(step, readings): (&load::Step, &Readings)| Step {
+    let step = |(step, readings): (&load::RateStep, &Readings)| Step {
         rate_per_second: step.rate,
         verdict: match step.verdict {
-            load::Verdict::Holds => "holds",
-            load::Verdict::TooSlow => "too_slow",
-            load::Verdict::TooFew => "too_few",
-            load::Verdict::Generator(_) => "generator",
+            load::StepVerdict::Holds => "holds",
+            load::StepVerdict::TooSlow => "too_slow",
+            load::StepVerdict::TooFew => "too_few",
+            load::StepVerdict::Generator(_) => "generator",
             _ => "faulty",
         },
         answered_per_second: per_second(step.outcome.answered, step.outcome.elapsed),
@@ -226,8 +226,8 @@ fn find_max(found: &MaxRate, readings: &[Readings]) -> FindMax {
         },
         rate_per_second: (found.rate > 0.0).then_some(found.rate),
         ended: match found.ended {
-            Ended::Found => "found",
-            Ended::Stopped => "stopped",
+            SearchEnd::Found => "found",
+            SearchEnd::Stopped => "stopped",
             _ => "generator",
         },
         steps: found.steps.iter().zip(readings).map(step).collect(),
@@ -235,7 +235,7 @@ fn find_max(found: &MaxRate, readings: &[Readings]) -> FindMax {
 }
 
 /// Answers of the time in which processor time was counted, too. Idle connections had theirs before.
-fn in_measured_time(load: &load::Plan, outcome: &Outcome) -> u64 {
+fn in_measured_time(load: &load::LoadConfig, outcome: &LoadOutcome) -> u64 {
     if matches!(load.activity, Activity::Idle) { 0 } else { outcome.answered }
 }
 
@@ -265,7 +265,7 @@ pub(super) fn percentiles(latency: &Histogram<u64>) -> Vec<Percentile> {
     values.map(|value| of(value.quantile_iterated_to(), value.value_iterated_to())).collect()
 }
 
-pub(super) fn sample(sample: &load::Sample) -> Sample {
+pub(super) fn sample(sample: &load::LoadSample) -> Sample {
     Sample {
         at_ns: nanos(sample.at),
         length_ns: nanos(sample.length),

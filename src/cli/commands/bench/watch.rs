@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use switchboard::load::{Progress, Stage, Step, Watch};
+use switchboard::load::{LoadObserver, LoadPhase, LoadProgress, RateStep};
 
 use super::server::Target;
 use crate::cli::process::{Interrupt, ProcessProbe, ProcessSample, ProcessUsage};
@@ -22,7 +22,7 @@ pub(super) struct Watcher<'a> {
     interrupt: &'a Interrupt,
     bar: ProgressBar,
     /// What the bar says that it is doing.
-    stage: Option<Stage>,
+    stage: Option<LoadPhase>,
     readings: Readings,
     /// Of the steps of a search that are done.
     steps: Vec<Readings>,
@@ -91,7 +91,7 @@ impl<'a> Watcher<'a> {
 
 impl Watcher<'_> {
     /// Whether to go on is of no use, or not wanted.
-    fn end(&mut self, progress: &Progress) -> Option<Why> {
+    fn end(&mut self, progress: &LoadProgress) -> Option<Why> {
         let alone = self.lasting && progress.connections == 0 && progress.faults.broken > 0;
         let since = if alone { Some(*self.alone_since.get_or_insert_with(Instant::now)) } else { None };
         self.alone_since = since;
@@ -124,18 +124,18 @@ impl Why {
     }
 }
 
-impl Watch for Watcher<'_> {
-    fn on_measuring(&mut self) {
+impl LoadObserver for Watcher<'_> {
+    fn on_measure_start(&mut self) {
         log::debug!("measuring");
         self.readings.began_at = SystemTime::now();
         self.readings.began = self.server.probe.as_ref().and_then(ProcessProbe::now);
     }
 
-    fn on_progress(&mut self, progress: &Progress) -> ControlFlow<()> {
+    fn on_progress(&mut self, progress: &LoadProgress) -> ControlFlow<()> {
         if !self.bar.is_hidden() {
             // Each of these draws, so what stays is left alone.
-            if self.stage.replace(progress.stage) != Some(progress.stage) {
-                self.bar.set_prefix(stage(progress.stage));
+            if self.stage.replace(progress.phase) != Some(progress.phase) {
+                self.bar.set_prefix(stage(progress.phase));
             }
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped, and rounded")]
             let step = (progress.done.clamp(0.0, 1.0) * figure::float(STEPS)).round() as u64;
@@ -150,11 +150,11 @@ impl Watch for Watcher<'_> {
         ControlFlow::Continue(())
     }
 
-    fn on_measured(&mut self) {
+    fn on_measure_end(&mut self) {
         self.readings.ended = self.server.probe.as_ref().and_then(ProcessProbe::at_end);
     }
 
-    fn on_step(&mut self, step: &Step) {
+    fn on_step(&mut self, step: &RateStep) {
         let tried = format!("{} {}", figure::rate(step.rate), step.verdict);
         log::debug!("{tried}");
         // Nothing where there is no bar.
@@ -175,18 +175,18 @@ impl Readings {
     }
 }
 
-fn stage(stage: Stage) -> &'static str {
+fn stage(stage: LoadPhase) -> &'static str {
     match stage {
-        Stage::Connecting => "connecting",
-        Stage::WarmingUp => "warming up",
-        Stage::Measuring => "measuring",
-        Stage::Finishing => "finishing",
+        LoadPhase::Connecting => "connecting",
+        LoadPhase::WarmingUp => "warming up",
+        LoadPhase::Measuring => "measuring",
+        LoadPhase::Finishing => "finishing",
     }
 }
 
-fn line(progress: &Progress) -> String {
+fn line(progress: &LoadProgress) -> String {
     let mut parts = Vec::new();
-    if let Some(last) = progress.last.filter(|last| last.length > Duration::ZERO) {
+    if let Some(last) = progress.last_sample.filter(|last| last.length > Duration::ZERO) {
         parts.push(figure::rate(figure::float(last.messages) / last.length.as_secs_f64()));
         parts.push(format!("p99 {}", figure::time(last.p99)));
     }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use switchboard::load::{Progress, Stage};
+use switchboard::load::{LoadPhase, LoadProgress};
 
 use super::plan::Plan;
 use super::record::Engine;
@@ -43,20 +43,20 @@ impl Bar {
     }
 
     /// Told about ten times a second. The last figures of the run before stay until there are new ones.
-    pub(super) fn progress(&self, progress: &Progress) {
+    pub(super) fn progress(&self, progress: &LoadProgress) {
         if self.drawn.is_hidden() {
             return;
         }
-        let done = match progress.stage {
-            Stage::Connecting => 0.0,
-            Stage::WarmingUp => progress.done * self.warm_up,
-            Stage::Measuring => self.warm_up + progress.done * (1.0 - self.warm_up),
-            Stage::Finishing => 1.0,
+        let done = match progress.phase {
+            LoadPhase::Connecting => 0.0,
+            LoadPhase::WarmingUp => progress.done * self.warm_up,
+            LoadPhase::Measuring => self.warm_up + progress.done * (1.0 - self.warm_up),
+            LoadPhase::Finishing => 1.0,
         };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         let step = (done.clamp(0.0, 1.0) * figure::float(STEPS)) as u64;
         self.drawn.set_position(self.over.get() * STEPS + step);
-        if let Some(last) = progress.last.filter(|last| !last.length.is_zero()) {
+        if let Some(last) = progress.last_sample.filter(|last| !last.length.is_zero()) {
             let rate = figure::float(last.messages) / last.length.as_secs_f64();
             self.drawn.set_message(format!("· {}, p99 {}", figure::rate(rate), figure::time(last.p99)));
         }

@@ -4,7 +4,7 @@
 //! or does not apply, is null. Every run is in it, so that anyone can do the statistics anew.
 
 use serde::Serialize;
-use switchboard::load::{Faults, Outcome};
+use switchboard::load::{Faults, LoadOutcome};
 
 use super::compare::Comparison;
 use super::remark::Remark;
@@ -200,7 +200,7 @@ pub(super) struct Seen {
 
 impl Server {
     /// `room` is how many processors it can use.
-    pub(super) fn new(seen: &Seen, outcome: &Outcome, room: usize) -> Self {
+    pub(super) fn new(seen: &Seen, outcome: &LoadOutcome, room: usize) -> Self {
         let used = &seen.ended - &seen.began;
         let grown = (&seen.ended - &seen.before).rss_growth_bytes;
         #[expect(clippy::cast_precision_loss, reason = "far less than 2^52")]

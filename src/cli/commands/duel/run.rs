@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use switchboard::load::{self, Activity, Outcome, Progress, Stage, Watch};
+use switchboard::load::{self, Activity, LoadObserver, LoadOutcome, LoadPhase, LoadProgress};
 
 use super::bar::Bar;
 use super::compare::compare;
@@ -76,7 +76,7 @@ impl Arena<'_> {
         let Some(target) = child.endpoints().first().cloned() else {
             return Err(Miss::Failed("the server does not listen".to_owned()));
         };
-        let load = load::Plan {
+        let load = load::LoadConfig {
             target,
             framing: self.plan.framing,
             connections,
@@ -104,7 +104,7 @@ impl Arena<'_> {
         }
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(load::Error::Plan(what)) => return Err(Miss::Failed(what)),
+            Err(load::LoadError::Config(what)) => return Err(Miss::Failed(what)),
             Err(error) => return Err(Miss::Beyond(error.to_string())),
         };
         if let Some(had) = had {
@@ -133,7 +133,7 @@ impl Arena<'_> {
         started.map_err(|why| Miss::Failed(format!("cannot start the {} engine: {why}", engine.name())))
     }
 
-    fn tell(&self, engine: Engine, outcome: &Outcome, seen: Option<&Seen>) -> Run {
+    fn tell(&self, engine: Engine, outcome: &LoadOutcome, seen: Option<&Seen>) -> Run {
         // One thread cannot use more than one processor; the others have what they were given.
         let room = match engine {
             Engine::Reactor => 1,
@@ -208,21 +208,21 @@ impl<'a> Watcher<'a> {
     }
 }
 
-impl Watch for Watcher<'_> {
-    fn on_measuring(&mut self) {
+impl LoadObserver for Watcher<'_> {
+    fn on_measure_start(&mut self) {
         log::debug!("measuring at {}", at(self.wanted));
         self.began = self.probe.as_ref().and_then(ProcessProbe::now);
     }
 
-    fn on_progress(&mut self, progress: &Progress) -> ControlFlow<()> {
+    fn on_progress(&mut self, progress: &LoadProgress) -> ControlFlow<()> {
         self.arena.bar.progress(progress);
         // Which threads there are is found out now, so that it need not be when it counts.
-        if progress.stage == Stage::WarmingUp && !self.looked {
+        if progress.phase == LoadPhase::WarmingUp && !self.looked {
             self.looked = true;
             let _ = self.probe.as_ref().and_then(ProcessProbe::now);
         }
         // A fault later on is a fault; connections that never were are a machine's limit.
-        if progress.stage == Stage::WarmingUp && progress.connections < self.wanted {
+        if progress.phase == LoadPhase::WarmingUp && progress.connections < self.wanted {
             self.had = Some(progress.connections);
         }
         self.gone = self.child.ended();
@@ -230,7 +230,7 @@ impl Watch for Watcher<'_> {
         if end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn on_measured(&mut self) {
+    fn on_measure_end(&mut self) {
         self.ended = self.probe.as_ref().and_then(ProcessProbe::at_end);
     }
 }

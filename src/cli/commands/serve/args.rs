@@ -144,7 +144,7 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(listen), "{text}");
         }
-        assert!("u7@127.0.0.1:1".parse::<ListenArg>().unwrap_err().starts_with("no framing is called 'u7'"));
+        assert!("u7@127.0.0.1:1".parse::<ListenArg>().unwrap_err().starts_with("unknown framing 'u7'"));
         assert!("lines@udp:127.0.0.1:1".parse::<ListenArg>().unwrap_err().contains("takes no framing"));
     }
 

@@ -10,7 +10,7 @@ mod tests;
 mod verdict;
 mod words;
 
-use switchboard::load::chat::{self, Outcome};
+use switchboard::load::chat::{self, ChatOutcome};
 
 use super::server::Target;
 use super::setting::{Setting, Show};
@@ -24,8 +24,8 @@ pub(super) use plan::Plan;
 /// What was measured.
 #[derive(Debug)]
 pub(super) struct Run {
-    load: chat::Plan,
-    outcome: Outcome,
+    load: chat::ChatLoadConfig,
+    outcome: ChatOutcome,
     readings: Readings,
 }
 
@@ -37,7 +37,7 @@ impl Measurement for Plan {
     }
 
     fn measure(&self, server: &mut Target, interrupt: &Interrupt, quiet: bool) -> Result<Option<Run>, CliError> {
-        let load = chat::Plan { target: server.endpoint.clone(), ..self.load.clone() };
+        let load = chat::ChatLoadConfig { target: server.endpoint.clone(), ..self.load.clone() };
         let mut watcher = Watcher::new(server, true, interrupt, quiet);
         let measured = chat::run(&load, &mut watcher);
         let (readings, _) = watcher.finish();

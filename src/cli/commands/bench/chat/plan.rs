@@ -1,6 +1,6 @@
 //! What was typed after `bench chat`, understood.
 
-use switchboard::load::chat::{self, Activity};
+use switchboard::load::chat::{self, ChatActivity};
 use switchboard::{Endpoint, Framing};
 
 use crate::cli::commands::bench::args::ChatArgs;
@@ -16,7 +16,7 @@ const EVENT_BYTES: usize = 256;
 #[derive(Debug)]
 pub(in crate::cli::commands::bench) struct Plan {
     pub(super) setting: Setting,
-    pub(super) load: chat::Plan,
+    pub(super) load: chat::ChatLoadConfig,
 }
 
 impl Plan {
@@ -28,11 +28,11 @@ impl Plan {
             return Err(CliError::Usage("members are connections, and over UDP there are none".to_owned()));
         }
         let activity = match (typed.in_flight, typed.rate) {
-            (_, Some(Rate(rate))) => Activity::Open { rate },
-            _ if typed.idle => Activity::Idle,
-            (in_flight, None) => Activity::Closed { in_flight: in_flight.unwrap_or(1) },
+            (_, Some(Rate(rate))) => ChatActivity::Open { rate },
+            _ if typed.idle => ChatActivity::Idle,
+            (in_flight, None) => ChatActivity::Closed { in_flight: in_flight.unwrap_or(1) },
         };
-        let load = chat::Plan {
+        let load = chat::ChatLoadConfig {
             target: target.clone(),
             members: typed.members,
             publishers: if typed.idle { 0 } else { typed.publishers.unwrap_or(typed.rooms) },
@@ -60,7 +60,7 @@ impl Plan {
 }
 
 /// What a server that is started has to be told, so that the load does not meet a limit that it is not about.
-fn own_options(load: &chat::Plan) -> Vec<String> {
+fn own_options(load: &chat::ChatLoadConfig) -> Vec<String> {
     let demand = LoadRequirements {
         connections: load.members,
         in_flight: LoadRequirements::in_flight_estimate(load.activity.into()),
@@ -94,7 +94,7 @@ mod tests {
             (plan.load.members, plan.load.publishers, plan.load.rooms, plan.load.payload_bytes),
             (1000, 1, 1, 64)
         );
-        assert_eq!(plan.load.activity, Activity::Closed { in_flight: 1 });
+        assert_eq!(plan.load.activity, ChatActivity::Closed { in_flight: 1 });
         let (listen, engine) = ("u32be@127.0.0.1:0".to_owned(), "reactor".to_owned());
         let options = ["--messages-per-second", "0"].map(str::to_owned).to_vec();
         assert_eq!(plan.setting.server, Server::Own { listen, engine, options, pin: true });
@@ -109,9 +109,9 @@ mod tests {
     #[test]
     fn each_activity_has_its_flag() {
         for (words, activity) in [
-            ("-n 16", Activity::Closed { in_flight: 16 }),
-            ("--rate 1k", Activity::Open { rate: 1000.0 }),
-            ("--idle", Activity::Idle),
+            ("-n 16", ChatActivity::Closed { in_flight: 16 }),
+            ("--rate 1k", ChatActivity::Open { rate: 1000.0 }),
+            ("--idle", ChatActivity::Idle),
         ] {
             assert_eq!(plan(words).unwrap().load.activity, activity, "{words}");
         }

@@ -3,7 +3,7 @@
 //! Its keys are a promise, as those of the echo's. What is the same there has the same name here.
 
 use serde::Serialize;
-use switchboard::load::chat::{Complaint, Faults, Kind};
+use switchboard::load::chat::{ChatFaults, FaultKind, ServerError};
 
 use crate::cli::commands::bench::record::{Distribution, Generator, Percentile, Sample, Server, Target};
 use crate::cli::commands::bench::verdict::Verdict;
@@ -43,9 +43,9 @@ pub(super) struct Record {
     pub(super) latency_ns: Option<Distribution>,
     pub(super) members: Members,
     pub(super) proof: Proof,
-    pub(super) faults: Faults,
+    pub(super) faults: ChatFaults,
     /// The first of each kind.
-    pub(super) complaints: Vec<Complaint>,
+    pub(super) complaints: Vec<ServerError>,
     pub(super) generator: Party<Generator>,
     pub(super) server: Option<Party<Server>>,
     pub(super) percentiles: Vec<Percentile>,
@@ -97,7 +97,7 @@ pub(super) struct Proof {
 
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Violation {
-    pub(super) kind: Kind,
+    pub(super) kind: FaultKind,
     pub(super) member: usize,
     pub(super) room: String,
     pub(super) id: u64,

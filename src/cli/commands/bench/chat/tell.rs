@@ -1,6 +1,6 @@
 //! From what was measured to what is written down.
 
-use switchboard::load::chat::{self, Activity};
+use switchboard::load::chat::{self, ChatActivity};
 
 use super::Run;
 use super::record::{Load, Members, Party, Proof, Record, SCHEMA, Violation};
@@ -29,7 +29,7 @@ pub(super) fn record(about: About, run: &Run) -> Record {
         ended_early: readings.ended_early.map(Why::key),
         elapsed_ns: nanos(elapsed),
         messages: outcome.messages,
-        due: matches!(load.activity, Activity::Open { .. }).then_some(outcome.due),
+        due: matches!(load.activity, ChatActivity::Open { .. }).then_some(outcome.due),
         messages_per_second: per_second(outcome.messages, elapsed),
         deliveries: outcome.deliveries,
         delivered: outcome.delivered,
@@ -42,14 +42,14 @@ pub(super) fn record(about: About, run: &Run) -> Record {
             join_ns: distribution(&outcome.joins),
         },
         proof: Proof {
-            proved: outcome.is_proved(),
+            proved: outcome.is_verified(),
             ids: outcome.ids,
             received: outcome.received,
             awaited: outcome.awaited,
             violations: outcome.violations.iter().map(violation).collect(),
         },
         faults: outcome.faults,
-        complaints: outcome.complaints.clone(),
+        complaints: outcome.server_errors.clone(),
         generator: Party { cpu_ns_per_delivery: each(generator.cpu_ns, outcome.delivered), side: generator },
         server: server
             .map(|server| Party { cpu_ns_per_delivery: each(server.cpu_ns, outcome.delivered), side: server }),
@@ -61,11 +61,11 @@ pub(super) fn record(about: About, run: &Run) -> Record {
     record
 }
 
-fn describe(plan: &chat::Plan) -> Load {
+fn describe(plan: &chat::ChatLoadConfig) -> Load {
     let (activity, in_flight, rate_per_second) = match plan.activity {
-        Activity::Closed { in_flight } => ("closed", Some(in_flight), None),
-        Activity::Open { rate } => ("open", None, Some(rate)),
-        Activity::Idle => ("idle", None, None),
+        ChatActivity::Closed { in_flight } => ("closed", Some(in_flight), None),
+        ChatActivity::Open { rate } => ("open", None, Some(rate)),
+        ChatActivity::Idle => ("idle", None, None),
     };
     Load {
         activity,
@@ -81,7 +81,7 @@ fn describe(plan: &chat::Plan) -> Load {
     }
 }
 
-fn violation(violation: &chat::Violation) -> Violation {
+fn violation(violation: &chat::DeliveryViolation) -> Violation {
     let text = violation.to_string();
     Violation { kind: violation.kind, member: violation.member, room: violation.room.clone(), id: violation.id, text }
 }

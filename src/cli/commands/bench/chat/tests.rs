@@ -1,6 +1,6 @@
 //! What is said about a result, from a record that was made up.
 
-use switchboard::load::chat::{Faults, Kind};
+use switchboard::load::chat::{ChatFaults, FaultKind};
 
 use super::record::{Load, Members, Party, Proof, Record, SCHEMA, Violation};
 use super::{html, table, verdict, words};
@@ -82,7 +82,7 @@ fn record() -> Record {
         latency_ns: Some(distribution(400_000)),
         members: Members { in_at_end: 1000, all_in_after_ns: 120_000_000, join_ns: Some(distribution(30_000_000)) },
         proof: Proof { proved: true, ids: 12_345, received: 12_345_000, awaited: 0, violations: Vec::new() },
-        faults: Faults::default(),
+        faults: ChatFaults::default(),
         complaints: Vec::new(),
         generator: Party { side: generator, cpu_ns_per_delivery: Some(300.0) },
         server: Some(Party { side: server, cpu_ns_per_delivery: Some(400.0) }),
@@ -123,7 +123,7 @@ fn the_proof_is_one_sentence() {
 #[test]
 fn a_violation_is_named_and_fails() {
     let violation = Violation {
-        kind: Kind::Missing,
+        kind: FaultKind::Missing,
         member: 17,
         room: "lobby".to_owned(),
         id: 105,
@@ -142,7 +142,7 @@ fn a_violation_is_named_and_fails() {
 
 #[test]
 fn every_kind_of_fault_has_its_words() {
-    let mut faults = Faults::default();
+    let mut faults = ChatFaults::default();
     let counts = [
         &mut faults.missing,
         &mut faults.duplicated,
@@ -152,7 +152,7 @@ fn every_kind_of_fault_has_its_words() {
         &mut faults.unsaid,
         &mut faults.misnumbered,
         &mut faults.uncompared,
-        &mut faults.complaints,
+        &mut faults.server_errors,
         &mut faults.refused,
         &mut faults.broken,
     ];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchboard::load::chat::Faults;
+use switchboard::load::chat::ChatFaults;
 
 use super::record::Record;
 use crate::cli::report::figure;
@@ -59,7 +59,7 @@ pub(super) fn proved(record: &Record) -> String {
 }
 
 /// Those faults that there were; none if there were none.
-pub(super) fn faults(faults: &Faults) -> Option<String> {
+pub(super) fn faults(faults: &ChatFaults) -> Option<String> {
     let said: Vec<_> = faults.named().into_iter().filter(|(_, number)| *number > 0).map(fault).collect();
     (!said.is_empty()).then(|| said.join(", "))
 }

@@ -83,7 +83,7 @@ impl Datagrams {
 
     fn exchange(&self, text: &str, until: Instant) -> Result<Reply, TextSocketError> {
         match self.socket.send(text) {
-            Err(error @ (TextSocketError::Unwritable(_) | TextSocketError::TooLarge { .. })) => {
+            Err(error @ (TextSocketError::UnencodableError(_) | TextSocketError::TooLarge { .. })) => {
                 return Ok(Reply::Nothing(format!("not sent: {error}")));
             }
             sent => sent?,

@@ -84,7 +84,7 @@ fn every_error_is_reported_with_its_line() {
         ),
         (
             "[echo]\nlisten = [\n  '127.0.0.1:1',\n  'u7@127.0.0.1:2',\n]",
-            vec!["f:4: invalid value 'u7@127.0.0.1:2' for 'listen <ADDR>': no framing is called 'u7'"],
+            vec!["f:4: invalid value 'u7@127.0.0.1:2' for 'listen <ADDR>': unknown framing 'u7'"],
         ),
         ("[echo]\nlisten = '127.0.0.1'", vec!["f:2: listen 127.0.0.1 is not an address"]),
         ("[echo]\nlisten = 7000", vec!["f:2: listen 7000 is not an address"]),

@@ -18,7 +18,7 @@ const MAX_HEAD: usize = 16;
 const PLACES_BITS: u32 = 12;
 
 /// All messages of a run.
-pub(super) struct Images {
+pub(super) struct Templates {
     table: Box<[u8]>,
     min_bytes: usize,
     /// How many different sizes there are.
@@ -29,7 +29,7 @@ pub(super) struct Images {
 
 /// One message, as it is sent and as it must come back.
 #[derive(Clone, Copy)]
-pub(super) struct Image<'a> {
+pub(super) struct EchoPayload<'a> {
     head: [u8; MAX_HEAD],
     head_bytes: usize,
     body: &'a [u8],
@@ -37,7 +37,7 @@ pub(super) struct Image<'a> {
     body_start: usize,
 }
 
-impl Images {
+impl Templates {
     /// `text`: made of letters and digits alone, for framings in which some bytes mean something.
     pub(super) fn new(sizes: &RangeInclusive<usize>, seed: u64, text: bool) -> Self {
         let (min_bytes, max_bytes) = (*sizes.start(), *sizes.end());
@@ -53,7 +53,7 @@ impl Images {
 
     /// Message `number` of `connection`.
     #[inline]
-    pub(super) fn image(&self, connection: u32, number: u32) -> Image<'_> {
+    pub(super) fn payload(&self, connection: u32, number: u32) -> EchoPayload<'_> {
         let identity = u64::from(connection) << 32 | u64::from(number);
         let word = permute(identity ^ self.salt);
         let bytes = self.size(word);
@@ -63,7 +63,7 @@ impl Images {
         #[allow(clippy::cast_possible_truncation, reason = "so many bits only")]
         let body_start = (word >> (64 - PLACES_BITS)) as usize;
         let body = self.table.get(body_start..body_start + bytes - head_bytes).unwrap_or_default();
-        Image { head, head_bytes, body, body_start }
+        EchoPayload { head, head_bytes, body, body_start }
     }
 
     #[inline]
@@ -107,7 +107,7 @@ impl Images {
     }
 }
 
-impl Image<'_> {
+impl EchoPayload<'_> {
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.head_bytes + self.body.len()
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn payload(image: &Image<'_>) -> Vec<u8> {
+    fn payload(image: &EchoPayload<'_>) -> Vec<u8> {
         [image.head(), image.body()].concat()
     }
 
@@ -207,17 +207,17 @@ mod tests {
 
         #[test]
         fn a_message_is_itself_and_no_other(seed: u64, connection: u32, number: u32, text: bool, size in 0usize..200) {
-            let images = Images::new(&(size..=size), seed, text);
-            let image = images.image(connection, number);
+            let templates = Templates::new(&(size..=size), seed, text);
+            let image = templates.payload(connection, number);
             let payload = payload(&image);
             prop_assert!(image.is(&payload));
             prop_assert_eq!((payload.len(), image.len()), (size, size));
-            let (low, bits) = images.claim(connection, &payload).unwrap();
-            prop_assert!(bits == 32 || size < images.head_bytes());
+            let (low, bits) = templates.claim(connection, &payload).unwrap();
+            prop_assert!(bits == 32 || size < templates.head_bytes());
             prop_assert_eq!(u64::from(low ^ number) & ((1u64 << bits) - 1), 0);
-            if size >= images.head_bytes() {
-                prop_assert_eq!(images.claim(connection ^ 1, &payload), None);
-                prop_assert!(!images.image(connection, number.wrapping_add(1)).is(&payload));
+            if size >= templates.head_bytes() {
+                prop_assert_eq!(templates.claim(connection ^ 1, &payload), None);
+                prop_assert!(!templates.payload(connection, number.wrapping_add(1)).is(&payload));
             }
             for at in 0..size {
                 let mut wrong = payload.clone();
@@ -230,20 +230,20 @@ mod tests {
 
     #[test]
     fn one_wrong_bit_of_a_whole_identity_makes_it_nobodys() {
-        let images = Images::new(&(64..=64), 7, false);
-        let payload = payload(&images.image(3, 1000));
+        let templates = Templates::new(&(64..=64), 7, false);
+        let payload = payload(&templates.payload(3, 1000));
         for bit in 0..64 {
             let mut wrong = payload.clone();
             wrong[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(images.claim(3, &wrong), None, "bit {bit}");
+            assert_eq!(templates.claim(3, &wrong), None, "bit {bit}");
         }
     }
 
     #[test]
     fn sizes_are_drawn_from_the_whole_range_and_equal_seeds_draw_alike() {
         let sizes = |seed| {
-            let images = Images::new(&(1..=100), seed, false);
-            (0..10_000).map(|number| images.image(1, number).len()).collect::<Vec<_>>()
+            let templates = Templates::new(&(1..=100), seed, false);
+            (0..10_000).map(|number| templates.payload(1, number).len()).collect::<Vec<_>>()
         };
         let drawn = sizes(1);
         assert!((1..=100).all(|size| (40..200).contains(&drawn.iter().filter(|drawn| **drawn == size).count())));
@@ -253,9 +253,9 @@ mod tests {
 
     #[test]
     fn text_has_no_byte_that_means_something_to_a_framing() {
-        let images = Images::new(&(300..=300), 1, true);
+        let templates = Templates::new(&(300..=300), 1, true);
         for number in 0..100 {
-            assert!(payload(&images.image(9, number)).iter().all(u8::is_ascii_graphic));
+            assert!(payload(&templates.payload(9, number)).iter().all(u8::is_ascii_graphic));
         }
     }
 }

@@ -1,14 +1,14 @@
-//! The proof that every member received every id of its room once, in order, and the same under each id. Knows no socket and no
+//! The checker that every member received every id of its room once, in order, and the same under each id. Knows no socket and no
 //! clock, and no text: the caller says what a text is.
 //!
-//! Two things together are the proof. Each member has a [`Sequence`] of the ids that came to it. Each room has a log of what was
+//! Two things together are the checker. Each member has a [`SequenceTracker`] of the ids that came to it. Each room has a log of what was
 //! first heard under each id, with which every other member's copy is compared, so that the order of each publisher's messages
 //! has to be looked at once in the log and not once in each member. An entry is let go when all members are past it.
 
-use super::faults::{Faults, Kind};
+use super::faults::{ChatFaults, FaultKind};
+use super::message_stamp::MessageStamp;
 use super::room_log::{Compared, RoomLog};
-use super::sequence::{Place, Sequence};
-use super::text::Stamp;
+use super::sequence_tracker::{Arrival, SequenceTracker};
 
 /// Entries of all logs together, 32 MiB of them. A member that is so far behind the first is no longer compared.
 const MAX_ENTRIES: usize = 1 << 20;
@@ -19,60 +19,60 @@ const MAX_NAMED: usize = 3;
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum MessageSource {
     /// One of the run's own.
-    Ours(Stamp),
-    /// Said by somebody else who is in the room.
+    Ours(MessageStamp),
+    /// MessageSource by somebody else who is in the room.
     Foreign,
-    /// Said to be the run's own, and is none.
+    /// MessageSource to be the run's own, and is none.
     Spoiled,
 }
 
 /// A violation, with its room's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Named {
-    pub(super) kind: Kind,
+pub(super) struct ViolationSite {
+    pub(super) kind: FaultKind,
     pub(super) member: usize,
     pub(super) room: usize,
     pub(super) id: u64,
 }
 
-/// Member `m` is in room `m` modulo their number, and so is publisher `m`, who is that member.
-pub(super) struct Proof {
+/// MemberClient `m` is in room `m` modulo their number, and so is publisher `m`, who is that member.
+pub(super) struct DeliveryChecker {
     rooms: Vec<RoomLog>,
-    seats: Vec<Seat>,
+    seats: Vec<MemberDeliveries>,
     /// Of each publisher, which of its messages have an id, as far as the log has been let go.
-    publishers: Vec<Sequence>,
-    pub(super) faults: Faults,
-    pub(super) named: Vec<Named>,
+    publishers: Vec<SequenceTracker>,
+    pub(super) faults: ChatFaults,
+    pub(super) named: Vec<ViolationSite>,
     /// Messages that came to a member for the first time.
     pub(super) received: u64,
 }
 
 /// One member's side.
 #[derive(Clone, Default)]
-struct Seat {
+struct MemberDeliveries {
     is_taken: bool,
-    ids: Sequence,
+    ids: SequenceTracker,
 }
 
 /// What a run that ends still waited for.
 #[derive(Default)]
-pub(super) struct Awaited {
+pub(super) struct Outstanding {
     /// When a message was due, and to how many members it has not come.
     pub(super) heard_of: Vec<(u64, u64)>,
     /// Deliveries that were awaited, those of messages that nobody heard included.
     pub(super) deliveries: u64,
 }
 
-impl Proof {
+impl DeliveryChecker {
     pub(super) fn new(members: usize, rooms: usize, publishers: usize) -> Self {
         let max_entries = (MAX_ENTRIES / rooms.max(1)).max(MIN_ENTRIES);
         Self {
             rooms: (0..rooms.max(1)).map(|_| RoomLog::new(max_entries)).collect(),
-            seats: vec![Seat::default(); members],
-            publishers: vec![Sequence::from(0); publishers],
-            faults: Faults::default(),
+            seats: vec![MemberDeliveries::default(); members],
+            publishers: vec![SequenceTracker::from(0); publishers],
+            faults: ChatFaults::default(),
             named: Vec::new(),
             received: 0,
         }
@@ -93,47 +93,47 @@ impl Proof {
     }
 
     /// Whether this can be a message of the room.
-    pub(super) fn may_say(&self, stamp: &Stamp, room: usize) -> bool {
+    pub(super) fn may_say(&self, stamp: &MessageStamp, room: usize) -> bool {
         let publisher = stamp.publisher as usize;
         publisher < self.publishers.len() && publisher % self.rooms.len() == room
     }
 
     /// A message came to a member; returns whether it is one of the run's own, unspoiled and for the first time.
     #[inline]
-    pub(super) fn hear(&mut self, member: usize, id: u64, said: Said) -> bool {
+    pub(super) fn hear(&mut self, member: usize, id: u64, said: MessageSource) -> bool {
         let number = member % self.rooms.len();
         let (Some(seat), Some(room)) = (self.seats.get_mut(member), self.rooms.get_mut(number)) else { return false };
         let place = seat.ids.take(id);
-        if place == Place::Again {
-            self.note(Kind::Duplicated, member, number, id);
+        if place == Arrival::Again {
+            self.note(FaultKind::Duplicated, member, number, id);
             return false;
         }
         self.received += 1;
         let compared = room.compare(id, said, &mut self.publishers);
-        if place == Place::Late {
-            self.note(Kind::Reordered, member, number, id);
+        if place == Arrival::Late {
+            self.note(FaultKind::Reordered, member, number, id);
         }
         match compared {
             Compared::Same => {}
-            _ if said == Said::Spoiled || compared == Compared::Differs => {
-                self.note(Kind::Corrupted, member, number, id);
+            _ if said == MessageSource::Spoiled || compared == Compared::Differs => {
+                self.note(FaultKind::Corrupted, member, number, id);
                 return false;
             }
             // It is at fault already.
-            _ if place == Place::Late => {}
-            _ => self.note(Kind::Uncompared, member, number, id),
+            _ if place == Arrival::Late => {}
+            _ => self.note(FaultKind::Uncompared, member, number, id),
         }
-        matches!(said, Said::Ours(_))
+        matches!(said, MessageSource::Ours(_))
     }
 
-    pub(super) fn note(&mut self, kind: Kind, member: usize, room: usize, id: u64) {
+    pub(super) fn note(&mut self, kind: FaultKind, member: usize, room: usize, id: u64) {
         self.note_many(kind, 1, member, room, id);
     }
 
-    fn note_many(&mut self, kind: Kind, count: u64, member: usize, room: usize, id: u64) {
+    fn note_many(&mut self, kind: FaultKind, count: u64, member: usize, room: usize, id: u64) {
         self.faults.add(kind, count);
         if count > 0 && self.named.iter().filter(|named| named.kind == kind).count() < MAX_NAMED {
-            self.named.push(Named { kind, member, room, id });
+            self.named.push(ViolationSite { kind, member, room, id });
         }
     }
 
@@ -160,8 +160,8 @@ impl Proof {
 
     /// The run is over. What never came is missing if nothing came for a while (`quiet`), and else was awaited. `said` of a
     /// publisher is how many messages it has sent, if that can be known: who was broken off may have sent some in vain.
-    pub(super) fn close(&mut self, quiet: bool, said: impl Fn(usize) -> Option<u64>) -> Awaited {
-        let mut awaited = Awaited::default();
+    pub(super) fn close(&mut self, quiet: bool, said: impl Fn(usize) -> Option<u64>) -> Outstanding {
+        let mut awaited = Outstanding::default();
         for number in 0..self.rooms.len() {
             self.await_heard_of(number, &mut awaited);
             let Some(room) = self.rooms.get_mut(number) else { continue };
@@ -193,7 +193,7 @@ impl Proof {
             }
         }
         for (count, member, id) in missing {
-            self.note_many(Kind::Missing, count, member, number, id);
+            self.note_many(FaultKind::Missing, count, member, number, id);
         }
         awaited
     }
@@ -214,19 +214,19 @@ impl Proof {
             let excused = unheard.min(told);
             told -= excused;
             let id = sequence.first_missing().unwrap_or(end);
-            self.note_many(Kind::Unsaid, unheard - excused, publisher, number, id);
+            self.note_many(FaultKind::Unsaid, unheard - excused, publisher, number, id);
         }
         awaited
     }
 
-    fn await_heard_of(&self, number: usize, awaited: &mut Awaited) {
+    fn await_heard_of(&self, number: usize, awaited: &mut Outstanding) {
         let Some(room) = self.rooms.get(number) else { return };
         let mut ends: Vec<_> =
             self.seated(number).map(|(_, seat)| seat.ids.seen().map_or(0, |seen| seen.end)).collect();
         ends.sort_unstable();
         for (id, entry) in (room.base..).zip(&room.entries) {
             let members = ends.partition_point(|end| *end <= id) as u64;
-            if let (Some(Said::Ours(stamp)), 1..) = (entry, members) {
+            if let (Some(MessageSource::Ours(stamp)), 1..) = (entry, members) {
                 awaited.heard_of.push((stamp.due_ns, members));
             }
         }
@@ -237,14 +237,14 @@ impl Proof {
         for number in 0..self.rooms.len() {
             let Some(room) = self.rooms.get_mut(number) else { continue };
             for stamp in std::mem::take(&mut room.misnumbered) {
-                self.note(Kind::Misnumbered, stamp.publisher as usize, number, stamp.sequence);
+                self.note(FaultKind::Misnumbered, stamp.publisher as usize, number, stamp.sequence);
             }
         }
     }
 
     /// How many of a publisher's messages have come to somebody, when the run is over.
     pub(super) fn heard_of(&self, publisher: usize) -> u64 {
-        self.publishers.get(publisher).and_then(Sequence::seen).map_or(0, |seen| seen.end)
+        self.publishers.get(publisher).and_then(SequenceTracker::seen).map_or(0, |seen| seen.end)
     }
 
     /// Ids of all rooms, from the first that came to the last.
@@ -262,7 +262,7 @@ impl Proof {
         self.seated(room).count() as u64
     }
 
-    fn seated(&self, room: usize) -> impl Iterator<Item = (usize, &Seat)> {
+    fn seated(&self, room: usize) -> impl Iterator<Item = (usize, &MemberDeliveries)> {
         let seats = self.seats.iter().enumerate().skip(room).step_by(self.rooms.len());
         seats.filter(|(_, seat)| seat.is_taken)
     }

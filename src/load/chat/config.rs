@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use super::text::STAMP_BYTES;
-use crate::load::plan::{MAX_CONNECTIONS, check_rate};
-use crate::load::{self, Error};
+use super::message_stamp::STAMP_BYTES;
+use crate::load::config::Activity;
+use crate::load::config::{MAX_CONNECTIONS, check_rate};
+use crate::load::error::LoadError;
 use crate::net::Endpoint;
 use crate::services::chat::wire::{LOBBY, MAX_TEXT_BYTES};
 
 /// A load of members, some of whom speak.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct ChatLoadConfig {
     /// The server: TCP or a Unix-domain socket, length-prefixed JSON (`u32be`).
     pub target: Endpoint,
     /// Members, a connection each.
@@ -22,7 +23,7 @@ pub struct Plan {
     /// Bytes of each text.
     pub payload_bytes: usize,
     /// What the publishers do.
-    pub activity: Activity,
+    pub activity: ChatActivity,
     /// How long the load is on before it counts.
     pub warm_up: Duration,
     /// How long it counts.
@@ -34,7 +35,7 @@ pub struct Plan {
 
 /// What the publishers of a load do.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Activity {
+pub enum ChatActivity {
     /// Closed loop: so many messages are under way in each room; the next is said when the oldest has come to all members.
     Closed {
         /// Messages under way in each room.
@@ -50,19 +51,19 @@ pub enum Activity {
     Idle,
 }
 
-impl From<Activity> for load::Activity {
-    fn from(activity: Activity) -> Self {
+impl From<ChatActivity> for Activity {
+    fn from(activity: ChatActivity) -> Self {
         match activity {
-            Activity::Closed { in_flight } => Self::Closed { in_flight },
-            Activity::Open { rate } => Self::Open { rate },
-            Activity::Idle => Self::Idle,
+            ChatActivity::Closed { in_flight } => Self::Closed { in_flight },
+            ChatActivity::Open { rate } => Self::Open { rate },
+            ChatActivity::Idle => Self::Idle,
         }
     }
 }
 
-impl Plan {
+impl ChatLoadConfig {
     /// Refuses what cannot be done, naming it as a flag would be named.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), LoadError> {
         let wrong = if matches!(self.target, Endpoint::Udp(_)) {
             "target: members are connections, so over UDP there are none".to_owned()
         } else if self.members == 0 {
@@ -71,7 +72,7 @@ impl Plan {
             format!("members: more than {MAX_CONNECTIONS}")
         } else if self.rooms == 0 || self.rooms > self.members {
             format!("rooms: {} members fill one room at least and {} at most", self.members, self.members)
-        } else if self.activity != Activity::Idle && self.publishers < self.rooms {
+        } else if self.activity != ChatActivity::Idle && self.publishers < self.rooms {
             format!("publishers: each of the {} rooms needs one", self.rooms)
         } else if self.publishers > self.members {
             format!("publishers: they are members, and there are {} of these", self.members)
@@ -85,12 +86,14 @@ impl Plan {
             "answer-timeout: nothing comes in no time".to_owned()
         } else {
             return match self.activity {
-                Activity::Closed { in_flight: 0 } => Err(Error::Plan("in-flight: at least one is needed".to_owned())),
-                Activity::Open { rate } => check_rate(rate),
+                ChatActivity::Closed { in_flight: 0 } => {
+                    Err(LoadError::Config("in-flight: at least one is needed".to_owned()))
+                }
+                ChatActivity::Open { rate } => check_rate(rate),
                 _ => Ok(()),
             };
         };
-        Err(Error::Plan(wrong))
+        Err(LoadError::Config(wrong))
     }
 
     /// What its rooms are called.

@@ -1,9 +1,12 @@
-//! Descriptors that others share, in a form that never waits.
+//! Inherited descriptors (standard input and output) in nonblocking form.
 //!
-//! `O_NONBLOCK` belongs to the open file description, not to the descriptor (fcntl(2)). Set on a terminal that was inherited it
-//! is set for the shell and for everybody else who writes there, and stays so after a crash. So what can be opened again is,
-//! for a description of one's own; what cannot is used as it is, in a way that does not wait. No flag of a descriptor that came
-//! from outside is ever changed.
+//! `O_NONBLOCK` belongs to the open file description, not to the descriptor (fcntl(2)). On an
+//! inherited terminal the flag would apply to the shell and to every other process that uses the
+//! terminal, and it would stay after a crash.
+//!
+//! Terminals and pipes are therefore opened again, which gives this process a description of its
+//! own. Sockets and regular files are used as they are, with calls that do not block. Invariant: no
+//! flag of an inherited descriptor is ever changed.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -13,18 +16,19 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, recv, send, sendmsg};
 use rustix::termios::{isatty, tcgetsid, ttyname};
 
-use super::SEND_NOW;
+use super::socket_options::SEND_NOW;
 
-/// Something that is read or written without waiting.
+/// A file, terminal, pipe or socket that is read and written without blocking.
 pub(crate) struct NonblockingFile {
     fd: OwnedFd,
     kind: FileType,
 }
 
 impl NonblockingFile {
-    /// What `input` and `output` lead to; nothing for the output where both are one terminal.
+    /// Opens `input` and `output` in nonblocking form. The second value is `None` if both are the
+    /// same terminal: the first then serves both directions.
     pub(crate) fn pair(input: OwnedFd, output: OwnedFd) -> io::Result<(Self, Option<Self>)> {
-        if is_one_terminal(&input, &output)?
+        if are_same_terminal(&input, &output)?
             && let Ok(fd) = reopen(&input, OFlags::RDWR)
         {
             return Ok((Self { fd, kind: FileType::CharacterDevice }, None));
@@ -36,11 +40,13 @@ impl NonblockingFile {
         let kind = FileType::from_raw_mode(fstat(&fd)?.st_mode);
         let fd = match kind {
             FileType::Fifo | FileType::CharacterDevice => match reopen(&fd, access) {
-                // Nobody reads the pipe any more: to write there is to be told so at once.
+                // The pipe has no reader left (open(2), ENXIO). The inherited descriptor will do: a
+                // write fails with EPIPE without blocking.
                 Err(Errno::NXIO) if kind == FileType::Fifo => fd,
                 other => other?,
             },
-            // What is left of these is either always ready or never waits if told so. Opened again, a file would begin anew.
+            // Files are always ready, and socket calls take a flag that prevents blocking. A file
+            // opened again would start at offset 0.
             FileType::Socket | FileType::RegularFile | FileType::Directory | FileType::BlockDevice => fd,
             _ => return Err(io::ErrorKind::Unsupported.into()),
         };
@@ -54,7 +60,8 @@ impl NonblockingFile {
             rustix::io::read(&self.fd, buffer)
         };
         match read {
-            // The terminal has hung up, or our session has lost it (termios(3)): nobody will type there any more.
+            // The terminal has hung up, or this session has lost it (termios(3)): that is the end
+            // of the input.
             Err(Errno::IO) if self.kind == FileType::CharacterDevice => Ok(0),
             other => Ok(other?),
         }
@@ -72,7 +79,7 @@ impl NonblockingFile {
         })
     }
 
-    /// Each call has to say that it does not wait.
+    /// Returns true for a socket, where each call carries the flag that prevents blocking.
     fn is_socket(&self) -> bool {
         self.kind == FileType::Socket
     }
@@ -84,32 +91,35 @@ impl AsFd for NonblockingFile {
     }
 }
 
-fn is_one_terminal(one: &OwnedFd, other: &OwnedFd) -> io::Result<bool> {
-    let what = |stat: Stat| (stat.st_dev, stat.st_ino, stat.st_rdev);
-    Ok(isatty(one) && isatty(other) && what(fstat(one)?) == what(fstat(other)?))
+fn are_same_terminal(one: &OwnedFd, other: &OwnedFd) -> io::Result<bool> {
+    let identity = |stat: Stat| (stat.st_dev, stat.st_ino, stat.st_rdev);
+    Ok(isatty(one) && isatty(other) && identity(fstat(one)?) == identity(fstat(other)?))
 }
 
-/// Opens once more what `fd` has open, whatever its name is now.
+/// Opens the file behind `fd` again, which gives a new open file description, independent of the
+/// file's current name.
 fn reopen(fd: &OwnedFd, access: OFlags) -> Result<OwnedFd, Errno> {
-    // A process without a terminal must not get this one for its own by opening it.
+    // NOCTTY: a process without a controlling terminal must not acquire this one by opening it.
     let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    // Elsewhere such a path gives another descriptor of the same description, which is of no use.
+    // On other systems /dev/fd/N duplicates the descriptor and shares the description, which does
+    // not help.
     let by_number = if cfg!(target_os = "linux") {
         open(format!("/proc/self/fd/{}", fd.as_raw_fd()), flags, Mode::empty())
     } else {
         Err(Errno::NOTSUP)
     };
     let error = match by_number {
-        Ok(own) => return Ok(own),
+        Ok(fd) => return Ok(fd),
         Err(error) => error,
     };
     if !isatty(fd) {
         return Err(error);
     }
-    if let Ok(own) = ttyname(fd, Vec::new()).and_then(|name| open(name, flags, Mode::empty())) {
-        return Ok(own);
+    if let Ok(fd) = ttyname(fd, Vec::new()).and_then(|name| open(name, flags, Mode::empty())) {
+        return Ok(fd);
     }
-    // After su(1) a terminal still belongs to whoever logged in, but this name for it is everybody's.
-    let everybodys = tcgetsid(fd).and_then(|_| open("/dev/tty", flags, Mode::empty()));
-    everybodys.map_err(|_| error)
+    // After su(1) the terminal's device still belongs to the user who logged in, but every process
+    // may open its controlling terminal as /dev/tty.
+    let controlling = tcgetsid(fd).and_then(|_| open("/dev/tty", flags, Mode::empty()));
+    controlling.map_err(|_| error)
 }

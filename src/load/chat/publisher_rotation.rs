@@ -1,11 +1,11 @@
-//! A closed loop's turns: how many messages are on their way in each room, who has heard them, and who speaks next. Publishers of a
-//! room take turns. Knows numbers only.
+//! A closed loop's rotation: how many messages are on their way in each room, who has heard them, and who speaks next. Publishers of a
+//! room take rotation. Knows numbers only.
 
 use std::collections::VecDeque;
 
-/// All rooms' turns.
-pub(super) struct Turns {
-    rooms: Vec<Room>,
+/// All rooms' rotation.
+pub(super) struct PublisherRotation {
+    rooms: Vec<RotationRoom>,
     /// Of each member that publishes, its place among its room's publishers.
     places: Vec<Option<u64>>,
     in_flight: usize,
@@ -13,46 +13,46 @@ pub(super) struct Turns {
     due: Vec<usize>,
 }
 
-struct Room {
+struct RotationRoom {
     publishers: Vec<usize>,
     members: usize,
     /// The number of the oldest in flight.
     oldest: u64,
-    flights: VecDeque<Flight>,
+    flights: VecDeque<InFlightMessage>,
 }
 
 #[derive(Clone, Copy)]
-struct Flight {
+struct InFlightMessage {
     /// Members to whom it has come.
     heard: usize,
     said_ns: u64,
 }
 
-impl Turns {
-    /// Member `m` is in room `m` modulo their number; `publishers` are those that can speak, and `members` those that hear.
+impl PublisherRotation {
+    /// MemberClient `m` is in room `m` modulo their number; `publishers` are those that can speak, and `members` those that hear.
     pub(super) fn new(
         rooms: usize,
         members: impl Iterator<Item = usize>,
         publishers: impl Iterator<Item = usize>,
         in_flight: usize,
     ) -> Self {
-        let room = |_| Room { publishers: Vec::new(), members: 0, oldest: 0, flights: VecDeque::new() };
-        let mut turns =
+        let room = |_| RotationRoom { publishers: Vec::new(), members: 0, oldest: 0, flights: VecDeque::new() };
+        let mut rotation =
             Self { rooms: (0..rooms).map(room).collect(), places: Vec::new(), in_flight, due: (0..rooms).collect() };
         for member in members {
-            turns.room(member).into_iter().for_each(|room| room.members += 1);
+            rotation.room(member).into_iter().for_each(|room| room.members += 1);
         }
         for publisher in publishers {
-            let Some(room) = turns.room(publisher) else { continue };
+            let Some(room) = rotation.room(publisher) else { continue };
             let place = room.publishers.len() as u64;
             room.publishers.push(publisher);
-            turns.places.resize(turns.places.len().max(publisher + 1), None);
-            turns.places.get_mut(publisher).into_iter().for_each(|kept| *kept = Some(place));
+            rotation.places.resize(rotation.places.len().max(publisher + 1), None);
+            rotation.places.get_mut(publisher).into_iter().for_each(|kept| *kept = Some(place));
         }
-        turns
+        rotation
     }
 
-    fn room(&mut self, member: usize) -> Option<&mut Room> {
+    fn room(&mut self, member: usize) -> Option<&mut RotationRoom> {
         let number = member % self.rooms.len().max(1);
         self.rooms.get_mut(number)
     }
@@ -102,7 +102,7 @@ impl Turns {
                 && let Some(count) = std::num::NonZeroU64::new(room.publishers.len() as u64)
             {
                 let place = (room.oldest + room.flights.len() as u64) % count;
-                room.flights.push_back(Flight { heard: 0, said_ns: now_ns });
+                room.flights.push_back(InFlightMessage { heard: 0, said_ns: now_ns });
                 return usize::try_from(place).ok().and_then(|place| room.publishers.get(place).copied());
             }
             self.due.pop();
@@ -111,7 +111,7 @@ impl Turns {
     }
 }
 
-impl Room {
+impl RotationRoom {
     /// Takes what has come to all off the front; returns whether there was any.
     fn land(&mut self) -> bool {
         let landed = self.flights.iter().take_while(|flight| flight.heard >= self.members).count();
@@ -125,8 +125,8 @@ impl Room {
 mod tests {
     use super::*;
 
-    fn all(turns: &mut Turns, now_ns: u64) -> Vec<usize> {
-        let mut said: Vec<_> = std::iter::from_fn(|| turns.take(now_ns)).collect();
+    fn all(rotation: &mut PublisherRotation, now_ns: u64) -> Vec<usize> {
+        let mut said: Vec<_> = std::iter::from_fn(|| rotation.take(now_ns)).collect();
         said.sort_unstable();
         said
     }
@@ -134,28 +134,28 @@ mod tests {
     #[test]
     fn the_next_is_said_when_the_oldest_has_come_to_all_and_publishers_take_turns() {
         // Rooms of 0 2 4 and 1 3 5; 0, 2 and 1 speak.
-        let mut turns = Turns::new(2, 0..6, 0..3, 2);
-        assert_eq!(all(&mut turns, 0), [0, 1, 1, 2], "two in each room");
-        (0..3).for_each(|_| turns.hear(2, 0));
-        assert_eq!(all(&mut turns, 0), [] as [usize; 0], "it is not the oldest");
-        (0..2).for_each(|_| turns.hear(0, 0));
-        assert_eq!(all(&mut turns, 0), [] as [usize; 0], "one has not heard it");
-        turns.hear(0, 0);
-        assert_eq!(all(&mut turns, 0), [0, 2], "both are through");
-        turns.hear(9, 0);
-        turns.hear(0, 77);
+        let mut rotation = PublisherRotation::new(2, 0..6, 0..3, 2);
+        assert_eq!(all(&mut rotation, 0), [0, 1, 1, 2], "two in each room");
+        (0..3).for_each(|_| rotation.hear(2, 0));
+        assert_eq!(all(&mut rotation, 0), [] as [usize; 0], "it is not the oldest");
+        (0..2).for_each(|_| rotation.hear(0, 0));
+        assert_eq!(all(&mut rotation, 0), [] as [usize; 0], "one has not heard it");
+        rotation.hear(0, 0);
+        assert_eq!(all(&mut rotation, 0), [0, 2], "both are through");
+        rotation.hear(9, 0);
+        rotation.hear(0, 77);
     }
 
     #[test]
     fn who_has_left_or_is_too_slow_is_not_waited_for() {
-        let mut turns = Turns::new(1, 0..3, 0..1, 1);
-        assert_eq!(all(&mut turns, 5), [0]);
-        (0..2).for_each(|_| turns.hear(0, 0));
-        turns.leave(2);
-        assert_eq!(all(&mut turns, 10), [0]);
-        turns.expire(9);
-        assert_eq!(all(&mut turns, 11), [] as [usize; 0]);
-        turns.expire(10);
-        assert_eq!(all(&mut turns, 11), [0]);
+        let mut rotation = PublisherRotation::new(1, 0..3, 0..1, 1);
+        assert_eq!(all(&mut rotation, 5), [0]);
+        (0..2).for_each(|_| rotation.hear(0, 0));
+        rotation.leave(2);
+        assert_eq!(all(&mut rotation, 10), [0]);
+        rotation.expire(9);
+        assert_eq!(all(&mut rotation, 11), [] as [usize; 0]);
+        rotation.expire(10);
+        assert_eq!(all(&mut rotation, 11), [0]);
     }
 }

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use super::message::Images;
+use super::templates::Templates;
 
 /// Lost messages of one connection that are remembered, so that an answer that comes after all is not taken for a second one.
 const MAX_REMEMBERED: usize = 4096;
@@ -17,7 +17,7 @@ const MAX_LOOKED_BACK: usize = 4;
 
 /// A message under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sent {
+pub(super) struct SentMessage {
     /// When it should have been sent.
     pub(super) due_ns: u64,
     /// When it was.
@@ -26,38 +26,38 @@ pub(super) struct Sent {
 
 /// What an answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum AnswerVerdict {
     /// As it must be, and in its turn.
-    Right(Sent),
+    Right(SentMessage),
     /// As it must be, and after a later message's.
-    Reordered(Sent),
+    Reordered(SentMessage),
     /// Of a message that was answered before.
     Duplicated,
     /// Of a message that was given up.
-    Late(Sent),
+    Late(SentMessage),
     /// Nobody's.
     Corrupted,
 }
 
 /// Messages of one connection.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct InFlight {
     connection: u32,
     /// Number of the first that waits.
     oldest: u32,
-    waiting: VecDeque<Sent>,
-    strays: Option<Box<Strays>>,
+    waiting: VecDeque<SentMessage>,
+    strays: Option<Box<OutOfOrder>>,
 }
 
 /// What only a server at fault makes necessary.
 #[derive(Debug, Default)]
-struct Strays {
+struct OutOfOrder {
     /// Not answered although later ones were.
-    overtaken: Vec<(u32, Sent)>,
-    lost: VecDeque<(u32, Sent)>,
+    overtaken: Vec<(u32, SentMessage)>,
+    lost: VecDeque<(u32, SentMessage)>,
 }
 
-impl Ledger {
+impl InFlight {
     pub(super) fn new(connection: u32) -> Self {
         Self { connection, oldest: 0, waiting: VecDeque::new(), strays: None }
     }
@@ -75,7 +75,7 @@ impl Ledger {
 
     /// Messages that may still be answered in their turn.
     #[inline]
-    pub(super) fn in_flight(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
 
@@ -91,34 +91,34 @@ impl Ledger {
     }
 
     /// All that has not been answered.
-    pub(super) fn unanswered(&self) -> impl Iterator<Item = &Sent> {
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = &SentMessage> {
         let overtaken = self.strays.iter().flat_map(|strays| &strays.overtaken);
         self.waiting.iter().chain(overtaken.map(|(_, sent)| sent))
     }
 
     /// Lost messages that are remembered.
-    pub(super) fn given_up(&self) -> impl Iterator<Item = &Sent> {
+    pub(super) fn given_up(&self) -> impl Iterator<Item = &SentMessage> {
         self.strays.iter().flat_map(|strays| &strays.lost).map(|(_, sent)| sent)
     }
 
     #[inline]
-    pub(super) fn send(&mut self, sent: Sent) {
+    pub(super) fn send(&mut self, sent: SentMessage) {
         self.waiting.push_back(sent);
     }
 
     #[inline]
-    pub(super) fn answer(&mut self, payload: &[u8], images: &Images) -> Answer {
+    pub(super) fn answer(&mut self, payload: &[u8], templates: &Templates) -> AnswerVerdict {
         if let Some(sent) = self.waiting.front()
-            && images.image(self.connection, self.oldest).is(payload)
+            && templates.payload(self.connection, self.oldest).is(payload)
         {
             let sent = *sent;
             self.pop();
-            return Answer::Right(sent);
+            return AnswerVerdict::Right(sent);
         }
-        self.answer_out_of_turn(payload, images)
+        self.answer_out_of_turn(payload, templates)
     }
 
-    fn pop(&mut self) -> Option<(u32, Sent)> {
+    fn pop(&mut self) -> Option<(u32, SentMessage)> {
         let sent = self.waiting.pop_front()?;
         let number = self.oldest;
         self.oldest = self.oldest.wrapping_add(1);
@@ -126,29 +126,29 @@ impl Ledger {
     }
 
     #[cold]
-    fn answer_out_of_turn(&mut self, payload: &[u8], images: &Images) -> Answer {
-        let Some(claim) = images.claim(self.connection, payload) else { return self.corrupted() };
-        let is = |number: &u32| images.image(self.connection, *number).is(payload);
+    fn answer_out_of_turn(&mut self, payload: &[u8], templates: &Templates) -> AnswerVerdict {
+        let Some(claim) = templates.claim(self.connection, payload) else { return self.corrupted() };
+        let is = |number: &u32| templates.payload(self.connection, *number).is(payload);
         if let Some(number) = self.ahead(claim).find(is) {
             return self.overtake(number);
         }
         if let Some(strays) = &mut self.strays {
             if let Some(at) = strays.overtaken.iter().position(|(number, _)| is(number)) {
                 let (_, sent) = strays.overtaken.remove(at);
-                return Answer::Reordered(sent);
+                return AnswerVerdict::Reordered(sent);
             }
             let late = strays.lost.iter().position(|(number, _)| is(number));
             if let Some((_, sent)) = late.and_then(|at| strays.lost.remove(at)) {
-                return Answer::Late(sent);
+                return AnswerVerdict::Late(sent);
             }
         }
-        if self.behind(claim).any(|number| is(&number)) { Answer::Duplicated } else { self.corrupted() }
+        if self.behind(claim).any(|number| is(&number)) { AnswerVerdict::Duplicated } else { self.corrupted() }
     }
 
     /// The oldest has been answered, if one can say so. The next must not be taken for its answer.
-    fn corrupted(&mut self) -> Answer {
+    fn corrupted(&mut self) -> AnswerVerdict {
         self.pop();
-        Answer::Corrupted
+        AnswerVerdict::Corrupted
     }
 
     /// Those that wait and whose numbers agree with the claim, oldest first.
@@ -175,19 +175,19 @@ impl Ledger {
     }
 
     /// `number` was answered before its elders.
-    fn overtake(&mut self, number: u32) -> Answer {
+    fn overtake(&mut self, number: u32) -> AnswerVerdict {
         while let Some((popped, sent)) = self.pop() {
             if popped == number {
-                return Answer::Right(sent);
+                return AnswerVerdict::Right(sent);
             }
             self.strays.get_or_insert_default().overtaken.push((popped, sent));
         }
-        Answer::Corrupted
+        AnswerVerdict::Corrupted
     }
 
     /// Gives up what was sent at `sent_ns` or earlier; returns how many those were. `forgotten` hears of those that are too many
     /// to remember.
-    pub(super) fn expire(&mut self, sent_ns: u64, mut forgotten: impl FnMut(Sent)) -> u64 {
+    pub(super) fn expire(&mut self, sent_ns: u64, mut forgotten: impl FnMut(SentMessage)) -> u64 {
         let mut lost = 0;
         while self.waiting.front().is_some_and(|sent| sent.sent_ns <= sent_ns) {
             let Some(given_up) = self.pop() else { break };
@@ -197,7 +197,7 @@ impl Ledger {
             lost += 1;
         }
         if let Some(strays) = &mut self.strays {
-            let Strays { overtaken, lost: remembered } = &mut **strays;
+            let OutOfOrder { overtaken, lost: remembered } = &mut **strays;
             lost += overtaken
                 .extract_if(.., |(_, sent)| sent.sent_ns <= sent_ns)
                 .map(|given_up| remembered.push_back(given_up))
@@ -213,7 +213,7 @@ impl Ledger {
     }
 
     /// The connection is gone: returns how many messages are lost with it. `forgotten` hears of them and of those lost before.
-    pub(super) fn lose_all(&mut self, mut forgotten: impl FnMut(Sent)) -> u64 {
+    pub(super) fn lose_all(&mut self, mut forgotten: impl FnMut(SentMessage)) -> u64 {
         let lost = self.expire(u64::MAX, &mut forgotten);
         if let Some(strays) = &mut self.strays {
             strays.forget(0, forgotten);
@@ -222,9 +222,9 @@ impl Ledger {
     }
 }
 
-impl Strays {
+impl OutOfOrder {
     /// Forgets the oldest of the lost, until no more than so many are left.
-    fn forget(&mut self, but: usize, mut forgotten: impl FnMut(Sent)) {
+    fn forget(&mut self, but: usize, mut forgotten: impl FnMut(SentMessage)) {
         while self.lost.len() > but {
             let Some((_, sent)) = self.lost.pop_front() else { break };
             forgotten(sent);

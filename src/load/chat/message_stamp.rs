@@ -13,7 +13,7 @@ const CHECK_DIGITS: usize = STAMP_BYTES - DUE_DIGITS - PUBLISHER_DIGITS - SEQUEN
 
 /// The name of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct MessageStamp {
     /// When it was to be said, in nanoseconds since the start of the run.
     pub(super) due_ns: u64,
     /// Which member says it.
@@ -22,7 +22,7 @@ pub(super) struct Stamp {
     pub(super) sequence: u64,
 }
 
-impl Stamp {
+impl MessageStamp {
     /// Appends the message's text, of `bytes` bytes. None of them needs an escape in JSON.
     pub(super) fn write(&self, bytes: usize, out: &mut Vec<u8>) {
         push_hex(self.due_ns, DUE_DIGITS, out);
@@ -107,14 +107,14 @@ mod tests {
 
     use super::*;
 
-    fn text(stamp: Stamp, bytes: usize) -> Vec<u8> {
+    fn text(stamp: MessageStamp, bytes: usize) -> Vec<u8> {
         let mut text = Vec::new();
         stamp.write(bytes, &mut text);
         text
     }
 
-    fn stamp() -> impl Strategy<Value = Stamp> {
-        (any::<u64>(), 0..1u32 << 24, 0..1u64 << 40).prop_map(|(due_ns, publisher, sequence)| Stamp {
+    fn stamp() -> impl Strategy<Value = MessageStamp> {
+        (any::<u64>(), 0..1u32 << 24, 0..1u64 << 40).prop_map(|(due_ns, publisher, sequence)| MessageStamp {
             due_ns,
             publisher,
             sequence,
@@ -129,31 +129,31 @@ mod tests {
             let mut text = text(stamp, bytes);
             prop_assert_eq!(text.len(), bytes);
             prop_assert!(text.iter().all(u8::is_ascii_alphanumeric));
-            prop_assert_eq!(Stamp::read(&text, bytes), Some(stamp));
-            prop_assert_eq!(Stamp::read(&text, bytes + 1), None);
+            prop_assert_eq!(MessageStamp::read(&text, bytes), Some(stamp));
+            prop_assert_eq!(MessageStamp::read(&text, bytes + 1), None);
             let at = at.index(text.len());
             text[at] ^= flip;
-            prop_assert_eq!(Stamp::read(&text, bytes), None);
+            prop_assert_eq!(MessageStamp::read(&text, bytes), None);
         }
     }
 
     #[test]
     fn a_stamp_with_another_digit_is_none() {
-        let text = text(Stamp { due_ns: 123_456_789, publisher: 7, sequence: 99 }, STAMP_BYTES);
+        let text = text(MessageStamp { due_ns: 123_456_789, publisher: 7, sequence: 99 }, STAMP_BYTES);
         for (at, digit) in
             (0..STAMP_BYTES).flat_map(|at| b"0123456789abcdefABCDEF ".iter().map(move |digit| (at, *digit)))
         {
             let mut other = text.clone();
             other[at] = digit;
-            assert!(Stamp::read(&other, STAMP_BYTES).is_none() || other == text, "{at} {digit}");
+            assert!(MessageStamp::read(&other, STAMP_BYTES).is_none() || other == text, "{at} {digit}");
         }
     }
 
     #[test]
     fn the_padding_of_one_message_is_none_of_the_next() {
-        let stamp = |sequence| Stamp { due_ns: 1, publisher: 2, sequence };
+        let stamp = |sequence| MessageStamp { due_ns: 1, publisher: 2, sequence };
         let (mut one, other) = (text(stamp(1), 256), text(stamp(2), 256));
         one.splice(..STAMP_BYTES, other[..STAMP_BYTES].iter().copied());
-        assert_eq!(Stamp::read(&one, 256), None);
+        assert_eq!(MessageStamp::read(&one, 256), None);
     }
 }

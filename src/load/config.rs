@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::Error;
-use super::batch::Wire;
+use super::error::LoadError;
+use super::write_batch::WireFormat;
 use crate::frame::{Framing, encode};
 use crate::net::Endpoint;
 use crate::net::udp_batch::MAX_DATAGRAM_BYTES;
@@ -20,7 +20,7 @@ pub(super) const MAX_RATE: f64 = 1e8;
 
 /// A load.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct LoadConfig {
     /// The server: TCP, UDP or a Unix-domain socket.
     pub target: Endpoint,
     /// How the server's byte streams are cut. UDP has no use for it.
@@ -45,17 +45,17 @@ pub struct Plan {
     pub seed: u64,
 }
 
-impl Plan {
+impl LoadConfig {
     /// Refuses what cannot be done, naming it as a flag would be named.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), LoadError> {
         let is_udp = matches!(self.target, Endpoint::Udp(_));
         let (least, most) = (*self.payload_bytes.start(), *self.payload_bytes.end());
         let carried = || match self.wire() {
-            Wire::Stream(framing) => {
+            WireFormat::Stream(framing) => {
                 let carry = |bytes| encode(framing, &vec![b'x'; bytes], &mut Vec::new());
                 carry(least).and_then(|()| carry(most))
             }
-            Wire::Datagrams => Ok(()),
+            WireFormat::Datagrams => Ok(()),
         };
         let wrong = if least > most {
             format!("payload: the range {least} to {most} is empty")
@@ -80,31 +80,31 @@ impl Plan {
         } else {
             return self.check_activity();
         };
-        Err(Error::Plan(wrong))
+        Err(LoadError::Config(wrong))
     }
 
-    fn check_activity(&self) -> Result<(), Error> {
+    fn check_activity(&self) -> Result<(), LoadError> {
         match self.activity {
-            Activity::Closed { in_flight: 0 } => Err(Error::Plan("in-flight: at least one is needed".to_owned())),
+            Activity::Closed { in_flight: 0 } => Err(LoadError::Config("in-flight: at least one is needed".to_owned())),
             Activity::Open { rate } => check_rate(rate),
             _ => Ok(()),
         }
     }
 
-    pub(super) fn wire(&self) -> Wire {
-        if matches!(self.target, Endpoint::Udp(_)) { Wire::Datagrams } else { Wire::Stream(self.framing) }
+    pub(super) fn wire(&self) -> WireFormat {
+        if matches!(self.target, Endpoint::Udp(_)) { WireFormat::Datagrams } else { WireFormat::Stream(self.framing) }
     }
 }
 
 /// Refuses a rate that cannot be kept.
-pub(super) fn check_rate(rate: f64) -> Result<(), Error> {
+pub(super) fn check_rate(rate: f64) -> Result<(), LoadError> {
     if rate > MAX_RATE {
         let wrong = format!("rate: {rate} messages a second are more than {MAX_RATE}, the highest there is");
-        return Err(Error::Plan(wrong));
+        return Err(LoadError::Config(wrong));
     }
     // Nor what is no number.
     let can_be = rate > 0.0;
-    if can_be { Ok(()) } else { Err(Error::Plan(format!("rate: {rate} messages a second cannot be sent"))) }
+    if can_be { Ok(()) } else { Err(LoadError::Config(format!("rate: {rate} messages a second cannot be sent"))) }
 }
 
 /// What the connections of a load do.

@@ -5,9 +5,9 @@
 use std::io::{self, IoSlice};
 use std::ops::Range;
 
-use super::message::{Image, Images};
-use super::net::Socket;
-use crate::frame::{Framing, Head, encode, head};
+use super::net::LoadSocket;
+use super::templates::{EchoPayload, Templates};
+use crate::frame::{FrameHeader, Framing, encode, frame_header};
 
 /// A batch takes no further message past this many bytes.
 const FULL_BYTES: usize = 256 * 1024;
@@ -21,29 +21,29 @@ const MAX_SLICES: usize = 2 * MAX_LARGE + 1;
 
 /// How messages are put on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wire {
+pub(super) enum WireFormat {
     Stream(Framing),
     Datagrams,
 }
 
 /// Messages to be sent with one call.
-pub(super) struct Batch {
-    wire: Wire,
+pub(super) struct WriteBatch {
+    wire: WireFormat,
     bytes: Vec<u8>,
     /// Bodies that are not in `bytes`: where in the table, and how many of `bytes` go before.
     large: Vec<(usize, Range<usize>)>,
     len: usize,
     /// The head of the last message, and its length: messages are mostly alike.
-    last_head: Option<(usize, Head)>,
+    last_head: Option<(usize, FrameHeader)>,
 }
 
-impl Batch {
-    pub(super) fn new(wire: Wire) -> Self {
+impl WriteBatch {
+    pub(super) fn new(wire: WireFormat) -> Self {
         Self { wire, bytes: Vec::new(), large: Vec::with_capacity(MAX_LARGE), len: 0, last_head: None }
     }
 
     pub(super) fn is_full(&self) -> bool {
-        let one = self.wire == Wire::Datagrams && self.len > 0;
+        let one = self.wire == WireFormat::Datagrams && self.len > 0;
         one || self.len >= FULL_BYTES || self.large.len() >= MAX_LARGE
     }
 
@@ -54,23 +54,23 @@ impl Batch {
     }
 
     #[inline]
-    pub(super) fn push(&mut self, image: &Image<'_>, images: &Images) {
+    pub(super) fn push(&mut self, image: &EchoPayload<'_>, templates: &Templates) {
         match self.wire {
-            Wire::Datagrams => self.push_small(image),
-            Wire::Stream(Framing::Raw) => self.push_body(image),
-            Wire::Stream(Framing::Lines) => {
+            WireFormat::Datagrams => self.push_small(image),
+            WireFormat::Stream(Framing::Raw) => self.push_body(image),
+            WireFormat::Stream(Framing::Lines) => {
                 self.push_body(image);
                 self.push_bytes(b"\n");
             }
-            Wire::Stream(framing) => self.push_headed(framing, image, images),
+            WireFormat::Stream(framing) => self.push_headed(framing, image, templates),
         }
     }
 
     #[inline]
-    fn push_headed(&mut self, framing: Framing, image: &Image<'_>, images: &Images) {
+    fn push_headed(&mut self, framing: Framing, image: &EchoPayload<'_>, templates: &Templates) {
         let head = match self.last_head {
             Some((len, head)) if len == image.len() => head,
-            _ => match self.new_head(framing, image, images) {
+            _ => match self.new_head(framing, image, templates) {
                 Some(head) => head,
                 None => return,
             },
@@ -80,15 +80,15 @@ impl Batch {
     }
 
     /// The head of a message unlike the last; none where head and payload overlap, and then the message is encoded.
-    fn new_head(&mut self, framing: Framing, image: &Image<'_>, images: &Images) -> Option<Head> {
+    fn new_head(&mut self, framing: Framing, image: &EchoPayload<'_>, templates: &Templates) -> Option<FrameHeader> {
         // A head says no more than a length, so any payload that long will do.
-        let like_it = images.table().get(..image.len()).unwrap_or_default();
-        if let Ok(Some(head)) = head(framing, like_it) {
+        let like_it = templates.table().get(..image.len()).unwrap_or_default();
+        if let Ok(Some(head)) = frame_header(framing, like_it) {
             self.last_head = Some((image.len(), head));
             return Some(head);
         }
         let before = self.bytes.len();
-        // The plan was refused if this could fail.
+        // The config was refused if this could fail.
         let _ = encode(framing, &[image.head(), image.body()].concat(), &mut self.bytes);
         self.len += self.bytes.len() - before;
         None
@@ -105,13 +105,13 @@ impl Batch {
     }
 
     #[inline]
-    fn push_small(&mut self, image: &Image<'_>) {
+    fn push_small(&mut self, image: &EchoPayload<'_>) {
         image.append_to(&mut self.bytes);
         self.len += image.len();
     }
 
     #[inline]
-    fn push_body(&mut self, image: &Image<'_>) {
+    fn push_body(&mut self, image: &EchoPayload<'_>) {
         if image.body().len() < LARGE_BYTES {
             return self.push_small(image);
         }
@@ -123,13 +123,13 @@ impl Batch {
 
     /// Offers all of it to the socket with one call; returns how much it took.
     #[inline]
-    pub(super) fn write(&self, socket: &mut Socket, images: &Images) -> io::Result<usize> {
+    pub(super) fn write(&self, socket: &mut LoadSocket, templates: &Templates) -> io::Result<usize> {
         if self.large.is_empty() {
             return socket.write(&self.bytes);
         }
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut count = 0;
-        for (slice, piece) in slices.iter_mut().zip(self.pieces(images)) {
+        for (slice, piece) in slices.iter_mut().zip(self.pieces(templates)) {
             *slice = IoSlice::new(piece);
             count += 1;
         }
@@ -141,20 +141,20 @@ impl Batch {
     }
 
     /// Puts what follows the first `taken` bytes at the end of `rest`.
-    pub(super) fn copy_rest(&self, mut taken: usize, images: &Images, rest: &mut Vec<u8>) {
-        for piece in self.pieces(images) {
+    pub(super) fn copy_rest(&self, mut taken: usize, templates: &Templates, rest: &mut Vec<u8>) {
+        for piece in self.pieces(templates) {
             let left = piece.get(taken..).unwrap_or_default();
             taken -= taken.min(piece.len());
             rest.extend_from_slice(left);
         }
     }
 
-    fn pieces<'a>(&'a self, images: &'a Images) -> impl Iterator<Item = &'a [u8]> {
+    fn pieces<'a>(&'a self, templates: &'a Templates) -> impl Iterator<Item = &'a [u8]> {
         let mut from = 0;
         let large = self.large.iter().flat_map(move |(before, body)| {
             let small = self.bytes.get(from..*before).unwrap_or_default();
             from = *before;
-            [small, images.table().get(body.clone()).unwrap_or_default()]
+            [small, templates.table().get(body.clone()).unwrap_or_default()]
         });
         let end = self.large.last().map_or(0, |(before, _)| *before);
         large.chain(std::iter::once(self.bytes.get(end..).unwrap_or_default()))

@@ -4,12 +4,12 @@
 use std::io;
 use std::time::Instant;
 
-use super::Error;
-use super::batch::{Batch, Wire};
-use super::message::Images;
-use super::pace::Pace;
-use super::plan::{Activity, Plan};
-use super::tally::Tally;
+use super::config::{Activity, LoadConfig};
+use super::error::LoadError;
+use super::pace::SendSchedule;
+use super::recorder::Recorder;
+use super::templates::Templates;
+use super::write_batch::{WireFormat, WriteBatch};
 use crate::frame::{BufferPool, Framing};
 
 /// One read brings at most this many bytes.
@@ -24,23 +24,23 @@ const MAX_UNDER_WAY: usize = 1 << 20;
 const MIN_UNDER_WAY: usize = 64;
 
 /// What connections are to send.
-pub(super) enum Orders {
+pub(super) enum SendPolicy {
     Nothing,
     /// Always so many under way on each.
     Keep(usize),
     /// What is due by the timetable.
-    Timetable(Pace),
+    Timetable(SendSchedule),
     /// One, and no more.
     Once,
 }
 
-pub(super) struct Kit {
-    pub(super) images: Images,
-    pub(super) batch: Batch,
+pub(super) struct RunContext {
+    pub(super) templates: Templates,
+    pub(super) batch: WriteBatch,
     pub(super) buffer: Box<[u8]>,
     pub(super) spares: BufferPool,
-    pub(super) tally: Tally,
-    pub(super) orders: Orders,
+    pub(super) recorder: Recorder,
+    pub(super) policy: SendPolicy,
     pub(super) framing: Framing,
     pub(super) max_frame_bytes: usize,
     /// An open loop's messages under way on one connection.
@@ -56,23 +56,23 @@ pub(super) struct Kit {
     pub(super) now_ns: u64,
 }
 
-impl Kit {
-    pub(super) fn new(plan: &Plan) -> Result<Self, Error> {
-        let framing = plan.framing;
-        let wire = plan.wire();
-        let text = wire == Wire::Stream(Framing::Lines);
-        let under_way = MAX_UNDER_WAY / plan.connections.max(1);
+impl RunContext {
+    pub(super) fn new(config: &LoadConfig) -> Result<Self, LoadError> {
+        let framing = config.framing;
+        let wire = config.wire();
+        let text = wire == WireFormat::Stream(Framing::Lines);
+        let under_way = MAX_UNDER_WAY / config.connections.max(1);
         Ok(Self {
-            images: Images::new(&plan.payload_bytes, plan.seed, text),
-            batch: Batch::new(wire),
+            templates: Templates::new(&config.payload_bytes, config.seed, text),
+            batch: WriteBatch::new(wire),
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             spares: BufferPool::default(),
-            tally: Tally::new(plan.activity).map_err(|error| Error::System(io::Error::other(error)))?,
-            orders: Orders::Nothing,
+            recorder: Recorder::new(config.activity).map_err(|error| LoadError::System(io::Error::other(error)))?,
+            policy: SendPolicy::Nothing,
             framing,
-            max_frame_bytes: plan.payload_bytes.end().saturating_add(FRAME_SLACK_BYTES),
+            max_frame_bytes: config.payload_bytes.end().saturating_add(FRAME_SLACK_BYTES),
             max_in_flight: under_way.max(MIN_UNDER_WAY),
-            churn: plan.activity == Activity::Churn,
+            churn: config.activity == Activity::Churn,
             finishing: false,
             refusal: None,
             heard: false,
@@ -83,7 +83,7 @@ impl Kit {
 
     /// Looks at the clock: nanoseconds since the start of the run.
     #[inline]
-    pub(super) fn look_at_clock(&mut self) -> u64 {
+    pub(super) fn read_clock(&mut self) -> u64 {
         self.now_ns = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.now_ns
     }

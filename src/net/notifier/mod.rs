@@ -1,4 +1,4 @@
-//! Wakes a thread that waits in poll(2).
+//! A descriptor by which one thread wakes another that waits in poll(2).
 
 #[cfg(target_os = "linux")]
 mod eventfd;

@@ -7,7 +7,7 @@ const MAX_GAPS: usize = 256;
 
 /// What has come of one sequence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sequence {
+pub(super) struct SequenceTracker {
     /// From the first to behind the last that came; none yet.
     seen: Option<Range<u64>>,
     /// Within it, what has not come; in order.
@@ -18,7 +18,7 @@ pub(super) struct Sequence {
 
 /// How a number fits what came before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Arrival {
     /// It is the first, or the next.
     Next,
     /// Later than due: so many before it have not come.
@@ -29,7 +29,7 @@ pub(super) enum Place {
     Again,
 }
 
-impl Sequence {
+impl SequenceTracker {
     /// One that is known to begin with `first`.
     pub(super) fn from(first: u64) -> Self {
         Self { seen: Some(first..first), ..Self::default() }
@@ -37,15 +37,15 @@ impl Sequence {
 
     /// Takes what comes.
     #[inline]
-    pub(super) fn take(&mut self, number: u64) -> Place {
+    pub(super) fn take(&mut self, number: u64) -> Arrival {
         let after = number.saturating_add(1);
         let Some(seen) = &mut self.seen else {
             self.seen = Some(number..after);
-            return Place::Next;
+            return Arrival::Next;
         };
         if number == seen.end {
             seen.end = after;
-            return Place::Next;
+            return Arrival::Next;
         }
         if number > seen.end {
             let gap = seen.end..number;
@@ -56,16 +56,16 @@ impl Sequence {
     }
 
     #[cold]
-    fn skip(&mut self, gap: Range<u64>) -> Place {
+    fn skip(&mut self, gap: Range<u64>) -> Arrival {
         let skipped = gap.end - gap.start;
         self.gaps.push(gap);
         self.bound();
-        Place::Skipped(skipped)
+        Arrival::Skipped(skipped)
     }
 
     #[cold]
-    fn take_late(&mut self, number: u64) -> Place {
-        let Some(seen) = &mut self.seen else { return Place::Again };
+    fn take_late(&mut self, number: u64) -> Arrival {
+        let Some(seen) = &mut self.seen else { return Arrival::Again };
         if number < seen.start {
             let gap = number + 1..seen.start;
             seen.start = number;
@@ -73,16 +73,16 @@ impl Sequence {
                 self.gaps.insert(0, gap);
                 self.bound();
             }
-            return Place::Late;
+            return Arrival::Late;
         }
-        let Some(at) = self.gaps.iter().position(|gap| gap.contains(&number)) else { return Place::Again };
+        let Some(at) = self.gaps.iter().position(|gap| gap.contains(&number)) else { return Arrival::Again };
         let gap = self.gaps.remove(at);
         let halves = [gap.start..number, number + 1..gap.end];
         for (offset, half) in halves.into_iter().filter(|half| !half.is_empty()).enumerate() {
             self.gaps.insert(at + offset, half);
         }
         self.bound();
-        Place::Late
+        Arrival::Late
     }
 
     fn bound(&mut self) {
@@ -119,16 +119,16 @@ mod tests {
     proptest! {
         #[test]
         fn it_says_what_a_set_of_all_that_came_would_say(numbers in prop::collection::vec(0u64..40, 1..80)) {
-            let (mut sequence, mut came) = (Sequence::default(), BTreeSet::new());
+            let (mut sequence, mut came) = (SequenceTracker::default(), BTreeSet::new());
             for number in numbers {
                 let last = came.last().copied();
                 let place = sequence.take(number);
                 let fresh = came.insert(number);
                 let expected = match last {
-                    _ if !fresh => Place::Again,
-                    Some(last) if number < last => Place::Late,
-                    Some(last) if number > last + 1 => Place::Skipped(number - last - 1),
-                    _ => Place::Next,
+                    _ if !fresh => Arrival::Again,
+                    Some(last) if number < last => Arrival::Late,
+                    Some(last) if number > last + 1 => Arrival::Skipped(number - last - 1),
+                    _ => Arrival::Next,
                 };
                 prop_assert_eq!(place, expected);
                 let (first, last) = (*came.first().unwrap(), *came.last().unwrap());
@@ -141,10 +141,10 @@ mod tests {
 
     #[test]
     fn however_many_holes_there_are_few_are_remembered_and_all_are_counted() {
-        let mut sequence = Sequence::from(0);
+        let mut sequence = SequenceTracker::from(0);
         (0..10_000).for_each(|number| _ = sequence.take(number * 2 + 1));
         assert_eq!((sequence.missing(), sequence.gaps.len()), (10_000, MAX_GAPS));
-        assert_eq!(sequence.take(0), Place::Again, "it is no longer known that it never came");
-        assert_eq!(sequence.take(u64::MAX), Place::Skipped(u64::MAX - 20_000), "nor does it take time");
+        assert_eq!(sequence.take(0), Arrival::Again, "it is no longer known that it never came");
+        assert_eq!(sequence.take(u64::MAX), Arrival::Skipped(u64::MAX - 20_000), "nor does it take time");
     }
 }

@@ -1,52 +1,52 @@
-//! What all members of a run share: the buffer they read into, the proof and the counters, the clock, and what there is to say.
+//! What all members of a run share: the buffer they read into, the checker and the counters, the clock, and what there is to say.
 
 use std::io;
 use std::time::Instant;
 
 use serde_json::to_writer;
 
-use super::faults::Kind;
-use super::outcome::Complaint;
-use super::plan::Plan;
-use super::proof::{Proof, Said};
-use super::scan::Delivery;
-use super::text::Stamp;
-use super::turns::Turns;
+use super::config::ChatLoadConfig;
+use super::delivery_checker::{DeliveryChecker, MessageSource};
+use super::event_scanner::Delivery;
+use super::faults::FaultKind;
+use super::message_stamp::MessageStamp;
+use super::outcome::ServerError;
+use super::publisher_rotation::PublisherRotation;
 use crate::frame::BufferPool;
-use crate::load::Error;
-use crate::load::ledger::Sent;
-use crate::load::pace::Pace;
-use crate::load::tally::Tally;
+use crate::load::error::LoadError;
+use crate::load::in_flight::SentMessage;
+use crate::load::pace::SendSchedule;
+use crate::load::recorder::Recorder;
 use crate::services::chat::wire::{LOBBY, Request};
 
 /// One read brings at most this many bytes.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// What the server said is kept of so many complaints.
+/// What the server said is kept of so many server_errors.
 const MAX_COMPLAINTS: usize = 5;
 
 /// What publishers are to say.
-pub(super) enum Orders {
+pub(super) enum ChatSendPolicy {
     Nothing,
     /// Whatever their turn brings.
-    Turns(Turns),
+    PublisherRotation(PublisherRotation),
     /// What is due by the timetable.
-    Timetable(Pace),
+    Timetable(SendSchedule),
 }
 
-pub(super) struct Kit {
+pub(super) struct ChatRunContext {
     pub(super) buffer: Box<[u8]>,
     pub(super) spares: BufferPool,
     /// Frames that are being put together.
     pub(super) frames: Vec<u8>,
-    pub(super) hall: Hall,
+    pub(super) traffic: ChatTraffic,
 }
 
 /// What is said and heard.
-pub(super) struct Hall {
-    pub(super) tally: Tally,
-    pub(super) proof: Proof,
-    pub(super) orders: Orders,
-    pub(super) complaints: Vec<Complaint>,
+pub(super) struct ChatTraffic {
+    pub(super) recorder: Recorder,
+    pub(super) checker: DeliveryChecker,
+    pub(super) policy: ChatSendPolicy,
+    pub(super) server_errors: Vec<ServerError>,
     /// Messages said that count.
     pub(super) said: u64,
     pub(super) rooms: Vec<String>,
@@ -60,22 +60,23 @@ pub(super) struct Hall {
     pub(super) moved_ns: u64,
 }
 
-impl Kit {
-    pub(super) fn new(plan: &Plan, nick: String) -> Result<Self, Error> {
-        let tally = Tally::new(plan.activity.into()).map_err(|error| Error::System(io::Error::other(error)))?;
+impl ChatRunContext {
+    pub(super) fn new(config: &ChatLoadConfig, nick: String) -> Result<Self, LoadError> {
+        let recorder =
+            Recorder::new(config.activity.into()).map_err(|error| LoadError::System(io::Error::other(error)))?;
         Ok(Self {
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             spares: BufferPool::default(),
             frames: Vec::new(),
-            hall: Hall {
-                tally,
-                proof: Proof::new(plan.members, plan.rooms, plan.publishers),
-                orders: Orders::Nothing,
-                complaints: Vec::new(),
+            traffic: ChatTraffic {
+                recorder,
+                checker: DeliveryChecker::new(config.members, config.rooms, config.publishers),
+                policy: ChatSendPolicy::Nothing,
+                server_errors: Vec::new(),
                 said: 0,
-                rooms: plan.room_names(),
+                rooms: config.room_names(),
                 nick,
-                text_bytes: plan.payload_bytes,
+                text_bytes: config.payload_bytes,
                 started: Instant::now(),
                 now_ns: 0,
                 moved_ns: 0,
@@ -84,10 +85,10 @@ impl Kit {
     }
 }
 
-impl Hall {
+impl ChatTraffic {
     /// Looks at the clock: nanoseconds since the start of the run.
     #[inline]
-    pub(super) fn look_at_clock(&mut self) -> u64 {
+    pub(super) fn read_clock(&mut self) -> u64 {
         self.now_ns = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.now_ns
     }
@@ -123,7 +124,7 @@ impl Hall {
 
     /// Appends a message. It is put together by hand, because its text needs no escape and may be said a million times a second.
     #[inline]
-    pub(super) fn say(&mut self, stamp: &Stamp, frames: &mut Vec<u8>) {
+    pub(super) fn say(&mut self, stamp: &MessageStamp, frames: &mut Vec<u8>) {
         let member = stamp.publisher as usize;
         let start = frames.len();
         frames.extend_from_slice(&[0; 4]);
@@ -141,52 +142,52 @@ impl Hall {
         let room = self.room_of(member);
         if delivery.room != self.room(room).as_bytes() {
             let other = self.rooms.iter().position(|name| name.as_bytes() == delivery.room);
-            self.proof.note(Kind::Strayed, member, other.unwrap_or(self.rooms.len()), delivery.id);
+            self.checker.note(FaultKind::Strayed, member, other.unwrap_or(self.rooms.len()), delivery.id);
             return;
         }
         let said = self.recognise(room, delivery);
-        let before = self.proof.received;
-        let is_whole = self.proof.hear(member, delivery.id, said);
-        if self.proof.received > before {
+        let before = self.checker.received;
+        let is_whole = self.checker.hear(member, delivery.id, said);
+        if self.checker.received > before {
             self.moved_ns = self.now_ns;
         }
-        let Said::Ours(stamp) = said else { return };
+        let MessageSource::Ours(stamp) = said else { return };
         if is_whole {
-            let sent = Sent { due_ns: stamp.due_ns, sent_ns: stamp.due_ns };
-            self.tally.right(sent, self.text_bytes, self.now_ns);
-            if let Orders::Turns(turns) = &mut self.orders {
-                turns.hear(stamp.publisher as usize, stamp.sequence);
+            let sent = SentMessage { due_ns: stamp.due_ns, sent_ns: stamp.due_ns };
+            self.recorder.right(sent, self.text_bytes, self.now_ns);
+            if let ChatSendPolicy::PublisherRotation(rotation) = &mut self.policy {
+                rotation.hear(stamp.publisher as usize, stamp.sequence);
             }
         }
     }
 
     /// Whose message it is: one of ours is said to be from one of us, and has the text that this one would say.
     #[inline]
-    fn recognise(&self, room: usize, delivery: &Delivery<'_>) -> Said {
-        let Some(digits) = delivery.from.strip_prefix(self.nick.as_bytes()) else { return Said::Foreign };
+    fn recognise(&self, room: usize, delivery: &Delivery<'_>) -> MessageSource {
+        let Some(digits) = delivery.from.strip_prefix(self.nick.as_bytes()) else { return MessageSource::Foreign };
         let from = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u32>().ok());
-        let stamp = Stamp::read(delivery.text, self.text_bytes);
-        let stamp = stamp.filter(|stamp| Some(stamp.publisher) == from && self.proof.may_say(stamp, room));
-        stamp.map_or(Said::Spoiled, Said::Ours)
+        let stamp = MessageStamp::read(delivery.text, self.text_bytes);
+        let stamp = stamp.filter(|stamp| Some(stamp.publisher) == from && self.checker.may_say(stamp, room));
+        stamp.map_or(MessageSource::Spoiled, MessageSource::Ours)
     }
 
     /// The server is not content.
     pub(super) fn complain(&mut self, member: usize, code: &str, text: &str) {
-        self.proof.faults.complaints += 1;
+        self.checker.faults.server_errors += 1;
         self.keep(member, code, text);
     }
 
     /// What came is no event of a chat.
     pub(super) fn garbled(&mut self, member: usize, why: &dyn std::fmt::Display) {
-        self.proof.faults.corrupted += 1;
+        self.checker.faults.corrupted += 1;
         self.keep(member, "garbled", &format!("what came is no event of a chat: {why}"));
     }
 
     /// The first of each kind says more than many of one.
     fn keep(&mut self, member: usize, code: &str, text: &str) {
-        let known = self.complaints.iter().any(|complaint| complaint.code == code);
-        if !known && self.complaints.len() < MAX_COMPLAINTS {
-            self.complaints.push(Complaint { member, code: code.to_owned(), text: text.to_owned() });
+        let known = self.server_errors.iter().any(|complaint| complaint.code == code);
+        if !known && self.server_errors.len() < MAX_COMPLAINTS {
+            self.server_errors.push(ServerError { member, code: code.to_owned(), text: text.to_owned() });
         }
     }
 }

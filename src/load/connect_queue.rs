@@ -17,15 +17,15 @@ pub(super) const BACKLOG_AGAIN_AFTER: Duration = Duration::from_millis(1);
 
 /// Connections to be opened.
 #[derive(Default)]
-pub(super) struct Dialer {
+pub(super) struct ConnectQueue {
     due: BinaryHeap<Reverse<(u64, usize)>>,
     /// Being connected now.
     pub(super) pending: usize,
 }
 
-impl Dialer {
+impl ConnectQueue {
     /// `line` is to be connected at `at_ns`.
-    pub(super) fn plan(&mut self, at_ns: u64, line: usize) {
+    pub(super) fn config(&mut self, at_ns: u64, line: usize) {
         self.due.push(Reverse((at_ns, line)));
     }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::ledger::{Answer, Sent};
-use super::outcome::{Faults, Sample};
-use super::plan::Activity;
+use super::config::Activity;
+use super::in_flight::{AnswerVerdict, SentMessage};
+use super::outcome::{Faults, LoadSample};
 
 /// The shortest part of the measured time that is told apart.
 pub(super) const SAMPLE: Duration = Duration::from_millis(100);
@@ -19,15 +19,15 @@ const MAX_SAMPLES: u32 = 600;
 
 /// Which moment decides whether a message counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counts {
+enum CountRule {
     WhenAnswered,
     WhenDue,
     Always,
 }
 
 /// A run's counters.
-pub(super) struct Tally {
-    counts: Counts,
+pub(super) struct Recorder {
+    counts: CountRule,
     /// The measured time; empty before it.
     window: Range<u64>,
     pub(super) messages: u64,
@@ -38,7 +38,7 @@ pub(super) struct Tally {
     pub(super) latency: Histogram<u64>,
     pub(super) connects: Histogram<u64>,
     pub(super) send_lag: Histogram<u64>,
-    pub(super) samples: Vec<Sample>,
+    pub(super) samples: Vec<LoadSample>,
     /// Latencies since the last sample; then added to all.
     part: Histogram<u64>,
     /// Right answers since the last sample that came in the measured time, or count although they came after it.
@@ -47,12 +47,12 @@ pub(super) struct Tally {
     part_faults: Faults,
 }
 
-impl Tally {
+impl Recorder {
     pub(super) fn new(activity: Activity) -> Result<Self, hdrhistogram::CreationError> {
         let counts = match activity {
-            Activity::Closed { .. } | Activity::Churn => Counts::WhenAnswered,
-            Activity::Open { .. } => Counts::WhenDue,
-            Activity::Idle => Counts::Always,
+            Activity::Closed { .. } | Activity::Churn => CountRule::WhenAnswered,
+            Activity::Open { .. } => CountRule::WhenDue,
+            Activity::Idle => CountRule::Always,
         };
         Ok(Self {
             counts,
@@ -89,22 +89,22 @@ impl Tally {
     }
 
     #[inline]
-    pub(super) fn answered(&mut self, answer: Answer, bytes: usize, now_ns: u64) {
+    pub(super) fn answered(&mut self, answer: AnswerVerdict, bytes: usize, now_ns: u64) {
         match answer {
-            Answer::Right(sent) => self.right(sent, bytes, now_ns),
-            Answer::Reordered(sent) => {
+            AnswerVerdict::Right(sent) => self.right(sent, bytes, now_ns),
+            AnswerVerdict::Reordered(sent) => {
                 self.faults.reordered += 1;
                 self.took(sent, now_ns);
             }
-            Answer::Duplicated => self.faults.duplicated += 1,
-            Answer::Corrupted => self.faults.corrupted += 1,
+            AnswerVerdict::Duplicated => self.faults.duplicated += 1,
+            AnswerVerdict::Corrupted => self.faults.corrupted += 1,
             // It counts as lost already.
-            Answer::Late(sent) => _ = self.took(sent, now_ns),
+            AnswerVerdict::Late(sent) => _ = self.took(sent, now_ns),
         }
     }
 
     #[inline]
-    pub(super) fn right(&mut self, sent: Sent, bytes: usize, now_ns: u64) {
+    pub(super) fn right(&mut self, sent: SentMessage, bytes: usize, now_ns: u64) {
         let counts = self.took(sent, now_ns);
         let in_time = self.window.contains(&now_ns);
         self.answered += u64::from(in_time);
@@ -117,11 +117,11 @@ impl Tally {
 
     /// Records how long a message took, if it counts; returns whether it does.
     #[inline]
-    fn took(&mut self, sent: Sent, now_ns: u64) -> bool {
+    fn took(&mut self, sent: SentMessage, now_ns: u64) -> bool {
         let counts = match self.counts {
-            Counts::WhenAnswered => self.window.contains(&now_ns),
-            Counts::WhenDue => self.window.contains(&sent.due_ns),
-            Counts::Always => true,
+            CountRule::WhenAnswered => self.window.contains(&now_ns),
+            CountRule::WhenDue => self.window.contains(&sent.due_ns),
+            CountRule::Always => true,
         };
         if counts {
             record(&mut self.part, now_ns.saturating_sub(sent.due_ns));
@@ -131,13 +131,13 @@ impl Tally {
 
     /// Open loop: a message has been waited for until now, and will not be any more; returns whether it counts. Without those a
     /// server that stalls for longer than the answer timeout would be judged by the messages that it kept waiting for less.
-    pub(super) fn waited(&mut self, sent: Sent, now_ns: u64) -> bool {
+    pub(super) fn waited(&mut self, sent: SentMessage, now_ns: u64) -> bool {
         self.waited_by(sent, now_ns, 1)
     }
 
     /// The same of a message for which `who` wait.
-    pub(super) fn waited_by(&mut self, sent: Sent, now_ns: u64, who: u64) -> bool {
-        let counts = self.counts == Counts::WhenDue && self.window.contains(&sent.due_ns);
+    pub(super) fn waited_by(&mut self, sent: SentMessage, now_ns: u64, who: u64) -> bool {
+        let counts = self.counts == CountRule::WhenDue && self.window.contains(&sent.due_ns);
         if counts {
             // It grows by itself, so there is nothing that it could refuse.
             let _ = self.latency.record_n(now_ns.saturating_sub(sent.due_ns), who);
@@ -178,11 +178,11 @@ impl Tally {
     }
 
     /// Ends a part of the measured time.
-    pub(super) fn sample(&mut self, now_ns: u64) {
+    pub(super) fn take_sample(&mut self, now_ns: u64) {
         let quantile = |of| Duration::from_nanos(self.part.value_at_quantile(of));
         let mut faults = self.faults;
         faults -= self.part_faults;
-        self.samples.push(Sample {
+        self.samples.push(LoadSample {
             at: Duration::from_nanos(now_ns.saturating_sub(self.window.start)),
             length: Duration::from_nanos(now_ns.saturating_sub(self.part_began_ns)),
             messages: self.part_answered,
@@ -241,21 +241,21 @@ mod tests {
         for (shortest_ns, step_ns, count) in
             [(5, 1.0, 10_000), (0, 1234.5, 9_999), (70_000_000, 10.0, 100_000), (3, 9e9, 3)]
         {
-            let mut tally = Tally::new(Activity::Open { rate: 1.0 }).unwrap();
-            tally.waited_in_steps(shortest_ns, step_ns, count, 1);
+            let mut recorder = Recorder::new(Activity::Open { rate: 1.0 }).unwrap();
+            recorder.waited_in_steps(shortest_ns, step_ns, count, 1);
             let mut each = histogram().unwrap();
             (0..count).for_each(|number| record(&mut each, shortest_ns + (number as f64 * step_ns) as u64));
-            assert_eq!(tally.latency.len(), count);
-            assert_eq!((tally.latency.min(), tally.latency.max()), (each.min(), each.max()));
+            assert_eq!(recorder.latency.len(), count);
+            assert_eq!((recorder.latency.min(), recorder.latency.max()), (each.min(), each.max()));
             for tenth in 0..10 {
                 let quantile = |of: &Histogram<u64>| of.value_at_quantile(f64::from(tenth) / 10.0) as f64;
-                let (ours, theirs) = (quantile(&tally.latency), quantile(&each));
+                let (ours, theirs) = (quantile(&recorder.latency), quantile(&each));
                 assert!((ours - theirs).abs() <= theirs * 0.002 + 1.0, "{ours} for {theirs}");
             }
         }
-        let mut tally = Tally::new(Activity::Open { rate: 1.0 }).unwrap();
-        tally.waited_in_steps(0, 10.0, 1 << 40, 3);
-        assert_eq!(tally.latency.len(), 3 << 40);
+        let mut recorder = Recorder::new(Activity::Open { rate: 1.0 }).unwrap();
+        recorder.waited_in_steps(0, 10.0, 1 << 40, 3);
+        assert_eq!(recorder.latency.len(), 3 << 40);
     }
 
     #[test]

@@ -3,12 +3,12 @@
 
 use std::io;
 
-use super::client::End;
-use super::kit::Kit;
-use super::net::Socket;
+use super::end::ConnectionEnd;
+use super::net::LoadSocket;
+use super::run_context::RunContext;
 
 /// A connection's output.
-pub(super) struct Output {
+pub(super) struct OutputBuffer {
     /// What the socket has not taken of a batch that it has begun to take.
     rest: Vec<u8>,
     /// How much of that it has.
@@ -19,7 +19,7 @@ pub(super) struct Output {
     pub(super) own_failure: Option<io::Error>,
 }
 
-impl Output {
+impl OutputBuffer {
     pub(super) fn new(writable: bool) -> Self {
         Self { rest: Vec::new(), taken: 0, writable, own_failure: None }
     }
@@ -31,7 +31,7 @@ impl Output {
 
     /// Sends what an earlier write left; `true` when nothing is left and the socket may take more.
     #[inline]
-    pub(super) fn flush(&mut self, socket: &mut Socket) -> Result<bool, End> {
+    pub(super) fn flush(&mut self, socket: &mut LoadSocket) -> Result<bool, ConnectionEnd> {
         self.own_failure = None;
         while self.writable && self.own_failure.is_none() && self.taken < self.rest.len() {
             match socket.write(self.rest.get(self.taken..).unwrap_or_default()) {
@@ -42,7 +42,7 @@ impl Output {
                     // This one is lost if that was right.
                     _ if socket.is_datagram() && is_about_an_earlier_one(&error) => self.taken = self.rest.len(),
                     _ if socket.is_datagram() => self.own_failure = Some(error),
-                    _ => return Err(End::Broken),
+                    _ => return Err(ConnectionEnd::Broken),
                 },
             }
         }
@@ -59,9 +59,9 @@ impl Output {
 
     /// Offers the batch to the socket, and keeps what it does not take.
     #[inline]
-    pub(super) fn write(&mut self, socket: &mut Socket, kit: &mut Kit) -> Result<(), End> {
+    pub(super) fn write(&mut self, socket: &mut LoadSocket, context: &mut RunContext) -> Result<(), ConnectionEnd> {
         let taken = loop {
-            match kit.batch.write(socket, &kit.images) {
+            match context.batch.write(socket, &context.templates) {
                 Ok(taken) => break taken,
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
@@ -70,20 +70,20 @@ impl Output {
                         break 0;
                     }
                     _ if socket.is_datagram() && is_about_an_earlier_one(&error) => {
-                        kit.refusal = Some(error);
+                        context.refusal = Some(error);
                         return Ok(());
                     }
                     _ if socket.is_datagram() => {
                         self.own_failure = Some(error);
                         break 0;
                     }
-                    _ => return Err(End::Broken),
+                    _ => return Err(ConnectionEnd::Broken),
                 },
             }
         };
-        if taken < kit.batch.len() {
+        if taken < context.batch.len() {
             self.writable &= !socket.short_means_done();
-            kit.batch.copy_rest(taken, &kit.images, &mut self.rest);
+            context.batch.copy_rest(taken, &context.templates, &mut self.rest);
         }
         Ok(())
     }
@@ -103,14 +103,14 @@ mod tests {
 
     use super::*;
     use crate::frame::Framing;
-    use crate::load::plan::{Activity, Plan};
+    use crate::load::config::{Activity, LoadConfig};
     use crate::net::Endpoint;
 
     /// A full queue cannot be had at will; a socket that was shut down fails as well without its peer's doing.
     #[test]
     fn a_datagram_that_our_own_system_does_not_send_is_kept() {
         let target = Endpoint::Udp(UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
-        let plan = Plan {
+        let config = LoadConfig {
             target,
             framing: Framing::Raw,
             connections: 1,
@@ -123,15 +123,15 @@ mod tests {
             answer_timeout: Duration::from_secs(1),
             seed: 1,
         };
-        let mut kit = Kit::new(&plan).unwrap();
-        let mut socket = Socket::connect(&plan.target).unwrap();
-        let Socket::Udp(udp) = &socket else { panic!("not a datagram socket") };
+        let mut context = RunContext::new(&config).unwrap();
+        let mut socket = LoadSocket::connect(&config.target).unwrap();
+        let LoadSocket::Udp(udp) = &socket else { panic!("not a datagram socket") };
         socket2::SockRef::from(udp).shutdown(Shutdown::Write).unwrap();
-        let mut output = Output::new(true);
-        kit.batch.push(&kit.images.image(0, 0), &kit.images);
-        output.write(&mut socket, &mut kit).unwrap();
+        let mut output = OutputBuffer::new(true);
+        context.batch.push(&context.templates.payload(0, 0), &context.templates);
+        output.write(&mut socket, &mut context).unwrap();
         for _ in 0..2 {
-            assert!(output.own_failure.is_some() && kit.refusal.is_none());
+            assert!(output.own_failure.is_some() && context.refusal.is_none());
             assert_eq!(output.rest.len(), 64);
             assert!(!output.flush(&mut socket).unwrap());
         }
