@@ -18,7 +18,11 @@ fn serve(folder: &std::path::Path, more: &[&str]) -> (Program, String) {
 fn what_cannot_be_served_is_said_before_anything_is_bound() {
     for (code, args, says) in [
         (2, &["--listen", "127.0.0.1:0"] as &[&str], "add --root DIR"),
-        (2, &["--root", ".", "--dialect", "header"], "--dialect header is not a dialect of files: choose framed or plain"),
+        (
+            2,
+            &["--root", ".", "--dialect", "header"],
+            "--dialect header is not a dialect of files: choose framed or plain",
+        ),
         (2, &["--root", ".", "--framing", "lines"], "needs a length prefix for 1 MiB, such as u32be"),
         (2, &["--root", ".", "--framing", "u16be"], "needs a length prefix for 1 MiB, such as u32be"),
         (2, &["--root", ".", "--dialect", "plain", "--listen", "lines@127.0.0.1:0"], "unframed, so it needs raw"),
