@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use switchboard::services::chat::colour::Palette;
-use switchboard::services::chat::{Chat, Rules};
+use switchboard::services::chat::{Chat, ChatRules};
 use switchboard::{Endpoint, Framing, Service};
 
 use super::args::{ChatServiceArgs, ServiceArgs};
@@ -53,15 +53,15 @@ fn make(args: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
     Ok(Box::new(Chat::with_palette(rules(args), Palette::new(has_colour, colour.clone()))))
 }
 
-fn rules(args: &ServiceArgs) -> Rules {
-    let (typed, defaults) = (&args.chat, Rules::default());
-    Rules {
-        messages_per_second: typed.messages_per_second.unwrap_or(defaults.messages_per_second),
-        burst: typed.burst.unwrap_or(defaults.burst),
-        max_kept_messages: typed.kept_messages.unwrap_or(defaults.max_kept_messages),
-        max_rooms: typed.max_rooms.map_or(defaults.max_rooms, Into::into),
-        max_per_address: typed.max_per_address.or(defaults.max_per_address),
-        udp_public: typed.udp_public,
+fn rules(args: &ServiceArgs) -> ChatRules {
+    let (chat, defaults) = (&args.chat, ChatRules::default());
+    ChatRules {
+        messages_per_second: chat.messages_per_second.unwrap_or(defaults.messages_per_second),
+        burst: chat.burst.unwrap_or(defaults.burst),
+        max_kept_messages: chat.kept_messages.unwrap_or(defaults.max_kept_messages),
+        max_rooms: chat.max_rooms.map_or(defaults.max_rooms, Into::into),
+        max_per_address: chat.max_per_address.or(defaults.max_per_address),
+        udp_public: chat.udp_public,
         encoding: args.encoding.map_or(defaults.encoding, |encoding| encoding.encoding()),
         server: format!("{:016x}", fastrand::u64(..)),
         ..defaults
