@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use switchboard::client::files::{DownloadError, DownloadEvent, FileDownload};
-use switchboard::services::files::wire::Code;
+use switchboard::services::files::wire::FilesErrorCode;
 
 use super::link::Link;
 use super::{Ended, Plan};
@@ -75,7 +75,7 @@ pub(super) fn framed(plan: &Plan, wish: &Wish) -> Result<ExitCode, CliError> {
 fn is_another_file(trouble: &DownloadError, has_begun: u64) -> bool {
     match trouble {
         DownloadError::ChecksumMismatch => true,
-        DownloadError::Refused(fault) => has_begun > 0 && fault.code == Code::BadOffset.to_string(),
+        DownloadError::Refused(fault) => has_begun > 0 && fault.code == FilesErrorCode::BadOffset.to_string(),
         _ => false,
     }
 }
@@ -98,7 +98,7 @@ fn fetch(
             return Err(on_trouble(download.unexpected_eof().into()));
         };
         match download.handle_frame(&payload).map_err(|trouble| on_trouble(trouble.into()))? {
-            DownloadEvent::Head(head) => progress = Some(wish.progress(target, Some(head.size), head.offset)),
+            DownloadEvent::FileHeader(head) => progress = Some(wish.progress(target, Some(head.size), head.offset)),
             DownloadEvent::Data(bytes) => {
                 wish.write(target, bytes, interrupt)?;
                 if let Some(progress) = &progress {

@@ -14,7 +14,7 @@ use clap::{Subcommand, ValueHint};
 use switchboard::Framing;
 use switchboard::client::files::DownloadError;
 use switchboard::escape;
-use switchboard::services::files::Dialect;
+use switchboard::services::files::FilesDialect;
 
 use super::server::Server;
 use crate::cli::error::CliError;
@@ -34,7 +34,7 @@ pub(in crate::cli) struct FilesArgs {
     address: String,
     /// What the server speaks [default: framed]
     #[arg(long, value_name = "NAME", global = true, value_parser = dialects())]
-    dialect: Option<Dialect>,
+    dialect: Option<FilesDialect>,
     /// How its bytes are cut, or for plain how it is told the name: raw or lines [default: u32be, raw]
     #[arg(long, value_name = "NAME", global = true)]
     framing: Option<Framing>,
@@ -115,7 +115,7 @@ pub(super) fn call(typed: FilesArgs, verbosity: Verbosity) -> Result<ExitCode, C
     let plan = Plan::new(&typed, dialect)?;
     logging::start(verbosity.level());
     match typed.wish {
-        Wish::List { .. } if dialect == Dialect::Plain => {
+        Wish::List { .. } if dialect == FilesDialect::Plain => {
             Err(CliError::Usage("the dialect plain knows no list, only get NAME".to_owned()))
         }
         Wish::List { directory, json } => list::list(&plan, directory, json),
@@ -132,20 +132,21 @@ pub(super) fn call(typed: FilesArgs, verbosity: Verbosity) -> Result<ExitCode, C
             }
             let wish = get::Wish { name, place, no_clobber, quiet: verbosity.is_quiet() };
             match dialect {
-                Dialect::Framed => get::framed(&plan, &wish),
-                Dialect::Plain => get::plain(&plan, &wish),
+                FilesDialect::Framed => get::framed(&plan, &wish),
+                FilesDialect::Plain => get::plain(&plan, &wish),
             }
         }
     }
 }
 
 impl Plan {
-    fn new(typed: &FilesArgs, dialect: Dialect) -> Result<Self, CliError> {
-        let framing = typed.framing.unwrap_or(if dialect == Dialect::Plain { Framing::Raw } else { Framing::U32BE });
-        if !(dialect.suits(framing) || (dialect == Dialect::Plain && framing == Framing::Lines)) {
+    fn new(typed: &FilesArgs, dialect: FilesDialect) -> Result<Self, CliError> {
+        let framing =
+            typed.framing.unwrap_or(if dialect == FilesDialect::Plain { Framing::Raw } else { Framing::U32BE });
+        if !(dialect.supports(framing) || (dialect == FilesDialect::Plain && framing == Framing::Lines)) {
             return Err(CliError::Usage(match dialect {
-                Dialect::Framed => format!("--framing {framing} does not carry frames of 1 MiB: u32be does"),
-                Dialect::Plain => format!("--framing {framing} is not for the dialect plain: choose raw or lines"),
+                FilesDialect::Framed => format!("--framing {framing} does not carry frames of 1 MiB: u32be does"),
+                FilesDialect::Plain => format!("--framing {framing} is not for the dialect plain: choose raw or lines"),
             }));
         }
         let server = Server::find_stream("files --root DIR", &typed.address)?;
@@ -187,8 +188,8 @@ impl Ended {
     }
 }
 
-fn dialects() -> impl TypedValueParser<Value = Dialect> {
-    PossibleValuesParser::new(Dialect::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<Dialect>())
+fn dialects() -> impl TypedValueParser<Value = FilesDialect> {
+    PossibleValuesParser::new(FilesDialect::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<FilesDialect>())
 }
 
 /// Where a file goes; nothing: to standard output.
