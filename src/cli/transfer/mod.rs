@@ -2,12 +2,12 @@
 //!
 //! It must not know a protocol. Its invariant: a file that is at its place is whole, and what was there before stays until then.
 
-mod interrupt;
+mod output_file;
 mod progress;
-mod surplus;
-mod target;
+mod signal_watch;
+mod trailing_data;
 
-pub(super) use interrupt::{Interrupt, Waited, Waiting};
+pub(super) use output_file::{Obstacle, Target};
 pub(super) use progress::Progress;
-pub(super) use surplus::has_surplus;
-pub(super) use target::{Obstacle, Target};
+pub(super) use signal_watch::{Interrupt, Waited, Waiting};
+pub(super) use trailing_data::has_surplus;

@@ -7,7 +7,7 @@ mod chat;
 mod clock;
 mod exec;
 mod files;
-mod server;
+mod server_address;
 mod text;
 
 use std::process::ExitCode;

@@ -1,8 +1,8 @@
-//! `get`: fetches a file over HTTP. What was typed is in [`args`], where the bytes go in [`landing`]; what HTTP is, the library
+//! `get`: fetches a file over HTTP. What was typed is in [`args`], where the bytes go in [`download`]; what HTTP is, the library
 //! knows.
 
 mod args;
-mod landing;
+mod download;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use crate::cli::failure::Failure;
 use crate::cli::transfer::{self, Interrupt, Obstacle};
 use crate::cli::{logging, output, screen};
 pub(in crate::cli) use args::GetArgs;
-use landing::Landing;
+use download::Landing;
 
 pub(in crate::cli) fn get(typed: GetArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
     let target = Target::parse(&typed.url).map_err(|error| Failure::Usage(error.to_string()))?;

@@ -13,9 +13,9 @@ use switchboard::services::chat::wire::Event;
 use switchboard::shown::word;
 
 use super::Plan;
-use super::input::{Input, User};
-use super::line::{Line, Target, Wire};
-use super::screen::Screen;
+use super::connection::{Line, Target, Wire};
+use super::display::Screen;
+use super::event::{Input, User};
 use crate::cli::failure::Failure;
 
 /// What happened and was not dealt with yet. Whoever reads a socket or the input waits when it is full.

@@ -1,15 +1,15 @@
 //! `call chat`: what its words mean, and where it runs: at a terminal or in a pipe.
 
-mod complete;
+mod completion;
+mod connection;
+mod display;
 mod driver;
+mod event;
 mod history;
-mod input;
-mod line;
 mod pipe;
-mod screen;
 mod signals;
 mod terminal;
-mod turns;
+mod terminal_arbiter;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -20,13 +20,13 @@ use switchboard::client::chat::Wishes;
 use switchboard::services::chat::colour::Palette;
 
 use super::args::{ChatArgs, When};
-use super::server::Server;
+use super::server_address::Server;
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
 use crate::cli::logging;
 
+use connection::Target;
 use driver::Driver;
-use line::Target;
 
 /// All that the client needs to know.
 struct Plan {

@@ -10,9 +10,9 @@ use switchboard::services::chat::console::render;
 use switchboard::services::chat::wire::Event;
 
 use super::driver::{Driver, thread_failed};
-use super::input::{Input, User};
+use super::event::{Input, User};
 
-use super::screen::Screen;
+use super::display::Screen;
 use super::signals;
 use crate::cli::failure::Failure;
 

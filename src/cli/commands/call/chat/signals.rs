@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::SyncSender;
 
-use super::input::Input;
+use super::event::Input;
 use crate::cli::failure::Failure;
 
 /// Has SIGINT and SIGTERM, and where asked for the terminal's SIGHUP, end the program in good order. The second of them ends it at

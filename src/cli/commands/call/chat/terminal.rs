@@ -21,14 +21,14 @@ use switchboard::services::chat::colour::Palette;
 use switchboard::services::chat::console::render;
 use switchboard::services::chat::wire::Event;
 
-use super::complete::Seen;
+use super::completion::Seen;
 use super::driver::{Driver, thread_failed};
+use super::event::{Input, User};
 use super::history::{History, MAX_LINES};
-use super::input::{Input, User};
 
-use super::screen::Screen;
+use super::display::Screen;
 use super::signals;
-use super::turns::Turns;
+use super::terminal_arbiter::Turns;
 use crate::cli::failure::Failure;
 
 /// Lines that wait to be shown, as while a list of completions is looked at. When they are too many the server has to wait.

@@ -1,6 +1,6 @@
 //! `call clock`: what its words mean, and what it does: asks one clock, once or again and again, or every clock on a network.
 
-mod everybody;
+mod broadcast;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use switchboard::services::Clock;
 use switchboard::shown::word;
 use switchboard::{Framing, TextEncoding};
 
-use super::server::Server;
+use super::server_address::Server;
 use super::text::{Datagrams, Form, Lane, Manner, Reply, Screen, TIMEOUT, Waited, deadline, some_time, tell};
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
@@ -64,7 +64,7 @@ pub(super) fn call(typed: ClockArgs, verbosity: Verbosity) -> Result<ExitCode, F
     if typed.broadcast {
         let limit = some_time(typed.timeout.unwrap_or(BROADCAST_TIMEOUT))?;
         let address = address.unwrap_or_else(|| "255.255.255.255:9090".to_owned());
-        return everybody::ask(&Server::find_any("clock", &address, true)?, &format, limit, screen);
+        return broadcast::ask(&Server::find_any("clock", &address, true)?, &format, limit, screen);
     }
     let limit = some_time(typed.timeout.unwrap_or(TIMEOUT))?;
     let address = address.unwrap_or_else(|| "127.0.0.1:9090".to_owned());

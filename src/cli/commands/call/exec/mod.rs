@@ -1,7 +1,7 @@
 //! `call exec`: what its words mean, and what it does.
 
-mod exchange;
-mod show;
+mod client;
+mod output;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use switchboard::Framing;
 use switchboard::client::exec::{Answer, Dialect, Report, request};
 
-use super::server::Server;
+use super::server_address::Server;
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
 use crate::cli::units::Span;
-use crate::cli::{logging, output, secret};
+use crate::cli::{logging, secret};
 
 /// What surely goes in one packet, and comes with one read: IPv6 carries packets of 1,280 bytes whole (RFC 8200, section 5).
 const PACKET_BYTES: usize = 1200;
@@ -70,9 +70,9 @@ struct Plan {
 pub(super) fn call(typed: ExecArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
     logging::start(verbosity.level());
     let plan = Plan::new(typed)?;
-    let answer = exchange::ask(&plan)?;
+    let answer = client::ask(&plan)?;
     let failed = answer.report.as_ref().and_then(trouble);
-    output::print_bytes(&show(&answer, plan.json)?)?;
+    crate::cli::output::print_bytes(&show(&answer, plan.json)?)?;
     match failed {
         Some(what) => Err(Failure::Failed(what)),
         None => Ok(ExitCode::SUCCESS),
@@ -108,10 +108,10 @@ fn dialects() -> impl TypedValueParser<Value = Dialect> {
 
 fn show(answer: &Answer, json: bool) -> Result<Vec<u8>, Failure> {
     if json {
-        return show::json(answer).map_err(|error| Failure::Failed(format!("cannot print the answer: {error}")));
+        return output::json(answer).map_err(|error| Failure::Failed(format!("cannot print the answer: {error}")));
     }
     if io::stdout().is_terminal() {
-        return Ok(show::for_terminal(&answer.output).into_bytes());
+        return Ok(output::for_terminal(&answer.output).into_bytes());
     }
     Ok(answer.output.clone())
 }

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use switchboard::client::files::{Download, Got, Trouble};
 use switchboard::services::files::wire::Code;
 
-use super::link::Link;
+use super::connection::Link;
 use super::{Ended, Plan};
-use crate::cli::commands::call::server::bare;
+use crate::cli::commands::call::server_address::bare;
 use crate::cli::failure::Failure;
 use crate::cli::screen;
 use crate::cli::transfer::{Interrupt, Obstacle, Progress, Target, Waited};

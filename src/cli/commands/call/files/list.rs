@@ -12,7 +12,7 @@ use switchboard::services::Clock;
 use switchboard::services::files::wire::Listing;
 use switchboard::shown::word;
 
-use super::link::Link;
+use super::connection::Link;
 use super::{Ended, Plan};
 use crate::cli::failure::Failure;
 use crate::cli::output;

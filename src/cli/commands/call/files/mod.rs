@@ -1,7 +1,7 @@
 //! `call files`: what its words mean, and what it does.
 
+mod connection;
 mod get;
-mod link;
 mod list;
 
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ use switchboard::client::files::Trouble;
 use switchboard::services::files::Dialect;
 use switchboard::shown::word;
 
-use super::server::Server;
+use super::server_address::Server;
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
 use crate::cli::transfer::Interrupt;

@@ -1,12 +1,12 @@
 //! `call echo`, `upper`, `greet`, `robot` and `parrot`: lines there, answers back. Here is what the words mean, and what the five
 //! differ in; `server`, `stream` and `datagrams` are for `call clock`, too.
 
-mod datagrams;
-mod lines;
-mod manner;
-mod screen;
-mod stream;
-mod talk;
+mod datagram_client;
+mod input;
+mod line_client;
+mod output;
+mod repl;
+mod reply_rules;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -15,19 +15,19 @@ use std::time::Duration;
 use switchboard::client::text::Ends;
 use switchboard::{Framing, TextEncoding};
 
-use super::server::Server;
+use super::server_address::Server;
 use crate::cli::args::Verbosity;
 use crate::cli::failure::Failure;
 use crate::cli::logging;
 use crate::cli::units::Span;
 
-pub(super) use datagrams::{Datagrams, any_address, cannot_ask};
-use lines::Lines;
-pub(super) use manner::Manner;
-pub(super) use screen::{Form, Screen, tell};
-pub(super) use stream::{Lane, Waited, deadline};
-use talk::{Link, Talk};
-pub(super) use talk::{Reply, Text};
+pub(super) use datagram_client::{Datagrams, any_address, cannot_ask};
+use input::Lines;
+pub(super) use line_client::{Lane, Waited, deadline};
+pub(super) use output::{Form, Screen, tell};
+use repl::{Link, Talk};
+pub(super) use repl::{Reply, Text};
+pub(super) use reply_rules::Manner;
 
 /// How long a server may take to accept a connection, and for each answer.
 pub(super) const TIMEOUT: Span = Span(Duration::from_secs(10));

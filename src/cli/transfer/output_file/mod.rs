@@ -3,8 +3,8 @@
 //! Its invariant: at the file's place stands what was there before, or the whole new file, and nothing in between; and nothing that
 //! is written to a terminal commands it.
 
+mod finalize;
 mod partial;
-mod settle;
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::interrupt::{Interrupt, Waited, Waiting};
 use crate::cli::screen::Screen;
+use crate::cli::transfer::signal_watch::{Interrupt, Waited, Waiting};
+use finalize::settle;
 use partial::{lock, open_partial};
-use settle::settle;
 
 /// As much as a pipe takes without blocking when it says that it takes anything (pipe(7), `PIPE_BUF`).
 const PIPE_BYTES: usize = 4096;

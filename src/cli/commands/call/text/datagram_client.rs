@@ -8,9 +8,9 @@ use std::vec;
 use switchboard::TextEncoding;
 use switchboard::client::{TextSocket, TextSocketError};
 
-use super::stream::deadline;
-use super::talk::{Reply, Text};
-use crate::cli::commands::call::server::Server;
+use super::line_client::deadline;
+use super::repl::{Reply, Text};
+use crate::cli::commands::call::server_address::Server;
 use crate::cli::failure::Failure;
 
 /// Datagrams of earlier requests that are thrown away before the next request is sent all the same.

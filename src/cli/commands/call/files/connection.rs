@@ -9,7 +9,7 @@ use switchboard::services::files::wire::MAX_FRAME_BYTES;
 use switchboard::{FrameDecoder, encode};
 
 use super::{Ended, Plan};
-use crate::cli::commands::call::server::bare;
+use crate::cli::commands::call::server_address::bare;
 use crate::cli::failure::Failure;
 use crate::cli::transfer::{Interrupt, Waited, Waiting, has_surplus};
 use crate::cli::units::Span;

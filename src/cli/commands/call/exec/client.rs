@@ -8,7 +8,7 @@ use switchboard::client::exec::{Answer, Fault, Hearing, MAX_ANSWER_BYTES, Step};
 use switchboard::{FrameDecoder, Framing, encode};
 
 use super::Plan;
-use crate::cli::commands::call::server::{bare, is_timeout};
+use crate::cli::commands::call::server_address::{bare, is_timeout};
 use crate::cli::failure::Failure;
 use crate::cli::transfer::has_surplus;
 

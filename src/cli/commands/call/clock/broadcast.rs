@@ -9,7 +9,7 @@ use switchboard::client::{TextSocket, TextSocketError};
 use switchboard::shown::word;
 
 use super::ERROR;
-use crate::cli::commands::call::server::Server;
+use crate::cli::commands::call::server_address::Server;
 use crate::cli::commands::call::text::{Screen, Text, any_address, cannot_ask, deadline, tell};
 use crate::cli::failure::Failure;
 

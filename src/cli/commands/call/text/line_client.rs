@@ -7,9 +7,9 @@ use switchboard::client::Stream;
 use switchboard::client::text::{Answers, Ends};
 use switchboard::{Framing, MAX_RAW_BYTES, TextEncoding, encode};
 
-use super::manner::{MAX_ANSWER_BYTES, Manner};
-use super::talk::{Reply, Text};
-use crate::cli::commands::call::server::{Server, bare, is_end, is_timeout};
+use super::repl::{Reply, Text};
+use super::reply_rules::{MAX_ANSWER_BYTES, Manner};
+use crate::cli::commands::call::server_address::{Server, bare, is_end, is_timeout};
 use crate::cli::failure::Failure;
 
 /// What is written before its answer is read where a stream has no frames: so little that the server can take it while its own

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use switchboard::TextEncoding;
 use switchboard::shown::{visible, word};
 
-use super::talk::Text;
+use super::repl::Text;
 use crate::cli::failure::Failure;
 
 /// Standard output, and standard error for what is not an answer.

@@ -6,10 +6,10 @@ use std::time::Instant;
 use switchboard::TextEncoding;
 use switchboard::shown::word;
 
-use super::datagrams::Datagrams;
-use super::lines::{Line, Lines};
-use super::screen::{Screen, tell};
-use super::stream::{Lane, Waited};
+use super::datagram_client::Datagrams;
+use super::input::{Line, Lines};
+use super::line_client::{Lane, Waited};
+use super::output::{Screen, tell};
 use crate::cli::failure::Failure;
 
 /// What came, as text.

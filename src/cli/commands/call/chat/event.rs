@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::Sender;
 
-use super::line::Wire;
+use super::connection::Wire;
 
 /// Something that happened.
 pub(super) enum Input {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use switchboard::client::Stream;
 use switchboard::{FrameDecoder, Framing, encode};
 
-use super::input::Input;
-use crate::cli::commands::call::server::{Server, bare};
+use super::event::Input;
+use crate::cli::commands::call::server_address::{Server, bare};
 use crate::cli::failure::Failure;
 
 /// How long a server may take to accept a connection.
