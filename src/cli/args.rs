@@ -12,7 +12,7 @@ use log::LevelFilter;
 use switchboard::Framing;
 
 use super::bench::BenchCommand;
-use super::commands::call::Callee;
+use super::commands::call::CallCommand;
 use super::commands::get::GetArgs;
 use super::config::ConfigCommand;
 use super::duel::DuelArgs;
@@ -83,7 +83,7 @@ pub(super) enum Command {
     Call {
         /// The service
         #[command(subcommand)]
-        callee: Callee,
+        command: CallCommand,
     },
     /// Check a configuration file for 'serve --config', or print one to begin with
     #[command(subcommand, disable_help_subcommand = true)]

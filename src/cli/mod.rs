@@ -63,7 +63,7 @@ fn obey(args: Args) -> Result<ExitCode, Failure> {
             logging::start(args.verbosity.level());
             return duel::duel(*typed, args.verbosity.is_quiet());
         }
-        Command::Call { callee } => return commands::call::call(callee, args.verbosity),
+        Command::Call { command } => return commands::call::call(command, args.verbosity),
         Command::Config(command) => config::obey(&command)?,
         Command::Get(typed) => return commands::get::get(typed, args.verbosity),
         Command::Man { subcommand } => manual::man(&subcommand)?,

@@ -1,7 +1,8 @@
-//! Signals during a transfer: the first SIGINT or SIGTERM ends the wait that is under way, so that files are tidied up; the second
-//! ends the process at once.
+//! Signals during a transfer. The first SIGINT or SIGTERM ends the current wait, so that the
+//! program can remove or keep its files; the second signal ends the process immediately.
 //!
-//! A wait is for a descriptor and for the handler's pipe, so a signal that comes just before it is not missed either.
+//! Each wait polls the file and a socket that the signal handler writes to. A signal that arrives
+//! just before `poll` therefore also ends the wait.
 
 use std::io;
 use std::process::ExitCode;
@@ -10,125 +11,132 @@ use std::time::Duration;
 use crate::cli::failure::Failure;
 use crate::cli::measure;
 
-/// Whether the process has been told to end.
+/// The signals that ask the process to end, and a descriptor that reports them.
 #[derive(Debug)]
-pub(in crate::cli) struct Interrupt {
-    told: measure::Interrupt,
-    /// Readable from the first signal on.
+pub(in crate::cli) struct SignalWatch {
+    interrupt: measure::Interrupt,
+    /// Readable from the first signal on; never read.
     #[cfg(unix)]
-    bell: std::os::unix::net::UnixStream,
+    notifier: std::os::unix::net::UnixStream,
 }
 
-/// What is waited for.
+/// The readiness that a wait asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Waiting {
-    ToRead,
-    ToWrite,
+pub(in crate::cli) enum WaitFor {
+    Readable,
+    Writable,
 }
 
-/// How a wait has ended.
+/// The event that ended a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Waited {
-    /// What was waited for will not block, or has failed.
+pub(in crate::cli) enum WaitResult {
+    /// The file is ready, or has an error to report.
     Ready,
-    /// The process has been told to end.
+    /// A signal asked the process to end.
     Interrupted,
-    /// Nothing has happened for so long.
+    /// The time limit expired.
     TimedOut,
 }
 
-impl Interrupt {
-    /// Notices signals from now on.
+impl SignalWatch {
+    /// Installs the signal handlers.
     ///
     /// # Errors
-    /// When a handler or its pipe cannot be had.
+    /// A handler or its socket pair cannot be created.
     #[cfg(unix)]
-    pub(in crate::cli) fn watch() -> Result<Self, Failure> {
-        // Its handlers come first, so that the signal's number is there when the bell rings.
-        let told = measure::Interrupt::watch()?;
-        let bell = hang_bell().map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))?;
-        Ok(Self { told, bell })
+    pub(in crate::cli) fn start() -> Result<Self, Failure> {
+        // Handlers run in the order of registration: the flag is set before the descriptor is readable.
+        let interrupt = measure::Interrupt::watch()?;
+        let notifier =
+            register_notifier().map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))?;
+        Ok(Self { interrupt, notifier })
     }
 
-    /// Other platforms have no signals of this kind: Ctrl-C ends the process at once.
+    /// Does nothing: without Unix signals, Ctrl-C ends the process immediately.
     ///
     /// # Errors
     /// None.
     #[cfg(not(unix))]
-    pub(in crate::cli) fn watch() -> Result<Self, Failure> {
-        Ok(Self { told: measure::Interrupt::watch()? })
+    pub(in crate::cli) fn start() -> Result<Self, Failure> {
+        Ok(Self { interrupt: measure::Interrupt::watch()? })
     }
 
-    /// The exit code of a process that was told to end, as a shell reports one that a signal has ended; nothing if it was not.
+    /// Returns 128 plus the signal's number, as a shell reports it; `None` before the first signal.
     pub(in crate::cli) fn exit_code(&self) -> Option<ExitCode> {
-        self.told.exit_code()
+        self.interrupt.exit_code()
     }
 
-    /// Waits until `file` can be read or written without blocking, for at most `limit`.
+    /// Waits until `file` is ready, a signal arrives, or `limit` expires.
     ///
     /// # Errors
-    /// When the system cannot wait for such a file.
+    /// `poll` failed for this file.
     #[cfg(unix)]
     pub(in crate::cli) fn wait(
         &self,
         file: impl std::os::fd::AsFd,
-        waiting: Waiting,
+        wait_for: WaitFor,
         limit: Option<Duration>,
-    ) -> io::Result<Waited> {
+    ) -> io::Result<WaitResult> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         use std::time::Instant;
 
-        let wanted = match waiting {
-            Waiting::ToRead => PollFlags::IN,
-            Waiting::ToWrite => PollFlags::OUT,
+        let events = match wait_for {
+            WaitFor::Readable => PollFlags::IN,
+            WaitFor::Writable => PollFlags::OUT,
         };
-        // So far away that nobody lives to see it is no limit.
-        let end = limit.and_then(|limit| Instant::now().checked_add(limit));
+        // A deadline that an `Instant` cannot represent counts as no limit.
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         loop {
-            let rest = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let rest = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let rest = rest.and_then(|rest| Timespec::try_from(rest).ok());
-            let mut watched = [PollFd::new(&file, wanted), PollFd::new(&self.bell, PollFlags::IN)];
-            let polled = poll(&mut watched, rest.as_ref());
-            if self.told.is_raised() {
-                return Ok(Waited::Interrupted);
+            let mut descriptors = [PollFd::new(&file, events), PollFd::new(&self.notifier, PollFlags::IN)];
+            let polled = poll(&mut descriptors, rest.as_ref());
+            if self.interrupt.is_raised() {
+                return Ok(WaitResult::Interrupted);
             }
             match polled {
-                Ok(0) => return Ok(Waited::TimedOut),
-                Ok(_) => return Ok(Waited::Ready),
+                Ok(0) => return Ok(WaitResult::TimedOut),
+                Ok(_) => return Ok(WaitResult::Ready),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Does not wait: what follows blocks, and Ctrl-C ends the process.
+    /// Returns `Ready` without waiting: the next read or write blocks, and Ctrl-C ends the process.
     ///
     /// # Errors
     /// None.
     #[cfg(not(unix))]
-    pub(in crate::cli) fn wait<F>(&self, _file: F, _waiting: Waiting, _limit: Option<Duration>) -> io::Result<Waited> {
-        Ok(Waited::Ready)
+    pub(in crate::cli) fn wait<F>(
+        &self,
+        _file: F,
+        _wait_for: WaitFor,
+        _limit: Option<Duration>,
+    ) -> io::Result<WaitResult> {
+        Ok(WaitResult::Ready)
     }
 }
 
-/// What a wait of another kind watches: readable from the first signal on, and never read.
+/// The descriptor for waits outside this module. It is readable from the first signal on; do not read it.
 #[cfg(unix)]
-impl std::os::fd::AsFd for Interrupt {
+impl std::os::fd::AsFd for SignalWatch {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.bell.as_fd()
+        self.notifier.as_fd()
     }
 }
 
+/// Creates a socket pair, lets each signal write to one end, and returns the other end.
 #[cfg(unix)]
-fn hang_bell() -> io::Result<std::os::unix::net::UnixStream> {
+fn register_notifier() -> io::Result<std::os::unix::net::UnixStream> {
     use signal_hook::low_level::pipe;
     use std::os::unix::net::UnixStream;
 
-    let (bell, rope) = UnixStream::pair()?;
+    let (reader, writer) = UnixStream::pair()?;
     for signal in measure::Interrupt::signals() {
-        pipe::register(signal, rope.try_clone()?)?;
+        pipe::register(signal, writer.try_clone()?)?;
     }
-    Ok(bell)
+    Ok(reader)
 }
 
 #[cfg(all(test, unix))]
@@ -139,16 +147,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_ends_with_what_it_waits_for_or_with_its_limit() {
-        let interrupt = Interrupt::watch().unwrap();
+    fn wait_ends_on_readiness_or_time_limit() {
+        let signals = SignalWatch::start().unwrap();
         let (mut ours, theirs) = UnixStream::pair().unwrap();
-        let wait = |waiting| interrupt.wait(&theirs, waiting, Some(Duration::from_millis(1))).unwrap();
-        assert_eq!(wait(Waiting::ToRead), Waited::TimedOut);
-        assert_eq!(wait(Waiting::ToWrite), Waited::Ready);
+        let wait = |wait_for| signals.wait(&theirs, wait_for, Some(Duration::from_millis(1))).unwrap();
+        assert_eq!(wait(WaitFor::Readable), WaitResult::TimedOut);
+        assert_eq!(wait(WaitFor::Writable), WaitResult::Ready);
         ours.write_all(b"x").unwrap();
-        assert_eq!(wait(Waiting::ToRead), Waited::Ready);
+        assert_eq!(wait(WaitFor::Readable), WaitResult::Ready);
         drop(ours);
-        assert_eq!(interrupt.wait(&theirs, Waiting::ToRead, None).unwrap(), Waited::Ready);
-        assert!(interrupt.exit_code().is_none());
+        assert_eq!(signals.wait(&theirs, WaitFor::Readable, None).unwrap(), WaitResult::Ready);
+        assert!(signals.exit_code().is_none());
     }
 }

@@ -1,9 +1,9 @@
-//! What lies in a stream although nobody expects more of it. It is looked at and not waited for.
+//! A check for bytes behind a complete reply. It looks once and does not wait.
 
 use switchboard::client::Stream;
 
-/// Whether a byte more has come behind an answer that is whole. Takes it.
-pub(in crate::cli) fn has_surplus(stream: &mut Stream) -> bool {
+/// Returns true if a byte has already arrived behind a complete reply. Consumes that byte.
+pub(in crate::cli) fn has_trailing_data(stream: &mut Stream) -> bool {
     use std::io::Read;
     is_readable(stream) && matches!(stream.read(&mut [0]), Ok(1))
 }
@@ -11,11 +11,11 @@ pub(in crate::cli) fn has_surplus(stream: &mut Stream) -> bool {
 #[cfg(unix)]
 fn is_readable(stream: &Stream) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    matches!(poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&at_once)), Ok(1))
+    let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&no_wait)), Ok(1))
 }
 
-/// Elsewhere a look would have to wait.
+/// Returns false: without `poll`, the check would block.
 #[cfg(not(unix))]
 fn is_readable(_stream: &Stream) -> bool {
     false
@@ -29,14 +29,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_there_is_seen_and_what_does_not_is_not_waited_for() {
+    fn trailing_data_is_found_without_waiting() {
         let (mut theirs, ours) = UnixStream::pair().unwrap();
         let mut ours = Stream::Unix(ours);
-        assert!(!has_surplus(&mut ours));
+        assert!(!has_trailing_data(&mut ours));
         theirs.write_all(b"x").unwrap();
-        assert!(has_surplus(&mut ours));
-        assert!(!has_surplus(&mut ours), "it was taken");
+        assert!(has_trailing_data(&mut ours));
+        assert!(!has_trailing_data(&mut ours), "the first call consumed the byte");
         drop(theirs);
-        assert!(!has_surplus(&mut ours), "an end is no byte");
+        assert!(!has_trailing_data(&mut ours), "end of stream is not data");
     }
 }

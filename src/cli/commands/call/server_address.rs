@@ -1,4 +1,4 @@
-//! Where a server is, and what to say where it is not.
+//! The address of a server, and the error message if it cannot be reached.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -11,41 +11,37 @@ use switchboard::shown::word;
 use crate::cli::failure::Failure;
 use crate::cli::plan;
 
-/// A server's addresses, of which there is at least one. They are all of one transport.
+/// One or more endpoints of one server, all of the same transport.
 #[derive(Clone, Debug)]
-pub(in crate::cli::commands::call) struct Server {
-    /// What follows `switchboard serve` to start one.
+pub(super) struct ServerAddress {
+    /// The arguments that follow `switchboard serve` to start such a server.
     service: &'static str,
-    /// As the user wrote it.
+    /// The address as the user wrote it; with the prefix `udp:` if the transport is UDP.
     typed: String,
     endpoints: Vec<Endpoint>,
 }
 
-impl Server {
-    /// Looks up where a service is: over UDP if the address says so or `udp` does.
-    pub(in crate::cli::commands::call) fn find(service: &'static str, typed: &str, udp: bool) -> Result<Self, Failure> {
-        let server = Self::find_any(service, typed, udp)?;
+impl ServerAddress {
+    /// Resolves an address that is not a broadcast address. UDP if `udp`, or if `typed` starts with `udp:`.
+    pub(super) fn resolve(service: &'static str, typed: &str, udp: bool) -> Result<Self, Failure> {
+        let server = Self::resolve_any(service, typed, udp)?;
         if server.socket_addrs().any(|addr| matches!(addr.ip(), IpAddr::V4(ip) if ip.is_broadcast())) {
-            return Err(is_broadcast(&server.typed));
+            return Err(broadcast_failure(&server.typed));
         }
         Ok(server)
     }
 
-    /// Looks up where a service is that is not to be had over UDP.
-    pub(in crate::cli::commands::call) fn find_stream(service: &'static str, typed: &str) -> Result<Self, Failure> {
-        let server = Self::find(service, typed, false)?;
+    /// Resolves the address of a stream service; rejects UDP.
+    pub(super) fn resolve_stream(service: &'static str, typed: &str) -> Result<Self, Failure> {
+        let server = Self::resolve(service, typed, false)?;
         if server.is_udp() {
-            return Err(Failure::Usage(format!("{typed} is not for this client: leave out udp:")));
+            return Err(Failure::Usage(format!("{typed}: this client does not use UDP; leave out udp:")));
         }
         Ok(server)
     }
 
-    /// As [`find`](Self::find), but the address may be everybody's.
-    pub(in crate::cli::commands::call) fn find_any(
-        service: &'static str,
-        typed: &str,
-        udp: bool,
-    ) -> Result<Self, Failure> {
+    /// Resolves an address like [`resolve`](Self::resolve), but accepts a broadcast address.
+    pub(super) fn resolve_any(service: &'static str, typed: &str, udp: bool) -> Result<Self, Failure> {
         if udp && let Some((transport @ ("unix" | "tcp"), _)) = typed.split_once(':') {
             return Err(Failure::Usage(format!("{typed} is not a UDP address: leave out {transport}: or --udp")));
         }
@@ -53,86 +49,88 @@ impl Server {
         let endpoints = plan::resolve(typed, &address)?;
         let server = Self { service, typed: address, endpoints };
         if server.socket_addrs().any(|addr| addr.port() == 0) {
-            return Err(Failure::Usage(format!("{typed} is no server's address: port 0 stands for any port")));
+            return Err(Failure::Usage(format!("{typed} is not a server's address: port 0 stands for any port")));
         }
         Ok(server)
     }
 
-    pub(in crate::cli::commands::call) fn is_udp(&self) -> bool {
+    pub(super) fn is_udp(&self) -> bool {
         matches!(self.endpoints.first(), Some(Endpoint::Udp(_)))
     }
 
-    /// Whether all that is between is this machine.
-    pub(in crate::cli::commands::call) fn is_local(&self) -> bool {
+    /// Returns true if every endpoint is on this machine.
+    pub(super) fn is_local(&self) -> bool {
         self.endpoints.iter().all(Endpoint::is_local)
     }
 
-    /// Its addresses, if it has some that are not paths.
-    pub(in crate::cli::commands::call) fn socket_addrs(&self) -> impl Iterator<Item = SocketAddr> {
+    /// Iterates over the IP endpoints; skips Unix socket paths.
+    pub(super) fn socket_addrs(&self) -> impl Iterator<Item = SocketAddr> {
         self.endpoints.iter().filter_map(|endpoint| match endpoint {
             Endpoint::Tcp(addr) | Endpoint::Udp(addr) => Some(*addr),
             Endpoint::Unix(_) => None,
         })
     }
 
-    /// As the user wrote it, but over UDP with its transport.
-    pub(in crate::cli::commands::call) fn typed(&self) -> &str {
+    /// Returns the address as the user wrote it; with the prefix `udp:` if the transport is UDP.
+    pub(super) fn typed(&self) -> &str {
         &self.typed
     }
 
-    /// Connects to the first address that answers, or says what could be done about it.
-    pub(in crate::cli::commands::call) fn connect(&self, limit: Duration) -> Result<Stream, Failure> {
-        self.try_connect(limit).map_err(|error| self.cannot_reach(&error))
+    /// Connects to the first endpoint that accepts. The error advises what to do.
+    pub(super) fn connect(&self, limit: Duration) -> Result<Stream, Failure> {
+        self.try_connect(limit).map_err(|error| self.unreachable(&error))
     }
 
-    /// As [`connect`](Self::connect), and says what happened.
-    pub(in crate::cli::commands::call) fn try_connect(&self, limit: Duration) -> io::Result<Stream> {
+    /// Connects like [`connect`](Self::connect), but returns the system's error.
+    pub(super) fn try_connect(&self, limit: Duration) -> io::Result<Stream> {
         Stream::connect(&self.endpoints, limit)
     }
 
-    /// What to say, and to do, where it could not be reached.
-    pub(in crate::cli::commands::call) fn cannot_reach(&self, error: &io::Error) -> Failure {
+    /// Builds the message for a server that cannot be reached, with advice.
+    pub(super) fn unreachable(&self, error: &io::Error) -> Failure {
         let typed = &self.typed;
         if self.is_udp() && error.kind() == ErrorKind::PermissionDenied {
-            return is_broadcast(typed);
+            return broadcast_failure(typed);
         }
         let advice = match error.kind() {
             ErrorKind::ConnectionRefused if self.is_udp() => {
                 let start = format!("'switchboard serve {} --listen {typed}'", self.service);
-                return Failure::Failed(format!("nobody listens at {typed}; start one with {start}"));
+                return Failure::Failed(format!(
+                    "cannot reach {typed}: no server listens there; start one with {start}"
+                ));
             }
             ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
                 format!("start one with 'switchboard serve {}', or check the address", self.service)
             }
-            ErrorKind::TimedOut => "nobody answers: check the address, and what is between".to_owned(),
-            ErrorKind::PermissionDenied => "this user may not: check the socket's permissions".to_owned(),
+            ErrorKind::TimedOut => "no reply: check the address, the network and firewalls".to_owned(),
+            ErrorKind::PermissionDenied => "check the permissions of the socket file".to_owned(),
             _ => "check the address".to_owned(),
         };
-        Failure::Failed(format!("cannot reach {typed}: {}; {advice}", bare(error)))
+        Failure::Failed(format!("cannot reach {typed}: {}; {advice}", cause(error)))
     }
 
-    /// A failure of a conversation with it.
-    pub(in crate::cli::commands::call) fn failed(&self, what: &str) -> Failure {
-        Failure::Failed(format!("{} {what}", self.typed))
+    /// Builds a failure message that begins with the server's address.
+    pub(super) fn failure(&self, what: &str) -> Failure {
+        Failure::Failed(format!("{}: {what}", self.typed))
     }
 }
 
-fn is_broadcast(typed: &str) -> Failure {
-    Failure::Usage(format!("{typed} is a broadcast address: 'call clock --broadcast' asks everybody, others do not"))
+fn broadcast_failure(typed: &str) -> Failure {
+    Failure::Usage(format!("{typed} is a broadcast address: only 'call clock --broadcast' sends to it"))
 }
 
-/// Whether the server has gone, in good order or not.
-pub(in crate::cli::commands::call) fn is_end(error: &io::Error) -> bool {
+/// Returns true if the error means that the server has closed the connection.
+pub(super) fn is_closed(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe)
 }
 
-/// Whether a read or write has waited for as long as it may.
-pub(in crate::cli::commands::call) fn is_timeout(error: &io::Error) -> bool {
+/// Returns true if the error means that a socket timeout expired.
+pub(super) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-/// An error in the middle of a line, without the `(os error 111)` that says nothing to a person.
-pub(in crate::cli::commands::call) fn bare(error: &io::Error) -> String {
+/// Formats an error for the middle of a sentence: lower case, without the suffix `(os error 111)`.
+pub(super) fn cause(error: &io::Error) -> String {
     let text = error.to_string();
     let mut text = word(text.split(" (os error").next().unwrap_or(&text)).into_owned();
     if let Some(first) = text.get_mut(..1) {

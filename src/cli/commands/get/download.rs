@@ -1,4 +1,4 @@
-//! Where a fetched body lands: a file, a pipe, or a terminal, with a bar that shows how far it is.
+//! The output of one HTTP response: a file, a pipe or a terminal, and the progress bar.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -6,57 +6,58 @@ use std::ops::ControlFlow;
 use switchboard::client::http::{Head, Sink, Target};
 use switchboard::shown::word;
 
-use crate::cli::transfer::{self, Interrupt, Progress, Waited};
+use crate::cli::transfer::{OutputFile, SignalWatch, TransferProgress, WaitResult};
 
-/// A body's place, and who is shown what.
-pub(super) struct Landing<'a> {
-    pub(super) place: transfer::Target,
-    pub(super) interrupt: &'a Interrupt,
-    pub(super) progress: Option<Progress>,
-    /// Whether the head is written, too.
-    pub(super) include: bool,
-    pub(super) quiet: bool,
+/// The receiver of a response: writes its body, and its head on request.
+pub(super) struct HttpDownload<'a> {
+    pub(super) output: OutputFile,
+    pub(super) signals: &'a SignalWatch,
+    pub(super) progress: Option<TransferProgress>,
+    /// True if the response head is also written.
+    pub(super) include_head: bool,
+    pub(super) is_quiet: bool,
 }
 
-impl Landing<'_> {
+impl HttpDownload<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<ControlFlow<()>> {
-        Ok(match self.place.write_all(bytes, self.interrupt)? {
-            Waited::Interrupted => ControlFlow::Break(()),
-            Waited::Ready | Waited::TimedOut => ControlFlow::Continue(()),
+        Ok(match self.output.write_all(bytes, self.signals)? {
+            WaitResult::Interrupted => ControlFlow::Break(()),
+            WaitResult::Ready | WaitResult::TimedOut => ControlFlow::Continue(()),
         })
     }
 
-    /// All is there.
+    /// Clears the progress bar and completes the output file.
     pub(super) fn finish(mut self) -> io::Result<()> {
         drop(self.progress.take());
-        self.place.finish()
+        self.output.finish()
     }
 }
 
-impl Sink for Landing<'_> {
+impl Sink for HttpDownload<'_> {
     fn on_redirect(&mut self, from: &Target, head: &Head, to: &Target) {
-        log::debug!("{from} answers {}: on to {to}", head.status_in_words());
+        log::debug!("redirect: {from} responds {}; next: {to}", head.status_in_words());
     }
 
     fn on_head(&mut self, from: &Target, head: &Head, promised: Option<u64>) -> io::Result<ControlFlow<()>> {
-        log::debug!("{from} answers {}", head.status_in_words());
-        let is_good = matches!(head.status(), 200..=299);
-        // Whoever wants to see the head wants to see a bad one most of all. A file is only for a good one.
-        if self.include && (is_good || self.place.place().is_none()) && self.write(head.raw())?.is_break() {
+        log::debug!("response: {from} responds {}", head.status_in_words());
+        let is_success = matches!(head.status(), 200..=299);
+        // A stream also shows the head of an error response. A file must hold only a success.
+        let writes_head = self.include_head && (is_success || self.output.path().is_none());
+        if writes_head && self.write(head.raw())?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
-        if !is_good {
+        if !is_success {
             return Ok(ControlFlow::Continue(()));
         }
         for coding in head.values("Content-Encoding") {
             let coding = String::from_utf8_lossy(coding);
             if !matches!(coding.trim(), "" | "identity") {
-                log::warn!("the server sends it encoded as '{}', and so it is written", word(&coding));
+                log::warn!("body not decoded: the server applied Content-Encoding '{}'", word(&coding));
             }
         }
-        // A bar between lines of the body would be neither.
-        if !self.place.is_screen() {
-            self.progress = Some(Progress::new(promised, 0, self.quiet));
+        // On a terminal, the bar and the body would overwrite each other.
+        if !self.output.is_terminal() {
+            self.progress = Some(TransferProgress::new(promised, 0, self.is_quiet));
         }
         Ok(ControlFlow::Continue(()))
     }

@@ -1,42 +1,42 @@
-//! The last touch before a whole file goes to its place: who may read it, and that it is on the disk.
+//! The last step before a complete file is renamed to its path: its mode, and `fsync`.
 
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::path::Path;
 
-/// Gives a whole file the permissions of what it replaces, or else those of any new file, and has it on the disk.
-pub(super) fn settle(file: &File, place: &Path) -> io::Result<()> {
-    let old = fs::metadata(place).ok().map(|found| plain(&found.permissions()));
-    if let Some(permissions) = old.or_else(new_files_permissions) {
+/// Gives a file the mode of the one it replaces, else the mode of a new file, and syncs it to disk.
+pub(super) fn copy_mode_and_sync(file: &File, path: &Path) -> io::Result<()> {
+    let previous = fs::metadata(path).ok().map(|metadata| without_special_bits(&metadata.permissions()));
+    if let Some(permissions) = previous.or_else(new_file_permissions) {
         file.set_permissions(permissions)?;
     }
     file.sync_all()
 }
 
-/// Who may do what. That whoever runs a file does so as its owner was said of the old one.
+/// Drops the set-user-ID, set-group-ID and sticky bits: they were granted to the previous content.
 #[cfg(unix)]
-fn plain(permissions: &Permissions) -> Permissions {
+fn without_special_bits(permissions: &Permissions) -> Permissions {
     use std::os::unix::fs::PermissionsExt;
     Permissions::from_mode(permissions.mode() & 0o777)
 }
 
 #[cfg(not(unix))]
-fn plain(permissions: &Permissions) -> Permissions {
+fn without_special_bits(permissions: &Permissions) -> Permissions {
     permissions.clone()
 }
 
 #[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "other systems have none")]
-fn new_files_permissions() -> Option<Permissions> {
+#[expect(clippy::unnecessary_wraps, reason = "other systems return None")]
+fn new_file_permissions() -> Option<Permissions> {
     use rustix::fs::Mode;
     use rustix::process::umask;
-    // It can only be read by being set (umask(2)). No other thread makes a file meanwhile.
+    // umask(2) returns the mask only when setting it. No other thread creates a file meanwhile.
     let mask = umask(Mode::from_raw_mode(0o077));
     umask(mask);
     Some(std::os::unix::fs::PermissionsExt::from_mode(0o666 & !mask.as_raw_mode()))
 }
 
 #[cfg(not(unix))]
-fn new_files_permissions() -> Option<Permissions> {
+fn new_file_permissions() -> Option<Permissions> {
     None
 }

@@ -1,316 +1,296 @@
-//! Where a download goes: standard output, or a file that appears at its place when it is whole.
+//! The output of a download: standard output, or a file that appears at its path when complete.
 //!
-//! Its invariant: at the file's place stands what was there before, or the whole new file, and nothing in between; and nothing that
-//! is written to a terminal commands it.
+//! Invariants: the path holds either the previous file or the complete new one. Bytes written to a
+//! terminal cannot control it.
 
+mod destination;
 mod finalize;
 mod partial;
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
 use crate::cli::screen::Screen;
-use crate::cli::transfer::signal_watch::{Interrupt, Waited, Waiting};
-use finalize::settle;
+use crate::cli::transfer::signal_watch::{SignalWatch, WaitFor, WaitResult};
+use destination::Destination;
+use finalize::copy_mode_and_sync;
 use partial::{lock, open_partial};
 
-/// As much as a pipe takes without blocking when it says that it takes anything (pipe(7), `PIPE_BUF`).
+/// Bytes that a pipe takes without blocking once `poll` reports it writable (pipe(7), `PIPE_BUF`).
 const PIPE_BYTES: usize = 4096;
 
-/// A download's place, and what has come of it so far.
+/// The output of a download, with the bytes written so far.
 #[derive(Debug)]
-pub(in crate::cli) enum Target {
-    /// A stream: standard output, or a device or pipe that was named. What has been written cannot be taken back.
+pub(in crate::cli) enum OutputFile {
+    /// Standard output, or a device or pipe named by the user. Written bytes cannot be taken back.
     Stream {
-        /// It.
         stream: File,
-        /// Bytes that it surely takes at once where a wait says that it takes any.
-        most: usize,
-        /// Where it is a terminal, and not one that was named as a device.
+        /// Bytes that one write takes without blocking after `poll` reported it writable.
+        max_write_bytes: usize,
+        /// Escapes control characters; `None` unless standard output is a terminal.
         screen: Option<Screen>,
     },
-    /// A file that goes with the program if it does not become whole.
-    Fleeting {
-        /// It, beside its place.
+    /// A file that is deleted unless the download completes.
+    Temporary {
+        /// The open file, in the directory of `path`.
         file: NamedTempFile,
-        /// Its place.
-        place: PathBuf,
+        path: PathBuf,
     },
-    /// A file that stays, so that another run can go on with it.
-    Kept {
-        /// It, beside its place, locked.
+    /// A file that stays if the download fails, so that a later run can resume it.
+    Resumable {
+        /// The open file, locked.
         file: File,
-        /// Its name: the place's and `.part`.
+        /// The file's current name: `path` with `.part` appended.
         partial: PathBuf,
-        /// Its place.
-        place: PathBuf,
+        path: PathBuf,
     },
 }
 
-/// Why a download cannot go where it should.
+/// The reason why an output file cannot be written.
 #[derive(Debug)]
-pub(in crate::cli) struct Obstacle {
-    /// The file that is in the way, or cannot be made: the place, or what is beside it.
-    pub(in crate::cli) file: PathBuf,
-    /// What is wrong with it.
+pub(in crate::cli) struct OutputError {
+    /// The path that failed: the final path, or the partial file beside it.
+    pub(in crate::cli) path: PathBuf,
     pub(in crate::cli) error: io::Error,
 }
 
-impl Target {
-    /// Standard output.
+impl OutputFile {
+    /// Opens standard output.
     ///
     /// # Errors
-    /// When it is closed.
+    /// Standard output is closed.
     #[cfg(unix)]
     pub(in crate::cli) fn stdout() -> io::Result<Self> {
         use std::os::fd::AsFd;
-        Self::to_stdout(io::stdout().as_fd().try_clone_to_owned()?.into())
+        Self::from_stdout(io::stdout().as_fd().try_clone_to_owned()?.into())
     }
 
-    /// Standard output.
+    /// Opens standard output.
     ///
     /// # Errors
-    /// When it is closed.
+    /// Standard output is closed.
     #[cfg(windows)]
     pub(in crate::cli) fn stdout() -> io::Result<Self> {
         use std::os::windows::io::AsHandle;
-        Self::to_stdout(io::stdout().as_handle().try_clone_to_owned()?.into())
+        Self::from_stdout(io::stdout().as_handle().try_clone_to_owned()?.into())
     }
 
-    fn to_stdout(stream: File) -> io::Result<Self> {
+    fn from_stdout(stream: File) -> io::Result<Self> {
         let screen = stream.is_terminal().then(Screen::default);
         Self::stream(stream, screen)
     }
 
     fn stream(stream: File, screen: Option<Screen>) -> io::Result<Self> {
-        let most = if stream.metadata()?.is_file() { usize::MAX } else { PIPE_BYTES };
-        Ok(Self::Stream { stream, most, screen })
+        let max_write_bytes = if stream.metadata()?.is_file() { usize::MAX } else { PIPE_BYTES };
+        Ok(Self::Stream { stream, max_write_bytes, screen })
     }
 
-    /// A file at `place`, written beside it under a name that nobody knows, and gone if it does not become whole.
+    /// Creates a temporary file beside `path`, under a random name. It is deleted unless the
+    /// download completes.
     ///
     /// # Errors
-    /// When it cannot be made there, or when a directory is there.
-    pub(in crate::cli) fn fleeting(place: &Path) -> Result<Self, Obstacle> {
-        let at_place = |error| Obstacle { file: place.to_owned(), error };
-        let place = match Place::find(place).map_err(at_place)? {
-            Place::Stream(stream) => return Self::stream(stream, None).map_err(at_place),
-            Place::File(place) => place,
+    /// The file cannot be created there, or `path` is a directory.
+    pub(in crate::cli) fn temporary(path: &Path) -> Result<Self, OutputError> {
+        let output_error = |error| OutputError { path: path.to_owned(), error };
+        let path = match Destination::open(path).map_err(output_error)? {
+            Destination::Stream(stream) => return Self::stream(stream, None).map_err(output_error),
+            Destination::File(path) => path,
         };
-        match NamedTempFile::new_in(folder(&place)) {
-            Ok(file) => Ok(Self::Fleeting { file, place }),
-            Err(error) => Err(Obstacle { error: without_path(&error), file: place }),
+        match NamedTempFile::new_in(directory_of(&path)) {
+            Ok(file) => Ok(Self::Temporary { file, path }),
+            Err(error) => Err(OutputError { error: without_path(&error), path }),
         }
     }
 
-    /// A file at `place`, written beside it as `NAME.part`, which stays if it does not become whole. What another run has left
-    /// of it is kept: see [`len`](Self::len).
+    /// Opens the partial file `NAME.part` beside `path`, which stays if the download fails. Keeps
+    /// the bytes of an earlier run: see [`len`](Self::len).
     ///
     /// # Errors
-    /// When it cannot be made there, or when a directory is there; `PermissionDenied` where `NAME.part` is no file of the
-    /// user's own, and `ResourceBusy` where another process writes to it.
-    pub(in crate::cli) fn kept(place: &Path) -> Result<Self, Obstacle> {
-        let at_place = |error| Obstacle { file: place.to_owned(), error };
-        let place = match Place::find(place).map_err(at_place)? {
-            Place::Stream(stream) => return Self::stream(stream, None).map_err(at_place),
-            Place::File(place) => place,
+    /// The file cannot be created there, or `path` is a directory. `PermissionDenied`: `NAME.part`
+    /// is not a regular file of this user. `ResourceBusy`: another process is writing to it.
+    pub(in crate::cli) fn resumable(path: &Path) -> Result<Self, OutputError> {
+        let output_error = |error| OutputError { path: path.to_owned(), error };
+        let path = match Destination::open(path).map_err(output_error)? {
+            Destination::Stream(stream) => return Self::stream(stream, None).map_err(output_error),
+            Destination::File(path) => path,
         };
-        let mut name = place.file_name().map(OsString::from).unwrap_or_default();
+        let mut name = path.file_name().map(OsString::from).unwrap_or_default();
         name.push(".part");
-        let partial = place.with_file_name(name);
+        let partial = path.with_file_name(name);
         match open_partial(&partial).and_then(|file| lock(file, &partial)) {
-            Ok(file) => Ok(Self::Kept { file, partial, place }),
-            Err(error) => Err(Obstacle { file: partial, error }),
+            Ok(file) => Ok(Self::Resumable { file, partial, path }),
+            Err(error) => Err(OutputError { path: partial, error }),
         }
     }
 
-    /// Whether it is a terminal's screen, on which nothing else is to be drawn meanwhile.
-    pub(in crate::cli) fn is_screen(&self) -> bool {
+    /// Returns true if the bytes go to a terminal, where a progress bar would overwrite them.
+    pub(in crate::cli) fn is_terminal(&self) -> bool {
         matches!(self, Self::Stream { screen: Some(_), .. })
     }
 
-    /// Where the file will be; nothing, if it is a stream, of which nothing can be taken back.
-    pub(in crate::cli) fn place(&self) -> Option<&Path> {
+    /// Returns the file's final path; `None` for a stream.
+    pub(in crate::cli) fn path(&self) -> Option<&Path> {
         match self {
             Self::Stream { .. } => None,
-            Self::Fleeting { place, .. } | Self::Kept { place, .. } => Some(place),
+            Self::Temporary { path, .. } | Self::Resumable { path, .. } => Some(path),
         }
     }
 
-    /// The file that a later run goes on with, if there is such a one.
-    pub(in crate::cli) fn partial(&self) -> Option<&Path> {
+    /// Returns the path of the file that a later run can resume, if the output is resumable.
+    pub(in crate::cli) fn partial_path(&self) -> Option<&Path> {
         match self {
-            Self::Stream { .. } | Self::Fleeting { .. } => None,
-            Self::Kept { partial, .. } => Some(partial),
+            Self::Stream { .. } | Self::Temporary { .. } => None,
+            Self::Resumable { partial, .. } => Some(partial),
         }
     }
 
-    /// Bytes that are there already, from this run or an earlier one; of a stream none are ever there.
+    /// Returns the bytes in the file, from this run and earlier ones; 0 for a stream.
     ///
     /// # Errors
-    /// When the system cannot say.
+    /// The file's metadata cannot be read.
     pub(in crate::cli) fn len(&self) -> io::Result<u64> {
         match self {
             Self::Stream { .. } => Ok(0),
-            Self::Fleeting { file, .. } => file.as_file().metadata().map(|found| found.len()),
-            Self::Kept { file, .. } => file.metadata().map(|found| found.len()),
+            Self::Temporary { file, .. } => file.as_file().metadata().map(|metadata| metadata.len()),
+            Self::Resumable { file, .. } => file.metadata().map(|metadata| metadata.len()),
         }
     }
 
-    /// Has what is there already read, a piece at a time; afterwards writing goes on behind it.
+    /// Reads the existing bytes in pieces and hands each to `consume`. Later writes append.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub(in crate::cli) fn read_back(&mut self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    /// The file cannot be read.
+    pub(in crate::cli) fn read_existing(&mut self, mut consume: impl FnMut(&[u8])) -> io::Result<()> {
         let file = match self {
             Self::Stream { .. } => return Ok(()),
-            Self::Fleeting { file, .. } => file.as_file_mut(),
-            Self::Kept { file, .. } => file,
+            Self::Temporary { file, .. } => file.as_file_mut(),
+            Self::Resumable { file, .. } => file,
         };
         file.seek(SeekFrom::Start(0))?;
         let mut buffer = vec![0; 256 << 10];
         loop {
             match file.read(&mut buffer) {
                 Ok(0) => return Ok(()),
-                Ok(bytes) => each(buffer.get(..bytes).unwrap_or_default()),
+                Ok(bytes) => consume(buffer.get(..bytes).unwrap_or_default()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Forgets what is there: writing begins anew.
+    /// Truncates the file; the next write starts at offset 0.
     ///
     /// # Errors
-    /// When it cannot be cut; `Unsupported` for a stream, which has been given away.
+    /// The file cannot be truncated. `Unsupported`: a stream, whose bytes are already delivered.
     pub(in crate::cli) fn restart(&mut self) -> io::Result<()> {
         let file = match self {
             Self::Stream { .. } => return Err(io::ErrorKind::Unsupported.into()),
-            Self::Fleeting { file, .. } => file.as_file_mut(),
-            Self::Kept { file, .. } => file,
+            Self::Temporary { file, .. } => file.as_file_mut(),
+            Self::Resumable { file, .. } => file,
         };
         file.set_len(0)?;
         file.seek(SeekFrom::Start(0)).map(drop)
     }
 
-    /// Adds `bytes` at the end. A stream that takes none is waited for, and so is a signal.
+    /// Appends `bytes`. Waits while a stream is not writable; a signal ends the wait.
     ///
     /// # Errors
-    /// When they cannot be written.
-    pub(in crate::cli) fn write_all(&mut self, bytes: &[u8], interrupt: &Interrupt) -> io::Result<Waited> {
+    /// The bytes cannot be written.
+    pub(in crate::cli) fn write_all(&mut self, bytes: &[u8], signals: &SignalWatch) -> io::Result<WaitResult> {
         match self {
-            // Its own errors name a file that nobody knows.
-            Self::Fleeting { file, .. } => file.as_file_mut().write_all(bytes)?,
-            Self::Kept { file, .. } => file.write_all(bytes)?,
-            Self::Stream { stream, most, screen: None } => return write(stream, *most, bytes, interrupt),
-            Self::Stream { stream, most, screen: Some(screen) } => {
-                return write(stream, *most, screen.show(bytes).as_bytes(), interrupt);
+            // Not `NamedTempFile::write_all`: its errors contain the random file name.
+            Self::Temporary { file, .. } => file.as_file_mut().write_all(bytes)?,
+            Self::Resumable { file, .. } => file.write_all(bytes)?,
+            Self::Stream { stream, max_write_bytes, screen: None } => {
+                return write_stream(stream, *max_write_bytes, bytes, signals);
+            }
+            Self::Stream { stream, max_write_bytes, screen: Some(screen) } => {
+                return write_stream(stream, *max_write_bytes, screen.show(bytes).as_bytes(), signals);
             }
         }
-        Ok(Waited::Ready)
+        Ok(WaitResult::Ready)
     }
 
-    /// As [`finish`](Self::finish), but what has come to the place meanwhile is left there.
+    /// Finishes like [`finish`](Self::finish), but does not replace an existing file.
     ///
     /// # Errors
-    /// `AlreadyExists` where something is there, or when the system does not do it.
-    pub(in crate::cli) fn finish_anew(self) -> io::Result<()> {
+    /// `AlreadyExists`: a file exists at the path. Other errors are the system's.
+    pub(in crate::cli) fn finish_no_clobber(self) -> io::Result<()> {
         match self {
             Self::Stream { .. } => self.finish(),
-            Self::Fleeting { file, place } => {
-                settle(file.as_file(), &place)?;
-                file.persist_noclobber(place).map(drop).map_err(|error| error.error)
+            Self::Temporary { file, path } => {
+                copy_mode_and_sync(file.as_file(), &path)?;
+                file.persist_noclobber(path).map(drop).map_err(|error| error.error)
             }
-            Self::Kept { file, partial, place } => {
-                settle(&file, &place)?;
-                // A second name, which unlike a rename is not given to anything but a new file (link(2)).
-                fs::hard_link(&partial, place)?;
+            Self::Resumable { file, partial, path } => {
+                copy_mode_and_sync(&file, &path)?;
+                // A hard link fails if the new name exists; a rename would replace it (link(2)).
+                fs::hard_link(&partial, path)?;
                 fs::remove_file(partial)
             }
         }
     }
 
-    /// All is there: the file goes to its place, and replaces what was there, whose permissions it takes over. Its bytes are on
-    /// the disk before that.
+    /// Completes the output: syncs the file, gives it the mode of the previous file, and renames it
+    /// to its path.
     ///
     /// # Errors
-    /// When the system does not do it; the place is then as it was.
+    /// A system call failed; the path still holds the previous file.
     pub(in crate::cli) fn finish(self) -> io::Result<()> {
         match self {
             Self::Stream { mut stream, screen, .. } => {
-                // What began as a character and has not become one.
+                // The escaper may hold the first bytes of an incomplete UTF-8 character.
                 stream.write_all(screen.map(|mut screen| screen.finish()).unwrap_or_default().as_bytes())
             }
-            Self::Fleeting { file, place } => {
-                settle(file.as_file(), &place)?;
-                file.persist(place).map(drop).map_err(|error| error.error)
+            Self::Temporary { file, path } => {
+                copy_mode_and_sync(file.as_file(), &path)?;
+                file.persist(path).map(drop).map_err(|error| error.error)
             }
-            Self::Kept { file, partial, place } => {
-                settle(&file, &place)?;
-                fs::rename(partial, place)
+            Self::Resumable { file, partial, path } => {
+                copy_mode_and_sync(&file, &path)?;
+                fs::rename(partial, path)
             }
         }
     }
 
-    /// Removes what is there, for it is no part of anything; a stream is left as it is.
+    /// Deletes an incomplete file that cannot be resumed. Does nothing for a stream.
     pub(in crate::cli) fn discard(self) {
-        if let Self::Kept { partial, .. } = self {
-            // Where it cannot be removed, the next run meets it and says why.
+        if let Self::Resumable { partial, .. } = self {
+            // If this fails, the next run finds the file and reports the error.
             let _ = fs::remove_file(partial);
         }
     }
 }
 
-/// What a path stands for.
-enum Place {
-    /// Something that is written to as it is: `/dev/null` is not to be replaced by a file.
-    Stream(File),
-    /// A file, or a place for one; no link.
-    File(PathBuf),
-}
-
-impl Place {
-    fn find(path: &Path) -> io::Result<Self> {
-        match fs::metadata(path) {
-            Ok(found) if found.is_dir() => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory")),
-            // What a link leads to is replaced, and the link stays.
-            Ok(found) if found.is_file() && path.is_symlink() => fs::canonicalize(path).map(Self::File),
-            Ok(found) if found.is_file() => Ok(Self::File(path.to_owned())),
-            Ok(_) => OpenOptions::new().write(true).open(path).map(Self::Stream),
-            Err(error) if error.kind() != io::ErrorKind::NotFound || path.file_name().is_none() => Err(error),
-            // Found out now, and not when all is there.
-            Err(_) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
-                Err(io::Error::new(io::ErrorKind::IsADirectory, "it names a directory, and there is none"))
-            }
-            Err(_) => Ok(Self::File(path.to_owned())),
-        }
-    }
-}
-
-/// Writes to a stream as much as it takes, piece by piece.
-fn write(stream: &mut File, most: usize, bytes: &[u8], interrupt: &Interrupt) -> io::Result<Waited> {
-    for piece in bytes.chunks(most) {
-        if interrupt.wait(&*stream, Waiting::ToWrite, None)? == Waited::Interrupted {
-            return Ok(Waited::Interrupted);
+/// Writes `bytes` in pieces of at most `max_write_bytes`, each after `poll` reported the stream writable.
+fn write_stream(
+    stream: &mut File,
+    max_write_bytes: usize,
+    bytes: &[u8],
+    signals: &SignalWatch,
+) -> io::Result<WaitResult> {
+    for piece in bytes.chunks(max_write_bytes) {
+        if signals.wait(&*stream, WaitFor::Writable, None)? == WaitResult::Interrupted {
+            return Ok(WaitResult::Interrupted);
         }
         stream.write_all(piece)?;
     }
-    Ok(Waited::Ready)
+    Ok(WaitResult::Ready)
 }
 
-/// What the system said of a temporary file, whose name means nothing to the user. The library keeps the error itself to itself.
+/// Removes the temporary file's random path from an error text. `tempfile` appends it and keeps the
+/// original error private.
 fn without_path(error: &io::Error) -> io::Error {
     let text = error.to_string();
-    io::Error::new(error.kind(), text.split_once(" at path ").map_or(text.as_str(), |(said, _)| said))
+    io::Error::new(error.kind(), text.split_once(" at path ").map_or(text.as_str(), |(cause, _)| cause))
 }
 
-/// The directory of a path.
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(all(test, unix))]

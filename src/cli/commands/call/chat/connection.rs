@@ -1,7 +1,8 @@
-//! One connection to a server: a thread that reads it and one that writes to it, so that whoever decides never waits for either.
+//! A connection to a chat server: one thread reads it and one writes to it, so that the driver
+//! never waits for either.
 //!
-//! Both end with the connection. What they have to say goes into a bounded queue; a program that does not take it off is not
-//! read for, and its server feels TCP's own backpressure.
+//! Both threads end with the connection. Their events go into a bounded queue. If the driver does
+//! not take them, the reader stops, and the server's TCP connection feels the backpressure.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -11,92 +12,90 @@ use std::time::Duration;
 use switchboard::client::Stream;
 use switchboard::{FrameDecoder, Framing, encode};
 
-use super::event::Input;
-use crate::cli::commands::call::server_address::{Server, bare};
+use super::event::{ClientEvent, ConnectionEvent};
+use crate::cli::commands::call::server_address::{ServerAddress, cause};
 use crate::cli::failure::Failure;
 
-/// How long a server may take to accept a connection.
+/// The time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest frame that a server may send. A page of a list is the largest that is sensible.
+/// The largest frame that is accepted from a server. The largest useful one is a page of a list.
 const MAX_FRAME_BYTES: usize = 1 << 20;
 
-/// Frames that wait to be written. More are never under way: see the session's pace.
-const MAX_UNWRITTEN: usize = 256;
+/// Frames queued to be written. The session's rate limit keeps fewer in flight.
+const MAX_QUEUED_FRAMES: usize = 256;
 
-/// Where the server is, and how its streams are cut.
+/// A server's address and its framing.
 #[derive(Clone, Debug)]
-pub(super) struct Target {
-    pub(super) server: Server,
+pub(super) struct ChatEndpoint {
+    pub(super) server: ServerAddress,
     pub(super) framing: Framing,
 }
 
-impl Target {
-    /// Connects, or says what could be done about it.
+impl ChatEndpoint {
+    /// Connects. The error advises what to do.
     pub(super) fn connect(&self) -> Result<Stream, Failure> {
         self.server.connect(CONNECT_TIMEOUT)
     }
 }
 
-/// What happened to a connection.
-pub(super) enum Wire {
-    /// It is there.
-    Open(Line),
-    /// The server sent a frame with this in it.
-    Payload(Vec<u8>),
-    /// It is gone, or was not to be had.
-    Lost(String),
-    /// The server does not speak chat's language, and will not the next time.
-    Foreign(String),
-}
-
-/// The writing side of a connection. Dropping it hangs up.
-pub(super) struct Line {
+/// The write side of a connection. Dropping it closes the connection.
+pub(super) struct ChatConnection {
     stream: Stream,
     framing: Framing,
-    unwritten: SyncSender<Vec<u8>>,
+    queue: SyncSender<Vec<u8>>,
 }
 
-impl Line {
-    /// Starts the two threads of a connection; what they have to say carries `number`.
-    pub(super) fn start(stream: Stream, framing: Framing, number: u64, inputs: &SyncSender<Input>) -> io::Result<Self> {
-        let (reading, mut writing) = (stream.try_clone()?, stream.try_clone()?);
-        let (unwritten, frames) = sync_channel::<Vec<u8>>(MAX_UNWRITTEN);
-        let to_reader = inputs.clone();
-        thread::Builder::new().name("read".into()).spawn(move || read(reading, framing, number, &to_reader))?;
+impl ChatConnection {
+    /// Starts the two threads of a connection. Their events carry `number`.
+    pub(super) fn start(
+        stream: Stream,
+        framing: Framing,
+        number: u64,
+        events: &SyncSender<ClientEvent>,
+    ) -> io::Result<Self> {
+        let (read_half, mut write_half) = (stream.try_clone()?, stream.try_clone()?);
+        let (queue, frames) = sync_channel::<Vec<u8>>(MAX_QUEUED_FRAMES);
+        let reader_events = events.clone();
+        thread::Builder::new()
+            .name("read".into())
+            .spawn(move || read_frames(read_half, framing, number, &reader_events))?;
         thread::Builder::new().name("write".into()).spawn(move || {
-            // What cannot be written is noticed by the reader, which is told by the same system.
-            let _ = frames.iter().try_for_each(|frame| writing.write_all(&frame));
-            writing.hang_up();
+            // The reader reports a broken connection, so a write error needs no event.
+            let _ = frames.iter().try_for_each(|frame| write_half.write_all(&frame));
+            write_half.hang_up();
         })?;
-        Ok(Self { stream, framing, unwritten })
+        Ok(Self { stream, framing, queue })
     }
 
-    /// Connects again, on a thread of its own.
-    pub(super) fn open(target: Target, number: u64, inputs: &SyncSender<Input>) -> io::Result<()> {
-        let inputs = inputs.clone();
+    /// Connects on a new thread. The result is an event that carries `number`.
+    pub(super) fn open(endpoint: ChatEndpoint, number: u64, events: &SyncSender<ClientEvent>) -> io::Result<()> {
+        let events = events.clone();
         let connect = move || {
-            let line = target
+            let connection = endpoint
                 .server
                 .try_connect(CONNECT_TIMEOUT)
-                .and_then(|stream| Self::start(stream, target.framing, number, &inputs));
-            let wire = match line {
-                Ok(line) => Wire::Open(line),
-                Err(error) => Wire::Lost(format!("no connection: {}", bare(&error))),
+                .and_then(|stream| Self::start(stream, endpoint.framing, number, &events));
+            let event = match connection {
+                Ok(connection) => ConnectionEvent::Opened(connection),
+                Err(error) => ConnectionEvent::Lost(format!("no connection: {}", cause(&error))),
             };
-            // Where nobody takes it, the program is about to end.
-            let _ = inputs.send(Input::Wire(number, wire));
+            // If the receiver is gone, the program is about to end.
+            let _ = events.send(ClientEvent::Connection(number, event));
         };
         thread::Builder::new().name("connect".into()).spawn(connect).map(drop)
     }
 
-    /// Sends a payload. A connection that takes nothing any more is hung up.
+    /// Queues a payload. Closes the connection if the queue is full, because the server reads nothing.
     pub(super) fn send(&self, payload: &[u8]) {
         let mut frame = Vec::new();
         let sent = match encode(self.framing, payload, &mut frame) {
-            Ok(()) => self.unwritten.try_send(frame),
+            Ok(()) => self.queue.try_send(frame),
             Err(error) => {
-                log::warn!("cannot send {} bytes: {error}; choose a longer length with --framing", payload.len());
+                log::warn!(
+                    "message of {} bytes not sent: {error}; use a --framing with a longer length",
+                    payload.len()
+                );
                 return;
             }
         };
@@ -106,47 +105,48 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for ChatConnection {
     fn drop(&mut self) {
         self.stream.hang_up();
     }
 }
 
-fn read(mut stream: Stream, framing: Framing, number: u64, inputs: &SyncSender<Input>) {
+fn read_frames(mut stream: Stream, framing: Framing, number: u64, events: &SyncSender<ClientEvent>) {
     let mut decoder = FrameDecoder::new(framing, MAX_FRAME_BYTES);
     let mut buffer = vec![0; 64 << 10];
     let end = loop {
         let mut input = match stream.read(&mut buffer) {
-            Ok(0) => break Wire::Lost("connection lost".to_owned()),
+            Ok(0) => break ConnectionEvent::Lost("connection lost".to_owned()),
             Ok(bytes) => buffer.get(..bytes).unwrap_or_default(),
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => break Wire::Lost(format!("connection lost: {}", bare(&error))),
+            Err(error) => break ConnectionEvent::Lost(format!("connection lost: {}", cause(&error))),
         };
-        match deliver(&mut decoder, &mut input, number, inputs) {
+        match deliver_frames(&mut decoder, &mut input, number, events) {
             Ok(true) => {}
             Ok(false) => return,
-            Err(foreign) => break foreign,
+            Err(error) => break error,
         }
     };
-    let _ = inputs.send(Input::Wire(number, end));
+    let _ = events.send(ClientEvent::Connection(number, end));
 }
 
-/// Hands out what is whole. False: nobody takes it any more.
-fn deliver(
+/// Sends an event for each complete frame. Returns false if the receiver is gone.
+fn deliver_frames(
     decoder: &mut FrameDecoder,
     input: &mut &[u8],
     number: u64,
-    inputs: &SyncSender<Input>,
-) -> Result<bool, Wire> {
+    events: &SyncSender<ClientEvent>,
+) -> Result<bool, ConnectionEvent> {
     loop {
         match decoder.decode(input) {
             Ok(Some(payload)) => {
-                if inputs.send(Input::Wire(number, Wire::Payload(payload.to_vec()))).is_err() {
+                let event = ConnectionEvent::Payload(payload.to_vec());
+                if events.send(ClientEvent::Connection(number, event)).is_err() {
                     return Ok(false);
                 }
             }
             Ok(None) => return Ok(true),
-            Err(error) => return Err(Wire::Foreign(error.to_string())),
+            Err(error) => return Err(ConnectionEvent::ProtocolError(error.to_string())),
         }
     }
 }

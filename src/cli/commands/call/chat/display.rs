@@ -1,20 +1,20 @@
-//! Where a client shows what it has to show.
+//! The output of a chat session.
 
 use std::io;
 
 use switchboard::services::chat::wire::Event;
 
-/// A pipe or a terminal.
-pub(super) trait Screen {
-    /// The server sent this, whatever it means.
-    fn payload(&mut self, payload: &[u8]) -> io::Result<()>;
+/// A terminal or a pipe.
+pub(super) trait ChatDisplay {
+    /// Shows a received payload, before it is parsed.
+    fn show_payload(&mut self, payload: &[u8]) -> io::Result<()>;
 
-    /// An event whose turn it is.
-    fn event(&mut self, event: &Event<'_>) -> io::Result<()>;
+    /// Shows an event, in the order of the room.
+    fn show_event(&mut self, event: &Event<'_>) -> io::Result<()>;
 
-    /// A line of the client's own.
-    fn tell(&mut self, line: &str) -> io::Result<()>;
+    /// Shows a message of the client itself.
+    fn show_notice(&mut self, line: &str) -> io::Result<()>;
 
-    /// All that was shown so far is to be seen.
+    /// Writes all buffered output.
     fn flush(&mut self) -> io::Result<()>;
 }

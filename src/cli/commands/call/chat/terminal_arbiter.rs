@@ -1,105 +1,109 @@
-//! Who may write on the terminal: the line editor, or whoever shows what came.
+//! Arbitration of the terminal between the line editor and the thread that prints messages.
 //!
-//! While a line is edited, the editor's own printer puts text above it; while none is, it writes as it is told to. Which of the two it
-//! does it decides before it writes, and the editor may begin in between: then a message would stand behind the prompt. So nothing is
-//! written while the editor begins, and it does not begin while something is being written.
+//! While a line is edited, the editor's external printer inserts text above it; otherwise the
+//! printer writes text directly. The printer chooses before it writes. If the editor started in
+//! between, a message would appear behind the prompt. So the two exclude each other: text is not
+//! printed while the editor starts, and the editor does not start while text is printed.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long a printer that began while a line was edited may take before the next one. One that takes longer is waiting for that
-/// next line, which is where it will put its text.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// The wait for text that is being printed above the previous line. A printer that takes longer is
+/// waiting for the next line, above which it will insert its text.
+const PRINT_WAIT: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Editor {
-    /// No line is edited.
-    Away,
-    /// It is about to show its prompt.
-    Coming,
-    /// A line is edited.
-    There,
+enum EditorState {
+    /// No line is being edited.
+    Idle,
+    /// The editor is about to show its prompt.
+    Starting,
+    /// A line is being edited.
+    Editing,
 }
 
 #[derive(Debug)]
-struct State {
-    editor: Editor,
-    /// Whether the editor's printer is at work above a line.
-    printing: bool,
-    /// Whether the editor is to draw nothing more.
-    closing: bool,
-    /// Whether it has stopped.
-    closed: bool,
+struct ArbiterState {
+    editor: EditorState,
+    /// True while the editor's printer inserts text above the line.
+    is_printing: bool,
+    /// True once the editor must not draw again.
+    must_stop: bool,
+    /// True once the editor has stopped.
+    has_stopped: bool,
 }
 
-/// The two sides' agreement.
+/// The lock that the line editor and the printing thread share.
 #[derive(Debug)]
-pub(super) struct Turns {
-    state: Mutex<State>,
+pub(super) struct TerminalArbiter {
+    state: Mutex<ArbiterState>,
     changed: Condvar,
 }
 
-impl Turns {
+impl TerminalArbiter {
     pub(super) fn new() -> Self {
-        let state = State { editor: Editor::Away, printing: false, closing: false, closed: false };
+        let state =
+            ArbiterState { editor: EditorState::Idle, is_printing: false, must_stop: false, has_stopped: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Edits a line with `edit`, which calls [`begun`](Self::begun) before it shows its prompt.
+    /// Edits a line with `edit`, which must call [`mark_editing`](Self::mark_editing) before it
+    /// shows its prompt.
     pub(super) fn edit<T>(&self, edit: impl FnOnce() -> T) -> T {
         let (mut state, _) = self
             .changed
-            .wait_timeout_while(self.lock(), PATIENCE, |state| state.printing)
+            .wait_timeout_while(self.lock(), PRINT_WAIT, |state| state.is_printing)
             .unwrap_or_else(PoisonError::into_inner);
-        state.editor = Editor::Coming;
+        state.editor = EditorState::Starting;
         drop(state);
         let edited = edit();
-        self.set(|state| state.editor = Editor::Away);
+        self.update(|state| state.editor = EditorState::Idle);
         edited
     }
 
-    /// The editor has the terminal now.
-    pub(super) fn begun(&self) {
-        self.set(|state| state.editor = Editor::There);
+    /// Marks the editor as started.
+    pub(super) fn mark_editing(&self) {
+        self.update(|state| state.editor = EditorState::Editing);
     }
 
-    /// Shows something with `print`, when the editor is either there or away.
+    /// Prints text with `print`, after waiting while the editor starts.
     pub(super) fn print<T>(&self, print: impl FnOnce() -> T) -> T {
-        let coming = |state: &mut State| state.editor == Editor::Coming;
-        let mut state = self.changed.wait_while(self.lock(), coming).unwrap_or_else(PoisonError::into_inner);
-        if state.editor == Editor::Away {
-            // Held all the while, so that the editor does not come.
+        let is_starting = |state: &mut ArbiterState| state.editor == EditorState::Starting;
+        let mut state = self.changed.wait_while(self.lock(), is_starting).unwrap_or_else(PoisonError::into_inner);
+        if state.editor == EditorState::Idle {
+            // Hold the lock while printing, so that the editor cannot start.
             return print();
         }
-        state.printing = true;
+        state.is_printing = true;
         drop(state);
         let printed = print();
-        self.set(|state| state.printing = false);
+        self.update(|state| state.is_printing = false);
         printed
     }
 
-    /// The editor is about to draw its prompt. When it is to draw no more it does not come back from here.
-    pub(super) fn drawing(&self) {
+    /// Must be called before the editor draws its prompt. Blocks forever after
+    /// [`stop_editor`](Self::stop_editor), so that the editor cannot draw again.
+    pub(super) fn before_draw(&self) {
         let mut state = self.lock();
-        state.closed = state.closing;
+        state.has_stopped = state.must_stop;
         self.changed.notify_all();
-        drop(self.changed.wait_while(state, |state| state.closing));
+        drop(self.changed.wait_while(state, |state| state.must_stop));
     }
 
-    /// Has the editor stop before it draws again, which it does when it is given something to show; waits for that no longer than
-    /// `limit`. The line that was edited is gone from the terminal then.
-    pub(super) fn close(&self, limit: Duration) {
-        self.set(|state| state.closing = true);
-        let still = |state: &mut State| state.editor != Editor::Away && !state.closed;
-        drop(self.changed.wait_timeout_while(self.lock(), limit, still));
+    /// Stops the editor before it draws again, and waits for that at most `limit`. The caller must
+    /// print something, because only then does the editor erase its line and draw again.
+    pub(super) fn stop_editor(&self, limit: Duration) {
+        self.update(|state| state.must_stop = true);
+        let is_active = |state: &mut ArbiterState| state.editor != EditorState::Idle && !state.has_stopped;
+        drop(self.changed.wait_timeout_while(self.lock(), limit, is_active));
     }
 
-    fn set(&self, change: impl FnOnce(&mut State)) {
+    fn update(&self, change: impl FnOnce(&mut ArbiterState)) {
         change(&mut self.lock());
         self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ArbiterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -112,85 +116,85 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_printed_while_the_editor_begins() {
-        let turns = Turns::new();
-        let (told, tell) = channel();
-        let (begun, wait) = channel();
+    fn print_waits_while_the_editor_starts() {
+        let arbiter = TerminalArbiter::new();
+        let (print_done, is_printed) = channel();
+        let (starting, has_started) = channel();
         thread::scope(|scope| {
-            let turns = &turns;
+            let arbiter = &arbiter;
             scope.spawn(move || {
-                turns.edit(|| {
-                    begun.send(()).unwrap();
-                    // Time enough for one who does not wait.
-                    assert!(tell.recv_timeout(Duration::from_millis(20)).is_err());
-                    turns.begun();
-                    tell.recv().unwrap();
+                arbiter.edit(|| {
+                    starting.send(()).unwrap();
+                    // A printer that did not wait would finish within this time.
+                    assert!(is_printed.recv_timeout(Duration::from_millis(20)).is_err());
+                    arbiter.mark_editing();
+                    is_printed.recv().unwrap();
                 });
             });
-            wait.recv().unwrap();
-            turns.print(|| told.send(()).unwrap());
+            has_started.recv().unwrap();
+            arbiter.print(|| print_done.send(()).unwrap());
         });
-        // With nobody there it is printed at once.
-        turns.print(|| ());
+        // Without an editor, printing does not wait.
+        arbiter.print(|| ());
     }
 
     #[test]
-    fn the_editor_waits_for_what_is_printed_without_it() {
-        let turns = Turns::new();
-        let (printed, is_printed) = channel();
-        let (began, has_begun) = channel();
+    fn editor_waits_while_text_is_printed() {
+        let arbiter = TerminalArbiter::new();
+        let (print_done, is_printed) = channel();
+        let (printing, has_started) = channel();
         thread::scope(|scope| {
             scope.spawn(|| {
-                turns.print(|| {
-                    began.send(()).unwrap();
+                arbiter.print(|| {
+                    printing.send(()).unwrap();
                     thread::yield_now();
-                    printed.send(()).unwrap();
+                    print_done.send(()).unwrap();
                 });
             });
-            has_begun.recv().unwrap();
-            turns.edit(|| is_printed.try_recv().unwrap());
+            has_started.recv().unwrap();
+            arbiter.edit(|| is_printed.try_recv().unwrap());
         });
     }
 
     #[test]
-    fn a_closed_editor_draws_no_more() {
-        let turns = std::sync::Arc::new(Turns::new());
+    fn stopped_editor_does_not_draw_again() {
+        let arbiter = std::sync::Arc::new(TerminalArbiter::new());
         let (draw, is_drawn) = channel();
-        let edited = std::sync::Arc::clone(&turns);
+        let editor = std::sync::Arc::clone(&arbiter);
         thread::spawn(move || {
-            edited.edit(|| {
-                edited.begun();
+            editor.edit(|| {
+                editor.mark_editing();
                 while draw.send(()).is_ok() {
-                    edited.drawing();
+                    editor.before_draw();
                 }
             });
         });
         is_drawn.recv().unwrap();
-        turns.close(Duration::from_mins(1));
+        arbiter.stop_editor(Duration::from_mins(1));
         while is_drawn.try_recv().is_ok() {}
         assert!(is_drawn.recv_timeout(Duration::from_millis(20)).is_err());
-        // Where none is at work, there is nothing to wait for.
-        Turns::new().close(Duration::from_mins(1));
+        // Without an editor, stopping does not wait.
+        TerminalArbiter::new().stop_editor(Duration::from_mins(1));
     }
 
     #[test]
-    fn a_printer_that_waits_for_the_next_line_gets_it() {
-        let turns = Turns::new();
-        let (next, line) = channel();
-        let (began, has_begun) = channel();
+    fn printer_waiting_for_the_next_line_gets_it() {
+        let arbiter = TerminalArbiter::new();
+        let (next_line, line) = channel();
+        let (printing, has_started) = channel();
         thread::scope(|scope| {
-            let turns = &turns;
-            turns.edit(|| {
-                turns.begun();
+            let arbiter = &arbiter;
+            arbiter.edit(|| {
+                arbiter.mark_editing();
                 scope.spawn(move || {
-                    turns.print(|| {
-                        began.send(()).unwrap();
+                    arbiter.print(|| {
+                        printing.send(()).unwrap();
                         line.recv().unwrap();
                     });
                 });
-                has_begun.recv().unwrap();
+                has_started.recv().unwrap();
             });
-            turns.edit(|| next.send(()).unwrap());
+            arbiter.edit(|| next_line.send(()).unwrap());
         });
     }
 }

@@ -1,4 +1,4 @@
-//! `call clock --broadcast`: one datagram to everybody, and whatever comes back in time.
+//! `call clock --broadcast`: one datagram to all clocks on the network, and their replies.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
@@ -8,59 +8,69 @@ use switchboard::TextEncoding;
 use switchboard::client::{TextSocket, TextSocketError};
 use switchboard::shown::word;
 
-use super::ERROR;
-use crate::cli::commands::call::server_address::Server;
-use crate::cli::commands::call::text::{Screen, Text, any_address, cannot_ask, deadline, tell};
+use super::client::ERROR_PREFIX;
+use crate::cli::commands::call::server_address::ServerAddress;
+use crate::cli::commands::call::text::{
+    DecodedText, ReplyPrinter, any_address, deadline, print_notice, request_failure,
+};
 use crate::cli::failure::Failure;
 
-/// Asks everybody at the server's address, and prints who answers within `limit` and what.
-pub(super) fn ask(server: &Server, format: &str, limit: Duration, mut screen: Screen) -> Result<ExitCode, Failure> {
+/// Sends the format to a broadcast address, and prints each reply within `limit` with its sender.
+pub(super) fn run(
+    server: &ServerAddress,
+    format: &str,
+    limit: Duration,
+    mut printer: ReplyPrinter,
+) -> Result<ExitCode, Failure> {
     let addrs: Vec<SocketAddr> = server.socket_addrs().collect();
-    // IPv6 has no broadcasts.
+    // IPv6 has no broadcast (RFC 4291, section 2).
     let Some(to) = addrs.iter().find(|addr| addr.is_ipv4()) else {
         return Err(Failure::Usage(
-            "--broadcast is for IPv4 alone: write 255.255.255.255:PORT, or a subnet's".to_owned(),
+            "--broadcast needs an IPv4 address: use 255.255.255.255:PORT, or a subnet's".to_owned(),
         ));
     };
-    let failed = |error: TextSocketError| cannot_ask(server, &error);
+    let failed = |error: TextSocketError| request_failure(server, &error);
     let socket = TextSocket::bind(any_address(*to), TextEncoding::UTF_8).map_err(failed)?;
     socket.set_broadcast(true).map_err(failed)?;
     socket.send_to(format, *to).map_err(failed)?;
     let until = deadline(limit);
-    let mut answered = false;
+    let mut has_reply = false;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
         }
         socket.set_read_timeout(Some(left)).map_err(failed)?;
-        let (text, from) = match socket.recv_from() {
-            Ok((text, from)) => (Text { text, is_readable: true }, from),
-            Err(TextSocketError::Undecodable { bytes, from, encoding }) => (Text::decode(&bytes, encoding), from),
+        let (received, from) = match socket.recv_from() {
+            Ok((text, from)) => (DecodedText { text, is_valid: true }, from),
+            Err(TextSocketError::Undecodable { bytes, from, encoding }) => {
+                (DecodedText::decode(&bytes, encoding), from)
+            }
             Err(TextSocketError::Timeout) => break,
             Err(TextSocketError::Truncated { .. }) => continue,
-            // Somebody's refusal of an unconnected socket's datagram is not everybody's.
+            // One machine without a clock rejected the datagram (ICMP); others may reply.
             Err(TextSocketError::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => continue,
             Err(error) => return Err(failed(error)),
         };
-        if text.text.starts_with(ERROR) {
-            tell(&format!("{from}: {}", word(&text.text)));
+        if received.text.starts_with(ERROR_PREFIX) {
+            print_notice(&format!("{from}: {}", word(&received.text)));
         } else {
-            answered = true;
-            screen.answer(None, &Text { text: format!("{from}\t{}", text.text), ..text })?;
+            has_reply = true;
+            let text = format!("{from}\t{}", received.text);
+            printer.print_reply(None, &DecodedText { text, ..received })?;
         }
-        if screen.nobody_reads() {
+        if printer.is_closed() {
             break;
         }
     }
-    if answered { Ok(ExitCode::SUCCESS) } else { Err(nobody(server, *to, limit)) }
+    if has_reply { Ok(ExitCode::SUCCESS) } else { Err(no_reply_failure(server, *to, limit)) }
 }
 
-fn nobody(server: &Server, to: SocketAddr, limit: Duration) -> Failure {
+fn no_reply_failure(server: &ServerAddress, to: SocketAddr, limit: Duration) -> Failure {
     let advice = if to.ip() == Ipv4Addr::BROADCAST {
-        "clocks answer where they listen on 0.0.0.0, and on this network alone"
+        "clocks reply only if they listen on 0.0.0.0, in this network"
     } else {
         "check the address, or allow more with --timeout"
     };
-    server.failed(&format!("gave no time within {limit:?}; {advice}"))
+    server.failure(&format!("no reply within {limit:?}; {advice}"))
 }

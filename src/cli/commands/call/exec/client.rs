@@ -1,4 +1,4 @@
-//! One question and its answer over a socket, with a time limit for the whole of it.
+//! One request to an exec server and its reply, within one time limit.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
@@ -7,116 +7,120 @@ use switchboard::client::Stream;
 use switchboard::client::exec::{Answer, Fault, Hearing, MAX_ANSWER_BYTES, Step};
 use switchboard::{FrameDecoder, Framing, encode};
 
-use super::Plan;
-use crate::cli::commands::call::server_address::{bare, is_timeout};
+use super::plan::CallExecPlan;
+use crate::cli::commands::call::server_address::{cause, is_timeout};
 use crate::cli::failure::Failure;
-use crate::cli::transfer::has_surplus;
+use crate::cli::transfer::has_trailing_data;
 
-/// How long a length that has no end of its own is left to go on. It is sent in one piece, but may come in two.
-const SETTLE: Duration = Duration::from_millis(50);
+/// The wait for more digits of a length that has no delimiter. The server sends the length in one
+/// piece, but it may arrive in two.
+const LENGTH_WAIT: Duration = Duration::from_millis(50);
 
-/// Bytes read at once.
-const PIECE_BYTES: usize = 64 * 1024;
+/// Bytes of one read.
+const READ_BYTES: usize = 64 * 1024;
 
-pub(super) fn ask(plan: &Plan) -> Result<Answer, Failure> {
+/// Connects, sends the request and returns the complete reply.
+pub(super) fn run(plan: &CallExecPlan) -> Result<Answer, Failure> {
     let deadline = Instant::now().checked_add(plan.timeout);
     let stream = plan.server.connect(plan.timeout)?;
-    let decoder = FrameDecoder::new(plan.framing, MAX_ANSWER_BYTES + PIECE_BYTES);
-    let mut exchange = Exchange { stream, decoder, deadline, plan };
-    exchange.say(&plan.request)?;
-    exchange.hear()
+    let decoder = FrameDecoder::new(plan.framing, MAX_ANSWER_BYTES + READ_BYTES);
+    let mut client = ExecClient { stream, decoder, deadline, plan };
+    client.send(&plan.request)?;
+    client.read_reply()
 }
 
-struct Exchange<'a> {
+struct ExecClient<'a> {
     stream: Stream,
     decoder: FrameDecoder,
-    /// Nothing where the time limit is beyond what a clock can tell.
+    /// `None` if an `Instant` cannot represent the time limit.
     deadline: Option<Instant>,
-    plan: &'a Plan,
+    plan: &'a CallExecPlan,
 }
 
-impl Exchange<'_> {
-    fn hear(&mut self) -> Result<Answer, Failure> {
-        let mut hearing = Hearing::new(self.plan.dialect);
-        let mut piece = vec![0; PIECE_BYTES];
+impl ExecClient<'_> {
+    fn read_reply(&mut self) -> Result<Answer, Failure> {
+        let mut parser = Hearing::new(self.plan.dialect);
+        let mut buffer = vec![0; READ_BYTES];
         let mut step = Step::Read;
         loop {
-            let heard = match step {
-                // What is there already is looked at; nobody waits for what should not come.
-                Step::Done if has_surplus(&mut self.stream) => hearing.hear(&[0]),
-                Step::Done => return Ok(hearing.into_answer()),
-                Step::Say(words) => {
-                    self.say(words.as_bytes())?;
-                    hearing.hear(&[])
+            let parsed = match step {
+                // Trailing data is an error only if it has already arrived; do not wait for it.
+                Step::Done if has_trailing_data(&mut self.stream) => parser.hear(&[0]),
+                Step::Done => return Ok(parser.into_answer()),
+                Step::Say(text) => {
+                    self.send(text.as_bytes())?;
+                    parser.hear(&[])
                 }
-                Step::Settle => match self.read(&mut piece, Some(SETTLE))? {
-                    Some(bytes @ 1..) => self.unframe(&mut hearing, piece.get(..bytes).unwrap_or_default())?,
-                    Some(0) | None => hearing.hear_nothing(),
+                Step::Settle => match self.read(&mut buffer, Some(LENGTH_WAIT))? {
+                    Some(bytes @ 1..) => self.parse(&mut parser, buffer.get(..bytes).unwrap_or_default())?,
+                    Some(0) | None => parser.hear_nothing(),
                 },
-                Step::Read => match self.read(&mut piece, None)? {
-                    Some(bytes @ 1..) => self.unframe(&mut hearing, piece.get(..bytes).unwrap_or_default())?,
-                    Some(0) => Err(hearing.hear_end()),
-                    None => return Err(self.late()),
+                Step::Read => match self.read(&mut buffer, None)? {
+                    Some(bytes @ 1..) => self.parse(&mut parser, buffer.get(..bytes).unwrap_or_default())?,
+                    Some(0) => Err(parser.hear_end()),
+                    None => return Err(self.timeout_failure()),
                 },
             };
-            step = heard.map_err(|fault| Failure::Failed(format!("{}: {fault}", self.plan.server.typed())))?;
+            step = parsed.map_err(|error| self.plan.server.failure(&error.to_string()))?;
         }
     }
 
-    /// Hands on what the frames in `piece` hold, which together are the answer; raw bytes are the answer itself.
-    fn unframe(&mut self, hearing: &mut Hearing, mut piece: &[u8]) -> Result<Result<Step, Fault>, Failure> {
+    /// Passes the payloads of `received` to the parser. Under raw, the bytes are the payload.
+    fn parse(&mut self, parser: &mut Hearing, mut received: &[u8]) -> Result<Result<Step, Fault>, Failure> {
         if self.plan.framing == Framing::Raw {
-            return Ok(hearing.hear(piece));
+            return Ok(parser.hear(received));
         }
         let mut step = Ok(Step::Read);
         loop {
-            match self.decoder.decode(&mut piece) {
-                Ok(Some(payload)) => step = hearing.hear(payload),
+            match self.decoder.decode(&mut received) {
+                Ok(Some(payload)) => step = parser.hear(payload),
                 Ok(None) => return Ok(step),
                 Err(error) => {
-                    let typed = self.plan.server.typed();
-                    return Err(Failure::Failed(format!("{typed}: {error}; does the server frame its answers so?")));
+                    return Err(self
+                        .plan
+                        .server
+                        .failure(&format!("{error}; check that the server uses this --framing")));
                 }
             }
         }
     }
 
-    /// Reads a piece; nothing if none comes within `limit`, or within what is left of the whole time.
-    fn read(&mut self, piece: &mut [u8], limit: Option<Duration>) -> Result<Option<usize>, Failure> {
-        let left = self.left()?;
+    /// Reads once. Returns `None` if nothing arrives within `limit`, or before the deadline.
+    fn read(&mut self, buffer: &mut [u8], limit: Option<Duration>) -> Result<Option<usize>, Failure> {
+        let left = self.time_left()?;
         let timeout = limit.map_or(left, |limit| Some(left.map_or(limit, |left| left.min(limit))));
         loop {
-            let read = self.stream.set_read_timeout(timeout).and_then(|()| self.stream.read(piece));
+            let read = self.stream.set_read_timeout(timeout).and_then(|()| self.stream.read(buffer));
             return match read {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if is_timeout(&error) => Ok(None),
-                Err(error) => Err(self.broken(&error)),
+                Err(error) => Err(self.connection_failure(&error)),
             };
         }
     }
 
-    fn say(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let left = self.left()?;
+    fn send(&mut self, payload: &[u8]) -> Result<(), Failure> {
+        let left = self.time_left()?;
         let mut frame = Vec::new();
-        let unsendable = |error| Failure::Usage(format!("the command cannot be sent: {error}"));
-        encode(self.plan.framing, bytes, &mut frame).map_err(unsendable)?;
-        let said = self.stream.set_write_timeout(left).and_then(|()| self.stream.write_all(&frame));
-        said.map_err(|error| if is_timeout(&error) { self.late() } else { self.broken(&error) })
+        let unsendable = |error| Failure::Usage(format!("cannot send the command: {error}"));
+        encode(self.plan.framing, payload, &mut frame).map_err(unsendable)?;
+        let sent = self.stream.set_write_timeout(left).and_then(|()| self.stream.write_all(&frame));
+        sent.map_err(|error| if is_timeout(&error) { self.timeout_failure() } else { self.connection_failure(&error) })
     }
 
-    /// What is left of the time, if it is bounded.
-    fn left(&self) -> Result<Option<Duration>, Failure> {
+    /// Returns the time until the deadline; `None` for no limit. Fails after the deadline.
+    fn time_left(&self) -> Result<Option<Duration>, Failure> {
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) { Err(self.late()) } else { Ok(left) }
+        if left.is_some_and(|left| left.is_zero()) { Err(self.timeout_failure()) } else { Ok(left) }
     }
 
-    fn late(&self) -> Failure {
-        let (typed, timeout) = (self.plan.server.typed(), self.plan.timeout);
-        Failure::Failed(format!("{typed}: no whole answer within {timeout:?}; give a longer --timeout"))
+    fn timeout_failure(&self) -> Failure {
+        let timeout = self.plan.timeout;
+        self.plan.server.failure(&format!("no complete reply within {timeout:?}; allow more with --timeout"))
     }
 
-    fn broken(&self, error: &io::Error) -> Failure {
-        Failure::Failed(format!("{}: the connection broke: {}", self.plan.server.typed(), bare(error)))
+    fn connection_failure(&self, error: &io::Error) -> Failure {
+        self.plan.server.failure(&format!("connection lost: {}", cause(error)))
     }
 }

@@ -1,4 +1,4 @@
-//! What is printed: for a program, and for a terminal, which nothing that a command says may command.
+//! The output of a reply, as JSON or as text that cannot control the terminal.
 
 use serde_json::json;
 use switchboard::client::exec::Answer;
@@ -6,10 +6,10 @@ use switchboard::shown::hex;
 
 use crate::cli::screen::Screen;
 
-/// An answer as one line of JSON.
-pub(super) fn json(answer: &Answer) -> Result<Vec<u8>, serde_json::Error> {
+/// Formats a reply as one line of JSON.
+pub(super) fn to_json(answer: &Answer) -> Result<Vec<u8>, serde_json::Error> {
     #[derive(serde::Serialize)]
-    struct Line<'a> {
+    struct JsonAnswer<'a> {
         filename: Option<&'a str>,
         total_size: usize,
         md5: Option<&'a str>,
@@ -23,7 +23,7 @@ pub(super) fn json(answer: &Answer) -> Result<Vec<u8>, serde_json::Error> {
         Ok(text) => json!({ "output": text }),
         Err(_) => json!({ "output_hex": hex(&answer.output) }),
     };
-    let mut line = serde_json::to_vec(&Line {
+    let mut line = serde_json::to_vec(&JsonAnswer {
         filename: report.and_then(|report| report.filename.as_deref()),
         total_size: answer.output.len(),
         md5: report.and_then(|report| report.md5.as_deref()),
@@ -35,14 +35,14 @@ pub(super) fn json(answer: &Answer) -> Result<Vec<u8>, serde_json::Error> {
     Ok(line)
 }
 
-/// Bytes as a terminal may be given them. The prompt behind them gets a line of its own.
-pub(super) fn for_terminal(bytes: &[u8]) -> String {
+/// Escapes control characters, and adds a final line feed so that the prompt starts on a new line.
+pub(super) fn escape_for_terminal(bytes: &[u8]) -> String {
     let mut screen = Screen::default();
-    let mut shown = screen.show(bytes) + &screen.finish();
-    if !shown.is_empty() && !shown.ends_with('\n') {
-        shown.push('\n');
+    let mut escaped = screen.show(bytes) + &screen.finish();
+    if !escaped.is_empty() && !escaped.ends_with('\n') {
+        escaped.push('\n');
     }
-    shown
+    escaped
 }
 
 #[cfg(test)]
@@ -51,8 +51,8 @@ mod tests {
     use switchboard::client::exec::Report;
 
     #[test]
-    fn a_terminal_is_shown_and_not_commanded() {
-        for (bytes, shown) in [
+    fn terminal_output_has_no_control_characters() {
+        for (bytes, escaped) in [
             (&b""[..], ""),
             (b"a\tb\nc\n", "a\tb\nc\n"),
             (b"no end", "no end\n"),
@@ -60,20 +60,20 @@ mod tests {
             ("你好\u{202e}".as_bytes(), "你好\\u{202e}\n"),
             (b"a\xff\xfeb\n", "a\\xff\\xfeb\n"),
         ] {
-            assert_eq!(for_terminal(bytes), shown);
+            assert_eq!(escape_for_terminal(bytes), escaped);
         }
     }
 
     #[test]
-    fn json_has_the_output_as_text_or_in_hexadecimal() {
+    fn json_has_output_as_text_or_hexadecimal() {
         let plain = Answer { report: None, output: b"a\"b\n".to_vec() };
         let expected =
             r#"{"filename":null,"total_size":4,"md5":null,"exit_code":null,"truncated":null,"output":"a\"b\n"}"#;
-        assert_eq!(String::from_utf8(json(&plain).unwrap()).unwrap(), format!("{expected}\n"));
+        assert_eq!(String::from_utf8(to_json(&plain).unwrap()).unwrap(), format!("{expected}\n"));
         let report = Report { filename: Some("x".into()), exit_code: Some(Some(1)), truncated: true, md5: None };
         let binary = Answer { report: Some(report), output: vec![0xff, 0] };
         let expected =
             r#"{"filename":"x","total_size":2,"md5":null,"exit_code":1,"truncated":true,"output_hex":"ff00"}"#;
-        assert_eq!(String::from_utf8(json(&binary).unwrap()).unwrap(), format!("{expected}\n"));
+        assert_eq!(String::from_utf8(to_json(&binary).unwrap()).unwrap(), format!("{expected}\n"));
     }
 }

@@ -1,4 +1,4 @@
-//! One connection to a server of files: it waits for bytes, for Ctrl-C and for the time limit at once.
+//! A connection to a files server. Each read waits for data, a signal or the time limit.
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
@@ -8,91 +8,97 @@ use switchboard::client::files::Trouble;
 use switchboard::services::files::wire::MAX_FRAME_BYTES;
 use switchboard::{FrameDecoder, encode};
 
-use super::{Ended, Plan};
-use crate::cli::commands::call::server_address::bare;
+use super::error::CallFilesError;
+use super::plan::CallFilesPlan;
+use crate::cli::commands::call::server_address::cause;
 use crate::cli::failure::Failure;
-use crate::cli::transfer::{Interrupt, Waited, Waiting, has_surplus};
+use crate::cli::transfer::{SignalWatch, WaitFor, WaitResult, has_trailing_data};
 use crate::cli::units::Span;
 
-/// How long a server may take to accept a connection.
+/// The time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes read at once.
+/// Bytes of one read.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// A connection.
-pub(super) struct Link<'a> {
-    plan: &'a Plan,
+/// A stream with its decoder and its read buffer.
+pub(super) struct FilesConnection<'a> {
+    plan: &'a CallFilesPlan,
     stream: Stream,
     decoder: FrameDecoder,
     buffer: Vec<u8>,
-    /// What of the buffer has been read and not been looked at.
-    begin: usize,
+    /// `buffer[start..end]` is received and not decoded.
+    start: usize,
     end: usize,
 }
 
-impl<'a> Link<'a> {
-    /// Connects, or says what could be done about it.
-    pub(super) fn connect(plan: &'a Plan) -> Result<Self, Failure> {
+impl<'a> FilesConnection<'a> {
+    /// Connects. The error advises what to do.
+    pub(super) fn connect(plan: &'a CallFilesPlan) -> Result<Self, Failure> {
         let stream = plan.server.connect(CONNECT_TIMEOUT)?;
         let decoder = FrameDecoder::new(plan.framing, MAX_FRAME_BYTES);
-        Ok(Self { plan, stream, decoder, buffer: vec![0; BUFFER_BYTES], begin: 0, end: 0 })
+        Ok(Self { plan, stream, decoder, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0 })
     }
 
     /// Sends a request.
-    pub(super) fn send(&mut self, payload: &[u8]) -> Result<(), Ended> {
+    pub(super) fn send(&mut self, payload: &[u8]) -> Result<(), CallFilesError> {
         let mut frame = Vec::new();
-        let typed = self.plan.server.typed();
         encode(self.plan.framing, payload, &mut frame)
-            .map_err(|error| Failure::Usage(format!("the request cannot be sent: {error}")))?;
+            .map_err(|error| Failure::Usage(format!("cannot send the request: {error}")))?;
         let sent = self.stream.write_all(&frame);
-        sent.map_err(|error| Failure::Failed(format!("cannot ask {typed}: {}", bare(&error))).into())
+        sent.map_err(|error| self.plan.server.failure(&format!("request failed: {}", cause(&error))).into())
     }
 
-    /// The next frame's payload; nothing at the stream's end, or `during` what it ended too early.
-    pub(super) fn frame(&mut self, limit: Option<Duration>, interrupt: &Interrupt) -> Result<Option<Vec<u8>>, Ended> {
+    /// Returns the next frame's payload; `None` at the end of the stream, also inside a frame.
+    pub(super) fn next_frame(
+        &mut self,
+        limit: Option<Duration>,
+        signals: &SignalWatch,
+    ) -> Result<Option<Vec<u8>>, CallFilesError> {
         loop {
-            let mut input = self.buffer.get(self.begin..self.end).unwrap_or_default();
+            let mut input = self.buffer.get(self.start..self.end).unwrap_or_default();
             let decoded = self.decoder.decode(&mut input).map(|payload| payload.map(<[u8]>::to_vec));
-            self.begin = self.end - input.len();
+            self.start = self.end - input.len();
             match decoded {
                 Ok(Some(payload)) => return Ok(Some(payload)),
-                Ok(None) if !self.fill(limit, interrupt)? => return Ok(None),
+                Ok(None) if !self.fill(limit, signals)? => return Ok(None),
                 Ok(None) => {}
                 Err(error) => return Err(Trouble::NotUnderstood(error.to_string()).into()),
             }
         }
     }
 
-    /// The next bytes as they come; nothing at the stream's end.
-    pub(super) fn bytes(&mut self, limit: Option<Duration>, interrupt: &Interrupt) -> Result<Option<&[u8]>, Ended> {
-        Ok(if self.fill(limit, interrupt)? { self.buffer.get(..self.end) } else { None })
+    /// Returns the bytes of the next read; `None` at the end of the stream.
+    pub(super) fn next_bytes(
+        &mut self,
+        limit: Option<Duration>,
+        signals: &SignalWatch,
+    ) -> Result<Option<&[u8]>, CallFilesError> {
+        Ok(if self.fill(limit, signals)? { self.buffer.get(..self.end) } else { None })
     }
 
-    /// Whether more has come than what was asked for. Who would send more later is not waited for.
-    pub(super) fn has_surplus(&mut self) -> bool {
-        self.begin < self.end || has_surplus(&mut self.stream)
+    /// Returns true if data behind the reply has already arrived. Does not wait for more.
+    pub(super) fn has_trailing_data(&mut self) -> bool {
+        self.start < self.end || has_trailing_data(&mut self.stream)
     }
 
-    /// Reads once. False: the stream has ended.
-    fn fill(&mut self, limit: Option<Duration>, interrupt: &Interrupt) -> Result<bool, Ended> {
-        let typed = self.plan.server.typed();
-        let lost = |error| Failure::Failed(format!("the connection to {typed} is lost: {}", bare(&error)));
+    /// Reads once into the buffer. Returns false at the end of the stream.
+    fn fill(&mut self, limit: Option<Duration>, signals: &SignalWatch) -> Result<bool, CallFilesError> {
+        let server = &self.plan.server;
+        let lost = |error| server.failure(&format!("connection lost: {}", cause(&error)));
         loop {
-            match interrupt.wait(&self.stream, Waiting::ToRead, limit).map_err(lost)? {
-                Waited::Ready => {}
-                Waited::Interrupted => return Err(Ended::Interrupted),
-                Waited::TimedOut => {
-                    let length = Span(limit.unwrap_or_default());
-                    let why = format!(
-                        "{typed} has sent nothing for {length}; try again, or have more patience with --timeout"
-                    );
-                    return Err(Failure::Failed(why).into());
+            match signals.wait(&self.stream, WaitFor::Readable, limit).map_err(lost)? {
+                WaitResult::Ready => {}
+                WaitResult::Interrupted => return Err(CallFilesError::Interrupted),
+                WaitResult::TimedOut => {
+                    let limit = Span(limit.unwrap_or_default());
+                    let what = format!("no data for {limit}; try again, or allow more with --timeout");
+                    return Err(server.failure(&what).into());
                 }
             }
             match self.stream.read(&mut self.buffer) {
                 Ok(bytes) => {
-                    (self.begin, self.end) = (0, bytes);
+                    (self.start, self.end) = (0, bytes);
                     return Ok(bytes > 0);
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}

@@ -1,4 +1,4 @@
-//! One conversation over UDP: a datagram, its answer or none, the next datagram.
+//! A text client over UDP: one datagram, its reply or a timeout, the next datagram.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,144 +9,146 @@ use switchboard::TextEncoding;
 use switchboard::client::{TextSocket, TextSocketError};
 
 use super::line_client::deadline;
-use super::repl::{Reply, Text};
-use crate::cli::commands::call::server_address::Server;
+use super::reply::{DecodedText, TextReply};
+use crate::cli::commands::call::server_address::ServerAddress;
 use crate::cli::failure::Failure;
 
-/// Datagrams of earlier requests that are thrown away before the next request is sent all the same.
-const MAX_LATE: usize = 1024;
+/// Late datagrams discarded before a request. More are left, so that a flood cannot stop the client.
+const MAX_LATE_DATAGRAMS: usize = 1024;
 
-/// A UDP socket that hears one server and nobody else.
-pub(in crate::cli::commands::call) struct Datagrams {
-    server: Server,
+/// A UDP socket connected to one server; it receives from no other address.
+pub(in crate::cli::commands::call) struct DatagramClient {
+    server: ServerAddress,
     socket: TextSocket,
     limit: Duration,
-    /// Whether a text (the second) may be the answer to another (the first).
-    may_answer: fn(&[u8], &[u8]) -> bool,
-    /// Addresses to go on with where nobody listens at this one. Once somebody has answered there are none.
-    others: vec::IntoIter<SocketAddr>,
+    /// Returns true for (sent, received) if the received bytes may be the reply.
+    may_be_reply: fn(&[u8], &[u8]) -> bool,
+    /// Addresses to try if this one refuses. Empty after the first reply.
+    other_addresses: vec::IntoIter<SocketAddr>,
 }
 
-impl Datagrams {
+impl DatagramClient {
     pub(in crate::cli::commands::call) fn open(
-        server: Server,
+        server: ServerAddress,
         encoding: TextEncoding,
         limit: Duration,
-        may_answer: fn(&[u8], &[u8]) -> bool,
+        may_be_reply: fn(&[u8], &[u8]) -> bool,
     ) -> Result<Self, Failure> {
-        let mut others = server.socket_addrs().collect::<Vec<_>>().into_iter();
-        let first = others.next().unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
-        let socket = connected(first, encoding).map_err(|error| cannot_ask(&server, &error))?;
-        Ok(Self { server, socket, limit, may_answer, others })
+        let mut other_addresses = server.socket_addrs().collect::<Vec<_>>().into_iter();
+        let first = other_addresses.next().unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
+        let socket = connect_socket(first, encoding).map_err(|error| request_failure(&server, &error))?;
+        Ok(Self { server, socket, limit, may_be_reply, other_addresses })
     }
 
-    /// Sends `text` and waits for its answer.
-    pub(in crate::cli::commands::call) fn ask(&mut self, text: &str) -> Result<Reply, Failure> {
-        self.forget_late_answers();
+    /// Sends `text` and waits for the reply.
+    pub(in crate::cli::commands::call) fn request(&mut self, text: &str) -> Result<TextReply, Failure> {
+        self.discard_late_replies();
         loop {
-            match self.exchange(text, deadline(self.limit)) {
+            match self.try_request(text, deadline(self.limit)) {
                 Ok(reply) => {
-                    if matches!(reply, Reply::Text(_)) {
-                        self.others = Vec::new().into_iter();
+                    if matches!(reply, TextReply::Text(_)) {
+                        self.other_addresses = Vec::new().into_iter();
                     }
                     return Ok(reply);
                 }
                 Err(TextSocketError::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    let Some(next) = self.others.next() else { return Err(self.server.cannot_reach(&error)) };
-                    self.socket =
-                        connected(next, self.socket.encoding()).map_err(|error| cannot_ask(&self.server, &error))?;
+                    let Some(next) = self.other_addresses.next() else {
+                        return Err(self.server.unreachable(&error));
+                    };
+                    self.socket = connect_socket(next, self.socket.encoding())
+                        .map_err(|error| request_failure(&self.server, &error))?;
                 }
-                Err(error) => return Err(cannot_ask(&self.server, &error)),
+                Err(error) => return Err(request_failure(&self.server, &error)),
             }
         }
     }
 
-    /// Sends `text`, to which no answer is expected.
-    pub(in crate::cli::commands::call) fn tell(&self, text: &str) -> Result<(), Failure> {
-        self.socket.send(text).map_err(|error| cannot_ask(&self.server, &error))
+    /// Sends `text` without waiting for a reply.
+    pub(in crate::cli::commands::call) fn send(&self, text: &str) -> Result<(), Failure> {
+        self.socket.send(text).map_err(|error| request_failure(&self.server, &error))
     }
 
-    /// Waits until `until`. What comes meanwhile is late, and thrown away.
+    /// Waits until `until`. Discards datagrams that arrive meanwhile: they are late replies.
     pub(in crate::cli::commands::call) fn wait(&self, until: Instant) -> Result<(), Failure> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(());
             }
-            self.socket.set_read_timeout(Some(left)).map_err(|error| cannot_ask(&self.server, &error))?;
+            self.socket.set_read_timeout(Some(left)).map_err(|error| request_failure(&self.server, &error))?;
             match self.socket.recv() {
-                Err(TextSocketError::Io(error)) => return Err(self.server.cannot_reach(&error)),
-                came => log::debug!("late: {came:?}"),
+                Err(TextSocketError::Io(error)) => return Err(self.server.unreachable(&error)),
+                received => log::debug!("late datagram discarded: {received:?}"),
             }
         }
     }
 
-    fn exchange(&self, text: &str, until: Instant) -> Result<Reply, TextSocketError> {
+    fn try_request(&self, text: &str, until: Instant) -> Result<TextReply, TextSocketError> {
         match self.socket.send(text) {
             Err(error @ (TextSocketError::Unwritable(_) | TextSocketError::TooLarge { .. })) => {
-                return Ok(Reply::Nothing(format!("not sent: {error}")));
+                return Ok(TextReply::Missing(format!("not sent: {error}")));
             }
             sent => sent?,
         }
-        let mut strays = 0;
+        let mut mismatches = 0;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Ok(Reply::Nothing(self.nothing_came(strays)));
+                return Ok(TextReply::Missing(self.timeout_text(mismatches)));
             }
             self.socket.set_read_timeout(Some(left))?;
             let encoding = self.socket.encoding();
-            let (came, bytes) = match self.socket.recv() {
+            let (received, bytes) = match self.socket.recv() {
                 Ok(text) => {
                     let bytes = encoding.encode_lossy(&text).into_owned();
-                    (Text { text, is_readable: true }, bytes)
+                    (DecodedText { text, is_valid: true }, bytes)
                 }
-                Err(TextSocketError::Undecodable { bytes, .. }) => (Text::decode(&bytes, encoding), bytes),
+                Err(TextSocketError::Undecodable { bytes, .. }) => (DecodedText::decode(&bytes, encoding), bytes),
                 Err(TextSocketError::Timeout) => continue,
-                Err(error @ TextSocketError::Truncated { .. }) => return Ok(Reply::Nothing(error.to_string())),
+                Err(error @ TextSocketError::Truncated { .. }) => return Ok(TextReply::Missing(error.to_string())),
                 Err(error) => return Err(error),
             };
-            if (self.may_answer)(&encoding.encode_lossy(text), &bytes) {
-                return Ok(Reply::Text(came));
+            if (self.may_be_reply)(&encoding.encode_lossy(text), &bytes) {
+                return Ok(TextReply::Text(received));
             }
-            strays += 1;
+            mismatches += 1;
         }
     }
 
-    fn nothing_came(&self, strays: u32) -> String {
-        let why = match strays {
-            0 => "it, or the answer, may be lost: UDP promises nothing".to_owned(),
-            _ => format!("{strays} came that cannot be the answer"),
+    fn timeout_text(&self, mismatches: u32) -> String {
+        let cause = match mismatches {
+            0 => "UDP may have lost the request or the reply".to_owned(),
+            _ => format!("received {mismatches} datagrams that cannot be the reply"),
         };
-        format!("no answer within {:?}; {why}", self.limit)
+        format!("no reply within {:?}: {cause}", self.limit)
     }
 
-    /// What came since the last answer is an answer to something earlier.
-    fn forget_late_answers(&self) {
+    /// Discards datagrams that arrived since the last reply: they belong to earlier requests.
+    fn discard_late_replies(&self) {
         let socket = self.socket.socket();
         if socket.set_nonblocking(true).is_err() {
             return;
         }
-        // That nobody listened then is no longer of interest either: it is asked again.
-        let is_there =
+        // An error other than WouldBlock is an earlier request's, such as a refused port; discard it too.
+        let is_pending =
             |received: io::Result<usize>| !matches!(received, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-        let late = (0..MAX_LATE).take_while(|_| is_there(socket.recv(&mut [0]))).count();
+        let late = (0..MAX_LATE_DATAGRAMS).take_while(|_| is_pending(socket.recv(&mut [0]))).count();
         if late > 0 {
-            log::debug!("{late} late datagrams thrown away");
+            log::debug!("late datagrams discarded: {late}");
         }
-        // If it cannot be undone, the next receiving call says that nothing came.
+        // If this fails, the next receive call returns WouldBlock and the request times out.
         let _ = socket.set_nonblocking(false);
     }
 }
 
-/// A socket that sends to `addr` from whatever address of this machine the system chooses.
-fn connected(addr: SocketAddr, encoding: TextEncoding) -> Result<TextSocket, TextSocketError> {
+/// Opens a socket that is connected to `addr`; the system chooses the local address.
+fn connect_socket(addr: SocketAddr, encoding: TextEncoding) -> Result<TextSocket, TextSocketError> {
     let socket = TextSocket::bind(any_address(addr), encoding)?;
     socket.connect(addr)?;
     Ok(socket)
 }
 
-/// Any port of this machine, in the family of `addr`.
+/// Returns the unspecified address and port 0 in the family of `addr`.
 pub(in crate::cli::commands::call) fn any_address(addr: SocketAddr) -> SocketAddr {
     match addr {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -154,9 +156,10 @@ pub(in crate::cli::commands::call) fn any_address(addr: SocketAddr) -> SocketAdd
     }
 }
 
-pub(in crate::cli::commands::call) fn cannot_ask(server: &Server, error: &TextSocketError) -> Failure {
+/// Builds the failure message for a request that could not be sent or received.
+pub(in crate::cli::commands::call) fn request_failure(server: &ServerAddress, error: &TextSocketError) -> Failure {
     match error {
-        TextSocketError::Io(error) => server.cannot_reach(error),
-        other => server.failed(&format!("cannot be asked: {other}")),
+        TextSocketError::Io(error) => server.unreachable(error),
+        other => server.failure(&format!("request failed: {other}")),
     }
 }

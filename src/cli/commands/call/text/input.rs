@@ -1,4 +1,4 @@
-//! Where lines come from: a person at a terminal, or a pipe.
+//! The lines that the user sends: from a terminal with a line editor, or from a pipe.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -14,134 +14,136 @@ use crate::cli::failure::Failure;
 /// The longest line that is read from a pipe, in bytes.
 const MAX_LINE_BYTES: u64 = 1 << 20;
 
-/// What was read.
+/// The result of reading one line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum InputLine {
     Text(String),
-    /// Something that is no line of text, for this reason.
-    Unreadable(String),
+    /// A line that cannot be sent, for this reason.
+    Invalid(String),
     End,
 }
 
 /// Standard input.
-pub(super) enum Lines {
-    Piped(BufReader<Stdin>),
-    Typed(Box<Typed>),
+pub(super) enum LineInput {
+    Pipe(BufReader<Stdin>),
+    Terminal(Box<LineEditor>),
 }
 
-/// A terminal with a line editor.
-pub(super) struct Typed {
-    editor: Editor<Typist, DefaultHistory>,
+/// A terminal's line editor.
+pub(super) struct LineEditor {
+    editor: Editor<LineHelper, DefaultHistory>,
     prompt: String,
-    /// Lines that were pasted as one.
+    /// The remaining lines of a text that was pasted in one piece.
     pasted: VecDeque<String>,
 }
 
-impl Lines {
-    pub(super) fn piped() -> Self {
-        Self::Piped(BufReader::new(io::stdin()))
+impl LineInput {
+    pub(super) fn pipe() -> Self {
+        Self::Pipe(BufReader::new(io::stdin()))
     }
 
-    pub(super) fn typed(service: &str) -> Result<Self, Failure> {
+    pub(super) fn terminal(service: &str) -> Result<Self, Failure> {
         let failed = |error: ReadlineError| Failure::Failed(format!("cannot use the terminal: {error}"));
-        put_back_on_signals().map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))?;
+        restore_terminal_on_signals().map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))?;
         let mut editor = Editor::with_config(Config::builder().auto_add_history(true).build()).map_err(failed)?;
-        editor.set_helper(Some(Typist { is_empty: Cell::new(true) }));
-        Ok(Self::Typed(Box::new(Typed { editor, prompt: format!("{service}> "), pasted: VecDeque::new() })))
+        editor.set_helper(Some(LineHelper { is_empty: Cell::new(true) }));
+        let prompt = format!("{service}> ");
+        Ok(Self::Terminal(Box::new(LineEditor { editor, prompt, pasted: VecDeque::new() })))
     }
 
-    pub(super) fn next(&mut self) -> Result<Line, Failure> {
+    pub(super) fn next(&mut self) -> Result<InputLine, Failure> {
         match self {
-            Self::Piped(input) => {
-                read(input).map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))
+            Self::Pipe(input) => {
+                read_line(input).map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))
             }
-            Self::Typed(typed) => typed.next(),
+            Self::Terminal(editor) => editor.next(),
         }
     }
 }
 
-impl Typed {
-    fn next(&mut self) -> Result<Line, Failure> {
+impl LineEditor {
+    fn next(&mut self) -> Result<InputLine, Failure> {
         loop {
             if let Some(line) = self.pasted.pop_front() {
-                return Ok(Line::Text(line));
+                return Ok(InputLine::Text(line));
             }
             match self.editor.readline(&self.prompt) {
                 Ok(lines) => self.pasted.extend(lines.split('\n').map(str::to_owned)),
                 Err(ReadlineError::Interrupted)
-                    if self.editor.helper().is_some_and(|typist| !typist.is_empty.get()) => {}
-                // Something that is not UTF-8 was typed.
+                    if self.editor.helper().is_some_and(|helper| !helper.is_empty.get()) => {}
+                // The user typed bytes that are not UTF-8.
                 Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {}
-                Err(ReadlineError::Interrupted | ReadlineError::Eof) => return Ok(Line::End),
+                Err(ReadlineError::Interrupted | ReadlineError::Eof) => return Ok(InputLine::End),
                 Err(error) => return Err(Failure::Failed(format!("cannot read the terminal: {error}"))),
             }
         }
     }
 }
 
-/// A signal ends the program at once, as it does by itself, but not in the middle of a line that the editor has the terminal for:
-/// a shell would be left with one that shows nothing of what is typed.
+/// Restores the terminal before a signal ends the program. The line editor uses raw mode, in which
+/// the shell would not show what the user types.
 #[cfg(unix)]
-fn put_back_on_signals() -> io::Result<()> {
+fn restore_terminal_on_signals() -> io::Result<()> {
     use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-    let before = tcgetattr(io::stdin())?;
+    let saved = tcgetattr(io::stdin())?;
     let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
-    let obey = move || {
+    let restore = move || {
         if let Some(signal) = signals.forever().next() {
             if tcgetattr(io::stdin()).is_ok_and(|now| !now.local_modes.contains(LocalModes::ICANON)) {
-                let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
-                // The prompt goes, and pasting is no longer marked. Not by way of standard output's lock, which may be held.
+                let _ = tcsetattr(io::stdin(), OptionalActions::Now, &saved);
+                // Turn off bracketed paste and erase the prompt. Bypass the lock of standard output:
+                // another thread may hold it.
                 let _ = rustix::io::write(io::stdout(), b"\x1b[?2004l\r\x1b[J");
             }
             let _ = signal_hook::low_level::emulate_default_handler(signal);
         }
     };
-    std::thread::Builder::new().name("signals".into()).spawn(obey).map(drop)
+    std::thread::Builder::new().name("signals".into()).spawn(restore).map(drop)
 }
 
 #[cfg(not(unix))]
-fn put_back_on_signals() -> io::Result<()> {
+fn restore_terminal_on_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// What the editor asks about the line that is being typed.
+/// The editor's callbacks. They record whether the edited line is empty.
 #[derive(Helper, Completer, Highlighter, Validator)]
-struct Typist {
-    /// Ctrl-C means something else on an empty line, and the editor does not say what it threw away.
+struct LineHelper {
+    /// Ctrl-C on an empty line ends the program, and the editor does not return the discarded line.
     is_empty: Cell<bool>,
 }
 
-impl Hinter for Typist {
+impl Hinter for LineHelper {
     type Hint = String;
 
-    /// Asked before the line is shown for the first time, and after every change; there is nothing to hint at.
+    /// Runs before the line is first drawn and after every change. Gives no hint.
     fn hint(&self, line: &str, _cursor: usize, _: &rustyline::Context<'_>) -> Option<String> {
         self.is_empty.set(line.is_empty());
         None
     }
 }
 
-/// Reads a line, which ends with a line feed, with a carriage return before it, or with the input.
-fn read(from: &mut impl BufRead) -> io::Result<Line> {
+/// Reads a line that ends with LF, CRLF or the end of the input.
+fn read_line(from: &mut impl BufRead) -> io::Result<InputLine> {
     let mut line = Vec::new();
     if from.take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
-        return Ok(Line::End);
+        return Ok(InputLine::End);
     }
     if line.len() as u64 == MAX_LINE_BYTES && !line.ends_with(b"\n") {
-        // The rest of it is read away, a piece at a time.
+        // Skip the rest of the line in pieces.
         while !line.is_empty() && !line.ends_with(b"\n") {
             line.clear();
             from.take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
         }
-        return Ok(Line::Unreadable(format!("not sent: a line is longer than {MAX_LINE_BYTES} bytes")));
+        return Ok(InputLine::Invalid(format!("not sent: a line is longer than {MAX_LINE_BYTES} bytes")));
     }
-    let end = line.strip_suffix(b"\n").unwrap_or(&line);
-    let end = end.strip_suffix(b"\r").unwrap_or(end);
-    Ok(match std::str::from_utf8(end) {
-        Ok(text) => Line::Text(text.to_owned()),
-        Err(_) => Line::Unreadable("not sent: a line is not UTF-8; iconv can make it so".to_owned()),
+    let text = line.strip_suffix(b"\n").unwrap_or(&line);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    Ok(match std::str::from_utf8(text) {
+        Ok(text) => InputLine::Text(text.to_owned()),
+        Err(_) => InputLine::Invalid("not sent: a line is not UTF-8; convert it with iconv".to_owned()),
     })
 }
 
@@ -149,35 +151,35 @@ fn read(from: &mut impl BufRead) -> io::Result<Line> {
 mod tests {
     use super::*;
 
-    fn lines(mut bytes: &[u8]) -> Vec<Line> {
+    fn read_all(mut bytes: &[u8]) -> Vec<InputLine> {
         let mut lines = Vec::new();
-        while lines.last() != Some(&Line::End) {
-            lines.push(read(&mut bytes).unwrap());
+        while lines.last() != Some(&InputLine::End) {
+            lines.push(read_line(&mut bytes).unwrap());
         }
         lines
     }
 
-    fn text(line: &str) -> Line {
-        Line::Text(line.to_owned())
+    fn text(line: &str) -> InputLine {
+        InputLine::Text(line.to_owned())
     }
 
     #[test]
-    fn lines_end_with_either_ending_or_with_the_input() {
-        let read = [text("one"), text("two"), text(""), text("last"), Line::End];
-        assert_eq!(lines(b"one\ntwo\r\n\nlast"), read);
-        assert_eq!(lines(b""), [Line::End]);
+    fn line_ends_with_lf_crlf_or_end_of_input() {
+        let lines = [text("one"), text("two"), text(""), text("last"), InputLine::End];
+        assert_eq!(read_all(b"one\ntwo\r\n\nlast"), lines);
+        assert_eq!(read_all(b""), [InputLine::End]);
     }
 
     #[test]
-    fn what_is_no_line_of_text_is_told_and_the_next_is_read() {
-        let [Line::Unreadable(why), ok, Line::End] = &lines(b"\xff\nok\n")[..] else { panic!() };
-        assert!(why.contains("not UTF-8"), "{why}");
-        assert_eq!(*ok, text("ok"));
+    fn invalid_line_is_reported_and_the_next_is_read() {
+        let [InputLine::Invalid(reason), next, InputLine::End] = &read_all(b"\xff\nok\n")[..] else { panic!() };
+        assert!(reason.contains("not UTF-8"), "{reason}");
+        assert_eq!(*next, text("ok"));
         let long = [vec![b'x'; 3 << 20], b"\nok\n".to_vec()].concat();
-        let [Line::Unreadable(why), ok, Line::End] = &lines(&long)[..] else { panic!() };
-        assert!(why.contains("longer than 1048576 bytes"), "{why}");
-        assert_eq!(*ok, text("ok"));
-        let exact = [vec![b'x'; (1 << 20) - 1], b"\n".to_vec()].concat();
-        assert!(matches!(&lines(&exact)[..], [Line::Text(_), Line::End]));
+        let [InputLine::Invalid(reason), next, InputLine::End] = &read_all(&long)[..] else { panic!() };
+        assert!(reason.contains("longer than 1048576 bytes"), "{reason}");
+        assert_eq!(*next, text("ok"));
+        let longest = [vec![b'x'; (1 << 20) - 1], b"\n".to_vec()].concat();
+        assert!(matches!(&read_all(&longest)[..], [InputLine::Text(_), InputLine::End]));
     }
 }

@@ -1,4 +1,4 @@
-//! One conversation over a stream, in lock step: a request, its answer, the next request.
+//! A text client over a stream, in lock step: one request, its reply, the next request.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
@@ -7,133 +7,134 @@ use switchboard::client::Stream;
 use switchboard::client::text::{Answers, Ends};
 use switchboard::{Framing, MAX_RAW_BYTES, TextEncoding, encode};
 
-use super::repl::{Reply, Text};
-use super::reply_rules::{MAX_ANSWER_BYTES, Manner};
-use crate::cli::commands::call::server_address::{Server, bare, is_end, is_timeout};
+use super::reply::{DecodedText, TextReply};
+use super::reply_rules::{MAX_REPLY_BYTES, ReplyRules};
+use crate::cli::commands::call::server_address::{ServerAddress, cause, is_closed, is_timeout};
 use crate::cli::failure::Failure;
 
-/// What is written before its answer is read where a stream has no frames: so little that the server can take it while its own
-/// answers wait to be read. If both waited to be read, both would wait for ever.
+/// Bytes of a raw request that are written before their reply is read. More could fill the socket
+/// buffers in both directions, so that client and server wait for each other forever.
 const PIECE_BYTES: usize = 16 << 10;
 
-/// Reads of what nobody asked for, before the next request is written all the same.
-const MAX_UNASKED_READS: usize = 16;
+/// Reads of unsolicited data before the next request. More are left, so that a flood cannot stop the client.
+const MAX_UNSOLICITED_READS: usize = 16;
 
-/// How long a server that may greet has for it, at least and at most: twice as long as connecting took, which is a round trip.
-const GREETING: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// The shortest and the longest wait for a greeting. In between: twice the time that connecting
+/// took, which is two round trips.
+const GREETING_WAIT: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
-/// How long a server that has heard that nothing more comes has for its last words, if it does not close.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// The wait for remaining replies after the write side is shut down, if the server does not close.
+const FINAL_WAIT: Duration = Duration::from_millis(200);
 
-/// A stream to a server, opened with the first request.
-pub(in crate::cli::commands::call) struct Lane {
-    server: Server,
-    manner: Manner,
+/// A client of one server. The first request opens the connection.
+pub(in crate::cli::commands::call) struct LineClient {
+    server: ServerAddress,
+    rules: ReplyRules,
     encoding: TextEncoding,
     limit: Duration,
     stream: Option<Stream>,
-    answers: Answers,
-    /// What came behind an answer.
-    surplus: Vec<u8>,
-    /// Whether the server has closed.
+    parser: Answers,
+    /// Bytes received behind a reply.
+    trailing: Vec<u8>,
+    /// True if the server has closed the connection.
     is_closed: bool,
     buffer: Vec<u8>,
 }
 
-/// What a read brought.
-enum Came {
-    /// So many bytes of the buffer.
+/// The result of one read.
+enum ReadResult {
+    /// The count of bytes now in the buffer.
     Bytes(usize),
-    End,
-    NothingInTime,
+    Closed,
+    TimedOut,
 }
 
-/// What was waited for in vain, or not.
+/// The result of waiting for text that is not a reply.
 #[derive(Debug)]
-pub(in crate::cli::commands::call) enum Waited {
-    /// Texts that nobody asked for. There may be more, before the time is over and after it.
-    For(Vec<Text>),
-    /// The server has closed.
-    ForTheEnd,
-    /// The time is over.
-    ForNothing,
+pub(in crate::cli::commands::call) enum UnsolicitedRead {
+    /// Unsolicited texts. More may follow before and after the deadline.
+    Texts(Vec<DecodedText>),
+    /// The server has closed the connection.
+    Closed,
+    /// The deadline has passed.
+    TimedOut,
 }
 
-impl Lane {
+impl LineClient {
     pub(in crate::cli::commands::call) fn new(
-        server: Server,
-        manner: Manner,
+        server: ServerAddress,
+        rules: ReplyRules,
         encoding: TextEncoding,
         limit: Duration,
     ) -> Self {
         Self {
-            answers: manner.answers(),
+            parser: rules.parser(),
             server,
-            manner,
+            rules,
             encoding,
             limit,
             stream: None,
-            surplus: Vec::new(),
+            trailing: Vec::new(),
             is_closed: false,
             buffer: vec![0; MAX_RAW_BYTES],
         }
     }
 
-    /// Connects, if that has not happened yet.
+    /// Connects, unless the client is connected.
     pub(in crate::cli::commands::call) fn connect(&mut self) -> Result<(), Failure> {
         if self.stream.is_none() {
-            let begun = Instant::now();
+            let started = Instant::now();
             let stream = self.server.connect(self.limit)?;
-            stream.set_write_timeout(Some(self.limit)).map_err(|error| self.server.cannot_reach(&error))?;
+            stream.set_write_timeout(Some(self.limit)).map_err(|error| self.server.unreachable(&error))?;
             self.stream = Some(stream);
-            if self.manner.tells_nothing_apart() {
-                let (least, most) = GREETING;
-                self.greeting(deadline((begun.elapsed() * 2).clamp(least, most)))?;
+            if self.rules.greeting_looks_like_reply() {
+                let (shortest, longest) = GREETING_WAIT;
+                self.read_greeting(deadline((started.elapsed() * 2).clamp(shortest, longest)))?;
             }
         }
         Ok(())
     }
 
-    /// Waits until `until` for the first that comes unasked, which is shown with the rest of it.
-    fn greeting(&mut self, until: Instant) -> Result<(), Failure> {
+    /// Waits until `until` for the first bytes of a greeting, and keeps them as unsolicited data.
+    fn read_greeting(&mut self, until: Instant) -> Result<(), Failure> {
         match self.read(until)? {
-            Came::Bytes(bytes) => self.surplus.extend_from_slice(self.buffer.get(..bytes).unwrap_or_default()),
-            Came::End => self.is_closed = true,
-            Came::NothingInTime => {}
+            ReadResult::Bytes(bytes) => self.trailing.extend_from_slice(self.buffer.get(..bytes).unwrap_or_default()),
+            ReadResult::Closed => self.is_closed = true,
+            ReadResult::TimedOut => {}
         }
         Ok(())
     }
 
-    pub(in crate::cli::commands::call) fn server(&self) -> &Server {
+    pub(in crate::cli::commands::call) fn server(&self) -> &ServerAddress {
         &self.server
     }
 
-    /// Whether each request has a connection of its own.
-    pub(in crate::cli::commands::call) fn is_one_each(&self) -> bool {
-        self.manner.one_each
+    /// Returns true if each request uses a new connection.
+    pub(in crate::cli::commands::call) fn closes_after_reply(&self) -> bool {
+        self.rules.closes_after_reply
     }
 
-    /// Whether nothing at all can be sent: without frames, it would not be noticed.
-    pub(in crate::cli::commands::call) fn takes_empty(&self) -> bool {
-        self.manner.framing != Framing::Raw
+    /// Returns true if an empty message can be sent. Without frames, it has no bytes to send.
+    pub(in crate::cli::commands::call) fn can_send_empty(&self) -> bool {
+        self.rules.framing != Framing::Raw
     }
 
-    /// What has come since the last answer, which nobody asked for.
-    pub(in crate::cli::commands::call) fn unasked(&mut self) -> Result<Vec<Text>, Failure> {
+    /// Takes the texts received since the last reply, without waiting.
+    pub(in crate::cli::commands::call) fn take_unsolicited(&mut self) -> Result<Vec<DecodedText>, Failure> {
         let mut texts = Vec::new();
-        let surplus = std::mem::take(&mut self.surplus);
-        self.cut(&surplus, &mut texts)?;
-        for _ in 0..MAX_UNASKED_READS {
-            match self.read_now() {
+        let trailing = std::mem::take(&mut self.trailing);
+        self.parse(&trailing, &mut texts)?;
+        for _ in 0..MAX_UNSOLICITED_READS {
+            match self.try_read() {
                 Ok(0) => {
                     self.is_closed = true;
-                    // Half of something that nobody asked for is nobody's loss.
-                    texts.extend(self.answers.finish().ok().flatten().map(|last| self.text(&last)));
+                    // An incomplete unsolicited text is dropped: it belongs to no request.
+                    texts.extend(self.parser.finish().ok().flatten().map(|last| self.decode(&last)));
                     break;
                 }
                 Ok(bytes) => {
-                    let came = self.buffer.get(..bytes).unwrap_or_default().to_vec();
-                    self.cut(&came, &mut texts)?;
+                    let received = self.buffer.get(..bytes).unwrap_or_default().to_vec();
+                    self.parse(&received, &mut texts)?;
                 }
                 Err(error) => {
                     self.is_closed |= !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted);
@@ -144,152 +145,152 @@ impl Lane {
         Ok(texts)
     }
 
-    /// Sends `text` and waits for its answer.
-    pub(in crate::cli::commands::call) fn ask(&mut self, text: &str) -> Result<Reply, Failure> {
+    /// Sends `text` and waits for the reply.
+    pub(in crate::cli::commands::call) fn request(&mut self, text: &str) -> Result<TextReply, Failure> {
         let payload = match self.encoding.encode(text) {
             Ok(payload) => payload,
-            Err(unwritable) => return Ok(Reply::Nothing(format!("not sent: {unwritable}"))),
+            Err(unwritable) => return Ok(TextReply::Missing(format!("not sent: {unwritable}"))),
         };
-        let in_pieces = self.manner.framing == Framing::Raw && self.manner.ends == Ends::AsLongAsTheRequest;
-        if self.manner.framing == Framing::Raw && !in_pieces && payload.len() > MAX_RAW_BYTES {
+        let in_pieces = self.rules.framing == Framing::Raw && self.rules.ends == Ends::AsLongAsTheRequest;
+        if self.rules.framing == Framing::Raw && !in_pieces && payload.len() > MAX_RAW_BYTES {
             let bytes = payload.len();
-            return Ok(Reply::Nothing(format!(
-                "not sent: {bytes} bytes would not be one message without frames, {MAX_RAW_BYTES} at most could be"
+            return Ok(TextReply::Missing(format!(
+                "not sent: {bytes} bytes are more than one raw message, which has at most {MAX_RAW_BYTES}"
             )));
         }
         let mut frame = Vec::new();
-        if let Err(error) = encode(self.manner.framing, &payload, &mut frame) {
-            return Ok(Reply::Nothing(format!("not sent: {error}; another --framing may carry it")));
+        if let Err(error) = encode(self.rules.framing, &payload, &mut frame) {
+            return Ok(TextReply::Missing(format!("not sent: {error}; try another --framing")));
         }
         self.connect()?;
-        let reply = self.ask_in_pieces(&frame, if in_pieces { PIECE_BYTES } else { frame.len() })?;
-        if self.manner.one_each {
-            self.hang_up();
+        let reply = self.request_in_pieces(&frame, if in_pieces { PIECE_BYTES } else { frame.len() })?;
+        if self.rules.closes_after_reply {
+            self.disconnect();
         }
         Ok(reply)
     }
 
-    /// Waits until `until`, the server's end or something that nobody asked for, whichever comes first.
-    pub(in crate::cli::commands::call) fn wait(&mut self, until: Instant) -> Result<Waited, Failure> {
+    /// Waits until `until`, for the server's close, or for unsolicited text, whichever comes first.
+    pub(in crate::cli::commands::call) fn wait_unsolicited(
+        &mut self,
+        until: Instant,
+    ) -> Result<UnsolicitedRead, Failure> {
         self.connect()?;
-        let mut texts = self.unasked()?;
+        let mut texts = self.take_unsolicited()?;
         while texts.is_empty() && !self.is_closed {
             match self.read(until)? {
-                Came::NothingInTime => return Ok(Waited::ForNothing),
-                Came::End => self.is_closed = true,
-                Came::Bytes(bytes) => {
-                    let came = self.buffer.get(..bytes).unwrap_or_default().to_vec();
-                    self.cut(&came, &mut texts)?;
+                ReadResult::TimedOut => return Ok(UnsolicitedRead::TimedOut),
+                ReadResult::Closed => self.is_closed = true,
+                ReadResult::Bytes(bytes) => {
+                    let received = self.buffer.get(..bytes).unwrap_or_default().to_vec();
+                    self.parse(&received, &mut texts)?;
                 }
             }
         }
-        Ok(if texts.is_empty() { Waited::ForTheEnd } else { Waited::For(texts) })
+        Ok(if texts.is_empty() { UnsolicitedRead::Closed } else { UnsolicitedRead::Texts(texts) })
     }
 
-    /// Says that nothing more comes. Gives until when what the server still says is to be waited for: an answer is among it where
-    /// a greeting came so late that it was taken for the first one. None: not at all.
+    /// Shuts down the write side. Returns the deadline for remaining text, which may hold a reply: a
+    /// late greeting was taken for the first reply, so the last reply is still to come. Returns
+    /// `None` if no text is expected.
     pub(in crate::cli::commands::call) fn finish(&mut self) -> Option<Instant> {
-        let has_more = self.manner.tells_nothing_apart() && !self.is_closed;
-        (has_more && self.stream.as_ref().is_some_and(|stream| stream.shutdown_write().is_ok()))
-            .then(|| deadline(LAST_WORDS))
+        let expects_more = self.rules.greeting_looks_like_reply() && !self.is_closed;
+        (expects_more && self.stream.as_ref().is_some_and(|stream| stream.shutdown_write().is_ok()))
+            .then(|| deadline(FINAL_WAIT))
     }
 
-    fn ask_in_pieces(&mut self, frame: &[u8], piece_bytes: usize) -> Result<Reply, Failure> {
-        let mut whole = Vec::new();
+    fn request_in_pieces(&mut self, frame: &[u8], piece_bytes: usize) -> Result<TextReply, Failure> {
+        let mut reply = Vec::new();
         for piece in frame.chunks(piece_bytes) {
             if self.is_closed || !self.write(piece)? {
-                return Ok(Reply::Closed);
+                return Ok(TextReply::Closed);
             }
-            self.answers.expect(piece.len());
-            match self.answer()? {
-                Some(answer) => whole.extend(answer),
-                None => return Ok(Reply::Closed),
+            self.parser.expect(piece.len());
+            match self.read_reply()? {
+                Some(bytes) => reply.extend(bytes),
+                None => return Ok(TextReply::Closed),
             }
         }
-        if !self.manner.quiet.is_zero() {
-            self.rest(&mut whole)?;
+        if !self.rules.quiet.is_zero() {
+            self.read_until_quiet(&mut reply)?;
         }
-        Ok(Reply::Text(self.text(&whole)))
+        Ok(TextReply::Text(self.decode(&reply)))
     }
 
-    /// What an answer has behind the read that it began with. However slowly it comes, it is not waited for beyond the time that
-    /// an answer has.
-    fn rest(&mut self, whole: &mut Vec<u8>) -> Result<(), Failure> {
-        let last = deadline(self.limit);
-        while !self.is_closed && whole.len() < MAX_ANSWER_BYTES {
-            match self.read(deadline(self.manner.quiet).min(last))? {
-                Came::Bytes(bytes) => whole.extend_from_slice(self.buffer.get(..bytes).unwrap_or_default()),
-                Came::End => self.is_closed = true,
-                Came::NothingInTime => break,
+    /// Appends the rest of a reply until the server is quiet. The time limit of a reply also bounds
+    /// a server that never is.
+    fn read_until_quiet(&mut self, reply: &mut Vec<u8>) -> Result<(), Failure> {
+        let end = deadline(self.limit);
+        while !self.is_closed && reply.len() < MAX_REPLY_BYTES {
+            match self.read(deadline(self.rules.quiet).min(end))? {
+                ReadResult::Bytes(bytes) => reply.extend_from_slice(self.buffer.get(..bytes).unwrap_or_default()),
+                ReadResult::Closed => self.is_closed = true,
+                ReadResult::TimedOut => break,
             }
         }
         Ok(())
     }
 
-    /// False: the server has closed.
+    /// Writes all bytes. Returns false if the server has closed the connection.
     fn write(&mut self, bytes: &[u8]) -> Result<bool, Failure> {
         let Some(stream) = &mut self.stream else { return Ok(false) };
         match stream.write_all(bytes) {
             Ok(()) => Ok(true),
-            Err(error) if is_end(&error) => Ok(false),
+            Err(error) if is_closed(&error) => Ok(false),
             Err(error) if is_timeout(&error) => {
-                Err(self.server.failed(&format!("takes nothing for {:?}: it does not read", self.limit)))
+                Err(self.server.failure(&format!("write timed out: the server reads nothing for {:?}", self.limit)))
             }
-            Err(error) => Err(self.server.failed(&format!("cannot be written to: {}", bare(&error)))),
+            Err(error) => Err(self.server.failure(&format!("write failed: {}", cause(&error)))),
         }
     }
 
-    /// Waits for an answer. None: the server closed instead.
-    fn answer(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    /// Waits for a reply. Returns `None` if the server closed the connection instead.
+    fn read_reply(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         let until = deadline(self.limit);
         loop {
             match self.read(until)? {
-                Came::Bytes(bytes) => {
-                    let mut came = self.buffer.get(..bytes).unwrap_or_default();
-                    let taken = self.answers.take(&mut came);
-                    if let Some(answer) = taken.map_err(|error| self.server.failed(&not_ours(&error)))? {
-                        self.surplus.extend_from_slice(came);
-                        return Ok(Some(answer));
+                ReadResult::Bytes(bytes) => {
+                    let mut received = self.buffer.get(..bytes).unwrap_or_default();
+                    let parsed = self.parser.take(&mut received);
+                    if let Some(reply) = parsed.map_err(|error| self.server.failure(&parse_error(&error)))? {
+                        self.trailing.extend_from_slice(received);
+                        return Ok(Some(reply));
                     }
                 }
-                Came::End => {
+                ReadResult::Closed => {
                     self.is_closed = true;
-                    return self.answers.finish().map_err(|unfinished| {
+                    return self.parser.finish().map_err(|unfinished| {
                         let bytes = unfinished.received_bytes;
-                        self.server.failed(&format!("closed in the middle of an answer, after {bytes} bytes of it"))
+                        self.server.failure(&format!("connection closed in the middle of a reply, after {bytes} bytes"))
                     });
                 }
-                Came::NothingInTime => return self.late().map(Some),
+                ReadResult::TimedOut => return self.handle_timeout().map(Some),
             }
         }
     }
 
-    /// Time is up. What should have ended with the stream is shown all the same.
-    fn late(&mut self) -> Result<Vec<u8>, Failure> {
+    /// Ends a reply that timed out. Returns the bytes so far if the reply ends only with the stream.
+    fn handle_timeout(&mut self) -> Result<Vec<u8>, Failure> {
         let limit = self.limit;
-        match self.answers.finish() {
-            Ok(Some(answer)) => {
-                log::warn!(
-                    "the server has not closed within {limit:?}; what it said until then is taken for its answer"
-                );
-                Ok(answer)
+        match self.parser.finish() {
+            Ok(Some(reply)) => {
+                log::warn!("no close within {limit:?}: the bytes received until now are taken for the reply");
+                Ok(reply)
             }
-            Ok(None) => Err(self.server.failed(&format!("gave no answer within {limit:?}; --timeout allows more"))),
+            Ok(None) => Err(self.server.failure(&format!("no reply within {limit:?}; allow more with --timeout"))),
             Err(unfinished) => {
                 let bytes = unfinished.received_bytes;
-                Err(self
-                    .server
-                    .failed(&format!("did not finish its answer within {limit:?}: {bytes} bytes of it came")))
+                Err(self.server.failure(&format!("incomplete reply after {limit:?}: received {bytes} bytes of it")))
             }
         }
     }
 
-    fn read(&mut self, until: Instant) -> Result<Came, Failure> {
-        let Some(stream) = &mut self.stream else { return Ok(Came::End) };
+    fn read(&mut self, until: Instant) -> Result<ReadResult, Failure> {
+        let Some(stream) = &mut self.stream else { return Ok(ReadResult::Closed) };
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Ok(Came::NothingInTime);
+                return Ok(ReadResult::TimedOut);
             }
             let limited = match stream {
                 Stream::Tcp(stream) => stream.set_read_timeout(Some(left)),
@@ -297,17 +298,17 @@ impl Lane {
                 Stream::Unix(stream) => stream.set_read_timeout(Some(left)),
             };
             match limited.and_then(|()| stream.read(&mut self.buffer)) {
-                Ok(0) => return Ok(Came::End),
-                Ok(bytes) => return Ok(Came::Bytes(bytes)),
-                Err(error) if is_end(&error) => return Ok(Came::End),
+                Ok(0) => return Ok(ReadResult::Closed),
+                Ok(bytes) => return Ok(ReadResult::Bytes(bytes)),
+                Err(error) if is_closed(&error) => return Ok(ReadResult::Closed),
                 Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.server.failed(&format!("cannot be read from: {}", bare(&error)))),
+                Err(error) => return Err(self.server.failure(&format!("read failed: {}", cause(&error)))),
             }
         }
     }
 
-    /// Reads what is there, without waiting.
-    fn read_now(&mut self) -> io::Result<usize> {
+    /// Reads without waiting; `WouldBlock` if nothing has arrived.
+    fn try_read(&mut self) -> io::Result<usize> {
         let Some(stream) = &mut self.stream else { return Err(ErrorKind::WouldBlock.into()) };
         stream.set_nonblocking(true)?;
         let read = stream.read(&mut self.buffer);
@@ -315,31 +316,32 @@ impl Lane {
         read
     }
 
-    fn cut(&mut self, mut input: &[u8], texts: &mut Vec<Text>) -> Result<(), Failure> {
-        while let Some(came) = self.answers.take(&mut input).map_err(|error| self.server.failed(&not_ours(&error)))? {
-            texts.push(self.text(&came));
+    fn parse(&mut self, mut input: &[u8], texts: &mut Vec<DecodedText>) -> Result<(), Failure> {
+        loop {
+            let parsed = self.parser.take(&mut input).map_err(|error| self.server.failure(&parse_error(&error)))?;
+            let Some(bytes) = parsed else { return Ok(()) };
+            texts.push(self.decode(&bytes));
         }
-        Ok(())
     }
 
-    fn text(&self, bytes: &[u8]) -> Text {
-        Text::decode(bytes, self.encoding)
+    fn decode(&self, bytes: &[u8]) -> DecodedText {
+        DecodedText::decode(bytes, self.encoding)
     }
 
-    fn hang_up(&mut self) {
+    fn disconnect(&mut self) {
         self.stream = None;
-        self.answers = self.manner.answers();
-        self.surplus.clear();
+        self.parser = self.rules.parser();
+        self.trailing.clear();
         self.is_closed = false;
     }
 }
 
-/// So long from now on; a time that cannot be counted is long enough if it is a day.
+/// Returns the instant `limit` from now. A limit that an `Instant` cannot represent counts as 24 hours.
 pub(in crate::cli::commands::call) fn deadline(limit: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(limit).unwrap_or_else(|| now + Duration::from_hours(24))
 }
 
-fn not_ours(error: &switchboard::FrameError) -> String {
-    format!("answers otherwise than this client understands: {error}; check --framing")
+fn parse_error(error: &switchboard::FrameError) -> String {
+    format!("cannot parse the reply: {error}; check --framing")
 }

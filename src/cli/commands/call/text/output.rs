@@ -1,4 +1,4 @@
-//! Where answers are shown: a terminal, which they must not command, or a pipe, into which they go as they are.
+//! The output of replies. A terminal gets control characters escaped; a pipe gets the text unchanged.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -7,74 +7,79 @@ use std::io::{self, IsTerminal, Write};
 use switchboard::TextEncoding;
 use switchboard::shown::{visible, word};
 
-use super::repl::Text;
+use super::reply::DecodedText;
 use crate::cli::failure::Failure;
 
-/// Standard output, and standard error for what is not an answer.
-pub(in crate::cli::commands::call) struct Screen {
-    form: Form,
+/// A writer of replies to standard output.
+pub(in crate::cli::commands::call) struct ReplyPrinter {
+    format: ReplyFormat,
     encoding: TextEncoding,
     is_terminal: bool,
-    told_of_unreadable: bool,
-    nobody_reads: bool,
+    /// True once the user has been told that a reply was invalid in the encoding.
+    warned_of_invalid: bool,
+    is_closed: bool,
 }
 
-/// In which form answers are printed.
+/// The format in which replies are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli::commands::call) enum Form {
+pub(in crate::cli::commands::call) enum ReplyFormat {
     Text,
     Json,
 }
 
-/// An answer as JSON.
+/// A request and its reply as JSON.
 #[derive(serde::Serialize)]
-struct Exchange<'a> {
+struct JsonReply<'a> {
     sent: Option<&'a str>,
     answer: Option<&'a str>,
 }
 
-impl Screen {
-    pub(in crate::cli::commands::call) fn new(form: Form, encoding: TextEncoding) -> Self {
+impl ReplyPrinter {
+    pub(in crate::cli::commands::call) fn new(format: ReplyFormat, encoding: TextEncoding) -> Self {
         let is_terminal = io::stdout().is_terminal();
-        Self { form, encoding, is_terminal, told_of_unreadable: false, nobody_reads: false }
+        Self { format, encoding, is_terminal, warned_of_invalid: false, is_closed: false }
     }
 
-    /// Whether whoever read standard output has gone, having read what was wanted.
-    pub(in crate::cli::commands::call) fn nobody_reads(&self) -> bool {
-        self.nobody_reads
+    /// Returns true if the reader of standard output has closed it, as `head` does.
+    pub(in crate::cli::commands::call) fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
-    /// Shows what came, and what it is the answer to, if it is one.
-    pub(in crate::cli::commands::call) fn answer(&mut self, sent: Option<&str>, came: &Text) -> Result<(), Failure> {
-        if !came.is_readable && !std::mem::replace(&mut self.told_of_unreadable, true) {
+    /// Prints a received text, and the request that it replies to, if any.
+    pub(in crate::cli::commands::call) fn print_reply(
+        &mut self,
+        sent: Option<&str>,
+        received: &DecodedText,
+    ) -> Result<(), Failure> {
+        if !received.is_valid && !std::mem::replace(&mut self.warned_of_invalid, true) {
             let encoding = self.encoding;
-            tell(&format!(
-                "not all that came is text in {encoding}: \u{fffd} stands for what is not; --encoding names another"
+            print_notice(&format!(
+                "a reply is not valid {encoding}: \u{fffd} replaces the invalid bytes; choose another with --encoding"
             ));
         }
-        match self.form {
-            Form::Json => self.exchange(sent, Some(&came.text)),
-            Form::Text => self.line(&came.text),
+        match self.format {
+            ReplyFormat::Json => self.print_json(sent, Some(&received.text)),
+            ReplyFormat::Text => self.print_text(&received.text),
         }
     }
 
-    /// A line got no answer.
-    pub(in crate::cli::commands::call) fn no_answer(&mut self, sent: &str) -> Result<(), Failure> {
-        match self.form {
-            Form::Json => self.exchange(Some(sent), None),
-            Form::Text => Ok(()),
+    /// Prints that a request got no reply. Only the JSON format has a line for that.
+    pub(in crate::cli::commands::call) fn print_missing(&mut self, sent: &str) -> Result<(), Failure> {
+        match self.format {
+            ReplyFormat::Json => self.print_json(Some(sent), None),
+            ReplyFormat::Text => Ok(()),
         }
     }
 
-    fn line(&mut self, line: &str) -> Result<(), Failure> {
-        let line = if self.is_terminal { visible(line) } else { Cow::Borrowed(line) };
-        self.print(format!("{line}\n").as_bytes())
+    fn print_text(&mut self, text: &str) -> Result<(), Failure> {
+        let text = if self.is_terminal { visible(text) } else { Cow::Borrowed(text) };
+        self.print(format!("{text}\n").as_bytes())
     }
 
-    fn exchange(&mut self, sent: Option<&str>, answer: Option<&str>) -> Result<(), Failure> {
-        let json = serde_json::to_string(&Exchange { sent, answer });
+    fn print_json(&mut self, sent: Option<&str>, answer: Option<&str>) -> Result<(), Failure> {
+        let json = serde_json::to_string(&JsonReply { sent, answer });
         let json = json.map_err(|error| Failure::Failed(format!("cannot write JSON: {error}")))?;
-        let mut line = if self.is_terminal { in_ascii_where_it_commands(&json) } else { json };
+        let mut line = if self.is_terminal { escape_json_controls(&json) } else { json };
         line.push('\n');
         self.print(line.as_bytes())
     }
@@ -84,7 +89,7 @@ impl Screen {
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.nobody_reads = true;
+                self.is_closed = true;
                 Ok(())
             }
             Err(error) => Err(Failure::Failed(format!("cannot write to standard output: {error}"))),
@@ -92,20 +97,20 @@ impl Screen {
     }
 }
 
-/// Says a line of the client's own.
-pub(in crate::cli::commands::call) fn tell(line: &str) {
-    // Where standard error is closed, nobody can be told.
+/// Prints a message of the client itself on standard error.
+pub(in crate::cli::commands::call) fn print_notice(line: &str) {
+    // Ignore the error: if standard error is closed, the message has no other place.
     let _ = writeln!(io::stderr(), "* {line}");
 }
 
-/// JSON that means the same and holds nothing that a terminal obeys.
-fn in_ascii_where_it_commands(json: &str) -> String {
+/// Replaces characters that control a terminal with JSON escapes of the same meaning.
+fn escape_json_controls(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
-        // All such characters are in the first plane, where JSON's escape has four digits.
+        // Every escaped character is in the Basic Multilingual Plane, so four hexadecimal digits suffice.
         match word(c.encode_utf8(&mut [0; 4])) {
-            Cow::Borrowed(shown) => out.push_str(shown),
-            // Writing to a string does not fail.
+            Cow::Borrowed(plain) => out.push_str(plain),
+            // Writing to a String cannot fail.
             Cow::Owned(_) => _ = write!(out, "\\u{:04x}", u32::from(c)),
         }
     }
@@ -117,10 +122,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_at_a_terminal_means_the_same() {
+    fn escaped_json_has_the_same_meaning() {
         let json = serde_json::to_string("\u{9b}31m\u{202e}\u{1b}é\"").unwrap();
-        let shown = in_ascii_where_it_commands(&json);
-        assert_eq!(shown, r#""\u009b31m\u202e\u001bé\"""#);
-        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), "\u{9b}31m\u{202e}\u{1b}é\"");
+        let escaped = escape_json_controls(&json);
+        assert_eq!(escaped, r#""\u009b31m\u202e\u001bé\"""#);
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), "\u{9b}31m\u{202e}\u{1b}é\"");
     }
 }

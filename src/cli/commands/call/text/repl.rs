@@ -1,169 +1,137 @@
-//! The conversation: each line is asked, and its answer printed, before the next is read.
+//! The read-evaluate-print loop: sends each input line and prints its reply before reading the next.
 
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use switchboard::TextEncoding;
 use switchboard::shown::word;
 
-use super::datagram_client::Datagrams;
-use super::input::{Line, Lines};
-use super::line_client::{Lane, Waited};
-use super::output::{Screen, tell};
+use super::datagram_client::DatagramClient;
+use super::input::{InputLine, LineInput};
+use super::line_client::{LineClient, UnsolicitedRead};
+use super::output::{ReplyPrinter, print_notice};
+use super::reply::TextReply;
 use crate::cli::failure::Failure;
 
-/// What came, as text.
-#[derive(Debug)]
-pub(in crate::cli::commands::call) struct Text {
-    pub(in crate::cli::commands::call) text: String,
-    /// Whether it was text to begin with; otherwise there are replacement characters in it.
-    pub(in crate::cli::commands::call) is_readable: bool,
+/// The client of the server's transport.
+pub(super) enum TextClient {
+    Stream(LineClient),
+    Datagrams(DatagramClient),
 }
 
-impl Text {
-    pub(in crate::cli::commands::call) fn decode(bytes: &[u8], encoding: TextEncoding) -> Self {
-        match encoding.decode(bytes) {
-            Some(text) => Self { text: text.into_owned(), is_readable: true },
-            None => Self { text: encoding.decode_lossy(bytes).into_owned(), is_readable: false },
-        }
-    }
+/// A conversation with a server.
+pub(super) struct Repl {
+    client: TextClient,
+    printer: ReplyPrinter,
+    /// True if the server closes after the message `Bye`.
+    bye_closes: bool,
+    /// Lines that were not sent, or that got no reply.
+    failed_lines: usize,
+    /// True once the user has been told that empty lines are skipped.
+    warned_of_empty: bool,
 }
 
-/// What came of a request.
-#[derive(Debug)]
-pub(in crate::cli::commands::call) enum Reply {
-    Text(Text),
-    /// Nothing, for this reason. The next request may have better luck.
-    Nothing(String),
-    /// The server closed instead.
-    Closed,
-}
-
-/// How the server is reached.
-pub(super) enum Link {
-    Lane(Lane),
-    Datagrams(Datagrams),
-}
-
-/// A conversation.
-pub(super) struct Talk {
-    link: Link,
-    screen: Screen,
-    /// Whether `Bye` has the server close.
-    has_bye: bool,
-    /// Lines that were not sent or not answered.
-    failed: usize,
-    told_of_empty: bool,
-}
-
-/// Whether there is more to say.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Flow {
-    GoOn,
-    Stop,
-}
-
-impl Talk {
-    pub(super) fn new(link: Link, screen: Screen, has_bye: bool) -> Self {
-        Self { link, screen, has_bye, failed: 0, told_of_empty: false }
+impl Repl {
+    pub(super) fn new(client: TextClient, printer: ReplyPrinter, bye_closes: bool) -> Self {
+        Self { client, printer, bye_closes, failed_lines: 0, warned_of_empty: false }
     }
 
-    /// Talks until the lines end, or the server does.
-    pub(super) fn run(mut self, mut lines: Lines) -> Result<ExitCode, Failure> {
-        if let Link::Lane(lane) = &mut self.link
-            && !lane.is_one_each()
+    /// Runs until the input ends or the server closes the connection.
+    pub(super) fn run(mut self, mut input: LineInput) -> Result<ExitCode, Failure> {
+        if let TextClient::Stream(client) = &mut self.client
+            && !client.closes_after_reply()
         {
-            // That nobody is there is better said before something is typed.
-            lane.connect()?;
+            // Report an unreachable server before the user types a line.
+            client.connect()?;
         }
-        self.show_unasked()?;
+        self.print_unsolicited()?;
         loop {
-            let flow = match lines.next()? {
-                Line::Text(text) => self.say(&text)?,
-                Line::Unreadable(why) => self.fail(None, &why)?,
-                Line::End => Flow::Stop,
+            let flow = match input.next()? {
+                InputLine::Text(text) => self.send(&text)?,
+                InputLine::Invalid(reason) => self.fail(None, &reason)?,
+                InputLine::End => ControlFlow::Break(()),
             };
-            if flow == Flow::Stop || self.screen.nobody_reads() {
+            if flow.is_break() || self.printer.is_closed() {
                 break;
             }
         }
-        if !self.screen.nobody_reads() {
-            self.show_last_words()?;
+        if !self.printer.is_closed() {
+            self.print_remaining()?;
         }
-        match self.failed {
+        match self.failed_lines {
             0 => Ok(ExitCode::SUCCESS),
-            failed => Err(Failure::Failed(format!("{failed} of the lines {} without an answer", were(failed)))),
+            1 => Err(Failure::Failed("1 line got no reply".to_owned())),
+            failed => Err(Failure::Failed(format!("{failed} lines got no reply"))),
         }
     }
 
-    fn say(&mut self, text: &str) -> Result<Flow, Failure> {
-        self.show_unasked()?;
-        let is_bye = self.has_bye && text.trim_ascii().eq_ignore_ascii_case("bye");
-        let reply = match &mut self.link {
-            Link::Lane(lane) if text.is_empty() && !lane.takes_empty() => {
-                if !std::mem::replace(&mut self.told_of_empty, true) {
-                    tell("an empty line is nothing that could be sent without frames; such lines are skipped");
+    fn send(&mut self, text: &str) -> Result<ControlFlow<()>, Failure> {
+        self.print_unsolicited()?;
+        let is_bye = self.bye_closes && text.trim_ascii().eq_ignore_ascii_case("bye");
+        let reply = match &mut self.client {
+            TextClient::Stream(client) if text.is_empty() && !client.can_send_empty() => {
+                if !std::mem::replace(&mut self.warned_of_empty, true) {
+                    print_notice("empty lines are skipped: the framing raw cannot send an empty message");
                 }
-                return Ok(Flow::GoOn);
+                return Ok(ControlFlow::Continue(()));
             }
-            Link::Lane(lane) => lane.ask(text)?,
-            Link::Datagrams(datagrams) if is_bye => {
-                datagrams.tell(text)?;
-                return Ok(Flow::Stop);
+            TextClient::Stream(client) => client.request(text)?,
+            TextClient::Datagrams(client) if is_bye => {
+                client.send(text)?;
+                return Ok(ControlFlow::Break(()));
             }
-            Link::Datagrams(datagrams) => datagrams.ask(text)?,
+            TextClient::Datagrams(client) => client.request(text)?,
         };
         match reply {
-            Reply::Text(answer) => self.screen.answer(Some(text), &answer).map(|()| Flow::GoOn),
-            Reply::Nothing(why) => self.fail(Some(text), &why),
-            Reply::Closed if is_bye => Ok(Flow::Stop),
-            Reply::Closed => {
-                let what = format!("closed, and gave no answer to '{}'", short(text));
-                match &self.link {
-                    Link::Lane(lane) => Err(lane.server().failed(&what)),
-                    Link::Datagrams(_) => Err(Failure::Failed(what)),
+            TextReply::Text(received) => {
+                self.printer.print_reply(Some(text), &received).map(|()| ControlFlow::Continue(()))
+            }
+            TextReply::Missing(reason) => self.fail(Some(text), &reason),
+            TextReply::Closed if is_bye => Ok(ControlFlow::Break(())),
+            TextReply::Closed => {
+                let what = format!("connection closed without a reply to '{}'", shorten(text));
+                match &self.client {
+                    TextClient::Stream(client) => Err(client.server().failure(&what)),
+                    TextClient::Datagrams(_) => Err(Failure::Failed(what)),
                 }
             }
         }
     }
 
-    fn show_unasked(&mut self) -> Result<(), Failure> {
-        let Link::Lane(lane) = &mut self.link else { return Ok(()) };
-        lane.unasked()?.iter().try_for_each(|text| self.screen.answer(None, text))
+    fn print_unsolicited(&mut self) -> Result<(), Failure> {
+        let TextClient::Stream(client) = &mut self.client else { return Ok(()) };
+        client.take_unsolicited()?.iter().try_for_each(|text| self.printer.print_reply(None, text))
     }
 
-    fn show_last_words(&mut self) -> Result<(), Failure> {
-        self.show_unasked()?;
-        let Link::Lane(lane) = &mut self.link else { return Ok(()) };
-        let Some(until) = lane.finish() else { return Ok(()) };
-        while let Waited::For(texts) = lane.wait(until)? {
-            texts.iter().try_for_each(|text| self.screen.answer(None, text))?;
-            if self.screen.nobody_reads() || Instant::now() >= until {
+    /// Prints the texts that arrive after the last request.
+    fn print_remaining(&mut self) -> Result<(), Failure> {
+        self.print_unsolicited()?;
+        let TextClient::Stream(client) = &mut self.client else { return Ok(()) };
+        let Some(until) = client.finish() else { return Ok(()) };
+        while let UnsolicitedRead::Texts(texts) = client.wait_unsolicited(until)? {
+            texts.iter().try_for_each(|text| self.printer.print_reply(None, text))?;
+            if self.printer.is_closed() || Instant::now() >= until {
                 break;
             }
         }
         Ok(())
     }
 
-    fn fail(&mut self, line: Option<&str>, why: &str) -> Result<Flow, Failure> {
-        self.failed += 1;
+    fn fail(&mut self, line: Option<&str>, reason: &str) -> Result<ControlFlow<()>, Failure> {
+        self.failed_lines += 1;
         match line {
             Some(line) => {
-                self.screen.no_answer(line)?;
-                tell(&format!("'{}': {why}", short(line)));
+                self.printer.print_missing(line)?;
+                print_notice(&format!("'{}': {reason}", shorten(line)));
             }
-            None => tell(why),
+            None => print_notice(reason),
         }
-        Ok(Flow::GoOn)
+        Ok(ControlFlow::Continue(()))
     }
 }
 
-const fn were(count: usize) -> &'static str {
-    if count == 1 { "was" } else { "were" }
-}
-
-/// Enough of a line to know it again.
-fn short(line: &str) -> String {
+/// Returns the first 40 characters of a line, escaped for a message.
+fn shorten(line: &str) -> String {
     const MAX_CHARS: usize = 40;
     let mut short: String = line.chars().take(MAX_CHARS).collect();
     if short.len() < line.len() {

@@ -1,32 +1,33 @@
-//! What has to be known of a server before it is talked to over a stream.
+//! The rules by which a server's replies on a stream are recognised.
 
 use std::time::Duration;
 
 use switchboard::Framing;
 use switchboard::client::text::{Answers, Ends};
 
-/// The largest answer that is taken, in bytes.
-pub(super) const MAX_ANSWER_BYTES: usize = 1 << 20;
+/// The largest reply that the client accepts, in bytes.
+pub(super) const MAX_REPLY_BYTES: usize = 1 << 20;
 
-/// How a server talks.
+/// The framing of a server's replies, and their end on a stream without frames.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::cli::commands::call) struct Manner {
+pub(in crate::cli::commands::call) struct ReplyRules {
     pub(in crate::cli::commands::call) framing: Framing,
-    /// Where an answer ends if there are no frames.
+    /// The end of a reply on a stream without frames.
     pub(in crate::cli::commands::call) ends: Ends,
-    /// Whether each connection is for one request.
-    pub(in crate::cli::commands::call) one_each: bool,
-    /// How long it has to be quiet before a read's answer is taken to be all of it; zero: it is what the read returned.
+    /// True if the server closes after each reply, so that each request needs a new connection.
+    pub(in crate::cli::commands::call) closes_after_reply: bool,
+    /// Silence after which a reply is complete. Zero: a reply is the bytes of one read.
     pub(in crate::cli::commands::call) quiet: Duration,
 }
 
-impl Manner {
-    pub(super) fn answers(self) -> Answers {
-        Answers::new(self.framing, self.ends, MAX_ANSWER_BYTES)
+impl ReplyRules {
+    pub(super) fn parser(self) -> Answers {
+        Answers::new(self.framing, self.ends, MAX_REPLY_BYTES)
     }
 
-    /// Whether a greeting looks like an answer: then it has to be there before anything is asked.
-    pub(super) fn tells_nothing_apart(self) -> bool {
+    /// Returns true if a greeting looks like a reply. The client then waits for a greeting before
+    /// the first request.
+    pub(super) fn greeting_looks_like_reply(self) -> bool {
         self.ends == Ends::WithTheRead
     }
 }

@@ -1,0 +1,59 @@
+//! The reasons why a request to a files server ends without success.
+
+use std::process::ExitCode;
+
+use switchboard::client::files::Trouble;
+use switchboard::shown::word;
+
+use crate::cli::failure::Failure;
+use crate::cli::transfer::SignalWatch;
+
+/// The reason why a request ended early.
+pub(super) enum CallFilesError {
+    /// A signal asked the program to end.
+    Interrupted,
+    /// The reader of standard output closed it, as in `get NAME -o - | head`. That is not a failure.
+    OutputClosed,
+    /// The server's reply is an error, or invalid.
+    Reply(Trouble),
+    /// The first reply is already invalid, so the server may use another dialect.
+    FirstReply(Trouble),
+    /// Any other failure.
+    Failed(Failure),
+}
+
+impl CallFilesError {
+    /// Marks an invalid reply as the first one.
+    pub(super) fn of_first_reply(self) -> Self {
+        match self {
+            Self::Reply(error @ (Trouble::NoAnswer | Trouble::NotUnderstood(_))) => Self::FirstReply(error),
+            other => other,
+        }
+    }
+
+    /// Returns the program's result. `task` begins the error message, as in "cannot get NAME".
+    pub(super) fn into_exit_code(self, task: &str, signals: Option<&SignalWatch>) -> Result<ExitCode, Failure> {
+        match self {
+            Self::OutputClosed => Ok(ExitCode::SUCCESS),
+            Self::Interrupted => Ok(signals.and_then(SignalWatch::exit_code).unwrap_or(ExitCode::FAILURE)),
+            Self::Reply(error) => Err(Failure::Failed(format!("{task}: {}", word(&error.to_string())))),
+            Self::FirstReply(error) => Err(Failure::Failed(format!(
+                "{task}: {}; check whether the server uses --dialect plain",
+                word(&error.to_string())
+            ))),
+            Self::Failed(failure) => Err(failure),
+        }
+    }
+}
+
+impl From<Failure> for CallFilesError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Trouble> for CallFilesError {
+    fn from(error: Trouble) -> Self {
+        Self::Reply(error)
+    }
+}

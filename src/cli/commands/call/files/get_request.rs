@@ -1,0 +1,101 @@
+//! The file to get, its output, and the messages about it.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use switchboard::client::files::Trouble;
+
+use super::error::CallFilesError;
+use crate::cli::commands::call::server_address::cause;
+use crate::cli::failure::Failure;
+use crate::cli::screen;
+use crate::cli::transfer::{OutputError, OutputFile, SignalWatch, TransferProgress, WaitResult};
+
+/// The arguments of `call files get`.
+pub(super) struct GetRequest {
+    pub(super) name: OsString,
+    /// The output path; `None` for standard output.
+    pub(super) path: Option<PathBuf>,
+    /// True if an existing file must not be replaced.
+    pub(super) no_clobber: bool,
+    pub(super) is_quiet: bool,
+}
+
+impl GetRequest {
+    /// Returns the file's name for a message: one line, with control characters escaped.
+    pub(super) fn display_name(&self) -> String {
+        screen::name(&self.name)
+    }
+
+    /// Opens standard output, or the output path with `open`.
+    pub(super) fn open_output(
+        &self,
+        open: fn(&Path) -> Result<OutputFile, OutputError>,
+    ) -> Result<OutputFile, Failure> {
+        match &self.path {
+            Some(path) => open(path).map_err(|OutputError { path, error }| path_failure(&path, &error)),
+            None => OutputFile::stdout().map_err(|error| self.write_failure(&error)),
+        }
+    }
+
+    pub(super) fn write_failure(&self, error: &io::Error) -> Failure {
+        match &self.path {
+            Some(path) => path_failure(path, error),
+            None => Failure::Failed(format!("cannot write to standard output: {}", cause(error))),
+        }
+    }
+
+    pub(super) fn write(
+        &self,
+        output: &mut OutputFile,
+        bytes: &[u8],
+        signals: &SignalWatch,
+    ) -> Result<(), CallFilesError> {
+        match output.write_all(bytes, signals) {
+            Ok(WaitResult::Interrupted) => Err(CallFilesError::Interrupted),
+            Ok(_) => Ok(()),
+            Err(error) if self.path.is_none() && error.kind() == io::ErrorKind::BrokenPipe => {
+                Err(CallFilesError::OutputClosed)
+            }
+            Err(error) => Err(self.write_failure(&error).into()),
+        }
+    }
+
+    /// Starts the progress bar. On a terminal as output, the bar and the file would overwrite each other.
+    pub(super) fn start_progress(&self, output: &OutputFile, total: Option<u64>, already: u64) -> TransferProgress {
+        TransferProgress::new(total, already, self.is_quiet || output.is_terminal())
+    }
+
+    /// Prints a message on standard error, unless `--quiet`.
+    pub(super) fn print_status(&self, message: &str) {
+        if !self.is_quiet {
+            let path = self.path.as_deref().map(|path| format!("{}: ", screen::name(path))).unwrap_or_default();
+            // Ignore the error: if standard error is closed, the message has no other place.
+            let _ = writeln!(io::stderr(), "{path}{message}");
+        }
+    }
+
+    /// Completes the output file.
+    pub(super) fn finish(&self, output: OutputFile) -> Result<(), Failure> {
+        let finished = if self.no_clobber { output.finish_no_clobber() } else { output.finish() };
+        finished.map_err(|error| self.write_failure(&error))
+    }
+
+    /// Keeps an incomplete file for the next run; discards it if it is empty or known to be outdated.
+    pub(super) fn keep_or_discard(&self, output: OutputFile, error: &CallFilesError) {
+        let bytes = output.len().unwrap_or(0);
+        if bytes == 0 || matches!(error, CallFilesError::Reply(Trouble::Changed)) {
+            output.discard();
+        } else if let Some(partial) = output.partial_path() {
+            self.print_status(&format!(
+                "kept {bytes} bytes in {}; the same command resumes the download",
+                screen::name(partial)
+            ));
+        }
+    }
+}
+
+fn path_failure(path: &Path, error: &io::Error) -> Failure {
+    Failure::Failed(format!("cannot write {}: {}", screen::name(path), cause(error)))
+}
