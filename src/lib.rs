@@ -64,47 +64,34 @@
 #[cfg(feature = "classic")]
 pub mod client;
 mod connection;
-mod context;
-mod datagram;
-mod endpoint;
-mod error;
+mod engine;
 mod frame;
-mod handle;
-mod jobs;
-mod limits;
 #[cfg(feature = "cli")]
 pub mod load;
-mod moment;
-mod outbox;
-mod payload;
+mod net;
 mod reactor;
 mod service;
 pub mod services;
-mod setup;
-#[cfg(any(feature = "chat", feature = "classic"))]
-pub mod shown;
-mod slots;
-mod stats;
-mod sys;
-#[cfg(any(feature = "chat", feature = "classic"))]
-mod text;
 #[cfg(unix)]
 mod threaded;
-mod timers;
-mod write_queue;
 
-pub use context::Context;
-pub use endpoint::{Endpoint, ParseEndpointError};
-pub use error::{CloseReason, EncodeError, Error, FrameError, LooksLike};
-pub use frame::{Endian, FrameDecoder, Framing, LengthPrefix, MAX_RAW_BYTES, ParseFramingError, Width, encode};
-pub use handle::{Command, Handle, PostError};
-pub use limits::{Limits, SlowConsumer};
-pub use payload::Payload;
-pub use reactor::Reactor;
-pub use service::{ConnId, JobError, JobId, JobOutput, Message, Peer, Service, ServiceId, Ticket, TimerId, TurnAway};
-pub use stats::Stats;
-pub use sys::{descriptor_limit, raise_descriptor_limit};
+pub use engine::error::Error;
+pub use engine::handle::{Command, Handle, PostError};
+pub use engine::limits::{Limits, SlowConsumer};
+pub use engine::stats::Stats;
 #[cfg(any(feature = "chat", feature = "classic"))]
-pub use text::{TextEncoding, Unwritable};
+pub use frame::escape;
+pub use frame::{
+    EncodeError, Endian, FrameDecoder, FrameError, Framing, LengthPrefix, LooksLike, MAX_RAW_BYTES, ParseFramingError,
+    Payload, Width, encode,
+};
+#[cfg(any(feature = "chat", feature = "classic"))]
+pub use frame::{TextEncoding, UnencodableError};
+pub use net::{Endpoint, ParseEndpointError, descriptor_limit, raise_descriptor_limit};
+pub use reactor::Reactor;
+pub use service::{
+    BatchId, CloseReason, ConnId, Context, JobError, JobId, JobOutput, Message, Peer, RejectionReply, Service,
+    ServiceId, TimerId,
+};
 #[cfg(unix)]
 pub use threaded::Threaded;

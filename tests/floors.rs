@@ -1,69 +1,56 @@
-//! The building has floors, and imports go down. What is above may change without what is below noticing.
+//! The layering of the crate: which folder of `src` may import which, and that no files import each other in a circle.
 //!
-//! `docs/design.md` says what each floor is for. A new module gets a line here; if it fits on no floor, it is two modules.
+//! `docs/design.md` gives the reasons. A new folder gets a line in [`FOLDERS`].
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its own crate has failed")]
 
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file past this many lines is asking to be split.
+/// The largest number of lines in a file of `src`.
 const MAX_LINES: usize = 350;
 
-/// Every module at the top of the crate, and its floor.
-const FLOORS: &[(&str, u32)] = &[
-    // What things are called, how much of them there may be, and how they are counted.
-    ("endpoint", 0),
-    ("error", 0),
-    ("limits", 0),
-    ("moment", 0),
-    ("payload", 0),
-    ("shown", 0),
-    ("stats", 0),
-    ("text", 0),
-    // Tools that know neither service nor socket.
-    ("datagram", 1),
-    ("frame", 1),
-    ("outbox", 1),
-    ("slots", 1),
-    ("sys", 1),
-    ("timers", 1),
-    ("write_queue", 1),
-    // The service's side of the counter.
-    ("context", 2),
-    ("service", 2),
-    // What is built on either side of it. Work carries the name of who asked for it, so the pool of workers is here.
-    ("connection", 3),
-    ("handle", 3),
-    ("jobs", 3),
-    ("services", 3),
-    ("setup", 3),
-    // Engines.
-    ("reactor", 4),
-    ("threaded", 4),
-    // Those who use engines.
-    ("load", 5),
-    ("client", 5),
-    ("cli", 6),
-];
+/// The folders of `src`, lowest first. A file imports from its own folder and from folders above it in this list.
+const FOLDERS: &[&str] =
+    &["frame", "net", "service", "engine", "connection", "reactor", "threaded", "services", "client", "load", "cli"];
 
-/// Modules that never import each other although one floor holds both.
-const STRANGERS: &[(&str, &str)] =
-    &[("reactor", "threaded"), ("services", "connection"), ("services", "jobs"), ("connection", "jobs")];
+/// Folders that never import each other, although the order of [`FOLDERS`] would allow one direction.
+const UNRELATED: &[(&str, &str)] = &[("reactor", "threaded")];
 
-/// The files that may name `mio`.
-const NAMES_MIO: &[&str] = &[
-    "load/net.rs",
+/// The only folders of this crate that `services` imports, besides itself.
+const SERVICES_IMPORT: &[&str] = &["frame", "service"];
+
+/// The files that name `mio`: the reactor's driver, the poll loops of the load generator and of the HTTP client, and
+/// the UDP fallback for platforms without `recvmmsg(2)`.
+const MIO_FILES: &[&str] = &[
     "client/http/net.rs",
+    "load/net.rs",
+    "net/udp_batch/portable.rs",
     "reactor/os/console.rs",
     "reactor/os/mod.rs",
     "reactor/os/sources.rs",
     "reactor/os/stream.rs",
-    "sys/batch_portable.rs",
 ];
 
-fn src() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+/// A source file: its path below `src`, its module path, and its code without comments and without its test module.
+struct SourceFile {
+    path: String,
+    module: Vec<String>,
+    code: String,
+    text: String,
+}
+
+impl SourceFile {
+    /// The folder of `src` that the file belongs to; `lib` and `main` for the crate's two roots.
+    fn folder(&self) -> &str {
+        self.path.split('/').next().unwrap().trim_end_matches(".rs")
+    }
+
+    fn is_test(&self) -> bool {
+        self.module.iter().any(|part| part == "tests")
+    }
 }
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -77,134 +64,224 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every file's path below `src`, with forward slashes, and its text.
-fn files() -> Vec<(String, String)> {
+fn source_files() -> Vec<SourceFile> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut paths = Vec::new();
-    rust_files(&src(), &mut paths);
+    rust_files(&src, &mut paths);
     paths.sort();
-    let name = |path: &Path| path.strip_prefix(src()).unwrap().to_str().unwrap().replace('\\', "/");
-    paths.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
+    let read = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap();
+        let path = path.strip_prefix(&src).unwrap().to_str().unwrap().replace('\\', "/");
+        let mut module: Vec<String> = path.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+        module.pop_if(|last| ["mod", "lib"].contains(&last.as_str()));
+        SourceFile { code: code(&text), path, module, text }
+    };
+    paths.iter().map(read).collect()
 }
 
-fn top(file: &str) -> &str {
-    file.split('/').next().unwrap().trim_end_matches(".rs")
-}
-
-/// The file's code without comments: documentation may name what it likes, wherever it is.
+/// The code of `text`, without comments and without the test module at its end.
 fn code(text: &str) -> String {
     let lines = text.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line });
-    lines.map(|line| line.split(" // ").next().unwrap()).collect::<Vec<_>>().join("\n")
+    let code = lines.map(|line| line.split(" // ").next().unwrap()).collect::<Vec<_>>().join("\n");
+    code.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned()
 }
 
-fn identifier(text: &str) -> &str {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap()
-}
-
-/// Everything that follows `crate::` in the code, its first name only; a braced list gives one for each of its paths.
-fn imports(code: &str) -> Vec<String> {
+/// Every path that `code` imports with `use` or names inline with `crate::` or `super::`, split at its colons.
+fn paths(code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
-    for rest in code.split("crate::").skip(1) {
-        let Some(list) = rest.strip_prefix('{') else {
-            found.push(identifier(rest).to_owned());
-            continue;
-        };
-        let (mut depth, mut start) = (0, true);
-        for (at, c) in list.char_indices() {
-            match c {
-                '{' => depth += 1,
-                '}' if depth == 0 => break,
-                '}' => depth -= 1,
-                ',' if depth == 0 => start = true,
-                c if start && !c.is_whitespace() => {
-                    found.push(identifier(&list[at..]).to_owned());
-                    start = false;
-                }
-                _ => {}
-            }
-        }
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let starts = |word: &'static str| {
+        code.match_indices(word).filter(move |(at, _)| !code[..*at].ends_with(|c| is_name(c) || c == ':'))
+    };
+    for (at, word) in starts("use ") {
+        let tree = code[at + word.len()..].split(';').next().unwrap();
+        expand(&[], tree, &mut found);
+    }
+    for (at, _) in starts("crate::").chain(starts("super::")) {
+        let path = code[at..].split(|c: char| !is_name(c) && c != ':').next().unwrap();
+        expand(&[], path, &mut found);
     }
     found
 }
 
-fn floor(module: &str) -> Option<u32> {
-    FLOORS.iter().find(|(known, _)| *known == module).map(|(_, floor)| *floor)
+/// Appends each path of the import tree `tree`, such as `a::{b, c::d}`, behind the parts of `prefix`.
+fn expand(prefix: &[String], tree: &str, found: &mut Vec<Vec<String>>) {
+    let parts = |path: &str| {
+        let path = path.split(" as ").next().unwrap();
+        let parts = path.split("::").map(|part| part.trim().to_owned()).filter(|part| !part.is_empty());
+        prefix.iter().cloned().chain(parts).collect::<Vec<_>>()
+    };
+    let Some((path, list)) = tree.split_once('{') else {
+        found.push(parts(tree));
+        return;
+    };
+    let (path, list) = (parts(path), list.rsplit_once('}').unwrap().0);
+    let (mut depth, mut start) = (0, 0);
+    for (at, c) in list.char_indices().chain([(list.len(), ',')]) {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                if !list[start..at].trim().is_empty() {
+                    expand(&path, &list[start..at], found);
+                }
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The module that `path`, written in `module`, leads to: the longest prefix of it that is a file. `None` for another crate.
+fn resolve(module: &[String], path: &[String], files: &BTreeMap<&[String], usize>) -> Option<usize> {
+    let (first, rest) = path.split_first()?;
+    let mut target = match first.as_str() {
+        "crate" => rest.to_vec(),
+        "self" => [module, rest].concat(),
+        "super" => {
+            let up = path.iter().take_while(|part| *part == "super").count();
+            [&module[..module.len().checked_sub(up)?], &path[up..]].concat()
+        }
+        _ if files.contains_key(&*[module, std::slice::from_ref(first)].concat()) => [module, path].concat(),
+        _ => return None,
+    };
+    while !target.is_empty() {
+        if let Some(file) = files.get(target.as_slice()) {
+            return Some(*file);
+        }
+        target.pop();
+    }
+    None
+}
+
+/// For each file the files that it imports. Test modules neither import nor are imported here.
+fn imports(sources: &[SourceFile]) -> Vec<BTreeSet<usize>> {
+    let files: BTreeMap<&[String], usize> = sources.iter().enumerate().map(|(at, it)| (&*it.module, at)).collect();
+    let of = |(at, file): (usize, &SourceFile)| {
+        if file.is_test() {
+            return BTreeSet::new();
+        }
+        let targets = paths(&file.code).into_iter().filter_map(|path| resolve(&file.module, &path, &files));
+        targets.filter(|target| *target != at && !sources[*target].is_test()).collect()
+    };
+    sources.iter().enumerate().map(of).collect()
+}
+
+fn position(folder: &str) -> Option<usize> {
+    FOLDERS.iter().position(|known| *known == folder)
 }
 
 #[test]
-fn every_module_has_a_floor() {
-    for (file, _) in files() {
-        let module = top(&file);
+fn every_file_stands_in_a_listed_folder() {
+    for file in source_files() {
+        let folder = file.folder();
         assert!(
-            matches!(module, "lib" | "main") || floor(module).is_some(),
-            "{file} is on no floor: give it a line here"
+            matches!(folder, "lib" | "main") || position(folder).is_some(),
+            "{}: add the folder to FOLDERS, or move the file into one",
+            file.path
         );
     }
 }
 
 #[test]
-fn imports_go_down() {
-    for (file, text) in files() {
-        let module = top(&file);
-        let Some(own) = floor(module) else { continue };
-        for import in imports(&code(&text)) {
-            // A name from the crate's root, such as a macro, could lead anywhere.
-            let Some(theirs) = floor(&import) else { panic!("{file} imports crate::{import}, which is no module") };
-            assert!(theirs <= own, "{file} is on floor {own} and imports {import} from floor {theirs}");
+fn imports_go_down_the_list_of_folders() {
+    let sources = source_files();
+    for (file, imports) in sources.iter().zip(imports(&sources)) {
+        let Some(own) = position(file.folder()) else { continue };
+        for target in imports {
+            let target = &sources[target];
+            let allowed = position(target.folder()).is_some_and(|theirs| theirs <= own);
+            assert!(allowed, "{} imports {}, which stands below it in FOLDERS", file.path, target.path);
         }
     }
 }
 
 #[test]
-fn strangers_do_not_import_each_other() {
-    for (file, text) in files() {
-        for import in imports(&code(&text)) {
-            for (one, other) in STRANGERS {
-                let met = (top(&file), import.as_str());
-                assert!(met != (*one, *other) && met != (*other, *one), "{file} imports {import}");
+fn the_two_engines_do_not_import_each_other() {
+    let sources = source_files();
+    for (file, imports) in sources.iter().zip(imports(&sources)) {
+        for target in imports {
+            for (one, other) in UNRELATED {
+                let pair = (file.folder(), sources[target].folder());
+                assert!(pair != (*one, *other) && pair != (*other, *one), "{} imports {}", file.path, pair.1);
             }
         }
     }
 }
 
 #[test]
-fn services_know_floors_zero_to_two_and_one_another() {
-    for (file, text) in files().iter().filter(|(file, _)| top(file) == "services") {
-        for import in imports(&code(text)) {
-            assert!(import == "services" || floor(&import).is_some_and(|floor| floor <= 2), "{file} imports {import}");
+fn services_import_frame_and_service_only() {
+    let sources = source_files();
+    for (file, imports) in sources.iter().zip(imports(&sources)).filter(|(file, _)| file.folder() == "services") {
+        for target in imports {
+            let folder = sources[target].folder();
+            assert!(folder == "services" || SERVICES_IMPORT.contains(&folder), "{} imports {folder}", file.path);
         }
     }
 }
 
 #[test]
-fn one_engines_file_names_mio_and_one_fallback() {
-    for (file, text) in files() {
-        let names_mio = code(&text).contains("mio::");
-        assert!(!names_mio || NAMES_MIO.contains(&file.as_str()), "{file} names mio");
+fn no_files_import_each_other_in_a_circle() {
+    let sources = source_files();
+    let imports = imports(&sources);
+    // A file is in a circle if it reaches itself.
+    for (start, file) in sources.iter().enumerate() {
+        let mut came_from = BTreeMap::new();
+        let mut queue = vec![start];
+        while let Some(at) = queue.pop() {
+            for next in &imports[at] {
+                if let Entry::Vacant(entry) = came_from.entry(*next) {
+                    entry.insert(at);
+                    queue.push(*next);
+                }
+            }
+        }
+        let mut circle = Vec::new();
+        let mut at = start;
+        while let Some(previous) = came_from.get(&at) {
+            circle.push(sources[at].path.as_str());
+            at = *previous;
+            if at == start {
+                break;
+            }
+        }
+        assert!(circle.is_empty(), "{} is imported in a circle: {}", file.path, circle.join(" <- "));
     }
 }
 
 #[test]
-fn no_file_asks_to_be_split() {
-    for (file, text) in files() {
-        let lines = text.lines().count();
-        assert!(lines <= MAX_LINES, "{file} has {lines} lines; {MAX_LINES} are a lot");
+fn only_listed_files_name_mio() {
+    for file in source_files() {
+        let names_mio = file.code.contains("mio::");
+        assert_eq!(names_mio, MIO_FILES.contains(&file.path.as_str()), "{}: compare MIO_FILES", file.path);
     }
 }
 
 #[test]
-fn unsafe_code_is_forbidden_and_documentation_demanded() {
+fn no_file_is_longer_than_350_lines() {
+    for file in source_files() {
+        let lines = file.text.lines().count();
+        assert!(lines <= MAX_LINES, "{} has {lines} lines: split it where its concepts part", file.path);
+    }
+}
+
+#[test]
+fn unsafe_is_forbidden_and_docs_are_required() {
     let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
     let (_, lints) = manifest.split_once("[lints.rust]").unwrap();
     assert!(lints.contains("unsafe_code = \"forbid\""));
     assert!(lints.contains("missing_docs = \"deny\""));
-    for (file, text) in files() {
-        assert!(!text.contains("allow(missing_docs"), "{file} leaves something undocumented");
+    for file in source_files() {
+        assert!(!file.text.contains("allow(missing_docs"), "{} leaves something undocumented", file.path);
     }
 }
 
 #[test]
-fn this_test_reads_every_form_of_an_import() {
-    let text = "use crate::a::{B, c::D}; use crate::{e::{F, G}, h, i::J}; fn k(l: crate::m::N) {}";
-    assert_eq!(imports(text), ["a", "e", "h", "i", "m"]);
-    assert_eq!(imports(&code("//! [x](crate::y)\nuse crate::z; // crate::w")), ["z"]);
+fn every_form_of_an_import_is_read() {
+    let text = "use crate::a::{B, c::D}; use e::{F, g::{H, I}}; use j as k; fn l(m: crate::n::O, p: super::q::R) {}";
+    let found: Vec<String> = paths(text).iter().map(|path| path.join("::")).collect();
+    for path in ["crate::a::B", "crate::a::c::D", "e::F", "e::g::H", "e::g::I", "j", "crate::n::O", "super::q::R"] {
+        assert!(found.iter().any(|it| it == path), "{path} is not in {found:?}");
+    }
+    assert_eq!(code("//! [x](crate::y)\nuse crate::z; // crate::w"), "\nuse crate::z;");
 }

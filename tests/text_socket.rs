@@ -146,7 +146,7 @@ fn where_a_path_carries_less_that_is_the_most() {
 fn a_character_that_the_encoding_has_not_is_named_and_nothing_is_sent() {
     let (socket, peer) = (text("127.0.0.1:0", "latin1"), plain("127.0.0.1:0"));
     let to = peer.local_addr().unwrap();
-    let Err(TextSocketError::Unwritable(unwritable)) = socket.send_to("né 你", to) else { panic!() };
+    let Err(TextSocketError::UnencodableError(unwritable)) = socket.send_to("né 你", to) else { panic!() };
     assert_eq!((unwritable.character, unwritable.encoding), ('你', "latin1".parse().unwrap()));
     socket.send_to("né", to).unwrap();
     let mut bytes = [0; 64];

@@ -19,7 +19,7 @@ pub(super) enum EngineName {
 }
 
 /// An engine, being set up.
-pub(super) enum Engine {
+pub(super) enum AnyEngine {
     Reactor(Reactor),
     #[cfg(unix)]
     Threads(switchboard::Threaded),
@@ -36,7 +36,7 @@ macro_rules! either {
     };
 }
 
-impl Engine {
+impl AnyEngine {
     pub(super) fn new(name: EngineName, limits: Limits) -> Result<Self, Error> {
         match name {
             EngineName::Reactor => Reactor::new(limits).map(Self::Reactor),

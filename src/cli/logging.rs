@@ -4,7 +4,7 @@ use env_logger::Builder;
 use log::LevelFilter;
 
 /// Starts to log from `level` up, or as `RUST_LOG` says when it says anything.
-pub(super) fn start(level: LevelFilter) {
+pub(in crate::cli) fn start(level: LevelFilter) {
     let mut builder = Builder::new();
     match std::env::var("RUST_LOG") {
         Ok(filter) if !filter.is_empty() => builder.parse_filters(&filter),

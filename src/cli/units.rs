@@ -83,9 +83,9 @@ impl fmt::Display for Rate {
 
 /// A length of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span(pub(super) Duration);
+pub(super) struct HumanDuration(pub(super) Duration);
 
-impl FromStr for Span {
+impl FromStr for HumanDuration {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -96,7 +96,7 @@ impl FromStr for Span {
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Duration::ZERO => f.write_str("0"),
@@ -159,12 +159,12 @@ mod tests {
         for (text, millis) in
             [("0", 0), ("0s", 0), ("500ms", 500), ("30s", 30_000), ("2min", 120_000), ("1h 30m", 5_400_000)]
         {
-            assert_eq!(text.parse(), Ok(Span(Duration::from_millis(millis))), "{text}");
+            assert_eq!(text.parse(), Ok(HumanDuration(Duration::from_millis(millis))), "{text}");
         }
         for text in ["", "30", "s", "soon", "5 parsecs", "-1s", "1;2"] {
-            assert!(text.parse::<Span>().unwrap_err().starts_with("not a duration"), "{text}");
+            assert!(text.parse::<HumanDuration>().unwrap_err().starts_with("not a duration"), "{text}");
         }
-        assert!("99999999999999999999s".parse::<Span>().unwrap_err().starts_with("longer"));
+        assert!("99999999999999999999s".parse::<HumanDuration>().unwrap_err().starts_with("longer"));
     }
 
     #[test]
@@ -176,8 +176,8 @@ mod tests {
             assert_eq!(text.parse(), Ok(Size(bytes)));
         }
         for (millis, text) in [(0, "0"), (500, "500ms"), (30_000, "30s"), (90_000, "1m 30s")] {
-            assert_eq!(Span(Duration::from_millis(millis)).to_string(), text);
-            assert_eq!(text.parse(), Ok(Span(Duration::from_millis(millis))));
+            assert_eq!(HumanDuration(Duration::from_millis(millis)).to_string(), text);
+            assert_eq!(text.parse(), Ok(HumanDuration(Duration::from_millis(millis))));
         }
         for (range, text) in [(64..=64, "64"), (64..=1024, "64..1KiB")] {
             assert_eq!(SizeRange(range.clone()).to_string(), text);

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crate::endpoint::Endpoint;
+use crate::net::Endpoint;
 
 /// A connected stream. Its two directions may be used by two threads: see [`Stream::try_clone`].
 #[derive(Debug)]

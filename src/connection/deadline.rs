@@ -7,39 +7,39 @@
 use std::time::Duration;
 
 use super::{Connection, Phase, Stream};
-use crate::error::CloseReason;
-use crate::limits::Limits;
-use crate::moment::Moment;
+use crate::engine::limits::Limits;
+use crate::service::CloseReason;
 use crate::service::Peer;
+use crate::service::time::Timestamp;
 
 /// The points in time that deadlines count from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waits {
     /// Last time that a byte moved in either direction.
-    active: Moment,
+    active: Timestamp,
     /// When the unfinished frame began.
-    frame: Option<Moment>,
+    frame: Option<Timestamp>,
     /// When the peer last took a byte of what it is owed, or was first owed any.
-    write: Option<Moment>,
+    write: Option<Timestamp>,
     /// When reading was paused by us.
-    paused: Option<Moment>,
+    paused: Option<Timestamp>,
     /// The timer that is set for it, if any; the deadline may have moved later since.
-    timer: Option<Moment>,
+    timer: Option<Timestamp>,
 }
 
 impl Waits {
-    pub(super) fn new(now: Moment) -> Self {
+    pub(super) fn new(now: Timestamp) -> Self {
         Self { active: now, frame: None, write: None, paused: None, timer: None }
     }
 
     #[inline]
-    pub(super) fn received(&mut self, now: Moment) {
+    pub(super) fn received(&mut self, now: Timestamp) {
         self.active = now;
     }
 
     /// After frames were taken from the input: whether any was completed, and whether one is left unfinished.
     #[inline]
-    pub(super) fn decoded(&mut self, completed: bool, unfinished: bool, now: Moment) {
+    pub(super) fn decoded(&mut self, completed: bool, unfinished: bool, now: Timestamp) {
         if completed || !unfinished {
             self.frame = None;
         }
@@ -50,7 +50,7 @@ impl Waits {
 
     /// After a write: whether the peer took any byte, and whether any is left.
     #[inline]
-    pub(super) fn wrote(&mut self, any: bool, left: bool, now: Moment) {
+    pub(super) fn wrote(&mut self, any: bool, left: bool, now: Timestamp) {
         if any {
             self.active = now;
             self.write = None;
@@ -66,11 +66,11 @@ impl Waits {
         self.paused.is_some()
     }
 
-    pub(super) fn pause(&mut self, now: Moment) {
+    pub(super) fn pause(&mut self, now: Timestamp) {
         self.paused.get_or_insert(now);
     }
 
-    pub(super) fn resume(&mut self, now: Moment) {
+    pub(super) fn resume(&mut self, now: Timestamp) {
         if let Some(since) = self.paused.take() {
             let pause = now.saturating_since(since);
             self.frame = self.frame.map(|began| began + pause);
@@ -80,7 +80,7 @@ impl Waits {
     }
 
     /// The connection reads no more: only what it owes, and the end itself, are waited for.
-    pub(super) fn ended(&mut self, now: Moment) {
+    pub(super) fn ended(&mut self, now: Timestamp) {
         *self = Self { write: self.write, timer: self.timer, ..Self::new(now) };
     }
 }
@@ -101,7 +101,7 @@ pub(crate) enum Due {
 impl<S: Stream> Connection<S> {
     /// The earliest of its deadlines.
     #[inline]
-    pub(crate) fn deadline(&self, limits: &Limits) -> Option<(Moment, Due)> {
+    pub(crate) fn deadline(&self, limits: &Limits) -> Option<(Timestamp, Due)> {
         let waits = &self.waits;
         let nothing_owed = waits.write.is_none() && self.phase == Phase::Open;
         if nothing_owed && waits.frame.is_none() && limits.idle_timeout.is_zero() {
@@ -139,23 +139,23 @@ impl<S: Stream> Connection<S> {
 
     /// The deadline for which a timer has to be set, if none is set that comes as early.
     #[inline]
-    pub(crate) fn unset_deadline(&self, limits: &Limits) -> Option<Moment> {
+    pub(crate) fn unset_deadline(&self, limits: &Limits) -> Option<Timestamp> {
         let (at, _) = self.deadline(limits)?;
         self.waits.timer.is_none_or(|set| at < set).then_some(at)
     }
 
     /// Notes which timer is set for the connection; returns the one that was.
-    pub(crate) fn set_timer(&mut self, at: Option<Moment>) -> Option<Moment> {
+    pub(crate) fn set_timer(&mut self, at: Option<Timestamp>) -> Option<Timestamp> {
         std::mem::replace(&mut self.waits.timer, at)
     }
 
-    pub(crate) fn timer(&self) -> Option<Moment> {
+    pub(crate) fn timer(&self) -> Option<Timestamp> {
         self.waits.timer
     }
 }
 
 /// A limit of zero is none.
-fn after(from: Option<Moment>, limit: Duration, due: Due) -> Option<(Moment, Due)> {
+fn after(from: Option<Timestamp>, limit: Duration, due: Due) -> Option<(Timestamp, Due)> {
     let from = from.filter(|_| !limit.is_zero())?;
     Some((from + limit, due))
 }

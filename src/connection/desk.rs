@@ -1,21 +1,21 @@
 //! What a thread of an engine has once and lends to each connection in turn: the limits, the time, the places where replies and actions
 //! collect, spare buffers, the counters, and what slow readers have missed.
 
-use crate::context::{Clock, Context, Effects, ReplyTo};
-use crate::frame::{Framing, Spares};
-use crate::limits::Limits;
-use crate::outbox::{Origin, Outbox};
+use crate::connection::write_queue::Missed;
+use crate::engine::limits::Limits;
+use crate::engine::stats::Stats;
+use crate::frame::{BufferPool, Framing};
 use crate::service::ConnId;
-use crate::stats::Stats;
-use crate::write_queue::Missed;
+use crate::service::context::{Clock, Context, PendingActions, ReplyTo};
+use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
 
 /// A thread's own things, as the operator's desk is not any line's.
 pub(crate) struct Desk {
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
-    pub(crate) outbox: Outbox,
-    pub(crate) spares: Spares,
-    pub(crate) effects: Effects,
+    pub(crate) outbox: ReplyBuffer,
+    pub(crate) spares: BufferPool,
+    pub(crate) effects: PendingActions,
     pub(crate) stats: Stats,
     /// Batches that the connection at hand has missed. Whoever lends the desk takes them before it goes to the next one.
     pub(crate) missed: Vec<Missed>,
@@ -25,8 +25,8 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(limits: Limits, clock: Clock, effects: Effects, spares: Spares) -> Self {
-        let (outbox, stats, missed) = (Outbox::default(), Stats::default(), Vec::new());
+    pub(crate) fn new(limits: Limits, clock: Clock, effects: PendingActions, spares: BufferPool) -> Self {
+        let (outbox, stats, missed) = (ReplyBuffer::default(), Stats::default(), Vec::new());
         Self { limits, clock, outbox, spares, effects, stats, missed, lends_requests: true }
     }
 
@@ -36,7 +36,7 @@ impl Desk {
         &'a mut self,
         conn: ConnId,
         framing: Framing,
-        origin: Origin<'a>,
+        origin: ReplySource<'a>,
         pending_bytes: usize,
     ) -> Context<'a> {
         let reply_to = ReplyTo::Connection { outbox: &mut self.outbox, framing, origin, pending_bytes };

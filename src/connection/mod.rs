@@ -17,17 +17,19 @@ pub(crate) mod script;
 mod tests;
 mod write;
 
+pub(crate) mod write_queue;
+
 pub(crate) use desk::Desk;
 pub(crate) use read::{Fill, Received};
 
 use std::io::{self, Read, Write};
 
-use crate::error::CloseReason;
+use crate::connection::write_queue::WriteQueue;
+use crate::engine::limits::Limits;
 use crate::frame::{FrameDecoder, Framing};
-use crate::limits::Limits;
-use crate::moment::Moment;
+use crate::service::CloseReason;
+use crate::service::time::Timestamp;
 use crate::service::{Peer, ServiceId};
-use crate::write_queue::WriteQueue;
 
 /// A byte stream whose writing side can be closed by itself.
 pub(crate) trait Stream: Read + Write {
@@ -127,7 +129,7 @@ impl<S: Stream> Connection<S> {
         service: ServiceId,
         framing: Framing,
         limits: &Limits,
-        now: Moment,
+        now: Timestamp,
     ) -> Self {
         Self {
             stream,
@@ -256,7 +258,7 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Takes no more frames. What is owed is still flushed if `reason` leaves a peer to flush it to.
-    pub(crate) fn end(&mut self, reason: CloseReason, now: Moment) {
+    pub(crate) fn end(&mut self, reason: CloseReason, now: Timestamp) {
         self.phase = Phase::Ending;
         self.decoder = FrameDecoder::new(self.framing(), 0);
         self.hurry(&reason);
@@ -289,7 +291,7 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Takes the next step of an orderly end, as far as the socket allows.
-    pub(crate) fn wind_up(&mut self, scrap: &mut [u8], now: Moment) {
+    pub(crate) fn wind_up(&mut self, scrap: &mut [u8], now: Timestamp) {
         if self.phase == Phase::Draining && self.queue.is_empty() {
             // After the peer's end there is nothing it could still send, hence nothing that would turn into a reset.
             let keep = !self.flags.ended && self.stream.shutdown_write().is_ok();

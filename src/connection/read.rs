@@ -4,10 +4,10 @@ use std::io::{self, IoSliceMut};
 
 use super::write::{Sink, broken};
 use super::{Connection, Desk, Phase, Stalled, Stream};
-use crate::error::CloseReason;
-use crate::frame::Spares;
-use crate::limits::Limits;
-use crate::outbox::Origin;
+use crate::engine::limits::Limits;
+use crate::frame::BufferPool;
+use crate::service::CloseReason;
+use crate::service::reply_buffer::ReplySource;
 use crate::service::{ConnId, Service};
 
 /// What one read brought.
@@ -100,7 +100,7 @@ impl<S: Stream> Connection<S> {
     /// Reads once, at most `most` bytes. Where an unfinished frame has room, its bytes go there first and only what follows
     /// them to `buffer`. Nothing is noted yet: where a read waits, the time has to be read between the two.
     #[inline]
-    pub(crate) fn draw(&mut self, buffer: &mut [u8], most: usize, spares: &mut Spares) -> Drawn {
+    pub(crate) fn draw(&mut self, buffer: &mut [u8], most: usize, spares: &mut BufferPool) -> Drawn {
         loop {
             let spare = self.decoder.spare_with(spares);
             let direct = spare.len().min(most);
@@ -164,7 +164,7 @@ impl<S: Stream> Connection<S> {
                     completed = true;
                     desk.stats.frames_in += 1;
                     let request = if desk.lends_requests { payload } else { &[] };
-                    let origin = Origin { received, request };
+                    let origin = ReplySource { received, request };
                     service.on_frame(&mut desk.context(id, framing, origin, self.queue.pending_bytes()), payload);
                     if desk.outbox.lies_in_request() {
                         // It has to go before the request does.
@@ -204,7 +204,7 @@ impl<S: Stream> Connection<S> {
         let looks_like = self.decoder.looks_like();
         if let Some(payload) = self.decoder.finish() {
             desk.stats.frames_in += 1;
-            service.on_frame(&mut desk.context(id, framing, Origin::NONE, self.queue.pending_bytes()), payload);
+            service.on_frame(&mut desk.context(id, framing, ReplySource::NONE, self.queue.pending_bytes()), payload);
             return Ok(CloseReason::PeerClosed);
         }
         match received_bytes {

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::script::{Call, Scripted, Socket};
 use super::{Connection, Desk, Fill, Phase, Received};
-use crate::context::{Clock, Context, Effects};
-use crate::error::CloseReason;
-use crate::frame::{Batch, Framing, Spares};
-use crate::limits::Limits;
-use crate::moment::Moment;
-use crate::outbox::Origin;
-use crate::payload::Ticket;
+use crate::engine::limits::Limits;
+use crate::frame::BatchId;
+use crate::frame::{Batch, BufferPool, Framing};
+use crate::service::CloseReason;
+use crate::service::context::{Clock, Context, PendingActions};
+use crate::service::reply_buffer::ReplySource;
+use crate::service::time::Timestamp;
 use crate::service::{ConnId, Peer, Service, ServiceId};
 
 struct Echo;
@@ -25,13 +25,13 @@ impl Service for Echo {
 const ID: ConnId = ConnId(1 << 40);
 
 fn desk(limits: Limits) -> Desk {
-    let clock = Clock { now: Instant::now(), moment: Moment::START };
-    Desk::new(limits, clock, Effects::default(), Spares::default())
+    let clock = Clock { now: Instant::now(), moment: Timestamp::START };
+    Desk::new(limits, clock, PendingActions::default(), BufferPool::default())
 }
 
 fn connection(framing: Framing, desk: &Desk) -> (Connection<Scripted>, Socket) {
     let (socket, stream) = Socket::pair();
-    let conn = Connection::new(stream, Peer::Unix, ServiceId(0), framing, &desk.limits, Moment::START);
+    let conn = Connection::new(stream, Peer::Unix, ServiceId(0), framing, &desk.limits, Timestamp::START);
     (conn, socket)
 }
 
@@ -42,7 +42,7 @@ fn read(conn: &mut Connection<Scripted>, desk: &mut Desk, buffer: &mut [u8]) -> 
         let received = &buffer[..buffered];
         let mut input = received;
         assert!(matches!(conn.receive(&mut input, received, ID, &mut Echo, desk), Received::All));
-        conn.send(Origin { received, request: &[] }, desk).unwrap();
+        conn.send(ReplySource { received, request: &[] }, desk).unwrap();
     }
     fill
 }
@@ -141,12 +141,12 @@ fn every_split_between_a_full_socket_and_a_queue_keeps_replies_and_messages_in_o
         socket.set_room(room);
         socket.send(b"\x03one");
         read(&mut conn, &mut desk, &mut [0; 100]);
-        conn.offer_shared(&Batch::encoded(b"\x03two", 1, Ticket::NONE), &mut desk).unwrap();
+        conn.offer_shared(&Batch::encoded(b"\x03two", 1, BatchId::NONE), &mut desk).unwrap();
         socket.send(b"\x05three");
         read(&mut conn, &mut desk, &mut [0; 100]);
         socket.set_room(usize::MAX);
         conn.mark(false, true, false);
-        conn.flush(Moment::START, &mut desk.stats).unwrap();
+        conn.flush(Timestamp::START, &mut desk.stats).unwrap();
         assert_eq!(socket.written(), b"\x03one\x03two\x05three", "room for {room} bytes");
         assert_eq!(conn.pending_bytes(), 0);
         assert_eq!(desk.stats.bytes_out, 14);
@@ -161,9 +161,9 @@ fn a_full_socket_is_not_written_to_before_an_event_says_so() {
     socket.send(b"\x03one\x03two");
     read(&mut conn, &mut desk, &mut [0; 100]);
     socket.script_writes([Call::Fails(io::ErrorKind::Other)]);
-    conn.flush(Moment::START, &mut desk.stats).unwrap();
+    conn.flush(Timestamp::START, &mut desk.stats).unwrap();
     assert!(conn.mark(false, true, false));
-    conn.flush(Moment::START, &mut desk.stats).unwrap_err();
+    conn.flush(Timestamp::START, &mut desk.stats).unwrap_err();
 }
 
 #[test]
@@ -182,19 +182,19 @@ fn an_end_in_good_order_flushes_then_shuts_down_then_waits_for_the_peer() {
     socket.set_room(1);
     socket.send(b"\x03one");
     read(&mut conn, &mut desk, &mut [0; 100]);
-    conn.end(CloseReason::ShuttingDown, Moment::START);
+    conn.end(CloseReason::ShuttingDown, Timestamp::START);
     assert_eq!(conn.phase(), Phase::Ending);
     conn.goodbye_said();
-    conn.wind_up(&mut [0; 10], Moment::START);
+    conn.wind_up(&mut [0; 10], Timestamp::START);
     assert_eq!((conn.phase(), socket.is_shut_down()), (Phase::Draining, false));
     socket.set_room(usize::MAX);
     conn.mark(false, true, false);
-    conn.flush(Moment::START, &mut desk.stats).unwrap();
-    conn.wind_up(&mut [0; 10], Moment::START);
+    conn.flush(Timestamp::START, &mut desk.stats).unwrap();
+    conn.wind_up(&mut [0; 10], Timestamp::START);
     assert_eq!((conn.phase(), socket.is_shut_down()), (Phase::Lingering, true));
     socket.finish();
     conn.mark(true, false, true);
-    conn.wind_up(&mut [0; 10], Moment::START);
+    conn.wind_up(&mut [0; 10], Timestamp::START);
     assert_eq!(conn.phase(), Phase::Closed);
 }
 
@@ -211,7 +211,7 @@ fn a_peer_that_cannot_be_reached_is_owed_nothing() {
         socket.set_room(1);
         socket.send(b"\x03one");
         read(&mut conn, &mut desk, &mut [0; 100]);
-        conn.end(reason, Moment::START);
+        conn.end(reason, Timestamp::START);
         conn.goodbye_said();
         assert_eq!((conn.phase(), conn.held_bytes()), (Phase::Closed, 0));
     }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use super::deadline::Waits;
 use super::{Connection, Desk, Flags, Stream};
-use crate::error::CloseReason;
+use crate::connection::write_queue::{Offered, WriteQueue, Wrote};
+use crate::engine::limits::Limits;
+use crate::engine::stats::Stats;
+use crate::frame::BatchId;
 use crate::frame::{Batch, Framing, encode};
-use crate::limits::Limits;
-use crate::moment::Moment;
-use crate::outbox::{MAX_PIECES, Origin, Outbox};
-use crate::payload::Ticket;
-use crate::service::{Peer, TurnAway};
-use crate::stats::Stats;
-use crate::write_queue::{Offered, WriteQueue, Wrote};
+use crate::service::CloseReason;
+use crate::service::reply_buffer::{MAX_PIECES, ReplyBuffer, ReplySource};
+use crate::service::time::Timestamp;
+use crate::service::{Peer, RejectionReply};
 
 /// The parts of a connection that writing touches. Apart from them, its decoder may still lend out the frame being answered.
 pub(super) struct Sink<'a, S> {
@@ -26,7 +26,7 @@ pub(super) struct Sink<'a, S> {
 
 impl<S: Stream> Sink<'_, S> {
     /// Sends what the outbox holds, and empties it. `origin` is what the replies may lie in.
-    pub(super) fn send(mut self, origin: Origin<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
+    pub(super) fn send(mut self, origin: ReplySource<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
         let result = if self.queue.is_empty() && self.flags.writable {
             self.write_now(origin, desk)
         } else {
@@ -37,7 +37,7 @@ impl<S: Stream> Sink<'_, S> {
     }
 
     /// The common case: nothing waits, so the socket may take all of it at once.
-    fn write_now(&mut self, origin: Origin<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
+    fn write_now(&mut self, origin: ReplySource<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
         let (outbox, now) = (&desk.outbox, desk.clock.moment);
         let taken = match write_outbox(self.stream, outbox, origin) {
             Ok(bytes) => bytes,
@@ -66,19 +66,19 @@ impl<S: Stream> Sink<'_, S> {
     }
 
     /// Queues what the outbox holds.
-    fn offer(&mut self, origin: Origin<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
+    fn offer(&mut self, origin: ReplySource<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
         let Desk { outbox, limits, stats, missed, .. } = desk;
         let offered = self.queue.offer(
             outbox.pieces(origin),
             outbox.len(),
             outbox.frames(),
-            self.peer.queue_bound(limits),
+            limits.queue_bound(&self.peer),
             missed,
         );
         self.account_for(offered, stats)
     }
 
-    fn flush(&mut self, now: Moment, stats: &mut Stats) -> Result<(), CloseReason> {
+    fn flush(&mut self, now: Timestamp, stats: &mut Stats) -> Result<(), CloseReason> {
         if !self.flags.writable || self.queue.is_empty() {
             self.waits.wrote(false, !self.queue.is_empty(), now);
             return Ok(());
@@ -111,12 +111,12 @@ impl<S: Stream> Connection<S> {
 
     /// Sends the replies of this step that have not been sent yet.
     #[inline]
-    pub(crate) fn send(&mut self, origin: Origin<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
+    pub(crate) fn send(&mut self, origin: ReplySource<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
         if desk.outbox.is_empty() { Ok(()) } else { self.sink().send(origin, desk) }
     }
 
     /// Tells a newcomer why it cannot stay, in its service's words if that has any, and ends it.
-    pub(crate) fn refuse(&mut self, reason: CloseReason, words: Option<TurnAway>, desk: &mut Desk) {
+    pub(crate) fn refuse(&mut self, reason: CloseReason, words: Option<RejectionReply>, desk: &mut Desk) {
         let framing = self.framing();
         let plain = |reason: &CloseReason| {
             vec![if framing == Framing::Raw { format!("{reason}\n") } else { reason.to_string() }.into()]
@@ -128,7 +128,7 @@ impl<S: Stream> Connection<S> {
                 desk.outbox.push_encoded(&frame, 1);
             }
         }
-        let sent = self.send(Origin::NONE, desk);
+        let sent = self.send(ReplySource::NONE, desk);
         self.end(reason, desk.clock.moment);
         if sent.is_ok() {
             self.goodbye_said();
@@ -147,7 +147,7 @@ impl<S: Stream> Connection<S> {
     #[inline]
     pub(crate) fn offer_shared(&mut self, batch: &Arc<Batch>, desk: &mut Desk) -> Result<(), CloseReason> {
         let mut sink = self.sink();
-        let offered = sink.queue.offer_shared(batch, sink.peer.queue_bound(&desk.limits), &mut desk.missed);
+        let offered = sink.queue.offer_shared(batch, desk.limits.queue_bound(sink.peer), &mut desk.missed);
         let settled = sink.account_for(offered, &mut desk.stats);
         sink.waits.wrote(false, !sink.queue.is_empty(), desk.clock.moment);
         settled
@@ -159,10 +159,10 @@ impl<S: Stream> Connection<S> {
     pub(crate) fn reply_shared(
         &mut self,
         batch: &Arc<Batch>,
-        origin: Origin<'_>,
+        origin: ReplySource<'_>,
         desk: &mut Desk,
     ) -> Result<(), CloseReason> {
-        if batch.ticket() == Ticket::NONE {
+        if batch.id() == BatchId::NONE {
             desk.outbox.push_encoded(batch.bytes(), batch.frames());
             return Ok(());
         }
@@ -173,13 +173,13 @@ impl<S: Stream> Connection<S> {
 
     /// Writes what waits, as far as the socket takes it.
     #[inline]
-    pub(crate) fn flush(&mut self, now: Moment, stats: &mut Stats) -> Result<(), CloseReason> {
+    pub(crate) fn flush(&mut self, now: Timestamp, stats: &mut Stats) -> Result<(), CloseReason> {
         if self.queue.is_empty() || !self.flags.writable { Ok(()) } else { self.sink().flush(now, stats) }
     }
 
     /// Holds reading back while too much waits for the peer, or all connections hold too much; lets it go on below low water.
     #[inline]
-    pub(crate) fn regulate(&mut self, limits: &Limits, now: Moment, stats: &mut Stats) {
+    pub(crate) fn regulate(&mut self, limits: &Limits, now: Timestamp, stats: &mut Stats) {
         let pending = self.queue.pending_bytes();
         if pending == 0 && !self.waits.is_paused() && !self.flags.over_budget {
             return;
@@ -208,7 +208,7 @@ impl<S: Stream> Connection<S> {
     }
 }
 
-fn write_outbox(stream: &mut impl Write, outbox: &Outbox, origin: Origin<'_>) -> io::Result<usize> {
+fn write_outbox(stream: &mut impl Write, outbox: &ReplyBuffer, origin: ReplySource<'_>) -> io::Result<usize> {
     loop {
         let result = match outbox.one_piece() {
             Some(bytes) => stream.write(bytes),

@@ -1,11 +1,13 @@
-//! Prefixes of fixed width, with the options that real protocols need: a field that is not first, counts more or less than
-//! the payload, or is kept as part of it. The options are those of tokio-util's `LengthDelimitedCodec` and Netty's
-//! `LengthFieldBasedFrameDecoder`; where the two differ, tokio-util's meaning is used.
+//! Length prefixes of fixed width, with the options that existing protocols need: the field may
+//! follow other bytes, may count more or less than the payload, and may be part of the payload.
+//!
+//! The options are those of tokio-util's `LengthDelimitedCodec` and Netty's
+//! `LengthFieldBasedFrameDecoder`. Where these differ, tokio-util's meaning applies.
 
-use super::{Bounds, Cut, sniff};
-use crate::error::FrameError;
+use super::bounds::{Scan, bounds, too_large};
+use super::error::FrameError;
 
-/// Bytes of the length field.
+/// The width of the length field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Width {
@@ -22,18 +24,18 @@ pub enum Width {
 }
 
 impl Width {
-    /// The width in bytes.
+    /// Returns the width in bytes.
     pub const fn bytes(self) -> usize {
         self as usize
     }
 
-    /// The largest value that the field holds.
+    /// Returns the largest value that the field holds.
     pub const fn max_value(self) -> u64 {
         u64::MAX >> (64 - 8 * self.bytes())
     }
 }
 
-/// Order of the length field's bytes.
+/// The byte order of the length field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endian {
     /// Most significant first: network order.
@@ -42,14 +44,16 @@ pub enum Endian {
     Little,
 }
 
-/// A length field and where it stands.
+/// A length field: its width, byte order and position in the frame.
 ///
-/// A frame is `num_skip + field + adjustment` bytes; its payload is what follows the first `num_skip`. Without options the
-/// field comes first, counts the payload alone, and is skipped.
+/// A frame has `num_skip + field + adjustment` bytes; its payload starts after the first
+/// `num_skip`. Without options, the field comes first, counts the payload alone, and is not part of
+/// the payload.
 ///
 /// ```
 /// use switchboard::{Endian, FrameDecoder, Framing, LengthPrefix, Width};
-/// // A protocol whose 16-bit length follows a type byte, counts itself and the type, and whose users want all of it:
+/// // The 16-bit length follows a type byte and counts itself and that byte. The payload is the
+/// // whole frame.
 /// let prefix = LengthPrefix::new(Width::Two, Endian::Big).offset(1).num_skip(0);
 /// let mut decoder = FrameDecoder::new(Framing::Length(prefix), 1024);
 /// let mut wire = &b"T\0\x05hi"[..];
@@ -66,63 +70,67 @@ pub struct LengthPrefix {
 }
 
 impl LengthPrefix {
-    /// A field at the frame's start that counts the payload.
+    /// Returns a field at the frame's start that counts the payload.
     pub const fn new(width: Width, endian: Endian) -> Self {
         Self { width, endian, offset: 0, skip: None, adjustment: 0 }
     }
 
-    /// Bytes before the length field (`length_field_offset`).
+    /// Sets the number of bytes before the length field (`length_field_offset`).
     #[must_use]
     pub const fn offset(self, bytes: u16) -> Self {
         Self { offset: bytes, ..self }
     }
 
-    /// What to add to the field's value to get the payload's length (`length_adjustment`).
+    /// Sets the number to add to the field's value to get the payload's length
+    /// (`length_adjustment`).
     #[must_use]
     pub const fn adjustment(self, bytes: i32) -> Self {
         Self { adjustment: bytes, ..self }
     }
 
-    /// Bytes at the frame's start that are not payload (`num_skip`, Netty's `initialBytesToStrip`); without it, all up to the
-    /// length field's end.
+    /// Sets the number of bytes at the frame's start that are not payload (`num_skip`, Netty's
+    /// `initialBytesToStrip`). The default is all bytes up to the length field's end.
     #[must_use]
     pub const fn num_skip(self, bytes: u16) -> Self {
         Self { skip: Some(bytes), ..self }
     }
 
+    /// Returns width, byte order, offset, adjustment and skip.
     pub(super) const fn parts(&self) -> (Width, Endian, u16, i32, Option<u16>) {
         (self.width, self.endian, self.offset, self.adjustment, self.skip)
     }
 
-    /// One past the length field's last byte.
+    /// Returns the length of the frame's header: one past the length field's last byte.
     #[inline]
-    pub(super) const fn head_bytes(&self) -> usize {
+    pub(super) const fn header_bytes(&self) -> usize {
         self.offset as usize + self.width.bytes()
     }
 
+    /// Returns the number of bytes before the payload.
     #[inline]
     pub(super) const fn skipped_bytes(&self) -> usize {
         match self.skip {
             Some(bytes) => bytes as usize,
-            None => self.head_bytes(),
+            None => self.header_bytes(),
         }
     }
 
-    /// Whether the frame is nothing but the field and a payload that it counts.
+    /// Returns true if a frame consists of the field and the payload that it counts.
     #[inline]
     pub(super) const fn is_plain(&self) -> bool {
         self.offset == 0 && self.adjustment == 0 && self.skip.is_none()
     }
 
+    /// Finds the frame at the start of `bytes`.
     #[inline]
-    pub(super) fn cut(&self, bytes: &[u8], max_frame_bytes: usize) -> Result<Cut, FrameError> {
-        let head_bytes = self.head_bytes();
-        let Some(field) = bytes.get(self.offset as usize..head_bytes) else {
-            return Ok(Cut::Head(head_bytes));
+    pub(super) fn scan(&self, bytes: &[u8], max_frame_bytes: usize) -> Result<Scan, FrameError> {
+        let header_bytes = self.header_bytes();
+        let Some(field) = bytes.get(self.offset as usize..header_bytes) else {
+            return Ok(Scan::NeedBytes(header_bytes));
         };
         let field = self.read(field);
         if self.is_plain() {
-            return bounds(field, head_bytes, max_frame_bytes, bytes).map(Cut::Frame);
+            return bounds(field, header_bytes, max_frame_bytes, bytes).map(Scan::Frame);
         }
         let too_short = FrameError::TooShort { declared: field };
         let payload = match field.checked_add_signed(self.adjustment.into()) {
@@ -131,10 +139,11 @@ impl LengthPrefix {
             None => return Err(too_large(u64::MAX, max_frame_bytes, bytes)),
         };
         let bounds = bounds(payload, self.skipped_bytes(), max_frame_bytes, bytes)?;
-        // Were it allowed, the next frame would begin within this one's head.
-        if bounds.end < head_bytes { Err(too_short) } else { Ok(Cut::Frame(bounds)) }
+        // Otherwise the next frame would begin inside this frame's header.
+        if bounds.end < header_bytes { Err(too_short) } else { Ok(Scan::Frame(bounds)) }
     }
 
+    /// Reads the value of `field`, which has the prefix's width.
     #[inline]
     fn read(&self, field: &[u8]) -> u64 {
         match (field, self.endian) {
@@ -144,11 +153,11 @@ impl LengthPrefix {
         }
     }
 
-    /// Appends `value` as wide as the width says.
+    /// Appends `value` to `out` in the prefix's width and byte order.
     #[inline]
     pub(super) fn append(&self, value: u64, out: &mut Vec<u8>) {
         if let (Width::Four, Endian::Big) = (self.width, self.endian) {
-            // The one that most connections use, as one store.
+            // The default framing: one store.
             let [_, _, _, _, bytes @ ..] = value.to_be_bytes();
             out.extend_from_slice(&bytes);
         } else {
@@ -158,7 +167,7 @@ impl LengthPrefix {
         }
     }
 
-    /// Writes `value` into `field`, which is as wide as the width says.
+    /// Writes `value` into `field`, which has the prefix's width.
     pub(super) fn write(&self, value: u64, field: &mut [u8]) {
         let (big, little) = (value.to_be_bytes(), value.to_le_bytes());
         let bytes = match self.endian {
@@ -167,19 +176,4 @@ impl LengthPrefix {
         };
         field.copy_from_slice(bytes.unwrap_or_default());
     }
-}
-
-/// The bounds of a payload of `declared` bytes that begins at `start`, unless that is more than the limit.
-#[inline]
-pub(super) fn bounds(declared: u64, start: usize, max_frame_bytes: usize, bytes: &[u8]) -> Result<Bounds, FrameError> {
-    let end = usize::try_from(declared).ok().filter(|payload| *payload <= max_frame_bytes);
-    match end.and_then(|payload| payload.checked_add(start)) {
-        Some(end) => Ok(Bounds { payload_start: start, payload_end: end, end }),
-        None => Err(too_large(declared, max_frame_bytes, bytes)),
-    }
-}
-
-#[cold]
-fn too_large(declared_bytes: u64, max_frame_bytes: usize, bytes: &[u8]) -> FrameError {
-    FrameError::TooLarge { declared_bytes, max_frame_bytes, looks_like: sniff::looks_like(bytes) }
 }

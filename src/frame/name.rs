@@ -1,12 +1,14 @@
-//! The names of framings, as typed on a command line: `u32be`, `lines`, `u16be,offset=2,adjustment=-4,skip=0`.
+//! The names of framings on the command line: `u32be`, `lines`,
+//! `u16be,offset=2,adjustment=-4,skip=0`.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Framing, LengthPrefix};
+use super::framing::Framing;
+use super::length::LengthPrefix;
 
 impl Framing {
-    /// Every framing that has a plain name.
+    /// The framings that have a plain name.
     pub const NAMES: [(&'static str, Self); 10] = [
         ("u8", Self::U8),
         ("u16be", Self::U16BE),
@@ -21,7 +23,7 @@ impl Framing {
     ];
 }
 
-/// The text names no framing.
+/// The error of parsing text that is not the name of a framing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseFramingError(String);
 
@@ -42,14 +44,16 @@ impl FromStr for Framing {
         let found = Self::NAMES.iter().find(|(known, _)| *known == name);
         let mut framing = found.map(|(_, framing)| *framing).ok_or_else(|| {
             let known: Vec<_> = Self::NAMES.iter().map(|(known, _)| *known).collect();
-            ParseFramingError(format!("no framing is called '{name}': write one of {}", known.join(" ")))
+            ParseFramingError(format!("unknown framing '{name}': write one of {}", known.join(" ")))
         })?;
         for word in words {
             let Self::Length(prefix) = framing else {
-                return Err(ParseFramingError(format!("{name} takes no options")));
+                return Err(ParseFramingError(format!("framing '{name}' has no options")));
             };
             framing = Self::Length(option(prefix, word).ok_or_else(|| {
-                ParseFramingError(format!("'{word}' is no option: write offset=BYTES, adjustment=±BYTES or skip=BYTES"))
+                ParseFramingError(format!(
+                    "unknown framing option '{word}': write offset=BYTES, adjustment=±BYTES or skip=BYTES"
+                ))
             })?);
         }
         Ok(framing)
@@ -77,7 +81,8 @@ impl fmt::Display for Framing {
         };
         match (Self::NAMES.iter().find(|(_, framing)| *framing == plain), self) {
             (Some((name, _)), _) => f.write_str(name)?,
-            // The library can make what the command line has no name for: a little-endian u24, say.
+            // A framing without a name, such as a little-endian u24, can be built with the library
+            // only.
             (None, other) => write!(f, "{other:?}")?,
         }
         if let Self::Length(prefix) = self {
@@ -101,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_and_option_is_read_as_it_is_written() {
+    fn from_str_is_the_inverse_of_display() {
         let with_options = ["u16be,offset=2", "u32le,adjustment=-4,skip=0", "u8,offset=1,adjustment=3,skip=2"];
         for text in Framing::NAMES.iter().map(|(name, _)| *name).chain(with_options) {
             assert_eq!(text.parse::<Framing>().unwrap().to_string(), text);
@@ -109,16 +114,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_framing_is_answered_with_what_is() {
-        for (text, says) in [
-            ("u32", "no framing is called 'u32': write one of u8 u16be"),
-            ("", "no framing is called ''"),
-            ("lines,offset=1", "lines takes no options"),
-            ("u8,offset=-1", "'offset=-1' is no option"),
-            ("u8,colour=red", "'colour=red' is no option"),
+    fn from_str_names_the_valid_framings_and_options() {
+        for (text, expected) in [
+            ("u32", "unknown framing 'u32': write one of u8 u16be"),
+            ("", "unknown framing ''"),
+            ("lines,offset=1", "framing 'lines' has no options"),
+            ("u8,offset=-1", "unknown framing option 'offset=-1'"),
+            ("u8,colour=red", "unknown framing option 'colour=red'"),
         ] {
             let error = text.parse::<Framing>().unwrap_err().to_string();
-            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 }

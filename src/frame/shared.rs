@@ -1,23 +1,27 @@
-//! Payloads for many receivers, framed once for each framing among them, and put together.
+//! Payloads for many receivers: encoded once per framing among the receivers, and shared between
+//! them.
 
 use std::sync::Arc;
 
-use super::{Framing, encode};
-use crate::payload::{Payload, Ticket};
+use super::encode::encode;
+use super::framing::Framing;
+use super::payload::{BatchId, Payload};
 
-/// Whole frames, one after the other, that many connections may owe at once.
+/// Encoded frames, one after the other, that many write queues may hold at the same time.
 #[derive(Debug)]
 pub(crate) struct Batch {
     bytes: Payload,
     frames: u32,
-    ticket: Ticket,
+    id: BatchId,
 }
 
-/// Payloads on their way to many connections. What they are framed to is shared by all that are framed alike.
+/// Payloads to send to many connections. Connections of the same framing share one encoded
+/// [`Batch`].
 pub(crate) struct SharedFrames<'a> {
     payloads: &'a [Payload],
-    ticket: Ticket,
-    framed: Vec<(Framing, Option<Arc<Batch>>)>,
+    id: BatchId,
+    /// One entry per framing; `None` if the framing can carry none of the payloads.
+    encoded: Vec<(Framing, Option<Arc<Batch>>)>,
 }
 
 impl Batch {
@@ -32,48 +36,49 @@ impl Batch {
     }
 
     #[inline]
-    pub(crate) fn ticket(&self) -> Ticket {
-        self.ticket
+    pub(crate) fn id(&self) -> BatchId {
+        self.id
     }
 }
 
 #[cfg(test)]
 impl Batch {
-    /// So many bytes that are so many frames already.
-    pub(crate) fn encoded(bytes: impl Into<Payload>, frames: u32, ticket: Ticket) -> Arc<Self> {
-        Arc::new(Self { bytes: bytes.into(), frames, ticket })
+    /// Returns a batch of bytes that already contain `frames` frames.
+    pub(crate) fn encoded(bytes: impl Into<Payload>, frames: u32, id: BatchId) -> Arc<Self> {
+        Arc::new(Self { bytes: bytes.into(), frames, id })
     }
 }
 
 impl<'a> SharedFrames<'a> {
-    pub(crate) fn of(payloads: &'a [Payload], ticket: Ticket) -> Self {
-        Self { payloads, ticket, framed: Vec::new() }
+    pub(crate) fn new(payloads: &'a [Payload], id: BatchId) -> Self {
+        Self { payloads, id, encoded: Vec::new() }
     }
 
-    /// The payloads under `framing`; nothing if that can carry none of them.
-    pub(crate) fn under(&mut self, framing: Framing) -> Option<&Arc<Batch>> {
-        let at = self.framed.iter().position(|(known, _)| *known == framing).unwrap_or_else(|| {
-            self.framed.push((framing, frame(framing, self.payloads, self.ticket).map(Arc::new)));
-            self.framed.len() - 1
+    /// Returns the payloads encoded with `framing`; `None` if the framing can carry none of them.
+    pub(crate) fn encode_with(&mut self, framing: Framing) -> Option<&Arc<Batch>> {
+        let at = self.encoded.iter().position(|(known, _)| *known == framing).unwrap_or_else(|| {
+            self.encoded.push((framing, encode_batch(framing, self.payloads, self.id).map(Arc::new)));
+            self.encoded.len() - 1
         });
-        self.framed.get(at)?.1.as_ref()
+        self.encoded.get(at)?.1.as_ref()
     }
 }
 
-/// Those of `payloads` that `framing` can carry. The log is told of the others, once for all receivers.
-fn frame(framing: Framing, payloads: &[Payload], ticket: Ticket) -> Option<Batch> {
+/// Encodes those of `payloads` that `framing` can carry. Logs each of the others, once for all
+/// receivers.
+fn encode_batch(framing: Framing, payloads: &[Payload], id: BatchId) -> Option<Batch> {
     if framing == Framing::Raw
         && let [only] = payloads
     {
-        return Some(Batch { bytes: only.clone(), frames: 1, ticket });
+        return Some(Batch { bytes: only.clone(), frames: 1, id });
     }
     let mut bytes = Vec::new();
     let mut frames = 0;
     for payload in payloads {
         match encode(framing, payload, &mut bytes) {
             Ok(()) => frames += 1,
-            Err(error) => log::warn!("a message could not be sent to connections framed as {framing}: {error}"),
+            Err(error) => log::warn!("message not sent to connections with framing {framing}: {error}"),
         }
     }
-    (frames > 0).then(|| Batch { bytes: bytes.into(), frames, ticket })
+    (frames > 0).then(|| Batch { bytes: bytes.into(), frames, id })
 }

@@ -1,16 +1,19 @@
-//! What bytes are that were meant for another port. Used only to word an error: nothing is decided by it.
+//! Guesses the protocol of bytes that are not frames. The guess appears in error texts only; no
+//! behaviour depends on it.
 
-use crate::error::LooksLike;
+use super::error::LooksLike;
 
 const HTTP_METHODS: [&[u8]; 10] =
     [b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"PATCH ", b"TRACE ", b"PRI "];
 
-/// Bytes that are looked at; a prefix that lies is found out within the first few.
-const LOOKED_AT: usize = 64;
+/// Bytes examined at most. A prefix that is not a length is detected within the first bytes of the
+/// stream.
+const MAX_EXAMINED: usize = 64;
 
-/// A guess at what `bytes`, the first of a frame, are instead of a frame.
+/// Returns a guess at the protocol of `bytes`, which stand where a frame should begin; `None`
+/// without a match.
 pub(super) fn looks_like(bytes: &[u8]) -> Option<LooksLike> {
-    let bytes = bytes.get(..LOOKED_AT).unwrap_or(bytes);
+    let bytes = bytes.get(..MAX_EXAMINED).unwrap_or(bytes);
     // A TLS record: type 22 (handshake), version 3.0 to 3.4 (RFC 8446, section 5.1).
     if let [0x16, 0x03, 0x00..=0x04, ..] = bytes {
         return Some(LooksLike::Tls);
@@ -23,7 +26,7 @@ pub(super) fn looks_like(bytes: &[u8]) -> Option<LooksLike> {
     }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
-        // A character cut in two by the end of what arrived is no sign against text.
+        // The last character may be incomplete, because the rest has not arrived.
         Err(error) if error.error_len().is_none() => std::str::from_utf8(bytes.get(..error.valid_up_to())?).ok()?,
         Err(_) => return None,
     };
@@ -36,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_text_http_and_tls_from_frames() {
+    fn text_http_and_tls_are_recognised() {
         assert_eq!(looks_like(b"hello\n"), Some(LooksLike::Text));
         assert_eq!(looks_like("你好".as_bytes().get(..4).unwrap()), Some(LooksLike::Text));
         assert_eq!(looks_like(b"GET / HTTP/1.1\r\n"), Some(LooksLike::Http));

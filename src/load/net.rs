@@ -12,8 +12,8 @@ use mio::net::{TcpStream, UdpSocket};
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
-use crate::endpoint::Endpoint;
-use crate::slots::reserved_key;
+use crate::engine::slab::reserved_key;
+use crate::net::Endpoint;
 
 /// Events taken from the system with one call.
 const EVENTS: usize = 1024;
@@ -26,7 +26,7 @@ const DATAGRAM_BUFFER_BYTES: usize = 4 << 20;
 
 /// What the system says about a socket.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ready {
+pub(super) struct SocketEvent {
     pub(super) key: usize,
     pub(super) readable: bool,
     pub(super) writable: bool,
@@ -35,26 +35,26 @@ pub(super) struct Ready {
 }
 
 /// All that is waited for.
-pub(super) struct Net {
+pub(super) struct Poller {
     poll: Poll,
     events: Events,
-    alarm: alarm::Alarm,
+    alarm: alarm::PreciseTimer,
 }
 
-impl Net {
+impl Poller {
     pub(super) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
-        let alarm = alarm::Alarm::new(poll.registry())?;
+        let alarm = alarm::PreciseTimer::new(poll.registry())?;
         Ok(Self { poll, events: Events::with_capacity(EVENTS), alarm })
     }
 
-    pub(super) fn register(&self, socket: &mut Socket, key: usize) -> io::Result<()> {
+    pub(super) fn register(&self, socket: &mut LoadSocket, key: usize) -> io::Result<()> {
         let (registry, token, interest) = (self.poll.registry(), Token(key), Interest::READABLE | Interest::WRITABLE);
         match socket {
-            Socket::Tcp(stream) => registry.register(stream, token, interest),
+            LoadSocket::Tcp(stream) => registry.register(stream, token, interest),
             #[cfg(unix)]
-            Socket::Unix(stream) => registry.register(stream, token, interest),
-            Socket::Udp(socket) => registry.register(socket, token, interest),
+            LoadSocket::Unix(stream) => registry.register(stream, token, interest),
+            LoadSocket::Udp(socket) => registry.register(socket, token, interest),
         }
     }
 
@@ -63,7 +63,7 @@ impl Net {
         &mut self,
         timeout: Duration,
         precise: Option<Duration>,
-        ready: &mut Vec<Ready>,
+        ready: &mut Vec<SocketEvent>,
     ) -> io::Result<()> {
         let timeout = self.alarm.set(timeout, precise)?;
         match self.poll.poll(&mut self.events, Some(timeout)) {
@@ -72,7 +72,7 @@ impl Net {
         }
         for event in self.events.iter().filter(|event| event.token().0 != ALARM_KEY) {
             let end = event.is_read_closed() || event.is_error();
-            ready.push(Ready {
+            ready.push(SocketEvent {
                 key: event.token().0,
                 readable: event.is_readable() || end,
                 writable: event.is_writable(),
@@ -84,7 +84,7 @@ impl Net {
 }
 
 /// A client's socket. Dropping it closes it, which ends its registration too.
-pub(super) enum Socket {
+pub(super) enum LoadSocket {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
@@ -103,7 +103,7 @@ macro_rules! either {
     };
 }
 
-impl Socket {
+impl LoadSocket {
     /// Begins to connect. Of a stream, an event tells when that is decided.
     pub(super) fn connect(target: &Endpoint) -> io::Result<Self> {
         match target {
@@ -192,9 +192,9 @@ mod alarm {
         Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
     };
 
-    pub(super) struct Alarm(OwnedFd);
+    pub(super) struct PreciseTimer(OwnedFd);
 
-    impl Alarm {
+    impl PreciseTimer {
         pub(super) fn new(registry: &Registry) -> io::Result<Self> {
             let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
             registry.register(&mut SourceFd(&fd.as_raw_fd()), Token(super::ALARM_KEY), Interest::READABLE)?;
@@ -221,9 +221,9 @@ mod alarm {
     use std::io;
     use std::time::Duration;
 
-    pub(super) struct Alarm;
+    pub(super) struct PreciseTimer;
 
-    impl Alarm {
+    impl PreciseTimer {
         pub(super) fn new(_registry: &mio::Registry) -> io::Result<Self> {
             Ok(Self)
         }
@@ -248,7 +248,7 @@ mod tests {
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
         socket.connect(&socket.local_addr().unwrap()).unwrap();
         socket.set_nonblocking(true).unwrap();
-        let socket = Socket::Tcp(TcpStream::from_std(socket.into()));
+        let socket = LoadSocket::Tcp(TcpStream::from_std(socket.into()));
         assert_eq!(socket.connected().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 }

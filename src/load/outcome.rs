@@ -7,12 +7,12 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::plan::Activity;
+use super::config::Activity;
 
 /// What came of a load, in its measured time.
 #[derive(Clone)]
 #[non_exhaustive]
-pub struct Outcome {
+pub struct LoadOutcome {
     /// What the connections did.
     pub activity: Activity,
     /// The measured time.
@@ -45,12 +45,12 @@ pub struct Outcome {
     pub faults: Faults,
     /// What happened in each part of the measured time, oldest first; of an open loop the last may be about answers that came
     /// after it.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<LoadSample>,
     /// What the load cost the generator itself.
-    pub generator: Generator,
+    pub generator: GeneratorStats,
 }
 
-impl Outcome {
+impl LoadOutcome {
     /// Whether the generator measured itself rather than the server, and how that shows.
     pub fn bottleneck(&self) -> Option<Bottleneck> {
         self.generator.bottleneck(matches!(self.activity, Activity::Open { .. }), &self.latency)
@@ -152,7 +152,7 @@ impl SubAssign for Faults {
 /// One part of the measured time, a tenth of a second or longer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Sample {
+pub struct LoadSample {
     /// When it ended, from the start of measuring.
     pub at: Duration,
     /// How long it was.
@@ -173,7 +173,7 @@ pub struct Sample {
 /// measures itself.
 #[derive(Clone)]
 #[non_exhaustive]
-pub struct Generator {
+pub struct GeneratorStats {
     /// Processor time of the generator's thread.
     pub cpu: Duration,
     /// The part of the measured time in which it did not wait for anything, or which it spent on a processor, whichever is more;
@@ -183,7 +183,7 @@ pub struct Generator {
     pub send_lag: Histogram<u64>,
 }
 
-impl Generator {
+impl GeneratorStats {
     /// Whether it measured itself rather than the server, in an open loop or not.
     pub(super) fn bottleneck(&self, is_open: bool, latency: &Histogram<u64>) -> Option<Bottleneck> {
         if self.busy >= Bottleneck::BUSY {
@@ -198,9 +198,9 @@ impl Generator {
 }
 
 /// A histogram's own is thousands of numbers.
-pub(super) struct Brief<'a>(pub(super) &'a Histogram<u64>);
+pub(super) struct HistogramSummary<'a>(pub(super) &'a Histogram<u64>);
 
-impl fmt::Debug for Brief<'_> {
+impl fmt::Debug for HistogramSummary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quantile = |of| Duration::from_nanos(self.0.value_at_quantile(of));
         let (count, max) = (self.0.len(), Duration::from_nanos(self.0.max()));
@@ -208,11 +208,11 @@ impl fmt::Debug for Brief<'_> {
     }
 }
 
-impl fmt::Debug for Outcome {
+impl fmt::Debug for LoadOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { activity, elapsed, messages, answered, bytes, due, unanswered, latency, connects, .. } = self;
         let Self { connecting, connections, cut_off, faults, samples, generator, .. } = self;
-        f.debug_struct("Outcome")
+        f.debug_struct("LoadOutcome")
             .field("activity", activity)
             .field("elapsed", elapsed)
             .field("messages", messages)
@@ -220,8 +220,8 @@ impl fmt::Debug for Outcome {
             .field("bytes", bytes)
             .field("due", due)
             .field("unanswered", unanswered)
-            .field("latency", &Brief(latency))
-            .field("connects", &Brief(connects))
+            .field("latency", &HistogramSummary(latency))
+            .field("connects", &HistogramSummary(connects))
             .field("connecting", connecting)
             .field("connections", connections)
             .field("cut_off", cut_off)
@@ -232,11 +232,11 @@ impl fmt::Debug for Outcome {
     }
 }
 
-impl fmt::Debug for Generator {
+impl fmt::Debug for GeneratorStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { cpu, busy, send_lag } = self;
-        let mut shown = f.debug_struct("Generator");
-        shown.field("cpu", cpu).field("busy", busy).field("send_lag", &Brief(send_lag)).finish()
+        let mut shown = f.debug_struct("GeneratorStats");
+        shown.field("cpu", cpu).field("busy", busy).field("send_lag", &HistogramSummary(send_lag)).finish()
     }
 }
 
@@ -244,11 +244,11 @@ impl fmt::Debug for Generator {
 mod tests {
     use super::*;
 
-    fn outcome(activity: Activity, busy: f64, lag: Duration) -> Outcome {
+    fn outcome(activity: Activity, busy: f64, lag: Duration) -> LoadOutcome {
         let histogram = || Histogram::new(3).unwrap();
         let mut send_lag = histogram();
         send_lag.record(u64::try_from(lag.as_nanos()).unwrap()).unwrap();
-        Outcome {
+        LoadOutcome {
             activity,
             elapsed: Duration::from_secs(1),
             messages: 1,
@@ -264,7 +264,7 @@ mod tests {
             cut_off: 0,
             faults: Faults::default(),
             samples: Vec::new(),
-            generator: Generator { cpu: Duration::ZERO, busy, send_lag },
+            generator: GeneratorStats { cpu: Duration::ZERO, busy, send_lag },
         }
     }
 

@@ -5,7 +5,7 @@
 
 /// An open loop's timetable.
 #[derive(Clone, Debug)]
-pub(super) struct Pace {
+pub(super) struct SendSchedule {
     start_ns: u64,
     interval_ns: f64,
     pub(super) connections: u64,
@@ -21,7 +21,7 @@ pub(super) struct Pace {
     clippy::cast_sign_loss,
     reason = "53 bits of nanoseconds are a hundred days"
 )]
-impl Pace {
+impl SendSchedule {
     pub(super) fn new(start_ns: u64, rate: f64, connections: usize) -> Self {
         Self { start_ns, interval_ns: 1e9 / rate, connections: connections as u64, due: 0, end_ns: u64::MAX }
     }
@@ -49,7 +49,7 @@ impl Pace {
         Some(self.due_ns(self.due)).filter(|due_ns| *due_ns < self.end_ns)
     }
 
-    /// Counts what is due by `now_ns`; returns the numbers of what has become due.
+    /// CountRule what is due by `now_ns`; returns the numbers of what has become due.
     pub(super) fn advance(&mut self, now_ns: u64) -> std::ops::Range<u64> {
         let before = self.due;
         let now_ns = now_ns.min(self.end_ns - 1);
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn every_message_becomes_due_once_and_not_before_its_time() {
         for rate in [0.5, 3.0, 1000.0, 99_999.9, 3e6] {
-            let mut pace = Pace::new(1_000, rate, 7);
+            let mut pace = SendSchedule::new(1_000, rate, 7);
             let mut next = 0;
             for step in 0..1_000 {
                 let now_ns = step * 777_777;
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_is_due_of_a_connection_is_counted_without_going_through_it() {
-        let mut pace = Pace::new(0, 1000.0, 3);
+        let mut pace = SendSchedule::new(0, 1000.0, 3);
         assert_eq!(pace.until_due(0), None);
         pace.advance(9_000_000);
         // 0 to 9 are due, and of the second connection 1, 4 and 7.
@@ -118,13 +118,13 @@ mod tests {
 
     #[test]
     fn so_low_a_rate_that_no_second_message_is_ever_due_is_borne() {
-        let mut pace = Pace::new(5, f64::MIN_POSITIVE, 3);
+        let mut pace = SendSchedule::new(5, f64::MIN_POSITIVE, 3);
         assert_eq!(pace.advance(1 << 60), 0..1);
     }
 
     #[test]
     fn nothing_is_due_after_the_end() {
-        let mut pace = Pace::new(0, 1000.0, 1);
+        let mut pace = SendSchedule::new(0, 1000.0, 1);
         pace.end_at(10_000_000);
         assert_eq!(pace.advance(u64::MAX), 0..10);
         assert!(pace.advance(u64::MAX).is_empty());

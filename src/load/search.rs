@@ -1,109 +1,47 @@
-//! The highest rate at which a server keeps an objective: doubled until it fails, then narrowed down.
+//! The search for the highest rate at which a server meets an objective. The search doubles the
+//! rate until a step fails, then narrows the range between the last success and the failure.
 //!
-//! Each step is a run of its own, with the plan's warm-up and duration, on connections of its own.
+//! Each step is a separate run, with the configured warm-up and duration, on new connections.
 
-use std::fmt;
 use std::ops::ControlFlow;
 
-use super::outcome::{Bottleneck, Outcome};
-use super::plan::{Activity, MAX_RATE, Plan};
+use super::config::{Activity, LoadConfig, MAX_RATE};
+use super::driver::run;
+use super::error::LoadError;
+use super::observer::{LoadObserver, LoadProgress};
+use super::outcome::LoadOutcome;
+use super::search_result::{MaxRate, RateStep, SearchEnd, StepVerdict};
 use super::slo::Slo;
-use super::{Error, Progress, Watch, run};
 
-/// Where the search begins unless the plan says.
+/// The first rate, in messages a second, if the configuration does not give one.
 const FIRST_RATE: f64 = 1000.0;
 
-/// No rate below this is tried, unless the search begins with it.
+/// The lowest rate that is tried, unless the search starts below it.
 const LEAST_RATE: f64 = 1.0;
 
-/// The search ends when what holds and what does not are no further apart.
+/// The search ends when the lowest failing rate is at most this factor above the highest that holds.
 const CLOSE_ENOUGH: f64 = 1.03;
 
-/// The part of what was due that must have been answered in time.
+/// The part of the due messages that must have been answered.
 const ENOUGH: f64 = 0.99;
 
-/// How often a rate is tried that fails because of the generator.
+/// Runs at one rate while the generator is the limit.
 const GENERATOR_TRIES: usize = 3;
 
-/// What the search for the highest rate found.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct MaxRate {
-    /// What had to be kept.
-    pub slo: Slo,
-    /// The highest rate at which it was, in messages a second; zero if at none.
-    pub rate: f64,
-    /// What was tried, in that order.
-    pub steps: Vec<Step>,
-    /// Why the search ended.
-    pub ended: Ended,
-}
-
-/// One rate that was tried.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Step {
-    /// Messages a second.
-    pub rate: f64,
-    /// Whether the server could carry it.
-    pub verdict: Verdict,
-    /// What came of it.
-    pub outcome: Outcome,
-}
-
-/// Whether a server could carry a rate.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Verdict {
-    /// It could.
-    Holds,
-    /// Its latency was not good enough.
-    TooSlow,
-    /// Too few of the messages that were due were answered at all.
-    TooFew,
-    /// Something went wrong.
-    Faulty,
-    /// It failed, and so might any server have: the generator was the limit.
-    Generator(Bottleneck),
-}
-
-/// Why a search ended.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Ended {
-    /// The server's limit was found.
-    Found,
-    /// The generator's own limit was: the server may carry more.
-    Generator(Bottleneck),
-    /// Whoever watched had it ended.
-    Stopped,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Holds => f.write_str("holds"),
-            Self::TooSlow => f.write_str("too slow"),
-            Self::TooFew => f.write_str("too few answers"),
-            Self::Faulty => f.write_str("faulty"),
-            Self::Generator(bottleneck) => bottleneck.fmt(f),
-        }
-    }
-}
-
-/// Searches the highest rate at which `slo` holds for the load of `plan`, in an open loop. If the plan's own activity is one, its
-/// rate is tried first; a closed loop with one message under way stands for a search that begins anywhere.
+/// Searches for the highest rate at which `slo` holds for the load of `config`, in an open loop.
+/// The search starts at the rate of [`Activity::Open`], or at 1,000 messages a second for
+/// [`Activity::Closed`] with one message in flight.
 ///
 /// # Errors
-/// [`Error::Plan`] for any other activity, and whatever [`run`] says of a load that could not be put on at all.
-pub fn find_max(plan: &Plan, slo: &Slo, watch: &mut dyn Watch) -> Result<MaxRate, Error> {
-    let first = first_rate(plan.activity)?;
-    let mut search = Search { plan, slo: *slo, steps: Vec::new(), ended: None, watch };
+/// [`LoadError::Config`] for any other activity, and every error of [`run`].
+pub fn find_max(config: &LoadConfig, slo: &Slo, observer: &mut dyn LoadObserver) -> Result<MaxRate, LoadError> {
+    let first = first_rate(config.activity)?;
+    let mut search = Search { config, slo: *slo, steps: Vec::new(), ended: None, observer };
     let (mut low, mut high) = (0.0, None);
     let mut rate = first;
     while search.ended.is_none() && rate >= LEAST_RATE.min(first) {
-        // One hiccup of a machine would put an end to the search, or have it narrow down the wrong range: what fails must fail
-        // twice.
+        // A rate fails only if it fails twice: one scheduling hiccup of the machine would otherwise
+        // end the search, or make it narrow down the wrong range.
         if search.holds(rate)? || (search.ended.is_none() && search.holds(rate)?) {
             low = rate;
         } else if search.ended.is_none() {
@@ -117,96 +55,98 @@ pub fn find_max(plan: &Plan, slo: &Slo, watch: &mut dyn Watch) -> Result<MaxRate
             Some(high) => (low * high).sqrt(),
         };
     }
-    Ok(MaxRate { slo: *slo, rate: low, steps: search.steps, ended: search.ended.unwrap_or(Ended::Found) })
+    Ok(MaxRate { slo: *slo, rate: low, steps: search.steps, ended: search.ended.unwrap_or(SearchEnd::Found) })
 }
 
-/// Where the search begins. What the plan asks for otherwise is not silently replaced.
-fn first_rate(activity: Activity) -> Result<f64, Error> {
+/// Returns the rate of the first step. An activity without a rate is an error: replacing it
+/// silently would measure something else than the caller asked for.
+fn first_rate(activity: Activity) -> Result<f64, LoadError> {
+    let error = |text: &str| Err(LoadError::Config(text.to_owned()));
     match activity {
         Activity::Open { rate } => Ok(rate),
         Activity::Closed { in_flight: 0 | 1 } => Ok(FIRST_RATE),
-        Activity::Closed { .. } => {
-            Err(Error::Plan("in-flight: the highest rate is searched for in an open loop".to_owned()))
-        }
-        Activity::Churn => Err(Error::Plan("churn: of connections no highest rate is searched for".to_owned())),
-        Activity::Idle => Err(Error::Plan("idle: connections that are only held have no rate".to_owned())),
+        Activity::Closed { .. } => error("in-flight: the search for the highest rate uses an open loop; give a rate"),
+        Activity::Churn => error("churn: a load of short connections has no rate to search for"),
+        Activity::Idle => error("idle: idle connections have no rate to search for"),
     }
 }
 
 struct Search<'a> {
-    plan: &'a Plan,
+    config: &'a LoadConfig,
     slo: Slo,
-    steps: Vec<Step>,
-    /// Why no further step is to be tried.
-    ended: Option<Ended>,
-    watch: &'a mut dyn Watch,
+    steps: Vec<RateStep>,
+    /// The reason to try no further rate.
+    ended: Option<SearchEnd>,
+    observer: &'a mut dyn LoadObserver,
 }
 
 impl Search<'_> {
-    /// Tries a rate; again if the generator was the limit, which on a machine with other work may be an accident.
-    fn holds(&mut self, rate: f64) -> Result<bool, Error> {
+    /// Returns true if the objective holds at `rate`. A run in which the generator was the limit is
+    /// repeated, because other work on the machine may have caused that.
+    fn holds(&mut self, rate: f64) -> Result<bool, LoadError> {
         for _ in 0..GENERATOR_TRIES {
-            match self.attempt(rate)? {
-                Some(Verdict::Generator(bottleneck)) => self.ended = Some(Ended::Generator(bottleneck)),
+            match self.try_rate(rate)? {
+                Some(StepVerdict::Generator(bottleneck)) => self.ended = Some(SearchEnd::Generator(bottleneck)),
                 verdict => {
-                    self.ended = verdict.is_none().then_some(Ended::Stopped);
-                    return Ok(verdict == Some(Verdict::Holds));
+                    self.ended = verdict.is_none().then_some(SearchEnd::Stopped);
+                    return Ok(verdict == Some(StepVerdict::Holds));
                 }
             }
         }
         Ok(false)
     }
 
-    /// Tries a rate once; no verdict when it was stopped.
-    fn attempt(&mut self, rate: f64) -> Result<Option<Verdict>, Error> {
-        let plan = Plan { activity: Activity::Open { rate }, ..self.plan.clone() };
-        let mut relay = Relay { watch: &mut *self.watch, stopped: false };
-        let outcome = run(&plan, &mut relay)?;
-        if relay.stopped {
+    /// Runs one step; returns `None` if the observer stopped it.
+    fn try_rate(&mut self, rate: f64) -> Result<Option<StepVerdict>, LoadError> {
+        let config = LoadConfig { activity: Activity::Open { rate }, ..self.config.clone() };
+        let mut detector = StopDetector { observer: &mut *self.observer, stopped: false };
+        let outcome = run(&config, &mut detector)?;
+        if detector.stopped {
             return Ok(None);
         }
         let verdict = judge(&self.slo, &outcome);
-        let step = Step { rate, verdict, outcome };
-        self.watch.on_step(&step);
+        let step = RateStep { rate, verdict, outcome };
+        self.observer.on_step(&step);
         self.steps.push(step);
         Ok(Some(verdict))
     }
 }
 
-/// What holds, holds, even if the generator was late: latency counts from when a message was due.
-fn judge(slo: &Slo, outcome: &Outcome) -> Verdict {
+/// Judges one run. A rate that holds counts even if the generator was late, because latency counts
+/// from the time when a message was due.
+fn judge(slo: &Slo, outcome: &LoadOutcome) -> StepVerdict {
     #[allow(clippy::cast_precision_loss, reason = "a ratio")]
     let enough = outcome.messages as f64 >= outcome.due as f64 * ENOUGH;
     let verdict = if !outcome.faults.is_none() {
-        return Verdict::Faulty;
+        return StepVerdict::Faulty;
     } else if !enough {
-        Verdict::TooFew
+        StepVerdict::TooFew
     } else if !slo.holds(outcome) {
-        Verdict::TooSlow
+        StepVerdict::TooSlow
     } else {
-        return Verdict::Holds;
+        return StepVerdict::Holds;
     };
-    outcome.bottleneck().map_or(verdict, Verdict::Generator)
+    outcome.bottleneck().map_or(verdict, StepVerdict::Generator)
 }
 
-/// Passes on what happens, and remembers whether the end was asked for.
-struct Relay<'a> {
-    watch: &'a mut dyn Watch,
+/// An observer that forwards all callbacks, and remembers a request to stop.
+struct StopDetector<'a> {
+    observer: &'a mut dyn LoadObserver,
     stopped: bool,
 }
 
-impl Watch for Relay<'_> {
-    fn on_measuring(&mut self) {
-        self.watch.on_measuring();
+impl LoadObserver for StopDetector<'_> {
+    fn on_measure_start(&mut self) {
+        self.observer.on_measure_start();
     }
 
-    fn on_progress(&mut self, progress: &Progress) -> ControlFlow<()> {
-        let flow = self.watch.on_progress(progress);
+    fn on_progress(&mut self, progress: &LoadProgress) -> ControlFlow<()> {
+        let flow = self.observer.on_progress(progress);
         self.stopped |= flow.is_break();
         flow
     }
 
-    fn on_measured(&mut self) {
-        self.watch.on_measured();
+    fn on_measure_end(&mut self) {
+        self.observer.on_measure_end();
     }
 }

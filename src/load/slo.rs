@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::Outcome;
+use super::outcome::LoadOutcome;
 
 /// A service level objective: a quantile of the latency, and what it must stay below.
 ///
@@ -25,12 +25,12 @@ pub struct Slo {
 
 impl Slo {
     /// The quantile in question of what came of a load.
-    pub fn measured(&self, outcome: &Outcome) -> Duration {
+    pub fn measured(&self, outcome: &LoadOutcome) -> Duration {
         Duration::from_nanos(outcome.latency.value_at_quantile(self.quantile))
     }
 
     /// Whether the load's latency was good enough. Of no messages it never is.
-    pub fn holds(&self, outcome: &Outcome) -> bool {
+    pub fn holds(&self, outcome: &LoadOutcome) -> bool {
         !outcome.latency.is_empty() && self.measured(outcome) < self.below
     }
 }

@@ -5,12 +5,12 @@ use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, Er
 use super::net::{Attached, Net};
 use super::turn::Turn;
 use crate::connection::Connection;
-use crate::error::CloseReason;
+use crate::engine::limits::{ACCEPT_PAUSE, MAX_REFUSED_OPEN};
+use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
-use crate::limits::{ACCEPT_PAUSE, MAX_REFUSED_OPEN};
+use crate::service::CloseReason;
+use crate::service::TimerId;
 use crate::service::{ConnId, Peer, ServiceId};
-use crate::slots::reserved_key;
-use crate::timers::TimerId;
 
 impl<N: Net> Turn<N> {
     pub(super) fn accept(&mut self, number: usize, framing: Framing) {
@@ -129,7 +129,7 @@ impl<N: Net> Turn<N> {
         self.desk.stats.refused += 1;
         self.refused_open += 1;
         conn.flags().refused = true;
-        let words = self.services.get(conn.service().0).and_then(|registered| registered.service.turn_away());
+        let words = self.services.get(conn.service().0).and_then(|registered| registered.service.rejection());
         conn.refuse(reason, words, &mut self.desk);
         self.settle(key);
     }

@@ -3,17 +3,17 @@
 use super::net::Net;
 use super::turn::{Run, TimerOwner, Turn};
 use crate::connection::{Connection, Phase};
-use crate::context::Action;
+use crate::engine::jobs::Owner;
 use crate::frame::SharedFrames;
-use crate::jobs::Owner;
-use crate::outbox::Origin;
+use crate::service::context::Action;
+use crate::service::reply_buffer::ReplySource;
 use crate::service::{ConnId, ServiceId, TimerId};
 
 impl<N: Net> Turn<N> {
     /// Applies the actions of a callback of `service` about `current`, whose replies are still in the outbox. What is sent to
     /// `current` joins them there, so that it sees everything in the order in which it was said.
     pub(super) fn apply(&mut self, service: ServiceId, current: ConnId) {
-        if std::mem::take(&mut self.desk.effects.flush_asked) {
+        if std::mem::take(&mut self.desk.effects.turn_end_requested) {
             self.owed.ask_flush(service);
         }
         if self.desk.effects.actions.is_empty() {
@@ -24,7 +24,7 @@ impl<N: Net> Turn<N> {
             match action {
                 Action::Reply(frame) => self.desk.outbox.push_encoded(&frame, 1),
                 Action::Send(to, payloads, ticket) => {
-                    self.deliver(to.as_slice(), SharedFrames::of(payloads.as_slice(), ticket), current);
+                    self.deliver(to.as_slice(), SharedFrames::new(payloads.as_slice(), ticket), current);
                 }
                 Action::Datagram(to, payload) => self.post_datagram(service, to, &payload),
                 Action::Close(id, reason) => self.close(id, reason, current),
@@ -41,7 +41,7 @@ impl<N: Net> Turn<N> {
                     self.desk.stats.jobs += 1;
                     self.workers.start(Owner { service, conn: current, job }, work);
                 }
-                Action::NotifyDrain => {
+                Action::NotifyWritable => {
                     if let Some(conn) = self.conns.get_mut(current.0) {
                         conn.flags().drain_watched = true;
                     }
@@ -63,7 +63,7 @@ impl<N: Net> Turn<N> {
                 _ => *id == current && conn.takes_output(),
             };
             let Some(conn) = self.conns.get_mut(id.0).filter(hears) else { continue };
-            let Some(batch) = frames.under(conn.framing()) else { continue };
+            let Some(batch) = frames.encode_with(conn.framing()) else { continue };
             // More is said in one turn than may wait: whoever reads has room for what was said before.
             if conn.is_full(&self.desk.limits)
                 && let Err(reason) = conn.flush(self.desk.clock.moment, &mut self.desk.stats)
@@ -73,7 +73,7 @@ impl<N: Net> Turn<N> {
             }
             let said = if *id == current {
                 // Whatever reply could lie in what was received has been written: actions come after it.
-                conn.reply_shared(batch, Origin::NONE, &mut self.desk)
+                conn.reply_shared(batch, ReplySource::NONE, &mut self.desk)
             } else {
                 conn.offer_shared(batch, &mut self.desk)
             };
@@ -87,7 +87,7 @@ impl<N: Net> Turn<N> {
     }
 
     fn set_timer(&mut self, id: TimerId, owner: TimerOwner) {
-        if owner.conn != ConnId::NOBODY {
+        if owner.conn != ConnId::NONE {
             // It would have ended with its connection, which has ended already.
             if !self.conns.get_mut(owner.conn.0).is_some_and(|conn| conn.takes_output()) {
                 return;
@@ -97,7 +97,7 @@ impl<N: Net> Turn<N> {
         self.timers.set(id, owner);
     }
 
-    fn close(&mut self, id: ConnId, reason: crate::error::CloseReason, current: ConnId) {
+    fn close(&mut self, id: ConnId, reason: crate::service::CloseReason, current: ConnId) {
         if id == current {
             // Its replies precede its end.
             self.send_replies(id.0, &[]);

@@ -8,12 +8,12 @@
 use super::net::Net;
 use super::turn::Turn;
 use crate::connection::Phase;
-use crate::error::CloseReason;
-use crate::limits::{BUDGET_PATIENCE, MIN_READ_BYTES};
-use crate::moment::Moment;
+use crate::engine::limits::{BUDGET_PATIENCE, MIN_READ_BYTES};
+use crate::engine::slab::reserved_key;
+use crate::service::CloseReason;
 use crate::service::Peer;
-use crate::slots::reserved_key;
-use crate::timers::TimerId;
+use crate::service::TimerId;
+use crate::service::time::Timestamp;
 
 /// The key of the moment by which the sum has to be down.
 pub(super) const BUDGET_KEY: usize = reserved_key(usize::MAX) - 2;
@@ -22,7 +22,7 @@ pub(super) const BUDGET_KEY: usize = reserved_key(usize::MAX) - 2;
 #[derive(Default)]
 pub(super) struct Budget {
     /// Until when the sum has to be down, if it is not.
-    patience_ends: Option<Moment>,
+    patience_ends: Option<Timestamp>,
     waiting: Vec<usize>,
 }
 

@@ -5,26 +5,26 @@ use std::net::SocketAddr;
 
 use super::net::{Net, SourceKind};
 use super::turn::{Run, Turn};
-use crate::context::{Context, ReplyTo};
-use crate::datagram::{BATCH, Incoming, Outgoing};
+use crate::engine::setup::Registered;
+use crate::engine::slab::reserved_key;
+use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};
+use crate::service::context::{Context, ReplyTo};
 use crate::service::{ConnId, ServiceId};
-use crate::setup::Registered;
-use crate::slots::reserved_key;
 
 /// Datagrams on their way.
 pub(super) struct Mail {
     /// One receive batch for all sockets; none where there is no UDP socket.
-    incoming: Option<Incoming>,
+    incoming: Option<ReceiveBatch>,
     /// What each source still has to send.
-    outgoing: Vec<Outgoing>,
+    outgoing: Vec<SendBatch>,
     /// The socket whose datagrams are being answered.
     current: Option<usize>,
 }
 
 impl Mail {
     pub(super) fn new(any: bool, sources: usize) -> Self {
-        let outgoing = (0..sources).map(|_| Outgoing::default()).collect();
-        Self { incoming: any.then(Incoming::new), outgoing, current: None }
+        let outgoing = (0..sources).map(|_| SendBatch::default()).collect();
+        Self { incoming: any.then(ReceiveBatch::new), outgoing, current: None }
     }
 }
 
@@ -69,7 +69,7 @@ impl<N: Net> Turn<N> {
 
     fn may_receive_datagrams(&self, number: usize) -> bool {
         let serving = self.run == Run::Serving;
-        let nothing_waits = self.mail.outgoing.get(number).is_some_and(Outgoing::is_empty);
+        let nothing_waits = self.mail.outgoing.get(number).is_some_and(SendBatch::is_empty);
         serving && nothing_waits && self.sources.get(number).is_some_and(|state| state.readable)
     }
 
@@ -79,7 +79,7 @@ impl<N: Net> Turn<N> {
         }
     }
 
-    fn answer(&mut self, number: usize, incoming: &Incoming) {
+    fn answer(&mut self, number: usize, incoming: &ReceiveBatch) {
         let Some(id) = self.sources.get(number).map(|state| state.source.service) else { return };
         for at in 0..incoming.heads.len() {
             let Self { services, sources, mail, desk, .. } = self;
@@ -95,9 +95,9 @@ impl<N: Net> Turn<N> {
                 continue;
             }
             let reply_to = ReplyTo::Datagram { outgoing, from };
-            let mut cx = Context { conn: ConnId::NOBODY, clock: desk.clock, reply_to, effects: &mut desk.effects };
+            let mut cx = Context { conn: ConnId::NONE, clock: desk.clock, reply_to, effects: &mut desk.effects };
             service.on_datagram(&mut cx, from, payload);
-            self.apply(id, ConnId::NOBODY);
+            self.apply(id, ConnId::NONE);
         }
     }
 
@@ -143,7 +143,7 @@ impl<N: Net> Turn<N> {
                 }
             }
         }
-        outgoing.forget_first(done);
-        desk.stats.datagrams_dropped += outgoing.take_refused();
+        outgoing.remove_first(done);
+        desk.stats.datagrams_dropped += outgoing.take_rejected();
     }
 }

@@ -3,10 +3,10 @@
 use super::net::{Net, SourceKind};
 use super::turn::{Run, Turn};
 use crate::connection::Phase;
-use crate::error::CloseReason;
+use crate::engine::slab::reserved_key;
+use crate::service::CloseReason;
+use crate::service::TimerId;
 use crate::service::{ConnId, Peer};
-use crate::slots::reserved_key;
-use crate::timers::TimerId;
 
 /// The key of the drain deadline.
 pub(super) const DRAIN_KEY: usize = reserved_key(usize::MAX) - 1;

@@ -1,14 +1,14 @@
 //! The end of a turn: what services have collected is said, and what was said is sent.
 //!
-//! All of it may make callbacks, and those may give more to do. What bounds it: a connection ends once; and an `on_flush` asked
-//! for in `on_flush` or `on_dropped`, like what `on_dropped` makes a slow reader miss, is the next turn's. So the first round is
+//! All of it may make callbacks, and those may give more to do. What bounds it: a connection ends once; and an `on_turn_end` asked
+//! for in `on_turn_end` or `on_dropped`, like what `on_dropped` makes a slow reader miss, is the next turn's. So the first round is
 //! followed by no more than those that ends of connections bring about.
 
 use super::net::Net;
 use super::turn::Turn;
+use crate::connection::write_queue::Missed;
 use crate::connection::{Connection, Phase, Stream};
 use crate::service::{ConnId, ServiceId};
-use crate::write_queue::Missed;
 
 /// What is to be done at the turn's end.
 #[derive(Default)]
@@ -78,7 +78,7 @@ impl<N: Net> Turn<N> {
     fn call_on_shutdown(&mut self) -> bool {
         let any = std::mem::take(&mut self.owed.shutdown);
         for number in 0..if any { self.services.len() } else { 0 } {
-            self.call(ServiceId(number), ConnId::NOBODY, |service, cx| service.on_shutdown(cx));
+            self.call(ServiceId(number), ConnId::NONE, |service, cx| service.on_shutdown(cx));
         }
         any
     }
@@ -88,7 +88,7 @@ impl<N: Net> Turn<N> {
         let mut asked = std::mem::take(&mut self.owed.flushes);
         let any = !asked.is_empty();
         for service in asked.drain(..) {
-            self.call(service, ConnId::NOBODY, |service, cx| service.on_flush(cx));
+            self.call(service, ConnId::NONE, |service, cx| service.on_turn_end(cx));
         }
         let again = std::mem::replace(&mut self.owed.flushes, asked);
         self.owed.next_flushes.extend(again);

@@ -22,14 +22,14 @@ use std::io;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 
-use crate::endpoint::Endpoint;
-use crate::error::Error;
+use crate::engine::error::Error;
+use crate::engine::handle::{self, Command, Handle};
+use crate::engine::limits::Limits;
+use crate::engine::setup::{Registered, fit_to_descriptors};
+use crate::engine::stats::Stats;
 use crate::frame::Framing;
-use crate::handle::{self, Command, Handle};
-use crate::limits::Limits;
+use crate::net::Endpoint;
 use crate::service::{Service, ServiceId};
-use crate::setup::{Registered, fit_to_descriptors};
-use crate::stats::Stats;
 
 /// An event loop, being set up: services, and where they listen. [`run`](Self::run) is the loop itself.
 ///

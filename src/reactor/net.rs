@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::connection::Stream;
-use crate::datagram::{Incoming, Outgoing, claims_to_be};
 use crate::frame::Framing;
+use crate::net::udp_batch::{ReceiveBatch, SendBatch, claims_to_be};
 use crate::service::{Peer, ServiceId};
 
-use crate::handle::Command;
+use crate::engine::handle::Command;
 
 /// Sockets, their readiness, and the clock.
 pub(super) trait Net {
@@ -40,10 +40,10 @@ pub(super) trait Net {
     fn close(&mut self, source: usize);
 
     /// Receives a batch of datagrams. A batch that is not full means that no more are there.
-    fn receive(&mut self, socket: usize, into: &mut Incoming) -> io::Result<usize>;
+    fn receive(&mut self, socket: usize, into: &mut ReceiveBatch) -> io::Result<usize>;
 
     /// Sends datagrams from number `first` on; returns how many went out, which is at least one.
-    fn send(&mut self, socket: usize, from: &Outgoing, first: usize) -> io::Result<usize>;
+    fn send(&mut self, socket: usize, from: &SendBatch, first: usize) -> io::Result<usize>;
 
     fn now(&self) -> Instant;
 }
@@ -105,4 +105,4 @@ pub(super) struct Event {
 }
 
 /// The key under which another thread's wake-up is reported.
-pub(super) const WAKE_KEY: usize = crate::slots::reserved_key(usize::MAX);
+pub(super) const WAKE_KEY: usize = crate::engine::slab::reserved_key(usize::MAX);

@@ -3,10 +3,10 @@
 use super::net::Net;
 use super::turn::Turn;
 use crate::connection::{Fill, Phase, Received};
-use crate::error::CloseReason;
-use crate::outbox::Origin;
+use crate::service::CloseReason;
 use crate::service::ConnId;
-use crate::timers::TimerId;
+use crate::service::TimerId;
+use crate::service::reply_buffer::ReplySource;
 
 impl<N: Net> Turn<N> {
     pub(super) fn step(&mut self, key: usize) {
@@ -18,7 +18,7 @@ impl<N: Net> Turn<N> {
             conn.regulate(&self.desk.limits, self.desk.clock.moment, &mut self.desk.stats);
             if conn.take_drained(&self.desk.limits) && conn.phase() == Phase::Open {
                 let service = conn.service();
-                self.call(service, ConnId(key), |service, cx| service.on_drain(cx));
+                self.call(service, ConnId(key), |service, cx| service.on_writable(cx));
             }
             self.read(key);
         }
@@ -138,7 +138,7 @@ impl<N: Net> Turn<N> {
             return;
         };
         let unsendable = self.desk.outbox.take_failure().map(CloseReason::UnsendableReply);
-        let sent = conn.send(Origin::received(received), &mut self.desk);
+        let sent = conn.send(ReplySource::received(received), &mut self.desk);
         self.owed.note_missed(key, &mut self.desk.missed);
         if let Some(reason) = sent.err().or(unsendable) {
             self.end(key, reason);

@@ -9,18 +9,19 @@ use super::flush::Owed;
 use super::net::{Net, Polled, Source, SourceKind, WAKE_KEY};
 use super::{budget, endings};
 use crate::connection::{Connection, Desk};
-use crate::context::{Clock, Context, Effects, ReplyTo};
-use crate::frame::Spares;
-use crate::handle::{Command, Inbox};
-use crate::jobs::{Pools, Wake};
-use crate::limits::Limits;
-use crate::moment::Moment;
-use crate::outbox::Origin;
+use crate::engine::handle::{Command, Inbox};
+use crate::engine::jobs::{Wake, WorkerPools};
+use crate::engine::limits::Limits;
+use crate::engine::setup::Registered;
+use crate::engine::slab::{GenerationalSlab, reserved_number};
+use crate::engine::stats::Stats;
+use crate::engine::timers::Timers;
+use crate::frame::BufferPool;
+use crate::service::TimerId;
+use crate::service::context::{Clock, Context, PendingActions, ReplyTo};
+use crate::service::reply_buffer::ReplySource;
+use crate::service::time::Timestamp;
 use crate::service::{ConnId, Service, ServiceId};
-use crate::setup::Registered;
-use crate::slots::{Slots, reserved_number};
-use crate::stats::Stats;
-use crate::timers::{TimerId, Timers};
 
 /// The receive buffer, in bytes. One for all connections: a read's whole frames are handed out from it where they lie.
 const RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
@@ -30,7 +31,7 @@ pub(super) struct Turn<N: Net> {
     pub(super) net: N,
     pub(super) services: Vec<Registered>,
     pub(super) sources: Vec<SourceState>,
-    pub(super) conns: Slots<Connection<N::Stream>>,
+    pub(super) conns: GenerationalSlab<Connection<N::Stream>>,
     /// Owners of something that may be possible, each at most once.
     pub(super) ready: VecDeque<usize>,
     pub(super) desk: Desk,
@@ -53,7 +54,7 @@ pub(super) struct Turn<N: Net> {
     pub(super) consoles: u64,
     /// The last newcomer was turned away, and the log has been told.
     pub(super) refusing: bool,
-    pub(super) workers: Pools,
+    pub(super) workers: WorkerPools,
     inbox: Inbox,
     woken: bool,
     /// Polls in a row that may not have reported all that was ready.
@@ -104,10 +105,10 @@ impl<N: Net> Turn<N> {
             paused: false,
             trouble_logged: false,
         };
-        let workers = Pools::new(&limits, services.iter().map(|it| it.service.job_threads()), wake);
+        let workers = WorkerPools::new(&limits, services.iter().map(|it| it.service.job_threads()), wake);
         Self {
             services,
-            conns: Slots::new(),
+            conns: GenerationalSlab::new(),
             ready: VecDeque::new(),
             buffer: vec![0; RECEIVE_BUFFER_BYTES].into_boxed_slice(),
             mail: Mail::new(any_mail, sources.len()),
@@ -129,7 +130,12 @@ impl<N: Net> Turn<N> {
             unheard: 0,
             start,
             run: Run::Serving,
-            desk: Desk::new(limits, Clock { now: start, moment: Moment::START }, Effects::default(), Spares::default()),
+            desk: Desk::new(
+                limits,
+                Clock { now: start, moment: Timestamp::START },
+                PendingActions::default(),
+                BufferPool::default(),
+            ),
             net,
         }
     }
@@ -192,7 +198,7 @@ impl<N: Net> Turn<N> {
             Err(error) => return Err(error),
         };
         let now = self.net.now();
-        self.desk.clock = Clock { now, moment: Moment::new(self.start, now) };
+        self.desk.clock = Clock { now, moment: Timestamp::new(self.start, now) };
         Ok(self.unheard == 0)
     }
 
@@ -225,7 +231,7 @@ impl<N: Net> Turn<N> {
         }
         let next = [self.deadlines.next_deadline(), self.timers.next_deadline()].into_iter().flatten().min()?;
         // The turn's own reading is as old as the turn is long.
-        Some(next.saturating_since(Moment::new(self.start, self.net.now())))
+        Some(next.saturating_since(Timestamp::new(self.start, self.net.now())))
     }
 
     fn fire_timers(&mut self) {
@@ -263,7 +269,7 @@ impl<N: Net> Turn<N> {
         // As many as may wait, so that a thread that posts without end cannot keep the loop here.
         for _ in 0..self.desk.limits.max_queued_messages {
             let Some((service, message)) = self.inbox.next_message() else { break };
-            self.call(service, ConnId::NOBODY, |service, cx| service.on_post(cx, message));
+            self.call(service, ConnId::NONE, |service, cx| service.on_post(cx, message));
         }
         commands.for_each(|command| self.obey(command));
     }
@@ -286,7 +292,7 @@ impl<N: Net> Turn<N> {
         let Self { services, conns, desk, .. } = self;
         let Some(Registered { service: called, .. }) = services.get_mut(service.0) else { return };
         let mut cx = match conns.get_mut(id.0).filter(|conn| conn.takes_output()) {
-            Some(conn) => desk.context(id, conn.framing(), Origin::NONE, conn.pending_bytes()),
+            Some(conn) => desk.context(id, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
             None => Context { conn: id, clock: desk.clock, reply_to: ReplyTo::Nobody, effects: &mut desk.effects },
         };
         callback(called.as_mut(), &mut cx);

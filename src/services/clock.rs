@@ -9,7 +9,7 @@ use jiff::fmt::strtime::{BrokenDownTime, Config, PosixCustom};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-use crate::context::Context;
+use crate::service::Context;
 use crate::service::Service;
 
 /// An answer is cut here, in bytes, so that a small datagram cannot have a large one sent to somebody else.

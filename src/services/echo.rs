@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::context::Context;
+use super::cpu_time::burn;
+use crate::service::Context;
 use crate::service::Service;
-use crate::sys;
 
 /// Answers each payload with itself, framed the same way; each datagram goes back to its sender.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,12 +42,12 @@ pub struct WorkingEcho {
 
 impl Service for WorkingEcho {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
-        sys::burn(self.work);
+        burn(self.work);
         cx.reply(payload);
     }
 
     fn on_datagram(&mut self, cx: &mut Context<'_>, _from: SocketAddr, payload: &[u8]) {
-        sys::burn(self.work);
+        burn(self.work);
         cx.reply(payload);
     }
 

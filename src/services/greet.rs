@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::context::Context;
+use crate::frame::{TextEncoding, UnencodableError};
+use crate::service::Context;
 use crate::service::Service;
-use crate::text::{TextEncoding, Unwritable};
 
 /// Answers the first message with a greeting that may hold it, then closes; each datagram is a first message.
 #[derive(Clone, Debug)]
@@ -22,8 +22,8 @@ impl Greet {
     /// template is written in `encoding`; the message is bytes, and stands there as it came.
     ///
     /// # Errors
-    /// [`Unwritable`] when the encoding has not all characters of the template.
-    pub fn new(template: &str, encoding: TextEncoding) -> Result<Self, Unwritable> {
+    /// [`UnencodableError`] when the encoding has not all characters of the template.
+    pub fn new(template: &str, encoding: TextEncoding) -> Result<Self, UnencodableError> {
         let pieces = template.split("{}").map(|piece| Ok(encoding.encode(piece)?.into()));
         Ok(Self { pieces: pieces.collect::<Result<_, _>>()? })
     }

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use fastrand::Rng;
 
-use crate::context::Context;
+use crate::frame::TextEncoding;
+use crate::service::Context;
 use crate::service::Service;
-use crate::text::TextEncoding;
 
 /// Messages that are remembered. Of more, the oldest are forgotten.
 const MAX_MESSAGES: usize = 10_000;

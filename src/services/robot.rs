@@ -9,9 +9,9 @@ use jiff::{Timestamp, Zoned};
 use serde::Deserialize;
 
 use super::Clock;
-use crate::context::Context;
+use crate::frame::TextEncoding;
+use crate::service::Context;
 use crate::service::Service;
-use crate::text::TextEncoding;
 
 /// A keyword of a message decides what is answered.
 ///

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::context::Context;
+use crate::service::Context;
 use crate::service::Service;
 
 /// Answers each payload with itself, the bytes that are small ASCII letters upper-cased. That is right for UTF-8 and for encodings of

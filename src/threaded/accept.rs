@@ -14,11 +14,11 @@ use super::newcomer::Newcomer;
 use super::places::Shift;
 use super::socket::{Plug, Socket, poll};
 use crate::connection::{Connection, Phase};
-use crate::error::CloseReason;
+use crate::engine::limits::{ACCEPT_PAUSE, MAX_REFUSED_OPEN};
 use crate::frame::Framing;
-use crate::limits::{ACCEPT_PAUSE, MAX_REFUSED_OPEN};
+use crate::net::Notifier;
+use crate::service::CloseReason;
 use crate::service::Peer;
-use crate::sys::Bell;
 
 /// A listener's thread.
 pub(super) struct Acceptor {
@@ -28,7 +28,7 @@ pub(super) struct Acceptor {
     booth: Arc<Booth>,
     number: usize,
     /// The next connection's.
-    bell: Option<Bell>,
+    bell: Option<Notifier>,
     /// The log has been told, and need not be until accepting has gone well again.
     trouble_logged: bool,
     /// As for descriptors, so for threads.
@@ -88,7 +88,7 @@ impl Acceptor {
     /// Sees to it that the next connection has a bell, if others will reach it.
     fn have_bell(&mut self) -> io::Result<()> {
         if self.bell.is_none() && !self.booth.per_connection {
-            self.bell = Some(Bell::new()?);
+            self.bell = Some(Notifier::new()?);
         }
         Ok(())
     }
@@ -110,7 +110,7 @@ impl Acceptor {
         exchange.paused.fetch_add(1, Ordering::AcqRel);
         poll(&mut [change, PollFd::new(bell, PollFlags::IN)], Some(ACCEPT_PAUSE));
         exchange.paused.fetch_sub(1, Ordering::AcqRel);
-        bell.hush();
+        bell.clear();
     }
 
     fn admit(&mut self, socket: Arc<Socket>, peer: Peer) {
@@ -162,13 +162,13 @@ impl Acceptor {
         log::log!(level, "{peer} turned away: {reason}");
         let moment = self.agent.desk.clock.moment;
         let mut conn = Connection::new(Plug::new(socket), peer, self.booth.id, self.framing, &exchange.limits, moment);
-        conn.refuse(reason, self.booth.turn_away, &mut self.agent.desk);
+        conn.refuse(reason, self.booth.rejection, &mut self.agent.desk);
         if conn.phase() == Phase::Closed {
             return;
         }
         // It has no thread, and may be here because there is none: the thread that runs the engine sees it off.
         exchange.refused_open.fetch_add(1, Ordering::Relaxed);
         lock(&exchange.refused).push(conn);
-        exchange.control.ring();
+        exchange.control.notify();
     }
 }

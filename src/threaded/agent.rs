@@ -14,12 +14,12 @@ use super::line::Line;
 use super::socket::Plug;
 use super::tally::Tally;
 use crate::connection::{Connection, Desk, Phase};
-use crate::context::{Action, Context, Effects, ReplyTo, Work};
-use crate::error::CloseReason;
-use crate::frame::{SharedFrames, Spares};
-use crate::jobs::Owner;
-use crate::outbox::Origin;
-use crate::payload::Payload;
+use crate::engine::jobs::Owner;
+use crate::frame::Payload;
+use crate::frame::{BufferPool, SharedFrames};
+use crate::service::CloseReason;
+use crate::service::context::{Action, Context, PendingActions, ReplyTo, Work};
+use crate::service::reply_buffer::ReplySource;
 use crate::service::{ConnId, JobError, JobId, JobOutput, Service, ServiceId};
 
 /// Memory that a thread keeps for large frames, in bytes: there may be thousands of threads.
@@ -65,8 +65,9 @@ pub(super) type Done = (JobId, JobOutput);
 
 impl Agent {
     pub(super) fn new(exchange: Arc<Exchange>, tally: Arc<Tally>) -> Self {
-        let effects = Effects::numbered_by(&exchange.numbers);
-        let desk = Desk::new(exchange.limits.clone(), exchange.clock(), effects, Spares::at_most(SPARE_BYTES));
+        let effects = PendingActions::numbered_by(&exchange.numbers);
+        let desk =
+            Desk::new(exchange.limits.clone(), exchange.clock(), effects, BufferPool::with_max_bytes(SPARE_BYTES));
         let (undelivered, mail, jobs, errands) = (Vec::new(), Vec::new(), VecDeque::new(), Vec::new());
         Self { exchange, desk, tally, undelivered, mail, jobs, errands, own_end: None, has_timers: false }
     }
@@ -88,7 +89,10 @@ impl Agent {
         let Desk { clock, effects, .. } = &mut self.desk;
         match &own {
             Some(Own { conn, .. }) if conn.takes_output() => {
-                callback(service, &mut self.desk.context(id.1, conn.framing(), Origin::NONE, conn.pending_bytes()));
+                callback(
+                    service,
+                    &mut self.desk.context(id.1, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
+                );
             }
             _ => callback(service, &mut Context { conn: id.1, clock: *clock, reply_to: ReplyTo::Nobody, effects }),
         }
@@ -99,19 +103,19 @@ impl Agent {
     /// Before a service's lock is let go of: has it say what it has collected, if it has asked for that.
     #[inline]
     pub(super) fn let_flush(&mut self, service: &mut dyn Service, id: ServiceId, own: Option<Own<'_>>) {
-        if std::mem::take(&mut self.desk.effects.flush_asked) {
+        if std::mem::take(&mut self.desk.effects.turn_end_requested) {
             self.flush(service, id, own);
         }
     }
 
     fn flush(&mut self, service: &mut dyn Service, id: ServiceId, own: Option<Own<'_>>) {
         let Desk { clock, effects, .. } = &mut self.desk;
-        let nobody = ConnId::NOBODY;
-        service.on_flush(&mut Context { conn: nobody, clock: *clock, reply_to: ReplyTo::Nobody, effects });
+        let nobody = ConnId::NONE;
+        service.on_turn_end(&mut Context { conn: nobody, clock: *clock, reply_to: ReplyTo::Nobody, effects });
         // What an instance asks for has to come back to it, and its thread is the only one that knows it.
         let instance = own.as_ref().filter(|own| own.line.is_none()).map(|own| own.id);
         self.apply(id, instance.unwrap_or(nobody), own);
-        if instance.is_none() && std::mem::take(&mut self.desk.effects.flush_asked) {
+        if instance.is_none() && std::mem::take(&mut self.desk.effects.turn_end_requested) {
             self.exchange.flush_again(id);
         }
     }
@@ -131,7 +135,7 @@ impl Agent {
             match action {
                 Action::Reply(frame) => self.desk.outbox.push_encoded(&frame, 1),
                 Action::Send(to, payloads, ticket) => {
-                    self.say(to.as_slice(), SharedFrames::of(payloads.as_slice(), ticket), about, own.as_mut());
+                    self.say(to.as_slice(), SharedFrames::new(payloads.as_slice(), ticket), about, own.as_mut());
                 }
                 Action::Datagram(to, payload) => self.mail.push((service, to, payload)),
                 Action::Close(id, reason) if own.as_ref().is_some_and(|own| own.id == id) => {
@@ -144,10 +148,10 @@ impl Agent {
                         self.undelivered.push((line, tally));
                     }
                 }
-                Action::SetTimer(timer) if about == ConnId::NOBODY => {
+                Action::SetTimer(timer) if about == ConnId::NONE => {
                     self.exchange.alarms.set(timer, service, about);
                     // Whoever set it, it is fired by the thread that runs the engine.
-                    self.exchange.control.ring();
+                    self.exchange.control.notify();
                 }
                 // The timer of one who has gone would have ended with it.
                 Action::SetTimer(timer) if own.as_ref().is_some_and(|own| own.conn.takes_output()) => {
@@ -167,14 +171,14 @@ impl Agent {
                         _ => self.errands.push(job),
                     }
                 }
-                Action::NotifyDrain => {
+                Action::NotifyWritable => {
                     if let Some(own) = own.as_mut().filter(|own| about == own.id) {
                         own.conn.flags().drain_watched = true;
                     }
                 }
                 Action::Shutdown => {
                     self.exchange.drain_asked.store(true, Ordering::Release);
-                    self.exchange.control.ring();
+                    self.exchange.control.notify();
                 }
             }
         }
@@ -189,14 +193,15 @@ impl Agent {
                 // In its own goodbye it may still be spoken to, in whatever way.
                 let hears = own.conn.phase() == Phase::Open || (about == *id && own.conn.takes_output());
                 if hears
-                    && let Some(batch) = frames.under(own.conn.framing())
-                    && let Err(reason) = own.conn.reply_shared(batch, Origin::received(own.received), &mut self.desk)
+                    && let Some(batch) = frames.encode_with(own.conn.framing())
+                    && let Err(reason) =
+                        own.conn.reply_shared(batch, ReplySource::received(own.received), &mut self.desk)
                 {
                     self.own_end.get_or_insert(reason);
                 }
                 own.note_missed(&mut self.desk);
             } else if let Some((line, tally)) = self.exchange.line(*id)
-                && let Some(batch) = frames.under(line.framing)
+                && let Some(batch) = frames.encode_with(line.framing)
                 && line.say(batch, &self.desk.limits)
             {
                 self.undelivered.push((line, tally));
@@ -230,14 +235,14 @@ impl Agent {
             }
         }
         for Job { service, id: job, work } in self.errands.drain(..) {
-            lock(&self.exchange.workers).start(Owner { service, conn: ConnId::NOBODY, job }, work);
+            lock(&self.exchange.workers).start(Owner { service, conn: ConnId::NONE, job }, work);
         }
     }
 
     /// Writes the replies in the outbox, and what they had to be queued for.
     pub(super) fn send_replies(&mut self, own: &mut Own<'_>) -> Result<(), CloseReason> {
         let unsendable = self.desk.outbox.take_failure().map(CloseReason::UnsendableReply);
-        let sent = own.conn.send(Origin::received(own.received), &mut self.desk);
+        let sent = own.conn.send(ReplySource::received(own.received), &mut self.desk);
         own.note_missed(&mut self.desk);
         sent.and_then(|()| own.conn.flush(self.desk.clock.moment, &mut self.desk.stats))?;
         unsendable.map_or(Ok(()), Err)

@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::moment::Moment;
+use crate::engine::timers::Timers;
+use crate::service::TimerId;
+use crate::service::time::Timestamp;
 use crate::service::{ConnId, ServiceId};
-use crate::timers::{TimerId, Timers};
 
 /// Pending timers by whose they are.
 pub(super) struct Alarms(Mutex<Table>);
@@ -35,12 +36,12 @@ impl Alarms {
         Some(service)
     }
 
-    pub(super) fn next_of(&self, conn: ConnId) -> Option<Moment> {
+    pub(super) fn next_of(&self, conn: ConnId) -> Option<Timestamp> {
         self.lock().of(conn).next().map(|timer| timer.at())
     }
 
     /// What is due now, with the service it is of. What is set from now on is not among it, due at once or not.
-    pub(super) fn due(&self, conn: ConnId, now: Moment) -> Vec<TimerId> {
+    pub(super) fn due(&self, conn: ConnId, now: Timestamp) -> Vec<TimerId> {
         self.lock().of(conn).take_while(|timer| timer.at() <= now).collect()
     }
 

@@ -18,10 +18,10 @@ use super::socket::{Plug, Socket, TICK, poll};
 use super::tally::Tally;
 use crate::connection::Connection;
 use crate::frame::{Framing, MAX_RAW_BYTES};
-use crate::moment::Moment;
-use crate::outbox::Outbox;
+use crate::net::Notifier;
+use crate::service::reply_buffer::ReplyBuffer;
+use crate::service::time::Timestamp;
 use crate::service::{ConnId, Peer, Service};
-use crate::sys::Bell;
 
 /// The first receive buffer, in bytes. A read that fills it has it grow, up to the last.
 const FIRST_BUFFER_BYTES: usize = 4 * 1024;
@@ -47,7 +47,7 @@ pub(super) struct Attendant {
     /// What the engine was last seen to do.
     pub(super) seen: Run,
     /// What rings when the connection may be read again that is held back for want of memory.
-    pub(super) relief: Option<Arc<Bell>>,
+    pub(super) relief: Option<Arc<Notifier>>,
     /// The service is to be told of the end.
     pub(super) ending: bool,
     /// Its place was said to be free soon.
@@ -118,7 +118,7 @@ pub(super) struct Wait {
     pub(super) write: bool,
     /// To hear of the peer's end while it is not read.
     pub(super) end: bool,
-    pub(super) deadline: Option<Moment>,
+    pub(super) deadline: Option<Timestamp>,
 }
 
 impl Attendant {
@@ -261,7 +261,7 @@ impl Attendant {
             end: socket.intersects(ended),
         };
         if let Some(rung) = self.line.as_ref().filter(|_| line.contains(PollFlags::IN)) {
-            rung.bell.hush();
+            rung.bell.clear();
         }
         if relief.contains(PollFlags::IN) {
             self.relief = None;
@@ -274,7 +274,7 @@ impl Attendant {
     fn rest(&mut self) {
         if self.buffer.capacity() > 0 {
             self.buffer = Vec::new();
-            self.agent.desk.outbox = Outbox::default();
+            self.agent.desk.outbox = ReplyBuffer::default();
             self.agent.desk.spares.clear();
         }
     }
@@ -304,6 +304,6 @@ impl Attendant {
 }
 
 /// Watches a bell. In place of one that there is not, the connection's socket again, which is then asked for nothing.
-fn watch<'a>(bell: Option<&'a Bell>, socket: &'a Socket) -> PollFd<'a> {
+fn watch<'a>(bell: Option<&'a Notifier>, socket: &'a Socket) -> PollFd<'a> {
     bell.map_or_else(|| PollFd::new(socket, PollFlags::empty()), |bell| PollFd::new(bell, PollFlags::IN))
 }

@@ -12,10 +12,10 @@ use super::attend::Attendant;
 use super::socket::Plug;
 use super::tally::Tally;
 use crate::connection::{Connection, Phase};
-use crate::error::CloseReason;
-use crate::limits::{BUDGET_PATIENCE, Limits, MIN_READ_BYTES};
-use crate::moment::Moment;
-use crate::sys::Bell;
+use crate::engine::limits::{BUDGET_PATIENCE, Limits, MIN_READ_BYTES};
+use crate::net::Notifier;
+use crate::service::CloseReason;
+use crate::service::time::Timestamp;
 
 /// What connections hold, and who waits for it to fall.
 pub(super) struct Budget {
@@ -31,9 +31,9 @@ pub(super) struct Budget {
 /// A time of too little memory.
 struct Episode {
     /// Rung once, when it is over or has to be looked at anew, and never hushed: each time has a bell of its own.
-    relief: Option<Arc<Bell>>,
+    relief: Option<Arc<Notifier>>,
     /// Until when the sum has to be down.
-    patience_ends: Moment,
+    patience_ends: Timestamp,
 }
 
 impl Budget {
@@ -79,7 +79,7 @@ impl Budget {
     }
 
     /// A connection is not read any more: what rings when that may change, and whether this is the first of its kind.
-    pub(super) fn hold_back(&self, now: Moment) -> (Option<Arc<Bell>>, bool) {
+    pub(super) fn hold_back(&self, now: Timestamp) -> (Option<Arc<Notifier>>, bool) {
         let mut episode = self.lock();
         let is_new = episode.is_none();
         let relief = episode.get_or_insert_with(|| Episode::new(now)).relief.clone();
@@ -102,18 +102,18 @@ impl Budget {
         log::info!("connections hold {} bytes: all are read again", self.held_bytes());
     }
 
-    pub(super) fn patience_ends(&self) -> Option<Moment> {
+    pub(super) fn patience_ends(&self) -> Option<Timestamp> {
         self.lock().as_ref().map(|episode| episode.patience_ends)
     }
 
     /// How much has to go, if the sum has stayed above the bound for too long.
-    pub(super) fn excess_bytes(&self, now: Moment) -> Option<u64> {
+    pub(super) fn excess_bytes(&self, now: Timestamp) -> Option<u64> {
         let is_late = self.patience_ends().is_some_and(|at| at <= now);
         is_late.then(|| self.held_bytes().saturating_sub(self.relief_bytes))
     }
 
     /// A new time of patience begins, and those who wait look whether they were chosen to go.
-    pub(super) fn be_patient(&self, now: Moment) {
+    pub(super) fn be_patient(&self, now: Timestamp) {
         if let Some(episode) = self.lock().as_mut() {
             std::mem::replace(episode, Episode::new(now)).end();
         }
@@ -156,7 +156,7 @@ impl Attendant {
                 desk.limits.max_buffered_bytes,
                 exchange.places.open()
             );
-            exchange.control.ring();
+            exchange.control.notify();
         }
         let share = exchange.limits.share_bytes(exchange.places.open());
         if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().over_budget {
@@ -173,14 +173,14 @@ impl Attendant {
 }
 
 impl Episode {
-    fn new(now: Moment) -> Self {
+    fn new(now: Timestamp) -> Self {
         // Without a descriptor for it, those who wait look again after a while.
-        Self { relief: Bell::new().ok().map(Arc::new), patience_ends: now + BUDGET_PATIENCE }
+        Self { relief: Notifier::new().ok().map(Arc::new), patience_ends: now + BUDGET_PATIENCE }
     }
 
     fn end(&self) {
         if let Some(relief) = &self.relief {
-            relief.ring();
+            relief.notify();
         }
     }
 }

@@ -6,10 +6,10 @@
 use super::agent::{Agent, Done, Own};
 use super::attend::Attendant;
 use super::socket::Plug;
+use crate::connection::write_queue::Missed;
 use crate::connection::{Connection, Phase, Received};
-use crate::context::Context;
+use crate::service::Context;
 use crate::service::Service;
-use crate::write_queue::Missed;
 
 impl Attendant {
     /// Has the service answer the frames in `input`; returns how many of its bytes have to wait.

@@ -12,9 +12,9 @@ use super::agent::Agent;
 use super::exchange::{Exchange, Reach, Run, lock};
 use super::socket::{Plug, poll};
 use crate::connection::{Connection, Phase};
-use crate::context::Context;
-use crate::handle::{Command, Inbox};
-use crate::moment::Moment;
+use crate::engine::handle::{Command, Inbox};
+use crate::service::Context;
+use crate::service::time::Timestamp;
 use crate::service::{ConnId, Peer, Service, ServiceId};
 
 /// Input of those who were turned away is read into it, and forgotten.
@@ -26,7 +26,7 @@ pub(super) struct Control {
     inbox: Inbox,
     pipes: Vec<(UnixStream, Command)>,
     refused: Vec<Connection<Plug>>,
-    drain_ends: Option<Moment>,
+    drain_ends: Option<Timestamp>,
     /// The drain has ended because its time was up.
     out_of_time: bool,
 }
@@ -54,7 +54,7 @@ impl Control {
             self.take_jobs();
             self.take_commands();
             for service in self.agent.exchange.take_flushes() {
-                self.call(service, |service, cx| service.on_flush(cx));
+                self.call(service, |service, cx| service.on_turn_end(cx));
             }
             self.go_on_draining();
             self.see_off();
@@ -75,7 +75,7 @@ impl Control {
         let exchange = Arc::clone(&self.agent.exchange);
         while !exchange.crew.is_gone() {
             poll(&mut [PollFd::new(&exchange.control, PollFlags::IN)], None);
-            exchange.control.hush();
+            exchange.control.clear();
         }
         self.await_carriers();
         let unflushed = exchange.unflushed.load(Ordering::Relaxed);
@@ -98,7 +98,7 @@ impl Control {
                 return;
             }
             poll(&mut [PollFd::new(&exchange.control, PollFlags::IN)], Some(left));
-            exchange.control.hush();
+            exchange.control.clear();
         }
     }
 
@@ -114,7 +114,7 @@ impl Control {
         let exchange = &self.agent.exchange;
         let limits = &exchange.limits;
         let leaving = self.refused.iter().filter_map(|conn| conn.deadline(limits).map(|(at, _)| at));
-        let others = [self.drain_ends, exchange.alarms.next_of(ConnId::NOBODY), exchange.budget.patience_ends()];
+        let others = [self.drain_ends, exchange.alarms.next_of(ConnId::NONE), exchange.budget.patience_ends()];
         let next = others.into_iter().flatten().chain(leaving).min();
         let timeout = next.map(|at| at.saturating_since(exchange.clock().moment));
         let mut watched = vec![PollFd::new(&exchange.control, PollFlags::IN)];
@@ -128,7 +128,7 @@ impl Control {
         drop(watched);
         let (bell, others) = ready.split_first().map_or((false, &[][..]), |(bell, others)| (*bell, others));
         if bell {
-            exchange.control.hush();
+            exchange.control.clear();
         }
         let (pipes, refused) = others.split_at(self.pipes.len().min(others.len()));
         let mut commands = Vec::new();
@@ -198,7 +198,7 @@ impl Control {
     fn call(&mut self, service: ServiceId, callback: impl FnOnce(&mut dyn Service, &mut Context<'_>)) {
         let Some(booth) = self.agent.exchange.booth(service).map(Arc::clone) else { return };
         let Some(mut called) = booth.lock() else { return };
-        self.agent.call(called.as_mut(), (service, ConnId::NOBODY), None, callback);
+        self.agent.call(called.as_mut(), (service, ConnId::NONE), None, callback);
         drop(called);
         self.agent.deliver();
     }
@@ -212,7 +212,7 @@ impl Control {
     }
 
     fn fire_timers(&mut self) {
-        for timer in self.agent.exchange.alarms.due(ConnId::NOBODY, self.agent.desk.clock.moment) {
+        for timer in self.agent.exchange.alarms.due(ConnId::NONE, self.agent.desk.clock.moment) {
             let exchange = Arc::clone(&self.agent.exchange);
             let Some(booth) = exchange.alarms.service_of(timer).and_then(|service| exchange.booth(service)) else {
                 continue;
@@ -222,7 +222,7 @@ impl Control {
             if exchange.alarms.take(timer).is_none() {
                 continue;
             }
-            let id = (booth.id, ConnId::NOBODY);
+            let id = (booth.id, ConnId::NONE);
             self.agent.call(called.as_mut(), id, None, |service, cx| service.on_timer(cx, timer));
             drop(called);
             self.agent.deliver();
@@ -267,7 +267,7 @@ impl Control {
             excess = excess.saturating_sub(held);
             entry.tally.shed.store(true, Ordering::Release);
             match &entry.reach {
-                Reach::Shared(line) => line.bell.ring(),
+                Reach::Shared(line) => line.bell.notify(),
                 // Nothing else reaches a thread that waits for its own connection alone.
                 Reach::Private(socket) => socket.shut_reading(),
             }

@@ -10,26 +10,26 @@ use rustix::event::{PollFd, PollFlags};
 use super::agent::Agent;
 use super::exchange::{Booth, Exchange, Mailbox, Run};
 use super::socket::poll;
-use crate::context::{Context, ReplyTo};
-use crate::datagram::{Incoming, Outgoing, claims_to_be};
+use crate::net::udp_batch::UdpBatchIo;
+use crate::net::udp_batch::{ReceiveBatch, SendBatch, claims_to_be};
 use crate::service::ConnId;
-use crate::sys::Batcher;
+use crate::service::context::{Context, ReplyTo};
 
 /// A UDP socket's thread.
 pub(super) struct Postman {
     agent: Agent,
     booth: Arc<Booth>,
     number: usize,
-    batcher: Batcher,
-    incoming: Incoming,
-    outgoing: Outgoing,
+    batcher: UdpBatchIo,
+    incoming: ReceiveBatch,
+    outgoing: SendBatch,
 }
 
 impl Postman {
     pub(super) fn new(exchange: Arc<Exchange>, booth: Arc<Booth>, number: usize) -> Self {
         let tally = exchange.staff_tally();
         let agent = Agent::new(exchange, tally);
-        let (batcher, incoming, outgoing) = (Batcher::new(), Incoming::new(), Outgoing::default());
+        let (batcher, incoming, outgoing) = (UdpBatchIo::new(), ReceiveBatch::new(), SendBatch::default());
         Self { agent, booth, number, batcher, incoming, outgoing }
     }
 
@@ -85,9 +85,9 @@ impl Postman {
             }
             let desk = &mut self.agent.desk;
             let reply_to = ReplyTo::Datagram { outgoing: &mut self.outgoing, from };
-            let mut cx = Context { conn: ConnId::NOBODY, clock: desk.clock, reply_to, effects: &mut desk.effects };
+            let mut cx = Context { conn: ConnId::NONE, clock: desk.clock, reply_to, effects: &mut desk.effects };
             service.on_datagram(&mut cx, from, payload);
-            self.agent.apply(self.booth.id, ConnId::NOBODY, None);
+            self.agent.apply(self.booth.id, ConnId::NONE, None);
             self.take_mail();
         }
         self.agent.let_flush(service.as_mut(), self.booth.id, None);
@@ -128,8 +128,8 @@ impl Postman {
                 }
             }
         }
-        self.outgoing.forget_first(done);
-        self.agent.desk.stats.datagrams_dropped += self.outgoing.take_refused();
+        self.outgoing.remove_first(done);
+        self.agent.desk.stats.datagrams_dropped += self.outgoing.take_rejected();
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::attend::Attendant;
 use super::socket::Plug;
 use crate::connection::{Connection, Phase};
-use crate::error::CloseReason;
+use crate::service::CloseReason;
 
 impl Attendant {
     /// Ends the connection if it has not ended yet. Its service hears of it when no callback is under way.

@@ -15,29 +15,29 @@ use super::socket::{Plug, Socket};
 use super::spawn::Spawn;
 use super::tally::Tally;
 use crate::connection::Connection;
-use crate::context::Clock;
-use crate::jobs::{Pools, Wake};
-use crate::limits::Limits;
-use crate::moment::Moment;
-use crate::service::{ConnId, Peer, Service, ServiceId, TurnAway};
-use crate::setup::Registered;
-use crate::slots::Slots;
-use crate::stats::Stats;
-use crate::sys::Bell;
+use crate::engine::jobs::{Wake, WorkerPools};
+use crate::engine::limits::Limits;
+use crate::engine::setup::Registered;
+use crate::engine::slab::GenerationalSlab;
+use crate::engine::stats::Stats;
+use crate::net::Notifier;
+use crate::service::context::Clock;
+use crate::service::time::Timestamp;
+use crate::service::{ConnId, Peer, RejectionReply, Service, ServiceId};
 
 /// The engine's common things.
 pub(super) struct Exchange {
     pub(super) limits: Limits,
     pub(super) booths: Vec<Arc<Booth>>,
     pub(super) mailboxes: Vec<Mailbox>,
-    pub(super) directory: RwLock<Slots<Entry>>,
+    pub(super) directory: RwLock<GenerationalSlab<Entry>>,
     pub(super) places: Places,
     pub(super) budget: Budget,
     pub(super) alarms: Alarms,
     pub(super) numbers: Arc<AtomicU64>,
     pub(super) spawn: Box<dyn Spawn>,
     /// They do the work that is about nobody.
-    pub(super) workers: Mutex<Pools>,
+    pub(super) workers: Mutex<WorkerPools>,
     pub(super) crew: Arc<Crew>,
     /// Newcomers that were turned away and are still to be seen off.
     pub(super) refused: Mutex<Vec<Connection<Plug>>>,
@@ -45,26 +45,26 @@ pub(super) struct Exchange {
     /// The last newcomer was turned away, and the log has been told.
     pub(super) refusing: AtomicBool,
     /// Rung when there is something for the thread that runs the engine.
-    pub(super) control: Arc<Bell>,
+    pub(super) control: Arc<Notifier>,
     pub(super) drain_asked: AtomicBool,
-    /// Services that have asked for one more `on_flush` in their `on_flush`.
-    flush_asked: Mutex<Vec<ServiceId>>,
+    /// Services that have asked for one more `on_turn_end` in their `on_turn_end`.
+    turn_end_requested: Mutex<Vec<ServiceId>>,
     /// Connections that were cut off although they were owed something.
     pub(super) unflushed: AtomicUsize,
     run: AtomicU8,
     is_closing: AtomicBool,
     /// Rung once when no more newcomers are let in, and never hushed.
-    pub(super) closing: Bell,
+    pub(super) closing: Notifier,
     /// The threads that let newcomers in.
     pub(super) porters: Arc<Crew>,
     /// The threads that carry to consoles what they are told.
     pub(super) carriers: Arc<Crew>,
     /// Rung once when the engine drains.
-    pub(super) draining: Bell,
+    pub(super) draining: Notifier,
     /// Rung once when it stops.
-    pub(super) stopping: Bell,
+    pub(super) stopping: Notifier,
     /// Rung where accepting has paused and a descriptor may be free.
-    pub(super) accepting: Vec<Bell>,
+    pub(super) accepting: Vec<Notifier>,
     /// How many listeners have paused.
     pub(super) paused: AtomicUsize,
     threads: AtomicU64,
@@ -83,7 +83,7 @@ pub(super) struct Booth {
     /// Each connection has an instance of its own.
     pub(super) per_connection: bool,
     /// Its words for newcomers that are turned away.
-    pub(super) turn_away: Option<TurnAway>,
+    pub(super) rejection: Option<RejectionReply>,
     /// Where no more than so much of its work may be done at once.
     pub(super) permits: Option<Permits>,
     service: Mutex<Box<dyn Service + Send>>,
@@ -124,7 +124,7 @@ pub(super) struct Parts {
     pub(super) services: Vec<Registered>,
     pub(super) mailboxes: Vec<Mailbox>,
     pub(super) listeners: usize,
-    pub(super) control: Arc<Bell>,
+    pub(super) control: Arc<Notifier>,
     pub(super) spawn: Box<dyn Spawn>,
 }
 
@@ -132,19 +132,19 @@ impl Exchange {
     pub(super) fn new(parts: Parts) -> std::io::Result<Self> {
         let Parts { limits, services, mailboxes, listeners, control, spawn } = parts;
         let rung = Arc::clone(&control);
-        let wake: Wake = Arc::new(move || rung.ring());
-        let workers = Pools::new(&limits, services.iter().map(|it| it.service.job_threads()), &wake);
+        let wake: Wake = Arc::new(move || rung.notify());
+        let workers = WorkerPools::new(&limits, services.iter().map(|it| it.service.job_threads()), &wake);
         let booths = services.into_iter().enumerate().map(|(number, Registered { name, service })| {
-            let (per_connection, turn_away) = (service.per_connection().is_some(), service.turn_away());
+            let (per_connection, rejection) = (service.per_connection().is_some(), service.rejection());
             let permits = service.job_threads().map(Permits::new);
             let id = ServiceId(number);
-            Arc::new(Booth { name, id, per_connection, turn_away, permits, service: Mutex::new(service) })
+            Arc::new(Booth { name, id, per_connection, rejection, permits, service: Mutex::new(service) })
         });
         Ok(Self {
             workers: Mutex::new(workers),
             booths: booths.collect(),
             mailboxes,
-            directory: RwLock::new(Slots::new()),
+            directory: RwLock::new(GenerationalSlab::new()),
             places: Places::new(limits.max_connections),
             budget: Budget::new(&limits),
             alarms: Alarms::new(),
@@ -158,14 +158,14 @@ impl Exchange {
             refusing: AtomicBool::new(false),
             control,
             drain_asked: AtomicBool::new(false),
-            flush_asked: Mutex::default(),
+            turn_end_requested: Mutex::default(),
             unflushed: AtomicUsize::new(0),
             run: AtomicU8::new(Run::Serving as u8),
-            closing: Bell::new()?,
+            closing: Notifier::new()?,
             is_closing: AtomicBool::new(false),
-            draining: Bell::new()?,
-            stopping: Bell::new()?,
-            accepting: (0..listeners).map(|_| Bell::new()).collect::<Result<_, _>>()?,
+            draining: Notifier::new()?,
+            stopping: Notifier::new()?,
+            accepting: (0..listeners).map(|_| Notifier::new()).collect::<Result<_, _>>()?,
             paused: AtomicUsize::new(0),
             threads: AtomicU64::new(0),
             totals: Mutex::default(),
@@ -179,7 +179,7 @@ impl Exchange {
     #[inline]
     pub(super) fn clock(&self) -> Clock {
         let now = Instant::now();
-        Clock { now, moment: Moment::new(self.start, now) }
+        Clock { now, moment: Timestamp::new(self.start, now) }
     }
 
     #[inline]
@@ -194,7 +194,7 @@ impl Exchange {
     /// Lets no more newcomers in. The listeners are closed when the last porter has gone.
     pub(super) fn close(&self) {
         self.is_closing.store(true, Ordering::Release);
-        self.closing.ring();
+        self.closing.notify();
         self.places.close();
     }
 
@@ -206,15 +206,15 @@ impl Exchange {
     pub(super) fn set_run(&self, run: Run) {
         self.close();
         self.run.fetch_max(run as u8, Ordering::AcqRel);
-        self.draining.ring();
+        self.draining.notify();
         if run == Run::Stopped {
-            self.stopping.ring();
+            self.stopping.notify();
             self.booths.iter().filter_map(|booth| booth.permits.as_ref()).for_each(Permits::close);
         }
     }
 
     /// What is rung when the engine goes over from `run` to something else.
-    pub(super) fn next_change(&self, run: Run) -> &Bell {
+    pub(super) fn next_change(&self, run: Run) -> &Notifier {
         if run == Run::Serving { &self.draining } else { &self.stopping }
     }
 
@@ -222,7 +222,7 @@ impl Exchange {
     pub(super) fn fail(&self, panic: Box<dyn Any + Send>) {
         lock(&self.panic).get_or_insert(panic);
         self.set_run(Run::Stopped);
-        self.control.ring();
+        self.control.notify();
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -264,21 +264,21 @@ impl Exchange {
     /// A descriptor was closed: listeners that waited for one may go on.
     pub(super) fn descriptor_is_free(&self) {
         if self.paused.load(Ordering::Acquire) > 0 {
-            self.accepting.iter().for_each(Bell::ring);
+            self.accepting.iter().for_each(Notifier::notify);
         }
     }
 
-    /// Has the thread that runs the engine call a service's `on_flush` once more, when it gets to it.
+    /// Has the thread that runs the engine call a service's `on_turn_end` once more, when it gets to it.
     pub(super) fn flush_again(&self, service: ServiceId) {
-        let mut asked = lock(&self.flush_asked);
+        let mut asked = lock(&self.turn_end_requested);
         if !asked.contains(&service) {
             asked.push(service);
-            self.control.ring();
+            self.control.notify();
         }
     }
 
     pub(super) fn take_flushes(&self) -> Vec<ServiceId> {
-        std::mem::take(&mut *lock(&self.flush_asked))
+        std::mem::take(&mut *lock(&self.turn_end_requested))
     }
 
     /// Numbers threads for their names.

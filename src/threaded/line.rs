@@ -11,21 +11,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::budget::Budget;
 use super::socket::Plug;
 use super::tally::Tally;
+use crate::connection::write_queue::Missed;
 use crate::connection::{Connection, Desk, Phase};
-use crate::error::CloseReason;
+use crate::engine::limits::{Limits, MAX_MISSED, MAX_SHARED_FRAMES, SlowConsumer};
+use crate::frame::BatchId;
 use crate::frame::{Batch, Framing};
-use crate::limits::{Limits, MAX_MISSED, MAX_SHARED_FRAMES, SlowConsumer};
-use crate::payload::Ticket;
+use crate::net::Notifier;
+use crate::service::CloseReason;
 use crate::service::Peer;
-use crate::sys::Bell;
-use crate::write_queue::Missed;
 
 /// A connection that others reach.
 pub(super) struct Line {
     conn: Mutex<Connection<Plug>>,
     post: Mutex<Post>,
     /// Wakes the connection's own thread.
-    pub(super) bell: Bell,
+    pub(super) bell: Notifier,
     pub(super) framing: Framing,
     peer: Peer,
 }
@@ -49,7 +49,7 @@ enum Letter {
 }
 
 impl Line {
-    pub(super) fn new(conn: Connection<Plug>, bell: Bell) -> Self {
+    pub(super) fn new(conn: Connection<Plug>, bell: Notifier) -> Self {
         let (framing, peer) = (conn.framing(), *conn.peer());
         Self { conn: Mutex::new(conn), post: Mutex::default(), bell, framing, peer }
     }
@@ -70,7 +70,7 @@ impl Line {
         let first = post.letters.is_empty();
         // The queue has this bound, too. Without one here, who waits long for the service would be owed without end.
         if post.is_full(limits) {
-            match self.peer.queue_bound(limits).policy {
+            match limits.queue_bound(&self.peer).policy {
                 SlowConsumer::Disconnect => {
                     let pending_bytes = post.bytes;
                     post.close(CloseReason::SlowConsumer { pending_bytes });
@@ -151,12 +151,12 @@ impl Line {
             if let Err(reason) = flushed {
                 // Its service hears of it, so its own thread has to see to it.
                 self.post().put_back(reason);
-                self.bell.ring();
+                self.bell.notify();
                 return;
             }
             let post = self.post();
             if left_over || !post.missed.is_empty() {
-                self.bell.ring();
+                self.bell.notify();
             }
             if post.letters.is_empty() {
                 return;
@@ -191,8 +191,8 @@ impl Post {
     fn drop_batch(&mut self, batch: &Batch) {
         let frames = batch.frames();
         self.dropped += u64::from(frames);
-        if batch.ticket() != Ticket::NONE {
-            self.note_missed(Missed { ticket: batch.ticket(), frames });
+        if batch.id() != BatchId::NONE {
+            self.note_missed(Missed { ticket: batch.id(), frames });
         }
     }
 
@@ -202,7 +202,7 @@ impl Post {
             rest.frames = rest.frames.saturating_add(missed.frames);
         } else {
             let has_room = self.missed.len() < MAX_MISSED;
-            self.missed.push(if has_room { missed } else { Missed { ticket: Ticket::NONE, ..missed } });
+            self.missed.push(if has_room { missed } else { Missed { ticket: BatchId::NONE, ..missed } });
         }
     }
 

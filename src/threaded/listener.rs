@@ -8,11 +8,11 @@ use std::os::unix::net::UnixListener;
 use socket2::SockRef;
 
 use super::socket::{Socket, TICK};
-use crate::endpoint::Endpoint;
-use crate::limits::Limits;
+use crate::engine::limits::Limits;
+use crate::net;
+use crate::net::Endpoint;
+use crate::net::bind::{SocketFile, bind_tcp, bind_unix, set_stream_options};
 use crate::service::Peer;
-use crate::sys::bind::{SocketFile, bind_tcp, bind_unix, set_stream_options};
-use crate::sys::{self};
 
 /// A listener of either kind. It does not wait: its thread waits in poll(2), where the engine's bell can wake it.
 pub(super) enum Listener {
@@ -30,7 +30,7 @@ impl Listener {
         match endpoint {
             Endpoint::Tcp(addr) => {
                 let socket = bind_tcp(*addr, limits.backlog)?;
-                if sys::ACCEPTED_INHERIT_OPTIONS {
+                if net::ACCEPTED_INHERIT_OPTIONS {
                     socket.set_read_timeout(Some(TICK))?;
                 }
                 let listener = TcpListener::from(socket);
@@ -47,7 +47,7 @@ impl Listener {
 
     /// Whether the sockets that it accepts have their reads limited already.
     pub(super) fn limits_reads(&self) -> bool {
-        sys::ACCEPTED_INHERIT_OPTIONS && matches!(self, Self::Tcp(_))
+        net::ACCEPTED_INHERIT_OPTIONS && matches!(self, Self::Tcp(_))
     }
 
     /// Takes one connection from the backlog.
@@ -55,7 +55,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, addr) = listener.accept()?;
-                if !sys::ACCEPTED_INHERIT_OPTIONS {
+                if !net::ACCEPTED_INHERIT_OPTIONS {
                     // Without them the connection is slower to answer and to be missed, and works.
                     let _ = set_stream_options(&SockRef::from(&stream));
                     // Where options are not inherited, this may have been.
@@ -65,7 +65,7 @@ impl Listener {
             }
             Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept()?;
-                if !sys::ACCEPTED_INHERIT_OPTIONS {
+                if !net::ACCEPTED_INHERIT_OPTIONS {
                     stream.set_nonblocking(false)?;
                 }
                 Ok((Socket::new(stream), Peer::Unix))

@@ -40,16 +40,16 @@ use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::endpoint::Endpoint;
-use crate::error::Error;
+use crate::engine::error::Error;
+use crate::engine::handle::{self, Command, Handle};
+use crate::engine::limits::Limits;
+use crate::engine::setup::{Registered, fit_to_descriptors, fit_to_threads};
+use crate::engine::stats::Stats;
 use crate::frame::Framing;
-use crate::handle::{self, Command, Handle};
-use crate::limits::Limits;
+use crate::net::Endpoint;
+use crate::net::Notifier;
+use crate::net::bind::bind_udp;
 use crate::service::{Service, ServiceId};
-use crate::setup::{Registered, fit_to_descriptors, fit_to_threads};
-use crate::stats::Stats;
-use crate::sys::Bell;
-use crate::sys::bind::bind_udp;
 
 use accept::Acceptor;
 use console::Console;
@@ -84,7 +84,7 @@ pub struct Threaded {
     consoles: Vec<Console>,
     handle: Handle,
     inbox: handle::Inbox,
-    control: Arc<Bell>,
+    control: Arc<Notifier>,
     spawn: Box<dyn Spawn>,
 }
 
@@ -102,9 +102,9 @@ impl Threaded {
         limits.validate()?;
         fit_to_descriptors(&mut limits, 1);
         fit_to_threads(&mut limits);
-        let control = Arc::new(Bell::new().map_err(Error::Poll)?);
+        let control = Arc::new(Notifier::new().map_err(Error::Poll)?);
         let rung = Arc::clone(&control);
-        let (handle, inbox) = handle::pair(Arc::new(move || rung.ring()), limits.max_queued_messages);
+        let (handle, inbox) = handle::pair(Arc::new(move || rung.notify()), limits.max_queued_messages);
         Ok(Self {
             limits,
             services: Vec::new(),

@@ -12,9 +12,9 @@ use super::socket::{Plug, Socket};
 use super::tally::Tally;
 use crate::connection::Connection;
 use crate::frame::Framing;
-use crate::moment::Moment;
+use crate::net::Notifier;
 use crate::service::Peer;
-use crate::sys::Bell;
+use crate::service::time::Timestamp;
 
 /// A connection that has a place and no thread yet.
 pub(super) struct Newcomer {
@@ -22,7 +22,7 @@ pub(super) struct Newcomer {
     pub(super) peer: Peer,
     pub(super) framing: Framing,
     /// Its bell, if others will reach it and there is one already.
-    pub(super) bell: Option<Bell>,
+    pub(super) bell: Option<Notifier>,
     /// Its reads come back after a tick as it is.
     pub(super) reads_are_limited: bool,
 }
@@ -34,7 +34,7 @@ enum Home {
 }
 
 impl Newcomer {
-    pub(super) fn start(self, exchange: &Arc<Exchange>, booth: &Arc<Booth>, moment: Moment) -> io::Result<()> {
+    pub(super) fn start(self, exchange: &Arc<Exchange>, booth: &Arc<Booth>, moment: Timestamp) -> io::Result<()> {
         let Self { socket, peer, framing, bell, reads_are_limited } = self;
         let booth = Arc::clone(booth);
         let own = if booth.per_connection { booth.lock().and_then(|service| service.per_connection()) } else { None };
@@ -47,7 +47,7 @@ impl Newcomer {
             }
             (Reach::Private(Arc::clone(&socket)), Home::Own(Box::new(conn)))
         } else {
-            let line = Arc::new(Line::new(conn, bell.map_or_else(Bell::new, Ok)?));
+            let line = Arc::new(Line::new(conn, bell.map_or_else(Notifier::new, Ok)?));
             (Reach::Shared(Arc::clone(&line)), Home::Shared(line))
         };
         let id = exchange.enter(Entry { tally: Arc::clone(&tally), reach, peer });

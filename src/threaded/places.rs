@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::net::Notifier;
 use crate::service::Peer;
-use crate::sys::Bell;
 
 /// Places for connections.
 pub(super) struct Places {
@@ -82,14 +82,14 @@ impl Places {
 /// Counts threads at work, and tells when the last has gone home.
 pub(super) struct Crew {
     at_work: Mutex<usize>,
-    control: Arc<Bell>,
+    control: Arc<Notifier>,
 }
 
 /// One thread's presence.
 pub(super) struct Shift(Arc<Crew>);
 
 impl Crew {
-    pub(super) fn new(control: Arc<Bell>) -> Arc<Self> {
+    pub(super) fn new(control: Arc<Notifier>) -> Arc<Self> {
         Arc::new(Self { at_work: Mutex::new(0), control })
     }
 
@@ -112,7 +112,7 @@ impl Drop for Shift {
         let mut at_work = self.0.lock();
         *at_work -= 1;
         if *at_work == 0 {
-            self.0.control.ring();
+            self.0.control.notify();
         }
     }
 }

@@ -16,7 +16,7 @@ use rustix::net::{
 };
 
 use crate::connection::Stream;
-use crate::sys::SEND_NOW;
+use crate::net::SEND_NOW;
 
 /// How long a read waits. Who hears nothing for so long is idle, and waits in a way that costs no wake-ups.
 pub(super) const TICK: Duration = Duration::from_millis(100);

@@ -7,7 +7,7 @@ use super::attend::{Attendant, LOOK_AGAIN, Next, Wait};
 use super::exchange::Run;
 use super::socket::Plug;
 use crate::connection::{Connection, Fill, Phase};
-use crate::error::CloseReason;
+use crate::service::CloseReason;
 use crate::service::Peer;
 
 /// Turns for which a peer is not called late while more of what it has sent is there to be read.
@@ -35,9 +35,9 @@ impl Attendant {
             let desk = &mut self.agent.desk;
             conn.regulate(&desk.limits, now, &mut desk.stats);
             if conn.take_drained(&desk.limits) && conn.phase() == Phase::Open {
-                self.call(conn, |service, cx| service.on_drain(cx));
+                self.call(conn, |service, cx| service.on_writable(cx));
             }
-            if self.agent.desk.effects.flush_asked {
+            if self.agent.desk.effects.turn_end_requested {
                 self.call(conn, |_, _| {});
             }
             self.read(conn);
@@ -192,7 +192,7 @@ impl Attendant {
         }
         // Of an instance, nobody else will ask.
         let desk = &self.agent.desk;
-        let has_to_tell = conn.phase() == Phase::Open && (desk.effects.flush_asked || !desk.missed.is_empty());
+        let has_to_tell = conn.phase() == Phase::Open && (desk.effects.turn_end_requested || !desk.missed.is_empty());
         if has_to_tell || conn.wants_step(&desk.limits) {
             // Without the time, no deadline would come for a peer that always has more to be read.
             self.agent.look_at_the_clock();

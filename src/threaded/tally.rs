@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::stats::Stats;
+use crate::engine::stats::Stats;
 
 /// One thread's counters. Two cache lines' alignment, because processors fetch lines in pairs.
 #[derive(Default)]

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use super::spawn::{STACK_BYTES, Spawn, Task};
 use super::{Error, Stats, Threaded};
-use crate::context::Context;
-use crate::endpoint::Endpoint;
+use crate::engine::handle::Handle;
+use crate::engine::limits::Limits;
 use crate::frame::Framing;
-use crate::handle::Handle;
-use crate::limits::Limits;
-use crate::payload::Payload;
+use crate::frame::Payload;
+use crate::net::Endpoint;
+use crate::service::Context;
 use crate::service::{ConnId, Peer, Service};
 
 /// Long enough for any machine; only a failing test waits for it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchboard::load::{Activity, Faults, Plan, run};
+use switchboard::load::{Activity, Faults, LoadConfig, run};
 use switchboard::{Endpoint, Framing};
 
 use crate::among_others;
@@ -13,7 +13,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Again and again, until something went wrong as it should; once where nothing should.
 fn load(target: Endpoint, framing: Framing, server: &Broken, fault: Fault) {
-    let plan = Plan {
+    let plan = LoadConfig {
         framing,
         activity: Activity::Closed { in_flight: 8 },
         duration: Duration::from_millis(500),

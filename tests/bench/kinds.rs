@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use switchboard::load::{Activity, Outcome, Plan, Progress, Stage, Watch, run};
+use switchboard::load::{Activity, LoadConfig, LoadObserver, LoadOutcome, LoadPhase, LoadProgress, run};
 use switchboard::{Endpoint, Framing};
 
 use crate::among_others;
 use crate::servers::{bytes, echo, plan, tcp, udp};
 
 /// Runs a plan in which nothing may go wrong; for longer if a loaded machine gets nothing done.
-fn flawless(plan: &Plan) -> Outcome {
+fn flawless(plan: &LoadConfig) -> LoadOutcome {
     let _turn = among_others();
     let mut plan = plan.clone();
     let outcome = loop {
@@ -47,7 +47,7 @@ fn a_closed_loop_counts_what_is_answered() {
 
 #[test]
 fn an_open_loop_sends_what_is_due_and_no_more() {
-    let outcome = flawless(&Plan { activity: Activity::Open { rate: 1000.0 }, ..plan(tcp(echo)) });
+    let outcome = flawless(&LoadConfig { activity: Activity::Open { rate: 1000.0 }, ..plan(tcp(echo)) });
     assert_eq!((outcome.due, outcome.messages, outcome.unanswered), (300, 300, 0));
     assert_eq!(outcome.send_lag(), 300);
 }
@@ -56,7 +56,7 @@ trait SendLag {
     fn send_lag(&self) -> u64;
 }
 
-impl SendLag for Outcome {
+impl SendLag for LoadOutcome {
     /// Messages whose lag was measured.
     fn send_lag(&self) -> u64 {
         self.generator.send_lag.len()
@@ -65,7 +65,7 @@ impl SendLag for Outcome {
 
 #[test]
 fn an_open_loop_goes_over_datagrams_too() {
-    let outcome = flawless(&Plan { activity: Activity::Open { rate: 500.0 }, ..plan(udp()) });
+    let outcome = flawless(&LoadConfig { activity: Activity::Open { rate: 500.0 }, ..plan(udp()) });
     assert_eq!((outcome.due, outcome.messages), (150, 150));
 }
 
@@ -81,7 +81,7 @@ fn messages_under_way_may_be_many_and_of_any_size() {
         (udp(), Framing::Raw, 4, 1..=2_000),
     ] {
         let activity = Activity::Closed { in_flight };
-        flawless(&Plan { framing, activity, payload_bytes: sizes, ..plan(target) });
+        flawless(&LoadConfig { framing, activity, payload_bytes: sizes, ..plan(target) });
     }
 }
 
@@ -93,7 +93,14 @@ fn a_message_may_be_larger_than_what_a_socket_takes() {
             let activity = Activity::Closed { in_flight: 3 };
             // They take long on a loaded machine, which loses none.
             let (payload_bytes, answer_timeout) = (bytes(size), Duration::from_mins(2));
-            flawless(&Plan { framing, activity, payload_bytes, answer_timeout, connections: 2, ..plan(tcp(echo)) });
+            flawless(&LoadConfig {
+                framing,
+                activity,
+                payload_bytes,
+                answer_timeout,
+                connections: 2,
+                ..plan(tcp(echo))
+            });
         }
     }
 }
@@ -111,8 +118,8 @@ fn a_unix_domain_socket_serves_as_well() {
         }
     });
     let target = Endpoint::Unix(path.clone());
-    flawless(&Plan { activity: Activity::Closed { in_flight: 4 }, ..plan(target.clone()) });
-    flawless(&Plan { activity: Activity::Churn, ..plan(target) });
+    flawless(&LoadConfig { activity: Activity::Closed { in_flight: 4 }, ..plan(target.clone()) });
+    flawless(&LoadConfig { activity: Activity::Churn, ..plan(target) });
     std::fs::remove_file(&path).unwrap();
 }
 
@@ -130,7 +137,7 @@ fn churn_is_a_connection_for_each_message() {
             closed.fetch_add(1, Ordering::Relaxed);
         }
     });
-    let outcome = flawless(&Plan { activity: Activity::Churn, ..plan(target) });
+    let outcome = flawless(&LoadConfig { activity: Activity::Churn, ..plan(target) });
     assert!(outcome.connects.len() >= outcome.messages);
     assert_eq!(outcome.connections, 0);
     let begun = Instant::now();
@@ -144,13 +151,13 @@ fn churn_is_a_connection_for_each_message() {
 
 #[test]
 fn churn_over_datagrams_is_a_socket_for_each() {
-    let outcome = flawless(&Plan { activity: Activity::Churn, ..plan(udp()) });
+    let outcome = flawless(&LoadConfig { activity: Activity::Churn, ..plan(udp()) });
     assert_eq!(outcome.connections, 0);
 }
 
 #[test]
 fn idle_connections_exchange_one_message_each() {
-    let plan = Plan { activity: Activity::Idle, connections: 100, ..plan(tcp(echo)) };
+    let plan = LoadConfig { activity: Activity::Idle, connections: 100, ..plan(tcp(echo)) };
     let outcome = flawless(&plan);
     assert_eq!((outcome.messages, outcome.connections), (100, 100));
 }
@@ -158,35 +165,35 @@ fn idle_connections_exchange_one_message_each() {
 #[test]
 fn a_ramp_spreads_the_connections() {
     let ramp = Duration::from_millis(400);
-    let outcome = flawless(&Plan { ramp, connections: 8, ..plan(tcp(echo)) });
+    let outcome = flawless(&LoadConfig { ramp, connections: 8, ..plan(tcp(echo)) });
     assert!(outcome.connecting >= ramp * 7 / 8, "{:?}", outcome.connecting);
 }
 
 /// Writes down what it is told.
 #[derive(Default)]
 struct Diary {
-    stages: Vec<Stage>,
+    stages: Vec<LoadPhase>,
     measuring: usize,
     measured: usize,
     samples: BTreeSet<Duration>,
-    break_in: Option<Stage>,
+    break_in: Option<LoadPhase>,
 }
 
-impl Watch for Diary {
-    fn on_measuring(&mut self) {
+impl LoadObserver for Diary {
+    fn on_measure_start(&mut self) {
         self.measuring += 1;
     }
 
-    fn on_progress(&mut self, progress: &Progress) -> ControlFlow<()> {
+    fn on_progress(&mut self, progress: &LoadProgress) -> ControlFlow<()> {
         assert!((0.0..=1.0).contains(&progress.done), "{progress:?}");
-        if self.stages.last() != Some(&progress.stage) {
-            self.stages.push(progress.stage);
+        if self.stages.last() != Some(&progress.phase) {
+            self.stages.push(progress.phase);
         }
-        self.samples.extend(progress.last.map(|sample| sample.at));
-        if self.break_in == Some(progress.stage) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        self.samples.extend(progress.last_sample.map(|sample| sample.at));
+        if self.break_in == Some(progress.phase) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn on_measured(&mut self) {
+    fn on_measure_end(&mut self) {
         self.measured += 1;
     }
 }
@@ -195,10 +202,11 @@ impl Watch for Diary {
 fn who_watches_is_told_of_every_stage() {
     let _turn = among_others();
     let mut diary = Diary::default();
-    let plan = Plan { warm_up: Duration::from_millis(250), duration: Duration::from_millis(550), ..plan(tcp(echo)) };
+    let plan =
+        LoadConfig { warm_up: Duration::from_millis(250), duration: Duration::from_millis(550), ..plan(tcp(echo)) };
     let outcome = run(&plan, &mut diary).unwrap();
     // The last answers mostly come at once, and then there is nothing to tell of the wait for them.
-    assert_eq!(diary.stages[..3], [Stage::Connecting, Stage::WarmingUp, Stage::Measuring]);
+    assert_eq!(diary.stages[..3], [LoadPhase::Connecting, LoadPhase::WarmingUp, LoadPhase::Measuring]);
     assert_eq!((diary.measuring, diary.measured), (1, 1));
     assert!(diary.samples.len() <= outcome.samples.len() && !outcome.samples.is_empty());
     assert!(outcome.samples.iter().all(|sample| sample.length >= Duration::from_millis(100)));
@@ -207,12 +215,12 @@ fn who_watches_is_told_of_every_stage() {
 #[test]
 fn who_watches_may_end_it() {
     let _turn = among_others();
-    for stage in [Stage::Connecting, Stage::WarmingUp, Stage::Measuring] {
+    for stage in [LoadPhase::Connecting, LoadPhase::WarmingUp, LoadPhase::Measuring] {
         let mut diary = Diary { break_in: Some(stage), ..Diary::default() };
         let hour = Duration::from_hours(1);
-        let warm_up = if stage == Stage::WarmingUp { hour } else { Duration::ZERO };
-        let outcome = run(&Plan { duration: hour, warm_up, ..plan(tcp(echo)) }, &mut diary).unwrap();
-        let measured = usize::from(stage == Stage::Measuring);
+        let warm_up = if stage == LoadPhase::WarmingUp { hour } else { Duration::ZERO };
+        let outcome = run(&LoadConfig { duration: hour, warm_up, ..plan(tcp(echo)) }, &mut diary).unwrap();
+        let measured = usize::from(stage == LoadPhase::Measuring);
         assert_eq!((diary.measuring, diary.measured), (measured, measured));
         assert!(outcome.elapsed < Duration::from_mins(1));
         assert_eq!(outcome.messages > 0, measured > 0);

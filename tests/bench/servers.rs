@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use switchboard::load::{Activity, Plan};
+use switchboard::load::{Activity, LoadConfig};
 use switchboard::{Endpoint, Framing};
 
 /// Payload bytes of a message, unless a test says otherwise.
 pub(crate) const PAYLOAD: usize = 64;
 
 /// A small closed loop, to be changed by each test.
-pub(crate) fn plan(target: Endpoint) -> Plan {
-    Plan {
+pub(crate) fn plan(target: Endpoint) -> LoadConfig {
+    LoadConfig {
         target,
         framing: Framing::U32BE,
         connections: 4,

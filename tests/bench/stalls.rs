@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use switchboard::Endpoint;
-use switchboard::load::{Activity, Ended, Outcome, Plan, Slo, Verdict, find_max, run};
+use switchboard::load::{Activity, LoadConfig, LoadOutcome, SearchEnd, Slo, StepVerdict, find_max, run};
 
 use crate::servers::{echo_frames, plan, tcp};
 use crate::{alone, hoped, once_in_five};
@@ -28,18 +28,19 @@ fn stalling(stall: Duration) -> Endpoint {
     })
 }
 
-fn load(activity: Activity) -> Outcome {
-    let outcome = run(&Plan { activity, duration: Duration::from_secs(2), ..plan(stalling(STALL)) }, &mut ()).unwrap();
+fn load(activity: Activity) -> LoadOutcome {
+    let outcome =
+        run(&LoadConfig { activity, duration: Duration::from_secs(2), ..plan(stalling(STALL)) }, &mut ()).unwrap();
     assert!(outcome.faults.is_none(), "{:?}", outcome.faults);
     outcome
 }
 
-fn slow(outcome: &Outcome) -> u64 {
+fn slow(outcome: &LoadOutcome) -> u64 {
     let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap();
     outcome.latency.count_between(nanos(SLOW), u64::MAX)
 }
 
-fn quantile(outcome: &Outcome, quantile: f64) -> Duration {
+fn quantile(outcome: &LoadOutcome, quantile: f64) -> Duration {
     Duration::from_nanos(outcome.latency.value_at_quantile(quantile))
 }
 
@@ -63,7 +64,7 @@ fn an_open_loop_charges_a_stall_for_every_message_that_it_kept_waiting() {
 fn a_stall_longer_than_the_answer_timeout_is_charged_in_full() {
     let _turn = alone();
     once_in_five(|| {
-        let plan = Plan {
+        let plan = LoadConfig {
             activity: Activity::Open { rate: 1000.0 },
             duration: Duration::from_secs(2),
             answer_timeout: STALL,
@@ -114,7 +115,7 @@ fn a_server_that_is_overloaded_shows_how_long_it_keeps_waiting() {
     let _turn = alone();
     let activity = Activity::Open { rate: 4000.0 };
     let answer_timeout = Duration::from_secs(1);
-    let plan = Plan { activity, answer_timeout, duration: Duration::from_secs(2), ..plan(limited(1000)) };
+    let plan = LoadConfig { activity, answer_timeout, duration: Duration::from_secs(2), ..plan(limited(1000)) };
     let outcome = run(&plan, &mut ()).unwrap();
     assert_eq!(outcome.due, 8000);
     // Each message has come to one end, and whoever waits at the end of the run waits since long.
@@ -133,7 +134,7 @@ fn the_highest_rate_that_holds_is_found() {
     let _turn = alone();
     once_in_five(|| {
         let slo: Slo = "p95<30ms".parse().unwrap();
-        let plan = Plan {
+        let plan = LoadConfig {
             activity: Activity::Open { rate: 1500.0 },
             warm_up: Duration::from_millis(50),
             // Long enough for a rate 6 % too high to pile up 30 ms and what is made up for.
@@ -142,10 +143,10 @@ fn the_highest_rate_that_holds_is_found() {
         };
         let found = find_max(&plan, &slo, &mut ()).unwrap();
         let steps: Vec<_> = found.steps.iter().map(|step| (step.rate, step.verdict)).collect();
-        hoped!(found.ended == Ended::Found && found.rate > 0.0, "{:?}: {steps:?}", found.ended);
-        assert!(steps.contains(&(found.rate, Verdict::Holds)), "{steps:?}");
-        let failed = |(rate, verdict): &(f64, Verdict)| {
-            *rate > found.rate && *rate / found.rate < 1.031 && *verdict != Verdict::Holds
+        hoped!(found.ended == SearchEnd::Found && found.rate > 0.0, "{:?}: {steps:?}", found.ended);
+        assert!(steps.contains(&(found.rate, StepVerdict::Holds)), "{steps:?}");
+        let failed = |(rate, verdict): &(f64, StepVerdict)| {
+            *rate > found.rate && *rate / found.rate < 1.031 && *verdict != StepVerdict::Holds
         };
         assert!(steps.iter().any(failed), "{steps:?}");
         hoped!((found.rate / f64::from(LIMIT) - 1.0).abs() < 0.1, "{}: {steps:?}", found.rate);

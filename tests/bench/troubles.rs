@@ -5,16 +5,16 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
-use switchboard::load::{Activity, Error, Plan, find_max, run};
+use switchboard::load::{Activity, LoadConfig, LoadError, find_max, run};
 use switchboard::services::Echo;
 use switchboard::{Endpoint, Framing, Limits, Reactor};
 
 use crate::among_others;
 use crate::servers::{bytes, echo, plan, tcp};
 
-fn connect_error(plan: &Plan) -> std::io::Error {
+fn connect_error(plan: &LoadConfig) -> std::io::Error {
     match run(plan, &mut ()) {
-        Err(Error::Connect(error)) => error,
+        Err(LoadError::Connect(error)) => error,
         other => panic!("nobody is there: {other:?}"),
     }
 }
@@ -30,7 +30,7 @@ fn where_nobody_listens_no_load_can_be_put_on() {
     let addr = nobody();
     for activity in [Activity::Closed { in_flight: 1 }, Activity::Open { rate: 10.0 }, Activity::Churn, Activity::Idle]
     {
-        let plan = Plan { activity, ..plan(Endpoint::Tcp(addr)) };
+        let plan = LoadConfig { activity, ..plan(Endpoint::Tcp(addr)) };
         assert_eq!(connect_error(&plan).kind(), ErrorKind::ConnectionRefused, "{activity:?}");
     }
 }
@@ -54,7 +54,7 @@ fn a_backlog_that_stays_full_refuses() {
     listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
     listener.listen(0).unwrap();
     let answer_timeout = Duration::from_millis(300);
-    let plan = Plan { activity: Activity::Idle, answer_timeout, ..plan(Endpoint::Unix(path.clone())) };
+    let plan = LoadConfig { activity: Activity::Idle, answer_timeout, ..plan(Endpoint::Unix(path.clone())) };
     let outcome = run(&plan, &mut ()).unwrap();
     std::fs::remove_file(&path).unwrap();
     // One fits in.
@@ -71,7 +71,7 @@ fn connections_refused_later_are_counted() {
         drop(listener);
         echo(first);
     });
-    let outcome = run(&Plan { connections: 2, ramp: Duration::from_secs(1), ..plan(target) }, &mut ()).unwrap();
+    let outcome = run(&LoadConfig { connections: 2, ramp: Duration::from_secs(1), ..plan(target) }, &mut ()).unwrap();
     assert!(outcome.faults.refused >= 1, "{:?}", outcome.faults);
     assert!(outcome.messages > 0);
     assert_eq!(outcome.connections, 1);
@@ -90,7 +90,7 @@ fn a_connection_that_the_server_breaks_off_is_opened_again() {
         // What is under way then is lost, and the server knows it.
         let _ = stream.read_exact(&mut frame);
     });
-    let mut plan = Plan { duration: Duration::from_secs(1), ..plan(target) };
+    let mut plan = LoadConfig { duration: Duration::from_secs(1), ..plan(target) };
     let mut outcome = run(&plan, &mut ()).unwrap();
     while outcome.connects.len() == 4 && plan.duration < Duration::from_mins(1) {
         // A loaded machine gets little done.
@@ -116,7 +116,7 @@ fn what_is_due_while_a_connection_is_down_is_late_and_not_left_out() {
         }
     });
     let activity = Activity::Open { rate: 500.0 };
-    let plan = Plan { activity, connections: 1, duration: Duration::from_secs(1), ..plan(target) };
+    let plan = LoadConfig { activity, connections: 1, duration: Duration::from_secs(1), ..plan(target) };
     let outcome = run(&plan, &mut ()).unwrap();
     assert!(outcome.faults.broken >= 1, "{outcome:?}");
     assert_eq!(outcome.messages + outcome.faults.lost + outcome.unanswered, 500);
@@ -136,7 +136,7 @@ fn a_second_datagram_is_found_even_if_nothing_follows_it() {
             let _ = socket.send_to(&buffer[..len], from);
         }
     });
-    let outcome = run(&Plan { activity: Activity::Idle, ..plan(target) }, &mut ()).unwrap();
+    let outcome = run(&LoadConfig { activity: Activity::Idle, ..plan(target) }, &mut ()).unwrap();
     assert_eq!((outcome.messages, outcome.faults.duplicated), (4, 4), "{outcome:?}");
 }
 
@@ -148,7 +148,7 @@ fn an_idle_connection_that_the_server_closes_is_counted() {
         stream.read_exact(&mut frame).unwrap();
         stream.write_all(&frame).unwrap();
     });
-    let outcome = run(&Plan { activity: Activity::Idle, ..plan(target) }, &mut ()).unwrap();
+    let outcome = run(&LoadConfig { activity: Activity::Idle, ..plan(target) }, &mut ()).unwrap();
     assert_eq!((outcome.faults.broken, outcome.faults.lost, outcome.messages), (4, 0, 4));
     assert_eq!(outcome.connections, 0);
 }
@@ -167,7 +167,7 @@ fn an_answer_that_is_cut_off_with_its_connection_is_lost_and_not_corrupted() {
                     let _ = stream.write_all(&buffer[..keep.min(read)]);
                 });
                 let (answer_timeout, duration) = (Duration::from_millis(200), Duration::from_millis(100));
-                let plan = Plan { framing, activity, answer_timeout, duration, ..plan(target) };
+                let plan = LoadConfig { framing, activity, answer_timeout, duration, ..plan(target) };
                 let faults = run(&plan, &mut ()).unwrap().faults;
                 let others = faults.duplicated + faults.reordered + faults.corrupted;
                 assert_eq!(others, 0, "{framing:?}, {activity:?}, {keep} bytes: {faults:?}");
@@ -198,7 +198,7 @@ fn an_answer_that_stalls_half_way_is_lost_and_not_corrupted() {
             });
             let (answer_timeout, duration) = (Duration::from_millis(100), Duration::from_millis(500));
             let activity = Activity::Open { rate: 400.0 };
-            let plan = Plan { framing, activity, answer_timeout, duration, ..plan(target) };
+            let plan = LoadConfig { framing, activity, answer_timeout, duration, ..plan(target) };
             let faults = run(&plan, &mut ()).unwrap().faults;
             let others = faults.duplicated + faults.reordered + faults.corrupted + faults.broken;
             assert_eq!(others, 0, "{framing:?}: {faults:?}");
@@ -215,7 +215,7 @@ fn an_answer_that_is_no_frame_costs_its_connection() {
         let _ = stream.write_all(&[0xff; 68]);
         echo(stream);
     });
-    let outcome = run(&Plan { activity: Activity::Idle, ..plan(target) }, &mut ()).unwrap();
+    let outcome = run(&LoadConfig { activity: Activity::Idle, ..plan(target) }, &mut ()).unwrap();
     assert_eq!((outcome.faults.corrupted, outcome.faults.lost, outcome.faults.broken), (4, 0, 0));
 }
 
@@ -229,7 +229,7 @@ fn what_comes_without_having_been_asked_for_is_counted() {
             let _ = stream.write_all(&[&buffer[..read], b"hi"].concat());
             while stream.read(&mut buffer).is_ok_and(|read| read > 0) {}
         });
-        let outcome = run(&Plan { activity: Activity::Idle, framing, ..plan(target) }, &mut ()).unwrap();
+        let outcome = run(&LoadConfig { activity: Activity::Idle, framing, ..plan(target) }, &mut ()).unwrap();
         assert_eq!((outcome.messages, outcome.faults.corrupted), (4, 4), "{framing:?}: {outcome:?}");
     }
 }
@@ -240,7 +240,8 @@ fn a_server_that_never_answers_loses_every_message() {
     let target = tcp(|mut stream: TcpStream| while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {});
     let answer_timeout = Duration::from_millis(200);
     let outcome =
-        run(&Plan { activity: Activity::Open { rate: 1000.0 }, answer_timeout, ..plan(target) }, &mut ()).unwrap();
+        run(&LoadConfig { activity: Activity::Open { rate: 1000.0 }, answer_timeout, ..plan(target) }, &mut ())
+            .unwrap();
     assert_eq!((outcome.messages, outcome.faults.lost, outcome.due), (0, 300, 300), "{outcome:?}");
     assert_eq!(outcome.latency.len(), 300);
     assert!(outcome.latency.min() >= 199_000_000, "{outcome:?}");
@@ -256,7 +257,7 @@ fn slow_readers_are_cut_off_and_that_is_no_fault() {
     let target = reactor.listen(service, &"127.0.0.1:0".parse().unwrap(), Framing::U32BE).unwrap();
     let handle = reactor.handle();
     let running = thread::spawn(move || reactor.run());
-    let plan = Plan { slow_readers: 3, duration: Duration::from_secs(2), ..plan(target) };
+    let plan = LoadConfig { slow_readers: 3, duration: Duration::from_secs(2), ..plan(target) };
     let outcome = run(&plan, &mut ()).unwrap();
     handle.stop();
     running.join().unwrap().unwrap();
@@ -271,8 +272,8 @@ fn no_highest_rate_is_searched_for_of_what_has_none() {
     for (activity, named) in
         [(Activity::Churn, "churn"), (Activity::Idle, "idle"), (Activity::Closed { in_flight: 2 }, "in-flight")]
     {
-        match find_max(&Plan { activity, ..plan(target.clone()) }, &"p99<5ms".parse().unwrap(), &mut ()) {
-            Err(Error::Plan(what)) => assert!(what.starts_with(&format!("{named}: ")), "{what}"),
+        match find_max(&LoadConfig { activity, ..plan(target.clone()) }, &"p99<5ms".parse().unwrap(), &mut ()) {
+            Err(LoadError::Config(what)) => assert!(what.starts_with(&format!("{named}: ")), "{what}"),
             other => panic!("{named}: {other:?}"),
         }
     }
@@ -281,8 +282,8 @@ fn no_highest_rate_is_searched_for_of_what_has_none() {
 #[test]
 fn a_search_that_begins_below_one_a_second_runs() {
     let _turn = among_others();
-    let plan = Plan { activity: Activity::Open { rate: 0.9 }, ..plan(Endpoint::Tcp(nobody())) };
-    assert!(matches!(find_max(&plan, &"p99<5ms".parse().unwrap(), &mut ()), Err(Error::Connect(_))));
+    let plan = LoadConfig { activity: Activity::Open { rate: 0.9 }, ..plan(Endpoint::Tcp(nobody())) };
+    assert!(matches!(find_max(&plan, &"p99<5ms".parse().unwrap(), &mut ()), Err(LoadError::Connect(_))));
 }
 
 #[test]
@@ -292,23 +293,23 @@ fn a_plan_that_means_nothing_is_refused_by_the_name_of_what_is_wrong() {
     #[allow(clippy::reversed_empty_ranges, reason = "it is what is refused")]
     let empty = 9..=3;
     for (plan, named) in [
-        (Plan { framing: Framing::U8, payload_bytes: 1..=256, ..tcp() }, "payload"),
-        (Plan { payload_bytes: empty, ..tcp() }, "payload"),
-        (Plan { framing: Framing::Raw, payload_bytes: 0..=9, ..tcp() }, "payload"),
-        (Plan { payload_bytes: bytes(65_508), ..udp() }, "payload"),
-        (Plan { payload_bytes: bytes(0), ..udp() }, "payload"),
-        (Plan { connections: 0, ..tcp() }, "connections"),
-        (Plan { duration: Duration::ZERO, ..tcp() }, "duration"),
-        (Plan { answer_timeout: Duration::ZERO, ..tcp() }, "answer-timeout"),
-        (Plan { slow_readers: 1, ..udp() }, "slow-readers"),
-        (Plan { activity: Activity::Closed { in_flight: 0 }, ..tcp() }, "in-flight"),
-        (Plan { activity: Activity::Open { rate: 0.0 }, ..tcp() }, "rate"),
-        (Plan { activity: Activity::Open { rate: f64::INFINITY }, ..tcp() }, "rate"),
-        (Plan { activity: Activity::Open { rate: f64::NAN }, ..tcp() }, "rate"),
-        (Plan { activity: Activity::Open { rate: 1e9 }, ..tcp() }, "rate"),
+        (LoadConfig { framing: Framing::U8, payload_bytes: 1..=256, ..tcp() }, "payload"),
+        (LoadConfig { payload_bytes: empty, ..tcp() }, "payload"),
+        (LoadConfig { framing: Framing::Raw, payload_bytes: 0..=9, ..tcp() }, "payload"),
+        (LoadConfig { payload_bytes: bytes(65_508), ..udp() }, "payload"),
+        (LoadConfig { payload_bytes: bytes(0), ..udp() }, "payload"),
+        (LoadConfig { connections: 0, ..tcp() }, "connections"),
+        (LoadConfig { duration: Duration::ZERO, ..tcp() }, "duration"),
+        (LoadConfig { answer_timeout: Duration::ZERO, ..tcp() }, "answer-timeout"),
+        (LoadConfig { slow_readers: 1, ..udp() }, "slow-readers"),
+        (LoadConfig { activity: Activity::Closed { in_flight: 0 }, ..tcp() }, "in-flight"),
+        (LoadConfig { activity: Activity::Open { rate: 0.0 }, ..tcp() }, "rate"),
+        (LoadConfig { activity: Activity::Open { rate: f64::INFINITY }, ..tcp() }, "rate"),
+        (LoadConfig { activity: Activity::Open { rate: f64::NAN }, ..tcp() }, "rate"),
+        (LoadConfig { activity: Activity::Open { rate: 1e9 }, ..tcp() }, "rate"),
     ] {
         match run(&plan, &mut ()) {
-            Err(Error::Plan(what)) => assert!(what.starts_with(&format!("{named}: ")), "{what}"),
+            Err(LoadError::Config(what)) => assert!(what.starts_with(&format!("{named}: ")), "{what}"),
             other => panic!("{named}: {other:?}"),
         }
     }

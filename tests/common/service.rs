@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
-use switchboard::{CloseReason, ConnId, Context, JobId, JobOutput, Message, Peer, Service, Ticket, TimerId};
+use switchboard::{BatchId, CloseReason, ConnId, Context, JobId, JobOutput, Message, Peer, Service, TimerId};
 
 use super::GUARD;
 
@@ -91,8 +91,8 @@ impl<S: Service> Service for Witness<S> {
         self.inner.on_datagram(cx, from, payload);
     }
 
-    fn on_drain(&mut self, cx: &mut Context<'_>) {
-        self.inner.on_drain(cx);
+    fn on_writable(&mut self, cx: &mut Context<'_>) {
+        self.inner.on_writable(cx);
     }
 
     fn on_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) {
@@ -107,15 +107,15 @@ impl<S: Service> Service for Witness<S> {
         self.inner.on_post(cx, message);
     }
 
-    fn on_flush(&mut self, cx: &mut Context<'_>) {
-        self.inner.on_flush(cx);
+    fn on_turn_end(&mut self, cx: &mut Context<'_>) {
+        self.inner.on_turn_end(cx);
     }
 
     fn on_shutdown(&mut self, cx: &mut Context<'_>) {
         self.inner.on_shutdown(cx);
     }
 
-    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: Ticket, frames: u32) {
+    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: BatchId, frames: u32) {
         self.inner.on_dropped(cx, ticket, frames);
     }
 

@@ -58,8 +58,8 @@ fn a_python_program_gets_the_answers_shown() {
 #[test]
 fn the_example_of_a_configuration_is_served() {
     let example = String::from_utf8(run(&["config", "example"]).stdout).unwrap();
-    assert_eq!(page_block("config", "toml"), "{{#include ../src/cli/config/example.toml}}");
-    assert_eq!(example, read("src/cli/config/example.toml"));
+    assert_eq!(page_block("config", "toml"), "{{#include ../src/cli/commands/serve/config/example.toml}}");
+    assert_eq!(example, read("src/cli/commands/serve/config/example.toml"));
     let config = file(&any_ports(&example));
     let config = config.path().to_str().unwrap();
     let checked = run(&["config", "check", config]);
@@ -77,7 +77,7 @@ fn the_example_of_a_configuration_is_served() {
 fn the_faults_shown_are_those_that_are_said() {
     let text = read("docs/config.md");
     let shown = blocks(&text).into_iter().find(|(lang, block)| *lang == "text" && block.starts_with("error: "));
-    let mut faulty: Vec<_> = read("src/cli/config/example.toml").lines().map(str::to_owned).collect();
+    let mut faulty: Vec<_> = read("src/cli/commands/serve/config/example.toml").lines().map(str::to_owned).collect();
     let mut expected = String::new();
     for line in shown.unwrap().1.lines() {
         let (number, what) = line.strip_prefix("error: switchboard.toml:").unwrap().split_once(": ").unwrap();

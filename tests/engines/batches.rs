@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use switchboard::{ConnId, Context, Framing, Limits, Message, Payload, Peer, Service, SlowConsumer, Ticket};
+use switchboard::{BatchId, ConnId, Context, Framing, Limits, Message, Payload, Peer, Service, SlowConsumer};
 
 use crate::common::{Client, Engine, GUARD, Running, conformance, framed, serve, tcp};
 
@@ -21,8 +21,8 @@ conformance! {
 /// What a [`Hub`] has done and was told.
 #[derive(Debug, PartialEq, Eq)]
 enum Event {
-    Said(Ticket, Vec<Payload>),
-    Missed(ConnId, Ticket, u32),
+    Said(BatchId, Vec<Payload>),
+    Missed(ConnId, BatchId, u32),
     Drained(ConnId),
 }
 
@@ -42,7 +42,7 @@ fn hub() -> (Hub, Receiver<Event>) {
 impl Hub {
     fn collect(&mut self, cx: &mut Context<'_>, words: impl Into<Payload>) {
         self.collected.push(words.into());
-        cx.notify_flush();
+        cx.notify_turn_end();
     }
 }
 
@@ -67,21 +67,21 @@ impl Service for Hub {
         self.collect(cx, *message.downcast::<String>().unwrap());
     }
 
-    fn on_flush(&mut self, cx: &mut Context<'_>) {
-        assert_eq!((cx.conn(), cx.framing()), (ConnId::NOBODY, None));
+    fn on_turn_end(&mut self, cx: &mut Context<'_>) {
+        assert_eq!((cx.conn(), cx.framing()), (ConnId::NONE, None));
         cx.reply(b"this goes nowhere");
         self.last += 1;
         let said = std::mem::take(&mut self.collected);
-        cx.broadcast_batch(&self.members, &said, Ticket(self.last));
-        let _ = self.events.send(Event::Said(Ticket(self.last), said));
+        cx.broadcast_batch(&self.members, &said, BatchId(self.last));
+        let _ = self.events.send(Event::Said(BatchId(self.last), said));
     }
 
-    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: Ticket, frames: u32) {
+    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: BatchId, frames: u32) {
         let _ = self.events.send(Event::Missed(cx.conn(), ticket, frames));
-        cx.notify_drain();
+        cx.notify_writable();
     }
 
-    fn on_drain(&mut self, cx: &mut Context<'_>) {
+    fn on_writable(&mut self, cx: &mut Context<'_>) {
         let _ = self.events.send(Event::Drained(cx.conn()));
         cx.reply(b"drained");
     }
@@ -134,7 +134,7 @@ fn what_one_read_brings_is_said_at_once_after_its_answers<E: Engine>() {
     let (mut speaker, mut other) = (enter(addr), enter(addr));
     speaker.send_bytes(&["ack one", "two", "ack three"].map(|words| framed("u32be", words.as_bytes())).concat());
     let said = ["one", "two", "three"].map(Payload::from);
-    assert_eq!(events.recv_timeout(GUARD).unwrap(), Event::Said(Ticket(1), said.to_vec()));
+    assert_eq!(events.recv_timeout(GUARD).unwrap(), Event::Said(BatchId(1), said.to_vec()));
     for heard in ["ack", "ack", "one", "two", "three"] {
         assert_eq!(speaker.receive(), heard.as_bytes());
     }
@@ -167,7 +167,7 @@ struct Thrice {
 impl Service for Thrice {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         cx.reply(payload);
-        cx.broadcast_batch(&[cx.conn()], &[Payload::from(payload), "and".into()], Ticket(1));
+        cx.broadcast_batch(&[cx.conn()], &[Payload::from(payload), "and".into()], BatchId(1));
         cx.reply(payload);
     }
 
@@ -212,7 +212,7 @@ fn who_does_not_read_is_told_which_batches_it_has_missed<E: Engine>() {
             Event::Said(ticket, payloads) => _ = said.insert(ticket, payloads),
             Event::Missed(id, ticket, frames) => {
                 assert_eq!(missed.insert(ticket, frames), None, "told twice of {ticket:?}");
-                assert_ne!(id, ConnId::NOBODY);
+                assert_ne!(id, ConnId::NONE);
             }
             Event::Drained(_) => assert!(!missed.is_empty(), "drained of what?"),
         };

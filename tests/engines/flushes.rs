@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchboard::{ConnId, Context, JobId, JobOutput, Limits, Payload, Service, Ticket, TimerId};
+use switchboard::{BatchId, ConnId, Context, JobId, JobOutput, Limits, Payload, Service, TimerId};
 
 use crate::common::{Client, Engine, conformance, serve};
 
@@ -21,28 +21,28 @@ struct Asking {
 impl Service for Asking {
     fn on_frame(&mut self, cx: &mut Context<'_>, _payload: &[u8]) {
         self.peer = Some(cx.conn());
-        cx.notify_flush();
+        cx.notify_turn_end();
     }
 
-    fn on_flush(&mut self, cx: &mut Context<'_>) {
+    fn on_turn_end(&mut self, cx: &mut Context<'_>) {
         cx.set_timer(Duration::from_millis(1));
         cx.offload(|| "a job");
         // Nobody is to be told of room, or to be closed.
-        cx.notify_drain();
+        cx.notify_writable();
         cx.close("nobody");
     }
 
     fn on_timer(&mut self, cx: &mut Context<'_>, _timer: TimerId) {
-        assert_eq!(cx.conn(), ConnId::NOBODY);
+        assert_eq!(cx.conn(), ConnId::NONE);
         cx.send(self.peer.unwrap(), "a timer");
     }
 
     fn on_job(&mut self, cx: &mut Context<'_>, _job: JobId, output: JobOutput) {
-        assert_eq!(cx.conn(), ConnId::NOBODY);
+        assert_eq!(cx.conn(), ConnId::NONE);
         cx.send(self.peer.unwrap(), output.take::<&str>().unwrap());
     }
 
-    fn on_drain(&mut self, cx: &mut Context<'_>) {
+    fn on_writable(&mut self, cx: &mut Context<'_>) {
         cx.reply(b"room");
     }
 }
@@ -71,14 +71,14 @@ impl Service for Countdown {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         (self.peer, self.left) = (Some(cx.conn()), payload[0]);
         cx.reply(b"go");
-        cx.notify_flush();
+        cx.notify_turn_end();
     }
 
-    fn on_flush(&mut self, cx: &mut Context<'_>) {
+    fn on_turn_end(&mut self, cx: &mut Context<'_>) {
         self.left -= 1;
-        cx.broadcast_batch(&[self.peer.unwrap()], &[Payload::from(&[self.left])], Ticket(1));
+        cx.broadcast_batch(&[self.peer.unwrap()], &[Payload::from(&[self.left])], BatchId(1));
         if self.left > 0 {
-            cx.notify_flush();
+            cx.notify_turn_end();
         }
     }
 

@@ -23,7 +23,7 @@ impl<T: Send + 'static> Service for Posted<T> {
     fn on_frame(&mut self, _cx: &mut Context<'_>, _payload: &[u8]) {}
 
     fn on_post(&mut self, cx: &mut Context<'_>, message: Message) {
-        assert_eq!(cx.conn(), ConnId::NOBODY);
+        assert_eq!(cx.conn(), ConnId::NONE);
         let _ = self.0.send(*message.downcast::<T>().unwrap());
     }
 }

@@ -17,7 +17,7 @@ conformance! {
 
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Answers each request, a number, with so many pieces, one for each call of `on_drain`.
+/// Answers each request, a number, with so many pieces, one for each call of `on_writable`.
 struct Stream {
     left: HashMap<ConnId, (u32, u32)>,
     most_owed: Arc<AtomicUsize>,
@@ -34,16 +34,16 @@ impl Service for Stream {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         let pieces = std::str::from_utf8(payload).unwrap().parse().unwrap();
         self.left.insert(cx.conn(), (0, pieces));
-        cx.notify_drain();
+        cx.notify_writable();
     }
 
-    fn on_drain(&mut self, cx: &mut Context<'_>) {
+    fn on_writable(&mut self, cx: &mut Context<'_>) {
         let Some((next, pieces)) = self.left.get_mut(&cx.conn()) else { return };
         if next < pieces {
             cx.reply(&piece(*next));
             *next += 1;
             self.most_owed.fetch_max(cx.pending_bytes(), Ordering::Relaxed);
-            cx.notify_drain();
+            cx.notify_writable();
         }
     }
 

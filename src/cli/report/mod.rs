@@ -7,4 +7,5 @@ pub(super) mod figure;
 pub(super) mod file;
 pub(super) mod page;
 pub(super) mod plot;
+pub(super) mod rates;
 pub(super) mod words;

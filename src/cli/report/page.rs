@@ -46,7 +46,7 @@ impl Page {
                     }
                     main {
                         @for part in &self.body { (part) }
-                        (section("Machine", &html! { div.words { (facts(&self.machine)) } }))
+                        (section("MachineInfo", &html! { div.words { (facts(&self.machine)) } }))
                     }
                     footer { (concat!("switchboard ", env!("CARGO_PKG_VERSION"))) " · " time datetime=(self.at) { (self.at) } }
                 }

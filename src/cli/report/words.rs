@@ -7,8 +7,8 @@ use jiff::Zoned;
 
 use super::figure;
 use super::page::Tone;
-use crate::cli::measure::{Machine, Pinned};
-use crate::cli::quote::quote;
+use crate::cli::process::{MachineInfo, PinnedCpus};
+use crate::cli::terminal::shell::quote;
 
 /// What is not known, or does not apply.
 pub(in crate::cli) const NONE: &str = "–";
@@ -102,7 +102,7 @@ pub(in crate::cli) fn connections(number: usize) -> String {
 }
 
 /// On what it was measured: what it is called, and what it is.
-pub(in crate::cli) fn machine(machine: &Machine, pinned: Option<&Pinned>) -> Vec<(String, String)> {
+pub(in crate::cli) fn machine(machine: &MachineInfo, pinned: Option<&PinnedCpus>) -> Vec<(String, String)> {
     let memory = machine.memory_bytes.map(|bytes| figure::bytes(figure::float(bytes)));
     let cpus = if machine.cpus == 1 { "1 core".to_owned() } else { format!("{} cores", machine.cpus) };
     let placed = match pinned {

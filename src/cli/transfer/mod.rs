@@ -1,4 +1,5 @@
-//! The parts that every download shares: the output file, the progress bar, and the wait that a signal ends.
+//! The parts that every download shares: the output file, the progress bar, and the wait that a
+//! signal ends.
 //!
 //! This module must not know a protocol. Invariant: a file at its final path is complete, and the
 //! previous file stays there until then.

@@ -24,8 +24,8 @@ impl TransferProgress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸─"));
         }
-        // The bytes of an earlier run must not count for the rate. `reset_eta` keeps only a position
-        // that the estimator has seen, so tick once while the bar is hidden.
+        // The bytes of an earlier run must not count for the rate. `reset_eta` keeps only a
+        // position that the estimator has seen, so tick once while the bar is hidden.
         bar.tick();
         bar.reset_eta();
         bar.set_draw_target(target);

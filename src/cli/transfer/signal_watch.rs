@@ -8,13 +8,13 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::cli::failure::Failure;
-use crate::cli::measure;
+use crate::cli::error::CliError;
+use crate::cli::process;
 
 /// The signals that ask the process to end, and a descriptor that reports them.
 #[derive(Debug)]
 pub(in crate::cli) struct SignalWatch {
-    interrupt: measure::Interrupt,
+    interrupt: process::Interrupt,
     /// Readable from the first signal on; never read.
     #[cfg(unix)]
     notifier: std::os::unix::net::UnixStream,
@@ -44,11 +44,12 @@ impl SignalWatch {
     /// # Errors
     /// A handler or its socket pair cannot be created.
     #[cfg(unix)]
-    pub(in crate::cli) fn start() -> Result<Self, Failure> {
-        // Handlers run in the order of registration: the flag is set before the descriptor is readable.
-        let interrupt = measure::Interrupt::watch()?;
+    pub(in crate::cli) fn start() -> Result<Self, CliError> {
+        // Handlers run in the order of registration: the flag is set before the descriptor is
+        // readable.
+        let interrupt = process::Interrupt::watch()?;
         let notifier =
-            register_notifier().map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))?;
+            register_notifier().map_err(|error| CliError::Failed(format!("cannot watch for signals: {error}")))?;
         Ok(Self { interrupt, notifier })
     }
 
@@ -57,8 +58,8 @@ impl SignalWatch {
     /// # Errors
     /// None.
     #[cfg(not(unix))]
-    pub(in crate::cli) fn start() -> Result<Self, Failure> {
-        Ok(Self { interrupt: measure::Interrupt::watch()? })
+    pub(in crate::cli) fn start() -> Result<Self, CliError> {
+        Ok(Self { interrupt: process::Interrupt::watch()? })
     }
 
     /// Returns 128 plus the signal's number, as a shell reports it; `None` before the first signal.
@@ -118,7 +119,8 @@ impl SignalWatch {
     }
 }
 
-/// The descriptor for waits outside this module. It is readable from the first signal on; do not read it.
+/// The descriptor for waits outside this module. It is readable from the first signal on; do not
+/// read it.
 #[cfg(unix)]
 impl std::os::fd::AsFd for SignalWatch {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
@@ -133,7 +135,7 @@ fn register_notifier() -> io::Result<std::os::unix::net::UnixStream> {
     use std::os::unix::net::UnixStream;
 
     let (reader, writer) = UnixStream::pair()?;
-    for signal in measure::Interrupt::signals() {
+    for signal in process::Interrupt::signals() {
         pipe::register(signal, writer.try_clone()?)?;
     }
     Ok(reader)

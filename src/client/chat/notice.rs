@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::shown::word;
+use crate::frame::escape;
 
 /// Something that the user should know and the server did not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,26 +57,26 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lost { reason, again_in } => {
-                write!(f, "{}; trying again in {:.1} s", word(reason), again_in.as_secs_f64())
+                write!(f, "{}; trying again in {:.1} s", escape::line(reason), again_in.as_secs_f64())
             }
             Self::Back { missed: Some(0) } => f.write_str("back"),
             Self::Back { missed: Some(1) } => f.write_str("back; 1 message was missed and follows"),
             Self::Back { missed: Some(count) } => write!(f, "back; {count} messages were missed and follow"),
             Self::Back { missed: None } => f.write_str("back; many messages were missed and follow"),
             Self::Missing { room, count: 1 } => {
-                write!(f, "1 message of {} is missing: the server has it no longer", word(room))
+                write!(f, "1 message of {} is missing: the server has it no longer", escape::line(room))
             }
             Self::Missing { room, count } => {
-                write!(f, "{count} messages of {} are missing: the server has them no longer", word(room))
+                write!(f, "{count} messages of {} are missing: the server has them no longer", escape::line(room))
             }
             Self::Anew { room } => {
-                write!(f, "the server was started again; all that it has of {} follows", word(room))
+                write!(f, "the server was started again; all that it has of {} follows", escape::line(room))
             }
             Self::Renamed { wished, nick: Some(nick) } => {
-                write!(f, "{} is taken, so you are {}", word(wished), word(nick))
+                write!(f, "{} is taken, so you are {}", escape::line(wished), escape::line(nick))
             }
             Self::Renamed { wished, nick: None } => {
-                write!(f, "{} is taken, so you stay a guest; /nick NAME takes another", word(wished))
+                write!(f, "{} is taken, so you stay a guest; /nick NAME takes another", escape::line(wished))
             }
             Self::Again { count: 1 } => {
                 f.write_str("1 message is said again, because it may not have arrived; it may stand twice")
@@ -85,7 +85,7 @@ impl fmt::Display for Notice {
                 write!(f, "{count} messages are said again, because they may not have arrived; they may stand twice")
             }
             Self::Unsure { count } => write!(f, "{count} of your messages to one person may not have arrived"),
-            Self::Answer(text) => word(text).fmt(f),
+            Self::Answer(text) => escape::line(text).fmt(f),
         }
     }
 }

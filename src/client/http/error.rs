@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::fault::Fault;
 use super::head::Head;
 use super::target::BadUrl;
-use crate::shown::word;
+use crate::frame::escape;
 
 /// Why a fetch failed.
 #[derive(Debug)]
@@ -79,7 +79,9 @@ pub enum TimeLimit {
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unresolved { host, error } => write!(f, "cannot find out the address of '{}': {error}", word(host)),
+            Self::Unresolved { host, error } => {
+                write!(f, "cannot find out the address of '{}': {error}", escape::line(host))
+            }
             Self::Unreachable(tried) => {
                 f.write_str("cannot connect")?;
                 for (number, (addr, error)) in tried.iter().enumerate() {
@@ -110,7 +112,7 @@ impl fmt::Display for FetchError {
                 write!(f, "the server answers {} and does not say where to look", head.status_in_words())
             }
             Self::Astray(error) => write!(f, "the server sends us elsewhere, but {error}"),
-            Self::Circle(url) => write!(f, "the server sends us in a circle, back to {}", word(url)),
+            Self::Circle(url) => write!(f, "the server sends us in a circle, back to {}", escape::line(url)),
             Self::TooManyRedirects(max) => {
                 write!(f, "the server sends us on more than {max} times")
             }

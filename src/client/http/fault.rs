@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::shown::word;
+use crate::frame::escape;
 
 /// What is wrong with an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl fmt::Display for Fault {
         match self {
             Self::NotHttp(began) => not_http(began, f),
             Self::Version(version) => {
-                write!(f, "the server answers in {}, and HTTP/1.1 is spoken here", word(version))
+                write!(f, "the server answers in {}, and HTTP/1.1 is spoken here", escape::line(version))
             }
             Self::HeadTooLong(max) => {
                 write!(f, "the head of the answer has more than {max} bytes, and may have no more")
@@ -83,7 +83,9 @@ impl fmt::Display for Fault {
                 write!(f, "the server sent more than {max} interim answers (1xx) and no real one")
             }
             Self::Switched => f.write_str("the server changes to another protocol (101), which nobody asked for"),
-            Self::BadLength(length) => write!(f, "the answer's Content-Length is no length: '{}'", word(length)),
+            Self::BadLength(length) => {
+                write!(f, "the answer's Content-Length is no length: '{}'", escape::line(length))
+            }
             Self::Lengths(one, other) => {
                 write!(f, "the answer has several Content-Lengths, {one} and {other}, so its end is anybody's guess")
             }
@@ -91,13 +93,13 @@ impl fmt::Display for Fault {
                 f.write_str("the answer has a Content-Length and a Transfer-Encoding, so its end is anybody's guess")
             }
             Self::Coding(coding) => {
-                write!(f, "the answer's Transfer-Encoding is '{}', which nobody asked for", word(coding))
+                write!(f, "the answer's Transfer-Encoding is '{}', which nobody asked for", escape::line(coding))
             }
             Self::OldChunks => {
                 f.write_str("the answer is in HTTP/1.0 and has a Transfer-Encoding, which HTTP/1.0 has not")
             }
             Self::BadChunkSize(line) => {
-                write!(f, "the size of a chunk is no number: '{}'", word(&String::from_utf8_lossy(line)))
+                write!(f, "the size of a chunk is no number: '{}'", escape::line(&String::from_utf8_lossy(line)))
             }
             Self::ChunkTooLarge => f.write_str("the size of a chunk is more than can be counted"),
             Self::BadChunkEnd => f.write_str("a chunk does not end where its size says"),
@@ -133,7 +135,7 @@ fn not_http(began: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
             "the server sent a document without a status line, as HTTP/0.9 did; HTTP/1.1 is spoken here, so it would not be \
              known whether it is whole",
         ),
-        _ => write!(f, "that is no HTTP server: its answer begins with '{}'", word(&String::from_utf8_lossy(began))),
+        _ => write!(f, "that is no HTTP server: its answer begins with '{}'", escape::line(&String::from_utf8_lossy(began))),
     }
 }
 

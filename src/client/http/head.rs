@@ -79,7 +79,7 @@ impl Head {
             "" => known_reason(self.status),
             reason => reason,
         };
-        format!("{} {}", self.status, crate::shown::word(reason)).trim_end().to_owned()
+        format!("{} {}", self.status, crate::frame::escape::line(reason)).trim_end().to_owned()
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use crate::shown::word;
+use crate::frame::escape;
 
 /// An address that can be fetched from: `http`, with a host, and without a user's name in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,16 +141,16 @@ impl fmt::Display for BadUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed { url, error } => {
-                write!(f, "'{}' is no URL: {error}; write one like http://127.0.0.1:8000/file", word(url))
+                write!(f, "'{}' is no URL: {error}; write one like http://127.0.0.1:8000/file", escape::line(url))
             }
             Self::Path(path) => {
-                write!(f, "'{}' is a path and no URL; write one like http://127.0.0.1:8000/file", word(path))
+                write!(f, "'{}' is a path and no URL; write one like http://127.0.0.1:8000/file", escape::line(path))
             }
             Self::Https(url) => {
-                write!(f, "{} needs TLS, which is not spoken here yet; is it there under http://, too?", word(url))
+                write!(f, "{} needs TLS, which is not spoken here yet; is it there under http://, too?", escape::line(url))
             }
             Self::Scheme { scheme, url } => {
-                write!(f, "{} is not fetched over HTTP: the scheme is {}, and http:// is spoken here", word(url), word(scheme))
+                write!(f, "{} is not fetched over HTTP: the scheme is {}, and http:// is spoken here", escape::line(url), escape::line(scheme))
             }
             Self::User => f.write_str(
                 "a user name in a URL is not sent, because URLs are logged and shown; if the server asks for one, write \

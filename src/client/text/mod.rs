@@ -3,7 +3,7 @@
 //! It must not know a socket, a clock or an encoding. Its invariant: no byte is lost. What comes that was not asked for is given out
 //! as well, and whoever asks can tell it from an answer.
 
-use crate::error::FrameError;
+use crate::frame::FrameError;
 use crate::frame::{FrameDecoder, Framing};
 
 /// Where an answer ends on a stream without frames. With frames, an answer is a frame.

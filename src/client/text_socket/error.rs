@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::{fmt, io};
 
-use crate::text::{TextEncoding, Unwritable};
+use crate::frame::{TextEncoding, UnencodableError};
 
 /// Why a text was not sent, or none was received.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub enum TextSocketError {
         from: SocketAddr,
     },
     /// The encoding has no bytes for a character of the text; nothing was sent.
-    Unwritable(Unwritable),
+    UnencodableError(UnencodableError),
     /// The text is more than a datagram carries to where it was to go; nothing was sent.
     TooLarge {
         /// Bytes of the text.
@@ -55,7 +55,7 @@ impl fmt::Display for TextSocketError {
             Self::Truncated { bytes, sent_bytes: None, from } => {
                 write!(f, "the datagram from {from} has more than the {} bytes that are taken", bytes.len())
             }
-            Self::Unwritable(unwritable) => unwritable.fmt(f),
+            Self::UnencodableError(unwritable) => unwritable.fmt(f),
             Self::TooLarge { bytes, max_bytes } => {
                 write!(f, "{bytes} bytes are too many for one datagram: at most {max_bytes} can be sent there")
             }
@@ -68,16 +68,16 @@ impl fmt::Display for TextSocketError {
 impl std::error::Error for TextSocketError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unwritable(unwritable) => Some(unwritable),
+            Self::UnencodableError(unwritable) => Some(unwritable),
             Self::Io(error) => Some(error),
             Self::Undecodable { .. } | Self::Truncated { .. } | Self::TooLarge { .. } | Self::Timeout => None,
         }
     }
 }
 
-impl From<Unwritable> for TextSocketError {
-    fn from(unwritable: Unwritable) -> Self {
-        Self::Unwritable(unwritable)
+impl From<UnencodableError> for TextSocketError {
+    fn from(unwritable: UnencodableError) -> Self {
+        Self::UnencodableError(unwritable)
     }
 }
 

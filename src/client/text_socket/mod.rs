@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub use error::TextSocketError;
 
-use crate::text::TextEncoding;
+use crate::frame::TextEncoding;
 
 /// The most that the payload of any datagram holds, in bytes: its length field has sixteen bits.
 const MAX_DATAGRAM_BYTES: usize = 65_535;
@@ -95,7 +95,7 @@ impl TextSocket {
     /// Sends `text` to `to`, as one datagram.
     ///
     /// # Errors
-    /// [`TextSocketError::Unwritable`] names a character that the encoding has not, [`TextSocketError::TooLarge`] says how much a
+    /// [`TextSocketError::UnencodableError`] names a character that the encoding has not, [`TextSocketError::TooLarge`] says how much a
     /// datagram carries; nothing was sent. [`TextSocketError::Io`] is what the system said.
     pub fn send_to(&self, text: &str, to: SocketAddr) -> Result<(), TextSocketError> {
         let bytes = self.encoding.encode(text)?;

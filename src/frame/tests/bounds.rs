@@ -1,14 +1,15 @@
-//! What a peer can cost: how soon a bad head is refused, and how much memory a frame holds.
+//! The cost of a peer: the point at which a bad header is rejected, and the memory that a frame
+//! holds.
 
 use super::super::{FrameDecoder, Framing, encode};
-use super::{Reader, WAYS, Way, framing};
-use crate::error::FrameError;
+use super::{FEED_MODES, FeedMode, TestDecoder, framing};
+use crate::frame::FrameError;
 
 const GIB: usize = 1 << 30;
 
-fn fed(name: &str, limit: usize, wire: &[u8]) -> Reader {
-    let mut reader = Reader::new(framing(name), limit);
-    reader.feed_all(&wire.chunks(1).collect::<Vec<_>>(), Way::Direct);
+fn fed(name: &str, limit: usize, wire: &[u8]) -> TestDecoder {
+    let mut reader = TestDecoder::new(framing(name), limit);
+    reader.feed_all(&wire.chunks(1).collect::<Vec<_>>(), FeedMode::Direct);
     reader
 }
 
@@ -17,7 +18,7 @@ fn too_large(declared_bytes: u64, max_frame_bytes: usize) -> FrameError {
 }
 
 #[test]
-fn a_frame_beyond_the_limit_is_refused_by_its_head_alone() {
+fn a_frame_over_the_limit_is_rejected_by_its_header() {
     for (name, head, declared) in [
         ("u8", &b"\x65"[..], 101),
         ("u16be", b"\x01\0", 256),
@@ -53,7 +54,7 @@ fn a_frame_of_exactly_the_limit_passes() {
 }
 
 #[test]
-fn the_largest_declarable_frame_is_refused_even_without_a_limit() {
+fn the_largest_declarable_frame_is_always_rejected() {
     for name in ["u64be", "varint", "u64be,adjustment=9", "u64be,skip=9"] {
         let head = if name == "varint" { [[0xff; 9].as_slice(), &[1]].concat() } else { vec![0xff; 8] };
         assert_eq!(fed(name, usize::MAX, &head).error, Some(too_large(u64::MAX, usize::MAX)), "{name}");
@@ -61,7 +62,7 @@ fn the_largest_declarable_frame_is_refused_even_without_a_limit() {
 }
 
 #[test]
-fn a_length_that_ends_within_its_own_head_is_refused() {
+fn a_frame_that_ends_inside_its_header_is_rejected() {
     for (name, head, declared) in [
         ("u16be,adjustment=-4", &b"\0\x03"[..], 3),
         ("u16le,adjustment=-1", b"\0\0", 0),
@@ -72,7 +73,7 @@ fn a_length_that_ends_within_its_own_head_is_refused() {
         assert_eq!(fed(name, 100, head).error, Some(FrameError::TooShort { declared }), "{name}");
         assert_eq!(fed(name, 100, &head[..head.len() - 1]).error, None, "{name}");
     }
-    // One more is enough.
+    // One byte more is valid.
     for (name, frame) in
         [("u16be,adjustment=-4", &b"\0\x04"[..]), ("u8,skip=0", b"\x01"), ("u16be,offset=1,skip=1", b"T\0\x02")]
     {
@@ -81,35 +82,35 @@ fn a_length_that_ends_within_its_own_head_is_refused() {
 }
 
 #[test]
-fn memory_grows_with_the_bytes_received_and_not_with_those_promised() {
-    let promised = u32::try_from(GIB / 2).unwrap().to_be_bytes();
-    for way in WAYS {
-        let mut reader = Reader::new(Framing::U32BE, GIB);
-        reader.feed_all(&[&promised, b"x"], way);
+fn memory_grows_with_received_not_declared_bytes() {
+    let declared = u32::try_from(GIB / 2).unwrap().to_be_bytes();
+    for mode in FEED_MODES {
+        let mut reader = TestDecoder::new(Framing::U32BE, GIB);
+        reader.feed_all(&[&declared, b"x"], mode);
         assert!(reader.decoder.held_bytes() <= 64);
-        reader.feed(&[0; 10_000], way);
+        reader.feed(&[0; 10_000], mode);
         assert!(reader.decoder.held_bytes() <= 2 * 10_005);
     }
 }
 
 #[test]
-fn the_room_offered_grows_with_the_bytes_received_and_ends_with_the_frame() {
-    let mut reader = Reader::new(Framing::U32BE, GIB);
-    assert!(reader.decoder.spare().is_empty(), "there is no room between frames");
-    reader.feed(&[0, 1, 0], Way::Copied);
-    assert!(reader.decoder.spare().is_empty(), "there is no room while the end is unknown");
-    reader.feed(&[0], Way::Copied);
+fn spare_grows_with_received_bytes_up_to_the_frame() {
+    let mut reader = TestDecoder::new(Framing::U32BE, GIB);
+    assert!(reader.decoder.spare().is_empty(), "spare bytes between frames");
+    reader.feed(&[0, 1, 0], FeedMode::Copied);
+    assert!(reader.decoder.spare().is_empty(), "spare bytes while the end is unknown");
+    reader.feed(&[0], FeedMode::Copied);
     let mut received = 4;
     while received < 65_536 + 4 {
         let room = reader.decoder.spare().len();
-        assert!((1..=received.max(62) + 2).contains(&room), "{room} bytes of room after {received}");
-        assert!(reader.decoder.held_bytes() <= 65_536 + 4, "room for more than the frame");
+        assert!((1..=received.max(62) + 2).contains(&room), "{room} spare bytes after {received} received");
+        assert!(reader.decoder.held_bytes() <= 65_536 + 4, "more memory than the frame needs");
         reader.decoder.filled(room);
         received += room;
     }
     assert_eq!(received, 65_536 + 4);
-    assert!(reader.decoder.spare().is_empty(), "there is no room for the next frame");
-    reader.feed(b"", Way::Copied);
+    assert!(reader.decoder.spare().is_empty(), "spare bytes for the next frame");
+    reader.feed(b"", FeedMode::Copied);
     assert_eq!(reader.payloads, [vec![0; 65_536]]);
 }
 
@@ -118,21 +119,21 @@ fn a_frame_in_small_pieces_is_copied_a_few_times_only() {
     for name in ["u32be", "lines"] {
         let mut wire = Vec::new();
         encode(framing(name), &vec![b'x'; 100_000], &mut wire).unwrap();
-        for way in WAYS {
-            let mut reader = Reader::new(framing(name), GIB);
+        for mode in FEED_MODES {
+            let mut reader = TestDecoder::new(framing(name), GIB);
             let mut sizes = Vec::new();
             for piece in wire.chunks(1) {
-                reader.feed(piece, way);
+                reader.feed(piece, mode);
                 sizes.push(reader.decoder.held_bytes());
             }
             sizes.dedup();
-            assert!(sizes.len() <= 14, "{name} {way:?}: {sizes:?}");
+            assert!(sizes.len() <= 14, "{name} {mode:?}: {sizes:?}");
         }
     }
 }
 
 #[test]
-fn nothing_is_held_once_a_frame_has_been_handed_out() {
+fn no_memory_is_held_after_a_frame_is_returned() {
     for (name, _) in Framing::NAMES {
         let mut wire = Vec::new();
         encode(framing(name), b"hello", &mut wire).unwrap();
@@ -146,43 +147,43 @@ fn nothing_is_held_once_a_frame_has_been_handed_out() {
 }
 
 #[test]
-fn a_varint_may_be_longer_than_it_needs_to_be_but_no_longer_than_64_bits() {
+fn a_varint_may_be_padded_up_to_64_bits() {
     assert_eq!(fed("varint", 100, b"\x82\x80\x00hi").payloads, [b"hi"]);
     let padded = [&[0x82][..], &[0x80; 8], b"\0hi"].concat();
     assert_eq!(fed("varint", 100, &padded).payloads, [b"hi"]);
     for (long, accepted) in [
         ([&[0x80; 9][..], &[2]].concat(), 9), // a 65th bit
         ([&[0x80; 9][..], &[0x82]].concat(), 9),
-        (vec![0x80; 10], 9), // an eleventh byte to come
+        (vec![0x80; 10], 9), // an eleventh byte would follow
         ([&[0x80; 9][..], &[0x81]].concat(), 9),
     ] {
         assert_eq!(fed("varint", 100, &long[..accepted]).error, None);
         assert_eq!(fed("varint", 100, &long).error, Some(FrameError::VarintTooLong));
-        let mut whole = Reader::new(Framing::Varint, 100);
-        whole.feed(&[&long[..], b"more"].concat(), Way::Copied);
+        let mut whole = TestDecoder::new(Framing::Varint, 100);
+        whole.feed(&[&long[..], b"more"].concat(), FeedMode::Copied);
         assert_eq!(whole.error, Some(FrameError::VarintTooLong));
     }
 }
 
 #[test]
-fn a_line_of_exactly_the_limit_passes_however_it_ends() {
+fn a_line_of_exactly_the_limit_passes() {
     for wire in [&b"12345\n"[..], b"12345\r\n", b"1234\r\r\n"] {
         for at in 0..=wire.len() {
-            let mut reader = Reader::new(Framing::Lines, 5);
-            reader.feed_all(&[&wire[..at], &wire[at..]], Way::Copied);
+            let mut reader = TestDecoder::new(Framing::Lines, 5);
+            reader.feed_all(&[&wire[..at], &wire[at..]], FeedMode::Copied);
             assert_eq!((reader.payloads.len(), reader.error), (1, None), "{wire:?} cut at {at}");
         }
     }
 }
 
 #[test]
-fn a_line_beyond_the_limit_is_refused_before_it_ends() {
+fn a_line_over_the_limit_is_rejected_before_its_end() {
     let too_long = Some(FrameError::LineTooLong { max_frame_bytes: 5 });
     for wire in [&b"123456"[..], b"12345\r\r", b"12345\rx"] {
         assert_eq!(fed("lines", 5, wire).error, too_long, "{wire:?}");
         assert_eq!(fed("lines", 5, &wire[..wire.len() - 1]).error, None, "{wire:?}");
-        let mut whole = Reader::new(Framing::Lines, 5);
-        whole.feed(&[wire, b"and on\n"].concat(), Way::Copied);
+        let mut whole = TestDecoder::new(Framing::Lines, 5);
+        whole.feed(&[wire, b"and on\n"].concat(), FeedMode::Copied);
         assert_eq!(whole.error, too_long, "{wire:?}");
     }
 }
@@ -195,15 +196,15 @@ fn a_limit_of_zero_allows_empty_frames_only() {
         assert_eq!(fed(name, 0, empty).payloads, [b""], "{name}");
         assert!(fed(name, 0, full).error.is_some(), "{name}");
     }
-    let mut raw = Reader::new(Framing::Raw, 0);
-    raw.feed(b"", Way::Copied);
+    let mut raw = TestDecoder::new(Framing::Raw, 0);
+    raw.feed(b"", FeedMode::Copied);
     assert_eq!(raw.error, None);
-    raw.feed(b"x", Way::Copied);
+    raw.feed(b"x", FeedMode::Copied);
     assert_eq!(raw.error, Some(too_large(1, 0)));
 }
 
 #[test]
-fn what_can_be_carried_is_what_can_be_encoded() {
+fn can_carry_agrees_with_encode() {
     for name in
         ["u8", "u16be", "u24be", "u32le", "varint", "lines", "raw", "u16be,offset=2,adjustment=-4", "u8,adjustment=1"]
     {

@@ -1,17 +1,17 @@
-//! Encoding and decoding undo each other.
+//! Encoding and decoding are inverse to each other.
 
 use proptest::prelude::*;
 
 use super::super::{FrameDecoder, Framing, MAX_RAW_BYTES, encode};
-use super::oracle::Rule;
+use super::oracle::OracleFraming;
 use super::property::any_rule;
-use super::{Reader, Way, framing};
-use crate::error::EncodeError;
+use super::{FeedMode, TestDecoder, framing};
+use crate::frame::EncodeError;
 
 const LIMIT: usize = usize::MAX;
 
 #[test]
-fn frames_look_on_the_wire_as_their_protocols_say() {
+fn encode_gives_the_wire_format_of_each_framing() {
     let cases: [(&str, &[u8], &[u8]); 19] = [
         ("u8", b"hi", b"\x02hi"),
         ("u8", b"", b"\0"),
@@ -41,7 +41,7 @@ fn frames_look_on_the_wire_as_their_protocols_say() {
 }
 
 #[test]
-fn a_varint_prefix_has_as_many_bytes_as_its_length_needs() {
+fn a_varint_prefix_has_the_fewest_bytes() {
     for (length, head) in [(127, &[0x7f][..]), (128, &[0x80, 1]), (300, &[0xac, 2]), (16_384, &[0x80, 0x80, 1])] {
         let mut out = Vec::new();
         encode(Framing::Varint, &vec![7; length], &mut out).unwrap();
@@ -50,7 +50,7 @@ fn a_varint_prefix_has_as_many_bytes_as_its_length_needs() {
 }
 
 #[test]
-fn what_a_framing_cannot_carry_is_refused_and_leaves_the_output_alone() {
+fn a_failed_encode_leaves_the_output_unchanged() {
     let too_long = |payload_bytes, max_bytes| EncodeError::TooLong { payload_bytes, max_bytes };
     let too_short = |payload_bytes, min_bytes| EncodeError::TooShort { payload_bytes, min_bytes };
     let cases = [
@@ -72,7 +72,7 @@ fn what_a_framing_cannot_carry_is_refused_and_leaves_the_output_alone() {
 }
 
 #[test]
-fn the_longest_payload_that_a_prefix_can_say_is_carried() {
+fn the_longest_payload_of_a_prefix_is_encoded() {
     for (name, length) in [("u8", 255), ("u16be", 65_535), ("u24be", (1 << 24) - 1), ("u8,adjustment=2", 257)] {
         let (payload, mut wire) = (vec![7; length], Vec::new());
         encode(framing(name), &payload, &mut wire).unwrap();
@@ -92,18 +92,18 @@ fn a_line_that_ends_in_a_carriage_return_keeps_it() {
 }
 
 #[test]
-fn raw_carries_any_bytes_though_not_their_boundaries() {
+fn raw_carries_bytes_without_boundaries() {
     let payload: Vec<u8> = (0..=255).cycle().take(MAX_RAW_BYTES + 7).collect();
     let mut wire = b"before".to_vec();
     encode(Framing::Raw, &payload, &mut wire).unwrap();
-    let mut reader = Reader::new(Framing::Raw, LIMIT);
-    reader.feed(&wire, Way::Copied);
+    let mut reader = TestDecoder::new(Framing::Raw, LIMIT);
+    reader.feed(&wire, FeedMode::Copied);
     assert_eq!(reader.payloads.concat(), [b"before", &payload[..]].concat());
 }
 
-/// Whether any value of the length field makes a frame of a payload of `length` bytes.
-fn can_carry(rule: Rule, length: usize) -> bool {
-    let Rule::Length { width, offset, adjustment, skip, .. } = rule else { return true };
+/// Returns true if some value of the length field gives a payload of `length` bytes.
+fn can_carry(rule: OracleFraming, length: usize) -> bool {
+    let OracleFraming::Length { width, offset, adjustment, skip, .. } = rule else { return true };
     let length = i128::try_from(length).unwrap();
     let head = i128::from(offset) + i128::try_from(width.bytes()).unwrap();
     let field = length - i128::from(adjustment);
@@ -115,7 +115,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_was_encoded_is_decoded_and_what_was_decoded_is_encoded(
+    fn decode_and_encode_are_inverse(
         rule in any_rule(),
         mut payload in prop_oneof![
             prop::collection::vec(any::<u8>(), 0..60),
@@ -128,13 +128,13 @@ proptest! {
         let encoded = encode(rule.framing(), &payload, &mut out);
         prop_assert_eq!(&out[..before.len()], &before[..]);
         let frame = &out[before.len()..];
-        let carried = can_carry(rule, payload.len()) && !(matches!(rule, Rule::Lines) && payload.contains(&b'\n'));
+        let carried = can_carry(rule, payload.len()) && !(matches!(rule, OracleFraming::Lines) && payload.contains(&b'\n'));
         prop_assert_eq!(encoded.is_ok(), carried, "{:?}", encoded);
         if encoded.is_err() {
             prop_assert!(frame.is_empty());
             return Ok(());
         }
-        if let Rule::Length { width, offset, skip: Some(skip), .. } = rule {
+        if let OracleFraming::Length { width, offset, skip: Some(skip), .. } = rule {
             // The part of the length field that the payload keeps was put right.
             let field = usize::from(offset).max(usize::from(skip))..usize::from(offset) + width.bytes();
             for at in field {

@@ -1,4 +1,4 @@
-//! What users of framing rely on, from outside of the decoder.
+//! Tests of framing through its public functions.
 
 mod bounds;
 mod hints;
@@ -8,37 +8,37 @@ mod property;
 mod splits;
 
 use super::{FrameDecoder, Framing};
-use crate::error::FrameError;
+use crate::frame::FrameError;
 
-/// How bytes reach a decoder.
+/// The mode in which bytes reach a decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum FeedMode {
     /// All of them through `decode`.
     Copied,
-    /// As much as there is room for through `spare` and `filled`, as a connection does it.
+    /// First through `spare` and `filled`, the rest through `decode`, as a connection does.
     Direct,
 }
 
-const WAYS: [Way; 2] = [Way::Copied, Way::Direct];
+const FEED_MODES: [FeedMode; 2] = [FeedMode::Copied, FeedMode::Direct];
 
-/// A decoder with all that it has given so far.
-struct Reader {
+/// A decoder and its output so far.
+struct TestDecoder {
     decoder: FrameDecoder,
     payloads: Vec<Vec<u8>>,
     error: Option<FrameError>,
 }
 
-impl Reader {
+impl TestDecoder {
     fn new(framing: Framing, max_frame_bytes: usize) -> Self {
         Self { decoder: FrameDecoder::new(framing, max_frame_bytes), payloads: Vec::new(), error: None }
     }
 
-    /// Feeds one piece, as one read of a connection would, and holds the decoder to its promises about memory.
-    fn feed(&mut self, mut piece: &[u8], way: Way) {
+    /// Feeds one piece, as one read of a connection does, and checks the bound on held memory.
+    fn feed(&mut self, mut piece: &[u8], mode: FeedMode) {
         if self.error.is_some() {
             return;
         }
-        if way == Way::Direct {
+        if mode == FeedMode::Direct {
             let spare = self.decoder.spare();
             let direct = spare.len().min(piece.len());
             spare[..direct].copy_from_slice(&piece[..direct]);
@@ -55,17 +55,17 @@ impl Reader {
                 }
             }
         }
-        assert!(piece.is_empty(), "None was said with {} bytes left", piece.len());
+        assert!(piece.is_empty(), "decode returned None with {} bytes left", piece.len());
         let held = self.decoder.held_bytes();
         match self.decoder.unfinished_bytes() {
-            None => assert_eq!(held, 0, "memory is held between frames"),
-            Some(received) => assert!(held <= 2 * received + 64, "{held} bytes are held for {received} received"),
+            None => assert_eq!(held, 0, "memory held between frames"),
+            Some(received) => assert!(held <= 2 * received + 64, "{held} bytes held for {received} received"),
         }
     }
 
-    fn feed_all(&mut self, pieces: &[&[u8]], way: Way) {
+    fn feed_all(&mut self, pieces: &[&[u8]], mode: FeedMode) {
         for piece in pieces {
-            self.feed(piece, way);
+            self.feed(piece, mode);
         }
     }
 }

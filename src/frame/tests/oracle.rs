@@ -1,37 +1,37 @@
-//! A parser that has the whole stream in hand and no reason to be clever. It describes framings in its own way and shares no
-//! code with the decoder, so that both can only agree by being right.
+//! The oracle: a simple parser of whole streams. It shares no code with the decoder, so the two
+//! agree only if both are right.
 
 use super::super::{Endian, Framing, LengthPrefix, Width};
-use crate::error::FrameError;
+use crate::frame::FrameError;
 
-/// A framing, as the oracle knows it.
+/// A framing as the oracle describes it.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Rule {
+pub(super) enum OracleFraming {
     Length { width: Width, endian: Endian, offset: u16, adjustment: i32, skip: Option<u16> },
     Varint,
     Lines,
 }
 
-/// What a stream says.
+/// The oracle's result for a stream.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Reading {
+pub(super) struct OracleOutput {
     pub(super) payloads: Vec<Vec<u8>>,
-    pub(super) end: End,
+    pub(super) end: StreamEnd,
 }
 
-/// How a stream ends, after its last whole frame.
+/// The end of a stream after its last complete frame.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum StreamEnd {
     Between,
     Within { received: usize },
     Bad(FrameError),
 }
 
-pub(super) const fn length(width: Width, endian: Endian) -> Rule {
-    Rule::Length { width, endian, offset: 0, adjustment: 0, skip: None }
+pub(super) const fn length(width: Width, endian: Endian) -> OracleFraming {
+    OracleFraming::Length { width, endian, offset: 0, adjustment: 0, skip: None }
 }
 
-impl Rule {
+impl OracleFraming {
     pub(super) fn framing(self) -> Framing {
         match self {
             Self::Length { width, endian, offset, adjustment, skip } => {
@@ -43,26 +43,26 @@ impl Rule {
         }
     }
 
-    pub(super) fn read(self, max: usize, stream: &[u8]) -> Reading {
+    pub(super) fn read(self, max: usize, stream: &[u8]) -> OracleOutput {
         let mut payloads = Vec::new();
         let mut rest = stream;
         let end = loop {
             if rest.is_empty() {
-                break End::Between;
+                break StreamEnd::Between;
             }
             match self.read_one(max, rest) {
                 Ok(Some((payload, frame_bytes))) => {
                     payloads.push(payload.to_vec());
                     rest = &rest[frame_bytes..];
                 }
-                Ok(None) => break End::Within { received: rest.len() },
-                Err(error) => break End::Bad(error),
+                Ok(None) => break StreamEnd::Within { received: rest.len() },
+                Err(error) => break StreamEnd::Bad(error),
             }
         };
-        Reading { payloads, end }
+        OracleOutput { payloads, end }
     }
 
-    /// The payload at the front of `bytes` and the length of its frame.
+    /// Returns the payload at the front of `bytes` and the length of its frame.
     fn read_one(self, max: usize, bytes: &[u8]) -> Result<Option<(&[u8], usize)>, FrameError> {
         match self {
             Self::Length { width, endian, offset, adjustment, skip } => {
@@ -114,12 +114,13 @@ impl Rule {
     }
 }
 
-/// A line without the carriage return that ends it, if one does.
+/// Returns a line without the carriage return at its end.
 pub(super) fn last_line(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// The length of a frame of `payload` bytes after `skip` others, if it is allowed, and if memory could ever hold it.
+/// Returns the length of a frame whose `payload` bytes follow `skip` others, if the limit allows it
+/// and `usize` can hold it.
 fn frame_bytes(skip: usize, payload: i128, max_frame_bytes: usize) -> Result<usize, FrameError> {
     let frame = usize::try_from(payload + i128::try_from(skip).unwrap());
     frame.ok().filter(|_| payload <= i128::try_from(max_frame_bytes).unwrap()).ok_or_else(|| {
@@ -128,7 +129,7 @@ fn frame_bytes(skip: usize, payload: i128, max_frame_bytes: usize) -> Result<usi
     })
 }
 
-/// The error without its guess, which depends on how much had arrived.
+/// Returns the error without its hint, which depends on the bytes that had arrived.
 pub(super) fn without_hint(error: FrameError) -> FrameError {
     match error {
         FrameError::TooLarge { declared_bytes, max_frame_bytes, .. } => {

@@ -1,14 +1,15 @@
-//! The network may cut a stream anywhere.
+//! A stream may be split anywhere: the payloads are the same.
 
 use super::super::{Endian, Framing, MAX_RAW_BYTES, Width, encode};
-use super::oracle::{End, Reading, Rule, length};
-use super::{Reader, WAYS, framing};
+use super::oracle::{OracleFraming, OracleOutput, StreamEnd, length};
+use super::{FEED_MODES, TestDecoder, framing};
 
 const LIMIT: usize = 1 << 20;
 
-/// A rule for every framing with a plain name but `raw`, and for each way in which options move the parts of a frame.
-fn rules() -> Vec<Rule> {
-    let with = |width, endian, offset, adjustment, skip| Rule::Length { width, endian, offset, adjustment, skip };
+/// Returns every framing with a plain name except `raw`, and one for each effect of the options.
+fn rules() -> Vec<OracleFraming> {
+    let with =
+        |width, endian, offset, adjustment, skip| OracleFraming::Length { width, endian, offset, adjustment, skip };
     vec![
         length(Width::One, Endian::Big),
         length(Width::Two, Endian::Big),
@@ -17,53 +18,54 @@ fn rules() -> Vec<Rule> {
         length(Width::Four, Endian::Big),
         length(Width::Four, Endian::Little),
         length(Width::Eight, Endian::Big),
-        Rule::Varint,
-        Rule::Lines,
-        // The field comes after other bytes, or counts itself, or leaves something out.
+        OracleFraming::Varint,
+        OracleFraming::Lines,
+        // The field follows other bytes, counts itself, or counts less than the payload.
         with(Width::Two, Endian::Big, 3, 0, None),
         with(Width::Two, Endian::Big, 0, -2, None),
         with(Width::Three, Endian::Little, 1, 5, None),
-        // The payload is all of the frame, or the frame from within its head on, or less than what follows the head.
+        // The payload is the whole frame, starts inside the header, or starts after bytes behind
+        // the header.
         with(Width::Four, Endian::Big, 2, 6, Some(0)),
         with(Width::Two, Endian::Little, 1, 0, Some(2)),
         with(Width::Two, Endian::Big, 0, -4, Some(9)),
     ]
 }
 
-/// Frames of the payloads that the framing carries.
+/// Returns the encoded payloads, and how many of them the framing can carry.
 fn stream(framing: Framing, payloads: &[&[u8]]) -> (Vec<u8>, usize) {
     let mut wire = Vec::new();
     let frames = payloads.iter().filter(|payload| encode(framing, payload, &mut wire).is_ok()).count();
     (wire, frames)
 }
 
-fn assert_reads(rule: Rule, pieces: &[&[u8]], expected: &Reading) {
-    for way in WAYS {
-        let mut reader = Reader::new(rule.framing(), LIMIT);
-        reader.feed_all(pieces, way);
+fn assert_reads(rule: OracleFraming, pieces: &[&[u8]], expected: &OracleOutput) {
+    for mode in FEED_MODES {
+        let mut reader = TestDecoder::new(rule.framing(), LIMIT);
+        reader.feed_all(pieces, mode);
         let cuts: Vec<_> = pieces.iter().map(|piece| piece.len()).collect();
-        assert_eq!(reader.error, None, "{rule:?} {way:?} {cuts:?}");
-        assert_eq!(reader.payloads, expected.payloads, "{rule:?} {way:?} {cuts:?}");
-        assert_eq!(reader.decoder.unfinished_bytes(), None, "{rule:?} {way:?} {cuts:?}");
+        assert_eq!(reader.error, None, "{rule:?} {mode:?} {cuts:?}");
+        assert_eq!(reader.payloads, expected.payloads, "{rule:?} {mode:?} {cuts:?}");
+        assert_eq!(reader.decoder.unfinished_bytes(), None, "{rule:?} {mode:?} {cuts:?}");
     }
 }
 
 #[test]
-fn every_named_framing_is_among_those_cut_here() {
-    let known: Vec<_> = rules().into_iter().map(Rule::framing).collect();
+fn every_named_framing_is_tested_here() {
+    let known: Vec<_> = rules().into_iter().map(OracleFraming::framing).collect();
     for (name, framing) in Framing::NAMES {
         assert!(framing == Framing::Raw || known.contains(&framing), "{name}");
     }
 }
 
 #[test]
-fn a_stream_says_the_same_wherever_it_is_cut_once() {
+fn one_split_anywhere_gives_the_same_payloads() {
     let long = [b'x'; 300];
     for rule in rules() {
         let payloads: [&[u8]; 7] = [b"", b"hello", &long, b"", b"a\rb", &long[..128], b""];
         let (wire, frames) = stream(rule.framing(), &payloads);
         let expected = rule.read(LIMIT, &wire);
-        assert_eq!((expected.payloads.len(), &expected.end), (frames, &End::Between), "{rule:?}");
+        assert_eq!((expected.payloads.len(), &expected.end), (frames, &StreamEnd::Between), "{rule:?}");
         assert!(frames >= 2, "{rule:?}");
         for at in 0..=wire.len() {
             assert_reads(rule, &[&wire[..at], &wire[at..]], &expected);
@@ -72,7 +74,7 @@ fn a_stream_says_the_same_wherever_it_is_cut_once() {
 }
 
 #[test]
-fn a_stream_says_the_same_wherever_it_is_cut_twice() {
+fn two_splits_anywhere_give_the_same_payloads() {
     for rule in rules() {
         let (wire, _) = stream(rule.framing(), &[b"", b"seven b", b"", b"eight by", b"nine byte"]);
         let expected = rule.read(LIMIT, &wire);
@@ -85,7 +87,7 @@ fn a_stream_says_the_same_wherever_it_is_cut_twice() {
 }
 
 #[test]
-fn a_stream_says_the_same_byte_by_byte() {
+fn single_bytes_give_the_same_payloads() {
     let long = [b'x'; 5000];
     for rule in rules() {
         let (wire, _) = stream(rule.framing(), &[b"", b"hello", &long, b"", b"last words"]);
@@ -95,31 +97,31 @@ fn a_stream_says_the_same_byte_by_byte() {
 }
 
 #[test]
-fn raw_gives_every_read_as_it_came_and_keeps_nothing() {
-    for way in WAYS {
-        let mut reader = Reader::new(Framing::Raw, LIMIT);
-        reader.feed_all(&[b"a", b"", b"bc\n", b"\0"], way);
+fn raw_returns_each_read_unchanged() {
+    for mode in FEED_MODES {
+        let mut reader = TestDecoder::new(Framing::Raw, LIMIT);
+        reader.feed_all(&[b"a", b"", b"bc\n", b"\0"], mode);
         assert_eq!(reader.payloads, [&b"a"[..], b"bc\n", b"\0"]);
         assert_eq!(reader.decoder.unfinished_bytes(), None);
     }
 }
 
 #[test]
-fn raw_gives_a_long_read_in_pieces_of_the_most_it_may() {
+fn raw_splits_a_read_over_the_limit() {
     let bytes: Vec<u8> = (0..=250).cycle().take(2 * MAX_RAW_BYTES + 1).collect();
     for (limit, lengths) in [(LIMIT, vec![MAX_RAW_BYTES, MAX_RAW_BYTES, 1]), (100_000, vec![MAX_RAW_BYTES; 2])] {
-        let mut reader = Reader::new(Framing::Raw, limit);
-        reader.feed(&bytes[..lengths.iter().sum()], super::Way::Copied);
+        let mut reader = TestDecoder::new(Framing::Raw, limit);
+        reader.feed(&bytes[..lengths.iter().sum()], super::FeedMode::Copied);
         assert_eq!(reader.payloads.iter().map(Vec::len).collect::<Vec<_>>(), lengths);
         assert!(bytes.starts_with(&reader.payloads.concat()));
     }
-    let mut reader = Reader::new(Framing::Raw, 3);
-    reader.feed(b"abcdefgh", super::Way::Copied);
+    let mut reader = TestDecoder::new(Framing::Raw, 3);
+    reader.feed(b"abcdefgh", super::FeedMode::Copied);
     assert_eq!(reader.payloads, [&b"abc"[..], b"def", b"gh"]);
 }
 
 #[test]
-fn a_line_ends_with_a_line_feed_and_perhaps_one_carriage_return_before_it() {
+fn a_line_ends_with_lf_or_crlf() {
     let cases: [(&[u8], &[&[u8]]); 7] = [
         (b"one\ntwo\n", &[b"one", b"two"]),
         (b"one\r\ntwo\r\n", &[b"one", b"two"]),
@@ -131,8 +133,8 @@ fn a_line_ends_with_a_line_feed_and_perhaps_one_carriage_return_before_it() {
     ];
     for (wire, lines) in cases {
         for at in 0..=wire.len() {
-            let mut reader = Reader::new(Framing::Lines, 10);
-            reader.feed_all(&[&wire[..at], &wire[at..]], super::Way::Direct);
+            let mut reader = TestDecoder::new(Framing::Lines, 10);
+            reader.feed_all(&[&wire[..at], &wire[at..]], super::FeedMode::Direct);
             assert_eq!(reader.payloads, lines, "{wire:?} cut at {at}");
         }
     }
@@ -148,20 +150,20 @@ fn the_last_line_of_a_stream_needs_no_line_feed() {
         (b"", None),
     ] {
         for at in 0..=wire.len() {
-            let mut reader = Reader::new(Framing::Lines, 4);
-            reader.feed_all(&[&wire[..at], &wire[at..]], super::Way::Copied);
+            let mut reader = TestDecoder::new(Framing::Lines, 4);
+            reader.feed_all(&[&wire[..at], &wire[at..]], super::FeedMode::Copied);
             assert_eq!(reader.decoder.finish(), last, "{wire:?} cut at {at}");
-            assert_eq!(reader.decoder.finish(), None, "the last line is given once");
+            assert_eq!(reader.decoder.finish(), None, "the last line is returned once");
         }
     }
 }
 
 #[test]
-fn an_unfinished_frame_is_not_handed_out_when_the_stream_ends() {
+fn finish_returns_no_incomplete_frame() {
     for name in ["u8", "u32be", "u64be", "varint", "u16be,offset=2"] {
-        let mut reader = Reader::new(framing(name), LIMIT);
+        let mut reader = TestDecoder::new(framing(name), LIMIT);
         let (wire, _) = stream(framing(name), &[b"cut off"]);
-        reader.feed(&wire[..wire.len() - 1], super::Way::Copied);
+        reader.feed(&wire[..wire.len() - 1], super::FeedMode::Copied);
         assert_eq!(reader.decoder.finish(), None, "{name}");
         assert_eq!(reader.decoder.unfinished_bytes(), Some(wire.len() - 1), "{name}");
     }

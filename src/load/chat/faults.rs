@@ -4,13 +4,13 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::load;
+use crate::load::outcome::Faults;
 
 /// A way in which a room's messages may not have come to all its members, each once and in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Kind {
+pub enum FaultKind {
     /// A member never received an id that others did, or that lies between two that it did.
     Missing,
     /// A member received an id again.
@@ -32,31 +32,31 @@ pub enum Kind {
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Violation {
+pub struct DeliveryViolation {
     /// In which way.
-    pub kind: Kind,
-    /// Which member, counted from 0; of [`Kind::Unsaid`] and [`Kind::Misnumbered`], the publisher.
+    pub kind: FaultKind,
+    /// Which member, counted from 0; of [`FaultKind::Unsaid`] and [`FaultKind::Misnumbered`], the publisher.
     pub member: usize,
     /// The room's name.
     pub room: String,
-    /// The message's id; of [`Kind::Unsaid`] and [`Kind::Misnumbered`], its number among those of the publisher, from 0.
+    /// The message's id; of [`FaultKind::Unsaid`] and [`FaultKind::Misnumbered`], its number among those of the publisher, from 0.
     pub id: u64,
 }
 
-impl fmt::Display for Violation {
+impl fmt::Display for DeliveryViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, member, room, id } = self;
         match kind {
-            Kind::Missing => write!(f, "member {member} never received id {id} of {room}"),
-            Kind::Duplicated => write!(f, "member {member} received id {id} of {room} again"),
-            Kind::Reordered => write!(f, "id {id} of {room} came to member {member} after a later one"),
-            Kind::Corrupted => write!(f, "id {id} of {room} came to member {member} with another text"),
-            Kind::Strayed => write!(f, "member {member}, who is not in {room}, received its id {id}"),
-            Kind::Unsaid => write!(f, "message {id} of member {member} was said in {room} and came to nobody"),
-            Kind::Misnumbered => {
+            FaultKind::Missing => write!(f, "member {member} never received id {id} of {room}"),
+            FaultKind::Duplicated => write!(f, "member {member} received id {id} of {room} again"),
+            FaultKind::Reordered => write!(f, "id {id} of {room} came to member {member} after a later one"),
+            FaultKind::Corrupted => write!(f, "id {id} of {room} came to member {member} with another text"),
+            FaultKind::Strayed => write!(f, "member {member}, who is not in {room}, received its id {id}"),
+            FaultKind::Unsaid => write!(f, "message {id} of member {member} was said in {room} and came to nobody"),
+            FaultKind::Misnumbered => {
                 write!(f, "message {id} of member {member} in {room} has two ids, or one lower than its predecessor's")
             }
-            Kind::Uncompared => write!(f, "id {id} of {room} came to member {member} too late to be compared"),
+            FaultKind::Uncompared => write!(f, "id {id} of {room} came to member {member} too late to be compared"),
         }
     }
 }
@@ -64,32 +64,33 @@ impl fmt::Display for Violation {
 /// All that went wrong, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Faults {
-    /// See [`Kind::Missing`].
+pub struct ChatFaults {
+    /// See [`FaultKind::Missing`].
     pub missing: u64,
-    /// See [`Kind::Duplicated`].
+    /// See [`FaultKind::Duplicated`].
     pub duplicated: u64,
-    /// See [`Kind::Reordered`].
+    /// See [`FaultKind::Reordered`].
     pub reordered: u64,
-    /// See [`Kind::Corrupted`]. What is no event of a chat at all is among them.
+    /// See [`FaultKind::Corrupted`]. What is no event of a chat at all is among them.
     pub corrupted: u64,
-    /// See [`Kind::Strayed`].
+    /// See [`FaultKind::Strayed`].
     pub strayed: u64,
-    /// See [`Kind::Unsaid`].
+    /// See [`FaultKind::Unsaid`].
     pub unsaid: u64,
-    /// See [`Kind::Misnumbered`].
+    /// See [`FaultKind::Misnumbered`].
     pub misnumbered: u64,
-    /// See [`Kind::Uncompared`].
+    /// See [`FaultKind::Uncompared`].
     pub uncompared: u64,
     /// The server said `error` or `bye`.
-    pub complaints: u64,
+    #[serde(rename = "complaints")]
+    pub server_errors: u64,
     /// Members that could not connect, or were not let in.
     pub refused: u64,
     /// Members that the server broke off.
     pub broken: u64,
 }
 
-impl Faults {
+impl ChatFaults {
     /// Whether nothing went wrong.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
@@ -106,7 +107,7 @@ impl Faults {
             ("unsaid", self.unsaid),
             ("misnumbered", self.misnumbered),
             ("uncompared", self.uncompared),
-            ("complaints", self.complaints),
+            ("complaints", self.server_errors),
             ("refused", self.refused),
             ("broken", self.broken),
         ]
@@ -117,27 +118,27 @@ impl Faults {
         self.named().iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
-    pub(super) fn add(&mut self, kind: Kind, count: u64) {
+    pub(super) fn add(&mut self, kind: FaultKind, count: u64) {
         let counted = match kind {
-            Kind::Missing => &mut self.missing,
-            Kind::Duplicated => &mut self.duplicated,
-            Kind::Reordered => &mut self.reordered,
-            Kind::Corrupted => &mut self.corrupted,
-            Kind::Strayed => &mut self.strayed,
-            Kind::Unsaid => &mut self.unsaid,
-            Kind::Misnumbered => &mut self.misnumbered,
-            Kind::Uncompared => &mut self.uncompared,
+            FaultKind::Missing => &mut self.missing,
+            FaultKind::Duplicated => &mut self.duplicated,
+            FaultKind::Reordered => &mut self.reordered,
+            FaultKind::Corrupted => &mut self.corrupted,
+            FaultKind::Strayed => &mut self.strayed,
+            FaultKind::Unsaid => &mut self.unsaid,
+            FaultKind::Misnumbered => &mut self.misnumbered,
+            FaultKind::Uncompared => &mut self.uncompared,
         };
         *counted = counted.saturating_add(count);
     }
 
     /// As whoever watches a run is told of them.
-    pub(super) fn brief(&self) -> load::Faults {
-        load::Faults {
+    pub(super) fn brief(&self) -> Faults {
+        Faults {
             lost: self.missing.saturating_add(self.unsaid),
             duplicated: self.duplicated,
             reordered: self.reordered + self.misnumbered,
-            corrupted: self.corrupted + self.strayed + self.uncompared + self.complaints,
+            corrupted: self.corrupted + self.strayed + self.uncompared + self.server_errors,
             refused: self.refused,
             broken: self.broken,
         }

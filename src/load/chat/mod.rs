@@ -1,36 +1,36 @@
-//! The load generator for chat rooms: members that enter, a few that speak, and the proof that everybody heard everything.
+//! The load generator for chat rooms: members join rooms, some of them publish, and every member's
+//! deliveries are checked.
 //!
-//! [`Plan`] says what load, [`run`] puts it on a server, [`Outcome`] is what came of it. It is a loop of its own beside the echo's,
-//! made of the same parts: sockets, dialling, timetable, stages and counters.
+//! [`ChatLoadConfig`] describes a load, [`run`] puts it on a server, and [`ChatOutcome`] holds the
+//! result. The run has its own loop, built from the parts of the echo load: sockets, connect queue,
+//! send schedule, phases and recorder.
 //!
-//! `proof` is the heart: what must be so of the ids that come to each member. `text` makes each message one that proves itself,
-//! `scan` takes deliveries apart, `turns` is the closed loop, `member` one connection, and `driver` and `stages` the run.
+//! # Files
+//!
+//! | file | holds |
+//! |---|---|
+//! | `driver`, `phase_changes` | the loop, and a run's way from one phase to the next |
+//! | `run_context` | what all members of a run share |
+//! | `member_client` | one member's connection |
+//! | `delivery_checker`, `room_log`, `sequence_tracker` | the check of all received ids |
+//! | `message_stamp`, `event_scanner` | texts that identify themselves; fast parsing of deliveries |
+//! | `publisher_rotation` | the closed loop: whose turn to publish it is in each room |
 
+mod config;
+mod delivery_checker;
 mod driver;
+mod event_scanner;
 mod faults;
-mod kit;
-mod member;
+mod member_client;
+mod message_stamp;
 mod outcome;
-mod plan;
-mod proof;
+mod phase_changes;
+mod publisher_rotation;
 mod room_log;
-mod scan;
-mod sequence;
-mod stages;
-mod text;
-mod turns;
+mod run_context;
+mod sequence_tracker;
 
-pub use faults::{Faults, Kind, Violation};
-pub use outcome::{Complaint, Outcome};
-pub use plan::{Activity, Plan};
-
-use super::{Error, Watch};
-
-/// Puts the load of `plan` on a chat server, and tells `watch` how it goes.
-///
-/// # Errors
-/// [`Error`] when the load could not be put on at all. What the server does wrong is in the [`Outcome`].
-pub fn run(plan: &Plan, watch: &mut dyn Watch) -> Result<Outcome, Error> {
-    plan.check()?;
-    driver::Load::new(plan)?.run(watch)
-}
+pub use config::{ChatActivity, ChatLoadConfig};
+pub use driver::run;
+pub use faults::{ChatFaults, DeliveryViolation, FaultKind};
+pub use outcome::{ChatOutcome, ServerError};

@@ -6,17 +6,16 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::faults::{Faults, Violation};
-use super::plan::Activity;
-use crate::load::outcome::Brief;
-use crate::load::{Bottleneck, Generator, Sample};
+use super::config::ChatActivity;
+use super::faults::{ChatFaults, DeliveryViolation};
+use crate::load::outcome::{Bottleneck, GeneratorStats, HistogramSummary, LoadSample};
 
 /// What came of a load on a chat. A delivery is one message that came to one member.
 #[derive(Clone)]
 #[non_exhaustive]
-pub struct Outcome {
+pub struct ChatOutcome {
     /// What the publishers did.
-    pub activity: Activity,
+    pub activity: ChatActivity,
     /// The measured time.
     pub elapsed: Duration,
     /// Messages said in the measured time; in an open loop those that were due in it and said.
@@ -48,21 +47,21 @@ pub struct Outcome {
     /// Messages that came to a member, each once, over the whole run.
     pub received: u64,
     /// All that went wrong, over the whole run.
-    pub faults: Faults,
+    pub faults: ChatFaults,
     /// The first of each kind, by name.
-    pub violations: Vec<Violation>,
+    pub violations: Vec<DeliveryViolation>,
     /// The first of each kind that the server complained of.
-    pub complaints: Vec<Complaint>,
+    pub server_errors: Vec<ServerError>,
     /// What happened in each part of the measured time, oldest first; its messages are deliveries.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<LoadSample>,
     /// What the load cost the generator itself.
-    pub generator: Generator,
+    pub generator: GeneratorStats,
 }
 
 /// What a server said in an `error` or `bye`, or something that nobody understands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Complaint {
+pub struct ServerError {
     /// To which member.
     pub member: usize,
     /// The error's code, `bye`, or `garbled`.
@@ -71,23 +70,23 @@ pub struct Complaint {
     pub text: String,
 }
 
-impl Outcome {
+impl ChatOutcome {
     /// Whether every member received every id of its room once, in order, and the same under each.
-    pub fn is_proved(&self) -> bool {
+    pub fn is_verified(&self) -> bool {
         self.faults.is_none() && self.awaited == 0
     }
 
     /// Whether the generator measured itself rather than the server, and how that shows.
     pub fn bottleneck(&self) -> Option<Bottleneck> {
-        self.generator.bottleneck(matches!(self.activity, Activity::Open { .. }), &self.latency)
+        self.generator.bottleneck(matches!(self.activity, ChatActivity::Open { .. }), &self.latency)
     }
 }
 
-impl fmt::Debug for Outcome {
+impl fmt::Debug for ChatOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { activity, elapsed, messages, due, deliveries, delivered, awaited, latency, joins, .. } = self;
-        let Self { joining, members, ids, received, faults, violations, complaints, samples, generator, .. } = self;
-        f.debug_struct("Outcome")
+        let Self { joining, members, ids, received, faults, violations, server_errors, samples, generator, .. } = self;
+        f.debug_struct("ChatOutcome")
             .field("activity", activity)
             .field("elapsed", elapsed)
             .field("messages", messages)
@@ -95,15 +94,15 @@ impl fmt::Debug for Outcome {
             .field("deliveries", deliveries)
             .field("delivered", delivered)
             .field("awaited", awaited)
-            .field("latency", &Brief(latency))
-            .field("joins", &Brief(joins))
+            .field("latency", &HistogramSummary(latency))
+            .field("joins", &HistogramSummary(joins))
             .field("joining", joining)
             .field("members", members)
             .field("ids", ids)
             .field("received", received)
             .field("faults", faults)
             .field("violations", violations)
-            .field("complaints", complaints)
+            .field("server_errors", server_errors)
             .field("samples", &samples.len())
             .field("generator", generator)
             .finish_non_exhaustive()

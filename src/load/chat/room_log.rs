@@ -3,15 +3,15 @@
 
 use std::collections::VecDeque;
 
-use super::proof::Said;
-use super::sequence::{Place, Sequence};
-use super::text::Stamp;
+use super::delivery_checker::MessageSource;
+use super::message_stamp::MessageStamp;
+use super::sequence_tracker::{Arrival, SequenceTracker};
 
 /// One room's.
 pub(super) struct RoomLog {
     /// The id of the first entry.
     pub(super) base: u64,
-    pub(super) entries: VecDeque<Option<Said>>,
+    pub(super) entries: VecDeque<Option<MessageSource>>,
     max_entries: usize,
     /// From the first id that came to anybody to behind the last.
     pub(super) span: Option<(u64, u64)>,
@@ -22,7 +22,7 @@ pub(super) struct RoomLog {
     /// Ids let go under which nothing whole had come.
     pub(super) lost: u64,
     /// Messages whose ids are not in the order in which their publisher said them, since they were last asked for.
-    pub(super) misnumbered: Vec<Stamp>,
+    pub(super) misnumbered: Vec<MessageStamp>,
 }
 
 /// A member's copy beside the first that came.
@@ -50,30 +50,30 @@ impl RoomLog {
 
     /// Compares what came under an id with what came first under it, or keeps it if it is the first.
     #[inline]
-    pub(super) fn compare(&mut self, id: u64, said: Said, publishers: &mut [Sequence]) -> Compared {
+    pub(super) fn compare(&mut self, id: u64, said: MessageSource, publishers: &mut [SequenceTracker]) -> Compared {
         let Some(entry) = self.entry(id, publishers) else { return Compared::Unknown };
         let first = match (*entry, said) {
             (None, _) => {
                 *entry = Some(said);
                 true
             }
-            (Some(Said::Spoiled), Said::Ours(_)) => {
+            (Some(MessageSource::Spoiled), MessageSource::Ours(_)) => {
                 *entry = Some(said);
                 false
             }
-            (Some(first), said) if first == said && said != Said::Spoiled => return Compared::Same,
+            (Some(first), said) if first == said && said != MessageSource::Spoiled => return Compared::Same,
             _ => return Compared::Differs,
         };
-        self.known += u64::from(first && said != Said::Foreign);
-        if let Said::Ours(_) = said {
+        self.known += u64::from(first && said != MessageSource::Foreign);
+        if let MessageSource::Ours(_) = said {
             self.first_ours = Some(self.first_ours.map_or(id, |first| first.min(id)));
         }
-        if said == Said::Spoiled { Compared::Differs } else { Compared::Same }
+        if said == MessageSource::Spoiled { Compared::Differs } else { Compared::Same }
     }
 
     /// The entry of an id, made if there is none yet. An id far beyond the last costs no more memory than any other.
     #[inline]
-    fn entry(&mut self, id: u64, publishers: &mut [Sequence]) -> Option<&mut Option<Said>> {
+    fn entry(&mut self, id: u64, publishers: &mut [SequenceTracker]) -> Option<&mut Option<MessageSource>> {
         let (start, end) = *self.span.get_or_insert_with(|| {
             self.base = id;
             (id, id)
@@ -97,17 +97,17 @@ impl RoomLog {
     }
 
     /// Lets go of all entries before `id`.
-    pub(super) fn release(&mut self, id: u64, publishers: &mut [Sequence]) {
+    pub(super) fn release(&mut self, id: u64, publishers: &mut [SequenceTracker]) {
         while self.base < id
             && let Some(entry) = self.entries.pop_front()
         {
             self.base += 1;
-            let Some(Said::Ours(stamp)) = entry else {
-                self.lost += u64::from(entry != Some(Said::Foreign));
+            let Some(MessageSource::Ours(stamp)) = entry else {
+                self.lost += u64::from(entry != Some(MessageSource::Foreign));
                 continue;
             };
             let place = publishers.get_mut(stamp.publisher as usize).map(|sequence| sequence.take(stamp.sequence));
-            if let Some(Place::Late | Place::Again) = place {
+            if let Some(Arrival::Late | Arrival::Again) = place {
                 self.misnumbered.push(stamp);
             }
         }

@@ -1,6 +1,6 @@
 //! A console: an input and an output that were there before the engine, watched by its one poll like any socket.
 //!
-//! What it reads and writes never waits, see [`sys::Ready`](crate::sys::Ready). Regular files and `/dev/null` are not polled,
+//! What it reads and writes never waits, see [`sys::NonblockingFile`](crate::net::NonblockingFile). Regular files and `/dev/null` are not polled,
 //! because they are always ready (`EPERM` of `epoll_ctl(2)`): the loop is told so once, and remembers it.
 
 use std::io::{self, IoSlice, Read, Write};
@@ -9,20 +9,20 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use crate::sys::Ready;
+use crate::net::NonblockingFile;
 
 /// An operator's input and output.
 pub(in crate::reactor) struct Console {
-    input: Ready,
+    input: NonblockingFile,
     /// Nothing where both are one terminal.
-    output: Option<Ready>,
+    output: Option<NonblockingFile>,
     /// Where they are registered.
     registry: Option<Registry>,
 }
 
 impl Console {
     pub(super) fn new(input: OwnedFd, output: OwnedFd) -> io::Result<Self> {
-        let (input, output) = Ready::pair(input, output)?;
+        let (input, output) = NonblockingFile::pair(input, output)?;
         Ok(Self { input, output, registry: None })
     }
 
@@ -30,7 +30,7 @@ impl Console {
     pub(super) fn register(&mut self, registry: &Registry, key: usize) -> io::Result<bool> {
         // A descriptor that others hold too does not leave the poll when we close ours (epoll(7), questions and answers, 6).
         self.registry = Some(registry.try_clone()?);
-        let watch = |ready: &Ready, interest| match registry.register(
+        let watch = |ready: &NonblockingFile, interest| match registry.register(
             &mut SourceFd(&ready.as_fd().as_raw_fd()),
             Token(key),
             interest,
@@ -45,7 +45,7 @@ impl Console {
         watch(&self.input, Interest::READABLE).map(|watched| !watched)
     }
 
-    fn output(&self) -> &Ready {
+    fn output(&self) -> &NonblockingFile {
         self.output.as_ref().unwrap_or(&self.input)
     }
 }

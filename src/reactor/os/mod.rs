@@ -15,9 +15,10 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
 use super::net::{Attached, Event, Net, Polled, Source, SourceKind};
-use crate::datagram::{Incoming, Outgoing};
+use crate::net::udp_batch::UdpBatchIo;
+use crate::net::udp_batch::{ReceiveBatch, SendBatch};
+use crate::net::{self, bind};
 use crate::service::Peer;
-use crate::sys::{self, Batcher, bind};
 use sources::Socketed;
 use stream::OsStream;
 
@@ -33,13 +34,13 @@ pub(super) struct OsNet {
     /// Keys of what is always ready and of which no poll will ever say so.
     unpolled: Vec<usize>,
     /// For IPv4 and for IPv6.
-    batchers: [Batcher; 2],
+    batchers: [UdpBatchIo; 2],
 }
 
 impl OsNet {
     fn new(poll: Poll, sources: Vec<(Socketed, Source)>, consoles: Vec<Attached<OsStream>>) -> Self {
         let (events, unpolled) = (Events::with_capacity(EVENTS), Vec::new());
-        Self { poll, events, sources, consoles, unpolled, batchers: [Batcher::new(), Batcher::new()] }
+        Self { poll, events, sources, consoles, unpolled, batchers: [UdpBatchIo::new(), UdpBatchIo::new()] }
     }
 
     fn source(&self, number: usize) -> &Socketed {
@@ -85,7 +86,7 @@ impl Net for OsNet {
         match self.source(listener) {
             Socketed::Tcp(listener) => {
                 let (stream, addr) = listener.accept()?;
-                if !sys::ACCEPTED_INHERIT_OPTIONS {
+                if !net::ACCEPTED_INHERIT_OPTIONS {
                     // Without them the connection is slower to answer and to be missed, and works.
                     let _ = bind::set_stream_options(&SockRef::from(&stream));
                 }
@@ -135,7 +136,7 @@ impl Net for OsNet {
         }
     }
 
-    fn receive(&mut self, socket: usize, into: &mut Incoming) -> io::Result<usize> {
+    fn receive(&mut self, socket: usize, into: &mut ReceiveBatch) -> io::Result<usize> {
         let Self { sources, batchers: [v4, v6], .. } = self;
         match sources.get(socket) {
             Some((Socketed::Udp(socket), Source { kind: SourceKind::Datagrams { local }, .. })) => {
@@ -146,7 +147,7 @@ impl Net for OsNet {
         }
     }
 
-    fn send(&mut self, socket: usize, from: &Outgoing, first: usize) -> io::Result<usize> {
+    fn send(&mut self, socket: usize, from: &SendBatch, first: usize) -> io::Result<usize> {
         let Some((Socketed::Udp(socket), _)) = self.sources.get(socket) else {
             return Err(io::ErrorKind::NotConnected.into());
         };

@@ -14,18 +14,18 @@ use super::OsNet;
 #[cfg(unix)]
 use super::console::Console;
 use super::stream::OsStream;
-use crate::endpoint::Endpoint;
-use crate::frame::Framing;
 #[cfg(unix)]
-use crate::handle::Command;
-use crate::jobs::Wake;
-use crate::limits::Limits;
+use crate::engine::handle::Command;
+use crate::engine::jobs::Wake;
+use crate::engine::limits::Limits;
+use crate::engine::slab::reserved_key;
+use crate::frame::Framing;
+use crate::net::Endpoint;
+#[cfg(unix)]
+use crate::net::bind::{SocketFile, bind_unix};
+use crate::net::bind::{bind_tcp, bind_udp};
 use crate::reactor::net::{Attached, Source, SourceKind, WAKE_KEY};
 use crate::service::ServiceId;
-use crate::slots::reserved_key;
-#[cfg(unix)]
-use crate::sys::bind::{SocketFile, bind_unix};
-use crate::sys::bind::{bind_tcp, bind_udp};
 
 /// Bound sockets and the poll instance that watches them.
 pub(in crate::reactor) struct Sources {

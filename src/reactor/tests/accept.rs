@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{LINES, RAW, Rig, heard, wire};
 use crate::connection::script::Socket;
-use crate::limits::Limits;
+use crate::engine::limits::Limits;
 
 #[cfg(unix)]
 fn out_of_descriptors() -> io::Error {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Rig, heard, wire};
 use crate::connection::script::Socket;
-use crate::limits::Limits;
+use crate::engine::limits::Limits;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 

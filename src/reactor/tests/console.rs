@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{FRAMING, Rig, heard, wire};
 use crate::connection::script::Socket;
-use crate::limits::{BUDGET_PATIENCE, Limits, SlowConsumer};
+use crate::engine::limits::{BUDGET_PATIENCE, Limits, SlowConsumer};
 use crate::service::ServiceId;
 
 /// A loop whose operator has come.

@@ -1,7 +1,7 @@
 //! What a message costs in calls on its socket. These are the numbers that the README states.
 
 use super::{Rig, heard, wire};
-use crate::limits::Limits;
+use crate::engine::limits::Limits;
 
 fn calls_for(requests: &[u8]) -> (usize, usize) {
     let mut rig = Rig::new(Limits::default());

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::{Rig, UDP, UDP_ADDR, heard, wire};
 use crate::connection::script::Call;
-use crate::datagram::BATCH;
-use crate::limits::Limits;
-use crate::slots::reserved_key;
+use crate::engine::limits::Limits;
+use crate::engine::slab::reserved_key;
+use crate::net::udp_batch::BATCH;
 
 fn client(number: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 1], 1000 + u16::try_from(number).unwrap()))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Rig, heard, wire};
-use crate::limits::Limits;
+use crate::engine::limits::Limits;
 
 const SECOND: Duration = Duration::from_secs(1);
 const JUST: Duration = Duration::from_millis(1);

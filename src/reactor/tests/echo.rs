@@ -2,7 +2,7 @@
 
 use super::{Rig, heard, wire};
 use crate::connection::script::{Call, Socket};
-use crate::limits::Limits;
+use crate::engine::limits::Limits;
 
 /// Requests of several kinds, so that replies take several ways: copied, lent from the frame, and sent as an action.
 fn requests() -> Vec<u8> {

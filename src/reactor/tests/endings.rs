@@ -4,7 +4,7 @@ use std::io;
 
 use super::{LINES, RAW, Rig, heard, wire};
 use crate::connection::script::Call;
-use crate::limits::Limits;
+use crate::engine::limits::Limits;
 
 #[test]
 fn a_peer_that_closes_between_frames_has_closed_in_good_order() {
@@ -115,7 +115,7 @@ fn bytes_that_are_no_frame_end_the_connection_after_the_answers_before_them() {
     socket.finish();
     rig.settle();
     assert!(socket.is_closed());
-    assert!(rig.log()[1].starts_with("close 0 a frame of 65535 bytes is declared"));
+    assert!(rig.log()[1].starts_with("close 0 frame too large: 65535 bytes declared"));
 }
 
 #[test]

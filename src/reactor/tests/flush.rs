@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{LINES, RAW, Rig, heard, wire};
 use crate::connection::script::Socket;
-use crate::limits::{Limits, SlowConsumer};
+use crate::engine::limits::{Limits, SlowConsumer};
 use crate::service::ServiceId;
 
 /// So many messages of one turn.

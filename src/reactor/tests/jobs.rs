@@ -1,7 +1,7 @@
 //! Work on other threads: its value comes back to the loop, and the connection it is for waits for it.
 
 use super::{Rig, heard, wire};
-use crate::limits::Limits;
+use crate::engine::limits::Limits;
 
 #[test]
 fn a_value_comes_back_to_the_connection_that_asked() {

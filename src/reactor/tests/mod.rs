@@ -32,10 +32,10 @@ use super::Registered;
 use super::net::{Source, SourceKind};
 use super::turn::Turn;
 use crate::connection::script::Socket;
+use crate::engine::handle::{Handle, pair};
+use crate::engine::jobs::Wake;
+use crate::engine::limits::Limits;
 use crate::frame::{FrameDecoder, Framing, encode};
-use crate::handle::{Handle, pair};
-use crate::jobs::Wake;
-use crate::limits::Limits;
 use crate::service::ServiceId;
 
 /// How long a worker may take before the test gives up. Nothing waits for it to pass.

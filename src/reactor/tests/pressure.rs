@@ -2,7 +2,7 @@
 
 use super::{Rig, frames, heard, wire};
 use crate::connection::script::{Call, Socket};
-use crate::limits::{Limits, SlowConsumer};
+use crate::engine::limits::{Limits, SlowConsumer};
 
 /// High water 2000 bytes, low water 1000.
 fn limits() -> Limits {

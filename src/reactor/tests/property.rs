@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{Rig, frames, wire};
 use crate::connection::script::{Call, Socket};
-use crate::limits::{Limits, SlowConsumer};
+use crate::engine::limits::{Limits, SlowConsumer};
 
 /// One thing that happens. Clients and connections are chosen by number, modulo how many there are.
 #[derive(Clone, Debug)]

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::context::Context;
-use crate::error::CloseReason;
-use crate::payload::Payload;
-use crate::service::{ConnId, JobId, JobOutput, Message, Peer, Service, Ticket, TimerId};
+use crate::frame::Payload;
+use crate::service::CloseReason;
+use crate::service::Context;
+use crate::service::{BatchId, ConnId, JobId, JobOutput, Message, Peer, Service, TimerId};
 
 /// Obeys the first word of a payload; every other payload is echoed. Connections are numbered in the order of their opening.
 #[derive(Clone, Default)]
@@ -31,7 +31,7 @@ pub(super) struct Strings {
     last_ticket: u64,
     /// Whoever leaves, or misses a batch, has that said to all at the turn's end.
     pub(super) gossips: bool,
-    /// Each `on_flush` asks for the next.
+    /// Each `on_turn_end` asks for the next.
     pub(super) is_restless: bool,
     /// Bytes to be sent by `stream`, a hundred at a time.
     left_to_stream: usize,
@@ -63,17 +63,17 @@ impl Strings {
     }
 
     fn member(&self, number: &str) -> ConnId {
-        number.parse().ok().and_then(|number: usize| self.members.get(number).copied()).unwrap_or(ConnId::NOBODY)
+        number.parse().ok().and_then(|number: usize| self.members.get(number).copied()).unwrap_or(ConnId::NONE)
     }
 
     fn collect(&mut self, cx: &mut Context<'_>, words: &str) {
         self.collected.push(words.into());
-        cx.notify_flush();
+        cx.notify_turn_end();
     }
 
     fn broadcast(&mut self, cx: &mut Context<'_>, words: &[Payload]) {
         self.last_ticket += 1;
-        cx.broadcast_batch(&self.members, words, Ticket(self.last_ticket));
+        cx.broadcast_batch(&self.members, words, BatchId(self.last_ticket));
     }
 
     fn stream(&mut self, cx: &mut Context<'_>) {
@@ -81,7 +81,7 @@ impl Strings {
         self.left_to_stream -= piece;
         cx.reply(&vec![b's'; piece]);
         if self.left_to_stream > 0 {
-            cx.notify_drain();
+            cx.notify_writable();
         }
     }
 
@@ -124,7 +124,7 @@ impl Strings {
             // Echoes, and does something of no consequence.
             "act" => {
                 cx.reply(payload);
-                cx.send(ConnId::NOBODY, "");
+                cx.send(ConnId::NONE, "");
             }
             "close" => cx.close("asked to"),
             "kick" => cx.close_other(self.member(rest), "kicked"),
@@ -166,10 +166,10 @@ impl Service for Puppet {
             None if payload == b"stop" => cx.shutdown(),
             None => cx.reply(payload),
         }
-        assert!(cx.conn() == ConnId::NOBODY && from.port() > 0);
+        assert!(cx.conn() == ConnId::NONE && from.port() > 0);
     }
 
-    fn on_drain(&mut self, cx: &mut Context<'_>) {
+    fn on_writable(&mut self, cx: &mut Context<'_>) {
         let mut strings = self.strings();
         strings.note("drain", cx.conn(), "");
         if strings.left_to_stream > 0 {
@@ -201,21 +201,21 @@ impl Service for Puppet {
         strings.obey(cx, words.as_bytes());
     }
 
-    fn on_flush(&mut self, cx: &mut Context<'_>) {
+    fn on_turn_end(&mut self, cx: &mut Context<'_>) {
         let mut strings = self.strings();
         let collected = std::mem::take(&mut strings.collected);
         strings.note("flush", cx.conn(), &collected.len().to_string());
         assert_eq!(cx.framing(), None);
         strings.broadcast(cx, &collected);
         if strings.is_restless {
-            cx.notify_flush();
+            cx.notify_turn_end();
         }
     }
 
-    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: Ticket, frames: u32) {
+    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: BatchId, frames: u32) {
         let mut strings = self.strings();
         strings.note("missed", cx.conn(), &format!("{frames} of {}", ticket.0));
-        cx.notify_drain();
+        cx.notify_writable();
         if strings.gossips {
             strings.collect(cx, "somebody is slow");
         }

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::connection::script::{Call, Scripted, Socket};
-use crate::datagram::{BATCH, Incoming, Outgoing};
+use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
+use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};
 use crate::reactor::net::{self, Event, Net, Source, SourceKind, WAKE_KEY};
 use crate::service::{Peer, ServiceId};
-use crate::slots::reserved_key;
 
 /// The test's hold on the world.
 #[derive(Clone)]
@@ -262,23 +262,23 @@ impl Net for ScriptedNet {
         self.0.state().sources[source].open = false;
     }
 
-    fn receive(&mut self, socket: usize, into: &mut Incoming) -> io::Result<usize> {
+    fn receive(&mut self, socket: usize, into: &mut ReceiveBatch) -> io::Result<usize> {
         let mut state = self.0.state();
         let source = &mut state.sources[socket];
         if let Some(error) = source.receive_errors.pop_front() {
             return Err(error);
         }
         let count = source.arrived.len().min(BATCH);
-        let Incoming { storage, heads } = into;
+        let ReceiveBatch { storage, heads } = into;
         heads.clear();
-        for (buffer, (from, payload)) in Incoming::buffers(storage).zip(source.arrived.drain(..count)) {
+        for (buffer, (from, payload)) in ReceiveBatch::buffers(storage).zip(source.arrived.drain(..count)) {
             buffer[..payload.len()].copy_from_slice(&payload);
             heads.push((from, payload.len()));
         }
         if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
     }
 
-    fn send(&mut self, socket: usize, from: &Outgoing, first: usize) -> io::Result<usize> {
+    fn send(&mut self, socket: usize, from: &SendBatch, first: usize) -> io::Result<usize> {
         let mut state = self.0.state();
         let source = &mut state.sources[socket];
         assert!(source.open, "sent through a closed socket");

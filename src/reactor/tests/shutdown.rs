@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Rig, UDP, heard, wire};
-use crate::limits::Limits;
+use crate::engine::limits::Limits;
 
 fn limits() -> Limits {
     Limits { drain_timeout: Duration::from_secs(5), linger_timeout: Duration::from_secs(1), ..Limits::default() }

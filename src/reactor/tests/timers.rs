@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Rig, heard, wire};
-use crate::limits::Limits;
+use crate::engine::limits::Limits;
 use crate::service::ServiceId;
 
 const MILLI: Duration = Duration::from_millis(1);

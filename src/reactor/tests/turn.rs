@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{FRAMING, Rig, heard, wire};
 use crate::connection::script::Call;
+use crate::engine::limits::Limits;
 use crate::frame::encode;
-use crate::limits::Limits;
 
 /// More than one read takes.
 const MORE_THAN_A_READ: usize = 3 * 256 * 1024;

@@ -14,7 +14,7 @@ use anstyle::AnsiColor::{
 use anstyle::Reset;
 
 use super::names::fold;
-use crate::shown::word;
+use crate::frame::escape;
 
 /// What a nick may be pinned to.
 const COLOURS: [(&str, AnsiColor); 16] = [
@@ -60,10 +60,10 @@ impl Palette {
         Self { enabled, pinned: pins.into_iter().map(|Pin { nick, colour }| (fold(&nick), colour)).collect() }
     }
 
-    /// The nick in its colour, and with whatever a terminal would obey [shown](crate::shown::visible) instead.
+    /// The nick in its colour, and with whatever a terminal would obey [shown](crate::frame::escape::text) instead.
     pub fn paint(&self, nick: &str) -> impl fmt::Display {
         fmt::from_fn(move |f| {
-            let shown = word(nick);
+            let shown = escape::line(nick);
             if self.enabled {
                 write!(f, "{}{shown}{}", self.colour_of(nick).render_fg(), Reset.render())
             } else {

@@ -1,8 +1,8 @@
-//! How a terminal shows what happens in a chat, the operator's and a client's alike. What others wrote is [spelt out](crate::shown).
+//! How a terminal shows what happens in a chat, the operator's and a client's alike. What others wrote is [spelt out](crate::frame::escape).
 
 use super::colour::Palette;
 use super::wire::Event;
-use crate::shown::{visible, word};
+use crate::frame::escape;
 
 /// What an event looks like, without a line feed at its end. Nothing where there is nothing to be seen, as of an `ack`.
 ///
@@ -15,30 +15,30 @@ pub fn render(event: &Event<'_>, palette: &Palette) -> String {
     match event {
         Event::Welcome { nick, rooms, .. } if rooms.is_empty() => format!("* you are {}", palette.paint(nick)),
         Event::Welcome { nick, rooms, .. } => {
-            let rooms = rooms.iter().map(|room| word(room));
+            let rooms = rooms.iter().map(|room| escape::line(room));
             format!("* you are {}, in {}", palette.paint(nick), list(rooms, false))
         }
-        Event::Joined { room, nick } => format!("* {} entered {}", palette.paint(nick), word(room)),
-        Event::Left { room, nick } => format!("* {} left {}", palette.paint(nick), word(room)),
+        Event::Joined { room, nick } => format!("* {} entered {}", palette.paint(nick), escape::line(room)),
+        Event::Left { room, nick } => format!("* {} left {}", palette.paint(nick), escape::line(room)),
         Event::Renamed { was, nick } => format!("* {} is {} now", palette.paint(was), palette.paint(nick)),
         Event::Message { room, from, text, .. } => {
-            format!("[{}] {}: {}", word(room), palette.paint(from), visible(text))
+            format!("[{}] {}: {}", escape::line(room), palette.paint(from), escape::text(text))
         }
         Event::Whisper { from, to, text, .. } => {
-            format!("[whisper] {} → {}: {}", palette.paint(from), palette.paint(to), visible(text))
+            format!("[whisper] {} → {}: {}", palette.paint(from), palette.paint(to), escape::text(text))
         }
         Event::Who { room, count, nicks, next } => {
             let nicks = nicks.iter().map(|nick| palette.paint(nick).to_string());
-            format!("* {count} in {}: {}", word(room), list(nicks, next.is_some()))
+            format!("* {count} in {}: {}", escape::line(room), list(nicks, next.is_some()))
         }
         Event::Rooms { rooms, next } => {
-            let rooms = rooms.iter().map(|listed| format!("{} ({})", word(&listed.room), listed.members));
+            let rooms = rooms.iter().map(|listed| format!("{} ({})", escape::line(&listed.room), listed.members));
             format!("* rooms: {}", list(rooms, next.is_some()))
         }
         Event::Ack { .. } => String::new(),
         Event::Pong => "* pong".to_owned(),
-        Event::Bye { reason } => format!("* goodbye: {}", visible(reason)),
-        Event::Error { text, .. } => format!("! {}", visible(text)),
+        Event::Bye { reason } => format!("* goodbye: {}", escape::text(reason)),
+        Event::Error { text, .. } => format!("! {}", escape::text(text)),
     }
 }
 

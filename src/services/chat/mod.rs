@@ -23,10 +23,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::context::Context;
-use crate::error::CloseReason;
-use crate::payload::Payload;
-use crate::service::{ConnId, Peer, Service, Ticket, TimerId, TurnAway};
+use crate::frame::Payload;
+use crate::service::CloseReason;
+use crate::service::Context;
+use crate::service::{BatchId, ConnId, Peer, RejectionReply, Service, TimerId};
 
 use colour::Palette;
 use dialect::Dialect;
@@ -88,11 +88,11 @@ impl Service for Chat {
         self.hub.hear_datagram(from, payload, when, cx);
     }
 
-    fn on_drain(&mut self, cx: &mut Context<'_>) {
+    fn on_writable(&mut self, cx: &mut Context<'_>) {
         self.hub.drained(cx.conn(), cx);
     }
 
-    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: Ticket, frames: u32) {
+    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: BatchId, frames: u32) {
         self.hub.dropped(cx.conn(), ticket, frames, cx);
     }
 
@@ -100,7 +100,7 @@ impl Service for Chat {
         self.hub.expire(cx.now(), cx);
     }
 
-    fn on_flush(&mut self, cx: &mut Context<'_>) {
+    fn on_turn_end(&mut self, cx: &mut Context<'_>) {
         self.hub.flush(cx);
     }
 
@@ -108,8 +108,8 @@ impl Service for Chat {
         self.hub.close(cx.conn(), reason, cx);
     }
 
-    fn turn_away(&self) -> Option<TurnAway> {
-        Some(dialect::turn_away)
+    fn rejection(&self) -> Option<RejectionReply> {
+        Some(dialect::rejection)
     }
 }
 
@@ -122,7 +122,7 @@ impl Outlet for Context<'_> {
         if to == self.conn() { self.reply(&payload) } else { Context::send(self, to, payload) }
     }
 
-    fn batch(&mut self, to: &[ConnId], payloads: &[Payload], ticket: Ticket) {
+    fn batch(&mut self, to: &[ConnId], payloads: &[Payload], ticket: BatchId) {
         self.broadcast_batch(to, payloads, ticket);
     }
 
@@ -135,11 +135,11 @@ impl Outlet for Context<'_> {
     }
 
     fn flush_later(&mut self) {
-        self.notify_flush();
+        self.notify_turn_end();
     }
 
     fn watch_drain(&mut self) {
-        self.notify_drain();
+        self.notify_writable();
     }
 
     fn expire_after(&mut self, after: Duration) {

@@ -16,6 +16,8 @@ mod answer;
 #[cfg(unix)]
 mod capture;
 #[cfg(unix)]
+mod child_exit;
+#[cfg(unix)]
 mod desk;
 #[cfg(unix)]
 mod leash;

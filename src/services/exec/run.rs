@@ -14,9 +14,9 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use super::capture::Capture;
+use super::child_exit::ChildExit;
 use super::leash::Leash;
 use super::order::Order;
-use crate::sys::Exit;
 
 /// What is passed on of the server's environment. It may hold secrets that are nobody's business.
 const ENVIRONMENT: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"];
@@ -102,7 +102,7 @@ fn attend(child: &mut Child, bounds: Bounds, leash: &Leash) -> io::Result<(Captu
     let mut piece = vec![0; PIECE_BYTES];
     let mut output = Pipe::new(child.stdout.take().map(Into::into))?;
     let mut errors = Pipe::new(child.stderr.take().map(Into::into))?;
-    let exit = Exit::of(child)?;
+    let exit = ChildExit::of(child)?;
     let early = loop {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let has_ended = wait(&exit, [&output, &errors], left)?;
@@ -119,7 +119,7 @@ fn attend(child: &mut Child, bounds: Bounds, leash: &Leash) -> io::Result<(Captu
         }
     };
     leash.kill();
-    // Before it is waited for: see `Exit`.
+    // Before it is waited for: see `ChildExit`.
     while !wait(&exit, [&Pipe::CLOSED, &Pipe::CLOSED], None)? {}
     // What was said before that. Who has left the group may go on, so no more is read than pipes hold; and a flood on the one
     // side is no reason to lose what was said on the other.
@@ -134,7 +134,7 @@ fn attend(child: &mut Child, bounds: Bounds, leash: &Leash) -> io::Result<(Captu
 }
 
 /// Waits for something to happen; whether the command has ended.
-fn wait(exit: &Exit, pipes: [&Pipe; 2], left: Option<Duration>) -> io::Result<bool> {
+fn wait(exit: &ChildExit, pipes: [&Pipe; 2], left: Option<Duration>) -> io::Result<bool> {
     let left = left.and_then(|left| Timespec::try_from(left).ok());
     let mut watched = vec![PollFd::new(exit, PollFlags::IN)];
     watched.extend(pipes.iter().filter_map(|pipe| Some(PollFd::new(pipe.0.as_ref()?, PollFlags::IN))));

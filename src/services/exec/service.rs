@@ -15,8 +15,8 @@ use super::order::{self, Order, Refusal};
 use super::rules::Rules;
 use super::run::{Bounds, Ran, run};
 use super::wire::{Dialect, READY};
-use crate::context::Context;
-use crate::error::CloseReason;
+use crate::service::CloseReason;
+use crate::service::Context;
 use crate::service::{ConnId, JobError, JobId, JobOutput, Peer, Service, TimerId};
 
 /// How long an answer waits for its client's word.
@@ -306,7 +306,7 @@ mod tests {
         let state = State::Running { name: "sleep".to_owned(), leash: Arc::clone(&leash) };
         let mut desk = Desk::of(&Peer::Unix);
         desk.state = state;
-        exec.desks.insert(ConnId::NOBODY, desk);
+        exec.desks.insert(ConnId::NONE, desk);
         drop(exec);
         assert!(leash.start(sleep).unwrap().is_none(), "nor does anything begin");
         assert_eq!(child.wait().unwrap().signal(), Some(9));

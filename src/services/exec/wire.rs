@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::shown::hex;
+use crate::frame::escape::hex;
 
 /// How an answer says how long it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

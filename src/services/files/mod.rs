@@ -20,9 +20,9 @@ use std::{fmt, io};
 
 use cap_std::fs::Dir;
 
-use crate::context::Context;
-use crate::error::CloseReason;
 use crate::frame::Framing;
+use crate::service::CloseReason;
+use crate::service::Context;
 use crate::service::{ConnId, JobId, JobOutput, Peer, Service, TimerId};
 
 use hashes::Hashes;
@@ -104,8 +104,8 @@ impl Service for Files {
         self.session(cx, |session, cx| session.on_frame(cx, payload));
     }
 
-    fn on_drain(&mut self, cx: &mut Context<'_>) {
-        self.session(cx, Session::on_drain);
+    fn on_writable(&mut self, cx: &mut Context<'_>) {
+        self.session(cx, Session::on_writable);
     }
 
     fn on_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::wire::{self, Code, Fault, Refusal, Request};
 use super::work::{Outcome, Task};
 use super::{Dialect, Shared};
-use crate::context::Context;
-use crate::payload::Payload;
+use crate::frame::Payload;
+use crate::service::Context;
 use crate::service::{JobError, JobId, JobOutput, Peer, TimerId};
 
 /// Requests that wait for the one that is being answered. Further ones are counted, and refused in their turn.
@@ -80,7 +80,7 @@ impl Session {
         }
     }
 
-    pub(super) fn on_drain(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn on_writable(&mut self, cx: &mut Context<'_>) {
         match std::mem::replace(&mut self.step, Step::Idle) {
             Step::Draining(Some(task)) => self.work(cx, task),
             Step::Draining(None) => self.next_request(cx),
@@ -162,7 +162,7 @@ impl Session {
     }
 
     fn wait_for_room(&mut self, cx: &mut Context<'_>, then: Option<Task>) {
-        cx.notify_drain();
+        cx.notify_writable();
         self.step = Step::Draining(then);
     }
 

@@ -14,8 +14,8 @@ use super::hashing::Hashing;
 use super::names;
 use super::walk::Walk;
 use super::wire::{self, Code, Fault, Head, MAX_PIECE_BYTES};
-use crate::payload::Payload;
-use crate::shown::hex;
+use crate::frame::Payload;
+use crate::frame::escape::hex;
 
 /// A checksum is remembered, and taken together with others, if the file had been left alone for so long: within a system's clock tick a second write cannot be
 /// told from the first.

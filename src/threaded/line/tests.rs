@@ -4,19 +4,19 @@ use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use super::*;
-use crate::moment::Moment;
+use crate::service::time::Timestamp;
 use crate::service::{Peer, ServiceId};
 use crate::threaded::socket::Socket;
 
 fn line(limits: &Limits, peer: Peer) -> Line {
     let now = Instant::now();
     let socket = Arc::new(Socket::new(UnixStream::pair().unwrap().0));
-    let (plug, moment) = (Plug::new(socket), Moment::new(now, now));
-    Line::new(Connection::new(plug, peer, ServiceId(0), Framing::Raw, limits, moment), Bell::new().unwrap())
+    let (plug, moment) = (Plug::new(socket), Timestamp::new(now, now));
+    Line::new(Connection::new(plug, peer, ServiceId(0), Framing::Raw, limits, moment), Notifier::new().unwrap())
 }
 
 fn say(line: &Line, ticket: u64, bytes: &str, limits: &Limits) {
-    let _ = line.say(&Batch::encoded(bytes, 2, Ticket(ticket)), limits);
+    let _ = line.say(&Batch::encoded(bytes, 2, BatchId(ticket)), limits);
 }
 
 /// What the post holds, and the tickets of what it has not kept.
@@ -35,7 +35,7 @@ fn empty_letters_are_bounded_by_their_number() {
     for (slow_consumer, peer) in policies.into_iter().flat_map(|it| [(it, Peer::Unix), (it, Peer::Console)]) {
         let limits = Limits { slow_consumer, ..Limits::default() };
         let line = line(&limits, peer);
-        let empty = Batch::encoded(b"", 1, Ticket::NONE);
+        let empty = Batch::encoded(b"", 1, BatchId::NONE);
         (0..2 * MAX_SHARED_FRAMES).for_each(|_| _ = line.say(&empty, &limits));
         let post = line.post();
         assert!(post.letters.len() <= MAX_SHARED_FRAMES + 1);
@@ -70,7 +70,7 @@ fn names_are_given_up_before_the_post_grows_without_end_and_frames_are_counted_o
     let last = MAX_MISSED as u64 + 100;
     (0..=last).for_each(|ticket| say(&line, ticket, "x", &limits));
     let mut missed = line.take_missed();
-    assert_eq!(missed.pop(), Some(Missed { ticket: Ticket::NONE, frames: 2 * 100 }));
-    let named = (1..=MAX_MISSED as u64).map(|ticket| Missed { ticket: Ticket(ticket), frames: 2 });
+    assert_eq!(missed.pop(), Some(Missed { ticket: BatchId::NONE, frames: 2 * 100 }));
+    let named = (1..=MAX_MISSED as u64).map(|ticket| Missed { ticket: BatchId(ticket), frames: 2 });
     assert_eq!(missed, named.collect::<Vec<_>>());
 }

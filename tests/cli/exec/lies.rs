@@ -45,7 +45,7 @@ fn a_server_that_lies_is_found_out() {
         ("length", (-5_i32).to_le_bytes().to_vec(), true, "the answer is said to have -5 bytes"),
         ("length", i32::MAX.to_le_bytes().to_vec(), true, "2147483647 bytes, and 67108864 are the most"),
         ("length", b"\x09\0\0\0half".to_vec(), false, "the connection ended after 4 of 9 bytes of the output"),
-        ("length", b"\x09\0\0\0half".to_vec(), true, "no whole answer within 500ms; give a longer --timeout"),
+        ("length", b"\x09\0\0\0half".to_vec(), true, "no complete reply within 500ms; allow more with --timeout"),
         ("length", Vec::new(), false, "the connection ended before an answer came"),
         (
             "length",
@@ -136,7 +136,7 @@ fn a_server_that_drips_has_no_more_time_than_another() {
         while stops.recv_timeout(Duration::from_millis(20)).is_err() && socket.write_all(b"x").is_ok() {}
     });
     let output = call(&address, &["--dialect", "length", "--timeout", "300ms", "--", "ls"]);
-    assert!(text(&output.stderr).contains("no whole answer within 300ms"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("no complete reply within 300ms"), "{}", text(&output.stderr));
     assert!(begun.elapsed() < GUARD / 2);
     let _ = stop.send(());
     dripping.join().unwrap();

@@ -162,11 +162,11 @@ fn a_call_that_makes_no_sense_is_wrong_usage() {
     for (args, says) in [
         (&["127.0.0.1:1"][..], "required arguments were not provided: <COMMAND>"),
         (&["127.0.0.1:1", "--", ""], "there is no command: write one behind --"),
-        (&["127.0.0.1:0", "--", "ls"], "127.0.0.1:0 is no server's address"),
-        (&["udp:127.0.0.1:1", "--", "ls"], "is not for this client: leave out udp:"),
+        (&["127.0.0.1:0", "--", "ls"], "127.0.0.1:0 is not a server's address"),
+        (&["udp:127.0.0.1:1", "--", "ls"], "this client does not use UDP; leave out udp:"),
         (&["8086", "--", "ls"], "8086 is not an address"),
         (&["127.0.0.1:1", "--dialect", "plain", "--", "ls"], "[possible values: header, length, ready]"),
-        (&["127.0.0.1:1", "--timeout", "0", "--", "ls"], "--timeout: no answer comes in no time"),
+        (&["127.0.0.1:1", "--timeout", "0", "--", "ls"], "--timeout 0 leaves no time for a reply"),
     ] {
         let output = run(&[&["call", "exec"], args].concat());
         let stderr = text(&output.stderr);

@@ -1,7 +1,8 @@
 //! `call SERVICE ADDR`: the clients of the services. Each has a module that parses its arguments
 //! and runs its conversation.
 //!
-//! The protocols and their state are in the library's `client`; this module adds threads, pipes and the terminal.
+//! The protocols and their state are in the library's `client`; this module adds threads, pipes and
+//! the terminal.
 
 mod args;
 mod chat;
@@ -15,11 +16,11 @@ use std::process::ExitCode;
 
 pub(in crate::cli) use args::CallCommand;
 
-use crate::cli::args::Verbosity;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
+use crate::cli::verbosity::Verbosity;
 use text::TextService;
 
-pub(in crate::cli) fn call(command: CallCommand, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+pub(in crate::cli) fn call(command: CallCommand, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     match command {
         CallCommand::Echo(args) => text::call(TextService::Echo, args, verbosity),
         CallCommand::Upper(args) => text::call(TextService::Upper, args, verbosity),

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use switchboard::Endpoint;
 use switchboard::client::Stream;
-use switchboard::shown::word;
+use switchboard::escape;
 
-use crate::cli::failure::Failure;
-use crate::cli::plan;
+use crate::cli::address;
+use crate::cli::error::CliError;
 
 /// One or more endpoints of one server, all of the same transport.
 #[derive(Clone, Debug)]
@@ -22,34 +22,35 @@ pub(super) struct ServerAddress {
 }
 
 impl ServerAddress {
-    /// Resolves an address that is not a broadcast address. UDP if `udp`, or if `typed` starts with `udp:`.
-    pub(super) fn resolve(service: &'static str, typed: &str, udp: bool) -> Result<Self, Failure> {
+    /// Resolves an address that is not a broadcast address. UDP if `udp`, or if `typed` starts with
+    /// `udp:`.
+    pub(super) fn resolve(service: &'static str, typed: &str, udp: bool) -> Result<Self, CliError> {
         let server = Self::resolve_any(service, typed, udp)?;
         if server.socket_addrs().any(|addr| matches!(addr.ip(), IpAddr::V4(ip) if ip.is_broadcast())) {
-            return Err(broadcast_failure(&server.typed));
+            return Err(broadcast_error(&server.typed));
         }
         Ok(server)
     }
 
     /// Resolves the address of a stream service; rejects UDP.
-    pub(super) fn resolve_stream(service: &'static str, typed: &str) -> Result<Self, Failure> {
+    pub(super) fn resolve_stream(service: &'static str, typed: &str) -> Result<Self, CliError> {
         let server = Self::resolve(service, typed, false)?;
         if server.is_udp() {
-            return Err(Failure::Usage(format!("{typed}: this client does not use UDP; leave out udp:")));
+            return Err(CliError::Usage(format!("{typed}: this client does not use UDP; leave out udp:")));
         }
         Ok(server)
     }
 
     /// Resolves an address like [`resolve`](Self::resolve), but accepts a broadcast address.
-    pub(super) fn resolve_any(service: &'static str, typed: &str, udp: bool) -> Result<Self, Failure> {
+    pub(super) fn resolve_any(service: &'static str, typed: &str, udp: bool) -> Result<Self, CliError> {
         if udp && let Some((transport @ ("unix" | "tcp"), _)) = typed.split_once(':') {
-            return Err(Failure::Usage(format!("{typed} is not a UDP address: leave out {transport}: or --udp")));
+            return Err(CliError::Usage(format!("{typed} is not a UDP address: leave out {transport}: or --udp")));
         }
         let address = if udp && !typed.starts_with("udp:") { format!("udp:{typed}") } else { typed.to_owned() };
-        let endpoints = plan::resolve(typed, &address)?;
+        let endpoints = address::resolve(typed, &address)?;
         let server = Self { service, typed: address, endpoints };
         if server.socket_addrs().any(|addr| addr.port() == 0) {
-            return Err(Failure::Usage(format!("{typed} is not a server's address: port 0 stands for any port")));
+            return Err(CliError::Usage(format!("{typed} is not a server's address: port 0 stands for any port")));
         }
         Ok(server)
     }
@@ -77,7 +78,7 @@ impl ServerAddress {
     }
 
     /// Connects to the first endpoint that accepts. The error advises what to do.
-    pub(super) fn connect(&self, limit: Duration) -> Result<Stream, Failure> {
+    pub(super) fn connect(&self, limit: Duration) -> Result<Stream, CliError> {
         self.try_connect(limit).map_err(|error| self.unreachable(&error))
     }
 
@@ -86,16 +87,16 @@ impl ServerAddress {
         Stream::connect(&self.endpoints, limit)
     }
 
-    /// Builds the message for a server that cannot be reached, with advice.
-    pub(super) fn unreachable(&self, error: &io::Error) -> Failure {
+    /// Builds the error for a server that cannot be reached, with advice.
+    pub(super) fn unreachable(&self, error: &io::Error) -> CliError {
         let typed = &self.typed;
         if self.is_udp() && error.kind() == ErrorKind::PermissionDenied {
-            return broadcast_failure(typed);
+            return broadcast_error(typed);
         }
         let advice = match error.kind() {
             ErrorKind::ConnectionRefused if self.is_udp() => {
                 let start = format!("'switchboard serve {} --listen {typed}'", self.service);
-                return Failure::Failed(format!(
+                return CliError::Failed(format!(
                     "cannot reach {typed}: no server listens there; start one with {start}"
                 ));
             }
@@ -106,17 +107,17 @@ impl ServerAddress {
             ErrorKind::PermissionDenied => "check the permissions of the socket file".to_owned(),
             _ => "check the address".to_owned(),
         };
-        Failure::Failed(format!("cannot reach {typed}: {}; {advice}", cause(error)))
+        CliError::Failed(format!("cannot reach {typed}: {}; {advice}", cause(error)))
     }
 
-    /// Builds a failure message that begins with the server's address.
-    pub(super) fn failure(&self, what: &str) -> Failure {
-        Failure::Failed(format!("{}: {what}", self.typed))
+    /// Builds an error that begins with the server's address.
+    pub(super) fn error(&self, what: &str) -> CliError {
+        CliError::Failed(format!("{}: {what}", self.typed))
     }
 }
 
-fn broadcast_failure(typed: &str) -> Failure {
-    Failure::Usage(format!("{typed} is a broadcast address: only 'call clock --broadcast' sends to it"))
+fn broadcast_error(typed: &str) -> CliError {
+    CliError::Usage(format!("{typed} is a broadcast address: only 'call clock --broadcast' sends to it"))
 }
 
 /// Returns true if the error means that the server has closed the connection.
@@ -132,7 +133,7 @@ pub(super) fn is_timeout(error: &io::Error) -> bool {
 /// Formats an error for the middle of a sentence: lower case, without the suffix `(os error 111)`.
 pub(super) fn cause(error: &io::Error) -> String {
     let text = error.to_string();
-    let mut text = word(text.split(" (os error").next().unwrap_or(&text)).into_owned();
+    let mut text = escape::line(text.split(" (os error").next().unwrap_or(&text)).into_owned();
     if let Some(first) = text.get_mut(..1) {
         first.make_ascii_lowercase();
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use switchboard::client::http::{Header, Plan};
 
-use crate::cli::units::{Size, Span};
+use crate::cli::units::{HumanDuration, Size};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = include_str!("get.txt"))]
@@ -25,7 +25,8 @@ pub(in crate::cli) struct GetArgs {
     pub(super) json: bool,
     /// Send this header field; it replaces get's own field of that name; may be repeated
     ///
-    /// Authorization, Cookie and Host are sent only to the server in the URL, not to a server that it redirects to.
+    /// Authorization, Cookie and Host are sent only to the server in the URL, not to a server that
+    /// it redirects to.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub(super) headers: Vec<Header>,
     #[command(flatten)]
@@ -38,13 +39,13 @@ pub(in crate::cli) struct GetArgs {
 pub(in crate::cli) struct GetLimits {
     /// Fail if the response is incomplete after TIME; 0: no limit
     #[arg(long, value_name = "TIME", default_value = "5min")]
-    timeout: Span,
+    timeout: HumanDuration,
     /// Fail if the server's name is not resolved and connected within TIME; 0: no limit
     #[arg(long, value_name = "TIME", default_value = "10s")]
-    connect_timeout: Span,
+    connect_timeout: HumanDuration,
     /// Fail if no data arrives for TIME; 0: no limit
     #[arg(long, value_name = "TIME", default_value = "30s")]
-    stall_timeout: Span,
+    stall_timeout: HumanDuration,
     /// Fail if the body is larger than SIZE; 0: no limit
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     max_bytes: Size,
@@ -56,7 +57,7 @@ pub(in crate::cli) struct GetLimits {
 impl GetLimits {
     /// Returns the library's options for these limits and `headers`.
     pub(super) fn fetch_options(&self, headers: Vec<Header>) -> Plan {
-        let limit = |span: Span| Some(span.0).filter(|duration| !duration.is_zero());
+        let limit = |span: HumanDuration| Some(span.0).filter(|duration| !duration.is_zero());
         Plan {
             timeout: limit(self.timeout),
             connect_timeout: limit(self.connect_timeout),

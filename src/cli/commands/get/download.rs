@@ -4,7 +4,7 @@ use std::io;
 use std::ops::ControlFlow;
 
 use switchboard::client::http::{Head, Sink, Target};
-use switchboard::shown::word;
+use switchboard::escape;
 
 use crate::cli::transfer::{OutputFile, SignalWatch, TransferProgress, WaitResult};
 
@@ -52,7 +52,7 @@ impl Sink for HttpDownload<'_> {
         for coding in head.values("Content-Encoding") {
             let coding = String::from_utf8_lossy(coding);
             if !matches!(coding.trim(), "" | "identity") {
-                log::warn!("body not decoded: the server applied Content-Encoding '{}'", word(&coding));
+                log::warn!("body not decoded: the server applied Content-Encoding '{}'", escape::line(&coding));
             }
         }
         // On a terminal, the bar and the body would overwrite each other.

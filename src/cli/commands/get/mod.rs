@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use switchboard::client::http::{FetchError, Fetched, Stop, Target, TimeLimit, fetch};
 
-use crate::cli::args::Verbosity;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
+use crate::cli::logging;
+use crate::cli::terminal::{sanitize, stdout};
 use crate::cli::transfer::{OutputError, OutputFile, SignalWatch};
-use crate::cli::{logging, output, screen};
+use crate::cli::verbosity::Verbosity;
 pub(in crate::cli) use args::GetArgs;
 use download::HttpDownload;
 
-pub(in crate::cli) fn get(args: GetArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
-    let url = Target::parse(&args.url).map_err(|error| Failure::Usage(error.to_string()))?;
+pub(in crate::cli) fn get(args: GetArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
+    let url = Target::parse(&args.url).map_err(|error| CliError::Usage(error.to_string()))?;
     let path = output_path(&args, &url)?;
     logging::start(verbosity.level());
     let signals = SignalWatch::start()?;
@@ -37,20 +38,20 @@ pub(in crate::cli) fn get(args: GetArgs, verbosity: Verbosity) -> Result<ExitCod
     match result {
         Ok(fetched) => {
             if args.json {
-                output::print(&to_json(&fetched, path.as_deref(), started.elapsed()))?;
+                stdout::print(&to_json(&fetched, path.as_deref(), started.elapsed()))?;
             }
             Ok(ExitCode::SUCCESS)
         }
         Err(FetchError::Stopped) => Ok(signals.exit_code().unwrap_or(ExitCode::FAILURE)),
         Err(FetchError::Sink(error)) if is_stream && path.is_none() => {
-            output::unless_nobody_reads(Err(error)).map(|()| ExitCode::SUCCESS)
+            stdout::ignore_closed_pipe(Err(error)).map(|()| ExitCode::SUCCESS)
         }
         Err(FetchError::Sink(error)) if let Some(path) = &path => {
-            Err(write_failure(OutputError { path: path.clone(), error }))
+            Err(write_error(OutputError { path: path.clone(), error }))
         }
         Err(error) => {
             let advice = flag_to_raise(&error).map(|flag| format!("; raise {flag}")).unwrap_or_default();
-            Err(Failure::Failed(format!("cannot fetch {url}: {error}{advice}")))
+            Err(CliError::Failed(format!("cannot fetch {url}: {error}{advice}")))
         }
     }
 }
@@ -68,33 +69,33 @@ fn flag_to_raise(error: &FetchError) -> Option<&'static str> {
 }
 
 /// Returns the path for the body; `None` for standard output.
-fn output_path(args: &GetArgs, url: &Target) -> Result<Option<PathBuf>, Failure> {
+fn output_path(args: &GetArgs, url: &Target) -> Result<Option<PathBuf>, CliError> {
     let path = match &args.output {
         Some(path) if path.as_os_str() == "-" => None,
         Some(path) => Some(path.clone()),
         None if args.remote_name => {
-            let no_name = || Failure::Usage(format!("-O: the path of {url} has no file name; use -o FILE"));
+            let no_name = || CliError::Usage(format!("-O: the path of {url} has no file name; use -o FILE"));
             Some(url.file_name().ok_or_else(no_name)?.into())
         }
         None => None,
     };
     if args.json && path.is_none() {
         let what = "--json writes to standard output, so the body must go to a file: add -o FILE";
-        return Err(Failure::Usage(what.to_owned()));
+        return Err(CliError::Usage(what.to_owned()));
     }
     Ok(path)
 }
 
-fn open_output(path: Option<&Path>) -> Result<OutputFile, Failure> {
+fn open_output(path: Option<&Path>) -> Result<OutputFile, CliError> {
     let Some(path) = path else {
-        let failed = |error| Failure::Failed(format!("cannot write to standard output: {error}"));
+        let failed = |error| CliError::Failed(format!("cannot write to standard output: {error}"));
         return OutputFile::stdout().map_err(failed);
     };
-    OutputFile::temporary(path).map_err(write_failure)
+    OutputFile::temporary(path).map_err(write_error)
 }
 
-fn write_failure(OutputError { path, error }: OutputError) -> Failure {
-    Failure::Failed(format!("cannot write to {}: {error}", screen::name(path)))
+fn write_error(OutputError { path, error }: OutputError) -> CliError {
+    CliError::Failed(format!("cannot write to {}: {error}", sanitize::file_name(path)))
 }
 
 #[cfg(unix)]

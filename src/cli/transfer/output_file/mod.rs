@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::cli::screen::Screen;
+use crate::cli::terminal::sanitize::StreamSanitizer;
 use crate::cli::transfer::signal_watch::{SignalWatch, WaitFor, WaitResult};
 use destination::Destination;
 use finalize::copy_mode_and_sync;
@@ -32,7 +32,7 @@ pub(in crate::cli) enum OutputFile {
         /// Bytes that one write takes without blocking after `poll` reported it writable.
         max_write_bytes: usize,
         /// Escapes control characters; `None` unless standard output is a terminal.
-        screen: Option<Screen>,
+        sanitizer: Option<StreamSanitizer>,
     },
     /// A file that is deleted unless the download completes.
     Temporary {
@@ -80,13 +80,13 @@ impl OutputFile {
     }
 
     fn from_stdout(stream: File) -> io::Result<Self> {
-        let screen = stream.is_terminal().then(Screen::default);
-        Self::stream(stream, screen)
+        let sanitizer = stream.is_terminal().then(StreamSanitizer::default);
+        Self::stream(stream, sanitizer)
     }
 
-    fn stream(stream: File, screen: Option<Screen>) -> io::Result<Self> {
+    fn stream(stream: File, sanitizer: Option<StreamSanitizer>) -> io::Result<Self> {
         let max_write_bytes = if stream.metadata()?.is_file() { usize::MAX } else { PIPE_BYTES };
-        Ok(Self::Stream { stream, max_write_bytes, screen })
+        Ok(Self::Stream { stream, max_write_bytes, sanitizer })
     }
 
     /// Creates a temporary file beside `path`, under a random name. It is deleted unless the
@@ -129,7 +129,7 @@ impl OutputFile {
 
     /// Returns true if the bytes go to a terminal, where a progress bar would overwrite them.
     pub(in crate::cli) fn is_terminal(&self) -> bool {
-        matches!(self, Self::Stream { screen: Some(_), .. })
+        matches!(self, Self::Stream { sanitizer: Some(_), .. })
     }
 
     /// Returns the file's final path; `None` for a stream.
@@ -205,11 +205,11 @@ impl OutputFile {
             // Not `NamedTempFile::write_all`: its errors contain the random file name.
             Self::Temporary { file, .. } => file.as_file_mut().write_all(bytes)?,
             Self::Resumable { file, .. } => file.write_all(bytes)?,
-            Self::Stream { stream, max_write_bytes, screen: None } => {
+            Self::Stream { stream, max_write_bytes, sanitizer: None } => {
                 return write_stream(stream, *max_write_bytes, bytes, signals);
             }
-            Self::Stream { stream, max_write_bytes, screen: Some(screen) } => {
-                return write_stream(stream, *max_write_bytes, screen.show(bytes).as_bytes(), signals);
+            Self::Stream { stream, max_write_bytes, sanitizer: Some(sanitizer) } => {
+                return write_stream(stream, *max_write_bytes, sanitizer.show(bytes).as_bytes(), signals);
             }
         }
         Ok(WaitResult::Ready)
@@ -242,9 +242,9 @@ impl OutputFile {
     /// A system call failed; the path still holds the previous file.
     pub(in crate::cli) fn finish(self) -> io::Result<()> {
         match self {
-            Self::Stream { mut stream, screen, .. } => {
+            Self::Stream { mut stream, sanitizer, .. } => {
                 // The escaper may hold the first bytes of an incomplete UTF-8 character.
-                stream.write_all(screen.map(|mut screen| screen.finish()).unwrap_or_default().as_bytes())
+                stream.write_all(sanitizer.map(|mut sanitizer| sanitizer.finish()).unwrap_or_default().as_bytes())
             }
             Self::Temporary { file, path } => {
                 copy_mode_and_sync(file.as_file(), &path)?;
@@ -266,7 +266,8 @@ impl OutputFile {
     }
 }
 
-/// Writes `bytes` in pieces of at most `max_write_bytes`, each after `poll` reported the stream writable.
+/// Writes `bytes` in pieces of at most `max_write_bytes`, each after `poll` reported the stream
+/// writable.
 fn write_stream(
     stream: &mut File,
     max_write_bytes: usize,

@@ -68,7 +68,8 @@ fn make_private(_file: &File) -> io::Result<()> {
 pub(super) fn lock(file: File, path: &Path) -> io::Result<File> {
     let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "another process is writing to it");
     match file.try_lock() {
-        // The previous lock holder has renamed the file to its final path; it must not change any more.
+        // The previous lock holder has renamed the file to its final path; it must not change any
+        // more.
         Ok(()) if !is_at(&file, path) => Err(busy()),
         // Change the mode only while holding the lock: earlier, the file may belong to another run.
         Ok(()) => make_private(&file).map(|()| file),

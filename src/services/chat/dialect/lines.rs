@@ -9,9 +9,9 @@ use std::net::IpAddr;
 use encoding_rs::{Encoding, UTF_8};
 
 use super::json::not_utf8;
+use crate::frame::escape::CONTINUATION_INDENT;
 use crate::services::chat::ask::{Ask, Order, Refusal};
 use crate::services::chat::wire::{Event, Listed};
-use crate::shown::CONTINUED;
 
 pub(in crate::services::chat) const HELP: &str = "\
 * text is said to the room you are in; // at its start stands for one slash
@@ -229,7 +229,7 @@ pub(super) fn tell(event: &Event<'_>, mut line: impl FnMut(&str)) {
 fn spoken(speaker: &str, text: &str, mut line: impl FnMut(&str)) {
     let mut parts = text.split('\n');
     line(&format!("{speaker}{}", parts.next().unwrap_or_default()));
-    parts.for_each(|part| line(&format!("{CONTINUED}{part}")));
+    parts.for_each(|part| line(&format!("{CONTINUATION_INDENT}{part}")));
 }
 
 fn list(names: &[Cow<'_, str>]) -> String {

@@ -14,9 +14,9 @@ use super::ask::{Ask, Refusal};
 use super::colour::Palette;
 use super::console;
 use super::wire::Event;
-use crate::error::CloseReason;
 use crate::frame::Framing;
-use crate::payload::Payload;
+use crate::frame::Payload;
+use crate::service::CloseReason;
 
 /// How a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub(super) fn tell(dialect: Dialect, event: &Event<'_>, encoding: &'static Encod
 }
 
 /// What a newcomer is told for whom the server has no place.
-pub(super) fn turn_away(framing: Framing, reason: &CloseReason) -> Vec<Payload> {
+pub(super) fn rejection(framing: Framing, reason: &CloseReason) -> Vec<Payload> {
     let (dialect, why) = (Dialect::of(framing), reason.to_string());
     let mut payloads = Vec::new();
     for event in [Refusal::new("full", why.as_str()).event(None), Event::Bye { reason: why.as_str().into() }] {

@@ -8,7 +8,7 @@ use super::members::{MemberId, Reach};
 use super::rooms::RoomId;
 use super::speech::BatchLabel;
 use super::{Hub, Outlet, batch};
-use crate::payload::Payload;
+use crate::frame::Payload;
 use crate::services::chat::ask::Refusal;
 use crate::services::chat::rules::REPLAY_BYTES;
 use crate::services::chat::wire::Event;

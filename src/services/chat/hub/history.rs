@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::payload::Payload;
+use crate::frame::Payload;
 
 /// What a kept message costs beyond its bytes.
 const OVERHEAD_BYTES: usize = 48;

@@ -37,9 +37,9 @@ use super::colour::Palette;
 use super::dialect::{self, Dialect, Heard};
 use super::rules::Rules;
 use super::wire::Event;
-use crate::error::CloseReason;
-use crate::payload::Payload;
-use crate::service::{ConnId, Ticket};
+use crate::frame::Payload;
+use crate::service::CloseReason;
+use crate::service::{BatchId, ConnId};
 use arrears::Missed;
 use members::{Member, MemberId, Members, Reach, Seat};
 use operator::Console;
@@ -270,11 +270,13 @@ impl Hub {
     }
 
     /// A batch of messages did not fit into what may wait for a connection.
-    pub(super) fn dropped(&mut self, conn: ConnId, ticket: Ticket, frames: u32, out: &mut dyn Outlet) {
+    pub(super) fn dropped(&mut self, conn: ConnId, ticket: BatchId, frames: u32, out: &mut dyn Outlet) {
         let Some(id) = self.members.by_conn(conn) else { return };
         let Some(member) = self.members.get(id) else { return };
         let missed = match BatchLabel::from(ticket) {
-            _ if [Ticket::NONE, WHISPER].contains(&ticket) => Missed { room: None, first: 0, count: u64::from(frames) },
+            _ if [BatchId::NONE, WHISPER].contains(&ticket) => {
+                Missed { room: None, first: 0, count: u64::from(frames) }
+            }
             // Whoever has left a room meanwhile, even if it is back, does not miss what was said before.
             BatchLabel { room, first, .. } if member.seat(room).is_none_or(|seat| first < seat.first) => return,
             BatchLabel { room, first, count } => Missed { room: Some(room), first, count },
@@ -337,7 +339,7 @@ impl Hub {
 }
 
 /// Says the same payloads to a row of connections, if there is anybody.
-fn batch(to: &[ConnId], payloads: &[Payload], ticket: Ticket, out: &mut dyn Outlet) {
+fn batch(to: &[ConnId], payloads: &[Payload], ticket: BatchId, out: &mut dyn Outlet) {
     if !to.is_empty() && !payloads.is_empty() {
         out.batch(to, payloads, ticket);
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::admission::network;
 use super::speech::rfc3339;
 use super::{Hub, Outlet, When};
-use crate::payload::Payload;
+use crate::frame::Payload;
 use crate::service::ConnId;
 use crate::services::chat::ask::{Ask, Order, Refusal};
 use crate::services::chat::dialect::{self, OPERATOR_HELP};

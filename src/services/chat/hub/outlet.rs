@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::payload::Payload;
-use crate::service::{ConnId, Ticket};
+use crate::frame::Payload;
+use crate::service::{BatchId, ConnId};
 
 /// Where the hub's words go.
 pub(in crate::services::chat) trait Outlet {
@@ -13,7 +13,7 @@ pub(in crate::services::chat) trait Outlet {
     fn send(&mut self, to: ConnId, payload: Payload);
 
     /// Says the same things to many.
-    fn batch(&mut self, to: &[ConnId], payloads: &[Payload], ticket: Ticket);
+    fn batch(&mut self, to: &[ConnId], payloads: &[Payload], ticket: BatchId);
 
     /// Sends a datagram.
     fn datagram(&mut self, to: SocketAddr, payload: Payload);

@@ -3,7 +3,7 @@
 use super::members::MemberId;
 use super::rooms::RoomId;
 use super::{Hub, Outlet, batch};
-use crate::service::{ConnId, Ticket};
+use crate::service::{BatchId, ConnId};
 use crate::services::chat::ask::Refusal;
 use crate::services::chat::dialect::{self, Dialect};
 use crate::services::chat::wire::Event;
@@ -47,7 +47,7 @@ impl Hub {
         let mut payloads = Vec::new();
         dialect::tell(dialect, event, self.rules.encoding, &mut payloads);
         for row in rows {
-            batch(row, &payloads, Ticket::NONE, out);
+            batch(row, &payloads, BatchId::NONE, out);
         }
     }
 

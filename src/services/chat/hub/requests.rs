@@ -6,11 +6,11 @@ use super::members::MemberId;
 use super::rooms::{Room, RoomId, Rooms};
 use super::speech::text_payloads;
 use super::{Hub, Outlet, When};
+use crate::frame::escape;
 use crate::services::chat::ask::{Ask, Refusal};
 use crate::services::chat::dialect::HELP;
 use crate::services::chat::rules::{MAX_PINGS, ROOMS_PAGE, WHO_PAGE};
 use crate::services::chat::wire::{Event, Listed};
-use crate::shown::word;
 
 /// In the number that says where `who` goes on, the hall stands above these bits.
 const HALL_SHIFT: u32 = 32;
@@ -111,7 +111,8 @@ impl Hub {
         let Some(name) = name else { return self.current(id) };
         let Some(member) = self.members.get(id) else { return Ok(Rooms::LOBBY) };
         let seated = self.rooms.find(name).filter(|room| member.seat(*room).is_some());
-        seated.ok_or_else(|| Refusal::new("not-in-room", format!("you are not in {}: join it first", word(name))))
+        seated
+            .ok_or_else(|| Refusal::new("not-in-room", format!("you are not in {}: join it first", escape::line(name))))
     }
 
     fn current(&self, id: MemberId) -> Result<RoomId, Refusal> {
@@ -120,7 +121,9 @@ impl Hub {
     }
 
     pub(super) fn known(&self, name: &str) -> Result<RoomId, Refusal> {
-        self.rooms.find(name).ok_or_else(|| Refusal::new("no-such-room", format!("there is no room {}", word(name))))
+        self.rooms
+            .find(name)
+            .ok_or_else(|| Refusal::new("no-such-room", format!("there is no room {}", escape::line(name))))
     }
 
     /// Who is in a room: a page of them, from the end of each hall down. Who enters meanwhile does so at the end that was told, and

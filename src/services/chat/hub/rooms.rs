@@ -13,7 +13,7 @@ use slab::Slab;
 
 use super::history::History;
 use super::members::{MemberId, Reach};
-use crate::payload::Payload;
+use crate::frame::Payload;
 use crate::service::ConnId;
 use crate::services::chat::ask::Refusal;
 use crate::services::chat::dialect::Dialect;

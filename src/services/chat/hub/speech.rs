@@ -9,14 +9,14 @@ use serde_json::Value;
 use super::members::{MemberId, Reach};
 use super::rooms::{RoomId, Unsent};
 use super::{Hub, Outlet, When, batch};
-use crate::payload::Payload;
-use crate::service::Ticket;
+use crate::frame::Payload;
+use crate::frame::escape;
+use crate::service::BatchId;
 use crate::services::chat::ask::Refusal;
 use crate::services::chat::dialect::{self, Dialect};
 use crate::services::chat::names::{OPERATOR, check_text};
 use crate::services::chat::rules::{MAX_BATCH_BYTES, MAX_BATCH_MESSAGES};
 use crate::services::chat::wire::Event;
-use crate::shown::word;
 
 /// Which messages a batch holds, in the 64 bits of a ticket: the room in 16, their number in 12, the first id in 36.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,16 +27,16 @@ pub(super) struct BatchLabel {
 }
 
 /// The ticket of what is said to one person, which has no id. Rooms have lower numbers.
-pub(super) const WHISPER: Ticket = Ticket(u64::MAX);
+pub(super) const WHISPER: BatchId = BatchId(u64::MAX);
 
-impl From<Ticket> for BatchLabel {
-    fn from(Ticket(bits): Ticket) -> Self {
+impl From<BatchId> for BatchLabel {
+    fn from(BatchId(bits): BatchId) -> Self {
         let room = RoomId(u16::try_from(bits >> 48).unwrap_or_default());
         Self { room, count: (bits >> 36) & 0xfff, first: bits & 0xf_ffff_ffff }
     }
 }
 
-impl From<BatchLabel> for Ticket {
+impl From<BatchLabel> for BatchId {
     fn from(BatchLabel { room, first, count }: BatchLabel) -> Self {
         Self(u64::from(room.0) << 48 | (count & 0xfff) << 36 | (first & 0xf_ffff_ffff))
     }
@@ -136,7 +136,7 @@ impl Hub {
         let Some(room) = self.rooms.get_mut(id).filter(|room| room.unsent.count > 0) else { return };
         let Unsent { count, json, lines, raw, sources, .. } = std::mem::take(&mut room.unsent);
         let first = room.history.last_id() + 1 - count;
-        let ticket = Ticket::from(BatchLabel { room: id, first, count });
+        let ticket = BatchId::from(BatchLabel { room: id, first, count });
         batch(&room.json.reaches, &json, ticket, out);
         batch(&room.lines.reaches, &lines, ticket, out);
         batch(&room.raw.reaches, &raw, ticket, out);
@@ -184,7 +184,7 @@ impl Hub {
     }
 
     pub(super) fn somebody(&self, nick: &str) -> Result<MemberId, Refusal> {
-        let nobody = || Refusal::new("no-such-nick", format!("nobody here is called {}", word(nick)));
+        let nobody = || Refusal::new("no-such-nick", format!("nobody here is called {}", escape::line(nick)));
         self.members.by_nick(nick).ok_or_else(nobody)
     }
 
@@ -221,7 +221,7 @@ mod tests {
             BatchLabel { room: RoomId(0), first: 1, count: 1 },
             BatchLabel { room: RoomId(u16::MAX), first: (1 << 36) - 1, count: 4095 },
         ] {
-            assert_eq!(BatchLabel::from(Ticket::from(label)), label);
+            assert_eq!(BatchLabel::from(BatchId::from(label)), label);
         }
     }
 

@@ -31,7 +31,8 @@ pub(in crate::cli) struct CallChatArgs {
     pub(super) color: ColorChoice,
     /// Keep typed lines in this file, and find them again with the arrow keys in the next session
     ///
-    /// The file also holds private messages. The client makes it readable by its owner only, even if it existed before.
+    /// The file also holds private messages. The client makes it readable by its owner only, even
+    /// if it existed before.
     #[arg(long, value_name = "FILE")]
     pub(super) history: Option<PathBuf>,
     /// The length prefix of the server's frames: any but lines and raw

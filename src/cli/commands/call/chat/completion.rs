@@ -1,10 +1,11 @@
-//! Tab completion of commands, rooms and nicks. It remembers a bounded number of names from the events.
+//! Tab completion of commands, rooms and nicks. It remembers a bounded number of names from the
+//! events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use switchboard::client::chat::COMMANDS;
+use switchboard::escape;
 use switchboard::services::chat::wire::Event;
-use switchboard::shown::word;
 
 /// Names remembered of each kind.
 const MAX_NAMES: usize = 512;
@@ -81,8 +82,9 @@ struct RecentNames {
 
 impl RecentNames {
     fn add(&mut self, name: &str) {
-        // Control characters would change the terminal; a space would split the name into two arguments.
-        if name.is_empty() || name.contains(char::is_whitespace) || word(name) != name {
+        // Control characters would change the terminal; a space would split the name into two
+        // arguments.
+        if name.is_empty() || name.contains(char::is_whitespace) || escape::line(name) != name {
             return;
         }
         self.uses += 1;

@@ -1,8 +1,8 @@
 //! The driver of a chat session: opens and closes connections, sends, shows, and waits. One thread
 //! takes all events from one queue.
 //!
-//! The protocol's decisions are the library's `Session`. The input thread reads one line per permit, so that
-//! unsent lines stay bounded.
+//! The protocol's decisions are the library's `Session`. The input thread reads one line per
+//! permit, so that unsent lines stay bounded.
 
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
@@ -11,16 +11,19 @@ use std::time::{Duration, Instant};
 
 use switchboard::client::Stream;
 use switchboard::client::chat::{Action, COMMANDS, Command, Ending, Session, Typed, parse};
+use switchboard::escape;
 use switchboard::services::chat::wire::{Event, Labelled};
-use switchboard::shown::word;
 
-use super::connection::{ChatConnection, ChatEndpoint};
+use super::connection::ChatConnection;
+use super::connector;
 use super::display::ChatDisplay;
+use super::endpoint::ChatEndpoint;
 use super::event::{ClientEvent, ConnectionEvent, LinePermits};
 use super::plan::CallChatPlan;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
-/// Events queued for the driver. When the queue is full, the threads that read sockets and input wait.
+/// Events queued for the driver. When the queue is full, the threads that read sockets and input
+/// wait.
 const MAX_QUEUED_EVENTS: usize = 256;
 
 /// The wait for a reply that changes the prompt, such as a new nick or room.
@@ -30,7 +33,7 @@ const PROMPT_WAIT: Duration = Duration::from_secs(1);
 const EXIT_WAIT: Duration = Duration::from_secs(2);
 
 /// A session, its connection and its display.
-pub(super) struct ChatDriver {
+pub(super) struct SessionDriver {
     session: Session,
     started: Instant,
     endpoint: ChatEndpoint,
@@ -51,12 +54,12 @@ pub(super) struct ChatDriver {
     invalid_lines: u64,
 }
 
-impl ChatDriver {
+impl SessionDriver {
     /// Creates a driver for a connected stream.
-    pub(super) fn new(plan: CallChatPlan, stream: Stream, display: Box<dyn ChatDisplay>) -> Result<Self, Failure> {
+    pub(super) fn new(plan: CallChatPlan, stream: Stream, display: Box<dyn ChatDisplay>) -> Result<Self, CliError> {
         let (event_sender, events) = sync_channel(MAX_QUEUED_EVENTS);
-        let connection = ChatConnection::start(stream, plan.endpoint.framing, 0, &event_sender)
-            .map_err(|error| thread_failure(&error))?;
+        let connection =
+            connector::start(stream, plan.endpoint.framing, 0, &event_sender).map_err(|error| thread_error(&error))?;
         Ok(Self {
             session: Session::new(plan.session_options),
             started: Instant::now(),
@@ -80,7 +83,7 @@ impl ChatDriver {
     }
 
     /// Runs until the session ends.
-    pub(super) fn run(mut self, permits: &LinePermits) -> Result<ExitCode, Failure> {
+    pub(super) fn run(mut self, permits: &LinePermits) -> Result<ExitCode, CliError> {
         (self.unsent_permits, self.prompt_deadline) = (permits.max_ahead, PROMPT_WAIT);
         self.session.handle_connected(self.now());
         loop {
@@ -123,14 +126,14 @@ impl ChatDriver {
     }
 
     /// Performs all actions of the session. Returns the ending if it has one.
-    fn run_actions(&mut self, permits: &LinePermits) -> Result<Option<Ending>, Failure> {
+    fn run_actions(&mut self, permits: &LinePermits) -> Result<Option<Ending>, CliError> {
         let mut ending = None;
         while let Some(action) = self.session.next_action() {
             let written = match action {
                 Action::Connect => {
                     self.connection_number += 1;
-                    ChatConnection::open(self.endpoint.clone(), self.connection_number, &self.event_sender)
-                        .map_err(|error| thread_failure(&error))?;
+                    connector::open(self.endpoint.clone(), self.connection_number, &self.event_sender)
+                        .map_err(|error| thread_error(&error))?;
                     Ok(())
                 }
                 Action::Disconnect => {
@@ -175,12 +178,13 @@ impl ChatDriver {
             self.unsent_permits -= 1;
             let nick = self.session.nick().unwrap_or("guest");
             // Ignore the error: the input thread has ended.
-            let _ = permits.prompts.send(format!("[{}] {}> ", word(self.session.current()), word(nick)));
+            let _ =
+                permits.prompts.send(format!("[{}] {}> ", escape::line(self.session.current()), escape::line(nick)));
         }
     }
 
     /// Handles one event. Returns the exit code if the program must end.
-    fn handle_event(&mut self, event: ClientEvent, permits: &LinePermits) -> Result<Option<ExitCode>, Failure> {
+    fn handle_event(&mut self, event: ClientEvent, permits: &LinePermits) -> Result<Option<ExitCode>, CliError> {
         let now = self.now();
         match event {
             ClientEvent::Line(_) | ClientEvent::InvalidLine(_) if self.is_leaving => {}
@@ -194,7 +198,7 @@ impl ChatDriver {
                 self.reject_line(&reason)?;
             }
             ClientEvent::Notice(text) => {
-                is_closed(self.display.show_notice(&word(&text)))?;
+                is_closed(self.display.show_notice(&escape::line(&text)))?;
             }
             ClientEvent::EndOfInput => self.leave(permits),
             ClientEvent::Signal(signal) => {
@@ -210,10 +214,10 @@ impl ChatDriver {
                 self.session.handle_lost(&reason, now);
             }
             ClientEvent::Connection(_, ConnectionEvent::ProtocolError(what)) => {
-                return Err(self.protocol_failure(&what));
+                return Err(self.protocol_error(&what));
             }
             ClientEvent::Connection(_, ConnectionEvent::Payload(payload)) => {
-                let event = parse_event(&payload).map_err(|what| self.protocol_failure(&what))?;
+                let event = parse_event(&payload).map_err(|what| self.protocol_error(&what))?;
                 if is_closed(self.display.show_payload(&payload))? {
                     return Ok(Some(ExitCode::SUCCESS));
                 }
@@ -225,7 +229,7 @@ impl ChatDriver {
         Ok(None)
     }
 
-    fn handle_line(&mut self, line: &str, permits: &LinePermits) -> Result<(), Failure> {
+    fn handle_line(&mut self, line: &str, permits: &LinePermits) -> Result<(), CliError> {
         match parse(line) {
             Ok(None) => {}
             Ok(Some(Typed::Ask(command))) => self.session.handle_command(command, self.now()),
@@ -241,12 +245,13 @@ impl ChatDriver {
         Ok(())
     }
 
-    fn reject_line(&mut self, reason: &str) -> Result<(), Failure> {
+    fn reject_line(&mut self, reason: &str) -> Result<(), CliError> {
         self.invalid_lines += 1;
-        is_closed(self.display.show_notice(&word(reason))).map(drop)
+        is_closed(self.display.show_notice(&escape::line(reason))).map(drop)
     }
 
-    /// Ends the user's side. A person waits for the last acknowledgement only if a message is unacknowledged.
+    /// Ends the user's side. A person waits for the last acknowledgement only if a message is
+    /// unacknowledged.
     fn leave(&mut self, permits: &LinePermits) {
         (self.is_leaving, self.unsent_permits) = (true, 0);
         let now = self.now();
@@ -257,15 +262,17 @@ impl ChatDriver {
         self.session.handle_command(Command::Finish, now);
     }
 
-    fn end(&mut self, ending: Ending, permits: &LinePermits) -> Result<ExitCode, Failure> {
+    fn end(&mut self, ending: Ending, permits: &LinePermits) -> Result<ExitCode, CliError> {
         self.connection = None;
         let _ = self.display.flush();
         match ending {
-            Ending::Lost(reason) => Err(Failure::Failed(format!("{reason}; --no-reconnect forbids a new connection"))),
-            Ending::NoChat(reason) => Err(Failure::Failed(format!(
+            Ending::Lost(reason) => Err(CliError::Failed(format!("{reason}; --no-reconnect forbids a new connection"))),
+            Ending::NoChat(reason) => Err(CliError::Failed(format!(
                 "{reason}; check that this is a chat server's port for JSON, and --framing"
             ))),
-            Ending::TurnedAway(reason) => Err(Failure::Failed(format!("the server removed you: {}", word(&reason)))),
+            Ending::TurnedAway(reason) => {
+                Err(CliError::Failed(format!("the server removed you: {}", escape::line(&reason))))
+            }
             _ if permits.is_interactive && self.session.is_idle() => Ok(ExitCode::SUCCESS),
             Ending::Finished { refused, lost } => {
                 let refused = refused + self.invalid_lines;
@@ -277,15 +284,15 @@ impl ChatDriver {
                 if problems.is_empty() {
                     Ok(ExitCode::SUCCESS)
                 } else {
-                    Err(Failure::Failed(format!("lines {}", problems.join(", "))))
+                    Err(CliError::Failed(format!("lines {}", problems.join(", "))))
                 }
             }
         }
     }
 
-    fn protocol_failure(&self, what: &str) -> Failure {
+    fn protocol_error(&self, what: &str) -> CliError {
         let framing = self.endpoint.framing;
-        self.endpoint.server.failure(&format!(
+        self.endpoint.server.error(&format!(
             "invalid chat event: {what}; expected JSON in {framing} frames: check the address and --framing"
         ))
     }
@@ -307,21 +314,21 @@ fn parse_event(payload: &[u8]) -> Result<Option<Event<'static>>, String> {
 fn payload_start(payload: &[u8]) -> String {
     let text = String::from_utf8_lossy(payload);
     let (start, rest) = text.split_at(text.floor_char_boundary(60));
-    format!("{}{}", word(start), if rest.is_empty() { "" } else { "…" })
+    format!("{}{}", escape::line(start), if rest.is_empty() { "" } else { "…" })
 }
 
 /// Returns true if the reader of the output has closed it.
-fn is_closed(written: io::Result<()>) -> Result<bool, Failure> {
+fn is_closed(written: io::Result<()>) -> Result<bool, CliError> {
     match written {
         Ok(()) => Ok(false),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
-        Err(error) => Err(Failure::Failed(format!("cannot write to standard output: {error}"))),
+        Err(error) => Err(CliError::Failed(format!("cannot write to standard output: {error}"))),
     }
 }
 
-/// Builds the failure message for a thread that could not be started.
-pub(super) fn thread_failure(error: &io::Error) -> Failure {
-    Failure::Failed(format!("cannot start a thread: {error}"))
+/// Builds the error for a thread that could not be started.
+pub(super) fn thread_error(error: &io::Error) -> CliError {
+    CliError::Failed(format!("cannot start a thread: {error}"))
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 mod args;
 mod completion;
 mod connection;
+mod connector;
 mod display;
 mod driver;
+mod endpoint;
 mod event;
 mod history;
 mod pipe;
@@ -15,25 +17,26 @@ mod terminal_arbiter;
 
 use std::process::ExitCode;
 
-use crate::cli::args::Verbosity;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 use crate::cli::logging;
+use crate::cli::verbosity::Verbosity;
 
 pub(in crate::cli) use args::CallChatArgs;
-use driver::ChatDriver;
+use driver::SessionDriver;
 use plan::CallChatPlan;
 
-pub(super) fn call(args: CallChatArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+pub(super) fn call(args: CallChatArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     let plan = CallChatPlan::new(args)?;
-    // Signal handlers are installed later, so a signal during the connect ends the program immediately.
+    // Signal handlers are installed later, so a signal during the connect ends the program
+    // immediately.
     let stream = plan.endpoint.connect()?;
     if plan.is_interactive
         && let Some(mut editor) = terminal::open_editor(plan.history.as_deref(), plan.palette.clone())?
     {
-        return terminal::run(ChatDriver::new(plan, stream, editor.display())?, editor);
+        return terminal::run(SessionDriver::new(plan, stream, editor.display())?, editor);
     }
     // On a terminal, log lines would overwrite the line being edited.
     logging::start(verbosity.level());
     let display = pipe::display(plan.json, plan.palette.clone());
-    pipe::run(ChatDriver::new(plan, stream, display)?)
+    pipe::run(SessionDriver::new(plan, stream, display)?)
 }

@@ -10,10 +10,10 @@ use switchboard::services::chat::console::render;
 use switchboard::services::chat::wire::Event;
 
 use super::display::ChatDisplay;
-use super::driver::{ChatDriver, thread_failure};
+use super::driver::{SessionDriver, thread_error};
 use super::event::{ClientEvent, LinePermits};
 use super::signals;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// Lines read ahead of the session.
 const MAX_LINES_AHEAD: usize = 32;
@@ -21,18 +21,19 @@ const MAX_LINES_AHEAD: usize = 32;
 /// The longest line that is read, in bytes. It is sent as several messages.
 const MAX_LINE_BYTES: u64 = 1 << 20;
 
-/// Returns a display that writes events to standard output and messages of the client to standard error.
+/// Returns a display that writes events to standard output and messages of the client to standard
+/// error.
 pub(super) fn display(json: bool, palette: Palette) -> Box<dyn ChatDisplay> {
     Box::new(PipeDisplay { json, palette, buffer: Vec::new() })
 }
 
 /// Sends each line of standard input, and runs until every line has a reply.
-pub(super) fn run(driver: ChatDriver) -> Result<ExitCode, Failure> {
+pub(super) fn run(driver: SessionDriver) -> Result<ExitCode, CliError> {
     let (prompts, permits) = channel();
     let events = driver.event_sender();
     signals::watch(&events, false)?;
     let read = move || read_lines(BufReader::new(io::stdin()), &permits, &events);
-    thread::Builder::new().name("input".into()).spawn(read).map_err(|error| thread_failure(&error))?;
+    thread::Builder::new().name("input".into()).spawn(read).map_err(|error| thread_error(&error))?;
     driver.run(&LinePermits { prompts, max_ahead: MAX_LINES_AHEAD, is_interactive: false })
 }
 
@@ -96,7 +97,8 @@ impl ChatDisplay for PipeDisplay {
         if !self.json {
             return Ok(());
         }
-        // A line feed in JSON is white space; a space has the same meaning and keeps the object on one line.
+        // A line feed in JSON is white space; a space has the same meaning and keeps the object on
+        // one line.
         let line: Vec<u8> =
             payload.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
         self.print_line(&line)

@@ -8,9 +8,9 @@ use switchboard::client::chat::Wishes;
 use switchboard::services::chat::colour::Palette;
 
 use super::args::{CallChatArgs, ColorChoice};
-use super::connection::ChatEndpoint;
+use super::endpoint::ChatEndpoint;
 use crate::cli::commands::call::server_address::ServerAddress;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// The server, the session's options, and the format of the output.
 pub(super) struct CallChatPlan {
@@ -24,10 +24,10 @@ pub(super) struct CallChatPlan {
 }
 
 impl CallChatPlan {
-    pub(super) fn new(args: CallChatArgs) -> Result<Self, Failure> {
+    pub(super) fn new(args: CallChatArgs) -> Result<Self, CliError> {
         if matches!(args.framing, Framing::Lines | Framing::Raw) {
             let framing = args.framing;
-            return Err(Failure::Usage(format!(
+            return Err(CliError::Usage(format!(
                 "--framing {framing} is not for JSON: choose one with a length, such as u32be"
             )));
         }

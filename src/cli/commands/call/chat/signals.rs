@@ -3,14 +3,14 @@
 use std::sync::mpsc::SyncSender;
 
 use super::event::ClientEvent;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// Sends an event for SIGINT and SIGTERM, and for SIGHUP if `hangup`. The second signal ends the
 /// process immediately, because the first event may wait behind output that is not being read.
 #[cfg(unix)]
-pub(super) fn watch(events: &SyncSender<ClientEvent>, hangup: bool) -> Result<(), Failure> {
+pub(super) fn watch(events: &SyncSender<ClientEvent>, hangup: bool) -> Result<(), CliError> {
     let watched = register(events.clone(), hangup);
-    watched.map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))
+    watched.map_err(|error| CliError::Failed(format!("cannot watch for signals: {error}")))
 }
 
 #[cfg(unix)]
@@ -36,6 +36,6 @@ fn register(events: SyncSender<ClientEvent>, hangup: bool) -> std::io::Result<()
 
 /// Does nothing: without Unix signals, Ctrl-C ends the process immediately.
 #[cfg(not(unix))]
-pub(super) fn watch(_events: &SyncSender<ClientEvent>, _hangup: bool) -> Result<(), Failure> {
+pub(super) fn watch(_events: &SyncSender<ClientEvent>, _hangup: bool) -> Result<(), CliError> {
     Ok(())
 }

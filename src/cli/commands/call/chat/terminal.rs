@@ -1,7 +1,8 @@
 //! A chat session at a terminal: messages appear above the line being edited.
 //!
 //! Three threads: the first reads lines, the second prints messages, and the driver waits for
-//! neither. If the session ends while a line is being edited, the main thread restores the terminal.
+//! neither. If the session ends while a line is being edited, the main thread restores the
+//! terminal.
 
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -23,12 +24,12 @@ use switchboard::services::chat::wire::Event;
 
 use super::completion::NameCompleter;
 use super::display::ChatDisplay;
-use super::driver::{ChatDriver, thread_failure};
+use super::driver::{SessionDriver, thread_error};
 use super::event::{ClientEvent, LinePermits};
 use super::history::{HistoryFile, MAX_LINES};
 use super::signals;
 use super::terminal_arbiter::TerminalArbiter;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// Messages queued for the terminal, for example while a list of completions is open. When the
 /// queue is full, the driver waits, and so does the server.
@@ -57,17 +58,17 @@ pub(super) struct ChatEditor {
 
 /// Opens a line editor and starts its printing thread. Returns `None` if the terminal cannot move
 /// its cursor.
-pub(super) fn open_editor(history: Option<&Path>, palette: Palette) -> Result<Option<ChatEditor>, Failure> {
-    let history_failure =
-        |path: &Path, error: &io::Error| Failure::Failed(format!("--history {}: {error}", path.display()));
+pub(super) fn open_editor(history: Option<&Path>, palette: Palette) -> Result<Option<ChatEditor>, CliError> {
+    let history_error =
+        |path: &Path, error: &io::Error| CliError::Failed(format!("--history {}: {error}", path.display()));
     let (history, old_lines) = match history {
         Some(path) => {
-            let (history, lines) = HistoryFile::open(path).map_err(|error| history_failure(path, &error))?;
+            let (history, lines) = HistoryFile::open(path).map_err(|error| history_error(path, &error))?;
             (Some(history), lines)
         }
         None => (None, Vec::new()),
     };
-    let failed = |error: ReadlineError| Failure::Failed(format!("cannot use the terminal: {error}"));
+    let failed = |error: ReadlineError| CliError::Failed(format!("cannot use the terminal: {error}"));
     let config = Config::builder().max_history_size(MAX_LINES).map_err(failed)?.auto_add_history(false).build();
     let mut editor = rustyline::Editor::with_config(config).map_err(failed)?;
     let completer = Arc::new(Mutex::new(NameCompleter::default()));
@@ -88,7 +89,7 @@ pub(super) fn open_editor(history: Option<&Path>, palette: Palette) -> Result<Op
         print_lines(printer, &queued, &printer_arbiter);
         drop(end_sender);
     };
-    thread::Builder::new().name("screen".into()).spawn(print).map_err(|error| thread_failure(&error))?;
+    thread::Builder::new().name("screen".into()).spawn(print).map_err(|error| thread_error(&error))?;
     Ok(Some(ChatEditor { editor, history, queue: Some(queue), printer_end, palette, completer, arbiter }))
 }
 
@@ -101,7 +102,7 @@ impl ChatEditor {
 }
 
 /// Reads lines, and runs until the user leaves or the session ends.
-pub(super) fn run(driver: ChatDriver, editor: ChatEditor) -> Result<ExitCode, Failure> {
+pub(super) fn run(driver: SessionDriver, editor: ChatEditor) -> Result<ExitCode, CliError> {
     let events = driver.event_sender();
     signals::watch(&events, true)?;
     let saved_terminal = SavedTerminal::new();
@@ -109,7 +110,7 @@ pub(super) fn run(driver: ChatDriver, editor: ChatEditor) -> Result<ExitCode, Fa
     let ChatEditor { editor, history, printer_end, arbiter, .. } = editor;
     let input_arbiter = Arc::clone(&arbiter);
     let read = move || read_lines(editor, history, &input_arbiter, &permits, &events);
-    thread::Builder::new().name("input".into()).spawn(read).map_err(|error| thread_failure(&error))?;
+    thread::Builder::new().name("input".into()).spawn(read).map_err(|error| thread_error(&error))?;
     let result = driver.run(&LinePermits { prompts, max_ahead: 1, is_interactive: true });
     // The driver and its display are dropped, so the queue gets no more messages.
     let _ = printer_end.recv_timeout(FINAL_WAIT);
@@ -137,7 +138,8 @@ fn read_lines(
             }
         };
         if !line.trim().is_empty() {
-            // Ignore the error: the line is still sent, and is missing only among the earlier lines.
+            // Ignore the error: the line is still sent, and is missing only among the earlier
+            // lines.
             let _ = editor.add_history_entry(line.as_str());
             if let Some(file) = &mut history
                 && let Err(error) = file.append(&line)
@@ -207,7 +209,7 @@ impl ChatDisplay for TerminalDisplay {
     }
 }
 
-/// A prompt that tells the arbiter when the editor is about to draw it.
+/// A prompt that calls the arbiter before the editor draws it.
 struct ArbitratedPrompt<'a> {
     prompt: &'a str,
     arbiter: &'a TerminalArbiter,

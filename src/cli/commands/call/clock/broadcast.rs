@@ -6,14 +6,12 @@ use std::time::{Duration, Instant};
 
 use switchboard::TextEncoding;
 use switchboard::client::{TextSocket, TextSocketError};
-use switchboard::shown::word;
+use switchboard::escape;
 
 use super::client::ERROR_PREFIX;
 use crate::cli::commands::call::server_address::ServerAddress;
-use crate::cli::commands::call::text::{
-    DecodedText, ReplyPrinter, any_address, deadline, print_notice, request_failure,
-};
-use crate::cli::failure::Failure;
+use crate::cli::commands::call::text::{DecodedText, ReplyPrinter, any_address, deadline, print_notice, request_error};
+use crate::cli::error::CliError;
 
 /// Sends the format to a broadcast address, and prints each reply within `limit` with its sender.
 pub(super) fn run(
@@ -21,15 +19,15 @@ pub(super) fn run(
     format: &str,
     limit: Duration,
     mut printer: ReplyPrinter,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CliError> {
     let addrs: Vec<SocketAddr> = server.socket_addrs().collect();
     // IPv6 has no broadcast (RFC 4291, section 2).
     let Some(to) = addrs.iter().find(|addr| addr.is_ipv4()) else {
-        return Err(Failure::Usage(
+        return Err(CliError::Usage(
             "--broadcast needs an IPv4 address: use 255.255.255.255:PORT, or a subnet's".to_owned(),
         ));
     };
-    let failed = |error: TextSocketError| request_failure(server, &error);
+    let failed = |error: TextSocketError| request_error(server, &error);
     let socket = TextSocket::bind(any_address(*to), TextEncoding::UTF_8).map_err(failed)?;
     socket.set_broadcast(true).map_err(failed)?;
     socket.send_to(format, *to).map_err(failed)?;
@@ -53,7 +51,7 @@ pub(super) fn run(
             Err(error) => return Err(failed(error)),
         };
         if received.text.starts_with(ERROR_PREFIX) {
-            print_notice(&format!("{from}: {}", word(&received.text)));
+            print_notice(&format!("{from}: {}", escape::line(&received.text)));
         } else {
             has_reply = true;
             let text = format!("{from}\t{}", received.text);
@@ -63,14 +61,14 @@ pub(super) fn run(
             break;
         }
     }
-    if has_reply { Ok(ExitCode::SUCCESS) } else { Err(no_reply_failure(server, *to, limit)) }
+    if has_reply { Ok(ExitCode::SUCCESS) } else { Err(no_reply_error(server, *to, limit)) }
 }
 
-fn no_reply_failure(server: &ServerAddress, to: SocketAddr, limit: Duration) -> Failure {
+fn no_reply_error(server: &ServerAddress, to: SocketAddr, limit: Duration) -> CliError {
     let advice = if to.ip() == Ipv4Addr::BROADCAST {
         "clocks reply only if they listen on 0.0.0.0, in this network"
     } else {
         "check the address, or allow more with --timeout"
     };
-    server.failure(&format!("no reply within {limit:?}; {advice}"))
+    server.error(&format!("no reply within {limit:?}; {advice}"))
 }

@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use switchboard::escape;
 use switchboard::services::Clock;
-use switchboard::shown::word;
 
 use super::schedule::RequestSchedule;
 use crate::cli::commands::call::text::{
     DatagramClient, LineClient, ReplyPrinter, TextReply, UnsolicitedRead, print_notice,
 };
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// The prefix of a reply that rejects the format.
 pub(super) const ERROR_PREFIX: &str = "error: ";
@@ -31,7 +31,7 @@ impl ClockClient {
     }
 
     /// Sends the requests on a stream.
-    pub(super) fn run_stream(mut self, mut stream: LineClient) -> Result<ExitCode, Failure> {
+    pub(super) fn run_stream(mut self, mut stream: LineClient) -> Result<ExitCode, CliError> {
         if self.format.is_empty() {
             // A stream without frames cannot carry an empty message. Send what it stands for.
             Clock::FORMAT.clone_into(&mut self.format);
@@ -45,7 +45,7 @@ impl ClockClient {
             }
             let reply = stream.request(&format)?;
             if let TextReply::Closed = reply {
-                return Err(stream.server().failure("connection closed without a reply"));
+                return Err(stream.server().error("connection closed without a reply"));
             }
             self.handle_reply(reply)?;
             if self.printer.is_closed() {
@@ -56,7 +56,7 @@ impl ClockClient {
     }
 
     /// Waits until `until`, and prints unsolicited texts. Returns early if the output is closed.
-    fn wait(&mut self, stream: &mut LineClient, until: Instant) -> Result<(), Failure> {
+    fn wait(&mut self, stream: &mut LineClient, until: Instant) -> Result<(), CliError> {
         loop {
             match stream.wait_unsolicited(until)? {
                 UnsolicitedRead::Texts(texts) => {
@@ -64,7 +64,7 @@ impl ClockClient {
                 }
                 UnsolicitedRead::Closed => {
                     let what = "connection closed; try again, or raise the server's --idle-timeout";
-                    return Err(stream.server().failure(what));
+                    return Err(stream.server().error(what));
                 }
                 UnsolicitedRead::TimedOut => return Ok(()),
             }
@@ -75,7 +75,7 @@ impl ClockClient {
     }
 
     /// Sends the requests over UDP.
-    pub(super) fn run_udp(mut self, mut datagrams: DatagramClient) -> Result<ExitCode, Failure> {
+    pub(super) fn run_udp(mut self, mut datagrams: DatagramClient) -> Result<ExitCode, CliError> {
         let format = self.format.clone();
         let mut schedule = RequestSchedule::new(self.interval, self.count);
         while let Some(until) = schedule.next() {
@@ -89,11 +89,11 @@ impl ClockClient {
         self.exit_code()
     }
 
-    fn handle_reply(&mut self, reply: TextReply) -> Result<(), Failure> {
+    fn handle_reply(&mut self, reply: TextReply) -> Result<(), CliError> {
         match reply {
             TextReply::Text(received) => match received.text.strip_prefix(ERROR_PREFIX) {
                 // Every further request would fail in the same way.
-                Some(reason) => Err(format_failure(reason)),
+                Some(reason) => Err(format_error(reason)),
                 None => self.printer.print_reply(None, &received),
             },
             TextReply::Missing(reason) => {
@@ -105,15 +105,15 @@ impl ClockClient {
         }
     }
 
-    fn exit_code(&self) -> Result<ExitCode, Failure> {
+    fn exit_code(&self) -> Result<ExitCode, CliError> {
         match self.failed_requests {
             0 => Ok(ExitCode::SUCCESS),
-            1 => Err(Failure::Failed("1 request got no reply".to_owned())),
-            failed => Err(Failure::Failed(format!("{failed} requests got no reply"))),
+            1 => Err(CliError::Failed("1 request got no reply".to_owned())),
+            failed => Err(CliError::Failed(format!("{failed} requests got no reply"))),
         }
     }
 }
 
-fn format_failure(reason: &str) -> Failure {
-    Failure::Failed(format!("the clock rejects the format: {}", word(reason)))
+fn format_error(reason: &str) -> CliError {
+    CliError::Failed(format!("the clock rejects the format: {}", escape::line(reason)))
 }

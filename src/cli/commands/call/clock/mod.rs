@@ -1,4 +1,5 @@
-//! `call clock`: requests the time from one clock, once or repeatedly, or from all clocks on a network.
+//! `call clock`: requests the time from one clock, once or repeatedly, or from all clocks on a
+//! network.
 
 mod args;
 mod broadcast;
@@ -15,25 +16,25 @@ use super::server_address::ServerAddress;
 use super::text::{
     DEFAULT_TIMEOUT, DatagramClient, LineClient, ReplyFormat, ReplyPrinter, ReplyRules, nonzero_timeout,
 };
-use crate::cli::args::Verbosity;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 use crate::cli::logging;
-use crate::cli::units::Span;
+use crate::cli::units::HumanDuration;
+use crate::cli::verbosity::Verbosity;
 
 pub(in crate::cli) use args::CallClockArgs;
 use args::split_address_and_format;
 use client::ClockClient;
 
 /// The default time for all replies to a broadcast.
-const BROADCAST_TIMEOUT: Span = Span(Duration::from_secs(1));
+const BROADCAST_TIMEOUT: HumanDuration = HumanDuration(Duration::from_secs(1));
 
 /// The default interval between repeated requests.
-const DEFAULT_INTERVAL: Span = Span(Duration::from_secs(1));
+const DEFAULT_INTERVAL: HumanDuration = HumanDuration(Duration::from_secs(1));
 
 /// Silence after which a reply on a stream is complete. Without it, half a time could be printed.
 const REPLY_QUIET: Duration = Duration::from_millis(20);
 
-pub(super) fn call(args: CallClockArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+pub(super) fn call(args: CallClockArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     logging::start(verbosity.level());
     let (address, format) = split_address_and_format(args.address, args.format)?;
     let printer = ReplyPrinter::new(ReplyFormat::Text, TextEncoding::UTF_8);
@@ -45,9 +46,9 @@ pub(super) fn call(args: CallClockArgs, verbosity: Verbosity) -> Result<ExitCode
     let limit = nonzero_timeout(args.timeout.unwrap_or(DEFAULT_TIMEOUT))?;
     let address = address.unwrap_or_else(|| "127.0.0.1:9090".to_owned());
     let server = ServerAddress::resolve("clock", &address, args.udp)?;
-    let Span(interval) = args.every.unwrap_or(DEFAULT_INTERVAL);
+    let HumanDuration(interval) = args.every.unwrap_or(DEFAULT_INTERVAL);
     if interval.is_zero() {
-        return Err(Failure::Usage("--every 0 would never wait: use a longer time, such as 1s".to_owned()));
+        return Err(CliError::Usage("--every 0 would never wait: use a longer time, such as 1s".to_owned()));
     }
     let count = args.count.or_else(|| args.every.is_none().then_some(1));
     let encoding = TextEncoding::UTF_8;

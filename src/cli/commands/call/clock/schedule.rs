@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::cli::commands::call::text::deadline;
 
-/// An iterator-like schedule: now, then once per interval. Missed times are skipped, not made up for.
+/// An iterator-like schedule: now, then once per interval. Missed times are skipped, not made up
+/// for.
 pub(super) struct RequestSchedule {
     interval: Duration,
     /// Requests left; `None` for no limit.

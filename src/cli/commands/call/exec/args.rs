@@ -6,7 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use switchboard::Framing;
 use switchboard::client::exec::Dialect;
 
-use crate::cli::units::Span;
+use crate::cli::units::HumanDuration;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = include_str!("exec.txt"))]
@@ -21,8 +21,9 @@ pub(in crate::cli) struct CallExecArgs {
     pub(super) dialect: Dialect,
     /// The framing of requests and replies; it must match the server's [default: raw]
     ///
-    /// Under raw, each read of the server is one request. A request longer than a packet may arrive in pieces, and the server
-    /// would run each piece. To another machine such a request is sent only with an explicit --framing raw.
+    /// Under raw, each read of the server is one request. A request longer than a packet may arrive
+    /// in pieces, and the server would run each piece. To another machine such a request is sent
+    /// only with an explicit --framing raw.
     #[arg(long, value_name = "NAME")]
     pub(super) framing: Option<Framing>,
     /// A file with the token that the server requires; only its owner may have access to it
@@ -30,13 +31,15 @@ pub(in crate::cli) struct CallExecArgs {
     pub(super) token_file: Option<PathBuf>,
     /// Time limit for the complete reply [default: 30s]
     #[arg(long, value_name = "TIME")]
-    pub(super) timeout: Option<Span>,
-    /// Print one JSON object: the header, and the output as text, or in hexadecimal if it is not UTF-8
+    pub(super) timeout: Option<HumanDuration>,
+    /// Print one JSON object: the header, and the output as text, or in hexadecimal if it is not
+    /// UTF-8
     #[arg(long)]
     pub(super) json: bool,
     /// The command: a program and its arguments, after --
     ///
-    /// The program receives several words unchanged. The server splits a single word into words: -- 'ls -l /tmp'.
+    /// The program receives several words unchanged. The server splits a single word into words: --
+    /// 'ls -l /tmp'.
     #[arg(value_name = "COMMAND", last = true, required = true)]
     pub(super) command: Vec<String>,
 }

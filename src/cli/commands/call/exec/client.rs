@@ -9,7 +9,7 @@ use switchboard::{FrameDecoder, Framing, encode};
 
 use super::plan::CallExecPlan;
 use crate::cli::commands::call::server_address::{cause, is_timeout};
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 use crate::cli::transfer::has_trailing_data;
 
 /// The wait for more digits of a length that has no delimiter. The server sends the length in one
@@ -20,7 +20,7 @@ const LENGTH_WAIT: Duration = Duration::from_millis(50);
 const READ_BYTES: usize = 64 * 1024;
 
 /// Connects, sends the request and returns the complete reply.
-pub(super) fn run(plan: &CallExecPlan) -> Result<Answer, Failure> {
+pub(super) fn run(plan: &CallExecPlan) -> Result<Answer, CliError> {
     let deadline = Instant::now().checked_add(plan.timeout);
     let stream = plan.server.connect(plan.timeout)?;
     let decoder = FrameDecoder::new(plan.framing, MAX_ANSWER_BYTES + READ_BYTES);
@@ -38,7 +38,7 @@ struct ExecClient<'a> {
 }
 
 impl ExecClient<'_> {
-    fn read_reply(&mut self) -> Result<Answer, Failure> {
+    fn read_reply(&mut self) -> Result<Answer, CliError> {
         let mut parser = Hearing::new(self.plan.dialect);
         let mut buffer = vec![0; READ_BYTES];
         let mut step = Step::Read;
@@ -58,15 +58,15 @@ impl ExecClient<'_> {
                 Step::Read => match self.read(&mut buffer, None)? {
                     Some(bytes @ 1..) => self.parse(&mut parser, buffer.get(..bytes).unwrap_or_default())?,
                     Some(0) => Err(parser.hear_end()),
-                    None => return Err(self.timeout_failure()),
+                    None => return Err(self.timeout_error()),
                 },
             };
-            step = parsed.map_err(|error| self.plan.server.failure(&error.to_string()))?;
+            step = parsed.map_err(|error| self.plan.server.error(&error.to_string()))?;
         }
     }
 
     /// Passes the payloads of `received` to the parser. Under raw, the bytes are the payload.
-    fn parse(&mut self, parser: &mut Hearing, mut received: &[u8]) -> Result<Result<Step, Fault>, Failure> {
+    fn parse(&mut self, parser: &mut Hearing, mut received: &[u8]) -> Result<Result<Step, Fault>, CliError> {
         if self.plan.framing == Framing::Raw {
             return Ok(parser.hear(received));
         }
@@ -76,17 +76,14 @@ impl ExecClient<'_> {
                 Ok(Some(payload)) => step = parser.hear(payload),
                 Ok(None) => return Ok(step),
                 Err(error) => {
-                    return Err(self
-                        .plan
-                        .server
-                        .failure(&format!("{error}; check that the server uses this --framing")));
+                    return Err(self.plan.server.error(&format!("{error}; check that the server uses this --framing")));
                 }
             }
         }
     }
 
     /// Reads once. Returns `None` if nothing arrives within `limit`, or before the deadline.
-    fn read(&mut self, buffer: &mut [u8], limit: Option<Duration>) -> Result<Option<usize>, Failure> {
+    fn read(&mut self, buffer: &mut [u8], limit: Option<Duration>) -> Result<Option<usize>, CliError> {
         let left = self.time_left()?;
         let timeout = limit.map_or(left, |limit| Some(left.map_or(limit, |left| left.min(limit))));
         loop {
@@ -95,32 +92,32 @@ impl ExecClient<'_> {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if is_timeout(&error) => Ok(None),
-                Err(error) => Err(self.connection_failure(&error)),
+                Err(error) => Err(self.connection_error(&error)),
             };
         }
     }
 
-    fn send(&mut self, payload: &[u8]) -> Result<(), Failure> {
+    fn send(&mut self, payload: &[u8]) -> Result<(), CliError> {
         let left = self.time_left()?;
         let mut frame = Vec::new();
-        let unsendable = |error| Failure::Usage(format!("cannot send the command: {error}"));
+        let unsendable = |error| CliError::Usage(format!("cannot send the command: {error}"));
         encode(self.plan.framing, payload, &mut frame).map_err(unsendable)?;
         let sent = self.stream.set_write_timeout(left).and_then(|()| self.stream.write_all(&frame));
-        sent.map_err(|error| if is_timeout(&error) { self.timeout_failure() } else { self.connection_failure(&error) })
+        sent.map_err(|error| if is_timeout(&error) { self.timeout_error() } else { self.connection_error(&error) })
     }
 
     /// Returns the time until the deadline; `None` for no limit. Fails after the deadline.
-    fn time_left(&self) -> Result<Option<Duration>, Failure> {
+    fn time_left(&self) -> Result<Option<Duration>, CliError> {
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) { Err(self.timeout_failure()) } else { Ok(left) }
+        if left.is_some_and(|left| left.is_zero()) { Err(self.timeout_error()) } else { Ok(left) }
     }
 
-    fn timeout_failure(&self) -> Failure {
+    fn timeout_error(&self) -> CliError {
         let timeout = self.plan.timeout;
-        self.plan.server.failure(&format!("no complete reply within {timeout:?}; allow more with --timeout"))
+        self.plan.server.error(&format!("no complete reply within {timeout:?}; allow more with --timeout"))
     }
 
-    fn connection_failure(&self, error: &io::Error) -> Failure {
-        self.plan.server.failure(&format!("connection lost: {}", cause(error)))
+    fn connection_error(&self, error: &io::Error) -> CliError {
+        self.plan.server.error(&format!("connection lost: {}", cause(error)))
     }
 }

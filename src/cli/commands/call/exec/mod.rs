@@ -10,29 +10,29 @@ use std::process::ExitCode;
 
 use switchboard::client::exec::{Answer, Report};
 
-use crate::cli::args::Verbosity;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 use crate::cli::logging;
-use crate::cli::output as stdout;
+use crate::cli::terminal::stdout;
+use crate::cli::verbosity::Verbosity;
 
 pub(in crate::cli) use args::CallExecArgs;
 use plan::CallExecPlan;
 
-pub(super) fn call(args: CallExecArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+pub(super) fn call(args: CallExecArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     logging::start(verbosity.level());
     let plan = CallExecPlan::new(args)?;
     let answer = client::run(&plan)?;
     let command_error = answer.report.as_ref().and_then(command_error);
     stdout::print_bytes(&format_answer(&answer, plan.json)?)?;
     match command_error {
-        Some(what) => Err(Failure::Failed(what)),
+        Some(what) => Err(CliError::Failed(what)),
         None => Ok(ExitCode::SUCCESS),
     }
 }
 
-fn format_answer(answer: &Answer, json: bool) -> Result<Vec<u8>, Failure> {
+fn format_answer(answer: &Answer, json: bool) -> Result<Vec<u8>, CliError> {
     if json {
-        return output::to_json(answer).map_err(|error| Failure::Failed(format!("cannot print the reply: {error}")));
+        return output::to_json(answer).map_err(|error| CliError::Failed(format!("cannot print the reply: {error}")));
     }
     if io::stdout().is_terminal() {
         return Ok(output::escape_for_terminal(&answer.output).into_bytes());

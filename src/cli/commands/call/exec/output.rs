@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use switchboard::client::exec::Answer;
-use switchboard::shown::hex;
+use switchboard::escape::hex;
 
-use crate::cli::screen::Screen;
+use crate::cli::terminal::sanitize::StreamSanitizer;
 
 /// Formats a reply as one line of JSON.
 pub(super) fn to_json(answer: &Answer) -> Result<Vec<u8>, serde_json::Error> {
@@ -37,8 +37,8 @@ pub(super) fn to_json(answer: &Answer) -> Result<Vec<u8>, serde_json::Error> {
 
 /// Escapes control characters, and adds a final line feed so that the prompt starts on a new line.
 pub(super) fn escape_for_terminal(bytes: &[u8]) -> String {
-    let mut screen = Screen::default();
-    let mut escaped = screen.show(bytes) + &screen.finish();
+    let mut sanitizer = StreamSanitizer::default();
+    let mut escaped = sanitizer.show(bytes) + &sanitizer.finish();
     if !escaped.is_empty() && !escaped.ends_with('\n') {
         escaped.push('\n');
     }

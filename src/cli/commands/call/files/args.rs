@@ -9,7 +9,7 @@ use clap::{Subcommand, ValueHint};
 use switchboard::Framing;
 use switchboard::services::files::Dialect;
 
-use crate::cli::units::Span;
+use crate::cli::units::HumanDuration;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = include_str!("files.txt"))]
@@ -22,14 +22,16 @@ pub(in crate::cli) struct CallFilesArgs {
     /// The protocol of the server [default: framed]
     #[arg(long, value_name = "NAME", global = true, value_parser = dialect_parser())]
     pub(super) dialect: Option<Dialect>,
-    /// The framing of the stream; under plain only of the file name: raw or lines [default: u32be, raw]
+    /// The framing of the stream; under plain only of the file name: raw or lines [default: u32be,
+    /// raw]
     #[arg(long, value_name = "NAME", global = true)]
     pub(super) framing: Option<Framing>,
     /// Fail if no data arrives for TIME; 0: no limit
     ///
-    /// The start of a reply may take ten times as long, because a server first reads a whole file for its checksum.
-    #[arg(long, value_name = "TIME", global = true, default_value_t = Span(Duration::from_secs(30)))]
-    pub(super) timeout: Span,
+    /// The start of a reply may take ten times as long, because a server first reads a whole file
+    /// for its checksum.
+    #[arg(long, value_name = "TIME", global = true, default_value_t = HumanDuration(Duration::from_secs(30)))]
+    pub(super) timeout: HumanDuration,
     #[command(subcommand)]
     pub(super) command: CallFilesCommand,
 }
@@ -48,8 +50,8 @@ pub(super) enum CallFilesCommand {
     },
     /// Get a file
     ///
-    /// The file replaces an existing one when it is complete. Until then it is beside it as NAME.part, which the next run
-    /// resumes.
+    /// The file replaces an existing one when it is complete. Until then it is beside it as
+    /// NAME.part, which the next run resumes.
     #[command(after_long_help = include_str!("get.txt"))]
     Get {
         /// The file's name, as in the list

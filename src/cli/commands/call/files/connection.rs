@@ -11,9 +11,9 @@ use switchboard::{FrameDecoder, encode};
 use super::error::CallFilesError;
 use super::plan::CallFilesPlan;
 use crate::cli::commands::call::server_address::cause;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 use crate::cli::transfer::{SignalWatch, WaitFor, WaitResult, has_trailing_data};
-use crate::cli::units::Span;
+use crate::cli::units::HumanDuration;
 
 /// The time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ pub(super) struct FilesConnection<'a> {
 
 impl<'a> FilesConnection<'a> {
     /// Connects. The error advises what to do.
-    pub(super) fn connect(plan: &'a CallFilesPlan) -> Result<Self, Failure> {
+    pub(super) fn connect(plan: &'a CallFilesPlan) -> Result<Self, CliError> {
         let stream = plan.server.connect(CONNECT_TIMEOUT)?;
         let decoder = FrameDecoder::new(plan.framing, MAX_FRAME_BYTES);
         Ok(Self { plan, stream, decoder, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0 })
@@ -44,9 +44,9 @@ impl<'a> FilesConnection<'a> {
     pub(super) fn send(&mut self, payload: &[u8]) -> Result<(), CallFilesError> {
         let mut frame = Vec::new();
         encode(self.plan.framing, payload, &mut frame)
-            .map_err(|error| Failure::Usage(format!("cannot send the request: {error}")))?;
+            .map_err(|error| CliError::Usage(format!("cannot send the request: {error}")))?;
         let sent = self.stream.write_all(&frame);
-        sent.map_err(|error| self.plan.server.failure(&format!("request failed: {}", cause(&error))).into())
+        sent.map_err(|error| self.plan.server.error(&format!("request failed: {}", cause(&error))).into())
     }
 
     /// Returns the next frame's payload; `None` at the end of the stream, also inside a frame.
@@ -85,15 +85,15 @@ impl<'a> FilesConnection<'a> {
     /// Reads once into the buffer. Returns false at the end of the stream.
     fn fill(&mut self, limit: Option<Duration>, signals: &SignalWatch) -> Result<bool, CallFilesError> {
         let server = &self.plan.server;
-        let lost = |error| server.failure(&format!("connection lost: {}", cause(&error)));
+        let lost = |error| server.error(&format!("connection lost: {}", cause(&error)));
         loop {
             match signals.wait(&self.stream, WaitFor::Readable, limit).map_err(lost)? {
                 WaitResult::Ready => {}
                 WaitResult::Interrupted => return Err(CallFilesError::Interrupted),
                 WaitResult::TimedOut => {
-                    let limit = Span(limit.unwrap_or_default());
+                    let limit = HumanDuration(limit.unwrap_or_default());
                     let what = format!("no data for {limit}; try again, or allow more with --timeout");
-                    return Err(server.failure(&what).into());
+                    return Err(server.error(&what).into());
                 }
             }
             match self.stream.read(&mut self.buffer) {

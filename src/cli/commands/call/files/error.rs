@@ -3,23 +3,24 @@
 use std::process::ExitCode;
 
 use switchboard::client::files::Trouble;
-use switchboard::shown::word;
+use switchboard::escape;
 
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 use crate::cli::transfer::SignalWatch;
 
 /// The reason why a request ended early.
 pub(super) enum CallFilesError {
     /// A signal asked the program to end.
     Interrupted,
-    /// The reader of standard output closed it, as in `get NAME -o - | head`. That is not a failure.
+    /// The reader of standard output closed it, as in `get NAME -o - | head`. That is not a
+    /// failure.
     OutputClosed,
     /// The server's reply is an error, or invalid.
     Reply(Trouble),
     /// The first reply is already invalid, so the server may use another dialect.
     FirstReply(Trouble),
     /// Any other failure.
-    Failed(Failure),
+    Failed(CliError),
 }
 
 impl CallFilesError {
@@ -32,23 +33,23 @@ impl CallFilesError {
     }
 
     /// Returns the program's result. `task` begins the error message, as in "cannot get NAME".
-    pub(super) fn into_exit_code(self, task: &str, signals: Option<&SignalWatch>) -> Result<ExitCode, Failure> {
+    pub(super) fn into_exit_code(self, task: &str, signals: Option<&SignalWatch>) -> Result<ExitCode, CliError> {
         match self {
             Self::OutputClosed => Ok(ExitCode::SUCCESS),
             Self::Interrupted => Ok(signals.and_then(SignalWatch::exit_code).unwrap_or(ExitCode::FAILURE)),
-            Self::Reply(error) => Err(Failure::Failed(format!("{task}: {}", word(&error.to_string())))),
-            Self::FirstReply(error) => Err(Failure::Failed(format!(
+            Self::Reply(error) => Err(CliError::Failed(format!("{task}: {}", escape::line(&error.to_string())))),
+            Self::FirstReply(error) => Err(CliError::Failed(format!(
                 "{task}: {}; check whether the server uses --dialect plain",
-                word(&error.to_string())
+                escape::line(&error.to_string())
             ))),
-            Self::Failed(failure) => Err(failure),
+            Self::Failed(error) => Err(error),
         }
     }
 }
 
-impl From<Failure> for CallFilesError {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+impl From<CliError> for CallFilesError {
+    fn from(error: CliError) -> Self {
+        Self::Failed(error)
     }
 }
 

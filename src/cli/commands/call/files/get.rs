@@ -10,23 +10,24 @@ use super::connection::FilesConnection;
 use super::error::CallFilesError;
 use super::get_request::GetRequest;
 use super::plan::CallFilesPlan;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 use crate::cli::transfer::{OutputFile, SignalWatch};
 
 /// Gets a file in the dialect framed.
-pub(super) fn get_framed(plan: &CallFilesPlan, request: &GetRequest) -> Result<ExitCode, Failure> {
+pub(super) fn get_framed(plan: &CallFilesPlan, request: &GetRequest) -> Result<ExitCode, CliError> {
     let name = request.name.to_str().ok_or_else(|| {
-        Failure::Usage(format!("{} is not UTF-8, which the dialect framed requires", request.display_name()))
+        CliError::Usage(format!("{} is not UTF-8, which the dialect framed requires", request.display_name()))
     })?;
     let mut output = request.open_output(OutputFile::resumable)?;
-    // Signals are not watched yet: nothing needs cleaning up, so a signal ends the program immediately.
+    // Signals are not watched yet: nothing needs cleaning up, so a signal ends the program
+    // immediately.
     let mut download = Download::new(name);
-    output.read_existing(|piece| download.has(piece)).map_err(|error| request.write_failure(&error))?;
+    output.read_existing(|piece| download.has(piece)).map_err(|error| request.write_error(&error))?;
     // Connect after reading, so that the server does not wait while a large partial file is hashed.
     let mut connection = match FilesConnection::connect(plan) {
         Ok(connection) => connection,
-        Err(failure) => {
-            let error = failure.into();
+        Err(error) => {
+            let error = error.into();
             request.keep_or_discard(output, &error);
             return error.into_exit_code("", None);
         }
@@ -46,11 +47,11 @@ pub(super) fn get_framed(plan: &CallFilesPlan, request: &GetRequest) -> Result<E
             {
                 has_restarted = true;
                 request.print_status(&format!("{error}; the file has changed: fetching it from the start"));
-                output.restart().map_err(|error| request.write_failure(&error))?;
+                output.restart().map_err(|error| request.write_error(&error))?;
                 download = Download::new(name);
                 match FilesConnection::connect(plan) {
                     Ok(new) => connection = new,
-                    Err(failure) => break failure.into(),
+                    Err(error) => break error.into(),
                 }
             }
             Err(error) => break error,
@@ -60,7 +61,8 @@ pub(super) fn get_framed(plan: &CallFilesPlan, request: &GetRequest) -> Result<E
     error.into_exit_code(&format!("cannot get {}", request.display_name()), Some(&signals))
 }
 
-/// Returns true if the error shows that the existing bytes belong to an earlier version of the file.
+/// Returns true if the error shows that the existing bytes belong to an earlier version of the
+/// file.
 fn file_has_changed(error: &Trouble, resumed_bytes: u64) -> bool {
     match error {
         Trouble::Changed => true,
@@ -105,12 +107,12 @@ fn fetch_framed(
 
 /// Gets a file in the dialect plain. It does not mark the end of the file, so a lost connection
 /// looks like one; therefore no partial file is kept.
-pub(super) fn get_plain(plan: &CallFilesPlan, request: &GetRequest) -> Result<ExitCode, Failure> {
+pub(super) fn get_plain(plan: &CallFilesPlan, request: &GetRequest) -> Result<ExitCode, CliError> {
     let mut connection = FilesConnection::connect(plan)?;
     let mut output = request.open_output(OutputFile::temporary)?;
     let signals = SignalWatch::start()?;
     match fetch_plain(&mut connection, plan, request, &mut output, &signals) {
-        Ok(0) => Err(plan.server.failure(&format!(
+        Ok(0) => Err(plan.server.error(&format!(
             "received no data: {} is empty or was refused, which the dialect plain cannot distinguish; no file written; \
              check whether the server uses --dialect framed",
             request.display_name()

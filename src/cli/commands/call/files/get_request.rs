@@ -8,8 +8,8 @@ use switchboard::client::files::Trouble;
 
 use super::error::CallFilesError;
 use crate::cli::commands::call::server_address::cause;
-use crate::cli::failure::Failure;
-use crate::cli::screen;
+use crate::cli::error::CliError;
+use crate::cli::terminal::sanitize;
 use crate::cli::transfer::{OutputError, OutputFile, SignalWatch, TransferProgress, WaitResult};
 
 /// The arguments of `call files get`.
@@ -25,24 +25,24 @@ pub(super) struct GetRequest {
 impl GetRequest {
     /// Returns the file's name for a message: one line, with control characters escaped.
     pub(super) fn display_name(&self) -> String {
-        screen::name(&self.name)
+        sanitize::file_name(&self.name)
     }
 
     /// Opens standard output, or the output path with `open`.
     pub(super) fn open_output(
         &self,
         open: fn(&Path) -> Result<OutputFile, OutputError>,
-    ) -> Result<OutputFile, Failure> {
+    ) -> Result<OutputFile, CliError> {
         match &self.path {
-            Some(path) => open(path).map_err(|OutputError { path, error }| path_failure(&path, &error)),
-            None => OutputFile::stdout().map_err(|error| self.write_failure(&error)),
+            Some(path) => open(path).map_err(|OutputError { path, error }| path_error(&path, &error)),
+            None => OutputFile::stdout().map_err(|error| self.write_error(&error)),
         }
     }
 
-    pub(super) fn write_failure(&self, error: &io::Error) -> Failure {
+    pub(super) fn write_error(&self, error: &io::Error) -> CliError {
         match &self.path {
-            Some(path) => path_failure(path, error),
-            None => Failure::Failed(format!("cannot write to standard output: {}", cause(error))),
+            Some(path) => path_error(path, error),
+            None => CliError::Failed(format!("cannot write to standard output: {}", cause(error))),
         }
     }
 
@@ -58,11 +58,12 @@ impl GetRequest {
             Err(error) if self.path.is_none() && error.kind() == io::ErrorKind::BrokenPipe => {
                 Err(CallFilesError::OutputClosed)
             }
-            Err(error) => Err(self.write_failure(&error).into()),
+            Err(error) => Err(self.write_error(&error).into()),
         }
     }
 
-    /// Starts the progress bar. On a terminal as output, the bar and the file would overwrite each other.
+    /// Starts the progress bar. On a terminal as output, the bar and the file would overwrite each
+    /// other.
     pub(super) fn start_progress(&self, output: &OutputFile, total: Option<u64>, already: u64) -> TransferProgress {
         TransferProgress::new(total, already, self.is_quiet || output.is_terminal())
     }
@@ -70,19 +71,20 @@ impl GetRequest {
     /// Prints a message on standard error, unless `--quiet`.
     pub(super) fn print_status(&self, message: &str) {
         if !self.is_quiet {
-            let path = self.path.as_deref().map(|path| format!("{}: ", screen::name(path))).unwrap_or_default();
+            let path = self.path.as_deref().map(|path| format!("{}: ", sanitize::file_name(path))).unwrap_or_default();
             // Ignore the error: if standard error is closed, the message has no other place.
             let _ = writeln!(io::stderr(), "{path}{message}");
         }
     }
 
     /// Completes the output file.
-    pub(super) fn finish(&self, output: OutputFile) -> Result<(), Failure> {
+    pub(super) fn finish(&self, output: OutputFile) -> Result<(), CliError> {
         let finished = if self.no_clobber { output.finish_no_clobber() } else { output.finish() };
-        finished.map_err(|error| self.write_failure(&error))
+        finished.map_err(|error| self.write_error(&error))
     }
 
-    /// Keeps an incomplete file for the next run; discards it if it is empty or known to be outdated.
+    /// Keeps an incomplete file for the next run; discards it if it is empty or known to be
+    /// outdated.
     pub(super) fn keep_or_discard(&self, output: OutputFile, error: &CallFilesError) {
         let bytes = output.len().unwrap_or(0);
         if bytes == 0 || matches!(error, CallFilesError::Reply(Trouble::Changed)) {
@@ -90,12 +92,12 @@ impl GetRequest {
         } else if let Some(partial) = output.partial_path() {
             self.print_status(&format!(
                 "kept {bytes} bytes in {}; the same command resumes the download",
-                screen::name(partial)
+                sanitize::file_name(partial)
             ));
         }
     }
 }
 
-fn path_failure(path: &Path, error: &io::Error) -> Failure {
-    Failure::Failed(format!("cannot write {}: {}", screen::name(path), cause(error)))
+fn path_error(path: &Path, error: &io::Error) -> CliError {
+    CliError::Failed(format!("cannot write {}: {}", sanitize::file_name(path), cause(error)))
 }

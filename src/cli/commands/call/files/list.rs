@@ -8,19 +8,19 @@ use indicatif::BinaryBytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use switchboard::client::files::{self, Trouble};
+use switchboard::escape;
 use switchboard::services::Clock;
 use switchboard::services::files::wire::Listing;
-use switchboard::shown::word;
 
 use super::connection::FilesConnection;
 use super::error::CallFilesError;
 use super::plan::CallFilesPlan;
-use crate::cli::failure::Failure;
-use crate::cli::output;
+use crate::cli::error::CliError;
 use crate::cli::report::words;
+use crate::cli::terminal::stdout;
 use crate::cli::transfer::SignalWatch;
 
-pub(super) fn list(plan: &CallFilesPlan, directory: String, json: bool) -> Result<ExitCode, Failure> {
+pub(super) fn list(plan: &CallFilesPlan, directory: String, json: bool) -> Result<ExitCode, CliError> {
     let task = format!("cannot list the files of {}", plan.server.typed());
     let mut connection = FilesConnection::connect(plan)?;
     let signals = SignalWatch::start()?;
@@ -36,9 +36,9 @@ pub(super) fn list(plan: &CallFilesPlan, directory: String, json: bool) -> Resul
         // A pipe gets the reply unchanged; on a terminal, control characters are escaped.
         let text = String::from_utf8_lossy(&reply);
         let is_terminal = io::stdout().is_terminal();
-        output::print(&format!("{}\n", if is_terminal { word(&text) } else { text }))?;
+        stdout::print(&format!("{}\n", if is_terminal { escape::line(&text) } else { text }))?;
     } else {
-        output::print(&format_table(&listing))?;
+        stdout::print(&format_table(&listing))?;
     }
     if listing.truncated && !json {
         let _ = writeln!(io::stderr(), "switchboard: the list is incomplete; list one directory at a time");
@@ -68,7 +68,7 @@ fn format_table(listing: &Listing) -> String {
     table.set_header(["name", "size", "modified"]);
     for file in &listing.files {
         let modified = file.modified.as_deref().map(format_local_time).unwrap_or_default();
-        table.add_row([word(&file.name).into_owned(), BinaryBytes(file.size).to_string(), modified]);
+        table.add_row([escape::line(&file.name).into_owned(), BinaryBytes(file.size).to_string(), modified]);
     }
     words::plain(table) + "\n"
 }
@@ -77,6 +77,6 @@ fn format_table(listing: &Listing) -> String {
 fn format_local_time(text: &str) -> String {
     match text.parse::<Timestamp>() {
         Ok(time) => time.to_zoned(TimeZone::system()).strftime(Clock::FORMAT).to_string(),
-        Err(_) => word(text).into_owned(),
+        Err(_) => escape::line(text).into_owned(),
     }
 }

@@ -14,22 +14,23 @@ use std::process::ExitCode;
 
 use switchboard::services::files::Dialect;
 
-use crate::cli::args::Verbosity;
-use crate::cli::failure::Failure;
-use crate::cli::{logging, screen};
+use crate::cli::error::CliError;
+use crate::cli::logging;
+use crate::cli::terminal::sanitize;
+use crate::cli::verbosity::Verbosity;
 
 pub(in crate::cli) use args::CallFilesArgs;
 use args::CallFilesCommand;
 use get_request::GetRequest;
 use plan::CallFilesPlan;
 
-pub(super) fn call(args: CallFilesArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+pub(super) fn call(args: CallFilesArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     let dialect = args.dialect.unwrap_or_default();
     let plan = CallFilesPlan::new(&args, dialect)?;
     logging::start(verbosity.level());
     match args.command {
         CallFilesCommand::List { .. } if dialect == Dialect::Plain => {
-            Err(Failure::Usage("the dialect plain has no list, only get NAME".to_owned()))
+            Err(CliError::Usage("the dialect plain has no list, only get NAME".to_owned()))
         }
         CallFilesCommand::List { directory, json } => list::list(&plan, directory, json),
         CallFilesCommand::Get { name, output, no_clobber } => {
@@ -38,7 +39,10 @@ pub(super) fn call(args: CallFilesArgs, verbosity: Verbosity) -> Result<ExitCode
                 && let Some(path) = &path
                 && path.symlink_metadata().is_ok()
             {
-                return Err(Failure::Failed(format!("{} exists, and --no-clobber keeps it", screen::name(path))));
+                return Err(CliError::Failed(format!(
+                    "{} exists, and --no-clobber keeps it",
+                    sanitize::file_name(path)
+                )));
             }
             let request = GetRequest { name, path, no_clobber, is_quiet: verbosity.is_quiet() };
             match dialect {
@@ -50,17 +54,18 @@ pub(super) fn call(args: CallFilesArgs, verbosity: Verbosity) -> Result<ExitCode
 }
 
 /// Returns the path for the file; `None` for standard output.
-fn output_path(name: &OsString, output: Option<PathBuf>) -> Result<Option<PathBuf>, Failure> {
+fn output_path(name: &OsString, output: Option<PathBuf>) -> Result<Option<PathBuf>, CliError> {
     match output {
         Some(path) if path.as_os_str() == "-" => Ok(None),
         Some(path) => Ok(Some(path)),
-        // `file_name` also splits at a backslash on Windows, so the name cannot leave this directory.
+        // `file_name` also splits at a backslash on Windows, so the name cannot leave this
+        // directory.
         None => match Path::new(name).file_name() {
             Some(last) => Ok(Some(last.into())),
             None if name.is_empty() => {
-                Err(Failure::Usage("the file's name is empty: 'call files ADDR list' prints the names".to_owned()))
+                Err(CliError::Usage("the file's name is empty: 'call files ADDR list' prints the names".to_owned()))
             }
-            None => Err(Failure::Usage(format!("{} has no last part: add -o FILE", screen::name(name)))),
+            None => Err(CliError::Usage(format!("{} has no last part: add -o FILE", sanitize::file_name(name)))),
         },
     }
 }

@@ -7,7 +7,7 @@ use switchboard::services::files::Dialect;
 
 use super::args::CallFilesArgs;
 use crate::cli::commands::call::server_address::ServerAddress;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// The server, its framing and the time limit.
 pub(super) struct CallFilesPlan {
@@ -17,10 +17,10 @@ pub(super) struct CallFilesPlan {
 }
 
 impl CallFilesPlan {
-    pub(super) fn new(args: &CallFilesArgs, dialect: Dialect) -> Result<Self, Failure> {
+    pub(super) fn new(args: &CallFilesArgs, dialect: Dialect) -> Result<Self, CliError> {
         let framing = args.framing.unwrap_or(if dialect == Dialect::Plain { Framing::Raw } else { Framing::U32BE });
         if !(dialect.suits(framing) || (dialect == Dialect::Plain && framing == Framing::Lines)) {
-            return Err(Failure::Usage(match dialect {
+            return Err(CliError::Usage(match dialect {
                 Dialect::Framed => format!("--framing {framing} cannot carry frames of 1 MiB: use u32be"),
                 Dialect::Plain => format!("--framing {framing} does not suit the dialect plain: use raw or lines"),
             }));

@@ -11,9 +11,10 @@ use switchboard::client::{TextSocket, TextSocketError};
 use super::line_client::deadline;
 use super::reply::{DecodedText, TextReply};
 use crate::cli::commands::call::server_address::ServerAddress;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
-/// Late datagrams discarded before a request. More are left, so that a flood cannot stop the client.
+/// Late datagrams discarded before a request. More are left, so that a flood cannot stop the
+/// client.
 const MAX_LATE_DATAGRAMS: usize = 1024;
 
 /// A UDP socket connected to one server; it receives from no other address.
@@ -33,15 +34,15 @@ impl DatagramClient {
         encoding: TextEncoding,
         limit: Duration,
         may_be_reply: fn(&[u8], &[u8]) -> bool,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CliError> {
         let mut other_addresses = server.socket_addrs().collect::<Vec<_>>().into_iter();
         let first = other_addresses.next().unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
-        let socket = connect_socket(first, encoding).map_err(|error| request_failure(&server, &error))?;
+        let socket = connect_socket(first, encoding).map_err(|error| request_error(&server, &error))?;
         Ok(Self { server, socket, limit, may_be_reply, other_addresses })
     }
 
     /// Sends `text` and waits for the reply.
-    pub(in crate::cli::commands::call) fn request(&mut self, text: &str) -> Result<TextReply, Failure> {
+    pub(in crate::cli::commands::call) fn request(&mut self, text: &str) -> Result<TextReply, CliError> {
         self.discard_late_replies();
         loop {
             match self.try_request(text, deadline(self.limit)) {
@@ -56,26 +57,26 @@ impl DatagramClient {
                         return Err(self.server.unreachable(&error));
                     };
                     self.socket = connect_socket(next, self.socket.encoding())
-                        .map_err(|error| request_failure(&self.server, &error))?;
+                        .map_err(|error| request_error(&self.server, &error))?;
                 }
-                Err(error) => return Err(request_failure(&self.server, &error)),
+                Err(error) => return Err(request_error(&self.server, &error)),
             }
         }
     }
 
     /// Sends `text` without waiting for a reply.
-    pub(in crate::cli::commands::call) fn send(&self, text: &str) -> Result<(), Failure> {
-        self.socket.send(text).map_err(|error| request_failure(&self.server, &error))
+    pub(in crate::cli::commands::call) fn send(&self, text: &str) -> Result<(), CliError> {
+        self.socket.send(text).map_err(|error| request_error(&self.server, &error))
     }
 
     /// Waits until `until`. Discards datagrams that arrive meanwhile: they are late replies.
-    pub(in crate::cli::commands::call) fn wait(&self, until: Instant) -> Result<(), Failure> {
+    pub(in crate::cli::commands::call) fn wait(&self, until: Instant) -> Result<(), CliError> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(());
             }
-            self.socket.set_read_timeout(Some(left)).map_err(|error| request_failure(&self.server, &error))?;
+            self.socket.set_read_timeout(Some(left)).map_err(|error| request_error(&self.server, &error))?;
             match self.socket.recv() {
                 Err(TextSocketError::Io(error)) => return Err(self.server.unreachable(&error)),
                 received => log::debug!("late datagram discarded: {received:?}"),
@@ -85,7 +86,7 @@ impl DatagramClient {
 
     fn try_request(&self, text: &str, until: Instant) -> Result<TextReply, TextSocketError> {
         match self.socket.send(text) {
-            Err(error @ (TextSocketError::Unwritable(_) | TextSocketError::TooLarge { .. })) => {
+            Err(error @ (TextSocketError::UnencodableError(_) | TextSocketError::TooLarge { .. })) => {
                 return Ok(TextReply::Missing(format!("not sent: {error}")));
             }
             sent => sent?,
@@ -129,7 +130,8 @@ impl DatagramClient {
         if socket.set_nonblocking(true).is_err() {
             return;
         }
-        // An error other than WouldBlock is an earlier request's, such as a refused port; discard it too.
+        // An error other than WouldBlock is an earlier request's, such as a refused port; discard
+        // it too.
         let is_pending =
             |received: io::Result<usize>| !matches!(received, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         let late = (0..MAX_LATE_DATAGRAMS).take_while(|_| is_pending(socket.recv(&mut [0]))).count();
@@ -156,10 +158,10 @@ pub(in crate::cli::commands::call) fn any_address(addr: SocketAddr) -> SocketAdd
     }
 }
 
-/// Builds the failure message for a request that could not be sent or received.
-pub(in crate::cli::commands::call) fn request_failure(server: &ServerAddress, error: &TextSocketError) -> Failure {
+/// Builds the error for a request that could not be sent or received.
+pub(in crate::cli::commands::call) fn request_error(server: &ServerAddress, error: &TextSocketError) -> CliError {
     match error {
         TextSocketError::Io(error) => server.unreachable(error),
-        other => server.failure(&format!("request failed: {other}")),
+        other => server.error(&format!("request failed: {other}")),
     }
 }

@@ -9,7 +9,7 @@ use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::{Completer, Config, Editor, Helper, Highlighter, Validator};
 
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// The longest line that is read from a pipe, in bytes.
 const MAX_LINE_BYTES: u64 = 1 << 20;
@@ -42,19 +42,20 @@ impl LineInput {
         Self::Pipe(BufReader::new(io::stdin()))
     }
 
-    pub(super) fn terminal(service: &str) -> Result<Self, Failure> {
-        let failed = |error: ReadlineError| Failure::Failed(format!("cannot use the terminal: {error}"));
-        restore_terminal_on_signals().map_err(|error| Failure::Failed(format!("cannot watch for signals: {error}")))?;
+    pub(super) fn terminal(service: &str) -> Result<Self, CliError> {
+        let failed = |error: ReadlineError| CliError::Failed(format!("cannot use the terminal: {error}"));
+        restore_terminal_on_signals()
+            .map_err(|error| CliError::Failed(format!("cannot watch for signals: {error}")))?;
         let mut editor = Editor::with_config(Config::builder().auto_add_history(true).build()).map_err(failed)?;
         editor.set_helper(Some(LineHelper { is_empty: Cell::new(true) }));
         let prompt = format!("{service}> ");
         Ok(Self::Terminal(Box::new(LineEditor { editor, prompt, pasted: VecDeque::new() })))
     }
 
-    pub(super) fn next(&mut self) -> Result<InputLine, Failure> {
+    pub(super) fn next(&mut self) -> Result<InputLine, CliError> {
         match self {
             Self::Pipe(input) => {
-                read_line(input).map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))
+                read_line(input).map_err(|error| CliError::Failed(format!("cannot read standard input: {error}")))
             }
             Self::Terminal(editor) => editor.next(),
         }
@@ -62,7 +63,7 @@ impl LineInput {
 }
 
 impl LineEditor {
-    fn next(&mut self) -> Result<InputLine, Failure> {
+    fn next(&mut self) -> Result<InputLine, CliError> {
         loop {
             if let Some(line) = self.pasted.pop_front() {
                 return Ok(InputLine::Text(line));
@@ -74,7 +75,7 @@ impl LineEditor {
                 // The user typed bytes that are not UTF-8.
                 Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {}
                 Err(ReadlineError::Interrupted | ReadlineError::Eof) => return Ok(InputLine::End),
-                Err(error) => return Err(Failure::Failed(format!("cannot read the terminal: {error}"))),
+                Err(error) => return Err(CliError::Failed(format!("cannot read the terminal: {error}"))),
             }
         }
     }
@@ -93,8 +94,8 @@ fn restore_terminal_on_signals() -> io::Result<()> {
         if let Some(signal) = signals.forever().next() {
             if tcgetattr(io::stdin()).is_ok_and(|now| !now.local_modes.contains(LocalModes::ICANON)) {
                 let _ = tcsetattr(io::stdin(), OptionalActions::Now, &saved);
-                // Turn off bracketed paste and erase the prompt. Bypass the lock of standard output:
-                // another thread may hold it.
+                // Turn off bracketed paste and erase the prompt. Bypass the lock of standard
+                // output: another thread may hold it.
                 let _ = rustix::io::write(io::stdout(), b"\x1b[?2004l\r\x1b[J");
             }
             let _ = signal_hook::low_level::emulate_default_handler(signal);

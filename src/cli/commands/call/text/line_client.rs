@@ -10,13 +10,14 @@ use switchboard::{Framing, MAX_RAW_BYTES, TextEncoding, encode};
 use super::reply::{DecodedText, TextReply};
 use super::reply_rules::{MAX_REPLY_BYTES, ReplyRules};
 use crate::cli::commands::call::server_address::{ServerAddress, cause, is_closed, is_timeout};
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// Bytes of a raw request that are written before their reply is read. More could fill the socket
 /// buffers in both directions, so that client and server wait for each other forever.
 const PIECE_BYTES: usize = 16 << 10;
 
-/// Reads of unsolicited data before the next request. More are left, so that a flood cannot stop the client.
+/// Reads of unsolicited data before the next request. More are left, so that a flood cannot stop
+/// the client.
 const MAX_UNSOLICITED_READS: usize = 16;
 
 /// The shortest and the longest wait for a greeting. In between: twice the time that connecting
@@ -81,7 +82,7 @@ impl LineClient {
     }
 
     /// Connects, unless the client is connected.
-    pub(in crate::cli::commands::call) fn connect(&mut self) -> Result<(), Failure> {
+    pub(in crate::cli::commands::call) fn connect(&mut self) -> Result<(), CliError> {
         if self.stream.is_none() {
             let started = Instant::now();
             let stream = self.server.connect(self.limit)?;
@@ -96,7 +97,7 @@ impl LineClient {
     }
 
     /// Waits until `until` for the first bytes of a greeting, and keeps them as unsolicited data.
-    fn read_greeting(&mut self, until: Instant) -> Result<(), Failure> {
+    fn read_greeting(&mut self, until: Instant) -> Result<(), CliError> {
         match self.read(until)? {
             ReadResult::Bytes(bytes) => self.trailing.extend_from_slice(self.buffer.get(..bytes).unwrap_or_default()),
             ReadResult::Closed => self.is_closed = true,
@@ -120,7 +121,7 @@ impl LineClient {
     }
 
     /// Takes the texts received since the last reply, without waiting.
-    pub(in crate::cli::commands::call) fn take_unsolicited(&mut self) -> Result<Vec<DecodedText>, Failure> {
+    pub(in crate::cli::commands::call) fn take_unsolicited(&mut self) -> Result<Vec<DecodedText>, CliError> {
         let mut texts = Vec::new();
         let trailing = std::mem::take(&mut self.trailing);
         self.parse(&trailing, &mut texts)?;
@@ -146,7 +147,7 @@ impl LineClient {
     }
 
     /// Sends `text` and waits for the reply.
-    pub(in crate::cli::commands::call) fn request(&mut self, text: &str) -> Result<TextReply, Failure> {
+    pub(in crate::cli::commands::call) fn request(&mut self, text: &str) -> Result<TextReply, CliError> {
         let payload = match self.encoding.encode(text) {
             Ok(payload) => payload,
             Err(unwritable) => return Ok(TextReply::Missing(format!("not sent: {unwritable}"))),
@@ -174,7 +175,7 @@ impl LineClient {
     pub(in crate::cli::commands::call) fn wait_unsolicited(
         &mut self,
         until: Instant,
-    ) -> Result<UnsolicitedRead, Failure> {
+    ) -> Result<UnsolicitedRead, CliError> {
         self.connect()?;
         let mut texts = self.take_unsolicited()?;
         while texts.is_empty() && !self.is_closed {
@@ -190,8 +191,8 @@ impl LineClient {
         Ok(if texts.is_empty() { UnsolicitedRead::Closed } else { UnsolicitedRead::Texts(texts) })
     }
 
-    /// Shuts down the write side. Returns the deadline for remaining text, which may hold a reply: a
-    /// late greeting was taken for the first reply, so the last reply is still to come. Returns
+    /// Shuts down the write side. Returns the deadline for remaining text, which may hold a reply:
+    /// a late greeting was taken for the first reply, so the last reply is still to come. Returns
     /// `None` if no text is expected.
     pub(in crate::cli::commands::call) fn finish(&mut self) -> Option<Instant> {
         let expects_more = self.rules.greeting_looks_like_reply() && !self.is_closed;
@@ -199,7 +200,7 @@ impl LineClient {
             .then(|| deadline(FINAL_WAIT))
     }
 
-    fn request_in_pieces(&mut self, frame: &[u8], piece_bytes: usize) -> Result<TextReply, Failure> {
+    fn request_in_pieces(&mut self, frame: &[u8], piece_bytes: usize) -> Result<TextReply, CliError> {
         let mut reply = Vec::new();
         for piece in frame.chunks(piece_bytes) {
             if self.is_closed || !self.write(piece)? {
@@ -219,7 +220,7 @@ impl LineClient {
 
     /// Appends the rest of a reply until the server is quiet. The time limit of a reply also bounds
     /// a server that never is.
-    fn read_until_quiet(&mut self, reply: &mut Vec<u8>) -> Result<(), Failure> {
+    fn read_until_quiet(&mut self, reply: &mut Vec<u8>) -> Result<(), CliError> {
         let end = deadline(self.limit);
         while !self.is_closed && reply.len() < MAX_REPLY_BYTES {
             match self.read(deadline(self.rules.quiet).min(end))? {
@@ -232,27 +233,27 @@ impl LineClient {
     }
 
     /// Writes all bytes. Returns false if the server has closed the connection.
-    fn write(&mut self, bytes: &[u8]) -> Result<bool, Failure> {
+    fn write(&mut self, bytes: &[u8]) -> Result<bool, CliError> {
         let Some(stream) = &mut self.stream else { return Ok(false) };
         match stream.write_all(bytes) {
             Ok(()) => Ok(true),
             Err(error) if is_closed(&error) => Ok(false),
             Err(error) if is_timeout(&error) => {
-                Err(self.server.failure(&format!("write timed out: the server reads nothing for {:?}", self.limit)))
+                Err(self.server.error(&format!("write timed out: the server reads nothing for {:?}", self.limit)))
             }
-            Err(error) => Err(self.server.failure(&format!("write failed: {}", cause(&error)))),
+            Err(error) => Err(self.server.error(&format!("write failed: {}", cause(&error)))),
         }
     }
 
     /// Waits for a reply. Returns `None` if the server closed the connection instead.
-    fn read_reply(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    fn read_reply(&mut self) -> Result<Option<Vec<u8>>, CliError> {
         let until = deadline(self.limit);
         loop {
             match self.read(until)? {
                 ReadResult::Bytes(bytes) => {
                     let mut received = self.buffer.get(..bytes).unwrap_or_default();
                     let parsed = self.parser.take(&mut received);
-                    if let Some(reply) = parsed.map_err(|error| self.server.failure(&parse_error(&error)))? {
+                    if let Some(reply) = parsed.map_err(|error| self.server.error(&parse_error(&error)))? {
                         self.trailing.extend_from_slice(received);
                         return Ok(Some(reply));
                     }
@@ -261,7 +262,7 @@ impl LineClient {
                     self.is_closed = true;
                     return self.parser.finish().map_err(|unfinished| {
                         let bytes = unfinished.received_bytes;
-                        self.server.failure(&format!("connection closed in the middle of a reply, after {bytes} bytes"))
+                        self.server.error(&format!("connection closed in the middle of a reply, after {bytes} bytes"))
                     });
                 }
                 ReadResult::TimedOut => return self.handle_timeout().map(Some),
@@ -269,23 +270,24 @@ impl LineClient {
         }
     }
 
-    /// Ends a reply that timed out. Returns the bytes so far if the reply ends only with the stream.
-    fn handle_timeout(&mut self) -> Result<Vec<u8>, Failure> {
+    /// Ends a reply that timed out. Returns the bytes so far if the reply ends only with the
+    /// stream.
+    fn handle_timeout(&mut self) -> Result<Vec<u8>, CliError> {
         let limit = self.limit;
         match self.parser.finish() {
             Ok(Some(reply)) => {
                 log::warn!("no close within {limit:?}: the bytes received until now are taken for the reply");
                 Ok(reply)
             }
-            Ok(None) => Err(self.server.failure(&format!("no reply within {limit:?}; allow more with --timeout"))),
+            Ok(None) => Err(self.server.error(&format!("no reply within {limit:?}; allow more with --timeout"))),
             Err(unfinished) => {
                 let bytes = unfinished.received_bytes;
-                Err(self.server.failure(&format!("incomplete reply after {limit:?}: received {bytes} bytes of it")))
+                Err(self.server.error(&format!("incomplete reply after {limit:?}: received {bytes} bytes of it")))
             }
         }
     }
 
-    fn read(&mut self, until: Instant) -> Result<ReadResult, Failure> {
+    fn read(&mut self, until: Instant) -> Result<ReadResult, CliError> {
         let Some(stream) = &mut self.stream else { return Ok(ReadResult::Closed) };
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -302,7 +304,7 @@ impl LineClient {
                 Ok(bytes) => return Ok(ReadResult::Bytes(bytes)),
                 Err(error) if is_closed(&error) => return Ok(ReadResult::Closed),
                 Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.server.failure(&format!("read failed: {}", cause(&error)))),
+                Err(error) => return Err(self.server.error(&format!("read failed: {}", cause(&error)))),
             }
         }
     }
@@ -316,9 +318,9 @@ impl LineClient {
         read
     }
 
-    fn parse(&mut self, mut input: &[u8], texts: &mut Vec<DecodedText>) -> Result<(), Failure> {
+    fn parse(&mut self, mut input: &[u8], texts: &mut Vec<DecodedText>) -> Result<(), CliError> {
         loop {
-            let parsed = self.parser.take(&mut input).map_err(|error| self.server.failure(&parse_error(&error)))?;
+            let parsed = self.parser.take(&mut input).map_err(|error| self.server.error(&parse_error(&error)))?;
             let Some(bytes) = parsed else { return Ok(()) };
             texts.push(self.decode(&bytes));
         }
@@ -336,7 +338,8 @@ impl LineClient {
     }
 }
 
-/// Returns the instant `limit` from now. A limit that an `Instant` cannot represent counts as 24 hours.
+/// Returns the instant `limit` from now. A limit that an `Instant` cannot represent counts as 24
+/// hours.
 pub(in crate::cli::commands::call) fn deadline(limit: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(limit).unwrap_or_else(|| now + Duration::from_hours(24))

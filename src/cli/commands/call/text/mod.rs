@@ -18,13 +18,13 @@ use std::time::Duration;
 use switchboard::Framing;
 
 use super::server_address::ServerAddress;
-use crate::cli::args::Verbosity;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 use crate::cli::logging;
+use crate::cli::verbosity::Verbosity;
 
 pub(in crate::cli) use args::CallTextArgs;
 pub(super) use args::{DEFAULT_TIMEOUT, nonzero_timeout};
-pub(super) use datagram_client::{DatagramClient, any_address, request_failure};
+pub(super) use datagram_client::{DatagramClient, any_address, request_error};
 use input::LineInput;
 pub(super) use line_client::{LineClient, UnsolicitedRead, deadline};
 pub(super) use output::{ReplyFormat, ReplyPrinter, print_notice};
@@ -33,13 +33,13 @@ pub(super) use reply::{DecodedText, TextReply};
 pub(super) use reply_rules::ReplyRules;
 pub(super) use service::TextService;
 
-pub(super) fn call(service: TextService, args: CallTextArgs, verbosity: Verbosity) -> Result<ExitCode, Failure> {
+pub(super) fn call(service: TextService, args: CallTextArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     let limit = nonzero_timeout(args.timeout)?;
     let address = args.address.unwrap_or_else(|| service.default_address(args.udp).to_owned());
     let server = ServerAddress::resolve(service.name(), &address, args.udp)?;
     let client = if server.is_udp() {
         if let Some(framing) = args.framing {
-            return Err(Failure::Usage(format!("--framing {framing} is for streams: each datagram is one message")));
+            return Err(CliError::Usage(format!("--framing {framing} is for streams: each datagram is one message")));
         }
         TextClient::Datagrams(DatagramClient::open(server, args.encoding, limit, service.may_be_reply())?)
     } else {

@@ -1,21 +1,22 @@
-//! The output of replies. A terminal gets control characters escaped; a pipe gets the text unchanged.
+//! The output of replies. A terminal gets control characters escaped; a pipe gets the text
+//! unchanged.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use switchboard::TextEncoding;
-use switchboard::shown::{visible, word};
+use switchboard::escape;
 
 use super::reply::DecodedText;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// A writer of replies to standard output.
 pub(in crate::cli::commands::call) struct ReplyPrinter {
     format: ReplyFormat,
     encoding: TextEncoding,
     is_terminal: bool,
-    /// True once the user has been told that a reply was invalid in the encoding.
+    /// True after the first warning about a reply that is invalid in the encoding.
     warned_of_invalid: bool,
     is_closed: bool,
 }
@@ -50,7 +51,7 @@ impl ReplyPrinter {
         &mut self,
         sent: Option<&str>,
         received: &DecodedText,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         if !received.is_valid && !std::mem::replace(&mut self.warned_of_invalid, true) {
             let encoding = self.encoding;
             print_notice(&format!(
@@ -64,27 +65,27 @@ impl ReplyPrinter {
     }
 
     /// Prints that a request got no reply. Only the JSON format has a line for that.
-    pub(in crate::cli::commands::call) fn print_missing(&mut self, sent: &str) -> Result<(), Failure> {
+    pub(in crate::cli::commands::call) fn print_missing(&mut self, sent: &str) -> Result<(), CliError> {
         match self.format {
             ReplyFormat::Json => self.print_json(Some(sent), None),
             ReplyFormat::Text => Ok(()),
         }
     }
 
-    fn print_text(&mut self, text: &str) -> Result<(), Failure> {
-        let text = if self.is_terminal { visible(text) } else { Cow::Borrowed(text) };
+    fn print_text(&mut self, text: &str) -> Result<(), CliError> {
+        let text = if self.is_terminal { escape::text(text) } else { Cow::Borrowed(text) };
         self.print(format!("{text}\n").as_bytes())
     }
 
-    fn print_json(&mut self, sent: Option<&str>, answer: Option<&str>) -> Result<(), Failure> {
+    fn print_json(&mut self, sent: Option<&str>, answer: Option<&str>) -> Result<(), CliError> {
         let json = serde_json::to_string(&JsonReply { sent, answer });
-        let json = json.map_err(|error| Failure::Failed(format!("cannot write JSON: {error}")))?;
+        let json = json.map_err(|error| CliError::Failed(format!("cannot write JSON: {error}")))?;
         let mut line = if self.is_terminal { escape_json_controls(&json) } else { json };
         line.push('\n');
         self.print(line.as_bytes())
     }
 
-    fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    fn print(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
             Ok(()) => Ok(()),
@@ -92,7 +93,7 @@ impl ReplyPrinter {
                 self.is_closed = true;
                 Ok(())
             }
-            Err(error) => Err(Failure::Failed(format!("cannot write to standard output: {error}"))),
+            Err(error) => Err(CliError::Failed(format!("cannot write to standard output: {error}"))),
         }
     }
 }
@@ -107,8 +108,9 @@ pub(in crate::cli::commands::call) fn print_notice(line: &str) {
 fn escape_json_controls(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
-        // Every escaped character is in the Basic Multilingual Plane, so four hexadecimal digits suffice.
-        match word(c.encode_utf8(&mut [0; 4])) {
+        // Every escaped character is in the Basic Multilingual Plane, so four hexadecimal digits
+        // suffice.
+        match escape::line(c.encode_utf8(&mut [0; 4])) {
             Cow::Borrowed(plain) => out.push_str(plain),
             // Writing to a String cannot fail.
             Cow::Owned(_) => _ = write!(out, "\\u{:04x}", u32::from(c)),

@@ -1,17 +1,18 @@
-//! The read-evaluate-print loop: sends each input line and prints its reply before reading the next.
+//! The read-evaluate-print loop: sends each input line and prints its reply before reading the
+//! next.
 
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use switchboard::shown::word;
+use switchboard::escape;
 
 use super::datagram_client::DatagramClient;
 use super::input::{InputLine, LineInput};
 use super::line_client::{LineClient, UnsolicitedRead};
 use super::output::{ReplyPrinter, print_notice};
 use super::reply::TextReply;
-use crate::cli::failure::Failure;
+use crate::cli::error::CliError;
 
 /// The client of the server's transport.
 pub(super) enum TextClient {
@@ -27,7 +28,7 @@ pub(super) struct Repl {
     bye_closes: bool,
     /// Lines that were not sent, or that got no reply.
     failed_lines: usize,
-    /// True once the user has been told that empty lines are skipped.
+    /// True after the first warning about a skipped empty line.
     warned_of_empty: bool,
 }
 
@@ -37,7 +38,7 @@ impl Repl {
     }
 
     /// Runs until the input ends or the server closes the connection.
-    pub(super) fn run(mut self, mut input: LineInput) -> Result<ExitCode, Failure> {
+    pub(super) fn run(mut self, mut input: LineInput) -> Result<ExitCode, CliError> {
         if let TextClient::Stream(client) = &mut self.client
             && !client.closes_after_reply()
         {
@@ -60,12 +61,12 @@ impl Repl {
         }
         match self.failed_lines {
             0 => Ok(ExitCode::SUCCESS),
-            1 => Err(Failure::Failed("1 line got no reply".to_owned())),
-            failed => Err(Failure::Failed(format!("{failed} lines got no reply"))),
+            1 => Err(CliError::Failed("1 line got no reply".to_owned())),
+            failed => Err(CliError::Failed(format!("{failed} lines got no reply"))),
         }
     }
 
-    fn send(&mut self, text: &str) -> Result<ControlFlow<()>, Failure> {
+    fn send(&mut self, text: &str) -> Result<ControlFlow<()>, CliError> {
         self.print_unsolicited()?;
         let is_bye = self.bye_closes && text.trim_ascii().eq_ignore_ascii_case("bye");
         let reply = match &mut self.client {
@@ -91,20 +92,20 @@ impl Repl {
             TextReply::Closed => {
                 let what = format!("connection closed without a reply to '{}'", shorten(text));
                 match &self.client {
-                    TextClient::Stream(client) => Err(client.server().failure(&what)),
-                    TextClient::Datagrams(_) => Err(Failure::Failed(what)),
+                    TextClient::Stream(client) => Err(client.server().error(&what)),
+                    TextClient::Datagrams(_) => Err(CliError::Failed(what)),
                 }
             }
         }
     }
 
-    fn print_unsolicited(&mut self) -> Result<(), Failure> {
+    fn print_unsolicited(&mut self) -> Result<(), CliError> {
         let TextClient::Stream(client) = &mut self.client else { return Ok(()) };
         client.take_unsolicited()?.iter().try_for_each(|text| self.printer.print_reply(None, text))
     }
 
     /// Prints the texts that arrive after the last request.
-    fn print_remaining(&mut self) -> Result<(), Failure> {
+    fn print_remaining(&mut self) -> Result<(), CliError> {
         self.print_unsolicited()?;
         let TextClient::Stream(client) = &mut self.client else { return Ok(()) };
         let Some(until) = client.finish() else { return Ok(()) };
@@ -117,7 +118,7 @@ impl Repl {
         Ok(())
     }
 
-    fn fail(&mut self, line: Option<&str>, reason: &str) -> Result<ControlFlow<()>, Failure> {
+    fn fail(&mut self, line: Option<&str>, reason: &str) -> Result<ControlFlow<()>, CliError> {
         self.failed_lines += 1;
         match line {
             Some(line) => {
@@ -137,5 +138,5 @@ fn shorten(line: &str) -> String {
     if short.len() < line.len() {
         short.push('…');
     }
-    word(&short).into_owned()
+    escape::line(&short).into_owned()
 }

@@ -147,7 +147,7 @@ fn a_slow_member_learns_how_many_it_missed_and_from_where() {
     assert_eq!(heard(&mut table, slow), [error]);
     assert!(table.heard(gone).is_empty());
     // A report without a name is of no room: it is counted.
-    table.tell_dropped(slow, Ticket::NONE, 1000);
+    table.tell_dropped(slow, BatchId::NONE, 1000);
     table.settle();
     let error = json!({"type": "error", "code": "missed", "count": 1000,
         "text": "1000 more were missed"});

@@ -11,7 +11,7 @@ use super::*;
 pub(super) struct Batch {
     pub(super) to: Vec<ConnId>,
     pub(super) payloads: Vec<Payload>,
-    pub(super) ticket: Ticket,
+    pub(super) ticket: BatchId,
 }
 
 /// What the hub has done, and what it has asked for.
@@ -29,7 +29,7 @@ pub(super) struct Notebook {
     /// The connection that a callback is about.
     current: Option<ConnId>,
     draining: Vec<ConnId>,
-    flush_asked: bool,
+    turn_end_requested: bool,
     expiries: Vec<Duration>,
     pub(super) shut_down: bool,
 }
@@ -43,12 +43,12 @@ impl Outlet for Notebook {
         }
     }
 
-    fn batch(&mut self, to: &[ConnId], payloads: &[Payload], ticket: Ticket) {
+    fn batch(&mut self, to: &[ConnId], payloads: &[Payload], ticket: BatchId) {
         self.calls += 1;
         self.receivers += to.len();
         let batch = Batch { to: to.to_vec(), payloads: payloads.to_vec(), ticket };
         match &mut self.held {
-            Some(held) if ticket != Ticket::NONE => held.push(batch),
+            Some(held) if ticket != BatchId::NONE => held.push(batch),
             _ => self.deliver(&batch, |_| true),
         }
     }
@@ -64,7 +64,7 @@ impl Outlet for Notebook {
     }
 
     fn flush_later(&mut self) {
-        self.flush_asked = true;
+        self.turn_end_requested = true;
     }
 
     fn watch_drain(&mut self) {
@@ -164,12 +164,12 @@ impl Table {
         self.out.draining.retain(|other| *other != conn);
     }
 
-    pub(super) fn tell_dropped(&mut self, conn: ConnId, ticket: Ticket, frames: u32) {
+    pub(super) fn tell_dropped(&mut self, conn: ConnId, ticket: BatchId, frames: u32) {
         self.callback(Some(conn), |hub, _, out| hub.dropped(conn, ticket, frames, out));
     }
 
     pub(super) fn flush(&mut self) {
-        self.out.flush_asked = false;
+        self.out.turn_end_requested = false;
         self.callback(None, |hub, _, out| hub.flush(out));
     }
 
@@ -184,13 +184,13 @@ impl Table {
 
     /// Whether something was asked for that has not been done yet.
     pub(super) fn is_busy(&self) -> bool {
-        self.out.flush_asked || !self.out.draining.is_empty()
+        self.out.turn_end_requested || !self.out.draining.is_empty()
     }
 
     /// Ends the turn, and makes others until nothing is left to do.
     pub(super) fn settle(&mut self) {
         loop {
-            if self.out.flush_asked {
+            if self.out.turn_end_requested {
                 self.flush();
             }
             for (conn, words) in std::mem::take(&mut self.out.closing) {
@@ -202,7 +202,7 @@ impl Table {
             if self.out.shut_down {
                 self.close_all();
             }
-            if !self.drain() && !self.out.flush_asked && self.out.closing.is_empty() {
+            if !self.drain() && !self.out.turn_end_requested && self.out.closing.is_empty() {
                 return;
             }
         }

@@ -1,0 +1,82 @@
+//! A result as it stands in a terminal.
+
+use super::record::Record;
+use super::words;
+use crate::cli::commands::bench::table::{distributions, table};
+use crate::cli::report::figure;
+use crate::cli::report::words::{NONE, hanging, remark};
+
+/// The whole text.
+pub(super) fn text(record: &Record) -> String {
+    let mut parts = vec![[words::title(record), words::about(record)].map(|line| hanging("", &line)).join("\n")];
+    parts.push(if record.load.activity == "idle" { held(record) } else { throughput(record) });
+    parts.push(distributions([
+        ("delivery", &record.latency_ns),
+        ("join", &record.members.join_ns),
+        ("send lag", &record.generator.side.send_lag_ns),
+    ]));
+    parts.extend(faults(record));
+    parts.push(parties(record));
+    let verdicts = record.verdicts.iter().map(|verdict| remark(verdict.tone, &verdict.text));
+    parts.push(verdicts.collect::<Vec<_>>().join("\n"));
+    parts.join("\n\n") + "\n"
+}
+
+fn held(record: &Record) -> String {
+    let members = figure::count(record.members.in_at_end as u64);
+    let row = vec!["held".to_owned(), members, figure::nanos_of(record.members.all_in_after_ns)];
+    table(&["", "members", "all in after"], &[row])
+}
+
+fn throughput(record: &Record) -> String {
+    let rows = [vec![
+        "throughput".to_owned(),
+        figure::rate(record.deliveries_per_second),
+        figure::count(record.delivered),
+        figure::rate(record.messages_per_second),
+        format!("{}/s", figure::bytes(record.payload_bytes_per_second)),
+        figure::count(record.members.in_at_end as u64),
+        figure::nanos_of(record.members.all_in_after_ns),
+    ]];
+    table(&["", "deliveries", "in all", "messages", "text", "members", "all in after"], &rows)
+}
+
+/// Those that there were: there are too many kinds for a line.
+fn faults(record: &Record) -> Option<String> {
+    let named: Vec<_> = record.faults.named().into_iter().filter(|(_, count)| *count > 0).collect();
+    let mut head = vec![""];
+    head.extend(named.iter().map(|(name, _)| *name));
+    let mut row = vec!["faults".to_owned()];
+    row.extend(named.iter().map(|(_, count)| figure::count(*count)));
+    (!named.is_empty()).then(|| table(&head, &[row]))
+}
+
+/// What it cost either side.
+fn parties(record: &Record) -> String {
+    let nanos = |each: Option<f64>| each.map_or_else(|| NONE.to_owned(), figure::nanos);
+    let none = || NONE.to_owned();
+    let generator = &record.generator;
+    let mut rows = vec![vec![
+        "generator".to_owned(),
+        nanos(generator.cpu_ns_per_delivery),
+        nanos(generator.side.cpu_ns_per_message),
+        figure::percent(generator.side.cores),
+        figure::percent(generator.side.busy),
+        none(),
+        none(),
+        none(),
+    ]];
+    if let Some(server) = &record.server {
+        rows.push(vec![
+            "server".to_owned(),
+            nanos(server.cpu_ns_per_delivery),
+            nanos(server.side.cpu_ns_per_message),
+            figure::percent(server.side.cores),
+            none(),
+            figure::bytes(figure::float(server.side.rss_bytes)),
+            server.side.bytes_per_connection.map_or_else(none, figure::bytes),
+            figure::count(server.side.threads),
+        ]);
+    }
+    table(&["", "CPU/delivery", "CPU/message", "of a core", "busy", "memory", "per member", "threads"], &rows)
+}

@@ -1,0 +1,247 @@
+//! Results as they are shown, from a record that was made up.
+
+mod verdicts;
+
+use switchboard::load::Faults;
+
+use super::record::{
+    Connections, Distribution, FindMax, Generator, Load, Objective, Percentile, Record, SCHEMA, Sample, Server, Step,
+    Target,
+};
+use super::{html, samples, table, verdict, words};
+use crate::cli::process::{MachineInfo, PinnedCpus};
+use crate::cli::report::figure;
+
+const NONE: Faults = Faults { lost: 0, duplicated: 0, reordered: 0, corrupted: 0, refused: 0, broken: 0 };
+
+fn distribution(scale: u64) -> Distribution {
+    Distribution {
+        count: 617_280,
+        min: 10 * scale,
+        mean: 33.3 * figure::float(scale),
+        stdev: 1.0,
+        p50: 31 * scale,
+        p90: 50 * scale,
+        p99: 120 * scale,
+        p99_9: 400 * scale,
+        p99_99: 1_200 * scale,
+        max: 9_000 * scale,
+    }
+}
+
+/// A closed loop on a server of its own, all of which went well.
+fn record() -> Record {
+    let percentile = |nines: i32| Percentile {
+        percentile: 100.0 - 100.0 / 10_f64.powi(nines),
+        latency_ns: 310_000 * 3_u64.pow(nines.unsigned_abs()),
+    };
+    let sample = |tenth: u64| Sample {
+        at_ns: tenth * 100_000_000,
+        length_ns: 100_000_000,
+        messages: 12_000 + tenth * 7 % 50,
+        messages_per_second: 120_000.0 + figure::float(tenth * 7_919 % 9_000),
+        p50_ns: 300_000 + tenth * 7_919 % 20_000,
+        p99_ns: 1_100_000 + tenth * 104_729 % 300_000,
+        max_ns: 3_000_000 + tenth * 104_729 % 4_000_000,
+        faults: NONE,
+    };
+    let mut record = Record {
+        schema: SCHEMA,
+        command: "switchboard bench echo --html report.html".to_owned(),
+        started_at: "2026-01-02T03:04:05+00:00".to_owned(),
+        machine: MachineInfo {
+            cpu_model: Some("A Processor".to_owned()),
+            cpus: 2,
+            memory_bytes: Some(8 << 30),
+            kernel: "Linux 6.1".to_owned(),
+            target: "x86_64 linux".to_owned(),
+            profile: "release".to_owned(),
+            version: "0.1.0".to_owned(),
+        },
+        target: Target {
+            service: "echo",
+            transport: "tcp",
+            address: "127.0.0.1:7000".to_owned(),
+            framing: Some("u32be".to_owned()),
+            own: true,
+            engine: Some("reactor".to_owned()),
+            pinned: Some(PinnedCpus { server_cpus: vec![0], load_cpu: 1 }),
+        },
+        load: Load {
+            activity: "closed",
+            in_flight: Some(1),
+            rate_per_second: None,
+            connections: 50,
+            slow_readers: 0,
+            payload_min_bytes: 64,
+            payload_max_bytes: 64,
+            ramp_ns: 0,
+            warm_up_ns: 1_000_000_000,
+            duration_ns: 5_000_000_000,
+            answer_timeout_ns: 5_000_000_000,
+            seed: 1,
+        },
+        interrupted: false,
+        ended_early: None,
+        elapsed_ns: 5_000_000_000,
+        messages: 617_280,
+        answered: 617_280,
+        due: None,
+        unanswered: None,
+        messages_per_second: 123_456.0,
+        payload_bytes: 617_280 * 64,
+        payload_bytes_per_second: 123_456.0 * 64.0,
+        latency_ns: Some(distribution(10_000)),
+        connections: Connections {
+            open_at_end: 50,
+            slow_readers_cut_off: 0,
+            all_open_after_ns: 2_500_000,
+            connect_ns: Some(distribution(1_000)),
+        },
+        faults: NONE,
+        generator: Generator {
+            cpu_ns: 3_000_000_000,
+            cpu_ns_per_message: Some(4_860.0),
+            cores: 0.6,
+            busy: 0.61,
+            bottleneck: None,
+            send_lag_ns: None,
+        },
+        server: Some(Server {
+            pid: 4711,
+            cpu_ns: 4_000_000_000,
+            cpu_ns_per_message: Some(6_480.0),
+            cores: 0.8,
+            rss_bytes: 3_456_789,
+            peak_rss_bytes: 3_556_789,
+            bytes_per_connection: Some(1_234.5),
+            threads: 1,
+            context_switches: 12_345,
+            context_switches_per_message: Some(0.02),
+        }),
+        percentiles: (0..6).map(percentile).chain([Percentile { percentile: 100.0, latency_ns: 90_000_000 }]).collect(),
+        samples: (1..=50).map(sample).collect(),
+        find_max: None,
+        verdicts: Vec::new(),
+    };
+    record.verdicts = verdict::of(&record);
+    record
+}
+
+#[test]
+fn the_table_is_aligned_and_says_everything() {
+    let text = "\
+echo at tcp 127.0.0.1:7000
+50 connections, 1 message of 64 B under way on each; 5 s after 1 s of warm-up. Own server, reactor engine;
+u32be frames.
+
+                messages   in all     payload  connections
+throughput    123,456 /s  617,280  7.54 MiB/s           50
+
+                  p50      p90      p99    p99.9   p99.99      max     mean
+latency        310 µs   500 µs  1.20 ms  4.00 ms  12.0 ms  90.0 ms   333 µs
+connect       31.0 µs  50.0 µs   120 µs   400 µs  1.20 ms  9.00 ms  33.3 µs
+
+              lost  duplicated  reordered  corrupted  refused  broken
+faults           0           0          0          0        0       0
+
+              CPU/message  of a core  busy    memory  per connection  threads  switches/message
+generator         4.86 µs       60 %  61 %         –               –        –                 –
+server            6.48 µs       80 %     –  3.30 MiB        1.21 KiB        1             0.020
+
+ok     All 617,280 answers came, in their order, and are what was sent, byte for byte.
+";
+    assert_eq!(table::text(&record()), text);
+}
+
+#[test]
+fn the_page_has_its_plots_and_its_figures() {
+    let page = html::page(&record());
+    if let Ok(path) = std::env::var("BENCH_DEMO") {
+        std::fs::write(path, &page).unwrap();
+    }
+    assert_eq!(page.matches("<svg class=\"drawing\"").count(), 3);
+    for words in ["99.99 %", "123,456 /s", "310 µs", "A Processor", "--html report.html", "2026-01-02T03:04:05+00:00"]
+    {
+        assert!(page.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn a_result_of_nothing_is_shown_all_the_same() {
+    let nothing =
+        Record { messages: 0, latency_ns: None, server: None, percentiles: vec![], samples: vec![], ..record() };
+    assert!(html::page(&nothing).contains("Nothing was measured that could be drawn."));
+    assert!(table::text(&nothing).contains("throughput"));
+    assert_eq!(samples::csv(&nothing.samples).unwrap().trim_end(), samples::HEAD.join(","));
+}
+
+#[test]
+fn every_sample_is_a_row_of_the_csv() {
+    let text = samples::csv(&record().samples).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some(samples::HEAD.join(",").as_str()));
+    assert_eq!(lines.next(), Some("100000000,100000000,12007,127919.0,307919,1204729,3104729,0,0,0,0,0,0"));
+    assert_eq!(lines.count(), 49);
+}
+
+#[test]
+fn a_load_is_described_in_a_sentence() {
+    type Change = fn(&mut Load);
+    let changes: [(Change, &str); 6] = [
+        (|_| (), "50 connections, 1 message of 64 B under way on each; 5 s after 1 s of warm-up."),
+        (|load| load.in_flight = Some(16), "50 connections, 16 messages of 64 B under way on each; 5 s"),
+        (
+            |load| (load.activity, load.in_flight, load.rate_per_second) = ("open", None, Some(1e4)),
+            "50 connections, 10,000 messages of 64 B a second over all of them, whether or not answers come; 5 s",
+        ),
+        (|load| load.activity = "churn", "50 connections, each opened, used for one exchange of 64 B and closed"),
+        (|load| (load.activity, load.connections) = ("idle", 1), "1 connection, held after one exchange of 64 B"),
+        (
+            |load| (load.payload_max_bytes, load.slow_readers, load.warm_up_ns) = (16_384, 2, 0),
+            "50 connections, 1 message of 64 B to 16 KiB under way on each; 2 more that never read; 5 s.",
+        ),
+    ];
+    for (change, says) in changes {
+        let mut record = record();
+        change(&mut record.load);
+        let sentence = words::load(&record);
+        assert!(sentence.starts_with(says), "{sentence}");
+    }
+}
+
+/// A search in which the second of two rates was too much.
+fn search() -> FindMax {
+    let step = |rate: f64, verdict, latency_ns| Step {
+        rate_per_second: rate,
+        verdict,
+        answered_per_second: rate,
+        latency_ns: Some(latency_ns),
+        generator_busy: 0.4,
+        server_cores: Some(0.8),
+        faults: NONE,
+    };
+    FindMax {
+        slo: Objective { text: "p99<5ms".to_owned(), percentile: 99.0, below_ns: 5_000_000 },
+        rate_per_second: Some(20e3),
+        ended: "found",
+        steps: vec![step(20e3, "holds", 1_200_000), step(40e3, "too_slow", 80_000_000)],
+    }
+}
+
+#[test]
+fn a_search_is_told_with_its_steps() {
+    let mut record = Record { find_max: Some(search()), ..record() };
+    record.verdicts = verdict::of(&record);
+    let text = table::text(&record);
+    let steps = "
+               answered      p99  generator busy  server, of a core   p99<5ms
+20,000 /s     20,000 /s  1.20 ms            40 %               80 %     holds
+40,000 /s     40,000 /s  80.0 ms            40 %               80 %  too slow
+";
+    assert!(text.contains(steps), "{text}");
+    assert!(text.contains("ok     p99<5ms holds up to about 20,000 /s"), "{text}");
+    let page = html::page(&record);
+    assert_eq!(page.matches("<svg class=\"drawing\"").count(), 4);
+    assert!(page.contains("p99 by rate") && page.contains("too slow"));
+}

@@ -1,0 +1,54 @@
+//! Completion scripts for shells, made from the definition that the parser uses.
+
+use clap::{Arg, ValueHint};
+use clap_complete::Shell;
+
+use crate::cli::error::CliError;
+use crate::cli::terminal::stdout;
+
+pub(in crate::cli) fn completions(command: clap::Command, shell: Shell) -> Result<(), CliError> {
+    // Into memory first: it panics when what it writes to fails.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut hinted(command), "switchboard", &mut script);
+    stdout::print(&String::from_utf8_lossy(&script))
+}
+
+fn hinted(command: clap::Command) -> clap::Command {
+    command.mut_args(hint).mut_subcommands(hinted)
+}
+
+/// What a value is, its name says. A shell would offer the names of files for all others, too.
+fn hint(arg: Arg) -> Arg {
+    let is_known = !arg.get_possible_values().is_empty()
+        || !matches!(arg.get_value_hint(), ValueHint::Unknown | ValueHint::AnyPath);
+    if is_known || !arg.get_action().takes_values() {
+        return arg;
+    }
+    let hint = match arg.get_value_names().and_then(<[_]>::first).map(clap::builder::Str::as_str) {
+        Some("FILE") => ValueHint::FilePath,
+        Some("DIR") => ValueHint::DirPath,
+        Some("URL") => ValueHint::Url,
+        _ => ValueHint::Other,
+    };
+    arg.value_hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::args::Args;
+
+    #[test]
+    fn of_each_value_it_is_known_what_it_is() {
+        fn check(command: &clap::Command) {
+            for arg in command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
+                let is_open = arg.get_possible_values().is_empty() && arg.get_value_hint() == ValueHint::Unknown;
+                assert!(!is_open, "{} {arg}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&hinted(Args::command()));
+    }
+}

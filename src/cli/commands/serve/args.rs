@@ -1,0 +1,154 @@
+//! Arguments of `serve`. Each value is checked by itself here; `plan` checks them together.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args as _, FromArgMatches};
+use switchboard::Framing;
+
+use super::limits::LimitArgs;
+use super::services::{self, BuiltinService, ServiceArgs};
+use crate::cli::engine::EngineName;
+
+/// Arguments of `serve`, as typed.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = include_str!("help.txt"), allow_negative_numbers = true)]
+pub(in crate::cli) struct ServeArgs {
+    /// The service; without one, all of them on one loop
+    #[arg(value_parser = builtin_parser())]
+    pub(super) service: Option<&'static BuiltinService>,
+    /// Serve what this file says: any number of services, listeners and limits
+    ///
+    /// A TOML file in which each key is the flag of the same name. 'switchboard config example' prints one, 'switchboard config
+    /// check FILE' says what is wrong with one.
+    #[arg(long, value_name = "FILE", conflicts_with = "service")]
+    pub(super) config: Option<PathBuf>,
+    /// Listen here instead of at the service's own addresses; may be repeated
+    ///
+    /// host:port, [v6]:port, unix:PATH or udp:host:port. A prefix gives one listener a framing of its own, as in
+    /// lines@127.0.0.1:8001. See Addresses below.
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Vec<ListenArg>,
+    /// How byte streams are cut into frames, for the listeners without a framing of their own
+    ///
+    /// The service's own if not given. See Framings below.
+    #[arg(long, value_name = "NAME")]
+    pub(super) framing: Option<Framing>,
+    /// What runs the services
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    pub(super) engine: EngineName,
+    #[command(flatten)]
+    pub(super) service_args: ServiceArgs,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
+    /// End at once when the process PID, which started this one, ends; for the commands that measure. Linux only
+    #[arg(long, value_name = "PID", hide = true)]
+    pub(super) die_with_parent: Option<u32>,
+    /// Which flags were given, and under which headings of the help they stand.
+    #[arg(skip)]
+    pub(in crate::cli) given: Vec<GivenFlag>,
+}
+
+/// A flag that was given.
+#[derive(Debug)]
+pub(in crate::cli) struct GivenFlag {
+    /// As it is typed: `--seed`.
+    pub(super) flag: String,
+    pub(super) heading: Option<String>,
+}
+
+impl ServeArgs {
+    /// Returns clap's definition of the `serve` command.
+    pub(super) fn command() -> clap::Command {
+        Self::augment_args(clap::Command::new("serve"))
+    }
+
+    /// Parses `words`, of which the first is the command's name.
+    pub(super) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut definition = Self::command();
+        let matches = definition.try_get_matches_from_mut(words)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))
+    }
+}
+
+/// Returns the flags in `matches` that were typed, as opposed to defaults.
+pub(in crate::cli) fn given_flags(definition: &clap::Command, matches: &ArgMatches) -> Vec<GivenFlag> {
+    let typed = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let flags = definition.get_arguments().filter(typed).filter_map(|arg| {
+        let heading = arg.get_help_heading().map(str::to_owned);
+        Some(GivenFlag { flag: format!("--{}", arg.get_long()?), heading })
+    });
+    flags.collect()
+}
+
+fn builtin_parser() -> impl TypedValueParser<Value = &'static BuiltinService> {
+    let values = services::ALL.iter().map(|BuiltinService { name, about, default_listen, framing, .. }| {
+        PossibleValue::new(*name).help(format!(
+            "{about} [{}; {}]",
+            default_listen.join(" "),
+            framing(&ServiceArgs::default())
+        ))
+    });
+    PossibleValuesParser::new(values).try_map(|name| services::find(&name).ok_or("no such service"))
+}
+
+/// An address to listen on, not looked up yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ListenArg {
+    /// The prefix of `FRAMING@ADDR`.
+    pub(super) framing: Option<Framing>,
+    pub(super) address: String,
+}
+
+impl FromStr for ListenArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (framing, address) = match text.split_once('@') {
+            // No framing has a colon in its name, and a path may well hold an '@'.
+            Some((framing, address)) if !framing.contains(':') => {
+                (Some(framing.parse::<Framing>().map_err(|error| error.to_string())?), address)
+            }
+            _ => (None, text),
+        };
+        if framing.is_some() && address.starts_with("udp:") {
+            return Err("a udp: address takes no framing, because each datagram is a message of its own".to_owned());
+        }
+        Ok(Self { framing, address: address.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_framing_is_told_from_the_address_behind_it() {
+        let plain = |address: &str| ListenArg { framing: None, address: address.to_owned() };
+        let framed = |framing, address: &str| ListenArg { framing: Some(framing), address: address.to_owned() };
+        let skewed = "u16be,offset=2".parse().unwrap();
+        for (text, listen) in [
+            ("127.0.0.1:1", plain("127.0.0.1:1")),
+            ("udp:localhost:1", plain("udp:localhost:1")),
+            ("unix:/tmp/a@b", plain("unix:/tmp/a@b")),
+            ("lines@[::1]:1", framed(Framing::Lines, "[::1]:1")),
+            ("raw@unix:/tmp/a@b", framed(Framing::Raw, "unix:/tmp/a@b")),
+            ("u16be,offset=2@127.0.0.1:1", framed(skewed, "127.0.0.1:1")),
+        ] {
+            assert_eq!(text.parse(), Ok(listen), "{text}");
+        }
+        assert!("u7@127.0.0.1:1".parse::<ListenArg>().unwrap_err().starts_with("unknown framing 'u7'"));
+        assert!("lines@udp:127.0.0.1:1".parse::<ListenArg>().unwrap_err().contains("takes no framing"));
+    }
+
+    #[test]
+    fn each_framing_is_explained_in_the_help() {
+        let help = include_str!("help.txt");
+        for (name, _) in Framing::NAMES {
+            assert!(help.split_whitespace().any(|word| word == name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+use std::collections::BTreeSet;
+
+use super::*;
+
+fn plan(text: &str) -> Result<ServePlan, Vec<String>> {
+    let (sections, faults) = document::sections(text);
+    meaning::plan(&sections, faults).map_err(|mut faults| {
+        faults.sort_by_key(|fault| fault.at.start);
+        let lines = faults.iter().map(|fault| toml_file::wrong(Path::new("f"), text, fault.at.clone(), &fault.what));
+        lines.collect()
+    })
+}
+
+fn served(text: &str) -> Vec<String> {
+    let plan = plan(text).unwrap();
+    let lines = plan.services.iter().flat_map(|planned| {
+        let name = planned.builtin.name;
+        planned.listeners.iter().map(move |(endpoint, framing)| format!("{name} {endpoint} {framing}"))
+    });
+    lines.collect()
+}
+
+#[test]
+fn services_stand_in_the_order_of_the_file_each_with_its_own_keys() {
+    let text = "
+        [upper]
+        [[greet]]
+        listen = ['127.0.0.1:1', 'lines@127.0.0.1:2']
+        [[greet]]
+        listen = 'udp:127.0.0.1:3'
+        [echo]
+        framing = 'u16le'
+    ";
+    assert_eq!(
+        served(text),
+        [
+            "upper tcp 127.0.0.1:8080 raw",
+            "greet tcp 127.0.0.1:1 raw",
+            "greet tcp 127.0.0.1:2 lines",
+            "greet udp 127.0.0.1:3 raw",
+            "echo tcp 127.0.0.1:7000 u16le",
+            "echo udp 127.0.0.1:7000 u16le",
+        ]
+    );
+}
+
+#[test]
+fn limits_and_the_engine_are_those_of_the_command_line() {
+    let plan = plan("engine = 'threads'\n[limits]\nmax-connections = 5\nidle-timeout = '2min'\nslow-consumer = 'drop-oldest'\n[echo]").unwrap();
+    assert_eq!(format!("{:?}", plan.engine), "Threads");
+    assert_eq!((plan.limits.max_connections, plan.limits.idle_timeout.as_secs()), (5, 120));
+    assert_eq!(plan.limits.slow_consumer.to_string(), "drop-oldest");
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_with_its_line() {
+    for (text, expected) in [
+        ("", vec!["f:1: no service is named: write [echo], say"]),
+        ("engin = 'threads'\n[echo]", vec!["f:1: the file itself has no key engin: it has engine"]),
+        (
+            "[ecko]\n",
+            vec![
+                "f:1: no section is called ecko: write limits, or one of echo, upper, greet, robot, parrot, clock, chat, files, exec",
+            ],
+        ),
+        (
+            "[echo]\n[greet]\ntemplat = 'x'",
+            vec!["f:3: greet has no key templat: it has listen, framing, encoding, template"],
+        ),
+        ("[upper]\nencoding = 'gbk'", vec!["f:2: upper has no key encoding: it has listen, framing"]),
+        ("[limits]\nlisten = '127.0.0.1:1'\n[echo]", vec!["f:2: limits has no key listen: it has max-connections"]),
+        (
+            "[limits]\nmax-frame-bytes = 'many'\n[echo]",
+            vec!["f:2: invalid value 'many' for 'max-frame-bytes <SIZE>': not a size"],
+        ),
+        ("[limits]\nmax-connections = 0\n[echo]", vec!["f:2: max-connections must be at least 1"]),
+        (
+            "[limits]\nidle-timeout = 30\n[echo]",
+            vec!["f:2: invalid value '30' for 'idle-timeout <TIME>': not a duration"],
+        ),
+        (
+            "[echo]\nlisten = [\n  '127.0.0.1:1',\n  'u7@127.0.0.1:2',\n]",
+            vec!["f:4: invalid value 'u7@127.0.0.1:2' for 'listen <ADDR>': unknown framing 'u7'"],
+        ),
+        ("[echo]\nlisten = '127.0.0.1'", vec!["f:2: listen 127.0.0.1 is not an address"]),
+        ("[echo]\nlisten = 7000", vec!["f:2: listen 7000 is not an address"]),
+        ("[echo]\nlisten = 2026-11-21", vec!["f:2: listen is a date: write a string"]),
+        ("[chat]\nconsole = 'yes'", vec!["f:2: console is true or false"]),
+        ("[chat]\nburst = true", vec!["f:2: burst is neither true nor false: it takes a value"]),
+        ("[chat]\nburst = [1, 2]", vec!["f:2: burst takes one value"]),
+        ("[chat]\nburst = -1", vec!["f:2: invalid value '-1' for 'burst <N>'"]),
+        (
+            "[chat]\nlisten = 'udp:0.0.0.0:1'",
+            vec!["f:2: udp 0.0.0.0:1 can be reached from other machines: give udp-public"],
+        ),
+        (
+            "[[chat]]\nlisten = '127.0.0.1:1'\nconsole = true\n[[chat]]\nlisten = '127.0.0.1:2'\nconsole = true",
+            vec!["f:4: the terminal is another chat's"],
+        ),
+        ("[echo]\n[upper]\nlisten = '127.0.0.1:7000'", vec!["f:2: tcp 127.0.0.1:7000 is listened on already"]),
+        (
+            "[echo]\nframing = 'u9'\n[greet]\nsize = 3\n[nobody]",
+            vec!["f:2: invalid value 'u9'", "f:4: greet has no key size", "f:5: no section is called nobody"],
+        ),
+        ("[echo\n", vec!["f:1: unclosed table, expected `]`"]),
+        ("[echo]\n[echo]\n", vec!["f:2: it is there already; a section"]),
+        ("echo = 3", vec!["f:1: echo is a section: write [echo]"]),
+        ("[[limits]]\nmax-connections = 1\n[[limits]]\n[echo]", vec!["f:3: limits are there already"]),
+        ("[exec]\nallow = ['date', 'no-such-program']\n", vec!["f:2: allow: 'no-such-program' is not in PATH"]),
+        ("[exec]\n", vec!["f:1: exec runs nothing that was not allowed: give allow PROGRAM"]),
+        ("[echo]\n[robot]\nname = 'x'\nrules = 'nowhere.toml'", vec!["f:4: cannot read nowhere.toml"]),
+        ("[files]\nroot = 'nowhere'\n[echo]\nfoo = 1", vec!["f:2: cannot serve nowhere", "f:4: echo has no key foo"]),
+        ("[files]\n", vec!["f:1: files"]),
+        ("[echo]\n\"a\\u001b\" = 1", vec!["f:2: echo has no key a\\u{1b}: it has"]),
+    ] {
+        let said = plan(text).expect_err(text);
+        assert_eq!(said.len(), expected.len(), "{text}: {said:?}");
+        for (said, expected) in said.iter().zip(expected) {
+            assert!(said.starts_with(expected), "{text}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_port_that_is_any_port_is_listened_on_as_often_as_it_is_said() {
+    assert_eq!(served("[[echo]]\nlisten = '127.0.0.1:0'\n[[echo]]\nlisten = '127.0.0.1:0'").len(), 2);
+}
+
+#[test]
+fn the_example_can_be_served_and_has_every_key_of_every_service() {
+    let plan = plan(EXAMPLE).unwrap();
+    let names: BTreeSet<_> = plan.services.iter().map(|planned| planned.builtin.name).collect();
+    let all: BTreeSet<_> = crate::cli::commands::serve::services::ALL.iter().map(|builtin| builtin.name).collect();
+    assert_eq!(names, all);
+    let definition = meaning::definition();
+    for builtin in &crate::cli::commands::serve::services::ALL {
+        for key in
+            meaning::keys_of(builtin, &definition).iter().filter(|key| !["framing", "work-us"].contains(&key.as_str()))
+        {
+            assert!(EXAMPLE.contains(&format!("{key} = ")), "{} has {key}", builtin.name);
+        }
+    }
+}

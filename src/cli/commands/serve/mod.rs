@@ -1,0 +1,18 @@
+//! `switchboard serve`: runs services on an engine until it is told to stop.
+//!
+//! [`args`] is what was typed, [`plan`] checks the arguments together, and [`run`] binds the addresses and runs the
+//! engine. [`config`] makes the same plan from a file. [`services`] describes each service: its flags, its default
+//! addresses and how it is made.
+
+mod args;
+pub(in crate::cli) mod config;
+mod examples;
+mod limits;
+mod plan;
+mod run;
+mod services;
+mod signals;
+mod toml_file;
+
+pub(in crate::cli) use args::{ServeArgs, given_flags};
+pub(in crate::cli) use run::serve;

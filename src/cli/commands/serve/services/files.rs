@@ -1,0 +1,70 @@
+//! Files on the command line.
+
+use switchboard::services::files::{Dialect, Files};
+use switchboard::{Endpoint, Framing, Service};
+
+use super::args::ServiceArgs;
+use super::builtin::{BuiltinService, Listeners};
+use crate::cli::error::CliError;
+
+pub(super) const FILES: BuiltinService = BuiltinService {
+    name: "files",
+    about: "serves the regular files below a directory, read-only",
+    default_listen: &["127.0.0.1:1111"],
+    framing: |args| match dialect(args) {
+        Ok(Dialect::Plain) => Framing::Raw,
+        _ => Framing::U32BE,
+    },
+    is_default: false,
+    datagrams: false,
+    headings: &["Files", "Files and exec"],
+    check,
+    make,
+    example,
+};
+
+fn dialect(args: &ServiceArgs) -> Result<Dialect, CliError> {
+    match args.dialect.as_deref() {
+        None => Ok(Dialect::default()),
+        Some(name) => name
+            .parse()
+            .map_err(|_| CliError::Usage(format!("--dialect {name} is not for files: choose framed or plain"))),
+    }
+}
+
+fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), CliError> {
+    let dialect = dialect(args)?;
+    if args.files.root.is_none() {
+        return Err(CliError::Usage("files has to know what it may serve: add --root DIR".to_owned()));
+    }
+    match listeners.iter().find(|(_, framing)| !dialect.suits(*framing)) {
+        Some((endpoint, framing)) => Err(CliError::Usage(format!(
+            "{endpoint} cannot be {framing}: {}",
+            match dialect {
+                Dialect::Framed => "the dialect framed needs a length prefix that carries 1 MiB, such as u32be",
+                Dialect::Plain => "the dialect plain sends a file's bytes as they are, which is raw",
+            }
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn make(args: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
+    let root = args.files.root.clone().unwrap_or_default();
+    let files = Files::open(&root, dialect(args)?);
+    files.map(|files| Box::new(files) as _).map_err(|error| {
+        let root = root.display();
+        let error = error.to_string();
+        let error = error.split(" (os error").next().unwrap_or_default();
+        CliError::Failed(format!("cannot serve {root}: {error}; --root has to be a directory that this user may read"))
+    })
+}
+
+/// Lists what there is; the dialect plain has no list, and which file there is to get is not known here.
+fn example(_: &ServiceArgs, _: &Endpoint, framing: Framing) -> Option<String> {
+    match framing {
+        Framing::Raw => None,
+        Framing::U32BE => Some("PROGRAM call files ADDR list".to_owned()),
+        other => Some(format!("PROGRAM call files ADDR --framing {other} list")),
+    }
+}

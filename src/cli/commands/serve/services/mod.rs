@@ -1,0 +1,14 @@
+//! The services that `serve` offers: name, default addresses, flags and construction of each.
+
+mod args;
+mod builtin;
+mod chat;
+mod classic;
+mod echo;
+mod exec;
+mod files;
+mod table;
+
+pub(super) use args::ServiceArgs;
+pub(super) use builtin::BuiltinService;
+pub(super) use table::{ALL, find};

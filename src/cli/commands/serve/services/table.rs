@@ -1,0 +1,20 @@
+//! The built-in services. A new one is one more entry in [`ALL`].
+
+use super::builtin::BuiltinService;
+use super::{chat, classic, echo, exec, files};
+
+pub(in crate::cli) static ALL: [BuiltinService; 9] = [
+    echo::ECHO,
+    classic::UPPER,
+    classic::GREET,
+    classic::ROBOT,
+    classic::PARROT,
+    classic::CLOCK,
+    chat::CHAT,
+    files::FILES,
+    exec::EXEC,
+];
+
+pub(in crate::cli) fn find(name: &str) -> Option<&'static BuiltinService> {
+    ALL.iter().find(|builtin| builtin.name == name)
+}

@@ -1,0 +1,98 @@
+//! Where a measurement was taken, and by which program. Figures without it are gossip.
+
+use serde::{Deserialize, Serialize};
+
+/// The machine and the program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::cli) struct MachineInfo {
+    /// What the processor calls itself.
+    pub(in crate::cli) cpu_model: Option<String>,
+    /// Processors of the machine.
+    pub(in crate::cli) cpus: usize,
+    /// Memory of the whole machine.
+    pub(in crate::cli) memory_bytes: Option<u64>,
+    /// The operating system and its version.
+    pub(in crate::cli) kernel: String,
+    /// What the program was built for, as in `x86_64 linux`.
+    pub(in crate::cli) target: String,
+    /// `release` or `debug`.
+    pub(in crate::cli) profile: String,
+    /// The program's version.
+    pub(in crate::cli) version: String,
+}
+
+impl MachineInfo {
+    /// This machine and this program.
+    pub(in crate::cli) fn this() -> Self {
+        let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+        Self {
+            cpu_model: system::cpu_model(),
+            cpus: system::cpus(),
+            memory_bytes: system::memory_bytes(),
+            kernel: system::kernel(),
+            target: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
+            profile: profile.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// Whether the program was built without optimisation: its figures say nothing about anything.
+    pub(in crate::cli) fn is_debug_build(&self) -> bool {
+        self.profile == "debug"
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use procfs::{CpuInfo, Current, Meminfo};
+
+    /// Not those that this thread may use, which are fewer once it is pinned.
+    pub(super) fn cpus() -> usize {
+        CpuInfo::current().map_or(1, |info| info.num_cores().max(1))
+    }
+
+    pub(super) fn cpu_model() -> Option<String> {
+        CpuInfo::current().ok()?.model_name(0).map(str::to_owned)
+    }
+
+    pub(super) fn memory_bytes() -> Option<u64> {
+        Meminfo::current().ok().map(|memory| memory.mem_total)
+    }
+
+    pub(super) fn kernel() -> String {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        format!("Linux {}", release.trim()).trim_end().to_owned()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    pub(super) fn cpus() -> usize {
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    }
+
+    pub(super) fn cpu_model() -> Option<String> {
+        None
+    }
+
+    pub(super) fn memory_bytes() -> Option<u64> {
+        None
+    }
+
+    pub(super) fn kernel() -> String {
+        std::env::consts::OS.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_and_read_again() {
+        let machine = MachineInfo::this();
+        assert!(machine.cpus >= 1 && !machine.kernel.is_empty(), "{machine:?}");
+        let text = serde_json::to_string(&machine).unwrap();
+        assert_eq!(serde_json::from_str::<MachineInfo>(&text).unwrap(), machine);
+    }
+}

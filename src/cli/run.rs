@@ -1,0 +1,60 @@
+//! From the program's arguments to its exit code.
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+use super::args::{Args, CliCommand};
+use super::commands::{bench, call, completions, config, duel, get, man, serve};
+use super::error::{CliError, EXIT_USAGE, first_line};
+use super::logging;
+use super::terminal::stdout;
+
+/// Runs the command that the program's arguments name.
+pub(crate) fn run() -> ExitCode {
+    let args = match Args::read(std::env::args_os()) {
+        Ok(args) => args,
+        Err(error) => return report_parse_error(&error),
+    };
+    match dispatch(args) {
+        Ok(code) => code,
+        Err(error) => error.report(),
+    }
+}
+
+fn dispatch(args: Args) -> Result<ExitCode, CliError> {
+    let Args { verbosity, command } = args;
+    match command {
+        CliCommand::Serve(serve_args) => serve::serve(*serve_args, verbosity)?,
+        CliCommand::Bench(command) => {
+            logging::start(verbosity.level());
+            return bench::bench(command, verbosity.is_quiet());
+        }
+        CliCommand::Duel(duel_args) => {
+            logging::start(verbosity.level());
+            return duel::duel(*duel_args, verbosity.is_quiet());
+        }
+        CliCommand::Call { command } => return call::call(command, verbosity),
+        CliCommand::Config(command) => config::config(&command)?,
+        CliCommand::Get(get_args) => return get::get(get_args, verbosity),
+        CliCommand::Man { subcommand } => man::man(Args::command(), &subcommand)?,
+        CliCommand::Completions { shell } => completions::completions(Args::command(), shell)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the help or the version if the arguments ask for it, the parser's error otherwise.
+fn report_parse_error(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match stdout::ignore_closed_pipe(error.print()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => error.report(),
+        },
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(EXIT_USAGE)
+        }
+        _ => CliError::Usage(first_line(&error.to_string())).report(),
+    }
+}

@@ -1,0 +1,93 @@
+//! Deadlines in order of time. Knows no clock: the caller says what time it is.
+//!
+//! A timer's id holds its place in the order, so that cancelling removes it there and then. Nothing stale is left behind to
+//! be skipped later, and what the set holds is exactly what is still due.
+
+use std::collections::BTreeMap;
+
+use crate::service::TimerId;
+use crate::service::time::Timestamp;
+
+/// Pending timers, each with a key that says whose it is.
+pub(crate) struct Timers<K> {
+    due: BTreeMap<TimerId, K>,
+}
+
+impl<K> Timers<K> {
+    pub(crate) fn new() -> Self {
+        Self { due: BTreeMap::new() }
+    }
+
+    pub(crate) fn set(&mut self, id: TimerId, key: K) {
+        self.due.insert(id, key);
+    }
+
+    /// Takes a timer back; `None` when it was already due or never set.
+    pub(crate) fn cancel(&mut self, id: TimerId) -> Option<K> {
+        self.due.remove(&id)
+    }
+
+    pub(crate) fn get(&self, id: TimerId) -> Option<&K> {
+        self.due.get(&id)
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        self.due.first_key_value().map(|(id, _)| id.at())
+    }
+
+    /// The earliest timer that is due by `now`, if any.
+    pub(crate) fn take_due(&mut self, now: Timestamp) -> Option<(TimerId, K)> {
+        self.take_due_until(now, u64::MAX)
+    }
+
+    /// The earliest timer, if it is due by `now` and its number is not above `newest`.
+    pub(crate) fn take_due_until(&mut self, now: Timestamp, newest: u64) -> Option<(TimerId, K)> {
+        let first = self.due.first_entry()?;
+        (first.key().at() <= now && first.key().number() <= newest).then(|| first.remove_entry())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn millis(amount: usize) -> Duration {
+        Duration::from_millis(amount as u64)
+    }
+
+    proptest! {
+        /// Against a list that is searched from end to end.
+        #[test]
+        fn fires_everything_due_once_in_order(steps in prop::collection::vec((0u8..4, 0usize..50), 0..200)) {
+            let start = Timestamp::START;
+            let mut timers = Timers::new();
+            let mut model: Vec<(TimerId, usize)> = Vec::new();
+            let mut now = start;
+            for (number, (what, amount)) in steps.into_iter().enumerate() {
+                match what {
+                    0 | 1 => {
+                        let id = TimerId::new(now + millis(amount), number as u64);
+                        timers.set(id, number);
+                        model.push((id, number));
+                    }
+                    2 if !model.is_empty() => {
+                        let (id, key) = model.remove(amount % model.len());
+                        prop_assert_eq!(timers.cancel(id), Some(key));
+                        prop_assert_eq!(timers.cancel(id), None);
+                    }
+                    _ => {
+                        now = now + millis(amount);
+                        model.sort();
+                        while model.first().is_some_and(|(id, _)| id.at() <= now) {
+                            prop_assert_eq!(timers.take_due(now), Some(model.remove(0)));
+                        }
+                        prop_assert!(timers.take_due(now).is_none());
+                    }
+                }
+                prop_assert_eq!(timers.next_deadline(), model.iter().map(|(id, _)| id.at()).min());
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Batches of datagrams: those that one system call received, and those that the next call sends.
+
+mod batch;
+#[cfg(not(target_os = "linux"))]
+mod portable;
+#[cfg(target_os = "linux")]
+mod recvmmsg;
+
+pub(crate) use batch::{BATCH, MAX_DATAGRAM_BYTES, ReceiveBatch, SendBatch, claims_to_be};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::UdpBatchIo;
+#[cfg(target_os = "linux")]
+pub(crate) use recvmmsg::UdpBatchIo;

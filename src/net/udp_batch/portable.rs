@@ -1,0 +1,71 @@
+//! One datagram per system call, for platforms without recvmmsg(2).
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::batch::{BATCH, ReceiveBatch, SendBatch};
+
+/// A nonblocking UDP socket.
+pub(crate) trait Datagrams {
+    fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
+
+    fn send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<usize>;
+}
+
+impl Datagrams for mio::net::UdpSocket {
+    fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        mio::net::UdpSocket::recv_from(self, buffer)
+    }
+
+    fn send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<usize> {
+        mio::net::UdpSocket::send_to(self, payload, to)
+    }
+}
+
+/// Receives and sends batches with one call per datagram.
+pub(crate) struct UdpBatchIo;
+
+impl UdpBatchIo {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+
+    /// Receives up to [`BATCH`] datagrams into `into`; returns their number. Fewer than [`BATCH`]
+    /// means that the socket is empty.
+    pub(crate) fn receive(&mut self, socket: &impl Datagrams, into: &mut ReceiveBatch) -> io::Result<usize> {
+        let ReceiveBatch { storage, heads } = into;
+        heads.clear();
+        let mut buffers = ReceiveBatch::buffers(storage);
+        let mut buffer = buffers.next();
+        // An error may belong to a datagram sent earlier (ICMP), while received datagrams still
+        // wait: only `WouldBlock` ends a batch early.
+        for _ in 0..BATCH {
+            let Some(room) = buffer.as_deref_mut() else { break };
+            match socket.recv_from(room) {
+                Ok((len, from)) => {
+                    heads.push((from, len));
+                    buffer = buffers.next();
+                }
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {}
+                Err(error) if heads.is_empty() => return Err(error),
+                Err(_) => return Ok(heads.len()),
+            }
+        }
+        // More datagrams may wait even after an incomplete batch: the next call finds out.
+        if heads.is_empty() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(heads.len()) }
+    }
+
+    /// Sends up to [`BATCH`] datagrams of `from`, starting with number `first`; returns the number
+    /// sent, at least one.
+    pub(crate) fn send(&mut self, socket: &impl Datagrams, from: &SendBatch, first: usize) -> io::Result<usize> {
+        let mut sent = 0;
+        for (to, payload) in from.iter_from(first).take(BATCH) {
+            match socket.send_to(payload, to) {
+                Ok(_) => sent += 1,
+                Err(error) if sent == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(sent)
+    }
+}

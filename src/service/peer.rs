@@ -1,0 +1,25 @@
+//! The other end of a connection.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A TCP client and its address.
+    Tcp(SocketAddr),
+    /// A client of a Unix-domain socket; such clients rarely have a name.
+    Unix,
+    /// Whoever is at the input and output that the engine was [given](crate::Reactor::attach): an operator.
+    Console,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(addr) => addr.fmt(f),
+            Self::Unix => f.write_str("unix"),
+            Self::Console => f.write_str("console"),
+        }
+    }
+}
