@@ -1,161 +1,92 @@
-//! Until when a peer has to do something, derived from when it last did.
+//! The deadlines of a peer, computed from the [`Timestamps`](super::timestamps::Timestamps).
 //!
-//! Time in which we ourselves did not read a peer is never held against it: when reading is resumed, the points in time that
-//! its deadlines count from move by as much. An operator may type slowly and stop the output: for a console nothing is due but
-//! the end.
+//! The engine sets one timer for each connection, for its earliest deadline. A deadline that moves
+//! later leaves the timer alone: when the timer fires, the engine computes the deadline again.
 
 use std::time::Duration;
 
-use super::{Connection, Phase, Stream};
+use super::phase::Phase;
+use super::state::Connection;
+use super::stream::Stream;
 use crate::engine::limits::Limits;
 use crate::service::CloseReason;
 use crate::service::Peer;
 use crate::service::time::Timestamp;
 
-/// The points in time that deadlines count from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waits {
-    /// Last time that a byte moved in either direction.
-    active: Timestamp,
-    /// When the unfinished frame began.
-    frame: Option<Timestamp>,
-    /// When the peer last took a byte of what it is owed, or was first owed any.
-    write: Option<Timestamp>,
-    /// When reading was paused by us.
-    paused: Option<Timestamp>,
-    /// The timer that is set for it, if any; the deadline may have moved later since.
-    timer: Option<Timestamp>,
-}
-
-impl Waits {
-    pub(super) fn new(now: Timestamp) -> Self {
-        Self { active: now, frame: None, write: None, paused: None, timer: None }
-    }
-
-    #[inline]
-    pub(super) fn received(&mut self, now: Timestamp) {
-        self.active = now;
-    }
-
-    /// After frames were taken from the input: whether any was completed, and whether one is left unfinished.
-    #[inline]
-    pub(super) fn decoded(&mut self, completed: bool, unfinished: bool, now: Timestamp) {
-        if completed || !unfinished {
-            self.frame = None;
-        }
-        if unfinished {
-            self.frame.get_or_insert(now);
-        }
-    }
-
-    /// After a write: whether the peer took any byte, and whether any is left.
-    #[inline]
-    pub(super) fn wrote(&mut self, any: bool, left: bool, now: Timestamp) {
-        if any {
-            self.active = now;
-            self.write = None;
-        }
-        if left {
-            self.write.get_or_insert(now);
-        } else {
-            self.write = None;
-        }
-    }
-
-    pub(super) fn is_paused(&self) -> bool {
-        self.paused.is_some()
-    }
-
-    pub(super) fn pause(&mut self, now: Timestamp) {
-        self.paused.get_or_insert(now);
-    }
-
-    pub(super) fn resume(&mut self, now: Timestamp) {
-        if let Some(since) = self.paused.take() {
-            let pause = now.saturating_since(since);
-            self.frame = self.frame.map(|began| began + pause);
-            // What was written meanwhile moved it already, and it never lies ahead.
-            self.active = (self.active + pause).min(now);
-        }
-    }
-
-    /// The connection reads no more: only what it owes, and the end itself, are waited for.
-    pub(super) fn ended(&mut self, now: Timestamp) {
-        *self = Self { write: self.write, timer: self.timer, ..Self::new(now) };
-    }
-}
-
-/// What a peer has to have done by its deadline.
+/// The deadline that a peer is held to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Due {
-    /// Finished its frame.
+pub(crate) enum Deadline {
+    /// The peer finishes its frame within `frame_timeout`.
     Frame,
-    /// Said or taken anything at all.
-    Sign,
-    /// Taken a byte of what it is owed.
+    /// A byte moves in either direction within `idle_timeout`.
+    Idle,
+    /// The peer takes a byte of its pending output within `write_timeout`.
     Write,
-    /// Closed its side, now that we have closed ours.
-    End,
+    /// The peer closes its side within `linger_timeout`, after we have closed ours.
+    Linger,
 }
 
 impl<S: Stream> Connection<S> {
-    /// The earliest of its deadlines.
+    /// Returns the earliest deadline of the peer. A console has the linger deadline only, because
+    /// an operator may type slowly or stop the output.
     #[inline]
-    pub(crate) fn deadline(&self, limits: &Limits) -> Option<(Timestamp, Due)> {
-        let waits = &self.waits;
-        let nothing_owed = waits.write.is_none() && self.phase == Phase::Open;
-        if nothing_owed && waits.frame.is_none() && limits.idle_timeout.is_zero() {
+    pub(crate) fn deadline(&self, limits: &Limits) -> Option<(Timestamp, Deadline)> {
+        let timestamps = &self.timestamps;
+        let no_output = timestamps.write_progress.is_none() && self.phase == Phase::Open;
+        if no_output && timestamps.frame_start.is_none() && limits.idle_timeout.is_zero() {
             return None;
         }
-        let linger_from = (self.phase == Phase::Lingering).then_some(waits.active);
-        let end = linger_from.map(|from| (from + limits.linger_timeout, Due::End));
+        let linger_from = (self.phase == Phase::Lingering).then_some(timestamps.last_activity);
+        let linger = linger_from.map(|from| (from + limits.linger_timeout, Deadline::Linger));
         if self.peer == Peer::Console {
-            return end;
+            return linger;
         }
-        let reads = self.phase == Phase::Open && waits.paused.is_none() && self.reason().is_none();
-        let idle_from = (self.jobs == 0 && waits.write.is_none()).then_some(waits.active);
+        let is_read = self.phase == Phase::Open && timestamps.paused_since.is_none() && self.close_reason().is_none();
+        let idle_from = (self.jobs == 0 && timestamps.write_progress.is_none()).then_some(timestamps.last_activity);
         [
-            after(waits.frame.filter(|_| reads), limits.frame_timeout, Due::Frame),
-            after(idle_from.filter(|_| reads), limits.idle_timeout, Due::Sign),
-            after(waits.write, limits.write_timeout, Due::Write),
-            end,
+            after(timestamps.frame_start.filter(|_| is_read), limits.frame_timeout, Deadline::Frame),
+            after(idle_from.filter(|_| is_read), limits.idle_timeout, Deadline::Idle),
+            after(timestamps.write_progress, limits.write_timeout, Deadline::Write),
+            linger,
         ]
         .into_iter()
         .flatten()
         .min_by_key(|(at, _)| *at)
     }
 
-    /// Why a connection ends whose peer has missed a deadline.
-    pub(crate) fn missed(&self, due: Due, limits: &Limits) -> CloseReason {
-        match due {
-            Due::Frame => {
+    /// Returns the reason for closing a connection whose peer has exceeded `deadline`.
+    pub(crate) fn timeout_reason(&self, deadline: Deadline, limits: &Limits) -> CloseReason {
+        match deadline {
+            Deadline::Frame => {
                 CloseReason::FrameTimeout { limit: limits.frame_timeout, looks_like: self.decoder.looks_like() }
             }
-            Due::Sign => CloseReason::IdleTimeout(limits.idle_timeout),
-            Due::Write => CloseReason::WriteTimeout(limits.write_timeout),
-            Due::End => CloseReason::PeerClosed,
+            Deadline::Idle => CloseReason::IdleTimeout(limits.idle_timeout),
+            Deadline::Write => CloseReason::WriteTimeout(limits.write_timeout),
+            Deadline::Linger => CloseReason::PeerClosed,
         }
     }
 
-    /// The deadline for which a timer has to be set, if none is set that comes as early.
+    /// Returns the time that a timer has to be set for; `None` if the timer that is set is early
+    /// enough.
     #[inline]
-    pub(crate) fn unset_deadline(&self, limits: &Limits) -> Option<Timestamp> {
+    pub(crate) fn timer_to_set(&self, limits: &Limits) -> Option<Timestamp> {
         let (at, _) = self.deadline(limits)?;
-        self.waits.timer.is_none_or(|set| at < set).then_some(at)
+        self.timestamps.timer.is_none_or(|set| at < set).then_some(at)
     }
 
-    /// Notes which timer is set for the connection; returns the one that was.
-    pub(crate) fn set_timer(&mut self, at: Option<Timestamp>) -> Option<Timestamp> {
-        std::mem::replace(&mut self.waits.timer, at)
+    /// Notes the timer that is set for the connection. Returns the previous one.
+    pub(crate) fn replace_timer(&mut self, at: Option<Timestamp>) -> Option<Timestamp> {
+        std::mem::replace(&mut self.timestamps.timer, at)
     }
 
+    /// Returns the timer that is set for the connection.
     pub(crate) fn timer(&self) -> Option<Timestamp> {
-        self.waits.timer
+        self.timestamps.timer
     }
 }
 
-/// A limit of zero is none.
-fn after(from: Option<Timestamp>, limit: Duration, due: Due) -> Option<(Timestamp, Due)> {
+/// Returns `from + limit`; `None` for a limit of zero, which means unlimited.
+fn after(from: Option<Timestamp>, limit: Duration, deadline: Deadline) -> Option<(Timestamp, Deadline)> {
     let from = from.filter(|_| !limit.is_zero())?;
-    Some((from + limit, due))
+    Some((from + limit, deadline))
 }

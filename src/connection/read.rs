@@ -1,111 +1,126 @@
-//! The way in: socket → receive buffer → decoder → service.
+//! The input path: socket → receive buffer → decoder → service.
+//!
+//! A read lands in the engine's receive buffer. Whole frames are decoded where they lie and handed
+//! to the service borrowed; only the rest of an unfinished frame is copied, into the decoder's own
+//! buffer. While that buffer has room for the frame's next bytes, a read fills it first.
 
 use std::io::{self, IoSliceMut};
 
-use super::write::{Sink, broken};
-use super::{Connection, Desk, Phase, Stalled, Stream};
+use super::phase::Phase;
+use super::state::{Connection, DeferredInput};
+use super::stream::Stream;
+use super::worker_context::WorkerContext;
+use super::write::{WriteHalf, io_failure};
 use crate::engine::limits::Limits;
 use crate::frame::BufferPool;
 use crate::service::CloseReason;
 use crate::service::reply_buffer::ReplySource;
 use crate::service::{ConnId, Service};
 
-/// What one read brought.
+/// The result of one read.
 #[derive(Debug)]
-pub(crate) enum Fill {
-    /// So many bytes, of which `buffered` are in the receive buffer; the others went straight to the unfinished frame.
+pub(crate) enum ReadOutcome {
+    /// `total` bytes were read. `buffered` of them are in the receive buffer; the others went
+    /// straight to the unfinished frame.
     Bytes { total: usize, buffered: usize },
-    /// Nothing now.
-    Nothing,
-    /// The peer's end.
-    End,
-    /// The connection cannot go on.
-    Broken(CloseReason),
+    /// The socket is empty.
+    WouldBlock,
+    /// The peer has closed its writing side.
+    Eof,
+    /// The read failed; the connection closes.
+    Failed(CloseReason),
 }
 
-/// One read that nothing was made of yet.
+/// The result of one read before the connection has noted it.
 #[derive(Debug)]
-pub(crate) struct Drawn {
+pub(crate) struct RawRead {
     result: io::Result<usize>,
+    /// The room that the read was given, in bytes.
     offered: usize,
-    /// So many bytes of what was offered were room in the unfinished frame.
+    /// The part of `offered` that was room in the unfinished frame, in bytes.
     direct: usize,
 }
 
-impl Drawn {
-    /// Whether the read waited for as long as the socket lets it, and nothing came.
+impl RawRead {
+    /// Returns true if the read returned `WouldBlock`; a blocking read returns it after the
+    /// socket's receive timeout.
     #[inline]
-    pub(crate) fn is_nothing(&self) -> bool {
+    pub(crate) fn would_block(&self) -> bool {
         self.result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Whether it brought all that there was room for, so that more room would bring more at once.
+    /// Returns true if the read filled all of its room, so that a larger buffer may be worthwhile.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
         self.result.as_ref().is_ok_and(|bytes| *bytes == self.offered)
     }
 }
 
-/// How far the input was taken.
+/// The reason why dispatching frames stopped.
 #[derive(Debug)]
-pub(crate) enum Received {
-    /// All of it; what is left of a frame is remembered.
-    All,
-    /// The service did something beyond replying, which comes before the next frame.
-    Acted,
-    /// Enough replies wait for a write.
-    Flush,
-    /// Not to its end: the connection cannot go on.
+pub(crate) enum DispatchOutcome {
+    /// All input is decoded; the decoder keeps the start of an unfinished frame.
+    InputUsed,
+    /// The service asked for an action, which has to be applied before the next frame.
+    ActionsPending,
+    /// Enough replies or pending output have collected; they are written first.
+    FlushNeeded,
+    /// The connection cannot go on.
     Failed(CloseReason),
 }
 
 impl<S: Stream> Connection<S> {
-    /// Whether reading it now may bring something.
+    /// Returns true if a read, or decoding deferred input, may make progress now.
     #[inline]
     pub(crate) fn wants_read(&self, limits: &Limits) -> bool {
-        self.may_receive(limits) && (self.is_stalled() || (self.flags.readable && self.reason().is_none()))
+        self.may_receive(limits)
+            && (self.has_deferred_input() || (self.flags.readable && self.close_reason().is_none()))
     }
 
-    /// Whether it is open and not held back.
+    /// Returns true if the connection is open and reading is not paused.
     #[inline]
     pub(crate) fn may_receive(&self, limits: &Limits) -> bool {
-        // Of a peer that has sent its last, little more can come, and its end frees what is held for it.
-        let gone = self.flags.over_budget && self.flags.end_announced;
-        let paused = self.waits.is_paused() && !(gone && self.queue.pending_bytes() <= limits.high_water_bytes());
+        // A peer that is paused for memory and has closed its side can send little more, and
+        // reading up to its end frees the memory that it holds.
+        let finishes = self.flags.memory_paused && self.flags.eof_reported;
+        let paused =
+            self.timestamps.is_paused() && !(finishes && self.queue.pending_bytes() <= limits.high_water_bytes());
         self.phase == Phase::Open && !paused
     }
 
-    /// Whether it could go on at once: its budget was spent before its input was, or its service waits to send more.
+    /// Returns true if another step could make progress at once: the read budget ended before the
+    /// input did, `on_writable` is due, or input has to be discarded.
     #[inline]
     pub(crate) fn wants_step(&self, limits: &Limits) -> bool {
         self.wants_read(limits)
-            || (self.phase == Phase::Open && self.has_drained(limits))
+            || (self.phase == Phase::Open && self.is_writable_due(limits))
             || (self.phase == Phase::Lingering && self.flags.readable)
     }
 
-    /// Whether a read that brings less than it could has emptied the socket. An announced end has no event of its own to come,
-    /// so only a read can find it; and at urgent data a read ends early.
+    /// Returns true if a short read proves that the socket is empty. A reported end of stream has
+    /// no event of its own to come, so only a read finds it. At urgent data a read ends early.
     #[inline]
-    fn short_means_empty(&self) -> bool {
-        self.stream.short_means_done() && !self.flags.end_announced && !self.flags.urgent
+    fn short_read_means_empty(&self) -> bool {
+        self.stream.short_io_means_would_block() && !self.flags.eof_reported && !self.flags.urgent
     }
 
-    /// Reads once, at most `most` bytes, and notes what came of it.
+    /// Reads once, at most `max_bytes`, and notes the result.
     #[inline]
-    pub(crate) fn fill(&mut self, buffer: &mut [u8], most: usize, desk: &mut Desk) -> Fill {
-        let drawn = self.draw(buffer, most, &mut desk.spares);
-        self.take_in(drawn, desk)
+    pub(crate) fn read(&mut self, buffer: &mut [u8], max_bytes: usize, worker: &mut WorkerContext) -> ReadOutcome {
+        let raw = self.read_raw(buffer, max_bytes, &mut worker.buffer_pool);
+        self.finish_read(raw, worker)
     }
 
-    /// Reads once, at most `most` bytes. Where an unfinished frame has room, its bytes go there first and only what follows
-    /// them to `buffer`. Nothing is noted yet: where a read waits, the time has to be read between the two.
+    /// Reads once, at most `max_bytes`. The room in the unfinished frame is filled first, then
+    /// `buffer`. The result is noted by [`finish_read`](Self::finish_read): an engine whose read
+    /// blocks reads the clock between the two.
     #[inline]
-    pub(crate) fn draw(&mut self, buffer: &mut [u8], most: usize, spares: &mut BufferPool) -> Drawn {
+    pub(crate) fn read_raw(&mut self, buffer: &mut [u8], max_bytes: usize, buffer_pool: &mut BufferPool) -> RawRead {
         loop {
-            let spare = self.decoder.spare_with(spares);
-            let direct = spare.len().min(most);
+            let spare = self.decoder.spare_with(buffer_pool);
+            let direct = spare.len().min(max_bytes);
             let spare = spare.get_mut(..direct).unwrap_or_default();
-            let offered = buffer.len().min(most - direct) + direct;
+            let offered = buffer.len().min(max_bytes - direct) + direct;
             let buffer = buffer.get_mut(..offered - direct).unwrap_or_default();
             let result = if spare.is_empty() {
                 self.stream.read(buffer)
@@ -113,98 +128,106 @@ impl<S: Stream> Connection<S> {
                 self.stream.read_vectored(&mut [IoSliceMut::new(spare), IoSliceMut::new(buffer)])
             };
             if !result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
-                return Drawn { result, offered, direct };
+                return RawRead { result, offered, direct };
             }
         }
     }
 
-    /// Notes what a read brought.
+    /// Notes the result of a read: readiness, time, counters.
     #[inline]
-    pub(crate) fn take_in(&mut self, drawn: Drawn, desk: &mut Desk) -> Fill {
-        let Drawn { result, offered, direct } = drawn;
+    pub(crate) fn finish_read(&mut self, raw: RawRead, worker: &mut WorkerContext) -> ReadOutcome {
+        let RawRead { result, offered, direct } = raw;
         match result {
             Ok(0) => {
                 self.flags.readable = false;
-                self.flags.ended = true;
-                Fill::End
+                self.flags.eof_read = true;
+                ReadOutcome::Eof
             }
             Ok(bytes) => {
-                if bytes < offered && self.short_means_empty() {
+                if bytes < offered && self.short_read_means_empty() {
                     self.flags.readable = false;
                 }
                 self.decoder.filled(bytes.min(direct));
-                self.waits.received(desk.clock.moment);
-                desk.stats.bytes_in += bytes as u64;
-                Fill::Bytes { total: bytes, buffered: bytes.saturating_sub(direct) }
+                self.timestamps.bytes_received(worker.clock.moment);
+                worker.stats.bytes_in += bytes as u64;
+                ReadOutcome::Bytes { total: bytes, buffered: bytes.saturating_sub(direct) }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.flags.readable = false;
-                Fill::Nothing
+                ReadOutcome::WouldBlock
             }
-            Err(error) => Fill::Broken(broken(&error)),
+            Err(error) => ReadOutcome::Failed(io_failure(&error)),
         }
     }
 
-    /// Hands the frames in `input` to the service, one by one, until something other than the next frame is due. `input` is
-    /// what is left of `received`, in which replies may lie.
+    /// Dispatches the frames in `input` to the service, one by one, until something else has to
+    /// happen before the next frame. `input` is the undecoded rest of `received`, the bytes of this
+    /// read, which replies may be borrowed from.
     #[inline]
-    pub(crate) fn receive(
+    pub(crate) fn dispatch(
         &mut self,
         input: &mut &[u8],
         received: &[u8],
         id: ConnId,
         service: &mut dyn Service,
-        desk: &mut Desk,
-    ) -> Received {
+        worker: &mut WorkerContext,
+    ) -> DispatchOutcome {
         let framing = self.framing();
         let mut completed = false;
-        let received = loop {
-            match self.decoder.decode_with(input, &mut desk.spares) {
+        let outcome = loop {
+            match self.decoder.decode_with(input, &mut worker.buffer_pool) {
                 Ok(Some(payload)) => {
                     completed = true;
-                    desk.stats.frames_in += 1;
-                    let request = if desk.lends_requests { payload } else { &[] };
-                    let origin = ReplySource { received, request };
-                    service.on_frame(&mut desk.context(id, framing, origin, self.queue.pending_bytes()), payload);
-                    if desk.outbox.lies_in_request() {
-                        // It has to go before the request does.
-                        let Self { stream, queue, flags, waits, peer, .. } = self;
-                        let sink = Sink { stream, queue, flags, waits, peer };
-                        if let Err(reason) = sink.send(origin, desk) {
-                            break Received::Failed(reason);
+                    worker.stats.frames_in += 1;
+                    let request = if worker.may_borrow_request { payload } else { &[] };
+                    let source = ReplySource { received, request };
+                    let pending_bytes = self.queue.pending_bytes();
+                    service.on_frame(&mut worker.service_context(id, framing, source, pending_bytes), payload);
+                    if worker.replies.borrows_request() {
+                        // The decoder overwrites the request with the next frame, so the reply that
+                        // is borrowed from it is written first.
+                        let Self { stream, queue, flags, timestamps, peer, .. } = self;
+                        let write_half = WriteHalf { stream, queue, flags, timestamps, peer };
+                        if let Err(reason) = write_half.send_replies(source, worker) {
+                            break DispatchOutcome::Failed(reason);
                         }
                     }
-                    if let Some(error) = desk.outbox.take_failure() {
-                        break Received::Failed(CloseReason::UnsendableReply(error));
+                    if let Some(error) = worker.replies.take_failure() {
+                        break DispatchOutcome::Failed(CloseReason::UnsendableReply(error));
                     }
-                    if !desk.effects.actions.is_empty() {
-                        break Received::Acted;
+                    if !worker.pending_actions.actions.is_empty() {
+                        break DispatchOutcome::ActionsPending;
                     }
-                    if desk.outbox.is_worth_a_write() || self.queue.pending_bytes() > desk.limits.high_water_bytes() {
-                        break Received::Flush;
+                    if worker.replies.should_write() || self.queue.pending_bytes() > worker.limits.high_water_bytes() {
+                        break DispatchOutcome::FlushNeeded;
                     }
                 }
-                Ok(None) => break Received::All,
-                Err(error) => break Received::Failed(CloseReason::BadFrame(error)),
+                Ok(None) => break DispatchOutcome::InputUsed,
+                Err(error) => break DispatchOutcome::Failed(CloseReason::BadFrame(error)),
             }
         };
-        self.waits.decoded(completed, self.decoder.unfinished_bytes().is_some(), desk.clock.moment);
-        received
+        self.timestamps.frames_decoded(completed, self.decoder.unfinished_bytes().is_some(), worker.clock.moment);
+        outcome
     }
 
-    /// The peer will send no more: hands over the last line if it lacked its line feed, and says why the connection ends.
-    pub(crate) fn finish(
+    /// Handles the peer's end of stream. A last line without its line feed is dispatched.
+    ///
+    /// # Errors
+    /// [`CloseReason::TruncatedFrame`] if the stream ends inside a frame; otherwise the reason to
+    /// close for once the last answers are given is returned.
+    pub(crate) fn finish_input(
         &mut self,
         id: ConnId,
         service: &mut dyn Service,
-        desk: &mut Desk,
+        worker: &mut WorkerContext,
     ) -> Result<CloseReason, CloseReason> {
         let framing = self.framing();
         let received_bytes = self.decoder.unfinished_bytes();
         let looks_like = self.decoder.looks_like();
         if let Some(payload) = self.decoder.finish() {
-            desk.stats.frames_in += 1;
-            service.on_frame(&mut desk.context(id, framing, ReplySource::NONE, self.queue.pending_bytes()), payload);
+            worker.stats.frames_in += 1;
+            let pending_bytes = self.queue.pending_bytes();
+            service.on_frame(&mut worker.service_context(id, framing, ReplySource::NONE, pending_bytes), payload);
             return Ok(CloseReason::PeerClosed);
         }
         match received_bytes {
@@ -213,39 +236,41 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Keeps input that came too early, until the peer has taken enough of what it is owed.
-    pub(crate) fn stall(&mut self, input: &[u8]) {
+    /// Keeps a copy of undecoded input until the peer has taken enough of its pending output.
+    pub(crate) fn defer_input(&mut self, input: &[u8]) {
         if !input.is_empty() {
-            self.put_stalled(input.to_vec(), 0);
+            self.put_back_deferred(input.to_vec(), 0);
         }
     }
 
-    /// Input kept by [`stall`](Self::stall).
-    pub(crate) fn take_stalled(&mut self) -> Option<(Vec<u8>, usize)> {
-        let rare = self.rare.as_mut()?;
-        let stalled = rare.stalled.take();
-        if rare.reason.is_none() {
-            self.rare = None;
+    /// Takes the input that [`defer_input`](Self::defer_input) kept, with the number of bytes that
+    /// are decoded already.
+    pub(crate) fn take_deferred(&mut self) -> Option<(Vec<u8>, usize)> {
+        let cold = self.cold.as_mut()?;
+        let deferred = cold.deferred.take();
+        if cold.close_reason.is_none() {
+            self.cold = None;
         }
-        stalled.map(|stalled| (stalled.bytes, stalled.used))
+        deferred.map(|deferred| (deferred.bytes, deferred.used))
     }
 
-    /// Puts back what [`take_stalled`](Self::take_stalled) gave, used up to `used`.
-    pub(crate) fn put_stalled(&mut self, bytes: Vec<u8>, used: usize) {
+    /// Puts back the input from [`take_deferred`](Self::take_deferred), of which `used` bytes are
+    /// now decoded.
+    pub(crate) fn put_back_deferred(&mut self, bytes: Vec<u8>, used: usize) {
         if used < bytes.len() {
-            self.rare.get_or_insert_default().stalled = Some(Stalled { bytes, used });
+            self.cold.get_or_insert_default().deferred = Some(DeferredInput { bytes, used });
         }
     }
 
-    /// Reads and forgets, so that closing finds nothing unread: unread input would turn the close into a reset, and a reset
-    /// can overtake our last words.
-    pub(super) fn discard(&mut self, scrap: &mut [u8]) {
-        let short_means_empty = self.short_means_empty();
-        // A read into no room would look like the peer's end.
-        while self.flags.readable && !scrap.is_empty() {
-            match self.stream.read(scrap) {
+    /// Reads and discards input, so that the close finds none unread. Unread input would turn the
+    /// close into a reset, which can overtake our last output.
+    pub(super) fn discard(&mut self, scratch: &mut [u8]) {
+        let short_read_means_empty = self.short_read_means_empty();
+        // A read into an empty buffer returns 0, which would look like the end of the stream.
+        while self.flags.readable && !scratch.is_empty() {
+            match self.stream.read(scratch) {
                 Ok(0) => self.phase = Phase::Closed,
-                Ok(bytes) if short_means_empty && bytes < scrap.len() => {}
+                Ok(bytes) if short_read_means_empty && bytes < scratch.len() => {}
                 Ok(_) => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

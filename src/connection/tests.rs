@@ -1,10 +1,10 @@
-//! One connection and its scripted socket: what it remembers after each call, and when it may be forgotten.
+//! One connection over a scripted socket: its state after each call.
 
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::script::{Call, Scripted, Socket};
-use super::{Connection, Desk, Fill, Phase, Received};
+use super::scripted_stream::{ScriptedCall, ScriptedSocket, ScriptedStream};
+use super::{Connection, DispatchOutcome, Phase, ReadOutcome, WorkerContext};
 use crate::engine::limits::Limits;
 use crate::frame::BatchId;
 use crate::frame::{Batch, BufferPool, Framing};
@@ -24,195 +24,195 @@ impl Service for Echo {
 
 const ID: ConnId = ConnId(1 << 40);
 
-fn desk(limits: Limits) -> Desk {
+fn worker_context(limits: Limits) -> WorkerContext {
     let clock = Clock { now: Instant::now(), moment: Timestamp::START };
-    Desk::new(limits, clock, PendingActions::default(), BufferPool::default())
+    WorkerContext::new(limits, clock, PendingActions::default(), BufferPool::default())
 }
 
-fn connection(framing: Framing, desk: &Desk) -> (Connection<Scripted>, Socket) {
-    let (socket, stream) = Socket::pair();
-    let conn = Connection::new(stream, Peer::Unix, ServiceId(0), framing, &desk.limits, Timestamp::START);
+fn connection(framing: Framing, worker: &WorkerContext) -> (Connection<ScriptedStream>, ScriptedSocket) {
+    let (socket, stream) = ScriptedSocket::pair();
+    let conn = Connection::new(stream, Peer::Unix, ServiceId(0), framing, &worker.limits, Timestamp::START);
     (conn, socket)
 }
 
-/// Reads once and answers what came.
-fn read(conn: &mut Connection<Scripted>, desk: &mut Desk, buffer: &mut [u8]) -> Fill {
-    let fill = conn.fill(buffer, usize::MAX, desk);
-    if let Fill::Bytes { buffered, .. } = fill {
+/// Reads once and answers the frames read.
+fn read(conn: &mut Connection<ScriptedStream>, worker: &mut WorkerContext, buffer: &mut [u8]) -> ReadOutcome {
+    let outcome = conn.read(buffer, usize::MAX, worker);
+    if let ReadOutcome::Bytes { buffered, .. } = outcome {
         let received = &buffer[..buffered];
         let mut input = received;
-        assert!(matches!(conn.receive(&mut input, received, ID, &mut Echo, desk), Received::All));
-        conn.send(ReplySource { received, request: &[] }, desk).unwrap();
+        assert!(matches!(conn.dispatch(&mut input, received, ID, &mut Echo, worker), DispatchOutcome::InputUsed));
+        conn.send_replies(ReplySource { received, request: &[] }, worker).unwrap();
     }
-    fill
+    outcome
 }
 
 #[test]
 fn a_connection_between_frames_holds_no_bytes() {
-    let mut desk = desk(Limits::default());
-    let (mut conn, socket) = connection(Framing::U8, &desk);
+    let mut worker = worker_context(Limits::default());
+    let (mut conn, socket) = connection(Framing::U8, &worker);
     socket.send(b"\x03one\x03tw");
-    conn.mark(true, false, false);
-    read(&mut conn, &mut desk, &mut [0; 100]);
+    conn.mark_ready(true, false, false);
+    read(&mut conn, &mut worker, &mut [0; 100]);
     assert!(conn.held_bytes() > 0);
     socket.send(b"o");
-    conn.mark(true, false, false);
-    read(&mut conn, &mut desk, &mut [0; 100]);
-    // The decoder lets go of a frame with the next read at the latest.
+    conn.mark_ready(true, false, false);
+    read(&mut conn, &mut worker, &mut [0; 100]);
+    // The decoder frees a frame with the next read at the latest.
     socket.send(b"\x00");
-    conn.mark(true, false, false);
-    read(&mut conn, &mut desk, &mut [0; 100]);
+    conn.mark_ready(true, false, false);
+    read(&mut conn, &mut worker, &mut [0; 100]);
     assert_eq!(conn.held_bytes(), 0);
     assert_eq!(socket.written(), b"\x03one\x03two\x00");
 }
 
 #[test]
 fn a_read_that_fills_the_buffer_leaves_the_connection_readable() {
-    let mut desk = desk(Limits::default());
-    let (mut conn, socket) = connection(Framing::Raw, &desk);
+    let mut worker = worker_context(Limits::default());
+    let (mut conn, socket) = connection(Framing::Raw, &worker);
     socket.send(b"eight by");
-    conn.mark(true, false, false);
-    read(&mut conn, &mut desk, &mut [0; 4]);
+    conn.mark_ready(true, false, false);
+    read(&mut conn, &mut worker, &mut [0; 4]);
     assert!(conn.flags().readable);
-    read(&mut conn, &mut desk, &mut [0; 4]);
-    assert!(conn.flags().readable, "whether more is there only another read can tell");
-    assert!(matches!(read(&mut conn, &mut desk, &mut [0; 4]), Fill::Nothing));
+    read(&mut conn, &mut worker, &mut [0; 4]);
+    assert!(conn.flags().readable, "only another read proves the socket empty");
+    assert!(matches!(read(&mut conn, &mut worker, &mut [0; 4]), ReadOutcome::WouldBlock));
     assert!(!conn.flags().readable);
 }
 
 #[cfg(unix)]
 #[test]
-fn a_short_read_has_emptied_the_socket_unless_an_end_is_announced() {
-    for announced in [false, true] {
-        let mut desk = desk(Limits::default());
-        let (mut conn, socket) = connection(Framing::Raw, &desk);
+fn a_short_read_clears_readable_unless_eof_is_reported() {
+    for eof_reported in [false, true] {
+        let mut worker = worker_context(Limits::default());
+        let (mut conn, socket) = connection(Framing::Raw, &worker);
         socket.send(b"few");
-        conn.mark(true, true, announced);
-        read(&mut conn, &mut desk, &mut [0; 100]);
-        assert_eq!(conn.flags().readable, announced);
+        conn.mark_ready(true, true, eof_reported);
+        read(&mut conn, &mut worker, &mut [0; 100]);
+        assert_eq!(conn.flags().readable, eof_reported);
     }
 }
 
 #[test]
 fn a_read_that_is_interrupted_is_made_again() {
-    let mut desk = desk(Limits::default());
-    let (mut conn, socket) = connection(Framing::Raw, &desk);
-    socket.script_reads([Call::Interrupted; 5]);
+    let mut worker = worker_context(Limits::default());
+    let (mut conn, socket) = connection(Framing::Raw, &worker);
+    socket.script_reads([ScriptedCall::Interrupted; 5]);
     socket.send(b"x");
-    assert!(matches!(read(&mut conn, &mut desk, &mut [0; 9]), Fill::Bytes { total: 1, .. }));
+    assert!(matches!(read(&mut conn, &mut worker, &mut [0; 9]), ReadOutcome::Bytes { total: 1, .. }));
 }
 
 #[test]
-fn a_failed_read_names_its_kind_as_the_reason() {
-    let mut desk = desk(Limits::default());
-    let (mut conn, socket) = connection(Framing::Raw, &desk);
-    socket.script_reads([Call::Fails(io::ErrorKind::TimedOut)]);
-    let fill = read(&mut conn, &mut desk, &mut [0; 9]);
-    assert!(matches!(fill, Fill::Broken(CloseReason::PeerReset(io::ErrorKind::TimedOut))));
+fn a_failed_read_gives_its_error_kind_as_the_reason() {
+    let mut worker = worker_context(Limits::default());
+    let (mut conn, socket) = connection(Framing::Raw, &worker);
+    socket.script_reads([ScriptedCall::Fails(io::ErrorKind::TimedOut)]);
+    let outcome = read(&mut conn, &mut worker, &mut [0; 9]);
+    assert!(matches!(outcome, ReadOutcome::Failed(CloseReason::PeerReset(io::ErrorKind::TimedOut))));
 }
 
 #[test]
-fn the_rest_of_a_large_frame_is_read_where_it_belongs_and_what_follows_it_to_the_buffer() {
-    let mut desk = desk(Limits::default());
-    let (mut conn, socket) = connection(Framing::U16BE, &desk);
+fn the_rest_of_a_large_frame_is_read_into_the_frame() {
+    let mut worker = worker_context(Limits::default());
+    let (mut conn, socket) = connection(Framing::U16BE, &worker);
     let mut buffer = [0; 50];
     socket.send(&[&[1, 44][..], &[b'x'; 20]].concat());
-    conn.mark(true, false, false);
-    assert!(matches!(read(&mut conn, &mut desk, &mut buffer), Fill::Bytes { buffered: 22, .. }));
+    conn.mark_ready(true, false, false);
+    assert!(matches!(read(&mut conn, &mut worker, &mut buffer), ReadOutcome::Bytes { buffered: 22, .. }));
     socket.send(&[b'x'; 20]);
-    conn.mark(true, false, false);
+    conn.mark_ready(true, false, false);
     assert!(
-        matches!(read(&mut conn, &mut desk, &mut buffer), Fill::Bytes { total: 20, buffered: 0 }),
-        "all of it went to the frame"
+        matches!(read(&mut conn, &mut worker, &mut buffer), ReadOutcome::Bytes { total: 20, buffered: 0 }),
+        "the read went to the frame's own buffer"
     );
     socket.send(&[&[b'x'; 260][..], &[0, 1, b'y']].concat());
-    conn.mark(true, false, false);
+    conn.mark_ready(true, false, false);
     while conn.flags().readable {
-        read(&mut conn, &mut desk, &mut buffer);
+        read(&mut conn, &mut worker, &mut buffer);
     }
     assert_eq!(socket.written(), [&[1, 44][..], &[b'x'; 300], &[0, 1, b'y']].concat());
 }
 
 #[test]
-fn every_split_between_a_full_socket_and_a_queue_keeps_replies_and_messages_in_order() {
+fn partial_writes_keep_replies_and_messages_in_order() {
     for room in 0..14 {
-        let mut desk = desk(Limits::default());
-        let (mut conn, socket) = connection(Framing::U8, &desk);
+        let mut worker = worker_context(Limits::default());
+        let (mut conn, socket) = connection(Framing::U8, &worker);
         socket.set_room(room);
         socket.send(b"\x03one");
-        read(&mut conn, &mut desk, &mut [0; 100]);
-        conn.offer_shared(&Batch::encoded(b"\x03two", 1, BatchId::NONE), &mut desk).unwrap();
+        read(&mut conn, &mut worker, &mut [0; 100]);
+        conn.enqueue_shared(&Batch::encoded(b"\x03two", 1, BatchId::NONE), &mut worker).unwrap();
         socket.send(b"\x05three");
-        read(&mut conn, &mut desk, &mut [0; 100]);
+        read(&mut conn, &mut worker, &mut [0; 100]);
         socket.set_room(usize::MAX);
-        conn.mark(false, true, false);
-        conn.flush(Timestamp::START, &mut desk.stats).unwrap();
+        conn.mark_ready(false, true, false);
+        conn.flush(Timestamp::START, &mut worker.stats).unwrap();
         assert_eq!(socket.written(), b"\x03one\x03two\x05three", "room for {room} bytes");
         assert_eq!(conn.pending_bytes(), 0);
-        assert_eq!(desk.stats.bytes_out, 14);
+        assert_eq!(worker.stats.bytes_out, 14);
     }
 }
 
 #[test]
 fn a_full_socket_is_not_written_to_before_an_event_says_so() {
-    let mut desk = desk(Limits::default());
-    let (mut conn, socket) = connection(Framing::U8, &desk);
+    let mut worker = worker_context(Limits::default());
+    let (mut conn, socket) = connection(Framing::U8, &worker);
     socket.set_room(2);
     socket.send(b"\x03one\x03two");
-    read(&mut conn, &mut desk, &mut [0; 100]);
-    socket.script_writes([Call::Fails(io::ErrorKind::Other)]);
-    conn.flush(Timestamp::START, &mut desk.stats).unwrap();
-    assert!(conn.mark(false, true, false));
-    conn.flush(Timestamp::START, &mut desk.stats).unwrap_err();
+    read(&mut conn, &mut worker, &mut [0; 100]);
+    socket.script_writes([ScriptedCall::Fails(io::ErrorKind::Other)]);
+    conn.flush(Timestamp::START, &mut worker.stats).unwrap();
+    assert!(conn.mark_ready(false, true, false));
+    conn.flush(Timestamp::START, &mut worker.stats).unwrap_err();
 }
 
 #[test]
-fn an_event_queues_a_connection_once_and_only_if_it_has_something_to_do() {
-    let desk = desk(Limits::default());
-    let (mut conn, _socket) = connection(Framing::U8, &desk);
-    assert!(!conn.mark(false, true, false), "room for output, and no output");
-    assert!(conn.mark(true, false, false));
-    assert!(!conn.mark(true, true, true), "it is queued already");
+fn an_event_schedules_a_connection_once_if_it_can_act() {
+    let worker = worker_context(Limits::default());
+    let (mut conn, _socket) = connection(Framing::U8, &worker);
+    assert!(!conn.mark_ready(false, true, false), "room for output, but no output");
+    assert!(conn.mark_ready(true, false, false));
+    assert!(!conn.mark_ready(true, true, true), "it is scheduled already");
 }
 
 #[test]
-fn an_end_in_good_order_flushes_then_shuts_down_then_waits_for_the_peer() {
-    let mut desk = desk(Limits::default());
-    let (mut conn, socket) = connection(Framing::U8, &desk);
+fn an_orderly_close_flushes_shuts_down_and_lingers() {
+    let mut worker = worker_context(Limits::default());
+    let (mut conn, socket) = connection(Framing::U8, &worker);
     socket.set_room(1);
     socket.send(b"\x03one");
-    read(&mut conn, &mut desk, &mut [0; 100]);
-    conn.end(CloseReason::ShuttingDown, Timestamp::START);
-    assert_eq!(conn.phase(), Phase::Ending);
-    conn.goodbye_said();
-    conn.wind_up(&mut [0; 10], Timestamp::START);
-    assert_eq!((conn.phase(), socket.is_shut_down()), (Phase::Draining, false));
+    read(&mut conn, &mut worker, &mut [0; 100]);
+    conn.begin_close(CloseReason::ShuttingDown, Timestamp::START);
+    assert_eq!(conn.phase(), Phase::Closing);
+    conn.close_delivered();
+    conn.advance_close(&mut [0; 10], Timestamp::START);
+    assert_eq!((conn.phase(), socket.is_shut_down()), (Phase::Flushing, false));
     socket.set_room(usize::MAX);
-    conn.mark(false, true, false);
-    conn.flush(Timestamp::START, &mut desk.stats).unwrap();
-    conn.wind_up(&mut [0; 10], Timestamp::START);
+    conn.mark_ready(false, true, false);
+    conn.flush(Timestamp::START, &mut worker.stats).unwrap();
+    conn.advance_close(&mut [0; 10], Timestamp::START);
     assert_eq!((conn.phase(), socket.is_shut_down()), (Phase::Lingering, true));
     socket.finish();
-    conn.mark(true, false, true);
-    conn.wind_up(&mut [0; 10], Timestamp::START);
+    conn.mark_ready(true, false, true);
+    conn.advance_close(&mut [0; 10], Timestamp::START);
     assert_eq!(conn.phase(), Phase::Closed);
 }
 
 #[test]
-fn a_peer_that_cannot_be_reached_is_owed_nothing() {
+fn an_unreachable_peer_is_abandoned_without_a_flush() {
     let reasons = [
         CloseReason::PeerReset(io::ErrorKind::BrokenPipe),
         CloseReason::WriteTimeout(Duration::ZERO),
         CloseReason::SlowConsumer { pending_bytes: 1 },
     ];
     for reason in reasons {
-        let mut desk = desk(Limits::default());
-        let (mut conn, socket) = connection(Framing::U8, &desk);
+        let mut worker = worker_context(Limits::default());
+        let (mut conn, socket) = connection(Framing::U8, &worker);
         socket.set_room(1);
         socket.send(b"\x03one");
-        read(&mut conn, &mut desk, &mut [0; 100]);
-        conn.end(reason, Timestamp::START);
-        conn.goodbye_said();
+        read(&mut conn, &mut worker, &mut [0; 100]);
+        conn.begin_close(reason, Timestamp::START);
+        conn.close_delivered();
         assert_eq!((conn.phase(), conn.held_bytes()), (Phase::Closed, 0));
     }
 }

@@ -1,11 +1,17 @@
-//! The way out: replies → one write → what the socket did not take → the queue → the socket again.
+//! The output path: replies → one write → the rest to the write queue → the socket again.
+//!
+//! The replies of a step collect in the worker's reply buffer and leave with one write. Only what
+//! the socket does not take is copied into the connection's queue.
 
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 
-use super::deadline::Waits;
-use super::{Connection, Desk, Flags, Stream};
-use crate::connection::write_queue::{Offered, WriteQueue, Wrote};
+use super::flags::Flags;
+use super::state::Connection;
+use super::stream::Stream;
+use super::timestamps::Timestamps;
+use super::worker_context::WorkerContext;
+use super::write_queue::{EnqueueResult, WriteOutcome, WriteQueue};
 use crate::engine::limits::Limits;
 use crate::engine::stats::Stats;
 use crate::frame::BatchId;
@@ -15,204 +21,223 @@ use crate::service::reply_buffer::{MAX_PIECES, ReplyBuffer, ReplySource};
 use crate::service::time::Timestamp;
 use crate::service::{Peer, RejectionReply};
 
-/// The parts of a connection that writing touches. Apart from them, its decoder may still lend out the frame being answered.
-pub(super) struct Sink<'a, S> {
+/// The parts of a connection that a write touches. The decoder is not among them, so a reply can be
+/// written while it is borrowed from the decoder's frame.
+pub(super) struct WriteHalf<'a, S> {
     pub(super) stream: &'a mut S,
     pub(super) queue: &'a mut WriteQueue,
     pub(super) flags: &'a mut Flags,
-    pub(super) waits: &'a mut Waits,
+    pub(super) timestamps: &'a mut Timestamps,
     pub(super) peer: &'a Peer,
 }
 
-impl<S: Stream> Sink<'_, S> {
-    /// Sends what the outbox holds, and empties it. `origin` is what the replies may lie in.
-    pub(super) fn send(mut self, origin: ReplySource<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
+impl<S: Stream> WriteHalf<'_, S> {
+    /// Sends the collected replies and empties the reply buffer. Borrowed replies lie in `source`.
+    pub(super) fn send_replies(
+        mut self,
+        source: ReplySource<'_>,
+        worker: &mut WorkerContext,
+    ) -> Result<(), CloseReason> {
         let result = if self.queue.is_empty() && self.flags.writable {
-            self.write_now(origin, desk)
+            self.write_replies(source, worker)
         } else {
-            self.offer(origin, desk).and_then(|()| self.flush(desk.clock.moment, &mut desk.stats))
+            self.enqueue_replies(source, worker).and_then(|()| self.flush(worker.clock.moment, &mut worker.stats))
         };
-        desk.outbox.clear();
+        worker.replies.clear();
         result
     }
 
-    /// The common case: nothing waits, so the socket may take all of it at once.
-    fn write_now(&mut self, origin: ReplySource<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
-        let (outbox, now) = (&desk.outbox, desk.clock.moment);
-        let taken = match write_outbox(self.stream, outbox, origin) {
+    /// Writes the replies straight to the socket. This is the common case: the queue is empty and
+    /// the socket has room.
+    fn write_replies(&mut self, source: ReplySource<'_>, worker: &mut WorkerContext) -> Result<(), CloseReason> {
+        let (replies, now) = (&worker.replies, worker.clock.moment);
+        let sent = match write_reply_buffer(self.stream, replies, source) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.flags.writable = false;
                 0
             }
-            Err(error) => return Err(broken(&error)),
+            Err(error) => return Err(io_failure(&error)),
         };
-        desk.stats.bytes_out += taken as u64;
-        if taken == outbox.len() {
-            self.waits.wrote(true, false, now);
+        worker.stats.bytes_out += sent as u64;
+        if sent == replies.len() {
+            self.timestamps.bytes_sent(true, false, now);
             return Ok(());
         }
-        if taken == 0 {
-            // Nothing has gone out, so these are whole frames like any others.
-            self.waits.wrote(false, true, now);
-            return self.offer(origin, desk);
+        if sent == 0 {
+            // No byte has gone out, so the frames are whole and the queue's bound applies to them.
+            self.timestamps.bytes_sent(false, true, now);
+            return self.enqueue_replies(source, worker);
         }
-        self.queue.push_begun(beyond(outbox.pieces(origin), taken), outbox.len() - taken);
-        self.waits.wrote(taken > 0, true, now);
-        if self.stream.short_means_done() {
+        self.queue.push_rest(skip_bytes(replies.pieces(source), sent), replies.len() - sent);
+        self.timestamps.bytes_sent(sent > 0, true, now);
+        if self.stream.short_io_means_would_block() {
             self.flags.writable = false;
         }
-        self.flush(now, &mut desk.stats)
+        self.flush(now, &mut worker.stats)
     }
 
-    /// Queues what the outbox holds.
-    fn offer(&mut self, origin: ReplySource<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
-        let Desk { outbox, limits, stats, missed, .. } = desk;
-        let offered = self.queue.offer(
-            outbox.pieces(origin),
-            outbox.len(),
-            outbox.frames(),
+    /// Queues a copy of the collected replies.
+    fn enqueue_replies(&mut self, source: ReplySource<'_>, worker: &mut WorkerContext) -> Result<(), CloseReason> {
+        let WorkerContext { replies, limits, stats, dropped, .. } = worker;
+        let result = self.queue.enqueue_copy(
+            replies.pieces(source),
+            replies.len(),
+            replies.frames(),
             limits.queue_bound(&self.peer),
-            missed,
+            dropped,
         );
-        self.account_for(offered, stats)
+        self.check_enqueued(result, stats)
     }
 
     fn flush(&mut self, now: Timestamp, stats: &mut Stats) -> Result<(), CloseReason> {
         if !self.flags.writable || self.queue.is_empty() {
-            self.waits.wrote(false, !self.queue.is_empty(), now);
+            self.timestamps.bytes_sent(false, !self.queue.is_empty(), now);
             return Ok(());
         }
-        let short_is_full = self.stream.short_means_done();
-        let Wrote { bytes, blocked } = self.queue.write_to(self.stream, short_is_full).map_err(|e| broken(&e))?;
+        let short_write_means_full = self.stream.short_io_means_would_block();
+        let WriteOutcome { bytes, blocked } =
+            self.queue.write_to(self.stream, short_write_means_full).map_err(|error| io_failure(&error))?;
         stats.bytes_out += bytes as u64;
         self.flags.writable = !blocked;
-        self.waits.wrote(bytes > 0, !self.queue.is_empty(), now);
+        self.timestamps.bytes_sent(bytes > 0, !self.queue.is_empty(), now);
         Ok(())
     }
 
-    fn account_for(&mut self, offered: Offered, stats: &mut Stats) -> Result<(), CloseReason> {
-        match offered {
-            Offered::Queued => Ok(()),
-            Offered::Dropped(frames) => {
+    /// Counts dropped frames. Fails if the queue is full and its policy is to disconnect.
+    fn check_enqueued(&mut self, result: EnqueueResult, stats: &mut Stats) -> Result<(), CloseReason> {
+        match result {
+            EnqueueResult::Queued => Ok(()),
+            EnqueueResult::Dropped(frames) => {
                 stats.frames_dropped += u64::from(frames);
                 Ok(())
             }
-            Offered::Full => Err(CloseReason::SlowConsumer { pending_bytes: self.queue.pending_bytes() }),
+            EnqueueResult::Full => Err(CloseReason::SlowConsumer { pending_bytes: self.queue.pending_bytes() }),
         }
     }
 }
 
 impl<S: Stream> Connection<S> {
-    fn sink(&mut self) -> Sink<'_, S> {
-        let Self { stream, queue, flags, waits, peer, .. } = self;
-        Sink { stream, queue, flags, waits, peer }
+    fn write_half(&mut self) -> WriteHalf<'_, S> {
+        let Self { stream, queue, flags, timestamps, peer, .. } = self;
+        WriteHalf { stream, queue, flags, timestamps, peer }
     }
 
-    /// Sends the replies of this step that have not been sent yet.
+    /// Sends the replies that have collected in this step.
     #[inline]
-    pub(crate) fn send(&mut self, origin: ReplySource<'_>, desk: &mut Desk) -> Result<(), CloseReason> {
-        if desk.outbox.is_empty() { Ok(()) } else { self.sink().send(origin, desk) }
+    pub(crate) fn send_replies(
+        &mut self,
+        source: ReplySource<'_>,
+        worker: &mut WorkerContext,
+    ) -> Result<(), CloseReason> {
+        if worker.replies.is_empty() { Ok(()) } else { self.write_half().send_replies(source, worker) }
     }
 
-    /// Tells a newcomer why it cannot stay, in its service's words if that has any, and ends it.
-    pub(crate) fn refuse(&mut self, reason: CloseReason, words: Option<RejectionReply>, desk: &mut Desk) {
+    /// Rejects a pending connection: sends the reason, in its service's words if the service has
+    /// any, and begins to close.
+    pub(crate) fn reject(&mut self, reason: CloseReason, reply: Option<RejectionReply>, worker: &mut WorkerContext) {
         let framing = self.framing();
         let plain = |reason: &CloseReason| {
             vec![if framing == Framing::Raw { format!("{reason}\n") } else { reason.to_string() }.into()]
         };
-        for payload in words.map_or_else(|| plain(&reason), |words| words(framing, &reason)) {
+        for payload in reply.map_or_else(|| plain(&reason), |reply| reply(framing, &reason)) {
             let mut frame = Vec::new();
-            // A prefix too small for the sentence has to do without.
+            // A length prefix too small for the sentence leaves the peer without it.
             if encode(framing, &payload, &mut frame).is_ok() {
-                desk.outbox.push_encoded(&frame, 1);
+                worker.replies.push_encoded(&frame, 1);
             }
         }
-        let sent = self.send(ReplySource::NONE, desk);
-        self.end(reason, desk.clock.moment);
+        let sent = self.send_replies(ReplySource::NONE, worker);
+        self.begin_close(reason, worker.clock.moment);
         if sent.is_ok() {
-            self.goodbye_said();
+            self.close_delivered();
         } else {
             self.abandon();
         }
     }
 
-    /// Whether as much waits for the peer as may.
+    /// Returns true if the write queue holds as much as its limit allows.
     #[inline]
-    pub(crate) fn is_full(&self, limits: &Limits) -> bool {
+    pub(crate) fn is_queue_full(&self, limits: &Limits) -> bool {
         self.queue.is_full(limits.max_write_buffer_bytes)
     }
 
-    /// Queues frames that others are sent too; the turn flushes them when all have theirs.
+    /// Queues a batch that is shared with other connections. The engine flushes it at the turn's
+    /// end, when every connection has its batches.
     #[inline]
-    pub(crate) fn offer_shared(&mut self, batch: &Arc<Batch>, desk: &mut Desk) -> Result<(), CloseReason> {
-        let mut sink = self.sink();
-        let offered = sink.queue.offer_shared(batch, desk.limits.queue_bound(sink.peer), &mut desk.missed);
-        let settled = sink.account_for(offered, &mut desk.stats);
-        sink.waits.wrote(false, !sink.queue.is_empty(), desk.clock.moment);
-        settled
+    pub(crate) fn enqueue_shared(&mut self, batch: &Arc<Batch>, worker: &mut WorkerContext) -> Result<(), CloseReason> {
+        let mut half = self.write_half();
+        let result = half.queue.enqueue_shared(batch, worker.limits.queue_bound(half.peer), &mut worker.dropped);
+        let checked = half.check_enqueued(result, &mut worker.stats);
+        half.timestamps.bytes_sent(false, !half.queue.is_empty(), worker.clock.moment);
+        checked
     }
 
-    /// Says shared frames to the very connection that is being answered, so that they come after the replies that precede
-    /// them. Frames without a ticket join the replies. A batch that has one must not lose it in a run of replies: the replies
-    /// so far go into the queue before it, and whoever calls this flushes them.
+    /// Sends a shared batch to the connection that is being answered, after the replies so far.
+    ///
+    /// Frames without a batch id join the replies. A batch with an id must keep it, to be reported
+    /// if it is dropped. So the replies so far are queued before it, and the caller flushes the
+    /// queue.
     pub(crate) fn reply_shared(
         &mut self,
         batch: &Arc<Batch>,
-        origin: ReplySource<'_>,
-        desk: &mut Desk,
+        source: ReplySource<'_>,
+        worker: &mut WorkerContext,
     ) -> Result<(), CloseReason> {
         if batch.id() == BatchId::NONE {
-            desk.outbox.push_encoded(batch.bytes(), batch.frames());
+            worker.replies.push_encoded(batch.bytes(), batch.frames());
             return Ok(());
         }
-        let replied = if desk.outbox.is_empty() { Ok(()) } else { self.sink().offer(origin, desk) };
-        desk.outbox.clear();
-        replied.and_then(|()| self.offer_shared(batch, desk))
+        let replied =
+            if worker.replies.is_empty() { Ok(()) } else { self.write_half().enqueue_replies(source, worker) };
+        worker.replies.clear();
+        replied.and_then(|()| self.enqueue_shared(batch, worker))
     }
 
-    /// Writes what waits, as far as the socket takes it.
+    /// Writes the pending output, as far as the socket takes it.
     #[inline]
     pub(crate) fn flush(&mut self, now: Timestamp, stats: &mut Stats) -> Result<(), CloseReason> {
-        if self.queue.is_empty() || !self.flags.writable { Ok(()) } else { self.sink().flush(now, stats) }
+        if self.queue.is_empty() || !self.flags.writable { Ok(()) } else { self.write_half().flush(now, stats) }
     }
 
-    /// Holds reading back while too much waits for the peer, or all connections hold too much; lets it go on below low water.
+    /// Pauses reading while the pending output is above high water or memory is short; resumes it
+    /// once the output is at low water and memory suffices.
     #[inline]
-    pub(crate) fn regulate(&mut self, limits: &Limits, now: Timestamp, stats: &mut Stats) {
+    pub(crate) fn update_backpressure(&mut self, limits: &Limits, now: Timestamp, stats: &mut Stats) {
         let pending = self.queue.pending_bytes();
-        if pending == 0 && !self.waits.is_paused() && !self.flags.over_budget {
+        if pending == 0 && !self.timestamps.is_paused() && !self.flags.memory_paused {
             return;
         }
-        let bound = if self.waits.is_paused() { limits.low_water_bytes() } else { limits.high_water_bytes() };
-        if pending > bound || self.flags.over_budget {
-            self.flags.drain_watched |= pending > limits.high_water_bytes();
-            stats.read_pauses += u64::from(!self.waits.is_paused());
-            self.waits.pause(now);
+        let bound = if self.timestamps.is_paused() { limits.low_water_bytes() } else { limits.high_water_bytes() };
+        if pending > bound || self.flags.memory_paused {
+            self.flags.writable_requested |= pending > limits.high_water_bytes();
+            stats.read_pauses += u64::from(!self.timestamps.is_paused());
+            self.timestamps.pause(now);
         } else {
-            self.waits.resume(now);
+            self.timestamps.resume(now);
         }
     }
 
-    /// Whether the service is to be told, now, that there is room for more output.
+    /// Returns true if the service has to be called with `on_writable` now, and clears the request
+    /// for it.
     #[inline]
-    pub(crate) fn take_drained(&mut self, limits: &Limits) -> bool {
-        let drained = self.has_drained(limits);
-        self.flags.drain_watched &= !drained;
-        drained
+    pub(crate) fn take_writable_due(&mut self, limits: &Limits) -> bool {
+        let due = self.is_writable_due(limits);
+        self.flags.writable_requested &= !due;
+        due
     }
 
     #[inline]
-    pub(super) fn has_drained(&self, limits: &Limits) -> bool {
-        self.flags.drain_watched && self.queue.pending_bytes() <= limits.low_water_bytes()
+    pub(super) fn is_writable_due(&self, limits: &Limits) -> bool {
+        self.flags.writable_requested && self.queue.pending_bytes() <= limits.low_water_bytes()
     }
 }
 
-fn write_outbox(stream: &mut impl Write, outbox: &ReplyBuffer, origin: ReplySource<'_>) -> io::Result<usize> {
+fn write_reply_buffer(stream: &mut impl Write, replies: &ReplyBuffer, source: ReplySource<'_>) -> io::Result<usize> {
     loop {
-        let result = match outbox.one_piece() {
+        let result = match replies.as_one_slice() {
             Some(bytes) => stream.write(bytes),
-            None => write_pieces(stream, outbox.pieces(origin)),
+            None => write_pieces(stream, replies.pieces(source)),
         };
         match result {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -221,7 +246,8 @@ fn write_outbox(stream: &mut impl Write, outbox: &ReplyBuffer, origin: ReplySour
     }
 }
 
-/// Not inlined: its slices would be on the stack of every thread that ever writes anything.
+/// Writes the pieces with one vectored write. Not inlined, because its slices would then take stack
+/// in every thread that ever writes.
 #[inline(never)]
 fn write_pieces<'a>(stream: &mut impl Write, pieces: impl Iterator<Item = &'a [u8]>) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); MAX_PIECES];
@@ -233,16 +259,16 @@ fn write_pieces<'a>(stream: &mut impl Write, pieces: impl Iterator<Item = &'a [u
     stream.write_vectored(slices.get(..count).unwrap_or_default())
 }
 
-/// What `pieces` hold after their first `taken` bytes.
-fn beyond<'a>(pieces: impl Iterator<Item = &'a [u8]>, mut taken: usize) -> impl Iterator<Item = &'a [u8]> {
+/// Returns the pieces without their first `skip` bytes.
+fn skip_bytes<'a>(pieces: impl Iterator<Item = &'a [u8]>, mut skip: usize) -> impl Iterator<Item = &'a [u8]> {
     pieces.map(move |piece| {
-        let (gone, rest) = piece.split_at(taken.min(piece.len()));
-        taken -= gone.len();
+        let (skipped, rest) = piece.split_at(skip.min(piece.len()));
+        skip -= skipped.len();
         rest
     })
 }
 
-/// A read or write that failed, as the reason for the end of its connection.
-pub(super) fn broken(error: &io::Error) -> CloseReason {
+/// Returns the reason for closing after a failed read or write.
+pub(super) fn io_failure(error: &io::Error) -> CloseReason {
     CloseReason::PeerReset(error.kind())
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, Er
 use super::net::{Attached, Net};
 use super::turn::Turn;
 use crate::connection::Connection;
-use crate::engine::limits::{ACCEPT_PAUSE, MAX_REFUSED_OPEN};
+use crate::engine::limits::{ACCEPT_PAUSE, MAX_REJECTED_OPEN};
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
 use crate::service::CloseReason;
@@ -67,7 +67,7 @@ impl<N: Net> Turn<N> {
 
     fn admit(&mut self, stream: N::Stream, peer: Peer, service: ServiceId, framing: Framing) {
         let refusal = self.refusal();
-        if refusal.is_some() && self.refused_open >= MAX_REFUSED_OPEN {
+        if refusal.is_some() && self.refused_open >= MAX_REJECTED_OPEN {
             self.desk.stats.refused += 1;
             return;
         }
@@ -128,9 +128,9 @@ impl<N: Net> Turn<N> {
         log::log!(level, "{} turned away: {reason}", conn.peer());
         self.desk.stats.refused += 1;
         self.refused_open += 1;
-        conn.flags().refused = true;
+        conn.flags().rejected = true;
         let words = self.services.get(conn.service().0).and_then(|registered| registered.service.rejection());
-        conn.refuse(reason, words, &mut self.desk);
+        conn.reject(reason, words, &mut self.desk);
         self.settle(key);
     }
 }

@@ -8,7 +8,7 @@
 use super::net::Net;
 use super::turn::Turn;
 use crate::connection::Phase;
-use crate::engine::limits::{BUDGET_PATIENCE, MIN_READ_BYTES};
+use crate::engine::limits::{MEMORY_GRACE, MIN_READ_BYTES};
 use crate::engine::slab::reserved_key;
 use crate::service::CloseReason;
 use crate::service::Peer;
@@ -48,7 +48,7 @@ impl<N: Net> Turn<N> {
         let share = self.desk.limits.share_bytes(self.conns.len());
         let conn = self.conns.get_mut(key)?;
         let held = conn.held_bytes();
-        if held > share && !conn.flags().end_announced {
+        if held > share && !conn.flags().eof_reported {
             self.hold_back(key);
             return None;
         }
@@ -69,9 +69,9 @@ impl<N: Net> Turn<N> {
         let share = self.desk.limits.share_bytes(self.conns.len());
         let limits = &self.desk.limits;
         let Some(conn) = self.conns.get_mut(key) else { return };
-        if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().over_budget {
-            conn.flags().over_budget = true;
-            conn.regulate(limits, self.desk.clock.moment, &mut self.desk.stats);
+        if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().memory_paused {
+            conn.flags().memory_paused = true;
+            conn.update_backpressure(limits, self.desk.clock.moment, &mut self.desk.stats);
             self.budget.waiting.push(key);
         }
     }
@@ -87,7 +87,7 @@ impl<N: Net> Turn<N> {
         log::info!("connections hold {} bytes: all are read again", self.desk.stats.buffered_bytes);
         for key in std::mem::take(&mut self.budget.waiting) {
             if let Some(conn) = self.conns.get_mut(key) {
-                conn.flags().over_budget = false;
+                conn.flags().memory_paused = false;
                 self.enqueue(key);
             }
         }
@@ -113,7 +113,7 @@ impl<N: Net> Turn<N> {
     }
 
     fn be_patient(&mut self) {
-        let at = self.desk.clock.moment + BUDGET_PATIENCE;
+        let at = self.desk.clock.moment + MEMORY_GRACE;
         self.budget.patience_ends = Some(at);
         self.deadlines.set(TimerId::new(at, BUDGET_KEY as u64), ());
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::net::{Net, SourceKind};
 use super::turn::{Run, Turn};
-use crate::engine::setup::Registered;
+use crate::engine::setup::RegisteredService;
 use crate::engine::slab::reserved_key;
 use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};
 use crate::service::context::{Context, ReplyTo};
@@ -83,7 +83,7 @@ impl<N: Net> Turn<N> {
         let Some(id) = self.sources.get(number).map(|state| state.source.service) else { return };
         for at in 0..incoming.heads.len() {
             let Self { services, sources, mail, desk, .. } = self;
-            let (Some(Registered { service, .. }), Some(outgoing)) =
+            let (Some(RegisteredService { service, .. }), Some(outgoing)) =
                 (services.get_mut(id.0), mail.outgoing.get_mut(number))
             else {
                 return;
@@ -94,8 +94,9 @@ impl<N: Net> Turn<N> {
                 desk.stats.datagrams_dropped += 1;
                 continue;
             }
-            let reply_to = ReplyTo::Datagram { outgoing, from };
-            let mut cx = Context { conn: ConnId::NONE, clock: desk.clock, reply_to, effects: &mut desk.effects };
+            let reply_to = ReplyTo::Datagram { batch: outgoing, from };
+            let mut cx =
+                Context { conn: ConnId::NONE, clock: desk.clock, reply_to, effects: &mut desk.pending_actions };
             service.on_datagram(&mut cx, from, payload);
             self.apply(id, ConnId::NONE);
         }

@@ -23,14 +23,14 @@ impl<N: Net> Turn<N> {
                 self.desk.stats.faulted += fault;
                 self.desk.stats.closed += 1 - fault;
                 log::log!(level, "{name} {} closed: {reason}", conn.peer());
-                conn.end(reason, moment);
+                conn.begin_close(reason, moment);
                 self.ending.push_back(key);
             }
             // Its end is under way already, for the reason that was logged.
-            Phase::Ending => conn.hurry(&reason),
+            Phase::Closing => conn.mark_unreachable(&reason),
             // It has ended for its service already, which cannot take back what it has said.
-            Phase::Draining | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
-            Phase::Draining | Phase::Lingering => {
+            Phase::Flushing | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
+            Phase::Flushing | Phase::Lingering => {
                 conn.abandon();
                 self.settle(key);
             }
@@ -42,12 +42,12 @@ impl<N: Net> Turn<N> {
     pub(super) fn say_goodbyes(&mut self) {
         while let Some(key) = self.ending.pop_front() {
             let Some(conn) = self.conns.get_mut(key) else { continue };
-            let Some(reason) = conn.reason().cloned() else { continue };
+            let Some(reason) = conn.close_reason().cloned() else { continue };
             let service = conn.service();
             self.call(service, ConnId(key), |service, cx| service.on_close(cx, &reason));
             self.cancel_timers_of(ConnId(key));
             if let Some(conn) = self.conns.get_mut(key) {
-                conn.goodbye_said();
+                conn.close_delivered();
             }
             self.settle(key);
         }
@@ -64,7 +64,7 @@ impl<N: Net> Turn<N> {
             if let Some(at) = conn.timer() {
                 self.deadlines.cancel(TimerId::new(at, key as u64));
             }
-            if conn.flags().refused {
+            if conn.flags().rejected {
                 self.refused_open -= 1;
             } else {
                 self.desk.stats.open -= 1;
@@ -104,7 +104,7 @@ impl<N: Net> Turn<N> {
         }
         for key in self.conns.keys() {
             if let Some(conn) = self.conns.get_mut(key) {
-                conn.end_when_answered(CloseReason::ShuttingDown);
+                conn.close_when_answered(CloseReason::ShuttingDown);
             }
             self.settle(key);
         }

@@ -6,7 +6,7 @@
 
 use super::net::Net;
 use super::turn::Turn;
-use crate::connection::write_queue::Missed;
+use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, Phase, Stream};
 use crate::service::{ConnId, ServiceId};
 
@@ -20,10 +20,10 @@ pub(super) struct Owed {
     /// Services are to be told that the engine drains.
     pub(super) shutdown: bool,
     /// Batches that were dropped, and the connections that were owed them.
-    missed: Vec<(usize, Missed)>,
+    missed: Vec<(usize, DroppedBatch)>,
     /// The next turn's.
     next_flushes: Vec<ServiceId>,
-    next_missed: Vec<(usize, Missed)>,
+    next_missed: Vec<(usize, DroppedBatch)>,
 }
 
 impl Owed {
@@ -35,7 +35,7 @@ impl Owed {
 
     /// Takes what the connection at hand has just missed.
     #[inline]
-    pub(super) fn note_missed(&mut self, key: usize, missed: &mut Vec<Missed>) {
+    pub(super) fn note_missed(&mut self, key: usize, missed: &mut Vec<DroppedBatch>) {
         if !missed.is_empty() {
             self.missed.extend(missed.drain(..).map(|missed| (key, missed)));
         }
@@ -99,7 +99,7 @@ impl<N: Net> Turn<N> {
     fn call_on_dropped(&mut self) -> bool {
         let mut missed = std::mem::take(&mut self.owed.missed);
         let any = !missed.is_empty();
-        for (key, Missed { ticket, frames }) in missed.drain(..) {
+        for (key, DroppedBatch { batch: ticket, frames }) in missed.drain(..) {
             let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.phase() == Phase::Open) else { continue };
             let service = conn.service();
             self.call(service, ConnId(key), |service, cx| service.on_dropped(cx, ticket, frames));

@@ -2,7 +2,7 @@
 
 use super::net::Net;
 use super::turn::Turn;
-use crate::connection::{Fill, Phase, Received};
+use crate::connection::{DispatchOutcome, Phase, ReadOutcome};
 use crate::service::CloseReason;
 use crate::service::ConnId;
 use crate::service::TimerId;
@@ -11,12 +11,12 @@ use crate::service::reply_buffer::ReplySource;
 impl<N: Net> Turn<N> {
     pub(super) fn step(&mut self, key: usize) {
         let Some(conn) = self.conns.get_mut(key) else { return };
-        conn.flags().queued = false;
+        conn.flags().scheduled = false;
         if let Err(reason) = conn.flush(self.desk.clock.moment, &mut self.desk.stats) {
             self.end(key, reason);
         } else {
-            conn.regulate(&self.desk.limits, self.desk.clock.moment, &mut self.desk.stats);
-            if conn.take_drained(&self.desk.limits) && conn.phase() == Phase::Open {
+            conn.update_backpressure(&self.desk.limits, self.desk.clock.moment, &mut self.desk.stats);
+            if conn.take_writable_due(&self.desk.limits) && conn.phase() == Phase::Open {
                 let service = conn.service();
                 self.call(service, ConnId(key), |service, cx| service.on_writable(cx));
             }
@@ -33,31 +33,31 @@ impl<N: Net> Turn<N> {
             && budget > 0
             && conn.wants_read(&self.desk.limits)
         {
-            if let Some((bytes, used)) = conn.take_stalled() {
+            if let Some((bytes, used)) = conn.take_deferred() {
                 let rest = self.hand_over(key, bytes.get(used..).unwrap_or_default());
                 if let Some(conn) = self.conns.get_mut(key) {
                     let used = bytes.len() - rest;
-                    conn.put_stalled(bytes, used);
+                    conn.put_back_deferred(bytes, used);
                 }
                 continue;
             }
             let Some(most) = self.read_allowance(key, budget) else { break };
             let Some(conn) = self.conns.get_mut(key) else { break };
-            match conn.fill(&mut buffer, most, &mut self.desk) {
-                Fill::Bytes { total, buffered } => {
+            match conn.read(&mut buffer, most, &mut self.desk) {
+                ReadOutcome::Bytes { total, buffered } => {
                     budget = budget.saturating_sub(total);
                     let input = buffer.get(..buffered).unwrap_or_default();
                     let rest = self.hand_over(key, input);
                     if let Some(conn) = self.conns.get_mut(key) {
-                        conn.stall(input.get(buffered - rest..).unwrap_or_default());
+                        conn.defer_input(input.get(buffered - rest..).unwrap_or_default());
                     }
                 }
-                Fill::Nothing => break,
-                Fill::End => {
+                ReadOutcome::WouldBlock => break,
+                ReadOutcome::Eof => {
                     self.finish(key);
                     break;
                 }
-                Fill::Broken(reason) => {
+                ReadOutcome::Failed(reason) => {
                     self.end(key, reason);
                     break;
                 }
@@ -74,21 +74,21 @@ impl<N: Net> Turn<N> {
             let Some(conn) = conns.get_mut(key) else { return 0 };
             let id = conn.service();
             let Some(registered) = services.get_mut(id.0) else { return 0 };
-            let received = conn.receive(&mut input, bytes, ConnId(key), registered.service.as_mut(), desk);
-            self.owed.note_missed(key, &mut self.desk.missed);
+            let received = conn.dispatch(&mut input, bytes, ConnId(key), registered.service.as_mut(), desk);
+            self.owed.note_missed(key, &mut self.desk.dropped);
             match received {
-                Received::Acted => {
+                DispatchOutcome::ActionsPending => {
                     // Replies stay in the outbox: a pipeline of requests that also act is still answered with one write.
-                    if self.desk.outbox.has_lent() {
+                    if self.desk.replies.has_borrowed() {
                         self.send_replies(key, bytes);
                     }
                     self.apply(id, ConnId(key));
-                    if self.may_go_on(key) && !self.desk.outbox.is_worth_a_write() {
+                    if self.may_go_on(key) && !self.desk.replies.should_write() {
                         continue;
                     }
                 }
-                Received::All | Received::Flush => self.apply(id, ConnId(key)),
-                Received::Failed(reason) => {
+                DispatchOutcome::InputUsed | DispatchOutcome::FlushNeeded => self.apply(id, ConnId(key)),
+                DispatchOutcome::Failed(reason) => {
                     self.send_replies(key, bytes);
                     self.apply(id, ConnId(key));
                     self.end(key, reason);
@@ -97,8 +97,8 @@ impl<N: Net> Turn<N> {
             }
             self.send_replies(key, bytes);
             let Some(conn) = self.conns.get_mut(key) else { return 0 };
-            conn.regulate(&self.desk.limits, self.desk.clock.moment, &mut self.desk.stats);
-            if matches!(received, Received::All) || conn.phase() != Phase::Open {
+            conn.update_backpressure(&self.desk.limits, self.desk.clock.moment, &mut self.desk.stats);
+            if matches!(received, DispatchOutcome::InputUsed) || conn.phase() != Phase::Open {
                 return 0;
             }
             if !conn.may_receive(&self.desk.limits) {
@@ -113,9 +113,9 @@ impl<N: Net> Turn<N> {
         let Some(conn) = conns.get_mut(key) else { return };
         let id = conn.service();
         let Some(registered) = services.get_mut(id.0) else { return };
-        match conn.finish(ConnId(key), registered.service.as_mut(), desk) {
+        match conn.finish_input(ConnId(key), registered.service.as_mut(), desk) {
             Ok(reason) => {
-                conn.end_when_answered(reason);
+                conn.close_when_answered(reason);
                 self.apply(id, ConnId(key));
                 self.send_replies(key, &[]);
             }
@@ -133,13 +133,13 @@ impl<N: Net> Turn<N> {
     /// Writes the replies in the outbox, which may lie in what was `received`, to the connection they are for.
     pub(super) fn send_replies(&mut self, key: usize, received: &[u8]) {
         let Some(conn) = self.conns.get_mut(key) else {
-            self.desk.outbox.clear();
-            self.desk.outbox.take_failure();
+            self.desk.replies.clear();
+            self.desk.replies.take_failure();
             return;
         };
-        let unsendable = self.desk.outbox.take_failure().map(CloseReason::UnsendableReply);
-        let sent = conn.send(ReplySource::received(received), &mut self.desk);
-        self.owed.note_missed(key, &mut self.desk.missed);
+        let unsendable = self.desk.replies.take_failure().map(CloseReason::UnsendableReply);
+        let sent = conn.send_replies(ReplySource::received(received), &mut self.desk);
+        self.owed.note_missed(key, &mut self.desk.dropped);
         if let Some(reason) = sent.err().or(unsendable) {
             self.end(key, reason);
         }
@@ -149,22 +149,22 @@ impl<N: Net> Turn<N> {
     pub(super) fn settle(&mut self, key: usize) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let now = self.desk.clock.moment;
-        conn.regulate(&self.desk.limits, now, &mut self.desk.stats);
-        if conn.answered()
-            && let Some(reason) = conn.reason().cloned()
+        conn.update_backpressure(&self.desk.limits, now, &mut self.desk.stats);
+        if conn.is_answered()
+            && let Some(reason) = conn.close_reason().cloned()
         {
             self.end(key, reason);
             return;
         }
-        conn.wind_up(&mut self.buffer, now);
-        conn.count_into(&mut self.desk.stats.buffered_bytes);
+        conn.advance_close(&mut self.buffer, now);
+        conn.recount_into(&mut self.desk.stats.buffered_bytes);
         if conn.phase() == Phase::Closed {
             self.closed.push(key);
             return;
         }
         let wants_step = conn.wants_step(&self.desk.limits);
-        if let Some(at) = conn.unset_deadline(&self.desk.limits) {
-            let replaced = conn.set_timer(Some(at));
+        if let Some(at) = conn.timer_to_set(&self.desk.limits) {
+            let replaced = conn.replace_timer(Some(at));
             if let Some(old) = replaced {
                 self.deadlines.cancel(TimerId::new(old, key as u64));
             }
@@ -179,11 +179,11 @@ impl<N: Net> Turn<N> {
     /// A connection's timer is due. Its deadline may have moved since the timer was set.
     pub(super) fn check_deadline(&mut self, key: usize) {
         let Some(conn) = self.conns.get_mut(key) else { return };
-        conn.set_timer(None);
+        conn.replace_timer(None);
         if let Some((at, due)) = conn.deadline(&self.desk.limits)
             && at <= self.desk.clock.moment
         {
-            let reason = conn.missed(due, &self.desk.limits);
+            let reason = conn.timeout_reason(due, &self.desk.limits);
             self.end(key, reason);
         } else {
             self.settle(key);

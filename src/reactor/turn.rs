@@ -8,11 +8,11 @@ use super::datagrams::Mail;
 use super::flush::Owed;
 use super::net::{Net, Polled, Source, SourceKind, WAKE_KEY};
 use super::{budget, endings};
-use crate::connection::{Connection, Desk};
-use crate::engine::handle::{Command, Inbox};
-use crate::engine::jobs::{Wake, WorkerPools};
+use crate::connection::{Connection, WorkerContext};
+use crate::engine::handle::{Command, HandleReceiver};
+use crate::engine::jobs::{WakeFn, WorkerPools};
 use crate::engine::limits::Limits;
-use crate::engine::setup::Registered;
+use crate::engine::setup::RegisteredService;
 use crate::engine::slab::{GenerationalSlab, reserved_number};
 use crate::engine::stats::Stats;
 use crate::engine::timers::Timers;
@@ -29,12 +29,12 @@ const RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
 /// The loop's whole state.
 pub(super) struct Turn<N: Net> {
     pub(super) net: N,
-    pub(super) services: Vec<Registered>,
+    pub(super) services: Vec<RegisteredService>,
     pub(super) sources: Vec<SourceState>,
     pub(super) conns: GenerationalSlab<Connection<N::Stream>>,
     /// Owners of something that may be possible, each at most once.
     pub(super) ready: VecDeque<usize>,
-    pub(super) desk: Desk,
+    pub(super) desk: WorkerContext,
     pub(super) buffer: Box<[u8]>,
     pub(super) mail: Mail,
     /// One deadline for each key that has any; its number is the key.
@@ -55,7 +55,7 @@ pub(super) struct Turn<N: Net> {
     /// The last newcomer was turned away, and the log has been told.
     pub(super) refusing: bool,
     pub(super) workers: WorkerPools,
-    inbox: Inbox,
+    inbox: HandleReceiver,
     woken: bool,
     /// Polls in a row that may not have reported all that was ready.
     unheard: usize,
@@ -93,7 +93,13 @@ pub(super) struct SourceState {
 }
 
 impl<N: Net> Turn<N> {
-    pub(super) fn new(net: N, limits: Limits, services: Vec<Registered>, inbox: Inbox, wake: &Wake) -> Self {
+    pub(super) fn new(
+        net: N,
+        limits: Limits,
+        services: Vec<RegisteredService>,
+        inbox: HandleReceiver,
+        wake: &WakeFn,
+    ) -> Self {
         let start = net.now();
         let sources = net.sources();
         let any_mail = sources.iter().any(|source| matches!(source.kind, SourceKind::Datagrams { .. }));
@@ -130,7 +136,7 @@ impl<N: Net> Turn<N> {
             unheard: 0,
             start,
             run: Run::Serving,
-            desk: Desk::new(
+            desk: WorkerContext::new(
                 limits,
                 Clock { now: start, moment: Timestamp::START },
                 PendingActions::default(),
@@ -208,7 +214,7 @@ impl<N: Net> Turn<N> {
             None => {
                 let Some(conn) = conns.get_mut(event.key) else { return };
                 conn.flags().urgent |= event.urgent;
-                if conn.mark(event.readable, event.writable, event.end) {
+                if conn.mark_ready(event.readable, event.writable, event.end) {
                     ready.push_back(event.key);
                 }
             }
@@ -248,7 +254,7 @@ impl<N: Net> Turn<N> {
             }
         }
         // Not those set meanwhile: a timer that sets the next for this very moment waits a turn like anybody.
-        let newest = self.desk.effects.newest_number();
+        let newest = self.desk.pending_actions.newest_number();
         while let Some((id, TimerOwner { service, conn })) = self.timers.take_due_until(now, newest) {
             self.timers_by_conn.remove(&(conn, id));
             self.call(service, conn, |service, cx| service.on_timer(cx, id));
@@ -290,10 +296,12 @@ impl<N: Net> Turn<N> {
         callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
     ) {
         let Self { services, conns, desk, .. } = self;
-        let Some(Registered { service: called, .. }) = services.get_mut(service.0) else { return };
-        let mut cx = match conns.get_mut(id.0).filter(|conn| conn.takes_output()) {
-            Some(conn) => desk.context(id, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
-            None => Context { conn: id, clock: desk.clock, reply_to: ReplyTo::Nobody, effects: &mut desk.effects },
+        let Some(RegisteredService { service: called, .. }) = services.get_mut(service.0) else { return };
+        let mut cx = match conns.get_mut(id.0).filter(|conn| conn.accepts_output()) {
+            Some(conn) => desk.service_context(id, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
+            None => {
+                Context { conn: id, clock: desk.clock, reply_to: ReplyTo::None, effects: &mut desk.pending_actions }
+            }
         };
         callback(called.as_mut(), &mut cx);
         self.apply(service, id);
@@ -304,7 +312,7 @@ impl<N: Net> Turn<N> {
     /// Puts a key's owner into the ready queue, once.
     pub(super) fn enqueue(&mut self, key: usize) {
         let newly = match reserved_number(key) {
-            None => self.conns.get_mut(key).is_some_and(Connection::enqueue),
+            None => self.conns.get_mut(key).is_some_and(Connection::mark_scheduled),
             Some(number) => {
                 self.sources.get_mut(number).is_some_and(|source| !std::mem::replace(&mut source.queued, true))
             }

@@ -14,7 +14,7 @@ use super::newcomer::Newcomer;
 use super::places::Shift;
 use super::socket::{Plug, Socket, poll};
 use crate::connection::{Connection, Phase};
-use crate::engine::limits::{ACCEPT_PAUSE, MAX_REFUSED_OPEN};
+use crate::engine::limits::{ACCEPT_PAUSE, MAX_REJECTED_OPEN};
 use crate::frame::Framing;
 use crate::net::Notifier;
 use crate::service::CloseReason;
@@ -154,7 +154,7 @@ impl Acceptor {
         let exchange = Arc::clone(&self.agent.exchange);
         self.agent.desk.stats.refused += 1;
         self.agent.publish();
-        if exchange.refused_open.load(Ordering::Relaxed) >= MAX_REFUSED_OPEN {
+        if exchange.refused_open.load(Ordering::Relaxed) >= MAX_REJECTED_OPEN {
             return;
         }
         let logged = exchange.refusing.swap(true, Ordering::Relaxed);
@@ -162,7 +162,7 @@ impl Acceptor {
         log::log!(level, "{peer} turned away: {reason}");
         let moment = self.agent.desk.clock.moment;
         let mut conn = Connection::new(Plug::new(socket), peer, self.booth.id, self.framing, &exchange.limits, moment);
-        conn.refuse(reason, self.booth.rejection, &mut self.agent.desk);
+        conn.reject(reason, self.booth.rejection, &mut self.agent.desk);
         if conn.phase() == Phase::Closed {
             return;
         }

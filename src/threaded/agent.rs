@@ -13,8 +13,8 @@ use super::exchange::{Exchange, lock};
 use super::line::Line;
 use super::socket::Plug;
 use super::tally::Tally;
-use crate::connection::{Connection, Desk, Phase};
-use crate::engine::jobs::Owner;
+use crate::connection::{Connection, Phase, WorkerContext};
+use crate::engine::jobs::JobOwner;
 use crate::frame::Payload;
 use crate::frame::{BufferPool, SharedFrames};
 use crate::service::CloseReason;
@@ -28,7 +28,7 @@ const SPARE_BYTES: usize = 256 * 1024;
 /// One thread's means.
 pub(super) struct Agent {
     pub(super) exchange: Arc<Exchange>,
-    pub(super) desk: Desk,
+    pub(super) desk: WorkerContext,
     pub(super) tally: Arc<Tally>,
     /// Connections whose post waits for this thread to deliver it.
     undelivered: Vec<(Arc<Line>, Arc<Tally>)>,
@@ -66,8 +66,12 @@ pub(super) type Done = (JobId, JobOutput);
 impl Agent {
     pub(super) fn new(exchange: Arc<Exchange>, tally: Arc<Tally>) -> Self {
         let effects = PendingActions::numbered_by(&exchange.numbers);
-        let desk =
-            Desk::new(exchange.limits.clone(), exchange.clock(), effects, BufferPool::with_max_bytes(SPARE_BYTES));
+        let desk = WorkerContext::new(
+            exchange.limits.clone(),
+            exchange.clock(),
+            effects,
+            BufferPool::with_max_bytes(SPARE_BYTES),
+        );
         let (undelivered, mail, jobs, errands) = (Vec::new(), Vec::new(), VecDeque::new(), Vec::new());
         Self { exchange, desk, tally, undelivered, mail, jobs, errands, own_end: None, has_timers: false }
     }
@@ -86,15 +90,15 @@ impl Agent {
         mut own: Option<Own<'_>>,
         callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
     ) {
-        let Desk { clock, effects, .. } = &mut self.desk;
+        let WorkerContext { clock, pending_actions: effects, .. } = &mut self.desk;
         match &own {
-            Some(Own { conn, .. }) if conn.takes_output() => {
+            Some(Own { conn, .. }) if conn.accepts_output() => {
                 callback(
                     service,
-                    &mut self.desk.context(id.1, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
+                    &mut self.desk.service_context(id.1, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
                 );
             }
-            _ => callback(service, &mut Context { conn: id.1, clock: *clock, reply_to: ReplyTo::Nobody, effects }),
+            _ => callback(service, &mut Context { conn: id.1, clock: *clock, reply_to: ReplyTo::None, effects }),
         }
         self.apply(id.0, id.1, own.as_mut().map(Own::again));
         self.let_flush(service, id.0, own);
@@ -103,19 +107,19 @@ impl Agent {
     /// Before a service's lock is let go of: has it say what it has collected, if it has asked for that.
     #[inline]
     pub(super) fn let_flush(&mut self, service: &mut dyn Service, id: ServiceId, own: Option<Own<'_>>) {
-        if std::mem::take(&mut self.desk.effects.turn_end_requested) {
+        if std::mem::take(&mut self.desk.pending_actions.turn_end_requested) {
             self.flush(service, id, own);
         }
     }
 
     fn flush(&mut self, service: &mut dyn Service, id: ServiceId, own: Option<Own<'_>>) {
-        let Desk { clock, effects, .. } = &mut self.desk;
+        let WorkerContext { clock, pending_actions: effects, .. } = &mut self.desk;
         let nobody = ConnId::NONE;
-        service.on_turn_end(&mut Context { conn: nobody, clock: *clock, reply_to: ReplyTo::Nobody, effects });
+        service.on_turn_end(&mut Context { conn: nobody, clock: *clock, reply_to: ReplyTo::None, effects });
         // What an instance asks for has to come back to it, and its thread is the only one that knows it.
         let instance = own.as_ref().filter(|own| own.line.is_none()).map(|own| own.id);
         self.apply(id, instance.unwrap_or(nobody), own);
-        if instance.is_none() && std::mem::take(&mut self.desk.effects.turn_end_requested) {
+        if instance.is_none() && std::mem::take(&mut self.desk.pending_actions.turn_end_requested) {
             self.exchange.flush_again(id);
         }
     }
@@ -124,16 +128,16 @@ impl Agent {
     /// the outbox. The service's lock is held, so nothing here may wait.
     #[inline]
     pub(super) fn apply(&mut self, service: ServiceId, about: ConnId, own: Option<Own<'_>>) {
-        if !self.desk.effects.actions.is_empty() {
+        if !self.desk.pending_actions.actions.is_empty() {
             self.apply_all(service, about, own);
         }
     }
 
     fn apply_all(&mut self, service: ServiceId, about: ConnId, mut own: Option<Own<'_>>) {
-        let mut actions = std::mem::take(&mut self.desk.effects.actions);
+        let mut actions = std::mem::take(&mut self.desk.pending_actions.actions);
         for action in actions.drain(..) {
             match action {
-                Action::Reply(frame) => self.desk.outbox.push_encoded(&frame, 1),
+                Action::Reply(frame) => self.desk.replies.push_encoded(&frame, 1),
                 Action::Send(to, payloads, ticket) => {
                     self.say(to.as_slice(), SharedFrames::new(payloads.as_slice(), ticket), about, own.as_mut());
                 }
@@ -154,7 +158,7 @@ impl Agent {
                     self.exchange.control.notify();
                 }
                 // The timer of one who has gone would have ended with it.
-                Action::SetTimer(timer) if own.as_ref().is_some_and(|own| own.conn.takes_output()) => {
+                Action::SetTimer(timer) if own.as_ref().is_some_and(|own| own.conn.accepts_output()) => {
                     self.has_timers = true;
                     self.exchange.alarms.set(timer, service, about);
                 }
@@ -173,7 +177,7 @@ impl Agent {
                 }
                 Action::NotifyWritable => {
                     if let Some(own) = own.as_mut().filter(|own| about == own.id) {
-                        own.conn.flags().drain_watched = true;
+                        own.conn.flags().writable_requested = true;
                     }
                 }
                 Action::Shutdown => {
@@ -183,7 +187,7 @@ impl Agent {
             }
         }
         // Nothing above makes a callback, so nothing was added meanwhile; the allocation is kept for the next.
-        self.desk.effects.actions = actions;
+        self.desk.pending_actions.actions = actions;
     }
 
     /// Puts `frames` into each receiver's post.
@@ -191,7 +195,7 @@ impl Agent {
         for id in to {
             if let Some(own) = own.as_mut().filter(|own| own.id == *id) {
                 // In its own goodbye it may still be spoken to, in whatever way.
-                let hears = own.conn.phase() == Phase::Open || (about == *id && own.conn.takes_output());
+                let hears = own.conn.phase() == Phase::Open || (about == *id && own.conn.accepts_output());
                 if hears
                     && let Some(batch) = frames.encode_with(own.conn.framing())
                     && let Err(reason) =
@@ -235,14 +239,14 @@ impl Agent {
             }
         }
         for Job { service, id: job, work } in self.errands.drain(..) {
-            lock(&self.exchange.workers).start(Owner { service, conn: ConnId::NONE, job }, work);
+            lock(&self.exchange.workers).start(JobOwner { service, conn: ConnId::NONE, job }, work);
         }
     }
 
     /// Writes the replies in the outbox, and what they had to be queued for.
     pub(super) fn send_replies(&mut self, own: &mut Own<'_>) -> Result<(), CloseReason> {
-        let unsendable = self.desk.outbox.take_failure().map(CloseReason::UnsendableReply);
-        let sent = own.conn.send(ReplySource::received(own.received), &mut self.desk);
+        let unsendable = self.desk.replies.take_failure().map(CloseReason::UnsendableReply);
+        let sent = own.conn.send_replies(ReplySource::received(own.received), &mut self.desk);
         own.note_missed(&mut self.desk);
         sent.and_then(|()| own.conn.flush(self.desk.clock.moment, &mut self.desk.stats))?;
         unsendable.map_or(Ok(()), Err)
@@ -262,11 +266,11 @@ impl Own<'_> {
 
     /// Has what it has just missed told to its service, when no callback is under way. Without a line, nobody but its thread
     /// makes it miss anything, and finds that on its desk.
-    fn note_missed(&self, desk: &mut Desk) {
+    fn note_missed(&self, desk: &mut WorkerContext) {
         if let Some(line) = self.line
-            && !desk.missed.is_empty()
+            && !desk.dropped.is_empty()
         {
-            line.note_missed(&mut desk.missed);
+            line.note_missed(&mut desk.dropped);
         }
     }
 }
@@ -280,6 +284,6 @@ impl Job {
 
     /// Leaves it undone.
     pub(super) fn refuse(self) -> Done {
-        (self.id, JobOutput(Err(JobError::Refused)))
+        (self.id, JobOutput(Err(JobError::Rejected)))
     }
 }

@@ -274,8 +274,8 @@ impl Attendant {
     fn rest(&mut self) {
         if self.buffer.capacity() > 0 {
             self.buffer = Vec::new();
-            self.agent.desk.outbox = ReplyBuffer::default();
-            self.agent.desk.spares.clear();
+            self.agent.desk.replies = ReplyBuffer::default();
+            self.agent.desk.buffer_pool.clear();
         }
     }
 
@@ -283,7 +283,7 @@ impl Attendant {
     pub(super) fn note_ready(&mut self, conn: &mut Connection<Plug>) {
         let Ready { readable, writable, end } = std::mem::take(&mut self.ready);
         // A wait in the read itself knows nothing of the socket: the read finds out.
-        conn.mark(readable || self.waits_in_read, writable, end);
+        conn.mark_ready(readable || self.waits_in_read, writable, end);
     }
 
     pub(super) fn make_room(&mut self, framing: Framing) {

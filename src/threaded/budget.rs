@@ -12,7 +12,7 @@ use super::attend::Attendant;
 use super::socket::Plug;
 use super::tally::Tally;
 use crate::connection::{Connection, Phase};
-use crate::engine::limits::{BUDGET_PATIENCE, Limits, MIN_READ_BYTES};
+use crate::engine::limits::{Limits, MEMORY_GRACE, MIN_READ_BYTES};
 use crate::net::Notifier;
 use crate::service::CloseReason;
 use crate::service::time::Timestamp;
@@ -138,7 +138,7 @@ impl Attendant {
         }
         let exchange = &self.agent.exchange;
         let (share, held) = (exchange.limits.share_bytes(exchange.places.open()), conn.held_bytes());
-        if held > share && !conn.flags().end_announced {
+        if held > share && !conn.flags().eof_reported {
             self.hold_back(conn);
             return None;
         }
@@ -159,9 +159,9 @@ impl Attendant {
             exchange.control.notify();
         }
         let share = exchange.limits.share_bytes(exchange.places.open());
-        if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().over_budget {
-            conn.flags().over_budget = true;
-            conn.regulate(&desk.limits, desk.clock.moment, &mut desk.stats);
+        if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().memory_paused {
+            conn.flags().memory_paused = true;
+            conn.update_backpressure(&desk.limits, desk.clock.moment, &mut desk.stats);
             self.relief = relief;
         }
     }
@@ -175,7 +175,7 @@ impl Attendant {
 impl Episode {
     fn new(now: Timestamp) -> Self {
         // Without a descriptor for it, those who wait look again after a while.
-        Self { relief: Notifier::new().ok().map(Arc::new), patience_ends: now + BUDGET_PATIENCE }
+        Self { relief: Notifier::new().ok().map(Arc::new), patience_ends: now + MEMORY_GRACE }
     }
 
     fn end(&self) {

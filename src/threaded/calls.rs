@@ -6,8 +6,8 @@
 use super::agent::{Agent, Done, Own};
 use super::attend::Attendant;
 use super::socket::Plug;
-use crate::connection::write_queue::Missed;
-use crate::connection::{Connection, Phase, Received};
+use crate::connection::write_queue::DroppedBatch;
+use crate::connection::{Connection, DispatchOutcome, Phase};
 use crate::service::Context;
 use crate::service::Service;
 
@@ -21,12 +21,15 @@ impl Attendant {
             // What others said to it before comes before what is answered now.
             let mut received = match line.as_ref().map_or(Ok(()), |line| line.take_post(conn, &mut agent.desk)) {
                 Ok(()) => Ok(()),
-                Err(reason) => Err(Received::Failed(reason)),
+                Err(reason) => Err(DispatchOutcome::Failed(reason)),
             };
             while received.is_ok() {
-                let got = conn.receive(&mut input, bytes, *id, service.get(), &mut agent.desk);
+                let got = conn.dispatch(&mut input, bytes, *id, service.get(), &mut agent.desk);
                 agent.apply(booth.id, *id, Some(Own { id: *id, conn, line: line.as_deref(), received: bytes }));
-                if !matches!(got, Received::Acted) || agent.jobs.len() > *carried_jobs || !may_go_on(conn, agent) {
+                if !matches!(got, DispatchOutcome::ActionsPending)
+                    || agent.jobs.len() > *carried_jobs
+                    || !may_go_on(conn, agent)
+                {
                     received = Err(got);
                 }
             }
@@ -36,15 +39,15 @@ impl Attendant {
                 Some(Own { id: *id, conn, line: line.as_deref(), received: bytes }),
             );
             drop(service);
-            let received = received.err().unwrap_or(Received::All);
+            let received = received.err().unwrap_or(DispatchOutcome::InputUsed);
             self.conclude(conn, bytes);
-            if let Received::Failed(reason) = received {
+            if let DispatchOutcome::Failed(reason) = received {
                 self.end(conn, reason);
                 return 0;
             }
             let desk = &mut self.agent.desk;
-            conn.regulate(&desk.limits, desk.clock.moment, &mut desk.stats);
-            if matches!(received, Received::All) || conn.phase() != Phase::Open {
+            conn.update_backpressure(&desk.limits, desk.clock.moment, &mut desk.stats);
+            if matches!(received, DispatchOutcome::InputUsed) || conn.phase() != Phase::Open {
                 return 0;
             }
             if !conn.may_receive(&desk.limits) || !self.takes_requests() {
@@ -71,14 +74,14 @@ impl Attendant {
         let Self { agent, service, line, id, booth, .. } = self;
         let Some(mut service) = service.lock() else { return };
         let posted = line.as_ref().map_or(Ok(()), |line| line.take_post(conn, &mut agent.desk));
-        let finished = posted.and_then(|()| conn.finish(*id, service.get(), &mut agent.desk));
+        let finished = posted.and_then(|()| conn.finish_input(*id, service.get(), &mut agent.desk));
         let mut own = Own { id: *id, conn, line: line.as_deref(), received: &[] };
         agent.apply(booth.id, *id, Some(own.again()));
         agent.let_flush(service.get(), booth.id, Some(own));
         drop(service);
         match finished {
             Ok(reason) => {
-                conn.end_when_answered(reason);
+                conn.close_when_answered(reason);
                 self.conclude(conn, &[]);
             }
             Err(reason) => self.end(conn, reason),
@@ -136,9 +139,9 @@ impl Attendant {
     pub(super) fn tell_missed(&mut self, conn: &mut Connection<Plug>) {
         let missed = match &self.line {
             Some(line) => line.take_missed(),
-            None => std::mem::take(&mut self.agent.desk.missed),
+            None => std::mem::take(&mut self.agent.desk.dropped),
         };
-        for Missed { ticket, frames } in missed {
+        for DroppedBatch { batch: ticket, frames } in missed {
             if conn.phase() == Phase::Open {
                 self.call(conn, |service, cx| service.on_dropped(cx, ticket, frames));
             }
@@ -150,6 +153,6 @@ impl Attendant {
 fn may_go_on(conn: &Connection<Plug>, agent: &Agent) -> bool {
     conn.phase() == Phase::Open
         && conn.pending_bytes() <= agent.desk.limits.high_water_bytes()
-        && !agent.desk.outbox.is_worth_a_write()
+        && !agent.desk.replies.should_write()
         && agent.own_end.is_none()
 }

@@ -84,8 +84,9 @@ impl Postman {
                 continue;
             }
             let desk = &mut self.agent.desk;
-            let reply_to = ReplyTo::Datagram { outgoing: &mut self.outgoing, from };
-            let mut cx = Context { conn: ConnId::NONE, clock: desk.clock, reply_to, effects: &mut desk.effects };
+            let reply_to = ReplyTo::Datagram { batch: &mut self.outgoing, from };
+            let mut cx =
+                Context { conn: ConnId::NONE, clock: desk.clock, reply_to, effects: &mut desk.pending_actions };
             service.on_datagram(&mut cx, from, payload);
             self.agent.apply(self.booth.id, ConnId::NONE, None);
             self.take_mail();

@@ -17,17 +17,17 @@ impl Attendant {
                 desk.stats.faulted += fault;
                 desk.stats.closed += 1 - fault;
                 log::log!(level, "{} {} closed: {reason}", self.booth.name, conn.peer());
-                conn.end(reason, desk.clock.moment);
+                conn.begin_close(reason, desk.clock.moment);
                 self.ending = true;
                 // Whoever is told of the end may ask what is held.
                 self.count(conn);
                 self.agent.publish();
             }
             // Its end is under way already, for the reason that was logged.
-            Phase::Ending => conn.hurry(&reason),
+            Phase::Closing => conn.mark_unreachable(&reason),
             // It has ended for its service already, which cannot take back what it has said.
-            Phase::Draining | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
-            Phase::Draining | Phase::Lingering => conn.abandon(),
+            Phase::Flushing | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
+            Phase::Flushing | Phase::Lingering => conn.abandon(),
             Phase::Closed => {}
         }
     }
@@ -35,9 +35,9 @@ impl Attendant {
     /// Tells the service, and lets it have a last word.
     pub(super) fn say_goodbye(&mut self, conn: &mut Connection<Plug>) {
         self.ending = false;
-        let Some(reason) = conn.reason().cloned() else { return };
+        let Some(reason) = conn.close_reason().cloned() else { return };
         // Where the peer has gone, nothing is left to wait for but this.
-        if conn.flags().ended || conn.flags().unreachable {
+        if conn.flags().eof_read || conn.flags().unreachable {
             self.leaving = true;
             self.agent.exchange.places.leave();
         }
@@ -48,7 +48,7 @@ impl Attendant {
             self.agent.exchange.alarms.forget(self.id);
             self.agent.has_timers = false;
         }
-        conn.goodbye_said();
+        conn.close_delivered();
         let done = (conn.phase() == Phase::Closed || conn.pending_bytes() == 0) && self.agent.jobs.is_empty();
         if !done && std::mem::take(&mut self.leaving) {
             self.agent.exchange.places.stay();

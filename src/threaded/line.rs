@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::budget::Budget;
 use super::socket::Plug;
 use super::tally::Tally;
-use crate::connection::write_queue::Missed;
-use crate::connection::{Connection, Desk, Phase};
-use crate::engine::limits::{Limits, MAX_MISSED, MAX_SHARED_FRAMES, SlowConsumer};
+use crate::connection::write_queue::DroppedBatch;
+use crate::connection::{Connection, Phase, WorkerContext};
+use crate::engine::limits::{Limits, MAX_DROPPED_REPORTS, MAX_SHARED_FRAMES, SlowConsumer};
 use crate::frame::BatchId;
 use crate::frame::{Batch, Framing};
 use crate::net::Notifier;
@@ -37,7 +37,7 @@ struct Post {
     bytes: usize,
     dropped: u64,
     /// Batches that were dropped, here or on their way to the socket, and that its service is to be told of.
-    missed: Vec<Missed>,
+    missed: Vec<DroppedBatch>,
     /// The last letter ends the connection: nothing that follows would be read.
     closed: bool,
 }
@@ -103,18 +103,18 @@ impl Line {
     }
 
     /// Batches that it has missed since this was last asked.
-    pub(super) fn take_missed(&self) -> Vec<Missed> {
+    pub(super) fn take_missed(&self) -> Vec<DroppedBatch> {
         std::mem::take(&mut self.post().missed)
     }
 
     /// Keeps what it has just missed for its own thread to tell.
-    pub(super) fn note_missed(&self, missed: &mut Vec<Missed>) {
+    pub(super) fn note_missed(&self, missed: &mut Vec<DroppedBatch>) {
         let mut post = self.post();
         missed.drain(..).for_each(|missed| post.note_missed(missed));
     }
 
     /// Queues what others have said; gives the reason when the connection has to end.
-    pub(super) fn take_post(&self, conn: &mut Connection<Plug>, desk: &mut Desk) -> Result<(), CloseReason> {
+    pub(super) fn take_post(&self, conn: &mut Connection<Plug>, desk: &mut WorkerContext) -> Result<(), CloseReason> {
         let mut post = self.post();
         if post.letters.is_empty() && post.dropped == 0 {
             return Ok(());
@@ -124,28 +124,28 @@ impl Line {
         post.bytes = 0;
         drop(post);
         // Whoever does this may have missed something itself.
-        let others = std::mem::take(&mut desk.missed);
+        let others = std::mem::take(&mut desk.dropped);
         let taken = letters.into_iter().try_for_each(|letter| match letter {
             // Who ends is not spoken to by others.
             Letter::Frames(_) if conn.phase() != Phase::Open => Ok(()),
-            Letter::Frames(batch) => conn.offer_shared(&batch, desk),
+            Letter::Frames(batch) => conn.enqueue_shared(&batch, desk),
             Letter::Close(reason) => Err(reason),
         });
-        if !desk.missed.is_empty() {
-            self.note_missed(&mut desk.missed);
+        if !desk.dropped.is_empty() {
+            self.note_missed(&mut desk.dropped);
         }
-        desk.missed = others;
+        desk.dropped = others;
         taken
     }
 
     /// Writes what has been said, as far as the socket takes it; what is left over is its own thread's affair.
-    pub(super) fn deliver(&self, desk: &mut Desk, budget: &Budget, tally: &Tally) {
+    pub(super) fn deliver(&self, desk: &mut WorkerContext, budget: &Budget, tally: &Tally) {
         loop {
             // Who has it looks into the post when it has let go of it.
             let Ok(mut conn) = self.conn.try_lock() else { return };
             let taken = self.take_post(&mut conn, desk);
             let flushed = taken.and_then(|()| conn.flush(desk.clock.moment, &mut desk.stats));
-            let left_over = conn.pending_bytes() > 0 && conn.enqueue();
+            let left_over = conn.pending_bytes() > 0 && conn.mark_scheduled();
             budget.count(&mut conn, tally);
             drop(conn);
             if let Err(reason) = flushed {
@@ -192,17 +192,17 @@ impl Post {
         let frames = batch.frames();
         self.dropped += u64::from(frames);
         if batch.id() != BatchId::NONE {
-            self.note_missed(Missed { ticket: batch.id(), frames });
+            self.note_missed(DroppedBatch { batch: batch.id(), frames });
         }
     }
 
     /// Its thread may be at work for long. Of what is then too much to be kept one by one, the frames are counted.
-    fn note_missed(&mut self, missed: Missed) {
-        if let Some(rest) = self.missed.get_mut(MAX_MISSED) {
+    fn note_missed(&mut self, missed: DroppedBatch) {
+        if let Some(rest) = self.missed.get_mut(MAX_DROPPED_REPORTS) {
             rest.frames = rest.frames.saturating_add(missed.frames);
         } else {
-            let has_room = self.missed.len() < MAX_MISSED;
-            self.missed.push(if has_room { missed } else { Missed { ticket: BatchId::NONE, ..missed } });
+            let has_room = self.missed.len() < MAX_DROPPED_REPORTS;
+            self.missed.push(if has_room { missed } else { DroppedBatch { batch: BatchId::NONE, ..missed } });
         }
     }
 

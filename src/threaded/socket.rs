@@ -111,7 +111,7 @@ impl Stream for Plug {
     /// Whoever waits is told what is there, not what has come: to have taken a socket for empty or full that is neither costs
     /// one call and loses nothing.
     #[inline]
-    fn short_means_done(&self) -> bool {
+    fn short_io_means_would_block(&self) -> bool {
         true
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::attend::{Attendant, LOOK_AGAIN, Next, Wait};
 use super::exchange::Run;
 use super::socket::Plug;
-use crate::connection::{Connection, Fill, Phase};
+use crate::connection::{Connection, Phase, ReadOutcome};
 use crate::service::CloseReason;
 use crate::service::Peer;
 
@@ -16,7 +16,7 @@ const MAX_UNHEARD: u32 = 64;
 impl Attendant {
     pub(super) fn open(&mut self, conn: &mut Connection<Plug>, peer: &Peer) {
         // Nothing is written under a shared service's lock, a reply within its request neither.
-        self.agent.desk.lends_requests = self.line.is_none();
+        self.agent.desk.may_borrow_request = self.line.is_none();
         log::debug!("{} {peer} opened", self.booth.name);
         let peer = *peer;
         self.call(conn, |service, cx| service.on_open(cx, &peer));
@@ -33,11 +33,11 @@ impl Attendant {
             self.end(conn, reason);
         } else {
             let desk = &mut self.agent.desk;
-            conn.regulate(&desk.limits, now, &mut desk.stats);
-            if conn.take_drained(&desk.limits) && conn.phase() == Phase::Open {
+            conn.update_backpressure(&desk.limits, now, &mut desk.stats);
+            if conn.take_writable_due(&desk.limits) && conn.phase() == Phase::Open {
                 self.call(conn, |service, cx| service.on_writable(cx));
             }
-            if self.agent.desk.effects.turn_end_requested {
+            if self.agent.desk.pending_actions.turn_end_requested {
                 self.call(conn, |_, _| {});
             }
             self.read(conn);
@@ -54,8 +54,8 @@ impl Attendant {
 
     /// What others want of the connection: the engine, its members, and who looks after memory.
     fn heed(&mut self, conn: &mut Connection<Plug>) {
-        if self.relief.is_none() && conn.flags().over_budget {
-            conn.flags().over_budget = false;
+        if self.relief.is_none() && conn.flags().memory_paused {
+            conn.flags().memory_paused = false;
         }
         if self.agent.tally.shed.load(Ordering::Relaxed) {
             self.shed(conn);
@@ -69,7 +69,7 @@ impl Attendant {
         if run != self.seen {
             self.seen = run;
             if run == Run::Draining {
-                conn.end_when_answered(CloseReason::ShuttingDown);
+                conn.close_when_answered(CloseReason::ShuttingDown);
             }
         }
         if run == Run::Stopped {
@@ -81,10 +81,10 @@ impl Attendant {
     fn read(&mut self, conn: &mut Connection<Plug>) {
         let mut budget = self.agent.desk.limits.read_budget_bytes;
         while budget > 0 && conn.wants_read(&self.agent.desk.limits) && self.takes_requests() {
-            if let Some((bytes, used)) = conn.take_stalled() {
+            if let Some((bytes, used)) = conn.take_deferred() {
                 let rest = self.hand_over(conn, bytes.get(used..).unwrap_or_default());
                 let used = bytes.len() - rest;
-                conn.put_stalled(bytes, used);
+                conn.put_back_deferred(bytes, used);
                 continue;
             }
             let Some(most) = self.read_allowance(conn, budget) else { break };
@@ -92,37 +92,37 @@ impl Attendant {
             self.make_room(framing);
             let waits = std::mem::take(&mut self.waits_in_read);
             conn.stream_mut().set_waits(waits);
-            let drawn = conn.draw(&mut self.buffer, most, &mut self.agent.desk.spares);
+            let raw = conn.read_raw(&mut self.buffer, most, &mut self.agent.desk.buffer_pool);
             if waits {
                 conn.stream_mut().set_waits(false);
                 self.agent.look_at_the_clock();
-                self.is_busy = !drawn.is_nothing();
+                self.is_busy = !raw.would_block();
             }
-            let is_full = drawn.is_full();
-            match conn.take_in(drawn, &mut self.agent.desk) {
-                Fill::Bytes { total, buffered } => {
+            let is_full = raw.is_full();
+            match conn.finish_read(raw, &mut self.agent.desk) {
+                ReadOutcome::Bytes { total, buffered } => {
                     self.is_busy = true;
                     budget = budget.saturating_sub(total);
                     let buffer = std::mem::take(&mut self.buffer);
                     let input = buffer.get(..buffered).unwrap_or_default();
                     let rest = self.hand_over(conn, input);
-                    conn.stall(input.get(buffered - rest..).unwrap_or_default());
+                    conn.defer_input(input.get(buffered - rest..).unwrap_or_default());
                     self.buffer = buffer;
                     if is_full {
                         self.grow(framing);
                     }
                 }
-                Fill::Nothing => break,
+                ReadOutcome::WouldBlock => break,
                 // To end its reading is how its thread was woken.
-                Fill::End if self.agent.tally.shed.load(Ordering::Relaxed) => {
+                ReadOutcome::Eof if self.agent.tally.shed.load(Ordering::Relaxed) => {
                     self.shed(conn);
                     break;
                 }
-                Fill::End => {
+                ReadOutcome::Eof => {
                     self.finish(conn);
                     break;
                 }
-                Fill::Broken(reason) => {
+                ReadOutcome::Failed(reason) => {
                     self.end(conn, reason);
                     break;
                 }
@@ -141,7 +141,7 @@ impl Attendant {
         if let Some((at, due)) = conn.deadline(&desk.limits)
             && at <= desk.clock.moment
         {
-            let reason = conn.missed(due, &desk.limits);
+            let reason = conn.timeout_reason(due, &desk.limits);
             self.end(conn, reason);
             self.settle(conn);
         }
@@ -152,9 +152,9 @@ impl Attendant {
         loop {
             let desk = &mut self.agent.desk;
             let now = desk.clock.moment;
-            conn.regulate(&desk.limits, now, &mut desk.stats);
-            if conn.answered()
-                && let Some(reason) = conn.reason().cloned()
+            conn.update_backpressure(&desk.limits, now, &mut desk.stats);
+            if conn.is_answered()
+                && let Some(reason) = conn.close_reason().cloned()
             {
                 self.end(conn, reason);
             }
@@ -163,10 +163,10 @@ impl Attendant {
                 continue;
             }
             // A read into no room would look like the peer's end.
-            if conn.phase() == Phase::Lingering || conn.phase() == Phase::Draining {
+            if conn.phase() == Phase::Lingering || conn.phase() == Phase::Flushing {
                 self.make_room(conn.framing());
             }
-            conn.wind_up(&mut self.buffer, now);
+            conn.advance_close(&mut self.buffer, now);
             self.count(conn);
             if self.agent.exchange.budget.is_over() {
                 self.hold_back(conn);
@@ -192,7 +192,8 @@ impl Attendant {
         }
         // Of an instance, nobody else will ask.
         let desk = &self.agent.desk;
-        let has_to_tell = conn.phase() == Phase::Open && (desk.effects.turn_end_requested || !desk.missed.is_empty());
+        let has_to_tell =
+            conn.phase() == Phase::Open && (desk.pending_actions.turn_end_requested || !desk.dropped.is_empty());
         if has_to_tell || conn.wants_step(&desk.limits) {
             // Without the time, no deadline would come for a peer that always has more to be read.
             self.agent.look_at_the_clock();
@@ -205,15 +206,15 @@ impl Attendant {
         let limits = &self.agent.desk.limits;
         let write = conn.pending_bytes() > 0;
         // Others need not wake this thread for what it waits for by itself.
-        conn.flags().queued = write;
-        let in_read = conn.may_receive(limits) && conn.reason().is_none();
+        conn.flags().scheduled = write;
+        let in_read = conn.may_receive(limits) && conn.close_reason().is_none();
         let read = in_read || conn.phase() == Phase::Lingering;
         let own = conn.deadline(limits).map(|(at, _)| at);
         let timer = self.agent.has_timers.then(|| self.agent.exchange.alarms.next_of(self.id)).flatten();
-        let unable_to_hear = conn.flags().over_budget && self.relief.is_none();
+        let unable_to_hear = conn.flags().memory_paused && self.relief.is_none();
         let look = unable_to_hear.then(|| self.agent.desk.clock.moment + LOOK_AGAIN);
         let deadline = [own, timer, look].into_iter().flatten().min();
-        Wait { read, in_read, write, end: !read && !conn.flags().end_announced, deadline }
+        Wait { read, in_read, write, end: !read && !conn.flags().eof_reported, deadline }
     }
 
     /// What to look at without waiting, between one job and the next; nothing where no job waits.

@@ -31,7 +31,7 @@ fn wrong_usage_is_one_clear_line() {
         (&["serve", "echo", "--idle-timeout", "30"], "not a duration: write a number with its unit"),
         (&["serve", "echo", "--slow-consumer", "wait"], "possible values: disconnect, drop-newest, drop-oldest"),
         (&["serve", "echo", "--max-connections", "0"], "--max-connections must be at least 1"),
-        (&["serve", "echo", "--max-frame-bytes", "1G"], "--max-buffered-bytes is less than twice max-frame-bytes"),
+        (&["serve", "echo", "--max-frame-bytes", "1G"], "--max-buffered-bytes must be at least twice (max-frame-bytes"),
         (&["serve", "echo", "--engine", "fibres"], "invalid value 'fibres' for '--engine <NAME>'"),
         (&["serve", "echo", "--work-us", "-1"], "invalid value '-1' for '--work-us <N>'"),
         (&["serve", "echo", "--workers", "many"], "invalid value 'many' for '--workers <N>'"),

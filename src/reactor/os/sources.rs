@@ -16,7 +16,7 @@ use super::console::Console;
 use super::stream::OsStream;
 #[cfg(unix)]
 use crate::engine::handle::Command;
-use crate::engine::jobs::Wake;
+use crate::engine::jobs::WakeFn;
 use crate::engine::limits::Limits;
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
@@ -59,7 +59,7 @@ impl Sources {
     }
 
     /// What wakes the poll from another thread.
-    pub(in crate::reactor) fn wake(&self) -> Wake {
+    pub(in crate::reactor) fn wake(&self) -> WakeFn {
         let waker = Arc::clone(&self.waker);
         Arc::new(move || {
             if let Err(error) = waker.wake() {

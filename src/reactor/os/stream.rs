@@ -64,7 +64,7 @@ impl Stream for OsStream {
     /// Of TCP sockets, epoll(7) says so (questions and answers, 9), but for a read that ends at an urgent mark, which has an
     /// event of its own. A read of a Unix-domain socket also ends where descriptors were passed, and nothing tells.
     #[inline]
-    fn short_means_done(&self) -> bool {
+    fn short_io_means_would_block(&self) -> bool {
         cfg!(unix) && matches!(self, Self::Tcp(_))
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::{LINES, RAW, Rig, heard, wire};
-use crate::connection::script::Socket;
+use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::limits::Limits;
 
 #[cfg(unix)]
@@ -17,7 +17,7 @@ fn out_of_descriptors() -> io::Error {
     io::Error::from_raw_os_error(10_024)
 }
 
-fn crowd(rig: &Rig, count: usize) -> Vec<Socket> {
+fn crowd(rig: &Rig, count: usize) -> Vec<ScriptedSocket> {
     (0..count).map(|_| rig.world.connect(0)).collect()
 }
 
@@ -153,7 +153,7 @@ fn sixty_four_refused_newcomers_are_told_and_more_are_closed_without_a_word() {
     assert!(refused[64..].iter().all(|socket| socket.is_closed() && socket.written().is_empty()));
     assert_eq!(rig.turn.desk.stats.refused, 70);
     rig.elapse(Limits::default().linger_timeout);
-    assert!(refused.iter().all(Socket::is_closed));
+    assert!(refused.iter().all(ScriptedSocket::is_closed));
     assert!(rig.turn.refused_open == 0 && rig.turn.conns.len() == 1);
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Rig, heard, wire};
-use crate::connection::script::Socket;
+use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::limits::Limits;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ fn limits() -> Limits {
 }
 
 /// Two peers that do not read what they asked for, and a third that does no harm.
-fn hoarders(rig: &mut Rig) -> [Socket; 3] {
+fn hoarders(rig: &mut Rig) -> [ScriptedSocket; 3] {
     let sockets = [rig.connect(), rig.connect(), rig.connect()];
     for socket in &sockets[..2] {
         socket.set_room(0);
@@ -68,7 +68,7 @@ fn once_the_sum_is_down_those_held_back_go_on_at_once() {
 #[test]
 fn half_frames_that_fill_memory_are_shed_when_patience_is_over_and_no_more_than_it_takes() {
     let mut rig = Rig::new(Limits { frame_timeout: Duration::ZERO, ..limits() });
-    let sockets: Vec<Socket> = (0..4).map(|_| rig.connect()).collect();
+    let sockets: Vec<ScriptedSocket> = (0..4).map(|_| rig.connect()).collect();
     for (number, socket) in sockets.iter().enumerate() {
         let frame = wire(["x".repeat(50_000 + number)]);
         socket.send(&frame[..49_000]);
@@ -85,7 +85,7 @@ fn half_frames_that_fill_memory_are_shed_when_patience_is_over_and_no_more_than_
 #[test]
 fn the_end_of_a_peer_that_is_held_back_frees_its_memory_at_once() {
     let mut rig = Rig::new(Limits { frame_timeout: Duration::ZERO, ..limits() });
-    let sockets: Vec<Socket> = (0..4).map(|_| rig.connect()).collect();
+    let sockets: Vec<ScriptedSocket> = (0..4).map(|_| rig.connect()).collect();
     for socket in &sockets {
         socket.send(&wire(["x".repeat(50_000)])[..49_000]);
         rig.settle();
@@ -113,7 +113,7 @@ fn a_peer_that_is_held_back_is_not_read_because_it_sends_urgent_data() {
 #[test]
 fn above_the_bound_a_read_takes_no_more_than_a_share() {
     let mut rig = Rig::new(Limits { frame_timeout: Duration::ZERO, ..limits() });
-    let sockets: Vec<Socket> = (0..20).map(|_| rig.connect()).collect();
+    let sockets: Vec<ScriptedSocket> = (0..20).map(|_| rig.connect()).collect();
     for socket in &sockets {
         socket.send(&wire(["x".repeat(50_000)])[..49_000]);
         rig.settle();

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::{FRAMING, Rig, heard, wire};
-use crate::connection::script::Socket;
-use crate::engine::limits::{BUDGET_PATIENCE, Limits, SlowConsumer};
+use crate::connection::scripted_stream::ScriptedSocket;
+use crate::engine::limits::{Limits, MEMORY_GRACE, SlowConsumer};
 use crate::service::ServiceId;
 
 /// A loop whose operator has come.
-fn rig(limits: Limits) -> (Rig, Socket) {
+fn rig(limits: Limits) -> (Rig, ScriptedSocket) {
     let mut rig = Rig::new(limits);
     let operator = rig.world.attach(ServiceId(0), FRAMING);
     rig.turn.attach();
@@ -79,7 +79,7 @@ fn an_operator_is_not_shed() {
         rig.settle();
     }
     assert!(rig.turn.is_over_budget());
-    rig.elapse(BUDGET_PATIENCE);
+    rig.elapse(MEMORY_GRACE);
     let closed: Vec<String> = rig.log().into_iter().filter(|line| line.starts_with("close")).collect();
     assert_eq!(closed.len(), 1);
     assert!(closed[0].starts_with("close 1"), "the operator holds the most, and stays: {closed:?}");

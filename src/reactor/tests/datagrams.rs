@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Rig, UDP, UDP_ADDR, heard, wire};
-use crate::connection::script::Call;
+use crate::connection::scripted_stream::ScriptedCall;
 use crate::engine::limits::Limits;
 use crate::engine::slab::reserved_key;
 use crate::net::udp_batch::BATCH;
@@ -77,7 +77,10 @@ fn a_flood_has_its_budget_and_connections_are_served_between() {
 #[test]
 fn a_socket_without_room_is_not_read_and_goes_on_in_order() {
     let mut rig = Rig::new(Limits::default());
-    rig.world.script_sends(UDP, [Call::AtMost(5), Call::Interrupted, Call::AtMost(3), Call::WouldBlock]);
+    rig.world.script_sends(
+        UDP,
+        [ScriptedCall::AtMost(5), ScriptedCall::Interrupted, ScriptedCall::AtMost(3), ScriptedCall::WouldBlock],
+    );
     arrive(&rig, 2 * BATCH);
     rig.settle();
     assert_eq!(numbers(&rig), (0..8).collect::<Vec<_>>());
@@ -90,8 +93,8 @@ fn a_socket_without_room_is_not_read_and_goes_on_in_order() {
 #[test]
 fn a_datagram_that_cannot_be_sent_is_skipped_and_the_others_are_not() {
     let mut rig = Rig::new(Limits::default());
-    let fails = Call::Fails(io::ErrorKind::InvalidInput);
-    rig.world.script_sends(UDP, [Call::AtMost(2), fails, Call::AtMost(1), fails]);
+    let fails = ScriptedCall::Fails(io::ErrorKind::InvalidInput);
+    rig.world.script_sends(UDP, [ScriptedCall::AtMost(2), fails, ScriptedCall::AtMost(1), fails]);
     arrive(&rig, 8);
     rig.settle();
     assert_eq!(numbers(&rig), [0, 1, 3, 5, 6, 7]);
@@ -132,7 +135,7 @@ fn a_datagram_nobody_asked_for_leaves_by_the_services_own_socket() {
 #[test]
 fn datagrams_wait_within_the_bound_and_are_dropped_beyond_it() {
     let mut rig = Rig::new(Limits { max_write_buffer_bytes: 50, ..Limits::default() });
-    rig.world.script_sends(UDP, [Call::WouldBlock]);
+    rig.world.script_sends(UDP, [ScriptedCall::WouldBlock]);
     for _ in 0..10 {
         rig.world.datagram(UDP, client(1), b"forward ten bytes.");
     }
@@ -166,7 +169,7 @@ fn a_datagram_that_claims_to_come_from_our_own_socket_is_not_answered() {
 #[test]
 fn what_was_said_in_datagrams_before_a_shutdown_is_still_sent_and_nothing_more_is_received() {
     let mut rig = Rig::new(Limits::default());
-    rig.world.script_sends(UDP, [Call::WouldBlock]);
+    rig.world.script_sends(UDP, [ScriptedCall::WouldBlock]);
     rig.world.datagram(UDP, client(1), b"last words");
     rig.settle();
     assert!(rig.world.sent(UDP).is_empty(), "the socket is full");

@@ -36,7 +36,7 @@ fn a_frame_has_its_time_from_its_first_byte_however_often_more_arrives() {
     }
     rig.elapse(10 * JUST);
     assert!(socket.is_shut_down());
-    assert!(last(&rig).starts_with("close 0 a frame was begun and not finished within 10s"));
+    assert!(last(&rig).starts_with("close 0 frame timeout: frame incomplete after 10s"));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn an_idle_connection_ends_when_nothing_moved_in_either_direction() {
     }
     assert!(idle.is_shut_down());
     assert!(!busy.is_shut_down() && !hearing.is_shut_down());
-    assert_eq!(last(&rig), "close 0 idle for 5s");
+    assert_eq!(last(&rig), "close 0 idle timeout: no data for 5s");
     assert_eq!(rig.turn.desk.stats.faulted, 0);
 }
 
@@ -138,7 +138,7 @@ fn a_peer_that_takes_a_byte_now_and_then_is_slow_and_one_that_takes_none_is_gone
     assert!(!socket.is_closed());
     rig.elapse(JUST);
     assert!(socket.is_closed());
-    assert_eq!(last(&rig), "close 0 the peer took no byte of its answer for 20s");
+    assert_eq!(last(&rig), "close 0 write timeout: the peer received no byte for 20s");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Whatever the socket does, call by call, its peer gets the same bytes.
 
 use super::{Rig, heard, wire};
-use crate::connection::script::{Call, Socket};
+use crate::connection::scripted_stream::{ScriptedCall, ScriptedSocket};
 use crate::engine::limits::Limits;
 
 /// Requests of several kinds, so that replies take several ways: copied, lent from the frame, and sent as an action.
@@ -16,7 +16,7 @@ fn expected() -> Vec<String> {
 }
 
 /// Serves [`requests`] over a socket prepared by `script`, in one piece or cut in two.
-fn serve(cut: Option<usize>, script: impl FnOnce(&Socket)) -> Vec<String> {
+fn serve(cut: Option<usize>, script: impl FnOnce(&ScriptedSocket)) -> Vec<String> {
     let mut rig = Rig::new(Limits::default());
     let socket = rig.connect();
     script(&socket);
@@ -35,14 +35,14 @@ fn serve(cut: Option<usize>, script: impl FnOnce(&Socket)) -> Vec<String> {
     heard(&socket)
 }
 
-fn whole(calls: usize) -> impl Iterator<Item = Call> {
-    std::iter::repeat_n(Call::Whole, calls)
+fn whole(calls: usize) -> impl Iterator<Item = ScriptedCall> {
+    std::iter::repeat_n(ScriptedCall::Whole, calls)
 }
 
 #[test]
 fn a_read_that_would_block_or_is_interrupted_at_any_call_loses_nothing() {
     for at in 0..6 {
-        for refusal in [Call::WouldBlock, Call::Interrupted] {
+        for refusal in [ScriptedCall::WouldBlock, ScriptedCall::Interrupted] {
             assert_eq!(
                 serve(None, |socket| socket.script_reads(whole(at).chain([refusal]))),
                 expected(),
@@ -55,7 +55,7 @@ fn a_read_that_would_block_or_is_interrupted_at_any_call_loses_nothing() {
 #[test]
 fn a_write_that_would_block_or_is_interrupted_at_any_call_loses_nothing() {
     for at in 0..8 {
-        for refusal in [Call::WouldBlock, Call::Interrupted] {
+        for refusal in [ScriptedCall::WouldBlock, ScriptedCall::Interrupted] {
             let script = whole(at).chain([refusal; 2]);
             assert_eq!(serve(None, |socket| socket.script_writes(script)), expected(), "{refusal:?} {at}");
         }
@@ -65,7 +65,7 @@ fn a_write_that_would_block_or_is_interrupted_at_any_call_loses_nothing() {
 #[test]
 fn every_length_of_a_short_read_gives_the_same_answers() {
     for bytes in (1..40).chain([8999, 9000, 9001, 9010, 9040]) {
-        let script = [Call::AtMost(bytes), Call::AtMost(bytes), Call::Interrupted];
+        let script = [ScriptedCall::AtMost(bytes), ScriptedCall::AtMost(bytes), ScriptedCall::Interrupted];
         assert_eq!(serve(None, |socket| socket.script_reads(script)), expected(), "{bytes} bytes");
     }
 }
@@ -74,7 +74,8 @@ fn every_length_of_a_short_read_gives_the_same_answers() {
 fn every_length_of_a_short_write_gives_the_same_answers() {
     for bytes in (1..40).chain([8999, 9000, 9001, 9010, 9040]) {
         for at in 0..4 {
-            let script = whole(at).chain([Call::AtMost(bytes), Call::AtMost(1), Call::Interrupted]);
+            let script =
+                whole(at).chain([ScriptedCall::AtMost(bytes), ScriptedCall::AtMost(1), ScriptedCall::Interrupted]);
             assert_eq!(serve(None, |socket| socket.script_writes(script)), expected(), "{bytes} bytes at {at}");
         }
     }
@@ -84,8 +85,8 @@ fn every_length_of_a_short_write_gives_the_same_answers() {
 fn input_cut_anywhere_and_taken_byte_by_byte_gives_the_same_answers() {
     for cut in (0..40).chain([9030, 9050, 18_010]) {
         let answers = serve(Some(cut), |socket| {
-            socket.script_reads([Call::AtMost(1); 50]);
-            socket.script_writes([Call::AtMost(1); 50]);
+            socket.script_reads([ScriptedCall::AtMost(1); 50]);
+            socket.script_writes([ScriptedCall::AtMost(1); 50]);
         });
         assert_eq!(answers, expected(), "cut at {cut}");
     }
@@ -121,7 +122,7 @@ fn a_pipeline_of_requests_is_answered_with_one_write() {
 #[test]
 fn what_a_room_says_in_one_turn_leaves_each_member_in_one_write() {
     let mut rig = Rig::new(Limits::default());
-    let members: Vec<Socket> = (0..5).map(|_| rig.connect()).collect();
+    let members: Vec<ScriptedSocket> = (0..5).map(|_| rig.connect()).collect();
     for (number, member) in members.iter().enumerate() {
         member.send(&wire([format!("all from {number}")]));
     }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{LINES, RAW, Rig, heard, wire};
-use crate::connection::script::Call;
+use crate::connection::scripted_stream::ScriptedCall;
 use crate::engine::limits::Limits;
 
 #[test]
@@ -22,9 +22,13 @@ fn a_peer_that_closes_between_frames_has_closed_in_good_order() {
 
 #[test]
 fn data_and_end_in_one_event_are_both_found_whatever_each_read_takes() {
-    for script in
-        [vec![], vec![Call::AtMost(3)], vec![Call::AtMost(7)], vec![Call::WouldBlock], vec![Call::Interrupted]]
-    {
+    for script in [
+        vec![],
+        vec![ScriptedCall::AtMost(3)],
+        vec![ScriptedCall::AtMost(7)],
+        vec![ScriptedCall::WouldBlock],
+        vec![ScriptedCall::Interrupted],
+    ] {
         let mut rig = Rig::new(Limits::default());
         let socket = rig.connect();
         socket.script_reads(script.clone());
@@ -72,7 +76,7 @@ fn a_peer_that_closes_inside_a_frame_is_at_fault_and_what_came_before_is_answere
         socket.finish();
         rig.settle();
         assert_eq!(heard(&socket), ["whole"]);
-        let words = format!("close 0 the peer closed inside a frame, {cut} bytes into it");
+        let words = format!("close 0 the peer closed inside a frame, after {cut} bytes of it");
         assert!(rig.log().last().unwrap().starts_with(&words), "cut at {cut}");
         assert_eq!(rig.turn.desk.stats.faulted, 1);
     }
@@ -125,7 +129,7 @@ fn a_reply_that_the_framing_cannot_carry_ends_the_connection() {
     socket.send(&wire(["before", "big 70000", "after"]));
     rig.settle();
     assert_eq!(heard(&socket), ["before"]);
-    assert!(rig.log()[1].starts_with("close 0 the reply cannot be sent: 70000 bytes"));
+    assert!(rig.log()[1].starts_with("close 0 reply not sent: payload too long: 70000 bytes"));
 }
 
 #[test]
@@ -169,8 +173,8 @@ fn every_kind_of_failed_call_ends_its_connection_and_no_other() {
     {
         let mut rig = Rig::new(Limits::default());
         let (reader, writer, other) = (rig.connect(), rig.connect(), rig.connect());
-        reader.script_reads([Call::Fails(kind)]);
-        writer.script_writes([Call::Fails(kind)]);
+        reader.script_reads([ScriptedCall::Fails(kind)]);
+        writer.script_writes([ScriptedCall::Fails(kind)]);
         for socket in [&reader, &writer, &other] {
             socket.send(&wire(["hello"]));
         }

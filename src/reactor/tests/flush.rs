@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{LINES, RAW, Rig, heard, wire};
-use crate::connection::script::Socket;
+use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::limits::{Limits, SlowConsumer};
 use crate::service::ServiceId;
 
@@ -15,7 +15,7 @@ fn limits(slow_consumer: SlowConsumer) -> Limits {
     Limits { max_write_buffer_bytes: 300, slow_consumer, ..Limits::default() }
 }
 
-fn say(rig: &mut Rig, speaker: &Socket, words: &str) {
+fn say(rig: &mut Rig, speaker: &ScriptedSocket, words: &str) {
     speaker.send(&wire([format!("say {words}")]));
     rig.turn();
 }
@@ -25,14 +25,14 @@ fn long(number: usize) -> String {
     format!("{number:0100}")
 }
 
-fn numbers(socket: &Socket) -> Vec<usize> {
+fn numbers(socket: &ScriptedSocket) -> Vec<usize> {
     heard(socket).iter().map(|words| words.parse().unwrap()).collect()
 }
 
 #[test]
 fn what_many_say_in_one_turn_is_one_write_for_each_member() {
     let mut rig = Rig::new(Limits::default());
-    let members: Vec<Socket> = (0..SAID).map(|_| rig.connect()).collect();
+    let members: Vec<ScriptedSocket> = (0..SAID).map(|_| rig.connect()).collect();
     rig.log();
     for (number, member) in members.iter().enumerate() {
         member.send(&wire([format!("say {number}")]));

@@ -59,7 +59,10 @@ fn work_beyond_the_limit_is_refused_and_said_so() {
     socket.send(&wire(["job a", "job b", "job c"]));
     rig.settle();
     let refused = heard(&socket);
-    assert!(!refused.is_empty() && refused.iter().all(|words| words == "too much work waits already"), "{refused:?}");
+    assert!(
+        !refused.is_empty() && refused.iter().all(|words| words == "job rejected: too many jobs are queued"),
+        "{refused:?}"
+    );
     drop(hold);
     for _ in refused.len()..3 {
         if heard(&socket).len() < 3 {
@@ -78,7 +81,7 @@ fn work_that_panics_is_an_error_and_not_the_end() {
     if heard(&socket).len() < 2 {
         rig.await_wake();
     }
-    assert!(heard(&socket).contains(&"the work panicked".to_owned()));
+    assert!(heard(&socket).contains(&"the job panicked".to_owned()));
 }
 
 #[test]

@@ -28,12 +28,12 @@ use std::time::Duration;
 use puppet::Puppet;
 use script::{Polled, ScriptedNet, World};
 
-use super::Registered;
+use super::RegisteredService;
 use super::net::{Source, SourceKind};
 use super::turn::Turn;
-use crate::connection::script::Socket;
+use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::handle::{Handle, pair};
-use crate::engine::jobs::Wake;
+use crate::engine::jobs::WakeFn;
 use crate::engine::limits::Limits;
 use crate::frame::{FrameDecoder, Framing, encode};
 use crate::service::ServiceId;
@@ -70,7 +70,7 @@ impl Rig {
         let woken = Arc::new(AtomicBool::new(false));
         let world = World::new(&sources, Arc::clone(&woken));
         let (bell, wakes) = channel();
-        let wake: Wake = {
+        let wake: WakeFn = {
             let woken = Arc::clone(&woken);
             Arc::new(move || {
                 woken.store(true, Ordering::Release);
@@ -79,7 +79,7 @@ impl Rig {
         };
         let (handle, inbox) = pair(Arc::clone(&wake), limits.max_queued_messages);
         let puppet = Puppet::default();
-        let registered = Registered { name: "puppet".to_owned(), service: Box::new(puppet.clone()) };
+        let registered = RegisteredService { name: "puppet".to_owned(), service: Box::new(puppet.clone()) };
         let turn = Turn::new(world.net(), limits, vec![registered], inbox, &wake);
         let mut rig = Self { turn, world, puppet, handle, woken, wakes };
         rig.settle();
@@ -87,11 +87,11 @@ impl Rig {
     }
 
     /// A client connects to listener 0 and is served.
-    fn connect(&mut self) -> Socket {
+    fn connect(&mut self) -> ScriptedSocket {
         self.connect_to(0)
     }
 
-    fn connect_to(&mut self, listener: usize) -> Socket {
+    fn connect_to(&mut self, listener: usize) -> ScriptedSocket {
         let socket = self.world.connect(listener);
         self.settle();
         socket
@@ -142,16 +142,16 @@ impl Rig {
         assert!(self.turn.owed.dirty.is_empty(), "a message was left unwritten at the end of a turn");
         assert!(self.turn.ending.is_empty(), "a service was not told of an end within the turn");
         assert!(self.turn.closed.is_empty(), "a closed connection was kept");
-        assert!(self.turn.desk.outbox.is_empty(), "a reply was left in the outbox");
-        assert!(self.turn.desk.missed.is_empty(), "what one connection has missed was left to be taken for another's");
-        assert!(self.turn.desk.effects.actions.is_empty(), "an action was left to be taken for another's");
+        assert!(self.turn.desk.replies.is_empty(), "a reply was left in the outbox");
+        assert!(self.turn.desk.dropped.is_empty(), "what one connection has missed was left to be taken for another's");
+        assert!(self.turn.desk.pending_actions.actions.is_empty(), "an action was left to be taken for another's");
     }
 
     fn log(&self) -> Vec<String> {
         self.puppet.take_log()
     }
 
-    fn is_held(&self, socket: &Socket) -> bool {
+    fn is_held(&self, socket: &ScriptedSocket) -> bool {
         self.world.key_of(socket).is_some_and(|key| self.turn.conns.get(key).is_some())
     }
 }
@@ -175,7 +175,7 @@ fn frames(bytes: &[u8]) -> (Vec<String>, usize) {
 }
 
 /// What a client has received, all of it whole frames.
-fn heard(socket: &Socket) -> Vec<String> {
+fn heard(socket: &ScriptedSocket) -> Vec<String> {
     let (payloads, rest) = frames(&socket.written());
     assert_eq!(rest, 0, "half a frame was sent");
     payloads

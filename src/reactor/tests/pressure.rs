@@ -1,7 +1,7 @@
 //! Peers that do not read: when they are no longer read themselves, what waits for them, and when they have to go.
 
 use super::{Rig, frames, heard, wire};
-use crate::connection::script::{Call, Socket};
+use crate::connection::scripted_stream::{ScriptedCall, ScriptedSocket};
 use crate::engine::limits::{Limits, SlowConsumer};
 
 /// High water 2000 bytes, low water 1000.
@@ -77,7 +77,7 @@ fn a_pipelining_peer_whose_requests_also_act_is_paused_and_not_cut_off() {
 }
 
 /// A reader that takes nothing, and a speaker that tells it `count` numbered messages of 500 bytes.
-fn overwhelm(policy: SlowConsumer, count: usize) -> (Rig, Socket) {
+fn overwhelm(policy: SlowConsumer, count: usize) -> (Rig, ScriptedSocket) {
     let mut rig = Rig::new(Limits { slow_consumer: policy, ..limits() });
     let (slow, speaker) = (rig.connect(), rig.connect());
     slow.set_room(100);
@@ -231,7 +231,7 @@ fn a_peer_that_has_sent_its_end_still_gets_the_whole_of_such_an_answer() {
 fn room_reported_for_a_peer_that_is_owed_nothing_costs_no_call() {
     let mut rig = Rig::new(limits());
     let socket = rig.connect();
-    socket.script_writes([Call::Fails(std::io::ErrorKind::Other)]);
+    socket.script_writes([ScriptedCall::Fails(std::io::ErrorKind::Other)]);
     rig.world.report(rig.world.key_of(&socket).unwrap(), false, true, false);
     rig.settle();
     assert!(!socket.is_closed());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{Rig, frames, wire};
-use crate::connection::script::{Call, Socket};
+use crate::connection::scripted_stream::{ScriptedCall, ScriptedSocket};
 use crate::engine::limits::{Limits, SlowConsumer};
 
 /// One thing that happens. Clients and connections are chosen by number, modulo how many there are.
@@ -19,8 +19,8 @@ enum Op {
     Finish(usize),
     Reset(usize),
     Room(usize, usize),
-    Reads(usize, Call),
-    Writes(usize, Call),
+    Reads(usize, ScriptedCall),
+    Writes(usize, ScriptedCall),
     Elapse(u64),
     Event(usize, bool, bool, bool),
     AcceptFails(bool),
@@ -40,13 +40,13 @@ enum Request {
     Word(&'static str),
 }
 
-fn call() -> impl Strategy<Value = Call> {
+fn call() -> impl Strategy<Value = ScriptedCall> {
     prop_oneof![
-        Just(Call::WouldBlock),
-        Just(Call::Interrupted),
-        (1usize..20).prop_map(Call::AtMost),
-        (1usize..5000).prop_map(Call::AtMost),
-        Just(Call::Fails(io::ErrorKind::ConnectionReset)),
+        Just(ScriptedCall::WouldBlock),
+        Just(ScriptedCall::Interrupted),
+        (1usize..20).prop_map(ScriptedCall::AtMost),
+        (1usize..5000).prop_map(ScriptedCall::AtMost),
+        Just(ScriptedCall::Fails(io::ErrorKind::ConnectionReset)),
     ]
 }
 
@@ -101,7 +101,7 @@ fn limits() -> impl Strategy<Value = Limits> {
 }
 
 struct Client {
-    socket: Socket,
+    socket: ScriptedSocket,
     number: usize,
     asked: usize,
     /// The rest of a request of which half was sent.
@@ -195,7 +195,7 @@ fn apply(rig: &mut Rig, clients: &mut Vec<Client>, op: &Op) {
             client.socket.set_room(*room);
         }),
         Op::Reads(who, call) => with(*who, &mut |client| {
-            client.unreliable |= matches!(call, Call::Fails(_));
+            client.unreliable |= matches!(call, ScriptedCall::Fails(_));
             client.socket.script_reads([*call]);
         }),
         Op::Writes(who, call) => with(*who, &mut |client| {
@@ -220,7 +220,7 @@ fn apply(rig: &mut Rig, clients: &mut Vec<Client>, op: &Op) {
 }
 
 /// Drains the loop while every peer reads, waiting for workers as need be.
-fn wind_up(rig: &mut Rig, clients: &[Client]) {
+fn advance_close(rig: &mut Rig, clients: &[Client]) {
     for client in clients {
         client.socket.set_room(usize::MAX);
     }
@@ -269,7 +269,7 @@ proptest! {
             apply(&mut rig, &mut clients, op);
         }
         rig.settle();
-        wind_up(&mut rig, &clients);
+        advance_close(&mut rig, &clients);
         check_pairs(&rig.log());
         clients.iter().for_each(Client::check);
         prop_assert_eq!(rig.turn.desk.stats.open, 0);

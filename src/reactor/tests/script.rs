@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::connection::script::{Call, Scripted, Socket};
+use crate::connection::scripted_stream::{ScriptedCall, ScriptedSocket, ScriptedStream};
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
 use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};
@@ -23,8 +23,8 @@ pub(super) struct World(Rc<RefCell<State>>);
 struct State {
     now: Instant,
     sources: Vec<SourceScript>,
-    sockets: Vec<(usize, Socket)>,
-    attached: Vec<net::Attached<Scripted>>,
+    sockets: Vec<(usize, ScriptedSocket)>,
+    attached: Vec<net::Attached<ScriptedStream>>,
     /// Reported by the next poll, whatever is true.
     events: Vec<Event>,
     /// What the next poll says instead of anything else.
@@ -50,12 +50,12 @@ struct SourceScript {
     source: Source,
     open: bool,
     edge: bool,
-    backlog: VecDeque<Scripted>,
+    backlog: VecDeque<ScriptedStream>,
     /// What the next accepts say before they look into the backlog.
     accept_errors: VecDeque<io::Error>,
     arrived: VecDeque<(SocketAddr, Vec<u8>)>,
     receive_errors: VecDeque<io::Error>,
-    sends: VecDeque<Call>,
+    sends: VecDeque<ScriptedCall>,
     sent: Vec<(SocketAddr, Vec<u8>)>,
 }
 
@@ -100,8 +100,8 @@ impl World {
     }
 
     /// A client connects to listener number `number`.
-    pub(super) fn connect(&self, number: usize) -> Socket {
-        let (socket, stream) = Socket::pair();
+    pub(super) fn connect(&self, number: usize) -> ScriptedSocket {
+        let (socket, stream) = ScriptedSocket::pair();
         let mut state = self.state();
         state.sources[number].backlog.push_back(stream);
         state.sources[number].edge = true;
@@ -109,8 +109,8 @@ impl World {
     }
 
     /// A console that will be there when the loop begins.
-    pub(super) fn attach(&self, service: ServiceId, framing: Framing) -> Socket {
-        let (socket, stream) = Socket::pair();
+    pub(super) fn attach(&self, service: ServiceId, framing: Framing) -> ScriptedSocket {
+        let (socket, stream) = ScriptedSocket::pair();
         self.state().attached.push(net::Attached { stream, service, framing });
         socket
     }
@@ -130,7 +130,7 @@ impl World {
         self.state().sources[number].receive_errors.extend(errors);
     }
 
-    pub(super) fn script_sends(&self, number: usize, calls: impl IntoIterator<Item = Call>) {
+    pub(super) fn script_sends(&self, number: usize, calls: impl IntoIterator<Item = ScriptedCall>) {
         self.state().sources[number].sends.extend(calls);
     }
 
@@ -178,7 +178,7 @@ impl World {
     }
 
     /// The key under which a socket was registered last.
-    pub(super) fn key_of(&self, socket: &Socket) -> Option<usize> {
+    pub(super) fn key_of(&self, socket: &ScriptedSocket) -> Option<usize> {
         let state = self.state();
         state.sockets.iter().rev().find(|(_, known)| known.is_same(socket)).map(|(key, _)| *key)
     }
@@ -187,13 +187,13 @@ impl World {
 pub(super) struct ScriptedNet(World);
 
 impl Net for ScriptedNet {
-    type Stream = Scripted;
+    type Stream = ScriptedStream;
 
     fn sources(&self) -> Vec<Source> {
         self.0.state().sources.iter().map(|script| script.source).collect()
     }
 
-    fn take_attached(&mut self) -> Vec<net::Attached<Scripted>> {
+    fn take_attached(&mut self) -> Vec<net::Attached<ScriptedStream>> {
         std::mem::take(&mut self.0.state().attached)
     }
 
@@ -224,7 +224,7 @@ impl Net for ScriptedNet {
                     key: *key,
                     readable: edge.readable,
                     writable: edge.writable,
-                    end: edge.end,
+                    end: edge.eof,
                     urgent: false,
                 });
             }
@@ -235,7 +235,7 @@ impl Net for ScriptedNet {
         Ok(net::Polled::All)
     }
 
-    fn accept(&mut self, listener: usize) -> io::Result<(Scripted, Peer)> {
+    fn accept(&mut self, listener: usize) -> io::Result<(ScriptedStream, Peer)> {
         let mut state = self.0.state();
         state.stream_ids += 1;
         let peer = Peer::Tcp(SocketAddr::from(([127, 0, 0, 1], state.stream_ids)));
@@ -247,7 +247,7 @@ impl Net for ScriptedNet {
         stream.map(|stream| (stream, peer)).ok_or(io::ErrorKind::WouldBlock.into())
     }
 
-    fn open(&mut self, stream: &mut Scripted, key: usize) -> io::Result<()> {
+    fn open(&mut self, stream: &mut ScriptedStream, key: usize) -> io::Result<()> {
         let mut state = self.0.state();
         if std::mem::take(&mut state.refuse_open) {
             return Err(io::ErrorKind::OutOfMemory.into());
@@ -282,12 +282,12 @@ impl Net for ScriptedNet {
         let mut state = self.0.state();
         let source = &mut state.sources[socket];
         assert!(source.open, "sent through a closed socket");
-        let most = match source.sends.pop_front().unwrap_or(Call::Whole) {
-            Call::Whole => BATCH,
-            Call::AtMost(count) => count,
-            Call::WouldBlock => return Err(io::ErrorKind::WouldBlock.into()),
-            Call::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
-            Call::Fails(kind) => return Err(kind.into()),
+        let most = match source.sends.pop_front().unwrap_or(ScriptedCall::Whole) {
+            ScriptedCall::Whole => BATCH,
+            ScriptedCall::AtMost(count) => count,
+            ScriptedCall::WouldBlock => return Err(io::ErrorKind::WouldBlock.into()),
+            ScriptedCall::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
+            ScriptedCall::Fails(kind) => return Err(kind.into()),
         };
         let before = source.sent.len();
         source.sent.extend(from.iter_from(first).take(most).map(|(to, payload)| (to, payload.to_vec())));

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::{FRAMING, Rig, heard, wire};
-use crate::connection::script::Call;
+use crate::connection::scripted_stream::ScriptedCall;
 use crate::engine::limits::Limits;
 use crate::frame::encode;
 
@@ -95,7 +95,7 @@ fn an_event_for_a_connection_that_has_gone_reaches_nobody() {
     gone.finish();
     rig.settle();
     let heir = rig.connect();
-    heir.script_reads([Call::Fails(io::ErrorKind::Other)]);
+    heir.script_reads([ScriptedCall::Fails(io::ErrorKind::Other)]);
     rig.world.report(key, true, true, true);
     rig.turn();
     assert!(!heir.is_closed(), "the next tenant of the slot was not touched");
@@ -201,7 +201,7 @@ fn messages_wait_up_to_their_limit_and_are_given_back_beyond_it() {
     post().unwrap();
     post().unwrap();
     let refused = post().unwrap_err();
-    assert_eq!(refused.to_string(), "too many messages wait for the engine");
+    assert_eq!(refused.to_string(), "message not posted: the queue is full");
     assert_eq!(*refused.into_message().downcast::<String>().unwrap(), "quiet");
 }
 
@@ -210,7 +210,7 @@ fn a_message_that_finds_its_reader_gone_still_lets_the_others_know_in_the_same_t
     let mut rig = Rig::new(Limits::default());
     let (speaker, broken, witness) = (rig.connect(), rig.connect(), rig.connect());
     rig.puppet.strings().announces = true;
-    broken.script_writes([Call::Fails(io::ErrorKind::BrokenPipe)]);
+    broken.script_writes([ScriptedCall::Fails(io::ErrorKind::BrokenPipe)]);
     speaker.send(&wire(["tell 1 hello"]));
     rig.turn();
     assert_eq!(heard(&witness), ["1 left"]);

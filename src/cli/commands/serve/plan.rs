@@ -206,7 +206,7 @@ mod tests {
     fn what_means_nothing_is_wrong_usage() {
         for (words, says) in [
             ("--max-connections 0", "--max-connections must be at least 1"),
-            ("--max-buffered-bytes 1k", "--max-buffered-bytes is less than twice max-frame-bytes"),
+            ("--max-buffered-bytes 1k", "--max-buffered-bytes must be at least twice (max-frame-bytes"),
             ("echo --listen 127.0.0.1", "--listen 127.0.0.1 is not an address: write host:port"),
             ("echo --listen unix:", "--listen unix: is not an address"),
             ("echo --listen udp:127.0.0.1:70000", "is not an address"),

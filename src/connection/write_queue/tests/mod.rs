@@ -1,68 +1,71 @@
-//! The queue before a scripted socket.
+//! The write queue, written to a scripted socket.
 
 mod model;
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
+use std::io::{self, IoSlice, Write};
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::waiting::{MAX_SLICES, RUN_BYTES};
-use super::*;
-use crate::engine::limits::Limits;
-use crate::frame::Payload;
+use super::chunk_queue::{COPY_CHUNK_BYTES, MAX_SLICES};
+use super::queue::Pending;
+use super::{DroppedBatch, EnqueueResult, WriteOutcome, WriteQueue};
+use crate::engine::limits::{Limits, QueueBound, SlowConsumer};
+use crate::frame::{Batch, BatchId, Payload};
 
-/// What the socket does with one call.
+/// The effect of one write.
 #[derive(Clone, Copy, Debug)]
-enum Act {
+enum WriteStep {
     Take(usize),
     WouldBlock,
     Interrupted,
     Fail(io::ErrorKind),
 }
 
-/// A socket that follows a script, and after its end would block.
+/// A socket that follows a script. After the end of the script, each write would block.
 #[derive(Debug, Default)]
-struct Socket {
-    script: VecDeque<Act>,
-    out: Vec<u8>,
+struct ScriptedWriter {
+    script: VecDeque<WriteStep>,
+    written: Vec<u8>,
     calls: usize,
-    /// Where the first slice of each call lay.
-    lay_at: Vec<Range<*const u8>>,
-    /// It has said that it is full, by an error or by taking less than it was offered.
+    /// The address range of the first slice of each call.
+    first_slices: Vec<Range<*const u8>>,
+    /// True if a write returned `WouldBlock`.
     would_block: bool,
+    /// True if a write took less than it was offered.
     short: bool,
 }
 
-impl Socket {
-    fn new(script: &[Act]) -> Self {
+impl ScriptedWriter {
+    fn new(script: &[WriteStep]) -> Self {
         Self { script: script.iter().copied().collect(), ..Self::default() }
     }
 
     fn take(&mut self, slices: &[&[u8]]) -> io::Result<usize> {
         let offered = slices.concat();
-        assert!(!offered.is_empty(), "a write of nothing");
+        assert!(!offered.is_empty(), "an empty write");
         assert!(slices.len() <= MAX_SLICES);
-        assert!(!self.would_block, "written to again after it would block");
+        assert!(!self.would_block, "a write after WouldBlock");
         self.calls += 1;
-        self.lay_at.push(slices[0].as_ptr_range());
-        match self.script.pop_front().unwrap_or(Act::WouldBlock) {
-            Act::Take(most) => {
+        self.first_slices.push(slices[0].as_ptr_range());
+        match self.script.pop_front().unwrap_or(WriteStep::WouldBlock) {
+            WriteStep::Take(most) => {
                 let bytes = most.min(offered.len());
                 self.short |= bytes < offered.len();
-                self.out.extend_from_slice(&offered[..bytes]);
+                self.written.extend_from_slice(&offered[..bytes]);
                 Ok(bytes)
             }
-            Act::WouldBlock => {
+            WriteStep::WouldBlock => {
                 self.would_block = true;
                 Err(io::ErrorKind::WouldBlock.into())
             }
-            Act::Interrupted => Err(io::ErrorKind::Interrupted.into()),
-            Act::Fail(kind) => Err(kind.into()),
+            WriteStep::Interrupted => Err(io::ErrorKind::Interrupted.into()),
+            WriteStep::Fail(kind) => Err(kind.into()),
         }
     }
 }
 
-impl Write for Socket {
+impl Write for ScriptedWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.take(&[bytes])
     }
@@ -76,32 +79,32 @@ impl Write for Socket {
     }
 }
 
-const ALL: Act = Act::Take(usize::MAX);
+const ALL: WriteStep = WriteStep::Take(usize::MAX);
 
-fn offer(queue: &mut WriteQueue, pieces: &[&[u8]], frames: u32, limits: &Limits) -> Offered {
-    queue.offer(pieces.iter().copied(), pieces.concat().len(), frames, bound(limits), &mut Vec::new())
+fn enqueue_copy(queue: &mut WriteQueue, pieces: &[&[u8]], frames: u32, limits: &Limits) -> EnqueueResult {
+    queue.enqueue_copy(pieces.iter().copied(), pieces.concat().len(), frames, bound(limits), &mut Vec::new())
 }
 
-fn offer_shared(queue: &mut WriteQueue, frame: &Payload, limits: &Limits) -> Offered {
-    queue.offer_shared(&Batch::encoded(frame.clone(), 1, BatchId::NONE), bound(limits), &mut Vec::new())
+fn enqueue_shared(queue: &mut WriteQueue, frame: &Payload, limits: &Limits) -> EnqueueResult {
+    queue.enqueue_shared(&Batch::encoded(frame.clone(), 1, BatchId::NONE), bound(limits), &mut Vec::new())
 }
 
 impl WriteQueue {
     fn owns_no_heap(&self) -> bool {
-        matches!(self.owed, Owed::Nothing)
+        matches!(self.pending, Pending::Empty)
     }
 
-    /// Offers a batch of two frames; the tickets of what was dropped for or with it.
-    fn offer_pair(&mut self, ticket: u64, bytes: &'static str, limits: &Limits) -> (Offered, Vec<u64>) {
-        let mut missed = Vec::new();
-        let offered = self.offer_shared(&Batch::encoded(bytes, 2, BatchId(ticket)), bound(limits), &mut missed);
-        assert!(missed.iter().all(|missed| missed.frames == 2));
-        (offered, missed.into_iter().map(|missed| missed.ticket.0).collect())
+    /// Enqueues a batch of two frames. Returns the result and the ids of the batches dropped.
+    fn enqueue_pair(&mut self, id: u64, bytes: &'static str, limits: &Limits) -> (EnqueueResult, Vec<u64>) {
+        let mut dropped = Vec::new();
+        let result = self.enqueue_shared(&Batch::encoded(bytes, 2, BatchId(id)), bound(limits), &mut dropped);
+        assert!(dropped.iter().all(|dropped| dropped.frames == 2));
+        (result, dropped.into_iter().map(|dropped| dropped.batch.0).collect())
     }
 }
 
-fn push_begun(queue: &mut WriteQueue, rest: &[&[u8]]) {
-    queue.push_begun(rest.iter().copied(), rest.concat().len());
+fn push_rest(queue: &mut WriteQueue, rest: &[&[u8]]) {
+    queue.push_rest(rest.iter().copied(), rest.concat().len());
 }
 
 fn bound(limits: &Limits) -> QueueBound {
@@ -116,12 +119,12 @@ fn limits(max_write_buffer_bytes: usize, slow_consumer: SlowConsumer) -> Limits 
 fn replies_offered_one_by_one_leave_in_one_write() {
     let mut queue = WriteQueue::default();
     for reply in [&b"one"[..], b"two", b"three"] {
-        assert_eq!(offer(&mut queue, &[reply, b";"], 1, &Limits::default()), Offered::Queued);
+        assert_eq!(enqueue_copy(&mut queue, &[reply, b";"], 1, &Limits::default()), EnqueueResult::Queued);
     }
     assert_eq!(queue.pending_bytes(), 14);
-    let mut socket = Socket::new(&[ALL]);
-    assert_eq!(queue.write_to(&mut socket, true).unwrap(), Wrote { bytes: 14, blocked: false });
-    assert_eq!((&socket.out[..], socket.calls), (&b"one;two;three;"[..], 1));
+    let mut socket = ScriptedWriter::new(&[ALL]);
+    assert_eq!(queue.write_to(&mut socket, true).unwrap(), WriteOutcome { bytes: 14, blocked: false });
+    assert_eq!((&socket.written[..], socket.calls), (&b"one;two;three;"[..], 1));
 }
 
 #[test]
@@ -129,66 +132,71 @@ fn broadcasts_leave_together_and_are_never_copied() {
     let frames: Vec<Payload> = (0..2 * MAX_SLICES).map(|n| format!("frame {n};").into()).collect();
     let mut queue = WriteQueue::default();
     for frame in &frames {
-        assert_eq!(offer_shared(&mut queue, frame, &Limits::default()), Offered::Queued);
+        assert_eq!(enqueue_shared(&mut queue, frame, &Limits::default()), EnqueueResult::Queued);
     }
-    let mut socket = Socket::new(&[ALL; 2]);
+    let mut socket = ScriptedWriter::new(&[ALL; 2]);
     assert!(!queue.write_to(&mut socket, true).unwrap().blocked);
-    assert!(socket.out == frames.iter().flat_map(|frame| frame.to_vec()).collect::<Vec<_>>());
-    assert_eq!(socket.lay_at, [frames[0].as_ptr_range(), frames[MAX_SLICES].as_ptr_range()]);
+    assert!(socket.written == frames.iter().flat_map(|frame| frame.to_vec()).collect::<Vec<_>>());
+    assert_eq!(socket.first_slices, [frames[0].as_ptr_range(), frames[MAX_SLICES].as_ptr_range()]);
 }
 
 #[test]
 fn an_empty_queue_owns_no_heap() {
     let mut queue = WriteQueue::default();
     assert!(queue.owns_no_heap());
-    offer_shared(&mut queue, &Payload::from("abc"), &Limits::default());
+    enqueue_shared(&mut queue, &Payload::from("abc"), &Limits::default());
     assert!(!queue.owns_no_heap());
-    queue.write_to(&mut Socket::new(&[Act::Take(2), ALL]), false).unwrap();
+    queue.write_to(&mut ScriptedWriter::new(&[WriteStep::Take(2), ALL]), false).unwrap();
     assert!(queue.owns_no_heap());
-    push_begun(&mut queue, &[b"rest", b""]);
-    queue.write_to(&mut Socket::new(&[ALL]), true).unwrap();
+    push_rest(&mut queue, &[b"rest", b""]);
+    queue.write_to(&mut ScriptedWriter::new(&[ALL]), true).unwrap();
     assert!(queue.owns_no_heap());
 }
 
 #[test]
-fn a_frame_without_bytes_waits_for_nothing() {
+fn an_empty_frame_is_not_queued() {
     for full in [true, false] {
         let mut queue = WriteQueue::default();
-        assert_eq!(offer_shared(&mut queue, &Payload::from(""), &Limits::default()), Offered::Queued);
-        assert_eq!(offer(&mut queue, &[b"", b"", b""], 1, &Limits::default()), Offered::Queued);
-        push_begun(&mut queue, &[b"", b"", b""]);
+        assert_eq!(enqueue_shared(&mut queue, &Payload::from(""), &Limits::default()), EnqueueResult::Queued);
+        assert_eq!(enqueue_copy(&mut queue, &[b"", b"", b""], 1, &Limits::default()), EnqueueResult::Queued);
+        push_rest(&mut queue, &[b"", b"", b""]);
         assert!(queue.is_empty() && queue.owns_no_heap());
-        assert_eq!(queue.write_to(&mut Socket::default(), full).unwrap(), Wrote::default());
+        assert_eq!(queue.write_to(&mut ScriptedWriter::default(), full).unwrap(), WriteOutcome::default());
 
-        offer_shared(&mut queue, &Payload::from("a"), &Limits::default());
-        offer_shared(&mut queue, &Payload::from(""), &Limits::default());
-        offer(&mut queue, &[b""], 1, &Limits::default());
-        assert_eq!(queue.write_to(&mut Socket::new(&[ALL]), full).unwrap(), Wrote { bytes: 1, blocked: false });
+        enqueue_shared(&mut queue, &Payload::from("a"), &Limits::default());
+        enqueue_shared(&mut queue, &Payload::from(""), &Limits::default());
+        enqueue_copy(&mut queue, &[b""], 1, &Limits::default());
+        assert_eq!(
+            queue.write_to(&mut ScriptedWriter::new(&[ALL]), full).unwrap(),
+            WriteOutcome { bytes: 1, blocked: false }
+        );
         assert!(queue.owns_no_heap());
     }
 }
 
 #[test]
-fn a_short_write_is_taken_for_a_full_socket_only_where_that_is_what_it_means() {
-    for (short_is_full, bytes, calls) in [(true, 2, 1), (false, 6, 3)] {
+fn a_short_write_means_full_only_where_it_proves_it() {
+    for (short_write_means_full, bytes, calls) in [(true, 2, 1), (false, 6, 3)] {
         let mut queue = WriteQueue::default();
-        offer(&mut queue, &[b"abcdefgh"], 1, &Limits::default());
-        let mut socket = Socket::new(&[Act::Take(2), Act::Take(4)]);
-        assert_eq!(queue.write_to(&mut socket, short_is_full).unwrap(), Wrote { bytes, blocked: true });
+        enqueue_copy(&mut queue, &[b"abcdefgh"], 1, &Limits::default());
+        let mut socket = ScriptedWriter::new(&[WriteStep::Take(2), WriteStep::Take(4)]);
+        assert_eq!(queue.write_to(&mut socket, short_write_means_full).unwrap(), WriteOutcome { bytes, blocked: true });
         assert_eq!((socket.calls, queue.pending_bytes()), (calls, 8 - bytes));
     }
 }
 
 #[test]
 fn a_socket_that_fails_or_takes_nothing_is_an_error() {
-    for (act, kind) in [
-        (Act::Fail(io::ErrorKind::BrokenPipe), io::ErrorKind::BrokenPipe),
-        (Act::Fail(io::ErrorKind::ConnectionReset), io::ErrorKind::ConnectionReset),
-        (Act::Take(0), io::ErrorKind::WriteZero),
+    for (write, kind) in [
+        (WriteStep::Fail(io::ErrorKind::BrokenPipe), io::ErrorKind::BrokenPipe),
+        (WriteStep::Fail(io::ErrorKind::ConnectionReset), io::ErrorKind::ConnectionReset),
+        (WriteStep::Take(0), io::ErrorKind::WriteZero),
     ] {
         let mut queue = WriteQueue::default();
-        offer(&mut queue, &[b"abc"], 1, &Limits::default());
-        let error = queue.write_to(&mut Socket::new(&[Act::Interrupted, Act::Take(1), act]), false).unwrap_err();
+        enqueue_copy(&mut queue, &[b"abc"], 1, &Limits::default());
+        let error = queue
+            .write_to(&mut ScriptedWriter::new(&[WriteStep::Interrupted, WriteStep::Take(1), write]), false)
+            .unwrap_err();
         assert_eq!(error.kind(), kind);
     }
 }
@@ -197,9 +205,9 @@ fn a_socket_that_fails_or_takes_nothing_is_an_error() {
 fn one_frame_of_any_size_passes_while_there_is_room_at_all() {
     let limits = limits(10, SlowConsumer::Disconnect);
     let mut queue = WriteQueue::default();
-    assert_eq!(offer(&mut queue, &[b"123456789"], 1, &limits), Offered::Queued);
-    assert_eq!(offer_shared(&mut queue, &vec![0; 1000].into(), &limits), Offered::Queued);
-    assert_eq!(offer_shared(&mut queue, &Payload::from("x"), &limits), Offered::Full);
+    assert_eq!(enqueue_copy(&mut queue, &[b"123456789"], 1, &limits), EnqueueResult::Queued);
+    assert_eq!(enqueue_shared(&mut queue, &vec![0; 1000].into(), &limits), EnqueueResult::Queued);
+    assert_eq!(enqueue_shared(&mut queue, &Payload::from("x"), &limits), EnqueueResult::Full);
     assert_eq!(queue.pending_bytes(), 1009);
 }
 
@@ -207,16 +215,16 @@ fn one_frame_of_any_size_passes_while_there_is_room_at_all() {
 fn the_policy_decides_what_a_full_queue_drops() {
     let frames = ["[old 1]", "[old 2]", "[old 3]", "[news]"].map(Payload::from);
     for (policy, last, out) in [
-        (SlowConsumer::Disconnect, Offered::Full, "[old 1][old 2][old 3]"),
-        (SlowConsumer::DropNewest, Offered::Dropped(1), "[old 1][old 2][old 3]"),
-        (SlowConsumer::DropOldest, Offered::Dropped(1), "[old 2][old 3][news]"),
+        (SlowConsumer::Disconnect, EnqueueResult::Full, "[old 1][old 2][old 3]"),
+        (SlowConsumer::DropNewest, EnqueueResult::Dropped(1), "[old 1][old 2][old 3]"),
+        (SlowConsumer::DropOldest, EnqueueResult::Dropped(1), "[old 2][old 3][news]"),
     ] {
         let mut queue = WriteQueue::default();
-        let offered = frames.each_ref().map(|frame| offer_shared(&mut queue, frame, &limits(21, policy)));
-        assert_eq!(offered, [Offered::Queued, Offered::Queued, Offered::Queued, last]);
-        let mut socket = Socket::new(&[ALL]);
+        let result = frames.each_ref().map(|frame| enqueue_shared(&mut queue, frame, &limits(21, policy)));
+        assert_eq!(result, [EnqueueResult::Queued, EnqueueResult::Queued, EnqueueResult::Queued, last]);
+        let mut socket = ScriptedWriter::new(&[ALL]);
         queue.write_to(&mut socket, true).unwrap();
-        assert_eq!(String::from_utf8(socket.out).unwrap(), out);
+        assert_eq!(String::from_utf8(socket.written).unwrap(), out);
     }
 }
 
@@ -224,51 +232,54 @@ fn the_policy_decides_what_a_full_queue_drops() {
 fn a_frame_that_came_after_a_begun_one_can_still_be_dropped() {
     let limits = limits(5, SlowConsumer::DropOldest);
     let mut queue = WriteQueue::default();
-    offer(&mut queue, &[b"[a]"], 1, &limits);
-    queue.write_to(&mut Socket::new(&[Act::Take(1)]), true).unwrap();
-    assert_eq!(offer(&mut queue, &[b"[b]"], 1, &limits), Offered::Queued);
-    assert_eq!(offer(&mut queue, &[b"[c]"], 1, &limits), Offered::Dropped(1));
-    let mut socket = Socket::new(&[ALL]);
+    enqueue_copy(&mut queue, &[b"[a]"], 1, &limits);
+    queue.write_to(&mut ScriptedWriter::new(&[WriteStep::Take(1)]), true).unwrap();
+    assert_eq!(enqueue_copy(&mut queue, &[b"[b]"], 1, &limits), EnqueueResult::Queued);
+    assert_eq!(enqueue_copy(&mut queue, &[b"[c]"], 1, &limits), EnqueueResult::Dropped(1));
+    let mut socket = ScriptedWriter::new(&[ALL]);
     queue.write_to(&mut socket, true).unwrap();
-    assert_eq!(socket.out, b"a][c]");
+    assert_eq!(socket.written, b"a][c]");
 }
 
 #[test]
-fn a_frame_whose_first_byte_went_out_is_finished_under_every_policy() {
+fn a_frame_begun_is_finished_under_every_policy() {
     for policy in SlowConsumer::NAMES.map(|(_, policy)| policy) {
-        // Begun here, by a short write; and begun before it was queued.
+        // A frame that was begun by a short write, and one that was begun before it was queued.
         let mut begun_here = WriteQueue::default();
-        offer_shared(&mut begun_here, &Payload::from("[begun]"), &limits(1, policy));
-        begun_here.write_to(&mut Socket::new(&[Act::Take(1)]), true).unwrap();
+        enqueue_shared(&mut begun_here, &Payload::from("[begun]"), &limits(1, policy));
+        begun_here.write_to(&mut ScriptedWriter::new(&[WriteStep::Take(1)]), true).unwrap();
         let mut begun_before = WriteQueue::default();
-        push_begun(&mut begun_before, &[b"beg", b"", b"un]"]);
+        push_rest(&mut begun_before, &[b"beg", b"", b"un]"]);
         for mut queue in [begun_here, begun_before] {
             assert_eq!(queue.pending_bytes(), 6);
-            let offered = offer_shared(&mut queue, &Payload::from("[news]"), &limits(1, policy));
-            assert_eq!(offered, if policy == SlowConsumer::Disconnect { Offered::Full } else { Offered::Dropped(1) });
-            let mut socket = Socket::new(&[ALL]);
+            let result = enqueue_shared(&mut queue, &Payload::from("[news]"), &limits(1, policy));
+            assert_eq!(
+                result,
+                if policy == SlowConsumer::Disconnect { EnqueueResult::Full } else { EnqueueResult::Dropped(1) }
+            );
+            let mut socket = ScriptedWriter::new(&[ALL]);
             queue.write_to(&mut socket, true).unwrap();
-            assert_eq!(socket.out, b"begun]");
+            assert_eq!(socket.written, b"begun]");
         }
     }
 }
 
 #[test]
-fn a_batch_that_leaves_in_the_turn_that_brought_it_costs_no_allocation() {
+fn a_batch_written_at_once_costs_no_allocation() {
     let batch = Batch::encoded("[a][b]", 2, BatchId(1));
     let mut queue = WriteQueue::default();
-    assert_eq!(queue.offer_shared(&batch, bound(&Limits::default()), &mut Vec::new()), Offered::Queued);
-    assert!(matches!(&queue.owed, Owed::One(one) if Arc::ptr_eq(one, &batch)));
+    assert_eq!(queue.enqueue_shared(&batch, bound(&Limits::default()), &mut Vec::new()), EnqueueResult::Queued);
+    assert!(matches!(&queue.pending, Pending::One(one) if Arc::ptr_eq(one, &batch)));
     assert_eq!((queue.is_empty(), queue.pending_bytes()), (false, 6));
-    let mut socket = Socket::new(&[Act::Interrupted, ALL]);
-    assert_eq!(queue.write_to(&mut socket, true).unwrap(), Wrote { bytes: 6, blocked: false });
-    assert_eq!(socket.lay_at[0], batch.bytes().as_ptr_range(), "never copied");
+    let mut socket = ScriptedWriter::new(&[WriteStep::Interrupted, ALL]);
+    assert_eq!(queue.write_to(&mut socket, true).unwrap(), WriteOutcome { bytes: 6, blocked: false });
+    assert_eq!(socket.first_slices[0], batch.bytes().as_ptr_range(), "the batch is written without a copy");
     assert!(queue.owns_no_heap());
     assert_eq!(Arc::strong_count(&batch), 1);
 }
 
 #[test]
-fn tickets_of_what_is_dropped_are_given_in_order() {
+fn ids_of_dropped_batches_are_reported_in_order() {
     for (policy, dropped, out) in [
         (SlowConsumer::Disconnect, [vec![], vec![]], "[1][1][2][2]"),
         (SlowConsumer::DropNewest, [vec![3], vec![4]], "[1][1][2][2]"),
@@ -276,41 +287,42 @@ fn tickets_of_what_is_dropped_are_given_in_order() {
     ] {
         let limits = limits(9, policy);
         let mut queue = WriteQueue::default();
-        assert_eq!(queue.offer_pair(1, "[1][1]", &limits), (Offered::Queued, vec![]));
-        assert_eq!(queue.offer_pair(2, "[2][2]", &limits), (Offered::Queued, vec![]));
-        let offered = if policy == SlowConsumer::Disconnect { Offered::Full } else { Offered::Dropped(2) };
+        assert_eq!(queue.enqueue_pair(1, "[1][1]", &limits), (EnqueueResult::Queued, vec![]));
+        assert_eq!(queue.enqueue_pair(2, "[2][2]", &limits), (EnqueueResult::Queued, vec![]));
+        let result = if policy == SlowConsumer::Disconnect { EnqueueResult::Full } else { EnqueueResult::Dropped(2) };
         let [third, fourth] = dropped;
-        assert_eq!(queue.offer_pair(3, "[3][3]", &limits), (offered, third));
-        assert_eq!(queue.offer_pair(4, "[4][4]", &limits), (offered, fourth));
-        let mut socket = Socket::new(&[ALL]);
+        assert_eq!(queue.enqueue_pair(3, "[3][3]", &limits), (result, third));
+        assert_eq!(queue.enqueue_pair(4, "[4][4]", &limits), (result, fourth));
+        let mut socket = ScriptedWriter::new(&[ALL]);
         queue.write_to(&mut socket, true).unwrap();
-        assert_eq!(String::from_utf8(socket.out).unwrap(), out);
+        assert_eq!(String::from_utf8(socket.written).unwrap(), out);
     }
 }
 
 #[test]
-fn replies_that_need_room_say_whose_they_have_taken_and_frames_without_a_ticket_nobody_asks_after() {
+fn replies_that_need_room_report_the_dropped_batches() {
     let limits = limits(9, SlowConsumer::DropOldest);
     let mut queue = WriteQueue::default();
-    queue.offer_pair(0, "[0][0]", &limits);
-    queue.offer_pair(5, "[5][5]", &limits);
-    let mut missed = Vec::new();
-    let offered = queue.offer([&b"reply"[..]].into_iter(), 5, 1, bound(&limits), &mut missed);
-    assert_eq!((offered, &missed[..]), (Offered::Dropped(2), &[][..]));
-    let offered = queue.offer([&b"reply"[..]].into_iter(), 5, 1, bound(&limits), &mut missed);
-    assert_eq!((offered, &missed[..]), (Offered::Dropped(2), &[Missed { ticket: BatchId(5), frames: 2 }][..]));
+    queue.enqueue_pair(0, "[0][0]", &limits);
+    queue.enqueue_pair(5, "[5][5]", &limits);
+    let mut dropped = Vec::new();
+    let result = queue.enqueue_copy([&b"reply"[..]].into_iter(), 5, 1, bound(&limits), &mut dropped);
+    assert_eq!((result, &dropped[..]), (EnqueueResult::Dropped(2), &[][..]));
+    let result = queue.enqueue_copy([&b"reply"[..]].into_iter(), 5, 1, bound(&limits), &mut dropped);
+    let batch = DroppedBatch { batch: BatchId(5), frames: 2 };
+    assert_eq!((result, &dropped[..]), (EnqueueResult::Dropped(2), &[batch][..]));
 }
 
 #[test]
-fn a_batch_of_which_a_byte_went_out_is_finished_and_the_new_one_is_missed() {
+fn a_batch_begun_is_finished_and_the_new_one_dropped() {
     for policy in [SlowConsumer::DropNewest, SlowConsumer::DropOldest] {
         let limits = limits(4, policy);
         let mut queue = WriteQueue::default();
-        queue.offer_pair(1, "[1][1]", &limits);
-        queue.write_to(&mut Socket::new(&[Act::Take(1)]), true).unwrap();
-        assert_eq!(queue.offer_pair(2, "[2][2]", &limits), (Offered::Dropped(2), vec![2]));
-        let mut socket = Socket::new(&[ALL]);
+        queue.enqueue_pair(1, "[1][1]", &limits);
+        queue.write_to(&mut ScriptedWriter::new(&[WriteStep::Take(1)]), true).unwrap();
+        assert_eq!(queue.enqueue_pair(2, "[2][2]", &limits), (EnqueueResult::Dropped(2), vec![2]));
+        let mut socket = ScriptedWriter::new(&[ALL]);
         queue.write_to(&mut socket, true).unwrap();
-        assert_eq!(socket.out, b"1][1]");
+        assert_eq!(socket.written, b"1][1]");
     }
 }

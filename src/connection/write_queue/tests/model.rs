@@ -1,57 +1,57 @@
-//! The queue against a model that keeps every frame by itself.
+//! The write queue against a model that keeps every frame by itself.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// One thing that happens to a queue.
+/// One operation on a queue.
 #[derive(Clone, Debug)]
-enum Step {
+enum QueueOp {
     /// Replies of one step, in up to three pieces.
-    Own(Vec<usize>),
+    Copy(Vec<usize>),
     /// Broadcasts, one by one.
     Shared(Vec<usize>),
-    /// One batch with a ticket.
+    /// One batch with an id.
     Batch(Vec<usize>),
-    /// Replies of which the socket took so much at once, if nothing waits.
-    Begun(Vec<usize>, usize),
-    Write(Vec<Act>),
+    /// Replies of which the socket took the first bytes, if the queue is empty.
+    Rest(Vec<usize>, usize),
+    Write(Vec<WriteStep>),
 }
 
-fn any_step() -> impl Strategy<Value = Step> {
+fn any_op() -> impl Strategy<Value = QueueOp> {
     let size = || prop_oneof![8 => 1..40usize, 1 => 5_000..20_000usize];
-    let act = prop_oneof![
-        4 => (1..100usize).prop_map(Act::Take),
-        2 => (1..30_000usize).prop_map(Act::Take),
+    let write = prop_oneof![
+        4 => (1..100usize).prop_map(WriteStep::Take),
+        2 => (1..30_000usize).prop_map(WriteStep::Take),
         2 => Just(ALL),
-        1 => Just(Act::Interrupted),
-        1 => Just(Act::WouldBlock),
+        1 => Just(WriteStep::Interrupted),
+        1 => Just(WriteStep::WouldBlock),
     ];
     prop_oneof![
-        3 => prop::collection::vec(size(), 1..6).prop_map(Step::Own),
-        3 => prop::collection::vec(size(), 1..4).prop_map(Step::Shared),
-        1 => prop::collection::vec(1..9usize, 60..140).prop_map(Step::Shared),
-        3 => prop::collection::vec(size(), 1..5).prop_map(Step::Batch),
-        1 => (prop::collection::vec(size(), 1..4), 0..30_000usize).prop_map(|(sizes, gone)| Step::Begun(sizes, gone)),
-        4 => prop::collection::vec(act, 0..6).prop_map(Step::Write),
+        3 => prop::collection::vec(size(), 1..6).prop_map(QueueOp::Copy),
+        3 => prop::collection::vec(size(), 1..4).prop_map(QueueOp::Shared),
+        1 => prop::collection::vec(1..9usize, 60..140).prop_map(QueueOp::Shared),
+        3 => prop::collection::vec(size(), 1..5).prop_map(QueueOp::Batch),
+        1 => (prop::collection::vec(size(), 1..4), 0..30_000usize).prop_map(|(sizes, lost)| QueueOp::Rest(sizes, lost)),
+        4 => prop::collection::vec(write, 0..6).prop_map(QueueOp::Write),
     ]
 }
 
-/// What is left of a frame, and the ticket of its batch.
+/// The unsent rest of a frame, and the id of its batch.
 type Frame = (Vec<u8>, BatchId);
 
-/// A queue beside a plain list of the frames that wait, or what is left of them.
+/// A queue beside a plain list of the pending frames.
 struct Model {
     queue: WriteQueue,
     limits: Limits,
     frames: VecDeque<Frame>,
-    last_ticket: u64,
+    last_id: u64,
     made: u8,
     largest_offer: usize,
 }
 
 impl Model {
-    /// New frames, each of bytes of its own.
+    /// Returns new frames, each of a byte value of its own.
     fn make(&mut self, sizes: &[usize]) -> Vec<Vec<u8>> {
         let make = |size: &usize| {
             self.made = self.made.wrapping_add(1);
@@ -64,13 +64,14 @@ impl Model {
         self.frames.iter().map(|(bytes, _)| bytes.len()).sum()
     }
 
-    /// How many frames at the front may no longer be dropped. The queue's own mark is used, because it marks whole chunks; but
-    /// it must cover the first frame if that has been begun, and must end where a frame ends.
+    /// Returns the number of frames at the front that may no longer be dropped. The queue's own
+    /// mark is used, because it marks whole chunks. The mark must cover the first frame if that is
+    /// begun, and must end at the end of a frame.
     fn begun_frames(&self) -> usize {
-        let Owed::Several(waiting) = &self.queue.owed else { return 0 };
-        let (marked, taken) = waiting.begun_bytes();
+        let Pending::Many(chunks) = &self.queue.pending else { return 0 };
+        let (marked, taken) = chunks.started_bytes();
         let mut left = marked - if marked > 0 { taken } else { 0 };
-        assert!(taken == 0 || left > 0, "bytes went out of a chunk that is not marked");
+        assert!(taken == 0 || left > 0, "bytes were sent of a chunk that is not marked");
         let mut frames = 0;
         while left > 0 {
             left = left.checked_sub(self.frames[frames].0.len()).expect("the mark ends within a frame");
@@ -79,129 +80,138 @@ impl Model {
         frames
     }
 
-    fn offer_batch(&mut self, new: Vec<Vec<u8>>, ticket: BatchId) {
-        self.offer(new, ticket, |queue, frames, limits, missed| {
-            let batch = Batch::encoded(frames.concat(), u32::try_from(frames.len()).unwrap(), ticket);
-            queue.offer_shared(&batch, bound(limits), missed)
+    fn enqueue_batch(&mut self, new: Vec<Vec<u8>>, id: BatchId) {
+        self.enqueue(new, id, |queue, frames, limits, dropped| {
+            let batch = Batch::encoded(frames.concat(), u32::try_from(frames.len()).unwrap(), id);
+            queue.enqueue_shared(&batch, bound(limits), dropped)
         });
     }
 
-    /// Frames that are dropped together or not at all, and what tells of it.
-    fn offer(
+    /// Enqueues frames that are dropped together or not at all, and checks the reports.
+    fn enqueue(
         &mut self,
         new: Vec<Vec<u8>>,
-        ticket: BatchId,
-        offer: impl FnOnce(&mut WriteQueue, &[Vec<u8>], &Limits, &mut Vec<Missed>) -> Offered,
+        id: BatchId,
+        enqueue: impl FnOnce(&mut WriteQueue, &[Vec<u8>], &Limits, &mut Vec<DroppedBatch>) -> EnqueueResult,
     ) {
-        let (cap, begun) = (self.limits.max_write_buffer_bytes, self.begun_frames());
-        let was_full = self.bytes() >= cap;
+        let (max_bytes, begun) = (self.limits.max_write_buffer_bytes, self.begun_frames());
+        let was_full = self.bytes() >= max_bytes;
         let count = u32::try_from(new.len()).unwrap();
         let offered_bytes = new.iter().map(Vec::len).sum();
         self.largest_offer = self.largest_offer.max(offered_bytes);
-        let mut missed = Vec::new();
-        let offered = offer(&mut self.queue, &new, &self.limits, &mut missed);
-        let new: Vec<Frame> = new.into_iter().map(|bytes| (bytes, ticket)).collect();
+        let mut dropped = Vec::new();
+        let result = enqueue(&mut self.queue, &new, &self.limits, &mut dropped);
+        let new: Vec<Frame> = new.into_iter().map(|bytes| (bytes, id)).collect();
         if !was_full {
-            assert_eq!(offered, Offered::Queued);
-            assert_eq!(missed, []);
+            assert_eq!(result, EnqueueResult::Queued);
+            assert_eq!(dropped, []);
             self.frames.extend(new);
-            assert!(self.bytes() < cap + offered_bytes);
+            assert!(self.bytes() < max_bytes + offered_bytes);
             return;
         }
-        let mut gone = Vec::new();
+        let mut lost = Vec::new();
         match self.limits.slow_consumer {
-            SlowConsumer::Disconnect => assert_eq!(offered, Offered::Full),
+            SlowConsumer::Disconnect => assert_eq!(result, EnqueueResult::Full),
             SlowConsumer::DropNewest => {
-                assert_eq!(offered, Offered::Dropped(count));
-                gone = new;
+                assert_eq!(result, EnqueueResult::Dropped(count));
+                lost = new;
             }
             SlowConsumer::DropOldest => {
-                let Offered::Dropped(dropped) = offered else { panic!("{offered:?} by a full queue") };
-                let dropped = usize::try_from(dropped).unwrap();
+                let EnqueueResult::Dropped(count) = result else { panic!("{result:?} from a full queue") };
+                let count = usize::try_from(count).unwrap();
                 let begun_bytes: usize = self.frames.iter().take(begun).map(|(bytes, _)| bytes.len()).sum();
-                if begun_bytes >= cap {
-                    assert_eq!(dropped, self.frames.len() - begun + new.len(), "all that may be dropped is");
-                    gone.extend(self.frames.drain(begun..).chain(new));
+                if begun_bytes >= max_bytes {
+                    assert_eq!(count, self.frames.len() - begun + new.len(), "every frame that may be dropped is");
+                    lost.extend(self.frames.drain(begun..).chain(new));
                 } else {
-                    assert!(dropped > 0);
-                    gone.extend(self.frames.drain(begun..begun + dropped));
-                    assert!(self.bytes() < cap, "too little was dropped");
-                    assert!(self.bytes() + self.largest_offer.max(RUN_BYTES) >= cap, "more than needed was dropped");
+                    assert!(count > 0);
+                    lost.extend(self.frames.drain(begun..begun + count));
+                    assert!(self.bytes() < max_bytes, "too little was dropped");
+                    assert!(
+                        self.bytes() + self.largest_offer.max(COPY_CHUNK_BYTES) >= max_bytes,
+                        "more than needed was dropped"
+                    );
                     self.frames.extend(new);
                 }
             }
         }
-        let mut told = Vec::new();
-        for (_, ticket) in gone.iter().filter(|(_, ticket)| *ticket != BatchId::NONE) {
-            match told.last_mut() {
-                Some(Missed { ticket: last, frames }) if last == ticket => *frames += 1,
-                _ => told.push(Missed { ticket: *ticket, frames: 1 }),
+        let mut reported = Vec::new();
+        for (_, id) in lost.iter().filter(|(_, id)| *id != BatchId::NONE) {
+            match reported.last_mut() {
+                Some(DroppedBatch { batch, frames }) if batch == id => *frames += 1,
+                _ => reported.push(DroppedBatch { batch: *id, frames: 1 }),
             }
-            assert!(self.frames.iter().all(|(_, kept)| kept != ticket), "half a batch was dropped");
+            assert!(self.frames.iter().all(|(_, kept)| kept != id), "half a batch was dropped");
         }
-        assert_eq!(missed, told);
+        assert_eq!(dropped, reported);
     }
 
-    fn step(&mut self, step: Step, short_is_full: bool) {
-        match step {
-            Step::Own(sizes) => {
+    fn apply(&mut self, op: QueueOp, short_write_means_full: bool) {
+        match op {
+            QueueOp::Copy(sizes) => {
                 let new = self.make(&sizes);
-                self.offer(new, BatchId::NONE, |queue, frames, limits, missed| {
+                self.enqueue(new, BatchId::NONE, |queue, frames, limits, dropped| {
                     let bytes = frames.concat();
                     let (before, rest) = bytes.split_at(bytes.len() / 3);
-                    let (lent, after) = rest.split_at(rest.len() / 2);
+                    let (borrowed, after) = rest.split_at(rest.len() / 2);
                     let count = u32::try_from(frames.len()).unwrap();
-                    queue.offer([before, lent, after].into_iter(), bytes.len(), count, bound(limits), missed)
+                    queue.enqueue_copy(
+                        [before, borrowed, after].into_iter(),
+                        bytes.len(),
+                        count,
+                        bound(limits),
+                        dropped,
+                    )
                 });
             }
-            Step::Shared(sizes) => {
+            QueueOp::Shared(sizes) => {
                 for frame in self.make(&sizes) {
-                    self.offer_batch(vec![frame], BatchId::NONE);
+                    self.enqueue_batch(vec![frame], BatchId::NONE);
                 }
             }
-            Step::Batch(sizes) => {
+            QueueOp::Batch(sizes) => {
                 let new = self.make(&sizes);
-                self.last_ticket += 1;
-                self.offer_batch(new, BatchId(self.last_ticket));
+                self.last_id += 1;
+                self.enqueue_batch(new, BatchId(self.last_id));
             }
-            Step::Begun(sizes, gone) => {
+            QueueOp::Rest(sizes, lost) => {
                 if self.queue.is_empty() {
                     let new = self.make(&sizes);
                     let bytes = new.concat();
-                    let gone = gone % bytes.len();
-                    let (first, second) = bytes[gone..].split_at((bytes.len() - gone) / 2);
-                    push_begun(&mut self.queue, &[first, second]);
+                    let lost = lost % bytes.len();
+                    let (first, second) = bytes[lost..].split_at((bytes.len() - lost) / 2);
+                    push_rest(&mut self.queue, &[first, second]);
                     self.frames.extend(new.into_iter().map(|bytes| (bytes, BatchId::NONE)));
-                    self.forget(&bytes[..gone]);
+                    self.remove_sent(&bytes[..lost]);
                 }
             }
-            Step::Write(script) => {
-                let mut socket = Socket::new(&script);
-                let wrote = self.queue.write_to(&mut socket, short_is_full).unwrap();
-                assert_eq!(wrote.bytes, socket.out.len());
-                self.forget(&socket.out);
-                assert_eq!(wrote.blocked, !self.frames.is_empty(), "it stops only when the socket is full");
-                assert_eq!(wrote.blocked, socket.would_block || (socket.short && short_is_full));
+            QueueOp::Write(script) => {
+                let mut socket = ScriptedWriter::new(&script);
+                let outcome = self.queue.write_to(&mut socket, short_write_means_full).unwrap();
+                assert_eq!(outcome.bytes, socket.written.len());
+                self.remove_sent(&socket.written);
+                assert_eq!(outcome.blocked, !self.frames.is_empty(), "writing stops only when the socket is full");
+                assert_eq!(outcome.blocked, socket.would_block || (socket.short && short_write_means_full));
             }
         }
         assert_eq!(self.queue.pending_bytes(), self.bytes());
         assert_eq!(self.queue.is_empty(), self.frames.is_empty());
-        assert_eq!(self.queue.owns_no_heap(), self.frames.is_empty(), "heap without bytes");
+        assert_eq!(self.queue.owns_no_heap(), self.frames.is_empty(), "an empty queue owns heap");
         self.begun_frames();
     }
 
-    /// Takes bytes that went out off the front.
-    fn forget(&mut self, mut out: &[u8]) {
+    /// Removes the bytes that were sent from the front.
+    fn remove_sent(&mut self, mut out: &[u8]) {
         while let Some((frame, _)) = self.frames.front_mut().filter(|_| !out.is_empty()) {
-            let (gone, rest) = out.split_at(out.len().min(frame.len()));
-            assert!(frame.starts_with(gone), "something else went out than waited first");
-            frame.drain(..gone.len());
+            let (lost, rest) = out.split_at(out.len().min(frame.len()));
+            assert!(frame.starts_with(lost), "the bytes sent differ from the first pending frame");
+            frame.drain(..lost.len());
             if frame.is_empty() {
                 self.frames.pop_front();
             }
             out = rest;
         }
-        assert!(out.is_empty(), "more went out than waited");
+        assert!(out.is_empty(), "more bytes were sent than were pending");
     }
 }
 
@@ -209,19 +219,19 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
-    fn whole_frames_come_out_in_order_less_those_said_to_be_dropped(
-        steps in prop::collection::vec(any_step(), 0..40),
+    fn whole_frames_leave_in_order_except_those_dropped(
+        ops in prop::collection::vec(any_op(), 0..40),
         policy in prop::sample::select(SlowConsumer::NAMES.map(|(_, policy)| policy).to_vec()),
-        cap in prop_oneof![1..400usize, Just(40_000)],
-        short_is_full in prop::bool::ANY,
+        max_bytes in prop_oneof![1..400usize, Just(40_000)],
+        short_write_means_full in prop::bool::ANY,
     ) {
-        let limits = limits(cap, policy);
+        let limits = limits(max_bytes, policy);
         let queue = WriteQueue::default();
-        let mut model = Model { queue, limits, frames: VecDeque::new(), last_ticket: 0, made: 0, largest_offer: 0 };
-        for step in steps {
-            model.step(step, short_is_full);
+        let mut model = Model { queue, limits, frames: VecDeque::new(), last_id: 0, made: 0, largest_offer: 0 };
+        for op in ops {
+            model.apply(op, short_write_means_full);
         }
-        model.step(Step::Write(vec![ALL; 1000]), short_is_full);
+        model.apply(QueueOp::Write(vec![ALL; 1000]), short_write_means_full);
         prop_assert!(model.frames.is_empty());
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use switchboard::TextEncoding;
-use switchboard::services::chat::colour::Pin;
+use switchboard::services::chat::colour::NickColour;
 
 use crate::cli::units::HumanDuration;
 
@@ -148,5 +148,5 @@ pub(super) struct ChatServiceArgs {
     pub(super) console: bool,
     /// Show one name in this colour on the console; may be repeated
     #[arg(long, alias = "color", value_name = "NAME=COLOUR", requires = "console")]
-    pub(super) colour: Vec<Pin>,
+    pub(super) colour: Vec<NickColour>,
 }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use switchboard::services::chat::colour::Palette;
-use switchboard::services::chat::{Chat, Rules};
+use switchboard::services::chat::{Chat, ChatRules};
 use switchboard::{Endpoint, Framing, Service};
 
 use super::args::{ChatServiceArgs, ServiceArgs};
@@ -51,9 +51,9 @@ fn make(args: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
     Ok(Box::new(Chat::with_palette(rules(args), Palette::new(coloured, colour.clone()))))
 }
 
-fn rules(args: &ServiceArgs) -> Rules {
-    let (typed, standard) = (&args.chat, Rules::default());
-    Rules {
+fn rules(args: &ServiceArgs) -> ChatRules {
+    let (typed, standard) = (&args.chat, ChatRules::default());
+    ChatRules {
         messages_per_second: typed.messages_per_second.unwrap_or(standard.messages_per_second),
         burst: typed.burst.unwrap_or(standard.burst),
         max_kept_messages: typed.kept_messages.unwrap_or(standard.max_kept_messages),

@@ -1,53 +1,55 @@
-//! A socket that follows a script, for tests: what its peer does, and how much each call on it achieves.
+//! A scripted socket for tests: the script is what the peer does and how much each call achieves.
 //!
-//! It keeps the kernel's bargain where the loop depends on it. A call that did less than it was asked to, or would have
-//! blocked, is followed by an edge as soon as more is possible, and by none before; an edge reports everything that is
-//! possible at that moment (epoll(7)).
+//! It keeps the kernel's rules that the loop depends on (epoll(7)). After a short call or
+//! `WouldBlock`, an edge follows as soon as more is possible, and none before. An edge reports
+//! everything that is possible at that time.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::rc::Rc;
 
-use super::Stream;
+use super::stream::Stream;
 
-/// What one call does. A script that has run out does everything that is possible.
+/// The effect of one call. After the end of the script, each call does all that is possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
+pub(crate) enum ScriptedCall {
+    /// Moves all bytes that it can.
     Whole,
+    /// Moves at most this many bytes.
     AtMost(usize),
     WouldBlock,
     Interrupted,
     Fails(io::ErrorKind),
 }
 
-/// The peer's end, and the script.
+/// The peer's end of a scripted socket, and its script.
 #[derive(Clone)]
-pub(crate) struct Socket(Rc<RefCell<State>>);
+pub(crate) struct ScriptedSocket(Rc<RefCell<SocketState>>);
 
-/// What an edge says is possible.
+/// The readiness that an edge reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Edge {
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    pub(crate) end: bool,
+    pub(crate) eof: bool,
 }
 
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, each set and cleared on its own")]
-struct State {
+struct SocketState {
     arrived: VecDeque<u8>,
-    /// The peer's end of stream has arrived, behind `arrived`.
+    /// The end of the stream has arrived, after the bytes in `arrived`.
     finished: bool,
     reset: Option<io::ErrorKind>,
-    reads: VecDeque<Call>,
-    writes: VecDeque<Call>,
-    /// Bytes that the send buffer still takes.
+    reads: VecDeque<ScriptedCall>,
+    writes: VecDeque<ScriptedCall>,
+    /// Bytes that the send buffer has room for.
     room: usize,
-    /// A write found no room: the next room is an edge.
+    /// A write found no room, so the next room is an edge.
     full: bool,
     edge: bool,
     written: Vec<u8>,
-    /// Calls made on it, those that failed included.
+    /// Calls made on the socket, failed ones included.
     reads_made: usize,
     writes_made: usize,
     /// Bytes that each successful write took.
@@ -56,10 +58,10 @@ struct State {
     closed: bool,
 }
 
-impl Socket {
-    /// A socket with a bottomless send buffer, and the stream that a connection holds.
-    pub(crate) fn pair() -> (Self, Scripted) {
-        let socket = Self(Rc::new(RefCell::new(State {
+impl ScriptedSocket {
+    /// Returns a socket with an unlimited send buffer, and the stream for a connection.
+    pub(crate) fn pair() -> (Self, ScriptedStream) {
+        let socket = Self(Rc::new(RefCell::new(SocketState {
             arrived: VecDeque::new(),
             finished: false,
             reset: None,
@@ -75,14 +77,14 @@ impl Socket {
             shut_down: false,
             closed: false,
         })));
-        (socket.clone(), Scripted(socket))
+        (socket.clone(), ScriptedStream(socket))
     }
 
-    fn state(&self) -> RefMut<'_, State> {
+    fn state(&self) -> RefMut<'_, SocketState> {
         self.0.borrow_mut()
     }
 
-    /// The peer sends.
+    /// The peer sends `bytes`.
     pub(crate) fn send(&self, bytes: &[u8]) {
         let mut state = self.state();
         state.arrived.extend(bytes);
@@ -96,7 +98,8 @@ impl Socket {
         state.edge = true;
     }
 
-    /// The peer breaks off: what it sent before is lost (tcp(7)), and every call fails from now on.
+    /// The peer resets the connection: unread bytes are lost (tcp(7)), and every call fails from
+    /// now on.
     pub(crate) fn reset(&self) {
         let mut state = self.state();
         state.arrived.clear();
@@ -104,7 +107,7 @@ impl Socket {
         state.edge = true;
     }
 
-    /// Sets what the send buffer takes before the peer reads on.
+    /// Sets the bytes that the send buffer takes before the peer reads again.
     pub(crate) fn set_room(&self, bytes: usize) {
         let mut state = self.state();
         state.room = bytes;
@@ -113,19 +116,19 @@ impl Socket {
         }
     }
 
-    pub(crate) fn script_reads(&self, calls: impl IntoIterator<Item = Call>) {
+    pub(crate) fn script_reads(&self, calls: impl IntoIterator<Item = ScriptedCall>) {
         self.state().reads.extend(calls);
     }
 
-    pub(crate) fn script_writes(&self, calls: impl IntoIterator<Item = Call>) {
+    pub(crate) fn script_writes(&self, calls: impl IntoIterator<Item = ScriptedCall>) {
         self.state().writes.extend(calls);
     }
 
-    /// What is to be reported, if anything has changed since the last call.
+    /// Returns the readiness, if an edge has occurred since the last call.
     pub(crate) fn take_edge(&self) -> Option<Edge> {
         let mut state = self.state();
-        let (end, broken) = (state.finished || state.reset.is_some(), state.reset.is_some());
-        let edge = Edge { readable: end || !state.arrived.is_empty(), writable: broken || state.room > 0, end };
+        let (eof, broken) = (state.finished || state.reset.is_some(), state.reset.is_some());
+        let edge = Edge { readable: eof || !state.arrived.is_empty(), writable: broken || state.room > 0, eof };
         std::mem::take(&mut state.edge).then_some(edge)
     }
 
@@ -137,13 +140,13 @@ impl Socket {
         self.state().write_sizes.clone()
     }
 
-    /// Reads and writes made on it, those that failed included.
+    /// Returns the numbers of reads and writes made on the socket, failed ones included.
     pub(crate) fn calls_made(&self) -> (usize, usize) {
         let state = self.state();
         (state.reads_made, state.writes_made)
     }
 
-    /// Bytes that have arrived and were not read.
+    /// Returns the bytes that have arrived and are unread.
     pub(crate) fn unread(&self) -> usize {
         self.state().arrived.len()
     }
@@ -161,15 +164,15 @@ impl Socket {
     }
 }
 
-impl State {
+impl SocketState {
     fn read(&mut self, offered: usize) -> io::Result<usize> {
         self.reads_made += 1;
-        let most = match self.reads.pop_front().unwrap_or(Call::Whole) {
-            Call::Whole => usize::MAX,
-            Call::AtMost(bytes) => bytes,
-            Call::WouldBlock => 0,
-            Call::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
-            Call::Fails(kind) => return Err(kind.into()),
+        let most = match self.reads.pop_front().unwrap_or(ScriptedCall::Whole) {
+            ScriptedCall::Whole => usize::MAX,
+            ScriptedCall::AtMost(bytes) => bytes,
+            ScriptedCall::WouldBlock => 0,
+            ScriptedCall::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
+            ScriptedCall::Fails(kind) => return Err(kind.into()),
         };
         if let Some(kind) = self.reset {
             return Err(kind.into());
@@ -178,19 +181,19 @@ impl State {
             return Ok(0);
         }
         let count = offered.min(self.arrived.len()).min(most);
-        // The script held something back: that it comes later is news.
+        // The script held bytes back: their later arrival is an edge.
         self.edge |= count < offered && (count < self.arrived.len() || (most == 0 && self.finished));
         if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
     }
 
     fn write(&mut self, offered: usize) -> io::Result<usize> {
         self.writes_made += 1;
-        let most = match self.writes.pop_front().unwrap_or(Call::Whole) {
-            Call::Whole => usize::MAX,
-            Call::AtMost(bytes) => bytes,
-            Call::WouldBlock => 0,
-            Call::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
-            Call::Fails(kind) => return Err(kind.into()),
+        let most = match self.writes.pop_front().unwrap_or(ScriptedCall::Whole) {
+            ScriptedCall::Whole => usize::MAX,
+            ScriptedCall::AtMost(bytes) => bytes,
+            ScriptedCall::WouldBlock => 0,
+            ScriptedCall::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
+            ScriptedCall::Fails(kind) => return Err(kind.into()),
         };
         if self.reset.is_some() {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -211,22 +214,22 @@ impl State {
     }
 }
 
-/// The end that a connection holds. Dropping it closes the socket.
-pub(crate) struct Scripted(Socket);
+/// The connection's end of a scripted socket. Dropping it closes the socket.
+pub(crate) struct ScriptedStream(ScriptedSocket);
 
-impl Drop for Scripted {
+impl Drop for ScriptedStream {
     fn drop(&mut self) {
         self.0.state().closed = true;
     }
 }
 
-impl Scripted {
-    pub(crate) fn socket(&self) -> Socket {
+impl ScriptedStream {
+    pub(crate) fn socket(&self) -> ScriptedSocket {
         self.0.clone()
     }
 }
 
-impl Read for Scripted {
+impl Read for ScriptedStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.read_vectored(&mut [IoSliceMut::new(buffer)])
     }
@@ -242,14 +245,14 @@ impl Read for Scripted {
     }
 }
 
-impl Write for Scripted {
+impl Write for ScriptedStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_vectored(&[IoSlice::new(bytes)])
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut state = self.0.state();
-        assert!(!state.shut_down, "written after the writing side was shut down");
+        assert!(!state.shut_down, "write after the writing side was shut down");
         let count = state.write(slices.iter().map(|slice| slice.len()).sum())?;
         let mut left = count;
         for slice in slices {
@@ -265,8 +268,8 @@ impl Write for Scripted {
     }
 }
 
-impl Stream for Scripted {
-    fn short_means_done(&self) -> bool {
+impl Stream for ScriptedStream {
+    fn short_io_means_would_block(&self) -> bool {
         true
     }
 

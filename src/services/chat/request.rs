@@ -1,4 +1,4 @@
-//! What can be asked of the hub, in whichever dialect it was said, and how it says no.
+//! Requests to the hub, as parsed by every dialect, and the reply to a request that fails.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::wire::Event;
 
-/// A request.
+/// A request to the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ask<'a> {
+pub(super) enum HubRequest<'a> {
     Hello {
         nick: Cow<'a, str>,
     },
@@ -17,7 +17,7 @@ pub(super) enum Ask<'a> {
         room: Cow<'a, str>,
         since: Option<u64>,
     },
-    /// Where no room is named, here and below, the one that the member is in now.
+    /// In this and the following variants `room: None` means the member's current room.
     Leave {
         room: Option<Cow<'a, str>>,
     },
@@ -40,17 +40,17 @@ pub(super) enum Ask<'a> {
         nick: Cow<'a, str>,
     },
     Ping,
-    /// Who am I, and where?
+    /// Asks for the member's own nick and rooms.
     Me,
     Help,
     Quit,
-    /// What only the operator may ask.
-    Operator(Order<'a>),
+    /// A request that only the operator's console may send.
+    Operator(OperatorCommand<'a>),
 }
 
-/// What the operator may ask beyond what everybody may.
+/// A command of the operator that members do not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Order<'a> {
+pub(super) enum OperatorCommand<'a> {
     Kick { nick: Cow<'a, str> },
     Ban { address: IpAddr },
     Unban { address: IpAddr },
@@ -59,23 +59,32 @@ pub(super) enum Order<'a> {
     Shutdown,
 }
 
-/// A request that is not done, and why.
+/// The result of parsing one frame.
+pub(super) struct ParsedFrame<'a> {
+    /// The request, or the reply to a frame that is not a valid request.
+    pub(super) request: Result<HubRequest<'a>, ErrorReply>,
+    /// The `ref` of the request, which its answer repeats.
+    pub(super) label: Option<Value>,
+}
+
+/// The reply to a request that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    /// For programs.
+pub(super) struct ErrorReply {
+    /// The error code, for programs.
     pub(super) code: &'static str,
-    /// For people.
+    /// The explanation, for users.
     pub(super) text: String,
-    /// A nick that is free.
+    /// A free nick that resembles the requested one.
     pub(super) offer: Option<String>,
 }
 
-impl Refusal {
+impl ErrorReply {
+    /// Returns a reply without an offer.
     pub(super) fn new(code: &'static str, text: impl Into<String>) -> Self {
         Self { code, text: text.into(), offer: None }
     }
 
-    /// As it is told.
+    /// Returns the `error` event to send, with the `ref` of the request.
     pub(super) fn event(&self, label: Option<Value>) -> Event<'_> {
         Event::Error {
             code: self.code.into(),

@@ -1,0 +1,86 @@
+//! The end of a connection: no more frames, then `on_close`, then flush, shut down, linger.
+//!
+//! Unread input turns `close(2)` into a reset, and a reset can overtake output that the peer has
+//! not read yet. So a connection that closes first shuts down its writing side, discards input
+//! until the peer closes too (at most `linger_timeout`), and closes the socket only then.
+
+use super::phase::Phase;
+use super::state::{ColdState, Connection};
+use super::stream::Stream;
+use super::write_queue::WriteQueue;
+use crate::frame::FrameDecoder;
+use crate::service::CloseReason;
+use crate::service::time::Timestamp;
+
+impl<S: Stream> Connection<S> {
+    /// Stops reading. The connection closes for `reason` once it [is answered](Self::is_answered).
+    pub(crate) fn close_when_answered(&mut self, reason: CloseReason) {
+        self.cold.get_or_insert_default().close_reason.get_or_insert(reason);
+    }
+
+    /// Returns true if the connection only waited for its last answers and they have been given.
+    /// A service that waits for `on_writable` has more output to give.
+    #[inline]
+    pub(crate) fn is_answered(&self) -> bool {
+        let more_to_come = self.jobs > 0 || self.has_deferred_input() || self.flags.writable_requested;
+        self.close_reason().is_some() && self.phase == Phase::Open && !more_to_come
+    }
+
+    /// Takes no more frames, and drops the input that is not decoded yet. The pending output is
+    /// still flushed, unless `reason` means that the peer is unreachable.
+    pub(crate) fn begin_close(&mut self, reason: CloseReason, now: Timestamp) {
+        self.phase = Phase::Closing;
+        self.decoder = FrameDecoder::new(self.framing(), 0);
+        self.mark_unreachable(&reason);
+        self.timestamps.reading_ended(now);
+        self.cold = Some(Box::new(ColdState { deferred: None, close_reason: Some(reason) }));
+    }
+
+    /// Drops the pending output if `reason` means that the peer is unreachable. A later reason
+    /// changes nothing else about a close that is under way.
+    pub(crate) fn mark_unreachable(&mut self, reason: &CloseReason) {
+        if is_unreachable(reason) {
+            self.flags.unreachable = true;
+            self.queue = WriteQueue::default();
+            // The socket may have taken half a frame, and the peer would read any further output
+            // as its other half.
+            self.flags.writable = false;
+        }
+    }
+
+    /// Notes that the service's `on_close` has run and that its last reply is queued.
+    pub(crate) fn close_delivered(&mut self) {
+        self.phase = Phase::Flushing;
+        if self.flags.unreachable {
+            self.abandon();
+        }
+    }
+
+    /// Closes without flushing. The pending output is dropped, so it no longer counts as held.
+    pub(crate) fn abandon(&mut self) {
+        self.phase = Phase::Closed;
+        self.queue = WriteQueue::default();
+    }
+
+    /// Takes the next steps of an orderly close, as far as the socket allows. `scratch` is the
+    /// buffer for input to discard.
+    pub(crate) fn advance_close(&mut self, scratch: &mut [u8], now: Timestamp) {
+        if self.phase == Phase::Flushing && self.queue.is_empty() {
+            // After its end of stream the peer sends nothing that could turn the close into a
+            // reset.
+            let linger = !self.flags.eof_read && self.stream.shutdown_write().is_ok();
+            self.phase = if linger { Phase::Lingering } else { Phase::Closed };
+            self.timestamps.reading_ended(now);
+        }
+        // The buffer is empty while another connection's read has borrowed it. A read into an empty
+        // buffer returns 0, which would look like the end of the stream.
+        if self.phase == Phase::Lingering && !scratch.is_empty() {
+            self.discard(scratch);
+        }
+    }
+}
+
+/// Returns true if a peer that is closed for this reason reads no more output.
+fn is_unreachable(reason: &CloseReason) -> bool {
+    matches!(reason, CloseReason::PeerReset(_) | CloseReason::WriteTimeout(_) | CloseReason::SlowConsumer { .. })
+}

@@ -1,0 +1,177 @@
+//! The state of one connection, and the questions that an engine asks about it.
+
+use super::flags::Flags;
+use super::phase::Phase;
+use super::stream::Stream;
+use super::timestamps::Timestamps;
+use super::write_queue::WriteQueue;
+use crate::engine::limits::Limits;
+use crate::frame::{FrameDecoder, Framing};
+use crate::service::CloseReason;
+use crate::service::time::Timestamp;
+use crate::service::{Peer, ServiceId};
+
+/// One connection.
+///
+/// There may be 100 000 of them, so the struct stays small: state that few connections have is on
+/// the heap, in [`ColdState`].
+pub(crate) struct Connection<S> {
+    pub(super) stream: S,
+    pub(super) peer: Peer,
+    service: u32,
+    pub(super) decoder: FrameDecoder,
+    pub(super) queue: WriteQueue,
+    pub(super) phase: Phase,
+    /// State that few connections have, each for a short time.
+    pub(super) cold: Option<Box<ColdState>>,
+    /// Jobs offloaded for this connection that have not come back.
+    pub(super) jobs: u32,
+    pub(super) timestamps: Timestamps,
+    /// The bytes held at the last [`recount`](Self::recount).
+    counted_bytes: u32,
+    pub(super) flags: Flags,
+}
+
+/// The seldom-used state of a connection.
+#[derive(Default)]
+pub(super) struct ColdState {
+    /// Input that was received and not decoded, because the pending output went above high water in
+    /// the middle of a read.
+    pub(super) deferred: Option<DeferredInput>,
+    /// The reason for the close, or for the one that follows the last answer.
+    pub(super) close_reason: Option<CloseReason>,
+}
+
+/// Input that waits to be decoded.
+pub(super) struct DeferredInput {
+    pub(super) bytes: Vec<u8>,
+    /// The number of bytes that are decoded already.
+    pub(super) used: usize,
+}
+
+impl<S: Stream> Connection<S> {
+    pub(crate) fn new(
+        stream: S,
+        peer: Peer,
+        service: ServiceId,
+        framing: Framing,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            stream,
+            peer,
+            service: u32::try_from(service.0).unwrap_or(u32::MAX),
+            decoder: FrameDecoder::new(framing, limits.max_frame_bytes),
+            queue: WriteQueue::default(),
+            phase: Phase::Open,
+            cold: None,
+            jobs: 0,
+            timestamps: Timestamps::new(now),
+            counted_bytes: 0,
+            // The send buffer of a new socket is empty. An event reports whether input is there.
+            flags: Flags { writable: true, ..Flags::default() },
+        }
+    }
+
+    pub(crate) fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    pub(crate) fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    #[inline]
+    pub(crate) fn service(&self) -> ServiceId {
+        ServiceId(self.service as usize)
+    }
+
+    #[inline]
+    pub(crate) fn framing(&self) -> Framing {
+        self.decoder.framing()
+    }
+
+    #[inline]
+    pub(crate) fn flags(&mut self) -> &mut Flags {
+        &mut self.flags
+    }
+
+    #[inline]
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Returns true if the service can still send to this connection.
+    pub(crate) fn accepts_output(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Closing)
+    }
+
+    #[inline]
+    pub(crate) fn close_reason(&self) -> Option<&CloseReason> {
+        self.cold.as_ref()?.close_reason.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.queue.pending_bytes()
+    }
+
+    /// Returns the memory held for received and pending bytes.
+    #[inline]
+    pub(crate) fn held_bytes(&self) -> usize {
+        let deferred =
+            self.cold.as_ref().and_then(|cold| cold.deferred.as_ref()).map_or(0, |deferred| deferred.bytes.len());
+        self.decoder.held_bytes() + self.queue.held_bytes() + deferred
+    }
+
+    #[inline]
+    pub(super) fn has_deferred_input(&self) -> bool {
+        self.cold.as_ref().is_some_and(|cold| cold.deferred.is_some())
+    }
+
+    /// Updates an engine's sum of held bytes by the change since the last recount.
+    #[inline]
+    pub(crate) fn recount_into(&mut self, sum: &mut u64) {
+        let (before, now) = self.recount();
+        *sum = *sum - before + now;
+    }
+
+    /// Returns the bytes held at the last recount, and the bytes held now.
+    #[inline]
+    pub(crate) fn recount(&mut self) -> (u64, u64) {
+        let held = u32::try_from(self.held_bytes()).unwrap_or(u32::MAX);
+        (std::mem::replace(&mut self.counted_bytes, held).into(), held.into())
+    }
+
+    /// Notes the readiness that an event reports. Returns true if the connection has to be put into
+    /// the ready queue: a step can make progress, and none is scheduled yet.
+    #[inline]
+    pub(crate) fn mark_ready(&mut self, readable: bool, writable: bool, eof: bool) -> bool {
+        self.flags.readable |= readable;
+        self.flags.writable |= writable;
+        self.flags.eof_reported |= eof;
+        // Room in the send buffer is worth a step only if output waits for it.
+        (readable || !self.queue.is_empty()) && self.mark_scheduled()
+    }
+
+    /// Notes that the connection is in the ready queue. Returns true if it was not before.
+    #[inline]
+    pub(crate) fn mark_scheduled(&mut self) -> bool {
+        !std::mem::replace(&mut self.flags.scheduled, true)
+    }
+
+    /// Counts a job that was offloaded for this connection.
+    pub(crate) fn job_started(&mut self) {
+        self.jobs += 1;
+    }
+
+    /// Counts a job whose output has come back.
+    pub(crate) fn job_ended(&mut self) {
+        self.jobs = self.jobs.saturating_sub(1);
+    }
+}

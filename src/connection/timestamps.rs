@@ -1,0 +1,85 @@
+//! The points in time that a connection's deadlines count from.
+
+use crate::service::time::Timestamp;
+
+/// When each wait of a connection began.
+///
+/// The peer must not pay for our pauses: [`resume`](Self::resume) moves the start of the frame and
+/// the last activity later by the time in which the engine did not read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timestamps {
+    /// When a byte last moved, in either direction.
+    pub(super) last_activity: Timestamp,
+    /// When the unfinished frame began.
+    pub(super) frame_start: Option<Timestamp>,
+    /// When the socket last took a byte of the pending output, or when output first began to wait.
+    pub(super) write_progress: Option<Timestamp>,
+    /// When the engine paused reading.
+    pub(super) paused_since: Option<Timestamp>,
+    /// The time of the timer that is set for this connection. The deadline may have moved later
+    /// since.
+    pub(super) timer: Option<Timestamp>,
+}
+
+impl Timestamps {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { last_activity: now, frame_start: None, write_progress: None, paused_since: None, timer: None }
+    }
+
+    /// Notes that bytes were received.
+    #[inline]
+    pub(super) fn bytes_received(&mut self, now: Timestamp) {
+        self.last_activity = now;
+    }
+
+    /// Notes the result of decoding: `completed` if a frame was completed, `unfinished` if the
+    /// input ends inside a frame.
+    #[inline]
+    pub(super) fn frames_decoded(&mut self, completed: bool, unfinished: bool, now: Timestamp) {
+        if completed || !unfinished {
+            self.frame_start = None;
+        }
+        if unfinished {
+            self.frame_start.get_or_insert(now);
+        }
+    }
+
+    /// Notes the result of a write: `any_sent` if the socket took a byte, `any_pending` if output
+    /// is left.
+    #[inline]
+    pub(super) fn bytes_sent(&mut self, any_sent: bool, any_pending: bool, now: Timestamp) {
+        if any_sent {
+            self.last_activity = now;
+            self.write_progress = None;
+        }
+        if any_pending {
+            self.write_progress.get_or_insert(now);
+        } else {
+            self.write_progress = None;
+        }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused_since.is_some()
+    }
+
+    /// Notes that the engine pauses reading. A pause under way goes on.
+    pub(super) fn pause(&mut self, now: Timestamp) {
+        self.paused_since.get_or_insert(now);
+    }
+
+    /// Notes that the engine reads again, and excludes the pause from the peer's deadlines.
+    pub(super) fn resume(&mut self, now: Timestamp) {
+        if let Some(since) = self.paused_since.take() {
+            let pause = now.saturating_since(since);
+            self.frame_start = self.frame_start.map(|began| began + pause);
+            // A write during the pause has moved it already, so the sum could lie in the future.
+            self.last_activity = (self.last_activity + pause).min(now);
+        }
+    }
+
+    /// Notes that the connection reads no more frames. Only the write deadline and the timer stay.
+    pub(super) fn reading_ended(&mut self, now: Timestamp) {
+        *self = Self { write_progress: self.write_progress, timer: self.timer, ..Self::new(now) };
+    }
+}

@@ -1,0 +1,51 @@
+//! A worker's shared state, lent to each of its connections in turn.
+
+use super::write_queue::DroppedBatch;
+use crate::engine::limits::Limits;
+use crate::engine::stats::Stats;
+use crate::frame::{BufferPool, Framing};
+use crate::service::ConnId;
+use crate::service::context::{Clock, Context, PendingActions, ReplyTo};
+use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
+
+/// The limits, clock, counters and scratch buffers of one engine thread.
+///
+/// The lender empties `replies`, `pending_actions` and `dropped` before the next connection uses
+/// it.
+pub(crate) struct WorkerContext {
+    pub(crate) limits: Limits,
+    pub(crate) clock: Clock,
+    /// Replies of the current step that are not written yet.
+    pub(crate) replies: ReplyBuffer,
+    pub(crate) buffer_pool: BufferPool,
+    /// Actions that the last callback asked for.
+    pub(crate) pending_actions: PendingActions,
+    pub(crate) stats: Stats,
+    /// Batches dropped from the current connection's queue, to be reported to its service.
+    pub(crate) dropped: Vec<DroppedBatch>,
+    /// True if a reply may be written straight from a request that the decoder has assembled. The
+    /// write then comes before the next frame is decoded. False where frames are dispatched under a
+    /// lock, because nothing is written under a lock.
+    pub(crate) may_borrow_request: bool,
+}
+
+impl WorkerContext {
+    pub(crate) fn new(limits: Limits, clock: Clock, pending_actions: PendingActions, buffer_pool: BufferPool) -> Self {
+        let (replies, stats, dropped) = (ReplyBuffer::default(), Stats::default(), Vec::new());
+        Self { limits, clock, replies, buffer_pool, pending_actions, stats, dropped, may_borrow_request: true }
+    }
+
+    /// Returns the context for a callback about a connection. `source` is what replies may be
+    /// borrowed from, `pending_bytes` is the connection's output before this step.
+    #[inline]
+    pub(crate) fn service_context<'a>(
+        &'a mut self,
+        conn: ConnId,
+        framing: Framing,
+        source: ReplySource<'a>,
+        pending_bytes: usize,
+    ) -> Context<'a> {
+        let reply_to = ReplyTo::Connection { replies: &mut self.replies, framing, source, pending_bytes };
+        Context { conn, clock: self.clock, reply_to, effects: &mut self.pending_actions }
+    }
+}

@@ -1,0 +1,209 @@
+//! Chunks in the order in which they are written.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Write};
+use std::sync::Arc;
+
+use super::dropped::DroppedBatch;
+use crate::engine::limits::MAX_SHARED_FRAMES;
+use crate::frame::Batch;
+use crate::frame::BatchId;
+
+/// Slices in one vectored write. Linux takes 1024 (`IOV_MAX`), but beyond 64 the gain is small.
+pub(super) const MAX_SLICES: usize = 64;
+
+/// Bytes up to which copied replies are appended to the last chunk.
+pub(super) const COPY_CHUNK_BYTES: usize = 16 * 1024;
+
+/// A queue of chunks, the first of which may be partly written.
+#[derive(Debug, Default)]
+pub(super) struct ChunkQueue {
+    chunks: VecDeque<Chunk>,
+    /// Bytes of the first chunk that the socket has taken.
+    sent: usize,
+    /// Pending bytes: the sum over all chunks, less `sent`.
+    bytes: usize,
+}
+
+/// Whole frames that are dropped together or not at all.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    bytes: ChunkBytes,
+    frames: u32,
+    /// True if a byte of its first frame is sent, from here or before the chunk was queued.
+    started: bool,
+}
+
+/// The storage of a chunk.
+#[derive(Debug)]
+enum ChunkBytes {
+    Owned(Vec<u8>),
+    Shared(Arc<Batch>),
+}
+
+impl ChunkBytes {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Shared(batch) => batch.bytes(),
+        }
+    }
+}
+
+impl Chunk {
+    /// Returns a chunk that shares a batch.
+    pub(super) fn shared(batch: Arc<Batch>) -> Self {
+        Self { frames: batch.frames(), bytes: ChunkBytes::Shared(batch), started: false }
+    }
+
+    /// Returns a chunk with a copy of whole frames.
+    pub(super) fn copied<'a>(pieces: impl Iterator<Item = &'a [u8]>, len: usize, frames: u32) -> Self {
+        Self { bytes: ChunkBytes::Owned(concat(pieces, len)), frames, started: false }
+    }
+
+    /// Returns a chunk with a copy of the rest of frames whose first bytes are sent.
+    pub(super) fn rest<'a>(rest: impl Iterator<Item = &'a [u8]>, len: usize) -> Self {
+        Self { bytes: ChunkBytes::Owned(concat(rest, len)), frames: 1, started: true }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.as_slice().is_empty()
+    }
+
+    fn batch_id(&self) -> BatchId {
+        match &self.bytes {
+            ChunkBytes::Owned(_) => BatchId::NONE,
+            ChunkBytes::Shared(batch) => batch.id(),
+        }
+    }
+}
+
+impl From<Chunk> for ChunkQueue {
+    fn from(only: Chunk) -> Self {
+        let mut chunks = Self::default();
+        chunks.push(only);
+        chunks
+    }
+}
+
+impl ChunkQueue {
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// Returns the pending bytes.
+    #[inline]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn push(&mut self, chunk: Chunk) {
+        self.bytes += chunk.bytes.as_slice().len();
+        self.chunks.push_back(chunk);
+    }
+
+    /// Returns true if the last chunk is copied, unsent, and has room for `len` more bytes.
+    pub(super) fn can_append(&self, len: usize) -> bool {
+        let last = self.chunks.back().filter(|chunk| !chunk.started);
+        last.is_some_and(
+            |chunk| matches!(&chunk.bytes, ChunkBytes::Owned(bytes) if bytes.len() + len <= COPY_CHUNK_BYTES),
+        )
+    }
+
+    /// Appends a copy of whole frames to the last chunk, which [has room](Self::can_append) for
+    /// them.
+    pub(super) fn append<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>, len: usize, frames: u32) {
+        if let Some(Chunk { bytes: ChunkBytes::Owned(bytes), frames: held, .. }) = self.chunks.back_mut() {
+            pieces.for_each(|piece| bytes.extend_from_slice(piece));
+            *held += frames;
+            self.bytes += len;
+        }
+    }
+
+    /// Drops chunks of which no byte is sent, oldest first, until the queue is below its limit.
+    /// Returns the number of frames dropped.
+    pub(super) fn drop_oldest(&mut self, max_bytes: usize, dropped: &mut Vec<DroppedBatch>) -> u32 {
+        let mut frames = 0;
+        while self.is_full(max_bytes) {
+            let Some(oldest) = self.chunks.iter().position(|chunk| !chunk.started) else { break };
+            let Some(chunk) = self.chunks.remove(oldest) else { break };
+            self.bytes -= chunk.bytes.as_slice().len();
+            frames += chunk.frames;
+            DroppedBatch::report(dropped, chunk.batch_id(), chunk.frames);
+        }
+        frames
+    }
+
+    /// Returns true if the queue has reached its limit, in bytes or in chunks.
+    pub(super) fn is_full(&self, max_bytes: usize) -> bool {
+        self.bytes >= max_bytes || self.chunks.len() >= MAX_SHARED_FRAMES
+    }
+
+    /// Returns the pending bytes of the chunks that fit into one vectored write.
+    fn first_slices_bytes(&self) -> usize {
+        let first: usize = self.chunks.iter().take(MAX_SLICES).map(|chunk| chunk.bytes.as_slice().len()).sum();
+        first - self.sent
+    }
+
+    /// Writes once. Returns the number of bytes offered to the socket, and the result.
+    pub(super) fn write_to(&self, socket: &mut impl Write) -> (usize, io::Result<usize>) {
+        let offered = self.bytes.min(self.first_slices_bytes());
+        let result = match self.chunks.front() {
+            Some(only) if self.chunks.len() == 1 => {
+                socket.write(only.bytes.as_slice().get(self.sent..).unwrap_or_default())
+            }
+            _ => self.write_vectored_to(socket),
+        };
+        (offered, result)
+    }
+
+    /// Writes the first chunks with one vectored write. Not inlined, because its slices would then
+    /// take stack in every thread that ever writes.
+    #[inline(never)]
+    fn write_vectored_to(&self, socket: &mut impl Write) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut skip = self.sent;
+        let mut count = 0;
+        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
+            *slice = IoSlice::new(chunk.bytes.as_slice().get(skip..).unwrap_or_default());
+            skip = 0;
+            count += 1;
+        }
+        socket.write_vectored(slices.get(..count).unwrap_or_default())
+    }
+
+    /// Removes `bytes` bytes that the socket took from the front.
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        self.sent += bytes;
+        while let Some(first) = self.chunks.front_mut() {
+            let len = first.bytes.as_slice().len();
+            if self.sent < len {
+                first.started |= self.sent > 0;
+                break;
+            }
+            self.sent -= len;
+            self.chunks.pop_front();
+        }
+    }
+}
+
+fn concat<'a>(pieces: impl Iterator<Item = &'a [u8]>, len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(len);
+    pieces.for_each(|piece| bytes.extend_from_slice(piece));
+    bytes
+}
+
+#[cfg(test)]
+impl ChunkQueue {
+    /// Returns the bytes of the chunks that can no longer be dropped, and how many of them are
+    /// sent.
+    pub(super) fn started_bytes(&self) -> (usize, usize) {
+        let started = self.chunks.iter().take_while(|chunk| chunk.started);
+        (started.map(|chunk| chunk.bytes.as_slice().len()).sum(), self.sent)
+    }
+}

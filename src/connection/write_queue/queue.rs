@@ -1,0 +1,237 @@
+//! The queue of one connection, and the limit on it.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use super::chunk_queue::{Chunk, ChunkQueue};
+use super::dropped::DroppedBatch;
+use crate::engine::limits::{QueueBound, SlowConsumer};
+use crate::frame::Batch;
+use crate::frame::BatchId;
+
+/// Output that waits for one peer.
+#[derive(Debug, Default)]
+pub(crate) struct WriteQueue {
+    pub(super) pending: Pending,
+}
+
+/// No, one or many pending chunks.
+#[derive(Debug, Default)]
+pub(super) enum Pending {
+    #[default]
+    Empty,
+    /// One shared batch of which no byte is sent. A broadcast leaves this with nearly every member,
+    /// and it is gone at the turn's end, so it must cost no allocation.
+    One(Arc<Batch>),
+    Many(Box<ChunkQueue>),
+}
+
+/// The result of queueing frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EnqueueResult {
+    /// The frames are queued.
+    Queued,
+    /// The queue was full: this many frames, queued earlier or new, were dropped.
+    Dropped(u32),
+    /// The queue is full and the policy is to disconnect; nothing was queued.
+    Full,
+}
+
+/// The result of a write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WriteOutcome {
+    /// Bytes that the socket took.
+    pub(crate) bytes: usize,
+    /// True if the socket is full: an event reports when it has room again.
+    pub(crate) blocked: bool,
+}
+
+impl WriteQueue {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self.pending, Pending::Empty)
+    }
+
+    /// Returns the memory held: the pending bytes, and the cost of each chunk beside its bytes,
+    /// which is the larger part for tiny frames.
+    #[inline]
+    pub(crate) fn held_bytes(&self) -> usize {
+        let chunks = match &self.pending {
+            Pending::Empty => 0,
+            Pending::One(_) => 1,
+            Pending::Many(chunks) => chunks.len(),
+        };
+        self.pending_bytes() + chunks * size_of::<Chunk>()
+    }
+
+    #[inline]
+    pub(crate) fn pending_bytes(&self) -> usize {
+        match &self.pending {
+            Pending::Empty => 0,
+            Pending::One(batch) => batch.bytes().len(),
+            Pending::Many(chunks) => chunks.bytes(),
+        }
+    }
+
+    /// Queues the rest of frames whose first bytes the socket has just taken. The limit does not
+    /// apply, because the bytes already sent cannot be taken back.
+    pub(crate) fn push_rest<'a>(&mut self, rest: impl Iterator<Item = &'a [u8]>, len: usize) {
+        self.push(Chunk::rest(rest, len));
+    }
+
+    /// Queues a copy of `frames` whole frames, `len` bytes in `pieces`, if the limit allows.
+    /// Batches that are dropped to make room are added to `dropped`.
+    pub(crate) fn enqueue_copy<'a>(
+        &mut self,
+        pieces: impl Iterator<Item = &'a [u8]>,
+        len: usize,
+        frames: u32,
+        bound: QueueBound,
+        dropped: &mut Vec<DroppedBatch>,
+    ) -> EnqueueResult {
+        let new = DroppedBatch { batch: BatchId::NONE, frames };
+        self.enqueue(new, bound, dropped, |queue| queue.push_copy(pieces, len, frames))
+    }
+
+    /// Queues a batch that is shared with other connections, if the limit allows. Batches that are
+    /// dropped, this one or others, are added to `dropped`.
+    #[inline]
+    pub(crate) fn enqueue_shared(
+        &mut self,
+        batch: &Arc<Batch>,
+        bound: QueueBound,
+        dropped: &mut Vec<DroppedBatch>,
+    ) -> EnqueueResult {
+        let new = DroppedBatch { batch: batch.id(), frames: batch.frames() };
+        self.enqueue(new, bound, dropped, |queue| queue.push_shared(batch))
+    }
+
+    /// Applies the limit, then calls `push`. Only what is queued already counts against the limit,
+    /// so that a frame of any size passes when there is room at all. `new` is the report in case
+    /// the new frames are dropped.
+    #[inline]
+    fn enqueue(
+        &mut self,
+        new: DroppedBatch,
+        bound: QueueBound,
+        dropped: &mut Vec<DroppedBatch>,
+        push: impl FnOnce(&mut Self),
+    ) -> EnqueueResult {
+        let mut dropped_frames = 0;
+        if self.is_full(bound.max_bytes) {
+            match bound.policy {
+                SlowConsumer::Disconnect => return EnqueueResult::Full,
+                SlowConsumer::DropNewest => {}
+                SlowConsumer::DropOldest => {
+                    dropped_frames = self.with_chunks(|chunks| chunks.drop_oldest(bound.max_bytes, dropped));
+                }
+            }
+            if self.is_full(bound.max_bytes) {
+                // The policy drops the new frames, or what is queued is partly sent and has to
+                // stay.
+                DroppedBatch::report(dropped, new.batch, new.frames);
+                return EnqueueResult::Dropped(dropped_frames + new.frames);
+            }
+        }
+        push(self);
+        if dropped_frames == 0 { EnqueueResult::Queued } else { EnqueueResult::Dropped(dropped_frames) }
+    }
+
+    /// Returns true if the queue has reached its limit, so that the policy decides about new
+    /// frames.
+    #[inline]
+    pub(crate) fn is_full(&self, max_bytes: usize) -> bool {
+        match &self.pending {
+            Pending::Empty => false,
+            Pending::One(batch) => batch.bytes().len() >= max_bytes,
+            Pending::Many(chunks) => chunks.is_full(max_bytes),
+        }
+    }
+
+    #[inline]
+    fn push_shared(&mut self, batch: &Arc<Batch>) {
+        if self.is_empty() && !batch.bytes().is_empty() {
+            self.pending = Pending::One(Arc::clone(batch));
+        } else {
+            self.push(Chunk::shared(Arc::clone(batch)));
+        }
+    }
+
+    fn push(&mut self, chunk: Chunk) {
+        // A raw frame may be empty. Writing it would return 0, which a broken socket returns too.
+        if chunk.is_empty() {
+            return;
+        }
+        self.with_chunks(|chunks| chunks.push(chunk));
+    }
+
+    fn push_copy<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>, len: usize, frames: u32) {
+        match &mut self.pending {
+            Pending::Many(chunks) if chunks.can_append(len) => chunks.append(pieces, len, frames),
+            _ => self.push(Chunk::copied(pieces, len, frames)),
+        }
+    }
+
+    /// Writes until the queue is empty or the socket is full. With `short_write_means_full`, a short
+    /// write proves the socket full; otherwise only `WouldBlock` does.
+    ///
+    /// # Errors
+    /// The error of the write, except `WouldBlock` and `Interrupted`.
+    pub(crate) fn write_to(
+        &mut self,
+        socket: &mut impl Write,
+        short_write_means_full: bool,
+    ) -> io::Result<WriteOutcome> {
+        let mut outcome = WriteOutcome::default();
+        loop {
+            let (offered, result) = match &self.pending {
+                Pending::Empty => break,
+                Pending::One(batch) => (batch.bytes().len(), socket.write(batch.bytes())),
+                Pending::Many(chunks) => chunks.write_to(socket),
+            };
+            match result {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(bytes) => {
+                    outcome.bytes += bytes;
+                    self.advance(bytes);
+                    if !self.is_empty() && bytes < offered && short_write_means_full {
+                        outcome.blocked = true;
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    outcome.blocked = true;
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Removes `bytes` bytes that the socket took from the front.
+    #[inline]
+    fn advance(&mut self, bytes: usize) {
+        if matches!(&self.pending, Pending::One(batch) if batch.bytes().len() == bytes) {
+            self.pending = Pending::Empty;
+            return;
+        }
+        self.with_chunks(|chunks| chunks.advance(bytes));
+    }
+
+    /// Calls `change` with the pending output as a chunk queue, and frees the queue if it is then
+    /// empty.
+    fn with_chunks<T>(&mut self, change: impl FnOnce(&mut ChunkQueue) -> T) -> T {
+        let mut chunks = match std::mem::take(&mut self.pending) {
+            Pending::Empty => Box::default(),
+            Pending::One(batch) => Box::new(ChunkQueue::from(Chunk::shared(batch))),
+            Pending::Many(chunks) => chunks,
+        };
+        let changed = change(&mut chunks);
+        if !chunks.is_empty() {
+            self.pending = Pending::Many(chunks);
+        }
+        changed
+    }
+}
