@@ -216,7 +216,7 @@ fn lines_are_sent_as_fast_as_the_server_allows_and_no_faster() {
 fn a_server_of_another_kind_is_named_as_such() {
     let bytes = |payload: &[u8]| [&u32::try_from(payload.len()).unwrap().to_be_bytes(), payload].concat();
     for (sent, says) in [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), "are allowed; the bytes look like"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), "1048576 allowed; the bytes look like"),
         (bytes(b"hello there"), "'hello there': expected value"),
         (bytes(br#"{"type":"ack"}"#), "': missing field"),
         (bytes(b"\x1b[2J"), "'\\u{1b}[2J': "),

@@ -231,7 +231,7 @@ fn lines_that_are_empty_or_no_text_are_told() {
     expect_end(peer);
     let (code, printed, log) = ended(program);
     assert_eq!((code, &*printed), (Some(1), "OK\n"));
-    assert_eq!(log.matches("an empty line is nothing").count(), 1, "{log}");
+    assert_eq!(log.matches("empty lines are skipped").count(), 1, "{log}");
     assert!(log.contains("not UTF-8"), "{log}");
 }
 

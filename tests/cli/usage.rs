@@ -20,7 +20,7 @@ fn wrong_usage_is_one_clear_line() {
         (&["serve", "echo", "--port", "1"], "unexpected argument '--port' found"),
         (&["serve", "echo", "--framin", "lines"], "a similar argument exists: '--framing'"),
         (&["serve", "echo", "--framing", "u7"], "unknown framing 'u7': write one of u8 u16be"),
-        (&["serve", "echo", "--framing", "lines,offset=1"], "lines takes no options"),
+        (&["serve", "echo", "--framing", "lines,offset=1"], "framing 'lines' has no options"),
         (&["serve", "echo", "--listen"], "a value is required for '--listen <ADDR>'"),
         (&["serve", "echo", "--listen", "7000"], "--listen 7000 is not an address: write host:port"),
         (&["serve", "echo", "--listen", "127.0.0.1:66000"], "--listen 127.0.0.1:66000 is not an address"),

@@ -75,7 +75,7 @@ fn what_a_header_says_is_told() {
     let (_server, address) = serve(&["--allow", "sh"]);
     let output = call(&address, &["--", "sh", "-c", "echo said; exit 3"]);
     assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(1), "said\n"));
-    assert_eq!(text(&output.stderr), "switchboard: the command ended with exit code 3\n");
+    assert_eq!(text(&output.stderr), "switchboard: the command exited with code 3\n");
     let output = call(&address, &["--json", "--", "sh", "-c", "echo said; exit 3"]);
     let md5 = md5("said\n");
     let expected = format!(

@@ -32,8 +32,8 @@ fn whoever_lies_is_found_out() {
         ("sha256 is none", &[], head(7, 0, "abc")),
         ("the server's answer is not understood", &[], head(-7, 0, &sum)),
         ("begins at byte 3, and was asked to at byte 0", &[], head(7, 3, &sum)),
-        ("are allowed", &[], b"\xff\xff\xff\xff".to_vec()),
-        ("are allowed", kept, [head(7, 0, &sum), frame(b"con"), b"\x7f\0\0\0".to_vec()].concat()),
+        ("1048576 allowed", &[], b"\xff\xff\xff\xff".to_vec()),
+        ("1048576 allowed", kept, [head(7, 0, &sum), frame(b"con"), b"\x7f\0\0\0".to_vec()].concat()),
         ("frames with nothing in them", kept, [head(7, 0, &sum), frame(b"con"), frame(b"")].concat()),
         (more, kept, [head(7, 0, &sum), frame(b"con"), frame(b"tents")].concat()),
         ("after 3 of 7 bytes", kept, [head(7, 0, &sum), frame(b"con")].concat()),
@@ -96,7 +96,7 @@ fn lists_that_lie_are_found_out() {
         ("is not understood", frame(b"[]")),
         ("missing field `files`", frame(b"{}")),
         ("is not understood", frame(br#"{"files":[{"name":"x","size":-1}]}"#)),
-        ("are allowed", b"\x01\0\0\0".to_vec()),
+        ("1048576 allowed", b"\x01\0\0\0".to_vec()),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let server = Scripted::new(vec![answers(answer)]);
