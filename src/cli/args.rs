@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::commands::bench::BenchCommand;
+use super::commands::bench::args::BenchCommand;
 use super::commands::call::CallCommand;
 use super::commands::config::ConfigCommand;
-use super::commands::duel::DuelArgs;
+use super::commands::duel::args::DuelArgs;
 use super::commands::get::GetArgs;
 use super::commands::serve::{ServeArgs, given_flags};
 use super::verbosity::Verbosity;

@@ -41,7 +41,10 @@ fn wrong_usage_is_one_clear_line() {
         (&["serve", "echo", "--listen", "*:7000"], "--listen *:7000 names no host"),
         (&["bench", "chess"], "unrecognized subcommand 'chess'"),
         (&["bench", "echo", "7000"], "7000 is not an address: write host:port"),
-        (&["bench", "echo", "127.0.0.1:0"], "127.0.0.1:0 is no server's address: port 0 stands for any port"),
+        (
+            &["bench", "echo", "127.0.0.1:0"],
+            "127.0.0.1:0 has port 0, which stands for any free port: write the server's port",
+        ),
         (&["bench", "echo", "--payload", "9..1"], "a range begins with the smaller size"),
         (&["bench", "echo", "--rate", "fast"], "not a rate: write so many a second"),
         (&["bench", "echo", "--rate", "1k", "--in-flight", "2"], "cannot be used with"),

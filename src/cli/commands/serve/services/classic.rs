@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use switchboard::services::{Clock, Greet, Parrot, Robot, Rule, Upper};
+use switchboard::services::{Clock, Greet, Parrot, Robot, RobotRule, Upper};
 use switchboard::{Endpoint, Framing, Service, TextEncoding};
 
 use super::args::ServiceArgs;
@@ -95,10 +95,10 @@ fn parrot(args: &ServiceArgs) -> Made {
 #[serde(deny_unknown_fields)]
 struct RulesFile {
     #[serde(default)]
-    rule: Vec<Rule>,
+    rule: Vec<RobotRule>,
 }
 
-fn read_rules(path: &Path) -> Result<Vec<Rule>, CliError> {
+fn read_rules(path: &Path) -> Result<Vec<RobotRule>, CliError> {
     let RulesFile { rule } = toml_file::read(path)?;
     if rule.is_empty() {
         return Err(CliError::InvalidFile(format!(

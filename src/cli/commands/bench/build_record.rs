@@ -1,4 +1,4 @@
-//! From what was measured to what is written down.
+//! Builds the record of `bench echo` from the outcome of its load.
 
 use std::time::Duration;
 
@@ -6,53 +6,54 @@ use hdrhistogram::Histogram;
 use switchboard::Endpoint;
 use switchboard::load::{self, Activity, Bottleneck, LoadOutcome, MaxRate, SearchEnd};
 
+use super::options::{BenchOptions, ServerSource};
 use super::record::{
-    Connections, Distribution, FindMax, Generator, Load, Objective, Percentile, Record, SCHEMA, Sample, Server, Step,
-    Target,
+    ConnectionsRecord, Distribution, EchoLoadRecord, EchoRecord, GeneratorRecord, ObjectiveRecord, PercentileRecord,
+    SCHEMA, SampleRecord, SearchRecord, SearchStepRecord, ServerRecord, TargetRecord,
 };
-use super::server;
-use super::setting::{self, Setting};
-use super::verdict;
-use super::watch::{Readings, Why};
+use super::server::BenchServer;
+use super::verdicts;
+use super::watcher::{EarlyEnd, RunReadings};
 use crate::cli::process::{MachineInfo, PinnedCpus};
 use crate::cli::report::rates::{bottleneck, cores, each, nanos, per_second};
 
-/// What is known of a run besides its outcome.
+/// The facts about a run beside its outcome.
 #[derive(Debug)]
-pub(super) struct About {
+pub(super) struct RunInfo {
     pub(super) command: String,
     pub(super) started_at: String,
     pub(super) machine: MachineInfo,
-    pub(super) target: Target,
+    pub(super) target: TargetRecord,
     pub(super) pid: Option<u32>,
     pub(super) interrupted: bool,
 }
 
-/// What was measured under one load.
+/// The result of one `bench echo`.
 #[derive(Debug)]
-pub(super) struct Run {
+pub(super) struct EchoRun {
     pub(super) load: load::LoadConfig,
     pub(super) outcome: LoadOutcome,
-    pub(super) readings: Readings,
-    /// The search of which it is the result.
-    pub(super) search: Option<FindMax>,
+    pub(super) readings: RunReadings,
+    /// The search that found the rate of this run.
+    pub(super) search: Option<SearchRecord>,
 }
 
-impl Run {
-    /// Of a search, the run at the rate that was found; if there is none, the last; none if nothing was tried to its end.
-    pub(super) fn of_search(
+impl EchoRun {
+    /// Returns the run at the rate that the search found, or the last run if the objective held at no
+    /// rate. `None` if no run was completed.
+    pub(super) fn from_search(
         load: load::LoadConfig,
-        found: MaxRate,
-        readings: Vec<Readings>,
-        ended_early: Option<Why>,
+        result: MaxRate,
+        readings: Vec<RunReadings>,
+        ended_early: Option<EarlyEnd>,
     ) -> Option<Self> {
-        let search = find_max(&found, &readings);
-        let held = found.steps.iter().enumerate().filter(|(_, step)| step.verdict == load::StepVerdict::Holds);
+        let search = search_record(&result, &readings);
+        let held = result.steps.iter().enumerate().filter(|(_, step)| step.verdict == load::StepVerdict::Holds);
         let best = held.max_by(|(_, one), (_, other)| one.rate.total_cmp(&other.rate)).map(|(index, _)| index);
-        let index = best.or(found.steps.len().checked_sub(1))?;
-        let best = found.steps.into_iter().zip(readings).nth(index);
+        let index = best.or(result.steps.len().checked_sub(1))?;
+        let best = result.steps.into_iter().zip(readings).nth(index);
         best.map(|(step, mut readings)| {
-            // Of the search: what is shown was tried to its end.
+            // The shown run was completed; only the search ended early.
             readings.ended_early = ended_early;
             Self {
                 load: load::LoadConfig { activity: Activity::Open { rate: step.rate }, ..load },
@@ -64,21 +65,21 @@ impl Run {
     }
 }
 
-/// Writes a result down.
-pub(super) fn record(about: About, run: &Run) -> Record {
-    let Run { load, outcome, readings, search } = run;
+/// Builds the record of a run.
+pub(super) fn echo_record(info: RunInfo, run: &EchoRun) -> EchoRecord {
+    let EchoRun { load, outcome, readings, search } = run;
     let is_open = matches!(load.activity, Activity::Open { .. });
     let answered_per_second = per_second(outcome.answered, outcome.elapsed);
-    let counted = in_measured_time(load, outcome);
-    let mut record = Record {
+    let messages = messages_in_measured_time(load, outcome);
+    let mut record = EchoRecord {
         schema: SCHEMA,
-        command: about.command,
-        started_at: about.started_at,
-        machine: about.machine,
-        target: about.target,
-        load: describe(load),
-        interrupted: about.interrupted,
-        ended_early: readings.ended_early.map(Why::key),
+        command: info.command,
+        started_at: info.started_at,
+        machine: info.machine,
+        target: info.target,
+        load: load_record(load),
+        interrupted: info.interrupted,
+        ended_early: readings.ended_early.map(EarlyEnd::key),
         elapsed_ns: nanos(outcome.elapsed),
         messages: outcome.messages,
         answered: outcome.answered,
@@ -86,58 +87,58 @@ pub(super) fn record(about: About, run: &Run) -> Record {
         unanswered: is_open.then_some(outcome.unanswered),
         messages_per_second: answered_per_second,
         payload_bytes: outcome.bytes,
-        // Of those that came in this time only their number is known.
+        // The outcome has only the number of these answers, so their size is the average.
         payload_bytes_per_second: answered_per_second * each(outcome.bytes, outcome.messages).unwrap_or(0.0),
         latency_ns: distribution(&outcome.latency),
-        connections: Connections {
+        connections: ConnectionsRecord {
             open_at_end: outcome.connections,
             slow_readers_cut_off: outcome.cut_off,
             all_open_after_ns: nanos(outcome.connecting),
             connect_ns: distribution(&outcome.connects),
         },
         faults: outcome.faults,
-        generator: generator(&outcome.generator, outcome.bottleneck(), outcome.elapsed, counted),
-        server: about.pid.and_then(|pid| {
-            // Those of a churn have gone when the server is looked at, and a datagram leaves nothing behind.
+        generator: generator_record(&outcome.generator, outcome.bottleneck(), outcome.elapsed, messages),
+        server: info.pid.and_then(|pid| {
+            // --churn has closed its connections before the sample, and UDP has none.
             let churns = matches!(load.activity, Activity::Churn);
-            let lasting = !churns && !matches!(load.target, Endpoint::Udp(_));
-            let open = lasting.then_some((outcome.connections + load.slow_readers) as u64);
-            server(pid, readings, outcome.elapsed, counted, open, !churns)
+            let has_connections = !churns && !matches!(load.target, Endpoint::Udp(_));
+            let open = has_connections.then_some((outcome.connections + load.slow_readers) as u64);
+            server_record(pid, readings, outcome.elapsed, messages, open, !churns)
         }),
         percentiles: percentiles(&outcome.latency),
-        samples: outcome.samples.iter().map(sample).collect(),
+        samples: outcome.samples.iter().map(sample_record).collect(),
         find_max: search.clone(),
         verdicts: Vec::new(),
     };
-    record.verdicts = verdict::of(&record);
+    record.verdicts = verdicts::verdicts(&record);
     record
 }
 
-/// The server, as it was found.
-pub(super) fn target(setting: &Setting, target: &server::Target) -> Target {
-    let engine = match &setting.server {
-        setting::Server::Own { engine, .. } => Some(engine.clone()),
-        setting::Server::Foreign { .. } => None,
+/// Returns the record of the server under load.
+pub(super) fn target_record(options: &BenchOptions, server: &BenchServer) -> TargetRecord {
+    let engine = match &options.server {
+        ServerSource::Spawned { engine, .. } => Some(engine.clone()),
+        ServerSource::Existing { .. } => None,
     };
-    Target {
-        service: setting.service,
-        transport: target.endpoint.transport(),
-        address: target.endpoint.address().to_string(),
-        framing: (!matches!(target.endpoint, Endpoint::Udp(_))).then(|| setting.framing.to_string()),
-        own: target.is_own(),
+    TargetRecord {
+        service: options.service,
+        transport: server.endpoint.transport(),
+        address: server.endpoint.address().to_string(),
+        framing: (!matches!(server.endpoint, Endpoint::Udp(_))).then(|| options.framing.to_string()),
+        own: server.is_spawned(),
         engine,
-        pinned: target.pinning.as_ref().map(PinnedCpus::from),
+        pinned: server.pinning.as_ref().map(PinnedCpus::from),
     }
 }
 
-fn describe(plan: &load::LoadConfig) -> Load {
+fn load_record(plan: &load::LoadConfig) -> EchoLoadRecord {
     let (activity, in_flight, rate_per_second) = match plan.activity {
         Activity::Closed { in_flight } => ("closed", Some(in_flight), None),
         Activity::Open { rate } => ("open", None, Some(rate)),
         Activity::Churn => ("churn", None, None),
         Activity::Idle => ("idle", None, None),
     };
-    Load {
+    EchoLoadRecord {
         activity,
         in_flight,
         rate_per_second,
@@ -153,14 +154,15 @@ fn describe(plan: &load::LoadConfig) -> Load {
     }
 }
 
-/// The generator, and what each of so many messages in the measured time cost it.
-pub(super) fn generator(
+/// Returns the record of the generator. `messages` are those of the measured time; each cost is divided
+/// by them.
+pub(super) fn generator_record(
     generator: &load::GeneratorStats,
     limit: Option<Bottleneck>,
     elapsed: Duration,
     messages: u64,
-) -> Generator {
-    Generator {
+) -> GeneratorRecord {
+    GeneratorRecord {
         cpu_ns: nanos(generator.cpu),
         cpu_ns_per_message: each(nanos(generator.cpu), messages),
         cores: cores(generator.cpu, elapsed),
@@ -170,23 +172,24 @@ pub(super) fn generator(
     }
 }
 
-/// The server, if it was looked at, and what each of so many messages in the measured time cost it; `open` connections were there
-/// before and after, if that can be said. `lasting`: its threads have all been there from the beginning to the end.
-pub(super) fn server(
+/// Returns the record of the server, or `None` without samples of its process. `messages` are those of
+/// the measured time. `open` is the number of connections at the end, if it is known. `threads_last`:
+/// each thread exists from the start to the end of the measured time.
+pub(super) fn server_record(
     pid: u32,
-    readings: &Readings,
+    readings: &RunReadings,
     elapsed: Duration,
     messages: u64,
     open: Option<u64>,
-    lasting: bool,
-) -> Option<Server> {
+    threads_last: bool,
+) -> Option<ServerRecord> {
     let (usage, ended) = (readings.usage()?, readings.ended.as_ref()?);
     let open = open.filter(|open| *open > 0);
-    // Memory that it has given back meanwhile was none of theirs.
+    // The connections used no memory that the server has released since the first sample.
     let growth = readings.growth_bytes().map(|bytes| bytes.max(0).unsigned_abs());
-    // Threads that have ended took their counts with them.
-    let switches = if lasting || ended.threads == 1 { each(usage.context_switches, messages) } else { None };
-    Some(Server {
+    // The switches of a thread that has exited are not counted.
+    let switches = if threads_last || ended.threads == 1 { each(usage.context_switches, messages) } else { None };
+    Some(ServerRecord {
         pid,
         cpu_ns: nanos(usage.cpu),
         cpu_ns_per_message: each(nanos(usage.cpu), messages),
@@ -200,9 +203,9 @@ pub(super) fn server(
     })
 }
 
-fn find_max(found: &MaxRate, readings: &[Readings]) -> FindMax {
-    let slo = &found.slo;
-    let step = |(step, readings): (&load::RateStep, &Readings)| Step {
+fn search_record(result: &MaxRate, readings: &[RunReadings]) -> SearchRecord {
+    let slo = &result.slo;
+    let step = |(step, readings): (&load::RateStep, &RunReadings)| SearchStepRecord {
         rate_per_second: step.rate,
         verdict: match step.verdict {
             load::StepVerdict::Holds => "holds",
@@ -217,29 +220,31 @@ fn find_max(found: &MaxRate, readings: &[Readings]) -> FindMax {
         server_cores: readings.usage().map(|usage| cores(usage.cpu, step.outcome.elapsed)),
         faults: step.outcome.faults,
     };
-    FindMax {
-        slo: Objective {
+    SearchRecord {
+        slo: ObjectiveRecord {
             text: slo.to_string(),
-            // A quantile has been divided by a hundred, and what that lost is put right.
+            // The parser divided the percentile by 100. Rounding removes the error of that division.
             percentile: (slo.quantile * 1e8).round() / 1e6,
             below_ns: nanos(slo.below),
         },
-        rate_per_second: (found.rate > 0.0).then_some(found.rate),
-        ended: match found.ended {
+        rate_per_second: (result.rate > 0.0).then_some(result.rate),
+        ended: match result.ended {
             SearchEnd::Found => "found",
             SearchEnd::Stopped => "stopped",
             _ => "generator",
         },
-        steps: found.steps.iter().zip(readings).map(step).collect(),
+        steps: result.steps.iter().zip(readings).map(step).collect(),
     }
 }
 
-/// Answers of the time in which processor time was counted, too. Idle connections had theirs before.
-fn in_measured_time(load: &load::LoadConfig, outcome: &LoadOutcome) -> u64 {
+/// Returns the answers that arrived while processor time was counted. Idle connections exchange their
+/// messages before the measured time.
+fn messages_in_measured_time(load: &load::LoadConfig, outcome: &LoadOutcome) -> u64 {
     if matches!(load.activity, Activity::Idle) { 0 } else { outcome.answered }
 }
 
-/// None of nothing: the percentiles of no values would all be zero, and zero is a latency.
+/// Returns the summary of a histogram. `None` if it is empty: its percentiles would be 0, which reads as
+/// a latency.
 pub(super) fn distribution(values: &Histogram<u64>) -> Option<Distribution> {
     let at = |quantile| values.value_at_quantile(quantile);
     (!values.is_empty()).then(|| Distribution {
@@ -256,17 +261,19 @@ pub(super) fn distribution(values: &Histogram<u64>) -> Option<Distribution> {
     })
 }
 
-/// So many steps between a percentile and the one that half as many messages exceed.
-const STEPS_BY_HALF: u32 = 5;
+/// Points of the latency curve for each halving of the remaining messages.
+const POINTS_PER_HALVING: u32 = 5;
 
-pub(super) fn percentiles(latency: &Histogram<u64>) -> Vec<Percentile> {
-    let values = latency.iter_quantiles(STEPS_BY_HALF);
-    let of = |quantile: f64, latency_ns| Percentile { percentile: quantile * 100.0, latency_ns };
+/// Returns the points of the latency curve.
+pub(super) fn percentiles(latency: &Histogram<u64>) -> Vec<PercentileRecord> {
+    let values = latency.iter_quantiles(POINTS_PER_HALVING);
+    let of = |quantile: f64, latency_ns| PercentileRecord { percentile: quantile * 100.0, latency_ns };
     values.map(|value| of(value.quantile_iterated_to(), value.value_iterated_to())).collect()
 }
 
-pub(super) fn sample(sample: &load::LoadSample) -> Sample {
-    Sample {
+/// Returns the record of one interval of the measured time.
+pub(super) fn sample_record(sample: &load::LoadSample) -> SampleRecord {
+    SampleRecord {
         at_ns: nanos(sample.at),
         length_ns: nanos(sample.length),
         messages: sample.messages,
