@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use switchboard::Endpoint;
-use switchboard::client::Stream;
+use switchboard::client::ClientStream;
 use switchboard::escape;
 
 use crate::cli::address;
@@ -78,13 +78,13 @@ impl ServerAddress {
     }
 
     /// Connects to the first endpoint that accepts. The error advises what to do.
-    pub(super) fn connect(&self, limit: Duration) -> Result<Stream, CliError> {
+    pub(super) fn connect(&self, limit: Duration) -> Result<ClientStream, CliError> {
         self.try_connect(limit).map_err(|error| self.unreachable(&error))
     }
 
     /// Connects like [`connect`](Self::connect), but returns the system's error.
-    pub(super) fn try_connect(&self, limit: Duration) -> io::Result<Stream> {
-        Stream::connect(&self.endpoints, limit)
+    pub(super) fn try_connect(&self, limit: Duration) -> io::Result<ClientStream> {
+        ClientStream::connect(&self.endpoints, limit)
     }
 
     /// Builds the error for a server that cannot be reached, with advice.

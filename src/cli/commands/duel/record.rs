@@ -256,7 +256,7 @@ pub(super) mod tests {
             schema: SCHEMA,
             command: "switchboard duel echo".to_owned(),
             started_at: "2026-01-02T03:04:05+00:00".to_owned(),
-            machine: MachineInfo { profile: "release".to_owned(), ..MachineInfo::this() },
+            machine: MachineInfo { profile: "release".to_owned(), ..MachineInfo::current() },
             setup: DuelSetup {
                 service: "echo",
                 framing: "u32be".to_owned(),

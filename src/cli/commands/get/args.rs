@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use switchboard::client::http::{Header, Plan};
+use switchboard::client::http::{FetchOptions, RequestHeader};
 
 use crate::cli::units::{HumanDuration, Size};
 
@@ -28,7 +28,7 @@ pub(in crate::cli) struct GetArgs {
     /// Authorization, Cookie and Host are sent only to the server in the URL, not to a server that
     /// it redirects to.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
-    pub(super) headers: Vec<Header>,
+    pub(super) headers: Vec<RequestHeader>,
     #[command(flatten)]
     pub(super) limits: GetLimits,
 }
@@ -56,9 +56,9 @@ pub(in crate::cli) struct GetLimits {
 
 impl GetLimits {
     /// Returns the library's options for these limits and `headers`.
-    pub(super) fn fetch_options(&self, headers: Vec<Header>) -> Plan {
+    pub(super) fn fetch_options(&self, headers: Vec<RequestHeader>) -> FetchOptions {
         let limit = |span: HumanDuration| Some(span.0).filter(|duration| !duration.is_zero());
-        Plan {
+        FetchOptions {
             timeout: limit(self.timeout),
             connect_timeout: limit(self.connect_timeout),
             stall_timeout: limit(self.stall_timeout),
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn default_limits_equal_the_library_defaults() {
         let options = GetCommand::parse_from(["get", "h/"]).args.limits.fetch_options(Vec::new());
-        assert_eq!(format!("{options:?}"), format!("{:?}", Plan::default()));
+        assert_eq!(format!("{options:?}"), format!("{:?}", FetchOptions::default()));
     }
 
     #[test]

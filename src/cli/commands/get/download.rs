@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use switchboard::client::http::{Head, Sink, Target};
+use switchboard::client::http::{HttpUrl, ResponseHead, ResponseSink};
 use switchboard::escape;
 
 use crate::cli::transfer::{OutputFile, SignalWatch, TransferProgress, WaitResult};
@@ -33,13 +33,13 @@ impl HttpDownload<'_> {
     }
 }
 
-impl Sink for HttpDownload<'_> {
-    fn on_redirect(&mut self, from: &Target, head: &Head, to: &Target) {
-        log::debug!("redirect: {from} responds {}; next: {to}", head.status_in_words());
+impl ResponseSink for HttpDownload<'_> {
+    fn on_redirect(&mut self, from: &HttpUrl, head: &ResponseHead, to: &HttpUrl) {
+        log::debug!("redirect: {from} responds {}; next: {to}", head.status_line());
     }
 
-    fn on_head(&mut self, from: &Target, head: &Head, promised: Option<u64>) -> io::Result<ControlFlow<()>> {
-        log::debug!("response: {from} responds {}", head.status_in_words());
+    fn on_head(&mut self, from: &HttpUrl, head: &ResponseHead, promised: Option<u64>) -> io::Result<ControlFlow<()>> {
+        log::debug!("response: {from} responds {}", head.status_line());
         let is_success = matches!(head.status(), 200..=299);
         // A stream also shows the head of an error response. A file must hold only a success.
         let writes_head = self.include_head && (is_success || self.output.path().is_none());

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use switchboard::client::http::{FetchError, Fetched, Stop, Target, TimeLimit, fetch};
+use switchboard::client::http::{CancelToken, FetchError, FetchedResponse, HttpUrl, TimeoutKind, fetch};
 
 use crate::cli::error::CliError;
 use crate::cli::logging;
@@ -19,7 +19,7 @@ pub(in crate::cli) use args::GetArgs;
 use download::HttpDownload;
 
 pub(in crate::cli) fn get(args: GetArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
-    let url = Target::parse(&args.url).map_err(|error| CliError::Usage(error.to_string()))?;
+    let url = HttpUrl::parse(&args.url).map_err(|error| CliError::Usage(error.to_string()))?;
     let path = output_path(&args, &url)?;
     logging::start(verbosity.level());
     let signals = SignalWatch::start()?;
@@ -42,7 +42,7 @@ pub(in crate::cli) fn get(args: GetArgs, verbosity: Verbosity) -> Result<ExitCod
             }
             Ok(ExitCode::SUCCESS)
         }
-        Err(FetchError::Stopped) => Ok(signals.exit_code().unwrap_or(ExitCode::FAILURE)),
+        Err(FetchError::Canceled) => Ok(signals.exit_code().unwrap_or(ExitCode::FAILURE)),
         Err(FetchError::Sink(error)) if is_stream && path.is_none() => {
             stdout::ignore_closed_pipe(Err(error)).map(|()| ExitCode::SUCCESS)
         }
@@ -59,9 +59,9 @@ pub(in crate::cli) fn get(args: GetArgs, verbosity: Verbosity) -> Result<ExitCod
 /// Returns the flag that sets the exceeded limit, if the error is one.
 fn flag_to_raise(error: &FetchError) -> Option<&'static str> {
     match error {
-        FetchError::TimeLimit { limit: TimeLimit::Resolve, .. } => Some("--connect-timeout"),
-        FetchError::TimeLimit { limit: TimeLimit::Stall, .. } => Some("--stall-timeout"),
-        FetchError::TimeLimit { limit: TimeLimit::Whole, .. } => Some("--timeout"),
+        FetchError::Timeout { kind: TimeoutKind::Resolve, .. } => Some("--connect-timeout"),
+        FetchError::Timeout { kind: TimeoutKind::Stall, .. } => Some("--stall-timeout"),
+        FetchError::Timeout { kind: TimeoutKind::Total, .. } => Some("--timeout"),
         FetchError::TooManyRedirects(_) => Some("--max-redirects"),
         FetchError::TooLarge { .. } => Some("--max-bytes"),
         _ => None,
@@ -69,7 +69,7 @@ fn flag_to_raise(error: &FetchError) -> Option<&'static str> {
 }
 
 /// Returns the path for the body; `None` for standard output.
-fn output_path(args: &GetArgs, url: &Target) -> Result<Option<PathBuf>, CliError> {
+fn output_path(args: &GetArgs, url: &HttpUrl) -> Result<Option<PathBuf>, CliError> {
     let path = match &args.output {
         Some(path) if path.as_os_str() == "-" => None,
         Some(path) => Some(path.clone()),
@@ -99,25 +99,25 @@ fn write_error(OutputError { path, error }: OutputError) -> CliError {
 }
 
 #[cfg(unix)]
-fn cancel_token(signals: &SignalWatch) -> Stop<'_> {
-    Stop::when_readable(std::os::fd::AsFd::as_fd(signals))
+fn cancel_token(signals: &SignalWatch) -> CancelToken<'_> {
+    CancelToken::when_readable(std::os::fd::AsFd::as_fd(signals))
 }
 
 #[cfg(not(unix))]
-fn cancel_token(_signals: &SignalWatch) -> Stop<'_> {
-    Stop::never()
+fn cancel_token(_signals: &SignalWatch) -> CancelToken<'_> {
+    CancelToken::never()
 }
 
 /// Returns the result of a fetch as one line of JSON.
-fn to_json(fetched: &Fetched, path: Option<&Path>, elapsed: Duration) -> String {
-    let Fetched { target, head, received } = fetched;
+fn to_json(fetched: &FetchedResponse, path: Option<&Path>, elapsed: Duration) -> String {
+    let FetchedResponse { url, head, received_bytes } = fetched;
     let fields = head.fields().map(|(name, value)| json!({"name": name, "value": String::from_utf8_lossy(value)}));
     let object = json!({
-        "url": target.to_string(),
+        "url": url.to_string(),
         "status": head.status(),
         "reason": head.reason(),
         "headers": fields.collect::<Vec<_>>(),
-        "bytes": received,
+        "bytes": received_bytes,
         "file": path.map(|path| path.to_string_lossy()),
         "seconds": elapsed.as_secs_f64(),
     });

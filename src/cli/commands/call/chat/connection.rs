@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 
-use switchboard::client::Stream;
+use switchboard::client::ClientStream;
 use switchboard::{Framing, encode};
 
 /// Frames queued to be written. The session's rate limit keeps fewer in flight.
@@ -12,20 +12,20 @@ const MAX_QUEUED_FRAMES: usize = 256;
 
 /// A connection that frames can be sent to. Dropping it closes the connection.
 pub(super) struct ChatConnection {
-    stream: Stream,
+    stream: ClientStream,
     framing: Framing,
     queue: SyncSender<Vec<u8>>,
 }
 
 impl ChatConnection {
     /// Starts the thread that writes queued frames. It ends with the connection.
-    pub(super) fn new(stream: Stream, framing: Framing) -> io::Result<Self> {
+    pub(super) fn new(stream: ClientStream, framing: Framing) -> io::Result<Self> {
         let mut write_half = stream.try_clone()?;
         let (queue, frames) = sync_channel::<Vec<u8>>(MAX_QUEUED_FRAMES);
         thread::Builder::new().name("write".into()).spawn(move || {
             // The reader reports a broken connection, so a write error needs no event.
             let _ = frames.iter().try_for_each(|frame| write_half.write_all(&frame));
-            write_half.hang_up();
+            write_half.shutdown_both();
         })?;
         Ok(Self { stream, framing, queue })
     }
@@ -45,13 +45,13 @@ impl ChatConnection {
             }
         };
         if let Err(TrySendError::Full(_)) = sent {
-            self.stream.hang_up();
+            self.stream.shutdown_both();
         }
     }
 }
 
 impl Drop for ChatConnection {
     fn drop(&mut self) {
-        self.stream.hang_up();
+        self.stream.shutdown_both();
     }
 }

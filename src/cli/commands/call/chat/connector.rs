@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read};
 use std::sync::mpsc::SyncSender;
 use std::thread;
 
-use switchboard::client::Stream;
+use switchboard::client::ClientStream;
 use switchboard::{FrameDecoder, Framing};
 
 use super::connection::ChatConnection;
@@ -20,7 +20,7 @@ const MAX_FRAME_BYTES: usize = 1 << 20;
 
 /// Starts the two threads of a connection. The reader's events carry `number`.
 pub(super) fn start(
-    stream: Stream,
+    stream: ClientStream,
     framing: Framing,
     number: u64,
     events: &SyncSender<ClientEvent>,
@@ -47,7 +47,7 @@ pub(super) fn open(endpoint: ChatEndpoint, number: u64, events: &SyncSender<Clie
     thread::Builder::new().name("connect".into()).spawn(connect).map(drop)
 }
 
-fn read_frames(mut stream: Stream, framing: Framing, number: u64, events: &SyncSender<ClientEvent>) {
+fn read_frames(mut stream: ClientStream, framing: Framing, number: u64, events: &SyncSender<ClientEvent>) {
     let mut decoder = FrameDecoder::new(framing, MAX_FRAME_BYTES);
     let mut buffer = vec![0; 64 << 10];
     let end = loop {

@@ -1,7 +1,7 @@
 //! The driver of a chat session: opens and closes connections, sends, shows, and waits. One thread
 //! takes all events from one queue.
 //!
-//! The protocol's decisions are the library's `Session`. The input thread reads one line per
+//! The protocol's decisions are the library's `ChatSession`. The input thread reads one line per
 //! permit, so that unsent lines stay bounded.
 
 use std::io::{self, ErrorKind};
@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use switchboard::client::Stream;
-use switchboard::client::chat::{Action, COMMANDS, Command, Ending, Session, Typed, parse};
+use switchboard::client::ClientStream;
+use switchboard::client::chat::{COMMANDS, ChatCommand, ChatSession, Ending, SessionAction, UserInput, parse_line};
 use switchboard::escape;
 use switchboard::services::chat::wire::{Event, Labelled};
 
@@ -34,7 +34,7 @@ const EXIT_WAIT: Duration = Duration::from_secs(2);
 
 /// A session, its connection and its display.
 pub(super) struct SessionDriver {
-    session: Session,
+    session: ChatSession,
     started: Instant,
     endpoint: ChatEndpoint,
     display: Box<dyn ChatDisplay>,
@@ -56,12 +56,16 @@ pub(super) struct SessionDriver {
 
 impl SessionDriver {
     /// Creates a driver for a connected stream.
-    pub(super) fn new(plan: CallChatPlan, stream: Stream, display: Box<dyn ChatDisplay>) -> Result<Self, CliError> {
+    pub(super) fn new(
+        plan: CallChatPlan,
+        stream: ClientStream,
+        display: Box<dyn ChatDisplay>,
+    ) -> Result<Self, CliError> {
         let (event_sender, events) = sync_channel(MAX_QUEUED_EVENTS);
         let connection =
             connector::start(stream, plan.endpoint.framing, 0, &event_sender).map_err(|error| thread_error(&error))?;
         Ok(Self {
-            session: Session::new(plan.session_options),
+            session: ChatSession::new(plan.session_options),
             started: Instant::now(),
             endpoint: plan.endpoint,
             display,
@@ -96,7 +100,7 @@ impl SessionDriver {
                 Err(RecvTimeoutError::Timeout) => {
                     let now = self.now();
                     if self.exit_deadline.is_some_and(|deadline| now >= deadline) {
-                        return self.end(self.session.so_far(), permits);
+                        return self.end(self.session.current_ending(), permits);
                     }
                     self.session.handle_timeout(now);
                     continue;
@@ -116,7 +120,7 @@ impl SessionDriver {
 
     fn wait(&self, permits: &LinePermits) -> Result<ClientEvent, RecvTimeoutError> {
         let now = self.now();
-        let waits_for_prompt = permits.is_interactive && self.unsent_permits > 0 && self.session.is_settling();
+        let waits_for_prompt = permits.is_interactive && self.unsent_permits > 0 && self.session.is_identity_pending();
         let prompt_deadline = waits_for_prompt.then_some(self.prompt_deadline);
         let due = [self.session.next_timeout(now), self.exit_deadline, prompt_deadline].into_iter().flatten().min();
         match due {
@@ -130,32 +134,32 @@ impl SessionDriver {
         let mut ending = None;
         while let Some(action) = self.session.next_action() {
             let written = match action {
-                Action::Connect => {
+                SessionAction::Connect => {
                     self.connection_number += 1;
                     connector::open(self.endpoint.clone(), self.connection_number, &self.event_sender)
                         .map_err(|error| thread_error(&error))?;
                     Ok(())
                 }
-                Action::Disconnect => {
+                SessionAction::Disconnect => {
                     self.connection_number += 1;
                     self.connection = None;
                     Ok(())
                 }
-                Action::Send(request) => self.send(&request),
-                Action::Show(event) => self.display.show_event(&event),
-                Action::Tell(notice) => self.display.show_notice(&notice.to_string()),
-                Action::End(end) => {
+                SessionAction::Send(request) => self.send(&request),
+                SessionAction::Show(event) => self.display.show_event(&event),
+                SessionAction::Notify(notice) => self.display.show_notice(&notice.to_string()),
+                SessionAction::End(end) => {
                     ending = Some(end);
                     Ok(())
                 }
             };
             if is_closed(written)? {
-                return Ok(Some(Ending::Finished { refused: 0, lost: 0 }));
+                return Ok(Some(Ending::Finished { rejected: 0, unconfirmed: 0 }));
             }
         }
         // A terminal's display has a thread of its own and needs no flush.
         if !permits.is_interactive && is_closed(self.display.flush())? {
-            return Ok(Some(Ending::Finished { refused: 0, lost: 0 }));
+            return Ok(Some(Ending::Finished { rejected: 0, unconfirmed: 0 }));
         }
         Ok(ending)
     }
@@ -171,10 +175,10 @@ impl SessionDriver {
     /// Permits the input thread to read lines, as far as the session can take them. At a prompt,
     /// waits first for the reply that changes it.
     fn send_permits(&mut self, permits: &LinePermits) {
-        if permits.is_interactive && self.session.is_settling() && self.now() < self.prompt_deadline {
+        if permits.is_interactive && self.session.is_identity_pending() && self.now() < self.prompt_deadline {
             return;
         }
-        while self.unsent_permits > 0 && self.session.has_room() {
+        while self.unsent_permits > 0 && self.session.can_accept_command() {
             self.unsent_permits -= 1;
             let nick = self.session.nick().unwrap_or("guest");
             // Ignore the error: the input thread has ended.
@@ -211,7 +215,7 @@ impl SessionDriver {
             }
             ClientEvent::Connection(_, ConnectionEvent::Lost(reason)) => {
                 self.connection = None;
-                self.session.handle_lost(&reason, now);
+                self.session.handle_disconnected(&reason, now);
             }
             ClientEvent::Connection(_, ConnectionEvent::ProtocolError(what)) => {
                 return Err(self.protocol_error(&what));
@@ -230,11 +234,11 @@ impl SessionDriver {
     }
 
     fn handle_line(&mut self, line: &str, permits: &LinePermits) -> Result<(), CliError> {
-        match parse(line) {
+        match parse_line(line) {
             Ok(None) => {}
-            Ok(Some(Typed::Ask(command))) => self.session.handle_command(command, self.now()),
-            Ok(Some(Typed::Quit)) => self.leave(permits),
-            Ok(Some(Typed::Help)) => {
+            Ok(Some(UserInput::Command(command))) => self.session.handle_command(command, self.now()),
+            Ok(Some(UserInput::Quit)) => self.leave(permits),
+            Ok(Some(UserInput::Help)) => {
                 for (name, arguments, description) in COMMANDS {
                     let line = format!("{:<20} {description}", format!("{name} {arguments}"));
                     is_closed(self.display.show_notice(&line))?;
@@ -259,28 +263,31 @@ impl SessionDriver {
             let wait = if self.session.is_idle() { Duration::ZERO } else { EXIT_WAIT };
             self.exit_deadline = Some(now + wait);
         }
-        self.session.handle_command(Command::Finish, now);
+        self.session.handle_command(ChatCommand::Finish, now);
     }
 
     fn end(&mut self, ending: Ending, permits: &LinePermits) -> Result<ExitCode, CliError> {
         self.connection = None;
         let _ = self.display.flush();
         match ending {
-            Ending::Lost(reason) => Err(CliError::Failed(format!("{reason}; --no-reconnect forbids a new connection"))),
-            Ending::NoChat(reason) => Err(CliError::Failed(format!(
+            Ending::Disconnected(reason) => {
+                Err(CliError::Failed(format!("{reason}; --no-reconnect forbids a new connection")))
+            }
+            Ending::NotChatServer(reason) => Err(CliError::Failed(format!(
                 "{reason}; check that this is a chat server's port for JSON, and --framing"
             ))),
-            Ending::TurnedAway(reason) => {
+            Ending::Rejected(reason) => {
                 Err(CliError::Failed(format!("the server removed you: {}", escape::line(&reason))))
             }
             _ if permits.is_interactive && self.session.is_idle() => Ok(ExitCode::SUCCESS),
-            Ending::Finished { refused, lost } => {
-                let refused = refused + self.invalid_lines;
-                let problems: Vec<_> = [(refused, "refused or invalid"), (lost as u64, "possibly not delivered")]
-                    .into_iter()
-                    .filter(|(count, _)| *count > 0)
-                    .map(|(count, problem)| format!("{problem}: {count}"))
-                    .collect();
+            Ending::Finished { rejected, unconfirmed } => {
+                let rejected = rejected + self.invalid_lines;
+                let problems: Vec<_> =
+                    [(rejected, "refused or invalid"), (unconfirmed as u64, "possibly not delivered")]
+                        .into_iter()
+                        .filter(|(count, _)| *count > 0)
+                        .map(|(count, problem)| format!("{problem}: {count}"))
+                        .collect();
                 if problems.is_empty() {
                     Ok(ExitCode::SUCCESS)
                 } else {

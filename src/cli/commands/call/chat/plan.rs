@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use switchboard::Framing;
-use switchboard::client::chat::Wishes;
+use switchboard::client::chat::SessionOptions;
 use switchboard::services::chat::colour::Palette;
 
 use super::args::{CallChatArgs, ColorChoice};
@@ -15,7 +15,7 @@ use crate::cli::error::CliError;
 /// The server, the session's options, and the format of the output.
 pub(super) struct CallChatPlan {
     pub(super) endpoint: ChatEndpoint,
-    pub(super) session_options: Wishes,
+    pub(super) session_options: SessionOptions,
     pub(super) json: bool,
     pub(super) palette: Palette,
     pub(super) history: Option<PathBuf>,
@@ -41,13 +41,13 @@ impl CallChatPlan {
         let user = || std::env::var("USER").ok().filter(|name| !name.trim().is_empty());
         Ok(Self {
             endpoint: ChatEndpoint { server, framing: args.framing },
-            session_options: Wishes {
+            session_options: SessionOptions {
                 // At a terminal the user can choose another nick. A script must not speak under
                 // a nick that it did not ask for.
-                insists: args.nick.is_some() && !is_interactive,
+                require_nick: args.nick.is_some() && !is_interactive,
                 nick: args.nick.or_else(user),
                 rooms: args.rooms,
-                once: args.no_reconnect,
+                single_connection: args.no_reconnect,
                 seed: fastrand::u64(..),
             },
             json: args.json,

@@ -41,7 +41,7 @@ pub(super) fn run(
         socket.set_read_timeout(Some(left)).map_err(failed)?;
         let (received, from) = match socket.recv_from() {
             Ok((text, from)) => (DecodedText { text, is_valid: true }, from),
-            Err(TextSocketError::Undecodable { bytes, from, encoding }) => {
+            Err(TextSocketError::InvalidText { bytes, from, encoding }) => {
                 (DecodedText::decode(&bytes, encoding), from)
             }
             Err(TextSocketError::Timeout) => break,

@@ -9,7 +9,7 @@ mod schedule;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use switchboard::client::text::Ends;
+use switchboard::client::text::ReplyEnd;
 use switchboard::{Framing, TextEncoding};
 
 use super::server_address::ServerAddress;
@@ -58,7 +58,7 @@ pub(super) fn call(args: CallClockArgs, verbosity: Verbosity) -> Result<ExitCode
     } else {
         let rules = ReplyRules {
             framing: Framing::Raw,
-            ends: Ends::WithTheRead,
+            ends: ReplyEnd::SingleRead,
             closes_after_reply: false,
             quiet: REPLY_QUIET,
         };

@@ -19,7 +19,7 @@ pub(in crate::cli) struct CallExecArgs {
     /// The protocol of the server
     #[arg(long, value_name = "NAME", default_value_t, value_parser = dialect_parser())]
     pub(super) dialect: Dialect,
-    /// The framing of requests and replies; it must match the server's [default: raw]
+    /// The framing of requests and responses; it must match the server's [default: raw]
     ///
     /// Under raw, each read of the server is one request. A request longer than a packet may arrive
     /// in pieces, and the server would run each piece. To another machine such a request is sent
@@ -29,7 +29,7 @@ pub(in crate::cli) struct CallExecArgs {
     /// A file with the token that the server requires; only its owner may have access to it
     #[arg(long, value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,
-    /// Time limit for the complete reply [default: 30s]
+    /// Time limit for the complete response [default: 30s]
     #[arg(long, value_name = "TIME")]
     pub(super) timeout: Option<HumanDuration>,
     /// Print one JSON object: the header, and the output as text, or in hexadecimal if it is not

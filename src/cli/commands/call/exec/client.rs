@@ -1,10 +1,10 @@
-//! One request to an exec server and its reply, within one time limit.
+//! One request to an exec server and its response, within one time limit.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use switchboard::client::Stream;
-use switchboard::client::exec::{Answer, Fault, Hearing, MAX_ANSWER_BYTES, Step};
+use switchboard::client::ClientStream;
+use switchboard::client::exec::{ExecResponse, ExecResponseError, MAX_OUTPUT_BYTES, ParseStep, ResponseParser};
 use switchboard::{FrameDecoder, Framing, encode};
 
 use super::plan::CallExecPlan;
@@ -19,18 +19,18 @@ const LENGTH_WAIT: Duration = Duration::from_millis(50);
 /// Bytes of one read.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Connects, sends the request and returns the complete reply.
-pub(super) fn run(plan: &CallExecPlan) -> Result<Answer, CliError> {
+/// Connects, sends the request and returns the complete response.
+pub(super) fn run(plan: &CallExecPlan) -> Result<ExecResponse, CliError> {
     let deadline = Instant::now().checked_add(plan.timeout);
     let stream = plan.server.connect(plan.timeout)?;
-    let decoder = FrameDecoder::new(plan.framing, MAX_ANSWER_BYTES + READ_BYTES);
+    let decoder = FrameDecoder::new(plan.framing, MAX_OUTPUT_BYTES + READ_BYTES);
     let mut client = ExecClient { stream, decoder, deadline, plan };
     client.send(&plan.request)?;
-    client.read_reply()
+    client.read_response()
 }
 
 struct ExecClient<'a> {
-    stream: Stream,
+    stream: ClientStream,
     decoder: FrameDecoder,
     /// `None` if an `Instant` cannot represent the time limit.
     deadline: Option<Instant>,
@@ -38,26 +38,26 @@ struct ExecClient<'a> {
 }
 
 impl ExecClient<'_> {
-    fn read_reply(&mut self) -> Result<Answer, CliError> {
-        let mut parser = Hearing::new(self.plan.dialect);
+    fn read_response(&mut self) -> Result<ExecResponse, CliError> {
+        let mut parser = ResponseParser::new(self.plan.dialect);
         let mut buffer = vec![0; READ_BYTES];
-        let mut step = Step::Read;
+        let mut step = ParseStep::NeedMore;
         loop {
             let parsed = match step {
                 // Trailing data is an error only if it has already arrived; do not wait for it.
-                Step::Done if has_trailing_data(&mut self.stream) => parser.hear(&[0]),
-                Step::Done => return Ok(parser.into_answer()),
-                Step::Say(text) => {
+                ParseStep::Done if has_trailing_data(&mut self.stream) => parser.push(&[0]),
+                ParseStep::Done => return Ok(parser.into_response()),
+                ParseStep::Send(text) => {
                     self.send(text.as_bytes())?;
-                    parser.hear(&[])
+                    parser.push(&[])
                 }
-                Step::Settle => match self.read(&mut buffer, Some(LENGTH_WAIT))? {
+                ParseStep::WaitForMore => match self.read(&mut buffer, Some(LENGTH_WAIT))? {
                     Some(bytes @ 1..) => self.parse(&mut parser, buffer.get(..bytes).unwrap_or_default())?,
-                    Some(0) | None => parser.hear_nothing(),
+                    Some(0) | None => parser.timeout(),
                 },
-                Step::Read => match self.read(&mut buffer, None)? {
+                ParseStep::NeedMore => match self.read(&mut buffer, None)? {
                     Some(bytes @ 1..) => self.parse(&mut parser, buffer.get(..bytes).unwrap_or_default())?,
-                    Some(0) => Err(parser.hear_end()),
+                    Some(0) => Err(parser.finish()),
                     None => return Err(self.timeout_error()),
                 },
             };
@@ -66,14 +66,18 @@ impl ExecClient<'_> {
     }
 
     /// Passes the payloads of `received` to the parser. Under raw, the bytes are the payload.
-    fn parse(&mut self, parser: &mut Hearing, mut received: &[u8]) -> Result<Result<Step, Fault>, CliError> {
+    fn parse(
+        &mut self,
+        parser: &mut ResponseParser,
+        mut received: &[u8],
+    ) -> Result<Result<ParseStep, ExecResponseError>, CliError> {
         if self.plan.framing == Framing::Raw {
-            return Ok(parser.hear(received));
+            return Ok(parser.push(received));
         }
-        let mut step = Ok(Step::Read);
+        let mut step = Ok(ParseStep::NeedMore);
         loop {
             match self.decoder.decode(&mut received) {
-                Ok(Some(payload)) => step = parser.hear(payload),
+                Ok(Some(payload)) => step = parser.push(payload),
                 Ok(None) => return Ok(step),
                 Err(error) => {
                     return Err(self.plan.server.error(&format!("{error}; check that the server uses this --framing")));
@@ -114,7 +118,7 @@ impl ExecClient<'_> {
 
     fn timeout_error(&self) -> CliError {
         let timeout = self.plan.timeout;
-        self.plan.server.error(&format!("no complete reply within {timeout:?}; allow more with --timeout"))
+        self.plan.server.error(&format!("no complete response within {timeout:?}; allow more with --timeout"))
     }
 
     fn connection_error(&self, error: &io::Error) -> CliError {

@@ -8,7 +8,7 @@ mod plan;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use switchboard::client::exec::{Answer, Report};
+use switchboard::client::exec::{ExecResponse, ResponseHeader};
 
 use crate::cli::error::CliError;
 use crate::cli::logging;
@@ -21,30 +21,31 @@ use plan::CallExecPlan;
 pub(super) fn call(args: CallExecArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     logging::start(verbosity.level());
     let plan = CallExecPlan::new(args)?;
-    let answer = client::run(&plan)?;
-    let command_error = answer.report.as_ref().and_then(command_error);
-    stdout::print_bytes(&format_answer(&answer, plan.json)?)?;
+    let response = client::run(&plan)?;
+    let command_error = response.header.as_ref().and_then(command_error);
+    stdout::print_bytes(&format_response(&response, plan.json)?)?;
     match command_error {
         Some(what) => Err(CliError::Failed(what)),
         None => Ok(ExitCode::SUCCESS),
     }
 }
 
-fn format_answer(answer: &Answer, json: bool) -> Result<Vec<u8>, CliError> {
+fn format_response(response: &ExecResponse, json: bool) -> Result<Vec<u8>, CliError> {
     if json {
-        return output::to_json(answer).map_err(|error| CliError::Failed(format!("cannot print the reply: {error}")));
+        return output::to_json(response)
+            .map_err(|error| CliError::Failed(format!("cannot print the response: {error}")));
     }
     if io::stdout().is_terminal() {
-        return Ok(output::escape_for_terminal(&answer.output).into_bytes());
+        return Ok(output::escape_for_terminal(&response.output).into_bytes());
     }
-    Ok(answer.output.clone())
+    Ok(response.output.clone())
 }
 
-/// Returns the reason why the command failed, if the report has one.
-fn command_error(report: &Report) -> Option<String> {
-    let truncated = if report.truncated { "; its output was truncated" } else { "" };
-    match report.exit_code {
-        Some(Some(0)) | None if report.truncated => Some("the command's output was truncated".to_owned()),
+/// Returns the reason why the command failed, if the header has one.
+fn command_error(header: &ResponseHeader) -> Option<String> {
+    let truncated = if header.truncated { "; its output was truncated" } else { "" };
+    match header.exit_code {
+        Some(Some(0)) | None if header.truncated => Some("the command's output was truncated".to_owned()),
         Some(Some(0)) | None => None,
         Some(Some(code)) => Some(format!("the command exited with code {code}{truncated}")),
         Some(None) => Some(format!("the command did not start, or was killed{truncated}")),

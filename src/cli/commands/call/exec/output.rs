@@ -1,15 +1,15 @@
-//! The output of a reply, as JSON or as text that cannot control the terminal.
+//! The output of a response, as JSON or as text that cannot control the terminal.
 
 use serde_json::json;
-use switchboard::client::exec::Answer;
+use switchboard::client::exec::ExecResponse;
 use switchboard::escape::hex;
 
 use crate::cli::terminal::sanitize::StreamSanitizer;
 
-/// Formats a reply as one line of JSON.
-pub(super) fn to_json(answer: &Answer) -> Result<Vec<u8>, serde_json::Error> {
+/// Formats a response as one line of JSON.
+pub(super) fn to_json(response: &ExecResponse) -> Result<Vec<u8>, serde_json::Error> {
     #[derive(serde::Serialize)]
-    struct JsonAnswer<'a> {
+    struct JsonResponse<'a> {
         filename: Option<&'a str>,
         total_size: usize,
         md5: Option<&'a str>,
@@ -18,17 +18,17 @@ pub(super) fn to_json(answer: &Answer) -> Result<Vec<u8>, serde_json::Error> {
         #[serde(flatten)]
         output: serde_json::Value,
     }
-    let report = answer.report.as_ref();
-    let output = match std::str::from_utf8(&answer.output) {
+    let header = response.header.as_ref();
+    let output = match std::str::from_utf8(&response.output) {
         Ok(text) => json!({ "output": text }),
-        Err(_) => json!({ "output_hex": hex(&answer.output) }),
+        Err(_) => json!({ "output_hex": hex(&response.output) }),
     };
-    let mut line = serde_json::to_vec(&JsonAnswer {
-        filename: report.and_then(|report| report.filename.as_deref()),
-        total_size: answer.output.len(),
-        md5: report.and_then(|report| report.md5.as_deref()),
-        exit_code: report.and_then(|report| report.exit_code.flatten()),
-        truncated: report.map(|report| report.truncated),
+    let mut line = serde_json::to_vec(&JsonResponse {
+        filename: header.and_then(|header| header.filename.as_deref()),
+        total_size: response.output.len(),
+        md5: header.and_then(|header| header.md5.as_deref()),
+        exit_code: header.and_then(|header| header.exit_code.flatten()),
+        truncated: header.map(|header| header.truncated),
         output,
     })?;
     line.push(b'\n');
@@ -48,7 +48,7 @@ pub(super) fn escape_for_terminal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use switchboard::client::exec::Report;
+    use switchboard::client::exec::ResponseHeader;
 
     #[test]
     fn terminal_output_has_no_control_characters() {
@@ -66,12 +66,13 @@ mod tests {
 
     #[test]
     fn json_has_output_as_text_or_hexadecimal() {
-        let plain = Answer { report: None, output: b"a\"b\n".to_vec() };
+        let plain = ExecResponse { header: None, output: b"a\"b\n".to_vec() };
         let expected =
             r#"{"filename":null,"total_size":4,"md5":null,"exit_code":null,"truncated":null,"output":"a\"b\n"}"#;
         assert_eq!(String::from_utf8(to_json(&plain).unwrap()).unwrap(), format!("{expected}\n"));
-        let report = Report { filename: Some("x".into()), exit_code: Some(Some(1)), truncated: true, md5: None };
-        let binary = Answer { report: Some(report), output: vec![0xff, 0] };
+        let header =
+            ResponseHeader { filename: Some("x".into()), exit_code: Some(Some(1)), truncated: true, md5: None };
+        let binary = ExecResponse { header: Some(header), output: vec![0xff, 0] };
         let expected =
             r#"{"filename":"x","total_size":2,"md5":null,"exit_code":1,"truncated":true,"output_hex":"ff00"}"#;
         assert_eq!(String::from_utf8(to_json(&binary).unwrap()).unwrap(), format!("{expected}\n"));

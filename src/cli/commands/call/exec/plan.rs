@@ -14,7 +14,7 @@ use crate::cli::token_file;
 /// bytes without fragmentation (RFC 8200, section 5).
 const PACKET_BYTES: usize = 1200;
 
-/// The default time limit of a reply. It is longer than the default limit of a command on the
+/// The default time limit of a response. It is longer than the default limit of a command on the
 /// server.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -34,7 +34,7 @@ impl CallExecPlan {
         let server = ServerAddress::resolve_stream("exec --allow PROGRAM", &address)?;
         let timeout = timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.0);
         if timeout.is_zero() {
-            return Err(CliError::Usage("--timeout 0 leaves no time for a reply: use a longer time".to_owned()));
+            return Err(CliError::Usage("--timeout 0 leaves no time for a response: use a longer time".to_owned()));
         }
         let token = token_file.as_deref().map(token_file::read).transpose()?;
         let request = request(&command, token.as_deref()).map_err(|error| CliError::Usage(error.to_string()))?;

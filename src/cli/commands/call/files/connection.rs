@@ -3,8 +3,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
-use switchboard::client::Stream;
-use switchboard::client::files::Trouble;
+use switchboard::client::ClientStream;
+use switchboard::client::files::DownloadError;
 use switchboard::services::files::wire::MAX_FRAME_BYTES;
 use switchboard::{FrameDecoder, encode};
 
@@ -24,7 +24,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// A stream with its decoder and its read buffer.
 pub(super) struct FilesConnection<'a> {
     plan: &'a CallFilesPlan,
-    stream: Stream,
+    stream: ClientStream,
     decoder: FrameDecoder,
     buffer: Vec<u8>,
     /// `buffer[start..end]` is received and not decoded.
@@ -63,7 +63,7 @@ impl<'a> FilesConnection<'a> {
                 Ok(Some(payload)) => return Ok(Some(payload)),
                 Ok(None) if !self.fill(limit, signals)? => return Ok(None),
                 Ok(None) => {}
-                Err(error) => return Err(Trouble::NotUnderstood(error.to_string()).into()),
+                Err(error) => return Err(DownloadError::InvalidReply(error.to_string()).into()),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use switchboard::client::files::Trouble;
+use switchboard::client::files::DownloadError;
 use switchboard::escape;
 
 use crate::cli::error::CliError;
@@ -16,9 +16,9 @@ pub(super) enum CallFilesError {
     /// failure.
     OutputClosed,
     /// The server's reply is an error, or invalid.
-    Reply(Trouble),
+    Reply(DownloadError),
     /// The first reply is already invalid, so the server may use another dialect.
-    FirstReply(Trouble),
+    FirstReply(DownloadError),
     /// Any other failure.
     Failed(CliError),
 }
@@ -27,7 +27,7 @@ impl CallFilesError {
     /// Marks an invalid reply as the first one.
     pub(super) fn of_first_reply(self) -> Self {
         match self {
-            Self::Reply(error @ (Trouble::NoAnswer | Trouble::NotUnderstood(_))) => Self::FirstReply(error),
+            Self::Reply(error @ (DownloadError::NoReply | DownloadError::InvalidReply(_))) => Self::FirstReply(error),
             other => other,
         }
     }
@@ -53,8 +53,8 @@ impl From<CliError> for CallFilesError {
     }
 }
 
-impl From<Trouble> for CallFilesError {
-    fn from(error: Trouble) -> Self {
+impl From<DownloadError> for CallFilesError {
+    fn from(error: DownloadError) -> Self {
         Self::Reply(error)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use switchboard::client::files::{Download, Got, Trouble};
+use switchboard::client::files::{DownloadError, DownloadEvent, FileDownload};
 use switchboard::services::files::wire::Code;
 
 use super::connection::FilesConnection;
@@ -21,8 +21,8 @@ pub(super) fn get_framed(plan: &CallFilesPlan, request: &GetRequest) -> Result<E
     let mut output = request.open_output(OutputFile::resumable)?;
     // Signals are not watched yet: nothing needs cleaning up, so a signal ends the program
     // immediately.
-    let mut download = Download::new(name);
-    output.read_existing(|piece| download.has(piece)).map_err(|error| request.write_error(&error))?;
+    let mut download = FileDownload::new(name);
+    output.read_existing(|piece| download.add_received(piece)).map_err(|error| request.write_error(&error))?;
     // Connect after reading, so that the server does not wait while a large partial file is hashed.
     let mut connection = match FilesConnection::connect(plan) {
         Ok(connection) => connection,
@@ -35,11 +35,11 @@ pub(super) fn get_framed(plan: &CallFilesPlan, request: &GetRequest) -> Result<E
     let signals = SignalWatch::start()?;
     let mut has_restarted = false;
     let error = loop {
-        let resumed_bytes = download.have();
+        let resumed_bytes = download.received_bytes();
         match fetch_framed(&mut connection, plan, request, &mut download, &mut output, &signals) {
             Ok(()) => {
                 request.finish(output)?;
-                request.print_status(&format!("{} bytes, SHA-256 verified", download.have()));
+                request.print_status(&format!("{} bytes, SHA-256 verified", download.received_bytes()));
                 return Ok(ExitCode::SUCCESS);
             }
             Err(CallFilesError::Reply(error))
@@ -48,7 +48,7 @@ pub(super) fn get_framed(plan: &CallFilesPlan, request: &GetRequest) -> Result<E
                 has_restarted = true;
                 request.print_status(&format!("{error}; the file has changed: fetching it from the start"));
                 output.restart().map_err(|error| request.write_error(&error))?;
-                download = Download::new(name);
+                download = FileDownload::new(name);
                 match FilesConnection::connect(plan) {
                     Ok(new) => connection = new,
                     Err(error) => break error.into(),
@@ -63,10 +63,10 @@ pub(super) fn get_framed(plan: &CallFilesPlan, request: &GetRequest) -> Result<E
 
 /// Returns true if the error shows that the existing bytes belong to an earlier version of the
 /// file.
-fn file_has_changed(error: &Trouble, resumed_bytes: u64) -> bool {
+fn file_has_changed(error: &DownloadError, resumed_bytes: u64) -> bool {
     match error {
-        Trouble::Changed => true,
-        Trouble::Refused(fault) => resumed_bytes > 0 && fault.code == Code::BadOffset.to_string(),
+        DownloadError::ChecksumMismatch => true,
+        DownloadError::Refused(fault) => resumed_bytes > 0 && fault.code == Code::BadOffset.to_string(),
         _ => false,
     }
 }
@@ -75,7 +75,7 @@ fn fetch_framed(
     connection: &mut FilesConnection<'_>,
     plan: &CallFilesPlan,
     request: &GetRequest,
-    download: &mut Download,
+    download: &mut FileDownload,
     output: &mut OutputFile,
     signals: &SignalWatch,
 ) -> Result<(), CallFilesError> {
@@ -86,11 +86,11 @@ fn fetch_framed(
         let limit = if is_first { plan.first_timeout() } else { plan.timeout };
         let mark_first = |error: CallFilesError| if is_first { error.of_first_reply() } else { error };
         let Some(payload) = connection.next_frame(limit, signals).map_err(mark_first)? else {
-            return Err(mark_first(download.on_end().into()));
+            return Err(mark_first(download.unexpected_eof().into()));
         };
-        match download.on_frame(&payload).map_err(|error| mark_first(error.into()))? {
-            Got::Head(head) => progress = Some(request.start_progress(output, Some(head.size), head.offset)),
-            Got::Bytes(bytes) => {
+        match download.handle_frame(&payload).map_err(|error| mark_first(error.into()))? {
+            DownloadEvent::Head(head) => progress = Some(request.start_progress(output, Some(head.size), head.offset)),
+            DownloadEvent::Data(bytes) => {
                 request.write(output, bytes, signals)?;
                 if let Some(progress) = &progress {
                     progress.advance(bytes.len() as u64);
@@ -100,7 +100,7 @@ fn fetch_framed(
     }
     // With trailing data, either the announced size or the data is wrong.
     if connection.has_trailing_data() {
-        return Err(download.on_surplus().into());
+        return Err(download.trailing_data().into());
     }
     Ok(download.clone().verify()?)
 }

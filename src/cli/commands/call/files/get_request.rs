@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use switchboard::client::files::Trouble;
+use switchboard::client::files::DownloadError;
 
 use super::error::CallFilesError;
 use crate::cli::commands::call::server_address::cause;
@@ -87,7 +87,7 @@ impl GetRequest {
     /// outdated.
     pub(super) fn keep_or_discard(&self, output: OutputFile, error: &CallFilesError) {
         let bytes = output.len().unwrap_or(0);
-        if bytes == 0 || matches!(error, CallFilesError::Reply(Trouble::Changed)) {
+        if bytes == 0 || matches!(error, CallFilesError::Reply(DownloadError::ChecksumMismatch)) {
             output.discard();
         } else if let Some(partial) = output.partial_path() {
             self.print_status(&format!(

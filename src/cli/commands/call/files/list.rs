@@ -7,7 +7,7 @@ use comfy_table::Table;
 use indicatif::BinaryBytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use switchboard::client::files::{self, Trouble};
+use switchboard::client::files::{self, DownloadError};
 use switchboard::escape;
 use switchboard::services::Clock;
 use switchboard::services::files::wire::Listing;
@@ -28,7 +28,7 @@ pub(super) fn list(plan: &CallFilesPlan, directory: String, json: bool) -> Resul
         Ok(reply) => reply,
         Err(error) => return error.into_exit_code(&task, Some(&signals)),
     };
-    let listing = match files::read_listing(&reply) {
+    let listing = match files::parse_listing(&reply) {
         Ok(listing) => listing,
         Err(error) => return CallFilesError::from(error).of_first_reply().into_exit_code(&task, None),
     };
@@ -52,10 +52,10 @@ fn request_list(
     directory: String,
     signals: &SignalWatch,
 ) -> Result<Vec<u8>, CallFilesError> {
-    connection.send(&files::list(directory))?;
+    connection.send(&files::list_request(directory))?;
     match connection.next_frame(plan.first_timeout(), signals).map_err(CallFilesError::of_first_reply)? {
         Some(reply) => Ok(reply),
-        None => Err(CallFilesError::from(Trouble::NoAnswer).of_first_reply()),
+        None => Err(CallFilesError::from(DownloadError::NoReply).of_first_reply()),
     }
 }
 

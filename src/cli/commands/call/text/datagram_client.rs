@@ -86,7 +86,7 @@ impl DatagramClient {
 
     fn try_request(&self, text: &str, until: Instant) -> Result<TextReply, TextSocketError> {
         match self.socket.send(text) {
-            Err(error @ (TextSocketError::UnencodableError(_) | TextSocketError::TooLarge { .. })) => {
+            Err(error @ (TextSocketError::Unencodable(_) | TextSocketError::TooLarge { .. })) => {
                 return Ok(TextReply::Missing(format!("not sent: {error}")));
             }
             sent => sent?,
@@ -104,7 +104,7 @@ impl DatagramClient {
                     let bytes = encoding.encode_lossy(&text).into_owned();
                     (DecodedText { text, is_valid: true }, bytes)
                 }
-                Err(TextSocketError::Undecodable { bytes, .. }) => (DecodedText::decode(&bytes, encoding), bytes),
+                Err(TextSocketError::InvalidText { bytes, .. }) => (DecodedText::decode(&bytes, encoding), bytes),
                 Err(TextSocketError::Timeout) => continue,
                 Err(error @ TextSocketError::Truncated { .. }) => return Ok(TextReply::Missing(error.to_string())),
                 Err(error) => return Err(error),

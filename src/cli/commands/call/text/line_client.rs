@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use switchboard::client::Stream;
-use switchboard::client::text::{Answers, Ends};
+use switchboard::client::ClientStream;
+use switchboard::client::text::{ReplyDecoder, ReplyEnd};
 use switchboard::{Framing, MAX_RAW_BYTES, TextEncoding, encode};
 
 use super::reply::{DecodedText, TextReply};
@@ -33,8 +33,8 @@ pub(in crate::cli::commands::call) struct LineClient {
     rules: ReplyRules,
     encoding: TextEncoding,
     limit: Duration,
-    stream: Option<Stream>,
-    parser: Answers,
+    stream: Option<ClientStream>,
+    decoder: ReplyDecoder,
     /// Bytes received behind a reply.
     trailing: Vec<u8>,
     /// True if the server has closed the connection.
@@ -69,7 +69,7 @@ impl LineClient {
         limit: Duration,
     ) -> Self {
         Self {
-            parser: rules.parser(),
+            decoder: rules.decoder(),
             server,
             rules,
             encoding,
@@ -130,7 +130,7 @@ impl LineClient {
                 Ok(0) => {
                     self.is_closed = true;
                     // An incomplete unsolicited text is dropped: it belongs to no request.
-                    texts.extend(self.parser.finish().ok().flatten().map(|last| self.decode(&last)));
+                    texts.extend(self.decoder.finish().ok().flatten().map(|last| self.decode(&last)));
                     break;
                 }
                 Ok(bytes) => {
@@ -152,7 +152,7 @@ impl LineClient {
             Ok(payload) => payload,
             Err(unwritable) => return Ok(TextReply::Missing(format!("not sent: {unwritable}"))),
         };
-        let in_pieces = self.rules.framing == Framing::Raw && self.rules.ends == Ends::AsLongAsTheRequest;
+        let in_pieces = self.rules.framing == Framing::Raw && self.rules.ends == ReplyEnd::RequestLength;
         if self.rules.framing == Framing::Raw && !in_pieces && payload.len() > MAX_RAW_BYTES {
             let bytes = payload.len();
             return Ok(TextReply::Missing(format!(
@@ -206,7 +206,7 @@ impl LineClient {
             if self.is_closed || !self.write(piece)? {
                 return Ok(TextReply::Closed);
             }
-            self.parser.expect(piece.len());
+            self.decoder.expect_bytes(piece.len());
             match self.read_reply()? {
                 Some(bytes) => reply.extend(bytes),
                 None => return Ok(TextReply::Closed),
@@ -252,7 +252,7 @@ impl LineClient {
             match self.read(until)? {
                 ReadResult::Bytes(bytes) => {
                     let mut received = self.buffer.get(..bytes).unwrap_or_default();
-                    let parsed = self.parser.take(&mut received);
+                    let parsed = self.decoder.decode(&mut received);
                     if let Some(reply) = parsed.map_err(|error| self.server.error(&parse_error(&error)))? {
                         self.trailing.extend_from_slice(received);
                         return Ok(Some(reply));
@@ -260,7 +260,7 @@ impl LineClient {
                 }
                 ReadResult::Closed => {
                     self.is_closed = true;
-                    return self.parser.finish().map_err(|unfinished| {
+                    return self.decoder.finish().map_err(|unfinished| {
                         let bytes = unfinished.received_bytes;
                         self.server.error(&format!("connection closed in the middle of a reply, after {bytes} bytes"))
                     });
@@ -270,11 +270,11 @@ impl LineClient {
         }
     }
 
-    /// Ends a reply that timed out. Returns the bytes so far if the reply ends only with the
+    /// ReplyEnd a reply that timed out. Returns the bytes so far if the reply ends only with the
     /// stream.
     fn handle_timeout(&mut self) -> Result<Vec<u8>, CliError> {
         let limit = self.limit;
-        match self.parser.finish() {
+        match self.decoder.finish() {
             Ok(Some(reply)) => {
                 log::warn!("no close within {limit:?}: the bytes received until now are taken for the reply");
                 Ok(reply)
@@ -295,9 +295,9 @@ impl LineClient {
                 return Ok(ReadResult::TimedOut);
             }
             let limited = match stream {
-                Stream::Tcp(stream) => stream.set_read_timeout(Some(left)),
+                ClientStream::Tcp(stream) => stream.set_read_timeout(Some(left)),
                 #[cfg(unix)]
-                Stream::Unix(stream) => stream.set_read_timeout(Some(left)),
+                ClientStream::Unix(stream) => stream.set_read_timeout(Some(left)),
             };
             match limited.and_then(|()| stream.read(&mut self.buffer)) {
                 Ok(0) => return Ok(ReadResult::Closed),
@@ -320,7 +320,7 @@ impl LineClient {
 
     fn parse(&mut self, mut input: &[u8], texts: &mut Vec<DecodedText>) -> Result<(), CliError> {
         loop {
-            let parsed = self.parser.take(&mut input).map_err(|error| self.server.error(&parse_error(&error)))?;
+            let parsed = self.decoder.decode(&mut input).map_err(|error| self.server.error(&parse_error(&error)))?;
             let Some(bytes) = parsed else { return Ok(()) };
             texts.push(self.decode(&bytes));
         }
@@ -332,7 +332,7 @@ impl LineClient {
 
     fn disconnect(&mut self) {
         self.stream = None;
-        self.parser = self.rules.parser();
+        self.decoder = self.rules.decoder();
         self.trailing.clear();
         self.is_closed = false;
     }

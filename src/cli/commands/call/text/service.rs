@@ -1,6 +1,6 @@
 //! The five text services, and the properties in which their clients differ.
 
-use switchboard::client::text::Ends;
+use switchboard::client::text::ReplyEnd;
 
 /// A service that replies to each message with text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +36,11 @@ impl TextService {
     }
 
     /// Returns the end of a reply on a stream without frames.
-    pub(super) const fn ends(self) -> Ends {
+    pub(super) const fn ends(self) -> ReplyEnd {
         match self {
-            Self::Echo | Self::Upper => Ends::AsLongAsTheRequest,
-            Self::Greet => Ends::WithTheStream,
-            Self::Robot | Self::Parrot => Ends::WithTheRead,
+            Self::Echo | Self::Upper => ReplyEnd::RequestLength,
+            Self::Greet => ReplyEnd::EndOfStream,
+            Self::Robot | Self::Parrot => ReplyEnd::SingleRead,
         }
     }
 
