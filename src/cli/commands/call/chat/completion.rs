@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use switchboard::client::chat::COMMANDS;
 use switchboard::escape;
-use switchboard::services::chat::wire::Event;
+use switchboard::services::chat::wire::ChatEvent;
 
 /// Names remembered of each kind.
 const MAX_NAMES: usize = 512;
@@ -19,33 +19,37 @@ pub(super) struct NameCompleter {
 
 impl NameCompleter {
     /// Adds the names in an event.
-    pub(super) fn add_event(&mut self, event: &Event<'_>) {
+    pub(super) fn add_event(&mut self, event: &ChatEvent<'_>) {
         match event {
-            Event::Welcome { nick, rooms, .. } => {
+            ChatEvent::Welcome { nick, rooms, .. } => {
                 self.nicks.add(nick);
                 for room in rooms {
                     self.rooms.add(room);
                 }
             }
-            Event::Joined { room, nick } => {
+            ChatEvent::Joined { room, nick } => {
                 self.nicks.add(nick);
                 self.rooms.add(room);
             }
-            Event::Message { room, from, .. } => {
+            ChatEvent::Message { room, from, .. } => {
                 self.nicks.add(from);
                 self.rooms.add(room);
             }
-            Event::Whisper { from, to, .. } => {
+            ChatEvent::Whisper { from, to, .. } => {
                 self.nicks.add(from);
                 self.nicks.add(to);
             }
-            Event::Who { nicks, .. } => nicks.iter().for_each(|nick| self.nicks.add(nick)),
-            Event::Rooms { rooms, .. } => rooms.iter().for_each(|listed| self.rooms.add(&listed.room)),
-            Event::Renamed { was, nick } => {
+            ChatEvent::Who { nicks, .. } => nicks.iter().for_each(|nick| self.nicks.add(nick)),
+            ChatEvent::Rooms { rooms, .. } => rooms.iter().for_each(|listed| self.rooms.add(&listed.room)),
+            ChatEvent::Renamed { was, nick } => {
                 self.nicks.remove(was);
                 self.nicks.add(nick);
             }
-            Event::Left { .. } | Event::Ack { .. } | Event::Pong | Event::Bye { .. } | Event::Error { .. } => {}
+            ChatEvent::Left { .. }
+            | ChatEvent::Ack { .. }
+            | ChatEvent::Pong
+            | ChatEvent::Bye { .. }
+            | ChatEvent::Error { .. } => {}
         }
     }
 
@@ -120,7 +124,7 @@ mod tests {
     fn completer() -> NameCompleter {
         let mut completer = NameCompleter::default();
         for (room, nick) in [("lobby", "eva"), ("tea", "Bo"), ("tables", "bert")] {
-            completer.add_event(&Event::Joined { room: room.into(), nick: nick.into() });
+            completer.add_event(&ChatEvent::Joined { room: room.into(), nick: nick.into() });
         }
         completer
     }
@@ -151,12 +155,12 @@ mod tests {
     fn names_are_bounded_and_have_no_control_characters() {
         let mut completer = completer();
         for number in 0..2 * MAX_NAMES {
-            completer.add_event(&Event::Joined { room: "lobby".into(), nick: format!("guest-{number}").into() });
+            completer.add_event(&ChatEvent::Joined { room: "lobby".into(), nick: format!("guest-{number}").into() });
         }
         assert_eq!(completer.nicks.last_use.len(), MAX_NAMES);
         assert_eq!(completer.complete("/room lob", 9).1, ["lobby "]);
-        completer.add_event(&Event::Joined { room: "lobby".into(), nick: "zo\x1b[2Je".into() });
-        completer.add_event(&Event::Renamed { was: "guest-1000".into(), nick: "zoe".into() });
+        completer.add_event(&ChatEvent::Joined { room: "lobby".into(), nick: "zo\x1b[2Je".into() });
+        completer.add_event(&ChatEvent::Renamed { was: "guest-1000".into(), nick: "zoe".into() });
         assert_eq!(completer.complete("zo", 2).1, ["zoe "]);
         assert!(completer.complete("guest-1000", 10).1.is_empty());
     }

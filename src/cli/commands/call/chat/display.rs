@@ -2,7 +2,7 @@
 
 use std::io;
 
-use switchboard::services::chat::wire::Event;
+use switchboard::services::chat::wire::ChatEvent;
 
 /// A terminal or a pipe.
 pub(super) trait ChatDisplay {
@@ -10,7 +10,7 @@ pub(super) trait ChatDisplay {
     fn show_payload(&mut self, payload: &[u8]) -> io::Result<()>;
 
     /// Shows an event, in the order of the room.
-    fn show_event(&mut self, event: &Event<'_>) -> io::Result<()>;
+    fn show_event(&mut self, event: &ChatEvent<'_>) -> io::Result<()>;
 
     /// Shows a message of the client itself.
     fn show_notice(&mut self, line: &str) -> io::Result<()>;

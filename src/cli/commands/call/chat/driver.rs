@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use switchboard::client::ClientStream;
 use switchboard::client::chat::{COMMANDS, ChatCommand, ChatSession, Ending, SessionAction, UserInput, parse_line};
 use switchboard::escape;
-use switchboard::services::chat::wire::{Event, Labelled};
+use switchboard::services::chat::wire::{ChatEvent, LabelledRequest};
 
 use super::connection::ChatConnection;
 use super::connector;
@@ -164,7 +164,7 @@ impl SessionDriver {
         Ok(ending)
     }
 
-    fn send(&mut self, request: &Labelled<'_>) -> io::Result<()> {
+    fn send(&mut self, request: &LabelledRequest<'_>) -> io::Result<()> {
         let payload = serde_json::to_vec(request)?;
         if let Some(connection) = &self.connection {
             connection.send(&payload);
@@ -306,7 +306,7 @@ impl SessionDriver {
 }
 
 /// Parses an event. Returns `None` for an event type that only newer servers have.
-fn parse_event(payload: &[u8]) -> Result<Option<Event<'static>>, String> {
+fn parse_event(payload: &[u8]) -> Result<Option<ChatEvent<'static>>, String> {
     match serde_json::from_slice(payload) {
         Ok(event) => Ok(Some(event)),
         Err(error) if error.is_data() && error.to_string().starts_with("unknown variant") => {
@@ -344,7 +344,7 @@ mod tests {
 
     #[test]
     fn unknown_event_is_ignored_and_invalid_payload_is_an_error() {
-        assert!(matches!(parse_event(br#"{"type":"pong","more":1}"#), Ok(Some(Event::Pong))));
+        assert!(matches!(parse_event(br#"{"type":"pong","more":1}"#), Ok(Some(ChatEvent::Pong))));
         assert_eq!(parse_event(br#"{"type":"fanfare"}"#), Ok(None));
         for (payload, expected) in [
             (&b"hello"[..], "'hello': expected value"),

@@ -7,7 +7,7 @@ use std::thread;
 
 use switchboard::services::chat::colour::Palette;
 use switchboard::services::chat::console::render;
-use switchboard::services::chat::wire::Event;
+use switchboard::services::chat::wire::ChatEvent;
 
 use super::display::ChatDisplay;
 use super::driver::{SessionDriver, thread_error};
@@ -104,7 +104,7 @@ impl ChatDisplay for PipeDisplay {
         self.print_line(&line)
     }
 
-    fn show_event(&mut self, event: &Event<'_>) -> io::Result<()> {
+    fn show_event(&mut self, event: &ChatEvent<'_>) -> io::Result<()> {
         if self.json { Ok(()) } else { self.print_line(render(event, &self.palette).as_bytes()) }
     }
 

@@ -20,7 +20,7 @@ use rustyline::history::DefaultHistory;
 use rustyline::{Config, ExternalPrinter, Helper, Highlighter, Prompt, Validator};
 use switchboard::services::chat::colour::Palette;
 use switchboard::services::chat::console::render;
-use switchboard::services::chat::wire::Event;
+use switchboard::services::chat::wire::ChatEvent;
 
 use super::completion::NameCompleter;
 use super::display::ChatDisplay;
@@ -195,7 +195,7 @@ impl ChatDisplay for TerminalDisplay {
         Ok(())
     }
 
-    fn show_event(&mut self, event: &Event<'_>) -> io::Result<()> {
+    fn show_event(&mut self, event: &ChatEvent<'_>) -> io::Result<()> {
         self.completer.lock().unwrap_or_else(PoisonError::into_inner).add_event(event);
         self.print_line(render(event, &self.palette))
     }

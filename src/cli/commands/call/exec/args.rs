@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use switchboard::Framing;
-use switchboard::client::exec::Dialect;
+use switchboard::client::exec::ExecDialect;
 
 use crate::cli::units::HumanDuration;
 
@@ -18,7 +18,7 @@ pub(in crate::cli) struct CallExecArgs {
     pub(super) address: String,
     /// The protocol of the server
     #[arg(long, value_name = "NAME", default_value_t, value_parser = dialect_parser())]
-    pub(super) dialect: Dialect,
+    pub(super) dialect: ExecDialect,
     /// The framing of requests and responses; it must match the server's [default: raw]
     ///
     /// Under raw, each read of the server is one request. A request longer than a packet may arrive
@@ -44,6 +44,6 @@ pub(in crate::cli) struct CallExecArgs {
     pub(super) command: Vec<String>,
 }
 
-fn dialect_parser() -> impl TypedValueParser<Value = Dialect> {
-    PossibleValuesParser::new(Dialect::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<Dialect>())
+fn dialect_parser() -> impl TypedValueParser<Value = ExecDialect> {
+    PossibleValuesParser::new(ExecDialect::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<ExecDialect>())
 }

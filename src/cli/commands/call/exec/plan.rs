@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchboard::Framing;
-use switchboard::client::exec::{Dialect, request};
+use switchboard::client::exec::{ExecDialect, request};
 
 use super::args::CallExecArgs;
 use crate::cli::commands::call::server_address::ServerAddress;
@@ -21,7 +21,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// One request, its server, and the format of the output.
 pub(super) struct CallExecPlan {
     pub(super) server: ServerAddress,
-    pub(super) dialect: Dialect,
+    pub(super) dialect: ExecDialect,
     pub(super) framing: Framing,
     pub(super) request: Vec<u8>,
     pub(super) timeout: Duration,
