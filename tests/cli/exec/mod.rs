@@ -161,7 +161,7 @@ fn what_is_not_safe_is_not_served() {
 fn a_call_that_makes_no_sense_is_wrong_usage() {
     for (args, says) in [
         (&["127.0.0.1:1"][..], "required arguments were not provided: <COMMAND>"),
-        (&["127.0.0.1:1", "--", ""], "there is no command: write one behind --"),
+        (&["127.0.0.1:1", "--", ""], "the command is empty: write one after --"),
         (&["127.0.0.1:0", "--", "ls"], "127.0.0.1:0 is no server's address"),
         (&["udp:127.0.0.1:1", "--", "ls"], "is not for this client: leave out udp:"),
         (&["8086", "--", "ls"], "8086 is not an address"),

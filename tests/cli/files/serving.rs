@@ -148,7 +148,7 @@ fn who_speaks_the_other_dialect_is_told_what_to_try() {
     let (_framed, framed) = serve(folder.path(), &[]);
     let (_plain, plain) = serve(folder.path(), &["--dialect", "plain"]);
     for args in [&["get", "a.txt"][..], &["list"]] {
-        expect(&call(folder.path(), &plain, args), 1, "without an answer; does the server speak --dialect plain?");
+        expect(&call(folder.path(), &plain, args), 1, "without a reply; does the server speak --dialect plain?");
     }
     let args = ["--dialect", "plain", "get", "a.txt"];
     expect(&call(folder.path(), &framed, &args), 1, "nothing is written; does the server speak --dialect framed?");
