@@ -138,7 +138,7 @@ fn empty_record(plan: &DuelPlan, pinning: Option<&CpuAssignment>) -> DuelRecord 
         schema: SCHEMA,
         command: command(std::env::args_os()),
         started_at: now(),
-        machine: MachineInfo::this(),
+        machine: MachineInfo::current(),
         setup: DuelSetup {
             service: plan.service,
             framing: plan.framing.to_string(),

@@ -12,7 +12,7 @@ pub(super) fn record(points: Vec<DuelPoint>) -> DuelRecord {
         schema: SCHEMA,
         command: "switchboard duel echo".to_owned(),
         started_at: "2026-01-02T03:04:05+00:00".to_owned(),
-        machine: MachineInfo { profile: "release".to_owned(), ..MachineInfo::this() },
+        machine: MachineInfo { profile: "release".to_owned(), ..MachineInfo::current() },
         setup: DuelSetup {
             service: "echo",
             framing: "u32be".to_owned(),
