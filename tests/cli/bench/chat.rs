@@ -1,6 +1,6 @@
 //! `switchboard bench chat`: what it writes, and what it finds.
 
-#[path = "../../bench/chat/server.rs"]
+#[path = "../../load/chat/server.rs"]
 mod server;
 
 use std::collections::BTreeMap;
