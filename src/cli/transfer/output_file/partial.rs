@@ -1,12 +1,13 @@
-//! The file beside a place that stays from run to run. It must not know what is in it.
+//! The partial file `NAME.part`, which stays between runs. This module does not read its content.
 //!
-//! Its invariant: it is a regular file of the user's own, and one process alone writes to it.
+//! Invariant: it is a regular file owned by this user, and only one process writes to it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// A partial file is the user's own and nobody else's: whoever else could write to it could put words into the download.
+/// Opens or creates a partial file. Refuses links, special files and other users' files, because
+/// another user could then insert bytes into the download.
 #[cfg(unix)]
 pub(super) fn open_partial(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -14,7 +15,7 @@ pub(super) fn open_partial(path: &Path) -> io::Result<File> {
     use rustix::fs::OFlags;
 
     let denied = |what| Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
-    // O_NONBLOCK: to open a FIFO must not wait for its reader (open(2)).
+    // O_NONBLOCK: opening a FIFO must not wait for its other end (fifo(7)).
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let file = OpenOptions::new().read(true).write(true).create(true).mode(0o600).custom_flags(flags).open(path);
     let file = match file {
@@ -23,12 +24,12 @@ pub(super) fn open_partial(path: &Path) -> io::Result<File> {
         }
         other => other?,
     };
-    let found = file.metadata()?;
-    if !found.is_file() {
-        return denied("it is no regular file");
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return denied("it is not a regular file");
     }
-    if found.uid() != rustix::process::geteuid().as_raw() {
-        return denied("it is somebody else's");
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return denied("it belongs to another user");
     }
     Ok(file)
 }
@@ -38,12 +39,12 @@ pub(super) fn open_partial(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
-/// Whether this is the file of that name.
+/// Returns true if `path` still names the open file.
 #[cfg(unix)]
 pub(super) fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let (own, there) = (file.metadata(), fs::symlink_metadata(path));
-    own.is_ok_and(|own| there.is_ok_and(|there| (own.dev(), own.ino()) == (there.dev(), there.ino())))
+    let (open, named) = (file.metadata(), fs::symlink_metadata(path));
+    open.is_ok_and(|open| named.is_ok_and(|named| (open.dev(), open.ino()) == (named.dev(), named.ino())))
 }
 
 #[cfg(not(unix))]
@@ -51,25 +52,26 @@ pub(super) fn is_at(_file: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// For the user alone.
+/// Sets the mode to 0600.
 #[cfg(unix)]
 fn make_private(file: &File) -> io::Result<()> {
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
 }
 
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+#[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
 fn make_private(_file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Has a partial file for this process alone.
+/// Locks a partial file for this process and makes it private.
 pub(super) fn lock(file: File, path: &Path) -> io::Result<File> {
-    let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "another program writes to it");
+    let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "another process is writing to it");
     match file.try_lock() {
-        // Whoever held the lock until now may have put the file at its place, and there it is not to be touched.
+        // The previous lock holder has renamed the file to its final path; it must not change any
+        // more.
         Ok(()) if !is_at(&file, path) => Err(busy()),
-        // Only now: until then it may have been another's, on its way to its place.
+        // Change the mode only while holding the lock: earlier, the file may belong to another run.
         Ok(()) => make_private(&file).map(|()| file),
         Err(fs::TryLockError::WouldBlock) => Err(busy()),
         Err(fs::TryLockError::Error(error)) => Err(error),

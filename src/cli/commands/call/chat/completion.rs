@@ -1,4 +1,5 @@
-//! What Tab completes: commands, rooms and nicks that were seen. It remembers names, and no more of them than a person could tell apart.
+//! Tab completion of commands, rooms and nicks. It remembers a bounded number of names from the
+//! events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,19 +7,19 @@ use switchboard::client::chat::COMMANDS;
 use switchboard::escape;
 use switchboard::services::chat::wire::ChatEvent;
 
-/// Names of a kind that are remembered.
+/// Names remembered of each kind.
 const MAX_NAMES: usize = 512;
 
-/// Names that were seen.
+/// The nicks and rooms that can be completed.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    nicks: Names,
-    rooms: Names,
+pub(super) struct NameCompleter {
+    nicks: RecentNames,
+    rooms: RecentNames,
 }
 
-impl Seen {
-    /// Takes the names out of an event.
-    pub(super) fn learn(&mut self, event: &ChatEvent<'_>) {
+impl NameCompleter {
+    /// Adds the names in an event.
+    pub(super) fn add_event(&mut self, event: &ChatEvent<'_>) {
         match event {
             ChatEvent::Welcome { nick, rooms, .. } => {
                 self.nicks.add(nick);
@@ -52,7 +53,7 @@ impl Seen {
         }
     }
 
-    /// What the word before `cursor` may become, and where it begins.
+    /// Returns the start of the word before `cursor`, and its possible completions.
     pub(super) fn complete(&self, line: &str, cursor: usize) -> (usize, Vec<String>) {
         let before = line.get(..cursor).unwrap_or_default();
         let start = before
@@ -60,56 +61,59 @@ impl Seen {
             .map_or(0, |at| at + before.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8));
         let word = before.get(start..).unwrap_or_default();
         let words: Vec<_> = before.get(..start).unwrap_or_default().split_whitespace().collect();
-        let found = match words[..] {
+        let completions = match words[..] {
             [] if word.starts_with('/') => {
                 let names = COMMANDS.iter().map(|(name, ..)| *name).filter(|name| name.starts_with(word));
                 names.map(|name| format!("{name} ")).collect()
             }
-            ["/join" | "/room" | "/leave" | "/who"] => self.rooms.beginning_with(word),
-            ["/msg"] => self.nicks.beginning_with(word),
+            ["/join" | "/room" | "/leave" | "/who"] => self.rooms.with_prefix(word),
+            ["/msg"] => self.nicks.with_prefix(word),
             _ if word.is_empty() => Vec::new(),
-            _ => self.nicks.beginning_with(word),
+            _ => self.nicks.with_prefix(word),
         };
-        (start, found)
+        (start, completions)
     }
 }
 
-/// The names used last.
+/// The most recently used names.
 #[derive(Debug, Default)]
-struct Names {
-    /// When each was used, counted in uses.
-    used: BTreeMap<String, u64>,
+struct RecentNames {
+    /// Each name and the value of `uses` at its last use.
+    last_use: BTreeMap<String, u64>,
+    /// The number of uses of all names.
     uses: u64,
 }
 
-impl Names {
+impl RecentNames {
     fn add(&mut self, name: &str) {
-        // What a terminal would obey, or a command would take for two words, is nothing to insert into a line.
+        // Control characters would change the terminal; a space would split the name into two
+        // arguments.
         if name.is_empty() || name.contains(char::is_whitespace) || escape::line(name) != name {
             return;
         }
         self.uses += 1;
-        if let Some(used) = self.used.get_mut(name) {
-            *used = self.uses;
+        if let Some(last_use) = self.last_use.get_mut(name) {
+            *last_use = self.uses;
             return;
         }
-        if self.used.len() >= MAX_NAMES
-            && let Some(oldest) = self.used.iter().min_by_key(|(_, used)| **used).map(|(name, _)| name.clone())
+        if self.last_use.len() >= MAX_NAMES
+            && let Some(oldest) =
+                self.last_use.iter().min_by_key(|(_, last_use)| **last_use).map(|(name, _)| name.clone())
         {
-            self.used.remove(&oldest);
+            self.last_use.remove(&oldest);
         }
-        self.used.insert(name.to_owned(), self.uses);
+        self.last_use.insert(name.to_owned(), self.uses);
     }
 
     fn remove(&mut self, name: &str) {
-        self.used.remove(name);
+        self.last_use.remove(name);
     }
 
-    /// Without regard to case, as nicks are.
-    fn beginning_with(&self, beginning: &str) -> Vec<String> {
-        let beginning = beginning.to_lowercase();
-        let fitting = self.used.keys().filter(|name| name.to_lowercase().starts_with(&beginning));
-        fitting.map(|name| format!("{name} ")).collect::<BTreeSet<_>>().into_iter().collect()
+    /// Returns the names that start with `prefix`, ignoring case as the server does.
+    fn with_prefix(&self, prefix: &str) -> Vec<String> {
+        let prefix = prefix.to_lowercase();
+        let matching = self.last_use.keys().filter(|name| name.to_lowercase().starts_with(&prefix));
+        matching.map(|name| format!("{name} ")).collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 
@@ -117,17 +121,17 @@ impl Names {
 mod tests {
     use super::*;
 
-    fn seen() -> Seen {
-        let mut seen = Seen::default();
+    fn completer() -> NameCompleter {
+        let mut completer = NameCompleter::default();
         for (room, nick) in [("lobby", "eva"), ("tea", "Bo"), ("tables", "bert")] {
-            seen.learn(&ChatEvent::Joined { room: room.into(), nick: nick.into() });
+            completer.add_event(&ChatEvent::Joined { room: room.into(), nick: nick.into() });
         }
-        seen
+        completer
     }
 
     #[test]
-    fn what_is_completed_depends_on_where_the_word_stands() {
-        for (line, start, found) in [
+    fn completion_depends_on_the_words_before() {
+        for (line, start, completions) in [
             ("/j", 0, &["/join "][..]),
             ("/r", 0, &["/room ", "/rooms "]),
             ("/join t", 6, &["tables ", "tea "]),
@@ -139,25 +143,25 @@ mod tests {
             ("x", 0, &[]),
         ] {
             assert_eq!(
-                seen().complete(line, line.len()),
-                (start, found.iter().map(|&name| name.into()).collect()),
+                completer().complete(line, line.len()),
+                (start, completions.iter().map(|&name| name.into()).collect()),
                 "{line}"
             );
         }
-        assert_eq!(seen().complete("/msg b and more", 6), (5, vec!["Bo ".into(), "bert ".into()]));
+        assert_eq!(completer().complete("/msg b and more", 6), (5, vec!["Bo ".into(), "bert ".into()]));
     }
 
     #[test]
-    fn names_are_bounded_and_harmless() {
-        let mut seen = seen();
+    fn names_are_bounded_and_have_no_control_characters() {
+        let mut completer = completer();
         for number in 0..2 * MAX_NAMES {
-            seen.learn(&ChatEvent::Joined { room: "lobby".into(), nick: format!("guest-{number}").into() });
+            completer.add_event(&ChatEvent::Joined { room: "lobby".into(), nick: format!("guest-{number}").into() });
         }
-        assert_eq!(seen.nicks.used.len(), MAX_NAMES);
-        assert_eq!(seen.complete("/room lob", 9).1, ["lobby "]);
-        seen.learn(&ChatEvent::Joined { room: "lobby".into(), nick: "zo\x1b[2Je".into() });
-        seen.learn(&ChatEvent::Renamed { was: "guest-1000".into(), nick: "zoe".into() });
-        assert_eq!(seen.complete("zo", 2).1, ["zoe "]);
-        assert!(seen.complete("guest-1000", 10).1.is_empty());
+        assert_eq!(completer.nicks.last_use.len(), MAX_NAMES);
+        assert_eq!(completer.complete("/room lob", 9).1, ["lobby "]);
+        completer.add_event(&ChatEvent::Joined { room: "lobby".into(), nick: "zo\x1b[2Je".into() });
+        completer.add_event(&ChatEvent::Renamed { was: "guest-1000".into(), nick: "zoe".into() });
+        assert_eq!(completer.complete("zo", 2).1, ["zoe "]);
+        assert!(completer.complete("guest-1000", 10).1.is_empty());
     }
 }
