@@ -122,17 +122,17 @@ fn what_is_wrong_is_counted_and_named_and_the_exit_code_is_1() {
         (
             Fault::Swap,
             "1 message arrived after a later one",
-            "WRONG  Id 9 of lobby came to member 4 after a later one.",
+            "WRONG  Member 4 received id 9 of lobby after a later one.",
         ),
         (
             Fault::Corrupt,
             "1 message arrived with another text",
-            "WRONG  Id 9 of lobby came to member 4 with another text.",
+            "WRONG  Member 4 received id 9 of lobby with another text.",
         ),
         (
             Fault::Swallow,
             "1 message was sent and never delivered",
-            "WRONG  Message 8 of member 0 was said in lobby and came to nobody.",
+            "WRONG  Member 0 sent message 8 in lobby, but no member received it.",
         ),
         (Fault::Close, "1 member was disconnected by the server", "WRONG  Something went wrong"),
         (
