@@ -147,7 +147,7 @@ impl FakeServer {
                 self.send_event(event);
             }
             Request::Join { room, .. } if room.starts_with('!') => {
-                self.send_event(failed("bad-room", Some(&room), None))
+                self.send_event(failed("bad-room", Some(&room), None));
             }
             Request::Join { room, since } => {
                 if client.rooms.insert(room.clone().into_owned()) {
@@ -179,7 +179,7 @@ impl FakeServer {
                 }
             }
             Request::Whisper { to, text } => {
-                self.send_event(Event::Whisper { from: nick.into(), to, text, at: "".into() })
+                self.send_event(Event::Whisper { from: nick.into(), to, text, at: "".into() });
             }
             Request::Who { room, next } => {
                 let page = next.unwrap_or(0);
