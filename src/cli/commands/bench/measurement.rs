@@ -60,7 +60,7 @@ pub(super) fn run<M: Measurement>(measurement: &M, quiet: bool) -> Result<ExitCo
     let info = RunInfo {
         command: command(std::env::args_os()),
         started_at,
-        machine: MachineInfo::this(),
+        machine: MachineInfo::current(),
         target: target_record(options, &server),
         pid: server.pid,
         interrupted: false,
