@@ -1,6 +1,6 @@
 //! `switchboard bench chat`: its output and the faults that it finds.
 
-#[path = "../../bench/chat/server.rs"]
+#[path = "../../load/chat/server.rs"]
 mod server;
 
 use std::collections::BTreeMap;
