@@ -1,18 +1,18 @@
-//! An echo that spoils one message in a thousand is found out, and what it did is counted to the last message.
+//! An echo server that treats one message in a thousand wrongly: every fault is found and counted.
 
 use std::time::Duration;
 
 use switchboard::load::{Activity, Faults, LoadConfig, run};
 use switchboard::{Endpoint, Framing};
 
-use crate::among_others;
-use crate::servers::{Broken, Cut, Fault, line, piece, plan, u32be};
+use crate::lock_shared;
+use crate::servers::{Fault, FaultyEcho, FirstFrameBytes, line, piece, plan, u32be};
 
-/// Long enough for a loaded machine, short enough to wait for a lost message.
+/// Long enough for a busy machine, short enough to wait for a lost message.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Again and again, until something went wrong as it should; once where nothing should.
-fn load(target: Endpoint, framing: Framing, server: &Broken, fault: Fault) {
+/// Runs the load until the server has committed its fault, or once for a server without fault.
+fn check_faults(target: Endpoint, framing: Framing, server: &FaultyEcho, fault: Fault) {
     let plan = LoadConfig {
         framing,
         activity: Activity::Closed { in_flight: 8 },
@@ -41,16 +41,16 @@ fn expected(fault: Fault, committed: u64) -> Faults {
     faults
 }
 
-fn over_streams(fault: Fault, framing: Framing, cut: Cut) {
-    let _turn = among_others();
-    let server = Broken::new(fault, cut);
-    load(server.serve_streams(), framing, &server, fault);
+fn over_streams(fault: Fault, framing: Framing, first_frame_bytes: FirstFrameBytes) {
+    let _lock = lock_shared();
+    let server = FaultyEcho::new(fault, first_frame_bytes);
+    check_faults(server.serve_streams(), framing, &server, fault);
 }
 
 fn over_datagrams(fault: Fault) {
-    let _turn = among_others();
-    let server = Broken::new(fault, u32be);
-    load(server.serve_datagrams(), Framing::U32BE, &server, fault);
+    let _lock = lock_shared();
+    let server = FaultyEcho::new(fault, u32be);
+    check_faults(server.serve_datagrams(), Framing::U32BE, &server, fault);
 }
 
 macro_rules! each_fault {
@@ -86,9 +86,9 @@ macro_rules! each_fault {
 }
 
 each_fault!(
-    None that_do_not_exist_are_not_found,
-    Drop that_drop_are_counted,
-    Duplicate that_duplicate_are_counted,
-    Reorder that_reorder_are_counted,
-    Corrupt that_corrupt_are_counted
+    None none,
+    Drop dropped,
+    Duplicate duplicated,
+    Reorder reordered,
+    Corrupt corrupted
 );

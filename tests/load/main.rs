@@ -1,4 +1,4 @@
-//! The load generator against real servers, most of them broken on purpose.
+//! The load generator against real servers, most of which commit faults on purpose.
 
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot do what it must has failed")]
@@ -13,37 +13,40 @@ mod troubles;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-static TURNS: RwLock<()> = RwLock::new(());
+/// Read-locked by tests that count, write-locked by tests that measure time.
+static EXCLUSION: RwLock<()> = RwLock::new(());
 
-/// Held by a test that counts.
-fn among_others() -> RwLockReadGuard<'static, ()> {
-    TURNS.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// Locks for a test that only counts; such tests run in parallel.
+fn lock_shared() -> RwLockReadGuard<'static, ()> {
+    EXCLUSION.read().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Held by a test that measures time: it has the machine to itself, as far as that is ours to give.
-fn alone() -> RwLockWriteGuard<'static, ()> {
-    TURNS.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// Locks for a test that measures time; no other test of this file runs meanwhile.
+fn lock_exclusive() -> RwLockWriteGuard<'static, ()> {
+    EXCLUSION.write().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Another program may spoil an attempt at measuring time, and go on doing so for a while; a fault of ours spoils every one.
-fn once_in_five(attempt: impl Fn() -> Result<(), String>) {
-    let (began, mut spoiled) = (Instant::now(), Vec::new());
-    while let Err(how) = attempt() {
-        spoiled.push(how);
-        assert!(spoiled.len() < 5 || began.elapsed() < PATIENCE, "{spoiled:#?}");
+/// Repeats a time measurement until one attempt succeeds. Other programs on the machine may disturb
+/// some attempts; a fault of the generator fails every one. Fails after five attempts and three
+/// minutes.
+fn succeeds_once(attempt: impl Fn() -> Result<(), String>) {
+    let (began, mut failures) = (Instant::now(), Vec::new());
+    while let Err(failure) = attempt() {
+        failures.push(failure);
+        assert!(failures.len() < 5 || began.elapsed() < RETRY_TIME, "{failures:#?}");
     }
 }
 
-/// How long attempts are repeated, however often they are spoiled.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// The least time for which attempts are repeated.
+const RETRY_TIME: Duration = Duration::from_mins(3);
 
-/// An attempt is spoiled unless this is so.
-macro_rules! hoped {
-    ($is_so:expr, $($what:tt)*) => {
-        let is_so: bool = $is_so;
-        if !is_so {
-            return Err(format!($($what)*));
+/// Ends an attempt with an error unless the condition holds.
+macro_rules! require {
+    ($condition:expr, $($message:tt)*) => {
+        let holds: bool = $condition;
+        if !holds {
+            return Err(format!($($message)*));
         }
     };
 }
-use hoped;
+use require;

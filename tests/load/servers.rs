@@ -1,4 +1,4 @@
-//! Echo servers written with nothing but a socket library.
+//! Echo servers that use nothing but the standard library's sockets.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -12,10 +12,10 @@ use std::time::Duration;
 use switchboard::load::{Activity, LoadConfig};
 use switchboard::{Endpoint, Framing};
 
-/// Payload bytes of a message, unless a test says otherwise.
+/// Payload bytes of a message, unless a test sets another size.
 pub(crate) const PAYLOAD: usize = 64;
 
-/// A small closed loop, to be changed by each test.
+/// Returns the configuration of a small closed loop, which each test changes.
 pub(crate) fn plan(target: Endpoint) -> LoadConfig {
     LoadConfig {
         target,
@@ -36,7 +36,7 @@ pub(crate) fn bytes(count: usize) -> RangeInclusive<usize> {
     count..=count
 }
 
-/// Serves each connection of a port on a thread of its own.
+/// Starts a TCP server; it serves each connection on a thread of its own.
 pub(crate) fn tcp(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -50,7 +50,7 @@ pub(crate) fn tcp(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Endpoin
     Endpoint::Tcp(addr)
 }
 
-/// Returns every byte.
+/// Echoes every byte.
 pub(crate) fn echo(mut stream: impl Read + Write) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = stream.read(&mut buffer) {
@@ -60,7 +60,7 @@ pub(crate) fn echo(mut stream: impl Read + Write) {
     }
 }
 
-/// Returns every u32be frame after `each` has been called.
+/// Echoes every u32be frame, after a call of `each`.
 pub(crate) fn echo_frames(mut stream: TcpStream, mut each: impl FnMut()) {
     let mut frame = vec![0; 4 + PAYLOAD];
     while stream.read_exact(&mut frame).is_ok() {
@@ -71,12 +71,12 @@ pub(crate) fn echo_frames(mut stream: TcpStream, mut each: impl FnMut()) {
     }
 }
 
-/// Returns every datagram.
+/// Starts a UDP server that echoes every datagram.
 pub(crate) fn udp() -> Endpoint {
-    Broken::new(Fault::None, u32be).serve_datagrams()
+    FaultyEcho::new(Fault::None, u32be).serve_datagrams()
 }
 
-/// What a broken echo does to one message in a thousand.
+/// The treatment of one message in a thousand by a faulty server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
@@ -88,8 +88,8 @@ pub(crate) enum Fault {
 
 const ONE_IN: u64 = 1000;
 
-/// How many bytes the first frame of a stream has, head and all, if it is whole.
-pub(crate) type Cut = fn(&[u8]) -> Option<usize>;
+/// Returns the bytes of a stream's first frame, header included; `None` if it is incomplete.
+pub(crate) type FirstFrameBytes = fn(&[u8]) -> Option<usize>;
 
 pub(crate) fn u32be(stream: &[u8]) -> Option<usize> {
     let len = 4 + u32::from_be_bytes(*stream.first_chunk()?) as usize;
@@ -104,21 +104,21 @@ pub(crate) fn piece(stream: &[u8]) -> Option<usize> {
     (stream.len() >= PAYLOAD).then_some(PAYLOAD)
 }
 
-/// An echo that is at fault now and then, and counts how often it was.
+/// An echo server that commits a fault now and then, and counts its faults.
 #[derive(Clone)]
-pub(crate) struct Broken {
+pub(crate) struct FaultyEcho {
     fault: Fault,
-    cut: Cut,
+    first_frame_bytes: FirstFrameBytes,
     messages: Arc<AtomicU64>,
-    /// Faults that have come due and could not be committed yet.
-    owed: Arc<AtomicU64>,
+    /// Faults that are due and could not be committed yet.
+    pending: Arc<AtomicU64>,
     committed: Arc<AtomicU64>,
 }
 
-impl Broken {
-    pub(crate) fn new(fault: Fault, cut: Cut) -> Self {
+impl FaultyEcho {
+    pub(crate) fn new(fault: Fault, first_frame_bytes: FirstFrameBytes) -> Self {
         let counter = || Arc::new(AtomicU64::new(0));
-        Self { fault, cut, messages: counter(), owed: counter(), committed: counter() }
+        Self { fault, first_frame_bytes, messages: counter(), pending: counter(), committed: counter() }
     }
 
     pub(crate) fn committed(&self) -> u64 {
@@ -135,7 +135,7 @@ impl Broken {
         while let Ok(read @ 1..) = stream.read(&mut buffer) {
             input.extend_from_slice(&buffer[..read]);
             let (mut frames, mut used) = (Vec::new(), 0);
-            while let Some(len) = (self.cut)(&input[used..]) {
+            while let Some(len) = (self.first_frame_bytes)(&input[used..]) {
                 frames.push(input[used..used + len].to_vec());
                 used += len;
             }
@@ -159,15 +159,15 @@ impl Broken {
                 Fault::Duplicate => answers.extend([frame.clone(), frame]),
                 Fault::Reorder => {
                     let Some(next) = frames.next() else {
-                        // There is nothing to put before it: it will be another's turn.
-                        self.owed.fetch_add(1, Ordering::Relaxed);
+                        // The swap needs a next frame, so a later frame is reordered instead.
+                        self.pending.fetch_add(1, Ordering::Relaxed);
                         answers.push(frame);
                         continue;
                     };
                     answers.extend([next, frame]);
                 }
                 Fault::Corrupt => {
-                    spoil(&mut frame, self.committed());
+                    corrupt(&mut frame, self.committed());
                     answers.push(frame);
                 }
             }
@@ -178,8 +178,8 @@ impl Broken {
 
     fn is_due(&self) -> bool {
         let by_number = (self.messages.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(ONE_IN);
-        let less = |owed: u64| owed.checked_sub(1);
-        by_number || self.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+        let decrement = |pending: u64| pending.checked_sub(1);
+        by_number || self.pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, decrement).is_ok()
     }
 
     pub(crate) fn serve_datagrams(&self) -> Endpoint {
@@ -191,7 +191,7 @@ impl Broken {
     }
 
     fn answer_datagrams(&self, socket: &UdpSocket) {
-        // A held datagram that nobody follows is answered after all, and counts as no fault.
+        // A held datagram without a successor is answered late, which is not a fault.
         socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         let mut held: HashMap<SocketAddr, Vec<u8>> = HashMap::new();
         let mut buffer = vec![0; 64 * 1024];
@@ -224,8 +224,9 @@ impl Broken {
     }
 }
 
-/// Flips one bit, of another payload byte each time. It never makes a letter a line feed.
-fn spoil(frame: &mut [u8], which: u64) {
-    let at = frame.len() - 2 - usize::try_from(which).unwrap() % (PAYLOAD - 1);
+/// Flips one bit of the payload, in another byte each time. The flip turns no letter into a line
+/// feed.
+fn corrupt(frame: &mut [u8], count: u64) {
+    let at = frame.len() - 2 - usize::try_from(count).unwrap() % (PAYLOAD - 1);
     frame[at] ^= 1;
 }

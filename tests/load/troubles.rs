@@ -1,4 +1,4 @@
-//! Servers that refuse, break off, or cut off, and plans that mean nothing.
+//! Servers that refuse or close connections, and invalid configurations.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -9,25 +9,25 @@ use switchboard::load::{Activity, LoadConfig, LoadError, find_max, run};
 use switchboard::services::Echo;
 use switchboard::{Endpoint, Framing, Limits, Reactor};
 
-use crate::among_others;
+use crate::lock_shared;
 use crate::servers::{bytes, echo, plan, tcp};
 
 fn connect_error(plan: &LoadConfig) -> std::io::Error {
     match run(plan, &mut ()) {
         Err(LoadError::Connect(error)) => error,
-        other => panic!("nobody is there: {other:?}"),
+        other => panic!("nothing listens there: {other:?}"),
     }
 }
 
-/// Where nobody listens.
-fn nobody() -> SocketAddr {
+/// Returns an address at which nothing listens.
+fn free_addr() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[test]
-fn where_nobody_listens_no_load_can_be_put_on() {
-    let _turn = among_others();
-    let addr = nobody();
+fn a_port_without_listener_is_a_connect_error() {
+    let _lock = lock_shared();
+    let addr = free_addr();
     for activity in [Activity::Closed { in_flight: 1 }, Activity::Open { rate: 10.0 }, Activity::Churn, Activity::Idle]
     {
         let plan = LoadConfig { activity, ..plan(Endpoint::Tcp(addr)) };
@@ -36,18 +36,18 @@ fn where_nobody_listens_no_load_can_be_put_on() {
 }
 
 #[test]
-fn where_nobody_takes_datagrams_no_load_can_be_put_on() {
-    let _turn = among_others();
+fn a_udp_port_without_socket_is_a_connect_error() {
+    let _lock = lock_shared();
     let addr = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert_eq!(connect_error(&plan(Endpoint::Udp(addr))).kind(), ErrorKind::ConnectionRefused);
 }
 
-/// A Unix-domain socket says at once that there is no room, and goes on saying so.
+/// A connect to a Unix-domain socket with a full backlog fails with EAGAIN.
 #[cfg(unix)]
 #[test]
-fn a_backlog_that_stays_full_refuses() {
+fn a_full_backlog_counts_as_refused() {
     use socket2::{Domain, SockAddr, Socket, Type};
-    let _turn = among_others();
+    let _lock = lock_shared();
     let path = std::env::temp_dir().join(format!("switchboard-backlog-{}.sock", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
@@ -57,13 +57,13 @@ fn a_backlog_that_stays_full_refuses() {
     let plan = LoadConfig { activity: Activity::Idle, answer_timeout, ..plan(Endpoint::Unix(path.clone())) };
     let outcome = run(&plan, &mut ()).unwrap();
     std::fs::remove_file(&path).unwrap();
-    // One fits in.
+    // The backlog holds one connection.
     assert_eq!((outcome.faults.refused, outcome.faults.lost, outcome.connections), (3, 1, 1), "{outcome:?}");
 }
 
 #[test]
 fn connections_refused_later_are_counted() {
-    let _turn = among_others();
+    let _lock = lock_shared();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = Endpoint::Tcp(listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -78,8 +78,8 @@ fn connections_refused_later_are_counted() {
 }
 
 #[test]
-fn a_connection_that_the_server_breaks_off_is_opened_again() {
-    let _turn = among_others();
+fn a_broken_connection_is_opened_again() {
+    let _lock = lock_shared();
     let target = tcp(|mut stream: TcpStream| {
         let mut frame = [0; 68];
         for _ in 0..100 {
@@ -87,13 +87,13 @@ fn a_connection_that_the_server_breaks_off_is_opened_again() {
                 return;
             }
         }
-        // What is under way then is lost, and the server knows it.
+        // The server has received a message and closes without an answer, so that one is lost.
         let _ = stream.read_exact(&mut frame);
     });
     let mut plan = LoadConfig { duration: Duration::from_secs(1), ..plan(target) };
     let mut outcome = run(&plan, &mut ()).unwrap();
     while outcome.connects.len() == 4 && plan.duration < Duration::from_mins(1) {
-        // A loaded machine gets little done.
+        // A busy machine answers few messages.
         plan.duration *= 4;
         outcome = run(&plan, &mut ()).unwrap();
     }
@@ -103,10 +103,11 @@ fn a_connection_that_the_server_breaks_off_is_opened_again() {
     assert_eq!((faults.lost, others), (faults.broken, 0));
 }
 
-/// It is opened again after a tenth of a second, and what was due meanwhile has waited since it was due.
+/// The connection is opened again after 100 ms. Messages due meanwhile have waited since they were
+/// due.
 #[test]
-fn what_is_due_while_a_connection_is_down_is_late_and_not_left_out() {
-    let _turn = among_others();
+fn messages_due_while_a_connection_is_down_count() {
+    let _lock = lock_shared();
     let target = tcp(|mut stream: TcpStream| {
         let mut frame = [0; 68];
         for _ in 0..50 {
@@ -120,13 +121,13 @@ fn what_is_due_while_a_connection_is_down_is_late_and_not_left_out() {
     let outcome = run(&plan, &mut ()).unwrap();
     assert!(outcome.faults.broken >= 1, "{outcome:?}");
     assert_eq!(outcome.messages + outcome.faults.lost + outcome.unanswered, 500);
-    assert_eq!(outcome.latency.len(), 500, "those that were lost, too");
+    assert_eq!(outcome.latency.len(), 500, "lost messages count, too");
     assert!(outcome.latency.max() >= 90_000_000, "{outcome:?}");
 }
 
 #[test]
-fn a_second_datagram_is_found_even_if_nothing_follows_it() {
-    let _turn = among_others();
+fn a_duplicate_of_the_last_datagram_is_found() {
+    let _lock = lock_shared();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let target = Endpoint::Udp(socket.local_addr().unwrap());
     thread::spawn(move || {
@@ -141,8 +142,8 @@ fn a_second_datagram_is_found_even_if_nothing_follows_it() {
 }
 
 #[test]
-fn an_idle_connection_that_the_server_closes_is_counted() {
-    let _turn = among_others();
+fn a_closed_idle_connection_counts_as_broken() {
+    let _lock = lock_shared();
     let target = tcp(|mut stream: TcpStream| {
         let mut frame = [0; 68];
         stream.read_exact(&mut frame).unwrap();
@@ -153,17 +154,17 @@ fn an_idle_connection_that_the_server_closes_is_counted() {
     assert_eq!(outcome.connections, 0);
 }
 
-/// Half of an answer is no wrong answer.
+/// A part of an answer is not a wrong answer.
 #[test]
-fn an_answer_that_is_cut_off_with_its_connection_is_lost_and_not_corrupted() {
-    let _turn = among_others();
+fn a_truncated_answer_is_lost_and_not_corrupted() {
+    let _lock = lock_shared();
     for framing in [Framing::U32BE, Framing::Varint, Framing::Lines, Framing::Raw] {
         for activity in [Activity::Closed { in_flight: 3 }, Activity::Open { rate: 400.0 }, Activity::Churn] {
             for keep in [1, 40] {
                 let target = tcp(move |mut stream: TcpStream| {
                     let mut buffer = vec![0; 64 * 1024];
                     let read = stream.read(&mut buffer).unwrap();
-                    // With input left unread this is a reset.
+                    // If input is left unread, closing sends a reset.
                     let _ = stream.write_all(&buffer[..keep.min(read)]);
                 });
                 let (answer_timeout, duration) = (Duration::from_millis(200), Duration::from_millis(100));
@@ -177,10 +178,10 @@ fn an_answer_that_is_cut_off_with_its_connection_is_lost_and_not_corrupted() {
     }
 }
 
-/// The first half may come before it is given up, and the other half after.
+/// The second half of an answer may arrive after its message has been given up.
 #[test]
-fn an_answer_that_stalls_half_way_is_lost_and_not_corrupted() {
-    let _turn = among_others();
+fn an_answer_that_stalls_half_way_is_lost() {
+    let _lock = lock_shared();
     for framing in [Framing::U32BE, Framing::Lines, Framing::Raw] {
         for rest in [true, false] {
             let target = tcp(move |mut stream: TcpStream| {
@@ -208,8 +209,8 @@ fn an_answer_that_stalls_half_way_is_lost_and_not_corrupted() {
 }
 
 #[test]
-fn an_answer_that_is_no_frame_costs_its_connection() {
-    let _turn = among_others();
+fn an_invalid_frame_ends_its_connection() {
+    let _lock = lock_shared();
     let target = tcp(|mut stream: TcpStream| {
         let _ = stream.read_exact(&mut [0; 68]);
         let _ = stream.write_all(&[0xff; 68]);
@@ -220,8 +221,8 @@ fn an_answer_that_is_no_frame_costs_its_connection() {
 }
 
 #[test]
-fn what_comes_without_having_been_asked_for_is_counted() {
-    let _turn = among_others();
+fn unrequested_bytes_count_as_corrupted() {
+    let _lock = lock_shared();
     for framing in [Framing::U32BE, Framing::Lines, Framing::Raw] {
         let target = tcp(move |mut stream: TcpStream| {
             let mut buffer = [0; 200];
@@ -235,8 +236,8 @@ fn what_comes_without_having_been_asked_for_is_counted() {
 }
 
 #[test]
-fn a_server_that_never_answers_loses_every_message() {
-    let _turn = among_others();
+fn a_silent_server_loses_every_message() {
+    let _lock = lock_shared();
     let target = tcp(|mut stream: TcpStream| while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {});
     let answer_timeout = Duration::from_millis(200);
     let outcome =
@@ -248,8 +249,8 @@ fn a_server_that_never_answers_loses_every_message() {
 }
 
 #[test]
-fn slow_readers_are_cut_off_and_that_is_no_fault() {
-    let _turn = among_others();
+fn disconnected_slow_readers_are_no_fault() {
+    let _lock = lock_shared();
     let limits =
         Limits { max_write_buffer_bytes: 64 * 1024, write_timeout: Duration::from_millis(200), ..Limits::default() };
     let mut reactor = Reactor::new(limits).unwrap();
@@ -267,7 +268,7 @@ fn slow_readers_are_cut_off_and_that_is_no_fault() {
 }
 
 #[test]
-fn no_highest_rate_is_searched_for_of_what_has_none() {
+fn find_max_rejects_activities_without_a_rate() {
     let target: Endpoint = "127.0.0.1:1".parse().unwrap();
     for (activity, named) in
         [(Activity::Churn, "churn"), (Activity::Idle, "idle"), (Activity::Closed { in_flight: 2 }, "in-flight")]
@@ -280,17 +281,17 @@ fn no_highest_rate_is_searched_for_of_what_has_none() {
 }
 
 #[test]
-fn a_search_that_begins_below_one_a_second_runs() {
-    let _turn = among_others();
-    let plan = LoadConfig { activity: Activity::Open { rate: 0.9 }, ..plan(Endpoint::Tcp(nobody())) };
+fn find_max_accepts_a_first_rate_below_one() {
+    let _lock = lock_shared();
+    let plan = LoadConfig { activity: Activity::Open { rate: 0.9 }, ..plan(Endpoint::Tcp(free_addr())) };
     assert!(matches!(find_max(&plan, &"p99<5ms".parse().unwrap(), &mut ()), Err(LoadError::Connect(_))));
 }
 
 #[test]
-fn a_plan_that_means_nothing_is_refused_by_the_name_of_what_is_wrong() {
+fn an_invalid_config_is_rejected_by_option_name() {
     let tcp = || plan("127.0.0.1:1".parse().unwrap());
     let udp = || plan("udp:127.0.0.1:1".parse().unwrap());
-    #[allow(clippy::reversed_empty_ranges, reason = "it is what is refused")]
+    #[allow(clippy::reversed_empty_ranges, reason = "the empty range under test")]
     let empty = 9..=3;
     for (plan, named) in [
         (LoadConfig { framing: Framing::U8, payload_bytes: 1..=256, ..tcp() }, "payload"),

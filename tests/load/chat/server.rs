@@ -1,4 +1,4 @@
-//! A chat server on the library's own engine, as small as one can be, that is at fault when it is told to be.
+//! A minimal chat server on the library's own engine. It commits one chosen fault on purpose.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -10,90 +10,90 @@ use serde_json::{Value, from_slice, to_vec};
 use switchboard::services::chat::wire::ChatEvent;
 use switchboard::{CloseReason, ConnId, Context, Endpoint, Framing, Handle, Limits, Peer, Reactor, Service};
 
-/// What it does wrong, once.
-#[allow(dead_code, reason = "each of the test programs has it commit some of them")]
+/// The fault that the server commits, once unless noted. "One member" is the room's last.
+#[allow(dead_code, reason = "each test program uses some of them")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// One member is not sent an id.
+    /// One member does not receive an id.
     Skip,
-    /// One is sent an id twice.
+    /// One member receives an id twice.
     Duplicate,
-    /// One is sent an id after the next.
+    /// One member receives an id after the next one.
     Swap,
-    /// One is sent another text.
+    /// One member receives another text.
     Corrupt,
-    /// One is sent the text in which one digit of the time is another.
-    Retime,
-    /// One is told that somebody else has said it.
-    Impute,
-    /// One is sent another room's message.
+    /// One member receives a text with one digit of its due time changed.
+    CorruptStamp,
+    /// One member receives a message with another sender.
+    WrongSender,
+    /// One member receives a message of another room.
     Stray,
-    /// One is sent something that is no event.
-    Babble,
-    /// One is sent nothing any more.
-    Silence,
-    /// One is broken off.
+    /// One member receives a frame that is not an event.
+    InvalidEvent,
+    /// One member receives no further message.
+    StopSending,
+    /// The server closes one member's connection.
     Close,
-    /// One is told goodbye, and broken off.
+    /// One member receives `bye`, and the server closes its connection.
     Bye,
-    /// An id is left out for all.
-    Jump,
-    /// What was said is said to nobody.
+    /// The room skips an id.
+    SkipId,
+    /// No member receives a message.
     Swallow,
-    /// From then on, whatever is said is said to nobody.
-    Hush,
-    /// What was said is said under two ids.
+    /// From then on, no member receives any message.
+    SwallowAll,
+    /// All members receive a message with two ids.
     Repeat,
-    /// Two messages of one publisher have their ids the wrong way round, for all.
+    /// Two messages of one publisher have each other's ids.
     Reverse,
-    /// A speaker is told that it says too much.
+    /// A publisher receives the error `flood`, and its message is dropped.
     Flood,
-    /// One is not let in.
-    Taken,
-    /// One never hears that it is in its room.
-    Mute,
-    /// It does nothing at all for a while, which is no fault.
+    /// The second member receives the error `nick-taken`.
+    NickTaken,
+    /// The second member receives no `joined` event.
+    NoJoined,
+    /// The server does nothing for 400 ms. This must not count as a fault.
     Stall,
 }
 
-/// The message at which the fault is committed, of each server's.
-const AT: u64 = 9;
+/// The number of the message, among those of the server, at which it commits the fault.
+const FAULTY_MESSAGE: u64 = 9;
 
-/// What it did.
-#[allow(dead_code, reason = "not every test program looks at all of it")]
+/// The fault that the server has committed.
+#[allow(dead_code, reason = "not every test program reads every field")]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Deed {
+pub(crate) struct CommittedFault {
     pub(crate) member: usize,
     pub(crate) room: String,
     pub(crate) id: u64,
 }
 
-/// A server that runs, and ends with the test.
+/// A running server, which stops when dropped.
 pub(crate) struct Server {
     pub(crate) target: Endpoint,
-    deed: Arc<Mutex<Option<Deed>>>,
+    committed: Arc<Mutex<Option<CommittedFault>>>,
     handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
     pub(crate) fn start(fault: Fault) -> Self {
-        let deed = Arc::new(Mutex::new(None));
+        let committed = Arc::new(Mutex::new(None));
         let mut reactor = Reactor::new(Limits::default()).unwrap();
-        let chat = reactor.add_service("chat", Chat::new(fault, Arc::clone(&deed)));
+        let chat = reactor.add_service("chat", Chat::new(fault, Arc::clone(&committed)));
         let target = reactor.listen(chat, &"127.0.0.1:0".parse().unwrap(), Framing::U32BE).unwrap();
         let handle = reactor.handle();
         let thread = thread::spawn(move || {
             reactor.run().unwrap();
         });
-        Self { target, deed, handle, thread: Some(thread) }
+        Self { target, committed, handle, thread: Some(thread) }
     }
 
-    /// What it did wrong, if it has.
-    #[allow(dead_code, reason = "not every test program asks")]
-    pub(crate) fn deed(&self) -> Option<Deed> {
-        self.deed.lock().unwrap().clone()
+    /// Returns the committed fault; `None` before it.
+    #[allow(dead_code, reason = "not every test program calls it")]
+    pub(crate) fn committed(&self) -> Option<CommittedFault> {
+        self.committed.lock().unwrap().clone()
     }
 }
 
@@ -106,14 +106,14 @@ impl Drop for Server {
 
 struct Chat {
     fault: Fault,
-    deed: Arc<Mutex<Option<Deed>>>,
+    committed: Arc<Mutex<Option<CommittedFault>>>,
     nicks: HashMap<ConnId, String>,
     rooms: BTreeMap<String, Room>,
-    said: u64,
-    /// Held back for one, or what was said and has no id yet.
+    messages: u64,
+    /// A delayed delivery with its receiver, or a text without an id with its publisher.
     held: Option<(ConnId, Vec<u8>)>,
-    /// Who is sent nothing any more.
-    silent: Option<ConnId>,
+    /// The member that receives no further message.
+    muted: Option<ConnId>,
 }
 
 #[derive(Default)]
@@ -123,87 +123,87 @@ struct Room {
 }
 
 impl Chat {
-    fn new(fault: Fault, deed: Arc<Mutex<Option<Deed>>>) -> Self {
+    fn new(fault: Fault, committed: Arc<Mutex<Option<CommittedFault>>>) -> Self {
         let (nicks, rooms) = (HashMap::new(), BTreeMap::new());
-        Self { fault, deed, nicks, rooms, said: 0, held: None, silent: None }
+        Self { fault, committed, nicks, rooms, messages: 0, held: None, muted: None }
     }
 
-    fn commit(&mut self, who: ConnId, room: &str, id: u64) {
-        let nick = self.nicks.get(&who).cloned().unwrap_or_default();
+    fn commit(&mut self, conn: ConnId, room: &str, id: u64) {
+        let nick = self.nicks.get(&conn).cloned().unwrap_or_default();
         let member = nick.rsplit('-').next().unwrap().parse().unwrap();
-        *self.deed.lock().unwrap() = Some(Deed { member, room: room.to_owned(), id });
+        *self.committed.lock().unwrap() = Some(CommittedFault { member, room: room.to_owned(), id });
     }
 
-    fn is_committed(&self) -> bool {
-        self.deed.lock().unwrap().is_some()
+    fn has_committed(&self) -> bool {
+        self.committed.lock().unwrap().is_some()
     }
 
-    /// Whether this is the second member, and the fault is one of getting in.
-    fn is_kept_out(&self, who: ConnId, fault: Fault) -> bool {
-        self.fault == fault && self.nicks.get(&who).is_some_and(|nick| nick.ends_with("-1"))
+    /// Returns true if the fault concerns the join of this connection, the second member.
+    fn is_join_faulty(&self, conn: ConnId, fault: Fault) -> bool {
+        self.fault == fault && self.nicks.get(&conn).is_some_and(|nick| nick.ends_with("-1"))
     }
 
-    fn say(&mut self, cx: &mut Context<'_>, name: &str, text: &str) {
-        self.said += 1;
-        let now = self.said >= AT && !self.is_committed();
-        let speaker = cx.conn();
+    fn publish(&mut self, cx: &mut Context<'_>, name: &str, text: &str) {
+        self.messages += 1;
+        let now = self.messages >= FAULTY_MESSAGE && !self.has_committed();
+        let publisher = cx.conn();
         let Some(room) = self.rooms.get_mut(name) else { return };
-        let victim = *room.members.last().unwrap();
+        let receiver = *room.members.last().unwrap();
         match self.fault {
-            Fault::Swallow if now => return self.commit(speaker, name, 0),
-            Fault::Hush if self.said >= AT => return self.commit(speaker, name, 0),
+            Fault::Swallow if now => return self.commit(publisher, name, 0),
+            Fault::SwallowAll if self.messages >= FAULTY_MESSAGE => return self.commit(publisher, name, 0),
             Fault::Flood if now => {
                 cx.reply(&error("flood", "that was too much"));
-                return self.commit(speaker, name, 0);
+                return self.commit(publisher, name, 0);
             }
-            // Only of one publisher's: nobody says in which order those of two are to come.
+            // Only messages of one publisher: those of two publishers have no required order.
             Fault::Reverse if now && self.held.is_none() => {
-                self.held = Some((speaker, text.as_bytes().to_vec()));
+                self.held = Some((publisher, text.as_bytes().to_vec()));
                 return;
             }
             Fault::Stall if now => {
                 thread::sleep(Duration::from_millis(400));
-                self.commit(victim, name, 0);
+                self.commit(receiver, name, 0);
             }
-            Fault::Jump if now => {
+            Fault::SkipId if now => {
                 room.last_id += 1;
                 let skipped = room.last_id;
-                self.commit(victim, name, skipped);
+                self.commit(receiver, name, skipped);
             }
             _ => {}
         }
-        self.deliver(cx, speaker, name, text, now);
+        self.deliver(cx, publisher, name, text, now);
         match self.fault {
-            Fault::Repeat if now => self.deliver(cx, speaker, name, text, false),
+            Fault::Repeat if now => self.deliver(cx, publisher, name, text, false),
             Fault::Reverse => {
-                if let Some((_, held)) = self.held.take_if(|(held_of, _)| *held_of == speaker) {
-                    self.deliver(cx, speaker, name, std::str::from_utf8(&held).unwrap(), false);
-                    self.commit(speaker, name, 0);
+                if let Some((_, held)) = self.held.take_if(|(held_of, _)| *held_of == publisher) {
+                    self.deliver(cx, publisher, name, std::str::from_utf8(&held).unwrap(), false);
+                    self.commit(publisher, name, 0);
                 }
             }
             _ => {}
         }
     }
 
-    fn deliver(&mut self, cx: &mut Context<'_>, speaker: ConnId, name: &str, text: &str, now: bool) {
+    fn deliver(&mut self, cx: &mut Context<'_>, publisher: ConnId, name: &str, text: &str, now: bool) {
         let Some(room) = self.rooms.get_mut(name) else { return };
         room.last_id += 1;
-        let (id, from) = (room.last_id, self.nicks[&speaker].clone());
+        let (id, from) = (room.last_id, self.nicks[&publisher].clone());
         let message = |room: &str, text: &str| {
             let at = Cow::Borrowed("2026-01-02T03:04:05.678Z");
             to_vec(&ChatEvent::Message { room: room.into(), id, from: from.as_str().into(), text: text.into(), at })
                 .unwrap()
         };
         let payload = message(name, text);
-        let victim = *room.members.last().unwrap();
-        let others: Vec<_> = room.members.iter().copied().filter(|member| *member != victim).collect();
+        let receiver = *room.members.last().unwrap();
+        let others: Vec<_> = room.members.iter().copied().filter(|member| *member != receiver).collect();
         cx.broadcast(&others, payload.clone());
-        if self.silent == Some(victim) {
+        if self.muted == Some(receiver) {
             return;
         }
         let (held_of, held) = self.held.take_if(|_| self.fault == Fault::Swap).unzip();
-        if !now || matches!(self.fault, Fault::Jump | Fault::Stall) {
-            cx.send(victim, payload);
+        if !now || matches!(self.fault, Fault::SkipId | Fault::Stall) {
+            cx.send(receiver, payload);
             if let (Some(held_of), Some(held)) = (held_of, held) {
                 cx.send(held_of, held);
             }
@@ -212,44 +212,44 @@ impl Chat {
         match self.fault {
             Fault::Skip => {}
             Fault::Duplicate => {
-                cx.send(victim, payload.clone());
-                cx.send(victim, payload);
+                cx.send(receiver, payload.clone());
+                cx.send(receiver, payload);
             }
-            Fault::Swap => self.held = Some((victim, payload)),
-            Fault::Corrupt => cx.send(victim, message(name, &changed(text, text.len() - 1))),
-            Fault::Retime => cx.send(victim, message(name, &changed(text, 15))),
-            Fault::Impute => {
-                let to = self.nicks[&victim].clone();
-                cx.send(victim, String::from_utf8(payload).unwrap().replace(&from, &to).into_bytes());
+            Fault::Swap => self.held = Some((receiver, payload)),
+            Fault::Corrupt => cx.send(receiver, message(name, &changed(text, text.len() - 1))),
+            Fault::CorruptStamp => cx.send(receiver, message(name, &changed(text, 15))),
+            Fault::WrongSender => {
+                let to = self.nicks[&receiver].clone();
+                cx.send(receiver, String::from_utf8(payload).unwrap().replace(&from, &to).into_bytes());
             }
             Fault::Stray => {
-                cx.send(victim, payload);
-                cx.send(victim, message("bench-0", text));
+                cx.send(receiver, payload);
+                cx.send(receiver, message("bench-0", text));
             }
-            Fault::Babble => {
-                cx.send(victim, payload);
-                cx.send(victim, b"{\"type\":".to_vec());
+            Fault::InvalidEvent => {
+                cx.send(receiver, payload);
+                cx.send(receiver, b"{\"type\":".to_vec());
             }
-            Fault::Silence => self.silent = Some(victim),
-            Fault::Close => cx.close_other(victim, "a test wants it"),
+            Fault::StopSending => self.muted = Some(receiver),
+            Fault::Close => cx.close_other(receiver, "a test wants it"),
             Fault::Bye => {
-                cx.send(victim, payload);
-                cx.send(victim, to_vec(&ChatEvent::Bye { reason: "you are too slow".into() }).unwrap());
-                cx.close_other(victim, "a test wants it");
+                cx.send(receiver, payload);
+                cx.send(receiver, to_vec(&ChatEvent::Bye { reason: "you are too slow".into() }).unwrap());
+                cx.close_other(receiver, "a test wants it");
             }
-            // The speaker is at fault, so to say.
+            // The violation is reported for the publisher, not for the receiver.
             Fault::Repeat => {
-                cx.send(victim, payload);
-                return self.commit(speaker, name, id);
+                cx.send(receiver, payload);
+                return self.commit(publisher, name, id);
             }
-            _ => return cx.send(victim, payload),
+            _ => return cx.send(receiver, payload),
         }
-        self.commit(victim, name, id);
+        self.commit(receiver, name, id);
     }
 
-    fn leave(&mut self, who: ConnId, room: &str) {
+    fn leave(&mut self, conn: ConnId, room: &str) {
         if let Some(room) = self.rooms.get_mut(room) {
-            room.members.retain(|member| *member != who);
+            room.members.retain(|member| *member != conn);
         }
     }
 }
@@ -261,12 +261,12 @@ impl Service for Chat {
 
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         let request: Value = from_slice(payload).unwrap();
-        let (who, word) = (cx.conn(), |key: &str| request[key].as_str().unwrap());
+        let (conn, word) = (cx.conn(), |key: &str| request[key].as_str().unwrap());
         match word("type") {
             "hello" => {
-                self.nicks.insert(who, word("nick").to_owned());
-                if self.is_kept_out(who, Fault::Taken) {
-                    self.commit(who, "lobby", 0);
+                self.nicks.insert(conn, word("nick").to_owned());
+                if self.is_join_faulty(conn, Fault::NickTaken) {
+                    self.commit(conn, "lobby", 0);
                     return cx.reply(&error("nick-taken", "somebody else is called so"));
                 }
                 let welcome = ChatEvent::Welcome {
@@ -280,24 +280,24 @@ impl Service for Chat {
             }
             "join" => {
                 let room = self.rooms.entry(word("room").to_owned()).or_default();
-                if !room.members.contains(&who) {
-                    room.members.push(who);
+                if !room.members.contains(&conn) {
+                    room.members.push(conn);
                 }
-                let nick = self.nicks[&who].as_str();
+                let nick = self.nicks[&conn].as_str();
                 let joined = to_vec(&ChatEvent::Joined { room: word("room").into(), nick: nick.into() }).unwrap();
-                let others: Vec<_> = room.members.iter().copied().filter(|member| *member != who).collect();
+                let others: Vec<_> = room.members.iter().copied().filter(|member| *member != conn).collect();
                 cx.broadcast(&others, joined.clone());
-                if self.is_kept_out(who, Fault::Mute) {
-                    return self.commit(who, "lobby", 0);
+                if self.is_join_faulty(conn, Fault::NoJoined) {
+                    return self.commit(conn, "lobby", 0);
                 }
                 cx.reply(&joined);
             }
             "leave" => {
-                self.leave(who, word("room"));
-                let nick = self.nicks[&who].as_str();
+                self.leave(conn, word("room"));
+                let nick = self.nicks[&conn].as_str();
                 cx.reply(&to_vec(&ChatEvent::Left { room: word("room").into(), nick: nick.into() }).unwrap());
             }
-            "say" => self.say(cx, word("room"), word("text")),
+            "say" => self.publish(cx, word("room"), word("text")),
             other => panic!("{other}"),
         }
     }
@@ -316,7 +316,7 @@ fn error(code: &str, text: &str) -> Vec<u8> {
     to_vec(&ChatEvent::Error { code: code.into(), text: text.into(), room, first, count, offer, label }).unwrap()
 }
 
-/// The text with another character at `at`.
+/// Returns the text with another character at `at`.
 fn changed(text: &str, at: usize) -> String {
     let mut bytes = text.as_bytes().to_vec();
     bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
