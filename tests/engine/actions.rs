@@ -2,7 +2,7 @@
 
 use switchboard::{CloseReason, ConnId, Context, Framing, Limits, Payload, Peer, Service};
 
-use crate::support::{Client, Engine, Running, conformance, serve, tcp, witness};
+use crate::support::{Client, Engine, RunningEngine, conformance, listen_tcp, observe, serve};
 
 conformance! {
     a_broadcast_reaches_each_of_two_hundred_once_and_in_order,
@@ -71,9 +71,9 @@ fn a_broadcast_reaches_each_of_two_hundred_once_and_in_order<E: Engine>() {
 fn a_broadcast_is_framed_for_each_receiver<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let operator = engine.add_service("operator", Operator::default());
-    let prefixed = tcp(&mut engine, operator, Framing::U32BE);
-    let lines = tcp(&mut engine, operator, Framing::Lines);
-    let running = Running::start(engine);
+    let prefixed = listen_tcp(&mut engine, operator, Framing::U32BE);
+    let lines = listen_tcp(&mut engine, operator, Framing::Lines);
+    let running = RunningEngine::start(engine);
     let mut plain = std::net::TcpStream::connect(lines).unwrap();
     plain.set_read_timeout(Some(crate::support::GUARD)).unwrap();
     let mut receive = |expected: &[u8]| {
@@ -120,21 +120,21 @@ fn what_is_sent_to_another_arrives_in_the_order_it_was_said<E: Engine>() {
 }
 
 fn one_peer_may_have_another_closed<E: Engine>() {
-    let (service, events) = witness(Operator::default());
+    let (service, events) = observe(Operator::default());
     let (running, addr) = serve::<E>(Limits::default(), service);
     let mut first = Client::connect(addr);
     first.echo(b"here");
-    events.opened();
+    events.next_opened();
     let mut second = Client::connect(addr);
     second.echo(b"here");
-    let second_id = events.opened();
+    let second_id = events.next_opened();
     first.send(b"to 1 goodbye");
     first.send(b"close 1");
     assert_eq!(first.receive(), b"sent");
     assert_eq!(second.receive(), b"goodbye", "what was sent before is delivered before");
     assert_eq!(second.receive(), b"and again");
     second.expect_end();
-    assert_eq!(events.closed(), (second_id, CloseReason::Service("at another's word".into())));
+    assert_eq!(events.next_closed(), (second_id, CloseReason::Service("at another's word".into())));
     first.send(b"close 1");
     first.echo(b"closing one who has gone is nothing");
     drop((first, second));
@@ -142,17 +142,17 @@ fn one_peer_may_have_another_closed<E: Engine>() {
 }
 
 fn the_name_of_one_who_has_gone_never_reaches_the_next<E: Engine>() {
-    let (service, events) = witness(Operator::default());
+    let (service, events) = observe(Operator::default());
     let (running, addr) = serve::<E>(Limits::default(), service);
     let mut names = std::collections::HashSet::new();
     for _ in 0..50 {
         let mut client = Client::connect(addr);
-        assert!(names.insert(events.opened()), "a name was given out twice");
+        assert!(names.insert(events.next_opened()), "a name was given out twice");
         // Each of these would be in the place that one of those before has left.
         assert_eq!(client.ask(b"ghosts"), b"you");
         client.echo(b"not closed, and nothing in between");
         drop(client);
-        assert_eq!(events.closed().1, CloseReason::PeerClosed);
+        assert_eq!(events.next_closed().1, CloseReason::PeerClosed);
     }
     running.drain();
 }

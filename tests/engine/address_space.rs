@@ -9,7 +9,7 @@ use switchboard::services::Echo;
 use switchboard::{Limits, Service, Threaded};
 
 use crate::descriptors::alone;
-use crate::support::{Client, serve, witness};
+use crate::support::{Client, observe, serve};
 
 /// Leaves the process room for so many more bytes of address space.
 fn leave_address_space(more: u64) {
@@ -68,6 +68,6 @@ fn without_memory_for_threads_the_new_are_told_and_the_engine_lives() {
 #[test]
 fn with_less_memory_than_a_heap_so_are_they_who_share_a_service() {
     if alone() {
-        crowd(witness(Echo).0, 60 << 20);
+        crowd(observe(Echo).0, 60 << 20);
     }
 }

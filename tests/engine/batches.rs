@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use switchboard::{BatchId, ConnId, Context, Framing, Limits, Message, Payload, Peer, Service, SlowConsumer};
 
-use crate::support::{Client, Engine, GUARD, Running, conformance, framed, serve, tcp};
+use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, encode_frame, listen_tcp, serve};
 
 conformance! {
     a_batch_reaches_members_of_every_framing_in_order_and_once,
@@ -20,7 +20,7 @@ conformance! {
 
 /// What a [`Hub`] has done and was told.
 #[derive(Debug, PartialEq, Eq)]
-enum Event {
+enum HubEvent {
     Said(BatchId, Vec<Payload>),
     Missed(ConnId, BatchId, u32),
     Drained(ConnId),
@@ -31,10 +31,10 @@ struct Hub {
     members: Vec<ConnId>,
     collected: Vec<Payload>,
     last: u64,
-    events: Sender<Event>,
+    events: Sender<HubEvent>,
 }
 
-fn hub() -> (Hub, Receiver<Event>) {
+fn hub() -> (Hub, Receiver<HubEvent>) {
     let (events, seen) = channel();
     (Hub { members: Vec::new(), collected: Vec::new(), last: 0, events }, seen)
 }
@@ -73,16 +73,16 @@ impl Service for Hub {
         self.last += 1;
         let said = std::mem::take(&mut self.collected);
         cx.broadcast_batch(&self.members, &said, BatchId(self.last));
-        let _ = self.events.send(Event::Said(BatchId(self.last), said));
+        let _ = self.events.send(HubEvent::Said(BatchId(self.last), said));
     }
 
     fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: BatchId, frames: u32) {
-        let _ = self.events.send(Event::Missed(cx.conn(), ticket, frames));
+        let _ = self.events.send(HubEvent::Missed(cx.conn(), ticket, frames));
         cx.notify_writable();
     }
 
     fn on_writable(&mut self, cx: &mut Context<'_>) {
-        let _ = self.events.send(Event::Drained(cx.conn()));
+        let _ = self.events.send(HubEvent::Drained(cx.conn()));
         cx.reply(b"drained");
     }
 }
@@ -99,42 +99,43 @@ fn a_batch_reaches_members_of_every_framing_in_order_and_once<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let id = engine.add_service("hub", service);
     let framings = ["u32be", "varint", "lines", "raw"];
-    let addrs = framings.map(|name| tcp(&mut engine, id, name.parse::<Framing>().unwrap()));
-    let running = Running::start(engine);
+    let addrs = framings.map(|name| listen_tcp(&mut engine, id, name.parse::<Framing>().unwrap()));
+    let running = RunningEngine::start(engine);
     let mut members = [0, 1, 2, 3].map(|number| Client::connect(addrs[number]));
     for (member, name) in members.iter_mut().zip(framings) {
-        let mut welcome = vec![0; framed(name, b"welcome").len()];
+        let mut welcome = vec![0; encode_frame(name, b"welcome").len()];
         member.socket().read_exact(&mut welcome).unwrap();
-        assert_eq!(welcome, framed(name, b"welcome"));
+        assert_eq!(welcome, encode_frame(name, b"welcome"));
     }
     // In bursts of all sizes.
     let said: Vec<String> = (0..SAID).map(|number| format!("{number:05}.")).collect();
     let mut left = &said[..];
     for burst in (1..).take_while(|burst| burst * (burst - 1) / 2 < SAID) {
         let (now, later) = left.split_at(burst.min(left.len()));
-        members[0].send_bytes(&now.iter().flat_map(|words| framed("u32be", words.as_bytes())).collect::<Vec<_>>());
+        members[0]
+            .send_bytes(&now.iter().flat_map(|words| encode_frame("u32be", words.as_bytes())).collect::<Vec<_>>());
         left = later;
     }
     assert!(left.is_empty());
     for (member, name) in members.iter_mut().zip(framings) {
-        let expected: Vec<u8> = said.iter().flat_map(|words| framed(name, words.as_bytes())).collect();
+        let expected: Vec<u8> = said.iter().flat_map(|words| encode_frame(name, words.as_bytes())).collect();
         let mut heard = vec![0; expected.len()];
         member.socket().read_exact(&mut heard).unwrap();
         assert!(heard == expected, "{name}");
-        assert!(member.hears_nothing_for(Duration::from_millis(50)), "{name}: something was said twice");
+        assert!(member.receives_nothing_for(Duration::from_millis(50)), "{name}: something was said twice");
     }
     drop(members);
     running.drain();
-    assert!(events.into_iter().all(|event| matches!(event, Event::Said(..))), "nobody is slow");
+    assert!(events.into_iter().all(|event| matches!(event, HubEvent::Said(..))), "nobody is slow");
 }
 
 fn what_one_read_brings_is_said_at_once_after_its_answers<E: Engine>() {
     let (service, events) = hub();
     let (running, addr) = serve::<E>(Limits::default(), service);
     let (mut speaker, mut other) = (enter(addr), enter(addr));
-    speaker.send_bytes(&["ack one", "two", "ack three"].map(|words| framed("u32be", words.as_bytes())).concat());
+    speaker.send_bytes(&["ack one", "two", "ack three"].map(|words| encode_frame("u32be", words.as_bytes())).concat());
     let said = ["one", "two", "three"].map(Payload::from);
-    assert_eq!(events.recv_timeout(GUARD).unwrap(), Event::Said(BatchId(1), said.to_vec()));
+    assert_eq!(events.recv_timeout(GUARD).unwrap(), HubEvent::Said(BatchId(1), said.to_vec()));
     for heard in ["ack", "ack", "one", "two", "three"] {
         assert_eq!(speaker.receive(), heard.as_bytes());
     }
@@ -150,8 +151,8 @@ fn a_message_from_another_thread_is_flushed_too<E: Engine>() {
     let (service, _events) = hub();
     let mut engine = E::with_limits(Limits::default());
     let id = engine.add_service("hub", service);
-    let addr = tcp(&mut engine, id, Framing::U32BE);
-    let running = Running::start(engine);
+    let addr = listen_tcp(&mut engine, id, Framing::U32BE);
+    let running = RunningEngine::start(engine);
     let mut member = enter(addr);
     running.handle.post(id, Box::new("from afar".to_owned())).unwrap();
     assert_eq!(member.receive(), b"from afar");
@@ -186,7 +187,7 @@ fn a_batch_for_who_is_being_answered_keeps_its_place_among_the_replies<E: Engine
         // Small and large, whole in a read and in pieces: replies lie here and there.
         let sizes = [1, 9_000, 3, 100_000, 20_000, 20_000, 0, 300_000, 10, 10, 9_000, 9_000];
         let requests: Vec<Vec<u8>> = (0..60).map(|number| vec![number; sizes[usize::from(number) % 12]]).collect();
-        let wire: Vec<u8> = requests.iter().flat_map(|request| framed("u32be", request)).collect();
+        let wire: Vec<u8> = requests.iter().flat_map(|request| encode_frame("u32be", request)).collect();
         let sending = thread::spawn(move || sender.write_all(&wire).unwrap());
         for request in &requests {
             for expected in [request, request, &b"and".to_vec(), request] {
@@ -209,25 +210,25 @@ fn who_does_not_read_is_told_which_batches_it_has_missed<E: Engine>() {
         let (mut speaker, mut other) = (enter(addr), enter(addr));
         let (mut said, mut missed) = (BTreeMap::new(), BTreeMap::new());
         let mut note = |event| match event {
-            Event::Said(ticket, payloads) => _ = said.insert(ticket, payloads),
-            Event::Missed(id, ticket, frames) => {
+            HubEvent::Said(ticket, payloads) => _ = said.insert(ticket, payloads),
+            HubEvent::Missed(id, ticket, frames) => {
                 assert_eq!(missed.insert(ticket, frames), None, "told twice of {ticket:?}");
                 assert_ne!(id, ConnId::NONE);
             }
-            Event::Drained(_) => assert!(!missed.is_empty(), "drained of what?"),
+            HubEvent::Drained(_) => assert!(!missed.is_empty(), "drained of what?"),
         };
         let filling = vec![7; 30_000];
         let mut next = 0u32;
         let mut told = false;
         while !told || !next.is_multiple_of(50) {
             let pair = [next, next + 1].map(|number| [&number.to_be_bytes()[..], &filling].concat());
-            speaker.send_bytes(&pair.each_ref().map(|message| framed("u32be", message)).concat());
+            speaker.send_bytes(&pair.each_ref().map(|message| encode_frame("u32be", message)).concat());
             for member in [&mut speaker, &mut other] {
                 assert!(member.receive() == pair[0] && member.receive() == pair[1]);
             }
             next += 2;
             for event in events.try_iter() {
-                told |= matches!(event, Event::Missed(..));
+                told |= matches!(event, HubEvent::Missed(..));
                 note(event);
             }
         }

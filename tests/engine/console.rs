@@ -10,7 +10,7 @@ use switchboard::{CloseReason, Error, Framing, Limits, Reactor, SlowConsumer};
 
 use crate::descriptors::alone;
 use crate::operator::{Ears, LAST_WORD_BYTES, Office, Scratch, Setting, is_nonblocking, office};
-use crate::support::{Client, Engine, GUARD, Running, conformance, witness};
+use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, observe};
 
 conformance! {
     an_operator_on_pipes_is_a_peer_like_any_other,
@@ -53,7 +53,7 @@ fn an_operator_on_pipes_is_a_peer_like_any_other<E: Engine>() {
     typed.write_all(b"ee").unwrap();
     drop(typed);
     assert_eq!(client.receive(), b"three", "the last line need not be ended");
-    assert_eq!(setting.events.closed(), (setting.console, CloseReason::PeerClosed));
+    assert_eq!(setting.events.next_closed(), (setting.console, CloseReason::PeerClosed));
     ears.expect("three");
     ears.expect_end();
     client.echo(b"without an operator");
@@ -67,7 +67,7 @@ fn a_file_is_read_to_its_end_and_another_written<E: Engine>() {
     let lines = "an order\n".repeat(50_000);
     fs::write(&orders.0, &lines).unwrap();
     let setting = office::<E>(Limits::default(), File::open(&orders.0).unwrap(), answers.create());
-    assert_eq!(setting.events.closed(), (setting.console, CloseReason::PeerClosed));
+    assert_eq!(setting.events.next_closed(), (setting.console, CloseReason::PeerClosed));
     setting.client().echo(b"without an operator");
     setting.running.drain();
     assert_eq!(fs::read_to_string(&answers.0).unwrap(), format!("welcome console\n{lines}"));
@@ -76,7 +76,7 @@ fn a_file_is_read_to_its_end_and_another_written<E: Engine>() {
 fn an_input_without_a_byte_has_ended<E: Engine>() {
     let output = File::options().write(true).open("/dev/null").unwrap();
     let setting = office::<E>(Limits::default(), File::open("/dev/null").unwrap(), output);
-    assert_eq!(setting.events.closed(), (setting.console, CloseReason::PeerClosed));
+    assert_eq!(setting.events.next_closed(), (setting.console, CloseReason::PeerClosed));
     setting.client().echo(b"without an operator");
     setting.running.drain();
 }
@@ -96,7 +96,7 @@ fn a_socket_will_do_as_well<E: Engine>() {
     assert_eq!(ears.next().into_bytes(), news);
     assert!(!is_nonblocking(&others), "whoever shares it would be surprised");
     far.shutdown(std::net::Shutdown::Write).unwrap();
-    assert_eq!(setting.events.closed(), (setting.console, CloseReason::PeerClosed));
+    assert_eq!(setting.events.next_closed(), (setting.console, CloseReason::PeerClosed));
     client.echo(b"without an operator");
     drop(client);
     setting.running.drain();
@@ -123,7 +123,7 @@ fn an_output_that_nobody_reads_is_bounded_and_stays<E: Engine>() {
     }
     assert!((1..=2 * BOUND as u64).contains(&most_held), "{most_held} bytes are held for one who does not read");
     client.echo(b"the news");
-    assert_eq!(setting.events.try_closed(), None);
+    assert_eq!(setting.events.try_next_closed(), None);
     let ears = Ears::of(shown);
     ears.expect("welcome console");
     ears.await_line("the news");
@@ -144,8 +144,11 @@ fn an_output_that_is_closed_ends_its_console_only<E: Engine>() {
             client.echo(b"full");
         }
         drop(shown);
-        let (id, reason) =
-            if full { setting.events.closed() } else { setting.events.closed_while(|| client.echo(b"anybody?")) };
+        let (id, reason) = if full {
+            setting.events.next_closed()
+        } else {
+            setting.events.repeat_until_closed(|| client.echo(b"anybody?"))
+        };
         assert_eq!(id, setting.console);
         assert!(matches!(reason, CloseReason::PeerReset(_) | CloseReason::PeerClosed), "{reason}");
         client.echo(b"without an operator");
@@ -163,14 +166,14 @@ fn no_deadline_is_an_operators<E: Engine>() {
     ears.expect("welcome console");
     // Idle for longer than somebody who has come later, and is ended for it.
     let idle = setting.client();
-    let (id, reason) = setting.events.closed();
+    let (id, reason) = setting.events.next_closed();
     assert_eq!((id != setting.console, reason), (true, CloseReason::IdleTimeout(patience)));
     drop(idle);
     // With half a line for longer than somebody with half a frame.
     typed.write_all(b"half").unwrap();
     let slow = setting.client();
     slow.send_bytes(&[0, 0]);
-    let (id, reason) = setting.events.closed();
+    let (id, reason) = setting.events.next_closed();
     assert_ne!(id, setting.console);
     assert!(matches!(reason, CloseReason::FrameTimeout { .. } | CloseReason::IdleTimeout(_)), "{reason}");
     typed.write_all(b" a line\n").unwrap();
@@ -190,7 +193,7 @@ fn a_console_takes_nobodys_place<E: Engine>() {
     let refused = |setting: &Setting| Client::connect(setting.addr).receive().starts_with(b"server is full");
     assert!(refused(&setting), "there is one place, and it is taken");
     drop(typed);
-    assert_eq!(setting.events.closed().0, setting.console);
+    assert_eq!(setting.events.next_closed().0, setting.console);
     ears.expect_end();
     assert!(refused(&setting), "the operator's place was no client's");
     client.echo(b"still in");
@@ -208,7 +211,7 @@ fn the_last_word_is_out_before_the_engine_has_ended<E: Engine>() {
     let limits = Limits { drain_timeout: GUARD, linger_timeout: Duration::ZERO, ..Limits::default() };
     let setting = office::<E>(limits, input, heard.create());
     typed.write_all(b"quit\n").unwrap();
-    setting.running.ended();
+    setting.running.join();
     let expected = "welcome console\n".len() + LAST_WORD_BYTES + 1;
     assert_eq!(fs::metadata(&heard.0).unwrap().len(), expected as u64, "the engine ends when all has been written");
 }
@@ -222,7 +225,7 @@ fn what_was_said_before_the_engine_ran_is_heard<E: Engine>() {
     ears.expect("welcome console");
     ears.expect("an order");
     ears.expect_end();
-    assert_eq!(setting.events.closed(), (setting.console, CloseReason::PeerClosed));
+    assert_eq!(setting.events.next_closed(), (setting.console, CloseReason::PeerClosed));
     setting.running.drain();
 }
 
@@ -232,7 +235,7 @@ fn a_drain_waits_for_an_operator_no_longer_than_its_timeout<E: Engine>() {
     let setting = office::<E>(Limits { drain_timeout, ..Limits::default() }, input, output);
     let begun = Instant::now();
     typed.write_all(b"quit\n").unwrap();
-    setting.running.ended();
+    setting.running.join();
     assert!(begun.elapsed() >= drain_timeout, "what is owed has its time: {:?}", begun.elapsed());
 }
 
@@ -243,7 +246,7 @@ fn an_operator_who_is_sent_away_leaves_the_next_line_alone<E: Engine>() {
     let ears = Ears::of(shown);
     ears.expect("welcome console");
     typed.write_all(b"leave\n").unwrap();
-    assert_eq!(setting.events.closed(), (setting.console, CloseReason::Service("as asked".into())));
+    assert_eq!(setting.events.next_closed(), (setting.console, CloseReason::Service("as asked".into())));
     ears.expect_end();
     typed.write_all(b"for the shell\n").unwrap();
     drop(typed);
@@ -273,13 +276,13 @@ fn the_reactor_needs_no_thread_for_it() {
     let threads = || fs::read_dir("/proc/self/task").unwrap().count();
     let (mut typed, mut shown, (input, output)) = pipes();
     let limits = Limits::default();
-    let (service, events) = witness(Office::default());
+    let (service, events) = observe(Office::default());
     let mut engine = Reactor::new(limits).unwrap();
     let id = engine.add_service("office", service);
     engine.attach(id, input, output, Framing::Lines).unwrap();
     let before = threads();
-    let running = Running::start(engine);
-    events.opened();
+    let running = RunningEngine::start(engine);
+    events.next_opened();
     typed.write_all(b"hello\n").unwrap();
     shown.read_exact(&mut [0; 22]).unwrap();
     assert_eq!(threads(), before + 1, "the engine's own is the only one");
@@ -304,7 +307,7 @@ fn a_console_that_has_ended_is_not_watched_any_more() {
     let _shells = near.try_clone().unwrap();
     let setting = office::<Reactor>(Limits::default(), near.try_clone().unwrap(), near);
     far.write_all(b"leave\n").unwrap();
-    assert_eq!(setting.events.closed().0, setting.console);
+    assert_eq!(setting.events.next_closed().0, setting.console);
     // A turn later the connection is forgotten.
     setting.running.counters();
     assert_eq!(watched(), 2, "there is the listener, and what wakes the loop");

@@ -8,7 +8,7 @@ use std::time::Instant;
 use switchboard::services::Echo;
 use switchboard::{Limits, raise_descriptor_limit};
 
-use crate::support::{Client, Engine, GUARD, conformance, flood, framed, serve};
+use crate::support::{Client, Engine, GUARD, conformance, encode_frame, flood, serve};
 
 conformance! {
     a_thousand_connections_are_all_answered_right_and_idle_ones_stay,
@@ -40,7 +40,7 @@ fn a_thousand_connections_are_all_answered_right_and_idle_ones_stay<E: Engine>()
 fn a_flooding_peer_holds_up_nobody_and_is_served_too<E: Engine>() {
     let (running, addr) = serve::<E>(Limits::default(), Echo);
     let flooding = Client::connect(addr);
-    flood(&flooding, framed("u32be", &[7; 100]).repeat(500));
+    flood(&flooding, encode_frame("u32be", &[7; 100]).repeat(500));
     let (answered, progress) = channel();
     let mut answers = flooding.socket().try_clone().unwrap();
     thread::spawn(move || {
@@ -65,5 +65,5 @@ fn a_flooding_peer_holds_up_nobody_and_is_served_too<E: Engine>() {
     while progress.try_recv().is_ok() {}
     progress.recv_timeout(GUARD).expect("the flood is still answered");
     running.handle.stop();
-    running.ended();
+    running.join();
 }

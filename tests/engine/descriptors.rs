@@ -12,7 +12,7 @@ use socket2::{Domain, Socket, Type};
 use switchboard::services::Echo;
 use switchboard::{Limits, Service};
 
-use crate::support::{Client, Engine, Running, conformance, serve, witness};
+use crate::support::{Client, Engine, RunningEngine, conformance, observe, serve};
 
 conformance! {
     without_descriptors_the_old_are_served_and_the_new_wait_at_no_cost,
@@ -46,11 +46,14 @@ fn leave_descriptors(more: u64) {
 }
 
 /// A server that can accept four connections, and six sockets that were opened before descriptors became scarce.
-fn scarce<E: Engine>() -> (Running, SocketAddr, Vec<Socket>) {
+fn scarce<E: Engine>() -> (RunningEngine, SocketAddr, Vec<Socket>) {
     scarce_with::<E>(Echo, 4)
 }
 
-fn scarce_with<E: Engine>(service: impl Service + Send + 'static, more: u64) -> (Running, SocketAddr, Vec<Socket>) {
+fn scarce_with<E: Engine>(
+    service: impl Service + Send + 'static,
+    more: u64,
+) -> (RunningEngine, SocketAddr, Vec<Socket>) {
     let (running, addr) = serve::<E>(Limits::default(), service);
     // An answer proves that the loop runs and has all the descriptors it needs.
     let mut probe = Client::connect(addr);
@@ -90,7 +93,7 @@ fn without_descriptors_the_old_are_served_and_the_new_wait_at_no_cost<E: Engine>
     assert!(before["accept_pauses"] > 0);
 
     // A loop that spun on its listener would take many thousand turns in this time.
-    assert!(waiting[0].hears_nothing_for(Duration::from_millis(500)));
+    assert!(waiting[0].receives_nothing_for(Duration::from_millis(500)));
     let after = running.counters();
     let turns = after["turns"] - before["turns"];
     assert!(turns < 50, "{turns} turns in half a second in which nothing could be done");
@@ -136,7 +139,7 @@ fn those_who_share_a_service_wait_as_well_and_none_is_turned_away<E: Engine>() {
     if !alone() {
         return;
     }
-    let (service, _events) = witness(Echo);
+    let (service, _events) = observe(Echo);
     // An odd number: one that is accepted finds no second.
     let (running, addr, sockets) = scarce_with::<E>(service, 3);
     let clients: Vec<Client> = sockets.into_iter().map(|socket| connect(socket, addr)).collect();

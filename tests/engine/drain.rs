@@ -9,8 +9,8 @@ use switchboard::services::Echo;
 use switchboard::{CloseReason, Context, Endpoint, Error, Framing, Limits, Service};
 
 use crate::support::{
-    Client, Engine, Event, GUARD, Running, Sent, conformance, flood, framed, serve, unframed, witness,
-    write_all_it_takes,
+    Client, ConnectionEvent, Engine, GUARD, RunningEngine, SendOutcome, conformance, decode_frames, encode_frame,
+    flood, observe, serve, write_until_blocked,
 };
 
 conformance! {
@@ -38,13 +38,13 @@ fn listen_at<E: Engine>(
     limits: Limits,
     addr: SocketAddr,
     service: impl Service + Send + 'static,
-) -> (Running, SocketAddr) {
+) -> (RunningEngine, SocketAddr) {
     let mut engine = E::with_limits(limits);
     let id = engine.add_service("tested", service);
     let Endpoint::Tcp(bound) = engine.try_listen(id, &Endpoint::Tcp(addr), Framing::U32BE).unwrap() else {
         panic!("asked for TCP")
     };
-    (Running::start(engine), bound)
+    (RunningEngine::start(engine), bound)
 }
 
 fn is_refused(addr: SocketAddr) -> bool {
@@ -54,14 +54,14 @@ fn is_refused(addr: SocketAddr) -> bool {
 fn draining_gives_every_busy_client_whole_frames_and_an_orderly_end<E: Engine>() {
     // A client on a busy machine may be slow to notice the end, and is not to be cut off for that.
     let limits = Limits { linger_timeout: GUARD, drain_timeout: GUARD, ..Limits::default() };
-    let (service, events) = witness(Echo);
+    let (service, events) = observe(Echo);
     let (running, addr) = listen_at::<E>(limits, own_loopback(1), service);
     // Large enough that the time goes into the traffic and not into cutting it up.
     let payload = &[7; 2000];
     let clients: Vec<_> = (0..50)
         .map(|_| {
             let client = Client::connect(addr);
-            let writer = flood(&client, framed("u32be", payload));
+            let writer = flood(&client, encode_frame("u32be", payload));
             let mut socket = client.socket().try_clone().unwrap();
             let mut stream = vec![0; 4 + payload.len()];
             socket.read_exact(&mut stream).unwrap();
@@ -78,12 +78,14 @@ fn draining_gives_every_busy_client_whole_frames_and_an_orderly_end<E: Engine>()
     for client in clients {
         let (ended, stream) = client.join().unwrap();
         assert!(ended.expect("no client is reset"), "nobody is let in any more when the first is sent away");
-        assert!(unframed(&stream).iter().all(|echoed| echoed == payload));
+        assert!(decode_frames(&stream).iter().all(|echoed| echoed == payload));
     }
     assert_eq!((stats.accepted, stats.closed, stats.faulted, stats.open), (50, 50, 0, 0), "{stats}");
     assert_eq!(stats.buffered_bytes, 0);
-    let reasons =
-        events.rest().into_iter().filter(|event| matches!(event, Event::Closed(_, CloseReason::ShuttingDown)));
+    let reasons = events
+        .into_remaining()
+        .into_iter()
+        .filter(|event| matches!(event, ConnectionEvent::Closed(_, CloseReason::ShuttingDown)));
     assert_eq!(reasons.count(), 50);
 }
 
@@ -92,13 +94,13 @@ fn draining_waits_for_a_peer_that_does_not_read_no_longer_than_its_timeout<E: En
     let (running, addr) = serve::<E>(Limits { drain_timeout, ..Limits::default() }, Echo);
     let slow = Client::connect(addr);
     let mut other = Client::connect(addr);
-    let sent = write_all_it_takes(slow.socket(), &framed("u32be", &[7; 1000]), || other.echo(b"meanwhile"));
-    assert!(matches!(sent, Sent::Blocked(_)));
+    let sent = write_until_blocked(slow.socket(), &encode_frame("u32be", &[7; 1000]), || other.echo(b"meanwhile"));
+    assert!(matches!(sent, SendOutcome::Blocked(_)));
     let begun = Instant::now();
     running.handle.drain();
     other.expect_end();
     drop(other);
-    running.ended();
+    running.join();
     assert!(begun.elapsed() >= drain_timeout, "what is owed has its time: {:?}", begun.elapsed());
 }
 
@@ -106,18 +108,18 @@ fn draining_answers_all_that_was_received_from_one_who_reads_late<E: Engine>() {
     let (running, addr) = serve::<E>(Limits { drain_timeout: GUARD, linger_timeout: GUARD, ..Limits::default() }, Echo);
     let slow = Client::connect(addr);
     let mut other = Client::connect(addr);
-    let request = framed("u32be", &[7; 1000]);
-    let sent = write_all_it_takes(slow.socket(), &request, || other.echo(b"meanwhile"));
-    assert!(matches!(sent, Sent::Blocked(_)));
+    let request = encode_frame("u32be", &[7; 1000]);
+    let sent = write_until_blocked(slow.socket(), &request, || other.echo(b"meanwhile"));
+    assert!(matches!(sent, SendOutcome::Blocked(_)));
     running.handle.drain();
     other.expect_end();
     let mut stream = Vec::new();
     slow.socket().read_to_end(&mut stream).unwrap();
-    let answers = unframed(&stream);
+    let answers = decode_frames(&stream);
     assert!(answers.iter().all(|answer| *answer == [7; 1000]));
     drop((slow, other));
-    let stats = running.ended();
-    let others_bytes = (stats.frames_in as usize - answers.len()) * framed("u32be", b"meanwhile").len();
+    let stats = running.join();
+    let others_bytes = (stats.frames_in as usize - answers.len()) * encode_frame("u32be", b"meanwhile").len();
     let unfinished = stats.bytes_in as usize - others_bytes - stream.len();
     assert!(unfinished < request.len(), "{unfinished} bytes of requests were received and not answered");
 }
@@ -131,24 +133,24 @@ fn an_engine_that_serves_nobody_drains_at_once<E: Engine>() {
     // Told to drain before it runs, it does not begin.
     let engine = E::with_limits(Limits::default());
     engine.handle().drain();
-    assert_eq!(Running::start(engine).ended().accepted, 0);
+    assert_eq!(RunningEngine::start(engine).join().accepted, 0);
 }
 
 fn stop_ends_at_once_and_still_tells_the_service<E: Engine>() {
-    let (service, events) = witness(Echo);
+    let (service, events) = observe(Echo);
     let (running, addr) = serve::<E>(Limits { drain_timeout: 2 * GUARD, ..Limits::default() }, service);
     let slow = Client::connect(addr);
-    let id = events.opened();
+    let id = events.next_opened();
     let mut other = Client::connect(addr);
-    let other_id = events.opened();
-    let sent = write_all_it_takes(slow.socket(), &framed("u32be", &[7; 1000]), || other.echo(b"meanwhile"));
-    assert!(matches!(sent, Sent::Blocked(_)));
+    let other_id = events.next_opened();
+    let sent = write_until_blocked(slow.socket(), &encode_frame("u32be", &[7; 1000]), || other.echo(b"meanwhile"));
+    assert!(matches!(sent, SendOutcome::Blocked(_)));
     running.handle.stop();
-    running.ended();
-    let mut told = events.rest();
-    told.sort_by_key(|event| matches!(event, Event::Closed(closed, _) if *closed == other_id));
+    running.join();
+    let mut told = events.into_remaining();
+    told.sort_by_key(|event| matches!(event, ConnectionEvent::Closed(closed, _) if *closed == other_id));
     let reason = CloseReason::ShuttingDown;
-    assert_eq!(told, [Event::Closed(id, reason.clone()), Event::Closed(other_id, reason)]);
+    assert_eq!(told, [ConnectionEvent::Closed(id, reason.clone()), ConnectionEvent::Closed(other_id, reason)]);
 }
 
 struct Fuse;
@@ -167,13 +169,13 @@ fn a_service_may_shut_its_engine_down<E: Engine>() {
     let mut other = Client::connect(addr);
     other.echo(b"hello");
     let mut client = Client::connect(addr);
-    client.send_bytes(&[framed("u32be", b"first"), framed("u32be", b"shut down")].concat());
+    client.send_bytes(&[encode_frame("u32be", b"first"), encode_frame("u32be", b"shut down")].concat());
     assert_eq!(client.receive(), b"first");
     assert_eq!(client.receive(), b"shut down", "the request that ends it all is answered too");
     client.expect_end();
     other.expect_end();
     drop((client, other));
-    running.ended();
+    running.join();
 }
 
 fn a_port_is_free_again_when_its_engine_has_ended<E: Engine>() {
@@ -188,7 +190,7 @@ fn a_port_is_free_again_when_its_engine_has_ended<E: Engine>() {
         client.expect_end();
     }
     drop(clients);
-    running.ended();
+    running.join();
     for _ in 0..2 {
         let (running, same) = listen_at::<E>(Limits::default(), addr, Echo);
         assert_eq!(same, addr);
@@ -209,7 +211,7 @@ fn a_unix_sockets_file_goes_with_its_engine_and_a_stale_one_is_replaced<E: Engin
     let mut engine = E::with_limits(Limits::default());
     let echo = engine.add_service("echo", Echo);
     engine.try_listen(echo, &at, Framing::Raw).unwrap();
-    let running = Running::start(engine);
+    let running = RunningEngine::start(engine);
 
     // One that is in use is left alone.
     let mut second = E::with_limits(Limits::default());

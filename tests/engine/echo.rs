@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use switchboard::services::Echo;
 use switchboard::{Context, Endpoint, Framing, Limits, Service};
 
-use crate::support::{Client, Engine, GUARD, Running, conformance, framed, tcp};
+use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, encode_frame, listen_tcp};
 
 conformance! {
     every_framing_echoes_byte_for_byte_whatever_the_pieces,
@@ -24,14 +24,14 @@ conformance! {
 fn every_framing_echoes_byte_for_byte_whatever_the_pieces<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let echo = engine.add_service("echo", Echo);
-    let listeners = Framing::NAMES.map(|(name, framing)| (name, tcp(&mut engine, echo, framing)));
-    let running = Running::start(engine);
+    let listeners = Framing::NAMES.map(|(name, framing)| (name, listen_tcp(&mut engine, echo, framing)));
+    let running = RunningEngine::start(engine);
     let mut frames = 0;
     for (name, addr) in listeners {
         let long = vec![b'x'; if name == "u8" { 255 } else { 40_000 }];
         // A carriage return before the line feed would belong to the line's end, and an empty message does not exist in raw.
         let payloads: [&[u8]; 5] = [b"a", b"", b"\0\xff\x80", &long, b"the last"];
-        let wire: Vec<u8> = payloads.iter().flat_map(|payload| framed(name, payload)).collect();
+        let wire: Vec<u8> = payloads.iter().flat_map(|payload| encode_frame(name, payload)).collect();
         let mut stream = TcpStream::connect(addr).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(GUARD)).unwrap();
@@ -62,7 +62,7 @@ fn a_unix_socket_echoes<E: Engine>() {
     let echo = engine.add_service("echo", Echo);
     let at = Endpoint::Unix(path.clone());
     assert_eq!(engine.try_listen(echo, &at, Framing::Lines).unwrap(), at);
-    let running = Running::start(engine);
+    let running = RunningEngine::start(engine);
     let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
     stream.set_read_timeout(Some(GUARD)).unwrap();
     stream.write_all(b"one\ntwo\nlast line without its end").unwrap();
@@ -82,7 +82,7 @@ fn ipv6_echoes<E: Engine>() {
     let echo = engine.add_service("echo", Echo);
     let Endpoint::Tcp(addr) = engine.listen(echo, "[::1]:0", Framing::U32BE) else { panic!("asked for TCP") };
     let Endpoint::Udp(udp) = engine.listen(echo, "udp:[::1]:0", Framing::Raw) else { panic!("asked for UDP") };
-    let running = Running::start(engine);
+    let running = RunningEngine::start(engine);
     Client::connect(addr).echo(b"six");
     let socket = UdpSocket::bind("[::1]:0").unwrap();
     socket.set_read_timeout(Some(GUARD)).unwrap();
@@ -100,7 +100,7 @@ fn datagrams_come_back_whole_from_where_they_were_sent<E: Engine>() {
         Endpoint::Udp(addr) => addr,
         other => panic!("asked for UDP, got {other}"),
     });
-    let running = Running::start(engine);
+    let running = RunningEngine::start(engine);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(GUARD)).unwrap();
     let mut buffer = vec![0; 70_000];
@@ -128,7 +128,7 @@ fn datagrams_of_both_families_are_answered_in_turn<E: Engine>() {
         socket.connect(to).unwrap();
         socket
     });
-    let running = Running::start(engine);
+    let running = RunningEngine::start(engine);
     for number in 0..6 {
         for socket in &clients {
             socket.send(&[number]).unwrap();
@@ -144,7 +144,7 @@ fn many_datagrams_at_once_keep_their_boundaries<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let echo = engine.add_service("echo", Echo);
     let Endpoint::Udp(addr) = engine.listen(echo, "udp:127.0.0.1:0", Framing::Raw) else { panic!("asked for UDP") };
-    let running = Running::start(engine);
+    let running = RunningEngine::start(engine);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(GUARD)).unwrap();
     let mut buffer = vec![0; 2000];
@@ -172,10 +172,10 @@ fn many_datagrams_at_once_keep_their_boundaries<E: Engine>() {
 fn listeners_of_one_service_have_framings_of_their_own<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let echo = engine.add_service("echo", Echo);
-    let lines = tcp(&mut engine, echo, Framing::Lines);
-    let prefixed = tcp(&mut engine, echo, Framing::U32BE);
-    let odd = tcp(&mut engine, echo, "u16be,offset=2,adjustment=4,skip=0".parse().unwrap());
-    let running = Running::start(engine);
+    let lines = listen_tcp(&mut engine, echo, Framing::Lines);
+    let prefixed = listen_tcp(&mut engine, echo, Framing::U32BE);
+    let odd = listen_tcp(&mut engine, echo, "u16be,offset=2,adjustment=4,skip=0".parse().unwrap());
+    let running = RunningEngine::start(engine);
     let mut plain = TcpStream::connect(lines).unwrap();
     plain.set_read_timeout(Some(GUARD)).unwrap();
     plain.write_all(b"\0\0\0\x01a\n").unwrap();
@@ -207,9 +207,9 @@ fn several_services_share_one_engine<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let addrs = names.map(|name| {
         let id = engine.add_service(name, Named(name));
-        tcp(&mut engine, id, Framing::U32BE)
+        listen_tcp(&mut engine, id, Framing::U32BE)
     });
-    let running = Running::start(engine);
+    let running = RunningEngine::start(engine);
     let mut clients = addrs.map(Client::connect);
     for round in 0..3 {
         for (client, name) in clients.iter_mut().zip(names) {

@@ -8,7 +8,9 @@ use switchboard::{
     CloseReason, ConnId, Context, FrameError, Framing, Limits, LooksLike, Message, Payload, Peer, Service, TimerId,
 };
 
-use crate::support::{Client, Engine, Event, GUARD, Running, conformance, framed, serve, tcp, witness};
+use crate::support::{
+    Client, ConnectionEvent, Engine, GUARD, RunningEngine, conformance, encode_frame, listen_tcp, observe, serve,
+};
 
 conformance! {
     a_client_that_has_said_all_still_gets_all_its_answers,
@@ -25,35 +27,35 @@ conformance! {
 }
 
 fn a_client_that_has_said_all_still_gets_all_its_answers<E: Engine>() {
-    let (service, events) = witness(Echo);
+    let (service, events) = observe(Echo);
     let (running, addr) = serve::<E>(Limits::default(), service);
     for count in [0, 1, 1000] {
         let mut client = Client::connect(addr);
         let requests: Vec<u8> =
-            (0..count).flat_map(|number| framed("u32be", format!("request {number}").as_bytes())).collect();
+            (0..count).flat_map(|number| encode_frame("u32be", format!("request {number}").as_bytes())).collect();
         client.send_bytes(&requests);
         client.finish();
         for number in 0..count {
             assert_eq!(client.receive(), format!("request {number}").as_bytes());
         }
         client.expect_end();
-        assert_eq!(events.closed().1, CloseReason::PeerClosed);
+        assert_eq!(events.next_closed().1, CloseReason::PeerClosed);
     }
     running.drain();
 }
 
 fn a_reset_inside_a_frame_ends_that_connection_only<E: Engine>() {
-    let (service, events) = witness(Echo);
+    let (service, events) = observe(Echo);
     let (running, addr) = serve::<E>(Limits::default(), service);
     let mut other = Client::connect(addr);
-    events.opened();
+    events.next_opened();
     for broken_off in [&b"\0\0"[..], b"\0\0\x01\0half", b"\0\0\0\x02ok\0\0\x01\0half"] {
         let client = Client::connect(addr);
-        let id = events.opened();
+        let id = events.next_opened();
         client.send_bytes(broken_off);
         other.echo(b"before");
         client.reset();
-        let (closed, reason) = events.closed();
+        let (closed, reason) = events.next_closed();
         assert_eq!(closed, id);
         assert!(matches!(reason, CloseReason::PeerReset(_) | CloseReason::TruncatedFrame { .. }), "{reason:?}");
         other.echo(b"after");
@@ -63,19 +65,19 @@ fn a_reset_inside_a_frame_ends_that_connection_only<E: Engine>() {
 }
 
 fn an_end_inside_a_frame_says_how_far_the_frame_had_come<E: Engine>() {
-    let (service, events) = witness(Echo);
+    let (service, events) = observe(Echo);
     let (running, addr) = serve::<E>(Limits::default(), service);
     let mut client = Client::connect(addr);
     client.send_bytes(b"\0\0\0\x02ok\0\0\0\x09half");
     client.finish();
     assert_eq!(client.receive(), b"ok", "what came before is answered");
     client.expect_end();
-    assert_eq!(events.closed().1, CloseReason::TruncatedFrame { received_bytes: 8, looks_like: None });
+    assert_eq!(events.next_closed().1, CloseReason::TruncatedFrame { received_bytes: 8, looks_like: None });
     running.drain();
 }
 
 fn what_is_no_frame_is_called_what_it_looks_like<E: Engine>() {
-    let (service, events) = witness(Echo);
+    let (service, events) = observe(Echo);
     let (running, addr) = serve::<E>(Limits::default(), service);
     for (bytes, expected) in [
         (&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], LooksLike::Http),
@@ -85,7 +87,7 @@ fn what_is_no_frame_is_called_what_it_looks_like<E: Engine>() {
         let mut client = Client::connect(addr);
         client.send_bytes(bytes);
         client.expect_end();
-        let (_, reason) = events.closed();
+        let (_, reason) = events.next_closed();
         let CloseReason::BadFrame(FrameError::TooLarge { declared_bytes, max_frame_bytes, looks_like }) = reason else {
             panic!("{expected:?}: {reason:?}");
         };
@@ -140,7 +142,8 @@ fn replies_precede_the_close_that_the_service_asks_for<E: Engine>() {
     let (running, addr) = serve::<E>(Limits::default(), Closing { in_open: false });
     let mut client = Client::connect(addr);
     // In one piece, so that what follows the close is there already when it is asked for.
-    let requests = ["one", "two", "close", "never answered"].map(|said| framed("u32be", said.as_bytes())).concat();
+    let requests =
+        ["one", "two", "close", "never answered"].map(|said| encode_frame("u32be", said.as_bytes())).concat();
     client.send_bytes(&requests);
     for expected in ["one", "two", "close", "closing", "a reply is a reply", "bye: as asked"] {
         assert_eq!(client.receive(), expected.as_bytes());
@@ -152,7 +155,7 @@ fn replies_precede_the_close_that_the_service_asks_for<E: Engine>() {
 }
 
 fn a_service_closes_from_any_callback_and_hears_of_it_once<E: Engine>() {
-    let (service, events) = witness(Closing { in_open: true });
+    let (service, events) = observe(Closing { in_open: true });
     let (running, addr) = serve::<E>(Limits::default(), service);
     let mut client = Client::connect(addr);
     assert_eq!(client.receive(), b"no");
@@ -160,14 +163,14 @@ fn a_service_closes_from_any_callback_and_hears_of_it_once<E: Engine>() {
     client.expect_end();
     drop(client);
     running.drain();
-    let reasons: Vec<_> = events.rest();
+    let reasons: Vec<_> = events.into_remaining();
     assert!(
-        matches!(&reasons[..], [Event::Opened(a), Event::Closed(b, CloseReason::Service(words))]
+        matches!(&reasons[..], [ConnectionEvent::Opened(a), ConnectionEvent::Closed(b, CloseReason::Service(words))]
             if a == b && words == "closed on sight"),
         "{reasons:?}"
     );
 
-    let (service, events) = witness(Closing { in_open: false });
+    let (service, events) = observe(Closing { in_open: false });
     let (running, addr) = serve::<E>(Limits::default(), service);
     let mut client = Client::connect(addr);
     client.echo(b"later");
@@ -176,7 +179,7 @@ fn a_service_closes_from_any_callback_and_hears_of_it_once<E: Engine>() {
     client.expect_end();
     drop(client);
     running.drain();
-    assert_eq!(events.rest().len(), 2);
+    assert_eq!(events.into_remaining().len(), 2);
 }
 
 fn a_last_word_said_on_close_is_still_sent<E: Engine>() {
@@ -211,11 +214,11 @@ impl Service for Parting {
 
 fn who_is_closed_again_still_gets_what_it_is_owed<E: Engine>() {
     let limits = Limits { max_write_buffer_bytes: 64 << 20, ..Limits::default() };
-    let (service, events) = witness(Parting::default());
+    let (service, events) = observe(Parting::default());
     let (running, addr) = serve::<E>(limits, service);
     let (mut client, mut other) = (Client::connect(addr), Client::connect(addr));
     client.send(b"part");
-    assert_eq!(events.closed().1, CloseReason::Service("all is said".into()));
+    assert_eq!(events.next_closed().1, CloseReason::Service("all is said".into()));
     (0..3).for_each(|_| other.echo(b"again"));
     assert!(client.receive() == vec![7; LAST_WORDS_BYTES]);
     client.expect_end();
@@ -244,12 +247,12 @@ impl Service for Ticking {
 
 fn a_closed_connections_timers_are_silent<E: Engine>() {
     let (fired, ticks) = channel();
-    let (service, events) = witness(Ticking { fired });
+    let (service, events) = observe(Ticking { fired });
     let (running, addr) = serve::<E>(Limits { linger_timeout: GUARD, ..Limits::default() }, service);
     // Its peer does not close, so the engine goes on discarding what it might still say.
     let mut closed = Client::connect(addr);
     closed.send(b"close");
-    events.closed();
+    events.next_closed();
     closed.expect_end();
     // Another's timers measure the time in which the first would have fired.
     let mut other = Client::connect(addr);
@@ -289,8 +292,8 @@ impl Service for Gossip {
 fn what_a_service_says_of_a_broken_peer_reaches_the_others_at_once<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let gossip = engine.add_service("gossip", Gossip::default());
-    let addr = tcp(&mut engine, gossip, Framing::U32BE);
-    let running = Running::start(engine);
+    let addr = listen_tcp(&mut engine, gossip, Framing::U32BE);
+    let running = RunningEngine::start(engine);
     let mut stays = Client::connect(addr);
     stays.echo(b"here");
     let mut leaves = Client::connect(addr);
@@ -317,6 +320,6 @@ fn who_holds_on_after_the_end_is_let_go_of_when_its_time_is_up<E: Engine>() {
     running.handle.drain();
     talking.expect_end();
     // Both sockets are still open on this side. The engine ends long before its patience does.
-    running.ended();
+    running.join();
     drop((faulty, talking));
 }

@@ -7,7 +7,7 @@ use std::thread;
 use switchboard::services::Echo;
 use switchboard::{ConnId, Context, Limits, Message, Payload, Peer, PostError, Service};
 
-use crate::support::{Client, Engine, GUARD, Running, conformance, tcp};
+use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, listen_tcp};
 
 conformance! {
     messages_of_each_thread_arrive_in_its_order,
@@ -33,7 +33,7 @@ fn messages_of_each_thread_arrive_in_its_order<E: Engine>() {
     let (posted, arrived): (_, Receiver<(usize, u32)>) = channel();
     let mut engine = E::with_limits(Limits { max_queued_messages: 100, ..Limits::default() });
     let service = engine.add_service("posted", Posted(posted));
-    let running = Running::start(engine);
+    let running = RunningEngine::start(engine);
     let threads: Vec<_> = (0..4usize)
         .map(|thread| {
             let handle = running.handle.clone();
@@ -75,7 +75,7 @@ fn a_message_too_many_is_given_back<E: Engine>() {
     assert!(matches!(&error, PostError::Full(message) if message.is::<u32>()), "{error}");
     assert_eq!(error.to_string(), "message not posted: the queue is full");
     // What was posted before the engine ran is not lost, and there is room again.
-    let running = Running::start(engine);
+    let running = RunningEngine::start(engine);
     assert_eq!([(); 3].map(|()| arrived.recv_timeout(GUARD).unwrap()), [0, 1, 2]);
     running.handle.post(service, error.into_message()).unwrap();
     assert_eq!(arrived.recv_timeout(GUARD).unwrap(), 3);
@@ -85,7 +85,7 @@ fn a_message_too_many_is_given_back<E: Engine>() {
 fn a_message_after_the_end_is_given_back<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let service = engine.add_service("echo", Echo);
-    let running = Running::start(engine);
+    let running = RunningEngine::start(engine);
     let handle = running.handle.clone();
     running.drain();
     let error = handle.post(service, Box::new("too late")).unwrap_err();
@@ -120,8 +120,8 @@ impl Service for Speaker {
 fn a_message_reaches_the_service_it_is_for_and_through_it_a_connection<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let services = ["north", "south"].map(|name| engine.add_service(name, Speaker::default()));
-    let addrs = services.map(|service| tcp(&mut engine, service, switchboard::Framing::U32BE));
-    let running = Running::start(engine);
+    let addrs = services.map(|service| listen_tcp(&mut engine, service, switchboard::Framing::U32BE));
+    let running = RunningEngine::start(engine);
     let mut clients = addrs.map(Client::connect);
     for client in &mut clients {
         assert_eq!(client.receive(), b"welcome");

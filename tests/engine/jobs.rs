@@ -10,7 +10,7 @@ use std::time::Duration;
 use switchboard::services::Echo;
 use switchboard::{CloseReason, Context, Framing, JobError, JobId, JobOutput, Limits, Message, Service, Threaded};
 
-use crate::support::{Client, Engine, GUARD, Running, conformance, serve, tcp, witness};
+use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, listen_tcp, observe, serve};
 
 conformance! {
     a_jobs_result_comes_back_to_the_connection_that_wanted_it,
@@ -110,11 +110,11 @@ fn a_job_that_panics_says_so_and_harms_nobody<E: Engine>() {
 
 fn a_closed_connections_job_says_nothing_to_its_peer<E: Engine>() {
     let (service, jobs) = working();
-    let (service, events) = witness(service);
+    let (service, events) = observe(service);
     let (running, addr) = serve::<E>(Limits { linger_timeout: GUARD, ..Limits::default() }, service);
     let mut client = Client::connect(addr);
     client.send(b"wait and close");
-    events.closed();
+    events.next_closed();
     client.expect_end();
     jobs.go.send(()).unwrap();
     jobs.ended.recv_timeout(GUARD).expect("the service still hears what became of it");
@@ -155,7 +155,7 @@ impl Service for Tireless {
 fn who_always_has_more_to_do_is_heard_and_hears<E: Engine>() {
     for own in [true, false] {
         let limits = Limits { drain_timeout: Duration::from_millis(200), ..Limits::default() };
-        let (service, events) = witness(Tireless { own });
+        let (service, events) = observe(Tireless { own });
         let (running, addr) =
             if own { serve::<E>(limits, Tireless { own }) } else { serve::<E>(limits.clone(), service) };
         let mut client = Client::connect(addr);
@@ -167,24 +167,24 @@ fn who_always_has_more_to_do_is_heard_and_hears<E: Engine>() {
         running.handle.drain();
         client.expect_end();
         drop(client);
-        running.ended();
+        running.join();
         if !own {
-            assert_eq!(events.closed().1, CloseReason::ShuttingDown);
+            assert_eq!(events.next_closed().1, CloseReason::ShuttingDown);
         }
 
         let (running, addr) = serve::<E>(Limits::default(), Tireless { own });
         let mut client = Client::connect(addr);
         client.echo(b"begin");
         running.handle.stop();
-        running.ended();
+        running.join();
     }
 }
 
 fn who_always_has_more_to_do_for_nobody_holds_nobody_up<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let tested = engine.add_service("tested", Tireless { own: false });
-    let addr = tcp(&mut engine, tested, Framing::U32BE);
-    let running = Running::start(engine);
+    let addr = listen_tcp(&mut engine, tested, Framing::U32BE);
+    let running = RunningEngine::start(engine);
     running.handle.post(tested, Box::new(())).unwrap();
     running.await_counter("jobs", |jobs| jobs > 100);
     let mut client = Client::connect(addr);
@@ -236,12 +236,13 @@ mod on_workers {
     #[test]
     fn a_client_that_has_said_all_still_gets_its_jobs_answer() {
         let (service, jobs) = working();
-        let (service, events) = witness(service);
+        let (service, events) = observe(service);
         let mut engine = Reactor::with_limits(Limits::default());
         let work = engine.add_service("work", service);
         let echo = engine.add_service("echo", Echo);
-        let (addr, other) = (tcp(&mut engine, work, Framing::U32BE), tcp(&mut engine, echo, Framing::U32BE));
-        let running = Running::start(engine);
+        let (addr, other) =
+            (listen_tcp(&mut engine, work, Framing::U32BE), listen_tcp(&mut engine, echo, Framing::U32BE));
+        let running = RunningEngine::start(engine);
         let mut client = Client::connect(addr);
         client.send(b"wait");
         client.finish();
@@ -252,7 +253,7 @@ mod on_workers {
         jobs.go.send(()).unwrap();
         assert_eq!(client.receive(), b"wait");
         client.expect_end();
-        assert_eq!(events.closed().1, CloseReason::PeerClosed);
+        assert_eq!(events.next_closed().1, CloseReason::PeerClosed);
         drop((client, other));
         running.drain();
     }
@@ -275,7 +276,7 @@ mod on_workers {
         assert_eq!(client.receive(), b"wait");
         client.expect_end();
         drop(client);
-        running.ended();
+        running.join();
     }
 
     #[test]
@@ -328,15 +329,15 @@ impl Service for Long {
 }
 
 /// Long work, short work and an echo on one engine.
-fn long_and_short<E: Engine>() -> (Running, [SocketAddr; 3], Receiver<()>, Sender<()>) {
+fn long_and_short<E: Engine>() -> (RunningEngine, [SocketAddr; 3], Receiver<()>, Sender<()>) {
     let mut engine = E::with_limits(Limits { workers: 1, drain_timeout: Duration::ZERO, ..Limits::default() });
     let (begun, begins) = channel();
     let (go, gone) = channel();
     let long = engine.add_service("long", Long { begun, go: Arc::new(Mutex::new(gone)) });
     let short = engine.add_service("short", working().0);
     let echo = engine.add_service("echo", Echo);
-    let addresses = [long, short, echo].map(|service| tcp(&mut engine, service, Framing::U32BE));
-    (Running::start(engine), addresses, begins, go)
+    let addresses = [long, short, echo].map(|service| listen_tcp(&mut engine, service, Framing::U32BE));
+    (RunningEngine::start(engine), addresses, begins, go)
 }
 
 fn long_work_holds_up_neither_other_services_nor_more_threads_than_its_own<E: Engine>() {
@@ -371,7 +372,7 @@ fn work_that_waits_for_others_does_not_hold_up_the_end_on_threads() {
     for _ in 0..3 {
         let (mut client, ends) = (Client::connect(long), ends.clone());
         client.send(b"work");
-        thread::spawn(move || ends.send(client.try_receive()));
+        thread::spawn(move || ends.send(client.receive_or_end()));
     }
     begins.recv_timeout(GUARD).unwrap();
     begins.recv_timeout(GUARD).unwrap();
@@ -380,6 +381,6 @@ fn work_that_waits_for_others_does_not_hold_up_the_end_on_threads() {
     // The one whose work has not begun has to wait for nobody, and the others for their own work only.
     assert_eq!(ended.recv_timeout(GUARD).unwrap().unwrap(), b"Err(Refused)");
     drop(go);
-    running.ended();
+    running.join();
     assert!(begins.try_recv().is_err(), "it was begun after all");
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use switchboard::services::Echo;
 use switchboard::{CloseReason, Limits, Service};
 
-use crate::support::{Client, Engine, GUARD, Running, conformance, serve, witness};
+use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, observe, serve};
 
 conformance! {
     half_frames_that_nobody_finishes_make_room_again,
@@ -14,7 +14,9 @@ conformance! {
 }
 
 /// Eight peers that each send a little more than their share of a frame that they never finish.
-fn hold_too_much<E: Engine>(service: impl Service + Send + 'static) -> (Running, std::net::SocketAddr, Vec<Client>) {
+fn hold_too_much<E: Engine>(
+    service: impl Service + Send + 'static,
+) -> (RunningEngine, std::net::SocketAddr, Vec<Client>) {
     let limits = Limits {
         max_frame_bytes: 1 << 20,
         max_buffered_bytes: 4 << 20,
@@ -31,7 +33,7 @@ fn hold_too_much<E: Engine>(service: impl Service + Send + 'static) -> (Running,
 }
 
 /// Those who stay are read again when there is room, and may hold too much once more: a newcomer comes until it is let in.
-fn await_room(running: &Running, addr: std::net::SocketAddr) {
+fn await_room(running: &RunningEngine, addr: std::net::SocketAddr) {
     let begun = Instant::now();
     loop {
         let before = running.counters();
@@ -47,14 +49,14 @@ fn await_room(running: &Running, addr: std::net::SocketAddr) {
 }
 
 fn half_frames_that_nobody_finishes_make_room_again<E: Engine>() {
-    let (service, events) = witness(Echo);
+    let (service, events) = observe(Echo);
     let (running, addr, holders) = hold_too_much::<E>(service);
     running.await_counter("buffered_bytes", |bytes| bytes >= 4 << 20);
     let mut newcomer = Client::connect(addr);
     let words = newcomer.receive();
     assert!(words.starts_with(b"server is short of memory"), "{}", String::from_utf8_lossy(&words));
     newcomer.expect_end();
-    assert_eq!(events.closed().1, CloseReason::BufferBudget(4 << 20));
+    assert_eq!(events.next_closed().1, CloseReason::BufferBudget(4 << 20));
     await_room(&running, addr);
     drop(holders);
     running.drain();
@@ -71,7 +73,7 @@ fn the_largest_goes_first_though_it_waits_in_silence<E: Engine>() {
     };
     let mut largest = begin(900 * 1024);
     running.await_counter("buffered_bytes", |bytes| bytes >= 900 << 10);
-    assert!(largest.hears_nothing_for(Duration::from_millis(300)));
+    assert!(largest.receives_nothing_for(Duration::from_millis(300)));
     let others: Vec<Client> = (0..12).map(|_| begin(300 * 1024)).collect();
     largest.expect_end();
     await_room(&running, addr);

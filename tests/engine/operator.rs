@@ -13,7 +13,7 @@ use std::thread;
 use rustix::fs::{OFlags, fcntl_getfl};
 use switchboard::{CloseReason, ConnId, Context, Framing, Limits, Payload, Peer, Service};
 
-use crate::support::{Client, Engine, Events, GUARD, Running, tcp, witness};
+use crate::support::{Client, ConnectionEvents, Engine, GUARD, RunningEngine, listen_tcp, observe};
 
 /// Tells everybody what anybody says.
 #[derive(Default)]
@@ -47,28 +47,28 @@ impl Service for Office {
 pub(crate) const LAST_WORD_BYTES: usize = 1 << 20;
 
 pub(crate) struct Setting {
-    pub(crate) running: Running,
+    pub(crate) running: RunningEngine,
     pub(crate) addr: SocketAddr,
-    pub(crate) events: Events,
+    pub(crate) events: ConnectionEvents,
     pub(crate) console: ConnId,
 }
 
 /// An office whose operator has come.
 pub(crate) fn office<E: Engine>(limits: Limits, input: impl Into<OwnedFd>, output: impl Into<OwnedFd>) -> Setting {
     let mut engine = E::with_limits(limits);
-    let (service, events) = witness(Office::default());
+    let (service, events) = observe(Office::default());
     let id = engine.add_service("office", service);
-    let addr = tcp(&mut engine, id, Framing::U32BE);
+    let addr = listen_tcp(&mut engine, id, Framing::U32BE);
     engine.attach(id, input.into(), output.into()).unwrap();
-    let running = Running::start(engine);
-    let console = events.opened();
+    let running = RunningEngine::start(engine);
+    let console = events.next_opened();
     Setting { running, addr, events, console }
 }
 
 impl Setting {
     pub(crate) fn client(&self) -> Client {
         let client = Client::connect(self.addr);
-        self.events.opened();
+        self.events.next_opened();
         client
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use switchboard::services::Echo;
 use switchboard::{CloseReason, ConnId, Context, Limits, Payload, Peer, Service, SlowConsumer};
 
-use crate::support::{Client, Engine, GUARD, conformance, serve, witness};
+use crate::support::{Client, Engine, GUARD, conformance, observe, serve};
 
 conformance! {
     everybody_hears_the_same_in_the_order_in_which_it_was_said,
@@ -81,15 +81,15 @@ fn everybody_hears_the_same_in_the_order_in_which_it_was_said<E: Engine>() {
 }
 
 fn an_idle_member_is_closed_at_anothers_word<E: Engine>() {
-    let (service, events) = witness(Room::default());
+    let (service, events) = observe(Room::default());
     let (running, addr) = serve::<E>(Limits { linger_timeout: GUARD, ..Limits::default() }, service);
     let mut first = enter(addr);
     let mut idle: Vec<Client> = (0..3).map(|_| enter(addr)).collect();
-    assert!(idle[0].hears_nothing_for(Duration::from_millis(300)));
+    assert!(idle[0].receives_nothing_for(Duration::from_millis(300)));
     assert_eq!(first.ask(b"close the others"), b"closed");
     for member in &mut idle {
         member.expect_end();
-        assert_eq!(events.closed().1, CloseReason::Service("at another's word".into()));
+        assert_eq!(events.next_closed().1, CloseReason::Service("at another's word".into()));
     }
     drop((first, idle));
     running.drain();
@@ -137,7 +137,7 @@ fn who_does_not_read_misses_some_and_the_others_nothing<E: Engine>() {
             member.expect_end();
         }
         let mut heard = Vec::new();
-        while let Some(message) = deaf.try_receive() {
+        while let Some(message) = deaf.receive_or_end() {
             assert_eq!(message[4..], said);
             heard.push(u32::from_be_bytes(message[..4].try_into().unwrap()));
         }
@@ -147,13 +147,13 @@ fn who_does_not_read_misses_some_and_the_others_nothing<E: Engine>() {
             assert_eq!(heard.last(), Some(&(next - 1)));
         }
         drop((deaf, one, two));
-        running.ended();
+        running.join();
     }
 }
 
 fn an_instance_for_each_connection_answers_as_one_for_all<E: Engine>() {
     // A witness offers no instances.
-    let (shared, _events) = witness(Echo);
+    let (shared, _events) = observe(Echo);
     let (one_for_all, shared_addr) = serve::<E>(Limits::default(), shared);
     let (one_each, own_addr) = serve::<E>(Limits::default(), Echo);
     let mut heard = [shared_addr, own_addr].map(|addr| {
@@ -162,13 +162,13 @@ fn an_instance_for_each_connection_answers_as_one_for_all<E: Engine>() {
         let sending = thread::spawn(move || {
             for bytes in [0, 1, 3000, 4092, 4096, 100_000, 1 << 20, 5, 200_000] {
                 let payload: Vec<u8> = (0..bytes).map(|at: usize| (at % 251) as u8).collect();
-                std::io::Write::write_all(&mut sender, &crate::support::framed("u32be", &payload)).unwrap();
+                std::io::Write::write_all(&mut sender, &crate::support::encode_frame("u32be", &payload)).unwrap();
             }
             std::io::Write::write_all(&mut sender, b"\xff\xff\xff\xff").unwrap();
         });
         let mut client = client;
         let mut heard = Vec::new();
-        while let Some(payload) = client.try_receive() {
+        while let Some(payload) = client.receive_or_end() {
             heard.push(payload);
         }
         sending.join().unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use switchboard::services::Echo;
 use switchboard::{CloseReason, ConnId, Context, Limits, Payload, Peer, Service, SlowConsumer};
 
-use crate::support::{Client, Engine, Sent, conformance, framed, serve, witness, write_all_it_takes};
+use crate::support::{Client, Engine, SendOutcome, conformance, encode_frame, observe, serve, write_until_blocked};
 
 conformance! {
     a_peer_that_never_reads_is_bounded_and_ended_while_others_are_served,
@@ -40,26 +40,26 @@ impl Service for Gauged {
 fn a_peer_that_never_reads_is_bounded_and_ended_while_others_are_served<E: Engine>() {
     let write_timeout = Duration::from_secs(1);
     let most_owed = Arc::new(AtomicUsize::new(0));
-    let (service, events) = witness(Gauged(Arc::clone(&most_owed)));
+    let (service, events) = observe(Gauged(Arc::clone(&most_owed)));
     let (running, addr) = serve::<E>(Limits { write_timeout, ..limits() }, service);
     let slow = Client::connect(addr);
-    let slow_id = events.opened();
+    let slow_id = events.next_opened();
     let mut other = Client::connect(addr);
-    events.opened();
+    events.next_opened();
     let bound = HIGH_WATER_BYTES + ONE_READ_BYTES + REQUEST_BYTES;
     let mut most_held = 0;
-    let requests = framed("u32be", &[7; REQUEST_BYTES]).repeat(64);
-    let sent = write_all_it_takes(slow.socket(), &requests, || {
+    let requests = encode_frame("u32be", &[7; REQUEST_BYTES]).repeat(64);
+    let sent = write_until_blocked(slow.socket(), &requests, || {
         other.echo(b"meanwhile");
         most_held = most_held.max(running.counters()["buffered_bytes"] as usize);
     });
-    assert!(matches!(sent, Sent::Blocked(_)), "the server stops reading, long before the write timeout");
+    assert!(matches!(sent, SendOutcome::Blocked(_)), "the server stops reading, long before the write timeout");
     assert!(most_held > 0, "the server owes something");
     assert!(most_held <= bound, "{most_held} bytes held for one peer, {bound} at most are expected");
     assert!(most_owed.load(Ordering::Relaxed) <= bound);
     running.await_counter("read_pauses", |pauses| pauses > 0);
     // The other talks on until the slow one is gone.
-    let closed = events.closed_while(|| other.echo(b"still here"));
+    let closed = events.repeat_until_closed(|| other.echo(b"still here"));
     assert_eq!(closed, (slow_id, CloseReason::WriteTimeout(write_timeout)));
     assert_eq!(running.counters()["buffered_bytes"], 0, "what was owed to it is forgotten");
     other.echo(b"and after");
@@ -71,9 +71,9 @@ fn a_slow_reader_that_reads_again_gets_every_answer<E: Engine>() {
     let (running, addr) = serve::<E>(limits(), Echo);
     let slow = Client::connect(addr);
     let mut other = Client::connect(addr);
-    let requests: Vec<u8> = (0..64u8).flat_map(|number| framed("u32be", &[number; REQUEST_BYTES])).collect();
-    let sent = write_all_it_takes(slow.socket(), &requests, || other.echo(b"meanwhile"));
-    let Sent::Blocked(sent_bytes) = sent else { panic!("the server hung up") };
+    let requests: Vec<u8> = (0..64u8).flat_map(|number| encode_frame("u32be", &[number; REQUEST_BYTES])).collect();
+    let sent = write_until_blocked(slow.socket(), &requests, || other.echo(b"meanwhile"));
+    let SendOutcome::Blocked(sent_bytes) = sent else { panic!("the server hung up") };
     slow.finish();
     let mut stream = Vec::new();
     slow.socket().read_to_end(&mut stream).unwrap();
@@ -102,15 +102,15 @@ impl Service for Everybody {
 }
 
 fn a_slow_member_of_a_broadcast_is_disconnected_by_default<E: Engine>() {
-    let (service, events) = witness(Everybody::default());
+    let (service, events) = observe(Everybody::default());
     let (running, addr) = serve::<E>(limits(), service);
     assert_eq!(limits().slow_consumer, SlowConsumer::Disconnect);
     let _slow = Client::connect(addr);
-    let slow_id = events.opened();
+    let slow_id = events.next_opened();
     let mut member = Client::connect(addr);
-    events.opened();
+    events.next_opened();
     let message = vec![1; 64 * 1024];
-    let closed = events.closed_while(|| member.echo(&message));
+    let closed = events.repeat_until_closed(|| member.echo(&message));
     assert_eq!(closed.0, slow_id);
     assert!(matches!(closed.1, CloseReason::SlowConsumer { pending_bytes } if pending_bytes >= 2 * HIGH_WATER_BYTES));
     member.echo(b"the rest go on");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use switchboard::{CloseReason, ConnId, Context, Limits, Service};
 
-use crate::support::{Client, Engine, GUARD, conformance, serve, witness};
+use crate::support::{Client, Engine, GUARD, conformance, observe, serve};
 
 conformance! {
     a_long_answer_is_streamed_with_little_of_it_in_memory,
@@ -59,7 +59,7 @@ fn piece(number: u32) -> Vec<u8> {
 fn expect_pieces(client: &mut Client, pieces: u32) {
     for number in 0..pieces {
         let received =
-            client.try_receive().unwrap_or_else(|| panic!("the stream ended after {number} of {pieces} pieces"));
+            client.receive_or_end().unwrap_or_else(|| panic!("the stream ended after {number} of {pieces} pieces"));
         assert!(received == piece(number), "piece {number} is another");
     }
 }
@@ -84,14 +84,14 @@ fn a_long_answer_is_streamed_with_little_of_it_in_memory<E: Engine>() {
 }
 
 fn a_client_that_has_said_all_still_gets_the_whole_stream<E: Engine>() {
-    let (service, events) = witness(Stream::new().0);
+    let (service, events) = observe(Stream::new().0);
     let (running, addr) = serve::<E>(Limits::default(), service);
     let mut client = Client::connect(addr);
     client.send(b"256");
     client.finish();
     expect_pieces(&mut client, 256);
     client.expect_end();
-    assert_eq!(events.closed().1, CloseReason::PeerClosed);
+    assert_eq!(events.next_closed().1, CloseReason::PeerClosed);
     running.drain();
 }
 
@@ -104,12 +104,12 @@ fn draining_lets_a_stream_come_to_its_end<E: Engine>() {
     assert!(first == piece(0));
     running.handle.drain();
     for number in 1..256 {
-        let received = client.try_receive().unwrap_or_else(|| panic!("the stream ended after {number} pieces"));
+        let received = client.receive_or_end().unwrap_or_else(|| panic!("the stream ended after {number} pieces"));
         assert!(received == piece(number), "piece {number} is another");
     }
     client.expect_end();
     drop(client);
-    running.ended();
+    running.join();
 }
 
 fn a_stream_to_one_who_does_not_read_holds_up_nobody<E: Engine>() {
@@ -121,7 +121,7 @@ fn a_stream_to_one_who_does_not_read_holds_up_nobody<E: Engine>() {
     other.send(b"256");
     expect_pieces(&mut other, 256);
     let turns = running.counters()["turns"];
-    assert!(other.hears_nothing_for(std::time::Duration::from_millis(200)));
+    assert!(other.receives_nothing_for(std::time::Duration::from_millis(200)));
     let turns = running.counters()["turns"] - turns;
     assert!(turns < 50, "{turns} turns to wait for a peer that does not read");
     assert!(most_owed.load(Ordering::Relaxed) <= Limits::default().low_water_bytes() + PIECE_BYTES + 4);

@@ -52,7 +52,7 @@ fn an_operator_at_a_terminal_types_and_hears<E: Engine>() {
     client.echo(&news);
     assert_eq!(ears.next().into_bytes(), news);
     fingers.write_all(b"\x04").unwrap();
-    assert_eq!(setting.events.closed(), (setting.console, CloseReason::PeerClosed));
+    assert_eq!(setting.events.next_closed(), (setting.console, CloseReason::PeerClosed));
     client.echo(b"without an operator");
     drop(client);
     setting.running.drain();
@@ -88,7 +88,7 @@ fn a_terminal_that_hangs_up_takes_nobody_along<E: Engine>() {
     let mut client = setting.client();
     drop(terminal);
     // Reading finds an end and writing an error, and either may be first.
-    assert_eq!(setting.events.closed().0, setting.console);
+    assert_eq!(setting.events.next_closed().0, setting.console);
     client.echo(b"without an operator");
     drop(client);
     setting.running.drain();

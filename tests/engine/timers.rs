@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use switchboard::{Context, Limits, Message, Service, TimerId};
 
-use crate::support::{Client, Engine, GUARD, Running, conformance, framed, serve, tcp};
+use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, encode_frame, listen_tcp, serve};
 
 conformance! {
     timers_fire_in_the_order_of_their_times_and_not_before,
@@ -41,7 +41,7 @@ impl Service for Alarms {
 
 /// Several requests in one piece, so that no time passes between them.
 fn at_once(requests: &[&str]) -> Vec<u8> {
-    requests.iter().flat_map(|request| framed("u32be", request.as_bytes())).collect()
+    requests.iter().flat_map(|request| encode_frame("u32be", request.as_bytes())).collect()
 }
 
 fn timers_fire_in_the_order_of_their_times_and_not_before<E: Engine>() {
@@ -113,8 +113,8 @@ fn a_timer_may_belong_to_nobody<E: Engine>() {
     let (fired, ticks) = channel();
     let mut engine = E::with_limits(Limits::default());
     let service = engine.add_service("nobody's", Nobodys(fired));
-    tcp(&mut engine, service, switchboard::Framing::U32BE);
-    let running = Running::start(engine);
+    listen_tcp(&mut engine, service, switchboard::Framing::U32BE);
+    let running = RunningEngine::start(engine);
     running.handle.post(service, Box::new(())).unwrap();
     ticks.recv_timeout(GUARD).expect("it fires");
     running.drain();

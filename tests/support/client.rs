@@ -1,4 +1,4 @@
-//! Blocking clients of u32be ports, and peers that behave badly.
+//! A blocking client for u32be listeners, and clients that misbehave on purpose.
 
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use super::{GUARD, framed};
+use super::{GUARD, encode_frame};
 
-/// A well-behaved client.
+/// A client that sends and receives u32be frames over TCP.
 pub(crate) struct Client {
     stream: BufReader<TcpStream>,
 }
@@ -32,100 +32,103 @@ impl Client {
     }
 
     pub(crate) fn send(&self, payload: &[u8]) {
-        self.send_bytes(&framed("u32be", payload));
+        self.send_bytes(&encode_frame("u32be", payload));
     }
 
-    /// Sends bytes that need not be a frame.
+    /// Sends raw bytes, which may be part of a frame or several frames.
     pub(crate) fn send_bytes(&self, bytes: &[u8]) {
         self.socket().write_all(bytes).unwrap();
     }
 
-    /// The next payload; panics at the end of the stream.
+    /// Returns the next payload. Panics at the end of the stream.
     pub(crate) fn receive(&mut self) -> Vec<u8> {
-        self.try_receive().expect("a reply was expected, the stream ended")
+        self.receive_or_end().expect("the stream ended before the expected frame")
     }
 
-    /// The next payload, or nothing at the end of the stream. An end inside a frame, or a reset, is a failure.
-    pub(crate) fn try_receive(&mut self) -> Option<Vec<u8>> {
-        let mut head = [0; 4];
-        if self.stream.read(&mut head[..1]).expect("the next frame or the end") == 0 {
+    /// Returns the next payload, or `None` at the end of the stream. Panics if the stream ends inside
+    /// a frame or is reset.
+    pub(crate) fn receive_or_end(&mut self) -> Option<Vec<u8>> {
+        let mut header = [0; 4];
+        if self.stream.read(&mut header[..1]).expect("read of the next frame failed") == 0 {
             return None;
         }
-        self.stream.read_exact(&mut head[1..]).expect("a whole head");
-        let mut payload = vec![0; u32::from_be_bytes(head) as usize];
-        self.stream.read_exact(&mut payload).expect("a whole payload");
+        self.stream.read_exact(&mut header[1..]).expect("the stream ended inside a header");
+        let mut payload = vec![0; u32::from_be_bytes(header) as usize];
+        self.stream.read_exact(&mut payload).expect("the stream ended inside a payload");
         Some(payload)
     }
 
+    /// Sends one request and returns the next payload.
     pub(crate) fn ask(&mut self, payload: &[u8]) -> Vec<u8> {
         self.send(payload);
         self.receive()
     }
 
-    /// Asks an echo service; panics unless the same comes back.
+    /// Sends a payload to an echo service. Panics if the reply differs.
     pub(crate) fn echo(&mut self, payload: &[u8]) {
         assert_eq!(self.ask(payload), payload);
     }
 
-    /// No more requests; answers may still come.
+    /// Shuts down the write side. The client can still receive replies.
     pub(crate) fn finish(&self) {
         self.socket().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Panics unless the stream ends here, and not with a reset.
+    /// Panics unless the next event is the end of the stream. A reset also panics.
     pub(crate) fn expect_end(&mut self) {
-        assert_eq!(self.try_receive(), None, "the stream should have ended");
+        assert_eq!(self.receive_or_end(), None, "expected the end of the stream");
     }
 
-    /// Whether nothing at all arrives for `window`.
-    pub(crate) fn hears_nothing_for(&mut self, window: Duration) -> bool {
+    /// Returns true if no byte arrives and the stream stays open for `window`.
+    pub(crate) fn receives_nothing_for(&mut self, window: Duration) -> bool {
         self.socket().set_read_timeout(Some(window)).unwrap();
         let result = self.stream.read(&mut [0]);
         self.socket().set_read_timeout(Some(GUARD)).unwrap();
         matches!(result, Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
     }
 
-    /// Breaks the connection off: the kernel sends a reset instead of an end (socket(7), `SO_LINGER` with zero).
+    /// Resets the connection: with `SO_LINGER` of zero, close(2) sends RST instead of FIN (socket(7)).
     pub(crate) fn reset(self) {
         SockRef::from(self.socket()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
 
-/// How sending without reading came to a stop.
+/// Result of sending without reading.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
-    /// The server has stopped reading, after so many bytes.
+pub(crate) enum SendOutcome {
+    /// The server stopped reading after this number of bytes.
     Blocked(usize),
-    /// The server has broken the connection off.
-    Broken,
+    /// The write failed: the server closed or reset the connection.
+    Disconnected,
 }
 
-/// Sends `bytes` again and again and reads nothing, until the socket has taken none of it during twenty calls in a row of
-/// `meanwhile` and for a tenth of a second, which should give the server occasion to read if it wanted to.
-pub(crate) fn write_all_it_takes(mut socket: &TcpStream, bytes: &[u8], mut meanwhile: impl FnMut()) -> Sent {
+/// Sends `bytes` repeatedly and reads nothing, until the socket is blocked: for 100 ms and for 20
+/// consecutive calls of `meanwhile` it accepts no byte. In that time a server that reads would have
+/// read.
+pub(crate) fn write_until_blocked(mut socket: &TcpStream, bytes: &[u8], mut meanwhile: impl FnMut()) -> SendOutcome {
     socket.set_nonblocking(true).unwrap();
-    let mut refused = 0;
+    let mut blocked_writes = 0;
     let mut sent = 0;
-    let mut last_taken = Instant::now();
-    while refused < 20 || last_taken.elapsed() < Duration::from_millis(100) {
+    let mut last_write = Instant::now();
+    while blocked_writes < 20 || last_write.elapsed() < Duration::from_millis(100) {
         match socket.write(&bytes[sent % bytes.len()..]) {
-            Ok(taken) => {
-                sent += taken;
-                refused = 0;
-                last_taken = Instant::now();
+            Ok(written) => {
+                sent += written;
+                blocked_writes = 0;
+                last_write = Instant::now();
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                refused += 1;
+                blocked_writes += 1;
                 meanwhile();
             }
-            Err(_) => return Sent::Broken,
+            Err(_) => return SendOutcome::Disconnected,
         }
     }
     socket.set_nonblocking(false).unwrap();
-    Sent::Blocked(sent)
+    SendOutcome::Blocked(sent)
 }
 
-/// Writes `bytes` again and again on a thread, until either side has shut the connection down.
+/// Starts a thread that writes `bytes` repeatedly until the connection is shut down by either side.
 pub(crate) fn flood(client: &Client, bytes: Vec<u8>) -> JoinHandle<()> {
     let mut socket = client.socket().try_clone().unwrap();
     thread::spawn(move || while socket.write_all(&bytes).is_ok() {})

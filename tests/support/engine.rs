@@ -1,4 +1,4 @@
-//! An engine, set up by a test and run on a thread of its own.
+//! An engine that a test configures and runs on a separate thread.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use switchboard::{Endpoint, Error, Framing, Handle, Limits, Reactor, Service, Se
 
 use super::GUARD;
 
-/// What every engine offers.
+/// The interface that both engines have in common.
 pub(crate) trait Engine: Sized + Send + 'static {
     fn with_limits(limits: Limits) -> Self;
     fn add_service(&mut self, name: &str, service: impl Service + Send + 'static) -> ServiceId;
@@ -79,32 +79,33 @@ impl Engine for Threaded {
     }
 }
 
-/// Listens on a free port of the loopback interface.
-pub(crate) fn tcp(engine: &mut impl Engine, service: ServiceId, framing: Framing) -> SocketAddr {
+/// Listens on a free TCP port of 127.0.0.1 and returns the address.
+pub(crate) fn listen_tcp(engine: &mut impl Engine, service: ServiceId, framing: Framing) -> SocketAddr {
     match engine.listen(service, "127.0.0.1:0", framing) {
         Endpoint::Tcp(addr) => addr,
         other => panic!("asked for TCP, got {other}"),
     }
 }
 
-/// The commonest case: one service on one port, framed as u32be.
-pub(crate) fn serve<E: Engine>(limits: Limits, service: impl Service + Send + 'static) -> (Running, SocketAddr) {
+/// Starts an engine with one service on one TCP port with u32be framing.
+pub(crate) fn serve<E: Engine>(limits: Limits, service: impl Service + Send + 'static) -> (RunningEngine, SocketAddr) {
     let mut engine = E::with_limits(limits);
-    let id = engine.add_service("tested", service);
-    let addr = tcp(&mut engine, id, Framing::U32BE);
-    (Running::start(engine), addr)
+    let id = engine.add_service("test", service);
+    let addr = listen_tcp(&mut engine, id, Framing::U32BE);
+    (RunningEngine::start(engine), addr)
 }
 
-/// An engine at work. Dropped, it stops; a test that cares how it ends says [`drain`](Self::drain) or [`ended`](Self::ended).
-pub(crate) struct Running {
+/// A running engine. Dropping it stops the engine; a test that checks the result calls
+/// [`drain`](Self::drain) or [`join`](Self::join).
+pub(crate) struct RunningEngine {
     pub(crate) handle: Handle,
     result: Receiver<Result<Stats, Error>>,
     counters: Mutex<Receiver<String>>,
 }
 
-impl Running {
+impl RunningEngine {
     pub(crate) fn start(engine: impl Engine) -> Self {
-        watch_log();
+        install_logger();
         let handle = engine.handle();
         let (result_out, result) = channel();
         let (counters_out, counters) = channel();
@@ -115,49 +116,51 @@ impl Running {
         Self { handle, result, counters: Mutex::new(counters) }
     }
 
-    /// The counters as they are now, by name. Asking costs the engine a turn.
+    /// Returns the current counters by name. Each call costs the engine one turn.
     pub(crate) fn counters(&self) -> HashMap<String, u64> {
         let counters: MutexGuard<'_, _> = self.counters.lock().unwrap();
         self.handle.log_stats();
-        let line = counters.recv_timeout(GUARD).expect("the engine writes its counters to the log");
+        let line = counters.recv_timeout(GUARD).expect("the engine logged no counters");
         let pairs = line.split(' ').map(|pair| pair.split_once('=').unwrap());
         pairs.map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect()
     }
 
-    /// Waits until a counter is as wished.
-    pub(crate) fn await_counter(&self, name: &str, is_so: impl Fn(u64) -> bool) {
+    /// Waits until `condition` is true for a counter.
+    pub(crate) fn await_counter(&self, name: &str, condition: impl Fn(u64) -> bool) {
         let begun = Instant::now();
-        while !is_so(self.counters()[name]) {
-            assert!(begun.elapsed() < GUARD, "{name} never becomes as it should");
+        while !condition(self.counters()[name]) {
+            assert!(begun.elapsed() < GUARD, "counter {name}: the expected value did not come within {GUARD:?}");
         }
     }
 
-    /// Waits until the engine has ended, as it must have been told to by now.
-    pub(crate) fn ended(self) -> Stats {
-        self.result.recv_timeout(GUARD).expect("the engine ends").expect("the engine ends well")
+    /// Waits until the engine has ended and returns its statistics. The caller has stopped it.
+    pub(crate) fn join(self) -> Stats {
+        self.result.recv_timeout(GUARD).expect("the engine did not end").expect("the engine failed")
     }
 
-    /// Stops it in good order.
+    /// Stops the engine gracefully and returns its statistics.
     pub(crate) fn drain(self) -> Stats {
         self.handle.drain();
-        self.ended()
+        self.join()
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningEngine {
     fn drop(&mut self) {
         self.handle.stop();
     }
 }
 
 thread_local! {
-    /// Where the counters go that this thread's engine writes to the log: tests run side by side in one process.
+    /// Channel for the counters that the engine of this thread logs. The logger is global, and the
+    /// tests of one process run in parallel.
     static COUNTERS: RefCell<Option<Sender<String>>> = const { RefCell::new(None) };
 }
 
-struct CountersOnly;
+/// A logger that forwards the counters of an engine to the test that runs it.
+struct CounterLogger;
 
-impl log::Log for CountersOnly {
+impl log::Log for CounterLogger {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
         metadata.level() == log::Level::Info
     }
@@ -176,10 +179,10 @@ impl log::Log for CountersOnly {
     fn flush(&self) {}
 }
 
-fn watch_log() {
+fn install_logger() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        log::set_logger(&CountersOnly).unwrap();
+        log::set_logger(&CounterLogger).unwrap();
         log::set_max_level(log::LevelFilter::Info);
     });
 }

@@ -1,8 +1,11 @@
-//! What tests from outside share: an engine run on a thread, blocking clients, services that tell what they see.
+//! Shared helpers of the integration tests: an engine on its own thread, blocking clients, and a
+//! service that reports connection events.
 //!
-//! A scenario is a function of the engine's type, so that every engine is held to the same; [`conformance!`] lists where it runs.
-//! Nothing here sleeps to let something happen: a test waits for a byte or for a service's word, and [`GUARD`] only bounds how
-//! long a broken engine can keep it waiting.
+//! A scenario is a function that is generic over the engine. [`conformance!`] makes one test of it
+//! for each engine.
+//!
+//! No helper sleeps to let something happen. A test waits for a byte or for a connection event;
+//! [`GUARD`] bounds the wait if the engine is broken.
 
 mod client;
 mod engine;
@@ -11,18 +14,19 @@ mod wire;
 
 use std::time::Duration;
 
-pub(crate) use client::{Client, Sent, flood, write_all_it_takes};
-pub(crate) use engine::{Engine, Running, serve, tcp};
-pub(crate) use service::{Event, Events, witness};
-pub(crate) use wire::{framed, unframed};
+pub(crate) use client::{Client, SendOutcome, flood, write_until_blocked};
+pub(crate) use engine::{Engine, RunningEngine, listen_tcp, serve};
+pub(crate) use service::{ConnectionEvent, ConnectionEvents, observe};
+pub(crate) use wire::{decode_frames, encode_frame};
 
-/// How long a test waits for what must come. Far beyond what a busy machine needs, because missing it is a failure.
+/// Longest wait for one expected event. A wait that long is a failure, so the value is far above
+/// what a busy machine needs.
 pub(crate) const GUARD: Duration = Duration::from_secs(20);
 
-/// Makes a test of each scenario for each engine.
+/// Makes a test for each engine of each scenario.
 macro_rules! conformance {
     ($($(#[$when:meta])* $scenario:ident),* $(,)?) => {
-        mod on_the_reactor {
+        mod reactor {
             $($(#[$when])*
             #[test]
             fn $scenario() {
@@ -30,7 +34,7 @@ macro_rules! conformance {
             })*
         }
 
-        mod on_threads {
+        mod threaded {
             $($(#[$when])*
             #[test]
             fn $scenario() {

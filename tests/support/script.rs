@@ -1,20 +1,23 @@
-//! Scripts of chat: who says what to the server, and what each is to hear. Text in, steps out; no socket and no hub is known here.
+//! Chat scripts: what each client sends to the chat server and what it must receive. This module
+//! only parses the text into steps; it knows no socket and no hub.
 //!
-//! A script is read from top to bottom, one step a line; `#` begins a comment.
+//! A script is read from top to bottom, one step per line. `#` begins a comment.
 //!
-//! | line | means |
+//! | line | meaning |
 //! |---|---|
-//! | `rule burst 5` | a rule of the server's, before anything else |
+//! | `rule burst 5` | sets a rule of the server; rules stand before the first step |
 //! | `eva connects json` | or `lines`, `raw`, `udp`, `console`; `eva connects json from 127.0.0.9` |
-//! | `eva > {"type":"ping"}` | she sends this: a frame, a line, a read, a datagram |
-//! | `eva < {"type":"pong"}` | the next that she hears is this |
+//! | `eva > {"type":"ping"}` | the client sends this: a frame, a line, raw bytes or a datagram |
+//! | `eva < {"type":"pong"}` | the next message that the client receives equals this |
 //! | `bob >> c4 e3`, `bob << c4 e3` | the same in hexadecimal |
-//! | `eva silent` | nothing else has come for her |
-//! | `eva closes`, `eva ends` | she hangs up; the server has hung up |
-//! | `clock +60s` | a minute passes, where there is a clock to be moved |
+//! | `eva silent` | the client has no unread message |
+//! | `eva closes`, `eva ends` | the client closes; the server has closed the connection |
+//! | `clock +60s` | advances the clock by a minute, in tests with a virtual clock |
 //!
-//! JSON is compared as values, and `"*"` is equal to anything. On `lines` and `raw` each line heard is a step of its own. Text that
-//! has to be quoted is: `bob > "two\nlines"`. `${x*4096}` stands for 4,096 times `x`. At the end everybody has to have heard all there was.
+//! JSON is compared as values, and `"*"` equals any value. With `lines` and `raw`, each received
+//! line is a step of its own. Text with special characters is quoted: `bob > "two\nlines"`.
+//! `${x*4096}` stands for 4,096 times `x`. At the end of the script no client may have an unread
+//! message.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,35 +27,37 @@ use serde_json::Value;
 
 use super::ChatRules;
 
-/// A script, understood.
+/// A parsed script.
 pub(crate) struct Script {
     pub(crate) name: String,
     pub(crate) rules: ChatRules,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<ScriptStep>,
 }
 
-/// One line of it.
-pub(crate) struct Step {
-    pub(crate) line: usize,
-    pub(crate) who: String,
-    pub(crate) act: Act,
+/// One line of a script.
+pub(crate) struct ScriptStep {
+    pub(crate) line_number: usize,
+    pub(crate) client: String,
+    pub(crate) action: ScriptAction,
 }
 
-/// What happens.
+/// The action of a step.
 #[derive(Clone, Debug)]
-pub(crate) enum Act {
-    Connects(Speech, IpAddr),
-    Says(Vec<u8>),
-    Hears(Heard),
-    Silent,
-    Closes,
-    Ends,
-    Clock(Duration),
+pub(crate) enum ScriptAction {
+    Connect(ClientKind, IpAddr),
+    Send(Vec<u8>),
+    Expect(ExpectedMessage),
+    /// The client has no unread message.
+    ExpectNothing,
+    Close,
+    /// The server has closed the connection.
+    ExpectEnd,
+    AdvanceClock(Duration),
 }
 
-/// How somebody speaks.
+/// The transport and dialect of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speech {
+pub(crate) enum ClientKind {
     Json,
     Lines,
     Raw,
@@ -60,98 +65,106 @@ pub(crate) enum Speech {
     Console,
 }
 
-/// What is to be heard.
+/// A message that a client must receive.
 #[derive(Clone, Debug)]
-pub(crate) enum Heard {
+pub(crate) enum ExpectedMessage {
     Json(Value),
     Bytes(Vec<u8>),
 }
 
-impl Heard {
-    /// Whether this is it.
-    pub(crate) fn is(&self, heard: &[u8]) -> bool {
+impl ExpectedMessage {
+    /// Returns true if `received` is the expected message.
+    pub(crate) fn matches(&self, received: &[u8]) -> bool {
         match self {
-            Self::Bytes(bytes) => bytes == heard,
-            Self::Json(value) => serde_json::from_slice(heard).is_ok_and(|heard: Value| matches(value, &heard)),
+            Self::Bytes(bytes) => bytes == received,
+            Self::Json(value) => {
+                serde_json::from_slice(received).is_ok_and(|received: Value| json_matches(value, &received))
+            }
         }
     }
 }
 
-fn matches(expected: &Value, heard: &Value) -> bool {
-    match (expected, heard) {
+fn json_matches(expected: &Value, received: &Value) -> bool {
+    match (expected, received) {
         (Value::String(any), _) if any == "*" => true,
-        (Value::Array(expected), Value::Array(heard)) => {
-            expected.len() == heard.len() && expected.iter().zip(heard).all(|(one, other)| matches(one, other))
+        (Value::Array(expected), Value::Array(received)) => {
+            expected.len() == received.len()
+                && expected.iter().zip(received).all(|(one, other)| json_matches(one, other))
         }
-        (Value::Object(expected), Value::Object(heard)) => {
-            expected.len() == heard.len()
-                && expected.iter().all(|(key, one)| heard.get(key).is_some_and(|other| matches(one, other)))
+        (Value::Object(expected), Value::Object(received)) => {
+            expected.len() == received.len()
+                && expected.iter().all(|(key, one)| received.get(key).is_some_and(|other| json_matches(one, other)))
         }
-        _ => expected == heard,
+        _ => expected == received,
     }
 }
 
 impl Script {
-    /// Understands a script; panics with the number of the line that it does not.
+    /// Parses a script. Panics with the number of the first invalid line.
     pub(crate) fn parse(name: &str, text: &str) -> Self {
         let mut script = Self { name: name.to_owned(), rules: ChatRules::default(), steps: Vec::new() };
-        let mut speeches = HashMap::new();
+        let mut kinds = HashMap::new();
         for (at, line) in text.lines().enumerate() {
             let line_number = at + 1;
             if line.trim().is_empty() || line.starts_with('#') {
                 continue;
             }
             if let Some(rule) = line.strip_prefix("rule ") {
-                let known = rule.trim().split_once(' ').and_then(|(rule, value)| set(&mut script.rules, rule, value));
-                known.unwrap_or_else(|| panic!("{name}:{line_number}: no such rule: {rule}"));
+                let known =
+                    rule.trim().split_once(' ').and_then(|(rule, value)| set_rule(&mut script.rules, rule, value));
+                known.unwrap_or_else(|| panic!("{name}:{line_number}: invalid rule: {rule}"));
                 continue;
             }
-            let step = Step::parse(line_number, &expand(line), &mut speeches);
-            script.steps.push(step.unwrap_or_else(|| panic!("{name}:{line_number}: not understood: {line}")));
+            let step = ScriptStep::parse(line_number, &expand(line), &mut kinds);
+            script.steps.push(step.unwrap_or_else(|| panic!("{name}:{line_number}: invalid step: {line}")));
         }
         script
     }
 
-    /// Whether it needs what only a test without sockets has: a clock that can be moved, and peers on other machines.
+    /// Returns true if the script needs a virtual clock or clients on other machines. Such a script
+    /// runs only in the hub's own tests, without sockets.
     pub(crate) fn is_virtual(&self) -> bool {
-        self.steps.iter().any(|step| match &step.act {
-            Act::Clock(_) => true,
-            Act::Connects(_, from) => !from.is_loopback(),
+        self.steps.iter().any(|step| match &step.action {
+            ScriptAction::AdvanceClock(_) => true,
+            ScriptAction::Connect(_, from) => !from.is_loopback(),
             _ => false,
         })
     }
 }
 
-impl Step {
-    fn parse(line: usize, text: &str, speeches: &mut HashMap<String, Speech>) -> Option<Self> {
-        let (who, rest) = text.split_once(' ')?;
+impl ScriptStep {
+    fn parse(line_number: usize, text: &str, kinds: &mut HashMap<String, ClientKind>) -> Option<Self> {
+        let (client, rest) = text.split_once(' ')?;
         let (verb, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-        let act = if who == "clock" {
-            Act::Clock(duration(verb.strip_prefix('+')?)?)
+        let action = if client == "clock" {
+            ScriptAction::AdvanceClock(duration(verb.strip_prefix('+')?)?)
         } else if verb == "connects" {
-            let (speech, from) = rest.split_once(" from ").unwrap_or((rest, "127.0.0.1"));
-            let speech = Speech::parse(speech)?;
-            speeches.insert(who.to_owned(), speech);
-            Act::Connects(speech, from.parse().ok()?)
+            let (kind, from) = rest.split_once(" from ").unwrap_or((rest, "127.0.0.1"));
+            let kind = ClientKind::parse(kind)?;
+            kinds.insert(client.to_owned(), kind);
+            ScriptAction::Connect(kind, from.parse().ok()?)
         } else {
-            let speech = *speeches.get(who)?;
+            let kind = *kinds.get(client)?;
             match verb {
-                ">" => Act::Says(if speech == Speech::Json { rest.as_bytes().to_vec() } else { unquoted(rest)? }),
-                ">>" => Act::Says(hexadecimal(rest)?),
-                "<" if speech == Speech::Json => Act::Hears(Heard::Json(serde_json::from_str(rest).ok()?)),
-                "<" => Act::Hears(Heard::Bytes(unquoted(rest)?)),
-                "<<" => Act::Hears(Heard::Bytes(hexadecimal(rest)?)),
-                "silent" => Act::Silent,
-                "closes" => Act::Closes,
-                "ends" => Act::Ends,
+                ">" if kind == ClientKind::Json => ScriptAction::Send(rest.as_bytes().to_vec()),
+                ">" => ScriptAction::Send(unquoted(rest)?),
+                ">>" => ScriptAction::Send(hexadecimal(rest)?),
+                "<" if kind == ClientKind::Json => {
+                    ScriptAction::Expect(ExpectedMessage::Json(serde_json::from_str(rest).ok()?))
+                }
+                "<" => ScriptAction::Expect(ExpectedMessage::Bytes(unquoted(rest)?)),
+                "<<" => ScriptAction::Expect(ExpectedMessage::Bytes(hexadecimal(rest)?)),
+                "silent" => ScriptAction::ExpectNothing,
+                "closes" => ScriptAction::Close,
+                "ends" => ScriptAction::ExpectEnd,
                 _ => return None,
             }
         };
-        Some(Self { line, who: who.to_owned(), act })
+        Some(Self { line_number, client: client.to_owned(), action })
     }
 }
 
-impl Speech {
+impl ClientKind {
     fn parse(name: &str) -> Option<Self> {
         Some(match name.trim() {
             "json" => Self::Json,
@@ -164,7 +177,8 @@ impl Speech {
     }
 }
 
-fn set(rules: &mut ChatRules, rule: &str, value: &str) -> Option<()> {
+/// Sets one rule. Returns `None` if the rule is unknown or the value is invalid.
+fn set_rule(rules: &mut ChatRules, rule: &str, value: &str) -> Option<()> {
     let value = value.trim();
     let number = || value.parse::<usize>().ok();
     match rule {
@@ -202,13 +216,13 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).ok()).collect()
 }
 
-/// Writes out what is to be repeated.
+/// Replaces each `${TEXT*TIMES}` with the repeated text.
 fn expand(line: &str) -> String {
     let Some((before, rest)) = line.split_once("${") else { return line.to_owned() };
     let repeated = rest.split_once('}').and_then(|(inner, after)| {
-        let (what, times) = inner.rsplit_once('*')?;
-        Some((what.repeat(times.parse().ok()?), after))
+        let (text, times) = inner.rsplit_once('*')?;
+        Some((text.repeat(times.parse().ok()?), after))
     });
-    let (repeated, after) = repeated.unwrap_or_else(|| panic!("${{TEXT*TIMES}} is how repetition is written: {line}"));
+    let (repeated, after) = repeated.unwrap_or_else(|| panic!("invalid repetition, expected ${{TEXT*TIMES}}: {line}"));
     format!("{before}{repeated}{}", expand(after))
 }

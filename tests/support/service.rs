@@ -1,4 +1,4 @@
-//! A service that tells the test what happens to its connections.
+//! A service wrapper that reports to the test which connections open and close.
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,78 +8,82 @@ use switchboard::{BatchId, CloseReason, ConnId, Context, JobId, JobOutput, Messa
 
 use super::GUARD;
 
-/// What a [`Witness`] saw.
+/// An event that an [`Observer`] reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(crate) enum ConnectionEvent {
     Opened(ConnId),
     Closed(ConnId, CloseReason),
 }
 
-/// What it saw so far, in order.
-pub(crate) struct Events(Receiver<Event>);
+/// The events that an [`Observer`] reported, in order.
+pub(crate) struct ConnectionEvents(Receiver<ConnectionEvent>);
 
-impl Events {
-    pub(crate) fn next(&self) -> Event {
-        self.0.recv_timeout(GUARD).expect("something happens to a connection")
+impl ConnectionEvents {
+    /// Waits for the next event.
+    pub(crate) fn next(&self) -> ConnectionEvent {
+        self.0.recv_timeout(GUARD).expect("no connection event")
     }
 
-    /// The connection opened next; panics if one closes first.
-    pub(crate) fn opened(&self) -> ConnId {
+    /// Returns the next connection to open. Panics if the next event is a close.
+    pub(crate) fn next_opened(&self) -> ConnId {
         match self.next() {
-            Event::Opened(id) => id,
-            other @ Event::Closed(..) => panic!("a connection should have opened: {other:?}"),
+            ConnectionEvent::Opened(id) => id,
+            other @ ConnectionEvent::Closed(..) => panic!("expected a connection to open: {other:?}"),
         }
     }
 
-    /// The next connection to close, whatever opens meanwhile.
-    pub(crate) fn closed(&self) -> (ConnId, CloseReason) {
+    /// Returns the next connection to close and the reason. Skips connections that open.
+    pub(crate) fn next_closed(&self) -> (ConnId, CloseReason) {
         loop {
-            if let Event::Closed(id, reason) = self.next() {
+            if let ConnectionEvent::Closed(id, reason) = self.next() {
                 return (id, reason);
             }
         }
     }
 
-    /// The next connection to close, if one has by now.
-    pub(crate) fn try_closed(&self) -> Option<(ConnId, CloseReason)> {
+    /// Returns the next connection to close, or `None` if none has closed yet. Does not wait.
+    pub(crate) fn try_next_closed(&self) -> Option<(ConnId, CloseReason)> {
         self.0.try_iter().find_map(|event| match event {
-            Event::Closed(id, reason) => Some((id, reason)),
-            Event::Opened(_) => None,
+            ConnectionEvent::Closed(id, reason) => Some((id, reason)),
+            ConnectionEvent::Opened(_) => None,
         })
     }
 
-    /// The next connection to close, with something done again and again until one does.
-    pub(crate) fn closed_while(&self, mut doing: impl FnMut()) -> (ConnId, CloseReason) {
-        let begun = Instant::now();
+    /// Calls `action` repeatedly until a connection closes, and returns that connection.
+    pub(crate) fn repeat_until_closed(&self, mut action: impl FnMut()) -> (ConnId, CloseReason) {
+        let start = Instant::now();
         loop {
-            doing();
-            if let Some(closed) = self.try_closed() {
+            action();
+            if let Some(closed) = self.try_next_closed() {
                 return closed;
             }
-            assert!(begun.elapsed() < GUARD, "no connection has closed");
+            assert!(start.elapsed() < GUARD, "no connection closed within {GUARD:?}");
         }
     }
 
-    /// All that is left, after the engine has ended.
-    pub(crate) fn rest(self) -> Vec<Event> {
+    /// Returns all remaining events. Call it after the engine has ended.
+    pub(crate) fn into_remaining(self) -> Vec<ConnectionEvent> {
         self.0.into_iter().collect()
     }
 }
 
-/// Passes everything on to another service, and tells the test of beginnings and ends.
-pub(crate) struct Witness<S> {
+/// A wrapper that forwards every callback to `inner` and reports opens and closes.
+///
+/// It has no `per_connection` instances, so a threaded engine shares it between connections.
+pub(crate) struct Observer<S> {
     inner: S,
-    events: Sender<Event>,
+    events: Sender<ConnectionEvent>,
 }
 
-pub(crate) fn witness<S: Service>(inner: S) -> (Witness<S>, Events) {
-    let (events, seen) = channel();
-    (Witness { inner, events }, Events(seen))
+/// Wraps a service; returns the wrapper and the events that it will report.
+pub(crate) fn observe<S: Service>(inner: S) -> (Observer<S>, ConnectionEvents) {
+    let (events, reported) = channel();
+    (Observer { inner, events }, ConnectionEvents(reported))
 }
 
-impl<S: Service> Service for Witness<S> {
+impl<S: Service> Service for Observer<S> {
     fn on_open(&mut self, cx: &mut Context<'_>, peer: &Peer) {
-        let _ = self.events.send(Event::Opened(cx.conn()));
+        let _ = self.events.send(ConnectionEvent::Opened(cx.conn()));
         self.inner.on_open(cx, peer);
     }
 
@@ -115,12 +119,12 @@ impl<S: Service> Service for Witness<S> {
         self.inner.on_shutdown(cx);
     }
 
-    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: BatchId, frames: u32) {
-        self.inner.on_dropped(cx, ticket, frames);
+    fn on_dropped(&mut self, cx: &mut Context<'_>, batch: BatchId, frames: u32) {
+        self.inner.on_dropped(cx, batch, frames);
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
-        let _ = self.events.send(Event::Closed(cx.conn(), reason.clone()));
+        let _ = self.events.send(ConnectionEvent::Closed(cx.conn(), reason.clone()));
         self.inner.on_close(cx, reason);
     }
 }

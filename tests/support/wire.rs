@@ -1,8 +1,8 @@
-//! The framings once more, in the plainest way: what a client written with nothing but a socket library would do. The
-//! library's own encoder is not asked, because it is what is being tested.
+//! A second, simple encoder and decoder of the framings, as a client with only a socket library
+//! would write them. The tests do not use the library's encoder, because it is under test.
 
-/// `payload` as it stands on the wire of the framing called `name`.
-pub(crate) fn framed(name: &str, payload: &[u8]) -> Vec<u8> {
+/// Encodes `payload` in the framing called `name`.
+pub(crate) fn encode_frame(name: &str, payload: &[u8]) -> Vec<u8> {
     let len = payload.len() as u64;
     let (before, after): (Vec<u8>, &[u8]) = match name {
         "u8" => (len.to_be_bytes()[7..].to_vec(), b""),
@@ -15,7 +15,7 @@ pub(crate) fn framed(name: &str, payload: &[u8]) -> Vec<u8> {
         "varint" => (varint(len), b""),
         "lines" => (Vec::new(), b"\n"),
         "raw" => (Vec::new(), b""),
-        other => panic!("no client knows a framing called {other}"),
+        other => panic!("unknown framing {other}"),
     };
     [&before, payload, after].concat()
 }
@@ -30,13 +30,13 @@ fn varint(mut value: u64) -> Vec<u8> {
     bytes
 }
 
-/// Cuts a whole stream of u32be frames; panics unless it ends where a frame does.
-pub(crate) fn unframed(mut stream: &[u8]) -> Vec<&[u8]> {
+/// Splits a stream of u32be frames into payloads. Panics if the stream ends inside a frame.
+pub(crate) fn decode_frames(mut stream: &[u8]) -> Vec<&[u8]> {
     let mut payloads = Vec::new();
     while !stream.is_empty() {
-        let (head, rest) = stream.split_first_chunk::<4>().expect("the stream ends inside a head");
-        let len = u32::from_be_bytes(*head) as usize;
-        assert!(rest.len() >= len, "the stream ends inside a frame: {} of {len} bytes", rest.len());
+        let (header, rest) = stream.split_first_chunk::<4>().expect("the stream ends inside a header");
+        let len = u32::from_be_bytes(*header) as usize;
+        assert!(rest.len() >= len, "the stream ends inside a frame: {} of {len} payload bytes", rest.len());
         let (payload, rest) = rest.split_at(len);
         payloads.push(payload);
         stream = rest;

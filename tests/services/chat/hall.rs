@@ -6,11 +6,11 @@ use std::os::unix::net::UnixStream;
 use switchboard::services::chat::{Chat, ChatRules};
 use switchboard::{Endpoint, Framing, Limits};
 
-use crate::support::{Engine, Running, tcp};
+use crate::support::{Engine, RunningEngine, listen_tcp};
 
 /// It, and where it is.
 pub(crate) struct Hall {
-    pub(crate) running: Running,
+    pub(crate) running: RunningEngine,
     pub(crate) json: SocketAddr,
     pub(crate) lines: SocketAddr,
     pub(crate) raw: SocketAddr,
@@ -24,9 +24,9 @@ impl Hall {
     pub(crate) fn open<E: Engine>(limits: Limits, rules: ChatRules, consoles: usize) -> Self {
         let mut engine = E::with_limits(limits);
         let chat = engine.add_service("chat", Chat::new(rules));
-        let json = tcp(&mut engine, chat, Framing::U32BE);
-        let lines = tcp(&mut engine, chat, Framing::Lines);
-        let raw = tcp(&mut engine, chat, Framing::Raw);
+        let json = listen_tcp(&mut engine, chat, Framing::U32BE);
+        let lines = listen_tcp(&mut engine, chat, Framing::Lines);
+        let raw = listen_tcp(&mut engine, chat, Framing::Raw);
         let udp = match engine.listen(chat, "udp:127.0.0.1:0", Framing::Raw) {
             Endpoint::Udp(addr) => addr,
             other => panic!("asked for UDP, got {other}"),
@@ -37,6 +37,6 @@ impl Hall {
             operators
         };
         let consoles = (0..consoles).map(console).collect();
-        Self { running: Running::start(engine), json, lines, raw, udp, consoles }
+        Self { running: RunningEngine::start(engine), json, lines, raw, udp, consoles }
     }
 }

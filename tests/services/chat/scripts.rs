@@ -14,8 +14,8 @@ use socket2::{Domain, Socket, Type};
 use switchboard::Limits;
 
 use super::hall::Hall;
-use super::script::{Act, Script, Speech, Step};
-use crate::support::{Engine, GUARD, conformance, framed};
+use super::script::{ClientKind, Script, ScriptAction, ScriptStep};
+use crate::support::{Engine, GUARD, conformance, encode_frame};
 
 conformance! {
     every_script_holds,
@@ -43,46 +43,46 @@ fn every_script_holds<E: Engine>() {
 }
 
 fn play<E: Engine>(script: &Script) {
-    let is_console = |step: &&Step| matches!(step.act, Act::Connects(Speech::Console, _));
+    let is_console = |step: &&ScriptStep| matches!(step.action, ScriptAction::Connect(ClientKind::Console, _));
     let consoles = script.steps.iter().filter(is_console).count();
     let mut hall = Hall::open::<E>(Limits::default(), script.rules.clone(), consoles);
     let mut peers: HashMap<&str, Peer> = HashMap::new();
-    for Step { line, who, act } in &script.steps {
-        let at = format!("{}:{line}: {who}", script.name);
-        match act {
-            Act::Connects(speech, from) => {
-                peers.insert(who, Peer::connect(&mut hall, *speech, *from));
+    for ScriptStep { line_number, client, action } in &script.steps {
+        let at = format!("{}:{line_number}: {client}", script.name);
+        match action {
+            ScriptAction::Connect(kind, from) => {
+                peers.insert(client, Peer::connect(&mut hall, *kind, *from));
             }
-            Act::Says(bytes) => peers.get_mut(&**who).expect(&at).say(bytes),
-            Act::Hears(expected) => {
-                let heard = peers.get_mut(&**who).expect(&at).hear();
+            ScriptAction::Send(bytes) => peers.get_mut(&**client).expect(&at).say(bytes),
+            ScriptAction::Expect(expected) => {
+                let heard = peers.get_mut(&**client).expect(&at).hear();
                 let heard = heard.unwrap_or_else(|what| panic!("{at}: {what} instead of {expected:?}"));
-                assert!(expected.is(&heard), "{at}: hears {}", String::from_utf8_lossy(&heard));
+                assert!(expected.matches(&heard), "{at}: hears {}", String::from_utf8_lossy(&heard));
             }
-            Act::Ends => {
-                let heard = peers.remove(&**who).expect(&at).hear();
+            ScriptAction::ExpectEnd => {
+                let heard = peers.remove(&**client).expect(&at).hear();
                 assert_eq!(heard, Err(Nothing::End), "{at}: is still connected");
             }
-            Act::Closes => drop(peers.remove(&**who)),
-            Act::Silent | Act::Clock(_) => {}
+            ScriptAction::Close => drop(peers.remove(&**client)),
+            ScriptAction::ExpectNothing | ScriptAction::AdvanceClock(_) => {}
         }
     }
     hall.running.handle.drain();
     // Datagrams come last: that none is left is known when the server has ended.
     let (by_datagram, connected): (Vec<_>, Vec<_>) =
-        peers.into_iter().partition(|(_, peer)| peer.speech == Speech::Udp);
-    for (who, peer) in connected {
-        peer.hear_the_end(&format!("{}, at its end: {who}", script.name));
+        peers.into_iter().partition(|(_, peer)| peer.kind == ClientKind::Udp);
+    for (client, peer) in connected {
+        peer.hear_the_end(&format!("{}, at its end: {client}", script.name));
     }
-    hall.running.ended();
-    for (who, peer) in by_datagram {
-        peer.hear_the_end(&format!("{}, at its end: {who}", script.name));
+    hall.running.join();
+    for (client, peer) in by_datagram {
+        peer.hear_the_end(&format!("{}, at its end: {client}", script.name));
     }
 }
 
 /// Somebody in a script.
 struct Peer {
-    speech: Speech,
+    kind: ClientKind,
     line: Line,
 }
 
@@ -106,33 +106,33 @@ impl std::fmt::Display for Nothing {
 }
 
 impl Peer {
-    fn connect(hall: &mut Hall, speech: Speech, from: IpAddr) -> Self {
-        let line = match speech {
-            Speech::Json => Line::tcp(hall.json, from),
-            Speech::Lines => Line::tcp(hall.lines, from),
-            Speech::Raw => Line::tcp(hall.raw, from),
-            Speech::Udp => {
+    fn connect(hall: &mut Hall, kind: ClientKind, from: IpAddr) -> Self {
+        let line = match kind {
+            ClientKind::Json => Line::tcp(hall.json, from),
+            ClientKind::Lines => Line::tcp(hall.lines, from),
+            ClientKind::Raw => Line::tcp(hall.raw, from),
+            ClientKind::Udp => {
                 let socket = UdpSocket::bind((from, 0)).unwrap();
                 socket.connect(hall.udp).unwrap();
                 socket.set_read_timeout(Some(GUARD)).unwrap();
                 Line::Udp(socket)
             }
-            Speech::Console => {
+            ClientKind::Console => {
                 let console = hall.consoles.remove(0);
                 console.set_read_timeout(Some(GUARD)).unwrap();
                 Line::Console(BufReader::new(console))
             }
         };
-        Self { speech, line }
+        Self { kind, line }
     }
 
     fn say(&mut self, bytes: &[u8]) {
-        let framing = match self.speech {
-            Speech::Json => "u32be",
-            Speech::Lines | Speech::Console => "lines",
-            Speech::Raw | Speech::Udp => "raw",
+        let framing = match self.kind {
+            ClientKind::Json => "u32be",
+            ClientKind::Lines | ClientKind::Console => "lines",
+            ClientKind::Raw | ClientKind::Udp => "raw",
         };
-        let bytes = framed(framing, bytes);
+        let bytes = encode_frame(framing, bytes);
         match &mut self.line {
             Line::Tcp(stream) => stream.get_mut().write_all(&bytes).unwrap(),
             Line::Console(stream) => stream.get_mut().write_all(&bytes).unwrap(),
@@ -153,7 +153,7 @@ impl Peer {
                     Err(error) => panic!("{error}"),
                 }
             }
-            Line::Tcp(stream) if self.speech == Speech::Json => frame(stream),
+            Line::Tcp(stream) if self.kind == ClientKind::Json => frame(stream),
             Line::Tcp(stream) => text_line(stream),
             Line::Console(stream) => text_line(stream),
         }
@@ -162,7 +162,7 @@ impl Peer {
     /// Nothing more comes but the server's goodbye, where there is one.
     fn hear_the_end(mut self, at: &str) {
         let (goodbye, nothing) = match &self.line {
-            Line::Tcp(_) if self.speech == Speech::Json => {
+            Line::Tcp(_) if self.kind == ClientKind::Json => {
                 (Some(r#"{"type":"bye","reason":"server is shutting down"}"#), Nothing::End)
             }
             Line::Tcp(_) => (Some("* bye: server is shutting down"), Nothing::End),

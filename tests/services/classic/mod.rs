@@ -9,13 +9,13 @@ mod upper;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 
-use crate::support::{Engine, GUARD, Running, tcp};
+use crate::support::{Engine, GUARD, RunningEngine, listen_tcp};
 use switchboard::{Endpoint, Framing, Limits, Service};
 
 /// A service at a raw TCP port and a UDP port.
 struct Stand {
     /// Dropped, the engine stops.
-    _running: Running,
+    _running: RunningEngine,
     tcp: SocketAddr,
     udp: SocketAddr,
 }
@@ -23,9 +23,9 @@ struct Stand {
 fn stand<E: Engine>(service: impl Service + Send + 'static) -> Stand {
     let mut engine = E::with_limits(Limits::default());
     let id = engine.add_service("tested", service);
-    let address = tcp(&mut engine, id, Framing::Raw);
+    let address = listen_tcp(&mut engine, id, Framing::Raw);
     let Endpoint::Udp(udp) = engine.listen(id, "udp:127.0.0.1:0", Framing::Raw) else { panic!("asked for UDP") };
-    Stand { _running: Running::start(engine), tcp: address, udp }
+    Stand { _running: RunningEngine::start(engine), tcp: address, udp }
 }
 
 /// A client on which nothing waits for ever.

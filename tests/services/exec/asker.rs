@@ -8,7 +8,7 @@ use socket2::SockRef;
 use switchboard::services::exec::{Allowed, Exec, ExecDialect, ExecRules, Program};
 use switchboard::{Framing, Limits};
 
-use crate::support::{Engine, GUARD, Running, tcp};
+use crate::support::{Engine, GUARD, RunningEngine, listen_tcp};
 
 /// ExecRules that allow these programs.
 pub(crate) fn allowing(names: &[&str]) -> ExecRules {
@@ -21,16 +21,16 @@ pub(crate) fn shell() -> ExecRules {
 }
 
 /// The service on a port of its own.
-pub(crate) fn open<E: Engine>(rules: ExecRules) -> (Running, SocketAddr) {
+pub(crate) fn open<E: Engine>(rules: ExecRules) -> (RunningEngine, SocketAddr) {
     open_framed::<E>(rules, Framing::Raw)
 }
 
-pub(crate) fn open_framed<E: Engine>(rules: ExecRules, framing: Framing) -> (Running, SocketAddr) {
+pub(crate) fn open_framed<E: Engine>(rules: ExecRules, framing: Framing) -> (RunningEngine, SocketAddr) {
     let limits = Limits { drain_timeout: Duration::from_millis(100), ..Limits::default() };
     let mut engine = E::with_limits(limits);
     let exec = engine.add_service("exec", Exec::new(rules));
-    let addr = tcp(&mut engine, exec, framing);
-    (Running::start(engine), addr)
+    let addr = listen_tcp(&mut engine, exec, framing);
+    (RunningEngine::start(engine), addr)
 }
 
 pub(crate) struct Asker(pub(crate) TcpStream);

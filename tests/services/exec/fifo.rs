@@ -64,7 +64,7 @@ impl Fifo {
     }
 
     /// Whether nothing comes for `window`.
-    pub(crate) fn hears_nothing_for(&mut self, window: Duration) -> bool {
+    pub(crate) fn receives_nothing_for(&mut self, window: Duration) -> bool {
         self.unread.is_empty() && !self.wait(window)
     }
 

@@ -9,7 +9,7 @@ use switchboard::Framing;
 use switchboard::services::exec::Program;
 
 use super::asker::{Asker, allowing, open, open_framed};
-use crate::support::{Engine, conformance, framed};
+use crate::support::{Engine, conformance, encode_frame};
 
 conformance! {
     what_a_shell_would_interpret_is_an_argument,
@@ -132,7 +132,7 @@ fn lines_that_are_too_long_are_refused_and_what_follows_is_not_run<E: Engine>() 
         let mut asker = Asker::connect(addr);
         let line = format!("touch {}", "x".repeat(bytes));
         let next = format!("touch {}", canary.display());
-        asker.say([framed("u32be", line.as_bytes()), framed("u32be", next.as_bytes())].concat());
+        asker.say([encode_frame("u32be", line.as_bytes()), encode_frame("u32be", next.as_bytes())].concat());
         asker.exactly(4);
         let answer = String::from_utf8(asker.header().output).unwrap();
         assert_eq!(answer, "exec: a command line has at most 32768 bytes\n");

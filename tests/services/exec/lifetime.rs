@@ -125,7 +125,7 @@ fn nothing_is_left_when_the_engine_has_stopped<E: Engine>() {
         } else {
             running.handle.stop();
         }
-        running.ended();
+        running.join();
         held.expect_end();
         drop(askers);
     }
@@ -147,7 +147,7 @@ fn a_drain_ends_what_runs_and_what_waits_and_all_are_answered<E: Engine>() {
     held.expect_end();
     assert_eq!(first.header().output, b"said\nexec: ended: the server is stopping\n");
     assert_eq!(second.header().output, b"exec: ended: the server is stopping\n");
-    running.ended();
+    running.join();
     assert!(!canary.exists());
 }
 
@@ -182,7 +182,7 @@ mod on_the_reactor_alone {
             } else {
                 running.handle.stop();
             }
-            running.ended();
+            running.join();
             held.expect_end();
         }
     }

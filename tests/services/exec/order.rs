@@ -9,7 +9,7 @@ use switchboard::{Framing, Limits};
 
 use super::asker::{Asker, open, open_framed, shell};
 use super::fifo::{self, Fifo, release};
-use crate::support::{Engine, GUARD, Running, conformance, framed, tcp};
+use crate::support::{Engine, GUARD, RunningEngine, conformance, encode_frame, listen_tcp};
 
 conformance! {
     commands_of_a_connection_are_answered_in_order,
@@ -59,10 +59,10 @@ fn too_many_at_once_are_told_so_in_their_turn<E: Engine>() {
     let (running, addr) = open_framed::<E>(shell(), Framing::U32BE);
     let mut held = Held::new(1);
     let mut asker = Asker::connect(addr);
-    asker.say(framed("u32be", held.line(0).as_bytes()));
+    asker.say(encode_frame("u32be", held.line(0).as_bytes()));
     assert_eq!(held.begun.line(), "+0");
     for number in 0..20 {
-        asker.say(framed("u32be", format!("echo {number}").as_bytes()));
+        asker.say(encode_frame("u32be", format!("echo {number}").as_bytes()));
     }
     // On threads they are not read before the first has ended.
     let reads_meanwhile = std::any::type_name::<E>().ends_with("Reactor");
@@ -110,8 +110,8 @@ fn an_echo_is_prompt_while_commands_hang<E: Engine>() {
     let mut engine = E::with_limits(limits);
     let exec = engine.add_service("exec", Exec::new(ExecRules { timeout: GUARD, ..shell() }));
     let echo = engine.add_service("echo", Echo);
-    let (addr, other) = (tcp(&mut engine, exec, Framing::Raw), tcp(&mut engine, echo, Framing::U32BE));
-    let running = Running::start(engine);
+    let (addr, other) = (listen_tcp(&mut engine, exec, Framing::Raw), listen_tcp(&mut engine, echo, Framing::U32BE));
+    let running = RunningEngine::start(engine);
     let mut held = Held::new(4);
     let mut askers: Vec<Asker> = (0..4).map(|_| Asker::connect(addr)).collect();
     for (number, asker) in askers.iter_mut().enumerate() {
@@ -120,7 +120,7 @@ fn an_echo_is_prompt_while_commands_hang<E: Engine>() {
     }
     let mut client = Asker::connect(other);
     for _ in 0..100 {
-        let frame = framed("u32be", b"prompt");
+        let frame = encode_frame("u32be", b"prompt");
         client.say(&frame);
         assert_eq!(client.exactly(frame.len()), frame);
     }
@@ -142,7 +142,7 @@ fn no_more_run_at_once_than_may<E: Engine>() {
         asker.say(held.line(number));
     }
     let mut at_work = vec![held.begun.line(), held.begun.line()];
-    assert!(held.begun.hears_nothing_for(Duration::from_millis(200)), "a third has begun");
+    assert!(held.begun.receives_nothing_for(Duration::from_millis(200)), "a third has begun");
     for left in (0..4).rev() {
         let line = at_work.pop().unwrap();
         let number: usize = line.strip_prefix('+').expect("it has begun").parse().unwrap();

@@ -12,14 +12,14 @@ use switchboard::services::files::{Files, FilesDialect};
 use switchboard::{Framing, Limits};
 use tempfile::TempDir;
 
-use crate::support::{Client, Engine, GUARD, Running, tcp};
+use crate::support::{Client, Engine, GUARD, RunningEngine, listen_tcp};
 
 /// What stands outside the root, and must never be sent.
 pub(crate) const CANARY: &[u8] = b"the canary is outside";
 
 /// It, and where it is.
 pub(crate) struct Depot {
-    pub(crate) running: Running,
+    pub(crate) running: RunningEngine,
     pub(crate) framed: SocketAddr,
     pub(crate) plain: SocketAddr,
     pub(crate) echo: SocketAddr,
@@ -38,12 +38,12 @@ impl Depot {
     pub(crate) fn of<E: Engine>(limits: Limits, root: &Path, folder: TempDir) -> Self {
         let mut engine = E::with_limits(limits);
         let service = engine.add_service("framed", Files::open(root, FilesDialect::Framed).unwrap());
-        let framed = tcp(&mut engine, service, Framing::U32BE);
+        let framed = listen_tcp(&mut engine, service, Framing::U32BE);
         let service = engine.add_service("plain", Files::open(root, FilesDialect::Plain).unwrap());
-        let plain = tcp(&mut engine, service, Framing::Raw);
+        let plain = listen_tcp(&mut engine, service, Framing::Raw);
         let service = engine.add_service("echo", Echo);
-        let echo = tcp(&mut engine, service, Framing::U32BE);
-        Self { running: Running::start(engine), framed, plain, echo, folder }
+        let echo = listen_tcp(&mut engine, service, Framing::U32BE);
+        Self { running: RunningEngine::start(engine), framed, plain, echo, folder }
     }
 
     /// A path below the root.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use switchboard::{Framing, Limits, services::files::FilesDialect};
 
 use super::depot::{Depot, ask, hear, noise, read_all, receive, sha256};
-use crate::support::{Client, Engine, Running, conformance, framed, tcp};
+use crate::support::{Client, Engine, RunningEngine, conformance, encode_frame, listen_tcp};
 
 /// A piece of a file, in bytes.
 const PIECE: u64 = 256 * 1024;
@@ -86,7 +86,7 @@ fn answers_keep_the_order_of_their_requests<E: Engine>() {
     let client = depot.dial();
     let requests =
         [r#"{"get":"large"}"#, "x", r#"{"get":"small"}"#, r#"{"list":""}"#, r#"{"get":"no"}"#, r#"{"get":"large"}"#];
-    client.send_bytes(&requests.map(|request| framed("u32be", request.as_bytes())).concat());
+    client.send_bytes(&requests.map(|request| encode_frame("u32be", request.as_bytes())).concat());
     let mut client = client;
     assert!(receive(&mut client).1 == large);
     assert_eq!(hear(&mut client)["error"]["code"], "bad-request");
@@ -176,8 +176,8 @@ fn a_framing_that_cannot_carry_a_piece_is_not_served<E: Engine>() {
     ] {
         let mut engine = E::with_limits(Limits::default());
         let service = engine.add_service("files", Files::open(folder.path(), dialect).unwrap());
-        let address = tcp(&mut engine, service, framing);
-        let _running = Running::start(engine);
+        let address = listen_tcp(&mut engine, service, framing);
+        let _running = RunningEngine::start(engine);
         Client::connect(address).expect_end();
     }
 }
