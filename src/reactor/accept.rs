@@ -2,8 +2,8 @@
 
 use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted};
 
-use super::net::{Attached, Net};
-use super::turn::Turn;
+use super::driver::{Attached, Net};
+use super::event_loop::Turn;
 use crate::connection::Connection;
 use crate::engine::limits::{ACCEPT_PAUSE, MAX_REFUSED_OPEN};
 use crate::engine::slab::reserved_key;

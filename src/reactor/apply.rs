@@ -1,7 +1,7 @@
 //! What callbacks asked for beyond replying, done once they have returned.
 
-use super::net::Net;
-use super::turn::{Run, TimerOwner, Turn};
+use super::driver::Net;
+use super::event_loop::{Run, TimerOwner, Turn};
 use crate::connection::{Connection, Phase};
 use crate::engine::jobs::Owner;
 use crate::frame::SharedFrames;

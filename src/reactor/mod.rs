@@ -1,21 +1,20 @@
 //! The event loop: one thread, one poll instance, any number of listeners, connections and UDP sockets.
 //!
-//! Reading order: [`turn`] is the loop itself and what it does in which order; [`step`] is what it does for one connection;
-//! [`accept`], [`datagrams`], [`apply`], [`endings`] and [`budget`] are the parts of a turn that deserve a page of their own.
-//! [`net`] is the narrow trait that all of this is written against, [`os`] its one implementation that names `mio`.
+//! Reading order: [`event_loop`] is the loop itself and what it does in which order; [`step`] is what it does for one connection;
+//! [`accept`], [`udp`], [`apply`], [`close`] and [`memory`] are the parts of a turn that deserve a page of their own.
+//! [`driver`] is the narrow trait that all of this is written against, and its one implementation that names `mio`.
 
 mod accept;
 mod apply;
-mod budget;
-mod datagrams;
-mod endings;
-mod flush;
-mod net;
-mod os;
+mod close;
+mod driver;
+mod event_loop;
+mod memory;
 mod step;
 #[cfg(test)]
 mod tests;
-mod turn;
+mod turn_end;
+mod udp;
 
 use std::fmt;
 use std::io;
@@ -53,7 +52,7 @@ use crate::service::{Service, ServiceId};
 pub struct Reactor {
     limits: Limits,
     services: Vec<Registered>,
-    sources: os::Sources,
+    sources: driver::Sources,
     handle: Handle,
     inbox: handle::Inbox,
 }
@@ -67,7 +66,7 @@ impl Reactor {
     pub fn new(mut limits: Limits) -> Result<Self, Error> {
         limits.validate()?;
         fit_to_descriptors(&mut limits, 1);
-        let sources = os::Sources::new().map_err(Error::Poll)?;
+        let sources = driver::Sources::new().map_err(Error::Poll)?;
         let (handle, inbox) = handle::pair(sources.wake(), limits.max_queued_messages);
         Ok(Self { limits, services: Vec::new(), sources, handle, inbox })
     }
@@ -161,7 +160,7 @@ impl Reactor {
     pub fn run(self) -> Result<Stats, Error> {
         let wake = self.sources.wake();
         let net = self.sources.into_net();
-        turn::Turn::new(net, self.limits, self.services, self.inbox, &wake).run().map_err(Error::Poll)
+        event_loop::Turn::new(net, self.limits, self.services, self.inbox, &wake).run().map_err(Error::Poll)
     }
 }
 

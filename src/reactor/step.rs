@@ -1,7 +1,7 @@
 //! One connection's share of a turn: write, then read within its budget, then see what is left to wait for.
 
-use super::net::Net;
-use super::turn::Turn;
+use super::driver::Net;
+use super::event_loop::Turn;
 use crate::connection::{DispatchOutcome, Phase, ReadOutcome};
 use crate::service::CloseReason;
 use crate::service::ConnId;

@@ -3,34 +3,34 @@
 #![allow(clippy::unchecked_time_subtraction, reason = "the times are constants")]
 
 mod accept;
-mod budget;
+mod backpressure;
+mod close;
 mod console;
 mod costs;
-mod datagrams;
 mod deadlines;
 mod echo;
-mod endings;
-mod flush;
+mod event_loop;
 mod jobs;
-mod pressure;
+mod memory;
 mod property;
-mod puppet;
-mod script;
+mod scripted_driver;
+mod scripted_service;
 mod shutdown;
 mod timers;
-mod turn;
+mod turn_end;
+mod udp;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use puppet::Puppet;
-use script::{Polled, ScriptedNet, World};
+use scripted_driver::{Polled, ScriptedNet, World};
+use scripted_service::Puppet;
 
 use super::Registered;
-use super::net::{Source, SourceKind};
-use super::turn::Turn;
+use super::driver::{Source, SourceKind};
+use super::event_loop::Turn;
 use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::handle::{Handle, pair};
 use crate::engine::jobs::Wake;

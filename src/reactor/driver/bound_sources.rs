@@ -10,10 +10,11 @@ use mio::net::{TcpListener, UdpSocket};
 use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Poll, Token, Waker};
 
-use super::OsNet;
 #[cfg(unix)]
-use super::console::Console;
-use super::stream::OsStream;
+use super::console_stream::Console;
+use super::mio_driver::OsNet;
+use super::mio_stream::OsStream;
+use super::{Attached, Source, SourceKind, WAKE_KEY};
 #[cfg(unix)]
 use crate::engine::handle::Command;
 use crate::engine::jobs::Wake;
@@ -24,7 +25,6 @@ use crate::net::Endpoint;
 #[cfg(unix)]
 use crate::net::bind::{SocketFile, bind_unix};
 use crate::net::bind::{bind_tcp, bind_udp};
-use crate::reactor::net::{Attached, Source, SourceKind, WAKE_KEY};
 use crate::service::ServiceId;
 
 /// Bound sockets and the poll instance that watches them.

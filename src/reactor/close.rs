@@ -1,7 +1,7 @@
 //! How connections end: the service's goodbye, the last flush, the reaping. And how the loop does.
 
-use super::net::{Net, SourceKind};
-use super::turn::{Run, Turn};
+use super::driver::{Net, SourceKind};
+use super::event_loop::{Run, Turn};
 use crate::connection::Phase;
 use crate::engine::slab::reserved_key;
 use crate::service::CloseReason;

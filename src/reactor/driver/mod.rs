@@ -1,6 +1,14 @@
 //! All that the turn asks of the world. One implementation asks the operating system; another, in the tests, plays a script
 //! to the very same turn.
 
+mod bound_sources;
+#[cfg(unix)]
+mod console_stream;
+mod mio_driver;
+mod mio_stream;
+
+pub(super) use bound_sources::Sources;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::datagrams::Mail;
-use super::flush::Owed;
-use super::net::{Net, Polled, Source, SourceKind, WAKE_KEY};
-use super::{budget, endings};
+use super::driver::{Net, Polled, Source, SourceKind, WAKE_KEY};
+use super::turn_end::Owed;
+use super::udp::Mail;
+use super::{close, memory};
 use crate::connection::{Connection, WorkerContext};
 use crate::engine::handle::{Command, Inbox};
 use crate::engine::jobs::{Wake, WorkerPools};
@@ -48,7 +48,7 @@ pub(super) struct Turn<N: Net> {
     pub(super) ending: VecDeque<usize>,
     /// Connections that are over.
     pub(super) closed: Vec<usize>,
-    pub(super) budget: budget::Budget,
+    pub(super) budget: memory::Budget,
     pub(super) refused_open: usize,
     /// Open consoles, for whom no room has to be made.
     pub(super) consoles: u64,
@@ -119,7 +119,7 @@ impl<N: Net> Turn<N> {
             owed: Owed::default(),
             ending: VecDeque::new(),
             closed: Vec::new(),
-            budget: budget::Budget::default(),
+            budget: memory::Budget::default(),
             refused_open: 0,
             consoles: 0,
             refusing: false,
@@ -239,8 +239,8 @@ impl<N: Net> Turn<N> {
         while let Some((id, ())) = self.deadlines.take_due(now) {
             let key = usize::try_from(id.number()).unwrap_or(usize::MAX);
             match key {
-                endings::DRAIN_KEY => self.abandon_all(),
-                budget::BUDGET_KEY => self.shed_largest(),
+                close::DRAIN_KEY => self.abandon_all(),
+                memory::BUDGET_KEY => self.shed_largest(),
                 _ => match reserved_number(key) {
                     Some(number) => self.resume_accepting(number),
                     None => self.check_deadline(key),

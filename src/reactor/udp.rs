@@ -3,8 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::net::{Net, SourceKind};
-use super::turn::{Run, Turn};
+use super::driver::{Net, SourceKind};
+use super::event_loop::{Run, Turn};
 use crate::engine::setup::Registered;
 use crate::engine::slab::reserved_key;
 use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};

@@ -4,8 +4,8 @@
 //! for in `on_turn_end` or `on_dropped`, like what `on_dropped` makes a slow reader miss, is the next turn's. So the first round is
 //! followed by no more than those that ends of connections bring about.
 
-use super::net::Net;
-use super::turn::Turn;
+use super::driver::Net;
+use super::event_loop::Turn;
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, Phase, Stream};
 use crate::service::{ConnId, ServiceId};

@@ -8,7 +8,7 @@ use mio::net::TcpStream;
 use mio::net::UnixStream;
 
 #[cfg(unix)]
-use super::console::Console;
+use super::console_stream::Console;
 use crate::connection::Stream;
 
 /// A connection's socket. Dropping it closes it, which ends its registration too.

@@ -1,12 +1,5 @@
-//! The operating system's sockets, through `mio`: [`sources`] is what is listened on, [`stream`] a connection, `console` the
+//! The operating system's sockets, through `mio`: `bound_sources` is what is listened on, `mio_stream` a connection, `console` the
 //! one kind of it that was there before; and here is the world that the turn asks.
-
-#[cfg(unix)]
-mod console;
-mod sources;
-mod stream;
-
-pub(super) use sources::Sources;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -14,19 +7,19 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
-use super::net::{Attached, Event, Net, Polled, Source, SourceKind};
+use super::bound_sources::Socketed;
+use super::mio_stream::OsStream;
+use super::{Attached, Event, Net, Polled, Source, SourceKind};
 use crate::net::udp_batch::UdpBatchIo;
 use crate::net::udp_batch::{ReceiveBatch, SendBatch};
 use crate::net::{self, bind};
 use crate::service::Peer;
-use sources::Socketed;
-use stream::OsStream;
 
 /// Events taken from the system with one call.
 const EVENTS: usize = 1024;
 
 /// The world as the operating system has it.
-pub(super) struct OsNet {
+pub(in crate::reactor) struct OsNet {
     poll: Poll,
     events: Events,
     sources: Vec<(Socketed, Source)>,
@@ -38,7 +31,7 @@ pub(super) struct OsNet {
 }
 
 impl OsNet {
-    fn new(poll: Poll, sources: Vec<(Socketed, Source)>, consoles: Vec<Attached<OsStream>>) -> Self {
+    pub(super) fn new(poll: Poll, sources: Vec<(Socketed, Source)>, consoles: Vec<Attached<OsStream>>) -> Self {
         let (events, unpolled) = (Events::with_capacity(EVENTS), Vec::new());
         Self { poll, events, sources, consoles, unpolled, batchers: [UdpBatchIo::new(), UdpBatchIo::new()] }
     }

@@ -5,8 +5,8 @@
 //! frames whose peers we do not read, would stay for ever: so if the sum is not down in a while, the largest holders are closed,
 //! as many as it takes. A connection may hold up to twice what it has received, so the sum is at most about three times the bound.
 
-use super::net::Net;
-use super::turn::Turn;
+use super::driver::Net;
+use super::event_loop::Turn;
 use crate::connection::Phase;
 use crate::engine::limits::{BUDGET_PATIENCE, MIN_READ_BYTES};
 use crate::engine::slab::reserved_key;

@@ -13,7 +13,7 @@ use crate::connection::scripted_stream::{ScriptedCall, ScriptedSocket, ScriptedS
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
 use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};
-use crate::reactor::net::{self, Event, Net, Source, SourceKind, WAKE_KEY};
+use crate::reactor::driver::{self, Event, Net, Source, SourceKind, WAKE_KEY};
 use crate::service::{Peer, ServiceId};
 
 /// The test's hold on the world.
@@ -24,7 +24,7 @@ struct State {
     now: Instant,
     sources: Vec<SourceScript>,
     sockets: Vec<(usize, ScriptedSocket)>,
-    attached: Vec<net::Attached<ScriptedStream>>,
+    attached: Vec<driver::Attached<ScriptedStream>>,
     /// Reported by the next poll, whatever is true.
     events: Vec<Event>,
     /// What the next poll says instead of anything else.
@@ -111,7 +111,7 @@ impl World {
     /// A console that will be there when the loop begins.
     pub(super) fn attach(&self, service: ServiceId, framing: Framing) -> ScriptedSocket {
         let (socket, stream) = ScriptedSocket::pair();
-        self.state().attached.push(net::Attached { stream, service, framing });
+        self.state().attached.push(driver::Attached { stream, service, framing });
         socket
     }
 
@@ -193,11 +193,11 @@ impl Net for ScriptedNet {
         self.0.state().sources.iter().map(|script| script.source).collect()
     }
 
-    fn take_attached(&mut self) -> Vec<net::Attached<ScriptedStream>> {
+    fn take_attached(&mut self) -> Vec<driver::Attached<ScriptedStream>> {
         std::mem::take(&mut self.0.state().attached)
     }
 
-    fn poll(&mut self, timeout: Option<Duration>, mut mark: impl FnMut(Event)) -> io::Result<net::Polled> {
+    fn poll(&mut self, timeout: Option<Duration>, mut mark: impl FnMut(Event)) -> io::Result<driver::Polled> {
         let mut state = self.0.state();
         state.last_poll = Polled { timeout, events: 0 };
         if let Some(kind) = state.poll_error.take() {
@@ -205,7 +205,7 @@ impl Net for ScriptedNet {
         }
         if state.full_polls > 0 {
             state.full_polls -= 1;
-            return Ok(net::Polled::Some(1024));
+            return Ok(driver::Polled::Some(1024));
         }
         let mut events = std::mem::take(&mut state.events);
         if state.woken.swap(false, Ordering::AcqRel) {
@@ -232,7 +232,7 @@ impl Net for ScriptedNet {
         state.last_poll.events = events.len();
         drop(state);
         events.into_iter().for_each(&mut mark);
-        Ok(net::Polled::All)
+        Ok(driver::Polled::All)
     }
 
     fn accept(&mut self, listener: usize) -> io::Result<(ScriptedStream, Peer)> {
