@@ -1,74 +1,76 @@
-//! How connections end: the service's goodbye, the last flush, the reaping. And how the loop does.
+//! The end of connections, in the order `begin_close`, `deliver_closes`, `remove_closed`; and the
+//! end of the loop, by a drain or a stop.
 
-use super::driver::{Net, SourceKind};
-use super::event_loop::{Run, Turn};
+use super::driver::{Driver, SourceKind};
+use super::event_loop::EventLoop;
+use super::state::{DRAIN_KEY, RunState};
 use crate::connection::Phase;
-use crate::engine::slab::reserved_key;
 use crate::service::CloseReason;
 use crate::service::TimerId;
 use crate::service::{ConnId, Peer};
 
-/// The key of the drain deadline.
-pub(super) const DRAIN_KEY: usize = reserved_key(usize::MAX) - 1;
-
-impl<N: Net> Turn<N> {
-    /// Ends a connection that has not ended yet. Its service hears of it later in this turn, when no callback is under way.
-    pub(super) fn end(&mut self, key: usize, reason: CloseReason) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        let moment = self.desk.clock.moment;
+impl<D: Driver> EventLoop<D> {
+    /// Begins to close an open connection. Its `on_close` runs in step 8 of this turn, when no
+    /// other callback is under way.
+    pub(super) fn begin_close(&mut self, key: usize, reason: CloseReason) {
+        let Some(conn) = self.connections.get_mut(key) else { return };
+        let now = self.worker.clock.moment;
         match conn.phase() {
             Phase::Open => {
                 let name = self.services.get(conn.service().0).map_or("", |registered| &registered.name);
                 let (fault, level) = if reason.is_fault() { (1, log::Level::Warn) } else { (0, log::Level::Debug) };
-                self.desk.stats.faulted += fault;
-                self.desk.stats.closed += 1 - fault;
+                self.worker.stats.faulted += fault;
+                self.worker.stats.closed += 1 - fault;
                 log::log!(level, "{name} {} closed: {reason}", conn.peer());
-                conn.begin_close(reason, moment);
-                self.ending.push_back(key);
+                conn.begin_close(reason, now);
+                self.closing.push_back(key);
             }
-            // Its end is under way already, for the reason that was logged.
+            // The close is under way, for the reason that was logged.
             Phase::Closing => conn.mark_unreachable(&reason),
-            // It has ended for its service already, which cannot take back what it has said.
+            // For its service the connection is closed already; the output queued so far is still
+            // flushed.
             Phase::Flushing | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
             Phase::Flushing | Phase::Lingering => {
                 conn.abandon();
-                self.settle(key);
+                self.reschedule(key);
             }
             Phase::Closed => {}
         }
     }
 
-    /// Tells services of connections that have ended since it last did, until their last words end no more of them.
-    pub(super) fn say_goodbyes(&mut self) {
-        while let Some(key) = self.ending.pop_front() {
-            let Some(conn) = self.conns.get_mut(key) else { continue };
+    /// Calls `on_close` for each connection that has begun to close. These callbacks may close
+    /// further connections, so this goes on until none is left.
+    pub(super) fn deliver_closes(&mut self) {
+        while let Some(key) = self.closing.pop_front() {
+            let Some(conn) = self.connections.get_mut(key) else { continue };
             let Some(reason) = conn.close_reason().cloned() else { continue };
             let service = conn.service();
-            self.call(service, ConnId(key), |service, cx| service.on_close(cx, &reason));
+            self.call_service(service, ConnId(key), |service, cx| service.on_close(cx, &reason));
             self.cancel_timers_of(ConnId(key));
-            if let Some(conn) = self.conns.get_mut(key) {
+            if let Some(conn) = self.connections.get_mut(key) {
                 conn.close_delivered();
             }
-            self.settle(key);
+            self.reschedule(key);
         }
     }
 
-    /// Forgets what is over. Dropping a stream closes its socket, so listeners that waited for a descriptor may go on.
-    pub(super) fn reap(&mut self) {
+    /// Removes the connections that are over. Dropping a stream closes its socket, so listeners
+    /// that paused for want of descriptors resume.
+    pub(super) fn remove_closed(&mut self) {
         if self.closed.is_empty() {
             return;
         }
         let mut closed = std::mem::take(&mut self.closed);
         for key in closed.drain(..) {
-            let Some(mut conn) = self.conns.remove(key) else { continue };
+            let Some(mut conn) = self.connections.remove(key) else { continue };
             if let Some(at) = conn.timer() {
                 self.deadlines.cancel(TimerId::new(at, key as u64));
             }
             if conn.flags().rejected {
-                self.refused_open -= 1;
+                self.open_rejected -= 1;
             } else {
-                self.desk.stats.open -= 1;
-                self.consoles -= u64::from(*conn.peer() == Peer::Console);
+                self.worker.stats.open -= 1;
+                self.open_consoles -= u64::from(*conn.peer() == Peer::Console);
             }
         }
         self.closed = closed;
@@ -78,59 +80,65 @@ impl<N: Net> Turn<N> {
     }
 
     fn cancel_timers_of(&mut self, conn: ConnId) {
-        while let Some(owned) = self.timers_by_conn.range((conn, TimerId::MIN)..).next().copied()
+        while let Some(owned) = self.timers_by_connection.range((conn, TimerId::MIN)..).next().copied()
             && owned.0 == conn
         {
-            self.timers_by_conn.remove(&owned);
+            self.timers_by_connection.remove(&owned);
             self.timers.cancel(owned.1);
         }
     }
 
-    /// No newcomers, no further requests; what is owed, and what is being worked on, is still delivered until the deadline.
+    /// Begins a graceful stop. The loop takes no pending connections and no further requests; until
+    /// `drain_timeout` it still answers what was received and flushes the pending output.
     pub(super) fn drain(&mut self) {
-        if self.run != Run::Serving {
+        if self.run_state != RunState::Serving {
             return;
         }
-        self.run = Run::Draining;
-        // Told later in this turn, when no callback is under way.
-        self.owed.shutdown = true;
-        log::info!("draining {} connections, for at most {:?}", self.desk.stats.open, self.desk.limits.drain_timeout);
+        self.run_state = RunState::Draining;
+        // `on_shutdown` is called in step 8 of this turn, when no other callback is under way.
+        self.turn_end.shutdown = true;
+        log::info!(
+            "draining {} connections, for at most {:?}",
+            self.worker.stats.open,
+            self.worker.limits.drain_timeout
+        );
         for (number, state) in self.sources.iter_mut().enumerate() {
-            // UDP sockets stay, to send what is still said through them; nothing more is received.
+            // UDP sockets stay open for the datagrams that are still to be sent. None is received.
             if matches!(state.source.kind, SourceKind::Listener(_)) {
-                self.net.close(number);
-                (state.readable, state.paused) = (false, false);
+                self.driver.close_source(number);
+                (state.readable, state.accept_paused) = (false, false);
             }
         }
-        for key in self.conns.keys() {
-            if let Some(conn) = self.conns.get_mut(key) {
+        for key in self.connections.keys() {
+            if let Some(conn) = self.connections.get_mut(key) {
                 conn.close_when_answered(CloseReason::ShuttingDown);
             }
-            self.settle(key);
+            self.reschedule(key);
         }
-        let at = self.desk.clock.moment + self.desk.limits.drain_timeout;
+        let at = self.worker.clock.moment + self.worker.limits.drain_timeout;
         self.deadlines.set(TimerId::new(at, DRAIN_KEY as u64), ());
     }
 
-    /// The drain deadline has come.
-    pub(super) fn abandon_all(&mut self) {
-        let unflushed = self.conns.iter().filter(|(_, conn)| conn.pending_bytes() > 0).count();
+    /// Stops the loop, because the drain timeout has passed.
+    pub(super) fn expire_drain(&mut self) {
+        let unflushed = self.connections.iter().filter(|(_, conn)| conn.pending_bytes() > 0).count();
         if unflushed > 0 {
-            log::warn!("{unflushed} connections did not take what they were owed in time");
+            log::warn!("drain timeout: closed {unflushed} connections with unsent output");
         }
-        self.run = Run::Stopped;
+        self.run_state = RunState::Stopped;
     }
 
-    /// The loop has turned for the last time. Services hear of every connection's end, those that were cut off included.
-    pub(super) fn end_all(&mut self) {
-        for key in self.conns.keys() {
-            self.end(key, CloseReason::ShuttingDown);
+    /// Closes all connections after the last turn. Each open one gets its `on_close`.
+    pub(super) fn close_all(&mut self) {
+        for key in self.connections.keys() {
+            self.begin_close(key, CloseReason::ShuttingDown);
         }
-        self.say_all();
-        // Said, and not waited for.
-        for key in self.conns.keys() {
-            self.end(key, CloseReason::ShuttingDown);
+        self.finish_turn();
+        // The output of the last callbacks was written as far as the sockets took it. The loop does
+        // not wait for the rest.
+        for key in self.connections.keys() {
+            self.begin_close(key, CloseReason::ShuttingDown);
         }
-        self.reap();
+        self.remove_closed();
     }
 }

@@ -1,120 +1,116 @@
-//! The bound on what all connections hold together.
+//! The bound on the bytes that all connections hold together, `max_buffered_bytes`.
 //!
-//! Above it, a connection that holds more than its share (the bound divided by the open connections) is not read, and newcomers
-//! are refused; everybody else goes on. What waits for a reader drains as it reads. What does not drain, because it is half
-//! frames whose peers we do not read, would stay for ever: so if the sum is not down in a while, the largest holders are closed,
-//! as many as it takes. A connection may hold up to twice what it has received, so the sum is at most about three times the bound.
+//! Above the bound, a connection that holds more than its share (the bound divided by the number of
+//! connections) is not read, and pending connections are rejected; all others go on. Output that
+//! waits for a slow reader drains as the peer reads. Unfinished frames do not drain, because their
+//! peers are not read. So if the sum has not fallen when the grace period ends, the largest holders
+//! are closed, until it has. A buffer grows by doubling, so a connection may hold up to twice what
+//! it has received, and the sum is at most about three times the bound.
 
-use super::driver::Net;
-use super::event_loop::Turn;
+use super::driver::Driver;
+use super::event_loop::EventLoop;
+use super::state::MEMORY_KEY;
 use crate::connection::Phase;
 use crate::engine::limits::{BUDGET_PATIENCE, MIN_READ_BYTES};
-use crate::engine::slab::reserved_key;
 use crate::service::CloseReason;
 use crate::service::Peer;
 use crate::service::TimerId;
-use crate::service::time::Timestamp;
 
-/// The key of the moment by which the sum has to be down.
-pub(super) const BUDGET_KEY: usize = reserved_key(usize::MAX) - 2;
-
-/// Who waits for the sum to fall.
-#[derive(Default)]
-pub(super) struct Budget {
-    /// Until when the sum has to be down, if it is not.
-    patience_ends: Option<Timestamp>,
-    waiting: Vec<usize>,
-}
-
-impl<N: Net> Turn<N> {
-    pub(super) fn is_over_budget(&self) -> bool {
-        self.desk.stats.buffered_bytes >= self.desk.limits.max_buffered_bytes as u64
+impl<D: Driver> EventLoop<D> {
+    pub(super) fn is_over_memory_limit(&self) -> bool {
+        self.worker.stats.buffered_bytes >= self.worker.limits.max_buffered_bytes as u64
     }
 
-    /// After a connection's holdings were counted: whether it may go on reading.
+    /// Pauses a connection if all together hold too much and it holds more than its share. Called
+    /// after the connection's bytes were counted.
     #[inline]
-    pub(super) fn check_budget(&mut self, key: usize) {
-        if self.is_over_budget() {
-            self.hold_back(key);
+    pub(super) fn check_memory(&mut self, key: usize) {
+        if self.is_over_memory_limit() {
+            self.pause_for_memory(key);
         }
     }
 
-    /// How much may be read from a connection now; nothing if it has to be held back. Within the bound, as much as its budget
-    /// for the turn allows; above it, up to its share.
+    /// Returns the number of bytes that may be read from a connection now. Within the bound that is
+    /// the `budget`; above it, the rest of the connection's share. Returns `None` and pauses the
+    /// connection if it holds more than its share.
     pub(super) fn read_allowance(&mut self, key: usize, budget: usize) -> Option<usize> {
-        if !self.is_over_budget() {
+        if !self.is_over_memory_limit() {
             return Some(budget);
         }
-        let share = self.desk.limits.share_bytes(self.conns.len());
-        let conn = self.conns.get_mut(key)?;
+        let share = self.worker.limits.share_bytes(self.connections.len());
+        let conn = self.connections.get_mut(key)?;
         let held = conn.held_bytes();
+        // A connection whose end of stream is reported is read on: its close frees its memory.
         if held > share && !conn.flags().eof_reported {
-            self.hold_back(key);
+            self.pause_for_memory(key);
             return None;
         }
         Some(share.saturating_sub(held).max(MIN_READ_BYTES).min(budget))
     }
 
     #[cold]
-    fn hold_back(&mut self, key: usize) {
-        if self.budget.patience_ends.is_none() {
+    fn pause_for_memory(&mut self, key: usize) {
+        if self.memory.grace_ends.is_none() {
             log::warn!(
-                "connections hold {} bytes of the {} allowed: newcomers are refused and the largest holders of {} are not read",
-                self.desk.stats.buffered_bytes,
-                self.desk.limits.max_buffered_bytes,
-                self.desk.stats.open
+                "memory limit reached: connections hold {} of {} bytes; the largest holders of {} are paused and \
+                 pending connections rejected",
+                self.worker.stats.buffered_bytes,
+                self.worker.limits.max_buffered_bytes,
+                self.worker.stats.open
             );
-            self.be_patient();
+            self.start_memory_grace();
         }
-        let share = self.desk.limits.share_bytes(self.conns.len());
-        let limits = &self.desk.limits;
-        let Some(conn) = self.conns.get_mut(key) else { return };
+        let share = self.worker.limits.share_bytes(self.connections.len());
+        let limits = &self.worker.limits;
+        let Some(conn) = self.connections.get_mut(key) else { return };
         if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().memory_paused {
             conn.flags().memory_paused = true;
-            conn.update_backpressure(limits, self.desk.clock.moment, &mut self.desk.stats);
-            self.budget.waiting.push(key);
+            conn.update_backpressure(limits, self.worker.clock.moment, &mut self.worker.stats);
+            self.memory.paused.push(key);
         }
     }
 
-    /// Lets those that were held back go on, once there is an eighth of the bound to spare.
-    pub(super) fn relieve_budget(&mut self) {
-        let Some(at) = self.budget.patience_ends else { return };
-        if self.desk.stats.buffered_bytes > self.desk.limits.relief_bytes() {
+    /// Resumes the paused connections once an eighth of the bound is free.
+    pub(super) fn relieve_memory(&mut self) {
+        let Some(at) = self.memory.grace_ends else { return };
+        if self.worker.stats.buffered_bytes > self.worker.limits.relief_bytes() {
             return;
         }
-        self.budget.patience_ends = None;
-        self.deadlines.cancel(TimerId::new(at, BUDGET_KEY as u64));
-        log::info!("connections hold {} bytes: all are read again", self.desk.stats.buffered_bytes);
-        for key in std::mem::take(&mut self.budget.waiting) {
-            if let Some(conn) = self.conns.get_mut(key) {
+        self.memory.grace_ends = None;
+        self.deadlines.cancel(TimerId::new(at, MEMORY_KEY as u64));
+        log::info!("memory limit cleared: connections hold {} bytes; all are read", self.worker.stats.buffered_bytes);
+        for key in std::mem::take(&mut self.memory.paused) {
+            if let Some(conn) = self.connections.get_mut(key) {
                 conn.flags().memory_paused = false;
-                self.enqueue(key);
+                self.schedule(key);
             }
         }
     }
 
-    /// The sum has stayed above the bound for too long: the largest holders go, as many as it takes.
-    pub(super) fn shed_largest(&mut self) {
-        self.relieve_budget();
-        if self.budget.patience_ends.is_none() {
+    /// Closes the largest holders, because the sum is still above the bound when the grace period
+    /// ends. Consoles are spared.
+    pub(super) fn close_largest(&mut self) {
+        self.relieve_memory();
+        if self.memory.grace_ends.is_none() {
             return;
         }
-        let clients = self.conns.iter().filter(|(_, conn)| *conn.peer() != Peer::Console);
+        let clients = self.connections.iter().filter(|(_, conn)| *conn.peer() != Peer::Console);
         let mut holders: Vec<_> = clients.map(|(key, conn)| (conn.held_bytes(), key)).collect();
         holders.sort_unstable();
-        let mut excess = self.desk.stats.buffered_bytes.saturating_sub(self.desk.limits.relief_bytes());
+        let mut excess = self.worker.stats.buffered_bytes.saturating_sub(self.worker.limits.relief_bytes());
         while excess > 0
             && let Some((held, key)) = holders.pop()
         {
             excess = excess.saturating_sub(held as u64);
-            self.end(key, CloseReason::BufferBudget(self.desk.limits.max_buffered_bytes));
+            self.begin_close(key, CloseReason::BufferBudget(self.worker.limits.max_buffered_bytes));
         }
-        self.be_patient();
+        self.start_memory_grace();
     }
 
-    fn be_patient(&mut self) {
-        let at = self.desk.clock.moment + BUDGET_PATIENCE;
-        self.budget.patience_ends = Some(at);
-        self.deadlines.set(TimerId::new(at, BUDGET_KEY as u64), ());
+    /// Starts the grace period in which the sum may fall by itself.
+    fn start_memory_grace(&mut self) {
+        let at = self.worker.clock.moment + BUDGET_PATIENCE;
+        self.memory.grace_ends = Some(at);
+        self.deadlines.set(TimerId::new(at, MEMORY_KEY as u64), ());
     }
 }

@@ -1,131 +1,88 @@
-//! The end of a turn: what services have collected is said, and what was said is sent.
+//! Step 8, the end of a turn: deliver closes, call `on_turn_end` and `on_dropped`, then flush the
+//! output that callbacks have queued for other connections.
 //!
-//! All of it may make callbacks, and those may give more to do. What bounds it: a connection ends once; and an `on_turn_end` asked
-//! for in `on_turn_end` or `on_dropped`, like what `on_dropped` makes a slow reader miss, is the next turn's. So the first round is
-//! followed by no more than those that ends of connections bring about.
+//! Each of these may make callbacks, and a callback may give more to do, so the step repeats. It
+//! ends because a connection closes once, and because two things wait for the next turn: an
+//! `on_turn_end` that is requested in `on_turn_end` or `on_dropped`, and the report of a batch that
+//! is dropped because of an `on_dropped`.
 
-use super::driver::Net;
-use super::event_loop::Turn;
+use super::driver::Driver;
+use super::event_loop::EventLoop;
+use crate::connection::Phase;
 use crate::connection::write_queue::DroppedBatch;
-use crate::connection::{Connection, Phase, Stream};
 use crate::service::{ConnId, ServiceId};
 
-/// What is to be done at the turn's end.
-#[derive(Default)]
-pub(super) struct Owed {
-    /// Connections that others have put something into the queue of.
-    pub(super) dirty: Vec<usize>,
-    /// Services that want to be called when the others of this turn have been, each once.
-    flushes: Vec<ServiceId>,
-    /// Services are to be told that the engine drains.
-    pub(super) shutdown: bool,
-    /// Batches that were dropped, and the connections that were owed them.
-    missed: Vec<(usize, DroppedBatch)>,
-    /// The next turn's.
-    next_flushes: Vec<ServiceId>,
-    next_missed: Vec<(usize, DroppedBatch)>,
-}
-
-impl Owed {
-    pub(super) fn ask_flush(&mut self, service: ServiceId) {
-        if !self.flushes.contains(&service) {
-            self.flushes.push(service);
-        }
-    }
-
-    /// Takes what the connection at hand has just missed.
-    #[inline]
-    pub(super) fn note_missed(&mut self, key: usize, missed: &mut Vec<DroppedBatch>) {
-        if !missed.is_empty() {
-            self.missed.extend(missed.drain(..).map(|missed| (key, missed)));
-        }
-    }
-
-    #[inline]
-    pub(super) fn mark_dirty<S: Stream>(&mut self, key: usize, conn: &mut Connection<S>) {
-        if !std::mem::replace(&mut conn.flags().dirty, true) {
-            self.dirty.push(key);
-        }
-    }
-
-    /// Whether the next turn has something to say at once.
-    pub(super) fn waits(&self) -> bool {
-        !self.flushes.is_empty() || !self.missed.is_empty()
-    }
-
-    fn next_turn(&mut self) {
-        for service in std::mem::take(&mut self.next_flushes) {
-            self.ask_flush(service);
-        }
-        self.missed.append(&mut self.next_missed);
-    }
-}
-
-impl<N: Net> Turn<N> {
-    /// Step 8: everybody is told what there is to tell, and everything that was said is written.
-    pub(super) fn say_all(&mut self) {
+impl<D: Driver> EventLoop<D> {
+    /// Runs the end-of-turn callbacks, then writes all queued output.
+    pub(super) fn finish_turn(&mut self) {
         loop {
-            // What a service says may be too much for a slow reader, and a write may find its peer gone. Their services are told
-            // within this very turn, and what those then tell the others must not wait for an event that may never come.
-            self.say_goodbyes();
-            if !(self.call_on_shutdown() || self.call_on_flush() || self.call_on_dropped() || self.flush_dirty()) {
+            // Output may be too much for a slow reader, and a write may find its peer gone. The
+            // `on_close` for that runs within this turn: the output it queues for other connections
+            // must not wait for an event.
+            self.deliver_closes();
+            if !(self.call_on_shutdown() || self.call_on_turn_end() || self.call_on_dropped() || self.flush_dirty()) {
                 break;
             }
         }
-        self.owed.next_turn();
+        self.turn_end.start_next_turn();
     }
 
+    /// Calls `on_shutdown` if a drain has begun. Returns true if it did.
     fn call_on_shutdown(&mut self) -> bool {
-        let any = std::mem::take(&mut self.owed.shutdown);
+        let any = std::mem::take(&mut self.turn_end.shutdown);
         for number in 0..if any { self.services.len() } else { 0 } {
-            self.call(ServiceId(number), ConnId::NONE, |service, cx| service.on_shutdown(cx));
+            self.call_service(ServiceId(number), ConnId::NONE, |service, cx| service.on_shutdown(cx));
         }
         any
     }
 
-    /// Has services say what they have collected. What they make slow readers miss is reported still in this turn.
-    fn call_on_flush(&mut self) -> bool {
-        let mut asked = std::mem::take(&mut self.owed.flushes);
-        let any = !asked.is_empty();
-        for service in asked.drain(..) {
-            self.call(service, ConnId::NONE, |service, cx| service.on_turn_end(cx));
+    /// Calls `on_turn_end` of each service that requested it. Returns true if any did. Batches that
+    /// are dropped because of it are reported within this turn.
+    fn call_on_turn_end(&mut self) -> bool {
+        let mut requested = std::mem::take(&mut self.turn_end.requested);
+        let any = !requested.is_empty();
+        for service in requested.drain(..) {
+            self.call_service(service, ConnId::NONE, |service, cx| service.on_turn_end(cx));
         }
-        let again = std::mem::replace(&mut self.owed.flushes, asked);
-        self.owed.next_flushes.extend(again);
+        let again = std::mem::replace(&mut self.turn_end.requested, requested);
+        self.turn_end.requested_next.extend(again);
         any
     }
 
-    /// Tells services who has missed what.
+    /// Calls `on_dropped` for each dropped batch whose connection is open. Returns true if there
+    /// was a batch.
     fn call_on_dropped(&mut self) -> bool {
-        let mut missed = std::mem::take(&mut self.owed.missed);
-        let any = !missed.is_empty();
-        for (key, DroppedBatch { batch: ticket, frames }) in missed.drain(..) {
-            let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.phase() == Phase::Open) else { continue };
+        let mut dropped = std::mem::take(&mut self.turn_end.dropped);
+        let any = !dropped.is_empty();
+        for (key, DroppedBatch { batch, frames }) in dropped.drain(..) {
+            let Some(conn) = self.connections.get_mut(key).filter(|conn| conn.phase() == Phase::Open) else { continue };
             let service = conn.service();
-            self.call(service, ConnId(key), |service, cx| service.on_dropped(cx, ticket, frames));
+            self.call_service(service, ConnId(key), |service, cx| service.on_dropped(cx, batch, frames));
         }
-        let again = std::mem::replace(&mut self.owed.missed, missed);
-        self.owed.next_missed.extend(again);
-        self.owed.next_flushes.append(&mut self.owed.flushes);
+        let again = std::mem::replace(&mut self.turn_end.dropped, dropped);
+        self.turn_end.dropped_next.extend(again);
+        self.turn_end.requested_next.append(&mut self.turn_end.requested);
         any
     }
 
-    /// Writes what others have queued for a connection: one write, however many they were.
+    /// Writes the output that other connections' callbacks have queued: one write for each
+    /// connection, for any number of batches. Returns true if there was any.
     fn flush_dirty(&mut self) -> bool {
-        if self.owed.dirty.is_empty() {
+        if self.turn_end.dirty.is_empty() {
             return false;
         }
-        let mut dirty = std::mem::take(&mut self.owed.dirty);
+        let mut dirty = std::mem::take(&mut self.turn_end.dirty);
         for key in dirty.drain(..) {
-            let Some(conn) = self.conns.get_mut(key) else { continue };
+            let Some(conn) = self.connections.get_mut(key) else { continue };
             conn.flags().dirty = false;
-            match conn.flush(self.desk.clock.moment, &mut self.desk.stats) {
-                Ok(()) => self.settle(key),
-                Err(reason) => self.end(key, reason),
+            match conn.flush(self.worker.clock.moment, &mut self.worker.stats) {
+                Ok(()) => self.reschedule(key),
+                Err(reason) => self.begin_close(key, reason),
             }
         }
-        // Nothing above makes a callback, so nothing was added meanwhile; the allocation is kept for the next turn.
-        self.owed.dirty = dirty;
+        // Flushing makes no callback, so nothing was added meanwhile. The allocation is kept for
+        // the next turn.
+        self.turn_end.dirty = dirty;
         true
     }
 }

@@ -1,78 +1,81 @@
-//! All that the turn asks of the world. One implementation asks the operating system; another, in the tests, plays a script
-//! to the very same turn.
+//! The driver: everything that the event loop asks of the operating system.
+//!
+//! [`Driver`] is the contract. [`mio_driver`] fulfils it with `mio` and real sockets, and only this
+//! folder names `mio`. The tests fulfil it with a script, so that the loop under test is the loop
+//! that serves.
 
-mod bound_sources;
+pub(super) mod bound_sources;
 #[cfg(unix)]
 mod console_stream;
-mod mio_driver;
+pub(super) mod mio_driver;
 mod mio_stream;
-
-pub(super) use bound_sources::Sources;
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::connection::Stream;
+use crate::engine::handle::Command;
 use crate::frame::Framing;
 use crate::net::udp_batch::{ReceiveBatch, SendBatch, claims_to_be};
 use crate::service::{Peer, ServiceId};
 
-use crate::engine::handle::Command;
-
 /// Sockets, their readiness, and the clock.
-pub(super) trait Net {
-    /// An accepted connection's byte stream.
+pub(super) trait Driver {
+    /// The byte stream of an accepted connection.
     type Stream: Stream;
 
-    /// Listeners, UDP sockets and pipes; their numbers here are the numbers in [`Event::key`].
+    /// Returns the listeners, UDP sockets and command pipes. Their positions are their source
+    /// numbers, as in [`IoEvent::key`].
     fn sources(&self) -> Vec<Source>;
 
-    /// What was there before the loop and is to be its connections, once.
-    fn take_attached(&mut self) -> Vec<Attached<Self::Stream>>;
+    /// Takes the consoles that were attached before the loop ran.
+    fn take_consoles(&mut self) -> Vec<AttachedConsole<Self::Stream>>;
 
-    /// Waits for readiness, at most for `timeout`, and reports each event. Edge-triggered: what is reported once is not
-    /// reported again until it has ceased and come back.
-    fn poll(&mut self, timeout: Option<Duration>, mark: impl FnMut(Event)) -> io::Result<Polled>;
+    /// Waits for readiness, for at most `timeout`, and calls `mark` for each event. Events are
+    /// edge-triggered: a readiness is reported again only after it has ended and come back.
+    fn poll(&mut self, timeout: Option<Duration>, mark: impl FnMut(IoEvent)) -> io::Result<PollCoverage>;
 
-    /// Takes one connection from a listener's backlog.
+    /// Accepts one pending connection.
     fn accept(&mut self, listener: usize) -> io::Result<(Self::Stream, Peer)>;
 
-    /// Begins to report the stream's readiness under `key`; its first state is reported at once.
-    fn open(&mut self, stream: &mut Self::Stream, key: usize) -> io::Result<()>;
+    /// Registers the stream: its readiness is reported under `key`, starting with the present one.
+    fn register(&mut self, stream: &mut Self::Stream, key: usize) -> io::Result<()>;
 
-    /// Empties a pipe that bytes were written to only to be noticed.
-    fn swallow(&mut self, pipe: usize);
+    /// Empties a command pipe, so that the next byte causes an event of its own.
+    fn clear_wakeup(&mut self, pipe: usize);
 
     /// Closes a listener or UDP socket.
-    fn close(&mut self, source: usize);
+    fn close_source(&mut self, source: usize);
 
-    /// Receives a batch of datagrams. A batch that is not full means that no more are there.
-    fn receive(&mut self, socket: usize, into: &mut ReceiveBatch) -> io::Result<usize>;
+    /// Receives a batch of datagrams and returns their number. Fewer than a full batch means that
+    /// the socket is empty.
+    fn receive_datagrams(&mut self, socket: usize, into: &mut ReceiveBatch) -> io::Result<usize>;
 
-    /// Sends datagrams from number `first` on; returns how many went out, which is at least one.
-    fn send(&mut self, socket: usize, from: &SendBatch, first: usize) -> io::Result<usize>;
+    /// Sends the datagrams from number `first` on. Returns the number sent, at least 1.
+    fn send_datagrams(&mut self, socket: usize, from: &SendBatch, first: usize) -> io::Result<usize>;
 
     fn now(&self) -> Instant;
 }
 
-/// How much of what was ready a poll has reported.
+/// The share of the ready events that one poll has reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Polled {
-    All,
-    /// So many events, and there may be more.
-    Some(usize),
+pub(super) enum PollCoverage {
+    /// All that were ready.
+    Complete,
+    /// This many events; more may be ready.
+    Partial(usize),
 }
 
-/// A console, and whose it is to be.
+/// A console and the service that it is for.
 #[cfg_attr(not(unix), allow(dead_code))]
-pub(super) struct Attached<S> {
+pub(super) struct AttachedConsole<S> {
     pub(super) stream: S,
     pub(super) service: ServiceId,
     pub(super) framing: Framing,
 }
 
-/// A listener, a UDP socket, or a pipe.
+/// A listener, UDP socket or command pipe.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source {
     pub(super) kind: SourceKind,
@@ -82,33 +85,33 @@ pub(super) struct Source {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SourceKind {
     Listener(Framing),
-    Datagrams {
+    Udp {
         local: SocketAddr,
     },
     #[cfg_attr(not(unix), allow(dead_code))]
-    /// A pipe; any byte in it gives this command.
-    Commands(Command),
+    /// A pipe: any byte in it gives this command.
+    CommandPipe(Command),
 }
 
 impl Source {
-    /// Whether this is the UDP socket that a datagram from `addr` claims to come from.
+    /// Returns true if this is the UDP socket that a datagram from `addr` claims to come from.
     pub(super) fn is_at(&self, addr: SocketAddr) -> bool {
-        let SourceKind::Datagrams { local } = self.kind else { return false };
+        let SourceKind::Udp { local } = self.kind else { return false };
         claims_to_be(addr, local)
     }
 }
 
-/// What became possible.
+/// The readiness that a poll reports for one key.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, as the system reports them")]
-pub(super) struct Event {
-    /// A connection's key, a source's number as a reserved key, or [`WAKE_KEY`].
+pub(super) struct IoEvent {
+    /// The key of a connection, the number of a source as a reserved key, or [`WAKE_KEY`].
     pub(super) key: usize,
     pub(super) readable: bool,
     pub(super) writable: bool,
-    /// The peer's end, or an error, is there to be read: reading goes on until it has been.
-    pub(super) end: bool,
-    /// Urgent data is in the stream, at which a read ends early.
+    /// The peer's end of stream or an error can be read. Reading goes on until a read returns it.
+    pub(super) eof: bool,
+    /// The peer sent urgent data, at which a read ends early.
     pub(super) urgent: bool,
 }
 

@@ -1,203 +1,203 @@
-//! The turn itself: budgets, the ready queue, events that are late, wrong or early, and polls that fail.
+//! The turn: budgets, the ready queue, late, spurious and early events, and failing polls.
 
 use std::io;
 use std::time::Duration;
 
-use super::{FRAMING, Rig, heard, wire};
+use super::{FRAMING, TestLoop, framed, received};
 use crate::connection::scripted_stream::ScriptedCall;
 use crate::engine::limits::Limits;
 use crate::frame::encode;
 
-/// More than one read takes.
+/// More bytes than one read takes.
 const MORE_THAN_A_READ: usize = 3 * 256 * 1024;
 
 #[test]
-fn an_idle_loop_sleeps_without_end() {
-    let mut rig = Rig::new(Limits::default());
-    let _socket = rig.connect();
-    assert_eq!(rig.settle(), None);
+fn an_idle_loop_sleeps_without_timeout() {
+    let mut test = TestLoop::new(Limits::default());
+    let _socket = test.connect();
+    assert_eq!(test.run_until_idle(), None);
 }
 
 #[test]
-fn a_busy_peer_gets_one_budget_a_turn_and_its_neighbour_the_next() {
-    let mut rig = Rig::new(Limits::default());
-    let (busy, other) = (rig.connect(), rig.connect());
-    let frame = wire(["quiet ".to_owned() + &"x".repeat(994)]);
+fn a_busy_peer_reads_one_budget_in_a_turn() {
+    let mut test = TestLoop::new(Limits::default());
+    let (busy, other) = (test.connect(), test.connect());
+    let frame = framed(["quiet ".to_owned() + &"x".repeat(994)]);
     busy.send(&frame.repeat(MORE_THAN_A_READ / frame.len()));
-    other.send(&wire(["hello"]));
+    other.send(&framed(["hello"]));
     let before = busy.unread();
-    let polled = rig.turn();
+    let polled = test.turn();
     assert_eq!(polled.events, 2);
     let unread = busy.unread();
     assert!(unread > 0 && unread < before, "the first turn read {} bytes", before - unread);
-    assert_eq!(heard(&other), ["hello"], "the neighbour was served in the same turn");
-    let polled = rig.turn();
-    assert_eq!((polled.events, polled.timeout), (0, Some(Duration::ZERO)), "the rest needs no event");
+    assert_eq!(received(&other), ["hello"], "the neighbour was served in the same turn");
+    let polled = test.turn();
+    assert_eq!((polled.events, polled.timeout), (0, Some(Duration::ZERO)), "the rest is read without an event");
     assert!(busy.unread() < unread);
-    rig.settle();
+    test.run_until_idle();
     assert_eq!(busy.unread(), 0);
 }
 
 #[test]
-fn a_budget_of_one_frame_makes_two_peers_alternate_frame_by_frame() {
-    let mut rig = Rig::new(Limits { read_budget_bytes: 7, ..Limits::default() });
-    let (a, b) = (rig.connect(), rig.connect());
+fn a_read_budget_of_one_frame_makes_peers_alternate() {
+    let mut test = TestLoop::new(Limits { read_budget_bytes: 7, ..Limits::default() });
+    let (a, b) = (test.connect(), test.connect());
     for socket in [&a, &b] {
-        socket.send(&wire(["first", "later", "third"]));
+        socket.send(&framed(["first", "later", "third"]));
         socket.finish();
     }
     for answers in 1..3 {
-        rig.turn();
-        assert_eq!((heard(&a).len(), heard(&b).len()), (answers, answers), "turn {answers}");
+        test.turn();
+        assert_eq!((received(&a).len(), received(&b).len()), (answers, answers), "turn {answers}");
     }
-    rig.settle();
-    assert_eq!(heard(&a), ["first", "later", "third"]);
+    test.run_until_idle();
+    assert_eq!(received(&a), ["first", "later", "third"]);
     assert!(a.is_closed() && b.is_closed());
 }
 
 #[test]
-fn a_budget_that_ends_exactly_where_the_input_does_loses_no_later_input() {
-    let mut rig = Rig::new(Limits::default());
-    let socket = rig.connect();
-    let frame = wire(["quiet ".to_owned() + &"x".repeat(1016)]);
+fn a_read_budget_equal_to_the_input_loses_no_event() {
+    let mut test = TestLoop::new(Limits::default());
+    let socket = test.connect();
+    let frame = framed(["quiet ".to_owned() + &"x".repeat(1016)]);
     assert_eq!(frame.len(), 1024);
     socket.send(&frame.repeat(256));
-    rig.turn();
+    test.turn();
     assert_eq!(socket.unread(), 0, "the read filled the buffer and emptied the socket");
-    rig.settle();
-    socket.send(&wire(["still there?"]));
-    rig.settle();
-    assert_eq!(heard(&socket), ["still there?"]);
+    test.run_until_idle();
+    socket.send(&framed(["still there?"]));
+    test.run_until_idle();
+    assert_eq!(received(&socket), ["still there?"]);
 }
 
 #[test]
-fn what_arrives_while_a_peer_waits_for_its_next_budget_is_read_in_order() {
-    let mut rig = Rig::new(Limits::default());
-    let socket = rig.connect();
+fn input_that_arrives_between_budgets_is_read_in_order() {
+    let mut test = TestLoop::new(Limits::default());
+    let socket = test.connect();
     let mut bytes = Vec::new();
     for number in 0..600 {
         encode(FRAMING, format!("quiet {number:01000}").as_bytes(), &mut bytes).unwrap();
     }
     socket.send(&bytes);
-    rig.turn();
-    socket.send(&wire(["last"]));
+    test.turn();
+    socket.send(&framed(["last"]));
     socket.finish();
-    rig.settle();
-    assert_eq!(heard(&socket), ["last"]);
-    assert_eq!(rig.turn.desk.stats.frames_in, 601);
+    test.run_until_idle();
+    assert_eq!(received(&socket), ["last"]);
+    assert_eq!(test.event_loop.worker.stats.frames_in, 601);
 }
 
 #[test]
-fn an_event_for_a_connection_that_has_gone_reaches_nobody() {
-    let mut rig = Rig::new(Limits::default());
-    let gone = rig.connect();
-    let key = rig.world.key_of(&gone).unwrap();
+fn an_event_for_a_removed_connection_is_ignored() {
+    let mut test = TestLoop::new(Limits::default());
+    let gone = test.connect();
+    let key = test.script.key_of(&gone).unwrap();
     gone.finish();
-    rig.settle();
-    let heir = rig.connect();
-    heir.script_reads([ScriptedCall::Fails(io::ErrorKind::Other)]);
-    rig.world.report(key, true, true, true);
-    rig.turn();
-    assert!(!heir.is_closed(), "the next tenant of the slot was not touched");
-    assert_eq!(rig.turn.conns.len(), 1);
+    test.run_until_idle();
+    let next = test.connect();
+    next.script_reads([ScriptedCall::Fails(io::ErrorKind::Other)]);
+    test.script.report(key, true, true, true);
+    test.turn();
+    assert!(!next.is_closed(), "the next connection in the slot was stepped");
+    assert_eq!(test.event_loop.connections.len(), 1);
 }
 
 #[test]
-fn an_event_without_anything_behind_it_does_no_harm() {
-    let mut rig = Rig::new(Limits::default());
-    let socket = rig.connect();
-    let key = rig.world.key_of(&socket).unwrap();
+fn a_spurious_event_does_no_harm() {
+    let mut test = TestLoop::new(Limits::default());
+    let socket = test.connect();
+    let key = test.script.key_of(&socket).unwrap();
     for (readable, writable, end) in [(true, false, false), (false, true, false), (true, true, true)] {
-        rig.world.report(key, readable, writable, end);
-        rig.settle();
+        test.script.report(key, readable, writable, end);
+        test.run_until_idle();
     }
-    socket.send(&wire(["hello"]));
-    rig.settle();
-    assert_eq!(heard(&socket), ["hello"]);
+    socket.send(&framed(["hello"]));
+    test.run_until_idle();
+    assert_eq!(received(&socket), ["hello"]);
 }
 
 #[test]
-fn several_events_for_one_connection_in_one_poll_step_it_once() {
-    let mut rig = Rig::new(Limits::default());
-    let socket = rig.connect();
-    let key = rig.world.key_of(&socket).unwrap();
-    socket.send(&wire(["hello"]));
-    rig.world.report(key, true, false, false);
-    rig.world.report(key, false, true, false);
-    rig.turn();
-    assert_eq!(heard(&socket), ["hello"]);
+fn several_events_in_one_poll_cause_one_step() {
+    let mut test = TestLoop::new(Limits::default());
+    let socket = test.connect();
+    let key = test.script.key_of(&socket).unwrap();
+    socket.send(&framed(["hello"]));
+    test.script.report(key, true, false, false);
+    test.script.report(key, false, true, false);
+    test.turn();
+    assert_eq!(received(&socket), ["hello"]);
 }
 
 #[test]
-fn an_interrupted_poll_polls_again_before_anybody_is_late() {
-    let mut rig = Rig::new(Limits::default());
-    let socket = rig.connect();
-    let request = wire(["hello"]);
+fn an_interrupted_poll_fires_no_deadline() {
+    let mut test = TestLoop::new(Limits::default());
+    let socket = test.connect();
+    let request = framed(["hello"]);
     socket.send(&request[..1]);
-    rig.settle();
-    // The process is stopped for longer than the peer has, and the rest arrives meanwhile.
+    test.run_until_idle();
+    // The process is stopped for longer than the frame timeout, and the rest arrives meanwhile.
     socket.send(&request[1..]);
-    rig.world.advance(2 * Limits::default().frame_timeout);
-    rig.world.fail_poll(io::ErrorKind::Interrupted);
-    rig.turn();
-    rig.settle();
-    assert_eq!(heard(&socket), ["hello"]);
+    test.script.advance(2 * Limits::default().frame_timeout);
+    test.script.fail_poll(io::ErrorKind::Interrupted);
+    test.turn();
+    test.run_until_idle();
+    assert_eq!(received(&socket), ["hello"]);
 }
 
 #[test]
-fn nobody_is_late_while_events_are_still_to_be_reported() {
-    let mut rig = Rig::new(Limits::default());
-    let socket = rig.connect();
-    let request = wire(["hello"]);
+fn a_partial_poll_fires_no_deadline() {
+    let mut test = TestLoop::new(Limits::default());
+    let socket = test.connect();
+    let request = framed(["hello"]);
     socket.send(&request[..1]);
-    rig.settle();
+    test.run_until_idle();
     socket.send(&request[1..]);
-    rig.world.advance(2 * Limits::default().frame_timeout);
-    rig.world.fill_polls(1);
-    rig.turn();
-    rig.settle();
-    assert_eq!(heard(&socket), ["hello"]);
+    test.script.advance(2 * Limits::default().frame_timeout);
+    test.script.fill_polls(1);
+    test.turn();
+    test.run_until_idle();
+    assert_eq!(received(&socket), ["hello"]);
 }
 
 #[test]
-fn polls_that_are_always_full_do_not_put_deadlines_off_for_ever() {
-    let mut rig = Rig::new(Limits::default());
-    let socket = rig.connect();
-    socket.send(&wire(["hello"])[..1]);
-    rig.settle();
-    rig.world.advance(2 * Limits::default().frame_timeout);
-    rig.world.fill_polls(5);
+fn partial_polls_delay_deadlines_only_for_a_bounded_time() {
+    let mut test = TestLoop::new(Limits::default());
+    let socket = test.connect();
+    socket.send(&framed(["hello"])[..1]);
+    test.run_until_idle();
+    test.script.advance(2 * Limits::default().frame_timeout);
+    test.script.fill_polls(5);
     for _ in 0..5 {
-        rig.turn();
+        test.turn();
     }
     assert!(socket.is_shut_down());
 }
 
 #[test]
-fn a_poll_that_fails_otherwise_ends_the_loop_with_what_the_system_said() {
-    let rig = Rig::new(Limits::default());
-    rig.world.fail_poll(io::ErrorKind::InvalidInput);
-    let ended = rig.turn.run();
+fn a_failed_poll_ends_the_loop_with_the_error() {
+    let test = TestLoop::new(Limits::default());
+    test.script.fail_poll(io::ErrorKind::InvalidInput);
+    let ended = test.event_loop.run();
     assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::InvalidInput);
 }
 
 #[test]
-fn a_message_posted_by_another_thread_is_handed_over_in_the_next_turn() {
-    let mut rig = Rig::new(Limits::default());
-    let socket = rig.connect();
-    rig.log();
-    let handle = rig.handle.clone();
+fn a_posted_message_is_delivered_in_the_next_turn() {
+    let mut test = TestLoop::new(Limits::default());
+    let socket = test.connect();
+    test.log();
+    let handle = test.handle.clone();
     let post = move |words: &str| handle.post(crate::service::ServiceId(0), Box::new(words.to_owned()));
     std::thread::spawn(move || post("all hello from afar").unwrap()).join().unwrap();
-    rig.settle();
-    assert_eq!(rig.log(), ["post nobody all hello from afar"]);
-    assert_eq!(heard(&socket), ["hello from afar"]);
+    test.run_until_idle();
+    assert_eq!(test.log(), ["post none all hello from afar"]);
+    assert_eq!(received(&socket), ["hello from afar"]);
 }
 
 #[test]
-fn messages_wait_up_to_their_limit_and_are_given_back_beyond_it() {
-    let rig = Rig::new(Limits { max_queued_messages: 2, ..Limits::default() });
-    let post = || rig.handle.post(crate::service::ServiceId(0), Box::new("quiet".to_owned()));
+fn messages_beyond_the_limit_are_given_back() {
+    let test = TestLoop::new(Limits { max_queued_messages: 2, ..Limits::default() });
+    let post = || test.handle.post(crate::service::ServiceId(0), Box::new("quiet".to_owned()));
     post().unwrap();
     post().unwrap();
     let refused = post().unwrap_err();
@@ -206,13 +206,13 @@ fn messages_wait_up_to_their_limit_and_are_given_back_beyond_it() {
 }
 
 #[test]
-fn a_message_that_finds_its_reader_gone_still_lets_the_others_know_in_the_same_turn() {
-    let mut rig = Rig::new(Limits::default());
-    let (speaker, broken, witness) = (rig.connect(), rig.connect(), rig.connect());
-    rig.puppet.strings().announces = true;
+fn a_failed_flush_runs_on_close_in_the_same_turn() {
+    let mut test = TestLoop::new(Limits::default());
+    let (speaker, broken, witness) = (test.connect(), test.connect(), test.connect());
+    test.service.script().announces_closes = true;
     broken.script_writes([ScriptedCall::Fails(io::ErrorKind::BrokenPipe)]);
-    speaker.send(&wire(["tell 1 hello"]));
-    rig.turn();
-    assert_eq!(heard(&witness), ["1 left"]);
-    assert_eq!(heard(&speaker), ["1 left"]);
+    speaker.send(&framed(["send 1 hello"]));
+    test.turn();
+    assert_eq!(received(&witness), ["1 left"]);
+    assert_eq!(received(&speaker), ["1 left"]);
 }

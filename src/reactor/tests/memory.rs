@@ -1,12 +1,12 @@
-//! The bound on what all connections hold together: who is held back, who is turned away, and who has to go.
+//! The bound on the bytes of all connections: which are paused, rejected and closed.
 
 use std::time::Duration;
 
-use super::{Rig, heard, wire};
+use super::{TestLoop, framed, received};
 use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::limits::Limits;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(5);
 
 fn limits() -> Limits {
     Limits {
@@ -17,125 +17,125 @@ fn limits() -> Limits {
     }
 }
 
-/// Two peers that do not read what they asked for, and a third that does no harm.
-fn hoarders(rig: &mut Rig) -> [ScriptedSocket; 3] {
-    let sockets = [rig.connect(), rig.connect(), rig.connect()];
+/// Returns two peers that request output and do not read it, and a third that holds none.
+fn large_holders(test: &mut TestLoop) -> [ScriptedSocket; 3] {
+    let sockets = [test.connect(), test.connect(), test.connect()];
     for socket in &sockets[..2] {
         socket.set_room(0);
-        socket.send(&wire(["big 55000"]));
-        rig.settle();
+        socket.send(&framed(["big 55000"]));
+        test.run_until_idle();
     }
-    assert!(rig.turn.is_over_budget());
+    assert!(test.event_loop.is_over_memory_limit());
     sockets
 }
 
 #[test]
-fn above_the_bound_large_holders_are_not_read_and_everybody_else_is() {
-    let mut rig = Rig::new(limits());
-    let [_, second, third] = hoarders(&mut rig);
-    second.send(&wire(["hello"]));
-    third.send(&wire(["hello"]));
-    rig.settle();
-    assert_eq!(second.unread(), wire(["hello"]).len());
-    assert_eq!(heard(&third), ["hello"]);
+fn above_the_memory_limit_only_large_holders_are_paused() {
+    let mut test = TestLoop::new(limits());
+    let [_, second, third] = large_holders(&mut test);
+    second.send(&framed(["hello"]));
+    third.send(&framed(["hello"]));
+    test.run_until_idle();
+    assert_eq!(second.unread(), framed(["hello"]).len());
+    assert_eq!(received(&third), ["hello"]);
 }
 
 #[test]
-fn above_the_bound_newcomers_are_told_that_memory_is_short() {
-    let mut rig = Rig::new(limits());
-    let _sockets = hoarders(&mut rig);
-    let newcomer = rig.connect();
-    assert!(heard(&newcomer)[0].starts_with("server is short of memory"));
-    assert!(newcomer.is_shut_down());
+fn above_the_memory_limit_connections_are_rejected() {
+    let mut test = TestLoop::new(limits());
+    let _sockets = large_holders(&mut test);
+    let pending = test.connect();
+    assert!(received(&pending)[0].starts_with("server is short of memory"));
+    assert!(pending.is_shut_down());
 }
 
 #[test]
-fn once_the_sum_is_down_those_held_back_go_on_at_once() {
-    let mut rig = Rig::new(limits());
-    let [first, second, _] = hoarders(&mut rig);
-    second.send(&wire(["hello"]));
-    rig.settle();
+fn below_the_memory_limit_paused_connections_resume() {
+    let mut test = TestLoop::new(limits());
+    let [first, second, _] = large_holders(&mut test);
+    second.send(&framed(["hello"]));
+    test.run_until_idle();
     first.set_room(usize::MAX);
-    rig.settle();
-    assert_eq!(second.unread(), 0, "it was read as soon as there was memory again");
-    let newcomer = rig.connect();
-    assert!(!newcomer.is_shut_down());
+    test.run_until_idle();
+    assert_eq!(second.unread(), 0, "a paused connection is read once memory is free");
+    let pending = test.connect();
+    assert!(!pending.is_shut_down());
     second.set_room(usize::MAX);
-    rig.settle();
-    assert_eq!(heard(&second).len(), 2);
+    test.run_until_idle();
+    assert_eq!(received(&second).len(), 2);
 }
 
 #[test]
-fn half_frames_that_fill_memory_are_shed_when_patience_is_over_and_no_more_than_it_takes() {
-    let mut rig = Rig::new(Limits { frame_timeout: Duration::ZERO, ..limits() });
-    let sockets: Vec<ScriptedSocket> = (0..4).map(|_| rig.connect()).collect();
+fn after_the_memory_grace_the_largest_are_closed() {
+    let mut test = TestLoop::new(Limits { frame_timeout: Duration::ZERO, ..limits() });
+    let sockets: Vec<ScriptedSocket> = (0..4).map(|_| test.connect()).collect();
     for (number, socket) in sockets.iter().enumerate() {
-        let frame = wire(["x".repeat(50_000 + number)]);
+        let frame = framed(["x".repeat(50_000 + number)]);
         socket.send(&frame[..49_000]);
-        rig.settle();
+        test.run_until_idle();
     }
-    assert!(rig.turn.is_over_budget());
+    assert!(test.event_loop.is_over_memory_limit());
     assert_eq!(sockets.iter().filter(|socket| socket.is_shut_down()).count(), 0);
-    rig.elapse(PATIENCE);
-    assert_eq!(sockets.iter().filter(|socket| socket.is_shut_down()).count(), 3, "50 of 200 kB may stay");
-    assert!(!rig.turn.is_over_budget());
-    assert!(rig.log().iter().any(|line| line.contains("server is short of memory")));
+    test.advance_time(GRACE);
+    assert_eq!(sockets.iter().filter(|socket| socket.is_shut_down()).count(), 3, "49 of 196 kB may stay");
+    assert!(!test.event_loop.is_over_memory_limit());
+    assert!(test.log().iter().any(|line| line.contains("server is short of memory")));
 }
 
 #[test]
-fn the_end_of_a_peer_that_is_held_back_frees_its_memory_at_once() {
-    let mut rig = Rig::new(Limits { frame_timeout: Duration::ZERO, ..limits() });
-    let sockets: Vec<ScriptedSocket> = (0..4).map(|_| rig.connect()).collect();
+fn the_eof_of_a_paused_peer_frees_its_memory() {
+    let mut test = TestLoop::new(Limits { frame_timeout: Duration::ZERO, ..limits() });
+    let sockets: Vec<ScriptedSocket> = (0..4).map(|_| test.connect()).collect();
     for socket in &sockets {
-        socket.send(&wire(["x".repeat(50_000)])[..49_000]);
-        rig.settle();
+        socket.send(&framed(["x".repeat(50_000)])[..49_000]);
+        test.run_until_idle();
     }
-    assert!(rig.turn.is_over_budget());
+    assert!(test.event_loop.is_over_memory_limit());
     sockets[0].reset();
     sockets[1].finish();
     sockets[2].reset();
-    rig.settle();
-    assert!(!rig.turn.is_over_budget());
-    assert!(!rig.connect().is_shut_down(), "newcomers are welcome again");
+    test.run_until_idle();
+    assert!(!test.event_loop.is_over_memory_limit());
+    assert!(!test.connect().is_shut_down(), "pending connections are rejected although memory is free");
 }
 
-/// Urgent data must be no pass through the bound.
+/// Urgent data must not bypass the bound.
 #[test]
-fn a_peer_that_is_held_back_is_not_read_because_it_sends_urgent_data() {
-    let mut rig = Rig::new(limits());
-    let [_, second, _] = hoarders(&mut rig);
-    second.send(&wire(["hello"]));
-    rig.world.report_urgent(rig.world.key_of(&second).unwrap());
-    rig.settle();
-    assert_eq!(second.unread(), wire(["hello"]).len());
+fn urgent_data_does_not_resume_a_paused_peer() {
+    let mut test = TestLoop::new(limits());
+    let [_, second, _] = large_holders(&mut test);
+    second.send(&framed(["hello"]));
+    test.script.report_urgent(test.script.key_of(&second).unwrap());
+    test.run_until_idle();
+    assert_eq!(second.unread(), framed(["hello"]).len());
 }
 
 #[test]
-fn above_the_bound_a_read_takes_no_more_than_a_share() {
-    let mut rig = Rig::new(Limits { frame_timeout: Duration::ZERO, ..limits() });
-    let sockets: Vec<ScriptedSocket> = (0..20).map(|_| rig.connect()).collect();
+fn above_the_memory_limit_a_read_takes_up_to_a_share() {
+    let mut test = TestLoop::new(Limits { frame_timeout: Duration::ZERO, ..limits() });
+    let sockets: Vec<ScriptedSocket> = (0..20).map(|_| test.connect()).collect();
     for socket in &sockets {
-        socket.send(&wire(["x".repeat(50_000)])[..49_000]);
-        rig.settle();
+        socket.send(&framed(["x".repeat(50_000)])[..49_000]);
+        test.run_until_idle();
     }
-    let held = rig.turn.desk.stats.buffered_bytes;
+    let held = test.event_loop.worker.stats.buffered_bytes;
     assert!(held <= 3 * 100_000, "{held} bytes");
 }
 
 #[test]
-fn patience_begins_anew_each_time_the_bound_is_reached() {
-    let mut rig = Rig::new(limits());
-    let [first, second, _] = hoarders(&mut rig);
-    rig.elapse(PATIENCE - Duration::from_secs(1));
+fn the_memory_grace_starts_anew_at_each_excess() {
+    let mut test = TestLoop::new(limits());
+    let [first, second, _] = large_holders(&mut test);
+    test.advance_time(GRACE - Duration::from_secs(1));
     second.set_room(usize::MAX);
-    rig.settle();
-    assert!(!rig.turn.is_over_budget());
+    test.run_until_idle();
+    assert!(!test.event_loop.is_over_memory_limit());
     second.set_room(0);
-    second.send(&wire(["big 55000"]));
-    rig.settle();
-    assert!(rig.turn.is_over_budget());
-    rig.elapse(Duration::from_secs(2));
+    second.send(&framed(["big 55000"]));
+    test.run_until_idle();
+    assert!(test.event_loop.is_over_memory_limit());
+    test.advance_time(Duration::from_secs(2));
     assert!(!first.is_closed() && !second.is_shut_down() && !first.is_shut_down());
-    rig.elapse(Duration::from_secs(3));
-    assert_eq!(rig.log().iter().filter(|line| line.starts_with("close")).count(), 1);
+    test.advance_time(Duration::from_secs(3));
+    assert_eq!(test.log().iter().filter(|line| line.starts_with("close")).count(), 1);
 }

@@ -1,253 +1,257 @@
-//! The end of a turn: what was collected over it, in one write for each; and what becomes of who reads too slowly for that.
+//! The end of a turn: collected messages leave in one write each, and dropped batches are reported.
 
 use std::time::Duration;
 
-use super::{LINES, RAW, Rig, heard, wire};
+use super::{LINES, RAW, TestLoop, framed, received};
 use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::limits::{Limits, SlowConsumer};
 use crate::service::ServiceId;
 
-/// So many messages of one turn.
-const SAID: usize = 16;
+/// Messages sent in one turn.
+const MESSAGES: usize = 16;
 
-/// Three collected messages fill a queue.
+/// Limits with which three collected messages fill a queue.
 fn limits(slow_consumer: SlowConsumer) -> Limits {
     Limits { max_write_buffer_bytes: 300, slow_consumer, ..Limits::default() }
 }
 
-fn say(rig: &mut Rig, speaker: &ScriptedSocket, words: &str) {
-    speaker.send(&wire([format!("say {words}")]));
-    rig.turn();
+fn collect(test: &mut TestLoop, sender: &ScriptedSocket, words: &str) {
+    sender.send(&framed([format!("collect {words}")]));
+    test.turn();
 }
 
-/// `number`, made so long that three of it are one too many.
+/// `number` with 100 digits, so that three of them fill a queue.
 fn long(number: usize) -> String {
     format!("{number:0100}")
 }
 
 fn numbers(socket: &ScriptedSocket) -> Vec<usize> {
-    heard(socket).iter().map(|words| words.parse().unwrap()).collect()
+    received(socket).iter().map(|words| words.parse().unwrap()).collect()
 }
 
 #[test]
-fn what_many_say_in_one_turn_is_one_write_for_each_member() {
-    let mut rig = Rig::new(Limits::default());
-    let members: Vec<ScriptedSocket> = (0..SAID).map(|_| rig.connect()).collect();
-    rig.log();
+fn messages_collected_in_a_turn_are_one_write_each() {
+    let mut test = TestLoop::new(Limits::default());
+    let members: Vec<ScriptedSocket> = (0..MESSAGES).map(|_| test.connect()).collect();
+    test.log();
     for (number, member) in members.iter().enumerate() {
-        member.send(&wire([format!("say {number}")]));
+        member.send(&framed([format!("collect {number}")]));
     }
-    rig.turn();
-    assert_eq!(rig.log(), ["flush nobody 16"], "one call, however many asked");
-    let frame = wire((0..SAID).map(|number| number.to_string()));
+    test.turn();
+    assert_eq!(test.log(), ["turn_end none 16"], "one call for any number of requests");
+    let frame = framed((0..MESSAGES).map(|number| number.to_string()));
     for member in &members {
         assert_eq!(member.written(), frame);
-        assert_eq!(member.calls_made().1, 1, "one write, which is not tried twice");
+        assert_eq!(member.calls_made().1, 1, "one write and no retry");
     }
-    rig.settle();
-    assert_eq!(rig.log(), [""; 0], "and not once more in a later turn");
+    test.run_until_idle();
+    assert_eq!(test.log(), [""; 0], "no further call in a later turn");
 }
 
 #[test]
 fn a_batch_is_framed_as_each_member_is() {
-    let mut rig = Rig::new(Limits::default());
-    let (speaker, line, raw) = (rig.connect(), rig.connect_to(LINES), rig.connect_to(RAW));
-    speaker.send(&wire(["say one", "say two"]));
-    rig.turn();
-    assert_eq!(heard(&speaker), ["one", "two"]);
+    let mut test = TestLoop::new(Limits::default());
+    let (sender, line, raw) = (test.connect(), test.connect_to(LINES), test.connect_to(RAW));
+    sender.send(&framed(["collect one", "collect two"]));
+    test.turn();
+    assert_eq!(received(&sender), ["one", "two"]);
     assert_eq!((line.written(), raw.written()), (b"one\ntwo\n".to_vec(), b"onetwo".to_vec()));
     assert_eq!((line.write_sizes().len(), raw.write_sizes().len()), (1, 1));
 }
 
 #[test]
-fn a_payload_that_one_framing_cannot_carry_is_missing_there_alone() {
-    let mut rig = Rig::new(Limits::default());
-    let (speaker, line) = (rig.connect(), rig.connect_to(LINES));
-    speaker.send(&wire(["say one", "say two\nlines", "say three"]));
-    rig.turn();
-    assert_eq!(heard(&speaker), ["one", "two\nlines", "three"]);
+fn a_payload_is_left_out_only_where_its_framing_fails() {
+    let mut test = TestLoop::new(Limits::default());
+    let (sender, line) = (test.connect(), test.connect_to(LINES));
+    sender.send(&framed(["collect one", "collect two\nlines", "collect three"]));
+    test.turn();
+    assert_eq!(received(&sender), ["one", "two\nlines", "three"]);
     assert_eq!(line.written(), b"one\nthree\n");
 }
 
 #[test]
-fn replies_messages_and_batches_of_one_callback_arrive_as_they_were_said() {
+fn replies_sends_and_batches_arrive_in_order() {
     for room in 0..60 {
-        let mut rig = Rig::new(Limits::default());
-        let socket = rig.connect();
+        let mut test = TestLoop::new(Limits::default());
+        let socket = test.connect();
         socket.set_room(room);
-        socket.send(&wire(["first", "batch a b", "twice c", "say last", "batch d", "then"]));
-        rig.settle();
+        socket.send(&framed(["first", "batch a b", "twice c", "collect last", "batch d", "then"]));
+        test.run_until_idle();
         socket.set_room(usize::MAX);
-        rig.settle();
-        assert_eq!(heard(&socket), ["first", "a", "b", "done", "c", "c", "d", "done", "then", "last"], "room {room}");
+        test.run_until_idle();
+        assert_eq!(
+            received(&socket),
+            ["first", "a", "b", "done", "c", "c", "d", "done", "then", "last"],
+            "room {room}"
+        );
     }
 }
 
 #[test]
-fn everything_of_a_turn_comes_before_the_flush_and_nothing_is_sent_before_it() {
-    let mut rig = Rig::new(Limits::default());
-    rig.puppet.strings().gossips = true;
-    let (speaker, leaver, witness) = (rig.connect(), rig.connect(), rig.connect());
-    speaker.send(&wire(["timer 5", "say first"]));
-    rig.turn();
-    rig.log();
-    // A frame, a timer, a post and an end, all in one turn.
-    rig.world.advance(Duration::from_millis(5));
-    rig.handle.post(ServiceId(0), Box::new("say posted".to_owned())).unwrap();
-    speaker.send(&wire(["say spoken"]));
+fn on_turn_end_follows_all_callbacks_of_the_turn() {
+    let mut test = TestLoop::new(Limits::default());
+    test.service.script().reports_losses = true;
+    let (sender, leaver, witness) = (test.connect(), test.connect(), test.connect());
+    sender.send(&framed(["timer 5", "collect first"]));
+    test.turn();
+    test.log();
+    // A frame, a timer, a post and a close, all in one turn.
+    test.script.advance(Duration::from_millis(5));
+    test.handle.post(ServiceId(0), Box::new("collect posted".to_owned())).unwrap();
+    sender.send(&framed(["collect spoken"]));
     leaver.finish();
-    rig.turn();
-    let lines = rig.log();
-    assert_eq!(lines.last().unwrap(), "flush nobody 3", "{lines:?}");
+    test.turn();
+    let lines = test.log();
+    assert_eq!(lines.last().unwrap(), "turn_end none 3", "{lines:?}");
     assert_eq!(lines.len(), 4, "{lines:?}");
-    assert_eq!(heard(&witness), ["first", "spoken", "posted", "somebody left"]);
-    assert_eq!(witness.write_sizes().len(), 2, "one for each turn");
+    assert_eq!(received(&witness), ["first", "spoken", "posted", "a member left"]);
+    assert_eq!(witness.write_sizes().len(), 2, "one write for each turn");
 }
 
 #[test]
-fn a_flush_that_is_too_much_for_a_slow_reader_tells_of_its_end_in_the_same_turn() {
-    let mut rig = Rig::new(limits(SlowConsumer::Disconnect));
-    rig.puppet.strings().gossips = true;
-    let (speaker, slow, witness) = (rig.connect(), rig.connect(), rig.connect());
+fn on_close_follows_a_full_queue_in_the_same_turn() {
+    let mut test = TestLoop::new(limits(SlowConsumer::Disconnect));
+    test.service.script().reports_losses = true;
+    let (sender, slow, witness) = (test.connect(), test.connect(), test.connect());
     slow.set_room(0);
-    (0..3).for_each(|number| say(&mut rig, &speaker, &long(number)));
-    rig.log();
-    say(&mut rig, &speaker, "last straw");
-    let lines = rig.log();
+    (0..3).for_each(|number| collect(&mut test, &sender, &long(number)));
+    test.log();
+    collect(&mut test, &sender, "last straw");
+    let lines = test.log();
     assert_eq!(lines.len(), 3, "{lines:?}");
     assert!(lines[1].starts_with("close 1 slow consumer"), "{lines:?}");
-    assert_eq!((&*lines[0], &*lines[2]), ("flush nobody 1", "flush nobody 1"));
-    assert_eq!(heard(&witness)[3..], ["last straw", "somebody left"]);
-    assert_eq!(witness.write_sizes().len(), 4, "still one write a turn");
+    assert_eq!((&*lines[0], &*lines[2]), ("turn_end none 1", "turn_end none 1"));
+    assert_eq!(received(&witness)[3..], ["last straw", "a member left"]);
+    assert_eq!(witness.write_sizes().len(), 4, "one write a turn");
     assert!(slow.is_closed());
 }
 
 #[test]
-fn a_service_that_always_wants_another_flush_gets_one_a_turn_and_others_are_served() {
-    let mut rig = Rig::new(Limits::default());
-    let socket = rig.connect();
-    rig.puppet.strings().is_restless = true;
-    socket.send(&wire(["say hello"]));
-    rig.turn();
-    rig.log();
+fn repeated_turn_end_requests_get_one_call_a_turn() {
+    let mut test = TestLoop::new(Limits::default());
+    let socket = test.connect();
+    test.service.script().requests_every_turn_end = true;
+    socket.send(&framed(["collect hello"]));
+    test.turn();
+    test.log();
     for _ in 0..3 {
-        socket.send(&wire(["echo"]));
-        assert_eq!(rig.turn().timeout, Some(Duration::ZERO), "the loop does not sleep over it");
-        assert_eq!(rig.log(), ["flush nobody 0"]);
+        socket.send(&framed(["echo"]));
+        assert_eq!(test.turn().timeout, Some(Duration::ZERO), "the loop does not sleep before the next call");
+        assert_eq!(test.log(), ["turn_end none 0"]);
     }
-    assert_eq!(heard(&socket), ["hello", "echo", "echo", "echo"]);
-    rig.puppet.strings().is_restless = false;
-    assert_eq!(rig.settle(), None);
+    assert_eq!(received(&socket), ["hello", "echo", "echo", "echo"]);
+    test.service.script().requests_every_turn_end = false;
+    assert_eq!(test.run_until_idle(), None);
 }
 
 #[test]
-fn an_engine_that_stops_still_has_its_services_flush() {
-    let mut rig = Rig::new(Limits::default());
-    rig.puppet.strings().gossips = true;
-    let (_one, _two) = (rig.connect(), rig.connect());
-    let puppet = rig.puppet.clone();
-    rig.log();
-    rig.handle.stop();
-    rig.turn.run().unwrap();
+fn a_stop_still_calls_on_turn_end() {
+    let mut test = TestLoop::new(Limits::default());
+    test.service.script().reports_losses = true;
+    let (_one, _two) = (test.connect(), test.connect());
+    let service = test.service.clone();
+    test.log();
+    test.handle.stop();
+    test.event_loop.run().unwrap();
     assert_eq!(
-        puppet.take_log(),
-        ["close 0 server is shutting down", "close 1 server is shutting down", "flush nobody 2"]
+        service.take_log(),
+        ["close 0 server is shutting down", "close 1 server is shutting down", "turn_end none 2"]
     );
 }
 
 #[test]
-fn a_member_that_does_not_read_hears_which_batches_it_has_missed_and_then_that_there_is_room() {
-    for (policy, missed, kept) in [
-        // The first batch has been begun.
+fn on_dropped_names_each_batch_and_on_writable_follows() {
+    for (policy, dropped, kept) in [
+        // A byte of the first batch is sent.
         (SlowConsumer::DropNewest, ["4", "5", "6"], vec![1, 1, 2, 2, 3, 3]),
         (SlowConsumer::DropOldest, ["2", "3", "4"], vec![1, 1, 5, 5, 6, 6]),
     ] {
-        let mut rig = Rig::new(Limits { max_write_buffer_bytes: 500, ..limits(policy) });
-        let (speaker, slow, witness) = (rig.connect(), rig.connect(), rig.connect());
+        let mut test = TestLoop::new(Limits { max_write_buffer_bytes: 500, ..limits(policy) });
+        let (sender, slow, witness) = (test.connect(), test.connect(), test.connect());
         slow.set_room(1);
         let mut log = Vec::new();
         for number in 1..=6 {
-            speaker.send(&wire([format!("say {}", long(number)), format!("say {}", long(number))]));
-            rig.log();
-            rig.turn();
-            log.extend(rig.log().into_iter().filter(|line| !line.starts_with("flush")));
+            sender.send(&framed([format!("collect {}", long(number)), format!("collect {}", long(number))]));
+            test.log();
+            test.turn();
+            log.extend(test.log().into_iter().filter(|line| !line.starts_with("turn_end")));
         }
-        assert_eq!(log, missed.map(|ticket| format!("missed 1 2 of {ticket}")), "{policy}");
-        assert_eq!(rig.turn.desk.stats.frames_dropped, 6);
+        assert_eq!(log, dropped.map(|id| format!("dropped 1 2 of {id}")), "{policy}");
+        assert_eq!(test.event_loop.worker.stats.frames_dropped, 6);
         slow.set_room(usize::MAX);
-        rig.settle();
-        assert_eq!(rig.log(), ["drain 1"]);
-        assert_eq!(numbers(&slow), kept, "a batch is there whole or not at all");
+        test.run_until_idle();
+        assert_eq!(test.log(), ["writable 1"]);
+        assert_eq!(numbers(&slow), kept, "a batch arrives whole or not at all");
         assert_eq!(numbers(&witness), [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6]);
     }
 }
 
 #[test]
-fn several_batches_dropped_at_once_are_told_in_their_order_in_the_turn_that_drops_them() {
-    let mut rig = Rig::new(limits(SlowConsumer::DropOldest));
-    let (speaker, slow) = (rig.connect(), rig.connect());
+fn batches_dropped_together_are_reported_in_order() {
+    let mut test = TestLoop::new(limits(SlowConsumer::DropOldest));
+    let (sender, slow) = (test.connect(), test.connect());
     slow.set_room(0);
     for _ in 0..10 {
-        say(&mut rig, &speaker, &"x".repeat(28));
+        collect(&mut test, &sender, &"x".repeat(28));
     }
-    say(&mut rig, &speaker, &"x".repeat(1000));
-    rig.log();
-    say(&mut rig, &speaker, "more");
-    let lines = rig.log();
-    let expected: Vec<String> = (2..=11).map(|ticket| format!("missed 1 1 of {ticket}")).collect();
-    assert_eq!(lines[1..], expected, "the one large batch and all before it");
+    collect(&mut test, &sender, &"x".repeat(1000));
+    test.log();
+    collect(&mut test, &sender, "more");
+    let lines = test.log();
+    let expected: Vec<String> = (2..=11).map(|id| format!("dropped 1 1 of {id}")).collect();
+    assert_eq!(lines[1..], expected, "the large batch and all before it");
     slow.set_room(usize::MAX);
-    rig.settle();
-    assert_eq!(heard(&slow), ["more"]);
+    test.run_until_idle();
+    assert_eq!(received(&slow), ["more"]);
 }
 
 #[test]
-fn who_misses_its_own_batch_while_it_is_answered_is_told_so_and_nobody_else_is() {
-    let mut rig = Rig::new(Limits { max_write_buffer_bytes: 400, ..limits(SlowConsumer::DropNewest) });
-    let (slow, other) = (rig.connect(), rig.connect());
+fn a_batch_dropped_for_its_own_sender_is_reported_to_it() {
+    let mut test = TestLoop::new(Limits { max_write_buffer_bytes: 400, ..limits(SlowConsumer::DropNewest) });
+    let (slow, other) = (test.connect(), test.connect());
     slow.set_room(0);
     let before = "x".repeat(150);
-    other.send(&wire([format!("tell 0 {before}")]));
-    rig.settle();
-    rig.log();
+    other.send(&framed([format!("send 0 {before}")]));
+    test.run_until_idle();
+    test.log();
     let (one, two) = ("1".repeat(150), "2".repeat(150));
-    slow.send(&wire([format!("batch {one}|{two}|3 3|4")]));
-    rig.turn();
-    assert_eq!(rig.log(), ["missed 0 2 of 3", "missed 0 1 of 4"]);
+    slow.send(&framed([format!("batch {one}|{two}|3 3|4")]));
+    test.turn();
+    assert_eq!(test.log(), ["dropped 0 2 of 3", "dropped 0 1 of 4"]);
     slow.set_room(usize::MAX);
-    rig.settle();
-    assert_eq!(rig.log(), ["drain 0"]);
-    assert_eq!(heard(&slow), [&*before, &one, &two]);
-    assert_eq!(heard(&other), [&*one, &two, "3", "3", "4"]);
-    assert_eq!(rig.turn.desk.stats.frames_dropped, 4, "three of batches, and the reply");
+    test.run_until_idle();
+    assert_eq!(test.log(), ["writable 0"]);
+    assert_eq!(received(&slow), [&*before, &one, &two]);
+    assert_eq!(received(&other), [&*one, &two, "3", "3", "4"]);
+    assert_eq!(test.event_loop.worker.stats.frames_dropped, 4, "three frames of batches, and the reply");
 }
 
 #[test]
-fn what_is_missed_because_of_being_told_so_is_told_in_the_next_turn() {
-    let mut rig = Rig::new(limits(SlowConsumer::DropNewest));
-    rig.puppet.strings().gossips = true;
-    let (speaker, slow) = (rig.connect(), rig.connect());
+fn a_batch_dropped_in_on_dropped_is_reported_next_turn() {
+    let mut test = TestLoop::new(limits(SlowConsumer::DropNewest));
+    test.service.script().reports_losses = true;
+    let (sender, slow) = (test.connect(), test.connect());
     slow.set_room(0);
-    (0..3).for_each(|number| say(&mut rig, &speaker, &long(number)));
-    rig.log();
-    say(&mut rig, &speaker, "too much");
-    assert_eq!(rig.log(), ["flush nobody 1", "missed 1 1 of 4"]);
-    for ticket in 5..8 {
-        assert_eq!(rig.turn().timeout, Some(Duration::ZERO));
-        assert_eq!(rig.log(), ["flush nobody 1".to_owned(), format!("missed 1 1 of {ticket}")]);
+    (0..3).for_each(|number| collect(&mut test, &sender, &long(number)));
+    test.log();
+    collect(&mut test, &sender, "too much");
+    assert_eq!(test.log(), ["turn_end none 1", "dropped 1 1 of 4"]);
+    for id in 5..8 {
+        assert_eq!(test.turn().timeout, Some(Duration::ZERO));
+        assert_eq!(test.log(), ["turn_end none 1".to_owned(), format!("dropped 1 1 of {id}")]);
     }
-    rig.puppet.strings().gossips = false;
-    rig.settle();
+    test.service.script().reports_losses = false;
+    test.run_until_idle();
 }
 
 #[test]
-fn who_has_ended_is_not_told_what_it_has_missed() {
-    let mut rig = Rig::new(limits(SlowConsumer::DropNewest));
-    let (speaker, slow) = (rig.connect(), rig.connect());
+fn on_dropped_is_not_called_after_the_close() {
+    let mut test = TestLoop::new(limits(SlowConsumer::DropNewest));
+    let (sender, slow) = (test.connect(), test.connect());
     slow.set_room(0);
-    (0..3).for_each(|number| say(&mut rig, &speaker, &long(number)));
-    rig.log();
-    speaker.send(&wire(["batch too much", "kick 1"]));
-    rig.turn();
-    assert_eq!(rig.log(), ["close 1 kicked"]);
+    (0..3).for_each(|number| collect(&mut test, &sender, &long(number)));
+    test.log();
+    sender.send(&framed(["batch too much", "kick 1"]));
+    test.turn();
+    assert_eq!(test.log(), ["close 1 kicked"]);
 }
