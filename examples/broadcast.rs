@@ -1,39 +1,39 @@
-//! What a service does for others: everybody hears what anybody says. `cargo run --example broadcast`, then `nc 127.0.0.1 8001`
-//! in two terminals.
+//! A chat room: each line that one client sends goes to all clients.
+//! Run `cargo run --example broadcast`, then `nc 127.0.0.1 8001` in two terminals.
 
 use std::collections::BTreeMap;
 
 use switchboard::{CloseReason, ConnId, Context, Framing, Limits, Peer, Reactor, Service};
 
 // ANCHOR: service
-/// Who is here, by the only name a service has for a peer.
+/// The members' names by connection id.
 #[derive(Default)]
 struct Room {
     members: BTreeMap<ConnId, String>,
 }
 
 impl Room {
-    fn say(&self, cx: &mut Context<'_>, text: String) {
-        let everybody: Vec<ConnId> = self.members.keys().copied().collect();
-        cx.broadcast(&everybody, text);
+    fn send_to_all(&self, cx: &mut Context<'_>, text: String) {
+        let members: Vec<ConnId> = self.members.keys().copied().collect();
+        cx.broadcast(&members, text);
     }
 }
 
 impl Service for Room {
     fn on_open(&mut self, cx: &mut Context<'_>, peer: &Peer) {
         self.members.insert(cx.conn(), peer.to_string());
-        self.say(cx, format!("* {peer} is here"));
+        self.send_to_all(cx, format!("* {peer} is here"));
     }
 
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         let Some(name) = self.members.get(&cx.conn()) else { return };
         let text = String::from_utf8_lossy(payload);
-        self.say(cx, format!("{name}: {}", text.escape_debug()));
+        self.send_to_all(cx, format!("{name}: {}", text.escape_debug()));
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
         if let Some(name) = self.members.remove(&cx.conn()) {
-            self.say(cx, format!("* {name} has gone: {reason}"));
+            self.send_to_all(cx, format!("* {name} has gone: {reason}"));
         }
     }
 }

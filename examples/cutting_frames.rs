@@ -1,4 +1,5 @@
-//! Framing without a socket: the same bytes, cut in three ways, give the same payloads. `cargo run --example cutting_frames`
+//! Framing without a socket: the same bytes, split in three ways, give the same payloads.
+//! Run `cargo run --example cutting_frames`.
 
 use switchboard::{FrameDecoder, Framing, encode};
 

@@ -1,4 +1,5 @@
-//! A service of ten lines on the reactor: `cargo run --example ten_lines`, then `nc 127.0.0.1 8080`.
+//! A service of ten lines on the reactor: run `cargo run --example ten_lines`, then
+//! `nc 127.0.0.1 8080`.
 
 use switchboard::{Context, Framing, Limits, Reactor, Service};
 
@@ -7,9 +8,9 @@ struct Shout;
 
 impl Service for Shout {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
-        let mut answer = payload.to_ascii_uppercase();
-        answer.push(b'!');
-        cx.reply(&answer);
+        let mut reply = payload.to_ascii_uppercase();
+        reply.push(b'!');
+        cx.reply(&reply);
     }
 }
 // ANCHOR_END: service

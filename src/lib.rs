@@ -1,7 +1,9 @@
-//! An event-loop reactor without an async runtime: one thread, one [`mio`](https://docs.rs/mio) poll loop, nonblocking TCP and
-//! Unix-socket listeners and UDP sockets, connection states in a slab, and incremental framing.
+//! An event-loop reactor without an async runtime: one thread, one [`mio`](https://docs.rs/mio)
+//! poll loop, nonblocking TCP and Unix-socket listeners and UDP sockets, connection states in a
+//! slab, and incremental framing.
 //!
-//! Implement [`Service`], say where it listens, run the [`Reactor`] (or, to compare, a thread for each connection: `Threaded`):
+//! Implement [`Service`], choose where it listens, and run the [`Reactor`]. For a comparison, the
+//! engine `Threaded` runs the same service with one thread per connection.
 //!
 //! ```no_run
 //! use switchboard::{Context, Framing, Limits, Reactor, Service};
@@ -23,43 +25,45 @@
 //!
 //! # Why use this
 //!
-//! Servers of this kind die of a few things: descriptors that run out, a reader that never reads, half a frame that never ends,
-//! a buffer that nobody bounded, one client that is served so eagerly that no other is. Here every one of them has a bound in
-//! [`Limits`], an end with a [`CloseReason`] in words, and a test. A service cannot block the loop by accident, because it never
-//! holds a socket, and it cannot reach the wrong peer, because a [`ConnId`] is never used again.
+//! Event-loop servers fail for a few known reasons: descriptors run out, a peer does not read its
+//! replies, a frame never ends, a buffer has no bound, one busy client starves the others. For each
+//! of these there is a limit in [`Limits`], a [`CloseReason`], and a test. A service cannot block
+//! the loop by accident, because it never holds a socket. It cannot send to the wrong peer, because
+//! a [`ConnId`] is never reused.
 //!
-//! What the reactor is not: a runtime for `async` code, a way to use more than one core, or a framework. For these there are tokio, a
-//! second process, and many.
+//! The reactor is not a runtime for `async` code (use tokio), does not use more than one core (run
+//! several processes), and is not an application framework.
 //!
 //! # Reading order
 //!
-//! To follow a byte from its socket to a service and back, read in this order. Imports go down the list only.
+//! To follow a byte from its socket to a service and back, read the modules in this order. Each
+//! imports only modules that stand above it.
 //!
-//! | module | holds |
+//! | module | contents |
 //! |---|---|
+//! | `frame` | framing: cuts a stream into payloads and encodes payloads; text encodings |
+//! | `net` | sockets, UDP batches, and the differences between operating systems |
+//! | `service` | the [`Service`] trait, the [`Context`] of a callback, ids, reply buffer |
+//! | `engine` | limits, statistics, slab, timers, worker threads, handle: shared by both engines |
+//! | `connection` | one connection: reading, writing, write queue, deadlines, closing |
+//! | `reactor` | the event loop: turn, accepting, UDP, closing, end of turn |
+//! | `threaded` | the thread-per-connection engine for the same services |
+//! | [`services`] | the services of this crate |
+//! | `client` | clients of these services, without sockets where possible |
 //! | `load` | the load generator, with its own loop |
-//! | `client` | what clients of the services are made of |
-//! | `reactor` | the turn: what the loop does, in which order; accepting; UDP; how connections end |
-//! | `threaded` | the twin: the same services, a thread for each connection |
-//! | `handle`, `setup` | how other threads reach an engine; what an engine does before it runs |
-//! | `connection` | one connection: reading, writing, deadlines |
-//! | `services` | what comes with the library |
-//! | `service`, `context` | what a service is told, and what it may do |
-//! | `outbox`, `write_queue` | replies of one step; bytes owed to one peer |
-//! | `frame` | how a stream is cut into payloads, and back |
-//! | `slots`, `timers`, `datagram`, `jobs`, `sys` | generational slab; deadlines; batches; workers; what differs by system |
-//! | `limits`, `error`, `stats`, `payload`, `endpoint`, `moment`, `text`, `shown` | bounds; what went wrong; what was done; small types |
 //!
 //! # Features
 //!
-//! `cli` (default) builds the program `switchboard`, the load generator `load` and all of `client`. A library user turns
-//! it off: `default-features = false`. `cli` turns on two more: `chat` is the chat service, `classic` are the small services that
-//! need more than this library's own dependencies.
+//! - `cli` (default) builds the program `switchboard`, the load generator `load` and all of
+//!   `client`. Library users turn it off with `default-features = false`.
+//! - `chat` is the chat service; `cli` turns it on.
+//! - `classic` is the small services that need more dependencies than the library itself; `cli`
+//!   turns it on.
 //!
 //! # Platforms
 //!
-//! Linux is where it is tested. What only Linux has (many datagrams a call, options inherited by accepted sockets,
-//! `eventfd`) stands in `sys` with a portable fallback. `Threaded` is there on Unix.
+//! The crate is tested on Linux. Calls that only Linux has (`recvmmsg`, `eventfd`, socket options
+//! inherited by accepted sockets) have a portable fallback in `net`. `Threaded` requires Unix.
 
 #[cfg(feature = "classic")]
 pub mod client;

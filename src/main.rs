@@ -1,4 +1,4 @@
-//! The program `switchboard`: the library's services and engines, at a terminal.
+//! The program `switchboard`: the command line of the library.
 
 mod cli;
 

@@ -25,7 +25,7 @@ const SERVICES_IMPORT: &[&str] = &["frame", "service"];
 /// The files that name `mio`: the reactor's driver, the poll loops of the load generator and of the HTTP client, and
 /// the UDP fallback for platforms without `recvmmsg(2)`.
 const MIO_FILES: &[&str] = &[
-    "client/http/net.rs",
+    "client/http/poller.rs",
     "load/net.rs",
     "net/udp_batch/portable.rs",
     "reactor/os/console.rs",

@@ -68,8 +68,8 @@ fn what_is_no_text_comes_with_its_bytes_and_sender_and_the_next_is_read() {
     peer.send_to(b"fine", address).unwrap();
     let error = socket.recv().unwrap_err();
     let peer = peer.local_addr().unwrap();
-    assert_eq!(error.to_string(), format!("the 2 bytes from {peer} are no text in GBK"));
-    let TextSocketError::Undecodable { bytes, from, encoding } = error else { panic!("{error}") };
+    assert_eq!(error.to_string(), format!("invalid GBK text from {peer} (2 bytes)"));
+    let TextSocketError::InvalidText { bytes, from, encoding } = error else { panic!("{error}") };
     assert_eq!((&*bytes, from, encoding), (&b"a\xff"[..], peer, "gbk".parse().unwrap()));
     assert_eq!(socket.recv().unwrap(), "fine");
 }
@@ -84,14 +84,11 @@ fn what_is_larger_than_the_bound_is_never_cut_in_silence() {
     assert_eq!(socket.recv().unwrap(), "four");
     for (sent, first) in [(5, b"five"), (5000, b"xxxx")] {
         let error = socket.recv().unwrap_err();
-        let TextSocketError::Truncated { ref bytes, sent_bytes, from } = error else { panic!("{error}") };
+        let TextSocketError::Truncated { ref bytes, datagram_bytes, from } = error else { panic!("{error}") };
         assert_eq!((&**bytes, from), (&first[..], peer.local_addr().unwrap()));
         if cfg!(target_os = "linux") {
-            assert_eq!(sent_bytes, Some(sent));
-            assert_eq!(
-                error.to_string(),
-                format!("the datagram from {from} has {sent} bytes, and at most 4 are taken")
-            );
+            assert_eq!(datagram_bytes, Some(sent));
+            assert_eq!(error.to_string(), format!("datagram from {from} too large: {sent} bytes (maximum 4)"));
         }
     }
     assert_eq!(socket.recv().unwrap(), "", "the bound is about each datagram by itself");
@@ -118,7 +115,7 @@ fn what_no_datagram_carries_is_refused_with_the_most_that_one_does() {
         let too_large = format!("{fits}x");
         socket.connect(to).unwrap();
         for sent in [socket.send_to(&too_large, to), socket.send(&too_large)] {
-            let Err(TextSocketError::TooLarge { bytes, max_bytes }) = sent else { panic!("{sent:?}") };
+            let Err(TextSocketError::TooLarge { text_bytes: bytes, max_bytes }) = sent else { panic!("{sent:?}") };
             assert_eq!((bytes, max_bytes), (most + 1, most));
         }
     }
@@ -138,7 +135,7 @@ fn where_a_path_carries_less_that_is_the_most() {
         return;
     }
     let sent = socket.send(&"x".repeat(path + 1));
-    let Err(TextSocketError::TooLarge { bytes, max_bytes }) = sent else { panic!("{sent:?}") };
+    let Err(TextSocketError::TooLarge { text_bytes: bytes, max_bytes }) = sent else { panic!("{sent:?}") };
     assert_eq!((bytes, max_bytes), (path + 1, path));
 }
 
@@ -146,7 +143,7 @@ fn where_a_path_carries_less_that_is_the_most() {
 fn a_character_that_the_encoding_has_not_is_named_and_nothing_is_sent() {
     let (socket, peer) = (text("127.0.0.1:0", "latin1"), plain("127.0.0.1:0"));
     let to = peer.local_addr().unwrap();
-    let Err(TextSocketError::UnencodableError(unwritable)) = socket.send_to("né 你", to) else { panic!() };
+    let Err(TextSocketError::Unencodable(unwritable)) = socket.send_to("né 你", to) else { panic!() };
     assert_eq!((unwritable.character, unwritable.encoding), ('你', "latin1".parse().unwrap()));
     socket.send_to("né", to).unwrap();
     let mut bytes = [0; 64];

@@ -1,9 +1,9 @@
-//! Feeds a decoder any stream under any framing and limit, in any pieces, and holds it to its promises:
+//! Feeds a decoder any stream with any framing and limit, in any pieces, and checks its invariants:
 //!
-//! - it neither panics nor goes on for ever;
-//! - what it holds is bounded by what it has received, and is nothing between frames;
-//! - the pieces make no difference: the stream in one piece says the same;
-//! - what it gives can be encoded again, and is given again.
+//! - it does not panic and does not loop for ever;
+//! - the memory that it holds is bounded by the bytes received, and is 0 between frames;
+//! - the payloads do not depend on the pieces;
+//! - each payload can be encoded again, and the decoder returns it again.
 //!
 //! `cargo +nightly fuzz run decoder -- -max_total_time=60`
 
@@ -17,7 +17,7 @@ use switchboard::{Endian, FrameDecoder, FrameError, Framing, LengthPrefix, MAX_R
 struct Input<'a> {
     framing: AnyFraming,
     limit: AnyLimit,
-    /// Length of each piece, over and over; the top bit says whether it goes through `spare`.
+    /// The length of each piece, repeated; the top bit selects `spare` over `decode`.
     cuts: [u8; 6],
     stream: &'a [u8],
 }
@@ -61,9 +61,9 @@ impl AnyLimit {
     }
 }
 
-/// What a decoder made of a stream.
+/// The output of a decoder for a stream.
 #[derive(Debug, Default, PartialEq)]
-struct Reading {
+struct Decoded {
     payloads: Vec<Vec<u8>>,
     error: Option<FrameError>,
     unfinished_bytes: Option<usize>,
@@ -75,12 +75,12 @@ fuzz_target!(|input: Input<'_>| {
     let whole = read(framing, limit, [(input.stream, false)]);
     let cut = read(framing, limit, pieces(input.stream, &input.cuts));
     if framing == Framing::Raw {
-        // Its messages are its pieces; only the bytes are the same.
+        // Raw payloads depend on the pieces; their concatenation does not.
         let all = if limit == 0 { &[] } else { input.stream };
-        for reading in [&whole, &cut] {
-            assert_eq!(reading.payloads.concat(), all);
-            assert!(reading.payloads.iter().all(|payload| (1..=limit.min(MAX_RAW_BYTES)).contains(&payload.len())));
-            assert_eq!(reading.error.is_some(), limit == 0 && !input.stream.is_empty());
+        for decoded in [&whole, &cut] {
+            assert_eq!(decoded.payloads.concat(), all);
+            assert!(decoded.payloads.iter().all(|payload| (1..=limit.min(MAX_RAW_BYTES)).contains(&payload.len())));
+            assert_eq!(decoded.error.is_some(), limit == 0 && !input.stream.is_empty());
         }
     } else {
         assert_eq!(whole, cut);
@@ -88,7 +88,8 @@ fuzz_target!(|input: Input<'_>| {
     }
 });
 
-/// The stream in pieces, each with whether it goes through `spare`. What the cuts leave over comes as one.
+/// Splits the stream into pieces, each with true if it goes through `spare`. The bytes after the
+/// last cut are one piece.
 fn pieces<'a>(mut stream: &'a [u8], cuts: &[u8]) -> Vec<(&'a [u8], bool)> {
     let mut pieces = Vec::new();
     for cut in cuts.iter().cycle().take(4096) {
@@ -103,9 +104,9 @@ fn pieces<'a>(mut stream: &'a [u8], cuts: &[u8]) -> Vec<(&'a [u8], bool)> {
     pieces
 }
 
-fn read<'a>(framing: Framing, limit: usize, pieces: impl IntoIterator<Item = (&'a [u8], bool)>) -> Reading {
+fn read<'a>(framing: Framing, limit: usize, pieces: impl IntoIterator<Item = (&'a [u8], bool)>) -> Decoded {
     let mut decoder = FrameDecoder::new(framing, limit);
-    let mut reading = Reading::default();
+    let mut decoded = Decoded::default();
     for (mut piece, direct) in pieces {
         if direct {
             let spare = decoder.spare();
@@ -118,12 +119,12 @@ fn read<'a>(framing: Framing, limit: usize, pieces: impl IntoIterator<Item = (&'
             match decoder.decode(&mut piece) {
                 Ok(Some(payload)) => {
                     assert!(payload.len() <= limit);
-                    reading.payloads.push(payload.to_vec());
+                    decoded.payloads.push(payload.to_vec());
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    reading.error = Some(without_hint(error, reading.payloads.is_empty()));
-                    return reading;
+                    decoded.error = Some(without_hint(error, decoded.payloads.is_empty()));
+                    return decoded;
                 }
             }
         }
@@ -131,12 +132,13 @@ fn read<'a>(framing: Framing, limit: usize, pieces: impl IntoIterator<Item = (&'
         let received = decoder.unfinished_bytes();
         assert!(decoder.held_bytes() <= received.map_or(0, |received| 2 * received + 64));
     }
-    reading.unfinished_bytes = decoder.unfinished_bytes();
-    reading.last = decoder.finish().map(<[u8]>::to_vec);
-    reading
+    decoded.unfinished_bytes = decoder.unfinished_bytes();
+    decoded.last = decoder.finish().map(<[u8]>::to_vec);
+    decoded
 }
 
-/// The guess in an error depends on how much had arrived, and is made about a stream's first bytes only.
+/// Returns the error without its hint, which depends on the bytes that had arrived. Only a stream's
+/// first frame may have a hint.
 fn without_hint(error: FrameError, is_first: bool) -> FrameError {
     match error {
         FrameError::TooLarge { declared_bytes, max_frame_bytes, looks_like } => {
@@ -147,7 +149,7 @@ fn without_hint(error: FrameError, is_first: bool) -> FrameError {
     }
 }
 
-/// Every payload was carried by this framing, so it can be carried again; only bytes that decoding skipped may be others.
+/// Checks that every decoded payload can be encoded again. Bytes that decoding skips may differ.
 fn encode_again(framing: Framing, limit: usize, payloads: &[Vec<u8>]) {
     let mut wire = Vec::new();
     for payload in payloads {

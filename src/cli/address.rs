@@ -6,17 +6,20 @@ use switchboard::{Endpoint, ParseEndpointError};
 
 use super::error::CliError;
 
-/// Resolves `address` to all of its endpoints. Error messages call the address `typed`, the form in which the user
-/// gave it, such as `--listen ADDR`.
+/// Resolves `address` to all of its endpoints. Error messages call the address `typed`, the form in
+/// which the user gave it, such as `--listen ADDR`.
 ///
 /// # Errors
-/// [`CliError::Usage`] if `address` is not an address; [`CliError::Failed`] if its host name cannot be resolved.
+/// [`CliError::Usage`] if `address` is not an address; [`CliError::Failed`] if its host name cannot
+/// be resolved.
 pub(in crate::cli) fn resolve(typed: &str, address: &str) -> Result<Vec<Endpoint>, CliError> {
-    // A line feed in a Unix socket's path would add a line to the `listening` lines on standard output.
+    // A line feed in a Unix socket's path would add a line to the `listening` lines on standard
+    // output.
     if address.chars().any(char::is_control) {
         return Err(CliError::Usage(format!("{} contains a control character", typed.escape_debug())));
     }
-    // `:PORT` and `*:PORT` mean every interface in other programs. Here the user has to write that out.
+    // `:PORT` and `*:PORT` mean every interface in other programs. Here the user has to write that
+    // out.
     if let Some(port) = address.strip_prefix([':', '*']).map(|rest| rest.trim_start_matches(':'))
         && port.parse::<u16>().is_ok()
     {

@@ -1,14 +1,15 @@
-//! The command line's definition. Each command defines its own arguments; this file lists the commands.
+//! The command line's definition. Each command defines its own arguments; this file lists the
+//! commands.
 
 use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::commands::bench::BenchCommand;
+use super::commands::bench::args::BenchCommand;
 use super::commands::call::Callee;
 use super::commands::config::ConfigCommand;
-use super::commands::duel::DuelArgs;
+use super::commands::duel::args::DuelArgs;
 use super::commands::get::GetArgs;
 use super::commands::serve::{ServeArgs, given_flags};
 use super::verbosity::Verbosity;
@@ -26,29 +27,30 @@ pub(super) struct Args {
 /// A command and its arguments.
 #[derive(Debug, Subcommand)]
 pub(super) enum CliCommand {
-    /// Serve connections and datagrams until told to stop
+    /// Run services until a signal stops them
     ///
-    /// Each bound address is printed on standard output, one a line, as 'listening SERVICE TRANSPORT ADDR', before anything is
-    /// served. The log goes to standard error.
+    /// Each bound address is printed on standard output as a line 'listening SERVICE TRANSPORT
+    /// ADDR' before the first connection is accepted. The log goes to standard error.
     Serve(Box<ServeArgs>),
-    /// Put a load on a server and say what came of it: throughput, latency, faults
+    /// Measure a server under load: throughput, latency, faults
     ///
-    /// Each service is measured in its own way: see 'switchboard help bench echo' and 'switchboard help bench chat'.
+    /// Each service has its own load: see 'switchboard help bench echo' and 'switchboard help bench
+    /// chat'.
     #[command(subcommand, disable_help_subcommand = true)]
     Bench(BenchCommand),
-    /// Measure both engines under the same load and say who is ahead where: reactor or threads
+    /// Compare the two engines, reactor and threads, under the same load
     ///
-    /// Each run has a fresh server process and a load on another processor, where there are two. Both engines take turns, and
-    /// what is told is the ratio of the two with its interval, not a number by itself.
+    /// Each run starts a new server process, on a different CPU than the load if there are two. The
+    /// engines alternate. The result is the ratio of the two engines with its confidence interval.
     #[command(after_long_help = include_str!("commands/duel/help.txt"), allow_negative_numbers = true)]
     Duel(Box<DuelArgs>),
-    /// Talk to a service
+    /// Run a client of a service
     Call {
         /// The service
         #[command(subcommand)]
         callee: Callee,
     },
-    /// Check a configuration file for 'serve --config', or print one to begin with
+    /// Check a configuration file for 'serve --config', or print an example
     #[command(subcommand, disable_help_subcommand = true)]
     Config(ConfigCommand),
     /// Fetch a file over HTTP
@@ -57,14 +59,14 @@ pub(super) enum CliCommand {
     ///
     /// Read it with 'switchboard man serve | man -l -', or write it to a file under share/man/man1.
     Man {
-        /// The subcommand it is about, as in 'call chat'; without one, the whole program
+        /// Subcommand to document, as in 'call chat' [default: the whole program]
         subcommand: Vec<String>,
     },
-    /// Print a script that completes commands and options in a shell
+    /// Print a completion script for a shell
     ///
-    /// For bash, 'source <(switchboard completions bash)' tries it out.
+    /// In bash, 'source <(switchboard completions bash)' activates it for the session.
     Completions {
-        /// The shell
+        /// Shell that reads the script
         shell: Shell,
     },
 }
@@ -95,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definitions_do_not_contradict_themselves() {
+    fn clap_definition_is_consistent() {
         Args::command().debug_assert();
     }
 }

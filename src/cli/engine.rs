@@ -1,4 +1,4 @@
-//! The engines that can be named on the command line, behind one face.
+//! The engines that the command line offers, behind one type.
 
 use std::io;
 #[cfg(unix)]
@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use clap::ValueEnum;
 use switchboard::{Command, Endpoint, Error, Framing, Limits, Reactor, Service, ServiceId, Stats};
 
-/// An engine's name.
+/// An engine as named on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum EngineName {
     /// one thread and one event loop for all connections
@@ -18,15 +18,15 @@ pub(super) enum EngineName {
     Threads,
 }
 
-/// An engine, being set up.
+/// An engine of either kind, before it runs.
 pub(super) enum AnyEngine {
     Reactor(Reactor),
     #[cfg(unix)]
     Threads(switchboard::Threaded),
 }
 
-/// The same call on whichever engine it is.
-macro_rules! either {
+/// Calls the same method on whichever engine it is.
+macro_rules! with_engine {
     ($self:ident, $engine:ident => $call:expr) => {
         match $self {
             Self::Reactor($engine) => $call,
@@ -37,6 +37,7 @@ macro_rules! either {
 }
 
 impl AnyEngine {
+    /// Creates the engine `name`.
     pub(super) fn new(name: EngineName, limits: Limits) -> Result<Self, Error> {
         match name {
             EngineName::Reactor => Reactor::new(limits).map(Self::Reactor),
@@ -45,21 +46,23 @@ impl AnyEngine {
         }
     }
 
+    /// Adds a service under `name`.
     pub(super) fn add_service(&mut self, name: &str, service: Box<dyn Service + Send>) -> ServiceId {
-        either!(self, engine => engine.add_service(name, service))
+        with_engine!(self, engine => engine.add_service(name, service))
     }
 
+    /// Binds the endpoint `at` for `service` and returns the bound endpoint.
     pub(super) fn listen(&mut self, service: ServiceId, at: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
-        either!(self, engine => engine.listen(service, at, framing))
+        with_engine!(self, engine => engine.listen(service, at, framing))
     }
 
-    /// A pipe that gives `command`, see [`Reactor::command_pipe`].
+    /// Returns a pipe that triggers `command` when written to, see [`Reactor::command_pipe`].
     #[cfg(unix)]
     pub(super) fn command_pipe(&mut self, command: Command) -> io::Result<std::os::unix::net::UnixStream> {
-        either!(self, engine => engine.command_pipe(command))
+        with_engine!(self, engine => engine.command_pipe(command))
     }
 
-    /// Makes a connection of what is there already, see [`Reactor::attach`].
+    /// Makes a connection of two open descriptors, see [`Reactor::attach`].
     #[cfg(unix)]
     pub(super) fn attach(
         &mut self,
@@ -68,10 +71,11 @@ impl AnyEngine {
         output: OwnedFd,
         framing: Framing,
     ) -> Result<(), Error> {
-        either!(self, engine => engine.attach(service, input, output, framing))
+        with_engine!(self, engine => engine.attach(service, input, output, framing))
     }
 
+    /// Runs the engine until it has stopped.
     pub(super) fn run(self) -> Result<Stats, Error> {
-        either!(self, engine => engine.run())
+        with_engine!(self, engine => engine.run())
     }
 }

@@ -1,4 +1,4 @@
-//! How the program says that it cannot do what it was asked to: on one line of standard error, and with its exit code.
+//! Errors of the program: a line on standard error and an exit code.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -6,23 +6,24 @@ use std::process::ExitCode;
 
 use switchboard::Error;
 
-/// Exit code of a failure that other arguments would not have had.
+/// Exit code of an error that well-formed arguments met at run time.
 const EXIT_FAILED: u8 = 1;
-/// Exit code of arguments that mean nothing.
+/// Exit code of wrong arguments and of wrong files that they name.
 pub(super) const EXIT_USAGE: u8 = 2;
 
-/// Why the program ends without having done its work.
+/// An error that ends the program.
 #[derive(Debug)]
 pub(super) enum CliError {
-    /// Each argument is well formed; together they mean nothing.
+    /// Arguments that contradict each other or the system.
     Usage(String),
-    /// A file that was named holds what means nothing; a line for each such thing.
+    /// Errors in a file that the arguments name, one a line.
     InvalidFile(String),
-    /// The world did not allow it.
+    /// A run-time error, such as an address in use.
     Failed(String),
 }
 
 impl CliError {
+    /// Writes the error to standard error and returns its exit code.
     pub(super) fn report(&self) -> ExitCode {
         let mut stderr = io::stderr();
         let (written, code) = match self {
@@ -32,7 +33,7 @@ impl CliError {
             }
             Self::Failed(_) => (writeln!(stderr, "switchboard: {self}"), EXIT_FAILED),
         };
-        // Where standard error is closed, nobody can be told; the exit code still says it.
+        // If standard error is closed, the exit code alone reports the error.
         drop(written);
         ExitCode::from(code)
     }
@@ -49,15 +50,17 @@ impl fmt::Display for CliError {
 impl From<Error> for CliError {
     fn from(error: Error) -> Self {
         match error {
-            // It begins with the flag's name.
+            // The message begins with the limit's name, which is also the flag's.
             Error::Limits(what) => Self::Usage(format!("--{what}")),
             other => Self::Failed(other.to_string()),
         }
     }
 }
 
-/// The parser spreads a mistake over several lines and ends with a synopsis of every option, under which the mistake scrolls
-/// away. What says something about the mistake is put on one line.
+/// Returns the error and the tips of clap's rendered error on one line.
+///
+/// clap adds a synopsis of every option. In a small terminal the error itself would scroll out of
+/// sight.
 pub(super) fn first_line(rendered: &str) -> String {
     let mut line = String::new();
     for paragraph in rendered.split("\n\n") {
@@ -76,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mistake_is_put_on_one_line() {
+    fn first_line_joins_error_and_tips() {
         for (rendered, line) in [
             ("error: no\n\nUsage: switchboard\n\nFor more information, try '--help'.\n", "no"),
             ("error: were not provided:\n  <SHELL>\n\nUsage: x\n", "were not provided: <SHELL>"),

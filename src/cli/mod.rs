@@ -1,9 +1,10 @@
 //! The command line. It uses the library by its public names alone, as any other program would.
 //!
-//! [`args`] defines what can be typed, and [`run`] hands the parsed arguments to the command that they name. A command in
-//! [`commands`] turns its arguments into a plan, where it checks them together, and carries the plan out. Commands share
-//! [`report`] (figures, tables, pages), [`process`] (child processes, CPUs, signals), [`terminal`] (standard output and
-//! escaping) and the single files here. None of these imports a command or [`args`].
+//! [`args`] defines what can be typed, and [`run`] hands the parsed arguments to the command that
+//! they name. A command in [`commands`] turns its arguments into a plan, where it checks them
+//! together, and carries the plan out. Commands share [`report`] (figures, tables, pages),
+//! [`process`] (child processes, CPUs, signals), [`terminal`] (standard output and escaping) and
+//! the single files here. None of these imports a command or [`args`].
 
 mod address;
 mod args;

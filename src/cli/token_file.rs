@@ -1,4 +1,4 @@
-//! A secret in a file: read once, and only from a file that keeps it.
+//! An access token in a file that only its owner can read.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,17 +6,22 @@ use std::path::Path;
 
 use crate::cli::error::CliError;
 
-/// Far more than a secret has, so that a wrong file is found out without reading it all.
+/// Bytes read from the file, far more than a token has. A wrong file, such as a device, is not read
+/// to its end.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// The text of a file that nobody but its owner can read, without the line feed at its end.
+/// Reads the token, without the line end after it.
+///
+/// # Errors
+/// [`CliError::Failed`] if the file cannot be read, is empty, or gives its group or others any
+/// permission.
 pub(in crate::cli) fn read(path: &Path) -> Result<String, CliError> {
     let shown = path.display();
     let failed = |error: io::Error| CliError::Failed(format!("cannot read the token in {shown}: {error}"));
     let file = File::open(path).map_err(failed)?;
     if is_open_to_others(&file).map_err(failed)? {
         return Err(CliError::Failed(format!(
-            "others may read or change the token in {shown}: run 'chmod 600 {shown}'"
+            "the token in {shown} is accessible to other users: run 'chmod 600 {shown}'"
         )));
     }
     let mut text = String::new();
@@ -24,7 +29,7 @@ pub(in crate::cli) fn read(path: &Path) -> Result<String, CliError> {
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
-        return Err(CliError::Failed(format!("there is no token in {shown}: write one line into it")));
+        return Err(CliError::Failed(format!("{shown} is empty: write the token into it as one line")));
     }
     Ok(line.to_owned())
 }
@@ -36,9 +41,9 @@ fn is_open_to_others(file: &File) -> io::Result<bool> {
     Ok(file.metadata()?.permissions().mode() & 0o077 != 0)
 }
 
-/// Who may read a file is not told by a few bits there.
+/// Returns false: these systems have no permission bits.
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+#[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
 fn is_open_to_others(_file: &File) -> io::Result<bool> {
     Ok(false)
 }

@@ -1,12 +1,12 @@
-//! Sizes, durations and rates as people write them: `64k`, `1MiB`, `64..1k`, `500ms`, `30s`, `10k`. Each is displayed in a form
-//! that it also reads.
+//! Sizes, durations and rates with units: `64k`, `1MiB`, `64..1k`, `500ms`, `30s`, `10k`. Each type
+//! parses what it displays.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A number of bytes. All its units are powers of 1024, because what it bounds is memory.
+/// A number of bytes. Its units are powers of 1024, because it bounds memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size(pub(super) usize);
 
@@ -14,7 +14,7 @@ impl FromStr for Size {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let too_large = "more bytes than this machine can count";
+        let too_large = "more bytes than this machine can address";
         let bytes = parse_size::Config::new().with_binary().parse_size(text).map_err(|error| match error {
             parse_size::Error::PosOverflow => too_large,
             _ => "not a size: write bytes, or a number with k, M or G, such as 64k or 1MiB",
@@ -33,7 +33,7 @@ impl fmt::Display for Size {
     }
 }
 
-/// Numbers of bytes, from one to another and both included.
+/// An inclusive range of sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SizeRange(pub(super) RangeInclusive<usize>);
 
@@ -57,7 +57,7 @@ impl fmt::Display for SizeRange {
     }
 }
 
-/// So many a second. Its units are powers of 1000, because what it counts is events.
+/// Events per second. Its units are powers of 1000.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Rate(pub(super) f64);
 
@@ -71,7 +71,7 @@ impl FromStr for Rate {
         let (digits, factor) = unit.unwrap_or((number, 1.0));
         let rate = digits.trim_end().parse::<f64>().ok().map(|number| number * factor);
         let sane = rate.filter(|rate| rate.is_finite() && *rate > 0.0);
-        sane.map(Self).ok_or("not a rate: write so many a second, or a number with k or M, such as 500 or 10k")
+        sane.map(Self).ok_or("not a rate: write a number per second, plain or with k or M, such as 500 or 10k")
     }
 }
 
@@ -90,7 +90,7 @@ impl FromStr for HumanDuration {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         humantime::parse_duration(text).map(Self).map_err(|error| match error {
-            humantime::DurationError::NumberOverflow => "longer, or finer, than can be counted",
+            humantime::DurationError::NumberOverflow => "too long, or finer than a nanosecond",
             _ => "not a duration: write a number with its unit, such as 500ms, 30s or 2min, or 0",
         })
     }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_of_sizes_has_two_ends_or_one() {
+    fn size_range_has_one_or_two_bounds() {
         for (text, range) in [("64", 64..=64), ("64..1k", 64..=1024), ("64-1k", 64..=1024), ("0 .. 2KiB", 0..=2048)] {
             assert_eq!(text.parse(), Ok(SizeRange(range)), "{text}");
         }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_need_a_unit_unless_they_are_nothing() {
+    fn durations_need_a_unit_except_zero() {
         for (text, millis) in
             [("0", 0), ("0s", 0), ("500ms", 500), ("30s", 30_000), ("2min", 120_000), ("1h 30m", 5_400_000)]
         {
@@ -164,11 +164,11 @@ mod tests {
         for text in ["", "30", "s", "soon", "5 parsecs", "-1s", "1;2"] {
             assert!(text.parse::<HumanDuration>().unwrap_err().starts_with("not a duration"), "{text}");
         }
-        assert!("99999999999999999999s".parse::<HumanDuration>().unwrap_err().starts_with("longer"));
+        assert!("99999999999999999999s".parse::<HumanDuration>().unwrap_err().starts_with("too long"));
     }
 
     #[test]
-    fn what_is_displayed_is_read_again() {
+    fn displayed_values_parse_back() {
         for (bytes, text) in
             [(0, "0"), (1, "1"), (1000, "1000"), (1 << 10, "1KiB"), (3 << 19, "1536KiB"), (1 << 30, "1GiB")]
         {

@@ -3,7 +3,7 @@
 use clap::ArgAction;
 use log::LevelFilter;
 
-/// How much is logged.
+/// The amount of logging.
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "the help would show the backticks")]
 pub(in crate::cli) struct Verbosity {

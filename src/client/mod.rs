@@ -1,7 +1,8 @@
-//! Clients of the services, as parts that a program puts together.
+//! Client-side building blocks for the services, from which a program is assembled.
 //!
-//! It must not know a terminal or a command line. What decides is pure: `chat::Session` is told what happened and what time it is,
-//! and says what to do. What blocks is in [`Stream`] and nowhere else.
+//! This module must not know a terminal or a command line. The protocol logic is sans-IO:
+//! `chat::ChatSession`, for example, takes events and the time, and returns actions. Only
+//! [`ClientStream`], [`TextSocket`] and `http::fetch` do I/O.
 
 #[cfg(feature = "cli")]
 pub mod chat;
@@ -16,5 +17,5 @@ mod stream;
 pub mod text;
 mod text_socket;
 
-pub use stream::Stream;
+pub use stream::ClientStream;
 pub use text_socket::{TextSocket, TextSocketError};

@@ -1,4 +1,4 @@
-//! A blocking stream to a server, whichever transport it has.
+//! A blocking stream to a server, over TCP or a Unix socket.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,18 +10,18 @@ use std::time::Duration;
 
 use crate::net::Endpoint;
 
-/// A connected stream. Its two directions may be used by two threads: see [`Stream::try_clone`].
+/// A connected stream. Two threads can use its two directions: see [`ClientStream::try_clone`].
 #[derive(Debug)]
-pub enum Stream {
-    /// Over TCP.
+pub enum ClientStream {
+    /// A TCP connection.
     Tcp(TcpStream),
-    /// Over a Unix-domain socket.
+    /// A Unix-domain stream socket.
     #[cfg(unix)]
     Unix(UnixStream),
 }
 
-/// The same call on whichever transport it is.
-macro_rules! either {
+/// Evaluates the same expression for each transport.
+macro_rules! for_transport {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self {
             Self::Tcp($stream) => $call,
@@ -31,27 +31,29 @@ macro_rules! either {
     };
 }
 
-impl Stream {
-    /// Connects to the first of `endpoints` that answers; a TCP address has `limit` to do so.
+impl ClientStream {
+    /// Connects to the first of `endpoints` that accepts. Each TCP attempt ends after `timeout`.
     ///
     /// # Errors
-    /// What was said about the last of them; `Unsupported` for a UDP address, and `InvalidInput` where there is none at all.
-    pub fn connect(endpoints: &[Endpoint], limit: Duration) -> io::Result<Self> {
-        let mut failed = io::Error::from(io::ErrorKind::InvalidInput);
+    /// The error of the last attempt; `Unsupported` for a UDP endpoint, `InvalidInput` if
+    /// `endpoints` is empty.
+    pub fn connect(endpoints: &[Endpoint], timeout: Duration) -> io::Result<Self> {
+        let mut last_error = io::Error::from(io::ErrorKind::InvalidInput);
         for endpoint in endpoints {
-            match Self::connect_one(endpoint, limit) {
+            match Self::connect_one(endpoint, timeout) {
                 Ok(stream) => return Ok(stream),
-                Err(error) => failed = error,
+                Err(error) => last_error = error,
             }
         }
-        Err(failed)
+        Err(last_error)
     }
 
-    fn connect_one(endpoint: &Endpoint, limit: Duration) -> io::Result<Self> {
+    fn connect_one(endpoint: &Endpoint, timeout: Duration) -> io::Result<Self> {
         match endpoint {
             Endpoint::Tcp(addr) => {
-                let stream = TcpStream::connect_timeout(addr, limit)?;
-                // A request is one small write, and the next does not wait for its answer.
+                let stream = TcpStream::connect_timeout(addr, timeout)?;
+                // A request is one small write, and the client may send the next before the
+                // reply arrives; Nagle's algorithm would delay it.
                 stream.set_nodelay(true)?;
                 Ok(Self::Tcp(stream))
             }
@@ -63,10 +65,10 @@ impl Stream {
         }
     }
 
-    /// A second handle of the same stream.
+    /// Returns a second handle of the same stream.
     ///
     /// # Errors
-    /// When the system has no descriptor left.
+    /// The system has no descriptor left.
     pub fn try_clone(&self) -> io::Result<Self> {
         match self {
             Self::Tcp(stream) => stream.try_clone().map(Self::Tcp),
@@ -75,64 +77,66 @@ impl Stream {
         }
     }
 
-    /// How long a read may wait; nothing: for ever.
+    /// Sets the timeout of each read; `None` waits without limit.
     ///
     /// # Errors
-    /// When the length is zero.
-    pub fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        either!(self, stream => stream.set_read_timeout(limit))
+    /// `InvalidInput` if the timeout is zero.
+    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        for_transport!(self, stream => stream.set_read_timeout(timeout))
     }
 
-    /// How long a write may wait; nothing: for ever.
+    /// Sets the timeout of each write; `None` waits without limit.
     ///
     /// # Errors
-    /// When the length is zero.
-    pub fn set_write_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        either!(self, stream => stream.set_write_timeout(limit))
+    /// `InvalidInput` if the timeout is zero.
+    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        for_transport!(self, stream => stream.set_write_timeout(timeout))
     }
 
-    /// Whether reads and writes that would wait fail with `WouldBlock` instead.
+    /// Makes the stream nonblocking or blocking. On a nonblocking stream, a read or write that
+    /// would wait fails with `WouldBlock`.
     ///
     /// # Errors
-    /// What the system said.
+    /// The system rejects the option.
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        either!(self, stream => stream.set_nonblocking(nonblocking))
+        for_transport!(self, stream => stream.set_nonblocking(nonblocking))
     }
 
-    /// Ends the writing direction, which tells the server that no more comes.
+    /// Shuts down the write direction. The server then reads the end of the stream.
     ///
     /// # Errors
-    /// What the system said; `NotConnected` where the stream has ended.
+    /// The system's error; `NotConnected` if the connection has ended.
     pub fn shutdown_write(&self) -> io::Result<()> {
-        either!(self, stream => stream.shutdown(Shutdown::Write))
+        for_transport!(self, stream => stream.shutdown(Shutdown::Write))
     }
 
-    /// Ends both directions, which also ends what other handles wait for. A stream that has ended already stays so.
-    pub fn hang_up(&self) {
-        // All that can go wrong is that it has happened before.
-        let _ = either!(self, stream => stream.shutdown(Shutdown::Both));
+    /// Shuts down both directions, which also ends blocked calls on other handles. This has no
+    /// effect on a stream that has ended.
+    pub fn shutdown_both(&self) {
+        // The only possible error is ENOTCONN: the connection has ended already.
+        let _ = for_transport!(self, stream => stream.shutdown(Shutdown::Both));
     }
 }
 
 #[cfg(unix)]
-impl AsFd for Stream {
+impl AsFd for ClientStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        either!(self, stream => stream.as_fd())
+        for_transport!(self, stream => stream.as_fd())
     }
 }
 
-impl Read for Stream {
+impl Read for ClientStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        either!(self, stream => stream.read(buffer))
+        for_transport!(self, stream => stream.read(buffer))
     }
 }
 
-impl Write for Stream {
+impl Write for ClientStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        either!(self, stream => stream.write(bytes))
+        for_transport!(self, stream => stream.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        either!(self, stream => stream.flush())
+        for_transport!(self, stream => stream.flush())
     }
 }

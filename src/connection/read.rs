@@ -183,7 +183,7 @@ impl<S: Stream> Connection<S> {
                     let source = ReplySource { received, request };
                     let pending_bytes = self.queue.pending_bytes();
                     service.on_frame(&mut worker.service_context(id, framing, source, pending_bytes), payload);
-                    if worker.replies.lies_in_request() {
+                    if worker.replies.borrows_request() {
                         // The decoder overwrites the request with the next frame, so the reply that
                         // is borrowed from it is written first.
                         let Self { stream, queue, flags, timestamps, peer, .. } = self;
@@ -198,9 +198,7 @@ impl<S: Stream> Connection<S> {
                     if !worker.pending_actions.actions.is_empty() {
                         break DispatchOutcome::ActionsPending;
                     }
-                    if worker.replies.is_worth_a_write()
-                        || self.queue.pending_bytes() > worker.limits.high_water_bytes()
-                    {
+                    if worker.replies.should_write() || self.queue.pending_bytes() > worker.limits.high_water_bytes() {
                         break DispatchOutcome::FlushNeeded;
                     }
                 }

@@ -45,7 +45,7 @@ impl WorkerContext {
         source: ReplySource<'a>,
         pending_bytes: usize,
     ) -> Context<'a> {
-        let reply_to = ReplyTo::Connection { outbox: &mut self.replies, framing, origin: source, pending_bytes };
+        let reply_to = ReplyTo::Connection { replies: &mut self.replies, framing, source, pending_bytes };
         Context { conn, clock: self.clock, reply_to, effects: &mut self.pending_actions }
     }
 }

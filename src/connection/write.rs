@@ -235,7 +235,7 @@ impl<S: Stream> Connection<S> {
 
 fn write_reply_buffer(stream: &mut impl Write, replies: &ReplyBuffer, source: ReplySource<'_>) -> io::Result<usize> {
     loop {
-        let result = match replies.one_piece() {
+        let result = match replies.as_one_slice() {
             Some(bytes) => stream.write(bytes),
             None => write_pieces(stream, replies.pieces(source)),
         };

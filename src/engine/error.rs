@@ -1,27 +1,27 @@
-//! The error of an engine that cannot start or cannot go on.
+//! The error of an engine that cannot start or cannot continue.
 
 use std::{fmt, io};
 
 use crate::net::Endpoint;
 
-/// Why an engine could not start, or had to stop.
+/// The reason why an engine could not start, or had to stop.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// An address could not be listened on.
+    /// The engine cannot listen on an address.
     Bind {
-        /// The address asked for.
+        /// The requested address.
         endpoint: Endpoint,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A console's input or output cannot be had in a way that never waits.
+    /// The console's input or output cannot be opened in nonblocking form.
     Attach(io::Error),
-    /// A limit contradicts itself or another.
+    /// A limit is out of its range, or contradicts another limit.
     Limits(&'static str),
-    /// The operating system refused the poll instance, its waker, or a wait on them.
+    /// Creating the poll instance or its waker failed, or a poll call did.
     Poll(io::Error),
-    /// The operating system refused a thread that the engine cannot do without.
+    /// A thread that the engine requires could not be started.
     Thread(io::Error),
 }
 
@@ -29,36 +29,38 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bind { endpoint, source } => {
-                write!(f, "cannot listen on {endpoint}: {}", Bare(source))?;
+                write!(f, "cannot listen on {endpoint}: {}", WithoutErrorNumber(source))?;
                 let is_path = matches!(endpoint, Endpoint::Unix(_));
                 f.write_str(match source.kind() {
-                    io::ErrorKind::AddrInUse if is_path => "; a server listens there, or the file is no socket",
+                    io::ErrorKind::AddrInUse if is_path => {
+                        "; another server listens there, or the file is not a socket"
+                    }
                     io::ErrorKind::AddrInUse => {
-                        "; stop the program that holds it, or choose another port (0 takes any free one)"
+                        "; stop the program that uses it, or choose another port (0 selects a free one)"
                     }
                     io::ErrorKind::PermissionDenied if is_path => "; choose a directory that this user may write to",
                     io::ErrorKind::PermissionDenied => {
-                        "; ports below 1024 need privileges: choose another, or grant them (CAP_NET_BIND_SERVICE)"
+                        "; ports below 1024 need a privilege: choose another port, or grant CAP_NET_BIND_SERVICE"
                     }
                     io::ErrorKind::AddrNotAvailable => {
-                        "; this machine has no such address: 127.0.0.1, [::1], 0.0.0.0 and [::] always work"
+                        "; this machine does not have that address: 127.0.0.1, [::1], 0.0.0.0 and [::] always work"
                     }
                     _ => "",
                 })
             }
             Self::Attach(source) => {
-                write!(f, "cannot attach the console: {}", Bare(source))?;
+                write!(f, "cannot attach the console: {}", WithoutErrorNumber(source))?;
                 f.write_str(match source.kind() {
                     io::ErrorKind::PermissionDenied => {
-                        "; its terminal or pipe belongs to another user: redirect input and output, through cat for example"
+                        "; the terminal or pipe belongs to another user: redirect input and output, for example through cat"
                     }
-                    io::ErrorKind::Unsupported => "; give it a terminal, a pipe, a socket or a file",
+                    io::ErrorKind::Unsupported => "; use a terminal, a pipe, a socket or a file",
                     _ => "",
                 })
             }
-            Self::Limits(what) => write!(f, "bad limits: {what}"),
-            Self::Poll(source) => write!(f, "the operating system refused to poll: {source}"),
-            Self::Thread(source) => write!(f, "the operating system refused to start a thread: {source}"),
+            Self::Limits(what) => write!(f, "invalid limit: {what}"),
+            Self::Poll(source) => write!(f, "poll failed: {source}"),
+            Self::Thread(source) => write!(f, "cannot start a thread: {source}"),
         }
     }
 }
@@ -74,10 +76,10 @@ impl std::error::Error for Error {
     }
 }
 
-/// An I/O error without the `(os error 98)` that says nothing to a person.
-struct Bare<'a>(&'a io::Error);
+/// The display of an I/O error without its `(os error 98)`.
+struct WithoutErrorNumber<'a>(&'a io::Error);
 
-impl fmt::Display for Bare<'_> {
+impl fmt::Display for WithoutErrorNumber<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_string();
         f.write_str(text.split(" (os error").next().unwrap_or(&text))

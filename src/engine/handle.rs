@@ -1,48 +1,49 @@
-//! The one thing of an engine that another thread may hold, and the engine's end of it.
+//! The handle by which other threads reach an engine, and the engine's receiving side.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-use crate::engine::jobs::Wake;
+use crate::engine::jobs::WakeFn;
 use crate::service::{Message, ServiceId};
 
-/// Reaches a running engine from other threads. Cheap to clone.
+/// A handle to an engine for other threads. Cloning is cheap.
 #[derive(Clone)]
 pub struct Handle {
     messages: SyncSender<(ServiceId, Message)>,
-    signals: Arc<Signals>,
-    wake: Wake,
+    flags: Arc<CommandFlags>,
+    wake: WakeFn,
 }
 
-/// What an engine can be asked for with a single byte, see `Reactor::command_pipe` and `Threaded::command_pipe`. A
-/// [`Handle`] asks for the same.
+/// A command to an engine, as a [`Handle`] gives it, or a byte written to a pipe: see
+/// `Reactor::command_pipe` and `Threaded::command_pipe`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// As [`Handle::drain`].
+    /// See [`Handle::drain`].
     Drain,
-    /// As [`Handle::stop`].
+    /// See [`Handle::stop`].
     Stop,
-    /// As [`Handle::log_stats`].
+    /// See [`Handle::log_stats`].
     LogStats,
 }
 
-/// Commands that need no queue because one of each is enough.
+/// The requested commands, one flag each: a repeated request has no further effect.
 #[derive(Default)]
-struct Signals {
+struct CommandFlags {
     drain: AtomicBool,
     stop: AtomicBool,
     log_stats: AtomicBool,
-    /// A wake-up is under way; another would be a system call for nothing.
+    /// The engine has been woken and has not looked yet; a second wake-up would be a wasted system
+    /// call.
     waking: AtomicBool,
 }
 
 impl Handle {
-    /// Sends `message` to a service, which gets it in [`on_post`](crate::Service::on_post).
+    /// Sends `message` to a service, which receives it in [`on_post`](crate::Service::on_post).
     ///
     /// # Errors
-    /// [`PostError`] gives the message back when too many wait or the engine has ended.
+    /// [`PostError`] returns the message if the queue is full or the engine has ended.
     pub fn post(&self, service: ServiceId, message: Message) -> Result<(), PostError> {
         self.messages.try_send((service, message)).map_err(|error| match error {
             TrySendError::Full((_, message)) => PostError::Full(message),
@@ -52,26 +53,28 @@ impl Handle {
         Ok(())
     }
 
-    /// Stops in good order: no newcomers, no further requests, everything owed is flushed until the drain timeout.
+    /// Stops the engine gracefully: it accepts no more connections, reads no more requests, and
+    /// flushes queued output until `Limits::drain_timeout`.
     pub fn drain(&self) {
-        self.signals.drain.store(true, Ordering::Release);
+        self.flags.drain.store(true, Ordering::Release);
         self.wake();
     }
 
-    /// Stops at once; what is owed is lost.
+    /// Stops the engine at once. Queued output is lost.
     pub fn stop(&self) {
-        self.signals.stop.store(true, Ordering::Release);
+        self.flags.stop.store(true, Ordering::Release);
         self.wake();
     }
 
-    /// Has the counters written to the log, at level `info`.
+    /// Makes the engine write its statistics to the log, at level `info`.
     pub fn log_stats(&self) {
-        self.signals.log_stats.store(true, Ordering::Release);
+        self.flags.log_stats.store(true, Ordering::Release);
         self.wake();
     }
 
+    /// Wakes the engine, unless a wake-up is pending.
     fn wake(&self) {
-        if !self.signals.waking.swap(true, Ordering::AcqRel) {
+        if !self.flags.waking.swap(true, Ordering::AcqRel) {
             (self.wake)();
         }
     }
@@ -83,16 +86,16 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Why a message was not posted; it is given back.
+/// The error of posting a message. It holds the message.
 pub enum PostError {
-    /// `Limits::max_queued_messages` messages wait already.
+    /// The queue holds `Limits::max_queued_messages` messages.
     Full(Message),
     /// The engine has ended.
     Ended(Message),
 }
 
 impl PostError {
-    /// The message that was not posted.
+    /// Returns the message that was not posted.
     pub fn into_message(self) -> Message {
         match self {
             Self::Full(message) | Self::Ended(message) => message,
@@ -109,39 +112,42 @@ impl fmt::Debug for PostError {
 impl fmt::Display for PostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full(_) => "too many messages wait for the engine",
-            Self::Ended(_) => "the engine has ended",
+            Self::Full(_) => "message not posted: the queue is full",
+            Self::Ended(_) => "message not posted: the engine has ended",
         })
     }
 }
 
 impl std::error::Error for PostError {}
 
-/// The engine's end of its handles.
-pub(crate) struct Inbox {
+/// The engine's side of its handles.
+pub(crate) struct HandleReceiver {
     messages: Receiver<(ServiceId, Message)>,
-    signals: Arc<Signals>,
+    flags: Arc<CommandFlags>,
 }
 
-impl Inbox {
-    /// What handles have asked for since the last look. Messages are taken one by one afterwards.
+impl HandleReceiver {
+    /// Returns the commands requested since the last call. Call this before
+    /// [`next_message`](Self::next_message).
     pub(crate) fn take_commands(&self) -> impl Iterator<Item = Command> + use<> {
-        let Signals { drain, stop, log_stats, waking } = &*self.signals;
-        // Before anything is looked at: what comes after this line wakes the loop again.
+        let CommandFlags { drain, stop, log_stats, waking } = &*self.flags;
+        // Cleared before the flags are read, so that a later request wakes the engine again.
         waking.store(false, Ordering::Release);
         let all = [(log_stats, Command::LogStats), (drain, Command::Drain), (stop, Command::Stop)];
-        let asked = all.map(|(signal, command)| signal.swap(false, Ordering::AcqRel).then_some(command));
-        asked.into_iter().flatten()
+        let requested = all.map(|(signal, command)| signal.swap(false, Ordering::AcqRel).then_some(command));
+        requested.into_iter().flatten()
     }
 
+    /// Removes and returns the oldest message.
     pub(crate) fn next_message(&self) -> Option<(ServiceId, Message)> {
         self.messages.try_recv().ok()
     }
 }
 
-pub(crate) fn pair(wake: Wake, max_queued_messages: usize) -> (Handle, Inbox) {
+/// Creates a handle and its receiving side.
+pub(crate) fn pair(wake: WakeFn, max_queued_messages: usize) -> (Handle, HandleReceiver) {
     let (sender, receiver) = sync_channel(max_queued_messages);
-    let signals = Arc::new(Signals::default());
-    let inbox = Inbox { messages: receiver, signals: Arc::clone(&signals) };
-    (Handle { messages: sender, signals, wake }, inbox)
+    let flags = Arc::new(CommandFlags::default());
+    let receiver_side = HandleReceiver { messages: receiver, flags: Arc::clone(&flags) };
+    (Handle { messages: sender, flags, wake }, receiver_side)
 }

@@ -1,6 +1,8 @@
-//! Small fixed pools of threads for work that blocks: one for all services, and one for each service whose work takes so long
-//! that it asked for threads of its own. A thread starts when there is work and none of its pool is idle, up to the limit; an
-//! engine whose services offload nothing has no thread but its own.
+//! Bounded pools of worker threads for work that blocks: one pool shared by all services, and one
+//! for each service that requests its own ([`Service::job_threads`](crate::Service::job_threads)).
+//!
+//! A thread starts when a job is queued and no thread of the pool is idle, up to the limit. An
+//! engine whose services offload no work starts no worker thread.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -12,115 +14,120 @@ use crate::engine::limits::Limits;
 use crate::service::context::Work;
 use crate::service::{ConnId, JobError, JobId, JobOutput, ServiceId};
 
-/// Whose job it is.
+/// The owner of a job, to which its output goes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Owner {
+pub(crate) struct JobOwner {
     pub(crate) service: ServiceId,
     pub(crate) conn: ConnId,
     pub(crate) job: JobId,
 }
 
-/// Wakes the loop from another thread.
-pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
+/// Wakes the engine from another thread.
+pub(crate) type WakeFn = Arc<dyn Fn() + Send + Sync>;
 
-/// All pools, as their engine sees them.
+/// All worker pools of an engine.
 pub(crate) struct WorkerPools {
-    common: Workers,
-    /// By the number of the service.
-    own: Vec<Option<Workers>>,
+    shared: WorkerPool,
+    /// One entry per service; `None` if it uses the shared pool.
+    own: Vec<Option<WorkerPool>>,
 }
 
 impl WorkerPools {
-    /// For services which ask, in this order, for so many threads of their own.
-    pub(crate) fn new(limits: &Limits, services: impl Iterator<Item = Option<NonZeroUsize>>, wake: &Wake) -> Self {
-        let pool = |threads: usize| Workers::new(threads, limits.max_queued_jobs, Arc::clone(wake));
+    /// Creates the pools. `services` gives, in order, the number of threads that each service
+    /// requests for itself.
+    pub(crate) fn new(limits: &Limits, services: impl Iterator<Item = Option<NonZeroUsize>>, wake: &WakeFn) -> Self {
+        let pool = |threads: usize| WorkerPool::new(threads, limits.max_queued_jobs, Arc::clone(wake));
         let own = services.map(|threads| Some(pool(threads?.get())));
-        Self { own: own.collect(), common: pool(limits.workers) }
+        Self { own: own.collect(), shared: pool(limits.workers) }
     }
 
-    /// Queues work; what became of it, a refusal included, is collected later.
-    pub(crate) fn start(&mut self, owner: Owner, work: Work) {
+    /// Queues a job. Its output, or its rejection, is returned by [`take_done`](Self::take_done).
+    pub(crate) fn start(&mut self, owner: JobOwner, work: Work) {
         let own = self.own.get_mut(owner.service.0).and_then(Option::as_mut);
-        own.unwrap_or(&mut self.common).start(owner, work);
+        own.unwrap_or(&mut self.shared).start(owner, work);
     }
 
-    /// Jobs that have ended since the last call.
-    pub(crate) fn take_done(&mut self) -> Vec<(Owner, JobOutput)> {
-        let mut done = self.common.take_done();
+    /// Returns the jobs that have ended since the last call.
+    pub(crate) fn take_done(&mut self) -> Vec<(JobOwner, JobOutput)> {
+        let mut done = self.shared.take_done();
         self.own.iter_mut().flatten().for_each(|workers| done.append(&mut workers.take_done()));
         done
     }
 }
 
 /// One pool.
-struct Workers {
-    shared: Arc<Shared>,
+struct WorkerPool {
+    shared: Arc<PoolShared>,
     threads: usize,
     max_threads: usize,
     max_queued: usize,
 }
 
-struct Shared {
-    state: Mutex<State>,
-    work_came: Condvar,
-    wake: Wake,
+/// The state that the engine and the threads of a pool share.
+struct PoolShared {
+    state: Mutex<PoolState>,
+    job_queued: Condvar,
+    wake: WakeFn,
 }
 
 #[derive(Default)]
-struct State {
-    queue: VecDeque<(Owner, Work)>,
-    /// Ended and not collected yet. Each came from the queue, and the engine collects on every turn.
-    done: Vec<(Owner, JobOutput)>,
+struct PoolState {
+    queue: VecDeque<(JobOwner, Work)>,
+    /// Outputs that the engine has not collected yet. Their number is bounded, because the engine
+    /// collects on every turn.
+    done: Vec<(JobOwner, JobOutput)>,
     idle: usize,
     stopping: bool,
 }
 
-impl Workers {
-    fn new(max_threads: usize, max_queued: usize, wake: Wake) -> Self {
-        let shared = Shared { state: Mutex::default(), work_came: Condvar::new(), wake };
+impl WorkerPool {
+    fn new(max_threads: usize, max_queued: usize, wake: WakeFn) -> Self {
+        let shared = PoolShared { state: Mutex::default(), job_queued: Condvar::new(), wake };
         Self { shared: Arc::new(shared), threads: 0, max_threads, max_queued }
     }
 
-    fn start(&mut self, owner: Owner, work: Work) {
+    fn start(&mut self, owner: JobOwner, work: Work) {
         let mut state = self.shared.lock();
         let needs_thread = state.idle <= state.queue.len() && self.threads < self.max_threads;
         if needs_thread && spawn(&self.shared, self.threads) {
             self.threads += 1;
         }
         if self.threads == 0 || state.queue.len() >= self.max_queued {
-            state.done.push((owner, JobOutput(Err(JobError::Refused))));
+            state.done.push((owner, JobOutput(Err(JobError::Rejected))));
             drop(state);
             (self.shared.wake)();
             return;
         }
         state.queue.push_back((owner, work));
         drop(state);
-        self.shared.work_came.notify_one();
+        self.shared.job_queued.notify_one();
     }
 
-    fn take_done(&mut self) -> Vec<(Owner, JobOutput)> {
+    fn take_done(&mut self) -> Vec<(JobOwner, JobOutput)> {
         std::mem::take(&mut self.shared.lock().done)
     }
 }
 
-impl Drop for Workers {
-    /// Work that has not begun is forgotten; a thread that works ends when its work does.
+impl Drop for WorkerPool {
+    /// Discards queued jobs. A busy thread ends after its current job.
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.stopping = true;
         state.queue.clear();
         drop(state);
-        self.shared.work_came.notify_all();
+        self.shared.job_queued.notify_all();
     }
 }
 
-impl Shared {
-    /// Nothing panics with the lock held; were it poisoned all the same, the state is still whole.
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl PoolShared {
+    /// Locks the state. No code panics while it holds the lock, so a poisoned lock would still
+    /// guard a consistent state.
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self) -> Option<(Owner, Work)> {
+    /// Waits for the next job; `None` if the pool is stopping.
+    fn next(&self) -> Option<(JobOwner, Work)> {
         let mut state = self.lock();
         loop {
             if state.stopping {
@@ -130,13 +137,14 @@ impl Shared {
                 return Some(job);
             }
             state.idle += 1;
-            state = self.work_came.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.job_queued.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
         }
     }
 }
 
-fn spawn(shared: &Arc<Shared>, number: usize) -> bool {
+/// Starts a worker thread; returns false if the system refuses.
+fn spawn(shared: &Arc<PoolShared>, number: usize) -> bool {
     let shared = Arc::clone(shared);
     let thread = thread::Builder::new().name(format!("worker-{number}"));
     let spawned = thread.spawn(move || {
@@ -147,7 +155,7 @@ fn spawn(shared: &Arc<Shared>, number: usize) -> bool {
         }
     });
     if let Err(error) = &spawned {
-        log::warn!("no worker thread could be started: {error}");
+        log::warn!("worker thread not started: {error}");
     }
     spawned.is_ok()
 }
@@ -158,35 +166,36 @@ mod tests {
     use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
     use std::time::Duration;
 
-    /// Long enough for any machine; only a failing test waits for it.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    /// Longer than any machine needs; only a failing test waits this long.
+    const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-    /// A pool with its waker's bell.
-    struct Pool {
-        workers: Workers,
+    /// A pool and the receiver of its wake-ups.
+    struct TestPool {
+        workers: WorkerPool,
         woken: Receiver<()>,
         done: VecDeque<(u64, JobOutput)>,
     }
 
-    impl Pool {
+    impl TestPool {
         fn new(workers: usize, max_queued_jobs: usize) -> Self {
-            let (bell, woken) = channel();
-            let workers = Workers::new(workers, max_queued_jobs, Arc::new(move || bell.send(()).unwrap_or_default()));
+            let (waker, woken) = channel();
+            let workers =
+                WorkerPool::new(workers, max_queued_jobs, Arc::new(move || waker.send(()).unwrap_or_default()));
             Self { workers, woken, done: VecDeque::new() }
         }
 
         fn start<T: Send + 'static>(&mut self, job: u64, work: impl FnOnce() -> T + Send + 'static) {
-            let owner = Owner { service: ServiceId(0), conn: ConnId::NONE, job: JobId(job) };
+            let owner = JobOwner { service: ServiceId(0), conn: ConnId::NONE, job: JobId(job) };
             self.workers.start(owner, Box::new(|| Box::new(work())));
         }
 
-        /// What the next job to end left, collected as an engine does it: when woken.
+        /// Returns the output of the next job to end, collected after a wake-up as an engine does.
         fn next<T: 'static>(&mut self) -> (u64, Result<T, JobError>) {
             loop {
                 if let Some((job, output)) = self.done.pop_front() {
                     return (job, output.take());
                 }
-                self.woken.recv_timeout(PATIENCE).expect("the loop is woken when a job ends");
+                self.woken.recv_timeout(TEST_TIMEOUT).expect("the loop is woken when a job ends");
                 self.done.extend(self.workers.take_done().into_iter().map(|(owner, output)| (owner.job.0, output)));
             }
         }
@@ -199,8 +208,8 @@ mod tests {
     }
 
     #[test]
-    fn work_runs_on_another_thread_and_its_value_comes_back() {
-        let mut pool = Pool::new(2, 10);
+    fn a_job_runs_on_another_thread_and_returns_its_value() {
+        let mut pool = TestPool::new(2, 10);
         pool.start(7, || thread::current().id());
         let (job, ran_on) = pool.next::<thread::ThreadId>();
         assert_eq!(job, 7);
@@ -208,15 +217,15 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_type_than_asked_for_is_an_error() {
-        let mut pool = Pool::new(1, 10);
+    fn taking_another_type_is_an_error() {
+        let mut pool = TestPool::new(1, 10);
         pool.start(1, || "text");
-        assert_eq!(pool.next::<u32>(), (1, Err(JobError::OtherType)));
+        assert_eq!(pool.next::<u32>(), (1, Err(JobError::WrongType)));
     }
 
     #[test]
-    fn no_thread_starts_before_there_is_work_and_none_while_one_is_idle() {
-        let mut pool = Pool::new(4, 10);
+    fn a_thread_starts_only_if_none_is_idle() {
+        let mut pool = TestPool::new(4, 10);
         assert_eq!(pool.workers.threads, 0);
         for job in 0..3 {
             pool.start(job, move || job);
@@ -227,8 +236,8 @@ mod tests {
     }
 
     #[test]
-    fn as_many_jobs_run_at_once_as_there_may_be_workers_and_no_more() {
-        let mut pool = Pool::new(3, 100);
+    fn running_jobs_are_bounded_by_the_workers() {
+        let mut pool = TestPool::new(3, 100);
         let (started, starts) = channel();
         let mut gates = Vec::new();
         for job in 0..10 {
@@ -242,10 +251,10 @@ mod tests {
             assert!(pool.workers.threads <= 3);
         }
         for running in 0..3 {
-            assert!(starts.recv_timeout(PATIENCE).is_ok(), "only {running} run at once");
+            assert!(starts.recv_timeout(TEST_TIMEOUT).is_ok(), "only {running} run at the same time");
         }
         assert_eq!(pool.workers.threads, 3);
-        // All three are held at their gates, so nobody is there to begin a fourth.
+        // All three threads wait at their gates, so no thread can start a fourth job.
         assert!(starts.try_recv().is_err());
         drop(gates);
         let mut ended: Vec<u64> = (0..10).map(|_| pool.next::<()>().0).collect();
@@ -254,31 +263,31 @@ mod tests {
     }
 
     #[test]
-    fn work_beyond_what_may_wait_is_refused_at_once_and_the_rest_is_done_in_order() {
-        let mut pool = Pool::new(1, 2);
+    fn jobs_over_the_queue_limit_are_rejected() {
+        let mut pool = TestPool::new(1, 2);
         let (started, starts) = channel();
         let (open, gate) = channel::<()>();
         pool.start(0, move || {
             started.send(()).unwrap();
             gate.recv().unwrap_err();
         });
-        starts.recv_timeout(PATIENCE).unwrap();
+        starts.recv_timeout(TEST_TIMEOUT).unwrap();
         (1..=4).for_each(|job| pool.start(job, || ()));
-        assert_eq!(pool.next::<()>(), (3, Err(JobError::Refused)));
-        assert_eq!(pool.next::<()>(), (4, Err(JobError::Refused)));
+        assert_eq!(pool.next::<()>(), (3, Err(JobError::Rejected)));
+        assert_eq!(pool.next::<()>(), (4, Err(JobError::Rejected)));
         drop(open);
         for job in 0..3 {
             assert_eq!(pool.next(), (job, Ok(())));
         }
         pool.start(5, || ());
-        assert_eq!(pool.next(), (5, Ok(())), "there is room again");
+        assert_eq!(pool.next(), (5, Ok(())), "the queue has space again");
     }
 
     #[test]
-    fn work_that_panics_is_reported_and_the_pool_goes_on() {
-        let mut pool = Pool::new(1, 10);
+    fn a_panicking_job_is_reported_and_the_pool_continues() {
+        let mut pool = TestPool::new(1, 10);
         for job in 0..3 {
-            // As a panic, but without its message among the tests' output.
+            // `resume_unwind` panics without printing a message.
             pool.start(job, || -> () { std::panic::resume_unwind(Box::new("on purpose")) });
             assert_eq!(pool.next::<()>(), (job, Err(JobError::Panicked)));
         }
@@ -288,8 +297,8 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_that_is_dropped_forgets_what_waits_and_its_threads_end() {
-        let mut pool = Pool::new(1, 10);
+    fn dropping_a_pool_discards_jobs_and_ends_its_threads() {
+        let mut pool = TestPool::new(1, 10);
         let (started, starts) = channel();
         let (open, gate) = channel::<()>();
         let (waiting, never_ran) = channel::<()>();
@@ -297,24 +306,24 @@ mod tests {
             started.send(()).unwrap();
             gate.recv().unwrap_err();
         });
-        starts.recv_timeout(PATIENCE).unwrap();
+        starts.recv_timeout(TEST_TIMEOUT).unwrap();
         pool.start(1, move || waiting.send(()).unwrap());
-        let Pool { workers, woken, .. } = pool;
+        let TestPool { workers, woken, .. } = pool;
         drop(workers);
-        assert_eq!(never_ran.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+        assert_eq!(never_ran.recv_timeout(TEST_TIMEOUT), Err(RecvTimeoutError::Disconnected));
         drop(open);
-        // The last thread takes the bell with it.
-        assert_eq!(woken.recv_timeout(PATIENCE), Ok(()));
-        assert_eq!(woken.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+        // The last thread drops the sender.
+        assert_eq!(woken.recv_timeout(TEST_TIMEOUT), Ok(()));
+        assert_eq!(woken.recv_timeout(TEST_TIMEOUT), Err(RecvTimeoutError::Disconnected));
     }
 
     #[test]
-    fn a_service_with_threads_of_its_own_holds_up_nobody_else() {
-        let (bell, woken) = channel();
-        let wake: Wake = Arc::new(move || bell.send(()).unwrap_or_default());
+    fn a_service_with_its_own_threads_delays_no_other() {
+        let (waker, woken) = channel();
+        let wake: WakeFn = Arc::new(move || waker.send(()).unwrap_or_default());
         let limits = Limits { workers: 1, ..Limits::default() };
         let mut pools = WorkerPools::new(&limits, [None, NonZeroUsize::new(2)].into_iter(), &wake);
-        let owner = |service, job| Owner { service: ServiceId(service), conn: ConnId::NONE, job: JobId(job) };
+        let owner = |service, job| JobOwner { service: ServiceId(service), conn: ConnId::NONE, job: JobId(job) };
         let (started, starts) = channel();
         let (open, gate) = channel::<()>();
         let gate = Arc::new(Mutex::new(gate));
@@ -328,14 +337,14 @@ mod tests {
                 }),
             );
         }
-        let running = [(); 2].map(|()| starts.recv_timeout(PATIENCE).unwrap());
-        assert_eq!(running.iter().max(), Some(&1), "two at once, in order");
+        let running = [(); 2].map(|()| starts.recv_timeout(TEST_TIMEOUT).unwrap());
+        assert_eq!(running.iter().max(), Some(&1), "two at the same time, in order");
         pools.start(owner(0, 9), Box::new(|| Box::new(())));
-        woken.recv_timeout(PATIENCE).unwrap();
+        woken.recv_timeout(TEST_TIMEOUT).unwrap();
         let done: Vec<_> = pools.take_done().iter().map(|(owner, _)| owner.job.0).collect();
         assert_eq!(done, [9]);
         assert!(starts.try_recv().is_err(), "the third waits for one of the two");
         drop(open);
-        assert_eq!(starts.recv_timeout(PATIENCE), Ok(2));
+        assert_eq!(starts.recv_timeout(TEST_TIMEOUT), Ok(2));
     }
 }

@@ -1,4 +1,4 @@
-//! Every bound of an engine, in one place, with its unit in its name and a safe default.
+//! The limits of an engine: each has its unit in its name and a safe default.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,34 +7,40 @@ use std::time::Duration;
 use super::error::Error;
 use crate::service::Peer;
 
-/// The queue of messages has its full size from the start.
+/// Upper bound of `max_queued_messages`: the queue is allocated in full at the start.
 const MAX_QUEUED_MESSAGES: usize = 1 << 20;
 
-/// What a connection's id has room for on every platform, rounded down.
+/// Upper bound of `max_connections`: the index bits of a connection's id on 32-bit platforms,
+/// rounded down.
 const MAX_CONNECTIONS: usize = 1_000_000;
 
-/// How long accepting rests when descriptors have run out and none of ours is closed meanwhile.
+/// The pause of accepting after descriptors have run out. It ends earlier if a connection closes.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Newcomers that are being told why they are turned away, at once. Beyond it they are closed without a word.
-pub(crate) const MAX_REFUSED_OPEN: usize = 64;
+/// Rejected connections that are held open to send them the reason. Beyond this number they are
+/// closed without a reason.
+pub(crate) const MAX_REJECTED_OPEN: usize = 64;
 
-/// How long holders that are not read may keep what all hold above its bound.
-pub(crate) const BUDGET_PATIENCE: Duration = Duration::from_secs(5);
+/// The time for which connections may keep the sum of held bytes above its limit before the largest
+/// holder is closed.
+pub(crate) const MEMORY_GRACE: Duration = Duration::from_secs(5);
 
-/// Even above that bound a read is worth its call, and an end is found.
+/// The smallest read under memory pressure, in bytes: enough to justify the system call and to
+/// detect the peer's end.
 pub(crate) const MIN_READ_BYTES: usize = 1024;
 
-/// Frames shared with others that may wait for one peer, however small they are: each costs more than its bytes.
+/// Shared batches that may be queued for one peer, whatever their size, because each takes memory
+/// beyond its bytes.
 pub(crate) const MAX_SHARED_FRAMES: usize = 16 * 1024;
 
-/// Dropped batches that a service is still to be told of, for one connection, by their names. Of more it learns the number.
-pub(crate) const MAX_MISSED: usize = 1024;
+/// Dropped batches of one connection that are reported with their ids. Further ones are reported as
+/// one number of frames.
+pub(crate) const MAX_DROPPED_REPORTS: usize = 1024;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// What an engine will hold, wait for and do, at most. Sizes are bytes.
+/// The limits of an engine on memory, time and work. Sizes are in bytes.
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,41 +50,47 @@ const MIB: usize = 1024 * KIB;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections, over all listeners. A newcomer beyond it is told so and closed.
+    /// Open connections over all listeners. A further connection receives the reason and is closed.
     pub max_connections: usize,
-    /// Payload bytes of one frame, checked against the prefix before a byte of the body is kept.
+    /// Payload bytes of one frame. The declared length is checked before any byte of the payload is
+    /// stored.
     pub max_frame_bytes: usize,
-    /// Bytes that may wait for one peer. Half of it is the high water above which the peer is not read, a quarter the low
-    /// water below which it is read again. It is checked before anything is added, so that a single frame always passes, and
-    /// the bound is this plus the replies of one step.
+    /// Output bytes queued for one peer. Above half of this (high water) the peer is not read;
+    /// below a quarter (low water) it is read again. The limit is checked before output is added,
+    /// so that a single frame always fits: the queue holds at most this plus the replies of one
+    /// step.
     pub max_write_buffer_bytes: usize,
-    /// Bytes that all connections together may hold, received and waiting. Reached, connections that hold more than their
-    /// share are not read, others are read up to their share, and newcomers are refused. Buffers grow by doubling, so the sum is
-    /// at most about three times this.
+    /// Bytes that all connections together hold, received or queued. At the limit, connections that
+    /// hold more than their share are not read, the others are read up to their share, and new
+    /// connections are rejected. Buffers grow by doubling, so the sum is at most about three times
+    /// this.
     pub max_buffered_bytes: usize,
-    /// From a frame's first byte to its last. Time in which the engine itself did not read is not counted. Zero: no limit.
+    /// The time between a frame's first byte and its last. Time in which the engine paused reading
+    /// does not count. Zero: no limit.
     pub frame_timeout: Duration,
-    /// How long a peer may take not one byte of what is owed to it. Zero: no limit.
+    /// The time in which a peer must receive at least one byte of its queued output. Zero: no
+    /// limit.
     pub write_timeout: Duration,
-    /// How long a connection may be silent in both directions. Zero: no limit.
+    /// The time without a byte in either direction. Zero: no limit.
     pub idle_timeout: Duration,
-    /// How long a stopping engine flushes what it owes. Zero: not at all.
+    /// The time that a draining engine spends on flushing queued output. Zero: none.
     pub drain_timeout: Duration,
-    /// How long input is discarded after the engine has closed its side, so that its last words are not lost to a reset.
+    /// The time for which input is discarded after the engine has shut down its side. Closing at
+    /// once could cause a reset, which would lose the last output (RFC 1122, section 4.2.2.13).
     pub linger_timeout: Duration,
-    /// What happens to a peer that reads too slowly.
+    /// The policy for a peer that reads too slowly.
     pub slow_consumer: SlowConsumer,
-    /// Connections that the operating system may hold for us between accepts.
+    /// Connections that the kernel queues until they are accepted, see listen(2).
     pub backlog: u32,
     /// Connections accepted from one listener in one turn.
     pub accept_budget: usize,
-    /// Bytes read from one connection in one turn; it goes on in the next.
+    /// Bytes read from one connection in one turn; the rest waits for the next turn.
     pub read_budget_bytes: usize,
     /// Datagrams received from one socket in one turn.
     pub datagram_budget: usize,
-    /// Threads for work that blocks, started when first needed.
+    /// Worker threads for offloaded work, started when first needed.
     pub workers: usize,
-    /// Pieces of blocking work that may wait for a worker.
+    /// Jobs that may wait for a worker thread.
     pub max_queued_jobs: usize,
     /// Messages from other threads that may wait for the loop.
     pub max_queued_messages: usize,
@@ -109,40 +121,41 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Pending output above which a connection is not read.
+    /// Returns the queued output above which a connection is not read.
     pub fn high_water_bytes(&self) -> usize {
         self.max_write_buffer_bytes / 2
     }
 
-    /// Pending output below which a connection is read again.
+    /// Returns the queued output below which a connection is read again.
     pub fn low_water_bytes(&self) -> usize {
         self.max_write_buffer_bytes / 4
     }
 
-    /// What each of `open` connections may hold while all together hold too much.
+    /// Returns the bytes that each of `open` connections may hold under memory pressure.
     pub(crate) fn share_bytes(&self, open: usize) -> usize {
         self.max_buffered_bytes / open.max(1)
     }
 
-    /// What all may hold for everybody to be read again: an eighth of the bound to spare.
+    /// Returns the sum of held bytes below which memory pressure ends: 7/8 of the limit.
     pub(crate) fn relief_bytes(&self) -> u64 {
         let max = self.max_buffered_bytes as u64;
         max - max / 8
     }
 
-    /// What a peer's write queue is held to. Nobody's console is taken away because its reader went to lunch.
+    /// Returns the bound of a peer's write queue. A console is never closed for reading slowly: it
+    /// drops the oldest output.
     #[inline]
     pub(crate) fn queue_bound(&self, peer: &Peer) -> QueueBound {
         let policy = if *peer == Peer::Console { SlowConsumer::DropOldest } else { self.slow_consumer };
         QueueBound { max_bytes: self.max_write_buffer_bytes, policy }
     }
 
-    /// Checks that the engine can work at all with these.
+    /// Checks that each limit is in its range and that no two contradict each other.
     ///
     /// # Errors
-    /// [`Error::Limits`] names the limit that is out of its range.
+    /// [`Error::Limits`] names the limit.
     pub fn validate(&self) -> Result<(), Error> {
-        let must_not_be_zero = [
+        let nonzero = [
             (self.max_connections, "max-connections must be at least 1"),
             (self.max_frame_bytes, "max-frame-bytes must be at least 1"),
             (self.max_write_buffer_bytes / 4, "max-write-buffer-bytes must be at least 4"),
@@ -163,38 +176,39 @@ impl Limits {
                 "max-queued-messages must be at most 1048576, because its queue is allocated at the start",
             ));
         }
-        match must_not_be_zero.iter().find(|(value, _)| *value == 0) {
+        match nonzero.iter().find(|(value, _)| *value == 0) {
             Some((_, what)) => Err(Error::Limits(what)),
-            // Received and answered, a frame may be held twice; its head and bookkeeping are small beside 64 KiB.
+            // A frame may be held twice, as input and as reply; 64 KiB cover its header and the
+            // bookkeeping.
             None if self.max_buffered_bytes / 2 < self.max_frame_bytes.saturating_add(64 * KIB) => Err(Error::Limits(
-                "max-buffered-bytes is less than twice max-frame-bytes and 64 KiB, so no large frame could pass",
+                "max-buffered-bytes must be at least twice (max-frame-bytes + 64 KiB), or a frame of the largest size would not fit",
             )),
             None => Ok(()),
         }
     }
 }
 
-/// What bounds one peer's pending output.
+/// The bound of one peer's write queue and the policy beyond it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QueueBound {
     pub(crate) max_bytes: usize,
     pub(crate) policy: SlowConsumer,
 }
 
-/// What happens when more waits for a peer than [`Limits::max_write_buffer_bytes`].
+/// The policy for output beyond [`Limits::max_write_buffer_bytes`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlowConsumer {
-    /// The connection is closed: what it would read later would have a hole in it.
+    /// Closes the connection, because the peer would otherwise receive an incomplete stream.
     #[default]
     Disconnect,
-    /// The new frame is dropped; the peer gets the old ones.
+    /// Drops the new frame; the peer receives the older ones.
     DropNewest,
-    /// The oldest whole frames are dropped; the peer gets the news.
+    /// Drops the oldest complete frames; the peer receives the newest ones.
     DropOldest,
 }
 
 impl SlowConsumer {
-    /// Every policy with its name on the command line.
+    /// The policies with their names on the command line.
     pub const NAMES: [(&'static str, Self); 3] =
         [("disconnect", Self::Disconnect), ("drop-newest", Self::DropNewest), ("drop-oldest", Self::DropOldest)];
 }

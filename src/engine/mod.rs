@@ -1,4 +1,5 @@
-//! What both engines share: limits, counters, the error, the slab, timers, workers, the handle.
+//! The parts that both engines share: limits, statistics, the error type, the slab of connections,
+//! timers, worker threads, and the handle for other threads.
 
 pub(crate) mod error;
 pub(crate) mod handle;

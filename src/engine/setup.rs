@@ -1,5 +1,5 @@
-//! What every engine does before it runs: it keeps its services under the names that the log uses, and fits its limits to the
-//! process. Knows no engine.
+//! The start of an engine: registered services, and `max_connections` fitted to the limits of the
+//! process and the system.
 
 use std::fs;
 
@@ -7,32 +7,34 @@ use crate::engine::limits::Limits;
 use crate::net;
 use crate::service::Service;
 
-/// Descriptors kept for what is not a connection: standard streams, the poll instance, files that services open, and
-/// newcomers that are told that the server is full.
+/// Descriptors reserved for other uses than connections: standard streams, the poll instance, files
+/// opened by services, and rejected connections that still receive their reason.
 const RESERVED_DESCRIPTORS: usize = 100;
 
-/// Memory mappings of a thread: its stack and the stack for its signals, each with a page before it that nobody may touch.
+/// Memory mappings of one thread: its stack and its signal stack, each with a guard page.
 const MAPPINGS_PER_THREAD: usize = 4;
 
-/// Threads' worth of mappings kept for what is not a connection: the program, its libraries, heaps and large buffers.
+/// Threads whose mappings are reserved for other uses than connections: the program, its libraries,
+/// heaps and large buffers.
 const RESERVED_THREADS: usize = 500;
 
 /// A service and its name in the log.
-pub(crate) struct Registered {
+pub(crate) struct RegisteredService {
     pub(crate) name: String,
     pub(crate) service: Box<dyn Service + Send>,
 }
 
-/// Lowers `max_connections` to what the process's descriptor limit leaves room for, with a line in the log. A connection takes
-/// `each` descriptors.
-pub(crate) fn fit_to_descriptors(limits: &mut Limits, each: usize) {
+/// Lowers `max_connections` to the process's descriptor limit, and logs it. A connection takes
+/// `per_connection` descriptors.
+pub(crate) fn fit_to_descriptors(limits: &mut Limits, per_connection: usize) {
     let Some(descriptors) = net::descriptor_limit().and_then(|limit| usize::try_from(limit).ok()) else { return };
-    let room = descriptors.saturating_sub(RESERVED_DESCRIPTORS).max(descriptors / 2) / each;
+    let room = descriptors.saturating_sub(RESERVED_DESCRIPTORS).max(descriptors / 2) / per_connection;
     lower(limits, room, &format!("this process may open {descriptors} descriptors (ulimit -n)"));
 }
 
-/// Lowers `max_connections` to the threads that the system leaves room for, with a line in the log. One too many would not be
-/// refused but end the process: a thread that cannot map its signal stack panics before anybody could catch it.
+/// Lowers `max_connections` to the number of threads that the system allows, and logs it. One
+/// thread too many would end the process: the standard library panics in a new thread that cannot
+/// map its signal stack, where the panic cannot be caught.
 pub(crate) fn fit_to_threads(limits: &mut Limits) {
     let bounds = [
         (number_in("/proc/sys/vm/max_map_count").map(|maps| maps / MAPPINGS_PER_THREAD), "vm.max_map_count"),
@@ -46,12 +48,14 @@ pub(crate) fn fit_to_threads(limits: &mut Limits) {
     }
 }
 
+/// Reads the number in the file at `path`.
 fn number_in(path: &str) -> Option<usize> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// How many threads the process's control group may have (cgroups(7)): the bound is a file of the group, of either version.
-/// That of a group further up is not looked for; whoever meets it is refused a thread, and told.
+/// Returns the thread limit of the process's control group (cgroups(7)), of version 1 or 2. Limits
+/// of parent groups are not read: at such a limit, starting a thread fails and the connection is
+/// rejected.
 fn pids_max() -> Option<usize> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     groups.lines().find_map(|line| {
@@ -66,10 +70,11 @@ fn pids_max() -> Option<usize> {
     })
 }
 
+/// Lowers `max_connections` to `room` and logs the reason.
 fn lower(limits: &mut Limits, room: usize, why: &str) {
     let room = room.max(1);
     if limits.max_connections > room {
-        // What nobody asked for is no loss to be warned of.
+        // Lowering the default is not worth a warning, because the operator did not set it.
         let level = if limits.max_connections == Limits::default().max_connections {
             log::Level::Info
         } else {

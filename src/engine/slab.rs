@@ -1,7 +1,8 @@
-//! A generational slab: keys that name one tenant for ever, over slots that are used again.
+//! A generational slab: slab are reused, keys are not.
 //!
-//! A key packs the slot's index and a generation into one `usize`, because that is what a poll token has room for. An event
-//! or a service may hold a key long after its tenant has gone; it then resolves to nothing, never to the next tenant.
+//! A key packs a slot's index and a generation into one `usize`, the size of a poll token. An event
+//! or a service may hold a key after its entry was removed. Invariant: such a stale key finds no
+//! entry, never the slot's next one.
 
 use slab::Slab;
 
@@ -9,7 +10,7 @@ use crate::service::ids::{INDEX_BITS, INDEX_MASK};
 
 const GENERATIONS: usize = 1 << (usize::BITS - INDEX_BITS);
 
-/// Values by generational key.
+/// A slab whose keys are never reused.
 pub(crate) struct GenerationalSlab<T> {
     slab: Slab<Slot<T>>,
     next_generation: usize,
@@ -25,7 +26,8 @@ impl<T> GenerationalSlab<T> {
         Self { slab: Slab::new(), next_generation: 1 }
     }
 
-    /// Keys of generation zero are never given out: they are free for the caller's own sources, see [`reserved_key`].
+    /// Inserts `value` and returns its key. Keys of generation 0 are never used for entries, see
+    /// [`reserved_key`].
     pub(crate) fn insert(&mut self, value: T) -> usize {
         let entry = self.slab.vacant_entry();
         let key = entry.key() | (self.next_generation << INDEX_BITS);
@@ -67,12 +69,12 @@ impl<T> GenerationalSlab<T> {
     }
 }
 
-/// A key that no tenant ever has, for the loop's own source number `number`.
+/// Returns a key that no entry ever has, for the event loop's own source `number`.
 pub(crate) const fn reserved_key(number: usize) -> usize {
     number & INDEX_MASK
 }
 
-/// The number in a key made by [`reserved_key`], or nothing for a tenant's key.
+/// Returns the number in a key made by [`reserved_key`]; `None` for an entry's key.
 #[inline]
 pub(crate) const fn reserved_number(key: usize) -> Option<usize> {
     if key >> INDEX_BITS == 0 { Some(key) } else { None }
@@ -85,52 +87,52 @@ mod tests {
     use std::collections::HashMap;
 
     #[test]
-    fn a_stale_key_never_reaches_the_next_tenant() {
-        let mut slots = GenerationalSlab::new();
-        let first = slots.insert("first");
-        assert_eq!(slots.remove(first), Some("first"));
-        let second = slots.insert("second");
-        assert_eq!(first & INDEX_MASK, second & INDEX_MASK, "the slot is used again");
-        assert_eq!(slots.get(first), None);
-        assert_eq!(slots.remove(first), None);
-        assert_eq!(slots.get(second), Some(&"second"));
+    fn a_stale_key_never_reaches_the_next_entry() {
+        let mut slab = GenerationalSlab::new();
+        let first = slab.insert("first");
+        assert_eq!(slab.remove(first), Some("first"));
+        let second = slab.insert("second");
+        assert_eq!(first & INDEX_MASK, second & INDEX_MASK, "the slot is reused");
+        assert_eq!(slab.get(first), None);
+        assert_eq!(slab.remove(first), None);
+        assert_eq!(slab.get(second), Some(&"second"));
     }
 
     #[test]
-    fn generations_wrap_without_touching_the_reserved_one() {
-        let mut slots = GenerationalSlab::new();
-        slots.next_generation = GENERATIONS - 1;
-        let last = slots.insert(1);
-        let wrapped = slots.insert(2);
+    fn generations_wrap_around_the_reserved_one() {
+        let mut slab = GenerationalSlab::new();
+        slab.next_generation = GENERATIONS - 1;
+        let last = slab.insert(1);
+        let wrapped = slab.insert(2);
         assert_eq!(reserved_number(last), None);
         assert_eq!(reserved_number(wrapped), None);
         assert_eq!(reserved_number(reserved_key(7)), Some(7));
     }
 
     proptest! {
-        /// Against the plainest model there is: a map that never uses a key twice.
+        /// The model is a map that never uses a key twice.
         #[test]
-        fn behaves_as_a_map_of_unique_keys(steps in prop::collection::vec((0u8..3, any::<prop::sample::Index>()), 0..200)) {
-            let mut slots = GenerationalSlab::new();
+        fn slab_behaves_as_a_map_of_unique_keys(steps in prop::collection::vec((0u8..3, any::<prop::sample::Index>()), 0..200)) {
+            let mut slab = GenerationalSlab::new();
             let mut model = HashMap::new();
-            let mut given = Vec::new();
+            let mut used = Vec::new();
             for (value, (what, which)) in steps.into_iter().enumerate() {
-                if what < 2 || given.is_empty() {
-                    let key = slots.insert(value);
-                    prop_assert!(model.insert(key, value).is_none(), "a live key was given out again");
-                    prop_assert!(!given.contains(&key), "a key was given out twice");
-                    given.push(key);
+                if what < 2 || used.is_empty() {
+                    let key = slab.insert(value);
+                    prop_assert!(model.insert(key, value).is_none(), "the key of a live entry was reused");
+                    prop_assert!(!used.contains(&key), "a key was reused");
+                    used.push(key);
                 } else {
-                    let key = *which.get(&given);
-                    prop_assert_eq!(slots.remove(key), model.remove(&key));
+                    let key = *which.get(&used);
+                    prop_assert_eq!(slab.remove(key), model.remove(&key));
                 }
-                prop_assert_eq!(slots.len(), model.len());
-                for key in &given {
-                    prop_assert_eq!(slots.get(*key), model.get(key));
-                    prop_assert_eq!(slots.get_mut(*key).copied(), model.get(key).copied());
+                prop_assert_eq!(slab.len(), model.len());
+                for key in &used {
+                    prop_assert_eq!(slab.get(*key), model.get(key));
+                    prop_assert_eq!(slab.get_mut(*key).copied(), model.get(key).copied());
                 }
             }
-            prop_assert_eq!(slots.keys().len(), model.len());
+            prop_assert_eq!(slab.keys().len(), model.len());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What an engine has done since it started. Counters only ever grow; the two gauges say what is now.
+//! Statistics of an engine since its start. Counters only grow; the two gauges hold current values.
 
 use std::fmt;
 
@@ -6,27 +6,27 @@ use std::fmt;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Gauge: connections open now.
+    /// Gauge: open connections.
     pub open: u64,
-    /// Gauge: bytes that connections hold now, received and waiting.
+    /// Gauge: bytes that connections hold, received or queued.
     pub buffered_bytes: u64,
-    /// Connections accepted and served.
+    /// Connections accepted and opened.
     pub accepted: u64,
-    /// Newcomers turned away: the server was full.
+    /// Connections rejected because a limit was reached.
     pub refused: u64,
-    /// Connections that ended in the ordinary course of things.
+    /// Connections closed for a reason that is not a fault, see `CloseReason::is_fault`.
     pub closed: u64,
-    /// Connections that ended by somebody's fault.
+    /// Connections closed because of a fault.
     pub faulted: u64,
-    /// Times that accepting paused because descriptors had run out.
+    /// Pauses of accepting because no descriptor was free.
     pub accept_pauses: u64,
-    /// Times that a connection was not read because it owed or held too much.
+    /// Pauses of reading one connection because it had too many bytes queued or held.
     pub read_pauses: u64,
-    /// Frames handed to services.
+    /// Frames passed to services.
     pub frames_in: u64,
     /// Bytes received over connections.
     pub bytes_in: u64,
-    /// Bytes that sockets took from us over connections.
+    /// Bytes sent over connections.
     pub bytes_out: u64,
     /// Frames dropped for slow consumers.
     pub frames_dropped: u64,
@@ -36,17 +36,17 @@ pub struct Stats {
     pub datagrams_out: u64,
     /// Datagrams that could not be sent.
     pub datagrams_dropped: u64,
-    /// Pieces of work offloaded.
+    /// Jobs offloaded.
     pub jobs: u64,
-    /// Turns of the loop; with a thread for each connection, of all their loops together.
+    /// Turns of the event loop; on `Threaded`, of the loops of all threads.
     pub turns: u64,
 }
 
 impl Stats {
-    /// How many counters there are, the gauges apart.
+    /// The number of counters, without the gauges.
     pub(crate) const COUNTERS: usize = 15;
 
-    /// The counters, the gauges apart.
+    /// Returns the counters, without the gauges.
     pub(crate) fn counters(&mut self) -> [&mut u64; Self::COUNTERS] {
         [
             &mut self.accepted,

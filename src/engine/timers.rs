@@ -1,14 +1,14 @@
-//! Deadlines in order of time. Knows no clock: the caller says what time it is.
+//! Timers in the order of their deadlines. The caller passes the time: this module reads no clock.
 //!
-//! A timer's id holds its place in the order, so that cancelling removes it there and then. Nothing stale is left behind to
-//! be skipped later, and what the set holds is exactly what is still due.
+//! A timer's id is its place in the order, so cancelling removes it immediately. Invariant: the set
+//! holds pending timers only, without cancelled entries.
 
 use std::collections::BTreeMap;
 
 use crate::service::TimerId;
 use crate::service::time::Timestamp;
 
-/// Pending timers, each with a key that says whose it is.
+/// Pending timers, each with its owner's key.
 pub(crate) struct Timers<K> {
     due: BTreeMap<TimerId, K>,
 }
@@ -18,11 +18,12 @@ impl<K> Timers<K> {
         Self { due: BTreeMap::new() }
     }
 
+    /// Adds a timer.
     pub(crate) fn set(&mut self, id: TimerId, key: K) {
         self.due.insert(id, key);
     }
 
-    /// Takes a timer back; `None` when it was already due or never set.
+    /// Removes a timer; returns `None` if it has fired or was never set.
     pub(crate) fn cancel(&mut self, id: TimerId) -> Option<K> {
         self.due.remove(&id)
     }
@@ -31,16 +32,18 @@ impl<K> Timers<K> {
         self.due.get(&id)
     }
 
+    /// Returns the earliest deadline.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         self.due.first_key_value().map(|(id, _)| id.at())
     }
 
-    /// The earliest timer that is due by `now`, if any.
+    /// Removes and returns the earliest timer if it is due by `now`.
     pub(crate) fn take_due(&mut self, now: Timestamp) -> Option<(TimerId, K)> {
         self.take_due_until(now, u64::MAX)
     }
 
-    /// The earliest timer, if it is due by `now` and its number is not above `newest`.
+    /// Removes and returns the earliest timer if it is due by `now` and its number is at most
+    /// `newest`.
     pub(crate) fn take_due_until(&mut self, now: Timestamp, newest: u64) -> Option<(TimerId, K)> {
         let first = self.due.first_entry()?;
         (first.key().at() <= now && first.key().number() <= newest).then(|| first.remove_entry())
@@ -58,9 +61,9 @@ mod tests {
     }
 
     proptest! {
-        /// Against a list that is searched from end to end.
+        /// The model is an unordered list, searched in full.
         #[test]
-        fn fires_everything_due_once_in_order(steps in prop::collection::vec((0u8..4, 0usize..50), 0..200)) {
+        fn due_timers_fire_once_and_in_order(steps in prop::collection::vec((0u8..4, 0usize..50), 0..200)) {
             let start = Timestamp::START;
             let mut timers = Timers::new();
             let mut model: Vec<(TimerId, usize)> = Vec::new();

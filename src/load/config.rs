@@ -1,4 +1,4 @@
-//! What load to put on a server.
+//! The configuration of an echo load.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -9,78 +9,80 @@ use crate::frame::{Framing, encode};
 use crate::net::Endpoint;
 use crate::net::udp_batch::MAX_DATAGRAM_BYTES;
 
-/// The longest payload: what is sent is made from a table of about this size.
+/// The longest payload. The table that all payloads come from has about this size.
 const MAX_PAYLOAD_BYTES: usize = 1 << 30;
 
-/// The most connections: as many as a slab has numbers for.
+/// The most connections, which is the capacity of the slab.
 pub(super) const MAX_CONNECTIONS: usize = 1 << 24;
 
-/// The highest rate, in messages a second: several times what one thread can send.
+/// The highest rate in messages a second: several times what one thread can send.
 pub(super) const MAX_RATE: f64 = 1e8;
 
-/// A load.
+/// A load on an echo server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadConfig {
-    /// The server: TCP, UDP or a Unix-domain socket.
+    /// The server's address: TCP, UDP or a Unix-domain socket.
     pub target: Endpoint,
-    /// How the server's byte streams are cut. UDP has no use for it.
+    /// The framing of the server's byte streams. UDP ignores it.
     pub framing: Framing,
-    /// Connections held open, or for UDP sockets. With [`Activity::Churn`], connections at once.
+    /// Open connections; for UDP, sockets. With [`Activity::Churn`], connections open at the same
+    /// time.
     pub connections: usize,
-    /// Payload bytes of a message, each drawn evenly from this range.
+    /// The range of payload bytes of a message. Sizes are distributed evenly over it.
     pub payload_bytes: RangeInclusive<usize>,
-    /// What the connections do.
+    /// The traffic on the connections.
     pub activity: Activity,
-    /// Connections in addition that send as fast as the server takes it, and never read.
+    /// Additional connections that send as fast as the server takes it, and never read.
     pub slow_readers: usize,
-    /// Over how long the connections are opened, evenly; zero: as fast as the server accepts.
+    /// The time over which the connections are opened evenly; zero opens them as fast as the server
+    /// accepts.
     pub ramp: Duration,
-    /// How long the load is on before it counts.
+    /// The time for which the load is on before the measured time.
     pub warm_up: Duration,
-    /// How long it counts.
+    /// The measured time.
     pub duration: Duration,
-    /// An answer that has not come after this long is lost.
+    /// The time after which a message without an answer is lost.
     pub answer_timeout: Duration,
-    /// Where payloads begin: equal seeds send equal bytes.
+    /// The seed of all payloads: equal seeds send equal bytes.
     pub seed: u64,
 }
 
 impl LoadConfig {
-    /// Refuses what cannot be done, naming it as a flag would be named.
+    /// Returns an error if the load is impossible. Its text begins with the option's name.
     pub(super) fn check(&self) -> Result<(), LoadError> {
         let is_udp = matches!(self.target, Endpoint::Udp(_));
         let (least, most) = (*self.payload_bytes.start(), *self.payload_bytes.end());
-        let carried = || match self.wire() {
+        let try_encode = || match self.wire_format() {
             WireFormat::Stream(framing) => {
-                let carry = |bytes| encode(framing, &vec![b'x'; bytes], &mut Vec::new());
-                carry(least).and_then(|()| carry(most))
+                let try_bytes = |bytes| encode(framing, &vec![b'x'; bytes], &mut Vec::new());
+                try_bytes(least).and_then(|()| try_bytes(most))
             }
             WireFormat::Datagrams => Ok(()),
         };
-        let wrong = if least > most {
+        let error = if least > most {
             format!("payload: the range {least} to {most} is empty")
         } else if most > MAX_PAYLOAD_BYTES {
-            format!("payload: {most} bytes are more than {MAX_PAYLOAD_BYTES}")
+            format!("payload: {most} bytes exceed the maximum of {MAX_PAYLOAD_BYTES}")
         } else if is_udp && most > MAX_DATAGRAM_BYTES {
             format!("payload: a datagram holds at most {MAX_DATAGRAM_BYTES} bytes")
         } else if least == 0 && (is_udp || self.framing == Framing::Raw) {
-            "payload: of no bytes nothing can be heard without frames".to_owned()
-        } else if let Err(error) = carried() {
+            "payload: an empty message needs a framing; use at least 1 byte".to_owned()
+        } else if let Err(error) = try_encode() {
             format!("payload: {error}")
         } else if self.connections == 0 {
             "connections: at least one is needed".to_owned()
         } else if self.connections.saturating_add(self.slow_readers) > MAX_CONNECTIONS {
-            format!("connections: more than {MAX_CONNECTIONS}")
+            format!("connections: at most {MAX_CONNECTIONS} are possible")
         } else if is_udp && self.slow_readers > 0 {
-            "slow-readers: over UDP nobody waits for a reader".to_owned()
+            "slow-readers: UDP has no flow control, so a slow reader has no effect".to_owned()
         } else if self.duration.is_zero() {
-            "duration: nothing can be measured in no time".to_owned()
+            "duration: must be longer than zero".to_owned()
         } else if self.answer_timeout.is_zero() {
-            "answer-timeout: no answer comes in no time".to_owned()
+            "answer-timeout: must be longer than zero".to_owned()
         } else {
             return self.check_activity();
         };
-        Err(LoadError::Config(wrong))
+        Err(LoadError::Config(error))
     }
 
     fn check_activity(&self) -> Result<(), LoadError> {
@@ -91,39 +93,40 @@ impl LoadConfig {
         }
     }
 
-    pub(super) fn wire(&self) -> WireFormat {
+    pub(super) fn wire_format(&self) -> WireFormat {
         if matches!(self.target, Endpoint::Udp(_)) { WireFormat::Datagrams } else { WireFormat::Stream(self.framing) }
     }
 }
 
-/// Refuses a rate that cannot be kept.
+/// Returns an error if `rate` is outside the possible range.
 pub(super) fn check_rate(rate: f64) -> Result<(), LoadError> {
     if rate > MAX_RATE {
-        let wrong = format!("rate: {rate} messages a second are more than {MAX_RATE}, the highest there is");
-        return Err(LoadError::Config(wrong));
+        let error = format!("rate: {rate} messages a second exceed the maximum of {MAX_RATE}");
+        return Err(LoadError::Config(error));
     }
-    // Nor what is no number.
-    let can_be = rate > 0.0;
-    if can_be { Ok(()) } else { Err(LoadError::Config(format!("rate: {rate} messages a second cannot be sent"))) }
+    // The comparison is also false for NaN.
+    let is_positive = rate > 0.0;
+    if is_positive { Ok(()) } else { Err(LoadError::Config(format!("rate: {rate} messages a second are impossible"))) }
 }
 
-/// What the connections of a load do.
+/// The traffic on the connections of a load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activity {
-    /// Closed loop: each connection has so many messages under way, and sends the next when an answer comes. A server that
-    /// stalls is sent nothing meanwhile, so its worst latencies are few: this measures throughput.
+    /// Closed loop: each connection keeps a fixed number of messages in flight, and sends the next
+    /// one when an answer arrives. A server that stalls receives no new messages meanwhile, so few
+    /// messages show the stall. This measures throughput.
     Closed {
-        /// Messages under way on each connection.
+        /// Messages in flight on each connection.
         in_flight: usize,
     },
-    /// Open loop: so many messages a second over all connections, evenly spaced, whether or not answers come. Latency counts
-    /// from when a message was due.
+    /// Open loop: a fixed number of messages a second over all connections, evenly spaced, whether
+    /// or not answers arrive. Latency counts from the time when a message was due.
     Open {
         /// Messages a second.
         rate: f64,
     },
-    /// Connect, one exchange, close, again and again; latency is that of all three.
+    /// Connects, exchanges one message and closes, repeatedly. Latency covers all three.
     Churn,
-    /// One exchange when connected, then nothing: connections are only held.
+    /// Exchanges one message after connecting, then keeps the connection open without traffic.
     Idle,
 }

@@ -1,15 +1,15 @@
-//! Processor time of the thread that asks.
+//! The processor time of the calling thread.
 
 use std::time::Duration;
 
-/// Processor time that this thread has used, if the system tells.
+/// Returns the processor time that this thread has used; `None` if the system does not report it.
 #[cfg(unix)]
 pub(super) fn thread_time() -> Option<Duration> {
     use rustix::time::{ClockId, clock_gettime};
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).ok()
 }
 
-/// Processor time that this thread has used, if the system tells.
+/// Returns the processor time that this thread has used; `None` if the system does not report it.
 #[cfg(not(unix))]
 pub(super) fn thread_time() -> Option<Duration> {
     None

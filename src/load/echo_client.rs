@@ -1,7 +1,9 @@
-//! One connection of the load: connects, sends what there is to send, judges what comes.
+//! One connection of the echo load: connects, sends what the send policy allows, checks the
+//! answers.
 //!
-//! Readiness is remembered: a read or write is tried when the system has said that it may succeed, and until it does not. Knows
-//! neither the other connections nor what becomes of the run when this one ends.
+//! Readiness is remembered: the client reads or writes once the kernel has reported the socket as
+//! ready, until a call returns `WouldBlock`. Knows neither the other connections nor what the run
+//! does when this one ends.
 
 use std::io;
 
@@ -13,15 +15,15 @@ use super::recorder::Recorder;
 use super::response_splitter::ResponseSplitter;
 use super::run_context::{RunContext, SendPolicy};
 
-/// Batches that a slow reader sends in one go before it is the others' turn.
+/// Batches that a slow reader sends in one step before the other connections are served.
 const FLOOD_BATCHES: usize = 16;
 
-/// What a connection wants after a step.
+/// The driver's next action for a connection after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NextStep {
-    /// An event.
+    /// Waits for its next event.
     Wait,
-    /// Another step: it stopped only to let others have theirs.
+    /// Steps it again: it yielded to the other connections before its work was done.
     StepAgain,
 }
 
@@ -29,60 +31,62 @@ pub(super) enum NextStep {
 enum ClientState {
     Connecting,
     Open,
-    /// Our side is shut down; the server's end is awaited.
+    /// The write side is shut down; the server's end of stream is awaited.
     Closing,
 }
 
+/// One connection of the load.
 pub(super) struct EchoClient {
     socket: LoadSocket,
-    /// Which of the planned connections it is.
-    pub(super) line: usize,
-    phase: ClientState,
-    began_ns: u64,
+    /// Index of the planned connection that this client serves.
+    pub(super) slot: usize,
+    state: ClientState,
+    connect_began_ns: u64,
     readable: bool,
-    /// The peer's end, or a failure, was announced: reading goes on until it comes.
-    end: bool,
-    never_reads: bool,
+    /// The kernel has reported the peer's end of stream, or an error. Reading goes on until a read
+    /// returns it.
+    peer_closed: bool,
+    is_slow_reader: bool,
     splitter: ResponseSplitter,
     in_flight: InFlight,
     output: OutputBuffer,
-    /// Open loop: its next message by the timetable.
-    pub(super) next: u64,
-    /// Open loop: since when it has been free to send.
-    free_since_ns: u64,
-    /// Churn: payload bytes of the right answer.
-    exchanged: Option<usize>,
+    /// Open loop: number of the connection's next message in the schedule.
+    pub(super) next_number: u64,
+    /// Open loop: time since which the connection has been able to send.
+    sendable_since_ns: u64,
+    /// Churn: payload bytes of the correct answer, once it has arrived.
+    exchanged_bytes: Option<usize>,
 }
 
 impl EchoClient {
     pub(super) fn new(
         socket: LoadSocket,
-        line: usize,
+        slot: usize,
         connection: u32,
-        next: u64,
-        never_reads: bool,
+        next_number: u64,
+        is_slow_reader: bool,
         context: &RunContext,
     ) -> Self {
-        let datagrams = socket.is_datagram();
-        let splitter = if datagrams {
+        let is_datagram = socket.is_datagram();
+        let splitter = if is_datagram {
             ResponseSplitter::Datagrams
         } else {
             ResponseSplitter::new(context.framing, context.max_frame_bytes)
         };
         Self {
             socket,
-            line,
-            phase: if datagrams { ClientState::Open } else { ClientState::Connecting },
-            began_ns: context.now_ns,
+            slot,
+            state: if is_datagram { ClientState::Open } else { ClientState::Connecting },
+            connect_began_ns: context.now_ns,
             readable: false,
-            end: false,
-            never_reads,
+            peer_closed: false,
+            is_slow_reader,
             splitter,
             in_flight: InFlight::new(connection),
-            output: OutputBuffer::new(datagrams),
-            next,
-            free_since_ns: context.now_ns,
-            exchanged: None,
+            output: OutputBuffer::new(is_datagram),
+            next_number,
+            sendable_since_ns: context.now_ns,
+            exchanged_bytes: None,
         }
     }
 
@@ -94,119 +98,124 @@ impl EchoClient {
         &self.in_flight
     }
 
-    /// It is gone, and what was under way with it.
+    /// Records every message in flight as lost, because the connection has ended.
     pub(super) fn lose_all(&mut self, recorder: &mut Recorder, now_ns: u64) {
-        recorder.faults.lost += self.in_flight.lose_all(|sent| _ = recorder.waited(sent, now_ns));
+        recorder.faults.lost += self.in_flight.give_up_all(|sent| _ = recorder.record_wait(sent, now_ns));
     }
 
-    /// Whether bytes came that belong to no message. Those of one that was given up may be the beginning of its answer.
-    pub(super) fn has_leftover(&self) -> bool {
-        self.splitter.has_partial() && self.in_flight.is_settled() && self.in_flight.given_up().next().is_none()
+    /// Returns true if received bytes belong to no message. While a message that was given up is
+    /// remembered, the bytes may be the beginning of its answer.
+    pub(super) fn has_unmatched_bytes(&self) -> bool {
+        self.splitter.has_partial() && self.in_flight.all_answered() && self.in_flight.given_up().next().is_none()
     }
 
     pub(super) fn is_connecting(&self) -> bool {
-        self.phase == ClientState::Connecting
+        self.state == ClientState::Connecting
     }
 
-    pub(super) fn never_reads(&self) -> bool {
-        self.never_reads
+    pub(super) fn is_slow_reader(&self) -> bool {
+        self.is_slow_reader
     }
 
-    /// Whether nothing more is to come of it.
-    pub(super) fn is_settled(&self, context: &RunContext) -> bool {
-        match self.phase {
-            _ if self.never_reads => true,
-            ClientState::Connecting => !context.churn,
-            ClientState::Open => self.in_flight.is_settled() && !(context.churn && self.in_flight.next() == 0),
+    /// Returns true if no further answer is expected.
+    pub(super) fn is_done(&self, context: &RunContext) -> bool {
+        match self.state {
+            _ if self.is_slow_reader => true,
+            ClientState::Connecting => !context.is_churn,
+            ClientState::Open => {
+                self.in_flight.all_answered() && !(context.is_churn && self.in_flight.next_number() == 0)
+            }
             ClientState::Closing => false,
         }
     }
 
-    /// Churn: when it began and what was exchanged, if that was as it must be.
-    pub(super) fn exchange(&self) -> Option<(u64, usize)> {
-        self.exchanged.map(|bytes| (self.began_ns, bytes))
+    /// Churn: returns when the connect began and the payload bytes of the answer, if the exchange
+    /// was correct.
+    pub(super) fn completed_exchange(&self) -> Option<(u64, usize)> {
+        self.exchanged_bytes.map(|bytes| (self.connect_began_ns, bytes))
     }
 
-    /// Takes in what the system says, and does what can be done.
-    pub(super) fn handle_ready(
+    /// Takes note of what the kernel reports, then steps.
+    pub(super) fn handle_event(
         &mut self,
-        ready: SocketEvent,
+        event: SocketEvent,
         context: &mut RunContext,
     ) -> Result<NextStep, ConnectionEnd> {
-        if ready.writable && self.output.unblock() {
-            self.free_since_ns = context.now_ns;
+        if event.writable && self.output.set_writable() {
+            self.sendable_since_ns = context.now_ns;
         }
-        self.readable |= ready.readable;
-        self.end |= ready.end;
-        if self.phase == ClientState::Connecting {
-            if !self.socket.connected().map_err(ConnectionEnd::Refused)? {
+        self.readable |= event.readable;
+        self.peer_closed |= event.peer_closed;
+        if self.state == ClientState::Connecting {
+            if !self.socket.is_connected().map_err(ConnectionEnd::Refused)? {
                 return Ok(NextStep::Wait);
             }
-            self.phase = ClientState::Open;
+            self.state = ClientState::Open;
             let now_ns = context.read_clock();
-            context.recorder.connected(now_ns.saturating_sub(self.began_ns));
-            self.free_since_ns = now_ns;
+            context.recorder.record_connect(now_ns.saturating_sub(self.connect_began_ns));
+            self.sendable_since_ns = now_ns;
         }
         self.step(context)
     }
 
-    /// Does what can be done.
+    /// Reads and writes as far as the socket allows.
     pub(super) fn step(&mut self, context: &mut RunContext) -> Result<NextStep, ConnectionEnd> {
-        if self.never_reads {
+        if self.is_slow_reader {
             return self.flood(context);
         }
         self.receive(context)?;
         self.send(context)?;
-        Ok(if self.output.own_failure.is_some() { NextStep::StepAgain } else { NextStep::Wait })
+        Ok(if self.output.local_error.is_some() { NextStep::StepAgain } else { NextStep::Wait })
     }
 
-    /// Why what was to be sent at `sent_ns` or earlier still could not be, if that is not the server's fault.
-    pub(super) fn take_own_failure(&mut self, sent_ns: u64) -> Option<io::Error> {
+    /// Takes the error of this machine that has kept back a message since `sent_ns` or earlier.
+    /// The server is not charged for such a message.
+    pub(super) fn take_local_error(&mut self, sent_ns: u64) -> Option<io::Error> {
         let Self { in_flight, output, .. } = self;
-        output.own_failure.take_if(|_| in_flight.unanswered().any(|sent| sent.sent_ns <= sent_ns))
+        output.local_error.take_if(|_| in_flight.unanswered().any(|sent| sent.sent_ns <= sent_ns))
     }
 
-    /// Gives up what was not answered in time: sent at `sent_ns` or earlier.
+    /// Gives up every message sent at `sent_ns` or earlier and not answered.
     pub(super) fn expire(&mut self, sent_ns: u64, context: &mut RunContext) -> Result<(), ConnectionEnd> {
-        let overdue = self.began_ns <= sent_ns;
-        match self.phase {
-            ClientState::Connecting if overdue => return Err(ConnectionEnd::Refused(io::ErrorKind::TimedOut.into())),
-            ClientState::Closing if overdue => return Err(ConnectionEnd::Broken),
+        let is_overdue = self.connect_began_ns <= sent_ns;
+        match self.state {
+            ClientState::Connecting if is_overdue => {
+                return Err(ConnectionEnd::Refused(io::ErrorKind::TimedOut.into()));
+            }
+            ClientState::Closing if is_overdue => return Err(ConnectionEnd::Broken),
             _ => {}
         }
         let now_ns = context.now_ns;
-        let lost = self.in_flight.expire(sent_ns, |sent| _ = context.recorder.waited(sent, now_ns));
+        let lost = self.in_flight.expire(sent_ns, |sent| _ = context.recorder.record_wait(sent, now_ns));
         context.recorder.faults.lost += lost;
-        if lost > 0 && context.churn { Err(ConnectionEnd::Finished) } else { Ok(()) }
+        if lost > 0 && context.is_churn { Err(ConnectionEnd::Finished) } else { Ok(()) }
     }
 
-    /// Reads and judges all that is there.
+    /// Reads and checks everything that has arrived.
     fn receive(&mut self, context: &mut RunContext) -> Result<(), ConnectionEnd> {
         let is_datagram = self.socket.is_datagram();
         while self.readable {
-            if is_datagram && self.in_flight.is_settled() && !context.finishing {
-                // Whatever there is would be at fault, and is found when the next answer is read, or at the end. It saves a call.
+            if is_datagram && self.in_flight.all_answered() && !context.is_finishing {
+                // Any datagram here would be a fault. The next read, or the last, finds it;
+                // skipping the read saves a system call for each message.
                 return Ok(());
             }
-            match self.socket.read(&mut context.buffer) {
+            match self.socket.read(&mut context.read_buffer) {
                 Ok(0) if !is_datagram => {
-                    return Err(if self.phase == ClientState::Closing {
-                        ConnectionEnd::Finished
-                    } else {
-                        ConnectionEnd::Broken
-                    });
+                    let is_closing = self.state == ClientState::Closing;
+                    return Err(if is_closing { ConnectionEnd::Finished } else { ConnectionEnd::Broken });
                 }
                 Ok(bytes) => {
-                    self.judge(bytes, context)?;
-                    if self.socket.short_means_done() && bytes < context.buffer.len() {
-                        // An end that came along with these bytes has no event of its own.
-                        self.readable = self.end;
+                    self.handle_input(bytes, context)?;
+                    if self.socket.short_io_means_blocked() && bytes < context.read_buffer.len() {
+                        // An end of stream that arrived with these bytes has no event of its own.
+                        self.readable = self.peer_closed;
                     }
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => self.readable = false,
                     io::ErrorKind::Interrupted => {}
-                    _ if is_datagram => context.refusal = Some(error),
+                    _ if is_datagram => context.udp_error = Some(error),
                     _ => return Err(ConnectionEnd::Broken),
                 },
             }
@@ -215,45 +224,47 @@ impl EchoClient {
     }
 
     #[inline]
-    fn judge(&mut self, bytes: usize, context: &mut RunContext) -> Result<(), ConnectionEnd> {
+    fn handle_input(&mut self, bytes: usize, context: &mut RunContext) -> Result<(), ConnectionEnd> {
         let now_ns = context.read_clock();
         if self.in_flight.len() >= context.max_in_flight {
-            self.free_since_ns = now_ns;
+            self.sendable_since_ns = now_ns;
         }
-        context.heard = true;
-        let RunContext { templates, spares, recorder, buffer, churn, .. } = context;
-        let exchanged = &mut self.exchanged;
-        let told = |answer, bytes| match answer {
-            AnswerVerdict::Right(_) if *churn => *exchanged = Some(bytes),
-            answer => recorder.answered(answer, bytes, now_ns),
+        context.has_received = true;
+        let RunContext { templates, buffer_pool, recorder, read_buffer, is_churn, .. } = context;
+        let exchanged_bytes = &mut self.exchanged_bytes;
+        let on_answer = |verdict, bytes| match verdict {
+            AnswerVerdict::Correct(_) if *is_churn => *exchanged_bytes = Some(bytes),
+            verdict => recorder.record_answer(verdict, bytes, now_ns),
         };
-        let input = buffer.get(..bytes).unwrap_or_default();
-        if self.splitter.feed(input, &mut self.in_flight, templates, spares, told).is_err() {
-            self.in_flight.spoil();
+        let input = read_buffer.get(..bytes).unwrap_or_default();
+        if self.splitter.split(input, &mut self.in_flight, templates, buffer_pool, on_answer).is_err() {
+            self.in_flight.drop_oldest();
             recorder.faults.corrupted += 1;
             return Err(ConnectionEnd::Garbled);
         }
-        if *churn && self.phase == ClientState::Open && self.in_flight.next() > 0 && self.in_flight.is_settled() {
+        let is_exchanged = |in_flight: &InFlight| in_flight.next_number() > 0 && in_flight.all_answered();
+        if *is_churn && self.state == ClientState::Open && is_exchanged(&self.in_flight) {
             if self.socket.is_datagram() {
                 return Err(ConnectionEnd::Finished);
             }
-            self.phase = ClientState::Closing;
-            // When it fails, the server has ended the connection first, and reading will say so.
+            self.state = ClientState::Closing;
+            // This fails if the server has already ended the connection; the next read reports
+            // that.
             let _ = self.socket.shutdown_write();
         }
         Ok(())
     }
 
-    /// Sends all that there is to send and that the socket takes.
+    /// Sends all messages that the send policy allows, as far as the socket takes them.
     fn send(&mut self, context: &mut RunContext) -> Result<(), ConnectionEnd> {
-        while self.phase == ClientState::Open && self.output.flush(&mut self.socket)? {
+        while self.state == ClientState::Open && self.output.flush(&mut self.socket)? {
             context.batch.clear();
-            self.fill(context);
+            self.fill_batch(context);
             if context.batch.len() == 0 {
                 return Ok(());
             }
             let was_full = context.batch.is_full();
-            self.output.write(&mut self.socket, context)?;
+            self.output.write_batch(&mut self.socket, context)?;
             if !was_full {
                 return Ok(());
             }
@@ -262,54 +273,52 @@ impl EchoClient {
         Ok(())
     }
 
-    /// Puts into the batch what is to be sent now.
+    /// Adds the messages that may be sent now to the batch.
     #[inline]
-    fn fill(&mut self, context: &mut RunContext) {
+    fn fill_batch(&mut self, context: &mut RunContext) {
         let now_ns = context.now_ns;
-        let RunContext { templates, batch, policy, recorder, max_in_flight, .. } = context;
+        let RunContext { templates, batch, send_policy, recorder, max_in_flight, .. } = context;
         let mut push = |in_flight: &mut InFlight, due_ns| {
-            batch.push(&templates.payload(in_flight.connection(), in_flight.next()), templates);
-            in_flight.send(SentMessage { due_ns, sent_ns: now_ns });
+            batch.push(&templates.payload(in_flight.connection(), in_flight.next_number()), templates);
+            in_flight.push(SentMessage { due_ns, sent_ns: now_ns });
             !batch.is_full()
         };
-        match policy {
-            SendPolicy::Keep(in_flight) => {
-                while self.in_flight.len() < *in_flight && push(&mut self.in_flight, now_ns) {}
+        match send_policy {
+            SendPolicy::KeepInFlight(count) => {
+                while self.in_flight.len() < *count && push(&mut self.in_flight, now_ns) {}
             }
-            SendPolicy::Timetable(pace) => {
-                while self.next < pace.due && self.in_flight.len() < *max_in_flight {
-                    let due_ns = pace.due_ns(self.next);
-                    self.next += pace.connections;
-                    recorder.sent(due_ns, now_ns.saturating_sub(due_ns.max(self.free_since_ns)));
+            SendPolicy::Scheduled(schedule) => {
+                while self.next_number < schedule.due_count && self.in_flight.len() < *max_in_flight {
+                    let due_ns = schedule.due_ns(self.next_number);
+                    self.next_number += schedule.connections;
+                    recorder.record_send_lag(due_ns, now_ns.saturating_sub(due_ns.max(self.sendable_since_ns)));
                     if !push(&mut self.in_flight, due_ns) {
                         break;
                     }
                 }
             }
-            SendPolicy::Once if self.in_flight.next() == 0 => _ = push(&mut self.in_flight, now_ns),
-            SendPolicy::Once | SendPolicy::Nothing => {}
+            SendPolicy::Once if self.in_flight.next_number() == 0 => _ = push(&mut self.in_flight, now_ns),
+            SendPolicy::Once | SendPolicy::Paused => {}
         }
     }
 
-    /// Sends without end, and reads nothing.
+    /// Slow reader: sends as fast as the server takes it, and reads nothing.
     fn flood(&mut self, context: &mut RunContext) -> Result<NextStep, ConnectionEnd> {
-        if self.end {
+        if self.peer_closed {
             return Err(ConnectionEnd::Broken);
         }
         for _ in 0..FLOOD_BATCHES {
-            if context.finishing || !self.output.flush(&mut self.socket)? {
+            if context.is_finishing || !self.output.flush(&mut self.socket)? {
                 return Ok(NextStep::Wait);
             }
             context.batch.clear();
             while !context.batch.is_full() {
-                #[allow(clippy::cast_possible_truncation, reason = "numbers wrap")]
-                context.batch.push(
-                    &context.templates.payload(self.in_flight.connection(), self.next as u32),
-                    &context.templates,
-                );
-                self.next += 1;
+                #[allow(clippy::cast_possible_truncation, reason = "message numbers wrap")]
+                let payload = context.templates.payload(self.in_flight.connection(), self.next_number as u32);
+                context.batch.push(&payload, &context.templates);
+                self.next_number += 1;
             }
-            self.output.write(&mut self.socket, context)?;
+            self.output.write_batch(&mut self.socket, context)?;
         }
         Ok(NextStep::StepAgain)
     }

@@ -1,121 +1,128 @@
-//! What one connection has sent and not been answered, and what an answer is worth.
+//! The messages of one connection that await their answers, and the check of each answer.
 //!
-//! Each message ends in exactly one way: answered rightly, answered wrongly, answered late, or lost. An answer belongs to a message
-//! if it is that message's image; what is nobody's image is taken for a spoiled answer to the oldest. A lost message is remembered
-//! until it is answered after all or forgotten, so that how long it was waited for is known once, and as late as can be. Knows
-//! neither socket nor clock.
+//! Each message ends in exactly one way: answered correctly, answered wrongly, answered late, or
+//! lost. An answer belongs to a message if it equals that message's payload. An answer that equals
+//! no payload counts as a corrupted answer to the oldest message. A lost message is remembered
+//! until its late answer arrives or until it is forgotten, so its waiting time is recorded once, as
+//! late as possible. Knows neither socket nor clock.
 
 use std::collections::VecDeque;
 
 use super::templates::Templates;
 
-/// Lost messages of one connection that are remembered, so that an answer that comes after all is not taken for a second one.
+/// Lost messages that one connection remembers. The answer to a remembered message is late; the
+/// answer to a forgotten one counts as a duplicate or as corrupted.
 const MAX_REMEMBERED: usize = 4096;
 
-/// How many answered messages are compared with an answer that names its message in part only.
+/// Answered messages that are compared with an answer too short to hold a whole identity.
 const MAX_LOOKED_BACK: usize = 4;
 
-/// A message under way.
+/// The times of a message that has been sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SentMessage {
-    /// When it should have been sent.
+    /// The time at which the message was due.
     pub(super) due_ns: u64,
-    /// When it was.
+    /// The time at which it was sent.
     pub(super) sent_ns: u64,
 }
 
-/// What an answer is.
+/// The result of the check of one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AnswerVerdict {
-    /// As it must be, and in its turn.
-    Right(SentMessage),
-    /// As it must be, and after a later message's.
+    /// The correct answer to the oldest message, or to a later one before it.
+    Correct(SentMessage),
+    /// The correct answer, after the answer to a later message.
     Reordered(SentMessage),
-    /// Of a message that was answered before.
+    /// A second answer to a message.
     Duplicated,
-    /// Of a message that was given up.
+    /// The correct answer to a message that had been given up.
     Late(SentMessage),
-    /// Nobody's.
+    /// An answer that belongs to no message.
     Corrupted,
 }
 
-/// Messages of one connection.
+/// The messages of one connection that await their answers.
 #[derive(Debug)]
 pub(super) struct InFlight {
     connection: u32,
-    /// Number of the first that waits.
+    /// Number of the first message in `waiting`.
     oldest: u32,
+    /// Messages whose answers are expected in this order.
     waiting: VecDeque<SentMessage>,
-    strays: Option<Box<OutOfOrder>>,
+    /// `None` until the server loses or reorders an answer.
+    out_of_order: Option<Box<OutOfOrder>>,
 }
 
-/// What only a server at fault makes necessary.
+/// Messages and their numbers, apart from those that the server answers in order.
 #[derive(Debug, Default)]
 struct OutOfOrder {
-    /// Not answered although later ones were.
+    /// Not answered, although a later message was.
     overtaken: Vec<(u32, SentMessage)>,
-    lost: VecDeque<(u32, SentMessage)>,
+    /// Lost messages that are remembered, oldest first.
+    given_up: VecDeque<(u32, SentMessage)>,
 }
 
 impl InFlight {
     pub(super) fn new(connection: u32) -> Self {
-        Self { connection, oldest: 0, waiting: VecDeque::new(), strays: None }
+        Self { connection, oldest: 0, waiting: VecDeque::new(), out_of_order: None }
     }
 
     pub(super) fn connection(&self) -> u32 {
         self.connection
     }
 
-    /// The number that the next message will have; so many have been sent.
+    /// Returns the number of the next message, which is the count of messages sent so far.
     #[inline]
-    pub(super) fn next(&self) -> u32 {
-        #[allow(clippy::cast_possible_truncation, reason = "numbers wrap")]
+    pub(super) fn next_number(&self) -> u32 {
+        #[allow(clippy::cast_possible_truncation, reason = "message numbers wrap")]
         self.oldest.wrapping_add(self.waiting.len() as u32)
     }
 
-    /// Messages that may still be answered in their turn.
+    /// Returns the number of messages that may still be answered in order.
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// The message whose turn it is.
+    /// Returns the number of the message whose answer is next.
     #[inline]
     pub(super) fn oldest(&self) -> Option<u32> {
         (!self.waiting.is_empty()).then_some(self.oldest)
     }
 
-    /// Whether everything sent is accounted for.
-    pub(super) fn is_settled(&self) -> bool {
-        self.waiting.is_empty() && self.strays.as_ref().is_none_or(|strays| strays.overtaken.is_empty())
+    /// Returns true if every message has been answered or given up.
+    pub(super) fn all_answered(&self) -> bool {
+        self.waiting.is_empty() && self.out_of_order.as_ref().is_none_or(|apart| apart.overtaken.is_empty())
     }
 
-    /// All that has not been answered.
+    /// Iterates over the messages that still await their answers.
     pub(super) fn unanswered(&self) -> impl Iterator<Item = &SentMessage> {
-        let overtaken = self.strays.iter().flat_map(|strays| &strays.overtaken);
+        let overtaken = self.out_of_order.iter().flat_map(|apart| &apart.overtaken);
         self.waiting.iter().chain(overtaken.map(|(_, sent)| sent))
     }
 
-    /// Lost messages that are remembered.
+    /// Iterates over the lost messages that are remembered.
     pub(super) fn given_up(&self) -> impl Iterator<Item = &SentMessage> {
-        self.strays.iter().flat_map(|strays| &strays.lost).map(|(_, sent)| sent)
+        self.out_of_order.iter().flat_map(|apart| &apart.given_up).map(|(_, sent)| sent)
     }
 
+    /// Adds a message that has been sent.
     #[inline]
-    pub(super) fn send(&mut self, sent: SentMessage) {
+    pub(super) fn push(&mut self, sent: SentMessage) {
         self.waiting.push_back(sent);
     }
 
+    /// Checks an answer, and removes the message that it belongs to.
     #[inline]
-    pub(super) fn answer(&mut self, payload: &[u8], templates: &Templates) -> AnswerVerdict {
+    pub(super) fn handle_answer(&mut self, payload: &[u8], templates: &Templates) -> AnswerVerdict {
         if let Some(sent) = self.waiting.front()
-            && templates.payload(self.connection, self.oldest).is(payload)
+            && templates.payload(self.connection, self.oldest).matches(payload)
         {
             let sent = *sent;
             self.pop();
-            return AnswerVerdict::Right(sent);
+            return AnswerVerdict::Correct(sent);
         }
-        self.answer_out_of_turn(payload, templates)
+        self.handle_unexpected(payload, templates)
     }
 
     fn pop(&mut self) -> Option<(u32, SentMessage)> {
@@ -126,108 +133,112 @@ impl InFlight {
     }
 
     #[cold]
-    fn answer_out_of_turn(&mut self, payload: &[u8], templates: &Templates) -> AnswerVerdict {
-        let Some(claim) = templates.claim(self.connection, payload) else { return self.corrupted() };
-        let is = |number: &u32| templates.payload(self.connection, *number).is(payload);
-        if let Some(number) = self.ahead(claim).find(is) {
+    fn handle_unexpected(&mut self, payload: &[u8], templates: &Templates) -> AnswerVerdict {
+        let Some(partial) = templates.identify(self.connection, payload) else { return self.handle_corrupted() };
+        let matches = |number: &u32| templates.payload(self.connection, *number).matches(payload);
+        if let Some(number) = self.waiting_candidates(partial).find(matches) {
             return self.overtake(number);
         }
-        if let Some(strays) = &mut self.strays {
-            if let Some(at) = strays.overtaken.iter().position(|(number, _)| is(number)) {
-                let (_, sent) = strays.overtaken.remove(at);
+        if let Some(apart) = &mut self.out_of_order {
+            if let Some(at) = apart.overtaken.iter().position(|(number, _)| matches(number)) {
+                let (_, sent) = apart.overtaken.remove(at);
                 return AnswerVerdict::Reordered(sent);
             }
-            let late = strays.lost.iter().position(|(number, _)| is(number));
-            if let Some((_, sent)) = late.and_then(|at| strays.lost.remove(at)) {
+            let late = apart.given_up.iter().position(|(number, _)| matches(number));
+            if let Some((_, sent)) = late.and_then(|at| apart.given_up.remove(at)) {
                 return AnswerVerdict::Late(sent);
             }
         }
-        if self.behind(claim).any(|number| is(&number)) { AnswerVerdict::Duplicated } else { self.corrupted() }
+        let is_duplicate = self.answered_candidates(partial).any(|number| matches(&number));
+        if is_duplicate { AnswerVerdict::Duplicated } else { self.handle_corrupted() }
     }
 
-    /// The oldest has been answered, if one can say so. The next must not be taken for its answer.
-    fn corrupted(&mut self) -> AnswerVerdict {
+    /// Removes the oldest message, because the corrupted answer is taken for its answer. Otherwise
+    /// the next answer would count as reordered.
+    fn handle_corrupted(&mut self) -> AnswerVerdict {
         self.pop();
         AnswerVerdict::Corrupted
     }
 
-    /// Those that wait and whose numbers agree with the claim, oldest first.
-    fn ahead(&self, (low, bits): (u32, u32)) -> impl Iterator<Item = u32> + use<> {
+    /// Iterates over the numbers of waiting messages whose low `bits` bits are `low`, oldest first.
+    fn waiting_candidates(&self, (low, bits): (u32, u32)) -> impl Iterator<Item = u32> + use<> {
         let step = 1u64 << bits;
         let first = u64::from(low.wrapping_sub(self.oldest)) & (step - 1);
         let oldest = self.oldest;
-        #[allow(clippy::cast_possible_truncation, reason = "numbers wrap")]
+        #[allow(clippy::cast_possible_truncation, reason = "message numbers wrap")]
         (first..self.waiting.len() as u64)
             .step_by(usize::try_from(step).unwrap_or(usize::MAX))
             .map(move |ahead| oldest.wrapping_add(ahead as u32))
     }
 
-    /// The last few that do not wait any more and agree with the claim, newest first.
-    fn behind(&self, (low, bits): (u32, u32)) -> impl Iterator<Item = u32> + use<> {
+    /// Iterates over the last few numbers before the oldest whose low `bits` bits are `low`, newest
+    /// first.
+    fn answered_candidates(&self, (low, bits): (u32, u32)) -> impl Iterator<Item = u32> + use<> {
         let step = 1u64 << bits;
         let oldest = self.oldest;
         let first = (u64::from(oldest.wrapping_sub(1).wrapping_sub(low)) & (step - 1)) + 1;
-        #[allow(clippy::cast_possible_truncation, reason = "not beyond the first number")]
+        #[allow(clippy::cast_possible_truncation, reason = "at most `oldest`")]
         (first..=u64::from(oldest))
             .step_by(usize::try_from(step).unwrap_or(usize::MAX))
             .take(MAX_LOOKED_BACK)
             .map(move |behind| oldest.wrapping_sub(behind as u32))
     }
 
-    /// `number` was answered before its elders.
+    /// Handles the correct answer to `number`: all messages before it are overtaken.
     fn overtake(&mut self, number: u32) -> AnswerVerdict {
         while let Some((popped, sent)) = self.pop() {
             if popped == number {
-                return AnswerVerdict::Right(sent);
+                return AnswerVerdict::Correct(sent);
             }
-            self.strays.get_or_insert_default().overtaken.push((popped, sent));
+            self.out_of_order.get_or_insert_default().overtaken.push((popped, sent));
         }
         AnswerVerdict::Corrupted
     }
 
-    /// Gives up what was sent at `sent_ns` or earlier; returns how many those were. `forgotten` hears of those that are too many
-    /// to remember.
-    pub(super) fn expire(&mut self, sent_ns: u64, mut forgotten: impl FnMut(SentMessage)) -> u64 {
+    /// Gives up every message sent at `sent_ns` or earlier; returns their count. Calls
+    /// `on_forgotten` for each message beyond the limit of remembered ones.
+    pub(super) fn expire(&mut self, sent_ns: u64, mut on_forgotten: impl FnMut(SentMessage)) -> u64 {
         let mut lost = 0;
         while self.waiting.front().is_some_and(|sent| sent.sent_ns <= sent_ns) {
-            let Some(given_up) = self.pop() else { break };
-            let strays = self.strays.get_or_insert_default();
-            strays.lost.push_back(given_up);
-            strays.forget(MAX_REMEMBERED, &mut forgotten);
+            let Some(expired) = self.pop() else { break };
+            let apart = self.out_of_order.get_or_insert_default();
+            apart.given_up.push_back(expired);
+            apart.forget(MAX_REMEMBERED, &mut on_forgotten);
             lost += 1;
         }
-        if let Some(strays) = &mut self.strays {
-            let OutOfOrder { overtaken, lost: remembered } = &mut **strays;
+        if let Some(apart) = &mut self.out_of_order {
+            let OutOfOrder { overtaken, given_up } = &mut **apart;
             lost += overtaken
                 .extract_if(.., |(_, sent)| sent.sent_ns <= sent_ns)
-                .map(|given_up| remembered.push_back(given_up))
+                .map(|expired| given_up.push_back(expired))
                 .count() as u64;
-            strays.forget(MAX_REMEMBERED, &mut forgotten);
+            apart.forget(MAX_REMEMBERED, &mut on_forgotten);
         }
         lost
     }
 
-    /// What was to come for the oldest never will.
-    pub(super) fn spoil(&mut self) {
+    /// Removes the oldest message, because its answer can no longer be received.
+    pub(super) fn drop_oldest(&mut self) {
         self.pop();
     }
 
-    /// The connection is gone: returns how many messages are lost with it. `forgotten` hears of them and of those lost before.
-    pub(super) fn lose_all(&mut self, mut forgotten: impl FnMut(SentMessage)) -> u64 {
-        let lost = self.expire(u64::MAX, &mut forgotten);
-        if let Some(strays) = &mut self.strays {
-            strays.forget(0, forgotten);
+    /// Gives up all messages, because the connection has ended; returns the count of those lost
+    /// now. Calls `on_forgotten` for these and for all remembered messages.
+    pub(super) fn give_up_all(&mut self, mut on_forgotten: impl FnMut(SentMessage)) -> u64 {
+        let lost = self.expire(u64::MAX, &mut on_forgotten);
+        if let Some(apart) = &mut self.out_of_order {
+            apart.forget(0, on_forgotten);
         }
         lost
     }
 }
 
 impl OutOfOrder {
-    /// Forgets the oldest of the lost, until no more than so many are left.
-    fn forget(&mut self, but: usize, mut forgotten: impl FnMut(SentMessage)) {
-        while self.lost.len() > but {
-            let Some((_, sent)) = self.lost.pop_front() else { break };
-            forgotten(sent);
+    /// Forgets the oldest lost messages until at most `max` are left.
+    fn forget(&mut self, max: usize, mut on_forgotten: impl FnMut(SentMessage)) {
+        while self.given_up.len() > max {
+            let Some((_, sent)) = self.given_up.pop_front() else { break };
+            on_forgotten(sent);
         }
     }
 }

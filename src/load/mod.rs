@@ -15,7 +15,7 @@
 //! | `driver`, `phase_changes` | the loop, and a run's way from one phase to the next |
 //! | `run_context` | what all connections of a run share |
 //! | `echo_client`, `output_buffer`, `end` | one connection |
-//! | `in_flight`, `response_splitter` | messages without an answer; answers cut out of received bytes |
+//! | `in_flight`, `response_splitter` | unanswered messages; received bytes split into answers |
 //! | `templates`, `write_batch` | message contents; messages encoded for one write |
 //! | `pace`, `phases`, `connect_queue` | the time of sends, phases and connects |
 //! | `recorder`, `outcome`, `cpu` | counters, histograms, the result of a run |

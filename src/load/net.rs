@@ -1,6 +1,7 @@
-//! The generator's sockets and its clock, through `mio`: the only file here that names it.
+//! The generator's sockets and its poll, through `mio`; no other file of this module names `mio`.
 //!
-//! Every socket is registered once, for both directions, edge-triggered; who reads and writes remembers readiness.
+//! Every socket is registered once, for both directions, edge-triggered. The caller that reads and
+//! writes remembers readiness.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,40 +13,37 @@ use mio::net::{TcpStream, UdpSocket};
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
-use crate::engine::slab::reserved_key;
 use crate::net::Endpoint;
 
-/// Events taken from the system with one call.
-const EVENTS: usize = 1024;
+/// Events that one poll returns at most.
+const MAX_EVENTS: usize = 1024;
 
-/// The alarm's event carries it.
-const ALARM_KEY: usize = reserved_key(0);
+/// Bytes of a UDP socket's receive buffer. A datagram that finds the buffer full is lost, and the
+/// server would be charged for it.
+const UDP_RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 
-/// Kernel buffers of a UDP socket, in bytes: what finds no room in them is lost, and that would be our fault.
-const DATAGRAM_BUFFER_BYTES: usize = 4 << 20;
-
-/// What the system says about a socket.
+/// A readiness report of the kernel about one socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SocketEvent {
     pub(super) key: usize,
     pub(super) readable: bool,
     pub(super) writable: bool,
     /// The peer has ended its stream, or the connection has failed.
-    pub(super) end: bool,
+    pub(super) peer_closed: bool,
 }
 
-/// All that is waited for.
+/// The poll of all sockets, with a precise timer.
 pub(super) struct Poller {
     poll: Poll,
     events: Events,
-    alarm: alarm::PreciseTimer,
+    timer: timer::PreciseTimer,
 }
 
 impl Poller {
     pub(super) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
-        let alarm = alarm::PreciseTimer::new(poll.registry())?;
-        Ok(Self { poll, events: Events::with_capacity(EVENTS), alarm })
+        let timer = timer::PreciseTimer::new(poll.registry())?;
+        Ok(Self { poll, events: Events::with_capacity(MAX_EVENTS), timer })
     }
 
     pub(super) fn register(&self, socket: &mut LoadSocket, key: usize) -> io::Result<()> {
@@ -58,32 +56,34 @@ impl Poller {
         }
     }
 
-    /// Waits for events, until `timeout` at the latest, or `precise` with the best clock there is; appends what came to `ready`.
+    /// Waits for events, and appends them to `events`. The wait ends after `timeout` with the
+    /// poll's resolution of a millisecond, or after `precise` with the resolution of the best
+    /// clock.
     pub(super) fn poll(
         &mut self,
         timeout: Duration,
         precise: Option<Duration>,
-        ready: &mut Vec<SocketEvent>,
+        events: &mut Vec<SocketEvent>,
     ) -> io::Result<()> {
-        let timeout = self.alarm.set(timeout, precise)?;
+        let timeout = self.timer.set(timeout, precise)?;
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             polled => polled?,
         }
-        for event in self.events.iter().filter(|event| event.token().0 != ALARM_KEY) {
-            let end = event.is_read_closed() || event.is_error();
-            ready.push(SocketEvent {
+        for event in self.events.iter().filter(|event| event.token().0 != timer::KEY) {
+            let peer_closed = event.is_read_closed() || event.is_error();
+            events.push(SocketEvent {
                 key: event.token().0,
-                readable: event.is_readable() || end,
+                readable: event.is_readable() || peer_closed,
                 writable: event.is_writable(),
-                end,
+                peer_closed,
             });
         }
         Ok(())
     }
 }
 
-/// A client's socket. Dropping it closes it, which ends its registration too.
+/// A client socket. Dropping it closes it and ends its registration.
 pub(super) enum LoadSocket {
     Tcp(TcpStream),
     #[cfg(unix)]
@@ -91,7 +91,7 @@ pub(super) enum LoadSocket {
     Udp(UdpSocket),
 }
 
-/// The same call on whichever stream it is, and another on datagrams.
+/// Evaluates one expression for every kind of stream, and another for datagrams.
 macro_rules! either {
     ($self:ident, $stream:ident => $call:expr, $socket:ident => $datagram:expr) => {
         match $self {
@@ -104,7 +104,7 @@ macro_rules! either {
 }
 
 impl LoadSocket {
-    /// Begins to connect. Of a stream, an event tells when that is decided.
+    /// Begins to connect. For a stream, an event reports the end of the attempt.
     pub(super) fn connect(target: &Endpoint) -> io::Result<Self> {
         match target {
             Endpoint::Tcp(addr) => TcpStream::connect(*addr).map(Self::Tcp),
@@ -115,8 +115,8 @@ impl LoadSocket {
             Endpoint::Udp(addr) => {
                 let any = if addr.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
                 let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
-                // The system grants what its own limits allow.
-                let _ = SockRef::from(&socket).set_recv_buffer_size(DATAGRAM_BUFFER_BYTES);
+                // The kernel caps the size at net.core.rmem_max; a smaller buffer still works.
+                let _ = SockRef::from(&socket).set_recv_buffer_size(UDP_RECEIVE_BUFFER_BYTES);
                 socket.connect(*addr)?;
                 Ok(Self::Udp(socket))
             }
@@ -127,19 +127,23 @@ impl LoadSocket {
         matches!(self, Self::Udp(_))
     }
 
-    /// Whether the connection stands, after an event; an error when it never will.
-    pub(super) fn connected(&self) -> io::Result<bool> {
+    /// Returns true if the connection is established, false if the attempt goes on.
+    ///
+    /// # Errors
+    /// The reason why the attempt has failed.
+    pub(super) fn is_connected(&self) -> io::Result<bool> {
         let Self::Tcp(stream) = self else {
-            return either!(self, stream => decided(stream.take_error()?), _socket => Ok(true));
+            return either!(self, stream => no_error(stream.take_error()?), _socket => Ok(true));
         };
-        decided(stream.take_error()?)?;
+        no_error(stream.take_error()?)?;
         match stream.peer_addr() {
-            // A port that nobody listens at may be the very one that this socket was given: then it is its own echo.
+            // A socket that connects to a free local port may have been given that port itself, and
+            // is then connected to itself (TCP simultaneous open, RFC 9293 section 3.5).
             Ok(peer) if stream.local_addr().is_ok_and(|local| local == peer) => {
                 Err(io::ErrorKind::ConnectionRefused.into())
             }
             Ok(_) => {
-                // Small messages leave at once. Without it the connection is slower and works.
+                // Small messages leave immediately. On failure the connection is only slower.
                 let _ = stream.set_nodelay(true);
                 Ok(true)
             }
@@ -163,9 +167,10 @@ impl LoadSocket {
         either!(self, stream => stream.write_vectored(slices), _socket => Err(io::ErrorKind::Unsupported.into()))
     }
 
-    /// Whether less than was asked for says that there is no more: epoll(7), questions and answers, 9.
+    /// Returns true if a read or write of fewer bytes than requested proves that the next one would
+    /// block: epoll(7), question 9.
     #[inline]
-    pub(super) fn short_means_done(&self) -> bool {
+    pub(super) fn short_io_means_blocked(&self) -> bool {
         cfg!(unix) && matches!(self, Self::Tcp(_))
     }
 
@@ -174,14 +179,15 @@ impl LoadSocket {
     }
 }
 
-fn decided(error: Option<io::Error>) -> io::Result<bool> {
+fn no_error(error: Option<io::Error>) -> io::Result<bool> {
     error.map_or(Ok(true), Err)
 }
 
-/// A wait that ends when it should. A poll's own timeout counts whole milliseconds; at ten thousand messages a second that is
-/// ten messages. Linux has a clock that is polled like a socket: see `timerfd_create(2)`.
+/// A timer with nanosecond resolution. The timeout of a poll counts whole milliseconds: at 10,000
+/// messages a second that is ten messages. Linux has a timer that is polled like a socket:
+/// `timerfd_create(2)`.
 #[cfg(target_os = "linux")]
-mod alarm {
+mod timer {
     use std::io;
     use std::os::fd::{AsRawFd, OwnedFd};
     use std::time::Duration;
@@ -192,17 +198,23 @@ mod alarm {
         Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
     };
 
+    use crate::engine::slab::reserved_key;
+
+    /// The key of the timer's event.
+    pub(super) const KEY: usize = reserved_key(0);
+
     pub(super) struct PreciseTimer(OwnedFd);
 
     impl PreciseTimer {
         pub(super) fn new(registry: &Registry) -> io::Result<Self> {
             let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-            registry.register(&mut SourceFd(&fd.as_raw_fd()), Token(super::ALARM_KEY), Interest::READABLE)?;
+            registry.register(&mut SourceFd(&fd.as_raw_fd()), Token(KEY), Interest::READABLE)?;
             Ok(Self(fd))
         }
 
-        /// Rings after `precise`, if that comes before `timeout`; returns how long to poll. It is never read: it was registered
-        /// edge-triggered, and setting it anew forgets that it has rung.
+        /// Arms the timer for `precise` if that is earlier than `timeout`; returns the timeout of
+        /// the poll. The descriptor is never read: it is registered edge-triggered, and setting the
+        /// timer clears its expiration.
         pub(super) fn set(&mut self, timeout: Duration, precise: Option<Duration>) -> io::Result<Duration> {
             let Some(precise) = precise.filter(|precise| *precise < timeout) else { return Ok(timeout) };
             if precise.is_zero() {
@@ -216,10 +228,16 @@ mod alarm {
     }
 }
 
+/// The portable form: the poll's own timeout.
 #[cfg(not(target_os = "linux"))]
-mod alarm {
+mod timer {
     use std::io;
     use std::time::Duration;
+
+    use crate::engine::slab::reserved_key;
+
+    /// The key of the timer's event, which never comes.
+    pub(super) const KEY: usize = reserved_key(0);
 
     pub(super) struct PreciseTimer;
 
@@ -228,7 +246,7 @@ mod alarm {
             Ok(Self)
         }
 
-        #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "elsewhere it is a descriptor")]
+        #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the Linux form holds a descriptor")]
         pub(super) fn set(&mut self, timeout: Duration, precise: Option<Duration>) -> io::Result<Duration> {
             Ok(precise.map_or(timeout, |precise| precise.min(timeout)))
         }
@@ -241,14 +259,14 @@ mod tests {
 
     use super::*;
 
-    /// As happens now and then to one that tries a dead server's port again and again.
+    /// Repeated connects to a closed local port produce such a socket now and then.
     #[test]
-    fn a_socket_that_is_connected_to_itself_is_refused() {
+    fn a_self_connected_socket_counts_as_refused() {
         let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
         socket.connect(&socket.local_addr().unwrap()).unwrap();
         socket.set_nonblocking(true).unwrap();
         let socket = LoadSocket::Tcp(TcpStream::from_std(socket.into()));
-        assert_eq!(socket.connected().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(socket.is_connected().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 }

@@ -1,4 +1,4 @@
-//! What came of a load.
+//! The outcome of an echo load.
 
 use std::fmt;
 use std::ops::{AddAssign, SubAssign};
@@ -9,69 +9,72 @@ use serde::Serialize;
 
 use super::config::Activity;
 
-/// What came of a load, in its measured time.
+/// The outcome of a load in its measured time.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct LoadOutcome {
-    /// What the connections did.
+    /// The traffic on the connections.
     pub activity: Activity,
     /// The measured time.
     pub elapsed: Duration,
-    /// Messages answered rightly. In an open loop those that were due in the measured time, however late their answers came.
+    /// Messages answered correctly. Open loop: those due in the measured time, however late their
+    /// answers arrived.
     pub messages: u64,
-    /// Right answers that came in the measured time, whenever their messages were due. What processor time, switches and
-    /// throughput are to be divided by: `messages` would credit a server that falls behind with work done after that time.
+    /// Correct answers that arrived in the measured time, whenever their messages were due. Divide
+    /// processor time, context switches and throughput by this. `messages` would credit a server
+    /// that falls behind with work done after the measured time.
     pub answered: u64,
-    /// Payload bytes of `messages`, one way.
+    /// Payload bytes of `messages`, in one direction.
     pub bytes: u64,
     /// Open loop: messages due in the measured time.
     pub due: u64,
-    /// Open loop: those of them that had neither been answered nor lost when the run ended. The load was more than the server,
-    /// or the generator, could carry.
+    /// Open loop: due messages that were neither answered nor lost when the run ended. The load was
+    /// more than the server, or the generator, could carry.
     pub unanswered: u64,
-    /// From when a message was due to when its answer was whole, in nanoseconds, whether it came in its turn, after a later
-    /// message's or too late. Open loop: of those unanswered or lost, how long they had waited when the run or their connection
-    /// ended.
+    /// Nanoseconds from the time when a message was due to the end of its answer, including late
+    /// and reordered answers. Open loop: for an unanswered or lost message, the time it had waited
+    /// when the run or its connection ended.
     pub latency: Histogram<u64>,
-    /// From the call of connect to the connection, in nanoseconds, over the whole run.
+    /// Nanoseconds from the call of `connect` to the established connection, over the whole run.
     pub connects: Histogram<u64>,
-    /// From the first call of connect to the last connection that was planned.
+    /// Time from the first call of `connect` until the last planned connection was established.
     pub connecting: Duration,
     /// Connections open at the end, without slow readers.
     pub connections: usize,
-    /// Slow readers that the server has cut off, over the whole run. It may.
+    /// Slow readers that the server has disconnected, over the whole run. These are not faults.
     pub cut_off: usize,
-    /// All that went wrong, over the whole run.
+    /// Faults over the whole run.
     pub faults: Faults,
-    /// What happened in each part of the measured time, oldest first; of an open loop the last may be about answers that came
-    /// after it.
+    /// The measured time in samples, oldest first. Open loop: the last sample may cover answers
+    /// that arrived after the measured time.
     pub samples: Vec<LoadSample>,
-    /// What the load cost the generator itself.
+    /// The generator's own usage.
     pub generator: GeneratorStats,
 }
 
 impl LoadOutcome {
-    /// Whether the generator measured itself rather than the server, and how that shows.
+    /// Returns the reason if the generator was the limit instead of the server.
     pub fn bottleneck(&self) -> Option<Bottleneck> {
         self.generator.bottleneck(matches!(self.activity, Activity::Open { .. }), &self.latency)
     }
 }
 
-/// An open loop's generator may be so late without a word.
-const LATE: Duration = Duration::from_millis(1);
+/// Open loop: the send lag that is always acceptable.
+const ACCEPTABLE_LAG: Duration = Duration::from_millis(1);
 
-/// How a generator was itself the limit. Shown as a sentence.
+/// The reason why the generator was the limit. Displayed as a clause.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Bottleneck {
-    /// It was busy for this part of the time, from 0 to 1, so the server, or an answer, may have waited for it.
+    /// The generator was busy for this part of the time, from 0 to 1. The server, or an answer, may
+    /// have waited for it.
     Busy(f64),
-    /// Open loop: one message in a hundred was handed to the system later than due by this much or more.
+    /// Open loop: 1 % of the messages were sent this late, or later.
     Late(Duration),
 }
 
 impl Bottleneck {
-    /// A generator that is busy for this part of the time, or more, is the limit.
+    /// The busy part of the time from which the generator is the limit.
     pub const BUSY: f64 = 0.95;
 }
 
@@ -80,35 +83,35 @@ impl fmt::Display for Bottleneck {
         f.write_str("the generator was the limit: ")?;
         match self {
             Self::Busy(part) => write!(f, "it was busy {:.0} % of the time", part * 100.0),
-            Self::Late(lag) => write!(f, "one message in a hundred left {lag:.1?} late or later"),
+            Self::Late(lag) => write!(f, "it sent 1 % of the messages at least {lag:.1?} late"),
         }
     }
 }
 
-/// What went wrong, counted.
+/// Counts of faults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Faults {
-    /// Messages whose answer never came.
+    /// Messages without an answer.
     pub lost: u64,
-    /// Answers that came again.
+    /// Second answers to a message.
     pub duplicated: u64,
-    /// Answers that came after a later message's.
+    /// Answers that arrived after the answer to a later message.
     pub reordered: u64,
-    /// Answers that differ from what was sent.
+    /// Answers that differ from the sent message.
     pub corrupted: u64,
     /// Connections that could not be opened.
     pub refused: u64,
-    /// Connections that the server broke off.
+    /// Connections that the server closed or reset.
     pub broken: u64,
 }
 
 impl Faults {
-    /// Whether nothing went wrong.
+    /// Returns true if all counts are zero.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Each with its name, in the order in which they are told.
+    /// Returns each count with its name, in the order of reports.
     pub fn named(&self) -> [(&'static str, u64); 6] {
         let Self { lost, duplicated, reordered, corrupted, refused, broken } = *self;
         [
@@ -121,7 +124,7 @@ impl Faults {
         ]
     }
 
-    /// All of them.
+    /// Returns the sum of all counts.
     pub fn total(&self) -> u64 {
         self.named().iter().map(|(_, count)| count).sum()
     }
@@ -149,62 +152,64 @@ impl SubAssign for Faults {
     }
 }
 
-/// One part of the measured time, a tenth of a second or longer.
+/// A part of the measured time, 100 ms or longer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LoadSample {
-    /// When it ended, from the start of measuring.
+    /// End of the sample, from the start of the measured time.
     pub at: Duration,
-    /// How long it was.
+    /// Length of the sample.
     pub length: Duration,
-    /// Right answers that came in it, whenever their messages were due.
+    /// Correct answers that arrived in the sample, whenever their messages were due.
     pub messages: u64,
-    /// Of those that count in the outcome, half took at most this long.
+    /// Median latency of the messages that count.
     pub p50: Duration,
-    /// 99 of a hundred of these took at most this long.
+    /// 99th percentile of their latency.
     pub p99: Duration,
-    /// None of these took longer than this; of what is lost, nothing is known yet.
+    /// Maximum of their latency. It does not include messages that are later lost.
     pub max: Duration,
-    /// What went wrong.
+    /// Faults in the sample.
     pub faults: Faults,
 }
 
-/// What a load cost its generator, in the measured time. A generator that is busy all the time, or late with what it sends,
+/// The generator's own usage in the measured time. A generator that is always busy, or sends late,
 /// measures itself.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct GeneratorStats {
     /// Processor time of the generator's thread.
     pub cpu: Duration,
-    /// The part of the measured time in which it did not wait for anything, or which it spent on a processor, whichever is more;
-    /// from 0 to 1. Asking the system for events costs processor time, and asking in vain looks like waiting.
+    /// The busy part of the measured time, from 0 to 1: the larger of the part spent outside of
+    /// polls and the part spent on a processor. Polls that return no event look like waiting, but
+    /// cost processor time.
     pub busy: f64,
-    /// Open loop: how much later than due messages were handed to the system, in nanoseconds.
+    /// Open loop: nanoseconds between the time when a message was due and the time it was sent.
     pub send_lag: Histogram<u64>,
 }
 
 impl GeneratorStats {
-    /// Whether it measured itself rather than the server, in an open loop or not.
-    pub(super) fn bottleneck(&self, is_open: bool, latency: &Histogram<u64>) -> Option<Bottleneck> {
+    /// Returns the reason if the generator was the limit instead of the server.
+    pub(super) fn bottleneck(&self, is_open_loop: bool, latency: &Histogram<u64>) -> Option<Bottleneck> {
         if self.busy >= Bottleneck::BUSY {
-            // In a closed loop whoever is busy is the limit: a server that is slower makes its clients wait. In an open loop
-            // such a generator may still send in time, and read late, which looks like latency of the server.
+            // In a closed loop the busy side is the limit: a slower server makes its clients wait.
+            // In an open loop a busy generator may send on time and read late, which looks like
+            // latency of the server.
             return Some(Bottleneck::Busy(self.busy));
         }
         let lag = Duration::from_nanos(self.send_lag.value_at_quantile(0.99));
         let latency = Duration::from_nanos(latency.value_at_quantile(0.99));
-        (is_open && lag > LATE.max(latency / 4)).then_some(Bottleneck::Late(lag))
+        (is_open_loop && lag > ACCEPTABLE_LAG.max(latency / 4)).then_some(Bottleneck::Late(lag))
     }
 }
 
-/// A histogram's own is thousands of numbers.
+/// A histogram's debug form in one line; the derived one prints thousands of numbers.
 pub(super) struct HistogramSummary<'a>(pub(super) &'a Histogram<u64>);
 
 impl fmt::Debug for HistogramSummary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quantile = |of| Duration::from_nanos(self.0.value_at_quantile(of));
         let (count, max) = (self.0.len(), Duration::from_nanos(self.0.max()));
-        write!(f, "{count} of p50 {:?}, p99 {:?}, max {max:?}", quantile(0.5), quantile(0.99))
+        write!(f, "{count} values: p50 {:?}, p99 {:?}, max {max:?}", quantile(0.5), quantile(0.99))
     }
 }
 
@@ -254,7 +259,7 @@ mod tests {
             messages: 1,
             answered: 1,
             bytes: 1,
-            // As of an open loop that was interrupted before anything was due.
+            // An open loop that was interrupted before its first message was due.
             due: 0,
             unanswered: 0,
             latency: histogram(),
@@ -269,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generator_that_is_busy_is_the_limit_of_any_load_and_one_that_is_late_of_an_open_loop() {
+    fn a_busy_or_late_generator_is_the_bottleneck() {
         let (open, closed) = (Activity::Open { rate: 1.0 }, Activity::Closed { in_flight: 1 });
         let late = Duration::from_millis(20);
         for activity in [open, closed, Activity::Churn, Activity::Idle] {

@@ -1,5 +1,5 @@
-//! What one socket has not taken yet. It holds the rest of one batch at most, because nothing is added while something is left;
-//! what a connection says when it opens is a batch, too.
+//! The output that one socket has not taken yet. It holds the rest of at most one batch, because
+//! nothing is added while a rest is left.
 
 use std::io;
 
@@ -7,91 +7,97 @@ use super::end::ConnectionEnd;
 use super::net::LoadSocket;
 use super::run_context::RunContext;
 
-/// A connection's output.
+/// The pending output of one connection.
 pub(super) struct OutputBuffer {
-    /// What the socket has not taken of a batch that it has begun to take.
+    /// The bytes of a batch that the socket did not take at once.
     rest: Vec<u8>,
-    /// How much of that it has.
-    taken: usize,
-    /// Whether it may take more, as far as is known.
+    /// Bytes of `rest` that have been written.
+    written: usize,
+    /// The last write did not block, so the socket may take more.
     writable: bool,
-    /// Why our own system does not send a datagram. No event tells when it will: it is to be tried again.
-    pub(super) own_failure: Option<io::Error>,
+    /// The reason why this machine does not send a datagram. No event reports the end of such a
+    /// condition, so the driver retries.
+    pub(super) local_error: Option<io::Error>,
 }
 
 impl OutputBuffer {
     pub(super) fn new(writable: bool) -> Self {
-        Self { rest: Vec::new(), taken: 0, writable, own_failure: None }
+        Self { rest: Vec::new(), written: 0, writable, local_error: None }
     }
 
-    /// The system says that the socket takes more; returns whether that is news.
-    pub(super) fn unblock(&mut self) -> bool {
+    /// Notes that the kernel has reported the socket as writable; returns true if it was blocked.
+    pub(super) fn set_writable(&mut self) -> bool {
         !std::mem::replace(&mut self.writable, true)
     }
 
-    /// Sends what an earlier write left; `true` when nothing is left and the socket may take more.
+    /// Writes the pending bytes; returns true if none are left and the socket may take more.
     #[inline]
     pub(super) fn flush(&mut self, socket: &mut LoadSocket) -> Result<bool, ConnectionEnd> {
-        self.own_failure = None;
-        while self.writable && self.own_failure.is_none() && self.taken < self.rest.len() {
-            match socket.write(self.rest.get(self.taken..).unwrap_or_default()) {
-                Ok(taken) => self.taken += taken,
+        self.local_error = None;
+        while self.writable && self.local_error.is_none() && self.written < self.rest.len() {
+            match socket.write(self.rest.get(self.written..).unwrap_or_default()) {
+                Ok(written) => self.written += written,
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
                     io::ErrorKind::WouldBlock => self.writable = false,
-                    // This one is lost if that was right.
-                    _ if socket.is_datagram() && is_about_an_earlier_one(&error) => self.taken = self.rest.len(),
-                    _ if socket.is_datagram() => self.own_failure = Some(error),
+                    // The kernel reports the error instead of sending: this datagram is lost.
+                    _ if socket.is_datagram() && is_network_report(&error) => self.written = self.rest.len(),
+                    _ if socket.is_datagram() => self.local_error = Some(error),
                     _ => return Err(ConnectionEnd::Broken),
                 },
             }
         }
-        if self.taken > 0 && self.taken == self.rest.len() {
-            (self.rest, self.taken) = (Vec::new(), 0);
+        if self.written > 0 && self.written == self.rest.len() {
+            (self.rest, self.written) = (Vec::new(), 0);
         }
         Ok(self.writable && self.rest.is_empty())
     }
 
-    /// Adds bytes, which the next [`flush`](Self::flush) sends.
-    pub(super) fn add(&mut self, bytes: &[u8]) {
+    /// Appends bytes, which the next [`flush`](Self::flush) writes.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
         self.rest.extend_from_slice(bytes);
     }
 
-    /// Offers the batch to the socket, and keeps what it does not take.
+    /// Writes the batch, and keeps the bytes that the socket does not take.
     #[inline]
-    pub(super) fn write(&mut self, socket: &mut LoadSocket, context: &mut RunContext) -> Result<(), ConnectionEnd> {
-        let taken = loop {
+    pub(super) fn write_batch(
+        &mut self,
+        socket: &mut LoadSocket,
+        context: &mut RunContext,
+    ) -> Result<(), ConnectionEnd> {
+        let written = loop {
             match context.batch.write(socket, &context.templates) {
-                Ok(taken) => break taken,
+                Ok(written) => break written,
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
                     io::ErrorKind::WouldBlock => {
                         self.writable = false;
                         break 0;
                     }
-                    _ if socket.is_datagram() && is_about_an_earlier_one(&error) => {
-                        context.refusal = Some(error);
+                    _ if socket.is_datagram() && is_network_report(&error) => {
+                        context.udp_error = Some(error);
                         return Ok(());
                     }
                     _ if socket.is_datagram() => {
-                        self.own_failure = Some(error);
+                        self.local_error = Some(error);
                         break 0;
                     }
                     _ => return Err(ConnectionEnd::Broken),
                 },
             }
         };
-        if taken < context.batch.len() {
-            self.writable &= !socket.short_means_done();
-            context.batch.copy_rest(taken, &context.templates, &mut self.rest);
+        if written < context.batch.len() {
+            self.writable &= !socket.short_io_means_blocked();
+            context.batch.copy_rest(written, &context.templates, &mut self.rest);
         }
         Ok(())
     }
 }
 
-/// Whether the network has said that a datagram found nobody: see `IP_RECVERR` in ip(7). Anything else, such as a full queue or a
-/// firewall's veto, is about this one and this machine, and the server must not be charged for it.
-fn is_about_an_earlier_one(error: &io::Error) -> bool {
+/// Returns true if the network reports that an earlier datagram was not delivered: see `IP_RECVERR`
+/// in ip(7). Any other error (a full queue, a firewall rule) concerns the current datagram and this
+/// machine, so the server is not charged for it.
+fn is_network_report(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
     matches!(error.kind(), ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable)
 }
@@ -106,9 +112,10 @@ mod tests {
     use crate::load::config::{Activity, LoadConfig};
     use crate::net::Endpoint;
 
-    /// A full queue cannot be had at will; a socket that was shut down fails as well without its peer's doing.
+    /// A full send queue is hard to produce; a socket shut down for writing fails for a local
+    /// reason, too.
     #[test]
-    fn a_datagram_that_our_own_system_does_not_send_is_kept() {
+    fn a_datagram_is_kept_after_a_local_error() {
         let target = Endpoint::Udp(UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
         let config = LoadConfig {
             target,
@@ -129,9 +136,9 @@ mod tests {
         socket2::SockRef::from(udp).shutdown(Shutdown::Write).unwrap();
         let mut output = OutputBuffer::new(true);
         context.batch.push(&context.templates.payload(0, 0), &context.templates);
-        output.write(&mut socket, &mut context).unwrap();
+        output.write_batch(&mut socket, &mut context).unwrap();
         for _ in 0..2 {
-            assert!(output.own_failure.is_some() && context.refusal.is_none());
+            assert!(output.local_error.is_some() && context.udp_error.is_none());
             assert_eq!(output.rest.len(), 64);
             assert!(!output.flush(&mut socket).unwrap());
         }

@@ -1,4 +1,4 @@
-//! The stages of a run, and what comes of it: when it goes on to the next, what is told to whom, and what is left at the end.
+//! The changes from one phase of a run to the next, the progress reports, and the outcome.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -16,7 +16,8 @@ use super::recorder::SAMPLE;
 use super::run_context::SendPolicy;
 
 impl LoadDriver<'_> {
-    /// Goes on to the next stage when it is time, and does what is done ten times a second.
+    /// Enters the next phase if it is time, and takes the samples and ticks that are due. Returns
+    /// [`ControlFlow::Break`] at the end of the run.
     pub(super) fn advance(&mut self, observer: &mut dyn LoadObserver) -> Result<ControlFlow<()>, LoadError> {
         let now_ns = self.context.read_clock();
         if self.phases.is_sample_due(now_ns) {
@@ -27,35 +28,41 @@ impl LoadDriver<'_> {
             let progress = self.progress(now_ns);
             if observer.on_progress(&progress).is_break() {
                 if self.phases.phase == LoadPhase::Measuring {
-                    self.measured(now_ns, observer);
+                    self.end_measuring(now_ns, observer);
                 }
                 return Ok(ControlFlow::Break(()));
             }
         }
         match self.phases.phase {
-            LoadPhase::Connecting if self.undecided == 0 && self.is_held() => self.connected(now_ns, observer)?,
+            LoadPhase::Connecting if self.unresolved == 0 && self.is_accepted() => {
+                self.end_connecting(now_ns, observer)?
+            }
             LoadPhase::WarmingUp if self.phases.is_warm(now_ns) => self.begin_measuring(observer),
-            LoadPhase::Measuring if now_ns >= self.context.recorder.window().end => self.measured(now_ns, observer),
+            LoadPhase::Measuring if now_ns >= self.context.recorder.window().end => {
+                self.end_measuring(now_ns, observer);
+            }
             _ => {}
         }
         let is_over = self.phases.phase == LoadPhase::Finishing && self.is_over(now_ns);
         Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    /// Connections that are held have had an exchange; of others nothing is asked. One that only stands may still be in the
-    /// backlog: a server that is short of processor time accepts it much later, and would be measured with half of its load.
-    fn is_held(&self) -> bool {
-        let held = match self.config.activity {
+    /// Returns true if the server has accepted every connection, as far as the activity requires
+    /// it: a closed loop and idle connections wait for one exchange on each connection. A
+    /// connection without an exchange may still be in the backlog. A server that is short of
+    /// processor time accepts it much later, and would be measured with a part of its load.
+    fn is_accepted(&self) -> bool {
+        let needs_exchange = match self.config.activity {
             Activity::Idle => true,
             Activity::Closed { .. } => self.config.ramp.is_zero(),
             Activity::Open { .. } | Activity::Churn => false,
         };
-        !held || self.clients.iter().all(|(_, client)| client.is_settled(&self.context))
+        !needs_exchange || self.clients.iter().all(|(_, client)| client.is_done(&self.context))
     }
 
-    fn connected(&mut self, now_ns: u64, observer: &mut dyn LoadObserver) -> Result<(), LoadError> {
-        if !self.stood {
-            let error = self.last_refusal.take().unwrap_or_else(|| io::ErrorKind::ConnectionRefused.into());
+    fn end_connecting(&mut self, now_ns: u64, observer: &mut dyn LoadObserver) -> Result<(), LoadError> {
+        if !self.ever_connected {
+            let error = self.last_connect_error.take().unwrap_or_else(|| io::ErrorKind::ConnectionRefused.into());
             return Err(LoadError::Connect(error));
         }
         self.connecting_ns = now_ns;
@@ -63,24 +70,25 @@ impl LoadDriver<'_> {
         if self.config.warm_up.is_zero() {
             self.begin_measuring(observer);
         }
-        self.give_orders();
-        self.again.extend(self.clients.keys());
+        self.set_send_policy();
+        self.runnable.extend(self.clients.keys());
         Ok(())
     }
 
-    /// From now on connections send.
-    pub(super) fn give_orders(&mut self) {
-        self.context.policy = match self.config.activity {
-            // A load would keep the server from accepting the others; over a ramp that is what is wanted.
+    /// Sets what connections send in the current phase.
+    pub(super) fn set_send_policy(&mut self) {
+        self.context.send_policy = match self.config.activity {
+            // A full load would keep the server from accepting the remaining connections. With a
+            // ramp, that is what the caller wants to measure.
             Activity::Closed { .. } if self.phases.phase == LoadPhase::Connecting && self.config.ramp.is_zero() => {
                 SendPolicy::Once
             }
-            Activity::Closed { in_flight } => SendPolicy::Keep(in_flight),
-            Activity::Open { .. } if self.phases.phase == LoadPhase::Connecting => SendPolicy::Nothing,
+            Activity::Closed { in_flight } => SendPolicy::KeepInFlight(in_flight),
+            Activity::Open { .. } if self.phases.phase == LoadPhase::Connecting => SendPolicy::Paused,
             Activity::Open { rate } => {
-                let mut pace = SendSchedule::new(self.context.now_ns, rate, self.config.connections);
-                pace.end_at(self.context.recorder.window().end);
-                SendPolicy::Timetable(pace)
+                let mut schedule = SendSchedule::new(self.context.now_ns, rate, self.config.connections);
+                schedule.set_end(self.context.recorder.window().end);
+                SendPolicy::Scheduled(schedule)
             }
             Activity::Churn | Activity::Idle => SendPolicy::Once,
         };
@@ -90,54 +98,60 @@ impl LoadDriver<'_> {
         observer.on_measure_start();
         let now_ns = self.context.read_clock();
         let end_ns = self.phases.begin_measuring(now_ns, &mut self.context.recorder);
-        if let SendPolicy::Timetable(pace) = &mut self.context.policy {
-            pace.end_at(end_ns);
+        if let SendPolicy::Scheduled(schedule) = &mut self.context.send_policy {
+            schedule.set_end(end_ns);
         }
     }
 
-    fn measured(&mut self, now_ns: u64, observer: &mut dyn LoadObserver) {
+    fn end_measuring(&mut self, now_ns: u64, observer: &mut dyn LoadObserver) {
         self.phases.end_measuring(now_ns, &mut self.context.recorder);
         observer.on_measure_end();
-        // However late this is noticed: what was sent last has its full time to be answered, and what is due is due.
+        // The clock is read again, because the end may be noticed late: the last message has the
+        // full answer timeout, and every message due until the end is sent.
         let now_ns = self.context.read_clock();
         self.phases.enter(LoadPhase::Finishing, now_ns);
-        if let SendPolicy::Timetable(pace) = &mut self.context.policy {
-            pace.advance(now_ns);
+        if let SendPolicy::Scheduled(schedule) = &mut self.context.send_policy {
+            schedule.advance(now_ns);
         }
         self.connect_queue.clear();
-        self.context.finishing = true;
-        if let SendPolicy::Keep(_) = self.context.policy {
-            self.context.policy = SendPolicy::Nothing;
+        self.context.is_finishing = true;
+        if let SendPolicy::KeepInFlight(_) = self.context.send_policy {
+            self.context.send_policy = SendPolicy::Paused;
         }
-        // Once more, in case something lies unread.
-        self.again.extend(self.clients.keys());
+        // One more step for each, because datagrams may be waiting unread.
+        self.runnable.extend(self.clients.keys());
     }
 
-    /// Whether all that was sent is accounted for, and has been for a while, or will never be.
+    /// Returns true if every message has been answered or given up and [`LISTEN_ON`] has passed
+    /// since, or if the answer timeout is over.
     fn is_over(&mut self, now_ns: u64) -> bool {
-        // A tick longer, because that is when messages are given up.
+        // One tick longer than the timeout, because messages are given up at a tick.
         if self.phases.elapsed(now_ns) >= self.config.answer_timeout + SAMPLE {
             return true;
         }
-        let due = if let SendPolicy::Timetable(pace) = &self.context.policy { pace.due } else { 0 };
-        let settled =
-            |client: &EchoClient| client.is_settled(&self.context) && (client.never_reads() || client.next >= due);
-        if !self.clients.iter().all(|(_, client)| settled(client)) {
-            self.settled_ns = None;
+        let due_count = match &self.context.send_policy {
+            SendPolicy::Scheduled(schedule) => schedule.due_count,
+            _ => 0,
+        };
+        let is_done = |client: &EchoClient| {
+            client.is_done(&self.context) && (client.is_slow_reader() || client.next_number >= due_count)
+        };
+        if !self.clients.iter().all(|(_, client)| is_done(client)) {
+            self.done_since_ns = None;
             return false;
         }
-        let since_ns = *self.settled_ns.get_or_insert(now_ns);
+        let since_ns = *self.done_since_ns.get_or_insert(now_ns);
         now_ns - since_ns >= nanos(LISTEN_ON)
     }
 
     fn progress(&self, now_ns: u64) -> LoadProgress {
-        let part = |whole| self.phases.fraction(now_ns, whole);
-        #[allow(clippy::cast_precision_loss, reason = "a part of a whole")]
+        let fraction = |whole| self.phases.fraction(now_ns, whole);
+        #[allow(clippy::cast_precision_loss, reason = "a fraction")]
         let done = match self.phases.phase {
-            LoadPhase::Connecting => 1.0 - self.undecided as f64 / self.slots.len().max(1) as f64,
-            LoadPhase::WarmingUp => part(self.config.warm_up),
-            LoadPhase::Measuring => part(self.config.duration),
-            LoadPhase::Finishing => part(self.config.answer_timeout),
+            LoadPhase::Connecting => 1.0 - self.unresolved as f64 / self.slots.len().max(1) as f64,
+            LoadPhase::WarmingUp => fraction(self.config.warm_up),
+            LoadPhase::Measuring => fraction(self.config.duration),
+            LoadPhase::Finishing => fraction(self.config.answer_timeout),
         };
         let (phase, connections) = (self.phases.phase, self.connections());
         LoadProgress {
@@ -149,23 +163,24 @@ impl LoadDriver<'_> {
         }
     }
 
-    pub(super) fn connections(&self) -> usize {
-        self.clients.iter().filter(|(_, client)| !client.is_connecting() && !client.never_reads()).count()
+    /// Returns the number of open connections, without slow readers.
+    fn connections(&self) -> usize {
+        self.clients.iter().filter(|(_, client)| !client.is_connecting() && !client.is_slow_reader()).count()
     }
 
     pub(super) fn outcome(mut self) -> LoadOutcome {
         let connections = self.connections();
-        let (due, unanswered) = self.settle_timetable();
+        let (due, unanswered) = self.close_schedule();
         if self.phases.phase == LoadPhase::Finishing {
-            let leftovers = self.clients.iter().filter(|(_, client)| client.has_leftover()).count();
-            self.context.recorder.faults.corrupted += leftovers as u64;
+            let unmatched = self.clients.iter().filter(|(_, client)| client.has_unmatched_bytes()).count();
+            self.context.recorder.faults.corrupted += unmatched as u64;
         }
         let recorder = &mut self.context.recorder;
-        if recorder.has_part() && !recorder.samples.is_empty() {
-            // Answers that came after the measured time.
+        if recorder.has_unsampled() && !recorder.samples.is_empty() {
+            // Answers that arrived after the measured time.
             recorder.take_sample(self.context.now_ns);
         }
-        recorder.settle();
+        recorder.merge_interval();
         let (elapsed, generator) = self.phases.generator_stats(recorder);
         let recorder = self.context.recorder;
         LoadOutcome {
@@ -187,27 +202,31 @@ impl LoadDriver<'_> {
         }
     }
 
-    /// Open loop: how many messages were due in the measured time, and how many of them have neither been answered nor lost. How
-    /// long these, and the lost, have waited by now counts as their latency, or the worst would be left out.
-    fn settle_timetable(&mut self) -> (u64, u64) {
-        let SendPolicy::Timetable(pace) = &self.context.policy else { return (0, 0) };
+    /// Open loop: returns the number of messages due in the measured time, and the number of those
+    /// neither answered nor lost. Records the waiting time of the unanswered and the lost messages
+    /// as their latency: without them the outcome would omit the worst latencies.
+    fn close_schedule(&mut self) -> (u64, u64) {
+        let SendPolicy::Scheduled(schedule) = &self.context.send_policy else { return (0, 0) };
         let (window, now_ns) = (self.context.recorder.window().clone(), self.context.now_ns);
-        let first = pace.first_due(window.start);
-        let due = pace.due.saturating_sub(first);
+        let first = schedule.first_due_at(window.start);
+        let due = schedule.due_count.saturating_sub(first);
         if self.phases.phase != LoadPhase::Finishing {
             return (due, 0);
         }
         let recorder = &mut self.context.recorder;
         let mut unanswered = 0;
         for (_, client) in self.clients.iter() {
-            unanswered += client.in_flight().unanswered().filter(|sent| recorder.waited(**sent, now_ns)).count() as u64;
-            client.in_flight().given_up().for_each(|sent| _ = recorder.waited(*sent, now_ns));
+            let in_flight = client.in_flight();
+            unanswered += in_flight.unanswered().filter(|sent| recorder.record_wait(**sent, now_ns)).count() as u64;
+            in_flight.given_up().for_each(|sent| _ = recorder.record_wait(*sent, now_ns));
         }
-        for (number, line) in self.slots.iter().take(self.config.connections).enumerate() {
-            let next = line.key.and_then(|key| self.clients.get(key)).map_or(line.next, |client| client.next);
-            let next = next.max(pace.first_of(number as u64, first));
-            if let Some((last, unsent)) = pace.until_due(next) {
-                recorder.waited_in_steps(now_ns.saturating_sub(pace.due_ns(last)), pace.step_ns(), unsent, 1);
+        for (index, slot) in self.slots.iter().take(self.config.connections).enumerate() {
+            let client = slot.key.and_then(|key| self.clients.get(key));
+            let next_number = client.map_or(slot.next_number, |client| client.next_number);
+            let next_number = next_number.max(schedule.first_on_connection(index as u64, first));
+            if let Some((last, unsent)) = schedule.due_from(next_number) {
+                let shortest_ns = now_ns.saturating_sub(schedule.due_ns(last));
+                recorder.record_wait_series(shortest_ns, schedule.connection_interval_ns(), unsent, 1);
                 unanswered += unsent;
             }
         }

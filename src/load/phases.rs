@@ -7,7 +7,8 @@ use super::cpu;
 use super::outcome::GeneratorStats;
 use super::recorder::{Recorder, SAMPLE, sample_length};
 
-/// How long the generator listens after the last expected answer: a duplicate follows its original.
+/// The time for which the generator listens after the last expected answer, because a duplicate
+/// follows its original.
 pub(super) const LISTEN_ON: Duration = Duration::from_millis(10);
 
 /// A phase of a run, in the order in which a run passes through them.

@@ -1,7 +1,11 @@
-//! What is counted, and when it counts. Knows no connection and no clock: the caller says what time it is.
+//! The counters and histograms of a run, and the rules that decide which messages count. Knows no
+//! connection and reads no clock: the caller passes the time.
 //!
-//! Faults count over the whole run. Of the rest, a closed loop counts what was answered in the measured time; an open loop what
-//! was due in it, however late the answer, and how long it waited in vain for what never came; idle connections what they exchanged at all.
+//! Faults count over the whole run. For the other figures:
+//! - A closed loop counts the messages answered in the measured time.
+//! - An open loop counts the messages due in the measured time, however late their answers, and
+//!   records the waiting time of those never answered.
+//! - Idle connections count every exchange.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -12,26 +16,30 @@ use super::config::Activity;
 use super::in_flight::{AnswerVerdict, SentMessage};
 use super::outcome::{Faults, LoadSample};
 
-/// The shortest part of the measured time that is told apart.
+/// The shortest length of a sample, and the time between two ticks.
 pub(super) const SAMPLE: Duration = Duration::from_millis(100);
-/// More samples than this are not kept: they become longer.
+
+/// The most samples of a run. A longer measured time gets longer samples.
 const MAX_SAMPLES: u32 = 600;
 
-/// Which moment decides whether a message counts.
+/// The rule that decides if a message counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CountRule {
-    WhenAnswered,
-    WhenDue,
+    /// It was answered in the measured time.
+    AnsweredInWindow,
+    /// It was due in the measured time.
+    DueInWindow,
     Always,
 }
 
-/// A run's counters.
+/// The counters and histograms of a run. Histograms hold nanoseconds.
 pub(super) struct Recorder {
-    counts: CountRule,
-    /// The measured time; empty before it.
+    rule: CountRule,
+    /// The measured time; empty until it begins.
     window: Range<u64>,
+    /// Correctly answered messages that count.
     pub(super) messages: u64,
-    /// Right answers that came in the measured time.
+    /// Correct answers that arrived in the measured time.
     pub(super) answered: u64,
     pub(super) bytes: u64,
     pub(super) faults: Faults,
@@ -39,23 +47,24 @@ pub(super) struct Recorder {
     pub(super) connects: Histogram<u64>,
     pub(super) send_lag: Histogram<u64>,
     pub(super) samples: Vec<LoadSample>,
-    /// Latencies since the last sample; then added to all.
-    part: Histogram<u64>,
-    /// Right answers since the last sample that came in the measured time, or count although they came after it.
-    part_answered: u64,
-    part_began_ns: u64,
-    part_faults: Faults,
+    /// Latencies since the last sample. The next sample adds them to `latency`.
+    interval: Histogram<u64>,
+    /// Correct answers since the last sample that arrived in the measured time or count by the
+    /// rule.
+    interval_answered: u64,
+    interval_began_ns: u64,
+    faults_before_interval: Faults,
 }
 
 impl Recorder {
     pub(super) fn new(activity: Activity) -> Result<Self, hdrhistogram::CreationError> {
-        let counts = match activity {
-            Activity::Closed { .. } | Activity::Churn => CountRule::WhenAnswered,
-            Activity::Open { .. } => CountRule::WhenDue,
+        let rule = match activity {
+            Activity::Closed { .. } | Activity::Churn => CountRule::AnsweredInWindow,
+            Activity::Open { .. } => CountRule::DueInWindow,
             Activity::Idle => CountRule::Always,
         };
         Ok(Self {
-            counts,
+            rule,
             window: u64::MAX..u64::MAX,
             messages: 0,
             answered: 0,
@@ -65,201 +74,208 @@ impl Recorder {
             connects: histogram()?,
             send_lag: histogram()?,
             samples: Vec::new(),
-            part: histogram()?,
-            part_answered: 0,
-            part_began_ns: 0,
-            part_faults: Faults::default(),
+            interval: histogram()?,
+            interval_answered: 0,
+            interval_began_ns: 0,
+            faults_before_interval: Faults::default(),
         })
     }
 
-    /// From now on it counts.
+    /// Begins the measured time.
     pub(super) fn begin(&mut self, now_ns: u64, end_ns: u64) {
         self.window = now_ns..end_ns;
-        self.part_began_ns = now_ns;
-        self.part_faults = self.faults;
+        self.interval_began_ns = now_ns;
+        self.faults_before_interval = self.faults;
     }
 
-    /// The measured time is over.
+    /// Ends the measured time.
     pub(super) fn end(&mut self, now_ns: u64) {
         self.window.end = now_ns;
     }
 
+    /// Returns the measured time.
     pub(super) fn window(&self) -> &Range<u64> {
         &self.window
     }
 
+    /// Records an answer of `bytes` bytes.
     #[inline]
-    pub(super) fn answered(&mut self, answer: AnswerVerdict, bytes: usize, now_ns: u64) {
-        match answer {
-            AnswerVerdict::Right(sent) => self.right(sent, bytes, now_ns),
+    pub(super) fn record_answer(&mut self, verdict: AnswerVerdict, bytes: usize, now_ns: u64) {
+        match verdict {
+            AnswerVerdict::Correct(sent) => self.record_correct(sent, bytes, now_ns),
             AnswerVerdict::Reordered(sent) => {
                 self.faults.reordered += 1;
-                self.took(sent, now_ns);
+                self.record_latency(sent, now_ns);
             }
             AnswerVerdict::Duplicated => self.faults.duplicated += 1,
             AnswerVerdict::Corrupted => self.faults.corrupted += 1,
-            // It counts as lost already.
-            AnswerVerdict::Late(sent) => _ = self.took(sent, now_ns),
+            // The message has already been counted as lost.
+            AnswerVerdict::Late(sent) => _ = self.record_latency(sent, now_ns),
         }
     }
 
+    /// Records a correct answer of `bytes` bytes.
     #[inline]
-    pub(super) fn right(&mut self, sent: SentMessage, bytes: usize, now_ns: u64) {
-        let counts = self.took(sent, now_ns);
-        let in_time = self.window.contains(&now_ns);
-        self.answered += u64::from(in_time);
-        self.part_answered += u64::from(in_time || counts);
+    pub(super) fn record_correct(&mut self, sent: SentMessage, bytes: usize, now_ns: u64) {
+        let counts = self.record_latency(sent, now_ns);
+        let is_in_window = self.window.contains(&now_ns);
+        self.answered += u64::from(is_in_window);
+        self.interval_answered += u64::from(is_in_window || counts);
         if counts {
             self.messages += 1;
             self.bytes += bytes as u64;
         }
     }
 
-    /// Records how long a message took, if it counts; returns whether it does.
+    /// Records the latency of a message if it counts; returns true if it does.
     #[inline]
-    fn took(&mut self, sent: SentMessage, now_ns: u64) -> bool {
-        let counts = match self.counts {
-            CountRule::WhenAnswered => self.window.contains(&now_ns),
-            CountRule::WhenDue => self.window.contains(&sent.due_ns),
+    fn record_latency(&mut self, sent: SentMessage, now_ns: u64) -> bool {
+        let counts = match self.rule {
+            CountRule::AnsweredInWindow => self.window.contains(&now_ns),
+            CountRule::DueInWindow => self.window.contains(&sent.due_ns),
             CountRule::Always => true,
         };
         if counts {
-            record(&mut self.part, now_ns.saturating_sub(sent.due_ns));
+            record(&mut self.interval, now_ns.saturating_sub(sent.due_ns));
         }
         counts
     }
 
-    /// Open loop: a message has been waited for until now, and will not be any more; returns whether it counts. Without those a
-    /// server that stalls for longer than the answer timeout would be judged by the messages that it kept waiting for less.
-    pub(super) fn waited(&mut self, sent: SentMessage, now_ns: u64) -> bool {
-        self.waited_by(sent, now_ns, 1)
+    /// Open loop: records the waiting time of a message that has been given up; returns
+    /// true if the message counts. Without these, a server that stalls longer than the answer
+    /// timeout would be judged only by the messages that waited less.
+    pub(super) fn record_wait(&mut self, sent: SentMessage, now_ns: u64) -> bool {
+        self.record_waits(sent, now_ns, 1)
     }
 
-    /// The same of a message for which `who` wait.
-    pub(super) fn waited_by(&mut self, sent: SentMessage, now_ns: u64, who: u64) -> bool {
-        let counts = self.counts == CountRule::WhenDue && self.window.contains(&sent.due_ns);
+    /// Records the same waiting time for `receivers` receivers of one message.
+    pub(super) fn record_waits(&mut self, sent: SentMessage, now_ns: u64, receivers: u64) -> bool {
+        let counts = self.rule == CountRule::DueInWindow && self.window.contains(&sent.due_ns);
         if counts {
-            // It grows by itself, so there is nothing that it could refuse.
-            let _ = self.latency.record_n(now_ns.saturating_sub(sent.due_ns), who);
+            // An error is impossible: the histogram resizes itself.
+            let _ = self.latency.record_n(now_ns.saturating_sub(sent.due_ns), receivers);
         }
         counts
     }
 
-    /// The same of `count` messages that count, have been waited for `shortest_ns` and `step_ns` longer each, and `who` wait for
-    /// each. Takes a step for each value that the histogram tells apart: what was due and never sent may be any number.
+    /// Records the waiting times of `count` messages that count, for `receivers` receivers each.
+    /// The first has waited `shortest_ns`, each further one `step_ns` longer. The loop takes one
+    /// step for each bucket of the histogram, because any number of messages may be due and unsent.
     #[allow(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "53 bits of nanoseconds are a hundred days"
+        reason = "53 bits of nanoseconds are 104 days"
     )]
-    pub(super) fn waited_in_steps(&mut self, shortest_ns: u64, step_ns: f64, count: u64, who: u64) {
+    pub(super) fn record_wait_series(&mut self, shortest_ns: u64, step_ns: f64, count: u64, receivers: u64) {
         let mut done = 0;
         while done < count {
             let nanos = shortest_ns.saturating_add((done as f64 * step_ns) as u64);
-            let room_ns = self.latency.highest_equivalent(nanos).saturating_sub(nanos);
-            let alike = ((room_ns as f64 / step_ns) as u64).saturating_add(1).min(count - done);
-            // It grows by itself, as above.
-            let _ = self.latency.record_n(nanos, alike.saturating_mul(who));
-            done += alike;
+            let bucket_rest_ns = self.latency.highest_equivalent(nanos).saturating_sub(nanos);
+            let in_bucket = ((bucket_rest_ns as f64 / step_ns) as u64).saturating_add(1).min(count - done);
+            // An error is impossible: the histogram resizes itself.
+            let _ = self.latency.record_n(nanos, in_bucket.saturating_mul(receivers));
+            done += in_bucket;
         }
     }
 
-    /// A message was handed to the system so much later than it could have been.
+    /// Records by how much a message left later than it could have.
     #[inline]
-    pub(super) fn sent(&mut self, due_ns: u64, lag_ns: u64) {
+    pub(super) fn record_send_lag(&mut self, due_ns: u64, lag_ns: u64) {
         if self.window.contains(&due_ns) {
             record(&mut self.send_lag, lag_ns);
         }
     }
 
-    pub(super) fn connected(&mut self, took_ns: u64) {
-        record(&mut self.connects, took_ns);
+    /// Records the duration of a connect.
+    pub(super) fn record_connect(&mut self, duration_ns: u64) {
+        record(&mut self.connects, duration_ns);
     }
 
-    /// Ends a part of the measured time.
+    /// Ends a sample, and begins the next.
     pub(super) fn take_sample(&mut self, now_ns: u64) {
-        let quantile = |of| Duration::from_nanos(self.part.value_at_quantile(of));
+        let quantile = |of| Duration::from_nanos(self.interval.value_at_quantile(of));
         let mut faults = self.faults;
-        faults -= self.part_faults;
+        faults -= self.faults_before_interval;
         self.samples.push(LoadSample {
             at: Duration::from_nanos(now_ns.saturating_sub(self.window.start)),
-            length: Duration::from_nanos(now_ns.saturating_sub(self.part_began_ns)),
-            messages: self.part_answered,
+            length: Duration::from_nanos(now_ns.saturating_sub(self.interval_began_ns)),
+            messages: self.interval_answered,
             p50: quantile(0.5),
             p99: quantile(0.99),
-            max: Duration::from_nanos(self.part.max()),
+            max: Duration::from_nanos(self.interval.max()),
             faults,
         });
-        self.settle();
-        self.part_answered = 0;
-        self.part_began_ns = now_ns;
-        self.part_faults = self.faults;
+        self.merge_interval();
+        self.interval_answered = 0;
+        self.interval_began_ns = now_ns;
+        self.faults_before_interval = self.faults;
     }
 
-    /// Adds what is in no sample to the whole.
-    pub(super) fn settle(&mut self) {
-        // This one grows by itself, too.
-        let _ = self.latency.add(&self.part);
-        self.part.reset();
+    /// Adds the latencies since the last sample to the total.
+    pub(super) fn merge_interval(&mut self) {
+        // An error is impossible: the histogram resizes itself.
+        let _ = self.latency.add(&self.interval);
+        self.interval.reset();
     }
 
-    /// Whether something was counted since the last sample.
-    pub(super) fn has_part(&self) -> bool {
-        !self.part.is_empty()
+    /// Returns true if latencies have been recorded since the last sample.
+    pub(super) fn has_unsampled(&self) -> bool {
+        !self.interval.is_empty()
     }
 }
 
-/// How long samples are in a measured time of `duration`.
+/// Returns the length of the samples in a measured time of `duration`.
 pub(super) fn sample_length(duration: Duration) -> Duration {
     let parts = (duration.as_millis() / SAMPLE.as_millis()).div_ceil(MAX_SAMPLES.into()).max(1);
     SAMPLE * u32::try_from(parts).unwrap_or(u32::MAX)
 }
 
 fn record(histogram: &mut Histogram<u64>, nanos: u64) {
-    // It grows by itself, so there is nothing that it could refuse.
+    // An error is impossible: the histogram resizes itself.
     let _ = histogram.record(nanos);
 }
 
-/// Nanoseconds to three digits. It grows to what it is given.
+/// Creates a histogram of nanoseconds with three significant digits. It resizes itself.
 fn histogram() -> Result<Histogram<u64>, hdrhistogram::CreationError> {
     Histogram::new(3)
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "small numbers"
-)]
 mod tests {
+    #![allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small numbers"
+    )]
+
     use super::*;
 
     #[test]
-    fn messages_never_sent_are_recorded_as_if_one_by_one_and_however_many_they_are() {
+    fn record_wait_series_equals_single_records() {
         for (shortest_ns, step_ns, count) in
             [(5, 1.0, 10_000), (0, 1234.5, 9_999), (70_000_000, 10.0, 100_000), (3, 9e9, 3)]
         {
             let mut recorder = Recorder::new(Activity::Open { rate: 1.0 }).unwrap();
-            recorder.waited_in_steps(shortest_ns, step_ns, count, 1);
+            recorder.record_wait_series(shortest_ns, step_ns, count, 1);
             let mut each = histogram().unwrap();
             (0..count).for_each(|number| record(&mut each, shortest_ns + (number as f64 * step_ns) as u64));
             assert_eq!(recorder.latency.len(), count);
             assert_eq!((recorder.latency.min(), recorder.latency.max()), (each.min(), each.max()));
             for tenth in 0..10 {
                 let quantile = |of: &Histogram<u64>| of.value_at_quantile(f64::from(tenth) / 10.0) as f64;
-                let (ours, theirs) = (quantile(&recorder.latency), quantile(&each));
-                assert!((ours - theirs).abs() <= theirs * 0.002 + 1.0, "{ours} for {theirs}");
+                let (actual, expected) = (quantile(&recorder.latency), quantile(&each));
+                assert!((actual - expected).abs() <= expected * 0.002 + 1.0, "{actual} instead of {expected}");
             }
         }
         let mut recorder = Recorder::new(Activity::Open { rate: 1.0 }).unwrap();
-        recorder.waited_in_steps(0, 10.0, 1 << 40, 3);
+        recorder.record_wait_series(0, 10.0, 1 << 40, 3);
         assert_eq!(recorder.latency.len(), 3 << 40);
     }
 
     #[test]
-    fn samples_are_a_tenth_of_a_second_or_as_long_as_keeps_them_few() {
+    fn sample_length_limits_the_number_of_samples() {
         for (seconds, millis) in [(0, 100), (1, 100), (60, 100), (61, 200), (120, 200), (3600, 6000)] {
             assert_eq!(sample_length(Duration::from_secs(seconds)), Duration::from_millis(millis), "{seconds}");
         }

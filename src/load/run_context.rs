@@ -1,5 +1,5 @@
-//! What all connections of a run share: the buffer they read into, the batch they write from, the counters, the clock, and what
-//! there is to send.
+//! The state that all connections of a run share: the read buffer, the write batch, the recorder,
+//! the clock and the send policy.
 
 use std::io;
 use std::time::Instant;
@@ -12,76 +12,81 @@ use super::templates::Templates;
 use super::write_batch::{WireFormat, WriteBatch};
 use crate::frame::{BufferPool, Framing};
 
-/// One read brings at most this many bytes.
-const BUFFER_BYTES: usize = 256 * 1024;
+/// Bytes of the read buffer, so the most that one read returns.
+const READ_BUFFER_BYTES: usize = 256 * 1024;
 
-/// What an answer may be longer than the longest message before its connection is given up.
+/// Bytes by which an answer may exceed the longest message before its connection is closed.
 const FRAME_SLACK_BYTES: usize = 64 * 1024;
 
-/// Messages of an open loop that may be under way at once, on all connections. What is due beyond it waits unsent.
-const MAX_UNDER_WAY: usize = 1 << 20;
-/// But each connection may always have so many.
-const MIN_UNDER_WAY: usize = 64;
+/// Messages that an open loop may have in flight on all connections together. Due messages beyond
+/// this limit are sent later; their latency still counts from when they were due.
+const MAX_IN_FLIGHT: usize = 1 << 20;
 
-/// What connections are to send.
+/// Messages that each connection may have in flight, however many connections share the limit.
+const MIN_IN_FLIGHT: usize = 64;
+
+/// The rule that decides which messages connections send now.
 pub(super) enum SendPolicy {
-    Nothing,
-    /// Always so many under way on each.
-    Keep(usize),
-    /// What is due by the timetable.
-    Timetable(SendSchedule),
-    /// One, and no more.
+    /// No message.
+    Paused,
+    /// The messages that keep this number in flight on each connection.
+    KeepInFlight(usize),
+    /// Every message that is due.
+    Scheduled(SendSchedule),
+    /// One message on each connection.
     Once,
 }
 
+/// The state that all connections of a run share.
 pub(super) struct RunContext {
     pub(super) templates: Templates,
     pub(super) batch: WriteBatch,
-    pub(super) buffer: Box<[u8]>,
-    pub(super) spares: BufferPool,
+    pub(super) read_buffer: Box<[u8]>,
+    pub(super) buffer_pool: BufferPool,
     pub(super) recorder: Recorder,
-    pub(super) policy: SendPolicy,
+    pub(super) send_policy: SendPolicy,
     pub(super) framing: Framing,
     pub(super) max_frame_bytes: usize,
-    /// An open loop's messages under way on one connection.
+    /// Open loop: messages that one connection may have in flight.
     pub(super) max_in_flight: usize,
-    pub(super) churn: bool,
-    /// The measured time is over: what is left is to hear the last answers.
-    pub(super) finishing: bool,
-    /// What was said about a datagram instead of an answer, as long as there was none.
-    pub(super) refusal: Option<io::Error>,
-    pub(super) heard: bool,
+    pub(super) is_churn: bool,
+    /// The measured time is over; only the last answers are awaited.
+    pub(super) is_finishing: bool,
+    /// The last error that the network reported about a datagram.
+    pub(super) udp_error: Option<io::Error>,
+    /// At least one answer has arrived.
+    pub(super) has_received: bool,
     started: Instant,
-    /// The time, as it was last looked at.
+    /// The time of the last clock reading, in nanoseconds since the start of the run.
     pub(super) now_ns: u64,
 }
 
 impl RunContext {
     pub(super) fn new(config: &LoadConfig) -> Result<Self, LoadError> {
         let framing = config.framing;
-        let wire = config.wire();
-        let text = wire == WireFormat::Stream(Framing::Lines);
-        let under_way = MAX_UNDER_WAY / config.connections.max(1);
+        let format = config.wire_format();
+        let is_text = format == WireFormat::Stream(Framing::Lines);
+        let in_flight_share = MAX_IN_FLIGHT / config.connections.max(1);
         Ok(Self {
-            templates: Templates::new(&config.payload_bytes, config.seed, text),
-            batch: WriteBatch::new(wire),
-            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
-            spares: BufferPool::default(),
+            templates: Templates::new(&config.payload_bytes, config.seed, is_text),
+            batch: WriteBatch::new(format),
+            read_buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
+            buffer_pool: BufferPool::default(),
             recorder: Recorder::new(config.activity).map_err(|error| LoadError::System(io::Error::other(error)))?,
-            policy: SendPolicy::Nothing,
+            send_policy: SendPolicy::Paused,
             framing,
             max_frame_bytes: config.payload_bytes.end().saturating_add(FRAME_SLACK_BYTES),
-            max_in_flight: under_way.max(MIN_UNDER_WAY),
-            churn: config.activity == Activity::Churn,
-            finishing: false,
-            refusal: None,
-            heard: false,
+            max_in_flight: in_flight_share.max(MIN_IN_FLIGHT),
+            is_churn: config.activity == Activity::Churn,
+            is_finishing: false,
+            udp_error: None,
+            has_received: false,
             started: Instant::now(),
             now_ns: 0,
         })
     }
 
-    /// Looks at the clock: nanoseconds since the start of the run.
+    /// Reads the clock; returns nanoseconds since the start of the run.
     #[inline]
     pub(super) fn read_clock(&mut self) -> u64 {
         self.now_ns = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);

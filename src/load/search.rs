@@ -19,7 +19,8 @@ const FIRST_RATE: f64 = 1000.0;
 /// The lowest rate that is tried, unless the search starts below it.
 const LEAST_RATE: f64 = 1.0;
 
-/// The search ends when the lowest failing rate is at most this factor above the highest that holds.
+/// The search ends when the lowest failing rate is at most this factor above the highest rate that
+/// holds.
 const CLOSE_ENOUGH: f64 = 1.03;
 
 /// The part of the due messages that must have been answered.

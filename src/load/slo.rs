@@ -1,4 +1,5 @@
-//! What latency is good enough, as it is written: `p99<5ms`, `p99.9<20ms`, `max<1s`.
+//! Service level objectives: a bound on a latency quantile, written as `p99<5ms`, `p99.9<20ms` or
+//! `max<1s`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use super::outcome::LoadOutcome;
 
-/// A service level objective: a quantile of the latency, and what it must stay below.
+/// A service level objective: a quantile of the latency and its bound.
 ///
 /// ```
 /// use std::time::Duration;
@@ -19,31 +20,29 @@ use super::outcome::LoadOutcome;
 pub struct Slo {
     /// The quantile, from 0 to 1; 1 is the maximum.
     pub quantile: f64,
-    /// What it must stay below.
+    /// The bound; the quantile must be lower.
     pub below: Duration,
 }
 
 impl Slo {
-    /// The quantile in question of what came of a load.
+    /// Returns the objective's quantile of a measured latency.
     pub fn measured(&self, outcome: &LoadOutcome) -> Duration {
         Duration::from_nanos(outcome.latency.value_at_quantile(self.quantile))
     }
 
-    /// Whether the load's latency was good enough. Of no messages it never is.
+    /// Returns true if the measured latency meets the objective; false if nothing was measured.
     pub fn holds(&self, outcome: &LoadOutcome) -> bool {
         !outcome.latency.is_empty() && self.measured(outcome) < self.below
     }
 }
 
-/// The text is no service level objective.
+/// The error of a text that is not a service level objective.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseSloError;
 
 impl fmt::Display for ParseSloError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "not an objective: write a quantile and what it must stay below, such as p99<5ms, p99.9<20ms or max<1s",
-        )
+        f.write_str("not an objective: write a quantile and its bound, such as p99<5ms, p99.9<20ms or max<1s")
     }
 }
 
@@ -76,7 +75,7 @@ impl fmt::Display for Slo {
         if self.quantile >= 1.0 {
             f.write_str("max")?;
         } else {
-            // Not 99.9000000001: a quantile has been divided by a hundred.
+            // Rounded, because the division by 100 leaves digits such as 99.9000000001.
             write!(f, "p{}", (self.quantile * 1e8).round() / 1e6)?;
         }
         write!(f, "<{}", humantime::format_duration(self.below).to_string().replace(' ', ""))
@@ -88,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn objectives_are_read_as_they_are_written_and_shown_so_again() {
+    fn an_slo_parses_and_displays() {
         for (text, quantile, below, shown) in [
             ("p99<5ms", 0.99, Duration::from_millis(5), "p99<5ms"),
             ("p50<1ms", 0.5, Duration::from_millis(1), "p50<1ms"),
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_objective_is_refused() {
+    fn invalid_slos_are_rejected() {
         for text in [
             "", "p99", "5ms", "p99<", "<5ms", "p<5ms", "p101<5ms", "p-1<5ms", "pinf<1s", "p99<5", "p99>5ms", "min<1s",
             "p99<0s",

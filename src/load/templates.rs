@@ -1,69 +1,72 @@
-//! What a message says: a pure function of the seed, its connection and its number, so that nothing is kept of what was sent,
-//! and an answer is compared with what it must be.
+//! The payloads of messages. A payload is a pure function of the seed, the connection and the
+//! message number, so sent payloads are not stored: an answer is compared with the recomputed
+//! payload.
 //!
-//! A message opens with its identity, as much of it as fits, and goes on with a stretch of a random table. The whole identity is
-//! put through a permutation, so that one wrong bit makes it nobody's, and not a neighbour's. Knows neither framing nor socket.
+//! A payload begins with its identity (connection and number), as much of it as fits, followed by a
+//! section of a random table. A whole identity is permuted, so that one flipped bit makes it
+//! invalid instead of the identity of a neighbour. Knows neither framing nor socket.
 
 use std::ops::RangeInclusive;
 
-/// Bytes of a whole identity.
-const BINARY_HEAD: usize = 8;
-/// The same as text, six bits a character.
-const TEXT_HEAD: usize = 11;
+/// Bytes of a whole identity in binary.
+const BINARY_IDENTITY_BYTES: usize = 8;
+/// Bytes of a whole identity as text, with six bits in each character.
+const TEXT_IDENTITY_BYTES: usize = 11;
+/// Bytes reserved for an identity in either form.
+const MAX_IDENTITY_BYTES: usize = 16;
 
-/// Room for either.
-const MAX_HEAD: usize = 16;
+/// Base-2 logarithm of the number of table offsets at which a body may begin. With 4,096 offsets,
+/// the bytes sent and compared stay in the processor's cache.
+const OFFSET_BITS: u32 = 12;
 
-/// Places in the table at which a message's body may begin. OneOrMany enough that what is sent and compared stays in cache.
-const PLACES_BITS: u32 = 12;
-
-/// All messages of a run.
+/// The source of all payloads of a run.
 pub(super) struct Templates {
     table: Box<[u8]>,
     min_bytes: usize,
-    /// How many different sizes there are.
+    /// Number of different payload sizes.
     sizes: u64,
     salt: u64,
-    text: bool,
+    is_text: bool,
 }
 
-/// One message, as it is sent and as it must come back.
+/// The payload of one message and of its correct answer.
 #[derive(Clone, Copy)]
 pub(super) struct EchoPayload<'a> {
-    head: [u8; MAX_HEAD],
-    head_bytes: usize,
+    identity: [u8; MAX_IDENTITY_BYTES],
+    identity_bytes: usize,
     body: &'a [u8],
-    /// Where in the table the body lies.
+    /// Offset of the body in the table.
     body_start: usize,
 }
 
 impl Templates {
-    /// `text`: made of letters and digits alone, for framings in which some bytes mean something.
-    pub(super) fn new(sizes: &RangeInclusive<usize>, seed: u64, text: bool) -> Self {
+    /// Creates the source of payloads with sizes in the given range. With `is_text`, payloads hold
+    /// only printable characters, for framings in which other bytes are delimiters.
+    pub(super) fn new(sizes: &RangeInclusive<usize>, seed: u64, is_text: bool) -> Self {
         let (min_bytes, max_bytes) = (*sizes.start(), *sizes.end());
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut table = vec![0; max_bytes + (1 << PLACES_BITS)].into_boxed_slice();
+        let mut table = vec![0; max_bytes + (1 << OFFSET_BITS)].into_boxed_slice();
         random.fill(&mut table);
-        if text {
+        if is_text {
             table.iter_mut().for_each(|byte| *byte = character((*byte).into()));
         }
         let sizes = max_bytes.saturating_sub(min_bytes) as u64 + 1;
-        Self { table, min_bytes, sizes, salt: permute(seed ^ 0x5851_f42d_4c95_7f2d), text }
+        Self { table, min_bytes, sizes, salt: permute(seed ^ 0x5851_f42d_4c95_7f2d), is_text }
     }
 
-    /// Message `number` of `connection`.
+    /// Returns the payload of message `number` of `connection`.
     #[inline]
     pub(super) fn payload(&self, connection: u32, number: u32) -> EchoPayload<'_> {
         let identity = u64::from(connection) << 32 | u64::from(number);
         let word = permute(identity ^ self.salt);
         let bytes = self.size(word);
-        let whole = self.head_bytes();
-        let (word_or_part, head_bytes) = if bytes < whole { (identity, bytes) } else { (word, whole) };
-        let head = if self.text { letters(word_or_part) } else { u128::from(word_or_part).to_le_bytes() };
-        #[allow(clippy::cast_possible_truncation, reason = "so many bits only")]
-        let body_start = (word >> (64 - PLACES_BITS)) as usize;
-        let body = self.table.get(body_start..body_start + bytes - head_bytes).unwrap_or_default();
-        EchoPayload { head, head_bytes, body, body_start }
+        let whole = self.identity_bytes();
+        let (word_or_part, identity_bytes) = if bytes < whole { (identity, bytes) } else { (word, whole) };
+        let identity = if self.is_text { letters(word_or_part) } else { u128::from(word_or_part).to_le_bytes() };
+        #[allow(clippy::cast_possible_truncation, reason = "OFFSET_BITS bits remain")]
+        let body_start = (word >> (64 - OFFSET_BITS)) as usize;
+        let body = self.table.get(body_start..body_start + bytes - identity_bytes).unwrap_or_default();
+        EchoPayload { identity, identity_bytes, body, body_start }
     }
 
     #[inline]
@@ -75,33 +78,33 @@ impl Templates {
         self.min_bytes + usize::try_from(drawn >> 64).unwrap_or(0)
     }
 
-    /// Bytes of a whole identity.
-    pub(super) fn head_bytes(&self) -> usize {
-        if self.text { TEXT_HEAD } else { BINARY_HEAD }
+    /// Returns the length of a whole identity.
+    pub(super) fn identity_bytes(&self) -> usize {
+        if self.is_text { TEXT_IDENTITY_BYTES } else { BINARY_IDENTITY_BYTES }
     }
 
-    /// Which messages of `connection` open as `payload` does: those whose number agrees in the low bits that are returned, with
-    /// how many they are. Nothing, when none does.
-    pub(super) fn claim(&self, connection: u32, payload: &[u8]) -> Option<(u32, u32)> {
-        let whole = self.head_bytes();
-        let (head, bits_each) = (payload.get(..whole).unwrap_or(payload), if self.text { 6 } else { 8 });
+    /// Reads the identity at the front of `payload`. Returns the low bits of the message number and
+    /// how many bits are known; `None` if it is not an identity of `connection`.
+    pub(super) fn identify(&self, connection: u32, payload: &[u8]) -> Option<(u32, u32)> {
+        let whole = self.identity_bytes();
+        let (identity, bits_each) = (payload.get(..whole).unwrap_or(payload), if self.is_text { 6 } else { 8 });
         let mut value = 0;
-        for byte in head.iter().rev() {
-            value = value << bits_each | if self.text { value_of(*byte)? } else { u64::from(*byte) };
+        for byte in identity.iter().rev() {
+            value = value << bits_each | if self.is_text { value_of(*byte)? } else { u64::from(*byte) };
         }
-        if head.len() == whole {
+        if identity.len() == whole {
             value = unpermute(value) ^ self.salt;
         }
-        let bits = (u32::try_from(head.len()).unwrap_or(0) * bits_each).min(64);
+        let bits = (u32::try_from(identity.len()).unwrap_or(0) * bits_each).min(64);
         let known = 1u64.checked_shl(bits).map_or(u64::MAX, |bit| bit - 1);
         if ((value ^ u64::from(connection) << 32) & known) >> 32 != 0 {
             return None;
         }
-        #[allow(clippy::cast_possible_truncation, reason = "the rest is the connection")]
+        #[allow(clippy::cast_possible_truncation, reason = "the high half is the connection")]
         Some((value as u32, bits.min(32)))
     }
 
-    /// All bodies are parts of it.
+    /// Returns the table that all bodies are sections of.
     pub(super) fn table(&self) -> &[u8] {
         &self.table
     }
@@ -110,12 +113,12 @@ impl Templates {
 impl EchoPayload<'_> {
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.head_bytes + self.body.len()
+        self.identity_bytes + self.body.len()
     }
 
     #[inline]
-    pub(super) fn head(&self) -> &[u8] {
-        self.head.get(..self.head_bytes).unwrap_or_default()
+    pub(super) fn identity(&self) -> &[u8] {
+        self.identity.get(..self.identity_bytes).unwrap_or_default()
     }
 
     #[inline]
@@ -123,7 +126,7 @@ impl EchoPayload<'_> {
         self.body
     }
 
-    /// Where in the table the body lies.
+    /// Returns the offset of the body in the table.
     #[inline]
     pub(super) fn body_start(&self) -> usize {
         self.body_start
@@ -132,42 +135,44 @@ impl EchoPayload<'_> {
     /// Appends the payload to `out`.
     #[inline]
     pub(super) fn append_to(&self, out: &mut Vec<u8>) {
-        self.append_head_to(out);
+        self.append_identity_to(out);
         out.extend_from_slice(self.body);
     }
 
     #[inline]
-    pub(super) fn append_head_to(&self, out: &mut Vec<u8>) {
-        match self.head.first_chunk::<BINARY_HEAD>() {
-            // Nearly always, and then it is one store.
-            Some(head) if self.head_bytes == BINARY_HEAD => out.extend_from_slice(head),
-            _ => out.extend_from_slice(self.head()),
+    pub(super) fn append_identity_to(&self, out: &mut Vec<u8>) {
+        match self.identity.first_chunk::<BINARY_IDENTITY_BYTES>() {
+            // The common case: a fixed length compiles to one store.
+            Some(identity) if self.identity_bytes == BINARY_IDENTITY_BYTES => out.extend_from_slice(identity),
+            _ => out.extend_from_slice(self.identity()),
         }
     }
 
-    /// Byte for byte.
+    /// Returns true if `payload` equals this payload, byte by byte.
     #[inline]
-    pub(super) fn is(&self, payload: &[u8]) -> bool {
-        if self.head_bytes == BINARY_HEAD
-            && let Some((head, body)) = payload.split_first_chunk::<BINARY_HEAD>()
+    pub(super) fn matches(&self, payload: &[u8]) -> bool {
+        if self.identity_bytes == BINARY_IDENTITY_BYTES
+            && let Some((identity, body)) = payload.split_first_chunk::<BINARY_IDENTITY_BYTES>()
         {
-            return self.head.first_chunk() == Some(head) && body == self.body;
+            return self.identity.first_chunk() == Some(identity) && body == self.body;
         }
-        payload.split_at_checked(self.head_bytes).is_some_and(|(head, body)| head == self.head() && body == self.body)
+        payload
+            .split_at_checked(self.identity_bytes)
+            .is_some_and(|(identity, body)| identity == self.identity() && body == self.body)
     }
 }
 
-/// Six bits a letter, lowest first.
-fn letters(mut value: u64) -> [u8; MAX_HEAD] {
-    let mut head = [0; MAX_HEAD];
-    for byte in head.iter_mut().take(TEXT_HEAD) {
+/// Encodes a word as characters of six bits each, lowest bits first.
+fn letters(mut value: u64) -> [u8; MAX_IDENTITY_BYTES] {
+    let mut identity = [0; MAX_IDENTITY_BYTES];
+    for byte in identity.iter_mut().take(TEXT_IDENTITY_BYTES) {
         *byte = character(value);
         value >>= 6;
     }
-    head
+    identity
 }
 
-/// One of 64 that are neither control characters nor space.
+/// Returns the character of the low six bits: one of 64 that are neither control nor space.
 fn character(value: u64) -> u8 {
     b'0' + (value & 63) as u8
 }
@@ -176,7 +181,8 @@ fn value_of(character: u8) -> Option<u64> {
     character.checked_sub(b'0').filter(|value| *value < 64).map(u64::from)
 }
 
-/// Mixes 64 bits so that each depends on each, and can be undone (the last steps of `SplitMix64`).
+/// Mixes 64 bits reversibly, so that each output bit depends on each input bit (the finalizer of
+/// `SplitMix64`).
 #[inline]
 fn permute(mut word: u64) -> u64 {
     word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -184,6 +190,7 @@ fn permute(mut word: u64) -> u64 {
     word ^ word >> 31
 }
 
+/// Reverses [`permute`].
 fn unpermute(mut word: u64) -> u64 {
     word = (word ^ word >> 31 ^ word >> 62).wrapping_mul(0x3196_42b2_d24d_8ec3);
     word = (word ^ word >> 27 ^ word >> 54).wrapping_mul(0x96de_1b17_3f11_9089);
@@ -192,55 +199,56 @@ fn unpermute(mut word: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
 
-    fn payload(image: &EchoPayload<'_>) -> Vec<u8> {
-        [image.head(), image.body()].concat()
+    use super::*;
+
+    fn bytes(payload: &EchoPayload<'_>) -> Vec<u8> {
+        [payload.identity(), payload.body()].concat()
     }
 
     proptest! {
         #[test]
-        fn a_permuted_word_is_had_back(word: u64) {
+        fn unpermute_reverses_permute(word: u64) {
             prop_assert_eq!(unpermute(permute(word)), word);
         }
 
         #[test]
-        fn a_message_is_itself_and_no_other(seed: u64, connection: u32, number: u32, text: bool, size in 0usize..200) {
-            let templates = Templates::new(&(size..=size), seed, text);
-            let image = templates.payload(connection, number);
-            let payload = payload(&image);
-            prop_assert!(image.is(&payload));
-            prop_assert_eq!((payload.len(), image.len()), (size, size));
-            let (low, bits) = templates.claim(connection, &payload).unwrap();
-            prop_assert!(bits == 32 || size < templates.head_bytes());
-            prop_assert_eq!(u64::from(low ^ number) & ((1u64 << bits) - 1), 0);
-            if size >= templates.head_bytes() {
-                prop_assert_eq!(templates.claim(connection ^ 1, &payload), None);
-                prop_assert!(!templates.payload(connection, number.wrapping_add(1)).is(&payload));
+        fn a_payload_matches_no_other(seed: u64, connection: u32, number: u32, is_text: bool, size in 0usize..200) {
+            let templates = Templates::new(&(size..=size), seed, is_text);
+            let payload = templates.payload(connection, number);
+            let bytes = bytes(&payload);
+            prop_assert!(payload.matches(&bytes));
+            prop_assert_eq!((bytes.len(), payload.len()), (size, size));
+            let (low, known_bits) = templates.identify(connection, &bytes).unwrap();
+            prop_assert!(known_bits == 32 || size < templates.identity_bytes());
+            prop_assert_eq!(u64::from(low ^ number) & ((1u64 << known_bits) - 1), 0);
+            if size >= templates.identity_bytes() {
+                prop_assert_eq!(templates.identify(connection ^ 1, &bytes), None);
+                prop_assert!(!templates.payload(connection, number.wrapping_add(1)).matches(&bytes));
             }
             for at in 0..size {
-                let mut wrong = payload.clone();
+                let mut wrong = bytes.clone();
                 wrong[at] ^= 1;
-                prop_assert!(!image.is(&wrong), "byte {at} is not looked at");
+                prop_assert!(!payload.matches(&wrong), "byte {at} is not compared");
             }
-            prop_assert!(!image.is(&[&payload[..], b"x"].concat()));
+            prop_assert!(!payload.matches(&[&bytes[..], b"x"].concat()));
         }
     }
 
     #[test]
-    fn one_wrong_bit_of_a_whole_identity_makes_it_nobodys() {
+    fn a_flipped_bit_invalidates_an_identity() {
         let templates = Templates::new(&(64..=64), 7, false);
-        let payload = payload(&templates.payload(3, 1000));
+        let bytes = bytes(&templates.payload(3, 1000));
         for bit in 0..64 {
-            let mut wrong = payload.clone();
+            let mut wrong = bytes.clone();
             wrong[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(templates.claim(3, &wrong), None, "bit {bit}");
+            assert_eq!(templates.identify(3, &wrong), None, "bit {bit}");
         }
     }
 
     #[test]
-    fn sizes_are_drawn_from_the_whole_range_and_equal_seeds_draw_alike() {
+    fn sizes_cover_the_range_and_depend_on_the_seed() {
         let sizes = |seed| {
             let templates = Templates::new(&(1..=100), seed, false);
             (0..10_000).map(|number| templates.payload(1, number).len()).collect::<Vec<_>>()
@@ -252,10 +260,10 @@ mod tests {
     }
 
     #[test]
-    fn text_has_no_byte_that_means_something_to_a_framing() {
+    fn text_holds_only_graphic_characters() {
         let templates = Templates::new(&(300..=300), 1, true);
         for number in 0..100 {
-            assert!(payload(&templates.payload(9, number)).iter().all(u8::is_ascii_graphic));
+            assert!(bytes(&templates.payload(9, number)).iter().all(u8::is_ascii_graphic));
         }
     }
 }

@@ -1,6 +1,7 @@
-//! What one call is to send: messages as they stand on the wire, small ones copied together, large bodies where they lie.
+//! The batch of messages that one write sends. Small messages are copied together; large bodies
+//! stay in the templates' table and are written from there.
 //!
-//! Knows how a message is framed, and no socket but as something that takes bytes.
+//! Knows the wire format of a message, and the socket only as the target of a write.
 
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -9,42 +10,45 @@ use super::net::LoadSocket;
 use super::templates::{EchoPayload, Templates};
 use crate::frame::{FrameHeader, Framing, encode, frame_header};
 
-/// A batch takes no further message past this many bytes.
+/// Bytes at which a batch is full.
 const FULL_BYTES: usize = 256 * 1024;
 
-/// A body of so many bytes is cheaper left where it is.
+/// Bytes from which a body is written from the table instead of copied.
 const LARGE_BYTES: usize = 4 * 1024;
 
-/// Large bodies of one batch. Twice as many slices, and one, go to the system.
+/// Large bodies of one batch.
 const MAX_LARGE: usize = 7;
+/// Slices of one vectored write: each large body, the bytes before each, and those after the last.
 const MAX_SLICES: usize = 2 * MAX_LARGE + 1;
 
-/// How messages are put on the wire.
+/// The form of messages on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WireFormat {
     Stream(Framing),
     Datagrams,
 }
 
-/// Messages to be sent with one call.
+/// The messages that one write sends.
 pub(super) struct WriteBatch {
-    wire: WireFormat,
+    format: WireFormat,
+    /// All bytes except the large bodies.
     bytes: Vec<u8>,
-    /// Bodies that are not in `bytes`: where in the table, and how many of `bytes` go before.
+    /// Large bodies: the length of `bytes` before each, and its range in the table.
     large: Vec<(usize, Range<usize>)>,
     len: usize,
-    /// The head of the last message, and its length: messages are mostly alike.
-    last_head: Option<(usize, FrameHeader)>,
+    /// The length and the header of the last message. Most messages have the same length.
+    last_header: Option<(usize, FrameHeader)>,
 }
 
 impl WriteBatch {
-    pub(super) fn new(wire: WireFormat) -> Self {
-        Self { wire, bytes: Vec::new(), large: Vec::with_capacity(MAX_LARGE), len: 0, last_head: None }
+    pub(super) fn new(format: WireFormat) -> Self {
+        Self { format, bytes: Vec::new(), large: Vec::with_capacity(MAX_LARGE), len: 0, last_header: None }
     }
 
+    /// Returns true if the batch takes no further message.
     pub(super) fn is_full(&self) -> bool {
-        let one = self.wire == WireFormat::Datagrams && self.len > 0;
-        one || self.len >= FULL_BYTES || self.large.len() >= MAX_LARGE
+        let has_datagram = self.format == WireFormat::Datagrams && self.len > 0;
+        has_datagram || self.len >= FULL_BYTES || self.large.len() >= MAX_LARGE
     }
 
     pub(super) fn clear(&mut self) {
@@ -53,43 +57,50 @@ impl WriteBatch {
         self.len = 0;
     }
 
+    /// Appends a message.
     #[inline]
-    pub(super) fn push(&mut self, image: &EchoPayload<'_>, templates: &Templates) {
-        match self.wire {
-            WireFormat::Datagrams => self.push_small(image),
-            WireFormat::Stream(Framing::Raw) => self.push_body(image),
+    pub(super) fn push(&mut self, payload: &EchoPayload<'_>, templates: &Templates) {
+        match self.format {
+            WireFormat::Datagrams => self.push_copy(payload),
+            WireFormat::Stream(Framing::Raw) => self.push_payload(payload),
             WireFormat::Stream(Framing::Lines) => {
-                self.push_body(image);
+                self.push_payload(payload);
                 self.push_bytes(b"\n");
             }
-            WireFormat::Stream(framing) => self.push_headed(framing, image, templates),
+            WireFormat::Stream(framing) => self.push_framed(framing, payload, templates),
         }
     }
 
     #[inline]
-    fn push_headed(&mut self, framing: Framing, image: &EchoPayload<'_>, templates: &Templates) {
-        let head = match self.last_head {
-            Some((len, head)) if len == image.len() => head,
-            _ => match self.new_head(framing, image, templates) {
-                Some(head) => head,
+    fn push_framed(&mut self, framing: Framing, payload: &EchoPayload<'_>, templates: &Templates) {
+        let header = match self.last_header {
+            Some((len, header)) if len == payload.len() => header,
+            _ => match self.new_header(framing, payload, templates) {
+                Some(header) => header,
                 None => return,
             },
         };
-        self.push_bytes(head.bytes());
-        self.push_body(image);
+        self.push_bytes(header.bytes());
+        self.push_payload(payload);
     }
 
-    /// The head of a message unlike the last; none where head and payload overlap, and then the message is encoded.
-    fn new_head(&mut self, framing: Framing, image: &EchoPayload<'_>, templates: &Templates) -> Option<FrameHeader> {
-        // A head says no more than a length, so any payload that long will do.
-        let like_it = templates.table().get(..image.len()).unwrap_or_default();
-        if let Ok(Some(head)) = frame_header(framing, like_it) {
-            self.last_head = Some((image.len(), head));
-            return Some(head);
+    /// Returns the header of a message with a new length. Where the framing's header and payload
+    /// overlap, encodes the whole message into the batch and returns `None`.
+    fn new_header(
+        &mut self,
+        framing: Framing,
+        payload: &EchoPayload<'_>,
+        templates: &Templates,
+    ) -> Option<FrameHeader> {
+        // A header depends on the length alone, so any bytes of this length serve.
+        let same_length = templates.table().get(..payload.len()).unwrap_or_default();
+        if let Ok(Some(header)) = frame_header(framing, same_length) {
+            self.last_header = Some((payload.len(), header));
+            return Some(header);
         }
         let before = self.bytes.len();
-        // The config was refused if this could fail.
-        let _ = encode(framing, &[image.head(), image.body()].concat(), &mut self.bytes);
+        // `LoadConfig::check` has rejected every length that fails here.
+        let _ = encode(framing, &[payload.identity(), payload.body()].concat(), &mut self.bytes);
         self.len += self.bytes.len() - before;
         None
     }
@@ -97,31 +108,31 @@ impl WriteBatch {
     #[inline]
     fn push_bytes(&mut self, bytes: &[u8]) {
         match bytes.first_chunk::<4>() {
-            // The commonest head, and then it is one store.
-            Some(head) if bytes.len() == 4 => self.bytes.extend_from_slice(head),
+            // The most common header: a fixed length compiles to one store.
+            Some(header) if bytes.len() == 4 => self.bytes.extend_from_slice(header),
             _ => self.bytes.extend_from_slice(bytes),
         }
         self.len += bytes.len();
     }
 
     #[inline]
-    fn push_small(&mut self, image: &EchoPayload<'_>) {
-        image.append_to(&mut self.bytes);
-        self.len += image.len();
+    fn push_copy(&mut self, payload: &EchoPayload<'_>) {
+        payload.append_to(&mut self.bytes);
+        self.len += payload.len();
     }
 
     #[inline]
-    fn push_body(&mut self, image: &EchoPayload<'_>) {
-        if image.body().len() < LARGE_BYTES {
-            return self.push_small(image);
+    fn push_payload(&mut self, payload: &EchoPayload<'_>) {
+        if payload.body().len() < LARGE_BYTES {
+            return self.push_copy(payload);
         }
-        image.append_head_to(&mut self.bytes);
-        let start = image.body_start();
-        self.large.push((self.bytes.len(), start..start + image.body().len()));
-        self.len += image.len();
+        payload.append_identity_to(&mut self.bytes);
+        let start = payload.body_start();
+        self.large.push((self.bytes.len(), start..start + payload.body().len()));
+        self.len += payload.len();
     }
 
-    /// Offers all of it to the socket with one call; returns how much it took.
+    /// Writes the batch with one system call; returns how many bytes the socket took.
     #[inline]
     pub(super) fn write(&self, socket: &mut LoadSocket, templates: &Templates) -> io::Result<usize> {
         if self.large.is_empty() {
@@ -136,15 +147,16 @@ impl WriteBatch {
         socket.write_vectored(slices.get(..count).unwrap_or_default())
     }
 
+    /// Returns the bytes in the batch.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Puts what follows the first `taken` bytes at the end of `rest`.
-    pub(super) fn copy_rest(&self, mut taken: usize, templates: &Templates, rest: &mut Vec<u8>) {
+    /// Appends the bytes after the first `written` ones to `rest`.
+    pub(super) fn copy_rest(&self, mut written: usize, templates: &Templates, rest: &mut Vec<u8>) {
         for piece in self.pieces(templates) {
-            let left = piece.get(taken..).unwrap_or_default();
-            taken -= taken.min(piece.len());
+            let left = piece.get(written..).unwrap_or_default();
+            written -= written.min(piece.len());
             rest.extend_from_slice(left);
         }
     }

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, Er
 use super::driver::{AttachedConsole, Driver};
 use super::event_loop::EventLoop;
 use crate::connection::Connection;
-use crate::engine::limits::{ACCEPT_PAUSE, MAX_REFUSED_OPEN};
+use crate::engine::limits::{ACCEPT_PAUSE, MAX_REJECTED_OPEN};
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
 use crate::service::CloseReason;
@@ -72,7 +72,7 @@ impl<D: Driver> EventLoop<D> {
     /// Opens a pending connection, or rejects it.
     fn admit(&mut self, stream: D::Stream, peer: Peer, service: ServiceId, framing: Framing) {
         let rejection = self.rejection_reason();
-        if rejection.is_some() && self.open_rejected >= MAX_REFUSED_OPEN {
+        if rejection.is_some() && self.open_rejected >= MAX_REJECTED_OPEN {
             self.worker.stats.refused += 1;
             return;
         }

@@ -6,7 +6,7 @@ use super::driver::Driver;
 use super::event_loop::EventLoop;
 use super::state::{RunState, TimerOwner};
 use crate::connection::{Connection, Phase};
-use crate::engine::jobs::Owner;
+use crate::engine::jobs::JobOwner;
 use crate::frame::SharedFrames;
 use crate::service::context::Action;
 use crate::service::reply_buffer::ReplySource;
@@ -43,7 +43,7 @@ impl<D: Driver> EventLoop<D> {
                         conn.job_started();
                     }
                     self.worker.stats.jobs += 1;
-                    self.job_pools.start(Owner { service, conn: current, job }, work);
+                    self.job_pools.start(JobOwner { service, conn: current, job }, work);
                 }
                 Action::NotifyWritable => {
                     if let Some(conn) = self.connections.get_mut(current.0) {

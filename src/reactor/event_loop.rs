@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use super::driver::{Driver, PollCoverage, SourceKind, WAKE_KEY};
 use super::state::{DRAIN_KEY, MEMORY_KEY, MemoryPressure, RunState, SourceState, TimerOwner, TurnEnd, UdpState};
 use crate::connection::{Connection, WorkerContext};
-use crate::engine::handle::{Command, Inbox};
-use crate::engine::jobs::{Wake, WorkerPools};
+use crate::engine::handle::{Command, HandleReceiver};
+use crate::engine::jobs::{WakeFn, WorkerPools};
 use crate::engine::limits::Limits;
-use crate::engine::setup::Registered;
+use crate::engine::setup::RegisteredService;
 use crate::engine::slab::{GenerationalSlab, reserved_number};
 use crate::engine::stats::Stats;
 use crate::engine::timers::Timers;
@@ -34,7 +34,7 @@ const RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
 /// The loop and its whole state.
 pub(super) struct EventLoop<D: Driver> {
     pub(super) driver: D,
-    pub(super) services: Vec<Registered>,
+    pub(super) services: Vec<RegisteredService>,
     /// Listeners, UDP sockets and command pipes, by source number.
     pub(super) sources: Vec<SourceState>,
     pub(super) connections: GenerationalSlab<Connection<D::Stream>>,
@@ -62,7 +62,7 @@ pub(super) struct EventLoop<D: Driver> {
     /// The latest pending connection was rejected, and that is logged.
     pub(super) is_rejecting: bool,
     pub(super) job_pools: WorkerPools,
-    inbox: Inbox,
+    inbox: HandleReceiver,
     /// Another thread has woken the loop: the inbox or the job pools have something.
     woken: bool,
     /// Polls in a row that may have left events unreported.
@@ -72,7 +72,13 @@ pub(super) struct EventLoop<D: Driver> {
 }
 
 impl<D: Driver> EventLoop<D> {
-    pub(super) fn new(driver: D, limits: Limits, services: Vec<Registered>, inbox: Inbox, wake: &Wake) -> Self {
+    pub(super) fn new(
+        driver: D,
+        limits: Limits,
+        services: Vec<RegisteredService>,
+        inbox: HandleReceiver,
+        wake: &WakeFn,
+    ) -> Self {
         let start = driver.now();
         let sources = driver.sources();
         let has_udp = sources.iter().any(|source| matches!(source.kind, SourceKind::Udp { .. }));
@@ -283,15 +289,12 @@ impl<D: Driver> EventLoop<D> {
         callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
     ) {
         let Self { services, connections, worker, .. } = self;
-        let Some(Registered { service: called, .. }) = services.get_mut(service.0) else { return };
+        let Some(RegisteredService { service: called, .. }) = services.get_mut(service.0) else { return };
         let mut cx = match connections.get_mut(id.0).filter(|conn| conn.accepts_output()) {
             Some(conn) => worker.service_context(id, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
-            None => Context {
-                conn: id,
-                clock: worker.clock,
-                reply_to: ReplyTo::Nobody,
-                effects: &mut worker.pending_actions,
-            },
+            None => {
+                Context { conn: id, clock: worker.clock, reply_to: ReplyTo::None, effects: &mut worker.pending_actions }
+            }
         };
         callback(called.as_mut(), &mut cx);
         self.apply_actions(service, id);

@@ -11,7 +11,7 @@ use super::driver::Driver;
 use super::event_loop::EventLoop;
 use super::state::MEMORY_KEY;
 use crate::connection::Phase;
-use crate::engine::limits::{BUDGET_PATIENCE, MIN_READ_BYTES};
+use crate::engine::limits::{MEMORY_GRACE, MIN_READ_BYTES};
 use crate::service::CloseReason;
 use crate::service::Peer;
 use crate::service::TimerId;
@@ -109,7 +109,7 @@ impl<D: Driver> EventLoop<D> {
 
     /// Starts the grace period in which the sum may fall by itself.
     fn start_memory_grace(&mut self) {
-        let at = self.worker.clock.moment + BUDGET_PATIENCE;
+        let at = self.worker.clock.moment + MEMORY_GRACE;
         self.memory.grace_ends = Some(at);
         self.deadlines.set(TimerId::new(at, MEMORY_KEY as u64), ());
     }

@@ -32,7 +32,7 @@ use self::event_loop::EventLoop;
 use crate::engine::error::Error;
 use crate::engine::handle::{self, Command, Handle};
 use crate::engine::limits::Limits;
-use crate::engine::setup::{Registered, fit_to_descriptors};
+use crate::engine::setup::{RegisteredService, fit_to_descriptors};
 use crate::engine::stats::Stats;
 use crate::frame::Framing;
 use crate::net::Endpoint;
@@ -60,10 +60,10 @@ use crate::service::{Service, ServiceId};
 /// ```
 pub struct Reactor {
     limits: Limits,
-    services: Vec<Registered>,
+    services: Vec<RegisteredService>,
     sources: BoundSources,
     handle: Handle,
-    inbox: handle::Inbox,
+    inbox: handle::HandleReceiver,
 }
 
 impl Reactor {
@@ -83,7 +83,7 @@ impl Reactor {
 
     /// Adds a service. The log uses `name` for it.
     pub fn add_service(&mut self, name: impl Into<String>, service: impl Service + Send + 'static) -> ServiceId {
-        self.services.push(Registered { name: name.into(), service: Box::new(service) });
+        self.services.push(RegisteredService { name: name.into(), service: Box::new(service) });
         ServiceId(self.services.len() - 1)
     }
 

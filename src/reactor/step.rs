@@ -82,11 +82,11 @@ impl<D: Driver> EventLoop<D> {
                 DispatchOutcome::ActionsPending => {
                     // The replies stay in the reply buffer, so that a pipeline of requests is
                     // answered with one write even if each request also acts.
-                    if self.worker.replies.has_lent() {
+                    if self.worker.replies.has_borrowed() {
                         self.send_replies(key, bytes);
                     }
                     self.apply_actions(id, ConnId(key));
-                    if self.may_dispatch_next(key) && !self.worker.replies.is_worth_a_write() {
+                    if self.may_dispatch_next(key) && !self.worker.replies.should_write() {
                         continue;
                     }
                 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use super::driver::{Driver, SourceKind};
 use super::event_loop::EventLoop;
 use super::state::RunState;
-use crate::engine::setup::Registered;
+use crate::engine::setup::RegisteredService;
 use crate::engine::slab::reserved_key;
 use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};
 use crate::service::context::{Context, ReplyTo};
@@ -70,7 +70,7 @@ impl<D: Driver> EventLoop<D> {
         let Some(id) = self.sources.get(number).map(|state| state.source.service) else { return };
         for at in 0..incoming.heads.len() {
             let Self { services, sources, udp, worker, .. } = self;
-            let (Some(Registered { service, .. }), Some(outgoing)) =
+            let (Some(RegisteredService { service, .. }), Some(outgoing)) =
                 (services.get_mut(id.0), udp.outgoing.get_mut(number))
             else {
                 return;
@@ -82,7 +82,7 @@ impl<D: Driver> EventLoop<D> {
                 worker.stats.datagrams_dropped += 1;
                 continue;
             }
-            let reply_to = ReplyTo::Datagram { outgoing, from };
+            let reply_to = ReplyTo::Datagram { batch: outgoing, from };
             let mut cx =
                 Context { conn: ConnId::NONE, clock: worker.clock, reply_to, effects: &mut worker.pending_actions };
             service.on_datagram(&mut cx, from, payload);

@@ -1,4 +1,4 @@
-//! The reason why a connection ended, with the words that the log shows.
+//! The reason why a connection was closed, with its text for the log.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -6,55 +6,58 @@ use std::{fmt, io};
 
 use crate::frame::{EncodeError, FrameError, Hint, LooksLike};
 
-/// Why a connection ended. `Display` gives the words that the log shows.
+/// The reason why a connection was closed. `Display` gives the text of the log line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The peer sent all it wanted and closed; everything it asked was answered.
+    /// The peer closed its side between frames, and every request was answered.
     PeerClosed,
-    /// The peer, or the network, broke the connection.
+    /// A read or write failed: the peer reset the connection, or the network did.
     PeerReset(io::ErrorKind),
-    /// The peer closed in the middle of a frame.
+    /// The peer closed inside a frame.
     TruncatedFrame {
-        /// Bytes of the unfinished frame that did arrive, its prefix included.
+        /// Bytes received of the incomplete frame, its prefix included.
         received_bytes: usize,
-        /// What the bytes were if they were not frames at all.
+        /// A guess at the protocol of the bytes, if they resemble another one.
         looks_like: Option<LooksLike>,
     },
-    /// The peer's bytes cannot be a frame.
+    /// The peer's bytes are not a valid frame.
     BadFrame(FrameError),
-    /// The service replied with something that the connection's framing cannot carry.
+    /// The service sent a reply that the connection's framing cannot carry.
     UnsendableReply(EncodeError),
-    /// A frame was begun and not finished in time.
+    /// A frame did not arrive completely within the limit.
     FrameTimeout {
-        /// How long the peer had.
+        /// `Limits::frame_timeout`.
         limit: Duration,
-        /// What the bytes were if they were not frames at all.
+        /// A guess at the protocol of the bytes, if they resemble another one.
         looks_like: Option<LooksLike>,
     },
-    /// Nothing was said in either direction for this long.
+    /// No byte was transferred in either direction for this long (`Limits::idle_timeout`).
     IdleTimeout(Duration),
-    /// The peer took none of the bytes owed to it for this long.
+    /// The peer received none of its queued output for this long (`Limits::write_timeout`).
     WriteTimeout(Duration),
-    /// More bytes were owed to the peer than the limit allows: it does not read.
+    /// The output queued for the peer exceeds `Limits::max_write_buffer_bytes`: the peer does not
+    /// read.
     SlowConsumer {
-        /// Bytes that waited for it.
+        /// Bytes queued for the peer.
         pending_bytes: usize,
     },
-    /// The server is full; this was a newcomer.
+    /// `Limits::max_connections` (the value) is reached; the connection was rejected.
     MaxConnections(usize),
-    /// No thread could be started for it; this was a newcomer.
+    /// A thread for the connection could not be started; the connection was rejected.
     NoThread,
-    /// All connections together hold too many bytes, and this one held the most (or was a newcomer).
+    /// All connections together hold more than `Limits::max_buffered_bytes` (the value), and this
+    /// one held the most, or was rejected.
     BufferBudget(usize),
-    /// The server is stopping.
+    /// The engine is stopping.
     ShuttingDown,
-    /// The service hung up, in its own words.
+    /// The service closed the connection, with its own text.
     Service(Cow<'static, str>),
 }
 
 impl CloseReason {
-    /// Whether the end is anything but the ordinary course of things; faults are logged as warnings.
+    /// Returns true for every reason except an ordinary end (peer closed, shutdown, service, idle
+    /// timeout). Faults are logged as warnings.
     pub fn is_fault(&self) -> bool {
         !matches!(self, Self::PeerClosed | Self::ShuttingDown | Self::Service(_) | Self::IdleTimeout(_))
     }
@@ -64,19 +67,19 @@ impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PeerClosed => f.write_str("the peer closed"),
-            Self::PeerReset(kind) => write!(f, "the peer broke off: {kind}"),
+            Self::PeerReset(kind) => write!(f, "connection lost: {kind}"),
             Self::TruncatedFrame { received_bytes, looks_like } => {
-                write!(f, "the peer closed inside a frame, {received_bytes} bytes into it{}", Hint(*looks_like))
+                write!(f, "the peer closed inside a frame, after {received_bytes} bytes of it{}", Hint(*looks_like))
             }
             Self::BadFrame(error) => error.fmt(f),
-            Self::UnsendableReply(error) => write!(f, "the reply cannot be sent: {error}"),
+            Self::UnsendableReply(error) => write!(f, "reply not sent: {error}"),
             Self::FrameTimeout { limit, looks_like } => {
-                write!(f, "a frame was begun and not finished within {limit:?}{}", Hint(*looks_like))
+                write!(f, "frame timeout: frame incomplete after {limit:?}{}", Hint(*looks_like))
             }
-            Self::IdleTimeout(limit) => write!(f, "idle for {limit:?}"),
-            Self::WriteTimeout(limit) => write!(f, "the peer took no byte of its answer for {limit:?}"),
+            Self::IdleTimeout(limit) => write!(f, "idle timeout: no data for {limit:?}"),
+            Self::WriteTimeout(limit) => write!(f, "write timeout: the peer received no byte for {limit:?}"),
             Self::SlowConsumer { pending_bytes } => {
-                write!(f, "slow consumer: {pending_bytes} bytes wait and the peer does not read")
+                write!(f, "slow consumer: {pending_bytes} bytes queued, and the peer does not read")
             }
             Self::MaxConnections(limit) => write!(f, "server is full: {limit} connections"),
             Self::NoThread => f.write_str("server is full: it can start no more threads"),
@@ -84,7 +87,7 @@ impl fmt::Display for CloseReason {
                 write!(f, "server is short of memory: its connections hold {limit} bytes, the most they may")
             }
             Self::ShuttingDown => f.write_str("server is shutting down"),
-            Self::Service(words) => f.write_str(words),
+            Self::Service(text) => f.write_str(text),
         }
     }
 }

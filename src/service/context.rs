@@ -1,7 +1,8 @@
-//! What a service may do during one callback.
+//! The interface of a callback to its engine.
 //!
-//! A reply goes straight towards the peer that the callback is about. Everything else is an action: it is noted here and
-//! applied by the engine when the callback has returned, so that no callback ever runs inside another.
+//! A reply goes into the reply buffer of the calling connection. Everything else is an action: it
+//! is recorded here and applied by the engine after the callback has returned. Invariant: no
+//! callback runs inside another.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -18,7 +19,7 @@ use super::time::Timestamp;
 use crate::frame::{BatchId, EncodeError, Framing, Payload, encode};
 use crate::net::udp_batch::SendBatch;
 
-/// One callback's view of the engine.
+/// The interface to the engine during one callback.
 pub struct Context<'a> {
     pub(crate) conn: ConnId,
     pub(crate) clock: Clock,
@@ -26,71 +27,73 @@ pub struct Context<'a> {
     pub(crate) effects: &'a mut PendingActions,
 }
 
-/// The turn's one reading of the clock.
+/// The time of the current turn, read once.
 #[derive(Clone, Copy)]
 pub(crate) struct Clock {
     pub(crate) now: Instant,
     pub(crate) moment: Timestamp,
 }
 
-/// Where a callback's replies go.
+/// The destination of a callback's replies.
 pub(crate) enum ReplyTo<'a> {
-    /// To the connection that the callback is about.
+    /// The connection that the callback is for.
     Connection {
-        outbox: &'a mut ReplyBuffer,
+        replies: &'a mut ReplyBuffer,
         framing: Framing,
-        /// What the reply may be sent from without a copy.
-        origin: ReplySource<'a>,
-        /// Bytes that the connection owed before this step.
+        /// The received bytes, from which a large reply is sent without a copy.
+        source: ReplySource<'a>,
+        /// Bytes in the connection's write queue before this step.
         pending_bytes: usize,
     },
-    /// To the sender of a datagram.
-    Datagram { outgoing: &'a mut SendBatch, from: SocketAddr },
-    /// Nowhere: the callback is about nobody, or about somebody who has gone.
-    Nobody,
+    /// The sender of a datagram.
+    Datagram { batch: &'a mut SendBatch, from: SocketAddr },
+    /// No destination: the callback is not for a connection, or the connection has closed. Replies
+    /// are discarded.
+    None,
 }
 
-/// What callbacks have asked for and the engine has not done yet.
+/// Actions that callbacks have requested and the engine has not applied yet.
 #[derive(Default)]
 pub(crate) struct PendingActions {
     pub(crate) actions: Vec<Action>,
-    /// The service wants to be called once more when the others of this turn have been.
+    /// The service requested `on_turn_end`.
     pub(crate) turn_end_requested: bool,
     next_number: u64,
-    /// Where numbers come from that no other thread gives out.
+    /// The source of numbers that several threads share; `None` if there is one thread.
     numbers: Option<Arc<AtomicU64>>,
 }
 
-/// Numbers that a thread takes from its engine at once.
-const NUMBERS: u64 = 1024;
+/// Numbers that a thread reserves with one access to the shared counter.
+const NUMBERS_PER_BLOCK: u64 = 1024;
 
 impl PendingActions {
-    /// For one of several threads, none of which gives a number that another has given.
+    /// Returns the actions of one of several threads. The shared counter `numbers` keeps the ids of
+    /// timers and jobs unique.
     pub(crate) fn numbered_by(numbers: &Arc<AtomicU64>) -> Self {
         Self { numbers: Some(Arc::clone(numbers)), ..Self::default() }
     }
 
-    /// The highest number given to a timer or job so far.
+    /// Returns the highest number given to a timer or job so far.
     pub(crate) fn newest_number(&self) -> u64 {
         self.next_number
     }
 
     fn next_number(&mut self) -> u64 {
         if let Some(numbers) = &self.numbers
-            && self.next_number.is_multiple_of(NUMBERS)
+            && self.next_number.is_multiple_of(NUMBERS_PER_BLOCK)
         {
-            self.next_number = numbers.fetch_add(NUMBERS, Ordering::Relaxed);
+            self.next_number = numbers.fetch_add(NUMBERS_PER_BLOCK, Ordering::Relaxed);
         }
         self.next_number += 1;
         self.next_number
     }
 }
 
-/// One thing to be done after a callback.
+/// One action to apply after a callback.
 pub(crate) enum Action {
-    /// A frame for the connection that the callback is about.
+    /// An encoded frame for the connection that the callback is for.
     Reply(Vec<u8>),
-    /// Payloads, in order, for each of these connections.
+    /// Payloads to send, in order, to each of these connections.
     Send(OneOrMany<ConnId>, OneOrMany<Payload>, BatchId),
     Datagram(SocketAddr, Payload),
     Close(ConnId, CloseReason),
@@ -101,7 +104,7 @@ pub(crate) enum Action {
     Shutdown,
 }
 
-/// One of a kind, which is by far the commonest number and costs no allocation, or any number of it.
+/// One value, the usual case, stored without an allocation, or several.
 pub(crate) enum OneOrMany<T> {
     One(T),
     Many(Box<[T]>),
@@ -116,7 +119,7 @@ impl<T> OneOrMany<T> {
     }
 }
 
-/// Work that may block.
+/// A job: work that may block.
 pub(crate) type Work = Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>;
 
 impl fmt::Debug for Context<'_> {
@@ -126,83 +129,90 @@ impl fmt::Debug for Context<'_> {
 }
 
 impl Context<'_> {
-    /// The connection that this callback is about; [`ConnId::NONE`] where it is about none.
+    /// Returns the connection that this callback is for; [`ConnId::NONE`] if it is not for a
+    /// connection.
     #[inline]
     pub fn conn(&self) -> ConnId {
         self.conn
     }
 
-    /// The time, read once for all callbacks of a turn.
+    /// Returns the time of the current turn. All callbacks of a turn see the same time.
     #[inline]
     pub fn now(&self) -> Instant {
         self.clock.now
     }
 
-    /// The time of day, read when asked. It is for people and for records: unlike [`now`](Self::now), it jumps whenever somebody
-    /// sets the clock, forwards or back.
+    /// Returns the time of day, read on each call. Use it for display and for records only: unlike
+    /// [`now`](Self::now), it jumps forwards or back when the clock is set.
     pub fn wall_clock(&self) -> SystemTime {
         SystemTime::now()
     }
 
-    /// How the connection that this callback is about is framed; nothing where it is about a datagram, about nobody, or about
-    /// somebody who has gone.
+    /// Returns the framing of the connection that this callback is for; `None` for a datagram, or
+    /// if the connection has closed.
     pub fn framing(&self) -> Option<Framing> {
         match &self.reply_to {
             ReplyTo::Connection { framing, .. } => Some(*framing),
-            ReplyTo::Datagram { .. } | ReplyTo::Nobody => None,
+            ReplyTo::Datagram { .. } | ReplyTo::None => None,
         }
     }
 
-    /// Sends `payload` to the peer that this callback is about, framed as its connection is. A reply that the framing cannot
-    /// carry ends the connection, because a request left without its answer would shift every later one; see
-    /// [`try_reply`](Self::try_reply).
+    /// Sends `payload` to the peer that this callback is for, in the connection's framing. If the
+    /// framing cannot carry it, the connection is closed: a missing reply would make the client
+    /// match every later reply to the wrong request. See [`try_reply`](Self::try_reply).
     ///
-    /// A large reply that is, or lies within, the payload being answered is not copied. In a callback that is about nobody it
-    /// goes nowhere. A datagram that is too long is dropped, and counted.
+    /// A large reply that is a part of the received payload is sent without a copy. If the callback
+    /// is not for a connection or datagram, the reply is discarded. A datagram that is too long is
+    /// dropped and counted.
     #[inline]
     pub fn reply(&mut self, payload: &[u8]) {
         if let Err(error) = self.try_reply(payload)
-            && let ReplyTo::Connection { outbox, .. } = &mut self.reply_to
+            && let ReplyTo::Connection { replies, .. } = &mut self.reply_to
         {
-            outbox.fail(error);
+            replies.fail(error);
         }
     }
 
-    /// Like [`reply`](Self::reply), but leaves it to the service what to do about a payload that cannot be sent.
+    /// Sends `payload` as [`reply`](Self::reply) does, but returns an error instead of closing the
+    /// connection.
     ///
     /// # Errors
-    /// [`EncodeError`] when the connection's framing cannot carry `payload`; nothing was sent.
+    /// [`EncodeError`] if the connection's framing cannot carry `payload`. No byte was sent.
     #[inline]
     pub fn try_reply(&mut self, payload: &[u8]) -> Result<(), EncodeError> {
         match &mut self.reply_to {
-            // What was said in this callback before it comes first, to whomever it was said.
+            // Output stays in the order of the calls: this reply comes after the actions recorded
+            // before it.
             ReplyTo::Connection { framing, .. } if !self.effects.actions.is_empty() => {
                 let mut frame = Vec::new();
                 encode(*framing, payload, &mut frame)?;
                 self.effects.actions.push(Action::Reply(frame));
                 Ok(())
             }
-            ReplyTo::Connection { outbox, framing, origin, .. } => outbox.reply(*framing, payload, *origin),
-            ReplyTo::Datagram { outgoing, from } => outgoing.push(*from, payload),
-            ReplyTo::Nobody => Ok(()),
+            ReplyTo::Connection { replies, framing, source, .. } => replies.reply(*framing, payload, *source),
+            ReplyTo::Datagram { batch, from } => batch.push(*from, payload),
+            ReplyTo::None => Ok(()),
         }
     }
 
-    /// Bytes owed to the peer that this callback is about, this callback's replies included.
+    /// Returns the number of bytes queued for the peer that this callback is for, this callback's
+    /// replies included.
     pub fn pending_bytes(&self) -> usize {
         match &self.reply_to {
-            ReplyTo::Connection { outbox, pending_bytes, .. } => pending_bytes + outbox.len(),
-            ReplyTo::Datagram { .. } | ReplyTo::Nobody => 0,
+            ReplyTo::Connection { replies, pending_bytes, .. } => pending_bytes + replies.len(),
+            ReplyTo::Datagram { .. } | ReplyTo::None => 0,
         }
     }
 
-    /// Sends `payload` to another connection, framed as that one is. If it has gone, nothing happens; if it reads too slowly,
-    /// [`SlowConsumer`](crate::SlowConsumer) decides.
+    /// Sends `payload` to another connection, in that connection's framing. If the connection has
+    /// closed, the payload is discarded. If its peer reads too slowly, the
+    /// [`SlowConsumer`](crate::SlowConsumer) policy applies.
     pub fn send(&mut self, to: ConnId, payload: impl Into<Payload>) {
         self.effects.actions.push(Action::Send(OneOrMany::One(to), OneOrMany::One(payload.into()), BatchId::NONE));
     }
 
-    /// Sends `payload` to many connections. It is framed once for each framing among them, and shared.
+    /// Sends `payload` to many connections. It is encoded once per framing among them, and the
+    /// bytes are shared.
     pub fn broadcast(&mut self, to: &[ConnId], payload: impl Into<Payload>) {
         self.effects.actions.push(Action::Send(
             OneOrMany::Many(to.into()),
@@ -211,70 +221,77 @@ impl Context<'_> {
         ));
     }
 
-    /// Sends several payloads, in order, to many connections. They are framed once for each framing among those, and put
-    /// together: however many they are, they cost each connection one place in its queue and one write. A payload that a
-    /// framing cannot carry is left out there.
+    /// Sends several payloads, in order, to many connections. They are encoded together, once per
+    /// framing among the connections, and take one queue entry and one write per connection. A
+    /// payload that a framing cannot carry is left out there.
     ///
-    /// Where a peer reads too slowly, the batch is queued whole or dropped whole. If it is dropped,
-    /// [`on_dropped`](crate::Service::on_dropped) is told its ticket, unless that is [`BatchId::NONE`].
-    pub fn broadcast_batch(&mut self, to: &[ConnId], payloads: &[Payload], ticket: BatchId) {
-        self.effects.actions.push(Action::Send(OneOrMany::Many(to.into()), OneOrMany::Many(payloads.into()), ticket));
+    /// If a peer reads too slowly, the batch is queued whole or dropped whole. After a drop,
+    /// [`on_dropped`](crate::Service::on_dropped) is called with `batch`, unless that is
+    /// [`BatchId::NONE`].
+    pub fn broadcast_batch(&mut self, to: &[ConnId], payloads: &[Payload], batch: BatchId) {
+        self.effects.actions.push(Action::Send(OneOrMany::Many(to.into()), OneOrMany::Many(payloads.into()), batch));
     }
 
-    /// Sends a datagram from the socket that the current one came by, or else from the service's first UDP socket of the
-    /// address's family. It is lost if there is none, and may be lost on its way.
+    /// Sends a datagram from the UDP socket that received the current datagram; otherwise from the
+    /// service's first UDP socket of the address's family. Without such a socket the datagram is
+    /// discarded.
     pub fn datagram(&mut self, to: SocketAddr, payload: impl Into<Payload>) {
         self.effects.actions.push(Action::Datagram(to, payload.into()));
     }
 
-    /// Ends this connection when its replies have been sent. The words are for the log.
-    pub fn close(&mut self, words: impl Into<Cow<'static, str>>) {
-        self.close_other(self.conn, words);
+    /// Closes this connection after its replies have been sent. `reason` appears in the log.
+    pub fn close(&mut self, reason: impl Into<Cow<'static, str>>) {
+        self.close_other(self.conn, reason);
     }
 
-    /// Ends another connection when what is owed to it has been sent.
-    pub fn close_other(&mut self, id: ConnId, words: impl Into<Cow<'static, str>>) {
-        self.effects.actions.push(Action::Close(id, CloseReason::Service(words.into())));
+    /// Closes another connection after its queued output has been sent. `reason` appears in the
+    /// log.
+    pub fn close_other(&mut self, id: ConnId, reason: impl Into<Cow<'static, str>>) {
+        self.effects.actions.push(Action::Close(id, CloseReason::Service(reason.into())));
     }
 
-    /// Calls [`on_timer`](crate::Service::on_timer) once, `after` from now. Set in a connection's callback, the timer ends with it.
+    /// Sets a timer: [`on_timer`](crate::Service::on_timer) is called once, `after` from now. A
+    /// timer set in a connection's callback is cancelled when the connection closes.
     pub fn set_timer(&mut self, after: Duration) -> TimerId {
         let id = TimerId::new(self.clock.moment + after, self.effects.next_number());
         self.effects.actions.push(Action::SetTimer(id));
         id
     }
 
-    /// Takes a timer back; one that was due already is no concern.
+    /// Cancels a timer. No effect if the timer has fired already.
     pub fn cancel_timer(&mut self, timer: TimerId) {
         self.effects.actions.push(Action::CancelTimer(timer));
     }
 
-    /// Runs `work` where it holds up no other connection; its value comes to [`on_job`](crate::Service::on_job). The connection
-    /// stays open until then, even if its peer has closed its side.
+    /// Runs `work` on a worker thread and passes its value to [`on_job`](crate::Service::on_job).
+    /// The connection stays open until then, even if its peer closes its side.
     ///
-    /// That is a worker thread, but on `Threaded` a connection's work runs on the connection's own thread, after the callback.
-    /// It does nothing else for the connection meanwhile.
+    /// On `Threaded` a connection's work runs on the connection's own thread, after the callback.
+    /// The connection is neither read nor written during the work.
     pub fn offload<T: Any + Send>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> JobId {
         let id = JobId(self.effects.next_number());
         self.effects.actions.push(Action::Offload(id, Box::new(|| Box::new(work()))));
         id
     }
 
-    /// Asks for one call of [`on_writable`](crate::Service::on_writable) as soon as the output owed to this connection is below low
-    /// water, which may be at once. This is how a service sends more than should be held in memory: a piece at a time.
+    /// Requests one call of [`on_writable`](crate::Service::on_writable) when the output queued for
+    /// this connection is below low water, which may already be the case. A service that sends more
+    /// than should be held in memory sends one piece per call.
     pub fn notify_writable(&mut self) {
         self.effects.actions.push(Action::NotifyWritable);
     }
 
-    /// Asks for one call of [`on_turn_end`](crate::Service::on_turn_end) when the callbacks of this turn have been made, however often
-    /// it is asked for. Asked for in `on_turn_end` or [`on_dropped`](crate::Service::on_dropped), the call may come a turn later.
+    /// Requests one call of [`on_turn_end`](crate::Service::on_turn_end) at the end of this turn,
+    /// however many requests the turn makes. A request from `on_turn_end` or
+    /// [`on_dropped`](crate::Service::on_dropped) may be served one turn later.
     ///
-    /// On `Threaded`, a turn is what one thread does under one taking of the service's lock: the frames of one read, say.
+    /// On `Threaded` a turn is the work that one thread does while it holds the service's lock,
+    /// such as the frames of one read.
     pub fn notify_turn_end(&mut self) {
         self.effects.turn_end_requested = true;
     }
 
-    /// Stops the engine as its handle's `drain` does.
+    /// Drains the engine, as [`Handle::drain`](crate::Handle::drain) does.
     pub fn shutdown(&mut self) {
         self.effects.actions.push(Action::Shutdown);
     }

@@ -1,24 +1,27 @@
-//! The names by which services and engines know connections, services, timers and jobs.
+//! The ids of connections, services, timers and jobs.
 
 use std::fmt;
 
 use super::time::Timestamp;
 
-/// Bits of a key that hold the index, which has to reach beyond `Limits::max_connections`; the rest hold the generation. With
-/// 64 bits that is 2⁴⁰ of them, months at a million connections a second; with 32 it is 4096, and a stale key is only as good
-/// as its holder is quick.
+/// The number of bits of a [`ConnId`] that hold the slab index; the index must be able to exceed
+/// `Limits::max_connections`. The other bits hold the generation. With 64 bits there are 2⁴⁰
+/// generations, which last 12 days at a million connections per second. With 32 bits there are
+/// 4,096, so an id kept long after its connection closed may name a later one.
 pub(crate) const INDEX_BITS: u32 = if usize::BITS >= 64 { 24 } else { 20 };
 pub(crate) const INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
 
-/// Names one connection, for ever: a stale id resolves to nothing and never to a later connection.
+/// The id of one connection: slab index and generation. It is never reused, so a stale id never
+/// reaches a later connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub(crate) usize);
 
 impl ConnId {
-    /// No connection: what is sent to it goes nowhere.
+    /// The id of no connection. Output sent to it is discarded.
     pub const NONE: Self = Self(0);
 
-    /// A small number that no other connection has at the same time. Later ones have it again.
+    /// Returns the slab index: a small number that no other open connection has. Later connections
+    /// reuse it.
     #[cfg(feature = "chat")]
     pub(crate) fn slot(self) -> usize {
         self.0 & INDEX_MASK
@@ -31,24 +34,25 @@ impl fmt::Debug for ConnId {
     }
 }
 
-/// Names one service of an engine.
+/// The id of one service of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ServiceId(pub(crate) usize);
 
-/// Names one piece of offloaded work.
+/// The id of one offloaded job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub(crate) u64);
 
-/// Names one timer of one engine.
+/// The id of one timer of one engine. It holds the timer's place in the order of deadlines, so that
+/// cancelling is a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimerId {
     at: Timestamp,
-    /// Breaks ties: of two timers for the same instant the one set first is due first.
+    /// The order of creation: of two timers with the same deadline, the one set first is due first.
     number: u64,
 }
 
 impl TimerId {
-    /// No timer comes before it.
+    /// The smallest id.
     pub(crate) const MIN: Self = Self { at: Timestamp::START, number: 0 };
 
     pub(crate) fn new(at: Timestamp, number: u64) -> Self {

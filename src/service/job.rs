@@ -1,18 +1,18 @@
-//! What comes back of offloaded work.
+//! The result of offloaded work.
 
 use std::any::Any;
 use std::{fmt, io};
 
-/// What offloaded work returned.
+/// The output of a job, or the error that took its place.
 pub struct JobOutput(pub(crate) Result<Box<dyn Any + Send>, JobError>);
 
 impl JobOutput {
-    /// The value that the work returned.
+    /// Returns the value that the work returned.
     ///
     /// # Errors
-    /// [`JobError`] when there is none, or none of type `T`.
+    /// [`JobError`] if the work did not return a value of type `T`.
     pub fn take<T: 'static>(self) -> Result<T, JobError> {
-        self.0?.downcast().map(|value| *value).map_err(|_| JobError::OtherType)
+        self.0?.downcast().map(|value| *value).map_err(|_| JobError::WrongType)
     }
 }
 
@@ -25,24 +25,25 @@ impl fmt::Debug for JobOutput {
     }
 }
 
-/// Why offloaded work has no output.
+/// The reason why a job has no output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobError {
-    /// Too much work waits already (`Limits::max_queued_jobs`), or no worker could be started; it was not begun.
-    Refused,
-    /// It panicked.
+    /// The queue is full (`Limits::max_queued_jobs`), or no worker thread could be started. The
+    /// work did not run.
+    Rejected,
+    /// The work panicked.
     Panicked,
-    /// It returned a value of another type than asked for.
-    OtherType,
+    /// The work returned a value of another type than requested.
+    WrongType,
 }
 
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Refused => "too much work waits already",
-            Self::Panicked => "the work panicked",
-            Self::OtherType => "the work returned another type",
+            Self::Rejected => "job rejected: too many jobs are queued",
+            Self::Panicked => "the job panicked",
+            Self::WrongType => "the job returned a value of another type",
         })
     }
 }

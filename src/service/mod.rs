@@ -1,4 +1,7 @@
-//! The application's side: what a service is told, and the names by which it knows peers, timers and jobs.
+//! The application's side of an engine: the [`Service`] trait, the [`Context`] that its callbacks
+//! act through, and the ids of connections, services, timers and jobs.
+//!
+//! A service never sees a socket. This folder must not know either engine.
 
 mod close_reason;
 pub(crate) mod context;
@@ -22,11 +25,12 @@ use std::num::NonZeroUsize;
 
 use crate::frame::{Framing, Payload};
 
-/// An application behind any number of listeners.
+/// An application, reached through any number of listeners and UDP sockets.
 ///
-/// Callbacks never do I/O and never block: what they have to say goes through [`Context`], and work that blocks goes through
-/// [`Context::offload`]. They are called one at a time, on whichever thread. A panic in a callback is a bug and ends the engine; whatever a peer
-/// sends must be answered, or its connection closed.
+/// Callbacks never do I/O and never block: output goes through [`Context`], and work that blocks
+/// goes through [`Context::offload`]. The engine makes one call at a time; the calling thread may
+/// differ from call to call. A panic in a callback is a bug and ends the engine. For bad input,
+/// send an error or close the connection.
 ///
 /// ```
 /// use switchboard::{Context, Service};
@@ -40,96 +44,108 @@ use crate::frame::{Framing, Payload};
 /// }
 /// ```
 pub trait Service {
-    /// A connection was accepted, or was there before the engine ran and [attached](crate::Reactor::attach).
+    /// Called when a connection was accepted or, once the engine runs, for a connection that was
+    /// [attached](crate::Reactor::attach) before.
     fn on_open(&mut self, cx: &mut Context<'_>, peer: &Peer) {
         let _ = (cx, peer);
     }
 
-    /// A whole frame arrived.
+    /// Called for each complete frame.
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]);
 
-    /// A datagram arrived; [`Context::reply`] answers its sender, [`Context::conn`] is [`ConnId::NONE`].
+    /// Called for each datagram. [`Context::reply`] sends to its sender; [`Context::conn`] is
+    /// [`ConnId::NONE`].
     fn on_datagram(&mut self, cx: &mut Context<'_>, from: SocketAddr, payload: &[u8]) {
         let _ = (cx, from, payload);
     }
 
-    /// The output owed to this connection fell below low water, having been above high water or
-    /// [watched](Context::notify_writable): there is room for more.
+    /// Called when the output queued for this connection falls below low water, after it was above
+    /// high water or after [`Context::notify_writable`].
     fn on_writable(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
     }
 
-    /// A timer is due. A timer set in a connection's callback belongs to it and ends with it.
+    /// Called when a timer is due. A timer set in a connection's callback belongs to the connection
+    /// and is cancelled when it closes.
     fn on_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) {
         let _ = (cx, timer);
     }
 
-    /// Work given to [`Context::offload`] has ended, one way or another. The connection may have gone meanwhile.
+    /// Called when work given to [`Context::offload`] has returned, panicked or was rejected. Its
+    /// connection may have closed in the meantime.
     fn on_job(&mut self, cx: &mut Context<'_>, job: JobId, output: JobOutput) {
         let _ = (cx, job, output);
     }
 
-    /// Another thread sent a message through the engine's handle.
+    /// Called for each message that another thread posted with
+    /// [`Handle::post`](crate::Handle::post).
     fn on_post(&mut self, cx: &mut Context<'_>, message: Message) {
         let _ = (cx, message);
     }
 
-    /// What [`Context::notify_turn_end`] asked for: the callbacks of this turn have been made, and what they said to others has
-    /// not been sent yet. Here a service says at once what it has collected. It is about nobody: [`Context::conn`] is
-    /// [`ConnId::NONE`].
+    /// Called at the end of a turn in which [`Context::notify_turn_end`] was called: after the
+    /// turn's other callbacks, before the output to other connections is flushed. A service sends
+    /// here what it has collected over the turn. [`Context::conn`] is [`ConnId::NONE`].
     fn on_turn_end(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
     }
 
-    /// The engine has begun to [drain](crate::Handle::drain): there are no newcomers and no further requests. Connections that
-    /// wait for nothing end now, each with its `on_close`; those that wait for an answer end when they have it. Here a service
-    /// gives up work that would take long, so that they have one soon.
+    /// Called when the engine begins to [drain](crate::Handle::drain): it accepts no more
+    /// connections and reads no more requests. Connections without a pending answer close now, each
+    /// with its `on_close`; the others close after their answer. A service cancels long work here.
     ///
-    /// It is about nobody, and called once, on the service that was added, not on its instances
-    /// [for a connection](Self::per_connection). It does not come where the engine is stopped at once.
+    /// Called once, on the service that was added, not on its [instances per
+    /// connection](Self::per_connection); [`Context::conn`] is [`ConnId::NONE`].
+    /// [`Handle::stop`](crate::Handle::stop) skips this callback.
     fn on_shutdown(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
     }
 
-    /// A batch of `frames` frames that was owed to this connection was dropped, because its peer reads too slowly and the
-    /// [policy](crate::SlowConsumer) is to drop. Each batch is reported once, in the order in which they were dropped, if it has
-    /// a ticket and the connection is still open; [`Context::notify_writable`] tells when there is room to make up for it. On
-    /// `Threaded` that order need not be the one in which they were sent.
+    /// Called when a batch of `frames` frames for this connection was dropped, because its peer
+    /// reads too slowly and the [policy](crate::SlowConsumer) is to drop. Each batch is reported
+    /// once, in the order of dropping, if it has an id and the connection is still open. On
+    /// `Threaded` this order may differ from the order of sending. [`Context::notify_writable`]
+    /// reports when the queue has space again.
     ///
-    /// It never comes from inside another callback. `Threaded` keeps a thousand such reports for a connection whose thread
-    /// is busy with work of its own. Beyond that it gives up the names: one last report, whose ticket is [`BatchId::NONE`],
-    /// counts the frames of all the others.
-    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: BatchId, frames: u32) {
-        let _ = (cx, ticket, frames);
+    /// It never runs inside another callback. `Threaded` keeps up to 1,024 reports for a connection
+    /// whose thread is busy. Beyond that, one last report with [`BatchId::NONE`] counts the frames
+    /// of all further batches.
+    fn on_dropped(&mut self, cx: &mut Context<'_>, batch: BatchId, frames: u32) {
+        let _ = (cx, batch, frames);
     }
 
-    /// The connection takes no more input. A last reply is still sent if the peer can be reached; afterwards its id resolves
-    /// to nothing. Called once for each connection that was opened.
+    /// Called once for each opened connection, when it takes no more input. A last reply is still
+    /// sent if the peer is reachable. After the call the connection's id is invalid.
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
         let _ = (cx, reason);
     }
 
-    /// The words for a newcomer that an engine turns away before any service hears of it, where peers would not understand a
-    /// plain sentence. A function of its own, so that it needs no service: the engine may be busy with it.
+    /// Returns the function that builds the reply for a connection that the engine rejects, for
+    /// protocols whose clients do not read plain text. Such a connection is never opened, so no
+    /// other callback runs for it. A plain function, because the engine may need it while the
+    /// service is busy.
     fn rejection(&self) -> Option<RejectionReply> {
         None
     }
 
-    /// Threads of its own for the work that it [offloads](Context::offload): so many pieces of it run at once, and further ones
-    /// wait. For work that takes long, which would otherwise hold up the work of other services; `None` is for the engine's
-    /// own workers. It is asked once, when the engine begins to run.
+    /// Returns the number of worker threads for this service alone, or `None` to use the engine's
+    /// shared pool. A service whose [offloaded](Context::offload) work takes long asks for its own,
+    /// so that it does not delay other services. Called once, when the engine starts.
     ///
-    /// On `Threaded` a connection's work runs on the connection's own thread all the same; no more of it at once than this.
+    /// On `Threaded` a connection's work runs on the connection's own thread; this number then
+    /// bounds the work that runs at the same time.
     fn job_threads(&self) -> Option<NonZeroUsize> {
         None
     }
 
-    /// Another of its kind for one connection alone, if the service keeps nothing that concerns more than one.
+    /// Returns an instance of the service for one connection, if the service has no state that
+    /// connections share; otherwise `None`.
     ///
-    /// An engine with a thread for each connection then needs no lock around it. Such an instance is called for its own
-    /// connection only, from [`on_open`](Self::on_open) to `on_close`, and reaches no other: what it sends to another goes
-    /// nowhere. Everything that is about no connection (datagrams, posts, the timers set there) stays with the service that
-    /// was added. What an instance asks for in [`on_turn_end`](Self::on_turn_end) counts as its connection's.
+    /// The thread-per-connection engine then needs no lock. The instance is called for its own
+    /// connection only, from [`on_open`](Self::on_open) to `on_close`. What it sends to other
+    /// connections is discarded. Datagrams, posts and timers without a connection go to the service
+    /// that was added. Actions in an instance's [`on_turn_end`](Self::on_turn_end) belong to its
+    /// connection.
     fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
         None
     }
@@ -172,8 +188,8 @@ impl<S: Service + ?Sized> Service for Box<S> {
         (**self).on_shutdown(cx);
     }
 
-    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: BatchId, frames: u32) {
-        (**self).on_dropped(cx, ticket, frames);
+    fn on_dropped(&mut self, cx: &mut Context<'_>, batch: BatchId, frames: u32) {
+        (**self).on_dropped(cx, batch, frames);
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
@@ -193,8 +209,9 @@ impl<S: Service + ?Sized> Service for Box<S> {
     }
 }
 
-/// Says in a service's own language, under the connection's framing, why a newcomer cannot stay: frames, in order.
+/// Builds the payloads, in order, that give a rejected client the reason in the service's own
+/// protocol and the given framing.
 pub type RejectionReply = fn(Framing, &CloseReason) -> Vec<Payload>;
 
-/// What another thread posts to a service.
+/// A message that another thread posts to a service.
 pub type Message = Box<dyn Any + Send>;

@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 pub enum Peer {
     /// A TCP client and its address.
     Tcp(SocketAddr),
-    /// A client of a Unix-domain socket; such clients rarely have a name.
+    /// A client of a Unix-domain socket. Such clients rarely have an address.
     Unix,
-    /// Whoever is at the input and output that the engine was [given](crate::Reactor::attach): an operator.
+    /// The operator at an [attached](crate::Reactor::attach) input and output.
     Console,
 }
 

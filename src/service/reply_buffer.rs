@@ -1,27 +1,28 @@
-//! Replies of one step, on their way from a service's callbacks to one write.
+//! The buffer for the replies of one step, between a service's callbacks and one write.
 //!
-//! An engine owns one outbox and lends it to each callback in turn, so that a pipeline of small requests costs one buffer
-//! that is never allocated again and one system call. A large reply that is, or lies within, what was just received is not
-//! copied at all: the outbox remembers where it lies, and the engine writes it from there before those bytes are let go of.
+//! Each worker owns one reply buffer and passes it to every callback. A pipeline of small requests
+//! thus costs one reused buffer and one system call. A large reply that is a part of the received
+//! bytes is not copied: the buffer records its position, and the engine writes it from there before
+//! it reuses the receive buffer.
 
 use std::ops::Range;
 
 use crate::frame::{EncodeError, Framing, encode, frame_header};
 
-/// Replies of at least this many bytes are sent from where they lie, if they were just received. Below it a copy is cheaper
-/// than slices of its own.
-const LEND_BYTES: usize = 8 * 1024;
+/// The smallest reply, in bytes, that is sent from the received bytes without a copy. Below this
+/// size a copy is cheaper than a separate slice in the write call.
+const MIN_BORROWED_BYTES: usize = 8 * 1024;
 
-/// Replies that may lie elsewhere at once.
-const MAX_LENT: usize = 16;
+/// Borrowed replies in one buffer at most.
+const MAX_BORROWED: usize = 16;
 
-/// Pieces that the replies of one step lie in, at most.
-pub(crate) const MAX_PIECES: usize = 2 * MAX_LENT + 1;
+/// Slices at most that hold the replies of one step.
+pub(crate) const MAX_PIECES: usize = 2 * MAX_BORROWED + 1;
 
-/// Replies that are worth their system call even while more requests wait: half a default socket buffer, in bytes.
+/// Reply bytes that are written before further requests are handled: half a default socket buffer.
 const FLUSH_BYTES: usize = 64 * 1024;
 
-/// Memory kept from one step to the next.
+/// Capacity kept from one step to the next, in bytes.
 const KEPT_BYTES: usize = 256 * 1024;
 
 /// Encoded replies that have not been written yet.
@@ -29,46 +30,48 @@ const KEPT_BYTES: usize = 256 * 1024;
 pub(crate) struct ReplyBuffer {
     bytes: Vec<u8>,
     frames: u32,
-    lent: Vec<BorrowedReply>,
-    lent_bytes: usize,
-    lender: Lender,
+    borrowed: Vec<BorrowedReply>,
+    borrowed_bytes: usize,
+    borrowed_from: BorrowedFrom,
     unsendable: Option<EncodeError>,
 }
 
-/// A reply that lies elsewhere: those bytes there go out after the first `at` bytes here.
+/// A reply that is a part of the received bytes: the bytes in `there` go out after the first `at`
+/// bytes of the buffer.
 #[derive(Clone, Debug)]
 struct BorrowedReply {
     at: usize,
     there: Range<usize>,
 }
 
-/// What a reply may be sent from without being copied.
+/// The received bytes that a reply may be a part of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReplySource<'a> {
-    /// The bytes received with the request. They stay where they are until all frames in them have been answered.
+    /// The receive buffer. It stays unchanged until all frames in it have been answered.
     pub(crate) received: &'a [u8],
-    /// The request itself, which may have been put together elsewhere. It stays until the next frame is looked for.
+    /// The request, if the decoder assembled it in its own buffer. It stays unchanged until the
+    /// next frame is decoded.
     pub(crate) request: &'a [u8],
 }
 
-/// Which part of a [`ReplySource`] replies lie in.
+/// The part of a [`ReplySource`] that borrowed replies point into.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Lender {
+enum BorrowedFrom {
     #[default]
     Received,
     Request,
 }
 
 impl ReplyBuffer {
-    /// Adds a reply, framed.
+    /// Encodes a reply and adds it.
     #[inline]
     pub(crate) fn reply(
         &mut self,
         framing: Framing,
         payload: &[u8],
-        origin: ReplySource<'_>,
+        source: ReplySource<'_>,
     ) -> Result<(), EncodeError> {
-        if payload.len() >= LEND_BYTES && self.lend(framing, payload, origin)? {
+        if payload.len() >= MIN_BORROWED_BYTES && self.borrow(framing, payload, source)? {
             return Ok(());
         }
         encode(framing, payload, &mut self.bytes)?;
@@ -76,33 +79,35 @@ impl ReplyBuffer {
         Ok(())
     }
 
-    fn lend(&mut self, framing: Framing, payload: &[u8], origin: ReplySource<'_>) -> Result<bool, EncodeError> {
-        let (lender, there) = match (place(payload, origin.received), place(payload, origin.request)) {
-            (Some(there), _) => (Lender::Received, there),
-            (None, Some(there)) => (Lender::Request, there),
-            (None, None) => return Ok(false),
-        };
-        let mixed = lender != self.lender && !self.lent.is_empty();
-        if mixed || self.lent.len() == MAX_LENT {
+    /// Adds a reply without copying it; returns false if that is not possible.
+    fn borrow(&mut self, framing: Framing, payload: &[u8], source: ReplySource<'_>) -> Result<bool, EncodeError> {
+        let (borrowed_from, there) =
+            match (position_within(payload, source.received), position_within(payload, source.request)) {
+                (Some(there), _) => (BorrowedFrom::Received, there),
+                (None, Some(there)) => (BorrowedFrom::Request, there),
+                (None, None) => return Ok(false),
+            };
+        let mixed = borrowed_from != self.borrowed_from && !self.borrowed.is_empty();
+        if mixed || self.borrowed.len() == MAX_BORROWED {
             return Ok(false);
         }
         let Some(header) = frame_header(framing, payload)? else { return Ok(false) };
         self.bytes.extend_from_slice(header.bytes());
-        self.lent_bytes += there.len();
-        self.lent.push(BorrowedReply { at: self.bytes.len(), there });
-        self.lender = lender;
+        self.borrowed_bytes += there.len();
+        self.borrowed.push(BorrowedReply { at: self.bytes.len(), there });
+        self.borrowed_from = borrowed_from;
         self.bytes.extend_from_slice(header.trailer());
         self.frames += 1;
         Ok(true)
     }
 
-    /// Adds frames encoded before.
+    /// Adds frames that are already encoded.
     pub(crate) fn push_encoded(&mut self, encoded: &[u8], frames: u32) {
         self.bytes.extend_from_slice(encoded);
         self.frames += frames;
     }
 
-    /// Remembers that a reply could not be framed, which ends its connection.
+    /// Records that a reply could not be encoded, which closes its connection.
     pub(crate) fn fail(&mut self, error: EncodeError) {
         self.unsendable.get_or_insert(error);
     }
@@ -121,60 +126,61 @@ impl ReplyBuffer {
         self.frames
     }
 
-    /// Whether so much was copied here that it should be written before more is added.
+    /// Returns true if the buffer should be written before more replies are added.
     #[inline]
-    pub(crate) fn is_worth_a_write(&self) -> bool {
-        self.bytes.len() >= FLUSH_BYTES || self.lent.len() == MAX_LENT
+    pub(crate) fn should_write(&self) -> bool {
+        self.bytes.len() >= FLUSH_BYTES || self.borrowed.len() == MAX_BORROWED
     }
 
-    /// Whether a reply lies elsewhere.
+    /// Returns true if a reply is borrowed.
     #[inline]
-    pub(crate) fn has_lent(&self) -> bool {
-        !self.lent.is_empty()
+    pub(crate) fn has_borrowed(&self) -> bool {
+        !self.borrowed.is_empty()
     }
 
-    /// Whether a reply lies in the request alone, which therefore has to be kept until this is written.
+    /// Returns true if a reply is borrowed from the request, which must then stay unchanged until
+    /// the buffer is written.
     #[inline]
-    pub(crate) fn lies_in_request(&self) -> bool {
-        self.lender == Lender::Request && self.has_lent()
+    pub(crate) fn borrows_request(&self) -> bool {
+        self.borrowed_from == BorrowedFrom::Request && self.has_borrowed()
     }
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len() + self.lent_bytes
+        self.bytes.len() + self.borrowed_bytes
     }
 
-    /// The replies in order, in at most [`MAX_PIECES`] pieces.
-    pub(crate) fn pieces<'a>(&'a self, origin: ReplySource<'a>) -> impl Iterator<Item = &'a [u8]> + Clone {
-        let lender = match self.lender {
-            Lender::Received => origin.received,
-            Lender::Request => origin.request,
+    /// Returns the replies in order, as at most [`MAX_PIECES`] slices.
+    pub(crate) fn pieces<'a>(&'a self, source: ReplySource<'a>) -> impl Iterator<Item = &'a [u8]> + Clone {
+        let borrowed_from = match self.borrowed_from {
+            BorrowedFrom::Received => source.received,
+            BorrowedFrom::Request => source.request,
         };
-        let ends = self.lent.iter().map(|lent| lent.at).chain([self.bytes.len()]);
-        let starts = [0].into_iter().chain(self.lent.iter().map(|lent| lent.at));
+        let ends = self.borrowed.iter().map(|borrowed| borrowed.at).chain([self.bytes.len()]);
+        let starts = [0].into_iter().chain(self.borrowed.iter().map(|borrowed| borrowed.at));
         let here = starts.zip(ends).map(|(start, end)| self.bytes.get(start..end).unwrap_or_default());
-        let there = self.lent.iter().map(|lent| lender.get(lent.there.clone()).unwrap_or_default());
+        let there = self.borrowed.iter().map(|borrowed| borrowed_from.get(borrowed.there.clone()).unwrap_or_default());
         here.zip(there.chain([&[][..]])).flat_map(|(here, there)| [here, there]).filter(|piece| !piece.is_empty())
     }
 
-    /// The replies as one piece, if none lies elsewhere.
+    /// Returns the replies as one slice; `None` if a reply is borrowed.
     #[inline]
-    pub(crate) fn one_piece(&self) -> Option<&[u8]> {
-        self.lent.is_empty().then_some(&self.bytes)
+    pub(crate) fn as_one_slice(&self) -> Option<&[u8]> {
+        self.borrowed.is_empty().then_some(&self.bytes)
     }
 
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_BYTES);
         self.frames = 0;
-        self.lent.clear();
-        self.lent_bytes = 0;
-        self.lender = Lender::Received;
+        self.borrowed.clear();
+        self.borrowed_bytes = 0;
+        self.borrowed_from = BorrowedFrom::Received;
     }
 }
 
 impl<'a> ReplySource<'a> {
-    /// Nothing that a reply could lie in.
+    /// No received bytes.
     pub(crate) const NONE: ReplySource<'static> = ReplySource { received: &[], request: &[] };
 
     pub(crate) const fn received(received: &'a [u8]) -> Self {
@@ -182,8 +188,9 @@ impl<'a> ReplySource<'a> {
     }
 }
 
-/// Where `part` lies within `whole`, if it does. Only addresses are compared; bytes are always taken from `whole` itself.
-fn place(part: &[u8], whole: &[u8]) -> Option<Range<usize>> {
+/// Returns the range of `part` within `whole`, or `None`. Compares addresses only; bytes are always
+/// read through `whole`.
+fn position_within(part: &[u8], whole: &[u8]) -> Option<Range<usize>> {
     let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
     let end = start.checked_add(part.len())?;
     (end <= whole.len()).then_some(start..end)

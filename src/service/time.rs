@@ -1,17 +1,18 @@
-//! Time as an engine counts it: nanoseconds since it started, in one machine word.
+//! Engine time: nanoseconds since the engine started, in 8 bytes.
 //!
-//! A connection remembers several points in time, and there may be a hundred thousand connections; an optional `Instant` takes
-//! sixteen bytes, an optional `Timestamp` eight. 64 bits of nanoseconds last 584 years.
+//! A connection stores several points in time, and there may be 100,000 connections: an
+//! `Option<Instant>` takes 16 bytes, an `Option<Timestamp>` 8. 64 bits of nanoseconds last 584
+//! years.
 
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-/// A point in time of one engine.
+/// A point in time, relative to the start of one engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Timestamp(NonZeroU64);
 
 impl Timestamp {
-    /// The engine's first moment.
+    /// The engine's start.
     pub(crate) const START: Self = Self(NonZeroU64::MIN);
 
     pub(crate) fn new(start: Instant, now: Instant) -> Self {

@@ -1,4 +1,4 @@
-//! Says what time it is.
+//! The clock service: replies with the time.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,46 +12,48 @@ use jiff::{Timestamp, Zoned};
 use crate::service::Context;
 use crate::service::Service;
 
-/// An answer is cut here, in bytes, so that a small datagram cannot have a large one sent to somebody else.
-const MAX_ANSWER_BYTES: usize = 512;
+/// The largest reply, in bytes. Longer ones are truncated, so that a small datagram with a forged
+/// sender address cannot cause a large one.
+const MAX_REPLY_BYTES: usize = 512;
 
-/// Takes each payload for a strftime format and answers with the time in it; an empty one, or a line ending alone, stands for
-/// `%Y-%m-%d %H:%M:%S`.
+/// Reads each payload as a strftime format and replies with the formatted time. An empty payload,
+/// or a line ending alone, means `%Y-%m-%d %H:%M:%S`.
 ///
-/// The conversions are those of `strftime(3)` in the C locale. A format that is none is answered with `error: ` and what is
-/// wrong with it. No answer has more than 512 bytes.
+/// The conversions are those of `strftime(3)` in the C locale. The reply to an invalid format is
+/// `error: ` and the reason. A reply has at most 512 bytes.
 #[derive(Clone, Debug)]
 pub struct Clock {
     zone: TimeZone,
 }
 
 impl Clock {
-    /// What an empty message asks for.
+    /// The format for an empty message.
     pub const FORMAT: &str = "%Y-%m-%d %H:%M:%S";
 
-    /// A clock in this zone.
+    /// Creates a clock in this time zone.
     pub fn new(zone: TimeZone) -> Self {
         Self { zone }
     }
 
-    fn answer(&self, format: &[u8], now: SystemTime) -> String {
-        let answer = match std::str::from_utf8(format) {
+    fn reply_to(&self, format: &[u8], now: SystemTime) -> String {
+        let reply = match std::str::from_utf8(format) {
             Ok("" | "\n" | "\r\n") => self.format(Self::FORMAT, now),
             Ok(format) => self.format(format, now),
             Err(_) => Err("the format is not UTF-8".to_owned()),
         };
-        answer.unwrap_or_else(|error| Short::of(&format!("error: {error}")).text)
+        reply.unwrap_or_else(|error| TruncatedText::of(&format!("error: {error}")).text)
     }
 
     fn format(&self, format: &str, now: SystemTime) -> Result<String, String> {
         let time = Timestamp::try_from(now).map_err(|error| error.to_string())?;
         let time = BrokenDownTime::from(&Zoned::new(time, self.zone.clone()));
-        let mut answer = Short::default();
+        let mut reply = TruncatedText::default();
         let config = Config::new().custom(PosixCustom::new());
-        match time.format_with_config(&config, without_modifiers(format), &mut StdFmtWrite(&mut answer)) {
-            Ok(()) => Ok(answer.text),
-            // What does not fit ends the formatting, which is how a long one costs no more than its answer.
-            Err(_) if answer.is_full => Ok(answer.text),
+        match time.format_with_config(&config, without_modifiers(format), &mut StdFmtWrite(&mut reply)) {
+            Ok(()) => Ok(reply.text),
+            // Formatting ends with an error when the reply is full, so a long format costs no more
+            // than its reply.
+            Err(_) if reply.is_full => Ok(reply.text),
             Err(error) => {
                 let text = error.to_string();
                 Err(text.strip_prefix("strftime formatting failed: ").unwrap_or(&text).to_owned())
@@ -61,7 +63,7 @@ impl Clock {
 }
 
 impl Default for Clock {
-    /// A clock in the local zone.
+    /// Creates a clock in the local time zone.
     fn default() -> Self {
         Self::new(TimeZone::system())
     }
@@ -69,8 +71,8 @@ impl Default for Clock {
 
 impl Service for Clock {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
-        let answer = self.answer(payload, cx.wall_clock());
-        cx.reply(answer.as_bytes());
+        let reply = self.reply_to(payload, cx.wall_clock());
+        cx.reply(reply.as_bytes());
     }
 
     fn on_datagram(&mut self, cx: &mut Context<'_>, _from: SocketAddr, payload: &[u8]) {
@@ -82,8 +84,8 @@ impl Service for Clock {
     }
 }
 
-/// The same format without `E` and `O` before a conversion: they ask for a locale's own calendar and digits, and the C locale has
-/// none (strftime(3)).
+/// Removes the modifiers `E` and `O` before conversions. They select a locale's own calendar and
+/// digits, which the C locale lacks (strftime(3)).
 fn without_modifiers(format: &str) -> String {
     let mut plain = String::with_capacity(format.len());
     let mut rest = format.chars().peekable();
@@ -99,31 +101,31 @@ fn without_modifiers(format: &str) -> String {
         if matches!(ahead.next(), Some('E' | 'O')) && ahead.next().is_some_and(|c| c.is_ascii_alphabetic()) {
             rest.next();
         }
-        // The conversion itself, which may be a percent sign.
+        // The conversion character, which may be a percent sign.
         plain.extend(rest.next());
     }
     plain
 }
 
-/// Text of at most as many bytes as an answer may have, whole characters only.
+/// Text truncated to [`MAX_REPLY_BYTES`] at a character boundary.
 #[derive(Default)]
-struct Short {
+struct TruncatedText {
     text: String,
     is_full: bool,
 }
 
-impl Short {
+impl TruncatedText {
     fn of(text: &str) -> Self {
-        let mut short = Self::default();
-        // That it does not fit is what `is_full` says.
-        let _ = fmt::Write::write_str(&mut short, text);
-        short
+        let mut truncated = Self::default();
+        // The error means that the text was truncated, which `is_full` records.
+        let _ = fmt::Write::write_str(&mut truncated, text);
+        truncated
     }
 }
 
-impl fmt::Write for Short {
+impl fmt::Write for TruncatedText {
     fn write_str(&mut self, more: &str) -> fmt::Result {
-        let room = MAX_ANSWER_BYTES - self.text.len();
+        let room = MAX_REPLY_BYTES - self.text.len();
         let fitting = more.floor_char_boundary(room);
         self.text.push_str(more.get(..fitting).unwrap_or_default());
         self.is_full |= fitting < more.len();
@@ -139,13 +141,13 @@ mod tests {
 
     fn clock(zone: &str) -> impl Fn(&[u8]) -> String {
         let clock = Clock::new(TimeZone::get(zone).unwrap());
-        move |format| clock.answer(format, SystemTime::UNIX_EPOCH + Duration::from_nanos(1_000_000_000_123_456_789))
+        move |format| clock.reply_to(format, SystemTime::UNIX_EPOCH + Duration::from_nanos(1_000_000_000_123_456_789))
     }
 
     #[test]
-    fn the_time_is_told_as_it_was_asked_for() {
-        let ask = clock("Asia/Shanghai");
-        for (format, answer) in [
+    fn the_reply_has_the_requested_format() {
+        let reply_to = clock("Asia/Shanghai");
+        for (format, reply) in [
             ("", "2001-09-09 09:46:40"),
             ("\n", "2001-09-09 09:46:40"),
             ("%H:%M\n", "09:46\n"),
@@ -161,29 +163,29 @@ mod tests {
             ("现在 %H点", "现在 09点"),
             ("no conversion", "no conversion"),
         ] {
-            assert_eq!(ask(format.as_bytes()), answer, "{format}");
+            assert_eq!(reply_to(format.as_bytes()), reply, "{format}");
         }
         assert_eq!(clock("America/New_York")(b""), "2001-09-08 21:46:40");
     }
 
     #[test]
-    fn what_is_no_format_is_said_to_be_none() {
-        let ask = clock("UTC");
+    fn an_invalid_format_gets_an_error() {
+        let reply_to = clock("UTC");
         for format in [&b"%"[..], b"%!", b"%H %", b"\xff", b"%E", b"%5"] {
-            let answer = ask(format);
-            assert!(answer.starts_with("error: "), "{format:?}: {answer}");
+            let reply = reply_to(format);
+            assert!(reply.starts_with("error: "), "{format:?}: {reply}");
         }
-        assert_eq!(ask(b"\xff"), "error: the format is not UTF-8");
+        assert_eq!(reply_to(b"\xff"), "error: the format is not UTF-8");
     }
 
     #[test]
-    fn answers_are_cut_between_characters() {
-        let ask = clock("UTC");
-        assert_eq!(ask(&b"%c".repeat(30_000)).len(), MAX_ANSWER_BYTES);
-        assert_eq!(ask("你".repeat(1000).as_bytes()).len(), MAX_ANSWER_BYTES - MAX_ANSWER_BYTES % 3);
-        assert_eq!(ask(&[b'x'; 512]).len(), 512);
-        assert_eq!(ask(b"%99999999999999999999d").split(':').next(), Some("error"));
-        assert!(ask(b"%255Y").len() <= MAX_ANSWER_BYTES);
-        assert!(ask(&[&b"%"[..], &[b'!'; 2000]].concat()).len() <= MAX_ANSWER_BYTES);
+    fn replies_are_truncated_between_characters() {
+        let reply_to = clock("UTC");
+        assert_eq!(reply_to(&b"%c".repeat(30_000)).len(), MAX_REPLY_BYTES);
+        assert_eq!(reply_to("你".repeat(1000).as_bytes()).len(), MAX_REPLY_BYTES - MAX_REPLY_BYTES % 3);
+        assert_eq!(reply_to(&[b'x'; 512]).len(), 512);
+        assert_eq!(reply_to(b"%99999999999999999999d").split(':').next(), Some("error"));
+        assert!(reply_to(b"%255Y").len() <= MAX_REPLY_BYTES);
+        assert!(reply_to(&[&b"%"[..], &[b'!'; 2000]].concat()).len() <= MAX_REPLY_BYTES);
     }
 }

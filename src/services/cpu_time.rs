@@ -1,16 +1,16 @@
-//! Processor time, spent on purpose.
+//! Uses CPU time, to stand for work in measurements.
 
 use std::time::Duration;
 
-/// Keeps the processor busy until this thread has used up so much of its time. Time in which the thread is not running does
-/// not count where the system can tell, so that the work stays the same however many threads want the processor.
-pub(crate) fn burn(work: Duration) {
+/// Uses the processor until this thread's CPU time has grown by `work`. On Unix, time in which the
+/// thread does not run does not count, so the work is the same on a busy machine.
+pub(crate) fn spend_cpu_time(work: Duration) {
     if work.is_zero() {
         return;
     }
     let end = now() + work;
     while now() < end {
-        // The clock is a system call; a little work in between keeps the calls from being most of it.
+        // Reading the clock is a system call; the loop between two calls keeps their share small.
         for _ in 0..64 {
             std::hint::spin_loop();
         }
@@ -34,10 +34,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_less_is_burnt_than_asked_for() {
-        let begun = now();
-        burn(Duration::from_millis(3));
-        assert!(now() >= begun + Duration::from_millis(3));
-        burn(Duration::ZERO);
+    fn spend_cpu_time_takes_at_least_the_given_time() {
+        let start = now();
+        spend_cpu_time(Duration::from_millis(3));
+        assert!(now() >= start + Duration::from_millis(3));
+        spend_cpu_time(Duration::ZERO);
     }
 }

@@ -1,20 +1,20 @@
-//! Sends everything back.
+//! The echo service: sends every payload back.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::cpu_time::burn;
+use super::cpu_time::spend_cpu_time;
 use crate::service::Context;
 use crate::service::Service;
 
-/// Answers each payload with itself, framed the same way; each datagram goes back to its sender.
+/// Sends each payload back in the same framing, and each datagram back to its sender.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Echo;
 
 impl Echo {
-    /// An echo that keeps the processor busy for so long before each answer. The time is the thread's own processor time where
-    /// the system can tell (on Unix it can): it stands for real work in measurements, and real work takes no less processor
-    /// time because others want the processor, too.
+    /// Returns an echo that uses the processor for the time `work` before each reply. It stands for
+    /// real work in measurements. The time is the thread's own CPU time (on Unix), because real
+    /// work takes the same CPU time on a busy machine.
     pub const fn with_work(work: Duration) -> WorkingEcho {
         WorkingEcho { work }
     }
@@ -34,7 +34,7 @@ impl Service for Echo {
     }
 }
 
-/// An [`Echo`] that has something to do, see [`Echo::with_work`].
+/// An [`Echo`] that uses CPU time before each reply, see [`Echo::with_work`].
 #[derive(Clone, Copy, Debug)]
 pub struct WorkingEcho {
     work: Duration,
@@ -42,12 +42,12 @@ pub struct WorkingEcho {
 
 impl Service for WorkingEcho {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
-        burn(self.work);
+        spend_cpu_time(self.work);
         cx.reply(payload);
     }
 
     fn on_datagram(&mut self, cx: &mut Context<'_>, _from: SocketAddr, payload: &[u8]) {
-        burn(self.work);
+        spend_cpu_time(self.work);
         cx.reply(payload);
     }
 

@@ -1,4 +1,4 @@
-//! Says hello, once.
+//! The greet service: one greeting per connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,22 +7,23 @@ use crate::frame::{TextEncoding, UnencodableError};
 use crate::service::Context;
 use crate::service::Service;
 
-/// Answers the first message with a greeting that may hold it, then closes; each datagram is a first message.
+/// Replies to the first message with a greeting, then closes the connection. Each datagram gets one
+/// greeting.
 #[derive(Clone, Debug)]
 pub struct Greet {
-    /// What stands before, between and after the message.
+    /// The parts of the template before, between and after the placeholders.
     pieces: Arc<[Box<[u8]>]>,
 }
 
 impl Greet {
-    /// The template that [`Greet::default`] has.
+    /// The template of [`Greet::default`].
     pub const TEMPLATE: &str = "hello {}";
 
-    /// Greets with `template`, in which each `{}` stands for the message. Without one it says the same to everybody. The
-    /// template is written in `encoding`; the message is bytes, and stands there as it came.
+    /// Creates a service that greets with `template`, in which each `{}` is replaced by the
+    /// message. The template is sent in `encoding`; the message's bytes are inserted unchanged.
     ///
     /// # Errors
-    /// [`UnencodableError`] when the encoding has not all characters of the template.
+    /// [`UnencodableError`] if the encoding lacks a character of the template.
     pub fn new(template: &str, encoding: TextEncoding) -> Result<Self, UnencodableError> {
         let pieces = template.split("{}").map(|piece| Ok(encoding.encode(piece)?.into()));
         Ok(Self { pieces: pieces.collect::<Result<_, _>>()? })

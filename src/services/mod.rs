@@ -1,5 +1,5 @@
-//! The services that come with the library. They know nothing but [`Service`](crate::Service) and what it is made of: no socket,
-//! no clock, no engine.
+//! The services of this crate. They use the [`Service`](crate::Service) trait and the types in its
+//! callbacks; they must not use a socket, a clock or an engine.
 
 #[cfg(feature = "chat")]
 pub mod chat;
@@ -27,5 +27,5 @@ pub use greet::Greet;
 #[cfg(feature = "classic")]
 pub use parrot::Parrot;
 #[cfg(feature = "classic")]
-pub use robot::{Robot, Rule};
+pub use robot::{Robot, RobotRule};
 pub use upper::Upper;

@@ -1,4 +1,4 @@
-//! Says again what it was told, by whomever.
+//! The parrot service: replies with a random earlier message.
 
 use std::collections::VecDeque;
 
@@ -8,39 +8,41 @@ use crate::frame::TextEncoding;
 use crate::service::Context;
 use crate::service::Service;
 
-/// Messages that are remembered. Of more, the oldest are forgotten.
+/// The largest number of stored messages. Beyond it, the oldest are removed.
 const MAX_MESSAGES: usize = 10_000;
 
-/// Bytes of the messages that are remembered.
+/// The largest sum of the stored messages' lengths, in bytes.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Remembers every message, of all its peers, and answers with one remembered at random, the newest included; `Bye`, in any case,
-/// closes.
+/// Stores every message of all its peers and replies with a random stored message, the newest
+/// included. `Bye`, in any case, closes the connection.
 ///
-/// It keeps the last 10,000 messages or the last mebibyte, whichever is less, and the newest in any case. What is no text in its encoding
-/// is answered with a word of that, and not remembered: whoever would be told it later could not read it. It hears no datagrams: a
-/// small one with a forged sender would have a large one, remembered from somebody else, sent to whoever that is.
+/// It stores the last 10,000 messages or the last 1 MiB, whichever is less, but always the newest.
+/// A message that is not valid text in the encoding gets an error reply and is not stored, because
+/// later receivers could not read it. Datagrams are ignored: a small datagram with a forged sender
+/// address would send a large stored message to that address.
 #[derive(Debug)]
 pub struct Parrot {
-    memory: Memory,
-    dice: Rng,
+    store: MessageStore,
+    rng: Rng,
     encoding: TextEncoding,
 }
 
 impl Parrot {
-    /// A parrot that listens to text in `encoding`. With the same `seed`, the same messages have the same answers.
+    /// Creates a parrot for text in `encoding`. With the same `seed`, the same messages get the
+    /// same replies.
     pub fn new(encoding: TextEncoding, seed: u64) -> Self {
-        Self { memory: Memory::default(), dice: Rng::with_seed(seed), encoding }
+        Self { store: MessageStore::default(), rng: Rng::with_seed(seed), encoding }
     }
 
-    fn answer(&mut self, cx: &mut Context<'_>, message: &[u8]) {
+    fn reply_to(&mut self, cx: &mut Context<'_>, message: &[u8]) {
         if self.encoding.decode(message).is_none() {
             cx.reply(format!("error: this is not {}", self.encoding).as_bytes());
             return;
         }
-        self.memory.add(message);
-        let any = self.dice.usize(..self.memory.messages.len());
-        cx.reply(self.memory.messages.get(any).map_or(message, |remembered| remembered));
+        self.store.add(message);
+        let any = self.rng.usize(..self.store.messages.len());
+        cx.reply(self.store.messages.get(any).map_or(message, |stored| stored));
     }
 }
 
@@ -55,19 +57,19 @@ impl Service for Parrot {
         if payload.trim_ascii().eq_ignore_ascii_case(b"bye") {
             cx.close("it said bye");
         } else {
-            self.answer(cx, payload);
+            self.reply_to(cx, payload);
         }
     }
 }
 
-/// Messages, the oldest first. Never empty once one was added.
+/// The stored messages, oldest first. It is never empty after the first message.
 #[derive(Debug, Default)]
-struct Memory {
+struct MessageStore {
     messages: VecDeque<Box<[u8]>>,
     bytes: usize,
 }
 
-impl Memory {
+impl MessageStore {
     fn add(&mut self, message: &[u8]) {
         self.messages.push_back(message.into());
         self.bytes += message.len();
@@ -84,32 +86,32 @@ impl Memory {
 mod tests {
     use super::*;
 
-    fn told(messages: impl IntoIterator<Item = Vec<u8>>) -> Memory {
-        let mut memory = Memory::default();
-        messages.into_iter().for_each(|message| memory.add(&message));
-        assert_eq!(memory.bytes, memory.messages.iter().map(|message| message.len()).sum::<usize>());
-        memory
+    fn store_of(messages: impl IntoIterator<Item = Vec<u8>>) -> MessageStore {
+        let mut store = MessageStore::default();
+        messages.into_iter().for_each(|message| store.add(&message));
+        assert_eq!(store.bytes, store.messages.iter().map(|message| message.len()).sum::<usize>());
+        store
     }
 
     #[test]
-    fn the_oldest_messages_are_forgotten() {
-        let memory = told((0..MAX_MESSAGES + 3).map(|number| number.to_string().into_bytes()));
-        assert_eq!(memory.messages.len(), MAX_MESSAGES);
-        assert_eq!(**memory.messages.front().unwrap(), *b"3");
-        assert_eq!(**memory.messages.back().unwrap(), *b"10002");
+    fn the_oldest_messages_are_removed() {
+        let store = store_of((0..MAX_MESSAGES + 3).map(|number| number.to_string().into_bytes()));
+        assert_eq!(store.messages.len(), MAX_MESSAGES);
+        assert_eq!(**store.messages.front().unwrap(), *b"3");
+        assert_eq!(**store.messages.back().unwrap(), *b"10002");
     }
 
     #[test]
-    fn messages_are_forgotten_for_their_bytes_too() {
-        let memory = told((0..20).map(|number| vec![number; MAX_BYTES / 8]));
-        assert_eq!(memory.bytes, MAX_BYTES);
-        assert_eq!(memory.messages.front().unwrap()[0], 12);
+    fn stored_bytes_are_bounded() {
+        let store = store_of((0..20).map(|number| vec![number; MAX_BYTES / 8]));
+        assert_eq!(store.bytes, MAX_BYTES);
+        assert_eq!(store.messages.front().unwrap()[0], 12);
     }
 
     #[test]
-    fn the_newest_is_remembered_whatever_its_size() {
-        let memory = told([vec![1; 10], vec![2; 2 * MAX_BYTES]]);
-        assert_eq!((memory.messages.len(), memory.messages[0][0]), (1, 2));
-        assert_eq!(told([vec![1; 2 * MAX_BYTES], vec![2; 10]]).bytes, 10);
+    fn the_newest_message_is_always_stored() {
+        let store = store_of([vec![1; 10], vec![2; 2 * MAX_BYTES]]);
+        assert_eq!((store.messages.len(), store.messages[0][0]), (1, 2));
+        assert_eq!(store_of([vec![1; 2 * MAX_BYTES], vec![2; 10]]).bytes, 10);
     }
 }

@@ -1,4 +1,4 @@
-//! Answers by keywords.
+//! The robot service: replies by keywords.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,67 +8,69 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde::Deserialize;
 
-use super::Clock;
+use super::clock::Clock;
 use crate::frame::TextEncoding;
 use crate::service::Context;
 use crate::service::Service;
 
-/// A keyword of a message decides what is answered.
+/// Replies to each message by the first rule with a keyword in it.
 ///
-/// What is no text in the encoding is answered, too: keywords are looked for in what can be read of it.
+/// A message that is not valid text in the encoding gets a reply, too: keywords are searched in its
+/// valid parts.
 #[derive(Clone, Debug)]
 pub struct Robot {
     name: Arc<str>,
-    rules: Arc<[Rule]>,
+    rules: Arc<[RobotRule]>,
     encoding: TextEncoding,
     zone: TimeZone,
 }
 
-/// What is answered to whom.
+/// One rule: keywords and the reply.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rule {
-    /// The message contains one of these, in this very spelling. A rule without keywords is for every message that no earlier
-    /// one is for.
+pub struct RobotRule {
+    /// The rule matches a message that contains one of these, compared exactly. A rule without
+    /// keywords matches every message.
     #[serde(default)]
     pub keywords: Vec<String>,
-    /// The answer. `{name}` stands for the robot's name, `{time}` for the local time as in `2026-11-21 17:46:32`.
+    /// The reply. `{name}` is replaced by the robot's name, `{time}` by the local time, such as
+    /// `2026-11-21 17:46:32`.
     pub reply: String,
 }
 
-/// What is answered where no rule says otherwise: "I cannot understand what you mean, how embarrassing".
-const AT_A_LOSS: &str = "我不能明白您的意思,好尴尬啊...";
+/// The reply without a matching rule: "I cannot understand what you mean, how embarrassing".
+const DEFAULT_REPLY: &str = "我不能明白您的意思,好尴尬啊...";
 
 impl Robot {
     /// The name of [`Robot::default`].
     pub const NAME: &str = "switchboard";
 
-    /// A robot of this name that goes by `rules`, in their order, and gives the time in `zone`.
-    pub fn new(name: &str, rules: Vec<Rule>, encoding: TextEncoding, zone: TimeZone) -> Self {
+    /// Creates a robot with this name that tries `rules` in order and gives the time in `zone`.
+    pub fn new(name: &str, rules: Vec<RobotRule>, encoding: TextEncoding, zone: TimeZone) -> Self {
         Self { name: name.into(), rules: rules.into(), encoding, zone }
     }
 
-    /// The rules of [`Robot::default`].
-    pub fn rules() -> Vec<Rule> {
+    /// Returns the rules of [`Robot::default`].
+    pub fn rules() -> Vec<RobotRule> {
         let rule = |keywords: &[&str], reply: &str| {
             let keywords = keywords.iter().map(|&keyword| keyword.to_owned()).collect();
-            Rule { keywords, reply: reply.to_owned() }
+            RobotRule { keywords, reply: reply.to_owned() }
         };
         vec![
             rule(&["你好", "hello"], "你好"),
             rule(&["名字", "name"], "我是{name}"),
             rule(&["时间", "time"], "{time}"),
-            rule(&[], AT_A_LOSS),
+            rule(&[], DEFAULT_REPLY),
         ]
     }
 
-    fn answer(&self, message: &[u8], now: SystemTime) -> String {
+    fn reply_to(&self, message: &[u8], now: SystemTime) -> String {
         let message = self.encoding.decode_lossy(message);
-        let is_for = |rule: &&Rule| {
+        let matches = |rule: &&RobotRule| {
             rule.keywords.is_empty() || rule.keywords.iter().any(|keyword| message.contains(keyword.as_str()))
         };
-        let reply = self.rules.iter().find(is_for).map_or(AT_A_LOSS, |rule| &rule.reply);
-        // The name last, and in pieces: it may hold what looks like a placeholder.
+        let reply = self.rules.iter().find(matches).map_or(DEFAULT_REPLY, |rule| &rule.reply);
+        // The name is inserted last, because it may contain text that looks like a placeholder.
         let with_time = |piece: &str| {
             if piece.contains("{time}") {
                 piece.replace("{time}", &local_time(now, &self.zone))
@@ -80,9 +82,9 @@ impl Robot {
     }
 }
 
-/// The time in `zone`, as in `2026-11-21 17:46:32`.
+/// Formats the time in `zone`, such as `2026-11-21 17:46:32`.
 fn local_time(now: SystemTime, zone: &TimeZone) -> String {
-    // A clock set to a year that no calendar has is an operator's joke; it is answered with the calendar's first.
+    // A system clock outside of the calendar's range is shown as the calendar's first moment.
     let zoned = Zoned::new(Timestamp::try_from(now).unwrap_or(Timestamp::MIN), zone.clone());
     zoned.strftime(Clock::FORMAT).to_string()
 }
@@ -95,8 +97,8 @@ impl Default for Robot {
 
 impl Service for Robot {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
-        let answer = self.answer(payload, cx.wall_clock());
-        cx.reply(&self.encoding.encode_lossy(&answer));
+        let reply = self.reply_to(payload, cx.wall_clock());
+        cx.reply(&self.encoding.encode_lossy(&reply));
     }
 
     fn on_datagram(&mut self, cx: &mut Context<'_>, _from: SocketAddr, payload: &[u8]) {
@@ -114,17 +116,17 @@ mod tests {
 
     use super::*;
 
-    fn answers(robot: &Robot, asked: &[(&str, &str)]) {
+    fn assert_replies(robot: &Robot, expected: &[(&str, &str)]) {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-        for (message, answer) in asked {
-            assert_eq!(robot.answer(message.as_bytes(), now), *answer, "{message}");
+        for (message, reply) in expected {
+            assert_eq!(robot.reply_to(message.as_bytes(), now), *reply, "{message}");
         }
     }
 
     #[test]
-    fn the_first_rule_that_fits_answers() {
+    fn the_first_matching_rule_gives_the_reply() {
         let zone = TimeZone::get("Asia/Shanghai").unwrap();
-        answers(
+        assert_replies(
             &Robot::new("R2", Robot::rules(), TextEncoding::UTF_8, zone),
             &[
                 ("hello", "你好"),
@@ -134,29 +136,32 @@ mod tests {
                 ("hello, your name and the time?", "你好"),
                 ("what time is it", "2001-09-09 09:46:40"),
                 ("时间", "2001-09-09 09:46:40"),
-                ("Hello", AT_A_LOSS),
-                ("", AT_A_LOSS),
+                ("Hello", DEFAULT_REPLY),
+                ("", DEFAULT_REPLY),
             ],
         );
     }
 
     #[test]
-    fn placeholders_are_filled_in_once() {
+    fn placeholders_are_replaced_once() {
         let rules = vec![
-            Rule { keywords: vec!["both".to_owned()], reply: "{name}{time}{name} {other}".to_owned() },
-            Rule { keywords: vec!["none".to_owned()], reply: String::new() },
+            RobotRule { keywords: vec!["both".to_owned()], reply: "{name}{time}{name} {other}".to_owned() },
+            RobotRule { keywords: vec!["none".to_owned()], reply: String::new() },
         ];
         let robot = Robot::new("{time}", rules, TextEncoding::UTF_8, TimeZone::UTC);
-        answers(&robot, &[("both", "{time}2001-09-09 01:46:40{time} {other}"), ("none", ""), ("what", AT_A_LOSS)]);
+        assert_replies(
+            &robot,
+            &[("both", "{time}2001-09-09 01:46:40{time} {other}"), ("none", ""), ("what", DEFAULT_REPLY)],
+        );
     }
 
     #[test]
-    fn what_is_no_text_is_answered_all_the_same() {
+    fn invalid_text_gets_a_reply() {
         let gbk: TextEncoding = "gbk".parse().unwrap();
         let robot = Robot::new("R2", Robot::rules(), gbk, TimeZone::UTC);
         let now = SystemTime::UNIX_EPOCH;
-        assert_eq!(robot.answer(b"\xc4\xe3\xba\xc3", now), "你好");
-        assert_eq!(robot.answer(b"\xff\xff", now), AT_A_LOSS);
-        assert_eq!(robot.answer(b"\xff hello", now), "你好");
+        assert_eq!(robot.reply_to(b"\xc4\xe3\xba\xc3", now), "你好");
+        assert_eq!(robot.reply_to(b"\xff\xff", now), DEFAULT_REPLY);
+        assert_eq!(robot.reply_to(b"\xff hello", now), "你好");
     }
 }

@@ -1,12 +1,13 @@
-//! Sends everything back in capitals.
+//! The upper service: sends every payload back in upper case.
 
 use std::net::SocketAddr;
 
 use crate::service::Context;
 use crate::service::Service;
 
-/// Answers each payload with itself, the bytes that are small ASCII letters upper-cased. That is right for UTF-8 and for encodings of
-/// one byte a character; in GBK, Big5 and `Shift_JIS` such a byte may be the second of a character, which becomes another.
+/// Sends each payload back with its lower-case ASCII letters in upper case. That is right for UTF-8
+/// and for single-byte encodings. In GBK, Big5 and `Shift_JIS` the second byte of a character may
+/// be an ASCII letter, and then the character changes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Upper;
 

@@ -14,7 +14,7 @@ use super::newcomer::Newcomer;
 use super::places::Shift;
 use super::socket::{Plug, Socket, poll};
 use crate::connection::{Connection, Phase};
-use crate::engine::limits::{ACCEPT_PAUSE, MAX_REFUSED_OPEN};
+use crate::engine::limits::{ACCEPT_PAUSE, MAX_REJECTED_OPEN};
 use crate::frame::Framing;
 use crate::net::Notifier;
 use crate::service::CloseReason;
@@ -154,7 +154,7 @@ impl Acceptor {
         let exchange = Arc::clone(&self.agent.exchange);
         self.agent.desk.stats.refused += 1;
         self.agent.publish();
-        if exchange.refused_open.load(Ordering::Relaxed) >= MAX_REFUSED_OPEN {
+        if exchange.refused_open.load(Ordering::Relaxed) >= MAX_REJECTED_OPEN {
             return;
         }
         let logged = exchange.refusing.swap(true, Ordering::Relaxed);

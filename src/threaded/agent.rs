@@ -14,7 +14,7 @@ use super::line::Line;
 use super::socket::Plug;
 use super::tally::Tally;
 use crate::connection::{Connection, Phase, WorkerContext};
-use crate::engine::jobs::Owner;
+use crate::engine::jobs::JobOwner;
 use crate::frame::Payload;
 use crate::frame::{BufferPool, SharedFrames};
 use crate::service::CloseReason;
@@ -98,7 +98,7 @@ impl Agent {
                     &mut self.desk.service_context(id.1, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
                 );
             }
-            _ => callback(service, &mut Context { conn: id.1, clock: *clock, reply_to: ReplyTo::Nobody, effects }),
+            _ => callback(service, &mut Context { conn: id.1, clock: *clock, reply_to: ReplyTo::None, effects }),
         }
         self.apply(id.0, id.1, own.as_mut().map(Own::again));
         self.let_flush(service, id.0, own);
@@ -115,7 +115,7 @@ impl Agent {
     fn flush(&mut self, service: &mut dyn Service, id: ServiceId, own: Option<Own<'_>>) {
         let WorkerContext { clock, pending_actions: effects, .. } = &mut self.desk;
         let nobody = ConnId::NONE;
-        service.on_turn_end(&mut Context { conn: nobody, clock: *clock, reply_to: ReplyTo::Nobody, effects });
+        service.on_turn_end(&mut Context { conn: nobody, clock: *clock, reply_to: ReplyTo::None, effects });
         // What an instance asks for has to come back to it, and its thread is the only one that knows it.
         let instance = own.as_ref().filter(|own| own.line.is_none()).map(|own| own.id);
         self.apply(id, instance.unwrap_or(nobody), own);
@@ -239,7 +239,7 @@ impl Agent {
             }
         }
         for Job { service, id: job, work } in self.errands.drain(..) {
-            lock(&self.exchange.workers).start(Owner { service, conn: ConnId::NONE, job }, work);
+            lock(&self.exchange.workers).start(JobOwner { service, conn: ConnId::NONE, job }, work);
         }
     }
 
@@ -284,6 +284,6 @@ impl Job {
 
     /// Leaves it undone.
     pub(super) fn refuse(self) -> Done {
-        (self.id, JobOutput(Err(JobError::Refused)))
+        (self.id, JobOutput(Err(JobError::Rejected)))
     }
 }

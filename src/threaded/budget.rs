@@ -12,7 +12,7 @@ use super::attend::Attendant;
 use super::socket::Plug;
 use super::tally::Tally;
 use crate::connection::{Connection, Phase};
-use crate::engine::limits::{BUDGET_PATIENCE, Limits, MIN_READ_BYTES};
+use crate::engine::limits::{Limits, MEMORY_GRACE, MIN_READ_BYTES};
 use crate::net::Notifier;
 use crate::service::CloseReason;
 use crate::service::time::Timestamp;
@@ -175,7 +175,7 @@ impl Attendant {
 impl Episode {
     fn new(now: Timestamp) -> Self {
         // Without a descriptor for it, those who wait look again after a while.
-        Self { relief: Notifier::new().ok().map(Arc::new), patience_ends: now + BUDGET_PATIENCE }
+        Self { relief: Notifier::new().ok().map(Arc::new), patience_ends: now + MEMORY_GRACE }
     }
 
     fn end(&self) {

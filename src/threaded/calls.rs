@@ -153,6 +153,6 @@ impl Attendant {
 fn may_go_on(conn: &Connection<Plug>, agent: &Agent) -> bool {
     conn.phase() == Phase::Open
         && conn.pending_bytes() <= agent.desk.limits.high_water_bytes()
-        && !agent.desk.replies.is_worth_a_write()
+        && !agent.desk.replies.should_write()
         && agent.own_end.is_none()
 }

@@ -12,7 +12,7 @@ use super::agent::Agent;
 use super::exchange::{Exchange, Reach, Run, lock};
 use super::socket::{Plug, poll};
 use crate::connection::{Connection, Phase};
-use crate::engine::handle::{Command, Inbox};
+use crate::engine::handle::{Command, HandleReceiver};
 use crate::service::Context;
 use crate::service::time::Timestamp;
 use crate::service::{ConnId, Peer, Service, ServiceId};
@@ -23,7 +23,7 @@ const SCRAP_BYTES: usize = 4 * 1024;
 /// The thread that runs the engine.
 pub(super) struct Control {
     agent: Agent,
-    inbox: Inbox,
+    inbox: HandleReceiver,
     pipes: Vec<(UnixStream, Command)>,
     refused: Vec<Connection<Plug>>,
     drain_ends: Option<Timestamp>,
@@ -32,7 +32,7 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) fn new(exchange: Arc<Exchange>, inbox: Inbox, pipes: Vec<(UnixStream, Command)>) -> Self {
+    pub(super) fn new(exchange: Arc<Exchange>, inbox: HandleReceiver, pipes: Vec<(UnixStream, Command)>) -> Self {
         let tally = exchange.staff_tally();
         let agent = Agent::new(exchange, tally);
         Self { agent, inbox, pipes, refused: Vec::new(), drain_ends: None, out_of_time: false }

@@ -84,7 +84,7 @@ impl Postman {
                 continue;
             }
             let desk = &mut self.agent.desk;
-            let reply_to = ReplyTo::Datagram { outgoing: &mut self.outgoing, from };
+            let reply_to = ReplyTo::Datagram { batch: &mut self.outgoing, from };
             let mut cx =
                 Context { conn: ConnId::NONE, clock: desk.clock, reply_to, effects: &mut desk.pending_actions };
             service.on_datagram(&mut cx, from, payload);

@@ -15,9 +15,9 @@ use super::socket::{Plug, Socket};
 use super::spawn::Spawn;
 use super::tally::Tally;
 use crate::connection::Connection;
-use crate::engine::jobs::{Wake, WorkerPools};
+use crate::engine::jobs::{WakeFn, WorkerPools};
 use crate::engine::limits::Limits;
-use crate::engine::setup::Registered;
+use crate::engine::setup::RegisteredService;
 use crate::engine::slab::GenerationalSlab;
 use crate::engine::stats::Stats;
 use crate::net::Notifier;
@@ -121,7 +121,7 @@ pub(super) enum Run {
 /// What is needed to begin.
 pub(super) struct Parts {
     pub(super) limits: Limits,
-    pub(super) services: Vec<Registered>,
+    pub(super) services: Vec<RegisteredService>,
     pub(super) mailboxes: Vec<Mailbox>,
     pub(super) listeners: usize,
     pub(super) control: Arc<Notifier>,
@@ -132,9 +132,9 @@ impl Exchange {
     pub(super) fn new(parts: Parts) -> std::io::Result<Self> {
         let Parts { limits, services, mailboxes, listeners, control, spawn } = parts;
         let rung = Arc::clone(&control);
-        let wake: Wake = Arc::new(move || rung.notify());
+        let wake: WakeFn = Arc::new(move || rung.notify());
         let workers = WorkerPools::new(&limits, services.iter().map(|it| it.service.job_threads()), &wake);
-        let booths = services.into_iter().enumerate().map(|(number, Registered { name, service })| {
+        let booths = services.into_iter().enumerate().map(|(number, RegisteredService { name, service })| {
             let (per_connection, rejection) = (service.per_connection().is_some(), service.rejection());
             let permits = service.job_threads().map(Permits::new);
             let id = ServiceId(number);

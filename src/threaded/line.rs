@@ -13,7 +13,7 @@ use super::socket::Plug;
 use super::tally::Tally;
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, Phase, WorkerContext};
-use crate::engine::limits::{Limits, MAX_MISSED, MAX_SHARED_FRAMES, SlowConsumer};
+use crate::engine::limits::{Limits, MAX_DROPPED_REPORTS, MAX_SHARED_FRAMES, SlowConsumer};
 use crate::frame::BatchId;
 use crate::frame::{Batch, Framing};
 use crate::net::Notifier;
@@ -198,10 +198,10 @@ impl Post {
 
     /// Its thread may be at work for long. Of what is then too much to be kept one by one, the frames are counted.
     fn note_missed(&mut self, missed: DroppedBatch) {
-        if let Some(rest) = self.missed.get_mut(MAX_MISSED) {
+        if let Some(rest) = self.missed.get_mut(MAX_DROPPED_REPORTS) {
             rest.frames = rest.frames.saturating_add(missed.frames);
         } else {
-            let has_room = self.missed.len() < MAX_MISSED;
+            let has_room = self.missed.len() < MAX_DROPPED_REPORTS;
             self.missed.push(if has_room { missed } else { DroppedBatch { batch: BatchId::NONE, ..missed } });
         }
     }

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use crate::engine::error::Error;
 use crate::engine::handle::{self, Command, Handle};
 use crate::engine::limits::Limits;
-use crate::engine::setup::{Registered, fit_to_descriptors, fit_to_threads};
+use crate::engine::setup::{RegisteredService, fit_to_descriptors, fit_to_threads};
 use crate::engine::stats::Stats;
 use crate::frame::Framing;
 use crate::net::Endpoint;
@@ -77,13 +77,13 @@ use spawn::{OsThreads, Spawn};
 /// ```
 pub struct Threaded {
     limits: Limits,
-    services: Vec<Registered>,
+    services: Vec<RegisteredService>,
     listeners: Vec<(Listener, Framing, ServiceId)>,
     mailboxes: Vec<Mailbox>,
     pipes: Vec<(UnixStream, Command)>,
     consoles: Vec<Console>,
     handle: Handle,
-    inbox: handle::Inbox,
+    inbox: handle::HandleReceiver,
     control: Arc<Notifier>,
     spawn: Box<dyn Spawn>,
 }
@@ -121,7 +121,7 @@ impl Threaded {
 
     /// Adds a service; `name` is how the log calls it.
     pub fn add_service(&mut self, name: impl Into<String>, service: impl Service + Send + 'static) -> ServiceId {
-        self.services.push(Registered { name: name.into(), service: Box::new(service) });
+        self.services.push(RegisteredService { name: name.into(), service: Box::new(service) });
         ServiceId(self.services.len() - 1)
     }
 

@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::json;
 use switchboard::Limits;
-use switchboard::services::chat::Rules;
+use switchboard::services::chat::ChatRules;
 
 use crate::common::{Engine, conformance};
 use crate::hall::Hall;
@@ -19,8 +19,8 @@ conformance! {
     whoever_drops_out_again_and_again_misses_nothing,
 }
 
-fn rules() -> Rules {
-    Rules { messages_per_second: 0, announce_up_to: 0, ..Rules::default() }
+fn rules() -> ChatRules {
+    ChatRules { messages_per_second: 0, announce_up_to: 0, ..ChatRules::default() }
 }
 
 fn a_hundred_members_hear_the_same_from_five_publishers<E: Engine>() {

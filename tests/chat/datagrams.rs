@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use switchboard::Limits;
-use switchboard::services::chat::Rules;
+use switchboard::services::chat::ChatRules;
 
 use crate::common::{Engine, GUARD, conformance};
 use crate::hall::Hall;
@@ -16,7 +16,7 @@ conformance! {
 }
 
 fn a_udp_member_is_there_until_it_is_silent_for_long<E: Engine>() {
-    let rules = Rules { udp_silence: Duration::from_millis(300), ..Rules::default() };
+    let rules = ChatRules { udp_silence: Duration::from_millis(300), ..ChatRules::default() };
     let hall = Hall::open::<E>(Limits::default(), rules, 0);
     let mut eva = Member::enter(hall.json, "eva");
     let zoe = speaker(&hall);
@@ -38,7 +38,7 @@ fn a_udp_member_is_there_until_it_is_silent_for_long<E: Engine>() {
 
 fn udp_members_hear_one_another_and_everybody_else<E: Engine>() {
     const MEMBERS: usize = 20;
-    let rules = Rules { messages_per_second: 0, ..Rules::default() };
+    let rules = ChatRules { messages_per_second: 0, ..ChatRules::default() };
     let hall = Hall::open::<E>(Limits::default(), rules, 0);
     let mut eva = Member::enter(hall.json, "eva");
     let speakers: Vec<_> = (0..MEMBERS).map(|_| speaker(&hall)).collect();

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use serde_json::json;
-use switchboard::services::chat::Rules;
+use switchboard::services::chat::ChatRules;
 use switchboard::{Limits, Reactor};
 
 use crate::common::{Engine, conformance};
@@ -16,7 +16,7 @@ conformance! {
 }
 
 fn a_full_server_says_so_in_every_dialect<E: Engine>() {
-    let hall = Hall::open::<E>(Limits { max_connections: 1, ..Limits::default() }, Rules::default(), 0);
+    let hall = Hall::open::<E>(Limits { max_connections: 1, ..Limits::default() }, ChatRules::default(), 0);
     let _inside = Member::enter(hall.json, "inside");
     let text = "server is full: 1 connections";
     let mut outside = TcpStream::connect(hall.json).unwrap();
@@ -40,7 +40,7 @@ fn a_full_server_says_so_in_every_dialect<E: Engine>() {
 fn whoever_reads_is_not_disconnected_for_what_a_crowd_says_at_once() {
     const SPEAKERS: usize = 20;
     const EACH: usize = 20;
-    let rules = Rules { messages_per_second: 0, announce_up_to: 0, ..Rules::default() };
+    let rules = ChatRules { messages_per_second: 0, announce_up_to: 0, ..ChatRules::default() };
     let hall = Hall::open::<Reactor>(Limits { max_write_buffer_bytes: 256 * 1024, ..Limits::default() }, rules, 0);
     let mut listener = Member::enter(hall.json, "listener");
     let request = json!({"type": "say", "room": "lobby", "text": "x".repeat(4000)}).to_string();

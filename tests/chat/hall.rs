@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 
-use switchboard::services::chat::{Chat, Rules};
+use switchboard::services::chat::{Chat, ChatRules};
 use switchboard::{Endpoint, Framing, Limits};
 
 use crate::common::{Engine, Running, tcp};
@@ -21,7 +21,7 @@ pub(crate) struct Hall {
 
 impl Hall {
     /// With so many consoles.
-    pub(crate) fn open<E: Engine>(limits: Limits, rules: Rules, consoles: usize) -> Self {
+    pub(crate) fn open<E: Engine>(limits: Limits, rules: ChatRules, consoles: usize) -> Self {
         let mut engine = E::with_limits(limits);
         let chat = engine.add_service("chat", Chat::new(rules));
         let json = tcp(&mut engine, chat, Framing::U32BE);

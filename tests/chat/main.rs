@@ -21,4 +21,4 @@ mod member;
 mod scripts;
 mod slow;
 
-use switchboard::services::chat::Rules;
+use switchboard::services::chat::ChatRules;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use switchboard::services::chat::Rules;
+use switchboard::services::chat::ChatRules;
 use switchboard::{Limits, SlowConsumer};
 
 use crate::common::{Engine, conformance};
@@ -38,7 +38,8 @@ struct Crowd {
 
 impl Crowd {
     fn gather<E: Engine>(slow_consumer: SlowConsumer) -> Self {
-        let rules = Rules { messages_per_second: 0, announce_up_to: 2, max_text_bytes: 32_000, ..Rules::default() };
+        let rules =
+            ChatRules { messages_per_second: 0, announce_up_to: 2, max_text_bytes: 32_000, ..ChatRules::default() };
         let hall = Hall::open::<E>(limits(slow_consumer), rules, 0);
         let mut speaker = Member::enter(hall.json, "speaker");
         speaker.join("loud");

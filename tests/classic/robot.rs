@@ -2,7 +2,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use switchboard::TextEncoding;
-use switchboard::services::{Robot, Rule};
+use switchboard::services::{Robot, RobotRule};
 
 use crate::common::{Engine, conformance};
 use crate::{Raw, datagram, stand};
@@ -56,7 +56,7 @@ fn text_is_read_and_written_in_the_encoding<E: Engine>() {
 }
 
 fn other_rules_replace_the_robots_own<E: Engine>() {
-    let rule = |keyword: &str, reply: &str| Rule { keywords: vec![keyword.to_owned()], reply: reply.to_owned() };
+    let rule = |keyword: &str, reply: &str| RobotRule { keywords: vec![keyword.to_owned()], reply: reply.to_owned() };
     let latin: TextEncoding = "latin1".parse().unwrap();
     let robot = Robot::new("R2", vec![rule("a", "{name} é 你"), rule("b", "no")], latin, TimeZone::UTC);
     let stand = stand::<E>(robot);

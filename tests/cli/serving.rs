@@ -73,7 +73,9 @@ fn a_framing_applies_to_the_listeners_without_one() {
 fn an_address_is_of_one_service() {
     let output = crate::program::run(&["serve", "--listen", "127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("name it, one of echo upper greet"));
+    assert!(
+        String::from_utf8(output.stderr).unwrap().contains("--listen needs a service: name one of echo upper greet")
+    );
 }
 
 #[test]

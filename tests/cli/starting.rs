@@ -33,11 +33,11 @@ fn an_address_that_cannot_be_had_is_named_with_what_to_do() {
     let nowhere = "unix:/nonexistent/switchboard.sock";
     assert_fails(&["serve", "echo", "--listen", nowhere], &["cannot listen on unix /nonexistent/switchboard.sock"]);
     // Of the documentation's addresses (RFC 5737), so that it is nobody's.
-    assert_fails(&["serve", "echo", "--listen", "192.0.2.1:0"], &["192.0.2.1:0", "no such address"]);
+    assert_fails(&["serve", "echo", "--listen", "192.0.2.1:0"], &["192.0.2.1:0", "does not have that address"]);
     // An empty label makes it no name at all, so that no name server is asked.
     assert_fails(
         &["serve", "echo", "--listen", "nobody..invalid:1"],
-        &["cannot find nobody..invalid:1", "check the name"],
+        &["cannot resolve nobody..invalid:1", "check the name"],
     );
 }
 
@@ -102,7 +102,7 @@ fn a_standard_output_that_nobody_reads_is_no_failure() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut server = Program::start(command(&["-v", "serve", "echo", "--listen", &unix.listen()]).stdout(writer));
-    server.logged("nobody reads standard output");
+    server.logged("standard output is closed");
     assert_echoes(connect_unix(&unix.path().display().to_string()), HELLO);
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));

@@ -279,7 +279,7 @@ fn a_lost_connection_is_told_above_the_line() {
     assert!(!time.timed_out(), "{contents}");
     let lines: Vec<_> = contents.lines().collect();
     assert!(lines[1].starts_with("* connection lost; trying again in 0."), "{contents}");
-    assert_eq!(lines[2..4], ["* back; 1 message was missed and follows", "[lobby] bo: missed"]);
+    assert_eq!(lines[2..4], ["* reconnected; 1 missed message follows", "[lobby] bo: missed"]);
     drop(parser);
     terminal.types("!\r");
     peer.hear("lobby", "half!", 3);

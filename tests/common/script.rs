@@ -22,12 +22,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Rules;
+use super::ChatRules;
 
 /// A script, understood.
 pub(crate) struct Script {
     pub(crate) name: String,
-    pub(crate) rules: Rules,
+    pub(crate) rules: ChatRules,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -94,7 +94,7 @@ fn matches(expected: &Value, heard: &Value) -> bool {
 impl Script {
     /// Understands a script; panics with the number of the line that it does not.
     pub(crate) fn parse(name: &str, text: &str) -> Self {
-        let mut script = Self { name: name.to_owned(), rules: Rules::default(), steps: Vec::new() };
+        let mut script = Self { name: name.to_owned(), rules: ChatRules::default(), steps: Vec::new() };
         let mut speeches = HashMap::new();
         for (at, line) in text.lines().enumerate() {
             let line_number = at + 1;
@@ -164,7 +164,7 @@ impl Speech {
     }
 }
 
-fn set(rules: &mut Rules, rule: &str, value: &str) -> Option<()> {
+fn set(rules: &mut ChatRules, rule: &str, value: &str) -> Option<()> {
     let value = value.trim();
     let number = || value.parse::<usize>().ok();
     match rule {

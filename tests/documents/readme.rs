@@ -21,7 +21,7 @@ fn the_set_up_is_two_commands() {
     // On this machine somebody else may hold one of its ports, and then it says so.
     match program.line() {
         Some(line) => assert!(line.starts_with("listening echo tcp 127.0.0.1:"), "{line}"),
-        None => assert!(program.logged("cannot listen on ").contains("stop the program that holds it")),
+        None => assert!(program.logged("cannot listen on ").contains("stop the program that uses it")),
     }
 }
 

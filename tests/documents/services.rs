@@ -84,7 +84,7 @@ fn the_faults_shown_are_those_that_are_said() {
         let number: usize = number.parse().unwrap();
         faulty[number - 1] = match what {
             what if what.contains("idle-timeout") => "idle-timeout = 'ten'".to_owned(),
-            what if what.contains("templat:") => "templat = 'hi'".to_owned(),
+            what if what.contains("templat in") => "templat = 'hi'".to_owned(),
             _ => "[ecko]".to_owned(),
         };
         expected = expected + what + "\n";

@@ -73,7 +73,7 @@ fn a_message_too_many_is_given_back<E: Engine>() {
     }
     let error = handle.post(service, Box::new(3u32)).unwrap_err();
     assert!(matches!(&error, PostError::Full(message) if message.is::<u32>()), "{error}");
-    assert_eq!(error.to_string(), "too many messages wait for the engine");
+    assert_eq!(error.to_string(), "message not posted: the queue is full");
     // What was posted before the engine ran is not lost, and there is room again.
     let running = Running::start(engine);
     assert_eq!([(); 3].map(|()| arrived.recv_timeout(GUARD).unwrap()), [0, 1, 2]);

@@ -293,7 +293,7 @@ mod on_workers {
             jobs.started.recv_timeout(GUARD).unwrap();
         }
         for refused in &mut others[1..] {
-            assert_eq!(refused.receive(), JobError::Refused.to_string().as_bytes());
+            assert_eq!(refused.receive(), JobError::Rejected.to_string().as_bytes());
         }
         jobs.go.send(()).unwrap();
         assert_eq!(first.receive(), b"wait");

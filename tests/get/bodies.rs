@@ -82,7 +82,7 @@ fn the_head_is_shown_to_whoever_asks_for_it() {
     assert_eq!(printed(Server::answering([OK]).get(&["-i"])), OK);
     let missing = "HTTP/1.1 404 Not Here\r\nX-Why: gone\r\n\r\nbody";
     let output = Server::answering([missing]).get(&["-i"]);
-    assert!(failure(&output).ends_with(": the server answers 404 Not Here\n"));
+    assert!(failure(&output).ends_with(": the server responded 404 Not Here\n"));
     assert_eq!(output.stdout, missing.strip_suffix("body").unwrap().as_bytes());
 }
 
@@ -97,7 +97,7 @@ fn a_status_that_is_no_success_is_a_failure_and_its_body_nobodys() {
     ] {
         let output = Server::answering([format!("HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\nbody")]).get(&[]);
         let said = failure(&output);
-        assert!(said.ends_with(&format!(": the server answers {words}\n")), "{status}: {said}");
+        assert!(said.ends_with(&format!(": the server responded {words}\n")), "{status}: {said}");
         assert!(output.stdout.is_empty(), "{status}");
     }
 }
@@ -114,12 +114,12 @@ fn what_is_encoded_unasked_is_written_as_it_is_and_said() {
 fn what_means_nothing_is_refused_before_anybody_is_asked() {
     for (args, words) in [
         (&["https://127.0.0.1:1/"][..], "needs TLS"),
-        (&["ftp://127.0.0.1:1/"], "the scheme is ftp"),
-        (&["http://eva:secret@127.0.0.1:1/"], "a user name in a URL is not sent"),
-        (&["http://"], "is no URL"),
-        (&["127.0.0.1:1/", "-H", "a: b\r\nc: d"], "one line, without control characters"),
+        (&["ftp://127.0.0.1:1/"], "unsupported scheme in ftp://127.0.0.1:1/: ftp"),
+        (&["http://eva:secret@127.0.0.1:1/"], "contains a user name or a password"),
+        (&["http://"], "invalid URL"),
+        (&["127.0.0.1:1/", "-H", "a: b\r\nc: d"], "one line without control characters"),
         (&["127.0.0.1:1/", "-H", "no colon"], "write 'Name: value'"),
-        (&["127.0.0.1:1/", "-H", "Content-Length: 3"], "leave it out"),
+        (&["127.0.0.1:1/", "-H", "Content-Length: 3"], "omit it"),
         (&["127.0.0.1:1/", "--json"], "add -o FILE"),
         (&["127.0.0.1:1/x/", "-O"], "say -o FILE"),
         (&["127.0.0.1:1/", "--timeout", "5"], "not a duration"),

@@ -41,5 +41,5 @@ fn pythons_server_is_read_like_any() {
     assert_eq!(printed(run(&["get", &format!("{url}sub/né x.txt")])), "hello");
     // A directory without its slash is redirected.
     assert!(printed(run(&["get", &format!("{url}sub")])).contains("n%C3%A9%20x.txt"));
-    assert!(failure(&run(&["get", &format!("{url}none")])).contains("the server answers 404 File not found"));
+    assert!(failure(&run(&["get", &format!("{url}none")])).contains("the server responded 404 File not found"));
 }

@@ -46,22 +46,22 @@ fn there_is_an_end_to_being_sent_on() {
     let hops = |count: usize| (1..=count).map(|hop| moved(302, &format!("/{hop}"))).chain([OK.to_owned()]);
     assert_eq!(printed(Server::answering(hops(5)).get(&[])), "hello");
     let said = failure(&Server::answering(hops(6)).get(&[]));
-    assert!(said.contains("sends us on more than 5 times; --max-redirects"), "{said}");
+    assert!(said.contains("sent more than 5 redirects; --max-redirects"), "{said}");
     assert_eq!(printed(Server::answering(hops(6)).get(&["--max-redirects", "6"])), "hello");
     let said = failure(&Server::answering(hops(1)).get(&["--max-redirects", "0"]));
-    assert!(said.contains("more than 0 times"), "{said}");
+    assert!(said.contains("sent more than 0 redirects"), "{said}");
 }
 
 #[test]
 fn a_circle_and_nowhere_and_astray_are_told_apart() {
     for (answers, words) in [
-        (vec![moved(301, "/a"), moved(301, "/")], "in a circle, back to http://"),
-        (vec![moved(301, "")], "answers 301 Moved and does not say where"),
-        (vec!["HTTP/1.1 302 Found\r\n\r\n".to_owned()], "answers 302 Found and does not say where"),
-        (vec![moved(301, "https://localhost/x")], "sends us elsewhere, but https://localhost/x needs TLS"),
-        (vec![moved(301, "file:///etc/passwd")], "but file:///etc/passwd is not fetched over HTTP"),
-        (vec![moved(301, "http://eva:secret@localhost/")], "a user name in a URL is not sent"),
-        (vec![moved(301, "http://[/")], "but 'http://[/' is no URL"),
+        (vec![moved(301, "/a"), moved(301, "/")], "redirect loop: the server redirects back to http://"),
+        (vec![moved(301, "")], "responded 301 Moved without a Location"),
+        (vec!["HTTP/1.1 302 Found\r\n\r\n".to_owned()], "responded 302 Found without a Location"),
+        (vec![moved(301, "https://localhost/x")], "cannot follow the redirect: https://localhost/x needs TLS"),
+        (vec![moved(301, "file:///etc/passwd")], "unsupported scheme in file:///etc/passwd: file"),
+        (vec![moved(301, "http://eva:secret@localhost/")], "contains a user name or a password"),
+        (vec![moved(301, "http://[/")], "invalid URL 'http://[/'"),
     ] {
         let said = failure(&Server::answering(answers).get(&[]));
         assert!(said.contains(words), "{said}");

@@ -1,4 +1,5 @@
-//! Completion scripts for shells, made from the definition that the parser uses.
+//! `switchboard completions`: completion scripts for shells, generated from the parser's
+//! definition.
 
 use clap::{Arg, ValueHint};
 use clap_complete::Shell;
@@ -6,18 +7,21 @@ use clap_complete::Shell;
 use crate::cli::error::CliError;
 use crate::cli::terminal::stdout;
 
+/// Prints the completion script of `shell`.
 pub(in crate::cli) fn completions(command: clap::Command, shell: Shell) -> Result<(), CliError> {
-    // Into memory first: it panics when what it writes to fails.
+    // Generated in memory first, because `generate` panics if a write fails.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut hinted(command), "switchboard", &mut script);
     stdout::print(&String::from_utf8_lossy(&script))
 }
 
+/// Returns the command with a hint for each value, in all its subcommands.
 fn hinted(command: clap::Command) -> clap::Command {
     command.mut_args(hint).mut_subcommands(hinted)
 }
 
-/// What a value is, its name says. A shell would offer the names of files for all others, too.
+/// Sets the kind of a value by its name. Without a hint a shell would complete every value with
+/// file names.
 fn hint(arg: Arg) -> Arg {
     let is_known = !arg.get_possible_values().is_empty()
         || !matches!(arg.get_value_hint(), ValueHint::Unknown | ValueHint::AnyPath);
@@ -41,7 +45,7 @@ mod tests {
     use crate::cli::args::Args;
 
     #[test]
-    fn of_each_value_it_is_known_what_it_is() {
+    fn each_value_has_a_completion_hint() {
         fn check(command: &clap::Command) {
             for arg in command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
                 let is_open = arg.get_possible_values().is_empty() && arg.get_value_hint() == ValueHint::Unknown;

@@ -9,20 +9,21 @@ use crate::cli::error::CliError;
 use crate::cli::report::words;
 use crate::cli::terminal::stdout;
 
-/// What can be done with a configuration.
+/// The actions of `config`.
 #[derive(Debug, clap::Subcommand)]
 pub(in crate::cli) enum ConfigCommand {
-    /// Say what a file means, or everything that is wrong with it, without serving anything
+    /// Check a file and list its services or its errors, without serving anything
     ///
-    /// Names are looked up, and files and directories that it names are opened; no address is listened on.
+    /// Host names are resolved, and files and directories that it names are opened. No address is
+    /// bound.
     #[command(after_long_help = include_str!("config_check_help.txt"))]
     Check {
-        /// The file
+        /// The configuration file
         file: PathBuf,
     },
-    /// Print a file to begin with, in which each key is explained
+    /// Print an example file that explains each key
     ///
-    /// 'switchboard config example > switchboard.toml' writes it.
+    /// 'switchboard config example > switchboard.toml' writes it to a file.
     Example,
 }
 
@@ -46,5 +47,5 @@ fn check(path: &Path) -> Result<(), CliError> {
     }
     let table = words::aligned(&["service", "transport", "address", "framing"], &rows);
     let engine = plan.engine.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
-    stdout::print(&format!("{table}\n{} can be served, on the engine {engine}.\n", path.display()))
+    stdout::print(&format!("{table}\n{} is valid and uses the engine {engine}.\n", path.display()))
 }

@@ -1,4 +1,4 @@
-//! The manual page and the shell completions, both made from the definitions that the parser uses.
+//! `switchboard man`: manual pages, generated from the parser's definition.
 
 use std::io;
 
@@ -8,16 +8,20 @@ use clap_mangen::roff::{Roff, roman};
 use crate::cli::error::CliError;
 use crate::cli::terminal::stdout;
 
-/// Prints the page of the subcommand at the end of this path; of the whole program, if it is empty.
+/// Prints the page of the command at the end of the path `subcommand`; of the whole program if the
+/// path is empty.
+///
+/// # Errors
+/// [`CliError::Usage`] if the path names no command.
 pub(in crate::cli) fn man(mut command: clap::Command, subcommand: &[String]) -> Result<(), CliError> {
     command.build();
     for name in subcommand {
         command = command.find_subcommand(name).cloned().ok_or_else(|| {
             let names: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
             CliError::Usage(if names.is_empty() {
-                format!("{} has no subcommands, such as '{name}'", command.get_name())
+                format!("{} has no subcommands, but '{name}' is given", command.get_name())
             } else {
-                format!("no subcommand is called '{name}': name one of {}", names.join(" "))
+                format!("unknown subcommand '{name}': use one of {}", names.join(" "))
             })
         })?;
     }
@@ -27,7 +31,8 @@ pub(in crate::cli) fn man(mut command: clap::Command, subcommand: &[String]) -> 
 }
 
 fn render(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
-    // By itself it would name each option here, without its value, and not the -- that is to be typed.
+    // clap_mangen's own synopsis lists each option without its value and omits the `--` of
+    // `call exec`.
     let usage = command.clone().render_usage().to_string();
     let man = Man::new(command.clone().override_usage(usage.trim_start_matches("Usage: ").to_owned()));
     man.render_title(page)?;
@@ -44,8 +49,8 @@ fn render(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// The text below the options, a section for each of its headings. Its lines stay as they are, because tables and programs are
-/// among them; `clap_mangen` by itself would fill them into paragraphs.
+/// Returns the text after the options with a roff section for each heading. Its lines stay as they
+/// are, because it has tables and programs, which `clap_mangen` would fill into paragraphs.
 fn sections(text: &str) -> Roff {
     let mut roff = Roff::default();
     for line in text.lines() {
@@ -69,10 +74,10 @@ mod tests {
 
     use crate::cli::args::Args;
 
-    /// Subcommands that do one thing, which cannot fail as long as they are asked for it.
+    /// Commands whose help has no list of exit codes, because they only print.
     const PRINTERS: [&str; 3] = ["switchboard config example", "switchboard man", "switchboard completions"];
 
-    /// All that can be run, with what is above each.
+    /// Finds the commands without subcommands, each with its path.
     fn leaves<'a>(command: &'a clap::Command, above: &[&'a clap::Command], found: &mut Vec<Vec<&'a clap::Command>>) {
         let path = [above, &[command]].concat();
         let mut below = command.get_subcommands().filter(|command| command.get_name() != "help").peekable();
@@ -84,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn each_help_says_what_the_exit_codes_mean() {
+    fn each_help_lists_the_exit_codes() {
         let program = Args::command();
         let mut found = Vec::new();
         leaves(&program, &[], &mut found);

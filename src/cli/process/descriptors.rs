@@ -1,6 +1,7 @@
 //! The limit on open descriptors of this process.
 
-/// Raises the soft limit on open descriptors to the hard limit, because each connection takes a descriptor.
+/// Raises the soft limit on open descriptors to the hard limit, because each connection takes a
+/// descriptor.
 ///
 /// A failure is logged and otherwise ignored: the limit may be high enough as it is.
 pub(in crate::cli) fn raise_descriptor_limit() {

@@ -1,5 +1,6 @@
-//! Ctrl-C in the middle of a measurement: the first is noticed at the next opportunity, so that children are stopped and what was
-//! measured is told; the second ends the process at once, and the kernel sees to the children.
+//! Ctrl-C during a measurement. The first signal sets a flag: the command stops its children and
+//! reports what it has measured. The second ends the process at once, and the kernel kills the
+//! children.
 
 #[cfg(unix)]
 use std::io;
@@ -9,24 +10,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cli::error::CliError;
 
-/// Whether the process has been told to end.
+/// A flag that the first signal to end the process sets.
 #[derive(Clone, Debug, Default)]
 pub(in crate::cli) struct Interrupt {
-    /// The signal's number; zero: none.
+    /// Number of the received signal, zero before any.
     signal: Arc<AtomicUsize>,
 }
 
 impl Interrupt {
-    /// Notices SIGINT and SIGTERM from now on, and SIGHUP unless the process was started to ignore it, as nohup does.
+    /// Installs handlers for SIGINT and SIGTERM, and for SIGHUP unless the process was started with
+    /// it ignored, as by nohup.
     ///
     /// # Errors
-    /// When a handler cannot be had.
+    /// [`CliError::Failed`] if a handler cannot be installed.
     #[cfg(unix)]
     pub(in crate::cli) fn watch() -> Result<Self, CliError> {
-        Self::register().map_err(|error| CliError::Failed(format!("cannot watch for signals: {error}")))
+        Self::register().map_err(|error| CliError::Failed(format!("cannot install signal handlers: {error}")))
     }
 
-    /// The signals that are noticed.
+    /// Returns the signals that set the flag.
     #[cfg(unix)]
     pub(in crate::cli) fn signals() -> impl Iterator<Item = i32> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -41,17 +43,18 @@ impl Interrupt {
         use std::sync::atomic::AtomicBool;
 
         let interrupt = Self::default();
-        let told = Arc::new(AtomicBool::new(false));
+        let is_interrupted = Arc::new(AtomicBool::new(false));
         for signal in Self::signals() {
-            // In this order: the first signal finds the flag down and raises it.
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&told))?;
-            flag::register(signal, Arc::clone(&told))?;
+            // The order matters: the first signal finds the flag unset, so only the second ends the
+            // process.
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&is_interrupted))?;
+            flag::register(signal, Arc::clone(&is_interrupted))?;
             flag::register_usize(signal, Arc::clone(&interrupt.signal), signal.unsigned_abs() as usize)?;
         }
         Ok(interrupt)
     }
 
-    /// Other platforms have no signals of this kind: Ctrl-C ends the process at once.
+    /// Does nothing: without Unix signals, Ctrl-C ends the process at once.
     ///
     /// # Errors
     /// None.
@@ -60,19 +63,20 @@ impl Interrupt {
         Ok(Self::default())
     }
 
-    /// Whether the process has been told to end.
+    /// Returns true if a signal has asked the process to end.
     pub(in crate::cli) fn is_raised(&self) -> bool {
         self.signal.load(Ordering::Relaxed) != 0
     }
 
-    /// The exit code of a process that was told to end, as a shell reports one that a signal has ended.
+    /// Returns 128 plus the signal's number if a signal was received, as a shell reports a process
+    /// ended by a signal.
     pub(in crate::cli) fn exit_code(&self) -> Option<ExitCode> {
         let signal = self.signal.load(Ordering::Relaxed);
         (signal != 0).then(|| ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)))
     }
 }
 
-/// Whether the process was started with the signal ignored.
+/// Returns true if the process was started with the signal ignored.
 #[cfg(target_os = "linux")]
 fn is_ignored(signal: i32) -> bool {
     let ignored = procfs::process::Process::myself().and_then(|own| own.status()).map_or(0, |status| status.sigign);

@@ -1,19 +1,20 @@
-//! Where a measurement was taken, and by which program. Figures without it are gossip.
+//! The machine and the build that a measurement ran on. Without them its figures cannot be
+//! compared.
 
 use serde::{Deserialize, Serialize};
 
 /// The machine and the program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::cli) struct MachineInfo {
-    /// What the processor calls itself.
+    /// Model name of the processor.
     pub(in crate::cli) cpu_model: Option<String>,
-    /// Processors of the machine.
+    /// Number of CPUs.
     pub(in crate::cli) cpus: usize,
-    /// Memory of the whole machine.
+    /// Size of the main memory.
     pub(in crate::cli) memory_bytes: Option<u64>,
     /// The operating system and its version.
     pub(in crate::cli) kernel: String,
-    /// What the program was built for, as in `x86_64 linux`.
+    /// Target of the build, as in `x86_64 linux`.
     pub(in crate::cli) target: String,
     /// `release` or `debug`.
     pub(in crate::cli) profile: String,
@@ -22,8 +23,8 @@ pub(in crate::cli) struct MachineInfo {
 }
 
 impl MachineInfo {
-    /// This machine and this program.
-    pub(in crate::cli) fn this() -> Self {
+    /// Returns the description of this machine and this program.
+    pub(in crate::cli) fn current() -> Self {
         let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
         Self {
             cpu_model: system::cpu_model(),
@@ -36,7 +37,8 @@ impl MachineInfo {
         }
     }
 
-    /// Whether the program was built without optimisation: its figures say nothing about anything.
+    /// Returns true if the program was built without optimisation, which makes its figures
+    /// meaningless.
     pub(in crate::cli) fn is_debug_build(&self) -> bool {
         self.profile == "debug"
     }
@@ -46,7 +48,8 @@ impl MachineInfo {
 mod system {
     use procfs::{CpuInfo, Current, Meminfo};
 
-    /// Not those that this thread may use, which are fewer once it is pinned.
+    /// Returns the machine's CPUs. `available_parallelism` would count those that this thread may
+    /// use, fewer once it is pinned.
     pub(super) fn cpus() -> usize {
         CpuInfo::current().map_or(1, |info| info.num_cores().max(1))
     }
@@ -89,8 +92,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_told_and_read_again() {
-        let machine = MachineInfo::this();
+    fn machine_info_survives_json() {
+        let machine = MachineInfo::current();
         assert!(machine.cpus >= 1 && !machine.kernel.is_empty(), "{machine:?}");
         let text = serde_json::to_string(&machine).unwrap();
         assert_eq!(serde_json::from_str::<MachineInfo>(&text).unwrap(), machine);

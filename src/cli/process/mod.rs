@@ -1,8 +1,10 @@
-//! What every measurement needs besides a load: a server in a process of its own ([`child`]) and what it is told ([`options`]),
-//! what that process has used ([`probe`]), which processors it runs on ([`pin`]), where all this took place ([`machine`]), a Ctrl-C
-//! that leaves nothing behind ([`interrupt`]), and what all results have in common ([`record`]).
+//! Processes as `bench` and `duel` need them: a server as a child process ([`server`]) with the
+//! limits that a load needs ([`requirements`]), its resource use ([`probe`]), the CPUs of server
+//! and load ([`pinning`]), the machine ([`machine`]), and signals that stop a measurement in good
+//! order ([`interrupt`]).
 //!
-//! None of it knows what is measured, or how it is shown. What a system does not tell is `None`, never zero.
+//! No file here knows which load runs or how its result is shown. A value that the system does not
+//! provide is `None`, never zero.
 
 mod descriptors;
 mod interrupt;

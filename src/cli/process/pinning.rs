@@ -1,14 +1,14 @@
-//! Which processors a server and its load run on. Apart, where there are two: on one, each would measure how the other was
-//! scheduled.
+//! CPUs of a server and its load. They run on different CPUs, because on a shared one the
+//! measurement would include how each was scheduled.
 //!
-//! The load is one thread, so it gets one processor, the last; the server gets all others, however many it makes use of.
-//! Nothing of this where there is one processor, or on a system that has no such calls.
+//! The load is one thread and gets the last CPU. The server gets all others. With one CPU, or on a
+//! system without affinity calls, nothing is pinned.
 
 use std::io;
 
 use serde::Serialize;
 
-/// A division of the processors.
+/// An assignment of CPUs to server and load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct CpuAssignment {
     server: Vec<usize>,
@@ -16,7 +16,7 @@ pub(in crate::cli) struct CpuAssignment {
 }
 
 impl CpuAssignment {
-    /// Divides the processors that this thread may use; none where there is nothing to divide.
+    /// Divides the CPUs that this thread may use; `None` if there are fewer than two.
     pub(in crate::cli) fn divide() -> Option<Self> {
         Self::of(affinity::allowed().ok()?)
     }
@@ -26,30 +26,30 @@ impl CpuAssignment {
         (!cpus.is_empty()).then_some(Self { server: cpus, load })
     }
 
-    /// The server's processors.
+    /// Returns the server's CPUs.
     pub(in crate::cli) fn server(&self) -> &[usize] {
         &self.server
     }
 
-    /// The load's processor.
+    /// Returns the load's CPU.
     pub(in crate::cli) fn load(&self) -> usize {
         self.load
     }
 
-    /// Puts the current thread on the load's processor.
+    /// Pins the current thread to the load's CPU.
     ///
     /// # Errors
-    /// What the operating system said.
+    /// The error of `sched_setaffinity(2)`.
     pub(in crate::cli) fn pin_load(&self) -> io::Result<()> {
         affinity::set(&[self.load])
     }
 
-    /// Runs `start` with the current thread on the server's processors, which every process and thread that it starts inherits,
-    /// and puts the thread back where it was. What it starts has the same thread for its parent, as [`Child`](super::ServerProcess)
-    /// demands.
+    /// Runs `start` with the current thread pinned to the server's CPUs, then restores the thread's
+    /// affinity. Processes and threads that `start` creates inherit the server's CPUs. The current
+    /// thread stays the parent of a process, as [`ServerProcess`](super::ServerProcess) needs.
     ///
     /// # Errors
-    /// What the operating system said.
+    /// The error of `sched_setaffinity(2)`.
     pub(in crate::cli) fn on_server<T>(&self, start: impl FnOnce() -> T) -> io::Result<T> {
         let before = affinity::allowed()?;
         affinity::set(&self.server)?;
@@ -59,7 +59,7 @@ impl CpuAssignment {
     }
 }
 
-/// Processors of the server and of the load, where each has its own.
+/// CPUs of server and load, as a result records them.
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::cli) struct PinnedCpus {
     pub(in crate::cli) server_cpus: Vec<usize>,
@@ -78,7 +78,7 @@ mod affinity {
 
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-    /// The processors that the current thread may use, in ascending order.
+    /// Returns the CPUs that the current thread may use, in ascending order.
     pub(super) fn allowed() -> io::Result<Vec<usize>> {
         let set = sched_getaffinity(None)?;
         Ok((0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_load_gets_the_last_processor_and_the_server_all_others() {
+    fn load_gets_the_last_cpu() {
         assert_eq!(CpuAssignment::of(vec![]), None);
         assert_eq!(CpuAssignment::of(vec![3]), None);
         assert_eq!(CpuAssignment::of(vec![0, 2]), Some(CpuAssignment { server: vec![0], load: 2 }));
@@ -119,9 +119,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_started_inherits_and_the_thread_itself_goes_back() {
-        // On a thread of its own, because the test's thread may be used again.
-        let tried = std::thread::spawn(|| {
+    fn on_server_pins_children_and_restores_the_thread() {
+        // On a thread of its own, because the test harness may reuse the test's thread.
+        let test = std::thread::spawn(|| {
             let Some(pinning) = CpuAssignment::divide() else { return };
             let before = affinity::allowed().unwrap();
             let inside = pinning.on_server(|| std::thread::spawn(affinity::allowed).join().unwrap().unwrap()).unwrap();
@@ -130,6 +130,6 @@ mod tests {
             pinning.pin_load().unwrap();
             assert_eq!(affinity::allowed().unwrap(), [pinning.load()]);
         });
-        tried.join().unwrap();
+        test.join().unwrap();
     }
 }

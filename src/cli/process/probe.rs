@@ -1,84 +1,89 @@
-//! What a process has used, looked at from outside.
+//! Resource use of a process, read from outside.
 //!
-//! Processor time comes from the process's own clock, see `clock_getcpuclockid(3)`: one system call, in nanoseconds, threads that have
-//! ended included. The files of `/proc` have either ticks of ten milliseconds (`stat`) or forget the threads that ended
-//! (`task/*/schedstat`).
+//! CPU time comes from the process's CPU-time clock (`clock_getcpuclockid(3)`): one system call, in
+//! nanoseconds, ended threads included. The files in `/proc` are worse: `stat` counts ticks of 10
+//! ms, and `task/*/schedstat` drops ended threads.
 //!
-//! Context switches are counted by thread only. ProcessSample the files of 5,000 threads takes a quarter of a second, in which the load
-//! would stand still, and the messages that waited would be charged to the server. So of many threads [`SAMPLED`] are looked at, and
-//! the rest is taken to be like them. Only finding out which threads there are takes 15 ms for 5,000, so that is done anew only
-//! when their number has changed: whoever looks once in the warm-up does not wait for it when it counts. What a thread did that
-//! ended between two readings is not in the difference.
+//! Context switches are counted per thread only. Reading the files of 5,000 threads takes 250 ms.
+//! The load would pause for that time, and the delay would count against the server. So at most
+//! [`SAMPLED_THREADS`] threads are read, and the count is scaled up. Listing 5,000 threads takes 15
+//! ms, so it is repeated only when the number of threads has changed. A caller that takes one
+//! sample during warm-up avoids that delay in the measured time. Switches of a thread that ended
+//! between two samples are not counted.
 
 use std::collections::BTreeMap;
 use std::ops::Sub;
 use std::time::Duration;
 
-/// Threads whose context switches are looked at. So many files are read in less than a millisecond.
-const SAMPLED: usize = 32;
+/// Threads whose context switches are read. Reading 32 files takes less than a millisecond.
+const SAMPLED_THREADS: usize = 32;
 
-/// Looks at one process.
+/// A reader of one process's resource use.
 #[derive(Debug)]
 pub(in crate::cli) struct ProcessProbe {
-    process: system::Process,
+    process: system::ProcessFiles,
 }
 
-/// All that a process has used since it started, and what it holds now.
+/// Resource use of a process: CPU time and switches since its start, memory and threads now.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct ProcessSample {
-    /// Processor time of all its threads, in the kernel and outside.
+    /// CPU time of all its threads, user and system.
     pub(in crate::cli) cpu: Duration,
-    /// Memory that is its own or shared, and present; older kernels keep it by processor and are off by some pages. What the kernel holds on its behalf is not in it: socket buffers, page
-    /// tables, the kernel stacks of threads.
+    /// Resident set size, private and shared. Older kernels count it per CPU and are off by a few
+    /// pages. It excludes memory that the kernel holds for the process: socket buffers, page
+    /// tables, kernel stacks.
     pub(in crate::cli) rss_bytes: u64,
-    /// The most that it has been.
+    /// Largest resident set size so far.
     pub(in crate::cli) peak_rss_bytes: u64,
     pub(in crate::cli) threads: u64,
-    switches: Switches,
+    switches: SwitchCounts,
 }
 
-/// What was used between two readings.
+/// Resource use between two samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::cli) struct ProcessUsage {
     pub(in crate::cli) cpu: Duration,
-    /// How much memory has grown.
+    /// Growth of the resident set size.
     pub(in crate::cli) rss_growth_bytes: i64,
-    /// Context switches of its threads, by their own will (they waited) or not. Estimated when there are many threads.
+    /// Context switches of its threads, voluntary and involuntary; an estimate if it has more than
+    /// [`SAMPLED_THREADS`] threads besides the first.
     pub(in crate::cli) context_switches: u64,
 }
 
-/// Context switches of some threads.
+/// Context switches of the sampled threads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Switches {
-    /// Of the first thread, which is unlike all others: where there are others, it accepts, and they work.
+struct SwitchCounts {
+    /// Switches of the main thread, which is not like the others: it accepts connections and they
+    /// serve them.
     first: u64,
-    /// Of others, by their ids.
+    /// Switches of other threads, by thread id.
     others: BTreeMap<i32, u64>,
 }
 
 impl ProcessProbe {
-    /// A probe for the process `pid`; none where a system does not tell about others' processes.
+    /// Opens a probe for the process `pid`; `None` if the process has ended or the system does not
+    /// support it.
     pub(in crate::cli) fn of(pid: u32) -> Option<Self> {
-        Some(Self { process: system::Process::of(pid)? })
+        Some(Self { process: system::ProcessFiles::open(pid)? })
     }
 
-    /// Looks at everything. Processor time is looked at last, so that what the looking costs the server is not in the difference
-    /// between this reading and a later one.
+    /// Takes a sample at the start of an interval. The CPU time is read last, so that the cost of
+    /// sampling lies before the interval.
     pub(in crate::cli) fn now(&self) -> Option<ProcessSample> {
-        let mut reading = self.process.look()?;
-        reading.cpu = self.cpu()?;
-        Some(reading)
+        let mut sample = self.process.sample_without_cpu()?;
+        sample.cpu = self.cpu()?;
+        Some(sample)
     }
 
-    /// As [`now`](Self::now), with the processor time looked at first.
+    /// Takes a sample at the end of an interval, with the CPU time read first.
     pub(in crate::cli) fn at_end(&self) -> Option<ProcessSample> {
         let cpu = self.cpu()?;
-        let mut reading = self.process.look()?;
-        reading.cpu = cpu;
-        Some(reading)
+        let mut sample = self.process.sample_without_cpu()?;
+        sample.cpu = cpu;
+        Some(sample)
     }
 
-    /// Processor time only.
+    /// Returns the CPU time only.
     pub(in crate::cli) fn cpu(&self) -> Option<Duration> {
         self.process.cpu()
     }
@@ -96,32 +101,35 @@ impl Sub for &ProcessSample {
     }
 }
 
-impl Switches {
-    /// Those between an earlier look and this one, for `threads` threads if those looked at are like all.
+impl SwitchCounts {
+    /// Returns the switches since `earlier`, scaled to `threads` threads.
     fn since(&self, earlier: &Self, threads: u64) -> u64 {
         let first = self.first.saturating_sub(earlier.first);
         let others = threads.saturating_sub(1);
         if self.others.len() as u64 >= others {
-            // A thread that was not there before has begun with nothing.
+            // A new thread started at zero.
             let of = |(id, now): (&i32, &u64)| now.saturating_sub(earlier.others.get(id).copied().unwrap_or(0));
             return first + self.others.iter().map(of).sum::<u64>();
         }
-        // Here it may have been there and not looked at, so only those count that were looked at twice.
+        // A thread missing from `earlier` may be an old one that was not sampled. Only threads in
+        // both samples count.
         let of = |(id, now): (&i32, &u64)| earlier.others.get(id).map(|before| now.saturating_sub(*before));
-        let twice: Vec<u64> = self.others.iter().filter_map(of).collect();
-        first + scaled(twice.iter().sum(), others, twice.len() as u64)
+        let in_both: Vec<u64> = self.others.iter().filter_map(of).collect();
+        first + scaled(in_both.iter().sum(), others, in_both.len() as u64)
     }
 }
 
+/// Returns `count * by / over`, saturating.
 fn scaled(count: u64, by: u64, over: u64) -> u64 {
     u64::try_from(u128::from(count) * u128::from(by) / u128::from(over.max(1))).unwrap_or(u64::MAX)
 }
 
-/// At most [`SAMPLED`] of the threads' ids, strewn over all of them, and mostly the same when a few threads come or go.
-fn sample(mut threads: Vec<i32>) -> Vec<i32> {
+/// Returns at most [`SAMPLED_THREADS`] of the thread ids, spread over all of them. The choice
+/// hardly changes when a few threads start or end.
+fn choose_threads(mut threads: Vec<i32>) -> Vec<i32> {
     // Knuth's multiplicative hash.
     threads.sort_unstable_by_key(|id| id.cast_unsigned().wrapping_mul(2_654_435_769));
-    threads.truncate(SAMPLED);
+    threads.truncate(SAMPLED_THREADS);
     threads
 }
 
@@ -133,53 +141,54 @@ mod system {
     use nix::time::{ClockId, clock_getcpuclockid};
     use nix::unistd::Pid;
 
-    use super::{ProcessSample, Switches, sample};
+    use super::{ProcessSample, SwitchCounts, choose_threads};
 
     #[derive(Debug)]
-    pub(super) struct Process {
+    pub(super) struct ProcessFiles {
         files: procfs::process::Process,
         clock: ClockId,
-        /// How many threads there were, and which of them are looked at.
-        sample: RefCell<(u64, Vec<i32>)>,
+        /// Number of threads at the last listing, and the chosen thread ids.
+        chosen: RefCell<(u64, Vec<i32>)>,
     }
 
-    impl Process {
-        pub(super) fn of(pid: u32) -> Option<Self> {
+    impl ProcessFiles {
+        pub(super) fn open(pid: u32) -> Option<Self> {
             let pid = i32::try_from(pid).ok()?;
             let clock = clock_getcpuclockid(Pid::from_raw(pid)).ok()?;
-            Some(Self { files: procfs::process::Process::new(pid).ok()?, clock, sample: RefCell::default() })
+            Some(Self { files: procfs::process::Process::new(pid).ok()?, clock, chosen: RefCell::default() })
         }
 
         pub(super) fn cpu(&self) -> Option<Duration> {
             self.clock.now().ok().map(Duration::from)
         }
 
-        /// Everything but the processor time.
-        pub(super) fn look(&self) -> Option<ProcessSample> {
+        /// Takes a sample with a CPU time of zero.
+        pub(super) fn sample_without_cpu(&self) -> Option<ProcessSample> {
             let status = self.files.status().ok()?;
             Some(ProcessSample {
                 cpu: Duration::ZERO,
                 rss_bytes: status.vmrss? << 10,
                 peak_rss_bytes: status.vmhwm? << 10,
                 threads: status.threads,
-                switches: Switches {
+                switches: SwitchCounts {
                     first: self.switches(self.files.pid())?.1,
                     others: self.others(status.threads)?.iter().filter_map(|tid| self.switches(*tid)).collect(),
                 },
             })
         }
 
-        /// Some of the threads besides the first, the same as before if there are as many as before.
+        /// Returns the chosen threads besides the main thread. They are chosen anew if the number
+        /// of threads has changed.
         fn others(&self, count: u64) -> Option<Ref<'_, [i32]>> {
-            if self.sample.borrow().0 != count {
+            if self.chosen.borrow().0 != count {
                 let threads = self.files.tasks().ok()?.filter_map(Result::ok).map(|task| task.tid);
                 let others = threads.filter(|tid| *tid != self.files.pid()).collect();
-                self.sample.replace((count, sample(others)));
+                self.chosen.replace((count, choose_threads(others)));
             }
-            Some(Ref::map(self.sample.borrow(), |(_, others)| &others[..]))
+            Some(Ref::map(self.chosen.borrow(), |(_, others)| &others[..]))
         }
 
-        /// None when the thread has ended meanwhile.
+        /// Returns the thread id and its context switches; `None` if the thread has ended.
         fn switches(&self, tid: i32) -> Option<(i32, u64)> {
             let status = self.files.task_from_tid(tid).ok()?.status().ok()?;
             Some((tid, status.voluntary_ctxt_switches? + status.nonvoluntary_ctxt_switches?))
@@ -194,10 +203,10 @@ mod system {
     use super::ProcessSample;
 
     #[derive(Debug)]
-    pub(super) struct Process;
+    pub(super) struct ProcessFiles;
 
-    impl Process {
-        pub(super) fn of(_pid: u32) -> Option<Self> {
+    impl ProcessFiles {
+        pub(super) fn open(_pid: u32) -> Option<Self> {
             None
         }
 
@@ -205,7 +214,7 @@ mod system {
             None
         }
 
-        pub(super) fn look(&self) -> Option<ProcessSample> {
+        pub(super) fn sample_without_cpu(&self) -> Option<ProcessSample> {
             None
         }
     }
@@ -215,41 +224,41 @@ mod system {
 mod tests {
     use super::*;
 
-    fn switches(first: u64, others: &[(i32, u64)]) -> Switches {
-        Switches { first, others: others.iter().copied().collect() }
+    fn switches(first: u64, others: &[(i32, u64)]) -> SwitchCounts {
+        SwitchCounts { first, others: others.iter().copied().collect() }
     }
 
     #[test]
-    fn of_few_threads_all_are_counted() {
+    fn few_threads_are_all_counted() {
         let earlier = switches(100, &[(2, 20), (3, 30)]);
         let later = switches(107, &[(3, 33), (4, 5)]);
-        assert_eq!(later.since(&earlier, 3), 7 + 3 + 5, "the second has ended, the fourth is new");
-        assert_eq!(switches(7, &[]).since(&Switches::default(), 1), 7);
+        assert_eq!(later.since(&earlier, 3), 7 + 3 + 5, "thread 2 has ended, thread 4 is new");
+        assert_eq!(switches(7, &[]).since(&SwitchCounts::default(), 1), 7);
     }
 
     #[test]
-    fn of_many_threads_those_looked_at_twice_stand_for_all_but_the_first() {
+    fn many_threads_are_scaled_from_those_in_both_samples() {
         let earlier = switches(100, &[(2, 20), (3, 30), (9, 1)]);
         let later = switches(107, &[(2, 25), (3, 33), (4, 1_000)]);
         assert_eq!(later.since(&earlier, 101), 7 + (5 + 3) * 100 / 2);
-        assert_eq!(later.since(&Switches::default(), 101), 107, "nobody was looked at twice");
+        assert_eq!(later.since(&SwitchCounts::default(), 101), 107, "no thread is in both samples");
     }
 
     #[test]
-    fn a_sample_is_all_of_few_and_the_same_of_many() {
-        let mut few = sample(vec![7, 5, 6]);
+    fn chosen_threads_are_stable_and_spread() {
+        let mut few = choose_threads(vec![7, 5, 6]);
         few.sort_unstable();
         assert_eq!(few, [5, 6, 7]);
-        let (many, fewer) = (sample((1000..6000).collect()), sample((1001..5999).collect()));
-        assert_eq!(many.len(), SAMPLED);
-        assert!(many.iter().filter(|id| fewer.contains(id)).count() >= SAMPLED - 2);
+        let (many, fewer) = (choose_threads((1000..6000).collect()), choose_threads((1001..5999).collect()));
+        assert_eq!(many.len(), SAMPLED_THREADS);
+        assert!(many.iter().filter(|id| fewer.contains(id)).count() >= SAMPLED_THREADS - 2);
         let early = many.iter().filter(|id| **id < 3500).count();
         assert!((8..24).contains(&early), "{many:?}");
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_process_is_seen_to_work_and_its_threads_that_ended_are_not_forgotten() {
+    fn cpu_time_includes_ended_threads() {
         let probe = ProcessProbe::of(std::process::id()).unwrap();
         let before = probe.now().unwrap();
         let work = std::thread::spawn(|| {
@@ -257,7 +266,7 @@ mod tests {
             let own = ProcessProbe::of(std::process::id()).unwrap();
             let start = own.cpu().unwrap();
             while own.cpu().unwrap() < start + Duration::from_millis(30) {
-                assert!(began.elapsed() < Duration::from_secs(20), "the clock stands still");
+                assert!(began.elapsed() < Duration::from_secs(20), "the CPU clock does not advance");
             }
         });
         work.join().unwrap();
@@ -267,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_gone_has_no_reading() {
+    fn ended_process_has_no_sample() {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
             .arg("--list")
             .stdout(std::process::Stdio::null())

@@ -1,12 +1,14 @@
-//! A server in a process of its own: this very program, run as `switchboard serve`.
+//! A server as a child process: this program, run as `switchboard serve`.
 //!
-//! The invariant: it never outlives the one who started it. [`ServerProcess::stop`] ends it in good order; dropping a [`ServerProcess`], which an
-//! error or a panic does, kills it. When this process dies in a way that runs no code, the kernel kills the child, because it was
-//! started with `--die-with-parent`: `prctl(PR_SET_PDEATHSIG)`, which the child has to call itself. A rule "end when standard input
-//! does" would work on more systems; but somebody in the child would have to wait for it, and a server with a thread more is not
-//! the server that is to be measured.
+//! Invariant: the child never outlives this process. [`ServerProcess::stop`] stops it gracefully.
+//! Dropping a [`ServerProcess`], as an error or a panic does, kills it. If this process is killed,
+//! the kernel kills the child, because the child runs with `--die-with-parent` and calls
+//! `prctl(PR_SET_PDEATHSIG)`. A child that ends at end of file on standard input would work on more
+//! systems. But a thread of the child would have to wait for it, and a measured server has no extra
+//! thread.
 //!
-//! The kernel takes the *thread* that started the child for its parent (prctl(2)). So start it from a thread that lives on.
+//! For `PR_SET_PDEATHSIG` the parent is the *thread* that started the child (prctl(2)). Start it
+//! from a thread that lives at least as long.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
@@ -18,95 +20,99 @@ use std::time::{Duration, Instant};
 
 use switchboard::Endpoint;
 
-/// How long a server may take to listen, and then to stop. A service binds and flushes in milliseconds; only a machine that is
-/// very busy, or a server that hangs, comes near it.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// What is kept of a server's log, its end.
+/// Time limit for a server to listen, and again to stop. Both take milliseconds unless the machine
+/// is overloaded or the server hangs.
+const START_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes kept from the end of a server's log.
 const MAX_LOG_BYTES: usize = 16 << 10;
 
-/// What to serve, and how.
+/// Arguments of the `serve` command to run.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cli) struct ServeCommand<'a> {
     /// The service's name.
     pub(in crate::cli) service: &'a str,
-    /// What it listens on, each in the words of `--listen` and with one address.
+    /// Values for `--listen`, each of which resolves to one address.
     pub(in crate::cli) listen: &'a [&'a str],
-    /// More arguments of `serve`.
+    /// Further arguments of `serve`.
     pub(in crate::cli) options: &'a [String],
 }
 
-/// A server that runs.
+/// A running server.
 #[derive(Debug)]
 pub(in crate::cli) struct ServerProcess {
     process: std::process::Child,
     endpoints: Vec<Endpoint>,
-    log: Log,
+    log: LogTail,
 }
 
 impl ServerProcess {
-    /// Starts a server, and returns when it listens.
+    /// Starts a server and waits until it listens.
     ///
     /// # Errors
-    /// In words: why it could not be started, or what it said when it ended.
+    /// The reason as text: the process cannot be started, ended early, or does not listen within
+    /// [`START_STOP_TIMEOUT`].
     pub(in crate::cli) fn start(serve: ServeCommand<'_>) -> Result<Self, String> {
         let mut process = command(serve).and_then(|mut command| command.spawn()).map_err(|error| error.to_string())?;
         let stdout = process.stdout.take();
-        let log = Log::of(process.stderr.take());
-        // From here on an early return kills it.
+        let log = LogTail::start(process.stderr.take());
+        // From here on an early return drops the value, which kills the process.
         let mut child = Self { process, endpoints: Vec::new(), log };
         let lines = lines(stdout);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + START_STOP_TIMEOUT;
         while child.endpoints.len() < serve.listen.len() {
             match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => child.endpoints.extend(listening(&line, serve.service)),
-                Err(RecvTimeoutError::Disconnected) => return Err(child.last_words()),
-                Err(RecvTimeoutError::Timeout) => return Err(format!("it does not listen after {PATIENCE:?}")),
+                Ok(line) => child.endpoints.extend(parse_listening_line(&line, serve.service)),
+                Err(RecvTimeoutError::Disconnected) => return Err(child.early_exit_reason()),
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(format!("it is not listening after {START_STOP_TIMEOUT:?}"));
+                }
             }
         }
         Ok(child)
     }
 
-    /// Where it listens, in the order of [`ServeCommand::listen`].
+    /// Returns the endpoints on which it listens, in the order of [`ServeCommand::listen`].
     pub(in crate::cli) fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }
 
-    /// Its process.
+    /// Returns its process id.
     pub(in crate::cli) fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    /// The end of its log so far.
+    /// Returns the end of its log so far.
     pub(in crate::cli) fn log(&self) -> String {
         self.log.text()
     }
 
-    /// Asks it to stop, and waits until it has; kills it when it takes too long.
+    /// Sends SIGTERM and waits until the server has ended. Kills it after [`START_STOP_TIMEOUT`].
     ///
     /// # Errors
-    /// In words, when it did not stop in good order. It is gone all the same.
+    /// The reason as text, if the server did not stop gracefully. The process has ended in this
+    /// case, too.
     pub(in crate::cli) fn stop(mut self) -> Result<(), String> {
-        self.ask_to_stop().map_err(|error| format!("cannot stop the server: {error}"))?;
-        // Its standard error ends when it does.
-        if !self.log.ends_within(PATIENCE) {
-            return Err(format!("the server did not stop within {PATIENCE:?} and was killed"));
+        self.terminate().map_err(|error| format!("cannot stop the server: {error}"))?;
+        // The pipe from its standard error reaches its end when the process ends.
+        if !self.log.ends_within(START_STOP_TIMEOUT) {
+            return Err(format!("the server did not stop within {START_STOP_TIMEOUT:?} and was killed"));
         }
         match self.process.wait() {
             Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(format!("the server ended with {status}{}", self.colon_and_log())),
+            Ok(status) => Err(format!("the server ended with {status}{}", self.log_suffix())),
             Err(error) => Err(format!("cannot wait for the server: {error}")),
         }
     }
 
-    /// Whether it has ended by itself, and how.
+    /// Returns its exit status if it has ended by itself.
     pub(in crate::cli) fn ended(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().ok().flatten()
     }
 
     #[cfg(unix)]
-    fn ask_to_stop(&mut self) -> io::Result<()> {
+    fn terminate(&mut self) -> io::Result<()> {
         use rustix::process::{Pid, Signal, kill_process};
-        // Once it has been reaped, its number may be anybody's.
+        // After `try_wait` has reaped it, the kernel may give its process id to another process.
         if self.ended().is_some() {
             return Ok(());
         }
@@ -114,24 +120,26 @@ impl ServerProcess {
     }
 
     #[cfg(not(unix))]
-    fn ask_to_stop(&mut self) -> io::Result<()> {
+    fn terminate(&mut self) -> io::Result<()> {
         self.process.kill()
     }
 
-    /// Why it ended before it listened.
-    fn last_words(&mut self) -> String {
-        self.log.ends_within(PATIENCE);
+    /// Returns the reason why it ended before it listened: the last line of its log, or its exit
+    /// status.
+    fn early_exit_reason(&mut self) -> String {
+        self.log.ends_within(START_STOP_TIMEOUT);
         let text = self.log.text();
         match text.lines().last() {
             Some(line) => line.strip_prefix("switchboard: ").unwrap_or(line).to_owned(),
             None => match self.process.wait() {
-                Ok(status) => format!("it ended with {status} and said nothing"),
+                Ok(status) => format!("it ended with {status} and an empty log"),
                 Err(error) => error.to_string(),
             },
         }
     }
 
-    fn colon_and_log(&self) -> String {
+    /// Returns the log after a colon, for an error message; an empty string if the log is empty.
+    fn log_suffix(&self) -> String {
         let text = self.log.text();
         if text.is_empty() { String::new() } else { format!(":\n{}", text.trim_end()) }
     }
@@ -139,29 +147,30 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // Both fail when it is gone already, which is what they are for.
+        // Both fail if the process has ended and been reaped, which is the state wanted.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// The child's side of it: has the kernel kill this process when the one with the number `parent`, which started it, is gone.
+/// Asks the kernel to kill this process when its parent ends. `parent` is the expected parent's
+/// process id. The child calls this.
 ///
 /// # Errors
-/// In words: the call failed, or the parent has gone already.
+/// The reason as text: the call failed, or the parent has ended already.
 #[cfg(target_os = "linux")]
 pub(in crate::cli) fn kill_with_parent(parent: u32) -> Result<(), String> {
     use rustix::process::{Signal, getppid, set_parent_process_death_signal};
     set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|error| format!("cannot end with its parent: {error}"))?;
-    // It may have gone before the call, and then nobody sends the signal.
+        .map_err(|error| format!("cannot set the parent death signal: {error}"))?;
+    // If the parent ended before the call, the signal never comes.
     match getppid() {
         Some(now) if u32::try_from(now.as_raw_nonzero().get()) == Ok(parent) => Ok(()),
-        _ => Err(format!("process {parent}, with which it should end, is not its parent")),
+        _ => Err(format!("process {parent}, named by --die-with-parent, is not the parent of this process")),
     }
 }
 
-/// The child's side of it. Other systems have no such call: there a child is left behind when its parent is killed outright.
+/// Does nothing: other systems have no such call. A child there survives the kill of its parent.
 ///
 /// # Errors
 /// None.
@@ -174,24 +183,27 @@ fn command(ServeCommand { service, listen, options }: ServeCommand<'_>) -> io::R
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["serve", service, "--die-with-parent", &std::process::id().to_string()]);
     command.args(listen.iter().flat_map(|address| ["--listen", address])).args(options);
-    // A filter that is meant for this process would have the server log each connection in its measured time.
+    // RUST_LOG is meant for this process. In the server it could log every connection while the
+    // measurement runs.
     command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     #[cfg(unix)]
     {
         use std::os::unix::process::CommandExt;
-        // Ctrl-C at a terminal goes to the whole group in front. When the server stops is decided here.
+        // Ctrl-C signals the terminal's whole foreground process group. In a group of its own, the
+        // server stops only when this process stops it.
         command.process_group(0);
     }
     Ok(command)
 }
 
-fn listening(line: &str, service: &str) -> Option<Endpoint> {
+/// Parses a line `listening SERVICE TRANSPORT ADDR`.
+fn parse_listening_line(line: &str, service: &str) -> Option<Endpoint> {
     let (transport, address) = line.strip_prefix("listening ")?.strip_prefix(service)?.trim_start().split_once(' ')?;
     format!("{transport}:{address}").parse().ok()
 }
 
-/// What a stream says, a line at a time, so that waiting for one has a time limit. The thread that reads ends when nobody waits
-/// any more: what else is said there is not for us.
+/// Returns the lines of a stream through a channel, so that a wait for one can have a time limit.
+/// The reading thread ends when the receiver is dropped.
 fn lines(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
     let (sender, receiver) = channel();
     if let Some(stream) = stream {
@@ -203,42 +215,43 @@ fn lines(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
     receiver
 }
 
-/// The end of what a child says on standard error. Somebody has to read it: a server whose log is not read blocks.
+/// The end of a child's standard error. A thread reads it continuously, because a child blocks when
+/// the pipe is full.
 #[derive(Debug)]
-struct Log {
-    kept: Arc<Mutex<VecDeque<u8>>>,
-    /// Nothing comes here; it disconnects at the end.
+struct LogTail {
+    tail: Arc<Mutex<VecDeque<u8>>>,
+    /// Disconnects when the stream ends. It carries no messages.
     end: Receiver<()>,
 }
 
-impl Log {
-    fn of(stream: Option<impl Read + Send + 'static>) -> Self {
-        let kept = Arc::new(Mutex::new(VecDeque::new()));
+impl LogTail {
+    fn start(stream: Option<impl Read + Send + 'static>) -> Self {
+        let tail = Arc::new(Mutex::new(VecDeque::new()));
         let (until_end, end) = channel();
         if let Some(mut stream) = stream {
-            let kept = Arc::clone(&kept);
+            let tail = Arc::clone(&tail);
             thread::spawn(move || {
                 let _until_end = until_end;
                 let mut buffer = [0; 4096];
                 while let Ok(len @ 1..) = stream.read(&mut buffer) {
-                    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                    kept.extend(buffer.iter().take(len));
-                    let surplus = kept.len().saturating_sub(MAX_LOG_BYTES);
-                    kept.drain(..surplus);
+                    let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+                    tail.extend(buffer.iter().take(len));
+                    let excess = tail.len().saturating_sub(MAX_LOG_BYTES);
+                    tail.drain(..excess);
                 }
             });
         }
-        Self { kept, end }
+        Self { tail, end }
     }
 
     fn text(&self) -> String {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let (one, other) = kept.as_slices();
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let (one, other) = tail.as_slices();
         String::from_utf8_lossy(&[one, other].concat()).into_owned()
     }
 
-    fn ends_within(&self, patience: Duration) -> bool {
-        matches!(self.end.recv_timeout(patience), Err(RecvTimeoutError::Disconnected))
+    fn ends_within(&self, timeout: Duration) -> bool {
+        matches!(self.end.recv_timeout(timeout), Err(RecvTimeoutError::Disconnected))
     }
 }
 
@@ -247,34 +260,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listening_line_is_read_back() {
+    fn listening_line_parses() {
         let endpoint = |text: &str| text.parse::<Endpoint>().unwrap();
-        assert_eq!(listening("listening echo tcp 127.0.0.1:7", "echo"), Some(endpoint("127.0.0.1:7")));
-        assert_eq!(listening("listening echo udp [::1]:7", "echo"), Some(endpoint("udp:[::1]:7")));
-        assert_eq!(listening("listening echo unix /a b", "echo"), Some(endpoint("unix:/a b")));
+        assert_eq!(parse_listening_line("listening echo tcp 127.0.0.1:7", "echo"), Some(endpoint("127.0.0.1:7")));
+        assert_eq!(parse_listening_line("listening echo udp [::1]:7", "echo"), Some(endpoint("udp:[::1]:7")));
+        assert_eq!(parse_listening_line("listening echo unix /a b", "echo"), Some(endpoint("unix:/a b")));
         for line in ["listening echo", "listening upper tcp 127.0.0.1:7", "hello"] {
-            assert_eq!(listening(line, "echo"), None, "{line}");
+            assert_eq!(parse_listening_line(line, "echo"), None, "{line}");
         }
     }
 
     #[test]
     #[cfg(unix)]
-    fn who_has_ended_already_is_sent_no_signal() {
+    fn stop_sends_no_signal_to_an_ended_process() {
         let mut process = Command::new("true").stderr(Stdio::piped()).spawn().unwrap();
-        let log = Log::of(process.stderr.take());
+        let log = LogTail::start(process.stderr.take());
         let mut child = ServerProcess { process, endpoints: Vec::new(), log };
         while child.ended().is_none() {
             thread::yield_now();
         }
-        // The kernel would say that there is no such process, or would find another.
+        // A signal now would fail with ESRCH or reach another process.
         assert_eq!(child.stop(), Ok(()));
     }
 
     #[test]
-    fn of_a_long_log_the_end_is_kept() {
-        let said = "x".repeat(3 * MAX_LOG_BYTES) + "the end";
-        let log = Log::of(Some(io::Cursor::new(said)));
-        assert!(log.ends_within(PATIENCE));
+    fn log_tail_keeps_the_end() {
+        let text = "x".repeat(3 * MAX_LOG_BYTES) + "the end";
+        let log = LogTail::start(Some(io::Cursor::new(text)));
+        assert!(log.ends_within(START_STOP_TIMEOUT));
         assert_eq!(log.text().len(), MAX_LOG_BYTES);
         assert!(log.text().ends_with("the end"));
     }

@@ -1,69 +1,70 @@
-//! Numbers as people read them: three digits that count, and a unit.
+//! Numbers for readers: three significant digits and a unit.
 
 use std::time::Duration;
 
 use indicatif::HumanCount;
 
-/// A unit, and how many of the base unit it is; the largest first.
+/// Units with their size in base units, the largest first.
 type Units = [(f64, &'static str)];
 
 const TIMES: &Units = &[(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")];
 const BYTES: &Units = &[(1_073_741_824.0, "GiB"), (1_048_576.0, "MiB"), (1024.0, "KiB"), (1.0, "B")];
 const COUNTS: &Units = &[(1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")];
 
-/// Nanoseconds: `812 ns`, `12.3 µs`, `1.20 s`.
+/// Formats nanoseconds: `812 ns`, `12.3 µs`, `1.20 s`.
 pub(crate) fn nanos(nanos: f64) -> String {
     scaled(nanos, TIMES)
 }
 
-/// Nanoseconds, counted.
+/// Formats a whole number of nanoseconds.
 pub(crate) fn nanos_of(count: u64) -> String {
     nanos(float(count))
 }
 
-/// A count to calculate with. What it loses beyond 2^53 are digits that nobody measures.
+/// Converts a count for arithmetic. Counts above 2^53 lose digits, far below the precision of a
+/// measurement.
 #[expect(clippy::cast_precision_loss, reason = "see above")]
 pub(crate) fn float(count: u64) -> f64 {
     count as f64
 }
 
-/// A length of time that somebody chose: `5 s`, `1.5 s`.
+/// Formats a duration from the arguments, without trailing zeros: `5 s`, `1.5 s`.
 pub(crate) fn short_time(length: Duration) -> String {
     trimmed(length.as_secs_f64() * 1e9, TIMES)
 }
 
-/// A length of time.
+/// Formats a measured duration.
 pub(crate) fn time(length: Duration) -> String {
     nanos(length.as_secs_f64() * 1e9)
 }
 
-/// A number of bytes, in powers of 1024: `64 B`, `12.3 MiB`.
+/// Formats a number of bytes in powers of 1024: `64 B`, `12.3 MiB`.
 pub(crate) fn bytes(bytes: f64) -> String {
     scaled(bytes, BYTES)
 }
 
-/// A number of bytes that somebody chose: `64 B`, `1.5 MiB`.
+/// Formats a size from the arguments, without trailing zeros: `64 B`, `1.5 MiB`.
 pub(crate) fn short_bytes(bytes: usize) -> String {
     if bytes == 0 { "0 B".to_owned() } else { trimmed(float(bytes as u64), BYTES) }
 }
 
-/// A whole number: `1,234,567`.
+/// Formats a whole number: `1,234,567`.
 pub(crate) fn count(count: u64) -> String {
     HumanCount(count).to_string()
 }
 
-/// So many a second, with every digit of it: `123,456 /s`.
+/// Formats a rate per second with all digits before the point: `123,456 /s`.
 pub(crate) fn rate(per_second: f64) -> String {
     format!("{} /s", number(per_second))
 }
 
-/// As [`rate`], of a number of which only three digits are sure.
+/// Formats a rate rounded to three significant digits: `550,000 /s`.
 pub(crate) fn rough_rate(per_second: f64) -> String {
     let unit = 10_f64.powf((per_second.log10() - 2.0).floor()).max(f64::MIN_POSITIVE);
     rate((per_second / unit).round() * unit)
 }
 
-/// A number that need not be whole: three digits that count, and all before the point.
+/// Formats a number with three significant digits, or with all digits before the point.
 pub(crate) fn number(value: f64) -> String {
     if value.abs() < 999.5 {
         return digits(value);
@@ -74,13 +75,13 @@ pub(crate) fn number(value: f64) -> String {
     if value < 0.0 { format!("-{whole}") } else { whole }
 }
 
-/// A part of a whole, from 0 to 1: `97 %`, `3.4 %`.
-pub(crate) fn percent(part: f64) -> String {
-    let percent = part * 100.0;
+/// Formats a fraction from 0 to 1 as a percentage: `97 %`, `3.4 %`.
+pub(crate) fn percent(fraction: f64) -> String {
+    let percent = fraction * 100.0;
     if percent.abs() < 9.95 && percent != 0.0 { format!("{percent:.1} %") } else { format!("{percent:.0} %") }
 }
 
-/// What the numbers along an axis are.
+/// The unit of the numbers along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// A plain number: `0`, `50 k`, `1.5 M`.
@@ -91,12 +92,12 @@ pub(crate) enum Unit {
     Seconds,
     /// Bytes.
     Bytes,
-    /// One of so many is worse: 2 is the median, 100 is the 99th percentile.
+    /// A percentile, as the N of "one in N is worse": 2 is the median, 100 the 99th percentile.
     OneOf,
 }
 
 impl Unit {
-    /// The number at a tick of an axis: no more digits than it needs.
+    /// Formats the number at a tick of an axis, without trailing zeros.
     pub(crate) fn tick(self, value: f64) -> String {
         match self {
             Self::Number => trimmed(value, COUNTS),
@@ -108,14 +109,16 @@ impl Unit {
     }
 }
 
+/// Formats a value in the fitting unit with three significant digits.
 fn scaled(value: f64, units: &Units) -> String {
     let (scaled, unit) = in_unit(value, units);
-    // Of the smallest unit there are only whole ones, unless it is a mean.
+    // A measured value is a whole number of the smallest unit. Only a mean has a fraction.
     let smallest = units.last().is_some_and(|(_, name)| *name == unit);
     let number = if smallest && value.fract() == 0.0 { value.to_string() } else { digits(scaled) };
     format!("{number} {unit}")
 }
 
+/// Formats a value in the fitting unit without trailing zeros.
 fn trimmed(value: f64, units: &Units) -> String {
     if value == 0.0 {
         return "0".to_owned();
@@ -124,15 +127,16 @@ fn trimmed(value: f64, units: &Units) -> String {
     format!("{} {unit}", plain(scaled)).trim_end().to_owned()
 }
 
-/// The value in the largest unit in which it is at least one, once rounded to three digits.
+/// Returns the value in the largest unit in which it is at least 1 after rounding to three digits,
+/// and the unit's name.
 fn in_unit(value: f64, units: &Units) -> (f64, &'static str) {
-    // Zero has no size, so it is zero of the smallest.
+    // Zero takes the smallest unit.
     let fits = |(size, _): &&(f64, &str)| value.abs() >= size * 0.9995;
     let (size, unit) = units.iter().find(fits).or(units.last()).copied().unwrap_or((1.0, ""));
     (value / size, unit)
 }
 
-/// Three digits that count.
+/// Formats a value with three significant digits.
 fn digits(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
@@ -144,7 +148,8 @@ fn digits(value: f64) -> String {
     }
 }
 
-/// As few digits as say it, up to four behind the point; what floating point adds beyond them is noise.
+/// Formats a value with up to four digits after the point and without trailing zeros. Further
+/// digits are rounding errors.
 fn plain(value: f64) -> String {
     let text = format!("{value:.4}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
@@ -156,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_digits_count_and_the_unit_fits() {
+    fn values_have_three_digits_and_a_fitting_unit() {
         for (value, text) in [
             (0.0, "0 ns"),
             (7.0, "7 ns"),
@@ -186,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_have_no_more_digits_than_they_need() {
+    fn ticks_have_no_trailing_zeros() {
         for (unit, value, text) in [
             (Unit::Number, 0.0, "0"),
             (Unit::Number, 50_000.0, "50 k"),

@@ -1,5 +1,5 @@
-//! The files that a result is written to. They are opened before anything is measured: who learns of a missing directory after
-//! the run has lost the run.
+//! Files for results. A command opens them before it measures, because an error after the run, such
+//! as a missing directory, would lose the result.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::error::CliError;
 
-/// A file that is to be written once.
+/// A file to which a result is written once.
 #[derive(Debug)]
 pub(in crate::cli) struct ReportFile {
     path: PathBuf,
@@ -15,22 +15,28 @@ pub(in crate::cli) struct ReportFile {
 }
 
 impl ReportFile {
-    /// Opens it, and leaves what is in it alone until there is something to put in its place.
+    /// Opens the file and keeps its contents until [`write`](Self::write).
+    ///
+    /// # Errors
+    /// [`CliError::Failed`] if it cannot be opened for writing.
     pub(in crate::cli) fn open(path: &Path) -> Result<Self, CliError> {
         let file = File::options().create(true).write(true).truncate(false).open(path);
-        let file = file.map_err(|error| cannot(path, &error))?;
+        let file = file.map_err(|error| write_error(path, &error))?;
         Ok(Self { path: path.to_owned(), file })
     }
 
-    /// Puts `bytes` in it and nothing else.
+    /// Replaces the contents with `bytes`.
+    ///
+    /// # Errors
+    /// [`CliError::Failed`] if the write fails.
     pub(in crate::cli) fn write(mut self, bytes: &[u8]) -> Result<(), CliError> {
-        // What is no regular file, as /dev/stdout, has no length that could be set.
+        // The length of a special file such as /dev/stdout cannot be set.
         let is_file = self.file.metadata().is_ok_and(|about| about.is_file());
-        let emptied = if is_file { self.file.set_len(0) } else { Ok(()) };
-        emptied.and_then(|()| self.file.write_all(bytes)).map_err(|error| cannot(&self.path, &error))
+        let truncated = if is_file { self.file.set_len(0) } else { Ok(()) };
+        truncated.and_then(|()| self.file.write_all(bytes)).map_err(|error| write_error(&self.path, &error))
     }
 }
 
-fn cannot(path: &Path, error: &io::Error) -> CliError {
+fn write_error(path: &Path, error: &io::Error) -> CliError {
     CliError::Failed(format!("cannot write {}: {error}", path.display()))
 }

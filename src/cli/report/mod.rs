@@ -1,7 +1,7 @@
-//! What has been measured, for people: figures in their units ([`figure`]), plots ([`plot`]), the [`words`] and the [`page`] that
-//! hold them, and the [`file`] that they go to.
+//! Reports for readers: figures with units ([`figure`]), rates ([`rates`]), plots ([`plot`]), text
+//! for a terminal ([`words`]), the HTML [`page`], and the output [`file`].
 //!
-//! It knows nothing of who measured what. Everything here takes numbers and words, and gives text.
+//! Nothing here knows which command measured. Functions take numbers and text, and return text.
 
 pub(super) mod figure;
 pub(super) mod file;

@@ -1,31 +1,31 @@
-//! The page on which a report is read: one file that needs no script and loads nothing from anywhere.
+//! The HTML page of a report: one file without scripts and without external resources.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde::Serialize;
 
 use super::plot;
 
-/// A report.
+/// A report as a page.
 #[derive(Debug)]
 pub(crate) struct Page {
-    /// What has been measured.
+    /// Title: what was measured.
     pub(crate) title: String,
-    /// In one sentence, under what conditions.
+    /// The conditions of the measurement in one sentence.
     pub(crate) about: String,
-    /// The command that measured it, as a shell reads it.
+    /// The measuring command, quoted for a shell.
     pub(crate) command: String,
-    /// When, as RFC 3339 has it.
+    /// Time of the measurement, in the format of RFC 3339.
     pub(crate) at: String,
-    /// On what: what it is called, and what it is.
+    /// Properties of the machine, each with its name.
     pub(crate) machine: Vec<(String, String)>,
-    /// All between the title and the machine, in order.
+    /// The parts between the title and the machine, in order.
     pub(crate) body: Vec<Markup>,
 }
 
 const STYLE: &str = include_str!("page.css");
 
 impl Page {
-    /// The whole file.
+    /// Returns the HTML file.
     pub(crate) fn render(&self) -> String {
         let page = html! {
             (DOCTYPE)
@@ -46,7 +46,7 @@ impl Page {
                     }
                     main {
                         @for part in &self.body { (part) }
-                        (section("MachineInfo", &html! { div.words { (facts(&self.machine)) } }))
+                        (section("Machine", &html! { div.words { (facts(&self.machine)) } }))
                     }
                     footer { (concat!("switchboard ", env!("CARGO_PKG_VERSION"))) " · " time datetime=(self.at) { (self.at) } }
                 }
@@ -56,17 +56,17 @@ impl Page {
     }
 }
 
-/// A part of the page under a heading.
+/// Returns a section with a heading.
 pub(crate) fn section(heading: &str, body: &Markup) -> Markup {
     html! { section { h2 { (heading) } (body) } }
 }
 
-/// Parts that stand side by side where there is room.
+/// Returns parts side by side, or below each other in a narrow window.
 pub(crate) fn columns(parts: &[Markup]) -> Markup {
     html! { div.columns { @for part in parts { (part) } } }
 }
 
-/// The few figures that everybody looks for, large: what each is, and how much.
+/// Returns the most important figures in large type, each with its name.
 pub(crate) fn headline(figures: &[(&str, String)]) -> Markup {
     html! {
         dl.headline {
@@ -75,14 +75,14 @@ pub(crate) fn headline(figures: &[(&str, String)]) -> Markup {
     }
 }
 
-/// What is called how, one a row.
+/// Returns a table of names and values.
 pub(crate) fn facts<K: AsRef<str>>(rows: &[(K, String)]) -> Markup {
     html! {
         table.facts { tbody { @for (name, value) in rows { tr { th scope="row" { (name.as_ref()) } td { (value) } } } } }
     }
 }
 
-/// A table with a head. The first column names its row; the others are figures.
+/// Returns a table with a header. The first column names the row; the others are figures.
 pub(crate) fn table<H: AsRef<str>>(head: &[H], rows: &[Vec<String>]) -> Markup {
     html! {
         div.wide {
@@ -102,19 +102,19 @@ pub(crate) fn table<H: AsRef<str>>(head: &[H], rows: &[Vec<String>]) -> Markup {
     }
 }
 
-/// How a sentence is meant.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Tone {
-    /// All is well.
+    /// The result is as it should be.
     Good,
-    /// To be kept in mind when the figures are read.
+    /// A condition that affects how to read the figures.
     Note,
-    /// Something is wrong with what was measured.
+    /// A fault in the measured system.
     Bad,
 }
 
-/// What follows from the figures, in words.
+/// Returns a list of findings.
 pub(crate) fn verdicts(sentences: &[(Tone, String)]) -> Markup {
     let class = |tone: &Tone| match tone {
         Tone::Good => "good",
@@ -124,7 +124,7 @@ pub(crate) fn verdicts(sentences: &[(Tone, String)]) -> Markup {
     html! { ul.verdicts { @for (tone, sentence) in sentences { li class=(class(tone)) { (sentence) } } } }
 }
 
-/// A paragraph.
+/// Returns a paragraph.
 pub(crate) fn paragraph(text: &str) -> Markup {
     html! { p { (text) } }
 }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_is_given_is_text_and_not_markup() {
+    fn text_is_escaped() {
         let page = page();
         for words in ["<title>Echo &amp; &lt;co&gt;</title>", "&lt;b&gt;Not&lt;/b&gt;.", "'a &quot;b&quot;.html'"] {
             assert!(page.contains(words), "{words} is not in {page}");
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn it_needs_no_script_and_loads_nothing() {
+    fn page_has_no_script_and_no_external_resource() {
         let page = page();
         for words in ["<script", "http:", "https:", "url(", "@import", "src=", "href=", "onload"] {
             assert!(!page.contains(words), "{words} is in {page}");
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn every_class_has_its_style() {
+    fn every_class_has_a_style() {
         for part in page().split("class=\"").skip(1) {
             let (class, _) = part.split_once('"').unwrap();
             assert!(STYLE.contains(&format!(".{class} ")), "{class}");

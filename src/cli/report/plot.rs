@@ -1,4 +1,4 @@
-//! Lines over a plane, as SVG within a figure.
+//! Line plots, drawn as SVG in an HTML figure.
 
 mod axis;
 mod color;
@@ -9,35 +9,35 @@ use maud::{Markup, PreEscaped, html};
 pub(crate) use axis::{Axis, Scale};
 pub(crate) use color::style;
 
-/// A plot.
+/// A plot of one or more lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Plot {
-    /// What it shows, above it.
+    /// Title above the plot.
     pub(crate) title: String,
-    /// From left to right.
+    /// The horizontal axis.
     pub(crate) x: Axis,
-    /// From bottom to top.
+    /// The vertical axis.
     pub(crate) y: Axis,
-    /// The lines. More than there are colours share them.
+    /// The lines. Beyond six lines, colours repeat.
     pub(crate) series: Vec<Series>,
 }
 
 /// A line of a plot.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Series {
-    /// What the legend calls it. A plot of one line has no legend.
+    /// Name in the legend. A plot of one line has no legend.
     pub(crate) name: String,
-    /// Its points, in the order in which the line joins them.
+    /// Points (x, y) in the order in which the line joins them.
     pub(crate) points: Vec<(f64, f64)>,
-    /// How far the values reach: x, the lowest and the highest y.
+    /// Ranges of values: x, lowest y, highest y.
     pub(crate) spread: Vec<(f64, f64, f64)>,
-    /// How `spread` is drawn.
+    /// Shape in which `spread` is drawn.
     pub(crate) shape: Spread,
-    /// Whether each point is marked. Where there is only one, it is.
+    /// True if each point has a mark. A single point always has one.
     pub(crate) marks: bool,
 }
 
-/// How the reach of values is drawn.
+/// The shape in which ranges of values are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Spread {
     /// A bar through each point.
@@ -48,7 +48,7 @@ pub(crate) enum Spread {
 }
 
 impl Plot {
-    /// The plot with its title and legend. It needs [`style`] in the page to suit a dark one.
+    /// Returns the plot with title and legend. A dark page needs [`style`].
     pub(crate) fn figure(&self) -> Markup {
         html! {
             figure.plot {
@@ -57,13 +57,14 @@ impl Plot {
                     @if self.series.len() > 1 {
                         span.legend {
                             @for (index, series) in self.series.iter().enumerate() {
-                                span.entry { (draw::key(index, series.marks)) (series.name) }
+                                span.entry { (draw::legend_key(index, series.marks)) (series.name) }
                             }
                         }
                     }
                 }
                 @match self.drawing() {
-                    // In a narrow window it is scrolled rather than made too small to read.
+                    // In a narrow window the drawing scrolls, because it would be too small to
+                    // read.
                     Some(drawing) => div.wide { (drawing) },
                     None => p.empty { "Nothing was measured that could be drawn." },
                 }
@@ -71,16 +72,16 @@ impl Plot {
         }
     }
 
-    /// The drawing alone, if there is anything to draw.
+    /// Returns the drawing; `None` if there is no value to draw or drawing failed.
     fn drawing(&self) -> Option<Markup> {
         let svg = match draw::draw(self)? {
             Ok(svg) => svg,
             Err(error) => {
-                log::debug!("'{}' was not drawn: {error}", self.title);
+                log::debug!("cannot draw the plot '{}': {error}", self.title);
                 return None;
             }
         };
-        // Its own outermost element neither fits the width it is given nor says what it shows.
+        // The svg element of plotters has a fixed width and no label, so it is replaced.
         let (_, inside) = svg.split_once('>')?;
         let (inside, _) = inside.rsplit_once("</svg>")?;
         let view = format!("0 0 {} {}", draw::WIDTH, draw::HEIGHT);
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plot_is_one_drawing_with_its_lines_ticks_and_legend() {
+    fn plot_has_lines_ticks_and_legend() {
         let html = plot(&[(0.0, 1_000.0), (1.0, 80_000.0), (2.0, 2_000.0)]).figure().into_string();
         assert_eq!(html.matches("<svg class=\"drawing\"").count(), 1);
         for color in [color::of_line(0), color::of_line(1)].map(color::name) {
@@ -117,11 +118,11 @@ mod tests {
         for words in ["T &amp; t", "a &lt;b&gt;", "10 µs", "latency", "time", "0.5 s"] {
             assert!(html.contains(words), "{words} is not in {html}");
         }
-        assert!(!html.contains("http"), "it names nothing elsewhere");
+        assert!(!html.contains("http"), "the page has no external link");
     }
 
     #[test]
-    fn what_cannot_be_drawn_is_said() {
+    fn plot_without_values_has_a_note() {
         for points in [&[][..], &[(0.0, f64::NAN)], &[(f64::INFINITY, 1.0)], &[(0.0, 0.0), (1.0, -1.0)]] {
             let html = plot(points).figure().into_string();
             assert!(html.contains("Nothing was measured") && !html.contains("class=\"drawing\""), "{points:?}");
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_point_and_a_flat_line_are_drawn() {
+    fn single_point_and_flat_line_are_drawn() {
         for points in [&[(1.0, 5.0)][..], &[(0.0, 7.0), (1.0, 7.0)], &[(0.0, 1.0), (1.0, 1e12)]] {
             assert!(plot(points).figure().into_string().contains("<svg class=\"drawing\""), "{points:?}");
         }

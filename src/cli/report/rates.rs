@@ -1,4 +1,4 @@
-//! What every result has in common, as it is written down: faults, placement, and the arithmetic of costs.
+//! Figures that all results share: faults as text, rates, and costs per message.
 
 use std::time::Duration;
 
@@ -6,16 +6,17 @@ use switchboard::load::{Bottleneck, Faults};
 
 use super::figure::{count, float};
 
-/// Who is at work for this part of the time, or longer, is taken to be at its limit.
+/// Fraction of the time from which a busy thread or CPU counts as saturated.
 pub(in crate::cli) const FULL: f64 = 0.95;
-/// An open loop with fewer answers than this part of the messages that were due was too much.
+/// Fraction of the due messages whose replies an open loop must receive; with fewer, the rate was
+/// too high.
 const KEPT_UP: f64 = 0.99;
-/// So few answers may be under way when the measured time ends, however short it is.
-const UNDER_WAY: f64 = 10.0;
+/// Replies that may be in flight at the end of the measured time, however short it is.
+const IN_FLIGHT_ALLOWANCE: f64 = 10.0;
 
-/// Those faults that there were, in words; none if there were none.
+/// Returns the faults as text; `None` if no fault was counted.
 pub(in crate::cli) fn words(faults: &Faults) -> Option<String> {
-    let words = |(name, number): (&str, u64)| {
+    let text = |(name, number): (&str, u64)| {
         let (thing, things) = match name {
             "lost" => ("answer never came", "answers never came"),
             "duplicated" => ("answer came twice", "answers came twice"),
@@ -26,11 +27,11 @@ pub(in crate::cli) fn words(faults: &Faults) -> Option<String> {
         };
         format!("{} {}", count(number), if number == 1 { thing } else { things })
     };
-    let said: Vec<_> = faults.named().into_iter().filter(|(_, number)| *number > 0).map(words).collect();
-    (!said.is_empty()).then(|| said.join(", "))
+    let texts: Vec<_> = faults.named().into_iter().filter(|(_, number)| *number > 0).map(text).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
 }
 
-/// How the generator was itself the limit, in a word.
+/// Returns the name of the load generator's bottleneck.
 pub(in crate::cli) fn bottleneck(bottleneck: Bottleneck) -> &'static str {
     match bottleneck {
         Bottleneck::Late(_) => "late",
@@ -38,26 +39,28 @@ pub(in crate::cli) fn bottleneck(bottleneck: Bottleneck) -> &'static str {
     }
 }
 
-/// Whether so many answers in the measured time are what was asked for in it.
+/// Returns true if the server kept up with the load: all replies came, and enough of them in the
+/// measured time.
 pub(in crate::cli) fn kept_up(answered: u64, due: u64, unanswered: u64) -> bool {
-    unanswered == 0 && float(answered) + UNDER_WAY >= float(due) * KEPT_UP
+    unanswered == 0 && float(answered) + IN_FLIGHT_ALLOWANCE >= float(due) * KEPT_UP
 }
 
+/// Returns a duration in nanoseconds, saturating.
 pub(in crate::cli) fn nanos(length: Duration) -> u64 {
     u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// So many a second.
+/// Returns the rate per second; 0 for a duration of zero.
 pub(in crate::cli) fn per_second(count: u64, over: Duration) -> f64 {
     if over.is_zero() { 0.0 } else { float(count) / over.as_secs_f64() }
 }
 
-/// So much for each of so many, if there are any.
+/// Returns the amount per item; `None` without items.
 pub(in crate::cli) fn each(amount: u64, count: u64) -> Option<f64> {
     (count > 0).then(|| float(amount) / float(count))
 }
 
-/// Processor time by time; 1 is a whole processor.
+/// Returns CPU time divided by time: 1 is one busy CPU.
 pub(in crate::cli) fn cores(cpu: Duration, over: Duration) -> f64 {
     if over.is_zero() { 0.0 } else { cpu.as_secs_f64() / over.as_secs_f64() }
 }
@@ -67,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_are_told_in_words_and_none_are_not() {
+    fn faults_have_a_text_unless_there_are_none() {
         let mut faults = Faults { lost: 1, ..Faults::default() };
         faults += Faults { lost: 1_000, corrupted: 1, ..Faults::default() };
         assert_eq!(words(&faults).unwrap(), "1,001 answers never came, 1 answer differs from what was sent");
@@ -75,9 +78,9 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_kept_when_nothing_is_awaited_and_as_much_came_as_was_due() {
+    fn kept_up_needs_all_replies_and_most_in_time() {
         assert!(kept_up(100_000, 100_000, 0) && kept_up(99_000, 100_000, 0) && kept_up(15, 25, 0));
-        // All was answered, but half of it when the measured time was over.
+        // All replies came, but half of them after the measured time.
         assert!(!kept_up(50_000, 100_000, 0));
         assert!(!kept_up(100_000, 100_000, 1));
     }

@@ -1,4 +1,4 @@
-//! Words that every report shares: lines that fit a terminal, marks, plain tables, commands, and the machine.
+//! Text that all reports share: wrapped lines, findings, plain tables, commands and the machine.
 
 use std::ffi::OsString;
 
@@ -10,28 +10,28 @@ use super::page::Tone;
 use crate::cli::process::{MachineInfo, PinnedCpus};
 use crate::cli::terminal::shell::quote;
 
-/// What is not known, or does not apply.
+/// Stands for a value that is unknown or does not apply.
 pub(in crate::cli) const NONE: &str = "–";
-/// Columns that a terminal is taken to have.
+/// Width of lines, in columns.
 pub(in crate::cli) const WIDTH: usize = 110;
 
-/// The time, as RFC 3339 with this machine's offset.
+/// Returns the local time in the format of RFC 3339.
 pub(in crate::cli) fn now() -> String {
     Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
-/// What can be said of right answers to payloads of at least so many bytes: shorter ones have no room for the name by which
-/// one message is told from another.
+/// Returns what correct replies prove, for payloads of at least this size. A payload shorter than 8
+/// bytes has no room for the message's id, so equal messages cannot be distinguished.
 pub(in crate::cli) fn rightly(payload_min_bytes: usize) -> &'static str {
-    const IDENTITY_BYTES: usize = 8;
-    if payload_min_bytes < IDENTITY_BYTES {
+    const MESSAGE_ID_BYTES: usize = 8;
+    if payload_min_bytes < MESSAGE_ID_BYTES {
         "and are what was sent, byte for byte, as far as ones so short can be told apart"
     } else {
         "in their order, and are what was sent, byte for byte"
     }
 }
 
-/// A sentence behind the mark of its tone, in lines that fit.
+/// Returns a finding after the mark of its severity, wrapped to [`WIDTH`].
 pub(in crate::cli) fn remark(tone: Tone, text: &str) -> String {
     let mark = match tone {
         Tone::Good => "ok   ",
@@ -41,7 +41,7 @@ pub(in crate::cli) fn remark(tone: Tone, text: &str) -> String {
     hanging(&format!("{mark}  "), text)
 }
 
-/// Words in lines of at most [`WIDTH`], the later ones under the first of the text.
+/// Returns `head` and `text` wrapped to [`WIDTH`]. Later lines are indented to the start of `text`.
 pub(in crate::cli) fn hanging(head: &str, text: &str) -> String {
     let indent = " ".repeat(head.chars().count());
     let (mut lines, mut line) = (Vec::new(), head.to_owned());
@@ -61,7 +61,7 @@ pub(in crate::cli) fn hanging(head: &str, text: &str) -> String {
     lines.join("\n").replace('\u{a0}', " ")
 }
 
-/// The same text, in which no line ends between the bounds of an interval.
+/// Replaces spaces between `[` and `]` by no-break spaces, so that an interval stays on one line.
 pub(in crate::cli) fn unbroken(text: &str) -> String {
     let mut inside = false;
     let keep = |c: char| {
@@ -71,18 +71,19 @@ pub(in crate::cli) fn unbroken(text: &str) -> String {
     text.chars().map(keep).collect()
 }
 
-/// Names to the left, figures to the right, and no lines: what is copied from it is text.
+/// Formats a table without borders, so that it can be copied as text. The first column is aligned
+/// to the left, the others to the right.
 pub(in crate::cli) fn plain(mut table: Table) -> String {
     table.load_style(presets::NOTHING);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    // What fills a line up to the last column is nothing that anybody reads.
+    // The table pads each line to full width; the padding is removed.
     let text = table.trim_fmt();
     text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect::<Vec<_>>().join("\n")
 }
 
-/// Words in columns, all to the left: a header and a line for each row, none of which is broken.
+/// Formats a table with all columns aligned to the left, one unwrapped line for each row.
 pub(in crate::cli) fn aligned<const N: usize>(header: &[&str; N], rows: &[[String; N]]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(*header).add_rows(rows);
@@ -90,22 +91,22 @@ pub(in crate::cli) fn aligned<const N: usize>(header: &[&str; N], rows: &[[Strin
     text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end().to_owned() + "\n").collect()
 }
 
-/// The same words, the first letter large.
+/// Returns the text with its first letter in upper case.
 pub(in crate::cli) fn capital(words: &str) -> String {
     let mut chars = words.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
-/// So many connections.
+/// Formats a number of connections.
 pub(in crate::cli) fn connections(number: usize) -> String {
     if number == 1 { "1 connection".to_owned() } else { format!("{} connections", figure::count(number as u64)) }
 }
 
-/// On what it was measured: what it is called, and what it is.
+/// Returns the properties of the machine and the program, each with its name.
 pub(in crate::cli) fn machine(machine: &MachineInfo, pinned: Option<&PinnedCpus>) -> Vec<(String, String)> {
     let memory = machine.memory_bytes.map(|bytes| figure::bytes(figure::float(bytes)));
     let cpus = if machine.cpus == 1 { "1 core".to_owned() } else { format!("{} cores", machine.cpus) };
-    let placed = match pinned {
+    let placement = match pinned {
         Some(pinned) => {
             let cpus: Vec<_> = pinned.server_cpus.iter().map(usize::to_string).collect();
             format!("server on processor {}, load on {}", cpus.join(", "), pinned.load_cpu)
@@ -117,16 +118,16 @@ pub(in crate::cli) fn machine(machine: &MachineInfo, pinned: Option<&PinnedCpus>
         ("Memory", memory.unwrap_or_else(|| "unknown".to_owned())),
         ("System", machine.kernel.clone()),
         ("Program", format!("switchboard {}, {} build for {}", machine.version, machine.profile, machine.target)),
-        ("Placed", placed),
+        ("Placed", placement),
     ];
     rows.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
-/// A command as a POSIX shell reads it.
+/// Returns a command line quoted for a POSIX shell.
 pub(in crate::cli) fn command(words: impl Iterator<Item = OsString>) -> String {
     let quoted = words.enumerate().map(|(index, word)| {
         let word = word.to_string_lossy();
-        // Where the program is on this machine is of no use to anybody else.
+        // The directory of the program is of no use on another machine.
         let name = word.rsplit(std::path::MAIN_SEPARATOR).next().filter(|_| index == 0);
         quote(name.unwrap_or(&word))
     });
@@ -138,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_text_hangs_under_its_beginning_and_an_interval_stays_whole() {
+    fn long_text_is_wrapped_outside_intervals() {
         let text = hanging("x  ", &"word [1.00, 2.00] ".repeat(20));
         let lines: Vec<_> = text.lines().collect();
         assert!(
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_one_that_a_shell_reads_back() {
+    fn command_is_quoted_for_a_shell() {
         let words = ["/usr/bin/switchboard", "bench", "--slo", "p99<5ms", "--html", "it's a b.html", ""];
         assert_eq!(
             command(words.into_iter().map(OsString::from)),

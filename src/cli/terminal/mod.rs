@@ -1,5 +1,5 @@
-//! Text for the terminal: standard output ([`stdout`]), text from elsewhere made safe to show ([`sanitize`]), and
-//! words quoted for a shell ([`shell`]).
+//! Text for the terminal: standard output ([`stdout`]), text from elsewhere made safe to show
+//! ([`sanitize`]), and words quoted for a shell ([`shell`]).
 
 pub(in crate::cli) mod sanitize;
 pub(in crate::cli) mod shell;

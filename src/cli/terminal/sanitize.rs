@@ -1,52 +1,53 @@
-//! What others wrote, as a terminal may be shown it: nothing in it commands the terminal. Knows neither file nor socket.
+//! Text from elsewhere, made safe to show: it holds no control sequence for the terminal. This file
+//! knows neither files nor sockets.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
 
 use switchboard::escape;
 
-/// A file's name in a sentence: one line, whatever is in it.
+/// Returns a file's name for use in a sentence, on one line and with control characters escaped.
 pub(in crate::cli) fn file_name(name: impl AsRef<OsStr>) -> String {
     escape::line(&name.as_ref().to_string_lossy()).into_owned()
 }
 
-/// A stream of bytes, piece by piece. This is what is between two of them.
+/// A filter for a stream of bytes. It holds what one piece left unfinished.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct StreamSanitizer {
-    /// The beginning of a character, or a carriage return, of which more may come.
+    /// An incomplete UTF-8 character, or a carriage return that a line feed may follow.
     unfinished: Vec<u8>,
 }
 
 impl StreamSanitizer {
-    /// The next piece as text: line feeds and tabs stay, CRLF is a line feed, other control characters are spelt out, and so is
-    /// what is no UTF-8.
+    /// Returns the next piece as text. Line feeds and tabs stay, and CR LF becomes a line feed.
+    /// Other control characters and invalid UTF-8 are escaped.
     pub(in crate::cli) fn show(&mut self, bytes: &[u8]) -> String {
         let mut all = std::mem::take(&mut self.unfinished);
         all.extend_from_slice(bytes);
-        let whole = all.len() - unfinished(&all);
-        self.unfinished = all.split_off(whole);
-        shown(&all)
+        let complete = all.len() - unfinished_bytes(&all);
+        self.unfinished = all.split_off(complete);
+        sanitized(&all)
     }
 
-    /// What had begun and will not end.
+    /// Returns the unfinished rest at the end of the stream.
     pub(in crate::cli) fn finish(&mut self) -> String {
-        shown(&std::mem::take(&mut self.unfinished))
+        sanitized(&std::mem::take(&mut self.unfinished))
     }
 }
 
-/// Bytes at the end that more may follow which belong to them.
-fn unfinished(bytes: &[u8]) -> usize {
+/// Returns the number of bytes at the end whose meaning depends on the next piece.
+fn unfinished_bytes(bytes: &[u8]) -> usize {
     if bytes.ends_with(b"\r") {
         return 1;
     }
     match bytes.utf8_chunks().last().map(|chunk| chunk.invalid()) {
-        // An invalid piece that ends early is shorter than its first byte says.
+        // A truncated character is shorter than its first byte announces.
         Some(cut @ [first, ..]) if cut.len() < sequence_bytes(*first) => cut.len(),
         _ => 0,
     }
 }
 
-/// As many bytes as the character has that begins so.
+/// Returns the length of the UTF-8 character that begins with `first`.
 fn sequence_bytes(first: u8) -> usize {
     match first {
         0xc2..=0xdf => 2,
@@ -56,7 +57,7 @@ fn sequence_bytes(first: u8) -> usize {
     }
 }
 
-fn shown(bytes: &[u8]) -> String {
+fn sanitized(bytes: &[u8]) -> String {
     let mut shown = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for piece in chunk.valid().replace("\r\n", "\n").split_inclusive(['\n', '\t']) {
@@ -65,7 +66,7 @@ fn shown(bytes: &[u8]) -> String {
             shown += piece.get(words.len()..).unwrap_or_default();
         }
         for byte in chunk.invalid() {
-            // Writing to a string does not fail.
+            // Writing to a String cannot fail.
             let _ = write!(shown, "\\x{byte:02x}");
         }
     }
@@ -77,31 +78,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_a_word() {
+    fn file_name_is_one_line() {
         assert_eq!(file_name("esc\u{1b}[31mred\n你"), "esc\\u{1b}[31mred\\n你");
     }
 
     #[test]
-    fn nothing_commands_the_terminal_however_it_is_cut() {
+    fn control_sequences_are_escaped_however_split() {
         let bytes = "né 你好\r\n\tred: \u{1b}[31m\rback \u{202e}turned 🦀\n".as_bytes();
         let expected = "né 你好\n\tred: \\u{1b}[31m\\rback \\u{202e}turned 🦀\n";
         for at in 0..=bytes.len() {
-            let mut screen = StreamSanitizer::default();
+            let mut sanitizer = StreamSanitizer::default();
             let (first, second) = bytes.split_at(at);
-            assert_eq!(screen.show(first) + &screen.show(second) + &screen.finish(), expected, "{at}");
+            assert_eq!(sanitizer.show(first) + &sanitizer.show(second) + &sanitizer.finish(), expected, "{at}");
         }
     }
 
     #[test]
-    fn what_is_no_text_is_spelt_out_and_never_kept_for_long() {
-        let mut screen = StreamSanitizer::default();
-        assert_eq!(screen.show(b"a\xffb\x00"), "a\\xffb\\u{0}");
-        assert_eq!(screen.show(b"\xe4\xbd"), "");
-        assert_eq!(screen.show(b"x\r"), "\\xe4\\xbdx");
-        assert_eq!(screen.finish(), "\\r");
+    fn invalid_utf8_is_escaped_and_not_kept() {
+        let mut sanitizer = StreamSanitizer::default();
+        assert_eq!(sanitizer.show(b"a\xffb\x00"), "a\\xffb\\u{0}");
+        assert_eq!(sanitizer.show(b"\xe4\xbd"), "");
+        assert_eq!(sanitizer.show(b"x\r"), "\\xe4\\xbdx");
+        assert_eq!(sanitizer.finish(), "\\r");
         for _ in 0..10 {
-            screen.show(&[0xf0; 100]);
-            assert!(screen.unfinished.len() < 4);
+            sanitizer.show(&[0xf0; 100]);
+            assert!(sanitizer.unfinished.len() < 4);
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Words as a POSIX shell reads them.
+//! Words quoted for a POSIX shell.
 
-/// `word`, in quotes where it needs them.
+/// Returns `word`, quoted if a shell would change it.
 pub(in crate::cli) fn quote(word: &str) -> String {
-    // The library quotes an equals sign, too, for shells to which one at the beginning of a word means something.
+    // shlex also quotes a word for its `=`, which is special at a word's start in some shells. In
+    // `--name=value` it is not, so the two parts are quoted apart.
     let option = word.split_once('=').filter(|(name, value)| name.starts_with("--") && !value.is_empty());
     match option {
         Some((name, value)) => format!("{}={}", quote_all(name), quote_all(value)),
@@ -11,6 +12,6 @@ pub(in crate::cli) fn quote(word: &str) -> String {
 }
 
 fn quote_all(word: &str) -> String {
-    // No word that was typed holds a NUL, which is all that cannot be quoted.
+    // Quoting fails for a NUL only, and no command-line argument contains one.
     shlex::try_quote(word).map_or_else(|_| word.escape_debug().to_string(), String::from)
 }

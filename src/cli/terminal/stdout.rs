@@ -1,4 +1,4 @@
-//! Standard output, which may be a pipe that nobody reads any more.
+//! Standard output. It may be a pipe whose reader has gone, as in `switchboard help | head`.
 
 use std::io::{self, Write};
 
@@ -9,17 +9,18 @@ pub(in crate::cli) fn print(text: &str) -> Result<(), CliError> {
     print_bytes(text.as_bytes())
 }
 
-/// Prints what need not be text, and flushes it.
+/// Prints `bytes`, which need not be text, and flushes them.
 pub(in crate::cli) fn print_bytes(bytes: &[u8]) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
     ignore_closed_pipe(stdout.write_all(bytes).and_then(|()| stdout.flush()))
 }
 
-/// What has come of printing. That the reader has gone is no failure: it had read what it wanted (`switchboard help | head`).
+/// Turns `BrokenPipe` into success, because the reader has what it wanted, and adds the context to
+/// other errors.
 pub(in crate::cli) fn ignore_closed_pipe(printed: io::Result<()>) -> Result<(), CliError> {
     match printed {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-            log::debug!("nobody reads standard output");
+            log::debug!("standard output is closed: its reader has gone");
             Ok(())
         }
         Err(error) => Err(CliError::Failed(format!("cannot write to standard output: {error}"))),

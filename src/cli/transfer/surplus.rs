@@ -1,15 +1,15 @@
 //! What lies in a stream although nobody expects more of it. It is looked at and not waited for.
 
-use switchboard::client::Stream;
+use switchboard::client::ClientStream;
 
 /// Whether a byte more has come behind an answer that is whole. Takes it.
-pub(in crate::cli) fn has_surplus(stream: &mut Stream) -> bool {
+pub(in crate::cli) fn has_surplus(stream: &mut ClientStream) -> bool {
     use std::io::Read;
     is_readable(stream) && matches!(stream.read(&mut [0]), Ok(1))
 }
 
 #[cfg(unix)]
-fn is_readable(stream: &Stream) -> bool {
+fn is_readable(stream: &ClientStream) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     matches!(poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&at_once)), Ok(1))
@@ -17,7 +17,7 @@ fn is_readable(stream: &Stream) -> bool {
 
 /// Elsewhere a look would have to wait.
 #[cfg(not(unix))]
-fn is_readable(_stream: &Stream) -> bool {
+fn is_readable(_stream: &ClientStream) -> bool {
     false
 }
 
@@ -31,7 +31,7 @@ mod tests {
     #[test]
     fn what_lies_there_is_seen_and_what_does_not_is_not_waited_for() {
         let (mut theirs, ours) = UnixStream::pair().unwrap();
-        let mut ours = Stream::Unix(ours);
+        let mut ours = ClientStream::Unix(ours);
         assert!(!has_surplus(&mut ours));
         theirs.write_all(b"x").unwrap();
         assert!(has_surplus(&mut ours));

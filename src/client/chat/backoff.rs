@@ -1,33 +1,33 @@
-//! How long to wait before the next attempt to connect: full jitter below a ceiling that doubles, so that the clients of a server
-//! that comes back do not all come back at once.
+//! Delays between connection attempts: a random delay below a ceiling that doubles ("full jitter").
+//! It spreads the reconnects of many clients after a server restart.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-const FIRST: Duration = Duration::from_millis(250);
-const MOST: Duration = Duration::from_secs(30);
+const INITIAL_CEILING: Duration = Duration::from_millis(250);
+const MAX_CEILING: Duration = Duration::from_secs(30);
 
-/// Attempts since the last success, and the dice.
+/// The current ceiling, and the random generator.
 #[derive(Debug)]
 pub(super) struct Backoff {
     ceiling: Duration,
-    dice: Rng,
+    rng: Rng,
 }
 
 impl Backoff {
     pub(super) fn new(seed: u64) -> Self {
-        Self { ceiling: FIRST, dice: Rng::with_seed(seed) }
+        Self { ceiling: INITIAL_CEILING, rng: Rng::with_seed(seed) }
     }
 
-    pub(super) fn succeeded(&mut self) {
-        self.ceiling = FIRST;
+    pub(super) fn reset(&mut self) {
+        self.ceiling = INITIAL_CEILING;
     }
 
-    pub(super) fn next_wait(&mut self) -> Duration {
-        let wait = self.ceiling.mul_f64(self.dice.f64());
-        self.ceiling = MOST.min(self.ceiling * 2);
-        wait
+    pub(super) fn next_delay(&mut self) -> Duration {
+        let delay = self.ceiling.mul_f64(self.rng.f64());
+        self.ceiling = MAX_CEILING.min(self.ceiling * 2);
+        delay
     }
 }
 
@@ -36,19 +36,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ceiling_doubles_up_to_half_a_minute_and_success_lowers_it() {
+    fn ceiling_doubles_to_30_s_and_reset_lowers_it() {
         let mut ceilings = [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0].map(|ceiling| (ceiling, 0.0f64));
         for seed in 0..200 {
             let mut backoff = Backoff::new(seed);
             for (ceiling, longest) in &mut ceilings {
-                let wait = backoff.next_wait().as_secs_f64();
-                assert!(wait < *ceiling, "{wait} of {ceiling}");
-                *longest = longest.max(wait);
+                let delay = backoff.next_delay().as_secs_f64();
+                assert!(delay < *ceiling, "{delay} of {ceiling}");
+                *longest = longest.max(delay);
             }
-            backoff.succeeded();
-            assert!(backoff.next_wait() < FIRST);
+            backoff.reset();
+            assert!(backoff.next_delay() < INITIAL_CEILING);
         }
-        // The whole width is used.
+        // The delays use the whole range.
         assert!(ceilings.iter().all(|(ceiling, longest)| longest / ceiling > 0.9), "{ceilings:?}");
     }
 }

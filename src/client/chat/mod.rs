@@ -1,30 +1,37 @@
-//! The chat client's mind: what it remembers of rooms and messages, when it speaks, and how it comes back after a loss.
+//! The state machine of a chat client: its rooms and messages, when it sends, and how it
+//! reconnects.
 //!
-//! It must not know a socket, a clock, a terminal or a thread; time is an argument. A program gives a [`Session`] what happened and
-//! does the [`Action`]s that it asks for.
+//! This module must not know a socket, a clock, a terminal or a thread; time is an argument. A
+//! program passes events to a [`ChatSession`] and executes the [`SessionAction`]s that it returns.
 //!
-//! What holds, whatever the network does: of each room every id is shown at most once and in order, and what is missing is said to
-//! be; a message that was taken from the user is acknowledged, refused, or said again. **It may then stand twice in the room**: where
-//! only the acknowledgement was lost, and the server no longer had the message to show when the client came back, nobody can tell
-//! that from a message that was lost itself. [`Notice::Again`] marks that.
+//! Invariants, whatever the network does:
+//! - The session shows each message id of a room at most once and in order, and reports every gap.
+//! - A message accepted from the user is acknowledged, rejected, or sent again.
+//!
+//! **A resent message may appear twice in the room**: if only the acknowledgement was lost and the
+//! server no longer keeps the message at the reconnect, the client cannot distinguish that case
+//! from a lost message. [`Notice::Resending`] announces it.
 
+mod action;
 mod backoff;
 mod command;
-mod errors;
-mod hearing;
-mod link;
+mod error_events;
+mod events;
 mod notice;
-mod pace;
+mod options;
+mod rate_limiter;
+mod requests;
 mod room;
-mod sending;
 mod session;
+mod state;
 #[cfg(test)]
 mod tests;
-mod wishes;
+mod timeouts;
 
-pub use command::{COMMANDS, Command, Typed, parse, pieces};
+pub use action::SessionAction;
+pub use command::{COMMANDS, ChatCommand, UserInput, parse_line, split_text};
 pub use notice::{Ending, Notice};
-pub use session::Session;
-pub use wishes::{Action, Wishes};
+pub use options::SessionOptions;
+pub use session::ChatSession;
 
 pub use crate::services::chat::wire::{LOBBY, MAX_TEXT_BYTES};

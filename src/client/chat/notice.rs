@@ -1,111 +1,111 @@
-//! What the client itself has to say to its user, in words.
+//! Notices of the session itself to the user, and the ways in which a session ends.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::frame::escape;
 
-/// Something that the user should know and the server did not say.
+/// Information for the user that comes from the session and not from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// There is no connection any more, or an attempt to have one failed.
-    Lost {
-        /// Why.
+    /// The connection was lost, or an attempt to connect failed.
+    Disconnected {
+        /// The cause.
         reason: String,
-        /// How long until the next attempt.
-        again_in: Duration,
+        /// Time until the next attempt.
+        retry_in: Duration,
     },
-    /// The connection is there again.
-    Back {
-        /// Messages that were said meanwhile and follow now; none: more than were counted.
+    /// The session is connected again.
+    Reconnected {
+        /// Number of missed messages, which follow; `None`: too many to count.
         missed: Option<usize>,
     },
-    /// Messages that nobody will show.
+    /// Messages of a room are lost, because the server no longer keeps them.
     Missing {
-        /// Where they were said.
+        /// The room.
         room: String,
-        /// How many.
+        /// Number of messages.
         count: u64,
     },
-    /// The server was started again: a room's ids begin with 1 once more.
-    Anew {
+    /// The server restarted, so the message ids of a room start at 1 again.
+    ServerRestarted {
         /// The room.
         room: String,
     },
-    /// The nick was taken.
-    Renamed {
-        /// What was wished for.
-        wished: String,
-        /// What the user is called instead.
-        nick: Option<String>,
+    /// The requested nick is in use.
+    NickTaken {
+        /// The requested nick.
+        requested: String,
+        /// The nick that the user has instead; `None`: the user stays a guest.
+        assigned: Option<String>,
     },
-    /// These are said again, because it is not known whether they had arrived: they may stand twice.
-    Again {
-        /// How many.
+    /// Messages without an acknowledgement are sent again. They may appear twice.
+    Resending {
+        /// Number of messages.
         count: usize,
     },
-    /// Messages to one person may not have arrived; they are not said again.
-    Unsure {
-        /// How many.
+    /// Private messages may not have arrived. They are not sent again.
+    Unconfirmed {
+        /// Number of messages.
         count: usize,
     },
-    /// An answer to a command that needs no server, or a word about one that was not understood.
-    Answer(String),
+    /// The result of a command that the session executes without the server.
+    CommandReply(String),
 }
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Lost { reason, again_in } => {
-                write!(f, "{}; trying again in {:.1} s", escape::line(reason), again_in.as_secs_f64())
+            Self::Disconnected { reason, retry_in } => {
+                write!(f, "{}; trying again in {:.1} s", escape::line(reason), retry_in.as_secs_f64())
             }
-            Self::Back { missed: Some(0) } => f.write_str("back"),
-            Self::Back { missed: Some(1) } => f.write_str("back; 1 message was missed and follows"),
-            Self::Back { missed: Some(count) } => write!(f, "back; {count} messages were missed and follow"),
-            Self::Back { missed: None } => f.write_str("back; many messages were missed and follow"),
+            Self::Reconnected { missed: Some(0) } => f.write_str("reconnected"),
+            Self::Reconnected { missed: Some(1) } => f.write_str("reconnected; 1 missed message follows"),
+            Self::Reconnected { missed: Some(count) } => write!(f, "reconnected; {count} missed messages follow"),
+            Self::Reconnected { missed: None } => f.write_str("reconnected; many missed messages follow"),
             Self::Missing { room, count: 1 } => {
-                write!(f, "1 message of {} is missing: the server has it no longer", escape::line(room))
+                write!(f, "1 message of {} is lost: the server no longer keeps it", escape::line(room))
             }
             Self::Missing { room, count } => {
-                write!(f, "{count} messages of {} are missing: the server has them no longer", escape::line(room))
+                write!(f, "{count} messages of {} are lost: the server no longer keeps them", escape::line(room))
             }
-            Self::Anew { room } => {
-                write!(f, "the server was started again; all that it has of {} follows", escape::line(room))
+            Self::ServerRestarted { room } => {
+                write!(f, "the server restarted; all messages that it has of {} follow", escape::line(room))
             }
-            Self::Renamed { wished, nick: Some(nick) } => {
-                write!(f, "{} is taken, so you are {}", escape::line(wished), escape::line(nick))
+            Self::NickTaken { requested, assigned: Some(nick) } => {
+                write!(f, "nick {} is in use; you are {}", escape::line(requested), escape::line(nick))
             }
-            Self::Renamed { wished, nick: None } => {
-                write!(f, "{} is taken, so you stay a guest; /nick NAME takes another", escape::line(wished))
+            Self::NickTaken { requested, assigned: None } => {
+                write!(f, "nick {} is in use; you stay a guest: /nick NAME takes another", escape::line(requested))
             }
-            Self::Again { count: 1 } => {
-                f.write_str("1 message is said again, because it may not have arrived; it may stand twice")
+            Self::Resending { count: 1 } => {
+                f.write_str("sending 1 message again: it may not have arrived, and may appear twice")
             }
-            Self::Again { count } => {
-                write!(f, "{count} messages are said again, because they may not have arrived; they may stand twice")
+            Self::Resending { count } => {
+                write!(f, "sending {count} messages again: they may not have arrived, and may appear twice")
             }
-            Self::Unsure { count } => write!(f, "{count} of your messages to one person may not have arrived"),
-            Self::Answer(text) => escape::line(text).fmt(f),
+            Self::Unconfirmed { count } => write!(f, "{count} of your private messages may not have arrived"),
+            Self::CommandReply(text) => escape::line(text).fmt(f),
         }
     }
 }
 
-/// How a session ended by itself.
+/// The reason why a session ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// All that was asked has been answered.
+    /// The user finished, and the server answered all requests, or it stopped answering.
     Finished {
-        /// Requests that the server refused.
-        refused: u64,
-        /// Messages of which it is not known whether they were said.
-        lost: usize,
+        /// Number of requests that the server rejected.
+        rejected: u64,
+        /// Number of messages that may not have arrived.
+        unconfirmed: usize,
     },
-    /// The connection is gone and is not to be had again.
-    Lost(String),
-    /// The server wants this user no more, and says why.
-    TurnedAway(String),
-    /// What answered the connection, or did not, is no chat server.
-    NoChat(String),
+    /// The connection was lost, and the options forbid another; the cause.
+    Disconnected(String),
+    /// The server rejected the user: a ban, a kick, or a required nick that is invalid; the cause.
+    Rejected(String),
+    /// The peer does not answer like a chat server; the cause.
+    NotChatServer(String),
 }
 
 #[cfg(test)]
@@ -113,17 +113,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notices_say_what_happened_and_what_comes_next() {
-        for (notice, says) in [
+    fn notice_names_the_event_and_the_next_step() {
+        for (notice, expected) in [
             (
-                Notice::Lost { reason: "connection lost".into(), again_in: Duration::from_millis(1312) },
+                Notice::Disconnected { reason: "connection lost".into(), retry_in: Duration::from_millis(1312) },
                 "connection lost; trying again in 1.3 s",
             ),
-            (Notice::Back { missed: Some(4) }, "back; 4 messages were missed and follow"),
-            (Notice::Missing { room: "t\x1b[2J".into(), count: 2 }, "2 messages of t\\u{1b}[2J are missing"),
-            (Notice::Renamed { wished: "eva".into(), nick: Some("eva2".into()) }, "eva is taken, so you are eva2"),
+            (Notice::Reconnected { missed: Some(4) }, "reconnected; 4 missed messages follow"),
+            (Notice::Missing { room: "t\x1b[2J".into(), count: 2 }, "2 messages of t\\u{1b}[2J are lost"),
+            (
+                Notice::NickTaken { requested: "eva".into(), assigned: Some("eva2".into()) },
+                "nick eva is in use; you are eva2",
+            ),
         ] {
-            assert!(notice.to_string().starts_with(says), "{notice}");
+            assert!(notice.to_string().starts_with(expected), "{notice}");
         }
     }
 }

@@ -1,343 +1,282 @@
-//! The state of one user's chat, over as many connections as it takes, and its clock.
+//! The session of one user, across reconnects.
 //!
-//! What is heard from the server is dealt with in `hearing`, what is said to it in `sending`.
+//! `events` handles what the server sends, `requests` sends what the user asks for, and `timeouts`
+//! handles the deadlines.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::action::SessionAction;
 use super::backoff::Backoff;
-use super::link::{Farewell, Link, Ping, Said, Urgent};
+use super::command::ChatCommand;
 use super::notice::{Ending, Notice};
-use super::pace::Pace;
-use super::room::Room;
-use super::wishes::{Action, Wishes};
-use super::{Command, LOBBY};
-use crate::services::chat::wire::{Event, Request};
+use super::options::SessionOptions;
+use super::rate_limiter::RateLimiter;
+use super::room::ClientRoom;
+use super::state::{CloseState, PingPurpose, PriorityRequest, SessionState, Unacked};
+use crate::services::chat::wire::{Event, LOBBY, Request};
 
-/// A server that has been silent for this long is asked for a sign of life.
-const PING_AFTER: Duration = Duration::from_secs(30);
-
-/// A server that has been silent for this long is gone.
-const GONE_AFTER: Duration = Duration::from_mins(1);
-
-/// How long the end is put off while nothing comes of what is still to be said.
-const FINISH_PATIENCE: Duration = Duration::from_secs(30);
-
-/// A server that has not answered the greeting for this long is no chat server.
-const GREETING_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Requests that wait for their turn. Past it a program stops reading its user's input.
+/// Maximum number of queued requests. Above it, a program stops reading its user's input.
 const MAX_QUEUED: usize = 64;
 
-/// Nicks offered instead of a taken one that are tried. A server that always has another offer is not followed for ever.
-const MAX_OFFERS: u32 = 5;
+/// Maximum number of offered nicks that are tried instead of one in use. A faulty server may offer
+/// nicks without end.
+const MAX_NICK_OFFERS: u32 = 5;
 
-/// One user's chat. Times are counted from any one moment; no method blocks.
+/// The sans-IO session of one user. Times are durations since any fixed instant.
 ///
-/// After each `handle_*`, take the actions with [`next_action`](Self::next_action) until there are none, and see to it that
-/// [`handle_timeout`](Self::handle_timeout) is called at [`next_timeout`](Self::next_timeout).
+/// After each `handle_*` call, take actions with [`next_action`](Self::next_action) until it
+/// returns `None`, and call [`handle_timeout`](Self::handle_timeout) at the time that
+/// [`next_timeout`](Self::next_timeout) returns.
 #[derive(Debug)]
-pub struct Session {
-    pub(super) link: Link,
-    pub(super) once: bool,
-    /// Whether nothing is to be said under another nick.
-    pub(super) insists: bool,
-    /// When this connection began.
-    connected_at: Duration,
-    /// Whether there was a connection before this one.
-    pub(super) returning: bool,
-    /// What the user wants to be called.
-    pub(super) wished: Option<String>,
-    /// What the user is called, as far as is known.
+pub struct ChatSession {
+    pub(super) state: SessionState,
+    pub(super) single_connection: bool,
+    /// True if the session ends when the server rejects the nick as invalid.
+    pub(super) require_nick: bool,
+    /// Time at which the current connection was established.
+    pub(super) connected_at: Duration,
+    /// True after the first connection: the next one is a reconnect.
+    pub(super) is_reconnecting: bool,
+    /// The nick that the user wants.
+    pub(super) requested_nick: Option<String>,
+    /// The nick that the user has; `None`: a guest without a known nick.
     pub(super) nick: Option<String>,
-    pub(super) rooms: BTreeMap<String, Room>,
+    pub(super) rooms: BTreeMap<String, ClientRoom>,
+    /// The room to which the user's messages go.
     pub(super) current: String,
-    /// The label of the greeting that has no answer yet.
-    pub(super) greeting: Option<u64>,
-    /// Nicks that the server may still offer instead.
-    pub(super) offers: u32,
-    /// The request for another nick that has no answer yet: its label, and the nick.
-    pub(super) renaming: Option<(u64, String)>,
-    pub(super) urgent: VecDeque<Urgent>,
+    /// Label of the `hello` request without an answer.
+    pub(super) hello_label: Option<u64>,
+    /// Number of offered nicks that the session may still try.
+    pub(super) nick_offers_left: u32,
+    /// The nick request without an answer: its label and the nick.
+    pub(super) pending_nick: Option<(u64, String)>,
+    /// Requests of the session itself, sent before the `queue`.
+    pub(super) priority_queue: VecDeque<PriorityRequest>,
+    /// Requests of the user.
     pub(super) queue: VecDeque<Request<'static>>,
-    pub(super) unacked: VecDeque<Said>,
-    /// Labels of what was said to one person and has not come back yet.
-    pub(super) whispers: VecDeque<u64>,
-    pub(super) pings: VecDeque<Ping>,
-    pub(super) pace: Pace,
+    /// Messages without an acknowledgement, in the order of sending.
+    pub(super) unacked: VecDeque<Unacked>,
+    /// Labels of private messages that the server has not echoed.
+    pub(super) pending_whispers: VecDeque<u64>,
+    /// Purposes of the pings without a pong, in the order of sending.
+    pub(super) pending_pings: VecDeque<PingPurpose>,
+    pub(super) limiter: RateLimiter,
     pub(super) backoff: Backoff,
-    pub(super) label: u64,
-    /// Further pages of a list that may be asked for.
-    pub(super) pages: u32,
-    /// What the server last called itself.
+    /// Label of the last request.
+    pub(super) last_label: u64,
+    /// Number of further pages of a list that the session may request.
+    pub(super) list_pages_left: u32,
+    /// Identity of the server process, if the server sent one.
     pub(super) server: Option<String>,
-    /// Messages that came before it was known whether this is still the same server.
-    pub(super) early: Vec<Event<'static>>,
-    /// Messages of the replay, until it is known how many they are.
+    /// Messages received before the server identified itself.
+    pub(super) early_messages: Vec<Event<'static>>,
+    /// Messages of the replay, held until their number is known.
     pub(super) replay: Vec<Event<'static>>,
-    heard_at: Duration,
-    pub(super) farewell: Farewell,
-    /// When something last came of what was asked.
-    pub(super) progress_at: Duration,
-    pub(super) refused: u64,
-    /// Messages to one person of which it is not known whether they arrived.
-    pub(super) unsure: usize,
-    pub(super) actions: VecDeque<Action>,
+    /// Time of the last event from the server.
+    pub(super) last_received_at: Duration,
+    pub(super) close_state: CloseState,
+    /// Time of the last progress of a request.
+    pub(super) last_progress_at: Duration,
+    /// Number of requests that the server or the session rejected.
+    pub(super) rejected: u64,
+    /// Number of private messages that may not have arrived.
+    pub(super) unconfirmed_whispers: usize,
+    pub(super) actions: VecDeque<SessionAction>,
 }
 
-impl Session {
-    /// A session before its first connection, which the program opens by itself.
-    pub fn new(wishes: Wishes) -> Self {
-        let current = wishes.rooms.last().map_or_else(|| LOBBY.to_owned(), Clone::clone);
-        let mut rooms: BTreeMap<_, _> = wishes.rooms.into_iter().map(|name| (name, Room::default())).collect();
-        rooms.insert(LOBBY.to_owned(), Room::entered());
+impl ChatSession {
+    /// Creates a session. The program opens the first connection itself.
+    pub fn new(options: SessionOptions) -> Self {
+        let current = options.rooms.last().map_or_else(|| LOBBY.to_owned(), Clone::clone);
+        let mut rooms: BTreeMap<_, _> = options.rooms.into_iter().map(|name| (name, ClientRoom::default())).collect();
+        rooms.insert(LOBBY.to_owned(), ClientRoom::joined());
         Self {
-            link: Link::Down,
-            once: wishes.once,
-            insists: wishes.insists,
+            state: SessionState::Disconnected,
+            single_connection: options.single_connection,
+            require_nick: options.require_nick,
             connected_at: Duration::ZERO,
-            returning: false,
-            wished: wishes.nick,
+            is_reconnecting: false,
+            requested_nick: options.nick,
             nick: None,
             rooms,
             current,
-            greeting: None,
-            offers: 0,
-            renaming: None,
-            urgent: VecDeque::new(),
+            hello_label: None,
+            nick_offers_left: 0,
+            pending_nick: None,
+            priority_queue: VecDeque::new(),
             queue: VecDeque::new(),
             unacked: VecDeque::new(),
-            whispers: VecDeque::new(),
-            pings: VecDeque::new(),
-            pace: Pace::new(),
-            backoff: Backoff::new(wishes.seed),
-            label: 0,
-            pages: 0,
+            pending_whispers: VecDeque::new(),
+            pending_pings: VecDeque::new(),
+            limiter: RateLimiter::new(),
+            backoff: Backoff::new(options.seed),
+            last_label: 0,
+            list_pages_left: 0,
             server: None,
-            early: Vec::new(),
+            early_messages: Vec::new(),
             replay: Vec::new(),
-            heard_at: Duration::ZERO,
-            farewell: Farewell::Open,
-            progress_at: Duration::ZERO,
-            refused: 0,
-            unsure: 0,
+            last_received_at: Duration::ZERO,
+            close_state: CloseState::Open,
+            last_progress_at: Duration::ZERO,
+            rejected: 0,
+            unconfirmed_whispers: 0,
             actions: VecDeque::new(),
         }
     }
 
-    /// What the user is called; none: a guest whose number the server has not told.
+    /// Returns the nick of the user; `None`: a guest whose nick the server has not sent.
     pub fn nick(&self) -> Option<&str> {
         self.nick.as_deref()
     }
 
-    /// The room in which the user speaks.
+    /// Returns the room to which the user's messages go.
     pub fn current(&self) -> &str {
         &self.current
     }
 
-    /// The rooms that the user is in, or is about to enter.
+    /// Returns the rooms that the user is in or is joining.
     pub fn rooms(&self) -> impl Iterator<Item = &str> {
-        self.rooms.iter().filter(|(_, room)| !room.leaving).map(|(name, _)| name.as_str())
+        self.rooms.iter().filter(|(_, room)| !room.is_leaving).map(|(name, _)| name.as_str())
     }
 
-    /// Whether nick or room may change with the next answer: a prompt that shows them should wait for it.
-    pub fn is_settling(&self) -> bool {
+    /// Returns true if the next answer may change the nick or the room. A prompt should wait for
+    /// it.
+    pub fn is_identity_pending(&self) -> bool {
         let unsent = self.queue.iter().any(|request| matches!(request, Request::Join { .. } | Request::Nick { .. }));
-        let unanswered = self.renaming.is_some() || self.rooms.values().any(|room| room.asked.is_some());
-        self.link == Link::Greeting || self.link == Link::Ready && (unsent || unanswered || !self.urgent.is_empty())
+        let unanswered = self.pending_nick.is_some() || self.rooms.values().any(|room| room.join_label.is_some());
+        self.state == SessionState::Greeting
+            || self.state == SessionState::Ready && (unsent || unanswered || !self.priority_queue.is_empty())
     }
 
-    /// Whether it takes more commands. One that is given all the same is taken, too; the program bounds how many it reads.
-    pub fn has_room(&self) -> bool {
+    /// Returns true if the queue accepts more commands. A command above the limit is queued all the
+    /// same, so the program must check this.
+    pub fn can_accept_command(&self) -> bool {
         self.queue.len() < MAX_QUEUED
     }
 
-    /// Whether all that the user said is acknowledged.
+    /// Returns true if the server has acknowledged all messages of the user.
     pub fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.unacked.is_empty() && self.whispers.is_empty()
+        self.queue.is_empty() && self.unacked.is_empty() && self.pending_whispers.is_empty()
     }
 
-    /// The ending, if it were now.
-    pub fn so_far(&self) -> Ending {
-        let is_said = |request: &&Request<'_>| matches!(request, Request::Say { .. } | Request::Whisper { .. });
-        let unsent = self.queue.iter().filter(is_said).count();
-        // Not every server sends them back, but it answers in order.
-        let whispers = if self.farewell == Farewell::Answered { 0 } else { self.whispers.len() };
-        Ending::Finished { refused: self.refused, lost: self.unacked.len() + unsent + whispers + self.unsure }
+    /// Returns the ending that the session would have now.
+    pub fn current_ending(&self) -> Ending {
+        let is_message = |request: &&Request<'_>| matches!(request, Request::Say { .. } | Request::Whisper { .. });
+        let unsent = self.queue.iter().filter(is_message).count();
+        // Some servers do not echo whispers. All servers answer in order, so the last pong
+        // confirms them.
+        let whispers = if self.close_state == CloseState::Confirmed { 0 } else { self.pending_whispers.len() };
+        Ending::Finished {
+            rejected: self.rejected,
+            unconfirmed: self.unacked.len() + unsent + whispers + self.unconfirmed_whispers,
+        }
     }
 
-    /// What to do next.
-    pub fn next_action(&mut self) -> Option<Action> {
+    /// Returns the next action for the program.
+    pub fn next_action(&mut self) -> Option<SessionAction> {
         self.actions.pop_front()
     }
 
-    /// A connection is there.
+    /// Handles a new connection.
     pub fn handle_connected(&mut self, now: Duration) {
-        if self.link == Link::Over {
+        if self.state == SessionState::Ended {
             return;
         }
-        self.pace.begin(now);
+        self.limiter.start_connection(now);
         self.connected_at = now;
-        self.heard_at = now;
-        if self.farewell == Farewell::Open {
-            self.progress_at = now;
+        self.last_received_at = now;
+        if self.close_state == CloseState::Open {
+            self.last_progress_at = now;
         }
         self.replay.clear();
-        match self.wished.clone() {
+        match self.requested_nick.clone() {
             Some(nick) => {
-                self.link = Link::Greeting;
-                self.offers = MAX_OFFERS;
-                self.greet(nick);
+                self.state = SessionState::Greeting;
+                self.nick_offers_left = MAX_NICK_OFFERS;
+                self.request_nick(nick);
             }
             None => self.enter_rooms(now),
         }
         self.pump(now);
     }
 
-    /// The connection is gone, or an attempt to have one has failed.
-    pub fn handle_lost(&mut self, reason: &str, now: Duration) {
-        if matches!(self.link, Link::Waiting(_) | Link::Over) {
+    /// Handles the loss of the connection, or a failed attempt to connect.
+    pub fn handle_disconnected(&mut self, reason: &str, now: Duration) {
+        if matches!(self.state, SessionState::BackingOff(_) | SessionState::Ended) {
             return;
         }
-        // What was caught of the replay is shown: it is in order, and will not be asked for again.
+        // The held part of the replay is in order, and the next replay starts after it.
         self.flush_replay();
         self.forget_connection();
-        if self.once {
-            return self.end(Ending::Lost(reason.to_owned()));
+        if self.single_connection {
+            return self.end(Ending::Disconnected(reason.to_owned()));
         }
-        let again_in = self.backoff.next_wait();
-        self.link = Link::Waiting(now + again_in);
-        self.actions.push_back(Action::Tell(Notice::Lost { reason: reason.to_owned(), again_in }));
+        let retry_in = self.backoff.next_delay();
+        self.state = SessionState::BackingOff(now + retry_in);
+        self.actions.push_back(SessionAction::Notify(Notice::Disconnected { reason: reason.to_owned(), retry_in }));
     }
 
-    /// The server said this.
+    /// Handles an event from the server.
     pub fn handle_event(&mut self, event: Event<'static>, now: Duration) {
-        if matches!(self.link, Link::Down | Link::Waiting(_) | Link::Over) {
+        if matches!(self.state, SessionState::Disconnected | SessionState::BackingOff(_) | SessionState::Ended) {
             return;
         }
-        self.heard_at = now;
-        self.hear(event, now);
+        self.last_received_at = now;
+        self.apply_event(event, now);
         self.pump(now);
     }
 
-    /// The user wants this.
-    pub fn handle_command(&mut self, command: Command, now: Duration) {
-        if self.link == Link::Over {
+    /// Handles a command of the user.
+    pub fn handle_command(&mut self, command: ChatCommand, now: Duration) {
+        if self.state == SessionState::Ended {
             return;
         }
-        self.obey(command, now);
+        self.apply_command(command, now);
         self.pump(now);
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due, if nothing else happens.
-    pub fn next_timeout(&self, now: Duration) -> Option<Duration> {
-        let finish = (self.farewell != Farewell::Open).then(|| self.progress_at + FINISH_PATIENCE);
-        let own = match self.link {
-            Link::Over => return None,
-            Link::Down => None,
-            Link::Waiting(until) => Some(until),
-            Link::Greeting | Link::CatchingUp | Link::Ready => {
-                let silence = self.heard_at + if self.asks_alive() { GONE_AFTER } else { PING_AFTER };
-                let pace = self.has_something_to_send().then(|| self.pace.next_at(now));
-                // While a replay is under way, that is what fills gaps, however slow it is.
-                let gaps =
-                    self.rooms.values().filter(|_| self.link == Link::Ready).filter_map(Room::patience_ends).min();
-                let greeting = (self.link == Link::Greeting).then(|| self.connected_at + GREETING_PATIENCE);
-                [Some(silence), pace, gaps, greeting].into_iter().flatten().min()
-            }
-        };
-        own.into_iter().chain(finish).min()
-    }
-
-    /// Time has passed.
-    pub fn handle_timeout(&mut self, now: Duration) {
-        if self.farewell != Farewell::Open && self.link != Link::Over && now >= self.progress_at + FINISH_PATIENCE {
-            return self.finish();
-        }
-        match self.link {
-            Link::Over | Link::Down => {}
-            Link::Waiting(until) => {
-                if now >= until {
-                    self.link = Link::Down;
-                    self.actions.push_back(Action::Connect);
-                }
-            }
-            Link::Greeting | Link::CatchingUp | Link::Ready => {
-                if self.link == Link::Greeting && now >= self.connected_at + GREETING_PATIENCE {
-                    return self.give_up_greeting(now);
-                }
-                if now >= self.heard_at + GONE_AFTER {
-                    self.actions.push_back(Action::Disconnect);
-                    let silence = format!("nothing was heard for {} s", GONE_AFTER.as_secs());
-                    return self.handle_lost(&silence, now);
-                }
-                if now >= self.heard_at + PING_AFTER && !self.asks_alive() {
-                    self.urgent.push_front(Urgent::Ping(Ping::Alive));
-                }
-                if self.link == Link::Ready {
-                    self.give_up_gaps(|room| room.patience_ends().is_some_and(|ends| now >= ends), now);
-                }
-                self.pump(now);
-            }
-        }
-    }
-
-    /// Whether a sign of life is asked for, or will be as soon as something may be sent.
-    fn asks_alive(&self) -> bool {
-        self.pings.contains(&Ping::Alive) || self.urgent.iter().any(|it| matches!(it, Urgent::Ping(Ping::Alive)))
-    }
-
-    /// Who never answered is not a server that is slow for once, but of another kind.
-    fn give_up_greeting(&mut self, now: Duration) {
-        let silence = format!("there was no answer to a greeting for {} s", GREETING_PATIENCE.as_secs());
-        self.actions.push_back(Action::Disconnect);
-        if self.server.is_none() && !self.returning {
-            return self.end(Ending::NoChat(silence));
-        }
-        self.handle_lost(&silence, now);
-    }
-
-    /// Ends the session in good order, as far as it got.
+    /// Ends the session with the [`current_ending`](Self::current_ending).
     pub(super) fn finish(&mut self) {
-        self.end(self.so_far());
+        self.end(self.current_ending());
     }
 
     pub(super) fn end(&mut self, ending: Ending) {
-        self.link = Link::Over;
-        self.actions.extend([Action::Disconnect, Action::End(ending)]);
+        self.state = SessionState::Ended;
+        self.actions.extend([SessionAction::Disconnect, SessionAction::End(ending)]);
     }
 
     fn forget_connection(&mut self) {
-        self.returning |= self.link != Link::Down;
-        self.link = Link::Down;
-        (self.greeting, self.renaming, self.pages) = (None, None, 0);
-        if self.farewell == Farewell::Answered {
-            self.farewell = Farewell::Meant;
+        self.is_reconnecting |= self.state != SessionState::Disconnected;
+        self.state = SessionState::Disconnected;
+        (self.hello_label, self.pending_nick, self.list_pages_left) = (None, None, 0);
+        if self.close_state == CloseState::Confirmed {
+            self.close_state = CloseState::Requested;
         }
-        self.urgent.clear();
-        self.pings.clear();
-        // They have not been shown, so they will be asked for again.
-        self.early.clear();
-        let unsure = std::mem::take(&mut self.whispers).len();
-        if unsure > 0 {
-            self.unsure += unsure;
-            self.actions.push_back(Action::Tell(Notice::Unsure { count: unsure }));
+        self.priority_queue.clear();
+        self.pending_pings.clear();
+        // These messages were not shown, so the next replay contains them.
+        self.early_messages.clear();
+        let whispers = std::mem::take(&mut self.pending_whispers).len();
+        if whispers > 0 {
+            self.unconfirmed_whispers += whispers;
+            self.actions.push_back(SessionAction::Notify(Notice::Unconfirmed { count: whispers }));
         }
-        for said in &mut self.unacked {
-            said.label = None;
+        for message in &mut self.unacked {
+            message.label = None;
         }
         for (name, room) in &mut self.rooms {
-            // What was said to a room shows that the server had let the user in, even if that was not heard of.
-            if room.entered || self.unacked.iter().any(|said| said.room == *name) {
-                room.interrupt();
+            // A message sent to a room implies a join, even if its answer was lost.
+            if room.is_joined || self.unacked.iter().any(|message| message.room == *name) {
+                room.mark_disconnected();
             }
-            room.asked = None;
+            room.join_label = None;
         }
-        self.leave_again();
+        self.leave_interrupted_rooms();
     }
 
     pub(super) fn next_label(&mut self) -> u64 {
-        self.label += 1;
-        self.label
+        self.last_label += 1;
+        self.last_label
     }
 }

@@ -1,35 +1,39 @@
-//! A chunked body: RFC 9112, section 7.1. Bytes in, pieces of the body out, without a copy.
+//! The decoder of a chunked body: RFC 9112, section 7.1. It returns slices of the input, without a
+//! copy.
 //!
-//! Line ends are CRLF here and nothing else, but in the trailer, which is read as a head is: what two readers take apart differently is how answers are forged.
+//! Lines must end in CRLF, except in the trailers, which are read like a head. Two readers that
+//! split the same bytes differently allow response splitting, so this decoder is strict.
 
-use super::body::Piece;
-use super::fault::Fault;
-use super::lines::Lines;
+use super::body_event::{BodyEvent, take_up_to};
+use super::header_reader::HeaderReader;
+use super::http_error::HttpError;
 
-/// Of all chunks together. Nobody has a use for them, and a server could send nothing else for ever.
+/// Maximum number of extension bytes in all chunks together. The decoder ignores extensions, and a
+/// server could send them without end.
 const MAX_EXTENSION_BYTES: usize = 16 << 10;
 
-/// Of the trailers behind the last chunk, which are read and dropped.
+/// Maximum length of the trailers after the last chunk in bytes. The decoder discards them.
 const MAX_TRAILER_BYTES: usize = 16 << 10;
 
-/// Digits of a size: as many as 64 bits have, and a few zeros before them.
-const MAX_DIGITS: usize = 32;
+/// Maximum number of hexadecimal digits of a chunk size: 16 for 64 bits, the others are leading
+/// zeros.
+const MAX_SIZE_DIGITS: usize = 32;
 
-/// How much of a wrong size is shown.
-const SHOWN_BYTES: usize = 24;
+/// Maximum length of an invalid size in an error message, in bytes.
+const MAX_EXCERPT_BYTES: usize = 24;
 
-/// Where in the body we are.
+/// The state of the decoder.
 #[derive(Debug)]
-pub(super) struct Chunked {
-    stage: Stage,
-    /// Bytes of the body that came.
-    pub(super) received: u64,
-    /// Bytes of extensions that came.
-    extensions: usize,
+pub(super) struct ChunkedDecoder {
+    state: ChunkState,
+    /// Bytes of the body that were returned.
+    pub(super) received_bytes: u64,
+    /// Bytes of chunk extensions received.
+    extension_bytes: usize,
 }
 
 #[derive(Debug)]
-enum Stage {
+enum ChunkState {
     Size {
         size: u64,
         digits: usize,
@@ -37,116 +41,119 @@ enum Stage {
     Extension {
         size: u64,
     },
-    SizeLineFeed {
+    SizeLf {
         size: u64,
     },
     Data {
-        left: u64,
+        remaining: u64,
     },
-    DataReturn,
-    DataLineFeed,
-    /// The empty line ends them; there may be nothing else.
-    Trailers(Lines),
-    Over,
+    DataCr,
+    DataLf,
+    /// Trailers, up to an empty line. There may be none.
+    Trailers(HeaderReader),
+    Done,
 }
 
-impl Chunked {
+impl ChunkedDecoder {
     pub(super) fn new() -> Self {
-        Self { stage: Stage::Size { size: 0, digits: 0 }, received: 0, extensions: 0 }
+        Self { state: ChunkState::Size { size: 0, digits: 0 }, received_bytes: 0, extension_bytes: 0 }
     }
 
-    /// Takes bytes from the front of `input`.
-    pub(super) fn next_piece<'a>(&mut self, input: &mut &'a [u8]) -> Result<Piece<'a>, Fault> {
+    /// Removes the bytes of the next event from the front of `input`.
+    pub(super) fn next_event<'a>(&mut self, input: &mut &'a [u8]) -> Result<BodyEvent<'a>, HttpError> {
         loop {
-            match &mut self.stage {
-                Stage::Over => return Ok(Piece::End),
-                Stage::Trailers(lines) => match lines.take(input, MAX_TRAILER_BYTES) {
-                    Ok(None) => return Ok(Piece::None),
-                    Ok(Some(_)) => self.stage = Stage::Over,
-                    Err(_) => return Err(Fault::TrailersTooLong(MAX_TRAILER_BYTES)),
+            match &mut self.state {
+                ChunkState::Done => return Ok(BodyEvent::End),
+                ChunkState::Trailers(reader) => match reader.take(input, MAX_TRAILER_BYTES) {
+                    Ok(None) => return Ok(BodyEvent::NeedMore),
+                    Ok(Some(_)) => self.state = ChunkState::Done,
+                    Err(_) => return Err(HttpError::TrailersTooLong(MAX_TRAILER_BYTES)),
                 },
-                Stage::Data { left: 0 } => self.stage = Stage::DataReturn,
-                Stage::Data { left } => {
-                    let data = super::body::take_up_to(input, *left);
+                ChunkState::Data { remaining: 0 } => self.state = ChunkState::DataCr,
+                ChunkState::Data { remaining } => {
+                    let data = take_up_to(input, *remaining);
                     if data.is_empty() {
-                        return Ok(Piece::None);
+                        return Ok(BodyEvent::NeedMore);
                     }
-                    *left -= data.len() as u64;
-                    self.received += data.len() as u64;
-                    return Ok(Piece::Data(data));
+                    *remaining -= data.len() as u64;
+                    self.received_bytes += data.len() as u64;
+                    return Ok(BodyEvent::Data(data));
                 }
                 _ => {
-                    let Some((byte, rest)) = input.split_first() else { return Ok(Piece::None) };
-                    let seen: &'a [u8] = input;
+                    let Some((byte, rest)) = input.split_first() else { return Ok(BodyEvent::NeedMore) };
+                    let excerpt: &'a [u8] = input;
                     *input = rest;
-                    self.handle_byte(*byte, seen)?;
+                    self.handle_byte(*byte, excerpt)?;
                 }
             }
         }
     }
 
-    /// One byte of what is between data. `seen` begins with it.
-    fn handle_byte(&mut self, byte: u8, seen: &[u8]) -> Result<(), Fault> {
-        self.stage = match (&self.stage, byte) {
-            (Stage::Size { digits: 1.., size } | Stage::Extension { size }, b'\r') => {
-                Stage::SizeLineFeed { size: *size }
+    /// Handles one byte of the framing between data. `excerpt` starts with this byte.
+    fn handle_byte(&mut self, byte: u8, excerpt: &[u8]) -> Result<(), HttpError> {
+        self.state = match (&self.state, byte) {
+            (ChunkState::Size { digits: 1.., size } | ChunkState::Extension { size }, b'\r') => {
+                ChunkState::SizeLf { size: *size }
             }
-            // "bad whitespace" is allowed before a semicolon, and some senders pad with it.
-            (Stage::Size { digits: 1.., size }, b';' | b' ' | b'\t') => Stage::Extension { size: *size },
-            (Stage::Size { size, digits }, byte) => {
-                let digit = char::from(byte).to_digit(16).ok_or_else(|| bad_size(*size, *digits, seen))?;
-                let sixteenfold = size.checked_mul(16).ok_or(Fault::ChunkTooLarge)?;
-                if *digits == MAX_DIGITS {
-                    return Err(Fault::ChunkTooLarge);
+            // RFC 9112, section 7.1.1, allows whitespace before a semicolon, and some servers
+            // pad the size with spaces.
+            (ChunkState::Size { digits: 1.., size }, b';' | b' ' | b'\t') => ChunkState::Extension { size: *size },
+            (ChunkState::Size { size, digits }, byte) => {
+                let digit = char::from(byte).to_digit(16).ok_or_else(|| bad_size(*size, *digits, excerpt))?;
+                let sixteenfold = size.checked_mul(16).ok_or(HttpError::ChunkTooLarge)?;
+                if *digits == MAX_SIZE_DIGITS {
+                    return Err(HttpError::ChunkTooLarge);
                 }
-                Stage::Size { size: sixteenfold | u64::from(digit), digits: digits + 1 }
+                ChunkState::Size { size: sixteenfold | u64::from(digit), digits: digits + 1 }
             }
-            (Stage::Extension { .. }, b'\n') => return Err(Fault::BadChunkEnd),
-            (Stage::Extension { size }, _) => {
-                self.extensions += 1;
-                if self.extensions > MAX_EXTENSION_BYTES {
-                    return Err(Fault::ExtensionsTooLong(MAX_EXTENSION_BYTES));
+            (ChunkState::Extension { .. }, b'\n') => return Err(HttpError::BadChunkEnd),
+            (ChunkState::Extension { size }, _) => {
+                self.extension_bytes += 1;
+                if self.extension_bytes > MAX_EXTENSION_BYTES {
+                    return Err(HttpError::ExtensionsTooLong(MAX_EXTENSION_BYTES));
                 }
-                Stage::Extension { size: *size }
+                ChunkState::Extension { size: *size }
             }
-            (Stage::SizeLineFeed { size: 0 }, b'\n') => Stage::Trailers(Lines::default()),
-            (Stage::SizeLineFeed { size }, b'\n') => Stage::Data { left: *size },
-            (Stage::DataReturn, b'\r') => Stage::DataLineFeed,
-            (Stage::DataLineFeed, b'\n') => Stage::Size { size: 0, digits: 0 },
-            _ => return Err(Fault::BadChunkEnd),
+            (ChunkState::SizeLf { size: 0 }, b'\n') => ChunkState::Trailers(HeaderReader::default()),
+            (ChunkState::SizeLf { size }, b'\n') => ChunkState::Data { remaining: *size },
+            (ChunkState::DataCr, b'\r') => ChunkState::DataLf,
+            (ChunkState::DataLf, b'\n') => ChunkState::Size { size: 0, digits: 0 },
+            _ => return Err(HttpError::BadChunkEnd),
         };
         Ok(())
     }
 }
 
-/// The line that is none: the digits that were, and what follows them as far as it is there.
-fn bad_size(size: u64, digits: usize, seen: &[u8]) -> Fault {
+/// Returns the error for an invalid size line: the digits parsed so far, and the rest of the line
+/// as far as it was received.
+fn bad_size(size: u64, digits: usize, excerpt: &[u8]) -> HttpError {
     let mut line = if digits > 0 { format!("{size:0digits$x}").into_bytes() } else { Vec::new() };
-    let rest = seen.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+    let rest = excerpt.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     line.extend_from_slice(rest.strip_suffix(b"\r\n").unwrap_or(rest));
-    line.truncate(SHOWN_BYTES);
-    Fault::BadChunkSize(line)
+    line.truncate(MAX_EXCERPT_BYTES);
+    HttpError::BadChunkSize(line)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The body and whether it ended, or what was wrong; and what was left.
-    fn read(mut input: &[u8]) -> (Result<(Vec<u8>, bool), Fault>, usize) {
-        let (mut chunked, mut body) = (Chunked::new(), Vec::new());
+    /// Decodes `input`. Returns the body and true if it ended, or the error; and the number of
+    /// bytes left.
+    fn read(mut input: &[u8]) -> (Result<(Vec<u8>, bool), HttpError>, usize) {
+        let (mut chunked, mut body) = (ChunkedDecoder::new(), Vec::new());
         loop {
-            match chunked.next_piece(&mut input) {
-                Ok(Piece::Data(data)) => body.extend_from_slice(data),
-                Ok(Piece::None) => return (Ok((body, false)), input.len()),
-                Ok(Piece::End) => return (Ok((body, true)), input.len()),
-                Err(fault) => return (Err(fault), input.len()),
+            match chunked.next_event(&mut input) {
+                Ok(BodyEvent::Data(data)) => body.extend_from_slice(data),
+                Ok(BodyEvent::NeedMore) => return (Ok((body, false)), input.len()),
+                Ok(BodyEvent::End) => return (Ok((body, true)), input.len()),
+                Err(error) => return (Err(error), input.len()),
             }
         }
     }
 
     #[test]
-    fn chunks_make_a_body() {
+    fn chunks_are_joined_to_a_body() {
         for (text, body) in [
             ("0\r\n\r\n", ""),
             ("3\r\nabc\r\n0\r\n\r\n", "abc"),
@@ -161,40 +168,40 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_chunks_is_said() {
-        for (text, fault) in [
-            ("\r\n", Fault::BadChunkSize(b"".to_vec())),
-            ("x\r\n", Fault::BadChunkSize(b"x".to_vec())),
-            ("-1\r\n", Fault::BadChunkSize(b"-1".to_vec())),
-            (";x\r\n", Fault::BadChunkSize(b";x".to_vec())),
-            ("0x3\r\nabc\r\n", Fault::BadChunkSize(b"0x3".to_vec())),
-            ("03\nabc\r\n", Fault::BadChunkSize(b"03\n".to_vec())),
-            ("3;x\nabc\r\n", Fault::BadChunkEnd),
-            ("3\r\nabcd\r\n", Fault::BadChunkEnd),
-            ("3\r\nabc\n0\r\n\r\n", Fault::BadChunkEnd),
-            ("3\r\nabc\r0\r\n\r\n", Fault::BadChunkEnd),
-            ("3\rabc\r\n", Fault::BadChunkEnd),
-            ("ffffffffffffffff1\r\n", Fault::ChunkTooLarge),
-            ("10000000000000000\r\n", Fault::ChunkTooLarge),
-            ("000000000000000000000000000000001\r\n", Fault::ChunkTooLarge),
+    fn each_invalid_chunk_has_its_error() {
+        for (text, error) in [
+            ("\r\n", HttpError::BadChunkSize(b"".to_vec())),
+            ("x\r\n", HttpError::BadChunkSize(b"x".to_vec())),
+            ("-1\r\n", HttpError::BadChunkSize(b"-1".to_vec())),
+            (";x\r\n", HttpError::BadChunkSize(b";x".to_vec())),
+            ("0x3\r\nabc\r\n", HttpError::BadChunkSize(b"0x3".to_vec())),
+            ("03\nabc\r\n", HttpError::BadChunkSize(b"03\n".to_vec())),
+            ("3;x\nabc\r\n", HttpError::BadChunkEnd),
+            ("3\r\nabcd\r\n", HttpError::BadChunkEnd),
+            ("3\r\nabc\n0\r\n\r\n", HttpError::BadChunkEnd),
+            ("3\r\nabc\r0\r\n\r\n", HttpError::BadChunkEnd),
+            ("3\rabc\r\n", HttpError::BadChunkEnd),
+            ("ffffffffffffffff1\r\n", HttpError::ChunkTooLarge),
+            ("10000000000000000\r\n", HttpError::ChunkTooLarge),
+            ("000000000000000000000000000000001\r\n", HttpError::ChunkTooLarge),
         ] {
-            assert_eq!(read(text.as_bytes()).0, Err(fault), "{text}");
+            assert_eq!(read(text.as_bytes()).0, Err(error), "{text}");
         }
     }
 
     #[test]
-    fn a_size_may_be_the_largest_number_and_no_larger() {
+    fn chunk_size_may_be_u64_max() {
         assert_eq!(read(b"ffffffffffffffff\r\nabc").0, Ok((b"abc".to_vec(), false)));
     }
 
     #[test]
-    fn extensions_and_trailers_end() {
+    fn extensions_and_trailers_are_bounded() {
         let extended = |bytes: usize| [b"1;", "x".repeat(bytes).as_bytes(), b"\r\na\r\n"].concat();
         let half = extended(MAX_EXTENSION_BYTES / 2);
         assert!(read(&[&half[..], &half].concat()).0.is_ok());
         let too_many = [&half[..], &half, b"1;x"].concat();
-        assert_eq!(read(&too_many).0, Err(Fault::ExtensionsTooLong(MAX_EXTENSION_BYTES)));
+        assert_eq!(read(&too_many).0, Err(HttpError::ExtensionsTooLong(MAX_EXTENSION_BYTES)));
         let endless = [b"0\r\n", "a: b\r\n".repeat(MAX_TRAILER_BYTES).as_bytes()].concat();
-        assert_eq!(read(&endless).0, Err(Fault::TrailersTooLong(MAX_TRAILER_BYTES)));
+        assert_eq!(read(&endless).0, Err(HttpError::TrailersTooLong(MAX_TRAILER_BYTES)));
     }
 }

@@ -1,8 +1,8 @@
-//! Fetching: from a target to the last byte, redirects included. It knows the clock and every limit; what bytes mean is
-//! [`Response`]'s affair, and what a socket is `net`'s.
+//! The fetch of a URL, redirects included. This file applies the timeouts and limits;
+//! [`HttpResponseParser`] parses the bytes, and `poller` holds the socket.
 //!
-//! Its invariant: between two waits it does a bounded piece of work, so neither a deadline nor a stop is ever missed. A peer's time
-//! does not run while the sink keeps us busy.
+//! Invariant: the work between two waits is bounded, so that a deadline or a cancel is noticed. The
+//! stall timeout does not run while the sink is busy.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,37 +12,39 @@ use std::time::{Duration, Instant};
 
 use url::Host;
 
-use super::error::{FetchError, TimeLimit};
-use super::fault::Fault;
-use super::head::Head;
-use super::line::Line;
-use super::net::{Net, Socket, Stop, Woken};
-use super::request::{Header, request};
+use super::connection::HttpConnection;
+use super::deadline::FetchDeadline;
+use super::fetch_error::{FetchError, TimeoutKind};
+use super::http_error::HttpError;
+use super::http_url::HttpUrl;
+use super::poller::{CancelToken, HttpSocket, PollEvents, SocketPoller};
+use super::request::{RequestHeader, request};
 use super::resolve::resolve;
-use super::response::{Event, Response};
-use super::target::Target;
+use super::response_head::ResponseHead;
+use super::response_parser::{HttpEvent, HttpResponseParser};
 
-/// Bytes that one read takes at most.
+/// Maximum number of bytes per read.
 const READ_BYTES: usize = 256 << 10;
 
-/// How a fetch is done.
+/// Options of a fetch.
 #[derive(Clone, Debug)]
-pub struct Plan {
-    /// For everything, redirects included; none: however long it takes.
+pub struct FetchOptions {
+    /// Limit on the whole fetch, redirects included; `None`: unlimited.
     pub timeout: Option<Duration>,
-    /// For looking the name up and connecting, for each server; none: as long as the system tries.
+    /// Limit on resolving the host name and connecting, for each server; `None`: the system's
+    /// limits.
     pub connect_timeout: Option<Duration>,
-    /// For the next byte; none: however long it takes.
+    /// Limit on the time without progress; `None`: unlimited.
     pub stall_timeout: Option<Duration>,
-    /// Bytes that the body may have; none: any number.
+    /// Maximum length of the body in bytes; `None`: unlimited.
     pub max_bytes: Option<u64>,
-    /// How often a server may send us elsewhere.
+    /// Maximum number of redirects.
     pub max_redirects: u32,
-    /// Fields to send besides our own.
-    pub headers: Vec<Header>,
+    /// Header fields to send in addition to the default ones, or instead of them.
+    pub headers: Vec<RequestHeader>,
 }
 
-impl Default for Plan {
+impl Default for FetchOptions {
     fn default() -> Self {
         Self {
             timeout: Some(Duration::from_mins(5)),
@@ -55,176 +57,201 @@ impl Default for Plan {
     }
 }
 
-/// Where what comes is put. `Break` has the fetch stopped.
-pub trait Sink {
-    /// The server sends us on, from there to there.
-    fn on_redirect(&mut self, _from: &Target, _head: &Head, _to: &Target) {}
+/// The receiver of a response. A return value of `Break` cancels the fetch.
+pub trait ResponseSink {
+    /// Called for each redirect, from one URL to another.
+    fn on_redirect(&mut self, _from: &HttpUrl, _head: &ResponseHead, _to: &HttpUrl) {}
 
-    /// The head of the answer that counts, be it good or bad; of a good one with the length of its body, if that is known.
+    /// Called for the head of the final response, whatever its status. `content_length` is the
+    /// length of the body in bytes, if the status is 2xx and the head declares it.
     ///
     /// # Errors
-    /// Where it could not be put.
-    fn on_head(&mut self, _from: &Target, _head: &Head, _promised: Option<u64>) -> io::Result<ControlFlow<()>> {
+    /// The head cannot be stored; this ends the fetch.
+    fn on_head(
+        &mut self,
+        _from: &HttpUrl,
+        _head: &ResponseHead,
+        _promised: Option<u64>,
+    ) -> io::Result<ControlFlow<()>> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// A piece of the body of a good answer.
+    /// Called for each piece of the body of a 2xx response.
     ///
     /// # Errors
-    /// Where it could not be put.
+    /// The bytes cannot be stored; this ends the fetch.
     fn on_body(&mut self, bytes: &[u8]) -> io::Result<ControlFlow<()>>;
 }
 
-/// What has been fetched.
+/// The result of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fetched {
-    /// Where it came from in the end.
-    pub target: Target,
-    /// What it came with.
-    pub head: Head,
-    /// Bytes of the body.
-    pub received: u64,
+pub struct FetchedResponse {
+    /// URL of the final response, after all redirects.
+    pub url: HttpUrl,
+    /// Head of the final response.
+    pub head: ResponseHead,
+    /// Length of the body in bytes.
+    pub received_bytes: u64,
 }
 
-/// Fetches `target` and gives what comes to `sink`, until it is all there. It blocks, but not on the socket: it ends when `stop` says
-/// so.
+/// Fetches `url` and passes the response to `sink`. It blocks until the body is complete, a limit
+/// is exceeded, or `cancel` fires.
 ///
 /// # Errors
-/// Why it is not all there. What the sink was given until then is no whole body.
-pub fn fetch(target: &Target, plan: &Plan, sink: &mut dyn Sink, stop: Stop<'_>) -> Result<Fetched, FetchError> {
-    let net = Net::new(stop).map_err(FetchError::System)?;
-    let end = Deadline::after(plan.timeout, TimeLimit::Whole);
-    let mut fetch = Fetch { plan, net, end, received: 0 };
-    let (mut here, mut visited) = (target.clone(), Vec::new());
+/// [`FetchError`] if the response is not complete. The body that the sink received is then
+/// truncated.
+pub fn fetch(
+    url: &HttpUrl,
+    options: &FetchOptions,
+    sink: &mut dyn ResponseSink,
+    cancel: CancelToken<'_>,
+) -> Result<FetchedResponse, FetchError> {
+    let poller = SocketPoller::new(cancel).map_err(FetchError::System)?;
+    let total = FetchDeadline::after(options.timeout, TimeoutKind::Total);
+    let mut fetcher = Fetcher { options, poller, total, received_bytes: 0 };
+    let (mut current, mut visited) = (url.clone(), Vec::new());
     loop {
-        let (head, location) = match fetch.ask(&here, here.has_origin_of(target), sink)? {
-            Answer::Here(head) => return Ok(Fetched { target: here, head, received: fetch.received }),
-            Answer::There(head, location) => (head, location),
+        let (head, location) = match fetcher.request(&current, current.has_same_origin(url), sink)? {
+            RequestOutcome::Done(head) => {
+                return Ok(FetchedResponse { url: current, head, received_bytes: fetcher.received_bytes });
+            }
+            RequestOutcome::Redirect(head, location) => (head, location),
         };
-        let there = here.join(&location).map_err(FetchError::Astray)?;
-        sink.on_redirect(&here, &head, &there);
-        visited.push(here);
-        if visited.contains(&there) {
-            return Err(FetchError::Circle(there.to_string()));
+        let next = current.join(&location).map_err(FetchError::BadLocation)?;
+        sink.on_redirect(&current, &head, &next);
+        visited.push(current);
+        if visited.contains(&next) {
+            return Err(FetchError::RedirectLoop(next.to_string()));
         }
-        if visited.len() > plan.max_redirects as usize {
-            return Err(FetchError::TooManyRedirects(plan.max_redirects));
+        if visited.len() > options.max_redirects as usize {
+            return Err(FetchError::TooManyRedirects(options.max_redirects));
         }
-        here = there;
+        current = next;
     }
 }
 
-/// What came of asking one server.
-enum Answer {
-    Here(Head),
-    /// The head, and what its `Location` says.
-    There(Head, String),
+/// The result of one request.
+enum RequestOutcome {
+    Done(ResponseHead),
+    /// The head, and the value of its `Location` field.
+    Redirect(ResponseHead, String),
 }
 
-struct Fetch<'a> {
-    plan: &'a Plan,
-    net: Net,
-    end: Option<Deadline>,
-    /// Bytes of the body so far.
-    received: u64,
+struct Fetcher<'a> {
+    options: &'a FetchOptions,
+    poller: SocketPoller,
+    total: Option<FetchDeadline>,
+    /// Bytes of the body received.
+    received_bytes: u64,
 }
 
-impl Fetch<'_> {
-    fn ask(&mut self, target: &Target, is_named: bool, sink: &mut dyn Sink) -> Result<Answer, FetchError> {
-        let socket = self.connect(target)?;
-        let mut line = Line::new(socket, request(target, &self.plan.headers, is_named));
-        let (mut response, mut answer) = (Response::new(), None);
+impl Fetcher<'_> {
+    fn request(
+        &mut self,
+        url: &HttpUrl,
+        is_same_origin: bool,
+        sink: &mut dyn ResponseSink,
+    ) -> Result<RequestOutcome, FetchError> {
+        let socket = self.connect(url)?;
+        let mut connection = HttpConnection::new(socket, request(url, &self.options.headers, is_same_origin));
+        let (mut parser, mut final_head) = (HttpResponseParser::new(), None);
         let mut buffer = vec![0; READ_BYTES];
-        let mut stall = Deadline::after(self.plan.stall_timeout, TimeLimit::Stall);
+        let mut stall = FetchDeadline::after(self.options.stall_timeout, TimeoutKind::Stall);
         loop {
-            let sent = line.send();
-            let read = line.receive(&mut buffer);
-            let read = read.map_err(|error| FetchError::Broken { error, received: self.received })?;
+            let sent = connection.send();
+            let read = connection.receive(&mut buffer);
+            let read = read.map_err(|error| FetchError::Io { error, received_bytes: self.received_bytes })?;
             if read == Some(0) {
-                response.handle_close()?;
-                return answer.map(Answer::Here).ok_or(FetchError::Fault(Fault::Silent));
+                parser.handle_close()?;
+                return final_head.map(RequestOutcome::Done).ok_or(FetchError::Http(HttpError::NoResponse));
             }
             let mut input = buffer.get(..read.unwrap_or(0)).unwrap_or_default();
-            while let Some(event) = response.next_event(&mut input)? {
+            while let Some(event) = parser.next_event(&mut input)? {
                 match event {
-                    Event::Head(head) => {
+                    HttpEvent::Head(head) => {
                         if let Some(location) = location(&head)? {
-                            return Ok(Answer::There(head, location));
+                            return Ok(RequestOutcome::Redirect(head, location));
                         }
-                        answer = Some(self.take_head(target, head, response.promised(), sink)?);
+                        final_head = Some(self.handle_head(url, head, parser.content_length(), sink)?);
                     }
-                    Event::Body(bytes) => self.take_body(bytes, sink)?,
-                    Event::End => {
-                        check_surplus(&mut response, input, &mut line)?;
-                        return answer.map(Answer::Here).ok_or(FetchError::Fault(Fault::Silent));
+                    HttpEvent::Body(bytes) => self.handle_body(bytes, sink)?,
+                    HttpEvent::End => {
+                        check_trailing_data(&mut parser, input, &mut connection)?;
+                        return final_head.map(RequestOutcome::Done).ok_or(FetchError::Http(HttpError::NoResponse));
                     }
                 }
             }
             if sent || read.is_some() {
-                stall = Deadline::after(self.plan.stall_timeout, TimeLimit::Stall);
+                stall = FetchDeadline::after(self.options.stall_timeout, TimeoutKind::Stall);
             }
-            line.note(self.wait(stall, line.is_ready())?);
+            connection.handle_events(self.wait(stall, connection.is_ready())?);
         }
     }
 
-    fn take_head(
+    fn handle_head(
         &mut self,
-        target: &Target,
-        head: Head,
-        promised: Option<u64>,
-        sink: &mut dyn Sink,
-    ) -> Result<Head, FetchError> {
+        url: &HttpUrl,
+        head: ResponseHead,
+        content_length: Option<u64>,
+        sink: &mut dyn ResponseSink,
+    ) -> Result<ResponseHead, FetchError> {
         let is_good = matches!(head.status(), 200..=299);
-        obey(sink.on_head(target, &head, promised.filter(|_| is_good)))?;
-        match (self.plan.max_bytes, promised) {
+        sink_result(sink.on_head(url, &head, content_length.filter(|_| is_good)))?;
+        match (self.options.max_bytes, content_length) {
             _ if !is_good => Err(FetchError::Status(Box::new(head))),
-            (Some(max_bytes), Some(promised)) if promised > max_bytes => {
-                Err(FetchError::TooLarge { max_bytes, promised: Some(promised) })
+            (Some(max_bytes), Some(content_length)) if content_length > max_bytes => {
+                Err(FetchError::TooLarge { max_bytes, declared_bytes: Some(content_length) })
             }
             _ => Ok(head),
         }
     }
 
-    fn take_body(&mut self, bytes: &[u8], sink: &mut dyn Sink) -> Result<(), FetchError> {
-        self.received += bytes.len() as u64;
-        match self.plan.max_bytes {
-            Some(max_bytes) if self.received > max_bytes => Err(FetchError::TooLarge { max_bytes, promised: None }),
-            _ => obey(sink.on_body(bytes)),
-        }
-    }
-
-    /// Connects to the first address that answers. Of the time that is left, each address has an equal share, so that the last is
-    /// tried, too.
-    fn connect(&mut self, target: &Target) -> Result<Socket, FetchError> {
-        let limit = Deadline::after(self.plan.connect_timeout, TimeLimit::Resolve);
-        let addrs = self.addresses(target, limit)?;
-        let (mut tried, mut left) = (Vec::new(), u32::try_from(addrs.len()).unwrap_or(u32::MAX));
-        for addr in addrs {
-            let share = limit.map(|limit| limit.at.saturating_duration_since(Instant::now()) / left);
-            match self.connect_one(addr, share)? {
-                Ok(socket) => return Ok(socket),
-                Err(error) => tried.push((addr, error)),
+    fn handle_body(&mut self, bytes: &[u8], sink: &mut dyn ResponseSink) -> Result<(), FetchError> {
+        self.received_bytes += bytes.len() as u64;
+        match self.options.max_bytes {
+            Some(max_bytes) if self.received_bytes > max_bytes => {
+                Err(FetchError::TooLarge { max_bytes, declared_bytes: None })
             }
-            left = left.saturating_sub(1).max(1);
+            _ => sink_result(sink.on_body(bytes)),
         }
-        Err(FetchError::Unreachable(tried))
     }
 
-    fn connect_one(&mut self, addr: SocketAddr, share: Option<Duration>) -> Result<io::Result<Socket>, FetchError> {
-        let socket = match self.net.connect(addr) {
+    /// Connects to the first address that accepts. Each attempt gets an equal share of the
+    /// remaining time, so that a silent first address leaves time for the others.
+    fn connect(&mut self, url: &HttpUrl) -> Result<HttpSocket, FetchError> {
+        let limit = FetchDeadline::after(self.options.connect_timeout, TimeoutKind::Resolve);
+        let addrs = self.resolve_addresses(url, limit)?;
+        let (mut errors, mut remaining) = (Vec::new(), u32::try_from(addrs.len()).unwrap_or(u32::MAX));
+        for addr in addrs {
+            let timeout = limit.map(|limit| limit.at.saturating_duration_since(Instant::now()) / remaining);
+            match self.connect_one(addr, timeout)? {
+                Ok(socket) => return Ok(socket),
+                Err(error) => errors.push((addr, error)),
+            }
+            remaining = remaining.saturating_sub(1).max(1);
+        }
+        Err(FetchError::Connect(errors))
+    }
+
+    fn connect_one(
+        &mut self,
+        addr: SocketAddr,
+        timeout: Option<Duration>,
+    ) -> Result<io::Result<HttpSocket>, FetchError> {
+        let socket = match self.poller.connect(addr) {
             Ok(socket) => socket,
             Err(error) => return Ok(Err(error)),
         };
-        let limit = Deadline::after(share, TimeLimit::Stall);
+        let limit = FetchDeadline::after(timeout, TimeoutKind::Stall);
         loop {
-            let woken = match self.wait(limit, false) {
-                Err(FetchError::TimeLimit { limit: TimeLimit::Stall, .. }) => {
+            let events = match self.wait(limit, false) {
+                Err(FetchError::Timeout { kind: TimeoutKind::Stall, .. }) => {
                     return Ok(Err(io::ErrorKind::TimedOut.into()));
                 }
-                woken => woken?,
+                events => events?,
             };
-            if woken.writable {
-                match socket.connected() {
+            if events.writable {
+                match socket.check_connected() {
                     Ok(true) => return Ok(Ok(socket)),
                     Ok(false) => {}
                     Err(error) => return Ok(Err(error)),
@@ -233,87 +260,82 @@ impl Fetch<'_> {
         }
     }
 
-    fn addresses(&mut self, target: &Target, limit: Option<Deadline>) -> Result<Vec<SocketAddr>, FetchError> {
-        let name = match target.host() {
-            Host::Ipv4(ip) => return Ok(vec![(*ip, target.port()).into()]),
-            Host::Ipv6(ip) => return Ok(vec![(*ip, target.port()).into()]),
+    fn resolve_addresses(
+        &mut self,
+        url: &HttpUrl,
+        limit: Option<FetchDeadline>,
+    ) -> Result<Vec<SocketAddr>, FetchError> {
+        let name = match url.host() {
+            Host::Ipv4(ip) => return Ok(vec![(*ip, url.port()).into()]),
+            Host::Ipv6(ip) => return Ok(vec![(*ip, url.port()).into()]),
             Host::Domain(name) => name.clone(),
         };
-        let answer = resolve(name.clone(), target.port(), self.net.waker()).map_err(FetchError::System)?;
+        let reply = resolve(name.clone(), url.port(), self.poller.waker()).map_err(FetchError::System)?;
         loop {
-            match answer.try_recv() {
+            match reply.try_recv() {
                 Err(TryRecvError::Empty) => self.wait(limit, false)?,
                 Ok(Ok(addrs)) if !addrs.is_empty() => return Ok(addrs),
-                found => {
-                    let said = found.ok().and_then(Result::err);
-                    let error = said.unwrap_or_else(|| io::Error::other("it has no address"));
-                    return Err(FetchError::Unresolved { host: name, error });
+                result => {
+                    let error = result.ok().and_then(Result::err);
+                    let error = error.unwrap_or_else(|| io::Error::other("it has no address"));
+                    return Err(FetchError::Resolve { host: name, error });
                 }
             };
         }
     }
 
-    /// Waits for what happens next: until `limit`, or until the end of all, or not at all where there is something to do (`busy`).
-    fn wait(&mut self, limit: Option<Deadline>, busy: bool) -> Result<Woken, FetchError> {
-        let next = [self.end, limit].into_iter().flatten().min_by_key(|deadline| deadline.at);
-        let left = next.map(|deadline| deadline.at.saturating_duration_since(Instant::now()));
-        let timeout = if busy { Some(Duration::ZERO) } else { left };
-        let woken = self.net.wait(timeout).map_err(FetchError::System)?;
-        if woken.stop {
-            return Err(FetchError::Stopped);
+    /// Waits for an event until `limit` or the deadline of the fetch; if `is_busy`, it only polls.
+    fn wait(&mut self, limit: Option<FetchDeadline>, is_busy: bool) -> Result<PollEvents, FetchError> {
+        let next = [self.total, limit].into_iter().flatten().min_by_key(|deadline| deadline.at);
+        let remaining = next.map(|deadline| deadline.at.saturating_duration_since(Instant::now()));
+        let timeout = if is_busy { Some(Duration::ZERO) } else { remaining };
+        let events = self.poller.wait(timeout).map_err(FetchError::System)?;
+        if events.canceled {
+            return Err(FetchError::Canceled);
         }
-        // Who has done something is not silent, even if we come late to see it.
-        let silent = !busy && !woken.readable && !woken.writable;
+        // An event ends a stall, even if it was noticed after the deadline.
+        let is_silent = !is_busy && !events.readable && !events.writable;
         match next {
-            Some(Deadline { limit, allowed, at }) if Instant::now() >= at && (silent || limit == TimeLimit::Whole) => {
-                Err(FetchError::TimeLimit { limit, allowed, received: self.received })
+            Some(FetchDeadline { kind, timeout, at })
+                if Instant::now() >= at && (is_silent || kind == TimeoutKind::Total) =>
+            {
+                Err(FetchError::Timeout { kind, timeout, received_bytes: self.received_bytes })
             }
-            _ => Ok(woken),
+            _ => Ok(events),
         }
     }
 }
 
-/// When somebody's patience ends.
-#[derive(Clone, Copy, Debug)]
-struct Deadline {
-    at: Instant,
-    allowed: Duration,
-    limit: TimeLimit,
-}
-
-impl Deadline {
-    /// So far away that nobody lives to see it is none.
-    fn after(allowed: Option<Duration>, limit: TimeLimit) -> Option<Self> {
-        let allowed = allowed?;
-        Some(Self { at: Instant::now().checked_add(allowed)?, allowed, limit })
-    }
-}
-
-/// Where an answer sends us, if it does: RFC 9110, section 15.4.
-fn location(head: &Head) -> Result<Option<String>, FetchError> {
+/// Returns the target of a redirect: RFC 9110, section 15.4.
+fn location(head: &ResponseHead) -> Result<Option<String>, FetchError> {
     if !matches!(head.status(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
     match head.values("Location").next() {
         Some(location) if !location.is_empty() => Ok(Some(String::from_utf8_lossy(location).into_owned())),
-        _ => Err(FetchError::Nowhere(Box::new(head.clone()))),
+        _ => Err(FetchError::MissingLocation(Box::new(head.clone()))),
     }
 }
 
-/// After the promised bytes there are no more. What lies in the socket is looked at; what a server sends later nobody waits for.
-fn check_surplus(response: &mut Response, mut rest: &[u8], line: &mut Line) -> Result<(), FetchError> {
-    response.next_event(&mut rest)?;
+/// Returns an error if bytes follow the declared body. It examines the received bytes and reads
+/// once more, but does not wait.
+fn check_trailing_data(
+    parser: &mut HttpResponseParser,
+    mut rest: &[u8],
+    connection: &mut HttpConnection,
+) -> Result<(), FetchError> {
+    parser.next_event(&mut rest)?;
     let mut byte = [0];
-    if let Ok(Some(1)) = line.receive(&mut byte) {
-        response.next_event(&mut &byte[..])?;
+    if let Ok(Some(1)) = connection.receive(&mut byte) {
+        parser.next_event(&mut &byte[..])?;
     }
     Ok(())
 }
 
-fn obey(done: io::Result<ControlFlow<()>>) -> Result<(), FetchError> {
-    match done {
+fn sink_result(result: io::Result<ControlFlow<()>>) -> Result<(), FetchError> {
+    match result {
         Ok(ControlFlow::Continue(())) => Ok(()),
-        Ok(ControlFlow::Break(())) => Err(FetchError::Stopped),
+        Ok(ControlFlow::Break(())) => Err(FetchError::Canceled),
         Err(error) => Err(FetchError::Sink(error)),
     }
 }

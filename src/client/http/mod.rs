@@ -1,31 +1,34 @@
-//! Fetching over HTTP/1.1, on a hand-opened socket that never waits.
+//! A client for HTTP/1.1 GET requests, on a nonblocking socket.
 //!
-//! What decides is pure: [`Response`] is given bytes as they come, cut anywhere, and says what they are; [`Target`] is an address and
-//! how it is asked for. [`fetch`] drives them: it knows the clock and the limits, and only `net` knows the socket. Nothing here
-//! knows a file or a terminal; where the bytes go is the [`Sink`]'s affair.
+//! The protocol part is sans-IO: [`HttpResponseParser`] takes received bytes, split anywhere, and
+//! returns [`HttpEvent`]s; [`HttpUrl`] is the parsed URL of a request. [`fetch`] drives both: it
+//! applies the timeouts and size limits. Only `poller` names the socket and `mio`. This module
+//! must not know files or terminals: the caller's [`ResponseSink`] stores the bytes.
 //!
-//! Invariant: nothing that a server says is believed before it is bounded, and every way in which it can lie or hold us up has an
-//! error of its own.
+//! Invariant: every value that a server sends is checked against a limit before it is used, and
+//! every protocol violation and every stall has its own error variant.
 
-mod body;
+mod body_decoder;
+mod body_event;
 mod chunked;
-mod error;
-mod fault;
+mod connection;
+mod deadline;
 mod fetch;
-mod head;
-mod line;
-mod lines;
-mod net;
+mod fetch_error;
+mod header_reader;
+mod http_error;
+mod http_url;
+mod poller;
 mod request;
 mod resolve;
-mod response;
-mod target;
+mod response_head;
+mod response_parser;
 
-pub use error::{FetchError, TimeLimit};
-pub use fault::Fault;
-pub use fetch::{Fetched, Plan, Sink, fetch};
-pub use head::Head;
-pub use net::Stop;
-pub use request::{BadHeader, Header};
-pub use response::{Event, Response};
-pub use target::{BadUrl, Target};
+pub use fetch::{FetchOptions, FetchedResponse, ResponseSink, fetch};
+pub use fetch_error::{FetchError, TimeoutKind};
+pub use http_error::HttpError;
+pub use http_url::{HttpUrl, UrlError};
+pub use poller::CancelToken;
+pub use request::{HeaderError, RequestHeader};
+pub use response_head::ResponseHead;
+pub use response_parser::{HttpEvent, HttpResponseParser};

@@ -1,29 +1,29 @@
-//! Looking names up, off the loop: the system's resolver blocks, and nothing can interrupt it.
+//! Name resolution on a separate thread, because getaddrinfo(3) blocks and cannot be interrupted.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-/// Addresses of one name that are tried.
+/// Maximum number of addresses of one name that a fetch tries.
 const MAX_ADDRESSES: usize = 16;
 
-/// Has a thread look `host` up and call `tell` when the answer is there. Whoever does not wait for it leaves the thread behind,
-/// which ends with the resolver's own limit.
+/// Resolves `host` on a new thread, which then calls `notify`. If the caller stops waiting, the
+/// thread continues until the resolver's own timeout.
 ///
 /// # Errors
-/// When there is no thread to be had.
+/// The system has no thread left.
 pub(super) fn resolve(
     host: String,
     port: u16,
-    tell: impl FnOnce() + Send + 'static,
+    notify: impl FnOnce() + Send + 'static,
 ) -> io::Result<Receiver<io::Result<Vec<SocketAddr>>>> {
     let (sender, receiver) = channel();
     thread::Builder::new().name("resolver".to_owned()).spawn(move || {
         let found = (host.as_str(), port).to_socket_addrs();
-        // If nobody waits any more, nobody has to be told.
+        // The receiver is gone if the fetch ended before the resolver.
         let _ = sender.send(found.map(|addrs| addrs.take(MAX_ADDRESSES).collect()));
-        tell();
+        notify();
     })?;
     Ok(receiver)
 }

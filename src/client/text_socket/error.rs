@@ -1,65 +1,65 @@
-//! What can go wrong with a text in a datagram, so that a program can tell one thing from another.
+//! Errors of a text socket.
 
 use std::net::SocketAddr;
 use std::{fmt, io};
 
 use crate::frame::{TextEncoding, UnencodableError};
 
-/// Why a text was not sent, or none was received.
+/// Error of sending or receiving a text.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TextSocketError {
-    /// A datagram came that is no text in the socket's encoding.
-    Undecodable {
-        /// The datagram.
+    /// A received datagram is not valid text in the socket's encoding.
+    InvalidText {
+        /// The content of the datagram.
         bytes: Vec<u8>,
-        /// Who sent it.
+        /// The sender.
         from: SocketAddr,
-        /// What it is not.
+        /// The encoding of the socket.
         encoding: TextEncoding,
     },
-    /// A datagram came that is larger than the socket's bound.
+    /// A received datagram is larger than the socket's limit.
     Truncated {
-        /// Its beginning, as many bytes as the bound allows.
+        /// The start of the datagram, cut at the limit.
         bytes: Vec<u8>,
-        /// How many bytes it had, where the system says it (Linux does).
-        sent_bytes: Option<usize>,
-        /// Who sent it.
+        /// Size of the datagram in bytes, if the system reports it (Linux does).
+        datagram_bytes: Option<usize>,
+        /// The sender.
         from: SocketAddr,
     },
-    /// The encoding has no bytes for a character of the text; nothing was sent.
-    UnencodableError(UnencodableError),
-    /// The text is more than a datagram carries to where it was to go; nothing was sent.
+    /// The encoding lacks a character of the text. The text is not sent.
+    Unencodable(UnencodableError),
+    /// The text exceeds the maximum size of a datagram. The text is not sent.
     TooLarge {
-        /// Bytes of the text.
-        bytes: usize,
-        /// The most that can be sent there, in bytes: 65,507 over IPv4, 65,527 over IPv6, less where a path carries less and the
-        /// system knows it.
+        /// Length of the encoded text in bytes.
+        text_bytes: usize,
+        /// Maximum payload in bytes: 65,507 over IPv4, 65,527 over IPv6, or less if the kernel
+        /// knows a smaller path MTU.
         max_bytes: usize,
     },
-    /// Nothing has come in the time that was set.
+    /// The read timeout expired.
     Timeout,
-    /// What the system said.
+    /// The system's error.
     Io(io::Error),
 }
 
 impl fmt::Display for TextSocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Undecodable { bytes, from, encoding } => {
-                write!(f, "the {} bytes from {from} are no text in {encoding}", bytes.len())
+            Self::InvalidText { bytes, from, encoding } => {
+                write!(f, "invalid {encoding} text from {from} ({} bytes)", bytes.len())
             }
-            Self::Truncated { bytes, sent_bytes: Some(sent), from } => {
-                write!(f, "the datagram from {from} has {sent} bytes, and at most {} are taken", bytes.len())
+            Self::Truncated { bytes, datagram_bytes: Some(datagram_bytes), from } => {
+                write!(f, "datagram from {from} too large: {datagram_bytes} bytes (maximum {})", bytes.len())
             }
-            Self::Truncated { bytes, sent_bytes: None, from } => {
-                write!(f, "the datagram from {from} has more than the {} bytes that are taken", bytes.len())
+            Self::Truncated { bytes, datagram_bytes: None, from } => {
+                write!(f, "datagram from {from} too large: more than the maximum of {} bytes", bytes.len())
             }
-            Self::UnencodableError(unwritable) => unwritable.fmt(f),
-            Self::TooLarge { bytes, max_bytes } => {
-                write!(f, "{bytes} bytes are too many for one datagram: at most {max_bytes} can be sent there")
+            Self::Unencodable(error) => error.fmt(f),
+            Self::TooLarge { text_bytes, max_bytes } => {
+                write!(f, "text too large for one datagram: {text_bytes} bytes (maximum {max_bytes})")
             }
-            Self::Timeout => f.write_str("nothing has come in time"),
+            Self::Timeout => f.write_str("timeout: no datagram received"),
             Self::Io(error) => error.fmt(f),
         }
     }
@@ -68,30 +68,30 @@ impl fmt::Display for TextSocketError {
 impl std::error::Error for TextSocketError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::UnencodableError(unwritable) => Some(unwritable),
+            Self::Unencodable(error) => Some(error),
             Self::Io(error) => Some(error),
-            Self::Undecodable { .. } | Self::Truncated { .. } | Self::TooLarge { .. } | Self::Timeout => None,
+            Self::InvalidText { .. } | Self::Truncated { .. } | Self::TooLarge { .. } | Self::Timeout => None,
         }
     }
 }
 
 impl From<UnencodableError> for TextSocketError {
-    fn from(unwritable: UnencodableError) -> Self {
-        Self::UnencodableError(unwritable)
+    fn from(error: UnencodableError) -> Self {
+        Self::Unencodable(error)
     }
 }
 
 impl From<io::Error> for TextSocketError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // Unix says the one and Windows the other when a time limit is over.
+            // An expired SO_RCVTIMEO is EAGAIN on Unix and WSAETIMEDOUT on Windows.
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Timeout,
             _ => Self::Io(error),
         }
     }
 }
 
-/// Whether the system refused to send so much at once.
+/// Returns true if the system rejected the datagram because of its size.
 pub(super) fn is_too_large(error: &io::Error) -> bool {
     #[cfg(unix)]
     let code = rustix::io::Errno::MSGSIZE.raw_os_error();

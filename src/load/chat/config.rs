@@ -1,53 +1,55 @@
-//! What load to put on a chat server.
+//! The configuration of a chat load.
 
 use std::time::Duration;
 
 use super::message_stamp::STAMP_BYTES;
-use crate::load::config::Activity;
-use crate::load::config::{MAX_CONNECTIONS, check_rate};
+use crate::load::config::{Activity, MAX_CONNECTIONS, check_rate};
 use crate::load::error::LoadError;
 use crate::net::Endpoint;
 use crate::services::chat::wire::{LOBBY, MAX_TEXT_BYTES};
 
-/// A load of members, some of whom speak.
+/// A load of chat members, some of which publish.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatLoadConfig {
-    /// The server: TCP or a Unix-domain socket, length-prefixed JSON (`u32be`).
+    /// The server's address: TCP or a Unix-domain socket, with length-prefixed JSON (`u32be`).
     pub target: Endpoint,
-    /// Members, a connection each.
+    /// Members; each has a connection of its own.
     pub members: usize,
-    /// How many of them speak, dealt over the rooms. Each hears itself like everybody else.
+    /// Members that publish, distributed over the rooms. A publisher receives its own messages,
+    /// too.
     pub publishers: usize,
-    /// Rooms, over which the members are dealt. One is `lobby`; several are `bench-0` and so on.
+    /// Rooms, over which the members are distributed. A single room is `lobby`; several rooms are
+    /// `bench-0`, `bench-1` and so on.
     pub rooms: usize,
     /// Bytes of each text.
     pub payload_bytes: usize,
-    /// What the publishers do.
+    /// The traffic of the publishers.
     pub activity: ChatActivity,
-    /// How long the load is on before it counts.
+    /// The time for which the load is on before the measured time.
     pub warm_up: Duration,
-    /// How long it counts.
+    /// The measured time.
     pub duration: Duration,
-    /// A member that is not in its room after this long is refused. What has not come when nothing has come for this long is
-    /// missing, and a closed loop goes on without it.
+    /// The time after which a member that has not joined its room is refused. When no new message
+    /// has arrived for this long, every outstanding one is missing, and a closed loop continues.
     pub answer_timeout: Duration,
 }
 
-/// What the publishers of a load do.
+/// The traffic of the publishers of a load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ChatActivity {
-    /// Closed loop: so many messages are under way in each room; the next is said when the oldest has come to all members.
+    /// Closed loop: each room keeps a fixed number of messages in flight. The next one is sent when
+    /// the oldest has been delivered to all members.
     Closed {
-        /// Messages under way in each room.
+        /// Messages in flight in each room.
         in_flight: usize,
     },
-    /// Open loop: so many messages a second over all rooms, evenly spaced, however long they take. Latency counts from when a
-    /// message was due.
+    /// Open loop: a fixed number of messages a second over all rooms, evenly spaced, however long
+    /// their delivery takes. Latency counts from the time when a message was due.
     Open {
         /// Messages a second.
         rate: f64,
     },
-    /// Nobody speaks: members are only held.
+    /// No publisher sends; the connections are only kept open.
     Idle,
 }
 
@@ -62,28 +64,26 @@ impl From<ChatActivity> for Activity {
 }
 
 impl ChatLoadConfig {
-    /// Refuses what cannot be done, naming it as a flag would be named.
+    /// Returns an error if the load is impossible. Its text begins with the option's name.
     pub(super) fn check(&self) -> Result<(), LoadError> {
-        let wrong = if matches!(self.target, Endpoint::Udp(_)) {
-            "target: members are connections, so over UDP there are none".to_owned()
+        let error = if matches!(self.target, Endpoint::Udp(_)) {
+            "target: members need a connection; use TCP or a Unix-domain socket instead of UDP".to_owned()
         } else if self.members == 0 {
             "members: at least one is needed".to_owned()
         } else if self.members > MAX_CONNECTIONS {
-            format!("members: more than {MAX_CONNECTIONS}")
+            format!("members: at most {MAX_CONNECTIONS} are possible")
         } else if self.rooms == 0 || self.rooms > self.members {
-            format!("rooms: {} members fill one room at least and {} at most", self.members, self.members)
+            format!("rooms: {} members need between 1 and {} rooms", self.members, self.members)
         } else if self.activity != ChatActivity::Idle && self.publishers < self.rooms {
             format!("publishers: each of the {} rooms needs one", self.rooms)
         } else if self.publishers > self.members {
-            format!("publishers: they are members, and there are {} of these", self.members)
+            format!("publishers: {} exceed the {} members", self.publishers, self.members)
         } else if !(STAMP_BYTES..=MAX_TEXT_BYTES).contains(&self.payload_bytes) {
-            format!(
-                "payload: a text holds its stamp of {STAMP_BYTES} bytes at least, and {MAX_TEXT_BYTES} bytes at most"
-            )
+            format!("payload: a text has between {STAMP_BYTES} (its stamp) and {MAX_TEXT_BYTES} bytes")
         } else if self.duration.is_zero() {
-            "duration: nothing can be measured in no time".to_owned()
+            "duration: must be longer than zero".to_owned()
         } else if self.answer_timeout.is_zero() {
-            "answer-timeout: nothing comes in no time".to_owned()
+            "answer-timeout: must be longer than zero".to_owned()
         } else {
             return match self.activity {
                 ChatActivity::Closed { in_flight: 0 } => {
@@ -93,10 +93,10 @@ impl ChatLoadConfig {
                 _ => Ok(()),
             };
         };
-        Err(LoadError::Config(wrong))
+        Err(LoadError::Config(error))
     }
 
-    /// What its rooms are called.
+    /// Returns the names of the rooms.
     pub(super) fn room_names(&self) -> Vec<String> {
         if self.rooms == 1 {
             vec![LOBBY.to_owned()]

@@ -1,34 +1,29 @@
-//! The checker that every member received every id of its room once, in order, and the same under each id. Knows no socket and no
-//! clock, and no text: the caller says what a text is.
+//! The check that every member receives every id of its room once, in order, and with the same text
+//! as the other members. Knows neither sockets nor clocks nor texts: the caller identifies the
+//! source of each message.
 //!
-//! Two things together are the checker. Each member has a [`SequenceTracker`] of the ids that came to it. Each room has a log of what was
-//! first heard under each id, with which every other member's copy is compared, so that the order of each publisher's messages
-//! has to be looked at once in the log and not once in each member. An entry is let go when all members are past it.
+//! The check has two parts. Each member has a [`SequenceTracker`] of the ids that it has received.
+//! Each room has a [`RoomLog`] of the first copy received with each id, and the copies of all other
+//! members are compared with it. So the order of each publisher's messages is checked once, in the
+//! log, instead of once for each member. An entry is released when all members have received a
+//! later id.
 
 use super::faults::{ChatFaults, FaultKind};
 use super::message_stamp::MessageStamp;
-use super::room_log::{Compared, RoomLog};
+use super::room_log::{CopyComparison, MessageSource, RoomLog};
 use super::sequence_tracker::{Arrival, SequenceTracker};
 
-/// Entries of all logs together, 32 MiB of them. A member that is so far behind the first is no longer compared.
+/// Entries of all logs together, 32 MiB of them. A delivery to a member that lags further behind is
+/// not compared.
 const MAX_ENTRIES: usize = 1 << 20;
-/// But each log may have so many.
+
+/// Entries that each log may have, however many rooms share the limit.
 const MIN_ENTRIES: usize = 1024;
-/// Violations of each kind that are told by name.
-const MAX_NAMED: usize = 3;
 
-/// What a message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MessageSource {
-    /// One of the run's own.
-    Ours(MessageStamp),
-    /// MessageSource by somebody else who is in the room.
-    Foreign,
-    /// MessageSource to be the run's own, and is none.
-    Spoiled,
-}
+/// Violations of each kind that are kept with their details.
+const MAX_VIOLATIONS: usize = 3;
 
-/// A violation, with its room's number.
+/// The details of a violation, with the index of the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ViolationSite {
     pub(super) kind: FaultKind,
@@ -37,31 +32,33 @@ pub(super) struct ViolationSite {
     pub(super) id: u64,
 }
 
-/// MemberClient `m` is in room `m` modulo their number, and so is publisher `m`, who is that member.
+/// The state of the check. Member `m` is in the room with index `m` modulo the number of rooms, and
+/// publisher `m` is member `m`.
 pub(super) struct DeliveryChecker {
     rooms: Vec<RoomLog>,
-    seats: Vec<MemberDeliveries>,
-    /// Of each publisher, which of its messages have an id, as far as the log has been let go.
+    members: Vec<MemberDeliveries>,
+    /// For each publisher, the messages whose entries the room's log has released.
     publishers: Vec<SequenceTracker>,
     pub(super) faults: ChatFaults,
-    pub(super) named: Vec<ViolationSite>,
-    /// Messages that came to a member for the first time.
+    pub(super) violations: Vec<ViolationSite>,
+    /// Ids received by each member, duplicates excluded.
     pub(super) received: u64,
 }
 
-/// One member's side.
+/// The deliveries to one member.
 #[derive(Clone, Default)]
 struct MemberDeliveries {
-    is_taken: bool,
+    is_present: bool,
     ids: SequenceTracker,
 }
 
-/// What a run that ends still waited for.
+/// The deliveries outstanding at the end of a run.
 #[derive(Default)]
 pub(super) struct Outstanding {
-    /// When a message was due, and to how many members it has not come.
-    pub(super) heard_of: Vec<(u64, u64)>,
-    /// Deliveries that were awaited, those of messages that nobody heard included.
+    /// For each message that a part of the members has received: its due time, and the number of
+    /// members without it.
+    pub(super) partly_delivered: Vec<(u64, u64)>,
+    /// All outstanding deliveries, including those of messages that no member has received.
     pub(super) deliveries: u64,
 }
 
@@ -70,201 +67,212 @@ impl DeliveryChecker {
         let max_entries = (MAX_ENTRIES / rooms.max(1)).max(MIN_ENTRIES);
         Self {
             rooms: (0..rooms.max(1)).map(|_| RoomLog::new(max_entries)).collect(),
-            seats: vec![MemberDeliveries::default(); members],
-            publishers: vec![SequenceTracker::from(0); publishers],
+            members: vec![MemberDeliveries::default(); members],
+            publishers: vec![SequenceTracker::starting_at(0); publishers],
             faults: ChatFaults::default(),
-            named: Vec::new(),
+            violations: Vec::new(),
             received: 0,
         }
     }
 
-    /// From now on this member is to receive everything.
-    pub(super) fn sit(&mut self, member: usize) {
-        if let Some(seat) = self.seats.get_mut(member) {
-            seat.is_taken = true;
+    /// Adds a member: from now on it must receive every message of its room.
+    pub(super) fn add_member(&mut self, member: usize) {
+        if let Some(deliveries) = self.members.get_mut(member) {
+            deliveries.is_present = true;
         }
     }
 
-    /// It has gone, and nothing more is asked of it.
-    pub(super) fn rise(&mut self, member: usize) {
-        if let Some(seat) = self.seats.get_mut(member) {
-            seat.is_taken = false;
+    /// Removes a member whose connection has ended; nothing more is required of it.
+    pub(super) fn remove_member(&mut self, member: usize) {
+        if let Some(deliveries) = self.members.get_mut(member) {
+            deliveries.is_present = false;
         }
     }
 
-    /// Whether this can be a message of the room.
-    pub(super) fn may_say(&self, stamp: &MessageStamp, room: usize) -> bool {
+    /// Returns true if the stamp's publisher publishes in this room.
+    pub(super) fn is_publisher_of(&self, stamp: &MessageStamp, room: usize) -> bool {
         let publisher = stamp.publisher as usize;
         publisher < self.publishers.len() && publisher % self.rooms.len() == room
     }
 
-    /// A message came to a member; returns whether it is one of the run's own, unspoiled and for the first time.
+    /// Checks one delivery; returns true if it is a message of this run, not corrupt, and new to
+    /// the member.
     #[inline]
-    pub(super) fn hear(&mut self, member: usize, id: u64, said: MessageSource) -> bool {
-        let number = member % self.rooms.len();
-        let (Some(seat), Some(room)) = (self.seats.get_mut(member), self.rooms.get_mut(number)) else { return false };
-        let place = seat.ids.take(id);
-        if place == Arrival::Again {
-            self.note(FaultKind::Duplicated, member, number, id);
+    pub(super) fn check_delivery(&mut self, member: usize, id: u64, source: MessageSource) -> bool {
+        let index = member % self.rooms.len();
+        let (Some(deliveries), Some(room)) = (self.members.get_mut(member), self.rooms.get_mut(index)) else {
+            return false;
+        };
+        let arrival = deliveries.ids.record(id);
+        if arrival == Arrival::Repeated {
+            self.add_fault(FaultKind::Duplicated, member, index, id);
             return false;
         }
         self.received += 1;
-        let compared = room.compare(id, said, &mut self.publishers);
-        if place == Arrival::Late {
-            self.note(FaultKind::Reordered, member, number, id);
+        let comparison = room.compare(id, source, &mut self.publishers);
+        if arrival == Arrival::Late {
+            self.add_fault(FaultKind::Reordered, member, index, id);
         }
-        match compared {
-            Compared::Same => {}
-            _ if said == MessageSource::Spoiled || compared == Compared::Differs => {
-                self.note(FaultKind::Corrupted, member, number, id);
+        match comparison {
+            CopyComparison::Same => {}
+            _ if source == MessageSource::Corrupt || comparison == CopyComparison::Differs => {
+                self.add_fault(FaultKind::Corrupted, member, index, id);
                 return false;
             }
-            // It is at fault already.
-            _ if place == Arrival::Late => {}
-            _ => self.note(FaultKind::Uncompared, member, number, id),
+            // The delivery has already been counted as reordered.
+            _ if arrival == Arrival::Late => {}
+            _ => self.add_fault(FaultKind::Uncompared, member, index, id),
         }
-        matches!(said, MessageSource::Ours(_))
+        matches!(source, MessageSource::Own(_))
     }
 
-    pub(super) fn note(&mut self, kind: FaultKind, member: usize, room: usize, id: u64) {
-        self.note_many(kind, 1, member, room, id);
+    pub(super) fn add_fault(&mut self, kind: FaultKind, member: usize, room: usize, id: u64) {
+        self.add_faults(kind, 1, member, room, id);
     }
 
-    fn note_many(&mut self, kind: FaultKind, count: u64, member: usize, room: usize, id: u64) {
+    fn add_faults(&mut self, kind: FaultKind, count: u64, member: usize, room: usize, id: u64) {
         self.faults.add(kind, count);
-        if count > 0 && self.named.iter().filter(|named| named.kind == kind).count() < MAX_NAMED {
-            self.named.push(ViolationSite { kind, member, room, id });
+        if count > 0 && self.violations.iter().filter(|site| site.kind == kind).count() < MAX_VIOLATIONS {
+            self.violations.push(ViolationSite { kind, member, room, id });
         }
     }
 
-    /// Lets go of what all members are past.
-    pub(super) fn trim(&mut self) {
-        for number in 0..self.rooms.len() {
-            let least = self.seated(number).map(|(_, seat)| seat.ids.seen().map_or(0, |seen| seen.end)).min();
-            if let (Some(room), Some(least)) = (self.rooms.get_mut(number), least) {
+    /// Releases the entries before the last id that every member of the room has reached.
+    pub(super) fn trim_logs(&mut self) {
+        for index in 0..self.rooms.len() {
+            let least =
+                self.present_in(index).map(|(_, deliveries)| deliveries.ids.seen().map_or(0, |seen| seen.end)).min();
+            if let (Some(room), Some(least)) = (self.rooms.get_mut(index), least) {
                 room.release(least, &mut self.publishers);
             }
         }
-        self.tell_orders();
+        self.take_misnumbered();
     }
 
-    /// Whether every member has come to its room's end, and that is the end of what was said: `said` of a publisher.
-    pub(super) fn is_settled(&self, said: impl Fn(usize) -> u64) -> bool {
+    /// Returns true if every member has received the last id of its room, and all messages sent
+    /// have an id. `sent_by` returns the number of messages that a publisher has sent.
+    pub(super) fn is_complete(&self, sent_by: impl Fn(usize) -> u64) -> bool {
         let (rooms, publishers) = (self.rooms.len(), self.publishers.len());
-        self.rooms.iter().enumerate().all(|(number, room)| {
-            let said: u64 = (number..publishers).step_by(rooms).map(&said).sum();
+        self.rooms.iter().enumerate().all(|(index, room)| {
+            let sent: u64 = (index..publishers).step_by(rooms).map(&sent_by).sum();
             let end = room.span.map(|(_, end)| end);
-            room.known >= said && self.seated(number).all(|(_, seat)| seat.ids.seen().map(|seen| seen.end) == end)
+            let has_end = |deliveries: &MemberDeliveries| deliveries.ids.seen().map(|seen| seen.end) == end;
+            room.own_ids >= sent && self.present_in(index).all(|(_, deliveries)| has_end(deliveries))
         })
     }
 
-    /// The run is over. What never came is missing if nothing came for a while (`quiet`), and else was awaited. `said` of a
-    /// publisher is how many messages it has sent, if that can be known: who was broken off may have sent some in vain.
-    pub(super) fn close(&mut self, quiet: bool, said: impl Fn(usize) -> Option<u64>) -> Outstanding {
-        let mut awaited = Outstanding::default();
-        for number in 0..self.rooms.len() {
-            self.await_heard_of(number, &mut awaited);
-            let Some(room) = self.rooms.get_mut(number) else { continue };
+    /// Ends the check at the end of a run. Outstanding deliveries are missing if `is_final`: they
+    /// were awaited long enough. `sent_by` returns the number of messages that a publisher has
+    /// sent; `None` for one whose connection has ended, because its last messages may not have
+    /// arrived.
+    pub(super) fn finish(&mut self, is_final: bool, sent_by: impl Fn(usize) -> Option<u64>) -> Outstanding {
+        let mut outstanding = Outstanding::default();
+        for index in 0..self.rooms.len() {
+            self.add_partly_delivered(index, &mut outstanding);
+            let Some(room) = self.rooms.get_mut(index) else { continue };
             room.release(u64::MAX, &mut self.publishers);
-            awaited.deliveries += self.close_seats(number, quiet);
-            awaited.deliveries += self.close_publishers(number, quiet, &said);
+            outstanding.deliveries += self.finish_members(index, is_final);
+            outstanding.deliveries += self.finish_publishers(index, is_final, &sent_by);
         }
-        self.tell_orders();
-        awaited
+        self.take_misnumbered();
+        outstanding
     }
 
-    /// Returns what was still awaited.
-    fn close_seats(&mut self, number: usize, quiet: bool) -> u64 {
-        let Some((room, (start, end))) = self.rooms.get(number).and_then(|room| Some((room, room.span?))) else {
+    /// Counts the missing ids of a room's members; returns the number of outstanding deliveries.
+    fn finish_members(&mut self, index: usize, is_final: bool) -> u64 {
+        let Some((room, (start, end))) = self.rooms.get(index).and_then(|room| Some((room, room.span?))) else {
             return 0;
         };
-        let first = room.first_ours.unwrap_or(start);
-        let mut awaited = 0u64;
+        let first = room.first_own_id.unwrap_or(start);
+        let mut outstanding = 0u64;
         let mut missing = Vec::new();
-        for (member, seat) in self.seated(number) {
-            let seen = seat.ids.seen().unwrap_or(first..first);
+        for (member, deliveries) in self.present_in(index) {
+            let seen = deliveries.ids.seen().unwrap_or(first..first);
             let (before, after) = (seen.start.saturating_sub(first), end.saturating_sub(seen.end));
-            let tail = if quiet { after } else { 0 };
-            awaited = awaited.saturating_add(after - tail);
-            let count = before.saturating_add(seat.ids.missing()).saturating_add(tail);
+            let tail = if is_final { after } else { 0 };
+            outstanding = outstanding.saturating_add(after - tail);
+            let count = before.saturating_add(deliveries.ids.missing()).saturating_add(tail);
             if count > 0 {
-                let id = if before > 0 { first } else { seat.ids.first_missing().unwrap_or(seen.end) };
+                let id = if before > 0 { first } else { deliveries.ids.first_missing().unwrap_or(seen.end) };
                 missing.push((count, member, id));
             }
         }
         for (count, member, id) in missing {
-            self.note_many(FaultKind::Missing, count, member, number, id);
+            self.add_faults(FaultKind::Missing, count, member, index, id);
         }
-        awaited
+        outstanding
     }
 
-    /// Returns what was still awaited.
-    fn close_publishers(&mut self, number: usize, quiet: bool, said: impl Fn(usize) -> Option<u64>) -> u64 {
-        // Ids that came to nobody, or whole to nobody, are told of already.
-        let mut told = self.rooms.get(number).map_or(0, |room| room.lost);
-        let members = self.members_of(number);
-        let mut awaited = 0u64;
-        for publisher in (number..self.publishers.len()).step_by(self.rooms.len()) {
+    /// Counts the messages of a room's publishers that no member has received; returns the number
+    /// of outstanding deliveries.
+    fn finish_publishers(&mut self, index: usize, is_final: bool, sent_by: impl Fn(usize) -> Option<u64>) -> u64 {
+        // An id without a correct copy already counts as missing or corrupted, so as many messages
+        // without an id are not counted again.
+        let mut already_counted = self.rooms.get(index).map_or(0, |room| room.lost_ids);
+        let members = self.members_of(index);
+        let mut outstanding = 0u64;
+        for publisher in (index..self.publishers.len()).step_by(self.rooms.len()) {
             let Some(sequence) = self.publishers.get(publisher) else { continue };
             let end = sequence.seen().map_or(0, |seen| seen.end);
-            let after = said(publisher).unwrap_or(end).saturating_sub(end);
-            let tail = if quiet { after } else { 0 };
-            awaited = awaited.saturating_add((after - tail).saturating_mul(members));
-            let unheard = sequence.missing().saturating_add(tail);
-            let excused = unheard.min(told);
-            told -= excused;
+            let after = sent_by(publisher).unwrap_or(end).saturating_sub(end);
+            let tail = if is_final { after } else { 0 };
+            outstanding = outstanding.saturating_add((after - tail).saturating_mul(members));
+            let undelivered = sequence.missing().saturating_add(tail);
+            let excused = undelivered.min(already_counted);
+            already_counted -= excused;
             let id = sequence.first_missing().unwrap_or(end);
-            self.note_many(FaultKind::Unsaid, unheard - excused, publisher, number, id);
+            self.add_faults(FaultKind::Unsaid, undelivered - excused, publisher, index, id);
         }
-        awaited
+        outstanding
     }
 
-    fn await_heard_of(&self, number: usize, awaited: &mut Outstanding) {
-        let Some(room) = self.rooms.get(number) else { return };
-        let mut ends: Vec<_> =
-            self.seated(number).map(|(_, seat)| seat.ids.seen().map_or(0, |seen| seen.end)).collect();
+    fn add_partly_delivered(&self, index: usize, outstanding: &mut Outstanding) {
+        let Some(room) = self.rooms.get(index) else { return };
+        let end = |deliveries: &MemberDeliveries| deliveries.ids.seen().map_or(0, |seen| seen.end);
+        let mut ends: Vec<_> = self.present_in(index).map(|(_, deliveries)| end(deliveries)).collect();
         ends.sort_unstable();
         for (id, entry) in (room.base..).zip(&room.entries) {
             let members = ends.partition_point(|end| *end <= id) as u64;
-            if let (Some(MessageSource::Ours(stamp)), 1..) = (entry, members) {
-                awaited.heard_of.push((stamp.due_ns, members));
+            if let (Some(MessageSource::Own(stamp)), 1..) = (entry, members) {
+                outstanding.partly_delivered.push((stamp.due_ns, members));
             }
         }
     }
 
-    /// What logs have found out about their publishers.
-    fn tell_orders(&mut self) {
-        for number in 0..self.rooms.len() {
-            let Some(room) = self.rooms.get_mut(number) else { continue };
+    /// Counts the misnumbered messages that the logs have found.
+    fn take_misnumbered(&mut self) {
+        for index in 0..self.rooms.len() {
+            let Some(room) = self.rooms.get_mut(index) else { continue };
             for stamp in std::mem::take(&mut room.misnumbered) {
-                self.note(FaultKind::Misnumbered, stamp.publisher as usize, number, stamp.sequence);
+                self.add_fault(FaultKind::Misnumbered, stamp.publisher as usize, index, stamp.sequence);
             }
         }
     }
 
-    /// How many of a publisher's messages have come to somebody, when the run is over.
-    pub(super) fn heard_of(&self, publisher: usize) -> u64 {
+    /// Returns how many of a publisher's messages at least one member has received. Valid after
+    /// [`finish`](Self::finish).
+    pub(super) fn delivered_of(&self, publisher: usize) -> u64 {
         self.publishers.get(publisher).and_then(SequenceTracker::seen).map_or(0, |seen| seen.end)
     }
 
-    /// Ids of all rooms, from the first that came to the last.
+    /// Returns the number of ids of all rooms, from the first received to the last.
     pub(super) fn ids(&self) -> u64 {
         self.rooms.iter().filter_map(|room| room.span).fold(0, |sum, (start, end)| sum.saturating_add(end - start))
     }
 
-    /// Members from whom everything was asked to the end.
+    /// Returns the number of members present.
     pub(super) fn members(&self) -> usize {
-        self.seats.iter().filter(|seat| seat.is_taken).count()
+        self.members.iter().filter(|deliveries| deliveries.is_present).count()
     }
 
-    /// Those of them who are in a room.
+    /// Returns the number of members present in a room.
     pub(super) fn members_of(&self, room: usize) -> u64 {
-        self.seated(room).count() as u64
+        self.present_in(room).count() as u64
     }
 
-    fn seated(&self, room: usize) -> impl Iterator<Item = (usize, &MemberDeliveries)> {
-        let seats = self.seats.iter().enumerate().skip(room).step_by(self.rooms.len());
-        seats.filter(|(_, seat)| seat.is_taken)
+    fn present_in(&self, room: usize) -> impl Iterator<Item = (usize, &MemberDeliveries)> {
+        let members = self.members.iter().enumerate().skip(room).step_by(self.rooms.len());
+        members.filter(|(_, deliveries)| deliveries.is_present)
     }
 }
 

@@ -1,14 +1,16 @@
-//! What a member is told, out of one frame's JSON.
+//! The parsing of the events that a member receives.
 //!
-//! Nearly all of it are messages, and a parser that builds values would be most of what the generator does. So a message is scanned
-//! for: a flat object of plain strings and whole numbers, all of it ASCII and without an escape. Whatever is not that is left to
-//! `serde_json`, which has the last word on what is valid. The invariant: what the scanner takes, serde takes alike.
+//! Nearly all events are messages, and a parser that builds values would dominate the generator's
+//! processor time. So a scanner recognizes the common form: a flat object of plain strings and
+//! whole numbers, all ASCII and without escapes. `serde_json` parses every other form, and decides
+//! what is valid. Invariant: a payload that the scanner accepts, `serde_json` parses to the same
+//! values.
 
 use memchr::memchr2;
 
 use crate::services::chat::wire::Event;
 
-/// A message as it was delivered.
+/// A message received by a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Delivery<'a> {
     pub(super) room: &'a [u8],
@@ -17,42 +19,45 @@ pub(super) struct Delivery<'a> {
     pub(super) text: &'a [u8],
 }
 
-/// Calls `message` with what a frame delivers, or else returns what it is.
+/// Calls `on_message` if the payload is a message, or returns the event if it is another.
 ///
 /// # Errors
-/// When it is no event of a chat.
+/// If the payload is not a chat event.
 #[inline]
-pub(super) fn read(payload: &[u8], message: impl FnOnce(Delivery<'_>)) -> Result<Option<Event<'_>>, serde_json::Error> {
+pub(super) fn parse(
+    payload: &[u8],
+    on_message: impl FnOnce(Delivery<'_>),
+) -> Result<Option<Event<'_>>, serde_json::Error> {
     if let Some(delivery) = scan(payload) {
-        message(delivery);
+        on_message(delivery);
         return Ok(None);
     }
     match serde_json::from_slice(payload)? {
         Event::Message { room, id, from, text, .. } => {
-            message(Delivery { room: room.as_bytes(), id, from: from.as_bytes(), text: text.as_bytes() });
+            on_message(Delivery { room: room.as_bytes(), id, from: from.as_bytes(), text: text.as_bytes() });
             Ok(None)
         }
         event => Ok(Some(event)),
     }
 }
 
-/// Takes a message apart; none if it is anything else, or is written in a way that has to be parsed.
+/// Scans a message in the common form; returns `None` for any other payload.
 fn scan(payload: &[u8]) -> Option<Delivery<'_>> {
     let (mut kind, mut room, mut id, mut from, mut text, mut at) = (None, None, None, None, None, None);
     let mut rest = payload.strip_prefix(b"{")?;
     loop {
-        let key = string(&mut rest)?;
+        let key = take_string(&mut rest)?;
         rest = rest.strip_prefix(b":")?;
-        let twice = match key {
-            b"type" => kind.replace(string(&mut rest)?).is_some(),
-            b"room" => room.replace(string(&mut rest)?).is_some(),
-            b"from" => from.replace(string(&mut rest)?).is_some(),
-            b"text" => text.replace(string(&mut rest)?).is_some(),
-            b"at" => at.replace(string(&mut rest)?).is_some(),
-            b"id" => id.replace(number(&mut rest)?).is_some(),
+        let is_repeated = match key {
+            b"type" => kind.replace(take_string(&mut rest)?).is_some(),
+            b"room" => room.replace(take_string(&mut rest)?).is_some(),
+            b"from" => from.replace(take_string(&mut rest)?).is_some(),
+            b"text" => text.replace(take_string(&mut rest)?).is_some(),
+            b"at" => at.replace(take_string(&mut rest)?).is_some(),
+            b"id" => id.replace(take_number(&mut rest)?).is_some(),
             _ => return None,
         };
-        if twice {
+        if is_repeated {
             return None;
         }
         match rest.split_first()? {
@@ -61,26 +66,26 @@ fn scan(payload: &[u8]) -> Option<Delivery<'_>> {
             _ => return None,
         }
     }
-    // It is not looked at, and no message is without it.
+    // The time is not used, but a message without it is invalid.
     at?;
     (kind? == b"message").then_some(Delivery { room: room?, id: id?, from: from?, text: text? })
 }
 
-/// A plain string off the front.
+/// Takes a plain string off the front.
 #[inline]
-fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+fn take_string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let open = rest.strip_prefix(b"\"")?;
     let end = memchr2(b'"', b'\\', open)?;
     let (string, after) = open.split_at_checked(end)?;
     *rest = after.strip_prefix(b"\"")?;
-    // Without a branch for each byte, so that many are looked at with one instruction.
-    let plain = string.iter().fold(true, |plain, byte| plain & (byte.wrapping_sub(0x20) < 0x60));
-    plain.then_some(string)
+    // A loop without branches, which the compiler vectorizes.
+    let is_plain = string.iter().fold(true, |is_plain, byte| is_plain & (byte.wrapping_sub(0x20) < 0x60));
+    is_plain.then_some(string)
 }
 
-/// A whole number off the front, as JSON writes one.
+/// Takes a whole number in JSON's notation off the front.
 #[inline]
-fn number(rest: &mut &[u8]) -> Option<u64> {
+fn take_number(rest: &mut &[u8]) -> Option<u64> {
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (number, after) = rest.split_at_checked(digits)?;
     if digits == 0 || (digits > 1 && number.first() == Some(&b'0')) {
@@ -114,19 +119,19 @@ mod tests {
         (text(delivery.room), delivery.id, text(delivery.from), text(delivery.text))
     }
 
-    fn agrees(payload: &[u8]) {
+    fn assert_agrees(payload: &[u8]) {
         let shown = String::from_utf8_lossy(payload);
         if let Some(delivery) = scan(payload) {
             assert_eq!(Some(owned(delivery)), parsed(payload), "{shown}");
         }
-        let mut read_as = None;
-        let read = read(payload, |delivery| read_as = Some(owned(delivery)));
-        assert_eq!(read_as, parsed(payload), "{shown}");
-        assert_eq!(read.is_err(), serde_json::from_slice::<Event<'_>>(payload).is_err(), "{shown}");
+        let mut delivered = None;
+        let result = parse(payload, |delivery| delivered = Some(owned(delivery)));
+        assert_eq!(delivered, parsed(payload), "{shown}");
+        assert_eq!(result.is_err(), serde_json::from_slice::<Event<'_>>(payload).is_err(), "{shown}");
     }
 
-    /// A piece of something like a message: right ones mostly.
-    fn member() -> impl Strategy<Value = String> {
+    /// Generates a member of a JSON object; most are valid members of a message.
+    fn json_member() -> impl Strategy<Value = String> {
         let key = prop_oneof![
             8 => prop::sample::select(vec!["type", "room", "id", "from", "text", "at"]),
             1 => Just("ref"),
@@ -144,7 +149,7 @@ mod tests {
             .prop_map(|(key, value, colon)| format!("\"{key}\"{colon}{value}"))
     }
 
-    /// What a message has, each with a value that fits mostly, in any order.
+    /// Generates the members of a message in any order; most values are valid.
     fn message() -> impl Strategy<Value = Vec<String>> {
         let text = || prop_oneof![4 => "[ -~]{0,40}", 1 => any::<String>()];
         (any::<u64>(), [text(), text(), text(), text()])
@@ -166,8 +171,8 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
         #[test]
-        fn the_scanner_says_what_serde_says(
-            message in message(), more in prop::collection::vec(member(), 0..2), without in prop::option::weighted(0.2, 0usize..6),
+        fn the_scanner_agrees_with_serde(
+            message in message(), more in prop::collection::vec(json_member(), 0..2), without in prop::option::weighted(0.2, 0usize..6),
             tail in prop::sample::select(vec!["}", "}", "}", "", "} ", "}}", ",}"]),
         ) {
             let mut members = message;
@@ -175,20 +180,22 @@ mod tests {
                 members.remove(without);
             }
             members.extend(more);
-            agrees(format!("{{{}{tail}", members.join(",")).as_bytes());
+            assert_agrees(format!("{{{}{tail}", members.join(",")).as_bytes());
         }
 
         #[test]
-        fn bytes_that_were_changed_are_read_as_serde_reads_them(message in message(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        fn the_scanner_agrees_about_changed_bytes(
+            message in message(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+        ) {
             let mut payload = format!("{{{}}}", message.join(",")).into_bytes();
             let at = at.index(payload.len());
             payload[at] = byte;
-            agrees(&payload);
+            assert_agrees(&payload);
         }
     }
 
     #[test]
-    fn a_message_as_the_server_writes_it_needs_no_parser() {
+    fn the_form_of_the_server_is_scanned() {
         let of = |text: &str| Cow::<str>::Owned(text.to_owned());
         let event = Event::Message {
             room: of("lobby"),
@@ -203,11 +210,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_what_serde_makes_of_it() {
-        let read =
-            |payload: &str| read(payload.as_bytes(), |delivery| panic!("{delivery:?}")).map(|event| event.is_some());
-        assert!(read(r#"{"type":"pong"}"#).unwrap());
-        assert!(read(r#"{"type":"message","room":"a","id":1,"from":"b","text":"c"}"#).is_err(), "without a time");
-        assert!(read("hello").is_err());
+    fn other_payloads_are_left_to_serde() {
+        let is_event =
+            |payload: &str| parse(payload.as_bytes(), |delivery| panic!("{delivery:?}")).map(|event| event.is_some());
+        assert!(is_event(r#"{"type":"pong"}"#).unwrap());
+        assert!(is_event(r#"{"type":"message","room":"a","id":1,"from":"b","text":"c"}"#).is_err(), "without a time");
+        assert!(is_event("hello").is_err());
     }
 }

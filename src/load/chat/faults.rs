@@ -1,4 +1,4 @@
-//! What can go wrong with a chat, counted by kind, and the first of each kind by name.
+//! The faults of a chat server: counts by kind, and the details of the first few of each kind.
 
 use std::fmt;
 
@@ -6,40 +6,42 @@ use serde::Serialize;
 
 use crate::load::outcome::Faults;
 
-/// A way in which a room's messages may not have come to all its members, each once and in order.
+/// A violation of the rule that every member receives every message of its room once and in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FaultKind {
-    /// A member never received an id that others did, or that lies between two that it did.
+    /// A member never received an id that other members received, or an id between two others.
     Missing,
     /// A member received an id again.
     Duplicated,
     /// A member received an id after a later one.
     Reordered,
-    /// A text is not what was said, or not what others received under the same id.
+    /// A text differs from the sent one, or from the text that other members received with the id.
     Corrupted,
-    /// A member received a message of a room that it is not in.
+    /// A member received a message of a room that it has not joined.
     Strayed,
-    /// A message was said, and nobody received it under any id.
+    /// No member received a message that was sent.
     Unsaid,
-    /// A message has two ids, or one that is lower than that of an earlier message of the same publisher.
+    /// A message has two ids, or a lower id than an earlier message of the same publisher.
     Misnumbered,
-    /// A member received an id so late that it was no longer known what others had received under it.
+    /// A member received an id after the entry for comparison had been released.
     Uncompared,
 }
 
-/// One of them.
+/// The details of one violation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DeliveryViolation {
-    /// In which way.
+    /// The kind of the violation.
     pub kind: FaultKind,
-    /// Which member, counted from 0; of [`FaultKind::Unsaid`] and [`FaultKind::Misnumbered`], the publisher.
+    /// The member's number, from 0. For [`FaultKind::Unsaid`] and [`FaultKind::Misnumbered`], the
+    /// publisher's.
     pub member: usize,
     /// The room's name.
     pub room: String,
-    /// The message's id; of [`FaultKind::Unsaid`] and [`FaultKind::Misnumbered`], its number among those of the publisher, from 0.
+    /// The message's id. For [`FaultKind::Unsaid`] and [`FaultKind::Misnumbered`], its number among
+    /// the messages of the publisher, from 0.
     pub id: u64,
 }
 
@@ -49,19 +51,25 @@ impl fmt::Display for DeliveryViolation {
         match kind {
             FaultKind::Missing => write!(f, "member {member} never received id {id} of {room}"),
             FaultKind::Duplicated => write!(f, "member {member} received id {id} of {room} again"),
-            FaultKind::Reordered => write!(f, "id {id} of {room} came to member {member} after a later one"),
-            FaultKind::Corrupted => write!(f, "id {id} of {room} came to member {member} with another text"),
-            FaultKind::Strayed => write!(f, "member {member}, who is not in {room}, received its id {id}"),
-            FaultKind::Unsaid => write!(f, "message {id} of member {member} was said in {room} and came to nobody"),
-            FaultKind::Misnumbered => {
-                write!(f, "message {id} of member {member} in {room} has two ids, or one lower than its predecessor's")
+            FaultKind::Reordered => write!(f, "member {member} received id {id} of {room} after a later one"),
+            FaultKind::Corrupted => write!(f, "member {member} received id {id} of {room} with another text"),
+            FaultKind::Strayed => {
+                write!(f, "member {member} received id {id} of {room}, a room that it has not joined")
             }
-            FaultKind::Uncompared => write!(f, "id {id} of {room} came to member {member} too late to be compared"),
+            FaultKind::Unsaid => {
+                write!(f, "member {member} sent message {id} in {room}, but no member received it")
+            }
+            FaultKind::Misnumbered => {
+                write!(f, "message {id} of member {member} in {room} has two ids, or a lower id than its predecessor")
+            }
+            FaultKind::Uncompared => {
+                write!(f, "member {member} received id {id} of {room} too late for its text to be compared")
+            }
         }
     }
 }
 
-/// All that went wrong, counted.
+/// Counts of faults. The fields serialize under the names of [`named`](Self::named).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ChatFaults {
@@ -71,7 +79,7 @@ pub struct ChatFaults {
     pub duplicated: u64,
     /// See [`FaultKind::Reordered`].
     pub reordered: u64,
-    /// See [`FaultKind::Corrupted`]. What is no event of a chat at all is among them.
+    /// See [`FaultKind::Corrupted`]. Input that is not a chat event counts, too.
     pub corrupted: u64,
     /// See [`FaultKind::Strayed`].
     pub strayed: u64,
@@ -81,22 +89,22 @@ pub struct ChatFaults {
     pub misnumbered: u64,
     /// See [`FaultKind::Uncompared`].
     pub uncompared: u64,
-    /// The server said `error` or `bye`.
+    /// Events `error` and `bye` from the server.
     #[serde(rename = "complaints")]
     pub server_errors: u64,
-    /// Members that could not connect, or were not let in.
+    /// Members that could not connect or join.
     pub refused: u64,
-    /// Members that the server broke off.
+    /// Members that the server disconnected.
     pub broken: u64,
 }
 
 impl ChatFaults {
-    /// Whether nothing went wrong.
+    /// Returns true if all counts are zero.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Each with its name, in the order in which they are told.
+    /// Returns each count with its name, in the order of reports.
     pub fn named(&self) -> [(&'static str, u64); 11] {
         [
             ("missing", self.missing),
@@ -113,13 +121,13 @@ impl ChatFaults {
         ]
     }
 
-    /// All of them.
+    /// Returns the sum of all counts.
     pub fn total(&self) -> u64 {
         self.named().iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
     pub(super) fn add(&mut self, kind: FaultKind, count: u64) {
-        let counted = match kind {
+        let counter = match kind {
             FaultKind::Missing => &mut self.missing,
             FaultKind::Duplicated => &mut self.duplicated,
             FaultKind::Reordered => &mut self.reordered,
@@ -129,11 +137,11 @@ impl ChatFaults {
             FaultKind::Misnumbered => &mut self.misnumbered,
             FaultKind::Uncompared => &mut self.uncompared,
         };
-        *counted = counted.saturating_add(count);
+        *counter = counter.saturating_add(count);
     }
 
-    /// As whoever watches a run is told of them.
-    pub(super) fn brief(&self) -> Faults {
+    /// Returns the counts in the categories of a progress report.
+    pub(super) fn summary(&self) -> Faults {
         Faults {
             lost: self.missing.saturating_add(self.unsaid),
             duplicated: self.duplicated,

@@ -13,7 +13,7 @@
 //! | `run_context` | what all members of a run share |
 //! | `member_client` | one member's connection |
 //! | `delivery_checker`, `room_log`, `sequence_tracker` | the check of all received ids |
-//! | `message_stamp`, `event_scanner` | texts that identify themselves; fast parsing of deliveries |
+//! | `message_stamp`, `event_scanner` | texts that identify themselves; fast parsing |
 //! | `publisher_rotation` | the closed loop: whose turn to publish it is in each room |
 
 mod config;

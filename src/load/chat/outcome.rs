@@ -1,4 +1,4 @@
-//! What came of a load on a chat.
+//! The outcome of a chat load.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,73 +10,74 @@ use super::config::ChatActivity;
 use super::faults::{ChatFaults, DeliveryViolation};
 use crate::load::outcome::{Bottleneck, GeneratorStats, HistogramSummary, LoadSample};
 
-/// What came of a load on a chat. A delivery is one message that came to one member.
+/// The outcome of a load on a chat server. A delivery is one message received by one member.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ChatOutcome {
-    /// What the publishers did.
+    /// The traffic of the publishers.
     pub activity: ChatActivity,
     /// The measured time.
     pub elapsed: Duration,
-    /// Messages said in the measured time; in an open loop those that were due in it and said.
+    /// Messages sent in the measured time. Open loop: messages due in it and sent.
     pub messages: u64,
     /// Open loop: messages due in the measured time.
     pub due: u64,
-    /// Right deliveries that count: in a closed loop those that came in the measured time, in an open loop those of messages that
-    /// were due in it, however late they came.
+    /// Correct deliveries that count. Closed loop: those in the measured time. Open loop: those of
+    /// messages due in it, however late.
     pub deliveries: u64,
-    /// Right deliveries that came in the measured time, whenever their messages were due. What processor time and throughput are
-    /// to be divided by.
+    /// Correct deliveries in the measured time, whenever their messages were due. Divide processor
+    /// time and throughput by this.
     pub delivered: u64,
     /// Text bytes of `deliveries`.
     pub bytes: u64,
-    /// Deliveries that were still awaited when the run ended: it was ended early, or the server was still at work a long time
-    /// after the last message.
+    /// Deliveries outstanding when the run ended: it was ended early, or the server was still
+    /// delivering long after the last message.
     pub awaited: u64,
-    /// From when a message was to be said to when a member had all of it, in nanoseconds, for each delivery. Open loop: of those
-    /// that never came, how long they had been awaited when the run ended.
+    /// Nanoseconds from the time when a message was due to each of its deliveries. Open loop: for a
+    /// delivery that never happened, the time it had been outstanding when the run ended.
     pub latency: Histogram<u64>,
-    /// From the call of connect until a member was in its room, in nanoseconds.
+    /// Nanoseconds from the call of `connect` until the member had joined its room.
     pub joins: Histogram<u64>,
-    /// From the first call of connect until the last member was in its room.
+    /// Time from the first call of `connect` until the last member had joined its room.
     pub joining: Duration,
-    /// Members that were there to the end.
+    /// Members connected until the end.
     pub members: usize,
-    /// Ids that came, over the whole run, the first included: of all rooms together.
+    /// Ids of all rooms together, from the first received to the last, over the whole run.
     pub ids: u64,
-    /// Messages that came to a member, each once, over the whole run.
+    /// Ids received by each member, duplicates excluded, over the whole run.
     pub received: u64,
-    /// All that went wrong, over the whole run.
+    /// Faults over the whole run.
     pub faults: ChatFaults,
-    /// The first of each kind, by name.
+    /// The first few violations of each kind.
     pub violations: Vec<DeliveryViolation>,
-    /// The first of each kind that the server complained of.
+    /// The first error of each code that the server reported.
     pub server_errors: Vec<ServerError>,
-    /// What happened in each part of the measured time, oldest first; its messages are deliveries.
+    /// The measured time in samples, oldest first. Their messages are deliveries.
     pub samples: Vec<LoadSample>,
-    /// What the load cost the generator itself.
+    /// The generator's own usage.
     pub generator: GeneratorStats,
 }
 
-/// What a server said in an `error` or `bye`, or something that nobody understands.
+/// An `error` or `bye` event of the server, or input that is not a chat event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ServerError {
-    /// To which member.
+    /// The number of the member that received it.
     pub member: usize,
     /// The error's code, `bye`, or `garbled`.
     pub code: String,
-    /// In words.
+    /// The server's text, or the reason why the input is not an event.
     pub text: String,
 }
 
 impl ChatOutcome {
-    /// Whether every member received every id of its room once, in order, and the same under each.
+    /// Returns true if every member received every id of its room once, in order, and with the same
+    /// text as the other members.
     pub fn is_verified(&self) -> bool {
         self.faults.is_none() && self.awaited == 0
     }
 
-    /// Whether the generator measured itself rather than the server, and how that shows.
+    /// Returns the reason if the generator was the limit instead of the server.
     pub fn bottleneck(&self) -> Option<Bottleneck> {
         self.generator.bottleneck(matches!(self.activity, ChatActivity::Open { .. }), &self.latency)
     }

@@ -1,4 +1,4 @@
-//! The stages of a run: when it goes on to the next, what is told to whom, and what is left at the end.
+//! The changes from one phase of a run to the next, the progress reports, and the outcome.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -8,6 +8,7 @@ use super::config::ChatActivity;
 use super::delivery_checker::{Outstanding, ViolationSite};
 use super::driver::ChatDriver;
 use super::faults::DeliveryViolation;
+use super::member_client::MemberClient;
 use super::outcome::ChatOutcome;
 use super::publisher_rotation::PublisherRotation;
 use super::run_context::ChatSendPolicy;
@@ -19,36 +20,38 @@ use crate::load::pace::SendSchedule;
 use crate::load::phases::{LISTEN_ON, LoadPhase, nanos};
 use crate::services::chat::wire::LOBBY;
 
-/// A server that is still at work so many answer timeouts after the last message is not waited for any longer.
-const MAX_FINISHING: u32 = 12;
+/// Length of the last phase in answer timeouts. A server that still delivers then is not waited for
+/// any longer.
+const MAX_FINISHING_TIMEOUTS: u32 = 12;
 
 impl ChatDriver<'_> {
-    /// Goes on to the next stage when it is time, and does what is done ten times a second.
+    /// Enters the next phase if it is time, and takes the samples and ticks that are due. Returns
+    /// [`ControlFlow::Break`] at the end of the run.
     pub(super) fn advance(&mut self, observer: &mut dyn LoadObserver) -> Result<ControlFlow<()>, LoadError> {
         let now_ns = self.context.traffic.read_clock();
         if self.phases.is_sample_due(now_ns) {
-            self.tell_faults();
+            self.copy_faults();
             self.phases.take_sample(now_ns, &mut self.context.traffic.recorder);
         }
         if self.phases.take_tick(now_ns) {
             self.expire()?;
-            self.context.traffic.checker.trim();
-            self.tell_faults();
+            self.context.traffic.checker.trim_logs();
+            self.copy_faults();
             let progress = self.progress(now_ns);
             if observer.on_progress(&progress).is_break() {
                 if self.phases.phase == LoadPhase::Measuring {
-                    self.measured(now_ns, observer);
-                    // What never came was not waited for.
-                    self.settled_ns = None;
+                    self.end_measuring(now_ns, observer);
+                    // Outstanding deliveries were not awaited, so they are not missing.
+                    self.done_since_ns = None;
                 }
                 return Ok(ControlFlow::Break(()));
             }
         }
         match self.phases.phase {
-            LoadPhase::Connecting if self.undecided == 0 => self.joined(now_ns, observer)?,
+            LoadPhase::Connecting if self.unresolved == 0 => self.end_connecting(now_ns, observer)?,
             LoadPhase::WarmingUp if self.phases.is_warm(now_ns) => self.begin_measuring(observer),
             LoadPhase::Measuring if now_ns >= self.context.traffic.recorder.window().end => {
-                self.measured(now_ns, observer)
+                self.end_measuring(now_ns, observer);
             }
             _ => {}
         }
@@ -56,29 +59,29 @@ impl ChatDriver<'_> {
         Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    /// Gives up what has taken too long.
+    /// Gives up messages and joins that have lasted longer than the answer timeout.
     fn expire(&mut self) -> Result<(), LoadError> {
-        let Some(overdue_ns) = self.seen_ns.checked_sub(nanos(self.config.answer_timeout)) else { return Ok(()) };
-        if let ChatSendPolicy::PublisherRotation(rotation) = &mut self.context.traffic.policy {
+        let Some(overdue_ns) = self.handled_until_ns.checked_sub(nanos(self.config.answer_timeout)) else {
+            return Ok(());
+        };
+        if let ChatSendPolicy::RoundRobin(rotation) = &mut self.context.traffic.send_policy {
             rotation.expire(overdue_ns);
         }
         if self.phases.phase == LoadPhase::Connecting {
-            let waits =
-                |member: &super::member_client::MemberClient| !member.is_ready() && member.joining_ns(overdue_ns) > 0;
-            let late: Vec<_> = self.members.iter().filter(|(_, member)| waits(member)).map(|(key, _)| key).collect();
+            let is_late = |member: &MemberClient| !member.has_joined() && member.joining_ns(overdue_ns) > 0;
+            let late: Vec<_> = self.members.iter().filter(|(_, member)| is_late(member)).map(|(key, _)| key).collect();
             for key in late {
-                let why =
-                    io::Error::new(io::ErrorKind::TimedOut, "the server did not let a member into its room in time");
-                self.end(key, ConnectionEnd::Refused(why))?;
+                let error =
+                    io::Error::new(io::ErrorKind::TimedOut, "join timeout: the server did not complete a join in time");
+                self.handle_end(key, ConnectionEnd::Refused(error))?;
             }
         }
         Ok(())
     }
 
-    /// Everybody is in who gets in.
-    fn joined(&mut self, now_ns: u64, observer: &mut dyn LoadObserver) -> Result<(), LoadError> {
+    fn end_connecting(&mut self, now_ns: u64, observer: &mut dyn LoadObserver) -> Result<(), LoadError> {
         if self.context.traffic.checker.members() == 0 {
-            let error = self.last_refusal.take().unwrap_or_else(|| io::ErrorKind::ConnectionRefused.into());
+            let error = self.last_connect_error.take().unwrap_or_else(|| io::ErrorKind::ConnectionRefused.into());
             return Err(LoadError::Connect(error));
         }
         self.joining_ns = now_ns;
@@ -86,35 +89,31 @@ impl ChatDriver<'_> {
         if self.config.warm_up.is_zero() {
             self.begin_measuring(observer);
         }
-        self.give_orders();
+        self.set_send_policy();
         Ok(())
     }
 
-    fn give_orders(&mut self) {
+    fn set_send_policy(&mut self) {
         let members = || self.keys.iter().enumerate().filter(|(_, key)| key.is_some()).map(|(number, _)| number);
         self.publishers = members().take_while(|member| *member < self.config.publishers).collect();
         let traffic = &mut self.context.traffic;
-        traffic.policy = match self.config.activity {
+        traffic.send_policy = match self.config.activity {
             ChatActivity::Closed { in_flight } => {
                 let publishers = self.publishers.iter().copied();
-                ChatSendPolicy::PublisherRotation(PublisherRotation::new(
-                    self.config.rooms,
-                    members(),
-                    publishers,
-                    in_flight,
-                ))
+                let rotation = PublisherRotation::new(self.config.rooms, members(), publishers, in_flight);
+                ChatSendPolicy::RoundRobin(rotation)
             }
             ChatActivity::Open { rate } if !self.publishers.is_empty() => {
-                let mut pace = SendSchedule::new(traffic.now_ns, rate, self.publishers.len());
-                pace.end_at(traffic.recorder.window().end);
-                ChatSendPolicy::Timetable(pace)
+                let mut schedule = SendSchedule::new(traffic.now_ns, rate, self.publishers.len());
+                schedule.set_end(traffic.recorder.window().end);
+                ChatSendPolicy::Scheduled(schedule)
             }
-            ChatActivity::Open { .. } | ChatActivity::Idle => ChatSendPolicy::Nothing,
+            ChatActivity::Open { .. } | ChatActivity::Idle => ChatSendPolicy::Paused,
         };
         for (place, publisher) in self.publishers.iter().enumerate() {
             let key = self.keys.get(*publisher).copied().flatten();
             if let Some(member) = key.and_then(|key| self.members.get_mut(key)) {
-                member.next = place as u64;
+                member.next_number = place as u64;
             }
         }
     }
@@ -124,68 +123,76 @@ impl ChatDriver<'_> {
         let traffic = &mut self.context.traffic;
         let now_ns = traffic.read_clock();
         let end_ns = self.phases.begin_measuring(now_ns, &mut traffic.recorder);
-        if let ChatSendPolicy::Timetable(pace) = &mut traffic.policy {
-            pace.end_at(end_ns);
+        if let ChatSendPolicy::Scheduled(schedule) = &mut traffic.send_policy {
+            schedule.set_end(end_ns);
         }
     }
 
-    fn measured(&mut self, now_ns: u64, observer: &mut dyn LoadObserver) {
-        self.tell_faults();
+    fn end_measuring(&mut self, now_ns: u64, observer: &mut dyn LoadObserver) {
+        self.copy_faults();
         let traffic = &mut self.context.traffic;
         self.phases.end_measuring(now_ns, &mut traffic.recorder);
         observer.on_measure_end();
-        // However late this is noticed: what was said last has its full time to come.
+        // The clock is read again, because the end may be noticed late: the last message has the
+        // full answer timeout.
         let now_ns = traffic.read_clock();
         self.phases.enter(LoadPhase::Finishing, now_ns);
-        traffic.moved_ns = now_ns;
-        // What is due by a timetable is due all the same.
-        if let ChatSendPolicy::PublisherRotation(_) = traffic.policy {
-            traffic.policy = ChatSendPolicy::Nothing;
+        traffic.last_progress_ns = now_ns;
+        // A schedule stays, because every message due until the end is sent.
+        if let ChatSendPolicy::RoundRobin(_) = traffic.send_policy {
+            traffic.send_policy = ChatSendPolicy::Paused;
         }
     }
 
-    /// Whether all that was said has come to all, and nothing more has come for a while, or nothing more will.
+    /// Returns true if every delivery has arrived and [`LISTEN_ON`] has passed since, or if a
+    /// timeout is over.
     fn is_over(&mut self, now_ns: u64) -> bool {
-        if self.is_stuck() || self.phases.elapsed(now_ns) >= self.config.answer_timeout * MAX_FINISHING {
+        if self.is_stuck() || self.phases.elapsed(now_ns) >= self.config.answer_timeout * MAX_FINISHING_TIMEOUTS {
             return true;
         }
-        if !self.is_settled() {
-            self.settled_ns = None;
+        if !self.is_done() {
+            self.done_since_ns = None;
             return false;
         }
-        self.settled_ns.get_or_insert(now_ns);
+        self.done_since_ns.get_or_insert(now_ns);
         self.finished_ns().is_some_and(|finished_ns| now_ns >= finished_ns)
     }
 
-    fn is_settled(&self) -> bool {
-        let due = if let ChatSendPolicy::Timetable(pace) = &self.context.traffic.policy { pace.due } else { 0 };
-        let all_said = self.members.iter().all(|(_, member)| member.next >= due);
-        all_said && self.context.traffic.checker.is_settled(|publisher| self.said(publisher).unwrap_or(0))
+    /// Returns true if every due message has been sent and delivered to every member.
+    fn is_done(&self) -> bool {
+        let due_count = match &self.context.traffic.send_policy {
+            ChatSendPolicy::Scheduled(schedule) => schedule.due_count,
+            _ => 0,
+        };
+        let all_sent = self.members.iter().all(|(_, member)| member.next_number >= due_count);
+        all_sent && self.context.traffic.checker.is_complete(|publisher| self.sent_by(publisher).unwrap_or(0))
     }
 
-    /// How many messages a publisher has said; none if it is no longer there.
-    fn said(&self, publisher: usize) -> Option<u64> {
+    /// Returns how many messages a publisher has sent; `None` if it is not connected.
+    fn sent_by(&self, publisher: usize) -> Option<u64> {
         let key = self.keys.get(publisher).copied().flatten()?;
-        self.members.get(key).map(|member| member.said)
+        self.members.get(key).map(|member| member.sent)
     }
 
-    /// Until when it is listened on: a message that comes twice comes after the first.
+    /// Returns the end of the last phase, if every delivery has arrived. It is [`LISTEN_ON`] later,
+    /// because a duplicate follows its original.
     pub(super) fn finished_ns(&self) -> Option<u64> {
-        self.settled_ns.map(|settled_ns| settled_ns + nanos(LISTEN_ON))
+        self.done_since_ns.map(|since_ns| since_ns + nanos(LISTEN_ON))
     }
 
-    fn tell_faults(&mut self) {
-        self.context.traffic.recorder.faults = self.context.traffic.checker.faults.brief();
+    /// Copies the checker's fault counts to the recorder, for samples and progress reports.
+    fn copy_faults(&mut self) {
+        self.context.traffic.recorder.faults = self.context.traffic.checker.faults.summary();
     }
 
     fn progress(&self, now_ns: u64) -> LoadProgress {
-        let part = |whole| self.phases.fraction(now_ns, whole);
-        #[allow(clippy::cast_precision_loss, reason = "a part of a whole")]
+        let fraction = |whole| self.phases.fraction(now_ns, whole);
+        #[allow(clippy::cast_precision_loss, reason = "a fraction")]
         let done = match self.phases.phase {
-            LoadPhase::Connecting => 1.0 - self.undecided as f64 / self.config.members.max(1) as f64,
-            LoadPhase::WarmingUp => part(self.config.warm_up),
-            LoadPhase::Measuring => part(self.config.duration),
-            LoadPhase::Finishing => part(self.config.answer_timeout),
+            LoadPhase::Connecting => 1.0 - self.unresolved as f64 / self.config.members.max(1) as f64,
+            LoadPhase::WarmingUp => fraction(self.config.warm_up),
+            LoadPhase::Measuring => fraction(self.config.duration),
+            LoadPhase::Finishing => fraction(self.config.answer_timeout),
         };
         LoadProgress {
             phase: self.phases.phase,
@@ -197,33 +204,33 @@ impl ChatDriver<'_> {
     }
 
     pub(super) fn outcome(mut self) -> ChatOutcome {
-        let is_quiet = self.phases.phase == LoadPhase::Finishing && (self.settled_ns.is_some() || self.is_stuck());
-        let said: Vec<_> = (0..self.config.publishers).map(|publisher| self.said(publisher)).collect();
-        let mut waited =
-            self.context.traffic.checker.close(is_quiet, |publisher| said.get(publisher).copied().flatten());
-        let due = self.settle_timetable(&mut waited);
-        self.tell_faults();
+        let is_final = self.phases.phase == LoadPhase::Finishing && (self.done_since_ns.is_some() || self.is_stuck());
+        let sent: Vec<_> = (0..self.config.publishers).map(|publisher| self.sent_by(publisher)).collect();
+        let mut outstanding =
+            self.context.traffic.checker.finish(is_final, |publisher| sent.get(publisher).copied().flatten());
+        let due = self.close_schedule(&mut outstanding);
+        self.copy_faults();
         let traffic = self.context.traffic;
         let mut recorder = traffic.recorder;
-        if recorder.has_part() && !recorder.samples.is_empty() {
-            // Deliveries that came after the measured time.
+        if recorder.has_unsampled() && !recorder.samples.is_empty() {
+            // Deliveries that arrived after the measured time.
             recorder.take_sample(traffic.now_ns);
         }
-        recorder.settle();
+        recorder.merge_interval();
         let (elapsed, generator) = self.phases.generator_stats(&recorder);
-        let name = |ViolationSite { kind, member, room, id }: ViolationSite| {
+        let violation = |ViolationSite { kind, member, room, id }: ViolationSite| {
             let room = traffic.rooms.get(room).map_or(LOBBY, String::as_str).to_owned();
             DeliveryViolation { kind, member, room, id }
         };
         ChatOutcome {
             activity: self.config.activity,
             elapsed,
-            messages: traffic.said,
+            messages: traffic.sent,
             due,
             deliveries: recorder.messages,
             delivered: recorder.answered,
             bytes: recorder.bytes,
-            awaited: waited.deliveries,
+            awaited: outstanding.deliveries,
             latency: recorder.latency,
             joins: recorder.connects,
             joining: Duration::from_nanos(self.joining_ns),
@@ -231,39 +238,39 @@ impl ChatDriver<'_> {
             ids: traffic.checker.ids(),
             received: traffic.checker.received,
             faults: traffic.checker.faults,
-            violations: traffic.checker.named.iter().copied().map(name).collect(),
+            violations: traffic.checker.violations.iter().copied().map(violation).collect(),
             server_errors: traffic.server_errors,
             samples: recorder.samples,
             generator,
         }
     }
 
-    /// Open loop: how many messages were due in the measured time. How long deliveries that never came have been waited for by now
-    /// counts as their latency, or the worst would be left out; those of messages that were not even said are awaited, too.
-    fn settle_timetable(&mut self, waited: &mut Outstanding) -> u64 {
+    /// Open loop: returns the number of messages due in the measured time. Records the waiting time
+    /// of outstanding deliveries as their latency: without them the outcome would omit the worst
+    /// latencies. Deliveries of messages that were due and not sent are outstanding, too.
+    fn close_schedule(&mut self, outstanding: &mut Outstanding) -> u64 {
         let traffic = &mut self.context.traffic;
-        let ChatSendPolicy::Timetable(pace) = &traffic.policy else { return 0 };
+        let ChatSendPolicy::Scheduled(schedule) = &traffic.send_policy else { return 0 };
         let (window, now_ns, rooms) = (traffic.recorder.window().clone(), traffic.now_ns, self.config.rooms);
-        let first = pace.first_due(window.start);
-        for (due_ns, members) in std::mem::take(&mut waited.heard_of) {
-            traffic.recorder.waited_by(SentMessage { due_ns, sent_ns: due_ns }, now_ns, members);
+        let first = schedule.first_due_at(window.start);
+        for (due_ns, members) in std::mem::take(&mut outstanding.partly_delivered) {
+            traffic.recorder.record_waits(SentMessage { due_ns, sent_ns: due_ns }, now_ns, members);
         }
-        for (line, publisher) in (0..).zip(&self.publishers) {
+        for (place, publisher) in (0..).zip(&self.publishers) {
             let members = traffic.checker.members_of(publisher % rooms.max(1));
-            let unheard = traffic.checker.heard_of(*publisher).saturating_mul(pace.connections).saturating_add(line);
-            if let Some((last, count)) = pace.until_due(unheard.max(pace.first_of(line, first))) {
-                traffic.recorder.waited_in_steps(
-                    now_ns.saturating_sub(pace.due_ns(last)),
-                    pace.step_ns(),
-                    count,
-                    members,
-                );
+            let delivered = traffic.checker.delivered_of(*publisher);
+            let undelivered = delivered.saturating_mul(schedule.connections).saturating_add(place);
+            let first = undelivered.max(schedule.first_on_connection(place, first));
+            if let Some((last, count)) = schedule.due_from(first) {
+                let shortest_ns = now_ns.saturating_sub(schedule.due_ns(last));
+                let step_ns = schedule.connection_interval_ns();
+                traffic.recorder.record_wait_series(shortest_ns, step_ns, count, members);
             }
             let member = self.keys.get(*publisher).copied().flatten().and_then(|key| self.members.get(key));
-            if let Some((_, unsaid)) = member.and_then(|member| pace.until_due(member.next)) {
-                waited.deliveries = waited.deliveries.saturating_add(unsaid.saturating_mul(members));
+            if let Some((_, unsent)) = member.and_then(|member| schedule.due_from(member.next_number)) {
+                outstanding.deliveries = outstanding.deliveries.saturating_add(unsent.saturating_mul(members));
             }
         }
-        pace.due.saturating_sub(first)
+        schedule.due_count.saturating_sub(first)
     }
 }

@@ -1,36 +1,47 @@
-//! What was first heard under each id of one room. Entries are let go from the front, and only then say whether each publisher's
-//! messages have come in the order in which they were said: until then another member may yet fill a hole.
+//! The log of one room: the first copy received with each id. Entries are released from the front.
+//! Only then is the order of each publisher's messages checked, because until then another member
+//! may still receive a skipped id.
 
 use std::collections::VecDeque;
 
-use super::delivery_checker::MessageSource;
 use super::message_stamp::MessageStamp;
 use super::sequence_tracker::{Arrival, SequenceTracker};
 
-/// One room's.
+/// The source of a received message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MessageSource {
+    /// A publisher of this run.
+    Own(MessageStamp),
+    /// Another user of the room.
+    Foreign,
+    /// Claims to be a publisher of this run, but the text is wrong.
+    Corrupt,
+}
+
+/// The log of one room.
 pub(super) struct RoomLog {
     /// The id of the first entry.
     pub(super) base: u64,
     pub(super) entries: VecDeque<Option<MessageSource>>,
     max_entries: usize,
-    /// From the first id that came to anybody to behind the last.
+    /// The first id received by any member, and the end of the range of received ids.
     pub(super) span: Option<(u64, u64)>,
-    /// The lowest id of the run's own messages.
-    pub(super) first_ours: Option<u64>,
-    /// Ids under which one of the run's own messages came, spoiled or not.
-    pub(super) known: u64,
-    /// Ids let go under which nothing whole had come.
-    pub(super) lost: u64,
-    /// Messages whose ids are not in the order in which their publisher said them, since they were last asked for.
+    /// The lowest id of this run's own messages.
+    pub(super) first_own_id: Option<u64>,
+    /// Ids received with a message of this run, corrupt or not.
+    pub(super) own_ids: u64,
+    /// Released ids without a correct copy.
+    pub(super) lost_ids: u64,
+    /// Messages out of their publisher's order, until the checker takes them.
     pub(super) misnumbered: Vec<MessageStamp>,
 }
 
-/// A member's copy beside the first that came.
+/// The result of the comparison of a copy with the first one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compared {
+pub(super) enum CopyComparison {
     Same,
     Differs,
-    /// The first was let go.
+    /// The entry has been released.
     Unknown,
 }
 
@@ -41,37 +52,45 @@ impl RoomLog {
             entries: VecDeque::new(),
             max_entries,
             span: None,
-            first_ours: None,
-            known: 0,
-            lost: 0,
+            first_own_id: None,
+            own_ids: 0,
+            lost_ids: 0,
             misnumbered: Vec::new(),
         }
     }
 
-    /// Compares what came under an id with what came first under it, or keeps it if it is the first.
+    /// Compares a copy with the first copy of the same id, or stores it if it is the first.
     #[inline]
-    pub(super) fn compare(&mut self, id: u64, said: MessageSource, publishers: &mut [SequenceTracker]) -> Compared {
-        let Some(entry) = self.entry(id, publishers) else { return Compared::Unknown };
-        let first = match (*entry, said) {
+    pub(super) fn compare(
+        &mut self,
+        id: u64,
+        source: MessageSource,
+        publishers: &mut [SequenceTracker],
+    ) -> CopyComparison {
+        let Some(entry) = self.entry(id, publishers) else { return CopyComparison::Unknown };
+        let is_first = match (*entry, source) {
             (None, _) => {
-                *entry = Some(said);
+                *entry = Some(source);
                 true
             }
-            (Some(MessageSource::Spoiled), MessageSource::Ours(_)) => {
-                *entry = Some(said);
+            (Some(MessageSource::Corrupt), MessageSource::Own(_)) => {
+                *entry = Some(source);
                 false
             }
-            (Some(first), said) if first == said && said != MessageSource::Spoiled => return Compared::Same,
-            _ => return Compared::Differs,
+            (Some(first), source) if first == source && source != MessageSource::Corrupt => {
+                return CopyComparison::Same;
+            }
+            _ => return CopyComparison::Differs,
         };
-        self.known += u64::from(first && said != MessageSource::Foreign);
-        if let MessageSource::Ours(_) = said {
-            self.first_ours = Some(self.first_ours.map_or(id, |first| first.min(id)));
+        self.own_ids += u64::from(is_first && source != MessageSource::Foreign);
+        if let MessageSource::Own(_) = source {
+            self.first_own_id = Some(self.first_own_id.map_or(id, |first| first.min(id)));
         }
-        if said == MessageSource::Spoiled { Compared::Differs } else { Compared::Same }
+        if source == MessageSource::Corrupt { CopyComparison::Differs } else { CopyComparison::Same }
     }
 
-    /// The entry of an id, made if there is none yet. An id far beyond the last costs no more memory than any other.
+    /// Returns the entry of an id, and creates it if necessary. `None` if the entry has been
+    /// released. The log never exceeds `max_entries`, however far the id is beyond the last.
     #[inline]
     fn entry(&mut self, id: u64, publishers: &mut [SequenceTracker]) -> Option<&mut Option<MessageSource>> {
         let (start, end) = *self.span.get_or_insert_with(|| {
@@ -79,7 +98,7 @@ impl RoomLog {
             (id, id)
         });
         if id < self.base {
-            // Nothing that came was let go yet, so this is before all of it.
+            // Entries can be added in front only while none has been released.
             let more = usize::try_from(start - id.min(start))
                 .ok()
                 .filter(|more| self.base == start && self.entries.len().saturating_add(*more) <= self.max_entries)?;
@@ -96,18 +115,19 @@ impl RoomLog {
         self.entries.get_mut(at)
     }
 
-    /// Lets go of all entries before `id`.
+    /// Releases all entries before `id`, and checks the order of their publishers' messages.
     pub(super) fn release(&mut self, id: u64, publishers: &mut [SequenceTracker]) {
         while self.base < id
             && let Some(entry) = self.entries.pop_front()
         {
             self.base += 1;
-            let Some(MessageSource::Ours(stamp)) = entry else {
-                self.lost += u64::from(entry != Some(MessageSource::Foreign));
+            let Some(MessageSource::Own(stamp)) = entry else {
+                self.lost_ids += u64::from(entry != Some(MessageSource::Foreign));
                 continue;
             };
-            let place = publishers.get_mut(stamp.publisher as usize).map(|sequence| sequence.take(stamp.sequence));
-            if let Some(Arrival::Late | Arrival::Again) = place {
+            let publisher = publishers.get_mut(stamp.publisher as usize);
+            let arrival = publisher.map(|sequence| sequence.record(stamp.sequence));
+            if let Some(Arrival::Late | Arrival::Repeated) = arrival {
                 self.misnumbered.push(stamp);
             }
         }

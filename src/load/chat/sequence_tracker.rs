@@ -1,43 +1,45 @@
-//! Numbers that should come one after the other: which have come, in what order, and which have not. No room, no socket.
+//! The tracker of a sequence of consecutive numbers: which have arrived, in what order, and which
+//! are missing. Knows neither rooms nor sockets.
 
 use std::ops::Range;
 
-/// Holes that are remembered. Those beyond it are missing for good, and what comes late for them is taken to come again.
+/// Gaps that are remembered. An older gap stays missing, and a number that arrives late for it
+/// counts as repeated.
 const MAX_GAPS: usize = 256;
 
-/// What has come of one sequence.
+/// The numbers of one sequence that have arrived.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SequenceTracker {
-    /// From the first to behind the last that came; none yet.
+    /// The range from the first number to the last; `None` before the first.
     seen: Option<Range<u64>>,
-    /// Within it, what has not come; in order.
+    /// Ranges inside `seen` that have not arrived, in order.
     gaps: Vec<Range<u64>>,
-    /// Of gaps that are no longer remembered.
+    /// Missing numbers of forgotten gaps.
     forgotten: u64,
 }
 
-/// How a number fits what came before it.
+/// The position of a number relative to those that arrived before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// It is the first, or the next.
+    /// The first number, or the successor of the last.
     Next,
-    /// Later than due: so many before it have not come.
+    /// A later number; this many before it have not arrived.
     Skipped(u64),
-    /// It comes after a later one.
+    /// A number that arrives after a later one.
     Late,
-    /// It has come before.
-    Again,
+    /// A number that has arrived before.
+    Repeated,
 }
 
 impl SequenceTracker {
-    /// One that is known to begin with `first`.
-    pub(super) fn from(first: u64) -> Self {
+    /// Creates a tracker of a sequence whose first number is `first`.
+    pub(super) fn starting_at(first: u64) -> Self {
         Self { seen: Some(first..first), ..Self::default() }
     }
 
-    /// Takes what comes.
+    /// Records a number.
     #[inline]
-    pub(super) fn take(&mut self, number: u64) -> Arrival {
+    pub(super) fn record(&mut self, number: u64) -> Arrival {
         let after = number.saturating_add(1);
         let Some(seen) = &mut self.seen else {
             self.seen = Some(number..after);
@@ -50,59 +52,59 @@ impl SequenceTracker {
         if number > seen.end {
             let gap = seen.end..number;
             seen.end = after;
-            return self.skip(gap);
+            return self.add_gap(gap);
         }
-        self.take_late(number)
+        self.record_late(number)
     }
 
     #[cold]
-    fn skip(&mut self, gap: Range<u64>) -> Arrival {
+    fn add_gap(&mut self, gap: Range<u64>) -> Arrival {
         let skipped = gap.end - gap.start;
         self.gaps.push(gap);
-        self.bound();
+        self.limit_gaps();
         Arrival::Skipped(skipped)
     }
 
     #[cold]
-    fn take_late(&mut self, number: u64) -> Arrival {
-        let Some(seen) = &mut self.seen else { return Arrival::Again };
+    fn record_late(&mut self, number: u64) -> Arrival {
+        let Some(seen) = &mut self.seen else { return Arrival::Repeated };
         if number < seen.start {
             let gap = number + 1..seen.start;
             seen.start = number;
             if !gap.is_empty() {
                 self.gaps.insert(0, gap);
-                self.bound();
+                self.limit_gaps();
             }
             return Arrival::Late;
         }
-        let Some(at) = self.gaps.iter().position(|gap| gap.contains(&number)) else { return Arrival::Again };
+        let Some(at) = self.gaps.iter().position(|gap| gap.contains(&number)) else { return Arrival::Repeated };
         let gap = self.gaps.remove(at);
         let halves = [gap.start..number, number + 1..gap.end];
         for (offset, half) in halves.into_iter().filter(|half| !half.is_empty()).enumerate() {
             self.gaps.insert(at + offset, half);
         }
-        self.bound();
+        self.limit_gaps();
         Arrival::Late
     }
 
-    fn bound(&mut self) {
+    fn limit_gaps(&mut self) {
         if self.gaps.len() > MAX_GAPS {
             let oldest = self.gaps.remove(0);
             self.forgotten = self.forgotten.saturating_add(oldest.end - oldest.start);
         }
     }
 
-    /// From the first to behind the last that came.
+    /// Returns the range from the first number to the last.
     pub(super) fn seen(&self) -> Option<Range<u64>> {
         self.seen.clone()
     }
 
-    /// How many between the first and the last have not come.
+    /// Returns how many numbers of that range have not arrived.
     pub(super) fn missing(&self) -> u64 {
         self.gaps.iter().fold(self.forgotten, |sum, gap| sum.saturating_add(gap.end - gap.start))
     }
 
-    /// The first of them that is remembered.
+    /// Returns the first missing number that is remembered.
     pub(super) fn first_missing(&self) -> Option<u64> {
         self.gaps.first().map(|gap| gap.start)
     }
@@ -118,33 +120,33 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_says_what_a_set_of_all_that_came_would_say(numbers in prop::collection::vec(0u64..40, 1..80)) {
-            let (mut sequence, mut came) = (SequenceTracker::default(), BTreeSet::new());
+        fn the_tracker_agrees_with_a_set(numbers in prop::collection::vec(0u64..40, 1..80)) {
+            let (mut sequence, mut arrived) = (SequenceTracker::default(), BTreeSet::new());
             for number in numbers {
-                let last = came.last().copied();
-                let place = sequence.take(number);
-                let fresh = came.insert(number);
+                let last = arrived.last().copied();
+                let arrival = sequence.record(number);
+                let is_new = arrived.insert(number);
                 let expected = match last {
-                    _ if !fresh => Arrival::Again,
+                    _ if !is_new => Arrival::Repeated,
                     Some(last) if number < last => Arrival::Late,
                     Some(last) if number > last + 1 => Arrival::Skipped(number - last - 1),
                     _ => Arrival::Next,
                 };
-                prop_assert_eq!(place, expected);
-                let (first, last) = (*came.first().unwrap(), *came.last().unwrap());
+                prop_assert_eq!(arrival, expected);
+                let (first, last) = (*arrived.first().unwrap(), *arrived.last().unwrap());
                 prop_assert_eq!(sequence.seen(), Some(first..last + 1));
-                prop_assert_eq!(sequence.missing(), last + 1 - first - came.len() as u64);
-                prop_assert_eq!(sequence.first_missing(), (first..last).find(|number| !came.contains(number)));
+                prop_assert_eq!(sequence.missing(), last + 1 - first - arrived.len() as u64);
+                prop_assert_eq!(sequence.first_missing(), (first..last).find(|number| !arrived.contains(number)));
             }
         }
     }
 
     #[test]
-    fn however_many_holes_there_are_few_are_remembered_and_all_are_counted() {
-        let mut sequence = SequenceTracker::from(0);
-        (0..10_000).for_each(|number| _ = sequence.take(number * 2 + 1));
+    fn all_gaps_are_counted_and_few_are_remembered() {
+        let mut sequence = SequenceTracker::starting_at(0);
+        (0..10_000).for_each(|number| _ = sequence.record(number * 2 + 1));
         assert_eq!((sequence.missing(), sequence.gaps.len()), (10_000, MAX_GAPS));
-        assert_eq!(sequence.take(0), Arrival::Again, "it is no longer known that it never came");
-        assert_eq!(sequence.take(u64::MAX), Arrival::Skipped(u64::MAX - 20_000), "nor does it take time");
+        assert_eq!(sequence.record(0), Arrival::Repeated, "the gap is no longer remembered");
+        assert_eq!(sequence.record(u64::MAX), Arrival::Skipped(u64::MAX - 20_000), "a huge gap costs no time");
     }
 }

@@ -16,7 +16,7 @@ use super::mio_stream::MioStream;
 use super::{AttachedConsole, Source, SourceKind, WAKE_KEY};
 #[cfg(unix)]
 use crate::engine::handle::Command;
-use crate::engine::jobs::Wake;
+use crate::engine::jobs::WakeFn;
 use crate::engine::limits::Limits;
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
@@ -58,7 +58,7 @@ impl BoundSources {
     }
 
     /// Returns a function that wakes the poll from another thread.
-    pub(crate) fn wake(&self) -> Wake {
+    pub(crate) fn wake(&self) -> WakeFn {
         let waker = Arc::clone(&self.waker);
         Arc::new(move || {
             if let Err(error) = waker.wake() {

@@ -2,7 +2,7 @@
 //!
 //! Reads and writes never block, see [`NonblockingFile`]. `epoll_ctl(2)` refuses regular files and
 //! `/dev/null` with `EPERM`, because they are always ready. [`register`](ConsoleStream::register)
-//! tells the driver, which reports such an input as readable once.
+//! returns true for such an input, and the driver then reports it as readable once.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

@@ -76,7 +76,7 @@ fn eof_inside_a_frame_is_a_fault_after_the_answers() {
         socket.finish();
         test.run_until_idle();
         assert_eq!(received(&socket), ["whole"]);
-        let words = format!("close 0 the peer closed inside a frame, {cut} bytes into it");
+        let words = format!("close 0 the peer closed inside a frame, after {cut} bytes of it");
         assert!(test.log().last().unwrap().starts_with(&words), "cut at {cut}");
         assert_eq!(test.event_loop.worker.stats.faulted, 1);
     }
@@ -129,7 +129,7 @@ fn an_unsendable_reply_closes_the_connection() {
     socket.send(&framed(["before", "big 70000", "after"]));
     test.run_until_idle();
     assert_eq!(received(&socket), ["before"]);
-    assert!(test.log()[1].starts_with("close 0 the reply cannot be sent: payload too long: 70000 bytes"));
+    assert!(test.log()[1].starts_with("close 0 reply not sent: payload too long: 70000 bytes"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{FRAMING, TestLoop, framed, received};
 use crate::connection::scripted_stream::ScriptedSocket;
-use crate::engine::limits::{BUDGET_PATIENCE, Limits, SlowConsumer};
+use crate::engine::limits::{Limits, MEMORY_GRACE, SlowConsumer};
 use crate::service::ServiceId;
 
 /// Returns a loop with an attached console.
@@ -78,7 +78,7 @@ fn a_console_is_not_closed_for_memory() {
         test.run_until_idle();
     }
     assert!(test.event_loop.is_over_memory_limit());
-    test.advance_time(BUDGET_PATIENCE);
+    test.advance_time(MEMORY_GRACE);
     let closed: Vec<String> = test.log().into_iter().filter(|line| line.starts_with("close")).collect();
     assert_eq!(closed.len(), 1);
     assert!(closed[0].starts_with("close 1"), "the console holds the most and stays open: {closed:?}");

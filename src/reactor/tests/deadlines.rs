@@ -36,7 +36,7 @@ fn the_frame_timeout_counts_from_the_first_byte() {
     }
     test.advance_time(10 * MILLI);
     assert!(socket.is_shut_down());
-    assert!(last(&test).starts_with("close 0 a frame was begun and not finished within 10s"));
+    assert!(last(&test).starts_with("close 0 frame timeout: frame incomplete after 10s"));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn the_idle_timeout_needs_silence_in_both_directions() {
     }
     assert!(idle.is_shut_down());
     assert!(!busy.is_shut_down() && !listening.is_shut_down());
-    assert_eq!(last(&test), "close 0 idle for 5s");
+    assert_eq!(last(&test), "close 0 idle timeout: no data for 5s");
     assert_eq!(test.event_loop.worker.stats.faulted, 0);
 }
 
@@ -138,7 +138,7 @@ fn the_write_timeout_counts_from_the_last_byte_taken() {
     assert!(!socket.is_closed());
     test.advance_time(MILLI);
     assert!(socket.is_closed());
-    assert_eq!(last(&test), "close 0 the peer took no byte of its answer for 20s");
+    assert_eq!(last(&test), "close 0 write timeout: the peer received no byte for 20s");
 }
 
 #[test]

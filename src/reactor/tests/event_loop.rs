@@ -201,7 +201,7 @@ fn messages_beyond_the_limit_are_given_back() {
     post().unwrap();
     post().unwrap();
     let refused = post().unwrap_err();
-    assert_eq!(refused.to_string(), "too many messages wait for the engine");
+    assert_eq!(refused.to_string(), "message not posted: the queue is full");
     assert_eq!(*refused.into_message().downcast::<String>().unwrap(), "quiet");
 }
 

@@ -59,7 +59,10 @@ fn jobs_beyond_the_limit_are_refused() {
     socket.send(&framed(["job a", "job b", "job c"]));
     test.run_until_idle();
     let refused = received(&socket);
-    assert!(!refused.is_empty() && refused.iter().all(|words| words == "too much work waits already"), "{refused:?}");
+    assert!(
+        !refused.is_empty() && refused.iter().all(|words| words == "job rejected: too many jobs are queued"),
+        "{refused:?}"
+    );
     drop(hold);
     for _ in refused.len()..3 {
         if received(&socket).len() < 3 {
@@ -78,7 +81,7 @@ fn a_job_that_panics_gives_an_error() {
     if received(&socket).len() < 2 {
         test.wait_for_wake();
     }
-    assert!(received(&socket).contains(&"the work panicked".to_owned()));
+    assert!(received(&socket).contains(&"the job panicked".to_owned()));
 }
 
 #[test]

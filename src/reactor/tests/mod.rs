@@ -28,12 +28,12 @@ use std::time::Duration;
 use scripted_driver::{DriverScript, Polled, ScriptedDriver};
 use scripted_service::ScriptedService;
 
-use super::Registered;
+use super::RegisteredService;
 use super::driver::{Source, SourceKind};
 use super::event_loop::EventLoop;
 use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::handle::{Handle, pair};
-use crate::engine::jobs::Wake;
+use crate::engine::jobs::WakeFn;
 use crate::engine::limits::Limits;
 use crate::frame::{FrameDecoder, Framing, encode};
 use crate::service::ServiceId;
@@ -71,7 +71,7 @@ impl TestLoop {
         let woken = Arc::new(AtomicBool::new(false));
         let script = DriverScript::new(&sources, Arc::clone(&woken));
         let (waker, wakes) = channel();
-        let wake: Wake = {
+        let wake: WakeFn = {
             let woken = Arc::clone(&woken);
             Arc::new(move || {
                 woken.store(true, Ordering::Release);
@@ -80,7 +80,7 @@ impl TestLoop {
         };
         let (handle, inbox) = pair(Arc::clone(&wake), limits.max_queued_messages);
         let service = ScriptedService::default();
-        let registered = Registered { name: "service".to_owned(), service: Box::new(service.clone()) };
+        let registered = RegisteredService { name: "service".to_owned(), service: Box::new(service.clone()) };
         let event_loop = EventLoop::new(script.driver(), limits, vec![registered], inbox, &wake);
         let mut test = Self { event_loop, script, service, handle, woken, wakes };
         test.run_until_idle();

@@ -1,7 +1,7 @@
-//! A colour for each nick, so that the eye finds who speaks.
+//! A colour for each nick, so that a reader finds the messages of one member at a glance.
 //!
-//! Somebody has the same colour in every run and in every program, because it comes from the nick alone; or the one that it was
-//! pinned to. Where colours are off, nothing but the nick is written.
+//! The colour depends on the nick alone, so it is the same in every run and every program. A user
+//! may choose another colour for a nick. With colours off, the nick is written without escapes.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,7 +16,7 @@ use anstyle::Reset;
 use super::names::fold;
 use crate::frame::escape;
 
-/// What a nick may be pinned to.
+/// The colours that a user may choose for a nick.
 const COLOURS: [(&str, AnsiColor); 16] = [
     ("black", Black),
     ("red", Red),
@@ -36,10 +36,10 @@ const COLOURS: [(&str, AnsiColor); 16] = [
     ("bright-white", BrightWhite),
 ];
 
-/// What nicks get that are pinned to nothing: colours that can be read on a dark page and on a light one.
-const READABLE: [AnsiColor; 6] = [Red, Green, Yellow, Magenta, Cyan, BrightBlue];
+/// The colours of all other nicks. They are readable on a dark and on a light background.
+const DEFAULT_COLOURS: [AnsiColor; 6] = [Red, Green, Yellow, Magenta, Cyan, BrightBlue];
 
-/// Which colour each nick has, if any has one.
+/// The colours of nicks, or none if colours are off.
 ///
 /// ```
 /// use switchboard::services::chat::colour::Palette;
@@ -50,82 +50,86 @@ const READABLE: [AnsiColor; 6] = [Red, Green, Yellow, Magenta, Cyan, BrightBlue]
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Palette {
-    enabled: bool,
-    pinned: HashMap<Box<str>, AnsiColor>,
+    is_enabled: bool,
+    chosen: HashMap<Box<str>, AnsiColor>,
 }
 
 impl Palette {
-    /// A palette with these nicks pinned; of several pins of one nick the last counts. Not `enabled`, it has no colours.
-    pub fn new(enabled: bool, pins: impl IntoIterator<Item = Pin>) -> Self {
-        Self { enabled, pinned: pins.into_iter().map(|Pin { nick, colour }| (fold(&nick), colour)).collect() }
+    /// Returns a palette with the `chosen` colours. For a nick with several colours, the last one
+    /// counts. If `is_enabled` is false, the palette has no colours.
+    pub fn new(is_enabled: bool, chosen: impl IntoIterator<Item = NickColour>) -> Self {
+        let chosen = chosen.into_iter().map(|NickColour { nick, colour }| (fold(&nick), colour)).collect();
+        Self { is_enabled, chosen }
     }
 
-    /// The nick in its colour, and with whatever a terminal would obey [shown](crate::frame::escape::text) instead.
+    /// Returns the nick in its colour, with control characters
+    /// [escaped](crate::frame::escape::line).
     pub fn paint(&self, nick: &str) -> impl fmt::Display {
         fmt::from_fn(move |f| {
-            let shown = escape::line(nick);
-            if self.enabled {
-                write!(f, "{}{shown}{}", self.colour_of(nick).render_fg(), Reset.render())
+            let escaped = escape::line(nick);
+            if self.is_enabled {
+                write!(f, "{}{escaped}{}", self.colour_of(nick).render_fg(), Reset.render())
             } else {
-                f.write_str(&shown)
+                f.write_str(&escaped)
             }
         })
     }
 
     fn colour_of(&self, nick: &str) -> AnsiColor {
         let folded = fold(nick);
-        let picked = || READABLE.get(hash(&folded) % READABLE.len()).copied().unwrap_or(Red);
-        self.pinned.get(&folded).copied().unwrap_or_else(picked)
+        let default = || DEFAULT_COLOURS.get(hash(&folded) % DEFAULT_COLOURS.len()).copied().unwrap_or(Red);
+        self.chosen.get(&folded).copied().unwrap_or_else(default)
     }
 }
 
-/// A nick and the colour that it is to have, read from `NAME=COLOUR`.
+/// A nick and the colour that a user chose for it, parsed from `NAME=COLOUR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pin {
+pub struct NickColour {
     nick: String,
     colour: AnsiColor,
 }
 
-impl FromStr for Pin {
-    type Err = ParsePinError;
+impl FromStr for NickColour {
+    type Err = ParseNickColourError;
 
-    fn from_str(text: &str) -> Result<Self, ParsePinError> {
-        // A nick may hold the sign, a colour never does.
-        let (nick, name) = text.rsplit_once('=').filter(|(nick, _)| !nick.is_empty()).ok_or(ParsePinError::NotAPair)?;
+    fn from_str(text: &str) -> Result<Self, ParseNickColourError> {
+        // A nick may contain `=`, a colour never does: split at the last one.
+        let (nick, name) =
+            text.rsplit_once('=').filter(|(nick, _)| !nick.is_empty()).ok_or(ParseNickColourError::MissingSeparator)?;
         let known = COLOURS.iter().find(|(known, _)| *known == name);
-        let (_, colour) = known.ok_or_else(|| ParsePinError::UnknownColour(name.to_owned()))?;
+        let (_, colour) = known.ok_or_else(|| ParseNickColourError::UnknownColour(name.to_owned()))?;
         Ok(Self { nick: nick.to_owned(), colour: *colour })
     }
 }
 
-/// Why a text pins nothing.
+/// The error of a text that is not a [`NickColour`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ParsePinError {
-    /// It is not of the form `NAME=COLOUR`.
-    NotAPair,
-    /// There is no colour of this name.
+pub enum ParseNickColourError {
+    /// The text is not of the form `NAME=COLOUR`.
+    MissingSeparator,
+    /// The colour has an unknown name.
     UnknownColour(String),
 }
 
-impl fmt::Display for ParsePinError {
+impl fmt::Display for ParseNickColourError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAPair => f.write_str("write NAME=COLOUR, for example eva=red"),
+            Self::MissingSeparator => f.write_str("write NAME=COLOUR, for example eva=red"),
             Self::UnknownColour(name) => {
                 let names: Vec<&str> = COLOURS.iter().map(|(name, _)| *name).collect();
-                write!(f, "there is no colour {name:?}: write one of {}", names.join(", "))
+                write!(f, "unknown colour {name:?}: write one of {}", names.join(", "))
             }
         }
     }
 }
 
-impl std::error::Error for ParsePinError {}
+impl std::error::Error for ParseNickColourError {}
 
-/// FNV-1a. The standard library's own hash may differ from one release to the next.
+/// Returns the FNV-1a hash of `text`. The standard library's hash may change between releases.
 fn hash(text: &str) -> usize {
     let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    // Its low bits differ least between nicks that differ in their last letter.
+    // Nicks that differ in their last letter only differ least in the low bits.
     (hash >> 16) as usize
 }
 
@@ -133,64 +137,64 @@ fn hash(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn pins(texts: &[&str]) -> Vec<Pin> {
+    fn nick_colours(texts: &[&str]) -> Vec<NickColour> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
     #[test]
-    fn a_nick_has_the_colour_that_it_is_pinned_to_in_whatever_case() {
-        for (pinned, nick, painted) in [
+    fn paint_uses_the_chosen_colour_in_any_case() {
+        for (chosen, nick, painted) in [
             (&["eva=red"][..], "eva", "\u{1b}[31meva\u{1b}[0m"),
             (&["EVA=red"], "Eva", "\u{1b}[31mEva\u{1b}[0m"),
             (&["Ärger=bright-black"], "ärger", "\u{1b}[90märger\u{1b}[0m"),
             (&["a=b=white"], "a=b", "\u{1b}[37ma=b\u{1b}[0m"),
             (&["eva=red", "Eva=bright-white"], "eva", "\u{1b}[97meva\u{1b}[0m"),
         ] {
-            assert_eq!(Palette::new(true, pins(pinned)).paint(nick).to_string(), painted);
-            assert_eq!(Palette::new(false, pins(pinned)).paint(nick).to_string(), nick, "colours are off");
+            assert_eq!(Palette::new(true, nick_colours(chosen)).paint(nick).to_string(), painted);
+            assert_eq!(Palette::new(false, nick_colours(chosen)).paint(nick).to_string(), nick, "colours are off");
         }
     }
 
     #[test]
-    fn every_colour_is_known_by_its_name() {
+    fn palette_knows_every_colour_by_name() {
         for (number, (name, _)) in COLOURS.iter().enumerate() {
-            let palette = Palette::new(true, pins(&[&format!("eva={name}")]));
+            let palette = Palette::new(true, nick_colours(&[&format!("eva={name}")]));
             let code = if number < 8 { 30 + number } else { 82 + number };
             assert_eq!(palette.paint("eva").to_string(), format!("\u{1b}[{code}meva\u{1b}[0m"), "{name}");
         }
     }
 
     #[test]
-    fn others_get_a_readable_colour_that_never_changes() {
+    fn default_colours_are_stable() {
         let palette = Palette::new(true, []);
-        // Written down, because it is to be the same tomorrow and elsewhere.
+        // Literal values: the colours must be the same in every release and on every machine.
         for (nick, colour) in [("eva", BrightBlue), ("EVA", BrightBlue), ("bob", Yellow), ("operator", Cyan)] {
             assert_eq!(palette.colour_of(nick), colour, "{nick}");
         }
         let guests: Vec<_> = (0..600).map(|number| palette.colour_of(&format!("guest-{number}"))).collect();
-        for colour in READABLE {
+        for colour in DEFAULT_COLOURS {
             let count = guests.iter().filter(|given| **given == colour).count();
             assert!((60..140).contains(&count), "{count} of 600 guests are {colour:?}");
         }
     }
 
     #[test]
-    fn a_nick_that_is_a_command_to_the_terminal_is_shown_instead() {
+    fn paint_escapes_control_characters() {
         let nick = "\u{1b}[2J\n";
         assert_eq!(Palette::default().paint(nick).to_string(), "\\u{1b}[2J\\n");
-        let pinned = Palette::new(true, [Pin { nick: nick.to_owned(), colour: Red }]);
-        assert_eq!(pinned.paint(nick).to_string(), "\u{1b}[31m\\u{1b}[2J\\n\u{1b}[0m");
+        let chosen = Palette::new(true, [NickColour { nick: nick.to_owned(), colour: Red }]);
+        assert_eq!(chosen.paint(nick).to_string(), "\u{1b}[31m\\u{1b}[2J\\n\u{1b}[0m");
     }
 
     #[test]
-    fn what_pins_nothing_is_refused_with_what_would() {
+    fn invalid_nick_colour_is_rejected_with_a_hint() {
         for text in ["", "eva", "=red", "red="] {
-            assert!(text.parse::<Pin>().is_err(), "{text:?}");
+            assert!(text.parse::<NickColour>().is_err(), "{text:?}");
         }
         for text in ["eva=pink", "eva=Red", "eva=", "eva= red"] {
-            let words = text.parse::<Pin>().unwrap_err().to_string();
-            let names = COLOURS.iter().all(|(name, _)| words.contains(name));
-            assert!(names && words.starts_with("there is no colour"), "{text:?}: {words}");
+            let message = text.parse::<NickColour>().unwrap_err().to_string();
+            let names = COLOURS.iter().all(|(name, _)| message.contains(name));
+            assert!(names && message.starts_with("unknown colour"), "{text:?}: {message}");
         }
     }
 }

@@ -1,10 +1,12 @@
-//! How a terminal shows what happens in a chat, the operator's and a client's alike. What others wrote is [spelt out](crate::frame::escape).
+//! Chat events as lines of a terminal, the same for the operator's console and for a client.
+//! Control characters of peers are [escaped](crate::frame::escape).
 
 use super::colour::Palette;
 use super::wire::Event;
 use crate::frame::escape;
 
-/// What an event looks like, without a line feed at its end. Nothing where there is nothing to be seen, as of an `ack`.
+/// Returns the lines that show an event, without a line feed at the end. Empty for events that are
+/// not shown, such as `ack`.
 ///
 /// ```
 /// use switchboard::services::chat::{colour::Palette, console::render, wire::Event};
@@ -42,10 +44,10 @@ pub fn render(event: &Event<'_>, palette: &Palette) -> String {
     }
 }
 
-/// `items` with commas, and a sign where they are not all.
-fn list(items: impl Iterator<Item = impl Into<String>>, more: bool) -> String {
+/// Joins `items` with commas. If `is_partial`, an ellipsis follows.
+fn list(items: impl Iterator<Item = impl Into<String>>, is_partial: bool) -> String {
     let mut items: Vec<String> = items.map(Into::into).collect();
-    if more {
+    if is_partial {
         items.push("…".to_owned());
     }
     items.join(", ")
@@ -76,8 +78,9 @@ mod tests {
         Event::Welcome { nick: "eva".into(), rooms, messages_per_second: None, burst: None, server: None }
     }
 
-    /// Where colours are on, `<` and `>` stand for eva's, red, and `{` and `}` for bob's, green.
-    fn table() -> Vec<(Event<'static>, &'static str)> {
+    /// Events and their lines. With colours on, `<` and `>` stand for eva's colour, red, and `{`
+    /// and `}` for bob's, green.
+    fn rendered_events() -> Vec<(Event<'static>, &'static str)> {
         let (eva, bob, lobby) = (|| "eva".into(), || "bob".into(), || "lobby".into());
         let who = |nicks: &[&'static str], next| {
             let nicks: Vec<Cow<'static, str>> = nicks.iter().map(|nick| (*nick).into()).collect();
@@ -112,10 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn every_event_has_its_line_with_colours_and_without() {
+    fn render_shows_every_event_with_and_without_colours() {
         let coloured = Palette::new(true, ["eva=red", "bob=green"].map(|pin| pin.parse().unwrap()));
         let escapes = |shown: &str| shown.replace(r"\u[1b]", r"\u{1b}").replace(r"\u[202e]", r"\u{202e}");
-        for (event, shown) in table() {
+        for (event, shown) in rendered_events() {
             let plain: String = shown.chars().filter(|c| !"<>{}".contains(*c)).collect();
             assert_eq!(render(&event, &Palette::default()), escapes(&plain));
             let mut painted = shown.replace('<', "\u{1b}[31m").replace('{', "\u{1b}[32m");

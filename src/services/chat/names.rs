@@ -1,47 +1,47 @@
-//! What people and rooms may be called, and what may be said.
+//! Validation of nicks, room names and texts.
 
 use unicode_width::UnicodeWidthChar;
 
-use super::ask::Refusal;
+use super::request::ErrorReply;
 
-/// What the operator is called.
+/// The operator's nick.
 pub(super) const OPERATOR: &str = "operator";
 
-/// As whom the server itself speaks where everybody has a name.
+/// The server's own nick, in the UDP dialect, where each message has a sender.
 pub(super) const SERVER: &str = "switchboard";
 
 const MAX_NICK_CHARS: usize = 32;
 const MAX_ROOM_CHARS: usize = 64;
 
-/// What two nicks have in common that are taken for one.
+/// Folds the case of a nick. Two nicks with the same result count as one nick.
 pub(super) fn fold(nick: &str) -> Box<str> {
-    // By way of capitals, which are fewer: `ß` and `ss`, the two small sigmas, and ligatures are one each.
+    // Upper case first: it maps `ß` and `ss`, both small sigmas, and ligatures to the same text.
     nick.to_uppercase().to_lowercase().into()
 }
 
-/// What a peer is called that has not said.
-pub(super) fn guest(number: u64) -> String {
+/// Returns the nick of a member that has not chosen one.
+pub(super) fn guest_nick(number: u64) -> String {
     format!("guest-{number}")
 }
 
-/// Checks a nick that somebody asks for.
-pub(super) fn check_nick(nick: &str) -> Result<(), Refusal> {
-    let bad = |why: &str| Err(Refusal::new("bad-nick", format!("a nick {why}")));
+/// Checks a requested nick.
+pub(super) fn check_nick(nick: &str) -> Result<(), ErrorReply> {
+    let bad = |why: &str| Err(ErrorReply::new("bad-nick", format!("a nick {why}")));
     if nick.is_empty() || nick.chars().count() > MAX_NICK_CHARS {
         return bad(&format!("has 1 to {MAX_NICK_CHARS} characters"));
     }
     if let Some(other) = nick.chars().find(|c| !is_visible(*c)) {
-        return bad(&format!("is made of characters that are visible by themselves, and {other:?} is not one"));
+        return bad(&format!("has visible characters only, and {other:?} is not visible"));
     }
-    // Whoever reads `name : text` takes the first colon for the end of the name.
+    // In the UDP dialect, `name : text`, the first colon ends the name.
     if nick.contains(':') {
-        return bad("has no colon in it");
+        return bad("has no colon");
     }
     let folded = fold(nick);
     if let Some(number) = folded.strip_prefix("guest-")
         && number.bytes().all(|byte| byte.is_ascii_digit())
     {
-        return bad("like guest-1 is for those who have not chosen one");
+        return bad("like guest-1 is reserved for guests");
     }
     if [OPERATOR, SERVER].contains(&&*folded) {
         return bad(&format!("like {nick} is reserved"));
@@ -49,43 +49,44 @@ pub(super) fn check_nick(nick: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks the name of a room.
-pub(super) fn check_room(name: &str) -> Result<(), Refusal> {
+/// Checks a room name.
+pub(super) fn check_room(name: &str) -> Result<(), ErrorReply> {
     if name.is_empty() || name.chars().count() > MAX_ROOM_CHARS || !name.chars().all(is_visible) {
-        let rule = format!("a room's name has 1 to {MAX_ROOM_CHARS} characters that are visible by themselves");
-        return Err(Refusal::new("bad-room", rule));
+        let rule = format!("a room name has 1 to {MAX_ROOM_CHARS} visible characters");
+        return Err(ErrorReply::new("bad-room", rule));
     }
     Ok(())
 }
 
-/// Checks what somebody wants to say.
-pub(super) fn check_text(text: &str, max_bytes: usize) -> Result<(), Refusal> {
+/// Checks the text of a message.
+pub(super) fn check_text(text: &str, max_bytes: usize) -> Result<(), ErrorReply> {
     if text.is_empty() {
-        return Err(Refusal::new("empty-text", "there is no text".to_owned()));
+        return Err(ErrorReply::new("empty-text", "the text is empty"));
     }
     if text.len() > max_bytes {
         let rule = format!("a text has at most {max_bytes} bytes, and this one has {}", text.len());
-        return Err(Refusal::new("text-too-long", rule));
+        return Err(ErrorReply::new("text-too-long", rule));
     }
     if let Some(bad) = text.chars().find(|c| c.is_control() && !matches!(c, '\t' | '\n')) {
         let rule = format!("a text has no control characters but tab and line feed, and this one has {bad:?}");
-        return Err(Refusal::new("bad-text", rule));
+        return Err(ErrorReply::new("bad-text", rule));
     }
     Ok(())
 }
 
-/// A nick like `nick` that `is_free`.
-pub(super) fn variant(nick: &str, is_free: impl Fn(&str) -> bool) -> Option<String> {
+/// Returns a nick that resembles `nick` and that `is_free` accepts.
+pub(super) fn similar_free_nick(nick: &str, is_free: impl Fn(&str) -> bool) -> Option<String> {
     let stem: String = nick.chars().take(MAX_NICK_CHARS - 3).collect();
     (2..1000).map(|number| format!("{stem}{number}")).find(|nick| check_nick(nick).is_ok() && is_free(nick))
 }
 
-/// Without what only moves, turns or joins its neighbours: an invisible difference between two nicks is a forgery.
+/// Returns true if `c` has a width and a glyph of its own. Combining marks, joiners and direction
+/// marks have none: two nicks that differ in these only would look the same.
 fn is_visible(c: char) -> bool {
     !c.is_whitespace() && !BLANK.contains(&c) && c.width().is_some_and(|columns| columns > 0)
 }
 
-/// What takes a column or more and shows nothing in it: soft hyphen, Hangul fillers, the Braille pattern without a dot.
+/// Blank characters with a width: soft hyphen, Hangul fillers, the Braille pattern without a dot.
 const BLANK: [char; 5] = ['\u{ad}', '\u{115f}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
 
 #[cfg(test)]
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nicks_are_visible_and_short() {
+    fn check_nick_rejects_invisible_or_long_nicks() {
         for good in ["e", "Eva", "名字", "a.b-c_d", "🦊", "O'Brien", &"x".repeat(32)] {
             assert!(check_nick(good).is_ok(), "{good}");
         }
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_bounded_and_tame() {
+    fn check_text_rejects_long_texts_and_control_characters() {
         assert!(check_text("a\tb\nc é", 8).is_ok());
         let code = |text| check_text(text, 8).unwrap_err().code;
         assert_eq!(code(""), "empty-text");
@@ -134,10 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn a_variant_is_free_and_still_a_nick() {
+    fn similar_free_nick_is_free_and_valid() {
         let taken = ["eva2", "eva3"];
-        assert_eq!(variant("eva", |nick| !taken.contains(&nick)).unwrap(), "eva4");
-        let long = variant(&"名".repeat(32), |_| true).unwrap();
+        assert_eq!(similar_free_nick("eva", |nick| !taken.contains(&nick)).unwrap(), "eva4");
+        let long = similar_free_nick(&"名".repeat(32), |_| true).unwrap();
         assert!(check_nick(&long).is_ok(), "{long}");
     }
 }

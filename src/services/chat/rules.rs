@@ -1,4 +1,4 @@
-//! What chat allows, and how much of it: every bound of the hub, with its unit in its name.
+//! Every limit of the hub, with its unit in its name.
 
 use std::time::Duration;
 
@@ -6,71 +6,77 @@ use encoding_rs::{Encoding, UTF_8};
 
 use super::wire::MAX_TEXT_BYTES;
 
-/// Messages of one room that leave together, at most; more of them in a turn make more batches.
+/// Messages in one batch of a room. A turn with more messages sends more batches.
 pub(super) const MAX_BATCH_MESSAGES: usize = 64;
 
-/// Bytes of messages of one room that leave together, at most, but for a last one.
+/// Bytes of messages after which a batch is sent. The last message may exceed the limit.
 pub(super) const MAX_BATCH_BYTES: usize = 64 * 1024;
 
-/// Bytes that are replayed to one member before its connection has to have taken some.
+/// Bytes that a replay sends to one member before it waits for `on_writable`.
 pub(super) const REPLAY_BYTES: usize = 64 * 1024;
 
-/// Nicks in one answer to `who`. A page fits into a frame of 16 bits of length.
+/// Nicks in one answer to `who`. Such a page fits into a frame with a 16-bit length.
 pub(super) const WHO_PAGE: usize = 256;
 
-/// Rooms in one answer to `rooms`. As above, and their names are twice as long.
+/// Rooms in one answer to `rooms`. Room names are twice as long as nicks, so a page has half as
+/// many.
 pub(super) const ROOMS_PAGE: usize = 128;
 
-/// Pings that may wait for a replay.
+/// Pings of one member that may wait for the end of a replay.
 pub(super) const MAX_PINGS: usize = 64;
 
-/// Bytes of one request: the longest text with every character escaped, and some room.
+/// Bytes of one JSON request: the longest text with every character escaped, and 8 KiB for the
+/// rest.
 pub(super) const MAX_REQUEST_BYTES: usize = 32 * 1024;
 
 /// Addresses that may be banned.
 pub(super) const MAX_BANS: usize = 10_000;
 
-/// What a chat server allows.
+/// The limits and options of a chat server.
 ///
 /// ```
-/// use switchboard::services::chat::Rules;
-/// let rules = Rules { messages_per_second: 5, ..Rules::default() };
+/// use switchboard::services::chat::ChatRules;
+/// let rules = ChatRules { messages_per_second: 5, ..ChatRules::default() };
 /// assert_eq!(rules.burst, 40);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Rules {
-    /// Requests a second that one connection may make for long. Zero: as many as it likes.
+pub struct ChatRules {
+    /// Sustained requests per second of one connection. Zero disables the limit.
     pub messages_per_second: u32,
-    /// Requests that it may make at once.
+    /// Requests that one connection may send in a burst.
     pub burst: u32,
     /// Rooms that one member may be in.
     pub max_rooms_per_member: usize,
-    /// Rooms that there may be, at most 65,536. Beyond it the room that has been empty for longest is forgotten.
+    /// Rooms on the server, at most 65,535. At the limit, the room that has been empty for longest
+    /// is deleted.
     pub max_rooms: usize,
     /// Bytes of one text.
     pub max_text_bytes: usize,
-    /// The last messages of a room that are kept for those who come back.
+    /// Messages that each room keeps for replays.
     pub max_kept_messages: usize,
-    /// Bytes of messages that all rooms together keep. Beyond it the rooms let go of their oldest in
-    /// turn.
+    /// Bytes of messages that all rooms together keep. Above it the rooms delete their oldest
+    /// messages in turn.
     pub max_kept_bytes: usize,
-    /// In rooms of more members single comings and goings are not announced.
+    /// Members up to which a room announces each join and leave.
     pub announce_up_to: usize,
-    /// Connections from one address. None: 256, and from the machine itself as many as there are; zero: no cap.
+    /// Connections from one address. `None` means 256, without a limit for loopback addresses; zero
+    /// means no limit.
     pub max_per_address: Option<usize>,
-    /// Whether datagrams from other machines are heard.
+    /// True if the server accepts datagrams from other machines.
     pub udp_public: bool,
-    /// How long a UDP member may be silent.
+    /// Time without a datagram after which a UDP member is removed.
     pub udp_silence: Duration,
-    /// UDP members that there may be.
+    /// UDP members on the server.
     pub max_udp_members: usize,
-    /// A word that no other start of the server has, for clients to know by it that ids have begun anew. Empty: none is told.
+    /// An id of this run of the server. A client that sees another id knows that message ids have
+    /// restarted. Empty: the server sends no id.
     pub server: String,
-    /// How text is encoded on lines, raw and UDP; JSON is UTF-8 always. It has to be one that leaves ASCII as it is.
+    /// Text encoding of the lines, raw and UDP dialects; JSON is always UTF-8. The encoding must be
+    /// a superset of ASCII.
     pub encoding: &'static Encoding,
 }
 
-impl Default for Rules {
+impl Default for ChatRules {
     fn default() -> Self {
         Self {
             messages_per_second: 20,

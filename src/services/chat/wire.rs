@@ -1,217 +1,218 @@
-//! Chat's length-prefixed JSON, as types: what a client sends and what it is sent. One object a frame.
+//! The JSON dialect as types: requests of clients and events of the server, one object per frame.
 //!
-//! Servers and clients both use these, so that a field has one name. Unknown fields are ignored on either side.
+//! Server and client share these types. Both sides ignore unknown fields.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The room that everybody is in from the start.
+/// The room that every member is in from the start.
 pub const LOBBY: &str = "lobby";
 
-/// Bytes of a text, where a server has no rule of its own.
+/// Default limit of a text, in bytes.
 pub const MAX_TEXT_BYTES: usize = 4096;
 
-/// What a client asks for.
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Request<'a> {
-    /// Takes a nick. Who says nothing of the kind is `guest-N`.
+    /// Takes a nick. Without this request a member is called `guest-N`.
     Hello {
         /// 1 to 32 visible characters, unique without regard to case.
         nick: Cow<'a, str>,
     },
-    /// Enters a room, and makes it if there is none of this name.
+    /// Joins a room. Creates the room if it does not exist.
     Join {
-        /// Its name.
+        /// The room's name.
         room: Cow<'a, str>,
-        /// The last id that was seen there: every message with a larger one is sent again, as far as the server keeps them.
+        /// The last id that the client received there. The server replays all later messages that
+        /// it keeps.
         #[serde(skip_serializing_if = "Option::is_none")]
         since: Option<u64>,
     },
     /// Leaves a room.
     Leave {
-        /// Its name.
+        /// The room's name.
         room: Cow<'a, str>,
     },
-    /// Says something to everybody in a room, the speaker included.
+    /// Sends a text to all members of a room, the sender included.
     Say {
         /// The room's name.
         room: Cow<'a, str>,
-        /// At most 4 KiB.
+        /// The text, at most 4 KiB.
         text: Cow<'a, str>,
     },
-    /// Says something to one person.
+    /// Sends a text to one member.
     Whisper {
-        /// The person's nick.
+        /// The recipient's nick.
         to: Cow<'a, str>,
-        /// At most 4 KiB.
+        /// The text, at most 4 KiB.
         text: Cow<'a, str>,
     },
-    /// Asks who is in a room.
+    /// Lists the members of a room.
     Who {
-        /// Its name.
+        /// The room's name.
         room: Cow<'a, str>,
-        /// Where the last answer said that it goes on.
+        /// The `next` of the previous page.
         #[serde(skip_serializing_if = "Option::is_none")]
         next: Option<u64>,
     },
-    /// Asks which rooms there are.
+    /// Lists the rooms.
     Rooms {
-        /// Where the last answer said that it goes on.
+        /// The `next` of the previous page.
         #[serde(skip_serializing_if = "Option::is_none")]
         next: Option<u64>,
     },
-    /// Takes another nick.
+    /// Changes the nick.
     Nick {
-        /// The new one.
+        /// The new nick.
         nick: Cow<'a, str>,
     },
-    /// Asks for a sign of life.
+    /// Asks for a `pong`.
     Ping,
 }
 
-/// A request and what its answer is to be known by.
+/// A request with a label that its answer repeats.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Labelled<'a> {
-    /// What is asked for.
+    /// The request.
     #[serde(flatten)]
     pub request: Request<'a>,
-    /// Comes back in the answer's `ref`: anything of up to 256 bytes.
+    /// Any JSON of at most 256 bytes. The answer repeats it as its `ref`.
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
     pub label: Option<Value>,
 }
 
-/// What a client is sent.
+/// An event that the server sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Event<'a> {
     /// Answers `hello`.
     Welcome {
-        /// What the client is called.
+        /// The client's nick.
         nick: Cow<'a, str>,
-        /// The rooms that it is in.
+        /// The rooms that the client is in.
         rooms: Vec<Cow<'a, str>>,
-        /// Requests a second that it may make for long; none: as many as it likes.
+        /// Sustained requests per second that the server accepts; `None`: no limit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         messages_per_second: Option<u32>,
-        /// Requests that it may make at once.
+        /// Requests that the server accepts in a burst.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         burst: Option<u32>,
-        /// A word that another start of the server does not have: where it is another, ids have begun anew.
+        /// The id of this run of the server. If it changes, message ids have restarted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         server: Option<Cow<'a, str>>,
     },
-    /// Somebody entered a room. Who entered is told so, too.
+    /// A member joined a room. The member itself receives the event, too.
     Joined {
         /// The room.
         room: Cow<'a, str>,
-        /// Who.
+        /// The member's nick.
         nick: Cow<'a, str>,
     },
-    /// Somebody left a room. Who left is told so, too.
+    /// A member left a room. The member itself receives the event, too.
     Left {
         /// The room.
         room: Cow<'a, str>,
-        /// Who.
+        /// The member's nick.
         nick: Cow<'a, str>,
     },
-    /// Something was said.
+    /// A message in a room.
     Message {
-        /// Where.
+        /// The room.
         room: Cow<'a, str>,
-        /// The room's last id and one more.
+        /// The message's id: the room's previous id plus one.
         id: u64,
-        /// By whom.
+        /// The sender's nick.
         from: Cow<'a, str>,
-        /// What.
+        /// The text.
         text: Cow<'a, str>,
-        /// When, by the server's clock: RFC 3339, UTC, with milliseconds.
+        /// The server's time: RFC 3339, UTC, with milliseconds.
         at: Cow<'a, str>,
     },
-    /// A `say` that had a `ref` was said.
+    /// The message of a `say` request with a `ref` was published.
     Ack {
-        /// That `ref`.
+        /// The request's `ref`.
         #[serde(rename = "ref")]
         label: Value,
         /// The message's id.
         id: u64,
     },
-    /// Something was said to one person; who said it gets it, too.
+    /// A text for one member. The sender receives the event, too.
     Whisper {
-        /// By whom.
+        /// The sender's nick.
         from: Cow<'a, str>,
-        /// To whom.
+        /// The recipient's nick.
         to: Cow<'a, str>,
-        /// What.
+        /// The text.
         text: Cow<'a, str>,
-        /// When, as in a message.
+        /// The server's time, as in a message.
         at: Cow<'a, str>,
     },
-    /// Who is in a room.
+    /// One page of a room's members.
     Who {
         /// The room.
         room: Cow<'a, str>,
-        /// How many are.
+        /// The number of members.
         count: u64,
-        /// Some of them, or all.
+        /// The nicks of this page.
         nicks: Vec<Cow<'a, str>>,
-        /// To be sent back with the next `who`; absent when these were the last.
+        /// The `next` to send with the following `who`; absent on the last page.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next: Option<u64>,
     },
-    /// Which rooms there are.
+    /// One page of the rooms.
     Rooms {
-        /// Some of them, or all.
+        /// The rooms of this page.
         rooms: Vec<Listed<'a>>,
-        /// To be sent back with the next `rooms`; absent when these were the last.
+        /// The `next` to send with the following `rooms`; absent on the last page.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next: Option<u64>,
     },
-    /// Somebody, perhaps the client itself, has another nick.
+    /// A member, perhaps the client itself, changed its nick.
     Renamed {
-        /// The old one.
+        /// The old nick.
         was: Cow<'a, str>,
-        /// The new one.
+        /// The new nick.
         nick: Cow<'a, str>,
     },
     /// Answers `ping`.
     Pong,
-    /// The server ends the connection.
+    /// The server closes the connection.
     Bye {
-        /// Why.
+        /// The reason.
         reason: Cow<'a, str>,
     },
-    /// Something was not done, or is missing.
+    /// A request failed, or messages are missing.
     Error {
-        /// A word for programs; the protocol's page lists them.
+        /// The error code, for programs. `docs/chat.md` lists them.
         code: Cow<'a, str>,
-        /// A sentence for people.
+        /// The explanation, for users.
         text: Cow<'a, str>,
-        /// Of codes `missed` and `unknown-id`: the room that it is about.
+        /// Of codes `missed` and `unknown-id`: the room concerned.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         room: Option<Cow<'a, str>>,
-        /// Of code `missed`: the id of the first that is missing.
+        /// Of code `missed`: the id of the first missing message.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         first: Option<u64>,
-        /// Of code `missed`: how many are missing.
+        /// Of code `missed`: the number of missing messages.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         count: Option<u64>,
-        /// Of code `nick-taken`: one that is free.
+        /// Of code `nick-taken`: a nick that is free.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         offer: Option<Cow<'a, str>>,
-        /// The request's `ref`, if it had one.
+        /// The request's `ref`, if present.
         #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
         label: Option<Value>,
     },
 }
 
-/// A room, as `rooms` tells of it.
+/// A room in an answer to `rooms`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed<'a> {
-    /// Its name.
+    /// The room's name.
     pub room: Cow<'a, str>,
-    /// How many are in it.
+    /// The number of its members.
     pub members: u64,
 }

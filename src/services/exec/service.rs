@@ -214,7 +214,7 @@ impl Service for Exec {
                 let words = format!("cannot run '{}': {error}", name.escape_debug());
                 Answer::refusal(name, &words)
             }
-            Err(JobError::Refused) => Answer::refusal(name, "busy: too many commands wait already; try again later"),
+            Err(JobError::Rejected) => Answer::refusal(name, "busy: too many commands wait already; try again later"),
             Err(error) => Answer::refusal(name, &error.to_string()),
         };
         self.tell(cx, answer, false);

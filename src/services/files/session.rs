@@ -110,7 +110,7 @@ impl Session {
             Ok(Outcome::Last(last)) => self.finish(cx, last),
             Ok(Outcome::Denied(fault)) => self.deny(cx, fault),
             Ok(Outcome::Broken(why)) => self.break_off(cx, why),
-            Err(JobError::Refused) => self.step = Step::Pausing(cx.set_timer(TRY_AGAIN), task),
+            Err(JobError::Rejected) => self.step = Step::Pausing(cx.set_timer(TRY_AGAIN), task),
             Err(error) => self.break_off(cx, error.to_string()),
         }
     }

@@ -67,10 +67,10 @@ fn a_full_post_keeps_whole_batches_and_the_names_of_those_it_does_not() {
 fn names_are_given_up_before_the_post_grows_without_end_and_frames_are_counted_on() {
     let limits = Limits { slow_consumer: SlowConsumer::DropNewest, max_write_buffer_bytes: 1, ..Limits::default() };
     let line = line(&limits, Peer::Unix);
-    let last = MAX_MISSED as u64 + 100;
+    let last = MAX_DROPPED_REPORTS as u64 + 100;
     (0..=last).for_each(|ticket| say(&line, ticket, "x", &limits));
     let mut missed = line.take_missed();
     assert_eq!(missed.pop(), Some(DroppedBatch { batch: BatchId::NONE, frames: 2 * 100 }));
-    let named = (1..=MAX_MISSED as u64).map(|ticket| DroppedBatch { batch: BatchId(ticket), frames: 2 });
+    let named = (1..=MAX_DROPPED_REPORTS as u64).map(|ticket| DroppedBatch { batch: BatchId(ticket), frames: 2 });
     assert_eq!(missed, named.collect::<Vec<_>>());
 }

@@ -277,17 +277,17 @@ fn what_cannot_be_done_is_refused() {
     let plan = || plan(&target);
     for (plan, says) in [
         (ChatLoadConfig { members: 0, ..plan() }, "members: at least one"),
-        (ChatLoadConfig { rooms: 0, ..plan() }, "rooms: 6 members fill one room"),
-        (ChatLoadConfig { rooms: 7, ..plan() }, "rooms: 6 members fill one room"),
+        (ChatLoadConfig { rooms: 0, ..plan() }, "rooms: 6 members need between 1 and 6 rooms"),
+        (ChatLoadConfig { rooms: 7, ..plan() }, "rooms: 6 members need between 1 and 6 rooms"),
         (ChatLoadConfig { rooms: 3, ..plan() }, "publishers: each of the 3 rooms"),
-        (ChatLoadConfig { publishers: 7, ..plan() }, "publishers: they are members"),
-        (ChatLoadConfig { payload_bytes: 39, ..plan() }, "payload: a text holds its stamp of 40 bytes"),
-        (ChatLoadConfig { payload_bytes: 4097, ..plan() }, "payload: a text holds"),
+        (ChatLoadConfig { publishers: 7, ..plan() }, "publishers: 7 exceed the 6 members"),
+        (ChatLoadConfig { payload_bytes: 39, ..plan() }, "payload: a text has between 40 (its stamp) and 4096 bytes"),
+        (ChatLoadConfig { payload_bytes: 4097, ..plan() }, "payload: a text has"),
         (ChatLoadConfig { activity: ChatActivity::Closed { in_flight: 0 }, ..plan() }, "in-flight: at least one"),
         (ChatLoadConfig { activity: ChatActivity::Open { rate: f64::NAN }, ..plan() }, "rate: NaN messages a second"),
         (
             ChatLoadConfig { target: Endpoint::Udp("127.0.0.1:9".parse().unwrap()), ..plan() },
-            "target: members are connections",
+            "target: members need a connection",
         ),
         (ChatLoadConfig { duration: Duration::ZERO, ..plan() }, "duration: "),
         (ChatLoadConfig { answer_timeout: Duration::ZERO, ..plan() }, "answer-timeout: "),

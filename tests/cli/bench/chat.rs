@@ -26,7 +26,7 @@ fn good(server: &Server, args: &[&str]) -> String {
     loop {
         let output = brief(server, args);
         let stderr = String::from_utf8_lossy(&output.stderr);
-        if stderr == "switchboard: not one message was delivered\n" && began.elapsed() < GUARD {
+        if stderr == "switchboard: no message was delivered\n" && began.elapsed() < GUARD {
             continue;
         }
         assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
@@ -45,9 +45,9 @@ fn the_table_says_that_everybody_heard_everything() {
     let table = good(&server, &["--in-flight", "2"]);
     for words in [
         "chat at tcp 127.0.0.1:",
-        "5 members in one room, 1 of them says messages of 64 B, 2 under way in each room; 250 ms after 20 ms",
+        "5 members in one room, 1 of them sends messages of 64 B, 2 in flight in each room; 250 ms after 20 ms",
         "deliveries",
-        "all in after",
+        "all joined after",
         "\ndelivery ",
         "\njoin ",
         "CPU/delivery",
@@ -59,7 +59,7 @@ fn the_table_says_that_everybody_heard_everything() {
     assert!(good(&server, &["--rate", "200"]).contains("\nsend lag "));
     let idle = good(&server, &["--idle", "--rooms", "2"]);
     assert!(idle.contains("5 members in 2 rooms, only held;"), "{idle}");
-    assert!(idle.contains("ok     All 5 members were in after "), "{idle}");
+    assert!(idle.contains("ok     All 5 members had joined after "), "{idle}");
 }
 
 #[test]
@@ -117,26 +117,30 @@ fn wrong(fault: Fault) -> (String, String) {
 #[test]
 fn what_is_wrong_is_counted_and_named_and_the_exit_code_is_1() {
     for (fault, says, names) in [
-        (Fault::Skip, "1 id never came to a member", "WRONG  Member 4 never received id 9 of lobby."),
-        (Fault::Duplicate, "1 message came twice", "WRONG  Member 4 received id 9 of lobby again."),
-        (Fault::Swap, "1 message came after a later one", "WRONG  Id 9 of lobby came to member 4 after a later one."),
+        (Fault::Skip, "1 id never reached a member", "WRONG  Member 4 never received id 9 of lobby."),
+        (Fault::Duplicate, "1 message arrived twice", "WRONG  Member 4 received id 9 of lobby again."),
+        (
+            Fault::Swap,
+            "1 message arrived after a later one",
+            "WRONG  Member 4 received id 9 of lobby after a later one.",
+        ),
         (
             Fault::Corrupt,
-            "1 message came with another text",
-            "WRONG  Id 9 of lobby came to member 4 with another text.",
+            "1 message arrived with another text",
+            "WRONG  Member 4 received id 9 of lobby with another text.",
         ),
         (
             Fault::Swallow,
-            "1 message was said and came to nobody",
-            "WRONG  Message 8 of member 0 was said in lobby and came to nobody.",
+            "1 message was sent and never delivered",
+            "WRONG  Member 0 sent message 8 in lobby, but no member received it.",
         ),
-        (Fault::Close, "1 member was broken off by the server", "WRONG  Something went wrong"),
+        (Fault::Close, "1 member was disconnected by the server", "WRONG  Something went wrong"),
         (
             Fault::Bye,
-            "1 complaint by the server, 1 member was broken off",
-            "WRONG  The server to member 4: bye: you are too slow",
+            "1 error sent by the server, 1 member was disconnected",
+            "WRONG  Server error for member 4: bye: you are too slow",
         ),
-        (Fault::Taken, "1 complaint by the server, 1 member was not let in", "nick-taken: somebody else is called so"),
+        (Fault::Taken, "1 error sent by the server, 1 member could not join", "nick-taken: somebody else is called so"),
     ] {
         let (line, table) = wrong(fault);
         assert!(line.starts_with(&format!("switchboard: {says}")), "{fault:?}: {line}");
@@ -148,7 +152,7 @@ fn what_is_wrong_is_counted_and_named_and_the_exit_code_is_1() {
 #[test]
 fn a_server_that_limits_its_members_is_to_be_started_without_that() {
     let (line, table) = wrong(Fault::Flood);
-    assert!(line.contains("1 complaint by the server"), "{line}");
+    assert!(line.contains("1 error sent by the server"), "{line}");
     assert!(table.contains("start it with --messages-per-second 0"), "{table}");
 }
 
@@ -160,7 +164,7 @@ fn files_are_written() {
     assert!(csv.starts_with("at_ns,length_ns,messages,"), "{csv}");
     let page = std::fs::read_to_string(page.path()).unwrap();
     for words in
-        ["<title>chat at tcp", "Latency by percentile", "deliveries a second", "Memory", "Every one of 5 members"]
+        ["<title>chat at tcp", "Latency by percentile", "deliveries per second", "Memory", "Every one of 5 members"]
     {
         assert!(page.contains(words), "{words}");
     }
@@ -181,7 +185,7 @@ fn who_interrupts_it_is_told_what_was_measured() {
     program.signal(Signal::INT);
     assert_eq!(program.wait().code(), Some(130));
     let table = program.printed();
-    assert!(table.contains("It ended early: it was told to end"), "{table}");
+    assert!(table.contains("The run ended early: a signal stopped it"), "{table}");
     assert!(!table.contains("WRONG  Something"), "{table}");
 }
 
@@ -192,7 +196,7 @@ fn where_no_server_listens_that_is_said() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains(&format!("cannot connect to tcp {nobody}")), "{stderr}");
-    assert!(stderr.contains("is a server listening there?"), "{stderr}");
+    assert!(stderr.contains("check that a server listens there"), "{stderr}");
 }
 
 /// The service itself, on both engines, over rooms, closed and open.

@@ -52,7 +52,7 @@ fn the_first_signal_ends_it_early_with_what_was_measured() {
         assert_eq!(result["interrupted"], true);
         assert_eq!(result["ended_early"], "signal");
         assert_eq!(result["faults"]["broken"], 0, "its own server did not go first");
-        assert!(result["verdicts"].to_string().contains("It ended early"), "{result}");
+        assert!(result["verdicts"].to_string().contains("The run ended early"), "{result}");
     }
 }
 
@@ -64,7 +64,7 @@ fn the_second_signal_ends_it_at_once_and_its_server_too() {
     // A server that does not answer any more would be waited for.
     send(&children_of(pid).pop().unwrap(), Signal::STOP);
     program.signal(Signal::INT);
-    program.logged("ended early by a signal");
+    program.logged("run ended early: signal received");
     program.signal(Signal::TERM);
     assert_eq!(program.wait().code(), Some(143));
     assert_eq!(program.printed(), "", "it did not wait for the server");
@@ -125,7 +125,7 @@ fn a_server_that_dies_in_the_middle_is_told() {
     let server = children_of(program.id()).pop().unwrap();
     send(&server, Signal::KILL);
     assert_eq!(program.wait().code(), Some(1));
-    assert!(program.log().contains("the server ended in the middle of it with signal: 9"));
+    assert!(program.log().contains("the server exited during the run: signal: 9"));
 }
 
 #[test]
@@ -143,7 +143,6 @@ fn too_few_descriptors_are_told_before_the_run() {
     let output = shell.args(["-c", script, env!("CARGO_BIN_EXE_switchboard")]).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    let says =
-        "switchboard: 100 connections need 132 descriptors and this process may have 60: raise it with 'ulimit -n 132'";
+    let says = "switchboard: too few file descriptors: 100 connections need 132, the limit of this process is 60; raise it with 'ulimit -n 132'";
     assert!(stderr.starts_with(says), "{stderr}");
 }

@@ -85,7 +85,7 @@ fn a_server_that_leaves_ends_the_run_after_a_second_and_it_is_said() {
     assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
     assert_eq!((&result["ended_early"], &result["interrupted"]), (&"no_connections".into(), &false.into()), "{line}");
     let verdicts = result["verdicts"].to_string();
-    assert!(verdicts.contains("It ended early: there was no connection for a second, after "), "{verdicts}");
+    assert!(verdicts.contains("The run ended early: the server had no connection for a second, after "), "{verdicts}");
 }
 
 #[test]
@@ -93,9 +93,9 @@ fn nobody_who_listens() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let (line, result) = wrong(&[&address]);
     assert!(line.contains(&format!("cannot connect to tcp {address}: ")), "{line}");
-    assert!(line.contains("is a server listening there?"), "{line}");
+    assert!(line.contains("check that a server listens there"), "{line}");
     assert!(result.is_null(), "there is no result");
 
     let (line, _) = wrong(&[&SocketPath::new().listen()]);
-    assert!(line.contains("cannot connect to unix /") && line.contains("is a server listening there?"), "{line}");
+    assert!(line.contains("cannot connect to unix /") && line.contains("check that a server listens there"), "{line}");
 }

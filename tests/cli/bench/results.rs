@@ -150,7 +150,7 @@ fn the_server_is_seen_when_its_process_is_known() {
 
     let output = brief(&[&address, "--server-pid", "4194305"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("process 4194305 cannot be looked at"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("cannot read the usage of process 4194305"));
 }
 
 #[test]

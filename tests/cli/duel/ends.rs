@@ -51,14 +51,14 @@ fn what_is_whole_is_told_when_it_is_ended_early() {
     let many: Vec<_> = (1..=50).map(|connections| connections.to_string()).collect();
     let points = format!("--connections={}", many.join(","));
     let mut program = start(&["-v", "duel", "echo", &points, "--seconds=0.1", "--warm-up=0", "--rounds=2", "--json"]);
-    program.logged("1 connection is whole");
+    program.logged("point complete: 1 connection");
     program.signal(Signal::INT);
     assert_eq!(program.wait().code(), Some(130));
     let result: Value = serde_json::from_str(&program.printed()).unwrap();
     assert_eq!(result["interrupted"], true);
     let points = result["points"].as_array().unwrap();
     assert!(points[0]["whole"] == true && points.len() < 50, "{result}");
-    assert!(result["remarks"].to_string().contains("It was ended early"), "{result}");
+    assert!(result["remarks"].to_string().contains("The duel ended early"), "{result}");
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_server_that_dies_in_the_middle_is_told() {
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
     assert_eq!(program.wait().code(), Some(1));
     let log = program.log();
-    assert!(log.contains("3 connections, reactor: the server ended in the middle of it with signal: 9"), "{log}");
+    assert!(log.contains("3 connections, reactor: the server exited during the run: signal: 9"), "{log}");
 }
 
 #[test]

@@ -42,31 +42,41 @@ fn header(json: &str, output: &[u8]) -> Vec<u8> {
 #[test]
 fn a_server_that_lies_is_found_out() {
     for (dialect, says, lingers, expected) in [
-        ("length", (-5_i32).to_le_bytes().to_vec(), true, "the answer is said to have -5 bytes"),
-        ("length", i32::MAX.to_le_bytes().to_vec(), true, "2147483647 bytes, and 67108864 are the most"),
-        ("length", b"\x09\0\0\0half".to_vec(), false, "the connection ended after 4 of 9 bytes of the output"),
-        ("length", b"\x09\0\0\0half".to_vec(), true, "no whole answer within 500ms; give a longer --timeout"),
-        ("length", Vec::new(), false, "the connection ended before an answer came"),
+        ("length", (-5_i32).to_le_bytes().to_vec(), true, "invalid response length: -5 bytes"),
+        ("length", i32::MAX.to_le_bytes().to_vec(), true, "response too large: 2147483647 bytes (maximum 67108864)"),
         (
             "length",
-            b"\x03\0\0\0hi\nEXTRA".to_vec(),
-            true,
-            "more than the 3 bytes that it has announced; does the server",
+            b"\x09\0\0\0half".to_vec(),
+            false,
+            "the server closed the connection after 4 of 9 bytes of the output",
         ),
-        ("length", vec![0; 70_000], true, "more than the 0 bytes that it has announced; does the server"),
-        ("header", header(r#"{"total_size":2}"#, b"hi!"), true, "more than the 2 bytes that it has announced"),
-        ("header", header("not JSON", b""), true, "the header is no JSON object"),
-        ("header", header(r#"{"filename":"x"}"#, b""), true, "the header has no length of the output, total_size"),
-        ("header", header(r#"{"total_size":1e300}"#, b""), true, "the header has no length of the output, total_size"),
+        ("length", b"\x09\0\0\0half".to_vec(), true, "no whole answer within 500ms; give a longer --timeout"),
+        ("length", Vec::new(), false, "the server closed the connection before a response"),
+        ("length", b"\x03\0\0\0hi\nEXTRA".to_vec(), true, "more than the declared 3 bytes; does the server"),
+        ("length", vec![0; 70_000], true, "more than the declared 0 bytes; does the server"),
+        ("header", header(r#"{"total_size":2}"#, b"hi!"), true, "more than the declared 2 bytes"),
+        ("header", header("not JSON", b""), true, "invalid response header: it is not a JSON object"),
+        (
+            "header",
+            header(r#"{"filename":"x"}"#, b""),
+            true,
+            "invalid response header: it lacks the length of the output, total_size",
+        ),
+        (
+            "header",
+            header(r#"{"total_size":1e300}"#, b""),
+            true,
+            "invalid response header: it lacks the length of the output, total_size",
+        ),
         ("header", header(r#"{"total_size":99999999999}"#, b""), true, "99999999999 bytes"),
-        ("header", header(r#"{"total_size":2,"md5":"beef"}"#, b"hi"), true, "the output is not the one whose MD5"),
-        ("header", header(r#"{"total_size":3}"#, b"hi"), false, "the connection ended after 2 of 3 bytes"),
-        ("header", b"Ready|5".to_vec(), true, "the answer begins with Ready|: the server speaks the dialect ready"),
+        ("header", header(r#"{"total_size":2,"md5":"beef"}"#, b"hi"), true, "the output does not have the MD5"),
+        ("header", header(r#"{"total_size":3}"#, b"hi"), false, "the server closed the connection after 2 of 3 bytes"),
+        ("header", b"Ready|5".to_vec(), true, "the response starts with Ready|: the server speaks the dialect ready"),
         ("header", b"HTTP/1.1 400\r\n".to_vec(), true, "does the server speak another dialect?"),
-        ("ready", b"cmd ERROR".to_vec(), true, "the answer begins with 'cmd ERROR', not with Ready|"),
-        ("ready", b"Ready|99999999999999999999".to_vec(), true, "bytes, and 67108864 are the most"),
-        ("ready", b"Ready|x\x1b".to_vec(), true, r"begins with 'Ready|x\u{1b}'"),
-        ("ready", b"Ready|5".to_vec(), false, "the connection ended after 0 of 5 bytes of the output"),
+        ("ready", b"cmd ERROR".to_vec(), true, "the response starts with 'cmd ERROR' instead of Ready|"),
+        ("ready", b"Ready|99999999999999999999".to_vec(), true, "bytes (maximum 67108864)"),
+        ("ready", b"Ready|x\x1b".to_vec(), true, r"starts with 'Ready|x\u{1b}'"),
+        ("ready", b"Ready|5".to_vec(), false, "the server closed the connection after 0 of 5 bytes of the output"),
     ] {
         let (address, heard) = lying(vec![says], lingers);
         let output = call(&address, &["--dialect", dialect, "--timeout", "500ms", "--", "ls"]);
@@ -96,13 +106,7 @@ fn what_is_ready_is_as_long_as_was_said() {
     for (announced, output, code, printed, expected) in [
         ("Ready|0", "", 0, "", ""),
         ("Ready|2", "hi", 0, "hi", ""),
-        (
-            "Ready|2",
-            "hi!",
-            1,
-            "",
-            "more than the 2 bytes that it has announced; does the server speak another dialect?",
-        ),
+        ("Ready|2", "hi!", 1, "", "more than the declared 2 bytes; does the server speak another dialect?"),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();

@@ -109,13 +109,13 @@ fn a_token_is_asked_for_and_given() {
 }
 
 #[test]
-fn a_tokens_file_keeps_it_or_is_refused() {
+fn token_file_must_be_private_and_hold_one_token() {
     let folder = tempfile::tempdir().unwrap();
     for (contents, mode, code, says) in [
-        (TOKEN, 0o644, 1, "others may read or change the token in"),
-        (TOKEN, 0o640, 1, "others may read or change the token in"),
-        ("", 0o600, 1, "there is no token in"),
-        ("\r\n", 0o600, 1, "there is no token in"),
+        (TOKEN, 0o644, 1, "is accessible to other users: run 'chmod 600"),
+        (TOKEN, 0o640, 1, "is accessible to other users: run 'chmod 600"),
+        ("", 0o600, 1, "is empty: write the token into it"),
+        ("\r\n", 0o600, 1, "is empty: write the token into it"),
         ("short\n", 0o600, 2, "--token-file: a token has at least 16 bytes"),
         ("one line and\nanother one", 0o600, 2, "--token-file: a token is one line"),
     ] {
@@ -133,21 +133,21 @@ fn a_tokens_file_keeps_it_or_is_refused() {
 #[test]
 fn what_is_not_safe_is_not_served() {
     for (args, says) in [
-        (&[][..], "exec runs nothing that was not allowed: give --allow PROGRAM, or --shell"),
-        (&["--allow", "ls", "--shell"], "--shell allows everything already"),
+        (&[][..], "exec needs to know what it may run: add --allow PROGRAM or --shell"),
+        (&["--allow", "ls", "--shell"], "--shell allows every command: remove"),
         (
             &["--allow", "ls", "--listen", "0.0.0.0:0"],
-            "tcp 0.0.0.0:0 can be reached from other machines: give --token-file",
+            "tcp 0.0.0.0:0 is reachable from other machines: add --token-file",
         ),
-        (&["--allow", "ls", "--listen", "[::]:0"], "can be reached from other machines: give --token-file"),
-        (&["--shell", "--listen", "0.0.0.0:0", "--token-file", "x"], "--shell is for 127.0.0.1 alone"),
+        (&["--allow", "ls", "--listen", "[::]:0"], "is reachable from other machines: add --token-file"),
+        (&["--shell", "--listen", "0.0.0.0:0", "--token-file", "x"], "--shell is limited to loopback"),
         (&["--allow", "no-such-program"], "--allow: 'no-such-program' is not in PATH"),
         (&["--allow", "./ls"], "--allow: './ls' is a relative path"),
-        (&["--allow", "ls", "--dialect", "plain"], "--dialect plain is not for exec"),
-        (&["--allow", "ls", "--timeout", "0"], "--timeout: no command ends in no time"),
+        (&["--allow", "ls", "--dialect", "plain"], "--dialect plain is not a dialect of exec"),
+        (&["--allow", "ls", "--timeout", "0"], "--timeout must be greater than 0"),
         (&["--allow", "ls", "--jobs", "0"], "--jobs must be at least 1"),
-        (&["--allow", "ls", "--framing", "lines"], "lines cannot carry exec's answers"),
-        (&["--allow", "ls", "--listen", "u16be@127.0.0.1:0"], "u16be cannot carry exec's answers"),
+        (&["--allow", "ls", "--framing", "lines"], "cannot use the framing lines: a response of exec needs"),
+        (&["--allow", "ls", "--listen", "u16be@127.0.0.1:0"], "cannot use the framing u16be: a response of exec needs"),
     ] {
         let output = run(&[&["serve", "exec"], args].concat());
         let stderr = text(&output.stderr);
@@ -161,7 +161,7 @@ fn what_is_not_safe_is_not_served() {
 fn a_call_that_makes_no_sense_is_wrong_usage() {
     for (args, says) in [
         (&["127.0.0.1:1"][..], "required arguments were not provided: <COMMAND>"),
-        (&["127.0.0.1:1", "--", ""], "there is no command: write one behind --"),
+        (&["127.0.0.1:1", "--", ""], "the command is empty: write one after --"),
         (&["127.0.0.1:0", "--", "ls"], "127.0.0.1:0 is no server's address"),
         (&["udp:127.0.0.1:1", "--", "ls"], "is not for this client: leave out udp:"),
         (&["8086", "--", "ls"], "8086 is not an address"),

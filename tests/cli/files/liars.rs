@@ -21,20 +21,20 @@ fn head(size: i64, offset: i64, sum: &str) -> Vec<u8> {
 #[test]
 fn whoever_lies_is_found_out() {
     let sum = sha256(b"content");
-    let more = "more than the 7 bytes that it has announced";
+    let more = "more than the announced 7 bytes";
     let kept = &["x.part"] as &[&str];
     for (says, left, answer) in [
-        ("ended the connection without an answer", &[] as &[&str], Vec::new()),
-        ("the server's answer is not understood", &[], b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
+        ("closed the connection without a reply", &[] as &[&str], Vec::new()),
+        ("invalid reply from the server", &[], b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
         ("; does the server speak --dialect plain?", &[], frame(b"hello")),
         ("missing field", &[], frame(b"{}")),
         ("missing field `sha256`", &[], frame(br#"{"name":"x","size":7,"offset":0}"#)),
-        ("sha256 is none", &[], head(7, 0, "abc")),
-        ("the server's answer is not understood", &[], head(-7, 0, &sum)),
-        ("begins at byte 3, and was asked to at byte 0", &[], head(7, 3, &sum)),
-        ("are allowed", &[], b"\xff\xff\xff\xff".to_vec()),
-        ("are allowed", kept, [head(7, 0, &sum), frame(b"con"), b"\x7f\0\0\0".to_vec()].concat()),
-        ("frames with nothing in them", kept, [head(7, 0, &sum), frame(b"con"), frame(b"")].concat()),
+        ("sha256 must be 64 hexadecimal digits", &[], head(7, 0, "abc")),
+        ("invalid reply from the server", &[], head(-7, 0, &sum)),
+        ("starts at byte 3 instead of the requested byte 0", &[], head(7, 3, &sum)),
+        ("1048576 allowed", &[], b"\xff\xff\xff\xff".to_vec()),
+        ("1048576 allowed", kept, [head(7, 0, &sum), frame(b"con"), b"\x7f\0\0\0".to_vec()].concat()),
+        ("sent an empty data frame", kept, [head(7, 0, &sum), frame(b"con"), frame(b"")].concat()),
         (more, kept, [head(7, 0, &sum), frame(b"con"), frame(b"tents")].concat()),
         ("after 3 of 7 bytes", kept, [head(7, 0, &sum), frame(b"con")].concat()),
         ("after 3 of 7 bytes", kept, [head(7, 0, &sum), frame(b"con"), b"\0\0\0\x04ten".to_vec()].concat()),
@@ -63,7 +63,7 @@ fn what_lies_behind_the_last_byte_is_found() {
         let size = content.len();
         let answer = [head(size.try_into().unwrap(), 0, &sha256(content)), bytes, surplus].concat();
         let server = Scripted::new(vec![answers(answer)]);
-        let says = format!("cannot get x: the server sends more than the {size} bytes that it has announced");
+        let says = format!("cannot get x: the server sent more than the announced {size} bytes");
         expect(&call(folder.path(), &server.address, &["get", "x"]), 1, &says);
         // What was announced may be right: the next run finds out.
         assert_eq!(names(folder.path()), if size > 0 { &["x.part"][..] } else { &[] });
@@ -77,7 +77,7 @@ fn wrong_bytes_are_fetched_once_more_and_then_given_up() {
     fs::write(folder.path().join("x"), "old").unwrap();
     let wrong = || answers([head(7, 0, &sha256(b"content")), frame(b"contend")].concat());
     let server = Scripted::new(vec![wrong(), wrong()]);
-    let says = "cannot get x: what has come does not have the announced SHA-256";
+    let says = "cannot get x: the file does not have the announced SHA-256";
     expect(&call(folder.path(), &server.address, &["get", "x"]), 1, says);
     assert_eq!(names(folder.path()), ["x"], "wrong bytes are not gone on with");
     assert_eq!(fs::read_to_string(folder.path().join("x")).unwrap(), "old");
@@ -92,11 +92,11 @@ fn wrong_bytes_are_fetched_once_more_and_then_given_up() {
 #[test]
 fn lists_that_lie_are_found_out() {
     for (says, answer) in [
-        ("ended the connection without an answer", Vec::new()),
-        ("is not understood", frame(b"[]")),
+        ("closed the connection without a reply", Vec::new()),
+        ("invalid reply", frame(b"[]")),
         ("missing field `files`", frame(b"{}")),
-        ("is not understood", frame(br#"{"files":[{"name":"x","size":-1}]}"#)),
-        ("are allowed", b"\x01\0\0\0".to_vec()),
+        ("invalid reply", frame(br#"{"files":[{"name":"x","size":-1}]}"#)),
+        ("1048576 allowed", b"\x01\0\0\0".to_vec()),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let server = Scripted::new(vec![answers(answer)]);

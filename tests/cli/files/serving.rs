@@ -18,12 +18,16 @@ fn serve(folder: &std::path::Path, more: &[&str]) -> (Program, String) {
 fn what_cannot_be_served_is_said_before_anything_is_bound() {
     for (code, args, says) in [
         (2, &["--listen", "127.0.0.1:0"] as &[&str], "add --root DIR"),
-        (2, &["--root", ".", "--dialect", "header"], "--dialect header is not for files: choose framed or plain"),
-        (2, &["--root", ".", "--framing", "lines"], "needs a length prefix that carries 1 MiB, such as u32be"),
-        (2, &["--root", ".", "--framing", "u16be"], "needs a length prefix that carries 1 MiB, such as u32be"),
-        (2, &["--root", ".", "--dialect", "plain", "--listen", "lines@127.0.0.1:0"], "as they are, which is raw"),
-        (2, &["--root", ".", "--listen", "udp:127.0.0.1:0"], "files does not answer datagrams"),
-        (1, &["--root", "Cargo.toml"], "cannot serve Cargo.toml: not a directory; --root has to be a directory"),
+        (
+            2,
+            &["--root", ".", "--dialect", "header"],
+            "--dialect header is not a dialect of files: choose framed or plain",
+        ),
+        (2, &["--root", ".", "--framing", "lines"], "needs a length prefix for 1 MiB, such as u32be"),
+        (2, &["--root", ".", "--framing", "u16be"], "needs a length prefix for 1 MiB, such as u32be"),
+        (2, &["--root", ".", "--dialect", "plain", "--listen", "lines@127.0.0.1:0"], "unframed, so it needs raw"),
+        (2, &["--root", ".", "--listen", "udp:127.0.0.1:0"], "files does not support UDP"),
+        (1, &["--root", "Cargo.toml"], "cannot serve Cargo.toml: not a directory; --root must be a directory"),
         (1, &["--root", "no/such", "--dialect", "plain"], "cannot serve no/such: No such file or directory; --root"),
     ] {
         let output = run(&[&["serve", "files"], args].concat());
@@ -148,7 +152,7 @@ fn who_speaks_the_other_dialect_is_told_what_to_try() {
     let (_framed, framed) = serve(folder.path(), &[]);
     let (_plain, plain) = serve(folder.path(), &["--dialect", "plain"]);
     for args in [&["get", "a.txt"][..], &["list"]] {
-        expect(&call(folder.path(), &plain, args), 1, "without an answer; does the server speak --dialect plain?");
+        expect(&call(folder.path(), &plain, args), 1, "without a reply; does the server speak --dialect plain?");
     }
     let args = ["--dialect", "plain", "get", "a.txt"];
     expect(&call(folder.path(), &framed, &args), 1, "nothing is written; does the server speak --dialect framed?");

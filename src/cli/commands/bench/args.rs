@@ -1,4 +1,4 @@
-//! What was typed after `bench`.
+//! The arguments of `bench`, as they are typed.
 
 use std::path::PathBuf;
 
@@ -16,165 +16,165 @@ const RESULT: &str = "Result";
 /// Services that can be measured, each with a load of its own.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum BenchCommand {
-    /// Messages that come back: throughput, latency, faults of any server that echoes
+    /// Measure throughput, latency and faults of any server that echoes
     ///
-    /// Without an address it starts a server of its own, on another processor where there are two, and stops it again. Every
-    /// answer is compared with what was sent, byte for byte.
+    /// Without an address it starts a server, on another processor where there are two or more, and stops it after the run.
+    /// Every answer is compared with what was sent, byte for byte.
     #[command(after_long_help = include_str!("echo_help.txt"), allow_negative_numbers = true)]
-    Echo(Box<EchoArgs>),
-    /// Messages to rooms: deliveries, their latency, and the proof that every member received every message once, in order
+    Echo(Box<BenchEchoArgs>),
+    /// Measure deliveries to chat rooms, and prove that each member received each message once, in order
     ///
-    /// Without an address it starts a server of its own, on another processor where there are two, and stops it again.
+    /// Without an address it starts a server, on another processor where there are two or more, and stops it after the run.
     #[command(after_long_help = include_str!("chat_help.txt"), allow_negative_numbers = true)]
-    Chat(Box<ChatArgs>),
+    Chat(Box<BenchChatArgs>),
 }
 
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag that can be typed")]
-pub(in crate::cli) struct EchoArgs {
-    /// Where the server is; without it, one is started for the measurement, and stopped after it
+#[expect(clippy::struct_excessive_bools, reason = "each bool is a flag of the command line")]
+pub(in crate::cli) struct BenchEchoArgs {
+    /// Address of the server; without it, a server is started for the run and stopped after it
     ///
     /// host:port, [v6]:port, udp:host:port or unix:PATH.
     #[arg(value_name = "ADDR")]
     pub(super) address: Option<String>,
 
-    /// Connections held open; of UDP, sockets; with --churn, at once
+    /// Connections to hold open; with UDP, sockets; with --churn, connections at the same time
     #[arg(short, long, value_name = "N", default_value_t = 50, help_heading = LOAD)]
     pub(super) connections: usize,
     /// Payload of a message, or a range from which each is drawn: 64, 64..1k
     #[arg(short, long, value_name = "SIZE", default_value_t = SizeRange(64..=64), help_heading = LOAD)]
     pub(super) payload: SizeRange,
-    /// Closed loop: messages under way on each connection; the next is sent when an answer comes [default: 1]
+    /// Closed loop: messages in flight on each connection; each answer triggers the next message [default: 1]
     ///
-    /// It measures how much the server can do. A server that stalls is sent nothing meanwhile, so it hides stalls: for
-    /// latency as users would have it, see --rate.
+    /// It measures the maximum throughput. While the server stalls, nothing is sent, so stalls are undercounted: for
+    /// the latency that users see, use --rate.
     #[arg(short = 'n', long, value_name = "N", group = "activity", help_heading = LOAD)]
     pub(super) in_flight: Option<usize>,
-    /// Open loop: messages a second over all connections, whether or not answers come, as in 10k
+    /// Open loop: messages per second over all connections, whether or not answers arrive, as in 10k
     ///
-    /// Latency counts from when a message was due, not from when it could be sent.
+    /// Latency counts from the time at which a message was due, not from the time at which it was sent.
     #[arg(short, long, value_name = "RATE", group = "activity", help_heading = LOAD)]
     pub(super) rate: Option<Rate>,
-    /// Connect, one exchange, close, again and again; latency is that of all three
+    /// Connect, exchange one message, close, and repeat; latency covers all three
     #[arg(long, group = "activity", help_heading = LOAD)]
     pub(super) churn: bool,
-    /// Connect, one exchange, then only hold the connections
+    /// Connect, exchange one message, then only hold the connections
     #[arg(long, group = "activity", help_heading = LOAD)]
     pub(super) idle: bool,
     /// Search the highest rate at which --slo holds; each rate is tried for --duration, the first is --rate's, or 1k
     #[arg(long, conflicts_with_all = ["in_flight", "churn", "idle"], help_heading = LOAD)]
     pub(super) find_max: bool,
-    /// What has to hold: a percentile of the latency, or max, and what it must stay below, as in p99.9<20ms
+    /// Objective of --find-max: a percentile of the latency, or max, and its upper bound, as in p99.9<20ms
     #[arg(long, value_name = "SLO", requires = "find_max", default_value = "p99<5ms", help_heading = LOAD)]
     pub(super) slo: Slo,
-    /// Connections in addition that send all the server takes, and never read
+    /// Additional connections that send as fast as the server accepts, and never read
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = LOAD)]
     pub(super) slow_readers: usize,
-    /// How long it counts
+    /// Length of the measured time
     #[arg(short, long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
     pub(super) duration: HumanDuration,
-    /// How long the load is on before it counts
+    /// Length of the full load before the measured time
     #[arg(short, long, value_name = "TIME", default_value = "1s", help_heading = LOAD)]
     pub(super) warm_up: HumanDuration,
-    /// Over how long the connections are opened; 0: as fast as the server accepts them
+    /// Time over which the connections are opened; 0: as fast as the server accepts them
     #[arg(long, value_name = "TIME", default_value = "0", help_heading = LOAD)]
     pub(super) ramp: HumanDuration,
-    /// An answer that has not come after this long is lost
+    /// Time after which a missing answer counts as lost
     #[arg(long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
     pub(super) answer_timeout: HumanDuration,
-    /// Where payloads begin: equal seeds send equal bytes
+    /// Seed of the payloads: equal seeds send equal bytes
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = LOAD)]
     pub(super) seed: u64,
 
-    /// How byte streams are cut into frames: the server's own framing [default: u32be]
+    /// Framing of the server's byte streams [default: u32be]
     #[arg(long, value_name = "NAME", help_heading = SERVER)]
     pub(super) framing: Option<Framing>,
-    /// Datagrams instead of connections
+    /// Send datagrams instead of opening connections
     #[arg(long, conflicts_with = "framing", help_heading = SERVER)]
     pub(super) udp: bool,
     #[command(flatten)]
-    pub(super) server: ServerArgs,
+    pub(super) server: BenchServerArgs,
     #[command(flatten)]
-    pub(super) result: ResultArgs,
+    pub(super) result: BenchResultArgs,
 }
 
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct ChatArgs {
-    /// Where the server is; without it, one is started for the measurement, and stopped after it
+pub(in crate::cli) struct BenchChatArgs {
+    /// Address of the server; without it, a server is started for the run and stopped after it
     ///
     /// host:port, [v6]:port or unix:PATH, of a listener for length-prefixed JSON.
     #[arg(value_name = "ADDR")]
     pub(super) address: Option<String>,
 
-    /// Members, a connection each
+    /// Members, one connection each
     #[arg(short, long, value_name = "N", default_value_t = 1000, help_heading = LOAD)]
     pub(super) members: usize,
-    /// Members that speak, dealt over the rooms; each hears itself, too [default: one for each room]
+    /// Members that send, spread over the rooms; each also receives its own messages [default: one for each room]
     #[arg(long, value_name = "N", conflicts_with = "idle", help_heading = LOAD)]
     pub(super) publishers: Option<usize>,
-    /// Rooms, over which the members are dealt: the lobby, or bench-0 and so on
+    /// Rooms, over which the members are spread: the lobby, or bench-0 and so on
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = LOAD)]
     pub(super) rooms: usize,
     /// Text of a message
     #[arg(short, long, value_name = "SIZE", default_value = "64", help_heading = LOAD)]
     pub(super) payload: Size,
-    /// Closed loop: messages under way in each room; the next is said when all members have the oldest [default: 1]
+    /// Closed loop: messages in flight in each room; the next is sent when all members have the oldest [default: 1]
     ///
-    /// It measures how much the server can do. A server that stalls is sent nothing meanwhile, so it hides stalls: for
-    /// latency as users would have it, see --rate.
+    /// It measures the maximum throughput. While the server stalls, nothing is sent, so stalls are undercounted: for
+    /// the latency that users see, use --rate.
     #[arg(short = 'n', long, value_name = "N", group = "activity", help_heading = LOAD)]
     pub(super) in_flight: Option<usize>,
-    /// Open loop: messages a second over all rooms, however long they take, as in 1k
+    /// Open loop: messages per second over all rooms, whether or not they are delivered, as in 1k
     ///
-    /// Latency counts from when a message was due, not from when it could be said.
+    /// Latency counts from the time at which a message was due, not from the time at which it was sent.
     #[arg(short, long, value_name = "RATE", group = "activity", help_heading = LOAD)]
     pub(super) rate: Option<Rate>,
-    /// Join, then only hold the members: how long it takes until all are in, and what each costs in memory
+    /// Join, then only hold the members: the time until all have joined, and the memory of each
     #[arg(long, group = "activity", help_heading = LOAD)]
     pub(super) idle: bool,
-    /// How long it counts
+    /// Length of the measured time
     #[arg(short, long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
     pub(super) duration: HumanDuration,
-    /// How long the load is on before it counts
+    /// Length of the full load before the measured time
     #[arg(short, long, value_name = "TIME", default_value = "1s", help_heading = LOAD)]
     pub(super) warm_up: HumanDuration,
-    /// Who is not in its room after this long is refused, and what has not come when nothing comes for this long is missing
+    /// Time after which a member that has not joined is refused, and time without any delivery after which messages are missing
     #[arg(long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
     pub(super) answer_timeout: HumanDuration,
 
     #[command(flatten)]
-    pub(super) server: ServerArgs,
+    pub(super) server: BenchServerArgs,
     #[command(flatten)]
-    pub(super) result: ResultArgs,
+    pub(super) result: BenchResultArgs,
 }
 
-/// Whose server it is.
+/// Arguments about the server.
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct ServerArgs {
-    /// The process that serves at ADDR, on this machine, to tell what the load costs it
+pub(in crate::cli) struct BenchServerArgs {
+    /// Process that serves at ADDR, on this machine; its processor time and memory are reported
     #[arg(long, value_name = "PID", requires = "address", help_heading = SERVER)]
     pub(super) server_pid: Option<u32>,
-    /// The engine of the server that is started [default: reactor]
+    /// Engine of the server that is started [default: reactor]
     #[arg(long, value_name = "NAME", value_enum, conflicts_with = "address", help_heading = SERVER)]
     pub(super) engine: Option<EngineName>,
-    /// Let the system place the server that is started and the load, instead of each on processors of its own
+    /// Let the system place the started server and the load, instead of giving each its own processors
     #[arg(long, conflicts_with = "address", help_heading = SERVER)]
     pub(super) no_pin: bool,
 }
 
-/// How the result is told.
+/// Arguments about the output.
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct ResultArgs {
+pub(in crate::cli) struct BenchResultArgs {
     /// Print the result as JSON instead of a table
     #[arg(long, conflicts_with = "csv", help_heading = RESULT)]
     pub(super) json: bool,
-    /// Print what happened over time as CSV instead of a table: one row for each tenth of a second or more
+    /// Print the samples over time as CSV instead of a table: one row for each 0.1 s or more
     #[arg(long, help_heading = RESULT)]
     pub(super) csv: bool,
     /// Write the latencies as an HdrHistogram log (V2), in nanoseconds
     #[arg(long, value_name = "FILE", help_heading = RESULT)]
     pub(super) hdr: Option<PathBuf>,
-    /// Write a report with plots, one page that needs nothing else
+    /// Write a report with plots, as one HTML file that loads nothing else
     #[arg(long, value_name = "FILE", help_heading = RESULT)]
     pub(super) html: Option<PathBuf>,
 }

@@ -1,8 +1,9 @@
-//! Latencies as an HdrHistogram interval log (V2, compressed), which the tools around HdrHistogram read.
+//! Latencies as an HdrHistogram interval log (V2, compressed), the format of the HdrHistogram tools.
 //!
-//! The latency of messages is the interval without a tag, because that is the one at which those tools look unasked. How late the
-//! generator sent is tagged `send-lag`, and how long connecting took `connect`, or joining `join`. All values are nanoseconds; the
-//! log's own column of maxima has milliseconds, as it has in every such log.
+//! The message latency is the interval without a tag, because the tools show that interval by default.
+//! The delay of the generator has the tag `send-lag`, the duration of a connect `connect`, and that of
+//! a join `join`. All values are nanoseconds, except the log's own column of maxima, which has
+//! milliseconds in every such log.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,13 +11,14 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
-/// Nanoseconds of a millisecond.
+/// Nanoseconds per millisecond.
 const MAX_DIVISOR: f64 = 1e6;
 
-/// What was measured, and what it is called; the latency of messages has no name.
+/// A histogram and its tag. The message latency has no tag.
 pub(super) type Interval<'a> = (&'a Histogram<u64>, Option<&'static str>);
 
-/// The whole log. `command` is what measured it, and `began` when the measured time did, which was `elapsed` long.
+/// Returns the whole log. `command` goes into a comment. `began` and `elapsed` are the start and the length
+/// of the measured time.
 pub(super) fn log(
     intervals: [Interval<'_>; 3],
     elapsed: Duration,
@@ -33,7 +35,7 @@ pub(super) fn log(
     builder.with_start_time(began).with_base_time(began).with_max_value_divisor(MAX_DIVISOR);
     let mut writer = builder.begin_log_with(&mut log, &mut serializer).map_err(|error| error.to_string())?;
     for (values, tag) in intervals {
-        // The first is there in any case, so that a log is never without an interval.
+        // Always write the interval without a tag, because the tools reject a log without intervals.
         if tag.is_none() || !values.is_empty() {
             let written = writer.write_histogram(values, Duration::ZERO, elapsed, tag.and_then(Tag::new));
             written.map_err(|error| format!("{error:?}"))?;
@@ -45,7 +47,7 @@ pub(super) fn log(
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_tags_are_ones_that_a_log_may_have() {
+    fn every_tag_is_valid_in_a_log() {
         for tag in ["connect", "join", "send-lag"] {
             assert!(hdrhistogram::serialization::interval_log::Tag::new(tag).is_some());
         }

@@ -1,87 +1,88 @@
-//! What was typed after `bench echo`, understood: which server, which load, and how the result is told.
+//! The plan of `bench echo`: its typed arguments, checked and combined.
 
 use switchboard::load::{self, Activity, Slo};
 use switchboard::{Endpoint, Framing};
 
-use super::args::EchoArgs;
-use super::setting::{self, Server, Setting, Show};
+use super::args::BenchEchoArgs;
+use super::options::{self, BenchOptions, OutputFormat, ServerSource};
 use crate::cli::error::CliError;
 use crate::cli::process::LoadRequirements;
 use crate::cli::units::Rate;
 
-/// All that `bench echo` needs to know.
+/// A measurement of an echo service.
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) setting: Setting,
+pub(super) struct EchoBenchPlan {
+    pub(super) options: BenchOptions,
     pub(super) load: load::LoadConfig,
-    /// Not one run, but the search for the highest rate at which this holds.
+    /// The objective of `--find-max`. `None` measures one run.
     pub(super) find_max: Option<Slo>,
 }
 
-impl Plan {
-    pub(super) fn new(typed: EchoArgs) -> Result<Self, CliError> {
-        let framing = typed.framing.unwrap_or(Framing::U32BE);
-        let endpoints = typed.address.as_deref().map(|address| setting::find(address, typed.udp)).transpose()?;
+impl EchoBenchPlan {
+    pub(super) fn new(args: BenchEchoArgs) -> Result<Self, CliError> {
+        let framing = args.framing.unwrap_or(Framing::U32BE);
+        let endpoints =
+            args.address.as_deref().map(|address| options::resolve_target(address, args.udp)).transpose()?;
         let target = endpoints.as_ref().and_then(|endpoints| endpoints.first().cloned());
-        let target = target.unwrap_or_else(|| setting::anywhere(typed.udp));
-        if typed.framing.is_some() && matches!(target, Endpoint::Udp(_)) {
+        let target = target.unwrap_or_else(|| options::any_local_port(args.udp));
+        if args.framing.is_some() && matches!(target, Endpoint::Udp(_)) {
             return Err(CliError::Usage(
-                "--framing has no meaning for datagrams, each of which is a message".to_owned(),
+                "--framing does not apply to UDP, where each datagram is one message".to_owned(),
             ));
         }
         let load = load::LoadConfig {
             target: target.clone(),
             framing,
-            connections: typed.connections,
-            payload_bytes: typed.payload.0.clone(),
-            activity: activity(&typed),
-            slow_readers: typed.slow_readers,
-            ramp: typed.ramp.0,
-            warm_up: typed.warm_up.0,
-            duration: typed.duration.0,
-            answer_timeout: typed.answer_timeout.0,
-            seed: typed.seed,
+            connections: args.connections,
+            payload_bytes: args.payload.0.clone(),
+            activity: activity(&args),
+            slow_readers: args.slow_readers,
+            ramp: args.ramp.0,
+            warm_up: args.warm_up.0,
+            duration: args.duration.0,
+            answer_timeout: args.answer_timeout.0,
+            seed: args.seed,
         };
         let listen = format!("{}:{}", target.transport(), target.address());
-        let setting = Setting {
+        let options = BenchOptions {
             service: "echo",
-            server: Server::new(endpoints, &typed.server, listen, options(&load, &typed)),
+            server: ServerSource::new(endpoints, &args.server, listen, serve_args(&load, &args)),
             target,
             framing,
             connections: load.connections.saturating_add(load.slow_readers),
-            show: Show::new(&typed.result),
-            hdr: typed.result.hdr,
-            html: typed.result.html,
+            format: OutputFormat::new(&args.result),
+            hdr: args.result.hdr,
+            html: args.result.html,
         };
-        let find_max = typed.find_max.then_some(typed.slo);
-        Ok(Self { setting, load, find_max })
+        let find_max = args.find_max.then_some(args.slo);
+        Ok(Self { options, load, find_max })
     }
 }
 
-fn activity(typed: &EchoArgs) -> Activity {
-    match (typed.in_flight, typed.rate) {
+fn activity(args: &BenchEchoArgs) -> Activity {
+    match (args.in_flight, args.rate) {
         (_, Some(Rate(rate))) => Activity::Open { rate },
-        _ if typed.churn => Activity::Churn,
-        _ if typed.idle => Activity::Idle,
+        _ if args.churn => Activity::Churn,
+        _ if args.idle => Activity::Idle,
         (in_flight, None) => Activity::Closed { in_flight: in_flight.unwrap_or(1) },
     }
 }
 
-/// What a server that is started has to be told, so that the load does not meet a limit that it is not about.
-fn options(load: &load::LoadConfig, typed: &EchoArgs) -> Vec<String> {
-    let mut options = Vec::new();
-    if let Some(framing) = typed.framing {
-        options.extend(["--framing".to_owned(), framing.to_string()]);
+/// Returns the arguments of `serve` that raise the server's limits above the load.
+fn serve_args(load: &load::LoadConfig, args: &BenchEchoArgs) -> Vec<String> {
+    let mut serve_args = Vec::new();
+    if let Some(framing) = args.framing {
+        serve_args.extend(["--framing".to_owned(), framing.to_string()]);
     }
-    options.extend(setting::engine_options(&typed.server));
+    serve_args.extend(options::engine_args(&args.server));
     let demand = LoadRequirements {
-        // With --churn the server may see a newcomer before it has noticed that his predecessor has gone.
+        // With --churn the server may accept a new connection before it sees the end of the old one.
         connections: load.connections.saturating_add(load.slow_readers).saturating_mul(2),
         in_flight: LoadRequirements::in_flight_estimate(load.activity),
         frame_bytes: *load.payload_bytes.end(),
     };
-    options.extend(demand.options());
-    options
+    serve_args.extend(demand.options());
+    serve_args
 }
 
 #[cfg(test)]
@@ -90,30 +91,30 @@ mod tests {
 
     use super::*;
     use crate::cli::args::{Args, CliCommand};
-    use crate::cli::commands::bench::BenchCommand;
+    use crate::cli::commands::bench::args::BenchCommand;
 
-    fn plan(words: &str) -> Result<Plan, CliError> {
-        let words = ["switchboard", "bench", "echo"].into_iter().chain(words.split_whitespace());
-        let CliCommand::Bench(BenchCommand::Echo(typed)) = Args::try_parse_from(words).unwrap().command else {
+    fn plan(args: &str) -> Result<EchoBenchPlan, CliError> {
+        let args = ["switchboard", "bench", "echo"].into_iter().chain(args.split_whitespace());
+        let CliCommand::Bench(BenchCommand::Echo(args)) = Args::try_parse_from(args).unwrap().command else {
             panic!("not bench echo")
         };
-        Plan::new(*typed)
+        EchoBenchPlan::new(*args)
     }
 
     #[test]
-    fn nothing_typed_is_a_closed_loop_on_a_server_of_its_own() {
+    fn default_is_a_closed_loop_on_a_spawned_server() {
         let plan = plan("").unwrap();
         assert_eq!(plan.load.activity, Activity::Closed { in_flight: 1 });
         assert_eq!((plan.load.connections, plan.load.payload_bytes.clone()), (50, 64..=64));
         assert_eq!((plan.load.warm_up.as_secs(), plan.load.duration.as_secs()), (1, 5));
         let (listen, engine) = ("tcp:127.0.0.1:0".to_owned(), "reactor".to_owned());
-        assert_eq!(plan.setting.server, Server::Own { listen, engine, options: vec![], pin: true });
-        assert_eq!(plan.setting.show, Show::Table);
+        assert_eq!(plan.options.server, ServerSource::Spawned { listen, engine, args: vec![], pin: true });
+        assert_eq!(plan.options.format, OutputFormat::Table);
     }
 
     #[test]
-    fn an_address_is_taken_in_every_form() {
-        for (words, target) in [
+    fn every_address_form_is_accepted() {
+        for (args, target) in [
             ("", "tcp 127.0.0.1:0"),
             ("--udp", "udp 127.0.0.1:0"),
             ("127.0.0.1:7", "tcp 127.0.0.1:7"),
@@ -123,55 +124,55 @@ mod tests {
             ("udp:127.0.0.1:7", "udp 127.0.0.1:7"),
             ("unix:/x", "unix /x"),
         ] {
-            assert_eq!(plan(words).unwrap().load.target.to_string(), target, "{words}");
+            assert_eq!(plan(args).unwrap().load.target.to_string(), target, "{args}");
         }
     }
 
     #[test]
-    fn each_activity_has_its_flag() {
-        for (words, activity) in [
+    fn each_flag_selects_its_activity() {
+        for (args, activity) in [
             ("-n 16", Activity::Closed { in_flight: 16 }),
             ("--rate 10k", Activity::Open { rate: 10_000.0 }),
             ("--churn", Activity::Churn),
             ("--idle", Activity::Idle),
         ] {
-            assert_eq!(plan(words).unwrap().load.activity, activity, "{words}");
+            assert_eq!(plan(args).unwrap().load.activity, activity, "{args}");
         }
     }
 
     #[test]
-    fn the_highest_rate_is_searched_for_an_objective() {
-        let objective = |words: &str| plan(words).unwrap().find_max.map(|slo| slo.to_string());
+    fn find_max_takes_its_objective_from_slo() {
+        let objective = |args: &str| plan(args).unwrap().find_max.map(|slo| slo.to_string());
         assert_eq!(objective(""), None);
         assert_eq!(objective("--find-max").as_deref(), Some("p99<5ms"));
         assert_eq!(objective("--find-max --slo max<1s --rate 5k").as_deref(), Some("max<1s"));
     }
 
     #[test]
-    fn the_server_that_is_started_is_told_what_the_load_needs() {
-        let options = |words: &str| match plan(words).unwrap().setting.server {
-            Server::Own { options, .. } => options.join(" "),
-            Server::Foreign { .. } => panic!("{words}"),
+    fn a_spawned_server_gets_limits_above_the_load() {
+        let serve_args = |words: &str| match plan(words).unwrap().options.server {
+            ServerSource::Spawned { args, .. } => args.join(" "),
+            ServerSource::Existing { .. } => panic!("{words}"),
         };
-        assert_eq!(options("--framing lines --engine threads"), "--framing lines --engine threads");
-        assert_eq!(options("--connections 50000"), "");
-        assert_eq!(options("--connections 90000"), "--max-connections 180000");
-        let large = options("--payload 100MiB");
+        assert_eq!(serve_args("--framing lines --engine threads"), "--framing lines --engine threads");
+        assert_eq!(serve_args("--connections 50000"), "");
+        assert_eq!(serve_args("--connections 90000"), "--max-connections 180000");
+        let large = serve_args("--payload 100MiB");
         assert!(large.starts_with("--max-frame-bytes 104857600 --max-write-buffer-bytes 209715200"), "{large}");
     }
 
     #[test]
-    fn what_means_nothing_is_wrong_usage() {
-        for (words, says) in [
+    fn contradictory_arguments_are_a_usage_error() {
+        for (args, prefix) in [
             ("7000", "7000 is not an address: write host:port"),
             (":7000", ":7000 names no host: write 127.0.0.1:7000"),
-            ("127.0.0.1:0", "127.0.0.1:0 is no server's address"),
+            ("127.0.0.1:0", "127.0.0.1:0 has port 0"),
             ("unix:/x --udp", "--udp contradicts unix:/x"),
-            ("udp:127.0.0.1:7 --framing u8", "--framing has no meaning for datagrams"),
+            ("udp:127.0.0.1:7 --framing u8", "--framing does not apply to UDP"),
         ] {
-            match plan(words) {
-                Err(CliError::Usage(what)) => assert!(what.starts_with(says), "{words}: {what}"),
-                other => panic!("{words}: {other:?}"),
+            match plan(args) {
+                Err(CliError::Usage(text)) => assert!(text.starts_with(prefix), "{args}: {text}"),
+                other => panic!("{args}: {other:?}"),
             }
         }
     }

@@ -1,16 +1,17 @@
-//! Plots and tables of a page that every measurement has: latency by percentile, throughput and latency over time, distributions.
+//! Plots and tables for the page of any load: latency by percentile, throughput and latency over time,
+//! distributions.
 
 use maud::{Markup, html};
 
-use super::record::{Distribution, Percentile, Sample};
+use super::record::{Distribution, PercentileRecord, SampleRecord};
 use crate::cli::report::figure::{self, Unit};
 use crate::cli::report::page;
 use crate::cli::report::plot::{Axis, Plot, Scale, Series, Spread};
 
-/// The latency of so many `messages`, as they are called.
-pub(super) fn by_percentile(messages: &str, percentiles: &[Percentile], latency: Option<&Distribution>) -> Plot {
+/// Returns the plot of latency by percentile. `messages` names the measured unit, such as deliveries.
+pub(super) fn by_percentile(messages: &str, percentiles: &[PercentileRecord], latency: Option<&Distribution>) -> Plot {
     let count = latency.map_or(1, |latency| latency.count);
-    // Nothing is measured beyond one in all of them.
+    // The curve ends at the rarest event that was measured: one in `count`.
     let one_of = |percentile: f64| (1.0 / (1.0 - percentile / 100.0)).min(figure::float(count));
     let points = percentiles.iter().map(|point| (one_of(point.percentile), figure::float(point.latency_ns)));
     Plot {
@@ -21,15 +22,15 @@ pub(super) fn by_percentile(messages: &str, percentiles: &[Percentile], latency:
     }
 }
 
-/// Throughput and latency over the measured time.
-pub(super) fn over_time(messages: &str, samples: &[Sample], elapsed_ns: u64) -> Markup {
-    // What came after the measured time is no part of its course.
+/// Returns the plots of throughput and latency over the measured time.
+pub(super) fn over_time(messages: &str, samples: &[SampleRecord], elapsed_ns: u64) -> Markup {
+    // The last sample may hold answers that arrived after the measured time. It is left out.
     let samples: Vec<_> = samples.iter().filter(|sample| sample.at_ns <= elapsed_ns).collect();
     html! { (throughput(messages, &samples).figure()) (latency(&samples).figure()) }
 }
 
-fn throughput(messages: &str, samples: &[&Sample]) -> Plot {
-    let rate = format!("{messages} a second");
+fn throughput(messages: &str, samples: &[&SampleRecord]) -> Plot {
+    let rate = format!("{messages} per second");
     Plot {
         title: "Throughput".to_owned(),
         x: axis("measured time", Unit::Seconds, Scale::Linear),
@@ -38,8 +39,8 @@ fn throughput(messages: &str, samples: &[&Sample]) -> Plot {
     }
 }
 
-fn latency(samples: &[&Sample]) -> Plot {
-    // Of no messages there is no latency, and zero would be one.
+fn latency(samples: &[&SampleRecord]) -> Plot {
+    // A sample without messages has no latency. Zero would read as one.
     let of = |messages: u64, nanos: u64| (messages > 0).then_some(figure::float(nanos));
     let mut median = series(samples, "p50", |sample| of(sample.messages, sample.p50_ns));
     let p99 = series(samples, "p99", |sample| of(sample.messages, sample.p99_ns));
@@ -53,9 +54,9 @@ fn latency(samples: &[&Sample]) -> Plot {
     }
 }
 
-fn series(samples: &[&Sample], name: &str, value: impl Fn(&Sample) -> Option<f64>) -> Series {
+fn series(samples: &[&SampleRecord], name: &str, value: impl Fn(&SampleRecord) -> Option<f64>) -> Series {
     let points = samples.iter().filter_map(|sample| {
-        // A sample stands for all of its time, so its point is in the middle.
+        // A sample covers an interval, so its point is in the middle.
         let middle = (figure::float(sample.at_ns) - figure::float(sample.length_ns) / 2.0) / 1e9;
         Some((middle, value(sample)?))
     });
@@ -66,7 +67,7 @@ pub(super) fn axis(name: &str, unit: Unit, scale: Scale) -> Axis {
     Axis { name: name.to_owned(), unit, scale }
 }
 
-/// Those that were measured, one a row.
+/// Returns a table with one row for each measured distribution.
 pub(super) fn distributions(all: &[(&str, &Option<Distribution>)]) -> Markup {
     let row = |name: &str, values: &Distribution| {
         let Distribution { min, p50, p90, p99, p99_9, p99_99, max, .. } = *values;

@@ -1,75 +1,80 @@
-//! A result, as it is written down: the JSON of `--json`, and what the table and the report are made of.
+//! The result of `bench echo`: the JSON of `--json`, from which the table and the page are made.
 //!
-//! Its keys are a promise. A change of what one means, or its loss, is a new [`SCHEMA`]; a new key is none. Every key is there in
-//! every result: what was not measured, or does not apply, is null.
+//! The JSON keys are a stable interface. If a key changes its meaning or disappears, [`SCHEMA`]
+//! increases; a new key leaves it. Every key is present in every result. A value that was not
+//! measured, or does not apply, is null.
 
 use serde::Serialize;
 use switchboard::load::Faults;
 
-use super::verdict::Verdict;
 use crate::cli::process::{MachineInfo, PinnedCpus};
+use crate::cli::report::page::Tone;
 
-/// The version of what the keys mean.
+/// The version of the JSON keys.
 pub(super) const SCHEMA: u32 = 1;
 
-/// All of a result.
+/// A complete result.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Record {
+pub(super) struct EchoRecord {
     pub(super) schema: u32,
-    /// As a shell reads it.
+    /// The command, quoted for a POSIX shell.
     pub(super) command: String,
-    /// RFC 3339, with this machine's offset.
+    /// Start time in RFC 3339, with this machine's offset.
     pub(super) started_at: String,
     pub(super) machine: MachineInfo,
-    pub(super) target: Target,
-    pub(super) load: Load,
-    /// Ended early by a signal.
+    pub(super) target: TargetRecord,
+    pub(super) load: EchoLoadRecord,
+    /// True if a signal ended the run early.
     pub(super) interrupted: bool,
-    /// Why the run or the search was ended before its time: `signal`, or `no_connections` when the server had none for a second.
+    /// The reason why the run or the search ended early: `signal`, or `no_connections` if the server
+    /// had no connection for a second.
     pub(super) ended_early: Option<&'static str>,
     pub(super) elapsed_ns: u64,
-    /// Answered rightly, of those that were due in the measured time.
+    /// Messages that were due in the measured time and got a correct answer.
     pub(super) messages: u64,
-    /// Right answers that came in the measured time, whenever due: what throughput and costs are counted by.
+    /// Correct answers that arrived in the measured time, whenever due. Throughput and costs are
+    /// based on this count.
     pub(super) answered: u64,
-    /// Open loop: due in the measured time.
+    /// Open loop: messages that were due in the measured time.
     pub(super) due: Option<u64>,
-    /// Open loop: those of them whose answer was still awaited at the end.
+    /// Open loop: due messages without an answer at the end.
     pub(super) unanswered: Option<u64>,
     pub(super) messages_per_second: f64,
-    /// One way.
+    /// Payload in one direction.
     pub(super) payload_bytes: u64,
     pub(super) payload_bytes_per_second: f64,
     pub(super) latency_ns: Option<Distribution>,
-    pub(super) connections: Connections,
+    pub(super) connections: ConnectionsRecord,
     pub(super) faults: Faults,
-    pub(super) generator: Generator,
-    pub(super) server: Option<Server>,
-    pub(super) percentiles: Vec<Percentile>,
-    pub(super) samples: Vec<Sample>,
-    /// The search that found the rate of this result, if it was one.
-    pub(super) find_max: Option<FindMax>,
-    pub(super) verdicts: Vec<Verdict>,
+    pub(super) generator: GeneratorRecord,
+    pub(super) server: Option<ServerRecord>,
+    pub(super) percentiles: Vec<PercentileRecord>,
+    pub(super) samples: Vec<SampleRecord>,
+    /// The search that found the rate of this result.
+    pub(super) find_max: Option<SearchRecord>,
+    pub(super) verdicts: Vec<BenchVerdict>,
 }
 
+/// The server under load.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Target {
+pub(super) struct TargetRecord {
     pub(super) service: &'static str,
     /// `tcp`, `udp` or `unix`.
     pub(super) transport: &'static str,
     pub(super) address: String,
     /// Null for datagrams.
     pub(super) framing: Option<String>,
-    /// Started for the measurement.
+    /// True if the server was started for the measurement.
     pub(super) own: bool,
-    /// Of an own server.
+    /// The engine of a started server.
     pub(super) engine: Option<String>,
-    /// Processors of the server and of the load, where each has its own.
+    /// The processors of the server and of the load, if each has its own.
     pub(super) pinned: Option<PinnedCpus>,
 }
 
+/// The parameters of the load.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Load {
+pub(super) struct EchoLoadRecord {
     /// `closed`, `open`, `churn` or `idle`.
     pub(super) activity: &'static str,
     /// Closed loop only.
@@ -87,7 +92,7 @@ pub(super) struct Load {
     pub(super) seed: u64,
 }
 
-/// Of values in nanoseconds.
+/// A distribution of times in nanoseconds.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Distribution {
     pub(super) count: u64,
@@ -102,57 +107,61 @@ pub(super) struct Distribution {
     pub(super) max: u64,
 }
 
+/// The connections of the load.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Connections {
+pub(super) struct ConnectionsRecord {
     pub(super) open_at_end: usize,
-    /// Slow readers that the server cut off, as it may.
+    /// Slow readers that the server disconnected, as its limits allow.
     pub(super) slow_readers_cut_off: usize,
-    /// From the first connect to the last connection that was planned.
+    /// Time from the first connect until all planned connections were open.
     pub(super) all_open_after_ns: u64,
-    /// How long a connect took.
+    /// Duration of one connect.
     pub(super) connect_ns: Option<Distribution>,
 }
 
+/// The cost of the load to the generator.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Generator {
+pub(super) struct GeneratorRecord {
     pub(super) cpu_ns: u64,
     pub(super) cpu_ns_per_message: Option<f64>,
-    /// Processor time by time; 1 is a whole core.
+    /// Processor time divided by elapsed time; 1 is a whole core.
     pub(super) cores: f64,
-    /// The part of the time in which it did not wait for anything.
+    /// The fraction of the time in which the generator was not waiting.
     pub(super) busy: f64,
-    /// It was itself the limit: `busy` all the time, or `late` with what it sent.
+    /// How the generator limited the result: `busy` all the time, or `late` in sending.
     pub(super) bottleneck: Option<&'static str>,
-    /// Open loop: how much later than due messages were handed to the system.
+    /// Open loop: delay from the due time of a message to its write.
     pub(super) send_lag_ns: Option<Distribution>,
 }
 
-/// The server's process, in the measured time.
+/// The usage of the server process in the measured time.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Server {
+pub(super) struct ServerRecord {
     pub(super) pid: u32,
     pub(super) cpu_ns: u64,
     pub(super) cpu_ns_per_message: Option<f64>,
-    /// Processor time by time; 1 is a whole core.
+    /// Processor time divided by elapsed time; 1 is a whole core.
     pub(super) cores: f64,
     pub(super) rss_bytes: u64,
     pub(super) peak_rss_bytes: u64,
-    /// By how much it has grown since there was no connection, for each that is open.
+    /// Memory growth since before the first connection, divided by the open connections.
     pub(super) bytes_per_connection: Option<f64>,
     pub(super) threads: u64,
     pub(super) context_switches: u64,
     pub(super) context_switches_per_message: Option<f64>,
 }
 
+/// One point of the latency curve.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Percentile {
+pub(super) struct PercentileRecord {
     pub(super) percentile: f64,
     pub(super) latency_ns: u64,
 }
 
+/// The results of one interval of the measured time.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Sample {
-    /// When it ended, from the start of the measured time.
+pub(super) struct SampleRecord {
+    /// End of the interval, from the start of the measured time.
     pub(super) at_ns: u64,
     pub(super) length_ns: u64,
     pub(super) messages: u64,
@@ -163,41 +172,49 @@ pub(super) struct Sample {
     pub(super) faults: Faults,
 }
 
-/// The search for the highest rate. The result that it is part of is that of this rate; if there is none, of the last try.
+/// The search for the highest rate that keeps an objective. The result around it belongs to the rate
+/// that was found, or to the last rate tried if the objective held at no rate.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct FindMax {
-    pub(super) slo: Objective,
-    /// The highest rate at which it holds; null if at none.
+pub(super) struct SearchRecord {
+    pub(super) slo: ObjectiveRecord,
+    /// The highest rate at which the objective holds; null if it holds at no rate.
     pub(super) rate_per_second: Option<f64>,
-    /// `found`, `generator` when that was the limit, or `stopped` by a signal.
+    /// `found`, `generator` if the generator was the limit, or `stopped` by a signal.
     pub(super) ended: &'static str,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<SearchStepRecord>,
 }
 
-/// What has to hold.
+/// A service level objective.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Objective {
-    /// As it is typed.
+pub(super) struct ObjectiveRecord {
+    /// The objective as typed.
     pub(super) text: String,
     pub(super) percentile: f64,
     pub(super) below_ns: u64,
 }
 
-/// A rate that was tried.
+/// One rate that the search tried.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Step {
+pub(super) struct SearchStepRecord {
     pub(super) rate_per_second: f64,
-    /// `holds`, `too_slow`, `too_few` answers, `faulty`, or `generator` when that was the limit.
+    /// `holds`, `too_slow`, `too_few` answers, `faulty`, or `generator` if the generator was the limit.
     pub(super) verdict: &'static str,
     pub(super) answered_per_second: f64,
-    /// At the objective's percentile; null if nothing was answered.
+    /// Latency at the objective's percentile; null without any answer.
     pub(super) latency_ns: Option<u64>,
     pub(super) generator_busy: f64,
     pub(super) server_cores: Option<f64>,
     pub(super) faults: Faults,
 }
 
-impl Record {
+/// One sentence about a result.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct BenchVerdict {
+    pub(super) tone: Tone,
+    pub(super) text: String,
+}
+
+impl EchoRecord {
     pub(super) fn json(&self) -> Result<String, serde_json::Error> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }

@@ -1,9 +1,9 @@
-//! What happened over time, as CSV: a head, and a row for each sample.
+//! The samples of a result as CSV: a header, then one row for each sample.
 
-use super::record::Sample;
+use super::record::SampleRecord;
 
-/// The head. A new column goes to the end.
-pub(super) const HEAD: [&str; 13] = [
+/// The header. A new column is added at the end.
+pub(super) const HEADER: [&str; 13] = [
     "at_ns",
     "length_ns",
     "messages",
@@ -19,10 +19,10 @@ pub(super) const HEAD: [&str; 13] = [
     "broken",
 ];
 
-/// The whole text.
-pub(super) fn csv(samples: &[Sample]) -> Result<String, csv::Error> {
+/// Returns the whole file.
+pub(super) fn csv(samples: &[SampleRecord]) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(HEAD)?;
+    writer.write_record(HEADER)?;
     for sample in samples {
         writer.serialize(row(sample))?;
     }
@@ -30,10 +30,10 @@ pub(super) fn csv(samples: &[Sample]) -> Result<String, csv::Error> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-type Row = (u64, u64, u64, f64, u64, u64, u64, [u64; 6]);
+type CsvRow = (u64, u64, u64, f64, u64, u64, u64, [u64; 6]);
 
-fn row(sample: &Sample) -> Row {
-    let Sample { at_ns, length_ns, messages, messages_per_second, p50_ns, p99_ns, max_ns, faults } = sample;
+fn row(sample: &SampleRecord) -> CsvRow {
+    let SampleRecord { at_ns, length_ns, messages, messages_per_second, p50_ns, p99_ns, max_ns, faults } = sample;
     let faults = faults.named().map(|(_, count)| count);
     (*at_ns, *length_ns, *messages, *messages_per_second, *p50_ns, *p99_ns, *max_ns, faults)
 }

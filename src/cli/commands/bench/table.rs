@@ -1,19 +1,19 @@
-//! A result as it stands in a terminal.
+//! The result of `bench echo` as text for a terminal.
 
 use comfy_table::{Row, Table};
 
-use super::record::{Distribution, FindMax, Record};
-use super::words;
+use super::format;
+use super::record::{Distribution, EchoRecord, SearchRecord};
 use crate::cli::report::figure;
 use crate::cli::report::words::{NONE, hanging, plain, remark};
 
-/// The first column's width, so that the tables below one another are aligned.
+/// Width of the first column, equal in all tables so that they align.
 const NAME_WIDTH: usize = 12;
 
-/// The whole text.
-pub(super) fn text(record: &Record) -> String {
-    let mut parts = vec![[words::title(record), words::about(record)].map(|line| hanging("", &line)).join("\n")];
-    parts.extend(record.find_max.as_ref().map(steps));
+/// Returns the whole text.
+pub(super) fn text(record: &EchoRecord) -> String {
+    let mut parts = vec![[format::title(record), format::about(record)].map(|line| hanging("", &line)).join("\n")];
+    parts.extend(record.find_max.as_ref().map(search_steps));
     parts.push(throughput(record));
     parts.push(distributions([
         ("latency", &record.latency_ns),
@@ -21,20 +21,20 @@ pub(super) fn text(record: &Record) -> String {
         ("send lag", &record.generator.send_lag_ns),
     ]));
     parts.push(faults(record));
-    parts.push(parties(record));
+    parts.push(costs(record));
     let verdicts = record.verdicts.iter().map(|verdict| remark(verdict.tone, &verdict.text));
     parts.push(verdicts.collect::<Vec<_>>().join("\n"));
     parts.join("\n\n") + "\n"
 }
 
-/// What a search has tried.
-fn steps(search: &FindMax) -> String {
-    let rows: Vec<_> = search.steps.iter().map(words::step).collect();
-    let percentile = words::percentile(&search.slo);
+/// Returns the table of the rates that the search tried.
+fn search_steps(search: &SearchRecord) -> String {
+    let rows: Vec<_> = search.steps.iter().map(format::search_step).collect();
+    let percentile = format::percentile(&search.slo);
     table(&["", "answered", &percentile, "generator busy", "server, of a core", &search.slo.text], &rows)
 }
 
-fn throughput(record: &Record) -> String {
+fn throughput(record: &EchoRecord) -> String {
     let connections = figure::count(record.connections.open_at_end as u64);
     if record.load.activity == "idle" {
         let row = vec!["held".to_owned(), connections, figure::count(record.messages)];
@@ -48,17 +48,17 @@ fn throughput(record: &Record) -> String {
         payload,
         connections,
     ]];
-    table(&["", "messages", "in all", "payload", "connections"], &rows)
+    table(&["", "messages", "total", "payload", "connections"], &rows)
 }
 
-/// Those that were measured, one a row.
+/// Returns a table with one row for each measured distribution.
 pub(super) fn distributions(all: [(&str, &Option<Distribution>); 3]) -> String {
     let measured = all.into_iter().filter_map(|(name, values)| Some((name, values.as_ref()?)));
     let rows: Vec<_> = measured.map(|(name, values)| distribution(name, values)).collect();
     table(&["", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"], &rows)
 }
 
-/// A row of [`distributions`].
+/// Returns one row of [`distributions`].
 fn distribution(name: &str, values: &Distribution) -> Vec<String> {
     let Distribution { p50, p90, p99, p99_9, p99_99, max, mean, .. } = values;
     let figures = [p50, p90, p99, p99_9, p99_99, max].map(|nanos| figure::nanos_of(*nanos));
@@ -66,7 +66,7 @@ fn distribution(name: &str, values: &Distribution) -> Vec<String> {
     name.chain(figures).chain([figure::nanos(*mean)]).collect()
 }
 
-fn faults(record: &Record) -> String {
+fn faults(record: &EchoRecord) -> String {
     let named = record.faults.named();
     let mut head = vec![""];
     head.extend(named.iter().map(|(name, _)| *name));
@@ -75,8 +75,8 @@ fn faults(record: &Record) -> String {
     table(&head, &[row])
 }
 
-/// What it cost either side.
-fn parties(record: &Record) -> String {
+/// Returns the costs of the generator and of the server.
+fn costs(record: &EchoRecord) -> String {
     let nanos = |each: Option<f64>| each.map_or_else(|| NONE.to_owned(), figure::nanos);
     let none = || NONE.to_owned();
     let generator = &record.generator;
@@ -106,6 +106,7 @@ fn parties(record: &Record) -> String {
     table(&["", "CPU/message", "of a core", "busy", "memory", "per connection", "threads", "switches/message"], &rows)
 }
 
+/// Returns a table whose first column has [`NAME_WIDTH`].
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.set_header(Row::from(head.iter().copied()));

@@ -1,14 +1,14 @@
-//! Results as they are shown, from a record that was made up.
+//! The outputs of `bench echo`, made from a fixed record.
 
-mod verdicts;
+mod verdict_tests;
 
 use switchboard::load::Faults;
 
 use super::record::{
-    Connections, Distribution, FindMax, Generator, Load, Objective, Percentile, Record, SCHEMA, Sample, Server, Step,
-    Target,
+    ConnectionsRecord, Distribution, EchoLoadRecord, EchoRecord, GeneratorRecord, ObjectiveRecord, PercentileRecord,
+    SCHEMA, SampleRecord, SearchRecord, SearchStepRecord, ServerRecord, TargetRecord,
 };
-use super::{html, samples, table, verdict, words};
+use super::{format, html, samples, table, verdicts};
 use crate::cli::process::{MachineInfo, PinnedCpus};
 use crate::cli::report::figure;
 
@@ -29,13 +29,13 @@ fn distribution(scale: u64) -> Distribution {
     }
 }
 
-/// A closed loop on a server of its own, all of which went well.
-fn record() -> Record {
-    let percentile = |nines: i32| Percentile {
+/// Returns the record of a faultless closed loop on a spawned server.
+fn record() -> EchoRecord {
+    let percentile = |nines: i32| PercentileRecord {
         percentile: 100.0 - 100.0 / 10_f64.powi(nines),
         latency_ns: 310_000 * 3_u64.pow(nines.unsigned_abs()),
     };
-    let sample = |tenth: u64| Sample {
+    let sample = |tenth: u64| SampleRecord {
         at_ns: tenth * 100_000_000,
         length_ns: 100_000_000,
         messages: 12_000 + tenth * 7 % 50,
@@ -45,7 +45,7 @@ fn record() -> Record {
         max_ns: 3_000_000 + tenth * 104_729 % 4_000_000,
         faults: NONE,
     };
-    let mut record = Record {
+    let mut record = EchoRecord {
         schema: SCHEMA,
         command: "switchboard bench echo --html report.html".to_owned(),
         started_at: "2026-01-02T03:04:05+00:00".to_owned(),
@@ -58,7 +58,7 @@ fn record() -> Record {
             profile: "release".to_owned(),
             version: "0.1.0".to_owned(),
         },
-        target: Target {
+        target: TargetRecord {
             service: "echo",
             transport: "tcp",
             address: "127.0.0.1:7000".to_owned(),
@@ -67,7 +67,7 @@ fn record() -> Record {
             engine: Some("reactor".to_owned()),
             pinned: Some(PinnedCpus { server_cpus: vec![0], load_cpu: 1 }),
         },
-        load: Load {
+        load: EchoLoadRecord {
             activity: "closed",
             in_flight: Some(1),
             rate_per_second: None,
@@ -92,14 +92,14 @@ fn record() -> Record {
         payload_bytes: 617_280 * 64,
         payload_bytes_per_second: 123_456.0 * 64.0,
         latency_ns: Some(distribution(10_000)),
-        connections: Connections {
+        connections: ConnectionsRecord {
             open_at_end: 50,
             slow_readers_cut_off: 0,
             all_open_after_ns: 2_500_000,
             connect_ns: Some(distribution(1_000)),
         },
         faults: NONE,
-        generator: Generator {
+        generator: GeneratorRecord {
             cpu_ns: 3_000_000_000,
             cpu_ns_per_message: Some(4_860.0),
             cores: 0.6,
@@ -107,7 +107,7 @@ fn record() -> Record {
             bottleneck: None,
             send_lag_ns: None,
         },
-        server: Some(Server {
+        server: Some(ServerRecord {
             pid: 4711,
             cpu_ns: 4_000_000_000,
             cpu_ns_per_message: Some(6_480.0),
@@ -119,23 +119,26 @@ fn record() -> Record {
             context_switches: 12_345,
             context_switches_per_message: Some(0.02),
         }),
-        percentiles: (0..6).map(percentile).chain([Percentile { percentile: 100.0, latency_ns: 90_000_000 }]).collect(),
+        percentiles: (0..6)
+            .map(percentile)
+            .chain([PercentileRecord { percentile: 100.0, latency_ns: 90_000_000 }])
+            .collect(),
         samples: (1..=50).map(sample).collect(),
         find_max: None,
         verdicts: Vec::new(),
     };
-    record.verdicts = verdict::of(&record);
+    record.verdicts = verdicts::verdicts(&record);
     record
 }
 
 #[test]
-fn the_table_is_aligned_and_says_everything() {
+fn table_is_aligned_and_complete() {
     let text = "\
 echo at tcp 127.0.0.1:7000
-50 connections, 1 message of 64 B under way on each; 5 s after 1 s of warm-up. Own server, reactor engine;
+50 connections, 1 message of 64 B in flight on each; 5 s after 1 s of warm-up. Own server, reactor engine;
 u32be frames.
 
-                messages   in all     payload  connections
+                messages    total     payload  connections
 throughput    123,456 /s  617,280  7.54 MiB/s           50
 
                   p50      p90      p99    p99.9   p99.99      max     mean
@@ -149,13 +152,13 @@ faults           0           0          0          0        0       0
 generator         4.86 µs       60 %  61 %         –               –        –                 –
 server            6.48 µs       80 %     –  3.30 MiB        1.21 KiB        1             0.020
 
-ok     All 617,280 answers came, in their order, and are what was sent, byte for byte.
+ok     All 617,280 answers arrived, in their order, and are what was sent, byte for byte.
 ";
     assert_eq!(table::text(&record()), text);
 }
 
 #[test]
-fn the_page_has_its_plots_and_its_figures() {
+fn page_has_plots_and_figures() {
     let page = html::page(&record());
     if let Ok(path) = std::env::var("BENCH_DEMO") {
         std::fs::write(path, &page).unwrap();
@@ -168,51 +171,51 @@ fn the_page_has_its_plots_and_its_figures() {
 }
 
 #[test]
-fn a_result_of_nothing_is_shown_all_the_same() {
-    let nothing =
-        Record { messages: 0, latency_ns: None, server: None, percentiles: vec![], samples: vec![], ..record() };
-    assert!(html::page(&nothing).contains("Nothing was measured that could be drawn."));
-    assert!(table::text(&nothing).contains("throughput"));
-    assert_eq!(samples::csv(&nothing.samples).unwrap().trim_end(), samples::HEAD.join(","));
+fn an_empty_result_has_every_output() {
+    let empty =
+        EchoRecord { messages: 0, latency_ns: None, server: None, percentiles: vec![], samples: vec![], ..record() };
+    assert!(html::page(&empty).contains("Nothing was measured that could be drawn."));
+    assert!(table::text(&empty).contains("throughput"));
+    assert_eq!(samples::csv(&empty.samples).unwrap().trim_end(), samples::HEADER.join(","));
 }
 
 #[test]
-fn every_sample_is_a_row_of_the_csv() {
+fn csv_has_a_row_for_each_sample() {
     let text = samples::csv(&record().samples).unwrap();
     let mut lines = text.lines();
-    assert_eq!(lines.next(), Some(samples::HEAD.join(",").as_str()));
+    assert_eq!(lines.next(), Some(samples::HEADER.join(",").as_str()));
     assert_eq!(lines.next(), Some("100000000,100000000,12007,127919.0,307919,1204729,3104729,0,0,0,0,0,0"));
     assert_eq!(lines.count(), 49);
 }
 
 #[test]
-fn a_load_is_described_in_a_sentence() {
-    type Change = fn(&mut Load);
+fn load_is_described_in_one_sentence() {
+    type Change = fn(&mut EchoLoadRecord);
     let changes: [(Change, &str); 6] = [
-        (|_| (), "50 connections, 1 message of 64 B under way on each; 5 s after 1 s of warm-up."),
-        (|load| load.in_flight = Some(16), "50 connections, 16 messages of 64 B under way on each; 5 s"),
+        (|_| (), "50 connections, 1 message of 64 B in flight on each; 5 s after 1 s of warm-up."),
+        (|load| load.in_flight = Some(16), "50 connections, 16 messages of 64 B in flight on each; 5 s"),
         (
             |load| (load.activity, load.in_flight, load.rate_per_second) = ("open", None, Some(1e4)),
-            "50 connections, 10,000 messages of 64 B a second over all of them, whether or not answers come; 5 s",
+            "50 connections, 10,000 messages of 64 B per second over all of them, whether or not answers arrive; 5 s",
         ),
         (|load| load.activity = "churn", "50 connections, each opened, used for one exchange of 64 B and closed"),
         (|load| (load.activity, load.connections) = ("idle", 1), "1 connection, held after one exchange of 64 B"),
         (
             |load| (load.payload_max_bytes, load.slow_readers, load.warm_up_ns) = (16_384, 2, 0),
-            "50 connections, 1 message of 64 B to 16 KiB under way on each; 2 more that never read; 5 s.",
+            "50 connections, 1 message of 64 B to 16 KiB in flight on each; 2 more that never read; 5 s.",
         ),
     ];
-    for (change, says) in changes {
+    for (change, prefix) in changes {
         let mut record = record();
         change(&mut record.load);
-        let sentence = words::load(&record);
-        assert!(sentence.starts_with(says), "{sentence}");
+        let sentence = format::load(&record);
+        assert!(sentence.starts_with(prefix), "{sentence}");
     }
 }
 
-/// A search in which the second of two rates was too much.
-fn search() -> FindMax {
-    let step = |rate: f64, verdict, latency_ns| Step {
+/// Returns a search whose first rate held and whose second rate was too slow.
+fn search() -> SearchRecord {
+    let step = |rate: f64, verdict, latency_ns| SearchStepRecord {
         rate_per_second: rate,
         verdict,
         answered_per_second: rate,
@@ -221,8 +224,8 @@ fn search() -> FindMax {
         server_cores: Some(0.8),
         faults: NONE,
     };
-    FindMax {
-        slo: Objective { text: "p99<5ms".to_owned(), percentile: 99.0, below_ns: 5_000_000 },
+    SearchRecord {
+        slo: ObjectiveRecord { text: "p99<5ms".to_owned(), percentile: 99.0, below_ns: 5_000_000 },
         rate_per_second: Some(20e3),
         ended: "found",
         steps: vec![step(20e3, "holds", 1_200_000), step(40e3, "too_slow", 80_000_000)],
@@ -230,9 +233,9 @@ fn search() -> FindMax {
 }
 
 #[test]
-fn a_search_is_told_with_its_steps() {
-    let mut record = Record { find_max: Some(search()), ..record() };
-    record.verdicts = verdict::of(&record);
+fn search_steps_are_in_table_and_page() {
+    let mut record = EchoRecord { find_max: Some(search()), ..record() };
+    record.verdicts = verdicts::verdicts(&record);
     let text = table::text(&record);
     let steps = "
                answered      p99  generator busy  server, of a core   p99<5ms

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use switchboard::Endpoint;
-use switchboard::client::Stream;
+use switchboard::client::ClientStream;
 use switchboard::escape;
 
 use crate::cli::address;
@@ -85,13 +85,13 @@ impl Server {
     }
 
     /// Connects to the first address that answers, or says what could be done about it.
-    pub(in crate::cli::commands::call) fn connect(&self, limit: Duration) -> Result<Stream, CliError> {
+    pub(in crate::cli::commands::call) fn connect(&self, limit: Duration) -> Result<ClientStream, CliError> {
         self.try_connect(limit).map_err(|error| self.cannot_reach(&error))
     }
 
     /// As [`connect`](Self::connect), and says what happened.
-    pub(in crate::cli::commands::call) fn try_connect(&self, limit: Duration) -> io::Result<Stream> {
-        Stream::connect(&self.endpoints, limit)
+    pub(in crate::cli::commands::call) fn try_connect(&self, limit: Duration) -> io::Result<ClientStream> {
+        ClientStream::connect(&self.endpoints, limit)
     }
 
     /// What to say, and to do, where it could not be reached.

@@ -1,4 +1,4 @@
-//! What was typed after `duel`.
+//! The arguments of `duel`, as they are typed.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -18,56 +18,56 @@ pub(in crate::cli) struct DuelArgs {
     #[arg(value_parser = PossibleValuesParser::new(["echo"]).map(|_| "echo"))]
     pub(super) service: &'static str,
 
-    /// Connections, a list: each number is a point at which both engines are measured [default: 1,10,100,1000,5000]
+    /// Numbers of connections, each a point at which both engines are measured [default: 1,10,100,1000,5000]
     #[arg(short, long, value_name = "N,N,…", value_delimiter = ',', help_heading = LOAD)]
     pub(super) connections: Vec<usize>,
     /// Payload of a message, or a range from which each is drawn: 64, 64..1k
     #[arg(short, long, value_name = "SIZE", default_value_t = SizeRange(64..=64), help_heading = LOAD)]
     pub(super) payload: SizeRange,
-    /// Closed loop: messages under way on each connection; the next is sent when an answer comes [default: 1]
+    /// Closed loop: messages in flight on each connection; each answer triggers the next message [default: 1]
     #[arg(short = 'n', long, value_name = "N", conflicts_with = "rate", help_heading = LOAD)]
     pub(super) in_flight: Option<usize>,
-    /// Open loop: messages a second over all connections, whether or not answers come, as in 10k
+    /// Open loop: messages per second over all connections, whether or not answers arrive, as in 10k
     ///
-    /// Throughput is then what was asked for, and says nothing; latency and processor time do.
+    /// The rate fixes the throughput, so compare latency and processor time instead.
     #[arg(short, long, value_name = "RATE", help_heading = LOAD)]
     pub(super) rate: Option<Rate>,
-    /// How byte streams are cut into frames
+    /// Framing of the byte streams
     #[arg(long, value_name = "NAME", default_value_t = Framing::U32BE, help_heading = LOAD)]
     pub(super) framing: Framing,
-    /// Processor time that the service burns on each message, in microseconds
+    /// Processor time that the service spends on each message, in microseconds
     ///
-    /// It stands for what a service does besides moving bytes. Threads can do it on several processors, the reactor on one.
+    /// It simulates the work of a real service. The threads engine can spread it over several processors; the reactor uses one.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = LOAD)]
     pub(super) work_us: u32,
 
-    /// How long each run counts, in seconds [default: 3]
+    /// Measured time of each run, in seconds [default: 3]
     #[arg(short, long, value_name = "S", help_heading = MEASUREMENT)]
     pub(super) seconds: Option<Seconds>,
-    /// How long the load of each run is on before it counts [default: 500ms]
+    /// Length of the full load before the measured time of each run [default: 500ms]
     #[arg(short, long, value_name = "TIME", help_heading = MEASUREMENT)]
     pub(super) warm_up: Option<HumanDuration>,
-    /// How often each point is measured, both engines each time, at least twice [default: 5]
+    /// Rounds at each point, at least two; each round measures both engines [default: 5]
     ///
-    /// With six or more an interval is sure to 95 %; with fewer it is as sure as the report says.
+    /// Six or more rounds give an interval a confidence of 95 %; fewer give it the lower confidence that the report names.
     #[arg(long, value_name = "N", help_heading = MEASUREMENT)]
     pub(super) rounds: Option<usize>,
-    /// A taste in about a minute: 1, 50 and 1,000 connections, short runs; other flags still count
+    /// Short runs at 1, 50 and 1,000 connections, about one minute in all; other flags still apply
     #[arg(long, help_heading = MEASUREMENT)]
     pub(super) quick: bool,
-    /// Let the system place servers and load, instead of each on processors of its own
+    /// Let the system place servers and load, instead of giving each its own processors
     #[arg(long, help_heading = MEASUREMENT)]
     pub(super) no_pin: bool,
 
-    /// Print everything as JSON, each run included, instead of a table
+    /// Print the result with every run as JSON, instead of a table
     #[arg(long, help_heading = RESULT)]
     pub(super) json: bool,
-    /// Write a report with plots, one page that needs nothing else
+    /// Write a report with plots, as one HTML file that loads nothing else
     #[arg(long, value_name = "FILE", help_heading = RESULT)]
     pub(super) html: Option<PathBuf>,
 }
 
-/// A number of seconds that need not be whole.
+/// A number of seconds, which may have a fraction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Seconds(pub(super) f64);
 
@@ -76,8 +76,8 @@ impl FromStr for Seconds {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let seconds = text.strip_suffix('s').unwrap_or(text).parse::<f64>().ok();
-        let sane = seconds.filter(|seconds| (0.01..=86_400.0).contains(seconds));
-        sane.map(Self).ok_or("not a number of seconds: write one from 0.01 to 86400, such as 3 or 0.5")
+        let in_range = seconds.filter(|seconds| (0.01..=86_400.0).contains(seconds));
+        in_range.map(Self).ok_or("not a number of seconds: write one from 0.01 to 86400, such as 3 or 0.5")
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_are_a_number() {
+    fn seconds_are_parsed_within_their_range() {
         for (text, seconds) in [("3", 3.0), ("0.1", 0.1), ("2s", 2.0)] {
             assert_eq!(text.parse(), Ok(Seconds(seconds)), "{text}");
         }

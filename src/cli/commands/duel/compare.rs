@@ -1,72 +1,58 @@
-//! What the rounds of a point come to: each engine's middle and reach, and who is better by how much.
+//! Compares the runs of a point: each engine's median and range, and the ratio between the engines.
 
-use serde::Serialize;
+use super::metric::{Direction, Metric};
+use super::record::{Comparison, DuelEngine, DuelRun};
+use super::statistics::{MedianRange, Ratio};
+use super::verdict::DuelVerdict;
 
-use super::metric::{Better, Metric};
-use super::record::{Engine, Run};
-use super::statistics::{Ratio, Spread};
-use super::verdict::Verdict;
-
-/// The figures of one metric at one point.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Comparison {
-    pub(super) metric: &'static str,
-    pub(super) reactor: Option<Spread>,
-    pub(super) threads: Option<Spread>,
-    /// How many times better the reactor is: above 1 it is better, below 1 threads are.
-    pub(super) reactor_advantage: Option<Ratio>,
-    pub(super) verdict: Option<Verdict>,
+/// Returns one comparison for each metric, in the order of [`Metric::ALL`].
+pub(super) fn compare(runs: &[DuelRun]) -> Vec<Comparison> {
+    Metric::ALL.iter().map(|metric| compare_metric(*metric, runs)).collect()
 }
 
-/// One for each metric, in their order.
-pub(super) fn compare(runs: &[Run]) -> Vec<Comparison> {
-    Metric::ALL.iter().map(|metric| Comparison::of(*metric, runs)).collect()
-}
-
-impl Comparison {
-    fn of(metric: Metric, runs: &[Run]) -> Self {
-        let all = |engine| runs.iter().filter(move |run| run.engine == engine).filter_map(move |run| metric.of(run));
-        let spread = |engine| Spread::of(&all(engine).collect::<Vec<_>>());
-        let advantage = advantage(metric, runs);
-        Self {
-            metric: metric.key(),
-            reactor: spread(Engine::Reactor),
-            threads: spread(Engine::Threads),
-            reactor_advantage: advantage,
-            verdict: advantage.map(Verdict::of),
-        }
+fn compare_metric(metric: Metric, runs: &[DuelRun]) -> Comparison {
+    let values = |engine| runs.iter().filter(move |run| run.engine == engine).filter_map(move |run| metric.value(run));
+    let range = |engine| MedianRange::of(&values(engine).collect::<Vec<_>>());
+    let advantage = reactor_advantage(metric, runs);
+    Comparison {
+        metric: metric.key(),
+        reactor: range(DuelEngine::Reactor),
+        threads: range(DuelEngine::Threads),
+        reactor_advantage: advantage,
+        verdict: advantage.map(DuelVerdict::of),
     }
 }
 
-fn advantage(metric: Metric, runs: &[Run]) -> Option<Ratio> {
-    let of = |engine, round| runs.iter().find(|run| run.engine == engine && run.round == round);
-    let rounds = runs.iter().filter(|run| run.engine == Engine::Reactor).map(|run| run.round);
+/// Returns the ratio of the engines over all rounds. `None` if a round lacks the value of an engine.
+fn reactor_advantage(metric: Metric, runs: &[DuelRun]) -> Option<Ratio> {
+    let run = |engine, round| runs.iter().find(|run| run.engine == engine && run.round == round);
+    let rounds = runs.iter().filter(|run| run.engine == DuelEngine::Reactor).map(|run| run.round);
     let pair = |round| {
-        let reactor = metric.of(of(Engine::Reactor, round)?)?;
-        Some((reactor, metric.of(of(Engine::Threads, round)?)?))
+        let reactor = metric.value(run(DuelEngine::Reactor, round)?)?;
+        Some((reactor, metric.value(run(DuelEngine::Threads, round)?)?))
     };
     let ratio = Ratio::of(&rounds.map(pair).collect::<Option<Vec<_>>>()?)?;
-    match metric.better() {
-        Better::More => Some(ratio),
-        Better::Less => Some(ratio.inverse()),
-        Better::Neither => None,
+    match metric.direction() {
+        Direction::HigherIsBetter => Some(ratio),
+        Direction::LowerIsBetter => Some(ratio.inverse()),
+        Direction::Neutral => None,
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::record::{Generator, Server};
+    use super::super::record::{DuelGenerator, DuelServer};
     use super::*;
     use switchboard::load::Faults;
 
-    /// A run with these figures; what is not named is of no interest.
+    /// Returns a run with these figures and fixed others.
     pub(in crate::cli::commands::duel) fn run(
-        engine: Engine,
+        engine: DuelEngine,
         round: usize,
         messages_per_second: f64,
         cpu_ns: f64,
-    ) -> Run {
-        Run {
+    ) -> DuelRun {
+        DuelRun {
             engine,
             round,
             first: true,
@@ -80,7 +66,7 @@ pub(super) mod tests {
             p99_ns: Some(99_000),
             p99_9_ns: Some(99_900),
             max_ns: Some(100_000),
-            server: Some(Server {
+            server: Some(DuelServer {
                 cpu_ns: 1_000_000,
                 cpu_ns_per_message: Some(cpu_ns),
                 cores: 0.5,
@@ -92,56 +78,62 @@ pub(super) mod tests {
                 context_switches: 7,
                 context_switches_per_message: Some(0.007),
             }),
-            generator: Generator { cpu_ns: 1, busy: 0.5, bottleneck: None, send_lag_p99_ns: None },
+            generator: DuelGenerator { cpu_ns: 1, busy: 0.5, bottleneck: None, send_lag_p99_ns: None },
             faults: Faults::default(),
         }
     }
 
-    fn runs() -> Vec<Run> {
+    fn runs() -> Vec<DuelRun> {
         let rounds = [(1, 200.0, 100.0), (2, 300.0, 100.0), (3, 240.0, 100.0)];
         let both = |(round, reactor, threads)| {
-            [run(Engine::Reactor, round, reactor, 1e9 / reactor), run(Engine::Threads, round, threads, 1e9 / threads)]
+            [
+                run(DuelEngine::Reactor, round, reactor, 1e9 / reactor),
+                run(DuelEngine::Threads, round, threads, 1e9 / threads),
+            ]
         };
         rounds.into_iter().flat_map(both).collect()
     }
 
-    fn of(metric: Metric, runs: &[Run]) -> Comparison {
+    fn comparison(metric: Metric, runs: &[DuelRun]) -> Comparison {
         compare(runs).into_iter().find(|comparison| comparison.metric == metric.key()).unwrap()
     }
 
     #[test]
-    fn more_is_better_or_less_is_and_either_way_above_one_is_the_reactors() {
+    fn above_one_the_reactor_is_better_for_every_metric() {
         for metric in [Metric::Throughput, Metric::Cpu] {
-            let comparison = of(metric, &runs());
+            let comparison = comparison(metric, &runs());
             let Ratio { median, low, high } = comparison.reactor_advantage.unwrap();
             let shown = [median, low, high].map(|value| (value * 100.0).round() / 100.0);
-            assert_eq!((shown, comparison.verdict), ([2.4, 2.0, 3.0], Some(Verdict::Reactor)), "{metric:?}");
+            assert_eq!((shown, comparison.verdict), ([2.4, 2.0, 3.0], Some(DuelVerdict::Reactor)), "{metric:?}");
         }
-        assert_eq!(of(Metric::Throughput, &runs()).reactor, Some(Spread { median: 240.0, min: 200.0, max: 300.0 }));
-        assert_eq!(of(Metric::P50, &runs()).verdict, Some(Verdict::Draw));
+        assert_eq!(
+            comparison(Metric::Throughput, &runs()).reactor,
+            Some(MedianRange { median: 240.0, min: 200.0, max: 300.0 })
+        );
+        assert_eq!(comparison(Metric::P50, &runs()).verdict, Some(DuelVerdict::Draw));
     }
 
     #[test]
-    fn what_is_no_merit_has_no_ratio() {
-        let threads = of(Metric::Threads, &runs());
+    fn a_neutral_metric_has_no_ratio() {
+        let threads = comparison(Metric::Threads, &runs());
         assert!(threads.reactor.is_some() && threads.reactor_advantage.is_none() && threads.verdict.is_none());
     }
 
     #[test]
-    fn a_round_without_its_pair_leaves_no_ratio() {
+    fn an_incomplete_round_leaves_no_ratio() {
         let mut runs = runs();
         runs.pop();
-        assert_eq!(of(Metric::Cpu, &runs).reactor_advantage, None);
+        assert_eq!(comparison(Metric::Cpu, &runs).reactor_advantage, None);
     }
 
     #[test]
-    fn where_the_system_tells_nothing_the_rest_is_compared() {
+    fn without_server_figures_the_rest_is_compared() {
         let mut runs = runs();
         for run in &mut runs {
             run.server = None;
         }
-        assert!(of(Metric::Throughput, &runs).reactor_advantage.is_some());
-        let cpu = of(Metric::Cpu, &runs);
+        assert!(comparison(Metric::Throughput, &runs).reactor_advantage.is_some());
+        let cpu = comparison(Metric::Cpu, &runs);
         assert!(cpu.reactor.is_none() && cpu.reactor_advantage.is_none());
     }
 }

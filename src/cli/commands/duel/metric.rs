@@ -1,9 +1,9 @@
-//! What is compared: each metric with its name, its figures, and which way is better.
+//! The metrics of a comparison: their names, their values in a run, and which direction is better.
 
-use super::record::Run;
+use super::record::DuelRun;
 use crate::cli::report::figure::{self, Unit, float};
 
-/// A figure that each run has.
+/// A figure of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Metric {
     Throughput,
@@ -16,23 +16,24 @@ pub(super) enum Metric {
     Switches,
 }
 
-/// Which way is better.
+/// The direction in which a metric improves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Better {
-    More,
-    Less,
-    /// It explains the others and is no merit by itself.
-    Neither,
+pub(super) enum Direction {
+    HigherIsBetter,
+    LowerIsBetter,
+    /// The metric explains others and is neither good nor bad by itself.
+    Neutral,
 }
 
 impl Metric {
-    /// In the order in which they are told.
+    /// All metrics, in the order of the table.
     pub(super) const ALL: [Self; 8] =
         [Self::Throughput, Self::Cpu, Self::P50, Self::P99, Self::P999, Self::Memory, Self::Threads, Self::Switches];
-    /// Those of which there is a sentence and a plot. Processor time first: a busy machine affects it least.
+    /// The metrics with a finding and a plot. Processor time is first, because a busy machine affects it
+    /// least.
     pub(super) const HEADLINES: [Self; 4] = [Self::Cpu, Self::Throughput, Self::P99, Self::Memory];
 
-    /// As in the JSON, with its unit.
+    /// Returns the value of `metric` in the JSON, which ends in the unit.
     pub(super) fn key(self) -> &'static str {
         match self {
             Self::Throughput => "messages_per_second",
@@ -46,7 +47,7 @@ impl Metric {
         }
     }
 
-    /// For people.
+    /// Returns the name in the table and on the page.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Throughput => "throughput",
@@ -60,21 +61,21 @@ impl Metric {
         }
     }
 
-    pub(super) fn better(self) -> Better {
+    pub(super) fn direction(self) -> Direction {
         match self {
-            Self::Throughput => Better::More,
-            Self::P50 | Self::P99 | Self::P999 | Self::Cpu | Self::Memory => Better::Less,
-            Self::Threads | Self::Switches => Better::Neither,
+            Self::Throughput => Direction::HigherIsBetter,
+            Self::P50 | Self::P99 | Self::P999 | Self::Cpu | Self::Memory => Direction::LowerIsBetter,
+            Self::Threads | Self::Switches => Direction::Neutral,
         }
     }
 
-    /// Whether a generator that is at its limit shows in it as if it were the server.
-    pub(super) fn is_of_both_sides(self) -> bool {
+    /// Returns true if a limit of the generator changes the metric as a limit of the server would.
+    pub(super) fn includes_generator(self) -> bool {
         matches!(self, Self::Throughput | Self::P50 | Self::P99 | Self::P999)
     }
 
-    /// What it was in a run.
-    pub(super) fn of(self, run: &Run) -> Option<f64> {
+    /// Returns the value in a run.
+    pub(super) fn value(self, run: &DuelRun) -> Option<f64> {
         let server = run.server.as_ref();
         match self {
             Self::Throughput => Some(run.messages_per_second),
@@ -88,20 +89,20 @@ impl Metric {
         }
     }
 
-    /// A figure of it.
-    pub(super) fn show(self, value: f64) -> String {
+    /// Formats a value with its unit.
+    pub(super) fn format(self, value: f64) -> String {
         match self {
             Self::Throughput => figure::rate(value),
             Self::P50 | Self::P99 | Self::P999 | Self::Cpu => figure::nanos(value),
             Self::Memory => figure::bytes(value.round()),
-            Self::Threads => whole(value),
+            Self::Threads => rounded_count(value),
             Self::Switches => figure::number(value),
         }
     }
 
-    /// From one figure to another; the unit once if both have the same.
-    pub(super) fn reach(self, low: f64, high: f64) -> String {
-        let (low, high) = (self.show(low), self.show(high));
+    /// Formats a range, with the unit once if both ends share it.
+    pub(super) fn format_range(self, low: f64, high: f64) -> String {
+        let (low, high) = (self.format(low), self.format(high));
         if low == high {
             return low;
         }
@@ -111,7 +112,7 @@ impl Metric {
         }
     }
 
-    /// What stands along its axis.
+    /// Returns the unit of its axis.
     pub(super) fn unit(self) -> Unit {
         match self {
             Self::Throughput | Self::Threads | Self::Switches => Unit::Number,
@@ -121,11 +122,11 @@ impl Metric {
     }
 }
 
-/// Of threads there are only whole ones, even in the middle between two rounds.
-fn whole(value: f64) -> String {
+/// Formats a count. The median of two rounds may have a fraction, so it is rounded.
+fn rounded_count(value: f64) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, and a cast saturates")]
-    let whole = value.round() as u64;
-    figure::count(whole)
+    let count = value.round() as u64;
+    figure::count(count)
 }
 
 #[cfg(test)]
@@ -133,12 +134,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reach_names_its_unit_once() {
-        assert_eq!(Metric::P50.reach(1_200.0, 3_400.0), "1.20–3.40 µs");
-        assert_eq!(Metric::P50.reach(800.0, 1_200.0), "800 ns–1.20 µs");
-        assert_eq!(Metric::Throughput.reach(50_000.0, 51_234.0), "50,000–51,234 /s");
-        assert_eq!(Metric::Threads.reach(2.0, 2.0), "2");
-        assert_eq!(Metric::Threads.reach(1.0, 2.0), "1–2");
-        assert_eq!(Metric::Memory.reach(-1024.0, 1024.0), "-1.00–1.00 KiB");
+    fn a_range_names_its_unit_once() {
+        assert_eq!(Metric::P50.format_range(1_200.0, 3_400.0), "1.20–3.40 µs");
+        assert_eq!(Metric::P50.format_range(800.0, 1_200.0), "800 ns–1.20 µs");
+        assert_eq!(Metric::Throughput.format_range(50_000.0, 51_234.0), "50,000–51,234 /s");
+        assert_eq!(Metric::Threads.format_range(2.0, 2.0), "2");
+        assert_eq!(Metric::Threads.format_range(1.0, 2.0), "1–2");
+        assert_eq!(Metric::Memory.format_range(-1024.0, 1024.0), "-1.00–1.00 KiB");
     }
 }

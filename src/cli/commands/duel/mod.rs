@@ -1,130 +1,142 @@
-//! `switchboard duel`: runs both engines under the same load, again and again, and says who is ahead where, and how sure that is.
+//! `switchboard duel`: measures both engines under the same load and reports which one leads, by how
+//! much, and with what confidence.
 //!
-//! [`args`] is what was typed and [`plan`] what it means. [`run`] starts servers and puts the load on them, while the [`bar`] shows
-//! how far it is. Every run goes into the [`record`]; [`compare`] makes ratios of it by [`statistics`], [`verdict`] makes
-//! sentences of ratios, and [`remark`] says what limits them. The [`table`], the JSON and the page ([`html`]) show nothing that is
-//! not in the record.
+//! The data flows in one direction:
+//!
+//! 1. [`args`] holds the typed arguments, and [`plan`] their meaning.
+//! 2. [`runner`] starts servers and puts the load on them. Its [`watcher`] samples the server process,
+//!    and [`progress`] shows the progress on a terminal. Each run becomes part of the [`record`].
+//! 3. [`compare`] turns the runs of a point into ratios with the help of [`statistics`].
+//! 4. [`findings`] turns ratios into sentences by the rules of [`verdict`], and [`notes`] adds what
+//!    limits the figures.
+//! 5. The [`table`], the JSON and the page ([`html`]) show only what is in the record.
 
-mod args;
-mod bar;
+pub(in crate::cli) mod args;
 mod compare;
+mod findings;
+mod format;
 mod html;
 mod metric;
+mod notes;
 mod plan;
+mod progress;
 mod record;
-mod remark;
-mod run;
+mod runner;
 mod statistics;
 mod table;
 mod verdict;
-mod words;
+mod watcher;
 
 use std::process::ExitCode;
 
 use switchboard::load::Activity;
 
 use crate::cli::error::CliError;
-use crate::cli::process::{self, CpuAssignment, Interrupt, MachineInfo, PinnedCpus};
+use crate::cli::process;
+use crate::cli::process::{CpuAssignment, Interrupt, MachineInfo, PinnedCpus};
 use crate::cli::report::file::ReportFile;
 use crate::cli::report::rates::nanos;
 use crate::cli::report::words::{command, now};
 use crate::cli::terminal::stdout;
-pub(in crate::cli) use args::DuelArgs;
-use bar::Bar;
-use plan::Plan;
-use record::{Record, SCHEMA, Setup};
-use run::{Arena, Miss};
+use args::DuelArgs;
+use plan::DuelPlan;
+use progress::DuelProgress;
+use record::{DuelRecord, DuelSetup, SCHEMA};
+use runner::{DuelRunner, RunError};
 
-/// Measures, and tells. The exit code says whether every answer was right.
-pub(in crate::cli) fn duel(typed: DuelArgs, quiet: bool) -> Result<ExitCode, CliError> {
-    let plan = Plan::new(typed)?;
+/// Measures both engines and prints the report. The exit code is 0 if every answer was right.
+pub(in crate::cli) fn duel(args: DuelArgs, quiet: bool) -> Result<ExitCode, CliError> {
+    let plan = DuelPlan::new(args)?;
     let html = plan.html.as_deref().map(ReportFile::open).transpose()?;
     let interrupt = Interrupt::watch()?;
     process::raise_descriptor_limit();
-    let pinning = place(&plan)?;
-    let mut record = empty(&plan, pinning.as_ref());
-    let failed = measure(&plan, pinning.as_ref(), &interrupt, quiet, &mut record);
+    let pinning = pin_load(&plan)?;
+    let mut record = empty_record(&plan, pinning.as_ref());
+    let error = measure(&plan, pinning.as_ref(), &interrupt, quiet, &mut record);
     record.interrupted = interrupt.is_raised();
-    record.findings = remark::findings(&record);
-    record.remarks = remark::remarks(&record);
-    tell(&plan, &record, html, failed.is_some())?;
-    match (interrupt.exit_code(), failed) {
+    record.findings = findings::findings(&record);
+    record.notes = notes::notes(&record);
+    report(&plan, &record, html, error.is_some())?;
+    match (interrupt.exit_code(), error) {
         (Some(code), _) => Ok(code),
-        (None, Some(what)) => Err(CliError::Failed(what)),
+        (None, Some(error)) => Err(CliError::Failed(error)),
         (None, None) if !record.is_faultless() => Err(CliError::Failed("not every answer was right".to_owned())),
-        (None, None) if record.whole().next().is_none() => {
-            Err(CliError::Failed("not one point could be measured".to_owned()))
+        (None, None) if record.complete_points().next().is_none() => {
+            Err(CliError::Failed("no point could be measured; the notes above name the reasons".to_owned()))
         }
         (None, None) => Ok(ExitCode::SUCCESS),
     }
 }
 
-/// Where servers and load run. The load is this thread, and stays where it is put.
-fn place(plan: &Plan) -> Result<Option<CpuAssignment>, CliError> {
+/// Divides the processors between server and load, and pins this thread, which generates the load.
+fn pin_load(plan: &DuelPlan) -> Result<Option<CpuAssignment>, CliError> {
     let pinning = CpuAssignment::divide().filter(|_| plan.pin);
     if let Some(pinning) = &pinning {
-        let cannot = |error| CliError::Failed(format!("cannot place the load: {error}; try --no-pin"));
-        pinning.pin_load().map_err(cannot)?;
+        pinning.pin_load().map_err(|error| {
+            CliError::Failed(format!("cannot set the processor of the load: {error}; try --no-pin"))
+        })?;
     }
     Ok(pinning)
 }
 
-/// All points, as far as it comes; why it came no further, if it is nobody's wish.
+/// Measures all points, and adds them to `record`. Returns the error that stopped it before the last
+/// point, except for a signal.
 fn measure(
-    plan: &Plan,
+    plan: &DuelPlan,
     pinning: Option<&CpuAssignment>,
     interrupt: &Interrupt,
     quiet: bool,
-    record: &mut Record,
+    record: &mut DuelRecord,
 ) -> Option<String> {
-    let bar = Bar::new(plan, quiet);
-    let arena = Arena { plan, pinning, interrupt, bar: &bar };
+    let progress = DuelProgress::new(plan, quiet);
+    let runner = DuelRunner { plan, pinning, interrupt, progress: &progress };
     for (index, connections) in plan.connections.iter().enumerate() {
-        let (point, miss) = arena.point(*connections);
-        bar.end_point(index + 1);
+        let (point, error) = runner.measure_point(*connections);
+        progress.end_point(index + 1);
         record.points.push(point);
-        match miss {
+        match error {
             None => {}
-            Some(Miss::Interrupted) => break,
-            Some(Miss::Beyond(what) | Miss::Failed(what)) => {
-                bar.clear();
-                return Some(what);
+            Some(RunError::Interrupted) => break,
+            Some(RunError::Unavailable(text) | RunError::Failed(text)) => {
+                progress.clear();
+                return Some(text);
             }
         }
     }
-    bar.clear();
+    progress.clear();
     None
 }
 
-fn tell(plan: &Plan, record: &Record, html: Option<ReportFile>, failed: bool) -> Result<(), CliError> {
-    // Half a duel is of use; nothing of one is not.
-    if record.whole().next().is_none() && (record.interrupted || failed) {
+/// Prints the report and writes the page.
+fn report(plan: &DuelPlan, record: &DuelRecord, html: Option<ReportFile>, failed: bool) -> Result<(), CliError> {
+    // Some complete points are worth a report; without any, there is nothing to compare.
+    if record.complete_points().next().is_none() && (record.interrupted || failed) {
         if record.interrupted {
-            log::warn!("ended before any point was whole: there is nothing to tell");
+            log::warn!("duel ended before any point was complete: no result");
         }
         return Ok(());
     }
-    let cannot = |error: serde_json::Error| CliError::Failed(format!("the result cannot be written down: {error}"));
-    stdout::print(&if plan.json { record.json().map_err(cannot)? } else { table::text(record) })?;
+    let render_error = |error: serde_json::Error| CliError::Failed(format!("cannot write the result: {error}"));
+    stdout::print(&if plan.json { record.json().map_err(render_error)? } else { table::text(record) })?;
     match html {
         Some(file) => file.write(html::page(record).as_bytes()),
         None => Ok(()),
     }
 }
 
-/// All but what is measured.
-fn empty(plan: &Plan, pinning: Option<&CpuAssignment>) -> Record {
+/// Returns the record before the first run.
+fn empty_record(plan: &DuelPlan, pinning: Option<&CpuAssignment>) -> DuelRecord {
     let (in_flight, rate_per_second) = match plan.activity {
         Activity::Closed { in_flight } => (Some(in_flight), None),
         Activity::Open { rate } => (None, Some(rate)),
         _ => (None, None),
     };
-    Record {
+    DuelRecord {
         schema: SCHEMA,
         command: command(std::env::args_os()),
         started_at: now(),
-        machine: MachineInfo::this(),
-        setup: Setup {
+        machine: MachineInfo::current(),
+        setup: DuelSetup {
             service: plan.service,
             framing: plan.framing.to_string(),
             payload_min_bytes: *plan.payload_bytes.start(),
@@ -141,6 +153,6 @@ fn empty(plan: &Plan, pinning: Option<&CpuAssignment>) -> Record {
         interrupted: false,
         points: Vec::new(),
         findings: Vec::new(),
-        remarks: Vec::new(),
+        notes: Vec::new(),
     }
 }

@@ -1,4 +1,5 @@
-//! What was typed after `duel`, understood: the points, the rounds, and what both engines are told.
+//! The plan of `duel`: its typed arguments, checked and combined into points, rounds and server
+//! arguments.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,28 +8,28 @@ use switchboard::Framing;
 use switchboard::load::Activity;
 
 use super::args::DuelArgs;
-use super::record::Engine;
+use super::record::DuelEngine;
 use crate::cli::error::CliError;
 use crate::cli::process::{LoadRequirements, MAX_CONNECTIONS};
 use crate::cli::units::Rate;
 
-const CONNECTIONS: [usize; 5] = [1, 10, 100, 1_000, 5_000];
+const DEFAULT_CONNECTIONS: [usize; 5] = [1, 10, 100, 1_000, 5_000];
 const QUICK_CONNECTIONS: [usize; 3] = [1, 50, 1_000];
-const SECONDS: f64 = 3.0;
+const DEFAULT_SECONDS: f64 = 3.0;
 const QUICK_SECONDS: f64 = 1.2;
-const WARM_UP: Duration = Duration::from_millis(500);
+const DEFAULT_WARM_UP: Duration = Duration::from_millis(500);
 const QUICK_WARM_UP: Duration = Duration::from_millis(300);
-const ROUNDS: usize = 5;
-/// Descriptors for all that is no connection.
+const DEFAULT_ROUNDS: usize = 5;
+/// Descriptors of a process beside its connections.
 const OTHER_DESCRIPTORS: u64 = 64;
-/// What a run takes beside its warm-up and its measured time: a process that starts and stops, connections that are opened.
-const OVERHEAD: Duration = Duration::from_millis(100);
+/// Time of a run beside its warm-up and measured time: starting and stopping the server, connecting.
+const RUN_OVERHEAD: Duration = Duration::from_millis(100);
 
-/// All that `duel` needs to know.
+/// A comparison of both engines.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(super) struct DuelPlan {
     pub(super) service: &'static str,
-    /// The points, in ascending order, none of them twice.
+    /// The points, in ascending order and without duplicates.
     pub(super) connections: Vec<usize>,
     pub(super) payload_bytes: std::ops::RangeInclusive<usize>,
     pub(super) activity: Activity,
@@ -42,90 +43,94 @@ pub(super) struct Plan {
     pub(super) html: Option<PathBuf>,
 }
 
-impl Plan {
-    pub(super) fn new(typed: DuelArgs) -> Result<Self, CliError> {
-        let usage = |what: &str| Err(CliError::Usage(what.to_owned()));
-        let by_default = |usual, quick| if typed.quick { quick } else { usual };
-        let rounds = typed.rounds.unwrap_or(ROUNDS);
+impl DuelPlan {
+    pub(super) fn new(args: DuelArgs) -> Result<Self, CliError> {
+        let usage_error = |text: &str| Err(CliError::Usage(text.to_owned()));
+        let default_or_quick = |default, quick| if args.quick { quick } else { default };
+        let rounds = args.rounds.unwrap_or(DEFAULT_ROUNDS);
         if rounds < 2 {
-            return usage("--rounds must be at least 2, because one round cannot tell a difference from chance");
+            return usage_error("--rounds must be at least 2, because one round cannot tell a difference from chance");
         }
-        let mut connections = typed.connections;
+        let mut connections = args.connections;
         if connections.is_empty() {
-            connections = if typed.quick { QUICK_CONNECTIONS.to_vec() } else { CONNECTIONS.to_vec() };
+            connections = if args.quick { QUICK_CONNECTIONS.to_vec() } else { DEFAULT_CONNECTIONS.to_vec() };
         }
         connections.sort_unstable();
         connections.dedup();
         if connections.first() == Some(&0) {
-            return usage("--connections must be at least 1 each");
+            return usage_error("--connections must be at least 1 each");
         }
         if connections.last() > Some(&MAX_CONNECTIONS) {
-            return usage("--connections must be at most 1000000 each");
+            return usage_error("--connections must be at most 1000000 each");
         }
-        let activity = match (typed.in_flight, typed.rate) {
-            (Some(0), _) => return usage("--in-flight must be at least 1"),
+        let activity = match (args.in_flight, args.rate) {
+            (Some(0), _) => return usage_error("--in-flight must be at least 1"),
             (_, Some(Rate(rate))) => Activity::Open { rate },
             (in_flight, None) => Activity::Closed { in_flight: in_flight.unwrap_or(1) },
         };
         Ok(Self {
-            service: typed.service,
+            service: args.service,
             connections,
-            payload_bytes: typed.payload.0,
+            payload_bytes: args.payload.0,
             activity,
-            framing: typed.framing,
-            work_us: typed.work_us,
+            framing: args.framing,
+            work_us: args.work_us,
             duration: Duration::from_secs_f64(
-                typed.seconds.map_or(by_default(SECONDS, QUICK_SECONDS), |typed| typed.0),
+                args.seconds.map_or(default_or_quick(DEFAULT_SECONDS, QUICK_SECONDS), |seconds| seconds.0),
             ),
-            warm_up: typed.warm_up.map_or(if typed.quick { QUICK_WARM_UP } else { WARM_UP }, |typed| typed.0),
+            warm_up: args.warm_up.map_or(if args.quick { QUICK_WARM_UP } else { DEFAULT_WARM_UP }, |warm_up| warm_up.0),
             rounds,
-            pin: !typed.no_pin,
-            json: typed.json,
-            html: typed.html,
+            pin: !args.no_pin,
+            json: args.json,
+            html: args.html,
         })
     }
 
-    /// Which engines run in a round, and in which order: each is first in every other round, so that what drifts (heat, a
-    /// neighbour's work) does not always meet the same one.
-    pub(super) fn order(round: usize) -> [Engine; 2] {
-        if round % 2 == 1 { [Engine::Reactor, Engine::Threads] } else { [Engine::Threads, Engine::Reactor] }
+    /// Returns both engines in the order of a round. Each engine is first in every other round, so that a
+    /// drift of the machine (temperature, other processes) affects both.
+    pub(super) fn order(round: usize) -> [DuelEngine; 2] {
+        if round % 2 == 1 {
+            [DuelEngine::Reactor, DuelEngine::Threads]
+        } else {
+            [DuelEngine::Threads, DuelEngine::Reactor]
+        }
     }
 
-    /// Runs at one point.
+    /// Returns the number of runs at one point.
     pub(super) fn runs_per_point(&self) -> usize {
         2 * self.rounds
     }
 
-    /// What one run takes, about.
+    /// Returns the approximate length of one run.
     pub(super) fn run_length(&self) -> Duration {
-        self.warm_up + self.duration + OVERHEAD
+        self.warm_up + self.duration + RUN_OVERHEAD
     }
 
-    /// Whether all this could be had within a limit on open descriptors; in words if not.
-    pub(super) fn too_many_descriptors(connections: usize, limit: Option<u64>) -> Option<String> {
-        let needs = connections as u64 + OTHER_DESCRIPTORS;
-        let limit = limit.filter(|limit| needs > *limit)?;
+    /// Returns an error text if the connections exceed the limit on open descriptors.
+    pub(super) fn descriptor_error(connections: usize, limit: Option<u64>) -> Option<String> {
+        let needed = connections as u64 + OTHER_DESCRIPTORS;
+        let limit = limit.filter(|limit| needed > *limit)?;
         Some(format!(
-            "it needs {needs} file descriptors on either side, and the limit is {limit}: raise it with ulimit -n"
+            "too few file descriptors: server and load need {needed} each, the limit is {limit}; raise it with 'ulimit -n {needed}'"
         ))
     }
 
-    /// What the server is told, so that it runs the engine and meets no limit that this is not about.
-    pub(super) fn options(&self, engine: Engine, connections: usize) -> Vec<String> {
-        let mut options = Vec::new();
-        let mut option = |flag: &str, value: String| options.extend([flag.to_owned(), value]);
-        option("--engine", engine.name().to_owned());
-        option("--framing", self.framing.to_string());
+    /// Returns the arguments of `serve` that choose the engine and raise the limits above the load.
+    pub(super) fn serve_args(&self, engine: DuelEngine, connections: usize) -> Vec<String> {
+        let mut args = Vec::new();
+        let mut push = |flag: &str, value: String| args.extend([flag.to_owned(), value]);
+        push("--engine", engine.name().to_owned());
+        push("--framing", self.framing.to_string());
         if self.work_us > 0 {
-            option("--work-us", self.work_us.to_string());
+            push("--work-us", self.work_us.to_string());
         }
         let demand = LoadRequirements {
             connections,
             in_flight: LoadRequirements::in_flight_estimate(self.activity),
             frame_bytes: *self.payload_bytes.end(),
         };
-        options.extend(demand.options());
-        options
+        args.extend(demand.options());
+        args
     }
 }
 
@@ -136,23 +141,23 @@ mod tests {
     use super::*;
     use crate::cli::args::{Args, CliCommand};
 
-    fn plan(words: &str) -> Result<Plan, CliError> {
-        let words = ["switchboard", "duel", "echo"].into_iter().chain(words.split_whitespace());
-        let CliCommand::Duel(typed) = Args::try_parse_from(words).unwrap().command else { panic!("not duel") };
-        Plan::new(*typed)
+    fn plan(args: &str) -> Result<DuelPlan, CliError> {
+        let args = ["switchboard", "duel", "echo"].into_iter().chain(args.split_whitespace());
+        let CliCommand::Duel(args) = Args::try_parse_from(args).unwrap().command else { panic!("not duel") };
+        DuelPlan::new(*args)
     }
 
     #[test]
-    fn nothing_typed_is_five_points_of_five_rounds() {
+    fn default_is_five_points_of_five_rounds() {
         let plan = plan("").unwrap();
-        assert_eq!(plan.connections, CONNECTIONS);
+        assert_eq!(plan.connections, DEFAULT_CONNECTIONS);
         assert_eq!((plan.rounds, plan.duration.as_secs(), plan.pin), (5, 3, true));
         assert_eq!(plan.activity, Activity::Closed { in_flight: 1 });
         assert_eq!(plan.payload_bytes, 64..=64);
     }
 
     #[test]
-    fn a_taste_takes_about_a_minute_and_what_is_typed_still_counts() {
+    fn quick_takes_about_a_minute_and_yields_to_other_flags() {
         let quick = plan("--quick").unwrap();
         let runs = u32::try_from(quick.connections.len() * quick.runs_per_point()).unwrap();
         assert!((40..=65).contains(&(quick.run_length() * runs).as_secs()), "{:?}", quick.run_length() * runs);
@@ -162,44 +167,44 @@ mod tests {
     }
 
     #[test]
-    fn points_are_in_order_and_none_of_them_is_there_twice() {
+    fn connections_are_sorted_without_duplicates() {
         assert_eq!(plan("--connections 100,1,10,1 -c 5").unwrap().connections, [1, 5, 10, 100]);
     }
 
     #[test]
-    fn each_engine_is_first_as_often_as_second() {
-        let first: Vec<_> = (1..=4).map(|round| Plan::order(round)[0]).collect();
-        assert_eq!(first, [Engine::Reactor, Engine::Threads, Engine::Reactor, Engine::Threads]);
-        assert!((1..=4).all(|round| Plan::order(round)[0] != Plan::order(round)[1]));
+    fn each_engine_is_first_in_every_other_round() {
+        let first: Vec<_> = (1..=4).map(|round| DuelPlan::order(round)[0]).collect();
+        assert_eq!(first, [DuelEngine::Reactor, DuelEngine::Threads, DuelEngine::Reactor, DuelEngine::Threads]);
+        assert!((1..=4).all(|round| DuelPlan::order(round)[0] != DuelPlan::order(round)[1]));
     }
 
     #[test]
-    fn both_engines_are_told_the_same_but_for_their_name() {
+    fn both_engines_get_the_same_serve_args() {
         let plan = plan("--framing lines --work-us 20 --payload 2MiB").unwrap();
-        let reactor = plan.options(Engine::Reactor, 200_000).join(" ");
+        let reactor = plan.serve_args(DuelEngine::Reactor, 200_000).join(" ");
         let flags = "--work-us 20 --max-connections 200000 --max-frame-bytes 2097152";
         assert!(reactor.starts_with(&format!("--engine reactor --framing lines {flags}")), "{reactor}");
-        assert_eq!(plan.options(Engine::Threads, 200_000).join(" "), reactor.replace("reactor", "threads"));
+        assert_eq!(plan.serve_args(DuelEngine::Threads, 200_000).join(" "), reactor.replace("reactor", "threads"));
     }
 
     #[test]
-    fn descriptors_are_counted_before_anything_is_tried() {
-        assert_eq!(Plan::too_many_descriptors(1_000, Some(1_064)), None);
-        assert_eq!(Plan::too_many_descriptors(1_000_000, None), None);
-        assert!(Plan::too_many_descriptors(1_001, Some(1_064)).unwrap().contains("needs 1065"));
+    fn descriptor_error_beyond_the_limit() {
+        assert_eq!(DuelPlan::descriptor_error(1_000, Some(1_064)), None);
+        assert_eq!(DuelPlan::descriptor_error(1_000_000, None), None);
+        assert!(DuelPlan::descriptor_error(1_001, Some(1_064)).unwrap().contains("need 1065"));
     }
 
     #[test]
-    fn what_means_nothing_is_wrong_usage() {
-        for (words, says) in [
+    fn contradictory_arguments_are_a_usage_error() {
+        for (args, prefix) in [
             ("--rounds 1", "--rounds must be at least 2"),
             ("--connections 0,1", "--connections must be at least 1"),
             ("--connections 2000000", "--connections must be at most"),
             ("--in-flight 0", "--in-flight must be at least 1"),
         ] {
-            match plan(words) {
-                Err(CliError::Usage(what)) => assert!(what.starts_with(says), "{words}: {what}"),
-                other => panic!("{words}: {other:?}"),
+            match plan(args) {
+                Err(CliError::Usage(text)) => assert!(text.starts_with(prefix), "{args}: {text}"),
+                other => panic!("{args}: {other:?}"),
             }
         }
     }

@@ -1,43 +1,46 @@
-//! A duel as it is written down: the JSON of `--json`, and what the table and the report are made of.
+//! The result of a duel: the JSON of `--json`, from which the table and the page are made.
 //!
-//! Its keys are a promise. A change of what one means, or its loss, is a new [`SCHEMA`]; a new key is none. What was not measured,
-//! or does not apply, is null. Every run is in it, so that anyone can do the statistics anew.
+//! The JSON keys are a stable interface. If a key changes its meaning or disappears, [`SCHEMA`]
+//! increases; a new key leaves it. A value that was not measured, or does not apply, is null. The record
+//! holds every run, so that a reader can repeat the statistics.
 
 use serde::Serialize;
 use switchboard::load::{Faults, LoadOutcome};
 
-use super::compare::Comparison;
-use super::remark::Remark;
+use super::statistics::{MedianRange, Ratio};
+use super::verdict::DuelVerdict;
 use crate::cli::process::{MachineInfo, PinnedCpus, ProcessSample};
 use crate::cli::report::figure::float;
+use crate::cli::report::page::Tone;
 use crate::cli::report::rates::{FULL, cores, each, kept_up, nanos};
 
-/// The version of what the keys mean.
+/// The version of the JSON keys.
 pub(super) const SCHEMA: u32 = 1;
 
-/// All of a duel.
+/// A complete result.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Record {
+pub(super) struct DuelRecord {
     pub(super) schema: u32,
-    /// As a shell reads it.
+    /// The command, quoted for a POSIX shell.
     pub(super) command: String,
-    /// RFC 3339, with this machine's offset.
+    /// Start time in RFC 3339, with this machine's offset.
     pub(super) started_at: String,
     pub(super) machine: MachineInfo,
-    pub(super) setup: Setup,
-    /// How often an interval holds the true ratio, from 0 to 1.
+    pub(super) setup: DuelSetup,
+    /// Probability that an interval holds the true ratio, from 0 to 1.
     pub(super) confidence: f64,
-    /// Ended early by a signal.
+    /// True if a signal ended the duel early.
     pub(super) interrupted: bool,
-    pub(super) points: Vec<Point>,
-    /// What the figures say, in words: the metric, and the sentence on it.
-    pub(super) findings: Vec<Finding>,
-    pub(super) remarks: Vec<Remark>,
+    pub(super) points: Vec<DuelPoint>,
+    /// One sentence for each headline metric.
+    pub(super) findings: Vec<DuelFinding>,
+    #[serde(rename = "remarks")]
+    pub(super) notes: Vec<DuelNote>,
 }
 
-/// What both engines were put through.
+/// The parameters of the load and of the rounds.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Setup {
+pub(super) struct DuelSetup {
     pub(super) service: &'static str,
     pub(super) framing: String,
     pub(super) payload_min_bytes: usize,
@@ -50,71 +53,84 @@ pub(super) struct Setup {
     pub(super) duration_ns: u64,
     pub(super) warm_up_ns: u64,
     pub(super) rounds: usize,
-    /// Processors of the server and of the load, where each has its own.
+    /// The processors of the server and of the load, if each has its own.
     pub(super) pinned: Option<PinnedCpus>,
 }
 
 /// All rounds with the same number of connections.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Point {
+pub(super) struct DuelPoint {
     pub(super) connections: usize,
-    /// Why it could not be measured.
+    /// The reason why the point could not be measured.
     pub(super) skipped: Option<String>,
-    /// All rounds were run.
-    pub(super) whole: bool,
-    pub(super) runs: Vec<Run>,
-    /// Of whole points only.
+    /// True if all rounds were run.
+    #[serde(rename = "whole")]
+    pub(super) complete: bool,
+    pub(super) runs: Vec<DuelRun>,
+    /// One for each metric. Empty unless the point is complete.
     pub(super) comparisons: Vec<Comparison>,
 }
 
-/// One of the two.
+/// One metric at one point.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Comparison {
+    pub(super) metric: &'static str,
+    pub(super) reactor: Option<MedianRange>,
+    pub(super) threads: Option<MedianRange>,
+    /// How many times better the reactor is: above 1 the reactor is better, below 1 threads are.
+    pub(super) reactor_advantage: Option<Ratio>,
+    pub(super) verdict: Option<DuelVerdict>,
+}
+
+/// The engine of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Engine {
+pub(super) enum DuelEngine {
     Reactor,
     Threads,
 }
 
-/// One server under load.
+/// One server process under load.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Run {
-    pub(super) engine: Engine,
-    /// From 1.
+pub(super) struct DuelRun {
+    pub(super) engine: DuelEngine,
+    /// The round, counted from 1.
     pub(super) round: usize,
-    /// Whether it came before the other engine's.
+    /// True if this run was the first of its round.
     pub(super) first: bool,
     pub(super) elapsed_ns: u64,
-    /// Answered rightly, of those that were due in the measured time.
+    /// Messages that were due in the measured time and got a correct answer.
     pub(super) messages: u64,
-    /// Right answers that came in the measured time, whenever due: what throughput and costs are counted by.
+    /// Correct answers that arrived in the measured time, whenever due. Throughput and costs are based
+    /// on this count.
     pub(super) answered: u64,
-    /// Open loop: due in the measured time.
+    /// Open loop: messages that were due in the measured time.
     pub(super) due: Option<u64>,
-    /// Open loop: those of them whose answer was still awaited at the end.
+    /// Open loop: due messages without an answer at the end.
     pub(super) unanswered: Option<u64>,
     pub(super) messages_per_second: f64,
     pub(super) p50_ns: Option<u64>,
     pub(super) p99_ns: Option<u64>,
     pub(super) p99_9_ns: Option<u64>,
     pub(super) max_ns: Option<u64>,
-    /// Null where the system does not tell.
-    pub(super) server: Option<Server>,
-    pub(super) generator: Generator,
+    /// Null if the system does not report the usage of other processes.
+    pub(super) server: Option<DuelServer>,
+    pub(super) generator: DuelGenerator,
     pub(super) faults: Faults,
 }
 
-/// The server's process, in the measured time.
+/// The usage of the server process in the measured time.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Server {
+pub(super) struct DuelServer {
     pub(super) cpu_ns: u64,
     pub(super) cpu_ns_per_message: Option<f64>,
-    /// Processor time by time; 1 is a whole processor.
+    /// Processor time divided by elapsed time; 1 is a whole processor.
     pub(super) cores: f64,
-    /// It used about all the processors that it can.
+    /// True if the server used nearly all processor time available to it.
     pub(super) at_limit: bool,
-    /// Before there was a connection.
+    /// Memory before the first connection.
     pub(super) rss_before_bytes: u64,
-    /// At the end of the measured time.
+    /// Memory at the end of the measured time.
     pub(super) rss_bytes: u64,
     pub(super) rss_bytes_per_connection: f64,
     pub(super) threads: u64,
@@ -122,29 +138,37 @@ pub(super) struct Server {
     pub(super) context_switches_per_message: Option<f64>,
 }
 
+/// The cost of the load to the generator.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Generator {
+pub(super) struct DuelGenerator {
     pub(super) cpu_ns: u64,
-    /// The part of the time in which it did not wait for anything.
+    /// The fraction of the time in which the generator was not waiting.
     pub(super) busy: f64,
-    /// It was itself the limit: `busy` all the time, or `late` with what it sent.
+    /// How the generator limited the result: `busy` all the time, or `late` in sending.
     pub(super) bottleneck: Option<&'static str>,
-    /// Open loop: how much later than due messages were handed to the system.
+    /// Open loop: delay from the due time of a message to its write, 99th percentile.
     pub(super) send_lag_p99_ns: Option<u64>,
 }
 
-/// What a metric says over all points.
+/// The result for one metric over all points.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Finding {
+pub(super) struct DuelFinding {
     pub(super) metric: &'static str,
-    /// For people.
+    /// The metric's name in the table and on the page.
     #[serde(skip)]
     pub(super) name: &'static str,
     pub(super) text: String,
 }
 
-impl Engine {
-    /// As on the command line.
+/// One sentence on the validity of the figures.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct DuelNote {
+    pub(super) tone: Tone,
+    pub(super) text: String,
+}
+
+impl DuelEngine {
+    /// Returns the name on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Reactor => "reactor",
@@ -153,70 +177,71 @@ impl Engine {
     }
 }
 
-impl Record {
+impl DuelRecord {
     pub(super) fn json(&self) -> Result<String, serde_json::Error> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
-    /// The points of which all rounds were run.
-    pub(super) fn whole(&self) -> impl Iterator<Item = &Point> {
-        self.points.iter().filter(|point| point.whole)
+    /// Returns the points whose rounds were all run.
+    pub(super) fn complete_points(&self) -> impl Iterator<Item = &DuelPoint> {
+        self.points.iter().filter(|point| point.complete)
     }
 
-    /// Whether anything went wrong in any run.
+    /// Returns true if no run had a fault.
     pub(super) fn is_faultless(&self) -> bool {
         self.points.iter().flat_map(|point| &point.runs).all(|run| run.faults.is_none())
     }
 }
 
-impl Run {
-    /// Whether the server answered as much as was asked for; in a closed loop it always does.
+impl DuelRun {
+    /// Returns true if the server reached the rate of the load. A closed loop has no rate, so it always does.
     pub(super) fn kept_up(&self) -> bool {
         self.due.is_none_or(|due| kept_up(self.answered, due, self.unanswered.unwrap_or(0)))
     }
 }
 
-impl Point {
-    /// Whether the generator was the limit so often that an engine's median may be the generator's.
-    pub(super) fn is_limited(&self) -> bool {
-        [Engine::Reactor, Engine::Threads].into_iter().any(|engine| {
+impl DuelPoint {
+    /// Returns true if the generator was the limit in half of an engine's runs or more. Then the median
+    /// of that engine may be the generator's.
+    pub(super) fn is_generator_limited(&self) -> bool {
+        [DuelEngine::Reactor, DuelEngine::Threads].into_iter().any(|engine| {
             let limited = self.runs_of(engine).filter(|run| run.generator.bottleneck.is_some()).count();
             limited > 0 && 2 * limited >= self.runs_of(engine).count()
         })
     }
 
-    pub(super) fn runs_of(&self, engine: Engine) -> impl Iterator<Item = &Run> {
+    pub(super) fn runs_of(&self, engine: DuelEngine) -> impl Iterator<Item = &DuelRun> {
         self.runs.iter().filter(move |run| run.engine == engine)
     }
 }
 
-/// What was seen of a server in one run.
+/// Samples of the server process in one run.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct ServerReadings {
     pub(super) before: ProcessSample,
     pub(super) began: ProcessSample,
     pub(super) ended: ProcessSample,
 }
 
-impl Server {
-    /// `room` is how many processors it can use.
-    pub(super) fn new(seen: &Seen, outcome: &LoadOutcome, room: usize) -> Self {
-        let used = &seen.ended - &seen.began;
-        let grown = (&seen.ended - &seen.before).rss_growth_bytes;
+impl DuelServer {
+    /// Computes the usage. `usable_cpus` is the number of processors that the server can use.
+    pub(super) fn new(readings: &ServerReadings, outcome: &LoadOutcome, usable_cpus: usize) -> Self {
+        let usage = &readings.ended - &readings.began;
+        let growth = (&readings.ended - &readings.before).rss_growth_bytes;
         #[expect(clippy::cast_precision_loss, reason = "far less than 2^52")]
-        let rss_bytes_per_connection = grown as f64 / float(outcome.connections as u64).max(1.0);
-        let cores = cores(used.cpu, outcome.elapsed);
+        let rss_bytes_per_connection = growth as f64 / float(outcome.connections as u64).max(1.0);
+        let cores = cores(usage.cpu, outcome.elapsed);
         Self {
-            cpu_ns: nanos(used.cpu),
-            cpu_ns_per_message: each(nanos(used.cpu), outcome.answered),
+            cpu_ns: nanos(usage.cpu),
+            cpu_ns_per_message: each(nanos(usage.cpu), outcome.answered),
             cores,
-            at_limit: cores >= FULL * float(room as u64),
-            rss_before_bytes: seen.before.rss_bytes,
-            rss_bytes: seen.ended.rss_bytes,
+            at_limit: cores >= FULL * float(usable_cpus as u64),
+            rss_before_bytes: readings.before.rss_bytes,
+            rss_bytes: readings.ended.rss_bytes,
             rss_bytes_per_connection,
-            threads: seen.ended.threads,
-            context_switches: used.context_switches,
-            context_switches_per_message: each(used.context_switches, outcome.answered),
+            threads: readings.ended.threads,
+            context_switches: usage.context_switches,
+            context_switches_per_message: each(usage.context_switches, outcome.answered),
         }
     }
 }
@@ -225,14 +250,14 @@ impl Server {
 pub(super) mod tests {
     use super::*;
 
-    /// A duel over these points.
-    pub(in crate::cli::commands::duel) fn record(points: Vec<Point>) -> Record {
-        Record {
+    /// Returns a record of these points.
+    pub(in crate::cli::commands::duel) fn record(points: Vec<DuelPoint>) -> DuelRecord {
+        DuelRecord {
             schema: SCHEMA,
             command: "switchboard duel echo".to_owned(),
             started_at: "2026-01-02T03:04:05+00:00".to_owned(),
-            machine: MachineInfo { profile: "release".to_owned(), ..MachineInfo::this() },
-            setup: Setup {
+            machine: MachineInfo { profile: "release".to_owned(), ..MachineInfo::current() },
+            setup: DuelSetup {
                 service: "echo",
                 framing: "u32be".to_owned(),
                 payload_min_bytes: 64,
@@ -249,7 +274,7 @@ pub(super) mod tests {
             interrupted: false,
             points,
             findings: Vec::new(),
-            remarks: Vec::new(),
+            notes: Vec::new(),
         }
     }
 }

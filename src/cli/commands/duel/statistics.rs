@@ -1,34 +1,36 @@
-//! What a handful of rounds can tell: medians, ranges, and how sure a ratio is. Pure functions of numbers.
+//! Statistics for a few rounds: medians, ranges, and ratios with confidence intervals. Pure functions.
 //!
-//! A round runs both engines one after the other, so each round gives one ratio, and what both had in common (a busy neighbour, a
-//! warm processor) cancels out. The ratio of a point is the median of its rounds' ratios. Its interval is a percentile bootstrap
-//! over rounds with *expanded* percentiles (Hesterberg 2015, "What Teachers Should Know About the Bootstrap", The American
-//! Statistician 69:4): plain percentiles are too narrow for few rounds, by the difference between the normal and
-//! Student's distribution and by the factor n/(n-1) that a resample's variance lacks.
+//! A round runs both engines one after the other and gives one ratio, so that influences on both (another
+//! process, a warm processor) cancel out. The ratio of a point is the median of its rounds' ratios.
 //!
-//! All of it works on logarithms, so that it does not matter which engine is above the line.
+//! The interval is a percentile bootstrap over rounds with *expanded* percentiles (Hesterberg 2015, "What
+//! Teachers Should Know About the Bootstrap", The American Statistician 69:4). Plain percentiles are too
+//! narrow for few rounds, for two reasons: the normal distribution is narrower than Student's, and the
+//! variance of a resample lacks the factor n/(n-1).
+//!
+//! All functions work on logarithms, so that swapping the engines gives the inverse ratio.
 
 use serde::Serialize;
 
 use crate::cli::report::figure::float;
 
-/// Up to this many rounds all resamples are looked at: 46,656 for six.
-const ENUMERATED: usize = 6;
-/// So many are drawn of more rounds.
-const DRAWN: usize = 10_000;
+/// Rounds up to which all resamples are enumerated. Six rounds have 46,656 resamples.
+const MAX_ENUMERATED_ROUNDS: usize = 6;
+/// Resamples drawn at random for more rounds.
+const RANDOM_RESAMPLES: usize = 10_000;
 const SEED: u64 = 2015;
-/// What an interval is for.
+/// The intended confidence of an interval.
 pub(super) const CONFIDENCE: f64 = 0.95;
 
-/// The middle of some values, and how far they reach.
+/// The median and the range of some values.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Spread {
+pub(super) struct MedianRange {
     pub(super) median: f64,
     pub(super) min: f64,
     pub(super) max: f64,
 }
 
-/// By how much one thing is better than another, and between what bounds that is sure.
+/// A ratio with its confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Ratio {
     pub(super) median: f64,
@@ -36,8 +38,8 @@ pub(super) struct Ratio {
     pub(super) high: f64,
 }
 
-impl Spread {
-    /// None when there are no values.
+impl MedianRange {
+    /// Returns the median and the range, or `None` without values.
     pub(super) fn of(values: &[f64]) -> Option<Self> {
         let sorted = sorted(values);
         Some(Self { median: median(&sorted)?, min: *sorted.first()?, max: *sorted.last()? })
@@ -45,7 +47,8 @@ impl Spread {
 }
 
 impl Ratio {
-    /// Of pairs, the first of each over the second. None when there are fewer than two pairs or something is not positive.
+    /// Returns the median ratio of the first to the second value of each pair. `None` with fewer than two
+    /// pairs, or if a value is not positive and finite.
     pub(super) fn of(pairs: &[(f64, f64)]) -> Option<Self> {
         let usable = |(one, other): &(f64, f64)| *one > 0.0 && *other > 0.0 && one.is_finite() && other.is_finite();
         if pairs.len() < 2 || !pairs.iter().all(usable) {
@@ -54,7 +57,7 @@ impl Ratio {
         let logs: Vec<f64> = pairs.iter().map(|(one, other)| (one / other).ln()).collect();
         let logs = sorted(&logs);
         let medians = sorted(&resampled_medians(&logs));
-        // Too small a part of the resamples to have a place among them means: the outermost.
+        // The index rounds down: a tail smaller than one resample selects the outermost.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -65,14 +68,15 @@ impl Ratio {
         Some(Self { median: median(&logs)?.exp(), low: low.exp(), high: high.exp() })
     }
 
-    /// The same seen from the other side.
+    /// Returns the ratio of the second engine to the first.
     pub(super) fn inverse(self) -> Self {
         Self { median: 1.0 / self.median, low: 1.0 / self.high, high: 1.0 / self.low }
     }
 }
 
-/// How often an interval over so many rounds holds the true ratio. It is 95 % by intent; but all that few rounds have to offer is
-/// their range, and the true median is outside it when all of them happen to lie on one side of it.
+/// Returns the probability that an interval over `rounds` holds the true ratio. The intended value is
+/// [`CONFIDENCE`]. The interval of few rounds is their range, which misses the true median if all rounds
+/// lie on one side of it.
 pub(super) fn confidence(rounds: usize) -> f64 {
     let range = 1.0 - 0.5_f64.powi(i32::try_from(rounds.saturating_sub(1)).unwrap_or(i32::MAX));
     range.min(CONFIDENCE)
@@ -84,31 +88,31 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     sorted
 }
 
-/// The median of values in order.
+/// Returns the median of sorted values.
 fn median(sorted: &[f64]) -> Option<f64> {
     let middle = sorted.len() / 2;
     let upper = *sorted.get(middle)?;
     if sorted.len() % 2 == 1 { Some(upper) } else { Some(f64::midpoint(*sorted.get(middle.checked_sub(1)?)?, upper)) }
 }
 
-/// The medians of all resamples of `values`, or of many.
+/// Returns the medians of all resamples of `values`, or of [`RANDOM_RESAMPLES`] if there are too many.
 fn resampled_medians(values: &[f64]) -> Vec<f64> {
     let n = values.len();
     let mut resample = vec![0.0; n];
-    let mut next = |pick: &mut dyn FnMut(usize) -> usize| {
-        for (place, chosen) in resample.iter_mut().enumerate() {
-            *chosen = values.get(pick(place)).copied().unwrap_or_default();
+    let mut resampled_median = |pick: &mut dyn FnMut(usize) -> usize| {
+        for (position, value) in resample.iter_mut().enumerate() {
+            *value = values.get(pick(position)).copied().unwrap_or_default();
         }
         resample.sort_by(f64::total_cmp);
         median(&resample)
     };
-    if n <= ENUMERATED {
-        // The number of a resample, written to the base n, says which value stands in which place.
+    if n <= MAX_ENUMERATED_ROUNDS {
+        // The digits of a resample's number in base n are the indices of its values.
         let all = (0..n).fold(1, |product, _| product * n);
         return (0..all)
             .filter_map(|number| {
                 let mut rest = number;
-                next(&mut |_| {
+                resampled_median(&mut |_| {
                     let digit = rest % n;
                     rest /= n;
                     digit
@@ -117,21 +121,22 @@ fn resampled_medians(values: &[f64]) -> Vec<f64> {
             .collect();
     }
     let mut random = fastrand::Rng::with_seed(SEED);
-    (0..DRAWN).filter_map(|_| next(&mut |_| random.usize(..n))).collect()
+    (0..RANDOM_RESAMPLES).filter_map(|_| resampled_median(&mut |_| random.usize(..n))).collect()
 }
 
-/// The part of the resamples to leave out on either side: Φ(−√(n/(n−1)) · t), where t is Student's for n−1 degrees of freedom.
+/// Returns the fraction of the resamples to exclude on either side: Φ(−√(n/(n−1)) · t), where t is the
+/// 97.5th percentile of Student's distribution for n−1 degrees of freedom.
 fn expanded_tail(n: usize) -> f64 {
     let freedom = n.saturating_sub(1).max(1) as u64;
     let freedom = float(freedom);
     normal_tail((float(n as u64) / freedom).sqrt() * student_quantile(freedom))
 }
 
-/// The 97.5th percentile of Student's distribution.
+/// Returns the 97.5th percentile of Student's distribution.
 fn student_quantile(freedom: f64) -> f64 {
-    // The expansion below is off by more than a hundredth where there is little freedom.
-    for (few, quantile) in [(1.0, 12.7062), (2.0, 4.3027), (3.0, 3.1824), (4.0, 2.7764), (5.0, 2.5706)] {
-        if freedom <= few {
+    // For up to 5 degrees of freedom the expansion below is off by more than 0.01.
+    for (tabulated, quantile) in [(1.0, 12.7062), (2.0, 4.3027), (3.0, 3.1824), (4.0, 2.7764), (5.0, 2.5706)] {
+        if freedom <= tabulated {
             return quantile;
         }
     }
@@ -143,7 +148,8 @@ fn student_quantile(freedom: f64) -> f64 {
     z + first / freedom + second / freedom.powi(2) + third / freedom.powi(3)
 }
 
-/// The part of the normal distribution beyond `z`, for a `z` that is not negative: Abramowitz and Stegun 26.2.17, to seven places.
+/// Returns the fraction of the normal distribution above `z`, to seven places. `z` must be at least 0.
+/// Abramowitz and Stegun 26.2.17.
 fn normal_tail(z: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * z);
     let factors = [1.330_274_429, -1.821_255_978, 1.781_477_937, -0.356_563_782, 0.319_381_530];
@@ -155,23 +161,23 @@ fn normal_tail(z: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn near(one: f64, other: f64, by: f64) -> bool {
-        (one - other).abs() <= by
+    fn near(left: f64, right: f64, tolerance: f64) -> bool {
+        (left - right).abs() <= tolerance
     }
 
-    fn ratios(values: &[f64]) -> Ratio {
+    fn ratio_of(values: &[f64]) -> Ratio {
         Ratio::of(&values.iter().map(|value| (*value, 1.0)).collect::<Vec<_>>()).unwrap()
     }
 
     #[test]
-    fn the_middle_and_the_reach() {
-        assert_eq!(Spread::of(&[3.0, 1.0, 2.0]), Some(Spread { median: 2.0, min: 1.0, max: 3.0 }));
-        assert_eq!(Spread::of(&[4.0, 1.0]), Some(Spread { median: 2.5, min: 1.0, max: 4.0 }));
-        assert_eq!(Spread::of(&[]), None);
+    fn median_and_range() {
+        assert_eq!(MedianRange::of(&[3.0, 1.0, 2.0]), Some(MedianRange { median: 2.0, min: 1.0, max: 3.0 }));
+        assert_eq!(MedianRange::of(&[4.0, 1.0]), Some(MedianRange { median: 2.5, min: 1.0, max: 4.0 }));
+        assert_eq!(MedianRange::of(&[]), None);
     }
 
     #[test]
-    fn textbook_quantiles() {
+    fn quantiles_match_the_tables() {
         for (freedom, quantile) in
             [(1.0, 12.706), (4.0, 2.776), (6.0, 2.447), (10.0, 2.228), (29.0, 2.045), (1e6, 1.960)]
         {
@@ -180,29 +186,30 @@ mod tests {
         for (z, tail) in [(0.0, 0.5), (1.0, 0.158_655), (1.96, 0.024_998), (3.0, 0.001_350), (18.0, 0.0)] {
             assert!(near(normal_tail(z), tail, 1e-6), "{z}: {}", normal_tail(z));
         }
-        // What 0.025 becomes, as Hesterberg tabulates it.
+        // The expanded values of 0.025 in Hesterberg's table.
         for (n, tail) in [(5, 0.0010), (10, 0.0086), (20, 0.0159), (100, 0.0231)] {
             assert!(near(expanded_tail(n), tail, 1e-4), "{n}: {}", expanded_tail(n));
         }
     }
 
     #[test]
-    fn all_resamples_of_two_and_three() {
+    fn resampled_medians_of_two_and_three_values() {
         // (1,1) (1,3) (3,1) (3,3)
         assert_eq!(sorted(&resampled_medians(&[1.0, 3.0])), [1.0, 2.0, 2.0, 3.0]);
-        // Of three values, 7 of 27 resamples have the least for their median: the one of it alone, and six with two of it.
+        // For 7 of 27 resamples of three values the median is the least value: the resample with three
+        // copies of it, and six with two.
         let medians = resampled_medians(&[1.0, 2.0, 3.0]);
-        let having = |value: f64| medians.iter().filter(|median| near(**median, value, 1e-12)).count();
-        assert_eq!((medians.len(), having(1.0), having(2.0), having(3.0)), (27, 7, 13, 7));
+        let count_of = |value: f64| medians.iter().filter(|median| near(**median, value, 1e-12)).count();
+        assert_eq!((medians.len(), count_of(1.0), count_of(2.0), count_of(3.0)), (27, 7, 13, 7));
     }
 
     #[test]
-    fn the_interval_of_few_rounds_is_their_range() {
+    fn interval_of_few_rounds_is_their_range() {
         for values in [&[1.0, 2.0][..], &[1.1, 0.9, 1.3], &[2.0, 2.1, 1.7, 2.6, 2.2]] {
-            let (ratio, spread) = (ratios(values), Spread::of(values).unwrap());
-            assert!(near(ratio.low, spread.min, 1e-12) && near(ratio.high, spread.max, 1e-12), "{values:?}: {ratio:?}");
+            let (ratio, range) = (ratio_of(values), MedianRange::of(values).unwrap());
+            assert!(near(ratio.low, range.min, 1e-12) && near(ratio.high, range.max, 1e-12), "{values:?}: {ratio:?}");
         }
-        assert!(near(ratios(&[1.0, 4.0]).median, 2.0, 1e-12), "the middle of two ratios is their geometric mean");
+        assert!(near(ratio_of(&[1.0, 4.0]).median, 2.0, 1e-12), "median of two ratios: their geometric mean");
         assert!(
             near(confidence(2), 0.5, 1e-12) && near(confidence(3), 0.75, 1e-12) && near(confidence(5), 0.9375, 1e-12)
         );
@@ -210,31 +217,32 @@ mod tests {
     }
 
     #[test]
-    fn many_rounds_leave_the_outermost_out() {
+    fn interval_of_many_rounds_excludes_the_outermost() {
         let values: Vec<f64> = (1..=15).map(f64::from).collect();
-        let ratio = ratios(&values);
-        // Of 15 values the median is below the fourth in about 1.3 of a hundred resamples and below the third in 0.2.
+        let ratio = ratio_of(&values);
+        // The median of a resample of 15 values is below the fourth value in about 1.3 % of the cases, and
+        // below the third in 0.2 %.
         assert!(
             near(ratio.median, 8.0, 1e-9) && near(ratio.low, 4.0, 1e-9) && near(ratio.high, 12.0, 1e-9),
             "{ratio:?}"
         );
-        assert_eq!(ratio, ratios(&values), "the same rounds give the same interval");
+        assert_eq!(ratio, ratio_of(&values), "equal rounds must give equal intervals");
     }
 
     #[test]
-    fn it_does_not_matter_which_is_above_the_line() {
+    fn swapped_pairs_give_the_inverse_ratio() {
         let pairs = [(3.0, 2.0), (5.0, 1.5), (0.7, 0.9), (8.0, 3.0)];
-        let one = Ratio::of(&pairs).unwrap().inverse();
-        let other = Ratio::of(&pairs.map(|(a, b)| (b, a))).unwrap();
+        let inverse = Ratio::of(&pairs).unwrap().inverse();
+        let swapped = Ratio::of(&pairs.map(|(a, b)| (b, a))).unwrap();
         assert!(
-            near(one.median, other.median, 1e-12)
-                && near(one.low, other.low, 1e-12)
-                && near(one.high, other.high, 1e-12)
+            near(inverse.median, swapped.median, 1e-12)
+                && near(inverse.low, swapped.low, 1e-12)
+                && near(inverse.high, swapped.high, 1e-12)
         );
     }
 
     #[test]
-    fn what_has_no_ratio_has_none() {
+    fn unusable_pairs_have_no_ratio() {
         for pairs in
             [&[][..], &[(1.0, 1.0)], &[(1.0, 1.0), (0.0, 1.0)], &[(1.0, -1.0), (1.0, 1.0)], &[(f64::NAN, 1.0); 3]]
         {
@@ -242,12 +250,13 @@ mod tests {
         }
     }
 
-    /// Rounds of a known true ratio under noise that is now and then large, as a busy neighbour's is.
+    /// Simulates rounds with a known ratio. The noise is six times as large in 10 % of the runs, as from
+    /// another process.
     #[test]
-    fn intervals_hold_the_truth_as_often_as_they_say() {
+    fn intervals_hold_the_true_ratio_as_often_as_claimed() {
         let mut random = fastrand::Rng::with_seed(7);
         let mut noise = || {
-            // Box and Muller.
+            // The Box-Muller transform.
             let normal = (-2.0 * (1.0 - random.f64()).ln()).sqrt() * (std::f64::consts::TAU * random.f64()).cos();
             (normal * if random.u8(..10) == 0 { 0.3 } else { 0.05 }).exp()
         };
@@ -258,8 +267,8 @@ mod tests {
                 let ratio = Ratio::of(&pairs).unwrap();
                 held += i32::from(ratio.low <= 1.5 && 1.5 <= ratio.high);
             }
-            let (part, told) = (f64::from(held) / f64::from(trials), confidence(rounds));
-            assert!(part > told - 0.06, "{rounds} rounds: {part}, and {told} is told");
+            let (fraction, claimed) = (f64::from(held) / f64::from(trials), confidence(rounds));
+            assert!(fraction > claimed - 0.06, "{rounds} rounds: {fraction} held, {claimed} claimed");
         }
     }
 }

@@ -1,37 +1,37 @@
-//! A duel as it stands in a terminal: a block for each point, then what it shows, then what is to be known.
+//! The result of a duel as text for a terminal: a block for each point, then the findings, then the
+//! notes.
 
 use comfy_table::{Row, Table};
 
-use super::compare::Comparison;
+use super::format;
 use super::metric::Metric;
-use super::record::{Point, Record};
-use super::statistics::Spread;
-use super::verdict::bounds;
-use super::words;
+use super::record::{Comparison, DuelPoint, DuelRecord};
+use super::statistics::MedianRange;
+use super::verdict::{DuelVerdict, ratio_text};
 use crate::cli::report::words::{NONE, connections, hanging, plain, remark};
 
-/// The whole text.
-pub(super) fn text(record: &Record) -> String {
-    let about = [words::title(record), words::setup(record), words::machine(record)];
+/// Returns the whole text.
+pub(super) fn text(record: &DuelRecord) -> String {
+    let about = [format::title(record), format::setup(record), format::machine(record)];
     let mut parts = vec![about.map(|line| hanging("", &line)).join("\n")];
-    if record.whole().next().is_some() {
+    if record.complete_points().next().is_some() {
         parts.push(figures(record));
-        parts.push(hanging("", &words::how_to_read(record)));
+        parts.push(hanging("", &format::how_to_read(record)));
     }
     let name_width = record.findings.iter().map(|finding| finding.name.len()).max().unwrap_or(0);
     let findings =
         record.findings.iter().map(|finding| hanging(&format!("{:<name_width$}  ", finding.name), &finding.text));
     parts.push(findings.collect::<Vec<_>>().join("\n"));
-    let remarks = record.remarks.iter().map(|said| remark(said.tone, &said.text));
-    parts.push(remarks.collect::<Vec<_>>().join("\n"));
+    let notes = record.notes.iter().map(|note| remark(note.tone, &note.text));
+    parts.push(notes.collect::<Vec<_>>().join("\n"));
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n") + "\n"
 }
 
-/// One table, so that the blocks are aligned.
-fn figures(record: &Record) -> String {
+/// Returns one table for all points, so that their columns align.
+fn figures(record: &DuelRecord) -> String {
     let mut table = Table::new();
-    for (index, point) in record.whole().enumerate() {
+    for (index, point) in record.complete_points().enumerate() {
         if index > 0 {
             table.add_row(Row::from([""]));
         }
@@ -52,63 +52,65 @@ fn figures(record: &Record) -> String {
     plain(table)
 }
 
-/// The figures of a point: the name of each metric, both engines' medians and ranges, the ratio, its interval, the verdict.
-pub(super) fn rows(point: &Point) -> Vec<[String; 8]> {
+/// Returns one row for each metric of a point: its name, the median and range of both engines, the ratio,
+/// its interval, the verdict.
+pub(super) fn rows(point: &DuelPoint) -> Vec<[String; 8]> {
     Metric::ALL.into_iter().zip(&point.comparisons).map(|(metric, comparison)| row(metric, comparison)).collect()
 }
 
 fn row(metric: Metric, comparison: &Comparison) -> [String; 8] {
-    let engine = |spread: Option<Spread>| match spread {
-        Some(Spread { median, min, max }) => {
-            let (median, reach) = (metric.show(median), metric.reach(min, max));
-            // A range of nothing is none.
-            let reach = if reach == median { String::new() } else { reach };
-            [median, reach]
+    let engine = |range: Option<MedianRange>| match range {
+        Some(MedianRange { median, min, max }) => {
+            let (median, range) = (metric.format(median), metric.format_range(min, max));
+            // Equal texts add no information.
+            let range = if range == median { String::new() } else { range };
+            [median, range]
         }
         None => [NONE.to_owned(), String::new()],
     };
-    let ([reactor, reactor_reach], [threads, threads_reach]) = (engine(comparison.reactor), engine(comparison.threads));
-    let ratio = comparison.reactor_advantage.map(bounds).unwrap_or_default();
+    let ([reactor, reactor_range], [threads, threads_range]) = (engine(comparison.reactor), engine(comparison.threads));
+    let ratio = comparison.reactor_advantage.map(ratio_text).unwrap_or_default();
     let (ratio, interval) = ratio.split_once(' ').unwrap_or_default();
-    let verdict = comparison.verdict.map(super::verdict::Verdict::name).unwrap_or_default();
+    let verdict = comparison.verdict.map(DuelVerdict::name).unwrap_or_default();
     let name = metric.name().to_owned();
-    [name, reactor, reactor_reach, threads, threads_reach, ratio.to_owned(), interval.to_owned(), verdict.to_owned()]
+    [name, reactor, reactor_range, threads, threads_range, ratio.to_owned(), interval.to_owned(), verdict.to_owned()]
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::compare::{compare, tests::run};
-    use super::super::record::{Engine, tests::record};
-    use super::super::remark;
+    use super::super::record::{DuelEngine, tests::record};
+    use super::super::{findings, notes};
     use super::*;
 
     #[test]
-    fn a_block_for_each_point_then_what_it_shows_then_what_is_to_be_known() {
-        let both = |round| [run(Engine::Reactor, round, 240_000.0, 5e3), run(Engine::Threads, round, 1e5, 1.2e4)];
+    fn table_has_points_then_findings_then_notes() {
+        let both =
+            |round| [run(DuelEngine::Reactor, round, 240_000.0, 5e3), run(DuelEngine::Threads, round, 1e5, 1.2e4)];
         let runs: Vec<_> = (1..=3).flat_map(both).collect();
         let point = |connections| {
             let comparisons = compare(&runs);
-            Point { connections, skipped: None, whole: true, comparisons, runs: runs.clone() }
+            DuelPoint { connections, skipped: None, complete: true, comparisons, runs: runs.clone() }
         };
         let mut record = record(vec![point(1), point(1_000)]);
-        record.points.push(Point {
+        record.points.push(DuelPoint {
             connections: 100_000,
             skipped: Some("it needs a larger machine".to_owned()),
-            whole: false,
+            complete: false,
             comparisons: Vec::new(),
             runs: Vec::new(),
         });
-        (record.findings, record.remarks) = (remark::findings(&record), remark::remarks(&record));
+        (record.findings, record.notes) = (findings::findings(&record), notes::notes(&record));
         let text = text(&record);
-        let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words} is not in\n{text}"));
-        let places = [
-            at("1 connection  "),
-            at("1,000 connections  "),
-            at("Figures are the median of 3 rounds"),
-            at("CPU per message        the reactor leads at every point"),
-            at("note   100,000 connections could not be measured: it needs a larger machine."),
+        let position = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words} is not in\n{text}"));
+        let positions = [
+            position("1 connection  "),
+            position("1,000 connections  "),
+            position("Figures are the median of 3 rounds"),
+            position("CPU per message        the reactor leads at every point"),
+            position("note   100,000 connections could not be measured: it needs a larger machine."),
         ];
-        assert!(places.is_sorted(), "{text}");
+        assert!(positions.is_sorted(), "{text}");
         let row = text.lines().find(|line| line.starts_with("throughput ")).unwrap();
         let cells: Vec<_> = row.split_whitespace().collect();
         assert_eq!(cells, ["throughput", "240,000", "/s", "100,000", "/s", "2.40×", "[2.40,", "2.40]", "reactor"]);

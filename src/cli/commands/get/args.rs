@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use switchboard::client::http::{Header, Plan};
+use switchboard::client::http::{FetchOptions, RequestHeader};
 
 use crate::cli::units::{HumanDuration, Size};
 
@@ -27,7 +27,7 @@ pub(in crate::cli) struct GetArgs {
     ///
     /// Authorization, Cookie and Host are sent to the server of the URL, and to no other that it sends us to.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
-    pub(super) headers: Vec<Header>,
+    pub(super) headers: Vec<RequestHeader>,
     #[command(flatten)]
     pub(super) limits: GetLimits,
 }
@@ -55,9 +55,9 @@ pub(in crate::cli) struct GetLimits {
 
 impl GetLimits {
     /// What they mean.
-    pub(super) fn plan(&self, headers: Vec<Header>) -> Plan {
+    pub(super) fn plan(&self, headers: Vec<RequestHeader>) -> FetchOptions {
         let limit = |span: HumanDuration| Some(span.0).filter(|length| !length.is_zero());
-        Plan {
+        FetchOptions {
             timeout: limit(self.timeout),
             connect_timeout: limit(self.connect_timeout),
             stall_timeout: limit(self.stall_timeout),
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn the_program_has_the_librarys_limits() {
         let typed = Typed::parse_from(["get", "h/"]).get.limits.plan(Vec::new());
-        assert_eq!(format!("{typed:?}"), format!("{:?}", Plan::default()));
+        assert_eq!(format!("{typed:?}"), format!("{:?}", FetchOptions::default()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use switchboard::client::http::{Head, Sink, Target};
+use switchboard::client::http::{HttpUrl, ResponseHead, ResponseSink};
 use switchboard::escape;
 
 use crate::cli::transfer::{self, Interrupt, Progress, Waited};
@@ -33,13 +33,13 @@ impl Landing<'_> {
     }
 }
 
-impl Sink for Landing<'_> {
-    fn on_redirect(&mut self, from: &Target, head: &Head, to: &Target) {
-        log::debug!("{from} answers {}: on to {to}", head.status_in_words());
+impl ResponseSink for Landing<'_> {
+    fn on_redirect(&mut self, from: &HttpUrl, head: &ResponseHead, to: &HttpUrl) {
+        log::debug!("{from} answers {}: on to {to}", head.status_line());
     }
 
-    fn on_head(&mut self, from: &Target, head: &Head, promised: Option<u64>) -> io::Result<ControlFlow<()>> {
-        log::debug!("{from} answers {}", head.status_in_words());
+    fn on_head(&mut self, from: &HttpUrl, head: &ResponseHead, promised: Option<u64>) -> io::Result<ControlFlow<()>> {
+        log::debug!("{from} answers {}", head.status_line());
         let is_good = matches!(head.status(), 200..=299);
         // Whoever wants to see the head wants to see a bad one most of all. A file is only for a good one.
         if self.include && (is_good || self.place.place().is_none()) && self.write(head.raw())?.is_break() {

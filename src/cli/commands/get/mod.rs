@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use switchboard::client::http::{FetchError, Fetched, Stop, Target, TimeLimit, fetch};
+use switchboard::client::http::{CancelToken, FetchError, FetchedResponse, HttpUrl, TimeoutKind, fetch};
 
 use crate::cli::error::CliError;
 use crate::cli::logging;
@@ -20,7 +20,7 @@ pub(in crate::cli) use args::GetArgs;
 use landing::Landing;
 
 pub(in crate::cli) fn get(typed: GetArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
-    let target = Target::parse(&typed.url).map_err(|error| CliError::Usage(error.to_string()))?;
+    let target = HttpUrl::parse(&typed.url).map_err(|error| CliError::Usage(error.to_string()))?;
     let file = file(&typed, &target)?;
     logging::start(verbosity.level());
     let interrupt = Interrupt::watch()?;
@@ -43,7 +43,7 @@ pub(in crate::cli) fn get(typed: GetArgs, verbosity: Verbosity) -> Result<ExitCo
             }
             Ok(ExitCode::SUCCESS)
         }
-        Err(FetchError::Stopped) => Ok(interrupt.exit_code().unwrap_or(ExitCode::FAILURE)),
+        Err(FetchError::Canceled) => Ok(interrupt.exit_code().unwrap_or(ExitCode::FAILURE)),
         Err(FetchError::Sink(error)) if is_stream && file.is_none() => {
             stdout::ignore_closed_pipe(Err(error)).map(|()| ExitCode::SUCCESS)
         }
@@ -60,9 +60,9 @@ pub(in crate::cli) fn get(typed: GetArgs, verbosity: Verbosity) -> Result<ExitCo
 /// The flag that sets the bound which was met.
 fn allows_more(error: &FetchError) -> Option<&'static str> {
     match error {
-        FetchError::TimeLimit { limit: TimeLimit::Resolve, .. } => Some("--connect-timeout"),
-        FetchError::TimeLimit { limit: TimeLimit::Stall, .. } => Some("--stall-timeout"),
-        FetchError::TimeLimit { limit: TimeLimit::Whole, .. } => Some("--timeout"),
+        FetchError::Timeout { kind: TimeoutKind::Resolve, .. } => Some("--connect-timeout"),
+        FetchError::Timeout { kind: TimeoutKind::Stall, .. } => Some("--stall-timeout"),
+        FetchError::Timeout { kind: TimeoutKind::Total, .. } => Some("--timeout"),
         FetchError::TooManyRedirects(_) => Some("--max-redirects"),
         FetchError::TooLarge { .. } => Some("--max-bytes"),
         _ => None,
@@ -70,7 +70,7 @@ fn allows_more(error: &FetchError) -> Option<&'static str> {
 }
 
 /// The file that the body goes to; none, if to standard output.
-fn file(typed: &GetArgs, target: &Target) -> Result<Option<PathBuf>, CliError> {
+fn file(typed: &GetArgs, target: &HttpUrl) -> Result<Option<PathBuf>, CliError> {
     let file = match &typed.output {
         Some(file) if file.as_os_str() == "-" => None,
         Some(file) => Some(file.clone()),
@@ -100,18 +100,18 @@ fn cannot_write(Obstacle { file, error }: Obstacle) -> CliError {
 }
 
 #[cfg(unix)]
-fn stop(interrupt: &Interrupt) -> Stop<'_> {
-    Stop::when_readable(std::os::fd::AsFd::as_fd(interrupt))
+fn stop(interrupt: &Interrupt) -> CancelToken<'_> {
+    CancelToken::when_readable(std::os::fd::AsFd::as_fd(interrupt))
 }
 
 #[cfg(not(unix))]
-fn stop(_interrupt: &Interrupt) -> Stop<'_> {
-    Stop::never()
+fn stop(_interrupt: &Interrupt) -> CancelToken<'_> {
+    CancelToken::never()
 }
 
 /// What came, for programs; a line.
-fn in_json(fetched: &Fetched, file: Option<&Path>, took: Duration) -> String {
-    let Fetched { target, head, received } = fetched;
+fn in_json(fetched: &FetchedResponse, file: Option<&Path>, took: Duration) -> String {
+    let FetchedResponse { url: target, head, received_bytes: received } = fetched;
     let fields = head.fields().map(|(name, value)| json!({"name": name, "value": String::from_utf8_lossy(value)}));
     let object = json!({
         "url": target.to_string(),

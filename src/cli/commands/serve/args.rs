@@ -17,46 +17,48 @@ use crate::cli::engine::EngineName;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = include_str!("help.txt"), allow_negative_numbers = true)]
 pub(in crate::cli) struct ServeArgs {
-    /// The service; without one, all of them on one loop
-    #[arg(value_parser = builtin_parser())]
+    /// The service [default: every service that needs no option]
+    #[arg(value_parser = service_parser())]
     pub(super) service: Option<&'static BuiltinService>,
-    /// Serve what this file says: any number of services, listeners and limits
+    /// Read services, listeners and limits from this file
     ///
-    /// A TOML file in which each key is the flag of the same name. 'switchboard config example' prints one, 'switchboard config
-    /// check FILE' says what is wrong with one.
+    /// A TOML file in which each key is the option of the same name. 'switchboard config example'
+    /// prints a file, 'switchboard config check FILE' lists the errors in one.
     #[arg(long, value_name = "FILE", conflicts_with = "service")]
     pub(super) config: Option<PathBuf>,
-    /// Listen here instead of at the service's own addresses; may be repeated
+    /// Listen on this address instead of the service's default addresses; may be repeated
     ///
-    /// host:port, [v6]:port, unix:PATH or udp:host:port. A prefix gives one listener a framing of its own, as in
-    /// lines@127.0.0.1:8001. See Addresses below.
+    /// host:port, [v6]:port, unix:PATH or udp:host:port. A prefix sets the framing of one listener,
+    /// as in lines@127.0.0.1:8001. See Addresses below.
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Vec<ListenArg>,
-    /// How byte streams are cut into frames, for the listeners without a framing of their own
+    /// Framing of byte streams on listeners without a FRAMING@ prefix [default: the service's
+    /// framing]
     ///
-    /// The service's own if not given. See Framings below.
+    /// See Framings below.
     #[arg(long, value_name = "NAME")]
     pub(super) framing: Option<Framing>,
-    /// What runs the services
+    /// Engine that runs the services
     #[arg(long, value_name = "NAME", value_enum, default_value_t)]
     pub(super) engine: EngineName,
     #[command(flatten)]
     pub(super) service_args: ServiceArgs,
     #[command(flatten)]
     pub(super) limits: LimitArgs,
-    /// End at once when the process PID, which started this one, ends; for the commands that measure. Linux only
+    /// Exit when the parent process PID ends; for bench and duel, Linux only
     #[arg(long, value_name = "PID", hide = true)]
     pub(super) die_with_parent: Option<u32>,
-    /// Which flags were given, and under which headings of the help they stand.
+    /// The flags typed on the command line.
     #[arg(skip)]
     pub(in crate::cli) given: Vec<GivenFlag>,
 }
 
-/// A flag that was given.
+/// A flag typed on the command line.
 #[derive(Debug)]
 pub(in crate::cli) struct GivenFlag {
-    /// As it is typed: `--seed`.
+    /// The flag as typed, such as `--seed`.
     pub(super) flag: String,
+    /// The heading of the help under which the flag is listed.
     pub(super) heading: Option<String>,
 }
 
@@ -76,15 +78,16 @@ impl ServeArgs {
 
 /// Returns the flags in `matches` that were typed, as opposed to defaults.
 pub(in crate::cli) fn given_flags(definition: &clap::Command, matches: &ArgMatches) -> Vec<GivenFlag> {
-    let typed = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
-    let flags = definition.get_arguments().filter(typed).filter_map(|arg| {
+    let is_typed = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let flags = definition.get_arguments().filter(is_typed).filter_map(|arg| {
         let heading = arg.get_help_heading().map(str::to_owned);
         Some(GivenFlag { flag: format!("--{}", arg.get_long()?), heading })
     });
     flags.collect()
 }
 
-fn builtin_parser() -> impl TypedValueParser<Value = &'static BuiltinService> {
+/// Returns a parser of service names. The help lists each service with its addresses and framing.
+fn service_parser() -> impl TypedValueParser<Value = &'static BuiltinService> {
     let values = services::ALL.iter().map(|BuiltinService { name, about, default_listen, framing, .. }| {
         PossibleValue::new(*name).help(format!(
             "{about} [{}; {}]",
@@ -95,7 +98,7 @@ fn builtin_parser() -> impl TypedValueParser<Value = &'static BuiltinService> {
     PossibleValuesParser::new(values).try_map(|name| services::find(&name).ok_or("no such service"))
 }
 
-/// An address to listen on, not looked up yet.
+/// A value of `--listen`, not resolved yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ListenArg {
     /// The prefix of `FRAMING@ADDR`.
@@ -108,14 +111,15 @@ impl FromStr for ListenArg {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (framing, address) = match text.split_once('@') {
-            // No framing has a colon in its name, and a path may well hold an '@'.
+            // A framing's name has no colon. A `@` behind a colon is part of a path, as in
+            // `unix:/tmp/a@b`.
             Some((framing, address)) if !framing.contains(':') => {
                 (Some(framing.parse::<Framing>().map_err(|error| error.to_string())?), address)
             }
             _ => (None, text),
         };
         if framing.is_some() && address.starts_with("udp:") {
-            return Err("a udp: address takes no framing, because each datagram is a message of its own".to_owned());
+            return Err("a udp: address takes no framing, because each datagram is one message".to_owned());
         }
         Ok(Self { framing, address: address.to_owned() })
     }
@@ -126,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_framing_is_told_from_the_address_behind_it() {
+    fn listen_arg_splits_framing_and_address() {
         let plain = |address: &str| ListenArg { framing: None, address: address.to_owned() };
         let framed = |framing, address: &str| ListenArg { framing: Some(framing), address: address.to_owned() };
         let skewed = "u16be,offset=2".parse().unwrap();
@@ -145,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn each_framing_is_explained_in_the_help() {
+    fn help_explains_each_framing() {
         let help = include_str!("help.txt");
         for (name, _) in Framing::NAMES {
             assert!(help.split_whitespace().any(|word| word == name), "{name}");

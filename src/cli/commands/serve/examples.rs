@@ -1,4 +1,4 @@
-//! What can be tried: a table of the services that are served, each with a command for a shell that shows it working.
+//! The table of served addresses, each with a shell command that tries the service out.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::MAIN_SEPARATOR;
@@ -9,27 +9,29 @@ use super::services::{BuiltinService, ServiceArgs};
 use crate::cli::report::words;
 use crate::cli::terminal::shell::quote;
 
-/// The service's row for one of its addresses: its name, the address as it is given to a client, and the command if there is one.
+/// Returns the table row of a bound address: the service's name, the address for a client, and an
+/// example command or an empty string.
 pub(super) fn row(builtin: &BuiltinService, args: &ServiceArgs, bound: &Endpoint, framing: Framing) -> [String; 3] {
-    let address = reachable(bound);
+    let address = client_address(bound);
     let command = (builtin.example)(args, bound, framing);
     let command = command.map(|text| text.replace("PROGRAM", &program()).replace("ADDR", &quote(&address)));
     [builtin.name.to_owned(), address, command.unwrap_or_default()]
 }
 
-/// The table of such rows.
+/// Returns the table with these rows.
 pub(super) fn table(rows: &[[String; 3]]) -> String {
     words::aligned(&["service", "address", "try"], rows)
 }
 
-/// This program as a shell finds it from where it was started: on its path, or where it was said to be.
+/// Returns the name under which a shell finds this program: as it was started if that was a path,
+/// by its name otherwise.
 fn program() -> String {
     let typed = std::env::args().next().filter(|typed| typed.contains(MAIN_SEPARATOR));
     typed.map_or_else(|| "switchboard".to_owned(), |typed| quote(&typed))
 }
 
-/// The address that a client on this machine connects to.
-fn reachable(bound: &Endpoint) -> String {
+/// Returns the address to which a client on this machine connects.
+fn client_address(bound: &Endpoint) -> String {
     let at = |addr: &SocketAddr| match addr.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => SocketAddr::from((Ipv4Addr::LOCALHOST, addr.port())),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => SocketAddr::from((Ipv6Addr::LOCALHOST, addr.port())),
@@ -54,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_goes_where_the_service_is() {
+    fn example_command_uses_the_bound_address() {
         for (service, bound, framing, expected) in [
             ("echo", "127.0.0.1:1", "u32be", "echo hello | sb call echo 127.0.0.1:1"),
             ("echo", "0.0.0.0:1", "u32be", "echo hello | sb call echo 127.0.0.1:1"),
@@ -77,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_a_line_for_each_address() {
+    fn table_has_a_line_for_each_address() {
         let rows = [["a", "1", "x | y"], ["longer", "22", ""]].map(|row| row.map(str::to_owned));
         assert_eq!(table(&rows), "service  address  try\na        1        x | y\nlonger   22\n");
     }

@@ -1,57 +1,62 @@
-//! One flag for each limit, under the limit's own name and with its own default.
+//! A flag for each limit of the engine, with the limit's name and default.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use switchboard::{Limits, SlowConsumer};
 
 use crate::cli::units::{HumanDuration, Size};
 
-pub(super) const ADVANCED: &str = "Limits that seldom need a change";
+/// The help heading of limits that the defaults suit in almost every case.
+pub(super) const ADVANCED: &str = "Advanced limits";
 
+/// The flags of the limits.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub(in crate::cli) struct LimitArgs {
-    /// Connections that may be open at once, over all listeners
+    /// Maximum number of open connections over all listeners
     ///
-    /// A newcomer beyond it is told so and closed.
+    /// A connection beyond it receives the reason and is closed.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections)]
     max_connections: usize,
-    /// Payload bytes of one frame
+    /// Maximum payload of one frame
     ///
-    /// It is checked against the prefix before a byte of the body is kept.
+    /// The length prefix is checked before any byte of the payload is stored.
     #[arg(long, value_name = "SIZE", default_value_t = Size(Limits::default().max_frame_bytes))]
     max_frame_bytes: Size,
-    /// Bytes that may wait for one peer
+    /// Maximum number of bytes queued for one peer
     ///
-    /// Above half of it the peer is not read, until less than a quarter waits.
+    /// Above half of it the peer is not read until the queue is below a quarter.
     #[arg(long, value_name = "SIZE", default_value_t = Size(Limits::default().max_write_buffer_bytes))]
     max_write_buffer_bytes: Size,
-    /// Bytes that all connections together may hold, received and waiting
+    /// Maximum number of bytes buffered for all connections together, received and queued
     #[arg(long, value_name = "SIZE", default_value_t = Size(Limits::default().max_buffered_bytes))]
     max_buffered_bytes: Size,
-    /// From a frame's first byte to its last; 0: no limit
+    /// Time from a frame's first byte to its last; 0: no limit
     #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().frame_timeout))]
     frame_timeout: HumanDuration,
-    /// How long a peer may take not one byte of what is owed to it; 0: no limit
+    /// Time without progress while output is queued for a peer; 0: no limit
     #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().write_timeout))]
     write_timeout: HumanDuration,
-    /// How long a connection may be silent in both directions; 0: no limit
+    /// Time without traffic in either direction; 0: no limit
     #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().idle_timeout))]
     idle_timeout: HumanDuration,
-    /// How long a stopping server flushes what it owes
+    /// Time that a stopping server has to flush its queued output
     #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().drain_timeout))]
     drain_timeout: HumanDuration,
-    /// What happens to a peer that reads too slowly
+    /// Policy for a peer that reads too slowly
     ///
-    /// disconnect closes it; drop-newest drops what would be added; drop-oldest drops what has waited longest.
+    /// disconnect closes the connection; drop-newest drops the new message; drop-oldest drops the
+    /// oldest queued message.
     #[arg(long, value_name = "POLICY", value_parser = slow_consumer(), default_value_t = Limits::default().slow_consumer)]
     slow_consumer: SlowConsumer,
 
-    /// How long input is discarded after the server has closed its side
+    /// Time to discard input after the server has closed its side
     ///
-    /// Input left unread would reset the connection, and a reset can overtake the server's last words.
-    #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().linger_timeout), help_heading = ADVANCED)]
+    /// Unread input would make the kernel reset the connection, and the reset can destroy output
+    /// that the peer has not read.
+    #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().linger_timeout))]
+    #[arg(help_heading = ADVANCED)]
     linger_timeout: HumanDuration,
-    /// Connections that the operating system may hold between accepts
+    /// Length of the kernel's queue of connections that are not accepted yet
     #[arg(long, value_name = "N", default_value_t = Limits::default().backlog, help_heading = ADVANCED)]
     backlog: u32,
     /// Connections accepted from one listener in one turn of the loop
@@ -63,13 +68,13 @@ pub(in crate::cli) struct LimitArgs {
     /// Datagrams received from one socket in one turn of the loop
     #[arg(long, value_name = "N", default_value_t = Limits::default().datagram_budget, help_heading = ADVANCED)]
     datagram_budget: usize,
-    /// Threads for work that blocks, started when first needed
+    /// Maximum number of threads for blocking jobs, started when first needed
     #[arg(long, value_name = "N", default_value_t = Limits::default().workers, help_heading = ADVANCED)]
     workers: usize,
-    /// Pieces of blocking work that may wait for a thread
+    /// Maximum number of blocking jobs queued for a thread
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_queued_jobs, help_heading = ADVANCED)]
     max_queued_jobs: usize,
-    /// Messages from other threads that may wait for the loop
+    /// Maximum number of messages from other threads queued for the loop
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_queued_messages, help_heading = ADVANCED)]
     max_queued_messages: usize,
 }
@@ -79,25 +84,25 @@ fn slow_consumer() -> impl TypedValueParser<Value = SlowConsumer> {
 }
 
 impl From<LimitArgs> for Limits {
-    fn from(typed: LimitArgs) -> Self {
+    fn from(args: LimitArgs) -> Self {
         Self {
-            max_connections: typed.max_connections,
-            max_frame_bytes: typed.max_frame_bytes.0,
-            max_write_buffer_bytes: typed.max_write_buffer_bytes.0,
-            max_buffered_bytes: typed.max_buffered_bytes.0,
-            frame_timeout: typed.frame_timeout.0,
-            write_timeout: typed.write_timeout.0,
-            idle_timeout: typed.idle_timeout.0,
-            drain_timeout: typed.drain_timeout.0,
-            linger_timeout: typed.linger_timeout.0,
-            slow_consumer: typed.slow_consumer,
-            backlog: typed.backlog,
-            accept_budget: typed.accept_budget,
-            read_budget_bytes: typed.read_budget_bytes.0,
-            datagram_budget: typed.datagram_budget,
-            workers: typed.workers,
-            max_queued_jobs: typed.max_queued_jobs,
-            max_queued_messages: typed.max_queued_messages,
+            max_connections: args.max_connections,
+            max_frame_bytes: args.max_frame_bytes.0,
+            max_write_buffer_bytes: args.max_write_buffer_bytes.0,
+            max_buffered_bytes: args.max_buffered_bytes.0,
+            frame_timeout: args.frame_timeout.0,
+            write_timeout: args.write_timeout.0,
+            idle_timeout: args.idle_timeout.0,
+            drain_timeout: args.drain_timeout.0,
+            linger_timeout: args.linger_timeout.0,
+            slow_consumer: args.slow_consumer,
+            backlog: args.backlog,
+            accept_budget: args.accept_budget,
+            read_budget_bytes: args.read_budget_bytes.0,
+            datagram_budget: args.datagram_budget,
+            workers: args.workers,
+            max_queued_jobs: args.max_queued_jobs,
+            max_queued_messages: args.max_queued_messages,
         }
     }
 }

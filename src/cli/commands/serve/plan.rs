@@ -1,4 +1,4 @@
-//! What was typed, understood: every name looked up, every default filled in, every contradiction found.
+//! The plan of `serve`: the arguments checked together, names resolved and defaults filled in.
 
 use std::fmt;
 use std::rc::Rc;
@@ -11,17 +11,17 @@ use crate::cli::address::resolve;
 use crate::cli::engine::EngineName;
 use crate::cli::error::CliError;
 
-/// All that `serve` needs to know.
+/// A checked description of what `serve` runs.
 #[derive(Debug)]
 pub(in crate::cli) struct ServePlan {
     pub(in crate::cli) engine: EngineName,
     pub(in crate::cli) limits: Limits,
     pub(in crate::cli) services: Vec<PlannedService>,
-    /// Whether to print what can be tried, and how: whoever named one service knows what it wants.
-    pub(in crate::cli) has_table: bool,
+    /// True if a table of example commands is printed. It is not if the user named one service.
+    pub(in crate::cli) prints_examples: bool,
 }
 
-/// A service, what it was to be like, and where it will be reached.
+/// A service to run and its listeners.
 pub(in crate::cli) struct PlannedService {
     pub(in crate::cli) builtin: &'static BuiltinService,
     pub(in crate::cli) args: Rc<ServiceArgs>,
@@ -36,19 +36,26 @@ impl fmt::Debug for PlannedService {
 }
 
 impl ServePlan {
-    pub(in crate::cli) fn new(typed: ServeArgs) -> Result<Self, CliError> {
-        let limits = Limits::from(typed.limits);
+    /// Checks the arguments and creates the services.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] for arguments that contradict each other; [`CliError::Failed`] if a name
+    /// cannot be resolved or a file cannot be read.
+    pub(in crate::cli) fn new(args: ServeArgs) -> Result<Self, CliError> {
+        let limits = Limits::from(args.limits);
         limits.validate()?;
-        let (chosen, has_table) = (choose(typed.service, &typed.listen)?, typed.service.is_none());
-        check_meaning(&typed.given, &chosen)?;
-        let args = Rc::new(typed.service_args);
-        let planned = chosen.iter().map(|builtin| PlannedService::new(builtin, &typed.listen, typed.framing, &args));
-        Ok(Self { engine: typed.engine, limits, services: planned.collect::<Result<_, _>>()?, has_table })
+        let (chosen, prints_examples) = (choose_services(args.service, &args.listen)?, args.service.is_none());
+        reject_flags_of_other_services(&args.given, &chosen)?;
+        let service_args = Rc::new(args.service_args);
+        let planned =
+            chosen.iter().map(|builtin| PlannedService::new(builtin, &args.listen, args.framing, &service_args));
+        Ok(Self { engine: args.engine, limits, services: planned.collect::<Result<_, _>>()?, prints_examples })
     }
 }
 
-/// The services to start. An address is of one service, so where addresses are given, one must be named.
-fn choose(
+/// Returns the services to start: the named one, or the default ones. `--listen` needs a named
+/// service, because an address belongs to one service.
+fn choose_services(
     service: Option<&'static BuiltinService>,
     listen: &[ListenArg],
 ) -> Result<Vec<&'static BuiltinService>, CliError> {
@@ -57,46 +64,45 @@ fn choose(
         None if listen.is_empty() => Ok(services::ALL.iter().filter(|builtin| builtin.is_default).collect()),
         None => {
             let names = services::ALL.each_ref().map(|builtin| builtin.name).join(" ");
-            Err(CliError::Usage(format!("--listen is an address of one service: name it, one of {names}")))
+            Err(CliError::Usage(format!("--listen needs a service: name one of {names}")))
         }
     }
 }
 
-/// What was said about services is about one of those that are served. Flags that are about none in particular stand under
-/// headings that no service has.
-fn check_meaning(given: &[GivenFlag], chosen: &[&BuiltinService]) -> Result<(), CliError> {
+/// Returns an error if a typed flag belongs only to services that are not served. A flag that
+/// belongs to no particular service has a heading that no service has.
+fn reject_flags_of_other_services(given: &[GivenFlag], chosen: &[&BuiltinService]) -> Result<(), CliError> {
     for GivenFlag { flag, heading } in given {
         let Some(heading) = heading else { continue };
-        let understands = |builtin: &&BuiltinService| builtin.headings.contains(&heading.as_str());
-        let meant: Vec<_> = services::ALL.iter().filter(understands).map(|builtin| builtin.name).collect();
-        if !meant.is_empty() && !chosen.iter().copied().any(|builtin| understands(&builtin)) {
+        let has_flag = |builtin: &&BuiltinService| builtin.headings.contains(&heading.as_str());
+        let owners: Vec<_> = services::ALL.iter().filter(has_flag).map(|builtin| builtin.name).collect();
+        if !owners.is_empty() && !chosen.iter().copied().any(|builtin| has_flag(&builtin)) {
             let served: Vec<_> = chosen.iter().map(|builtin| builtin.name).collect();
-            let (meant, served) = (meant.join(" and "), served.join(" and "));
-            return Err(CliError::Usage(format!("{flag} is for {meant} alone, and {served} would be served")));
+            let (owners, served) = (owners.join(", "), served.join(", "));
+            return Err(CliError::Usage(format!("{flag} does not apply to {served}: it is an option of {owners}")));
         }
     }
     Ok(())
 }
 
 impl PlannedService {
+    /// Resolves the addresses and creates the service. An empty `listen` means the service's
+    /// default addresses.
     pub(super) fn new(
         builtin: &'static BuiltinService,
-        typed: &[ListenArg],
+        listen: &[ListenArg],
         framing: Option<Framing>,
         args: &Rc<ServiceArgs>,
     ) -> Result<Self, CliError> {
-        let listens = if typed.is_empty() { own_listens(builtin)? } else { typed.to_vec() };
+        let listen = if listen.is_empty() { default_listen(builtin)? } else { listen.to_vec() };
         let mut listeners = Vec::new();
-        for ListenArg { framing: prefix, address } in listens {
+        for ListenArg { framing: prefix, address } in listen {
             let framing = prefix.or(framing).unwrap_or_else(|| (builtin.framing)(args));
-            let found = resolve(&format!("--listen {address}"), &address)?;
-            if !builtin.datagrams && found.iter().any(|endpoint| matches!(endpoint, Endpoint::Udp(_))) {
-                return Err(CliError::Usage(format!(
-                    "{} does not answer datagrams: leave out {address}",
-                    builtin.name
-                )));
+            let endpoints = resolve(&format!("--listen {address}"), &address)?;
+            if !builtin.supports_udp && endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Udp(_))) {
+                return Err(CliError::Usage(format!("{} does not support UDP: remove {address}", builtin.name)));
             }
-            listeners.extend(found.into_iter().map(|endpoint| (endpoint, framing)));
+            listeners.extend(endpoints.into_iter().map(|endpoint| (endpoint, framing)));
         }
         (builtin.check)(args, &listeners)?;
         let service = (builtin.make)(args)?;
@@ -104,7 +110,7 @@ impl PlannedService {
     }
 }
 
-fn own_listens(builtin: &BuiltinService) -> Result<Vec<ListenArg>, CliError> {
+fn default_listen(builtin: &BuiltinService) -> Result<Vec<ListenArg>, CliError> {
     builtin.default_listen.iter().map(|text| text.parse().map_err(CliError::Usage)).collect()
 }
 
@@ -116,8 +122,8 @@ mod tests {
     fn plan(words: &str) -> Result<ServePlan, CliError> {
         let words = ["switchboard", "serve"].into_iter().chain(words.split_whitespace());
         let args = Args::read(words.map(Into::into)).unwrap();
-        let CliCommand::Serve(typed) = args.command else { panic!("not serve") };
-        ServePlan::new(*typed)
+        let CliCommand::Serve(args) = args.command else { panic!("not serve") };
+        ServePlan::new(*args)
     }
 
     fn listeners(words: &str) -> Vec<(String, Framing)> {
@@ -127,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_typed_is_every_service_where_it_listens_is_default() {
+    fn default_services_are_those_that_need_no_option() {
         let plan = plan("").unwrap();
         assert_eq!(plan.limits, Limits::default());
         let names: Vec<_> = plan.services.iter().map(|planned| planned.builtin.name).collect();
@@ -142,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_are_given_replace_the_services_own() {
+    fn listen_replaces_the_default_addresses() {
         let words = "echo --listen lines@127.0.0.1:1 --listen [::1]:2 --listen unix:/x --framing u8";
         assert_eq!(
             listeners(words),
@@ -155,27 +161,27 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stands_for_all_its_addresses() {
+    fn host_name_resolves_to_all_its_addresses() {
         let found = listeners("echo --listen udp:localhost:1");
         assert!(!found.is_empty() && found.iter().all(|(endpoint, _)| endpoint.starts_with("udp ")), "{found:?}");
     }
 
     #[test]
-    fn an_address_for_several_services_is_wrong_usage() {
+    fn listen_without_a_service_is_a_usage_error() {
         let Err(CliError::Usage(what)) = plan("--listen 127.0.0.1:0") else { panic!("accepted") };
         assert!(what.contains("one of echo upper"), "{what}");
     }
 
     #[test]
-    fn what_is_said_about_a_service_that_is_not_served_is_wrong_usage() {
+    fn flag_of_another_service_is_a_usage_error() {
         for (words, says) in [
-            ("upper --work-us 1", "--work-us is for echo alone, and upper would be served"),
+            ("upper --work-us 1", "--work-us does not apply to upper: it is an option of echo"),
+            ("echo --encoding gbk", "--encoding does not apply to echo: it is an option of greet, robot, parrot, chat"),
+            ("echo --console", "--console does not apply to echo: it is an option of chat"),
             (
-                "echo --encoding gbk",
-                "--encoding is for greet and robot and parrot and chat alone, and echo would be served",
+                "--root /",
+                "--root does not apply to echo, upper, greet, robot, parrot, clock, chat: it is an option of files",
             ),
-            ("echo --console", "--console is for chat alone, and echo would be served"),
-            ("--root /", "--root is for files alone, and echo and upper and greet"),
         ] {
             let Err(CliError::Usage(what)) = plan(words) else { panic!("accepted: {words}") };
             assert!(what.starts_with(says), "{what}");
@@ -186,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn the_reactor_serves_if_no_other_engine_is_named() {
+    fn default_engine_is_the_reactor() {
         assert_eq!(plan("echo").unwrap().engine, EngineName::Reactor);
         #[cfg(unix)]
         assert_eq!(plan("echo --engine threads").unwrap().engine, EngineName::Threads);
     }
 
     #[test]
-    fn limits_are_read_in_their_units() {
+    fn limits_are_parsed_with_their_units() {
         let limits =
             plan("--max-frame-bytes 64k --idle-timeout 5min --slow-consumer drop-oldest --workers 2").unwrap().limits;
         assert_eq!(limits.max_frame_bytes, 64 << 10);
@@ -203,14 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn what_means_nothing_is_wrong_usage() {
+    fn invalid_values_are_usage_errors() {
         for (words, says) in [
             ("--max-connections 0", "--max-connections must be at least 1"),
-            ("--max-buffered-bytes 1k", "--max-buffered-bytes is less than twice max-frame-bytes"),
+            ("--max-buffered-bytes 1k", "--max-buffered-bytes must be at least twice (max-frame-bytes"),
             ("echo --listen 127.0.0.1", "--listen 127.0.0.1 is not an address: write host:port"),
             ("echo --listen unix:", "--listen unix: is not an address"),
             ("echo --listen udp:127.0.0.1:70000", "is not an address"),
-            ("exec --allow date --listen udp:127.0.0.1:0", "exec does not answer datagrams: leave out udp:127.0.0.1:0"),
+            ("exec --allow date --listen udp:127.0.0.1:0", "exec does not support UDP: remove udp:127.0.0.1:0"),
         ] {
             match plan(words) {
                 Err(CliError::Usage(what)) => assert!(what.contains(says), "{words}: {what}"),

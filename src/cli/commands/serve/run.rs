@@ -1,4 +1,4 @@
-//! Binds what the plan says, says where, and runs the engine.
+//! Running `serve`: binds the plan's addresses, prints them and runs the engine.
 
 use std::fmt::Write;
 use std::io;
@@ -14,24 +14,26 @@ use crate::cli::terminal::stdout;
 use crate::cli::verbosity::Verbosity;
 use crate::cli::{logging, process};
 
-/// Flags that can be given together with `--config`, because they set nothing that a configuration file sets.
+/// Flags that can be given together with `--config`, because they set nothing that a configuration
+/// file sets.
 const BESIDE_CONFIG: [&str; 4] = ["--config", "--verbose", "--quiet", "--die-with-parent"];
 
-/// Runs `serve`: returns when the engine has stopped.
+/// Runs `serve` and returns when the engine has stopped.
 pub(in crate::cli) fn serve(args: ServeArgs, verbosity: Verbosity) -> Result<(), CliError> {
     if let Some(parent) = args.die_with_parent {
         process::kill_with_parent(parent).map_err(CliError::Failed)?;
     }
-    let plan = plan(args)?;
+    let plan = make_plan(args)?;
     logging::start(verbosity.level());
     run(plan)
 }
 
-fn plan(args: ServeArgs) -> Result<ServePlan, CliError> {
+/// Returns the plan from the configuration file if one is given, from the flags otherwise.
+fn make_plan(args: ServeArgs) -> Result<ServePlan, CliError> {
     let Some(file) = &args.config else { return ServePlan::new(args) };
     match args.given.iter().find(|given| !BESIDE_CONFIG.contains(&given.flag.as_str())) {
         Some(GivenFlag { flag, .. }) => {
-            Err(CliError::Usage(format!("--config says it all: write it there instead of {flag}")))
+            Err(CliError::Usage(format!("{flag} cannot be combined with --config: set it in the file")))
         }
         None => config::read(file),
     }
@@ -40,30 +42,32 @@ fn plan(args: ServeArgs) -> Result<ServePlan, CliError> {
 fn run(plan: ServePlan) -> Result<(), CliError> {
     process::raise_descriptor_limit();
     let mut engine = AnyEngine::new(plan.engine, plan.limits)?;
-    obey_signals(&mut engine)?;
-    let addresses = bind(&mut engine, plan.services, plan.has_table)?;
-    // A server serves, whether or not anybody wants to know where.
-    if let Err(failure) = stdout::print(&addresses) {
-        log::warn!("{failure}");
+    handle_signals(&mut engine)?;
+    let addresses = bind(&mut engine, plan.services, plan.prints_examples)?;
+    // A server runs even if its standard output cannot be written.
+    if let Err(error) = stdout::print(&addresses) {
+        log::warn!("{error}");
     }
     let stats = engine.run()?;
     log::info!("stopped: {stats}");
     Ok(())
 }
 
-/// Before anything is bound: a signal that finds no handler ends the process and leaves the files of its sockets behind.
-fn obey_signals(engine: &mut AnyEngine) -> Result<(), CliError> {
-    signals::watch(engine).map_err(|error| CliError::Failed(format!("cannot watch for signals: {error}")))
+/// Installs the signal handlers. This comes before the first bind: a signal without a handler would
+/// end the process and leave the files of Unix sockets behind.
+fn handle_signals(engine: &mut AnyEngine) -> Result<(), CliError> {
+    signals::install(engine).map_err(|error| CliError::Failed(format!("cannot install signal handlers: {error}")))
 }
 
-/// Binds all; returns the lines that say where, and how to try it.
-fn bind(engine: &mut AnyEngine, services: Vec<PlannedService>, has_table: bool) -> Result<String, CliError> {
+/// Binds all listeners. Returns the text to print: a `listening` line for each, and the table of
+/// examples.
+fn bind(engine: &mut AnyEngine, services: Vec<PlannedService>, prints_examples: bool) -> Result<String, CliError> {
     let (mut addresses, mut rows) = (String::new(), Vec::new());
     for PlannedService { builtin, args, service, listeners } in services {
         let service = engine.add_service(builtin.name, service);
         for (endpoint, framing) in listeners {
             let bound = engine.listen(service, &endpoint, framing)?;
-            // Writing to a string does not fail.
+            // Writing to a String cannot fail.
             let _ = writeln!(addresses, "listening {} {bound}", builtin.name);
             rows.push(examples::row(builtin, &args, &bound, framing));
         }
@@ -71,16 +75,16 @@ fn bind(engine: &mut AnyEngine, services: Vec<PlannedService>, has_table: bool) 
             attach_console(engine, service)?;
         }
     }
-    Ok(if has_table { addresses + "\n" + &examples::table(&rows) } else { addresses })
+    Ok(if prints_examples { addresses + "\n" + &examples::table(&rows) } else { addresses })
 }
 
-/// Makes standard input and output the operator's.
+/// Attaches standard input and output to the service as its operator's console.
 #[cfg(unix)]
 fn attach_console(engine: &mut AnyEngine, service: ServiceId) -> Result<(), CliError> {
     use std::os::fd::AsFd;
 
     let own =
-        |stream: io::Result<_>| stream.map_err(|error| CliError::Failed(format!("cannot have a console: {error}")));
+        |stream: io::Result<_>| stream.map_err(|error| CliError::Failed(format!("cannot attach the console: {error}")));
     let input = own(io::stdin().as_fd().try_clone_to_owned())?;
     let output = own(io::stdout().as_fd().try_clone_to_owned())?;
     Ok(engine.attach(service, input, output, Framing::Lines)?)
@@ -88,5 +92,5 @@ fn attach_console(engine: &mut AnyEngine, service: ServiceId) -> Result<(), CliE
 
 #[cfg(not(unix))]
 fn attach_console(_engine: &mut AnyEngine, _service: ServiceId) -> Result<(), CliError> {
-    Err(CliError::Usage("--console is not there on this system".to_owned()))
+    Err(CliError::Usage("--console is not supported on this system".to_owned()))
 }

@@ -1,19 +1,21 @@
-//! What signals mean: the first SIGINT or SIGTERM drains, the second ends the process at once, SIGUSR1 logs the counters.
+//! Signals of `serve`: the first SIGINT or SIGTERM drains, the second ends the process at once, and
+//! SIGUSR1 logs the counters.
 
 use std::io;
 
 use crate::cli::engine::AnyEngine;
 
-/// Has signals obeyed from now on.
+/// Installs the signal handlers.
 ///
-/// A handler writes a byte to a pipe that the engine watches; there is no thread for them. On the reactor a second thread that did nothing but wait would
-/// be paid for with every system call of the first: the kernel then has to lock what the two share. The second signal is dealt
-/// with in the handler itself, so that it works even if the engine is stuck.
+/// A handler writes a byte to a pipe that the engine polls, so no thread waits for signals. A
+/// second thread, even an idle one, would slow down every system call of the reactor, because the
+/// kernel then locks the state that threads share. The handler itself deals with the second signal,
+/// so that it works even if the engine is stuck.
 ///
 /// # Errors
-/// When a pipe or a handler cannot be had.
+/// The system's error if a pipe cannot be created or a handler cannot be installed.
 #[cfg(unix)]
-pub(super) fn watch(engine: &mut AnyEngine) -> io::Result<()> {
+pub(super) fn install(engine: &mut AnyEngine) -> io::Result<()> {
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
@@ -23,8 +25,8 @@ pub(super) fn watch(engine: &mut AnyEngine) -> io::Result<()> {
 
     let draining = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag down and raises it. The status is as a shell reports a process that
-        // a signal has ended.
+        // The order matters: the first signal finds the flag unset, so only the second ends the
+        // process. Its exit code is the one that a shell reports for a process ended by a signal.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&draining))?;
         flag::register(signal, Arc::clone(&draining))?;
         pipe::register(signal, engine.command_pipe(Command::Drain)?)?;
@@ -33,11 +35,11 @@ pub(super) fn watch(engine: &mut AnyEngine) -> io::Result<()> {
     Ok(())
 }
 
-/// Other platforms have no signals of this kind: Ctrl-C ends the process at once, as it ends any program there.
+/// Does nothing: without Unix signals, Ctrl-C ends the process at once.
 ///
 /// # Errors
 /// None.
 #[cfg(not(unix))]
-pub(super) fn watch(_engine: &mut AnyEngine) -> io::Result<()> {
+pub(super) fn install(_engine: &mut AnyEngine) -> io::Result<()> {
     Ok(())
 }

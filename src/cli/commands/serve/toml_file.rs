@@ -1,4 +1,4 @@
-//! TOML files that people write: read with a bound, and what is wrong with them said with the line it is on.
+//! TOML files written by hand. An error names the file and the line.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,17 +11,24 @@ use switchboard::escape;
 
 use crate::cli::error::CliError;
 
-/// No file that somebody wrote by hand is larger, in bytes.
+/// Size limit of a file, in bytes. A larger file was not written by hand.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Reads a file of this shape.
+/// Reads the file at `path` as a `T`.
+///
+/// # Errors
+/// [`CliError::InvalidFile`] if the file is not a `T` in TOML; otherwise the errors of [`text`].
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, CliError> {
     let text = text(path)?;
-    let fault = |error: toml::de::Error| wrong(path, &text, error.span().unwrap_or_default(), error.message());
-    toml::from_str(&text).map_err(|error| CliError::InvalidFile(fault(error)))
+    let line = |error: toml::de::Error| error_line(path, &text, error.span().unwrap_or_default(), error.message());
+    toml::from_str(&text).map_err(|error| CliError::InvalidFile(line(error)))
 }
 
-/// Reads the text of a file.
+/// Reads the text of the file at `path`.
+///
+/// # Errors
+/// [`CliError::Failed`] if the file cannot be read; [`CliError::InvalidFile`] if it is larger than
+/// 1 MiB or not UTF-8.
 pub(super) fn text(path: &Path) -> Result<String, CliError> {
     let failed = |error| CliError::Failed(format!("cannot read {}: {error}", path.display()));
     let mut bytes = Vec::new();
@@ -32,12 +39,12 @@ pub(super) fn text(path: &Path) -> Result<String, CliError> {
     String::from_utf8(bytes).map_err(|error| {
         let line =
             error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|byte| **byte == b'\n').count();
-        CliError::InvalidFile(format!("{}:{}: this is not UTF-8", path.display(), line + 1))
+        CliError::InvalidFile(format!("{}:{}: invalid UTF-8", path.display(), line + 1))
     })
 }
 
-/// What is wrong at some place of a file, with the number of its line.
-pub(super) fn wrong(path: &Path, text: &str, place: Range<usize>, what: &str) -> String {
-    let line = text.bytes().take(place.start).filter(|byte| *byte == b'\n').count() + 1;
-    format!("{}:{line}: {}", path.display(), escape::line(&what.trim().replace('\n', "; ")))
+/// Returns an error message with the file and the line of `span`, a byte range in `text`.
+pub(super) fn error_line(path: &Path, text: &str, span: Range<usize>, message: &str) -> String {
+    let line = text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1;
+    format!("{}:{line}: {}", path.display(), escape::line(&message.trim().replace('\n', "; ")))
 }

@@ -1,19 +1,19 @@
-//! The colours of plots.
+//! Colours of plots.
 //!
-//! A drawing is made in those of a light page. Its style sheet gives each its counterpart on a dark one, by the colour that it
-//! replaces: so the drawing needs to know no theme, and reads well where the style sheet is lost. The lines' colours differ in
-//! lightness as well as in hue, for readers who do not tell red from green, and where points are marked, each line has a mark of
-//! its own.
+//! A drawing uses the colours of a light page. On a dark page the style sheet replaces each by its
+//! counterpart, selected by the light colour. So the drawing does not depend on a theme, and it is
+//! readable without the style sheet. The colours of lines differ in lightness as well as in hue,
+//! for colour-blind readers. Marked lines differ in the shape of their marks, too.
 
 use std::fmt::Write;
 
 use plotters::style::RGBColor;
 
-/// Numbers and names.
+/// Colour of text.
 pub(super) const INK: RGBColor = RGBColor(0x4b, 0x55, 0x63);
-/// The two lines from which values are read.
+/// Colour of the two axes.
 pub(super) const AXIS: RGBColor = RGBColor(0x9a, 0xa3, 0xaf);
-/// The lines that help to read them.
+/// Colour of the grid lines.
 pub(super) const GRID: RGBColor = RGBColor(0xe3, 0xe6, 0xea);
 
 const LINES: [RGBColor; 6] = [
@@ -25,7 +25,7 @@ const LINES: [RGBColor; 6] = [
     RGBColor(0x4a, 0x4a, 0xb0),
 ];
 
-/// Each colour's counterpart on a dark page.
+/// Each colour with its counterpart on a dark page.
 const DARK: [(RGBColor, &str); 9] = [
     (INK, "#a9b3c1"),
     (AXIS, "#5d6878"),
@@ -38,22 +38,22 @@ const DARK: [(RGBColor, &str); 9] = [
     (LINES[5], "#a3a3ff"),
 ];
 
-/// The colour of a plot's line.
+/// Returns the colour of line number `index`.
 pub(super) fn of_line(index: usize) -> RGBColor {
     LINES.get(index % LINES.len()).copied().unwrap_or(INK)
 }
 
-/// A colour as the drawing names it.
+/// Returns a colour as the SVG writes it.
 pub(super) fn name(RGBColor(red, green, blue): RGBColor) -> String {
     format!("#{red:02X}{green:02X}{blue:02X}")
 }
 
-/// The style sheet that suits drawings to a dark page.
+/// Returns the style sheet that adapts drawings to a dark page.
 pub(crate) fn style() -> String {
     let mut style = "@media screen and (prefers-color-scheme: dark) {\n".to_owned();
     for (light, dark) in DARK {
         let light = name(light);
-        // Writing to a string does not fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(style, "[stroke=\"{light}\"] {{ stroke: {dark} }} [fill=\"{light}\"] {{ fill: {dark} }}");
     }
     style + "}\n"

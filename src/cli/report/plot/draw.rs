@@ -1,4 +1,4 @@
-//! The drawing itself.
+//! The SVG drawing of a plot.
 
 use std::io;
 use std::ops::Range;
@@ -15,39 +15,39 @@ use plotters::series::LineSeries;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontFamily, IntoTextStyle, RGBColor, TextStyle};
 
-use super::axis::Ruler;
+use super::axis::AxisRange;
 use super::{Plot, Series, Spread, color};
 
-/// Units of a drawing. It knows whole ones only, so there are two to a pixel of a common screen.
+/// Size of a drawing. plotters works in whole units, so a unit is half a CSS pixel.
 pub(super) const WIDTH: u32 = 1720;
 pub(super) const HEIGHT: u32 = 660;
 const LEFT: u32 = 140;
 const RIGHT: u32 = 56;
 const TOP: u32 = 62;
 const BOTTOM: u32 = 100;
-/// The backend divides a font's size by 1.24.
+/// Font size. The SVG backend divides it by 1.24.
 const FONT: f64 = 25.0 * 1.24;
 const LINE: u32 = 4;
 const MARK: i32 = 8;
 const TICK: i32 = 11;
 
-type Failed = DrawingAreaErrorKind<io::Error>;
+type DrawError = DrawingAreaErrorKind<io::Error>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Ruler, Ruler>>;
+type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<AxisRange, AxisRange>>;
 
-/// An SVG document, unless there is nothing to draw.
-pub(super) fn draw(plot: &Plot) -> Option<Result<String, Failed>> {
+/// Returns an SVG document; `None` if no value can be drawn.
+pub(super) fn draw(plot: &Plot) -> Option<Result<String, DrawError>> {
     let points = || plot.series.iter().flat_map(|series| &series.points);
-    let reach = plot.series.iter().flat_map(|series| &series.spread).flat_map(|(_, low, high)| [*low, *high]);
-    let x = plot.x.ruler(points().map(|(x, _)| *x))?;
-    let y = plot.y.ruler(points().map(|(_, y)| *y).chain(reach))?;
+    let spread = plot.series.iter().flat_map(|series| &series.spread).flat_map(|(_, low, high)| [*low, *high]);
+    let x = plot.x.range(points().map(|(x, _)| *x))?;
+    let y = plot.y.range(points().map(|(_, y)| *y).chain(spread))?;
     let mut svg = String::new();
-    let drawn = draw_between(plot, x, y, &mut svg);
+    let drawn = draw_ranges(plot, x, y, &mut svg);
     Some(drawn.map(|()| svg))
 }
 
-/// What stands for a line in the legend.
-pub(super) fn key(index: usize, marked: bool) -> Markup {
+/// Returns the symbol of a line in the legend.
+pub(super) fn legend_key(index: usize, marked: bool) -> Markup {
     let color = color::name(color::of_line(index));
     html! {
         svg.key viewBox="0 0 28 12" aria-hidden="true" {
@@ -64,6 +64,7 @@ pub(super) fn key(index: usize, marked: bool) -> Markup {
     }
 }
 
+/// The shape that marks a line's points.
 #[derive(Clone, Copy)]
 enum Mark {
     Circle,
@@ -83,7 +84,7 @@ impl Mark {
     }
 }
 
-fn draw_between(plot: &Plot, x: Ruler, y: Ruler, svg: &mut String) -> Result<(), Failed> {
+fn draw_ranges(plot: &Plot, x: AxisRange, y: AxisRange, svg: &mut String) -> Result<(), DrawError> {
     let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
     let mut chart = ChartBuilder::on(&root)
         .margin_top(TOP)
@@ -98,8 +99,8 @@ fn draw_between(plot: &Plot, x: Ruler, y: Ruler, svg: &mut String) -> Result<(),
         .axis_style(color::AXIS.stroke_width(2))
         .label_style(font())
         .set_all_tick_mark_size(TICK)
-        .x_label_formatter(&|place| plot.x.label(*place))
-        .y_label_formatter(&|place| plot.y.label(*place))
+        .x_label_formatter(&|position| plot.x.label(*position))
+        .y_label_formatter(&|position| plot.y.label(*position))
         .draw()?;
     for (index, series) in plot.series.iter().enumerate() {
         draw_series(&mut chart, plot, index, series)?;
@@ -108,12 +109,12 @@ fn draw_between(plot: &Plot, x: Ruler, y: Ruler, svg: &mut String) -> Result<(),
     root.present()
 }
 
-fn draw_series(chart: &mut Chart<'_>, plot: &Plot, index: usize, series: &Series) -> Result<(), Failed> {
+fn draw_series(chart: &mut Chart<'_>, plot: &Plot, index: usize, series: &Series) -> Result<(), DrawError> {
     let color = color::of_line(index);
-    let point = |(x, y): &(f64, f64)| Some((plot.x.place(*x)?, plot.y.place(*y)?));
+    let point = |(x, y): &(f64, f64)| Some((plot.x.position(*x)?, plot.y.position(*y)?));
     let points: Vec<_> = series.points.iter().filter_map(point).collect();
-    let reach = |(x, low, high): &(f64, f64, f64)| Some((point(&(*x, *low))?, point(&(*x, *high))?));
-    let (low, high): (Vec<_>, Vec<_>) = series.spread.iter().filter_map(reach).unzip();
+    let range = |(x, low, high): &(f64, f64, f64)| Some((point(&(*x, *low))?, point(&(*x, *high))?));
+    let (low, high): (Vec<_>, Vec<_>) = series.spread.iter().filter_map(range).unzip();
     match series.shape {
         Spread::Bars => {
             let bars = low.into_iter().zip(high);
@@ -129,7 +130,7 @@ fn draw_series(chart: &mut Chart<'_>, plot: &Plot, index: usize, series: &Series
     if series.marks || points.len() == 1 { draw_marks(chart, index, points, color) } else { Ok(()) }
 }
 
-fn draw_marks(chart: &mut Chart<'_>, index: usize, points: Vec<(f64, f64)>, color: RGBColor) -> Result<(), Failed> {
+fn draw_marks(chart: &mut Chart<'_>, index: usize, points: Vec<(f64, f64)>, color: RGBColor) -> Result<(), DrawError> {
     let filled = color.filled();
     match Mark::of(index) {
         Mark::Circle => chart.draw_series(points.into_iter().map(|at| Circle::new(at, MARK, filled)))?,
@@ -147,8 +148,8 @@ fn draw_marks(chart: &mut Chart<'_>, index: usize, points: Vec<(f64, f64)>, colo
     Ok(())
 }
 
-/// Each name stands level, at the end of its axis, where it is read without turning the head.
-fn name_axes(root: &Area<'_>, plot: &Plot) -> Result<(), Failed> {
+/// Draws the name of each axis horizontally at its end, where it is easy to read.
+fn name_axes(root: &Area<'_>, plot: &Plot) -> Result<(), DrawError> {
     let at = |h_pos, v_pos| font().pos(Pos::new(h_pos, v_pos));
     let corner = ((WIDTH - RIGHT).cast_signed(), HEIGHT.cast_signed() - 12);
     root.draw(&Text::new(plot.y.name.as_str(), (12, 8), at(HPos::Left, VPos::Top)))?;
@@ -159,13 +160,13 @@ fn font() -> TextStyle<'static> {
     (FontFamily::SansSerif, FONT, &color::INK).into_text_style(&(WIDTH, HEIGHT))
 }
 
-impl Ranged for Ruler {
+impl Ranged for AxisRange {
     type FormatOption = DefaultFormatting;
     type ValueType = f64;
 
-    fn map(&self, place: &f64, limit: (i32, i32)) -> i32 {
-        let part = (place - self.low) / (self.high - self.low);
-        let along = f64::from(limit.0) + part * f64::from(limit.1 - limit.0);
+    fn map(&self, position: &f64, limit: (i32, i32)) -> i32 {
+        let fraction = (position - self.low) / (self.high - self.low);
+        let along = f64::from(limit.0) + fraction * f64::from(limit.1 - limit.0);
         #[expect(clippy::cast_possible_truncation, reason = "rounded, and within the drawing")]
         let unit = along.round() as i32;
         unit

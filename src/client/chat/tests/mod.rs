@@ -1,8 +1,8 @@
-//! The session against a server of its own world: time, the network and the server are all in the test's hands.
+//! Tests of the session against a simulated server. The test controls time, network and server.
 
+mod fake_server;
 mod property;
-mod refusals;
-mod returns;
-mod scenes;
-mod server;
-mod world;
+mod reconnect;
+mod rejections;
+mod scenarios;
+mod simulation;

@@ -1,15 +1,16 @@
-//! Whatever is lost and whenever: each id is shown once and in order, and what the user said is said.
+//! Whatever is lost and when: each id is shown once and in order, and each message of the user
+//! reaches the server.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::server::Server;
-use super::world::World;
-use crate::client::chat::{LOBBY, Notice, Wishes};
+use super::fake_server::FakeServer;
+use super::simulation::ChatSimulation;
+use crate::client::chat::{LOBBY, Notice, SessionOptions};
 
 #[derive(Clone, Debug)]
-enum Step {
+enum SimulationStep {
     OtherSays(&'static str),
     EvaSays(&'static str),
     Transmit(usize),
@@ -19,49 +20,50 @@ enum Step {
     Lose,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = SimulationStep> {
     let room = prop_oneof![Just(LOBBY), Just("tea")];
     prop_oneof![
-        4 => room.clone().prop_map(Step::OtherSays),
-        3 => room.prop_map(Step::EvaSays),
-        4 => (1usize..6).prop_map(Step::Transmit),
-        4 => (1usize..6).prop_map(Step::Deliver),
-        3 => (1u64..3000).prop_map(Step::Pass),
-        2 => Just(Step::Connect),
-        1 => Just(Step::Lose),
+        4 => room.clone().prop_map(SimulationStep::OtherSays),
+        3 => room.prop_map(SimulationStep::EvaSays),
+        4 => (1usize..6).prop_map(SimulationStep::Transmit),
+        4 => (1usize..6).prop_map(SimulationStep::Deliver),
+        3 => (1u64..3000).prop_map(SimulationStep::Pass),
+        2 => Just(SimulationStep::Connect),
+        1 => Just(SimulationStep::Lose),
     ]
 }
 
-/// Runs the steps; gives the world at its end, when all has come to rest, and how often eva spoke.
-fn run(steps: Vec<Step>, server: Server) -> (World, usize) {
-    let wishes = Wishes { nick: Some("eva".into()), rooms: vec!["tea".into()], ..Wishes::default() };
-    let mut world = World::new(wishes, server);
+/// Runs the steps until nothing is in transit. Returns the simulation and the number of the user's
+/// messages.
+fn run(steps: Vec<SimulationStep>, server: FakeServer) -> (ChatSimulation, usize) {
+    let options = SessionOptions { nick: Some("eva".into()), rooms: vec!["tea".into()], ..SessionOptions::default() };
+    let mut sim = ChatSimulation::new(options, server);
     let (mut spoken, mut under_way) = (0, 0);
     for step in steps {
         match step {
-            Step::OtherSays(room) => world.server.say_often(room, "bo", "hello", 1),
-            Step::EvaSays(room) => {
+            SimulationStep::OtherSays(room) => sim.server.say_times(room, "bo", "hello", 1),
+            SimulationStep::EvaSays(room) => {
                 spoken += 1;
-                world.command(crate::client::chat::Command::Switch(room.to_owned()));
-                world.say(&format!("eva's {spoken}."));
+                sim.command(crate::client::chat::ChatCommand::Switch(room.to_owned()));
+                sim.say(&format!("eva's {spoken}."));
             }
-            Step::Transmit(count) => while_some(count, || world.transmit()),
-            Step::Deliver(count) => while_some(count, || world.deliver()),
-            Step::Pass(millis) => {
-                // An answer that takes longer than the pace waits for one could make it a flood.
+            SimulationStep::Transmit(count) => while_some(count, || sim.transmit()),
+            SimulationStep::Deliver(count) => while_some(count, || sim.deliver()),
+            SimulationStep::Pass(millis) => {
+                // An answer later than the limiter's ANSWER_TIMEOUT could cause a flood.
                 under_way += millis;
                 if under_way > 4500 {
-                    world.exchange();
+                    sim.exchange();
                     under_way = millis;
                 }
-                world.pass(Duration::from_millis(millis));
+                sim.advance(Duration::from_millis(millis));
             }
-            Step::Connect => world.connect(),
-            Step::Lose => world.lose(),
+            SimulationStep::Connect => sim.connect(),
+            SimulationStep::Lose => sim.disconnect(),
         }
     }
-    world.settle();
-    (world, spoken)
+    sim.run_until_quiet();
+    (sim, spoken)
 }
 
 fn while_some(count: usize, mut more: impl FnMut() -> bool) {
@@ -72,44 +74,50 @@ fn while_some(count: usize, mut more: impl FnMut() -> bool) {
     }
 }
 
-fn missing(world: &World, wanted: &str) -> u64 {
-    let counts = world.told.iter().map(|notice| match notice {
+fn missing(sim: &ChatSimulation, wanted: &str) -> u64 {
+    let counts = sim.notices.iter().map(|notice| match notice {
         Notice::Missing { room, count } if room == wanted => *count,
         _ => 0,
     });
     counts.sum()
 }
 
-fn check(steps: Vec<Step>, keep: usize, allows: Option<(u32, u32)>, odd: [bool; 2]) -> Result<(), TestCaseError> {
-    let mut server = Server::keeping(keep);
-    server.allows = allows;
-    [server.acks_late, server.tells_start] = odd;
-    let (world, spoken) = run(steps, server);
-    prop_assert!(world.session.is_idle(), "something is still unsaid");
+fn check(
+    steps: Vec<SimulationStep>,
+    keep: usize,
+    rate_limit: Option<(u32, u32)>,
+    odd: [bool; 2],
+) -> Result<(), TestCaseError> {
+    let mut server = FakeServer::with_history(keep);
+    server.rate_limit = rate_limit;
+    [server.acks_after_broadcast, server.announces_start] = odd;
+    let (sim, spoken) = run(steps, server);
+    prop_assert!(sim.session.is_idle(), "some messages are not acknowledged");
     for room in [LOBBY, "tea"] {
-        let ids = world.ids(room);
+        let ids = sim.ids(room);
         prop_assert!(ids.is_sorted_by(|a, b| a < b), "{room}: {ids:?}");
-        if let (Some(first), Some(last)) = (ids.first(), ids.last()) {
-            prop_assert_eq!(*last, world.server.rooms[room].len() as u64, "{} to its end", room);
-            // Every gap is told of, and nothing else; but what was said before the first that was shown may be told of, too.
-            let (gaps, told) = (last - first + 1 - ids.len() as u64, missing(&world, room));
-            prop_assert!((gaps..gaps + first).contains(&told), "{room}: {ids:?} and {told} missing");
+        if let (Some(first), Some(last_id)) = (ids.first(), ids.last()) {
+            prop_assert_eq!(*last_id, sim.server.rooms[room].len() as u64, "{}: last message", room);
+            // Each gap is reported, and nothing else, except messages before the first one
+            // shown.
+            let (gaps, notices) = (last_id - first + 1 - ids.len() as u64, missing(&sim, room));
+            prop_assert!((gaps..gaps + first).contains(&notices), "{room}: {ids:?} and {notices} missing");
         }
         if keep >= 1000 {
-            prop_assert_eq!(missing(&world, room), 0);
+            prop_assert_eq!(missing(&sim, room), 0);
         }
     }
-    let again: usize =
-        world.told.iter().map(|notice| if let Notice::Again { count } = notice { *count } else { 0 }).sum();
-    let mut twice = 0;
+    let resent: usize =
+        sim.notices.iter().map(|notice| if let Notice::Resending { count } = notice { *count } else { 0 }).sum();
+    let mut duplicates = 0;
     for number in 1..=spoken {
-        let times = world.times_said(&format!("eva's {number}."));
+        let times = sim.times_stored(&format!("eva's {number}."));
         prop_assert!(times >= 1, "eva's {} is lost", number);
-        twice += times - 1;
+        duplicates += times - 1;
     }
-    prop_assert!(twice <= again, "{} stand twice and nobody was told", twice);
+    prop_assert!(duplicates <= resent, "{} duplicates without a notice", duplicates);
     if keep >= 1000 {
-        prop_assert_eq!(twice, 0, "what can be recognised is not said twice");
+        prop_assert_eq!(duplicates, 0, "a recognisable message is not sent duplicates");
     }
     Ok(())
 }
@@ -121,9 +129,9 @@ proptest! {
     fn each_id_is_shown_once_and_in_order(
         steps in proptest::collection::vec(step(), 1..120),
         keep in prop_oneof![Just(1000usize), 1usize..8],
-        allows in proptest::option::of((2u32..30, 1u32..10)),
+        rate_limit in proptest::option::of((2u32..30, 1u32..10)),
         odd: [bool; 2],
     ) {
-        check(steps, keep, allows, odd)?;
+        check(steps, keep, rate_limit, odd)?;
     }
 }

@@ -1,39 +1,40 @@
-//! Who is let in: nobody who is banned, and not too many from one place.
+//! Admission of connections and UDP members: bans, and the limit per address.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::Hub;
-use crate::services::chat::ask::Refusal;
+use super::state::Hub;
+use crate::services::chat::request::ErrorReply;
 
-/// Connections from one other place, where nothing else is said.
-const PER_ADDRESS: usize = 256;
+/// Default limit of connections from one address.
+const MAX_PER_ADDRESS: usize = 256;
 
-/// The part of an IPv6 address that its holder cannot choose (RFC 6177: a site has a /64 at the least).
-const NETWORK: u128 = u128::MAX << 64;
+/// The network part of an IPv6 address: its first 64 bits (RFC 6177: a site has at least a /64).
+const NETWORK_MASK: u128 = u128::MAX << 64;
 
-/// The place that an address stands for. Who has one IPv6 address has 2⁶⁴ of them, so these are one.
+/// Returns the address that counts for bans and limits: the network for IPv6, because a host can
+/// choose among the 2⁶⁴ addresses of its network.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(v6) if !v6.is_loopback() => Ipv6Addr::from_bits(v6.to_bits() & NETWORK).into(),
+        IpAddr::V6(v6) if !v6.is_loopback() => Ipv6Addr::from_bits(v6.to_bits() & NETWORK_MASK).into(),
         other => other,
     }
 }
 
 impl Hub {
-    /// Whether a newcomer from an address is let in.
-    pub(super) fn admit(&self, address: Option<IpAddr>) -> Result<(), Refusal> {
+    /// Returns an error if a new member from `address` is not admitted.
+    pub(super) fn admit(&self, address: Option<IpAddr>) -> Result<(), ErrorReply> {
         let Some(address) = address else { return Ok(()) };
         if self.bans.contains(&address) {
-            return Err(Refusal::new("banned", "this address is banned"));
+            return Err(ErrorReply::new("banned", "this address is banned"));
         }
-        let cap = match self.rules.max_per_address {
+        let limit = match self.rules.max_per_address {
             None if address.is_loopback() => return Ok(()),
-            None => PER_ADDRESS,
+            None => MAX_PER_ADDRESS,
             Some(0) => return Ok(()),
-            Some(cap) => cap,
+            Some(limit) => limit,
         };
-        if self.members.count_at(address) >= cap {
-            return Err(Refusal::new("too-many", format!("this address has {cap} connections already")));
+        if self.members.count_at(address) >= limit {
+            return Err(ErrorReply::new("too-many", format!("this address has {limit} connections already")));
         }
         Ok(())
     }
@@ -44,15 +45,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ipv6_network_is_one_place_and_an_ipv4_address_is_one_however_it_is_written() {
-        for (address, place) in [
+    fn network_is_a_64_bit_prefix_or_an_ipv4_address() {
+        for (address, expected) in [
             ("192.0.2.1", "192.0.2.1"),
             ("::ffff:192.0.2.1", "192.0.2.1"),
             ("::1", "::1"),
             ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
             ("2001:db8:1:3::6", "2001:db8:1:3::"),
         ] {
-            assert_eq!(network(address.parse().unwrap()), place.parse::<IpAddr>().unwrap(), "{address}");
+            assert_eq!(network(address.parse().unwrap()), expected.parse::<IpAddr>().unwrap(), "{address}");
         }
     }
 }

@@ -1,115 +1,123 @@
-//! Members without a connection: whoever sends `name : text` is in the lobby, until it has been silent for a while.
+//! UDP members. A source that sends `name : text` is a member of the lobby until it has sent no
+//! datagram for `udp_silence`.
 //!
-//! A sender's address can be forged, so one datagram causes at most one answer, and none once there are too many of them: a
-//! member's are counted by its own bucket, those of all who are no members by one.
+//! A source address can be forged, and the reply then hits a third party. So one datagram causes at
+//! most one reply, and replies are rate limited: by the token bucket of each member, and by one
+//! shared bucket for all other sources.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::admission::network;
-use super::members::MemberId;
-use super::rooms::Rooms;
-use super::{Hub, Outlet, When};
-use crate::services::chat::ask::Refusal;
-use crate::services::chat::dialect::{self, Said};
+use super::ids::{MemberId, RoomId};
+use super::output::{EventTime, HubOutput};
+use super::state::Hub;
+use crate::services::chat::dialect::{self, DatagramMessage};
 use crate::services::chat::names::{SERVER, check_text};
-use crate::services::chat::rules::Rules;
+use crate::services::chat::request::ErrorReply;
+use crate::services::chat::rules::ChatRules;
 
 impl Hub {
-    /// A datagram has come.
-    pub(in crate::services::chat) fn hear_datagram(
-        &mut self,
-        from: SocketAddr,
-        datagram: &[u8],
-        when: When,
-        out: &mut dyn Outlet,
-    ) {
+    /// Handles a datagram, and sends the error reply if that fails.
+    pub(crate) fn on_datagram(&mut self, from: SocketAddr, datagram: &[u8], time: EventTime, out: &mut dyn HubOutput) {
         let address = network(from.ip());
         if !self.rules.udp_public && !address.is_loopback() || self.bans.contains(&address) {
-            self.counts.refused += 1;
+            self.counts.rejected += 1;
             return;
         }
-        if let Err(refusal) = self.heed_datagram(from, datagram, when, out) {
-            // A member has a bucket of its own, and has paid for the answer.
-            let Rules { messages_per_second, burst, .. } = self.rules;
-            let is_stranger = self.members.by_source(from).is_none();
-            if is_stranger && !self.strangers.take(when.now, messages_per_second, burst) {
-                self.counts.flooded += 1;
+        if let Err(error) = self.handle_datagram(from, datagram, time, out) {
+            // A member's own bucket has paid for the reply already.
+            let ChatRules { messages_per_second, burst, .. } = self.rules;
+            let is_member = self.members.by_source(from).is_some();
+            if !is_member && !self.non_member_bucket.try_take(time.now, messages_per_second, burst) {
+                self.counts.rate_limited += 1;
                 return;
             }
-            let text = dialect::tell_datagram(SERVER, &refusal.text, self.rules.encoding);
-            out.datagram(from, text);
+            let text = dialect::encode_datagram(SERVER, &error.text, self.rules.encoding);
+            out.send_datagram(from, text);
         }
     }
 
-    fn heed_datagram(
+    fn handle_datagram(
         &mut self,
         from: SocketAddr,
         datagram: &[u8],
-        when: When,
-        out: &mut dyn Outlet,
-    ) -> Result<(), Refusal> {
-        let known = self.members.by_source(from);
-        if let Some(id) = known
-            && !self.hear_source(id, from, when.now)
+        time: EventTime,
+        out: &mut dyn HubOutput,
+    ) -> Result<(), ErrorReply> {
+        let member = self.members.by_source(from);
+        if let Some(id) = member
+            && !self.touch_udp_member(id, from, time.now)
         {
-            self.counts.flooded += 1;
+            self.counts.rate_limited += 1;
             return Ok(());
         }
-        let Said { name, text } = dialect::hear_datagram(datagram, self.rules.encoding)?;
+        let DatagramMessage { name, text } = dialect::parse_datagram(datagram, self.rules.encoding)?;
         if !text.is_empty() {
             check_text(&text, self.rules.max_text_bytes)?;
         }
-        match known {
+        match member {
             Some(id) => _ = self.rename(id, &name, out)?,
-            None => self.admit_source(from, &name, when, out)?,
+            None => self.add_udp_member(from, &name, time, out)?,
         }
-        // No text is a sign of life.
+        // A datagram without text is a keep-alive.
         if !text.is_empty() {
-            self.speak(Rooms::LOBBY, &name, &text, when, out);
+            self.publish(RoomId::LOBBY, &name, &text, time, out);
         }
         Ok(())
     }
 
-    /// Notes that a UDP member is alive; whether it may be heard.
-    fn hear_source(&mut self, id: MemberId, from: SocketAddr, now: Instant) -> bool {
+    /// Stores the time of a UDP member's datagram and takes one token. Returns false if the member
+    /// exceeds its rate.
+    fn touch_udp_member(&mut self, id: MemberId, from: SocketAddr, now: Instant) -> bool {
         let (rate, burst) = (self.rules.messages_per_second, self.rules.burst);
-        self.members.note_heard(from, now);
+        self.members.touch_source(from, now);
         let Some(member) = self.members.get_mut(id) else { return false };
-        member.bucket.take(now, rate, burst)
+        member.bucket.try_take(now, rate, burst)
     }
 
-    fn admit_source(&mut self, from: SocketAddr, name: &str, when: When, out: &mut dyn Outlet) -> Result<(), Refusal> {
+    fn add_udp_member(
+        &mut self,
+        from: SocketAddr,
+        name: &str,
+        time: EventTime,
+        out: &mut dyn HubOutput,
+    ) -> Result<(), ErrorReply> {
         let address = network(from.ip());
         self.admit(Some(address))?;
-        let most = self.rules.max_udp_members;
-        if self.members.source_count() >= most {
-            return Err(Refusal::new("too-many", format!("there are {most} UDP members already")));
+        let limit = self.rules.max_udp_members;
+        if self.members.source_count() >= limit {
+            return Err(ErrorReply::new(
+                "too-many",
+                format!("the server has reached its limit of {limit} UDP members"),
+            ));
         }
         self.members.check_free(name)?;
-        let id = self.members.enter_source(from, address, when.now);
+        let id = self.members.add_source(from, address, time.now);
         self.members.rename(id, name)?;
-        self.hear_source(id, from, when.now);
-        self.sit_down(id, Rooms::LOBBY, out);
-        self.introduce(id, out);
-        if !std::mem::replace(&mut self.expiry_asked, true) {
-            out.expire_after(self.rules.udp_silence);
+        self.touch_udp_member(id, from, time.now);
+        self.join(id, RoomId::LOBBY, out);
+        self.announce_member(id, out);
+        if !std::mem::replace(&mut self.is_timer_set, true) {
+            out.set_timer(self.rules.udp_silence);
         }
         Ok(())
     }
 
-    /// Sees off UDP members that have been silent for too long, and asks for the next time.
-    pub(in crate::services::chat) fn expire(&mut self, now: Instant, out: &mut dyn Outlet) {
+    /// Removes UDP members that have been silent for `udp_silence`, and sets the timer for the
+    /// next.
+    pub(crate) fn on_timer(&mut self, now: Instant, out: &mut dyn HubOutput) {
         let silence = self.rules.udp_silence;
         let silent: Vec<_> =
-            self.members.sources().filter(|(_, heard)| now.duration_since(*heard) >= silence).collect();
+            self.members.sources().filter(|(_, last_received)| now.duration_since(*last_received) >= silence).collect();
         for (id, _) in silent {
-            self.depart(id, true, out);
+            self.remove_member(id, true, out);
         }
-        let next = self.members.sources().map(|(_, heard)| (heard + silence).saturating_duration_since(now)).min();
-        self.expiry_asked = next.is_some();
+        let expiries = self.members.sources().map(|(_, last_received)| last_received + silence);
+        let next = expiries.map(|expiry| expiry.saturating_duration_since(now)).min();
+        self.is_timer_set = next.is_some();
         if let Some(after) = next {
-            out.expire_after(after);
+            out.set_timer(after);
         }
     }
 }

@@ -1,87 +1,89 @@
-//! What was last said in a room, and the ids of it all.
+//! The last messages of a room, and the room's message ids.
 
 use std::collections::VecDeque;
 
 use crate::frame::Payload;
 
-/// What a kept message costs beyond its bytes.
+/// Memory of a kept message beyond its bytes.
 const OVERHEAD_BYTES: usize = 48;
 
-/// The last messages of a room, as JSON members are sent them. Their ids are consecutive, so none is written down.
-pub(super) struct History {
-    /// The id before the first.
-    begun_after: u64,
+/// The last messages of a room, encoded as JSON. Their ids are consecutive, so only the last id is
+/// stored.
+pub(super) struct RoomHistory {
+    /// The id before the room's first message.
+    initial_id: u64,
     last_id: u64,
-    kept: VecDeque<Payload>,
-    /// Bytes that were let go of and that nobody has been told of.
-    let_go: usize,
+    messages: VecDeque<Payload>,
+    /// Evicted bytes that [`take_evicted_bytes`](Self::take_evicted_bytes) has not returned yet.
+    evicted_bytes: usize,
 }
 
-impl History {
-    /// Without a message, whose first will have the next id after this.
+impl RoomHistory {
+    /// Returns an empty history whose first message will have the id after `id`.
     pub(super) fn after(id: u64) -> Self {
-        Self { begun_after: id, last_id: id, kept: VecDeque::new(), let_go: 0 }
+        Self { initial_id: id, last_id: id, messages: VecDeque::new(), evicted_bytes: 0 }
     }
 
-    /// Whether nothing was ever said.
-    pub(super) fn is_untouched(&self) -> bool {
-        self.last_id == self.begun_after
+    /// Returns true if the room never had a message.
+    pub(super) fn is_unused(&self) -> bool {
+        self.last_id == self.initial_id
     }
 
-    /// Whether nothing is kept.
+    /// Returns true if no message is kept.
     pub(super) fn is_empty(&self) -> bool {
-        self.kept.is_empty()
+        self.messages.is_empty()
     }
 
-    /// The id of the last message; that before the first if there was none.
+    /// Returns the id of the last message, or the id before the first if the room had none.
     pub(super) fn last_id(&self) -> u64 {
         self.last_id
     }
 
-    /// The id of the oldest message that is kept; that of the next if none is.
+    /// Returns the id of the oldest message that is kept, or the next id if none is kept.
     pub(super) fn oldest_id(&self) -> u64 {
-        self.last_id + 1 - self.kept.len() as u64
+        self.last_id + 1 - self.messages.len() as u64
     }
 
-    /// Keeps the message with the next id; returns the bytes that it takes.
+    /// Appends the message with the next id; returns the bytes that it takes.
     pub(super) fn push(&mut self, message: Payload, max_messages: usize) -> usize {
-        let bytes = cost(&message);
+        let bytes = memory_of(&message);
         self.last_id += 1;
-        self.kept.push_back(message);
-        while self.kept.len() > max_messages {
-            self.let_oldest_go();
+        self.messages.push_back(message);
+        while self.messages.len() > max_messages {
+            self.evict_oldest();
         }
         bytes
     }
 
-    pub(super) fn let_oldest_go(&mut self) {
-        self.let_go += self.kept.pop_front().as_ref().map_or(0, cost);
+    pub(super) fn evict_oldest(&mut self) {
+        self.evicted_bytes += self.messages.pop_front().as_ref().map_or(0, memory_of);
     }
 
-    /// How many bytes have been let go of since this was last asked.
-    pub(super) fn take_let_go(&mut self) -> usize {
-        std::mem::take(&mut self.let_go)
+    /// Returns the bytes evicted since the last call.
+    pub(super) fn take_evicted_bytes(&mut self) -> usize {
+        std::mem::take(&mut self.evicted_bytes)
     }
 
-    /// Forgets all; returns the bytes that it took.
+    /// Removes all messages; returns the bytes that they took.
     pub(super) fn clear(&mut self) -> usize {
-        std::mem::take(&mut self.kept).iter().map(cost).sum()
+        std::mem::take(&mut self.messages).iter().map(memory_of).sum()
     }
 
-    /// What is kept, as [`Rooms`](super::rooms::Rooms) counts it.
+    /// Returns the bytes of the kept messages.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
-        assert_eq!(self.let_go, 0, "what was let go of has been counted");
-        self.kept.iter().map(cost).sum()
+        assert_eq!(self.evicted_bytes, 0, "all evicted bytes have been taken");
+        self.messages.iter().map(memory_of).sum()
     }
 
+    /// Returns the message with this id, or `None` if it is not kept.
     pub(super) fn get(&self, id: u64) -> Option<&Payload> {
         let at = id.checked_sub(self.oldest_id())?;
-        self.kept.get(usize::try_from(at).ok()?)
+        self.messages.get(usize::try_from(at).ok()?)
     }
 }
 
-fn cost(message: &Payload) -> usize {
+fn memory_of(message: &Payload) -> usize {
     message.len() + OVERHEAD_BYTES
 }
 
@@ -90,13 +92,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_are_kept_and_all_are_counted() {
-        let mut history = History::after(0);
+    fn history_keeps_the_last_messages_and_counts_bytes() {
+        let mut history = RoomHistory::after(0);
         assert_eq!((history.last_id(), history.oldest_id()), (0, 1));
         let bytes: usize = (0..5).map(|_| history.push("x".into(), 3)).sum();
         assert_eq!((history.last_id(), history.oldest_id()), (5, 3));
         assert!(history.get(2).is_none() && history.get(3).is_some() && history.get(6).is_none());
-        assert_eq!(history.take_let_go() + history.clear(), bytes);
+        assert_eq!(history.take_evicted_bytes() + history.clear(), bytes);
         assert_eq!((history.last_id(), history.oldest_id()), (5, 6));
     }
 }

@@ -1,152 +1,162 @@
-//! The operator's console: sees what is said in every room, speaks, and keeps order.
+//! The operator's console. It shows the messages of every room, sends text and executes the
+//! operator's commands.
 
 use std::net::IpAddr;
 
 use super::admission::network;
-use super::speech::rfc3339;
-use super::{Hub, Outlet, When};
+use super::messages::rfc3339;
+use super::output::{EventTime, HubOutput};
+use super::state::{Hub, HubCounts, OperatorConsole};
 use crate::frame::Payload;
 use crate::service::ConnId;
-use crate::services::chat::ask::{Ask, Order, Refusal};
 use crate::services::chat::dialect::{self, OPERATOR_HELP};
 use crate::services::chat::names::{OPERATOR, check_room, check_text};
+use crate::services::chat::request::{ErrorReply, HubRequest, OperatorCommand};
 use crate::services::chat::rules::MAX_BANS;
 use crate::services::chat::wire::{Event, LOBBY};
 
-/// A console, and the room that its lines are said to.
-pub(super) struct Console {
-    pub(super) conn: ConnId,
-    room: String,
-}
-
 impl Hub {
-    pub(in crate::services::chat) fn open_console(&mut self, conn: ConnId) {
-        self.consoles.push(Console { conn, room: LOBBY.to_owned() });
+    /// Adds a console, whose text goes to the lobby.
+    pub(crate) fn on_console_open(&mut self, conn: ConnId) {
+        self.consoles.push(OperatorConsole { conn, room: LOBBY.to_owned() });
     }
 
-    /// Shows the operator something.
-    pub(super) fn show(&self, event: &Event<'_>, out: &mut dyn Outlet) {
+    /// Prints an event on every console.
+    pub(super) fn print_event(&self, event: &Event<'_>, out: &mut dyn HubOutput) {
         if self.consoles.is_empty() {
             return;
         }
         let mut lines = Vec::new();
-        dialect::tell_operator(event, &self.palette, &mut lines);
-        for Console { conn, .. } in &self.consoles {
+        dialect::encode_operator_event(event, &self.palette, &mut lines);
+        for OperatorConsole { conn, .. } in &self.consoles {
             for line in &lines {
                 out.send(*conn, line.clone());
             }
         }
     }
 
-    pub(super) fn hear_operator(&mut self, conn: ConnId, line: &[u8], when: When, out: &mut dyn Outlet) {
-        let Some(ask) = dialect::hear_operator(line) else { return };
-        if let Err(refusal) = ask.and_then(|ask| self.obey_operator(conn, ask, when, out)) {
-            self.show(&refusal.event(None), out);
+    /// Executes a line of a console, and prints the error if that fails.
+    pub(super) fn handle_operator_line(&mut self, conn: ConnId, line: &[u8], time: EventTime, out: &mut dyn HubOutput) {
+        let Some(request) = dialect::parse_operator_line(line) else { return };
+        if let Err(error) = request.and_then(|request| self.handle_operator_request(conn, request, time, out)) {
+            self.print_event(&error.event(None), out);
         }
     }
 
-    fn obey_operator(&mut self, conn: ConnId, ask: Ask<'_>, when: When, out: &mut dyn Outlet) -> Result<(), Refusal> {
-        let said_to = self.consoles.iter().find(|console| console.conn == conn);
-        let said_to = said_to.map_or_else(|| LOBBY.to_owned(), |console| console.room.clone());
-        match ask {
-            Ask::Say { text, .. } => {
+    fn handle_operator_request(
+        &mut self,
+        conn: ConnId,
+        request: HubRequest<'_>,
+        time: EventTime,
+        out: &mut dyn HubOutput,
+    ) -> Result<(), ErrorReply> {
+        let console = self.consoles.iter().find(|console| console.conn == conn);
+        let current_room = console.map_or_else(|| LOBBY.to_owned(), |console| console.room.clone());
+        match request {
+            HubRequest::Say { text, .. } => {
                 check_text(&text, self.rules.max_text_bytes)?;
-                let room = self.known(&said_to)?;
-                self.speak(room, OPERATOR, &text, when, out);
+                let room = self.find_room(&current_room)?;
+                self.publish(room, OPERATOR, &text, time, out);
             }
-            Ask::Whisper { to, text } => {
+            HubRequest::Whisper { to, text } => {
                 check_text(&text, self.rules.max_text_bytes)?;
-                let id = self.listener(&to)?;
-                let (from, at) = (OPERATOR.into(), rfc3339(when.wall).into());
+                let id = self.find_whisper_recipient(&to)?;
+                let (from, at) = (OPERATOR.into(), rfc3339(time.wall).into());
                 let event = Event::Whisper { from, to, text, at };
-                self.tell(id, &event, out);
-                self.show(&event, out);
+                self.send_event(id, &event, out);
+                self.print_event(&event, out);
             }
-            Ask::Join { room, .. } => {
+            HubRequest::Join { room, .. } => {
                 check_room(&room)?;
-                self.known(&room)?;
+                self.find_room(&room)?;
                 if let Some(console) = self.consoles.iter_mut().find(|console| console.conn == conn) {
                     console.room = room.clone().into_owned();
                 }
-                print(conn, &format!("* you speak in {room} now"), out);
+                print_text(conn, &format!("* you speak in {room} now"), out);
             }
-            Ask::Who { room, next } => {
-                let event = self.who(self.known(room.as_deref().unwrap_or(&said_to))?, next);
-                self.show(&event, out);
+            HubRequest::Who { room, next } => {
+                let event = self.who_page(self.find_room(room.as_deref().unwrap_or(&current_room))?, next);
+                self.print_event(&event, out);
                 if let Event::Who { room, next: Some(next), .. } = event {
-                    print(conn, &format!("* /who {room} {next} goes on"), out);
+                    print_text(conn, &format!("* /who {room} {next} goes on"), out);
                 }
             }
-            Ask::Rooms { next } => {
-                let event = self.list_rooms(next);
-                self.show(&event, out);
+            HubRequest::Rooms { next } => {
+                let event = self.rooms_page(next);
+                self.print_event(&event, out);
                 if let Event::Rooms { next: Some(next), .. } = event {
-                    print(conn, &format!("* /rooms {next} goes on"), out);
+                    print_text(conn, &format!("* /rooms {next} goes on"), out);
                 }
             }
-            Ask::Help => print(conn, OPERATOR_HELP, out),
-            Ask::Operator(order) => self.execute(conn, &order, out)?,
-            // Its lines have no words for the rest.
+            HubRequest::Help => print_text(conn, OPERATOR_HELP, out),
+            HubRequest::Operator(command) => self.execute(conn, &command, out)?,
+            // Unreachable: `parse_operator_line` returns no other request.
             _ => {}
         }
         Ok(())
     }
 
-    fn execute(&mut self, conn: ConnId, order: &Order<'_>, out: &mut dyn Outlet) -> Result<(), Refusal> {
-        match order {
-            Order::Kick { nick } => {
-                let id = self.somebody(nick)?;
-                self.end(id, "kicked by the operator", out);
-                print(conn, &format!("* {nick} is kicked"), out);
+    fn execute(
+        &mut self,
+        conn: ConnId,
+        command: &OperatorCommand<'_>,
+        out: &mut dyn HubOutput,
+    ) -> Result<(), ErrorReply> {
+        match command {
+            OperatorCommand::Kick { nick } => {
+                let id = self.find_member(nick)?;
+                self.disconnect(id, "kicked by the operator", out);
+                print_text(conn, &format!("* {nick} is kicked"), out);
             }
-            Order::Ban { address } => self.ban(conn, *address, out)?,
-            Order::Unban { address } => {
-                let known = self.bans.remove(&network(*address));
-                let words = if known { "is let in again" } else { "was not banned" };
-                print(conn, &format!("* {address} {words}"), out);
+            OperatorCommand::Ban { address } => self.ban(conn, *address, out)?,
+            OperatorCommand::Unban { address } => {
+                let was_banned = self.bans.remove(&network(*address));
+                let result = if was_banned { "is unbanned" } else { "was not banned" };
+                print_text(conn, &format!("* {address} {result}"), out);
             }
-            Order::Bans => {
+            OperatorCommand::Bans => {
                 let mut bans: Vec<_> = self.bans.iter().collect();
                 bans.sort_unstable();
                 let bans: Vec<_> = bans.into_iter().map(ToString::to_string).collect();
-                print(conn, &format!("* {} banned: {}", bans.len(), bans.join(" ")), out);
+                print_text(conn, &format!("* {} banned: {}", bans.len(), bans.join(" ")), out);
             }
-            Order::Stats => {
+            OperatorCommand::Stats => {
                 let stats = self.stats();
-                print(conn, &stats, out);
+                print_text(conn, &stats, out);
             }
-            Order::Shutdown => out.shutdown(),
+            OperatorCommand::Shutdown => out.shutdown(),
         }
         Ok(())
     }
 
-    fn ban(&mut self, conn: ConnId, address: IpAddr, out: &mut dyn Outlet) -> Result<(), Refusal> {
+    fn ban(&mut self, conn: ConnId, address: IpAddr, out: &mut dyn HubOutput) -> Result<(), ErrorReply> {
         let address = network(address);
         if self.bans.len() >= MAX_BANS && !self.bans.contains(&address) {
-            return Err(Refusal::new("too-many", format!("{MAX_BANS} addresses are banned already: /unban some")));
+            return Err(ErrorReply::new("too-many", format!("{MAX_BANS} addresses are banned already: /unban some")));
         }
         self.bans.insert(address);
-        let here = self.members.at(address);
-        for id in &here {
-            self.end(*id, "this address is banned", out);
+        let members = self.members.at(address);
+        for id in &members {
+            self.disconnect(*id, "this address is banned", out);
         }
-        print(conn, &format!("* {address} is banned, and {} of its connections end", here.len()), out);
+        print_text(conn, &format!("* {address} is banned; connections closed: {}", members.len()), out);
         Ok(())
     }
 
     fn stats(&self) -> String {
         let (members, by_udp, rooms) = (self.members.len(), self.members.source_count(), self.rooms.len());
-        let super::Counts { messages, deliveries, refused, flooded } = self.counts;
+        let HubCounts { messages, deliveries, rejected, rate_limited } = self.counts;
         let kept = self.rooms.kept_bytes();
         format!(
             "* {members} members, {by_udp} of them by UDP, in {rooms} rooms\n\
-             * {messages} messages said, {deliveries} deliveries; {kept} bytes of messages kept\n\
-             * {refused} refused, {flooded} times too fast"
+             * {messages} messages, {deliveries} deliveries; {kept} bytes of messages kept\n\
+             * {rejected} rejected, {rate_limited} rate-limited"
         )
     }
 }
 
-fn print(conn: ConnId, text: &str, out: &mut dyn Outlet) {
+/// Prints text on one console.
+fn print_text(conn: ConnId, text: &str, out: &mut dyn HubOutput) {
     for line in text.lines() {
         out.send(conn, Payload::from(line));
     }

@@ -1,173 +1,183 @@
-//! What members ask for.
+//! Requests of members.
 
 use serde_json::Value;
 
-use super::members::MemberId;
-use super::rooms::{Room, RoomId, Rooms};
-use super::speech::text_payloads;
-use super::{Hub, Outlet, When};
+use super::ids::{MemberId, RoomId};
+use super::output::{EventTime, HubOutput};
+use super::room::ChatRoom;
+use super::state::Hub;
 use crate::frame::escape;
-use crate::services::chat::ask::{Ask, Refusal};
-use crate::services::chat::dialect::HELP;
+use crate::services::chat::dialect::MEMBER_HELP;
+use crate::services::chat::request::{ErrorReply, HubRequest};
 use crate::services::chat::rules::{MAX_PINGS, ROOMS_PAGE, WHO_PAGE};
 use crate::services::chat::wire::{Event, Listed};
 
-/// In the number that says where `who` goes on, the hall stands above these bits.
-const HALL_SHIFT: u32 = 32;
+/// In the `next` of a `who` page: the bits above hold the index of the audience, the bits below the
+/// position in it.
+const AUDIENCE_SHIFT: u32 = 32;
 
 impl Hub {
-    /// Does what a member asks for. Its first request is how the others learn that it is there, by the name that it takes.
-    pub(super) fn obey(
+    /// Executes a member's request. The first request announces the member to its rooms, under the
+    /// nick that it takes.
+    pub(super) fn handle_request(
         &mut self,
         id: MemberId,
-        ask: Ask<'_>,
+        request: HubRequest<'_>,
         label: Option<Value>,
-        when: When,
-        out: &mut dyn Outlet,
-    ) -> Result<(), Refusal> {
-        if !matches!(ask, Ask::Hello { .. } | Ask::Nick { .. } | Ask::Quit) {
-            self.introduce(id, out);
+        time: EventTime,
+        out: &mut dyn HubOutput,
+    ) -> Result<(), ErrorReply> {
+        if !matches!(request, HubRequest::Hello { .. } | HubRequest::Nick { .. } | HubRequest::Quit) {
+            self.announce_member(id, out);
         }
-        match ask {
-            Ask::Hello { nick } => {
+        match request {
+            HubRequest::Hello { nick } => {
                 self.rename(id, &nick, out)?;
-                self.welcome(id, out);
-                self.introduce(id, out);
+                self.send_welcome(id, out);
+                self.announce_member(id, out);
             }
-            Ask::Nick { nick } => {
+            HubRequest::Nick { nick } => {
                 let was = self.rename(id, &nick, out)?;
-                self.tell(id, &Event::Renamed { was: (&*was).into(), nick }, out);
-                self.introduce(id, out);
+                self.send_event(id, &Event::Renamed { was: (&*was).into(), nick }, out);
+                self.announce_member(id, out);
             }
-            Ask::Join { room, since } => self.join(id, &room, since, out)?,
-            Ask::Leave { room } => self.leave(id, room.as_deref(), out)?,
-            Ask::Say { room, text } => self.say(id, room.as_deref(), &text, label, when, out)?,
-            Ask::Whisper { to, text } => self.whisper(id, &to, &text, when, out)?,
-            Ask::Who { room, next } => {
-                let event = self.who(room.as_deref().map_or_else(|| self.current(id), |room| self.known(room))?, next);
-                self.tell(id, &event, out);
+            HubRequest::Join { room, since } => self.handle_join(id, &room, since, out)?,
+            HubRequest::Leave { room } => self.handle_leave(id, room.as_deref(), out)?,
+            HubRequest::Say { room, text } => self.handle_say(id, room.as_deref(), &text, label, time, out)?,
+            HubRequest::Whisper { to, text } => self.handle_whisper(id, &to, &text, time, out)?,
+            HubRequest::Who { room, next } => {
+                let room = room.as_deref().map_or_else(|| self.current_room(id), |room| self.find_room(room))?;
+                let event = self.who_page(room, next);
+                self.send_event(id, &event, out);
             }
-            Ask::Rooms { next } => self.tell(id, &self.list_rooms(next), out),
-            // It is answered after all that was asked for before it.
-            Ask::Ping if self.members.arrears.pings(id) >= MAX_PINGS => {
-                return Err(Refusal::new(
+            HubRequest::Rooms { next } => self.send_event(id, &self.rooms_page(next), out),
+            // A pong follows the replays that were requested before the ping.
+            HubRequest::Ping if self.members.backlog.deferred_pings(id) >= MAX_PINGS => {
+                return Err(ErrorReply::new(
                     "replaying",
-                    format!("{MAX_PINGS} pings wait for the end of a replay already"),
+                    format!("{MAX_PINGS} pings already wait for the end of a replay"),
                 ));
             }
-            Ask::Ping if self.members.arrears.hold_ping(id) => {}
-            Ask::Ping => self.tell(id, &Event::Pong, out),
-            Ask::Me => self.welcome(id, out),
-            Ask::Help => self.tell_text(id, HELP, out),
-            Ask::Quit => self.end(id, "quit", out),
-            // No member's dialect has these.
-            Ask::Operator(_) => {}
+            HubRequest::Ping if self.members.backlog.defer_ping(id) => {}
+            HubRequest::Ping => self.send_event(id, &Event::Pong, out),
+            HubRequest::Me => self.send_welcome(id, out),
+            HubRequest::Help => self.send_text(id, MEMBER_HELP, out),
+            HubRequest::Quit => self.disconnect(id, "quit", out),
+            // Unreachable: only `parse_operator_line` returns these.
+            HubRequest::Operator(_) => {}
         }
         Ok(())
     }
 
-    fn join(&mut self, id: MemberId, name: &str, since: Option<u64>, out: &mut dyn Outlet) -> Result<(), Refusal> {
+    fn handle_join(
+        &mut self,
+        id: MemberId,
+        name: &str,
+        since: Option<u64>,
+        out: &mut dyn HubOutput,
+    ) -> Result<(), ErrorReply> {
         let Some(member) = self.members.get(id) else { return Ok(()) };
-        let seated = self.rooms.find(name).filter(|room| member.seat(*room).is_some());
-        let room = match seated {
+        let joined_before = self.rooms.find(name).filter(|room| member.membership(*room).is_some());
+        let room = match joined_before {
             Some(room) => room,
-            None if member.seats.len() >= self.rules.max_rooms_per_member => {
-                let text = format!("you are in {} rooms already: leave one first", member.seats.len());
-                return Err(Refusal::new("too-many-rooms", text));
+            None if member.memberships.len() >= self.rules.max_rooms_per_member => {
+                let text = format!("you are in {} rooms already: leave one first", member.memberships.len());
+                return Err(ErrorReply::new("too-many-rooms", text));
             }
-            None => self.rooms.open(name)?,
+            None => self.rooms.find_or_create(name)?,
         };
         let nick = member.nick.clone();
         let joined = Event::Joined { room: name.into(), nick: (&*nick).into() };
-        if seated.is_none() {
-            // The newcomer counts: a room that is no longer small with it says no more.
-            let others = self.rooms.get(room).map_or(0, Room::count);
+        if joined_before.is_none() {
+            // The limit counts the joining member, too.
+            let others = self.rooms.get(room).map_or(0, ChatRoom::member_count);
             if others < self.rules.announce_up_to {
                 self.announce(room, &joined, out);
             }
-            self.sit_down(id, room, out);
+            self.join(id, room, out);
         } else if let Some(member) = self.members.get_mut(id) {
-            member.current = Some(room);
+            member.current_room = Some(room);
         }
-        self.tell(id, &joined, out);
+        self.send_event(id, &joined, out);
         if let Some(since) = since {
-            self.replay(id, room, since, out)?;
+            self.start_replay(id, room, since, out)?;
         }
         Ok(())
     }
 
-    fn leave(&mut self, id: MemberId, name: Option<&str>, out: &mut dyn Outlet) -> Result<(), Refusal> {
-        let room = self.room_of(id, name)?;
-        let name = self.name_of(room);
+    fn handle_leave(&mut self, id: MemberId, name: Option<&str>, out: &mut dyn HubOutput) -> Result<(), ErrorReply> {
+        let room = self.joined_room(id, name)?;
+        let name = self.room_name(room);
         let nick = self.members.get(id).map_or_else(|| "".into(), |member| member.nick.clone());
-        self.stand_up(id, room, true, out);
-        self.tell(id, &Event::Left { room: (&*name).into(), nick: (&*nick).into() }, out);
-        self.answer_pings(id, out);
+        self.leave(id, room, true, out);
+        self.send_event(id, &Event::Left { room: (&*name).into(), nick: (&*nick).into() }, out);
+        self.send_deferred_pongs(id, out);
         Ok(())
     }
 
-    /// The room that a member means, in which it has to be.
-    pub(super) fn room_of(&self, id: MemberId, name: Option<&str>) -> Result<RoomId, Refusal> {
-        let Some(name) = name else { return self.current(id) };
-        let Some(member) = self.members.get(id) else { return Ok(Rooms::LOBBY) };
-        let seated = self.rooms.find(name).filter(|room| member.seat(*room).is_some());
-        seated
-            .ok_or_else(|| Refusal::new("not-in-room", format!("you are not in {}: join it first", escape::line(name))))
+    /// Returns the room of a request: the named one, which the member must be in, or the current
+    /// one.
+    pub(super) fn joined_room(&self, id: MemberId, name: Option<&str>) -> Result<RoomId, ErrorReply> {
+        let Some(name) = name else { return self.current_room(id) };
+        let Some(member) = self.members.get(id) else { return Ok(RoomId::LOBBY) };
+        let joined = self.rooms.find(name).filter(|room| member.membership(*room).is_some());
+        joined.ok_or_else(|| {
+            ErrorReply::new("not-in-room", format!("you are not in {}: join it first", escape::line(name)))
+        })
     }
 
-    fn current(&self, id: MemberId) -> Result<RoomId, Refusal> {
-        let current = self.members.get(id).and_then(|member| member.current);
-        current.ok_or_else(|| Refusal::new("not-in-room", "you are in no room: /join one first"))
+    fn current_room(&self, id: MemberId) -> Result<RoomId, ErrorReply> {
+        let current = self.members.get(id).and_then(|member| member.current_room);
+        current.ok_or_else(|| ErrorReply::new("not-in-room", "you are in no room: /join one first"))
     }
 
-    pub(super) fn known(&self, name: &str) -> Result<RoomId, Refusal> {
-        self.rooms
-            .find(name)
-            .ok_or_else(|| Refusal::new("no-such-room", format!("there is no room {}", escape::line(name))))
+    /// Returns the room with this name.
+    pub(super) fn find_room(&self, name: &str) -> Result<RoomId, ErrorReply> {
+        let error = || ErrorReply::new("no-such-room", format!("room {} does not exist", escape::line(name)));
+        self.rooms.find(name).ok_or_else(error)
     }
 
-    /// Who is in a room: a page of them, from the end of each hall down. Who enters meanwhile does so at the end that was told, and
-    /// whoever takes the place of one who left was told from there; so nobody is left out who is there all the time.
-    pub(super) fn who(&self, room: RoomId, next: Option<u64>) -> Event<'static> {
+    /// Returns a page of a room's members.
+    ///
+    /// Pages run from the last audience to the first, and from the end of each to its start. A
+    /// member that joins between two pages is appended behind the part already listed, and a member
+    /// that fills the gap of a leaving one comes from that part. So every member that stays in the
+    /// room is listed.
+    pub(super) fn who_page(&self, room: RoomId, next: Option<u64>) -> Event<'static> {
         let Some(room) = self.rooms.get(room) else {
             return Event::Who { room: "".into(), count: 0, nicks: Vec::new(), next: None };
         };
-        let rows = room.rows();
-        let last = (rows.len() as u64 - 1) << HALL_SHIFT | u64::from(u32::MAX);
+        let lists = room.member_lists();
+        let last = (lists.len() as u64 - 1) << AUDIENCE_SHIFT | u64::from(u32::MAX);
         let from = next.unwrap_or(last).min(last);
-        let part = |bits: u64| usize::try_from(bits).unwrap_or(usize::MAX);
-        let (mut hall, mut end) = (part(from >> HALL_SHIFT), part(from & u64::from(u32::MAX)));
+        let index = |bits: u64| usize::try_from(bits).unwrap_or(usize::MAX);
+        let (mut audience, mut end) = (index(from >> AUDIENCE_SHIFT), index(from & u64::from(u32::MAX)));
         let mut nicks = Vec::new();
         let next = loop {
-            let row = rows.get(hall).copied().unwrap_or_default();
-            end = end.min(row.len());
+            let members = lists.get(audience).copied().unwrap_or_default();
+            end = end.min(members.len());
             while end > 0 && nicks.len() < WHO_PAGE {
                 end -= 1;
-                let member = row.get(end).and_then(|id| self.members.get(*id));
+                let member = members.get(end).and_then(|id| self.members.get(*id));
                 nicks.extend(member.map(|member| member.nick.to_string().into()));
             }
-            match (end, hall) {
-                (1.., _) => break Some((hall as u64) << HALL_SHIFT | end as u64),
+            match (end, audience) {
+                (1.., _) => break Some((audience as u64) << AUDIENCE_SHIFT | end as u64),
                 (0, 0) => break None,
-                (0, _) => (hall, end) = (hall - 1, usize::MAX),
+                (0, _) => (audience, end) = (audience - 1, usize::MAX),
             }
         };
-        Event::Who { room: room.name.to_string().into(), count: room.count() as u64, nicks, next }
+        Event::Who { room: room.name.to_string().into(), count: room.member_count() as u64, nicks, next }
     }
 
-    pub(super) fn list_rooms(&self, next: Option<u64>) -> Event<'_> {
-        let mut inhabited = self.rooms.iter_from(next.unwrap_or(0)).filter(|(_, room)| room.count() > 0);
-        let listed =
-            |(_, room): (RoomId, &'_ Room)| Listed { room: room.name.to_string().into(), members: room.count() as u64 };
-        let rooms = inhabited.by_ref().take(ROOMS_PAGE).map(listed).collect();
+    /// Returns a page of the rooms that have members.
+    pub(super) fn rooms_page(&self, next: Option<u64>) -> Event<'_> {
+        let mut inhabited = self.rooms.iter_from(next.unwrap_or(0)).filter(|(_, room)| room.member_count() > 0);
+        let listing = |(_, room): (RoomId, &'_ ChatRoom)| Listed {
+            room: room.name.to_string().into(),
+            members: room.member_count() as u64,
+        };
+        let rooms = inhabited.by_ref().take(ROOMS_PAGE).map(listing).collect();
         Event::Rooms { rooms, next: inhabited.next().map(|(id, _)| id.0.into()) }
-    }
-
-    fn tell_text(&self, id: MemberId, text: &str, out: &mut dyn Outlet) {
-        if let Some((conn, dialect)) = self.members.get(id).and_then(super::Member::conn) {
-            for payload in text_payloads(dialect, text, self) {
-                out.send(conn, payload);
-            }
-        }
     }
 }

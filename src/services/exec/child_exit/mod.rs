@@ -1,8 +1,9 @@
-//! Notifies a thread that waits in poll(2) when a child process has ended.
+//! A descriptor that becomes readable when a child process has ended, for threads that wait in
+//! poll(2).
 
 #[cfg(target_os = "linux")]
 mod pidfd;
-// Where it is not needed it is tested all the same.
+// On Linux it is compiled for its test only.
 #[cfg(any(test, not(target_os = "linux")))]
 mod thread;
 

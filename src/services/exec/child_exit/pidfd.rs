@@ -1,4 +1,4 @@
-//! What tells that a child has ended, to a thread that waits in poll(2): `pidfd_open(2)`, one descriptor.
+//! The implementation on Linux: `pidfd_open(2)`, one descriptor.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -6,11 +6,11 @@ use std::process::Child;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// Readable once the child has ended, whether or not it has been waited for.
+/// A descriptor that is readable after the child has ended, before or after a wait for it.
 pub(crate) struct ChildExit(OwnedFd);
 
 impl ChildExit {
-    /// Of a child that has not been waited for.
+    /// Opens the descriptor. The child must not have been waited for.
     pub(crate) fn of(child: &Child) -> io::Result<Self> {
         Ok(Self(pidfd_open(Pid::from_child(child), PidfdFlags::empty())?))
     }

@@ -1,5 +1,5 @@
-//! What tells that a child has ended, where there is no `pidfd_open(2)`: a thread in waitid(2) that holds one end of a pair of
-//! sockets and lets go of it.
+//! The implementation without `pidfd_open(2)`: a thread waits in waitid(2) and then closes its end
+//! of a socket pair.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,17 +10,17 @@ use std::thread;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-/// Readable once the child has ended, whether or not it has been waited for. Whoever waits for the child before that may have
-/// the thread watch another of the same number.
+/// A descriptor that is readable after the child has ended. Wait for the child only after that:
+/// otherwise the thread could watch another process that received the same process id.
 pub(crate) struct ChildExit(UnixStream);
 
 impl ChildExit {
-    /// Of a child that has not been waited for.
+    /// Starts the thread. The child must not have been waited for.
     pub(crate) fn of(child: &Child) -> io::Result<Self> {
         let (watched, held) = UnixStream::pair()?;
         let pid = Pid::from_child(child);
         let watch = move || {
-            // The child stays to be waited for by whoever started it.
+            // WNOWAIT leaves the child to be waited for by its parent's code.
             let until_exit = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
             while matches!(waitid(WaitId::Pid(pid), until_exit), Err(Errno::INTR)) {}
             drop(held);
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_readable_when_the_child_has_ended_and_not_before() {
+    fn readable_only_after_the_child_has_ended() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let exit = ChildExit::of(&child).unwrap();
         assert!(!has_ended(&exit, Timespec { tv_sec: 0, tv_nsec: 0 }));
@@ -58,6 +58,6 @@ mod tests {
         assert!(!has_ended(&exit, Timespec { tv_sec: 0, tv_nsec: 0 }));
         child.stdin = None;
         assert!(has_ended(&exit, Timespec { tv_sec: 20, tv_nsec: 0 }));
-        assert!(child.wait().unwrap().success(), "it was left to be waited for");
+        assert!(child.wait().unwrap().success(), "the child can still be waited for");
     }
 }

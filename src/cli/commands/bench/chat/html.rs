@@ -1,16 +1,16 @@
-//! A result as a page.
+//! The result of `bench chat` as an HTML page.
 
 use maud::{Markup, html};
 
-use super::record::Record;
-use super::words;
+use super::format;
+use super::record::ChatRecord;
 use crate::cli::commands::bench::plots;
 use crate::cli::report::figure;
 use crate::cli::report::page::{self, Page, Tone};
 use crate::cli::report::words::{capital, machine};
 
-/// The whole file.
-pub(super) fn page(record: &Record) -> String {
+/// Returns the whole file.
+pub(super) fn page(record: &ChatRecord) -> String {
     let verdicts: Vec<(Tone, String)> =
         record.verdicts.iter().map(|verdict| (verdict.tone, verdict.text.clone())).collect();
     let by_percentile = plots::by_percentile("deliveries", &record.percentiles, record.latency_ns.as_ref());
@@ -20,15 +20,15 @@ pub(super) fn page(record: &Record) -> String {
         ("Send lag", &record.generator.side.send_lag_ns),
     ];
     let page = Page {
-        title: words::title(record),
-        about: words::about(record),
+        title: format::title(record),
+        about: format::about(record),
         command: record.command.clone(),
         at: record.started_at.clone(),
         machine: machine(&record.machine, record.target.pinned.as_ref()),
         body: vec![
             page::headline(&headline(record)),
             page::verdicts(&verdicts),
-            page::section("How to read it", &reading(record)),
+            page::section("How to read it", &how_to_read(record)),
             page::section("Latency", &html! { (by_percentile.figure()) (plots::distributions(&distributions)) }),
             page::section("Over time", &plots::over_time("deliveries", &record.samples, record.elapsed_ns)),
             page::columns(&[
@@ -41,12 +41,12 @@ pub(super) fn page(record: &Record) -> String {
     page.render()
 }
 
-fn headline(record: &Record) -> Vec<(&'static str, String)> {
+fn headline(record: &ChatRecord) -> Vec<(&'static str, String)> {
     let mut figures = vec![("Members", figure::count(record.members.in_at_end as u64))];
     if record.load.activity == "idle" {
-        figures.push(("All in after", figure::nanos_of(record.members.all_in_after_ns)));
+        figures.push(("All joined after", figure::nanos_of(record.members.all_in_after_ns)));
         let each = record.server.as_ref().and_then(|server| server.side.bytes_per_connection);
-        figures.extend(each.map(|bytes| ("Memory a member", figure::bytes(bytes))));
+        figures.extend(each.map(|bytes| ("Memory per member", figure::bytes(bytes))));
     } else {
         figures.push(("Deliveries", figure::rate(record.deliveries_per_second)));
     }
@@ -59,53 +59,53 @@ fn headline(record: &Record) -> Vec<(&'static str, String)> {
     figures
 }
 
-/// For who has not read such a page before.
-fn reading(record: &Record) -> Markup {
-    let from = match record.load.activity {
+/// Returns an introduction for first-time readers.
+fn how_to_read(record: &ChatRecord) -> Markup {
+    let activity = match record.load.activity {
         "open" => {
-            "Latency counts from the moment at which a message was due, so a server that stalls is charged for every message \
-             that it kept waiting."
+            "Latency counts from the time at which a message was due, so a stall of the server appears in the latency of every \
+             message that it delays."
         }
-        "idle" => "Nobody said anything, so the figures to look at are how long it took to get in, and memory.",
+        "idle" => "No messages were sent, so the join times and the memory figures are the result.",
         _ => {
-            "In a closed loop the next message is said when all members of the room have the oldest, so the rate is what the \
-             server can do, and stalls are seen less often than people at a steady rate (--rate) would see them."
+            "In a closed loop the next message is sent when all members of the room have the oldest, so the rate is the maximum \
+             of the server. Stalls are undercounted: users at a steady rate (--rate) would see more of them."
         }
     };
     page::paragraph(&format!(
-        "A delivery is one message that has come to one member. A percentile says how long the slowest of so many deliveries \
-         took: p99 is the time that one in a hundred exceeds. {from} Figures of two runs compare only if they were taken on the \
-         same machine, side by side."
+        "A delivery is one message received by one member. A percentile is a latency that the given part of the deliveries does \
+         not exceed: 1 % of the deliveries take longer than p99. {activity} Compare the figures of two runs only if both ran on \
+         the same machine, one right after the other."
     ))
 }
 
-fn faults(record: &Record) -> Vec<(String, String)> {
+fn faults(record: &ChatRecord) -> Vec<(String, String)> {
     let named = record.faults.named().into_iter();
     named.map(|(name, count)| (capital(name), figure::count(count))).collect()
 }
 
-fn generator(record: &Record) -> Vec<(&'static str, String)> {
+fn generator(record: &ChatRecord) -> Vec<(&'static str, String)> {
     let generator = &record.generator;
     let mut rows = Vec::new();
-    rows.extend(generator.cpu_ns_per_delivery.map(|each| ("CPU a delivery", figure::nanos(each))));
+    rows.extend(generator.cpu_ns_per_delivery.map(|each| ("CPU per delivery", figure::nanos(each))));
     rows.push(("Of a core", figure::percent(generator.side.cores)));
     rows.push(("Busy", figure::percent(generator.side.busy)));
-    rows.push(("All in after", figure::nanos_of(record.members.all_in_after_ns)));
+    rows.push(("All joined after", figure::nanos_of(record.members.all_in_after_ns)));
     rows
 }
 
-fn server(record: &Record) -> Markup {
+fn server(record: &ChatRecord) -> Markup {
     let Some(server) = &record.server else {
         return page::paragraph(
-            "Nothing is known of its process: give it with --server-pid, if it is on this machine.",
+            "No figures, because the server process is unknown. If it runs on this machine, name it with --server-pid.",
         );
     };
     let mut rows = Vec::new();
-    rows.extend(server.cpu_ns_per_delivery.map(|each| ("CPU a delivery", figure::nanos(each))));
-    rows.extend(server.side.cpu_ns_per_message.map(|each| ("CPU a message", figure::nanos(each))));
+    rows.extend(server.cpu_ns_per_delivery.map(|each| ("CPU per delivery", figure::nanos(each))));
+    rows.extend(server.side.cpu_ns_per_message.map(|each| ("CPU per message", figure::nanos(each))));
     rows.push(("Of a core", figure::percent(server.side.cores)));
     rows.push(("Memory (RSS)", figure::bytes(figure::float(server.side.rss_bytes))));
-    rows.extend(server.side.bytes_per_connection.map(|each| ("Memory a member", figure::bytes(each))));
+    rows.extend(server.side.bytes_per_connection.map(|each| ("Memory per member", figure::bytes(each))));
     rows.push(("Threads", figure::count(server.side.threads)));
     page::facts(&rows)
 }

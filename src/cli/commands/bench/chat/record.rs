@@ -1,61 +1,64 @@
-//! A result of `bench chat`, as it is written down: the JSON of `--json`, and what the table and the report are made of.
+//! The result of `bench chat`: the JSON of `--json`, from which the table and the page are made.
 //!
-//! Its keys are a promise, as those of the echo's. What is the same there has the same name here.
+//! The JSON keys are a stable interface, as those of `bench echo`. Equal keys have equal meanings.
 
 use serde::Serialize;
 use switchboard::load::chat::{ChatFaults, FaultKind, ServerError};
 
-use crate::cli::commands::bench::record::{Distribution, Generator, Percentile, Sample, Server, Target};
-use crate::cli::commands::bench::verdict::Verdict;
+use crate::cli::commands::bench::record::{
+    BenchVerdict, Distribution, GeneratorRecord, PercentileRecord, SampleRecord, ServerRecord, TargetRecord,
+};
 use crate::cli::process::MachineInfo;
 
-/// The version of what the keys mean.
+/// The version of the JSON keys.
 pub(super) const SCHEMA: u32 = 1;
 
-/// All of a result.
+/// A complete result.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Record {
+pub(super) struct ChatRecord {
     pub(super) schema: u32,
-    /// As a shell reads it.
+    /// The command, quoted for a POSIX shell.
     pub(super) command: String,
-    /// RFC 3339, with this machine's offset.
+    /// Start time in RFC 3339, with this machine's offset.
     pub(super) started_at: String,
     pub(super) machine: MachineInfo,
-    pub(super) target: Target,
-    pub(super) load: Load,
-    /// Ended early by a signal.
+    pub(super) target: TargetRecord,
+    pub(super) load: ChatLoadRecord,
+    /// True if a signal ended the run early.
     pub(super) interrupted: bool,
     pub(super) ended_early: Option<&'static str>,
     pub(super) elapsed_ns: u64,
-    /// Said in the measured time; in an open loop those that were due in it and said.
+    /// Messages sent in the measured time. In an open loop, messages that were due in it and sent.
     pub(super) messages: u64,
-    /// Open loop: due in the measured time.
+    /// Open loop: messages that were due in the measured time.
     pub(super) due: Option<u64>,
     pub(super) messages_per_second: f64,
-    /// Right deliveries; in an open loop those of messages that were due in the measured time.
+    /// Correct deliveries. In an open loop, those of messages that were due in the measured time.
     pub(super) deliveries: u64,
-    /// Right deliveries in the measured time: what throughput and costs are counted by.
+    /// Correct deliveries in the measured time. Throughput and costs are based on this count.
     pub(super) delivered: u64,
     pub(super) deliveries_per_second: f64,
-    /// Of texts, to all members.
+    /// Bytes of message texts, summed over all members.
     pub(super) payload_bytes_per_second: f64,
-    /// Of a delivery.
+    /// Latency of a delivery.
     pub(super) latency_ns: Option<Distribution>,
-    pub(super) members: Members,
-    pub(super) proof: Proof,
+    pub(super) members: MembersRecord,
+    pub(super) proof: ProofRecord,
     pub(super) faults: ChatFaults,
-    /// The first of each kind.
-    pub(super) complaints: Vec<ServerError>,
-    pub(super) generator: Party<Generator>,
-    pub(super) server: Option<Party<Server>>,
-    pub(super) percentiles: Vec<Percentile>,
-    /// Their messages are deliveries.
-    pub(super) samples: Vec<Sample>,
-    pub(super) verdicts: Vec<Verdict>,
+    /// The first server error of each kind.
+    #[serde(rename = "complaints")]
+    pub(super) server_errors: Vec<ServerError>,
+    pub(super) generator: ChatCost<GeneratorRecord>,
+    pub(super) server: Option<ChatCost<ServerRecord>>,
+    pub(super) percentiles: Vec<PercentileRecord>,
+    /// Samples over time. Their messages are deliveries.
+    pub(super) samples: Vec<SampleRecord>,
+    pub(super) verdicts: Vec<BenchVerdict>,
 }
 
+/// The parameters of the load.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Load {
+pub(super) struct ChatLoadRecord {
     /// `closed`, `open` or `idle`.
     pub(super) activity: &'static str,
     /// Closed loop only.
@@ -71,49 +74,52 @@ pub(super) struct Load {
     pub(super) answer_timeout_ns: u64,
 }
 
+/// The members of the load.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Members {
+pub(super) struct MembersRecord {
     pub(super) in_at_end: usize,
-    /// From the first connect until the last member was in its room.
+    /// Time from the first connect until the last member had joined its room.
     pub(super) all_in_after_ns: u64,
-    /// From its connect until a member was in its room.
+    /// Time from a member's connect until it had joined its room.
     pub(super) join_ns: Option<Distribution>,
 }
 
-/// That every member received every id of its room once, in order, and the same under each: over the whole run.
+/// The proof that each member received each id of its room once, in order, with the same text as all
+/// others. It covers the whole run.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Proof {
-    /// False if anything went wrong, or was still awaited when the run ended.
+pub(super) struct ProofRecord {
+    /// False after any fault, or if deliveries were outstanding when the run ended.
     pub(super) proved: bool,
-    /// Of all rooms.
+    /// Ids of all rooms.
     pub(super) ids: u64,
-    /// Deliveries, each once.
+    /// Deliveries, without duplicates.
     pub(super) received: u64,
-    /// Deliveries that were still awaited.
+    /// Outstanding deliveries at the end.
     pub(super) awaited: u64,
-    /// The first of each kind.
-    pub(super) violations: Vec<Violation>,
+    /// The first violation of each kind.
+    pub(super) violations: Vec<ViolationRecord>,
 }
 
+/// One broken rule of the proof.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Violation {
+pub(super) struct ViolationRecord {
     pub(super) kind: FaultKind,
     pub(super) member: usize,
     pub(super) room: String,
     pub(super) id: u64,
-    /// The same in words.
+    /// The violation as a sentence.
     pub(super) text: String,
 }
 
-/// One side; where it says `per_message`, that is what was said, and `per_connection` is a member.
+/// The cost of one side. `per_message` counts messages sent, and `per_connection` counts members.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Party<T> {
+pub(super) struct ChatCost<T> {
     #[serde(flatten)]
     pub(super) side: T,
     pub(super) cpu_ns_per_delivery: Option<f64>,
 }
 
-impl Record {
+impl ChatRecord {
     pub(super) fn json(&self) -> Result<String, serde_json::Error> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }

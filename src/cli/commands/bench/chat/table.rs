@@ -1,14 +1,14 @@
-//! A result as it stands in a terminal.
+//! The result of `bench chat` as text for a terminal.
 
-use super::record::Record;
-use super::words;
+use super::format;
+use super::record::ChatRecord;
 use crate::cli::commands::bench::table::{distributions, table};
 use crate::cli::report::figure;
 use crate::cli::report::words::{NONE, hanging, remark};
 
-/// The whole text.
-pub(super) fn text(record: &Record) -> String {
-    let mut parts = vec![[words::title(record), words::about(record)].map(|line| hanging("", &line)).join("\n")];
+/// Returns the whole text.
+pub(super) fn text(record: &ChatRecord) -> String {
+    let mut parts = vec![[format::title(record), format::about(record)].map(|line| hanging("", &line)).join("\n")];
     parts.push(if record.load.activity == "idle" { held(record) } else { throughput(record) });
     parts.push(distributions([
         ("delivery", &record.latency_ns),
@@ -16,19 +16,19 @@ pub(super) fn text(record: &Record) -> String {
         ("send lag", &record.generator.side.send_lag_ns),
     ]));
     parts.extend(faults(record));
-    parts.push(parties(record));
+    parts.push(costs(record));
     let verdicts = record.verdicts.iter().map(|verdict| remark(verdict.tone, &verdict.text));
     parts.push(verdicts.collect::<Vec<_>>().join("\n"));
     parts.join("\n\n") + "\n"
 }
 
-fn held(record: &Record) -> String {
+fn held(record: &ChatRecord) -> String {
     let members = figure::count(record.members.in_at_end as u64);
     let row = vec!["held".to_owned(), members, figure::nanos_of(record.members.all_in_after_ns)];
-    table(&["", "members", "all in after"], &[row])
+    table(&["", "members", "all joined after"], &[row])
 }
 
-fn throughput(record: &Record) -> String {
+fn throughput(record: &ChatRecord) -> String {
     let rows = [vec![
         "throughput".to_owned(),
         figure::rate(record.deliveries_per_second),
@@ -38,11 +38,11 @@ fn throughput(record: &Record) -> String {
         figure::count(record.members.in_at_end as u64),
         figure::nanos_of(record.members.all_in_after_ns),
     ]];
-    table(&["", "deliveries", "in all", "messages", "text", "members", "all in after"], &rows)
+    table(&["", "deliveries", "total", "messages", "text", "members", "all joined after"], &rows)
 }
 
-/// Those that there were: there are too many kinds for a line.
-fn faults(record: &Record) -> Option<String> {
+/// Returns the table of the faults that occurred. All 11 kinds would not fit on one line.
+fn faults(record: &ChatRecord) -> Option<String> {
     let named: Vec<_> = record.faults.named().into_iter().filter(|(_, count)| *count > 0).collect();
     let mut head = vec![""];
     head.extend(named.iter().map(|(name, _)| *name));
@@ -51,8 +51,8 @@ fn faults(record: &Record) -> Option<String> {
     (!named.is_empty()).then(|| table(&head, &[row]))
 }
 
-/// What it cost either side.
-fn parties(record: &Record) -> String {
+/// Returns the costs of the generator and of the server.
+fn costs(record: &ChatRecord) -> String {
     let nanos = |each: Option<f64>| each.map_or_else(|| NONE.to_owned(), figure::nanos);
     let none = || NONE.to_owned();
     let generator = &record.generator;

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use switchboard::client::Stream;
-use switchboard::client::chat::{Action, COMMANDS, Command, Ending, Session, Typed, parse};
+use switchboard::client::ClientStream;
+use switchboard::client::chat::{COMMANDS, ChatCommand, ChatSession, Ending, SessionAction, UserInput, parse_line};
 use switchboard::escape;
 use switchboard::services::chat::wire::Event;
 
@@ -29,7 +29,7 @@ const LEAVE: Duration = Duration::from_secs(2);
 
 /// A session and what it acts on.
 pub(super) struct Driver {
-    session: Session,
+    session: ChatSession,
     started: Instant,
     target: Target,
     screen: Box<dyn Screen>,
@@ -51,11 +51,11 @@ pub(super) struct Driver {
 
 impl Driver {
     /// Takes over a stream that is connected.
-    pub(super) fn new(plan: Plan, stream: Stream, screen: Box<dyn Screen>) -> Result<Self, CliError> {
+    pub(super) fn new(plan: Plan, stream: ClientStream, screen: Box<dyn Screen>) -> Result<Self, CliError> {
         let (to_inputs, inputs) = sync_channel(MAX_INPUTS);
         let line = Line::start(stream, plan.target.framing, 0, &to_inputs).map_err(|error| thread_failed(&error))?;
         Ok(Self {
-            session: Session::new(plan.wishes),
+            session: ChatSession::new(plan.wishes),
             started: Instant::now(),
             target: plan.target,
             screen,
@@ -90,7 +90,7 @@ impl Driver {
                 Err(RecvTimeoutError::Timeout) => {
                     let now = self.now();
                     if self.leave_by.is_some_and(|by| now >= by) {
-                        return self.end(self.session.so_far(), user);
+                        return self.end(self.session.current_ending(), user);
                     }
                     self.session.handle_timeout(now);
                     continue;
@@ -110,7 +110,8 @@ impl Driver {
 
     fn wait(&self, user: &User) -> Result<Input, RecvTimeoutError> {
         let now = self.now();
-        let settled_by = (user.is_person && self.owed > 0 && self.session.is_settling()).then_some(self.settled_by);
+        let settled_by =
+            (user.is_person && self.owed > 0 && self.session.is_identity_pending()).then_some(self.settled_by);
         let due = [self.session.next_timeout(now), self.leave_by, settled_by].into_iter().flatten().min();
         match due {
             Some(due) => self.inputs.recv_timeout(due.saturating_sub(now)),
@@ -123,32 +124,32 @@ impl Driver {
         let mut ending = None;
         while let Some(action) = self.session.next_action() {
             let shown = match action {
-                Action::Connect => {
+                SessionAction::Connect => {
                     self.number += 1;
                     Line::open(self.target.clone(), self.number, &self.to_inputs)
                         .map_err(|error| thread_failed(&error))?;
                     Ok(())
                 }
-                Action::Disconnect => {
+                SessionAction::Disconnect => {
                     self.number += 1;
                     self.line = None;
                     Ok(())
                 }
-                Action::Send(request) => self.send(&request),
-                Action::Show(event) => self.screen.event(&event),
-                Action::Tell(notice) => self.screen.tell(&notice.to_string()),
-                Action::End(end) => {
+                SessionAction::Send(request) => self.send(&request),
+                SessionAction::Show(event) => self.screen.event(&event),
+                SessionAction::Notify(notice) => self.screen.tell(&notice.to_string()),
+                SessionAction::End(end) => {
                     ending = Some(end);
                     Ok(())
                 }
             };
             if is_closed(shown)? {
-                return Ok(Some(Ending::Finished { refused: 0, lost: 0 }));
+                return Ok(Some(Ending::Finished { rejected: 0, unconfirmed: 0 }));
             }
         }
         // What goes to a person's screen is shown by a thread that never has it wait.
         if !user.is_person && is_closed(self.screen.flush())? {
-            return Ok(Some(Ending::Finished { refused: 0, lost: 0 }));
+            return Ok(Some(Ending::Finished { rejected: 0, unconfirmed: 0 }));
         }
         Ok(ending)
     }
@@ -163,10 +164,10 @@ impl Driver {
 
     /// Lets further lines be read, where the session has room for them and the prompt is what it will be.
     fn give_leave(&mut self, user: &User) {
-        if user.is_person && self.session.is_settling() && self.now() < self.settled_by {
+        if user.is_person && self.session.is_identity_pending() && self.now() < self.settled_by {
             return;
         }
-        while self.owed > 0 && self.session.has_room() {
+        while self.owed > 0 && self.session.can_accept_command() {
             self.owed -= 1;
             let nick = self.session.nick().unwrap_or("guest");
             // A reader that has gone needs none.
@@ -200,7 +201,7 @@ impl Driver {
             }
             Input::Wire(_, Wire::Lost(reason)) => {
                 self.line = None;
-                self.session.handle_lost(&reason, now);
+                self.session.handle_disconnected(&reason, now);
             }
             Input::Wire(_, Wire::Foreign(what)) => return Err(self.foreign(&what)),
             Input::Wire(_, Wire::Payload(payload)) => {
@@ -217,11 +218,11 @@ impl Driver {
     }
 
     fn obey(&mut self, line: &str, user: &User) -> Result<(), CliError> {
-        match parse(line) {
+        match parse_line(line) {
             Ok(None) => {}
-            Ok(Some(Typed::Ask(command))) => self.session.handle_command(command, self.now()),
-            Ok(Some(Typed::Quit)) => self.leave(user),
-            Ok(Some(Typed::Help)) => {
+            Ok(Some(UserInput::Command(command))) => self.session.handle_command(command, self.now()),
+            Ok(Some(UserInput::Quit)) => self.leave(user),
+            Ok(Some(UserInput::Help)) => {
                 for (name, follows, does) in COMMANDS {
                     is_closed(self.screen.tell(&format!("{:<20} {does}", format!("{name} {follows}"))))?;
                 }
@@ -244,24 +245,24 @@ impl Driver {
             let patience = if self.session.is_idle() { Duration::ZERO } else { LEAVE };
             self.leave_by = Some(now + patience);
         }
-        self.session.handle_command(Command::Finish, now);
+        self.session.handle_command(ChatCommand::Finish, now);
     }
 
     fn end(&mut self, ending: Ending, user: &User) -> Result<ExitCode, CliError> {
         self.line = None;
         let _ = self.screen.flush();
         match ending {
-            Ending::Lost(reason) => {
+            Ending::Disconnected(reason) => {
                 Err(CliError::Failed(format!("{reason}; without --no-reconnect it would be opened again")))
             }
-            Ending::NoChat(why) => {
+            Ending::NotChatServer(why) => {
                 Err(CliError::Failed(format!("{why}: is this a chat server, and its port for JSON? (see --framing)")))
             }
-            Ending::TurnedAway(reason) => {
+            Ending::Rejected(reason) => {
                 Err(CliError::Failed(format!("the server sent you away: {}", escape::line(&reason))))
             }
             _ if user.is_person && self.session.is_idle() => Ok(ExitCode::SUCCESS),
-            Ending::Finished { refused, lost } => {
+            Ending::Finished { rejected: refused, unconfirmed: lost } => {
                 let refused = refused + self.mistakes;
                 let what: Vec<_> =
                     [(refused, "was refused or not understood"), (lost as u64, "may not have been said")]

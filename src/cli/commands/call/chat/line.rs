@@ -8,7 +8,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use switchboard::client::Stream;
+use switchboard::client::ClientStream;
 use switchboard::{FrameDecoder, Framing, encode};
 
 use super::input::Input;
@@ -33,7 +33,7 @@ pub(super) struct Target {
 
 impl Target {
     /// Connects, or says what could be done about it.
-    pub(super) fn connect(&self) -> Result<Stream, CliError> {
+    pub(super) fn connect(&self) -> Result<ClientStream, CliError> {
         self.server.connect(CONNECT_TIMEOUT)
     }
 }
@@ -52,14 +52,19 @@ pub(super) enum Wire {
 
 /// The writing side of a connection. Dropping it hangs up.
 pub(super) struct Line {
-    stream: Stream,
+    stream: ClientStream,
     framing: Framing,
     unwritten: SyncSender<Vec<u8>>,
 }
 
 impl Line {
     /// Starts the two threads of a connection; what they have to say carries `number`.
-    pub(super) fn start(stream: Stream, framing: Framing, number: u64, inputs: &SyncSender<Input>) -> io::Result<Self> {
+    pub(super) fn start(
+        stream: ClientStream,
+        framing: Framing,
+        number: u64,
+        inputs: &SyncSender<Input>,
+    ) -> io::Result<Self> {
         let (reading, mut writing) = (stream.try_clone()?, stream.try_clone()?);
         let (unwritten, frames) = sync_channel::<Vec<u8>>(MAX_UNWRITTEN);
         let to_reader = inputs.clone();
@@ -67,7 +72,7 @@ impl Line {
         thread::Builder::new().name("write".into()).spawn(move || {
             // What cannot be written is noticed by the reader, which is told by the same system.
             let _ = frames.iter().try_for_each(|frame| writing.write_all(&frame));
-            writing.hang_up();
+            writing.shutdown_both();
         })?;
         Ok(Self { stream, framing, unwritten })
     }
@@ -101,18 +106,18 @@ impl Line {
             }
         };
         if let Err(TrySendError::Full(_)) = sent {
-            self.stream.hang_up();
+            self.stream.shutdown_both();
         }
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.stream.hang_up();
+        self.stream.shutdown_both();
     }
 }
 
-fn read(mut stream: Stream, framing: Framing, number: u64, inputs: &SyncSender<Input>) {
+fn read(mut stream: ClientStream, framing: Framing, number: u64, inputs: &SyncSender<Input>) {
     let mut decoder = FrameDecoder::new(framing, MAX_FRAME_BYTES);
     let mut buffer = vec![0; 64 << 10];
     let end = loop {

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use switchboard::Framing;
-use switchboard::client::chat::Wishes;
+use switchboard::client::chat::SessionOptions;
 use switchboard::services::chat::colour::Palette;
 
 use super::args::{ChatArgs, When};
@@ -31,7 +31,7 @@ use line::Target;
 /// All that the client needs to know.
 struct Plan {
     target: Target,
-    wishes: Wishes,
+    wishes: SessionOptions,
     json: bool,
     palette: Palette,
     history: Option<PathBuf>,
@@ -72,12 +72,12 @@ impl Plan {
         let user = || std::env::var("USER").ok().filter(|name| !name.trim().is_empty());
         Ok(Self {
             target: Target { server, framing: typed.framing },
-            wishes: Wishes {
+            wishes: SessionOptions {
                 // At a terminal somebody is there to choose another. In a pipe, what is said would be said by somebody else.
-                insists: typed.nick.is_some() && !is_terminal,
+                require_nick: typed.nick.is_some() && !is_terminal,
                 nick: typed.nick.or_else(user),
                 rooms: typed.rooms,
-                once: typed.no_reconnect,
+                single_connection: typed.no_reconnect,
                 seed: fastrand::u64(..),
             },
             json: typed.json,

@@ -36,7 +36,7 @@ pub(super) fn ask(server: &Server, format: &str, limit: Duration, mut screen: Sc
         socket.set_read_timeout(Some(left)).map_err(failed)?;
         let (text, from) = match socket.recv_from() {
             Ok((text, from)) => (Text { text, is_readable: true }, from),
-            Err(TextSocketError::Undecodable { bytes, from, encoding }) => (Text::decode(&bytes, encoding), from),
+            Err(TextSocketError::InvalidText { bytes, from, encoding }) => (Text::decode(&bytes, encoding), from),
             Err(TextSocketError::Timeout) => break,
             Err(TextSocketError::Truncated { .. }) => continue,
             // Somebody's refusal of an unconnected socket's datagram is not everybody's.

@@ -5,7 +5,7 @@ mod everybody;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use switchboard::client::text::Ends;
+use switchboard::client::text::ReplyEnd;
 use switchboard::escape;
 use switchboard::services::Clock;
 use switchboard::{Framing, TextEncoding};
@@ -79,7 +79,7 @@ pub(super) fn call(typed: ClockArgs, verbosity: Verbosity) -> Result<ExitCode, C
     if server.is_udp() {
         asks.over_udp(Datagrams::open(server, encoding, limit, |_, _| true)?)
     } else {
-        let manner = Manner { framing: Framing::Raw, ends: Ends::WithTheRead, one_each: false, quiet: QUIET };
+        let manner = Manner { framing: Framing::Raw, ends: ReplyEnd::SingleRead, one_each: false, quiet: QUIET };
         asks.over_a_stream(Lane::new(server, manner, encoding, limit))
     }
 }

@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use switchboard::client::Stream;
-use switchboard::client::exec::{Answer, Fault, Hearing, MAX_ANSWER_BYTES, Step};
+use switchboard::client::ClientStream;
+use switchboard::client::exec::{ExecResponse, ExecResponseError, MAX_OUTPUT_BYTES, ParseStep, ResponseParser};
 use switchboard::{FrameDecoder, Framing, encode};
 
 use super::Plan;
@@ -18,17 +18,17 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// Bytes read at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
-pub(super) fn ask(plan: &Plan) -> Result<Answer, CliError> {
+pub(super) fn ask(plan: &Plan) -> Result<ExecResponse, CliError> {
     let deadline = Instant::now().checked_add(plan.timeout);
     let stream = plan.server.connect(plan.timeout)?;
-    let decoder = FrameDecoder::new(plan.framing, MAX_ANSWER_BYTES + PIECE_BYTES);
+    let decoder = FrameDecoder::new(plan.framing, MAX_OUTPUT_BYTES + PIECE_BYTES);
     let mut exchange = Exchange { stream, decoder, deadline, plan };
     exchange.say(&plan.request)?;
     exchange.hear()
 }
 
 struct Exchange<'a> {
-    stream: Stream,
+    stream: ClientStream,
     decoder: FrameDecoder,
     /// Nothing where the time limit is beyond what a clock can tell.
     deadline: Option<Instant>,
@@ -36,26 +36,26 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    fn hear(&mut self) -> Result<Answer, CliError> {
-        let mut hearing = Hearing::new(self.plan.dialect);
+    fn hear(&mut self) -> Result<ExecResponse, CliError> {
+        let mut parser = ResponseParser::new(self.plan.dialect);
         let mut piece = vec![0; PIECE_BYTES];
-        let mut step = Step::Read;
+        let mut step = ParseStep::NeedMore;
         loop {
             let heard = match step {
                 // What is there already is looked at; nobody waits for what should not come.
-                Step::Done if has_surplus(&mut self.stream) => hearing.hear(&[0]),
-                Step::Done => return Ok(hearing.into_answer()),
-                Step::Say(words) => {
+                ParseStep::Done if has_surplus(&mut self.stream) => parser.push(&[0]),
+                ParseStep::Done => return Ok(parser.into_response()),
+                ParseStep::Send(words) => {
                     self.say(words.as_bytes())?;
-                    hearing.hear(&[])
+                    parser.push(&[])
                 }
-                Step::Settle => match self.read(&mut piece, Some(SETTLE))? {
-                    Some(bytes @ 1..) => self.unframe(&mut hearing, piece.get(..bytes).unwrap_or_default())?,
-                    Some(0) | None => hearing.hear_nothing(),
+                ParseStep::WaitForMore => match self.read(&mut piece, Some(SETTLE))? {
+                    Some(bytes @ 1..) => self.unframe(&mut parser, piece.get(..bytes).unwrap_or_default())?,
+                    Some(0) | None => parser.timeout(),
                 },
-                Step::Read => match self.read(&mut piece, None)? {
-                    Some(bytes @ 1..) => self.unframe(&mut hearing, piece.get(..bytes).unwrap_or_default())?,
-                    Some(0) => Err(hearing.hear_end()),
+                ParseStep::NeedMore => match self.read(&mut piece, None)? {
+                    Some(bytes @ 1..) => self.unframe(&mut parser, piece.get(..bytes).unwrap_or_default())?,
+                    Some(0) => Err(parser.finish()),
                     None => return Err(self.late()),
                 },
             };
@@ -64,14 +64,18 @@ impl Exchange<'_> {
     }
 
     /// Hands on what the frames in `piece` hold, which together are the answer; raw bytes are the answer itself.
-    fn unframe(&mut self, hearing: &mut Hearing, mut piece: &[u8]) -> Result<Result<Step, Fault>, CliError> {
+    fn unframe(
+        &mut self,
+        parser: &mut ResponseParser,
+        mut piece: &[u8],
+    ) -> Result<Result<ParseStep, ExecResponseError>, CliError> {
         if self.plan.framing == Framing::Raw {
-            return Ok(hearing.hear(piece));
+            return Ok(parser.push(piece));
         }
-        let mut step = Ok(Step::Read);
+        let mut step = Ok(ParseStep::NeedMore);
         loop {
             match self.decoder.decode(&mut piece) {
-                Ok(Some(payload)) => step = hearing.hear(payload),
+                Ok(Some(payload)) => step = parser.push(payload),
                 Ok(None) => return Ok(step),
                 Err(error) => {
                     let typed = self.plan.server.typed();

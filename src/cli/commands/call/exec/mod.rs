@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use switchboard::Framing;
-use switchboard::client::exec::{Answer, Dialect, Report, request};
+use switchboard::client::exec::{Dialect, ExecResponse, ResponseHeader, request};
 
 use super::server::Server;
 use crate::cli::error::CliError;
@@ -72,7 +72,7 @@ pub(super) fn call(typed: ExecArgs, verbosity: Verbosity) -> Result<ExitCode, Cl
     logging::start(verbosity.level());
     let plan = Plan::new(typed)?;
     let answer = exchange::ask(&plan)?;
-    let failed = answer.report.as_ref().and_then(trouble);
+    let failed = answer.header.as_ref().and_then(trouble);
     stdout::print_bytes(&show(&answer, plan.json)?)?;
     match failed {
         Some(what) => Err(CliError::Failed(what)),
@@ -107,7 +107,7 @@ fn dialects() -> impl TypedValueParser<Value = Dialect> {
     PossibleValuesParser::new(Dialect::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<Dialect>())
 }
 
-fn show(answer: &Answer, json: bool) -> Result<Vec<u8>, CliError> {
+fn show(answer: &ExecResponse, json: bool) -> Result<Vec<u8>, CliError> {
     if json {
         return show::json(answer).map_err(|error| CliError::Failed(format!("cannot print the answer: {error}")));
     }
@@ -118,7 +118,7 @@ fn show(answer: &Answer, json: bool) -> Result<Vec<u8>, CliError> {
 }
 
 /// Why a command has not done well, as far as the server says so.
-fn trouble(report: &Report) -> Option<String> {
+fn trouble(report: &ResponseHeader) -> Option<String> {
     let cut = if report.truncated { "; its output was cut" } else { "" };
     match report.exit_code {
         Some(Some(0)) | None if report.truncated => Some("the command's output was cut".to_owned()),

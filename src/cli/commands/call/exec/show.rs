@@ -1,13 +1,13 @@
 //! What is printed: for a program, and for a terminal, which nothing that a command says may command.
 
 use serde_json::json;
-use switchboard::client::exec::Answer;
+use switchboard::client::exec::ExecResponse;
 use switchboard::escape::hex;
 
 use crate::cli::terminal::sanitize::StreamSanitizer;
 
 /// An answer as one line of JSON.
-pub(super) fn json(answer: &Answer) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn json(answer: &ExecResponse) -> Result<Vec<u8>, serde_json::Error> {
     #[derive(serde::Serialize)]
     struct Line<'a> {
         filename: Option<&'a str>,
@@ -18,7 +18,7 @@ pub(super) fn json(answer: &Answer) -> Result<Vec<u8>, serde_json::Error> {
         #[serde(flatten)]
         output: serde_json::Value,
     }
-    let report = answer.report.as_ref();
+    let report = answer.header.as_ref();
     let output = match std::str::from_utf8(&answer.output) {
         Ok(text) => json!({ "output": text }),
         Err(_) => json!({ "output_hex": hex(&answer.output) }),
@@ -48,7 +48,7 @@ pub(super) fn for_terminal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use switchboard::client::exec::Report;
+    use switchboard::client::exec::ResponseHeader;
 
     #[test]
     fn a_terminal_is_shown_and_not_commanded() {
@@ -66,12 +66,13 @@ mod tests {
 
     #[test]
     fn json_has_the_output_as_text_or_in_hexadecimal() {
-        let plain = Answer { report: None, output: b"a\"b\n".to_vec() };
+        let plain = ExecResponse { header: None, output: b"a\"b\n".to_vec() };
         let expected =
             r#"{"filename":null,"total_size":4,"md5":null,"exit_code":null,"truncated":null,"output":"a\"b\n"}"#;
         assert_eq!(String::from_utf8(json(&plain).unwrap()).unwrap(), format!("{expected}\n"));
-        let report = Report { filename: Some("x".into()), exit_code: Some(Some(1)), truncated: true, md5: None };
-        let binary = Answer { report: Some(report), output: vec![0xff, 0] };
+        let report =
+            ResponseHeader { filename: Some("x".into()), exit_code: Some(Some(1)), truncated: true, md5: None };
+        let binary = ExecResponse { header: Some(report), output: vec![0xff, 0] };
         let expected =
             r#"{"filename":"x","total_size":2,"md5":null,"exit_code":1,"truncated":true,"output_hex":"ff00"}"#;
         assert_eq!(String::from_utf8(json(&binary).unwrap()).unwrap(), format!("{expected}\n"));

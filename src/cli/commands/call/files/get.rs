@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use switchboard::client::files::{Download, Got, Trouble};
+use switchboard::client::files::{DownloadError, DownloadEvent, FileDownload};
 use switchboard::services::files::wire::Code;
 
 use super::link::Link;
@@ -31,8 +31,8 @@ pub(super) fn framed(plan: &Plan, wish: &Wish) -> Result<ExitCode, CliError> {
     })?;
     let mut target = wish.target(Target::kept)?;
     // Until there is something to be tidied up, a signal ends the program at once.
-    let mut download = Download::new(name);
-    target.read_back(|piece| download.has(piece)).map_err(|error| wish.cannot_write(&error))?;
+    let mut download = FileDownload::new(name);
+    target.read_back(|piece| download.add_received(piece)).map_err(|error| wish.cannot_write(&error))?;
     // Only then: a server need not wait while a large part is read.
     let mut link = match Link::connect(plan) {
         Ok(link) => link,
@@ -45,20 +45,20 @@ pub(super) fn framed(plan: &Plan, wish: &Wish) -> Result<ExitCode, CliError> {
     let interrupt = Interrupt::watch()?;
     let mut is_second = false;
     let ended = loop {
-        let has_begun = download.have();
+        let has_begun = download.received_bytes();
         match fetch(&mut link, plan, wish, &mut download, &mut target, &interrupt) {
             Ok(()) => {
                 wish.finish(target)?;
-                wish.say(&format!("{} bytes, SHA-256 verified", download.have()));
+                wish.say(&format!("{} bytes, SHA-256 verified", download.received_bytes()));
                 return Ok(ExitCode::SUCCESS);
             }
-            Err(Ended::Trouble(trouble))
+            Err(Ended::DownloadError(trouble))
                 if !is_second && is_another_file(&trouble, has_begun) && target.place().is_some() =>
             {
                 is_second = true;
                 wish.say(&format!("{trouble}; the file has changed, and is fetched from its start"));
                 target.restart().map_err(|error| wish.cannot_write(&error))?;
-                download = Download::new(name);
+                download = FileDownload::new(name);
                 match Link::connect(plan) {
                     Ok(again) => link = again,
                     Err(failure) => break failure.into(),
@@ -72,10 +72,10 @@ pub(super) fn framed(plan: &Plan, wish: &Wish) -> Result<ExitCode, CliError> {
 }
 
 /// Whether what is there does not belong to the file that there is now.
-fn is_another_file(trouble: &Trouble, has_begun: u64) -> bool {
+fn is_another_file(trouble: &DownloadError, has_begun: u64) -> bool {
     match trouble {
-        Trouble::Changed => true,
-        Trouble::Refused(fault) => has_begun > 0 && fault.code == Code::BadOffset.to_string(),
+        DownloadError::ChecksumMismatch => true,
+        DownloadError::Refused(fault) => has_begun > 0 && fault.code == Code::BadOffset.to_string(),
         _ => false,
     }
 }
@@ -84,7 +84,7 @@ fn fetch(
     link: &mut Link<'_>,
     plan: &Plan,
     wish: &Wish,
-    download: &mut Download,
+    download: &mut FileDownload,
     target: &mut Target,
     interrupt: &Interrupt,
 ) -> Result<(), Ended> {
@@ -95,11 +95,11 @@ fn fetch(
         let limit = if is_first { plan.first_timeout() } else { plan.timeout };
         let on_trouble = |ended: Ended| if is_first { ended.at_first() } else { ended };
         let Some(payload) = link.frame(limit, interrupt).map_err(on_trouble)? else {
-            return Err(on_trouble(download.on_end().into()));
+            return Err(on_trouble(download.unexpected_eof().into()));
         };
-        match download.on_frame(&payload).map_err(|trouble| on_trouble(trouble.into()))? {
-            Got::Head(head) => progress = Some(wish.progress(target, Some(head.size), head.offset)),
-            Got::Bytes(bytes) => {
+        match download.handle_frame(&payload).map_err(|trouble| on_trouble(trouble.into()))? {
+            DownloadEvent::Head(head) => progress = Some(wish.progress(target, Some(head.size), head.offset)),
+            DownloadEvent::Data(bytes) => {
                 wish.write(target, bytes, interrupt)?;
                 if let Some(progress) = &progress {
                     progress.advance(bytes.len() as u64);
@@ -109,7 +109,7 @@ fn fetch(
     }
     // Who sends more than was announced is wrong about one of the two.
     if link.has_surplus() {
-        return Err(download.on_surplus().into());
+        return Err(download.trailing_data().into());
     }
     Ok(download.clone().verify()?)
 }
@@ -206,7 +206,7 @@ impl Wish {
     /// Half a file is kept for the next run, unless it is known to be no part of any.
     fn leave(&self, target: Target, ended: &Ended) {
         let have = target.len().unwrap_or(0);
-        if have == 0 || matches!(ended, Ended::Trouble(Trouble::Changed)) {
+        if have == 0 || matches!(ended, Ended::DownloadError(DownloadError::ChecksumMismatch)) {
             target.discard();
         } else if let Some(partial) = target.partial() {
             self.say(&format!(

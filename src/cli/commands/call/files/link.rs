@@ -3,8 +3,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
-use switchboard::client::Stream;
-use switchboard::client::files::Trouble;
+use switchboard::client::ClientStream;
+use switchboard::client::files::DownloadError;
 use switchboard::services::files::wire::MAX_FRAME_BYTES;
 use switchboard::{FrameDecoder, encode};
 
@@ -23,7 +23,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// A connection.
 pub(super) struct Link<'a> {
     plan: &'a Plan,
-    stream: Stream,
+    stream: ClientStream,
     decoder: FrameDecoder,
     buffer: Vec<u8>,
     /// What of the buffer has been read and not been looked at.
@@ -59,7 +59,7 @@ impl<'a> Link<'a> {
                 Ok(Some(payload)) => return Ok(Some(payload)),
                 Ok(None) if !self.fill(limit, interrupt)? => return Ok(None),
                 Ok(None) => {}
-                Err(error) => return Err(Trouble::NotUnderstood(error.to_string()).into()),
+                Err(error) => return Err(DownloadError::InvalidReply(error.to_string()).into()),
             }
         }
     }

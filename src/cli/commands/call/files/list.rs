@@ -7,7 +7,7 @@ use comfy_table::Table;
 use indicatif::BinaryBytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use switchboard::client::files::{self, Trouble};
+use switchboard::client::files::{self, DownloadError};
 use switchboard::escape;
 use switchboard::services::Clock;
 use switchboard::services::files::wire::Listing;
@@ -27,7 +27,7 @@ pub(super) fn list(plan: &Plan, directory: String, json: bool) -> Result<ExitCod
         Ok(answer) => answer,
         Err(ended) => return ended.code(&about, Some(&interrupt)),
     };
-    let listing = match files::read_listing(&answer) {
+    let listing = match files::parse_listing(&answer) {
         Ok(listing) => listing,
         Err(trouble) => return Ended::from(trouble).at_first().code(&about, None),
     };
@@ -46,10 +46,10 @@ pub(super) fn list(plan: &Plan, directory: String, json: bool) -> Result<ExitCod
 }
 
 fn ask(link: &mut Link<'_>, plan: &Plan, directory: String, interrupt: &Interrupt) -> Result<Vec<u8>, Ended> {
-    link.send(&files::list(directory))?;
+    link.send(&files::list_request(directory))?;
     match link.frame(plan.first_timeout(), interrupt).map_err(Ended::at_first)? {
         Some(answer) => Ok(answer),
-        None => Err(Ended::from(Trouble::NoAnswer).at_first()),
+        None => Err(Ended::from(DownloadError::NoReply).at_first()),
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Subcommand, ValueHint};
 use switchboard::Framing;
-use switchboard::client::files::Trouble;
+use switchboard::client::files::DownloadError;
 use switchboard::escape;
 use switchboard::services::files::Dialect;
 
@@ -91,9 +91,9 @@ enum Ended {
     /// So has who reads standard output, and that is no failure (`get NAME -o - | head`).
     Unread,
     /// What the server said was no good.
-    Trouble(Trouble),
+    DownloadError(DownloadError),
     /// It was no good from the first word on, as if the server spoke something else.
-    Stranger(Trouble),
+    Stranger(DownloadError),
     /// Everything else.
     Failed(CliError),
 }
@@ -104,9 +104,9 @@ impl From<CliError> for Ended {
     }
 }
 
-impl From<Trouble> for Ended {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
+impl From<DownloadError> for Ended {
+    fn from(trouble: DownloadError) -> Self {
+        Self::DownloadError(trouble)
     }
 }
 
@@ -163,7 +163,9 @@ impl Ended {
     /// It ended so before anything was understood.
     fn at_first(self) -> Self {
         match self {
-            Self::Trouble(trouble @ (Trouble::NoAnswer | Trouble::NotUnderstood(_))) => Self::Stranger(trouble),
+            Self::DownloadError(trouble @ (DownloadError::NoReply | DownloadError::InvalidReply(_))) => {
+                Self::Stranger(trouble)
+            }
             other => other,
         }
     }
@@ -173,7 +175,9 @@ impl Ended {
         match self {
             Self::Unread => Ok(ExitCode::SUCCESS),
             Self::Interrupted => Ok(interrupt.and_then(Interrupt::exit_code).unwrap_or(ExitCode::FAILURE)),
-            Self::Trouble(trouble) => Err(CliError::Failed(format!("{about}: {}", escape::line(&trouble.to_string())))),
+            Self::DownloadError(trouble) => {
+                Err(CliError::Failed(format!("{about}: {}", escape::line(&trouble.to_string()))))
+            }
             Self::Stranger(trouble) => Err(CliError::Failed(format!(
                 "{about}: {}; does the server speak --dialect plain?",
                 escape::line(&trouble.to_string())

@@ -83,7 +83,7 @@ impl Datagrams {
 
     fn exchange(&self, text: &str, until: Instant) -> Result<Reply, TextSocketError> {
         match self.socket.send(text) {
-            Err(error @ (TextSocketError::UnencodableError(_) | TextSocketError::TooLarge { .. })) => {
+            Err(error @ (TextSocketError::Unencodable(_) | TextSocketError::TooLarge { .. })) => {
                 return Ok(Reply::Nothing(format!("not sent: {error}")));
             }
             sent => sent?,
@@ -101,7 +101,7 @@ impl Datagrams {
                     let bytes = encoding.encode_lossy(&text).into_owned();
                     (Text { text, is_readable: true }, bytes)
                 }
-                Err(TextSocketError::Undecodable { bytes, .. }) => (Text::decode(&bytes, encoding), bytes),
+                Err(TextSocketError::InvalidText { bytes, .. }) => (Text::decode(&bytes, encoding), bytes),
                 Err(TextSocketError::Timeout) => continue,
                 Err(error @ TextSocketError::Truncated { .. }) => return Ok(Reply::Nothing(error.to_string())),
                 Err(error) => return Err(error),

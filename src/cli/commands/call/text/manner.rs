@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchboard::Framing;
-use switchboard::client::text::{Answers, Ends};
+use switchboard::client::text::{ReplyDecoder, ReplyEnd};
 
 /// The largest answer that is taken, in bytes.
 pub(super) const MAX_ANSWER_BYTES: usize = 1 << 20;
@@ -13,7 +13,7 @@ pub(super) const MAX_ANSWER_BYTES: usize = 1 << 20;
 pub(in crate::cli::commands::call) struct Manner {
     pub(in crate::cli::commands::call) framing: Framing,
     /// Where an answer ends if there are no frames.
-    pub(in crate::cli::commands::call) ends: Ends,
+    pub(in crate::cli::commands::call) ends: ReplyEnd,
     /// Whether each connection is for one request.
     pub(in crate::cli::commands::call) one_each: bool,
     /// How long it has to be quiet before a read's answer is taken to be all of it; zero: it is what the read returned.
@@ -21,12 +21,12 @@ pub(in crate::cli::commands::call) struct Manner {
 }
 
 impl Manner {
-    pub(super) fn answers(self) -> Answers {
-        Answers::new(self.framing, self.ends, MAX_ANSWER_BYTES)
+    pub(super) fn answers(self) -> ReplyDecoder {
+        ReplyDecoder::new(self.framing, self.ends, MAX_ANSWER_BYTES)
     }
 
     /// Whether a greeting looks like an answer: then it has to be there before anything is asked.
     pub(super) fn tells_nothing_apart(self) -> bool {
-        self.ends == Ends::WithTheRead
+        self.ends == ReplyEnd::SingleRead
     }
 }

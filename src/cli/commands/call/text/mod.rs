@@ -12,7 +12,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use switchboard::client::text::Ends;
+use switchboard::client::text::ReplyEnd;
 use switchboard::{Framing, TextEncoding};
 
 use super::server::Server;
@@ -128,11 +128,11 @@ impl Kind {
         }
     }
 
-    const fn ends(self) -> Ends {
+    const fn ends(self) -> ReplyEnd {
         match self {
-            Self::Echo | Self::Upper => Ends::AsLongAsTheRequest,
-            Self::Greet => Ends::WithTheStream,
-            Self::Robot | Self::Parrot => Ends::WithTheRead,
+            Self::Echo | Self::Upper => ReplyEnd::RequestLength,
+            Self::Greet => ReplyEnd::EndOfStream,
+            Self::Robot | Self::Parrot => ReplyEnd::SingleRead,
         }
     }
 

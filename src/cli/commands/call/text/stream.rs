@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use switchboard::client::Stream;
-use switchboard::client::text::{Answers, Ends};
+use switchboard::client::ClientStream;
+use switchboard::client::text::{ReplyDecoder, ReplyEnd};
 use switchboard::{Framing, MAX_RAW_BYTES, TextEncoding, encode};
 
 use super::manner::{MAX_ANSWER_BYTES, Manner};
@@ -31,8 +31,8 @@ pub(in crate::cli::commands::call) struct Lane {
     manner: Manner,
     encoding: TextEncoding,
     limit: Duration,
-    stream: Option<Stream>,
-    answers: Answers,
+    stream: Option<ClientStream>,
+    answers: ReplyDecoder,
     /// What came behind an answer.
     surplus: Vec<u8>,
     /// Whether the server has closed.
@@ -150,7 +150,7 @@ impl Lane {
             Ok(payload) => payload,
             Err(unwritable) => return Ok(Reply::Nothing(format!("not sent: {unwritable}"))),
         };
-        let in_pieces = self.manner.framing == Framing::Raw && self.manner.ends == Ends::AsLongAsTheRequest;
+        let in_pieces = self.manner.framing == Framing::Raw && self.manner.ends == ReplyEnd::RequestLength;
         if self.manner.framing == Framing::Raw && !in_pieces && payload.len() > MAX_RAW_BYTES {
             let bytes = payload.len();
             return Ok(Reply::Nothing(format!(
@@ -200,7 +200,7 @@ impl Lane {
             if self.is_closed || !self.write(piece)? {
                 return Ok(Reply::Closed);
             }
-            self.answers.expect(piece.len());
+            self.answers.expect_bytes(piece.len());
             match self.answer()? {
                 Some(answer) => whole.extend(answer),
                 None => return Ok(Reply::Closed),
@@ -246,7 +246,7 @@ impl Lane {
             match self.read(until)? {
                 Came::Bytes(bytes) => {
                     let mut came = self.buffer.get(..bytes).unwrap_or_default();
-                    let taken = self.answers.take(&mut came);
+                    let taken = self.answers.decode(&mut came);
                     if let Some(answer) = taken.map_err(|error| self.server.failed(&not_ours(&error)))? {
                         self.surplus.extend_from_slice(came);
                         return Ok(Some(answer));
@@ -292,9 +292,9 @@ impl Lane {
                 return Ok(Came::NothingInTime);
             }
             let limited = match stream {
-                Stream::Tcp(stream) => stream.set_read_timeout(Some(left)),
+                ClientStream::Tcp(stream) => stream.set_read_timeout(Some(left)),
                 #[cfg(unix)]
-                Stream::Unix(stream) => stream.set_read_timeout(Some(left)),
+                ClientStream::Unix(stream) => stream.set_read_timeout(Some(left)),
             };
             match limited.and_then(|()| stream.read(&mut self.buffer)) {
                 Ok(0) => return Ok(Came::End),
@@ -316,7 +316,7 @@ impl Lane {
     }
 
     fn cut(&mut self, mut input: &[u8], texts: &mut Vec<Text>) -> Result<(), CliError> {
-        while let Some(came) = self.answers.take(&mut input).map_err(|error| self.server.failed(&not_ours(&error)))? {
+        while let Some(came) = self.answers.decode(&mut input).map_err(|error| self.server.failed(&not_ours(&error)))? {
             texts.push(self.text(&came));
         }
         Ok(())

@@ -1,97 +1,96 @@
-//! A configuration as TOML has it: sections of keys with their values in words, each with its place. What they mean it does
-//! not know.
+//! The parser of a configuration: sections of keys, with values in the form of command-line
+//! arguments. It knows the syntax only, not which sections and keys exist.
 
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Where something stands in the text, in bytes.
-pub(super) type Place = Range<usize>;
+/// A range of bytes in the text.
+pub(super) type ByteSpan = Range<usize>;
 
-/// Something is wrong at some place.
+/// An error in the configuration, with its position.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) at: Place,
-    pub(super) what: String,
+pub(super) struct ConfigError {
+    pub(super) span: ByteSpan,
+    pub(super) message: String,
 }
 
-/// A table, or what stands above all tables, whose name is empty.
+/// A table of the file. The keys above the first table form a section with an empty name.
 #[derive(Debug)]
-pub(super) struct Section {
+pub(super) struct ConfigSection {
     pub(super) name: String,
-    pub(super) at: Place,
-    pub(super) keys: Vec<Key>,
+    pub(super) span: ByteSpan,
+    pub(super) keys: Vec<ConfigKey>,
 }
 
 /// A key and its value.
 #[derive(Debug)]
-pub(super) struct Key {
+pub(super) struct ConfigKey {
     pub(super) name: String,
-    pub(super) at: Place,
-    pub(super) value: Value,
-    /// Where the value stands.
-    pub(super) value_at: Place,
+    pub(super) span: ByteSpan,
+    pub(super) value: ConfigValue,
+    /// Position of the value.
+    pub(super) value_span: ByteSpan,
 }
 
-/// A value in the words of a command line.
+/// A value in the form of command-line arguments.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Value {
-    /// Given or not.
+pub(super) enum ConfigValue {
+    /// A flag without a value: true if it is given.
     Switch(bool),
-    /// One word, or one for each time it is given, and where each stands.
-    Words(Vec<(String, Place)>),
+    /// One argument for each time the flag is given, with its position.
+    Arguments(Vec<(String, ByteSpan)>),
 }
 
-/// All sections in the order of the text, and what is wrong with it as TOML or has no meaning in any section.
-pub(super) fn sections(text: &str) -> (Vec<Section>, Vec<Fault>) {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    let said = |error: &toml::de::Error| match error.message() {
-        "duplicate key" => {
-            "it is there already; a section that is there twice is written [[name]] each time".to_owned()
-        }
+/// Returns all sections in the order of the text, and the errors of syntax and of value types.
+pub(super) fn sections(text: &str) -> (Vec<ConfigSection>, Vec<ConfigError>) {
+    let (document, syntax_errors) = DeTable::parse_recoverable(text);
+    let describe = |error: &toml::de::Error| match error.message() {
+        "duplicate key" => "duplicate name: write a section that occurs twice as [[name]] each time".to_owned(),
         other => other.to_owned(),
     };
-    let mut faults: Vec<_> = errors.iter().map(|error| fault(error.span().unwrap_or_default(), &said(error))).collect();
-    if !faults.is_empty() {
-        return (Vec::new(), faults);
+    let mut errors: Vec<_> =
+        syntax_errors.iter().map(|error| config_error(error.span().unwrap_or_default(), &describe(error))).collect();
+    if !errors.is_empty() {
+        return (Vec::new(), errors);
     }
-    let mut top = Section { name: String::new(), at: 0..0, keys: Vec::new() };
+    let mut top = ConfigSection { name: String::new(), span: 0..0, keys: Vec::new() };
     let mut sections = Vec::new();
     for (name, value) in document.into_inner() {
-        let (at, name) = (name.span(), name.into_inner().into_owned());
+        let (span, name) = (name.span(), name.into_inner().into_owned());
         match value.get_ref() {
-            DeValue::Table(table) => sections.push(section(&name, at, table, &mut faults)),
+            DeValue::Table(table) => sections.push(section(&name, span, table, &mut errors)),
             DeValue::Array(tables) if is_array_of_tables(tables.iter()) => {
                 for table in tables {
                     let DeValue::Table(inner) = table.get_ref() else { continue };
-                    sections.push(section(&name, table.span(), inner, &mut faults));
+                    sections.push(section(&name, table.span(), inner, &mut errors));
                 }
             }
-            _ => top.keys.extend(key(name, at, &value, &mut faults)),
+            _ => top.keys.extend(key(name, span, &value, &mut errors)),
         }
     }
     sections.push(top);
-    sections.sort_by_key(|section| section.at.start);
-    (sections, faults)
+    sections.sort_by_key(|section| section.span.start);
+    (sections, errors)
 }
 
 fn is_array_of_tables<'a>(mut values: impl ExactSizeIterator<Item = &'a Spanned<DeValue<'a>>>) -> bool {
     values.len() > 0 && values.all(|value| matches!(value.get_ref(), DeValue::Table(_)))
 }
 
-fn section(name: &str, at: Place, table: &DeTable<'_>, faults: &mut Vec<Fault>) -> Section {
-    let keys = table.iter().filter_map(|(name, value)| key(name.get_ref().to_string(), name.span(), value, faults));
+fn section(name: &str, span: ByteSpan, table: &DeTable<'_>, errors: &mut Vec<ConfigError>) -> ConfigSection {
+    let keys = table.iter().filter_map(|(name, value)| key(name.get_ref().to_string(), name.span(), value, errors));
     let mut keys: Vec<_> = keys.collect();
-    keys.sort_by_key(|key| key.at.start);
-    Section { name: name.to_owned(), at, keys }
+    keys.sort_by_key(|key| key.span.start);
+    ConfigSection { name: name.to_owned(), span, keys }
 }
 
-fn key(name: String, at: Place, value: &Spanned<DeValue<'_>>, faults: &mut Vec<Fault>) -> Option<Key> {
-    match words(value) {
-        Ok(understood) => Some(Key { name, at, value: understood, value_at: value.span() }),
+fn key(name: String, span: ByteSpan, value: &Spanned<DeValue<'_>>, errors: &mut Vec<ConfigError>) -> Option<ConfigKey> {
+    match config_value(value) {
+        Ok(converted) => Some(ConfigKey { name, span, value: converted, value_span: value.span() }),
         Err(kind) => {
-            faults.push(fault(
+            errors.push(config_error(
                 value.span(),
                 &format!("{name} is {kind}: write a string, a number, true or false, or a list of those"),
             ));
@@ -100,20 +99,21 @@ fn key(name: String, at: Place, value: &Spanned<DeValue<'_>>, faults: &mut Vec<F
     }
 }
 
-fn words(value: &Spanned<DeValue<'_>>) -> Result<Value, &'static str> {
+fn config_value(value: &Spanned<DeValue<'_>>) -> Result<ConfigValue, &'static str> {
     match value.get_ref() {
-        DeValue::Boolean(given) => Ok(Value::Switch(*given)),
-        DeValue::Array(values) => values.iter().map(word).collect::<Result<_, _>>().map(Value::Words),
-        _ => Ok(Value::Words(vec![word(value)?])),
+        DeValue::Boolean(given) => Ok(ConfigValue::Switch(*given)),
+        DeValue::Array(values) => values.iter().map(argument).collect::<Result<_, _>>().map(ConfigValue::Arguments),
+        _ => Ok(ConfigValue::Arguments(vec![argument(value)?])),
     }
 }
 
-fn word(value: &Spanned<DeValue<'_>>) -> Result<(String, Place), &'static str> {
-    let word = match value.get_ref() {
+/// Returns the value as an argument, or a description of a type that no argument has.
+fn argument(value: &Spanned<DeValue<'_>>) -> Result<(String, ByteSpan), &'static str> {
+    let argument = match value.get_ref() {
         DeValue::String(text) => Ok(text.to_string()),
         DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Ok(number.to_string()),
-            Err(_) => Err("a number that nobody can count"),
+            Err(_) => Err("a number out of range"),
         },
         DeValue::Float(number) => Ok(number.as_str().to_owned()),
         DeValue::Boolean(_) => Err("a list with true or false in it"),
@@ -121,9 +121,9 @@ fn word(value: &Spanned<DeValue<'_>>) -> Result<(String, Place), &'static str> {
         DeValue::Array(_) => Err("a list of lists"),
         DeValue::Table(_) => Err("a table"),
     };
-    Ok((word?, value.span()))
+    Ok((argument?, value.span()))
 }
 
-fn fault(at: Place, what: &str) -> Fault {
-    Fault { at, what: what.trim().replace('\n', "; ") }
+fn config_error(span: ByteSpan, message: &str) -> ConfigError {
+    ConfigError { span, message: message.trim().replace('\n', "; ") }
 }

@@ -1,9 +1,10 @@
-//! The configuration file of `serve`: any number of services, listeners and limits.
+//! The configuration file of `serve`: services, listeners and limits in TOML.
 //!
-//! [`document`] reads the file's sections, and [`meaning`] turns them into a [`ServePlan`], as `plan` does with flags.
+//! [`document`] parses the file into sections of keys, each with its position. [`interpret`] turns
+//! the sections into a [`ServePlan`], the same type that the flags result in.
 
 mod document;
-mod meaning;
+mod interpret;
 #[cfg(test)]
 mod tests;
 
@@ -16,13 +17,17 @@ use crate::cli::error::CliError;
 /// A configuration file that explains each key, as `config example` prints it.
 pub(in crate::cli) const EXAMPLE: &str = include_str!("example.toml");
 
-/// What a file says is to be served.
+/// Reads the configuration file at `path`.
+///
+/// # Errors
+/// [`CliError::InvalidFile`] with every error in the file, in the order of its lines;
+/// [`CliError::Failed`] if it cannot be read.
 pub(in crate::cli) fn read(path: &Path) -> Result<ServePlan, CliError> {
     let text = toml_file::text(path)?;
-    let (sections, faults) = document::sections(&text);
-    meaning::plan(&sections, faults).map_err(|mut faults| {
-        faults.sort_by_key(|fault| fault.at.start);
-        let lines = faults.iter().map(|fault| toml_file::wrong(path, &text, fault.at.clone(), &fault.what));
+    let (sections, errors) = document::sections(&text);
+    interpret::plan(&sections, errors).map_err(|mut errors| {
+        errors.sort_by_key(|error| error.span.start);
+        let lines = errors.iter().map(|error| toml_file::error_line(path, &text, error.span.clone(), &error.message));
         CliError::InvalidFile(lines.collect::<Vec<_>>().join("\n"))
     })
 }

@@ -3,10 +3,11 @@ use std::collections::BTreeSet;
 use super::*;
 
 fn plan(text: &str) -> Result<ServePlan, Vec<String>> {
-    let (sections, faults) = document::sections(text);
-    meaning::plan(&sections, faults).map_err(|mut faults| {
-        faults.sort_by_key(|fault| fault.at.start);
-        let lines = faults.iter().map(|fault| toml_file::wrong(Path::new("f"), text, fault.at.clone(), &fault.what));
+    let (sections, errors) = document::sections(text);
+    interpret::plan(&sections, errors).map_err(|mut errors| {
+        errors.sort_by_key(|error| error.span.start);
+        let lines =
+            errors.iter().map(|error| toml_file::error_line(Path::new("f"), text, error.span.clone(), &error.message));
         lines.collect()
     })
 }
@@ -21,7 +22,7 @@ fn served(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn services_stand_in_the_order_of_the_file_each_with_its_own_keys() {
+fn services_keep_the_order_of_the_file() {
     let text = "
         [upper]
         [[greet]]
@@ -45,7 +46,7 @@ fn services_stand_in_the_order_of_the_file_each_with_its_own_keys() {
 }
 
 #[test]
-fn limits_and_the_engine_are_those_of_the_command_line() {
+fn limits_and_engine_parse_as_on_the_command_line() {
     let plan = plan("engine = 'threads'\n[limits]\nmax-connections = 5\nidle-timeout = '2min'\nslow-consumer = 'drop-oldest'\n[echo]").unwrap();
     assert_eq!(format!("{:?}", plan.engine), "Threads");
     assert_eq!((plan.limits.max_connections, plan.limits.idle_timeout.as_secs()), (5, 120));
@@ -53,22 +54,25 @@ fn limits_and_the_engine_are_those_of_the_command_line() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_said_with_its_line() {
+fn every_error_is_reported_with_its_line() {
     for (text, expected) in [
-        ("", vec!["f:1: no service is named: write [echo], say"]),
-        ("engin = 'threads'\n[echo]", vec!["f:1: the file itself has no key engin: it has engine"]),
+        ("", vec!["f:1: no service is named: add a section, such as [echo]"]),
+        ("engin = 'threads'\n[echo]", vec!["f:1: unknown key engin in the top level: its keys are engine"]),
         (
             "[ecko]\n",
             vec![
-                "f:1: no section is called ecko: write limits, or one of echo, upper, greet, robot, parrot, clock, chat, files, exec",
+                "f:1: unknown section ecko: use limits or one of echo, upper, greet, robot, parrot, clock, chat, files, exec",
             ],
         ),
         (
             "[echo]\n[greet]\ntemplat = 'x'",
-            vec!["f:3: greet has no key templat: it has listen, framing, encoding, template"],
+            vec!["f:3: unknown key templat in greet: its keys are listen, framing, encoding, template"],
         ),
-        ("[upper]\nencoding = 'gbk'", vec!["f:2: upper has no key encoding: it has listen, framing"]),
-        ("[limits]\nlisten = '127.0.0.1:1'\n[echo]", vec!["f:2: limits has no key listen: it has max-connections"]),
+        ("[upper]\nencoding = 'gbk'", vec!["f:2: unknown key encoding in upper: its keys are listen, framing"]),
+        (
+            "[limits]\nlisten = '127.0.0.1:1'\n[echo]",
+            vec!["f:2: unknown key listen in limits: its keys are max-connections"],
+        ),
         (
             "[limits]\nmax-frame-bytes = 'many'\n[echo]",
             vec!["f:2: invalid value 'many' for 'max-frame-bytes <SIZE>': not a size"],
@@ -85,57 +89,64 @@ fn everything_that_is_wrong_is_said_with_its_line() {
         ("[echo]\nlisten = '127.0.0.1'", vec!["f:2: listen 127.0.0.1 is not an address"]),
         ("[echo]\nlisten = 7000", vec!["f:2: listen 7000 is not an address"]),
         ("[echo]\nlisten = 2026-11-21", vec!["f:2: listen is a date: write a string"]),
-        ("[chat]\nconsole = 'yes'", vec!["f:2: console is true or false"]),
-        ("[chat]\nburst = true", vec!["f:2: burst is neither true nor false: it takes a value"]),
+        ("[chat]\nconsole = 'yes'", vec!["f:2: console must be true or false"]),
+        ("[chat]\nburst = true", vec!["f:2: burst takes a value, not true or false"]),
         ("[chat]\nburst = [1, 2]", vec!["f:2: burst takes one value"]),
         ("[chat]\nburst = -1", vec!["f:2: invalid value '-1' for 'burst <N>'"]),
         (
             "[chat]\nlisten = 'udp:0.0.0.0:1'",
-            vec!["f:2: udp 0.0.0.0:1 can be reached from other machines: give udp-public"],
+            vec!["f:2: udp 0.0.0.0:1 is reachable from other machines: add udp-public"],
         ),
         (
             "[[chat]]\nlisten = '127.0.0.1:1'\nconsole = true\n[[chat]]\nlisten = '127.0.0.1:2'\nconsole = true",
-            vec!["f:4: the terminal is another chat's"],
+            vec!["f:4: the terminal is already the console"],
         ),
-        ("[echo]\n[upper]\nlisten = '127.0.0.1:7000'", vec!["f:2: tcp 127.0.0.1:7000 is listened on already"]),
+        (
+            "[echo]\n[upper]\nlisten = '127.0.0.1:7000'",
+            vec!["f:2: another section already listens on tcp 127.0.0.1:7000"],
+        ),
         (
             "[echo]\nframing = 'u9'\n[greet]\nsize = 3\n[nobody]",
-            vec!["f:2: invalid value 'u9'", "f:4: greet has no key size", "f:5: no section is called nobody"],
+            vec!["f:2: invalid value 'u9'", "f:4: unknown key size in greet", "f:5: unknown section nobody"],
         ),
         ("[echo\n", vec!["f:1: unclosed table, expected `]`"]),
-        ("[echo]\n[echo]\n", vec!["f:2: it is there already; a section"]),
+        ("[echo]\n[echo]\n", vec!["f:2: duplicate name: write a section"]),
         ("echo = 3", vec!["f:1: echo is a section: write [echo]"]),
-        ("[[limits]]\nmax-connections = 1\n[[limits]]\n[echo]", vec!["f:3: limits are there already"]),
+        ("[[limits]]\nmax-connections = 1\n[[limits]]\n[echo]", vec!["f:3: duplicate section limits"]),
         ("[exec]\nallow = ['date', 'no-such-program']\n", vec!["f:2: allow: 'no-such-program' is not in PATH"]),
-        ("[exec]\n", vec!["f:1: exec runs nothing that was not allowed: give allow PROGRAM"]),
+        ("[exec]\n", vec!["f:1: exec needs to know what it may run: add allow PROGRAM"]),
         ("[echo]\n[robot]\nname = 'x'\nrules = 'nowhere.toml'", vec!["f:4: cannot read nowhere.toml"]),
-        ("[files]\nroot = 'nowhere'\n[echo]\nfoo = 1", vec!["f:2: cannot serve nowhere", "f:4: echo has no key foo"]),
+        (
+            "[files]\nroot = 'nowhere'\n[echo]\nfoo = 1",
+            vec!["f:2: cannot serve nowhere", "f:4: unknown key foo in echo"],
+        ),
         ("[files]\n", vec!["f:1: files"]),
-        ("[echo]\n\"a\\u001b\" = 1", vec!["f:2: echo has no key a\\u{1b}: it has"]),
+        ("[echo]\n\"a\\u001b\" = 1", vec!["f:2: unknown key a\\u{1b} in echo: its keys are"]),
     ] {
-        let said = plan(text).expect_err(text);
-        assert_eq!(said.len(), expected.len(), "{text}: {said:?}");
-        for (said, expected) in said.iter().zip(expected) {
-            assert!(said.starts_with(expected), "{text}: {said}");
+        let errors = plan(text).expect_err(text);
+        assert_eq!(errors.len(), expected.len(), "{text}: {errors:?}");
+        for (error, expected) in errors.iter().zip(expected) {
+            assert!(error.starts_with(expected), "{text}: {error}");
         }
     }
 }
 
 #[test]
-fn a_port_that_is_any_port_is_listened_on_as_often_as_it_is_said() {
+fn any_port_may_be_used_twice() {
     assert_eq!(served("[[echo]]\nlisten = '127.0.0.1:0'\n[[echo]]\nlisten = '127.0.0.1:0'").len(), 2);
 }
 
 #[test]
-fn the_example_can_be_served_and_has_every_key_of_every_service() {
+fn example_is_valid_and_has_every_key() {
     let plan = plan(EXAMPLE).unwrap();
     let names: BTreeSet<_> = plan.services.iter().map(|planned| planned.builtin.name).collect();
     let all: BTreeSet<_> = crate::cli::commands::serve::services::ALL.iter().map(|builtin| builtin.name).collect();
     assert_eq!(names, all);
-    let definition = meaning::definition();
+    let definition = interpret::definition();
     for builtin in &crate::cli::commands::serve::services::ALL {
-        for key in
-            meaning::keys_of(builtin, &definition).iter().filter(|key| !["framing", "work-us"].contains(&key.as_str()))
+        for key in interpret::keys_of(builtin, &definition)
+            .iter()
+            .filter(|key| !["framing", "work-us"].contains(&key.as_str()))
         {
             assert!(EXAMPLE.contains(&format!("{key} = ")), "{} has {key}", builtin.name);
         }

@@ -1,28 +1,29 @@
-//! Flags of the services, beyond the addresses that they listen on.
+//! Flags of the services. Each service reads its own from [`ServiceArgs`].
 
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use switchboard::TextEncoding;
-use switchboard::services::chat::colour::Pin;
+use switchboard::services::chat::colour::NickColour;
 
 use crate::cli::units::HumanDuration;
 
-/// What can be said about services beyond where they listen. No flag has a default here, so that a service's own stands in
-/// one place: the service.
+/// The flags of all services. None has a default here: a service's default is defined in the
+/// service.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(in crate::cli) struct ServiceArgs {
     #[command(flatten)]
     pub(super) echo: EchoServiceArgs,
-    /// How text is encoded, as in gbk [default: utf-8]
+    /// Text encoding, such as gbk [default: utf-8]
     ///
-    /// A label of the WHATWG's encoding standard. For greet, robot and parrot, and for chat on lines, raw and UDP; chat's JSON is
-    /// UTF-8 always.
+    /// A label of the WHATWG Encoding Standard. For greet, robot and parrot, and for chat on lines,
+    /// raw and UDP; chat's JSON is always UTF-8.
     #[arg(long, value_name = "LABEL", help_heading = "Text")]
     pub(super) encoding: Option<TextEncoding>,
     #[command(flatten)]
     pub(super) classic: ClassicServiceArgs,
-    /// What the clients speak: framed or plain for files, header, length or ready for exec [default: framed, header]
+    /// Protocol dialect of the clients: framed or plain for files; header, length or ready for exec
+    /// [default: framed, header]
     #[arg(long, value_name = "NAME", help_heading = "Files and exec")]
     #[arg(value_parser = PossibleValuesParser::new(["framed", "plain", "header", "length", "ready"]))]
     pub(super) dialect: Option<String>,
@@ -35,118 +36,124 @@ pub(in crate::cli) struct ServiceArgs {
 }
 
 impl ServiceArgs {
-    /// Whether the terminal is to be chat's operator's.
+    /// Returns true if chat is to have an operator's console on this terminal.
     pub(in crate::cli) fn has_console(&self) -> bool {
         self.chat.console
     }
 }
 
-/// Flags for echo alone.
+/// Flags of echo.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Echo")]
 pub(super) struct EchoServiceArgs {
-    /// Microseconds of processor time to spend on each message before it is answered [default: 0]
+    /// CPU time to spend on each message before the reply, in microseconds [default: 0]
     ///
-    /// It stands for real work in measurements.
+    /// It simulates real work in measurements.
     #[arg(long, value_name = "N")]
     pub(super) work_us: Option<u32>,
 }
 
-/// Flags for one of them each.
+/// Flags of greet, robot and parrot.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct ClassicServiceArgs {
-    /// What greet answers; {} stands for the message [default: 'hello {}']
+    /// Reply of greet, in which {} stands for the message [default: 'hello {}']
     ///
-    /// Without {} it answers everybody the same.
+    /// Without {} every client receives the same reply.
     #[arg(long, value_name = "TEXT", help_heading = "Greet")]
     pub(super) template: Option<String>,
-    /// The robot's name [default: switchboard]
+    /// Name of the robot [default: switchboard]
     #[arg(long, value_name = "NAME", help_heading = "Robot")]
     pub(super) name: Option<String>,
-    /// The robot's rules, instead of its own
+    /// File with the robot's rules, instead of the built-in ones
     ///
     /// A TOML file, see Robot rules below.
     #[arg(long, value_name = "FILE", help_heading = "Robot")]
     pub(super) rules: Option<PathBuf>,
-    /// Fix the dice: the same messages get the same answers
+    /// Seed of the random choice: with equal seeds, equal messages get equal replies
     #[arg(long, value_name = "N", help_heading = "Parrot")]
     pub(super) seed: Option<u64>,
 }
 
-/// Flags for files alone.
+/// Flags of files.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Files")]
 pub(super) struct FilesServiceArgs {
-    /// Serve the files below this directory; files has to have one
+    /// Serve the files below this directory; required by files
     ///
-    /// Only regular files that this user may read, and no name leads out of it, whatever is linked in it.
+    /// Only regular files that this user may read. No name leads out of the directory, not even
+    /// through a symbolic link.
     #[arg(long, value_name = "DIR")]
     pub(super) root: Option<PathBuf>,
 }
 
-/// Flags for exec alone.
+/// Flags of exec.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Exec")]
-#[cfg_attr(not(unix), expect(dead_code, reason = "commands are not run there"))]
+#[cfg_attr(not(unix), expect(dead_code, reason = "exec needs Unix"))]
 pub(super) struct ExecServiceArgs {
-    /// A program that may be run; may be repeated
+    /// Allow clients to run this program; may be repeated
     ///
-    /// A name that is in PATH now, or a path from the root. Clients have to write it as it is written here.
+    /// A name in PATH or an absolute path. Clients must write it exactly as given here.
     #[arg(long, value_name = "PROGRAM")]
     pub(super) allow: Vec<String>,
-    /// Hand each line to /bin/sh -c; loopback only
+    /// Run each line with /bin/sh -c; loopback only
     ///
-    /// Whoever can connect, which is everybody on this machine, can then do all that you can.
+    /// Every user on this machine can connect, and can then do anything that you can do.
     #[arg(long)]
     pub(super) shell: bool,
-    /// A file that holds what clients have to say first; needed beyond loopback
+    /// File with the token that clients must send; required beyond loopback
     ///
-    /// One line of at least 16 bytes, in a file that nobody else can read. Each request begins with it, on a line of its own.
+    /// One line of at least 16 bytes, in a file that only its owner can read. Each request begins
+    /// with a line that holds the token.
     #[arg(long, value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,
-    /// How long a command may run before it and what it has started are killed [default: 10s]
+    /// Time after which a command and the processes that it started are killed [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub(super) timeout: Option<HumanDuration>,
-    /// Commands that may run at once; others wait [default: 4]
+    /// Maximum number of commands that run at the same time; others wait [default: 4]
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<usize>,
 }
 
-/// Flags for chat alone.
+/// Flags of chat.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Chat")]
 #[group(id = "chat")]
 pub(super) struct ChatServiceArgs {
-    /// Messages a second that one connection may send for long; 0: as many as it likes [default: 20]
+    /// Sustained rate of messages per second from one connection; 0: no limit [default: 20]
     ///
-    /// Who sends more is told so and disconnected.
+    /// A client that exceeds the limit receives an error and is disconnected.
     #[arg(long, value_name = "N")]
     pub(super) messages_per_second: Option<u32>,
-    /// Messages that it may send at once [default: 40]
+    /// Messages that a connection may send in a burst above the rate [default: 40]
     #[arg(long, value_name = "N")]
     pub(super) burst: Option<u32>,
-    /// Messages of a room that are kept for those who come back [default: 1000]
+    /// Messages kept per room for members that reconnect [default: 1000]
     #[arg(long, value_name = "N")]
     pub(super) kept_messages: Option<usize>,
-    /// Rooms that there may be, up to 65535 [default: 10000]
+    /// Maximum number of rooms, up to 65535 [default: 10000]
     ///
-    /// Beyond it the room that has been empty for longest is forgotten.
+    /// A new room beyond it replaces the room that has been empty longest.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) max_rooms: Option<u16>,
-    /// Connections from one address; 0: no cap [default: 256, and none for this machine's own]
+    /// Maximum number of connections from one address; 0: no limit [default: 256, and no limit for
+    /// loopback]
     #[arg(long, value_name = "N")]
     pub(super) max_per_address: Option<usize>,
-    /// Hear datagrams from other machines, too
+    /// Accept datagrams from other machines, too
     ///
-    /// The sender of a datagram can be forged, so others could be sent what they never asked for.
+    /// The source address of a datagram can be forged, so a third party could receive replies that
+    /// it never requested.
     #[arg(long)]
     pub(super) udp_public: bool,
-    /// Make this terminal the operator's: it shows what is said, and what is typed is said as 'operator'
+    /// Use this terminal as the operator's console: it shows all messages and sends typed lines as
+    /// 'operator'
     ///
-    /// /help lists the commands: /kick NICK, /ban ADDR, /rooms, /who, /stats, /quit and more. @NICK TEXT is said to one person.
+    /// /help lists the commands: /kick NICK, /ban ADDR, /rooms, /who, /stats, /quit and more. @NICK
+    /// TEXT is a private message.
     #[arg(long)]
     pub(super) console: bool,
-    /// Show one name in this colour on the console; may be repeated
+    /// Show a name in this colour on the console; may be repeated
     #[arg(long, alias = "color", value_name = "NAME=COLOUR", requires = "console")]
-    pub(super) colour: Vec<Pin>,
+    pub(super) colour: Vec<NickColour>,
 }

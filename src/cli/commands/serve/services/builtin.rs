@@ -5,31 +5,32 @@ use switchboard::{Endpoint, Framing, Service};
 use super::args::ServiceArgs;
 use crate::cli::error::CliError;
 
-/// Where a service is to listen, and how each listener is framed.
+/// Endpoints on which a service listens, with the framing of each.
 pub(super) type Listeners = [(Endpoint, Framing)];
 
-/// A service, and how it is served when nothing else is said.
+/// A built-in service and its defaults.
 #[derive(Clone, Copy)]
 pub(in crate::cli) struct BuiltinService {
     pub(in crate::cli) name: &'static str,
-    /// What it does, for the help.
+    /// Description for the help.
     pub(in crate::cli) about: &'static str,
-    /// Where it listens, in the words of `--listen`.
+    /// Default addresses, in the form of `--listen`.
     pub(in crate::cli) default_listen: &'static [&'static str],
-    /// How it is framed on listeners without a framing of their own.
+    /// Returns the framing of listeners for which none is given.
     pub(in crate::cli) framing: fn(&ServiceArgs) -> Framing,
-    /// Whether it is among those that are served when none is named: it needs no word about what it may do.
+    /// True if it runs when no service is named, because it needs no configuration.
     pub(in crate::cli) is_default: bool,
-    /// Whether it answers datagrams.
-    pub(in crate::cli) datagrams: bool,
-    /// The headings of the help under which the flags stand that mean something to it.
+    /// True if it supports UDP.
+    pub(in crate::cli) supports_udp: bool,
+    /// Help headings of the flags that apply to it.
     pub(in crate::cli) headings: &'static [&'static str],
-    /// Whether it can be what was wished, where it is to listen.
+    /// Checks its flags against its listeners.
     pub(in crate::cli) check: fn(&ServiceArgs, &Listeners) -> Result<(), CliError>,
-    /// Makes it as it was wished.
+    /// Creates the service.
     pub(in crate::cli) make: fn(&ServiceArgs) -> Result<Box<dyn Service + Send>, CliError>,
-    /// A command for a shell that tries it as it was wished, at this endpoint with this framing. `PROGRAM` and `ADDR` stand for
-    /// this program and the address, with its transport where that is not TCP.
+    /// Returns a shell command that tries the service out at an endpoint with a framing. `PROGRAM`
+    /// and `ADDR` stand for this program and for the address, with a transport prefix unless it is
+    /// TCP.
     pub(in crate::cli) example: fn(&ServiceArgs, &Endpoint, Framing) -> Option<String>,
 }
 
@@ -39,8 +40,8 @@ impl std::fmt::Debug for BuiltinService {
     }
 }
 
-/// For services of which nothing can be wished that they could not be.
-#[expect(clippy::unnecessary_wraps, reason = "others refuse")]
+/// The `check` of services that accept all flags and listeners.
+#[expect(clippy::unnecessary_wraps, reason = "other checks return errors")]
 pub(super) fn accept_any(_: &ServiceArgs, _: &Listeners) -> Result<(), CliError> {
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! What can be said about chat on the command line, and what it means.
+//! The chat service on the command line.
 
 use std::io::IsTerminal;
 
 use switchboard::services::chat::colour::Palette;
-use switchboard::services::chat::{Chat, Rules};
+use switchboard::services::chat::{Chat, ChatRules};
 use switchboard::{Endpoint, Framing, Service};
 
 use super::args::{ChatServiceArgs, ServiceArgs};
@@ -16,57 +16,59 @@ pub(super) const CHAT: BuiltinService = BuiltinService {
     default_listen: &["127.0.0.1:8000", "lines@127.0.0.1:8001", "udp:127.0.0.1:8003"],
     framing: |_| Framing::U32BE,
     is_default: true,
-    datagrams: true,
+    supports_udp: true,
     headings: &["Text", "Chat"],
     check,
     make,
     example,
 };
 
-/// What can be served as it is to be.
+/// Checks that frames are large enough, and that UDP beyond loopback is allowed explicitly.
 fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), CliError> {
-    // In a frame of at most 255 bytes, members would not be sent what others say.
+    // A frame of at most 255 bytes is too small for the messages that members receive.
     if let Some((endpoint, _)) = listeners.iter().find(|(_, framing)| *framing == Framing::U8) {
-        let text = format!("a frame of u8 is too small for chat at {endpoint}: choose u16be or wider");
+        let text =
+            format!("{endpoint} cannot use the framing u8: its frames are too small for chat; choose u16be or wider");
         return Err(CliError::Usage(text));
     }
-    // Chat answers datagrams, whose senders can be forged: beyond this machine it does so only where it was told to.
+    // Chat replies to datagrams, whose source addresses can be forged. Beyond loopback it does so
+    // only with --udp-public.
     let is_public = |(endpoint, _): &&(Endpoint, Framing)| match endpoint {
         Endpoint::Udp(addr) => !addr.ip().is_loopback(),
         _ => false,
     };
     match listeners.iter().find(is_public) {
         Some((endpoint, _)) if !args.chat.udp_public => {
-            let text = format!("{endpoint} can be reached from other machines: give --udp-public, too, to allow that");
+            let text = format!("{endpoint} is reachable from other machines: add --udp-public to allow that");
             Err(CliError::Usage(text))
         }
         _ => Ok(()),
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "others can fail")]
+#[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
 fn make(args: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
     let ChatServiceArgs { colour, .. } = &args.chat;
-    let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    Ok(Box::new(Chat::with_palette(rules(args), Palette::new(coloured, colour.clone()))))
+    let has_colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    Ok(Box::new(Chat::with_palette(rules(args), Palette::new(has_colour, colour.clone()))))
 }
 
-fn rules(args: &ServiceArgs) -> Rules {
-    let (typed, standard) = (&args.chat, Rules::default());
-    Rules {
-        messages_per_second: typed.messages_per_second.unwrap_or(standard.messages_per_second),
-        burst: typed.burst.unwrap_or(standard.burst),
-        max_kept_messages: typed.kept_messages.unwrap_or(standard.max_kept_messages),
-        max_rooms: typed.max_rooms.map_or(standard.max_rooms, Into::into),
-        max_per_address: typed.max_per_address.or(standard.max_per_address),
-        udp_public: typed.udp_public,
-        encoding: args.encoding.map_or(standard.encoding, |encoding| encoding.encoding()),
+fn rules(args: &ServiceArgs) -> ChatRules {
+    let (chat, defaults) = (&args.chat, ChatRules::default());
+    ChatRules {
+        messages_per_second: chat.messages_per_second.unwrap_or(defaults.messages_per_second),
+        burst: chat.burst.unwrap_or(defaults.burst),
+        max_kept_messages: chat.kept_messages.unwrap_or(defaults.max_kept_messages),
+        max_rooms: chat.max_rooms.map_or(defaults.max_rooms, Into::into),
+        max_per_address: chat.max_per_address.or(defaults.max_per_address),
+        udp_public: chat.udp_public,
+        encoding: args.encoding.map_or(defaults.encoding, |encoding| encoding.encoding()),
         server: format!("{:016x}", fastrand::u64(..)),
-        ..standard
+        ..defaults
     }
 }
 
-/// Comes in, and goes.
+/// Returns a command that joins the chat, sends a message where it can, and leaves.
 fn example(_: &ServiceArgs, endpoint: &Endpoint, framing: Framing) -> Option<String> {
     match (endpoint, framing) {
         (Endpoint::Udp(addr), _) => {

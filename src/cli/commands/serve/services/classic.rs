@@ -1,10 +1,10 @@
-//! The small services on the command line: upper, greet, robot, parrot, clock.
+//! The small services on the command line: upper, greet, robot, parrot and clock.
 
 use std::path::Path;
 
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use switchboard::services::{Clock, Greet, Parrot, Robot, Rule, Upper};
+use switchboard::services::{Clock, Greet, Parrot, Robot, RobotRule, Upper};
 use switchboard::{Endpoint, Framing, Service, TextEncoding};
 
 use super::args::ServiceArgs;
@@ -12,21 +12,21 @@ use super::builtin::{BuiltinService, accept_any};
 use crate::cli::commands::serve::toml_file;
 use crate::cli::error::CliError;
 
-type Made = Result<Box<dyn Service + Send>, CliError>;
+type MakeResult = Result<Box<dyn Service + Send>, CliError>;
 
 pub(super) const UPPER: BuiltinService = BuiltinService {
     make: |_| Ok(Box::new(Upper)),
-    example: |_, endpoint, framing| Some(say_hello("upper", Framing::Raw, endpoint, framing)),
-    ..small("upper", "returns the bytes with ASCII letters upper-cased", &["127.0.0.1:8080"])
+    example: |_, endpoint, framing| Some(hello_command("upper", Framing::Raw, endpoint, framing)),
+    ..small("upper", "returns the bytes with ASCII letters in upper case", &["127.0.0.1:8080"])
 };
 
 pub(super) const GREET: BuiltinService = BuiltinService {
     headings: &["Text", "Greet"],
     make: greet,
-    example: |args, endpoint, framing| Some(say_hello_in_text("greet", args, endpoint, framing)),
+    example: |args, endpoint, framing| Some(hello_command_with_encoding("greet", args, endpoint, framing)),
     ..small(
         "greet",
-        "answers the first message with a greeting, then closes",
+        "replies to the first message with a greeting, then closes",
         &["127.0.0.1:8898", "udp:127.0.0.1:8002"],
     )
 };
@@ -34,25 +34,25 @@ pub(super) const GREET: BuiltinService = BuiltinService {
 pub(super) const ROBOT: BuiltinService = BuiltinService {
     headings: &["Text", "Robot"],
     make: robot,
-    example: |args, endpoint, framing| Some(say_hello_in_text("robot", args, endpoint, framing)),
-    ..small("robot", "answers by keywords: hello, name, time", &["127.0.0.1:10086"])
+    example: |args, endpoint, framing| Some(hello_command_with_encoding("robot", args, endpoint, framing)),
+    ..small("robot", "replies to keywords: hello, name, time", &["127.0.0.1:10086"])
 };
 
 pub(super) const PARROT: BuiltinService = BuiltinService {
     headings: &["Text", "Parrot"],
-    datagrams: false,
+    supports_udp: false,
     make: parrot,
-    example: |args, endpoint, framing| Some(say_hello_in_text("parrot", args, endpoint, framing)),
-    ..small("parrot", "answers with any message that it was told; Bye closes", &["127.0.0.1:10087"])
+    example: |args, endpoint, framing| Some(hello_command_with_encoding("parrot", args, endpoint, framing)),
+    ..small("parrot", "replies with a random earlier message; Bye closes", &["127.0.0.1:10087"])
 };
 
 pub(super) const CLOCK: BuiltinService = BuiltinService {
     make: |_| Ok(Box::new(Clock::default())),
-    example: ask_the_time,
-    ..small("clock", "answers a strftime format with the local time in it", &["127.0.0.1:9090", "udp:127.0.0.1:9090"])
+    example: clock_command,
+    ..small("clock", "replies to a strftime format with the local time", &["127.0.0.1:9090", "udp:127.0.0.1:9090"])
 };
 
-/// What is the same for all of them, unless it is said to be otherwise.
+/// Returns a description with the defaults that these services share.
 const fn small(name: &'static str, about: &'static str, default_listen: &'static [&'static str]) -> BuiltinService {
     BuiltinService {
         name,
@@ -60,7 +60,7 @@ const fn small(name: &'static str, about: &'static str, default_listen: &'static
         default_listen,
         framing: |_| Framing::Raw,
         is_default: true,
-        datagrams: true,
+        supports_udp: true,
         headings: &[],
         check: accept_any,
         make: |_| Ok(Box::new(Upper)),
@@ -68,14 +68,15 @@ const fn small(name: &'static str, about: &'static str, default_listen: &'static
     }
 }
 
-fn greet(args: &ServiceArgs) -> Made {
+fn greet(args: &ServiceArgs) -> MakeResult {
     let template = args.classic.template.as_deref().unwrap_or(Greet::TEMPLATE);
     let greet = Greet::new(template, args.encoding.unwrap_or_default());
-    let greet = greet.map_err(|error| CliError::Usage(format!("--template '{template}' cannot be said: {error}")))?;
+    let greet =
+        greet.map_err(|error| CliError::Usage(format!("--template '{template}' cannot be encoded: {error}")))?;
     Ok(Box::new(greet))
 }
 
-fn robot(args: &ServiceArgs) -> Made {
+fn robot(args: &ServiceArgs) -> MakeResult {
     let name = args.classic.name.as_deref().unwrap_or(Robot::NAME);
     let rules = match &args.classic.rules {
         Some(path) => read_rules(path)?,
@@ -84,41 +85,42 @@ fn robot(args: &ServiceArgs) -> Made {
     Ok(Box::new(Robot::new(name, rules, args.encoding.unwrap_or_default(), TimeZone::system())))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "others can fail")]
-fn parrot(args: &ServiceArgs) -> Made {
+#[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
+fn parrot(args: &ServiceArgs) -> MakeResult {
     let seed = args.classic.seed.unwrap_or_else(|| fastrand::u64(..));
     Ok(Box::new(Parrot::new(args.encoding.unwrap_or_default(), seed)))
 }
 
-/// A robot's rules as a file has them.
+/// The file format of the robot's rules.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RulesFile {
     #[serde(default)]
-    rule: Vec<Rule>,
+    rule: Vec<RobotRule>,
 }
 
-fn read_rules(path: &Path) -> Result<Vec<Rule>, CliError> {
+fn read_rules(path: &Path) -> Result<Vec<RobotRule>, CliError> {
     let RulesFile { rule } = toml_file::read(path)?;
     if rule.is_empty() {
         return Err(CliError::InvalidFile(format!(
-            "{} has no rule: write [[rule]], and below it keywords and a reply",
+            "{} contains no rule: write [[rule]], and below it keywords and a reply",
             path.display()
         )));
     }
     Ok(rule)
 }
 
-/// Tells a service hello that answers whatever it is told. `usual` is its client's framing if it is not told another.
-pub(super) fn say_hello(name: &str, usual: Framing, endpoint: &Endpoint, framing: Framing) -> String {
-    let is_usual = framing == usual || matches!(endpoint, Endpoint::Udp(_));
-    let framing = if is_usual { String::new() } else { format!(" --framing {framing}") };
+/// Returns a command that sends `hello` with the service's client. `client_default` is the framing
+/// that the client uses by itself.
+pub(super) fn hello_command(name: &str, client_default: Framing, endpoint: &Endpoint, framing: Framing) -> String {
+    let is_default = framing == client_default || matches!(endpoint, Endpoint::Udp(_));
+    let framing = if is_default { String::new() } else { format!(" --framing {framing}") };
     format!("echo hello | PROGRAM call {name} ADDR{framing}")
 }
 
-/// The same, for one that means text.
-fn say_hello_in_text(name: &str, args: &ServiceArgs, endpoint: &Endpoint, framing: Framing) -> String {
-    let hello = say_hello(name, Framing::Raw, endpoint, framing);
+/// Returns the same command with the encoding of the service's text.
+fn hello_command_with_encoding(name: &str, args: &ServiceArgs, endpoint: &Endpoint, framing: Framing) -> String {
+    let hello = hello_command(name, Framing::Raw, endpoint, framing);
     match args.encoding {
         Some(encoding) if encoding != TextEncoding::UTF_8 => {
             format!("{hello} --encoding {}", encoding.name().to_lowercase())
@@ -127,6 +129,6 @@ fn say_hello_in_text(name: &str, args: &ServiceArgs, endpoint: &Endpoint, framin
     }
 }
 
-fn ask_the_time(_: &ServiceArgs, _: &Endpoint, framing: Framing) -> Option<String> {
+fn clock_command(_: &ServiceArgs, _: &Endpoint, framing: Framing) -> Option<String> {
     (framing == Framing::Raw).then(|| "PROGRAM call clock ADDR '%A %H:%M:%S'".to_owned())
 }

@@ -1,4 +1,4 @@
-//! Exec on the command line.
+//! The exec service on the command line.
 
 use switchboard::Framing;
 
@@ -12,16 +12,16 @@ pub(super) const EXEC: BuiltinService = BuiltinService {
     default_listen: &["127.0.0.1:8086"],
     framing: |_| Framing::Raw,
     is_default: false,
-    datagrams: false,
+    supports_udp: false,
     headings: &["Exec", "Files and exec"],
-    check: made::check,
-    make: made::make,
-    example: |args, _, framing| args.exec.tries(framing, args.dialect.as_deref()),
+    check: unix::check,
+    make: unix::make,
+    example: |args, _, framing| args.exec.example(framing, args.dialect.as_deref()),
 };
 
 impl ExecServiceArgs {
-    /// Has the first program run that may be.
-    fn tries(&self, framing: Framing, dialect: Option<&str>) -> Option<String> {
+    /// Returns a command that runs the first allowed program; `None` if it would need the token.
+    fn example(&self, framing: Framing, dialect: Option<&str>) -> Option<String> {
         let program = self.allow.first().map_or("date", String::as_str);
         let dialect = dialect.map(|dialect| format!(" --dialect {dialect}")).unwrap_or_default();
         let framing = if framing == Framing::Raw { String::new() } else { format!(" --framing {framing}") };
@@ -31,7 +31,7 @@ impl ExecServiceArgs {
 }
 
 #[cfg(unix)]
-mod made {
+mod unix {
     use std::num::NonZeroUsize;
 
     use switchboard::Service;
@@ -42,74 +42,77 @@ mod made {
     use crate::cli::error::CliError;
     use crate::cli::token_file;
 
-    /// Whether it may be what was wished, where it is to listen.
+    /// Checks the flags, and that a listener beyond loopback requires a token.
     pub(super) fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), CliError> {
         let ExecServiceArgs { allow, shell, token_file, timeout, jobs } = &args.exec;
-        let wrong = |text: String| Err(CliError::Usage(text));
+        let usage_error = |text: String| Err(CliError::Usage(text));
         dialect(args)?;
         if allow.is_empty() && !shell {
-            return wrong("exec runs nothing that was not allowed: give --allow PROGRAM, or --shell".to_owned());
+            return usage_error("exec needs to know what it may run: add --allow PROGRAM or --shell".to_owned());
         }
         if !allow.is_empty() && *shell {
-            return wrong("--shell allows everything already: leave out --allow, or --shell".to_owned());
+            return usage_error("--shell allows every command: remove --allow or --shell".to_owned());
         }
         if timeout.is_some_and(|timeout| timeout.0.is_zero()) {
-            return wrong("--timeout: no command ends in no time".to_owned());
+            return usage_error("--timeout must be greater than 0".to_owned());
         }
         if *jobs == Some(0) {
-            return wrong("--jobs must be at least 1".to_owned());
+            return usage_error("--jobs must be at least 1".to_owned());
         }
         for (endpoint, framing) in listeners {
-            // An answer is bytes of any kind, a megabyte of them and more.
+            // A response may contain any byte and be larger than 1 MiB.
             if !framing.can_carry(2 << 20) {
-                let text =
-                    format!("{framing} cannot carry exec's answers at {endpoint}: choose raw, u32be or the like");
-                return wrong(text);
+                let text = format!(
+                    "{endpoint} cannot use the framing {framing}: a response of exec needs raw, u32be or another wide length"
+                );
+                return usage_error(text);
             }
             if endpoint.is_local() {
                 continue;
             }
             if *shell {
-                let text = format!("{endpoint} can be reached from other machines: --shell is for 127.0.0.1 alone");
-                return wrong(text);
+                let text = format!("{endpoint} is reachable from other machines: --shell is limited to loopback");
+                return usage_error(text);
             }
             if token_file.is_none() {
-                let text = format!("{endpoint} can be reached from other machines: give --token-file, too");
-                return wrong(text);
+                let text = format!("{endpoint} is reachable from other machines: add --token-file");
+                return usage_error(text);
             }
         }
         Ok(())
     }
 
+    /// Creates the service.
     pub(super) fn make(args: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
         let ExecServiceArgs { allow, shell, token_file, timeout, jobs } = &args.exec;
-        let found = |name: &String| Program::find(name).map_err(|bad| CliError::Usage(format!("--allow: {bad}")));
+        let find = |name: &String| Program::find(name).map_err(|error| CliError::Usage(format!("--allow: {error}")));
         let allowed =
-            if *shell { Allowed::Shell } else { Allowed::Programs(allow.iter().map(found).collect::<Result<_, _>>()?) };
+            if *shell { Allowed::Shell } else { Allowed::Programs(allow.iter().map(find).collect::<Result<_, _>>()?) };
         let token = token_file.as_deref().map(token_file::read).transpose()?;
         let token = token.map(|text| {
-            let wrong = |bad| CliError::Usage(format!("--token-file: {bad}"));
-            text.parse::<Token>().map_err(wrong)
+            let usage_error = |error| CliError::Usage(format!("--token-file: {error}"));
+            text.parse::<Token>().map_err(usage_error)
         });
-        let standard = Rules::new(allowed);
+        let defaults = Rules::new(allowed);
         Ok(Box::new(Exec::new(Rules {
             token: token.transpose()?,
             dialect: dialect(args)?,
-            timeout: timeout.map_or(standard.timeout, |timeout| timeout.0),
-            jobs: jobs.and_then(NonZeroUsize::new).unwrap_or(standard.jobs),
-            ..standard
+            timeout: timeout.map_or(defaults.timeout, |timeout| timeout.0),
+            jobs: jobs.and_then(NonZeroUsize::new).unwrap_or(defaults.jobs),
+            ..defaults
         })))
     }
 
     fn dialect(args: &ServiceArgs) -> Result<Dialect, CliError> {
         let Some(name) = &args.dialect else { return Ok(Dialect::default()) };
-        name.parse()
-            .map_err(|_| CliError::Usage(format!("--dialect {name} is not for exec: header, length or ready is")))
+        name.parse().map_err(|_| {
+            CliError::Usage(format!("--dialect {name} is not a dialect of exec: choose header, length or ready"))
+        })
     }
 }
 
 #[cfg(not(unix))]
-mod made {
+mod unix {
     use switchboard::Service;
 
     use crate::cli::commands::serve::services::args::ServiceArgs;
@@ -117,10 +120,10 @@ mod made {
     use crate::cli::error::CliError;
 
     pub(super) fn check(_: &ServiceArgs, _: &Listeners) -> Result<(), CliError> {
-        Err(CliError::Usage("exec is not there on this system".to_owned()))
+        Err(CliError::Usage("exec is not supported on this system".to_owned()))
     }
 
     pub(super) fn make(_: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
-        Err(CliError::Usage("exec is not there on this system".to_owned()))
+        Err(CliError::Usage("exec is not supported on this system".to_owned()))
     }
 }

@@ -1,4 +1,4 @@
-//! Files on the command line.
+//! The files service on the command line.
 
 use switchboard::services::files::{Dialect, Files};
 use switchboard::{Endpoint, Framing, Service};
@@ -16,7 +16,7 @@ pub(super) const FILES: BuiltinService = BuiltinService {
         _ => Framing::U32BE,
     },
     is_default: false,
-    datagrams: false,
+    supports_udp: false,
     headings: &["Files", "Files and exec"],
     check,
     make,
@@ -26,23 +26,23 @@ pub(super) const FILES: BuiltinService = BuiltinService {
 fn dialect(args: &ServiceArgs) -> Result<Dialect, CliError> {
     match args.dialect.as_deref() {
         None => Ok(Dialect::default()),
-        Some(name) => name
-            .parse()
-            .map_err(|_| CliError::Usage(format!("--dialect {name} is not for files: choose framed or plain"))),
+        Some(name) => name.parse().map_err(|_| {
+            CliError::Usage(format!("--dialect {name} is not a dialect of files: choose framed or plain"))
+        }),
     }
 }
 
 fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), CliError> {
     let dialect = dialect(args)?;
     if args.files.root.is_none() {
-        return Err(CliError::Usage("files has to know what it may serve: add --root DIR".to_owned()));
+        return Err(CliError::Usage("files needs a directory to serve: add --root DIR".to_owned()));
     }
     match listeners.iter().find(|(_, framing)| !dialect.suits(*framing)) {
         Some((endpoint, framing)) => Err(CliError::Usage(format!(
-            "{endpoint} cannot be {framing}: {}",
+            "{endpoint} cannot use the framing {framing}: {}",
             match dialect {
-                Dialect::Framed => "the dialect framed needs a length prefix that carries 1 MiB, such as u32be",
-                Dialect::Plain => "the dialect plain sends a file's bytes as they are, which is raw",
+                Dialect::Framed => "the dialect framed needs a length prefix for 1 MiB, such as u32be",
+                Dialect::Plain => "the dialect plain sends the bytes of a file unframed, so it needs raw",
             }
         ))),
         None => Ok(()),
@@ -56,11 +56,12 @@ fn make(args: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
         let root = root.display();
         let error = error.to_string();
         let error = error.split(" (os error").next().unwrap_or_default();
-        CliError::Failed(format!("cannot serve {root}: {error}; --root has to be a directory that this user may read"))
+        CliError::Failed(format!("cannot serve {root}: {error}; --root must be a directory that this user may read"))
     })
 }
 
-/// Lists what there is; the dialect plain has no list, and which file there is to get is not known here.
+/// Returns a command that lists the files. The dialect plain has no list request, and no file name
+/// is known here.
 fn example(_: &ServiceArgs, _: &Endpoint, framing: Framing) -> Option<String> {
     match framing {
         Framing::Raw => None,

@@ -3,6 +3,7 @@
 use super::builtin::BuiltinService;
 use super::{chat, classic, echo, exec, files};
 
+/// All services, in the order of the help.
 pub(in crate::cli) static ALL: [BuiltinService; 9] = [
     echo::ECHO,
     classic::UPPER,
@@ -15,6 +16,7 @@ pub(in crate::cli) static ALL: [BuiltinService; 9] = [
     exec::EXEC,
 ];
 
+/// Returns the service called `name`.
 pub(in crate::cli) fn find(name: &str) -> Option<&'static BuiltinService> {
     ALL.iter().find(|builtin| builtin.name == name)
 }

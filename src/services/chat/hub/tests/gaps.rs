@@ -1,94 +1,95 @@
-//! What is missing, and how it is told and made up for: drops, replays in pieces, memory's bounds.
+//! Missing messages: dropped batches and their notices, replays in pieces, the limits of the
+//! history.
 
 use serde_json::{Value, json};
 
-use super::table::{HERE, Table};
+use super::harness::{HubHarness, LOCALHOST};
 use super::*;
 use crate::services::chat::rules::REPLAY_BYTES;
 
-fn unlimited() -> Rules {
-    Rules { messages_per_second: 0, ..Rules::default() }
+fn unlimited() -> ChatRules {
+    ChatRules { messages_per_second: 0, ..ChatRules::default() }
 }
 
-fn ask(table: &mut Table, conn: ConnId, request: &Value) {
-    table.say(conn, request.to_string().as_bytes());
+fn request(chat: &mut HubHarness, conn: ConnId, request: &Value) {
+    chat.receive(conn, request.to_string().as_bytes());
 }
 
-fn heard(table: &mut Table, conn: ConnId) -> Vec<Value> {
-    table.heard(conn).iter().map(|payload| serde_json::from_slice(payload).unwrap()).collect()
+fn events(chat: &mut HubHarness, conn: ConnId) -> Vec<Value> {
+    chat.take_delivered(conn).iter().map(|payload| serde_json::from_slice(payload).unwrap()).collect()
 }
 
 fn ids(events: &[Value]) -> Vec<u64> {
     events.iter().filter_map(|event| event["id"].as_u64()).collect()
 }
 
-fn named(table: &mut Table, nick: &str) -> ConnId {
-    let conn = table.connect(Dialect::Json, HERE);
-    ask(table, conn, &json!({"type": "hello", "nick": nick}));
-    table.settle();
-    table.heard(conn);
+fn connect_as(chat: &mut HubHarness, nick: &str) -> ConnId {
+    let conn = chat.connect(ChatDialect::Json, LOCALHOST);
+    request(chat, conn, &json!({"type": "hello", "nick": nick}));
+    chat.run_until_idle();
+    chat.take_delivered(conn);
     conn
 }
 
-fn say_many(table: &mut Table, conn: ConnId, room: &str, times: usize, bytes: usize) {
+fn say_many(chat: &mut HubHarness, conn: ConnId, room: &str, times: usize, bytes: usize) {
     for _ in 0..times {
-        ask(table, conn, &json!({"type": "say", "room": room, "text": "x".repeat(bytes)}));
-        table.settle();
+        request(chat, conn, &json!({"type": "say", "room": room, "text": "x".repeat(bytes)}));
+        chat.run_until_idle();
     }
 }
 
 #[test]
-fn a_long_replay_comes_in_pieces_and_what_is_said_meanwhile_at_its_end() {
-    let mut table = Table::new(unlimited());
-    let eva = named(&mut table, "eva");
-    say_many(&mut table, eva, "lobby", 50, 4000);
-    let bob = named(&mut table, "bob");
-    ask(&mut table, bob, &json!({"type": "join", "room": "lobby", "since": 0}));
-    table.heard(bob);
+fn replay_comes_in_pieces_and_ends_with_new_messages() {
+    let mut chat = HubHarness::new(unlimited());
+    let eva = connect_as(&mut chat, "eva");
+    say_many(&mut chat, eva, "lobby", 50, 4000);
+    let bob = connect_as(&mut chat, "bob");
+    request(&mut chat, bob, &json!({"type": "join", "room": "lobby", "since": 0}));
+    chat.take_delivered(bob);
     let mut all = Vec::new();
     let mut pieces = 0;
-    while table.drain() {
-        let piece = table.heard(bob);
+    while chat.report_writable() {
+        let piece = chat.take_delivered(bob);
         let bytes: usize = piece.iter().map(|payload| payload.len()).sum();
-        assert!(bytes < REPLAY_BYTES + 5000, "{bytes} bytes are sent before any is taken");
+        assert!(bytes < REPLAY_BYTES + 5000, "{bytes} bytes were sent before on_writable");
         all.extend(piece.iter().map(|payload| serde_json::from_slice::<Value>(payload).unwrap()));
         pieces += 1;
-        // Eva goes on, faster than a turn; what she says is not sent past the replay.
+        // Eva publishes two messages per turn; they are not sent before the rest of the replay.
         if pieces < 4 {
-            ask(&mut table, eva, &json!({"type": "say", "room": "lobby", "text": "new"}));
-            ask(&mut table, eva, &json!({"type": "say", "room": "lobby", "text": "newer"}));
-            table.flush();
+            request(&mut chat, eva, &json!({"type": "say", "room": "lobby", "text": "new"}));
+            request(&mut chat, eva, &json!({"type": "say", "room": "lobby", "text": "newer"}));
+            chat.end_turn();
         }
-        table.hub.check();
+        chat.hub.check();
     }
-    table.settle();
+    chat.run_until_idle();
     assert!(pieces > 3, "200 kB were sent in {pieces} pieces");
-    all.extend(heard(&mut table, bob));
+    all.extend(events(&mut chat, bob));
     assert_eq!(ids(&all), (1..=56).collect::<Vec<_>>());
-    let own = ids(&heard(&mut table, eva));
-    assert_eq!(own, (1..=56).collect::<Vec<_>>(), "eva has heard herself live");
+    let own = ids(&events(&mut chat, eva));
+    assert_eq!(own, (1..=56).collect::<Vec<_>>(), "eva received her own messages as broadcasts");
 }
 
 #[test]
-fn whoever_comes_back_to_many_rooms_is_sent_one_piece_at_a_time() {
-    let mut table = Table::new(unlimited());
-    let eva = named(&mut table, "eva");
+fn replays_of_many_rooms_share_one_piece() {
+    let mut chat = HubHarness::new(unlimited());
+    let eva = connect_as(&mut chat, "eva");
     let rooms: Vec<_> = (0..30).map(|number| format!("room{number}")).collect();
     for room in &rooms {
-        ask(&mut table, eva, &json!({"type": "join", "room": room}));
-        say_many(&mut table, eva, room, 10, 4000);
+        request(&mut chat, eva, &json!({"type": "join", "room": room}));
+        say_many(&mut chat, eva, room, 10, 4000);
     }
-    let bob = named(&mut table, "bob");
+    let bob = connect_as(&mut chat, "bob");
     for room in &rooms {
-        ask(&mut table, bob, &json!({"type": "join", "room": room, "since": 0}));
+        request(&mut chat, bob, &json!({"type": "join", "room": room, "since": 0}));
     }
     let mut messages = 0;
     loop {
-        let piece = table.heard(bob);
+        let piece = chat.take_delivered(bob);
         let bytes: usize = piece.iter().map(|payload| payload.len()).sum();
-        assert!(bytes < REPLAY_BYTES + 10_000, "{bytes} bytes are sent before any is taken");
+        assert!(bytes < REPLAY_BYTES + 10_000, "{bytes} bytes were sent before on_writable");
         messages += piece.iter().filter(|payload| payload.starts_with(b"{\"type\":\"message\"")).count();
-        if !table.drain() {
+        if !chat.report_writable() {
             break;
         }
     }
@@ -96,191 +97,191 @@ fn whoever_comes_back_to_many_rooms_is_sent_one_piece_at_a_time() {
 }
 
 #[test]
-fn what_is_forgotten_during_a_replay_is_announced_where_it_would_have_come() {
-    let mut table = Table::new(Rules { max_kept_messages: 40, ..unlimited() });
-    let eva = named(&mut table, "eva");
-    say_many(&mut table, eva, "lobby", 40, 4000);
-    let bob = named(&mut table, "bob");
-    ask(&mut table, bob, &json!({"type": "join", "room": "lobby", "since": 0}));
-    table.drain();
-    let first = ids(&heard(&mut table, bob));
+fn messages_evicted_during_a_replay_are_reported_in_order() {
+    let mut chat = HubHarness::new(ChatRules { max_kept_messages: 40, ..unlimited() });
+    let eva = connect_as(&mut chat, "eva");
+    say_many(&mut chat, eva, "lobby", 40, 4000);
+    let bob = connect_as(&mut chat, "bob");
+    request(&mut chat, bob, &json!({"type": "join", "room": "lobby", "since": 0}));
+    chat.report_writable();
+    let first = ids(&events(&mut chat, bob));
     assert_eq!(first[0], 1);
     let next = first.last().unwrap() + 1;
-    // While he waits for room, all of it goes.
+    // All remaining messages are evicted before bob's connection is writable again.
     for _ in 0..45 {
-        ask(&mut table, eva, &json!({"type": "say", "room": "lobby", "text": "new"}));
+        request(&mut chat, eva, &json!({"type": "say", "room": "lobby", "text": "new"}));
     }
-    table.flush();
-    table.settle();
-    let rest = heard(&mut table, bob);
+    chat.end_turn();
+    chat.run_until_idle();
+    let rest = events(&mut chat, bob);
     assert_eq!(rest[0]["code"], "missed");
     assert_eq!((rest[0]["first"].as_u64(), rest[0]["count"].as_u64()), (Some(next), Some(46 - next)));
     assert_eq!(ids(&rest), (46..=85).collect::<Vec<_>>());
 }
 
 #[test]
-fn a_slow_member_learns_how_many_it_missed_and_from_where() {
-    let mut table = Table::new(unlimited());
-    let eva = named(&mut table, "eva");
-    let slow = named(&mut table, "slow");
-    let gone = named(&mut table, "gone");
-    ask(&mut table, gone, &json!({"type": "leave", "room": "lobby"}));
-    table.settle();
-    table.heard(gone);
-    table.heard(slow);
-    table.out.held = Some(Vec::new());
+fn missed_reports_the_first_id_and_the_count() {
+    let mut chat = HubHarness::new(unlimited());
+    let eva = connect_as(&mut chat, "eva");
+    let slow = connect_as(&mut chat, "slow");
+    let gone = connect_as(&mut chat, "gone");
+    request(&mut chat, gone, &json!({"type": "leave", "room": "lobby"}));
+    chat.run_until_idle();
+    chat.take_delivered(gone);
+    chat.take_delivered(slow);
+    chat.out.held = Some(Vec::new());
     for count in [1, 2] {
         for _ in 0..count {
-            ask(&mut table, eva, &json!({"type": "say", "room": "lobby", "text": "x"}));
+            request(&mut chat, eva, &json!({"type": "say", "room": "lobby", "text": "x"}));
         }
-        table.flush();
+        chat.end_turn();
     }
-    for batch in table.out.held.take().unwrap() {
-        table.tell_dropped(slow, batch.ticket, batch.payloads.len() as u32);
-        // Who is not there any more does not miss it.
-        table.tell_dropped(gone, batch.ticket, batch.payloads.len() as u32);
+    for batch in chat.out.held.take().unwrap() {
+        chat.report_dropped(slow, batch.batch, batch.payloads.len() as u32);
+        // A member that has left the room does not miss its messages.
+        chat.report_dropped(gone, batch.batch, batch.payloads.len() as u32);
     }
-    assert!(table.heard(slow).is_empty(), "it would only be dropped, too");
-    table.settle();
+    assert!(chat.take_delivered(slow).is_empty(), "the notice waits for on_writable");
+    chat.run_until_idle();
     let error = json!({"type": "error", "code": "missed", "room": "lobby", "first": 1, "count": 3,
         "text": "3 messages of lobby were missed, from id 1 on"});
-    assert_eq!(heard(&mut table, slow), [error]);
-    assert!(table.heard(gone).is_empty());
-    // A report without a name is of no room: it is counted.
-    table.tell_dropped(slow, BatchId::NONE, 1000);
-    table.settle();
+    assert_eq!(events(&mut chat, slow), [error]);
+    assert!(chat.take_delivered(gone).is_empty());
+    // A report without a batch id names no room: its frames are counted.
+    chat.report_dropped(slow, BatchId::NONE, 1000);
+    chat.run_until_idle();
     let error = json!({"type": "error", "code": "missed", "count": 1000,
         "text": "1000 more were missed"});
-    assert_eq!(heard(&mut table, slow), [error]);
-    table.hub.check();
+    assert_eq!(events(&mut chat, slow), [error]);
+    chat.hub.check();
 }
 
 #[test]
-fn memory_is_bounded_in_bytes_over_all_rooms() {
-    let rules = Rules { max_kept_bytes: 20_000, ..unlimited() };
-    let mut table = Table::new(rules.clone());
-    let eva = named(&mut table, "eva");
+fn kept_bytes_are_limited_over_all_rooms() {
+    let rules = ChatRules { max_kept_bytes: 20_000, ..unlimited() };
+    let mut chat = HubHarness::new(rules.clone());
+    let eva = connect_as(&mut chat, "eva");
     for room in ["one", "two", "three"] {
-        ask(&mut table, eva, &json!({"type": "join", "room": room}));
-        say_many(&mut table, eva, room, 50, 1);
+        request(&mut chat, eva, &json!({"type": "join", "room": room}));
+        say_many(&mut chat, eva, room, 50, 1);
     }
-    // Large ones push out many small ones each.
-    say_many(&mut table, eva, "one", 20, 4000);
-    table.hub.check();
-    let kept = table.hub.rooms.kept_bytes();
+    // Each large message evicts many small ones.
+    say_many(&mut chat, eva, "one", 20, 4000);
+    chat.hub.check();
+    let kept = chat.hub.rooms.kept_bytes();
     assert!((rules.max_kept_bytes - 5000..=rules.max_kept_bytes).contains(&kept), "{kept}");
-    // One that is larger than all of the memory is said, and not kept.
-    let mut table = Table::new(Rules { max_kept_bytes: 100, ..unlimited() });
-    let eva = named(&mut table, "eva");
-    say_many(&mut table, eva, "lobby", 2, 1000);
-    assert_eq!(ids(&heard(&mut table, eva)), [1, 2]);
-    assert_eq!(table.hub.rooms.kept_bytes(), 0);
-    table.hub.check();
+    // A message larger than the limit is published and not kept.
+    let mut chat = HubHarness::new(ChatRules { max_kept_bytes: 100, ..unlimited() });
+    let eva = connect_as(&mut chat, "eva");
+    say_many(&mut chat, eva, "lobby", 2, 1000);
+    assert_eq!(ids(&events(&mut chat, eva)), [1, 2]);
+    assert_eq!(chat.hub.rooms.kept_bytes(), 0);
+    chat.hub.check();
 }
 
 #[test]
-fn what_was_said_before_somebody_came_left_or_was_renamed_is_heard_before() {
-    let mut table = Table::new(unlimited());
-    let (eva, bob) = (named(&mut table, "eva"), named(&mut table, "bob"));
+fn messages_precede_later_joins_leaves_and_renames() {
+    let mut chat = HubHarness::new(unlimited());
+    let (eva, bob) = (connect_as(&mut chat, "eva"), connect_as(&mut chat, "bob"));
     let steps = [
         (json!({"type": "nick", "nick": "rob"}), "renamed"),
         (json!({"type": "leave", "room": "lobby"}), "left"),
         (json!({"type": "join", "room": "lobby"}), "joined"),
     ];
-    table.heard(eva);
-    for (request, told) in steps {
-        // In one turn.
-        ask(&mut table, eva, &json!({"type": "say", "room": "lobby", "text": "x"}));
-        ask(&mut table, bob, &request);
-        table.settle();
-        let kinds: Vec<_> = heard(&mut table, eva).into_iter().map(|event| event["type"].clone()).collect();
-        assert_eq!(kinds, ["message", told]);
+    chat.take_delivered(eva);
+    for (step, announced) in steps {
+        // Both requests are in one turn.
+        request(&mut chat, eva, &json!({"type": "say", "room": "lobby", "text": "x"}));
+        request(&mut chat, bob, &step);
+        chat.run_until_idle();
+        let kinds: Vec<_> = events(&mut chat, eva).into_iter().map(|event| event["type"].clone()).collect();
+        assert_eq!(kinds, ["message", announced]);
     }
 }
 
 #[test]
-fn a_ping_is_answered_after_the_replays_that_were_asked_for_before_it() {
+fn pong_follows_the_replays_requested_before_the_ping() {
     let kinds = |events: &[Value]| -> Vec<String> {
         let word = |event: &Value| event["code"].as_str().or(event["type"].as_str()).unwrap().to_owned();
         events.iter().map(word).collect()
     };
-    let mut table = Table::new(unlimited());
-    let eva = named(&mut table, "eva");
-    say_many(&mut table, eva, "lobby", 2, 1);
-    let bob = named(&mut table, "bob");
-    ask(&mut table, bob, &json!({"type": "join", "room": "lobby", "since": 1}));
-    ask(&mut table, bob, &json!({"type": "ping"}));
-    ask(&mut table, bob, &json!({"type": "join", "room": "lobby", "since": 0}));
-    assert_eq!(kinds(&heard(&mut table, bob)), ["joined", "joined", "replaying"]);
-    table.settle();
-    assert_eq!(kinds(&heard(&mut table, bob)), ["message", "pong"]);
-    // Nor does it wait for ever for a replay that nobody wants any more.
-    ask(&mut table, bob, &json!({"type": "join", "room": "lobby", "since": 0}));
-    ask(&mut table, bob, &json!({"type": "ping"}));
-    ask(&mut table, bob, &json!({"type": "leave", "room": "lobby"}));
-    assert_eq!(kinds(&heard(&mut table, bob)), ["joined", "left", "pong"]);
+    let mut chat = HubHarness::new(unlimited());
+    let eva = connect_as(&mut chat, "eva");
+    say_many(&mut chat, eva, "lobby", 2, 1);
+    let bob = connect_as(&mut chat, "bob");
+    request(&mut chat, bob, &json!({"type": "join", "room": "lobby", "since": 1}));
+    request(&mut chat, bob, &json!({"type": "ping"}));
+    request(&mut chat, bob, &json!({"type": "join", "room": "lobby", "since": 0}));
+    assert_eq!(kinds(&events(&mut chat, bob)), ["joined", "joined", "replaying"]);
+    chat.run_until_idle();
+    assert_eq!(kinds(&events(&mut chat, bob)), ["message", "pong"]);
+    // Leaving the room ends the replay, and the pong is sent.
+    request(&mut chat, bob, &json!({"type": "join", "room": "lobby", "since": 0}));
+    request(&mut chat, bob, &json!({"type": "ping"}));
+    request(&mut chat, bob, &json!({"type": "leave", "room": "lobby"}));
+    assert_eq!(kinds(&events(&mut chat, bob)), ["joined", "left", "pong"]);
 }
 
 #[test]
-fn pings_that_wait_for_a_replay_are_not_counted_without_end() {
-    let mut table = Table::new(unlimited());
-    let eva = named(&mut table, "eva");
-    say_many(&mut table, eva, "lobby", 2, 1);
-    let bob = named(&mut table, "bob");
-    ask(&mut table, bob, &json!({"type": "join", "room": "lobby", "since": 0}));
+fn deferred_pings_are_limited() {
+    let mut chat = HubHarness::new(unlimited());
+    let eva = connect_as(&mut chat, "eva");
+    say_many(&mut chat, eva, "lobby", 2, 1);
+    let bob = connect_as(&mut chat, "bob");
+    request(&mut chat, bob, &json!({"type": "join", "room": "lobby", "since": 0}));
     for _ in 0..100 {
-        ask(&mut table, bob, &json!({"type": "ping"}));
+        request(&mut chat, bob, &json!({"type": "ping"}));
     }
-    let refused = heard(&mut table, bob).iter().filter(|event| event["code"] == "replaying").count();
-    table.settle();
-    let answered = heard(&mut table, bob).iter().filter(|event| event["type"] == "pong").count();
-    assert_eq!((answered, refused), (64, 36));
+    let rejected = events(&mut chat, bob).iter().filter(|event| event["code"] == "replaying").count();
+    chat.run_until_idle();
+    let answered = events(&mut chat, bob).iter().filter(|event| event["type"] == "pong").count();
+    assert_eq!((answered, rejected), (64, 36));
 }
 
 #[test]
-fn a_whisper_that_somebody_does_not_read_is_not_dropped_in_silence() {
-    let mut table = Table::new(unlimited());
-    table.out.held = Some(Vec::new());
-    let (eva, bob) = (named(&mut table, "eva"), named(&mut table, "bob"));
-    table.out.held = Some(Vec::new());
-    ask(&mut table, eva, &json!({"type": "whisper", "to": "bob", "text": "psst"}));
-    let held = table.out.held.take().unwrap();
+fn dropped_whisper_is_reported_as_missed() {
+    let mut chat = HubHarness::new(unlimited());
+    chat.out.held = Some(Vec::new());
+    let (eva, bob) = (connect_as(&mut chat, "eva"), connect_as(&mut chat, "bob"));
+    chat.out.held = Some(Vec::new());
+    request(&mut chat, eva, &json!({"type": "whisper", "to": "bob", "text": "psst"}));
+    let held = chat.out.held.take().unwrap();
     let [whisper] = &held[..] else { panic!("{} batches", held.len()) };
     assert_eq!(whisper.to, [bob]);
-    table.tell_dropped(bob, whisper.ticket, 1);
-    table.settle();
+    chat.report_dropped(bob, whisper.batch, 1);
+    chat.run_until_idle();
     assert_eq!(
-        heard(&mut table, bob),
+        events(&mut chat, bob),
         [json!({"type": "error", "code": "missed", "text": "1 more were missed", "count": 1})]
     );
 }
 
 #[test]
-fn what_was_dropped_before_somebody_left_is_not_missed_after_it_is_back() {
-    let mut table = Table::new(unlimited());
-    let eva = named(&mut table, "eva");
-    let bob = named(&mut table, "bob");
-    table.out.held = Some(Vec::new());
-    ask(&mut table, eva, &json!({"type": "say", "room": "lobby", "text": "x"}));
-    table.flush();
-    let ticket = table.out.held.take().unwrap()[0].ticket;
-    for request in ["leave", "join"] {
-        ask(&mut table, bob, &json!({"type": request, "room": "lobby"}));
+fn messages_dropped_before_a_rejoin_are_not_missed() {
+    let mut chat = HubHarness::new(unlimited());
+    let eva = connect_as(&mut chat, "eva");
+    let bob = connect_as(&mut chat, "bob");
+    chat.out.held = Some(Vec::new());
+    request(&mut chat, eva, &json!({"type": "say", "room": "lobby", "text": "x"}));
+    chat.end_turn();
+    let batch = chat.out.held.take().unwrap()[0].batch;
+    for kind in ["leave", "join"] {
+        request(&mut chat, bob, &json!({"type": kind, "room": "lobby"}));
     }
-    table.tell_dropped(bob, ticket, 1);
-    table.settle();
-    assert!(heard(&mut table, bob).iter().all(|event| event["code"] != "missed"));
+    chat.report_dropped(bob, batch, 1);
+    chat.run_until_idle();
+    assert!(events(&mut chat, bob).iter().all(|event| event["code"] != "missed"));
 }
 
 #[test]
-fn whoever_says_too_much_hears_what_was_said_before_its_end() {
-    let mut table = Table::new(Rules { messages_per_second: 1, burst: 3, ..Rules::default() });
-    let eva = named(&mut table, "eva");
+fn flooding_member_receives_its_messages_before_bye() {
+    let mut chat = HubHarness::new(ChatRules { messages_per_second: 1, burst: 3, ..ChatRules::default() });
+    let eva = connect_as(&mut chat, "eva");
     for _ in 0..5 {
-        ask(&mut table, eva, &json!({"type": "say", "room": "lobby", "text": "x"}));
+        request(&mut chat, eva, &json!({"type": "say", "room": "lobby", "text": "x"}));
     }
-    table.settle();
-    let events = heard(&mut table, eva);
-    let kinds: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    chat.run_until_idle();
+    let all = events(&mut chat, eva);
+    let kinds: Vec<_> = all.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["message", "message", "error", "bye"]);
 }

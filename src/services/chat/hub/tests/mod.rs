@@ -1,20 +1,25 @@
-//! The hub, without an engine: a notebook for its words, and a clock that a test moves.
+//! The hub without an engine: an output that stores what is sent, and a clock that tests advance.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-#![allow(clippy::cast_possible_truncation, reason = "the numbers are the tests' own, and small")]
+#![allow(clippy::cast_possible_truncation, reason = "the tests use small numbers")]
 
-mod check;
 mod costs;
 mod crowds;
 mod gaps;
+mod harness;
+mod invariants;
 mod model;
 mod play;
 mod scripts;
-mod table;
 
-/// The form of the scripts, which tests with sockets read, too.
-#[allow(dead_code, reason = "what can be played to real sockets is asked there")]
+/// The script format, shared with the tests that use sockets.
+#[allow(dead_code, reason = "only the tests with sockets ask which scripts they can play")]
 #[path = "../../../../../tests/common/script.rs"]
 mod script;
 
-use super::*;
+use super::{EventTime, Hub, HubOutput};
+use crate::frame::Payload;
+use crate::service::CloseReason;
+use crate::service::{BatchId, ConnId};
+use crate::services::chat::ChatRules;
+use crate::services::chat::dialect::ChatDialect;

@@ -1,291 +1,298 @@
-//! Any order of events, against a plain account of what each member is owed: every id of a room from its first on, once and in
-//! order, or a notice of exactly those that it will not get.
+//! Property test: any sequence of inputs, against a simple model of delivery. Each member receives
+//! every id of its rooms once and in order, or a `missed` notice of exactly the ids that it lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::table::{HERE, Table};
+use super::harness::{HubHarness, LOCALHOST};
 use super::*;
 
-const PEOPLE: usize = 5;
+const MEMBERS: usize = 5;
 const ROOMS: [&str; 2] = ["lobby", "news"];
 
-/// Something that happens, and to whom; what cannot happen just then does not.
+/// An input to the hub. The model skips an input that is impossible in the current state.
 #[derive(Clone, Debug)]
-enum Step {
-    Connects(usize),
-    Disconnects(usize),
-    Joins(usize, usize, Option<Since>),
-    Leaves(usize, usize),
-    Says {
-        who: usize,
+enum HubInput {
+    Connect(usize),
+    Disconnect(usize),
+    Join(usize, usize, Option<SinceId>),
+    Leave(usize, usize),
+    Say {
+        member: usize,
         room: usize,
         times: usize,
         bytes: usize,
     },
-    /// The turn ends.
-    Flush,
-    /// Whoever waits for room has some.
-    Drain,
+    TurnEnd,
+    /// The connections that wait for it become writable.
+    Writable,
 }
 
-/// The id that a request names.
+/// The `since` of a join.
 #[derive(Clone, Debug)]
-enum Since {
-    /// So many before the last that was said.
+enum SinceId {
+    /// This number of messages before the last one.
     Back(u64),
-    /// Beyond it.
+    /// An id after the last one.
     Unknown,
 }
 
-fn any_step() -> impl Strategy<Value = Step> {
-    let who = || 0..PEOPLE;
+fn any_input() -> impl Strategy<Value = HubInput> {
+    let member = || 0..MEMBERS;
     let room = || 0..ROOMS.len();
-    let since = prop_oneof![4 => (0..50u64).prop_map(Since::Back), 1 => Just(Since::Unknown)];
-    let says = |times, bytes| {
-        (who(), room(), times).prop_map(move |(who, room, times)| Step::Says { who, room, times, bytes })
+    let since = prop_oneof![4 => (0..50u64).prop_map(SinceId::Back), 1 => Just(SinceId::Unknown)];
+    let say = |times, bytes| {
+        (member(), room(), times).prop_map(move |(member, room, times)| HubInput::Say { member, room, times, bytes })
     };
     prop_oneof![
-        3 => who().prop_map(Step::Connects),
-        1 => who().prop_map(Step::Disconnects),
-        4 => (who(), room(), prop::option::weighted(0.8, since)).prop_map(|(who, room, since)| Step::Joins(who, room, since)),
-        1 => (who(), room()).prop_map(|(who, room)| Step::Leaves(who, room)),
-        6 => says(1..4usize, 1),
-        // More than leaves in one batch, more than is replayed in one piece.
-        1 => says(60..70usize, 1),
-        1 => says(10..30usize, 4000),
-        4 => Just(Step::Flush),
-        4 => Just(Step::Drain),
+        3 => member().prop_map(HubInput::Connect),
+        1 => member().prop_map(HubInput::Disconnect),
+        4 => (member(), room(), prop::option::weighted(0.8, since)).prop_map(|(member, room, since)| HubInput::Join(member, room, since)),
+        1 => (member(), room()).prop_map(|(member, room)| HubInput::Leave(member, room)),
+        6 => say(1..4usize, 1),
+        // More than one batch holds, and more than one piece of a replay holds.
+        1 => say(60..70usize, 1),
+        1 => say(10..30usize, 4000),
+        4 => Just(HubInput::TurnEnd),
+        4 => Just(HubInput::Writable),
     ]
 }
 
-/// What somebody is owed in a room that it sits in.
-struct Sitting {
-    /// The first ids of what it is owed: by being there, and by each replay that reached further back.
-    parts: Vec<Part>,
-    heard: BTreeSet<u64>,
-    told: BTreeSet<u64>,
+/// The messages that one member must receive in one of its rooms.
+struct ExpectedDelivery {
+    /// The ranges to receive: from the join on, and one for each replay that reaches further back.
+    ranges: Vec<IdRange>,
+    received: BTreeSet<u64>,
+    /// Ids that a `missed` notice has named.
+    missed: BTreeSet<u64>,
+    /// Ids that the test has dropped, until a notice names them.
     dropped: BTreeSet<u64>,
-    /// Of these, what the hub has been told of.
+    /// Those of `dropped` that were reported to the hub.
     reported: BTreeSet<u64>,
 }
 
-/// Ids that come in order: a replay's, or those from where somebody came in on.
-struct Part {
+/// Ids that arrive in order: those of one replay, or those since the join.
+struct IdRange {
     first: u64,
     end: u64,
     latest: u64,
 }
 
-impl Sitting {
-    fn part(&mut self, id: u64) -> &mut Part {
-        let part = self.parts.iter_mut().find(|part| (part.first..part.end).contains(&id));
-        part.unwrap_or_else(|| panic!("nobody asked for {id}"))
+impl ExpectedDelivery {
+    fn range(&mut self, id: u64) -> &mut IdRange {
+        let range = self.ranges.iter_mut().find(|range| (range.first..range.end).contains(&id));
+        range.unwrap_or_else(|| panic!("{id} was not requested"))
     }
 
     fn first(&self) -> u64 {
-        self.parts.last().expect("a sitting begins with a part").first
+        self.ranges.last().expect("a membership begins with a range").first
     }
 
-    fn is_settled(&self, id: u64) -> bool {
-        self.heard.contains(&id) || self.told.contains(&id) || self.dropped.contains(&id)
+    fn is_accounted_for(&self, id: u64) -> bool {
+        self.received.contains(&id) || self.missed.contains(&id) || self.dropped.contains(&id)
     }
 
-    fn hear(&mut self, id: u64) {
-        assert!(!self.is_settled(id), "{id} comes twice, or after it was given up");
-        let part = self.part(id);
-        assert!(id > part.latest, "{id} comes after {}", part.latest);
-        part.latest = id;
-        let first = part.first;
-        // Nothing is passed over in silence.
-        let owed = (first..id).find(|id| !self.is_settled(*id));
-        assert_eq!(owed, None, "{id} comes before it");
-        self.heard.insert(id);
+    fn receive(&mut self, id: u64) {
+        assert!(!self.is_accounted_for(id), "{id} arrives twice, or after it was reported missed");
+        let range = self.range(id);
+        assert!(id > range.latest, "{id} arrives after {}", range.latest);
+        range.latest = id;
+        let first = range.first;
+        let skipped = (first..id).find(|id| !self.is_accounted_for(*id));
+        assert_eq!(skipped, None, "{id} arrives before it");
+        self.received.insert(id);
     }
 
-    fn be_told(&mut self, first: u64, count: u64, oldest: u64) {
+    fn receive_notice(&mut self, first: u64, count: u64, oldest: u64) {
         if self.reported.first() == Some(&first) && self.reported.len() as u64 == count {
             for id in std::mem::take(&mut self.reported) {
                 self.dropped.remove(&id);
-                self.told.insert(id);
+                self.missed.insert(id);
             }
             return;
         }
-        assert!(first + count <= oldest, "what is announced as missed, {first} and {count} in all, is still kept");
+        assert!(first + count <= oldest, "{count} ids from {first} are reported missed, and some are still kept");
         for id in first..first + count {
-            self.part(id);
-            assert!(!self.is_settled(id), "{id} is announced as missed, and was not");
-            self.told.insert(id);
+            self.range(id);
+            assert!(!self.is_accounted_for(id), "{id} is reported missed, and was accounted for");
+            self.missed.insert(id);
         }
     }
 }
 
-struct Person {
+/// A member of the model.
+struct ModelMember {
     conn: ConnId,
-    rooms: BTreeMap<usize, Sitting>,
+    rooms: BTreeMap<usize, ExpectedDelivery>,
 }
 
-/// The hub beside the account.
-struct Model {
-    table: Table,
-    people: [Option<Person>; PEOPLE],
-    said: [Vec<String>; 2],
+/// The hub and the model of what it must deliver.
+struct DeliveryModel {
+    chat: HubHarness,
+    members: [Option<ModelMember>; MEMBERS],
+    /// The texts published in each room.
+    published: [Vec<String>; 2],
+    /// For each receiver of a batch, from the end: true if the batch is dropped.
     drops: Vec<bool>,
 }
 
-impl Model {
-    fn new(rules: Rules, drops: Vec<bool>) -> Self {
-        let mut table = Table::new(rules);
-        table.out.held = Some(Vec::new());
-        Self { table, people: Default::default(), said: Default::default(), drops }
+impl DeliveryModel {
+    fn new(rules: ChatRules, drops: Vec<bool>) -> Self {
+        let mut chat = HubHarness::new(rules);
+        chat.out.held = Some(Vec::new());
+        Self { chat, members: Default::default(), published: Default::default(), drops }
     }
 
     fn last(&self, room: usize) -> u64 {
-        self.said[room].len() as u64
+        self.published[room].len() as u64
     }
 
-    fn step(&mut self, step: &Step) {
-        match *step {
-            Step::Connects(who) => {
-                if self.people[who].is_none() {
-                    let conn = self.table.connect(Dialect::Json, HERE);
-                    self.people[who] = Some(Person { conn, rooms: BTreeMap::from([(0, self.sitting(0))]) });
+    fn apply(&mut self, input: &HubInput) {
+        match *input {
+            HubInput::Connect(member) => {
+                if self.members[member].is_none() {
+                    let conn = self.chat.connect(ChatDialect::Json, LOCALHOST);
+                    self.members[member] =
+                        Some(ModelMember { conn, rooms: BTreeMap::from([(0, self.new_delivery(0))]) });
                 }
             }
-            Step::Disconnects(who) => {
-                if let Some(person) = self.people[who].take() {
-                    self.table.close(person.conn, &CloseReason::PeerClosed);
+            HubInput::Disconnect(member) => {
+                if let Some(member_state) = self.members[member].take() {
+                    self.chat.close(member_state.conn, &CloseReason::PeerClosed);
                 }
             }
-            Step::Joins(who, room, ref since) => self.join(who, room, since.as_ref()),
-            Step::Leaves(who, room) => {
-                if let Some(Person { conn, .. }) = self.people[who] {
+            HubInput::Join(member, room, ref since) => self.join(member, room, since.as_ref()),
+            HubInput::Leave(member, room) => {
+                if let Some(ModelMember { conn, .. }) = self.members[member] {
                     let request = format!(r#"{{"type":"leave","room":"{}"}}"#, ROOMS[room]);
-                    self.table.say(conn, request.as_bytes());
-                    self.listen();
-                    self.people[who].as_mut().unwrap().rooms.remove(&room);
+                    self.chat.receive(conn, request.as_bytes());
+                    self.deliver();
+                    self.members[member].as_mut().unwrap().rooms.remove(&room);
                 }
             }
-            Step::Says { who, room, times, bytes } => self.say(who, room, times, bytes),
-            Step::Flush => self.table.flush(),
-            Step::Drain => {
-                self.table.drain();
+            HubInput::Say { member, room, times, bytes } => self.say(member, room, times, bytes),
+            HubInput::TurnEnd => self.chat.end_turn(),
+            HubInput::Writable => {
+                self.chat.report_writable();
             }
         }
-        self.listen();
-        self.table.hub.check();
+        self.deliver();
+        self.chat.hub.check();
     }
 
-    fn sitting(&self, room: usize) -> Sitting {
+    fn new_delivery(&self, room: usize) -> ExpectedDelivery {
         let first = self.last(room) + 1;
-        let (heard, told, dropped, reported) = Default::default();
-        Sitting { parts: vec![Part { first, end: u64::MAX, latest: 0 }], heard, told, dropped, reported }
+        let (received, missed, dropped, reported) = Default::default();
+        let ranges = vec![IdRange { first, end: u64::MAX, latest: 0 }];
+        ExpectedDelivery { ranges, received, missed, dropped, reported }
     }
 
-    fn join(&mut self, who: usize, room: usize, since: Option<&Since>) {
-        let Some(Person { conn, .. }) = self.people[who] else { return };
+    fn join(&mut self, member: usize, room: usize, since: Option<&SinceId>) {
+        let Some(ModelMember { conn, .. }) = self.members[member] else { return };
         let last = self.last(room);
         let is_replaying = self.is_replaying(conn, room);
-        let asked = since.map(|since| match since {
-            Since::Back(back) => last.saturating_sub(*back),
-            Since::Unknown => last + 1,
+        let since_id = since.map(|since| match since {
+            SinceId::Back(back) => last.saturating_sub(*back),
+            SinceId::Unknown => last + 1,
         });
-        let since = asked.map_or_else(String::new, |since| format!(r#","since":{since}"#));
+        let since = since_id.map_or_else(String::new, |since| format!(r#","since":{since}"#));
         let request = format!(r#"{{"type":"join","room":"{}"{since}}}"#, ROOMS[room]);
-        self.table.say(conn, request.as_bytes());
-        let fresh = self.sitting(room);
-        let sitting = self.people[who].as_mut().unwrap().rooms.entry(room).or_insert(fresh);
-        // A number that was never given out: everything, then.
-        let asked = asked.map(|since| if since > last { 0 } else { since });
-        // One replay at a time.
-        if let Some(since) = asked.filter(|since| since + 1 < sitting.first() && !is_replaying) {
-            let end = sitting.first();
-            sitting.parts.push(Part { first: since + 1, end, latest: 0 });
+        self.chat.receive(conn, request.as_bytes());
+        let fresh = self.new_delivery(room);
+        let delivery = self.members[member].as_mut().unwrap().rooms.entry(room).or_insert(fresh);
+        // An unknown id requests all messages.
+        let since_id = since_id.map(|since| if since > last { 0 } else { since });
+        // The hub rejects a second replay of the same room.
+        if let Some(since) = since_id.filter(|since| since + 1 < delivery.first() && !is_replaying) {
+            let end = delivery.first();
+            delivery.ranges.push(IdRange { first: since + 1, end, latest: 0 });
         }
     }
 
     fn is_replaying(&self, conn: ConnId, room: usize) -> bool {
-        let hub = &self.table.hub;
-        let member = hub.members.by_conn(conn).and_then(|id| hub.members.get(id)).expect("it is there");
+        let hub = &self.chat.hub;
+        let member = hub.members.by_conn(conn).and_then(|id| hub.members.get(id)).expect("the member exists");
         let room = hub.rooms.find(ROOMS[room]);
-        room.and_then(|room| member.seat(room)).is_some_and(|seat| seat.catching_up)
+        room.and_then(|room| member.membership(room)).is_some_and(|membership| membership.is_replaying)
     }
 
-    fn say(&mut self, who: usize, room: usize, times: usize, bytes: usize) {
-        let Some(Person { conn, rooms }) = &self.people[who] else { return };
-        let (conn, is_there) = (*conn, rooms.contains_key(&room));
+    fn say(&mut self, member: usize, room: usize, times: usize, bytes: usize) {
+        let Some(ModelMember { conn, rooms }) = &self.members[member] else { return };
+        let (conn, is_joined) = (*conn, rooms.contains_key(&room));
         for _ in 0..times {
-            let text = format!("{who} {} {}", self.last(room) + 1, "x".repeat(bytes));
+            let text = format!("{member} {} {}", self.last(room) + 1, "x".repeat(bytes));
             let request = format!(r#"{{"type":"say","room":"{}","text":"{text}"}}"#, ROOMS[room]);
-            self.table.say(conn, request.as_bytes());
-            if is_there {
-                self.said[room].push(text);
+            self.chat.receive(conn, request.as_bytes());
+            if is_joined {
+                self.published[room].push(text);
             }
         }
     }
 
-    /// Gives everybody what it was sent, but for what is lost; the hub is told of that.
-    fn listen(&mut self) {
-        let mut lost = Vec::new();
-        for batch in std::mem::take(self.table.out.held.as_mut().unwrap()) {
-            for conn in &batch.to {
-                let person = self.people.iter_mut().flatten().find(|person| person.conn == *conn);
-                if let Some(person) = person.filter(|_| self.drops.pop() == Some(true)) {
-                    for payload in &batch.payloads {
+    /// Delivers the sent batches to the members, except the dropped ones, and reports those to the
+    /// hub.
+    fn deliver(&mut self) {
+        let mut dropped = Vec::new();
+        for sent in std::mem::take(self.chat.out.held.as_mut().unwrap()) {
+            for conn in &sent.to {
+                let member_state = self.members.iter_mut().flatten().find(|member_state| member_state.conn == *conn);
+                if let Some(member_state) = member_state.filter(|_| self.drops.pop() == Some(true)) {
+                    for payload in &sent.payloads {
                         let (room, id, _) = message(&serde_json::from_slice(payload).unwrap());
-                        person.rooms.get_mut(&room).unwrap().dropped.insert(id);
+                        member_state.rooms.get_mut(&room).unwrap().dropped.insert(id);
                     }
-                    lost.push((*conn, batch.ticket, batch.payloads.len() as u32));
+                    dropped.push((*conn, sent.batch, sent.payloads.len() as u32));
                 } else {
-                    self.table.out.deliver(&batch, |to| to == *conn);
+                    self.chat.out.deliver(&sent, |to| to == *conn);
                 }
             }
         }
-        for who in 0..PEOPLE {
-            self.hear(who);
+        for member in 0..MEMBERS {
+            self.receive(member);
         }
-        for (conn, ticket, frames) in lost {
-            let person = self.people.iter_mut().flatten().find(|person| person.conn == conn).unwrap();
-            for sitting in person.rooms.values_mut() {
-                sitting.reported.extend(&sitting.dropped);
+        for (conn, batch, frames) in dropped {
+            let member_state =
+                self.members.iter_mut().flatten().find(|member_state| member_state.conn == conn).unwrap();
+            for delivery in member_state.rooms.values_mut() {
+                delivery.reported.extend(&delivery.dropped);
             }
-            self.table.tell_dropped(conn, ticket, frames);
+            self.chat.report_dropped(conn, batch, frames);
         }
     }
 
-    fn hear(&mut self, who: usize) {
-        let Some(person) = &mut self.people[who] else { return };
-        for payload in self.table.heard(person.conn) {
+    fn receive(&mut self, member: usize) {
+        let Some(member_state) = &mut self.members[member] else { return };
+        for payload in self.chat.take_delivered(member_state.conn) {
             let event: Value = serde_json::from_slice(&payload).unwrap();
             if event["type"] == "message" {
                 let (room, id, text) = message(&event);
-                assert_eq!(text, self.said[room][id as usize - 1], "{id} is what everybody hears");
-                person.rooms.get_mut(&room).expect("it sits there").hear(id);
+                assert_eq!(text, self.published[room][id as usize - 1], "{id} differs from the published text");
+                member_state.rooms.get_mut(&room).expect("the member is in the room").receive(id);
             } else if event["code"] == "missed" {
                 let room = room(&event);
-                let there = self.table.hub.rooms.find(ROOMS[room]).and_then(|room| self.table.hub.rooms.get(room));
-                let oldest = there.unwrap().history.oldest_id();
+                let hub_room = self.chat.hub.rooms.find(ROOMS[room]).and_then(|room| self.chat.hub.rooms.get(room));
+                let oldest = hub_room.unwrap().history.oldest_id();
                 let number = |name: &str| event[name].as_u64().unwrap();
-                let sitting = person.rooms.get_mut(&room).expect("it sits there");
-                sitting.be_told(number("first"), number("count"), oldest);
+                let delivery = member_state.rooms.get_mut(&room).expect("the member is in the room");
+                delivery.receive_notice(number("first"), number("count"), oldest);
             }
         }
     }
 
-    /// Everybody gets what is left.
-    fn end(mut self) {
+    /// Delivers all outstanding output, and checks that no id is left.
+    fn finish(mut self) {
         self.drops.clear();
-        while self.table.out.held.as_ref().is_some_and(|held| !held.is_empty()) || self.table.is_busy() {
-            self.step(&Step::Flush);
-            self.step(&Step::Drain);
+        while self.chat.out.held.as_ref().is_some_and(|held| !held.is_empty()) || self.chat.is_busy() {
+            self.apply(&HubInput::TurnEnd);
+            self.apply(&HubInput::Writable);
         }
-        for person in self.people.iter().flatten() {
-            for (room, sitting) in &person.rooms {
-                assert!(sitting.dropped.is_empty(), "it was not told of {:?}", sitting.dropped);
-                let owed = (sitting.first()..=self.last(*room)).find(|id| !sitting.is_settled(*id));
-                assert_eq!(owed, None, "it never came");
+        for member_state in self.members.iter().flatten() {
+            for (room, delivery) in &member_state.rooms {
+                assert!(delivery.dropped.is_empty(), "no notice of the dropped ids {:?}", delivery.dropped);
+                let undelivered = (delivery.first()..=self.last(*room)).find(|id| !delivery.is_accounted_for(*id));
+                assert_eq!(undelivered, None, "the id was never delivered");
             }
         }
     }
@@ -301,17 +308,17 @@ fn message(event: &Value) -> (usize, u64, String) {
 
 proptest! {
     #[test]
-    fn nobody_misses_anything_in_silence(
-        steps in prop::collection::vec(any_step(), 1..60),
+    fn every_message_is_delivered_or_reported_missed(
+        inputs in prop::collection::vec(any_input(), 1..60),
         drops in prop::collection::vec(prop::bool::weighted(0.15), 0..200),
         max_kept_messages in prop_oneof![Just(0), 1..5usize, Just(100)],
         max_kept_bytes in prop_oneof![Just(0), Just(1500), Just(200_000usize)],
     ) {
-        let rules = Rules { messages_per_second: 0, max_kept_messages, max_kept_bytes, max_rooms: 2, ..Rules::default() };
-        let mut model = Model::new(rules, drops);
-        for step in &steps {
-            model.step(step);
+        let rules = ChatRules { messages_per_second: 0, max_kept_messages, max_kept_bytes, max_rooms: 2, ..ChatRules::default() };
+        let mut model = DeliveryModel::new(rules, drops);
+        for input in &inputs {
+            model.apply(input);
         }
-        model.end();
+        model.finish();
     }
 }

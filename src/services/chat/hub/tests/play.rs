@@ -1,99 +1,103 @@
-//! Plays a script to a hub.
+//! Runs a script against a hub.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
+use super::harness::HubHarness;
 use super::script::{Act, Script, Speech, Step};
-use super::table::Table;
 use super::*;
 
-/// Somebody in a script.
-struct Peer {
+/// A peer in a script.
+struct ScriptPeer {
     speech: Speech,
-    reach: Address,
-    /// What came for it and was not looked at.
-    unheard: VecDeque<Vec<u8>>,
-    closed: bool,
+    address: PeerAddress,
+    /// Payloads that no step of the script has expected yet.
+    received: VecDeque<Vec<u8>>,
+    is_closed: bool,
 }
 
 #[derive(Clone, Copy)]
-enum Address {
+enum PeerAddress {
     Conn(ConnId),
     Source(SocketAddr),
 }
 
-/// Plays it from top to bottom; panics with the line at which the hub does something else.
+/// Runs the steps of a script in order. Panics with the line of the first step that differs.
 pub(super) fn play(script: &Script) {
-    let mut table = Table::new(script.rules.clone());
-    let mut peers: HashMap<String, Peer> = HashMap::new();
+    let mut chat = HubHarness::new(script.rules.clone());
+    let mut peers: HashMap<String, ScriptPeer> = HashMap::new();
     for step in &script.steps {
         let Step { line, who, act } = step;
         let at = format!("{}:{line}: {who}", script.name);
         match act {
-            Act::Clock(by) => table.advance(*by),
+            Act::Clock(by) => chat.advance(*by),
             Act::Connects(speech, from) => {
-                let reach = match speech {
-                    Speech::Udp => Address::Source(SocketAddr::new(*from, 20_000 + peers.len() as u16)),
-                    Speech::Console => Address::Conn(table.connect_console()),
-                    Speech::Json => Address::Conn(table.connect(Dialect::Json, *from)),
-                    Speech::Lines => Address::Conn(table.connect(Dialect::Lines, *from)),
-                    Speech::Raw => Address::Conn(table.connect(Dialect::Raw, *from)),
+                let address = match speech {
+                    Speech::Udp => PeerAddress::Source(SocketAddr::new(*from, 20_000 + peers.len() as u16)),
+                    Speech::Console => PeerAddress::Conn(chat.connect_console()),
+                    Speech::Json => PeerAddress::Conn(chat.connect(ChatDialect::Json, *from)),
+                    Speech::Lines => PeerAddress::Conn(chat.connect(ChatDialect::Lines, *from)),
+                    Speech::Raw => PeerAddress::Conn(chat.connect(ChatDialect::Raw, *from)),
                 };
-                peers.insert(who.clone(), Peer { speech: *speech, reach, unheard: VecDeque::new(), closed: false });
+                peers.insert(
+                    who.clone(),
+                    ScriptPeer { speech: *speech, address, received: VecDeque::new(), is_closed: false },
+                );
             }
-            Act::Says(bytes) => match peers[who].reach {
-                Address::Conn(conn) if peers[who].speech == Speech::Lines => table.say_lines(conn, bytes),
-                Address::Conn(conn) => table.say(conn, bytes),
-                Address::Source(source) => table.say_datagram(source, bytes),
+            Act::Says(bytes) => match peers[who].address {
+                PeerAddress::Conn(conn) if peers[who].speech == Speech::Lines => chat.receive_lines(conn, bytes),
+                PeerAddress::Conn(conn) => chat.receive(conn, bytes),
+                PeerAddress::Source(source) => chat.receive_datagram(source, bytes),
             },
             Act::Closes => {
-                if let Address::Conn(conn) = peers[who].reach {
-                    table.close(conn, &CloseReason::PeerClosed);
+                if let PeerAddress::Conn(conn) = peers[who].address {
+                    chat.close(conn, &CloseReason::PeerClosed);
                 }
-                peers.get_mut(who).expect(&at).closed = true;
+                peers.get_mut(who).expect(&at).is_closed = true;
             }
             Act::Hears(expected) => {
-                let next = peers.get_mut(who).expect(&at).unheard.pop_front();
-                let next = next.unwrap_or_else(|| panic!("{at}: hears nothing instead of {expected:?}"));
-                assert!(expected.is(&next), "{at}: hears {}", String::from_utf8_lossy(&next));
+                let next = peers.get_mut(who).expect(&at).received.pop_front();
+                let next = next.unwrap_or_else(|| panic!("{at}: received nothing instead of {expected:?}"));
+                assert!(expected.is(&next), "{at}: received {}", String::from_utf8_lossy(&next));
             }
             Act::Silent => assert_silent(&at, &peers[who]),
             Act::Ends => {
                 assert_silent(&at, &peers[who]);
-                let ended = matches!(peers[who].reach, Address::Conn(conn) if table.ended.contains(&conn));
+                let ended = matches!(peers[who].address, PeerAddress::Conn(conn) if chat.closed.contains(&conn));
                 assert!(ended, "{at}: is still connected");
             }
         }
-        table.settle();
-        table.hub.check();
+        chat.run_until_idle();
+        chat.hub.check();
         for peer in peers.values_mut() {
-            peer.listen(&mut table);
+            peer.receive(&mut chat);
         }
     }
-    for (who, peer) in peers.iter().filter(|(_, peer)| !peer.closed) {
+    for (who, peer) in peers.iter().filter(|(_, peer)| !peer.is_closed) {
         assert_silent(&format!("{}, at its end: {who}", script.name), peer);
     }
 }
 
-fn assert_silent(at: &str, peer: &Peer) {
-    let unheard: Vec<_> = peer.unheard.iter().map(|bytes| String::from_utf8_lossy(bytes)).collect();
-    assert!(unheard.is_empty(), "{at}: hears {unheard:#?}");
+fn assert_silent(at: &str, peer: &ScriptPeer) {
+    let received: Vec<_> = peer.received.iter().map(|bytes| String::from_utf8_lossy(bytes)).collect();
+    assert!(received.is_empty(), "{at}: received {received:#?}");
 }
 
-impl Peer {
-    fn listen(&mut self, table: &mut Table) {
-        let heard = match self.reach {
-            Address::Conn(conn) => table.heard(conn),
-            Address::Source(source) => table.out.datagrams.remove(&source).map(Vec::from).unwrap_or_default(),
+impl ScriptPeer {
+    /// Takes the payloads delivered to the peer since the last step.
+    fn receive(&mut self, chat: &mut HubHarness) {
+        let payloads = match self.address {
+            PeerAddress::Conn(conn) => chat.take_delivered(conn),
+            PeerAddress::Source(source) => chat.out.datagrams.remove(&source).map(Vec::from).unwrap_or_default(),
         };
-        for payload in heard {
-            // A raw peer is sent line feeds with its lines, and no other sign of where one message ends.
+        for payload in payloads {
+            // In the raw dialect only the line feeds separate messages.
             match self.speech {
                 Speech::Raw => {
-                    let lines = payload.strip_suffix(b"\n").expect("what a raw peer is sent ends its line");
-                    self.unheard.extend(lines.split(|byte| *byte == b'\n').map(<[u8]>::to_vec));
+                    let lines = payload.strip_suffix(b"\n").expect("a raw payload ends with a line feed");
+                    self.received.extend(lines.split(|byte| *byte == b'\n').map(<[u8]>::to_vec));
                 }
-                _ => self.unheard.push_back(payload.to_vec()),
+                _ => self.received.push_back(payload.to_vec()),
             }
         }
     }

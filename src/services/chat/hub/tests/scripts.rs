@@ -1,4 +1,4 @@
-//! Every script of `tests/chat/scripts`, played to a hub alone.
+//! Runs every script of `tests/chat/scripts` against a hub without an engine.
 
 use std::fs;
 use std::path::Path;
@@ -7,11 +7,11 @@ use super::play::play;
 use super::script::Script;
 
 #[test]
-fn every_script_holds() {
+fn chat_scripts_pass_without_an_engine() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chat/scripts");
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    assert!(paths.len() > 20, "the scripts have gone");
+    assert!(paths.len() > 20, "{} scripts are too few: is the path right?", paths.len());
     let mut failed = Vec::new();
     for path in paths {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -20,11 +20,11 @@ fn every_script_holds() {
             failed.push(name);
         }
     }
-    assert!(failed.is_empty(), "these scripts do not hold, see above: {failed:?}");
+    assert!(failed.is_empty(), "failed scripts: {failed:?}; the panics are above");
 }
 
 #[test]
-fn the_manuals_examples_hold() {
+fn chat_page_examples_pass() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/chat.md")).unwrap();
     let examples: Vec<_> = page.split("```chat\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(!examples.is_empty());

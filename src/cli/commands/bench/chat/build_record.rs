@@ -1,0 +1,102 @@
+//! Builds the record of `bench chat` from the outcome of its load.
+
+use switchboard::load::chat::{self, ChatActivity, ChatOutcome};
+
+use super::record::{ChatCost, ChatLoadRecord, ChatRecord, MembersRecord, ProofRecord, SCHEMA, ViolationRecord};
+use super::verdicts;
+use crate::cli::commands::bench::build_record::{
+    RunInfo, distribution, generator_record, percentiles, sample_record, server_record,
+};
+use crate::cli::commands::bench::watcher::{EarlyEnd, RunReadings};
+use crate::cli::report::rates::{each, nanos, per_second};
+
+/// The result of one `bench chat`.
+#[derive(Debug)]
+pub(in crate::cli::commands::bench) struct ChatRun {
+    pub(super) load: chat::ChatLoadConfig,
+    pub(super) outcome: ChatOutcome,
+    pub(super) readings: RunReadings,
+}
+
+/// Builds the record of a run.
+pub(super) fn chat_record(info: RunInfo, run: &ChatRun) -> ChatRecord {
+    let ChatRun { load, outcome, readings } = run;
+    let elapsed = outcome.elapsed;
+    let deliveries_per_second = per_second(outcome.delivered, elapsed);
+    let generator = generator_record(&outcome.generator, outcome.bottleneck(), elapsed, outcome.messages);
+    let server = info
+        .pid
+        .and_then(|pid| server_record(pid, readings, elapsed, outcome.messages, Some(outcome.members as u64), true));
+    let mut record = ChatRecord {
+        schema: SCHEMA,
+        command: info.command,
+        started_at: info.started_at,
+        machine: info.machine,
+        target: info.target,
+        load: load_record(load),
+        interrupted: info.interrupted,
+        ended_early: readings.ended_early.map(EarlyEnd::key),
+        elapsed_ns: nanos(elapsed),
+        messages: outcome.messages,
+        due: matches!(load.activity, ChatActivity::Open { .. }).then_some(outcome.due),
+        messages_per_second: per_second(outcome.messages, elapsed),
+        deliveries: outcome.deliveries,
+        delivered: outcome.delivered,
+        deliveries_per_second,
+        payload_bytes_per_second: deliveries_per_second * each(outcome.bytes, outcome.deliveries).unwrap_or(0.0),
+        latency_ns: distribution(&outcome.latency),
+        members: MembersRecord {
+            in_at_end: outcome.members,
+            all_in_after_ns: nanos(outcome.joining),
+            join_ns: distribution(&outcome.joins),
+        },
+        proof: ProofRecord {
+            proved: outcome.is_verified(),
+            ids: outcome.ids,
+            received: outcome.received,
+            awaited: outcome.awaited,
+            violations: outcome.violations.iter().map(violation_record).collect(),
+        },
+        faults: outcome.faults,
+        server_errors: outcome.server_errors.clone(),
+        generator: ChatCost { cpu_ns_per_delivery: each(generator.cpu_ns, outcome.delivered), side: generator },
+        server: server
+            .map(|server| ChatCost { cpu_ns_per_delivery: each(server.cpu_ns, outcome.delivered), side: server }),
+        percentiles: percentiles(&outcome.latency),
+        samples: outcome.samples.iter().map(sample_record).collect(),
+        verdicts: Vec::new(),
+    };
+    record.verdicts = verdicts::verdicts(&record);
+    record
+}
+
+fn load_record(plan: &chat::ChatLoadConfig) -> ChatLoadRecord {
+    let (activity, in_flight, rate_per_second) = match plan.activity {
+        ChatActivity::Closed { in_flight } => ("closed", Some(in_flight), None),
+        ChatActivity::Open { rate } => ("open", None, Some(rate)),
+        ChatActivity::Idle => ("idle", None, None),
+    };
+    ChatLoadRecord {
+        activity,
+        in_flight,
+        rate_per_second,
+        members: plan.members,
+        publishers: plan.publishers,
+        rooms: plan.rooms,
+        payload_bytes: plan.payload_bytes,
+        warm_up_ns: nanos(plan.warm_up),
+        duration_ns: nanos(plan.duration),
+        answer_timeout_ns: nanos(plan.answer_timeout),
+    }
+}
+
+fn violation_record(violation: &chat::DeliveryViolation) -> ViolationRecord {
+    let text = violation.to_string();
+    ViolationRecord {
+        kind: violation.kind,
+        member: violation.member,
+        room: violation.room.clone(),
+        id: violation.id,
+        text,
+    }
+}

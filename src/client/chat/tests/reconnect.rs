@@ -1,0 +1,125 @@
+//! Reconnects to a server that sends new messages before the greeting, and each message only once.
+
+use std::time::Duration;
+
+use super::super::{ChatSession, Ending, SessionAction, SessionOptions};
+use crate::services::chat::wire::Event;
+
+const NOW: Duration = Duration::ZERO;
+
+fn welcome(server: &'static str) -> Event<'static> {
+    let rooms = vec!["lobby".into()];
+    Event::Welcome { nick: "eva".into(), rooms, messages_per_second: None, burst: None, server: Some(server.into()) }
+}
+
+fn message(id: u64) -> Event<'static> {
+    Event::Message { room: "lobby".into(), id, from: "bo".into(), text: "hi".into(), at: "".into() }
+}
+
+/// Connects, receives `early_messages` before the welcome and `replayed` after it, and disconnects.
+/// Returns the ids shown.
+fn shown(session: &mut ChatSession, server: &'static str, early_messages: &[u64], replayed: &[u64]) -> Vec<u64> {
+    session.handle_connected(NOW);
+    let joined = Event::Joined { room: "lobby".into(), nick: "eva".into() };
+    let events = early_messages.iter().map(|id| message(*id)).chain([welcome(server), joined]);
+    for event in events.chain(replayed.iter().map(|id| message(*id))).chain([Event::Pong]) {
+        session.handle_event(event, NOW);
+    }
+    let mut ids = Vec::new();
+    while let Some(action) = session.next_action() {
+        if let SessionAction::Show(Event::Message { id, .. }) = action {
+            ids.push(id);
+        }
+    }
+    session.handle_disconnected("cut", NOW);
+    session.handle_timeout(Duration::from_hours(1));
+    ids
+}
+
+#[test]
+fn messages_before_the_welcome_are_held_and_shown_in_order() {
+    let mut session = ChatSession::new(SessionOptions { nick: Some("eva".to_owned()), ..SessionOptions::default() });
+    assert_eq!(shown(&mut session, "a", &[], &[1, 2]), [1, 2]);
+    assert_eq!(shown(&mut session, "a", &[4], &[3]), [3, 4]);
+    assert_eq!(shown(&mut session, "b", &[3, 4], &[1, 2]), [1, 2, 3, 4]);
+}
+
+#[test]
+fn too_many_messages_before_the_welcome_cause_a_reconnect() {
+    let mut session = ChatSession::new(SessionOptions { nick: Some("eva".to_owned()), ..SessionOptions::default() });
+    assert_eq!(shown(&mut session, "a", &[], &[1]), [1]);
+    session.handle_connected(NOW);
+    for id in 2..=4098 {
+        session.handle_event(message(id), NOW);
+    }
+    let actions: Vec<_> = std::iter::from_fn(|| session.next_action()).collect();
+    assert!(
+        actions.contains(&SessionAction::Disconnect) && !actions.iter().any(|it| matches!(it, SessionAction::Show(_)))
+    );
+    session.handle_timeout(Duration::from_hours(2));
+    let replayed: Vec<_> = (2..=4098).collect();
+    assert_eq!(shown(&mut session, "a", &[], &replayed), replayed);
+}
+
+fn actions(session: &mut ChatSession) -> Vec<SessionAction> {
+    std::iter::from_fn(|| session.next_action()).collect()
+}
+
+fn eva(require_nick: bool) -> ChatSession {
+    ChatSession::new(SessionOptions { nick: Some("eva".to_owned()), require_nick, ..SessionOptions::default() })
+}
+
+#[test]
+fn dropped_messages_are_requested_by_a_reconnect() {
+    let mut session = eva(false);
+    assert_eq!(shown(&mut session, "a", &[], &[1]), [1]);
+    session.handle_connected(NOW);
+    for event in [welcome("a"), Event::Pong] {
+        session.handle_event(event, NOW);
+    }
+    actions(&mut session);
+    let missed = Event::Error {
+        code: "missed".into(),
+        text: "3 messages of lobby were missed".into(),
+        room: Some("lobby".into()),
+        first: Some(2),
+        count: Some(3),
+        offer: None,
+        label: None,
+    };
+    session.handle_event(missed, NOW);
+    assert_eq!(actions(&mut session).first(), Some(&SessionAction::Disconnect));
+    session.handle_timeout(Duration::from_hours(1));
+    assert_eq!(actions(&mut session), [SessionAction::Connect]);
+    assert_eq!(shown(&mut session, "a", &[5], &[2, 3, 4]), [2, 3, 4, 5]);
+}
+
+#[test]
+fn unanswered_greeting_means_not_a_chat_server() {
+    let mut session = eva(false);
+    session.handle_connected(NOW);
+    assert_eq!(session.next_timeout(NOW), Some(Duration::from_secs(10)));
+    session.handle_timeout(Duration::from_secs(10));
+    let Some(SessionAction::End(Ending::NotChatServer(why))) = actions(&mut session).pop() else {
+        panic!("it goes on")
+    };
+    assert!(why.contains("10 s"), "{why}");
+}
+
+#[test]
+fn required_nick_that_is_invalid_ends_the_session() {
+    for require_nick in [true, false] {
+        let mut session = eva(require_nick);
+        session.handle_connected(NOW);
+        let sent = actions(&mut session);
+        let label = sent.iter().find_map(|action| match action {
+            SessionAction::Send(labelled) => labelled.label.clone(),
+            _ => None,
+        });
+        let (code, text) = ("bad-nick".into(), "a nick has no colon in it".into());
+        let rejected = Event::Error { code, text, room: None, first: None, count: None, offer: None, label };
+        session.handle_event(rejected, NOW);
+        let ends = actions(&mut session).iter().any(|action| matches!(action, SessionAction::End(Ending::Rejected(_))));
+        assert_eq!(ends, require_nick);
+    }
+}

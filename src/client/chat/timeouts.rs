@@ -1,0 +1,102 @@
+//! The deadlines of a session: reconnect, greeting, keepalive, gaps, rate limit and finish.
+
+use std::time::Duration;
+
+use super::action::SessionAction;
+use super::notice::Ending;
+use super::room::ClientRoom;
+use super::session::ChatSession;
+use super::state::{CloseState, PingPurpose, PriorityRequest, SessionState};
+
+/// Silence of the server after which the session sends a ping.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Silence of the server after which the session drops the connection.
+const SERVER_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Time without progress after which a finishing session ends, even with requests left.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time that a server has to answer the greeting. Another kind of server may never answer it.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl ChatSession {
+    /// Returns the time of the next [`handle_timeout`](Self::handle_timeout), if no event arrives
+    /// before it.
+    pub fn next_timeout(&self, now: Duration) -> Option<Duration> {
+        let finish = (self.close_state != CloseState::Open).then(|| self.last_progress_at + FINISH_TIMEOUT);
+        let connection = match self.state {
+            SessionState::Ended => return None,
+            SessionState::Disconnected => None,
+            SessionState::BackingOff(until) => Some(until),
+            SessionState::Greeting | SessionState::CatchingUp | SessionState::Ready => {
+                let silence = self.last_received_at
+                    + if self.is_keepalive_pending() { SERVER_TIMEOUT } else { KEEPALIVE_INTERVAL };
+                let send = self.has_something_to_send().then(|| self.limiter.next_send_at(now));
+                // During a replay, gaps wait for its end, however slow it is.
+                let gaps = self
+                    .rooms
+                    .values()
+                    .filter(|_| self.state == SessionState::Ready)
+                    .filter_map(ClientRoom::gap_deadline)
+                    .min();
+                let greeting = (self.state == SessionState::Greeting).then(|| self.connected_at + GREETING_TIMEOUT);
+                [Some(silence), send, gaps, greeting].into_iter().flatten().min()
+            }
+        };
+        connection.into_iter().chain(finish).min()
+    }
+
+    /// Handles all deadlines up to `now`.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        if self.close_state != CloseState::Open
+            && self.state != SessionState::Ended
+            && now >= self.last_progress_at + FINISH_TIMEOUT
+        {
+            return self.finish();
+        }
+        match self.state {
+            SessionState::Ended | SessionState::Disconnected => {}
+            SessionState::BackingOff(until) => {
+                if now >= until {
+                    self.state = SessionState::Disconnected;
+                    self.actions.push_back(SessionAction::Connect);
+                }
+            }
+            SessionState::Greeting | SessionState::CatchingUp | SessionState::Ready => {
+                if self.state == SessionState::Greeting && now >= self.connected_at + GREETING_TIMEOUT {
+                    return self.abort_greeting(now);
+                }
+                if now >= self.last_received_at + SERVER_TIMEOUT {
+                    self.actions.push_back(SessionAction::Disconnect);
+                    let reason = format!("no data from the server for {} s", SERVER_TIMEOUT.as_secs());
+                    return self.handle_disconnected(&reason, now);
+                }
+                if now >= self.last_received_at + KEEPALIVE_INTERVAL && !self.is_keepalive_pending() {
+                    self.priority_queue.push_front(PriorityRequest::Ping(PingPurpose::Keepalive));
+                }
+                if self.state == SessionState::Ready {
+                    self.skip_gaps(|room| room.gap_deadline().is_some_and(|deadline| now >= deadline), now);
+                }
+                self.pump(now);
+            }
+        }
+    }
+
+    /// Returns true if a keepalive ping is sent or queued.
+    fn is_keepalive_pending(&self) -> bool {
+        self.pending_pings.contains(&PingPurpose::Keepalive)
+            || self.priority_queue.iter().any(|it| matches!(it, PriorityRequest::Ping(PingPurpose::Keepalive)))
+    }
+
+    /// Drops a connection on which the greeting has no answer. A server that has never answered is
+    /// not a slow chat server but another kind of server, so the session then ends.
+    fn abort_greeting(&mut self, now: Duration) {
+        let reason = format!("no answer to the greeting for {} s", GREETING_TIMEOUT.as_secs());
+        self.actions.push_back(SessionAction::Disconnect);
+        if self.server.is_none() && !self.is_reconnecting {
+            return self.end(Ending::NotChatServer(reason));
+        }
+        self.handle_disconnected(&reason, now);
+    }
+}

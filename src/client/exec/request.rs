@@ -1,0 +1,89 @@
+//! The request that asks a server to run a command.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::services::exec::wire::MAX_LINE_BYTES;
+
+/// Returns the bytes that request a command.
+///
+/// Several words are quoted, so that the server splits the line into the same words. A single word
+/// is sent unchanged, as a command line: `ls -l` in one string is a program and its argument. The
+/// token, if any, precedes the command on a line of its own.
+///
+/// ```
+/// use switchboard::client::exec::request;
+/// assert_eq!(request(&["echo", "a b"], None)?, b"echo 'a b'");
+/// assert_eq!(request(&["echo a  b"], Some("sesame"))?, b"sesame\necho a  b");
+/// # Ok::<(), switchboard::client::exec::ExecRequestError>(())
+/// ```
+///
+/// # Errors
+/// [`ExecRequestError`] if every server would reject the command.
+pub fn request<W: AsRef<str>>(words: &[W], token: Option<&str>) -> Result<Vec<u8>, ExecRequestError> {
+    let line: Cow<'_, str> = match words {
+        [line] => line.as_ref().into(),
+        words => shlex::try_join(words.iter().map(AsRef::as_ref)).map_err(|_| ExecRequestError::Nul)?.into(),
+    };
+    if line.contains('\0') {
+        return Err(ExecRequestError::Nul);
+    }
+    if line.trim().is_empty() {
+        return Err(ExecRequestError::Empty);
+    }
+    if line.len() > MAX_LINE_BYTES {
+        return Err(ExecRequestError::TooLong);
+    }
+    Ok(token.map_or_else(|| line.to_string(), |token| format!("{token}\n{line}")).into_bytes())
+}
+
+/// Error of [`request`]: an invalid command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExecRequestError {
+    /// The command contains a NUL byte.
+    Nul,
+    /// The command is empty or blank.
+    Empty,
+    /// The command is longer than [`MAX_LINE_BYTES`].
+    TooLong,
+}
+
+impl fmt::Display for ExecRequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nul => f.write_str("the command contains a NUL byte"),
+            Self::Empty => f.write_str("the command is empty: write one after --"),
+            Self::TooLong => write!(f, "the command is longer than {MAX_LINE_BYTES} bytes"),
+        }
+    }
+}
+
+impl std::error::Error for ExecRequestError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_words_survive_the_servers_split() {
+        for words in [
+            &["ls", "-l"][..],
+            &["echo", "a b", "", "it's", "\"", "$(x)", "`x`", "*", "~", "a\nb", "#", "你好", "\\", "!"],
+            &["echo", ";", "|", "&&"],
+        ] {
+            let line = request(words, None).unwrap();
+            assert_eq!(shlex::split(std::str::from_utf8(&line).unwrap()).unwrap(), words);
+        }
+    }
+
+    #[test]
+    fn invalid_commands_are_rejected() {
+        assert_eq!(request(&["a\0b"], None), Err(ExecRequestError::Nul));
+        assert_eq!(request(&["a", "\0"], None), Err(ExecRequestError::Nul));
+        assert_eq!(request(&[" "], None), Err(ExecRequestError::Empty));
+        assert_eq!(request::<&str>(&[], None), Err(ExecRequestError::Empty));
+        assert_eq!(request(&["x".repeat(MAX_LINE_BYTES + 1)], None), Err(ExecRequestError::TooLong));
+        assert!(request(&["x".repeat(MAX_LINE_BYTES)], None).is_ok());
+    }
+}

@@ -1,0 +1,144 @@
+//! Connections of members: opening, frames, closing.
+
+use std::net::IpAddr;
+
+use encoding_rs::UTF_8;
+
+use super::admission::network;
+use super::ids::{MemberId, RoomId};
+use super::member::{ChatMember, MemberEndpoint};
+use super::output::{EventTime, HubOutput};
+use super::state::Hub;
+use crate::service::CloseReason;
+use crate::service::ConnId;
+use crate::services::chat::dialect::{self, ChatDialect};
+use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame};
+use crate::services::chat::rules::ChatRules;
+use crate::services::chat::wire::Event;
+
+impl Hub {
+    /// Adds the peer of a new connection to the lobby, as a guest, or rejects it.
+    pub(crate) fn on_open(
+        &mut self,
+        conn: ConnId,
+        dialect: ChatDialect,
+        address: Option<IpAddr>,
+        out: &mut dyn HubOutput,
+    ) {
+        let address = address.map(network);
+        if let Err(error) = self.admit(address) {
+            self.counts.rejected += 1;
+            self.send_event_to(conn, dialect, &error.event(None), out);
+            self.send_event_to(conn, dialect, &Event::Bye { reason: error.text.as_str().into() }, out);
+            out.close(conn, error.text.into());
+            return;
+        }
+        let id = self.members.add(conn, dialect, address);
+        self.join(id, RoomId::LOBBY, out);
+        if dialect != ChatDialect::Json {
+            self.send_welcome(id, out);
+        }
+    }
+
+    /// Handles a frame of a console or a member.
+    pub(crate) fn on_frame(&mut self, conn: ConnId, frame: &[u8], time: EventTime, out: &mut dyn HubOutput) {
+        if self.consoles.iter().any(|console| console.conn == conn) {
+            self.handle_operator_line(conn, frame, time, out);
+            return;
+        }
+        let Some(id) = self.members.by_conn(conn) else { return };
+        let Some((_, dialect)) = self.members.get(id).and_then(ChatMember::conn) else { return };
+        if dialect == ChatDialect::Raw && frame.starts_with(b"/") {
+            // One read may hold several lines. The lines after a command are not its arguments.
+            for line in frame.split(|byte| *byte == b'\n') {
+                self.handle_frame(id, dialect, line, time, out);
+            }
+        } else {
+            self.handle_frame(id, dialect, frame, time, out);
+        }
+    }
+
+    /// Parses a frame, executes its request, and sends the error reply if that fails.
+    fn handle_frame(
+        &mut self,
+        id: MemberId,
+        dialect: ChatDialect,
+        frame: &[u8],
+        time: EventTime,
+        out: &mut dyn HubOutput,
+    ) {
+        let ChatRules { messages_per_second, burst, encoding, .. } = self.rules;
+        // Frames that arrive after `disconnect` are ignored.
+        let Some(member) = self.members.get_mut(id).filter(|member| !member.is_disconnecting) else { return };
+        if !member.bucket.try_take(time.now, messages_per_second, burst) {
+            self.disconnect_for_flood(id, out);
+            return;
+        }
+        if dialect != ChatDialect::Json && !member.is_announced && dialect::is_http_request(frame) {
+            self.disconnect(id, "this is a chat server, and that was an HTTP request", out);
+            return;
+        }
+        let is_utf8_text = dialect != ChatDialect::Json && encoding == UTF_8;
+        let text = if is_utf8_text { dialect::strip_telnet_commands(frame) } else { frame.into() };
+        let Some(ParsedFrame { request, label }) = dialect::parse_frame(dialect, &text, encoding) else { return };
+        // Pending messages are sent before the answer. A `say` does not flush them: its message
+        // joins the batch of the turn.
+        if !matches!(request, Ok(HubRequest::Say { .. })) {
+            self.flush_rooms_of(id, out);
+        }
+        let error_label = label.clone();
+        if let Err(error) = request.and_then(|request| self.handle_request(id, request, label, time, out)) {
+            self.send_event(id, &error.event(error_label), out);
+        }
+    }
+
+    /// Sends `bye` with the reason and closes the member's connection. Removes a UDP member.
+    pub(super) fn disconnect(&mut self, id: MemberId, reason: &str, out: &mut dyn HubOutput) {
+        self.flush_rooms_of(id, out);
+        self.send_event(id, &Event::Bye { reason: reason.into() }, out);
+        let endpoint = self.members.get_mut(id).map(|member| {
+            member.is_disconnecting = true;
+            member.endpoint
+        });
+        match endpoint {
+            // `on_close` removes the member when the engine has closed the connection.
+            Some(MemberEndpoint::Connection { id: conn, .. }) => out.close(conn, reason.to_owned().into()),
+            Some(MemberEndpoint::Udp { .. }) => self.remove_member(id, true, out),
+            None => {}
+        }
+    }
+
+    fn disconnect_for_flood(&mut self, id: MemberId, out: &mut dyn HubOutput) {
+        self.counts.rate_limited += 1;
+        // The messages within the limit are published, and the member receives them before `bye`.
+        self.flush_rooms_of(id, out);
+        let ChatRules { messages_per_second, burst, .. } = self.rules;
+        let text = format!("rate limit exceeded: {messages_per_second} messages per second after a burst of {burst}");
+        self.send_event(id, &ErrorReply::new("flood", text).event(None), out);
+        self.disconnect(id, "flood", out);
+    }
+
+    /// Removes the console or the member of a closed connection.
+    pub(crate) fn on_close(&mut self, conn: ConnId, reason: &CloseReason, out: &mut dyn HubOutput) {
+        if let Some(at) = self.consoles.iter().position(|console| console.conn == conn) {
+            self.consoles.swap_remove(at);
+            if *reason != CloseReason::ShuttingDown {
+                log::info!("console closed: {reason}; the server runs until SIGTERM");
+            }
+        }
+        let Some(id) = self.members.by_conn(conn) else { return };
+        match reason {
+            CloseReason::SlowConsumer { .. } => self.log_slow_consumer(id, reason),
+            // The hub has sent `bye` already, or the peer is unreachable.
+            CloseReason::Service(_) | CloseReason::PeerClosed | CloseReason::PeerReset(_) => {}
+            _ => self.send_event(id, &Event::Bye { reason: reason.to_string().into() }, out),
+        }
+        // During shutdown all members leave, so an announcement would have no receivers.
+        self.remove_member(id, *reason != CloseReason::ShuttingDown, out);
+    }
+
+    fn log_slow_consumer(&self, id: MemberId, reason: &CloseReason) {
+        let Some(member) = self.members.get(id) else { return };
+        log::warn!("disconnected {}: {reason} (rooms: {})", member.nick, self.room_names(member).join(", "));
+    }
+}

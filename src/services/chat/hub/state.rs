@@ -1,0 +1,70 @@
+//! The state of the hub.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use super::ids::RoomId;
+use super::members::MemberTable;
+use super::rooms::RoomTable;
+use crate::service::ConnId;
+use crate::services::chat::colour::Palette;
+use crate::services::chat::rules::ChatRules;
+use crate::services::chat::token_bucket::TokenBucket;
+
+/// The chat: all members and rooms.
+pub(crate) struct Hub {
+    pub(super) rules: ChatRules,
+    pub(super) members: MemberTable,
+    pub(super) rooms: RoomTable,
+    /// Rooms with messages of this turn.
+    pub(super) rooms_to_flush: Vec<RoomId>,
+    pub(super) consoles: Vec<OperatorConsole>,
+    pub(super) palette: Palette,
+    /// Banned networks, in the form that [`network`](super::admission::network) returns. A
+    /// dual-stack socket reports IPv4 peers as mapped IPv6 addresses, so all addresses are
+    /// canonical here.
+    pub(super) bans: HashSet<IpAddr>,
+    /// Rate limit of the answers to all UDP senders that are not members.
+    pub(super) non_member_bucket: TokenBucket,
+    pub(super) counts: HubCounts,
+    /// True if a timer for the next silent UDP member is set.
+    pub(super) is_timer_set: bool,
+}
+
+/// A console of the operator.
+pub(super) struct OperatorConsole {
+    pub(super) conn: ConnId,
+    /// The name of the room for text of this console.
+    pub(super) room: String,
+}
+
+/// Counters since the start of the server.
+#[derive(Default)]
+pub(super) struct HubCounts {
+    pub(super) messages: u64,
+    pub(super) deliveries: u64,
+    /// Connections and datagrams that were not admitted.
+    pub(super) rejected: u64,
+    /// Requests and datagrams beyond the rate limit.
+    pub(super) rate_limited: u64,
+}
+
+impl Hub {
+    /// Returns a hub with an empty lobby.
+    pub(crate) fn new(rules: ChatRules, palette: Palette) -> Self {
+        // A burst of zero would reject every request.
+        let rules = ChatRules { burst: rules.burst.max(1), ..rules };
+        Self {
+            members: MemberTable::default(),
+            rooms: RoomTable::new(&rules),
+            rooms_to_flush: Vec::new(),
+            consoles: Vec::new(),
+            palette,
+            bans: HashSet::new(),
+            non_member_bucket: TokenBucket::default(),
+            counts: HubCounts::default(),
+            is_timer_set: false,
+            rules,
+        }
+    }
+}

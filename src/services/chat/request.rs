@@ -1,0 +1,99 @@
+//! Requests to the hub, as parsed by every dialect, and the reply to a request that fails.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use super::wire::Event;
+
+/// A request to the hub.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum HubRequest<'a> {
+    Hello {
+        nick: Cow<'a, str>,
+    },
+    Join {
+        room: Cow<'a, str>,
+        since: Option<u64>,
+    },
+    /// In this and the following variants `room: None` means the member's current room.
+    Leave {
+        room: Option<Cow<'a, str>>,
+    },
+    Say {
+        room: Option<Cow<'a, str>>,
+        text: Cow<'a, str>,
+    },
+    Whisper {
+        to: Cow<'a, str>,
+        text: Cow<'a, str>,
+    },
+    Who {
+        room: Option<Cow<'a, str>>,
+        next: Option<u64>,
+    },
+    Rooms {
+        next: Option<u64>,
+    },
+    Nick {
+        nick: Cow<'a, str>,
+    },
+    Ping,
+    /// Asks for the member's own nick and rooms.
+    Me,
+    Help,
+    Quit,
+    /// A request that only the operator's console may send.
+    Operator(OperatorCommand<'a>),
+}
+
+/// A command of the operator that members do not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum OperatorCommand<'a> {
+    Kick { nick: Cow<'a, str> },
+    Ban { address: IpAddr },
+    Unban { address: IpAddr },
+    Bans,
+    Stats,
+    Shutdown,
+}
+
+/// The result of parsing one frame.
+pub(super) struct ParsedFrame<'a> {
+    /// The request, or the reply to a frame that is not a valid request.
+    pub(super) request: Result<HubRequest<'a>, ErrorReply>,
+    /// The `ref` of the request, which its answer repeats.
+    pub(super) label: Option<Value>,
+}
+
+/// The reply to a request that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ErrorReply {
+    /// The error code, for programs.
+    pub(super) code: &'static str,
+    /// The explanation, for users.
+    pub(super) text: String,
+    /// A free nick that resembles the requested one.
+    pub(super) offer: Option<String>,
+}
+
+impl ErrorReply {
+    /// Returns a reply without an offer.
+    pub(super) fn new(code: &'static str, text: impl Into<String>) -> Self {
+        Self { code, text: text.into(), offer: None }
+    }
+
+    /// Returns the `error` event to send, with the `ref` of the request.
+    pub(super) fn event(&self, label: Option<Value>) -> Event<'_> {
+        Event::Error {
+            code: self.code.into(),
+            text: Cow::from(&self.text),
+            room: None,
+            first: None,
+            count: None,
+            offer: self.offer.as_deref().map(Cow::from),
+            label,
+        }
+    }
+}
