@@ -1,7 +1,7 @@
 //! The output of a chat session: what the program must do next.
 
 use super::notice::{Ending, Notice};
-use crate::services::chat::wire::{Event, Labelled};
+use crate::services::chat::wire::{ChatEvent, LabelledRequest};
 
 /// One instruction to the program that drives a [`ChatSession`](super::ChatSession).
 #[derive(Clone, Debug, PartialEq)]
@@ -11,9 +11,9 @@ pub enum SessionAction {
     /// Close the connection; the session does not use it again.
     Disconnect,
     /// Send this request.
-    Send(Labelled<'static>),
+    Send(LabelledRequest<'static>),
     /// Show this server event.
-    Show(Event<'static>),
+    Show(ChatEvent<'static>),
     /// Show this notice, which comes from the session itself.
     Notify(Notice),
     /// Stop: the session has ended.

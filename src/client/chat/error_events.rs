@@ -11,14 +11,14 @@ use super::rate_limiter::RequestKind;
 use super::room::ClientRoom;
 use super::session::ChatSession;
 use super::state::SessionState;
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::ChatEvent;
 
 /// The `bye` reason for a client that the operator kicked.
 pub(super) const KICK_REASON: &str = "kicked by the operator";
 
 impl ChatSession {
-    pub(super) fn handle_error(&mut self, event: Event<'static>, now: Duration) {
-        let Event::Error { code, text, room, first, count, offer, label } = &event else { return };
+    pub(super) fn handle_error(&mut self, event: ChatEvent<'static>, now: Duration) {
+        let ChatEvent::Error { code, text, room, first, count, offer, label } = &event else { return };
         let label = label.as_ref().and_then(Value::as_u64);
         if let Some(label) = label {
             self.limiter.mark_arrived(label, now);

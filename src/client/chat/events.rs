@@ -12,7 +12,7 @@ use super::rate_limiter::RequestKind;
 use super::room::ClientRoom;
 use super::session::ChatSession;
 use super::state::{CloseState, PingPurpose, PriorityRequest, SessionState};
-use crate::services::chat::wire::{Event, Request};
+use crate::services::chat::wire::{ChatEvent, ChatRequest};
 
 /// Maximum number of replayed messages that are held until their count is known; above it they are
 /// shown without a count. Also the maximum number of messages held before the server has identified
@@ -24,24 +24,24 @@ const MAX_REPLAY: usize = 4096;
 const MAX_ROOMS: usize = 256;
 
 impl ChatSession {
-    pub(super) fn apply_event(&mut self, event: Event<'static>, now: Duration) {
-        if !matches!(event, Event::Bye { .. } | Event::Error { .. } | Event::Message { .. }) {
+    pub(super) fn apply_event(&mut self, event: ChatEvent<'static>, now: Duration) {
+        if !matches!(event, ChatEvent::Bye { .. } | ChatEvent::Error { .. } | ChatEvent::Message { .. }) {
             // The server is alive and answers, so the next failure starts with a short delay.
             self.backoff.reset();
         }
         match &event {
-            Event::Welcome { nick, messages_per_second, burst, server, .. } => {
+            ChatEvent::Welcome { nick, messages_per_second, burst, server, .. } => {
                 let (nick, server) = (nick.clone().into_owned(), server.clone());
                 self.limiter.mark_answered(RequestKind::Hello, now);
                 self.limiter.set_limit(*messages_per_second, *burst, now);
                 self.handle_server_name(server.map(Cow::into_owned));
                 self.handle_welcome(nick, event, now);
             }
-            Event::Joined { room, nick } => {
+            ChatEvent::Joined { room, nick } => {
                 let (room, nick) = (room.clone(), nick.clone());
                 self.handle_joined(&room, &nick, event, now);
             }
-            Event::Left { room, nick } if self.is_own(nick) => {
+            ChatEvent::Left { room, nick } if self.is_own(nick) => {
                 self.limiter.mark_answered(RequestKind::Other, now);
                 let room = room.clone();
                 if self.rooms.contains_key(&*room) {
@@ -49,12 +49,12 @@ impl ChatSession {
                 }
                 self.remove_room(&room);
             }
-            Event::Message { .. } if self.is_reconnecting && self.state == SessionState::Greeting => {
+            ChatEvent::Message { .. } if self.is_reconnecting && self.state == SessionState::Greeting => {
                 self.hold_early(event, now)
             }
-            Event::Message { .. } => self.handle_message(event, now),
-            Event::Ack { label, id } => self.handle_ack(label, *id, now),
-            Event::Whisper { from, .. } => {
+            ChatEvent::Message { .. } => self.handle_message(event, now),
+            ChatEvent::Ack { label, id } => self.handle_ack(label, *id, now),
+            ChatEvent::Whisper { from, .. } => {
                 if self.is_own(from) {
                     self.pending_whispers.pop_front();
                     self.last_progress_at = now;
@@ -62,15 +62,15 @@ impl ChatSession {
                 }
                 self.show(event);
             }
-            Event::Who { room, next, .. } => {
-                let more = next.map(|next| Request::Who { room: room.clone(), next: Some(next) });
+            ChatEvent::Who { room, next, .. } => {
+                let more = next.map(|next| ChatRequest::Who { room: room.clone(), next: Some(next) });
                 self.handle_page(event, more, now);
             }
-            Event::Rooms { next, .. } => {
-                let more = next.map(|next| Request::Rooms { next: Some(next) });
+            ChatEvent::Rooms { next, .. } => {
+                let more = next.map(|next| ChatRequest::Rooms { next: Some(next) });
                 self.handle_page(event, more, now);
             }
-            Event::Renamed { was, nick } => {
+            ChatEvent::Renamed { was, nick } => {
                 let is_requested = self.pending_nick.as_ref().is_some_and(|(_, pending)| pending == nick);
                 if is_requested || self.is_own(was) {
                     let nick = nick.clone().into_owned();
@@ -79,17 +79,17 @@ impl ChatSession {
                 }
                 self.show(event);
             }
-            Event::Pong => {
+            ChatEvent::Pong => {
                 self.limiter.mark_answered(RequestKind::Ping, now);
                 self.handle_pong(now);
             }
-            Event::Error { .. } => self.handle_error(event, now),
-            Event::Bye { reason } if reason == KICK_REASON => {
+            ChatEvent::Error { .. } => self.handle_error(event, now),
+            ChatEvent::Bye { reason } if reason == KICK_REASON => {
                 let reason = reason.clone().into_owned();
                 self.show(event);
                 self.end_rejected(&reason);
             }
-            Event::Left { .. } | Event::Bye { .. } => self.show(event),
+            ChatEvent::Left { .. } | ChatEvent::Bye { .. } => self.show(event),
         }
         self.finish_if_done();
     }
@@ -113,7 +113,7 @@ impl ChatSession {
     /// Holds a message until the server has identified itself, because its id may belong to another
     /// process. The server does not send it again on this connection, so on overflow the session
     /// must reconnect.
-    fn hold_early(&mut self, message: Event<'static>, now: Duration) {
+    fn hold_early(&mut self, message: ChatEvent<'static>, now: Duration) {
         if self.early_messages.len() < MAX_REPLAY {
             return self.early_messages.push(message);
         }
@@ -121,7 +121,7 @@ impl ChatSession {
         self.handle_disconnected("the server sends too many messages before it identifies itself", now);
     }
 
-    fn handle_welcome(&mut self, nick: String, event: Event<'static>, now: Duration) {
+    fn handle_welcome(&mut self, nick: String, event: ChatEvent<'static>, now: Duration) {
         self.hello_label = None;
         if let Some(requested) = self.requested_nick.clone().filter(|requested| *requested != nick) {
             self.notify(Notice::NickTaken { requested, assigned: Some(nick.clone()) });
@@ -134,7 +134,7 @@ impl ChatSession {
         }
     }
 
-    fn handle_joined(&mut self, name: &str, nick: &str, event: Event<'static>, now: Duration) {
+    fn handle_joined(&mut self, name: &str, nick: &str, event: ChatEvent<'static>, now: Duration) {
         let room = self.rooms.get_mut(name);
         // A client receives joins only of rooms that it is in. So the first join of a requested
         // room is the user's own, and reveals the nick of a guest.
@@ -161,8 +161,8 @@ impl ChatSession {
         }
     }
 
-    pub(super) fn handle_message(&mut self, event: Event<'static>, now: Duration) {
-        let Event::Message { room: name, id, .. } = &event else { return };
+    pub(super) fn handle_message(&mut self, event: ChatEvent<'static>, now: Duration) {
+        let ChatEvent::Message { room: name, id, .. } = &event else { return };
         let (name, id) = (name.clone().into_owned(), *id);
         let Some(room) = self.rooms.get_mut(&name) else {
             return self.show(event);
@@ -173,7 +173,7 @@ impl ChatSession {
     }
 
     /// Shows messages of one room, after a notice that `missing` messages before them are lost.
-    pub(super) fn show_in_order(&mut self, room: &str, shown: Vec<Event<'static>>, missing: u64) {
+    pub(super) fn show_in_order(&mut self, room: &str, shown: Vec<ChatEvent<'static>>, missing: u64) {
         if missing > 0 {
             self.notify(Notice::Missing { room: room.to_owned(), count: missing });
         }
@@ -192,8 +192,8 @@ impl ChatSession {
 
     /// Removes the user's own message from the unacknowledged ones, if `message` is that one: its
     /// acknowledgement is late or lost.
-    fn match_unacked(&mut self, message: &Event<'static>) {
-        let Event::Message { room, id, from, text, .. } = message else { return };
+    fn match_unacked(&mut self, message: &ChatEvent<'static>) {
+        let ChatEvent::Message { room, id, from, text, .. } = message else { return };
         let Some(known) = self.rooms.get_mut(&**room) else { return };
         if *id <= known.last_acked_id {
             return;
@@ -219,12 +219,12 @@ impl ChatSession {
         }
     }
 
-    fn handle_page(&mut self, event: Event<'static>, more: Option<Request<'static>>, now: Duration) {
+    fn handle_page(&mut self, event: ChatEvent<'static>, more: Option<ChatRequest<'static>>, now: Duration) {
         self.limiter.mark_answered(RequestKind::Other, now);
         self.show(event);
         if let Some(more) = more.filter(|_| self.list_pages_left > 0) {
             self.list_pages_left -= 1;
-            self.priority_queue.push_back(PriorityRequest::Request(more));
+            self.priority_queue.push_back(PriorityRequest::ChatRequest(more));
         }
     }
 
@@ -286,7 +286,7 @@ impl ChatSession {
         self.nick.as_deref() == Some(nick)
     }
 
-    pub(super) fn show(&mut self, event: Event<'static>) {
+    pub(super) fn show(&mut self, event: ChatEvent<'static>) {
         self.actions.push_back(SessionAction::Show(event));
     }
 

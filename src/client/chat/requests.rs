@@ -8,7 +8,7 @@ use super::notice::Notice;
 use super::rate_limiter::RequestKind;
 use super::session::ChatSession;
 use super::state::{CloseState, PingPurpose, PriorityRequest, SessionState, Unacked};
-use crate::services::chat::wire::{LOBBY, Labelled, Request};
+use crate::services::chat::wire::{ChatRequest, LOBBY, LabelledRequest};
 
 /// Maximum number of messages without an acknowledgement.
 const MAX_UNACKED: usize = 64;
@@ -19,20 +19,20 @@ const MAX_LIST_PAGES: u32 = 100;
 impl ChatSession {
     /// Requests a nick, before all other requests.
     pub(super) fn request_nick(&mut self, nick: String) {
-        self.priority_queue.push_front(PriorityRequest::Request(Request::Hello { nick: nick.into() }));
+        self.priority_queue.push_front(PriorityRequest::ChatRequest(ChatRequest::Hello { nick: nick.into() }));
     }
 
     /// Joins the rooms of the user. After a reconnect, it also requests the messages that the user
     /// missed.
     pub(super) fn enter_rooms(&mut self, now: Duration) {
         if !self.rooms.contains_key(LOBBY) {
-            self.priority_queue.push_back(PriorityRequest::Request(Request::Leave { room: LOBBY.into() }));
+            self.priority_queue.push_back(PriorityRequest::ChatRequest(ChatRequest::Leave { room: LOBBY.into() }));
         }
         for (name, room) in &self.rooms {
             let since = room.replay_after().filter(|_| self.is_reconnecting);
             if since.is_some() || name != LOBBY {
                 self.priority_queue
-                    .push_back(PriorityRequest::Request(Request::Join { room: name.clone().into(), since }));
+                    .push_back(PriorityRequest::ChatRequest(ChatRequest::Join { room: name.clone().into(), since }));
             }
         }
         if self.is_reconnecting {
@@ -51,12 +51,12 @@ impl ChatSession {
             ChatCommand::Say(text) => self.queue_message(&text),
             ChatCommand::Whisper { to, text } => {
                 let whispers = split_text(&text)
-                    .map(|part| Request::Whisper { to: to.clone().into(), text: part.to_owned().into() });
+                    .map(|part| ChatRequest::Whisper { to: to.clone().into(), text: part.to_owned().into() });
                 self.queue.extend(whispers);
             }
             ChatCommand::Join(room) => {
                 if !self.is_member(&room) {
-                    self.queue.push_back(Request::Join { room: room.clone().into(), since: None });
+                    self.queue.push_back(ChatRequest::Join { room: room.clone().into(), since: None });
                     // The entry may exist: a room that the user is leaving.
                     self.rooms.entry(room.clone()).or_default().is_leaving = false;
                 }
@@ -76,20 +76,20 @@ impl ChatSession {
                         left.is_leaving = true;
                     }
                     self.switch_away_from(&room);
-                    self.queue.push_back(Request::Leave { room: room.into() });
+                    self.queue.push_back(ChatRequest::Leave { room: room.into() });
                 } else {
                     self.reply_to_command(format!("you are not in {room}"));
                 }
             }
-            ChatCommand::Nick(nick) => self.queue.push_back(Request::Nick { nick: nick.into() }),
+            ChatCommand::Nick(nick) => self.queue.push_back(ChatRequest::Nick { nick: nick.into() }),
             ChatCommand::Who(room) => {
                 self.list_pages_left = MAX_LIST_PAGES;
                 let room = room.unwrap_or_else(|| self.current.clone());
-                self.queue.push_back(Request::Who { room: room.into(), next: None });
+                self.queue.push_back(ChatRequest::Who { room: room.into(), next: None });
             }
             ChatCommand::Rooms => {
                 self.list_pages_left = MAX_LIST_PAGES;
-                self.queue.push_back(Request::Rooms { next: None });
+                self.queue.push_back(ChatRequest::Rooms { next: None });
             }
             ChatCommand::Me => {
                 let nick = self.nick.as_deref().unwrap_or("a guest");
@@ -120,7 +120,7 @@ impl ChatSession {
             return self.reply_to_command(format!("not sent: you are not in {room}; /join ROOM joins a room"));
         }
         let messages =
-            split_text(text).map(|part| Request::Say { room: room.clone().into(), text: part.to_owned().into() });
+            split_text(text).map(|part| ChatRequest::Say { room: room.clone().into(), text: part.to_owned().into() });
         self.queue.extend(messages);
     }
 
@@ -141,7 +141,7 @@ impl ChatSession {
     /// Removes a room after the server confirmed the leave, unless a new join is queued.
     pub(super) fn remove_room(&mut self, name: &str) {
         let Some(room) = self.rooms.get_mut(name) else { return };
-        let is_join = |request: &Request<'_>| matches!(request, Request::Join { room, .. } if room == name);
+        let is_join = |request: &ChatRequest<'_>| matches!(request, ChatRequest::Join { room, .. } if room == name);
         if room.join_label.is_some() || self.queue.iter().any(is_join) {
             room.reset_membership();
         } else {
@@ -155,13 +155,13 @@ impl ChatSession {
     pub(super) fn leave_interrupted_rooms(&mut self) {
         let Self { rooms, queue, unacked, .. } = self;
         rooms.retain(|name, room| {
-            let is_leave = |request: &Request<'_>| matches!(request, Request::Leave { room } if room == name);
+            let is_leave = |request: &ChatRequest<'_>| matches!(request, ChatRequest::Leave { room } if room == name);
             if !room.is_leaving || queue.iter().any(is_leave) {
                 return true;
             }
             let has_unacked = unacked.iter().any(|message| message.room == *name);
             if has_unacked {
-                queue.push_front(Request::Leave { room: name.clone().into() });
+                queue.push_front(ChatRequest::Leave { room: name.clone().into() });
             }
             has_unacked
         });
@@ -194,8 +194,9 @@ impl ChatSession {
         }
     }
 
-    fn next_queued(&mut self) -> Option<Request<'static>> {
-        let must_wait = matches!(self.queue.front(), Some(Request::Say { .. })) && self.unacked.len() >= MAX_UNACKED;
+    fn next_queued(&mut self) -> Option<ChatRequest<'static>> {
+        let must_wait =
+            matches!(self.queue.front(), Some(ChatRequest::Say { .. })) && self.unacked.len() >= MAX_UNACKED;
         if must_wait { None } else { self.queue.pop_front() }
     }
 
@@ -207,27 +208,27 @@ impl ChatSession {
 
     fn send_priority(&mut self, request: PriorityRequest, now: Duration) {
         match request {
-            PriorityRequest::Request(request) => self.send_request(request, now),
+            PriorityRequest::ChatRequest(request) => self.send_request(request, now),
             PriorityRequest::Ping(purpose) => {
                 self.pending_pings.push_back(purpose);
-                self.send(Request::Ping, RequestKind::Ping, now);
+                self.send(ChatRequest::Ping, RequestKind::Ping, now);
             }
         }
     }
 
-    fn send_request(&mut self, request: Request<'static>, now: Duration) {
+    fn send_request(&mut self, request: ChatRequest<'static>, now: Duration) {
         // A reconnect is not progress: otherwise the finish timeout would never expire for a
         // server that rejects every connection.
         if self.state == SessionState::Ready {
             self.last_progress_at = now;
         }
         match &request {
-            Request::Hello { .. } => self.hello_label = Some(self.send(request, RequestKind::Hello, now)),
-            Request::Nick { nick } => {
+            ChatRequest::Hello { .. } => self.hello_label = Some(self.send(request, RequestKind::Hello, now)),
+            ChatRequest::Nick { nick } => {
                 let nick = nick.clone().into_owned();
                 self.pending_nick = Some((self.send(request, RequestKind::Other, now), nick));
             }
-            Request::Whisper { .. } => {
+            ChatRequest::Whisper { .. } => {
                 let label = self.send(request, RequestKind::Other, now);
                 self.pending_whispers.push_back(label);
                 // Some servers do not echo whispers, so only the last MAX_UNACKED labels are
@@ -236,14 +237,14 @@ impl ChatSession {
                     self.pending_whispers.pop_front();
                 }
             }
-            Request::Join { room, .. } => {
+            ChatRequest::Join { room, .. } => {
                 let room = room.clone().into_owned();
                 let label = self.send(request, RequestKind::Join, now);
                 if let Some(room) = self.rooms.get_mut(&room) {
                     room.join_label = Some(label);
                 }
             }
-            Request::Say { room, text } => {
+            ChatRequest::Say { room, text } => {
                 let (room, text) = (room.clone().into_owned(), text.clone().into_owned());
                 let label = Some(self.send(request, RequestKind::Say, now));
                 self.unacked.push_back(Unacked { room, text, nick: self.nick.clone(), label });
@@ -256,7 +257,7 @@ impl ChatSession {
 
     fn resend(&mut self, position: usize, now: Duration) {
         let Some(message) = self.unacked.get(position) else { return };
-        let request = Request::Say { room: message.room.clone().into(), text: message.text.clone().into() };
+        let request = ChatRequest::Say { room: message.room.clone().into(), text: message.text.clone().into() };
         let label = self.send(request, RequestKind::Say, now);
         let nick = self.nick.clone();
         if let Some(message) = self.unacked.get_mut(position) {
@@ -264,10 +265,10 @@ impl ChatSession {
         }
     }
 
-    fn send(&mut self, request: Request<'static>, kind: RequestKind, now: Duration) -> u64 {
+    fn send(&mut self, request: ChatRequest<'static>, kind: RequestKind, now: Duration) -> u64 {
         let label = self.next_label();
         self.limiter.record_sent(label, kind, now);
-        self.actions.push_back(SessionAction::Send(Labelled { request, label: Some(label.into()) }));
+        self.actions.push_back(SessionAction::Send(LabelledRequest { request, label: Some(label.into()) }));
         label
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::ChatEvent;
 
 /// Maximum number of messages held back. It exceeds the history that the server keeps.
 const MAX_HELD: usize = 1024;
@@ -28,7 +28,7 @@ pub(super) struct ClientRoom {
     last_id: Option<u64>,
     /// Id of the user's own last message that was acknowledged.
     pub(super) last_acked_id: u64,
-    held: BTreeMap<u64, Event<'static>>,
+    held: BTreeMap<u64, ChatEvent<'static>>,
     gap_since: Option<Duration>,
 }
 
@@ -66,9 +66,9 @@ impl ClientRoom {
     pub(super) fn receive(
         &mut self,
         id: u64,
-        message: Event<'static>,
+        message: ChatEvent<'static>,
         now: Duration,
-        shown: &mut Vec<Event<'static>>,
+        shown: &mut Vec<ChatEvent<'static>>,
     ) -> u64 {
         if self.last_id.is_some_and(|last_id| id <= last_id) {
             return 0;
@@ -83,7 +83,7 @@ impl ClientRoom {
 
     /// Skips `count` ids from `first` on, which the server no longer keeps. Returns how many of
     /// them were not received.
-    pub(super) fn skip(&mut self, first: u64, count: u64, now: Duration, shown: &mut Vec<Event<'static>>) -> u64 {
+    pub(super) fn skip(&mut self, first: u64, count: u64, now: Duration, shown: &mut Vec<ChatEvent<'static>>) -> u64 {
         let end = first.saturating_add(count).saturating_sub(1);
         let Some(last_id) = self.last_id else {
             self.last_id = Some(end);
@@ -121,7 +121,7 @@ impl ClientRoom {
     }
 
     /// Skips the first gap. Returns the number of lost messages.
-    pub(super) fn skip_gap(&mut self, now: Duration, shown: &mut Vec<Event<'static>>) -> u64 {
+    pub(super) fn skip_gap(&mut self, now: Duration, shown: &mut Vec<ChatEvent<'static>>) -> u64 {
         let (Some(last_id), Some((first, _))) = (self.last_id, self.held.first_key_value()) else { return 0 };
         let missing = first.saturating_sub(last_id).saturating_sub(1);
         self.last_id = Some(first.saturating_sub(1));
@@ -130,7 +130,7 @@ impl ClientRoom {
         missing
     }
 
-    fn release(&mut self, now: Duration, shown: &mut Vec<Event<'static>>) {
+    fn release(&mut self, now: Duration, shown: &mut Vec<ChatEvent<'static>>) {
         let before = shown.len();
         while let (Some(last_id), Some(entry)) = (self.last_id, self.held.first_entry()) {
             let id = *entry.key();
@@ -154,8 +154,8 @@ impl ClientRoom {
 mod tests {
     use super::*;
 
-    fn message(id: u64) -> Event<'static> {
-        Event::Message { room: "tea".into(), id, from: "bo".into(), text: "hi".into(), at: "".into() }
+    fn message(id: u64) -> ChatEvent<'static> {
+        ChatEvent::Message { room: "tea".into(), id, from: "bo".into(), text: "hi".into(), at: "".into() }
     }
 
     /// Receives `ids` in this order. Returns the ids shown, and the number of lost messages.
@@ -165,8 +165,11 @@ mod tests {
         (ids_of(&shown), missing)
     }
 
-    fn ids_of(shown: &[Event<'static>]) -> Vec<u64> {
-        shown.iter().filter_map(|event| if let Event::Message { id, .. } = event { Some(*id) } else { None }).collect()
+    fn ids_of(shown: &[ChatEvent<'static>]) -> Vec<u64> {
+        shown
+            .iter()
+            .filter_map(|event| if let ChatEvent::Message { id, .. } = event { Some(*id) } else { None })
+            .collect()
     }
 
     #[test]

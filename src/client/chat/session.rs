@@ -14,7 +14,7 @@ use super::options::SessionOptions;
 use super::rate_limiter::RateLimiter;
 use super::room::ClientRoom;
 use super::state::{CloseState, PingPurpose, PriorityRequest, SessionState, Unacked};
-use crate::services::chat::wire::{Event, LOBBY, Request};
+use crate::services::chat::wire::{ChatEvent, ChatRequest, LOBBY};
 
 /// Maximum number of queued requests. Above it, a program stops reading its user's input.
 const MAX_QUEUED: usize = 64;
@@ -54,7 +54,7 @@ pub struct ChatSession {
     /// Requests of the session itself, sent before the `queue`.
     pub(super) priority_queue: VecDeque<PriorityRequest>,
     /// Requests of the user.
-    pub(super) queue: VecDeque<Request<'static>>,
+    pub(super) queue: VecDeque<ChatRequest<'static>>,
     /// Messages without an acknowledgement, in the order of sending.
     pub(super) unacked: VecDeque<Unacked>,
     /// Labels of private messages that the server has not echoed.
@@ -70,9 +70,9 @@ pub struct ChatSession {
     /// Identity of the server process, if the server sent one.
     pub(super) server: Option<String>,
     /// Messages received before the server identified itself.
-    pub(super) early_messages: Vec<Event<'static>>,
+    pub(super) early_messages: Vec<ChatEvent<'static>>,
     /// Messages of the replay, held until their number is known.
-    pub(super) replay: Vec<Event<'static>>,
+    pub(super) replay: Vec<ChatEvent<'static>>,
     /// Time of the last event from the server.
     pub(super) last_received_at: Duration,
     pub(super) close_state: CloseState,
@@ -143,7 +143,8 @@ impl ChatSession {
     /// Returns true if the next answer may change the nick or the room. A prompt should wait for
     /// it.
     pub fn is_identity_pending(&self) -> bool {
-        let unsent = self.queue.iter().any(|request| matches!(request, Request::Join { .. } | Request::Nick { .. }));
+        let unsent =
+            self.queue.iter().any(|request| matches!(request, ChatRequest::Join { .. } | ChatRequest::Nick { .. }));
         let unanswered = self.pending_nick.is_some() || self.rooms.values().any(|room| room.join_label.is_some());
         self.state == SessionState::Greeting
             || self.state == SessionState::Ready && (unsent || unanswered || !self.priority_queue.is_empty())
@@ -162,7 +163,8 @@ impl ChatSession {
 
     /// Returns the ending that the session would have now.
     pub fn current_ending(&self) -> Ending {
-        let is_message = |request: &&Request<'_>| matches!(request, Request::Say { .. } | Request::Whisper { .. });
+        let is_message =
+            |request: &&ChatRequest<'_>| matches!(request, ChatRequest::Say { .. } | ChatRequest::Whisper { .. });
         let unsent = self.queue.iter().filter(is_message).count();
         // Some servers do not echo whispers. All servers answer in order, so the last pong
         // confirms them.
@@ -218,7 +220,7 @@ impl ChatSession {
     }
 
     /// Handles an event from the server.
-    pub fn handle_event(&mut self, event: Event<'static>, now: Duration) {
+    pub fn handle_event(&mut self, event: ChatEvent<'static>, now: Duration) {
         if matches!(self.state, SessionState::Disconnected | SessionState::BackingOff(_) | SessionState::Ended) {
             return;
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::services::chat::wire::Request;
+use crate::services::chat::wire::ChatRequest;
 
 /// The connection state of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(super) enum CloseState {
 #[derive(Debug)]
 pub(super) enum PriorityRequest {
     /// A request of the session itself.
-    Request(Request<'static>),
+    ChatRequest(ChatRequest<'static>),
     /// A ping.
     Ping(PingPurpose),
 }

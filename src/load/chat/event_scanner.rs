@@ -8,7 +8,7 @@
 
 use memchr::memchr2;
 
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::ChatEvent;
 
 /// A message received by a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +27,13 @@ pub(super) struct Delivery<'a> {
 pub(super) fn parse(
     payload: &[u8],
     on_message: impl FnOnce(Delivery<'_>),
-) -> Result<Option<Event<'_>>, serde_json::Error> {
+) -> Result<Option<ChatEvent<'_>>, serde_json::Error> {
     if let Some(delivery) = scan(payload) {
         on_message(delivery);
         return Ok(None);
     }
     match serde_json::from_slice(payload)? {
-        Event::Message { room, id, from, text, .. } => {
+        ChatEvent::Message { room, id, from, text, .. } => {
             on_message(Delivery { room: room.as_bytes(), id, from: from.as_bytes(), text: text.as_bytes() });
             Ok(None)
         }
@@ -107,7 +107,7 @@ mod tests {
     /// The oracle: serde alone.
     fn parsed(payload: &[u8]) -> Option<(String, u64, String, String)> {
         match serde_json::from_slice(payload) {
-            Ok(Event::Message { room, id, from, text, .. }) => {
+            Ok(ChatEvent::Message { room, id, from, text, .. }) => {
                 Some((room.into_owned(), id, from.into_owned(), text.into_owned()))
             }
             _ => None,
@@ -127,7 +127,7 @@ mod tests {
         let mut delivered = None;
         let result = parse(payload, |delivery| delivered = Some(owned(delivery)));
         assert_eq!(delivered, parsed(payload), "{shown}");
-        assert_eq!(result.is_err(), serde_json::from_slice::<Event<'_>>(payload).is_err(), "{shown}");
+        assert_eq!(result.is_err(), serde_json::from_slice::<ChatEvent<'_>>(payload).is_err(), "{shown}");
     }
 
     /// Generates a member of a JSON object; most are valid members of a message.
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn the_form_of_the_server_is_scanned() {
         let of = |text: &str| Cow::<str>::Owned(text.to_owned());
-        let event = Event::Message {
+        let event = ChatEvent::Message {
             room: of("lobby"),
             id: 7,
             from: of("eva"),

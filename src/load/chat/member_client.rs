@@ -13,7 +13,7 @@ use crate::frame::{FrameDecoder, Framing};
 use crate::load::end::ConnectionEnd;
 use crate::load::net::{LoadSocket, SocketEvent};
 use crate::load::output_buffer::OutputBuffer;
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::ChatEvent;
 
 /// Bytes of the longest event. A longer one means that the stream is garbled: the member requests
 /// no lists of rooms or nicks.
@@ -195,12 +195,12 @@ impl MemberClient {
     fn handle_chat_event(
         state: &mut MemberState,
         number: usize,
-        event: &Event<'_>,
+        event: &ChatEvent<'_>,
         traffic: &mut ChatTraffic,
     ) -> Result<(), ConnectionEnd> {
         let (code, text) = match event {
-            Event::Error { code, text, .. } => (code.as_ref(), text.as_ref()),
-            Event::Bye { reason } => ("bye", reason.as_ref()),
+            ChatEvent::Error { code, text, .. } => (code.as_ref(), text.as_ref()),
+            ChatEvent::Bye { reason } => ("bye", reason.as_ref()),
             event => {
                 if let MemberState::Joining(replies) = state {
                     replies.handle_event(number, event, traffic);
@@ -263,14 +263,14 @@ impl MemberClient {
 
 impl JoinReplies {
     /// Notes a reply to the handshake. The same events about other members are ignored.
-    fn handle_event(&mut self, member: usize, event: &Event<'_>, traffic: &ChatTraffic) {
+    fn handle_event(&mut self, member: usize, event: &ChatEvent<'_>, traffic: &ChatTraffic) {
         let own_room = traffic.room(traffic.room_of(member));
         match event {
-            Event::Welcome { .. } => self.welcome = false,
-            Event::Joined { room, nick } if room == own_room && traffic.is_nick_of(member, nick) => {
+            ChatEvent::Welcome { .. } => self.welcome = false,
+            ChatEvent::Joined { room, nick } if room == own_room && traffic.is_nick_of(member, nick) => {
                 self.joined = false;
             }
-            Event::Left { room, nick } if room != own_room && traffic.is_nick_of(member, nick) => self.left = false,
+            ChatEvent::Left { room, nick } if room != own_room && traffic.is_nick_of(member, nick) => self.left = false,
             _ => {}
         }
     }

@@ -20,7 +20,7 @@ use crate::load::error::LoadError;
 use crate::load::in_flight::SentMessage;
 use crate::load::pace::SendSchedule;
 use crate::load::recorder::Recorder;
-use crate::services::chat::wire::{LOBBY, Request};
+use crate::services::chat::wire::{ChatRequest, LOBBY};
 
 /// Bytes of the read buffer, so the most that one read returns.
 const READ_BUFFER_BYTES: usize = 256 * 1024;
@@ -123,10 +123,10 @@ impl ChatTraffic {
     /// the lobby unless the member stays there.
     pub(super) fn push_handshake(&self, member: usize, frames: &mut Vec<u8>) -> io::Result<()> {
         let (nick, room) = (self.nick_of(member), self.room(self.room_of(member)));
-        push_request(frames, &Request::Hello { nick: nick.into() })?;
-        push_request(frames, &Request::Join { room: room.into(), since: None })?;
+        push_request(frames, &ChatRequest::Hello { nick: nick.into() })?;
+        push_request(frames, &ChatRequest::Join { room: room.into(), since: None })?;
         // The server puts every new member into the lobby.
-        if room == LOBBY { Ok(()) } else { push_request(frames, &Request::Leave { room: LOBBY.into() }) }
+        if room == LOBBY { Ok(()) } else { push_request(frames, &ChatRequest::Leave { room: LOBBY.into() }) }
     }
 
     /// Appends a message as a `say` request. It is written by hand, because its text needs no
@@ -203,7 +203,7 @@ impl ChatTraffic {
     }
 }
 
-fn push_request(frames: &mut Vec<u8>, request: &Request<'_>) -> io::Result<()> {
+fn push_request(frames: &mut Vec<u8>, request: &ChatRequest<'_>) -> io::Result<()> {
     let start = frames.len();
     frames.extend_from_slice(&[0; 4]);
     to_writer(&mut *frames, request)?;

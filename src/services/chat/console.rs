@@ -2,45 +2,45 @@
 //! Control characters of peers are [escaped](crate::frame::escape).
 
 use super::colour::Palette;
-use super::wire::Event;
+use super::wire::ChatEvent;
 use crate::frame::escape;
 
 /// Returns the lines that show an event, without a line feed at the end. Empty for events that are
 /// not shown, such as `ack`.
 ///
 /// ```
-/// use switchboard::services::chat::{colour::Palette, console::render, wire::Event};
-/// let event = Event::Joined { room: "lobby".into(), nick: "eva".into() };
+/// use switchboard::services::chat::{colour::Palette, console::render, wire::ChatEvent};
+/// let event = ChatEvent::Joined { room: "lobby".into(), nick: "eva".into() };
 /// assert_eq!(render(&event, &Palette::default()), "* eva entered lobby");
 /// ```
-pub fn render(event: &Event<'_>, palette: &Palette) -> String {
+pub fn render(event: &ChatEvent<'_>, palette: &Palette) -> String {
     match event {
-        Event::Welcome { nick, rooms, .. } if rooms.is_empty() => format!("* you are {}", palette.paint(nick)),
-        Event::Welcome { nick, rooms, .. } => {
+        ChatEvent::Welcome { nick, rooms, .. } if rooms.is_empty() => format!("* you are {}", palette.paint(nick)),
+        ChatEvent::Welcome { nick, rooms, .. } => {
             let rooms = rooms.iter().map(|room| escape::line(room));
             format!("* you are {}, in {}", palette.paint(nick), list(rooms, false))
         }
-        Event::Joined { room, nick } => format!("* {} entered {}", palette.paint(nick), escape::line(room)),
-        Event::Left { room, nick } => format!("* {} left {}", palette.paint(nick), escape::line(room)),
-        Event::Renamed { was, nick } => format!("* {} is {} now", palette.paint(was), palette.paint(nick)),
-        Event::Message { room, from, text, .. } => {
+        ChatEvent::Joined { room, nick } => format!("* {} entered {}", palette.paint(nick), escape::line(room)),
+        ChatEvent::Left { room, nick } => format!("* {} left {}", palette.paint(nick), escape::line(room)),
+        ChatEvent::Renamed { was, nick } => format!("* {} is {} now", palette.paint(was), palette.paint(nick)),
+        ChatEvent::Message { room, from, text, .. } => {
             format!("[{}] {}: {}", escape::line(room), palette.paint(from), escape::text(text))
         }
-        Event::Whisper { from, to, text, .. } => {
+        ChatEvent::Whisper { from, to, text, .. } => {
             format!("[whisper] {} → {}: {}", palette.paint(from), palette.paint(to), escape::text(text))
         }
-        Event::Who { room, count, nicks, next } => {
+        ChatEvent::Who { room, count, nicks, next } => {
             let nicks = nicks.iter().map(|nick| palette.paint(nick).to_string());
             format!("* {count} in {}: {}", escape::line(room), list(nicks, next.is_some()))
         }
-        Event::Rooms { rooms, next } => {
+        ChatEvent::Rooms { rooms, next } => {
             let rooms = rooms.iter().map(|listed| format!("{} ({})", escape::line(&listed.room), listed.members));
             format!("* rooms: {}", list(rooms, next.is_some()))
         }
-        Event::Ack { .. } => String::new(),
-        Event::Pong => "* pong".to_owned(),
-        Event::Bye { reason } => format!("* goodbye: {}", escape::text(reason)),
-        Event::Error { text, .. } => format!("! {}", escape::text(text)),
+        ChatEvent::Ack { .. } => String::new(),
+        ChatEvent::Pong => "* pong".to_owned(),
+        ChatEvent::Bye { reason } => format!("* goodbye: {}", escape::text(reason)),
+        ChatEvent::Error { text, .. } => format!("! {}", escape::text(text)),
     }
 }
 
@@ -58,57 +58,57 @@ mod tests {
     use std::borrow::Cow;
 
     use super::*;
-    use crate::services::chat::wire::Listed;
+    use crate::services::chat::wire::RoomListing;
 
-    fn listed(room: &str, members: u64) -> Listed<'_> {
-        Listed { room: room.into(), members }
+    fn listed(room: &str, members: u64) -> RoomListing<'_> {
+        RoomListing { room: room.into(), members }
     }
 
-    fn message<'a>(from: &'a str, text: &'a str) -> Event<'a> {
-        Event::Message { room: "lobby".into(), id: 7, from: from.into(), text: text.into(), at: "2026".into() }
+    fn message<'a>(from: &'a str, text: &'a str) -> ChatEvent<'a> {
+        ChatEvent::Message { room: "lobby".into(), id: 7, from: from.into(), text: text.into(), at: "2026".into() }
     }
 
-    fn error(text: &str) -> Event<'_> {
+    fn error(text: &str) -> ChatEvent<'_> {
         let (code, text) = ("no-such-room".into(), text.into());
-        Event::Error { code, text, room: None, first: None, count: None, offer: None, label: None }
+        ChatEvent::Error { code, text, room: None, first: None, count: None, offer: None, label: None }
     }
 
-    fn welcome<'a>(rooms: &[&'a str]) -> Event<'a> {
+    fn welcome<'a>(rooms: &[&'a str]) -> ChatEvent<'a> {
         let rooms = rooms.iter().map(|room| (*room).into()).collect();
-        Event::Welcome { nick: "eva".into(), rooms, messages_per_second: None, burst: None, server: None }
+        ChatEvent::Welcome { nick: "eva".into(), rooms, messages_per_second: None, burst: None, server: None }
     }
 
     /// Events and their lines. With colours on, `<` and `>` stand for eva's colour, red, and `{`
     /// and `}` for bob's, green.
-    fn rendered_events() -> Vec<(Event<'static>, &'static str)> {
+    fn rendered_events() -> Vec<(ChatEvent<'static>, &'static str)> {
         let (eva, bob, lobby) = (|| "eva".into(), || "bob".into(), || "lobby".into());
         let who = |nicks: &[&'static str], next| {
             let nicks: Vec<Cow<'static, str>> = nicks.iter().map(|nick| (*nick).into()).collect();
-            Event::Who { room: "lobby".into(), count: 2, nicks, next }
+            ChatEvent::Who { room: "lobby".into(), count: 2, nicks, next }
         };
         vec![
             (welcome(&[]), "* you are <eva>"),
             (welcome(&["lobby", "rust"]), "* you are <eva>, in lobby, rust"),
-            (Event::Joined { room: lobby(), nick: eva() }, "* <eva> entered lobby"),
-            (Event::Left { room: lobby(), nick: bob() }, "* {bob} left lobby"),
-            (Event::Renamed { was: eva(), nick: bob() }, "* <eva> is {bob} now"),
+            (ChatEvent::Joined { room: lobby(), nick: eva() }, "* <eva> entered lobby"),
+            (ChatEvent::Left { room: lobby(), nick: bob() }, "* {bob} left lobby"),
+            (ChatEvent::Renamed { was: eva(), nick: bob() }, "* <eva> is {bob} now"),
             (message("eva", "hello"), "[lobby] <eva>: hello"),
             (message("bob", "one\n[lobby] eva: two"), "[lobby] {bob}: one\n    [lobby] eva: two"),
             (message("bob", "\u{1b}[31m"), r"[lobby] {bob}: \u[1b][31m"),
             (
-                Event::Whisper { from: eva(), to: bob(), text: "a\nb".into(), at: "2026".into() },
+                ChatEvent::Whisper { from: eva(), to: bob(), text: "a\nb".into(), at: "2026".into() },
                 "[whisper] <eva> → {bob}: a\n    b",
             ),
             (who(&["eva", "bob"], None), "* 2 in lobby: <eva>, {bob}"),
             (who(&["eva"], Some(1)), "* 2 in lobby: <eva>, …"),
             (
-                Event::Rooms { rooms: vec![listed("lobby", 2), listed("a\nb", 1)], next: None },
+                ChatEvent::Rooms { rooms: vec![listed("lobby", 2), listed("a\nb", 1)], next: None },
                 r"* rooms: lobby (2), a\nb (1)",
             ),
-            (Event::Rooms { rooms: vec![listed("lobby", 2)], next: Some(1) }, "* rooms: lobby (2), …"),
-            (Event::Ack { label: 1.into(), id: 7 }, ""),
-            (Event::Pong, "* pong"),
-            (Event::Bye { reason: "shutting down".into() }, "* goodbye: shutting down"),
+            (ChatEvent::Rooms { rooms: vec![listed("lobby", 2)], next: Some(1) }, "* rooms: lobby (2), …"),
+            (ChatEvent::Ack { label: 1.into(), id: 7 }, ""),
+            (ChatEvent::Pong, "* pong"),
+            (ChatEvent::Bye { reason: "shutting down".into() }, "* goodbye: shutting down"),
             (error("there is no room rust"), "! there is no room rust"),
             (error("\u{202e}"), r"! \u[202e]"),
         ]

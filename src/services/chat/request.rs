@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::wire::Event;
+use super::wire::ChatEvent;
 
 /// A request to the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +85,8 @@ impl ErrorReply {
     }
 
     /// Returns the `error` event to send, with the `ref` of the request.
-    pub(super) fn event(&self, label: Option<Value>) -> Event<'_> {
-        Event::Error {
+    pub(super) fn event(&self, label: Option<Value>) -> ChatEvent<'_> {
+        ChatEvent::Error {
             code: self.code.into(),
             text: Cow::from(&self.text),
             room: None,

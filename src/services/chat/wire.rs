@@ -16,7 +16,7 @@ pub const MAX_TEXT_BYTES: usize = 4096;
 /// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub enum Request<'a> {
+pub enum ChatRequest<'a> {
     /// Takes a nick. Without this request a member is called `guest-N`.
     Hello {
         /// 1 to 32 visible characters, unique without regard to case.
@@ -75,10 +75,10 @@ pub enum Request<'a> {
 
 /// A request with a label that its answer repeats.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Labelled<'a> {
+pub struct LabelledRequest<'a> {
     /// The request.
     #[serde(flatten)]
-    pub request: Request<'a>,
+    pub request: ChatRequest<'a>,
     /// Any JSON of at most 256 bytes. The answer repeats it as its `ref`.
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
     pub label: Option<Value>,
@@ -87,7 +87,7 @@ pub struct Labelled<'a> {
 /// An event that the server sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub enum Event<'a> {
+pub enum ChatEvent<'a> {
     /// Answers `hello`.
     Welcome {
         /// The client's nick.
@@ -165,7 +165,7 @@ pub enum Event<'a> {
     /// One page of the rooms.
     Rooms {
         /// The rooms of this page.
-        rooms: Vec<Listed<'a>>,
+        rooms: Vec<RoomListing<'a>>,
         /// The `next` to send with the following `rooms`; absent on the last page.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next: Option<u64>,
@@ -210,7 +210,7 @@ pub enum Event<'a> {
 
 /// A room in an answer to `rooms`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listed<'a> {
+pub struct RoomListing<'a> {
     /// The room's name.
     pub room: Cow<'a, str>,
     /// The number of its members.

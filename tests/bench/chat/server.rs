@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::{Value, from_slice, to_vec};
-use switchboard::services::chat::wire::Event;
+use switchboard::services::chat::wire::ChatEvent;
 use switchboard::{CloseReason, ConnId, Context, Endpoint, Framing, Handle, Limits, Peer, Reactor, Service};
 
 /// What it does wrong, once.
@@ -191,7 +191,7 @@ impl Chat {
         let (id, from) = (room.last_id, self.nicks[&speaker].clone());
         let message = |room: &str, text: &str| {
             let at = Cow::Borrowed("2026-01-02T03:04:05.678Z");
-            to_vec(&Event::Message { room: room.into(), id, from: from.as_str().into(), text: text.into(), at })
+            to_vec(&ChatEvent::Message { room: room.into(), id, from: from.as_str().into(), text: text.into(), at })
                 .unwrap()
         };
         let payload = message(name, text);
@@ -234,7 +234,7 @@ impl Chat {
             Fault::Close => cx.close_other(victim, "a test wants it"),
             Fault::Bye => {
                 cx.send(victim, payload);
-                cx.send(victim, to_vec(&Event::Bye { reason: "you are too slow".into() }).unwrap());
+                cx.send(victim, to_vec(&ChatEvent::Bye { reason: "you are too slow".into() }).unwrap());
                 cx.close_other(victim, "a test wants it");
             }
             // The speaker is at fault, so to say.
@@ -269,7 +269,7 @@ impl Service for Chat {
                     self.commit(who, "lobby", 0);
                     return cx.reply(&error("nick-taken", "somebody else is called so"));
                 }
-                let welcome = Event::Welcome {
+                let welcome = ChatEvent::Welcome {
                     server: None,
                     nick: word("nick").into(),
                     rooms: vec!["lobby".into()],
@@ -284,7 +284,7 @@ impl Service for Chat {
                     room.members.push(who);
                 }
                 let nick = self.nicks[&who].as_str();
-                let joined = to_vec(&Event::Joined { room: word("room").into(), nick: nick.into() }).unwrap();
+                let joined = to_vec(&ChatEvent::Joined { room: word("room").into(), nick: nick.into() }).unwrap();
                 let others: Vec<_> = room.members.iter().copied().filter(|member| *member != who).collect();
                 cx.broadcast(&others, joined.clone());
                 if self.is_kept_out(who, Fault::Mute) {
@@ -295,7 +295,7 @@ impl Service for Chat {
             "leave" => {
                 self.leave(who, word("room"));
                 let nick = self.nicks[&who].as_str();
-                cx.reply(&to_vec(&Event::Left { room: word("room").into(), nick: nick.into() }).unwrap());
+                cx.reply(&to_vec(&ChatEvent::Left { room: word("room").into(), nick: nick.into() }).unwrap());
             }
             "say" => self.say(cx, word("room"), word("text")),
             other => panic!("{other}"),
@@ -313,7 +313,7 @@ impl Service for Chat {
 
 fn error(code: &str, text: &str) -> Vec<u8> {
     let (room, first, count, offer, label) = (None, None, None, None, None);
-    to_vec(&Event::Error { code: code.into(), text: text.into(), room, first, count, offer, label }).unwrap()
+    to_vec(&ChatEvent::Error { code: code.into(), text: text.into(), room, first, count, offer, label }).unwrap()
 }
 
 /// The text with another character at `at`.

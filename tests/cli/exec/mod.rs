@@ -116,8 +116,8 @@ fn token_file_must_be_private_and_hold_one_token() {
         (TOKEN, 0o640, 1, "is accessible to other users: run 'chmod 600"),
         ("", 0o600, 1, "is empty: write the token into it"),
         ("\r\n", 0o600, 1, "is empty: write the token into it"),
-        ("short\n", 0o600, 2, "--token-file: a token has at least 16 bytes"),
-        ("one line and\nanother one", 0o600, 2, "--token-file: a token is one line"),
+        ("short\n", 0o600, 2, "--token-file: token too short: it must have at least 16 bytes"),
+        ("one line and\nanother one", 0o600, 2, "--token-file: token contains a control character"),
     ] {
         let path = token_file(folder.path(), contents);
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();

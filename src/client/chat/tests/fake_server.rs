@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::client::chat::LOBBY;
-use crate::services::chat::wire::{Event, Labelled, Listed, Request};
+use crate::services::chat::wire::{ChatEvent, ChatRequest, LabelledRequest, RoomListing};
 
 /// A simulated server with at most one client.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ pub(super) struct FakeServer {
 struct FakeClient {
     nick: String,
     rooms: BTreeSet<String>,
-    out: VecDeque<Event<'static>>,
+    out: VecDeque<ChatEvent<'static>>,
     tokens: f64,
     counted_at: Duration,
     /// The first id of each room that the client receives live.
@@ -62,7 +62,7 @@ impl FakeServer {
         self.begin_live(LOBBY);
         if let Some(code) = self.rejects_with {
             self.send_event(error(code, None, None, None));
-            self.send_event(Event::Bye { reason: "no".into() });
+            self.send_event(ChatEvent::Bye { reason: "no".into() });
         }
     }
 
@@ -75,7 +75,7 @@ impl FakeServer {
     }
 
     /// Returns the next event for the client.
-    pub(super) fn next_event(&mut self) -> Option<Event<'static>> {
+    pub(super) fn next_event(&mut self) -> Option<ChatEvent<'static>> {
         self.client.as_mut().and_then(|client| client.out.pop_front())
     }
 
@@ -108,18 +108,18 @@ impl FakeServer {
     }
 
     /// Sends an unsolicited event.
-    pub(super) fn send_event(&mut self, event: Event<'static>) {
+    pub(super) fn send_event(&mut self, event: ChatEvent<'static>) {
         if let Some(client) = &mut self.client {
             client.out.push_back(event);
         }
     }
 
-    pub(super) fn handle(&mut self, labelled: Labelled<'static>, now: Duration) {
+    pub(super) fn handle(&mut self, labelled: LabelledRequest<'static>, now: Duration) {
         self.charge_request(now);
-        let Labelled { request, label } = labelled;
+        let LabelledRequest { request, label } = labelled;
         let Some(client) = &mut self.client else { return };
         let nick = client.nick.clone();
-        let failed = |code: &str, room: Option<&str>, offer: Option<String>| Event::Error {
+        let failed = |code: &str, room: Option<&str>, offer: Option<String>| ChatEvent::Error {
             code: code.to_owned().into(),
             text: "no".into(),
             room: room.map(|room| room.to_owned().into()),
@@ -129,15 +129,15 @@ impl FakeServer {
             label: label.clone(),
         };
         match request {
-            Request::Hello { nick: requested_nick } if self.taken_nicks.contains(&*requested_nick) => {
+            ChatRequest::Hello { nick: requested_nick } if self.taken_nicks.contains(&*requested_nick) => {
                 let offer = (2..9)
                     .map(|number| format!("{requested_nick}{number}"))
                     .find(|nick| !self.taken_nicks.contains(nick));
                 self.send_event(failed("nick-taken", None, offer));
             }
-            Request::Hello { nick } => {
+            ChatRequest::Hello { nick } => {
                 client.nick = nick.into_owned();
-                let event = Event::Welcome {
+                let event = ChatEvent::Welcome {
                     server: self.announces_start.then(|| self.starts.to_string().into()),
                     nick: client.nick.clone().into(),
                     rooms: client.rooms.iter().map(|room| room.clone().into()).collect(),
@@ -146,28 +146,28 @@ impl FakeServer {
                 };
                 self.send_event(event);
             }
-            Request::Join { room, .. } if room.starts_with('!') => {
+            ChatRequest::Join { room, .. } if room.starts_with('!') => {
                 self.send_event(failed("bad-room", Some(&room), None))
             }
-            Request::Join { room, since } => {
+            ChatRequest::Join { room, since } => {
                 if client.rooms.insert(room.clone().into_owned()) {
                     self.begin_live(&room);
                 }
-                self.send_event(Event::Joined { room: room.clone(), nick: nick.into() });
+                self.send_event(ChatEvent::Joined { room: room.clone(), nick: nick.into() });
                 if let Some(since) = since {
                     self.replay(&room, since);
                 }
             }
-            Request::Leave { room } => {
+            ChatRequest::Leave { room } => {
                 client.rooms.remove(&*room);
-                self.send_event(Event::Left { room, nick: nick.into() });
+                self.send_event(ChatEvent::Left { room, nick: nick.into() });
             }
-            Request::Say { room, text } if !client.rooms.contains(&*room) || text.contains('\x07') => {
+            ChatRequest::Say { room, text } if !client.rooms.contains(&*room) || text.contains('\x07') => {
                 self.send_event(failed("refused", Some(&room), None));
             }
-            Request::Say { room, text } => {
+            ChatRequest::Say { room, text } => {
                 let acks = |server: &mut Self, id| {
-                    label.clone().into_iter().for_each(|label| server.send_event(Event::Ack { label, id }));
+                    label.clone().into_iter().for_each(|label| server.send_event(ChatEvent::Ack { label, id }));
                 };
                 let next = self.rooms.get(&*room).map_or(0, Vec::len) as u64 + 1;
                 if !self.acks_after_broadcast {
@@ -178,26 +178,29 @@ impl FakeServer {
                     acks(self, next);
                 }
             }
-            Request::Whisper { to, text } => {
-                self.send_event(Event::Whisper { from: nick.into(), to, text, at: "".into() })
+            ChatRequest::Whisper { to, text } => {
+                self.send_event(ChatEvent::Whisper { from: nick.into(), to, text, at: "".into() })
             }
-            Request::Who { room, next } => {
+            ChatRequest::Who { room, next } => {
                 let page = next.unwrap_or(0);
-                self.send_event(Event::Who {
+                self.send_event(ChatEvent::Who {
                     room,
                     count: 9,
                     nicks: vec![format!("n{page}").into()],
                     next: Some(page + 1),
                 });
             }
-            Request::Rooms { .. } => {
-                self.send_event(Event::Rooms { rooms: vec![Listed { room: LOBBY.into(), members: 1 }], next: None });
+            ChatRequest::Rooms { .. } => {
+                self.send_event(ChatEvent::Rooms {
+                    rooms: vec![RoomListing { room: LOBBY.into(), members: 1 }],
+                    next: None,
+                });
             }
-            Request::Nick { nick: new } => {
+            ChatRequest::Nick { nick: new } => {
                 client.nick = new.clone().into_owned();
-                self.send_event(Event::Renamed { was: nick.into(), nick: new });
+                self.send_event(ChatEvent::Renamed { was: nick.into(), nick: new });
             }
-            Request::Ping => self.send_event(Event::Pong),
+            ChatRequest::Ping => self.send_event(ChatEvent::Pong),
         }
     }
 
@@ -235,13 +238,13 @@ impl FakeServer {
     }
 }
 
-fn message(room: &str, id: u64, from: &str, text: &str) -> Event<'static> {
+fn message(room: &str, id: u64, from: &str, text: &str) -> ChatEvent<'static> {
     let (room, from, text) = (room.to_owned().into(), from.to_owned().into(), text.to_owned().into());
-    Event::Message { room, id, from, text, at: "".into() }
+    ChatEvent::Message { room, id, from, text, at: "".into() }
 }
 
 /// Returns an error that answers no request.
-pub(super) fn error(code: &str, room: Option<&str>, first: Option<u64>, count: Option<u64>) -> Event<'static> {
+pub(super) fn error(code: &str, room: Option<&str>, first: Option<u64>, count: Option<u64>) -> ChatEvent<'static> {
     let (code, room) = (code.to_owned().into(), room.map(|room| room.to_owned().into()));
-    Event::Error { code, text: "no".into(), room, first, count, offer: None, label: None }
+    ChatEvent::Error { code, text: "no".into(), room, first, count, offer: None, label: None }
 }

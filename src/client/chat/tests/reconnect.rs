@@ -3,31 +3,37 @@
 use std::time::Duration;
 
 use super::super::{ChatSession, Ending, SessionAction, SessionOptions};
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::ChatEvent;
 
 const NOW: Duration = Duration::ZERO;
 
-fn welcome(server: &'static str) -> Event<'static> {
+fn welcome(server: &'static str) -> ChatEvent<'static> {
     let rooms = vec!["lobby".into()];
-    Event::Welcome { nick: "eva".into(), rooms, messages_per_second: None, burst: None, server: Some(server.into()) }
+    ChatEvent::Welcome {
+        nick: "eva".into(),
+        rooms,
+        messages_per_second: None,
+        burst: None,
+        server: Some(server.into()),
+    }
 }
 
-fn message(id: u64) -> Event<'static> {
-    Event::Message { room: "lobby".into(), id, from: "bo".into(), text: "hi".into(), at: "".into() }
+fn message(id: u64) -> ChatEvent<'static> {
+    ChatEvent::Message { room: "lobby".into(), id, from: "bo".into(), text: "hi".into(), at: "".into() }
 }
 
 /// Connects, receives `early_messages` before the welcome and `replayed` after it, and disconnects.
 /// Returns the ids shown.
 fn shown(session: &mut ChatSession, server: &'static str, early_messages: &[u64], replayed: &[u64]) -> Vec<u64> {
     session.handle_connected(NOW);
-    let joined = Event::Joined { room: "lobby".into(), nick: "eva".into() };
+    let joined = ChatEvent::Joined { room: "lobby".into(), nick: "eva".into() };
     let events = early_messages.iter().map(|id| message(*id)).chain([welcome(server), joined]);
-    for event in events.chain(replayed.iter().map(|id| message(*id))).chain([Event::Pong]) {
+    for event in events.chain(replayed.iter().map(|id| message(*id))).chain([ChatEvent::Pong]) {
         session.handle_event(event, NOW);
     }
     let mut ids = Vec::new();
     while let Some(action) = session.next_action() {
-        if let SessionAction::Show(Event::Message { id, .. }) = action {
+        if let SessionAction::Show(ChatEvent::Message { id, .. }) = action {
             ids.push(id);
         }
     }
@@ -74,11 +80,11 @@ fn dropped_messages_are_requested_by_a_reconnect() {
     let mut session = eva(false);
     assert_eq!(shown(&mut session, "a", &[], &[1]), [1]);
     session.handle_connected(NOW);
-    for event in [welcome("a"), Event::Pong] {
+    for event in [welcome("a"), ChatEvent::Pong] {
         session.handle_event(event, NOW);
     }
     actions(&mut session);
-    let missed = Event::Error {
+    let missed = ChatEvent::Error {
         code: "missed".into(),
         text: "3 messages of lobby were missed".into(),
         room: Some("lobby".into()),
@@ -117,7 +123,7 @@ fn required_nick_that_is_invalid_ends_the_session() {
             _ => None,
         });
         let (code, text) = ("bad-nick".into(), "a nick has no colon in it".into());
-        let rejected = Event::Error { code, text, room: None, first: None, count: None, offer: None, label };
+        let rejected = ChatEvent::Error { code, text, room: None, first: None, count: None, offer: None, label };
         session.handle_event(rejected, NOW);
         let ends = actions(&mut session).iter().any(|action| matches!(action, SessionAction::End(Ending::Rejected(_))));
         assert_eq!(ends, require_nick);

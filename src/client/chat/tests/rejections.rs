@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::fake_server::{FakeServer, error};
 use super::simulation::ChatSimulation;
 use crate::client::chat::{ChatCommand, Ending, LOBBY, Notice, SessionOptions};
-use crate::services::chat::wire::{Event, Request};
+use crate::services::chat::wire::{ChatEvent, ChatRequest};
 
 fn hellos(sim: &ChatSimulation) -> usize {
-    sim.sent.iter().filter(|request| matches!(request, Request::Hello { nick } if nick == "eva")).count()
+    sim.sent.iter().filter(|request| matches!(request, ChatRequest::Hello { nick } if nick == "eva")).count()
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn full_server_is_retried_with_the_same_nick() {
         sim.advance(Duration::from_secs(100));
         sim.connect();
     }
-    assert_eq!(sim.shown.iter().filter(|event| matches!(event, Event::Error { .. })).count(), 3);
+    assert_eq!(sim.shown.iter().filter(|event| matches!(event, ChatEvent::Error { .. })).count(), 3);
     sim.server.rejects_with = None;
     sim.disconnect();
     sim.run_until_quiet();
@@ -75,17 +75,17 @@ fn banned_or_kicked_client_does_not_reconnect() {
     let mut sim = ChatSimulation::new(SessionOptions { nick: Some("eva".into()), ..SessionOptions::default() }, server);
     sim.run_until_quiet();
     assert_eq!(sim.ending, Some(Ending::Rejected("no".into())));
-    assert!(matches!(sim.shown[..], [Event::Error { .. }]), "{:?}", sim.shown);
+    assert!(matches!(sim.shown[..], [ChatEvent::Error { .. }]), "{:?}", sim.shown);
 
     let mut sim = ChatSimulation::with_eva(&[]);
     sim.run_until_quiet();
-    sim.server.send_event(Event::Bye { reason: "shutting down".into() });
+    sim.server.send_event(ChatEvent::Bye { reason: "shutting down".into() });
     sim.run_until_quiet();
     assert_eq!(sim.ending, None);
-    sim.server.send_event(Event::Bye { reason: "kicked by the operator".into() });
+    sim.server.send_event(ChatEvent::Bye { reason: "kicked by the operator".into() });
     sim.run_until_quiet();
     assert_eq!(sim.ending, Some(Ending::Rejected("kicked by the operator".into())));
-    assert!(matches!(sim.shown.last(), Some(Event::Bye { .. })), "{:?}", sim.shown);
+    assert!(matches!(sim.shown.last(), Some(ChatEvent::Bye { .. })), "{:?}", sim.shown);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn room_being_left_is_not_joined_by_a_reconnect() {
     sim.command(ChatCommand::Leave(None));
     sim.disconnect();
     let joins = |sim: &ChatSimulation| {
-        sim.sent.iter().filter(|it| matches!(it, Request::Join { room, .. } if room == "tea")).count()
+        sim.sent.iter().filter(|it| matches!(it, ChatRequest::Join { room, .. } if room == "tea")).count()
     };
     let before = joins(&sim);
     sim.run_until_quiet();

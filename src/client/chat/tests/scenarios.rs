@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::fake_server::FakeServer;
 use super::simulation::ChatSimulation;
 use crate::client::chat::{ChatCommand, Ending, LOBBY, Notice, SessionOptions};
-use crate::services::chat::wire::{Event, Request};
+use crate::services::chat::wire::{ChatEvent, ChatRequest};
 
 fn pending_pings(sim: &ChatSimulation) -> usize {
-    sim.sent.iter().filter(|request| **request == Request::Ping).count()
+    sim.sent.iter().filter(|request| **request == ChatRequest::Ping).count()
 }
 
 #[test]
@@ -17,9 +17,9 @@ fn greeting_joins_rooms_and_speaks_in_the_last_one() {
     sim.say("hi");
     sim.run_until_quiet();
     let names = sim.sent.iter().map(|request| match request {
-        Request::Hello { nick } => format!("hello {nick}"),
-        Request::Join { room, since } => format!("join {room} {since:?}"),
-        Request::Say { room, text } => format!("say {room} {text}"),
+        ChatRequest::Hello { nick } => format!("hello {nick}"),
+        ChatRequest::Join { room, since } => format!("join {room} {since:?}"),
+        ChatRequest::Say { room, text } => format!("say {room} {text}"),
         other => format!("{other:?}"),
     });
     let first: Vec<_> = names.take(4).collect();
@@ -74,7 +74,7 @@ fn missed_messages_follow_a_reconnect_and_are_counted() {
     sim.run_until_quiet();
     assert_eq!(sim.notices[1..], [Notice::Reconnected { missed: Some(2) }]);
     assert_eq!((sim.ids("tea"), sim.ids(LOBBY)), (vec![2, 3], vec![1]));
-    let rejoined = sim.shown.iter().filter(|event| matches!(event, Event::Joined { .. })).count();
+    let rejoined = sim.shown.iter().filter(|event| matches!(event, ChatEvent::Joined { .. })).count();
     assert_eq!(rejoined, 1, "a rejoin is not shown");
 }
 
@@ -299,6 +299,6 @@ fn endless_list_is_followed_for_100_pages() {
     sim.run_until_quiet();
     sim.command(ChatCommand::Who(None));
     (0..20).for_each(|_| sim.run_until_quiet());
-    let list_pages_left = sim.sent.iter().filter(|request| matches!(request, Request::Who { .. })).count();
+    let list_pages_left = sim.sent.iter().filter(|request| matches!(request, ChatRequest::Who { .. })).count();
     assert_eq!(list_pages_left, 101);
 }

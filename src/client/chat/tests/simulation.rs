@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fake_server::FakeServer;
 use crate::client::chat::{ChatCommand, ChatSession, Ending, Notice, SessionAction, SessionOptions};
-use crate::services::chat::wire::{Event, Labelled, Request};
+use crate::services::chat::wire::{ChatEvent, ChatRequest, LabelledRequest};
 
 /// The session, the server, and the data in transit between them.
 #[derive(Debug)]
@@ -14,14 +14,14 @@ pub(super) struct ChatSimulation {
     pub(super) session: ChatSession,
     pub(super) server: FakeServer,
     /// Requests in transit to the server.
-    in_flight: VecDeque<Labelled<'static>>,
+    in_flight: VecDeque<LabelledRequest<'static>>,
     /// True if the session asked for a connection.
     pub(super) is_connecting: bool,
-    pub(super) shown: Vec<Event<'static>>,
+    pub(super) shown: Vec<ChatEvent<'static>>,
     pub(super) notices: Vec<Notice>,
     pub(super) ending: Option<Ending>,
     /// All requests that the session sent.
-    pub(super) sent: Vec<Request<'static>>,
+    pub(super) sent: Vec<ChatRequest<'static>>,
 }
 
 impl ChatSimulation {
@@ -147,7 +147,7 @@ impl ChatSimulation {
     /// Returns the ids of a room's messages that were shown.
     pub(super) fn ids(&self, name: &str) -> Vec<u64> {
         let ids = self.shown.iter().filter_map(|event| match event {
-            Event::Message { room, id, .. } if room == name => Some(*id),
+            ChatEvent::Message { room, id, .. } if room == name => Some(*id),
             _ => None,
         });
         ids.collect()

@@ -10,7 +10,7 @@ use crate::service::CloseReason;
 use crate::services::chat::colour::Palette;
 use crate::services::chat::console;
 use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame};
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::ChatEvent;
 
 /// Parses a frame of a member. Returns `None` for a frame without content, such as an empty line.
 pub(crate) fn parse_frame<'a>(
@@ -35,7 +35,7 @@ pub(crate) fn parse_operator_line(line: &[u8]) -> Option<Result<HubRequest<'_>, 
 /// Encodes an event and appends its frames to `out`: one payload, or one per line in `Lines`.
 pub(crate) fn encode_event(
     dialect: ChatDialect,
-    event: &Event<'_>,
+    event: &ChatEvent<'_>,
     encoding: &'static Encoding,
     out: &mut Vec<Payload>,
 ) {
@@ -60,7 +60,7 @@ pub(crate) fn encode_event(
 pub(crate) fn rejection(framing: Framing, reason: &CloseReason) -> Vec<Payload> {
     let (dialect, text) = (ChatDialect::of(framing), reason.to_string());
     let mut payloads = Vec::new();
-    for event in [ErrorReply::new("full", text.as_str()).event(None), Event::Bye { reason: text.as_str().into() }] {
+    for event in [ErrorReply::new("full", text.as_str()).event(None), ChatEvent::Bye { reason: text.as_str().into() }] {
         encode_event(dialect, &event, UTF_8, &mut payloads);
     }
     payloads
@@ -80,7 +80,7 @@ pub(crate) fn encode_datagram(from: &str, text: &str, encoding: &'static Encodin
 }
 
 /// Encodes an event for the operator's console, one payload per line.
-pub(crate) fn encode_operator_event(event: &Event<'_>, palette: &Palette, out: &mut Vec<Payload>) {
+pub(crate) fn encode_operator_event(event: &ChatEvent<'_>, palette: &Palette, out: &mut Vec<Payload>) {
     out.extend(console::render(event, palette).lines().map(Payload::from));
 }
 

@@ -12,7 +12,7 @@ use encoding_rs::{Encoding, UTF_8};
 use super::utf8::invalid_utf8;
 use crate::frame::escape::CONTINUATION_INDENT;
 use crate::services::chat::request::{ErrorReply, HubRequest, OperatorCommand};
-use crate::services::chat::wire::{Event, Listed};
+use crate::services::chat::wire::{ChatEvent, RoomListing};
 
 /// The answer to `/help`.
 pub(crate) const MEMBER_HELP: &str = "\
@@ -206,33 +206,34 @@ fn unknown_command(name: &str) -> ErrorReply {
 }
 
 /// Formats an event and calls `line` for each line of it.
-pub(super) fn format_event(event: &Event<'_>, mut line: impl FnMut(&str)) {
+pub(super) fn format_event(event: &ChatEvent<'_>, mut line: impl FnMut(&str)) {
     match event {
-        Event::Welcome { nick, rooms, .. } => {
+        ChatEvent::Welcome { nick, rooms, .. } => {
             line(&format!("* you are {nick}, in {}; /help lists the commands", list(rooms)));
         }
-        Event::Joined { room, nick } => line(&format!("* {nick} has joined {room}")),
-        Event::Left { room, nick } => line(&format!("* {nick} has left {room}")),
-        Event::Message { room, from, text, .. } => format_text(&format!("[{room}] {from}: "), text, line),
-        Event::Whisper { from, to, text, .. } => format_text(&format!("[{from} -> {to}] "), text, line),
-        Event::Who { room, count, nicks, next } => {
+        ChatEvent::Joined { room, nick } => line(&format!("* {nick} has joined {room}")),
+        ChatEvent::Left { room, nick } => line(&format!("* {nick} has left {room}")),
+        ChatEvent::Message { room, from, text, .. } => format_text(&format!("[{room}] {from}: "), text, line),
+        ChatEvent::Whisper { from, to, text, .. } => format_text(&format!("[{from} -> {to}] "), text, line),
+        ChatEvent::Who { room, count, nicks, next } => {
             line(&format!("* {count} in {room}: {}", list(nicks)));
             if let Some(next) = next {
                 line(&format!("* /who {room} {next} goes on"));
             }
         }
-        Event::Rooms { rooms, next } => {
-            let rooms: Vec<_> = rooms.iter().map(|Listed { room, members }| format!("{room} ({members})")).collect();
+        ChatEvent::Rooms { rooms, next } => {
+            let rooms: Vec<_> =
+                rooms.iter().map(|RoomListing { room, members }| format!("{room} ({members})")).collect();
             line(&format!("* {}", rooms.join(", ")));
             if let Some(next) = next {
                 line(&format!("* /rooms {next} goes on"));
             }
         }
-        Event::Renamed { was, nick } => line(&format!("* {was} is now {nick}")),
-        Event::Pong => line("* pong"),
-        Event::Bye { reason } => line(&format!("* bye: {reason}")),
-        Event::Error { text, .. } => line(&format!("! {text}")),
-        Event::Ack { .. } => {}
+        ChatEvent::Renamed { was, nick } => line(&format!("* {was} is now {nick}")),
+        ChatEvent::Pong => line("* pong"),
+        ChatEvent::Bye { reason } => line(&format!("* bye: {reason}")),
+        ChatEvent::Error { text, .. } => line(&format!("! {text}")),
+        ChatEvent::Ack { .. } => {}
     }
 }
 
@@ -328,7 +329,7 @@ mod tests {
     fn continued_lines_of_a_text_are_indented() {
         let mut lines = Vec::new();
         let (room, from, text, at) = ("lobby".into(), "eva".into(), "hi\n[lobby] bob: ha".into(), "".into());
-        format_event(&Event::Message { room, id: 1, from, text, at }, |line| lines.push(line.to_owned()));
+        format_event(&ChatEvent::Message { room, id: 1, from, text, at }, |line| lines.push(line.to_owned()));
         assert_eq!(lines, ["[lobby] eva: hi", "    [lobby] bob: ha"]);
     }
 }

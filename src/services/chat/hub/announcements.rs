@@ -8,7 +8,7 @@ use super::state::Hub;
 use crate::service::{BatchId, ConnId};
 use crate::services::chat::dialect::{self, ChatDialect};
 use crate::services::chat::request::ErrorReply;
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::ChatEvent;
 
 impl Hub {
     /// Announces a member to its rooms, once. The hub calls this at the member's first request, so
@@ -20,7 +20,7 @@ impl Hub {
         for room in member.rooms() {
             if self.is_small(room) {
                 let name = self.room_name(room);
-                self.announce(room, &Event::Joined { room: (&*name).into(), nick: (&*nick).into() }, out);
+                self.announce(room, &ChatEvent::Joined { room: (&*name).into(), nick: (&*nick).into() }, out);
             }
         }
     }
@@ -31,7 +31,7 @@ impl Hub {
     }
 
     /// Sends an event without a message id to all members of a room, and to the operator.
-    pub(super) fn announce(&mut self, room: RoomId, event: &Event<'_>, out: &mut dyn HubOutput) {
+    pub(super) fn announce(&mut self, room: RoomId, event: &ChatEvent<'_>, out: &mut dyn HubOutput) {
         self.flush_room(room, out);
         let Some(room) = self.rooms.get(room) else { return };
         for dialect in [ChatDialect::Json, ChatDialect::Lines, ChatDialect::Raw] {
@@ -45,7 +45,7 @@ impl Hub {
         self.rooms.get(room).map_or_else(|| "".into(), |room| room.name.clone())
     }
 
-    fn announce_to(&self, lists: &[&[ConnId]], dialect: ChatDialect, event: &Event<'_>, out: &mut dyn HubOutput) {
+    fn announce_to(&self, lists: &[&[ConnId]], dialect: ChatDialect, event: &ChatEvent<'_>, out: &mut dyn HubOutput) {
         if lists.iter().all(|conns| conns.is_empty()) {
             return;
         }
@@ -63,7 +63,7 @@ impl Hub {
             return Ok(was);
         };
         let rooms: Vec<_> = member.rooms().into_iter().filter(|room| self.is_small(*room)).collect();
-        let event = Event::Renamed { was: (&*was).into(), nick: nick.into() };
+        let event = ChatEvent::Renamed { was: (&*was).into(), nick: nick.into() };
         for room in &rooms {
             self.flush_room(*room, out);
         }

@@ -14,7 +14,7 @@ use crate::service::ConnId;
 use crate::services::chat::dialect::{self, ChatDialect};
 use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame};
 use crate::services::chat::rules::ChatRules;
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::ChatEvent;
 
 impl Hub {
     /// Adds the peer of a new connection to the lobby, as a guest, or rejects it.
@@ -29,7 +29,7 @@ impl Hub {
         if let Err(error) = self.admit(address) {
             self.counts.rejected += 1;
             self.send_event_to(conn, dialect, &error.event(None), out);
-            self.send_event_to(conn, dialect, &Event::Bye { reason: error.text.as_str().into() }, out);
+            self.send_event_to(conn, dialect, &ChatEvent::Bye { reason: error.text.as_str().into() }, out);
             out.close(conn, error.text.into());
             return;
         }
@@ -95,7 +95,7 @@ impl Hub {
     /// Sends `bye` with the reason and closes the member's connection. Removes a UDP member.
     pub(super) fn disconnect(&mut self, id: MemberId, reason: &str, out: &mut dyn HubOutput) {
         self.flush_rooms_of(id, out);
-        self.send_event(id, &Event::Bye { reason: reason.into() }, out);
+        self.send_event(id, &ChatEvent::Bye { reason: reason.into() }, out);
         let endpoint = self.members.get_mut(id).map(|member| {
             member.is_disconnecting = true;
             member.endpoint
@@ -131,7 +131,7 @@ impl Hub {
             CloseReason::SlowConsumer { .. } => self.log_slow_consumer(id, reason),
             // The hub has sent `bye` already, or the peer is unreachable.
             CloseReason::Service(_) | CloseReason::PeerClosed | CloseReason::PeerReset(_) => {}
-            _ => self.send_event(id, &Event::Bye { reason: reason.to_string().into() }, out),
+            _ => self.send_event(id, &ChatEvent::Bye { reason: reason.to_string().into() }, out),
         }
         // During shutdown all members leave, so an announcement would have no receivers.
         self.remove_member(id, *reason != CloseReason::ShuttingDown, out);

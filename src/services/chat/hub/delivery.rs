@@ -6,7 +6,7 @@ use super::message_range::{MessageRange, WHISPER};
 use super::output::HubOutput;
 use super::state::Hub;
 use crate::service::{BatchId, ConnId};
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::ChatEvent;
 
 impl Hub {
     /// Stores which messages a member lacks because its connection's queue was full.
@@ -53,7 +53,7 @@ impl Hub {
             // the missing messages of a room by the next id that it receives.
             (None, _) => format!("{count} more were missed"),
         };
-        let event = Event::Error {
+        let event = ChatEvent::Error {
             code: "missed".into(),
             text: text.into(),
             room: room.map(Into::into),

@@ -4,7 +4,7 @@ use super::ids::{MemberId, RoomId};
 use super::member::{ChatMember, Membership};
 use super::output::HubOutput;
 use super::state::Hub;
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::ChatEvent;
 
 impl Hub {
     /// Removes a member from its rooms and from the table of members.
@@ -45,7 +45,7 @@ impl Hub {
         self.update_position(moved, room_id, membership.position);
         if is_announced && count_before <= self.rules.announce_up_to {
             let name = self.room_name(room_id);
-            self.announce(room_id, &Event::Left { room: (&*name).into(), nick: (&*nick).into() }, out);
+            self.announce(room_id, &ChatEvent::Left { room: (&*name).into(), nick: (&*nick).into() }, out);
         }
         self.rooms.update_empty(room_id);
     }

@@ -21,7 +21,7 @@ use crate::services::chat::dialect::{self, ChatDialect};
 use crate::services::chat::names::{OPERATOR, check_text};
 use crate::services::chat::request::ErrorReply;
 use crate::services::chat::rules::{MAX_BATCH_BYTES, MAX_BATCH_MESSAGES};
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::ChatEvent;
 
 impl Hub {
     /// Publishes a member's text to a room: the current one if `room` is `None`.
@@ -40,7 +40,7 @@ impl Hub {
         let nick = member.nick.clone();
         let message_id = self.publish(room, &nick, text, time, out);
         if let (Some(label), Some(message_id)) = (label, message_id) {
-            self.send_event(id, &Event::Ack { label, id: message_id }, out);
+            self.send_event(id, &ChatEvent::Ack { label, id: message_id }, out);
         }
         Ok(())
     }
@@ -58,7 +58,7 @@ impl Hub {
         let room = self.rooms.get_mut(room_id)?;
         let message_id = room.history.last_id() + 1;
         let name = room.name.clone();
-        let event = Event::Message {
+        let event = ChatEvent::Message {
             room: (&*name).into(),
             id: message_id,
             from: from.into(),
@@ -141,7 +141,7 @@ impl Hub {
         check_text(text, self.rules.max_text_bytes)?;
         let Some(member) = self.members.get(id) else { return Ok(()) };
         let at = rfc3339(time.wall);
-        let whisper = |to: &str| Event::Whisper {
+        let whisper = |to: &str| ChatEvent::Whisper {
             from: member.nick.to_string().into(),
             to: to.to_owned().into(),
             text: text.into(),

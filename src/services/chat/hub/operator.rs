@@ -13,7 +13,7 @@ use crate::services::chat::dialect::{self, OPERATOR_HELP};
 use crate::services::chat::names::{OPERATOR, check_room, check_text};
 use crate::services::chat::request::{ErrorReply, HubRequest, OperatorCommand};
 use crate::services::chat::rules::MAX_BANS;
-use crate::services::chat::wire::{Event, LOBBY};
+use crate::services::chat::wire::{ChatEvent, LOBBY};
 
 impl Hub {
     /// Adds a console, whose text goes to the lobby.
@@ -22,7 +22,7 @@ impl Hub {
     }
 
     /// Prints an event on every console.
-    pub(super) fn print_event(&self, event: &Event<'_>, out: &mut dyn HubOutput) {
+    pub(super) fn print_event(&self, event: &ChatEvent<'_>, out: &mut dyn HubOutput) {
         if self.consoles.is_empty() {
             return;
         }
@@ -62,7 +62,7 @@ impl Hub {
                 check_text(&text, self.rules.max_text_bytes)?;
                 let id = self.find_whisper_recipient(&to)?;
                 let (from, at) = (OPERATOR.into(), rfc3339(time.wall).into());
-                let event = Event::Whisper { from, to, text, at };
+                let event = ChatEvent::Whisper { from, to, text, at };
                 self.send_event(id, &event, out);
                 self.print_event(&event, out);
             }
@@ -77,14 +77,14 @@ impl Hub {
             HubRequest::Who { room, next } => {
                 let event = self.who_page(self.find_room(room.as_deref().unwrap_or(&current_room))?, next);
                 self.print_event(&event, out);
-                if let Event::Who { room, next: Some(next), .. } = event {
+                if let ChatEvent::Who { room, next: Some(next), .. } = event {
                     print_text(conn, &format!("* /who {room} {next} goes on"), out);
                 }
             }
             HubRequest::Rooms { next } => {
                 let event = self.rooms_page(next);
                 self.print_event(&event, out);
-                if let Event::Rooms { next: Some(next), .. } = event {
+                if let ChatEvent::Rooms { next: Some(next), .. } = event {
                     print_text(conn, &format!("* /rooms {next} goes on"), out);
                 }
             }

@@ -15,7 +15,7 @@ use super::state::Hub;
 use crate::frame::Payload;
 use crate::services::chat::request::ErrorReply;
 use crate::services::chat::rules::REPLAY_BYTES;
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::ChatEvent;
 
 impl Hub {
     /// Starts a replay of the messages after `since` that the member has not received, for a member
@@ -59,7 +59,7 @@ impl Hub {
     }
 
     fn send_unknown_id(&self, id: MemberId, room: &str, last: u64, out: &mut dyn HubOutput) {
-        let event = Event::Error {
+        let event = ChatEvent::Error {
             code: "unknown-id".into(),
             text: format!("the last id of {room} is {last}: ids have restarted").into(),
             room: Some(room.into()),
@@ -109,7 +109,7 @@ impl Hub {
     /// Answers the deferred pings of a member whose replays have ended.
     pub(super) fn send_deferred_pongs(&mut self, id: MemberId, out: &mut dyn HubOutput) {
         for _ in 0..self.members.backlog.take_deferred_pings(id) {
-            self.send_event(id, &Event::Pong, out);
+            self.send_event(id, &ChatEvent::Pong, out);
         }
     }
 

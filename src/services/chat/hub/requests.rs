@@ -10,7 +10,7 @@ use crate::frame::escape;
 use crate::services::chat::dialect::MEMBER_HELP;
 use crate::services::chat::request::{ErrorReply, HubRequest};
 use crate::services::chat::rules::{MAX_PINGS, ROOMS_PAGE, WHO_PAGE};
-use crate::services::chat::wire::{Event, Listed};
+use crate::services::chat::wire::{ChatEvent, RoomListing};
 
 /// In the `next` of a `who` page: the bits above hold the index of the audience, the bits below the
 /// position in it.
@@ -38,7 +38,7 @@ impl Hub {
             }
             HubRequest::Nick { nick } => {
                 let was = self.rename(id, &nick, out)?;
-                self.send_event(id, &Event::Renamed { was: (&*was).into(), nick }, out);
+                self.send_event(id, &ChatEvent::Renamed { was: (&*was).into(), nick }, out);
                 self.announce_member(id, out);
             }
             HubRequest::Join { room, since } => self.handle_join(id, &room, since, out)?,
@@ -59,7 +59,7 @@ impl Hub {
                 ));
             }
             HubRequest::Ping if self.members.backlog.defer_ping(id) => {}
-            HubRequest::Ping => self.send_event(id, &Event::Pong, out),
+            HubRequest::Ping => self.send_event(id, &ChatEvent::Pong, out),
             HubRequest::Me => self.send_welcome(id, out),
             HubRequest::Help => self.send_text(id, MEMBER_HELP, out),
             HubRequest::Quit => self.disconnect(id, "quit", out),
@@ -87,7 +87,7 @@ impl Hub {
             None => self.rooms.find_or_create(name)?,
         };
         let nick = member.nick.clone();
-        let joined = Event::Joined { room: name.into(), nick: (&*nick).into() };
+        let joined = ChatEvent::Joined { room: name.into(), nick: (&*nick).into() };
         if joined_before.is_none() {
             // The limit counts the joining member, too.
             let others = self.rooms.get(room).map_or(0, ChatRoom::member_count);
@@ -110,7 +110,7 @@ impl Hub {
         let name = self.room_name(room);
         let nick = self.members.get(id).map_or_else(|| "".into(), |member| member.nick.clone());
         self.leave(id, room, true, out);
-        self.send_event(id, &Event::Left { room: (&*name).into(), nick: (&*nick).into() }, out);
+        self.send_event(id, &ChatEvent::Left { room: (&*name).into(), nick: (&*nick).into() }, out);
         self.send_deferred_pongs(id, out);
         Ok(())
     }
@@ -143,9 +143,9 @@ impl Hub {
     /// member that joins between two pages is appended behind the part already listed, and a member
     /// that fills the gap of a leaving one comes from that part. So every member that stays in the
     /// room is listed.
-    pub(super) fn who_page(&self, room: RoomId, next: Option<u64>) -> Event<'static> {
+    pub(super) fn who_page(&self, room: RoomId, next: Option<u64>) -> ChatEvent<'static> {
         let Some(room) = self.rooms.get(room) else {
-            return Event::Who { room: "".into(), count: 0, nicks: Vec::new(), next: None };
+            return ChatEvent::Who { room: "".into(), count: 0, nicks: Vec::new(), next: None };
         };
         let lists = room.member_lists();
         let last = (lists.len() as u64 - 1) << AUDIENCE_SHIFT | u64::from(u32::MAX);
@@ -167,17 +167,17 @@ impl Hub {
                 (0, _) => (audience, end) = (audience - 1, usize::MAX),
             }
         };
-        Event::Who { room: room.name.to_string().into(), count: room.member_count() as u64, nicks, next }
+        ChatEvent::Who { room: room.name.to_string().into(), count: room.member_count() as u64, nicks, next }
     }
 
     /// Returns a page of the rooms that have members.
-    pub(super) fn rooms_page(&self, next: Option<u64>) -> Event<'_> {
+    pub(super) fn rooms_page(&self, next: Option<u64>) -> ChatEvent<'_> {
         let mut inhabited = self.rooms.iter_from(next.unwrap_or(0)).filter(|(_, room)| room.member_count() > 0);
-        let listing = |(_, room): (RoomId, &'_ ChatRoom)| Listed {
+        let listing = |(_, room): (RoomId, &'_ ChatRoom)| RoomListing {
             room: room.name.to_string().into(),
             members: room.member_count() as u64,
         };
         let rooms = inhabited.by_ref().take(ROOMS_PAGE).map(listing).collect();
-        Event::Rooms { rooms, next: inhabited.next().map(|(id, _)| id.0.into()) }
+        ChatEvent::Rooms { rooms, next: inhabited.next().map(|(id, _)| id.0.into()) }
     }
 }

@@ -7,11 +7,11 @@ use super::state::Hub;
 use crate::frame::Payload;
 use crate::service::{BatchId, ConnId};
 use crate::services::chat::dialect::{self, ChatDialect};
-use crate::services::chat::wire::Event;
+use crate::services::chat::wire::ChatEvent;
 
 impl Hub {
     /// Sends an event to a member that has a connection.
-    pub(super) fn send_event(&self, id: MemberId, event: &Event<'_>, out: &mut dyn HubOutput) {
+    pub(super) fn send_event(&self, id: MemberId, event: &ChatEvent<'_>, out: &mut dyn HubOutput) {
         if let Some(member) = self.members.get(id)
             && let Some((conn, dialect)) = member.conn()
         {
@@ -20,7 +20,13 @@ impl Hub {
     }
 
     /// Sends an event to a connection.
-    pub(super) fn send_event_to(&self, conn: ConnId, dialect: ChatDialect, event: &Event<'_>, out: &mut dyn HubOutput) {
+    pub(super) fn send_event_to(
+        &self,
+        conn: ConnId,
+        dialect: ChatDialect,
+        event: &ChatEvent<'_>,
+        out: &mut dyn HubOutput,
+    ) {
         let mut payloads = Vec::new();
         dialect::encode_event(dialect, event, self.rules.encoding, &mut payloads);
         for payload in payloads {
@@ -43,7 +49,7 @@ impl Hub {
     pub(super) fn send_welcome(&self, id: MemberId, out: &mut dyn HubOutput) {
         let Some(member) = self.members.get(id) else { return };
         let is_limited = self.rules.messages_per_second > 0;
-        let event = Event::Welcome {
+        let event = ChatEvent::Welcome {
             nick: (&*member.nick).into(),
             rooms: self.room_names(member).into_iter().map(Into::into).collect(),
             messages_per_second: is_limited.then_some(self.rules.messages_per_second),

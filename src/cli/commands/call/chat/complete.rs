@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use switchboard::client::chat::COMMANDS;
 use switchboard::escape;
-use switchboard::services::chat::wire::Event;
+use switchboard::services::chat::wire::ChatEvent;
 
 /// Names of a kind that are remembered.
 const MAX_NAMES: usize = 512;
@@ -18,33 +18,37 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Takes the names out of an event.
-    pub(super) fn learn(&mut self, event: &Event<'_>) {
+    pub(super) fn learn(&mut self, event: &ChatEvent<'_>) {
         match event {
-            Event::Welcome { nick, rooms, .. } => {
+            ChatEvent::Welcome { nick, rooms, .. } => {
                 self.nicks.add(nick);
                 for room in rooms {
                     self.rooms.add(room);
                 }
             }
-            Event::Joined { room, nick } => {
+            ChatEvent::Joined { room, nick } => {
                 self.nicks.add(nick);
                 self.rooms.add(room);
             }
-            Event::Message { room, from, .. } => {
+            ChatEvent::Message { room, from, .. } => {
                 self.nicks.add(from);
                 self.rooms.add(room);
             }
-            Event::Whisper { from, to, .. } => {
+            ChatEvent::Whisper { from, to, .. } => {
                 self.nicks.add(from);
                 self.nicks.add(to);
             }
-            Event::Who { nicks, .. } => nicks.iter().for_each(|nick| self.nicks.add(nick)),
-            Event::Rooms { rooms, .. } => rooms.iter().for_each(|listed| self.rooms.add(&listed.room)),
-            Event::Renamed { was, nick } => {
+            ChatEvent::Who { nicks, .. } => nicks.iter().for_each(|nick| self.nicks.add(nick)),
+            ChatEvent::Rooms { rooms, .. } => rooms.iter().for_each(|listed| self.rooms.add(&listed.room)),
+            ChatEvent::Renamed { was, nick } => {
                 self.nicks.remove(was);
                 self.nicks.add(nick);
             }
-            Event::Left { .. } | Event::Ack { .. } | Event::Pong | Event::Bye { .. } | Event::Error { .. } => {}
+            ChatEvent::Left { .. }
+            | ChatEvent::Ack { .. }
+            | ChatEvent::Pong
+            | ChatEvent::Bye { .. }
+            | ChatEvent::Error { .. } => {}
         }
     }
 
@@ -116,7 +120,7 @@ mod tests {
     fn seen() -> Seen {
         let mut seen = Seen::default();
         for (room, nick) in [("lobby", "eva"), ("tea", "Bo"), ("tables", "bert")] {
-            seen.learn(&Event::Joined { room: room.into(), nick: nick.into() });
+            seen.learn(&ChatEvent::Joined { room: room.into(), nick: nick.into() });
         }
         seen
     }
@@ -147,12 +151,12 @@ mod tests {
     fn names_are_bounded_and_harmless() {
         let mut seen = seen();
         for number in 0..2 * MAX_NAMES {
-            seen.learn(&Event::Joined { room: "lobby".into(), nick: format!("guest-{number}").into() });
+            seen.learn(&ChatEvent::Joined { room: "lobby".into(), nick: format!("guest-{number}").into() });
         }
         assert_eq!(seen.nicks.used.len(), MAX_NAMES);
         assert_eq!(seen.complete("/room lob", 9).1, ["lobby "]);
-        seen.learn(&Event::Joined { room: "lobby".into(), nick: "zo\x1b[2Je".into() });
-        seen.learn(&Event::Renamed { was: "guest-1000".into(), nick: "zoe".into() });
+        seen.learn(&ChatEvent::Joined { room: "lobby".into(), nick: "zo\x1b[2Je".into() });
+        seen.learn(&ChatEvent::Renamed { was: "guest-1000".into(), nick: "zoe".into() });
         assert_eq!(seen.complete("zo", 2).1, ["zoe "]);
         assert!(seen.complete("guest-1000", 10).1.is_empty());
     }

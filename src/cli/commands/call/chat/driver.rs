@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use switchboard::client::ClientStream;
 use switchboard::client::chat::{COMMANDS, ChatCommand, ChatSession, Ending, SessionAction, UserInput, parse_line};
 use switchboard::escape;
-use switchboard::services::chat::wire::Event;
+use switchboard::services::chat::wire::ChatEvent;
 
 use super::Plan;
 use super::input::{Input, User};
@@ -154,7 +154,7 @@ impl Driver {
         Ok(ending)
     }
 
-    fn send(&mut self, request: &switchboard::services::chat::wire::Labelled<'_>) -> io::Result<()> {
+    fn send(&mut self, request: &switchboard::services::chat::wire::LabelledRequest<'_>) -> io::Result<()> {
         let payload = serde_json::to_vec(request)?;
         if let Some(line) = &self.line {
             line.send(&payload);
@@ -284,7 +284,7 @@ impl Driver {
 }
 
 /// What a payload says; nothing, if it is of a kind that a newer server may have.
-fn read_event(payload: &[u8]) -> Result<Option<Event<'static>>, String> {
+fn read_event(payload: &[u8]) -> Result<Option<ChatEvent<'static>>, String> {
     match serde_json::from_slice(payload) {
         Ok(event) => Ok(Some(event)),
         Err(error) if error.is_data() && error.to_string().starts_with("unknown variant") => {
@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn what_a_newer_server_says_is_left_alone_and_nonsense_is_not() {
-        assert!(matches!(read_event(br#"{"type":"pong","more":1}"#), Ok(Some(Event::Pong))));
+        assert!(matches!(read_event(br#"{"type":"pong","more":1}"#), Ok(Some(ChatEvent::Pong))));
         assert_eq!(read_event(br#"{"type":"fanfare"}"#), Ok(None));
         for (payload, says) in [
             (&b"hello"[..], "'hello' is no event: expected value"),

@@ -7,7 +7,7 @@ use std::thread;
 
 use switchboard::services::chat::colour::Palette;
 use switchboard::services::chat::console::render;
-use switchboard::services::chat::wire::Event;
+use switchboard::services::chat::wire::ChatEvent;
 
 use super::driver::{Driver, thread_failed};
 use super::input::{Input, User};
@@ -100,7 +100,7 @@ impl Screen for Pipe {
         self.line(&line)
     }
 
-    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+    fn event(&mut self, event: &ChatEvent<'_>) -> io::Result<()> {
         if self.json { Ok(()) } else { self.line(render(event, &self.palette).as_bytes()) }
     }
 

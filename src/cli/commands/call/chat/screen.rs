@@ -2,7 +2,7 @@
 
 use std::io;
 
-use switchboard::services::chat::wire::Event;
+use switchboard::services::chat::wire::ChatEvent;
 
 /// A pipe or a terminal.
 pub(super) trait Screen {
@@ -10,7 +10,7 @@ pub(super) trait Screen {
     fn payload(&mut self, payload: &[u8]) -> io::Result<()>;
 
     /// An event whose turn it is.
-    fn event(&mut self, event: &Event<'_>) -> io::Result<()>;
+    fn event(&mut self, event: &ChatEvent<'_>) -> io::Result<()>;
 
     /// A line of the client's own.
     fn tell(&mut self, line: &str) -> io::Result<()>;

@@ -19,7 +19,7 @@ use rustyline::history::DefaultHistory;
 use rustyline::{Config, ExternalPrinter, Helper, Highlighter, Prompt, Validator};
 use switchboard::services::chat::colour::Palette;
 use switchboard::services::chat::console::render;
-use switchboard::services::chat::wire::Event;
+use switchboard::services::chat::wire::ChatEvent;
 
 use super::complete::Seen;
 use super::driver::{Driver, thread_failed};
@@ -186,7 +186,7 @@ impl Screen for Above {
         Ok(())
     }
 
-    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+    fn event(&mut self, event: &ChatEvent<'_>) -> io::Result<()> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).learn(event);
         self.line(render(event, &self.palette))
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use switchboard::Framing;
-use switchboard::client::exec::{Dialect, ExecResponse, ResponseHeader, request};
+use switchboard::client::exec::{ExecDialect, ExecResponse, ResponseHeader, request};
 
 use super::server::Server;
 use crate::cli::error::CliError;
@@ -35,7 +35,7 @@ pub(in crate::cli) struct ExecArgs {
     address: String,
     /// What the server speaks
     #[arg(long, value_name = "NAME", default_value_t, value_parser = dialects())]
-    dialect: Dialect,
+    dialect: ExecDialect,
     /// How requests and answers are framed, as the server was told; raw if nothing else is said
     ///
     /// A raw request is whatever one read of the server returns. One that is longer than a packet may come in pieces, each of
@@ -61,7 +61,7 @@ pub(in crate::cli) struct ExecArgs {
 /// All that there is to know before the server is asked.
 struct Plan {
     server: Server,
-    dialect: Dialect,
+    dialect: ExecDialect,
     framing: Framing,
     request: Vec<u8>,
     timeout: Duration,
@@ -103,8 +103,8 @@ impl Plan {
     }
 }
 
-fn dialects() -> impl TypedValueParser<Value = Dialect> {
-    PossibleValuesParser::new(Dialect::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<Dialect>())
+fn dialects() -> impl TypedValueParser<Value = ExecDialect> {
+    PossibleValuesParser::new(ExecDialect::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<ExecDialect>())
 }
 
 fn show(answer: &ExecResponse, json: bool) -> Result<Vec<u8>, CliError> {

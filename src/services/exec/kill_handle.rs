@@ -1,7 +1,8 @@
-//! What holds a running command, so that it can be ended from another thread.
+//! A handle by which any thread can kill a running command.
 //!
-//! A number of a process may be given to another as soon as somebody has waited for the first. So it is signalled only while
-//! the leash is held, and the leash is let go of before the process is waited for.
+//! The kernel may reuse a process id as soon as the process has been waited for. Invariant: the
+//! process is signalled only while the lock is held, and the id is removed under the lock before
+//! the process is waited for.
 
 use std::io;
 use std::process::Child;
@@ -10,17 +11,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-/// One command's, from when it is asked for until it is over.
+/// The kill handle of one command, from its request to its end.
 #[derive(Debug, Default)]
-pub(super) struct Leash {
-    /// Nobody wants the command any more. Set before the lock is tried: whoever has it looks here when it has done its part.
+pub(super) struct KillHandle {
+    /// True once the command is cancelled. Set before the lock is tried, because the thread that
+    /// holds the lock reads it afterwards.
     cancelled: AtomicBool,
-    /// The leader of the command's process group, while it has not been waited for.
+    /// The leader of the command's process group, until it is waited for.
     leader: Mutex<Option<Pid>>,
 }
 
-impl Leash {
-    /// Starts a command; nothing if it is not wanted any more.
+impl KillHandle {
+    /// Starts a command; returns `None` if it was cancelled.
     pub(super) fn start(&self, spawn: impl FnOnce() -> io::Result<Child>) -> io::Result<Option<Child>> {
         let mut leader = self.lock();
         if self.is_cancelled() {
@@ -35,13 +37,13 @@ impl Leash {
         Ok(Some(child))
     }
 
-    /// Kills the command and all that it has started and that has stayed in its group.
+    /// Kills the command and all processes of its process group.
     pub(super) fn kill(&self) {
         kill(*self.lock());
     }
 
-    /// The command is about to be waited for.
-    pub(super) fn let_go(&self) {
+    /// Removes the process id. Call this before waiting for the command.
+    pub(super) fn release(&self) {
         *self.lock() = None;
     }
 
@@ -49,14 +51,15 @@ impl Leash {
         self.cancelled.load(Ordering::SeqCst)
     }
 
-    /// The command is not to begin any more.
-    pub(super) fn give_up(&self) {
+    /// Prevents the command from starting.
+    pub(super) fn set_cancelled(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
     }
 
-    /// The command is to end, or not to begin. Does not wait for one that is being started: its thread sees to it.
+    /// Kills the command, or prevents it from starting. Does not wait while another thread starts
+    /// it: that thread then kills it.
     pub(super) fn cancel(&self) {
-        self.give_up();
+        self.set_cancelled();
         match self.leader.try_lock() {
             Ok(leader) => kill(*leader),
             Err(TryLockError::Poisoned(leader)) => kill(*leader.into_inner()),
@@ -64,21 +67,25 @@ impl Leash {
         }
     }
 
-    /// As [`cancel`](Self::cancel), and when it returns no process is left, even if the whole program ends now.
+    /// Does the same as [`cancel`](Self::cancel), but waits for the lock: no process of the command
+    /// is left when it returns.
     pub(super) fn cancel_now(&self) {
-        self.give_up();
+        self.set_cancelled();
         self.kill();
     }
 
-    /// Nothing panics with the lock held but the standard library's own start of a process.
+    /// Locks the process id. Only the standard library's start of a process could panic while the
+    /// lock is held.
     fn lock(&self) -> MutexGuard<'_, Option<Pid>> {
         self.leader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Kills a process group and its leader.
 fn kill(leader: Option<Pid>) {
     let Some(leader) = leader else { return };
-    // All that can go wrong is that they have ended. A leader may have joined another group of its session.
+    // An error means that the processes have ended. The leader is killed by id as well, because it
+    // may have joined another group of its session.
     let _ = kill_process_group(leader, Signal::KILL);
     let _ = kill_process(leader, Signal::KILL);
 }
