@@ -70,12 +70,12 @@ impl TestLoop {
         let sources = [listener(FRAMING), listener(Framing::Lines), listener(Framing::Raw), udp];
         let woken = Arc::new(AtomicBool::new(false));
         let script = DriverScript::new(&sources, Arc::clone(&woken));
-        let (waker, wakes) = channel();
+        let (sender, wakes) = channel();
         let wake: WakeFn = {
             let woken = Arc::clone(&woken);
             Arc::new(move || {
                 woken.store(true, Ordering::Release);
-                let _ = waker.send(());
+                let _ = sender.send(());
             })
         };
         let (handle, inbox) = pair(Arc::clone(&wake), limits.max_queued_messages);
