@@ -1,4 +1,4 @@
-//! What a reactor listens on, from being bound to being handed to the loop.
+//! Bound sockets, from binding until the driver takes them over.
 
 use std::io;
 #[cfg(unix)]
@@ -10,10 +10,10 @@ use mio::net::{TcpListener, UdpSocket};
 use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Poll, Token, Waker};
 
-use super::OsNet;
 #[cfg(unix)]
-use super::console::Console;
-use super::stream::OsStream;
+use super::console_stream::ConsoleStream;
+use super::mio_stream::MioStream;
+use super::{AttachedConsole, Source, SourceKind, WAKE_KEY};
 #[cfg(unix)]
 use crate::engine::handle::Command;
 use crate::engine::jobs::WakeFn;
@@ -24,114 +24,109 @@ use crate::net::Endpoint;
 #[cfg(unix)]
 use crate::net::bind::{SocketFile, bind_unix};
 use crate::net::bind::{bind_tcp, bind_udp};
-use crate::reactor::net::{Attached, Source, SourceKind, WAKE_KEY};
 use crate::service::ServiceId;
 
-/// Bound sockets and the poll instance that watches them.
-pub(in crate::reactor) struct Sources {
-    poll: Poll,
+/// Bound sockets, attached consoles, and the poll instance that watches them.
+pub(crate) struct BoundSources {
+    pub(super) poll: Poll,
     waker: Arc<Waker>,
-    bound: Vec<(Socketed, Source)>,
-    consoles: Vec<Attached<OsStream>>,
+    pub(super) sources: Vec<(BoundSocket, Source)>,
+    pub(super) consoles: Vec<AttachedConsole<MioStream>>,
 }
 
-/// What is listened on.
-pub(super) enum Socketed {
+/// A socket that is bound, or the read end of a command pipe.
+pub(super) enum BoundSocket {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix {
         listener: UnixListener,
-        /// Dropped with it.
+        /// Removes the socket's file when dropped.
         _file: SocketFile,
     },
     Udp(UdpSocket),
-    /// Our end of a pipe that commands come by.
+    /// Our end of a command pipe.
     #[cfg(unix)]
-    Pipe(UnixStream),
+    CommandPipe(UnixStream),
     Closed,
 }
 
-impl Sources {
-    pub(in crate::reactor) fn new() -> io::Result<Self> {
+impl BoundSources {
+    pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), Token(WAKE_KEY))?);
-        Ok(Self { poll, waker, bound: Vec::new(), consoles: Vec::new() })
+        Ok(Self { poll, waker, sources: Vec::new(), consoles: Vec::new() })
     }
 
-    /// What wakes the poll from another thread.
-    pub(in crate::reactor) fn wake(&self) -> WakeFn {
+    /// Returns a function that wakes the poll from another thread.
+    pub(crate) fn wake(&self) -> WakeFn {
         let waker = Arc::clone(&self.waker);
         Arc::new(move || {
             if let Err(error) = waker.wake() {
-                log::error!("the event loop could not be woken: {error}");
+                log::error!("event loop wake-up failed: {error}");
             }
         })
     }
 
-    /// Binds and registers. Both interests, once and for all: readiness is remembered, interest never changes.
-    pub(in crate::reactor) fn listen(
+    /// Binds a socket to `endpoint` and registers it. Returns the endpoint with the port bound.
+    pub(crate) fn listen(
         &mut self,
         service: ServiceId,
         endpoint: &Endpoint,
         framing: Framing,
         limits: &Limits,
     ) -> io::Result<Endpoint> {
-        let token = Token(reserved_key(self.bound.len()));
+        let token = Token(reserved_key(self.sources.len()));
         let registry = self.poll.registry();
-        let (bound, socketed, kind) = match endpoint {
+        let (bound, socket, kind) = match endpoint {
             Endpoint::Tcp(addr) => {
                 let mut listener = TcpListener::from_std(bind_tcp(*addr, limits.backlog)?.into());
                 registry.register(&mut listener, token, Interest::READABLE)?;
-                (Endpoint::Tcp(listener.local_addr()?), Socketed::Tcp(listener), SourceKind::Listener(framing))
+                (Endpoint::Tcp(listener.local_addr()?), BoundSocket::Tcp(listener), SourceKind::Listener(framing))
             }
             Endpoint::Udp(addr) => {
                 let mut socket = UdpSocket::from_std(bind_udp(*addr)?.into());
                 registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
                 let local = socket.local_addr()?;
-                (Endpoint::Udp(local), Socketed::Udp(socket), SourceKind::Datagrams { local })
+                (Endpoint::Udp(local), BoundSocket::Udp(socket), SourceKind::Udp { local })
             }
             #[cfg(unix)]
             Endpoint::Unix(path) => {
                 let mut listener = UnixListener::from_std(bind_unix(path, limits.backlog)?.into());
                 let file = SocketFile::new(path);
                 registry.register(&mut listener, token, Interest::READABLE)?;
-                (endpoint.clone(), Socketed::Unix { listener, _file: file }, SourceKind::Listener(framing))
+                (endpoint.clone(), BoundSocket::Unix { listener, _file: file }, SourceKind::Listener(framing))
             }
             #[cfg(not(unix))]
             Endpoint::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
         };
-        self.bound.push((socketed, Source { kind, service }));
+        self.sources.push((socket, Source { kind, service }));
         Ok(bound)
     }
 
-    /// A pipe that gives `command`: our end is watched, the other is returned.
+    /// Returns the write end of a pipe: any byte written to it gives `command`.
     #[cfg(unix)]
-    pub(in crate::reactor) fn pipe(&mut self, command: Command) -> io::Result<std::os::unix::net::UnixStream> {
+    pub(crate) fn command_pipe(&mut self, command: Command) -> io::Result<std::os::unix::net::UnixStream> {
         let (theirs, ours) = std::os::unix::net::UnixStream::pair()?;
         theirs.set_nonblocking(true)?;
         ours.set_nonblocking(true)?;
         let mut ours = UnixStream::from_std(ours);
-        self.poll.registry().register(&mut ours, Token(reserved_key(self.bound.len())), Interest::READABLE)?;
-        // The command is for the loop itself, so no service is ever looked up.
-        let source = Source { kind: SourceKind::Commands(command), service: ServiceId(usize::MAX) };
-        self.bound.push((Socketed::Pipe(ours), source));
+        self.poll.registry().register(&mut ours, Token(reserved_key(self.sources.len())), Interest::READABLE)?;
+        // The command is for the loop itself; no service has this id.
+        let source = Source { kind: SourceKind::CommandPipe(command), service: ServiceId(usize::MAX) };
+        self.sources.push((BoundSocket::CommandPipe(ours), source));
         Ok(theirs)
     }
 
-    /// Has a console become a connection as soon as the loop runs.
+    /// Keeps a console, which becomes a connection when the loop runs.
     #[cfg(unix)]
-    pub(in crate::reactor) fn attach(
+    pub(crate) fn attach(
         &mut self,
         service: ServiceId,
         (input, output): (OwnedFd, OwnedFd),
         framing: Framing,
     ) -> io::Result<()> {
-        let stream = OsStream::Console(Box::new(Console::new(input, output)?));
-        self.consoles.push(Attached { stream, service, framing });
+        let stream = MioStream::Console(Box::new(ConsoleStream::new(input, output)?));
+        self.consoles.push(AttachedConsole { stream, service, framing });
         Ok(())
-    }
-
-    pub(in crate::reactor) fn into_net(self) -> OsNet {
-        OsNet::new(self.poll, self.bound, self.consoles)
     }
 }

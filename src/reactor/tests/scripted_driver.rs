@@ -1,4 +1,5 @@
-//! A world that follows a script: listeners, scripted sockets, a UDP socket and a clock that moves when it is told to.
+//! The scripted driver: listeners, scripted sockets, a UDP socket, and a clock that a test
+//! advances.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
@@ -13,45 +14,45 @@ use crate::connection::scripted_stream::{ScriptedCall, ScriptedSocket, ScriptedS
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
 use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};
-use crate::reactor::net::{self, Event, Net, Source, SourceKind, WAKE_KEY};
+use crate::reactor::driver::{self, Driver, IoEvent, Source, SourceKind, WAKE_KEY};
 use crate::service::{Peer, ServiceId};
 
-/// The test's hold on the world.
+/// The test's access to the script of a driver.
 #[derive(Clone)]
-pub(super) struct World(Rc<RefCell<State>>);
+pub(super) struct DriverScript(Rc<RefCell<DriverState>>);
 
-struct State {
+struct DriverState {
     now: Instant,
-    sources: Vec<SourceScript>,
+    sources: Vec<ScriptedSource>,
     sockets: Vec<(usize, ScriptedSocket)>,
-    attached: Vec<net::Attached<ScriptedStream>>,
-    /// Reported by the next poll, whatever is true.
-    events: Vec<Event>,
-    /// What the next poll says instead of anything else.
+    attached: Vec<driver::AttachedConsole<ScriptedStream>>,
+    /// Events that the next poll reports although no edge has occurred.
+    events: Vec<IoEvent>,
+    /// The error that the next poll returns.
     poll_error: Option<io::ErrorKind>,
     woken: Arc<AtomicBool>,
-    /// Registering the next stream fails.
-    refuse_open: bool,
+    /// The next registration fails.
+    fail_register: bool,
     last_poll: Polled,
-    /// So many polls report nothing of what is ready, as if others had filled them.
+    /// The number of polls that report none of the ready events, as if other events filled them.
     full_polls: usize,
     stream_ids: u16,
 }
 
-/// What a poll was asked and what it found.
+/// The timeout of a poll and the number of events that it reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Polled {
     pub(super) timeout: Option<Duration>,
     pub(super) events: usize,
 }
 
-/// One listener or UDP socket.
-struct SourceScript {
+/// A scripted listener or UDP socket.
+struct ScriptedSource {
     source: Source,
     open: bool,
     edge: bool,
     backlog: VecDeque<ScriptedStream>,
-    /// What the next accepts say before they look into the backlog.
+    /// The errors that the next accepts return before any connection.
     accept_errors: VecDeque<io::Error>,
     arrived: VecDeque<(SocketAddr, Vec<u8>)>,
     receive_errors: VecDeque<io::Error>,
@@ -59,9 +60,9 @@ struct SourceScript {
     sent: Vec<(SocketAddr, Vec<u8>)>,
 }
 
-impl World {
+impl DriverScript {
     pub(super) fn new(sources: &[Source], woken: Arc<AtomicBool>) -> Self {
-        let script = |source: &Source| SourceScript {
+        let script = |source: &Source| ScriptedSource {
             source: *source,
             open: true,
             edge: false,
@@ -72,7 +73,7 @@ impl World {
             sends: VecDeque::new(),
             sent: Vec::new(),
         };
-        Self(Rc::new(RefCell::new(State {
+        Self(Rc::new(RefCell::new(DriverState {
             now: Instant::now(),
             sources: sources.iter().map(script).collect(),
             sockets: Vec::new(),
@@ -80,26 +81,26 @@ impl World {
             events: Vec::new(),
             poll_error: None,
             woken,
-            refuse_open: false,
+            fail_register: false,
             last_poll: Polled::default(),
             full_polls: 0,
             stream_ids: 0,
         })))
     }
 
-    fn state(&self) -> RefMut<'_, State> {
+    fn state(&self) -> RefMut<'_, DriverState> {
         self.0.borrow_mut()
     }
 
-    pub(super) fn net(&self) -> ScriptedNet {
-        ScriptedNet(self.clone())
+    pub(super) fn driver(&self) -> ScriptedDriver {
+        ScriptedDriver(self.clone())
     }
 
     pub(super) fn advance(&self, by: Duration) {
         self.state().now += by;
     }
 
-    /// A client connects to listener number `number`.
+    /// Connects a client to listener number `number`.
     pub(super) fn connect(&self, number: usize) -> ScriptedSocket {
         let (socket, stream) = ScriptedSocket::pair();
         let mut state = self.state();
@@ -108,10 +109,10 @@ impl World {
         socket
     }
 
-    /// A console that will be there when the loop begins.
+    /// Attaches a console, which opens when the loop begins.
     pub(super) fn attach(&self, service: ServiceId, framing: Framing) -> ScriptedSocket {
         let (socket, stream) = ScriptedSocket::pair();
-        self.state().attached.push(net::Attached { stream, service, framing });
+        self.state().attached.push(driver::AttachedConsole { stream, service, framing });
         socket
     }
 
@@ -119,7 +120,7 @@ impl World {
         self.state().sources[number].accept_errors.extend(errors);
     }
 
-    /// A datagram arrives at UDP socket number `number`.
+    /// Lets a datagram arrive at UDP socket number `number`.
     pub(super) fn datagram(&self, number: usize, from: SocketAddr, payload: &[u8]) {
         let mut state = self.state();
         state.sources[number].arrived.push_back((from, payload.to_vec()));
@@ -150,17 +151,17 @@ impl World {
         self.state().sources[number].open
     }
 
-    /// The next poll reports this, whatever is true.
-    pub(super) fn report(&self, key: usize, readable: bool, writable: bool, end: bool) {
-        self.state().events.push(Event { key, readable, writable, end, urgent: false });
+    /// Makes the next poll report this readiness.
+    pub(super) fn report(&self, key: usize, readable: bool, writable: bool, eof: bool) {
+        self.state().events.push(IoEvent { key, readable, writable, eof, urgent: false });
     }
 
-    /// The next poll reports urgent data to a connection.
+    /// Makes the next poll report urgent data.
     pub(super) fn report_urgent(&self, key: usize) {
-        self.state().events.push(Event { key, readable: true, writable: false, end: false, urgent: true });
+        self.state().events.push(IoEvent { key, readable: true, writable: false, eof: false, urgent: true });
     }
 
-    /// The next `count` polls are full of what concerns others.
+    /// Makes the next `count` polls partial, full of other events.
     pub(super) fn fill_polls(&self, count: usize) {
         self.state().full_polls = count;
     }
@@ -169,35 +170,35 @@ impl World {
         self.state().poll_error = Some(kind);
     }
 
-    pub(super) fn refuse_next_open(&self) {
-        self.state().refuse_open = true;
+    pub(super) fn fail_next_register(&self) {
+        self.state().fail_register = true;
     }
 
     pub(super) fn last_poll(&self) -> Polled {
         self.state().last_poll
     }
 
-    /// The key under which a socket was registered last.
+    /// Returns the key under which a socket was registered last.
     pub(super) fn key_of(&self, socket: &ScriptedSocket) -> Option<usize> {
         let state = self.state();
         state.sockets.iter().rev().find(|(_, known)| known.is_same(socket)).map(|(key, _)| *key)
     }
 }
 
-pub(super) struct ScriptedNet(World);
+pub(super) struct ScriptedDriver(DriverScript);
 
-impl Net for ScriptedNet {
+impl Driver for ScriptedDriver {
     type Stream = ScriptedStream;
 
     fn sources(&self) -> Vec<Source> {
         self.0.state().sources.iter().map(|script| script.source).collect()
     }
 
-    fn take_attached(&mut self) -> Vec<net::Attached<ScriptedStream>> {
+    fn take_consoles(&mut self) -> Vec<driver::AttachedConsole<ScriptedStream>> {
         std::mem::take(&mut self.0.state().attached)
     }
 
-    fn poll(&mut self, timeout: Option<Duration>, mut mark: impl FnMut(Event)) -> io::Result<net::Polled> {
+    fn poll(&mut self, timeout: Option<Duration>, mut mark: impl FnMut(IoEvent)) -> io::Result<driver::PollCoverage> {
         let mut state = self.0.state();
         state.last_poll = Polled { timeout, events: 0 };
         if let Some(kind) = state.poll_error.take() {
@@ -205,26 +206,26 @@ impl Net for ScriptedNet {
         }
         if state.full_polls > 0 {
             state.full_polls -= 1;
-            return Ok(net::Polled::Some(1024));
+            return Ok(driver::PollCoverage::Partial(1024));
         }
         let mut events = std::mem::take(&mut state.events);
         if state.woken.swap(false, Ordering::AcqRel) {
-            events.push(Event { key: WAKE_KEY, readable: true, writable: false, end: false, urgent: false });
+            events.push(IoEvent { key: WAKE_KEY, readable: true, writable: false, eof: false, urgent: false });
         }
         for (number, source) in state.sources.iter_mut().enumerate() {
             if std::mem::take(&mut source.edge) && source.open {
-                let writable = matches!(source.source.kind, SourceKind::Datagrams { .. });
-                events.push(Event { key: reserved_key(number), readable: true, writable, end: false, urgent: false });
+                let writable = matches!(source.source.kind, SourceKind::Udp { .. });
+                events.push(IoEvent { key: reserved_key(number), readable: true, writable, eof: false, urgent: false });
             }
         }
         state.sockets.retain(|(_, socket)| !socket.is_closed());
         for (key, socket) in &state.sockets {
             if let Some(edge) = socket.take_edge() {
-                events.push(Event {
+                events.push(IoEvent {
                     key: *key,
                     readable: edge.readable,
                     writable: edge.writable,
-                    end: edge.eof,
+                    eof: edge.eof,
                     urgent: false,
                 });
             }
@@ -232,7 +233,7 @@ impl Net for ScriptedNet {
         state.last_poll.events = events.len();
         drop(state);
         events.into_iter().for_each(&mut mark);
-        Ok(net::Polled::All)
+        Ok(driver::PollCoverage::Complete)
     }
 
     fn accept(&mut self, listener: usize) -> io::Result<(ScriptedStream, Peer)> {
@@ -247,22 +248,22 @@ impl Net for ScriptedNet {
         stream.map(|stream| (stream, peer)).ok_or(io::ErrorKind::WouldBlock.into())
     }
 
-    fn open(&mut self, stream: &mut ScriptedStream, key: usize) -> io::Result<()> {
+    fn register(&mut self, stream: &mut ScriptedStream, key: usize) -> io::Result<()> {
         let mut state = self.0.state();
-        if std::mem::take(&mut state.refuse_open) {
+        if std::mem::take(&mut state.fail_register) {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         state.sockets.push((key, stream.socket()));
         Ok(())
     }
 
-    fn swallow(&mut self, _pipe: usize) {}
+    fn clear_wakeup(&mut self, _pipe: usize) {}
 
-    fn close(&mut self, source: usize) {
+    fn close_source(&mut self, source: usize) {
         self.0.state().sources[source].open = false;
     }
 
-    fn receive(&mut self, socket: usize, into: &mut ReceiveBatch) -> io::Result<usize> {
+    fn receive_datagrams(&mut self, socket: usize, into: &mut ReceiveBatch) -> io::Result<usize> {
         let mut state = self.0.state();
         let source = &mut state.sources[socket];
         if let Some(error) = source.receive_errors.pop_front() {
@@ -278,10 +279,10 @@ impl Net for ScriptedNet {
         if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
     }
 
-    fn send(&mut self, socket: usize, from: &SendBatch, first: usize) -> io::Result<usize> {
+    fn send_datagrams(&mut self, socket: usize, from: &SendBatch, first: usize) -> io::Result<usize> {
         let mut state = self.0.state();
         let source = &mut state.sources[socket];
-        assert!(source.open, "sent through a closed socket");
+        assert!(source.open, "a datagram was sent through a closed socket");
         let most = match source.sends.pop_front().unwrap_or(ScriptedCall::Whole) {
             ScriptedCall::Whole => BATCH,
             ScriptedCall::AtMost(count) => count,

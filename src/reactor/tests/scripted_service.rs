@@ -1,4 +1,4 @@
-//! A service that does what its peers tell it to, and notes everything that it is told by the engine.
+//! A service that runs commands from its peers and logs its callbacks.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,57 +9,58 @@ use crate::service::CloseReason;
 use crate::service::Context;
 use crate::service::{BatchId, ConnId, JobId, JobOutput, Message, Peer, Service, TimerId};
 
-/// Obeys the first word of a payload; every other payload is echoed. Connections are numbered in the order of their opening.
+/// Runs the command in the first word of a payload, and echoes every other payload. Connections are
+/// numbered in the order of their opening.
 #[derive(Clone, Default)]
-pub(super) struct Puppet(Arc<Mutex<Strings>>);
+pub(super) struct ScriptedService(Arc<Mutex<ServiceScript>>);
 
-/// What the test and the service share.
+/// The state shared by the test and the service.
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, each set and cleared on its own")]
 #[derive(Default)]
-pub(super) struct Strings {
+pub(super) struct ServiceScript {
     pub(super) log: Vec<String>,
     pub(super) members: Vec<ConnId>,
-    /// Each connection's reply in its own `on_close`, if any.
-    pub(super) farewell: Option<String>,
-    /// Everybody is told who has left.
-    pub(super) announces: bool,
-    /// Each timer that fires sets another for the same moment.
-    pub(super) rearms: bool,
-    /// What `say` has collected for everybody.
+    /// The reply in each connection's `on_close`.
+    pub(super) close_reply: Option<String>,
+    /// Each close is announced to all members.
+    pub(super) announces_closes: bool,
+    /// Each timer that fires sets another for the same time.
+    pub(super) rearms_timers: bool,
+    /// Payloads that `collect` has collected for the turn's end.
     collected: Vec<Payload>,
-    /// The ticket of the last batch.
-    last_ticket: u64,
-    /// Whoever leaves, or misses a batch, has that said to all at the turn's end.
-    pub(super) gossips: bool,
-    /// Each `on_turn_end` asks for the next.
-    pub(super) is_restless: bool,
-    /// Bytes to be sent by `stream`, a hundred at a time.
-    left_to_stream: usize,
+    /// The id of the last batch.
+    last_batch: u64,
+    /// Each close and each dropped batch is reported to all members at the turn's end.
+    pub(super) reports_losses: bool,
+    /// Each `on_turn_end` requests the next.
+    pub(super) requests_every_turn_end: bool,
+    /// Bytes that `stream` has yet to send, 100 at a time.
+    stream_bytes: usize,
     timers: Vec<TimerId>,
-    /// Held by the test, it keeps jobs from ending.
+    /// A lock that keeps jobs from ending while the test holds it.
     gate: Arc<Mutex<()>>,
 }
 
-impl Puppet {
-    pub(super) fn strings(&self) -> MutexGuard<'_, Strings> {
+impl ScriptedService {
+    pub(super) fn script(&self) -> MutexGuard<'_, ServiceScript> {
         self.0.lock().unwrap()
     }
 
-    /// What was noted since the last call.
+    /// Returns the lines logged since the last call.
     pub(super) fn take_log(&self) -> Vec<String> {
-        std::mem::take(&mut self.strings().log)
+        std::mem::take(&mut self.script().log)
     }
 
     pub(super) fn gate(&self) -> Arc<Mutex<()>> {
-        Arc::clone(&self.strings().gate)
+        Arc::clone(&self.script().gate)
     }
 }
 
-impl Strings {
+impl ServiceScript {
     fn note(&mut self, what: &str, conn: ConnId, more: &str) {
         let number = self.members.iter().position(|id| *id == conn);
-        let who = number.map_or("nobody".to_owned(), |number| number.to_string());
-        self.log.push(format!("{what} {who} {more}").trim_end().to_owned());
+        let name = number.map_or("none".to_owned(), |number| number.to_string());
+        self.log.push(format!("{what} {name} {more}").trim_end().to_owned());
     }
 
     fn member(&self, number: &str) -> ConnId {
@@ -72,29 +73,29 @@ impl Strings {
     }
 
     fn broadcast(&mut self, cx: &mut Context<'_>, words: &[Payload]) {
-        self.last_ticket += 1;
-        cx.broadcast_batch(&self.members, words, BatchId(self.last_ticket));
+        self.last_batch += 1;
+        cx.broadcast_batch(&self.members, words, BatchId(self.last_batch));
     }
 
     fn stream(&mut self, cx: &mut Context<'_>) {
-        let piece = self.left_to_stream.min(100);
-        self.left_to_stream -= piece;
+        let piece = self.stream_bytes.min(100);
+        self.stream_bytes -= piece;
         cx.reply(&vec![b's'; piece]);
-        if self.left_to_stream > 0 {
+        if self.stream_bytes > 0 {
             cx.notify_writable();
         }
     }
 
-    fn obey(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+    fn run_command(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         let text = String::from_utf8_lossy(payload);
         let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
         match word {
             "big" => cx.reply(&vec![b'#'; rest.parse().unwrap_or(0)]),
-            "tell" => {
+            "send" => {
                 let (to, words) = rest.split_once(' ').unwrap_or((rest, ""));
                 cx.send(self.member(to), words);
             }
-            // Acts, and cannot be answered: its connection ends.
+            // Asks for actions and gives a reply that cannot be sent, which closes the connection.
             "fail" => {
                 cx.set_timer(Duration::from_secs(1));
                 cx.offload(|| "a secret".to_owned());
@@ -102,26 +103,26 @@ impl Strings {
                 cx.reply(&vec![0; 70_000]);
             }
             "all" => cx.broadcast(&self.members, rest),
-            // To all, together with what others say in this turn.
-            "say" => self.collect(cx, rest),
-            // To all, batch by batch; and then a reply.
+            // Sends to all members, together with the other payloads collected in this turn.
+            "collect" => self.collect(cx, rest),
+            // Sends to all members, batch by batch, and then replies.
             "batch" => {
                 for batch in rest.split('|') {
                     self.broadcast(cx, &batch.split(' ').map(Payload::from).collect::<Vec<_>>());
                 }
                 cx.reply(b"done");
             }
-            // Says the same words in both ways, and lets the engine put them in order.
+            // Sends the same words as a reply and as a message to itself.
             "twice" => {
                 cx.reply(rest.as_bytes());
                 cx.send(cx.conn(), rest);
             }
-            // The other way round.
-            "eciwt" => {
+            // The same in the other order.
+            "send-then-reply" => {
                 cx.send(cx.conn(), format!("sent {rest}"));
                 cx.reply(format!("replied {rest}").as_bytes());
             }
-            // Echoes, and does something of no consequence.
+            // Echoes, and asks for an action without effect.
             "act" => {
                 cx.reply(payload);
                 cx.send(ConnId::NONE, "");
@@ -139,7 +140,7 @@ impl Strings {
             }
             "panic" => _ = cx.offload(|| panic!("as asked")),
             "stream" => {
-                self.left_to_stream = rest.parse().unwrap_or(0);
+                self.stream_bytes = rest.parse().unwrap_or(0);
                 self.stream(cx);
             }
             "stop" => cx.shutdown(),
@@ -149,15 +150,15 @@ impl Strings {
     }
 }
 
-impl Service for Puppet {
+impl Service for ScriptedService {
     fn on_open(&mut self, cx: &mut Context<'_>, _peer: &Peer) {
-        let mut strings = self.strings();
-        strings.members.push(cx.conn());
-        strings.note("open", cx.conn(), "");
+        let mut script = self.script();
+        script.members.push(cx.conn());
+        script.note("open", cx.conn(), "");
     }
 
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
-        self.strings().obey(cx, payload);
+        self.script().run_command(cx, payload);
     }
 
     fn on_datagram(&mut self, cx: &mut Context<'_>, from: SocketAddr, payload: &[u8]) {
@@ -170,69 +171,69 @@ impl Service for Puppet {
     }
 
     fn on_writable(&mut self, cx: &mut Context<'_>) {
-        let mut strings = self.strings();
-        strings.note("drain", cx.conn(), "");
-        if strings.left_to_stream > 0 {
-            strings.stream(cx);
+        let mut script = self.script();
+        script.note("writable", cx.conn(), "");
+        if script.stream_bytes > 0 {
+            script.stream(cx);
         }
     }
 
     fn on_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) {
-        let mut strings = self.strings();
-        let number = strings.timers.iter().position(|known| *known == timer);
-        strings.note("timer", cx.conn(), &number.map_or(String::new(), |number| format!("#{number}")));
+        let mut script = self.script();
+        let number = script.timers.iter().position(|known| *known == timer);
+        script.note("timer", cx.conn(), &number.map_or(String::new(), |number| format!("#{number}")));
         cx.reply(b"tick");
-        if strings.rearms {
+        if script.rearms_timers {
             let again = cx.set_timer(Duration::ZERO);
-            strings.timers.push(again);
+            script.timers.push(again);
         }
     }
 
     fn on_job(&mut self, cx: &mut Context<'_>, _job: JobId, output: JobOutput) {
         let words = output.take::<String>().unwrap_or_else(|error| error.to_string());
-        self.strings().note("job", cx.conn(), &words);
+        self.script().note("job", cx.conn(), &words);
         cx.reply(words.as_bytes());
     }
 
     fn on_post(&mut self, cx: &mut Context<'_>, message: Message) {
         let words = message.downcast::<String>().unwrap();
-        let mut strings = self.strings();
-        strings.note("post", cx.conn(), &words);
-        strings.obey(cx, words.as_bytes());
+        let mut script = self.script();
+        script.note("post", cx.conn(), &words);
+        script.run_command(cx, words.as_bytes());
     }
 
     fn on_turn_end(&mut self, cx: &mut Context<'_>) {
-        let mut strings = self.strings();
-        let collected = std::mem::take(&mut strings.collected);
-        strings.note("flush", cx.conn(), &collected.len().to_string());
+        let mut script = self.script();
+        let collected = std::mem::take(&mut script.collected);
+        script.note("turn_end", cx.conn(), &collected.len().to_string());
         assert_eq!(cx.framing(), None);
-        strings.broadcast(cx, &collected);
-        if strings.is_restless {
+        script.broadcast(cx, &collected);
+        if script.requests_every_turn_end {
             cx.notify_turn_end();
         }
     }
 
-    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: BatchId, frames: u32) {
-        let mut strings = self.strings();
-        strings.note("missed", cx.conn(), &format!("{frames} of {}", ticket.0));
+    fn on_dropped(&mut self, cx: &mut Context<'_>, batch: BatchId, frames: u32) {
+        let mut script = self.script();
+        script.note("dropped", cx.conn(), &format!("{frames} of {}", batch.0));
         cx.notify_writable();
-        if strings.gossips {
-            strings.collect(cx, "somebody is slow");
+        if script.reports_losses {
+            script.collect(cx, "a member is slow");
         }
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
-        let mut strings = self.strings();
-        strings.note("close", cx.conn(), &reason.to_string());
-        if let Some(words) = &strings.farewell {
+        let mut script = self.script();
+        script.note("close", cx.conn(), &reason.to_string());
+        if let Some(words) = &script.close_reply {
             cx.reply(words.as_bytes());
         }
-        if strings.gossips {
-            strings.collect(cx, "somebody left");
+        if script.reports_losses {
+            script.collect(cx, "a member left");
         }
-        if strings.announces {
-            let number = strings.members.iter().position(|id| *id == cx.conn()).unwrap();
-            cx.broadcast(&strings.members, format!("{number} left"));
+        if script.announces_closes {
+            let number = script.members.iter().position(|id| *id == cx.conn()).unwrap();
+            cx.broadcast(&script.members, format!("{number} left"));
         }
     }
 }

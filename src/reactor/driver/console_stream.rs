@@ -1,7 +1,8 @@
-//! A console: an input and an output that were there before the engine, watched by its one poll like any socket.
+//! A console as a stream: an input and an output that existed before the engine.
 //!
-//! What it reads and writes never waits, see [`sys::NonblockingFile`](crate::net::NonblockingFile). Regular files and `/dev/null` are not polled,
-//! because they are always ready (`EPERM` of `epoll_ctl(2)`): the loop is told so once, and remembers it.
+//! Reads and writes never block, see [`NonblockingFile`]. `epoll_ctl(2)` refuses regular files and
+//! `/dev/null` with `EPERM`, because they are always ready. [`register`](ConsoleStream::register)
+//! returns true for such an input, and the driver then reports it as readable once.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -12,26 +13,28 @@ use mio::{Interest, Registry, Token};
 use crate::net::NonblockingFile;
 
 /// An operator's input and output.
-pub(in crate::reactor) struct Console {
+pub(crate) struct ConsoleStream {
     input: NonblockingFile,
-    /// Nothing where both are one terminal.
+    /// The output; `None` if input and output are one terminal.
     output: Option<NonblockingFile>,
-    /// Where they are registered.
+    /// The registry that watches them.
     registry: Option<Registry>,
 }
 
-impl Console {
+impl ConsoleStream {
     pub(super) fn new(input: OwnedFd, output: OwnedFd) -> io::Result<Self> {
         let (input, output) = NonblockingFile::pair(input, output)?;
         Ok(Self { input, output, registry: None })
     }
 
-    /// Begins to report readiness under `key`. Whether input is there without a report.
+    /// Registers both descriptors under `key`. Returns true if the input is always ready and no
+    /// poll will report it.
     pub(super) fn register(&mut self, registry: &Registry, key: usize) -> io::Result<bool> {
-        // A descriptor that others hold too does not leave the poll when we close ours (epoll(7), questions and answers, 6).
+        // A descriptor that other processes share stays in the poll after we close ours (epoll(7),
+        // question 6), so dropping this stream deregisters it.
         self.registry = Some(registry.try_clone()?);
-        let watch = |ready: &NonblockingFile, interest| match registry.register(
-            &mut SourceFd(&ready.as_fd().as_raw_fd()),
+        let watch = |file: &NonblockingFile, interest| match registry.register(
+            &mut SourceFd(&file.as_fd().as_raw_fd()),
             Token(key),
             interest,
         ) {
@@ -50,23 +53,23 @@ impl Console {
     }
 }
 
-impl Drop for Console {
+impl Drop for ConsoleStream {
     fn drop(&mut self) {
         let Some(registry) = &self.registry else { return };
-        for ready in [Some(&self.input), self.output.as_ref()].into_iter().flatten() {
-            // What was never watched is not found, and that is all.
-            let _ = registry.deregister(&mut SourceFd(&ready.as_fd().as_raw_fd()));
+        for file in [Some(&self.input), self.output.as_ref()].into_iter().flatten() {
+            // A file that was never watched gives an error (ENOENT), which has no consequence.
+            let _ = registry.deregister(&mut SourceFd(&file.as_fd().as_raw_fd()));
         }
     }
 }
 
-impl Read for Console {
+impl Read for ConsoleStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.input.read(buffer)
     }
 }
 
-impl Write for Console {
+impl Write for ConsoleStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.output().write(bytes)
     }
