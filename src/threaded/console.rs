@@ -13,8 +13,8 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
-use super::exchange::Exchange;
-use super::newcomer::Newcomer;
+use super::pending_connection::Newcomer;
+use super::shared::Exchange;
 use super::socket::{Socket, poll};
 use crate::frame::Framing;
 use crate::service::{Peer, ServiceId};

@@ -1,36 +1,36 @@
 //! The twin of the reactor: the same services with a thread for each connection, as somebody who likes threads would write it.
 //!
-//! Reading order: [`attend`] is a connection's thread and how it waits, [`step`] what it does between two waits, [`calls`] how it
-//! calls the service, [`endings`] how it ends. [`agent`] does what callbacks ask for, [`line`](mod@line) is how one connection's thread
-//! reaches another connection. [`accept`], [`datagrams`], [`control`] and [`console`] are the other threads, [`newcomer`] how a
-//! connection comes to its own. [`exchange`] is what all of them share; [`alarms`], [`budget`], [`permits`], [`places`] and [`tally`] are its
+//! Reading order: [`connection_thread`] is a connection's thread and how it waits, [`step`] what it does between two waits, [`callbacks`] how it
+//! calls the service, [`close`] how it ends. [`worker`] does what callbacks ask for, [`shared_connection`](mod@shared_connection) is how one connection's thread
+//! reaches another connection. [`accept_thread`], [`udp_thread`], [`control_thread`] and [`console`] are the other threads, [`pending_connection`] how a
+//! connection comes to its own. [`shared`] is what all of them share; [`timer_table`], [`memory`], [`semaphore`], [`connection_slots`] and [`thread_stats`] are its
 //! parts, [`socket`], [`listener`] and [`spawn`] the operating system.
 //!
 //! Locks, in the order in which they are taken: a connection's own, by its thread; its service's; a post, a table. A
 //! connection's lock is only ever tried by others, and none but it is held during a system call that could wait.
 
-mod accept;
-mod agent;
-mod alarms;
-mod attend;
-mod budget;
-mod calls;
+mod accept_thread;
+mod callbacks;
+mod close;
+mod connection_slots;
+mod connection_thread;
 mod console;
-mod control;
-mod datagrams;
-mod endings;
-mod exchange;
-mod line;
+mod control_thread;
 mod listener;
-mod newcomer;
-mod permits;
-mod places;
+mod memory;
+mod pending_connection;
+mod semaphore;
+mod shared;
+mod shared_connection;
 mod socket;
 mod spawn;
 mod step;
-mod tally;
 #[cfg(test)]
 mod tests;
+mod thread_stats;
+mod timer_table;
+mod udp_thread;
+mod worker;
 
 use std::fmt;
 use std::io;
@@ -51,13 +51,13 @@ use crate::net::Notifier;
 use crate::net::bind::bind_udp;
 use crate::service::{Service, ServiceId};
 
-use accept::Acceptor;
+use accept_thread::Acceptor;
 use console::Console;
-use control::Control;
-use datagrams::Postman;
-use exchange::{Exchange, Mailbox, Parts, Run};
+use control_thread::Control;
 use listener::Listener;
+use shared::{Exchange, Mailbox, Parts, Run};
 use spawn::{OsThreads, Spawn};
+use udp_thread::Postman;
 
 /// An engine with a thread for each connection, being set up; it takes the place of a [`Reactor`](crate::Reactor) and runs the
 /// same services.

@@ -3,8 +3,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::attend::{Attendant, LOOK_AGAIN, Next, Wait};
-use super::exchange::Run;
+use super::connection_thread::{Attendant, LOOK_AGAIN, Next, Wait};
+use super::shared::Run;
 use super::socket::Plug;
 use crate::connection::{Connection, Phase, ReadOutcome};
 use crate::service::CloseReason;

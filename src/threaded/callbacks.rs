@@ -3,9 +3,9 @@
 //!
 //! Under one taking of the lock a turn's callbacks are made, and then the service says what it has collected over them.
 
-use super::agent::{Agent, Done, Own};
-use super::attend::Attendant;
+use super::connection_thread::Attendant;
 use super::socket::Plug;
+use super::worker::{Agent, Done, Own};
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, DispatchOutcome, Phase};
 use crate::service::Context;

@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::agent::Agent;
-use super::exchange::{Exchange, Reach, Run, lock};
+use super::shared::{Exchange, Reach, Run, lock};
 use super::socket::{Plug, poll};
+use super::worker::Agent;
 use crate::connection::{Connection, Phase};
 use crate::engine::handle::{Command, HandleReceiver};
 use crate::service::Context;
@@ -257,7 +257,7 @@ impl Control {
         let now = self.agent.desk.clock.moment;
         let Some(mut excess) = exchange.budget.excess_bytes(now) else { return };
         let directory = exchange.directory.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let held = |entry: &super::exchange::Entry| entry.tally.held_bytes.load(Ordering::Relaxed);
+        let held = |entry: &super::shared::Entry| entry.tally.held_bytes.load(Ordering::Relaxed);
         let clients = directory.iter().filter(|(_, entry)| entry.peer != Peer::Console);
         let mut holders: Vec<_> = clients.map(|(_, entry)| (held(entry), entry)).collect();
         holders.sort_unstable_by_key(|(held, _)| *held);

@@ -7,10 +7,10 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::agent::Agent;
-use super::attend::Attendant;
+use super::connection_thread::Attendant;
 use super::socket::Plug;
-use super::tally::Tally;
+use super::thread_stats::Tally;
+use super::worker::Agent;
 use crate::connection::{Connection, Phase};
 use crate::engine::limits::{Limits, MEMORY_GRACE, MIN_READ_BYTES};
 use crate::net::Notifier;

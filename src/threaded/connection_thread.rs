@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::agent::{Agent, Done};
-use super::exchange::{Booth, Exchange, Run};
-use super::line::Line;
-use super::permits::Permits;
+use super::semaphore::Permits;
+use super::shared::{Booth, Exchange, Run};
+use super::shared_connection::Line;
 use super::socket::{Plug, Socket, TICK, poll};
-use super::tally::Tally;
+use super::thread_stats::Tally;
+use super::worker::{Agent, Done};
 use crate::connection::Connection;
 use crate::frame::{Framing, MAX_RAW_BYTES};
 use crate::net::Notifier;

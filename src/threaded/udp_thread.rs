@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::agent::Agent;
-use super::exchange::{Booth, Exchange, Mailbox, Run};
+use super::shared::{Booth, Exchange, Mailbox, Run};
 use super::socket::poll;
+use super::worker::Agent;
 use crate::net::udp_batch::UdpBatchIo;
 use crate::net::udp_batch::{ReceiveBatch, SendBatch, claims_to_be};
 use crate::service::ConnId;

@@ -7,12 +7,12 @@ use std::sync::atomic::Ordering;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::agent::Agent;
-use super::exchange::{Booth, Exchange, lock};
+use super::connection_slots::Shift;
 use super::listener::Listener;
-use super::newcomer::Newcomer;
-use super::places::Shift;
+use super::pending_connection::Newcomer;
+use super::shared::{Booth, Exchange, lock};
 use super::socket::{Plug, Socket, poll};
+use super::worker::Agent;
 use crate::connection::{Connection, Phase};
 use crate::engine::limits::{ACCEPT_PAUSE, MAX_REJECTED_OPEN};
 use crate::frame::Framing;

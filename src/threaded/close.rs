@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::attend::Attendant;
+use super::connection_thread::Attendant;
 use super::socket::Plug;
 use crate::connection::{Connection, Phase};
 use crate::service::CloseReason;

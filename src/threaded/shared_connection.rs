@@ -8,9 +8,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::budget::Budget;
+use super::memory::Budget;
 use super::socket::Plug;
-use super::tally::Tally;
+use super::thread_stats::Tally;
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, Phase, WorkerContext};
 use crate::engine::limits::{Limits, MAX_DROPPED_REPORTS, MAX_SHARED_FRAMES, SlowConsumer};

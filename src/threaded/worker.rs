@@ -9,10 +9,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::exchange::{Exchange, lock};
-use super::line::Line;
+use super::shared::{Exchange, lock};
+use super::shared_connection::Line;
 use super::socket::Plug;
-use super::tally::Tally;
+use super::thread_stats::Tally;
 use crate::connection::{Connection, Phase, WorkerContext};
 use crate::engine::jobs::JobOwner;
 use crate::frame::Payload;
@@ -229,7 +229,7 @@ impl Agent {
         }
         self.undelivered = undelivered;
         for (service, to, payload) in std::mem::take(&mut self.mail) {
-            let fits = |mailbox: &&super::exchange::Mailbox| {
+            let fits = |mailbox: &&super::shared::Mailbox| {
                 mailbox.service == service && mailbox.local.is_ipv4() == to.is_ipv4()
             };
             let sent = self.exchange.mailboxes.iter().find(fits).map(|mailbox| mailbox.send(&payload, to));

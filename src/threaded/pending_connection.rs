@@ -5,11 +5,11 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::attend::Attendant;
-use super::exchange::{Booth, Entry, Exchange, Reach};
-use super::line::Line;
+use super::connection_thread::Attendant;
+use super::shared::{Booth, Entry, Exchange, Reach};
+use super::shared_connection::Line;
 use super::socket::{Plug, Socket};
-use super::tally::Tally;
+use super::thread_stats::Tally;
 use crate::connection::Connection;
 use crate::frame::Framing;
 use crate::net::Notifier;
