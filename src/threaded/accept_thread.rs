@@ -1,5 +1,5 @@
-//! One listener's thread: newcomers are let in and get a thread each, or are told why they cannot stay. Nothing that a peer,
-//! `accept` or a refused thread does ends the engine.
+//! The thread of one listener. It accepts connections and starts a thread for each, or rejects them
+//! with the reason. Nothing that a peer, `accept` or a failed thread start does ends the engine.
 
 use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted};
 use std::sync::Arc;
@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::connection_slots::Shift;
 use super::listener::Listener;
-use super::pending_connection::Newcomer;
-use super::shared::{Booth, Exchange, lock};
-use super::socket::{Plug, Socket, poll};
-use super::worker::Agent;
+use super::pending_connection::PendingConnection;
+use super::service_slot::ServiceSlot;
+use super::shared::{EngineShared, lock};
+use super::socket::{ConnStream, ThreadSocket, poll};
+use super::wait_group::WaitGuard;
+use super::worker::Worker;
 use crate::connection::{Connection, Phase};
 use crate::engine::limits::{ACCEPT_PAUSE, MAX_REJECTED_OPEN};
 use crate::frame::Framing;
@@ -20,155 +21,166 @@ use crate::net::Notifier;
 use crate::service::CloseReason;
 use crate::service::Peer;
 
-/// A listener's thread.
-pub(super) struct Acceptor {
-    agent: Agent,
+/// The thread of one listener.
+pub(super) struct AcceptThread {
+    worker: Worker,
     listener: Listener,
     framing: Framing,
-    booth: Arc<Booth>,
+    service_slot: Arc<ServiceSlot>,
     number: usize,
-    /// The next connection's.
-    bell: Option<Notifier>,
-    /// The log has been told, and need not be until accepting has gone well again.
-    trouble_logged: bool,
-    /// As for descriptors, so for threads.
-    no_thread_logged: bool,
-    /// Ends after the listener is closed: fields are dropped in order.
-    _shift: Shift,
+    /// The notifier of the next connection, created in advance.
+    notifier: Option<Notifier>,
+    /// The failure to accept is logged. It is logged again after accepting has succeeded.
+    accept_failure_logged: bool,
+    /// The failure to start a thread is logged.
+    thread_failure_logged: bool,
+    /// Dropped after the listener is closed: fields are dropped in order of declaration.
+    _wait_guard: WaitGuard,
 }
 
-impl Acceptor {
+impl AcceptThread {
     pub(super) fn new(
-        exchange: Arc<Exchange>,
+        shared: Arc<EngineShared>,
         listener: Listener,
         framing: Framing,
-        booth: Arc<Booth>,
+        service_slot: Arc<ServiceSlot>,
         number: usize,
     ) -> Self {
-        let (tally, shift) = (exchange.staff_tally(), exchange.porters.begin());
-        let agent = Agent::new(exchange, tally);
-        let (bell, trouble_logged, no_thread_logged) = (None, false, false);
-        Self { agent, listener, framing, booth, number, bell, trouble_logged, no_thread_logged, _shift: shift }
+        let (thread_stats, wait_guard) = (shared.register_engine_thread(), shared.accept_threads.enter());
+        let worker = Worker::new(shared, thread_stats);
+        let (notifier, accept_failure_logged, thread_failure_logged) = (None, false, false);
+        Self {
+            worker,
+            listener,
+            framing,
+            service_slot,
+            number,
+            notifier,
+            accept_failure_logged,
+            thread_failure_logged,
+            _wait_guard: wait_guard,
+        }
     }
 
-    /// Accepts until no more newcomers are to be let in. Then the listener is closed.
+    /// Accepts until the engine ends accepting. Then the listener is closed.
     pub(super) fn run(mut self) {
-        while !self.agent.exchange.is_closing() {
-            self.agent.publish();
-            // Before anybody is accepted, who would have to be turned away for want of it.
-            if let Err(error) = self.have_bell() {
-                self.await_newcomer();
-                self.pause(&error);
+        while !self.worker.shared.accepting_stopped() {
+            self.worker.publish();
+            // Before accepting: a connection without a notifier would have to be rejected.
+            if let Err(error) = self.prepare_notifier() {
+                self.wait_for_connection();
+                self.pause_accepting(&error);
                 continue;
             }
             match self.listener.accept() {
                 Ok((socket, peer)) => {
-                    self.agent.look_at_the_clock();
+                    self.worker.read_clock();
                     self.admit(Arc::new(socket), peer);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.trouble_logged = false;
-                    self.await_newcomer();
+                    self.accept_failure_logged = false;
+                    self.wait_for_connection();
                 }
-                // The newcomer left while it waited, which is nobody's fault; the next in the backlog is another matter.
+                // The peer closed or reset before it was accepted. Accept the next one.
                 Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) => {}
-                // Descriptors or kernel memory have run out, or the network is down (accept(2)): trying again at once would
-                // only burn the processor.
-                Err(error) => self.pause(&error),
+                // Descriptors or kernel memory have run out, or the network is down (accept(2)).
+                // Retrying at once would only keep the processor busy.
+                Err(error) => self.pause_accepting(&error),
             }
         }
-        self.agent.publish();
+        self.worker.publish();
     }
 
-    fn await_newcomer(&self) {
-        let change = PollFd::new(&self.agent.exchange.closing, PollFlags::IN);
+    fn wait_for_connection(&self) {
+        let change = PollFd::new(&self.worker.shared.accept_stop, PollFlags::IN);
         poll(&mut [PollFd::new(&self.listener, PollFlags::IN), change], None);
     }
 
-    /// Sees to it that the next connection has a bell, if others will reach it.
-    fn have_bell(&mut self) -> io::Result<()> {
-        if self.bell.is_none() && !self.booth.per_connection {
-            self.bell = Some(Notifier::new()?);
+    /// Creates the next connection's notifier, if its service is shared.
+    fn prepare_notifier(&mut self) -> io::Result<()> {
+        if self.notifier.is_none() && !self.service_slot.per_connection {
+            self.notifier = Some(Notifier::new()?);
         }
         Ok(())
     }
 
-    fn pause(&mut self, error: &io::Error) {
-        self.agent.desk.stats.accept_pauses += 1;
-        self.agent.publish();
-        // The retries that find nothing changed are not worth a line each.
-        let logged = std::mem::replace(&mut self.trouble_logged, true);
+    fn pause_accepting(&mut self, error: &io::Error) {
+        self.worker.context.stats.accept_pauses += 1;
+        self.worker.publish();
+        // Retries that fail in the same way are logged at debug level only.
+        let logged = std::mem::replace(&mut self.accept_failure_logged, true);
         let level = if logged { log::Level::Debug } else { log::Level::Warn };
         log::log!(
             level,
-            "{} pauses accepting, until a connection closes or for {ACCEPT_PAUSE:?}: {error}",
-            self.booth.name
+            "accept failed: {error}; {} pauses accepting for {ACCEPT_PAUSE:?} or until a connection closes",
+            self.service_slot.name
         );
-        let exchange = &self.agent.exchange;
-        let change = PollFd::new(&exchange.closing, PollFlags::IN);
-        let Some(bell) = exchange.accepting.get(self.number) else { return };
-        exchange.paused.fetch_add(1, Ordering::AcqRel);
-        poll(&mut [change, PollFd::new(bell, PollFlags::IN)], Some(ACCEPT_PAUSE));
-        exchange.paused.fetch_sub(1, Ordering::AcqRel);
-        bell.clear();
+        let shared = &self.worker.shared;
+        let change = PollFd::new(&shared.accept_stop, PollFlags::IN);
+        let Some(notifier) = shared.accept_retry.get(self.number) else { return };
+        shared.paused_listeners.fetch_add(1, Ordering::AcqRel);
+        poll(&mut [change, PollFd::new(notifier, PollFlags::IN)], Some(ACCEPT_PAUSE));
+        shared.paused_listeners.fetch_sub(1, Ordering::AcqRel);
+        notifier.clear();
     }
 
-    fn admit(&mut self, socket: Arc<Socket>, peer: Peer) {
-        let exchange = Arc::clone(&self.agent.exchange);
-        let limits = &exchange.limits;
-        let refusal = if !exchange.places.take() {
+    fn admit(&mut self, socket: Arc<ThreadSocket>, peer: Peer) {
+        let shared = Arc::clone(&self.worker.shared);
+        let limits = &shared.limits;
+        let rejection = if !shared.connection_slots.acquire() {
             CloseReason::MaxConnections(limits.max_connections)
-        } else if exchange.budget.is_over() {
-            exchange.places.free(false, peer);
+        } else if shared.memory.is_over_limit() {
+            shared.connection_slots.release(false, peer);
             CloseReason::BufferBudget(limits.max_buffered_bytes)
-        } else if let Err(error) = self.start(&socket, peer) {
-            exchange.places.free(false, peer);
-            let level = if self.no_thread_logged { log::Level::Debug } else { log::Level::Warn };
-            self.no_thread_logged = true;
-            log::log!(level, "{} has no thread for {peer}: {error}", self.booth.name);
+        } else if let Err(error) = self.start_connection(&socket, peer) {
+            shared.connection_slots.release(false, peer);
+            let level = if self.thread_failure_logged { log::Level::Debug } else { log::Level::Warn };
+            self.thread_failure_logged = true;
+            log::log!(level, "thread start failed: {error}; rejecting {} {peer}", self.service_slot.name);
             CloseReason::NoThread
         } else {
-            exchange.refusing.store(false, Ordering::Relaxed);
-            self.no_thread_logged = false;
-            self.agent.desk.stats.accepted += 1;
-            self.agent.publish();
+            shared.is_rejecting.store(false, Ordering::Relaxed);
+            self.thread_failure_logged = false;
+            self.worker.context.stats.accepted += 1;
+            self.worker.publish();
             return;
         };
-        self.refuse(socket, peer, refusal);
+        self.reject(socket, peer, rejection);
     }
 
-    /// Gives a newcomer its thread.
-    fn start(&mut self, socket: &Arc<Socket>, peer: Peer) -> io::Result<()> {
-        let newcomer = Newcomer {
+    /// Starts the thread of an accepted connection.
+    fn start_connection(&mut self, socket: &Arc<ThreadSocket>, peer: Peer) -> io::Result<()> {
+        let pending = PendingConnection {
             socket: Arc::clone(socket),
             peer,
             framing: self.framing,
-            bell: self.bell.take(),
-            reads_are_limited: self.listener.limits_reads(),
+            notifier: self.notifier.take(),
+            has_read_timeout: self.listener.sets_read_timeout(),
         };
-        newcomer.start(&self.agent.exchange, &self.booth, self.agent.desk.clock.moment)
+        pending.start(&self.worker.shared, &self.service_slot, self.worker.context.clock.moment)
     }
 
-    /// Turns a newcomer away. No service ever hears of it.
-    fn refuse(&mut self, socket: Arc<Socket>, peer: Peer, reason: CloseReason) {
-        let exchange = Arc::clone(&self.agent.exchange);
-        self.agent.desk.stats.refused += 1;
-        self.agent.publish();
-        if exchange.refused_open.load(Ordering::Relaxed) >= MAX_REJECTED_OPEN {
+    /// Rejects a pending connection: sends it the reason and closes it, without any callback.
+    fn reject(&mut self, socket: Arc<ThreadSocket>, peer: Peer, reason: CloseReason) {
+        let shared = Arc::clone(&self.worker.shared);
+        self.worker.context.stats.refused += 1;
+        self.worker.publish();
+        if shared.open_rejected.load(Ordering::Relaxed) >= MAX_REJECTED_OPEN {
             return;
         }
-        let logged = exchange.refusing.swap(true, Ordering::Relaxed);
+        let logged = shared.is_rejecting.swap(true, Ordering::Relaxed);
         let level = if logged { log::Level::Debug } else { log::Level::Warn };
-        log::log!(level, "{peer} turned away: {reason}");
-        let moment = self.agent.desk.clock.moment;
-        let mut conn = Connection::new(Plug::new(socket), peer, self.booth.id, self.framing, &exchange.limits, moment);
-        conn.reject(reason, self.booth.rejection, &mut self.agent.desk);
+        log::log!(level, "{} {peer} rejected: {reason}", self.service_slot.name);
+        let now = self.worker.context.clock.moment;
+        let mut conn =
+            Connection::new(ConnStream::new(socket), peer, self.service_slot.id, self.framing, &shared.limits, now);
+        conn.reject(reason, self.service_slot.rejection, &mut self.worker.context);
         if conn.phase() == Phase::Closed {
             return;
         }
-        // It has no thread, and may be here because there is none: the thread that runs the engine sees it off.
-        exchange.refused_open.fetch_add(1, Ordering::Relaxed);
-        lock(&exchange.refused).push(conn);
-        exchange.control.notify();
+        // The connection has no thread, so the control thread flushes and closes it.
+        shared.open_rejected.fetch_add(1, Ordering::Relaxed);
+        lock(&shared.rejected).push(conn);
+        shared.control.notify();
     }
 }

@@ -1,158 +1,179 @@
-//! How a connection's thread calls the service: with its lock, if others call it too; and what has to wait until that is let
-//! go of.
+//! Callbacks on a connection's thread: under the service's lock if it is shared, with the writes
+//! after the lock is released.
 //!
-//! Under one taking of the lock a turn's callbacks are made, and then the service says what it has collected over them.
+//! The lock is held for a group of callbacks. `on_turn_end` ends the group.
 
-use super::connection_thread::Attendant;
-use super::socket::Plug;
-use super::worker::{Agent, Done, Own};
+use super::connection_thread::ConnectionThread;
+use super::socket::ConnStream;
+use super::worker::{CurrentConnection, JobResult, Worker};
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, DispatchOutcome, Phase};
 use crate::service::Context;
 use crate::service::Service;
 
-impl Attendant {
-    /// Has the service answer the frames in `input`; returns how many of its bytes have to wait.
-    pub(super) fn hand_over(&mut self, conn: &mut Connection<Plug>, bytes: &[u8]) -> usize {
+impl ConnectionThread {
+    /// Dispatches the frames in `bytes` to the service, applies its actions and sends its replies.
+    /// Returns the number of bytes left undecoded, because the connection has to flush before it
+    /// may receive more.
+    pub(super) fn dispatch_frames(&mut self, conn: &mut Connection<ConnStream>, bytes: &[u8]) -> usize {
         let mut input = bytes;
         loop {
-            let Self { agent, service, line, id, booth, carried_jobs, .. } = self;
+            let Self { worker, service, shared_conn, id, service_slot, jobs_at_turn_start, .. } = self;
             let Some(mut service) = service.lock() else { return 0 };
-            // What others said to it before comes before what is answered now.
-            let mut received = match line.as_ref().map_or(Ok(()), |line| line.take_post(conn, &mut agent.desk)) {
+            // Output of other connections that came earlier goes before the replies.
+            let mut outcome = match shared_conn
+                .as_ref()
+                .map_or(Ok(()), |shared_conn| shared_conn.process_inbox(conn, &mut worker.context))
+            {
                 Ok(()) => Ok(()),
                 Err(reason) => Err(DispatchOutcome::Failed(reason)),
             };
-            while received.is_ok() {
-                let got = conn.dispatch(&mut input, bytes, *id, service.get(), &mut agent.desk);
-                agent.apply(booth.id, *id, Some(Own { id: *id, conn, line: line.as_deref(), received: bytes }));
-                if !matches!(got, DispatchOutcome::ActionsPending)
-                    || agent.jobs.len() > *carried_jobs
-                    || !may_go_on(conn, agent)
+            while outcome.is_ok() {
+                let dispatched = conn.dispatch(&mut input, bytes, *id, service.get(), &mut worker.context);
+                worker.apply(
+                    service_slot.id,
+                    *id,
+                    Some(CurrentConnection { id: *id, conn, shared_conn: shared_conn.as_deref(), received: bytes }),
+                );
+                if !matches!(dispatched, DispatchOutcome::ActionsPending)
+                    || worker.jobs.len() > *jobs_at_turn_start
+                    || !may_dispatch_next(conn, worker)
                 {
-                    received = Err(got);
+                    outcome = Err(dispatched);
                 }
             }
-            agent.let_flush(
+            worker.run_turn_end(
                 service.get(),
-                booth.id,
-                Some(Own { id: *id, conn, line: line.as_deref(), received: bytes }),
+                service_slot.id,
+                Some(CurrentConnection { id: *id, conn, shared_conn: shared_conn.as_deref(), received: bytes }),
             );
             drop(service);
-            let received = received.err().unwrap_or(DispatchOutcome::InputUsed);
-            self.conclude(conn, bytes);
-            if let DispatchOutcome::Failed(reason) = received {
-                self.end(conn, reason);
+            let outcome = outcome.err().unwrap_or(DispatchOutcome::InputUsed);
+            self.send_output(conn, bytes);
+            if let DispatchOutcome::Failed(reason) = outcome {
+                self.begin_close(conn, reason);
                 return 0;
             }
-            let desk = &mut self.agent.desk;
-            conn.update_backpressure(&desk.limits, desk.clock.moment, &mut desk.stats);
-            if matches!(received, DispatchOutcome::InputUsed) || conn.phase() != Phase::Open {
+            let context = &mut self.worker.context;
+            conn.update_backpressure(&context.limits, context.clock.moment, &mut context.stats);
+            if matches!(outcome, DispatchOutcome::InputUsed) || conn.phase() != Phase::Open {
                 return 0;
             }
-            if !conn.may_receive(&desk.limits) || !self.takes_requests() {
+            if !conn.may_receive(&context.limits) || !self.may_dispatch() {
                 return input.len();
             }
         }
     }
 
-    /// After callbacks, without the service's lock: writes the replies, which may lie in what was `received`, and what was
-    /// said to others.
-    fn conclude(&mut self, conn: &mut Connection<Plug>, received: &[u8]) {
-        let sent = self.agent.send_replies(&mut Own { id: self.id, conn, line: self.line.as_deref(), received });
-        self.agent.deliver();
+    /// Writes the replies, which may borrow from `received`, and delivers output for other
+    /// connections. Runs after callbacks, without the service's lock.
+    fn send_output(&mut self, conn: &mut Connection<ConnStream>, received: &[u8]) {
+        let sent = self.worker.send_replies(&mut CurrentConnection {
+            id: self.id,
+            conn,
+            shared_conn: self.shared_conn.as_deref(),
+            received,
+        });
+        self.worker.deliver();
         if let Err(reason) = sent {
-            self.end(conn, reason);
+            self.begin_close(conn, reason);
         }
-        if let Some(reason) = self.agent.own_end.take() {
-            self.end(conn, reason);
+        if let Some(reason) = self.worker.requested_close.take() {
+            self.begin_close(conn, reason);
         }
     }
 
-    /// The peer has sent all it wanted: once that is answered, the connection ends.
-    pub(super) fn finish(&mut self, conn: &mut Connection<Plug>) {
-        let Self { agent, service, line, id, booth, .. } = self;
+    /// Finishes the input at the peer's end of stream. The connection closes once all requests are
+    /// answered.
+    pub(super) fn finish_input(&mut self, conn: &mut Connection<ConnStream>) {
+        let Self { worker, service, shared_conn, id, service_slot, .. } = self;
         let Some(mut service) = service.lock() else { return };
-        let posted = line.as_ref().map_or(Ok(()), |line| line.take_post(conn, &mut agent.desk));
-        let finished = posted.and_then(|()| conn.finish_input(*id, service.get(), &mut agent.desk));
-        let mut own = Own { id: *id, conn, line: line.as_deref(), received: &[] };
-        agent.apply(booth.id, *id, Some(own.again()));
-        agent.let_flush(service.get(), booth.id, Some(own));
+        let processed =
+            shared_conn.as_ref().map_or(Ok(()), |shared_conn| shared_conn.process_inbox(conn, &mut worker.context));
+        let finished = processed.and_then(|()| conn.finish_input(*id, service.get(), &mut worker.context));
+        let mut current = CurrentConnection { id: *id, conn, shared_conn: shared_conn.as_deref(), received: &[] };
+        worker.apply(service_slot.id, *id, Some(current.reborrow()));
+        worker.run_turn_end(service.get(), service_slot.id, Some(current));
         drop(service);
         match finished {
             Ok(reason) => {
                 conn.close_when_answered(reason);
-                self.conclude(conn, &[]);
+                self.send_output(conn, &[]);
             }
-            Err(reason) => self.end(conn, reason),
+            Err(reason) => self.begin_close(conn, reason),
         }
     }
 
-    /// Makes one callback that is not about a frame, and does what it asked for.
-    pub(super) fn call(
+    /// Makes one callback that is not about a frame, and applies its actions.
+    pub(super) fn call_service(
         &mut self,
-        conn: &mut Connection<Plug>,
+        conn: &mut Connection<ConnStream>,
         callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
     ) {
-        let Self { agent, service, line, id, booth, .. } = self;
+        let Self { worker, service, shared_conn, id, service_slot, .. } = self;
         let Some(mut service) = service.lock() else { return };
-        let posted = line.as_ref().map_or(Ok(()), |line| line.take_post(conn, &mut agent.desk));
-        let own = Own { id: *id, conn, line: line.as_deref(), received: &[] };
-        agent.call(service.get(), (booth.id, *id), Some(own), callback);
+        let processed =
+            shared_conn.as_ref().map_or(Ok(()), |shared_conn| shared_conn.process_inbox(conn, &mut worker.context));
+        let current = CurrentConnection { id: *id, conn, shared_conn: shared_conn.as_deref(), received: &[] };
+        worker.call_service(service.get(), (service_slot.id, *id), Some(current), callback);
         drop(service);
-        self.conclude(conn, &[]);
-        if let Err(reason) = posted {
-            self.end(conn, reason);
+        self.send_output(conn, &[]);
+        if let Err(reason) = processed {
+            self.begin_close(conn, reason);
         }
     }
 
-    /// Tells the service what came of its work.
-    pub(super) fn job_done(&mut self, conn: &mut Connection<Plug>, (job, output): Done) {
-        self.agent.look_at_the_clock();
+    /// Passes the result of a job to the service.
+    pub(super) fn handle_job_result(&mut self, conn: &mut Connection<ConnStream>, (job, output): JobResult) {
+        self.worker.read_clock();
         conn.job_ended();
-        self.call(conn, |service, cx| service.on_job(cx, job, output));
-        self.settle(conn);
-        self.agent.publish();
+        self.call_service(conn, |service, cx| service.on_job(cx, job, output));
+        self.reschedule(conn);
+        self.worker.publish();
     }
 
-    pub(super) fn fire_timers(&mut self, conn: &mut Connection<Plug>) {
-        for timer in self.agent.exchange.alarms.due(self.id, self.agent.desk.clock.moment) {
-            let Self { agent, service, line, id, booth, .. } = self;
-            // Under the service's lock, so that a timer is silent from the moment on in which it is taken back.
+    pub(super) fn fire_timers(&mut self, conn: &mut Connection<ConnStream>) {
+        for timer in self.worker.shared.timers.due(self.id, self.worker.context.clock.moment) {
+            let Self { worker, service, shared_conn, id, service_slot, .. } = self;
+            // Removed under the service's lock, so that a cancelled timer never fires.
             let Some(mut service) = service.lock() else { return };
-            if agent.exchange.alarms.take(timer).is_none() {
+            if worker.shared.timers.remove(timer).is_none() {
                 continue;
             }
-            let posted = line.as_ref().map_or(Ok(()), |line| line.take_post(conn, &mut agent.desk));
-            let own = Own { id: *id, conn, line: line.as_deref(), received: &[] };
-            agent.call(service.get(), (booth.id, *id), Some(own), |service, cx| service.on_timer(cx, timer));
+            let processed =
+                shared_conn.as_ref().map_or(Ok(()), |shared_conn| shared_conn.process_inbox(conn, &mut worker.context));
+            let current = CurrentConnection { id: *id, conn, shared_conn: shared_conn.as_deref(), received: &[] };
+            worker.call_service(service.get(), (service_slot.id, *id), Some(current), |service, cx| {
+                service.on_timer(cx, timer)
+            });
             drop(service);
-            self.conclude(conn, &[]);
-            if let Err(reason) = posted {
-                self.end(conn, reason);
+            self.send_output(conn, &[]);
+            if let Err(reason) = processed {
+                self.begin_close(conn, reason);
             }
-            self.settle(conn);
+            self.reschedule(conn);
         }
     }
 
-    /// Tells the service which batches its peer has missed. What it misses by this is told in the next turn.
-    pub(super) fn tell_missed(&mut self, conn: &mut Connection<Plug>) {
-        let missed = match &self.line {
-            Some(line) => line.take_missed(),
-            None => std::mem::take(&mut self.agent.desk.dropped),
+    /// Reports the dropped batches of this connection to the service. Batches dropped because of
+    /// these callbacks are reported in the next turn.
+    pub(super) fn report_dropped(&mut self, conn: &mut Connection<ConnStream>) {
+        let dropped = match &self.shared_conn {
+            Some(shared_conn) => shared_conn.take_dropped(),
+            None => std::mem::take(&mut self.worker.context.dropped),
         };
-        for DroppedBatch { batch: ticket, frames } in missed {
+        for DroppedBatch { batch, frames } in dropped {
             if conn.phase() == Phase::Open {
-                self.call(conn, |service, cx| service.on_dropped(cx, ticket, frames));
+                self.call_service(conn, |service, cx| service.on_dropped(cx, batch, frames));
             }
         }
     }
 }
 
-/// Whether the next frame may be handed over before anything is written.
-fn may_go_on(conn: &Connection<Plug>, agent: &Agent) -> bool {
+/// Returns true if the next frame may be dispatched before anything is written.
+fn may_dispatch_next(conn: &Connection<ConnStream>, worker: &Worker) -> bool {
     conn.phase() == Phase::Open
-        && conn.pending_bytes() <= agent.desk.limits.high_water_bytes()
-        && !agent.desk.replies.should_write()
-        && agent.own_end.is_none()
+        && conn.pending_bytes() <= worker.context.limits.high_water_bytes()
+        && !worker.context.replies.should_write()
+        && worker.requested_close.is_none()
 }

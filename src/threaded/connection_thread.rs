@@ -1,21 +1,23 @@
-//! One connection's thread: it waits, does what there is to do for its connection, and waits again.
+//! The thread of one connection: it waits, runs a turn of work, and waits again.
 //!
-//! Where the connection is its own alone and quiet, the wait is the read itself: a small request costs one `recv` and one
-//! `send`, and nobody's lock. Who hears nothing for a tick is idle: it lets go of its memory and waits in poll(2), which can be
-//! ended by the engine's bell as well. The connection of a shared service is always waited for in poll(2), because others must
-//! be able to wake its thread.
+//! If no other thread reaches the connection and it is busy, the wait is the read itself. A small
+//! request then costs one `recv` and one `send`, and no lock. A connection that receives nothing
+//! for [`READ_TIMEOUT`] is idle: its thread frees its buffers and waits in poll(2) for the socket
+//! and the engine's notifier. The thread of a shared service's connection always waits in poll(2),
+//! because other threads must be able to wake it.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::semaphore::Permits;
-use super::shared::{Booth, Exchange, Run};
-use super::shared_connection::Line;
-use super::socket::{Plug, Socket, TICK, poll};
-use super::thread_stats::Tally;
-use super::worker::{Agent, Done};
+use super::semaphore::Semaphore;
+use super::service_slot::{ServiceRef, ServiceSlot};
+use super::shared::{EngineShared, EngineState};
+use super::shared_connection::SharedConnection;
+use super::socket::{ConnStream, READ_TIMEOUT, ThreadSocket, poll};
+use super::thread_stats::ThreadStats;
+use super::worker::{JobResult, Worker};
 use crate::connection::Connection;
 use crate::frame::{Framing, MAX_RAW_BYTES};
 use crate::net::Notifier;
@@ -23,188 +25,162 @@ use crate::service::reply_buffer::ReplyBuffer;
 use crate::service::time::Timestamp;
 use crate::service::{ConnId, Peer, Service};
 
-/// The first receive buffer, in bytes. A read that fills it has it grow, up to the last.
-const FIRST_BUFFER_BYTES: usize = 4 * 1024;
-const LAST_BUFFER_BYTES: usize = 256 * 1024;
+/// Bytes of the first receive buffer. It grows with each read that fills it, up to
+/// [`MAX_BUFFER_BYTES`].
+const MIN_BUFFER_BYTES: usize = 4 * 1024;
+const MAX_BUFFER_BYTES: usize = 256 * 1024;
 
-/// How long until somebody who is held back, and whom nothing can wake, looks again.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Time until a connection paused for memory checks again, if it has no notifier to wait for.
+pub(super) const MEMORY_RECHECK: Duration = Duration::from_millis(100);
 
-/// A connection's thread.
+/// The thread of one connection.
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, each set and cleared on its own")]
-pub(super) struct Attendant {
-    pub(super) agent: Agent,
+pub(super) struct ConnectionThread {
+    pub(super) worker: Worker,
     pub(super) id: ConnId,
-    pub(super) booth: Arc<Booth>,
-    pub(super) service: Called,
-    /// How others reach the connection, if they do.
-    pub(super) line: Option<Arc<Line>>,
-    pub(super) buffer: Vec<u8>,
-    /// The first byte that is not there yet is worth waiting for in the read itself.
+    pub(super) service_slot: Arc<ServiceSlot>,
+    pub(super) service: ServiceRef,
+    /// The connection as other threads reach it; `None` if it belongs to this thread alone.
+    pub(super) shared_conn: Option<Arc<SharedConnection>>,
+    pub(super) receive_buffer: Vec<u8>,
+    /// The next read may block, because it is the wait.
     pub(super) waits_in_read: bool,
-    /// Bytes have come within the last tick.
+    /// Bytes have arrived within the last [`READ_TIMEOUT`].
     pub(super) is_busy: bool,
-    /// What the engine was last seen to do.
-    pub(super) seen: Run,
-    /// What rings when the connection may be read again that is held back for want of memory.
+    /// The state of the engine that this thread has acted on.
+    pub(super) seen_state: EngineState,
+    /// Signaled when a connection paused for memory may be read again.
     pub(super) relief: Option<Arc<Notifier>>,
-    /// The service is to be told of the end.
-    pub(super) ending: bool,
-    /// Its place was said to be free soon.
-    pub(super) leaving: bool,
-    /// Reads in a row that have found more to be there: nobody is late before being heard.
-    pub(super) unheard: u32,
-    /// Work that waited when the turn began.
-    pub(super) carried_jobs: usize,
-    socket: Arc<Socket>,
-    /// What the last wait reported.
-    ready: Ready,
-}
-
-/// The service of a connection.
-pub(super) enum Called {
-    Own(Box<dyn Service + Send>),
-    Shared(Arc<Booth>),
-}
-
-/// A service that nobody else calls meanwhile.
-pub(super) enum Held<'a> {
-    Own(&'a mut (dyn Service + Send)),
-    Shared(MutexGuard<'a, Box<dyn Service + Send>>),
-}
-
-impl Called {
-    pub(super) fn lock(&mut self) -> Option<Held<'_>> {
-        match self {
-            Self::Own(service) => Some(Held::Own(service.as_mut())),
-            Self::Shared(booth) => booth.lock().map(Held::Shared),
-        }
-    }
-}
-
-impl Held<'_> {
-    pub(super) fn get(&mut self) -> &mut dyn Service {
-        match self {
-            Self::Own(service) => *service,
-            Self::Shared(service) => service.as_mut(),
-        }
-    }
+    /// `on_close` has to be called.
+    pub(super) close_pending: bool,
+    /// The connection slot is announced to become free.
+    pub(super) release_announced: bool,
+    /// Consecutive turns that left input unread. A peer is not late until its input is read.
+    pub(super) partial_reads: u32,
+    /// The number of jobs that waited when the turn began.
+    pub(super) jobs_at_turn_start: usize,
+    socket: Arc<ThreadSocket>,
+    /// The result of the last wait.
+    wait_result: WaitResult,
 }
 
 #[derive(Default)]
-struct Ready {
+struct WaitResult {
     readable: bool,
     writable: bool,
-    end: bool,
+    eof: bool,
 }
 
-/// What a turn leaves to be done.
-pub(super) enum Next {
-    /// Nothing: the connection is over.
-    Leave,
-    /// It could go on at once.
-    Again,
-    /// Work was offloaded.
-    Work,
-    Wait(Wait),
+/// The result of a turn: what the thread does next.
+pub(super) enum TurnOutcome {
+    /// The connection is over.
+    Finish,
+    /// The next turn can run without a wait.
+    RunAgain,
+    /// A job waits to run.
+    RunJob,
+    Wait(WaitFor),
 }
 
-/// What to wait for.
+/// The events and the deadline of a wait.
 #[allow(clippy::struct_excessive_bools, reason = "independent facts")]
-pub(super) struct Wait {
+pub(super) struct WaitFor {
     pub(super) read: bool,
-    /// The next turn reads, so the wait may be that read. Who only discards is waited for in poll(2), or it would not wait at all.
+    /// True if the next turn reads, so the wait may be that read. A connection that only discards
+    /// input waits in poll(2), because its reads do not block.
     pub(super) in_read: bool,
     pub(super) write: bool,
-    /// To hear of the peer's end while it is not read.
-    pub(super) end: bool,
+    /// Report the peer's end of stream while the connection is not read.
+    pub(super) eof: bool,
     pub(super) deadline: Option<Timestamp>,
 }
 
-impl Attendant {
-    /// On the heap, and by a call of its own: what is built on a stack, or copied there, stays resident for as long as the
-    /// thread lives.
+impl ConnectionThread {
+    /// Returns the thread's state on the heap. The call is never inlined: stack pages that are used
+    /// once stay resident for as long as the thread lives.
     #[inline(never)]
     pub(super) fn new(
-        (exchange, tally): (Arc<Exchange>, Arc<Tally>),
+        (shared, thread_stats): (Arc<EngineShared>, Arc<ThreadStats>),
         id: ConnId,
-        booth: &Arc<Booth>,
-        own: Option<Box<dyn Service + Send>>,
-        socket: Arc<Socket>,
-        line: Option<Arc<Line>>,
+        service_slot: &Arc<ServiceSlot>,
+        instance: Option<Box<dyn Service + Send>>,
+        socket: Arc<ThreadSocket>,
+        shared_conn: Option<Arc<SharedConnection>>,
     ) -> Box<Self> {
-        let agent = Agent::new(exchange, tally);
-        let booth = Arc::clone(booth);
-        let service = own.map_or_else(|| Called::Shared(Arc::clone(&booth)), Called::Own);
+        let worker = Worker::new(shared, thread_stats);
+        let service_slot = Arc::clone(service_slot);
+        let service = instance.map_or_else(|| ServiceRef::Shared(Arc::clone(&service_slot)), ServiceRef::Instance);
         Box::new(Self {
-            agent,
+            worker,
             id,
-            booth,
+            service_slot,
             service,
-            line,
-            buffer: Vec::new(),
+            shared_conn,
+            receive_buffer: Vec::new(),
             waits_in_read: false,
-            // Who never speaks costs neither a buffer nor a tick.
+            // A connection that never sends needs neither a buffer nor a timed wait.
             is_busy: false,
-            seen: Run::Serving,
+            seen_state: EngineState::Serving,
             relief: None,
-            ending: false,
-            leaving: false,
-            unheard: 0,
-            carried_jobs: 0,
+            close_pending: false,
+            release_announced: false,
+            partial_reads: 0,
+            jobs_at_turn_start: 0,
             socket,
-            ready: Ready::default(),
+            wait_result: WaitResult::default(),
         })
     }
 
-    /// The whole life of a connection that is this thread's alone.
+    /// Runs a connection that belongs to this thread alone, from its open to its close.
     #[inline(never)]
-    pub(super) fn attend_own(&mut self, conn: &mut Connection<Plug>, peer: &Peer) {
+    pub(super) fn run_private(&mut self, conn: &mut Connection<ConnStream>, peer: &Peer) {
         self.open(conn, peer);
         loop {
-            match self.turn(conn) {
-                Next::Leave => break,
-                Next::Again => {}
-                Next::Work => {
-                    self.work(|attendant, done| {
-                        attendant.job_done(conn, done);
-                        attendant.what_to_glance_at(conn)
+            match self.run_turn(conn) {
+                TurnOutcome::Finish => break,
+                TurnOutcome::RunAgain => {}
+                TurnOutcome::RunJob => {
+                    self.run_job(|thread, done| {
+                        thread.handle_job_result(conn, done);
+                        thread.next_poll(conn)
                     });
                 }
-                Next::Wait(wait) => self.wait(&wait),
+                TurnOutcome::Wait(wait) => self.wait(&wait),
             }
         }
-        self.close(conn);
+        self.finish(conn);
     }
 
-    /// The whole life of a connection that others reach. Its lock is let go of wherever the thread waits; who has it looks into
-    /// the post afterwards, because what was said meanwhile was left to it.
+    /// Runs a connection that other threads reach, from its open to its close. Releases its lock
+    /// before each wait. After releasing the lock it looks into the inbox, because senders that
+    /// found the lock taken have left their output there.
     #[inline(never)]
-    pub(super) fn attend_shared(&mut self, line: &Line, peer: &Peer) {
-        self.open(&mut line.conn(), peer);
+    pub(super) fn run_shared(&mut self, shared_conn: &SharedConnection, peer: &Peer) {
+        self.open(&mut shared_conn.conn(), peer);
         loop {
-            let next = self.turn(&mut line.conn());
+            let next = self.run_turn(&mut shared_conn.conn());
             match next {
-                Next::Leave => break,
-                Next::Work => {
-                    self.work(|attendant, done| {
-                        let mut conn = line.conn();
-                        attendant.job_done(&mut conn, done);
-                        attendant.what_to_glance_at(&mut conn)
+                TurnOutcome::Finish => break,
+                TurnOutcome::RunJob => {
+                    self.run_job(|thread, done| {
+                        let mut conn = shared_conn.conn();
+                        thread.handle_job_result(&mut conn, done);
+                        thread.next_poll(&mut conn)
                     });
                 }
-                Next::Wait(wait) if !line.has_post() => self.wait(&wait),
-                Next::Wait(_) | Next::Again => {}
+                TurnOutcome::Wait(wait) if !shared_conn.has_pending() => self.wait(&wait),
+                TurnOutcome::Wait(_) | TurnOutcome::RunAgain => {}
             }
         }
-        self.close(&mut line.conn());
+        self.finish(&mut shared_conn.conn());
     }
 
-    /// Does one job, and then looks around: whoever offloads the next piece each time would not be heard of otherwise, nor hear.
-    fn work(&mut self, done: impl FnOnce(&mut Self, Done) -> Option<Wait>) {
-        let Some(job) = self.agent.jobs.pop_front() else { return };
-        let output = match self.booth.permits.as_ref().map(Permits::take) {
-            Some(None) => job.refuse(),
+    /// Runs one job, then polls without waiting. Otherwise a connection whose jobs always offload
+    /// further jobs would never read, write or close.
+    fn run_job(&mut self, done: impl FnOnce(&mut Self, JobResult) -> Option<WaitFor>) {
+        let Some(job) = self.worker.jobs.pop_front() else { return };
+        let output = match self.service_slot.job_semaphore.as_ref().map(Semaphore::acquire) {
+            Some(None) => job.reject(),
             Some(Some(permit)) => {
                 let output = job.run();
                 drop(permit);
@@ -212,98 +188,102 @@ impl Attendant {
             }
             None => job.run(),
         };
-        if let Some(glance) = done(self, output) {
-            self.wait(&glance);
+        if let Some(wait) = done(self, output) {
+            self.wait(&wait);
         }
     }
 
-    /// The connection is over, and its peer need not wait for the work that its thread still has to do.
-    pub(super) fn hang_up(&self) {
-        self.socket.shut();
+    /// Shuts the socket down. The connection is over, and the peer must not wait for this thread's
+    /// jobs.
+    pub(super) fn shut_down(&self) {
+        self.socket.shut_down();
     }
 
-    fn wait(&mut self, wait: &Wait) {
-        let now = self.agent.desk.clock.moment;
+    fn wait(&mut self, wait: &WaitFor) {
+        let now = self.worker.context.clock.moment;
         let timeout = wait.deadline.map(|at| at.saturating_since(now));
-        let others_reach_it = self.line.is_some();
-        if self.is_busy && !others_reach_it && wait.in_read && !wait.write && timeout.is_none_or(|time| time > TICK) {
+        let is_shared = self.shared_conn.is_some();
+        if self.is_busy && !is_shared && wait.in_read && !wait.write && timeout.is_none_or(|time| time > READ_TIMEOUT) {
             self.waits_in_read = true;
             return;
         }
-        // Whoever is busy does not let go of its memory for every message, so it first has to be quiet for a while.
-        let tick = self.is_busy && timeout.is_none_or(|time| time > TICK);
-        let timeout = if tick { Some(TICK) } else { timeout };
+        // A busy thread keeps its buffers until it has received nothing for `READ_TIMEOUT`.
+        let until_idle = self.is_busy && timeout.is_none_or(|time| time > READ_TIMEOUT);
+        let timeout = if until_idle { Some(READ_TIMEOUT) } else { timeout };
         if !self.is_busy {
-            self.rest();
+            self.free_buffers();
         }
         let mut events = PollFlags::empty();
         events.set(PollFlags::IN, wait.read);
         events.set(PollFlags::OUT, wait.write);
         #[cfg(target_os = "linux")]
-        events.set(PollFlags::RDHUP, wait.end);
-        let exchange = &self.agent.exchange;
+        events.set(PollFlags::RDHUP, wait.eof);
+        let shared = &self.worker.shared;
         let socket = PollFd::new(&*self.socket, events);
-        let change = PollFd::new(exchange.next_change(self.seen), PollFlags::IN);
-        let line = watch(self.line.as_deref().map(|line| &line.bell), &self.socket);
-        let relief = watch(self.relief.as_deref(), &self.socket);
-        let mut watched = [socket, change, line, relief];
-        let count = 2 + usize::from(others_reach_it || self.relief.is_some()) + usize::from(self.relief.is_some());
-        poll(watched.get_mut(..count).unwrap_or_default(), timeout);
-        let [socket, _, line, relief] = watched.each_ref().map(PollFd::revents);
+        let change = PollFd::new(shared.change_notifier(self.seen_state), PollFlags::IN);
+        let notifier =
+            poll_notifier(self.shared_conn.as_deref().map(|shared_conn| &shared_conn.notifier), &self.socket);
+        let relief = poll_notifier(self.relief.as_deref(), &self.socket);
+        let mut poll_fds = [socket, change, notifier, relief];
+        let count = 2 + usize::from(is_shared || self.relief.is_some()) + usize::from(self.relief.is_some());
+        poll(poll_fds.get_mut(..count).unwrap_or_default(), timeout);
+        let [socket, _, notifier, relief] = poll_fds.each_ref().map(PollFd::revents);
         let broken = PollFlags::HUP | PollFlags::ERR;
         #[cfg(target_os = "linux")]
         let ended = broken | PollFlags::RDHUP;
         #[cfg(not(target_os = "linux"))]
         let ended = broken;
-        self.ready = Ready {
+        self.wait_result = WaitResult {
             readable: socket.intersects(PollFlags::IN | ended),
             writable: socket.intersects(PollFlags::OUT | broken),
-            end: socket.intersects(ended),
+            eof: socket.intersects(ended),
         };
-        if let Some(rung) = self.line.as_ref().filter(|_| line.contains(PollFlags::IN)) {
-            rung.bell.clear();
+        if let Some(shared_conn) = self.shared_conn.as_ref().filter(|_| notifier.contains(PollFlags::IN)) {
+            shared_conn.notifier.clear();
         }
         if relief.contains(PollFlags::IN) {
             self.relief = None;
         }
-        self.is_busy &= !tick || self.ready.readable || self.ready.writable;
-        self.agent.look_at_the_clock();
+        self.is_busy &= !until_idle || self.wait_result.readable || self.wait_result.writable;
+        self.worker.read_clock();
     }
 
-    /// Lets go of what a thread that is idle does not need.
-    fn rest(&mut self) {
-        if self.buffer.capacity() > 0 {
-            self.buffer = Vec::new();
-            self.agent.desk.replies = ReplyBuffer::default();
-            self.agent.desk.buffer_pool.clear();
+    /// Frees the buffers that an idle thread does not need.
+    fn free_buffers(&mut self) {
+        if self.receive_buffer.capacity() > 0 {
+            self.receive_buffer = Vec::new();
+            self.worker.context.replies = ReplyBuffer::default();
+            self.worker.context.buffer_pool.clear();
         }
     }
 
-    /// Notes what the last wait reported.
-    pub(super) fn note_ready(&mut self, conn: &mut Connection<Plug>) {
-        let Ready { readable, writable, end } = std::mem::take(&mut self.ready);
-        // A wait in the read itself knows nothing of the socket: the read finds out.
-        conn.mark_ready(readable || self.waits_in_read, writable, end);
+    /// Marks the readiness that the last wait reported.
+    pub(super) fn mark_ready(&mut self, conn: &mut Connection<ConnStream>) {
+        let WaitResult { readable, writable, eof } = std::mem::take(&mut self.wait_result);
+        // A wait in the read reports nothing about the socket: the read finds out.
+        conn.mark_ready(readable || self.waits_in_read, writable, eof);
     }
 
-    pub(super) fn make_room(&mut self, framing: Framing) {
-        if self.buffer.is_empty() {
-            // Of a raw stream a read is a message, so its size is not a matter of speed.
-            let bytes = if framing == Framing::Raw { MAX_RAW_BYTES } else { FIRST_BUFFER_BYTES };
-            self.buffer = vec![0; bytes];
+    pub(super) fn allocate_buffer(&mut self, framing: Framing) {
+        if self.receive_buffer.is_empty() {
+            // In a raw stream each read is a message, so the buffer has a fixed size.
+            let bytes = if framing == Framing::Raw { MAX_RAW_BYTES } else { MIN_BUFFER_BYTES };
+            self.receive_buffer = vec![0; bytes];
         }
     }
 
-    /// A read filled the buffer: more room would have brought more. Speed is no reason to take memory that runs short.
-    pub(super) fn grow(&mut self, framing: Framing) {
-        let bytes = (self.buffer.len() * 4).min(LAST_BUFFER_BYTES);
-        if framing != Framing::Raw && bytes > self.buffer.len() && !self.agent.exchange.budget.is_half_used() {
-            self.buffer = vec![0; bytes];
+    /// Grows the receive buffer, because a read filled it. Not while half of the memory limit is
+    /// used: the larger buffer is only faster.
+    pub(super) fn grow_buffer(&mut self, framing: Framing) {
+        let bytes = (self.receive_buffer.len() * 4).min(MAX_BUFFER_BYTES);
+        if framing != Framing::Raw && bytes > self.receive_buffer.len() && !self.worker.shared.memory.is_half_used() {
+            self.receive_buffer = vec![0; bytes];
         }
     }
 }
 
-/// Watches a bell. In place of one that there is not, the connection's socket again, which is then asked for nothing.
-fn watch<'a>(bell: Option<&'a Notifier>, socket: &'a Socket) -> PollFd<'a> {
-    bell.map_or_else(|| PollFd::new(socket, PollFlags::empty()), |bell| PollFd::new(bell, PollFlags::IN))
+/// Returns an entry that polls a notifier. Without a notifier, the entry is the connection's socket
+/// with no events.
+fn poll_notifier<'a>(notifier: Option<&'a Notifier>, socket: &'a ThreadSocket) -> PollFd<'a> {
+    notifier.map_or_else(|| PollFd::new(socket, PollFlags::empty()), |notifier| PollFd::new(notifier, PollFlags::IN))
 }

@@ -1,84 +1,96 @@
-//! How a connection comes to its thread, wherever its socket came from. Knows nothing of places and who may have one; it gives
-//! back the one that was taken when the connection is over.
+//! An accepted socket or a console, until its thread runs. The caller takes the connection slot.
+//! The thread releases it when the connection is over.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::connection_thread::Attendant;
-use super::shared::{Booth, Entry, Exchange, Reach};
-use super::shared_connection::Line;
-use super::socket::{Plug, Socket};
-use super::thread_stats::Tally;
+use super::connection_thread::ConnectionThread;
+use super::service_slot::ServiceSlot;
+use super::shared::{EngineShared, Reachability, Route};
+use super::shared_connection::SharedConnection;
+use super::socket::{ConnStream, ThreadSocket};
+use super::thread_stats::ThreadStats;
 use crate::connection::Connection;
 use crate::frame::Framing;
 use crate::net::Notifier;
 use crate::service::Peer;
 use crate::service::time::Timestamp;
 
-/// A connection that has a place and no thread yet.
-pub(super) struct Newcomer {
-    pub(super) socket: Arc<Socket>,
+/// A connection with a slot and without a thread.
+pub(super) struct PendingConnection {
+    pub(super) socket: Arc<ThreadSocket>,
     pub(super) peer: Peer,
     pub(super) framing: Framing,
-    /// Its bell, if others will reach it and there is one already.
-    pub(super) bell: Option<Notifier>,
-    /// Its reads come back after a tick as it is.
-    pub(super) reads_are_limited: bool,
+    /// The connection's notifier, if its service is shared and the notifier exists.
+    pub(super) notifier: Option<Notifier>,
+    /// True if the socket has the read timeout already.
+    pub(super) has_read_timeout: bool,
 }
 
-/// Where a connection lives.
-enum Home {
-    Own(Box<Connection<Plug>>),
-    Shared(Arc<Line>),
+/// The connection, as its thread uses it.
+enum ConnectionAccess {
+    Private(Box<Connection<ConnStream>>),
+    Shared(Arc<SharedConnection>),
 }
 
-impl Newcomer {
-    pub(super) fn start(self, exchange: &Arc<Exchange>, booth: &Arc<Booth>, moment: Timestamp) -> io::Result<()> {
-        let Self { socket, peer, framing, bell, reads_are_limited } = self;
-        let booth = Arc::clone(booth);
-        let own = if booth.per_connection { booth.lock().and_then(|service| service.per_connection()) } else { None };
-        let plug = Plug::new(Arc::clone(&socket));
-        let conn = Connection::new(plug, peer, booth.id, framing, &exchange.limits, moment);
-        let tally = Arc::new(Tally::default());
-        let (reach, home) = if own.is_some() {
-            if !reads_are_limited {
-                socket.limit_reads()?;
-            }
-            (Reach::Private(Arc::clone(&socket)), Home::Own(Box::new(conn)))
+impl PendingConnection {
+    pub(super) fn start(
+        self,
+        shared: &Arc<EngineShared>,
+        service_slot: &Arc<ServiceSlot>,
+        now: Timestamp,
+    ) -> io::Result<()> {
+        let Self { socket, peer, framing, notifier, has_read_timeout } = self;
+        let service_slot = Arc::clone(service_slot);
+        let instance = if service_slot.per_connection {
+            service_slot.lock().and_then(|service| service.per_connection())
         } else {
-            let line = Arc::new(Line::new(conn, bell.map_or_else(Notifier::new, Ok)?));
-            (Reach::Shared(Arc::clone(&line)), Home::Shared(line))
+            None
         };
-        let id = exchange.enter(Entry { tally: Arc::clone(&tally), reach, peer });
-        let shift = exchange.crew.begin();
-        let on_thread = Arc::clone(exchange);
+        let stream = ConnStream::new(Arc::clone(&socket));
+        let conn = Connection::new(stream, peer, service_slot.id, framing, &shared.limits, now);
+        let thread_stats = Arc::new(ThreadStats::default());
+        let (reachability, access) = if instance.is_some() {
+            if !has_read_timeout {
+                socket.set_read_timeout()?;
+            }
+            (Reachability::Private(Arc::clone(&socket)), ConnectionAccess::Private(Box::new(conn)))
+        } else {
+            let shared_conn = Arc::new(SharedConnection::new(conn, notifier.map_or_else(Notifier::new, Ok)?));
+            (Reachability::Shared(Arc::clone(&shared_conn)), ConnectionAccess::Shared(shared_conn))
+        };
+        let id = shared.register(Route { thread_stats: Arc::clone(&thread_stats), reachability, peer });
+        let wait_guard = shared.threads.enter();
+        let thread_shared = Arc::clone(shared);
         let task = move || {
-            let exchange = on_thread;
-            let line = if let Home::Shared(line) = &home { Some(Arc::clone(line)) } else { None };
-            let lived = catch_unwind(AssertUnwindSafe(|| {
-                let of = (Arc::clone(&exchange), Arc::clone(&tally));
-                let mut attendant = Attendant::new(of, id, &booth, own, socket, line);
-                match home {
-                    Home::Own(mut conn) => attendant.attend_own(&mut conn, &peer),
-                    Home::Shared(line) => attendant.attend_shared(&line, &peer),
+            let shared = thread_shared;
+            let shared_conn =
+                if let ConnectionAccess::Shared(shared_conn) = &access { Some(Arc::clone(shared_conn)) } else { None };
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                let shared_and_stats = (Arc::clone(&shared), Arc::clone(&thread_stats));
+                let mut thread =
+                    ConnectionThread::new(shared_and_stats, id, &service_slot, instance, socket, shared_conn);
+                match access {
+                    ConnectionAccess::Private(mut conn) => thread.run_private(&mut conn, &peer),
+                    ConnectionAccess::Shared(shared_conn) => thread.run_shared(&shared_conn, &peer),
                 }
-                attendant.leaving
+                thread.release_announced
             }));
-            let was_leaving = lived.unwrap_or_else(|panic| {
-                exchange.fail(panic);
+            let release_announced = result.unwrap_or_else(|panic| {
+                shared.fail(panic);
                 false
             });
-            // The socket is closed by now, or will be here: nobody else holds it for longer than a write.
-            exchange.strike_out(id, &tally);
-            exchange.places.free(was_leaving, peer);
-            exchange.descriptor_is_free();
-            drop(exchange);
-            drop(shift);
+            // The connection is dropped, so the socket is closed or the last deliverer closes it.
+            shared.deregister(id, &thread_stats);
+            shared.connection_slots.release(release_announced, peer);
+            shared.resume_accepting();
+            drop(shared);
+            drop(wait_guard);
         };
-        let name = format!("conn-{}", exchange.next_number());
-        exchange.spawn.spawn(name, Box::new(task)).inspect_err(|_| {
-            exchange.strike_out(id, &Tally::default());
+        let name = format!("conn-{}", shared.next_thread_number());
+        shared.spawner.spawn(name, Box::new(task)).inspect_err(|_| {
+            shared.deregister(id, &ThreadStats::default());
         })
     }
 }

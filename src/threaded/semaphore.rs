@@ -1,32 +1,32 @@
-//! How many connections' threads may do a service's work at once.
+//! A semaphore: it bounds how many connection threads run a service's jobs at the same time.
 
 use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A bound on work that is being done.
-pub(super) struct Permits {
-    /// How many more pieces may be begun; nothing once no more are.
+/// A counting semaphore that can be closed.
+pub(super) struct Semaphore {
+    /// The number of free permits; `None` after [`close`](Semaphore::close).
     free: Mutex<Option<usize>>,
     changed: Condvar,
 }
 
-/// Leave to do one piece of work, for as long as it is held.
-pub(super) struct Permit<'a>(&'a Permits);
+/// A permit, released on drop.
+pub(super) struct SemaphorePermit<'a>(&'a Semaphore);
 
-impl Permits {
+impl Semaphore {
     pub(super) fn new(max: NonZeroUsize) -> Self {
         Self { free: Mutex::new(Some(max.get())), changed: Condvar::new() }
     }
 
-    /// Waits for leave; nothing once there is none to be had any more.
-    pub(super) fn take(&self) -> Option<Permit<'_>> {
-        let none_free = |free: &mut Option<usize>| *free == Some(0);
-        let mut free = self.changed.wait_while(self.lock(), none_free).unwrap_or_else(PoisonError::into_inner);
+    /// Waits for a permit. Returns `None` if the semaphore is closed.
+    pub(super) fn acquire(&self) -> Option<SemaphorePermit<'_>> {
+        let is_exhausted = |free: &mut Option<usize>| *free == Some(0);
+        let mut free = self.changed.wait_while(self.lock(), is_exhausted).unwrap_or_else(PoisonError::into_inner);
         *free = Some((*free)? - 1);
-        Some(Permit(self))
+        Some(SemaphorePermit(self))
     }
 
-    /// From now on nobody begins, and nobody waits.
+    /// Closes the semaphore: no permit is given, and no thread waits any more.
     pub(super) fn close(&self) {
         *self.lock() = None;
         self.changed.notify_all();
@@ -37,7 +37,7 @@ impl Permits {
     }
 }
 
-impl Drop for Permit<'_> {
+impl Drop for SemaphorePermit<'_> {
     fn drop(&mut self) {
         if let Some(free) = self.0.lock().as_mut() {
             *free += 1;

@@ -1,19 +1,22 @@
-//! What all threads of the engine share: services, connections by name, timers, memory, and whether it goes on.
+//! State that all threads of the engine share: services, connections by id, timers, memory, and the
+//! state of the engine.
 
 use std::any::Any;
-use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
-use super::connection_slots::{Crew, Places};
-use super::memory::Budget;
-use super::semaphore::Permits;
-use super::shared_connection::Line;
-use super::socket::{Plug, Socket};
-use super::spawn::Spawn;
-use super::thread_stats::Tally;
-use super::timer_table::Alarms;
+use super::connection_slots::ConnectionSlots;
+use super::memory::HeldMemory;
+use super::semaphore::Semaphore;
+use super::service_slot::ServiceSlot;
+use super::shared_connection::SharedConnection;
+use super::socket::{ConnStream, ThreadSocket};
+use super::spawn::ThreadSpawner;
+use super::thread_stats::ThreadStats;
+use super::timer_table::TimerTable;
+use super::udp_binding::UdpBinding;
+use super::wait_group::WaitGroup;
 use crate::connection::Connection;
 use crate::engine::jobs::{WakeFn, WorkerPools};
 use crate::engine::limits::Limits;
@@ -23,155 +26,137 @@ use crate::engine::stats::Stats;
 use crate::net::Notifier;
 use crate::service::context::Clock;
 use crate::service::time::Timestamp;
-use crate::service::{ConnId, Peer, RejectionReply, Service, ServiceId};
+use crate::service::{ConnId, Peer, ServiceId};
 
-/// The engine's common things.
-pub(super) struct Exchange {
+/// The state shared by all threads.
+pub(super) struct EngineShared {
     pub(super) limits: Limits,
-    pub(super) booths: Vec<Arc<Booth>>,
-    pub(super) mailboxes: Vec<Mailbox>,
-    pub(super) directory: RwLock<GenerationalSlab<Entry>>,
-    pub(super) places: Places,
-    pub(super) budget: Budget,
-    pub(super) alarms: Alarms,
-    pub(super) numbers: Arc<AtomicU64>,
-    pub(super) spawn: Box<dyn Spawn>,
-    /// They do the work that is about nobody.
-    pub(super) workers: Mutex<WorkerPools>,
-    pub(super) crew: Arc<Crew>,
-    /// Newcomers that were turned away and are still to be seen off.
-    pub(super) refused: Mutex<Vec<Connection<Plug>>>,
-    pub(super) refused_open: AtomicUsize,
-    /// The last newcomer was turned away, and the log has been told.
-    pub(super) refusing: AtomicBool,
-    /// Rung when there is something for the thread that runs the engine.
+    pub(super) services: Vec<Arc<ServiceSlot>>,
+    pub(super) udp_bindings: Vec<UdpBinding>,
+    /// The way to reach each connection, by its id.
+    pub(super) routes: RwLock<GenerationalSlab<Route>>,
+    pub(super) connection_slots: ConnectionSlots,
+    pub(super) memory: HeldMemory,
+    pub(super) timers: TimerTable,
+    /// Keeps the ids of timers and jobs unique.
+    pub(super) id_counter: Arc<AtomicU64>,
+    pub(super) spawner: Box<dyn ThreadSpawner>,
+    /// Runs the jobs without a connection.
+    pub(super) job_pools: Mutex<WorkerPools>,
+    /// The threads that `run` waits for, except those of consoles.
+    pub(super) threads: Arc<WaitGroup>,
+    /// Rejected connections that are not closed yet. The control thread takes them.
+    pub(super) rejected: Mutex<Vec<Connection<ConnStream>>>,
+    /// The number of rejected connections that are not closed yet.
+    pub(super) open_rejected: AtomicUsize,
+    /// The last pending connection was rejected and the rejection is logged. Further ones are
+    /// logged at debug level only.
+    pub(super) is_rejecting: AtomicBool,
+    /// Wakes the control thread.
     pub(super) control: Arc<Notifier>,
-    pub(super) drain_asked: AtomicBool,
-    /// Services that have asked for one more `on_turn_end` in their `on_turn_end`.
-    turn_end_requested: Mutex<Vec<ServiceId>>,
-    /// Connections that were cut off although they were owed something.
+    pub(super) drain_requested: AtomicBool,
+    /// Services that requested `on_turn_end` again during `on_turn_end`.
+    turn_end_requests: Mutex<Vec<ServiceId>>,
+    /// Connections that were closed with unsent output.
     pub(super) unflushed: AtomicUsize,
-    run: AtomicU8,
-    is_closing: AtomicBool,
-    /// Rung once when no more newcomers are let in, and never hushed.
-    pub(super) closing: Notifier,
-    /// The threads that let newcomers in.
-    pub(super) porters: Arc<Crew>,
-    /// The threads that carry to consoles what they are told.
-    pub(super) carriers: Arc<Crew>,
-    /// Rung once when the engine drains.
-    pub(super) draining: Notifier,
-    /// Rung once when it stops.
-    pub(super) stopping: Notifier,
-    /// Rung where accepting has paused and a descriptor may be free.
-    pub(super) accepting: Vec<Notifier>,
-    /// How many listeners have paused.
-    pub(super) paused: AtomicUsize,
-    threads: AtomicU64,
-    /// What those have counted who have gone.
-    totals: Mutex<Stats>,
-    /// Counters of the threads that are no connection's.
-    staff: Mutex<Vec<Arc<Tally>>>,
+    state: AtomicU8,
+    accepting_stopped: AtomicBool,
+    /// Signaled once when accepting ends, and never cleared.
+    pub(super) accept_stop: Notifier,
+    /// The accept threads.
+    pub(super) accept_threads: Arc<WaitGroup>,
+    /// The threads that write to consoles.
+    pub(super) console_writers: Arc<WaitGroup>,
+    /// Signaled once when the engine drains.
+    pub(super) drain_notifier: Notifier,
+    /// Signaled once when the engine stops.
+    pub(super) stop_notifier: Notifier,
+    /// One per listener, signaled when a descriptor may be free and a listener has paused.
+    pub(super) accept_retry: Vec<Notifier>,
+    /// The number of listeners that have paused.
+    pub(super) paused_listeners: AtomicUsize,
+    thread_numbers: AtomicU64,
+    /// Counters of the connection threads that have ended.
+    ended_stats: Mutex<Stats>,
+    /// Counters of the threads without a connection.
+    engine_thread_stats: Mutex<Vec<Arc<ThreadStats>>>,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
-    start: Instant,
+    started_at: Instant,
 }
 
-/// A service, where all threads that need it find it.
-pub(super) struct Booth {
-    pub(super) name: String,
-    pub(super) id: ServiceId,
-    /// Each connection has an instance of its own.
-    pub(super) per_connection: bool,
-    /// Its words for newcomers that are turned away.
-    pub(super) rejection: Option<RejectionReply>,
-    /// Where no more than so much of its work may be done at once.
-    pub(super) permits: Option<Permits>,
-    service: Mutex<Box<dyn Service + Send>>,
-}
-
-/// A UDP socket.
-pub(super) struct Mailbox {
-    pub(super) socket: UdpSocket,
-    pub(super) local: SocketAddr,
-    pub(super) service: ServiceId,
-}
-
-/// A connection, as others know it.
-pub(super) struct Entry {
-    pub(super) tally: Arc<Tally>,
-    pub(super) reach: Reach,
+/// The entry of a connection in the table of connections.
+pub(super) struct Route {
+    pub(super) thread_stats: Arc<ThreadStats>,
+    pub(super) reachability: Reachability,
     pub(super) peer: Peer,
 }
 
-pub(super) enum Reach {
-    /// It is its thread's alone. The socket is there to wake the thread when there is no other way.
-    Private(Arc<Socket>),
-    Shared(Arc<Line>),
+pub(super) enum Reachability {
+    /// Only its own thread uses the connection. Other threads shut the socket down to wake that
+    /// thread.
+    Private(Arc<ThreadSocket>),
+    Shared(Arc<SharedConnection>),
 }
 
-/// Whether the engine goes on.
+/// The state of the engine as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Run {
+pub(super) enum EngineState {
     Serving,
-    /// No newcomers, no further requests; what is owed is flushed.
+    /// The engine accepts no connections and no further requests, and flushes the pending output.
     Draining,
     Stopped,
 }
 
-/// What is needed to begin.
-pub(super) struct Parts {
+/// The parts that the state is built from.
+pub(super) struct EngineParts {
     pub(super) limits: Limits,
     pub(super) services: Vec<RegisteredService>,
-    pub(super) mailboxes: Vec<Mailbox>,
+    pub(super) udp_bindings: Vec<UdpBinding>,
     pub(super) listeners: usize,
     pub(super) control: Arc<Notifier>,
-    pub(super) spawn: Box<dyn Spawn>,
+    pub(super) spawner: Box<dyn ThreadSpawner>,
 }
 
-impl Exchange {
-    pub(super) fn new(parts: Parts) -> std::io::Result<Self> {
-        let Parts { limits, services, mailboxes, listeners, control, spawn } = parts;
-        let rung = Arc::clone(&control);
-        let wake: WakeFn = Arc::new(move || rung.notify());
-        let workers = WorkerPools::new(&limits, services.iter().map(|it| it.service.job_threads()), &wake);
-        let booths = services.into_iter().enumerate().map(|(number, RegisteredService { name, service })| {
-            let (per_connection, rejection) = (service.per_connection().is_some(), service.rejection());
-            let permits = service.job_threads().map(Permits::new);
-            let id = ServiceId(number);
-            Arc::new(Booth { name, id, per_connection, rejection, permits, service: Mutex::new(service) })
-        });
+impl EngineShared {
+    pub(super) fn new(parts: EngineParts) -> std::io::Result<Self> {
+        let EngineParts { limits, services, udp_bindings, listeners, control, spawner } = parts;
+        let notifier = Arc::clone(&control);
+        let wake: WakeFn = Arc::new(move || notifier.notify());
+        let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.service.job_threads()), &wake);
+        let slots = services.into_iter().enumerate();
+        let slots = slots.map(|(number, registered)| Arc::new(ServiceSlot::new(ServiceId(number), registered)));
         Ok(Self {
-            workers: Mutex::new(workers),
-            booths: booths.collect(),
-            mailboxes,
-            directory: RwLock::new(GenerationalSlab::new()),
-            places: Places::new(limits.max_connections),
-            budget: Budget::new(&limits),
-            alarms: Alarms::new(),
-            numbers: Arc::default(),
-            spawn,
-            crew: Crew::new(Arc::clone(&control)),
-            porters: Crew::new(Arc::clone(&control)),
-            carriers: Crew::new(Arc::clone(&control)),
-            refused: Mutex::default(),
-            refused_open: AtomicUsize::new(0),
-            refusing: AtomicBool::new(false),
+            job_pools: Mutex::new(job_pools),
+            services: slots.collect(),
+            udp_bindings,
+            routes: RwLock::new(GenerationalSlab::new()),
+            connection_slots: ConnectionSlots::new(limits.max_connections),
+            memory: HeldMemory::new(&limits),
+            timers: TimerTable::new(),
+            id_counter: Arc::default(),
+            spawner,
+            threads: WaitGroup::new(Arc::clone(&control)),
+            accept_threads: WaitGroup::new(Arc::clone(&control)),
+            console_writers: WaitGroup::new(Arc::clone(&control)),
+            rejected: Mutex::default(),
+            open_rejected: AtomicUsize::new(0),
+            is_rejecting: AtomicBool::new(false),
             control,
-            drain_asked: AtomicBool::new(false),
-            turn_end_requested: Mutex::default(),
+            drain_requested: AtomicBool::new(false),
+            turn_end_requests: Mutex::default(),
             unflushed: AtomicUsize::new(0),
-            run: AtomicU8::new(Run::Serving as u8),
-            closing: Notifier::new()?,
-            is_closing: AtomicBool::new(false),
-            draining: Notifier::new()?,
-            stopping: Notifier::new()?,
-            accepting: (0..listeners).map(|_| Notifier::new()).collect::<Result<_, _>>()?,
-            paused: AtomicUsize::new(0),
-            threads: AtomicU64::new(0),
-            totals: Mutex::default(),
-            staff: Mutex::default(),
+            state: AtomicU8::new(EngineState::Serving as u8),
+            accept_stop: Notifier::new()?,
+            accepting_stopped: AtomicBool::new(false),
+            drain_notifier: Notifier::new()?,
+            stop_notifier: Notifier::new()?,
+            accept_retry: (0..listeners).map(|_| Notifier::new()).collect::<Result<_, _>>()?,
+            paused_listeners: AtomicUsize::new(0),
+            thread_numbers: AtomicU64::new(0),
+            ended_stats: Mutex::default(),
+            engine_thread_stats: Mutex::default(),
             panic: Mutex::default(),
-            start: Instant::now(),
+            started_at: Instant::now(),
             limits,
         })
     }
@@ -179,49 +164,52 @@ impl Exchange {
     #[inline]
     pub(super) fn clock(&self) -> Clock {
         let now = Instant::now();
-        Clock { now, moment: Timestamp::new(self.start, now) }
+        Clock { now, moment: Timestamp::new(self.started_at, now) }
     }
 
     #[inline]
-    pub(super) fn run(&self) -> Run {
-        match self.run.load(Ordering::Acquire) {
-            0 => Run::Serving,
-            1 => Run::Draining,
-            _ => Run::Stopped,
+    pub(super) fn state(&self) -> EngineState {
+        match self.state.load(Ordering::Acquire) {
+            0 => EngineState::Serving,
+            1 => EngineState::Draining,
+            _ => EngineState::Stopped,
         }
     }
 
-    /// Lets no more newcomers in. The listeners are closed when the last porter has gone.
-    pub(super) fn close(&self) {
-        self.is_closing.store(true, Ordering::Release);
-        self.closing.notify();
-        self.places.close();
+    /// Ends accepting. Each listener is closed when its accept thread ends.
+    pub(super) fn stop_accepting(&self) {
+        self.accepting_stopped.store(true, Ordering::Release);
+        self.accept_stop.notify();
+        self.connection_slots.close();
     }
 
-    pub(super) fn is_closing(&self) -> bool {
-        self.is_closing.load(Ordering::Acquire)
+    pub(super) fn accepting_stopped(&self) -> bool {
+        self.accepting_stopped.load(Ordering::Acquire)
     }
 
-    /// Goes over to draining or to the end, and wakes everybody who waits.
-    pub(super) fn set_run(&self, run: Run) {
-        self.close();
-        self.run.fetch_max(run as u8, Ordering::AcqRel);
-        self.draining.notify();
-        if run == Run::Stopped {
-            self.stopping.notify();
-            self.booths.iter().filter_map(|booth| booth.permits.as_ref()).for_each(Permits::close);
+    /// Advances the state and wakes all threads that wait for a change. A state never goes back.
+    pub(super) fn advance_state(&self, state: EngineState) {
+        self.stop_accepting();
+        self.state.fetch_max(state as u8, Ordering::AcqRel);
+        self.drain_notifier.notify();
+        if state == EngineState::Stopped {
+            self.stop_notifier.notify();
+            self.services
+                .iter()
+                .filter_map(|service_slot| service_slot.job_semaphore.as_ref())
+                .for_each(Semaphore::close);
         }
     }
 
-    /// What is rung when the engine goes over from `run` to something else.
-    pub(super) fn next_change(&self, run: Run) -> &Notifier {
-        if run == Run::Serving { &self.draining } else { &self.stopping }
+    /// Returns the notifier that is signaled when the engine leaves `state`.
+    pub(super) fn change_notifier(&self, state: EngineState) -> &Notifier {
+        if state == EngineState::Serving { &self.drain_notifier } else { &self.stop_notifier }
     }
 
-    /// A callback panicked, on whatever thread: the engine is at its end, and services are not called any more.
+    /// Stops the engine because a callback panicked. No service is called again.
     pub(super) fn fail(&self, panic: Box<dyn Any + Send>) {
         lock(&self.panic).get_or_insert(panic);
-        self.set_run(Run::Stopped);
+        self.advance_state(EngineState::Stopped);
         self.control.notify();
     }
 
@@ -233,86 +221,81 @@ impl Exchange {
         lock(&self.panic).take()
     }
 
-    pub(super) fn booth(&self, service: ServiceId) -> Option<&Arc<Booth>> {
-        self.booths.get(service.0)
+    pub(super) fn service_slot(&self, service: ServiceId) -> Option<&Arc<ServiceSlot>> {
+        self.services.get(service.0)
     }
 
-    /// What a callback says to another connection is said through this; nothing if it has gone or is not to be reached.
-    pub(super) fn line(&self, id: ConnId) -> Option<(Arc<Line>, Arc<Tally>)> {
-        let directory = self.directory.read().unwrap_or_else(PoisonError::into_inner);
-        let entry = directory.get(id.0)?;
-        let Reach::Shared(line) = &entry.reach else { return None };
-        Some((Arc::clone(line), Arc::clone(&entry.tally)))
+    /// Returns a connection that other threads may reach, and its thread's counters. Returns `None`
+    /// if it has closed or belongs to its thread alone.
+    pub(super) fn shared_conn(&self, id: ConnId) -> Option<(Arc<SharedConnection>, Arc<ThreadStats>)> {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let route = routes.get(id.0)?;
+        let Reachability::Shared(shared_conn) = &route.reachability else { return None };
+        Some((Arc::clone(shared_conn), Arc::clone(&route.thread_stats)))
     }
 
-    pub(super) fn enter(&self, entry: Entry) -> ConnId {
-        ConnId(self.directory.write().unwrap_or_else(PoisonError::into_inner).insert(entry))
+    pub(super) fn register(&self, route: Route) -> ConnId {
+        ConnId(self.routes.write().unwrap_or_else(PoisonError::into_inner).insert(route))
     }
 
-    /// Forgets a connection, and adds what its thread has counted to the total, at one moment for whoever looks.
-    pub(super) fn strike_out(&self, id: ConnId, tally: &Tally) {
-        let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
-        directory.remove(id.0);
-        tally.add_to(&mut lock(&self.totals));
+    /// Removes a connection and adds its counters to those of ended threads. Holds the table's
+    /// lock, so that a reader of the counters sees both changes or neither.
+    pub(super) fn deregister(&self, id: ConnId, thread_stats: &ThreadStats) {
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        routes.remove(id.0);
+        thread_stats.add_to(&mut lock(&self.ended_stats));
     }
 
-    /// A console has become a connection.
-    pub(super) fn count_attached(&self) {
-        lock(&self.totals).accepted += 1;
+    /// Counts a console that has become a connection.
+    pub(super) fn count_console(&self) {
+        lock(&self.ended_stats).accepted += 1;
     }
 
-    /// A descriptor was closed: listeners that waited for one may go on.
-    pub(super) fn descriptor_is_free(&self) {
-        if self.paused.load(Ordering::Acquire) > 0 {
-            self.accepting.iter().for_each(Notifier::notify);
+    /// Wakes the listeners that have paused, because a descriptor was closed.
+    pub(super) fn resume_accepting(&self) {
+        if self.paused_listeners.load(Ordering::Acquire) > 0 {
+            self.accept_retry.iter().for_each(Notifier::notify);
         }
     }
 
-    /// Has the thread that runs the engine call a service's `on_turn_end` once more, when it gets to it.
-    pub(super) fn flush_again(&self, service: ServiceId) {
-        let mut asked = lock(&self.turn_end_requested);
-        if !asked.contains(&service) {
-            asked.push(service);
+    /// Requests a call of the service's `on_turn_end` on the control thread.
+    pub(super) fn request_turn_end(&self, service: ServiceId) {
+        let mut requests = lock(&self.turn_end_requests);
+        if !requests.contains(&service) {
+            requests.push(service);
             self.control.notify();
         }
     }
 
-    pub(super) fn take_flushes(&self) -> Vec<ServiceId> {
-        std::mem::take(&mut *lock(&self.turn_end_requested))
+    pub(super) fn take_turn_end_requests(&self) -> Vec<ServiceId> {
+        std::mem::take(&mut *lock(&self.turn_end_requests))
     }
 
-    /// Numbers threads for their names.
-    pub(super) fn next_number(&self) -> u64 {
-        self.threads.fetch_add(1, Ordering::Relaxed)
+    /// Returns the next number for a thread's name.
+    pub(super) fn next_thread_number(&self) -> u64 {
+        self.thread_numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The counters of a thread that is no connection's.
-    pub(super) fn staff_tally(&self) -> Arc<Tally> {
-        let tally = Arc::new(Tally::default());
-        lock(&self.staff).push(Arc::clone(&tally));
-        tally
+    /// Returns new counters for a thread without a connection.
+    pub(super) fn register_engine_thread(&self) -> Arc<ThreadStats> {
+        let thread_stats = Arc::new(ThreadStats::default());
+        lock(&self.engine_thread_stats).push(Arc::clone(&thread_stats));
+        thread_stats
     }
 
-    /// What has been done by all who are at work and all who have gone.
+    /// Returns the sum of the counters of all threads, running and ended, and the gauges.
     pub(super) fn stats(&self) -> Stats {
-        let directory = self.directory.read().unwrap_or_else(PoisonError::into_inner);
-        let mut sum = lock(&self.totals).clone();
-        directory.iter().for_each(|(_, entry)| entry.tally.add_to(&mut sum));
-        lock(&self.staff).iter().for_each(|tally| tally.add_to(&mut sum));
-        sum.open = self.places.open() as u64;
-        sum.buffered_bytes = self.budget.held_bytes();
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let mut sum = lock(&self.ended_stats).clone();
+        routes.iter().for_each(|(_, route)| route.thread_stats.add_to(&mut sum));
+        lock(&self.engine_thread_stats).iter().for_each(|thread_stats| thread_stats.add_to(&mut sum));
+        sum.open = self.connection_slots.open() as u64;
+        sum.buffered_bytes = self.memory.held_bytes();
         sum
     }
 }
 
-impl Booth {
-    /// The service, which nobody else calls meanwhile. Nothing once a callback has panicked.
-    pub(super) fn lock(&self) -> Option<MutexGuard<'_, Box<dyn Service + Send>>> {
-        self.service.lock().ok()
-    }
-}
-
-/// For what nothing panics with the lock of held.
+/// Locks a mutex whose holders never panic.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,8 @@
-//! What every thread that makes callbacks has of its own, and how it does what they asked for.
+//! The state of a thread that makes callbacks, and how it applies their actions.
 //!
-//! What is said to others is put into their posts while the service's lock is held; datagrams, jobs and writes wait until it
-//! is not, because none of them may be done under it.
+//! Output for other connections goes into their inboxes while the service's lock is held.
+//! Datagrams, jobs and writes wait until the lock is released, because a thread never blocks or
+//! does I/O under it.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -9,10 +10,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::shared::{Exchange, lock};
-use super::shared_connection::Line;
-use super::socket::Plug;
-use super::thread_stats::Tally;
+use super::shared::{EngineShared, lock};
+use super::shared_connection::SharedConnection;
+use super::socket::ConnStream;
+use super::thread_stats::ThreadStats;
+use super::udp_binding::UdpBinding;
 use crate::connection::{Connection, Phase, WorkerContext};
 use crate::engine::jobs::JobOwner;
 use crate::frame::Payload;
@@ -22,268 +24,303 @@ use crate::service::context::{Action, Context, PendingActions, ReplyTo, Work};
 use crate::service::reply_buffer::ReplySource;
 use crate::service::{ConnId, JobError, JobId, JobOutput, Service, ServiceId};
 
-/// Memory that a thread keeps for large frames, in bytes: there may be thousands of threads.
-const SPARE_BYTES: usize = 256 * 1024;
+/// Bytes of free frame buffers that a thread keeps. It is small because there may be thousands of
+/// threads.
+const BUFFER_POOL_BYTES: usize = 256 * 1024;
 
-/// One thread's means.
-pub(super) struct Agent {
-    pub(super) exchange: Arc<Exchange>,
-    pub(super) desk: WorkerContext,
-    pub(super) tally: Arc<Tally>,
-    /// Connections whose post waits for this thread to deliver it.
-    undelivered: Vec<(Arc<Line>, Arc<Tally>)>,
-    /// Datagrams that are no direct answer to another.
-    pub(super) mail: Vec<(ServiceId, SocketAddr, Payload)>,
-    /// Work that was asked for the connection and not begun.
-    pub(super) jobs: VecDeque<Job>,
-    /// Work that is about nobody.
-    errands: Vec<Job>,
-    /// The callback asked for the end of the very connection it was about.
-    pub(super) own_end: Option<CloseReason>,
-    /// The connection that this thread is for may have timers.
+/// The state of one thread that makes callbacks.
+pub(super) struct Worker {
+    pub(super) shared: Arc<EngineShared>,
+    pub(super) context: WorkerContext,
+    pub(super) thread_stats: Arc<ThreadStats>,
+    /// Connections whose inboxes this thread has to deliver.
+    undelivered: Vec<(Arc<SharedConnection>, Arc<ThreadStats>)>,
+    /// Datagrams that are not direct replies to another datagram.
+    pub(super) datagrams: Vec<(ServiceId, SocketAddr, Payload)>,
+    /// Jobs of this thread's connection that wait to run.
+    pub(super) jobs: VecDeque<OffloadedJob>,
+    /// Jobs without a connection.
+    engine_jobs: Vec<OffloadedJob>,
+    /// The reason if a callback has closed the connection that it was about.
+    pub(super) requested_close: Option<CloseReason>,
+    /// True if this thread's connection may have timers.
     pub(super) has_timers: bool,
 }
 
-/// The connection that a thread is for, while callbacks are made that may speak to it.
-pub(super) struct Own<'a> {
+/// This thread's connection, while callbacks that may send to it are made.
+pub(super) struct CurrentConnection<'a> {
     pub(super) id: ConnId,
-    pub(super) conn: &'a mut Connection<Plug>,
-    pub(super) line: Option<&'a Line>,
-    /// What was received, in which replies may lie.
+    pub(super) conn: &'a mut Connection<ConnStream>,
+    pub(super) shared_conn: Option<&'a SharedConnection>,
+    /// The bytes received. Replies may borrow from them.
     pub(super) received: &'a [u8],
 }
 
-/// Offloaded work.
-pub(super) struct Job {
+/// A job that a callback has offloaded.
+pub(super) struct OffloadedJob {
     service: ServiceId,
     id: JobId,
     work: Work,
 }
 
-/// What came of it.
-pub(super) type Done = (JobId, JobOutput);
+/// The id of a finished job and its output.
+pub(super) type JobResult = (JobId, JobOutput);
 
-impl Agent {
-    pub(super) fn new(exchange: Arc<Exchange>, tally: Arc<Tally>) -> Self {
-        let effects = PendingActions::numbered_by(&exchange.numbers);
-        let desk = WorkerContext::new(
-            exchange.limits.clone(),
-            exchange.clock(),
+impl Worker {
+    pub(super) fn new(shared: Arc<EngineShared>, thread_stats: Arc<ThreadStats>) -> Self {
+        let effects = PendingActions::numbered_by(&shared.id_counter);
+        let context = WorkerContext::new(
+            shared.limits.clone(),
+            shared.clock(),
             effects,
-            BufferPool::with_max_bytes(SPARE_BYTES),
+            BufferPool::with_max_bytes(BUFFER_POOL_BYTES),
         );
-        let (undelivered, mail, jobs, errands) = (Vec::new(), Vec::new(), VecDeque::new(), Vec::new());
-        Self { exchange, desk, tally, undelivered, mail, jobs, errands, own_end: None, has_timers: false }
+        let (undelivered, datagrams, jobs, engine_jobs) = (Vec::new(), Vec::new(), VecDeque::new(), Vec::new());
+        Self {
+            shared,
+            context,
+            thread_stats,
+            undelivered,
+            datagrams,
+            jobs,
+            engine_jobs,
+            requested_close: None,
+            has_timers: false,
+        }
     }
 
-    /// Reads the clock: every callback until the next reading sees this time.
+    /// Reads the clock. All callbacks until the next reading see this time.
     #[inline]
-    pub(super) fn look_at_the_clock(&mut self) {
-        self.desk.clock = self.exchange.clock();
+    pub(super) fn read_clock(&mut self) {
+        self.context.clock = self.shared.clock();
     }
 
-    /// Makes one callback that is not about a frame, of a service whose lock is held, as the last one before it is let go of.
-    pub(super) fn call(
+    /// Makes one callback that is not about a frame, and applies its actions. The caller holds the
+    /// service's lock and releases it afterwards.
+    pub(super) fn call_service(
         &mut self,
         service: &mut dyn Service,
         id: (ServiceId, ConnId),
-        mut own: Option<Own<'_>>,
+        mut current: Option<CurrentConnection<'_>>,
         callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
     ) {
-        let WorkerContext { clock, pending_actions: effects, .. } = &mut self.desk;
-        match &own {
-            Some(Own { conn, .. }) if conn.accepts_output() => {
+        let WorkerContext { clock, pending_actions: effects, .. } = &mut self.context;
+        match &current {
+            Some(CurrentConnection { conn, .. }) if conn.accepts_output() => {
                 callback(
                     service,
-                    &mut self.desk.service_context(id.1, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
+                    &mut self.context.service_context(id.1, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
                 );
             }
             _ => callback(service, &mut Context { conn: id.1, clock: *clock, reply_to: ReplyTo::None, effects }),
         }
-        self.apply(id.0, id.1, own.as_mut().map(Own::again));
-        self.let_flush(service, id.0, own);
+        self.apply(id.0, id.1, current.as_mut().map(CurrentConnection::reborrow));
+        self.run_turn_end(service, id.0, current);
     }
 
-    /// Before a service's lock is let go of: has it say what it has collected, if it has asked for that.
+    /// Calls `on_turn_end` if the service requested it. Runs before the service's lock is released.
     #[inline]
-    pub(super) fn let_flush(&mut self, service: &mut dyn Service, id: ServiceId, own: Option<Own<'_>>) {
-        if std::mem::take(&mut self.desk.pending_actions.turn_end_requested) {
-            self.flush(service, id, own);
+    pub(super) fn run_turn_end(
+        &mut self,
+        service: &mut dyn Service,
+        id: ServiceId,
+        current: Option<CurrentConnection<'_>>,
+    ) {
+        if std::mem::take(&mut self.context.pending_actions.turn_end_requested) {
+            self.call_on_turn_end(service, id, current);
         }
     }
 
-    fn flush(&mut self, service: &mut dyn Service, id: ServiceId, own: Option<Own<'_>>) {
-        let WorkerContext { clock, pending_actions: effects, .. } = &mut self.desk;
-        let nobody = ConnId::NONE;
-        service.on_turn_end(&mut Context { conn: nobody, clock: *clock, reply_to: ReplyTo::None, effects });
-        // What an instance asks for has to come back to it, and its thread is the only one that knows it.
-        let instance = own.as_ref().filter(|own| own.line.is_none()).map(|own| own.id);
-        self.apply(id, instance.unwrap_or(nobody), own);
-        if instance.is_none() && std::mem::take(&mut self.desk.pending_actions.turn_end_requested) {
-            self.exchange.flush_again(id);
+    fn call_on_turn_end(&mut self, service: &mut dyn Service, id: ServiceId, current: Option<CurrentConnection<'_>>) {
+        let WorkerContext { clock, pending_actions: effects, .. } = &mut self.context;
+        let no_conn = ConnId::NONE;
+        service.on_turn_end(&mut Context { conn: no_conn, clock: *clock, reply_to: ReplyTo::None, effects });
+        // An instance's requests belong to its connection, because only this thread has the
+        // instance.
+        let instance = current.as_ref().filter(|current| current.shared_conn.is_none()).map(|current| current.id);
+        self.apply(id, instance.unwrap_or(no_conn), current);
+        if instance.is_none() && std::mem::take(&mut self.context.pending_actions.turn_end_requested) {
+            self.shared.request_turn_end(id);
         }
     }
 
-    /// Applies the actions of a callback of `service` about `about`, on the thread that is for `own`, whose replies are still in
-    /// the outbox. The service's lock is held, so nothing here may wait.
+    /// Applies the actions of a callback of `service` about `callback_conn`, in order. `current` is
+    /// this thread's connection; its replies are still in the reply buffer. The service's lock is
+    /// held, so nothing here may block.
     #[inline]
-    pub(super) fn apply(&mut self, service: ServiceId, about: ConnId, own: Option<Own<'_>>) {
-        if !self.desk.pending_actions.actions.is_empty() {
-            self.apply_all(service, about, own);
+    pub(super) fn apply(&mut self, service: ServiceId, callback_conn: ConnId, current: Option<CurrentConnection<'_>>) {
+        if !self.context.pending_actions.actions.is_empty() {
+            self.apply_all(service, callback_conn, current);
         }
     }
 
-    fn apply_all(&mut self, service: ServiceId, about: ConnId, mut own: Option<Own<'_>>) {
-        let mut actions = std::mem::take(&mut self.desk.pending_actions.actions);
+    fn apply_all(&mut self, service: ServiceId, callback_conn: ConnId, mut current: Option<CurrentConnection<'_>>) {
+        let mut actions = std::mem::take(&mut self.context.pending_actions.actions);
         for action in actions.drain(..) {
             match action {
-                Action::Reply(frame) => self.desk.replies.push_encoded(&frame, 1),
-                Action::Send(to, payloads, ticket) => {
-                    self.say(to.as_slice(), SharedFrames::new(payloads.as_slice(), ticket), about, own.as_mut());
+                Action::Reply(frame) => self.context.replies.push_encoded(&frame, 1),
+                Action::Send(to, payloads, batch) => {
+                    self.send_frames(
+                        to.as_slice(),
+                        SharedFrames::new(payloads.as_slice(), batch),
+                        callback_conn,
+                        current.as_mut(),
+                    );
                 }
-                Action::Datagram(to, payload) => self.mail.push((service, to, payload)),
-                Action::Close(id, reason) if own.as_ref().is_some_and(|own| own.id == id) => {
-                    self.own_end.get_or_insert(reason);
+                Action::Datagram(to, payload) => self.datagrams.push((service, to, payload)),
+                Action::Close(id, reason) if current.as_ref().is_some_and(|current| current.id == id) => {
+                    self.requested_close.get_or_insert(reason);
                 }
                 Action::Close(id, reason) => {
-                    if let Some((line, tally)) = self.exchange.line(id)
-                        && line.close(reason)
+                    if let Some((shared_conn, thread_stats)) = self.shared.shared_conn(id)
+                        && shared_conn.enqueue_close(reason)
                     {
-                        self.undelivered.push((line, tally));
+                        self.undelivered.push((shared_conn, thread_stats));
                     }
                 }
-                Action::SetTimer(timer) if about == ConnId::NONE => {
-                    self.exchange.alarms.set(timer, service, about);
-                    // Whoever set it, it is fired by the thread that runs the engine.
-                    self.exchange.control.notify();
+                Action::SetTimer(timer) if callback_conn == ConnId::NONE => {
+                    self.shared.timers.set(timer, service, callback_conn);
+                    // The control thread fires the timers without a connection, whichever thread
+                    // set them.
+                    self.shared.control.notify();
                 }
-                // The timer of one who has gone would have ended with it.
-                Action::SetTimer(timer) if own.as_ref().is_some_and(|own| own.conn.accepts_output()) => {
+                // If the connection has closed, its timers have ended with it, so this one is not
+                // set.
+                Action::SetTimer(timer) if current.as_ref().is_some_and(|current| current.conn.accepts_output()) => {
                     self.has_timers = true;
-                    self.exchange.alarms.set(timer, service, about);
+                    self.shared.timers.set(timer, service, callback_conn);
                 }
                 Action::SetTimer(_) => {}
-                Action::CancelTimer(timer) => _ = self.exchange.alarms.take(timer),
+                Action::CancelTimer(timer) => _ = self.shared.timers.remove(timer),
                 Action::Offload(id, work) => {
-                    self.desk.stats.jobs += 1;
-                    let job = Job { service, id, work };
-                    match &mut own {
-                        Some(own) if about == own.id => {
-                            own.conn.job_started();
+                    self.context.stats.jobs += 1;
+                    let job = OffloadedJob { service, id, work };
+                    match &mut current {
+                        Some(current) if callback_conn == current.id => {
+                            current.conn.job_started();
                             self.jobs.push_back(job);
                         }
-                        _ => self.errands.push(job),
+                        _ => self.engine_jobs.push(job),
                     }
                 }
                 Action::NotifyWritable => {
-                    if let Some(own) = own.as_mut().filter(|own| about == own.id) {
-                        own.conn.flags().writable_requested = true;
+                    if let Some(current) = current.as_mut().filter(|current| callback_conn == current.id) {
+                        current.conn.flags().writable_requested = true;
                     }
                 }
                 Action::Shutdown => {
-                    self.exchange.drain_asked.store(true, Ordering::Release);
-                    self.exchange.control.notify();
+                    self.shared.drain_requested.store(true, Ordering::Release);
+                    self.shared.control.notify();
                 }
             }
         }
-        // Nothing above makes a callback, so nothing was added meanwhile; the allocation is kept for the next.
-        self.desk.pending_actions.actions = actions;
+        // Applying actions makes no callback, so no action was added meanwhile. The allocation is
+        // kept for the next callback.
+        self.context.pending_actions.actions = actions;
     }
 
-    /// Puts `frames` into each receiver's post.
-    fn say(&mut self, to: &[ConnId], mut frames: SharedFrames<'_>, about: ConnId, mut own: Option<&mut Own<'_>>) {
+    /// Puts `frames` into each receiver's inbox.
+    fn send_frames(
+        &mut self,
+        to: &[ConnId],
+        mut frames: SharedFrames<'_>,
+        callback_conn: ConnId,
+        mut current: Option<&mut CurrentConnection<'_>>,
+    ) {
         for id in to {
-            if let Some(own) = own.as_mut().filter(|own| own.id == *id) {
-                // In its own goodbye it may still be spoken to, in whatever way.
-                let hears = own.conn.phase() == Phase::Open || (about == *id && own.conn.accepts_output());
-                if hears
-                    && let Some(batch) = frames.encode_with(own.conn.framing())
+            if let Some(current) = current.as_mut().filter(|current| current.id == *id) {
+                // In its own `on_close` a connection can still be sent to.
+                let receives =
+                    current.conn.phase() == Phase::Open || (callback_conn == *id && current.conn.accepts_output());
+                if receives
+                    && let Some(batch) = frames.encode_with(current.conn.framing())
                     && let Err(reason) =
-                        own.conn.reply_shared(batch, ReplySource::received(own.received), &mut self.desk)
+                        current.conn.reply_shared(batch, ReplySource::received(current.received), &mut self.context)
                 {
-                    self.own_end.get_or_insert(reason);
+                    self.requested_close.get_or_insert(reason);
                 }
-                own.note_missed(&mut self.desk);
-            } else if let Some((line, tally)) = self.exchange.line(*id)
-                && let Some(batch) = frames.encode_with(line.framing)
-                && line.say(batch, &self.desk.limits)
+                current.note_dropped(&mut self.context);
+            } else if let Some((shared_conn, thread_stats)) = self.shared.shared_conn(*id)
+                && let Some(batch) = frames.encode_with(shared_conn.framing)
+                && shared_conn.enqueue(batch, &self.context.limits)
             {
-                self.undelivered.push((line, tally));
+                self.undelivered.push((shared_conn, thread_stats));
             }
         }
     }
 
-    /// Does what had to wait until the service's lock was let go of: writes to others, sends datagrams, and gives work that is
-    /// about nobody to those who have nothing else to do. The thread that runs the engine hears of its end.
+    /// Does the work that waits for the service's lock to be released: delivers inboxes, sends
+    /// datagrams, and gives jobs without a connection to the pools. Results of those jobs go to the
+    /// control thread.
     #[inline]
     pub(super) fn deliver(&mut self) {
-        if !self.undelivered.is_empty() || !self.mail.is_empty() || !self.errands.is_empty() {
+        if !self.undelivered.is_empty() || !self.datagrams.is_empty() || !self.engine_jobs.is_empty() {
             self.deliver_all();
         }
     }
 
     fn deliver_all(&mut self) {
         let mut undelivered = std::mem::take(&mut self.undelivered);
-        for (line, tally) in undelivered.drain(..) {
-            line.deliver(&mut self.desk, &self.exchange.budget, &tally);
+        for (shared_conn, thread_stats) in undelivered.drain(..) {
+            shared_conn.deliver(&mut self.context, &self.shared.memory, &thread_stats);
         }
         self.undelivered = undelivered;
-        for (service, to, payload) in std::mem::take(&mut self.mail) {
-            let fits = |mailbox: &&super::shared::Mailbox| {
-                mailbox.service == service && mailbox.local.is_ipv4() == to.is_ipv4()
+        for (service, to, payload) in std::mem::take(&mut self.datagrams) {
+            let fits = |udp_binding: &&UdpBinding| {
+                udp_binding.service == service && udp_binding.local.is_ipv4() == to.is_ipv4()
             };
-            let sent = self.exchange.mailboxes.iter().find(fits).map(|mailbox| mailbox.send(&payload, to));
+            let sent = self.shared.udp_bindings.iter().find(fits).map(|udp_binding| udp_binding.send(&payload, to));
             match sent {
-                Some(Ok(())) => self.desk.stats.datagrams_out += 1,
-                _ => self.desk.stats.datagrams_dropped += 1,
+                Some(Ok(())) => self.context.stats.datagrams_out += 1,
+                _ => self.context.stats.datagrams_dropped += 1,
             }
         }
-        for Job { service, id: job, work } in self.errands.drain(..) {
-            lock(&self.exchange.workers).start(JobOwner { service, conn: ConnId::NONE, job }, work);
+        for OffloadedJob { service, id: job, work } in self.engine_jobs.drain(..) {
+            lock(&self.shared.job_pools).start(JobOwner { service, conn: ConnId::NONE, job }, work);
         }
     }
 
-    /// Writes the replies in the outbox, and what they had to be queued for.
-    pub(super) fn send_replies(&mut self, own: &mut Own<'_>) -> Result<(), CloseReason> {
-        let unsendable = self.desk.replies.take_failure().map(CloseReason::UnsendableReply);
-        let sent = own.conn.send_replies(ReplySource::received(own.received), &mut self.desk);
-        own.note_missed(&mut self.desk);
-        sent.and_then(|()| own.conn.flush(self.desk.clock.moment, &mut self.desk.stats))?;
+    /// Writes the replies in the reply buffer and the output that was queued before them.
+    pub(super) fn send_replies(&mut self, current: &mut CurrentConnection<'_>) -> Result<(), CloseReason> {
+        let unsendable = self.context.replies.take_failure().map(CloseReason::UnsendableReply);
+        let sent = current.conn.send_replies(ReplySource::received(current.received), &mut self.context);
+        current.note_dropped(&mut self.context);
+        sent.and_then(|()| current.conn.flush(self.context.clock.moment, &mut self.context.stats))?;
         unsendable.map_or(Ok(()), Err)
     }
 
     #[inline]
     pub(super) fn publish(&mut self) {
-        self.tally.publish(&mut self.desk.stats);
+        self.thread_stats.publish(&mut self.context.stats);
     }
 }
 
-impl Own<'_> {
-    /// The same, for somebody who comes first.
-    pub(super) fn again(&mut self) -> Own<'_> {
-        Own { id: self.id, conn: self.conn, line: self.line, received: self.received }
+impl CurrentConnection<'_> {
+    /// Reborrows the connection for a call.
+    pub(super) fn reborrow(&mut self) -> CurrentConnection<'_> {
+        CurrentConnection { id: self.id, conn: self.conn, shared_conn: self.shared_conn, received: self.received }
     }
 
-    /// Has what it has just missed told to its service, when no callback is under way. Without a line, nobody but its thread
-    /// makes it miss anything, and finds that on its desk.
-    fn note_missed(&self, desk: &mut WorkerContext) {
-        if let Some(line) = self.line
-            && !desk.dropped.is_empty()
+    /// Moves the batches just dropped into the connection's inbox, to be reported when no callback
+    /// is under way. Without an inbox they stay in the context, where the same thread finds them.
+    fn note_dropped(&self, context: &mut WorkerContext) {
+        if let Some(shared_conn) = self.shared_conn
+            && !context.dropped.is_empty()
         {
-            line.note_missed(&mut desk.dropped);
+            shared_conn.note_dropped(&mut context.dropped);
         }
     }
 }
 
-impl Job {
-    /// Does the work here and now: the thread has nobody else to serve.
-    pub(super) fn run(self) -> Done {
+impl OffloadedJob {
+    /// Runs the job on this thread, which serves only this connection.
+    pub(super) fn run(self) -> JobResult {
         let output = catch_unwind(AssertUnwindSafe(self.work)).map_err(|_| JobError::Panicked);
         (self.id, JobOutput(output))
     }
 
-    /// Leaves it undone.
-    pub(super) fn refuse(self) -> Done {
+    /// Rejects the job.
+    pub(super) fn reject(self) -> JobResult {
         (self.id, JobOutput(Err(JobError::Rejected)))
     }
 }
