@@ -60,12 +60,12 @@ pub(super) struct ConnectionThread {
     /// The number of jobs that waited when the turn began.
     pub(super) jobs_at_turn_start: usize,
     socket: Arc<ThreadSocket>,
-    /// The result of the last wait.
-    wait_result: WaitResult,
+    /// The socket's readiness as the last wait reported it.
+    readiness: SocketReadiness,
 }
 
 #[derive(Default)]
-struct WaitResult {
+struct SocketReadiness {
     readable: bool,
     writable: bool,
     eof: bool,
@@ -79,12 +79,12 @@ pub(super) enum TurnOutcome {
     RunAgain,
     /// A job waits to run.
     RunJob,
-    Wait(WaitFor),
+    Wait(SocketWait),
 }
 
 /// The events and the deadline of a wait.
 #[allow(clippy::struct_excessive_bools, reason = "independent facts")]
-pub(super) struct WaitFor {
+pub(super) struct SocketWait {
     pub(super) read: bool,
     /// True if the next turn reads, so the wait may be that read. A connection that only discards
     /// input waits in poll(2), because its reads do not block.
@@ -127,7 +127,7 @@ impl ConnectionThread {
             partial_reads: 0,
             jobs_at_turn_start: 0,
             socket,
-            wait_result: WaitResult::default(),
+            readiness: SocketReadiness::default(),
         })
     }
 
@@ -177,7 +177,7 @@ impl ConnectionThread {
 
     /// Runs one job, then polls without waiting. Otherwise a connection whose jobs always offload
     /// further jobs would never read, write or close.
-    fn run_job(&mut self, done: impl FnOnce(&mut Self, JobResult) -> Option<WaitFor>) {
+    fn run_job(&mut self, done: impl FnOnce(&mut Self, JobResult) -> Option<SocketWait>) {
         let Some(job) = self.worker.jobs.pop_front() else { return };
         let output = match self.service_slot.job_semaphore.as_ref().map(Semaphore::acquire) {
             Some(None) => job.reject(),
@@ -199,7 +199,7 @@ impl ConnectionThread {
         self.socket.shut_down();
     }
 
-    fn wait(&mut self, wait: &WaitFor) {
+    fn wait(&mut self, wait: &SocketWait) {
         let now = self.worker.context.clock.moment;
         let timeout = wait.deadline.map(|at| at.saturating_since(now));
         let is_shared = self.shared_conn.is_some();
@@ -233,7 +233,7 @@ impl ConnectionThread {
         let ended = broken | PollFlags::RDHUP;
         #[cfg(not(target_os = "linux"))]
         let ended = broken;
-        self.wait_result = WaitResult {
+        self.readiness = SocketReadiness {
             readable: socket.intersects(PollFlags::IN | ended),
             writable: socket.intersects(PollFlags::OUT | broken),
             eof: socket.intersects(ended),
@@ -244,7 +244,7 @@ impl ConnectionThread {
         if relief.contains(PollFlags::IN) {
             self.relief = None;
         }
-        self.is_busy &= !until_idle || self.wait_result.readable || self.wait_result.writable;
+        self.is_busy &= !until_idle || self.readiness.readable || self.readiness.writable;
         self.worker.read_clock();
     }
 
@@ -257,9 +257,9 @@ impl ConnectionThread {
         }
     }
 
-    /// Marks the readiness that the last wait reported.
+    /// Passes the readiness that the last wait reported to the connection.
     pub(super) fn mark_ready(&mut self, conn: &mut Connection<ConnStream>) {
-        let WaitResult { readable, writable, eof } = std::mem::take(&mut self.wait_result);
+        let SocketReadiness { readable, writable, eof } = std::mem::take(&mut self.readiness);
         // A wait in the read reports nothing about the socket: the read finds out.
         conn.mark_ready(readable || self.waits_in_read, writable, eof);
     }

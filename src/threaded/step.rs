@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::connection_thread::{ConnectionThread, MEMORY_RECHECK, TurnOutcome, WaitFor};
+use super::connection_thread::{ConnectionThread, MEMORY_RECHECK, SocketWait, TurnOutcome};
 use super::shared::EngineState;
 use super::socket::ConnStream;
 use crate::connection::{Connection, Phase, ReadOutcome};
@@ -207,7 +207,7 @@ impl ConnectionThread {
         TurnOutcome::Wait(self.next_wait(conn))
     }
 
-    fn next_wait(&mut self, conn: &mut Connection<ConnStream>) -> WaitFor {
+    fn next_wait(&mut self, conn: &mut Connection<ConnStream>) -> SocketWait {
         let limits = &self.worker.context.limits;
         let write = conn.pending_bytes() > 0;
         // While this thread waits to write, other threads need not wake it.
@@ -219,16 +219,16 @@ impl ConnectionThread {
         let lacks_notifier = conn.flags().memory_paused && self.relief.is_none();
         let recheck = lacks_notifier.then(|| self.worker.context.clock.moment + MEMORY_RECHECK);
         let deadline = [conn_deadline, timer, recheck].into_iter().flatten().min();
-        WaitFor { read, in_read, write, eof: !read && !conn.flags().eof_reported, deadline }
+        SocketWait { read, in_read, write, eof: !read && !conn.flags().eof_reported, deadline }
     }
 
     /// Returns a wait that does not block, for the time between two jobs; `None` if no job waits.
-    pub(super) fn next_poll(&mut self, conn: &mut Connection<ConnStream>) -> Option<WaitFor> {
+    pub(super) fn next_poll(&mut self, conn: &mut Connection<ConnStream>) -> Option<SocketWait> {
         if self.worker.jobs.is_empty() || conn.phase() == Phase::Closed {
             return None;
         }
         let now = self.worker.context.clock.moment;
-        Some(WaitFor { deadline: Some(now), ..self.next_wait(conn) })
+        Some(SocketWait { deadline: Some(now), ..self.next_wait(conn) })
     }
 
     /// Returns true if the service may receive further frames. A request that offloads a job is the
