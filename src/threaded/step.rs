@@ -50,7 +50,7 @@ impl ConnectionThread {
             self.fire_timers(conn);
         }
         self.worker.publish();
-        self.next_step(conn)
+        self.turn_outcome(conn)
     }
 
     /// Handles the requests of other threads: relief of memory, a close for memory, the inbox, and
@@ -179,7 +179,7 @@ impl ConnectionThread {
         }
     }
 
-    fn next_step(&mut self, conn: &mut Connection<ConnStream>) -> TurnOutcome {
+    fn turn_outcome(&mut self, conn: &mut Connection<ConnStream>) -> TurnOutcome {
         if self.worker.shared.state() == EngineState::Stopped {
             return TurnOutcome::Finish;
         }
