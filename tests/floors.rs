@@ -28,10 +28,10 @@ const MIO_FILES: &[&str] = &[
     "client/http/poller.rs",
     "load/net.rs",
     "net/udp_batch/portable.rs",
-    "reactor/os/console.rs",
-    "reactor/os/mod.rs",
-    "reactor/os/sources.rs",
-    "reactor/os/stream.rs",
+    "reactor/driver/bound_sources.rs",
+    "reactor/driver/console_stream.rs",
+    "reactor/driver/mio_driver.rs",
+    "reactor/driver/mio_stream.rs",
 ];
 
 /// A source file: its path below `src`, its module path, and its code without comments and without its test module.

@@ -1,6 +1,6 @@
 //! `switchboard bench chat`: its output and the faults that it finds.
 
-#[path = "../../bench/chat/server.rs"]
+#[path = "../../load/chat/server.rs"]
 mod server;
 
 use std::collections::BTreeMap;
@@ -107,7 +107,7 @@ fn wrong(fault: Fault) -> (String, String) {
     loop {
         let output = brief(&server, &["--in-flight=4", "--answer-timeout=1s"]);
         let stderr = String::from_utf8(output.stderr).unwrap();
-        if server.deed().is_none() && began.elapsed() < GUARD {
+        if server.committed().is_none() && began.elapsed() < GUARD {
             continue;
         }
         assert_eq!(output.status.code(), Some(1), "{stderr}");
@@ -141,7 +141,11 @@ fn each_fault_is_counted_named_and_exits_1() {
             "1 error sent by the server, 1 member was disconnected",
             "WRONG  Server error for member 4: bye: you are too slow",
         ),
-        (Fault::Taken, "1 error sent by the server, 1 member could not join", "nick-taken: somebody else is called so"),
+        (
+            Fault::NickTaken,
+            "1 error sent by the server, 1 member could not join",
+            "nick-taken: somebody else is called so",
+        ),
     ] {
         let (line, table) = wrong(fault);
         assert!(line.starts_with(&format!("switchboard: {says}")), "{fault:?}: {line}");

@@ -25,7 +25,7 @@ fn whoever_lies_is_found_out() {
     let kept = &["x.part"] as &[&str];
     for (says, left, answer) in [
         ("closed the connection without a reply", &[] as &[&str], Vec::new()),
-        ("invalid reply from the server", &[], b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
+        ("invalid reply from the server", &[], b"HTTP/1.1 400 Bad FilesRequest\r\n\r\n".to_vec()),
         ("; check whether the server uses --dialect plain", &[], frame(b"hello")),
         ("missing field", &[], frame(b"{}")),
         ("missing field `sha256`", &[], frame(br#"{"name":"x","size":7,"offset":0}"#)),

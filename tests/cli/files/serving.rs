@@ -94,10 +94,10 @@ fn the_plain_dialect_is_for_anybody_with_a_socket() {
         let says = "no is empty or was refused, which the dialect plain cannot distinguish";
         expect(&call(to.path(), &address, &["--dialect", "plain", "get", "no"]), 1, says);
         assert_eq!(names(to.path()), ["x"]);
-        server.logged("\"no\" is not granted: there is no such file");
+        server.logged("rejected \"no\": there is no such file");
         let mut socket = TcpStream::connect(&address).unwrap();
         socket.write_all(b"../\x1b[31m").unwrap();
-        server.logged(r#""../\u{1b}[31m" is not granted: '..' leads nowhere here"#);
+        server.logged(r#"rejected "../\u{1b}[31m": '..' leads nowhere here"#);
     }
 }
 

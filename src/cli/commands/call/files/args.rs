@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Subcommand, ValueHint};
 use switchboard::Framing;
-use switchboard::services::files::Dialect;
+use switchboard::services::files::FilesDialect;
 
 use crate::cli::units::HumanDuration;
 
@@ -21,7 +21,7 @@ pub(in crate::cli) struct CallFilesArgs {
     pub(super) address: String,
     /// The protocol of the server [default: framed]
     #[arg(long, value_name = "NAME", global = true, value_parser = dialect_parser())]
-    pub(super) dialect: Option<Dialect>,
+    pub(super) dialect: Option<FilesDialect>,
     /// The framing of the stream; under plain only of the file name: raw or lines [default: u32be,
     /// raw]
     #[arg(long, value_name = "NAME", global = true)]
@@ -66,6 +66,6 @@ pub(super) enum CallFilesCommand {
     },
 }
 
-fn dialect_parser() -> impl TypedValueParser<Value = Dialect> {
-    PossibleValuesParser::new(Dialect::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<Dialect>())
+fn dialect_parser() -> impl TypedValueParser<Value = FilesDialect> {
+    PossibleValuesParser::new(FilesDialect::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<FilesDialect>())
 }

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use switchboard::client::files::{DownloadError, DownloadEvent, FileDownload};
-use switchboard::services::files::wire::Code;
+use switchboard::services::files::wire::FilesErrorCode;
 
 use super::connection::FilesConnection;
 use super::error::CallFilesError;
@@ -66,7 +66,7 @@ pub(super) fn get_framed(plan: &CallFilesPlan, request: &GetRequest) -> Result<E
 fn file_has_changed(error: &DownloadError, resumed_bytes: u64) -> bool {
     match error {
         DownloadError::ChecksumMismatch => true,
-        DownloadError::Refused(fault) => resumed_bytes > 0 && fault.code == Code::BadOffset.to_string(),
+        DownloadError::Refused(fault) => resumed_bytes > 0 && fault.code == FilesErrorCode::BadOffset.to_string(),
         _ => false,
     }
 }
@@ -89,7 +89,9 @@ fn fetch_framed(
             return Err(mark_first(download.unexpected_eof().into()));
         };
         match download.handle_frame(&payload).map_err(|error| mark_first(error.into()))? {
-            DownloadEvent::Head(head) => progress = Some(request.start_progress(output, Some(head.size), head.offset)),
+            DownloadEvent::FileHeader(head) => {
+                progress = Some(request.start_progress(output, Some(head.size), head.offset))
+            }
             DownloadEvent::Data(bytes) => {
                 request.write(output, bytes, signals)?;
                 if let Some(progress) = &progress {

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use switchboard::services::files::Dialect;
+use switchboard::services::files::FilesDialect;
 
 use crate::cli::error::CliError;
 use crate::cli::logging;
@@ -29,7 +29,7 @@ pub(super) fn call(args: CallFilesArgs, verbosity: Verbosity) -> Result<ExitCode
     let plan = CallFilesPlan::new(&args, dialect)?;
     logging::start(verbosity.level());
     match args.command {
-        CallFilesCommand::List { .. } if dialect == Dialect::Plain => {
+        CallFilesCommand::List { .. } if dialect == FilesDialect::Plain => {
             Err(CliError::Usage("the dialect plain has no list, only get NAME".to_owned()))
         }
         CallFilesCommand::List { directory, json } => list::list(&plan, directory, json),
@@ -46,8 +46,8 @@ pub(super) fn call(args: CallFilesArgs, verbosity: Verbosity) -> Result<ExitCode
             }
             let request = GetRequest { name, path, no_clobber, is_quiet: verbosity.is_quiet() };
             match dialect {
-                Dialect::Framed => get::get_framed(&plan, &request),
-                Dialect::Plain => get::get_plain(&plan, &request),
+                FilesDialect::Framed => get::get_framed(&plan, &request),
+                FilesDialect::Plain => get::get_plain(&plan, &request),
             }
         }
     }

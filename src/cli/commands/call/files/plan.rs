@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchboard::Framing;
-use switchboard::services::files::Dialect;
+use switchboard::services::files::FilesDialect;
 
 use super::args::CallFilesArgs;
 use crate::cli::commands::call::server_address::ServerAddress;
@@ -17,12 +17,13 @@ pub(super) struct CallFilesPlan {
 }
 
 impl CallFilesPlan {
-    pub(super) fn new(args: &CallFilesArgs, dialect: Dialect) -> Result<Self, CliError> {
-        let framing = args.framing.unwrap_or(if dialect == Dialect::Plain { Framing::Raw } else { Framing::U32BE });
-        if !(dialect.suits(framing) || (dialect == Dialect::Plain && framing == Framing::Lines)) {
+    pub(super) fn new(args: &CallFilesArgs, dialect: FilesDialect) -> Result<Self, CliError> {
+        let framing =
+            args.framing.unwrap_or(if dialect == FilesDialect::Plain { Framing::Raw } else { Framing::U32BE });
+        if !(dialect.supports(framing) || (dialect == FilesDialect::Plain && framing == Framing::Lines)) {
             return Err(CliError::Usage(match dialect {
-                Dialect::Framed => format!("--framing {framing} cannot carry frames of 1 MiB: use u32be"),
-                Dialect::Plain => format!("--framing {framing} does not suit the dialect plain: use raw or lines"),
+                FilesDialect::Framed => format!("--framing {framing} cannot carry frames of 1 MiB: use u32be"),
+                FilesDialect::Plain => format!("--framing {framing} does not suit the dialect plain: use raw or lines"),
             }));
         }
         let server = ServerAddress::resolve_stream("files --root DIR", &args.address)?;
