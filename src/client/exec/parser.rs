@@ -13,7 +13,7 @@ const MAX_EXCERPT_CHARS: usize = 20;
 /// The parser of one response.
 ///
 /// ```
-/// use switchboard::client::exec::{ExecDialect, ResponseParser, ParseStep};
+/// use switchboard::client::exec::{ExecDialect, ParseStep, ResponseParser};
 /// let mut parser = ResponseParser::new(ExecDialect::Length);
 /// assert_eq!(parser.push(&[2, 0, 0, 0, b'h'])?, ParseStep::NeedMore);
 /// assert_eq!(parser.push(b"i")?, ParseStep::Done);
@@ -28,6 +28,7 @@ pub struct ResponseParser {
     header: Option<ResponseHeader>,
 }
 
+/// The part of the response that the parser expects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ParserState {
     Length,
@@ -43,8 +44,9 @@ enum ParserState {
 pub enum ParseStep {
     /// Receive more bytes, then call [`push`](ResponseParser::push).
     NeedMore,
-    /// The received bytes may be complete or not: a length in [`ExecDialect::Ready`] has no end mark.
-    /// Receive with a short timeout. If it expires, call [`timeout`](ResponseParser::timeout).
+    /// The received bytes may be complete or not: a length in [`ExecDialect::Ready`] has no end
+    /// mark. Receive with a short timeout. If it expires, call
+    /// [`timeout`](ResponseParser::timeout).
     WaitForMore,
     /// Send these bytes to the server, then call [`push`](ResponseParser::push) with no bytes: the
     /// output may be empty.
@@ -159,6 +161,7 @@ impl ResponseParser {
         std::mem::take(&mut self.buffer).try_into().unwrap_or_default()
     }
 
+    /// Handles bytes in [`ParserState::Ready`].
     fn push_ready(&mut self, bytes: &[u8]) -> Result<ParseStep, ExecResponseError> {
         // One byte more than the longest valid length is enough to detect an error.
         let room = (READY.len() + MAX_LENGTH_DIGITS + 1).saturating_sub(self.buffer.len());
@@ -192,6 +195,7 @@ impl ResponseParser {
     }
 }
 
+/// Returns the state that expects the output, after a check of its declared length.
 fn output_state(bytes: u64, md5: Option<String>) -> Result<ParserState, ExecResponseError> {
     let fits = usize::try_from(bytes).ok().filter(|bytes| *bytes <= MAX_OUTPUT_BYTES);
     fits.map(|bytes| ParserState::Output { bytes, md5 }).ok_or(ExecResponseError::OutputTooLong(bytes))
