@@ -52,13 +52,13 @@ fn a_corrupted_answer() {
 #[test]
 fn an_answer_that_comes_twice() {
     let doubles = |number, payload: Vec<u8>| if number == 1 { vec![payload.clone(), payload] } else { vec![payload] };
-    assert_finds(&Server::of_frames(doubles), "duplicated", "came twice");
+    assert_finds(&Server::of_frames(doubles), "duplicated", "arrived twice");
 }
 
 #[test]
 fn an_answer_that_never_comes() {
     let forgets = |number, payload| if number >= 1 { vec![] } else { vec![payload] };
-    assert_finds(&Server::of_frames(forgets), "lost", "never came");
+    assert_finds(&Server::of_frames(forgets), "lost", "never arrived");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_connection_that_is_broken_off() {
     let leaves = Server::start(|_| Ok(()));
     let (line, result) = wrong(&[&leaves.address]);
     assert!(result["faults"]["broken"].as_u64().unwrap() > 0, "{line}");
-    assert!(line.contains("broken off by the server"), "{line}");
+    assert!(line.contains("closed by the server"), "{line}");
 }
 
 #[test]

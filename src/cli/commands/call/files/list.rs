@@ -15,7 +15,7 @@ use switchboard::services::files::wire::Listing;
 use super::link::Link;
 use super::{Ended, Plan};
 use crate::cli::error::CliError;
-use crate::cli::report::words;
+use crate::cli::report::text;
 use crate::cli::terminal::stdout;
 use crate::cli::transfer::Interrupt;
 
@@ -64,7 +64,7 @@ fn table(listing: &Listing) -> String {
         let modified = file.modified.as_deref().map(when).unwrap_or_default();
         table.add_row([escape::line(&file.name).into_owned(), BinaryBytes(file.size).to_string(), modified]);
     }
-    words::plain(table) + "\n"
+    text::right_aligned_table(table) + "\n"
 }
 
 /// A time as it is here.
