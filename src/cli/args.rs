@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::commands::bench::args::BenchCommand;
-use super::commands::call::Callee;
+use super::commands::call::CallCommand;
 use super::commands::config::ConfigCommand;
 use super::commands::duel::args::DuelArgs;
 use super::commands::get::GetArgs;
@@ -48,7 +48,7 @@ pub(super) enum CliCommand {
     Call {
         /// The service
         #[command(subcommand)]
-        callee: Callee,
+        command: CallCommand,
     },
     /// Check a configuration file for 'serve --config', or print an example
     #[command(subcommand, disable_help_subcommand = true)]

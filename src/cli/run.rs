@@ -35,7 +35,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
             logging::start(verbosity.level());
             return duel::duel(*duel_args, verbosity.is_quiet());
         }
-        CliCommand::Call { callee } => return call::call(callee, verbosity),
+        CliCommand::Call { command } => return call::call(command, verbosity),
         CliCommand::Config(command) => config::config(&command)?,
         CliCommand::Get(get_args) => return get::get(get_args, verbosity),
         CliCommand::Man { subcommand } => man::man(Args::command(), &subcommand)?,

@@ -102,7 +102,7 @@ fn a_server_that_ends_meanwhile_is_noticed_at_once() {
     drop(peer);
     let (code, printed, log) = ended(program);
     assert_eq!((code, &*printed), (Some(1), "now\n"));
-    assert!(log.starts_with(&format!("switchboard: {} closed; ", server.address())), "{log}");
+    assert!(log.starts_with(&format!("switchboard: {}: connection closed; ", server.address())), "{log}");
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_format_that_is_refused_is_a_failure() {
     let mut peer = server.accept_raw();
     assert_eq!(question(&mut peer), "%Q");
     peer.write_all(b"error: what is \x1b%Q?").unwrap();
-    let says = "switchboard: clock refuses the format: what is \\u{1b}%Q?\n";
+    let says = "switchboard: the clock rejects the format: what is \\u{1b}%Q?\n";
     assert_eq!(ended(program), (Some(1), String::new(), says.to_owned()));
 }
 
@@ -128,7 +128,7 @@ fn a_datagram_may_be_empty_and_its_answer_lost() {
     server.send_to(b"now", from).unwrap();
     let (code, printed, log) = ended(program);
     assert_eq!((code, &*printed), (Some(1), "now\n"));
-    assert!(log.starts_with("* no answer within 2s; "), "{log}");
+    assert!(log.starts_with("* no reply within 2s: "), "{log}");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn nobody_who_answers_is_a_failure() {
     let address = server.local_addr().unwrap().to_string();
     let (code, printed, log) = ended(ask(&["--broadcast", &address, "--timeout", "100ms"]));
     assert_eq!((code, &*printed), (Some(1), ""));
-    assert!(log.starts_with(&format!("switchboard: udp:{address} gave no time within 100ms; ")), "{log}");
+    assert!(log.starts_with(&format!("switchboard: udp:{address}: no reply within 100ms; ")), "{log}");
 }
 
 #[test]
@@ -171,8 +171,8 @@ fn what_means_nothing_is_wrong_usage() {
         (&["127.0.0.1:1", "--every", "0"][..], "--every 0 would never wait"),
         (&["127.0.0.1:1", "--count", "0"], "--count"),
         (&["--broadcast", "--count", "2"], "cannot be used with"),
-        (&["udp:255.255.255.255:1"], "is a broadcast address: 'call clock --broadcast' asks everybody"),
-        (&["--broadcast", "[::1]:1"], "--broadcast is for IPv4 alone"),
+        (&["udp:255.255.255.255:1"], "is a broadcast address: only 'call clock --broadcast' sends to it"),
+        (&["--broadcast", "[::1]:1"], "--broadcast needs an IPv4 address"),
         (&["--broadcast", "unix:/x"], "is not a UDP address"),
     ] {
         let (code, _, log) = ended(ask(args));

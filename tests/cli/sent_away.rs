@@ -23,14 +23,14 @@ fn who_is_kicked_or_banned_does_not_come_back() {
     eva.printed_until("you are eva");
     server.type_in("/kick eva");
     assert_eq!(eva.wait().code(), Some(1));
-    assert_eq!(eva.log(), "switchboard: the server sent you away: kicked by the operator\n");
+    assert_eq!(eva.log(), "switchboard: the server removed you: kicked by the operator\n");
 
     let mut bob = call(&address, "bob");
     bob.printed_until("you are bob");
     server.type_in("/ban 127.0.0.1");
     assert_eq!(bob.wait().code(), Some(1));
     let log = bob.log();
-    assert!(log.ends_with("switchboard: the server sent you away: this address is banned\n"), "{log}");
+    assert!(log.ends_with("switchboard: the server removed you: this address is banned\n"), "{log}");
 }
 
 #[test]

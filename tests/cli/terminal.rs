@@ -234,7 +234,7 @@ fn who_leaves_before_the_answers_is_told_how_many_are_missing() {
         "[lobby] eva> one",
         "[lobby] eva> /msg bo two",
         "[lobby] eva>",
-        "switchboard: 2 of what you wrote may not have been said",
+        "switchboard: lines possibly not delivered: 2",
         "",
     ]);
 }
@@ -252,8 +252,8 @@ fn a_session_that_ends_by_itself_puts_the_terminal_back() {
     let lines = [
         "* you are eva, in lobby",
         "[lobby] bo: last words",
-        "switchboard: connection lost; without --no-reconnect it woul",
-        "d be opened again",
+        "switchboard: connection lost; --no-reconnect forbids a new c",
+        "onnection",
         "",
     ];
     terminal.shows(&lines);

@@ -144,7 +144,7 @@ fn a_server_that_closes_with_lines_left_is_a_failure() {
     peer.write_all(b"ho").unwrap();
     expect(&mut peer, b"bye");
     drop(peer);
-    let says = format!("switchboard: {} closed, and gave no answer to 'bye'\n", server.address());
+    let says = format!("switchboard: {}: connection closed without a reply to 'bye'\n", server.address());
     assert_eq!(ended(program), (Some(1), "ho\n".to_owned(), says));
     let program = call(&["echo", &server.address()], b"hi\n");
     let mut peer = server.accept_raw();
@@ -153,7 +153,7 @@ fn a_server_that_closes_with_lines_left_is_a_failure() {
     drop(peer);
     let (code, printed, log) = ended(program);
     assert_eq!((code, &*printed), (Some(1), ""));
-    assert!(log.contains("closed in the middle of an answer, after 5 bytes of it"), "{log}");
+    assert!(log.contains("connection closed in the middle of a reply, after 5 bytes"), "{log}");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_server_that_does_not_answer_is_not_waited_for_for_ever() {
     let mut peer = server.accept_raw();
     expect(&mut peer, b"hi");
     expect_end(peer);
-    let says = format!("switchboard: {} gave no answer within 200ms; --timeout allows more\n", server.address());
+    let says = format!("switchboard: {}: no reply within 200ms; allow more with --timeout\n", server.address());
     assert_eq!(ended(program), (Some(1), String::new(), says));
 }
 
@@ -203,7 +203,7 @@ fn what_is_no_text_is_shown_and_told_once() {
     assert_eq!((code, &*printed), (Some(0), "caf\u{fffd} \x1b[31m\n\u{fffd}\n"));
     assert_eq!(
         log,
-        "* not all that came is text in UTF-8: \u{fffd} stands for what is not; --encoding names another\n"
+        "* a reply is not valid UTF-8: \u{fffd} replaces the invalid bytes; choose another with --encoding\n"
     );
 }
 
@@ -217,7 +217,7 @@ fn a_line_that_cannot_be_written_is_named_and_the_next_goes_on() {
     expect_end(peer);
     let (code, printed, log) = ended(program);
     assert_eq!((code, &*printed), (Some(1), "\u{e8}\n"));
-    let says = ["* 'a 你': not sent: windows-1252 has no '你'", "switchboard: 1 of the lines was without an answer"];
+    let says = ["* 'a 你': not sent: windows-1252 has no '你'", "switchboard: 1 line got no reply"];
     assert_eq!(log.lines().collect::<Vec<_>>(), says);
 }
 
@@ -231,7 +231,7 @@ fn lines_that_are_empty_or_no_text_are_told() {
     expect_end(peer);
     let (code, printed, log) = ended(program);
     assert_eq!((code, &*printed), (Some(1), "OK\n"));
-    assert_eq!(log.matches("an empty line is nothing").count(), 1, "{log}");
+    assert_eq!(log.matches("empty lines are skipped").count(), 1, "{log}");
     assert!(log.contains("not UTF-8"), "{log}");
 }
 
@@ -331,7 +331,7 @@ fn what_means_nothing_is_wrong_usage() {
         (&["robot", "127.0.0.1:0"][..], "port 0 stands for any port"),
         (&["robot", "127.0.0.1"], "is not an address"),
         (&["robot", "127.0.0.1:1", "--timeout", "0"], "leaves no time"),
-        (&["echo", "udp:127.0.0.1:1", "--framing", "u8"], "each datagram is a message of its own"),
+        (&["echo", "udp:127.0.0.1:1", "--framing", "u8"], "each datagram is one message"),
         (&["echo", "unix:/x", "--udp"], "is not a UDP address: leave out unix: or --udp"),
         (&["echo", "255.255.255.255:1"], "is a broadcast address"),
         (&["echo", "udp:127.255.255.255:1"], "is a broadcast address"),

@@ -84,7 +84,7 @@ fn wrong_usage_is_one_clear_line() {
         (&["call", "chess"], "unrecognized subcommand 'chess'"),
         (&["call", "chat", "7000"], "7000 is not an address: write host:port"),
         (&["call", "chat", "127.0.0.1:0"], "127.0.0.1:0 is no server's address: port 0 stands for any port"),
-        (&["call", "chat", "udp:127.0.0.1:8003"], "udp:127.0.0.1:8003 is not for this client: leave out udp:"),
+        (&["call", "chat", "udp:127.0.0.1:8003"], "udp:127.0.0.1:8003: this client does not use UDP; leave out udp:"),
         (&["call", "chat", "--framing", "lines"], "--framing lines is not for JSON: choose one with a length"),
         (&["call", "chat", "--color", "pink"], "invalid value 'pink' for '--color <WHEN>'"),
         (&["man", "bench", "chess"], "unknown subcommand 'chess': use one of echo chat"),

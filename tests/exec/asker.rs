@@ -5,27 +5,27 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use socket2::SockRef;
-use switchboard::services::exec::{Allowed, Dialect, Exec, Program, Rules};
+use switchboard::services::exec::{Allowed, Exec, ExecDialect, ExecRules, Program};
 use switchboard::{Framing, Limits};
 
 use crate::common::{Engine, GUARD, Running, tcp};
 
-/// Rules that allow these programs.
-pub(crate) fn allowing(names: &[&str]) -> Rules {
+/// ExecRules that allow these programs.
+pub(crate) fn allowing(names: &[&str]) -> ExecRules {
     let programs = names.iter().map(|name| Program::find(name).unwrap()).collect();
-    Rules { timeout: GUARD, ..Rules::new(Allowed::Programs(programs)) }
+    ExecRules { timeout: GUARD, ..ExecRules::new(Allowed::Programs(programs)) }
 }
 
-pub(crate) fn shell() -> Rules {
-    Rules { timeout: GUARD, ..Rules::new(Allowed::Shell) }
+pub(crate) fn shell() -> ExecRules {
+    ExecRules { timeout: GUARD, ..ExecRules::new(Allowed::Shell) }
 }
 
 /// The service on a port of its own.
-pub(crate) fn open<E: Engine>(rules: Rules) -> (Running, SocketAddr) {
+pub(crate) fn open<E: Engine>(rules: ExecRules) -> (Running, SocketAddr) {
     open_framed::<E>(rules, Framing::Raw)
 }
 
-pub(crate) fn open_framed<E: Engine>(rules: Rules, framing: Framing) -> (Running, SocketAddr) {
+pub(crate) fn open_framed<E: Engine>(rules: ExecRules, framing: Framing) -> (Running, SocketAddr) {
     let limits = Limits { drain_timeout: Duration::from_millis(100), ..Limits::default() };
     let mut engine = E::with_limits(limits);
     let exec = engine.add_service("exec", Exec::new(rules));
@@ -35,7 +35,7 @@ pub(crate) fn open_framed<E: Engine>(rules: Rules, framing: Framing) -> (Running
 
 pub(crate) struct Asker(pub(crate) TcpStream);
 
-/// An answer in [`Dialect::Header`].
+/// An answer in [`ExecDialect::Header`].
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) header: String,
@@ -66,13 +66,13 @@ impl Asker {
         i32::from_le_bytes(self.exactly(4).try_into().unwrap())
     }
 
-    /// The next answer in [`Dialect::Length`].
+    /// The next answer in [`ExecDialect::Length`].
     pub(crate) fn length(&mut self) -> Vec<u8> {
         let bytes = self.four();
         self.exactly(bytes.try_into().expect("a length is not below zero"))
     }
 
-    /// The next answer in [`Dialect::Header`].
+    /// The next answer in [`ExecDialect::Header`].
     pub(crate) fn header(&mut self) -> Answer {
         let bytes = self.four().try_into().unwrap();
         let header = String::from_utf8(self.exactly(bytes)).unwrap();
@@ -81,26 +81,26 @@ impl Asker {
         Answer { header, fields, output }
     }
 
-    /// The announcement in [`Dialect::Ready`], which is one message.
+    /// The announcement in [`ExecDialect::Ready`], which is one message.
     pub(crate) fn ready(&mut self) -> usize {
         let bytes = self.message();
         let text = std::str::from_utf8(&bytes).unwrap();
         text.strip_prefix("Ready|").unwrap_or_else(|| panic!("not ready: {text}")).parse().unwrap()
     }
 
-    /// Asks in [`Dialect::Header`]; the output.
+    /// Asks in [`ExecDialect::Header`]; the output.
     pub(crate) fn ask(&mut self, line: impl AsRef<[u8]>) -> String {
         self.say(line);
         String::from_utf8_lossy(&self.header().output).into_owned()
     }
 
     /// Asks in any dialect; the output.
-    pub(crate) fn ask_in(&mut self, dialect: Dialect, line: impl AsRef<[u8]>) -> Vec<u8> {
+    pub(crate) fn ask_in(&mut self, dialect: ExecDialect, line: impl AsRef<[u8]>) -> Vec<u8> {
         self.say(line);
         match dialect {
-            Dialect::Header => self.header().output,
-            Dialect::Length => self.length(),
-            Dialect::Ready => {
+            ExecDialect::Header => self.header().output,
+            ExecDialect::Length => self.length(),
+            ExecDialect::Ready => {
                 let bytes = self.ready();
                 self.say("Start");
                 self.exactly(bytes)

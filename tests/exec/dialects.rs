@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use switchboard::services::exec::{Dialect, Rules};
+use switchboard::services::exec::{ExecDialect, ExecRules};
 
 use crate::asker::{Asker, allowing, open, shell};
 use crate::common::{Engine, conformance};
@@ -58,7 +58,7 @@ fn md5_of(bytes: &[u8]) -> String {
 }
 
 fn a_length_is_followed_by_both_outputs<E: Engine>() {
-    let (running, addr) = open::<E>(Rules { dialect: Dialect::Length, ..allowing(&["sh", "true", "false"]) });
+    let (running, addr) = open::<E>(ExecRules { dialect: ExecDialect::Length, ..allowing(&["sh", "true", "false"]) });
     let mut asker = Asker::connect(addr);
     for (line, bytes) in [
         ("sh -c 'echo err >&2; echo out'", &b"\x08\0\0\0out\nerr\n"[..]),
@@ -74,7 +74,7 @@ fn a_length_is_followed_by_both_outputs<E: Engine>() {
 }
 
 fn ready_waits_for_the_word<E: Engine>() {
-    let (running, addr) = open::<E>(Rules { dialect: Dialect::Ready, ..allowing(&["echo", "true"]) });
+    let (running, addr) = open::<E>(ExecRules { dialect: ExecDialect::Ready, ..allowing(&["echo", "true"]) });
     let mut asker = Asker::connect(addr);
     for (line, bytes) in [("echo hello", &b"hello\n"[..]), ("true", b"cmd ERROR")] {
         asker.say(line);
@@ -93,17 +93,17 @@ fn ready_waits_for_the_word<E: Engine>() {
 }
 
 fn another_command_forgets_what_was_ready<E: Engine>() {
-    let (running, addr) = open::<E>(Rules { dialect: Dialect::Ready, ..allowing(&["echo"]) });
+    let (running, addr) = open::<E>(ExecRules { dialect: ExecDialect::Ready, ..allowing(&["echo"]) });
     let mut asker = Asker::connect(addr);
     asker.say("echo first");
     assert_eq!(asker.ready(), 6);
-    assert_eq!(asker.ask_in(Dialect::Ready, "echo the second"), b"the second\n");
+    assert_eq!(asker.ask_in(ExecDialect::Ready, "echo the second"), b"the second\n");
     drop(asker);
     running.drain();
 }
 
 fn a_word_that_comes_too_soon_is_heard_in_its_turn<E: Engine>() {
-    let (running, addr) = open::<E>(Rules { dialect: Dialect::Ready, ..shell() });
+    let (running, addr) = open::<E>(ExecRules { dialect: ExecDialect::Ready, ..shell() });
     let folder = tempfile::tempdir().unwrap();
     let mut begun = crate::fifo::Fifo::new(folder.path(), "begun");
     let gate = crate::fifo::make(folder.path(), "gate");
@@ -118,8 +118,8 @@ fn a_word_that_comes_too_soon_is_heard_in_its_turn<E: Engine>() {
 }
 
 fn nothing_is_answered_with_nothing<E: Engine>() {
-    for dialect in [Dialect::Header, Dialect::Length, Dialect::Ready] {
-        let (running, addr) = open::<E>(Rules { dialect, ..allowing(&["echo"]) });
+    for dialect in [ExecDialect::Header, ExecDialect::Length, ExecDialect::Ready] {
+        let (running, addr) = open::<E>(ExecRules { dialect, ..allowing(&["echo"]) });
         let mut asker = Asker::connect(addr);
         for (line, says) in [
             ("rm -rf /", "exec: 'rm' is not allowed; allowed: echo\n"),
@@ -140,11 +140,11 @@ fn nothing_is_answered_with_nothing<E: Engine>() {
 
 fn output_is_cut_at_once<E: Engine>() {
     let begun = Instant::now();
-    for dialect in [Dialect::Header, Dialect::Length, Dialect::Ready] {
-        let (running, addr) = open::<E>(Rules { dialect, ..allowing(&["yes", "head"]) });
+    for dialect in [ExecDialect::Header, ExecDialect::Length, ExecDialect::Ready] {
+        let (running, addr) = open::<E>(ExecRules { dialect, ..allowing(&["yes", "head"]) });
         let mut asker = Asker::connect(addr);
         let output = asker.ask_in(dialect, "yes");
-        if dialect == Dialect::Header {
+        if dialect == ExecDialect::Header {
             assert_eq!(output, b"y\n".repeat(1 << 19));
         } else {
             let mark = b"y\nexec: cut: it said more than 1048576 bytes\n";

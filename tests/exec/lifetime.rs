@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use switchboard::Reactor;
-use switchboard::services::exec::Rules;
+use switchboard::services::exec::ExecRules;
 
 use crate::asker::{Asker, allowing, open, shell};
 use crate::common::{Engine, GUARD, conformance};
@@ -63,7 +63,7 @@ fn what_was_said_before_the_end_is_all_there<E: Engine>() {
 }
 
 fn time_ends_a_command_and_all_that_it_has_started<E: Engine>() {
-    let (running, addr) = open::<E>(Rules { timeout: Duration::from_secs(3), ..shell() });
+    let (running, addr) = open::<E>(ExecRules { timeout: Duration::from_secs(3), ..shell() });
     let folder = tempfile::tempdir().unwrap();
     let mut held = Fifo::new(folder.path(), "held");
     let mut asker = Asker::connect(addr);
@@ -79,7 +79,7 @@ fn time_ends_a_command_and_all_that_it_has_started<E: Engine>() {
 }
 
 fn who_ignores_signals_is_killed_as_well<E: Engine>() {
-    let (running, addr) = open::<E>(Rules { timeout: Duration::from_secs(3), ..shell() });
+    let (running, addr) = open::<E>(ExecRules { timeout: Duration::from_secs(3), ..shell() });
     let folder = tempfile::tempdir().unwrap();
     let mut begun = Fifo::new(folder.path(), "begun");
     let mut asker = Asker::connect(addr);
@@ -109,7 +109,7 @@ fn who_has_said_all_still_gets_an_answer<E: Engine>() {
 fn nothing_is_left_when_the_engine_has_stopped<E: Engine>() {
     // Where a connection's thread does its work, an engine that is stopped at once waits for it, and it ends in its own time.
     for drain in [false, true] {
-        let (running, addr) = open::<E>(Rules { timeout: Duration::from_secs(1), ..shell() });
+        let (running, addr) = open::<E>(ExecRules { timeout: Duration::from_secs(1), ..shell() });
         let folder = tempfile::tempdir().unwrap();
         let mut held = Fifo::new(folder.path(), "held");
         let askers: Vec<Asker> = (0..2)
@@ -133,7 +133,7 @@ fn nothing_is_left_when_the_engine_has_stopped<E: Engine>() {
 
 fn a_drain_ends_what_runs_and_what_waits_and_all_are_answered<E: Engine>() {
     let jobs = std::num::NonZeroUsize::new(1).unwrap();
-    let (running, addr) = open::<E>(Rules { timeout: 10 * GUARD, jobs, ..shell() });
+    let (running, addr) = open::<E>(ExecRules { timeout: 10 * GUARD, jobs, ..shell() });
     let folder = tempfile::tempdir().unwrap();
     let mut held = Fifo::new(folder.path(), "held");
     let mut first = Asker::connect(addr);
@@ -157,7 +157,7 @@ mod on_the_reactor_alone {
 
     #[test]
     fn a_command_ends_with_its_connection() {
-        let (running, addr) = open::<Reactor>(Rules { timeout: 10 * GUARD, ..shell() });
+        let (running, addr) = open::<Reactor>(ExecRules { timeout: 10 * GUARD, ..shell() });
         let folder = tempfile::tempdir().unwrap();
         let mut held = Fifo::new(folder.path(), "held");
         let mut asker = Asker::connect(addr);
@@ -171,7 +171,7 @@ mod on_the_reactor_alone {
     #[test]
     fn a_command_ends_with_the_engine_long_before_its_time() {
         for drain in [false, true] {
-            let (running, addr) = open::<Reactor>(Rules { timeout: 10 * GUARD, ..shell() });
+            let (running, addr) = open::<Reactor>(ExecRules { timeout: 10 * GUARD, ..shell() });
             let folder = tempfile::tempdir().unwrap();
             let mut held = Fifo::new(folder.path(), "held");
             let mut asker = Asker::connect(addr);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use switchboard::services::Echo;
-use switchboard::services::exec::{Exec, Rules};
+use switchboard::services::exec::{Exec, ExecRules};
 use switchboard::{Framing, Limits};
 
 use crate::asker::{Asker, open, open_framed, shell};
@@ -89,7 +89,7 @@ fn too_many_at_once_are_told_so_in_their_turn<E: Engine>() {
 }
 
 fn commands_of_several_connections_run_side_by_side<E: Engine>() {
-    let (running, addr) = open::<E>(Rules { jobs: 4.try_into().unwrap(), ..shell() });
+    let (running, addr) = open::<E>(ExecRules { jobs: 4.try_into().unwrap(), ..shell() });
     let mut held = Held::new(4);
     let mut askers: Vec<Asker> = (0..4).map(|_| Asker::connect(addr)).collect();
     for (number, asker) in askers.iter_mut().enumerate() {
@@ -108,7 +108,7 @@ fn commands_of_several_connections_run_side_by_side<E: Engine>() {
 fn an_echo_is_prompt_while_commands_hang<E: Engine>() {
     let limits = Limits { drain_timeout: Duration::from_millis(100), ..Limits::default() };
     let mut engine = E::with_limits(limits);
-    let exec = engine.add_service("exec", Exec::new(Rules { timeout: GUARD, ..shell() }));
+    let exec = engine.add_service("exec", Exec::new(ExecRules { timeout: GUARD, ..shell() }));
     let echo = engine.add_service("echo", Echo);
     let (addr, other) = (tcp(&mut engine, exec, Framing::Raw), tcp(&mut engine, echo, Framing::U32BE));
     let running = Running::start(engine);
@@ -135,7 +135,7 @@ fn an_echo_is_prompt_while_commands_hang<E: Engine>() {
 }
 
 fn no_more_run_at_once_than_may<E: Engine>() {
-    let (running, addr) = open::<E>(Rules { jobs: 2.try_into().unwrap(), ..shell() });
+    let (running, addr) = open::<E>(ExecRules { jobs: 2.try_into().unwrap(), ..shell() });
     let mut held = Held::new(4);
     let mut askers: Vec<Asker> = (0..4).map(|_| Asker::connect(addr)).collect();
     for (number, asker) in askers.iter_mut().enumerate() {

@@ -1,6 +1,6 @@
 //! Where a token is wanted.
 
-use switchboard::services::exec::{Dialect, Rules};
+use switchboard::services::exec::{ExecDialect, ExecRules};
 
 use crate::asker::{Asker, allowing, open};
 use crate::common::{Engine, conformance};
@@ -12,19 +12,19 @@ conformance! {
 
 const TOKEN: &str = "0123456789abcdef-secret";
 
-fn rules(dialect: Dialect) -> Rules {
-    Rules { token: Some(TOKEN.parse().unwrap()), dialect, ..allowing(&["echo"]) }
+fn rules(dialect: ExecDialect) -> ExecRules {
+    ExecRules { token: Some(TOKEN.parse().unwrap()), dialect, ..allowing(&["echo"]) }
 }
 
 fn a_request_begins_with_the_token<E: Engine>() {
-    for dialect in [Dialect::Header, Dialect::Length, Dialect::Ready] {
+    for dialect in [ExecDialect::Header, ExecDialect::Length, ExecDialect::Ready] {
         let (running, addr) = open::<E>(rules(dialect));
         let mut asker = Asker::connect(addr);
         for line in [format!("{TOKEN}\necho hi"), format!("{TOKEN}\r\necho hi\r\n"), format!("{TOKEN}\necho hi\n")] {
             assert_eq!(asker.ask_in(dialect, line), b"hi\n");
         }
         assert_eq!(asker.ask_in(dialect, format!("{TOKEN}\nrm")), b"exec: 'rm' is not allowed; allowed: echo\n");
-        if dialect == Dialect::Ready {
+        if dialect == ExecDialect::Ready {
             asker.say(format!("{TOKEN}\necho hi"));
             assert_eq!(asker.ready(), 3);
             asker.say(format!("{TOKEN}\nStart"));
@@ -37,7 +37,7 @@ fn a_request_begins_with_the_token<E: Engine>() {
 
 fn whoever_does_not_know_the_token_is_told_so_and_closed<E: Engine>() {
     let says = b"exec: the token is wrong or missing: begin each request with it, on a line of its own\n";
-    for dialect in [Dialect::Header, Dialect::Length, Dialect::Ready] {
+    for dialect in [ExecDialect::Header, ExecDialect::Length, ExecDialect::Ready] {
         let (running, addr) = open::<E>(rules(dialect));
         for line in [
             "echo hi".to_owned(),

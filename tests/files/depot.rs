@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use switchboard::services::Echo;
-use switchboard::services::files::{Dialect, Files};
+use switchboard::services::files::{Files, FilesDialect};
 use switchboard::{Framing, Limits};
 use tempfile::TempDir;
 
@@ -37,9 +37,9 @@ impl Depot {
     /// Another directory's; `folder` is not served.
     pub(crate) fn of<E: Engine>(limits: Limits, root: &Path, folder: TempDir) -> Self {
         let mut engine = E::with_limits(limits);
-        let service = engine.add_service("framed", Files::open(root, Dialect::Framed).unwrap());
+        let service = engine.add_service("framed", Files::open(root, FilesDialect::Framed).unwrap());
         let framed = tcp(&mut engine, service, Framing::U32BE);
-        let service = engine.add_service("plain", Files::open(root, Dialect::Plain).unwrap());
+        let service = engine.add_service("plain", Files::open(root, FilesDialect::Plain).unwrap());
         let plain = tcp(&mut engine, service, Framing::Raw);
         let service = engine.add_service("echo", Echo);
         let echo = tcp(&mut engine, service, Framing::U32BE);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use switchboard::{Framing, Limits, services::files::Dialect};
+use switchboard::{Framing, Limits, services::files::FilesDialect};
 
 use crate::common::{Client, Engine, Running, conformance, framed, tcp};
 use crate::depot::{Depot, ask, hear, noise, read_all, receive, sha256};
@@ -169,9 +169,11 @@ fn a_checksum_is_taken_once<E: Engine>() {
 fn a_framing_that_cannot_carry_a_piece_is_not_served<E: Engine>() {
     use switchboard::services::files::Files;
     let folder = tempfile::tempdir().unwrap();
-    for (dialect, framing) in
-        [(Dialect::Framed, Framing::U16BE), (Dialect::Framed, Framing::Lines), (Dialect::Plain, Framing::U32BE)]
-    {
+    for (dialect, framing) in [
+        (FilesDialect::Framed, Framing::U16BE),
+        (FilesDialect::Framed, Framing::Lines),
+        (FilesDialect::Plain, Framing::U32BE),
+    ] {
         let mut engine = E::with_limits(Limits::default());
         let service = engine.add_service("files", Files::open(folder.path(), dialect).unwrap());
         let address = tcp(&mut engine, service, framing);

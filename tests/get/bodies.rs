@@ -121,7 +121,7 @@ fn what_means_nothing_is_refused_before_anybody_is_asked() {
         (&["127.0.0.1:1/", "-H", "no colon"], "write 'Name: value'"),
         (&["127.0.0.1:1/", "-H", "Content-Length: 3"], "omit it"),
         (&["127.0.0.1:1/", "--json"], "add -o FILE"),
-        (&["127.0.0.1:1/x/", "-O"], "say -o FILE"),
+        (&["127.0.0.1:1/x/", "-O"], "use -o FILE"),
         (&["127.0.0.1:1/", "--timeout", "5"], "not a duration"),
     ] {
         let output = run(&[&["get"], args].concat());

@@ -1,13 +1,15 @@
-//! What every download shares, whatever protocol brings it: a progress bar, a place for its bytes, and Ctrl-C.
+//! The parts that every download shares: the output file, the progress bar, and the wait that a
+//! signal ends.
 //!
-//! It must not know a protocol. Its invariant: a file that is at its place is whole, and what was there before stays until then.
+//! This module must not know a protocol. Invariant: a file at its final path is complete, and the
+//! previous file stays there until then.
 
-mod interrupt;
+mod output_file;
 mod progress;
-mod surplus;
-mod target;
+mod signal_watch;
+mod trailing_data;
 
-pub(super) use interrupt::{Interrupt, Waited, Waiting};
-pub(super) use progress::Progress;
-pub(super) use surplus::has_surplus;
-pub(super) use target::{Obstacle, Target};
+pub(super) use output_file::{OutputError, OutputFile};
+pub(super) use progress::TransferProgress;
+pub(super) use signal_watch::{SignalWatch, WaitFor, WaitResult};
+pub(super) use trailing_data::has_trailing_data;

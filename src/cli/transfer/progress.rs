@@ -1,16 +1,16 @@
-//! How far a transfer has come, on a terminal; nothing elsewhere.
+//! The progress display of a transfer, on a terminal only.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar where the end is known, and a spinner where it is not. It is on standard error, and gone when it is dropped.
+/// A bar if the total is known, else a spinner. It is drawn on standard error and cleared on drop.
 #[derive(Debug)]
-pub(in crate::cli) struct Progress {
-    drawn: ProgressBar,
+pub(in crate::cli) struct TransferProgress {
+    bar: ProgressBar,
 }
 
-impl Progress {
-    /// Of `total` bytes, where that is known, `already` are there. Where somebody wants quiet, or where standard error is no
-    /// terminal, nothing is shown.
+impl TransferProgress {
+    /// Starts a display at `already` of `total` bytes. It stays hidden if `quiet`, or if standard
+    /// error is not a terminal.
     pub(in crate::cli) fn new(total: Option<u64>, already: u64, quiet: bool) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let template = match total {
@@ -19,31 +19,31 @@ impl Progress {
             }
             None => "{spinner} {binary_bytes} · {binary_bytes_per_sec}",
         };
-        let drawn = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()).with_position(already);
-        // The template is a constant, and a bar that cannot be styled is a bar all the same.
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()).with_position(already);
+        // The template is a constant. If it were invalid, the default style would still serve.
         if let Ok(style) = ProgressStyle::with_template(template) {
-            drawn.set_style(style.progress_chars("━╸─"));
+            bar.set_style(style.progress_chars("━╸─"));
         }
-        // What was there before says nothing about how fast the rest comes. A reset forgets the time and not the position (0 until
-        // now), so the bar has to take note of it first, unseen.
-        drawn.tick();
-        drawn.reset_eta();
-        drawn.set_draw_target(target);
-        Self { drawn }
+        // The bytes of an earlier run must not count for the rate. `reset_eta` keeps only a
+        // position that the estimator has seen, so tick once while the bar is hidden.
+        bar.tick();
+        bar.reset_eta();
+        bar.set_draw_target(target);
+        Self { bar }
     }
 
-    /// So many bytes more are there.
+    /// Adds `bytes` to the position.
     pub(in crate::cli) fn advance(&self, bytes: u64) {
-        self.drawn.inc(bytes);
+        self.bar.inc(bytes);
     }
 
-    /// Clears it away, before something else is said.
+    /// Clears the display, so that other output can follow.
     pub(in crate::cli) fn finish(&self) {
-        self.drawn.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 
-impl Drop for Progress {
+impl Drop for TransferProgress {
     fn drop(&mut self) {
         self.finish();
     }
@@ -54,12 +54,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_has_come_in_this_run_counts_for_the_rate() {
-        let progress = Progress::new(Some(5 << 30), 5_000_000_000, true);
+    fn rate_counts_only_bytes_of_this_run() {
+        let progress = TransferProgress::new(Some(5 << 30), 5_000_000_000, true);
         progress.advance(1);
-        // A byte in a nanosecond is faster than any clock here.
-        let rate = progress.drawn.per_sec();
-        assert!(rate < 1e9, "{rate} bytes a second");
-        assert_eq!(progress.drawn.position(), 5_000_000_001);
+        // One byte within a nanosecond: the upper limit of any clock.
+        let rate = progress.bar.per_sec();
+        assert!(rate < 1e9, "{rate} bytes/s");
+        assert_eq!(progress.bar.position(), 5_000_000_001);
     }
 }

@@ -9,7 +9,7 @@ mod parser;
 mod request;
 mod response;
 
-pub use crate::services::exec::wire::{Dialect, MAX_LINE_BYTES};
+pub use crate::services::exec::wire::{ExecDialect, MAX_LINE_BYTES};
 pub use error::ExecResponseError;
 pub use parser::{ParseStep, ResponseParser};
 pub use request::{ExecRequestError, request};

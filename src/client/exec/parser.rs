@@ -2,7 +2,7 @@
 
 use super::error::ExecResponseError;
 use super::response::{ExecResponse, MAX_HEADER_BYTES, MAX_OUTPUT_BYTES, ResponseHeader};
-use crate::services::exec::wire::{Dialect, READY, START, md5_hex};
+use crate::services::exec::wire::{ExecDialect, READY, START, md5_hex};
 
 /// Number of decimal digits of [`MAX_OUTPUT_BYTES`].
 const MAX_LENGTH_DIGITS: usize = 8;
@@ -13,8 +13,8 @@ const MAX_EXCERPT_CHARS: usize = 20;
 /// The parser of one response.
 ///
 /// ```
-/// use switchboard::client::exec::{Dialect, ResponseParser, ParseStep};
-/// let mut parser = ResponseParser::new(Dialect::Length);
+/// use switchboard::client::exec::{ExecDialect, ResponseParser, ParseStep};
+/// let mut parser = ResponseParser::new(ExecDialect::Length);
 /// assert_eq!(parser.push(&[2, 0, 0, 0, b'h'])?, ParseStep::NeedMore);
 /// assert_eq!(parser.push(b"i")?, ParseStep::Done);
 /// assert_eq!(parser.into_response().output, b"hi");
@@ -43,7 +43,7 @@ enum ParserState {
 pub enum ParseStep {
     /// Receive more bytes, then call [`push`](ResponseParser::push).
     NeedMore,
-    /// The received bytes may be complete or not: a length in [`Dialect::Ready`] has no end mark.
+    /// The received bytes may be complete or not: a length in [`ExecDialect::Ready`] has no end mark.
     /// Receive with a short timeout. If it expires, call [`timeout`](ResponseParser::timeout).
     WaitForMore,
     /// Send these bytes to the server, then call [`push`](ResponseParser::push) with no bytes: the
@@ -55,11 +55,11 @@ pub enum ParseStep {
 
 impl ResponseParser {
     /// Creates a parser for a response in this dialect.
-    pub fn new(dialect: Dialect) -> Self {
+    pub fn new(dialect: ExecDialect) -> Self {
         let state = match dialect {
-            Dialect::Length => ParserState::Length,
-            Dialect::Header => ParserState::HeaderLength,
-            Dialect::Ready => ParserState::Ready,
+            ExecDialect::Length => ParserState::Length,
+            ExecDialect::Header => ParserState::HeaderLength,
+            ExecDialect::Ready => ParserState::Ready,
         };
         Self { state, buffer: Vec::new(), header: None }
     }
@@ -224,7 +224,7 @@ mod tests {
     }
 
     /// Parses `bytes` in pieces of `size` bytes.
-    fn push(dialect: Dialect, bytes: &[u8], size: usize) -> Result<ExecResponse, ExecResponseError> {
+    fn push(dialect: ExecDialect, bytes: &[u8], size: usize) -> Result<ExecResponse, ExecResponseError> {
         let (mut parser, mut step) = (ResponseParser::new(dialect), ParseStep::NeedMore);
         for piece in bytes.chunks(size) {
             step = parser.push(piece)?;
@@ -243,22 +243,22 @@ mod tests {
         };
         let killed = ResponseHeader { exit_code: Some(None), ..ResponseHeader::default() };
         for (dialect, bytes, header) in [
-            (Dialect::Length, b"\x02\0\0\0hi".to_vec(), None),
-            (Dialect::Header, header(full, b"hi"), Some(full_header)),
-            (Dialect::Header, header(r#"{"total_size":2}"#, b"hi"), Some(ResponseHeader::default())),
-            (Dialect::Header, header(r#"{"exit_code":null,"total_size":2}"#, b"hi"), Some(killed)),
+            (ExecDialect::Length, b"\x02\0\0\0hi".to_vec(), None),
+            (ExecDialect::Header, header(full, b"hi"), Some(full_header)),
+            (ExecDialect::Header, header(r#"{"total_size":2}"#, b"hi"), Some(ResponseHeader::default())),
+            (ExecDialect::Header, header(r#"{"exit_code":null,"total_size":2}"#, b"hi"), Some(killed)),
         ] {
             for size in 1..=bytes.len() {
                 let response = push(dialect, &bytes, size).unwrap();
                 assert_eq!(response, ExecResponse { header: header.clone(), output: b"hi".to_vec() });
             }
         }
-        assert_eq!(push(Dialect::Length, &[0; 4], 4).unwrap(), ExecResponse::default());
+        assert_eq!(push(ExecDialect::Length, &[0; 4], 4).unwrap(), ExecResponse::default());
     }
 
     #[test]
     fn ready_response_is_started_when_its_length_is_complete() {
-        let mut parser = ResponseParser::new(Dialect::Ready);
+        let mut parser = ResponseParser::new(ExecDialect::Ready);
         for (piece, step) in [
             ("Re", ParseStep::NeedMore),
             ("ady|", ParseStep::NeedMore),
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn empty_ready_response_is_complete_after_start() {
-        let mut parser = ResponseParser::new(Dialect::Ready);
+        let mut parser = ResponseParser::new(ExecDialect::Ready);
         assert_eq!(parser.push(b"Ready|0"), Ok(ParseStep::WaitForMore));
         assert_eq!(parser.timeout(), Ok(ParseStep::Send(START)));
         assert_eq!(parser.push(b""), Ok(ParseStep::Done));
@@ -288,34 +288,34 @@ mod tests {
         let negative = (-1_i32).to_le_bytes();
         let huge = i32::MAX.to_le_bytes();
         for (dialect, bytes, expected) in [
-            (Dialect::Length, negative.to_vec(), "invalid response length: -1 bytes"),
-            (Dialect::Length, huge.to_vec(), "2147483647 bytes (maximum 67108864)"),
-            (Dialect::Length, b"\x05\0\0\0hi".to_vec(), "connection after 2 of 5 bytes of the output"),
-            (Dialect::Length, b"\x05\0".to_vec(), "connection after 2 of 4 bytes of the length"),
-            (Dialect::Length, Vec::new(), "closed the connection before a response"),
-            (Dialect::Length, b"Ready|5".to_vec(), "the server speaks the dialect ready"),
-            (Dialect::Length, b"\x02\0\0\0hi\n".to_vec(), "more than the declared 2 bytes"),
-            (Dialect::Length, b"\0\0\0\0\0".to_vec(), "more than the declared 0 bytes"),
-            (Dialect::Header, header(r#"{"total_size":2}"#, b"hi!"), "does the server speak another dialect?"),
-            (Dialect::Header, negative.to_vec(), "header too large: 4294967295 bytes"),
-            (Dialect::Header, header("{", b""), "is not a JSON object"),
-            (Dialect::Header, header("", b""), "is not a JSON object"),
-            (Dialect::Header, header("[]", b""), "is not a JSON object"),
-            (Dialect::Header, header("{}", b""), "lacks the length of the output, total_size"),
-            (Dialect::Header, header(r#"{"total_size":-5}"#, b""), "lacks the length of the output, total_size"),
-            (Dialect::Header, header(r#"{"total_size":68719476736}"#, b""), "68719476736 bytes"),
-            (Dialect::Header, header(r#"{"total_size":2,"md5":"00"}"#, b"hi"), "does not have the MD5"),
-            (Dialect::Header, header(r#"{"total_size":3}"#, b"hi"), "connection after 2 of 3 bytes of the output"),
-            (Dialect::Ready, b"cmd ERROR".to_vec(), "starts with 'cmd ERROR' instead of Ready|"),
-            (Dialect::Ready, b"Ready|-1".to_vec(), "starts with 'Ready|-1'"),
-            (Dialect::Ready, b"Ready|123456789".to_vec(), "123456789 bytes (maximum"),
-            (Dialect::Ready, vec![b'\x1b'; 100], r"starts with '\u{1b}"),
+            (ExecDialect::Length, negative.to_vec(), "invalid response length: -1 bytes"),
+            (ExecDialect::Length, huge.to_vec(), "2147483647 bytes (maximum 67108864)"),
+            (ExecDialect::Length, b"\x05\0\0\0hi".to_vec(), "connection after 2 of 5 bytes of the output"),
+            (ExecDialect::Length, b"\x05\0".to_vec(), "connection after 2 of 4 bytes of the length"),
+            (ExecDialect::Length, Vec::new(), "closed the connection before a response"),
+            (ExecDialect::Length, b"Ready|5".to_vec(), "the server speaks the dialect ready"),
+            (ExecDialect::Length, b"\x02\0\0\0hi\n".to_vec(), "more than the declared 2 bytes"),
+            (ExecDialect::Length, b"\0\0\0\0\0".to_vec(), "more than the declared 0 bytes"),
+            (ExecDialect::Header, header(r#"{"total_size":2}"#, b"hi!"), "does the server speak another dialect?"),
+            (ExecDialect::Header, negative.to_vec(), "header too large: 4294967295 bytes"),
+            (ExecDialect::Header, header("{", b""), "is not a JSON object"),
+            (ExecDialect::Header, header("", b""), "is not a JSON object"),
+            (ExecDialect::Header, header("[]", b""), "is not a JSON object"),
+            (ExecDialect::Header, header("{}", b""), "lacks the length of the output, total_size"),
+            (ExecDialect::Header, header(r#"{"total_size":-5}"#, b""), "lacks the length of the output, total_size"),
+            (ExecDialect::Header, header(r#"{"total_size":68719476736}"#, b""), "68719476736 bytes"),
+            (ExecDialect::Header, header(r#"{"total_size":2,"md5":"00"}"#, b"hi"), "does not have the MD5"),
+            (ExecDialect::Header, header(r#"{"total_size":3}"#, b"hi"), "connection after 2 of 3 bytes of the output"),
+            (ExecDialect::Ready, b"cmd ERROR".to_vec(), "starts with 'cmd ERROR' instead of Ready|"),
+            (ExecDialect::Ready, b"Ready|-1".to_vec(), "starts with 'Ready|-1'"),
+            (ExecDialect::Ready, b"Ready|123456789".to_vec(), "123456789 bytes (maximum"),
+            (ExecDialect::Ready, vec![b'\x1b'; 100], r"starts with '\u{1b}"),
         ] {
             for size in 1..=bytes.len().max(1) {
                 let error = push(dialect, &bytes, size).unwrap_err().to_string();
                 // An invalid response may be detected before its last piece; the message shows
                 // the received part.
-                let expected = if dialect == Dialect::Ready && size < bytes.len() { "" } else { expected };
+                let expected = if dialect == ExecDialect::Ready && size < bytes.len() { "" } else { expected };
                 assert!(error.contains(expected), "{dialect} {bytes:?} by {size}: {error}");
             }
         }

@@ -10,7 +10,7 @@ pub(super) const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// One response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecResponse {
-    /// The header, which only [`Dialect::Header`](super::Dialect::Header) has.
+    /// The header, which only [`ExecDialect::Header`](super::ExecDialect::Header) has.
     pub header: Option<ResponseHeader>,
     /// Output of the command.
     pub output: Vec<u8>,

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::DownloadError;
 use super::reply::{parse_reply, parse_sha256};
-use crate::services::files::wire::{Head, Request};
+use crate::services::files::wire::{FileHeader, FilesRequest};
 
 /// The state of one download.
 ///
@@ -15,7 +15,7 @@ use crate::services::files::wire::{Head, Request};
 /// assert_eq!(download.request(), br#"{"get":"a.txt","offset":0}"#);
 /// let head = br#"{"name":"a.txt","size":2,"offset":0,
 ///     "sha256":"8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4"}"#;
-/// assert!(matches!(download.handle_frame(head)?, DownloadEvent::Head(head) if head.size == 2));
+/// assert!(matches!(download.handle_frame(head)?, DownloadEvent::FileHeader(head) if head.size == 2));
 /// assert!(matches!(download.handle_frame(b"hi")?, DownloadEvent::Data(b"hi")));
 /// assert!(download.is_complete());
 /// download.verify()?;
@@ -27,14 +27,14 @@ pub struct FileDownload {
     /// SHA-256 of the `received_bytes`.
     hasher: Sha256,
     received_bytes: u64,
-    head: Option<Head>,
+    head: Option<FileHeader>,
 }
 
 /// The content of one received frame.
 #[derive(Debug, PartialEq, Eq)]
 pub enum DownloadEvent<'a> {
     /// The description of the file that follows.
-    Head(&'a Head),
+    FileHeader(&'a FileHeader),
     /// The next bytes of the file.
     Data(&'a [u8]),
 }
@@ -58,7 +58,7 @@ impl FileDownload {
 
     /// Returns the payload that requests the rest of the file.
     pub fn request(&self) -> Vec<u8> {
-        Request::Get { get: self.name.clone(), offset: self.received_bytes }.to_json()
+        FilesRequest::Get { get: self.name.clone(), offset: self.received_bytes }.to_json()
     }
 
     /// Handles the payload of the next frame.
@@ -68,7 +68,7 @@ impl FileDownload {
     pub fn handle_frame<'a>(&'a mut self, payload: &'a [u8]) -> Result<DownloadEvent<'a>, DownloadError> {
         let Some(head) = &self.head else {
             let head = parse_head(payload, self.received_bytes)?;
-            return Ok(DownloadEvent::Head(self.head.insert(head)));
+            return Ok(DownloadEvent::FileHeader(self.head.insert(head)));
         };
         let remaining_bytes = head.size - self.received_bytes;
         let bytes = payload.len() as u64;
@@ -113,8 +113,8 @@ impl FileDownload {
 }
 
 /// Parses the head, and checks that the server sends the part from `requested` on.
-fn parse_head(payload: &[u8], requested: u64) -> Result<Head, DownloadError> {
-    let head: Head = parse_reply(payload)?;
+fn parse_head(payload: &[u8], requested: u64) -> Result<FileHeader, DownloadError> {
+    let head: FileHeader = parse_reply(payload)?;
     if head.offset != requested {
         return Err(DownloadError::WrongOffset { requested, announced: head.offset });
     }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use crate::services::files::wire::Fault;
+use crate::services::files::wire::FilesError;
 
 /// Error of a download or a listing: the server sent no usable file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DownloadError {
     /// The server replied with an error.
-    Refused(Fault),
+    Refused(FilesError),
     /// The reply is not valid; the text is the cause.
     InvalidReply(String),
     /// The server sends another part of the file than the one requested.
@@ -42,8 +42,8 @@ pub enum DownloadError {
 impl fmt::Display for DownloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(Fault { code, text }) if text.is_empty() => write!(f, "server error: {code}"),
-            Self::Refused(Fault { code, text }) => write!(f, "{text} ({code})"),
+            Self::Refused(FilesError { code, text }) if text.is_empty() => write!(f, "server error: {code}"),
+            Self::Refused(FilesError { code, text }) => write!(f, "{text} ({code})"),
             Self::InvalidReply(cause) => write!(f, "invalid reply from the server: {cause}"),
             Self::WrongOffset { requested, announced } => {
                 write!(f, "the server starts at byte {announced} instead of the requested byte {requested}")

@@ -3,11 +3,11 @@
 use serde::Deserialize;
 
 use super::error::DownloadError;
-use crate::services::files::wire::{Listing, Refusal, Request};
+use crate::services::files::wire::{FilesErrorReply, FilesRequest, Listing};
 
 /// Returns the payload that requests the files below `directory`; an empty name is the root.
 pub fn list_request(directory: impl Into<String>) -> Vec<u8> {
-    Request::List { list: directory.into() }.to_json()
+    FilesRequest::List { list: directory.into() }.to_json()
 }
 
 /// Parses the reply to a [`list_request`].
@@ -20,7 +20,7 @@ pub fn parse_listing(payload: &[u8]) -> Result<Listing, DownloadError> {
 
 /// Parses a reply of type `T`, or the error that the server sent instead.
 pub(super) fn parse_reply<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, DownloadError> {
-    if let Ok(Refusal { error }) = serde_json::from_slice(payload) {
+    if let Ok(FilesErrorReply { error }) = serde_json::from_slice(payload) {
         return Err(DownloadError::Refused(error));
     }
     serde_json::from_slice(payload).map_err(|error| DownloadError::InvalidReply(error.to_string()))

@@ -32,7 +32,7 @@ const MAX_SERVER_ERRORS: usize = 5;
 pub(super) enum ChatSendPolicy {
     /// No message.
     Paused,
-    /// Closed loop: the publishers of each room take turns.
+    /// Closed loop: the publishers of each room send in rotation.
     RoundRobin(PublisherRotation),
     /// Open loop: every message that is due.
     Scheduled(SendSchedule),

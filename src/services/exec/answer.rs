@@ -1,15 +1,15 @@
-//! What came of a request, in the bytes of each dialect.
+//! The answer to a request, encoded in each dialect.
 
 use std::time::Duration;
 
 use super::capture::Capture;
-use super::run::{End, Ran};
-use super::wire::{Dialect, Header, NO_OUTPUT, md5_hex};
+use super::run::{CommandEnd, CommandResult};
+use super::wire::{ExecDialect, ExecHeader, NO_OUTPUT, md5_hex};
 
-/// What is to be told.
+/// The answer to one request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
-    /// The program, as it was asked for.
+    /// The program's name as in the request.
     name: String,
     output: Vec<u8>,
     exit_code: Option<i32>,
@@ -17,43 +17,52 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Words instead of output: nothing was run.
-    pub(super) fn refusal(name: String, words: &str) -> Self {
-        Self { name, output: remark(words).into(), exit_code: None, truncated: false }
+    /// Returns the answer to a rejected request: a text instead of output.
+    pub(super) fn rejection(name: String, reason: &str) -> Self {
+        Self { name, output: own_line(reason).into(), exit_code: None, truncated: false }
     }
 
-    /// What a command said and how it ended. Where the dialect has no place for the latter, or there was none, it is the last
-    /// line of the former.
-    pub(super) fn of(name: String, ran: Ran, dialect: Dialect, timeout: Duration, max_bytes: usize) -> Self {
-        let Ran { capture, end } = ran;
-        let exit_code = if let End::Exited(code) = end { Some(code) } else { None };
-        let is_cut = capture.exceeds(max_bytes);
-        let last_words = match end {
-            End::OutOfTime => Some(format!("killed: it ran for longer than {timeout:?}")),
-            _ if is_cut && dialect != Dialect::Header => Some(format!("cut: it said more than {max_bytes} bytes")),
-            End::Signalled(signal) => Some(format!("killed by signal {signal}")),
-            End::Exited(code) if code != 0 && dialect == Dialect::Length && capture.is_empty() => {
+    /// Returns the answer with a command's output. If the dialect has no field for the way in which
+    /// the command ended, the last line of the output reports it.
+    pub(super) fn new(
+        name: String,
+        result: CommandResult,
+        dialect: ExecDialect,
+        timeout: Duration,
+        max_bytes: usize,
+    ) -> Self {
+        let CommandResult { capture, end } = result;
+        let exit_code = if let CommandEnd::Exited(code) = end { Some(code) } else { None };
+        let is_truncated = capture.exceeds(max_bytes);
+        let last_line = match end {
+            CommandEnd::TimedOut => Some(format!("killed: it ran for longer than {timeout:?}")),
+            _ if is_truncated && dialect != ExecDialect::Header => {
+                Some(format!("cut: it said more than {max_bytes} bytes"))
+            }
+            CommandEnd::Signalled(signal) => Some(format!("killed by signal {signal}")),
+            CommandEnd::Exited(code) if code != 0 && dialect == ExecDialect::Length && capture.is_empty() => {
                 Some(format!("exit code {code}"))
             }
-            End::Cancelled => Some("ended: the server is stopping".to_owned()),
-            End::Exited(_) | End::Cut => None,
+            CommandEnd::Cancelled => Some("ended: the server is stopping".to_owned()),
+            CommandEnd::Exited(_) | CommandEnd::OutputLimit => None,
         };
-        let (output, truncated) = end_with(capture, last_words.as_deref(), max_bytes);
+        let (output, truncated) = with_last_line(capture, last_line.as_deref(), max_bytes);
         Self { name, output, exit_code, truncated }
     }
 
-    /// The answer as it goes over the wire. In [`Dialect::Ready`] these are the bytes that wait for the client's word.
-    pub(super) fn bytes(self, dialect: Dialect) -> Vec<u8> {
+    /// Encodes the answer. In [`ExecDialect::Ready`] these are the bytes that wait for the client's
+    /// `Start`.
+    pub(super) fn bytes(self, dialect: ExecDialect) -> Vec<u8> {
         let Self { name, output, exit_code, truncated } = self;
         let head = match dialect {
-            Dialect::Length => with_length(&[], output.len()),
-            Dialect::Ready if output.is_empty() => NO_OUTPUT.into(),
-            Dialect::Ready => return output,
-            Dialect::Header => {
+            ExecDialect::Length => with_length(&[], output.len()),
+            ExecDialect::Ready if output.is_empty() => NO_OUTPUT.into(),
+            ExecDialect::Ready => return output,
+            ExecDialect::Header => {
                 let md5 = md5_hex(&output);
                 let total_size = output.len();
-                let header = Header { filename: &name, total_size, md5: &md5, exit_code, truncated };
-                // Numbers and strings can always be written.
+                let header = ExecHeader { filename: &name, total_size, md5: &md5, exit_code, truncated };
+                // Serialising numbers and strings does not fail.
                 let header = serde_json::to_vec(&header).unwrap_or_default();
                 with_length(&header, header.len())
             }
@@ -62,86 +71,95 @@ impl Answer {
     }
 }
 
-/// A length as four bytes, and what follows it at once.
-fn with_length(follows: &[u8], length: usize) -> Vec<u8> {
+/// Returns `length` as four bytes, followed by `rest`.
+fn with_length(rest: &[u8], length: usize) -> Vec<u8> {
     let length = i32::try_from(length).unwrap_or(i32::MAX);
-    [&length.to_le_bytes()[..], follows].concat()
+    [&length.to_le_bytes()[..], rest].concat()
 }
 
-/// What was said, with a last line of our own, and whether it had to be cut. With that line, too, it is not longer than
-/// `max_bytes`.
-fn end_with(capture: Capture, last_words: Option<&str>, max_bytes: usize) -> (Vec<u8>, bool) {
-    let Some(last_words) = last_words else { return capture.joined(max_bytes) };
-    let last_line = remark(last_words);
-    // Room for a line feed of what was said, if it has none at its end.
-    let (mut output, is_cut) = capture.joined(max_bytes.saturating_sub(last_line.len() + 1));
+/// Returns the output with a last line of this service, and true if the output was truncated. The
+/// result has at most `max_bytes`, the last line included.
+fn with_last_line(capture: Capture, last_line: Option<&str>, max_bytes: usize) -> (Vec<u8>, bool) {
+    let Some(last_line) = last_line else { return capture.joined(max_bytes) };
+    let last_line = own_line(last_line);
+    // One byte is reserved for a line feed, if the output does not end with one.
+    let (mut output, is_truncated) = capture.joined(max_bytes.saturating_sub(last_line.len() + 1));
     if output.last().is_some_and(|last| *last != b'\n') {
         output.push(b'\n');
     }
     output.extend_from_slice(last_line.as_bytes());
-    (output, is_cut)
+    (output, is_truncated)
 }
 
-/// A line that is not the command's.
-fn remark(words: &str) -> String {
-    format!("exec: {words}\n")
+/// Returns a line of this service, as opposed to the command's output.
+fn own_line(text: &str) -> String {
+    format!("exec: {text}\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ran(output: &str, errors: &str, end: End) -> Ran {
-        Ran { capture: Capture { output: output.into(), errors: errors.into() }, end }
+    fn result(output: &str, errors: &str, end: CommandEnd) -> CommandResult {
+        CommandResult { capture: Capture { output: output.into(), errors: errors.into() }, end }
     }
 
-    fn said(ran: Ran, dialect: Dialect) -> String {
-        String::from_utf8(Answer::of("x".into(), ran, dialect, Duration::from_secs(10), 100).output).unwrap()
+    fn output_of(result: CommandResult, dialect: ExecDialect) -> String {
+        String::from_utf8(Answer::new("x".into(), result, dialect, Duration::from_secs(10), 100).output).unwrap()
     }
 
     #[test]
-    fn an_end_that_the_dialect_cannot_tell_is_the_last_line() {
-        use Dialect::{Header, Length, Ready};
+    fn the_last_line_reports_the_end_if_the_dialect_cannot() {
+        use ExecDialect::{Header, Length, Ready};
         let late = "exec: killed: it ran for longer than 10s\n";
         for (output, errors, end, dialect, expected) in [
-            ("out\n", "err\n", End::Exited(0), Length, "out\nerr\n"),
-            ("out\n", "err\n", End::Exited(3), Length, "out\nerr\n"),
-            ("", "", End::Exited(0), Length, ""),
-            ("", "", End::Exited(3), Length, "exec: exit code 3\n"),
-            ("", "", End::Exited(3), Header, ""),
-            ("", "", End::Exited(3), Ready, ""),
-            ("out", "", End::OutOfTime, Header, &format!("out\n{late}")),
-            ("", "", End::OutOfTime, Ready, late),
-            ("", "err", End::Signalled(11), Header, "err\nexec: killed by signal 11\n"),
+            ("out\n", "err\n", CommandEnd::Exited(0), Length, "out\nerr\n"),
+            ("out\n", "err\n", CommandEnd::Exited(3), Length, "out\nerr\n"),
+            ("", "", CommandEnd::Exited(0), Length, ""),
+            ("", "", CommandEnd::Exited(3), Length, "exec: exit code 3\n"),
+            ("", "", CommandEnd::Exited(3), Header, ""),
+            ("", "", CommandEnd::Exited(3), Ready, ""),
+            ("out", "", CommandEnd::TimedOut, Header, &format!("out\n{late}")),
+            ("", "", CommandEnd::TimedOut, Ready, late),
+            ("", "err", CommandEnd::Signalled(11), Header, "err\nexec: killed by signal 11\n"),
         ] {
-            assert_eq!(said(ran(output, errors, end), dialect), expected, "{end:?} {dialect}");
+            assert_eq!(output_of(result(output, errors, end), dialect), expected, "{end:?} {dialect}");
         }
     }
 
     #[test]
-    fn no_answer_is_longer_than_it_may_be() {
-        let flood = "x".repeat(200);
-        let cut = said(ran(&flood, "err\n", End::Cut), Dialect::Length);
+    fn the_answer_is_bounded() {
+        let long = "x".repeat(200);
+        let cut = output_of(result(&long, "err\n", CommandEnd::OutputLimit), ExecDialect::Length);
         assert!(cut.len() <= 100 && cut.ends_with("xerr\nexec: cut: it said more than 100 bytes\n"), "{cut}");
-        assert_eq!(said(ran(&flood, "err\n", End::Cut), Dialect::Header), "x".repeat(96) + "err\n");
-        let late = said(ran(&flood, "", End::OutOfTime), Dialect::Header);
+        assert_eq!(
+            output_of(result(&long, "err\n", CommandEnd::OutputLimit), ExecDialect::Header),
+            "x".repeat(96) + "err\n"
+        );
+        let late = output_of(result(&long, "", CommandEnd::TimedOut), ExecDialect::Header);
         assert_eq!(late.len(), 100);
     }
 
     #[test]
-    fn each_dialect_has_its_bytes() {
+    fn bytes_of_each_dialect() {
         let answer = |output: &str| {
-            Answer::of("ls".into(), ran(output, "", End::Exited(0)), Dialect::Length, Duration::ZERO, 100)
+            Answer::new(
+                "ls".into(),
+                result(output, "", CommandEnd::Exited(0)),
+                ExecDialect::Length,
+                Duration::ZERO,
+                100,
+            )
         };
-        assert_eq!(answer("ab").bytes(Dialect::Length), b"\x02\0\0\0ab");
-        assert_eq!(answer("").bytes(Dialect::Length), b"\0\0\0\0");
-        assert_eq!(answer("ab").bytes(Dialect::Ready), b"ab");
-        assert_eq!(answer("").bytes(Dialect::Ready), b"cmd ERROR");
+        assert_eq!(answer("ab").bytes(ExecDialect::Length), b"\x02\0\0\0ab");
+        assert_eq!(answer("").bytes(ExecDialect::Length), b"\0\0\0\0");
+        assert_eq!(answer("ab").bytes(ExecDialect::Ready), b"ab");
+        assert_eq!(answer("").bytes(ExecDialect::Ready), b"cmd ERROR");
         let header = r#"{"filename":"ls","total_size":2,"md5":"187ef4436122d1cc2f40dc2b92f0eba0","exit_code":0,"truncated":false}"#;
         let expected = [&u32::try_from(header.len()).unwrap().to_le_bytes()[..], header.as_bytes(), b"ab"].concat();
-        assert_eq!(answer("ab").bytes(Dialect::Header), expected);
-        let refusal = Answer::refusal("rm".into(), "no").bytes(Dialect::Header);
-        let text = String::from_utf8(refusal[4..].to_vec()).unwrap();
+        assert_eq!(answer("ab").bytes(ExecDialect::Header), expected);
+        let rejection = Answer::rejection("rm".into(), "no").bytes(ExecDialect::Header);
+        let text = String::from_utf8(rejection[4..].to_vec()).unwrap();
         assert!(text.contains(r#""exit_code":null"#) && text.ends_with("}exec: no\n"), "{text}");
     }
 }

@@ -1,6 +1,6 @@
-//! What a command says: its standard output and its standard error, together no more than may be kept.
+//! A command's standard output and standard error, bounded together.
 
-/// Bytes read so far.
+/// The bytes read so far.
 #[derive(Debug, Default)]
 pub(super) struct Capture {
     pub(super) output: Vec<u8>,
@@ -12,20 +12,21 @@ impl Capture {
         self.output.is_empty() && self.errors.is_empty()
     }
 
-    /// Whether more was read than may be kept.
+    /// Returns true if more than `max_bytes` were read.
     pub(super) fn exceeds(&self, max_bytes: usize) -> bool {
         self.output.len() + self.errors.len() > max_bytes
     }
 
-    /// Standard output and behind it standard error, cut to `max_bytes`, and whether they had to be. What is too much is taken
-    /// from the longer of the two: a flood of either leaves room for the other.
+    /// Returns standard output followed by standard error, truncated to `max_bytes`, and true if
+    /// they were truncated. The longer of the two is truncated first, so that much output on one
+    /// leaves space for the other.
     pub(super) fn joined(self, max_bytes: usize) -> (Vec<u8>, bool) {
         let Self { output: mut joined, mut errors } = self;
-        let is_cut = joined.len() + errors.len() > max_bytes;
+        let is_truncated = joined.len() + errors.len() > max_bytes;
         errors.truncate((max_bytes / 2).max(max_bytes.saturating_sub(joined.len())));
         joined.truncate(max_bytes - errors.len().min(max_bytes));
         joined.append(&mut errors);
-        (joined, is_cut)
+        (joined, is_truncated)
     }
 }
 
@@ -34,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longer_of_the_two_is_cut() {
+    fn the_longer_of_the_two_is_truncated() {
         for (output, errors, max_bytes, kept) in [
             (0, 0, 10, (0, 0)),
             (6, 4, 10, (6, 4)),
@@ -48,9 +49,13 @@ mod tests {
         ] {
             let capture = Capture { output: vec![b'o'; output], errors: vec![b'e'; errors] };
             assert_eq!(capture.exceeds(max_bytes), output + errors > max_bytes);
-            let (joined, is_cut) = capture.joined(max_bytes);
+            let (joined, is_truncated) = capture.joined(max_bytes);
             let expected = [vec![b'o'; kept.0], vec![b'e'; kept.1]].concat();
-            assert_eq!((joined, is_cut), (expected, output + errors > max_bytes), "{output} {errors} {max_bytes}");
+            assert_eq!(
+                (joined, is_truncated),
+                (expected, output + errors > max_bytes),
+                "{output} {errors} {max_bytes}"
+            );
         }
     }
 }

@@ -1,15 +1,16 @@
-//! Runs allowed commands for those who ask, and gives them the output.
+//! The exec service: runs allowed commands for its clients and sends their output.
 //!
-//! What may be run is a list of names, and a command line is split into words as a shell splits them and handed to the program as
-//! they are: nothing in it is ever interpreted. `Rules::shell` is the exception that has to be asked for.
+//! The allowed programs are a list of names. A command line is split into words as a shell does it,
+//! and the words are passed to the program unchanged: no shell interprets them. `Allowed::Shell` is
+//! the exception, which must be configured.
 //!
-//! A command never holds anybody up and never outlives its welcome: it runs on threads of the service's own, in a process
-//! group of its own, for so long and with so much output; the group is killed when the command has ended, when its time is
-//! up, when its connection has gone, and when the service goes.
+//! A command runs on a worker thread of the service, in its own process group, with a limit on time
+//! and output. The group is killed when the command has ended, when its time is up, when its
+//! connection closes, and when the service is dropped.
 //!
-//! It must not know where it is reached: who may listen beyond this machine, and with which token, is the program's business.
+//! The service must not know its listeners: the program decides which addresses need a token.
 //!
-//! [`wire`] is what clients see. The service itself needs processes as Unix has them.
+//! [`wire`] is the wire format. The service itself requires Unix processes.
 
 #[cfg(unix)]
 mod answer;
@@ -18,21 +19,21 @@ mod capture;
 #[cfg(unix)]
 mod child_exit;
 #[cfg(unix)]
-mod desk;
+mod kill_handle;
 #[cfg(unix)]
-mod leash;
-#[cfg(unix)]
-mod order;
+mod request;
 #[cfg(unix)]
 mod rules;
 #[cfg(unix)]
 mod run;
 #[cfg(unix)]
 mod service;
+#[cfg(unix)]
+mod session;
 pub mod wire;
 
 #[cfg(unix)]
-pub use rules::{Allowed, BadProgram, BadToken, Program, Rules, Token};
+pub use rules::{Allowed, ExecRules, Program, ProgramError, Token, TokenError};
 #[cfg(unix)]
 pub use service::Exec;
-pub use wire::Dialect;
+pub use wire::ExecDialect;

@@ -1,4 +1,5 @@
-//! What may be run, for whom, for how long: decided before the first request, and never by one.
+//! The configuration of the exec service: allowed commands, token, limits. A request never changes
+//! it.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -10,39 +11,42 @@ use rustix::fs::{Access, access};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::wire::Dialect;
+use super::wire::ExecDialect;
 
-/// What an [`Exec`](super::Exec) does and does not do.
+/// The configuration of an [`Exec`](super::Exec).
 ///
 /// ```
-/// use switchboard::services::exec::{Allowed, Exec, Program, Rules};
+/// use switchboard::services::exec::{Allowed, Exec, Program, ExecRules};
 /// let allowed = Allowed::Programs(vec![Program::find("date")?, Program::find("uname")?]);
-/// let service = Exec::new(Rules { token: Some("twenty-four secret bytes".parse()?), ..Rules::new(allowed) });
+/// let token = Some("twenty-four secret bytes".parse()?);
+/// let service = Exec::new(ExecRules { token, ..ExecRules::new(allowed) });
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Rules {
-    /// What may be run.
+pub struct ExecRules {
+    /// The allowed commands.
     pub allowed: Allowed,
-    /// What every request has to begin with, on a line of its own.
+    /// The token with which every request must begin, on a separate line.
     pub token: Option<Token>,
-    /// What the clients speak.
-    pub dialect: Dialect,
-    /// How long a command may run before its process group is killed.
+    /// The encoding of answers.
+    pub dialect: ExecDialect,
+    /// The time after which a command's process group is killed.
     pub timeout: Duration,
-    /// Bytes of an answer: standard output and standard error together. Who says more is killed.
+    /// The largest answer, in bytes: standard output and standard error together. A command with
+    /// more output is killed.
     pub max_output_bytes: usize,
-    /// Commands that run at once; others wait.
+    /// Commands that run at the same time; further ones wait.
     pub jobs: NonZeroUsize,
 }
 
-impl Rules {
-    /// The standard ones: no token, [`Dialect::Header`], 10 seconds, 1 MiB, four at once.
+impl ExecRules {
+    /// Returns the default configuration: no token, [`ExecDialect::Header`], 10 seconds, 1 MiB,
+    /// four commands at the same time.
     pub fn new(allowed: Allowed) -> Self {
         Self {
             allowed,
             token: None,
-            dialect: Dialect::default(),
+            dialect: ExecDialect::default(),
             timeout: Duration::from_secs(10),
             max_output_bytes: 1 << 20,
             jobs: const { NonZeroUsize::new(4).unwrap() },
@@ -50,16 +54,17 @@ impl Rules {
     }
 }
 
-/// What may be run.
+/// The commands that clients may run.
 #[derive(Clone, Debug)]
 pub enum Allowed {
-    /// These, each by the name under which it was found and no other. Nothing in a command line is interpreted.
+    /// These programs, each by the exact name under which it was found. A command line is split
+    /// into words and never interpreted by a shell.
     Programs(Vec<Program>),
-    /// Whatever `/bin/sh -c` makes of a line. Whoever is let in can do all that this process can.
+    /// Any line, run with `/bin/sh -c`. Every client can then do everything that this process can.
     Shell,
 }
 
-/// A program that may be run.
+/// An allowed program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     name: String,
@@ -67,22 +72,23 @@ pub struct Program {
 }
 
 impl Program {
-    /// Looks a program up: in the absolute folders of `PATH`, or, if `name` is an absolute path, there. It is done once, so that
-    /// no later change of the environment makes another program of it.
+    /// Finds a program in the absolute directories of `PATH`, or at `name` if that is an absolute
+    /// path. The lookup is done once, so that a later change of the environment has no effect.
     ///
     /// # Errors
-    /// [`BadProgram`] when there is none that this process may run, or the name is a relative path.
-    pub fn find(name: &str) -> Result<Self, BadProgram> {
-        let bad = |reason| BadProgram { name: name.to_owned(), reason };
+    /// [`ProgramError`] if this process cannot execute such a program, or if `name` is a relative
+    /// path.
+    pub fn find(name: &str) -> Result<Self, ProgramError> {
+        let bad = |reason| ProgramError { name: name.to_owned(), reason };
         if name.is_empty() || name.contains('\0') {
-            return Err(bad("is no program's name"));
+            return Err(bad("is not a program name"));
         }
         if name.contains('/') {
             let path = PathBuf::from(name);
             return match path.is_absolute() {
                 true if is_program(&path) => Ok(Self { name: name.to_owned(), path }),
-                true => Err(bad("is no program that can be run")),
-                false => Err(bad("is a relative path: write a name, or a path from the root")),
+                true => Err(bad("is not an executable file")),
+                false => Err(bad("is a relative path: write a name or an absolute path")),
             };
         }
         let search = std::env::var_os("PATH").unwrap_or_default();
@@ -92,20 +98,21 @@ impl Program {
             .find(|path| is_program(path));
         found
             .map(|path| Self { name: name.to_owned(), path })
-            .ok_or_else(|| bad("is not in PATH: write its whole path"))
+            .ok_or_else(|| bad("is not in PATH: write its absolute path"))
     }
 
-    /// What clients call it.
+    /// Returns the name that clients use.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What is run.
+    /// Returns the path of the program.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether a client means it. Names are compared byte by byte, so nothing that merely looks or resolves alike will do.
+    /// Returns true if `word` is the program's name. The comparison is byte by byte, so look-alikes
+    /// and other paths of the same file do not match.
     pub(super) fn is_called(&self, word: &[u8]) -> bool {
         Path::new(&self.name).as_os_str().as_bytes() == word
     }
@@ -115,47 +122,48 @@ fn is_program(path: &Path) -> bool {
     path.is_file() && access(path, Access::EXEC_OK).is_ok()
 }
 
-/// Why a program cannot be allowed.
+/// The error of a program that cannot be allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadProgram {
+pub struct ProgramError {
     name: String,
     reason: &'static str,
 }
 
-impl fmt::Display for BadProgram {
+impl fmt::Display for ProgramError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "'{}' {}", self.name.escape_debug(), self.reason)
     }
 }
 
-impl std::error::Error for BadProgram {}
+impl std::error::Error for ProgramError {}
 
-/// A secret that clients have to know. It is not kept itself, and never shown.
+/// A secret that clients send. Only its digest is stored, and it is never displayed.
 #[derive(Clone)]
 pub struct Token([u8; 32]);
 
 impl Token {
-    /// The fewest bytes of a token: what is shorter is soon guessed.
+    /// The shortest token, in bytes. Shorter ones could be guessed.
     pub const MIN_BYTES: usize = 16;
-    /// The most, so that a request has room for it.
+    /// The longest token, in bytes, so that it fits into a request.
     pub const MAX_BYTES: usize = 1024;
 
-    /// Whether `claim` is the token. How long that takes does not tell how much of it is right, nor how long it is.
-    pub(super) fn is(&self, claim: &[u8]) -> bool {
-        // Digests are of one length, whatever was claimed.
+    /// Returns true if `claim` is the token. The time depends neither on the number of matching
+    /// bytes nor on the token's length.
+    pub(super) fn matches(&self, claim: &[u8]) -> bool {
+        // All digests have the same length.
         Sha256::digest(claim).as_slice().ct_eq(&self.0).into()
     }
 }
 
 impl std::str::FromStr for Token {
-    type Err = BadToken;
+    type Err = TokenError;
 
-    fn from_str(text: &str) -> Result<Self, BadToken> {
+    fn from_str(text: &str) -> Result<Self, TokenError> {
         match text.len() {
-            0..Self::MIN_BYTES => Err(BadToken::TooShort),
-            Self::MIN_BYTES..=Self::MAX_BYTES if text.chars().any(char::is_control) => Err(BadToken::NotOneLine),
+            0..Self::MIN_BYTES => Err(TokenError::TooShort),
+            Self::MIN_BYTES..=Self::MAX_BYTES if text.chars().any(char::is_control) => Err(TokenError::NotOneLine),
             Self::MIN_BYTES..=Self::MAX_BYTES => Ok(Self(Sha256::digest(text.as_bytes()).into())),
-            _ => Err(BadToken::TooLong),
+            _ => Err(TokenError::TooLong),
         }
     }
 }
@@ -166,36 +174,36 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Why a text is no token.
+/// The error of parsing a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum BadToken {
+pub enum TokenError {
     /// Fewer than [`Token::MIN_BYTES`].
     TooShort,
     /// More than [`Token::MAX_BYTES`].
     TooLong,
-    /// It holds a line feed or another control character.
+    /// The text contains a line feed or another control character.
     NotOneLine,
 }
 
-impl fmt::Display for BadToken {
+impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooShort => write!(f, "a token has at least {} bytes", Token::MIN_BYTES),
-            Self::TooLong => write!(f, "a token has at most {} bytes", Token::MAX_BYTES),
-            Self::NotOneLine => f.write_str("a token is one line, without control characters"),
+            Self::TooShort => write!(f, "token too short: it must have at least {} bytes", Token::MIN_BYTES),
+            Self::TooLong => write!(f, "token too long: it must have at most {} bytes", Token::MAX_BYTES),
+            Self::NotOneLine => f.write_str("token contains a control character: it must be one line of text"),
         }
     }
 }
 
-impl std::error::Error for BadToken {}
+impl std::error::Error for TokenError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_program_is_found_once_and_meant_by_its_own_name_alone() {
+    fn a_program_is_called_by_its_exact_name() {
         let program = Program::find("ls").unwrap();
         assert!(program.path().is_absolute() && program.path().ends_with("ls"));
         assert!(program.is_called(b"ls"));
@@ -206,31 +214,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_program_is_not_allowed() {
-        for (name, says) in [
-            ("", "'' is no program's name"),
+    fn find_rejects_what_is_not_a_program() {
+        for (name, expected) in [
+            ("", "'' is not a program name"),
             ("no-such-program", "is not in PATH"),
             ("./ls", "is a relative path"),
             ("bin/ls", "is a relative path"),
-            ("/no/such", "is no program that can be run"),
-            ("/etc/passwd", "is no program that can be run"),
-            ("/etc", "is no program that can be run"),
+            ("/no/such", "is not an executable file"),
+            ("/etc/passwd", "is not an executable file"),
+            ("/etc", "is not an executable file"),
         ] {
             let error = Program::find(name).unwrap_err().to_string();
-            assert!(error.contains(says), "{name}: {error}");
+            assert!(error.contains(expected), "{name}: {error}");
         }
     }
 
     #[test]
-    fn a_token_is_told_from_all_others_and_never_shown() {
+    fn a_token_matches_only_itself_and_is_never_displayed() {
         let token: Token = "0123456789abcdef".parse().unwrap();
-        assert!(token.is(b"0123456789abcdef"));
+        assert!(token.matches(b"0123456789abcdef"));
         for other in ["", "0123456789abcde", "0123456789abcdef0", "0123456789abcdeF", " 0123456789abcdef"] {
-            assert!(!token.is(other.as_bytes()), "{other}");
+            assert!(!token.matches(other.as_bytes()), "{other}");
         }
         assert_eq!(format!("{token:?}"), "Token(..)");
-        assert_eq!("short".parse::<Token>().unwrap_err(), BadToken::TooShort);
-        assert_eq!("x".repeat(1025).parse::<Token>().unwrap_err(), BadToken::TooLong);
-        assert_eq!("two lines of it\nare".parse::<Token>().unwrap_err(), BadToken::NotOneLine);
+        assert_eq!("short".parse::<Token>().unwrap_err(), TokenError::TooShort);
+        assert_eq!("x".repeat(1025).parse::<Token>().unwrap_err(), TokenError::TooLong);
+        assert_eq!("two lines of it\nare".parse::<Token>().unwrap_err(), TokenError::NotOneLine);
     }
 }

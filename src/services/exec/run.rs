@@ -1,7 +1,8 @@
-//! Runs one command, on a thread that may wait. It must not know who asked for it.
+//! Runs one command on a worker thread. It must not know the client.
 //!
-//! It waits for the command itself, not for the end of its pipes: whatever the command has left behind holds them open for as
-//! long as it likes. Nothing of the command's group is left when this returns.
+//! It waits for the end of the command, not of its pipes: a process that the command has started
+//! may keep the pipes open. Invariant: no process of the command's group is left when [`run`]
+//! returns.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,93 +16,105 @@ use rustix::io::Errno;
 
 use super::capture::Capture;
 use super::child_exit::ChildExit;
-use super::leash::Leash;
-use super::order::Order;
+use super::kill_handle::KillHandle;
+use super::request::AllowedCommand;
 
-/// What is passed on of the server's environment. It may hold secrets that are nobody's business.
+/// The server's environment variables that a command receives. Others may hold secrets.
 const ENVIRONMENT: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"];
 
-/// And all whose name begins so: the language of messages.
+/// The prefix of further variables that a command receives: the locale.
 const ENVIRONMENT_PREFIX: &str = "LC_";
 
-/// Bytes read at once: what a pipe holds.
+/// The size of one read, in bytes: the default capacity of a pipe (pipe(7)).
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Reads of what is left in a pipe. It may have been enlarged (fcntl(2), `F_SETPIPE_SZ`) by whoever may, to 1 MiB.
+/// Reads of the rest of a pipe at most. A process may have enlarged the pipe to 1 MiB (fcntl(2),
+/// `F_SETPIPE_SZ`).
 const LAST_READS: usize = 16;
 
-/// How long and how much.
+/// The limits of one command.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct CommandLimits {
     pub(super) timeout: Duration,
     pub(super) max_output_bytes: usize,
 }
 
-/// How a command ended.
+/// The way in which a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// By itself, with this code.
+pub(super) enum CommandEnd {
+    /// It exited, with this code.
     Exited(i32),
-    /// By a signal, which was not ours.
+    /// A signal of another process killed it.
     Signalled(i32),
-    /// It ran for too long.
-    OutOfTime,
-    /// It said too much.
-    Cut,
-    /// Nobody wanted it any more.
+    /// It ran longer than its time limit.
+    TimedOut,
+    /// It exceeded its output limit.
+    OutputLimit,
+    /// It was cancelled.
     Cancelled,
 }
 
-/// What came of it.
+/// The output of a command and the way in which it ended.
 #[derive(Debug)]
-pub(super) struct Ran {
+pub(super) struct CommandResult {
     pub(super) capture: Capture,
-    pub(super) end: End,
+    pub(super) end: CommandEnd,
 }
 
-/// Runs `order` to its end.
+/// Runs `command` to its end.
 ///
 /// # Errors
-/// What the system said when it could not be started or watched.
-pub(super) fn run(order: &Order, bounds: Bounds, leash: &Leash) -> io::Result<Ran> {
-    let Some(mut child) = leash.start(|| command(order).spawn())? else {
-        return Ok(Ran { capture: Capture::default(), end: End::Cancelled });
+/// The error of the operating system if the command cannot be started or watched.
+pub(super) fn run(
+    command: &AllowedCommand,
+    limits: CommandLimits,
+    kill_handle: &KillHandle,
+) -> io::Result<CommandResult> {
+    let Some(mut child) = kill_handle.start(|| prepare(command).spawn())? else {
+        return Ok(CommandResult { capture: Capture::default(), end: CommandEnd::Cancelled });
     };
-    let ran = attend(&mut child, bounds, leash);
-    // Also whatever it has left behind, and itself if it could not be attended to. It has not been waited for yet.
-    leash.kill();
-    leash.let_go();
+    let result = capture_output(&mut child, limits, kill_handle);
+    // Kills the processes that the command has left, and the command itself after an error. It has
+    // not been waited for yet.
+    kill_handle.kill();
+    kill_handle.release();
     let status = child.wait()?;
-    let (capture, early) = ran?;
+    let (capture, early) = result?;
     let end = match early {
-        _ if leash.is_cancelled() => End::Cancelled,
+        _ if kill_handle.is_cancelled() => CommandEnd::Cancelled,
         Some(early) => early,
-        None => ended(status),
+        None => end_of(status),
     };
-    Ok(Ran { capture, end })
+    Ok(CommandResult { capture, end })
 }
 
-fn ended(status: ExitStatus) -> End {
-    status.code().map_or_else(|| End::Signalled(status.signal().unwrap_or_default()), End::Exited)
+/// Returns the end that an exit status describes.
+fn end_of(status: ExitStatus) -> CommandEnd {
+    status.code().map_or_else(|| CommandEnd::Signalled(status.signal().unwrap_or_default()), CommandEnd::Exited)
 }
 
-fn command(order: &Order) -> Command {
-    let mut command = Command::new(&order.path);
+/// Prepares a command: environment, process group, pipes.
+fn prepare(allowed: &AllowedCommand) -> Command {
+    let mut command = Command::new(&allowed.path);
     let passed = |name: &str| ENVIRONMENT.contains(&name) || name.starts_with(ENVIRONMENT_PREFIX);
     let environment = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(passed));
-    command.arg0(&order.name).args(&order.arguments).env_clear().envs(environment);
+    command.arg0(&allowed.name).args(&allowed.arguments).env_clear().envs(environment);
     command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// Reads what the command says until it has ended; why it has to be ended before, if it has. The command is dead when this
-/// returns, unless it cannot be attended to.
-fn attend(child: &mut Child, bounds: Bounds, leash: &Leash) -> io::Result<(Capture, Option<End>)> {
-    let deadline = Instant::now().checked_add(bounds.timeout);
+/// Reads the command's output until it has ended or must be killed; returns the output and, in the
+/// second case, the reason. The command is dead when this returns without an error.
+fn capture_output(
+    child: &mut Child,
+    limits: CommandLimits,
+    kill_handle: &KillHandle,
+) -> io::Result<(Capture, Option<CommandEnd>)> {
+    let deadline = Instant::now().checked_add(limits.timeout);
     let mut capture = Capture::default();
     let mut piece = vec![0; PIECE_BYTES];
-    let mut output = Pipe::new(child.stdout.take().map(Into::into))?;
-    let mut errors = Pipe::new(child.stderr.take().map(Into::into))?;
+    let mut output = OutputPipe::new(child.stdout.take().map(Into::into))?;
+    let mut errors = OutputPipe::new(child.stderr.take().map(Into::into))?;
     let exit = ChildExit::of(child)?;
     let early = loop {
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
@@ -111,30 +124,31 @@ fn attend(child: &mut Child, bounds: Bounds, leash: &Leash) -> io::Result<(Captu
         if has_ended {
             break None;
         }
-        if capture.exceeds(bounds.max_output_bytes) {
-            break Some(End::Cut);
+        if capture.exceeds(limits.max_output_bytes) {
+            break Some(CommandEnd::OutputLimit);
         }
         if left.is_some_and(|left| left.is_zero()) {
-            break Some(End::OutOfTime);
+            break Some(CommandEnd::TimedOut);
         }
     };
-    leash.kill();
-    // Before it is waited for: see `ChildExit`.
-    while !wait(&exit, [&Pipe::CLOSED, &Pipe::CLOSED], None)? {}
-    // What was said before that. Who has left the group may go on, so no more is read than pipes hold; and a flood on the one
-    // side is no reason to lose what was said on the other.
+    kill_handle.kill();
+    // The exit descriptor requires this before the child is waited for, see `ChildExit`.
+    while !wait(&exit, [&OutputPipe::CLOSED, &OutputPipe::CLOSED], None)? {}
+    // The rest of both pipes. A process that has left the group may write on, so at most one pipe's
+    // capacity is read; much output on one pipe must not prevent reading the other.
     for _ in 0..LAST_READS {
-        for (pipe, said) in [(&mut output, &mut capture.output), (&mut errors, &mut capture.errors)] {
-            if said.len() <= bounds.max_output_bytes {
-                pipe.read(&mut piece, said);
+        for (pipe, bytes) in [(&mut output, &mut capture.output), (&mut errors, &mut capture.errors)] {
+            if bytes.len() <= limits.max_output_bytes {
+                pipe.read(&mut piece, bytes);
             }
         }
     }
     Ok((capture, early))
 }
 
-/// Waits for something to happen; whether the command has ended.
-fn wait(exit: &ChildExit, pipes: [&Pipe; 2], left: Option<Duration>) -> io::Result<bool> {
+/// Waits for output, for the end of the command, or for the timeout; returns true if the command
+/// has ended.
+fn wait(exit: &ChildExit, pipes: [&OutputPipe; 2], left: Option<Duration>) -> io::Result<bool> {
     let left = left.and_then(|left| Timespec::try_from(left).ok());
     let mut watched = vec![PollFd::new(exit, PollFlags::IN)];
     watched.extend(pipes.iter().filter_map(|pipe| Some(PollFd::new(pipe.0.as_ref()?, PollFlags::IN))));
@@ -145,25 +159,25 @@ fn wait(exit: &ChildExit, pipes: [&Pipe; 2], left: Option<Duration>) -> io::Resu
     }
 }
 
-/// Our end of a pipe, until the other has been closed.
-struct Pipe(Option<OwnedFd>);
+/// The reading end of a pipe; `None` after its writing end was closed.
+struct OutputPipe(Option<OwnedFd>);
 
-impl Pipe {
+impl OutputPipe {
     const CLOSED: Self = Self(None);
 
     fn new(pipe: Option<OwnedFd>) -> io::Result<Self> {
         if let Some(pipe) = &pipe {
-            // The command's end is another description, which goes on to wait.
+            // The command's end has its own open file description, which stays blocking.
             fcntl_setfl(pipe, fcntl_getfl(pipe)? | OFlags::NONBLOCK)?;
         }
         Ok(Self(pipe))
     }
 
-    /// Reads one piece, if there is any.
-    fn read(&mut self, piece: &mut [u8], said: &mut Vec<u8>) {
+    /// Reads one piece, if bytes are available.
+    fn read(&mut self, piece: &mut [u8], bytes: &mut Vec<u8>) {
         let Some(pipe) = &self.0 else { return };
         match rustix::io::read(pipe, &mut *piece) {
-            Ok(bytes @ 1..) => said.extend_from_slice(piece.get(..bytes).unwrap_or_default()),
+            Ok(read @ 1..) => bytes.extend_from_slice(piece.get(..read).unwrap_or_default()),
             Err(Errno::AGAIN | Errno::INTR) => {}
             Ok(0) | Err(_) => self.0 = None,
         }

@@ -1,4 +1,4 @@
-//! The service: from a request to a command, and from what came of it to an answer.
+//! The exec service: starts a command for each request and sends the answer.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,123 +9,131 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::answer::Answer;
-use super::desk::{Desk, Offer, State, Waiting};
-use super::leash::Leash;
-use super::order::{self, Order, Refusal};
-use super::rules::Rules;
-use super::run::{Bounds, Ran, run};
-use super::wire::{Dialect, READY};
+use super::kill_handle::KillHandle;
+use super::request::{self, AllowedCommand, ParsedRequest, Rejection};
+use super::rules::ExecRules;
+use super::run::{CommandLimits, CommandResult, run};
+use super::session::{ExecSession, ExecState, PendingAnswer, QueuedRequest};
+use super::wire::{ExecDialect, READY};
 use crate::service::CloseReason;
 use crate::service::Context;
 use crate::service::{ConnId, JobError, JobId, JobOutput, Peer, Service, TimerId};
 
-/// How long an answer waits for its client's word.
-const OFFER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time for which an answer waits for the client's `Start`.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Characters of a command line that are logged.
+/// Characters of a command line in the log.
 const MAX_LOGGED_CHARS: usize = 200;
 
-/// Runs allowed commands and answers with what they say.
+/// The service that runs allowed commands and sends their output.
 ///
-/// Each frame is a command line. A connection's commands run one after the other; those of several side by side, up to
-/// [`Rules::jobs`]. Every request has an answer: text where nothing was run. See [`wire`](super::wire) for the bytes.
+/// Each frame is a command line. The commands of one connection run one after the other; those of
+/// several connections run at the same time, up to [`ExecRules::jobs`]. Every request gets an
+/// answer: a text if no command ran. See [`wire`](super::wire) for the bytes.
 ///
-/// A command is killed, with its process group, when its connection has gone and when this is dropped. On `Threaded` a
-/// connection hears of neither while its command runs: there [`Rules::timeout`] ends it. What leaves its process group on
-/// purpose, as a daemon does, is not followed.
+/// A command is killed, with its process group, when its connection closes and when the service is
+/// dropped. On `Threaded` a connection notices neither while its command runs;
+/// [`ExecRules::timeout`] then ends the command. A process that leaves its process group, as a
+/// daemon does, is not killed.
 ///
-/// Answers are bytes, which hold line feeds: [`Framing::Lines`](crate::Framing::Lines) cannot carry them.
+/// Answers are bytes that may contain line feeds: [`Framing::Lines`](crate::Framing::Lines) cannot
+/// carry them.
 ///
 /// ```no_run
-/// use switchboard::services::exec::{Allowed, Exec, Program, Rules};
+/// use switchboard::services::exec::{Allowed, Exec, Program, ExecRules};
 /// use switchboard::{Framing, Limits, Reactor};
 ///
 /// let mut reactor = Reactor::new(Limits::default())?;
-/// let exec = reactor.add_service("exec", Exec::new(Rules::new(Allowed::Programs(vec![Program::find("date")?]))));
+/// let rules = ExecRules::new(Allowed::Programs(vec![Program::find("date")?]));
+/// let exec = reactor.add_service("exec", Exec::new(rules));
 /// reactor.listen(exec, &"127.0.0.1:8086".parse()?, Framing::Raw)?;
 /// reactor.run()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Exec {
-    rules: Arc<Rules>,
-    common: Arc<Common>,
-    desks: HashMap<ConnId, Desk>,
+    rules: Arc<ExecRules>,
+    shared: Arc<ExecShared>,
+    sessions: HashMap<ConnId, ExecSession>,
 }
 
-/// What all instances have in common.
+/// The state that all instances of one service share.
 #[derive(Default)]
-struct Common {
-    /// Bytes that wait for their clients' word, of all connections.
-    offered: Arc<AtomicUsize>,
-    /// What runs or waits for its turn; nothing once the engine stops, and then nothing more is begun.
-    begun: Mutex<Begun>,
+struct ExecShared {
+    /// Bytes of the answers that wait for a `Start`, over all connections.
+    pending_bytes: Arc<AtomicUsize>,
+    commands: Mutex<RunningCommands>,
 }
 
+/// The commands that run or wait for a worker thread.
 #[derive(Default)]
-struct Begun {
-    leashes: Vec<Weak<Leash>>,
-    is_over: bool,
+struct RunningCommands {
+    kill_handles: Vec<Weak<KillHandle>>,
+    /// The engine is stopping: no further command starts.
+    is_stopping: bool,
 }
 
 impl Exec {
-    /// One that obeys `rules`.
-    pub fn new(rules: Rules) -> Self {
-        Self { rules: Arc::new(rules), common: Arc::default(), desks: HashMap::new() }
+    /// Creates the service.
+    pub fn new(rules: ExecRules) -> Self {
+        Self { rules: Arc::new(rules), shared: Arc::default(), sessions: HashMap::new() }
     }
 
-    /// Meets a request, when nothing runs for its connection.
-    fn meet(&mut self, cx: &mut Context<'_>, message: &[u8]) {
-        let Some(desk) = self.desks.get_mut(&cx.conn()) else { return };
-        if let State::Offered { offer, closes, timer } = std::mem::take(&mut desk.state) {
+    /// Handles a request while no command runs for its connection.
+    fn handle_request(&mut self, cx: &mut Context<'_>, message: &[u8]) {
+        let Some(session) = self.sessions.get_mut(&cx.conn()) else { return };
+        if let ExecState::AwaitingStart { answer, closes, timer } = std::mem::take(&mut session.state) {
             cx.cancel_timer(timer);
-            let is_taken = order::is_start(message, &self.rules);
-            if is_taken {
-                cx.reply(&offer.bytes);
+            let is_start = request::is_start(message, &self.rules);
+            if is_start {
+                cx.reply(&answer.bytes);
             }
             if closes {
-                desk.forget();
+                session.clear_queue();
                 cx.close("refused");
             }
-            if is_taken || closes {
+            if is_start || closes {
                 return;
             }
         }
-        let order::Read { name, order } = order::read(message, &self.rules);
-        match order {
-            Ok(order) => self.begin(cx, name, order),
-            Err(Refusal { text, closes }) => {
-                log::info!("exec: {} was refused '{}': {text}", desk.peer, name.escape_debug());
-                self.tell(cx, Answer::refusal(name, &text), closes);
+        let ParsedRequest { name, command } = request::parse(message, &self.rules);
+        match command {
+            Ok(command) => self.start(cx, name, command),
+            Err(Rejection { text, closes }) => {
+                log::info!("exec {}: request '{}' rejected: {text}", session.peer, name.escape_debug());
+                self.send_answer(cx, Answer::rejection(name, &text), closes);
             }
         }
     }
 
-    fn begin(&mut self, cx: &mut Context<'_>, name: String, order: Order) {
-        let Some(leash) = self.common.leash() else {
-            self.tell(cx, Answer::refusal(name, "the server is stopping"), false);
+    /// Starts a command on a worker thread.
+    fn start(&mut self, cx: &mut Context<'_>, name: String, command: AllowedCommand) {
+        let Some(kill_handle) = self.shared.new_kill_handle() else {
+            self.send_answer(cx, Answer::rejection(name, "the server is stopping"), false);
             return;
         };
-        let Some(desk) = self.desks.get_mut(&cx.conn()) else { return };
-        log::info!("exec: {} wants {}", desk.peer, logged(&order));
-        desk.state = State::Running { name, leash: Arc::clone(&leash) };
-        let bounds = Bounds { timeout: self.rules.timeout, max_output_bytes: self.rules.max_output_bytes };
-        cx.offload(move || run(&order, bounds, &leash));
+        let Some(session) = self.sessions.get_mut(&cx.conn()) else { return };
+        log::info!("exec {}: starts {}", session.peer, for_log(&command));
+        session.state = ExecState::Running { name, kill_handle: Arc::clone(&kill_handle) };
+        let limits = CommandLimits { timeout: self.rules.timeout, max_output_bytes: self.rules.max_output_bytes };
+        cx.offload(move || run(&command, limits, &kill_handle));
     }
 
-    fn tell(&mut self, cx: &mut Context<'_>, answer: Answer, closes: bool) {
-        let Some(desk) = self.desks.get_mut(&cx.conn()) else { return };
+    /// Sends an answer, or in [`ExecDialect::Ready`] announces it.
+    fn send_answer(&mut self, cx: &mut Context<'_>, answer: Answer, closes: bool) {
+        let Some(session) = self.sessions.get_mut(&cx.conn()) else { return };
         let dialect = self.rules.dialect;
         if closes {
-            desk.forget();
+            session.clear_queue();
         }
         let bytes = answer.bytes(dialect);
-        if dialect == Dialect::Ready {
-            let busy =
-                || Offer::new(b"exec: busy: too many answers wait for their clients\n".to_vec(), &Arc::default());
-            let Some(offer) = Offer::new(bytes, &self.common.offered).or_else(busy) else { return };
-            cx.reply(format!("{READY}{}", offer.bytes.len()).as_bytes());
-            let timer = cx.set_timer(OFFER_TIMEOUT);
-            desk.state = State::Offered { offer, closes, timer };
+        if dialect == ExecDialect::Ready {
+            let busy = || {
+                PendingAnswer::new(b"exec: busy: too many answers wait for their clients\n".to_vec(), &Arc::default())
+            };
+            let Some(answer) = PendingAnswer::new(bytes, &self.shared.pending_bytes).or_else(busy) else { return };
+            cx.reply(format!("{READY}{}", answer.bytes.len()).as_bytes());
+            let timer = cx.set_timer(START_TIMEOUT);
+            session.state = ExecState::AwaitingStart { answer, closes, timer };
             return;
         }
         cx.reply(&bytes);
@@ -134,100 +142,101 @@ impl Exec {
         }
     }
 
-    /// Meets what has waited, until something runs again.
-    fn go_on(&mut self, cx: &mut Context<'_>) {
-        while let Some(desk) = self.desks.get_mut(&cx.conn())
-            && !desk.is_running()
-            && let Some(waiting) = desk.next()
+    /// Handles queued requests until a command runs again.
+    fn handle_queued(&mut self, cx: &mut Context<'_>) {
+        while let Some(session) = self.sessions.get_mut(&cx.conn())
+            && !session.is_running()
+            && let Some(request) = session.next_request()
         {
-            match waiting {
-                Waiting::Message(message) => self.meet(cx, &message),
-                Waiting::TurnedDown => {
-                    let words = "busy: too many commands of this connection wait; wait for an answer before the next";
-                    self.tell(cx, Answer::refusal(String::new(), words), false);
+            match request {
+                QueuedRequest::Message(message) => self.handle_request(cx, &message),
+                QueuedRequest::Rejected => {
+                    let text = "busy: too many commands of this connection wait; wait for an answer before the next";
+                    self.send_answer(cx, Answer::rejection(String::new(), text), false);
                 }
             }
         }
     }
 }
 
-impl Common {
-    /// A leash for one more command, unless there are to be no more.
-    fn leash(&self) -> Option<Arc<Leash>> {
-        let mut begun = self.begun();
-        if begun.is_over {
+impl ExecShared {
+    /// Returns a kill handle for a new command; `None` if the engine is stopping.
+    fn new_kill_handle(&self) -> Option<Arc<KillHandle>> {
+        let mut commands = self.lock();
+        if commands.is_stopping {
             return None;
         }
-        begun.leashes.retain(|leash| leash.strong_count() > 0);
-        let leash = Arc::<Leash>::default();
-        begun.leashes.push(Arc::downgrade(&leash));
-        Some(leash)
+        commands.kill_handles.retain(|kill_handle| kill_handle.strong_count() > 0);
+        let kill_handle = Arc::<KillHandle>::default();
+        commands.kill_handles.push(Arc::downgrade(&kill_handle));
+        Some(kill_handle)
     }
 
-    /// Ends all commands, and those that wait before they have begun.
-    fn end(&self) {
-        let mut begun = self.begun();
-        begun.is_over = true;
-        let leashes: Vec<_> = begun.leashes.drain(..).filter_map(|leash| leash.upgrade()).collect();
-        // All of them before the first is killed: whoever waits for its place would begin in it.
-        for leash in &leashes {
-            leash.give_up();
+    /// Kills all running commands and prevents waiting ones from starting.
+    fn cancel_all(&self) {
+        let mut commands = self.lock();
+        commands.is_stopping = true;
+        let kill_handles: Vec<_> = commands.kill_handles.drain(..).filter_map(|handle| handle.upgrade()).collect();
+        // All are marked before the first is killed: otherwise a waiting command would start in its
+        // place.
+        for kill_handle in &kill_handles {
+            kill_handle.set_cancelled();
         }
-        for leash in &leashes {
-            leash.cancel();
+        for kill_handle in &kill_handles {
+            kill_handle.cancel();
         }
     }
 
-    /// Nothing panics with the lock held.
-    fn begun(&self) -> MutexGuard<'_, Begun> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the commands. No code panics while it holds the lock.
+    fn lock(&self) -> MutexGuard<'_, RunningCommands> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Service for Exec {
     fn on_open(&mut self, cx: &mut Context<'_>, peer: &Peer) {
-        self.desks.insert(cx.conn(), Desk::of(peer));
+        self.sessions.insert(cx.conn(), ExecSession::new(peer));
     }
 
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
-        match self.desks.get_mut(&cx.conn()) {
-            Some(desk) if desk.is_running() => {
-                if !desk.add(payload) {
+        match self.sessions.get_mut(&cx.conn()) {
+            Some(session) if session.is_running() => {
+                if !session.add(payload) {
                     cx.close("sends commands without waiting for answers");
                 }
             }
-            _ => self.meet(cx, payload),
+            _ => self.handle_request(cx, payload),
         }
     }
 
     fn on_job(&mut self, cx: &mut Context<'_>, _job: JobId, output: JobOutput) {
-        let Some(desk) = self.desks.get_mut(&cx.conn()) else { return };
-        if desk.is_left {
-            self.desks.remove(&cx.conn());
+        let Some(session) = self.sessions.get_mut(&cx.conn()) else { return };
+        if session.is_closed {
+            self.sessions.remove(&cx.conn());
             return;
         }
-        let State::Running { name, .. } = std::mem::take(&mut desk.state) else { return };
-        let Rules { dialect, timeout, max_output_bytes, .. } = *self.rules;
-        let answer = match output.take::<io::Result<Ran>>() {
-            Ok(Ok(ran)) => Answer::of(name, ran, dialect, timeout, max_output_bytes),
+        let ExecState::Running { name, .. } = std::mem::take(&mut session.state) else { return };
+        let ExecRules { dialect, timeout, max_output_bytes, .. } = *self.rules;
+        let answer = match output.take::<io::Result<CommandResult>>() {
+            Ok(Ok(result)) => Answer::new(name, result, dialect, timeout, max_output_bytes),
             Ok(Err(error)) => {
-                let words = format!("cannot run '{}': {error}", name.escape_debug());
-                Answer::refusal(name, &words)
+                let text = format!("cannot run '{}': {error}", name.escape_debug());
+                Answer::rejection(name, &text)
             }
-            Err(JobError::Rejected) => Answer::refusal(name, "busy: too many commands wait already; try again later"),
-            Err(error) => Answer::refusal(name, &error.to_string()),
+            Err(JobError::Rejected) => Answer::rejection(name, "busy: too many commands wait already; try again later"),
+            Err(error) => Answer::rejection(name, &error.to_string()),
         };
-        self.tell(cx, answer, false);
-        self.go_on(cx);
+        self.send_answer(cx, answer, false);
+        self.handle_queued(cx);
     }
 
     fn on_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) {
-        let Some(desk) = self.desks.get_mut(&cx.conn()) else { return };
-        if let State::Offered { timer: own, closes, .. } = &desk.state
+        let Some(session) = self.sessions.get_mut(&cx.conn()) else { return };
+        if let ExecState::AwaitingStart { timer: own, closes, .. } = &session.state
             && *own == timer
         {
             let closes = *closes;
-            desk.state = State::Nothing;
+            session.state = ExecState::Idle;
             if closes {
                 cx.close("refused");
             }
@@ -235,20 +244,21 @@ impl Service for Exec {
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, _reason: &CloseReason) {
-        let Some(desk) = self.desks.get_mut(&cx.conn()) else { return };
-        desk.forget();
-        if let State::Running { leash, .. } = &desk.state {
-            leash.cancel();
-            // Until nothing is left of the command, so that it is not forgotten when the service goes.
-            desk.is_left = true;
+        let Some(session) = self.sessions.get_mut(&cx.conn()) else { return };
+        session.clear_queue();
+        if let ExecState::Running { kill_handle, .. } = &session.state {
+            kill_handle.cancel();
+            // The session stays until the command has ended, so that dropping the service still
+            // kills it.
+            session.is_closed = true;
         } else {
-            self.desks.remove(&cx.conn());
+            self.sessions.remove(&cx.conn());
         }
     }
 
-    /// Who waits for an answer gets it now, and nobody waits for a command that nobody will read.
+    /// Ends all commands, so that their clients get an answer before the engine stops.
     fn on_shutdown(&mut self, _cx: &mut Context<'_>) {
-        self.common.end();
+        self.shared.cancel_all();
     }
 
     fn job_threads(&self) -> Option<NonZeroUsize> {
@@ -256,17 +266,17 @@ impl Service for Exec {
     }
 
     fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        let (rules, common) = (Arc::clone(&self.rules), Arc::clone(&self.common));
-        Some(Box::new(Self { rules, common, desks: HashMap::new() }))
+        let (rules, shared) = (Arc::clone(&self.rules), Arc::clone(&self.shared));
+        Some(Box::new(Self { rules, shared, sessions: HashMap::new() }))
     }
 }
 
 impl Drop for Exec {
-    /// What runs is killed before whoever drops it can end the process.
+    /// Kills the running commands before the process can end.
     fn drop(&mut self) {
-        for desk in self.desks.values() {
-            if let State::Running { leash, .. } = &desk.state {
-                leash.cancel_now();
+        for session in self.sessions.values() {
+            if let ExecState::Running { kill_handle, .. } = &session.state {
+                kill_handle.cancel_now();
             }
         }
     }
@@ -278,9 +288,9 @@ impl fmt::Debug for Exec {
     }
 }
 
-/// A command as the log has it, on one line and not too long.
-fn logged(order: &Order) -> String {
-    let words = std::iter::once(&order.name).chain(&order.arguments);
+/// Formats a command for the log: escaped, on one line, truncated.
+fn for_log(command: &AllowedCommand) -> String {
+    let words = std::iter::once(&command.name).chain(&command.arguments);
     let line = words.take(MAX_LOGGED_CHARS).map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let mut shown: String = line.chars().take(MAX_LOGGED_CHARS).flat_map(char::escape_debug).collect();
     if line.chars().nth(MAX_LOGGED_CHARS).is_some() {
@@ -298,17 +308,17 @@ mod tests {
     use crate::services::exec::Allowed;
 
     #[test]
-    fn nothing_runs_on_when_the_service_has_gone() {
-        let mut exec = Exec::new(Rules::new(Allowed::Shell));
-        let leash = Arc::<Leash>::default();
+    fn dropping_the_service_kills_its_commands() {
+        let mut exec = Exec::new(ExecRules::new(Allowed::Shell));
+        let kill_handle = Arc::<KillHandle>::default();
         let sleep = || Command::new("sleep").arg("1000").process_group(0).spawn();
-        let mut child = leash.start(sleep).unwrap().unwrap();
-        let state = State::Running { name: "sleep".to_owned(), leash: Arc::clone(&leash) };
-        let mut desk = Desk::of(&Peer::Unix);
-        desk.state = state;
-        exec.desks.insert(ConnId::NONE, desk);
+        let mut child = kill_handle.start(sleep).unwrap().unwrap();
+        let state = ExecState::Running { name: "sleep".to_owned(), kill_handle: Arc::clone(&kill_handle) };
+        let mut session = ExecSession::new(&Peer::Unix);
+        session.state = state;
+        exec.sessions.insert(ConnId::NONE, session);
         drop(exec);
-        assert!(leash.start(sleep).unwrap().is_none(), "nor does anything begin");
+        assert!(kill_handle.start(sleep).unwrap().is_none(), "no further command starts");
         assert_eq!(child.wait().unwrap().signal(), Some(9));
     }
 }

@@ -1,79 +1,82 @@
-//! One connection: what it has asked for, and how far the answer is.
+//! The state of one connection: its requests and the progress of the current reply.
 //!
-//! Its invariant: one request is answered at a time and to its end, so that no answer stands within another's bytes; and one
-//! piece of work is on its way at a time, asked for when what was sent before has left.
+//! Invariant: one request is answered at a time, completely, so that the bytes of two replies never
+//! mix. One piece of work runs at a time, requested when the earlier output has left the queue.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::wire::{self, Code, Fault, Refusal, Request};
-use super::work::{Outcome, Task};
-use super::{Dialect, Shared};
+use super::dialect::FilesDialect;
+use super::outcome::Outcome;
+use super::shared::FilesShared;
+use super::task::FilesTask;
+use super::wire::{self, FilesError, FilesErrorCode, FilesErrorReply, FilesRequest};
 use crate::frame::Payload;
 use crate::service::Context;
 use crate::service::{JobError, JobId, JobOutput, Peer, TimerId};
 
-/// Requests that wait for the one that is being answered. Further ones are counted, and refused in their turn.
-const MAX_WAITING: usize = 16;
+/// Requests queued behind the current one. Further ones are counted, and rejected in their turn.
+const MAX_QUEUED: usize = 16;
 
-/// Refusals that are said without waiting for room.
-const REFUSALS_AT_ONCE: u64 = 64;
+/// Rejections sent before the session waits for space in the write queue.
+const REJECTIONS_PER_STEP: u64 = 64;
 
-/// How long until work is asked for again that there was no room for.
-const TRY_AGAIN: Duration = Duration::from_millis(20);
+/// The time until a job is retried that the engine rejected.
+const JOB_RETRY_DELAY: Duration = Duration::from_millis(20);
 
-/// A connection's side of the service.
-pub(super) struct Session {
-    shared: Arc<Shared>,
+/// The state of one connection.
+pub(super) struct FilesSession {
+    shared: Arc<FilesShared>,
     peer: Peer,
-    /// Requests in the order in which they came; what could not be understood is answered in its turn, too.
-    waiting: VecDeque<Result<Request, Fault>>,
-    /// Requests that came after those and are refused.
-    turned_away: u64,
-    step: Step,
-    /// What the log calls the request that is being answered.
-    asked: String,
+    /// Queued requests in the order of arrival. Invalid ones are answered in their turn, too.
+    queued: VecDeque<Result<FilesRequest, FilesError>>,
+    /// The number of requests after those, which will be rejected.
+    rejected: u64,
+    step: SessionStep,
+    /// The current request, as the log shows it.
+    current: String,
 }
 
-/// What a session waits for.
-enum Step {
+/// The event that a session waits for.
+enum SessionStep {
     /// A request.
     Idle,
-    /// A worker.
-    Working(JobId, Task),
-    /// A moment at which workers have less to do.
-    Pausing(TimerId, Task),
-    /// Room for more output: to go on with this, or with the next request.
-    Draining(Option<Task>),
-    /// Nothing: it is over.
-    Over,
+    /// The end of a job.
+    Working(JobId, FilesTask),
+    /// The timer after which a rejected job is retried.
+    Retrying(TimerId, FilesTask),
+    /// Space in the write queue, to continue this task or the next request.
+    AwaitingSpace(Option<FilesTask>),
+    /// No event: the session has ended.
+    Ended,
 }
 
-impl Session {
-    pub(super) fn new(shared: Arc<Shared>, peer: Peer) -> Self {
-        let (waiting, asked) = (VecDeque::new(), String::new());
-        Self { shared, peer, waiting, turned_away: 0, step: Step::Idle, asked }
+impl FilesSession {
+    pub(super) fn new(shared: Arc<FilesShared>, peer: Peer) -> Self {
+        let (queued, current) = (VecDeque::new(), String::new());
+        Self { shared, peer, queued, rejected: 0, step: SessionStep::Idle, current }
     }
 
     pub(super) fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         match (self.shared.dialect, &self.step) {
-            (Dialect::Plain, Step::Idle) => {
-                self.asked = format!("{:?}", String::from_utf8_lossy(payload.get(..256).unwrap_or(payload)));
-                let names = names_in(payload);
-                self.work(cx, Task::bytes(Arc::clone(&self.shared), names));
+            (FilesDialect::Plain, SessionStep::Idle) => {
+                self.current = format!("{:?}", String::from_utf8_lossy(payload.get(..256).unwrap_or(payload)));
+                let names = possible_names(payload);
+                self.work(cx, FilesTask::bytes(Arc::clone(&self.shared), names));
             }
-            // One name is one connection.
-            (Dialect::Plain, _) => {}
-            (Dialect::Framed, _) => {
-                // Who is refused once is refused until all have been told: answers keep the order of their requests.
-                if self.turned_away > 0 || self.waiting.len() >= MAX_WAITING {
-                    self.turned_away = self.turned_away.saturating_add(1);
+            // One connection transfers one file.
+            (FilesDialect::Plain, _) => {}
+            (FilesDialect::Framed, _) => {
+                // After one rejection all requests are rejected until the rejections are sent, so
+                // that replies keep the order of the requests.
+                if self.rejected > 0 || self.queued.len() >= MAX_QUEUED {
+                    self.rejected = self.rejected.saturating_add(1);
                 } else {
-                    self.waiting.push_back(Request::from_json(payload));
+                    self.queued.push_back(FilesRequest::from_json(payload));
                 }
-                if let Step::Idle = self.step {
+                if let SessionStep::Idle = self.step {
                     self.next_request(cx);
                 }
             }
@@ -81,130 +84,140 @@ impl Session {
     }
 
     pub(super) fn on_writable(&mut self, cx: &mut Context<'_>) {
-        match std::mem::replace(&mut self.step, Step::Idle) {
-            Step::Draining(Some(task)) => self.work(cx, task),
-            Step::Draining(None) => self.next_request(cx),
-            // The engine tells of room that nobody has asked for, too.
+        match std::mem::replace(&mut self.step, SessionStep::Idle) {
+            SessionStep::AwaitingSpace(Some(task)) => self.work(cx, task),
+            SessionStep::AwaitingSpace(None) => self.next_request(cx),
+            // The engine also calls this without a request, after backpressure.
             other => self.step = other,
         }
     }
 
     pub(super) fn on_timer(&mut self, cx: &mut Context<'_>, timer: TimerId) {
-        match std::mem::replace(&mut self.step, Step::Idle) {
-            Step::Pausing(set, task) if set == timer => self.work(cx, task),
+        match std::mem::replace(&mut self.step, SessionStep::Idle) {
+            SessionStep::Retrying(set, task) if set == timer => self.work(cx, task),
             other => self.step = other,
         }
     }
 
     pub(super) fn on_job(&mut self, cx: &mut Context<'_>, job: JobId, output: JobOutput) {
-        let task = match std::mem::replace(&mut self.step, Step::Idle) {
-            Step::Working(asked, task) if asked == job => task,
+        let task = match std::mem::replace(&mut self.step, SessionStep::Idle) {
+            SessionStep::Working(current, task) if current == job => task,
             other => {
                 self.step = other;
                 return;
             }
         };
         match output.take::<Outcome>() {
-            Ok(Outcome::Onward) => self.work(cx, task),
-            Ok(Outcome::Piece(piece)) => self.say(cx, piece, Some(task)),
+            Ok(Outcome::Continue) => self.work(cx, task),
+            Ok(Outcome::Piece(piece)) => self.send(cx, piece, Some(task)),
             Ok(Outcome::Last(last)) => self.finish(cx, last),
-            Ok(Outcome::Denied(fault)) => self.deny(cx, fault),
-            Ok(Outcome::Broken(why)) => self.break_off(cx, why),
-            Err(JobError::Rejected) => self.step = Step::Pausing(cx.set_timer(TRY_AGAIN), task),
-            Err(error) => self.break_off(cx, error.to_string()),
+            Ok(Outcome::Rejected(error)) => self.reject(cx, error),
+            Ok(Outcome::Failed(reason)) => self.fail(cx, reason),
+            Err(JobError::Rejected) => self.step = SessionStep::Retrying(cx.set_timer(JOB_RETRY_DELAY), task),
+            Err(error) => self.fail(cx, error.to_string()),
         }
     }
 
-    /// Who has closed its side waits for workers in vain: an engine keeps such a connection for work and for output alone.
+    /// Rejects a request that waits for a retry. The engine keeps a half-closed connection open for
+    /// jobs and output, but not for a timer.
     pub(super) fn on_close(&mut self, cx: &mut Context<'_>) {
-        if let Step::Pausing(..) = std::mem::replace(&mut self.step, Step::Over) {
-            log::warn!("files {}: no worker for {}", self.peer, self.asked);
-            if self.shared.dialect == Dialect::Framed {
-                cx.reply(&refusal(Fault::new(Code::Busy, "too much is going on; ask again later")));
+        if let SessionStep::Retrying(..) = std::mem::replace(&mut self.step, SessionStep::Ended) {
+            log::warn!("files {}: no worker thread for {}", self.peer, self.current);
+            if self.shared.dialect == FilesDialect::Framed {
+                cx.reply(&error_reply(FilesError::new(FilesErrorCode::Busy, "too much is going on; ask again later")));
             }
         }
     }
 
     fn next_request(&mut self, cx: &mut Context<'_>) {
-        match self.waiting.pop_front() {
-            Some(Ok(Request::Get { get, offset })) => {
-                self.asked = format!("{get:?} from {offset}");
-                self.work(cx, Task::resumable(Arc::clone(&self.shared), get, offset));
+        match self.queued.pop_front() {
+            Some(Ok(FilesRequest::Get { get, offset })) => {
+                self.current = format!("{get:?} from {offset}");
+                self.work(cx, FilesTask::resumable(Arc::clone(&self.shared), get, offset));
             }
-            Some(Ok(Request::List { list })) => {
-                self.asked = format!("what is below {list:?}");
-                self.work(cx, Task::list(Arc::clone(&self.shared), list));
+            Some(Ok(FilesRequest::List { list })) => {
+                self.current = format!("the listing of {list:?}");
+                self.work(cx, FilesTask::list(Arc::clone(&self.shared), list));
             }
-            Some(Err(fault)) => {
-                "a request".clone_into(&mut self.asked);
-                self.deny(cx, fault);
+            Some(Err(error)) => {
+                "a request".clone_into(&mut self.current);
+                self.reject(cx, error);
             }
-            None if self.turned_away > 0 => {
-                let words =
-                    refusal(Fault::new(Code::Busy, "too many requests at once; ask again, one after the other"));
-                let now = self.turned_away.min(REFUSALS_AT_ONCE);
-                (0..now).for_each(|_| cx.reply(&words));
-                self.turned_away -= now;
-                self.wait_for_room(cx, None);
+            None if self.rejected > 0 => {
+                let reply = error_reply(FilesError::new(
+                    FilesErrorCode::Busy,
+                    "too many requests at once; ask again, one after the other",
+                ));
+                let now = self.rejected.min(REJECTIONS_PER_STEP);
+                (0..now).for_each(|_| cx.reply(&reply));
+                self.rejected -= now;
+                self.await_space(cx, None);
             }
-            None => self.step = Step::Idle,
+            None => self.step = SessionStep::Idle,
         }
     }
 
-    fn work(&mut self, cx: &mut Context<'_>, task: Task) {
+    /// Offloads the next piece of a task.
+    fn work(&mut self, cx: &mut Context<'_>, task: FilesTask) {
         let same = task.clone();
-        self.step = Step::Working(cx.offload(move || same.advance()), task);
+        self.step = SessionStep::Working(cx.offload(move || same.advance()), task);
     }
 
-    fn say(&mut self, cx: &mut Context<'_>, payload: Payload, then: Option<Task>) {
+    /// Sends output, then continues with `then`.
+    fn send(&mut self, cx: &mut Context<'_>, payload: Payload, then: Option<FilesTask>) {
         cx.send(cx.conn(), payload);
-        self.wait_for_room(cx, then);
+        self.await_space(cx, then);
     }
 
-    fn wait_for_room(&mut self, cx: &mut Context<'_>, then: Option<Task>) {
+    fn await_space(&mut self, cx: &mut Context<'_>, then: Option<FilesTask>) {
         cx.notify_writable();
-        self.step = Step::Draining(then);
+        self.step = SessionStep::AwaitingSpace(then);
     }
 
     fn finish(&mut self, cx: &mut Context<'_>, last: Option<Payload>) {
-        log::debug!("files {}: {} is answered", self.peer, self.asked);
+        log::debug!("files {}: answered {}", self.peer, self.current);
         if let Some(last) = last {
             cx.send(cx.conn(), last);
         }
         match self.shared.dialect {
-            Dialect::Framed => self.wait_for_room(cx, None),
-            Dialect::Plain => self.end(cx, "the whole file has been sent".to_owned()),
+            FilesDialect::Framed => self.await_space(cx, None),
+            FilesDialect::Plain => self.end(cx, "the whole file was sent".to_owned()),
         }
     }
 
-    fn deny(&mut self, cx: &mut Context<'_>, fault: Fault) {
-        // Who is told nothing has only the log to be found in.
-        let level = if self.shared.dialect == Dialect::Plain { log::Level::Info } else { log::Level::Debug };
-        log::log!(level, "files {}: {} is not granted: {}", self.peer, self.asked, fault.text);
+    /// Rejects the current request.
+    fn reject(&mut self, cx: &mut Context<'_>, error: FilesError) {
+        // A plain client receives no reason, so the log has it at a visible level.
+        let level = if self.shared.dialect == FilesDialect::Plain { log::Level::Info } else { log::Level::Debug };
+        log::log!(level, "files {}: rejected {}: {}", self.peer, self.current, error.text);
         match self.shared.dialect {
-            Dialect::Framed => self.say(cx, refusal(fault).into(), None),
-            Dialect::Plain => self.end(cx, fault.text),
+            FilesDialect::Framed => self.send(cx, error_reply(error).into(), None),
+            FilesDialect::Plain => self.end(cx, error.text),
         }
     }
 
-    /// Part of an answer has been sent, and the rest will not come: only the end of the connection says so.
-    fn break_off(&mut self, cx: &mut Context<'_>, why: String) {
-        log::warn!("files {}: {} is broken off: {why}", self.peer, self.asked);
-        self.end(cx, why);
+    /// Closes the connection in the middle of a reply: the client can detect the error in no other
+    /// way.
+    fn fail(&mut self, cx: &mut Context<'_>, reason: String) {
+        log::warn!("files {}: failed {}: {reason}", self.peer, self.current);
+        self.end(cx, reason);
     }
 
-    fn end(&mut self, cx: &mut Context<'_>, why: String) {
-        self.step = Step::Over;
-        cx.close(why);
+    /// Ends the session and closes the connection.
+    fn end(&mut self, cx: &mut Context<'_>, reason: String) {
+        self.step = SessionStep::Ended;
+        cx.close(reason);
     }
 }
 
-fn refusal(error: Fault) -> Vec<u8> {
-    wire::to_json(&Refusal { error })
+/// Encodes an error reply.
+fn error_reply(error: FilesError) -> Vec<u8> {
+    wire::to_json(&FilesErrorReply { error })
 }
 
-/// The names that a message may mean: all of it, and what is before the line ending that a line-based client adds.
-fn names_in(message: &[u8]) -> Vec<PathBuf> {
+/// Returns the possible names in a message: all of it, and the part before the line ending that a
+/// line-based client adds.
+fn possible_names(message: &[u8]) -> Vec<PathBuf> {
     let line = message.strip_suffix(b"\n").unwrap_or(message);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut names: Vec<_> = path(message).into_iter().collect();
@@ -215,7 +228,7 @@ fn names_in(message: &[u8]) -> Vec<PathBuf> {
 }
 
 #[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "elsewhere a name is text")]
+#[expect(clippy::unnecessary_wraps, reason = "on other systems a name is text")]
 fn path(bytes: &[u8]) -> Option<PathBuf> {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;

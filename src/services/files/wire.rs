@@ -1,6 +1,6 @@
-//! The framed dialect's JSON, as types: what a client asks for and what it is told. One object a frame.
+//! The JSON of the framed dialect as types: requests and replies, one object per frame.
 //!
-//! Server and client both use these, so that a field has one name. Unknown fields are ignored on either side.
+//! Server and client share these types. Both ignore unknown fields.
 
 use std::fmt;
 
@@ -8,156 +8,157 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-/// The largest frame that either side sends, in bytes; only a listing comes near it.
+/// The largest frame of either side, in bytes. Only a listing can be this large.
 pub const MAX_FRAME_BYTES: usize = 1 << 20;
 
-/// File bytes in one frame, at most.
+/// The largest number of file bytes in one frame.
 pub const MAX_PIECE_BYTES: usize = 256 << 10;
 
-/// Bytes of a name, at most: no system opens longer paths.
+/// The longest name, in bytes: `PATH_MAX` on Linux.
 pub const MAX_NAME_BYTES: usize = 4096;
 
-/// What a client asks for.
+/// A client's request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Request {
+pub enum FilesRequest {
     /// A file's bytes: `{"get":"name","offset":0}`.
     Get {
-        /// Its name, relative to the root.
+        /// The file's name, relative to the root.
         get: String,
-        /// Bytes at its start that are not wanted.
+        /// The number of bytes at the file's start to skip.
         offset: u64,
     },
-    /// What is below a directory: `{"list":""}`.
+    /// The files below a directory: `{"list":""}`.
     List {
-        /// The directory's name; empty: the root.
+        /// The directory's name; empty for the root.
         list: String,
     },
 }
 
-impl Request {
-    /// It as a frame's payload.
+impl FilesRequest {
+    /// Encodes the request as a frame's payload.
     pub fn to_json(&self) -> Vec<u8> {
         to_json(self)
     }
 
-    /// Understands a frame's payload.
+    /// Parses a frame's payload.
     ///
     /// # Errors
-    /// [`Fault`] to be told to who sent it.
-    pub fn from_json(payload: &[u8]) -> Result<Self, Fault> {
+    /// The [`FilesError`] to send to the client.
+    pub fn from_json(payload: &[u8]) -> Result<Self, FilesError> {
         #[derive(Deserialize)]
         struct Fields {
             get: Option<String>,
             list: Option<String>,
             offset: Option<Number>,
         }
-        let bad = |text: String| Err(Fault::new(Code::BadRequest, text));
-        // An array would be taken for the fields in their order.
+        let bad = |text: String| Err(FilesError::new(FilesErrorCode::BadRequest, text));
+        // serde would accept an array as the fields in order.
         if !payload.trim_ascii_start().starts_with(b"{") {
             return bad("a request is an object, as in {\"get\":\"name\"} or {\"list\":\"\"}".to_owned());
         }
         match serde_json::from_slice(payload) {
             Ok(Fields { get: Some(get), list: None, offset }) => match offset.map_or(Some(0), |offset| offset.as_u64())
             {
-                Some(offset) => Ok(Self::Get { get: short(get)?, offset }),
+                Some(offset) => Ok(Self::Get { get: check_length(get)?, offset }),
                 None => bad("an offset is a number of bytes: whole, and not below 0".to_owned()),
             },
-            Ok(Fields { get: None, list: Some(list), .. }) => Ok(Self::List { list: short(list)? }),
+            Ok(Fields { get: None, list: Some(list), .. }) => Ok(Self::List { list: check_length(list)? }),
             Ok(_) => bad("ask for one thing, as in {\"get\":\"name\"} or {\"list\":\"\"}".to_owned()),
             Err(error) => bad(format!("this is no request: {error}")),
         }
     }
 }
 
-/// A name that waits for its turn is held in memory until then.
-fn short(name: String) -> Result<String, Fault> {
+/// Rejects long names, because queued requests are held in memory.
+fn check_length(name: String) -> Result<String, FilesError> {
     if name.len() > MAX_NAME_BYTES { Err(too_long(name.len())) } else { Ok(name) }
 }
 
-pub(super) fn too_long(bytes: usize) -> Fault {
-    Fault::new(Code::NotFound, format!("no name is {bytes} bytes long: {MAX_NAME_BYTES} are the most"))
+/// Returns the error for a name of `bytes` bytes.
+pub(super) fn too_long(bytes: usize) -> FilesError {
+    FilesError::new(FilesErrorCode::NotFound, format!("no name is {bytes} bytes long: {MAX_NAME_BYTES} are the most"))
 }
 
-/// What precedes a file's bytes, of which `size - offset` follow.
+/// The header before a file's bytes, of which `size - offset` follow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
-    /// As it was asked for.
+pub struct FileHeader {
+    /// The name as in the request.
     pub name: String,
-    /// The whole file's, in bytes.
+    /// The size of the whole file, in bytes.
     pub size: u64,
-    /// Bytes at its start that do not follow.
+    /// The number of bytes at the file's start that are skipped.
     pub offset: u64,
-    /// Of the whole file, in hexadecimal.
+    /// The SHA-256 of the whole file, in hexadecimal.
     pub sha256: String,
-    /// When the file was written to last, as RFC 3339, where that is known.
+    /// The time of the last write (RFC 3339), if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<String>,
 }
 
-/// What is below a directory.
+/// The files below a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
-    /// In the order of their names.
-    pub files: Vec<Listed>,
-    /// There is more than is told.
+    /// The files, sorted by name.
+    pub files: Vec<ListedFile>,
+    /// True if files were left out.
     #[serde(default, skip_serializing_if = "is_false")]
     pub truncated: bool,
 }
 
 /// One file of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listed {
-    /// Relative to the root, so that it can be asked for.
+pub struct ListedFile {
+    /// The name relative to the root, usable in a request.
     pub name: String,
-    /// In bytes.
+    /// The size, in bytes.
     pub size: u64,
-    /// As in [`Head`].
+    /// The time of the last write, as in [`FileHeader`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<String>,
 }
 
-/// Why there is nothing: `{"error":{"code":"not-found","text":…}}`.
+/// An error reply: `{"error":{"code":"not-found","text":…}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// The reason.
-    pub error: Fault,
+pub struct FilesErrorReply {
+    /// The error.
+    pub error: FilesError,
 }
 
-/// A reason, for programs and for people.
+/// An error, as a code for programs and a text for users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
-    /// One of [`Code`], as far as a client knows.
+pub struct FilesError {
+    /// One of [`FilesErrorCode`], or a code of another server.
     pub code: String,
-    /// In words.
+    /// The error in words.
     #[serde(default)]
     pub text: String,
 }
 
-impl Fault {
-    pub(super) fn new(code: Code, text: impl Into<String>) -> Self {
+impl FilesError {
+    pub(super) fn new(code: FilesErrorCode, text: impl Into<String>) -> Self {
         Self { code: code.to_string(), text: text.into() }
     }
 }
 
-/// The codes of the library's own server.
+/// The error codes of this crate's server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// There is no such file or directory.
+pub enum FilesErrorCode {
+    /// The file or directory does not exist.
     NotFound,
-    /// It is none that is served: it lies elsewhere, is no regular file, or may not be read.
+    /// The name is outside of the root, not a regular file, or not readable.
     Refused,
-    /// The request is none.
+    /// The request is invalid.
     BadRequest,
     /// The file ends before the offset.
     BadOffset,
-    /// Too much is going on; ask again later.
+    /// The server is busy; retry later.
     Busy,
-    /// The server could not read it.
+    /// The server could not read the file.
     Failed,
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for FilesErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotFound => "not-found",
@@ -170,17 +171,17 @@ impl fmt::Display for Code {
     }
 }
 
-/// None of these has anything that JSON has no words for.
+/// Encodes `value` as JSON. Encoding the types of this module does not fail.
 pub(super) fn to_json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// A file's time, where the calendar has a name for it.
-pub(super) fn written_at(time: std::io::Result<std::time::SystemTime>) -> Option<String> {
+/// Formats a file's time (RFC 3339); `None` if it is unknown or outside of the calendar's range.
+pub(super) fn format_time(time: std::io::Result<std::time::SystemTime>) -> Option<String> {
     Timestamp::try_from(time.ok()?).ok().map(|time| time.to_string())
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -190,20 +191,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_read_as_they_are_written() {
-        let get = Request::Get { get: "a/\u{1f600}\n".to_owned(), offset: u64::MAX };
-        let list = Request::List { list: String::new() };
+    fn from_json_is_the_inverse_of_to_json() {
+        let get = FilesRequest::Get { get: "a/\u{1f600}\n".to_owned(), offset: u64::MAX };
+        let list = FilesRequest::List { list: String::new() };
         for request in [get, list] {
-            assert_eq!(Request::from_json(&request.to_json()), Ok(request));
+            assert_eq!(FilesRequest::from_json(&request.to_json()), Ok(request));
         }
-        let plain = Request::Get { get: "x".to_owned(), offset: 0 };
+        let plain = FilesRequest::Get { get: "x".to_owned(), offset: 0 };
         for text in [r#"{"get":"x"}"#, r#"{"offset":null,"get":"x","later":[{}]}"#] {
-            assert_eq!(Request::from_json(text.as_bytes()).as_ref(), Ok(&plain), "{text}");
+            assert_eq!(FilesRequest::from_json(text.as_bytes()).as_ref(), Ok(&plain), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_request_is_told_so() {
+    fn from_json_rejects_invalid_requests() {
         for text in [
             "",
             "x",
@@ -219,19 +220,19 @@ mod tests {
             r#"{"get":"x","get":"y"}"#,
             "{\"get\":\"\u{0}\"}",
         ] {
-            assert_eq!(Request::from_json(text.as_bytes()).unwrap_err().code, "bad-request", "{text}");
+            assert_eq!(FilesRequest::from_json(text.as_bytes()).unwrap_err().code, "bad-request", "{text}");
         }
-        for (text, says) in [
+        for (text, expected) in [
             ("[]", "a request is an object"),
             ("null", "a request is an object"),
             (r#"{"get":"x","offset":-1}"#, "an offset is a number of bytes"),
             (r#"{"get":1}"#, "expected a string"),
         ] {
-            let said = Request::from_json(text.as_bytes()).unwrap_err().text;
-            assert!(said.contains(says) && !said.contains("struct") && !said.contains("u64"), "{text}: {said}");
+            let error = FilesRequest::from_json(text.as_bytes()).unwrap_err().text;
+            assert!(error.contains(expected) && !error.contains("struct") && !error.contains("u64"), "{text}: {error}");
         }
-        assert_eq!(Request::from_json(b"{\"get\":\"\xff\"}").unwrap_err().code, "bad-request");
-        let long = Request::List { list: "x".repeat(MAX_NAME_BYTES + 1) };
-        assert_eq!(Request::from_json(&long.to_json()).unwrap_err().code, "not-found");
+        assert_eq!(FilesRequest::from_json(b"{\"get\":\"\xff\"}").unwrap_err().code, "bad-request");
+        let long = FilesRequest::List { list: "x".repeat(MAX_NAME_BYTES + 1) };
+        assert_eq!(FilesRequest::from_json(&long.to_json()).unwrap_err().code, "not-found");
     }
 }

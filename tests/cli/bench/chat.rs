@@ -1,6 +1,6 @@
-//! `switchboard bench chat`: what it writes, and what it finds.
+//! `switchboard bench chat`: its output and the faults that it finds.
 
-#[path = "../../bench/chat/server.rs"]
+#[path = "../../load/chat/server.rs"]
 mod server;
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use self::server::{Fault, Server};
 use super::Scratch;
-use super::results::{machine_dependent, shape};
+use super::results::{is_machine_dependent, shape};
 use crate::program::{GUARD, Program, Signal, command, run};
 
 const BRIEF: [&str; 5] = ["bench", "chat", "--members=5", "--warm-up=20ms", "--duration=250ms"];
@@ -20,7 +20,8 @@ fn brief(server: &Server, args: &[&str]) -> Output {
     run(&[&BRIEF[..], &[server.target.address().to_string().as_str()], args].concat())
 }
 
-/// Runs a short bench in which all goes well, and returns what it prints; again if a busy machine gets nothing done.
+/// Runs a short bench that must succeed, and returns its standard output. It is repeated if a busy
+/// machine delivers no message.
 fn good(server: &Server, args: &[&str]) -> String {
     let began = Instant::now();
     loop {
@@ -30,7 +31,7 @@ fn good(server: &Server, args: &[&str]) -> String {
             continue;
         }
         assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
-        assert_eq!(stderr, "", "{args:?}: it is quiet in a pipe");
+        assert_eq!(stderr, "", "{args:?}: prints nothing to a pipe");
         return String::from_utf8(output.stdout).unwrap();
     }
 }
@@ -40,7 +41,7 @@ fn json(server: &Server, args: &[&str]) -> Value {
 }
 
 #[test]
-fn the_table_says_that_everybody_heard_everything() {
+fn table_has_figures_and_proof() {
     let server = Server::start(Fault::None);
     let table = good(&server, &["--in-flight", "2"]);
     for words in [
@@ -64,7 +65,7 @@ fn the_table_says_that_everybody_heard_everything() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_json_has_the_keys_that_are_promised() {
+fn json_keys_match_the_schema() {
     let (honest, skipping) = (Server::start(Fault::None), Server::start(Fault::Flood));
     let mut found = BTreeMap::new();
     let pid = std::process::id().to_string();
@@ -75,7 +76,7 @@ fn the_json_has_the_keys_that_are_promised() {
     shape(&serde_json::from_slice(&own.stdout).unwrap(), "", &mut found);
     let faulty = brief(&skipping, &["--json", "--answer-timeout=1s"]);
     shape(&serde_json::from_slice(&faulty.stdout).unwrap(), "", &mut found);
-    let lines = found.into_iter().filter(|(path, _)| !path.is_empty() && !machine_dependent(path));
+    let lines = found.into_iter().filter(|(path, _)| !path.is_empty() && !is_machine_dependent(path));
     let lines: Vec<_> =
         lines.map(|(path, types)| format!("{path}: {}", types.into_iter().collect::<Vec<_>>().join(" or "))).collect();
     let promised = include_str!("chat_schema.txt").lines().filter(|line| !line.starts_with('#'));
@@ -83,7 +84,7 @@ fn the_json_has_the_keys_that_are_promised() {
 }
 
 #[test]
-fn the_json_says_what_was_run_and_proved() {
+fn json_holds_load_and_proof() {
     let server = Server::start(Fault::None);
     let result = json(&server, &["--rooms", "2", "--publishers", "3", "--payload", "100"]);
     assert_eq!((&result["schema"], &result["target"]["service"]), (&1.into(), &"chat".into()));
@@ -99,14 +100,14 @@ fn the_json_says_what_was_run_and_proved() {
     assert_eq!(json(&server, &[])["load"]["publishers"], 1);
 }
 
-/// The last line on standard error, and the table that was printed all the same.
+/// Runs a bench that must fail. Returns the last line of standard error, and the printed table.
 fn wrong(fault: Fault) -> (String, String) {
     let server = Server::start(fault);
     let began = Instant::now();
     loop {
         let output = brief(&server, &["--in-flight=4", "--answer-timeout=1s"]);
         let stderr = String::from_utf8(output.stderr).unwrap();
-        if server.deed().is_none() && began.elapsed() < GUARD {
+        if server.committed().is_none() && began.elapsed() < GUARD {
             continue;
         }
         assert_eq!(output.status.code(), Some(1), "{stderr}");
@@ -115,7 +116,7 @@ fn wrong(fault: Fault) -> (String, String) {
 }
 
 #[test]
-fn what_is_wrong_is_counted_and_named_and_the_exit_code_is_1() {
+fn each_fault_is_counted_named_and_exits_1() {
     for (fault, says, names) in [
         (Fault::Skip, "1 id never reached a member", "WRONG  Member 4 never received id 9 of lobby."),
         (Fault::Duplicate, "1 message arrived twice", "WRONG  Member 4 received id 9 of lobby again."),
@@ -140,7 +141,11 @@ fn what_is_wrong_is_counted_and_named_and_the_exit_code_is_1() {
             "1 error sent by the server, 1 member was disconnected",
             "WRONG  Server error for member 4: bye: you are too slow",
         ),
-        (Fault::Taken, "1 error sent by the server, 1 member could not join", "nick-taken: somebody else is called so"),
+        (
+            Fault::NickTaken,
+            "1 error sent by the server, 1 member could not join",
+            "nick-taken: somebody else is called so",
+        ),
     ] {
         let (line, table) = wrong(fault);
         assert!(line.starts_with(&format!("switchboard: {says}")), "{fault:?}: {line}");
@@ -150,14 +155,14 @@ fn what_is_wrong_is_counted_and_named_and_the_exit_code_is_1() {
 }
 
 #[test]
-fn a_server_that_limits_its_members_is_to_be_started_without_that() {
+fn a_rate_limited_server_gets_advice() {
     let (line, table) = wrong(Fault::Flood);
     assert!(line.contains("1 error sent by the server"), "{line}");
     assert!(table.contains("start it with --messages-per-second 0"), "{table}");
 }
 
 #[test]
-fn files_are_written() {
+fn csv_html_and_hdr_are_written() {
     let server = Server::start(Fault::None);
     let (page, log) = (Scratch::new(), Scratch::new());
     let csv = good(&server, &["--csv", "--html", &page.name()]);
@@ -176,7 +181,7 @@ fn files_are_written() {
 
 #[test]
 #[cfg(unix)]
-fn who_interrupts_it_is_told_what_was_measured() {
+fn sigint_reports_what_was_measured() {
     let server = Server::start(Fault::None);
     let address = server.target.address().to_string();
     let args = ["-v", "bench", "chat", &address, "--members=5", "--warm-up=0", "--duration=1h"];
@@ -190,25 +195,25 @@ fn who_interrupts_it_is_told_what_was_measured() {
 }
 
 #[test]
-fn where_no_server_listens_that_is_said() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let output = run(&[&BRIEF[..], &[&nobody]].concat());
+fn refused_connect_has_advice() {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let output = run(&[&BRIEF[..], &[&unused]].concat());
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains(&format!("cannot connect to tcp {nobody}")), "{stderr}");
+    assert!(stderr.contains(&format!("cannot connect to tcp {unused}")), "{stderr}");
     assert!(stderr.contains("check that a server listens there"), "{stderr}");
 }
 
-/// The service itself, on both engines, over rooms, closed and open.
+/// Measures the chat service on both engines, in several rooms, in closed and open loops.
 #[test]
-fn its_own_server_is_measured_and_proved_whole() {
+fn a_spawned_server_passes_the_proof_on_both_engines() {
     let began = Instant::now();
     for (engine, load) in [("reactor", "--in-flight=4"), ("threads", "--in-flight=4"), ("reactor", "--rate=500")] {
         let args = [&BRIEF[..], &["--engine", engine, "--rooms=2", "--publishers=4", load, "--json"]].concat();
         let (output, result) = loop {
             let output = run(&args);
             let result: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-            // A busy machine may get nothing done in so short a time.
+            // A busy machine may deliver no message in a run this short.
             if result["deliveries"].as_u64() > Some(0) || began.elapsed() > GUARD {
                 break (output, result);
             }

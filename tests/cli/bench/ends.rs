@@ -1,4 +1,4 @@
-//! How it ends, and that no server of its own outlives it.
+//! The end of `bench`: signals, exit codes, and the end of its spawned server.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::children_of;
 use crate::program::{GUARD, Program, Signal, command};
 
-/// A bench that goes on for an hour, in its measured time.
+/// Starts a bench of one hour, and returns in its measured time.
 fn endless(args: &[&str]) -> Program {
     let long = ["-v", "bench", "echo", "--connections=3", "--warm-up=0", "--duration=1h"];
     let mut program = Program::start(command(&[&long, args].concat()).stdout(Stdio::piped()));
@@ -17,12 +17,12 @@ fn endless(args: &[&str]) -> Program {
     program
 }
 
-/// The kernel ends the server of a process that was killed a moment later than that.
+/// Waits until the servers of a killed process are gone, which the kernel kills shortly after it.
 #[cfg(target_os = "linux")]
-fn await_alone(pid: u32) {
+fn wait_for_no_children(pid: u32) {
     let began = Instant::now();
     while !children_of(pid).is_empty() {
-        assert!(began.elapsed() < GUARD, "it left a server behind");
+        assert!(began.elapsed() < GUARD, "a server is still running");
         std::thread::yield_now();
     }
 }
@@ -34,44 +34,44 @@ fn send(process: &Path, signal: Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
-fn assert_alone(pid: u32) {
-    assert_eq!(children_of(pid), [] as [std::path::PathBuf; 0], "it left a server behind");
+fn assert_no_children(pid: u32) {
+    assert_eq!(children_of(pid), [] as [std::path::PathBuf; 0], "a server is still running");
 }
 
 #[test]
-fn the_first_signal_ends_it_early_with_what_was_measured() {
+fn first_signal_reports_what_was_measured() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let mut program = endless(&["--json"]);
         let pid = program.id();
         #[cfg(target_os = "linux")]
-        assert_eq!(children_of(pid).len(), 1, "the server can be found");
+        assert_eq!(children_of(pid).len(), 1, "the server is found by its parent");
         program.signal(signal);
         assert_eq!(program.wait().code(), Some(code));
-        assert_alone(pid);
+        assert_no_children(pid);
         let result: Value = serde_json::from_str(&program.printed()).unwrap();
         assert_eq!(result["interrupted"], true);
         assert_eq!(result["ended_early"], "signal");
-        assert_eq!(result["faults"]["broken"], 0, "its own server did not go first");
+        assert_eq!(result["faults"]["broken"], 0, "the spawned server exited before the load");
         assert!(result["verdicts"].to_string().contains("The run ended early"), "{result}");
     }
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_second_signal_ends_it_at_once_and_its_server_too() {
+fn second_signal_exits_immediately() {
     let mut program = endless(&[]);
     let pid = program.id();
-    // A server that does not answer any more would be waited for.
+    // A stopped server does not exit, so the bench waits for it.
     send(&children_of(pid).pop().unwrap(), Signal::STOP);
     program.signal(Signal::INT);
     program.logged("run ended early: signal received");
     program.signal(Signal::TERM);
     assert_eq!(program.wait().code(), Some(143));
-    assert_eq!(program.printed(), "", "it did not wait for the server");
-    await_alone(pid);
+    assert_eq!(program.printed(), "", "the bench exited without waiting");
+    wait_for_no_children(pid);
 }
 
-/// The result of a search that would go on for long, and was ended when it had found something.
+/// Returns the result of a long search that was interrupted after its first step held.
 pub(super) fn search_ended_early() -> Value {
     let search = ["--find-max", "--rate=40", "--slo=max<10min", "--warm-up=0", "--duration=200ms", "--json"];
     let mut program = Program::start(command(&[&["-v", "bench", "echo"], &search[..]].concat()).stdout(Stdio::piped()));
@@ -79,18 +79,22 @@ pub(super) fn search_ended_early() -> Value {
     program.logged("40.0 /s holds");
     program.signal(Signal::INT);
     assert_eq!(program.wait().code(), Some(130));
-    assert_alone(pid);
+    assert_no_children(pid);
     serde_json::from_str(&program.printed()).unwrap()
 }
 
 #[test]
-fn a_search_that_is_ended_early_tells_how_far_it_came() {
+fn interrupted_search_reports_its_steps() {
     let result = search_ended_early();
     let search = &result["find_max"];
     assert_eq!((&search["ended"], &result["ended_early"]), (&"stopped".into(), &"signal".into()));
-    assert!(!result["verdicts"].to_string().contains(" of 200 ms"), "what is shown is whole: {}", result["verdicts"]);
+    assert!(
+        !result["verdicts"].to_string().contains(" of 200 ms"),
+        "the shown run is complete: {}",
+        result["verdicts"]
+    );
     assert!(search["rate_per_second"].as_f64().unwrap() >= 40.0, "{search}");
-    assert_eq!(search["rate_per_second"], result["load"]["rate_per_second"], "the result is that of the rate found");
+    assert_eq!(search["rate_per_second"], result["load"]["rate_per_second"], "the result belongs to the rate found");
     assert_eq!(
         (&search["steps"][0]["verdict"], &search["steps"][0]["rate_per_second"]),
         (&"holds".into(), &40.0.into())
@@ -99,28 +103,28 @@ fn a_search_that_is_ended_early_tells_how_far_it_came() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn whatever_ends_it_its_server_goes_with_it() {
+fn sigkill_also_ends_the_spawned_server() {
     let killed = endless(&[]);
     let pid = killed.id();
     assert_eq!(children_of(pid).len(), 1);
     killed.signal(Signal::KILL);
     drop(killed);
-    await_alone(pid);
+    wait_for_no_children(pid);
 }
 
 #[test]
-fn a_good_end_and_a_failure_leave_nothing_behind() {
+fn no_server_is_left_after_success_or_failure() {
     for (args, code) in [(&[][..], 0), (&["--payload=300", "--framing=u8"], 2)] {
         let mut program = Program::start(command(&[&super::BRIEF, args].concat()).stdout(Stdio::piped()));
         let pid = program.id();
         assert_eq!(program.wait().code(), Some(code));
-        assert_alone(pid);
+        assert_no_children(pid);
     }
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_server_that_dies_in_the_middle_is_told() {
+fn server_exit_during_the_run_is_reported() {
     let mut program = endless(&[]);
     let server = children_of(program.id()).pop().unwrap();
     send(&server, Signal::KILL);
@@ -129,7 +133,7 @@ fn a_server_that_dies_in_the_middle_is_told() {
 }
 
 #[test]
-fn a_standard_output_that_nobody_reads_is_no_failure() {
+fn closed_stdout_exits_0() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut program = Program::start(command(&super::BRIEF).stdout(writer));
@@ -137,7 +141,7 @@ fn a_standard_output_that_nobody_reads_is_no_failure() {
 }
 
 #[test]
-fn too_few_descriptors_are_told_before_the_run() {
+fn descriptor_limit_is_checked_before_the_run() {
     let mut shell = std::process::Command::new("sh");
     let script = "ulimit -n 60; exec \"$0\" bench echo --connections 100";
     let output = shell.args(["-c", script, env!("CARGO_BIN_EXE_switchboard")]).output().unwrap();

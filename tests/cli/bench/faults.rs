@@ -1,4 +1,4 @@
-//! What is wrong with a server is found, counted and said, and the exit code is 1.
+//! Faulty servers: each fault is counted and reported, and the exit code is 1.
 
 use std::net::TcpListener;
 use std::process::Output;
@@ -10,18 +10,18 @@ use super::brief;
 use super::servers::Server;
 use crate::program::{SocketPath, run};
 
-/// The last line on standard error, and the result that was printed all the same.
-fn wrong(args: &[&str]) -> (String, Value) {
-    ends_wrong(brief(&[args, &["--json", "--answer-timeout=100ms"]].concat()))
+/// Runs a bench that must fail. Returns the last line of standard error, and the printed result.
+fn failing_bench(args: &[&str]) -> (String, Value) {
+    assert_failed(brief(&[args, &["--json", "--answer-timeout=100ms"]].concat()))
 }
 
-/// The same of one connection, for so long.
-fn wrong_of_one(server: &Server, duration: &str) -> (String, Value) {
+/// Runs a bench of one connection that must fail, for `duration`.
+fn failing_bench_of_one(server: &Server, duration: &str) -> (String, Value) {
     let args = ["bench", "echo", &server.address, "--connections=1", "--warm-up=0", "--json", duration];
-    ends_wrong(run(&args))
+    assert_failed(run(&args))
 }
 
-fn ends_wrong(output: Output) -> (String, Value) {
+fn assert_failed(output: Output) -> (String, Value) {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     let line = stderr.lines().last().unwrap_or_default().to_owned();
@@ -30,7 +30,7 @@ fn ends_wrong(output: Output) -> (String, Value) {
 }
 
 fn assert_finds(server: &Server, fault: &str, says: &str) {
-    let (line, result) = wrong(&[&server.address]);
+    let (line, result) = failing_bench(&[&server.address]);
     assert!(result["faults"][fault].as_u64().unwrap() > 0, "{fault}: {line}");
     assert!(line.contains(says), "{line}");
     let verdict = &result["verdicts"][0];
@@ -39,7 +39,7 @@ fn assert_finds(server: &Server, fault: &str, says: &str) {
 }
 
 #[test]
-fn a_corrupted_answer() {
+fn corrupted_answer_is_counted() {
     let flips = |number, mut payload: Vec<u8>| {
         if number == 1 {
             *payload.last_mut().unwrap() ^= 1;
@@ -50,38 +50,38 @@ fn a_corrupted_answer() {
 }
 
 #[test]
-fn an_answer_that_comes_twice() {
+fn duplicated_answer_is_counted() {
     let doubles = |number, payload: Vec<u8>| if number == 1 { vec![payload.clone(), payload] } else { vec![payload] };
     assert_finds(&Server::of_frames(doubles), "duplicated", "arrived twice");
 }
 
 #[test]
-fn an_answer_that_never_comes() {
+fn lost_answer_is_counted() {
     let forgets = |number, payload| if number >= 1 { vec![] } else { vec![payload] };
     assert_finds(&Server::of_frames(forgets), "lost", "never arrived");
 }
 
 #[test]
-fn a_connection_that_is_broken_off() {
+fn broken_connection_is_counted() {
     let leaves = Server::start(|_| Ok(()));
-    let (line, result) = wrong(&[&leaves.address]);
+    let (line, result) = failing_bench(&[&leaves.address]);
     assert!(result["faults"]["broken"].as_u64().unwrap() > 0, "{line}");
     assert!(line.contains("closed by the server"), "{line}");
 }
 
 #[test]
-fn one_connection_that_is_broken_off_once_does_not_end_the_run() {
+fn one_broken_connection_does_not_end_the_run() {
     let server = Server::breaking_off_once();
-    let (line, result) = wrong_of_one(&server, "--duration=500ms");
+    let (line, result) = failing_bench_of_one(&server, "--duration=500ms");
     assert_eq!((&result["faults"]["broken"], &result["ended_early"]), (&1.into(), &Value::Null), "{line}");
     assert!(result["elapsed_ns"].as_u64().unwrap() >= 500_000_000, "{}", result["elapsed_ns"]);
     assert!(result["answered"].as_u64().unwrap() > 0, "{line}");
 }
 
 #[test]
-fn a_server_that_leaves_ends_the_run_after_a_second_and_it_is_said() {
+fn no_connection_for_a_second_ends_the_run() {
     let began = Instant::now();
-    let (line, result) = wrong_of_one(&Server::leaving(), "--duration=1h");
+    let (line, result) = failing_bench_of_one(&Server::leaving(), "--duration=1h");
     assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
     assert_eq!((&result["ended_early"], &result["interrupted"]), (&"no_connections".into(), &false.into()), "{line}");
     let verdicts = result["verdicts"].to_string();
@@ -89,13 +89,13 @@ fn a_server_that_leaves_ends_the_run_after_a_second_and_it_is_said() {
 }
 
 #[test]
-fn nobody_who_listens() {
+fn refused_connect_has_advice() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let (line, result) = wrong(&[&address]);
+    let (line, result) = failing_bench(&[&address]);
     assert!(line.contains(&format!("cannot connect to tcp {address}: ")), "{line}");
     assert!(line.contains("check that a server listens there"), "{line}");
-    assert!(result.is_null(), "there is no result");
+    assert!(result.is_null(), "a result was printed");
 
-    let (line, _) = wrong(&[&SocketPath::new().listen()]);
+    let (line, _) = failing_bench(&[&SocketPath::new().listen()]);
     assert!(line.contains("cannot connect to unix /") && line.contains("check that a server listens there"), "{line}");
 }

@@ -1,4 +1,4 @@
-//! The files that it writes.
+//! The files of `--hdr` and `--html`.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use hdrhistogram::Histogram;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Scratch, brief, good};
 
-/// The intervals of a log, with their tags.
+/// Returns the intervals of a log with their tags.
 fn intervals(log: &[u8]) -> Vec<(Option<String>, Histogram<u64>)> {
     let mut found = Vec::new();
     for entry in IntervalLogIterator::new(log) {
@@ -22,7 +22,7 @@ fn intervals(log: &[u8]) -> Vec<(Option<String>, Histogram<u64>)> {
 }
 
 #[test]
-fn the_hdr_log_holds_what_the_json_says() {
+fn hdr_log_matches_the_json() {
     let file = Scratch::new();
     let result: Value = serde_json::from_str(&good(&["--rate", "2k", "--json", "--hdr", &file.name()])).unwrap();
     let log = std::fs::read(file.path()).unwrap();
@@ -44,7 +44,7 @@ fn the_hdr_log_holds_what_the_json_says() {
 }
 
 #[test]
-fn what_was_in_a_file_is_replaced() {
+fn existing_files_are_replaced() {
     let (hdr, html) = (Scratch::new(), Scratch::new());
     let long = "x".repeat(1 << 20);
     std::fs::write(hdr.path(), &long).unwrap();
@@ -55,7 +55,7 @@ fn what_was_in_a_file_is_replaced() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told_before_the_run() {
+fn unwritable_file_fails_before_the_run() {
     for flag in ["--hdr", "--html"] {
         let output = brief(&[flag, "/nonexistent/file"]);
         let stderr = String::from_utf8(output.stderr).unwrap();

@@ -1,4 +1,4 @@
-//! `switchboard bench`: what it writes, what it finds, and that it leaves nothing behind.
+//! `switchboard bench`: its output, the faults that it finds, and its cleanup.
 
 mod chat;
 mod ends;
@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use crate::program::{GUARD, SocketPath, run};
 
-/// Little load, for little time.
+/// A small load for a short time.
 const BRIEF: [&str; 5] = ["bench", "echo", "--connections=3", "--warm-up=20ms", "--duration=250ms"];
 
 /// Runs a short bench.
@@ -22,8 +22,8 @@ fn brief(args: &[&str]) -> Output {
     run(&[&BRIEF, args].concat())
 }
 
-/// Runs a short bench in which all goes well, and returns what it prints. On a machine that is busy with other things so short a
-/// run may get no processor; then there is another.
+/// Runs a short bench that must succeed, and returns its standard output. On a busy machine a run
+/// this short may get no processor time; then it is repeated until [`GUARD`].
 fn good(args: &[&str]) -> String {
     let began = Instant::now();
     loop {
@@ -33,12 +33,12 @@ fn good(args: &[&str]) -> String {
             continue;
         }
         assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
-        assert_eq!(stderr, "", "{args:?}: it is quiet in a pipe");
+        assert_eq!(stderr, "", "{args:?}: prints nothing to a pipe");
         return String::from_utf8(output.stdout).unwrap();
     }
 }
 
-/// A file that is not there yet, and goes with the test.
+/// A path for a new file, which is removed with the value.
 pub(crate) struct Scratch(SocketPath);
 
 impl Scratch {
@@ -55,7 +55,7 @@ impl Scratch {
     }
 }
 
-/// The servers that a process of this number has started and that are still there.
+/// Returns the `/proc` paths of the running servers that process `pid` has started.
 pub(crate) fn children_of(pid: u32) -> Vec<PathBuf> {
     let mark = format!("--die-with-parent\0{pid}\0");
     let processes = std::fs::read_dir("/proc").into_iter().flatten().map_while(Result::ok).map(|entry| entry.path());

@@ -1,11 +1,11 @@
-//! The report, as a file and in a browser.
+//! The page of `--html`, as a file and in a browser.
 
 use std::process::{Command, Stdio};
 
 use super::{Scratch, good};
 
 #[test]
-fn the_page_holds_its_plots_and_loads_nothing() {
+fn page_has_plots_and_loads_nothing() {
     let file = Scratch::new();
     good(&["--html", &file.name()]);
     let page = std::fs::read_to_string(file.path()).unwrap();
@@ -23,7 +23,7 @@ fn the_page_holds_its_plots_and_loads_nothing() {
 }
 
 #[test]
-fn a_browser_draws_it() {
+fn chromium_draws_the_page() {
     let Some(browser) = ["chromium", "chromium-browser", "google-chrome"]
         .into_iter()
         .find(|name| Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok())
@@ -33,7 +33,7 @@ fn a_browser_draws_it() {
     };
     let (file, profile) = (Scratch::new(), Scratch::new());
     good(&["--html", &file.name()]);
-    // Told by its ending, not by its content.
+    // Chromium recognizes HTML by the file extension.
     let page = file.path().with_extension("html");
     std::fs::rename(file.path(), &page).unwrap();
     let output = Command::new(browser)
@@ -54,6 +54,6 @@ fn a_browser_draws_it() {
         points.split_whitespace().count()
     };
     assert!(points(drawings[0]) >= 2, "no line: {}", drawings[0]);
-    // Of so short a time there may be one sample only.
+    // A run this short may have only one sample, drawn as a circle.
     assert!(drawings.iter().all(|drawing| points(drawing) >= 2 || drawing.contains("<circle")), "{dom}");
 }

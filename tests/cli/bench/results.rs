@@ -1,4 +1,4 @@
-//! What is printed.
+//! The output of `bench echo` in every format.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,8 @@ fn json(args: &[&str]) -> Value {
     serde_json::from_str(&good(&[args, &["--json"]].concat())).unwrap()
 }
 
-/// Every key of a value with the types that it has, as `a.b: number`; the elements of an array are `a[]`.
+/// Collects every key of a value with its types, as `a.b: number`. The elements of an array are
+/// `a[]`.
 pub(crate) fn shape(value: &Value, path: &str, into: &mut BTreeMap<String, BTreeSet<&'static str>>) {
     let of = match value {
         Value::Null => "null",
@@ -31,16 +32,17 @@ pub(crate) fn shape(value: &Value, path: &str, into: &mut BTreeMap<String, BTree
     }
 }
 
-/// What depends on the machine is left out: whether there are two processors, and what the system tells about them.
-pub(super) fn machine_dependent(path: &str) -> bool {
-    // In so short a time there may have been nothing to answer.
+/// Returns true if a key's type depends on the machine: its processors, its system, its speed.
+pub(super) fn is_machine_dependent(path: &str) -> bool {
+    // A run this short may have no answer.
     path == "find_max.steps[].latency_ns"
         || path.starts_with("target.pinned")
         || ["machine.cpu_model", "machine.memory_bytes", "generator.bottleneck"].contains(&path)
 }
 
-/// A search that is soon over: nothing is answered in no time, and below one a second there is no rate.
-fn search_in_vain() -> Value {
+/// Returns the result of a search that fails fast: no answer takes less than 1 ns, and the search
+/// stops below one message per second.
+fn failed_search() -> Value {
     let output = brief(&["--find-max", "--rate=1.9", "--slo=p99<1ns", "--json"]);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
@@ -49,36 +51,36 @@ fn search_in_vain() -> Value {
 }
 
 #[test]
-fn a_search_in_vain_has_its_steps_all_the_same() {
-    let result = search_in_vain();
+fn failed_search_has_its_steps() {
+    let result = failed_search();
     let search = &result["find_max"];
     assert_eq!((&search["slo"]["text"], &search["slo"]["below_ns"]), (&"p99<1ns".into(), &1.into()));
     assert_eq!((&search["rate_per_second"], &search["ended"]), (&Value::Null, &"found".into()));
     let tried: Vec<_> = search["steps"].as_array().unwrap().iter().map(|step| &step["rate_per_second"]).collect();
-    assert_eq!(tried, [1.9, 1.9], "what fails must fail twice");
+    assert_eq!(tried, [1.9, 1.9], "a failing rate is tried twice");
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_json_has_the_keys_that_are_promised() {
+fn json_keys_match_the_schema() {
     let foreign = echo();
     let mut found = BTreeMap::new();
     for args in [&[][..], &["--udp"], &[&foreign.address, "--rate", "1k"], &["--idle"]] {
         shape(&json(args), "", &mut found);
     }
-    for search in [search_in_vain(), super::ends::search_ended_early()] {
+    for search in [failed_search(), super::ends::search_ended_early()] {
         shape(&search["find_max"], "find_max", &mut found);
     }
-    let lines = found.into_iter().filter(|(path, _)| !path.is_empty() && !machine_dependent(path));
+    let lines = found.into_iter().filter(|(path, _)| !path.is_empty() && !is_machine_dependent(path));
     let lines: Vec<_> =
         lines.map(|(path, types)| format!("{path}: {}", types.into_iter().collect::<Vec<_>>().join(" or "))).collect();
     let promised = include_str!("schema.txt").lines().filter(|line| !line.starts_with('#'));
-    // A key that goes or changes its type is a new schema; one that is new is added to the file.
+    // A removed key or a changed type needs a new schema number. A new key is added to the file.
     assert_eq!(lines, promised.collect::<Vec<_>>(), "in full:\n{}", lines.join("\n"));
 }
 
 #[test]
-fn the_json_says_what_was_run() {
+fn json_holds_the_load() {
     let result = json(&["--in-flight", "2", "--payload", "16..1k", "--framing", "u16le", "--slow-readers", "1"]);
     assert_eq!(result["schema"], 1);
     assert_eq!(result["target"]["framing"], "u16le");
@@ -95,7 +97,7 @@ fn the_json_says_what_was_run() {
 }
 
 #[test]
-fn the_server_that_is_started_has_the_engine_that_was_asked_for() {
+fn engine_flag_selects_the_spawned_engine() {
     for (engine, threads) in [("reactor", 1..=1), ("threads", 3..=100)] {
         let result = json(&["--engine", engine]);
         assert_eq!(result["target"]["engine"], engine);
@@ -106,7 +108,7 @@ fn the_server_that_is_started_has_the_engine_that_was_asked_for() {
 }
 
 #[test]
-fn every_activity_has_its_result() {
+fn every_activity_is_measured() {
     for (args, activity) in
         [(&["--rate", "500"][..], "open"), (&["--churn"], "churn"), (&["--idle"], "idle"), (&["-n", "4"], "closed")]
     {
@@ -122,7 +124,7 @@ fn every_transport_is_measured() {
     let mut server =
         Program::serve(&["--listen", "127.0.0.1:0", "--listen", "udp:127.0.0.1:0", "--listen", &unix.listen()]);
     let (tcp, udp) = (server.address("tcp"), server.address("udp"));
-    // The name may have an address at which nobody listens.
+    // The name may have a second address without a listener.
     let by_name = tcp.replace("127.0.0.1", "localhost");
     for (args, transport) in [
         (&[tcp.as_str()][..], "tcp"),
@@ -134,13 +136,13 @@ fn every_transport_is_measured() {
         let result = json(args);
         assert_eq!((&result["target"]["transport"], &result["target"]["own"]), (&transport.into(), &false.into()));
         assert!(result["messages"].as_u64().unwrap() > 0, "{transport}");
-        assert!(result["server"].is_null(), "nothing is known of its process");
+        assert!(result["server"].is_null(), "the server process is unknown");
     }
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_server_is_seen_when_its_process_is_known() {
+fn server_pid_gives_server_figures() {
     let mut server = Program::serve(&["--listen", "127.0.0.1:0"]);
     let address = server.address("tcp");
     let result = json(&[&address, "--server-pid", &server.id().to_string()]);
@@ -154,7 +156,7 @@ fn the_server_is_seen_when_its_process_is_known() {
 }
 
 #[test]
-fn the_table_has_every_figure() {
+fn table_has_every_figure() {
     let table = good(&[]);
     for words in [
         "echo at tcp 127.0.0.1:",
@@ -172,7 +174,7 @@ fn the_table_has_every_figure() {
 }
 
 #[test]
-fn the_csv_has_a_row_for_each_sample() {
+fn csv_has_a_row_for_each_sample() {
     let text = good(&["--csv"]);
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let head: Vec<_> = reader.headers().unwrap().iter().map(str::to_owned).collect();

@@ -1,4 +1,4 @@
-//! Servers for the load to meet, good and bad. Each connection has a thread.
+//! Correct and faulty servers for the load. Each connection has a thread.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// A server at a free port. It ends with the test's process.
+/// A server at a free port. It runs until the test process exits.
 pub(super) struct Server {
     pub(super) address: String,
 }
 
 impl Server {
-    /// Has every connection dealt with by `serve`.
+    /// Starts a server that calls `serve` for each connection.
     pub(super) fn start(serve: impl Fn(TcpStream) -> std::io::Result<()> + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -25,13 +25,13 @@ impl Server {
         Self { address }
     }
 
-    /// Echoes frames (`u32be`) as `change` leaves them: what it returns is sent, as often and in the order that it says. It is
-    /// told how many there were before.
+    /// Starts a server that sends for each frame (`u32be`) the frames that `change` returns.
+    /// `change` receives the index of the frame in its connection.
     pub(super) fn of_frames(change: impl Fn(usize, Vec<u8>) -> Vec<Vec<u8>> + Clone + Send + 'static) -> Self {
         Self::start(move |stream| answer(stream, &change))
     }
 
-    /// Echoes frames, but breaks the first connection off after its first frame.
+    /// Starts an echo server that closes the first connection after its first frame.
     pub(super) fn breaking_off_once() -> Self {
         let is_first = Arc::new(AtomicBool::new(true));
         Self::start(move |mut stream| {
@@ -43,7 +43,8 @@ impl Server {
         })
     }
 
-    /// Takes one connection, and after its first frame is gone.
+    /// Starts a server that accepts one connection, and closes it and the listener after the first
+    /// frame.
     pub(super) fn leaving() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -67,12 +68,12 @@ fn answer(mut stream: TcpStream, change: &impl Fn(usize, Vec<u8>) -> Vec<Vec<u8>
     Ok(())
 }
 
-/// A server that does what it should.
+/// Starts a correct echo server.
 pub(super) fn echo() -> Server {
     Server::of_frames(|_, payload| vec![payload])
 }
 
-/// The next payload; none at the end.
+/// Returns the next payload, or `None` at the end of the stream.
 fn receive(stream: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
     let mut len = [0; 4];
     match stream.read_exact(&mut len) {

@@ -1,4 +1,4 @@
-//! How it ends, and that no server outlives it.
+//! The end of `duel`: signals, exit codes, and the end of its servers.
 
 use std::process::Stdio;
 use std::time::Instant;
@@ -13,27 +13,27 @@ fn start(args: &[&str]) -> Program {
     Program::start(command(args).stdout(Stdio::piped()))
 }
 
-/// A duel that goes on for an hour, in its first measured time.
+/// Starts a duel with runs of one hour, and returns in its first measured time.
 fn endless() -> Program {
     let mut program = start(&["-v", "duel", "echo", "--connections=3", "--seconds=3600", "--warm-up=0"]);
     program.logged("measuring at 3 connections");
     program
 }
 
-fn assert_alone(pid: u32) {
-    assert_eq!(children_of(pid), [] as [std::path::PathBuf; 0], "it left a server behind");
+fn assert_no_children(pid: u32) {
+    assert_eq!(children_of(pid), [] as [std::path::PathBuf; 0], "a server is still running");
 }
 
 #[test]
-fn a_good_end_leaves_nothing_behind() {
+fn no_server_is_left_after_success() {
     let mut program = start(&BRIEF);
     let pid = program.id();
     assert_eq!(program.wait().code(), Some(0));
-    assert_alone(pid);
+    assert_no_children(pid);
 }
 
 #[test]
-fn a_signal_in_the_middle_of_a_run_ends_it_and_leaves_nothing_behind() {
+fn signal_during_a_run_leaves_no_server() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let mut program = endless();
         let pid = program.id();
@@ -41,13 +41,13 @@ fn a_signal_in_the_middle_of_a_run_ends_it_and_leaves_nothing_behind() {
         assert_eq!(children_of(pid).len(), 1, "the server can be found");
         program.signal(signal);
         assert_eq!(program.wait().code(), Some(code));
-        assert_alone(pid);
-        assert_eq!(program.printed(), "", "half a point is of no use");
+        assert_no_children(pid);
+        assert_eq!(program.printed(), "", "an incomplete point has no report");
     }
 }
 
 #[test]
-fn what_is_whole_is_told_when_it_is_ended_early() {
+fn interrupted_duel_reports_complete_points() {
     let many: Vec<_> = (1..=50).map(|connections| connections.to_string()).collect();
     let points = format!("--connections={}", many.join(","));
     let mut program = start(&["-v", "duel", "echo", &points, "--seconds=0.1", "--warm-up=0", "--rounds=2", "--json"]);
@@ -63,7 +63,7 @@ fn what_is_whole_is_told_when_it_is_ended_early() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_server_that_dies_in_the_middle_is_told() {
+fn server_exit_during_a_run_is_reported() {
     let mut program = endless();
     let server = children_of(program.id()).pop().unwrap();
     let pid = server.file_name().unwrap().to_str().unwrap().parse().unwrap();
@@ -75,16 +75,16 @@ fn a_server_that_dies_in_the_middle_is_told() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn its_server_goes_with_it_even_when_it_is_killed() {
+fn sigkill_also_ends_the_server() {
     let program = endless();
     let pid = program.id();
     assert_eq!(children_of(pid).len(), 1);
     program.signal(Signal::KILL);
     drop(program);
-    // The kernel ends it a moment later than its parent.
+    // The kernel kills the server shortly after its parent.
     let began = Instant::now();
     while !children_of(pid).is_empty() {
-        assert!(began.elapsed() < GUARD, "it left a server behind");
+        assert!(began.elapsed() < GUARD, "a server is still running");
         std::thread::yield_now();
     }
 }

@@ -1,7 +1,7 @@
-//! `switchboard duel`: what it writes, what it does about what cannot be had, and that it leaves nothing behind.
+//! `switchboard duel`: its output, its unavailable points, and its cleanup.
 
 mod ends;
 mod results;
 
-/// Little load, for little time, over and over.
+/// A small load for a short time, in two rounds.
 const BRIEF: [&str; 6] = ["duel", "echo", "--connections=1,2", "--seconds=0.2", "--warm-up=20ms", "--rounds=2"];

@@ -1,4 +1,4 @@
-//! What is printed, and what is written.
+//! The output of `duel` in every format.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -10,17 +10,17 @@ use crate::bench::Scratch;
 use crate::bench::results::shape;
 use crate::program::{Program, run};
 
-/// Runs a short duel in which all goes well, and returns what it prints.
+/// Runs a short duel that must succeed, and returns its standard output.
 fn good(args: &[&str]) -> String {
     let output = run(&[&BRIEF, args].concat());
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
-    assert_eq!(stderr, "", "{args:?}: it is quiet in a pipe");
+    assert_eq!(stderr, "", "{args:?}: prints nothing to a pipe");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What depends on the machine, or on how much a process has happened to grow.
-fn varies(path: &str) -> bool {
+/// Returns true if a key's type depends on the machine, or on the memory growth of a process.
+fn is_variable(path: &str) -> bool {
     let varying =
         ["setup.pinned", "machine.cpu_model", "machine.memory_bytes", "points[].comparisons[].reactor_advantage"];
     varying.iter().any(|varying| path.starts_with(varying))
@@ -29,25 +29,25 @@ fn varies(path: &str) -> bool {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_json_has_the_keys_that_are_promised() {
+fn json_keys_match_the_schema() {
     let mut found = BTreeMap::new();
     for args in [&["--json"][..], &["--json", "--rate=500"]] {
         shape(&serde_json::from_str(&good(args)).unwrap(), "", &mut found);
     }
-    // On a machine that is busy enough, a run of a tenth of a second has not one answer, and no latency.
+    // On a busy machine a run this short may have no answer and no latency.
     for (_, types) in found.iter_mut().filter(|(path, types)| path.starts_with("points[]") && types.len() > 1) {
         types.remove("null");
     }
-    let lines = found.into_iter().filter(|(path, _)| !path.is_empty() && !varies(path));
+    let lines = found.into_iter().filter(|(path, _)| !path.is_empty() && !is_variable(path));
     let lines: Vec<_> =
         lines.map(|(path, types)| format!("{path}: {}", types.into_iter().collect::<Vec<_>>().join(" or "))).collect();
     let promised = include_str!("schema.txt").lines().filter(|line| !line.starts_with('#'));
-    // A key that goes or changes its type is a new schema; one that is new is added to the file.
+    // A removed key or a changed type needs a new schema number. A new key is added to the file.
     assert_eq!(lines, promised.collect::<Vec<_>>(), "in full:\n{}", lines.join("\n"));
 }
 
 #[test]
-fn the_json_holds_every_run_in_alternating_order() {
+fn json_holds_every_run_in_alternating_order() {
     let result: Value = serde_json::from_str(&good(&["--json", "--in-flight=2", "--payload=16..1k"])).unwrap();
     assert_eq!(result["schema"], 1);
     assert_eq!((&result["setup"]["in_flight"], &result["setup"]["payload_max_bytes"]), (&2.into(), &1024.into()));
@@ -73,7 +73,7 @@ fn the_json_holds_every_run_in_alternating_order() {
 }
 
 #[test]
-fn the_table_has_a_block_for_each_point_and_fits_a_terminal() {
+fn table_has_a_block_per_point_and_fits_a_terminal() {
     let table = good(&[]);
     for words in
         ["\n1 connection  ", "\n2 connections  ", "CPU per message", "latency p99.9", "ratio", "2 rounds of 200 ms"]
@@ -84,7 +84,7 @@ fn the_table_has_a_block_for_each_point_and_fits_a_terminal() {
 }
 
 #[test]
-fn an_open_loop_has_no_sentence_on_throughput() {
+fn open_loop_has_no_throughput_finding() {
     let result: Value = serde_json::from_str(&good(&["--json", "--rate=500", "--no-pin"])).unwrap();
     assert_eq!(result["setup"]["rate_per_second"], 500.0);
     assert!(result["setup"]["pinned"].is_null());
@@ -93,11 +93,11 @@ fn an_open_loop_has_no_sentence_on_throughput() {
 }
 
 #[test]
-fn the_page_has_its_plots_and_loads_nothing() {
+fn page_has_plots_and_loads_nothing() {
     let page = Scratch::new();
     good(&["--html", &page.name()]);
     let html = std::fs::read_to_string(page.path()).unwrap();
-    // Memory may not grow at all with two connections, and what is zero has no place on its axis.
+    // With two connections memory may not grow, and the plot of a metric that is always 0 is left out.
     assert!((4..=5).contains(&html.matches("<svg class=\"drawing\"").count()), "{html}");
     for words in
         ["CPU per message, less is better", "Throughput, more is better", "How it was measured", "2 connections"]
@@ -110,7 +110,7 @@ fn the_page_has_its_plots_and_loads_nothing() {
 }
 
 #[test]
-fn a_page_that_cannot_be_written_is_known_before_anything_is_measured() {
+fn unwritable_page_fails_before_the_run() {
     let args = ["duel", "echo", "--seconds=3600", "--html", "/nonexistent/duel.html"];
     let output = run(&args);
     assert_eq!(output.status.code(), Some(1));
@@ -118,8 +118,9 @@ fn a_page_that_cannot_be_written_is_known_before_anything_is_measured() {
 }
 
 #[test]
-fn a_point_that_cannot_be_had_is_named_and_the_others_are_measured() {
-    // As few descriptors as some machines allow; the program raises its limit as far as it may, which is not at all.
+fn unavailable_point_is_named_and_others_measured() {
+    // 256 descriptors are the default of some systems. 'ulimit -n' also sets the hard limit, so
+    // that the program cannot raise it.
     let limited = format!("ulimit -n 256; exec '{}' \"$@\"", env!("CARGO_BIN_EXE_switchboard"));
     let mut shell = Command::new("sh");
     shell.args(["-c", &limited, "sh"]).args(BRIEF).args(["--connections=500", "--json"]);

@@ -50,7 +50,7 @@ fn a_server_that_lies_is_found_out() {
             false,
             "the server closed the connection after 4 of 9 bytes of the output",
         ),
-        ("length", b"\x09\0\0\0half".to_vec(), true, "no whole answer within 500ms; give a longer --timeout"),
+        ("length", b"\x09\0\0\0half".to_vec(), true, "no complete response within 500ms; allow more with --timeout"),
         ("length", Vec::new(), false, "the server closed the connection before a response"),
         ("length", b"\x03\0\0\0hi\nEXTRA".to_vec(), true, "more than the declared 3 bytes; does the server"),
         ("length", vec![0; 70_000], true, "more than the declared 0 bytes; does the server"),
@@ -140,7 +140,7 @@ fn a_server_that_drips_has_no_more_time_than_another() {
         while stops.recv_timeout(Duration::from_millis(20)).is_err() && socket.write_all(b"x").is_ok() {}
     });
     let output = call(&address, &["--dialect", "length", "--timeout", "300ms", "--", "ls"]);
-    assert!(text(&output.stderr).contains("no whole answer within 300ms"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("no complete response within 300ms"), "{}", text(&output.stderr));
     assert!(begun.elapsed() < GUARD / 2);
     let _ = stop.send(());
     dripping.join().unwrap();

@@ -75,7 +75,7 @@ fn what_a_header_says_is_told() {
     let (_server, address) = serve(&["--allow", "sh"]);
     let output = call(&address, &["--", "sh", "-c", "echo said; exit 3"]);
     assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(1), "said\n"));
-    assert_eq!(text(&output.stderr), "switchboard: the command ended with exit code 3\n");
+    assert_eq!(text(&output.stderr), "switchboard: the command exited with code 3\n");
     let output = call(&address, &["--json", "--", "sh", "-c", "echo said; exit 3"]);
     let md5 = md5("said\n");
     let expected = format!(
@@ -116,8 +116,8 @@ fn token_file_must_be_private_and_hold_one_token() {
         (TOKEN, 0o640, 1, "is accessible to other users: run 'chmod 600"),
         ("", 0o600, 1, "is empty: write the token into it"),
         ("\r\n", 0o600, 1, "is empty: write the token into it"),
-        ("short\n", 0o600, 2, "--token-file: a token has at least 16 bytes"),
-        ("one line and\nanother one", 0o600, 2, "--token-file: a token is one line"),
+        ("short\n", 0o600, 2, "--token-file: token too short: it must have at least 16 bytes"),
+        ("one line and\nanother one", 0o600, 2, "--token-file: token contains a control character"),
     ] {
         let path = token_file(folder.path(), contents);
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
@@ -162,11 +162,11 @@ fn a_call_that_makes_no_sense_is_wrong_usage() {
     for (args, says) in [
         (&["127.0.0.1:1"][..], "required arguments were not provided: <COMMAND>"),
         (&["127.0.0.1:1", "--", ""], "the command is empty: write one after --"),
-        (&["127.0.0.1:0", "--", "ls"], "127.0.0.1:0 is no server's address"),
-        (&["udp:127.0.0.1:1", "--", "ls"], "is not for this client: leave out udp:"),
+        (&["127.0.0.1:0", "--", "ls"], "127.0.0.1:0 is not a server's address"),
+        (&["udp:127.0.0.1:1", "--", "ls"], "this client does not use UDP; leave out udp:"),
         (&["8086", "--", "ls"], "8086 is not an address"),
         (&["127.0.0.1:1", "--dialect", "plain", "--", "ls"], "[possible values: header, length, ready]"),
-        (&["127.0.0.1:1", "--timeout", "0", "--", "ls"], "--timeout: no answer comes in no time"),
+        (&["127.0.0.1:1", "--timeout", "0", "--", "ls"], "--timeout 0 leaves no time for a response"),
     ] {
         let output = run(&[&["call", "exec"], args].concat());
         let stderr = text(&output.stderr);

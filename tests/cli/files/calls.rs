@@ -16,11 +16,11 @@ fn what_means_nothing_is_wrong_usage() {
         (&["127.0.0.1:0", "list"], "port 0 stands for any port"),
         (&["127.0.0.1", "list"], "is not an address"),
         (&["127.0.0.1:1"], "subcommand"),
-        (&["127.0.0.1:1", "--dialect", "plain", "list"], "the dialect plain knows no list"),
+        (&["127.0.0.1:1", "--dialect", "plain", "list"], "the dialect plain has no list"),
         (&["127.0.0.1:1", "--dialect", "odd", "list"], "[possible values: framed, plain]"),
-        (&["127.0.0.1:1", "--framing", "raw", "list"], "--framing raw does not carry frames of 1 MiB"),
-        (&["127.0.0.1:1", "get", "x", "--dialect", "plain", "--framing", "u32be"], "choose raw or lines"),
-        (&["127.0.0.1:1", "get", ""], "no file has an empty name: 'call files ADDR list' shows their names"),
+        (&["127.0.0.1:1", "--framing", "raw", "list"], "--framing raw cannot carry frames of 1 MiB"),
+        (&["127.0.0.1:1", "get", "x", "--dialect", "plain", "--framing", "u32be"], "use raw or lines"),
+        (&["127.0.0.1:1", "get", ""], "the file's name is empty: 'call files ADDR list' prints the names"),
         (&["127.0.0.1:1", "get", "\u{1b}/.."], r"\u{1b}/.. has no last part: add -o FILE"),
         (&["127.0.0.1:1", "get", ".."], ".. has no last part: add -o FILE"),
         (&["127.0.0.1:1", "--timeout", "5", "list"], "not a duration"),
@@ -61,7 +61,7 @@ fn what_was_interrupted_is_gone_on_with() {
         let client = start(folder.path(), &["call", "files", &server.address, "get", "dir/x"]);
         await_size(&folder.path().join("x.part"), 150_000);
         client.signal(signal);
-        let says = "x: 150000 bytes are kept in x.part; the same command goes on with them";
+        let says = "x: kept 150000 bytes in x.part; the same command resumes the download";
         expect(&finish(client), code, says);
         assert_eq!(names(folder.path()), ["x", "x.part"]);
         assert_eq!(fs::read_to_string(folder.path().join("x")).unwrap(), "what was there before");
@@ -96,7 +96,7 @@ fn a_part_of_another_file_is_found_out_and_fetched_anew() {
                 second.chunks(1 << 16).for_each(|piece| talk.send(piece));
             }),
         ]);
-        let says = "the file has changed, and is fetched from its start\nx: 300000 bytes, SHA-256 verified";
+        let says = "the file has changed: fetching it from the start\nx: 300000 bytes, SHA-256 verified";
         expect(&call(folder.path(), &server.address, &["get", "x"]), 0, says);
         assert!(fs::read(folder.path().join("x")).unwrap() == content);
         assert_eq!(names(folder.path()), ["x"]);
@@ -131,7 +131,7 @@ fn what_stands_in_the_parts_place_is_named_and_left_alone() {
         ("link", "cannot write link.part: it is a symbolic link"),
         ("dangling", "cannot write dangling.part: it is a symbolic link"),
         ("folder", "cannot write folder.part: is a directory"),
-        ("fifo", "cannot write fifo.part: it is no regular file"),
+        ("fifo", "cannot write fifo.part: it is not a regular file"),
     ] {
         // Before anybody is asked for anything.
         expect(&call(folder.path(), "127.0.0.1:1", &["get", "x", "-o", name]), 1, says);
@@ -144,7 +144,11 @@ fn what_stands_in_the_parts_place_is_named_and_left_alone() {
 fn what_is_there_is_left_alone_where_that_is_asked() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x"), "old").unwrap();
-    expect(&call(folder.path(), "127.0.0.1:1", &["get", "x", "--no-clobber"]), 1, "x is there already");
+    expect(
+        &call(folder.path(), "127.0.0.1:1", &["get", "x", "--no-clobber"]),
+        1,
+        "x exists, and --no-clobber keeps it",
+    );
     assert_eq!(fs::read_to_string(folder.path().join("x")).unwrap(), "old");
 }
 

@@ -25,8 +25,8 @@ fn whoever_lies_is_found_out() {
     let kept = &["x.part"] as &[&str];
     for (says, left, answer) in [
         ("closed the connection without a reply", &[] as &[&str], Vec::new()),
-        ("invalid reply from the server", &[], b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
-        ("; does the server speak --dialect plain?", &[], frame(b"hello")),
+        ("invalid reply from the server", &[], b"HTTP/1.1 400 Bad FilesRequest\r\n\r\n".to_vec()),
+        ("; check whether the server uses --dialect plain", &[], frame(b"hello")),
         ("missing field", &[], frame(b"{}")),
         ("missing field `sha256`", &[], frame(br#"{"name":"x","size":7,"offset":0}"#)),
         ("sha256 must be 64 hexadecimal digits", &[], head(7, 0, "abc")),
@@ -107,7 +107,7 @@ fn lists_that_lie_are_found_out() {
     let folder = tempfile::tempdir().unwrap();
     let answer = frame(br#"{"files":[{"name":"\u001b[2J\nx","size":1,"modified":"\u001b"}],"truncated":true}"#);
     let server = Scripted::new(vec![answers(answer)]);
-    let table = expect(&call(folder.path(), &server.address, &["list"]), 0, "there is more");
+    let table = expect(&call(folder.path(), &server.address, &["list"]), 0, "the list is incomplete");
     assert!(table.contains(r"\u{1b}[2J\nx") && !table.contains('\u{1b}'), "{table}");
     server.finish();
 }
@@ -131,8 +131,8 @@ fn a_server_that_says_nothing_is_given_up() {
         let folder = tempfile::tempdir().unwrap();
         let server = Scripted::new(vec![script]);
         let output = call(folder.path(), &server.address, &[args, &["--timeout", "50ms"]].concat());
-        expect(&output, 1, "has sent nothing for");
-        expect(&output, 1, "more patience with --timeout");
+        expect(&output, 1, "no data for");
+        expect(&output, 1, "allow more with --timeout");
         assert_eq!(names(folder.path()).len(), left);
         server.finish();
     }

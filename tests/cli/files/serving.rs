@@ -88,16 +88,16 @@ fn the_plain_dialect_is_for_anybody_with_a_socket() {
         let mut bytes = Vec::new();
         socket.read_to_end(&mut bytes).unwrap();
         assert!(bytes == content);
-        let says = "x: 700000 bytes; the dialect plain cannot tell whether these are all";
+        let says = "x: 700000 bytes; the dialect plain cannot verify that the file is complete";
         expect(&call(to.path(), &address, &["--dialect", "plain", "get", "x"]), 0, says);
         assert!(fs::read(to.path().join("x")).unwrap() == content);
-        let says = "no is empty, or is refused, which the dialect plain cannot tell apart";
+        let says = "no is empty or was refused, which the dialect plain cannot distinguish";
         expect(&call(to.path(), &address, &["--dialect", "plain", "get", "no"]), 1, says);
         assert_eq!(names(to.path()), ["x"]);
-        server.logged("\"no\" is not granted: there is no such file");
+        server.logged("rejected \"no\": there is no such file");
         let mut socket = TcpStream::connect(&address).unwrap();
         socket.write_all(b"../\x1b[31m").unwrap();
-        server.logged(r#""../\u{1b}[31m" is not granted: '..' leads nowhere here"#);
+        server.logged(r#"rejected "../\u{1b}[31m": '..' leads nowhere here"#);
     }
 }
 
@@ -152,10 +152,10 @@ fn who_speaks_the_other_dialect_is_told_what_to_try() {
     let (_framed, framed) = serve(folder.path(), &[]);
     let (_plain, plain) = serve(folder.path(), &["--dialect", "plain"]);
     for args in [&["get", "a.txt"][..], &["list"]] {
-        expect(&call(folder.path(), &plain, args), 1, "without a reply; does the server speak --dialect plain?");
+        expect(&call(folder.path(), &plain, args), 1, "without a reply; check whether the server uses --dialect plain");
     }
     let args = ["--dialect", "plain", "get", "a.txt"];
-    expect(&call(folder.path(), &framed, &args), 1, "nothing is written; does the server speak --dialect framed?");
+    expect(&call(folder.path(), &framed, &args), 1, "no file written; check whether the server uses --dialect framed");
     assert_eq!(names(folder.path()), ["a.txt"]);
 }
 

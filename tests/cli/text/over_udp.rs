@@ -34,10 +34,8 @@ fn a_lost_answer_is_told_and_the_next_line_goes_on() {
         (code, &*printed),
         (Some(1), "{\"sent\":\"one\",\"answer\":null}\n{\"sent\":\"\",\"answer\":\"here\"}\n")
     );
-    let says = [
-        "* 'one': no answer within 2s; it, or the answer, may be lost: UDP promises nothing",
-        "switchboard: 1 of the lines was without an answer",
-    ];
+    let says =
+        ["* 'one': no reply within 2s: UDP may have lost the request or the reply", "switchboard: 1 line got no reply"];
     assert_eq!(log.lines().collect::<Vec<_>>(), says);
 }
 
@@ -48,7 +46,7 @@ fn an_answer_that_is_late_answers_nothing() {
     let (mut program, mut input) = Program::start_with_input(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
     std::io::Write::write_all(&mut input, b"one\n").unwrap();
     let from = expect(&server, b"one");
-    program.logged("'one': no answer");
+    program.logged("'one': no reply");
     server.send_to(b"to one", from).unwrap();
     std::io::Write::write_all(&mut input, b"two\n").unwrap();
     drop(input);
@@ -106,7 +104,7 @@ fn where_nobody_listens_is_heard() {
     // Nobody else takes the port, and it is closed to all but itself.
     server.connect(server.local_addr().unwrap()).unwrap();
     let says = format!(
-        "switchboard: nobody listens at {address}; start one with 'switchboard serve robot --listen {address}'\n"
+        "switchboard: cannot reach {address}: no server listens there; start one with 'switchboard serve robot --listen {address}'\n"
     );
     assert_eq!(ended(call(&["robot", &address], b"hi\nho\n")), (Some(1), String::new(), says));
 }

@@ -15,23 +15,25 @@ const RESULT: &str = "Result";
 
 /// Services that can be measured, each with a load of its own.
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum BenchCommand {
+pub(crate) enum BenchCommand {
     /// Measure throughput, latency and faults of any server that echoes
     ///
-    /// Without an address it starts a server, on another processor where there are two or more, and stops it after the run.
-    /// Every answer is compared with what was sent, byte for byte.
+    /// Without an address it starts a server, on another processor where there are two or more, and
+    /// stops it after the run. Every answer is compared with what was sent, byte for byte.
     #[command(after_long_help = include_str!("echo_help.txt"), allow_negative_numbers = true)]
     Echo(Box<BenchEchoArgs>),
-    /// Measure deliveries to chat rooms, and prove that each member received each message once, in order
+    /// Measure deliveries to chat rooms, and prove that each member received each message once, in
+    /// order
     ///
-    /// Without an address it starts a server, on another processor where there are two or more, and stops it after the run.
+    /// Without an address it starts a server, on another processor where there are two or more, and
+    /// stops it after the run.
     #[command(after_long_help = include_str!("chat_help.txt"), allow_negative_numbers = true)]
     Chat(Box<BenchChatArgs>),
 }
 
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each bool is a flag of the command line")]
-pub(in crate::cli) struct BenchEchoArgs {
+pub(crate) struct BenchEchoArgs {
     /// Address of the server; without it, a server is started for the run and stopped after it
     ///
     /// host:port, [v6]:port, udp:host:port or unix:PATH.
@@ -44,15 +46,18 @@ pub(in crate::cli) struct BenchEchoArgs {
     /// Payload of a message, or a range from which each is drawn: 64, 64..1k
     #[arg(short, long, value_name = "SIZE", default_value_t = SizeRange(64..=64), help_heading = LOAD)]
     pub(super) payload: SizeRange,
-    /// Closed loop: messages in flight on each connection; each answer triggers the next message [default: 1]
+    /// Closed loop: messages in flight on each connection; each answer triggers the next message
+    /// [default: 1]
     ///
-    /// It measures the maximum throughput. While the server stalls, nothing is sent, so stalls are undercounted: for
-    /// the latency that users see, use --rate.
+    /// It measures the maximum throughput. While the server stalls, nothing is sent, so stalls are
+    /// undercounted: for the latency that users see, use --rate.
     #[arg(short = 'n', long, value_name = "N", group = "activity", help_heading = LOAD)]
     pub(super) in_flight: Option<usize>,
-    /// Open loop: messages per second over all connections, whether or not answers arrive, as in 10k
+    /// Open loop: messages per second over all connections, whether or not answers arrive, as in
+    /// 10k
     ///
-    /// Latency counts from the time at which a message was due, not from the time at which it was sent.
+    /// Latency counts from the time at which a message was due, not from the time at which it was
+    /// sent.
     #[arg(short, long, value_name = "RATE", group = "activity", help_heading = LOAD)]
     pub(super) rate: Option<Rate>,
     /// Connect, exchange one message, close, and repeat; latency covers all three
@@ -61,10 +66,12 @@ pub(in crate::cli) struct BenchEchoArgs {
     /// Connect, exchange one message, then only hold the connections
     #[arg(long, group = "activity", help_heading = LOAD)]
     pub(super) idle: bool,
-    /// Search the highest rate at which --slo holds; each rate is tried for --duration, the first is --rate's, or 1k
+    /// Search the highest rate at which --slo holds; each rate is tried for --duration, the first
+    /// is --rate's, or 1k
     #[arg(long, conflicts_with_all = ["in_flight", "churn", "idle"], help_heading = LOAD)]
     pub(super) find_max: bool,
-    /// Objective of --find-max: a percentile of the latency, or max, and its upper bound, as in p99.9<20ms
+    /// Objective of --find-max: a percentile of the latency, or max, and its upper bound, as in
+    /// p99.9<20ms
     #[arg(long, value_name = "SLO", requires = "find_max", default_value = "p99<5ms", help_heading = LOAD)]
     pub(super) slo: Slo,
     /// Additional connections that send as fast as the server accepts, and never read
@@ -99,7 +106,7 @@ pub(in crate::cli) struct BenchEchoArgs {
 }
 
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct BenchChatArgs {
+pub(crate) struct BenchChatArgs {
     /// Address of the server; without it, a server is started for the run and stopped after it
     ///
     /// host:port, [v6]:port or unix:PATH, of a listener for length-prefixed JSON.
@@ -109,7 +116,8 @@ pub(in crate::cli) struct BenchChatArgs {
     /// Members, one connection each
     #[arg(short, long, value_name = "N", default_value_t = 1000, help_heading = LOAD)]
     pub(super) members: usize,
-    /// Members that send, spread over the rooms; each also receives its own messages [default: one for each room]
+    /// Members that send, spread over the rooms; each also receives its own messages [default: one
+    /// for each room]
     #[arg(long, value_name = "N", conflicts_with = "idle", help_heading = LOAD)]
     pub(super) publishers: Option<usize>,
     /// Rooms, over which the members are spread: the lobby, or bench-0 and so on
@@ -118,15 +126,17 @@ pub(in crate::cli) struct BenchChatArgs {
     /// Text of a message
     #[arg(short, long, value_name = "SIZE", default_value = "64", help_heading = LOAD)]
     pub(super) payload: Size,
-    /// Closed loop: messages in flight in each room; the next is sent when all members have the oldest [default: 1]
+    /// Closed loop: messages in flight in each room; the next is sent when all members have the
+    /// oldest [default: 1]
     ///
-    /// It measures the maximum throughput. While the server stalls, nothing is sent, so stalls are undercounted: for
-    /// the latency that users see, use --rate.
+    /// It measures the maximum throughput. While the server stalls, nothing is sent, so stalls are
+    /// undercounted: for the latency that users see, use --rate.
     #[arg(short = 'n', long, value_name = "N", group = "activity", help_heading = LOAD)]
     pub(super) in_flight: Option<usize>,
     /// Open loop: messages per second over all rooms, whether or not they are delivered, as in 1k
     ///
-    /// Latency counts from the time at which a message was due, not from the time at which it was sent.
+    /// Latency counts from the time at which a message was due, not from the time at which it was
+    /// sent.
     #[arg(short, long, value_name = "RATE", group = "activity", help_heading = LOAD)]
     pub(super) rate: Option<Rate>,
     /// Join, then only hold the members: the time until all have joined, and the memory of each
@@ -138,7 +148,8 @@ pub(in crate::cli) struct BenchChatArgs {
     /// Length of the full load before the measured time
     #[arg(short, long, value_name = "TIME", default_value = "1s", help_heading = LOAD)]
     pub(super) warm_up: HumanDuration,
-    /// Time after which a member that has not joined is refused, and time without any delivery after which messages are missing
+    /// Time after which a member that has not joined is refused, and time without any delivery
+    /// after which messages are missing
     #[arg(long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
     pub(super) answer_timeout: HumanDuration,
 
@@ -150,21 +161,22 @@ pub(in crate::cli) struct BenchChatArgs {
 
 /// Arguments about the server.
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct BenchServerArgs {
+pub(crate) struct BenchServerArgs {
     /// Process that serves at ADDR, on this machine; its processor time and memory are reported
     #[arg(long, value_name = "PID", requires = "address", help_heading = SERVER)]
     pub(super) server_pid: Option<u32>,
     /// Engine of the server that is started [default: reactor]
     #[arg(long, value_name = "NAME", value_enum, conflicts_with = "address", help_heading = SERVER)]
     pub(super) engine: Option<EngineName>,
-    /// Let the system place the started server and the load, instead of giving each its own processors
+    /// Let the system place the started server and the load, instead of giving each its own
+    /// processors
     #[arg(long, conflicts_with = "address", help_heading = SERVER)]
     pub(super) no_pin: bool,
 }
 
 /// Arguments about the output.
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct BenchResultArgs {
+pub(crate) struct BenchResultArgs {
     /// Print the result as JSON instead of a table
     #[arg(long, conflicts_with = "csv", help_heading = RESULT)]
     pub(super) json: bool,

@@ -39,8 +39,8 @@ pub(super) struct EchoRun {
 }
 
 impl EchoRun {
-    /// Returns the run at the rate that the search found, or the last run if the objective held at no
-    /// rate. `None` if no run was completed.
+    /// Returns the run at the rate that the search found, or the last run if the objective held at
+    /// no rate. `None` if no run was completed.
     pub(super) fn from_search(
         load: load::LoadConfig,
         result: MaxRate,
@@ -154,8 +154,8 @@ fn load_record(plan: &load::LoadConfig) -> EchoLoadRecord {
     }
 }
 
-/// Returns the record of the generator. `messages` are those of the measured time; each cost is divided
-/// by them.
+/// Returns the record of the generator. `messages` are those of the measured time; each cost is
+/// divided by them.
 pub(super) fn generator_record(
     generator: &load::GeneratorStats,
     limit: Option<Bottleneck>,
@@ -172,9 +172,9 @@ pub(super) fn generator_record(
     }
 }
 
-/// Returns the record of the server, or `None` without samples of its process. `messages` are those of
-/// the measured time. `open` is the number of connections at the end, if it is known. `threads_last`:
-/// each thread exists from the start to the end of the measured time.
+/// Returns the record of the server, or `None` without samples of its process. `messages` are those
+/// of the measured time. `open` is the number of connections at the end, if it is known.
+/// `threads_last`: each thread exists from the start to the end of the measured time.
 pub(super) fn server_record(
     pid: u32,
     readings: &RunReadings,
@@ -223,7 +223,8 @@ fn search_record(result: &MaxRate, readings: &[RunReadings]) -> SearchRecord {
     SearchRecord {
         slo: ObjectiveRecord {
             text: slo.to_string(),
-            // The parser divided the percentile by 100. Rounding removes the error of that division.
+            // The parser divided the percentile by 100. Rounding removes the error of that
+            // division.
             percentile: (slo.quantile * 1e8).round() / 1e6,
             below_ns: nanos(slo.below),
         },
@@ -237,14 +238,14 @@ fn search_record(result: &MaxRate, readings: &[RunReadings]) -> SearchRecord {
     }
 }
 
-/// Returns the answers that arrived while processor time was counted. Idle connections exchange their
-/// messages before the measured time.
+/// Returns the answers that arrived while processor time was counted. Idle connections exchange
+/// their messages before the measured time.
 fn messages_in_measured_time(load: &load::LoadConfig, outcome: &LoadOutcome) -> u64 {
     if matches!(load.activity, Activity::Idle) { 0 } else { outcome.answered }
 }
 
-/// Returns the summary of a histogram. `None` if it is empty: its percentiles would be 0, which reads as
-/// a latency.
+/// Returns the summary of a histogram. `None` if it is empty: its percentiles would be 0, which
+/// reads as a latency.
 pub(super) fn distribution(values: &Histogram<u64>) -> Option<Distribution> {
     let at = |quantile| values.value_at_quantile(quantile);
     (!values.is_empty()).then(|| Distribution {

@@ -12,7 +12,7 @@
 //! [`measurement`] runs these steps for any load. The modules here serve `bench echo`; [`chat`]
 //! holds what differs for `bench chat`.
 
-pub(in crate::cli) mod args;
+pub(crate) mod args;
 mod build_record;
 mod chat;
 mod echo;
@@ -41,7 +41,7 @@ use chat::plan::ChatBenchPlan;
 use plan::EchoBenchPlan;
 
 /// Runs the measurement and prints its report. The exit code is 0 if every answer was right.
-pub(in crate::cli) fn bench(command: BenchCommand, quiet: bool) -> Result<ExitCode, CliError> {
+pub(crate) fn bench(command: BenchCommand, quiet: bool) -> Result<ExitCode, CliError> {
     match command {
         BenchCommand::Echo(args) => measurement::run(&EchoBenchPlan::new(*args)?, quiet),
         BenchCommand::Chat(args) => measurement::run(&ChatBenchPlan::new(*args)?, quiet),

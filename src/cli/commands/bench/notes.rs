@@ -1,5 +1,5 @@
-//! Notes on the limits of a result: an early end, an overloaded side, a shared processor. They do not
-//! depend on the service.
+//! Notes on the limits of a result: an early end, an overloaded side, a shared processor. They do
+//! not depend on the service.
 
 use std::time::Duration;
 

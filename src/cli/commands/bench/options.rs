@@ -56,8 +56,8 @@ pub(super) enum OutputFormat {
 }
 
 impl ServerSource {
-    /// Returns the server at `endpoints`. Without endpoints, returns a server to spawn that listens at
-    /// `listen` and gets `serve_args`.
+    /// Returns the server at `endpoints`. Without endpoints, returns a server to spawn that listens
+    /// at `listen` and gets `serve_args`.
     pub(super) fn new(
         endpoints: Option<Vec<Endpoint>>,
         args: &BenchServerArgs,

@@ -76,7 +76,8 @@ fn serve_args(load: &load::LoadConfig, args: &BenchEchoArgs) -> Vec<String> {
     }
     serve_args.extend(options::engine_args(&args.server));
     let demand = LoadRequirements {
-        // With --churn the server may accept a new connection before it sees the end of the old one.
+        // With --churn the server may accept a new connection before it sees the end of the old
+        // one.
         connections: load.connections.saturating_add(load.slow_readers).saturating_mul(2),
         in_flight: LoadRequirements::in_flight_estimate(load.activity),
         frame_bytes: *load.payload_bytes.end(),

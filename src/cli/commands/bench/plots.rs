@@ -1,5 +1,5 @@
-//! Plots and tables for the page of any load: latency by percentile, throughput and latency over time,
-//! distributions.
+//! Plots and tables for the page of any load: latency by percentile, throughput and latency over
+//! time, distributions.
 
 use maud::{Markup, html};
 
@@ -8,7 +8,8 @@ use crate::cli::report::figure::{self, Unit};
 use crate::cli::report::page;
 use crate::cli::report::plot::{Axis, Plot, Scale, Series, SpreadShape};
 
-/// Returns the plot of latency by percentile. `messages` names the measured unit, such as deliveries.
+/// Returns the plot of latency by percentile. `messages` names the measured unit, such as
+/// deliveries.
 pub(super) fn by_percentile(messages: &str, percentiles: &[PercentileRecord], latency: Option<&Distribution>) -> Plot {
     let count = latency.map_or(1, |latency| latency.count);
     // The curve ends at the rarest event that was measured: one in `count`.

@@ -26,8 +26,8 @@ pub(super) struct EchoRecord {
     pub(super) load: EchoLoadRecord,
     /// True if a signal ended the run early.
     pub(super) interrupted: bool,
-    /// The reason why the run or the search ended early: `signal`, or `no_connections` if the server
-    /// had no connection for a second.
+    /// The reason why the run or the search ended early: `signal`, or `no_connections` if the
+    /// server had no connection for a second.
     pub(super) ended_early: Option<&'static str>,
     pub(super) elapsed_ns: u64,
     /// Messages that were due in the measured time and got a correct answer.
@@ -128,7 +128,7 @@ pub(super) struct GeneratorRecord {
     pub(super) cores: f64,
     /// The fraction of the time in which the generator was not waiting.
     pub(super) busy: f64,
-    /// How the generator limited the result: `busy` all the time, or `late` in sending.
+    /// The limit that the generator reached: `busy` all the time, or `late` in sending.
     pub(super) bottleneck: Option<&'static str>,
     /// Open loop: delay from the due time of a message to its write.
     pub(super) send_lag_ns: Option<Distribution>,
@@ -172,8 +172,8 @@ pub(super) struct SampleRecord {
     pub(super) faults: Faults,
 }
 
-/// The search for the highest rate that keeps an objective. The result around it belongs to the rate
-/// that was found, or to the last rate tried if the objective held at no rate.
+/// The search for the highest rate that keeps an objective. The result around it belongs to the
+/// rate that was found, or to the last rate tried if the objective held at no rate.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct SearchRecord {
     pub(super) slo: ObjectiveRecord,
@@ -197,7 +197,8 @@ pub(super) struct ObjectiveRecord {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct SearchStepRecord {
     pub(super) rate_per_second: f64,
-    /// `holds`, `too_slow`, `too_few` answers, `faulty`, or `generator` if the generator was the limit.
+    /// `holds`, `too_slow`, `too_few` answers, `faulty`, or `generator` if the generator was the
+    /// limit.
     pub(super) verdict: &'static str,
     pub(super) answered_per_second: f64,
     /// Latency at the objective's percentile; null without any answer.

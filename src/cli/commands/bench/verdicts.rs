@@ -1,5 +1,5 @@
-//! The conclusions from a result of `bench echo`, one sentence each: faults, the outcome of a search,
-//! and what limits the figures.
+//! The conclusions from a result of `bench echo`, one sentence each: faults, the outcome of a
+//! search, and what limits the figures.
 
 use switchboard::load::Faults;
 
@@ -44,8 +44,8 @@ pub(super) fn failure(record: &EchoRecord) -> Option<String> {
         let is_unanswered = record.messages == 0 && record.load.activity != "idle";
         return rates::faults_text(&record.faults).or(is_unanswered.then(|| "no message was answered".to_owned()));
     };
-    // A search overloads the server on purpose, so answers lost there are expected. A wrong answer is a
-    // fault at any rate.
+    // A search overloads the server on purpose, so answers lost there are expected. A wrong answer
+    // is a fault at any rate.
     let wrong_answers = |faults: &Faults| Faults { lost: 0, refused: 0, broken: 0, ..*faults };
     let wrong = search.steps.iter().find_map(|step| rates::faults_text(&wrong_answers(&step.faults)));
     wrong.or(search.rate_per_second.is_none().then(|| search_verdict(record, search).1))

@@ -60,8 +60,8 @@ pub(super) enum EarlyEnd {
 }
 
 impl<'a> BenchWatcher<'a> {
-    /// Creates a watcher and takes the first sample. `connections_last`: the load closes no connection,
-    /// so a server without connections has left the run.
+    /// Creates a watcher and takes the first sample. `connections_last`: the load closes no
+    /// connection, so a server without connections has left the run.
     pub(super) fn new(
         server: &'a mut BenchServer,
         connections_last: bool,
@@ -88,7 +88,8 @@ impl<'a> BenchWatcher<'a> {
         }
     }
 
-    /// Removes the bar. Returns the readings of the last run and those of each search step before it.
+    /// Removes the bar. Returns the readings of the last run and those of each search step before
+    /// it.
     pub(super) fn finish(self) -> (RunReadings, Vec<RunReadings>) {
         self.bar.finish_and_clear();
         (self.readings, self.steps)

@@ -1,33 +1,35 @@
-//! Clients of the services: `call SERVICE ADDR`. Each has a module that says what its words mean and drives its conversation.
+//! `call SERVICE ADDR`: the clients of the services. Each has a module that parses its arguments
+//! and runs its conversation.
 //!
-//! What they remember and decide is in the library's `client`; here are threads, pipes and the terminal.
+//! The protocols and their state are in the library's `client`; this module adds threads, pipes and
+//! the terminal.
 
 mod args;
 mod chat;
 mod clock;
 mod exec;
 mod files;
-mod server;
+mod server_address;
 mod text;
 
 use std::process::ExitCode;
 
-pub(in crate::cli) use args::Callee;
+pub(in crate::cli) use args::CallCommand;
 
 use crate::cli::error::CliError;
 use crate::cli::verbosity::Verbosity;
-use text::Kind;
+use text::TextService;
 
-pub(in crate::cli) fn call(callee: Callee, verbosity: Verbosity) -> Result<ExitCode, CliError> {
-    match callee {
-        Callee::Echo(typed) => text::call(Kind::Echo, typed, verbosity),
-        Callee::Upper(typed) => text::call(Kind::Upper, typed, verbosity),
-        Callee::Greet(typed) => text::call(Kind::Greet, typed, verbosity),
-        Callee::Robot(typed) => text::call(Kind::Robot, typed, verbosity),
-        Callee::Parrot(typed) => text::call(Kind::Parrot, typed, verbosity),
-        Callee::Clock(typed) => clock::call(typed, verbosity),
-        Callee::Files(typed) => files::call(typed, verbosity),
-        Callee::Exec(typed) => exec::call(typed, verbosity),
-        Callee::Chat(typed) => chat::chat(typed, verbosity),
+pub(in crate::cli) fn call(command: CallCommand, verbosity: Verbosity) -> Result<ExitCode, CliError> {
+    match command {
+        CallCommand::Echo(args) => text::call(TextService::Echo, args, verbosity),
+        CallCommand::Upper(args) => text::call(TextService::Upper, args, verbosity),
+        CallCommand::Greet(args) => text::call(TextService::Greet, args, verbosity),
+        CallCommand::Robot(args) => text::call(TextService::Robot, args, verbosity),
+        CallCommand::Parrot(args) => text::call(TextService::Parrot, args, verbosity),
+        CallCommand::Clock(args) => clock::call(args, verbosity),
+        CallCommand::Files(args) => files::call(args, verbosity),
+        CallCommand::Exec(args) => exec::call(args, verbosity),
+        CallCommand::Chat(args) => chat::call(args, verbosity),
     }
 }

@@ -13,21 +13,24 @@ const MEASUREMENT: &str = "Measurement";
 const RESULT: &str = "Result";
 
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct DuelArgs {
+pub(crate) struct DuelArgs {
     /// The service that both engines run
     #[arg(value_parser = PossibleValuesParser::new(["echo"]).map(|_| "echo"))]
     pub(super) service: &'static str,
 
-    /// Numbers of connections, each a point at which both engines are measured [default: 1,10,100,1000,5000]
+    /// Numbers of connections, each a point at which both engines are measured [default:
+    /// 1,10,100,1000,5000]
     #[arg(short, long, value_name = "N,N,…", value_delimiter = ',', help_heading = LOAD)]
     pub(super) connections: Vec<usize>,
     /// Payload of a message, or a range from which each is drawn: 64, 64..1k
     #[arg(short, long, value_name = "SIZE", default_value_t = SizeRange(64..=64), help_heading = LOAD)]
     pub(super) payload: SizeRange,
-    /// Closed loop: messages in flight on each connection; each answer triggers the next message [default: 1]
+    /// Closed loop: messages in flight on each connection; each answer triggers the next message
+    /// [default: 1]
     #[arg(short = 'n', long, value_name = "N", conflicts_with = "rate", help_heading = LOAD)]
     pub(super) in_flight: Option<usize>,
-    /// Open loop: messages per second over all connections, whether or not answers arrive, as in 10k
+    /// Open loop: messages per second over all connections, whether or not answers arrive, as in
+    /// 10k
     ///
     /// The rate fixes the throughput, so compare latency and processor time instead.
     #[arg(short, long, value_name = "RATE", help_heading = LOAD)]
@@ -37,7 +40,8 @@ pub(in crate::cli) struct DuelArgs {
     pub(super) framing: Framing,
     /// Processor time that the service spends on each message, in microseconds
     ///
-    /// It simulates the work of a real service. The threads engine can spread it over several processors; the reactor uses one.
+    /// It simulates the work of a real service. The threads engine can spread it over several
+    /// processors; the reactor uses one.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = LOAD)]
     pub(super) work_us: u32,
 
@@ -49,7 +53,8 @@ pub(in crate::cli) struct DuelArgs {
     pub(super) warm_up: Option<HumanDuration>,
     /// Rounds at each point, at least two; each round measures both engines [default: 5]
     ///
-    /// Six or more rounds give an interval a confidence of 95 %; fewer give it the lower confidence that the report names.
+    /// Six or more rounds give an interval a confidence of 95 %; fewer give it the lower confidence
+    /// that the report names.
     #[arg(long, value_name = "N", help_heading = MEASUREMENT)]
     pub(super) rounds: Option<usize>,
     /// Short runs at 1, 50 and 1,000 connections, about one minute in all; other flags still apply

@@ -23,7 +23,8 @@ fn compare_metric(metric: Metric, runs: &[DuelRun]) -> Comparison {
     }
 }
 
-/// Returns the ratio of the engines over all rounds. `None` if a round lacks the value of an engine.
+/// Returns the ratio of the engines over all rounds. `None` if a round lacks the value of an
+/// engine.
 fn reactor_advantage(metric: Metric, runs: &[DuelRun]) -> Option<Ratio> {
     let run = |engine, round| runs.iter().find(|run| run.engine == engine && run.round == round);
     let rounds = runs.iter().filter(|run| run.engine == DuelEngine::Reactor).map(|run| run.round);
@@ -40,48 +41,9 @@ fn reactor_advantage(metric: Metric, runs: &[DuelRun]) -> Option<Ratio> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::record::{DuelGenerator, DuelServer};
+mod tests {
+    use super::super::tests::run;
     use super::*;
-    use switchboard::load::Faults;
-
-    /// Returns a run with these figures and fixed others.
-    pub(in crate::cli::commands::duel) fn run(
-        engine: DuelEngine,
-        round: usize,
-        messages_per_second: f64,
-        cpu_ns: f64,
-    ) -> DuelRun {
-        DuelRun {
-            engine,
-            round,
-            first: true,
-            elapsed_ns: 1_000_000_000,
-            messages: 1_000,
-            answered: 1_000,
-            due: None,
-            unanswered: None,
-            messages_per_second,
-            p50_ns: Some(50_000),
-            p99_ns: Some(99_000),
-            p99_9_ns: Some(99_900),
-            max_ns: Some(100_000),
-            server: Some(DuelServer {
-                cpu_ns: 1_000_000,
-                cpu_ns_per_message: Some(cpu_ns),
-                cores: 0.5,
-                at_limit: false,
-                rss_before_bytes: 1 << 20,
-                rss_bytes: 2 << 20,
-                rss_bytes_per_connection: 1024.0,
-                threads: 1,
-                context_switches: 7,
-                context_switches_per_message: Some(0.007),
-            }),
-            generator: DuelGenerator { cpu_ns: 1, busy: 0.5, bottleneck: None, send_lag_p99_ns: None },
-            faults: Faults::default(),
-        }
-    }
 
     fn runs() -> Vec<DuelRun> {
         let rounds = [(1, 200.0, 100.0), (2, 300.0, 100.0), (3, 240.0, 100.0)];

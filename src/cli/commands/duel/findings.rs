@@ -50,19 +50,10 @@ pub(super) fn list_points(points: &[&DuelPoint]) -> Option<String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::compare::{compare, tests::run};
-    use super::super::record::{DuelEngine, tests::record};
+mod tests {
+    use super::super::record::DuelEngine;
+    use super::super::tests::{point, record};
     use super::*;
-
-    /// Returns a complete point at which the reactor has this throughput and threads have 100.
-    pub(in crate::cli::commands::duel) fn point(connections: usize, reactor: f64) -> DuelPoint {
-        let round = |round| {
-            [run(DuelEngine::Reactor, round, reactor, 10.0), run(DuelEngine::Threads, round, 100.0, 10.0 * reactor)]
-        };
-        let runs: Vec<_> = (1..=3).flat_map(round).collect();
-        DuelPoint { connections, skipped: None, complete: true, comparisons: compare(&runs), runs }
-    }
 
     #[test]
     fn each_headline_has_a_finding_and_processor_time_is_first() {

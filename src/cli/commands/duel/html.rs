@@ -1,5 +1,5 @@
-//! The result of a duel as an HTML page: findings, notes, plots of both engines, the figures of each
-//! point, and the method.
+//! The result of a duel as an HTML page: findings, notes, plots of both engines, the figures of
+//! each point, and the method.
 
 use maud::{Markup, html};
 
@@ -96,8 +96,8 @@ fn engine_plot(record: &DuelRecord, metric: Metric) -> Plot {
     }
 }
 
-/// The metrics of the ratio plot. The ratio of memory is left out: it is so large that the others would
-/// look flat.
+/// The metrics of the ratio plot. The ratio of memory is left out: it is so large that the others
+/// would look flat.
 const RATIO_METRICS: [Metric; 3] = [Metric::Cpu, Metric::Throughput, Metric::P99];
 
 fn ratio_plot(record: &DuelRecord) -> Markup {
@@ -229,10 +229,10 @@ fn method(record: &DuelRecord) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use super::super::compare::{compare, tests::run};
+    use super::super::compare::compare;
     use std::time::Duration;
 
-    use super::super::record::tests::record;
+    use super::super::tests::{record, run};
     use super::super::{findings, notes};
     use super::*;
     use crate::cli::report::rates::nanos;

@@ -29,8 +29,8 @@ impl Metric {
     /// All metrics, in the order of the table.
     pub(super) const ALL: [Self; 8] =
         [Self::Throughput, Self::Cpu, Self::P50, Self::P99, Self::P999, Self::Memory, Self::Threads, Self::Switches];
-    /// The metrics with a finding and a plot. Processor time is first, because a busy machine affects it
-    /// least.
+    /// The metrics with a finding and a plot. Processor time is first, because a busy machine
+    /// affects it least.
     pub(super) const HEADLINES: [Self; 4] = [Self::Cpu, Self::Throughput, Self::P99, Self::Memory];
 
     /// Returns the value of `metric` in the JSON, which ends in the unit.

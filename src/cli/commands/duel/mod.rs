@@ -1,17 +1,18 @@
-//! `switchboard duel`: measures both engines under the same load and reports which one leads, by how
-//! much, and with what confidence.
+//! `switchboard duel`: measures both engines under the same load and reports which one leads, by
+//! how much, and with what confidence.
 //!
 //! The data flows in one direction:
 //!
 //! 1. [`args`] holds the typed arguments, and [`plan`] their meaning.
-//! 2. [`runner`] starts servers and puts the load on them. Its [`watcher`] samples the server process,
-//!    and [`progress`] shows the progress on a terminal. Each run becomes part of the [`record`].
+//! 2. [`runner`] starts servers and puts the load on them. Its [`watcher`] samples the server
+//!    process, and [`progress`] shows the progress on a terminal. Each run becomes part of the
+//!    [`record`].
 //! 3. [`compare`] turns the runs of a point into ratios with the help of [`statistics`].
 //! 4. [`findings`] turns ratios into sentences by the rules of [`verdict`], and [`notes`] adds what
 //!    limits the figures.
 //! 5. The [`table`], the JSON and the page ([`html`]) show only what is in the record.
 
-pub(in crate::cli) mod args;
+pub(crate) mod args;
 mod compare;
 mod findings;
 mod format;
@@ -24,6 +25,8 @@ mod record;
 mod runner;
 mod statistics;
 mod table;
+#[cfg(test)]
+mod tests;
 mod verdict;
 mod watcher;
 
@@ -45,7 +48,7 @@ use record::{DuelRecord, DuelSetup, SCHEMA};
 use runner::{DuelRunner, RunError};
 
 /// Measures both engines and prints the report. The exit code is 0 if every answer was right.
-pub(in crate::cli) fn duel(args: DuelArgs, quiet: bool) -> Result<ExitCode, CliError> {
+pub(crate) fn duel(args: DuelArgs, quiet: bool) -> Result<ExitCode, CliError> {
     let plan = DuelPlan::new(args)?;
     let html = plan.html.as_deref().map(ReportFile::open).transpose()?;
     let interrupt = Interrupt::watch()?;
@@ -79,8 +82,8 @@ fn pin_load(plan: &DuelPlan) -> Result<Option<CpuAssignment>, CliError> {
     Ok(pinning)
 }
 
-/// Measures all points, and adds them to `record`. Returns the error that stopped it before the last
-/// point, except for a signal.
+/// Measures all points, and adds them to `record`. Returns the error that stopped it before the
+/// last point, except for a signal.
 fn measure(
     plan: &DuelPlan,
     pinning: Option<&CpuAssignment>,
@@ -109,7 +112,7 @@ fn measure(
 
 /// Prints the report and writes the page.
 fn report(plan: &DuelPlan, record: &DuelRecord, html: Option<ReportFile>, failed: bool) -> Result<(), CliError> {
-    // Some complete points are worth a report; without any, there is nothing to compare.
+    // A report needs at least one complete point to compare.
     if record.complete_points().next().is_none() && (record.interrupted || failed) {
         if record.interrupted {
             log::warn!("duel ended before any point was complete: no result");

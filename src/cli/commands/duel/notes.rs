@@ -162,8 +162,7 @@ fn few_rounds(record: &DuelRecord) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::findings::tests::point;
-    use super::super::record::tests::record;
+    use super::super::tests::{point, record};
     use super::*;
 
     fn texts(record: &DuelRecord) -> String {

@@ -22,7 +22,8 @@ const QUICK_WARM_UP: Duration = Duration::from_millis(300);
 const DEFAULT_ROUNDS: usize = 5;
 /// Descriptors of a process beside its connections.
 const OTHER_DESCRIPTORS: u64 = 64;
-/// Time of a run beside its warm-up and measured time: starting and stopping the server, connecting.
+/// Time of a run beside its warm-up and measured time: starting and stopping the server,
+/// connecting.
 const RUN_OVERHEAD: Duration = Duration::from_millis(100);
 
 /// A comparison of both engines.
@@ -86,8 +87,8 @@ impl DuelPlan {
         })
     }
 
-    /// Returns both engines in the order of a round. Each engine is first in every other round, so that a
-    /// drift of the machine (temperature, other processes) affects both.
+    /// Returns both engines in the order of a round. Each engine is first in every other round, so
+    /// that a drift of the machine (temperature, other processes) affects both.
     pub(super) fn order(round: usize) -> [DuelEngine; 2] {
         if round % 2 == 1 {
             [DuelEngine::Reactor, DuelEngine::Threads]

@@ -43,8 +43,8 @@ impl DuelProgress {
         self.bar.set_prefix(format!("{point}, round {round} of {}, {}", self.rounds, engine.name()));
     }
 
-    /// Shows the progress of the current run. The load generator calls it about ten times a second. The
-    /// figures of the previous run stay until there are new ones.
+    /// Shows the progress of the current run. The load generator calls it about ten times a second.
+    /// The figures of the previous run stay until there are new ones.
     pub(super) fn update(&self, progress: &LoadProgress) {
         if self.bar.is_hidden() {
             return;

@@ -1,8 +1,8 @@
 //! The result of a duel: the JSON of `--json`, from which the table and the page are made.
 //!
 //! The JSON keys are a stable interface. If a key changes its meaning or disappears, [`SCHEMA`]
-//! increases; a new key leaves it. A value that was not measured, or does not apply, is null. The record
-//! holds every run, so that a reader can repeat the statistics.
+//! increases; a new key leaves it. A value that was not measured, or does not apply, is null. The
+//! record holds every run, so that a reader can repeat the statistics.
 
 use serde::Serialize;
 use switchboard::load::{Faults, LoadOutcome};
@@ -77,7 +77,7 @@ pub(super) struct Comparison {
     pub(super) metric: &'static str,
     pub(super) reactor: Option<MedianRange>,
     pub(super) threads: Option<MedianRange>,
-    /// How many times better the reactor is: above 1 the reactor is better, below 1 threads are.
+    /// The ratio by which the reactor is better: above 1 the reactor leads, below 1 threads do.
     pub(super) reactor_advantage: Option<Ratio>,
     pub(super) verdict: Option<DuelVerdict>,
 }
@@ -101,8 +101,8 @@ pub(super) struct DuelRun {
     pub(super) elapsed_ns: u64,
     /// Messages that were due in the measured time and got a correct answer.
     pub(super) messages: u64,
-    /// Correct answers that arrived in the measured time, whenever due. Throughput and costs are based
-    /// on this count.
+    /// Correct answers that arrived in the measured time, whenever due. Throughput and costs are
+    /// based on this count.
     pub(super) answered: u64,
     /// Open loop: messages that were due in the measured time.
     pub(super) due: Option<u64>,
@@ -144,7 +144,7 @@ pub(super) struct DuelGenerator {
     pub(super) cpu_ns: u64,
     /// The fraction of the time in which the generator was not waiting.
     pub(super) busy: f64,
-    /// How the generator limited the result: `busy` all the time, or `late` in sending.
+    /// The limit that the generator reached: `busy` all the time, or `late` in sending.
     pub(super) bottleneck: Option<&'static str>,
     /// Open loop: delay from the due time of a message to its write, 99th percentile.
     pub(super) send_lag_p99_ns: Option<u64>,
@@ -194,15 +194,16 @@ impl DuelRecord {
 }
 
 impl DuelRun {
-    /// Returns true if the server reached the rate of the load. A closed loop has no rate, so it always does.
+    /// Returns true if the server reached the rate of the load. A closed loop has no rate, so it
+    /// always does.
     pub(super) fn kept_up(&self) -> bool {
         self.due.is_none_or(|due| kept_up(self.answered, due, self.unanswered.unwrap_or(0)))
     }
 }
 
 impl DuelPoint {
-    /// Returns true if the generator was the limit in half of an engine's runs or more. Then the median
-    /// of that engine may be the generator's.
+    /// Returns true if the generator was the limit in half of an engine's runs or more. Then the
+    /// median of that engine may be the generator's.
     pub(super) fn is_generator_limited(&self) -> bool {
         [DuelEngine::Reactor, DuelEngine::Threads].into_iter().any(|engine| {
             let limited = self.runs_of(engine).filter(|run| run.generator.bottleneck.is_some()).count();
@@ -242,39 +243,6 @@ impl DuelServer {
             threads: readings.ended.threads,
             context_switches: usage.context_switches,
             context_switches_per_message: per_item(usage.context_switches, outcome.answered),
-        }
-    }
-}
-
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-
-    /// Returns a record of these points.
-    pub(in crate::cli::commands::duel) fn record(points: Vec<DuelPoint>) -> DuelRecord {
-        DuelRecord {
-            schema: SCHEMA,
-            command: "switchboard duel echo".to_owned(),
-            started_at: "2026-01-02T03:04:05+00:00".to_owned(),
-            machine: MachineInfo { profile: "release".to_owned(), ..MachineInfo::current() },
-            setup: DuelSetup {
-                service: "echo",
-                framing: "u32be".to_owned(),
-                payload_min_bytes: 64,
-                payload_max_bytes: 64,
-                in_flight: Some(1),
-                rate_per_second: None,
-                work_us: 0,
-                duration_ns: 3_000_000_000,
-                warm_up_ns: 500_000_000,
-                rounds: 3,
-                pinned: Some(PinnedCpus { server_cpus: vec![0], load_cpu: 1 }),
-            },
-            confidence: 0.75,
-            interrupted: false,
-            points,
-            findings: Vec::new(),
-            notes: Vec::new(),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Runs a point: for each round and engine a fresh server, its connections, the warm-up, the measured
-//! time, and the stop.
+//! Runs a point: for each round and engine a fresh server, its connections, the warm-up, the
+//! measured time, and the stop.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::cli::report::text::connections_text;
 /// Time after which a missing answer counts as lost.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What every run of a duel shares.
+/// The context of every run of a duel.
 pub(super) struct DuelRunner<'a> {
     pub(super) plan: &'a DuelPlan,
     pub(super) pinning: Option<&'a CpuAssignment>,
@@ -133,7 +133,8 @@ impl DuelRunner<'_> {
     }
 
     fn run_record(&self, engine: DuelEngine, outcome: &LoadOutcome, readings: Option<&ServerReadings>) -> DuelRun {
-        // The reactor is one thread and can use one processor. Threads can use all that the server has.
+        // The reactor is one thread and can use one processor. Threads can use all that the server
+        // has.
         let usable_cpus = match engine {
             DuelEngine::Reactor => 1,
             DuelEngine::Threads => self.pinning.map_or_else(available_cpus, |pinning| pinning.server().len()),

@@ -1,12 +1,14 @@
-//! Statistics for a few rounds: medians, ranges, and ratios with confidence intervals. Pure functions.
+//! Statistics for a few rounds: medians, ranges, and ratios with confidence intervals. Pure
+//! functions.
 //!
-//! A round runs both engines one after the other and gives one ratio, so that influences on both (another
-//! process, a warm processor) cancel out. The ratio of a point is the median of its rounds' ratios.
+//! A round runs both engines one after the other and gives one ratio, so that influences on both
+//! (another process, a warm processor) cancel out. The ratio of a point is the median of its
+//! rounds' ratios.
 //!
-//! The interval is a percentile bootstrap over rounds with *expanded* percentiles (Hesterberg 2015, "What
-//! Teachers Should Know About the Bootstrap", The American Statistician 69:4). Plain percentiles are too
-//! narrow for few rounds, for two reasons: the normal distribution is narrower than Student's, and the
-//! variance of a resample lacks the factor n/(n-1).
+//! The interval is a percentile bootstrap over rounds with *expanded* percentiles (Hesterberg 2015,
+//! "What Teachers Should Know About the Bootstrap", The American Statistician 69:4). Plain
+//! percentiles are too narrow for few rounds, for two reasons: the normal distribution is narrower
+//! than Student's, and the variance of a resample lacks the factor n/(n-1).
 //!
 //! All functions work on logarithms, so that swapping the engines gives the inverse ratio.
 
@@ -47,8 +49,8 @@ impl MedianRange {
 }
 
 impl Ratio {
-    /// Returns the median ratio of the first to the second value of each pair. `None` with fewer than two
-    /// pairs, or if a value is not positive and finite.
+    /// Returns the median ratio of the first to the second value of each pair. `None` with fewer
+    /// than two pairs, or if a value is not positive and finite.
     pub(super) fn of(pairs: &[(f64, f64)]) -> Option<Self> {
         let usable = |(one, other): &(f64, f64)| *one > 0.0 && *other > 0.0 && one.is_finite() && other.is_finite();
         if pairs.len() < 2 || !pairs.iter().all(usable) {
@@ -74,9 +76,9 @@ impl Ratio {
     }
 }
 
-/// Returns the probability that an interval over `rounds` holds the true ratio. The intended value is
-/// [`CONFIDENCE`]. The interval of few rounds is their range, which misses the true median if all rounds
-/// lie on one side of it.
+/// Returns the probability that an interval over `rounds` holds the true ratio. The intended value
+/// is [`CONFIDENCE`]. The interval of few rounds is their range, which misses the true median if
+/// all rounds lie on one side of it.
 pub(super) fn confidence(rounds: usize) -> f64 {
     let range = 1.0 - 0.5_f64.powi(i32::try_from(rounds.saturating_sub(1)).unwrap_or(i32::MAX));
     range.min(CONFIDENCE)
@@ -95,7 +97,8 @@ fn median(sorted: &[f64]) -> Option<f64> {
     if sorted.len() % 2 == 1 { Some(upper) } else { Some(f64::midpoint(*sorted.get(middle.checked_sub(1)?)?, upper)) }
 }
 
-/// Returns the medians of all resamples of `values`, or of [`RANDOM_RESAMPLES`] if there are too many.
+/// Returns the medians of all resamples of `values`, or of [`RANDOM_RESAMPLES`] if there are too
+/// many.
 fn resampled_medians(values: &[f64]) -> Vec<f64> {
     let n = values.len();
     let mut resample = vec![0.0; n];
@@ -124,8 +127,8 @@ fn resampled_medians(values: &[f64]) -> Vec<f64> {
     (0..RANDOM_RESAMPLES).filter_map(|_| resampled_median(&mut |_| random.usize(..n))).collect()
 }
 
-/// Returns the fraction of the resamples to exclude on either side: Φ(−√(n/(n−1)) · t), where t is the
-/// 97.5th percentile of Student's distribution for n−1 degrees of freedom.
+/// Returns the fraction of the resamples to exclude on either side: Φ(−√(n/(n−1)) · t), where t is
+/// the 97.5th percentile of Student's distribution for n−1 degrees of freedom.
 fn expanded_tail(n: usize) -> f64 {
     let freedom = n.saturating_sub(1).max(1) as u64;
     let freedom = float(freedom);
@@ -148,8 +151,8 @@ fn student_quantile(freedom: f64) -> f64 {
     z + first / freedom + second / freedom.powi(2) + third / freedom.powi(3)
 }
 
-/// Returns the fraction of the normal distribution above `z`, to seven places. `z` must be at least 0.
-/// Abramowitz and Stegun 26.2.17.
+/// Returns the fraction of the normal distribution above `z`, to seven places. `z` must be at least
+/// 0. Abramowitz and Stegun 26.2.17.
 fn normal_tail(z: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * z);
     let factors = [1.330_274_429, -1.821_255_978, 1.781_477_937, -0.356_563_782, 0.319_381_530];
@@ -196,8 +199,8 @@ mod tests {
     fn resampled_medians_of_two_and_three_values() {
         // (1,1) (1,3) (3,1) (3,3)
         assert_eq!(sorted(&resampled_medians(&[1.0, 3.0])), [1.0, 2.0, 2.0, 3.0]);
-        // For 7 of 27 resamples of three values the median is the least value: the resample with three
-        // copies of it, and six with two.
+        // For 7 of 27 resamples of three values the median is the least value: the resample with
+        // three copies of it, and six with two.
         let medians = resampled_medians(&[1.0, 2.0, 3.0]);
         let count_of = |value: f64| medians.iter().filter(|median| near(**median, value, 1e-12)).count();
         assert_eq!((medians.len(), count_of(1.0), count_of(2.0), count_of(3.0)), (27, 7, 13, 7));
@@ -220,8 +223,8 @@ mod tests {
     fn interval_of_many_rounds_excludes_the_outermost() {
         let values: Vec<f64> = (1..=15).map(f64::from).collect();
         let ratio = ratio_of(&values);
-        // The median of a resample of 15 values is below the fourth value in about 1.3 % of the cases, and
-        // below the third in 0.2 %.
+        // The median of a resample of 15 values is below the fourth value in about 1.3 % of the
+        // cases, and below the third in 0.2 %.
         assert!(
             near(ratio.median, 8.0, 1e-9) && near(ratio.low, 4.0, 1e-9) && near(ratio.high, 12.0, 1e-9),
             "{ratio:?}"
@@ -250,8 +253,8 @@ mod tests {
         }
     }
 
-    /// Simulates rounds with a known ratio. The noise is six times as large in 10 % of the runs, as from
-    /// another process.
+    /// Simulates rounds with a known ratio. The noise is six times as large in 10 % of the runs, as
+    /// from another process.
     #[test]
     fn intervals_hold_the_true_ratio_as_often_as_claimed() {
         let mut random = fastrand::Rng::with_seed(7);

@@ -52,8 +52,8 @@ fn figures(record: &DuelRecord) -> String {
     right_aligned_table(table)
 }
 
-/// Returns one row for each metric of a point: its name, the median and range of both engines, the ratio,
-/// its interval, the verdict.
+/// Returns one row for each metric of a point: its name, the median and range of both engines, the
+/// ratio, its interval, the verdict.
 pub(super) fn rows(point: &DuelPoint) -> Vec<[String; 8]> {
     Metric::ALL.into_iter().zip(&point.comparisons).map(|(metric, comparison)| row(metric, comparison)).collect()
 }
@@ -78,8 +78,9 @@ fn row(metric: Metric, comparison: &Comparison) -> [String; 8] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::compare::{compare, tests::run};
-    use super::super::record::{DuelEngine, tests::record};
+    use super::super::compare::compare;
+    use super::super::record::DuelEngine;
+    use super::super::tests::{record, run};
     use super::super::{findings, notes};
     use super::*;
 

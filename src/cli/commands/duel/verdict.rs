@@ -1,9 +1,9 @@
-//! Turns ratios into sentences: which engine leads at which numbers of connections, and where the lead
-//! changes.
+//! Turns ratios into sentences: which engine leads at which numbers of connections, and where the
+//! lead changes.
 //!
-//! An engine leads if the interval of the ratio excludes 1; otherwise the result is a draw. If the leader
-//! changes between two points, the crossover is interpolated between them. No sentence extends beyond the
-//! measured points.
+//! An engine leads if the interval of the ratio excludes 1; otherwise the result is a draw. If the
+//! leader changes between two points, the crossover is interpolated between them. No sentence
+//! extends beyond the measured points.
 
 use serde::Serialize;
 
@@ -57,9 +57,9 @@ struct VerdictRange<'a> {
     points: &'a [PointRatio],
 }
 
-/// Returns a sentence about the ratios of some points, without its full stop. `None` without points. The
-/// points are in ascending order. `point_kind` names them, because some points have no ratio: those whose
-/// memory has not grown, for example.
+/// Returns a sentence about the ratios of some points, without its full stop. `None` without
+/// points. The points are in ascending order. `point_kind` names them, because some points have no
+/// ratio: those whose memory has not grown, for example.
 pub(super) fn sentence(points: &[PointRatio], point_kind: &str) -> Option<String> {
     let ranges: Vec<_> = points
         .chunk_by(|(_, ratio), (_, next)| DuelVerdict::of(*ratio) == DuelVerdict::of(*next))
@@ -139,9 +139,9 @@ fn span(points: &[PointRatio]) -> String {
     format!("from {} to {} connections", at(points.first()), at(points.last()))
 }
 
-/// Returns the number of connections at which one verdict changes to the next. It interpolates between the
-/// two adjacent points, over the logarithm of the connections, to where the ratio is 1. Next to a draw it
-/// uses the bound that decides: a draw ends where the interval excludes 1.
+/// Returns the number of connections at which one verdict changes to the next. It interpolates
+/// between the two adjacent points, over the logarithm of the connections, to where the ratio is 1.
+/// Next to a draw it uses the bound that decides: a draw ends where the interval excludes 1.
 fn crossover(before: &VerdictRange<'_>, after: &VerdictRange<'_>) -> f64 {
     let (Some((left, left_ratio)), Some((right, right_ratio))) = (before.points.last(), after.points.first()) else {
         return 0.0;
@@ -252,7 +252,8 @@ mod tests {
 
     #[test]
     fn a_draw_ends_where_the_interval_excludes_one() {
-        // On a logarithmic scale, the lower bound is 1 half way between 0.8 at 10 and 1.25 at 1,000.
+        // On a logarithmic scale, the lower bound is 1 half way between 0.8 at 10 and 1.25 at
+        // 1,000.
         let points = [(1, LEVEL), (10, ratio(1.0, 0.8, 1.2)), (1000, ratio(2.4, 1.25, 2.6))];
         assert_eq!(
             text(&points),

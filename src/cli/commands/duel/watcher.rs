@@ -71,7 +71,8 @@ impl LoadObserver for DuelWatcher<'_> {
             self.has_sampled_warm_up = true;
             let _ = self.probe.as_ref().and_then(ProcessProbe::sample);
         }
-        // Too few connections in the warm-up are a limit of the machine. A loss after it is a fault.
+        // Too few connections in the warm-up are a limit of the machine. A loss after it is a
+        // fault.
         if progress.phase == LoadPhase::WarmingUp && progress.connections < self.wanted {
             self.too_few_connections = Some(progress.connections);
         }

@@ -1,8 +1,7 @@
-//! `get`: fetches a file over HTTP. What was typed is in [`args`], where the bytes go in [`landing`]; what HTTP is, the library
-//! knows.
+//! `get`: fetches a file over HTTP. The library's `client::http` implements the protocol.
 
 mod args;
-mod landing;
+mod download;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,51 +13,51 @@ use switchboard::client::http::{CancelToken, FetchError, FetchedResponse, HttpUr
 use crate::cli::error::CliError;
 use crate::cli::logging;
 use crate::cli::terminal::{sanitize, stdout};
-use crate::cli::transfer::{self, Interrupt, Obstacle};
+use crate::cli::transfer::{OutputError, OutputFile, SignalWatch};
 use crate::cli::verbosity::Verbosity;
 pub(in crate::cli) use args::GetArgs;
-use landing::Landing;
+use download::HttpDownload;
 
-pub(in crate::cli) fn get(typed: GetArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
-    let target = HttpUrl::parse(&typed.url).map_err(|error| CliError::Usage(error.to_string()))?;
-    let file = file(&typed, &target)?;
+pub(in crate::cli) fn get(args: GetArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
+    let url = HttpUrl::parse(&args.url).map_err(|error| CliError::Usage(error.to_string()))?;
+    let path = output_path(&args, &url)?;
     logging::start(verbosity.level());
-    let interrupt = Interrupt::watch()?;
-    let mut landing = Landing {
-        place: place(file.as_deref())?,
-        interrupt: &interrupt,
+    let signals = SignalWatch::start()?;
+    let mut download = HttpDownload {
+        output: open_output(path.as_deref())?,
+        signals: &signals,
         progress: None,
-        include: typed.include,
-        quiet: verbosity.is_quiet(),
+        include_head: args.include,
+        is_quiet: verbosity.is_quiet(),
     };
-    let begun = Instant::now();
-    let fetched = fetch(&target, &typed.limits.plan(typed.headers), &mut landing, stop(&interrupt));
-    let is_stream = landing.place.place().is_none();
-    // Whatever is said now is said without a bar, and a file that did not become whole is gone by then.
-    let landed = fetched.and_then(|fetched| landing.finish().map(|()| fetched).map_err(FetchError::Sink));
-    match landed {
+    let started = Instant::now();
+    let fetched = fetch(&url, &args.limits.fetch_options(args.headers), &mut download, cancel_token(&signals));
+    let is_stream = download.output.path().is_none();
+    // After this, the progress bar is cleared and an incomplete file is deleted.
+    let result = fetched.and_then(|fetched| download.finish().map(|()| fetched).map_err(FetchError::Sink));
+    match result {
         Ok(fetched) => {
-            if typed.json {
-                stdout::print(&in_json(&fetched, file.as_deref(), begun.elapsed()))?;
+            if args.json {
+                stdout::print(&to_json(&fetched, path.as_deref(), started.elapsed()))?;
             }
             Ok(ExitCode::SUCCESS)
         }
-        Err(FetchError::Canceled) => Ok(interrupt.exit_code().unwrap_or(ExitCode::FAILURE)),
-        Err(FetchError::Sink(error)) if is_stream && file.is_none() => {
+        Err(FetchError::Canceled) => Ok(signals.exit_code().unwrap_or(ExitCode::FAILURE)),
+        Err(FetchError::Sink(error)) if is_stream && path.is_none() => {
             stdout::ignore_closed_pipe(Err(error)).map(|()| ExitCode::SUCCESS)
         }
-        Err(FetchError::Sink(error)) if let Some(file) = &file => {
-            Err(cannot_write(Obstacle { file: file.clone(), error }))
+        Err(FetchError::Sink(error)) if let Some(path) = &path => {
+            Err(write_error(OutputError { path: path.clone(), error }))
         }
         Err(error) => {
-            let more = allows_more(&error).map(|flag| format!("; {flag} allows more")).unwrap_or_default();
-            Err(CliError::Failed(format!("cannot fetch {target}: {error}{more}")))
+            let advice = flag_to_raise(&error).map(|flag| format!("; raise {flag}")).unwrap_or_default();
+            Err(CliError::Failed(format!("cannot fetch {url}: {error}{advice}")))
         }
     }
 }
 
-/// The flag that sets the bound which was met.
-fn allows_more(error: &FetchError) -> Option<&'static str> {
+/// Returns the flag that sets the exceeded limit, if the error is one.
+fn flag_to_raise(error: &FetchError) -> Option<&'static str> {
     match error {
         FetchError::Timeout { kind: TimeoutKind::Resolve, .. } => Some("--connect-timeout"),
         FetchError::Timeout { kind: TimeoutKind::Stall, .. } => Some("--stall-timeout"),
@@ -69,58 +68,58 @@ fn allows_more(error: &FetchError) -> Option<&'static str> {
     }
 }
 
-/// The file that the body goes to; none, if to standard output.
-fn file(typed: &GetArgs, target: &HttpUrl) -> Result<Option<PathBuf>, CliError> {
-    let file = match &typed.output {
-        Some(file) if file.as_os_str() == "-" => None,
-        Some(file) => Some(file.clone()),
-        None if typed.remote_name => {
-            let nameless = || CliError::Usage(format!("the path of {target} ends without a file's name: say -o FILE"));
-            Some(target.file_name().ok_or_else(nameless)?.into())
+/// Returns the path for the body; `None` for standard output.
+fn output_path(args: &GetArgs, url: &HttpUrl) -> Result<Option<PathBuf>, CliError> {
+    let path = match &args.output {
+        Some(path) if path.as_os_str() == "-" => None,
+        Some(path) => Some(path.clone()),
+        None if args.remote_name => {
+            let no_name = || CliError::Usage(format!("-O: the path of {url} has no file name; use -o FILE"));
+            Some(url.file_name().ok_or_else(no_name)?.into())
         }
         None => None,
     };
-    if typed.json && file.is_none() {
-        let what = "--json takes standard output, so the body needs another place: add -o FILE";
+    if args.json && path.is_none() {
+        let what = "--json writes to standard output, so the body must go to a file: add -o FILE";
         return Err(CliError::Usage(what.to_owned()));
     }
-    Ok(file)
+    Ok(path)
 }
 
-fn place(file: Option<&Path>) -> Result<transfer::Target, CliError> {
-    let Some(file) = file else {
-        let closed = |error| CliError::Failed(format!("cannot write to standard output: {error}"));
-        return transfer::Target::stdout().map_err(closed);
+fn open_output(path: Option<&Path>) -> Result<OutputFile, CliError> {
+    let Some(path) = path else {
+        let failed = |error| CliError::Failed(format!("cannot write to standard output: {error}"));
+        return OutputFile::stdout().map_err(failed);
     };
-    transfer::Target::fleeting(file).map_err(cannot_write)
+    OutputFile::temporary(path).map_err(write_error)
 }
 
-fn cannot_write(Obstacle { file, error }: Obstacle) -> CliError {
-    CliError::Failed(format!("cannot write to {}: {error}", sanitize::file_name(file)))
+fn write_error(OutputError { path, error }: OutputError) -> CliError {
+    CliError::Failed(format!("cannot write to {}: {error}", sanitize::file_name(path)))
 }
 
 #[cfg(unix)]
-fn stop(interrupt: &Interrupt) -> CancelToken<'_> {
-    CancelToken::when_readable(std::os::fd::AsFd::as_fd(interrupt))
+fn cancel_token(signals: &SignalWatch) -> CancelToken<'_> {
+    CancelToken::when_readable(std::os::fd::AsFd::as_fd(signals))
 }
 
 #[cfg(not(unix))]
-fn stop(_interrupt: &Interrupt) -> CancelToken<'_> {
+fn cancel_token(_signals: &SignalWatch) -> CancelToken<'_> {
     CancelToken::never()
 }
 
-/// What came, for programs; a line.
-fn in_json(fetched: &FetchedResponse, file: Option<&Path>, took: Duration) -> String {
-    let FetchedResponse { url: target, head, received_bytes: received } = fetched;
+/// Returns the result of a fetch as one line of JSON.
+fn to_json(fetched: &FetchedResponse, path: Option<&Path>, elapsed: Duration) -> String {
+    let FetchedResponse { url, head, received_bytes } = fetched;
     let fields = head.fields().map(|(name, value)| json!({"name": name, "value": String::from_utf8_lossy(value)}));
     let object = json!({
-        "url": target.to_string(),
+        "url": url.to_string(),
         "status": head.status(),
         "reason": head.reason(),
         "headers": fields.collect::<Vec<_>>(),
-        "bytes": received,
-        "file": file.map(|file| file.to_string_lossy()),
-        "seconds": took.as_secs_f64(),
+        "bytes": received_bytes,
+        "file": path.map(|path| path.to_string_lossy()),
+        "seconds": elapsed.as_secs_f64(),
     });
     format!("{object}\n")
 }

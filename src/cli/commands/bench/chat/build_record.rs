@@ -12,7 +12,7 @@ use crate::cli::report::rates::{nanos, per_item, per_second};
 
 /// The result of one `bench chat`.
 #[derive(Debug)]
-pub(in crate::cli::commands::bench) struct ChatRun {
+pub(crate) struct ChatRun {
     pub(super) load: chat::ChatLoadConfig,
     pub(super) outcome: ChatOutcome,
     pub(super) readings: RunReadings,

@@ -14,13 +14,13 @@ const EVENT_BYTES: usize = 256;
 
 /// A measurement of a chat service.
 #[derive(Debug)]
-pub(in crate::cli::commands::bench) struct ChatBenchPlan {
+pub(crate) struct ChatBenchPlan {
     pub(super) options: BenchOptions,
     pub(super) load: chat::ChatLoadConfig,
 }
 
 impl ChatBenchPlan {
-    pub(in crate::cli::commands::bench) fn new(args: BenchChatArgs) -> Result<Self, CliError> {
+    pub(crate) fn new(args: BenchChatArgs) -> Result<Self, CliError> {
         let endpoints = args.address.as_deref().map(|address| options::resolve_target(address, false)).transpose()?;
         let target = endpoints.as_ref().and_then(|endpoints| endpoints.first().cloned());
         let target = target.unwrap_or_else(|| options::any_local_port(false));

@@ -84,8 +84,8 @@ pub(super) struct MembersRecord {
     pub(super) join_ns: Option<Distribution>,
 }
 
-/// The proof that each member received each id of its room once, in order, with the same text as all
-/// others. It covers the whole run.
+/// The proof that each member received each id of its room once, in order, with the same text as
+/// all others. It covers the whole run.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ProofRecord {
     /// False after any fault, or if deliveries were outstanding when the run ended.

@@ -1,5 +1,5 @@
-//! The conclusions from a result of `bench chat`, one sentence each: the proof, its violations, server
-//! errors, and what limits the figures.
+//! The conclusions from a result of `bench chat`, one sentence each: the proof, its violations,
+//! server errors, and what limits the figures.
 
 use super::format;
 use super::record::ChatRecord;
@@ -9,8 +9,8 @@ use crate::cli::report::figure;
 use crate::cli::report::page::Tone;
 use crate::cli::report::text::capitalized;
 
-/// Fraction of the due deliveries that counts as reaching the rate. The rest covers messages in flight
-/// at the end.
+/// Fraction of the due deliveries that counts as reaching the rate. The rest covers messages in
+/// flight at the end.
 const MIN_DELIVERED: f64 = 0.99;
 
 /// Returns all conclusions, the proof first.
@@ -78,8 +78,8 @@ fn proof_verdict(record: &ChatRecord) -> (Tone, String) {
 /// Returns a note if an open loop did not reach its rate.
 fn rate_note(record: &ChatRecord) -> Option<String> {
     let (asked, due) = (record.load.rate_per_second?, figure::float(record.due?));
-    // Each due message needs its deliveries within the measured time, except for those in flight at the
-    // end.
+    // Each due message needs its deliveries within the measured time, except for those in flight at
+    // the end.
     let per_message = figure::float(record.deliveries) / figure::float(record.messages.max(1));
     let (expected, delivered) = (due * per_message, figure::float(record.delivered));
     let is_behind = record.proof.awaited > 0 || delivered + 10.0 * per_message < expected * MIN_DELIVERED;

@@ -1,6 +1,8 @@
-//! Does what a session says: opens and closes connections, sends, shows, waits. One thread, one queue of what happened.
+//! The driver of a chat session: opens and closes connections, sends, shows, and waits. One thread
+//! takes all events from one queue.
 //!
-//! It decides nothing about chat. Lines of the user are taken one for each leave that was given to read one, so that nothing piles up.
+//! The protocol's decisions are the library's `ChatSession`. The input thread reads one line per
+//! permit, so that unsent lines stay bounded.
 
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
@@ -10,95 +12,103 @@ use std::time::{Duration, Instant};
 use switchboard::client::ClientStream;
 use switchboard::client::chat::{COMMANDS, ChatCommand, ChatSession, Ending, SessionAction, UserInput, parse_line};
 use switchboard::escape;
-use switchboard::services::chat::wire::ChatEvent;
+use switchboard::services::chat::wire::{ChatEvent, LabelledRequest};
 
-use super::Plan;
-use super::input::{Input, User};
-use super::line::{Line, Target, Wire};
-use super::screen::Screen;
+use super::connection::ChatConnection;
+use super::connector;
+use super::display::ChatDisplay;
+use super::endpoint::ChatEndpoint;
+use super::event::{ClientEvent, ConnectionEvent, LinePermits};
+use super::plan::CallChatPlan;
 use crate::cli::error::CliError;
 
-/// What happened and was not dealt with yet. Whoever reads a socket or the input waits when it is full.
-const MAX_INPUTS: usize = 256;
+/// Events queued for the driver. When the queue is full, the threads that read sockets and input
+/// wait.
+const MAX_QUEUED_EVENTS: usize = 256;
 
-/// How long a prompt waits for an answer that changes it.
-const SETTLE: Duration = Duration::from_secs(1);
+/// The wait for a reply that changes the prompt, such as a new nick or room.
+const PROMPT_WAIT: Duration = Duration::from_secs(1);
 
-/// How long a person who leaves waits for the last acknowledgement.
-const LEAVE: Duration = Duration::from_secs(2);
+/// The wait for the last acknowledgement after a person leaves.
+const EXIT_WAIT: Duration = Duration::from_secs(2);
 
-/// A session and what it acts on.
-pub(super) struct Driver {
+/// A session, its connection and its display.
+pub(super) struct SessionDriver {
     session: ChatSession,
     started: Instant,
-    target: Target,
-    screen: Box<dyn Screen>,
-    inputs: Receiver<Input>,
-    to_inputs: SyncSender<Input>,
-    line: Option<Line>,
-    /// Of the newest connection. What older ones still have to say is of no interest.
-    number: u64,
-    /// Lines that may be read and of which the reader does not know yet.
-    owed: usize,
-    /// When the prompt is given although an answer that changes it has not come.
-    settled_by: Duration,
-    leave_by: Option<Duration>,
-    /// Whether the user has no more to say: lines that were read ahead are not said.
-    has_left: bool,
-    /// Lines that meant nothing.
-    mistakes: u64,
+    endpoint: ChatEndpoint,
+    display: Box<dyn ChatDisplay>,
+    events: Receiver<ClientEvent>,
+    event_sender: SyncSender<ClientEvent>,
+    connection: Option<ChatConnection>,
+    /// The number of the newest connection. Events of older connections are ignored.
+    connection_number: u64,
+    /// Permits to read a line that have not been given to the input thread yet.
+    unsent_permits: usize,
+    /// The time at which the prompt appears without the reply that changes it.
+    prompt_deadline: Duration,
+    exit_deadline: Option<Duration>,
+    /// True once the user has left. Lines read ahead are then not sent.
+    is_leaving: bool,
+    /// Lines that were neither a message nor a known command.
+    invalid_lines: u64,
 }
 
-impl Driver {
-    /// Takes over a stream that is connected.
-    pub(super) fn new(plan: Plan, stream: ClientStream, screen: Box<dyn Screen>) -> Result<Self, CliError> {
-        let (to_inputs, inputs) = sync_channel(MAX_INPUTS);
-        let line = Line::start(stream, plan.target.framing, 0, &to_inputs).map_err(|error| thread_failed(&error))?;
+impl SessionDriver {
+    /// Creates a driver for a connected stream.
+    pub(super) fn new(
+        plan: CallChatPlan,
+        stream: ClientStream,
+        display: Box<dyn ChatDisplay>,
+    ) -> Result<Self, CliError> {
+        let (event_sender, events) = sync_channel(MAX_QUEUED_EVENTS);
+        let connection =
+            connector::start(stream, plan.endpoint.framing, 0, &event_sender).map_err(|error| thread_error(&error))?;
         Ok(Self {
-            session: ChatSession::new(plan.wishes),
+            session: ChatSession::new(plan.session_options),
             started: Instant::now(),
-            target: plan.target,
-            screen,
-            inputs,
-            to_inputs,
-            line: Some(line),
-            number: 0,
-            owed: 0,
-            settled_by: Duration::ZERO,
-            leave_by: None,
-            has_left: false,
-            mistakes: 0,
+            endpoint: plan.endpoint,
+            display,
+            events,
+            event_sender,
+            connection: Some(connection),
+            connection_number: 0,
+            unsent_permits: 0,
+            prompt_deadline: Duration::ZERO,
+            exit_deadline: None,
+            is_leaving: false,
+            invalid_lines: 0,
         })
     }
 
-    /// Where others put what happens.
-    pub(super) fn inputs(&self) -> SyncSender<Input> {
-        self.to_inputs.clone()
+    /// Returns a sender for the driver's events.
+    pub(super) fn event_sender(&self) -> SyncSender<ClientEvent> {
+        self.event_sender.clone()
     }
 
-    /// Runs to the session's end.
-    pub(super) fn run(mut self, user: &User) -> Result<ExitCode, CliError> {
-        (self.owed, self.settled_by) = (user.lines, SETTLE);
+    /// Runs until the session ends.
+    pub(super) fn run(mut self, permits: &LinePermits) -> Result<ExitCode, CliError> {
+        (self.unsent_permits, self.prompt_deadline) = (permits.max_ahead, PROMPT_WAIT);
         self.session.handle_connected(self.now());
         loop {
-            if let Some(ending) = self.act(user)? {
-                return self.end(ending, user);
+            if let Some(ending) = self.run_actions(permits)? {
+                return self.end(ending, permits);
             }
-            self.give_leave(user);
-            let input = match self.wait(user) {
-                Ok(input) => input,
+            self.send_permits(permits);
+            let event = match self.wait(permits) {
+                Ok(event) => event,
                 Err(RecvTimeoutError::Timeout) => {
                     let now = self.now();
-                    if self.leave_by.is_some_and(|by| now >= by) {
-                        return self.end(self.session.current_ending(), user);
+                    if self.exit_deadline.is_some_and(|deadline| now >= deadline) {
+                        return self.end(self.session.current_ending(), permits);
                     }
                     self.session.handle_timeout(now);
                     continue;
                 }
-                // It holds a sender itself.
+                // Impossible: the driver itself holds a sender.
                 Err(RecvTimeoutError::Disconnected) => return Ok(ExitCode::SUCCESS),
             };
-            if let Some(code) = self.take(input, user)? {
+            if let Some(code) = self.handle_event(event, permits)? {
                 return Ok(code);
             }
         }
@@ -108,105 +118,111 @@ impl Driver {
         self.started.elapsed()
     }
 
-    fn wait(&self, user: &User) -> Result<Input, RecvTimeoutError> {
+    fn wait(&self, permits: &LinePermits) -> Result<ClientEvent, RecvTimeoutError> {
         let now = self.now();
-        let settled_by =
-            (user.is_person && self.owed > 0 && self.session.is_identity_pending()).then_some(self.settled_by);
-        let due = [self.session.next_timeout(now), self.leave_by, settled_by].into_iter().flatten().min();
+        let waits_for_prompt = permits.is_interactive && self.unsent_permits > 0 && self.session.is_identity_pending();
+        let prompt_deadline = waits_for_prompt.then_some(self.prompt_deadline);
+        let due = [self.session.next_timeout(now), self.exit_deadline, prompt_deadline].into_iter().flatten().min();
         match due {
-            Some(due) => self.inputs.recv_timeout(due.saturating_sub(now)),
-            None => self.inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(due) => self.events.recv_timeout(due.saturating_sub(now)),
+            None => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
     }
 
-    /// Does all that the session asks for.
-    fn act(&mut self, user: &User) -> Result<Option<Ending>, CliError> {
+    /// Performs all actions of the session. Returns the ending if it has one.
+    fn run_actions(&mut self, permits: &LinePermits) -> Result<Option<Ending>, CliError> {
         let mut ending = None;
         while let Some(action) = self.session.next_action() {
-            let shown = match action {
+            let written = match action {
                 SessionAction::Connect => {
-                    self.number += 1;
-                    Line::open(self.target.clone(), self.number, &self.to_inputs)
-                        .map_err(|error| thread_failed(&error))?;
+                    self.connection_number += 1;
+                    connector::open(self.endpoint.clone(), self.connection_number, &self.event_sender)
+                        .map_err(|error| thread_error(&error))?;
                     Ok(())
                 }
                 SessionAction::Disconnect => {
-                    self.number += 1;
-                    self.line = None;
+                    self.connection_number += 1;
+                    self.connection = None;
                     Ok(())
                 }
                 SessionAction::Send(request) => self.send(&request),
-                SessionAction::Show(event) => self.screen.event(&event),
-                SessionAction::Notify(notice) => self.screen.tell(&notice.to_string()),
+                SessionAction::Show(event) => self.display.show_event(&event),
+                SessionAction::Notify(notice) => self.display.show_notice(&notice.to_string()),
                 SessionAction::End(end) => {
                     ending = Some(end);
                     Ok(())
                 }
             };
-            if is_closed(shown)? {
+            if is_closed(written)? {
                 return Ok(Some(Ending::Finished { rejected: 0, unconfirmed: 0 }));
             }
         }
-        // What goes to a person's screen is shown by a thread that never has it wait.
-        if !user.is_person && is_closed(self.screen.flush())? {
+        // A terminal's display has a thread of its own and needs no flush.
+        if !permits.is_interactive && is_closed(self.display.flush())? {
             return Ok(Some(Ending::Finished { rejected: 0, unconfirmed: 0 }));
         }
         Ok(ending)
     }
 
-    fn send(&mut self, request: &switchboard::services::chat::wire::LabelledRequest<'_>) -> io::Result<()> {
+    fn send(&mut self, request: &LabelledRequest<'_>) -> io::Result<()> {
         let payload = serde_json::to_vec(request)?;
-        if let Some(line) = &self.line {
-            line.send(&payload);
+        if let Some(connection) = &self.connection {
+            connection.send(&payload);
         }
         Ok(())
     }
 
-    /// Lets further lines be read, where the session has room for them and the prompt is what it will be.
-    fn give_leave(&mut self, user: &User) {
-        if user.is_person && self.session.is_identity_pending() && self.now() < self.settled_by {
+    /// Permits the input thread to read lines, as far as the session can take them. At a prompt,
+    /// waits first for the reply that changes it.
+    fn send_permits(&mut self, permits: &LinePermits) {
+        if permits.is_interactive && self.session.is_identity_pending() && self.now() < self.prompt_deadline {
             return;
         }
-        while self.owed > 0 && self.session.can_accept_command() {
-            self.owed -= 1;
+        while self.unsent_permits > 0 && self.session.can_accept_command() {
+            self.unsent_permits -= 1;
             let nick = self.session.nick().unwrap_or("guest");
-            // A reader that has gone needs none.
-            let _ = user.leave.send(format!("[{}] {}> ", escape::line(self.session.current()), escape::line(nick)));
+            // Ignore the error: the input thread has ended.
+            let _ =
+                permits.prompts.send(format!("[{}] {}> ", escape::line(self.session.current()), escape::line(nick)));
         }
     }
 
-    /// Deals with what happened; gives the exit code if that is the end.
-    fn take(&mut self, input: Input, user: &User) -> Result<Option<ExitCode>, CliError> {
+    /// Handles one event. Returns the exit code if the program must end.
+    fn handle_event(&mut self, event: ClientEvent, permits: &LinePermits) -> Result<Option<ExitCode>, CliError> {
         let now = self.now();
-        match input {
-            Input::Text(_) | Input::Unreadable(_) if self.has_left => {}
-            Input::Text(line) => {
-                self.owed += 1;
-                self.settled_by = now + SETTLE;
-                self.obey(&line, user)?;
+        match event {
+            ClientEvent::Line(_) | ClientEvent::InvalidLine(_) if self.is_leaving => {}
+            ClientEvent::Line(line) => {
+                self.unsent_permits += 1;
+                self.prompt_deadline = now + PROMPT_WAIT;
+                self.handle_line(&line, permits)?;
             }
-            Input::Unreadable(why) => {
-                self.owed += 1;
-                self.mistake(&why)?;
+            ClientEvent::InvalidLine(reason) => {
+                self.unsent_permits += 1;
+                self.reject_line(&reason)?;
             }
-            Input::Remark(what) => {
-                is_closed(self.screen.tell(&escape::line(&what)))?;
+            ClientEvent::Notice(text) => {
+                is_closed(self.display.show_notice(&escape::line(&text)))?;
             }
-            Input::End => self.leave(user),
-            Input::Signal(signal) => return Ok(Some(ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)))),
-            Input::Wire(number, _) if number != self.number => {}
-            Input::Wire(_, Wire::Open(line)) => {
-                self.line = Some(line);
+            ClientEvent::EndOfInput => self.leave(permits),
+            ClientEvent::Signal(signal) => {
+                return Ok(Some(ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))));
+            }
+            ClientEvent::Connection(number, _) if number != self.connection_number => {}
+            ClientEvent::Connection(_, ConnectionEvent::Opened(connection)) => {
+                self.connection = Some(connection);
                 self.session.handle_connected(now);
             }
-            Input::Wire(_, Wire::Lost(reason)) => {
-                self.line = None;
+            ClientEvent::Connection(_, ConnectionEvent::Lost(reason)) => {
+                self.connection = None;
                 self.session.handle_disconnected(&reason, now);
             }
-            Input::Wire(_, Wire::Foreign(what)) => return Err(self.foreign(&what)),
-            Input::Wire(_, Wire::Payload(payload)) => {
-                let event = read_event(&payload).map_err(|what| self.foreign(&what))?;
-                if is_closed(self.screen.payload(&payload))? {
+            ClientEvent::Connection(_, ConnectionEvent::ProtocolError(what)) => {
+                return Err(self.protocol_error(&what));
+            }
+            ClientEvent::Connection(_, ConnectionEvent::Payload(payload)) => {
+                let event = parse_event(&payload).map_err(|what| self.protocol_error(&what))?;
+                if is_closed(self.display.show_payload(&payload))? {
                     return Ok(Some(ExitCode::SUCCESS));
                 }
                 if let Some(event) = event {
@@ -217,102 +233,109 @@ impl Driver {
         Ok(None)
     }
 
-    fn obey(&mut self, line: &str, user: &User) -> Result<(), CliError> {
+    fn handle_line(&mut self, line: &str, permits: &LinePermits) -> Result<(), CliError> {
         match parse_line(line) {
             Ok(None) => {}
             Ok(Some(UserInput::Command(command))) => self.session.handle_command(command, self.now()),
-            Ok(Some(UserInput::Quit)) => self.leave(user),
+            Ok(Some(UserInput::Quit)) => self.leave(permits),
             Ok(Some(UserInput::Help)) => {
-                for (name, follows, does) in COMMANDS {
-                    is_closed(self.screen.tell(&format!("{:<20} {does}", format!("{name} {follows}"))))?;
+                for (name, arguments, description) in COMMANDS {
+                    let line = format!("{:<20} {description}", format!("{name} {arguments}"));
+                    is_closed(self.display.show_notice(&line))?;
                 }
             }
-            Err(what) => self.mistake(&what)?,
+            Err(reason) => self.reject_line(&reason)?,
         }
         Ok(())
     }
 
-    fn mistake(&mut self, what: &str) -> Result<(), CliError> {
-        self.mistakes += 1;
-        is_closed(self.screen.tell(&escape::line(what))).map(drop)
+    fn reject_line(&mut self, reason: &str) -> Result<(), CliError> {
+        self.invalid_lines += 1;
+        is_closed(self.display.show_notice(&escape::line(reason))).map(drop)
     }
 
-    /// The user has no more to say. A person does not wait for a server that is not there.
-    fn leave(&mut self, user: &User) {
-        (self.has_left, self.owed) = (true, 0);
+    /// Ends the user's side. A person waits for the last acknowledgement only if a message is
+    /// unacknowledged.
+    fn leave(&mut self, permits: &LinePermits) {
+        (self.is_leaving, self.unsent_permits) = (true, 0);
         let now = self.now();
-        if user.is_person {
-            let patience = if self.session.is_idle() { Duration::ZERO } else { LEAVE };
-            self.leave_by = Some(now + patience);
+        if permits.is_interactive {
+            let wait = if self.session.is_idle() { Duration::ZERO } else { EXIT_WAIT };
+            self.exit_deadline = Some(now + wait);
         }
         self.session.handle_command(ChatCommand::Finish, now);
     }
 
-    fn end(&mut self, ending: Ending, user: &User) -> Result<ExitCode, CliError> {
-        self.line = None;
-        let _ = self.screen.flush();
+    fn end(&mut self, ending: Ending, permits: &LinePermits) -> Result<ExitCode, CliError> {
+        self.connection = None;
+        let _ = self.display.flush();
         match ending {
             Ending::Disconnected(reason) => {
-                Err(CliError::Failed(format!("{reason}; without --no-reconnect it would be opened again")))
+                Err(CliError::Failed(format!("{reason}; --no-reconnect forbids a new connection")))
             }
-            Ending::NotChatServer(why) => {
-                Err(CliError::Failed(format!("{why}: is this a chat server, and its port for JSON? (see --framing)")))
-            }
+            Ending::NotChatServer(reason) => Err(CliError::Failed(format!(
+                "{reason}; check that this is a chat server's port for JSON, and --framing"
+            ))),
             Ending::Rejected(reason) => {
-                Err(CliError::Failed(format!("the server sent you away: {}", escape::line(&reason))))
+                Err(CliError::Failed(format!("the server removed you: {}", escape::line(&reason))))
             }
-            _ if user.is_person && self.session.is_idle() => Ok(ExitCode::SUCCESS),
-            Ending::Finished { rejected: refused, unconfirmed: lost } => {
-                let refused = refused + self.mistakes;
-                let what: Vec<_> =
-                    [(refused, "was refused or not understood"), (lost as u64, "may not have been said")]
+            _ if permits.is_interactive && self.session.is_idle() => Ok(ExitCode::SUCCESS),
+            Ending::Finished { rejected, unconfirmed } => {
+                let rejected = rejected + self.invalid_lines;
+                let problems: Vec<_> =
+                    [(rejected, "refused or invalid"), (unconfirmed as u64, "possibly not delivered")]
                         .into_iter()
                         .filter(|(count, _)| *count > 0)
-                        .map(|(count, what)| format!("{count} of what you wrote {what}"))
+                        .map(|(count, problem)| format!("{problem}: {count}"))
                         .collect();
-                if what.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(CliError::Failed(what.join(", "))) }
+                if problems.is_empty() {
+                    Ok(ExitCode::SUCCESS)
+                } else {
+                    Err(CliError::Failed(format!("lines {}", problems.join(", "))))
+                }
             }
         }
     }
 
-    fn foreign(&self, what: &str) -> CliError {
-        let (typed, framing) = (self.target.server.typed(), self.target.framing);
-        CliError::Failed(format!(
-            "{typed} does not speak chat's JSON in {framing} frames: {what}; check the address and --framing"
+    fn protocol_error(&self, what: &str) -> CliError {
+        let framing = self.endpoint.framing;
+        self.endpoint.server.error(&format!(
+            "invalid chat event: {what}; expected JSON in {framing} frames: check the address and --framing"
         ))
     }
 }
 
-/// What a payload says; nothing, if it is of a kind that a newer server may have.
-fn read_event(payload: &[u8]) -> Result<Option<ChatEvent<'static>>, String> {
+/// Parses an event. Returns `None` for an event type that only newer servers have.
+fn parse_event(payload: &[u8]) -> Result<Option<ChatEvent<'static>>, String> {
     match serde_json::from_slice(payload) {
         Ok(event) => Ok(Some(event)),
         Err(error) if error.is_data() && error.to_string().starts_with("unknown variant") => {
-            log::debug!("not understood, and left alone: {error}");
+            log::debug!("unknown event ignored: {error}");
             Ok(None)
         }
-        Err(error) => Err(format!("'{}' is no event: {error}", beginning(payload))),
+        Err(error) => Err(format!("'{}': {error}", payload_start(payload))),
     }
 }
 
-/// The beginning of what a server sent, fit to be shown.
-fn beginning(payload: &[u8]) -> String {
+/// Returns the first 60 bytes of a payload, escaped for a message.
+fn payload_start(payload: &[u8]) -> String {
     let text = String::from_utf8_lossy(payload);
-    let (shown, rest) = text.split_at(text.floor_char_boundary(60));
-    format!("{}{}", escape::line(shown), if rest.is_empty() { "" } else { "…" })
+    let (start, rest) = text.split_at(text.floor_char_boundary(60));
+    format!("{}{}", escape::line(start), if rest.is_empty() { "" } else { "…" })
 }
 
-/// Whether the reader of what was shown has gone.
-fn is_closed(shown: io::Result<()>) -> Result<bool, CliError> {
-    match shown {
+/// Returns true if the reader of the output has closed it.
+fn is_closed(written: io::Result<()>) -> Result<bool, CliError> {
+    match written {
         Ok(()) => Ok(false),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
         Err(error) => Err(CliError::Failed(format!("cannot write to standard output: {error}"))),
     }
 }
 
-pub(super) fn thread_failed(error: &io::Error) -> CliError {
-    CliError::Failed(format!("the operating system refused a thread: {error}"))
+/// Builds the error for a thread that could not be started.
+pub(super) fn thread_error(error: &io::Error) -> CliError {
+    CliError::Failed(format!("cannot start a thread: {error}"))
 }
 
 #[cfg(test)]
@@ -320,17 +343,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_newer_server_says_is_left_alone_and_nonsense_is_not() {
-        assert!(matches!(read_event(br#"{"type":"pong","more":1}"#), Ok(Some(ChatEvent::Pong))));
-        assert_eq!(read_event(br#"{"type":"fanfare"}"#), Ok(None));
-        for (payload, says) in [
-            (&b"hello"[..], "'hello' is no event: expected value"),
-            (br#"{"type":"ack"}"#, "is no event: missing field"),
-            (b"\x1b[2J\xff", "'\\u{1b}[2J\u{fffd}' is no event"),
+    fn unknown_event_is_ignored_and_invalid_payload_is_an_error() {
+        assert!(matches!(parse_event(br#"{"type":"pong","more":1}"#), Ok(Some(ChatEvent::Pong))));
+        assert_eq!(parse_event(br#"{"type":"fanfare"}"#), Ok(None));
+        for (payload, expected) in [
+            (&b"hello"[..], "'hello': expected value"),
+            (br#"{"type":"ack"}"#, "': missing field"),
+            (b"\x1b[2J\xff", "'\\u{1b}[2J\u{fffd}': "),
         ] {
-            let what = read_event(payload).unwrap_err();
-            assert!(what.contains(says), "{what}");
+            let what = parse_event(payload).unwrap_err();
+            assert!(what.contains(expected), "{what}");
         }
-        assert_eq!(beginning("世".repeat(100).as_bytes()), format!("{}…", "世".repeat(20)));
+        assert_eq!(payload_start("世".repeat(100).as_bytes()), format!("{}…", "世".repeat(20)));
     }
 }

@@ -1,29 +1,30 @@
-//! Lines that were typed, kept in a file from one time to the next: one a line, the newest last.
+//! The history file: typed lines, kept between sessions, with the newest last.
 //!
-//! Nobody but its owner may read it, whoever made it; and an end of the program at any moment costs no line but the last.
+//! Invariants: only its owner may read the file, even if another program created it. If the program
+//! ends at any moment, at most the last line is lost.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Lines that are found again.
+/// Lines loaded from the file, and kept when it is shortened.
 pub(super) const MAX_LINES: usize = 1000;
 
-/// What a file's mode allows to others than its owner.
-const OTHERS: u32 = 0o077;
+/// The mode bits of the group and of other users.
+const GROUP_AND_OTHERS: u32 = 0o077;
 
-/// A file of lines, open to append.
+/// A file of lines, open for appending.
 #[derive(Debug)]
-pub(super) struct History {
+pub(super) struct HistoryFile {
     path: PathBuf,
     file: File,
 }
 
-impl History {
-    /// Opens or makes the file; gives the lines that are in it. It can be read by its owner alone from then on.
+impl HistoryFile {
+    /// Opens or creates the file, makes it private to its owner, and returns its newest lines.
     pub(super) fn open(path: &Path) -> io::Result<(Self, Vec<String>)> {
-        let file = private(OpenOptions::new().create(true).append(true)).open(path)?;
-        keep_others_out(&file)?;
+        let file = with_private_mode(OpenOptions::new().create(true).append(true)).open(path)?;
+        make_private(&file)?;
         let text = String::from_utf8_lossy(&fs::read(path)?).into_owned();
         let all: Vec<_> = text.lines().map(unescape).collect();
         let lines = all.get(all.len().saturating_sub(MAX_LINES)..).unwrap_or_default().to_vec();
@@ -38,17 +39,18 @@ impl History {
         self.file.write_all((escape(line) + "\n").as_bytes())
     }
 
-    /// Leaves the newest lines only, so that the file does not grow for ever. They are in one file or the other at any time.
+    /// Replaces the file with one that has only `lines`, so that it stays bounded. At any moment,
+    /// the old or the new file is complete.
     fn shorten(&mut self, lines: &[String]) -> io::Result<()> {
-        // What a link leads to is replaced, not the link.
+        // Replace the file that a symbolic link points to, not the link.
         let path = fs::canonicalize(&self.path)?;
-        let mut beside = path.clone().into_os_string();
-        beside.push(format!(".{}", std::process::id()));
-        let beside = PathBuf::from(beside);
+        let mut temporary = path.clone().into_os_string();
+        temporary.push(format!(".{}", std::process::id()));
+        let temporary = PathBuf::from(temporary);
         let text: String = lines.iter().map(|line| escape(line) + "\n").collect();
-        self.file = replace(&path, &beside, text.as_bytes()).inspect_err(|_| {
-            // It may not even be there.
-            let _ = fs::remove_file(&beside);
+        self.file = replace(&path, &temporary, text.as_bytes()).inspect_err(|_| {
+            // Ignore the error: the file may not exist.
+            let _ = fs::remove_file(&temporary);
         })?;
         Ok(())
     }
@@ -58,41 +60,42 @@ impl History {
     }
 }
 
-/// Writes `bytes` to a new file `beside`, and puts that in the place of `path`.
-fn replace(path: &Path, beside: &Path, bytes: &[u8]) -> io::Result<File> {
-    let mut file = private(OpenOptions::new().create_new(true).append(true)).open(beside)?;
+/// Writes `bytes` to the new file `temporary`, and renames it to `path`.
+fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<File> {
+    let mut file = with_private_mode(OpenOptions::new().create_new(true).append(true)).open(temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(beside, path)?;
+    fs::rename(temporary, path)?;
     Ok(file)
 }
 
-/// A file that is made is its owner's alone.
-fn private(options: &mut OpenOptions) -> &OpenOptions {
+/// Sets the mode 0600 for a new file.
+fn with_private_mode(options: &mut OpenOptions) -> &OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
 }
 
-/// A file that was there before is, too, from now on. What is no file, such as `/dev/null`, keeps nothing and stays as it is.
+/// Removes other users' access to an existing file. Leaves special files, such as `/dev/null`,
+/// unchanged, because they keep no lines.
 #[cfg(unix)]
-fn keep_others_out(file: &File) -> io::Result<()> {
+fn make_private(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
 
-    let found = file.metadata()?;
-    let mode = found.permissions().mode();
-    if !found.is_file() || mode & OTHERS == 0 {
+    let metadata = file.metadata()?;
+    let mode = metadata.permissions().mode();
+    if !metadata.is_file() || mode & GROUP_AND_OTHERS == 0 {
         return Ok(());
     }
     file.set_permissions(PermissionsExt::from_mode(mode & 0o700)).map_err(|error| {
-        let what = format!("others may read this file, and that cannot be changed ({error}): name one of your own");
+        let what = format!("other users may read this file, and its mode cannot be changed: {error}; use another file");
         io::Error::new(error.kind(), what)
     })
 }
 
-/// Other systems keep a user's files from others by where they are.
+/// Does nothing: without Unix modes, access depends on the directory.
 #[cfg(not(unix))]
-fn keep_others_out(_: &File) -> io::Result<()> {
+fn make_private(_: &File) -> io::Result<()> {
     Ok(())
 }
 
@@ -110,7 +113,7 @@ fn unescape(line: &str) -> String {
                 Some(other) => other,
                 None => '\\',
             },
-            plain => plain,
+            other => other,
         });
     }
     out
@@ -120,8 +123,8 @@ fn unescape(line: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A path in the system's directory for such files, and nothing there.
-    fn path(name: &str) -> PathBuf {
+    /// Returns a path in the temporary directory at which no file exists.
+    fn free_path(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("switchboard-history-{name}-{}", std::process::id()));
         let _ = fs::remove_file(&path);
         path
@@ -134,20 +137,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_found_again_and_old_lines_go() {
-        let path = path("kept");
+    fn lines_are_loaded_again_and_old_lines_dropped() {
+        let path = free_path("kept");
         let typed = ["plain", "two\nlines", "back\\slash \\n", ""];
-        let (mut history, lines) = History::open(&path).unwrap();
+        let (mut history, lines) = HistoryFile::open(&path).unwrap();
         assert!(lines.is_empty());
         for line in typed {
             history.append(line).unwrap();
         }
-        let (mut history, lines) = History::open(&path).unwrap();
+        let (mut history, lines) = HistoryFile::open(&path).unwrap();
         assert_eq!(lines, typed);
         for number in 0..2 * MAX_LINES {
             history.append(&number.to_string()).unwrap();
         }
-        let (_, lines) = History::open(&path).unwrap();
+        let (_, lines) = HistoryFile::open(&path).unwrap();
         assert_eq!((lines.len(), &*lines[0]), (MAX_LINES, "1000"));
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), MAX_LINES);
         #[cfg(unix)]
@@ -157,42 +160,45 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn others_are_kept_out_of_a_file_that_was_there_before() {
+    fn existing_file_becomes_private() {
         use std::os::unix::fs::PermissionsExt;
 
-        let path = path("shared");
+        let path = free_path("shared");
         fs::write(&path, "old\n").unwrap();
         fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
-        let (_, lines) = History::open(&path).unwrap();
+        let (_, lines) = HistoryFile::open(&path).unwrap();
         assert_eq!((mode(&path), lines), (0o600, vec!["old".to_owned()]));
         fs::remove_file(&path).unwrap();
 
-        // A directory stands for all that is no file.
+        // A directory represents every kind of file that is not regular.
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        keep_others_out(&File::open(&path).unwrap()).unwrap();
+        make_private(&File::open(&path).unwrap()).unwrap();
         assert_eq!(mode(&path), 0o755);
         fs::remove_dir(&path).unwrap();
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_long_file_is_replaced_and_a_link_to_it_stays() {
-        let (path, link) = (path("long"), path("link"));
+    fn long_file_is_replaced_and_its_symlink_stays() {
+        let (path, link) = (free_path("long"), free_path("link"));
         fs::write(&path, "line\n".repeat(2 * MAX_LINES + 1)).unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        // Whoever has the old file open still has all of it: it was not cut.
+        // The old file is replaced, not truncated: an open descriptor still reads all of it.
         let old = File::open(&path).unwrap();
-        let (mut history, _) = History::open(&link).unwrap();
+        let (mut history, _) = HistoryFile::open(&link).unwrap();
         history.append("newest").unwrap();
         assert_eq!(io::read_to_string(old).unwrap().lines().count(), 2 * MAX_LINES + 1);
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!((text.lines().count(), text.lines().last()), (MAX_LINES + 1, Some("newest")));
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(mode(&path), 0o600);
-        let beside = format!("{}.", path.file_name().unwrap().display());
+        let temporary_prefix = format!("{}.", path.file_name().unwrap().display());
         let others = fs::read_dir(path.parent().unwrap()).unwrap().map_while(Result::ok);
-        assert!(!others.into_iter().any(|it| it.file_name().to_string_lossy().starts_with(&beside)), "nothing is left");
+        assert!(
+            !others.into_iter().any(|it| it.file_name().to_string_lossy().starts_with(&temporary_prefix)),
+            "temporary file left"
+        );
         fs::remove_file(&path).unwrap();
         fs::remove_file(&link).unwrap();
     }

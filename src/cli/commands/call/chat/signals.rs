@@ -1,20 +1,20 @@
-//! Signals, as one more thing that happens to a client.
+//! Signals as events of a chat session.
 
 use std::sync::mpsc::SyncSender;
 
-use super::input::Input;
+use super::event::ClientEvent;
 use crate::cli::error::CliError;
 
-/// Has SIGINT and SIGTERM, and where asked for the terminal's SIGHUP, end the program in good order. The second of them ends it at
-/// once: the first may be waiting behind a reader who takes nothing.
+/// Sends an event for SIGINT and SIGTERM, and for SIGHUP if `hangup`. The second signal ends the
+/// process immediately, because the first event may wait behind output that is not being read.
 #[cfg(unix)]
-pub(super) fn watch(inputs: &SyncSender<Input>, hangup: bool) -> Result<(), CliError> {
-    let watched = register(inputs.clone(), hangup);
+pub(super) fn watch(events: &SyncSender<ClientEvent>, hangup: bool) -> Result<(), CliError> {
+    let watched = register(events.clone(), hangup);
     watched.map_err(|error| CliError::Failed(format!("cannot watch for signals: {error}")))
 }
 
 #[cfg(unix)]
-fn register(inputs: SyncSender<Input>, hangup: bool) -> std::io::Result<()> {
+fn register(events: SyncSender<ClientEvent>, hangup: bool) -> std::io::Result<()> {
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
@@ -22,20 +22,20 @@ fn register(inputs: SyncSender<Input>, hangup: bool) -> std::io::Result<()> {
     use signal_hook::flag;
     use signal_hook::iterator::Signals;
 
-    let told = Arc::new(AtomicBool::new(false));
+    let is_raised = Arc::new(AtomicBool::new(false));
     let signals: Vec<_> = [SIGINT, SIGTERM].into_iter().chain(hangup.then_some(SIGHUP)).collect();
     for signal in &signals {
-        // In this order: the first signal finds the flag down and raises it.
-        flag::register_conditional_shutdown(*signal, 128 + signal, Arc::clone(&told))?;
-        flag::register(*signal, Arc::clone(&told))?;
+        // Handlers run in this order: the first signal finds the flag false and sets it.
+        flag::register_conditional_shutdown(*signal, 128 + signal, Arc::clone(&is_raised))?;
+        flag::register(*signal, Arc::clone(&is_raised))?;
     }
     let mut signals = Signals::new(signals)?;
-    let tell = move || signals.forever().try_for_each(|signal| inputs.send(Input::Signal(signal)));
-    std::thread::Builder::new().name("signals".into()).spawn(tell).map(drop)
+    let forward = move || signals.forever().try_for_each(|signal| events.send(ClientEvent::Signal(signal)));
+    std::thread::Builder::new().name("signals".into()).spawn(forward).map(drop)
 }
 
-/// Other platforms have no signals of this kind: Ctrl-C ends the process at once.
+/// Does nothing: without Unix signals, Ctrl-C ends the process immediately.
 #[cfg(not(unix))]
-pub(super) fn watch(_inputs: &SyncSender<Input>, _hangup: bool) -> Result<(), CliError> {
+pub(super) fn watch(_events: &SyncSender<ClientEvent>, _hangup: bool) -> Result<(), CliError> {
     Ok(())
 }

@@ -1,7 +1,8 @@
-//! Chat at a terminal: what is said appears above the line that is being typed.
+//! A chat session at a terminal: messages appear above the line being edited.
 //!
-//! Three threads: one reads lines, one shows what came, and the driver, which waits for neither. When the session ends by itself,
-//! the reader is still in the middle of a line, so the terminal is put back by whoever started it.
+//! Three threads: the first reads lines, the second prints messages, and the driver waits for
+//! neither. If the session ends while a line is being edited, the main thread restores the
+//! terminal.
 
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -21,178 +22,186 @@ use switchboard::services::chat::colour::Palette;
 use switchboard::services::chat::console::render;
 use switchboard::services::chat::wire::ChatEvent;
 
-use super::complete::Seen;
-use super::driver::{Driver, thread_failed};
-use super::history::{History, MAX_LINES};
-use super::input::{Input, User};
-
-use super::screen::Screen;
+use super::completion::NameCompleter;
+use super::display::ChatDisplay;
+use super::driver::{SessionDriver, thread_error};
+use super::event::{ClientEvent, LinePermits};
+use super::history::{HistoryFile, MAX_LINES};
 use super::signals;
-use super::turns::Turns;
+use super::terminal_arbiter::TerminalArbiter;
 use crate::cli::error::CliError;
 
-/// Lines that wait to be shown, as while a list of completions is looked at. When they are too many the server has to wait.
-const MAX_UNSHOWN: usize = 1024;
+/// Messages queued for the terminal, for example while a list of completions is open. When the
+/// queue is full, the driver waits, and so does the server.
+const MAX_QUEUED_LINES: usize = 1024;
 
-/// Lines that are shown with one redrawing of what is typed.
-const BATCH: usize = 64;
+/// Messages printed together, with one redraw of the edited line.
+const BATCH_LINES: usize = 64;
 
-/// A line that leaves no trace: one up, and down again.
-const NOTHING: &str = "\x1b[A\n";
+/// A line that leaves no visible trace: cursor up, then a line feed.
+const INVISIBLE_LINE: &str = "\x1b[A\n";
 
-/// How long the end waits for the last lines to be shown.
-const LAST_LINES: Duration = Duration::from_millis(300);
+/// The wait for the last messages to be printed at the end.
+const FINAL_WAIT: Duration = Duration::from_millis(300);
 
-/// A terminal's line editor, before anything is read from it.
-pub(super) struct Editor {
-    lines: rustyline::Editor<Typist, DefaultHistory>,
-    history: Option<History>,
-    unshown: Option<SyncSender<String>>,
-    /// Ends when all is shown.
-    shown: Receiver<()>,
+/// A line editor with its history, and the thread that prints messages above the line.
+pub(super) struct ChatEditor {
+    editor: rustyline::Editor<ChatLineHelper, DefaultHistory>,
+    history: Option<HistoryFile>,
+    queue: Option<SyncSender<String>>,
+    /// Disconnected once every queued message is printed.
+    printer_end: Receiver<()>,
     palette: Palette,
-    seen: Arc<Mutex<Seen>>,
-    turns: Arc<Turns>,
+    completer: Arc<Mutex<NameCompleter>>,
+    arbiter: Arc<TerminalArbiter>,
 }
 
-/// The editor of this terminal; none, if it is one that cannot move its cursor.
-pub(super) fn editor(history: Option<&Path>, palette: Palette) -> Result<Option<Editor>, CliError> {
-    let history_failed =
+/// Opens a line editor and starts its printing thread. Returns `None` if the terminal cannot move
+/// its cursor.
+pub(super) fn open_editor(history: Option<&Path>, palette: Palette) -> Result<Option<ChatEditor>, CliError> {
+    let history_error =
         |path: &Path, error: &io::Error| CliError::Failed(format!("--history {}: {error}", path.display()));
     let (history, old_lines) = match history {
         Some(path) => {
-            let (history, lines) = History::open(path).map_err(|error| history_failed(path, &error))?;
+            let (history, lines) = HistoryFile::open(path).map_err(|error| history_error(path, &error))?;
             (Some(history), lines)
         }
         None => (None, Vec::new()),
     };
     let failed = |error: ReadlineError| CliError::Failed(format!("cannot use the terminal: {error}"));
     let config = Config::builder().max_history_size(MAX_LINES).map_err(failed)?.auto_add_history(false).build();
-    let mut lines = rustyline::Editor::with_config(config).map_err(failed)?;
-    let seen = Arc::new(Mutex::new(Seen::default()));
-    let turns = Arc::new(Turns::new());
-    lines.set_helper(Some(Typist { seen: Arc::clone(&seen), turns: Arc::clone(&turns), is_empty: Cell::new(true) }));
+    let mut editor = rustyline::Editor::with_config(config).map_err(failed)?;
+    let completer = Arc::new(Mutex::new(NameCompleter::default()));
+    let arbiter = Arc::new(TerminalArbiter::new());
+    editor.set_helper(Some(ChatLineHelper {
+        completer: Arc::clone(&completer),
+        arbiter: Arc::clone(&arbiter),
+        is_empty: Cell::new(true),
+    }));
     for line in old_lines {
-        lines.add_history_entry(line).map_err(failed)?;
+        editor.add_history_entry(line).map_err(failed)?;
     }
-    let Ok(printer) = lines.create_external_printer() else { return Ok(None) };
-    let (unshown, to_show) = sync_channel(MAX_UNSHOWN);
-    let (done, shown) = channel();
-    let taken = Arc::clone(&turns);
+    let Ok(printer) = editor.create_external_printer() else { return Ok(None) };
+    let (queue, queued) = sync_channel(MAX_QUEUED_LINES);
+    let (end_sender, printer_end) = channel();
+    let printer_arbiter = Arc::clone(&arbiter);
     let print = move || {
-        print(printer, &to_show, &taken);
-        drop(done);
+        print_lines(printer, &queued, &printer_arbiter);
+        drop(end_sender);
     };
-    thread::Builder::new().name("screen".into()).spawn(print).map_err(|error| thread_failed(&error))?;
-    Ok(Some(Editor { lines, history, unshown: Some(unshown), shown, palette, seen, turns }))
+    thread::Builder::new().name("screen".into()).spawn(print).map_err(|error| thread_error(&error))?;
+    Ok(Some(ChatEditor { editor, history, queue: Some(queue), printer_end, palette, completer, arbiter }))
 }
 
-impl Editor {
-    /// What shows lines above the one that is typed.
-    pub(super) fn screen(&mut self) -> Box<dyn Screen> {
-        let (unshown, seen) = (self.unshown.take(), Arc::clone(&self.seen));
-        Box::new(Above { unshown, palette: self.palette.clone(), seen })
+impl ChatEditor {
+    /// Returns a display that prints above the edited line.
+    pub(super) fn display(&mut self) -> Box<dyn ChatDisplay> {
+        let (queue, completer) = (self.queue.take(), Arc::clone(&self.completer));
+        Box::new(TerminalDisplay { queue, palette: self.palette.clone(), completer })
     }
 }
 
 /// Reads lines, and runs until the user leaves or the session ends.
-pub(super) fn run(driver: Driver, editor: Editor) -> Result<ExitCode, CliError> {
-    let inputs = driver.inputs();
-    signals::watch(&inputs, true)?;
-    let before = Before::new();
-    let (leave, prompts) = channel();
-    let Editor { lines, history, shown, turns, .. } = editor;
-    let taken = Arc::clone(&turns);
-    let read = move || read_lines(lines, history, &taken, &prompts, &inputs);
-    thread::Builder::new().name("input".into()).spawn(read).map_err(|error| thread_failed(&error))?;
-    let ended = driver.run(&User { leave, lines: 1, is_person: true });
-    // The driver and its screen are gone, so what is left to show is all there will be.
-    let _ = shown.recv_timeout(LAST_LINES);
-    turns.close(LAST_LINES);
-    drop(before);
-    ended
+pub(super) fn run(driver: SessionDriver, editor: ChatEditor) -> Result<ExitCode, CliError> {
+    let events = driver.event_sender();
+    signals::watch(&events, true)?;
+    let saved_terminal = SavedTerminal::new();
+    let (prompts, permits) = channel();
+    let ChatEditor { editor, history, printer_end, arbiter, .. } = editor;
+    let input_arbiter = Arc::clone(&arbiter);
+    let read = move || read_lines(editor, history, &input_arbiter, &permits, &events);
+    thread::Builder::new().name("input".into()).spawn(read).map_err(|error| thread_error(&error))?;
+    let result = driver.run(&LinePermits { prompts, max_ahead: 1, is_interactive: true });
+    // The driver and its display are dropped, so the queue gets no more messages.
+    let _ = printer_end.recv_timeout(FINAL_WAIT);
+    arbiter.stop_editor(FINAL_WAIT);
+    drop(saved_terminal);
+    result
 }
 
+/// Reads one line for each permit, whose value is the prompt.
 fn read_lines(
-    mut lines: rustyline::Editor<Typist, DefaultHistory>,
-    mut history: Option<History>,
-    turns: &Turns,
-    prompts: &Receiver<String>,
-    inputs: &SyncSender<Input>,
+    mut editor: rustyline::Editor<ChatLineHelper, DefaultHistory>,
+    mut history: Option<HistoryFile>,
+    arbiter: &TerminalArbiter,
+    permits: &Receiver<String>,
+    events: &SyncSender<ClientEvent>,
 ) {
-    'lines: while let Ok(prompt) = prompts.recv() {
+    'lines: while let Ok(prompt) = permits.recv() {
         let line = loop {
-            match turns.edit(|| lines.readline(&Ask { prompt: &prompt, turns })) {
+            match arbiter.edit(|| editor.readline(&ArbitratedPrompt { prompt: &prompt, arbiter })) {
                 Ok(line) => break line,
-                Err(ReadlineError::Interrupted) if lines.helper().is_some_and(|typist| !typist.is_empty.get()) => {}
-                // Something that is not UTF-8 was typed.
+                Err(ReadlineError::Interrupted) if editor.helper().is_some_and(|helper| !helper.is_empty.get()) => {}
+                // The user typed bytes that are not UTF-8.
                 Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {}
                 Err(_) => break 'lines,
             }
         };
         if !line.trim().is_empty() {
-            // It is remembered as well as it can be.
-            let _ = lines.add_history_entry(line.as_str());
-            if let Some(kept) = &mut history
-                && let Err(error) = kept.append(&line)
+            // Ignore the error: the line is still sent, and is missing only among the earlier
+            // lines.
+            let _ = editor.add_history_entry(line.as_str());
+            if let Some(file) = &mut history
+                && let Err(error) = file.append(&line)
             {
-                let why = format!("--history {} is given up: {error}", kept.path().display());
+                let notice = format!("--history {} is no longer written: {error}", file.path().display());
                 history = None;
-                if inputs.send(Input::Remark(why)).is_err() {
+                if events.send(ClientEvent::Notice(notice)).is_err() {
                     return;
                 }
             }
         }
-        if inputs.send(Input::Text(line)).is_err() {
+        if events.send(ClientEvent::Line(line)).is_err() {
             return;
         }
     }
-    let _ = inputs.send(Input::End);
+    let _ = events.send(ClientEvent::EndOfInput);
 }
 
-/// Shows what came, many lines at once where many came.
-fn print(mut printer: impl ExternalPrinter, to_show: &Receiver<String>, turns: &Turns) {
-    while let Ok(mut lines) = to_show.recv() {
+/// Prints queued messages, several at once if several are queued.
+fn print_lines(mut printer: impl ExternalPrinter, queued: &Receiver<String>, arbiter: &TerminalArbiter) {
+    while let Ok(mut lines) = queued.recv() {
         lines.push('\n');
-        for line in to_show.try_iter().take(BATCH) {
+        for line in queued.try_iter().take(BATCH_LINES) {
             lines.push_str(&line);
             lines.push('\n');
         }
-        if turns.print(|| printer.print(lines)).is_err() {
+        if arbiter.print(|| printer.print(lines)).is_err() {
             return;
         }
     }
-    // The editor takes one text at a time. When it has taken this one, it is at the last of those before it, or past that.
-    let _ = turns.print(|| printer.print(NOTHING.to_owned()));
+    // The editor takes one text at a time. Once it has taken this one, it has printed or is
+    // printing the last message.
+    let _ = arbiter.print(|| printer.print(INVISIBLE_LINE.to_owned()));
 }
 
-/// Puts lines above the one that is typed.
-struct Above {
-    unshown: Option<SyncSender<String>>,
+/// A display that prints above the edited line.
+struct TerminalDisplay {
+    queue: Option<SyncSender<String>>,
     palette: Palette,
-    seen: Arc<Mutex<Seen>>,
+    completer: Arc<Mutex<NameCompleter>>,
 }
 
-impl Above {
-    fn line(&self, line: String) -> io::Result<()> {
-        let sent = self.unshown.as_ref().map(|unshown| unshown.send(line));
-        // Whoever shows lines ends only when the terminal has.
+impl TerminalDisplay {
+    fn print_line(&self, line: String) -> io::Result<()> {
+        let sent = self.queue.as_ref().map(|queue| queue.send(line));
+        // The printing thread ends only if the terminal has failed.
         if let Some(Ok(())) = sent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     }
 }
 
-impl Screen for Above {
-    fn payload(&mut self, _payload: &[u8]) -> io::Result<()> {
+impl ChatDisplay for TerminalDisplay {
+    fn show_payload(&mut self, _payload: &[u8]) -> io::Result<()> {
         Ok(())
     }
 
-    fn event(&mut self, event: &ChatEvent<'_>) -> io::Result<()> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).learn(event);
-        self.line(render(event, &self.palette))
+    fn show_event(&mut self, event: &ChatEvent<'_>) -> io::Result<()> {
+        self.completer.lock().unwrap_or_else(PoisonError::into_inner).add_event(event);
+        self.print_line(render(event, &self.palette))
     }
 
-    fn tell(&mut self, line: &str) -> io::Result<()> {
-        self.line(format!("* {line}"))
+    fn show_notice(&mut self, line: &str) -> io::Result<()> {
+        self.print_line(format!("* {line}"))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -200,34 +209,34 @@ impl Screen for Above {
     }
 }
 
-/// A prompt that knows when it is drawn.
-struct Ask<'a> {
+/// A prompt that calls the arbiter before the editor draws it.
+struct ArbitratedPrompt<'a> {
     prompt: &'a str,
-    turns: &'a Turns,
+    arbiter: &'a TerminalArbiter,
 }
 
-impl Prompt for Ask<'_> {
+impl Prompt for ArbitratedPrompt<'_> {
     fn raw(&self) -> &str {
-        self.turns.drawing();
+        self.arbiter.before_draw();
         self.prompt
     }
 
     fn styled(&self) -> &str {
-        self.turns.drawing();
+        self.arbiter.before_draw();
         self.prompt
     }
 }
 
-/// What the editor asks about the line that is being typed.
+/// The editor's callbacks for the line being edited.
 #[derive(Helper, Highlighter, Validator)]
-struct Typist {
-    seen: Arc<Mutex<Seen>>,
-    turns: Arc<Turns>,
-    /// Ctrl-C means something else on an empty line, and the editor does not say what it threw away.
+struct ChatLineHelper {
+    completer: Arc<Mutex<NameCompleter>>,
+    arbiter: Arc<TerminalArbiter>,
+    /// Ctrl-C on an empty line ends the program, and the editor does not return the discarded line.
     is_empty: Cell<bool>,
 }
 
-impl Completer for Typist {
+impl Completer for ChatLineHelper {
     type Candidate = String;
 
     fn complete(
@@ -236,28 +245,28 @@ impl Completer for Typist {
         cursor: usize,
         _: &rustyline::Context<'_>,
     ) -> rustyline::Result<(usize, Vec<String>)> {
-        Ok(self.seen.lock().unwrap_or_else(PoisonError::into_inner).complete(line, cursor))
+        Ok(self.completer.lock().unwrap_or_else(PoisonError::into_inner).complete(line, cursor))
     }
 }
 
-impl Hinter for Typist {
+impl Hinter for ChatLineHelper {
     type Hint = String;
 
-    /// Asked before the line is shown for the first time, and after every change; there is nothing to hint at.
+    /// Runs before the line is first drawn and after every change. Gives no hint.
     fn hint(&self, line: &str, _cursor: usize, _: &rustyline::Context<'_>) -> Option<String> {
         self.is_empty.set(line.is_empty());
-        self.turns.begun();
+        self.arbiter.mark_editing();
         None
     }
 }
 
-/// The terminal as it was before.
-struct Before {
+/// The terminal's settings at the start. Dropping restores them.
+struct SavedTerminal {
     #[cfg(unix)]
     settings: Option<rustix::termios::Termios>,
 }
 
-impl Before {
+impl SavedTerminal {
     fn new() -> Self {
         Self {
             #[cfg(unix)]
@@ -266,17 +275,17 @@ impl Before {
     }
 }
 
-impl Drop for Before {
+impl Drop for SavedTerminal {
     fn drop(&mut self) {
         #[cfg(unix)]
         {
             use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-            // Where the editor has ended by itself, it has put all back.
+            // An editor that has ended has already restored the settings.
             let Some(settings) = &self.settings else { return };
-            let is_edited = tcgetattr(io::stdin()).is_ok_and(|now| !now.local_modes.contains(LocalModes::ICANON));
-            if is_edited {
+            let is_raw = tcgetattr(io::stdin()).is_ok_and(|now| !now.local_modes.contains(LocalModes::ICANON));
+            if is_raw {
                 let _ = tcsetattr(io::stdin(), OptionalActions::Now, settings);
-                // The prompt goes, and pasting is no longer marked.
+                // Turn off bracketed paste and erase the prompt.
                 let _ = io::stdout().write_all(b"\x1b[?2004l\r\x1b[J");
                 let _ = io::stdout().flush();
             }

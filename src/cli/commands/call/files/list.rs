@@ -1,4 +1,4 @@
-//! A listing, printed.
+//! `call files list`: requests a listing and prints it.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -12,63 +12,69 @@ use switchboard::escape;
 use switchboard::services::Clock;
 use switchboard::services::files::wire::Listing;
 
-use super::link::Link;
-use super::{Ended, Plan};
+use super::connection::FilesConnection;
+use super::error::CallFilesError;
+use super::plan::CallFilesPlan;
 use crate::cli::error::CliError;
 use crate::cli::report::text;
 use crate::cli::terminal::stdout;
-use crate::cli::transfer::Interrupt;
+use crate::cli::transfer::SignalWatch;
 
-pub(super) fn list(plan: &Plan, directory: String, json: bool) -> Result<ExitCode, CliError> {
-    let about = format!("cannot list what {} has", plan.server.typed());
-    let mut link = Link::connect(plan)?;
-    let interrupt = Interrupt::watch()?;
-    let answer = match ask(&mut link, plan, directory, &interrupt) {
-        Ok(answer) => answer,
-        Err(ended) => return ended.code(&about, Some(&interrupt)),
+pub(super) fn list(plan: &CallFilesPlan, directory: String, json: bool) -> Result<ExitCode, CliError> {
+    let task = format!("cannot list the files of {}", plan.server.typed());
+    let mut connection = FilesConnection::connect(plan)?;
+    let signals = SignalWatch::start()?;
+    let reply = match request_list(&mut connection, plan, directory, &signals) {
+        Ok(reply) => reply,
+        Err(error) => return error.into_exit_code(&task, Some(&signals)),
     };
-    let listing = match files::parse_listing(&answer) {
+    let listing = match files::parse_listing(&reply) {
         Ok(listing) => listing,
-        Err(trouble) => return Ended::from(trouble).at_first().code(&about, None),
+        Err(error) => return CallFilesError::from(error).of_first_reply().into_exit_code(&task, None),
     };
     if json {
-        // Into a pipe it goes as it came; a terminal obeys nobody but its user.
-        let text = String::from_utf8_lossy(&answer);
+        // A pipe gets the reply unchanged; on a terminal, control characters are escaped.
+        let text = String::from_utf8_lossy(&reply);
         let is_terminal = io::stdout().is_terminal();
         stdout::print(&format!("{}\n", if is_terminal { escape::line(&text) } else { text }))?;
     } else {
-        stdout::print(&table(&listing))?;
+        stdout::print(&format_table(&listing))?;
     }
     if listing.truncated && !json {
-        let _ = writeln!(io::stderr(), "switchboard: there is more; list one directory at a time");
+        let _ = writeln!(io::stderr(), "switchboard: the list is incomplete; list one directory at a time");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn ask(link: &mut Link<'_>, plan: &Plan, directory: String, interrupt: &Interrupt) -> Result<Vec<u8>, Ended> {
-    link.send(&files::list_request(directory))?;
-    match link.frame(plan.first_timeout(), interrupt).map_err(Ended::at_first)? {
-        Some(answer) => Ok(answer),
-        None => Err(Ended::from(DownloadError::NoReply).at_first()),
+fn request_list(
+    connection: &mut FilesConnection<'_>,
+    plan: &CallFilesPlan,
+    directory: String,
+    signals: &SignalWatch,
+) -> Result<Vec<u8>, CallFilesError> {
+    connection.send(&files::list_request(directory))?;
+    match connection.next_frame(plan.first_timeout(), signals).map_err(CallFilesError::of_first_reply)? {
+        Some(reply) => Ok(reply),
+        None => Err(CallFilesError::from(DownloadError::NoReply).of_first_reply()),
     }
 }
 
-/// For people: a name is one line, whatever is in it.
-fn table(listing: &Listing) -> String {
+/// Formats a listing as a table with one line per file; control characters in names are escaped.
+fn format_table(listing: &Listing) -> String {
     if listing.files.is_empty() {
         return "no files\n".to_owned();
     }
     let mut table = Table::new();
     table.set_header(["name", "size", "modified"]);
     for file in &listing.files {
-        let modified = file.modified.as_deref().map(when).unwrap_or_default();
+        let modified = file.modified.as_deref().map(format_local_time).unwrap_or_default();
         table.add_row([escape::line(&file.name).into_owned(), BinaryBytes(file.size).to_string(), modified]);
     }
     text::right_aligned_table(table) + "\n"
 }
 
-/// A time as it is here.
-fn when(text: &str) -> String {
+/// Converts an RFC 3339 time to the local time zone. Returns other text escaped.
+fn format_local_time(text: &str) -> String {
     match text.parse::<Timestamp>() {
         Ok(time) => time.to_zoned(TimeZone::system()).strftime(Clock::FORMAT).to_string(),
         Err(_) => escape::line(text).into_owned(),

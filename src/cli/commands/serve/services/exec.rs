@@ -35,7 +35,7 @@ mod unix {
     use std::num::NonZeroUsize;
 
     use switchboard::Service;
-    use switchboard::services::exec::{Allowed, Dialect, Exec, Program, Rules, Token};
+    use switchboard::services::exec::{Allowed, Exec, ExecDialect, ExecRules, Program, Token};
 
     use crate::cli::commands::serve::services::args::{ExecServiceArgs, ServiceArgs};
     use crate::cli::commands::serve::services::builtin::Listeners;
@@ -93,8 +93,8 @@ mod unix {
             let usage_error = |error| CliError::Usage(format!("--token-file: {error}"));
             text.parse::<Token>().map_err(usage_error)
         });
-        let defaults = Rules::new(allowed);
-        Ok(Box::new(Exec::new(Rules {
+        let defaults = ExecRules::new(allowed);
+        Ok(Box::new(Exec::new(ExecRules {
             token: token.transpose()?,
             dialect: dialect(args)?,
             timeout: timeout.map_or(defaults.timeout, |timeout| timeout.0),
@@ -103,8 +103,8 @@ mod unix {
         })))
     }
 
-    fn dialect(args: &ServiceArgs) -> Result<Dialect, CliError> {
-        let Some(name) = &args.dialect else { return Ok(Dialect::default()) };
+    fn dialect(args: &ServiceArgs) -> Result<ExecDialect, CliError> {
+        let Some(name) = &args.dialect else { return Ok(ExecDialect::default()) };
         name.parse().map_err(|_| {
             CliError::Usage(format!("--dialect {name} is not a dialect of exec: choose header, length or ready"))
         })

@@ -1,6 +1,6 @@
 //! The files service on the command line.
 
-use switchboard::services::files::{Dialect, Files};
+use switchboard::services::files::{Files, FilesDialect};
 use switchboard::{Endpoint, Framing, Service};
 
 use super::args::ServiceArgs;
@@ -12,7 +12,7 @@ pub(super) const FILES: BuiltinService = BuiltinService {
     about: "serves the regular files below a directory, read-only",
     default_listen: &["127.0.0.1:1111"],
     framing: |args| match dialect(args) {
-        Ok(Dialect::Plain) => Framing::Raw,
+        Ok(FilesDialect::Plain) => Framing::Raw,
         _ => Framing::U32BE,
     },
     is_default: false,
@@ -23,9 +23,9 @@ pub(super) const FILES: BuiltinService = BuiltinService {
     example,
 };
 
-fn dialect(args: &ServiceArgs) -> Result<Dialect, CliError> {
+fn dialect(args: &ServiceArgs) -> Result<FilesDialect, CliError> {
     match args.dialect.as_deref() {
-        None => Ok(Dialect::default()),
+        None => Ok(FilesDialect::default()),
         Some(name) => name.parse().map_err(|_| {
             CliError::Usage(format!("--dialect {name} is not a dialect of files: choose framed or plain"))
         }),
@@ -37,12 +37,12 @@ fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), CliError> {
     if args.files.root.is_none() {
         return Err(CliError::Usage("files needs a directory to serve: add --root DIR".to_owned()));
     }
-    match listeners.iter().find(|(_, framing)| !dialect.suits(*framing)) {
+    match listeners.iter().find(|(_, framing)| !dialect.supports(*framing)) {
         Some((endpoint, framing)) => Err(CliError::Usage(format!(
             "{endpoint} cannot use the framing {framing}: {}",
             match dialect {
-                Dialect::Framed => "the dialect framed needs a length prefix for 1 MiB, such as u32be",
-                Dialect::Plain => "the dialect plain sends the bytes of a file unframed, so it needs raw",
+                FilesDialect::Framed => "the dialect framed needs a length prefix for 1 MiB, such as u32be",
+                FilesDialect::Plain => "the dialect plain sends the bytes of a file unframed, so it needs raw",
             }
         ))),
         None => Ok(()),

@@ -1,0 +1,57 @@
+//! The write side of a connection to a chat server. Its thread writes, so the driver never waits.
+
+use std::io::{self, Write};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread;
+
+use switchboard::client::ClientStream;
+use switchboard::{Framing, encode};
+
+/// Frames queued to be written. The session's rate limit keeps fewer in flight.
+const MAX_QUEUED_FRAMES: usize = 256;
+
+/// A connection that frames can be sent to. Dropping it closes the connection.
+pub(super) struct ChatConnection {
+    stream: ClientStream,
+    framing: Framing,
+    queue: SyncSender<Vec<u8>>,
+}
+
+impl ChatConnection {
+    /// Starts the thread that writes queued frames. It ends with the connection.
+    pub(super) fn new(stream: ClientStream, framing: Framing) -> io::Result<Self> {
+        let mut write_half = stream.try_clone()?;
+        let (queue, frames) = sync_channel::<Vec<u8>>(MAX_QUEUED_FRAMES);
+        thread::Builder::new().name("write".into()).spawn(move || {
+            // The reader reports a broken connection, so a write error needs no event.
+            let _ = frames.iter().try_for_each(|frame| write_half.write_all(&frame));
+            write_half.shutdown_both();
+        })?;
+        Ok(Self { stream, framing, queue })
+    }
+
+    /// Queues a payload. Closes the connection if the queue is full, because the server reads
+    /// nothing.
+    pub(super) fn send(&self, payload: &[u8]) {
+        let mut frame = Vec::new();
+        let sent = match encode(self.framing, payload, &mut frame) {
+            Ok(()) => self.queue.try_send(frame),
+            Err(error) => {
+                log::warn!(
+                    "message of {} bytes not sent: {error}; use a --framing with a longer length",
+                    payload.len()
+                );
+                return;
+            }
+        };
+        if let Err(TrySendError::Full(_)) = sent {
+            self.stream.shutdown_both();
+        }
+    }
+}
+
+impl Drop for ChatConnection {
+    fn drop(&mut self) {
+        self.stream.shutdown_both();
+    }
+}

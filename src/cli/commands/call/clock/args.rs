@@ -1,0 +1,80 @@
+//! The arguments of `call clock`.
+
+use crate::cli::error::CliError;
+use crate::cli::units::HumanDuration;
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = include_str!("clock.txt"))]
+pub(in crate::cli) struct CallClockArgs {
+    /// The server's address [default: 127.0.0.1:9090]
+    ///
+    /// host:port, [v6]:port, unix:PATH or udp:host:port. A single word is the format if it has a
+    /// '%'.
+    #[arg(value_name = "ADDR")]
+    pub(super) address: Option<String>,
+    /// The strftime format of the reply [default: the server's, %Y-%m-%d %H:%M:%S]
+    #[arg(value_name = "FORMAT")]
+    pub(super) format: Option<String>,
+    /// Repeat the request at this interval, until Ctrl-C
+    #[arg(long, value_name = "TIME")]
+    pub(super) every: Option<HumanDuration>,
+    /// Send N requests [default: 1, or with --every until Ctrl-C]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+    /// Use UDP: the same as udp: before ADDR
+    #[arg(long)]
+    pub(super) udp: bool,
+    /// Broadcast the request over UDP and print each reply with its sender [default ADDR:
+    /// 255.255.255.255:9090]
+    #[arg(long, conflicts_with_all = ["every", "count"])]
+    pub(super) broadcast: bool,
+    /// Time limit for connecting and for each reply; with --broadcast, for all replies [default:
+    /// 10s, 1s]
+    #[arg(long, value_name = "TIME")]
+    pub(super) timeout: Option<HumanDuration>,
+}
+
+/// Distinguishes address and format. A single word is a format if it has a conversion (`%`), and an
+/// address if it has a colon.
+pub(super) fn split_address_and_format(
+    first: Option<String>,
+    second: Option<String>,
+) -> Result<(Option<String>, String), CliError> {
+    match (first, second) {
+        (Some(word), None) if word.contains('%') || word.is_empty() => Ok((None, word)),
+        (Some(word), None) if !word.contains(':') => {
+            Err(CliError::Usage(format!("{word} is neither an address, which has a port, nor a format, which has a %")))
+        }
+        (address, format) => Ok((address, format.unwrap_or_default())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_word_is_address_or_format() {
+        let split = |words: &[&str]| {
+            let mut words = words.iter().map(|word| (*word).to_owned());
+            split_address_and_format(words.next(), words.next()).unwrap()
+        };
+        let both = |address: Option<&str>, format: &str| (address.map(str::to_owned), format.to_owned());
+        for (words, expected) in [
+            (&[][..], both(None, "")),
+            (&["127.0.0.1:1"], both(Some("127.0.0.1:1"), "")),
+            (&["udp:[::1]:1"], both(Some("udp:[::1]:1"), "")),
+            (&["unix:/x"], both(Some("unix:/x"), "")),
+            (&["%H:%M"], both(None, "%H:%M")),
+            (&[""], both(None, "")),
+            (&["[fe80::1%2]:1", ""], both(Some("[fe80::1%2]:1"), "")),
+            (&["localhost:1", "12:00"], both(Some("localhost:1"), "12:00")),
+        ] {
+            assert_eq!(split(words), expected, "{words:?}");
+        }
+        assert!(
+            split_address_and_format(Some("myhost".to_owned()), None).is_err(),
+            "as a format, the reply would be the word itself"
+        );
+    }
+}

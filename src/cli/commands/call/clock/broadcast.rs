@@ -1,0 +1,74 @@
+//! `call clock --broadcast`: one datagram to all clocks on the network, and their replies.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use switchboard::TextEncoding;
+use switchboard::client::{TextSocket, TextSocketError};
+use switchboard::escape;
+
+use super::client::ERROR_PREFIX;
+use crate::cli::commands::call::server_address::ServerAddress;
+use crate::cli::commands::call::text::{DecodedText, ReplyPrinter, any_address, deadline, print_notice, request_error};
+use crate::cli::error::CliError;
+
+/// Sends the format to a broadcast address, and prints each reply within `limit` with its sender.
+pub(super) fn run(
+    server: &ServerAddress,
+    format: &str,
+    limit: Duration,
+    mut printer: ReplyPrinter,
+) -> Result<ExitCode, CliError> {
+    let addrs: Vec<SocketAddr> = server.socket_addrs().collect();
+    // IPv6 has no broadcast (RFC 4291, section 2).
+    let Some(to) = addrs.iter().find(|addr| addr.is_ipv4()) else {
+        return Err(CliError::Usage(
+            "--broadcast needs an IPv4 address: use 255.255.255.255:PORT, or a subnet's".to_owned(),
+        ));
+    };
+    let failed = |error: TextSocketError| request_error(server, &error);
+    let socket = TextSocket::bind(any_address(*to), TextEncoding::UTF_8).map_err(failed)?;
+    socket.set_broadcast(true).map_err(failed)?;
+    socket.send_to(format, *to).map_err(failed)?;
+    let until = deadline(limit);
+    let mut has_reply = false;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        socket.set_read_timeout(Some(left)).map_err(failed)?;
+        let (received, from) = match socket.recv_from() {
+            Ok((text, from)) => (DecodedText { text, is_valid: true }, from),
+            Err(TextSocketError::InvalidText { bytes, from, encoding }) => {
+                (DecodedText::decode(&bytes, encoding), from)
+            }
+            Err(TextSocketError::Timeout) => break,
+            Err(TextSocketError::Truncated { .. }) => continue,
+            // One machine without a clock rejected the datagram (ICMP); others may reply.
+            Err(TextSocketError::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => continue,
+            Err(error) => return Err(failed(error)),
+        };
+        if received.text.starts_with(ERROR_PREFIX) {
+            print_notice(&format!("{from}: {}", escape::line(&received.text)));
+        } else {
+            has_reply = true;
+            let text = format!("{from}\t{}", received.text);
+            printer.print_reply(None, &DecodedText { text, ..received })?;
+        }
+        if printer.is_closed() {
+            break;
+        }
+    }
+    if has_reply { Ok(ExitCode::SUCCESS) } else { Err(no_reply_error(server, *to, limit)) }
+}
+
+fn no_reply_error(server: &ServerAddress, to: SocketAddr, limit: Duration) -> CliError {
+    let advice = if to.ip() == Ipv4Addr::BROADCAST {
+        "clocks reply only if they listen on 0.0.0.0, in this network"
+    } else {
+        "check the address, or allow more with --timeout"
+    };
+    server.error(&format!("no reply within {limit:?}; {advice}"))
+}

@@ -1,0 +1,38 @@
+//! The checked arguments of `call files` that every subcommand shares.
+
+use std::time::Duration;
+
+use switchboard::Framing;
+use switchboard::services::files::FilesDialect;
+
+use super::args::CallFilesArgs;
+use crate::cli::commands::call::server_address::ServerAddress;
+use crate::cli::error::CliError;
+
+/// The server, its framing and the time limit.
+pub(super) struct CallFilesPlan {
+    pub(super) server: ServerAddress,
+    pub(super) framing: Framing,
+    pub(super) timeout: Option<Duration>,
+}
+
+impl CallFilesPlan {
+    pub(super) fn new(args: &CallFilesArgs, dialect: FilesDialect) -> Result<Self, CliError> {
+        let framing =
+            args.framing.unwrap_or(if dialect == FilesDialect::Plain { Framing::Raw } else { Framing::U32BE });
+        if !(dialect.supports(framing) || (dialect == FilesDialect::Plain && framing == Framing::Lines)) {
+            return Err(CliError::Usage(match dialect {
+                FilesDialect::Framed => format!("--framing {framing} cannot carry frames of 1 MiB: use u32be"),
+                FilesDialect::Plain => format!("--framing {framing} does not suit the dialect plain: use raw or lines"),
+            }));
+        }
+        let server = ServerAddress::resolve_stream("files --root DIR", &args.address)?;
+        let timeout = Some(args.timeout.0).filter(|timeout| !timeout.is_zero());
+        Ok(Self { server, framing, timeout })
+    }
+
+    /// Returns the time limit for the start of a reply.
+    pub(super) fn first_timeout(&self) -> Option<Duration> {
+        self.timeout.map(|timeout| timeout.saturating_mul(10))
+    }
+}

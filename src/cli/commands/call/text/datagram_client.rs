@@ -1,0 +1,167 @@
+//! A text client over UDP: one datagram, its reply or a timeout, the next datagram.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+use std::vec;
+
+use switchboard::TextEncoding;
+use switchboard::client::{TextSocket, TextSocketError};
+
+use super::line_client::deadline;
+use super::reply::{DecodedText, TextReply};
+use crate::cli::commands::call::server_address::ServerAddress;
+use crate::cli::error::CliError;
+
+/// Late datagrams discarded before a request. More are left, so that a flood cannot stop the
+/// client.
+const MAX_LATE_DATAGRAMS: usize = 1024;
+
+/// A UDP socket connected to one server; it receives from no other address.
+pub(in crate::cli::commands::call) struct DatagramClient {
+    server: ServerAddress,
+    socket: TextSocket,
+    limit: Duration,
+    /// Returns true for (sent, received) if the received bytes may be the reply.
+    may_be_reply: fn(&[u8], &[u8]) -> bool,
+    /// Addresses to try if this one refuses. Empty after the first reply.
+    other_addresses: vec::IntoIter<SocketAddr>,
+}
+
+impl DatagramClient {
+    pub(in crate::cli::commands::call) fn open(
+        server: ServerAddress,
+        encoding: TextEncoding,
+        limit: Duration,
+        may_be_reply: fn(&[u8], &[u8]) -> bool,
+    ) -> Result<Self, CliError> {
+        let mut other_addresses = server.socket_addrs().collect::<Vec<_>>().into_iter();
+        let first = other_addresses.next().unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
+        let socket = connect_socket(first, encoding).map_err(|error| request_error(&server, &error))?;
+        Ok(Self { server, socket, limit, may_be_reply, other_addresses })
+    }
+
+    /// Sends `text` and waits for the reply.
+    pub(in crate::cli::commands::call) fn request(&mut self, text: &str) -> Result<TextReply, CliError> {
+        self.discard_late_replies();
+        loop {
+            match self.try_request(text, deadline(self.limit)) {
+                Ok(reply) => {
+                    if matches!(reply, TextReply::Text(_)) {
+                        self.other_addresses = Vec::new().into_iter();
+                    }
+                    return Ok(reply);
+                }
+                Err(TextSocketError::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    let Some(next) = self.other_addresses.next() else {
+                        return Err(self.server.unreachable(&error));
+                    };
+                    self.socket = connect_socket(next, self.socket.encoding())
+                        .map_err(|error| request_error(&self.server, &error))?;
+                }
+                Err(error) => return Err(request_error(&self.server, &error)),
+            }
+        }
+    }
+
+    /// Sends `text` without waiting for a reply.
+    pub(in crate::cli::commands::call) fn send(&self, text: &str) -> Result<(), CliError> {
+        self.socket.send(text).map_err(|error| request_error(&self.server, &error))
+    }
+
+    /// Waits until `until`. Discards datagrams that arrive meanwhile: they are late replies.
+    pub(in crate::cli::commands::call) fn wait(&self, until: Instant) -> Result<(), CliError> {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.socket.set_read_timeout(Some(left)).map_err(|error| request_error(&self.server, &error))?;
+            match self.socket.recv() {
+                Err(TextSocketError::Io(error)) => return Err(self.server.unreachable(&error)),
+                received => log::debug!("late datagram discarded: {received:?}"),
+            }
+        }
+    }
+
+    fn try_request(&self, text: &str, until: Instant) -> Result<TextReply, TextSocketError> {
+        match self.socket.send(text) {
+            Err(error @ (TextSocketError::Unencodable(_) | TextSocketError::TooLarge { .. })) => {
+                return Ok(TextReply::Missing(format!("not sent: {error}")));
+            }
+            sent => sent?,
+        }
+        let mut mismatches = 0;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(TextReply::Missing(self.timeout_text(mismatches)));
+            }
+            self.socket.set_read_timeout(Some(left))?;
+            let encoding = self.socket.encoding();
+            let (received, bytes) = match self.socket.recv() {
+                Ok(text) => {
+                    let bytes = encoding.encode_lossy(&text).into_owned();
+                    (DecodedText { text, is_valid: true }, bytes)
+                }
+                Err(TextSocketError::InvalidText { bytes, .. }) => (DecodedText::decode(&bytes, encoding), bytes),
+                Err(TextSocketError::Timeout) => continue,
+                Err(error @ TextSocketError::Truncated { .. }) => return Ok(TextReply::Missing(error.to_string())),
+                Err(error) => return Err(error),
+            };
+            if (self.may_be_reply)(&encoding.encode_lossy(text), &bytes) {
+                return Ok(TextReply::Text(received));
+            }
+            mismatches += 1;
+        }
+    }
+
+    fn timeout_text(&self, mismatches: u32) -> String {
+        let cause = match mismatches {
+            0 => "UDP may have lost the request or the reply".to_owned(),
+            _ => format!("received {mismatches} datagrams that cannot be the reply"),
+        };
+        format!("no reply within {:?}: {cause}", self.limit)
+    }
+
+    /// Discards datagrams that arrived since the last reply: they belong to earlier requests.
+    fn discard_late_replies(&self) {
+        let socket = self.socket.socket();
+        if socket.set_nonblocking(true).is_err() {
+            return;
+        }
+        // An error other than WouldBlock is an earlier request's, such as a refused port; discard
+        // it too.
+        let is_pending =
+            |received: io::Result<usize>| !matches!(received, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        let late = (0..MAX_LATE_DATAGRAMS).take_while(|_| is_pending(socket.recv(&mut [0]))).count();
+        if late > 0 {
+            log::debug!("late datagrams discarded: {late}");
+        }
+        // If this fails, the next receive call returns WouldBlock and the request times out.
+        let _ = socket.set_nonblocking(false);
+    }
+}
+
+/// Opens a socket that is connected to `addr`; the system chooses the local address.
+fn connect_socket(addr: SocketAddr, encoding: TextEncoding) -> Result<TextSocket, TextSocketError> {
+    let socket = TextSocket::bind(any_address(addr), encoding)?;
+    socket.connect(addr)?;
+    Ok(socket)
+}
+
+/// Returns the unspecified address and port 0 in the family of `addr`.
+pub(in crate::cli::commands::call) fn any_address(addr: SocketAddr) -> SocketAddr {
+    match addr {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+/// Builds the error for a request that could not be sent or received.
+pub(in crate::cli::commands::call) fn request_error(server: &ServerAddress, error: &TextSocketError) -> CliError {
+    match error {
+        TextSocketError::Io(error) => server.unreachable(error),
+        other => server.error(&format!("request failed: {other}")),
+    }
+}

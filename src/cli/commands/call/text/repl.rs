@@ -1,0 +1,142 @@
+//! The read-evaluate-print loop: sends each input line and prints its reply before reading the
+//! next.
+
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use switchboard::escape;
+
+use super::datagram_client::DatagramClient;
+use super::input::{InputLine, LineInput};
+use super::line_client::{LineClient, UnsolicitedRead};
+use super::output::{ReplyPrinter, print_notice};
+use super::reply::TextReply;
+use crate::cli::error::CliError;
+
+/// The client of the server's transport.
+pub(super) enum TextClient {
+    Stream(LineClient),
+    Datagrams(DatagramClient),
+}
+
+/// A conversation with a server.
+pub(super) struct Repl {
+    client: TextClient,
+    printer: ReplyPrinter,
+    /// True if the server closes after the message `Bye`.
+    bye_closes: bool,
+    /// Lines that were not sent, or that got no reply.
+    failed_lines: usize,
+    /// True after the first warning about a skipped empty line.
+    warned_of_empty: bool,
+}
+
+impl Repl {
+    pub(super) fn new(client: TextClient, printer: ReplyPrinter, bye_closes: bool) -> Self {
+        Self { client, printer, bye_closes, failed_lines: 0, warned_of_empty: false }
+    }
+
+    /// Runs until the input ends or the server closes the connection.
+    pub(super) fn run(mut self, mut input: LineInput) -> Result<ExitCode, CliError> {
+        if let TextClient::Stream(client) = &mut self.client
+            && !client.closes_after_reply()
+        {
+            // Report an unreachable server before the user types a line.
+            client.connect()?;
+        }
+        self.print_unsolicited()?;
+        loop {
+            let flow = match input.next()? {
+                InputLine::Text(text) => self.send(&text)?,
+                InputLine::Invalid(reason) => self.fail(None, &reason)?,
+                InputLine::End => ControlFlow::Break(()),
+            };
+            if flow.is_break() || self.printer.is_closed() {
+                break;
+            }
+        }
+        if !self.printer.is_closed() {
+            self.print_remaining()?;
+        }
+        match self.failed_lines {
+            0 => Ok(ExitCode::SUCCESS),
+            1 => Err(CliError::Failed("1 line got no reply".to_owned())),
+            failed => Err(CliError::Failed(format!("{failed} lines got no reply"))),
+        }
+    }
+
+    fn send(&mut self, text: &str) -> Result<ControlFlow<()>, CliError> {
+        self.print_unsolicited()?;
+        let is_bye = self.bye_closes && text.trim_ascii().eq_ignore_ascii_case("bye");
+        let reply = match &mut self.client {
+            TextClient::Stream(client) if text.is_empty() && !client.can_send_empty() => {
+                if !std::mem::replace(&mut self.warned_of_empty, true) {
+                    print_notice("empty lines are skipped: the framing raw cannot send an empty message");
+                }
+                return Ok(ControlFlow::Continue(()));
+            }
+            TextClient::Stream(client) => client.request(text)?,
+            TextClient::Datagrams(client) if is_bye => {
+                client.send(text)?;
+                return Ok(ControlFlow::Break(()));
+            }
+            TextClient::Datagrams(client) => client.request(text)?,
+        };
+        match reply {
+            TextReply::Text(received) => {
+                self.printer.print_reply(Some(text), &received).map(|()| ControlFlow::Continue(()))
+            }
+            TextReply::Missing(reason) => self.fail(Some(text), &reason),
+            TextReply::Closed if is_bye => Ok(ControlFlow::Break(())),
+            TextReply::Closed => {
+                let what = format!("connection closed without a reply to '{}'", shorten(text));
+                match &self.client {
+                    TextClient::Stream(client) => Err(client.server().error(&what)),
+                    TextClient::Datagrams(_) => Err(CliError::Failed(what)),
+                }
+            }
+        }
+    }
+
+    fn print_unsolicited(&mut self) -> Result<(), CliError> {
+        let TextClient::Stream(client) = &mut self.client else { return Ok(()) };
+        client.take_unsolicited()?.iter().try_for_each(|text| self.printer.print_reply(None, text))
+    }
+
+    /// Prints the texts that arrive after the last request.
+    fn print_remaining(&mut self) -> Result<(), CliError> {
+        self.print_unsolicited()?;
+        let TextClient::Stream(client) = &mut self.client else { return Ok(()) };
+        let Some(until) = client.finish() else { return Ok(()) };
+        while let UnsolicitedRead::Texts(texts) = client.wait_unsolicited(until)? {
+            texts.iter().try_for_each(|text| self.printer.print_reply(None, text))?;
+            if self.printer.is_closed() || Instant::now() >= until {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, line: Option<&str>, reason: &str) -> Result<ControlFlow<()>, CliError> {
+        self.failed_lines += 1;
+        match line {
+            Some(line) => {
+                self.printer.print_missing(line)?;
+                print_notice(&format!("'{}': {reason}", shorten(line)));
+            }
+            None => print_notice(reason),
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Returns the first 40 characters of a line, escaped for a message.
+fn shorten(line: &str) -> String {
+    const MAX_CHARS: usize = 40;
+    let mut short: String = line.chars().take(MAX_CHARS).collect();
+    if short.len() < line.len() {
+        short.push('…');
+    }
+    escape::line(&short).into_owned()
+}

@@ -1,0 +1,298 @@
+//! The output of a download: standard output, or a file that appears at its path when complete.
+//!
+//! Invariants: the path holds either the previous file or the complete new one. Bytes written to a
+//! terminal cannot control it.
+
+mod destination;
+mod finalize;
+mod partial;
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::cli::terminal::sanitize::StreamSanitizer;
+use crate::cli::transfer::signal_watch::{SignalWatch, WaitFor, WaitResult};
+use destination::Destination;
+use finalize::copy_mode_and_sync;
+use partial::{lock, open_partial};
+
+/// Bytes that a pipe takes without blocking once `poll` reports it writable (pipe(7), `PIPE_BUF`).
+const PIPE_BYTES: usize = 4096;
+
+/// The output of a download, with the bytes written so far.
+#[derive(Debug)]
+pub(in crate::cli) enum OutputFile {
+    /// Standard output, or a device or pipe named by the user. Written bytes cannot be taken back.
+    Stream {
+        stream: File,
+        /// Bytes that one write takes without blocking after `poll` reported it writable.
+        max_write_bytes: usize,
+        /// Escapes control characters; `None` unless standard output is a terminal.
+        sanitizer: Option<StreamSanitizer>,
+    },
+    /// A file that is deleted unless the download completes.
+    Temporary {
+        /// The open file, in the directory of `path`.
+        file: NamedTempFile,
+        path: PathBuf,
+    },
+    /// A file that stays if the download fails, so that a later run can resume it.
+    Resumable {
+        /// The open file, locked.
+        file: File,
+        /// The file's current name: `path` with `.part` appended.
+        partial: PathBuf,
+        path: PathBuf,
+    },
+}
+
+/// The reason why an output file cannot be written.
+#[derive(Debug)]
+pub(in crate::cli) struct OutputError {
+    /// The path that failed: the final path, or the partial file beside it.
+    pub(in crate::cli) path: PathBuf,
+    pub(in crate::cli) error: io::Error,
+}
+
+impl OutputFile {
+    /// Opens standard output.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    #[cfg(unix)]
+    pub(in crate::cli) fn stdout() -> io::Result<Self> {
+        use std::os::fd::AsFd;
+        Self::from_stdout(io::stdout().as_fd().try_clone_to_owned()?.into())
+    }
+
+    /// Opens standard output.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    #[cfg(windows)]
+    pub(in crate::cli) fn stdout() -> io::Result<Self> {
+        use std::os::windows::io::AsHandle;
+        Self::from_stdout(io::stdout().as_handle().try_clone_to_owned()?.into())
+    }
+
+    fn from_stdout(stream: File) -> io::Result<Self> {
+        let sanitizer = stream.is_terminal().then(StreamSanitizer::default);
+        Self::stream(stream, sanitizer)
+    }
+
+    fn stream(stream: File, sanitizer: Option<StreamSanitizer>) -> io::Result<Self> {
+        let max_write_bytes = if stream.metadata()?.is_file() { usize::MAX } else { PIPE_BYTES };
+        Ok(Self::Stream { stream, max_write_bytes, sanitizer })
+    }
+
+    /// Creates a temporary file beside `path`, under a random name. It is deleted unless the
+    /// download completes.
+    ///
+    /// # Errors
+    /// The file cannot be created there, or `path` is a directory.
+    pub(in crate::cli) fn temporary(path: &Path) -> Result<Self, OutputError> {
+        let output_error = |error| OutputError { path: path.to_owned(), error };
+        let path = match Destination::open(path).map_err(output_error)? {
+            Destination::Stream(stream) => return Self::stream(stream, None).map_err(output_error),
+            Destination::File(path) => path,
+        };
+        match NamedTempFile::new_in(directory_of(&path)) {
+            Ok(file) => Ok(Self::Temporary { file, path }),
+            Err(error) => Err(OutputError { error: without_path(&error), path }),
+        }
+    }
+
+    /// Opens the partial file `NAME.part` beside `path`, which stays if the download fails. Keeps
+    /// the bytes of an earlier run: see [`len`](Self::len).
+    ///
+    /// # Errors
+    /// The file cannot be created there, or `path` is a directory. `PermissionDenied`: `NAME.part`
+    /// is not a regular file of this user. `ResourceBusy`: another process is writing to it.
+    pub(in crate::cli) fn resumable(path: &Path) -> Result<Self, OutputError> {
+        let output_error = |error| OutputError { path: path.to_owned(), error };
+        let path = match Destination::open(path).map_err(output_error)? {
+            Destination::Stream(stream) => return Self::stream(stream, None).map_err(output_error),
+            Destination::File(path) => path,
+        };
+        let mut name = path.file_name().map(OsString::from).unwrap_or_default();
+        name.push(".part");
+        let partial = path.with_file_name(name);
+        match open_partial(&partial).and_then(|file| lock(file, &partial)) {
+            Ok(file) => Ok(Self::Resumable { file, partial, path }),
+            Err(error) => Err(OutputError { path: partial, error }),
+        }
+    }
+
+    /// Returns true if the bytes go to a terminal, where a progress bar would overwrite them.
+    pub(in crate::cli) fn is_terminal(&self) -> bool {
+        matches!(self, Self::Stream { sanitizer: Some(_), .. })
+    }
+
+    /// Returns the file's final path; `None` for a stream.
+    pub(in crate::cli) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Stream { .. } => None,
+            Self::Temporary { path, .. } | Self::Resumable { path, .. } => Some(path),
+        }
+    }
+
+    /// Returns the path of the file that a later run can resume, if the output is resumable.
+    pub(in crate::cli) fn partial_path(&self) -> Option<&Path> {
+        match self {
+            Self::Stream { .. } | Self::Temporary { .. } => None,
+            Self::Resumable { partial, .. } => Some(partial),
+        }
+    }
+
+    /// Returns the bytes in the file, from this run and earlier ones; 0 for a stream.
+    ///
+    /// # Errors
+    /// The file's metadata cannot be read.
+    pub(in crate::cli) fn len(&self) -> io::Result<u64> {
+        match self {
+            Self::Stream { .. } => Ok(0),
+            Self::Temporary { file, .. } => file.as_file().metadata().map(|metadata| metadata.len()),
+            Self::Resumable { file, .. } => file.metadata().map(|metadata| metadata.len()),
+        }
+    }
+
+    /// Reads the existing bytes in pieces and hands each to `consume`. Later writes append.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(in crate::cli) fn read_existing(&mut self, mut consume: impl FnMut(&[u8])) -> io::Result<()> {
+        let file = match self {
+            Self::Stream { .. } => return Ok(()),
+            Self::Temporary { file, .. } => file.as_file_mut(),
+            Self::Resumable { file, .. } => file,
+        };
+        file.seek(SeekFrom::Start(0))?;
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(bytes) => consume(buffer.get(..bytes).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Truncates the file; the next write starts at offset 0.
+    ///
+    /// # Errors
+    /// The file cannot be truncated. `Unsupported`: a stream, whose bytes are already delivered.
+    pub(in crate::cli) fn restart(&mut self) -> io::Result<()> {
+        let file = match self {
+            Self::Stream { .. } => return Err(io::ErrorKind::Unsupported.into()),
+            Self::Temporary { file, .. } => file.as_file_mut(),
+            Self::Resumable { file, .. } => file,
+        };
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0)).map(drop)
+    }
+
+    /// Appends `bytes`. Waits while a stream is not writable; a signal ends the wait.
+    ///
+    /// # Errors
+    /// The bytes cannot be written.
+    pub(in crate::cli) fn write_all(&mut self, bytes: &[u8], signals: &SignalWatch) -> io::Result<WaitResult> {
+        match self {
+            // Not `NamedTempFile::write_all`: its errors contain the random file name.
+            Self::Temporary { file, .. } => file.as_file_mut().write_all(bytes)?,
+            Self::Resumable { file, .. } => file.write_all(bytes)?,
+            Self::Stream { stream, max_write_bytes, sanitizer: None } => {
+                return write_stream(stream, *max_write_bytes, bytes, signals);
+            }
+            Self::Stream { stream, max_write_bytes, sanitizer: Some(sanitizer) } => {
+                return write_stream(stream, *max_write_bytes, sanitizer.show(bytes).as_bytes(), signals);
+            }
+        }
+        Ok(WaitResult::Ready)
+    }
+
+    /// Finishes like [`finish`](Self::finish), but does not replace an existing file.
+    ///
+    /// # Errors
+    /// `AlreadyExists`: a file exists at the path. Other errors are the system's.
+    pub(in crate::cli) fn finish_no_clobber(self) -> io::Result<()> {
+        match self {
+            Self::Stream { .. } => self.finish(),
+            Self::Temporary { file, path } => {
+                copy_mode_and_sync(file.as_file(), &path)?;
+                file.persist_noclobber(path).map(drop).map_err(|error| error.error)
+            }
+            Self::Resumable { file, partial, path } => {
+                copy_mode_and_sync(&file, &path)?;
+                // A hard link fails if the new name exists; a rename would replace it (link(2)).
+                fs::hard_link(&partial, path)?;
+                fs::remove_file(partial)
+            }
+        }
+    }
+
+    /// Completes the output: syncs the file, gives it the mode of the previous file, and renames it
+    /// to its path.
+    ///
+    /// # Errors
+    /// A system call failed; the path still holds the previous file.
+    pub(in crate::cli) fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Stream { mut stream, sanitizer, .. } => {
+                // The escaper may hold the first bytes of an incomplete UTF-8 character.
+                stream.write_all(sanitizer.map(|mut sanitizer| sanitizer.finish()).unwrap_or_default().as_bytes())
+            }
+            Self::Temporary { file, path } => {
+                copy_mode_and_sync(file.as_file(), &path)?;
+                file.persist(path).map(drop).map_err(|error| error.error)
+            }
+            Self::Resumable { file, partial, path } => {
+                copy_mode_and_sync(&file, &path)?;
+                fs::rename(partial, path)
+            }
+        }
+    }
+
+    /// Deletes an incomplete file that cannot be resumed. Does nothing for a stream.
+    pub(in crate::cli) fn discard(self) {
+        if let Self::Resumable { partial, .. } = self {
+            // If this fails, the next run finds the file and reports the error.
+            let _ = fs::remove_file(partial);
+        }
+    }
+}
+
+/// Writes `bytes` in pieces of at most `max_write_bytes`, each after `poll` reported the stream
+/// writable.
+fn write_stream(
+    stream: &mut File,
+    max_write_bytes: usize,
+    bytes: &[u8],
+    signals: &SignalWatch,
+) -> io::Result<WaitResult> {
+    for piece in bytes.chunks(max_write_bytes) {
+        if signals.wait(&*stream, WaitFor::Writable, None)? == WaitResult::Interrupted {
+            return Ok(WaitResult::Interrupted);
+        }
+        stream.write_all(piece)?;
+    }
+    Ok(WaitResult::Ready)
+}
+
+/// Removes the temporary file's random path from an error text. `tempfile` appends it and keeps the
+/// original error private.
+fn without_path(error: &io::Error) -> io::Error {
+    let text = error.to_string();
+    io::Error::new(error.kind(), text.split_once(" at path ").map_or(text.as_str(), |(cause, _)| cause))
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -1,0 +1,79 @@
+//! The partial file `NAME.part`, which stays between runs. This module does not read its content.
+//!
+//! Invariant: it is a regular file owned by this user, and only one process writes to it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// Opens or creates a partial file. Refuses links, special files and other users' files, because
+/// another user could then insert bytes into the download.
+#[cfg(unix)]
+pub(super) fn open_partial(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+
+    use rustix::fs::OFlags;
+
+    let denied = |what| Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    // O_NONBLOCK: opening a FIFO must not wait for its other end (fifo(7)).
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = OpenOptions::new().read(true).write(true).create(true).mode(0o600).custom_flags(flags).open(path);
+    let file = match file {
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            return denied("it is a symbolic link");
+        }
+        other => other?,
+    };
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return denied("it is not a regular file");
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return denied("it belongs to another user");
+    }
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+pub(super) fn open_partial(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+/// Returns true if `path` still names the open file.
+#[cfg(unix)]
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (open, named) = (file.metadata(), fs::symlink_metadata(path));
+    open.is_ok_and(|open| named.is_ok_and(|named| (open.dev(), open.ino()) == (named.dev(), named.ino())))
+}
+
+#[cfg(not(unix))]
+pub(super) fn is_at(_file: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+/// Sets the mode to 0600.
+#[cfg(unix)]
+fn make_private(file: &File) -> io::Result<()> {
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
+fn make_private(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Locks a partial file for this process and makes it private.
+pub(super) fn lock(file: File, path: &Path) -> io::Result<File> {
+    let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "another process is writing to it");
+    match file.try_lock() {
+        // The previous lock holder has renamed the file to its final path; it must not change any
+        // more.
+        Ok(()) if !is_at(&file, path) => Err(busy()),
+        // Change the mode only while holding the lock: earlier, the file may belong to another run.
+        Ok(()) => make_private(&file).map(|()| file),
+        Err(fs::TryLockError::WouldBlock) => Err(busy()),
+        Err(fs::TryLockError::Error(error)) => Err(error),
+    }
+}

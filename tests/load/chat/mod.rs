@@ -1,0 +1,364 @@
+//! The chat load against a correct server, where it finds no fault, and against faulty servers,
+//! where it finds and names every fault.
+
+mod server;
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use switchboard::Endpoint;
+use switchboard::load::chat::{ChatActivity, ChatLoadConfig, ChatOutcome, FaultKind, run};
+use switchboard::load::{LoadError, LoadObserver, LoadPhase, LoadProgress};
+
+use crate::lock_shared;
+use server::{CommittedFault, Fault, Server};
+
+fn plan(target: &Endpoint) -> ChatLoadConfig {
+    ChatLoadConfig {
+        target: target.clone(),
+        members: 6,
+        publishers: 2,
+        rooms: 1,
+        payload_bytes: 64,
+        activity: ChatActivity::Closed { in_flight: 4 },
+        warm_up: Duration::ZERO,
+        duration: Duration::from_millis(300),
+        answer_timeout: Duration::from_secs(10),
+    }
+}
+
+/// Runs a load that must have no fault. If a busy machine delivers nothing, the run is repeated
+/// with a longer duration.
+fn run_without_fault(plan: &ChatLoadConfig) -> ChatOutcome {
+    let _lock = lock_shared();
+    let mut plan = plan.clone();
+    let outcome = loop {
+        let outcome = run(&plan, &mut ()).unwrap();
+        assert!(outcome.is_verified(), "{outcome:?}");
+        if outcome.deliveries > 0 || plan.activity == ChatActivity::Idle {
+            break outcome;
+        }
+        assert!(plan.duration < Duration::from_mins(1), "nothing was delivered: {outcome:?}");
+        plan.duration *= 4;
+    };
+    assert_eq!((outcome.elapsed, outcome.members), (plan.duration, plan.members));
+    assert_eq!(outcome.joins.len(), plan.members as u64);
+    assert_eq!(outcome.latency.len(), outcome.deliveries);
+    assert_eq!(outcome.bytes, outcome.deliveries * plan.payload_bytes as u64);
+    outcome
+}
+
+#[test]
+fn every_member_receives_every_message_in_order() {
+    let server = Server::start(Fault::None);
+    for (publishers, in_flight, payload_bytes) in [(1, 1, 40), (1, 16, 64), (6, 4, 4096)] {
+        let activity = ChatActivity::Closed { in_flight };
+        let outcome =
+            run_without_fault(&ChatLoadConfig { publishers, activity, payload_bytes, ..plan(&server.target) });
+        assert_eq!(outcome.received, outcome.ids * 6, "every delivery is checked");
+        assert!(outcome.received >= outcome.deliveries && outcome.delivered == outcome.deliveries);
+        assert_eq!(outcome.samples.iter().map(|sample| sample.messages).sum::<u64>(), outcome.deliveries);
+        // A part of the members has received the messages in flight at the end of the measured
+        // time.
+        let awaited = in_flight as u64 * 6;
+        assert!(outcome.deliveries.abs_diff(outcome.messages * 6) <= awaited, "{outcome:?}");
+    }
+}
+
+#[test]
+fn each_room_has_its_own_ids_and_publishers() {
+    let server = Server::start(Fault::None);
+    let outcome = run_without_fault(&ChatLoadConfig { members: 10, rooms: 3, publishers: 5, ..plan(&server.target) });
+    // Rooms of 4, 3 and 3.
+    assert!(outcome.received > outcome.ids * 3 && outcome.received < outcome.ids * 4, "{outcome:?}");
+}
+
+#[test]
+fn an_open_loop_sends_exactly_the_due_messages() {
+    let server = Server::start(Fault::None);
+    for (rooms, publishers) in [(1, 1), (2, 3)] {
+        let activity = ChatActivity::Open { rate: 200.0 };
+        let outcome = run_without_fault(&ChatLoadConfig { activity, rooms, publishers, ..plan(&server.target) });
+        assert_eq!((outcome.due, outcome.messages, outcome.ids), (60, 60, 60));
+        assert_eq!(outcome.deliveries, 60 * 6 / rooms as u64);
+        assert_eq!(outcome.generator.send_lag.len(), 60);
+    }
+}
+
+#[test]
+fn idle_members_send_nothing() {
+    let server = Server::start(Fault::None);
+    let outcome = run_without_fault(&ChatLoadConfig {
+        activity: ChatActivity::Idle,
+        publishers: 0,
+        members: 200,
+        rooms: 2,
+        ..plan(&server.target)
+    });
+    assert_eq!((outcome.ids, outcome.received, outcome.messages), (0, 0, 0));
+    assert!(outcome.joining > Duration::ZERO);
+}
+
+#[test]
+fn two_runs_with_many_members_do_not_collide() {
+    let server = Server::start(Fault::None);
+    for _ in 0..2 {
+        run_without_fault(&ChatLoadConfig { members: 700, publishers: 3, rooms: 3, ..plan(&server.target) });
+    }
+}
+
+/// Repeats a run until the server has committed its fault.
+fn run_with_fault(fault: Fault, plan: impl Fn(ChatLoadConfig) -> ChatLoadConfig) -> (ChatOutcome, CommittedFault) {
+    let _lock = lock_shared();
+    let server = Server::start(fault);
+    let began = Instant::now();
+    loop {
+        let outcome = run(&plan(self::plan(&server.target)), &mut ()).unwrap();
+        if let Some(committed) = server.committed() {
+            assert_eq!(outcome.is_verified(), fault == Fault::Stall, "{fault:?}: {outcome:?}");
+            return (outcome, committed);
+        }
+        assert!(outcome.is_verified() && began.elapsed() < Duration::from_mins(1), "{fault:?}: {outcome:?}");
+    }
+}
+
+/// The answer timeout of runs in which a message never arrives.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(2);
+
+fn run_to_fault(fault: Fault) -> (ChatOutcome, CommittedFault) {
+    run_with_fault(fault, |plan| ChatLoadConfig { answer_timeout: SHORT_TIMEOUT, ..plan })
+}
+
+/// Asserts that the run finds exactly the committed fault, and names it.
+fn assert_found(fault: Fault, kind: FaultKind) {
+    let (outcome, committed) = run_to_fault(fault);
+    let counted = outcome.faults.named().into_iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>();
+    assert_eq!(counted.len(), 1, "{fault:?} is {kind:?}, not {counted:?}: {outcome:?}");
+    assert_eq!(outcome.faults.total(), 1, "{fault:?}: {:?}", outcome.faults);
+    let [violation] = &outcome.violations[..] else { panic!("{fault:?}: {:?}", outcome.violations) };
+    assert_eq!((violation.kind, &violation.room), (kind, &committed.room), "{fault:?}");
+    assert_eq!((violation.member, violation.id), (committed.member, committed.id), "{fault:?}: {violation}");
+}
+
+#[test]
+fn a_skipped_delivery_is_missing() {
+    assert_found(Fault::Skip, FaultKind::Missing);
+}
+
+#[test]
+fn a_repeated_delivery_is_duplicated() {
+    assert_found(Fault::Duplicate, FaultKind::Duplicated);
+}
+
+#[test]
+fn a_swapped_delivery_is_reordered() {
+    assert_found(Fault::Swap, FaultKind::Reordered);
+}
+
+#[test]
+fn a_changed_message_is_corrupted() {
+    assert_found(Fault::Corrupt, FaultKind::Corrupted);
+    assert_found(Fault::CorruptStamp, FaultKind::Corrupted);
+    assert_found(Fault::WrongSender, FaultKind::Corrupted);
+}
+
+#[test]
+fn a_message_of_another_room_is_strayed() {
+    let (outcome, committed) = run_with_fault(Fault::Stray, |plan| ChatLoadConfig { rooms: 2, members: 2, ..plan });
+    // The server sends the stray as a message of `bench-0`, where it is a duplicate instead.
+    if committed.room == "bench-1" {
+        assert_eq!((outcome.faults.strayed, outcome.faults.total()), (1, 1), "{outcome:?}");
+        assert_eq!(outcome.violations[0].room, "bench-0");
+    } else {
+        assert_eq!((outcome.faults.duplicated, outcome.faults.total()), (1, 1), "{outcome:?}");
+    }
+    assert_eq!((outcome.violations[0].member, outcome.violations[0].id), (committed.member, committed.id));
+}
+
+#[test]
+fn an_invalid_event_is_corrupted_and_reported() {
+    let (outcome, committed) = run_to_fault(Fault::InvalidEvent);
+    assert_eq!((outcome.faults.corrupted, outcome.faults.total()), (1, 1));
+    assert_eq!(
+        (outcome.server_errors[0].code.as_str(), outcome.server_errors[0].member),
+        ("garbled", committed.member)
+    );
+}
+
+#[test]
+fn undelivered_messages_at_the_end_are_missing() {
+    let (outcome, committed) = run_to_fault(Fault::StopSending);
+    let end = outcome.ids;
+    assert_eq!(outcome.faults.missing, end - committed.id + 1, "{outcome:?}");
+    assert_eq!(outcome.faults.total(), outcome.faults.missing);
+    assert_eq!((outcome.violations[0].member, outcome.violations[0].id), (committed.member, committed.id));
+}
+
+#[test]
+fn a_skipped_id_is_missing_for_every_member() {
+    let (outcome, committed) = run_to_fault(Fault::SkipId);
+    assert_eq!((outcome.faults.missing, outcome.faults.total()), (6, 6));
+    assert!(outcome.violations.iter().all(|violation| violation.id == committed.id), "{:?}", outcome.violations);
+    assert_eq!(outcome.violations.len(), 3, "the first few are kept");
+}
+
+#[test]
+fn a_message_without_delivery_is_unsaid() {
+    let (outcome, committed) = run_to_fault(Fault::Swallow);
+    assert_eq!((outcome.faults.unsaid, outcome.faults.total()), (1, 1), "{outcome:?}");
+    assert_eq!((outcome.violations[0].kind, outcome.violations[0].member), (FaultKind::Unsaid, committed.member));
+}
+
+#[test]
+fn a_message_with_two_ids_is_misnumbered() {
+    let (outcome, committed) = run_to_fault(Fault::Repeat);
+    assert_eq!((outcome.faults.misnumbered, outcome.faults.total()), (1, 1), "{outcome:?}");
+    assert_eq!((outcome.violations[0].kind, outcome.violations[0].member), (FaultKind::Misnumbered, committed.member));
+}
+
+#[test]
+fn a_publishers_messages_out_of_order_are_misnumbered() {
+    let (outcome, committed) = run_to_fault(Fault::Reverse);
+    assert_eq!((outcome.faults.misnumbered, outcome.faults.total()), (1, 1), "{outcome:?}");
+    assert_eq!(outcome.violations[0].member, committed.member);
+}
+
+#[test]
+fn a_disconnected_member_is_broken_and_the_run_goes_on() {
+    let (outcome, _) = run_to_fault(Fault::Close);
+    assert_eq!((outcome.faults.broken, outcome.faults.total(), outcome.members), (1, 1, 5), "{outcome:?}");
+    assert!(outcome.ids > 20, "{outcome:?}");
+}
+
+#[test]
+fn bye_is_reported_with_the_servers_text() {
+    let (outcome, committed) = run_to_fault(Fault::Bye);
+    assert_eq!((outcome.faults.broken, outcome.faults.server_errors, outcome.faults.total()), (1, 1, 2), "{outcome:?}");
+    let complaint = &outcome.server_errors[0];
+    assert_eq!((complaint.code.as_str(), complaint.text.as_str()), ("bye", "you are too slow"));
+    assert_eq!(complaint.member, committed.member);
+}
+
+#[test]
+fn an_error_is_reported_with_the_servers_code() {
+    let (outcome, committed) = run_to_fault(Fault::Flood);
+    assert_eq!((outcome.faults.server_errors, outcome.faults.unsaid, outcome.faults.total()), (1, 1, 2), "{outcome:?}");
+    assert_eq!((outcome.server_errors[0].code.as_str(), outcome.server_errors[0].member), ("flood", committed.member));
+}
+
+#[test]
+fn a_failed_join_is_refused_and_the_run_goes_on() {
+    for (fault, server_errors) in [(Fault::NickTaken, 1), (Fault::NoJoined, 0)] {
+        let (outcome, _) = run_to_fault(fault);
+        assert_eq!((outcome.faults.refused, outcome.faults.server_errors), (1, server_errors), "{outcome:?}");
+        assert_eq!((outcome.faults.total(), outcome.members), (1 + server_errors, 5));
+        assert!(outcome.deliveries > 0 && outcome.received == outcome.ids * 5, "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_run_without_any_member_is_an_error() {
+    let _lock = lock_shared();
+    let free_addr = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = run(&plan(&Endpoint::Tcp(free_addr)), &mut ()).unwrap_err();
+    assert!(
+        matches!(&error, LoadError::Connect(error) if error.kind() == std::io::ErrorKind::ConnectionRefused),
+        "{error}"
+    );
+    let server = Server::start(Fault::NickTaken);
+    let one = ChatLoadConfig { members: 1, publishers: 1, ..plan(&server.target) };
+    assert!(run(&one, &mut ()).is_ok(), "the fault concerns the second member only");
+}
+
+#[test]
+fn an_echo_server_is_rejected() {
+    let _lock = lock_shared();
+    let target = crate::servers::tcp(crate::servers::echo);
+    let error = run(&ChatLoadConfig { answer_timeout: SHORT_TIMEOUT, ..plan(&target) }, &mut ()).unwrap_err();
+    assert!(matches!(&error, LoadError::Connect(_)), "{error}");
+}
+
+#[test]
+fn an_invalid_config_is_rejected() {
+    let target: Endpoint = "127.0.0.1:9".parse().unwrap();
+    let plan = || plan(&target);
+    for (plan, says) in [
+        (ChatLoadConfig { members: 0, ..plan() }, "members: at least one"),
+        (ChatLoadConfig { rooms: 0, ..plan() }, "rooms: 6 members need between 1 and 6 rooms"),
+        (ChatLoadConfig { rooms: 7, ..plan() }, "rooms: 6 members need between 1 and 6 rooms"),
+        (ChatLoadConfig { rooms: 3, ..plan() }, "publishers: each of the 3 rooms"),
+        (ChatLoadConfig { publishers: 7, ..plan() }, "publishers: 7 exceed the 6 members"),
+        (ChatLoadConfig { payload_bytes: 39, ..plan() }, "payload: a text has between 40 (its stamp) and 4096 bytes"),
+        (ChatLoadConfig { payload_bytes: 4097, ..plan() }, "payload: a text has"),
+        (ChatLoadConfig { activity: ChatActivity::Closed { in_flight: 0 }, ..plan() }, "in-flight: at least one"),
+        (ChatLoadConfig { activity: ChatActivity::Open { rate: f64::NAN }, ..plan() }, "rate: NaN messages a second"),
+        (
+            ChatLoadConfig { target: Endpoint::Udp("127.0.0.1:9".parse().unwrap()), ..plan() },
+            "target: members need a connection",
+        ),
+        (ChatLoadConfig { duration: Duration::ZERO, ..plan() }, "duration: "),
+        (ChatLoadConfig { answer_timeout: Duration::ZERO, ..plan() }, "answer-timeout: "),
+    ] {
+        let Err(LoadError::Config(what)) = run(&plan, &mut ()) else { panic!("{says}") };
+        assert!(what.starts_with(says), "{what}");
+    }
+}
+
+/// An observer that ends the run at the first report of a phase.
+struct StopAt(LoadPhase);
+
+impl LoadObserver for StopAt {
+    fn on_progress(&mut self, progress: &LoadProgress) -> ControlFlow<()> {
+        assert!((0.0..=1.0).contains(&progress.done), "{progress:?}");
+        if progress.phase == self.0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+#[test]
+fn a_run_ended_early_has_no_faults() {
+    let _lock = lock_shared();
+    let server = Server::start(Fault::None);
+    for phase in [LoadPhase::Connecting, LoadPhase::WarmingUp, LoadPhase::Measuring] {
+        let hour = Duration::from_hours(1);
+        let plan = ChatLoadConfig {
+            warm_up: if phase == LoadPhase::WarmingUp { hour } else { Duration::ZERO },
+            duration: hour,
+            ..plan(&server.target)
+        };
+        let outcome = run(&plan, &mut StopAt(phase)).unwrap();
+        assert!(outcome.faults.is_none() && outcome.elapsed < Duration::from_mins(1), "{phase:?}: {outcome:?}");
+    }
+}
+
+/// The schedule continues while the server stalls, and the messages due then count.
+#[test]
+fn an_open_loop_counts_messages_due_in_a_stall() {
+    let (outcome, _) = run_with_fault(Fault::Stall, |plan| ChatLoadConfig {
+        activity: ChatActivity::Open { rate: 200.0 },
+        answer_timeout: Duration::from_mins(1),
+        ..plan
+    });
+    assert_eq!((outcome.due, outcome.messages, outcome.deliveries), (60, 60, 360), "{outcome:?}");
+    assert!(outcome.is_verified(), "{outcome:?}");
+    // Messages due in the first 300 ms of the 400 ms stall are more than 100 ms late.
+    let late = outcome.latency.count_between(100_000_000, u64::MAX);
+    assert!(late >= 100, "{late}: {outcome:?}");
+}
+
+/// The waiting times of undelivered messages count as latencies. Members receive the first few
+/// messages of the warm-up and none after them.
+#[test]
+fn an_open_loop_counts_waits_without_delivery() {
+    let warm_up = Duration::from_millis(200);
+    let (outcome, _) = run_with_fault(Fault::SwallowAll, |plan| ChatLoadConfig {
+        activity: ChatActivity::Open { rate: 200.0 },
+        answer_timeout: SHORT_TIMEOUT,
+        warm_up,
+        ..plan
+    });
+    // One more or less, because the measured time begins a little later.
+    assert!((59..=61).contains(&outcome.due) && outcome.deliveries == 0, "{outcome:?}");
+    assert_eq!(outcome.latency.len(), outcome.due * 6, "the warm-up does not count: {outcome:?}");
+    assert!(outcome.latency.min() >= 1_900_000_000, "{outcome:?}");
+    assert!(outcome.faults.unsaid > outcome.due && outcome.faults.total() == outcome.faults.unsaid, "{outcome:?}");
+}

@@ -1,0 +1,94 @@
+//! An echo server that treats one message in a thousand wrongly: every fault is found and counted.
+
+use std::time::Duration;
+
+use switchboard::load::{Activity, Faults, LoadConfig, run};
+use switchboard::{Endpoint, Framing};
+
+use crate::lock_shared;
+use crate::servers::{Fault, FaultyEcho, FirstFrameBytes, line, piece, plan, u32be};
+
+/// Long enough for a busy machine, short enough to wait for a lost message.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Runs the load until the server has committed its fault, or once for a server without fault.
+fn check_faults(target: Endpoint, framing: Framing, server: &FaultyEcho, fault: Fault) {
+    let plan = LoadConfig {
+        framing,
+        activity: Activity::Closed { in_flight: 8 },
+        duration: Duration::from_millis(500),
+        answer_timeout: ANSWER_TIMEOUT,
+        ..plan(target)
+    };
+    let (mut found, mut messages) = (Faults::default(), 0);
+    while messages == 0 || (fault != Fault::None && server.committed() == 0) {
+        let outcome = run(&plan, &mut ()).unwrap();
+        messages += outcome.messages;
+        found += outcome.faults;
+    }
+    assert_eq!(found, expected(fault, server.committed()), "{fault:?}");
+}
+
+fn expected(fault: Fault, committed: u64) -> Faults {
+    let mut faults = Faults::default();
+    match fault {
+        Fault::None => {}
+        Fault::Drop => faults.lost = committed,
+        Fault::Duplicate => faults.duplicated = committed,
+        Fault::Reorder => faults.reordered = committed,
+        Fault::Corrupt => faults.corrupted = committed,
+    }
+    faults
+}
+
+fn over_streams(fault: Fault, framing: Framing, first_frame_bytes: FirstFrameBytes) {
+    let _lock = lock_shared();
+    let server = FaultyEcho::new(fault, first_frame_bytes);
+    check_faults(server.serve_streams(), framing, &server, fault);
+}
+
+fn over_datagrams(fault: Fault) {
+    let _lock = lock_shared();
+    let server = FaultyEcho::new(fault, u32be);
+    check_faults(server.serve_datagrams(), Framing::U32BE, &server, fault);
+}
+
+macro_rules! each_fault {
+    ($($fault:ident $name:ident),*) => {
+        mod frames {
+            $(#[test]
+            fn $name() {
+                super::over_streams(super::Fault::$fault, super::Framing::U32BE, super::u32be);
+            })*
+        }
+
+        mod lines {
+            $(#[test]
+            fn $name() {
+                super::over_streams(super::Fault::$fault, super::Framing::Lines, super::line);
+            })*
+        }
+
+        mod raw_bytes {
+            $(#[test]
+            fn $name() {
+                super::over_streams(super::Fault::$fault, super::Framing::Raw, super::piece);
+            })*
+        }
+
+        mod datagrams {
+            $(#[test]
+            fn $name() {
+                super::over_datagrams(super::Fault::$fault);
+            })*
+        }
+    };
+}
+
+each_fault!(
+    None none,
+    Drop dropped,
+    Duplicate duplicated,
+    Reorder reordered,
+    Corrupt corrupted
+);
