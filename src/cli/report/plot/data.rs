@@ -25,14 +25,14 @@ pub(crate) struct Series {
     /// Ranges of values: x, lowest y, highest y.
     pub(crate) spread: Vec<(f64, f64, f64)>,
     /// Shape in which `spread` is drawn.
-    pub(crate) shape: Spread,
+    pub(crate) shape: SpreadShape,
     /// True if each point has a mark. A single point always has one.
     pub(crate) marks: bool,
 }
 
 /// The shape in which ranges of values are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Spread {
+pub(crate) enum SpreadShape {
     /// A bar through each point.
     #[default]
     Bars,
