@@ -28,10 +28,10 @@ const MIO_FILES: &[&str] = &[
     "client/http/poller.rs",
     "load/net.rs",
     "net/udp_batch/portable.rs",
-    "reactor/os/console.rs",
-    "reactor/os/mod.rs",
-    "reactor/os/sources.rs",
-    "reactor/os/stream.rs",
+    "reactor/driver/bound_sources.rs",
+    "reactor/driver/console_stream.rs",
+    "reactor/driver/mio_driver.rs",
+    "reactor/driver/mio_stream.rs",
 ];
 
 /// A source file: its path below `src`, its module path, and its code without comments and without its test module.
@@ -93,7 +93,9 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     let starts = |word: &'static str| {
         code.match_indices(word).filter(move |(at, _)| !code[..*at].ends_with(|c| is_name(c) || c == ':'))
     };
-    for (at, word) in starts("use ") {
+    // The word also stands inside texts, such as "use {names}".
+    let in_text = |at: usize| code[..at].rsplit('\n').next().unwrap().matches('"').count() % 2 == 1;
+    for (at, word) in starts("use ").filter(|(at, _)| !in_text(*at)) {
         let tree = code[at + word.len()..].split(';').next().unwrap();
         expand(&[], tree, &mut found);
     }

@@ -1,7 +1,8 @@
 //! A decoder for the replies on a stream, for a client that sends one request at a time.
 //!
 //! This module must not know a socket, a clock or an encoding. Invariant: no byte is lost. The
-//! decoder also returns bytes that no request asked for, and the caller can distinguish them from a reply.
+//! decoder also returns bytes that no request asked for; the caller can distinguish them from a
+//! reply.
 
 use crate::frame::FrameError;
 use crate::frame::{FrameDecoder, Framing};

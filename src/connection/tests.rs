@@ -14,9 +14,9 @@ use crate::service::reply_buffer::ReplySource;
 use crate::service::time::Timestamp;
 use crate::service::{ConnId, Peer, Service, ServiceId};
 
-struct Echo;
+struct EchoService;
 
-impl Service for Echo {
+impl Service for EchoService {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         cx.reply(payload);
     }
@@ -41,7 +41,10 @@ fn read(conn: &mut Connection<ScriptedStream>, worker: &mut WorkerContext, buffe
     if let ReadOutcome::Bytes { buffered, .. } = outcome {
         let received = &buffer[..buffered];
         let mut input = received;
-        assert!(matches!(conn.dispatch(&mut input, received, ID, &mut Echo, worker), DispatchOutcome::InputUsed));
+        assert!(matches!(
+            conn.dispatch(&mut input, received, ID, &mut EchoService, worker),
+            DispatchOutcome::InputUsed
+        ));
         conn.send_replies(ReplySource { received, request: &[] }, worker).unwrap();
     }
     outcome

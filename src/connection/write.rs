@@ -84,7 +84,7 @@ impl<S: Stream> WriteHalf<'_, S> {
             replies.pieces(source),
             replies.len(),
             replies.frames(),
-            limits.queue_bound(&self.peer),
+            limits.queue_bound(self.peer),
             dropped,
         );
         self.check_enqueued(result, stats)

@@ -1,9 +1,12 @@
-//! Newcomers: let in within a budget, told why when they cannot be, and never the end of the loop.
+//! Step 5 for a listener: accept pending connections within a budget, open them or reject them.
+//!
+//! Nothing that `accept` or a peer does ends the loop. At `max_connections`, a pending connection
+//! is sent the reason and closed. When descriptors or kernel memory run out, accepting pauses.
 
 use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted};
 
-use super::net::{Attached, Net};
-use super::turn::Turn;
+use super::driver::{AttachedConsole, Driver};
+use super::event_loop::EventLoop;
 use crate::connection::Connection;
 use crate::engine::limits::{ACCEPT_PAUSE, MAX_REJECTED_OPEN};
 use crate::engine::slab::reserved_key;
@@ -12,125 +15,137 @@ use crate::service::CloseReason;
 use crate::service::TimerId;
 use crate::service::{ConnId, Peer, ServiceId};
 
-impl<N: Net> Turn<N> {
+impl<D: Driver> EventLoop<D> {
     pub(super) fn accept(&mut self, number: usize, framing: Framing) {
         let Some(state) = self.sources.get(number) else { return };
         let service = state.source.service;
-        if !state.readable || state.paused {
+        if !state.readable || state.accept_paused {
             return;
         }
-        for _ in 0..self.desk.limits.accept_budget {
-            match self.net.accept(number) {
+        for _ in 0..self.worker.limits.accept_budget {
+            match self.driver.accept(number) {
                 Ok((stream, peer)) => self.admit(stream, peer, service, framing),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if let Some(state) = self.sources.get_mut(number) {
-                        (state.readable, state.trouble_logged) = (false, false);
+                        (state.readable, state.accept_failure_logged) = (false, false);
                     }
                     return;
                 }
-                // The newcomer left while it waited, which is nobody's fault; the next in the backlog is another matter.
+                // The peer closed or reset before it was accepted. Accept the next one.
                 Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) => {}
-                // Descriptors or kernel memory have run out, or the network is down (accept(2)): trying again at once would
-                // only burn the processor.
+                // Descriptors or kernel memory have run out, or the network is down (accept(2)).
+                // Retrying at once would only keep the processor busy.
                 Err(error) => {
                     self.pause_accepting(number, &error);
                     return;
                 }
             }
         }
-        self.enqueue(reserved_key(number));
+        // The budget is spent before the backlog is known to be empty.
+        self.schedule(reserved_key(number));
     }
 
     fn pause_accepting(&mut self, number: usize, error: &io::Error) {
         let Some(state) = self.sources.get_mut(number) else { return };
-        state.paused = true;
+        state.accept_paused = true;
         let service = state.source.service;
-        self.desk.stats.accept_pauses += 1;
-        // The retries that find nothing changed are not worth a line each.
-        let logged = std::mem::replace(&mut state.trouble_logged, true);
+        self.worker.stats.accept_pauses += 1;
+        // Retries that fail in the same way are logged at debug level only.
+        let logged = std::mem::replace(&mut state.accept_failure_logged, true);
         let level = if logged { log::Level::Debug } else { log::Level::Warn };
         log::log!(
             level,
-            "{} pauses accepting, until a connection closes or for {ACCEPT_PAUSE:?}: {error}",
-            self.name(service)
+            "accept failed: {error}; {} pauses accepting for {ACCEPT_PAUSE:?} or until a connection closes",
+            self.service_name(service)
         );
-        let at = self.desk.clock.moment + ACCEPT_PAUSE;
+        let at = self.worker.clock.moment + ACCEPT_PAUSE;
         self.deadlines.set(TimerId::new(at, reserved_key(number) as u64), ());
     }
 
     pub(super) fn resume_accepting(&mut self, number: usize) {
         let Some(state) = self.sources.get_mut(number) else { return };
-        if std::mem::take(&mut state.paused) {
-            self.enqueue(reserved_key(number));
+        if std::mem::take(&mut state.accept_paused) {
+            self.schedule(reserved_key(number));
         }
     }
 
-    fn admit(&mut self, stream: N::Stream, peer: Peer, service: ServiceId, framing: Framing) {
-        let refusal = self.refusal();
-        if refusal.is_some() && self.refused_open >= MAX_REJECTED_OPEN {
-            self.desk.stats.refused += 1;
+    /// Opens a pending connection, or rejects it.
+    fn admit(&mut self, stream: D::Stream, peer: Peer, service: ServiceId, framing: Framing) {
+        let rejection = self.rejection_reason();
+        if rejection.is_some() && self.open_rejected >= MAX_REJECTED_OPEN {
+            self.worker.stats.refused += 1;
             return;
         }
-        let Some(key) = self.watch(stream, peer, service, framing) else { return };
-        match refusal {
+        let Some(key) = self.register_connection(stream, peer, service, framing) else { return };
+        match rejection {
             None => {
-                self.refusing = false;
-                self.welcome(key, &peer, service);
+                self.is_rejecting = false;
+                self.open_connection(key, &peer, service);
             }
-            Some(reason) => self.refuse(key, reason),
+            Some(reason) => self.reject(key, reason),
         }
     }
 
-    /// Lets those in who were there before the loop.
-    pub(super) fn attach(&mut self) {
-        for Attached { stream, service, framing } in self.net.take_attached() {
-            let Some(key) = self.watch(stream, Peer::Console, service, framing) else { continue };
-            self.consoles += 1;
-            self.welcome(key, &Peer::Console, service);
+    /// Opens a connection for each console that was attached before the loop ran.
+    pub(super) fn attach_consoles(&mut self) {
+        for AttachedConsole { stream, service, framing } in self.driver.take_consoles() {
+            let Some(key) = self.register_connection(stream, Peer::Console, service, framing) else { continue };
+            self.open_consoles += 1;
+            self.open_connection(key, &Peer::Console, service);
         }
     }
 
-    /// Gives a newcomer its place, if its stream can be watched.
-    fn watch(&mut self, stream: N::Stream, peer: Peer, service: ServiceId, framing: Framing) -> Option<usize> {
-        let moment = self.desk.clock.moment;
-        let key = self.conns.insert(Connection::new(stream, peer, service, framing, &self.desk.limits, moment));
-        if let Err(error) = self.net.open(self.conns.get_mut(key)?.stream_mut(), key) {
-            log::warn!("{peer} could not be watched and was closed: {error}");
-            self.conns.remove(key);
+    /// Gives a pending connection a slot and registers its stream. Returns `None` if the poll does
+    /// not take the stream, which is then closed.
+    fn register_connection(
+        &mut self,
+        stream: D::Stream,
+        peer: Peer,
+        service: ServiceId,
+        framing: Framing,
+    ) -> Option<usize> {
+        let now = self.worker.clock.moment;
+        let key = self.connections.insert(Connection::new(stream, peer, service, framing, &self.worker.limits, now));
+        if let Err(error) = self.driver.register(self.connections.get_mut(key)?.stream_mut(), key) {
+            log::warn!("poll registration failed: {error}; closed {} {peer}", self.service_name(service));
+            self.connections.remove(key);
             return None;
         }
         Some(key)
     }
 
-    fn welcome(&mut self, key: usize, peer: &Peer, service: ServiceId) {
-        self.desk.stats.accepted += 1;
-        self.desk.stats.open += 1;
-        log::debug!("{} {peer} opened", self.name(service));
-        self.call(service, ConnId(key), |service, cx| service.on_open(cx, peer));
+    fn open_connection(&mut self, key: usize, peer: &Peer, service: ServiceId) {
+        self.worker.stats.accepted += 1;
+        self.worker.stats.open += 1;
+        log::debug!("{} {peer} opened", self.service_name(service));
+        self.call_service(service, ConnId(key), |service, cx| service.on_open(cx, peer));
     }
 
-    fn refusal(&self) -> Option<CloseReason> {
-        let limits = &self.desk.limits;
-        if self.desk.stats.open - self.consoles >= limits.max_connections as u64 {
+    /// Returns the reason to reject pending connections now, if there is one.
+    fn rejection_reason(&self) -> Option<CloseReason> {
+        let limits = &self.worker.limits;
+        if self.worker.stats.open - self.open_consoles >= limits.max_connections as u64 {
             Some(CloseReason::MaxConnections(limits.max_connections))
-        } else if self.is_over_budget() {
+        } else if self.is_over_memory_limit() {
             Some(CloseReason::BufferBudget(limits.max_buffered_bytes))
         } else {
             None
         }
     }
 
-    /// Turns a newcomer away. No service ever hears of it.
-    fn refuse(&mut self, key: usize, reason: CloseReason) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        let logged = std::mem::replace(&mut self.refusing, true);
+    /// Rejects a pending connection: sends it the reason and closes it, without any callback.
+    fn reject(&mut self, key: usize, reason: CloseReason) {
+        let Some(conn) = self.connections.get_mut(key) else { return };
+        let registered = self.services.get(conn.service().0);
+        let logged = std::mem::replace(&mut self.is_rejecting, true);
         let level = if logged { log::Level::Debug } else { log::Level::Warn };
-        log::log!(level, "{} turned away: {reason}", conn.peer());
-        self.desk.stats.refused += 1;
-        self.refused_open += 1;
+        let name = registered.map_or("", |registered| &registered.name);
+        log::log!(level, "{name} {} rejected: {reason}", conn.peer());
+        self.worker.stats.refused += 1;
+        self.open_rejected += 1;
         conn.flags().rejected = true;
-        let words = self.services.get(conn.service().0).and_then(|registered| registered.service.rejection());
-        conn.reject(reason, words, &mut self.desk);
-        self.settle(key);
+        let reply = registered.and_then(|registered| registered.service.rejection());
+        conn.reject(reason, reply, &mut self.worker);
+        self.reschedule(key);
     }
 }

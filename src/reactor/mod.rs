@@ -1,27 +1,34 @@
-//! The event loop: one thread, one poll instance, any number of listeners, connections and UDP sockets.
+//! The event loop: one thread, one poll instance, any number of listeners, connections and sockets.
 //!
-//! Reading order: [`turn`] is the loop itself and what it does in which order; [`step`] is what it does for one connection;
-//! [`accept`], [`datagrams`], [`apply`], [`endings`] and [`budget`] are the parts of a turn that deserve a page of their own.
-//! [`net`] is the narrow trait that all of this is written against, [`os`] its one implementation that names `mio`.
+//! Reading order: [`event_loop`] is the loop's state and one turn of it, in nine steps. [`step`] is
+//! step 5 for a connection, [`accept`] for a listener, [`udp`] for a UDP socket. [`apply`] applies
+//! the actions of a callback, [`turn_end`] is step 8, [`close`] ends connections and the loop,
+//! [`memory`] bounds the bytes that all connections hold. [`driver`] is the narrow trait between
+//! all of these and the operating system.
+//!
+//! Only the driver makes system calls, so the tests run the same loop over a scripted driver.
 
 mod accept;
 mod apply;
-mod budget;
-mod datagrams;
-mod endings;
-mod flush;
-mod net;
-mod os;
+mod close;
+mod driver;
+mod event_loop;
+mod memory;
+mod state;
 mod step;
 #[cfg(test)]
 mod tests;
-mod turn;
+mod turn_end;
+mod udp;
 
 use std::fmt;
 use std::io;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 
+use self::driver::bound_sources::BoundSources;
+use self::driver::mio_driver::MioDriver;
+use self::event_loop::EventLoop;
 use crate::engine::error::Error;
 use crate::engine::handle::{self, Command, Handle};
 use crate::engine::limits::Limits;
@@ -31,7 +38,8 @@ use crate::frame::Framing;
 use crate::net::Endpoint;
 use crate::service::{Service, ServiceId};
 
-/// An event loop, being set up: services, and where they listen. [`run`](Self::run) is the loop itself.
+/// An event loop that is being set up: its services and their listeners. [`run`](Self::run) runs
+/// it.
 ///
 /// ```no_run
 /// use switchboard::{Context, Endpoint, Framing, Limits, Reactor, Service};
@@ -53,36 +61,38 @@ use crate::service::{Service, ServiceId};
 pub struct Reactor {
     limits: Limits,
     services: Vec<RegisteredService>,
-    sources: os::Sources,
+    sources: BoundSources,
     handle: Handle,
     inbox: handle::HandleReceiver,
 }
 
 impl Reactor {
-    /// A loop without services. `max_connections` is lowered to what the process's descriptor limit leaves room for, with a
-    /// line in the log.
+    /// Returns a loop without services. Lowers `max_connections` to what the process's descriptor
+    /// limit leaves room for, with a line in the log.
     ///
     /// # Errors
-    /// [`Error::Limits`] when the limits contradict themselves, [`Error::Poll`] when the system has no poll instance to give.
+    /// [`Error::Limits`] if the limits contradict each other, [`Error::Poll`] if the system gives
+    /// no poll instance.
     pub fn new(mut limits: Limits) -> Result<Self, Error> {
         limits.validate()?;
         fit_to_descriptors(&mut limits, 1);
-        let sources = os::Sources::new().map_err(Error::Poll)?;
+        let sources = BoundSources::new().map_err(Error::Poll)?;
         let (handle, inbox) = handle::pair(sources.wake(), limits.max_queued_messages);
         Ok(Self { limits, services: Vec::new(), sources, handle, inbox })
     }
 
-    /// Adds a service; `name` is how the log calls it.
+    /// Adds a service. The log uses `name` for it.
     pub fn add_service(&mut self, name: impl Into<String>, service: impl Service + Send + 'static) -> ServiceId {
         self.services.push(RegisteredService { name: name.into(), service: Box::new(service) });
         ServiceId(self.services.len() - 1)
     }
 
-    /// Listens for `service`. Returns the endpoint really bound, which differs where port 0 was asked for. Connections wait in
-    /// the backlog until [`run`](Self::run). A UDP socket has no use for a framing: each datagram is a message.
+    /// Listens for `service`. Returns the endpoint that is bound, with the port that the system
+    /// chose if port 0 was asked for. Connections wait in the backlog until [`run`](Self::run). A
+    /// UDP socket ignores the framing: each datagram is a message.
     ///
     /// # Errors
-    /// [`Error::Bind`] when the address cannot be had.
+    /// [`Error::Bind`] if the address cannot be bound, or the service is of another reactor.
     pub fn listen(&mut self, service: ServiceId, endpoint: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
         let bound = if service.0 < self.services.len() {
             self.sources.listen(service, endpoint, framing, &self.limits)
@@ -92,17 +102,22 @@ impl Reactor {
         bound.map_err(|source| Error::Bind { endpoint: endpoint.clone(), source })
     }
 
-    /// Serves a peer that is there already, such as the operator at a terminal: what it says is read from `input`, what it is
-    /// told is written to `output`. To `service` it is a connection like any other, of [`Peer::Console`](crate::Peer::Console),
-    /// opened when [`run`](Self::run) begins.
+    /// Serves an existing input and output, such as the operator's terminal. To `service` they are
+    /// a connection like any other, of [`Peer::Console`](crate::Peer::Console), which opens when
+    /// [`run`](Self::run) begins.
     ///
-    /// It differs in this. It does not count against `max_connections`. No deadline ends it, because an operator may type
-    /// slowly or stop the output; what is not read is bounded, and beyond the bound the oldest goes, whatever
-    /// [`Limits::slow_consumer`] says. Its end (Ctrl-D, the end of a pipe, a terminal that hangs up) is its own: the loop goes on.
+    /// A console differs from a client in these points:
     ///
-    /// Terminals, pipes, sockets, regular files and `/dev/null` will do. No flag of the descriptors is changed, because whoever
-    /// started this process shares them: a terminal or pipe is opened again instead, which needs the right to do so. Regular
-    /// files are read and written as they are, and wait for their disk.
+    /// - It does not count against `max_connections`.
+    /// - No deadline closes it, because an operator may type slowly or stop the output.
+    /// - Its unread output is bounded like a client's, but beyond the bound the oldest frames are
+    ///   dropped, whatever [`Limits::slow_consumer`] is.
+    /// - Its end (Ctrl-D, the end of a pipe, a terminal that hangs up) does not stop the loop.
+    ///
+    /// Terminals, pipes, sockets, regular files and `/dev/null` are supported. A terminal or pipe
+    /// is opened again, which needs the permission to do so: setting `O_NONBLOCK` on the
+    /// descriptors themselves would affect every process that shares them. Regular files are read
+    /// and written as they are, and wait for their disk.
     ///
     /// ```no_run
     /// use std::os::fd::AsFd;
@@ -118,7 +133,8 @@ impl Reactor {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Attach`] when one of them cannot be had in a way that never waits.
+    /// [`Error::Attach`] if a descriptor has no nonblocking form, or the service is of another
+    /// reactor.
     #[cfg(unix)]
     pub fn attach(
         &mut self,
@@ -128,40 +144,41 @@ impl Reactor {
         framing: Framing,
     ) -> Result<(), Error> {
         if service.0 >= self.services.len() {
-            let stranger = io::Error::new(io::ErrorKind::InvalidInput, "the service is of another reactor");
-            return Err(Error::Attach(stranger));
+            let unknown = io::Error::new(io::ErrorKind::InvalidInput, "the service is of another reactor");
+            return Err(Error::Attach(unknown));
         }
         self.sources.attach(service, (input.into(), output.into()), framing).map_err(Error::Attach)
     }
 
-    /// A pipe to this loop for those who can do no more than write a byte, such as a signal handler: any byte gives
-    /// `command`. It may be kept as long as one likes, and written to when the loop has ended.
+    /// Returns a pipe to this loop for code that can only write a byte, such as a signal handler:
+    /// any byte gives `command`. Writing to the pipe is harmless after the loop has ended.
     ///
     /// # Errors
-    /// What the operating system said.
+    /// The error of the system call that failed.
     #[cfg(unix)]
     pub fn command_pipe(&mut self, command: Command) -> io::Result<std::os::unix::net::UnixStream> {
-        self.sources.pipe(command)
+        self.sources.command_pipe(command)
     }
 
-    /// What other threads use to reach the loop, before it runs and while it does.
+    /// Returns a handle with which other threads reach the loop, before and while it runs.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// The limits in force.
+    /// Returns the limits in force.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Runs until it is stopped or drained through a [`Handle`] or by a service; returns what it has done.
+    /// Runs until the loop is stopped or drained, through a [`Handle`] or by a service. Returns the
+    /// loop's counters.
     ///
     /// # Errors
-    /// [`Error::Poll`] when the operating system fails to poll. Nothing that a peer does ends the loop.
+    /// [`Error::Poll`] if polling fails. Nothing that a peer does ends the loop.
     pub fn run(self) -> Result<Stats, Error> {
         let wake = self.sources.wake();
-        let net = self.sources.into_net();
-        turn::Turn::new(net, self.limits, self.services, self.inbox, &wake).run().map_err(Error::Poll)
+        let driver = MioDriver::new(self.sources);
+        EventLoop::new(driver, self.limits, self.services, self.inbox, &wake).run().map_err(Error::Poll)
     }
 }
 

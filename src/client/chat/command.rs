@@ -111,10 +111,11 @@ fn word(text: &str) -> Option<String> {
     (!text.is_empty() && !text.contains(char::is_whitespace)).then(|| text.to_owned())
 }
 
+/// Returns the error text that shows the parameters of a command.
 fn usage(name: &str) -> String {
     let known = COMMANDS.iter().find(|(known, ..)| *known == name);
-    let follows = known.map_or("", |(_, follows, _)| *follows);
-    format!("write {name} {follows}").trim_end().to_owned()
+    let parameters = known.map_or("", |(_, parameters, _)| *parameters);
+    format!("write {name} {parameters}").trim_end().to_owned()
 }
 
 /// Splits text into messages of at most [`MAX_TEXT_BYTES`], at the last line break that fits, or
@@ -125,23 +126,23 @@ pub fn split_text(text: &str) -> impl Iterator<Item = &str> {
         if rest.is_empty() {
             return None;
         }
-        let (piece, behind) = if rest.len() <= MAX_TEXT_BYTES {
+        let (part, remainder) = if rest.len() <= MAX_TEXT_BYTES {
             (rest, "")
         } else {
             let (fitting, _) = rest.split_at(rest.floor_char_boundary(MAX_TEXT_BYTES));
-            // The line feed is dropped, because a message is a line. It may be the first byte
+            // The line feed is dropped: the end of a message ends the line. It may be the first byte
             // that does not fit.
-            let feed = match rest.as_bytes().get(fitting.len()) {
+            let line_break = match rest.as_bytes().get(fitting.len()) {
                 Some(b'\n') => Some(fitting.len()),
                 _ => fitting.rfind('\n').filter(|at| *at > 0),
             };
-            match feed {
+            match line_break {
                 Some(at) => (rest.get(..at).unwrap_or_default(), rest.get(at + 1..).unwrap_or_default()),
                 None => rest.split_at(fitting.len()),
             }
         };
-        rest = behind;
-        Some(piece)
+        rest = remainder;
+        Some(part)
     })
 }
 
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn invalid_command_returns_its_usage() {
-        for (line, says) in [
+        for (line, expected) in [
             ("/join", "write /join ROOM"),
             ("/join two rooms", "write /join ROOM"),
             ("/leave two rooms", "write /leave [ROOM]"),
@@ -187,14 +188,14 @@ mod tests {
                 "unknown command /jion: /help lists the commands; to send a line with a leading slash, write //",
             ),
         ] {
-            assert_eq!(parse_line(line), Err(says.to_owned()), "{line}");
+            assert_eq!(parse_line(line), Err(expected.to_owned()), "{line}");
         }
     }
 
     #[test]
     fn every_listed_command_parses() {
-        for (name, follows, _) in COMMANDS {
-            let line = if follows.is_empty() { name.to_owned() } else { format!("{name} a b") };
+        for (name, parameters, _) in COMMANDS {
+            let line = if parameters.is_empty() { name.to_owned() } else { format!("{name} a b") };
             assert!(
                 parse_line(&line).is_ok_and(|typed| typed.is_some()) || parse_line(&format!("{name} a")).is_ok(),
                 "{name}"

@@ -50,7 +50,7 @@ impl ChatSession {
                 self.remove_room(&room);
             }
             ChatEvent::Message { .. } if self.is_reconnecting && self.state == SessionState::Greeting => {
-                self.hold_early(event, now)
+                self.hold_early(event, now);
             }
             ChatEvent::Message { .. } => self.handle_message(event, now),
             ChatEvent::Ack { label, id } => self.handle_ack(label, *id, now),

@@ -1,8 +1,9 @@
 //! A client-side rate limiter that stays below the server's limit, whatever the network delays.
 //!
 //! The server counts requests on arrival, and the network may deliver evenly sent requests in one
-//! burst. So a request is charged when an answer proves its arrival, not when it is sent. Until then
-//! a token is reserved for it. So this bucket never holds more tokens than the server's.
+//! burst. So a request is charged when an answer proves its arrival, not when it is sent. Until
+//! then a token is reserved for it. This bucket therefore never holds more tokens than the
+//! server's.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -27,12 +28,14 @@ pub(super) enum RequestKind {
     Other,
 }
 
+/// A limit in requests per second, and in requests at once.
 #[derive(Clone, Copy, Debug)]
 struct RateLimit {
     per_second: f64,
     burst: f64,
 }
 
+/// A request without proof of arrival.
 #[derive(Debug)]
 struct InFlightRequest {
     label: u64,
@@ -86,6 +89,7 @@ impl RateLimiter {
         }
     }
 
+    /// Returns true if a request may be sent now.
     pub(super) fn can_send(&mut self, now: Duration) -> bool {
         while self.in_flight.front().is_some_and(|first| now >= first.sent_at + ANSWER_TIMEOUT) {
             self.charge_oldest(now);
@@ -94,6 +98,7 @@ impl RateLimiter {
         self.in_flight.len() < MAX_IN_FLIGHT && (self.limit.is_none() || self.missing_tokens() <= 0.0)
     }
 
+    /// Records a request that was sent.
     pub(super) fn record_sent(&mut self, label: u64, kind: RequestKind, now: Duration) {
         self.in_flight.push_back(InFlightRequest { label, kind, sent_at: now });
     }
@@ -125,11 +130,12 @@ impl RateLimiter {
     }
 
     /// Returns the number of tokens that one more request lacks.
-    #[expect(clippy::cast_precision_loss, reason = "there are 64 at most")]
+    #[expect(clippy::cast_precision_loss, reason = "at most MAX_IN_FLIGHT")]
     fn missing_tokens(&self) -> f64 {
         self.in_flight.len() as f64 + 1.0 - self.tokens
     }
 
+    /// Charges the oldest request in flight, which has arrived.
     fn charge_oldest(&mut self, now: Duration) {
         self.refill(now);
         self.in_flight.pop_front();

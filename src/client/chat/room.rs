@@ -20,7 +20,7 @@ const GAP_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct ClientRoom {
     /// Label of the join request without an answer.
     pub(super) join_label: Option<u64>,
-    /// True if the client has been a member.
+    /// True after the server confirmed the first join.
     pub(super) is_joined: bool,
     /// True if the user has left, and the server has not confirmed it.
     pub(super) is_leaving: bool,
@@ -28,7 +28,9 @@ pub(super) struct ClientRoom {
     last_id: Option<u64>,
     /// Id of the user's own last message that was acknowledged.
     pub(super) last_acked_id: u64,
+    /// Messages after a gap, by id.
     held: BTreeMap<u64, ChatEvent<'static>>,
+    /// Start of the wait for the first missing id.
     gap_since: Option<Duration>,
 }
 
@@ -94,12 +96,12 @@ impl ClientRoom {
             return 0;
         }
         // If the server sent some of these messages all the same, they are shown.
-        let behind = self.held.split_off(&end.saturating_add(1));
-        let came = std::mem::replace(&mut self.held, behind);
+        let later = self.held.split_off(&end.saturating_add(1));
+        let received = std::mem::replace(&mut self.held, later);
         // Messages before the first one that the user received are not lost to the user.
-        let known = if last_id == 0 { came.keys().next().map_or(end, |first| first - 1) } else { last_id };
-        let missing = end - known - came.len() as u64;
-        shown.extend(came.into_values());
+        let known = if last_id == 0 { received.keys().next().map_or(end, |first| first - 1) } else { last_id };
+        let missing = end - known - received.len() as u64;
+        shown.extend(received.into_values());
         self.last_id = Some(end);
         self.release(now, shown);
         missing
@@ -107,12 +109,12 @@ impl ClientRoom {
 
     /// Restarts the ids at 1. Returns true if an old id was shown.
     pub(super) fn reset_ids(&mut self) -> bool {
-        let seen = self.last_id.is_some_and(|last_id| last_id > 0);
+        let was_shown = self.last_id.is_some_and(|last_id| last_id > 0);
         self.last_id = Some(0);
         self.last_acked_id = 0;
         self.held.clear();
         self.gap_since = None;
-        seen
+        was_shown
     }
 
     /// Returns the time at which the room stops waiting for a missing id.
@@ -130,6 +132,7 @@ impl ClientRoom {
         missing
     }
 
+    /// Moves the held messages that are next in order to `shown`.
     fn release(&mut self, now: Duration, shown: &mut Vec<ChatEvent<'static>>) {
         let before = shown.len();
         while let (Some(last_id), Some(entry)) = (self.last_id, self.held.first_entry()) {
@@ -159,7 +162,7 @@ mod tests {
     }
 
     /// Receives `ids` in this order. Returns the ids shown, and the number of lost messages.
-    fn taken(room: &mut ClientRoom, ids: &[u64], now: u64) -> (Vec<u64>, u64) {
+    fn receive_all(room: &mut ClientRoom, ids: &[u64], now: u64) -> (Vec<u64>, u64) {
         let mut shown = Vec::new();
         let missing = ids.iter().map(|id| room.receive(*id, message(*id), Duration::from_secs(now), &mut shown)).sum();
         (ids_of(&shown), missing)
@@ -175,21 +178,21 @@ mod tests {
     #[test]
     fn replayed_messages_are_shown_before_newer_ones() {
         let mut room = ClientRoom::default();
-        assert_eq!(taken(&mut room, &[5, 6, 6], 0), (vec![5, 6], 0));
-        assert_eq!(taken(&mut room, &[9, 10], 0), (vec![], 0));
-        assert_eq!(taken(&mut room, &[7, 8, 9, 4], 0), (vec![7, 8, 9, 10], 0));
+        assert_eq!(receive_all(&mut room, &[5, 6, 6], 0), (vec![5, 6], 0));
+        assert_eq!(receive_all(&mut room, &[9, 10], 0), (vec![], 0));
+        assert_eq!(receive_all(&mut room, &[7, 8, 9, 4], 0), (vec![7, 8, 9, 10], 0));
         assert_eq!((room.replay_after(), room.gap_deadline()), (Some(10), None));
     }
 
     #[test]
     fn ids_that_the_server_lost_are_skipped_and_counted_once() {
         let mut room = ClientRoom::default();
-        taken(&mut room, &[1, 2, 9], 0);
+        receive_all(&mut room, &[1, 2, 9], 0);
         let mut shown = Vec::new();
         assert_eq!(room.skip(3, 4, Duration::ZERO, &mut shown), 4);
         assert_eq!(room.skip(3, 4, Duration::ZERO, &mut shown), 0);
         assert!(shown.is_empty());
-        assert_eq!(taken(&mut room, &[7, 8], 0), (vec![7, 8, 9], 0));
+        assert_eq!(receive_all(&mut room, &[7, 8], 0), (vec![7, 8, 9], 0));
         assert_eq!(room.skip(8, 10, Duration::ZERO, &mut shown), 8);
         assert_eq!(room.skip(1, u64::MAX, Duration::ZERO, &mut shown), u64::MAX - 18);
     }
@@ -197,23 +200,23 @@ mod tests {
     #[test]
     fn gap_wait_is_bounded_in_time_and_messages() {
         let mut room = ClientRoom::default();
-        taken(&mut room, &[1, 5, 6], 3);
+        receive_all(&mut room, &[1, 5, 6], 3);
         assert_eq!(room.gap_deadline(), Some(Duration::from_secs(13)));
-        taken(&mut room, &[8], 5);
+        receive_all(&mut room, &[8], 5);
         assert_eq!(room.gap_deadline(), Some(Duration::from_secs(13)), "the gap is as old as it was");
         let mut shown = Vec::new();
         assert_eq!((room.skip_gap(Duration::from_secs(13), &mut shown), ids_of(&shown)), (3, vec![5, 6]));
         assert_eq!(room.gap_deadline(), Some(Duration::from_secs(23)), "of the next gap");
         let many: Vec<_> = (9..10 + MAX_HELD as u64).collect();
-        let (shown, missing) = taken(&mut room, &many, 14);
+        let (shown, missing) = receive_all(&mut room, &many, 14);
         assert_eq!((shown.first(), shown.len(), missing), (Some(&8), MAX_HELD + 2, 1));
     }
 
     #[test]
     fn ids_restart_at_one() {
         let mut room = ClientRoom::default();
-        taken(&mut room, &[100, 103], 0);
+        receive_all(&mut room, &[100, 103], 0);
         room.reset_ids();
-        assert_eq!(taken(&mut room, &[2, 1, 3], 0), (vec![1, 2, 3], 0));
+        assert_eq!(receive_all(&mut room, &[2, 1, 3], 0), (vec![1, 2, 3], 0));
     }
 }

@@ -13,7 +13,7 @@ const MAX_EXCERPT_CHARS: usize = 20;
 /// The parser of one response.
 ///
 /// ```
-/// use switchboard::client::exec::{ExecDialect, ResponseParser, ParseStep};
+/// use switchboard::client::exec::{ExecDialect, ParseStep, ResponseParser};
 /// let mut parser = ResponseParser::new(ExecDialect::Length);
 /// assert_eq!(parser.push(&[2, 0, 0, 0, b'h'])?, ParseStep::NeedMore);
 /// assert_eq!(parser.push(b"i")?, ParseStep::Done);
@@ -28,6 +28,7 @@ pub struct ResponseParser {
     header: Option<ResponseHeader>,
 }
 
+/// The part of the response that the parser expects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ParserState {
     Length,
@@ -159,6 +160,7 @@ impl ResponseParser {
         std::mem::take(&mut self.buffer).try_into().unwrap_or_default()
     }
 
+    /// Handles bytes in [`ParserState::Ready`].
     fn push_ready(&mut self, bytes: &[u8]) -> Result<ParseStep, ExecResponseError> {
         // One byte more than the longest valid length is enough to detect an error.
         let room = (READY.len() + MAX_LENGTH_DIGITS + 1).saturating_sub(self.buffer.len());
@@ -192,6 +194,7 @@ impl ResponseParser {
     }
 }
 
+/// Returns the state that expects the output, after a check of its declared length.
 fn output_state(bytes: u64, md5: Option<String>) -> Result<ParserState, ExecResponseError> {
     let fits = usize::try_from(bytes).ok().filter(|bytes| *bytes <= MAX_OUTPUT_BYTES);
     fits.map(|bytes| ParserState::Output { bytes, md5 }).ok_or(ExecResponseError::OutputTooLong(bytes))

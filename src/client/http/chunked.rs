@@ -32,6 +32,7 @@ pub(super) struct ChunkedDecoder {
     extension_bytes: usize,
 }
 
+/// The next element that the decoder expects.
 #[derive(Debug)]
 enum ChunkState {
     Size {

@@ -71,7 +71,7 @@ pub trait ResponseSink {
         &mut self,
         _from: &HttpUrl,
         _head: &ResponseHead,
-        _promised: Option<u64>,
+        _content_length: Option<u64>,
     ) -> io::Result<ControlFlow<()>> {
         Ok(ControlFlow::Continue(()))
     }
@@ -132,20 +132,24 @@ pub fn fetch(
 
 /// The result of one request.
 enum RequestOutcome {
+    /// The head of the final response, whose body is complete.
     Done(ResponseHead),
     /// The head, and the value of its `Location` field.
     Redirect(ResponseHead, String),
 }
 
+/// The state that all requests of one fetch share.
 struct Fetcher<'a> {
     options: &'a FetchOptions,
     poller: SocketPoller,
+    /// Deadline of the whole fetch.
     total: Option<FetchDeadline>,
     /// Bytes of the body received.
     received_bytes: u64,
 }
 
 impl Fetcher<'_> {
+    /// Sends one request and receives its response.
     fn request(
         &mut self,
         url: &HttpUrl,

@@ -1,9 +1,9 @@
-//! Newcomers: how many a turn lets in, what they are told when there is no room, and errors that are nobody's fault.
+//! Accepting: the budget of a turn, rejection when the server is full, and errors of `accept`.
 
 use std::io;
 use std::time::Duration;
 
-use super::{LINES, RAW, Rig, heard, wire};
+use super::{LINES, RAW, TestLoop, framed, received};
 use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::limits::Limits;
 
@@ -17,164 +17,164 @@ fn out_of_descriptors() -> io::Error {
     io::Error::from_raw_os_error(10_024)
 }
 
-fn crowd(rig: &Rig, count: usize) -> Vec<ScriptedSocket> {
-    (0..count).map(|_| rig.world.connect(0)).collect()
+fn connect_many(test: &TestLoop, count: usize) -> Vec<ScriptedSocket> {
+    (0..count).map(|_| test.script.connect(0)).collect()
 }
 
 #[test]
-fn a_turn_accepts_its_budget_and_the_rest_needs_no_other_event() {
-    let mut rig = Rig::new(Limits { accept_budget: 3, ..Limits::default() });
-    let newcomers = crowd(&rig, 8);
-    rig.turn();
-    assert_eq!(rig.turn.desk.stats.open, 3);
-    rig.turn();
-    assert_eq!(rig.turn.desk.stats.open, 6);
-    rig.settle();
-    assert_eq!(rig.turn.desk.stats.open, 8);
-    for socket in &newcomers {
-        socket.send(&wire(["hello"]));
+fn a_turn_accepts_up_to_its_budget_and_continues_unprompted() {
+    let mut test = TestLoop::new(Limits { accept_budget: 3, ..Limits::default() });
+    let pending = connect_many(&test, 8);
+    test.turn();
+    assert_eq!(test.event_loop.worker.stats.open, 3);
+    test.turn();
+    assert_eq!(test.event_loop.worker.stats.open, 6);
+    test.run_until_idle();
+    assert_eq!(test.event_loop.worker.stats.open, 8);
+    for socket in &pending {
+        socket.send(&framed(["hello"]));
     }
-    rig.settle();
-    assert!(newcomers.iter().all(|socket| heard(socket) == ["hello"]));
+    test.run_until_idle();
+    assert!(pending.iter().all(|socket| received(socket) == ["hello"]));
 }
 
 #[test]
-fn a_budget_that_ends_exactly_with_the_backlog_still_notices_the_next_newcomer() {
-    let mut rig = Rig::new(Limits { accept_budget: 3, ..Limits::default() });
-    let _newcomers = crowd(&rig, 3);
-    rig.settle();
-    let _another = rig.connect();
-    assert_eq!(rig.turn.desk.stats.open, 4);
+fn an_accept_budget_equal_to_the_backlog_loses_no_event() {
+    let mut test = TestLoop::new(Limits { accept_budget: 3, ..Limits::default() });
+    let _pending = connect_many(&test, 3);
+    test.run_until_idle();
+    let _another = test.connect();
+    assert_eq!(test.event_loop.worker.stats.open, 4);
 }
 
 #[test]
-fn a_newcomer_that_left_while_it_waited_does_not_keep_the_next_from_coming_in() {
-    let mut rig = Rig::new(Limits::default());
+fn an_aborted_accept_is_followed_by_the_next() {
+    let mut test = TestLoop::new(Limits::default());
     let kinds = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted, io::ErrorKind::ConnectionAborted];
-    rig.world.fail_accepts(0, kinds.map(io::Error::from));
-    let socket = rig.connect();
-    assert!(rig.is_held(&socket));
-    assert_eq!(rig.turn.desk.stats.accepted, 1);
+    test.script.fail_accepts(0, kinds.map(io::Error::from));
+    let socket = test.connect();
+    assert!(test.has_connection(&socket));
+    assert_eq!(test.event_loop.worker.stats.accepted, 1);
 }
 
 #[test]
-fn out_of_descriptors_accepting_pauses_until_a_connection_closes() {
-    let mut rig = Rig::new(Limits::default());
-    let leaving = rig.connect();
-    rig.world.fail_accepts(0, [out_of_descriptors()]);
-    let waiting = rig.world.connect(0);
-    assert_eq!(rig.settle(), Some(Duration::from_millis(100)), "the loop sleeps: it does not try again and again");
-    assert_eq!(rig.turn.desk.stats.accept_pauses, 1);
-    assert!(!rig.is_held(&waiting));
+fn without_descriptors_accept_pauses_until_a_close() {
+    let mut test = TestLoop::new(Limits::default());
+    let leaving = test.connect();
+    test.script.fail_accepts(0, [out_of_descriptors()]);
+    let waiting = test.script.connect(0);
+    assert_eq!(test.run_until_idle(), Some(Duration::from_millis(100)), "the loop sleeps and does not retry at once");
+    assert_eq!(test.event_loop.worker.stats.accept_pauses, 1);
+    assert!(!test.has_connection(&waiting));
     leaving.finish();
-    rig.settle();
-    assert!(rig.is_held(&waiting));
+    test.run_until_idle();
+    assert!(test.has_connection(&waiting));
 }
 
 #[test]
-fn out_of_descriptors_accepting_is_tried_again_after_a_tenth_of_a_second() {
-    let mut rig = Rig::new(Limits::default());
-    rig.world.fail_accepts(0, [out_of_descriptors(), out_of_descriptors()]);
-    let waiting = rig.world.connect(0);
-    rig.settle();
-    rig.elapse(Duration::from_millis(99));
-    assert_eq!(rig.turn.desk.stats.accept_pauses, 1);
-    rig.elapse(Duration::from_millis(1));
-    assert_eq!(rig.turn.desk.stats.accept_pauses, 2);
-    assert_eq!(rig.world.backlog(0), 1);
-    rig.elapse(Duration::from_millis(100));
-    assert!(rig.is_held(&waiting));
+fn without_descriptors_accept_is_retried_after_100_ms() {
+    let mut test = TestLoop::new(Limits::default());
+    test.script.fail_accepts(0, [out_of_descriptors(), out_of_descriptors()]);
+    let waiting = test.script.connect(0);
+    test.run_until_idle();
+    test.advance_time(Duration::from_millis(99));
+    assert_eq!(test.event_loop.worker.stats.accept_pauses, 1);
+    test.advance_time(Duration::from_millis(1));
+    assert_eq!(test.event_loop.worker.stats.accept_pauses, 2);
+    assert_eq!(test.script.backlog(0), 1);
+    test.advance_time(Duration::from_millis(100));
+    assert!(test.has_connection(&waiting));
 }
 
 #[test]
-fn an_error_that_may_last_pauses_accepting_and_does_not_make_the_loop_spin() {
-    let mut rig = Rig::new(Limits::default());
-    rig.world.fail_accepts(0, [io::ErrorKind::NetworkDown.into()]);
-    let waiting = rig.world.connect(0);
-    assert_eq!(rig.settle(), Some(Duration::from_millis(100)));
-    rig.elapse(Duration::from_millis(100));
-    assert!(rig.is_held(&waiting));
+fn a_lasting_accept_error_pauses_and_does_not_spin() {
+    let mut test = TestLoop::new(Limits::default());
+    test.script.fail_accepts(0, [io::ErrorKind::NetworkDown.into()]);
+    let waiting = test.script.connect(0);
+    assert_eq!(test.run_until_idle(), Some(Duration::from_millis(100)));
+    test.advance_time(Duration::from_millis(100));
+    assert!(test.has_connection(&waiting));
 }
 
 #[test]
-fn newcomers_that_arrive_during_a_pause_do_not_end_it() {
-    let mut rig = Rig::new(Limits::default());
-    rig.world.fail_accepts(0, [out_of_descriptors()]);
-    let _first = rig.world.connect(0);
-    rig.settle();
-    let _second = rig.world.connect(0);
-    rig.settle();
-    assert_eq!(rig.world.backlog(0), 2);
-    rig.elapse(Duration::from_millis(100));
-    assert_eq!(rig.world.backlog(0), 0);
+fn pending_connections_do_not_end_an_accept_pause() {
+    let mut test = TestLoop::new(Limits::default());
+    test.script.fail_accepts(0, [out_of_descriptors()]);
+    let _first = test.script.connect(0);
+    test.run_until_idle();
+    let _second = test.script.connect(0);
+    test.run_until_idle();
+    assert_eq!(test.script.backlog(0), 2);
+    test.advance_time(Duration::from_millis(100));
+    assert_eq!(test.script.backlog(0), 0);
 }
 
 #[test]
-fn a_newcomer_to_a_full_server_is_told_why_in_its_own_framing_and_let_go() {
-    let mut rig = Rig::new(Limits { max_connections: 1, ..Limits::default() });
-    let _resident = rig.connect();
-    let framed = rig.connect();
-    let lines = rig.connect_to(LINES);
-    let raw = rig.connect_to(RAW);
-    assert_eq!(heard(&framed), ["server is full: 1 connections"]);
+fn a_full_server_rejects_in_each_framing_and_closes() {
+    let mut test = TestLoop::new(Limits { max_connections: 1, ..Limits::default() });
+    let _resident = test.connect();
+    let framed = test.connect();
+    let lines = test.connect_to(LINES);
+    let raw = test.connect_to(RAW);
+    assert_eq!(received(&framed), ["server is full: 1 connections"]);
     assert_eq!(lines.written(), b"server is full: 1 connections\n");
     assert_eq!(raw.written(), b"server is full: 1 connections\n");
     for socket in [&framed, &lines, &raw] {
         assert!(socket.is_shut_down() && !socket.is_closed());
         socket.send(b"what it had to say");
         socket.finish();
-        rig.settle();
+        test.run_until_idle();
         assert!(socket.is_closed());
     }
-    assert_eq!(rig.turn.desk.stats.refused, 3);
-    assert_eq!(rig.log(), ["open 0"], "no service ever knew them");
+    assert_eq!(test.event_loop.worker.stats.refused, 3);
+    assert_eq!(test.log(), ["open 0"], "a rejected connection has no callback");
 }
 
 #[test]
-fn a_place_that_becomes_free_is_given_to_the_next() {
-    let mut rig = Rig::new(Limits { max_connections: 1, ..Limits::default() });
-    let resident = rig.connect();
-    let _refused = rig.connect();
+fn a_freed_place_goes_to_the_next_connection() {
+    let mut test = TestLoop::new(Limits { max_connections: 1, ..Limits::default() });
+    let resident = test.connect();
+    let _rejected = test.connect();
     resident.finish();
-    rig.settle();
-    let next = rig.connect();
-    next.send(&wire(["hello"]));
-    rig.settle();
-    assert_eq!(heard(&next), ["hello"]);
+    test.run_until_idle();
+    let next = test.connect();
+    next.send(&framed(["hello"]));
+    test.run_until_idle();
+    assert_eq!(received(&next), ["hello"]);
 }
 
 #[test]
-fn sixty_four_refused_newcomers_are_told_and_more_are_closed_without_a_word() {
-    let mut rig = Rig::new(Limits { max_connections: 1, ..Limits::default() });
-    let _resident = rig.connect();
-    let refused = crowd(&rig, 70);
-    rig.settle();
-    assert_eq!(refused.iter().filter(|socket| socket.is_shut_down()).count(), 64);
-    assert!(refused[64..].iter().all(|socket| socket.is_closed() && socket.written().is_empty()));
-    assert_eq!(rig.turn.desk.stats.refused, 70);
-    rig.elapse(Limits::default().linger_timeout);
-    assert!(refused.iter().all(ScriptedSocket::is_closed));
-    assert!(rig.turn.refused_open == 0 && rig.turn.conns.len() == 1);
+fn up_to_64_rejected_connections_get_the_reason() {
+    let mut test = TestLoop::new(Limits { max_connections: 1, ..Limits::default() });
+    let _resident = test.connect();
+    let rejected = connect_many(&test, 70);
+    test.run_until_idle();
+    assert_eq!(rejected.iter().filter(|socket| socket.is_shut_down()).count(), 64);
+    assert!(rejected[64..].iter().all(|socket| socket.is_closed() && socket.written().is_empty()));
+    assert_eq!(test.event_loop.worker.stats.refused, 70);
+    test.advance_time(Limits::default().linger_timeout);
+    assert!(rejected.iter().all(ScriptedSocket::is_closed));
+    assert!(test.event_loop.open_rejected == 0 && test.event_loop.connections.len() == 1);
 }
 
 #[test]
-fn a_refused_newcomer_that_broke_off_meanwhile_is_forgotten() {
-    let mut rig = Rig::new(Limits { max_connections: 1, ..Limits::default() });
-    let _resident = rig.connect();
-    let refused = rig.world.connect(0);
-    refused.reset();
-    rig.settle();
-    assert!(refused.is_closed());
-    assert_eq!(rig.turn.refused_open, 0);
+fn a_rejected_connection_that_was_reset_is_removed() {
+    let mut test = TestLoop::new(Limits { max_connections: 1, ..Limits::default() });
+    let _resident = test.connect();
+    let rejected = test.script.connect(0);
+    rejected.reset();
+    test.run_until_idle();
+    assert!(rejected.is_closed());
+    assert_eq!(test.event_loop.open_rejected, 0);
 }
 
 #[test]
-fn a_newcomer_that_cannot_be_watched_is_closed_and_no_service_hears_of_it() {
-    let mut rig = Rig::new(Limits::default());
-    rig.world.refuse_next_open();
-    let unlucky = rig.connect();
-    assert!(unlucky.is_closed());
-    let next = rig.connect();
-    assert!(rig.is_held(&next));
-    assert_eq!(rig.log(), ["open 0"]);
+fn a_failed_registration_closes_without_a_callback() {
+    let mut test = TestLoop::new(Limits::default());
+    test.script.fail_next_register();
+    let failed = test.connect();
+    assert!(failed.is_closed());
+    let next = test.connect();
+    assert!(test.has_connection(&next));
+    assert_eq!(test.log(), ["open 0"]);
 }

@@ -1,14 +1,14 @@
-//! Deadlines under a clock that moves when it is told to.
+//! Deadlines under a scripted clock.
 
 use std::time::Duration;
 
-use super::{Rig, heard, wire};
+use super::{TestLoop, framed, received};
 use crate::engine::limits::Limits;
 
 const SECOND: Duration = Duration::from_secs(1);
-const JUST: Duration = Duration::from_millis(1);
+const MILLI: Duration = Duration::from_millis(1);
 
-/// Frames have 10 seconds, writes 20, lingering 1, idling is allowed; high water is 2000 bytes.
+/// Timeouts: frame 10 s, write 20 s, linger 1 s, idle unlimited. High water is 2000 bytes.
 fn limits() -> Limits {
     Limits {
         frame_timeout: 10 * SECOND,
@@ -19,239 +19,239 @@ fn limits() -> Limits {
     }
 }
 
-fn last(rig: &Rig) -> String {
-    rig.log().last().cloned().unwrap_or_default()
+fn last(test: &TestLoop) -> String {
+    test.log().last().cloned().unwrap_or_default()
 }
 
 #[test]
-fn a_frame_has_its_time_from_its_first_byte_however_often_more_arrives() {
-    let mut rig = Rig::new(limits());
-    let socket = rig.connect();
-    rig.elapse(100 * SECOND);
-    for byte in &wire(["twelve bytes"])[..10] {
+fn the_frame_timeout_counts_from_the_first_byte() {
+    let mut test = TestLoop::new(limits());
+    let socket = test.connect();
+    test.advance_time(100 * SECOND);
+    for byte in &framed(["twelve bytes"])[..10] {
         socket.send(&[*byte]);
-        rig.settle();
-        rig.elapse(SECOND - JUST);
+        test.run_until_idle();
+        test.advance_time(SECOND - MILLI);
         assert!(!socket.is_shut_down());
     }
-    rig.elapse(10 * JUST);
+    test.advance_time(10 * MILLI);
     assert!(socket.is_shut_down());
-    assert!(last(&rig).starts_with("close 0 frame timeout: frame incomplete after 10s"));
+    assert!(last(&test).starts_with("close 0 frame timeout: frame incomplete after 10s"));
 }
 
 #[test]
-fn each_frame_has_a_time_of_its_own() {
-    let mut rig = Rig::new(limits());
-    let socket = rig.connect();
-    let stream = wire(["a frame"; 5]);
-    // Cut so that every piece ends one frame and begins the next.
+fn each_frame_has_its_own_timeout() {
+    let mut test = TestLoop::new(limits());
+    let socket = test.connect();
+    let stream = framed(["a frame"; 5]);
+    // Each piece ends one frame and begins the next.
     for piece in stream.chunks(9 + 1) {
         socket.send(piece);
-        rig.settle();
-        rig.elapse(9 * SECOND);
+        test.run_until_idle();
+        test.advance_time(9 * SECOND);
     }
-    assert_eq!(heard(&socket).len(), 5);
+    assert_eq!(received(&socket).len(), 5);
     assert!(!socket.is_shut_down());
 }
 
 #[test]
-fn a_loop_with_half_a_frame_sleeps_until_its_deadline_and_no_longer() {
-    let mut rig = Rig::new(limits());
-    let socket = rig.connect();
+fn the_loop_sleeps_until_the_frame_deadline() {
+    let mut test = TestLoop::new(limits());
+    let socket = test.connect();
     socket.send(&[0]);
-    assert_eq!(rig.settle(), Some(10 * SECOND));
-    rig.world.advance(4 * SECOND);
-    rig.turn();
-    assert_eq!(rig.settle(), Some(6 * SECOND));
+    assert_eq!(test.run_until_idle(), Some(10 * SECOND));
+    test.script.advance(4 * SECOND);
+    test.turn();
+    assert_eq!(test.run_until_idle(), Some(6 * SECOND));
 }
 
 #[test]
-fn time_in_which_we_did_not_read_is_not_held_against_a_frame() {
-    let mut rig = Rig::new(limits());
-    let socket = rig.connect();
+fn the_frame_timeout_excludes_read_pauses() {
+    let mut test = TestLoop::new(limits());
+    let socket = test.connect();
     socket.set_room(0);
-    let mut bytes = wire(["big 3000"]);
-    bytes.extend(&wire(["half a frame"])[..5]);
+    let mut bytes = framed(["big 3000"]);
+    bytes.extend(&framed(["half a frame"])[..5]);
     socket.send(&bytes);
-    rig.settle();
+    test.run_until_idle();
     for _ in 0..3 {
-        // One byte at a time keeps the write deadline away and reading paused.
-        rig.elapse(15 * SECOND);
+        // One byte at a time keeps the write deadline from passing and reading paused.
+        test.advance_time(15 * SECOND);
         socket.set_room(1);
-        rig.settle();
+        test.run_until_idle();
     }
     socket.set_room(usize::MAX);
-    rig.settle();
+    test.run_until_idle();
     assert!(!socket.is_shut_down());
-    rig.elapse(10 * SECOND - JUST);
-    assert!(!socket.is_shut_down(), "the frame's time begins where it stood when we paused");
-    rig.elapse(JUST);
+    test.advance_time(10 * SECOND - MILLI);
+    assert!(!socket.is_shut_down(), "the frame's time goes on from where the pause began");
+    test.advance_time(MILLI);
     assert!(socket.is_shut_down());
 }
 
 #[test]
-fn an_idle_connection_ends_when_nothing_moved_in_either_direction() {
-    let mut rig = Rig::new(Limits { idle_timeout: 5 * SECOND, ..limits() });
-    let (idle, busy, hearing) = (rig.connect(), rig.connect(), rig.connect());
+fn the_idle_timeout_needs_silence_in_both_directions() {
+    let mut test = TestLoop::new(Limits { idle_timeout: 5 * SECOND, ..limits() });
+    let (idle, busy, listening) = (test.connect(), test.connect(), test.connect());
     for _ in 0..4 {
-        rig.elapse(2 * SECOND);
-        busy.send(&wire(["tell 2 something"]));
-        rig.settle();
+        test.advance_time(2 * SECOND);
+        busy.send(&framed(["send 2 something"]));
+        test.run_until_idle();
     }
     assert!(idle.is_shut_down());
-    assert!(!busy.is_shut_down() && !hearing.is_shut_down());
-    assert_eq!(last(&rig), "close 0 idle timeout: no data for 5s");
-    assert_eq!(rig.turn.desk.stats.faulted, 0);
+    assert!(!busy.is_shut_down() && !listening.is_shut_down());
+    assert_eq!(last(&test), "close 0 idle timeout: no data for 5s");
+    assert_eq!(test.event_loop.worker.stats.faulted, 0);
 }
 
 #[test]
-fn a_connection_is_not_idle_while_work_is_done_for_it() {
-    let mut rig = Rig::new(Limits { idle_timeout: 5 * SECOND, ..limits() });
-    let socket = rig.connect();
-    let gate = rig.puppet.gate();
+fn a_connection_with_a_running_job_is_not_idle() {
+    let mut test = TestLoop::new(Limits { idle_timeout: 5 * SECOND, ..limits() });
+    let socket = test.connect();
+    let gate = test.service.gate();
     let hold = gate.lock().unwrap();
-    socket.send(&wire(["job done"]));
-    rig.settle();
-    rig.elapse(60 * SECOND);
+    socket.send(&framed(["job done"]));
+    test.run_until_idle();
+    test.advance_time(60 * SECOND);
     assert!(!socket.is_shut_down());
     drop(hold);
-    rig.await_wake();
-    assert_eq!(heard(&socket), ["done"]);
-    rig.elapse(5 * SECOND);
+    test.wait_for_wake();
+    assert_eq!(received(&socket), ["done"]);
+    test.advance_time(5 * SECOND);
     assert!(socket.is_shut_down());
 }
 
 #[test]
-fn a_peer_that_takes_a_byte_now_and_then_is_slow_and_one_that_takes_none_is_gone() {
-    let mut rig = Rig::new(limits());
-    let socket = rig.connect();
+fn the_write_timeout_counts_from_the_last_byte_taken() {
+    let mut test = TestLoop::new(limits());
+    let socket = test.connect();
     socket.set_room(1);
-    socket.send(&wire(["big 1000"]));
-    rig.settle();
+    socket.send(&framed(["big 1000"]));
+    test.run_until_idle();
     for _ in 0..5 {
-        rig.elapse(19 * SECOND);
+        test.advance_time(19 * SECOND);
         socket.set_room(1);
-        rig.settle();
+        test.run_until_idle();
     }
     assert!(!socket.is_closed());
-    rig.elapse(20 * SECOND - JUST);
+    test.advance_time(20 * SECOND - MILLI);
     assert!(!socket.is_closed());
-    rig.elapse(JUST);
+    test.advance_time(MILLI);
     assert!(socket.is_closed());
-    assert_eq!(last(&rig), "close 0 write timeout: the peer received no byte for 20s");
+    assert_eq!(last(&test), "close 0 write timeout: the peer received no byte for 20s");
 }
 
 #[test]
-fn a_message_from_another_connection_starts_the_time_to_take_it() {
-    let mut rig = Rig::new(limits());
-    let (slow, speaker) = (rig.connect(), rig.connect());
+fn a_send_starts_the_receivers_write_timeout() {
+    let mut test = TestLoop::new(limits());
+    let (slow, speaker) = (test.connect(), test.connect());
     slow.set_room(0);
-    rig.elapse(100 * SECOND);
-    speaker.send(&wire(["tell 0 words"]));
-    rig.settle();
-    rig.elapse(19 * SECOND);
+    test.advance_time(100 * SECOND);
+    speaker.send(&framed(["send 0 words"]));
+    test.run_until_idle();
+    test.advance_time(19 * SECOND);
     assert!(!slow.is_closed());
-    rig.elapse(SECOND);
+    test.advance_time(SECOND);
     assert!(slow.is_closed());
 }
 
 #[test]
-fn a_peer_that_takes_none_of_its_last_words_is_given_up_and_its_bytes_no_longer_count() {
-    let mut rig = Rig::new(limits());
-    let socket = rig.connect();
+fn the_write_timeout_ends_a_flush_and_frees_its_bytes() {
+    let mut test = TestLoop::new(limits());
+    let socket = test.connect();
     socket.set_room(0);
-    socket.send(&wire(["big 1000", "close"]));
-    rig.settle();
-    assert!(rig.turn.desk.stats.buffered_bytes > 1000);
-    rig.elapse(20 * SECOND);
+    socket.send(&framed(["big 1000", "close"]));
+    test.run_until_idle();
+    assert!(test.event_loop.worker.stats.buffered_bytes > 1000);
+    test.advance_time(20 * SECOND);
     assert!(socket.is_closed());
-    assert_eq!(rig.turn.desk.stats.buffered_bytes, 0);
-    assert_eq!(last(&rig), "close 0 asked to");
+    assert_eq!(test.event_loop.worker.stats.buffered_bytes, 0);
+    assert_eq!(last(&test), "close 0 asked to");
 }
 
 #[test]
-fn after_our_end_a_silent_or_talkative_peer_has_the_linger_time_and_no_more() {
-    for talks in [false, true] {
-        let mut rig = Rig::new(limits());
-        let socket = rig.connect();
-        socket.send(&wire(["close"]));
-        rig.settle();
+fn the_linger_timeout_ends_a_silent_or_sending_peer() {
+    for sends in [false, true] {
+        let mut test = TestLoop::new(limits());
+        let socket = test.connect();
+        socket.send(&framed(["close"]));
+        test.run_until_idle();
         assert!(socket.is_shut_down());
         for _ in 0..9 {
-            rig.elapse(SECOND / 10);
-            if talks {
+            test.advance_time(SECOND / 10);
+            if sends {
                 socket.send(b"and another thing");
-                rig.settle();
+                test.run_until_idle();
             }
             assert!(!socket.is_closed());
         }
-        rig.elapse(SECOND / 10);
-        assert!(socket.is_closed(), "talks: {talks}");
+        test.advance_time(SECOND / 10);
+        assert!(socket.is_closed(), "sends: {sends}");
     }
 }
 
 #[test]
-fn timeouts_of_zero_are_none() {
+fn a_timeout_of_zero_means_unlimited() {
     let zero = Duration::ZERO;
-    let mut rig = Rig::new(Limits { frame_timeout: zero, write_timeout: zero, idle_timeout: zero, ..limits() });
-    let (half, owing) = (rig.connect(), rig.connect());
+    let mut test = TestLoop::new(Limits { frame_timeout: zero, write_timeout: zero, idle_timeout: zero, ..limits() });
+    let (half, owing) = (test.connect(), test.connect());
     half.send(&[0]);
     owing.set_room(0);
-    owing.send(&wire(["big 10"]));
-    assert_eq!(rig.settle(), None, "there is nothing to wake for");
-    rig.elapse(1_000_000 * SECOND);
+    owing.send(&framed(["big 10"]));
+    assert_eq!(test.run_until_idle(), None, "no timer is set");
+    test.advance_time(1_000_000 * SECOND);
     assert!(!half.is_shut_down() && !owing.is_shut_down());
 }
 
 #[test]
-fn more_that_is_owed_does_not_give_a_peer_more_time() {
-    let mut rig = Rig::new(limits());
-    let (slow, speaker) = (rig.connect(), rig.connect());
+fn more_output_does_not_extend_the_write_timeout() {
+    let mut test = TestLoop::new(limits());
+    let (slow, speaker) = (test.connect(), test.connect());
     slow.set_room(0);
     for _ in 0..4 {
-        speaker.send(&wire(["tell 0 words"]));
-        rig.settle();
-        rig.elapse(5 * SECOND);
+        speaker.send(&framed(["send 0 words"]));
+        test.run_until_idle();
+        test.advance_time(5 * SECOND);
     }
     assert!(slow.is_closed());
 }
 
 #[test]
-fn time_in_which_we_did_not_read_is_no_idleness() {
-    let none = Duration::ZERO;
-    let mut rig = Rig::new(Limits {
+fn the_idle_timeout_excludes_read_pauses() {
+    let unlimited = Duration::ZERO;
+    let mut test = TestLoop::new(Limits {
         idle_timeout: 5 * SECOND,
-        frame_timeout: none,
+        frame_timeout: unlimited,
         max_buffered_bytes: 100_000,
         max_frame_bytes: 60_000,
         ..Limits::default()
     });
-    let (first, held_back) = (rig.connect(), rig.connect());
+    let (first, held_back) = (test.connect(), test.connect());
     for socket in [&first, &held_back] {
-        socket.send(&wire(["x".repeat(50_000)])[..49_000]);
-        rig.settle();
+        socket.send(&framed(["x".repeat(50_000)])[..49_000]);
+        test.run_until_idle();
     }
-    rig.elapse(3 * SECOND);
+    test.advance_time(3 * SECOND);
     first.reset();
-    rig.settle();
-    rig.elapse(5 * SECOND - JUST);
+    test.run_until_idle();
+    test.advance_time(5 * SECOND - MILLI);
     assert!(!held_back.is_shut_down());
-    rig.elapse(JUST);
+    test.advance_time(MILLI);
     assert!(held_back.is_shut_down());
 }
 
 #[test]
-fn after_a_pause_idleness_counts_from_the_last_byte_and_not_from_later() {
-    let mut rig = Rig::new(Limits { idle_timeout: 5 * SECOND, ..limits() });
-    let socket = rig.connect();
+fn after_a_pause_idle_time_counts_from_the_last_byte() {
+    let mut test = TestLoop::new(Limits { idle_timeout: 5 * SECOND, ..limits() });
+    let socket = test.connect();
     socket.set_room(0);
-    socket.send(&wire(["big 3000"]));
-    rig.settle();
-    rig.elapse(10 * SECOND);
+    socket.send(&framed(["big 3000"]));
+    test.run_until_idle();
+    test.advance_time(10 * SECOND);
     socket.set_room(usize::MAX);
-    rig.settle();
-    rig.elapse(5 * SECOND - JUST);
+    test.run_until_idle();
+    test.advance_time(5 * SECOND - MILLI);
     assert!(!socket.is_shut_down());
-    rig.elapse(JUST);
+    test.advance_time(MILLI);
     assert!(socket.is_shut_down());
 }

@@ -1,36 +1,36 @@
-//! The turn under a script: the very loop that serves, over a world in which every call does what the test says.
+//! The event loop over a scripted driver: the loop that serves, while a script decides each call.
 
 #![allow(clippy::unchecked_time_subtraction, reason = "the times are constants")]
 
 mod accept;
-mod budget;
+mod backpressure;
+mod close;
 mod console;
 mod costs;
-mod datagrams;
 mod deadlines;
 mod echo;
-mod endings;
-mod flush;
+mod event_loop;
 mod jobs;
-mod pressure;
+mod memory;
 mod property;
-mod puppet;
-mod script;
+mod scripted_driver;
+mod scripted_service;
 mod shutdown;
 mod timers;
-mod turn;
+mod turn_end;
+mod udp;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use puppet::Puppet;
-use script::{Polled, ScriptedNet, World};
+use scripted_driver::{DriverScript, Polled, ScriptedDriver};
+use scripted_service::ScriptedService;
 
 use super::RegisteredService;
-use super::net::{Source, SourceKind};
-use super::turn::Turn;
+use super::driver::{Source, SourceKind};
+use super::event_loop::EventLoop;
 use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::handle::{Handle, pair};
 use crate::engine::jobs::WakeFn;
@@ -38,20 +38,21 @@ use crate::engine::limits::Limits;
 use crate::frame::{FrameDecoder, Framing, encode};
 use crate::service::ServiceId;
 
-/// How long a worker may take before the test gives up. Nothing waits for it to pass.
-const GUARD: Duration = Duration::from_secs(20);
+/// The time that a job may take before the test fails. No test waits for it to pass.
+const WAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Turns after which a loop that still finds something to do is spinning.
-const TOO_MANY_TURNS: usize = 10_000;
+/// The number of turns after which a loop that still has work counts as spinning.
+const MAX_TURNS: usize = 10_000;
 
-/// A loop with one puppet behind listener 0 (`u16be`), listener 1 (`lines`), listener 2 (`raw`) and UDP socket 3.
-struct Rig {
-    turn: Turn<ScriptedNet>,
-    world: World,
-    puppet: Puppet,
+/// A loop with one service behind listener 0 (`u16be`), listener 1 (`lines`), listener 2 (`raw`)
+/// and UDP socket 3.
+struct TestLoop {
+    event_loop: EventLoop<ScriptedDriver>,
+    script: DriverScript,
+    service: ScriptedService,
     handle: Handle,
     woken: Arc<AtomicBool>,
-    /// One for each time that the loop was woken.
+    /// One message for each wake-up of the loop.
     wakes: Receiver<()>,
 }
 
@@ -61,110 +62,110 @@ const RAW: usize = 2;
 const UDP: usize = 3;
 const UDP_ADDR: ([u8; 4], u16) = ([127, 0, 0, 1], 7);
 
-impl Rig {
+impl TestLoop {
     fn new(limits: Limits) -> Self {
-        let service = ServiceId(0);
-        let listener = |framing| Source { kind: SourceKind::Listener(framing), service };
-        let udp = Source { kind: SourceKind::Datagrams { local: UDP_ADDR.into() }, service };
+        let id = ServiceId(0);
+        let listener = |framing| Source { kind: SourceKind::Listener(framing), service: id };
+        let udp = Source { kind: SourceKind::Udp { local: UDP_ADDR.into() }, service: id };
         let sources = [listener(FRAMING), listener(Framing::Lines), listener(Framing::Raw), udp];
         let woken = Arc::new(AtomicBool::new(false));
-        let world = World::new(&sources, Arc::clone(&woken));
-        let (bell, wakes) = channel();
+        let script = DriverScript::new(&sources, Arc::clone(&woken));
+        let (sender, wakes) = channel();
         let wake: WakeFn = {
             let woken = Arc::clone(&woken);
             Arc::new(move || {
                 woken.store(true, Ordering::Release);
-                let _ = bell.send(());
+                let _ = sender.send(());
             })
         };
         let (handle, inbox) = pair(Arc::clone(&wake), limits.max_queued_messages);
-        let puppet = Puppet::default();
-        let registered = RegisteredService { name: "puppet".to_owned(), service: Box::new(puppet.clone()) };
-        let turn = Turn::new(world.net(), limits, vec![registered], inbox, &wake);
-        let mut rig = Self { turn, world, puppet, handle, woken, wakes };
-        rig.settle();
-        rig
+        let service = ScriptedService::default();
+        let registered = RegisteredService { name: "service".to_owned(), service: Box::new(service.clone()) };
+        let event_loop = EventLoop::new(script.driver(), limits, vec![registered], inbox, &wake);
+        let mut test = Self { event_loop, script, service, handle, woken, wakes };
+        test.run_until_idle();
+        test
     }
 
-    /// A client connects to listener 0 and is served.
+    /// Connects a client to listener 0 and runs until it is served.
     fn connect(&mut self) -> ScriptedSocket {
         self.connect_to(0)
     }
 
     fn connect_to(&mut self, listener: usize) -> ScriptedSocket {
-        let socket = self.world.connect(listener);
-        self.settle();
+        let socket = self.script.connect(listener);
+        self.run_until_idle();
         socket
     }
 
-    /// One turn, after which everything that can be counted is right.
+    /// Runs one turn and checks the invariants.
     fn turn(&mut self) -> Polled {
-        self.turn.turn().unwrap();
+        self.event_loop.run_turn().unwrap();
         self.check();
-        self.world.last_poll()
+        self.script.last_poll()
     }
 
-    /// Turns until nothing is left to do now. Returns how long the loop would sleep.
-    fn settle(&mut self) -> Option<Duration> {
-        for _ in 0..TOO_MANY_TURNS {
+    /// Runs turns until the loop would sleep. Returns the timeout of that poll.
+    fn run_until_idle(&mut self) -> Option<Duration> {
+        for _ in 0..MAX_TURNS {
             let polled = self.turn();
-            if !self.turn.goes_on() || (polled.events == 0 && polled.timeout != Some(Duration::ZERO)) {
+            if !self.event_loop.is_running() || (polled.events == 0 && polled.timeout != Some(Duration::ZERO)) {
                 return polled.timeout;
             }
         }
-        panic!("the loop spins: {:?}", self.turn.desk.stats);
+        panic!("the loop spins: {:?}", self.event_loop.worker.stats);
     }
 
-    /// Time passes while the loop sleeps.
-    fn elapse(&mut self, time: Duration) {
-        self.world.advance(time);
+    /// Advances the clock while the loop sleeps, then runs until idle.
+    fn advance_time(&mut self, time: Duration) {
+        self.script.advance(time);
         self.turn();
-        self.settle();
+        self.run_until_idle();
     }
 
-    /// Turns until a worker has woken the loop.
-    fn await_wake(&mut self) {
+    /// Waits until another thread has woken the loop, then runs until idle.
+    fn wait_for_wake(&mut self) {
         while !self.woken.load(Ordering::Acquire) {
-            self.wakes.recv_timeout(GUARD).expect("nobody woke the loop");
+            self.wakes.recv_timeout(WAKE_TIMEOUT).expect("the loop was not woken");
         }
-        self.settle();
+        self.run_until_idle();
     }
 
-    /// What is counted is what there is, and nobody is in a list twice.
+    /// Checks that the counters match the state and that every list is empty or without duplicates.
     fn check(&mut self) {
-        let held: usize = self.turn.conns.iter().map(|(_, conn)| conn.held_bytes()).sum();
-        assert_eq!(self.turn.desk.stats.buffered_bytes, held as u64, "buffered bytes");
-        let open = self.turn.conns.len() - self.turn.refused_open;
-        assert_eq!(self.turn.desk.stats.open, open as u64, "open connections");
-        let mut ready: Vec<usize> = self.turn.ready.iter().copied().collect();
+        let held: usize = self.event_loop.connections.iter().map(|(_, conn)| conn.held_bytes()).sum();
+        assert_eq!(self.event_loop.worker.stats.buffered_bytes, held as u64, "buffered bytes");
+        let open = self.event_loop.connections.len() - self.event_loop.open_rejected;
+        assert_eq!(self.event_loop.worker.stats.open, open as u64, "open connections");
+        let mut ready: Vec<usize> = self.event_loop.ready.iter().copied().collect();
         ready.sort_unstable();
         assert!(ready.windows(2).all(|pair| pair[0] != pair[1]), "a key is in the ready queue twice");
-        assert!(self.turn.owed.dirty.is_empty(), "a message was left unwritten at the end of a turn");
-        assert!(self.turn.ending.is_empty(), "a service was not told of an end within the turn");
-        assert!(self.turn.closed.is_empty(), "a closed connection was kept");
-        assert!(self.turn.desk.replies.is_empty(), "a reply was left in the outbox");
-        assert!(self.turn.desk.dropped.is_empty(), "what one connection has missed was left to be taken for another's");
-        assert!(self.turn.desk.pending_actions.actions.is_empty(), "an action was left to be taken for another's");
+        assert!(self.event_loop.turn_end.dirty.is_empty(), "output was left unwritten at the end of a turn");
+        assert!(self.event_loop.closing.is_empty(), "an on_close was left for a later turn");
+        assert!(self.event_loop.closed.is_empty(), "a closed connection was kept");
+        assert!(self.event_loop.worker.replies.is_empty(), "a reply was left in the reply buffer");
+        assert!(self.event_loop.worker.dropped.is_empty(), "a dropped batch was left for the next connection");
+        assert!(self.event_loop.worker.pending_actions.actions.is_empty(), "an action was left for the next callback");
     }
 
     fn log(&self) -> Vec<String> {
-        self.puppet.take_log()
+        self.service.take_log()
     }
 
-    fn is_held(&self, socket: &ScriptedSocket) -> bool {
-        self.world.key_of(socket).is_some_and(|key| self.turn.conns.get(key).is_some())
+    fn has_connection(&self, socket: &ScriptedSocket) -> bool {
+        self.script.key_of(socket).is_some_and(|key| self.event_loop.connections.get(key).is_some())
     }
 }
 
-/// `payloads` as frames, one after the other.
-fn wire<P: AsRef<[u8]>>(payloads: impl IntoIterator<Item = P>) -> Vec<u8> {
+/// Returns `payloads` as frames, one after the other.
+fn framed<P: AsRef<[u8]>>(payloads: impl IntoIterator<Item = P>) -> Vec<u8> {
     let mut bytes = Vec::new();
     payloads.into_iter().for_each(|payload| encode(FRAMING, payload.as_ref(), &mut bytes).unwrap());
     bytes
 }
 
-/// The whole frames in `bytes`, and how many bytes of another follow them.
-fn frames(bytes: &[u8]) -> (Vec<String>, usize) {
+/// Returns the whole frames in `bytes`, and the number of bytes of an unfinished one after them.
+fn decode_frames(bytes: &[u8]) -> (Vec<String>, usize) {
     let mut decoder = FrameDecoder::new(FRAMING, usize::MAX);
     let mut input = bytes;
     let mut payloads = Vec::new();
@@ -174,9 +175,9 @@ fn frames(bytes: &[u8]) -> (Vec<String>, usize) {
     (payloads, decoder.unfinished_bytes().unwrap_or(0))
 }
 
-/// What a client has received, all of it whole frames.
-fn heard(socket: &ScriptedSocket) -> Vec<String> {
-    let (payloads, rest) = frames(&socket.written());
+/// Returns the frames that a client has received, and checks that no half frame follows them.
+fn received(socket: &ScriptedSocket) -> Vec<String> {
+    let (payloads, rest) = decode_frames(&socket.written());
     assert_eq!(rest, 0, "half a frame was sent");
     payloads
 }

@@ -147,7 +147,7 @@ impl FakeServer {
                 self.send_event(event);
             }
             ChatRequest::Join { room, .. } if room.starts_with('!') => {
-                self.send_event(failed("bad-room", Some(&room), None))
+                self.send_event(failed("bad-room", Some(&room), None));
             }
             ChatRequest::Join { room, since } => {
                 if client.rooms.insert(room.clone().into_owned()) {
@@ -179,7 +179,7 @@ impl FakeServer {
                 }
             }
             ChatRequest::Whisper { to, text } => {
-                self.send_event(ChatEvent::Whisper { from: nick.into(), to, text, at: "".into() })
+                self.send_event(ChatEvent::Whisper { from: nick.into(), to, text, at: "".into() });
             }
             ChatRequest::Who { room, next } => {
                 let page = next.unwrap_or(0);

@@ -74,9 +74,9 @@ fn while_some(count: usize, mut more: impl FnMut() -> bool) {
     }
 }
 
-fn missing(sim: &ChatSimulation, wanted: &str) -> u64 {
+fn missing(sim: &ChatSimulation, name: &str) -> u64 {
     let counts = sim.notices.iter().map(|notice| match notice {
-        Notice::Missing { room, count } if room == wanted => *count,
+        Notice::Missing { room, count } if room == name => *count,
         _ => 0,
     });
     counts.sum()
@@ -84,13 +84,13 @@ fn missing(sim: &ChatSimulation, wanted: &str) -> u64 {
 
 fn check(
     steps: Vec<SimulationStep>,
-    keep: usize,
+    history_len: usize,
     rate_limit: Option<(u32, u32)>,
-    odd: [bool; 2],
+    faults: [bool; 2],
 ) -> Result<(), TestCaseError> {
-    let mut server = FakeServer::with_history(keep);
+    let mut server = FakeServer::with_history(history_len);
     server.rate_limit = rate_limit;
-    [server.acks_after_broadcast, server.announces_start] = odd;
+    [server.acks_after_broadcast, server.announces_start] = faults;
     let (sim, spoken) = run(steps, server);
     prop_assert!(sim.session.is_idle(), "some messages are not acknowledged");
     for room in [LOBBY, "tea"] {
@@ -103,7 +103,7 @@ fn check(
             let (gaps, notices) = (last_id - first + 1 - ids.len() as u64, missing(&sim, room));
             prop_assert!((gaps..gaps + first).contains(&notices), "{room}: {ids:?} and {notices} missing");
         }
-        if keep >= 1000 {
+        if history_len >= 1000 {
             prop_assert_eq!(missing(&sim, room), 0);
         }
     }
@@ -116,7 +116,7 @@ fn check(
         duplicates += times - 1;
     }
     prop_assert!(duplicates <= resent, "{} duplicates without a notice", duplicates);
-    if keep >= 1000 {
+    if history_len >= 1000 {
         prop_assert_eq!(duplicates, 0, "a recognisable message is not sent duplicates");
     }
     Ok(())
@@ -128,10 +128,10 @@ proptest! {
     #[test]
     fn each_id_is_shown_once_and_in_order(
         steps in proptest::collection::vec(step(), 1..120),
-        keep in prop_oneof![Just(1000usize), 1usize..8],
+        history_len in prop_oneof![Just(1000usize), 1usize..8],
         rate_limit in proptest::option::of((2u32..30, 1u32..10)),
-        odd: [bool; 2],
+        faults: [bool; 2],
     ) {
-        check(steps, keep, rate_limit, odd)?;
+        check(steps, history_len, rate_limit, faults)?;
     }
 }

@@ -106,10 +106,10 @@ fn unanswered_greeting_means_not_a_chat_server() {
     session.handle_connected(NOW);
     assert_eq!(session.next_timeout(NOW), Some(Duration::from_secs(10)));
     session.handle_timeout(Duration::from_secs(10));
-    let Some(SessionAction::End(Ending::NotChatServer(why))) = actions(&mut session).pop() else {
+    let Some(SessionAction::End(Ending::NotChatServer(reason))) = actions(&mut session).pop() else {
         panic!("it goes on")
     };
-    assert!(why.contains("10 s"), "{why}");
+    assert!(reason.contains("10 s"), "{reason}");
 }
 
 #[test]

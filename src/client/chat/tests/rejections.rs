@@ -45,13 +45,13 @@ fn finish_ends_although_every_connection_is_rejected() {
         let mut sim = ChatSimulation::new(SessionOptions { nick, ..SessionOptions::default() }, server);
         sim.say("hi");
         sim.command(ChatCommand::Finish);
-        let begun = sim.now;
+        let started_at = sim.now;
         while sim.ending.is_none() {
             sim.deliver_all();
             sim.disconnect();
             sim.advance(Duration::from_secs(100));
             sim.connect();
-            assert!(sim.now <= begun + Duration::from_secs(31), "the session does not end");
+            assert!(sim.now <= started_at + Duration::from_secs(31), "the session does not end");
         }
         assert!(matches!(sim.ending, Some(Ending::Finished { unconfirmed: 1, .. })), "{:?}", sim.ending);
     }

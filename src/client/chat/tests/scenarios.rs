@@ -172,7 +172,7 @@ fn thousand_messages_are_paced_by_the_rate_limit() {
     let mut server = FakeServer::with_history(9);
     server.rate_limit = Some((20, 5));
     let mut sim = ChatSimulation::new(SessionOptions { nick: Some("eva".into()), ..SessionOptions::default() }, server);
-    let begun = sim.now;
+    let started_at = sim.now;
     let mut message = 0;
     while message < 1000 || !sim.session.is_idle() {
         while message < 1000 && sim.session.can_accept_command() {
@@ -186,7 +186,7 @@ fn thousand_messages_are_paced_by_the_rate_limit() {
     assert_eq!(texts, (1..=1000).map(|number| number.to_string()).collect::<Vec<_>>());
     // The server would have panicked at a flood. The duration shows that the limiter wastes no
     // time.
-    let took = sim.now.saturating_sub(begun).as_secs_f64();
+    let took = sim.now.saturating_sub(started_at).as_secs_f64();
     assert!((49.0..51.0).contains(&took), "{took}");
 }
 
@@ -194,10 +194,10 @@ fn thousand_messages_are_paced_by_the_rate_limit() {
 fn silent_server_is_pinged_and_then_dropped() {
     let mut sim = ChatSimulation::with_eva(&[]);
     sim.run_until_quiet();
-    let (begun, before) = (sim.now, pending_pings(&sim));
+    let (started_at, before) = (sim.now, pending_pings(&sim));
     while sim.notices.is_empty() {
         sim.advance(Duration::from_secs(100));
-        assert!(sim.now <= begun + Duration::from_mins(1), "the timeout is too long");
+        assert!(sim.now <= started_at + Duration::from_mins(1), "the timeout is too long");
     }
     assert_eq!(pending_pings(&sim), before + 1);
     assert!(
@@ -251,14 +251,14 @@ fn finish_times_out_without_a_connection() {
     sim.command(ChatCommand::Whisper { to: "bo".into(), text: "two".into() });
     sim.disconnect();
     sim.command(ChatCommand::Finish);
-    let begun = sim.now;
+    let started_at = sim.now;
     while sim.ending.is_none() {
         // Each connection attempt fails.
         if std::mem::take(&mut sim.is_connecting) {
             sim.session.handle_disconnected("no connection", sim.now);
         }
         sim.advance(Duration::from_secs(1));
-        assert!(sim.now <= begun + Duration::from_secs(31));
+        assert!(sim.now <= started_at + Duration::from_secs(31));
     }
     assert_eq!(sim.ending, Some(Ending::Finished { rejected: 0, unconfirmed: 2 }));
     assert!(sim.notices.contains(&Notice::Unconfirmed { count: 1 }));

@@ -154,7 +154,7 @@ impl ChatSimulation {
     }
 
     /// Returns the number of messages with this text at the server.
-    pub(super) fn times_stored(&self, wanted: &str) -> usize {
-        self.server.rooms.values().flatten().filter(|(_, text)| text == wanted).count()
+    pub(super) fn times_stored(&self, expected: &str) -> usize {
+        self.server.rooms.values().flatten().filter(|(_, text)| text == expected).count()
     }
 }

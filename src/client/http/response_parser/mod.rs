@@ -39,6 +39,7 @@ pub struct HttpResponseParser {
     interim_count: u32,
 }
 
+/// The part of the response that the parser expects.
 #[derive(Debug)]
 enum HttpParserState {
     Head(HeaderReader),

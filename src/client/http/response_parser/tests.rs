@@ -91,14 +91,14 @@ fn each_violation_has_its_error() {
 
 #[test]
 fn other_protocols_are_named() {
-    for (bytes, words) in [
+    for (bytes, expected) in [
         (&b"\x15\x03\x01\x00\x02\x02\x0a"[..], "TLS"),
         (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00", "HTTP/2"),
         (b"<!DOCTYPE html>", "HTTP/0.9"),
         (b"220 mail\x1b[2J\r\n", r"starts with '220 mail\u{1b}[2J'"),
     ] {
         let message = read([bytes]).2.unwrap_err().to_string();
-        assert!(message.contains(words), "{message}");
+        assert!(message.contains(expected), "{message}");
     }
 }
 

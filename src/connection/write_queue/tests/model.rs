@@ -41,7 +41,7 @@ fn any_op() -> impl Strategy<Value = QueueOp> {
 type Frame = (Vec<u8>, BatchId);
 
 /// A queue beside a plain list of the pending frames.
-struct Model {
+struct QueueModel {
     queue: WriteQueue,
     limits: Limits,
     frames: VecDeque<Frame>,
@@ -50,7 +50,7 @@ struct Model {
     largest_offer: usize,
 }
 
-impl Model {
+impl QueueModel {
     /// Returns new frames, each of a byte value of its own.
     fn make(&mut self, sizes: &[usize]) -> Vec<Vec<u8>> {
         let make = |size: &usize| {
@@ -227,7 +227,7 @@ proptest! {
     ) {
         let limits = limits(max_bytes, policy);
         let queue = WriteQueue::default();
-        let mut model = Model { queue, limits, frames: VecDeque::new(), last_id: 0, made: 0, largest_offer: 0 };
+        let mut model = QueueModel { queue, limits, frames: VecDeque::new(), last_id: 0, made: 0, largest_offer: 0 };
         for op in ops {
             model.apply(op, short_write_means_full);
         }

@@ -8,6 +8,7 @@ mod display;
 mod driver;
 mod endpoint;
 mod event;
+mod event_parser;
 mod history;
 mod pipe;
 mod plan;

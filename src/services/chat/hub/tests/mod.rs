@@ -14,7 +14,7 @@ mod scripts;
 
 /// The script format, shared with the tests that use sockets.
 #[allow(dead_code, reason = "only the tests with sockets ask which scripts they can play")]
-#[path = "../../../../../tests/common/script.rs"]
+#[path = "../../../../../tests/support/script.rs"]
 mod script;
 
 use super::{EventTime, Hub, HubOutput};

@@ -4,12 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use super::harness::HubHarness;
-use super::script::{Act, Script, Speech, Step};
+use super::script::{ClientKind, Script, ScriptAction, ScriptStep};
 use super::*;
 
 /// A peer in a script.
 struct ScriptPeer {
-    speech: Speech,
+    kind: ClientKind,
     address: PeerAddress,
     /// Payloads that no step of the script has expected yet.
     received: VecDeque<Vec<u8>>,
@@ -27,43 +27,43 @@ pub(super) fn play(script: &Script) {
     let mut chat = HubHarness::new(script.rules.clone());
     let mut peers: HashMap<String, ScriptPeer> = HashMap::new();
     for step in &script.steps {
-        let Step { line, who, act } = step;
-        let at = format!("{}:{line}: {who}", script.name);
-        match act {
-            Act::Clock(by) => chat.advance(*by),
-            Act::Connects(speech, from) => {
-                let address = match speech {
-                    Speech::Udp => PeerAddress::Source(SocketAddr::new(*from, 20_000 + peers.len() as u16)),
-                    Speech::Console => PeerAddress::Conn(chat.connect_console()),
-                    Speech::Json => PeerAddress::Conn(chat.connect(ChatDialect::Json, *from)),
-                    Speech::Lines => PeerAddress::Conn(chat.connect(ChatDialect::Lines, *from)),
-                    Speech::Raw => PeerAddress::Conn(chat.connect(ChatDialect::Raw, *from)),
+        let ScriptStep { line_number, client, action } = step;
+        let at = format!("{}:{line_number}: {client}", script.name);
+        match action {
+            ScriptAction::AdvanceClock(by) => chat.advance(*by),
+            ScriptAction::Connect(kind, from) => {
+                let address = match kind {
+                    ClientKind::Udp => PeerAddress::Source(SocketAddr::new(*from, 20_000 + peers.len() as u16)),
+                    ClientKind::Console => PeerAddress::Conn(chat.connect_console()),
+                    ClientKind::Json => PeerAddress::Conn(chat.connect(ChatDialect::Json, *from)),
+                    ClientKind::Lines => PeerAddress::Conn(chat.connect(ChatDialect::Lines, *from)),
+                    ClientKind::Raw => PeerAddress::Conn(chat.connect(ChatDialect::Raw, *from)),
                 };
                 peers.insert(
-                    who.clone(),
-                    ScriptPeer { speech: *speech, address, received: VecDeque::new(), is_closed: false },
+                    client.clone(),
+                    ScriptPeer { kind: *kind, address, received: VecDeque::new(), is_closed: false },
                 );
             }
-            Act::Says(bytes) => match peers[who].address {
-                PeerAddress::Conn(conn) if peers[who].speech == Speech::Lines => chat.receive_lines(conn, bytes),
+            ScriptAction::Send(bytes) => match peers[client].address {
+                PeerAddress::Conn(conn) if peers[client].kind == ClientKind::Lines => chat.receive_lines(conn, bytes),
                 PeerAddress::Conn(conn) => chat.receive(conn, bytes),
                 PeerAddress::Source(source) => chat.receive_datagram(source, bytes),
             },
-            Act::Closes => {
-                if let PeerAddress::Conn(conn) = peers[who].address {
+            ScriptAction::Close => {
+                if let PeerAddress::Conn(conn) = peers[client].address {
                     chat.close(conn, &CloseReason::PeerClosed);
                 }
-                peers.get_mut(who).expect(&at).is_closed = true;
+                peers.get_mut(client).expect(&at).is_closed = true;
             }
-            Act::Hears(expected) => {
-                let next = peers.get_mut(who).expect(&at).received.pop_front();
+            ScriptAction::Expect(expected) => {
+                let next = peers.get_mut(client).expect(&at).received.pop_front();
                 let next = next.unwrap_or_else(|| panic!("{at}: received nothing instead of {expected:?}"));
-                assert!(expected.is(&next), "{at}: received {}", String::from_utf8_lossy(&next));
+                assert!(expected.matches(&next), "{at}: received {}", String::from_utf8_lossy(&next));
             }
-            Act::Silent => assert_silent(&at, &peers[who]),
-            Act::Ends => {
-                assert_silent(&at, &peers[who]);
-                let ended = matches!(peers[who].address, PeerAddress::Conn(conn) if chat.closed.contains(&conn));
+            ScriptAction::ExpectNothing => assert_silent(&at, &peers[client]),
+            ScriptAction::ExpectEnd => {
+                assert_silent(&at, &peers[client]);
+                let ended = matches!(peers[client].address, PeerAddress::Conn(conn) if chat.closed.contains(&conn));
                 assert!(ended, "{at}: is still connected");
             }
         }
@@ -73,8 +73,8 @@ pub(super) fn play(script: &Script) {
             peer.receive(&mut chat);
         }
     }
-    for (who, peer) in peers.iter().filter(|(_, peer)| !peer.is_closed) {
-        assert_silent(&format!("{}, at its end: {who}", script.name), peer);
+    for (client, peer) in peers.iter().filter(|(_, peer)| !peer.is_closed) {
+        assert_silent(&format!("{}, at its end: {client}", script.name), peer);
     }
 }
 
@@ -92,8 +92,8 @@ impl ScriptPeer {
         };
         for payload in payloads {
             // In the raw dialect only the line feeds separate messages.
-            match self.speech {
-                Speech::Raw => {
+            match self.kind {
+                ClientKind::Raw => {
                     let lines = payload.strip_suffix(b"\n").expect("a raw payload ends with a line feed");
                     self.received.extend(lines.split(|byte| *byte == b'\n').map(<[u8]>::to_vec));
                 }

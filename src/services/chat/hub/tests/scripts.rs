@@ -1,4 +1,4 @@
-//! Runs every script of `tests/chat/scripts` against a hub without an engine.
+//! Runs every script of `tests/services/chat/scripts` against a hub without an engine.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use super::script::Script;
 
 #[test]
 fn chat_scripts_pass_without_an_engine() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chat/scripts");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/chat/scripts");
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     assert!(paths.len() > 20, "{} scripts are too few: is the path right?", paths.len());

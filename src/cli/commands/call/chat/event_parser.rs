@@ -1,0 +1,43 @@
+//! The parser of events from a chat server.
+
+use switchboard::escape;
+use switchboard::services::chat::wire::ChatEvent;
+
+/// Parses an event. Returns `None` for an event type that only newer servers have.
+pub(super) fn parse_event(payload: &[u8]) -> Result<Option<ChatEvent<'static>>, String> {
+    match serde_json::from_slice(payload) {
+        Ok(event) => Ok(Some(event)),
+        Err(error) if error.is_data() && error.to_string().starts_with("unknown variant") => {
+            log::debug!("unknown event ignored: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(format!("'{}': {error}", payload_start(payload))),
+    }
+}
+
+/// Returns the first 60 bytes of a payload, escaped for a message.
+fn payload_start(payload: &[u8]) -> String {
+    let text = String::from_utf8_lossy(payload);
+    let (start, rest) = text.split_at(text.floor_char_boundary(60));
+    format!("{}{}", escape::line(start), if rest.is_empty() { "" } else { "…" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_event_is_ignored_and_invalid_payload_is_an_error() {
+        assert!(matches!(parse_event(br#"{"type":"pong","more":1}"#), Ok(Some(ChatEvent::Pong))));
+        assert_eq!(parse_event(br#"{"type":"fanfare"}"#), Ok(None));
+        for (payload, expected) in [
+            (&b"hello"[..], "'hello': expected value"),
+            (br#"{"type":"ack"}"#, "': missing field"),
+            (b"\x1b[2J\xff", "'\\u{1b}[2J\u{fffd}': "),
+        ] {
+            let what = parse_event(payload).unwrap_err();
+            assert!(what.contains(expected), "{what}");
+        }
+        assert_eq!(payload_start("世".repeat(100).as_bytes()), format!("{}…", "世".repeat(20)));
+    }
+}

@@ -1,0 +1,141 @@
+//! The bound on the bytes of all connections: which are paused, rejected and closed.
+
+use std::time::Duration;
+
+use super::{TestLoop, framed, received};
+use crate::connection::scripted_stream::ScriptedSocket;
+use crate::engine::limits::Limits;
+
+const GRACE: Duration = Duration::from_secs(5);
+
+fn limits() -> Limits {
+    Limits {
+        max_buffered_bytes: 100_000,
+        max_frame_bytes: 60_000,
+        max_write_buffer_bytes: 1 << 20,
+        ..Limits::default()
+    }
+}
+
+/// Returns two peers that request output and do not read it, and a third that holds none.
+fn large_holders(test: &mut TestLoop) -> [ScriptedSocket; 3] {
+    let sockets = [test.connect(), test.connect(), test.connect()];
+    for socket in &sockets[..2] {
+        socket.set_room(0);
+        socket.send(&framed(["big 55000"]));
+        test.run_until_idle();
+    }
+    assert!(test.event_loop.is_over_memory_limit());
+    sockets
+}
+
+#[test]
+fn above_the_memory_limit_only_large_holders_are_paused() {
+    let mut test = TestLoop::new(limits());
+    let [_, second, third] = large_holders(&mut test);
+    second.send(&framed(["hello"]));
+    third.send(&framed(["hello"]));
+    test.run_until_idle();
+    assert_eq!(second.unread(), framed(["hello"]).len());
+    assert_eq!(received(&third), ["hello"]);
+}
+
+#[test]
+fn above_the_memory_limit_connections_are_rejected() {
+    let mut test = TestLoop::new(limits());
+    let _sockets = large_holders(&mut test);
+    let pending = test.connect();
+    assert!(received(&pending)[0].starts_with("server is short of memory"));
+    assert!(pending.is_shut_down());
+}
+
+#[test]
+fn below_the_memory_limit_paused_connections_resume() {
+    let mut test = TestLoop::new(limits());
+    let [first, second, _] = large_holders(&mut test);
+    second.send(&framed(["hello"]));
+    test.run_until_idle();
+    first.set_room(usize::MAX);
+    test.run_until_idle();
+    assert_eq!(second.unread(), 0, "a paused connection is read once memory is free");
+    let pending = test.connect();
+    assert!(!pending.is_shut_down());
+    second.set_room(usize::MAX);
+    test.run_until_idle();
+    assert_eq!(received(&second).len(), 2);
+}
+
+#[test]
+fn after_the_memory_grace_the_largest_are_closed() {
+    let mut test = TestLoop::new(Limits { frame_timeout: Duration::ZERO, ..limits() });
+    let sockets: Vec<ScriptedSocket> = (0..4).map(|_| test.connect()).collect();
+    for (number, socket) in sockets.iter().enumerate() {
+        let frame = framed(["x".repeat(50_000 + number)]);
+        socket.send(&frame[..49_000]);
+        test.run_until_idle();
+    }
+    assert!(test.event_loop.is_over_memory_limit());
+    assert_eq!(sockets.iter().filter(|socket| socket.is_shut_down()).count(), 0);
+    test.advance_time(GRACE);
+    assert_eq!(sockets.iter().filter(|socket| socket.is_shut_down()).count(), 3, "49 of 196 kB may stay");
+    assert!(!test.event_loop.is_over_memory_limit());
+    assert!(test.log().iter().any(|line| line.contains("server is short of memory")));
+}
+
+#[test]
+fn the_eof_of_a_paused_peer_frees_its_memory() {
+    let mut test = TestLoop::new(Limits { frame_timeout: Duration::ZERO, ..limits() });
+    let sockets: Vec<ScriptedSocket> = (0..4).map(|_| test.connect()).collect();
+    for socket in &sockets {
+        socket.send(&framed(["x".repeat(50_000)])[..49_000]);
+        test.run_until_idle();
+    }
+    assert!(test.event_loop.is_over_memory_limit());
+    sockets[0].reset();
+    sockets[1].finish();
+    sockets[2].reset();
+    test.run_until_idle();
+    assert!(!test.event_loop.is_over_memory_limit());
+    assert!(!test.connect().is_shut_down(), "pending connections are rejected although memory is free");
+}
+
+/// Urgent data must not bypass the bound.
+#[test]
+fn urgent_data_does_not_resume_a_paused_peer() {
+    let mut test = TestLoop::new(limits());
+    let [_, second, _] = large_holders(&mut test);
+    second.send(&framed(["hello"]));
+    test.script.report_urgent(test.script.key_of(&second).unwrap());
+    test.run_until_idle();
+    assert_eq!(second.unread(), framed(["hello"]).len());
+}
+
+#[test]
+fn above_the_memory_limit_a_read_takes_up_to_a_share() {
+    let mut test = TestLoop::new(Limits { frame_timeout: Duration::ZERO, ..limits() });
+    let sockets: Vec<ScriptedSocket> = (0..20).map(|_| test.connect()).collect();
+    for socket in &sockets {
+        socket.send(&framed(["x".repeat(50_000)])[..49_000]);
+        test.run_until_idle();
+    }
+    let held = test.event_loop.worker.stats.buffered_bytes;
+    assert!(held <= 3 * 100_000, "{held} bytes");
+}
+
+#[test]
+fn the_memory_grace_starts_anew_at_each_excess() {
+    let mut test = TestLoop::new(limits());
+    let [first, second, _] = large_holders(&mut test);
+    test.advance_time(GRACE - Duration::from_secs(1));
+    second.set_room(usize::MAX);
+    test.run_until_idle();
+    assert!(!test.event_loop.is_over_memory_limit());
+    second.set_room(0);
+    second.send(&framed(["big 55000"]));
+    test.run_until_idle();
+    assert!(test.event_loop.is_over_memory_limit());
+    test.advance_time(Duration::from_secs(2));
+    assert!(!first.is_closed() && !second.is_shut_down() && !first.is_shut_down());
+    test.advance_time(Duration::from_secs(3));
+    assert_eq!(test.log().iter().filter(|line| line.starts_with("close")).count(), 1);
+}

@@ -1,0 +1,88 @@
+//! Step 8, the end of a turn: deliver closes, call `on_turn_end` and `on_dropped`, then flush the
+//! output that callbacks have queued for other connections.
+//!
+//! Each of these may make callbacks, and a callback may give more to do, so the step repeats. It
+//! ends because a connection closes once, and because two things wait for the next turn: an
+//! `on_turn_end` that is requested in `on_turn_end` or `on_dropped`, and the report of a batch that
+//! is dropped because of an `on_dropped`.
+
+use super::driver::Driver;
+use super::event_loop::EventLoop;
+use crate::connection::Phase;
+use crate::connection::write_queue::DroppedBatch;
+use crate::service::{ConnId, ServiceId};
+
+impl<D: Driver> EventLoop<D> {
+    /// Runs the end-of-turn callbacks, then writes all queued output.
+    pub(super) fn finish_turn(&mut self) {
+        loop {
+            // Output may be too much for a slow reader, and a write may find its peer gone. The
+            // `on_close` for that runs within this turn: the output it queues for other connections
+            // must not wait for an event.
+            self.deliver_closes();
+            if !(self.call_on_shutdown() || self.call_on_turn_end() || self.call_on_dropped() || self.flush_dirty()) {
+                break;
+            }
+        }
+        self.turn_end.start_next_turn();
+    }
+
+    /// Calls `on_shutdown` if a drain has begun. Returns true if it did.
+    fn call_on_shutdown(&mut self) -> bool {
+        let any = std::mem::take(&mut self.turn_end.shutdown);
+        for number in 0..if any { self.services.len() } else { 0 } {
+            self.call_service(ServiceId(number), ConnId::NONE, |service, cx| service.on_shutdown(cx));
+        }
+        any
+    }
+
+    /// Calls `on_turn_end` of each service that requested it. Returns true if any did. Batches that
+    /// are dropped because of it are reported within this turn.
+    fn call_on_turn_end(&mut self) -> bool {
+        let mut requested = std::mem::take(&mut self.turn_end.requested);
+        let any = !requested.is_empty();
+        for service in requested.drain(..) {
+            self.call_service(service, ConnId::NONE, |service, cx| service.on_turn_end(cx));
+        }
+        let again = std::mem::replace(&mut self.turn_end.requested, requested);
+        self.turn_end.requested_next.extend(again);
+        any
+    }
+
+    /// Calls `on_dropped` for each dropped batch whose connection is open. Returns true if there
+    /// was a batch.
+    fn call_on_dropped(&mut self) -> bool {
+        let mut dropped = std::mem::take(&mut self.turn_end.dropped);
+        let any = !dropped.is_empty();
+        for (key, DroppedBatch { batch, frames }) in dropped.drain(..) {
+            let Some(conn) = self.connections.get_mut(key).filter(|conn| conn.phase() == Phase::Open) else { continue };
+            let service = conn.service();
+            self.call_service(service, ConnId(key), |service, cx| service.on_dropped(cx, batch, frames));
+        }
+        let again = std::mem::replace(&mut self.turn_end.dropped, dropped);
+        self.turn_end.dropped_next.extend(again);
+        self.turn_end.requested_next.append(&mut self.turn_end.requested);
+        any
+    }
+
+    /// Writes the output that other connections' callbacks have queued: one write for each
+    /// connection, for any number of batches. Returns true if there was any.
+    fn flush_dirty(&mut self) -> bool {
+        if self.turn_end.dirty.is_empty() {
+            return false;
+        }
+        let mut dirty = std::mem::take(&mut self.turn_end.dirty);
+        for key in dirty.drain(..) {
+            let Some(conn) = self.connections.get_mut(key) else { continue };
+            conn.flags().dirty = false;
+            match conn.flush(self.worker.clock.moment, &mut self.worker.stats) {
+                Ok(()) => self.reschedule(key),
+                Err(reason) => self.begin_close(key, reason),
+            }
+        }
+        // Flushing makes no callback, so nothing was added meanwhile. The allocation is kept for
+        // the next turn.
+        self.turn_end.dirty = dirty;
+        true
+    }
+}

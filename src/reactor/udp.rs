@@ -1,0 +1,140 @@
+//! Step 5 for a UDP socket: receive a batch, dispatch it, send the batch of replies.
+//!
+//! Datagrams that the socket does not take now are queued, up to `max_write_buffer_bytes`. While
+//! any is queued, the socket is not read.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::driver::{Driver, SourceKind};
+use super::event_loop::EventLoop;
+use super::state::RunState;
+use crate::engine::setup::RegisteredService;
+use crate::engine::slab::reserved_key;
+use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};
+use crate::service::context::{Context, ReplyTo};
+use crate::service::{ConnId, ServiceId};
+
+impl<D: Driver> EventLoop<D> {
+    pub(super) fn step_udp(&mut self, number: usize) {
+        self.send_datagrams(number);
+        let Some(mut incoming) = self.udp.incoming.take() else { return };
+        self.udp.current = Some(number);
+        let mut budget = self.worker.limits.datagram_budget;
+        while budget > 0 && self.may_receive_datagrams(number) {
+            match self.driver.receive_datagrams(number, &mut incoming) {
+                Ok(count) => {
+                    self.worker.stats.datagrams_in += count as u64;
+                    budget = budget.saturating_sub(count);
+                    if count < BATCH {
+                        self.clear_readable(number);
+                    }
+                    self.dispatch_datagrams(number, &incoming);
+                    self.send_datagrams(number);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_readable(number),
+                // A datagram sent earlier was not delivered (recv(2), ECONNREFUSED). The kernel
+                // reports one such error with each call, so reading goes on; the budget bounds it.
+                Err(error) => {
+                    log::debug!("datagram sent earlier was not delivered: {error}");
+                    budget -= 1;
+                }
+            }
+        }
+        self.udp.current = None;
+        self.udp.incoming = Some(incoming);
+        if self.may_receive_datagrams(number) {
+            self.schedule(reserved_key(number));
+        }
+    }
+
+    pub(super) fn has_pending_datagrams(&self) -> bool {
+        self.udp.outgoing.iter().any(|outgoing| !outgoing.is_empty())
+    }
+
+    fn may_receive_datagrams(&self, number: usize) -> bool {
+        let serving = self.run_state == RunState::Serving;
+        let all_sent = self.udp.outgoing.get(number).is_some_and(SendBatch::is_empty);
+        serving && all_sent && self.sources.get(number).is_some_and(|state| state.readable)
+    }
+
+    fn clear_readable(&mut self, number: usize) {
+        if let Some(state) = self.sources.get_mut(number) {
+            state.readable = false;
+        }
+    }
+
+    /// Calls `on_datagram` for each received datagram, and applies the actions.
+    fn dispatch_datagrams(&mut self, number: usize, incoming: &ReceiveBatch) {
+        let Some(id) = self.sources.get(number).map(|state| state.source.service) else { return };
+        for at in 0..incoming.heads.len() {
+            let Self { services, sources, udp, worker, .. } = self;
+            let (Some(RegisteredService { service, .. }), Some(outgoing)) =
+                (services.get_mut(id.0), udp.outgoing.get_mut(number))
+            else {
+                return;
+            };
+            let Some((from, payload)) = incoming.get(at) else { return };
+            // A forged sender address: the reply would come back to one of our own sockets and be
+            // replied to without end.
+            if sources.iter().any(|state| state.source.is_at(from)) {
+                worker.stats.datagrams_dropped += 1;
+                continue;
+            }
+            let reply_to = ReplyTo::Datagram { batch: outgoing, from };
+            let mut cx =
+                Context { conn: ConnId::NONE, clock: worker.clock, reply_to, effects: &mut worker.pending_actions };
+            service.on_datagram(&mut cx, from, payload);
+            self.apply_actions(id, ConnId::NONE);
+        }
+    }
+
+    /// Queues a datagram that is not a direct reply. It leaves by the current socket, or else by
+    /// the service's first socket of the address's family; without one it is dropped and counted.
+    pub(super) fn queue_datagram(&mut self, service: ServiceId, to: SocketAddr, payload: &[u8]) {
+        let fits = |number: &usize| {
+            self.sources.get(*number).is_some_and(|state| {
+                let SourceKind::Udp { local } = state.source.kind else { return false };
+                state.source.service == service && local.is_ipv4() == to.is_ipv4()
+            })
+        };
+        let number = self.udp.current.filter(fits).or_else(|| (0..self.sources.len()).find(fits));
+        let outgoing = number.and_then(|number| self.udp.outgoing.get_mut(number));
+        let has_room = outgoing.filter(|outgoing| !outgoing.is_full(self.worker.limits.max_write_buffer_bytes));
+        let queued = has_room.is_some_and(|outgoing| outgoing.push(to, payload).is_ok());
+        if !queued {
+            self.worker.stats.datagrams_dropped += 1;
+        }
+        // The current socket sends at the end of its batch. Any other needs a step of its own.
+        if let Some(number) = number.filter(|number| queued && self.udp.current != Some(*number)) {
+            self.schedule(reserved_key(number));
+        }
+    }
+
+    /// Sends the queued datagrams, as far as the socket takes them.
+    fn send_datagrams(&mut self, number: usize) {
+        let Self { driver, sources, udp, worker, .. } = self;
+        let (Some(outgoing), Some(state)) = (udp.outgoing.get_mut(number), sources.get_mut(number)) else { return };
+        let mut done = 0;
+        while state.writable && done < outgoing.len() {
+            match driver.send_datagrams(number, outgoing, done) {
+                Ok(count) => {
+                    done += count;
+                    worker.stats.datagrams_out += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.writable = false,
+                // This datagram cannot be sent to its address or at its size (send(2), EMSGSIZE).
+                // The others still can.
+                Err(error) => {
+                    log::debug!("datagram not sent: {error}");
+                    done += 1;
+                    worker.stats.datagrams_dropped += 1;
+                }
+            }
+        }
+        outgoing.remove_first(done);
+        worker.stats.datagrams_dropped += outgoing.take_rejected();
+    }
+}

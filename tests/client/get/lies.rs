@@ -1,0 +1,114 @@
+use std::io::Write;
+use std::net::TcpStream;
+
+use socket2::SockRef;
+
+use super::files::Folder;
+use super::server::{Server, close, failure};
+
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+/// Fetches into a file from whoever does this; returns what is said. Nothing is left behind.
+fn lied_to(serve: impl FnMut(&mut TcpStream) + Send + 'static) -> String {
+    let (server, folder) = (Server::start(serve), Folder::new());
+    let said = failure(&server.get(&["-o", &folder.file("x")]));
+    assert_eq!(folder.names(), [""; 0], "{said}");
+    said
+}
+
+#[test]
+fn a_lie_is_called_one() {
+    let lengths = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n";
+    for (answer, words) in [
+        (String::new(), "closed the connection without a response"),
+        ("HTTP/1.1 200 OK\r\nA:".to_owned(), "inside the response head, after 19 bytes"),
+        (format!("{lengths}\r\nab"), "closed the connection after 2 of 3 bytes"),
+        (format!("{lengths}\r\nabcd"), "sent more than the declared 3 bytes"),
+        (format!("{lengths}Content-Length: 4\r\n\r\nabcd"), "conflicting Content-Length values: 3 and 4"),
+        (format!("{lengths}Transfer-Encoding: chunked\r\n\r\nabc"), "both Content-Length and Transfer-Encoding"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: -3\r\n\r\nabc".to_owned(), "invalid Content-Length: '-3'"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n".to_owned(), "invalid Content-Length: '9999"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\n".to_owned(),
+            "too large: 18446744073709551615 bytes",
+        ),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc".to_owned(), "unsupported Transfer-Encoding: 'gzip'"),
+        ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), "which HTTP/1.0 does not define"),
+        (format!("{CHUNKED}5\r\nab"), "inside a chunked body, after 2 bytes"),
+        (format!("{CHUNKED}3\r\nabcd\r\n0\r\n\r\n"), "its data or size line does not end with CRLF"),
+        (format!("{CHUNKED}zz\r\n"), "invalid chunk size: 'zz"),
+        (format!("{CHUNKED}fffffffffffffffff\r\n"), "it does not fit in 64 bits"),
+        ("HTTP/1.1 101 Switching Protocols\r\n\r\n".to_owned(), "switched to another protocol"),
+        ("HTTP/1.1 200 OK\r\nno colon here\r\n\r\n".to_owned(), "malformed response head: invalid header name"),
+        ("HTTP/3 200 OK\r\n\r\n".to_owned(), "unsupported HTTP version: HTTP/3"),
+        ("SSH-2.0-OpenSSH_9.6\r\n".to_owned(), "not an HTTP server: its response starts with 'SSH-2.0-OpenSSH_9.6'"),
+        ("<html>hello</html>".to_owned(), "like HTTP/0.9"),
+    ] {
+        let shown = answer.clone();
+        let said = lied_to(move |stream| {
+            let _ = stream.write_all(answer.as_bytes());
+            close(stream);
+        });
+        assert!(said.contains(words), "{shown}: {said}");
+    }
+}
+
+/// Bytes that are no text: a server's first frame of HTTP/2, and an alert of TLS.
+#[test]
+fn who_speaks_another_protocol_is_recognised_at_once() {
+    for (bytes, words) in [(&b"\0\0\x12\x04\0\0\0\0\0"[..], "uses HTTP/2"), (b"\x15\x03\x03\0\x02\x02\x46", "uses TLS")]
+    {
+        let (over, wait) = std::sync::mpsc::channel::<()>();
+        // The connection stays open: there is nothing to wait for.
+        let said = lied_to(move |stream| {
+            stream.write_all(bytes).unwrap();
+            let _ = wait.recv_timeout(crate::program::GUARD);
+        });
+        drop(over);
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn what_never_ends_is_ended() {
+    for (begins, goes_on, words) in [
+        ("HTTP/1.1 200 OK\r\n", "A: b\r\n", "longer than the maximum of 65536 bytes"),
+        ("HTTP/1.1 200 OK\r\nA: ", "x", "longer than the maximum of 65536 bytes"),
+        ("", "HTTP/1.1 100 Continue\r\n\r\n", "more than 16 interim responses"),
+        (&format!("{CHUNKED}1;"), "x", "extensions are longer than the maximum of 16384 bytes"),
+        (CHUNKED, "1;xxxxxxxx\r\na\r\n", "extensions are longer than the maximum of 16384 bytes"),
+        (&format!("{CHUNKED}0\r\n"), "A: b\r\n", "trailers are longer than the maximum of 16384 bytes"),
+        (CHUNKED, "0", "it does not fit in 64 bits"),
+    ] {
+        let (begins, piece) = (begins.to_owned(), goes_on.repeat(1000));
+        let said = lied_to(move |stream| {
+            let mut sent = stream.write_all(begins.as_bytes());
+            while sent.is_ok() {
+                sent = stream.write_all(piece.as_bytes());
+            }
+        });
+        assert!(said.contains(words), "{goes_on}: {said}");
+    }
+}
+
+#[test]
+fn a_hundred_fields_are_enough() {
+    let fields = |count: usize| format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(count));
+    assert_eq!(Server::answering([fields(100)]).get(&[]).status.code(), Some(0));
+    let said = failure(&Server::answering([fields(101)]).get(&[]));
+    assert!(said.contains("more than the maximum of 100 header fields"), "{said}");
+}
+
+/// A reset, not an end: `SO_LINGER` of zero.
+#[test]
+fn a_connection_that_breaks_is_no_end() {
+    for head in ["HTTP/1.1 200 OK\r\n\r\nab", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", "HTTP/1.1 2"] {
+        let said = lied_to(move |stream| {
+            stream.write_all(head.as_bytes()).unwrap();
+            SockRef::from(&*stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+            // The next connection is never made, and this one is closed when the closure's caller drops it.
+        });
+        // What had been received when the reset came is the network's affair.
+        assert!(said.contains("connection lost: reset by the server (received "), "{said}");
+    }
+}

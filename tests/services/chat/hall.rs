@@ -1,0 +1,42 @@
+//! A chat server on an engine, with a port for each dialect.
+
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+
+use switchboard::services::chat::{Chat, ChatRules};
+use switchboard::{Endpoint, Framing, Limits};
+
+use crate::support::{Engine, RunningEngine, listen_tcp};
+
+/// It, and where it is.
+pub(crate) struct Hall {
+    pub(crate) running: RunningEngine,
+    pub(crate) json: SocketAddr,
+    pub(crate) lines: SocketAddr,
+    pub(crate) raw: SocketAddr,
+    pub(crate) udp: SocketAddr,
+    /// The operators' own ends of their consoles.
+    pub(crate) consoles: Vec<UnixStream>,
+}
+
+impl Hall {
+    /// With so many consoles.
+    pub(crate) fn open<E: Engine>(limits: Limits, rules: ChatRules, consoles: usize) -> Self {
+        let mut engine = E::with_limits(limits);
+        let chat = engine.add_service("chat", Chat::new(rules));
+        let json = listen_tcp(&mut engine, chat, Framing::U32BE);
+        let lines = listen_tcp(&mut engine, chat, Framing::Lines);
+        let raw = listen_tcp(&mut engine, chat, Framing::Raw);
+        let udp = match engine.listen(chat, "udp:127.0.0.1:0", Framing::Raw) {
+            Endpoint::Udp(addr) => addr,
+            other => panic!("asked for UDP, got {other}"),
+        };
+        let console = |_| {
+            let (operators, engines) = UnixStream::pair().unwrap();
+            engine.attach(chat, engines.try_clone().unwrap().into(), engines.into()).unwrap();
+            operators
+        };
+        let consoles = (0..consoles).map(console).collect();
+        Self { running: RunningEngine::start(engine), json, lines, raw, udp, consoles }
+    }
+}

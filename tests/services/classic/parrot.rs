@@ -1,0 +1,57 @@
+use std::collections::BTreeSet;
+
+use switchboard::TextEncoding;
+use switchboard::services::Parrot;
+
+use super::{Raw, stand};
+use crate::support::{Engine, conformance};
+
+conformance! {
+    it_says_what_it_was_told_by_whomever,
+    bye_closes_without_a_word,
+    a_seed_fixes_the_dice,
+    what_is_no_text_is_answered_and_not_remembered,
+}
+
+fn it_says_what_it_was_told_by_whomever<E: Engine>() {
+    let stand = stand::<E>(Parrot::default());
+    let (mut one, mut other) = (Raw::connect(stand.tcp), Raw::connect(stand.tcp));
+    assert_eq!(one.ask(b"alpha"), b"alpha", "nothing else was ever said");
+    let mut told = BTreeSet::from([b"alpha".to_vec()]);
+    let mut heard = BTreeSet::new();
+    // The chance that one of them is never heard in so many tries is less than one in 10^80.
+    for number in 0..2000 {
+        let message = format!("message {}", number % 10).into_bytes();
+        told.insert(message.clone());
+        let answer = if number % 2 == 0 { other.ask(&message) } else { one.ask(&message) };
+        assert!(told.contains(&answer), "{answer:?}");
+        heard.insert(answer);
+    }
+    told.remove(b"alpha".as_slice());
+    assert!(told.is_subset(&heard));
+}
+
+fn bye_closes_without_a_word<E: Engine>() {
+    let stand = stand::<E>(Parrot::default());
+    for bye in [&b"Bye"[..], b"bye", b"BYE", b"Bye\n", b"bYe\r\n"] {
+        assert_eq!(Raw::connect(stand.tcp).ask_all(bye), b"");
+    }
+    assert_eq!(Raw::connect(stand.tcp).ask(b"Bye now"), b"Bye now", "that is not bye");
+}
+
+fn a_seed_fixes_the_dice<E: Engine>() {
+    let answers = |seed| {
+        let stand = stand::<E>(Parrot::new(TextEncoding::UTF_8, seed));
+        let mut client = Raw::connect(stand.tcp);
+        (0..100).map(|number| client.ask(number.to_string().as_bytes())).collect::<Vec<_>>()
+    };
+    assert_eq!(answers(7), answers(7));
+    assert_ne!(answers(7), answers(8));
+}
+
+fn what_is_no_text_is_answered_and_not_remembered<E: Engine>() {
+    let stand = stand::<E>(Parrot::new("gbk".parse().unwrap(), 1));
+    let mut client = Raw::connect(stand.tcp);
+    assert_eq!(client.ask(b"\xff\xff"), b"error: this is not GBK");
+    assert_eq!(client.ask(b"\xc4\xe3"), b"\xc4\xe3");
+}

@@ -1,0 +1,46 @@
+//! Shared helpers of the integration tests: an engine on its own thread, blocking clients, and a
+//! service that reports connection events.
+//!
+//! A scenario is a function that is generic over the engine. [`conformance!`] makes one test of it
+//! for each engine.
+//!
+//! No helper sleeps to let something happen. A test waits for a byte or for a connection event;
+//! [`GUARD`] bounds the wait if the engine is broken.
+
+mod client;
+mod engine;
+mod service;
+mod wire;
+
+use std::time::Duration;
+
+pub(crate) use client::{Client, SendOutcome, flood, write_until_blocked};
+pub(crate) use engine::{Engine, RunningEngine, listen_tcp, serve};
+pub(crate) use service::{ConnectionEvent, ConnectionEvents, observe};
+pub(crate) use wire::{decode_frames, encode_frame};
+
+/// Longest wait for one expected event. A wait that long is a failure, so the value is far above
+/// what a busy machine needs.
+pub(crate) const GUARD: Duration = Duration::from_secs(20);
+
+/// Makes a test for each engine of each scenario.
+macro_rules! conformance {
+    ($($(#[$when:meta])* $scenario:ident),* $(,)?) => {
+        mod reactor {
+            $($(#[$when])*
+            #[test]
+            fn $scenario() {
+                super::$scenario::<switchboard::Reactor>();
+            })*
+        }
+
+        mod threaded {
+            $($(#[$when])*
+            #[test]
+            fn $scenario() {
+                super::$scenario::<switchboard::Threaded>();
+            })*
+        }
+    };
+}
+pub(crate) use conformance;
