@@ -379,7 +379,7 @@ fn work_that_waits_for_others_does_not_hold_up_the_end_on_threads() {
     running.await_counter("jobs", |jobs| jobs == 3);
     running.handle.stop();
     // The one whose work has not begun has to wait for nobody, and the others for their own work only.
-    assert_eq!(ended.recv_timeout(GUARD).unwrap().unwrap(), b"Err(Refused)");
+    assert_eq!(ended.recv_timeout(GUARD).unwrap().unwrap(), b"Err(Rejected)");
     drop(go);
     running.join();
     assert!(begins.try_recv().is_err(), "it was begun after all");
