@@ -87,7 +87,8 @@ fn source_files() -> Vec<SourceFile> {
 fn code(text: &str) -> String {
     let lines = text.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line });
     let code = lines.map(|line| line.split(" // ").next().unwrap()).collect::<Vec<_>>().join("\n");
-    code.split("\nmod tests {").next().unwrap().to_owned()
+    let tests = ["#[cfg(test)]\nmod tests {", "#[cfg(all(test, unix))]\nmod tests {"];
+    tests.iter().fold(code.as_str(), |code, tests| code.split(tests).next().unwrap()).to_owned()
 }
 
 /// Every path that `code` imports with `use` or names inline with `crate::` or `super::`, split at
@@ -102,16 +103,16 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     let in_text = |at: usize| code[..at].rsplit('\n').next().unwrap().matches('"').count() % 2 == 1;
     for (at, word) in starts("use ").filter(|(at, _)| !in_text(*at)) {
         let tree = code[at + word.len()..].split(';').next().unwrap();
-        // An indented `use super::` stands in a module inside the file, whose parent is the file
-        // itself.
-        let is_indented = code[..at].ends_with("    ");
-        expand(&[], tree.strip_prefix("super::").filter(|_| is_indented).unwrap_or(tree), &mut found);
+        expand(&[], tree, &mut found);
     }
-    // `pub(in crate::cli)` names a visibility, not an import.
-    let is_inline = |at: usize| !code[..at].ends_with("pub(in ") && !code[..at].ends_with("use ");
-    for (at, _) in starts("crate::").chain(starts("super::")).filter(|(at, _)| is_inline(*at)) {
+    // `pub(in crate::cli)` limits visibility and imports nothing.
+    let is_visibility = |at: usize| code[..at].ends_with("(in ");
+    for (at, _) in starts("crate::").chain(starts("super::")).filter(|(at, _)| !is_visibility(*at)) {
         let path = code[at..].split(|c: char| !is_name(c) && c != ':').next().unwrap();
-        expand(&[], path, &mut found);
+        // A path that ends with colons begins an import tree, which the loop above has expanded.
+        if !path.ends_with("::") {
+            expand(&[], path, &mut found);
+        }
     }
     found
 }
