@@ -103,11 +103,13 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     let in_text = |at: usize| code[..at].rsplit('\n').next().unwrap().matches('"').count() % 2 == 1;
     for (at, word) in starts("use ").filter(|(at, _)| !in_text(*at)) {
         let tree = code[at + word.len()..].split(';').next().unwrap();
-        expand(&[], tree, &mut found);
+        // An indented `use super::` stands in a module within the file, whose parent is the file.
+        let is_inner = code[..at].ends_with("    ");
+        expand(&[], tree.strip_prefix("super::").filter(|_| is_inner).unwrap_or(tree), &mut found);
     }
-    // `pub(in crate::cli)` limits visibility and imports nothing.
-    let is_visibility = |at: usize| code[..at].ends_with("(in ");
-    for (at, _) in starts("crate::").chain(starts("super::")).filter(|(at, _)| !is_visibility(*at)) {
+    // `pub(in crate::cli)` limits visibility and imports nothing; the loop above has handled `use`.
+    let is_inline = |at: usize| !code[..at].ends_with("(in ") && !code[..at].ends_with("use ");
+    for (at, _) in starts("crate::").chain(starts("super::")).filter(|(at, _)| is_inline(*at)) {
         let path = code[at..].split(|c: char| !is_name(c) && c != ':').next().unwrap();
         // A path that ends with colons begins an import tree, which the loop above has expanded.
         if !path.ends_with("::") {
