@@ -1,6 +1,6 @@
 //! Axes of a plot: positions of values, and the labelled ticks.
 
-use crate::cli::report::figure::Unit;
+use super::super::figure::Unit;
 
 /// An axis of a plot.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ use plotters::style::{Color, FontFamily, IntoTextStyle, RGBColor, TextStyle};
 
 use super::axis::AxisRange;
 use super::color;
-use super::series::{Plot, Series, SpreadShape};
+use super::data::{Plot, Series, SpreadShape};
 
 /// Size of a drawing. plotters works in whole units, so a unit is half a CSS pixel.
 pub(super) const WIDTH: u32 = 1720;

@@ -1,4 +1,4 @@
-//! The contents of a plot: its axes and lines.
+//! The data of a plot: axes, lines, ranges.
 
 use super::axis::Axis;
 

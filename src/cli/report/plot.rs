@@ -1,12 +1,18 @@
-//! A plot as an HTML figure with title and legend.
+//! Line plots, drawn as SVG in an HTML figure.
+
+mod axis;
+mod color;
+mod data;
+mod draw;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::draw;
-use super::series::Plot;
+pub(crate) use axis::{Axis, Scale};
+pub(crate) use color::style;
+pub(crate) use data::{Plot, Series, SpreadShape};
 
 impl Plot {
-    /// Returns the plot with title and legend. A dark page needs [`style`](super::style).
+    /// Returns the plot with title and legend. A dark page needs [`style`].
     pub(crate) fn figure(&self) -> Markup {
         html! {
             figure.plot {
@@ -49,11 +55,8 @@ impl Plot {
 
 #[cfg(test)]
 mod tests {
+    use super::super::figure::Unit;
     use super::*;
-    use crate::cli::report::figure::Unit;
-    use crate::cli::report::plot::axis::{Axis, Scale};
-    use crate::cli::report::plot::color;
-    use crate::cli::report::plot::series::{Series, SpreadShape};
 
     fn plot(points: &[(f64, f64)]) -> Plot {
         let series = Series { name: "a <b>".to_owned(), points: points.to_vec(), marks: true, ..Series::default() };
