@@ -93,7 +93,9 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     let starts = |word: &'static str| {
         code.match_indices(word).filter(move |(at, _)| !code[..*at].ends_with(|c| is_name(c) || c == ':'))
     };
-    for (at, word) in starts("use ") {
+    // The word also stands inside texts, such as "use {names}".
+    let in_text = |at: usize| code[..at].rsplit('\n').next().unwrap().matches('"').count() % 2 == 1;
+    for (at, word) in starts("use ").filter(|(at, _)| !in_text(*at)) {
         let tree = code[at + word.len()..].split(';').next().unwrap();
         expand(&[], tree, &mut found);
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use switchboard::Error;
 
-/// Exit code of an error that well-formed arguments met at run time.
+/// Exit code of a run-time error, such as an address in use.
 const EXIT_FAILED: u8 = 1;
 /// Exit code of wrong arguments and of wrong files that they name.
 pub(super) const EXIT_USAGE: u8 = 2;
@@ -18,7 +18,7 @@ pub(super) enum CliError {
     Usage(String),
     /// Errors in a file that the arguments name, one a line.
     InvalidFile(String),
-    /// A run-time error, such as an address in use.
+    /// A run-time error.
     Failed(String),
 }
 
@@ -28,8 +28,8 @@ impl CliError {
         let mut stderr = io::stderr();
         let (written, code) = match self {
             Self::Usage(_) => (writeln!(stderr, "error: {self}; try --help"), EXIT_USAGE),
-            Self::InvalidFile(what) => {
-                (what.lines().try_for_each(|line| writeln!(stderr, "error: {line}")), EXIT_USAGE)
+            Self::InvalidFile(message) => {
+                (message.lines().try_for_each(|line| writeln!(stderr, "error: {line}")), EXIT_USAGE)
             }
             Self::Failed(_) => (writeln!(stderr, "switchboard: {self}"), EXIT_FAILED),
         };
@@ -42,7 +42,7 @@ impl CliError {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(what) | Self::InvalidFile(what) | Self::Failed(what) => f.write_str(what),
+            Self::Usage(message) | Self::InvalidFile(message) | Self::Failed(message) => f.write_str(message),
         }
     }
 }
@@ -51,7 +51,7 @@ impl From<Error> for CliError {
     fn from(error: Error) -> Self {
         match error {
             // The message begins with the limit's name, which is also the flag's.
-            Error::Limits(what) => Self::Usage(format!("--{what}")),
+            Error::Limits(message) => Self::Usage(format!("--{message}")),
             other => Self::Failed(other.to_string()),
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn first_line(rendered: &str) -> String {
     for paragraph in rendered.split("\n\n") {
         let words: Vec<_> = paragraph.split_whitespace().collect();
         match words.split_first() {
-            Some((&"error:", what)) => line = what.join(" "),
+            Some((&"error:", message)) => line = message.join(" "),
             Some((&"tip:", _)) => line = format!("{line}; {}", words.join(" ")),
             _ => {}
         }

@@ -35,7 +35,7 @@ impl LoadDriver<'_> {
         }
         match self.phases.phase {
             LoadPhase::Connecting if self.unresolved == 0 && self.is_accepted() => {
-                self.end_connecting(now_ns, observer)?
+                self.end_connecting(now_ns, observer)?;
             }
             LoadPhase::WarmingUp if self.phases.is_warm(now_ns) => self.begin_measuring(observer),
             LoadPhase::Measuring if now_ns >= self.context.recorder.window().end => {

@@ -1,8 +1,9 @@
-//! A console on threads: a connection like any other over a pair of sockets, and two threads that carry bytes between its far
-//! end and the operator. So the connection knows nothing of terminals, and nobody but those two ever waits for one.
+//! A console: one end of a socket pair is a connection like any other, and two threads copy bytes
+//! between the other end and the operator. So no other thread of the engine waits for a terminal.
 //!
-//! Neither keeps the process: the one waits for input that may never come, the other for an output that may never move. They
-//! know the pair and nothing else of the engine, which waits for the second alone, and for no longer than a drain.
+//! Neither thread keeps the engine alive: the input may never come and the output may never move.
+//! The threads hold nothing of the engine. The engine waits for the writing thread only, at most
+//! until the drain deadline.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -13,77 +14,77 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
-use super::exchange::Exchange;
-use super::newcomer::Newcomer;
-use super::socket::{Socket, poll};
+use super::pending_connection::PendingConnection;
+use super::shared::EngineShared;
+use super::socket::{ThreadSocket, poll};
 use crate::frame::Framing;
 use crate::service::{Peer, ServiceId};
 
-/// Carried at once, in bytes.
-const CARRIED_BYTES: usize = 16 * 1024;
+/// Bytes of a copy buffer.
+const COPY_BUFFER_BYTES: usize = 16 * 1024;
 
-/// A console that waits for its engine to run.
-pub(super) struct Console {
+/// A console that becomes a connection when the engine starts.
+pub(super) struct PendingConsole {
     pub(super) service: ServiceId,
     pub(super) framing: Framing,
     pub(super) input: OwnedFd,
     pub(super) output: OwnedFd,
 }
 
-impl Console {
-    /// Has it become a connection.
-    pub(super) fn start(self, exchange: &Arc<Exchange>) -> io::Result<()> {
-        let Some(booth) = exchange.booth(self.service) else { return Ok(()) };
+impl PendingConsole {
+    /// Opens the console's connection and starts its two threads.
+    pub(super) fn start(self, shared: &Arc<EngineShared>) -> io::Result<()> {
+        let Some(service_slot) = shared.service_slot(self.service) else { return Ok(()) };
         let (near, far) = UnixStream::pair()?;
-        let (input, output, far_too) = (self.input, self.output, far.try_clone()?);
-        let newcomer = Newcomer {
-            socket: Arc::new(Socket::new(near)),
+        let (input, output, far_clone) = (self.input, self.output, far.try_clone()?);
+        let pending = PendingConnection {
+            socket: Arc::new(ThreadSocket::new(near)),
             peer: Peer::Console,
             framing: self.framing,
-            bell: None,
-            reads_are_limited: false,
+            notifier: None,
+            has_read_timeout: false,
         };
-        exchange.places.add();
-        newcomer
-            .start(exchange, booth, exchange.clock().moment)
-            .inspect_err(|_| exchange.places.free(false, Peer::Console))?;
-        exchange.count_attached();
-        let shift = exchange.carriers.begin();
-        let carry_out = move || {
-            carry_out(far_too, &output);
-            drop(shift);
+        shared.connection_slots.add_console();
+        pending
+            .start(shared, service_slot, shared.clock().moment)
+            .inspect_err(|_| shared.connection_slots.release(false, Peer::Console))?;
+        shared.count_console();
+        let wait_guard = shared.console_writers.enter();
+        let copy_output = move || {
+            copy_output(far_clone, &output);
+            drop(wait_guard);
         };
-        exchange.spawn.spawn("console-out".to_owned(), Box::new(carry_out))?;
-        exchange.spawn.spawn("console-in".to_owned(), Box::new(move || carry_in(&input, far)))
+        shared.spawner.spawn("console-out".to_owned(), Box::new(copy_output))?;
+        shared.spawner.spawn("console-in".to_owned(), Box::new(move || copy_input(&input, far)))
     }
 }
 
-/// Until the input ends or the connection has. Whoever waits in a read would take the line after that away from who reads next,
-/// so the wait is for either.
-fn carry_in(input: &OwnedFd, mut socket: UnixStream) {
-    let mut buffer = vec![0; CARRIED_BYTES];
+/// Copies input to the connection until either ends. Polls for both: a thread that blocks in a read
+/// would take the next line from the terminal's next reader.
+fn copy_input(input: &OwnedFd, mut socket: UnixStream) {
+    let mut buffer = vec![0; COPY_BUFFER_BYTES];
     loop {
-        let mut watched = [PollFd::new(input, PollFlags::IN), PollFd::new(&socket, PollFlags::empty())];
-        poll(&mut watched, None);
-        let [input_ready, socket_gone] = watched.each_ref().map(|watched| !watched.revents().is_empty());
-        if socket_gone {
+        let mut poll_fds = [PollFd::new(input, PollFlags::IN), PollFd::new(&socket, PollFlags::empty())];
+        poll(&mut poll_fds, None);
+        let [input_ready, socket_closed] = poll_fds.each_ref().map(|poll_fd| !poll_fd.revents().is_empty());
+        if socket_closed {
             return;
         }
         if !input_ready {
             continue;
         }
         match rustix::io::read(input, &mut buffer) {
-            // The latter is said by a terminal that has hung up, or that our session has lost.
+            // A terminal that has hung up, or that this session has lost, reports EIO (read(2)).
             Ok(0) | Err(Errno::IO) => break,
             Ok(bytes) => {
                 if socket.write_all(buffer.get(..bytes).unwrap_or_default()).is_err() {
                     return;
                 }
             }
-            // Somebody else has set it not to wait, or has taken what was there.
+            // Another process has set O_NONBLOCK on the input or has read it first.
             Err(Errno::INTR | Errno::AGAIN) => {}
             Err(error) => {
-                log::warn!("the console cannot be read any more: {error}");
+                log::warn!("console read failed: {error}; its input ends");
                 break;
             }
         }
@@ -91,9 +92,9 @@ fn carry_in(input: &OwnedFd, mut socket: UnixStream) {
     let _ = socket.shutdown(Shutdown::Write);
 }
 
-/// Until the connection has ended and its last word is out, or nothing more can be written.
-fn carry_out(mut socket: UnixStream, output: &OwnedFd) {
-    let mut buffer = vec![0; CARRIED_BYTES];
+/// Copies the connection's output until it ends or a write fails.
+fn copy_output(mut socket: UnixStream, output: &OwnedFd) {
+    let mut buffer = vec![0; COPY_BUFFER_BYTES];
     loop {
         let bytes = match socket.read(&mut buffer) {
             Ok(0) => break,
@@ -102,11 +103,12 @@ fn carry_out(mut socket: UnixStream, output: &OwnedFd) {
             Err(_) => break,
         };
         if let Err(error) = write_all(output, buffer.get(..bytes).unwrap_or_default()) {
-            log::debug!("the console cannot be written to any more: {error}");
+            log::debug!("console write failed: {error}; the console closes");
             break;
         }
     }
-    // Whichever it was, the connection has nobody left at this end.
+    // In every case the operator has closed or the connection has ended, so the connection ends
+    // too.
     let _ = socket.shutdown(Shutdown::Both);
 }
 
@@ -115,7 +117,7 @@ fn write_all(output: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
         match rustix::io::write(output, bytes) {
             Ok(taken) => bytes = bytes.get(taken..).unwrap_or_default(),
             Err(Errno::INTR) => {}
-            // Somebody else has set it not to wait.
+            // Another process has set O_NONBLOCK on the output.
             Err(Errno::AGAIN) => poll(&mut [PollFd::new(output, PollFlags::OUT)], None),
             Err(error) => return Err(error),
         }

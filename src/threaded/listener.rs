@@ -1,4 +1,4 @@
-//! What newcomers come by.
+//! The sockets that accept connections.
 
 use std::io;
 use std::net::TcpListener;
@@ -7,31 +7,32 @@ use std::os::unix::net::UnixListener;
 
 use socket2::SockRef;
 
-use super::socket::{Socket, TICK};
+use super::socket::{READ_TIMEOUT, ThreadSocket};
 use crate::engine::limits::Limits;
 use crate::net;
 use crate::net::Endpoint;
 use crate::net::bind::{SocketFile, bind_tcp, bind_unix, set_stream_options};
 use crate::service::Peer;
 
-/// A listener of either kind. It does not wait: its thread waits in poll(2), where the engine's bell can wake it.
+/// A nonblocking TCP or Unix listener. Its thread waits in poll(2), where the engine's notifier can
+/// wake it.
 pub(super) enum Listener {
     Tcp(TcpListener),
     Unix {
         listener: UnixListener,
-        /// Dropped with it.
+        /// Removes the socket file on drop.
         _file: SocketFile,
     },
 }
 
 impl Listener {
-    /// Binds; returns the endpoint really bound, too.
+    /// Binds a listener. Returns it and the endpoint that is bound.
     pub(super) fn bind(endpoint: &Endpoint, limits: &Limits) -> io::Result<(Self, Endpoint)> {
         match endpoint {
             Endpoint::Tcp(addr) => {
                 let socket = bind_tcp(*addr, limits.backlog)?;
                 if net::ACCEPTED_INHERIT_OPTIONS {
-                    socket.set_read_timeout(Some(TICK))?;
+                    socket.set_read_timeout(Some(READ_TIMEOUT))?;
                 }
                 let listener = TcpListener::from(socket);
                 let bound = Endpoint::Tcp(listener.local_addr()?);
@@ -45,30 +46,31 @@ impl Listener {
         }
     }
 
-    /// Whether the sockets that it accepts have their reads limited already.
-    pub(super) fn limits_reads(&self) -> bool {
+    /// Returns true if accepted sockets inherit the read timeout.
+    pub(super) fn sets_read_timeout(&self) -> bool {
         net::ACCEPTED_INHERIT_OPTIONS && matches!(self, Self::Tcp(_))
     }
 
-    /// Takes one connection from the backlog.
-    pub(super) fn accept(&self) -> io::Result<(Socket, Peer)> {
+    /// Accepts one connection.
+    pub(super) fn accept(&self) -> io::Result<(ThreadSocket, Peer)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, addr) = listener.accept()?;
                 if !net::ACCEPTED_INHERIT_OPTIONS {
-                    // Without them the connection is slower to answer and to be missed, and works.
+                    // Without these options the connection works, but answers and detects a lost
+                    // peer later.
                     let _ = set_stream_options(&SockRef::from(&stream));
-                    // Where options are not inherited, this may have been.
+                    // Where options are not inherited, O_NONBLOCK may be.
                     stream.set_nonblocking(false)?;
                 }
-                Ok((Socket::new(stream), Peer::Tcp(addr)))
+                Ok((ThreadSocket::new(stream), Peer::Tcp(addr)))
             }
             Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept()?;
                 if !net::ACCEPTED_INHERIT_OPTIONS {
                     stream.set_nonblocking(false)?;
                 }
-                Ok((Socket::new(stream), Peer::Unix))
+                Ok((ThreadSocket::new(stream), Peer::Unix))
             }
         }
     }

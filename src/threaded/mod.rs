@@ -1,36 +1,44 @@
-//! The twin of the reactor: the same services with a thread for each connection, as somebody who likes threads would write it.
+//! The thread-per-connection engine: the reactor's services, with one thread for each connection.
 //!
-//! Reading order: [`attend`] is a connection's thread and how it waits, [`step`] what it does between two waits, [`calls`] how it
-//! calls the service, [`endings`] how it ends. [`agent`] does what callbacks ask for, [`line`](mod@line) is how one connection's thread
-//! reaches another connection. [`accept`], [`datagrams`], [`control`] and [`console`] are the other threads, [`newcomer`] how a
-//! connection comes to its own. [`exchange`] is what all of them share; [`alarms`], [`budget`], [`permits`], [`places`] and [`tally`] are its
-//! parts, [`socket`], [`listener`] and [`spawn`] the operating system.
+//! Reading order: [`connection_thread`] is a connection's thread and its wait, [`step`] is the work
+//! between two waits, [`callbacks`] calls the service, [`close`] ends the connection. [`worker`]
+//! applies the actions of callbacks. [`shared_connection`] is the way to another thread's
+//! connection. [`accept_thread`], [`udp_thread`], [`control_thread`] and [`console`] are the other
+//! threads; [`pending_connection`] starts the thread of a new connection. [`shared`] is the state
+//! that all threads share, with its parts [`service_slot`], [`udp_binding`], [`timer_table`],
+//! [`memory`], [`memory_pause`], [`semaphore`], [`connection_slots`], [`wait_group`] and
+//! [`thread_stats`]. [`socket`], [`listener`] and [`spawn`] call the operating system.
 //!
-//! Locks, in the order in which they are taken: a connection's own, by its thread; its service's; a post, a table. A
-//! connection's lock is only ever tried by others, and none but it is held during a system call that could wait.
+//! Lock order: the connection's own lock, taken by its thread; its service's lock; an inbox's or a
+//! table's. Other threads only try a connection's lock. No other lock is held during a system call
+//! that may block.
 
-mod accept;
-mod agent;
-mod alarms;
-mod attend;
-mod budget;
-mod calls;
+mod accept_thread;
+mod callbacks;
+mod close;
+mod connection_slots;
+mod connection_thread;
 mod console;
-mod control;
-mod datagrams;
-mod endings;
-mod exchange;
-mod line;
+mod control_thread;
 mod listener;
-mod newcomer;
-mod permits;
-mod places;
+mod memory;
+mod memory_pause;
+mod pending_connection;
+mod semaphore;
+mod service_slot;
+mod shared;
+mod shared_connection;
 mod socket;
 mod spawn;
 mod step;
-mod tally;
 #[cfg(test)]
 mod tests;
+mod thread_stats;
+mod timer_table;
+mod udp_binding;
+mod udp_thread;
+mod wait_group;
+mod worker;
 
 use std::fmt;
 use std::io;
@@ -51,19 +59,21 @@ use crate::net::Notifier;
 use crate::net::bind::bind_udp;
 use crate::service::{Service, ServiceId};
 
-use accept::Acceptor;
-use console::Console;
-use control::Control;
-use datagrams::Postman;
-use exchange::{Exchange, Mailbox, Parts, Run};
+use accept_thread::AcceptThread;
+use console::PendingConsole;
+use control_thread::ControlThread;
 use listener::Listener;
-use spawn::{OsThreads, Spawn};
+use shared::{EngineParts, EngineShared, EngineState};
+use spawn::{OsThreads, ThreadSpawner};
+use udp_binding::UdpBinding;
+use udp_thread::UdpThread;
 
-/// An engine with a thread for each connection, being set up; it takes the place of a [`Reactor`](crate::Reactor) and runs the
-/// same services.
+/// An engine with one thread per connection, while it is being set up. It runs the same services as
+/// a [`Reactor`](crate::Reactor).
 ///
-/// A service that offers an instance [for each connection](Service::per_connection) is called on many threads at once, each
-/// instance on its own; any other is called by one thread at a time.
+/// A service that offers an [instance per connection](Service::per_connection) is called on many
+/// threads at the same time, each instance on one of them. Any other service is called by one
+/// thread at a time.
 ///
 /// ```no_run
 /// use switchboard::services::Echo;
@@ -79,57 +89,59 @@ pub struct Threaded {
     limits: Limits,
     services: Vec<RegisteredService>,
     listeners: Vec<(Listener, Framing, ServiceId)>,
-    mailboxes: Vec<Mailbox>,
+    udp_bindings: Vec<UdpBinding>,
     pipes: Vec<(UnixStream, Command)>,
-    consoles: Vec<Console>,
+    consoles: Vec<PendingConsole>,
     handle: Handle,
-    inbox: handle::HandleReceiver,
+    receiver: handle::HandleReceiver,
     control: Arc<Notifier>,
-    spawn: Box<dyn Spawn>,
+    spawner: Box<dyn ThreadSpawner>,
 }
 
 impl Threaded {
-    /// An engine without services. `max_connections` is lowered to what the process's descriptor limit and the system's bounds on
-    /// threads leave room for, with a line in the log.
+    /// Returns an engine without services. Lowers `max_connections` to what the process's
+    /// descriptor limit and the system's limits on threads leave room for, with a line in the log.
     ///
     /// # Errors
-    /// [`Error::Limits`] when the limits contradict themselves, [`Error::Poll`] when the system has no descriptor to give.
+    /// [`Error::Limits`] if the limits contradict each other, [`Error::Poll`] if the system has no
+    /// descriptor left.
     pub fn new(limits: Limits) -> Result<Self, Error> {
         Self::with_threads(limits, Box::new(OsThreads::default()))
     }
 
-    fn with_threads(mut limits: Limits, spawn: Box<dyn Spawn>) -> Result<Self, Error> {
+    fn with_threads(mut limits: Limits, spawner: Box<dyn ThreadSpawner>) -> Result<Self, Error> {
         limits.validate()?;
         fit_to_descriptors(&mut limits, 1);
         fit_to_threads(&mut limits);
         let control = Arc::new(Notifier::new().map_err(Error::Poll)?);
-        let rung = Arc::clone(&control);
-        let (handle, inbox) = handle::pair(Arc::new(move || rung.notify()), limits.max_queued_messages);
+        let notifier = Arc::clone(&control);
+        let (handle, receiver) = handle::pair(Arc::new(move || notifier.notify()), limits.max_queued_messages);
         Ok(Self {
             limits,
             services: Vec::new(),
             listeners: Vec::new(),
-            mailboxes: Vec::new(),
+            udp_bindings: Vec::new(),
             pipes: Vec::new(),
             consoles: Vec::new(),
             handle,
-            inbox,
+            receiver,
             control,
-            spawn,
+            spawner,
         })
     }
 
-    /// Adds a service; `name` is how the log calls it.
+    /// Adds a service. The log uses `name` for it.
     pub fn add_service(&mut self, name: impl Into<String>, service: impl Service + Send + 'static) -> ServiceId {
         self.services.push(RegisteredService { name: name.into(), service: Box::new(service) });
         ServiceId(self.services.len() - 1)
     }
 
-    /// Listens for `service`, as [`Reactor::listen`](crate::Reactor::listen) does. Each connection of a service that offers no
-    /// instance for each takes two descriptors, so `max_connections` may be lowered once more.
+    /// Listens for `service`, as [`Reactor::listen`](crate::Reactor::listen) does. May lower
+    /// `max_connections` again, because each connection of a service without an instance per
+    /// connection needs two descriptors.
     ///
     /// # Errors
-    /// [`Error::Bind`] when the address cannot be had.
+    /// [`Error::Bind`] if the address cannot be bound, or the service is of another engine.
     pub fn listen(&mut self, service: ServiceId, endpoint: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
         let bound = if service.0 < self.services.len() {
             self.bind(service, endpoint, framing)
@@ -143,11 +155,11 @@ impl Threaded {
         if let Endpoint::Udp(addr) = endpoint {
             let socket = UdpSocket::from(bind_udp(*addr)?);
             let local = socket.local_addr()?;
-            self.mailboxes.push(Mailbox { socket, local, service });
+            self.udp_bindings.push(UdpBinding { socket, local, service });
             return Ok(Endpoint::Udp(local));
         }
         if self.services.get(service.0).is_some_and(|it| it.service.per_connection().is_none()) {
-            // A connection that others reach has a bell.
+            // A connection of a shared service has a notifier.
             fit_to_descriptors(&mut self.limits, 2);
         }
         let (listener, bound) = Listener::bind(endpoint, &self.limits)?;
@@ -155,11 +167,12 @@ impl Threaded {
         Ok(bound)
     }
 
-    /// Serves a peer that is there already, as [`Reactor::attach`](crate::Reactor::attach) does. Two threads carry bytes
-    /// between it and its connection; when the engine has ended, one of them may go on waiting for input, and keeps nothing.
+    /// Serves an existing input and output, as [`Reactor::attach`](crate::Reactor::attach) does.
+    /// Two threads copy bytes between them and the connection. After the engine has ended, the
+    /// reading thread may still wait for input; it holds nothing of the engine.
     ///
     /// # Errors
-    /// [`Error::Attach`] when the service is of another engine.
+    /// [`Error::Attach`] if the service is of another engine.
     pub fn attach(
         &mut self,
         service: ServiceId,
@@ -168,69 +181,71 @@ impl Threaded {
         framing: Framing,
     ) -> Result<(), Error> {
         if service.0 >= self.services.len() {
-            let stranger = io::Error::new(io::ErrorKind::InvalidInput, "the service is of another engine");
-            return Err(Error::Attach(stranger));
+            let unknown = io::Error::new(io::ErrorKind::InvalidInput, "the service is of another engine");
+            return Err(Error::Attach(unknown));
         }
-        self.consoles.push(Console { service, framing, input: input.into(), output: output.into() });
+        self.consoles.push(PendingConsole { service, framing, input: input.into(), output: output.into() });
         Ok(())
     }
 
-    /// A pipe to this engine for those who can do no more than write a byte, as
-    /// [`Reactor::command_pipe`](crate::Reactor::command_pipe).
+    /// Returns a pipe to this engine for code that can only write a byte, as
+    /// [`Reactor::command_pipe`](crate::Reactor::command_pipe) does.
     ///
     /// # Errors
-    /// What the operating system said.
+    /// The error of the system call that failed.
     pub fn command_pipe(&mut self, command: Command) -> io::Result<UnixStream> {
-        let (theirs, ours) = UnixStream::pair()?;
-        theirs.set_nonblocking(true)?;
-        ours.set_nonblocking(true)?;
-        self.pipes.push((ours, command));
-        Ok(theirs)
+        let (caller_end, engine_end) = UnixStream::pair()?;
+        caller_end.set_nonblocking(true)?;
+        engine_end.set_nonblocking(true)?;
+        self.pipes.push((engine_end, command));
+        Ok(caller_end)
     }
 
-    /// What other threads use to reach the engine, before it runs and while it does.
+    /// Returns a handle with which other threads reach the engine, before and while it runs.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// The limits in force.
+    /// Returns the limits in force.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Runs until it is stopped or drained through a [`Handle`] or by a service, and until every thread that it has started
-    /// has finished its work; returns what it has done. Work that was offloaded for a connection and is under way is waited for,
-    /// since its thread does it; what was offloaded for nobody is not.
+    /// Runs until the engine is stopped or drained, through a [`Handle`] or by a service, and until
+    /// all its threads have ended. Returns the engine's counters. Waits for a job that a connection
+    /// has offloaded and that is running, because it runs on the connection's thread. Does not wait
+    /// for jobs without a connection.
     ///
     /// # Errors
-    /// [`Error::Poll`] and [`Error::Thread`] when the operating system has no descriptor or thread to begin with. Nothing that
-    /// a peer does ends the engine.
+    /// [`Error::Poll`] and [`Error::Thread`] if the system has no descriptor or thread for the
+    /// engine's start. Nothing that a peer does ends the engine.
     ///
     /// # Panics
-    /// As a service's callback does, on whichever thread: the engine ends, and the panic goes on here.
+    /// If a callback of a service panics, on any thread: the engine ends and the panic continues
+    /// here.
     pub fn run(self) -> Result<Stats, Error> {
-        let Self { limits, services, listeners, mailboxes, pipes, consoles, inbox, control, spawn, .. } = self;
-        let parts = Parts { limits, services, mailboxes, listeners: listeners.len(), control, spawn };
-        let exchange = Arc::new(Exchange::new(parts).map_err(Error::Poll)?);
-        let mut control = Control::new(Arc::clone(&exchange), inbox, pipes);
-        let ran = catch_unwind(AssertUnwindSafe(|| {
+        let Self { limits, services, listeners, udp_bindings, pipes, consoles, receiver, control, spawner, .. } = self;
+        let parts = EngineParts { limits, services, udp_bindings, listeners: listeners.len(), control, spawner };
+        let shared = Arc::new(EngineShared::new(parts).map_err(Error::Poll)?);
+        let mut control = ControlThread::new(Arc::clone(&shared), receiver, pipes);
+        let result = catch_unwind(AssertUnwindSafe(|| {
             if control.begin() {
-                start_staff(&exchange, listeners)?;
-                consoles.into_iter().try_for_each(|console| console.start(&exchange))?;
+                start_engine_threads(&shared, listeners)?;
+                consoles.into_iter().try_for_each(|console| console.start(&shared))?;
             }
             control.run();
             Ok(())
         }));
-        let ran = ran.unwrap_or_else(|panic| {
-            exchange.fail(panic);
+        let result = result.unwrap_or_else(|panic| {
+            shared.fail(panic);
             Ok(())
         });
-        exchange.set_run(Run::Stopped);
-        control.see_all_off();
-        if let Some(panic) = exchange.take_panic() {
+        shared.advance_state(EngineState::Stopped);
+        control.wait_for_threads();
+        if let Some(panic) = shared.take_panic() {
             std::panic::resume_unwind(panic);
         }
-        ran.map(|()| exchange.stats()).map_err(Error::Thread)
+        result.map(|()| shared.stats()).map_err(Error::Thread)
     }
 }
 
@@ -240,29 +255,31 @@ impl fmt::Debug for Threaded {
     }
 }
 
-/// A thread for each listener and each UDP socket. These have to be had.
-fn start_staff(exchange: &Arc<Exchange>, listeners: Vec<(Listener, Framing, ServiceId)>) -> io::Result<()> {
+/// Starts a thread for each listener and each UDP socket. Fails if one cannot start.
+fn start_engine_threads(shared: &Arc<EngineShared>, listeners: Vec<(Listener, Framing, ServiceId)>) -> io::Result<()> {
     for (number, (listener, framing, service)) in listeners.into_iter().enumerate() {
-        let Some(booth) = exchange.booth(service) else { continue };
-        let acceptor = Acceptor::new(Arc::clone(exchange), listener, framing, Arc::clone(booth), number);
-        start(exchange, format!("accept-{number}"), || acceptor.run())?;
+        let Some(service_slot) = shared.service_slot(service) else { continue };
+        let accept_thread = AcceptThread::new(Arc::clone(shared), listener, framing, Arc::clone(service_slot), number);
+        start_thread(shared, format!("accept-{number}"), || accept_thread.run())?;
     }
-    for (number, mailbox) in exchange.mailboxes.iter().enumerate() {
-        let Some(booth) = exchange.booth(mailbox.service) else { continue };
-        let (there, booth) = (Arc::clone(exchange), Arc::clone(booth));
-        start(exchange, format!("udp-{number}"), move || Postman::new(there, booth, number).run())?;
+    for (number, udp_binding) in shared.udp_bindings.iter().enumerate() {
+        let Some(service_slot) = shared.service_slot(udp_binding.service) else { continue };
+        let (thread_shared, service_slot) = (Arc::clone(shared), Arc::clone(service_slot));
+        start_thread(shared, format!("udp-{number}"), move || {
+            UdpThread::new(thread_shared, service_slot, number).run()
+        })?;
     }
     Ok(())
 }
 
-fn start(exchange: &Arc<Exchange>, name: String, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let (shift, there) = (exchange.crew.begin(), Arc::clone(exchange));
+fn start_thread(shared: &Arc<EngineShared>, name: String, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let (wait_guard, thread_shared) = (shared.threads.enter(), Arc::clone(shared));
     let task = move || {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-            there.fail(panic);
+            thread_shared.fail(panic);
         }
-        drop(there);
-        drop(shift);
+        drop(thread_shared);
+        drop(wait_guard);
     };
-    exchange.spawn.spawn(name, Box::new(task))
+    shared.spawner.spawn(name, Box::new(task))
 }

@@ -1,8 +1,8 @@
-//! A connection's socket as its thread uses it, and waiting.
+//! A connection's socket, and waiting for readiness.
 //!
-//! The socket is a blocking one, and every call says for itself whether it waits: writes never do, because what the socket does
-//! not take belongs in the queue; a read does where its thread has nothing else to wait for. Such a read comes back after
-//! [`TICK`] at the latest, with nothing.
+//! The socket is in blocking mode, and each call chooses whether it blocks. A write never blocks:
+//! the write queue holds what the socket does not take. A read blocks only if its thread has
+//! nothing else to wait for, and at most for [`READ_TIMEOUT`].
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,69 +18,71 @@ use rustix::net::{
 use crate::connection::Stream;
 use crate::net::SEND_NOW;
 
-/// How long a read waits. Who hears nothing for so long is idle, and waits in a way that costs no wake-ups.
-pub(super) const TICK: Duration = Duration::from_millis(100);
+/// The longest time that a read blocks. A connection that receives nothing for this time is idle
+/// and waits in poll(2), without periodic wake-ups.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A connection's descriptor. It is closed when nobody holds it any more.
-pub(super) struct Socket(OwnedFd);
+/// The descriptor of a connection, shared by the threads that may shut it down.
+pub(super) struct ThreadSocket(OwnedFd);
 
-impl Socket {
+impl ThreadSocket {
     pub(super) fn new(socket: impl Into<OwnedFd>) -> Self {
         Self(socket.into())
     }
 
-    /// Has its reads wait for a tick and no longer.
-    pub(super) fn limit_reads(&self) -> io::Result<()> {
-        Ok(set_socket_timeout(&self.0, Timeout::Recv, Some(TICK))?)
+    /// Sets the timeout of blocking reads.
+    pub(super) fn set_read_timeout(&self) -> io::Result<()> {
+        Ok(set_socket_timeout(&self.0, Timeout::Recv, Some(READ_TIMEOUT))?)
     }
 
-    /// Ends it in both directions, before the descriptor is closed.
-    pub(super) fn shut(&self) {
+    /// Shuts both directions down. The descriptor stays open.
+    pub(super) fn shut_down(&self) {
         let _ = shutdown(&self.0, Shutdown::Both);
     }
 
-    /// Ends its reading, which wakes whoever waits in it. What the peer sends from now on may break the connection off.
-    pub(super) fn shut_reading(&self) {
+    /// Shuts reading down, which wakes a thread that blocks in a read. Bytes that the peer sends
+    /// afterwards may reset the connection.
+    pub(super) fn shut_down_read(&self) {
         let _ = shutdown(&self.0, Shutdown::Read);
     }
 }
 
-impl AsFd for Socket {
+impl AsFd for ThreadSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
 
-/// A connection's own end of its socket.
-pub(super) struct Plug {
-    socket: Arc<Socket>,
-    /// Whether the next read waits.
-    waits: bool,
+/// The connection's stream over its socket.
+pub(super) struct ConnStream {
+    socket: Arc<ThreadSocket>,
+    /// True if the next read blocks.
+    blocks: bool,
 }
 
-impl Plug {
-    pub(super) fn new(socket: Arc<Socket>) -> Self {
-        Self { socket, waits: false }
+impl ConnStream {
+    pub(super) fn new(socket: Arc<ThreadSocket>) -> Self {
+        Self { socket, blocks: false }
     }
 
     #[inline]
-    pub(super) fn set_waits(&mut self, waits: bool) {
-        self.waits = waits;
+    pub(super) fn set_blocking(&mut self, blocks: bool) {
+        self.blocks = blocks;
     }
 
     #[inline]
     fn flags(&self) -> RecvFlags {
-        if self.waits { RecvFlags::empty() } else { RecvFlags::DONTWAIT }
+        if self.blocks { RecvFlags::empty() } else { RecvFlags::DONTWAIT }
     }
 }
 
-impl AsFd for Plug {
+impl AsFd for ConnStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
 
-impl Read for Plug {
+impl Read for ConnStream {
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(recv(&self.socket.0, buffer, self.flags())?.0)
@@ -92,7 +94,7 @@ impl Read for Plug {
     }
 }
 
-impl Write for Plug {
+impl Write for ConnStream {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(send(&self.socket.0, bytes, SEND_NOW)?)
@@ -107,9 +109,9 @@ impl Write for Plug {
     }
 }
 
-impl Stream for Plug {
-    /// Whoever waits is told what is there, not what has come: to have taken a socket for empty or full that is neither costs
-    /// one call and loses nothing.
+impl Stream for ConnStream {
+    /// Poll(2) is level-triggered: an assumed empty or full socket that is neither costs one call
+    /// and loses nothing.
     #[inline]
     fn short_io_means_would_block(&self) -> bool {
         true
@@ -120,11 +122,11 @@ impl Stream for Plug {
     }
 }
 
-/// Waits until something is ready, at most for `timeout`. A signal ends the wait early, with nothing ready.
-pub(super) fn poll(watched: &mut [PollFd<'_>], timeout: Option<Duration>) {
+/// Waits until an entry is ready, at most for `timeout`. A signal ends the wait with nothing ready.
+pub(super) fn poll(poll_fds: &mut [PollFd<'_>], timeout: Option<Duration>) {
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-    if rustix::event::poll(watched, timeout.as_ref()).is_err() {
-        watched.iter_mut().for_each(PollFd::clear_revents);
+    if rustix::event::poll(poll_fds, timeout.as_ref()).is_err() {
+        poll_fds.iter_mut().for_each(PollFd::clear_revents);
         std::thread::yield_now();
     }
 }

@@ -1,129 +1,131 @@
-//! What a connection's thread does between two waits: write, read within its budget, hand over what came, fire what is due.
-//! The order is that of the reactor's turn, and so are the words.
+//! The work of a connection's thread between two waits: write, read within a budget, dispatch
+//! frames, fire due timers. Order and names are those of the reactor's turn.
 
 use std::sync::atomic::Ordering;
 
-use super::attend::{Attendant, LOOK_AGAIN, Next, Wait};
-use super::exchange::Run;
-use super::socket::Plug;
+use super::connection_thread::{ConnectionThread, MEMORY_RECHECK, SocketWait, TurnOutcome};
+use super::shared::EngineState;
+use super::socket::ConnStream;
 use crate::connection::{Connection, Phase, ReadOutcome};
 use crate::service::CloseReason;
 use crate::service::Peer;
 
-/// Turns for which a peer is not called late while more of what it has sent is there to be read.
-const MAX_UNHEARD: u32 = 64;
+/// Turns for which a peer with unread input is not late.
+const MAX_PARTIAL_READS: u32 = 64;
 
-impl Attendant {
-    pub(super) fn open(&mut self, conn: &mut Connection<Plug>, peer: &Peer) {
-        // Nothing is written under a shared service's lock, a reply within its request neither.
-        self.agent.desk.may_borrow_request = self.line.is_none();
-        log::debug!("{} {peer} opened", self.booth.name);
+impl ConnectionThread {
+    pub(super) fn open(&mut self, conn: &mut Connection<ConnStream>, peer: &Peer) {
+        // Nothing is written under a shared service's lock, so replies must not borrow from the
+        // request.
+        self.worker.context.may_borrow_request = self.shared_conn.is_none();
+        log::debug!("{} {peer} opened", self.service_slot.name);
         let peer = *peer;
-        self.call(conn, |service, cx| service.on_open(cx, &peer));
-        self.settle(conn);
+        self.call_service(conn, |service, cx| service.on_open(cx, &peer));
+        self.reschedule(conn);
     }
 
-    pub(super) fn turn(&mut self, conn: &mut Connection<Plug>) -> Next {
-        self.note_ready(conn);
-        self.carried_jobs = self.agent.jobs.len();
-        self.agent.desk.stats.turns += 1;
-        self.heed(conn);
-        let now = self.agent.desk.clock.moment;
-        if let Err(reason) = conn.flush(now, &mut self.agent.desk.stats) {
-            self.end(conn, reason);
+    pub(super) fn run_turn(&mut self, conn: &mut Connection<ConnStream>) -> TurnOutcome {
+        self.mark_ready(conn);
+        self.jobs_at_turn_start = self.worker.jobs.len();
+        self.worker.context.stats.turns += 1;
+        self.handle_requests(conn);
+        let now = self.worker.context.clock.moment;
+        if let Err(reason) = conn.flush(now, &mut self.worker.context.stats) {
+            self.begin_close(conn, reason);
         } else {
-            let desk = &mut self.agent.desk;
-            conn.update_backpressure(&desk.limits, now, &mut desk.stats);
-            if conn.take_writable_due(&desk.limits) && conn.phase() == Phase::Open {
-                self.call(conn, |service, cx| service.on_writable(cx));
+            let context = &mut self.worker.context;
+            conn.update_backpressure(&context.limits, now, &mut context.stats);
+            if conn.take_writable_due(&context.limits) && conn.phase() == Phase::Open {
+                self.call_service(conn, |service, cx| service.on_writable(cx));
             }
-            if self.agent.desk.pending_actions.turn_end_requested {
-                self.call(conn, |_, _| {});
+            if self.worker.context.pending_actions.turn_end_requested {
+                self.call_service(conn, |_, _| {});
             }
             self.read(conn);
         }
-        self.tell_missed(conn);
-        self.settle(conn);
+        self.report_dropped(conn);
+        self.reschedule(conn);
         self.check_deadline(conn);
-        if self.agent.has_timers {
+        if self.worker.has_timers {
             self.fire_timers(conn);
         }
-        self.agent.publish();
-        self.next(conn)
+        self.worker.publish();
+        self.turn_outcome(conn)
     }
 
-    /// What others want of the connection: the engine, its members, and who looks after memory.
-    fn heed(&mut self, conn: &mut Connection<Plug>) {
+    /// Handles the requests of other threads: relief of memory, a close for memory, the inbox, and
+    /// the state of the engine.
+    fn handle_requests(&mut self, conn: &mut Connection<ConnStream>) {
         if self.relief.is_none() && conn.flags().memory_paused {
             conn.flags().memory_paused = false;
         }
-        if self.agent.tally.shed.load(Ordering::Relaxed) {
-            self.shed(conn);
+        if self.worker.thread_stats.must_close.load(Ordering::Relaxed) {
+            self.close_for_memory(conn);
         }
-        if let Some(line) = &self.line
-            && let Err(reason) = line.take_post(conn, &mut self.agent.desk)
+        if let Some(shared_conn) = &self.shared_conn
+            && let Err(reason) = shared_conn.process_inbox(conn, &mut self.worker.context)
         {
-            self.end(conn, reason);
+            self.begin_close(conn, reason);
         }
-        let run = self.agent.exchange.run();
-        if run != self.seen {
-            self.seen = run;
-            if run == Run::Draining {
+        let state = self.worker.shared.state();
+        if state != self.seen_state {
+            self.seen_state = state;
+            if state == EngineState::Draining {
                 conn.close_when_answered(CloseReason::ShuttingDown);
             }
         }
-        if run == Run::Stopped {
-            self.end_at_once(conn);
+        if state == EngineState::Stopped {
+            self.close_now(conn);
         }
     }
 
-    /// Reads until the socket is empty, the budget is spent, or the connection must not be read.
-    fn read(&mut self, conn: &mut Connection<Plug>) {
-        let mut budget = self.agent.desk.limits.read_budget_bytes;
-        while budget > 0 && conn.wants_read(&self.agent.desk.limits) && self.takes_requests() {
+    /// Reads until the socket is empty, the read budget is spent, or reading is paused.
+    fn read(&mut self, conn: &mut Connection<ConnStream>) {
+        let mut budget = self.worker.context.limits.read_budget_bytes;
+        while budget > 0 && conn.wants_read(&self.worker.context.limits) && self.may_dispatch() {
             if let Some((bytes, used)) = conn.take_deferred() {
-                let rest = self.hand_over(conn, bytes.get(used..).unwrap_or_default());
+                let rest = self.dispatch_frames(conn, bytes.get(used..).unwrap_or_default());
                 let used = bytes.len() - rest;
                 conn.put_back_deferred(bytes, used);
                 continue;
             }
-            let Some(most) = self.read_allowance(conn, budget) else { break };
+            let Some(max_bytes) = self.read_allowance(conn, budget) else { break };
             let framing = conn.framing();
-            self.make_room(framing);
-            let waits = std::mem::take(&mut self.waits_in_read);
-            conn.stream_mut().set_waits(waits);
-            let raw = conn.read_raw(&mut self.buffer, most, &mut self.agent.desk.buffer_pool);
-            if waits {
-                conn.stream_mut().set_waits(false);
-                self.agent.look_at_the_clock();
+            self.allocate_buffer(framing);
+            let blocks = std::mem::take(&mut self.waits_in_read);
+            conn.stream_mut().set_blocking(blocks);
+            let raw = conn.read_raw(&mut self.receive_buffer, max_bytes, &mut self.worker.context.buffer_pool);
+            if blocks {
+                conn.stream_mut().set_blocking(false);
+                self.worker.read_clock();
                 self.is_busy = !raw.would_block();
             }
             let is_full = raw.is_full();
-            match conn.finish_read(raw, &mut self.agent.desk) {
+            match conn.finish_read(raw, &mut self.worker.context) {
                 ReadOutcome::Bytes { total, buffered } => {
                     self.is_busy = true;
                     budget = budget.saturating_sub(total);
-                    let buffer = std::mem::take(&mut self.buffer);
+                    let buffer = std::mem::take(&mut self.receive_buffer);
                     let input = buffer.get(..buffered).unwrap_or_default();
-                    let rest = self.hand_over(conn, input);
+                    let rest = self.dispatch_frames(conn, input);
                     conn.defer_input(input.get(buffered - rest..).unwrap_or_default());
-                    self.buffer = buffer;
+                    self.receive_buffer = buffer;
                     if is_full {
-                        self.grow(framing);
+                        self.grow_buffer(framing);
                     }
                 }
                 ReadOutcome::WouldBlock => break,
-                // To end its reading is how its thread was woken.
-                ReadOutcome::Eof if self.agent.tally.shed.load(Ordering::Relaxed) => {
-                    self.shed(conn);
+                // The control thread shut down reading to wake this thread.
+                ReadOutcome::Eof if self.worker.thread_stats.must_close.load(Ordering::Relaxed) => {
+                    self.close_for_memory(conn);
                     break;
                 }
                 ReadOutcome::Eof => {
-                    self.finish(conn);
+                    self.finish_input(conn);
                     break;
                 }
                 ReadOutcome::Failed(reason) => {
-                    self.end(conn, reason);
+                    self.begin_close(conn, reason);
                     break;
                 }
             }
@@ -131,105 +133,109 @@ impl Attendant {
         self.waits_in_read = false;
     }
 
-    /// A peer is late only when all that it has sent has been read, or when it keeps sending.
-    fn check_deadline(&mut self, conn: &mut Connection<Plug>) {
-        self.unheard = if conn.flags().readable { self.unheard + 1 } else { 0 };
-        if (1..MAX_UNHEARD).contains(&self.unheard) {
+    /// Closes the connection if its deadline is due. A peer is late only if all its input has been
+    /// read, or after [`MAX_PARTIAL_READS`] turns.
+    fn check_deadline(&mut self, conn: &mut Connection<ConnStream>) {
+        self.partial_reads = if conn.flags().readable { self.partial_reads + 1 } else { 0 };
+        if (1..MAX_PARTIAL_READS).contains(&self.partial_reads) {
             return;
         }
-        let desk = &self.agent.desk;
-        if let Some((at, due)) = conn.deadline(&desk.limits)
-            && at <= desk.clock.moment
+        let context = &self.worker.context;
+        if let Some((at, deadline)) = conn.deadline(&context.limits)
+            && at <= context.clock.moment
         {
-            let reason = conn.timeout_reason(due, &desk.limits);
-            self.end(conn, reason);
-            self.settle(conn);
+            let reason = conn.timeout_reason(deadline, &context.limits);
+            self.begin_close(conn, reason);
+            self.reschedule(conn);
         }
     }
 
-    /// After anything was done with the connection: what it holds, and whether it ends.
-    pub(super) fn settle(&mut self, conn: &mut Connection<Plug>) {
+    /// Classifies the connection anew after any change to it: its backpressure, its close, and the
+    /// bytes it holds.
+    pub(super) fn reschedule(&mut self, conn: &mut Connection<ConnStream>) {
         loop {
-            let desk = &mut self.agent.desk;
-            let now = desk.clock.moment;
-            conn.update_backpressure(&desk.limits, now, &mut desk.stats);
+            let context = &mut self.worker.context;
+            let now = context.clock.moment;
+            conn.update_backpressure(&context.limits, now, &mut context.stats);
             if conn.is_answered()
                 && let Some(reason) = conn.close_reason().cloned()
             {
-                self.end(conn, reason);
+                self.begin_close(conn, reason);
             }
-            if self.ending {
-                self.say_goodbye(conn);
+            if self.close_pending {
+                self.deliver_close(conn);
                 continue;
             }
-            // A read into no room would look like the peer's end.
+            // A read into an empty buffer would look like the peer's end of stream.
             if conn.phase() == Phase::Lingering || conn.phase() == Phase::Flushing {
-                self.make_room(conn.framing());
+                self.allocate_buffer(conn.framing());
             }
-            conn.advance_close(&mut self.buffer, now);
-            self.count(conn);
-            if self.agent.exchange.budget.is_over() {
-                self.hold_back(conn);
+            conn.advance_close(&mut self.receive_buffer, now);
+            self.recount_memory(conn);
+            if self.worker.shared.memory.is_over_limit() {
+                self.pause_for_memory(conn);
             }
             return;
         }
     }
 
-    fn next(&mut self, conn: &mut Connection<Plug>) -> Next {
-        if self.agent.exchange.run() == Run::Stopped {
-            return Next::Leave;
+    fn turn_outcome(&mut self, conn: &mut Connection<ConnStream>) -> TurnOutcome {
+        if self.worker.shared.state() == EngineState::Stopped {
+            return TurnOutcome::Finish;
         }
-        // Work outlives its connection: who is over may still have asked for some in its goodbye.
-        let is_over = conn.phase() == Phase::Closed;
-        if !self.agent.jobs.is_empty() {
-            if is_over {
-                self.hang_up();
+        // `on_close` may have offloaded jobs. They run although the connection is over.
+        let is_closed = conn.phase() == Phase::Closed;
+        if !self.worker.jobs.is_empty() {
+            if is_closed {
+                self.shut_down();
             }
-            return Next::Work;
+            return TurnOutcome::RunJob;
         }
-        if is_over {
-            return Next::Leave;
+        if is_closed {
+            return TurnOutcome::Finish;
         }
-        // Of an instance, nobody else will ask.
-        let desk = &self.agent.desk;
-        let has_to_tell =
-            conn.phase() == Phase::Open && (desk.pending_actions.turn_end_requested || !desk.dropped.is_empty());
-        if has_to_tell || conn.wants_step(&desk.limits) {
-            // Without the time, no deadline would come for a peer that always has more to be read.
-            self.agent.look_at_the_clock();
-            return Next::Again;
+        // No other thread calls an instance, so this one makes its pending callbacks.
+        let context = &self.worker.context;
+        let has_callbacks =
+            conn.phase() == Phase::Open && (context.pending_actions.turn_end_requested || !context.dropped.is_empty());
+        if has_callbacks || conn.wants_step(&context.limits) {
+            // A peer whose input never ends keeps this thread from waiting, so deadlines need the
+            // clock here.
+            self.worker.read_clock();
+            return TurnOutcome::RunAgain;
         }
-        Next::Wait(self.what_to_wait_for(conn))
+        TurnOutcome::Wait(self.next_wait(conn))
     }
 
-    fn what_to_wait_for(&mut self, conn: &mut Connection<Plug>) -> Wait {
-        let limits = &self.agent.desk.limits;
+    fn next_wait(&mut self, conn: &mut Connection<ConnStream>) -> SocketWait {
+        let limits = &self.worker.context.limits;
         let write = conn.pending_bytes() > 0;
-        // Others need not wake this thread for what it waits for by itself.
+        // While this thread waits to write, other threads need not wake it.
         conn.flags().scheduled = write;
         let in_read = conn.may_receive(limits) && conn.close_reason().is_none();
         let read = in_read || conn.phase() == Phase::Lingering;
-        let own = conn.deadline(limits).map(|(at, _)| at);
-        let timer = self.agent.has_timers.then(|| self.agent.exchange.alarms.next_of(self.id)).flatten();
-        let unable_to_hear = conn.flags().memory_paused && self.relief.is_none();
-        let look = unable_to_hear.then(|| self.agent.desk.clock.moment + LOOK_AGAIN);
-        let deadline = [own, timer, look].into_iter().flatten().min();
-        Wait { read, in_read, write, end: !read && !conn.flags().eof_reported, deadline }
+        let conn_deadline = conn.deadline(limits).map(|(at, _)| at);
+        let timer = self.worker.has_timers.then(|| self.worker.shared.timers.next_of(self.id)).flatten();
+        let lacks_notifier = conn.flags().memory_paused && self.relief.is_none();
+        let recheck = lacks_notifier.then(|| self.worker.context.clock.moment + MEMORY_RECHECK);
+        let deadline = [conn_deadline, timer, recheck].into_iter().flatten().min();
+        SocketWait { read, in_read, write, eof: !read && !conn.flags().eof_reported, deadline }
     }
 
-    /// What to look at without waiting, between one job and the next; nothing where no job waits.
-    pub(super) fn what_to_glance_at(&mut self, conn: &mut Connection<Plug>) -> Option<Wait> {
-        if self.agent.jobs.is_empty() || conn.phase() == Phase::Closed {
+    /// Returns a wait that does not block, for the time between two jobs; `None` if no job waits.
+    pub(super) fn next_poll(&mut self, conn: &mut Connection<ConnStream>) -> Option<SocketWait> {
+        if self.worker.jobs.is_empty() || conn.phase() == Phase::Closed {
             return None;
         }
-        let now = self.agent.desk.clock.moment;
-        Some(Wait { deadline: Some(now), ..self.what_to_wait_for(conn) })
+        let now = self.worker.context.clock.moment;
+        Some(SocketWait { deadline: Some(now), ..self.next_wait(conn) })
     }
 
-    /// Whether the service may be given more. A request that offloads work is the last for this turn; what earlier work has
-    /// offloaded in its turn keeps nobody from being heard.
-    pub(super) fn takes_requests(&self) -> bool {
-        let waiting = self.agent.jobs.len();
-        waiting <= self.carried_jobs && waiting < self.agent.desk.limits.max_queued_jobs
+    /// Returns true if the service may receive further frames. A request that offloads a job is the
+    /// last one of the turn. Jobs that were offloaded before this turn, or by `on_job`, do not
+    /// count. At most `max_queued_jobs` jobs wait.
+    pub(super) fn may_dispatch(&self) -> bool {
+        let queued = self.worker.jobs.len();
+        queued <= self.jobs_at_turn_start && queued < self.worker.context.limits.max_queued_jobs
     }
 }

@@ -1,4 +1,5 @@
-//! What cannot be seen from outside without breaking the machine: threads that cannot be had, and stacks that must suffice.
+//! Behavior that only a test inside the crate can provoke: thread starts that fail, and half-sized
+//! stacks.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::spawn::{STACK_BYTES, Spawn, Task};
+use super::spawn::{STACK_BYTES, ThreadSpawner, ThreadTask};
 use super::{Error, Stats, Threaded};
 use crate::engine::handle::Handle;
 use crate::engine::limits::Limits;
@@ -17,17 +18,17 @@ use crate::net::Endpoint;
 use crate::service::Context;
 use crate::service::{ConnId, Peer, Service};
 
-/// Long enough for any machine; only a failing test waits for it.
-const GUARD: Duration = Duration::from_secs(20);
+/// Enough for any machine. Only a failing test waits this long.
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Starts threads with half the stack, if it is not told to fail.
+/// Starts threads with half the stack, or fails while `fails` is set.
 #[derive(Clone, Default)]
-struct Stingy {
+struct TestSpawner {
     fails: Arc<AtomicBool>,
 }
 
-impl Spawn for Stingy {
-    fn spawn(&self, name: String, task: Task) -> io::Result<()> {
+impl ThreadSpawner for TestSpawner {
+    fn spawn(&self, name: String, task: ThreadTask) -> io::Result<()> {
         if self.fails.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -35,14 +36,14 @@ impl Spawn for Stingy {
     }
 }
 
-/// Echoes; `panic` panics, and `all TEXT` goes to everybody.
+/// Echoes a frame; `panic` panics, `all TEXT` is sent to all members.
 #[derive(Clone, Default)]
-struct Tested {
+struct TestService {
     members: Vec<ConnId>,
-    own: bool,
+    per_connection: bool,
 }
 
-impl Service for Tested {
+impl Service for TestService {
     fn on_open(&mut self, cx: &mut Context<'_>, _peer: &Peer) {
         self.members.push(cx.conn());
     }
@@ -57,15 +58,15 @@ impl Service for Tested {
     }
 
     fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        self.own.then(|| Box::new(self.clone()) as Box<dyn Service + Send>)
+        self.per_connection.then(|| Box::new(self.clone()) as Box<dyn Service + Send>)
     }
 }
 
-type Running = JoinHandle<Result<Stats, Error>>;
+type EngineThread = JoinHandle<Result<Stats, Error>>;
 
-fn serve(threads: Stingy, own: bool, limits: Limits) -> (Running, Handle, SocketAddr) {
-    let mut engine = Threaded::with_threads(limits, Box::new(threads)).unwrap();
-    let service = engine.add_service("tested", Tested { own, ..Tested::default() });
+fn serve(spawner: TestSpawner, per_connection: bool, limits: Limits) -> (EngineThread, Handle, SocketAddr) {
+    let mut engine = Threaded::with_threads(limits, Box::new(spawner)).unwrap();
+    let service = engine.add_service("tested", TestService { per_connection, ..TestService::default() });
     let at = "127.0.0.1:0".parse().unwrap();
     let Endpoint::Tcp(addr) = engine.listen(service, &at, Framing::U32BE).unwrap() else { panic!("asked for TCP") };
     let handle = engine.handle();
@@ -74,7 +75,7 @@ fn serve(threads: Stingy, own: bool, limits: Limits) -> (Running, Handle, Socket
 
 fn connect(addr: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(GUARD)).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     stream
 }
 
@@ -92,14 +93,14 @@ fn receive(mut stream: &TcpStream) -> Vec<u8> {
 }
 
 #[test]
-fn without_threads_the_old_are_served_and_the_new_are_told() {
-    for own in [true, false] {
-        let threads = Stingy::default();
-        let (running, handle, addr) = serve(threads.clone(), own, Limits::default());
+fn a_connection_without_a_thread_is_rejected() {
+    for per_connection in [true, false] {
+        let spawner = TestSpawner::default();
+        let (running, handle, addr) = serve(spawner.clone(), per_connection, Limits::default());
         let old = connect(addr);
         send(&old, b"hello");
         assert_eq!(receive(&old), b"hello");
-        threads.fails.store(true, Ordering::SeqCst);
+        spawner.fails.store(true, Ordering::SeqCst);
         for _ in 0..3 {
             let mut new = connect(addr);
             assert_eq!(receive(&new), b"server is full: it can start no more threads");
@@ -107,7 +108,7 @@ fn without_threads_the_old_are_served_and_the_new_are_told() {
             send(&old, b"still served");
             assert_eq!(receive(&old), b"still served");
         }
-        threads.fails.store(false, Ordering::SeqCst);
+        spawner.fails.store(false, Ordering::SeqCst);
         let new = connect(addr);
         send(&new, b"in after all");
         assert_eq!(receive(&new), b"in after all");
@@ -119,18 +120,18 @@ fn without_threads_the_old_are_served_and_the_new_are_told() {
 }
 
 #[test]
-fn threads_that_the_engine_cannot_do_without_are_an_error() {
-    let threads = Stingy::default();
-    threads.fails.store(true, Ordering::SeqCst);
-    let (running, _handle, _addr) = serve(threads, true, Limits::default());
+fn a_failed_start_of_an_engine_thread_is_an_error() {
+    let spawner = TestSpawner::default();
+    spawner.fails.store(true, Ordering::SeqCst);
+    let (running, _handle, _addr) = serve(spawner, true, Limits::default());
     assert!(matches!(running.join().unwrap(), Err(Error::Thread(_))));
 }
 
-/// A panic prints a backtrace, which takes more stack than anything else.
+/// A panic prints a backtrace, which needs more stack than anything else.
 #[test]
-fn a_panic_on_any_thread_ends_the_engine_and_goes_on_where_it_was_run() {
-    for own in [true, false] {
-        let (running, _handle, addr) = serve(Stingy::default(), own, Limits::default());
+fn a_panic_on_any_thread_ends_the_engine_and_continues_in_run() {
+    for per_connection in [true, false] {
+        let (running, _handle, addr) = serve(TestSpawner::default(), per_connection, Limits::default());
         let mut others = [connect(addr), connect(addr)];
         for other in &others {
             send(other, b"hello");
@@ -145,7 +146,8 @@ fn a_panic_on_any_thread_ends_the_engine_and_goes_on_where_it_was_run() {
     }
 }
 
-/// The deepest paths there are: frames of the largest size, writes of many pieces, and a logger that formats each line.
+/// The deepest paths: frames of the largest size, writes of many pieces, a logger that formats each
+/// line.
 #[test]
 fn half_the_stack_is_enough() {
     #[cfg(feature = "cli")]
@@ -154,25 +156,25 @@ fn half_the_stack_is_enough() {
         .format_timestamp_millis()
         .target(env_logger::Target::Pipe(Box::new(io::sink())))
         .try_init();
-    for own in [true, false] {
+    for per_connection in [true, false] {
         let limits = Limits { max_write_buffer_bytes: 64 << 20, ..Limits::default() };
-        let (running, handle, addr) = serve(Stingy::default(), own, limits.clone());
+        let (running, handle, addr) = serve(TestSpawner::default(), per_connection, limits.clone());
         let stream = connect(addr);
         for bytes in [0, 10_000, limits.max_frame_bytes] {
             send(&stream, &vec![7; bytes]);
             assert!(receive(&stream) == vec![7; bytes]);
         }
-        // Many at once, not read until all are owed: what waits is written in many slices.
+        // Many messages, not read until all are queued, so they are written in many slices.
         let other = connect(addr);
         send(&other, b"hello");
         assert_eq!(receive(&other), b"hello");
         let message = [&b"all "[..], &vec![7; 50_000]].concat();
         send(&other, &message);
-        let hearers = if own { vec![&other] } else { vec![&other, &stream] };
-        for hearer in hearers {
-            (0..200).for_each(|_| assert!(receive(hearer) == message));
+        let receivers = if per_connection { vec![&other] } else { vec![&other, &stream] };
+        for receiver in receivers {
+            (0..200).for_each(|_| assert!(receive(receiver) == message));
         }
-        // One that is told why it is closed.
+        // A connection that is closed with the reason.
         send(&stream, &vec![0; limits.max_frame_bytes + 1]);
         handle.drain();
         drop((stream, other));

@@ -391,7 +391,7 @@ fn queued_jobs_do_not_delay_stop_on_the_threaded_engine() {
     running.handle.stop();
     // The connection whose job has not started ends immediately; the other two wait for their own
     // jobs.
-    assert_eq!(ended.recv_timeout(GUARD).unwrap().unwrap(), b"Err(Refused)");
+    assert_eq!(ended.recv_timeout(GUARD).unwrap().unwrap(), b"Err(Rejected)");
     drop(resume);
     running.join();
     assert!(starts.try_recv().is_err(), "the queued job ran after the stop");

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use crate::cli::commands::serve::config;
 use crate::cli::error::CliError;
-use crate::cli::report::words;
+use crate::cli::report::text;
 use crate::cli::terminal::stdout;
 
 /// The actions of `config`.
@@ -45,7 +45,7 @@ fn check(path: &Path) -> Result<(), CliError> {
             rows.push([planned.builtin.name.to_owned(), transport, address, framing]);
         }
     }
-    let table = words::aligned(&["service", "transport", "address", "framing"], &rows);
+    let table = text::left_aligned_table(&["service", "transport", "address", "framing"], &rows);
     let engine = plan.engine.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
     stdout::print(&format!("{table}\n{} is valid and uses the engine {engine}.\n", path.display()))
 }

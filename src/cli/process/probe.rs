@@ -63,20 +63,20 @@ struct SwitchCounts {
 impl ProcessProbe {
     /// Opens a probe for the process `pid`; `None` if the process has ended or the system does not
     /// support it.
-    pub(in crate::cli) fn of(pid: u32) -> Option<Self> {
+    pub(in crate::cli) fn open(pid: u32) -> Option<Self> {
         Some(Self { process: system::ProcessFiles::open(pid)? })
     }
 
     /// Takes a sample at the start of an interval. The CPU time is read last, so that the cost of
     /// sampling lies before the interval.
-    pub(in crate::cli) fn now(&self) -> Option<ProcessSample> {
+    pub(in crate::cli) fn sample(&self) -> Option<ProcessSample> {
         let mut sample = self.process.sample_without_cpu()?;
         sample.cpu = self.cpu()?;
         Some(sample)
     }
 
     /// Takes a sample at the end of an interval, with the CPU time read first.
-    pub(in crate::cli) fn at_end(&self) -> Option<ProcessSample> {
+    pub(in crate::cli) fn final_sample(&self) -> Option<ProcessSample> {
         let cpu = self.cpu()?;
         let mut sample = self.process.sample_without_cpu()?;
         sample.cpu = cpu;
@@ -259,18 +259,18 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn cpu_time_includes_ended_threads() {
-        let probe = ProcessProbe::of(std::process::id()).unwrap();
-        let before = probe.now().unwrap();
+        let probe = ProcessProbe::open(std::process::id()).unwrap();
+        let before = probe.sample().unwrap();
         let work = std::thread::spawn(|| {
             let began = std::time::Instant::now();
-            let own = ProcessProbe::of(std::process::id()).unwrap();
+            let own = ProcessProbe::open(std::process::id()).unwrap();
             let start = own.cpu().unwrap();
             while own.cpu().unwrap() < start + Duration::from_millis(30) {
                 assert!(began.elapsed() < Duration::from_secs(20), "the CPU clock does not advance");
             }
         });
         work.join().unwrap();
-        let after = probe.at_end().unwrap();
+        let after = probe.final_sample().unwrap();
         assert!((&after - &before).cpu >= Duration::from_millis(30));
         assert!(after.threads >= 1 && after.rss_bytes > 0 && after.peak_rss_bytes >= after.rss_bytes, "{after:?}");
     }
@@ -282,8 +282,8 @@ mod tests {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        let probe = ProcessProbe::of(child.id());
+        let probe = ProcessProbe::open(child.id());
         child.wait().unwrap();
-        assert!(probe.and_then(|probe| probe.now()).is_none());
+        assert!(probe.and_then(|probe| probe.sample()).is_none());
     }
 }

@@ -105,7 +105,7 @@ impl ServerProcess {
     }
 
     /// Returns its exit status if it has ended by itself.
-    pub(in crate::cli) fn ended(&mut self) -> Option<ExitStatus> {
+    pub(in crate::cli) fn exit_status(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().ok().flatten()
     }
 
@@ -113,7 +113,7 @@ impl ServerProcess {
     fn terminate(&mut self) -> io::Result<()> {
         use rustix::process::{Pid, Signal, kill_process};
         // After `try_wait` has reaped it, the kernel may give its process id to another process.
-        if self.ended().is_some() {
+        if self.exit_status().is_some() {
             return Ok(());
         }
         Ok(kill_process(Pid::from_child(&self.process), Signal::TERM)?)
@@ -276,7 +276,7 @@ mod tests {
         let mut process = Command::new("true").stderr(Stdio::piped()).spawn().unwrap();
         let log = LogTail::start(process.stderr.take());
         let mut child = ServerProcess { process, endpoints: Vec::new(), log };
-        while child.ended().is_none() {
+        while child.exit_status().is_none() {
             thread::yield_now();
         }
         // A signal now would fail with ESRCH or reach another process.

@@ -1,5 +1,5 @@
 //! Reports for readers: figures with units ([`figure`]), rates ([`rates`]), plots ([`plot`]), text
-//! for a terminal ([`words`]), the HTML [`page`], and the output [`file`].
+//! for a terminal ([`text`]), the HTML [`page`], and the output [`file`].
 //!
 //! Nothing here knows which command measured. Functions take numbers and text, and return text.
 
@@ -8,4 +8,4 @@ pub(super) mod file;
 pub(super) mod page;
 pub(super) mod plot;
 pub(super) mod rates;
-pub(super) mod words;
+pub(super) mod text;

@@ -102,7 +102,7 @@ pub(crate) fn table<H: AsRef<str>>(head: &[H], rows: &[Vec<String>]) -> Markup {
     }
 }
 
-/// The severity of a finding.
+/// The tone of a finding, the `tone` of the JSON result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Tone {

@@ -32,14 +32,14 @@ pub(crate) struct Series {
     /// Ranges of values: x, lowest y, highest y.
     pub(crate) spread: Vec<(f64, f64, f64)>,
     /// Shape in which `spread` is drawn.
-    pub(crate) shape: Spread,
+    pub(crate) shape: SpreadShape,
     /// True if each point has a mark. A single point always has one.
     pub(crate) marks: bool,
 }
 
 /// The shape in which ranges of values are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Spread {
+pub(crate) enum SpreadShape {
     /// A bar through each point.
     #[default]
     Bars,
@@ -66,13 +66,13 @@ impl Plot {
                     // In a narrow window the drawing scrolls, because it would be too small to
                     // read.
                     Some(drawing) => div.wide { (drawing) },
-                    None => p.empty { "Nothing was measured that could be drawn." },
+                    None => p.empty { "There is no measurement to draw." },
                 }
             }
         }
     }
 
-    /// Returns the drawing; `None` if there is no value to draw or drawing failed.
+    /// Returns the drawing; `None` without values or if drawing failed.
     fn drawing(&self) -> Option<Markup> {
         let svg = match draw::draw(self)? {
             Ok(svg) => svg,
@@ -97,7 +97,7 @@ mod tests {
     fn plot(points: &[(f64, f64)]) -> Plot {
         let series = Series { name: "a <b>".to_owned(), points: points.to_vec(), marks: true, ..Series::default() };
         let spread = points.iter().map(|(x, y)| (*x, y * 0.9, y * 1.1)).collect();
-        let banded = Series { spread, shape: Spread::Band, ..series.clone() };
+        let banded = Series { spread, shape: SpreadShape::Band, ..series.clone() };
         Plot {
             title: "T & t".to_owned(),
             x: Axis { name: "time".to_owned(), unit: Unit::Seconds, scale: Scale::Linear },
@@ -125,7 +125,7 @@ mod tests {
     fn plot_without_values_has_a_note() {
         for points in [&[][..], &[(0.0, f64::NAN)], &[(f64::INFINITY, 1.0)], &[(0.0, 0.0), (1.0, -1.0)]] {
             let html = plot(points).figure().into_string();
-            assert!(html.contains("Nothing was measured") && !html.contains("class=\"drawing\""), "{points:?}");
+            assert!(html.contains("no measurement to draw") && !html.contains("class=\"drawing\""), "{points:?}");
         }
     }
 

@@ -7,7 +7,7 @@ use switchboard::load::{Bottleneck, Faults};
 use super::figure::{count, float};
 
 /// Fraction of the time from which a busy thread or CPU counts as saturated.
-pub(in crate::cli) const FULL: f64 = 0.95;
+pub(in crate::cli) const SATURATED: f64 = 0.95;
 /// Fraction of the due messages whose replies an open loop must receive; with fewer, the rate was
 /// too high.
 const KEPT_UP: f64 = 0.99;
@@ -15,15 +15,15 @@ const KEPT_UP: f64 = 0.99;
 const IN_FLIGHT_ALLOWANCE: f64 = 10.0;
 
 /// Returns the faults as text; `None` if no fault was counted.
-pub(in crate::cli) fn words(faults: &Faults) -> Option<String> {
+pub(in crate::cli) fn faults_text(faults: &Faults) -> Option<String> {
     let text = |(name, number): (&str, u64)| {
         let (thing, things) = match name {
-            "lost" => ("answer never came", "answers never came"),
-            "duplicated" => ("answer came twice", "answers came twice"),
-            "reordered" => ("answer came after a later one", "answers came after later ones"),
+            "lost" => ("answer never arrived", "answers never arrived"),
+            "duplicated" => ("answer arrived twice", "answers arrived twice"),
+            "reordered" => ("answer arrived out of order", "answers arrived out of order"),
             "corrupted" => ("answer differs from what was sent", "answers differ from what was sent"),
             "refused" => ("connection could not be opened", "connections could not be opened"),
-            _ => ("connection was broken off by the server", "connections were broken off by the server"),
+            _ => ("connection was closed by the server", "connections were closed by the server"),
         };
         format!("{} {}", count(number), if number == 1 { thing } else { things })
     };
@@ -32,14 +32,14 @@ pub(in crate::cli) fn words(faults: &Faults) -> Option<String> {
 }
 
 /// Returns the name of the load generator's bottleneck.
-pub(in crate::cli) fn bottleneck(bottleneck: Bottleneck) -> &'static str {
+pub(in crate::cli) fn bottleneck_name(bottleneck: Bottleneck) -> &'static str {
     match bottleneck {
         Bottleneck::Late(_) => "late",
         _ => "busy",
     }
 }
 
-/// Returns true if the server kept up with the load: all replies came, and enough of them in the
+/// Returns true if the server kept up with the load: all answers arrived, and enough of them in the
 /// measured time.
 pub(in crate::cli) fn kept_up(answered: u64, due: u64, unanswered: u64) -> bool {
     unanswered == 0 && float(answered) + IN_FLIGHT_ALLOWANCE >= float(due) * KEPT_UP
@@ -56,7 +56,7 @@ pub(in crate::cli) fn per_second(count: u64, over: Duration) -> f64 {
 }
 
 /// Returns the amount per item; `None` without items.
-pub(in crate::cli) fn each(amount: u64, count: u64) -> Option<f64> {
+pub(in crate::cli) fn per_item(amount: u64, count: u64) -> Option<f64> {
     (count > 0).then(|| float(amount) / float(count))
 }
 
@@ -73,8 +73,8 @@ mod tests {
     fn faults_have_a_text_unless_there_are_none() {
         let mut faults = Faults { lost: 1, ..Faults::default() };
         faults += Faults { lost: 1_000, corrupted: 1, ..Faults::default() };
-        assert_eq!(words(&faults).unwrap(), "1,001 answers never came, 1 answer differs from what was sent");
-        assert_eq!((faults.total(), words(&Faults::default())), (1_002, None));
+        assert_eq!(faults_text(&faults).unwrap(), "1,001 answers never arrived, 1 answer differs from what was sent");
+        assert_eq!((faults.total(), faults_text(&Faults::default())), (1_002, None));
     }
 
     #[test]

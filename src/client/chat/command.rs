@@ -130,8 +130,8 @@ pub fn split_text(text: &str) -> impl Iterator<Item = &str> {
             (rest, "")
         } else {
             let (fitting, _) = rest.split_at(rest.floor_char_boundary(MAX_TEXT_BYTES));
-            // The line feed is dropped: the end of a message ends the line. It may be the first byte
-            // that does not fit.
+            // The line feed is dropped: the end of a message ends the line. It may be the first
+            // byte that does not fit.
             let line_break = match rest.as_bytes().get(fitting.len()) {
                 Some(b'\n') => Some(fitting.len()),
                 _ => fitting.rfind('\n').filter(|at| *at > 0),

@@ -44,8 +44,9 @@ enum ParserState {
 pub enum ParseStep {
     /// Receive more bytes, then call [`push`](ResponseParser::push).
     NeedMore,
-    /// The received bytes may be complete or not: a length in [`ExecDialect::Ready`] has no end mark.
-    /// Receive with a short timeout. If it expires, call [`timeout`](ResponseParser::timeout).
+    /// The received bytes may be complete or not: a length in [`ExecDialect::Ready`] has no end
+    /// mark. Receive with a short timeout. If it expires, call
+    /// [`timeout`](ResponseParser::timeout).
     WaitForMore,
     /// Send these bytes to the server, then call [`push`](ResponseParser::push) with no bytes: the
     /// output may be empty.

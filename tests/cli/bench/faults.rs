@@ -52,13 +52,13 @@ fn corrupted_answer_is_counted() {
 #[test]
 fn duplicated_answer_is_counted() {
     let doubles = |number, payload: Vec<u8>| if number == 1 { vec![payload.clone(), payload] } else { vec![payload] };
-    assert_finds(&Server::of_frames(doubles), "duplicated", "came twice");
+    assert_finds(&Server::of_frames(doubles), "duplicated", "arrived twice");
 }
 
 #[test]
 fn lost_answer_is_counted() {
     let forgets = |number, payload| if number >= 1 { vec![] } else { vec![payload] };
-    assert_finds(&Server::of_frames(forgets), "lost", "never came");
+    assert_finds(&Server::of_frames(forgets), "lost", "never arrived");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn broken_connection_is_counted() {
     let leaves = Server::start(|_| Ok(()));
     let (line, result) = failing_bench(&[&leaves.address]);
     assert!(result["faults"]["broken"].as_u64().unwrap() > 0, "{line}");
-    assert!(line.contains("broken off by the server"), "{line}");
+    assert!(line.contains("closed by the server"), "{line}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::server::BenchServer;
 use super::verdicts;
 use super::watcher::{EarlyEnd, RunReadings};
 use crate::cli::process::{MachineInfo, PinnedCpus};
-use crate::cli::report::rates::{bottleneck, cores, each, nanos, per_second};
+use crate::cli::report::rates::{bottleneck_name, cores, nanos, per_item, per_second};
 
 /// The facts about a run beside its outcome.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub(super) fn echo_record(info: RunInfo, run: &EchoRun) -> EchoRecord {
         messages_per_second: answered_per_second,
         payload_bytes: outcome.bytes,
         // The outcome has only the number of these answers, so their size is the average.
-        payload_bytes_per_second: answered_per_second * each(outcome.bytes, outcome.messages).unwrap_or(0.0),
+        payload_bytes_per_second: answered_per_second * per_item(outcome.bytes, outcome.messages).unwrap_or(0.0),
         latency_ns: distribution(&outcome.latency),
         connections: ConnectionsRecord {
             open_at_end: outcome.connections,
@@ -164,10 +164,10 @@ pub(super) fn generator_record(
 ) -> GeneratorRecord {
     GeneratorRecord {
         cpu_ns: nanos(generator.cpu),
-        cpu_ns_per_message: each(nanos(generator.cpu), messages),
+        cpu_ns_per_message: per_item(nanos(generator.cpu), messages),
         cores: cores(generator.cpu, elapsed),
         busy: generator.busy,
-        bottleneck: limit.map(bottleneck),
+        bottleneck: limit.map(bottleneck_name),
         send_lag_ns: distribution(&generator.send_lag),
     }
 }
@@ -188,15 +188,15 @@ pub(super) fn server_record(
     // The connections used no memory that the server has released since the first sample.
     let growth = readings.growth_bytes().map(|bytes| bytes.max(0).unsigned_abs());
     // The switches of a thread that has exited are not counted.
-    let switches = if threads_last || ended.threads == 1 { each(usage.context_switches, messages) } else { None };
+    let switches = if threads_last || ended.threads == 1 { per_item(usage.context_switches, messages) } else { None };
     Some(ServerRecord {
         pid,
         cpu_ns: nanos(usage.cpu),
-        cpu_ns_per_message: each(nanos(usage.cpu), messages),
+        cpu_ns_per_message: per_item(nanos(usage.cpu), messages),
         cores: cores(usage.cpu, elapsed),
         rss_bytes: ended.rss_bytes,
         peak_rss_bytes: ended.peak_rss_bytes,
-        bytes_per_connection: open.and_then(|open| each(growth?, open)),
+        bytes_per_connection: open.and_then(|open| per_item(growth?, open)),
         threads: ended.threads,
         context_switches: usage.context_switches,
         context_switches_per_message: switches,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::record::{EchoRecord, ObjectiveRecord, SearchStepRecord};
 use crate::cli::report::figure;
 use crate::cli::report::rates;
-use crate::cli::report::words::{NONE, connections};
+use crate::cli::report::text::{NONE, connections_text};
 
 /// Returns the title: the service and its address.
 pub(super) fn title(record: &EchoRecord) -> String {
@@ -28,7 +28,7 @@ pub(super) fn load(record: &EchoRecord) -> String {
     let connections = match (record.target.transport, load.connections) {
         ("udp", 1) => "1 socket".to_owned(),
         ("udp", n) => format!("{} sockets", figure::count(n as u64)),
-        (_, n) => connections(n),
+        (_, n) => connections_text(n),
     };
     let payload = match (load.payload_min_bytes, load.payload_max_bytes) {
         (min, max) if min == max => figure::short_bytes(min),
@@ -71,7 +71,7 @@ pub(super) fn search_step(step: &SearchStepRecord) -> Vec<String> {
         "too_slow" => "too slow".to_owned(),
         "too_few" => "too few answers".to_owned(),
         "generator" => "generator's limit".to_owned(),
-        _ => rates::words(&step.faults).unwrap_or_else(|| "faulty".to_owned()),
+        _ => rates::faults_text(&step.faults).unwrap_or_else(|| "faulty".to_owned()),
     };
     vec![
         figure::rate(step.rate_per_second),

@@ -7,7 +7,7 @@ use super::{format, plots};
 use crate::cli::report::figure::{self, Unit};
 use crate::cli::report::page::{self, Page, Tone};
 use crate::cli::report::plot::{Plot, Scale, Series};
-use crate::cli::report::words::{capital, machine};
+use crate::cli::report::text::{capitalized, machine_facts};
 
 /// Returns the whole file.
 pub(super) fn page(record: &EchoRecord) -> String {
@@ -24,7 +24,7 @@ pub(super) fn page(record: &EchoRecord) -> String {
         about: format::about(record),
         command: record.command.clone(),
         at: record.started_at.clone(),
-        machine: machine(&record.machine, record.target.pinned.as_ref()),
+        machine: machine_facts(&record.machine, record.target.pinned.as_ref()),
         body: vec![
             page::headline(&headline(record)),
             page::verdicts(&verdicts),
@@ -108,7 +108,7 @@ fn search(search: &SearchRecord) -> Markup {
 
 fn faults(record: &EchoRecord) -> Vec<(String, String)> {
     let named = record.faults.named().into_iter();
-    named.map(|(name, count)| (capital(name), figure::count(count))).collect()
+    named.map(|(name, count)| (capitalized(name), figure::count(count))).collect()
 }
 
 fn generator(record: &EchoRecord) -> Vec<(&'static str, String)> {

@@ -12,7 +12,7 @@ use crate::cli::error::CliError;
 use crate::cli::process;
 use crate::cli::process::{Interrupt, MachineInfo};
 use crate::cli::report::file::ReportFile;
-use crate::cli::report::words::{command, now};
+use crate::cli::report::text::{local_time, quoted_command};
 use crate::cli::terminal::stdout;
 
 /// The part of a measurement that depends on the service under load.
@@ -55,10 +55,10 @@ pub(super) fn run<M: Measurement>(measurement: &M, quiet: bool) -> Result<ExitCo
     let interrupt = Interrupt::watch()?;
     check_descriptor_limit(options)?;
 
-    let started_at = now();
+    let started_at = local_time();
     let mut server = BenchServer::new(options)?;
     let info = RunInfo {
-        command: command(std::env::args_os()),
+        command: quoted_command(std::env::args_os()),
         started_at,
         machine: MachineInfo::current(),
         target: target_record(options, &server),

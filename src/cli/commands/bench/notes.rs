@@ -83,7 +83,7 @@ impl NoteInputs<'_> {
         let server = self.server?;
         let processors = if server.threads == 1 { 1 } else { self.target.pinned.as_ref()?.server_cpus.len() };
         let used = server.cores / figure::float(processors as u64);
-        (used >= rates::FULL).then(|| {
+        (used >= rates::SATURATED).then(|| {
             let all = if processors == 1 { "its processor".to_owned() } else { format!("its {processors} processors") };
             format!("The server used {} of {all}: this is about its maximum.", figure::percent(used.min(1.0)))
         })

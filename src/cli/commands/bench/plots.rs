@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::record::{Distribution, PercentileRecord, SampleRecord};
 use crate::cli::report::figure::{self, Unit};
 use crate::cli::report::page;
-use crate::cli::report::plot::{Axis, Plot, Scale, Series, Spread};
+use crate::cli::report::plot::{Axis, Plot, Scale, Series, SpreadShape};
 
 /// Returns the plot of latency by percentile. `messages` names the measured unit, such as
 /// deliveries.
@@ -46,7 +46,7 @@ fn latency(samples: &[&SampleRecord]) -> Plot {
     let mut median = series(samples, "p50", |sample| of(sample.messages, sample.p50_ns));
     let p99 = series(samples, "p99", |sample| of(sample.messages, sample.p99_ns));
     median.spread = median.points.iter().zip(&p99.points).map(|((at, low), (_, high))| (*at, *low, *high)).collect();
-    median.shape = Spread::Band;
+    median.shape = SpreadShape::Band;
     Plot {
         title: "Latency".to_owned(),
         x: axis("measured time", Unit::Seconds, Scale::Linear),

@@ -51,13 +51,13 @@ impl BenchServer {
         let endpoint = endpoint.ok_or_else(|| start_error("the server does not listen".to_owned()))?;
         let pid = child.pid();
         log::debug!("started a server: process {pid}, {endpoint}");
-        Ok(Self { endpoint, probe: ProcessProbe::of(pid), pid: Some(pid), child: Some(child), pinning })
+        Ok(Self { endpoint, probe: ProcessProbe::open(pid), pid: Some(pid), child: Some(child), pinning })
     }
 
     fn find(endpoints: &[Endpoint], first: &Endpoint, pid: Option<u32>) -> Result<Self, CliError> {
         let probe = match pid {
             None => None,
-            Some(pid) => Some(ProcessProbe::of(pid).filter(|probe| probe.now().is_some()).ok_or_else(|| {
+            Some(pid) => Some(ProcessProbe::open(pid).filter(|probe| probe.sample().is_some()).ok_or_else(|| {
                 CliError::Failed(format!(
                     "cannot read the usage of process {pid}; check that it runs on this machine under your user"
                 ))
@@ -79,13 +79,13 @@ impl BenchServer {
 
     /// Returns true if a spawned server has exited.
     pub(super) fn has_exited(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| child.ended().is_some())
+        self.child.as_mut().is_some_and(|child| child.exit_status().is_some())
     }
 
     /// Returns an error text if a spawned server has exited before [`stop`](Self::stop).
     pub(super) fn exit_error(&mut self) -> Option<String> {
         let child = self.child.as_mut()?;
-        let status = child.ended()?;
+        let status = child.exit_status()?;
         let log = child.log();
         let last_line = log.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
         Some(format!("the server exited during the run: {status}{last_line}"))

@@ -5,14 +5,14 @@ use comfy_table::{Row, Table};
 use super::format;
 use super::record::{Distribution, EchoRecord, SearchRecord};
 use crate::cli::report::figure;
-use crate::cli::report::words::{NONE, hanging, plain, remark};
+use crate::cli::report::text::{NONE, finding_line, right_aligned_table, wrap_hanging};
 
 /// Width of the first column, equal in all tables so that they align.
 const NAME_WIDTH: usize = 12;
 
 /// Returns the whole text.
 pub(super) fn text(record: &EchoRecord) -> String {
-    let mut parts = vec![[format::title(record), format::about(record)].map(|line| hanging("", &line)).join("\n")];
+    let mut parts = vec![[format::title(record), format::about(record)].map(|line| wrap_hanging("", &line)).join("\n")];
     parts.extend(record.find_max.as_ref().map(search_steps));
     parts.push(throughput(record));
     parts.push(distributions([
@@ -22,7 +22,7 @@ pub(super) fn text(record: &EchoRecord) -> String {
     ]));
     parts.push(faults(record));
     parts.push(costs(record));
-    let verdicts = record.verdicts.iter().map(|verdict| remark(verdict.tone, &verdict.text));
+    let verdicts = record.verdicts.iter().map(|verdict| finding_line(verdict.tone, &verdict.text));
     parts.push(verdicts.collect::<Vec<_>>().join("\n"));
     parts.join("\n\n") + "\n"
 }
@@ -117,5 +117,5 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         }
         table.add_row(Row::from(row));
     }
-    plain(table)
+    right_aligned_table(table)
 }

@@ -152,7 +152,7 @@ faults           0           0          0          0        0       0
 generator         4.86 µs       60 %  61 %         –               –        –                 –
 server            6.48 µs       80 %     –  3.30 MiB        1.21 KiB        1             0.020
 
-ok     All 617,280 answers arrived, in their order, and are what was sent, byte for byte.
+ok     All 617,280 answers arrived, in order and equal to what was sent, byte for byte.
 ";
     assert_eq!(table::text(&record()), text);
 }
@@ -174,7 +174,7 @@ fn page_has_plots_and_figures() {
 fn an_empty_result_has_every_output() {
     let empty =
         EchoRecord { messages: 0, latency_ns: None, server: None, percentiles: vec![], samples: vec![], ..record() };
-    assert!(html::page(&empty).contains("Nothing was measured that could be drawn."));
+    assert!(html::page(&empty).contains("There is no measurement to draw."));
     assert!(table::text(&empty).contains("throughput"));
     assert_eq!(samples::csv(&empty.samples).unwrap().trim_end(), samples::HEADER.join(","));
 }

@@ -6,7 +6,7 @@ use switchboard::load::Faults;
 use super::notes::{self, NoteInputs};
 use super::record::{BenchVerdict, EchoRecord, SearchRecord};
 use crate::cli::report::rates;
-use crate::cli::report::{figure, page::Tone, words};
+use crate::cli::report::{figure, page::Tone, text};
 
 /// Returns all conclusions, the outcome first.
 pub(super) fn verdicts(record: &EchoRecord) -> Vec<BenchVerdict> {
@@ -16,7 +16,7 @@ pub(super) fn verdicts(record: &EchoRecord) -> Vec<BenchVerdict> {
         let (tone, text) = search_verdict(record, search);
         push(tone, text);
     }
-    match rates::words(&record.faults) {
+    match rates::faults_text(&record.faults) {
         Some(faults) => push(Tone::Bad, format!("Something went wrong: {faults}.")),
         None if record.messages == 0 => push(Tone::Bad, "No message was answered.".to_owned()),
         None => {
@@ -42,19 +42,19 @@ pub(super) fn verdicts(record: &EchoRecord) -> Vec<BenchVerdict> {
 pub(super) fn failure(record: &EchoRecord) -> Option<String> {
     let Some(search) = &record.find_max else {
         let is_unanswered = record.messages == 0 && record.load.activity != "idle";
-        return rates::words(&record.faults).or(is_unanswered.then(|| "no message was answered".to_owned()));
+        return rates::faults_text(&record.faults).or(is_unanswered.then(|| "no message was answered".to_owned()));
     };
     // A search overloads the server on purpose, so answers lost there are expected. A wrong answer
     // is a fault at any rate.
     let wrong_answers = |faults: &Faults| Faults { lost: 0, refused: 0, broken: 0, ..*faults };
-    let wrong = search.steps.iter().find_map(|step| rates::words(&wrong_answers(&step.faults)));
+    let wrong = search.steps.iter().find_map(|step| rates::faults_text(&wrong_answers(&step.faults)));
     wrong.or(search.rate_per_second.is_none().then(|| search_verdict(record, search).1))
 }
 
 /// Returns the verdict of a run without faults.
 fn faultless_verdict(record: &EchoRecord) -> (Tone, String) {
     let messages = figure::count(record.messages);
-    let correctly = words::rightly(record.load.payload_min_bytes);
+    let correctly = text::correctness_text(record.load.payload_min_bytes);
     match record.unanswered.unwrap_or(0) {
         0 => (Tone::Good, format!("All {messages} answers arrived, {correctly}.")),
         unanswered => (

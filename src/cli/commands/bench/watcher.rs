@@ -75,7 +75,7 @@ impl<'a> BenchWatcher<'a> {
         if let Ok(style) = ProgressStyle::with_template("{prefix:<12} {bar:12.cyan/dim} {wide_msg}") {
             bar.set_style(style.progress_chars("━╸─"));
         }
-        let idle = server.probe.as_ref().and_then(ProcessProbe::now);
+        let idle = server.probe.as_ref().and_then(ProcessProbe::sample);
         Self {
             server,
             connections_last,
@@ -136,7 +136,7 @@ impl LoadObserver for BenchWatcher<'_> {
     fn on_measure_start(&mut self) {
         log::debug!("measuring");
         self.readings.began_at = SystemTime::now();
-        self.readings.began = self.server.probe.as_ref().and_then(ProcessProbe::now);
+        self.readings.began = self.server.probe.as_ref().and_then(ProcessProbe::sample);
     }
 
     fn on_progress(&mut self, progress: &LoadProgress) -> ControlFlow<()> {
@@ -159,7 +159,7 @@ impl LoadObserver for BenchWatcher<'_> {
     }
 
     fn on_measure_end(&mut self) {
-        self.readings.ended = self.server.probe.as_ref().and_then(ProcessProbe::at_end);
+        self.readings.ended = self.server.probe.as_ref().and_then(ProcessProbe::final_sample);
     }
 
     fn on_step(&mut self, step: &RateStep) {

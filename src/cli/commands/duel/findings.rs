@@ -5,7 +5,7 @@ use super::record::{DuelFinding, DuelPoint, DuelRecord};
 use super::statistics::Ratio;
 use super::verdict::{self, PointRatio};
 use crate::cli::report::figure;
-use crate::cli::report::words::connections as connections_text;
+use crate::cli::report::text::connections_text;
 
 /// Returns one finding for each headline metric that the load leaves open.
 pub(super) fn findings(record: &DuelRecord) -> Vec<DuelFinding> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::record::DuelRecord;
-use crate::cli::report::{figure, words};
+use crate::cli::report::{figure, text};
 
 /// Returns the title.
 pub(super) fn title(record: &DuelRecord) -> String {
@@ -48,7 +48,7 @@ pub(super) fn machine(record: &DuelRecord) -> String {
 
 /// Returns the names and values of the facts about the machine.
 pub(super) fn machine_facts(record: &DuelRecord) -> Vec<(String, String)> {
-    words::machine(&record.machine, record.setup.pinned.as_ref())
+    text::machine_facts(&record.machine, record.setup.pinned.as_ref())
 }
 
 /// Returns the explanation of the columns.

@@ -10,7 +10,7 @@ use super::{format, table};
 use crate::cli::report::figure::{self, Unit};
 use crate::cli::report::page::{self, Page, Tone};
 use crate::cli::report::plot::{self, Axis, Plot, Scale, Series};
-use crate::cli::report::words::{capital, connections as connections_text, unbroken};
+use crate::cli::report::text::{capitalized, connections_text, keep_intervals_together};
 
 /// Returns the whole file.
 pub(super) fn page(record: &DuelRecord) -> String {
@@ -33,8 +33,11 @@ pub(super) fn page(record: &DuelRecord) -> String {
 }
 
 fn findings(record: &DuelRecord) -> Markup {
-    let rows: Vec<_> =
-        record.findings.iter().map(|finding| (capital(finding.name), unbroken(&capital(&finding.text)))).collect();
+    let rows: Vec<_> = record
+        .findings
+        .iter()
+        .map(|finding| (capitalized(finding.name), keep_intervals_together(&capitalized(&finding.text))))
+        .collect();
     if rows.is_empty() {
         html! {}
     } else {
@@ -70,7 +73,7 @@ fn engine_plot(record: &DuelRecord, metric: Metric) -> Plot {
             name: engine.name().to_owned(),
             points: ranges.iter().map(|(x, range)| (*x, range.median)).collect(),
             spread: ranges.iter().map(|(x, range)| (*x, range.min, range.max)).collect(),
-            shape: plot::Spread::Bars,
+            shape: plot::SpreadShape::Bars,
             marks: true,
         }
     };
@@ -86,7 +89,7 @@ fn engine_plot(record: &DuelRecord, metric: Metric) -> Plot {
         _ => (metric.name(), metric.unit()),
     };
     Plot {
-        title: format!("{}{direction}", capital(metric.name())),
+        title: format!("{}{direction}", capitalized(metric.name())),
         x: by_connections(),
         y: Axis { name: name.to_owned(), unit, scale },
         series: vec![series(DuelEngine::Reactor), series(DuelEngine::Threads)],
@@ -131,7 +134,7 @@ fn ratio_series(record: &DuelRecord, metric: Metric, index: usize) -> Series {
         name: metric.name().to_owned(),
         points: ratios.iter().map(|(x, ratio)| (*x, ratio.median)).collect(),
         spread: ratios.iter().map(|(x, ratio)| (*x, ratio.low, ratio.high)).collect(),
-        shape: plot::Spread::Bars,
+        shape: plot::SpreadShape::Bars,
         marks: true,
     }
 }
@@ -179,7 +182,7 @@ fn figures(record: &DuelRecord) -> Markup {
     html! {
         @for point in record.complete_points() {
             section {
-                h3 { (capital(&connections_text(point.connections))) }
+                h3 { (capitalized(&connections_text(point.connections))) }
                 (page::table(&head, &table::rows(point).into_iter().map(row).collect::<Vec<_>>()))
             }
         }

@@ -39,7 +39,7 @@ use crate::cli::process;
 use crate::cli::process::{CpuAssignment, Interrupt, MachineInfo, PinnedCpus};
 use crate::cli::report::file::ReportFile;
 use crate::cli::report::rates::nanos;
-use crate::cli::report::words::{command, now};
+use crate::cli::report::text::{local_time, quoted_command};
 use crate::cli::terminal::stdout;
 use args::DuelArgs;
 use plan::DuelPlan;
@@ -136,8 +136,8 @@ fn empty_record(plan: &DuelPlan, pinning: Option<&CpuAssignment>) -> DuelRecord 
     };
     DuelRecord {
         schema: SCHEMA,
-        command: command(std::env::args_os()),
-        started_at: now(),
+        command: quoted_command(std::env::args_os()),
+        started_at: local_time(),
         machine: MachineInfo::current(),
         setup: DuelSetup {
             service: plan.service,

@@ -8,7 +8,7 @@ use super::statistics::CONFIDENCE;
 use crate::cli::report::figure;
 use crate::cli::report::page::Tone;
 use crate::cli::report::rates;
-use crate::cli::report::words::{self, connections as connections_text};
+use crate::cli::report::text::{self, connections_text};
 
 /// Confidence below which a lead proves nothing.
 const MIN_CONFIDENCE: f64 = 0.9;
@@ -32,7 +32,7 @@ fn faults(record: &DuelRecord) -> Option<String> {
             let mut sum = Faults::default();
             point.runs_of(engine).for_each(|run| sum += run.faults);
             let place = format!("{}, {}", connections_text(point.connections), engine.name());
-            texts.extend(rates::words(&sum).map(|faults| format!("{faults} ({place})")));
+            texts.extend(rates::faults_text(&sum).map(|faults| format!("{faults} ({place})")));
         }
     }
     (!texts.is_empty()).then(|| format!("Something went wrong, so these figures do not count: {}.", texts.join("; ")))
@@ -42,7 +42,7 @@ fn all_right(record: &DuelRecord) -> Option<String> {
     let runs = || record.points.iter().flat_map(|point| &point.runs);
     let answers: u64 = runs().map(|run| run.messages).sum();
     let none_outstanding = runs().all(|run| run.unanswered.unwrap_or(0) == 0);
-    let correctly = words::rightly(record.setup.payload_min_bytes);
+    let correctly = text::correctness_text(record.setup.payload_min_bytes);
     let text = format!("All {} answers arrived, {correctly}.", figure::count(answers));
     (answers > 0 && record.is_faultless() && none_outstanding).then_some(text)
 }
@@ -179,7 +179,7 @@ mod tests {
         let text = texts(&record);
         assert!(
             text.starts_with("Bad: Something went wrong")
-                && text.contains("3 answers never came (100 connections, threads)"),
+                && text.contains("3 answers never arrived (100 connections, threads)"),
             "{text}"
         );
         assert!(!text.contains("Good:") && !record.is_faultless());

@@ -8,7 +8,7 @@ use switchboard::load::{LoadPhase, LoadProgress};
 use super::plan::DuelPlan;
 use super::record::DuelEngine;
 use crate::cli::report::figure;
-use crate::cli::report::words::connections as connections_text;
+use crate::cli::report::text::connections_text;
 
 /// Positions of the bar for each run.
 const STEPS_PER_RUN: u64 = 100;

@@ -12,7 +12,7 @@ use super::verdict::DuelVerdict;
 use crate::cli::process::{MachineInfo, PinnedCpus, ProcessSample};
 use crate::cli::report::figure::float;
 use crate::cli::report::page::Tone;
-use crate::cli::report::rates::{FULL, cores, each, kept_up, nanos};
+use crate::cli::report::rates::{SATURATED, cores, kept_up, nanos, per_item};
 
 /// The version of the JSON keys.
 pub(super) const SCHEMA: u32 = 1;
@@ -234,15 +234,15 @@ impl DuelServer {
         let cores = cores(usage.cpu, outcome.elapsed);
         Self {
             cpu_ns: nanos(usage.cpu),
-            cpu_ns_per_message: each(nanos(usage.cpu), outcome.answered),
+            cpu_ns_per_message: per_item(nanos(usage.cpu), outcome.answered),
             cores,
-            at_limit: cores >= FULL * float(usable_cpus as u64),
+            at_limit: cores >= SATURATED * float(usable_cpus as u64),
             rss_before_bytes: readings.before.rss_bytes,
             rss_bytes: readings.ended.rss_bytes,
             rss_bytes_per_connection,
             threads: readings.ended.threads,
             context_switches: usage.context_switches,
-            context_switches_per_message: each(usage.context_switches, outcome.answered),
+            context_switches_per_message: per_item(usage.context_switches, outcome.answered),
         }
     }
 }

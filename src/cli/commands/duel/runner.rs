@@ -13,8 +13,8 @@ use super::record::{DuelEngine, DuelGenerator, DuelPoint, DuelRun, DuelServer, S
 use super::watcher::DuelWatcher;
 use crate::cli::process::{CpuAssignment, Interrupt, ServeCommand, ServerProcess};
 use crate::cli::report::figure;
-use crate::cli::report::rates::{bottleneck, nanos, per_second};
-use crate::cli::report::words::connections as connections_text;
+use crate::cli::report::rates::{bottleneck_name, nanos, per_second};
+use crate::cli::report::text::connections_text;
 
 /// Time after which a missing answer counts as lost.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -95,7 +95,7 @@ impl DuelRunner<'_> {
         let mut watcher = DuelWatcher::new(self.progress, self.interrupt, &mut child, connections);
         let outcome = load::run(&load, &mut watcher);
         let DuelWatcher { before, began, ended, too_few_connections, exit_status, .. } = watcher;
-        let (log, exit_status) = (child.log(), exit_status.or_else(|| child.ended()));
+        let (log, exit_status) = (child.log(), exit_status.or_else(|| child.exit_status()));
         let stopped = child.stop();
         if self.interrupt.is_raised() {
             return Err(RunError::Interrupted);
@@ -159,7 +159,7 @@ impl DuelRunner<'_> {
             generator: DuelGenerator {
                 cpu_ns: nanos(outcome.generator.cpu),
                 busy: outcome.generator.busy,
-                bottleneck: outcome.bottleneck().map(bottleneck),
+                bottleneck: outcome.bottleneck().map(bottleneck_name),
                 send_lag_p99_ns: quantile_ns(&outcome.generator.send_lag, 0.99),
             },
             server,

@@ -8,21 +8,21 @@ use super::metric::Metric;
 use super::record::{Comparison, DuelPoint, DuelRecord};
 use super::statistics::MedianRange;
 use super::verdict::{DuelVerdict, ratio_text};
-use crate::cli::report::words::{NONE, connections, hanging, plain, remark};
+use crate::cli::report::text::{NONE, connections_text, finding_line, right_aligned_table, wrap_hanging};
 
 /// Returns the whole text.
 pub(super) fn text(record: &DuelRecord) -> String {
     let about = [format::title(record), format::setup(record), format::machine(record)];
-    let mut parts = vec![about.map(|line| hanging("", &line)).join("\n")];
+    let mut parts = vec![about.map(|line| wrap_hanging("", &line)).join("\n")];
     if record.complete_points().next().is_some() {
         parts.push(figures(record));
-        parts.push(hanging("", &format::how_to_read(record)));
+        parts.push(wrap_hanging("", &format::how_to_read(record)));
     }
     let name_width = record.findings.iter().map(|finding| finding.name.len()).max().unwrap_or(0);
     let findings =
-        record.findings.iter().map(|finding| hanging(&format!("{:<name_width$}  ", finding.name), &finding.text));
+        record.findings.iter().map(|finding| wrap_hanging(&format!("{:<name_width$}  ", finding.name), &finding.text));
     parts.push(findings.collect::<Vec<_>>().join("\n"));
-    let notes = record.notes.iter().map(|note| remark(note.tone, &note.text));
+    let notes = record.notes.iter().map(|note| finding_line(note.tone, &note.text));
     parts.push(notes.collect::<Vec<_>>().join("\n"));
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n") + "\n"
@@ -36,7 +36,7 @@ fn figures(record: &DuelRecord) -> String {
             table.add_row(Row::from([""]));
         }
         table.add_row(Row::from([
-            connections(point.connections).as_str(),
+            connections_text(point.connections).as_str(),
             "reactor",
             "",
             "threads",
@@ -49,7 +49,7 @@ fn figures(record: &DuelRecord) -> String {
             table.add_row(Row::from(row));
         }
     }
-    plain(table)
+    right_aligned_table(table)
 }
 
 /// Returns one row for each metric of a point: its name, the median and range of both engines, the

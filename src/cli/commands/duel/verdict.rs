@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::statistics::Ratio;
 use crate::cli::report::figure;
-use crate::cli::report::words::connections;
+use crate::cli::report::text::connections_text;
 
 /// The leading engine at one point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -88,8 +88,8 @@ fn crossover_clauses(ranges: &[VerdictRange<'_>]) -> String {
     if let Some(last) = ranges.last() {
         let end = last.points.last().map_or(0, |(connections, _)| *connections);
         parts.push(match last.verdict {
-            DuelVerdict::Draw => format!("level from there to {}", connections(end)),
-            leader => format!("from there to {} {}{}", connections(end), leader.leader_clause(), last.margin()),
+            DuelVerdict::Draw => format!("level from there to {}", connections_text(end)),
+            leader => format!("from there to {} {}{}", connections_text(end), leader.leader_clause(), last.margin()),
         });
     }
     parts.join("; ")
@@ -99,7 +99,7 @@ impl VerdictRange<'_> {
     /// Describes the only range: all points have the same verdict.
     fn only_clause(&self, point_kind: &str) -> String {
         match (self.verdict, self.points) {
-            (DuelVerdict::Draw, [(only, _)]) => format!("level at {}, the only {point_kind}", connections(*only)),
+            (DuelVerdict::Draw, [(only, _)]) => format!("level at {}, the only {point_kind}", connections_text(*only)),
             (DuelVerdict::Draw, points) => format!("level at every {point_kind}, {}", span(points)),
             (leader, [_]) => format!("{} at the only {point_kind}{}", leader.leader_clause(), self.margin()),
             (leader, points) => {
@@ -179,7 +179,7 @@ fn rounded(value: f64) -> String {
     let step = 10_f64.powf((value.max(1.0).log10().floor() - 1.0).max(0.0));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between two numbers of connections")]
     let whole = ((value / step).round() * step) as usize;
-    connections(whole.max(1))
+    connections_text(whole.max(1))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use switchboard::load::{LoadObserver, LoadPhase, LoadProgress};
 
 use super::progress::DuelProgress;
 use crate::cli::process::{Interrupt, ProcessProbe, ProcessSample, ServerProcess};
-use crate::cli::report::words::connections as connections_text;
+use crate::cli::report::text::connections_text;
 
 /// The observer of one run.
 pub(super) struct DuelWatcher<'a> {
@@ -39,8 +39,8 @@ impl<'a> DuelWatcher<'a> {
         child: &'a mut ServerProcess,
         wanted: usize,
     ) -> Self {
-        let probe = ProcessProbe::of(child.pid());
-        let before = probe.as_ref().and_then(ProcessProbe::now);
+        let probe = ProcessProbe::open(child.pid());
+        let before = probe.as_ref().and_then(ProcessProbe::sample);
         Self {
             progress,
             interrupt,
@@ -60,7 +60,7 @@ impl<'a> DuelWatcher<'a> {
 impl LoadObserver for DuelWatcher<'_> {
     fn on_measure_start(&mut self) {
         log::debug!("measuring at {}", connections_text(self.wanted));
-        self.began = self.probe.as_ref().and_then(ProcessProbe::now);
+        self.began = self.probe.as_ref().and_then(ProcessProbe::sample);
     }
 
     fn on_progress(&mut self, progress: &LoadProgress) -> ControlFlow<()> {
@@ -69,19 +69,19 @@ impl LoadObserver for DuelWatcher<'_> {
         // warm-up, so that the sample at the start of the measured time is fast.
         if progress.phase == LoadPhase::WarmingUp && !self.has_sampled_warm_up {
             self.has_sampled_warm_up = true;
-            let _ = self.probe.as_ref().and_then(ProcessProbe::now);
+            let _ = self.probe.as_ref().and_then(ProcessProbe::sample);
         }
         // Too few connections in the warm-up are a limit of the machine. A loss after it is a
         // fault.
         if progress.phase == LoadPhase::WarmingUp && progress.connections < self.wanted {
             self.too_few_connections = Some(progress.connections);
         }
-        self.exit_status = self.child.ended();
+        self.exit_status = self.child.exit_status();
         let must_end = self.exit_status.is_some() || self.too_few_connections.is_some() || self.interrupt.is_raised();
         if must_end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn on_measure_end(&mut self) {
-        self.ended = self.probe.as_ref().and_then(ProcessProbe::at_end);
+        self.ended = self.probe.as_ref().and_then(ProcessProbe::final_sample);
     }
 }

@@ -6,7 +6,7 @@ use std::path::MAIN_SEPARATOR;
 use switchboard::{Endpoint, Framing};
 
 use super::services::{BuiltinService, ServiceArgs};
-use crate::cli::report::words;
+use crate::cli::report::text;
 use crate::cli::terminal::shell::quote;
 
 /// Returns the table row of a bound address: the service's name, the address for a client, and an
@@ -20,7 +20,7 @@ pub(super) fn row(builtin: &BuiltinService, args: &ServiceArgs, bound: &Endpoint
 
 /// Returns the table with these rows.
 pub(super) fn table(rows: &[[String; 3]]) -> String {
-    words::aligned(&["service", "address", "try"], rows)
+    text::left_aligned_table(&["service", "address", "try"], rows)
 }
 
 /// Returns the name under which a shell finds this program: as it was started if that was a path,

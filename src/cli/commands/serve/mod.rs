@@ -1,8 +1,8 @@
-//! `switchboard serve`: runs services on an engine until it is told to stop.
+//! `switchboard serve`: runs services on an engine until a signal stops it.
 //!
-//! [`args`] is what was typed, [`plan`] checks the arguments together, and [`run`] binds the addresses and runs the
-//! engine. [`config`] makes the same plan from a file. [`services`] describes each service: its flags, its default
-//! addresses and how it is made.
+//! [`args`] is what was typed, [`plan`] checks the arguments together, and [`run`] binds the
+//! addresses and runs the engine. [`config`] makes the same plan from a file. [`services`]
+//! describes each service: its flags, its default addresses and how it is made.
 
 mod args;
 pub(in crate::cli) mod config;

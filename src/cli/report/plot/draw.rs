@@ -16,7 +16,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontFamily, IntoTextStyle, RGBColor, TextStyle};
 
 use super::axis::AxisRange;
-use super::{Plot, Series, Spread, color};
+use super::{Plot, Series, SpreadShape, color};
 
 /// Size of a drawing. plotters works in whole units, so a unit is half a CSS pixel.
 pub(super) const WIDTH: u32 = 1720;
@@ -116,11 +116,11 @@ fn draw_series(chart: &mut Chart<'_>, plot: &Plot, index: usize, series: &Series
     let range = |(x, low, high): &(f64, f64, f64)| Some((point(&(*x, *low))?, point(&(*x, *high))?));
     let (low, high): (Vec<_>, Vec<_>) = series.spread.iter().filter_map(range).unzip();
     match series.shape {
-        Spread::Bars => {
+        SpreadShape::Bars => {
             let bars = low.into_iter().zip(high);
             chart.draw_series(bars.map(|(low, high)| PathElement::new([low, high], color.stroke_width(LINE - 1))))?;
         }
-        Spread::Band => {
+        SpreadShape::Band => {
             let outline: Vec<_> = low.into_iter().chain(high.into_iter().rev()).collect();
             let band = (outline.len() > 2).then(|| Polygon::new(outline, color.mix(0.18)));
             chart.draw_series(band)?;

@@ -8,7 +8,7 @@ use crate::cli::commands::bench::build_record::{
     RunInfo, distribution, generator_record, percentiles, sample_record, server_record,
 };
 use crate::cli::commands::bench::watcher::{EarlyEnd, RunReadings};
-use crate::cli::report::rates::{each, nanos, per_second};
+use crate::cli::report::rates::{nanos, per_item, per_second};
 
 /// The result of one `bench chat`.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub(super) fn chat_record(info: RunInfo, run: &ChatRun) -> ChatRecord {
         deliveries: outcome.deliveries,
         delivered: outcome.delivered,
         deliveries_per_second,
-        payload_bytes_per_second: deliveries_per_second * each(outcome.bytes, outcome.deliveries).unwrap_or(0.0),
+        payload_bytes_per_second: deliveries_per_second * per_item(outcome.bytes, outcome.deliveries).unwrap_or(0.0),
         latency_ns: distribution(&outcome.latency),
         members: MembersRecord {
             in_at_end: outcome.members,
@@ -59,9 +59,9 @@ pub(super) fn chat_record(info: RunInfo, run: &ChatRun) -> ChatRecord {
         },
         faults: outcome.faults,
         server_errors: outcome.server_errors.clone(),
-        generator: ChatCost { cpu_ns_per_delivery: each(generator.cpu_ns, outcome.delivered), side: generator },
+        generator: ChatCost { cpu_ns_per_delivery: per_item(generator.cpu_ns, outcome.delivered), side: generator },
         server: server
-            .map(|server| ChatCost { cpu_ns_per_delivery: each(server.cpu_ns, outcome.delivered), side: server }),
+            .map(|server| ChatCost { cpu_ns_per_delivery: per_item(server.cpu_ns, outcome.delivered), side: server }),
         percentiles: percentiles(&outcome.latency),
         samples: outcome.samples.iter().map(sample_record).collect(),
         verdicts: Vec::new(),

@@ -7,7 +7,7 @@ use super::record::ChatRecord;
 use crate::cli::commands::bench::plots;
 use crate::cli::report::figure;
 use crate::cli::report::page::{self, Page, Tone};
-use crate::cli::report::words::{capital, machine};
+use crate::cli::report::text::{capitalized, machine_facts};
 
 /// Returns the whole file.
 pub(super) fn page(record: &ChatRecord) -> String {
@@ -24,7 +24,7 @@ pub(super) fn page(record: &ChatRecord) -> String {
         about: format::about(record),
         command: record.command.clone(),
         at: record.started_at.clone(),
-        machine: machine(&record.machine, record.target.pinned.as_ref()),
+        machine: machine_facts(&record.machine, record.target.pinned.as_ref()),
         body: vec![
             page::headline(&headline(record)),
             page::verdicts(&verdicts),
@@ -81,7 +81,7 @@ fn how_to_read(record: &ChatRecord) -> Markup {
 
 fn faults(record: &ChatRecord) -> Vec<(String, String)> {
     let named = record.faults.named().into_iter();
-    named.map(|(name, count)| (capital(name), figure::count(count))).collect()
+    named.map(|(name, count)| (capitalized(name), figure::count(count))).collect()
 }
 
 fn generator(record: &ChatRecord) -> Vec<(&'static str, String)> {

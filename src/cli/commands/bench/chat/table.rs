@@ -4,11 +4,11 @@ use super::format;
 use super::record::ChatRecord;
 use crate::cli::commands::bench::table::{distributions, table};
 use crate::cli::report::figure;
-use crate::cli::report::words::{NONE, hanging, remark};
+use crate::cli::report::text::{NONE, finding_line, wrap_hanging};
 
 /// Returns the whole text.
 pub(super) fn text(record: &ChatRecord) -> String {
-    let mut parts = vec![[format::title(record), format::about(record)].map(|line| hanging("", &line)).join("\n")];
+    let mut parts = vec![[format::title(record), format::about(record)].map(|line| wrap_hanging("", &line)).join("\n")];
     parts.push(if record.load.activity == "idle" { held(record) } else { throughput(record) });
     parts.push(distributions([
         ("delivery", &record.latency_ns),
@@ -17,7 +17,7 @@ pub(super) fn text(record: &ChatRecord) -> String {
     ]));
     parts.extend(faults(record));
     parts.push(costs(record));
-    let verdicts = record.verdicts.iter().map(|verdict| remark(verdict.tone, &verdict.text));
+    let verdicts = record.verdicts.iter().map(|verdict| finding_line(verdict.tone, &verdict.text));
     parts.push(verdicts.collect::<Vec<_>>().join("\n"));
     parts.join("\n\n") + "\n"
 }

@@ -7,7 +7,7 @@ use crate::cli::commands::bench::notes::NoteInputs;
 use crate::cli::commands::bench::record::BenchVerdict;
 use crate::cli::report::figure;
 use crate::cli::report::page::Tone;
-use crate::cli::report::words::capital;
+use crate::cli::report::text::capitalized;
 
 /// Fraction of the due deliveries that counts as reaching the rate. The rest covers messages in
 /// flight at the end.
@@ -20,7 +20,7 @@ pub(super) fn verdicts(record: &ChatRecord) -> Vec<BenchVerdict> {
     let (tone, text) = proof_verdict(record);
     push(tone, text);
     for violation in &record.proof.violations {
-        push(Tone::Bad, format!("{}.", capital(&violation.text)));
+        push(Tone::Bad, format!("{}.", capitalized(&violation.text)));
     }
     for error in &record.server_errors {
         let text = format!("Server error for member {}: {}: {}", error.member, error.code, error.text);
@@ -68,10 +68,10 @@ fn proof_verdict(record: &ChatRecord) -> (Tone, String) {
         let so_far = format::proof(record).replace("every id", "every id so far");
         (
             Tone::Note,
-            format!("{}; {outstanding} more deliveries were outstanding when the run ended.", capital(&so_far)),
+            format!("{}; {outstanding} more deliveries were outstanding when the run ended.", capitalized(&so_far)),
         )
     } else {
-        (Tone::Good, format!("{}.", capital(&format::proof(record))))
+        (Tone::Good, format!("{}.", capitalized(&format::proof(record))))
     }
 }
 

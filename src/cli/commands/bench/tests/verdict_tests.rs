@@ -53,7 +53,7 @@ fn each_limit_of_the_figures_has_a_note() {
         (
             |record| record.faults = Faults { lost: 2, corrupted: 1, broken: 1_000, ..NONE },
             Tone::Bad,
-            "Something went wrong: 2 answers never came, 1 answer differs from what was sent, 1,000 connections were",
+            "Something went wrong: 2 answers never arrived, 1 answer differs from what was sent, 1,000 connections were",
         ),
     ];
     for (change, tone, prefix) in changes {
@@ -128,7 +128,7 @@ fn a_search_fails_if_no_rate_holds_or_an_answer_is_wrong() {
     assert_eq!(verdicts::failure(&EchoRecord { faults: lost, ..record() }).unwrap().split(',').count(), 2);
     assert_eq!(failure(|search| search.steps[1].faults = Faults { lost: 7, broken: 1, ..NONE }), None);
     let wrong = failure(|search| search.steps[1].faults = Faults { reordered: 1, ..NONE });
-    assert_eq!(wrong.as_deref(), Some("1 answer came after a later one"));
+    assert_eq!(wrong.as_deref(), Some("1 answer arrived out of order"));
     let no_rate = failure(|search| search.rate_per_second = None);
     assert_eq!(no_rate.as_deref(), Some("p99<5ms holds at no rate that was tried."));
 }

@@ -16,7 +16,7 @@ use super::connection::FilesConnection;
 use super::error::CallFilesError;
 use super::plan::CallFilesPlan;
 use crate::cli::error::CliError;
-use crate::cli::report::words;
+use crate::cli::report::text;
 use crate::cli::terminal::stdout;
 use crate::cli::transfer::SignalWatch;
 
@@ -70,7 +70,7 @@ fn format_table(listing: &Listing) -> String {
         let modified = file.modified.as_deref().map(format_local_time).unwrap_or_default();
         table.add_row([escape::line(&file.name).into_owned(), BinaryBytes(file.size).to_string(), modified]);
     }
-    words::plain(table) + "\n"
+    text::right_aligned_table(table) + "\n"
 }
 
 /// Converts an RFC 3339 time to the local time zone. Returns other text escaped.

@@ -155,7 +155,7 @@ fn parse_section(
                     all.push(flag);
                 }
             }
-            Err(fault) => errors.push(fault),
+            Err(error) => errors.push(error),
         }
     }
     if !errors.is_empty() {

@@ -1,25 +1,26 @@
-//! Counters that each thread keeps for itself and others may read.
+//! Counters that one thread writes and all threads may read.
 //!
-//! A thread is the only one that writes its block, with plain stores: no message costs a locked instruction, or a cache line
-//! that another processor wants.
+//! Each thread writes only its own block, with plain stores. So no message costs a locked
+//! instruction or a cache line that another processor uses.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::engine::stats::Stats;
 
-/// One thread's counters. Two cache lines' alignment, because processors fetch lines in pairs.
+/// The counters of one thread. Aligned to two cache lines, because processors prefetch lines in
+/// pairs.
 #[derive(Default)]
 #[repr(align(128))]
-pub(super) struct Tally {
+pub(super) struct ThreadStats {
     counters: [AtomicU64; Stats::COUNTERS],
-    /// What the thread's connection holds.
+    /// Bytes that the thread's connection holds.
     pub(super) held_bytes: AtomicU64,
-    /// Its connection was chosen to go, so that memory is free again.
-    pub(super) shed: AtomicBool,
+    /// The thread's connection has to close, because it holds most memory.
+    pub(super) must_close: AtomicBool,
 }
 
-impl Tally {
-    /// Lets others see what the thread has counted.
+impl ThreadStats {
+    /// Publishes the thread's counters for other threads to read.
     #[inline]
     pub(super) fn publish(&self, stats: &mut Stats) {
         for (published, counter) in self.counters.iter().zip(stats.counters()) {

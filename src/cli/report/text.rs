@@ -16,37 +16,37 @@ pub(in crate::cli) const NONE: &str = "–";
 pub(in crate::cli) const WIDTH: usize = 110;
 
 /// Returns the local time in the format of RFC 3339.
-pub(in crate::cli) fn now() -> String {
+pub(in crate::cli) fn local_time() -> String {
     Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
 /// Returns what correct replies prove, for payloads of at least this size. A payload shorter than 8
 /// bytes has no room for the message's id, so equal messages cannot be distinguished.
-pub(in crate::cli) fn rightly(payload_min_bytes: usize) -> &'static str {
+pub(in crate::cli) fn correctness_text(payload_min_bytes: usize) -> &'static str {
     const MESSAGE_ID_BYTES: usize = 8;
     if payload_min_bytes < MESSAGE_ID_BYTES {
-        "and are what was sent, byte for byte, as far as ones so short can be told apart"
+        "equal to what was sent, byte for byte, as far as payloads under 8 bytes can be distinguished"
     } else {
-        "in their order, and are what was sent, byte for byte"
+        "in order and equal to what was sent, byte for byte"
     }
 }
 
-/// Returns a finding after the mark of its severity, wrapped to [`WIDTH`].
-pub(in crate::cli) fn remark(tone: Tone, text: &str) -> String {
+/// Returns a finding after the mark of its tone, wrapped to [`WIDTH`].
+pub(in crate::cli) fn finding_line(tone: Tone, text: &str) -> String {
     let mark = match tone {
         Tone::Good => "ok   ",
         Tone::Note => "note ",
         Tone::Bad => "WRONG",
     };
-    hanging(&format!("{mark}  "), text)
+    wrap_hanging(&format!("{mark}  "), text)
 }
 
 /// Returns `head` and `text` wrapped to [`WIDTH`]. Later lines are indented to the start of `text`.
-pub(in crate::cli) fn hanging(head: &str, text: &str) -> String {
+pub(in crate::cli) fn wrap_hanging(head: &str, text: &str) -> String {
     let indent = " ".repeat(head.chars().count());
     let (mut lines, mut line) = (Vec::new(), head.to_owned());
     let mut is_empty = true;
-    for word in unbroken(text).split(' ') {
+    for word in keep_intervals_together(text).split(' ') {
         if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
             lines.push(std::mem::replace(&mut line, indent.clone()));
             is_empty = true;
@@ -62,7 +62,7 @@ pub(in crate::cli) fn hanging(head: &str, text: &str) -> String {
 }
 
 /// Replaces spaces between `[` and `]` by no-break spaces, so that an interval stays on one line.
-pub(in crate::cli) fn unbroken(text: &str) -> String {
+pub(in crate::cli) fn keep_intervals_together(text: &str) -> String {
     let mut inside = false;
     let keep = |c: char| {
         inside = (inside || c == '[') && c != ']';
@@ -73,7 +73,7 @@ pub(in crate::cli) fn unbroken(text: &str) -> String {
 
 /// Formats a table without borders, so that it can be copied as text. The first column is aligned
 /// to the left, the others to the right.
-pub(in crate::cli) fn plain(mut table: Table) -> String {
+pub(in crate::cli) fn right_aligned_table(mut table: Table) -> String {
     table.load_style(presets::NOTHING);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -84,7 +84,7 @@ pub(in crate::cli) fn plain(mut table: Table) -> String {
 }
 
 /// Formats a table with all columns aligned to the left, one unwrapped line for each row.
-pub(in crate::cli) fn aligned<const N: usize>(header: &[&str; N], rows: &[[String; N]]) -> String {
+pub(in crate::cli) fn left_aligned_table<const N: usize>(header: &[&str; N], rows: &[[String; N]]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(*header).add_rows(rows);
     let text = table.trim_fmt();
@@ -92,26 +92,26 @@ pub(in crate::cli) fn aligned<const N: usize>(header: &[&str; N], rows: &[[Strin
 }
 
 /// Returns the text with its first letter in upper case.
-pub(in crate::cli) fn capital(words: &str) -> String {
-    let mut chars = words.chars();
+pub(in crate::cli) fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// Formats a number of connections.
-pub(in crate::cli) fn connections(number: usize) -> String {
+pub(in crate::cli) fn connections_text(number: usize) -> String {
     if number == 1 { "1 connection".to_owned() } else { format!("{} connections", figure::count(number as u64)) }
 }
 
 /// Returns the properties of the machine and the program, each with its name.
-pub(in crate::cli) fn machine(machine: &MachineInfo, pinned: Option<&PinnedCpus>) -> Vec<(String, String)> {
+pub(in crate::cli) fn machine_facts(machine: &MachineInfo, pinned: Option<&PinnedCpus>) -> Vec<(String, String)> {
     let memory = machine.memory_bytes.map(|bytes| figure::bytes(figure::float(bytes)));
     let cpus = if machine.cpus == 1 { "1 core".to_owned() } else { format!("{} cores", machine.cpus) };
     let placement = match pinned {
         Some(pinned) => {
             let cpus: Vec<_> = pinned.server_cpus.iter().map(usize::to_string).collect();
-            format!("server on processor {}, load on {}", cpus.join(", "), pinned.load_cpu)
+            format!("server on CPU {}, load on CPU {}", cpus.join(", "), pinned.load_cpu)
         }
-        None => "server and load wherever the system put them".to_owned(),
+        None => "server and load on CPUs that the system chose".to_owned(),
     };
     let rows = [
         ("Processor", format!("{}, {cpus}", machine.cpu_model.as_deref().unwrap_or("processor of unknown model"))),
@@ -124,7 +124,7 @@ pub(in crate::cli) fn machine(machine: &MachineInfo, pinned: Option<&PinnedCpus>
 }
 
 /// Returns a command line quoted for a POSIX shell.
-pub(in crate::cli) fn command(words: impl Iterator<Item = OsString>) -> String {
+pub(in crate::cli) fn quoted_command(words: impl Iterator<Item = OsString>) -> String {
     let quoted = words.enumerate().map(|(index, word)| {
         let word = word.to_string_lossy();
         // The directory of the program is of no use on another machine.
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn long_text_is_wrapped_outside_intervals() {
-        let text = hanging("x  ", &"word [1.00, 2.00] ".repeat(20));
+        let text = wrap_hanging("x  ", &"word [1.00, 2.00] ".repeat(20));
         let lines: Vec<_> = text.lines().collect();
         assert!(
             lines.len() > 2 && lines[1].starts_with("   ") && lines.iter().all(|line| line.chars().count() <= WIDTH)
@@ -152,7 +152,7 @@ mod tests {
     fn command_is_quoted_for_a_shell() {
         let words = ["/usr/bin/switchboard", "bench", "--slo", "p99<5ms", "--html", "it's a b.html", ""];
         assert_eq!(
-            command(words.into_iter().map(OsString::from)),
+            quoted_command(words.into_iter().map(OsString::from)),
             r#"switchboard bench --slo 'p99<5ms' --html "it's a b.html" ''"#
         );
     }

@@ -1,5 +1,5 @@
-//! Services' timers: one table for the engine, because a callback about one connection may take back another's timer. Only who
-//! uses timers ever touches it.
+//! The timers of services: one table for the engine, because a callback about one connection may
+//! cancel another connection's timer. Services without timers never lock it.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,17 +9,17 @@ use crate::service::TimerId;
 use crate::service::time::Timestamp;
 use crate::service::{ConnId, ServiceId};
 
-/// Pending timers by whose they are.
-pub(super) struct Alarms(Mutex<Table>);
+/// Pending timers, in order of time and by connection.
+pub(super) struct TimerTable(Mutex<OwnedTimers>);
 
-struct Table {
+struct OwnedTimers {
     owners: Timers<(ServiceId, ConnId)>,
     by_conn: BTreeSet<(ConnId, TimerId)>,
 }
 
-impl Alarms {
+impl TimerTable {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Table { owners: Timers::new(), by_conn: BTreeSet::new() }))
+        Self(Mutex::new(OwnedTimers { owners: Timers::new(), by_conn: BTreeSet::new() }))
     }
 
     pub(super) fn set(&self, timer: TimerId, service: ServiceId, conn: ConnId) {
@@ -28,8 +28,9 @@ impl Alarms {
         table.by_conn.insert((conn, timer));
     }
 
-    /// Takes a timer out, to be fired or not; nothing if it has been.
-    pub(super) fn take(&self, timer: TimerId) -> Option<ServiceId> {
+    /// Removes a timer, to fire or cancel it. Returns its service, or `None` if it has fired or was
+    /// cancelled.
+    pub(super) fn remove(&self, timer: TimerId) -> Option<ServiceId> {
         let mut table = self.lock();
         let (service, conn) = table.owners.cancel(timer)?;
         table.by_conn.remove(&(conn, timer));
@@ -37,35 +38,35 @@ impl Alarms {
     }
 
     pub(super) fn next_of(&self, conn: ConnId) -> Option<Timestamp> {
-        self.lock().of(conn).next().map(|timer| timer.at())
+        self.lock().timers_of(conn).next().map(|timer| timer.at())
     }
 
-    /// What is due now, with the service it is of. What is set from now on is not among it, due at once or not.
+    /// Returns the connection's timers that are due now. Timers set later are not among them.
     pub(super) fn due(&self, conn: ConnId, now: Timestamp) -> Vec<TimerId> {
-        self.lock().of(conn).take_while(|timer| timer.at() <= now).collect()
+        self.lock().timers_of(conn).take_while(|timer| timer.at() <= now).collect()
     }
 
     pub(super) fn service_of(&self, timer: TimerId) -> Option<ServiceId> {
         self.lock().owners.get(timer).map(|(service, _)| *service)
     }
 
-    pub(super) fn forget(&self, conn: ConnId) {
+    pub(super) fn cancel_all_of(&self, conn: ConnId) {
         let mut table = self.lock();
-        let timers: Vec<_> = table.of(conn).collect();
+        let timers: Vec<_> = table.timers_of(conn).collect();
         for timer in timers {
             table.owners.cancel(timer);
             table.by_conn.remove(&(conn, timer));
         }
     }
 
-    /// Nothing panics with the lock held.
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    /// Locks the table. No holder of the lock panics.
+    fn lock(&self) -> MutexGuard<'_, OwnedTimers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
-    fn of(&self, conn: ConnId) -> impl Iterator<Item = TimerId> {
+impl OwnedTimers {
+    fn timers_of(&self, conn: ConnId) -> impl Iterator<Item = TimerId> {
         let all = self.by_conn.range((conn, TimerId::MIN)..);
         all.take_while(move |(owner, _)| *owner == conn).map(|(_, timer)| *timer)
     }

@@ -1,0 +1,286 @@
+//! The thread that called `run`. It starts the other threads and does the work without a
+//! connection: posts and commands, timers, rejected connections, memory above its limit, the drain
+//! and its deadline.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use rustix::event::{PollFd, PollFlags};
+
+use super::shared::{EngineShared, EngineState, Reachability, Route, lock};
+use super::socket::{ConnStream, poll};
+use super::worker::Worker;
+use crate::connection::{Connection, Phase};
+use crate::engine::handle::{Command, HandleReceiver};
+use crate::service::Context;
+use crate::service::time::Timestamp;
+use crate::service::{ConnId, Peer, Service, ServiceId};
+
+/// Bytes of the buffer into which input of rejected connections is discarded.
+const DISCARD_BUFFER_BYTES: usize = 4 * 1024;
+
+/// The thread that runs the engine.
+pub(super) struct ControlThread {
+    worker: Worker,
+    receiver: HandleReceiver,
+    pipes: Vec<(UnixStream, Command)>,
+    rejected: Vec<Connection<ConnStream>>,
+    drain_ends: Option<Timestamp>,
+    /// The drain timeout has passed.
+    drain_timed_out: bool,
+}
+
+impl ControlThread {
+    pub(super) fn new(shared: Arc<EngineShared>, receiver: HandleReceiver, pipes: Vec<(UnixStream, Command)>) -> Self {
+        let thread_stats = shared.register_engine_thread();
+        let worker = Worker::new(shared, thread_stats);
+        Self { worker, receiver, pipes, rejected: Vec::new(), drain_ends: None, drain_timed_out: false }
+    }
+
+    /// Handles the commands given before the start. Returns true if the engine is to start.
+    pub(super) fn begin(&mut self) -> bool {
+        self.take_commands();
+        self.worker.shared.state() == EngineState::Serving
+    }
+
+    /// Runs until the engine is stopped, or is drained and all threads have ended.
+    pub(super) fn run(&mut self) {
+        while self.is_running() {
+            self.worker.publish();
+            self.wait();
+            self.worker.read_clock();
+            self.worker.context.stats.turns += 1;
+            self.call_on_job();
+            self.take_commands();
+            for service in self.worker.shared.take_turn_end_requests() {
+                self.call_service(service, |service, cx| service.on_turn_end(cx));
+            }
+            self.continue_drain();
+            self.step_rejected();
+            self.fire_timers();
+            self.close_largest();
+            if self.drain_ends.is_some_and(|at| at <= self.worker.context.clock.moment) {
+                self.drain_timed_out = true;
+                self.worker.shared.advance_state(EngineState::Stopped);
+            }
+        }
+        self.worker.shared.advance_state(EngineState::Stopped);
+        self.rejected.clear();
+        self.worker.publish();
+    }
+
+    /// Waits until all threads have ended. The state is `Stopped` already.
+    pub(super) fn wait_for_threads(&mut self) {
+        let shared = Arc::clone(&self.worker.shared);
+        while !shared.threads.is_idle() {
+            poll(&mut [PollFd::new(&shared.control, PollFlags::IN)], None);
+            shared.control.clear();
+        }
+        self.wait_for_console_writers();
+        let unflushed = shared.unflushed.load(Ordering::Relaxed);
+        if self.drain_timed_out && unflushed > 0 {
+            log::warn!("drain timeout: closed {unflushed} connections with unsent output");
+        }
+    }
+
+    /// Waits until the console threads have written all output, at most until the drain deadline.
+    fn wait_for_console_writers(&mut self) {
+        let shared = Arc::clone(&self.worker.shared);
+        while let Some(at) = self.drain_ends
+            && !shared.console_writers.is_idle()
+            && !shared.has_failed()
+        {
+            let left = at.saturating_since(shared.clock().moment);
+            if left.is_zero() {
+                self.drain_timed_out = true;
+                shared.unflushed.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            poll(&mut [PollFd::new(&shared.control, PollFlags::IN)], Some(left));
+            shared.control.clear();
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        match self.worker.shared.state() {
+            EngineState::Serving => true,
+            EngineState::Draining => !self.worker.shared.threads.is_idle() || !self.rejected.is_empty(),
+            EngineState::Stopped => false,
+        }
+    }
+
+    fn wait(&mut self) {
+        let shared = &self.worker.shared;
+        let limits = &shared.limits;
+        let rejected_deadlines = self.rejected.iter().filter_map(|conn| conn.deadline(limits).map(|(at, _)| at));
+        let others = [self.drain_ends, shared.timers.next_of(ConnId::NONE), shared.memory.grace_ends()];
+        let next = others.into_iter().flatten().chain(rejected_deadlines).min();
+        let timeout = next.map(|at| at.saturating_since(shared.clock().moment));
+        let mut poll_fds = vec![PollFd::new(&shared.control, PollFlags::IN)];
+        poll_fds.extend(self.pipes.iter().map(|(pipe, _)| PollFd::new(pipe, PollFlags::IN)));
+        poll_fds.extend(self.rejected.iter().map(|conn| {
+            let events = if conn.pending_bytes() > 0 { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+            PollFd::new(conn.stream(), events)
+        }));
+        poll(&mut poll_fds, timeout);
+        let ready: Vec<bool> = poll_fds.iter().map(|poll_fd| !poll_fd.revents().is_empty()).collect();
+        drop(poll_fds);
+        let (is_notified, others) =
+            ready.split_first().map_or((false, &[][..]), |(notified, others)| (*notified, others));
+        if is_notified {
+            shared.control.clear();
+        }
+        let (pipes, rejected) = others.split_at(self.pipes.len().min(others.len()));
+        let mut commands = Vec::new();
+        for ((pipe, command), _) in self.pipes.iter_mut().zip(pipes).filter(|(_, ready)| **ready) {
+            // Read all bytes: poll(2) reports the pipe for as long as it holds any.
+            while matches!(pipe.read(&mut [0; 64]), Ok(1..)) {}
+            commands.push(*command);
+        }
+        for (conn, ready) in self.rejected.iter_mut().zip(rejected) {
+            conn.mark_ready(*ready, *ready, false);
+        }
+        for command in commands {
+            self.handle_command(command);
+        }
+    }
+
+    fn take_commands(&mut self) {
+        let commands = self.receiver.take_commands();
+        // Bounded, so that a thread that posts without end cannot occupy this thread.
+        for _ in 0..self.worker.context.limits.max_queued_messages {
+            let Some((service, message)) = self.receiver.next_message() else { break };
+            self.call_service(service, |service, cx| service.on_post(cx, message));
+        }
+        commands.for_each(|command| self.handle_command(command));
+        if self.worker.shared.drain_requested.swap(false, Ordering::AcqRel) {
+            self.drain();
+        }
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        match command {
+            Command::LogStats => {
+                self.worker.publish();
+                log::info!("{}", self.worker.shared.stats());
+            }
+            Command::Drain => self.drain(),
+            Command::Stop => self.worker.shared.advance_state(EngineState::Stopped),
+        }
+    }
+
+    /// Begins a graceful stop. The engine accepts no connections and no further requests. Until
+    /// `drain_timeout` it still answers what was received, waits for running jobs, and flushes
+    /// output.
+    fn drain(&mut self) {
+        let shared = &self.worker.shared;
+        if shared.state() != EngineState::Serving || self.drain_ends.is_some() {
+            return;
+        }
+        let drain_timeout = shared.limits.drain_timeout;
+        log::info!("draining {} connections, for at most {drain_timeout:?}", shared.connection_slots.open());
+        shared.stop_accepting();
+        self.drain_ends = Some(shared.clock().moment + drain_timeout);
+        self.continue_drain();
+    }
+
+    /// Begins to drain the connections once all listeners are closed, so that a client that is
+    /// closed cannot connect again. The last accept thread to end wakes this thread. If a service
+    /// blocks an accept thread, the drain timeout bounds this wait.
+    fn continue_drain(&mut self) {
+        let shared = Arc::clone(&self.worker.shared);
+        if self.drain_ends.is_some() && shared.state() == EngineState::Serving && shared.accept_threads.is_idle() {
+            shared.advance_state(EngineState::Draining);
+            for number in 0..shared.services.len() {
+                self.call_service(ServiceId(number), |service, cx| service.on_shutdown(cx));
+            }
+        }
+    }
+
+    /// Makes a callback that is not about a connection.
+    fn call_service(&mut self, service: ServiceId, callback: impl FnOnce(&mut dyn Service, &mut Context<'_>)) {
+        let Some(service_slot) = self.worker.shared.service_slot(service).map(Arc::clone) else { return };
+        let Some(mut service_guard) = service_slot.lock() else { return };
+        self.worker.call_service(service_guard.as_mut(), (service, ConnId::NONE), None, callback);
+        drop(service_guard);
+        self.worker.deliver();
+    }
+
+    /// Calls `on_job` for each finished job without a connection.
+    fn call_on_job(&mut self) {
+        let done = lock(&self.worker.shared.job_pools).take_done();
+        for (owner, output) in done {
+            self.call_service(owner.service, |service, cx| service.on_job(cx, owner.job, output));
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        for timer in self.worker.shared.timers.due(ConnId::NONE, self.worker.context.clock.moment) {
+            let shared = Arc::clone(&self.worker.shared);
+            let Some(service_slot) = shared.timers.service_of(timer).and_then(|service| shared.service_slot(service))
+            else {
+                continue;
+            };
+            let Some(mut service_guard) = service_slot.lock() else { continue };
+            // Removed under the service's lock, so that a cancelled timer never fires.
+            if shared.timers.remove(timer).is_none() {
+                continue;
+            }
+            let id = (service_slot.id, ConnId::NONE);
+            self.worker.call_service(service_guard.as_mut(), id, None, |service, cx| service.on_timer(cx, timer));
+            drop(service_guard);
+            self.worker.deliver();
+        }
+    }
+
+    /// Steps the rejected connections: flushes their output, then discards their input until they
+    /// close.
+    fn step_rejected(&mut self) {
+        let shared = &self.worker.shared;
+        self.rejected.append(&mut lock(&shared.rejected));
+        let (now, limits) = (self.worker.context.clock.moment, &shared.limits);
+        let stats = &mut self.worker.context.stats;
+        let before = self.rejected.len();
+        let mut buffer = [0; DISCARD_BUFFER_BYTES];
+        self.rejected.retain_mut(|conn| {
+            if conn.flush(now, stats).is_err() {
+                return false;
+            }
+            conn.advance_close(&mut buffer, now);
+            conn.phase() != Phase::Closed && conn.deadline(limits).is_none_or(|(at, _)| at > now)
+        });
+        let closed = before - self.rejected.len();
+        if closed > 0 {
+            shared.open_rejected.fetch_sub(closed, Ordering::Relaxed);
+            shared.resume_accepting();
+        }
+    }
+
+    /// Closes the largest holders if the memory in use is above its limit at the end of the grace
+    /// period. Consoles are spared.
+    fn close_largest(&mut self) {
+        let shared = &self.worker.shared;
+        let now = self.worker.context.clock.moment;
+        let Some(mut excess) = shared.memory.excess_bytes(now) else { return };
+        let routes = shared.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let held = |route: &Route| route.thread_stats.held_bytes.load(Ordering::Relaxed);
+        let clients = routes.iter().filter(|(_, route)| route.peer != Peer::Console);
+        let mut holders: Vec<_> = clients.map(|(_, route)| (held(route), route)).collect();
+        holders.sort_unstable_by_key(|(held, _)| *held);
+        while excess > 0
+            && let Some((held, route)) = holders.pop()
+        {
+            excess = excess.saturating_sub(held);
+            route.thread_stats.must_close.store(true, Ordering::Release);
+            match &route.reachability {
+                Reachability::Shared(shared_conn) => shared_conn.notifier.notify(),
+                // A thread that waits in its read can be woken only through its socket.
+                Reachability::Private(socket) => socket.shut_down_read(),
+            }
+        }
+        drop(routes);
+        shared.memory.restart_grace(now);
+    }
+}

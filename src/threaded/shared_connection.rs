@@ -1,0 +1,320 @@
+//! The connection of a shared service, as other threads reach it: they may send to it or close it.
+//!
+//! Output goes into the connection's inbox, under a lock that is never held during a system call.
+//! The sender holds the service's lock meanwhile, so all members of a room receive messages in the
+//! order of the callbacks. After releasing the service's lock, the sender delivers: it moves the
+//! inbox into the write queue and writes. If another thread is at work on the connection, that
+//! thread delivers instead.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::memory::HeldMemory;
+use super::socket::ConnStream;
+use super::thread_stats::ThreadStats;
+use crate::connection::write_queue::DroppedBatch;
+use crate::connection::{Connection, Phase, WorkerContext};
+use crate::engine::limits::{Limits, MAX_DROPPED_REPORTS, MAX_SHARED_FRAMES, SlowConsumer};
+use crate::frame::BatchId;
+use crate::frame::{Batch, Framing};
+use crate::net::Notifier;
+use crate::service::CloseReason;
+use crate::service::Peer;
+
+/// A connection that other threads reach.
+pub(super) struct SharedConnection {
+    conn: Mutex<Connection<ConnStream>>,
+    inbox: Mutex<Inbox>,
+    /// Wakes the connection's own thread.
+    pub(super) notifier: Notifier,
+    pub(super) framing: Framing,
+    peer: Peer,
+}
+
+/// Output of other threads that is not in the write queue yet.
+#[derive(Default)]
+struct Inbox {
+    items: VecDeque<InboxItem>,
+    bytes: usize,
+    dropped_frames: u64,
+    /// Dropped batches to report to the service, dropped here or in the write queue.
+    dropped_batches: Vec<DroppedBatch>,
+    /// True if the last item closes the connection. Nothing is added after it.
+    is_closed: bool,
+}
+
+enum InboxItem {
+    /// Encoded with the connection's framing.
+    Frames(Arc<Batch>),
+    Close(CloseReason),
+}
+
+impl SharedConnection {
+    pub(super) fn new(conn: Connection<ConnStream>, notifier: Notifier) -> Self {
+        let (framing, peer) = (conn.framing(), *conn.peer());
+        Self { conn: Mutex::new(conn), inbox: Mutex::default(), notifier, framing, peer }
+    }
+
+    /// Locks the connection, for its own thread. Other threads hold the lock only for a nonblocking
+    /// write.
+    pub(super) fn conn(&self) -> MutexGuard<'_, Connection<ConnStream>> {
+        self.conn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a batch to the inbox. Returns true if the caller has to [deliver](Self::deliver) it.
+    /// Returns false if the inbox was not empty, because another thread is about to deliver.
+    #[must_use]
+    pub(super) fn enqueue(&self, batch: &Arc<Batch>, limits: &Limits) -> bool {
+        let mut inbox = self.lock_inbox();
+        if inbox.is_closed {
+            return false;
+        }
+        let first = inbox.items.is_empty();
+        // The write queue has the same bound. Without one here, the inbox of a thread that waits
+        // long for its service would grow without limit.
+        if inbox.is_full(limits) {
+            match limits.queue_bound(&self.peer).policy {
+                SlowConsumer::Disconnect => {
+                    let pending_bytes = inbox.bytes;
+                    inbox.close(CloseReason::SlowConsumer { pending_bytes });
+                }
+                SlowConsumer::DropNewest => inbox.drop_batch(batch),
+                SlowConsumer::DropOldest => {
+                    while inbox.is_full(limits) && inbox.drop_oldest() {}
+                    inbox.push(batch);
+                }
+            }
+        } else {
+            inbox.push(batch);
+        }
+        first
+    }
+
+    /// Adds a close to the inbox. Returns the same as [`enqueue`](Self::enqueue).
+    #[must_use]
+    pub(super) fn enqueue_close(&self, reason: CloseReason) -> bool {
+        let mut inbox = self.lock_inbox();
+        let first = inbox.items.is_empty();
+        inbox.close(reason);
+        first
+    }
+
+    /// Returns true if the connection's own thread has work from other threads.
+    pub(super) fn has_pending(&self) -> bool {
+        let inbox = self.lock_inbox();
+        !inbox.items.is_empty() || !inbox.dropped_batches.is_empty()
+    }
+
+    /// Removes and returns the dropped batches to report.
+    pub(super) fn take_dropped(&self) -> Vec<DroppedBatch> {
+        std::mem::take(&mut self.lock_inbox().dropped_batches)
+    }
+
+    /// Stores dropped batches for the connection's own thread to report.
+    pub(super) fn note_dropped(&self, dropped: &mut Vec<DroppedBatch>) {
+        let mut inbox = self.lock_inbox();
+        dropped.drain(..).for_each(|dropped| inbox.note_dropped(dropped));
+    }
+
+    /// Moves the inbox into the write queue. Returns an error with the reason if the connection has
+    /// to close.
+    pub(super) fn process_inbox(
+        &self,
+        conn: &mut Connection<ConnStream>,
+        context: &mut WorkerContext,
+    ) -> Result<(), CloseReason> {
+        let mut inbox = self.lock_inbox();
+        if inbox.items.is_empty() && inbox.dropped_frames == 0 {
+            return Ok(());
+        }
+        let items = std::mem::take(&mut inbox.items);
+        context.stats.frames_dropped += std::mem::take(&mut inbox.dropped_frames);
+        inbox.bytes = 0;
+        drop(inbox);
+        // The context may hold dropped batches of the calling thread's own connection.
+        let others = std::mem::take(&mut context.dropped);
+        let taken = items.into_iter().try_for_each(|item| match item {
+            // A closing connection receives no output of other connections.
+            InboxItem::Frames(_) if conn.phase() != Phase::Open => Ok(()),
+            InboxItem::Frames(batch) => conn.enqueue_shared(&batch, context),
+            InboxItem::Close(reason) => Err(reason),
+        });
+        if !context.dropped.is_empty() {
+            self.note_dropped(&mut context.dropped);
+        }
+        context.dropped = others;
+        taken
+    }
+
+    /// Moves the inbox into the write queue and writes as far as the socket takes it. The
+    /// connection's own thread writes the rest.
+    pub(super) fn deliver(&self, context: &mut WorkerContext, memory: &HeldMemory, thread_stats: &ThreadStats) {
+        loop {
+            // The thread that holds the lock looks into the inbox after releasing it.
+            let Ok(mut conn) = self.conn.try_lock() else { return };
+            let taken = self.process_inbox(&mut conn, context);
+            let flushed = taken.and_then(|()| conn.flush(context.clock.moment, &mut context.stats));
+            let left_over = conn.pending_bytes() > 0 && conn.mark_scheduled();
+            memory.recount(&mut conn, thread_stats);
+            drop(conn);
+            if let Err(reason) = flushed {
+                // The service's `on_close` must run on the connection's own thread.
+                self.lock_inbox().put_back(reason);
+                self.notifier.notify();
+                return;
+            }
+            let inbox = self.lock_inbox();
+            if left_over || !inbox.dropped_batches.is_empty() {
+                self.notifier.notify();
+            }
+            if inbox.items.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Locks the inbox. No holder of the lock panics.
+    fn lock_inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inbox {
+    fn is_full(&self, limits: &Limits) -> bool {
+        self.bytes >= limits.max_write_buffer_bytes || self.items.len() >= MAX_SHARED_FRAMES
+    }
+
+    fn push(&mut self, batch: &Arc<Batch>) {
+        self.bytes += batch.bytes().len();
+        self.items.push_back(InboxItem::Frames(Arc::clone(batch)));
+    }
+
+    /// Drops the oldest batch. Returns false if there was none.
+    fn drop_oldest(&mut self) -> bool {
+        let Some(InboxItem::Frames(batch)) = self.items.pop_front() else { return false };
+        self.bytes -= batch.bytes().len();
+        self.drop_batch(&batch);
+        true
+    }
+
+    fn drop_batch(&mut self, batch: &Batch) {
+        let frames = batch.frames();
+        self.dropped_frames += u64::from(frames);
+        if batch.id() != BatchId::NONE {
+            self.note_dropped(DroppedBatch { batch: batch.id(), frames });
+        }
+    }
+
+    /// Adds a dropped batch to report. The connection's thread may be busy for long, so beyond
+    /// [`MAX_DROPPED_REPORTS`] batches only their frames are counted, without ids.
+    fn note_dropped(&mut self, dropped: DroppedBatch) {
+        if let Some(rest) = self.dropped_batches.get_mut(MAX_DROPPED_REPORTS) {
+            rest.frames = rest.frames.saturating_add(dropped.frames);
+        } else {
+            let has_room = self.dropped_batches.len() < MAX_DROPPED_REPORTS;
+            self.dropped_batches.push(if has_room {
+                dropped
+            } else {
+                DroppedBatch { batch: BatchId::NONE, ..dropped }
+            });
+        }
+    }
+
+    /// Puts a close at the front, for the connection's own thread. It handles no item after it.
+    fn put_back(&mut self, reason: CloseReason) {
+        self.is_closed = true;
+        self.items.push_front(InboxItem::Close(reason));
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        if !self.is_closed {
+            self.is_closed = true;
+            self.items.push_back(InboxItem::Close(reason));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::time::Instant;
+
+    use super::super::socket::ThreadSocket;
+    use super::*;
+    use crate::service::ServiceId;
+    use crate::service::time::Timestamp;
+
+    fn shared_conn(limits: &Limits, peer: Peer) -> SharedConnection {
+        let instant = Instant::now();
+        let socket = Arc::new(ThreadSocket::new(UnixStream::pair().unwrap().0));
+        let (stream, now) = (ConnStream::new(socket), Timestamp::new(instant, instant));
+        SharedConnection::new(
+            Connection::new(stream, peer, ServiceId(0), Framing::Raw, limits, now),
+            Notifier::new().unwrap(),
+        )
+    }
+
+    fn enqueue(shared_conn: &SharedConnection, batch: u64, bytes: &str, limits: &Limits) {
+        let _ = shared_conn.enqueue(&Batch::encoded(bytes, 2, BatchId(batch)), limits);
+    }
+
+    /// Returns the inbox's contents and the ids of the dropped batches.
+    fn contents(shared_conn: &SharedConnection) -> (String, Vec<u64>) {
+        let inbox = shared_conn.lock_inbox();
+        let items = inbox.items.iter().map(|item| match item {
+            InboxItem::Frames(batch) => String::from_utf8(batch.bytes().to_vec()).unwrap(),
+            InboxItem::Close(reason) => format!("({reason})"),
+        });
+        (items.collect(), inbox.dropped_batches.iter().map(|dropped| dropped.batch.0).collect())
+    }
+
+    #[test]
+    fn empty_batches_are_bounded_by_their_number() {
+        let policies = [SlowConsumer::Disconnect, SlowConsumer::DropNewest, SlowConsumer::DropOldest];
+        for (slow_consumer, peer) in policies.into_iter().flat_map(|it| [(it, Peer::Unix), (it, Peer::Console)]) {
+            let limits = Limits { slow_consumer, ..Limits::default() };
+            let shared_conn = shared_conn(&limits, peer);
+            let empty = Batch::encoded(b"", 1, BatchId::NONE);
+            (0..2 * MAX_SHARED_FRAMES).for_each(|_| _ = shared_conn.enqueue(&empty, &limits));
+            let inbox = shared_conn.lock_inbox();
+            assert!(inbox.items.len() <= MAX_SHARED_FRAMES + 1);
+            assert_eq!(inbox.is_closed, slow_consumer == SlowConsumer::Disconnect && peer != Peer::Console);
+            assert_eq!(inbox.dropped_frames, if inbox.is_closed { 0 } else { MAX_SHARED_FRAMES as u64 });
+        }
+    }
+
+    #[test]
+    fn a_full_inbox_drops_whole_batches_and_keeps_their_ids() {
+        for (slow_consumer, kept, dropped_ids, dropped_frames) in [
+            (SlowConsumer::DropNewest, "[0][1]", vec![2, 3, 4], 6),
+            (SlowConsumer::DropOldest, "[4 is large]", vec![1, 2, 3], 8),
+        ] {
+            let limits = Limits { slow_consumer, max_write_buffer_bytes: 6, ..Limits::default() };
+            let shared_conn = shared_conn(&limits, Peer::Unix);
+            for (batch, bytes) in [(0, "[0]"), (1, "[1]"), (2, "[2]"), (3, "[3 is larger]"), (4, "[4 is large]")] {
+                enqueue(&shared_conn, batch, bytes, &limits);
+            }
+            assert_eq!(contents(&shared_conn), (kept.to_owned(), dropped_ids));
+            assert_eq!(
+                shared_conn.lock_inbox().dropped_frames,
+                dropped_frames,
+                "all frames are counted, also of batches without an id"
+            );
+            assert!(shared_conn.has_pending());
+            assert_eq!(shared_conn.take_dropped().len(), 3);
+            assert_eq!(shared_conn.take_dropped(), []);
+        }
+    }
+
+    #[test]
+    fn dropped_batches_over_the_limit_are_counted_without_ids() {
+        let limits = Limits { slow_consumer: SlowConsumer::DropNewest, max_write_buffer_bytes: 1, ..Limits::default() };
+        let shared_conn = shared_conn(&limits, Peer::Unix);
+        let last = MAX_DROPPED_REPORTS as u64 + 100;
+        (0..=last).for_each(|batch| enqueue(&shared_conn, batch, "x", &limits));
+        let mut dropped = shared_conn.take_dropped();
+        assert_eq!(dropped.pop(), Some(DroppedBatch { batch: BatchId::NONE, frames: 2 * 100 }));
+        let named = (1..=MAX_DROPPED_REPORTS as u64).map(|batch| DroppedBatch { batch: BatchId(batch), frames: 2 });
+        assert_eq!(dropped, named.collect::<Vec<_>>());
+    }
+}

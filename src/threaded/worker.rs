@@ -1,0 +1,326 @@
+//! The state of a thread that makes callbacks, and how it applies their actions.
+//!
+//! Output for other connections goes into their inboxes while the service's lock is held.
+//! Datagrams, jobs and writes wait until the lock is released, because a thread never blocks or
+//! does I/O under it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::shared::{EngineShared, lock};
+use super::shared_connection::SharedConnection;
+use super::socket::ConnStream;
+use super::thread_stats::ThreadStats;
+use super::udp_binding::UdpBinding;
+use crate::connection::{Connection, Phase, WorkerContext};
+use crate::engine::jobs::JobOwner;
+use crate::frame::Payload;
+use crate::frame::{BufferPool, SharedFrames};
+use crate::service::CloseReason;
+use crate::service::context::{Action, Context, PendingActions, ReplyTo, Work};
+use crate::service::reply_buffer::ReplySource;
+use crate::service::{ConnId, JobError, JobId, JobOutput, Service, ServiceId};
+
+/// Bytes of free frame buffers that a thread keeps. It is small because there may be thousands of
+/// threads.
+const BUFFER_POOL_BYTES: usize = 256 * 1024;
+
+/// The state of one thread that makes callbacks.
+pub(super) struct Worker {
+    pub(super) shared: Arc<EngineShared>,
+    pub(super) context: WorkerContext,
+    pub(super) thread_stats: Arc<ThreadStats>,
+    /// Connections whose inboxes this thread has to deliver.
+    undelivered: Vec<(Arc<SharedConnection>, Arc<ThreadStats>)>,
+    /// Datagrams that are not direct replies to another datagram.
+    pub(super) datagrams: Vec<(ServiceId, SocketAddr, Payload)>,
+    /// Jobs of this thread's connection that wait to run.
+    pub(super) jobs: VecDeque<OffloadedJob>,
+    /// Jobs without a connection.
+    engine_jobs: Vec<OffloadedJob>,
+    /// The reason if a callback has closed the connection that it was about.
+    pub(super) requested_close: Option<CloseReason>,
+    /// True if this thread's connection may have timers.
+    pub(super) has_timers: bool,
+}
+
+/// This thread's connection, while callbacks that may send to it are made.
+pub(super) struct CurrentConnection<'a> {
+    pub(super) id: ConnId,
+    pub(super) conn: &'a mut Connection<ConnStream>,
+    pub(super) shared_conn: Option<&'a SharedConnection>,
+    /// The bytes received. Replies may borrow from them.
+    pub(super) received: &'a [u8],
+}
+
+/// A job that a callback has offloaded.
+pub(super) struct OffloadedJob {
+    service: ServiceId,
+    id: JobId,
+    work: Work,
+}
+
+/// The id of a finished job and its output.
+pub(super) type JobResult = (JobId, JobOutput);
+
+impl Worker {
+    pub(super) fn new(shared: Arc<EngineShared>, thread_stats: Arc<ThreadStats>) -> Self {
+        let effects = PendingActions::numbered_by(&shared.id_counter);
+        let context = WorkerContext::new(
+            shared.limits.clone(),
+            shared.clock(),
+            effects,
+            BufferPool::with_max_bytes(BUFFER_POOL_BYTES),
+        );
+        let (undelivered, datagrams, jobs, engine_jobs) = (Vec::new(), Vec::new(), VecDeque::new(), Vec::new());
+        Self {
+            shared,
+            context,
+            thread_stats,
+            undelivered,
+            datagrams,
+            jobs,
+            engine_jobs,
+            requested_close: None,
+            has_timers: false,
+        }
+    }
+
+    /// Reads the clock. All callbacks until the next reading see this time.
+    #[inline]
+    pub(super) fn read_clock(&mut self) {
+        self.context.clock = self.shared.clock();
+    }
+
+    /// Makes one callback that is not about a frame, and applies its actions. The caller holds the
+    /// service's lock and releases it afterwards.
+    pub(super) fn call_service(
+        &mut self,
+        service: &mut dyn Service,
+        id: (ServiceId, ConnId),
+        mut current: Option<CurrentConnection<'_>>,
+        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+    ) {
+        let WorkerContext { clock, pending_actions: effects, .. } = &mut self.context;
+        match &current {
+            Some(CurrentConnection { conn, .. }) if conn.accepts_output() => {
+                callback(
+                    service,
+                    &mut self.context.service_context(id.1, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
+                );
+            }
+            _ => callback(service, &mut Context { conn: id.1, clock: *clock, reply_to: ReplyTo::None, effects }),
+        }
+        self.apply(id.0, id.1, current.as_mut().map(CurrentConnection::reborrow));
+        self.run_turn_end(service, id.0, current);
+    }
+
+    /// Calls `on_turn_end` if the service requested it. Runs before the service's lock is released.
+    #[inline]
+    pub(super) fn run_turn_end(
+        &mut self,
+        service: &mut dyn Service,
+        id: ServiceId,
+        current: Option<CurrentConnection<'_>>,
+    ) {
+        if std::mem::take(&mut self.context.pending_actions.turn_end_requested) {
+            self.call_on_turn_end(service, id, current);
+        }
+    }
+
+    fn call_on_turn_end(&mut self, service: &mut dyn Service, id: ServiceId, current: Option<CurrentConnection<'_>>) {
+        let WorkerContext { clock, pending_actions: effects, .. } = &mut self.context;
+        let no_conn = ConnId::NONE;
+        service.on_turn_end(&mut Context { conn: no_conn, clock: *clock, reply_to: ReplyTo::None, effects });
+        // An instance's requests belong to its connection, because only this thread has the
+        // instance.
+        let instance = current.as_ref().filter(|current| current.shared_conn.is_none()).map(|current| current.id);
+        self.apply(id, instance.unwrap_or(no_conn), current);
+        if instance.is_none() && std::mem::take(&mut self.context.pending_actions.turn_end_requested) {
+            self.shared.request_turn_end(id);
+        }
+    }
+
+    /// Applies the actions of a callback of `service` about `callback_conn`, in order. `current` is
+    /// this thread's connection; its replies are still in the reply buffer. The service's lock is
+    /// held, so nothing here may block.
+    #[inline]
+    pub(super) fn apply(&mut self, service: ServiceId, callback_conn: ConnId, current: Option<CurrentConnection<'_>>) {
+        if !self.context.pending_actions.actions.is_empty() {
+            self.apply_all(service, callback_conn, current);
+        }
+    }
+
+    fn apply_all(&mut self, service: ServiceId, callback_conn: ConnId, mut current: Option<CurrentConnection<'_>>) {
+        let mut actions = std::mem::take(&mut self.context.pending_actions.actions);
+        for action in actions.drain(..) {
+            match action {
+                Action::Reply(frame) => self.context.replies.push_encoded(&frame, 1),
+                Action::Send(to, payloads, batch) => {
+                    self.send_frames(
+                        to.as_slice(),
+                        SharedFrames::new(payloads.as_slice(), batch),
+                        callback_conn,
+                        current.as_mut(),
+                    );
+                }
+                Action::Datagram(to, payload) => self.datagrams.push((service, to, payload)),
+                Action::Close(id, reason) if current.as_ref().is_some_and(|current| current.id == id) => {
+                    self.requested_close.get_or_insert(reason);
+                }
+                Action::Close(id, reason) => {
+                    if let Some((shared_conn, thread_stats)) = self.shared.shared_conn(id)
+                        && shared_conn.enqueue_close(reason)
+                    {
+                        self.undelivered.push((shared_conn, thread_stats));
+                    }
+                }
+                Action::SetTimer(timer) if callback_conn == ConnId::NONE => {
+                    self.shared.timers.set(timer, service, callback_conn);
+                    // The control thread fires the timers without a connection, whichever thread
+                    // set them.
+                    self.shared.control.notify();
+                }
+                // If the connection has closed, its timers have ended with it, so this one is not
+                // set.
+                Action::SetTimer(timer) if current.as_ref().is_some_and(|current| current.conn.accepts_output()) => {
+                    self.has_timers = true;
+                    self.shared.timers.set(timer, service, callback_conn);
+                }
+                Action::SetTimer(_) => {}
+                Action::CancelTimer(timer) => _ = self.shared.timers.remove(timer),
+                Action::Offload(id, work) => {
+                    self.context.stats.jobs += 1;
+                    let job = OffloadedJob { service, id, work };
+                    match &mut current {
+                        Some(current) if callback_conn == current.id => {
+                            current.conn.job_started();
+                            self.jobs.push_back(job);
+                        }
+                        _ => self.engine_jobs.push(job),
+                    }
+                }
+                Action::NotifyWritable => {
+                    if let Some(current) = current.as_mut().filter(|current| callback_conn == current.id) {
+                        current.conn.flags().writable_requested = true;
+                    }
+                }
+                Action::Shutdown => {
+                    self.shared.drain_requested.store(true, Ordering::Release);
+                    self.shared.control.notify();
+                }
+            }
+        }
+        // Applying actions makes no callback, so no action was added meanwhile. The allocation is
+        // kept for the next callback.
+        self.context.pending_actions.actions = actions;
+    }
+
+    /// Puts `frames` into each receiver's inbox.
+    fn send_frames(
+        &mut self,
+        to: &[ConnId],
+        mut frames: SharedFrames<'_>,
+        callback_conn: ConnId,
+        mut current: Option<&mut CurrentConnection<'_>>,
+    ) {
+        for id in to {
+            if let Some(current) = current.as_mut().filter(|current| current.id == *id) {
+                // In its own `on_close` a connection can still be sent to.
+                let receives =
+                    current.conn.phase() == Phase::Open || (callback_conn == *id && current.conn.accepts_output());
+                if receives
+                    && let Some(batch) = frames.encode_with(current.conn.framing())
+                    && let Err(reason) =
+                        current.conn.reply_shared(batch, ReplySource::received(current.received), &mut self.context)
+                {
+                    self.requested_close.get_or_insert(reason);
+                }
+                current.note_dropped(&mut self.context);
+            } else if let Some((shared_conn, thread_stats)) = self.shared.shared_conn(*id)
+                && let Some(batch) = frames.encode_with(shared_conn.framing)
+                && shared_conn.enqueue(batch, &self.context.limits)
+            {
+                self.undelivered.push((shared_conn, thread_stats));
+            }
+        }
+    }
+
+    /// Does the work that waits for the service's lock to be released: delivers inboxes, sends
+    /// datagrams, and gives jobs without a connection to the pools. Results of those jobs go to the
+    /// control thread.
+    #[inline]
+    pub(super) fn deliver(&mut self) {
+        if !self.undelivered.is_empty() || !self.datagrams.is_empty() || !self.engine_jobs.is_empty() {
+            self.deliver_all();
+        }
+    }
+
+    fn deliver_all(&mut self) {
+        let mut undelivered = std::mem::take(&mut self.undelivered);
+        for (shared_conn, thread_stats) in undelivered.drain(..) {
+            shared_conn.deliver(&mut self.context, &self.shared.memory, &thread_stats);
+        }
+        self.undelivered = undelivered;
+        for (service, to, payload) in std::mem::take(&mut self.datagrams) {
+            let fits = |udp_binding: &&UdpBinding| {
+                udp_binding.service == service && udp_binding.local.is_ipv4() == to.is_ipv4()
+            };
+            let sent = self.shared.udp_bindings.iter().find(fits).map(|udp_binding| udp_binding.send(&payload, to));
+            match sent {
+                Some(Ok(())) => self.context.stats.datagrams_out += 1,
+                _ => self.context.stats.datagrams_dropped += 1,
+            }
+        }
+        for OffloadedJob { service, id: job, work } in self.engine_jobs.drain(..) {
+            lock(&self.shared.job_pools).start(JobOwner { service, conn: ConnId::NONE, job }, work);
+        }
+    }
+
+    /// Writes the replies in the reply buffer and the output that was queued before them.
+    pub(super) fn send_replies(&mut self, current: &mut CurrentConnection<'_>) -> Result<(), CloseReason> {
+        let unsendable = self.context.replies.take_failure().map(CloseReason::UnsendableReply);
+        let sent = current.conn.send_replies(ReplySource::received(current.received), &mut self.context);
+        current.note_dropped(&mut self.context);
+        sent.and_then(|()| current.conn.flush(self.context.clock.moment, &mut self.context.stats))?;
+        unsendable.map_or(Ok(()), Err)
+    }
+
+    #[inline]
+    pub(super) fn publish(&mut self) {
+        self.thread_stats.publish(&mut self.context.stats);
+    }
+}
+
+impl CurrentConnection<'_> {
+    /// Reborrows the connection for a call.
+    pub(super) fn reborrow(&mut self) -> CurrentConnection<'_> {
+        CurrentConnection { id: self.id, conn: self.conn, shared_conn: self.shared_conn, received: self.received }
+    }
+
+    /// Moves the batches just dropped into the connection's inbox, to be reported when no callback
+    /// is under way. Without an inbox they stay in the context, where the same thread finds them.
+    fn note_dropped(&self, context: &mut WorkerContext) {
+        if let Some(shared_conn) = self.shared_conn
+            && !context.dropped.is_empty()
+        {
+            shared_conn.note_dropped(&mut context.dropped);
+        }
+    }
+}
+
+impl OffloadedJob {
+    /// Runs the job on this thread, which serves only this connection.
+    pub(super) fn run(self) -> JobResult {
+        let output = catch_unwind(AssertUnwindSafe(self.work)).map_err(|_| JobError::Panicked);
+        (self.id, JobOutput(output))
+    }
+
+    /// Rejects the job.
+    pub(super) fn reject(self) -> JobResult {
+        (self.id, JobOutput(Err(JobError::Rejected)))
+    }
+}
