@@ -83,7 +83,8 @@ fn source_files() -> Vec<SourceFile> {
 fn code(text: &str) -> String {
     let lines = text.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line });
     let code = lines.map(|line| line.split(" // ").next().unwrap()).collect::<Vec<_>>().join("\n");
-    code.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned()
+    let tests = ["#[cfg(test)]\nmod tests {", "#[cfg(all(test, unix))]\nmod tests {"];
+    tests.iter().fold(code.as_str(), |code, tests| code.split(tests).next().unwrap()).to_owned()
 }
 
 /// Every path that `code` imports with `use` or names inline with `crate::` or `super::`, split at its colons.
@@ -99,9 +100,14 @@ fn paths(code: &str) -> Vec<Vec<String>> {
         let tree = code[at + word.len()..].split(';').next().unwrap();
         expand(&[], tree, &mut found);
     }
-    for (at, _) in starts("crate::").chain(starts("super::")) {
+    // `pub(in crate::cli)` limits visibility and imports nothing.
+    let is_visibility = |at: usize| code[..at].ends_with("(in ");
+    for (at, _) in starts("crate::").chain(starts("super::")).filter(|(at, _)| !is_visibility(*at)) {
         let path = code[at..].split(|c: char| !is_name(c) && c != ':').next().unwrap();
-        expand(&[], path, &mut found);
+        // A path that ends with colons begins an import tree, which the loop above has expanded.
+        if !path.ends_with("::") {
+            expand(&[], path, &mut found);
+        }
     }
     found
 }

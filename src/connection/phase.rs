@@ -6,7 +6,7 @@
 /// |---|---|---|
 /// | `Open` | `Closing` | `begin_close`: the peer closed, a limit was exceeded, a service closes |
 /// | `Closing` | `Flushing` | `close_delivered`: `on_close` has run, later in the same turn |
-/// | `Flushing` | `Lingering` | `advance_close`: all output is sent, our writing side is shut down |
+/// | `Flushing` | `Lingering` | `advance_close`: all output is sent, our side is shut down |
 /// | `Lingering` | `Closed` | the peer has closed its side too, or `linger_timeout` has passed |
 /// | any | `Closed` | `abandon`: the peer is unreachable, or the engine gives up on it |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -144,7 +144,7 @@ impl ConnectionThread {
                 shared_conn.as_ref().map_or(Ok(()), |shared_conn| shared_conn.process_inbox(conn, &mut worker.context));
             let current = CurrentConnection { id: *id, conn, shared_conn: shared_conn.as_deref(), received: &[] };
             worker.call_service(service.get(), (service_slot.id, *id), Some(current), |service, cx| {
-                service.on_timer(cx, timer)
+                service.on_timer(cx, timer);
             });
             drop(service);
             self.send_output(conn, &[]);

@@ -266,7 +266,7 @@ fn start_engine_threads(shared: &Arc<EngineShared>, listeners: Vec<(Listener, Fr
         let Some(service_slot) = shared.service_slot(udp_binding.service) else { continue };
         let (thread_shared, service_slot) = (Arc::clone(shared), Arc::clone(service_slot));
         start_thread(shared, format!("udp-{number}"), move || {
-            UdpThread::new(thread_shared, service_slot, number).run()
+            UdpThread::new(thread_shared, service_slot, number).run();
         })?;
     }
     Ok(())

@@ -172,8 +172,8 @@ impl WriteQueue {
         }
     }
 
-    /// Writes until the queue is empty or the socket is full. With `short_write_means_full`, a short
-    /// write proves the socket full; otherwise only `WouldBlock` does.
+    /// Writes until the queue is empty or the socket is full. With `short_write_means_full`, a
+    /// short write proves the socket full; otherwise only `WouldBlock` does.
     ///
     /// # Errors
     /// The error of the write, except `WouldBlock` and `Interrupted`.

@@ -28,7 +28,7 @@ fn a_server_that_falls_silent_is_left() {
         let (server, _over) = silent_after(said);
         let told = failure(&server.get(&["--stall-timeout", "1s"]));
         assert!(
-            told.contains(&format!("timeout: no data for 1s (received {received} bytes); --stall-timeout")),
+            told.contains(&format!("timeout: no data for 1s (received {received} bytes); raise --stall-timeout")),
             "{told}"
         );
     }
@@ -65,7 +65,7 @@ fn a_server_that_drips_runs_into_the_limit_for_all() {
         });
         let told = failure(&server.get(&["--timeout", "500ms", "--stall-timeout", "10s"]));
         assert!(
-            told.contains("timeout: not complete after 500ms (received ") && told.contains("; --timeout"),
+            told.contains("timeout: not complete after 500ms (received ") && told.contains("; raise --timeout"),
             "{told}"
         );
         drop(over);
@@ -76,7 +76,7 @@ fn a_server_that_drips_runs_into_the_limit_for_all() {
 #[test]
 fn a_body_without_end_runs_into_a_limit() {
     for (args, words) in [
-        (&["--max-bytes", "1M"][..], "more than the maximum of 1048576 bytes; --max-bytes"),
+        (&["--max-bytes", "1M"][..], "more than the maximum of 1048576 bytes; raise --max-bytes"),
         (&["--timeout", "300ms", "--max-bytes", "0"], "timeout: not complete after 300ms"),
     ] {
         for head in ["\r\n", "Transfer-Encoding: chunked\r\n\r\n"] {
@@ -100,7 +100,7 @@ fn as_much_as_may_come_may_come() {
     assert_eq!(printed(server.get(&["--max-bytes", "5"])), "hello");
     assert_eq!(printed(server.get(&["--max-bytes", "5"])), "hello");
     let output = server.get(&["--max-bytes", "4"]);
-    assert!(failure(&output).contains("too large: 5 bytes (maximum 4); --max-bytes"), "{}", failure(&output));
+    assert!(failure(&output).contains("too large: 5 bytes (maximum 4); raise --max-bytes"), "{}", failure(&output));
     assert!(output.stdout.is_empty());
     assert!(failure(&server.get(&["--max-bytes", "4"])).contains("more than the maximum of 4 bytes"));
 }

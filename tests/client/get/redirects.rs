@@ -46,7 +46,7 @@ fn there_is_an_end_to_being_sent_on() {
     let hops = |count: usize| (1..=count).map(|hop| moved(302, &format!("/{hop}"))).chain([OK.to_owned()]);
     assert_eq!(printed(Server::answering(hops(5)).get(&[])), "hello");
     let said = failure(&Server::answering(hops(6)).get(&[]));
-    assert!(said.contains("sent more than 5 redirects; --max-redirects"), "{said}");
+    assert!(said.contains("sent more than 5 redirects; raise --max-redirects"), "{said}");
     assert_eq!(printed(Server::answering(hops(6)).get(&["--max-redirects", "6"])), "hello");
     let said = failure(&Server::answering(hops(1)).get(&["--max-redirects", "0"]));
     assert!(said.contains("sent more than 0 redirects"), "{said}");

@@ -1,17 +1,19 @@
-//! The chat load against a correct server, where it finds no fault, and against faulty servers,
-//! where it finds and names every fault.
+//! The chat load against a correct server, where it finds no fault; runs that fail, end early or
+//! stall.
 
+mod faults;
 mod server;
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use switchboard::Endpoint;
-use switchboard::load::chat::{ChatActivity, ChatLoadConfig, ChatOutcome, FaultKind, run};
+use switchboard::load::chat::{ChatActivity, ChatLoadConfig, ChatOutcome, run};
 use switchboard::load::{LoadError, LoadObserver, LoadPhase, LoadProgress};
 
 use crate::lock_shared;
-use server::{CommittedFault, Fault, Server};
+use faults::{SHORT_TIMEOUT, run_with_fault};
+use server::{Fault, Server};
 
 fn plan(target: &Endpoint) -> ChatLoadConfig {
     ChatLoadConfig {
@@ -104,155 +106,6 @@ fn two_runs_with_many_members_do_not_collide() {
     let server = Server::start(Fault::None);
     for _ in 0..2 {
         run_without_fault(&ChatLoadConfig { members: 700, publishers: 3, rooms: 3, ..plan(&server.target) });
-    }
-}
-
-/// Repeats a run until the server has committed its fault.
-fn run_with_fault(fault: Fault, plan: impl Fn(ChatLoadConfig) -> ChatLoadConfig) -> (ChatOutcome, CommittedFault) {
-    let _lock = lock_shared();
-    let server = Server::start(fault);
-    let began = Instant::now();
-    loop {
-        let outcome = run(&plan(self::plan(&server.target)), &mut ()).unwrap();
-        if let Some(committed) = server.committed() {
-            assert_eq!(outcome.is_verified(), fault == Fault::Stall, "{fault:?}: {outcome:?}");
-            return (outcome, committed);
-        }
-        assert!(outcome.is_verified() && began.elapsed() < Duration::from_mins(1), "{fault:?}: {outcome:?}");
-    }
-}
-
-/// The answer timeout of runs in which a message never arrives.
-const SHORT_TIMEOUT: Duration = Duration::from_secs(2);
-
-fn run_to_fault(fault: Fault) -> (ChatOutcome, CommittedFault) {
-    run_with_fault(fault, |plan| ChatLoadConfig { answer_timeout: SHORT_TIMEOUT, ..plan })
-}
-
-/// Asserts that the run finds exactly the committed fault, and names it.
-fn assert_found(fault: Fault, kind: FaultKind) {
-    let (outcome, committed) = run_to_fault(fault);
-    let counted = outcome.faults.named().into_iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>();
-    assert_eq!(counted.len(), 1, "{fault:?} is {kind:?}, not {counted:?}: {outcome:?}");
-    assert_eq!(outcome.faults.total(), 1, "{fault:?}: {:?}", outcome.faults);
-    let [violation] = &outcome.violations[..] else { panic!("{fault:?}: {:?}", outcome.violations) };
-    assert_eq!((violation.kind, &violation.room), (kind, &committed.room), "{fault:?}");
-    assert_eq!((violation.member, violation.id), (committed.member, committed.id), "{fault:?}: {violation}");
-}
-
-#[test]
-fn a_skipped_delivery_is_missing() {
-    assert_found(Fault::Skip, FaultKind::Missing);
-}
-
-#[test]
-fn a_repeated_delivery_is_duplicated() {
-    assert_found(Fault::Duplicate, FaultKind::Duplicated);
-}
-
-#[test]
-fn a_swapped_delivery_is_reordered() {
-    assert_found(Fault::Swap, FaultKind::Reordered);
-}
-
-#[test]
-fn a_changed_message_is_corrupted() {
-    assert_found(Fault::Corrupt, FaultKind::Corrupted);
-    assert_found(Fault::CorruptStamp, FaultKind::Corrupted);
-    assert_found(Fault::WrongSender, FaultKind::Corrupted);
-}
-
-#[test]
-fn a_message_of_another_room_is_strayed() {
-    let (outcome, committed) = run_with_fault(Fault::Stray, |plan| ChatLoadConfig { rooms: 2, members: 2, ..plan });
-    // The server sends the stray as a message of `bench-0`, where it is a duplicate instead.
-    if committed.room == "bench-1" {
-        assert_eq!((outcome.faults.strayed, outcome.faults.total()), (1, 1), "{outcome:?}");
-        assert_eq!(outcome.violations[0].room, "bench-0");
-    } else {
-        assert_eq!((outcome.faults.duplicated, outcome.faults.total()), (1, 1), "{outcome:?}");
-    }
-    assert_eq!((outcome.violations[0].member, outcome.violations[0].id), (committed.member, committed.id));
-}
-
-#[test]
-fn an_invalid_event_is_corrupted_and_reported() {
-    let (outcome, committed) = run_to_fault(Fault::InvalidEvent);
-    assert_eq!((outcome.faults.corrupted, outcome.faults.total()), (1, 1));
-    assert_eq!(
-        (outcome.server_errors[0].code.as_str(), outcome.server_errors[0].member),
-        ("garbled", committed.member)
-    );
-}
-
-#[test]
-fn undelivered_messages_at_the_end_are_missing() {
-    let (outcome, committed) = run_to_fault(Fault::StopSending);
-    let end = outcome.ids;
-    assert_eq!(outcome.faults.missing, end - committed.id + 1, "{outcome:?}");
-    assert_eq!(outcome.faults.total(), outcome.faults.missing);
-    assert_eq!((outcome.violations[0].member, outcome.violations[0].id), (committed.member, committed.id));
-}
-
-#[test]
-fn a_skipped_id_is_missing_for_every_member() {
-    let (outcome, committed) = run_to_fault(Fault::SkipId);
-    assert_eq!((outcome.faults.missing, outcome.faults.total()), (6, 6));
-    assert!(outcome.violations.iter().all(|violation| violation.id == committed.id), "{:?}", outcome.violations);
-    assert_eq!(outcome.violations.len(), 3, "the first few are kept");
-}
-
-#[test]
-fn a_message_without_delivery_is_unsaid() {
-    let (outcome, committed) = run_to_fault(Fault::Swallow);
-    assert_eq!((outcome.faults.unsaid, outcome.faults.total()), (1, 1), "{outcome:?}");
-    assert_eq!((outcome.violations[0].kind, outcome.violations[0].member), (FaultKind::Unsaid, committed.member));
-}
-
-#[test]
-fn a_message_with_two_ids_is_misnumbered() {
-    let (outcome, committed) = run_to_fault(Fault::Repeat);
-    assert_eq!((outcome.faults.misnumbered, outcome.faults.total()), (1, 1), "{outcome:?}");
-    assert_eq!((outcome.violations[0].kind, outcome.violations[0].member), (FaultKind::Misnumbered, committed.member));
-}
-
-#[test]
-fn a_publishers_messages_out_of_order_are_misnumbered() {
-    let (outcome, committed) = run_to_fault(Fault::Reverse);
-    assert_eq!((outcome.faults.misnumbered, outcome.faults.total()), (1, 1), "{outcome:?}");
-    assert_eq!(outcome.violations[0].member, committed.member);
-}
-
-#[test]
-fn a_disconnected_member_is_broken_and_the_run_goes_on() {
-    let (outcome, _) = run_to_fault(Fault::Close);
-    assert_eq!((outcome.faults.broken, outcome.faults.total(), outcome.members), (1, 1, 5), "{outcome:?}");
-    assert!(outcome.ids > 20, "{outcome:?}");
-}
-
-#[test]
-fn bye_is_reported_with_the_servers_text() {
-    let (outcome, committed) = run_to_fault(Fault::Bye);
-    assert_eq!((outcome.faults.broken, outcome.faults.server_errors, outcome.faults.total()), (1, 1, 2), "{outcome:?}");
-    let complaint = &outcome.server_errors[0];
-    assert_eq!((complaint.code.as_str(), complaint.text.as_str()), ("bye", "you are too slow"));
-    assert_eq!(complaint.member, committed.member);
-}
-
-#[test]
-fn an_error_is_reported_with_the_servers_code() {
-    let (outcome, committed) = run_to_fault(Fault::Flood);
-    assert_eq!((outcome.faults.server_errors, outcome.faults.unsaid, outcome.faults.total()), (1, 1, 2), "{outcome:?}");
-    assert_eq!((outcome.server_errors[0].code.as_str(), outcome.server_errors[0].member), ("flood", committed.member));
-}
-
-#[test]
-fn a_failed_join_is_refused_and_the_run_goes_on() {
-    for (fault, server_errors) in [(Fault::NickTaken, 1), (Fault::NoJoined, 0)] {
-        let (outcome, _) = run_to_fault(fault);
-        assert_eq!((outcome.faults.refused, outcome.faults.server_errors), (1, server_errors), "{outcome:?}");
-        assert_eq!((outcome.faults.total(), outcome.members), (1 + server_errors, 5));
-        assert!(outcome.deliveries > 0 && outcome.received == outcome.ids * 5, "{outcome:?}");
     }
 }
 
