@@ -9,8 +9,8 @@ use crate::program::{Program, command};
 use crate::readme::block;
 
 fn start_call(address: &str, typed: &str) -> Program {
-    let args = typed.strip_prefix("switchboard start_call chat ").unwrap();
-    let args: Vec<_> = ["start_call", "chat", address].into_iter().chain(args.split(' ')).collect();
+    let args = typed.strip_prefix("switchboard call chat ").unwrap();
+    let args: Vec<_> = ["call", "chat", address].into_iter().chain(args.split(' ')).collect();
     Program::start(command(&args).stdin(Stdio::piped()).stdout(Stdio::piped()))
 }
 
@@ -19,7 +19,7 @@ fn lobby_example_prints_the_lines_shown() {
     let listens = ["--listen", "127.0.0.1:0", "--listen", "lines@127.0.0.1:0", "--listen", "udp:127.0.0.1:0"];
     let mut server = Program::start(command(&[&["serve", "chat"], &listens[..]].concat()).stdout(Stdio::piped()));
     let [json, lines, udp] = ["tcp", "tcp", "udp"].map(|transport| server.address(transport));
-    let typed = block("sh", "start_call chat --nick");
+    let typed = block("sh", "call chat --nick");
     let typed: Vec<_> = typed.lines().collect();
     let datagram = typed[3].strip_prefix("echo '").unwrap().split_once('\'').unwrap().0;
 

@@ -145,7 +145,7 @@ fn no_descriptors_only_delays_new_clients() {
     let mut clients: Vec<TcpStream> = (0..40).map(|_| server.connect()).collect();
     let mut error_line = String::new();
     BufReader::new(server.child.stderr.as_mut().unwrap()).read_line(&mut error_line).unwrap();
-    assert!(error_line.starts_with("accept: "), "{error_line}");
+    assert!(error_line.starts_with("accept failed: "), "{error_line}");
     echo(&mut clients[0]);
     #[cfg(target_os = "linux")]
     proc::assert_idle(server.child.id(), &mut clients[0]);
