@@ -1,4 +1,5 @@
-//! The layering of the crate: which folder of `src` may import which, and that no files import each other in a circle.
+//! The layering of the crate: which folder of `src` may import which, and that no files import each
+//! other in a circle.
 //!
 //! `docs/design.md` gives the reasons. A new folder gets a line in [`FOLDERS`].
 
@@ -12,18 +13,20 @@ use std::path::{Path, PathBuf};
 /// The largest number of lines in a file of `src`.
 const MAX_LINES: usize = 350;
 
-/// The folders of `src`, lowest first. A file imports from its own folder and from folders above it in this list.
+/// The folders of `src`, lowest first. A file imports from its own folder and from folders above it
+/// in this list.
 const FOLDERS: &[&str] =
     &["frame", "net", "service", "engine", "connection", "reactor", "threaded", "services", "client", "load", "cli"];
 
-/// Folders that never import each other, although the order of [`FOLDERS`] would allow one direction.
+/// Folders that never import each other, although the order of [`FOLDERS`] would allow one
+/// direction.
 const UNRELATED: &[(&str, &str)] = &[("reactor", "threaded")];
 
 /// The only folders of this crate that `services` imports, besides itself.
 const SERVICES_IMPORT: &[&str] = &["frame", "service"];
 
-/// The files that name `mio`: the reactor's driver, the poll loops of the load generator and of the HTTP client, and
-/// the UDP fallback for platforms without `recvmmsg(2)`.
+/// The files that name `mio`: the reactor's driver, the poll loops of the load generator and of the
+/// HTTP client, and the UDP fallback for platforms without `recvmmsg(2)`.
 const MIO_FILES: &[&str] = &[
     "client/http/poller.rs",
     "load/net.rs",
@@ -34,7 +37,8 @@ const MIO_FILES: &[&str] = &[
     "reactor/driver/mio_stream.rs",
 ];
 
-/// A source file: its path below `src`, its module path, and its code without comments and without its test module.
+/// A source file: its path below `src`, its module path, and its code without comments and without
+/// its test module.
 struct SourceFile {
     path: String,
     module: Vec<String>,
@@ -87,7 +91,8 @@ fn code(text: &str) -> String {
     tests.iter().fold(code.as_str(), |code, tests| code.split(tests).next().unwrap()).to_owned()
 }
 
-/// Every path that `code` imports with `use` or names inline with `crate::` or `super::`, split at its colons.
+/// Every path that `code` imports with `use` or names inline with `crate::` or `super::`, split at
+/// its colons.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
@@ -98,11 +103,13 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     let in_text = |at: usize| code[..at].rsplit('\n').next().unwrap().matches('"').count() % 2 == 1;
     for (at, word) in starts("use ").filter(|(at, _)| !in_text(*at)) {
         let tree = code[at + word.len()..].split(';').next().unwrap();
-        expand(&[], tree, &mut found);
+        // An indented `use super::` stands in a module within the file, whose parent is the file.
+        let is_inner = code[..at].ends_with("    ");
+        expand(&[], tree.strip_prefix("super::").filter(|_| is_inner).unwrap_or(tree), &mut found);
     }
-    // `pub(in crate::cli)` limits visibility and imports nothing.
-    let is_visibility = |at: usize| code[..at].ends_with("(in ");
-    for (at, _) in starts("crate::").chain(starts("super::")).filter(|(at, _)| !is_visibility(*at)) {
+    // `pub(in crate::cli)` limits visibility and imports nothing; the loop above has handled `use`.
+    let is_inline = |at: usize| !code[..at].ends_with("(in ") && !code[..at].ends_with("use ");
+    for (at, _) in starts("crate::").chain(starts("super::")).filter(|(at, _)| is_inline(*at)) {
         let path = code[at..].split(|c: char| !is_name(c) && c != ':').next().unwrap();
         // A path that ends with colons begins an import tree, which the loop above has expanded.
         if !path.ends_with("::") {
@@ -112,7 +119,8 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// Appends each path of the import tree `tree`, such as `a::{b, c::d}`, behind the parts of `prefix`.
+/// Appends each path of the import tree `tree`, such as `a::{b, c::d}`, behind the parts of
+/// `prefix`.
 fn expand(prefix: &[String], tree: &str, found: &mut Vec<Vec<String>>) {
     let parts = |path: &str| {
         let path = path.split(" as ").next().unwrap();
@@ -140,7 +148,8 @@ fn expand(prefix: &[String], tree: &str, found: &mut Vec<Vec<String>>) {
     }
 }
 
-/// The module that `path`, written in `module`, leads to: the longest prefix of it that is a file. `None` for another crate.
+/// The module that `path`, written in `module`, leads to: the longest prefix of it that is a file.
+/// `None` for another crate.
 fn resolve(module: &[String], path: &[String], files: &BTreeMap<&[String], usize>) -> Option<usize> {
     let (first, rest) = path.split_first()?;
     let mut target = match first.as_str() {

@@ -16,7 +16,7 @@ fn call(address: &str, args: &[&str]) -> (Program, ChildStdin) {
     Program::start_with_input(&mut command)
 }
 
-/// What it said and printed, and its exit code.
+/// Its standard error, standard output and exit code.
 fn ended(mut program: Program) -> (Option<i32>, String, String) {
     let code = program.wait().code();
     (code, program.printed(), program.log())
@@ -147,7 +147,7 @@ fn a_lost_connection_is_opened_again_and_nothing_is_missed() {
 
     let mut peer = server.accept();
     assert_eq!(peer.expect("hello")["nick"], "eva");
-    // Somebody speaks before the client has asked for what it missed.
+    // A message arrives before the client has requested the ones it missed.
     peer.message("lobby", 10, "bo", "ten");
     peer.send(&json!({"type": "welcome", "nick": "eva", "rooms": ["lobby"]}));
     let join = peer.expect("join");
@@ -303,7 +303,7 @@ fn a_reader_that_has_gone_is_no_failure() {
     let mut line = String::new();
     printed.read_line(&mut line).unwrap();
     drop(printed);
-    // Whatever comes next finds nobody.
+    // The next connection finds no server.
     peer.message("lobby", 2, "bo", "two");
     peer.message("lobby", 3, "bo", "three");
     let mut log = String::new();

@@ -146,7 +146,7 @@ fn a_client_outlives_its_server_and_misses_nothing_of_the_next() {
     eva.printed_until("[lobby] eva: one");
     drop(server);
     let _server = start();
-    // Said while she may be away: she is told of it when she is back.
+    // Sent while the client may be disconnected: it receives the message after it reconnects.
     let mut bob = call("bob");
     bob.type_in("two");
     eva.printed_until("[lobby] bob: two");

@@ -1,4 +1,4 @@
-//! `call clock`, against servers that do what the test says.
+//! `call clock`, against scripted servers.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
@@ -40,12 +40,12 @@ fn the_time_is_asked_for_once() {
     }
 }
 
-/// Says it a byte at a time, so far apart that each is read by itself. It hears nothing meanwhile, for that long.
+/// Sends the bytes one by one, with pauses, so that each arrives in a separate read.
 fn trickle(stream: &TcpStream, answer: &str) {
     let apart = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
     for byte in answer.bytes() {
         poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&apart)).unwrap();
-        // Who has believed too little may have gone.
+        // The client may have closed already.
         let _ = (&mut &*stream).write_all(&[byte]);
     }
 }

@@ -1,4 +1,5 @@
-//! `serve files` and `call files` as their users run them: against each other, and against servers that are not ours or that lie.
+//! `serve files` and `call files` as users run them: against each other, against other servers, and
+//! against faulty servers.
 
 mod calls;
 mod liars;

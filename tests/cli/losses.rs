@@ -11,14 +11,15 @@ use serde_json::{Value, json};
 
 use crate::program::{GUARD, Program, SocketPath, command};
 
-/// How many bytes each connection carries to the client before it is cut. Further ones hold. Each is less than what is said at
-/// its beginning takes, so that no cut waits for more to be said.
+/// The bytes that each connection carries to the client before it is cut; further connections are
+/// not cut. Each number is less than the messages sent at the connection's start, so that no cut
+/// has to wait.
 const CUTS: [usize; 12] = [900, 5, 2000, 150, 1400, 700, 333, 2400, 260, 1000, 1800, 480];
 
-/// What is said for each thing that happens to the line. All of it fits into a room's memory.
+/// The messages sent per event of the connection. Together they fit into a room's history.
 const A_FEW: usize = 30;
 
-/// A line to `server` on which each of the connections is cut. Says when one begins and when it is cut.
+/// A proxy to `server` that cuts each connection, and reports the start and the cut of each.
 fn bad_line(server: &SocketPath) -> (SocketPath, Receiver<()>) {
     let path = SocketPath::new();
     let listener = UnixListener::bind(path.path()).unwrap();
@@ -55,7 +56,7 @@ fn carry(client: UnixStream, server: UnixStream, cut: Option<usize>, happens: Se
     });
 }
 
-/// Somebody with a good line, whose messages are numbers.
+/// A member with an uncut connection, whose messages are numbers.
 struct Bob {
     stream: UnixStream,
     said: usize,
@@ -109,7 +110,7 @@ fn serve(path: &SocketPath, engine: &str) -> Program {
     server
 }
 
-/// What `nick` said among these lines, all of it numbers.
+/// Returns the numbers that `nick` sent, from these lines.
 fn numbers(lines: &[String], nick: &str) -> Vec<usize> {
     let said = lines.iter().filter_map(|line| line.strip_prefix(&format!("[lobby] {nick}: ")));
     said.filter_map(|text| text.parse().ok()).collect()
@@ -123,7 +124,7 @@ fn read_until(client: &mut Program, last: &str, lines: &mut Vec<String>) {
 }
 
 #[test]
-fn each_message_is_shown_once_and_in_order_however_often_the_line_is_cut() {
+fn messages_are_shown_once_and_in_order_after_cuts() {
     for engine in ["reactor", "threads"] {
         let path = SocketPath::new();
         let server = serve(&path, engine);

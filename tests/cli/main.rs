@@ -1,6 +1,7 @@
-//! The program from outside: what it prints, how it exits, what it does on signals, and that its services answer.
+//! The program from outside: its output, exit codes, signals and services.
 
-// Signals and Unix-domain sockets are most of what is tested here, and without the feature there is no program.
+// Most of these tests use signals or Unix-domain sockets, and the program exists with the feature
+// `cli` only.
 #![cfg(all(unix, feature = "cli"))]
 // What clippy.toml allows in tests, it does not allow in the functions that tests share.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]

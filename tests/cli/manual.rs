@@ -45,7 +45,7 @@ fn the_help_names_every_limit_with_its_default() {
 }
 
 #[test]
-fn the_help_of_bench_says_what_is_measured_and_how_it_is_written() {
+fn help_of_bench_explains_metrics_and_output() {
     let help = printed(&["bench", "echo", "--help"]);
     for words in ["[default: 50]", "[default: 64]", "[default: 5s]", "Addresses:", "What is measured:", "Exit codes:"] {
         assert!(help.contains(words), "{words} is not in:\n{help}");
@@ -144,7 +144,8 @@ fn a_manual_page_says_what_is_to_be_typed() {
     }
 }
 
-/// What bash offers behind these words, in a folder with one file and one folder.
+/// Returns the completions of bash after these words, in a directory with one file and one
+/// directory.
 fn offered(words: &[&str]) -> Vec<String> {
     const SCRIPT: &str = r#"
         source <("$PROGRAM" completions bash)

@@ -1,4 +1,4 @@
-//! A chat server that does what the test says, one step after the other, over a real socket.
+//! A scripted chat server over a real socket, one step after the other.
 
 use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -21,7 +21,7 @@ impl Fake {
         self.listener.local_addr().unwrap().to_string()
     }
 
-    /// The next connection. That it comes at all is the program's business, and waiting for that has a limit.
+    /// Accepts the next connection, within a time limit.
     pub(crate) fn accept(&self) -> Peer {
         Peer { stream: BufReader::new(self.accept_raw()) }
     }
@@ -52,7 +52,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// The client may have gone; whoever waits for its next word finds out.
+    /// Sends bytes. An error is ignored: the client may have closed, which the next read reports.
     pub(crate) fn send_bytes(&self, bytes: &[u8]) {
         use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
         let sent = self.stream.get_ref().write_all(bytes);
@@ -91,14 +91,14 @@ impl Peer {
         request
     }
 
-    /// The next request, which must say this; it is acknowledged.
+    /// Reads the next request, checks its text, and acknowledges it.
     pub(crate) fn hear(&mut self, room: &str, text: &str, id: u64) {
         let say = self.expect("say");
         assert_eq!((&say["room"], &say["text"]), (&json!(room), &json!(text)));
         self.send(&json!({"type": "ack", "ref": say["ref"], "id": id}));
     }
 
-    /// The client asks whether all is answered, is told so, and goes.
+    /// Answers the client's last `ping`, after which the client closes.
     pub(crate) fn finish(mut self) {
         self.expect("ping");
         self.send(&json!({"type": "pong"}));

@@ -1,4 +1,5 @@
-//! The program as a child process. Whatever it does not say or do in time fails the test, and it never outlives it.
+//! The program as a child process. A test fails if expected output does not arrive in time, and the
+//! child never outlives the test.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 pub(crate) use rustix::process::Signal;
 
-/// How long anything may take before the test gives up. Nothing waits for it to pass.
+/// The longest wait for one event. Only a failing test waits this long.
 pub(crate) const GUARD: Duration = Duration::from_secs(20);
 
 pub(crate) fn command(args: &[&str]) -> Command {
@@ -107,7 +108,7 @@ impl Program {
         self.stderr.rest()
     }
 
-    /// What it prints from here on, to its end.
+    /// Returns the output from here to the end of the program.
     pub(crate) fn printed(&mut self) -> String {
         self.stdout.rest()
     }
@@ -134,7 +135,8 @@ impl Drop for Program {
     }
 }
 
-/// Lines of a stream, read by a thread, so that waiting for one has a time limit and the writer never waits for its reader.
+/// The lines of a stream, read by a thread: waiting for a line has a timeout, and the writer never
+/// blocks.
 struct Lines {
     incoming: Receiver<String>,
     unread: VecDeque<String>,
@@ -178,7 +180,8 @@ impl Lines {
     }
 }
 
-/// A path for a Unix-domain socket. Not below the target directory, because such a path has about a hundred bytes at most.
+/// Returns a path for a Unix-domain socket. It is not below the target directory, because such a
+/// path has at most 107 bytes (unix(7)).
 pub(crate) struct SocketPath(PathBuf);
 
 impl SocketPath {

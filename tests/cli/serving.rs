@@ -1,4 +1,4 @@
-//! Answers over every transport, and to those who speak another language.
+//! Replies over every transport, and to clients of another protocol.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};

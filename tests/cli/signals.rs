@@ -1,4 +1,4 @@
-//! How it stops, and what else it is told by signals.
+//! Stop and other commands by signal.
 
 use std::io::{Read, Write};
 
@@ -37,7 +37,7 @@ fn the_second_signal_ends_it_at_once() {
         let limits = ["--max-frame-bytes", "8MiB", "--drain-timeout", "1h", "--write-timeout", "0"];
         let mut server = Program::serve(&[&limits[..], &["--listen", &unix.listen()]].concat());
         let mut client = connect_unix(&server.address("unix"));
-        // More than the kernel takes: the rest of the answer is owed for as long as nobody reads it.
+        // More than the kernel buffers: the rest of the reply stays queued until the client reads.
         let payload = vec![0; 8 << 20];
         client.write_all(&u32::try_from(payload.len()).unwrap().to_be_bytes()).unwrap();
         client.write_all(&payload).unwrap();

@@ -32,7 +32,7 @@ fn an_address_that_cannot_be_had_is_named_with_what_to_do() {
 
     let nowhere = "unix:/nonexistent/switchboard.sock";
     assert_fails(&["serve", "echo", "--listen", nowhere], &["cannot listen on unix /nonexistent/switchboard.sock"]);
-    // Of the documentation's addresses (RFC 5737), so that it is nobody's.
+    // An address reserved for documentation (RFC 5737), which no machine has.
     assert_fails(&["serve", "echo", "--listen", "192.0.2.1:0"], &["192.0.2.1:0", "does not have that address"]);
     // An empty label makes it no name at all, so that no name server is asked.
     assert_fails(

@@ -56,7 +56,7 @@ impl Terminal {
         self.keys.flush().unwrap();
     }
 
-    /// Waits until the screen shows these lines, and nothing else, with the cursor at the end of the last.
+    /// Waits until the screen shows exactly these lines, with the cursor at the end of the last.
     #[track_caller]
     pub(crate) fn shows(&self, lines: &[&str]) {
         let (screen, drawn) = &*self.screen;
@@ -91,7 +91,7 @@ impl Terminal {
         self.child.wait().unwrap().exit_code()
     }
 
-    /// Whether the terminal is as it was: it echoes, and edits lines by itself.
+    /// Returns true if the terminal is back in its normal mode: echo and line editing.
     pub(crate) fn is_cooked(&self) -> bool {
         let modes = format!("{:?}", self.master.get_termios().unwrap().local_flags);
         modes.contains("ICANON") && modes.contains("ECHO")

@@ -1,4 +1,4 @@
-//! `call echo`, `upper`, `greet`, `robot` and `parrot`, against servers that do what the test says.
+//! `call echo`, `upper`, `greet`, `robot` and `parrot`, against scripted servers.
 
 mod greetings;
 mod over_udp;
@@ -25,7 +25,7 @@ pub(crate) fn call(args: &[&str], input: &[u8]) -> Program {
     program
 }
 
-/// Its exit code, what it printed, and what it said on standard error.
+/// Its exit code, standard output and standard error.
 pub(crate) fn ended(mut program: Program) -> (Option<i32>, String, String) {
     let code = program.wait().code();
     (code, program.printed(), program.log())
@@ -235,7 +235,7 @@ fn lines_that_are_empty_or_no_text_are_told() {
     assert!(log.contains("not UTF-8"), "{log}");
 }
 
-/// A robot of somebody else's, in somebody else's language.
+/// A robot server written in Python.
 const ROBOT: &str = "
 import socket
 listener = socket.create_server(('127.0.0.1', 0))
@@ -248,7 +248,7 @@ while True:
     stream.sendall(('我听见' + said).encode('gbk'))
 ";
 
-/// The script as a child process, and the port that it prints; none where there is no Python.
+/// Starts the script as a child process; returns it and its port, or `None` without Python.
 pub(crate) fn python(script: &str) -> Option<(Killed, String)> {
     let child = Command::new("python3").args(["-c", script]).stdout(Stdio::piped()).spawn();
     let Ok(child) = child else {
@@ -312,7 +312,7 @@ fn who_has_read_enough_ends_it() {
 
 #[test]
 fn where_nobody_listens_is_said_with_what_to_do() {
-    // Bound, so that nobody else takes the port, and not listening.
+    // Bound, so that the port stays taken, and not listening.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! Wrong usage: exit code 2, and one line that says it all.
+//! Wrong usage: exit code 2 and one line of error text.
 
 use crate::program::run;
 

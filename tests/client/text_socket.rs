@@ -50,7 +50,7 @@ fn who_is_connected_hears_one_peer() {
     socket.send("hi").unwrap();
     let mut bytes = [0; 64];
     assert_eq!(peer.recv(&mut bytes).unwrap(), 2);
-    // Nobody else takes the port, and it is closed to all but the stranger.
+    // The bound socket keeps the port; connected to another peer, it accepts no other datagram.
     peer.connect(stranger.local_addr().unwrap()).unwrap();
     socket.send("still there?").unwrap();
     let Err(TextSocketError::Io(error)) = socket.recv() else { panic!() };
@@ -58,7 +58,7 @@ fn who_is_connected_hears_one_peer() {
 }
 
 #[test]
-fn what_is_no_text_comes_with_its_bytes_and_sender_and_the_next_is_read() {
+fn invalid_text_is_an_error_and_the_next_is_read() {
     let (socket, peer) = (text("127.0.0.1:0", "gbk"), plain("127.0.0.1:0"));
     let address = socket.local_addr().unwrap();
     peer.send_to(b"a\xff", address).unwrap();
@@ -99,7 +99,7 @@ fn the_largest_datagram_there_is_comes_whole() {
 }
 
 #[test]
-fn what_no_datagram_carries_is_refused_with_the_most_that_one_does() {
+fn a_text_longer_than_a_datagram_is_rejected() {
     for (address, most) in [("127.0.0.1:0", 65_507), ("[::1]:0", 65_527)] {
         let Ok(peer) = UdpSocket::bind(address) else {
             eprintln!("skipped: no {address} here");
@@ -124,7 +124,7 @@ fn where_a_path_carries_less_that_is_the_most() {
     use rustix::net::sockopt::{Ipv4PathMtuDiscovery, ip_mtu, set_ip_mtu_discover};
     let (socket, peer) = (text("127.0.0.1:0", "utf-8"), plain("127.0.0.1:0"));
     socket.connect(peer.local_addr().unwrap()).unwrap();
-    // Nobody may cut datagrams up.
+    // Datagrams must not be split.
     set_ip_mtu_discover(socket.socket(), Ipv4PathMtuDiscovery::DO).unwrap();
     let path = ip_mtu(socket.socket()).unwrap() as usize - 28;
     if path >= 65_507 {
@@ -137,7 +137,7 @@ fn where_a_path_carries_less_that_is_the_most() {
 }
 
 #[test]
-fn a_character_that_the_encoding_has_not_is_named_and_nothing_is_sent() {
+fn an_unencodable_character_is_named_and_not_sent() {
     let (socket, peer) = (text("127.0.0.1:0", "latin1"), plain("127.0.0.1:0"));
     let to = peer.local_addr().unwrap();
     let Err(TextSocketError::Unencodable(unwritable)) = socket.send_to("né 你", to) else { panic!() };

@@ -97,7 +97,7 @@ fn page_has_plots_and_loads_nothing() {
     let page = Scratch::new();
     good(&["--html", &page.name()]);
     let html = std::fs::read_to_string(page.path()).unwrap();
-    // With two connections memory may not grow, and the plot of a metric that is always 0 is left out.
+    // With two connections memory may not grow, and a metric that is always 0 has no plot.
     assert!((4..=5).contains(&html.matches("<svg class=\"drawing\"").count()), "{html}");
     for words in
         ["CPU per message, less is better", "Throughput, more is better", "How it was measured", "2 connections"]

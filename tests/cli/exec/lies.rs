@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use super::{call, text};
 use crate::program::GUARD;
 
-/// A server that says what it was told to and then goes, or stays without a word. What it heard comes back.
+/// Starts a server that sends `bytes` and then closes or stays silent. The handle returns the bytes
+/// that it received.
 fn lying(says: Vec<Vec<u8>>, lingers: bool) -> (String, thread::JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -20,7 +21,7 @@ fn lying(says: Vec<Vec<u8>>, lingers: bool) -> (String, thread::JoinHandle<Vec<u
         let mut bytes = vec![0; 1024];
         let mut count = socket.read(&mut bytes).unwrap();
         for piece in says {
-            // It may have heard enough.
+            // The client may have closed already.
             let _ = socket.write_all(&piece);
         }
         if !lingers {
@@ -100,7 +101,7 @@ fn an_answer_in_any_pieces_is_the_same() {
     assert_eq!(heard.join().unwrap(), b"ls 'a b'");
 }
 
-/// How a server in Ready has its say in two parts.
+/// The two parts of a `Ready` server's answer.
 #[test]
 fn what_is_ready_is_as_long_as_was_said() {
     for (announced, output, code, printed, expected) in [

@@ -1,5 +1,5 @@
-//! `serve exec` and `call exec`: the program as a server for clients that others have written, and as a client of servers that
-//! others have written, those included that lie.
+//! `serve exec` and `call exec`: the program as a server for other clients, and as a client of
+//! other servers.
 
 mod lies;
 mod textbook;
@@ -34,7 +34,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A token's file that nobody else may read.
+/// Creates a token file that only its owner may read.
 fn token_file(folder: &Path, text: &str) -> String {
     let path = folder.join("token");
     fs::write(&path, text).unwrap();
@@ -210,7 +210,7 @@ fn a_signal_leaves_no_child_behind() {
     }
 }
 
-/// A FIFO that ends when nobody has it open any more.
+/// Creates a FIFO that ends when its last writer closes it.
 struct Held {
     path: PathBuf,
     said: Receiver<Vec<u8>>,

@@ -36,7 +36,7 @@ else:
 sys.stdout.buffer.write(data)
 "#;
 
-/// What `seq` says.
+/// The output of `seq`.
 fn sequence(last: u32) -> String {
     (1..=last).map(|number| number.to_string() + "\n").collect()
 }
@@ -71,7 +71,7 @@ fn a_textbooks_client_is_served() {
     }
 }
 
-/// A server as a textbook has it, for one client: it runs what it is told, and says it in a dialect.
+/// A textbook server for one client: it runs each command and sends the output in a dialect.
 const PYTHON_SERVER: &str = r#"
 import hashlib, json, socket, struct, subprocess, sys
 dialect = sys.argv[1]

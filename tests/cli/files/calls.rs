@@ -133,7 +133,7 @@ fn what_stands_in_the_parts_place_is_named_and_left_alone() {
         ("folder", "cannot write folder.part: is a directory"),
         ("fifo", "cannot write fifo.part: it is not a regular file"),
     ] {
-        // Before anybody is asked for anything.
+        // Before any request is sent.
         expect(&call(folder.path(), "127.0.0.1:1", &["get", "x", "-o", name]), 1, says);
     }
     assert_eq!(fs::read_to_string(part("precious")).unwrap(), "precious");

@@ -2,7 +2,7 @@
 
 use super::{Script, Scripted, Talk, Write, call, expect, fs, json, names, noise, sha256};
 
-/// What a server sends as its answer, whatever was asked.
+/// The reply that a server sends to every request.
 fn answers(bytes: Vec<u8>) -> Script {
     Box::new(move |talk| {
         talk.request();

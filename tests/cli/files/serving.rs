@@ -110,7 +110,7 @@ fn read_by(process: u32) -> u64 {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn those_who_ask_at_once_have_a_file_read_once_for_its_checksum() {
+fn simultaneous_requests_hash_a_file_once() {
     const SIZE: usize = 12 << 20;
     const CLIENTS: usize = 8;
     let from = tempfile::tempdir().unwrap();
@@ -119,7 +119,8 @@ fn those_who_ask_at_once_have_a_file_read_once_for_its_checksum() {
     for engine in ["reactor", "threads"] {
         let path = from.path().join(engine);
         fs::write(&path, &content).unwrap();
-        // What was written to within the last second may be written to within the same clock tick once more, and is not shared.
+        // A file written within the last second may change within the same clock tick, so its
+        // checksum is not shared.
         let age = || fs::metadata(&path).unwrap().modified().unwrap().elapsed().unwrap_or_default();
         while age() < Duration::from_millis(2100) {
             std::thread::sleep(Duration::from_millis(2100).saturating_sub(age()));

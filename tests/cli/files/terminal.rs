@@ -1,4 +1,5 @@
-//! What a download shows at a terminal: a bar that goes away, and nothing that commands it.
+//! A download at a terminal: a progress bar that is removed, and no control sequences from the
+//! server.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -13,7 +14,7 @@ use crate::program::GUARD;
 const ROWS: u16 = 8;
 const COLUMNS: u16 = 100;
 
-/// What stands on a terminal.
+/// The content of a terminal's screen.
 struct Screen {
     output: Receiver<Vec<u8>>,
     parser: vt100::Parser,

@@ -1,4 +1,4 @@
-//! Servers that say something before they are asked.
+//! Servers that send a greeting before the first request.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{call, ended, expect};
 use crate::peer::Fake;
 
-/// How often a machine that is busy with something else is given another chance.
+/// The number of further tries on a busy machine.
 const TRIES: usize = 10;
 
 fn speaks_within(stream: &TcpStream, millis: i64) -> bool {
@@ -17,9 +17,9 @@ fn speaks_within(stream: &TcpStream, millis: i64) -> bool {
     poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&limit)).unwrap() > 0
 }
 
-/// Greets whoever says nothing for so long, then answers all that it is told.
+/// Greets a client after `wait` without a request, then replies to every request.
 fn greet_and_answer(mut peer: TcpStream, after_millis: i64) {
-    // Whoever comes sooner is greeted all the same.
+    // A client with an early request is greeted, too.
     speaks_within(&peer, after_millis);
     peer.write_all(b"welcome").unwrap();
     let mut bytes = [0; 64];
@@ -55,7 +55,7 @@ fn a_greeting_that_comes_too_late_costs_no_answer() {
     peer.write_all(b"welcome").unwrap();
     expect(&mut peer, b"b");
     peer.write_all(b"A1").unwrap();
-    // It has said all that it has to say, and hears what there still is.
+    // The client has sent everything and reads the remaining replies.
     assert_eq!(peer.read(&mut [0; 64]).unwrap(), 0);
     peer.write_all(b"A2").unwrap();
     drop(peer);

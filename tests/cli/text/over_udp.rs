@@ -1,4 +1,4 @@
-//! The same over UDP, where answers are lost, late, and somebody else's.
+//! The same over UDP, where replies may be lost, late, or from another sender.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Stdio;
@@ -88,7 +88,7 @@ fn bye_over_udp_waits_for_nothing() {
 }
 
 #[test]
-fn a_line_that_no_datagram_carries_is_told_with_the_most_that_one_does() {
+fn a_line_longer_than_a_datagram_is_an_error() {
     let (server, address) = socket();
     let program = call(&["robot", &address], &[&vec![b'x'; 65_508][..], b"\nok\n"].concat());
     let from = expect(&server, b"ok");
@@ -101,7 +101,7 @@ fn a_line_that_no_datagram_carries_is_told_with_the_most_that_one_does() {
 #[test]
 fn where_nobody_listens_is_heard() {
     let (server, address) = socket();
-    // Nobody else takes the port, and it is closed to all but itself.
+    // The bound socket keeps the port; connected to itself, it accepts no other datagram.
     server.connect(server.local_addr().unwrap()).unwrap();
     let says = format!(
         "switchboard: cannot reach {address}: no server listens there; start one with 'switchboard serve robot --listen {address}'\n"
@@ -125,7 +125,8 @@ while True:
     assert_eq!(ended(program), (Some(0), "ONE\n\nTWO\n".to_owned(), String::new()));
 }
 
-/// In GBK the second byte of 乥 is a small letter, which upper makes a capital: another character, and the right answer all the same.
+/// In GBK the second byte of 乥 is a lower-case ASCII letter, which `upper` changes: the expected
+/// reply is another character.
 #[test]
 fn an_answer_is_known_by_its_bytes() {
     let (server, address) = socket();

@@ -30,7 +30,7 @@ fn an_answer_may_come_a_byte_at_a_time() {
     assert_eq!(printed(server.get(&[])), "hello");
 }
 
-/// It does not wait for the server to close where the answer says itself how long it is.
+/// `get` does not wait for the server to close if the response declares its length.
 #[test]
 fn a_whole_answer_is_enough() {
     for head in ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"] {
@@ -87,7 +87,7 @@ fn the_head_is_shown_to_whoever_asks_for_it() {
 }
 
 #[test]
-fn a_status_that_is_no_success_is_a_failure_and_its_body_nobodys() {
+fn an_error_status_fails_and_its_body_is_discarded() {
     for (status, words) in [
         ("404 Not Found", "404 Not Found"),
         ("500 go\tod", r"500 go\tod"),

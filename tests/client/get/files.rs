@@ -27,7 +27,7 @@ impl Folder {
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    /// What is in it.
+    /// Returns the content of the file.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.path()).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -59,7 +59,7 @@ fn a_file_is_named_after_the_url_or_is_standard_output() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_to_is_told_before_anybody_is_asked() {
+fn an_unwritable_output_fails_before_the_request() {
     let folder = Folder::new();
     for (place, words) in [(folder.file(""), "it is a directory"), (folder.file("no/x"), "No such file")] {
         let output = run(&["get", "127.0.0.1:1/", "-o", &place]);
@@ -89,7 +89,8 @@ fn a_disk_that_is_full_is_named_after_the_users_file() {
     assert!(said.starts_with("switchboard: cannot write to /dev/full: No space left on device"), "{said}");
 }
 
-/// A server that sends half of a body and then waits. `begun` tells when it has, and it goes on when the test drops the sender.
+/// Starts a server that sends half of a body and then waits. `begun` receives a message after the
+/// first half; the server continues when the test drops the sender.
 fn half() -> (Server, Receiver<()>, Sender<()>) {
     let ((tell, begun), (over, wait)) = (channel(), channel::<()>());
     let server = Server::start(move |stream| {
@@ -114,7 +115,7 @@ fn ctrl_c_leaves_nothing_behind() {
     }
 }
 
-/// Nobody reads its output, so it waits there, and not for the network.
+/// The test does not read the program's output, so the program blocks on it and not on the network.
 #[test]
 fn ctrl_c_ends_a_wait_for_whoever_reads_the_output() {
     let (tell, stuck) = channel();

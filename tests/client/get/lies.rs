@@ -8,7 +8,8 @@ use super::server::{Server, close, failure};
 
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// Fetches into a file from whoever does this; returns what is said. Nothing is left behind.
+/// Fetches into a file from a server that runs `script`; returns the error text. Checks that no
+/// file is left.
 fn lied_to(serve: impl FnMut(&mut TcpStream) + Send + 'static) -> String {
     let (server, folder) = (Server::start(serve), Folder::new());
     let said = failure(&server.get(&["-o", &folder.file("x")]));
@@ -53,13 +54,13 @@ fn a_lie_is_called_one() {
     }
 }
 
-/// Bytes that are no text: a server's first frame of HTTP/2, and an alert of TLS.
+/// Binary bytes: the first frame of an HTTP/2 server, and a TLS alert.
 #[test]
 fn who_speaks_another_protocol_is_recognised_at_once() {
     for (bytes, words) in [(&b"\0\0\x12\x04\0\0\0\0\0"[..], "uses HTTP/2"), (b"\x15\x03\x03\0\x02\x02\x46", "uses TLS")]
     {
         let (over, wait) = std::sync::mpsc::channel::<()>();
-        // The connection stays open: there is nothing to wait for.
+        // The connection stays open, and `get` must not wait for its end.
         let said = lied_to(move |stream| {
             stream.write_all(bytes).unwrap();
             let _ = wait.recv_timeout(crate::program::GUARD);
@@ -106,7 +107,8 @@ fn a_connection_that_breaks_is_no_end() {
         let said = lied_to(move |stream| {
             stream.write_all(head.as_bytes()).unwrap();
             SockRef::from(&*stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
-            // The next connection is never made, and this one is closed when the closure's caller drops it.
+            // The client makes no second connection. The caller of the closure drops and so closes
+            // this one.
         });
         // What had been received when the reset came is the network's affair.
         assert!(said.contains("connection lost: reset by the server (received "), "{said}");

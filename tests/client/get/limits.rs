@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::server::{Server, close, failure, printed, run};
 use crate::program::GUARD;
 
-/// A server that says this and then nothing more, until it is dropped with what is returned.
+/// Starts a server that sends `bytes` and then stays silent until the returned value is dropped.
 fn silent_after(said: &'static [u8]) -> (Server, std::sync::mpsc::Sender<()>) {
     let (over, wait) = channel::<()>();
     let server = Server::start(move |stream| {
@@ -48,7 +48,7 @@ fn who_says_something_now_and_then_has_not_fallen_silent() {
     assert_eq!(printed(server.get(&["--stall-timeout", "1s"])), "hello!");
 }
 
-/// Each byte comes long before anybody thinks the server is silent, and all of them never.
+/// Each byte arrives well before the idle timeout, but the response never ends.
 #[test]
 fn a_server_that_drips_runs_into_the_limit_for_all() {
     for said in ["", "HTTP/1.1 200 OK\r\n\r\n"] {
@@ -105,7 +105,8 @@ fn as_much_as_may_come_may_come() {
     assert!(failure(&server.get(&["--max-bytes", "4"])).contains("more than the maximum of 4 bytes"));
 }
 
-/// A listener whose backlog is full does not answer at all: the kernel drops the handshake's first packet.
+/// A listener with a full backlog does not answer: the kernel drops the first packet of the
+/// handshake.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_port_that_does_not_answer_is_left() {

@@ -1,4 +1,5 @@
-//! `switchboard get` from outside, against servers that are a standard listener and a few bytes, or Python's.
+//! `switchboard get` from outside, against servers made of a std listener and a few bytes, and
+//! Python's server.
 
 mod bodies;
 mod files;

@@ -1,4 +1,4 @@
-//! Python's own server, which nobody here has written.
+//! `get` against `http.server` of Python.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

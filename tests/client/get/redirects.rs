@@ -3,7 +3,7 @@ use super::server::{Server, failure, printed, run};
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
 fn moved(status: u16, to: &str) -> String {
-    // Its body is nobody's affair, not even its end.
+    // The body of a redirect is not read, not even to its end.
     format!("HTTP/1.1 {status} Moved\r\nLocation: {to}\r\nContent-Length: 1000000\r\n\r\nlook there")
 }
 

@@ -1,4 +1,5 @@
-//! A server with nothing of ours in it: it takes one connection after the other, reads a request, and does what the test says.
+//! A test server without code of this crate: it accepts one connection after the other, reads a
+//! request, and runs the test's script.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -39,7 +40,7 @@ impl Server {
         let answers: Vec<Vec<u8>> = answers.into_iter().map(|answer| answer.as_ref().to_vec()).collect();
         let mut answers = answers.into_iter();
         Self::start(move |stream| {
-            // A client that has heard enough may go before it has heard everything.
+            // A client may close before it has received everything.
             let _ = stream.write_all(&answers.next().unwrap());
             close(stream);
         })
@@ -76,7 +77,7 @@ pub(crate) fn close(stream: &mut TcpStream) {
     while matches!(stream.read(&mut [0; 4096]), Ok(1..)) {}
 }
 
-/// What a failure says; it says it on one line.
+/// Returns the error text of a failure, which must be one line.
 pub(crate) fn failure(output: &Output) -> String {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -85,7 +86,7 @@ pub(crate) fn failure(output: &Output) -> String {
     said
 }
 
-/// What is printed when all is well.
+/// Returns the output of a success.
 pub(crate) fn printed(output: Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!((output.status.code(), &*said), (Some(0), ""));

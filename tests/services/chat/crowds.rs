@@ -1,4 +1,5 @@
-//! Many members and much that is said: everybody hears everything once, in one order, whatever happens to connections meanwhile.
+//! Many members and many messages: every member receives every message once and in the same order,
+//! even if connections break.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,22 +16,23 @@ use super::member::{Member, message};
 use crate::support::{Engine, conformance};
 
 conformance! {
-    a_hundred_members_hear_the_same_from_five_publishers,
-    whoever_drops_out_again_and_again_misses_nothing,
+    a_hundred_members_receive_the_same_messages,
+    reconnecting_members_miss_no_message,
 }
 
 fn rules() -> ChatRules {
     ChatRules { messages_per_second: 0, announce_up_to: 0, ..ChatRules::default() }
 }
 
-fn a_hundred_members_hear_the_same_from_five_publishers<E: Engine>() {
+fn a_hundred_members_receive_the_same_messages<E: Engine>() {
     const MEMBERS: usize = 100;
     const PUBLISHERS: usize = 5;
     const EACH: usize = 400;
     let hall = Hall::open::<E>(Limits { max_write_buffer_bytes: 8 << 20, ..Limits::default() }, rules(), 0);
     let members: Vec<_> = (0..MEMBERS).map(|at| Member::enter(hall.json, &format!("m{at}"))).collect();
     let publishers = (0..PUBLISHERS).map(|at| (format!("p{at}"), Member::enter(hall.json, &format!("p{at}"))));
-    let speaking: Vec<_> = publishers.map(|(nick, member)| thread::spawn(move || speak(member, &nick, EACH))).collect();
+    let speaking: Vec<_> =
+        publishers.map(|(nick, member)| thread::spawn(move || send_bursts(member, &nick, EACH))).collect();
     let hearing: Vec<_> = members
         .into_iter()
         .map(|mut member| {
@@ -64,8 +66,8 @@ fn a_hundred_members_hear_the_same_from_five_publishers<E: Engine>() {
     hall.running.drain();
 }
 
-/// Says so many things in bursts, because of whoever waits for each of its words nothing is batched; and hears them all the same.
-fn speak(mut member: Member, nick: &str, times: usize) -> Member {
+/// Sends `times` messages in bursts, so that the server batches them, and receives all of them.
+fn send_bursts(mut member: Member, nick: &str, times: usize) -> Member {
     for at in 0..times {
         member.say(&at.to_string());
         if at % 20 == 19 {
@@ -75,7 +77,7 @@ fn speak(mut member: Member, nick: &str, times: usize) -> Member {
     member
 }
 
-fn whoever_drops_out_again_and_again_misses_nothing<E: Engine>() {
+fn reconnecting_members_miss_no_message<E: Engine>() {
     const MEMBERS: usize = 200;
     const THREADS: usize = 4;
     const MESSAGES: u64 = 600;
@@ -100,16 +102,17 @@ fn whoever_drops_out_again_and_again_misses_nothing<E: Engine>() {
     hall.running.drain();
 }
 
-/// So many members, each of which hears some, drops out, comes back and says what it heard last; how often.
+/// Runs members that each receive some messages, disconnect, and rejoin with the last id. Returns
+/// the number of reconnects.
 fn storm(at: SocketAddr, members: usize, messages: u64, said: &AtomicU64) -> usize {
     let mut last = vec![0; members];
     let mut reconnections = 0;
     let mut round = 0;
     while last.iter().any(|last| *last < messages) {
-        let mut here: Vec<_> = last.iter().map(|last| comes_back(at, *last)).collect();
+        let mut here: Vec<_> = last.iter().map(|last| rejoin(at, *last)).collect();
         reconnections += here.len();
         round += 1;
-        // Everybody hears up to a different one of what has been said by now, perhaps nothing, perhaps all.
+        // Each member receives up to a different message of those sent so far.
         let known = said.load(Ordering::Acquire);
         for (member, (here, last)) in here.iter_mut().zip(&mut last).enumerate() {
             let until = if round < 4 { (known * (member as u64 % 4 + 1) / 4).max(*last) } else { messages };
@@ -123,7 +126,7 @@ fn storm(at: SocketAddr, members: usize, messages: u64, said: &AtomicU64) -> usi
     reconnections
 }
 
-fn comes_back(at: SocketAddr, since: u64) -> Member {
+fn rejoin(at: SocketAddr, since: u64) -> Member {
     let member = Member::connect(at);
     member.ask(&json!({"type": "join", "room": "news", "since": since}));
     member

@@ -1,4 +1,4 @@
-//! Members by UDP, as time passes.
+//! UDP members: arrival, messages and expiry.
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use super::member::Member;
 use crate::support::{Engine, GUARD, conformance};
 
 conformance! {
-    a_udp_member_is_there_until_it_is_silent_for_long,
-    udp_members_hear_one_another_and_everybody_else,
+    a_silent_udp_member_expires,
+    udp_members_receive_messages_of_all,
 }
 
-fn a_udp_member_is_there_until_it_is_silent_for_long<E: Engine>() {
+fn a_silent_udp_member_expires<E: Engine>() {
     let rules = ChatRules { udp_silence: Duration::from_millis(300), ..ChatRules::default() };
     let hall = Hall::open::<E>(Limits::default(), rules, 0);
     let mut eva = Member::enter(hall.json, "eva");
@@ -26,7 +26,7 @@ fn a_udp_member_is_there_until_it_is_silent_for_long<E: Engine>() {
         eva.await_event(|event| event["type"] == "joined" && event["nick"] == "zoe");
         eva.await_event(|event| event["type"] == "message");
         assert_eq!(eva.event()["type"], "left", "nobody else would go");
-        // What is said now is not for her.
+        // This message is not sent to the expired member.
         eva.say("gone?");
         eva.message();
     }
@@ -36,7 +36,7 @@ fn a_udp_member_is_there_until_it_is_silent_for_long<E: Engine>() {
     hall.running.drain();
 }
 
-fn udp_members_hear_one_another_and_everybody_else<E: Engine>() {
+fn udp_members_receive_messages_of_all<E: Engine>() {
     const MEMBERS: usize = 20;
     let rules = ChatRules { messages_per_second: 0, ..ChatRules::default() };
     let hall = Hall::open::<E>(Limits::default(), rules, 0);

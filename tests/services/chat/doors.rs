@@ -1,4 +1,4 @@
-//! Newcomers whom the server has no place for are told so in their own dialect.
+//! A rejected connection receives the reason in its own dialect.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,10 +12,10 @@ use super::member::Member;
 use crate::support::{Engine, conformance};
 
 conformance! {
-    a_full_server_says_so_in_every_dialect,
+    a_full_server_rejects_in_every_dialect,
 }
 
-fn a_full_server_says_so_in_every_dialect<E: Engine>() {
+fn a_full_server_rejects_in_every_dialect<E: Engine>() {
     let hall = Hall::open::<E>(Limits { max_connections: 1, ..Limits::default() }, ChatRules::default(), 0);
     let _inside = Member::enter(hall.json, "inside");
     let text = "server is full: 1 connections";
@@ -34,10 +34,11 @@ fn a_full_server_says_so_in_every_dialect<E: Engine>() {
     }
 }
 
-/// Several times more than may wait for one, in few writes; and everybody reads all the time. (On threads, what is said to
-/// somebody whose thread waits for the service has to wait, too.)
+/// The members send several times the write buffer's limit in few writes, and all of them read all
+/// the time. (Reactor only: on `Threaded`, output for a member whose thread waits for the service
+/// has to wait, too.)
 #[test]
-fn whoever_reads_is_not_disconnected_for_what_a_crowd_says_at_once() {
+fn a_reading_member_survives_a_burst_of_a_crowd() {
     const SPEAKERS: usize = 20;
     const EACH: usize = 20;
     let rules = ChatRules { messages_per_second: 0, announce_up_to: 0, ..ChatRules::default() };
@@ -49,7 +50,7 @@ fn whoever_reads_is_not_disconnected_for_what_a_crowd_says_at_once() {
         .map(|_| {
             let mut speaker = TcpStream::connect(hall.json).unwrap();
             speaker.write_all(&frame).unwrap();
-            // What it is told it takes, or it would be held back.
+            // The member reads what it receives; otherwise the server would pause reading it.
             let mut reader = speaker.try_clone().unwrap();
             std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
             speaker

@@ -8,19 +8,19 @@ use switchboard::{Endpoint, Framing, Limits};
 
 use crate::support::{Engine, RunningEngine, listen_tcp};
 
-/// It, and where it is.
+/// The running server and its addresses.
 pub(crate) struct Hall {
     pub(crate) running: RunningEngine,
     pub(crate) json: SocketAddr,
     pub(crate) lines: SocketAddr,
     pub(crate) raw: SocketAddr,
     pub(crate) udp: SocketAddr,
-    /// The operators' own ends of their consoles.
+    /// The test's ends of the consoles.
     pub(crate) consoles: Vec<UnixStream>,
 }
 
 impl Hall {
-    /// With so many consoles.
+    /// Starts a server with this number of consoles.
     pub(crate) fn open<E: Engine>(limits: Limits, rules: ChatRules, consoles: usize) -> Self {
         let mut engine = E::with_limits(limits);
         let chat = engine.add_service("chat", Chat::new(rules));

@@ -1,4 +1,4 @@
-//! A member that speaks JSON, and keeps account of what it hears.
+//! A member that uses the JSON dialect and records the messages it receives.
 
 use std::net::{SocketAddr, TcpStream};
 
@@ -12,7 +12,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Enters the lobby under a nick.
+    /// Joins the lobby with a nick.
     pub(crate) fn enter(at: SocketAddr, nick: &str) -> Self {
         let mut member = Self::connect(at);
         member.ask(&json!({"type": "hello", "nick": nick}));
@@ -24,7 +24,7 @@ impl Member {
         Self { client: Client::connect(at) }
     }
 
-    /// One whose kernel takes little that it does not read itself.
+    /// Connects with a small receive buffer, so that unread output stays in the server.
     pub(crate) fn connect_narrow(at: SocketAddr) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
@@ -49,12 +49,12 @@ impl Member {
         self.await_event(|event| event["type"] == "joined" && event["room"] == room);
     }
 
-    /// The next event; panics at the end of the stream.
+    /// Returns the next event; panics at the end of the stream.
     pub(crate) fn event(&mut self) -> Value {
         serde_json::from_slice(&self.client.receive()).unwrap()
     }
 
-    /// The next message, as the bytes that it came in.
+    /// Returns the bytes of the next message.
     pub(crate) fn message_bytes(&mut self) -> Vec<u8> {
         loop {
             let payload = self.client.receive();
@@ -73,14 +73,14 @@ impl Member {
         }
     }
 
-    /// The next message's id, speaker and text. An error in its place is a failure.
+    /// Returns the next message's id, sender and text; panics at an error event.
     pub(crate) fn message(&mut self) -> (u64, String, String) {
         let event = self.await_event(|event| event["type"] == "message" || event["type"] == "error");
         message(&event).unwrap_or_else(|| panic!("{event}"))
     }
 }
 
-/// What a message says.
+/// Returns the fields of a message.
 pub(crate) fn message(event: &Value) -> Option<(u64, String, String)> {
     let text = |name: &str| event[name].as_str().map(str::to_owned);
     (event["type"] == "message").then_some((event["id"].as_u64()?, text("from")?, text("text")?))

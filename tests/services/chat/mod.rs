@@ -1,6 +1,7 @@
-//! The chat server from outside: real sockets, both engines, clients that know nothing but the bytes.
+//! The chat server from outside: real sockets, both engines, clients that share no code with it.
 //!
-//! `scripts/` holds the protocol as a table; here it is played over sockets, and beside the hub's own tests without them.
+//! `scripts/` describes the protocol. These tests run the scripts over sockets; the hub's unit
+//! tests run them without.
 
 #[allow(dead_code, reason = "the hub's own tests read it, too")]
 #[path = "../../support/script.rs"]

@@ -1,7 +1,8 @@
-//! Every script of `scripts/` that needs neither another clock nor other machines, over real sockets.
+//! Runs over real sockets every script of `scripts/` that needs neither a virtual clock nor another
+//! machine.
 //!
-//! That somebody hears nothing cannot be waited for. But nobody may hear anything that its script does not say, up to the end of the
-//! server, and there all that was sent is read.
+//! A test cannot wait for the absence of output. Instead, each client reads to the end of the
+//! server, and any output that its script does not expect is a failure.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,10 +19,10 @@ use super::script::{ClientKind, Script, ScriptAction, ScriptStep};
 use crate::support::{Engine, GUARD, conformance, encode_frame};
 
 conformance! {
-    every_script_holds,
+    every_script_passes,
 }
 
-fn every_script_holds<E: Engine>() {
+fn every_script_passes<E: Engine>() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/chat/scripts");
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
@@ -53,34 +54,35 @@ fn play<E: Engine>(script: &Script) {
             ScriptAction::Connect(kind, from) => {
                 peers.insert(client, Peer::connect(&mut hall, *kind, *from));
             }
-            ScriptAction::Send(bytes) => peers.get_mut(&**client).expect(&at).say(bytes),
+            ScriptAction::Send(bytes) => peers.get_mut(&**client).expect(&at).send(bytes),
             ScriptAction::Expect(expected) => {
-                let heard = peers.get_mut(&**client).expect(&at).hear();
+                let heard = peers.get_mut(&**client).expect(&at).receive();
                 let heard = heard.unwrap_or_else(|what| panic!("{at}: {what} instead of {expected:?}"));
                 assert!(expected.matches(&heard), "{at}: hears {}", String::from_utf8_lossy(&heard));
             }
             ScriptAction::ExpectEnd => {
-                let heard = peers.remove(&**client).expect(&at).hear();
-                assert_eq!(heard, Err(Nothing::End), "{at}: is still connected");
+                let heard = peers.remove(&**client).expect(&at).receive();
+                assert_eq!(heard, Err(NoMessage::End), "{at}: is still connected");
             }
             ScriptAction::Close => drop(peers.remove(&**client)),
             ScriptAction::ExpectNothing | ScriptAction::AdvanceClock(_) => {}
         }
     }
     hall.running.handle.drain();
-    // Datagrams come last: that none is left is known when the server has ended.
+    // UDP clients come last: only after the server has ended is it certain that no datagram is
+    // left.
     let (by_datagram, connected): (Vec<_>, Vec<_>) =
         peers.into_iter().partition(|(_, peer)| peer.kind == ClientKind::Udp);
     for (client, peer) in connected {
-        peer.hear_the_end(&format!("{}, at its end: {client}", script.name));
+        peer.expect_end(&format!("{}, at its end: {client}", script.name));
     }
     hall.running.join();
     for (client, peer) in by_datagram {
-        peer.hear_the_end(&format!("{}, at its end: {client}", script.name));
+        peer.expect_end(&format!("{}, at its end: {client}", script.name));
     }
 }
 
-/// Somebody in a script.
+/// A client in a script.
 struct Peer {
     kind: ClientKind,
     line: Line,
@@ -92,14 +94,14 @@ enum Line {
     Console(BufReader<UnixStream>),
 }
 
-/// What is heard when nothing is.
+/// The reason why a client has received no message.
 #[derive(Debug, PartialEq, Eq)]
-enum Nothing {
+enum NoMessage {
     End,
     Yet,
 }
 
-impl std::fmt::Display for Nothing {
+impl std::fmt::Display for NoMessage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if *self == Self::End { "the end" } else { "nothing" })
     }
@@ -126,7 +128,7 @@ impl Peer {
         Self { kind, line }
     }
 
-    fn say(&mut self, bytes: &[u8]) {
+    fn send(&mut self, bytes: &[u8]) {
         let framing = match self.kind {
             ClientKind::Json => "u32be",
             ClientKind::Lines | ClientKind::Console => "lines",
@@ -140,16 +142,16 @@ impl Peer {
         }
     }
 
-    /// The next frame, line or datagram.
-    fn hear(&mut self) -> Result<Vec<u8>, Nothing> {
+    /// Returns the next frame, line or datagram.
+    fn receive(&mut self) -> Result<Vec<u8>, NoMessage> {
         match &mut self.line {
             Line::Udp(socket) => {
                 let mut datagram = vec![0; 64 * 1024];
                 match socket.recv(&mut datagram) {
                     Ok(bytes) => Ok(datagram[..bytes].to_vec()),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => Err(Nothing::Yet),
-                    // The server's socket is closed by the time that its end is looked for.
-                    Err(error) if error.kind() == ErrorKind::ConnectionRefused => Err(Nothing::Yet),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => Err(NoMessage::Yet),
+                    // The server's socket is already closed when the test looks for its end.
+                    Err(error) if error.kind() == ErrorKind::ConnectionRefused => Err(NoMessage::Yet),
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -159,20 +161,20 @@ impl Peer {
         }
     }
 
-    /// Nothing more comes but the server's goodbye, where there is one.
-    fn hear_the_end(mut self, at: &str) {
+    /// Checks that only the server's `bye` follows, if its dialect has one.
+    fn expect_end(mut self, at: &str) {
         let (goodbye, nothing) = match &self.line {
             Line::Tcp(_) if self.kind == ClientKind::Json => {
-                (Some(r#"{"type":"bye","reason":"server is shutting down"}"#), Nothing::End)
+                (Some(r#"{"type":"bye","reason":"server is shutting down"}"#), NoMessage::End)
             }
-            Line::Tcp(_) => (Some("* bye: server is shutting down"), Nothing::End),
-            Line::Console(_) => (None, Nothing::End),
+            Line::Tcp(_) => (Some("* bye: server is shutting down"), NoMessage::End),
+            Line::Console(_) => (None, NoMessage::End),
             Line::Udp(socket) => {
                 socket.set_nonblocking(true).unwrap();
-                (None, Nothing::Yet)
+                (None, NoMessage::Yet)
             }
         };
-        let mut hear = || self.hear().map(|heard| String::from_utf8_lossy(&heard).into_owned());
+        let mut hear = || self.receive().map(|heard| String::from_utf8_lossy(&heard).into_owned());
         if let Some(goodbye) = goodbye {
             assert_eq!(hear(), Ok(goodbye.to_owned()), "{at}");
         }
@@ -192,12 +194,12 @@ impl Line {
     }
 }
 
-fn frame(stream: &mut impl Read) -> Result<Vec<u8>, Nothing> {
+fn frame(stream: &mut impl Read) -> Result<Vec<u8>, NoMessage> {
     let mut head = [0; 4];
     match stream.read(&mut head[..1]) {
-        Ok(0) => return Err(Nothing::End),
+        Ok(0) => return Err(NoMessage::End),
         Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(Nothing::Yet),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(NoMessage::Yet),
         Err(error) => panic!("{error}"),
     }
     stream.read_exact(&mut head[1..]).unwrap();
@@ -206,15 +208,15 @@ fn frame(stream: &mut impl Read) -> Result<Vec<u8>, Nothing> {
     Ok(payload)
 }
 
-fn text_line(stream: &mut impl BufRead) -> Result<Vec<u8>, Nothing> {
+fn text_line(stream: &mut impl BufRead) -> Result<Vec<u8>, NoMessage> {
     let mut line = Vec::new();
     match stream.read_until(b'\n', &mut line) {
-        Ok(0) => Err(Nothing::End),
+        Ok(0) => Err(NoMessage::End),
         Ok(_) => {
             assert_eq!(line.pop(), Some(b'\n'), "a line that is not ended: {}", String::from_utf8_lossy(&line));
             Ok(line)
         }
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(Nothing::Yet),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(NoMessage::Yet),
         Err(error) => panic!("{error}"),
     }
 }

@@ -1,6 +1,8 @@
-//! Two hundred in a room, and one of them never reads: the others hear everything, in order, whatever the policy is about it.
+//! Two hundred members in a room, one of which never reads: with every policy the others receive
+//! all messages in order.
 //!
-//! To fill what lies between, that one sits in a second room, too, where much is said to few.
+//! The slow member is in a second room, too, where few members receive many messages, to fill the
+//! socket buffers.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,9 +16,9 @@ use super::member::{Member, message};
 use crate::support::{Engine, conformance};
 
 conformance! {
-    who_never_reads_is_disconnected_and_the_others_see_it_leave,
-    who_did_not_read_learns_how_much_of_the_newest_it_missed,
-    who_did_not_read_learns_how_much_of_the_oldest_it_missed,
+    a_member_that_never_reads_is_disconnected,
+    drop_newest_reports_the_missed_messages,
+    drop_oldest_reports_the_missed_messages,
 }
 
 const OTHERS: usize = 199;
@@ -26,13 +28,13 @@ fn limits(slow_consumer: SlowConsumer) -> Limits {
     Limits { slow_consumer, max_write_buffer_bytes: 512 * 1024, ..Limits::default() }
 }
 
-/// Everybody, where they belong.
+/// The members of both rooms.
 struct Crowd {
     hall: Hall,
     speaker: Member,
     others: Vec<Member>,
     slow: Member,
-    /// How much has been said in each room.
+    /// The number of messages sent in each room.
     said: BTreeMap<&'static str, u64>,
 }
 
@@ -49,8 +51,9 @@ impl Crowd {
         Self { hall, speaker, others, slow, said: BTreeMap::from([("lobby", 0), ("loud", 0)]) }
     }
 
-    /// Says the next thing in a room; what the speaker hears until its own word is back, that included.
-    fn say(&mut self, room: &'static str, bytes: usize) -> Vec<Value> {
+    /// Sends the next message in a room. Returns the events that the sender receives up to its own
+    /// message.
+    fn send(&mut self, room: &'static str, bytes: usize) -> Vec<Value> {
         let id = self.said.get_mut(room).unwrap();
         *id += 1;
         self.speaker.say_in(room, &format!("{id} {}", "x".repeat(bytes)));
@@ -65,7 +68,7 @@ impl Crowd {
         }
     }
 
-    /// The others have heard all that was said to them.
+    /// Checks that the other members have received all messages.
     fn check_others(&mut self) {
         let said = self.said["lobby"];
         for other in &mut self.others {
@@ -83,40 +86,40 @@ fn slow_member(at: SocketAddr) -> Member {
     slow
 }
 
-fn who_never_reads_is_disconnected_and_the_others_see_it_leave<E: Engine>() {
+fn a_member_that_never_reads_is_disconnected<E: Engine>() {
     let mut crowd = Crowd::gather::<E>(SlowConsumer::Disconnect);
     let left = json!({"type": "left", "room": "loud", "nick": "slow"});
     let mut has_left = false;
     while !has_left {
         assert!(crowd.said["loud"] < 2_000, "it was never disconnected");
-        // On threads its end may be told at any time, now as well as later.
-        has_left |= crowd.say("lobby", 1).contains(&left);
+        // On `Threaded` the leave event may come at any time from now on.
+        has_left |= crowd.send("lobby", 1).contains(&left);
         for _ in 0..5 {
-            has_left |= crowd.say("loud", LOUD_BYTES).contains(&left);
+            has_left |= crowd.send("loud", LOUD_BYTES).contains(&left);
         }
     }
-    crowd.say("lobby", 1);
+    crowd.send("lobby", 1);
     crowd.check_others();
     let Crowd { hall, speaker, others, slow, .. } = crowd;
     drop((speaker, others, slow));
     hall.running.drain();
 }
 
-fn who_did_not_read_learns_how_much_of_the_newest_it_missed<E: Engine>() {
-    who_did_not_read_learns_how_much_it_missed::<E>(SlowConsumer::DropNewest);
+fn drop_newest_reports_the_missed_messages<E: Engine>() {
+    slow_member_learns_what_it_missed::<E>(SlowConsumer::DropNewest);
 }
 
-fn who_did_not_read_learns_how_much_of_the_oldest_it_missed<E: Engine>() {
-    who_did_not_read_learns_how_much_it_missed::<E>(SlowConsumer::DropOldest);
+fn drop_oldest_reports_the_missed_messages<E: Engine>() {
+    slow_member_learns_what_it_missed::<E>(SlowConsumer::DropOldest);
 }
 
-fn who_did_not_read_learns_how_much_it_missed<E: Engine>(policy: SlowConsumer) {
+fn slow_member_learns_what_it_missed<E: Engine>(policy: SlowConsumer) {
     let mut crowd = Crowd::gather::<E>(policy);
     while crowd.hall.running.counters()["frames_dropped"] < 30 {
         assert!(crowd.said["loud"] < 2_000, "nothing was dropped");
-        crowd.say("lobby", 1);
+        crowd.send("lobby", 1);
         for _ in 0..5 {
-            crowd.say("loud", LOUD_BYTES);
+            crowd.send("loud", LOUD_BYTES);
         }
     }
     crowd.check_others();
@@ -131,15 +134,15 @@ fn who_did_not_read_learns_how_much_it_missed<E: Engine>(policy: SlowConsumer) {
         assert_eq!(account.first_announced, account.first_missing, "{room}");
     }
     assert!(accounts["loud"].missed >= 20, "it did miss something");
-    // It is as live as the others.
-    crowd.say("lobby", 1);
+    // The slow member is an ordinary member again.
+    crowd.send("lobby", 1);
     assert_eq!(crowd.slow.message().0, crowd.said["lobby"]);
     let Crowd { hall, speaker, others, slow, .. } = crowd;
     drop((speaker, others, slow));
     hall.running.drain();
 }
 
-/// What the slow one makes of a room.
+/// The slow member's account of a room.
 #[derive(Default)]
 struct Account {
     heard: u64,
@@ -161,7 +164,7 @@ impl Account {
             let first = event["first"].as_u64().unwrap();
             self.missed += event["count"].as_u64().unwrap();
             self.first_announced.get_or_insert(first);
-            // What was dropped last may be followed by nothing that shows it.
+            // A drop at the end may have no later message that reveals it.
             if first == self.latest + 1 {
                 self.first_missing.get_or_insert(first);
             }

@@ -7,7 +7,7 @@ use crate::support::{Engine, conformance};
 conformance! {
     the_first_message_is_greeted_and_then_the_server_closes,
     a_template_says_where_the_message_stands,
-    the_template_is_written_in_the_encoding_and_the_message_stays_as_it_is,
+    the_template_is_encoded_and_the_message_is_not,
 }
 
 fn the_first_message_is_greeted_and_then_the_server_closes<E: Engine>() {
@@ -17,7 +17,7 @@ fn the_first_message_is_greeted_and_then_the_server_closes<E: Engine>() {
     }
     assert_eq!(datagram(stand.udp, b"zoe"), b"hello zoe");
     assert_eq!(datagram(stand.udp, b""), b"hello ");
-    // Whoever says nothing is told nothing.
+    // A client that sends no message gets no greeting.
     let mut silent = Raw::connect(stand.tcp);
     silent.says_no_more();
     assert_eq!(silent.rest(), b"");
@@ -32,7 +32,7 @@ fn a_template_says_where_the_message_stands<E: Engine>() {
     }
 }
 
-fn the_template_is_written_in_the_encoding_and_the_message_stays_as_it_is<E: Engine>() {
+fn the_template_is_encoded_and_the_message_is_not<E: Engine>() {
     let gbk: TextEncoding = "gbk".parse().unwrap();
     let stand = stand::<E>(Greet::new("你好 {}", gbk).unwrap());
     for message in [&b"\xce\xd2"[..], b"\xff\xff"] {

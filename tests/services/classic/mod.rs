@@ -1,4 +1,5 @@
-//! The classic services as programs written with nothing but a socket library see them: bytes there, bytes back, on both engines.
+//! The classic services as a plain socket program sees them: bytes sent, bytes received, on both
+//! engines.
 
 mod clock;
 mod greet;

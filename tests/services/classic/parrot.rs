@@ -19,7 +19,7 @@ fn it_says_what_it_was_told_by_whomever<E: Engine>() {
     assert_eq!(one.ask(b"alpha"), b"alpha", "nothing else was ever said");
     let mut told = BTreeSet::from([b"alpha".to_vec()]);
     let mut heard = BTreeSet::new();
-    // The chance that one of them is never heard in so many tries is less than one in 10^80.
+    // The probability that one message is never the reply in this many tries is below 10^-80.
     for number in 0..2000 {
         let message = format!("message {}", number % 10).into_bytes();
         told.insert(message.clone());

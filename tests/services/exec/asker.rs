@@ -113,7 +113,8 @@ impl Asker {
         assert_eq!(self.message(), b"", "an end was expected");
     }
 
-    /// What one read gives. The end of a child may interrupt it (socket(7): with a time limit it is not begun again).
+    /// Returns the bytes of one read. The end of a child may interrupt it; a read with a timeout is
+    /// not restarted (signal(7)).
     fn message(&mut self) -> Vec<u8> {
         let mut bytes = [0; 64];
         loop {

@@ -16,13 +16,13 @@ use crate::support::GUARD;
 pub(crate) struct Fifo {
     pub(crate) path: PathBuf,
     file: File,
-    /// Keeps it from ending while nobody else has it open.
+    /// An open writing end, which keeps the FIFO from reporting its end.
     _held: Option<File>,
     unread: Vec<u8>,
 }
 
 impl Fifo {
-    /// One that ends with those who write to it.
+    /// Opens a FIFO that ends when its last writer closes it.
     pub(crate) fn new(folder: &Path, name: &str) -> Self {
         let path = make(folder, name);
         let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().try_into().unwrap();
@@ -30,7 +30,7 @@ impl Fifo {
         Self { path, file, _held: None, unread: Vec::new() }
     }
 
-    /// One that many write to, one after the other.
+    /// Opens a FIFO that many writers use, one after the other.
     pub(crate) fn lasting(folder: &Path, name: &str) -> Self {
         let fifo = Self::new(folder, name);
         let held = OpenOptions::new().write(true).open(&fifo.path).unwrap();
@@ -41,7 +41,7 @@ impl Fifo {
         self.path.display().to_string()
     }
 
-    /// The next line.
+    /// Returns the next line.
     pub(crate) fn line(&mut self) -> String {
         loop {
             if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
@@ -53,7 +53,7 @@ impl Fifo {
         }
     }
 
-    /// Waits until all are gone who had it open, of whom there has to have been one by now.
+    /// Waits until every writer has closed it. At least one must have opened it before.
     pub(crate) fn expect_end(&mut self) {
         loop {
             assert!(self.wait(GUARD), "somebody still holds the FIFO");
@@ -63,7 +63,7 @@ impl Fifo {
         }
     }
 
-    /// Whether nothing comes for `window`.
+    /// Returns true if no byte arrives for `window`.
     pub(crate) fn receives_nothing_for(&mut self, window: Duration) -> bool {
         self.unread.is_empty() && !self.wait(window)
     }
@@ -86,18 +86,18 @@ impl Fifo {
     }
 }
 
-/// Makes a FIFO that a command waits to read from until it is [released](release).
+/// Creates a FIFO that a command waits to read from until it is [released](release).
 pub(crate) fn make(folder: &Path, name: &str) -> PathBuf {
     let path = folder.join(name);
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     path
 }
 
-/// Lets whoever waits to read from `path`, or is about to, go on.
+/// Releases the process that reads from `path` or is about to.
 pub(crate) fn release(path: &Path) {
     let (opened, opens) = channel();
     let path = path.to_owned();
-    // It waits for the reader.
+    // Opening for writing waits for the reader.
     std::thread::spawn(move || {
         drop(OpenOptions::new().write(true).open(path).unwrap());
         let _ = opened.send(());

@@ -1,4 +1,5 @@
-//! Nothing in a command line is interpreted: it never makes a program run that was not allowed, nor a file.
+//! No shell interprets a command line: it never runs a program that is not allowed, and never
+//! creates a file.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,13 +15,13 @@ use crate::support::{Engine, conformance, encode_frame};
 conformance! {
     what_a_shell_would_interpret_is_an_argument,
     a_program_goes_by_its_own_name_alone,
-    lines_that_are_too_long_are_refused_and_what_follows_is_not_run,
+    too_long_lines_are_rejected_and_the_rest_is_not_run,
     a_browser_is_sent_away_before_it_comes_to_the_point,
     thousands_of_words_are_words,
     commands_see_nothing_of_ours,
 }
 
-/// Prints each argument on a line of its own, between brackets, so that nothing is lost between them.
+/// Prints each argument between brackets on a separate line, so that every byte of it is visible.
 fn arguments(addr: SocketAddr, rest: &str) -> String {
     Asker::connect(addr).ask(format!("printf '[%s]\\n' {rest}"))
 }
@@ -123,8 +124,8 @@ fn a_program_goes_by_its_own_name_alone<E: Engine>() {
     running.drain();
 }
 
-fn lines_that_are_too_long_are_refused_and_what_follows_is_not_run<E: Engine>() {
-    // Framed, because what one read gives of so much is nobody's to say.
+fn too_long_lines_are_rejected_and_the_rest_is_not_run<E: Engine>() {
+    // Framed, because the size of one read of this much data is not predictable.
     let (running, addr) = open_framed::<E>(allowing(&["touch"]), Framing::U32BE);
     let folder = tempfile::tempdir().unwrap();
     let canary = folder.path().join("canary");
@@ -189,7 +190,7 @@ fn commands_see_nothing_of_ours<E: Engine>() {
     assert!(variables.contains("PATH="));
     assert_eq!(asker.ask("cat"), "", "there is no input");
     if Path::new("/proc/self/fd").exists() {
-        // Only what whoever started the tests leaves open to everybody.
+        // Descriptors that the parent of the tests has left open are allowed.
         let ours = Command::new("ls").arg("/proc/self/fd").stdin(Stdio::null()).output().unwrap().stdout;
         assert_eq!(asker.ask("ls /proc/self/fd").as_bytes(), ours);
     }

@@ -107,7 +107,8 @@ fn who_has_said_all_still_gets_an_answer<E: Engine>() {
 }
 
 fn nothing_is_left_when_the_engine_has_stopped<E: Engine>() {
-    // Where a connection's thread does its work, an engine that is stopped at once waits for it, and it ends in its own time.
+    // On `Threaded` the connection's thread runs the command, so a stopped engine waits for the
+    // command's end.
     for drain in [false, true] {
         let (running, addr) = open::<E>(ExecRules { timeout: Duration::from_secs(1), ..shell() });
         let folder = tempfile::tempdir().unwrap();
@@ -151,7 +152,8 @@ fn a_drain_ends_what_runs_and_what_waits_and_all_are_answered<E: Engine>() {
     assert!(!canary.exists());
 }
 
-/// On the reactor alone: on `Threaded` a connection's thread is busy with its command, and hears of nothing meanwhile.
+/// Reactor only: on `Threaded` the connection's thread is busy with its command and notices no
+/// event.
 mod on_the_reactor_alone {
     use super::*;
 

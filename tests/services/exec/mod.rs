@@ -1,7 +1,7 @@
 //! Exec from outside: real commands, plain sockets, both engines.
 //!
-//! What a command does, it does to FIFOs and files of the test, so that nothing is waited for by the clock: a FIFO that ends
-//! tells that all who held it are gone.
+//! The commands write to FIFOs and files of the test, so that no test waits for a fixed time: the
+//! end of a FIFO shows that every process that held it has ended.
 
 mod asker;
 mod dialects;

@@ -1,4 +1,4 @@
-//! What runs beside what, and in which order it is answered.
+//! Concurrency of commands and the order of their answers.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +19,7 @@ conformance! {
     no_more_run_at_once_than_may,
 }
 
-/// A command that says that it has begun and waits for its gate.
+/// A command that reports its start and then waits for its gate.
 struct Held {
     begun: Fifo,
     gates: Vec<PathBuf>,

@@ -1,4 +1,4 @@
-//! Where a token is wanted.
+//! Requests with and without the token.
 
 use switchboard::services::exec::{ExecDialect, ExecRules};
 

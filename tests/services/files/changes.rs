@@ -8,7 +8,8 @@ use switchboard::Limits;
 use super::depot::{Depot, ask, hear, noise, read_all, receive_bytes};
 use crate::support::{Engine, conformance};
 
-/// More than sockets and queues hold, so that most of it is still to be read when the first of it arrives.
+/// More bytes than sockets and queues hold, so that most of the file is unread when its first bytes
+/// arrive.
 const SIZE: usize = 48 * 1024 * 1024;
 
 conformance! {

@@ -1,4 +1,4 @@
-//! A directory served on an engine: a port for each dialect, and an echo beside them on the same engine.
+//! A files service on an engine, with a port for each dialect, and an echo service beside it.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::support::{Client, Engine, GUARD, RunningEngine, listen_tcp};
 
-/// What stands outside the root, and must never be sent.
+/// The content outside of the root, which must never be sent.
 pub(crate) const CANARY: &[u8] = b"the canary is outside";
 
 /// It, and where it is.
@@ -104,7 +104,7 @@ pub(crate) fn receive(client: &mut Client) -> (Value, Vec<u8>) {
     (head, bytes)
 }
 
-/// So many bytes of a file, in frames that are no larger than they may be.
+/// Reads this many bytes of a file and checks the size of each frame.
 pub(crate) fn receive_bytes(client: &mut Client, wanted: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while bytes.len() < wanted {

@@ -1,4 +1,4 @@
-//! Many and large downloads: what they cost, and whom they hold up.
+//! Many and large downloads: their memory, and their effect on other connections.
 
 use std::fs::File;
 use std::io::Read;

@@ -17,7 +17,7 @@ conformance! {
     a_download_goes_on_at_any_offset,
     what_is_no_request_is_answered_and_the_connection_goes_on,
     answers_keep_the_order_of_their_requests,
-    what_waits_is_bounded_and_nothing_is_left_without_its_answer,
+    queued_requests_are_bounded_and_all_are_answered,
     who_asks_no_more_is_answered_to_the_end,
     a_checksum_is_taken_once,
     a_framing_that_cannot_carry_a_piece_is_not_served,
@@ -96,7 +96,7 @@ fn answers_keep_the_order_of_their_requests<E: Engine>() {
     assert!(receive(&mut client).1 == large);
 }
 
-fn what_waits_is_bounded_and_nothing_is_left_without_its_answer<E: Engine>() {
+fn queued_requests_are_bounded_and_all_are_answered<E: Engine>() {
     const REQUESTS: usize = 5000;
     let depot = Depot::open::<E>(Limits::default());
     let content = noise(PIECE as usize + 1, 4);
@@ -104,7 +104,7 @@ fn what_waits_is_bounded_and_nothing_is_left_without_its_answer<E: Engine>() {
     let mut client = depot.dial();
     let sender = Client::new(client.socket().try_clone().unwrap());
     let sending = std::thread::spawn(move || {
-        // The number in an offset's place tells one request from another.
+        // The offset identifies each request.
         (0..REQUESTS).for_each(|number| ask(&sender, "x", number as u64 % 1000));
         sender.finish();
     });

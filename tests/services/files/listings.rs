@@ -1,4 +1,4 @@
-//! What a listing tells, and what it leaves out.
+//! The content of a listing, and what it leaves out.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,4 +1,4 @@
-//! The files service from outside: real sockets, both engines, clients that know nothing but the bytes.
+//! The files service from outside: real sockets, both engines, clients that share no code with it.
 
 mod changes;
 mod depot;

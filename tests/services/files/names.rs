@@ -83,7 +83,7 @@ conformance! {
     names_that_lead_nowhere_or_elsewhere_are_refused,
     names_are_taken_literally,
     a_name_that_is_no_text_is_served_plainly,
-    a_line_ending_after_a_plain_name_is_left_out_where_it_belongs_to_no_name,
+    a_line_ending_after_a_plain_name_is_ignored,
     a_directory_that_becomes_a_link_meanwhile_leads_nowhere,
     a_root_that_is_renamed_is_served_on,
 }
@@ -184,7 +184,7 @@ fn a_name_that_is_no_text_is_served_plainly<E: Engine>() {
     assert_eq!(hear(&mut client)["files"].as_array().unwrap().len(), 3, "what cannot be asked for is not listed");
 }
 
-fn a_line_ending_after_a_plain_name_is_left_out_where_it_belongs_to_no_name<E: Engine>() {
+fn a_line_ending_after_a_plain_name_is_ignored<E: Engine>() {
     let depot = furnished::<E>();
     depot.put("a.txt\n", b"with a line feed");
     depot.put("sub/b.txt\n", b"with one, too");

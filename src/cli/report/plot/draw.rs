@@ -16,7 +16,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontFamily, IntoTextStyle, RGBColor, TextStyle};
 
 use super::axis::AxisRange;
-use super::{Plot, Series, SpreadShape, color};
+use super::color;
+use super::data::{Plot, Series, SpreadShape};
 
 /// Size of a drawing. plotters works in whole units, so a unit is half a CSS pixel.
 pub(super) const WIDTH: u32 = 1720;
