@@ -300,7 +300,7 @@ fn console_needs_no_thread_on_the_reactor() {
     running.drain();
 }
 
-/// Counts the descriptors that the epoll instances of this process watch (proc_pid_fdinfo(5)).
+/// Counts the descriptors that the epoll instances of this process watch (`proc_pid_fdinfo(5)`).
 fn watched_descriptors() -> usize {
     let infos = fs::read_dir("/proc/self/fdinfo").unwrap();
     let texts = infos.filter_map(|info| fs::read_to_string(info.unwrap().path()).ok());
