@@ -148,7 +148,7 @@ impl<S: Stream> Connection<S> {
                     self.flags.readable = false;
                 }
                 self.decoder.filled(bytes.min(direct));
-                self.timestamps.bytes_received(worker.clock.moment);
+                self.timestamps.bytes_received(worker.clock.timestamp);
                 worker.stats.bytes_in += bytes as u64;
                 ReadOutcome::Bytes { total: bytes, buffered: bytes.saturating_sub(direct) }
             }
@@ -206,7 +206,7 @@ impl<S: Stream> Connection<S> {
                 Err(error) => break DispatchOutcome::Failed(CloseReason::BadFrame(error)),
             }
         };
-        self.timestamps.frames_decoded(completed, self.decoder.unfinished_bytes().is_some(), worker.clock.moment);
+        self.timestamps.frames_decoded(completed, self.decoder.unfinished_bytes().is_some(), worker.clock.timestamp);
         outcome
     }
 

@@ -9,7 +9,7 @@ use crate::engine::limits::Limits;
 use crate::frame::BatchId;
 use crate::frame::{Batch, BufferPool, Framing};
 use crate::service::CloseReason;
-use crate::service::context::{Clock, Context, PendingActions};
+use crate::service::context::{Context, PendingActions, TurnTime};
 use crate::service::reply_buffer::ReplySource;
 use crate::service::time::Timestamp;
 use crate::service::{ConnId, Peer, Service, ServiceId};
@@ -25,7 +25,7 @@ impl Service for EchoService {
 const ID: ConnId = ConnId(1 << 40);
 
 fn worker_context(limits: Limits) -> WorkerContext {
-    let clock = Clock { now: Instant::now(), moment: Timestamp::START };
+    let clock = TurnTime { now: Instant::now(), timestamp: Timestamp::START };
     WorkerContext::new(limits, clock, PendingActions::default(), BufferPool::default())
 }
 

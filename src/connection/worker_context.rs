@@ -5,7 +5,7 @@ use crate::engine::limits::Limits;
 use crate::engine::stats::Stats;
 use crate::frame::{BufferPool, Framing};
 use crate::service::ConnId;
-use crate::service::context::{Clock, Context, PendingActions, ReplyTo};
+use crate::service::context::{Context, PendingActions, ReplyTo, TurnTime};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
 
 /// The limits, clock, counters and scratch buffers of one engine thread.
@@ -14,7 +14,7 @@ use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
 /// it.
 pub(crate) struct WorkerContext {
     pub(crate) limits: Limits,
-    pub(crate) clock: Clock,
+    pub(crate) clock: TurnTime,
     /// Replies of the current step that are not written yet.
     pub(crate) replies: ReplyBuffer,
     pub(crate) buffer_pool: BufferPool,
@@ -30,7 +30,12 @@ pub(crate) struct WorkerContext {
 }
 
 impl WorkerContext {
-    pub(crate) fn new(limits: Limits, clock: Clock, pending_actions: PendingActions, buffer_pool: BufferPool) -> Self {
+    pub(crate) fn new(
+        limits: Limits,
+        clock: TurnTime,
+        pending_actions: PendingActions,
+        buffer_pool: BufferPool,
+    ) -> Self {
         let (replies, stats, dropped) = (ReplyBuffer::default(), Stats::default(), Vec::new());
         Self { limits, clock, replies, buffer_pool, pending_actions, stats, dropped, may_borrow_request: true }
     }
@@ -46,6 +51,6 @@ impl WorkerContext {
         pending_bytes: usize,
     ) -> Context<'a> {
         let reply_to = ReplyTo::Connection { replies: &mut self.replies, framing, source, pending_bytes };
-        Context { conn, clock: self.clock, reply_to, effects: &mut self.pending_actions }
+        Context { conn, clock: self.clock, reply_to, pending: &mut self.pending_actions }
     }
 }

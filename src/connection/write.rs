@@ -41,7 +41,7 @@ impl<S: Stream> WriteHalf<'_, S> {
         let result = if self.queue.is_empty() && self.flags.writable {
             self.write_replies(source, worker)
         } else {
-            self.enqueue_replies(source, worker).and_then(|()| self.flush(worker.clock.moment, &mut worker.stats))
+            self.enqueue_replies(source, worker).and_then(|()| self.flush(worker.clock.timestamp, &mut worker.stats))
         };
         worker.replies.clear();
         result
@@ -50,7 +50,7 @@ impl<S: Stream> WriteHalf<'_, S> {
     /// Writes the replies straight to the socket. This is the common case: the queue is empty and
     /// the socket has room.
     fn write_replies(&mut self, source: ReplySource<'_>, worker: &mut WorkerContext) -> Result<(), CloseReason> {
-        let (replies, now) = (&worker.replies, worker.clock.moment);
+        let (replies, now) = (&worker.replies, worker.clock.timestamp);
         let sent = match write_reply_buffer(self.stream, replies, source) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -148,7 +148,7 @@ impl<S: Stream> Connection<S> {
             }
         }
         let sent = self.send_replies(ReplySource::NONE, worker);
-        self.begin_close(reason, worker.clock.moment);
+        self.begin_close(reason, worker.clock.timestamp);
         if sent.is_ok() {
             self.close_delivered();
         } else {
@@ -169,7 +169,7 @@ impl<S: Stream> Connection<S> {
         let mut half = self.write_half();
         let result = half.queue.enqueue_shared(batch, worker.limits.queue_bound(half.peer), &mut worker.dropped);
         let checked = half.check_enqueued(result, &mut worker.stats);
-        half.timestamps.bytes_sent(false, !half.queue.is_empty(), worker.clock.moment);
+        half.timestamps.bytes_sent(false, !half.queue.is_empty(), worker.clock.timestamp);
         checked
     }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::engine::limits::Limits;
-use crate::service::context::Work;
+use crate::service::context::JobFn;
 use crate::service::{ConnId, JobError, JobId, JobOutput, ServiceId};
 
 /// The owner of a job, to which its output goes.
@@ -42,7 +42,7 @@ impl WorkerPools {
     }
 
     /// Queues a job. Its output, or its rejection, is returned by [`take_done`](Self::take_done).
-    pub(crate) fn start(&mut self, owner: JobOwner, work: Work) {
+    pub(crate) fn start(&mut self, owner: JobOwner, work: JobFn) {
         let own = self.own.get_mut(owner.service.0).and_then(Option::as_mut);
         own.unwrap_or(&mut self.shared).start(owner, work);
     }
@@ -72,7 +72,7 @@ struct PoolShared {
 
 #[derive(Default)]
 struct PoolState {
-    queue: VecDeque<(JobOwner, Work)>,
+    queue: VecDeque<(JobOwner, JobFn)>,
     /// Outputs that the engine has not collected yet. Their number is bounded, because the engine
     /// collects on every turn.
     done: Vec<(JobOwner, JobOutput)>,
@@ -86,7 +86,7 @@ impl WorkerPool {
         Self { shared: Arc::new(shared), threads: 0, max_threads, max_queued }
     }
 
-    fn start(&mut self, owner: JobOwner, work: Work) {
+    fn start(&mut self, owner: JobOwner, work: JobFn) {
         let mut state = self.shared.lock();
         let needs_thread = state.idle <= state.queue.len() && self.threads < self.max_threads;
         if needs_thread && spawn(&self.shared, self.threads) {
@@ -127,7 +127,7 @@ impl PoolShared {
     }
 
     /// Waits for the next job; `None` if the pool is stopping.
-    fn next(&self) -> Option<(JobOwner, Work)> {
+    fn next(&self) -> Option<(JobOwner, JobFn)> {
         let mut state = self.lock();
         loop {
             if state.stopping {

@@ -58,7 +58,7 @@ impl<D: Driver> EventLoop<D> {
             "accept failed: {error}; {} pauses accepting for {ACCEPT_PAUSE:?} or until a connection closes",
             self.service_name(service)
         );
-        let at = self.worker.clock.moment + ACCEPT_PAUSE;
+        let at = self.worker.clock.timestamp + ACCEPT_PAUSE;
         self.deadlines.set(TimerId::new(at, reserved_key(number) as u64), ());
     }
 
@@ -104,7 +104,7 @@ impl<D: Driver> EventLoop<D> {
         service: ServiceId,
         framing: Framing,
     ) -> Option<usize> {
-        let now = self.worker.clock.moment;
+        let now = self.worker.clock.timestamp;
         let key = self.connections.insert(Connection::new(stream, peer, service, framing, &self.worker.limits, now));
         if let Err(error) = self.driver.register(self.connections.get_mut(key)?.stream_mut(), key) {
             log::warn!("poll registration failed: {error}; closed {} {peer}", self.service_name(service));

@@ -72,7 +72,7 @@ impl<D: Driver> EventLoop<D> {
             // One turn has queued more than the limit. Flush first: a peer that reads has room for
             // what was queued before.
             if conn.is_queue_full(&self.worker.limits)
-                && let Err(reason) = conn.flush(self.worker.clock.moment, &mut self.worker.stats)
+                && let Err(reason) = conn.flush(self.worker.clock.timestamp, &mut self.worker.stats)
             {
                 self.begin_close(id.0, reason);
                 continue;

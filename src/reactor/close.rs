@@ -14,7 +14,7 @@ impl<D: Driver> EventLoop<D> {
     /// other callback is under way.
     pub(super) fn begin_close(&mut self, key: usize, reason: CloseReason) {
         let Some(conn) = self.connections.get_mut(key) else { return };
-        let now = self.worker.clock.moment;
+        let now = self.worker.clock.timestamp;
         match conn.phase() {
             Phase::Open => {
                 let name = self.services.get(conn.service().0).map_or("", |registered| &registered.name);
@@ -115,7 +115,7 @@ impl<D: Driver> EventLoop<D> {
             }
             self.reschedule(key);
         }
-        let at = self.worker.clock.moment + self.worker.limits.drain_timeout;
+        let at = self.worker.clock.timestamp + self.worker.limits.drain_timeout;
         self.deadlines.set(TimerId::new(at, DRAIN_KEY as u64), ());
     }
 

@@ -22,7 +22,7 @@ use crate::engine::stats::Stats;
 use crate::engine::timers::Timers;
 use crate::frame::BufferPool;
 use crate::service::TimerId;
-use crate::service::context::{Clock, Context, PendingActions, ReplyTo};
+use crate::service::context::{Context, PendingActions, ReplyTo, TurnTime};
 use crate::service::reply_buffer::ReplySource;
 use crate::service::time::Timestamp;
 use crate::service::{ConnId, Service, ServiceId};
@@ -109,7 +109,7 @@ impl<D: Driver> EventLoop<D> {
             run_state: RunState::Serving,
             worker: WorkerContext::new(
                 limits,
-                Clock { now: start, moment: Timestamp::START },
+                TurnTime { now: start, timestamp: Timestamp::START },
                 PendingActions::default(),
                 BufferPool::default(),
             ),
@@ -190,7 +190,7 @@ impl<D: Driver> EventLoop<D> {
             Err(error) => return Err(error),
         };
         let now = self.driver.now(); // 3
-        self.worker.clock = Clock { now, moment: Timestamp::new(self.start, now) };
+        self.worker.clock = TurnTime { now, timestamp: Timestamp::new(self.start, now) };
         Ok(self.partial_polls == 0)
     }
 
@@ -230,7 +230,7 @@ impl<D: Driver> EventLoop<D> {
     }
 
     fn fire_timers(&mut self) {
-        let now = self.worker.clock.moment;
+        let now = self.worker.clock.timestamp;
         while let Some((id, ())) = self.deadlines.take_due(now) {
             let key = usize::try_from(id.number()).unwrap_or(usize::MAX);
             match key {
@@ -293,7 +293,7 @@ impl<D: Driver> EventLoop<D> {
         let mut cx = match connections.get_mut(id.0).filter(|conn| conn.accepts_output()) {
             Some(conn) => worker.service_context(id, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
             None => {
-                Context { conn: id, clock: worker.clock, reply_to: ReplyTo::None, effects: &mut worker.pending_actions }
+                Context { conn: id, clock: worker.clock, reply_to: ReplyTo::None, pending: &mut worker.pending_actions }
             }
         };
         callback(called.as_mut(), &mut cx);

@@ -65,7 +65,7 @@ impl<D: Driver> EventLoop<D> {
         let Some(conn) = self.connections.get_mut(key) else { return };
         if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().memory_paused {
             conn.flags().memory_paused = true;
-            conn.update_backpressure(limits, self.worker.clock.moment, &mut self.worker.stats);
+            conn.update_backpressure(limits, self.worker.clock.timestamp, &mut self.worker.stats);
             self.memory.paused.push(key);
         }
     }
@@ -109,7 +109,7 @@ impl<D: Driver> EventLoop<D> {
 
     /// Starts the grace period in which the sum may fall by itself.
     fn start_memory_grace(&mut self) {
-        let at = self.worker.clock.moment + MEMORY_GRACE;
+        let at = self.worker.clock.timestamp + MEMORY_GRACE;
         self.memory.grace_ends = Some(at);
         self.deadlines.set(TimerId::new(at, MEMORY_KEY as u64), ());
     }

@@ -12,10 +12,10 @@ impl<D: Driver> EventLoop<D> {
     pub(super) fn step(&mut self, key: usize) {
         let Some(conn) = self.connections.get_mut(key) else { return };
         conn.flags().scheduled = false;
-        if let Err(reason) = conn.flush(self.worker.clock.moment, &mut self.worker.stats) {
+        if let Err(reason) = conn.flush(self.worker.clock.timestamp, &mut self.worker.stats) {
             self.begin_close(key, reason);
         } else {
-            conn.update_backpressure(&self.worker.limits, self.worker.clock.moment, &mut self.worker.stats);
+            conn.update_backpressure(&self.worker.limits, self.worker.clock.timestamp, &mut self.worker.stats);
             if conn.take_writable_due(&self.worker.limits) && conn.phase() == Phase::Open {
                 let service = conn.service();
                 self.call_service(service, ConnId(key), |service, cx| service.on_writable(cx));
@@ -100,7 +100,7 @@ impl<D: Driver> EventLoop<D> {
             }
             self.send_replies(key, bytes);
             let Some(conn) = self.connections.get_mut(key) else { return 0 };
-            conn.update_backpressure(&self.worker.limits, self.worker.clock.moment, &mut self.worker.stats);
+            conn.update_backpressure(&self.worker.limits, self.worker.clock.timestamp, &mut self.worker.stats);
             if matches!(outcome, DispatchOutcome::InputUsed) || conn.phase() != Phase::Open {
                 return 0;
             }
@@ -152,7 +152,7 @@ impl<D: Driver> EventLoop<D> {
     /// it holds, its deadline, and whether it needs another step.
     pub(super) fn reschedule(&mut self, key: usize) {
         let Some(conn) = self.connections.get_mut(key) else { return };
-        let now = self.worker.clock.moment;
+        let now = self.worker.clock.timestamp;
         conn.update_backpressure(&self.worker.limits, now, &mut self.worker.stats);
         if conn.is_answered()
             && let Some(reason) = conn.close_reason().cloned()
@@ -186,7 +186,7 @@ impl<D: Driver> EventLoop<D> {
         let Some(conn) = self.connections.get_mut(key) else { return };
         conn.replace_timer(None);
         if let Some((at, deadline)) = conn.deadline(&self.worker.limits)
-            && at <= self.worker.clock.moment
+            && at <= self.worker.clock.timestamp
         {
             let reason = conn.timeout_reason(deadline, &self.worker.limits);
             self.begin_close(key, reason);

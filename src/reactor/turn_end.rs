@@ -75,7 +75,7 @@ impl<D: Driver> EventLoop<D> {
         for key in dirty.drain(..) {
             let Some(conn) = self.connections.get_mut(key) else { continue };
             conn.flags().dirty = false;
-            match conn.flush(self.worker.clock.moment, &mut self.worker.stats) {
+            match conn.flush(self.worker.clock.timestamp, &mut self.worker.stats) {
                 Ok(()) => self.reschedule(key),
                 Err(reason) => self.begin_close(key, reason),
             }

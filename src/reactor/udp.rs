@@ -84,7 +84,7 @@ impl<D: Driver> EventLoop<D> {
             }
             let reply_to = ReplyTo::Datagram { batch: outgoing, from };
             let mut cx =
-                Context { conn: ConnId::NONE, clock: worker.clock, reply_to, effects: &mut worker.pending_actions };
+                Context { conn: ConnId::NONE, clock: worker.clock, reply_to, pending: &mut worker.pending_actions };
             service.on_datagram(&mut cx, from, payload);
             self.apply_actions(id, ConnId::NONE);
         }

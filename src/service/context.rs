@@ -22,16 +22,16 @@ use crate::net::udp_batch::SendBatch;
 /// The interface to the engine during one callback.
 pub struct Context<'a> {
     pub(crate) conn: ConnId,
-    pub(crate) clock: Clock,
+    pub(crate) clock: TurnTime,
     pub(crate) reply_to: ReplyTo<'a>,
-    pub(crate) effects: &'a mut PendingActions,
+    pub(crate) pending: &'a mut PendingActions,
 }
 
 /// The time of the current turn, read once.
 #[derive(Clone, Copy)]
-pub(crate) struct Clock {
+pub(crate) struct TurnTime {
     pub(crate) now: Instant,
-    pub(crate) moment: Timestamp,
+    pub(crate) timestamp: Timestamp,
 }
 
 /// The destination of a callback's replies.
@@ -99,7 +99,7 @@ pub(crate) enum Action {
     Close(ConnId, CloseReason),
     SetTimer(TimerId),
     CancelTimer(TimerId),
-    Offload(JobId, Work),
+    Offload(JobId, JobFn),
     NotifyWritable,
     Shutdown,
 }
@@ -120,7 +120,7 @@ impl<T> OneOrMany<T> {
 }
 
 /// A job: work that may block.
-pub(crate) type Work = Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>;
+pub(crate) type JobFn = Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>;
 
 impl fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,10 +183,10 @@ impl Context<'_> {
         match &mut self.reply_to {
             // Output stays in the order of the calls: this reply comes after the actions recorded
             // before it.
-            ReplyTo::Connection { framing, .. } if !self.effects.actions.is_empty() => {
+            ReplyTo::Connection { framing, .. } if !self.pending.actions.is_empty() => {
                 let mut frame = Vec::new();
                 encode(*framing, payload, &mut frame)?;
-                self.effects.actions.push(Action::Reply(frame));
+                self.pending.actions.push(Action::Reply(frame));
                 Ok(())
             }
             ReplyTo::Connection { replies, framing, source, .. } => replies.reply(*framing, payload, *source),
@@ -208,13 +208,13 @@ impl Context<'_> {
     /// closed, the payload is discarded. If its peer reads too slowly, the
     /// [`SlowConsumer`](crate::SlowConsumer) policy applies.
     pub fn send(&mut self, to: ConnId, payload: impl Into<Payload>) {
-        self.effects.actions.push(Action::Send(OneOrMany::One(to), OneOrMany::One(payload.into()), BatchId::NONE));
+        self.pending.actions.push(Action::Send(OneOrMany::One(to), OneOrMany::One(payload.into()), BatchId::NONE));
     }
 
     /// Sends `payload` to many connections. It is encoded once per framing among them, and the
     /// bytes are shared.
     pub fn broadcast(&mut self, to: &[ConnId], payload: impl Into<Payload>) {
-        self.effects.actions.push(Action::Send(
+        self.pending.actions.push(Action::Send(
             OneOrMany::Many(to.into()),
             OneOrMany::One(payload.into()),
             BatchId::NONE,
@@ -229,14 +229,14 @@ impl Context<'_> {
     /// [`on_dropped`](crate::Service::on_dropped) is called with `batch`, unless that is
     /// [`BatchId::NONE`].
     pub fn broadcast_batch(&mut self, to: &[ConnId], payloads: &[Payload], batch: BatchId) {
-        self.effects.actions.push(Action::Send(OneOrMany::Many(to.into()), OneOrMany::Many(payloads.into()), batch));
+        self.pending.actions.push(Action::Send(OneOrMany::Many(to.into()), OneOrMany::Many(payloads.into()), batch));
     }
 
     /// Sends a datagram from the UDP socket that received the current datagram; otherwise from the
     /// service's first UDP socket of the address's family. Without such a socket the datagram is
     /// discarded.
     pub fn datagram(&mut self, to: SocketAddr, payload: impl Into<Payload>) {
-        self.effects.actions.push(Action::Datagram(to, payload.into()));
+        self.pending.actions.push(Action::Datagram(to, payload.into()));
     }
 
     /// Closes this connection after its replies have been sent. `reason` appears in the log.
@@ -247,20 +247,20 @@ impl Context<'_> {
     /// Closes another connection after its queued output has been sent. `reason` appears in the
     /// log.
     pub fn close_other(&mut self, id: ConnId, reason: impl Into<Cow<'static, str>>) {
-        self.effects.actions.push(Action::Close(id, CloseReason::Service(reason.into())));
+        self.pending.actions.push(Action::Close(id, CloseReason::Service(reason.into())));
     }
 
     /// Sets a timer: [`on_timer`](crate::Service::on_timer) is called once, `after` from now. A
     /// timer set in a connection's callback is cancelled when the connection closes.
     pub fn set_timer(&mut self, after: Duration) -> TimerId {
-        let id = TimerId::new(self.clock.moment + after, self.effects.next_number());
-        self.effects.actions.push(Action::SetTimer(id));
+        let id = TimerId::new(self.clock.timestamp + after, self.pending.next_number());
+        self.pending.actions.push(Action::SetTimer(id));
         id
     }
 
     /// Cancels a timer. No effect if the timer has fired already.
     pub fn cancel_timer(&mut self, timer: TimerId) {
-        self.effects.actions.push(Action::CancelTimer(timer));
+        self.pending.actions.push(Action::CancelTimer(timer));
     }
 
     /// Runs `work` on a worker thread and passes its value to [`on_job`](crate::Service::on_job).
@@ -269,8 +269,8 @@ impl Context<'_> {
     /// On `Threaded` a connection's work runs on the connection's own thread, after the callback.
     /// The connection is neither read nor written during the work.
     pub fn offload<T: Any + Send>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> JobId {
-        let id = JobId(self.effects.next_number());
-        self.effects.actions.push(Action::Offload(id, Box::new(|| Box::new(work()))));
+        let id = JobId(self.pending.next_number());
+        self.pending.actions.push(Action::Offload(id, Box::new(|| Box::new(work()))));
         id
     }
 
@@ -278,7 +278,7 @@ impl Context<'_> {
     /// this connection is below low water, which may already be the case. A service that sends more
     /// than should be held in memory sends one piece per call.
     pub fn notify_writable(&mut self) {
-        self.effects.actions.push(Action::NotifyWritable);
+        self.pending.actions.push(Action::NotifyWritable);
     }
 
     /// Requests one call of [`on_turn_end`](crate::Service::on_turn_end) at the end of this turn,
@@ -288,11 +288,11 @@ impl Context<'_> {
     /// On `Threaded` a turn is the work that one thread does while it holds the service's lock,
     /// such as the frames of one read.
     pub fn notify_turn_end(&mut self) {
-        self.effects.turn_end_requested = true;
+        self.pending.turn_end_requested = true;
     }
 
     /// Drains the engine, as [`Handle::drain`](crate::Handle::drain) does.
     pub fn shutdown(&mut self) {
-        self.effects.actions.push(Action::Shutdown);
+        self.pending.actions.push(Action::Shutdown);
     }
 }

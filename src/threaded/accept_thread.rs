@@ -157,7 +157,7 @@ impl AcceptThread {
             notifier: self.notifier.take(),
             has_read_timeout: self.listener.sets_read_timeout(),
         };
-        pending.start(&self.worker.shared, &self.service_slot, self.worker.context.clock.moment)
+        pending.start(&self.worker.shared, &self.service_slot, self.worker.context.clock.timestamp)
     }
 
     /// Rejects a pending connection: sends it the reason and closes it, without any callback.
@@ -171,7 +171,7 @@ impl AcceptThread {
         let logged = shared.is_rejecting.swap(true, Ordering::Relaxed);
         let level = if logged { log::Level::Debug } else { log::Level::Warn };
         log::log!(level, "{} {peer} rejected: {reason}", self.service_slot.name);
-        let now = self.worker.context.clock.moment;
+        let now = self.worker.context.clock.timestamp;
         let mut conn =
             Connection::new(ConnStream::new(socket), peer, self.service_slot.id, self.framing, &shared.limits, now);
         conn.reject(reason, self.service_slot.rejection, &mut self.worker.context);

@@ -55,7 +55,7 @@ impl ConnectionThread {
                 return 0;
             }
             let context = &mut self.worker.context;
-            conn.update_backpressure(&context.limits, context.clock.moment, &mut context.stats);
+            conn.update_backpressure(&context.limits, context.clock.timestamp, &mut context.stats);
             if matches!(outcome, DispatchOutcome::InputUsed) || conn.phase() != Phase::Open {
                 return 0;
             }
@@ -133,7 +133,7 @@ impl ConnectionThread {
     }
 
     pub(super) fn fire_timers(&mut self, conn: &mut Connection<ConnStream>) {
-        for timer in self.worker.shared.timers.due(self.id, self.worker.context.clock.moment) {
+        for timer in self.worker.shared.timers.due(self.id, self.worker.context.clock.timestamp) {
             let Self { worker, service, shared_conn, id, service_slot, .. } = self;
             // Removed under the service's lock, so that a cancelled timer never fires.
             let Some(mut service) = service.lock() else { return };

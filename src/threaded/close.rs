@@ -17,7 +17,7 @@ impl ConnectionThread {
                 context.stats.faulted += fault;
                 context.stats.closed += 1 - fault;
                 log::log!(level, "{} {} closed: {reason}", self.service_slot.name, conn.peer());
-                conn.begin_close(reason, context.clock.moment);
+                conn.begin_close(reason, context.clock.timestamp);
                 self.close_pending = true;
                 // `on_close` may read the engine's statistics, so they are updated before it.
                 self.recount_memory(conn);

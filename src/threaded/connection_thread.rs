@@ -200,7 +200,7 @@ impl ConnectionThread {
     }
 
     fn wait(&mut self, wait: &SocketWait) {
-        let now = self.worker.context.clock.moment;
+        let now = self.worker.context.clock.timestamp;
         let timeout = wait.deadline.map(|at| at.saturating_since(now));
         let is_shared = self.shared_conn.is_some();
         if self.is_busy && !is_shared && wait.in_read && !wait.write && timeout.is_none_or(|time| time > READ_TIMEOUT) {

@@ -46,7 +46,7 @@ impl PendingConsole {
         };
         shared.connection_slots.add_console();
         pending
-            .start(shared, service_slot, shared.clock().moment)
+            .start(shared, service_slot, shared.clock().timestamp)
             .inspect_err(|_| shared.connection_slots.release(false, Peer::Console))?;
         shared.count_console();
         let wait_guard = shared.console_writers.enter();

@@ -61,7 +61,7 @@ impl ControlThread {
             self.step_rejected();
             self.fire_timers();
             self.close_largest();
-            if self.drain_ends.is_some_and(|at| at <= self.worker.context.clock.moment) {
+            if self.drain_ends.is_some_and(|at| at <= self.worker.context.clock.timestamp) {
                 self.drain_timed_out = true;
                 self.worker.shared.advance_state(EngineState::Stopped);
             }
@@ -92,7 +92,7 @@ impl ControlThread {
             && !shared.console_writers.is_idle()
             && !shared.has_failed()
         {
-            let left = at.saturating_since(shared.clock().moment);
+            let left = at.saturating_since(shared.clock().timestamp);
             if left.is_zero() {
                 self.drain_timed_out = true;
                 shared.unflushed.fetch_add(1, Ordering::Relaxed);
@@ -117,7 +117,7 @@ impl ControlThread {
         let rejected_deadlines = self.rejected.iter().filter_map(|conn| conn.deadline(limits).map(|(at, _)| at));
         let others = [self.drain_ends, shared.timers.next_of(ConnId::NONE), shared.memory.grace_ends()];
         let next = others.into_iter().flatten().chain(rejected_deadlines).min();
-        let timeout = next.map(|at| at.saturating_since(shared.clock().moment));
+        let timeout = next.map(|at| at.saturating_since(shared.clock().timestamp));
         let mut poll_fds = vec![PollFd::new(&shared.control, PollFlags::IN)];
         poll_fds.extend(self.pipes.iter().map(|(pipe, _)| PollFd::new(pipe, PollFlags::IN)));
         poll_fds.extend(self.rejected.iter().map(|conn| {
@@ -182,7 +182,7 @@ impl ControlThread {
         let drain_timeout = shared.limits.drain_timeout;
         log::info!("draining {} connections, for at most {drain_timeout:?}", shared.connection_slots.open());
         shared.stop_accepting();
-        self.drain_ends = Some(shared.clock().moment + drain_timeout);
+        self.drain_ends = Some(shared.clock().timestamp + drain_timeout);
         self.continue_drain();
     }
 
@@ -217,7 +217,7 @@ impl ControlThread {
     }
 
     fn fire_timers(&mut self) {
-        for timer in self.worker.shared.timers.due(ConnId::NONE, self.worker.context.clock.moment) {
+        for timer in self.worker.shared.timers.due(ConnId::NONE, self.worker.context.clock.timestamp) {
             let shared = Arc::clone(&self.worker.shared);
             let Some(service_slot) = shared.timers.service_of(timer).and_then(|service| shared.service_slot(service))
             else {
@@ -240,7 +240,7 @@ impl ControlThread {
     fn step_rejected(&mut self) {
         let shared = &self.worker.shared;
         self.rejected.append(&mut lock(&shared.rejected));
-        let (now, limits) = (self.worker.context.clock.moment, &shared.limits);
+        let (now, limits) = (self.worker.context.clock.timestamp, &shared.limits);
         let stats = &mut self.worker.context.stats;
         let before = self.rejected.len();
         let mut buffer = [0; DISCARD_BUFFER_BYTES];
@@ -262,7 +262,7 @@ impl ControlThread {
     /// period. Consoles are spared.
     fn close_largest(&mut self) {
         let shared = &self.worker.shared;
-        let now = self.worker.context.clock.moment;
+        let now = self.worker.context.clock.timestamp;
         let Some(mut excess) = shared.memory.excess_bytes(now) else { return };
         let routes = shared.routes.read().unwrap_or_else(PoisonError::into_inner);
         let held = |route: &Route| route.thread_stats.held_bytes.load(Ordering::Relaxed);

@@ -36,7 +36,7 @@ impl ConnectionThread {
     #[cold]
     pub(super) fn pause_for_memory(&mut self, conn: &mut Connection<ConnStream>) {
         let Worker { shared, context, .. } = &mut self.worker;
-        let (relief, is_new) = shared.memory.begin_pressure(context.clock.moment);
+        let (relief, is_new) = shared.memory.begin_pressure(context.clock.timestamp);
         if is_new {
             log::warn!(
                 "memory limit reached: connections hold {} of {} bytes; the largest holders of {} are paused and \
@@ -50,7 +50,7 @@ impl ConnectionThread {
         let share = shared.limits.share_bytes(shared.connection_slots.open());
         if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().memory_paused {
             conn.flags().memory_paused = true;
-            conn.update_backpressure(&context.limits, context.clock.moment, &mut context.stats);
+            conn.update_backpressure(&context.limits, context.clock.timestamp, &mut context.stats);
             self.relief = relief;
         }
     }

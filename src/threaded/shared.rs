@@ -24,7 +24,7 @@ use crate::engine::setup::RegisteredService;
 use crate::engine::slab::GenerationalSlab;
 use crate::engine::stats::Stats;
 use crate::net::Notifier;
-use crate::service::context::Clock;
+use crate::service::context::TurnTime;
 use crate::service::time::Timestamp;
 use crate::service::{ConnId, Peer, ServiceId};
 
@@ -162,9 +162,9 @@ impl EngineShared {
     }
 
     #[inline]
-    pub(super) fn clock(&self) -> Clock {
+    pub(super) fn clock(&self) -> TurnTime {
         let now = Instant::now();
-        Clock { now, moment: Timestamp::new(self.started_at, now) }
+        TurnTime { now, timestamp: Timestamp::new(self.started_at, now) }
     }
 
     #[inline]

@@ -29,7 +29,7 @@ impl ConnectionThread {
         self.jobs_at_turn_start = self.worker.jobs.len();
         self.worker.context.stats.turns += 1;
         self.handle_requests(conn);
-        let now = self.worker.context.clock.moment;
+        let now = self.worker.context.clock.timestamp;
         if let Err(reason) = conn.flush(now, &mut self.worker.context.stats) {
             self.begin_close(conn, reason);
         } else {
@@ -142,7 +142,7 @@ impl ConnectionThread {
         }
         let context = &self.worker.context;
         if let Some((at, deadline)) = conn.deadline(&context.limits)
-            && at <= context.clock.moment
+            && at <= context.clock.timestamp
         {
             let reason = conn.timeout_reason(deadline, &context.limits);
             self.begin_close(conn, reason);
@@ -155,7 +155,7 @@ impl ConnectionThread {
     pub(super) fn reschedule(&mut self, conn: &mut Connection<ConnStream>) {
         loop {
             let context = &mut self.worker.context;
-            let now = context.clock.moment;
+            let now = context.clock.timestamp;
             conn.update_backpressure(&context.limits, now, &mut context.stats);
             if conn.is_answered()
                 && let Some(reason) = conn.close_reason().cloned()
@@ -217,7 +217,7 @@ impl ConnectionThread {
         let conn_deadline = conn.deadline(limits).map(|(at, _)| at);
         let timer = self.worker.has_timers.then(|| self.worker.shared.timers.next_of(self.id)).flatten();
         let lacks_notifier = conn.flags().memory_paused && self.relief.is_none();
-        let recheck = lacks_notifier.then(|| self.worker.context.clock.moment + MEMORY_RECHECK);
+        let recheck = lacks_notifier.then(|| self.worker.context.clock.timestamp + MEMORY_RECHECK);
         let deadline = [conn_deadline, timer, recheck].into_iter().flatten().min();
         SocketWait { read, in_read, write, eof: !read && !conn.flags().eof_reported, deadline }
     }
@@ -227,7 +227,7 @@ impl ConnectionThread {
         if self.worker.jobs.is_empty() || conn.phase() == Phase::Closed {
             return None;
         }
-        let now = self.worker.context.clock.moment;
+        let now = self.worker.context.clock.timestamp;
         Some(SocketWait { deadline: Some(now), ..self.next_wait(conn) })
     }
 

@@ -88,7 +88,7 @@ impl UdpThread {
             let context = &mut self.worker.context;
             let reply_to = ReplyTo::Datagram { batch: &mut self.outgoing, from };
             let mut cx =
-                Context { conn: ConnId::NONE, clock: context.clock, reply_to, effects: &mut context.pending_actions };
+                Context { conn: ConnId::NONE, clock: context.clock, reply_to, pending: &mut context.pending_actions };
             service.on_datagram(&mut cx, from, payload);
             self.worker.apply(self.service_slot.id, ConnId::NONE, None);
             self.queue_datagrams();

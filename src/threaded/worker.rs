@@ -20,7 +20,7 @@ use crate::engine::jobs::JobOwner;
 use crate::frame::Payload;
 use crate::frame::{BufferPool, SharedFrames};
 use crate::service::CloseReason;
-use crate::service::context::{Action, Context, PendingActions, ReplyTo, Work};
+use crate::service::context::{Action, Context, JobFn, PendingActions, ReplyTo};
 use crate::service::reply_buffer::ReplySource;
 use crate::service::{ConnId, JobError, JobId, JobOutput, Service, ServiceId};
 
@@ -60,7 +60,7 @@ pub(super) struct CurrentConnection<'a> {
 pub(super) struct OffloadedJob {
     service: ServiceId,
     id: JobId,
-    work: Work,
+    work: JobFn,
 }
 
 /// The id of a finished job and its output.
@@ -68,11 +68,11 @@ pub(super) type JobResult = (JobId, JobOutput);
 
 impl Worker {
     pub(super) fn new(shared: Arc<EngineShared>, thread_stats: Arc<ThreadStats>) -> Self {
-        let effects = PendingActions::numbered_by(&shared.id_counter);
+        let pending_actions = PendingActions::numbered_by(&shared.id_counter);
         let context = WorkerContext::new(
             shared.limits.clone(),
             shared.clock(),
-            effects,
+            pending_actions,
             BufferPool::with_max_bytes(BUFFER_POOL_BYTES),
         );
         let (undelivered, datagrams, jobs, engine_jobs) = (Vec::new(), Vec::new(), VecDeque::new(), Vec::new());
@@ -104,7 +104,7 @@ impl Worker {
         mut current: Option<CurrentConnection<'_>>,
         callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
     ) {
-        let WorkerContext { clock, pending_actions: effects, .. } = &mut self.context;
+        let WorkerContext { clock, pending_actions: pending, .. } = &mut self.context;
         match &current {
             Some(CurrentConnection { conn, .. }) if conn.accepts_output() => {
                 callback(
@@ -112,7 +112,7 @@ impl Worker {
                     &mut self.context.service_context(id.1, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
                 );
             }
-            _ => callback(service, &mut Context { conn: id.1, clock: *clock, reply_to: ReplyTo::None, effects }),
+            _ => callback(service, &mut Context { conn: id.1, clock: *clock, reply_to: ReplyTo::None, pending }),
         }
         self.apply(id.0, id.1, current.as_mut().map(CurrentConnection::reborrow));
         self.run_turn_end(service, id.0, current);
@@ -132,9 +132,9 @@ impl Worker {
     }
 
     fn call_on_turn_end(&mut self, service: &mut dyn Service, id: ServiceId, current: Option<CurrentConnection<'_>>) {
-        let WorkerContext { clock, pending_actions: effects, .. } = &mut self.context;
+        let WorkerContext { clock, pending_actions: pending, .. } = &mut self.context;
         let no_conn = ConnId::NONE;
-        service.on_turn_end(&mut Context { conn: no_conn, clock: *clock, reply_to: ReplyTo::None, effects });
+        service.on_turn_end(&mut Context { conn: no_conn, clock: *clock, reply_to: ReplyTo::None, pending });
         // An instance's requests belong to its connection, because only this thread has the
         // instance.
         let instance = current.as_ref().filter(|current| current.shared_conn.is_none()).map(|current| current.id);
@@ -285,7 +285,7 @@ impl Worker {
         let unsendable = self.context.replies.take_failure().map(CloseReason::UnsendableReply);
         let sent = current.conn.send_replies(ReplySource::received(current.received), &mut self.context);
         current.note_dropped(&mut self.context);
-        sent.and_then(|()| current.conn.flush(self.context.clock.moment, &mut self.context.stats))?;
+        sent.and_then(|()| current.conn.flush(self.context.clock.timestamp, &mut self.context.stats))?;
         unsendable.map_or(Ok(()), Err)
     }
 
