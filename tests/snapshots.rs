@@ -1,10 +1,11 @@
-//! What the program prints about itself, and about files that it cannot make sense of, word for word.
+//! The exact help texts of the program, and its error messages for invalid configuration files.
 //!
-//! `TRYCMD=overwrite cargo test --test snapshots` takes what it prints now for right; look at the difference before it is committed.
+//! `TRYCMD=overwrite cargo test --test snapshots` rewrites the snapshots from the current output.
+//! Review the difference before you commit it.
 
 #![cfg(all(unix, feature = "cli"))]
 
 #[test]
-fn it_prints_what_it_is_said_to_print() {
+fn output_equals_the_snapshots() {
     trycmd::TestCases::new().env("NO_COLOR", "1").env("COLUMNS", "100").case("tests/snapshots/*.trycmd");
 }

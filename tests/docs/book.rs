@@ -1,7 +1,11 @@
+//! Checks of the book in `docs/`: contents, links, snippets, and the list of limits.
+
 use std::collections::BTreeSet;
 
-use crate::{linked_files, read, root};
+use crate::markdown::linked_files;
+use crate::{read, root};
 
+/// Returns the file names of all pages in `docs/`.
 fn pages() -> Vec<String> {
     let entries = std::fs::read_dir(root().join("docs")).unwrap();
     let paths =
@@ -10,14 +14,14 @@ fn pages() -> Vec<String> {
 }
 
 #[test]
-fn every_page_is_in_the_table_of_contents_and_every_entry_is_a_page() {
+fn summary_lists_exactly_the_pages() {
     let listed: BTreeSet<_> = linked_files(&read("docs/SUMMARY.md")).into_iter().collect();
-    let written: BTreeSet<_> = pages().into_iter().filter(|name| name != "SUMMARY.md").map(Into::into).collect();
-    assert_eq!(listed, written);
+    let existing: BTreeSet<_> = pages().into_iter().filter(|name| name != "SUMMARY.md").map(Into::into).collect();
+    assert_eq!(listed, existing);
 }
 
 #[test]
-fn every_link_leads_to_a_file() {
+fn links_lead_to_files() {
     for page in pages() {
         for target in linked_files(&read(format!("docs/{page}"))) {
             assert!(root().join("docs").join(&target).exists(), "{page} links to {}", target.display());
@@ -31,7 +35,7 @@ fn every_link_leads_to_a_file() {
 }
 
 #[test]
-fn every_snippet_is_of_a_compiled_example() {
+fn snippets_are_from_compiled_examples() {
     for page in pages() {
         let text = read(format!("docs/{page}"));
         for block in text.split("```rust\n").skip(1) {
@@ -50,7 +54,7 @@ fn every_snippet_is_of_a_compiled_example() {
 }
 
 #[test]
-fn the_page_on_limits_names_every_flag_and_no_other() {
+fn limits_page_names_every_limit_flag() {
     let flags = |text: &str| -> BTreeSet<String> {
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
         words
@@ -58,12 +62,13 @@ fn the_page_on_limits_names_every_flag_and_no_other() {
             .map(str::to_owned)
             .collect()
     };
-    let manual = String::from_utf8(crate::program::run(&["serve", "--help"]).stdout).unwrap();
-    let mut known = flags(&manual);
-    for other in ["--config", "--listen", "--framing", "--engine", "--verbose", "--quiet", "--help"] {
-        assert!(known.remove(other), "{other} is not in the manual");
+    let help = String::from_utf8(crate::program::run(&["serve", "--help"]).stdout).unwrap();
+    let mut known = flags(&help);
+    for flag in ["--config", "--listen", "--framing", "--engine", "--verbose", "--quiet", "--help"] {
+        assert!(known.remove(flag), "{flag} is not in the help");
     }
-    // Services have pages of their own, and what is said about one stands under a heading of its own in the help.
+    // The flags of a service are under a heading of their own in the help and on the service's
+    // page.
     let pages = [
         ("Echo", "services"),
         ("Text", "services"),
@@ -77,7 +82,7 @@ fn the_page_on_limits_names_every_flag_and_no_other() {
         ("Chat", "chat"),
     ];
     for (heading, page) in pages {
-        let (_, below) = manual.split_once(&format!("\n{heading}:\n")).unwrap();
+        let (_, below) = help.split_once(&format!("\n{heading}:\n")).unwrap();
         let section = below.lines().take_while(|line| line.is_empty() || line.starts_with(' '));
         for flag in flags(&section.collect::<Vec<_>>().join("\n")) {
             assert!(read(format!("docs/{page}.md")).contains(&flag), "{flag} is not in docs/{page}.md");

@@ -1,29 +1,20 @@
-//! The examples as their readers start them.
+//! The examples, run as a reader starts them.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-/// Nothing waits for it to pass.
-const GUARD: Duration = Duration::from_secs(20);
+use crate::{GUARD, example_path};
 
-/// A compiled example: beside the directory of this test's own executable.
-fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().join("examples").join(name)
-}
-
-/// An example that serves, killed when the test ends.
-struct Server {
+/// A running server example. Dropping it kills the process.
+struct ExampleServer {
     child: Child,
     address: String,
 }
 
-impl Server {
+impl ExampleServer {
     fn start(name: &str) -> Self {
-        let mut child = Command::new(example(name)).arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(example_path(name)).arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().rsplit(' ').next().unwrap().to_owned();
@@ -37,49 +28,49 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for ExampleServer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-fn line(from: &mut BufReader<TcpStream>) -> String {
+fn read_line(from: &mut BufReader<TcpStream>) -> String {
     let mut line = String::new();
     from.read_line(&mut line).unwrap();
     line
 }
 
 #[test]
-fn ten_lines_shouts_back_and_closes_after_its_peer() {
-    let server = Server::start("ten_lines");
+fn ten_lines_replies_in_upper_case_and_closes() {
+    let server = ExampleServer::start("ten_lines");
     let mut client = server.connect();
     client.get_ref().write_all(b"hello\r\nlast words").unwrap();
     client.get_ref().shutdown(Shutdown::Write).unwrap();
-    let mut answers = String::new();
-    client.read_to_string(&mut answers).unwrap();
-    assert_eq!(answers, "HELLO!\nLAST WORDS!\n");
+    let mut replies = String::new();
+    client.read_to_string(&mut replies).unwrap();
+    assert_eq!(replies, "HELLO!\nLAST WORDS!\n");
 }
 
 #[test]
-fn broadcast_tells_everybody_what_anybody_says() {
-    let server = Server::start("broadcast");
+fn broadcast_sends_each_line_to_all_clients() {
+    let server = ExampleServer::start("broadcast");
     let mut first = server.connect();
     let name = first.get_ref().local_addr().unwrap();
-    assert_eq!(line(&mut first), format!("* {name} is here\n"));
+    assert_eq!(read_line(&mut first), format!("* {name} is here\n"));
     let mut second = server.connect();
     let other = second.get_ref().local_addr().unwrap();
-    assert_eq!(line(&mut second), format!("* {other} is here\n"));
-    assert_eq!(line(&mut first), format!("* {other} is here\n"));
+    assert_eq!(read_line(&mut second), format!("* {other} is here\n"));
+    assert_eq!(read_line(&mut first), format!("* {other} is here\n"));
     first.get_ref().write_all(b"good evening\n").unwrap();
     for member in [&mut first, &mut second] {
-        assert_eq!(line(member), format!("{name}: good evening\n"));
+        assert_eq!(read_line(member), format!("{name}: good evening\n"));
     }
     drop(second);
-    assert_eq!(line(&mut first), format!("* {other} has gone: the peer closed\n"));
+    assert_eq!(read_line(&mut first), format!("* {other} has gone: the peer closed\n"));
 }
 
 #[test]
-fn cutting_frames_runs() {
-    assert!(Command::new(example("cutting_frames")).stdout(Stdio::null()).status().unwrap().success());
+fn cutting_frames_exits_with_success() {
+    assert!(Command::new(example_path("cutting_frames")).stdout(Stdio::null()).status().unwrap().success());
 }

@@ -1,4 +1,5 @@
-//! The README's lobby, with its four visitors: their commands are those that are shown, and so is what one of them sees.
+//! The README's lobby example: four clients run the commands that are shown, and one of them
+//! receives the lines that are shown.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpStream, UdpSocket};
@@ -7,14 +8,14 @@ use std::process::Stdio;
 use crate::program::{Program, command};
 use crate::readme::block;
 
-fn call(address: &str, typed: &str) -> Program {
+fn start_call(address: &str, typed: &str) -> Program {
     let args = typed.strip_prefix("switchboard call chat ").unwrap();
     let args: Vec<_> = ["call", "chat", address].into_iter().chain(args.split(' ')).collect();
     Program::start(command(&args).stdin(Stdio::piped()).stdout(Stdio::piped()))
 }
 
 #[test]
-fn four_kinds_of_visitors_share_the_lobby() {
+fn lobby_example_prints_the_lines_shown() {
     let listens = ["--listen", "127.0.0.1:0", "--listen", "lines@127.0.0.1:0", "--listen", "udp:127.0.0.1:0"];
     let mut server = Program::start(command(&[&["serve", "chat"], &listens[..]].concat()).stdout(Stdio::piped()));
     let [json, lines, udp] = ["tcp", "tcp", "udp"].map(|transport| server.address(transport));
@@ -23,31 +24,31 @@ fn four_kinds_of_visitors_share_the_lobby() {
     let datagram = typed[3].strip_prefix("echo '").unwrap().split_once('\'').unwrap().0;
 
     let shown = block("text", "* you are eva");
-    let mut shown = shown.lines();
-    let mut eva = call(&json, typed[0]);
-    let mut eva_sees = |count: usize| {
+    let mut shown_lines = shown.lines();
+    let mut eva = start_call(&json, typed[0]);
+    let mut expect_shown = |count: usize| {
         for _ in 0..count {
-            assert_eq!(eva.line().as_deref(), shown.next());
+            assert_eq!(eva.line().as_deref(), shown_lines.next());
         }
     };
-    eva_sees(1);
-    let mut bob = call(&json, typed[1]);
-    eva_sees(1);
+    expect_shown(1);
+    let mut bob = start_call(&json, typed[1]);
+    expect_shown(1);
     bob.type_in("hello, everybody");
-    eva_sees(1);
+    expect_shown(1);
     assert_eq!(typed[2], "nc 127.0.0.1 8001");
     let mut nc = TcpStream::connect(lines).unwrap();
     nc.write_all(b"/nick sam\n").unwrap();
-    eva_sees(1);
+    expect_shown(1);
     nc.write_all(b"by telnet, or nearly\n").unwrap();
-    eva_sees(1);
+    expect_shown(1);
     let zoe = UdpSocket::bind("127.0.0.1:0").unwrap();
     zoe.send_to(format!("{datagram}\n").as_bytes(), udp).unwrap();
-    eva_sees(2);
+    expect_shown(2);
     bob.type_in("/msg eva who is zoe?");
-    eva_sees(1);
-    assert_eq!(shown.next(), None);
-    // The others have seen the same.
+    expect_shown(1);
+    assert_eq!(shown_lines.next(), None);
+    // The other members have received the same lines.
     assert!(BufReader::new(nc).lines().any(|line| line.unwrap() == "[lobby] zoe: hello from a datagram"));
     assert_eq!(zoe.recv(&mut [0; 100]).unwrap(), datagram.len());
 }

@@ -1,40 +1,45 @@
+//! Checks of the README: its commands run, and print what it shows.
+
 use std::io::Write;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
+use crate::markdown::blocks;
 use crate::program::{Program, command};
-use crate::{blocks, read};
+use crate::read;
 
+/// Returns the README's first code block in `language` that contains `marker`.
 pub(crate) fn block(language: &str, marker: &str) -> String {
     let readme = read("README.md");
     let found = blocks(&readme).into_iter().find(|(lang, text)| *lang == language && text.contains(marker));
     found.unwrap_or_else(|| panic!("README.md has no {language} block with '{marker}'")).1.to_owned()
 }
 
-/// The two commands are all the set-up there is. The first is run here as the program that it builds and starts, without its
-/// default ports, which may be taken; the second is what runs this test.
+/// The setup in the README is two commands. This test runs the program of the first one; the second
+/// one is the command that runs this test.
 #[test]
-fn the_set_up_is_two_commands() {
+fn setup_is_two_commands() {
     assert_eq!(block("sh", "cargo"), "cargo run --release -- serve\ncargo test");
-    assert!(read(".ci/run").contains("step cargo test\n"), "what lands is tested with the README's own command");
+    assert!(read(".ci/run").contains("step cargo test\n"), "CI runs the README's test command");
     let mut program = Program::start(command(&["serve"]).stdout(Stdio::piped()));
-    // On this machine somebody else may hold one of its ports, and then it says so.
+    // Another program may use one of the default ports; then the program prints an error.
     match program.line() {
         Some(line) => assert!(line.starts_with("listening echo tcp 127.0.0.1:"), "{line}"),
         None => assert!(program.logged("cannot listen on ").contains("stop the program that uses it")),
     }
 }
 
-/// Each `$ switchboard serve…` prints what the README shows, but for the ports, which any other program may hold.
+/// Each `$ switchboard serve…` prints the lines shown. The ports differ, because another program
+/// may use the ones shown.
 #[test]
-fn the_servers_print_what_is_shown() {
+fn serve_commands_print_the_lines_shown() {
     let readme = read("README.md");
     let sessions: Vec<_> = sessions(&readme).into_iter().filter(|(typed, _)| typed.starts_with("serve ")).collect();
     assert!(!sessions.is_empty());
     for (typed, lines) in sessions {
         let mut args: Vec<String> = typed.split(' ').map(free_port).collect();
         if !typed.contains("--listen") {
-            args.extend(any_ports_for(args[1].as_str()).iter().map(|&word| word.to_owned()));
+            args.extend(free_ports_for(args[1].as_str()).iter().map(|&arg| arg.to_owned()));
         }
         let args: Vec<_> = args.iter().map(String::as_str).collect();
         let mut program = Program::start(command(&args).stdout(Stdio::piped()));
@@ -48,8 +53,9 @@ fn the_servers_print_what_is_shown() {
     }
 }
 
-/// Listeners of the service's own kinds at ports that nobody holds.
-fn any_ports_for(service: &str) -> &'static [&'static str] {
+/// Returns arguments for listeners on free ports, of the same kinds as the service's default
+/// listeners.
+fn free_ports_for(service: &str) -> &'static [&'static str] {
     match service {
         "chat" => &["--listen", "127.0.0.1:0", "--listen", "lines@127.0.0.1:0", "--listen", "udp:127.0.0.1:0"],
         "echo" => &["--listen", "127.0.0.1:0", "--listen", "udp:127.0.0.1:0"],
@@ -57,9 +63,9 @@ fn any_ports_for(service: &str) -> &'static [&'static str] {
     }
 }
 
-/// What is typed at the two services that have to be told what they may do, and beside them, works where they are.
+/// The commands for `files` and `exec`, and the commands beside them, work.
 #[test]
-fn the_other_commands_work() {
+fn files_exec_and_other_commands_work() {
     let start = |typed: &str, own: &[&str]| {
         let args: Vec<_> = typed.split(' ').chain(own.iter().copied()).collect();
         Program::start(command(&args).stdout(Stdio::piped()))
@@ -69,11 +75,11 @@ fn the_other_commands_work() {
     let typed = |name: &str| sessions.iter().find(|(typed, _)| typed.starts_with(name)).unwrap().0;
     let own = ["--listen", "127.0.0.1:0"];
     let (mut files, mut exec) = (start(typed("serve files"), &own), start(typed("serve exec"), &own));
-    let web = web_server(b"<html>");
+    let web = start_web_server(b"<html>");
     let folder = tempfile::tempdir().unwrap();
     let script = block("sh", "call files");
     let (served, others): (Vec<_>, Vec<_>) = script.lines().partition(|line| line.contains("serve --config"));
-    assert_eq!(served, ["switchboard serve --config switchboard.toml"], "which another test does");
+    assert_eq!(served, ["switchboard serve --config switchboard.toml"], "service_pages.rs tests the configuration");
     let others = others.join("\n").replace("127.0.0.1:1111", &files.address("tcp"));
     let others = others.replace("127.0.0.1:8086", &exec.address("tcp")).replace("example.com", &web);
     let others = others.replace("switchboard ", &format!("{} ", env!("CARGO_BIN_EXE_switchboard")));
@@ -85,8 +91,8 @@ fn the_other_commands_work() {
     assert_eq!(fetched, read("docs/services.md"));
 }
 
-/// Answers one request.
-fn web_server(body: &'static [u8]) -> String {
+/// Starts a web server that replies to one request. Returns its address.
+fn start_web_server(body: &'static [u8]) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
@@ -103,13 +109,14 @@ fn web_server(body: &'static [u8]) -> String {
     address
 }
 
-/// The measurements say what the README shows, figures aside. They are made shorter here: what is tested is not the machine.
+/// The measurements print the rows that the README shows. The runs are short, because the test
+/// checks the rows and not the figures.
 #[test]
-fn the_measurements_have_the_rows_that_are_shown() {
+fn measurements_have_the_rows_shown() {
     let readme = read("README.md");
     let sessions: Vec<_> = sessions(&readme).into_iter().filter(|(typed, _)| !typed.starts_with("serve")).collect();
     assert_eq!(sessions.len(), 3, "duel, bench echo and bench chat");
-    assert!(sessions.iter().all(|(_, shown)| shown.clone().count() > 3), "each shows what it prints");
+    assert!(sessions.iter().all(|(_, shown)| shown.clone().count() > 3), "each session shows output");
     for (typed, shown) in sessions {
         let mut args: Vec<_> = typed.split(' ').collect();
         args.extend(match args[0] {
@@ -119,22 +126,22 @@ fn the_measurements_have_the_rows_that_are_shown() {
         let output = crate::program::run(&args);
         assert!(output.status.success(), "{typed}: {}", String::from_utf8_lossy(&output.stderr));
         let printed = String::from_utf8(output.stdout).unwrap();
-        let labels: Vec<_> = printed.lines().filter_map(label).collect();
-        for row in shown.filter_map(label) {
+        let labels: Vec<_> = printed.lines().filter_map(row_label).collect();
+        for row in shown.filter_map(row_label) {
             assert!(labels.contains(&row), "{typed} prints no row '{row}':\n{printed}");
         }
     }
 }
 
-/// What a row of a table is about: the words before its first wide gap, if it has one.
-fn label(line: &str) -> Option<&str> {
+/// Returns the label of a table row: the text before the first two spaces.
+fn row_label(line: &str) -> Option<&str> {
     line.split_once("  ").map(|(label, _)| label).filter(|label| !label.is_empty())
 }
 
 #[test]
-fn the_python_client_gets_its_answer() {
+fn python_client_gets_its_reply() {
     if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("not tested: there is no python3");
+        eprintln!("skipped: python3 is not installed");
         return;
     }
     let mut program = Program::serve(&["--listen", "127.0.0.1:0"]);
@@ -147,21 +154,21 @@ fn the_python_client_gets_its_answer() {
 }
 
 #[test]
-fn text_at_the_framed_port_is_told_apart_in_the_words_shown() {
+fn text_at_a_framed_port_logs_the_reason_shown() {
     let mut program = Program::serve(&["--listen", "127.0.0.1:0"]);
     let mut client = TcpStream::connect(program.address("tcp")).unwrap();
     client.write_all(b"hello\n").unwrap();
-    let words = |line: &str| line.split_once(" closed: ").unwrap().1.to_owned();
-    assert_eq!(words(&program.logged(" closed: ")), words(&block("text", " closed: ")));
+    let reason = |line: &str| line.split_once(" closed: ").unwrap().1.to_owned();
+    assert_eq!(reason(&program.logged(" closed: ")), reason(&block("text", " closed: ")));
 }
 
 #[test]
-fn the_service_shown_is_the_one_that_is_compiled() {
+fn service_shown_is_the_compiled_example() {
     let example = read("examples/ten_lines.rs");
     assert!(example.contains(&block("rust", "struct Shout")));
 }
 
-/// What is typed after `$ switchboard` in each console block, and the lines that it prints.
+/// Returns, for each console block, the arguments after `$ switchboard` and the printed lines.
 fn sessions(readme: &str) -> Vec<(&str, std::str::Lines<'_>)> {
     let consoles = blocks(readme).into_iter().filter(|(lang, _)| *lang == "console");
     consoles
@@ -172,10 +179,11 @@ fn sessions(readme: &str) -> Vec<(&str, std::str::Lines<'_>)> {
         .collect()
 }
 
-fn free_port(word: &str) -> String {
-    match word.rsplit_once(':') {
+/// Replaces the port of an address argument by 0.
+fn free_port(argument: &str) -> String {
+    match argument.rsplit_once(':') {
         Some((host, _)) => format!("{host}:0"),
-        None => word.to_owned(),
+        None => argument.to_owned(),
     }
 }
 

@@ -1,18 +1,15 @@
-//! The page that maps Python's `socket` module: everything that it promises to explain is there, its tables' rows are whole, and
-//! its programs run.
+//! Checks of `docs/sockets.md`, which maps Python's `socket` module: the calls and constants are
+//! there, the tables are complete, and the programs run.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
 
-/// Nothing waits for it to pass.
-const GUARD: Duration = Duration::from_secs(20);
+use crate::{GUARD, example_path, read, root};
 
-/// What a sockets course uses.
+/// The calls that a sockets course uses.
 const CALLS: &[&str] = &[
     "socket",
     "bind",
@@ -56,6 +53,7 @@ const CALLS: &[&str] = &[
     "inet_ntop",
 ];
 
+/// The constants that a sockets course uses.
 const CONSTANTS: &[&str] = &[
     "AF_INET",
     "AF_INET6",
@@ -76,56 +74,52 @@ const CONSTANTS: &[&str] = &[
     "IP_ADD_MEMBERSHIP",
 ];
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
 fn page() -> String {
-    std::fs::read_to_string(root().join("docs/sockets.md")).unwrap()
+    read("docs/sockets.md")
 }
 
-/// The cells of every row, without the tables' own lines.
+/// Returns the cells of every table row, without headers and separators.
 fn rows(page: &str) -> Vec<Vec<&str>> {
     let lines = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Python"));
     lines.map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
 }
 
-/// The names in backticks, up to what follows a name.
+/// Returns the names in backticks, without arguments or other text after a name.
 fn names(text: &str) -> impl Iterator<Item = &str> {
     let quoted = text.split('`').skip(1).step_by(2);
     quoted.map(|code| code.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap())
 }
 
-/// What has a row of its own, or the paragraph on options.
-fn explained(page: &str) -> BTreeSet<&str> {
+/// Returns the names that have a row of their own or are in the paragraph on options.
+fn explained_names(page: &str) -> BTreeSet<&str> {
     let options = page.lines().find(|line| line.starts_with("`setsockopt`")).unwrap();
     rows(page).iter().flat_map(|row| names(row[0])).chain(names(options)).collect()
 }
 
 #[test]
-fn every_call_family_type_and_option_has_its_row() {
+fn calls_and_constants_have_a_row() {
     let page = page();
-    let explained = explained(&page);
+    let explained = explained_names(&page);
     let missing: Vec<_> = CALLS.iter().chain(CONSTANTS).filter(|name| !explained.contains(*name)).collect();
-    assert!(missing.is_empty(), "not on the page: {missing:?}");
+    assert!(missing.is_empty(), "missing on the page: {missing:?}");
 }
 
-/// What Python says itself that a socket can do.
+/// Asks Python for the methods of its socket class.
 #[test]
-fn every_method_of_pythons_sockets_has_its_row() {
+fn python_socket_methods_have_a_row() {
     let program = "import socket; print(*(name for name in dir(socket.socket) if name[0] != '_'))";
     let Ok(output) = Command::new("python3").args(["-c", program]).output() else {
-        return eprintln!("no python3 here");
+        return eprintln!("skipped: python3 is not installed");
     };
     let (methods, page) = (String::from_utf8(output.stdout).unwrap(), page());
-    let explained = explained(&page);
+    let explained = explained_names(&page);
     assert!(methods.contains("recv"), "{methods}");
     let missing: Vec<_> = methods.split_whitespace().filter(|name| !explained.contains(name)).collect();
-    assert!(missing.is_empty(), "not on the page: {missing:?}");
+    assert!(missing.is_empty(), "missing on the page: {missing:?}");
 }
 
 #[test]
-fn every_row_says_something_in_every_column() {
+fn table_rows_have_no_empty_cell() {
     let page = page();
     let mut columns = 0;
     for line in page.lines().filter(|line| line.starts_with('|')) {
@@ -139,19 +133,20 @@ fn every_row_says_something_in_every_column() {
     assert!(rows(&page).len() > 60);
 }
 
-/// Where the code deals with something is where the page says.
+/// Every source file that the page names exists.
 #[test]
-fn every_place_in_the_code_is_there() {
+fn source_paths_on_the_page_exist() {
     let page = page();
-    let places: Vec<_> = page.split('`').filter(|code| code.starts_with("src/") && *code != "src/").collect();
-    assert!(places.len() > 15);
-    for place in places {
-        assert!(root().join(place).exists(), "{place} is not there");
+    let paths: Vec<_> = page.split('`').filter(|code| code.starts_with("src/") && *code != "src/").collect();
+    assert!(paths.len() > 15);
+    for path in paths {
+        assert!(root().join(path).exists(), "{path} does not exist");
     }
 }
 
-/// An echo server for so many clients, which sends a byte at a time.
-fn slow_echo(clients: usize) -> SocketAddr {
+/// Starts an echo server for a number of clients that sends one byte at a time. Returns its
+/// address.
+fn start_slow_echo(clients: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -162,7 +157,7 @@ fn slow_echo(clients: usize) -> SocketAddr {
             let mut message = [0; 9];
             stream.read_exact(&mut message).unwrap();
             message.chunks(1).for_each(|byte| stream.write_all(byte).unwrap());
-            // It stays open until the client has had enough.
+            // Keeps the connection open until the client closes.
             let _ = stream.read(&mut message);
         }
     });
@@ -170,21 +165,19 @@ fn slow_echo(clients: usize) -> SocketAddr {
 }
 
 #[test]
-fn the_three_clients_get_the_same_answer() {
-    let test = std::env::current_exe().unwrap();
-    let example = test.parent().unwrap().parent().unwrap().join("examples/three_clients");
-    let output = Command::new(example).arg(slow_echo(3).to_string()).output().unwrap();
+fn three_clients_get_the_same_reply() {
+    let output = Command::new(example_path("three_clients")).arg(start_slow_echo(3).to_string()).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "blocking: hello\npolled: hello\ndecoded: hello\n");
 }
 
 #[test]
-fn the_page_begins_with_a_program_that_python_runs() {
+fn first_python_program_on_the_page_runs() {
     let page = page();
     let program = page.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
-    let program = program.replace("7000", &slow_echo(1).port().to_string());
+    let program = program.replace("7000", &start_slow_echo(1).port().to_string());
     let Ok(output) = Command::new("python3").args(["-c", &program]).output() else {
-        return eprintln!("no python3 here");
+        return eprintln!("skipped: python3 is not installed");
     };
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "b'hello'\n");

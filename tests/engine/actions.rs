@@ -1,22 +1,23 @@
-//! What a service does to other connections than the one it hears from.
+//! Actions of a service on connections other than the calling one: send, broadcast, close.
 
 use switchboard::{CloseReason, ConnId, Context, Framing, Limits, Payload, Peer, Service};
 
 use crate::support::{Client, Engine, RunningEngine, conformance, listen_tcp, observe, serve};
 
 conformance! {
-    a_broadcast_reaches_each_of_two_hundred_once_and_in_order,
-    a_broadcast_is_framed_for_each_receiver,
-    what_is_sent_to_another_arrives_in_the_order_it_was_said,
-    one_peer_may_have_another_closed,
-    the_name_of_one_who_has_gone_never_reaches_the_next,
+    broadcast_reaches_every_member_once_and_in_order,
+    broadcast_uses_the_framing_of_each_receiver,
+    sends_to_another_connection_arrive_in_order,
+    close_other_delivers_earlier_sends_first,
+    stale_conn_id_never_reaches_a_later_connection,
 }
 
-/// `all TEXT` to everybody, `to N TEXT` to number N, `close N`; everything else comes back.
+/// Runs the commands of its peers: `all TEXT` broadcasts, `to N TEXT` sends to member N, `close N`
+/// closes member N, `stale` acts on every other member. Echoes everything else.
 #[derive(Default)]
-struct Operator(Vec<ConnId>);
+struct CommandService(Vec<ConnId>);
 
-impl Service for Operator {
+impl Service for CommandService {
     fn on_open(&mut self, cx: &mut Context<'_>, _peer: &Peer) {
         self.0.push(cx.conn());
     }
@@ -29,29 +30,29 @@ impl Service for Operator {
             "all" => cx.broadcast(&self.0, Payload::from(text)),
             "to" => {
                 let to = self.0[next().parse::<usize>().unwrap()];
-                // Twice and a reply, so that the order is seen.
+                // Two sends around a reply make the order visible.
                 cx.send(to, next());
                 cx.reply(b"sent");
                 cx.send(to, "and again");
             }
-            "close" => cx.close_other(self.0[next().parse::<usize>().unwrap()], "at another's word"),
-            "ghosts" => {
+            "close" => cx.close_other(self.0[next().parse::<usize>().unwrap()], "closed by another member"),
+            "stale" => {
                 let own = cx.conn();
                 for id in self.0.iter().filter(|id| **id != own) {
-                    cx.send(*id, "ghost");
-                    cx.close_other(*id, "ghost");
+                    cx.send(*id, "stale");
+                    cx.close_other(*id, "stale");
                 }
-                cx.broadcast(&self.0, Payload::from("you"));
+                cx.broadcast(&self.0, Payload::from("only you"));
             }
             _ => cx.reply(payload),
         }
     }
 }
 
-fn a_broadcast_reaches_each_of_two_hundred_once_and_in_order<E: Engine>() {
-    let (running, addr) = serve::<E>(Limits::default(), Operator::default());
+fn broadcast_reaches_every_member_once_and_in_order<E: Engine>() {
+    let (running, addr) = serve::<E>(Limits::default(), CommandService::default());
     let mut members: Vec<Client> = (0..200).map(|_| Client::connect(addr)).collect();
-    // An answer proves that the member is known to the service.
+    // A reply proves that the service knows the member.
     for member in &mut members {
         member.echo(b"here");
     }
@@ -68,11 +69,11 @@ fn a_broadcast_reaches_each_of_two_hundred_once_and_in_order<E: Engine>() {
     running.drain();
 }
 
-fn a_broadcast_is_framed_for_each_receiver<E: Engine>() {
+fn broadcast_uses_the_framing_of_each_receiver<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
-    let operator = engine.add_service("operator", Operator::default());
-    let prefixed = listen_tcp(&mut engine, operator, Framing::U32BE);
-    let lines = listen_tcp(&mut engine, operator, Framing::Lines);
+    let service_id = engine.add_service("service_id", CommandService::default());
+    let prefixed = listen_tcp(&mut engine, service_id, Framing::U32BE);
+    let lines = listen_tcp(&mut engine, service_id, Framing::Lines);
     let running = RunningEngine::start(engine);
     let mut plain = std::net::TcpStream::connect(lines).unwrap();
     plain.set_read_timeout(Some(crate::support::GUARD)).unwrap();
@@ -87,7 +88,8 @@ fn a_broadcast_is_framed_for_each_receiver<E: Engine>() {
     let mut member = Client::connect(prefixed);
     member.echo(b"all of you");
     let mut writer = receive(b"all of you\n");
-    // A line feed cannot be sent in a line: those who cannot have it miss it, and nobody is closed for it.
+    // A payload with a line feed cannot be encoded as a line. That member does not receive it, and
+    // no connection is closed.
     member.echo(b"all\nof\nyou".as_slice());
     std::io::Write::write_all(&mut writer, b"all is well\n").unwrap();
     receive(b"all is well\n");
@@ -96,8 +98,8 @@ fn a_broadcast_is_framed_for_each_receiver<E: Engine>() {
     running.drain();
 }
 
-fn what_is_sent_to_another_arrives_in_the_order_it_was_said<E: Engine>() {
-    let (running, addr) = serve::<E>(Limits::default(), Operator::default());
+fn sends_to_another_connection_arrive_in_order<E: Engine>() {
+    let (running, addr) = serve::<E>(Limits::default(), CommandService::default());
     let mut clients: Vec<Client> = (0..2)
         .map(|_| {
             let mut client = Client::connect(addr);
@@ -108,19 +110,20 @@ fn what_is_sent_to_another_arrives_in_the_order_it_was_said<E: Engine>() {
     assert_eq!(clients[0].ask(b"to 1 hello"), b"sent");
     assert_eq!(clients[1].receive(), b"hello");
     assert_eq!(clients[1].receive(), b"and again");
-    // To itself: what is sent comes among the replies; both orders are whole.
-    let mut heard = vec![clients[0].ask(b"to 0 hello"), clients[0].receive(), clients[0].receive()];
-    let again = heard.iter().position(|said| said == b"and again").unwrap();
-    assert!(heard.iter().position(|said| said == b"hello").unwrap() < again);
-    heard.sort();
-    assert_eq!(heard, [&b"and again"[..], b"hello", b"sent"]);
+    // A send to the caller itself arrives among the replies; sends and replies each keep their
+    // order.
+    let mut received = vec![clients[0].ask(b"to 0 hello"), clients[0].receive(), clients[0].receive()];
+    let again = received.iter().position(|message| message == b"and again").unwrap();
+    assert!(received.iter().position(|message| message == b"hello").unwrap() < again);
+    received.sort();
+    assert_eq!(received, [&b"and again"[..], b"hello", b"sent"]);
     clients[0].echo(b"nothing else");
     drop(clients);
     running.drain();
 }
 
-fn one_peer_may_have_another_closed<E: Engine>() {
-    let (service, events) = observe(Operator::default());
+fn close_other_delivers_earlier_sends_first<E: Engine>() {
+    let (service, events) = observe(CommandService::default());
     let (running, addr) = serve::<E>(Limits::default(), service);
     let mut first = Client::connect(addr);
     first.echo(b"here");
@@ -131,25 +134,25 @@ fn one_peer_may_have_another_closed<E: Engine>() {
     first.send(b"to 1 goodbye");
     first.send(b"close 1");
     assert_eq!(first.receive(), b"sent");
-    assert_eq!(second.receive(), b"goodbye", "what was sent before is delivered before");
+    assert_eq!(second.receive(), b"goodbye", "sends before the close are delivered before it");
     assert_eq!(second.receive(), b"and again");
     second.expect_end();
-    assert_eq!(events.next_closed(), (second_id, CloseReason::Service("at another's word".into())));
+    assert_eq!(events.next_closed(), (second_id, CloseReason::Service("closed by another member".into())));
     first.send(b"close 1");
-    first.echo(b"closing one who has gone is nothing");
+    first.echo(b"closing a closed connection has no effect");
     drop((first, second));
     running.drain();
 }
 
-fn the_name_of_one_who_has_gone_never_reaches_the_next<E: Engine>() {
-    let (service, events) = observe(Operator::default());
+fn stale_conn_id_never_reaches_a_later_connection<E: Engine>() {
+    let (service, events) = observe(CommandService::default());
     let (running, addr) = serve::<E>(Limits::default(), service);
-    let mut names = std::collections::HashSet::new();
+    let mut ids = std::collections::HashSet::new();
     for _ in 0..50 {
         let mut client = Client::connect(addr);
-        assert!(names.insert(events.next_opened()), "a name was given out twice");
-        // Each of these would be in the place that one of those before has left.
-        assert_eq!(client.ask(b"ghosts"), b"you");
+        assert!(ids.insert(events.next_opened()), "a connection id was used twice");
+        // Every client takes a slot that an earlier client has left.
+        assert_eq!(client.ask(b"stale"), b"only you");
         client.echo(b"not closed, and nothing in between");
         drop(client);
         assert_eq!(events.next_closed().1, CloseReason::PeerClosed);

@@ -1,4 +1,5 @@
-//! What a service collects over a turn and says at once; and what becomes of it where somebody does not read.
+//! Batches that a service collects over a turn and broadcasts at its end, and the batches dropped
+//! for a member that does not read.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -11,37 +12,37 @@ use switchboard::{BatchId, ConnId, Context, Framing, Limits, Message, Payload, P
 use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, encode_frame, listen_tcp, serve};
 
 conformance! {
-    a_batch_reaches_members_of_every_framing_in_order_and_once,
-    what_one_read_brings_is_said_at_once_after_its_answers,
-    a_message_from_another_thread_is_flushed_too,
-    a_batch_for_who_is_being_answered_keeps_its_place_among_the_replies,
-    who_does_not_read_is_told_which_batches_it_has_missed,
+    batch_reaches_every_framing_once_and_in_order,
+    messages_of_one_read_are_one_batch_after_the_replies,
+    posted_message_is_broadcast_at_the_turn_end,
+    batch_to_the_caller_keeps_its_place_among_replies,
+    on_dropped_reports_the_batches_of_a_slow_member,
 }
 
-/// What a [`Hub`] has done and was told.
+/// An event that a [`Hub`] reports.
 #[derive(Debug, PartialEq, Eq)]
 enum HubEvent {
-    Said(BatchId, Vec<Payload>),
-    Missed(ConnId, BatchId, u32),
-    Drained(ConnId),
+    Sent(BatchId, Vec<Payload>),
+    Dropped(ConnId, BatchId, u32),
+    Writable(ConnId),
 }
 
-/// Says what its peers have said in a turn to all of them, in one batch.
+/// Broadcasts the messages that it received in a turn to all members, as one batch.
 struct Hub {
     members: Vec<ConnId>,
     collected: Vec<Payload>,
-    last: u64,
+    last_batch: u64,
     events: Sender<HubEvent>,
 }
 
 fn hub() -> (Hub, Receiver<HubEvent>) {
-    let (events, seen) = channel();
-    (Hub { members: Vec::new(), collected: Vec::new(), last: 0, events }, seen)
+    let (events, reported) = channel();
+    (Hub { members: Vec::new(), collected: Vec::new(), last_batch: 0, events }, reported)
 }
 
 impl Hub {
-    fn collect(&mut self, cx: &mut Context<'_>, words: impl Into<Payload>) {
-        self.collected.push(words.into());
+    fn collect(&mut self, cx: &mut Context<'_>, payload: impl Into<Payload>) {
+        self.collected.push(payload.into());
         cx.notify_turn_end();
     }
 }
@@ -55,9 +56,9 @@ impl Service for Hub {
     }
 
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
-        if let Some(words) = payload.strip_prefix(b"ack ") {
+        if let Some(rest) = payload.strip_prefix(b"ack ") {
             cx.reply(b"ack");
-            self.collect(cx, words);
+            self.collect(cx, rest);
         } else {
             self.collect(cx, payload);
         }
@@ -69,32 +70,32 @@ impl Service for Hub {
 
     fn on_turn_end(&mut self, cx: &mut Context<'_>) {
         assert_eq!((cx.conn(), cx.framing()), (ConnId::NONE, None));
-        cx.reply(b"this goes nowhere");
-        self.last += 1;
-        let said = std::mem::take(&mut self.collected);
-        cx.broadcast_batch(&self.members, &said, BatchId(self.last));
-        let _ = self.events.send(HubEvent::Said(BatchId(self.last), said));
+        cx.reply(b"no connection, so no reply");
+        self.last_batch += 1;
+        let collected = std::mem::take(&mut self.collected);
+        cx.broadcast_batch(&self.members, &collected, BatchId(self.last_batch));
+        let _ = self.events.send(HubEvent::Sent(BatchId(self.last_batch), collected));
     }
 
-    fn on_dropped(&mut self, cx: &mut Context<'_>, ticket: BatchId, frames: u32) {
-        let _ = self.events.send(HubEvent::Missed(cx.conn(), ticket, frames));
+    fn on_dropped(&mut self, cx: &mut Context<'_>, batch: BatchId, frames: u32) {
+        let _ = self.events.send(HubEvent::Dropped(cx.conn(), batch, frames));
         cx.notify_writable();
     }
 
     fn on_writable(&mut self, cx: &mut Context<'_>) {
-        let _ = self.events.send(HubEvent::Drained(cx.conn()));
-        cx.reply(b"drained");
+        let _ = self.events.send(HubEvent::Writable(cx.conn()));
+        cx.reply(b"writable");
     }
 }
 
-fn enter(addr: std::net::SocketAddr) -> Client {
+fn join_hub(addr: std::net::SocketAddr) -> Client {
     let mut client = Client::connect(addr);
     assert_eq!(client.receive(), b"welcome");
     client
 }
 
-fn a_batch_reaches_members_of_every_framing_in_order_and_once<E: Engine>() {
-    const SAID: usize = 500;
+fn batch_reaches_every_framing_once_and_in_order<E: Engine>() {
+    const MESSAGES: usize = 500;
     let (service, events) = hub();
     let mut engine = E::with_limits(Limits::default());
     let id = engine.add_service("hub", service);
@@ -107,65 +108,69 @@ fn a_batch_reaches_members_of_every_framing_in_order_and_once<E: Engine>() {
         member.socket().read_exact(&mut welcome).unwrap();
         assert_eq!(welcome, encode_frame(name, b"welcome"));
     }
-    // In bursts of all sizes.
-    let said: Vec<String> = (0..SAID).map(|number| format!("{number:05}.")).collect();
-    let mut left = &said[..];
-    for burst in (1..).take_while(|burst| burst * (burst - 1) / 2 < SAID) {
+    // Bursts of growing size.
+    let messages: Vec<String> = (0..MESSAGES).map(|number| format!("{number:05}.")).collect();
+    let mut left = &messages[..];
+    for burst in (1..).take_while(|burst| burst * (burst - 1) / 2 < MESSAGES) {
         let (now, later) = left.split_at(burst.min(left.len()));
         members[0]
-            .send_bytes(&now.iter().flat_map(|words| encode_frame("u32be", words.as_bytes())).collect::<Vec<_>>());
+            .send_bytes(&now.iter().flat_map(|message| encode_frame("u32be", message.as_bytes())).collect::<Vec<_>>());
         left = later;
     }
     assert!(left.is_empty());
     for (member, name) in members.iter_mut().zip(framings) {
-        let expected: Vec<u8> = said.iter().flat_map(|words| encode_frame(name, words.as_bytes())).collect();
-        let mut heard = vec![0; expected.len()];
-        member.socket().read_exact(&mut heard).unwrap();
-        assert!(heard == expected, "{name}");
-        assert!(member.receives_nothing_for(Duration::from_millis(50)), "{name}: something was said twice");
+        let expected: Vec<u8> = messages.iter().flat_map(|message| encode_frame(name, message.as_bytes())).collect();
+        let mut received = vec![0; expected.len()];
+        member.socket().read_exact(&mut received).unwrap();
+        assert!(received == expected, "{name}: the members received other bytes than expected");
+        assert!(member.receives_nothing_for(Duration::from_millis(50)), "{name}: a message was sent twice");
     }
     drop(members);
     running.drain();
-    assert!(events.into_iter().all(|event| matches!(event, HubEvent::Said(..))), "nobody is slow");
+    assert!(
+        events.into_iter().all(|event| matches!(event, HubEvent::Sent(..))),
+        "no member is slow, so no batch is dropped"
+    );
 }
 
-fn what_one_read_brings_is_said_at_once_after_its_answers<E: Engine>() {
+fn messages_of_one_read_are_one_batch_after_the_replies<E: Engine>() {
     let (service, events) = hub();
     let (running, addr) = serve::<E>(Limits::default(), service);
-    let (mut speaker, mut other) = (enter(addr), enter(addr));
-    speaker.send_bytes(&["ack one", "two", "ack three"].map(|words| encode_frame("u32be", words.as_bytes())).concat());
-    let said = ["one", "two", "three"].map(Payload::from);
-    assert_eq!(events.recv_timeout(GUARD).unwrap(), HubEvent::Said(BatchId(1), said.to_vec()));
-    for heard in ["ack", "ack", "one", "two", "three"] {
-        assert_eq!(speaker.receive(), heard.as_bytes());
+    let (mut sender_client, mut other) = (join_hub(addr), join_hub(addr));
+    sender_client
+        .send_bytes(&["ack one", "two", "ack three"].map(|text| encode_frame("u32be", text.as_bytes())).concat());
+    let batch = ["one", "two", "three"].map(Payload::from);
+    assert_eq!(events.recv_timeout(GUARD).unwrap(), HubEvent::Sent(BatchId(1), batch.to_vec()));
+    for expected in ["ack", "ack", "one", "two", "three"] {
+        assert_eq!(sender_client.receive(), expected.as_bytes());
     }
-    for heard in ["one", "two", "three"] {
-        assert_eq!(other.receive(), heard.as_bytes());
+    for expected in ["one", "two", "three"] {
+        assert_eq!(other.receive(), expected.as_bytes());
     }
-    drop((speaker, other));
+    drop((sender_client, other));
     running.drain();
-    assert_eq!(events.into_iter().count(), 0, "who did not ask is not called");
+    assert_eq!(events.into_iter().count(), 0, "on_turn_end runs only when it was requested");
 }
 
-fn a_message_from_another_thread_is_flushed_too<E: Engine>() {
+fn posted_message_is_broadcast_at_the_turn_end<E: Engine>() {
     let (service, _events) = hub();
     let mut engine = E::with_limits(Limits::default());
     let id = engine.add_service("hub", service);
     let addr = listen_tcp(&mut engine, id, Framing::U32BE);
     let running = RunningEngine::start(engine);
-    let mut member = enter(addr);
-    running.handle.post(id, Box::new("from afar".to_owned())).unwrap();
-    assert_eq!(member.receive(), b"from afar");
+    let mut member = join_hub(addr);
+    running.handle.post(id, Box::new("posted".to_owned())).unwrap();
+    assert_eq!(member.receive(), b"posted");
     drop(member);
     running.drain();
 }
 
-/// Answers each request with itself, a batch that holds it, and itself once more.
-struct Thrice {
-    each: bool,
+/// Replies with the request, broadcasts a batch that holds it to the caller, and replies once more.
+struct ReplyBatchReply {
+    per_connection: bool,
 }
 
-impl Service for Thrice {
+impl Service for ReplyBatchReply {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         cx.reply(payload);
         cx.broadcast_batch(&[cx.conn()], &[Payload::from(payload), "and".into()], BatchId(1));
@@ -173,18 +178,19 @@ impl Service for Thrice {
     }
 
     fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        self.each.then(|| Box::new(Self { each: true }) as _)
+        self.per_connection.then(|| Box::new(Self { per_connection: true }) as _)
     }
 }
 
-fn a_batch_for_who_is_being_answered_keeps_its_place_among_the_replies<E: Engine>() {
-    for each in [false, true] {
-        // Three large answers to one request, of which the batch counts by itself, are not too much for it.
+fn batch_to_the_caller_keeps_its_place_among_replies<E: Engine>() {
+    for per_connection in [false, true] {
+        // Large enough for three large replies to one request; the batch counts separately.
         let limits = Limits { max_write_buffer_bytes: 4 << 20, ..Limits::default() };
-        let (running, addr) = serve::<E>(limits, Thrice { each });
+        let (running, addr) = serve::<E>(limits, ReplyBatchReply { per_connection });
         let mut client = Client::connect(addr);
         let mut sender = client.socket().try_clone().unwrap();
-        // Small and large, whole in a read and in pieces: replies lie here and there.
+        // Small and large requests, whole in one read and split: the replies are in different
+        // buffers.
         let sizes = [1, 9_000, 3, 100_000, 20_000, 20_000, 0, 300_000, 10, 10, 9_000, 9_000];
         let requests: Vec<Vec<u8>> = (0..60).map(|number| vec![number; sizes[usize::from(number) % 12]]).collect();
         let wire: Vec<u8> = requests.iter().flat_map(|request| encode_frame("u32be", request)).collect();
@@ -200,60 +206,64 @@ fn a_batch_for_who_is_being_answered_keeps_its_place_among_the_replies<E: Engine
     }
 }
 
-fn who_does_not_read_is_told_which_batches_it_has_missed<E: Engine>() {
+fn on_dropped_reports_the_batches_of_a_slow_member<E: Engine>() {
     for slow_consumer in [SlowConsumer::DropNewest, SlowConsumer::DropOldest] {
         let limits =
             Limits { slow_consumer, max_write_buffer_bytes: 256 * 1024, drain_timeout: GUARD, ..Limits::default() };
         let (service, events) = hub();
         let (running, addr) = serve::<E>(limits, service);
-        let mut deaf = enter(addr);
-        let (mut speaker, mut other) = (enter(addr), enter(addr));
-        let (mut said, mut missed) = (BTreeMap::new(), BTreeMap::new());
+        let mut slow = join_hub(addr);
+        let (mut sender_client, mut other) = (join_hub(addr), join_hub(addr));
+        let (mut sent, mut dropped) = (BTreeMap::new(), BTreeMap::new());
         let mut note = |event| match event {
-            HubEvent::Said(ticket, payloads) => _ = said.insert(ticket, payloads),
-            HubEvent::Missed(id, ticket, frames) => {
-                assert_eq!(missed.insert(ticket, frames), None, "told twice of {ticket:?}");
+            HubEvent::Sent(batch, payloads) => _ = sent.insert(batch, payloads),
+            HubEvent::Dropped(id, batch, frames) => {
+                assert_eq!(dropped.insert(batch, frames), None, "{batch:?} was reported twice");
                 assert_ne!(id, ConnId::NONE);
             }
-            HubEvent::Drained(_) => assert!(!missed.is_empty(), "drained of what?"),
+            HubEvent::Writable(_) => assert!(!dropped.is_empty(), "on_writable without a dropped batch"),
         };
-        let filling = vec![7; 30_000];
+        let padding = vec![7; 30_000];
         let mut next = 0u32;
-        let mut told = false;
-        while !told || !next.is_multiple_of(50) {
-            let pair = [next, next + 1].map(|number| [&number.to_be_bytes()[..], &filling].concat());
-            speaker.send_bytes(&pair.each_ref().map(|message| encode_frame("u32be", message)).concat());
-            for member in [&mut speaker, &mut other] {
+        let mut reported = false;
+        while !reported || !next.is_multiple_of(50) {
+            let pair = [next, next + 1].map(|number| [&number.to_be_bytes()[..], &padding].concat());
+            sender_client.send_bytes(&pair.each_ref().map(|message| encode_frame("u32be", message)).concat());
+            for member in [&mut sender_client, &mut other] {
                 assert!(member.receive() == pair[0] && member.receive() == pair[1]);
             }
             next += 2;
             for event in events.try_iter() {
-                told |= matches!(event, HubEvent::Missed(..));
+                reported |= matches!(event, HubEvent::Dropped(..));
                 note(event);
             }
         }
-        // Having read on, it is told that there is room, and misses nothing more.
-        let mut heard = Vec::new();
-        let mut hear = |until: &[u8]| loop {
-            let message = deaf.receive();
+        // Once the slow member has read its queue, `on_writable` runs and no further batch is
+        // dropped.
+        let mut received = Vec::new();
+        let mut receive_until = |until: &[u8]| loop {
+            let message = slow.receive();
             match message.len() {
-                30_004 => heard.push(Payload::from(message)),
+                30_004 => received.push(Payload::from(message)),
                 _ if message == until => break,
-                _ => assert_eq!(message, b"drained"),
+                _ => assert_eq!(message, b"writable"),
             }
         };
-        hear(b"drained");
-        speaker.send(b"end");
-        hear(b"end");
-        assert_eq!((speaker.receive(), other.receive()), (b"end".to_vec(), b"end".to_vec()));
-        drop((deaf, speaker, other));
+        receive_until(b"writable");
+        sender_client.send(b"end");
+        receive_until(b"end");
+        assert_eq!((sender_client.receive(), other.receive()), (b"end".to_vec(), b"end".to_vec()));
+        drop((slow, sender_client, other));
         let stats = running.drain();
         events.into_iter().for_each(&mut note);
-        for (ticket, frames) in &missed {
-            assert_eq!(said.remove(ticket).unwrap().len(), *frames as usize);
+        for (batch, frames) in &dropped {
+            assert_eq!(sent.remove(batch).unwrap().len(), *frames as usize);
         }
-        said.pop_last();
-        assert!(heard == said.into_values().flatten().collect::<Vec<_>>(), "all of the others, whole and in order");
-        assert_eq!(stats.frames_dropped, missed.into_values().map(u64::from).sum::<u64>());
+        sent.pop_last();
+        assert!(
+            received == sent.into_values().flatten().collect::<Vec<_>>(),
+            "the slow member received other messages than those of the batches that were kept"
+        );
+        assert_eq!(stats.frames_dropped, dropped.into_values().map(u64::from).sum::<u64>());
     }
 }

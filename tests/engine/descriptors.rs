@@ -1,4 +1,4 @@
-//! What happens when the process has no descriptor left. Each scenario runs in a process of its own.
+//! The engines when the process has no free descriptor. Each scenario runs in a separate process.
 #![cfg(unix)]
 
 use std::fs::File;
@@ -15,47 +15,49 @@ use switchboard::{Limits, Service};
 use crate::support::{Client, Engine, RunningEngine, conformance, observe, serve};
 
 conformance! {
-    without_descriptors_the_old_are_served_and_the_new_wait_at_no_cost,
-    a_descriptor_freed_elsewhere_in_the_process_is_found_too,
-    those_who_share_a_service_wait_as_well_and_none_is_turned_away,
+    without_descriptors_clients_wait_and_the_loop_sleeps,
+    descriptor_freed_elsewhere_resumes_accepting,
+    without_descriptors_shared_service_rejects_no_client,
 }
 
-const CHILD: &str = "SWITCHBOARD_TESTED_ALONE";
+const CHILD: &str = "SWITCHBOARD_TEST_CHILD";
 
-/// Runs this very test once more in a process of its own, whose limits are nobody else's. `true` in that process.
-pub(crate) fn alone() -> bool {
+/// Runs the current test again in a child process, so that it can change the limits of the process.
+/// Returns true in the child, and false in the parent after the child has passed.
+pub(crate) fn in_own_process() -> bool {
     if std::env::var_os(CHILD).is_some() {
         return true;
     }
-    // The harness names each test's thread after the test.
-    let this = std::thread::current();
+    // The test harness names the thread after the test.
+    let thread = std::thread::current();
     let mut child = Command::new(std::env::current_exe().unwrap());
-    let child = child.args(["--exact", this.name().unwrap(), "--nocapture"]).env(CHILD, "1");
+    let child = child.args(["--exact", thread.name().unwrap(), "--nocapture"]).env(CHILD, "1");
     let output = child.output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
     false
 }
 
-/// Leaves the process room for so many more descriptors.
+/// Limits the process to `more` additional descriptors (`RLIMIT_NOFILE`).
 fn leave_descriptors(more: u64) {
     let next = File::open("/dev/null").unwrap().as_raw_fd();
     let limit = Rlimit { current: Some(u64::try_from(next).unwrap() + more), ..getrlimit(Resource::Nofile) };
     setrlimit(Resource::Nofile, limit).unwrap();
 }
 
-/// A server that can accept four connections, and six sockets that were opened before descriptors became scarce.
-fn scarce<E: Engine>() -> (RunningEngine, SocketAddr, Vec<Socket>) {
-    scarce_with::<E>(Echo, 4)
+/// Starts a server that can accept four connections. Returns six sockets that were opened before
+/// the limit was set.
+fn serve_without_descriptors<E: Engine>() -> (RunningEngine, SocketAddr, Vec<Socket>) {
+    serve_with_few_descriptors::<E>(Echo, 4)
 }
 
-fn scarce_with<E: Engine>(
+fn serve_with_few_descriptors<E: Engine>(
     service: impl Service + Send + 'static,
     more: u64,
 ) -> (RunningEngine, SocketAddr, Vec<Socket>) {
     let (running, addr) = serve::<E>(Limits::default(), service);
-    // An answer proves that the loop runs and has all the descriptors it needs.
+    // A reply proves that the engine runs and has opened all the descriptors it needs.
     let mut probe = Client::connect(addr);
     probe.echo(b"ready");
     drop(probe);
@@ -70,11 +72,11 @@ fn connect(socket: Socket, addr: SocketAddr) -> Client {
     Client::new(socket.into())
 }
 
-fn without_descriptors_the_old_are_served_and_the_new_wait_at_no_cost<E: Engine>() {
-    if !alone() {
+fn without_descriptors_clients_wait_and_the_loop_sleeps<E: Engine>() {
+    if !in_own_process() {
         return;
     }
-    let (running, addr, sockets) = scarce::<E>();
+    let (running, addr, sockets) = serve_without_descriptors::<E>();
     let mut clients: Vec<Client> = sockets.into_iter().map(|socket| connect(socket, addr)).collect();
     let mut waiting = clients.split_off(4);
     for client in &mut clients {
@@ -89,35 +91,35 @@ fn without_descriptors_the_old_are_served_and_the_new_wait_at_no_cost<E: Engine>
         }
     }
     let before = running.counters();
-    assert_eq!(before["accepted"], 5, "the four, and the one that came first and has gone");
+    assert_eq!(before["accepted"], 5, "four connections and the probe");
     assert!(before["accept_pauses"] > 0);
 
-    // A loop that spun on its listener would take many thousand turns in this time.
+    // A loop that spins on its listener takes many thousand turns in this time.
     assert!(waiting[0].receives_nothing_for(Duration::from_millis(500)));
     let after = running.counters();
     let turns = after["turns"] - before["turns"];
-    assert!(turns < 50, "{turns} turns in half a second in which nothing could be done");
+    assert!(turns < 50, "{turns} turns in 500 ms without work");
     assert_eq!(after["accepted"], 5);
 
-    // Each that leaves makes room for one that waits, in the order in which they came.
+    // Each close lets one waiting client in, in the order of their connects.
     let pauses = after["accept_pauses"];
     clients.pop();
     assert_eq!(waiting[0].receive(), b"waiting");
     clients.pop();
     assert_eq!(waiting[1].receive(), b"waiting");
     let pauses = running.counters()["accept_pauses"] - pauses;
-    assert!(pauses < 20, "a free place is found within the next attempt or two, of ten a second: {pauses} were made");
+    assert!(pauses < 20, "accepting is retried at a close or after 100 ms: {pauses} pauses for two closes");
     clients.iter_mut().chain(&mut waiting).for_each(|client| client.echo(b"all is well"));
     drop((clients, waiting));
     let stats = running.drain();
     assert_eq!((stats.accepted, stats.refused, stats.faulted), (7, 0, 0), "{stats}");
 }
 
-fn a_descriptor_freed_elsewhere_in_the_process_is_found_too<E: Engine>() {
-    if !alone() {
+fn descriptor_freed_elsewhere_resumes_accepting<E: Engine>() {
+    if !in_own_process() {
         return;
     }
-    let (running, addr, sockets) = scarce::<E>();
+    let (running, addr, sockets) = serve_without_descriptors::<E>();
     let mut clients: Vec<Client> = sockets.into_iter().map(|socket| connect(socket, addr)).collect();
     let mut waiting = clients.split_off(4);
     for client in &mut clients {
@@ -125,7 +127,7 @@ fn a_descriptor_freed_elsewhere_in_the_process_is_found_too<E: Engine>() {
     }
     waiting[0].send(b"waiting");
     running.await_counter("accept_pauses", |pauses| pauses > 0);
-    // No connection closes, so nothing but the loop's own patience can find out.
+    // No connection closes, so only the retry after 100 ms can find the free descriptor.
     let raised = Rlimit { current: getrlimit(Resource::Nofile).maximum, ..getrlimit(Resource::Nofile) };
     setrlimit(Resource::Nofile, raised).unwrap();
     assert_eq!(waiting[0].receive(), b"waiting");
@@ -134,20 +136,21 @@ fn a_descriptor_freed_elsewhere_in_the_process_is_found_too<E: Engine>() {
     running.drain();
 }
 
-/// On threads each of them takes a second descriptor, and that may be the one that is missing.
-fn those_who_share_a_service_wait_as_well_and_none_is_turned_away<E: Engine>() {
-    if !alone() {
+/// On the threaded engine each connection needs a second descriptor, and the limit may leave only
+/// one.
+fn without_descriptors_shared_service_rejects_no_client<E: Engine>() {
+    if !in_own_process() {
         return;
     }
     let (service, _events) = observe(Echo);
-    // An odd number: one that is accepted finds no second.
-    let (running, addr, sockets) = scarce_with::<E>(service, 3);
+    // An odd number: one accepted connection finds no second descriptor.
+    let (running, addr, sockets) = serve_with_few_descriptors::<E>(service, 3);
     let clients: Vec<Client> = sockets.into_iter().map(|socket| connect(socket, addr)).collect();
     for client in &clients {
-        client.send(b"in my turn");
+        client.send(b"waiting");
     }
     for mut client in clients {
-        assert_eq!(client.receive(), b"in my turn");
+        assert_eq!(client.receive(), b"waiting");
     }
     let stats = running.drain();
     assert_eq!((stats.accepted, stats.refused, stats.faulted), (7, 0, 0), "{stats}");

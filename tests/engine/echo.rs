@@ -1,4 +1,4 @@
-//! What is sent comes back: over every framing and every transport.
+//! Echo over every framing and every transport.
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -10,18 +10,18 @@ use switchboard::{Context, Endpoint, Framing, Limits, Service};
 use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, encode_frame, listen_tcp};
 
 conformance! {
-    every_framing_echoes_byte_for_byte_whatever_the_pieces,
+    every_framing_echoes_whole_and_split_frames,
     #[cfg(unix)]
-    a_unix_socket_echoes,
+    unix_socket_echoes,
     ipv6_echoes,
-    datagrams_come_back_whole_from_where_they_were_sent,
-    datagrams_of_both_families_are_answered_in_turn,
-    many_datagrams_at_once_keep_their_boundaries,
-    listeners_of_one_service_have_framings_of_their_own,
+    udp_replies_come_whole_from_the_same_address,
+    udp_over_ipv4_and_ipv6_alternates,
+    udp_bursts_keep_datagram_boundaries,
+    listeners_of_one_service_have_their_own_framing,
     several_services_share_one_engine,
 }
 
-fn every_framing_echoes_byte_for_byte_whatever_the_pieces<E: Engine>() {
+fn every_framing_echoes_whole_and_split_frames<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let echo = engine.add_service("echo", Echo);
     let listeners = Framing::NAMES.map(|(name, framing)| (name, listen_tcp(&mut engine, echo, framing)));
@@ -29,13 +29,14 @@ fn every_framing_echoes_byte_for_byte_whatever_the_pieces<E: Engine>() {
     let mut frames = 0;
     for (name, addr) in listeners {
         let long = vec![b'x'; if name == "u8" { 255 } else { 40_000 }];
-        // A carriage return before the line feed would belong to the line's end, and an empty message does not exist in raw.
-        let payloads: [&[u8]; 5] = [b"a", b"", b"\0\xff\x80", &long, b"the last"];
+        // No payload ends with a carriage return, which would belong to the line ending. In raw
+        // framing an empty payload adds no bytes.
+        let payloads: [&[u8]; 5] = [b"a", b"", b"\0\xff\x80", &long, b"last"];
         let wire: Vec<u8> = payloads.iter().flat_map(|payload| encode_frame(name, payload)).collect();
         let mut stream = TcpStream::connect(addr).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(GUARD)).unwrap();
-        // All at once, then byte by byte as far as the second long payload.
+        // Everything in one write; then the same with the first 20 bytes sent one at a time.
         stream.write_all(&wire).unwrap();
         for byte in &wire[..20] {
             stream.write_all(&[*byte]).unwrap();
@@ -44,19 +45,19 @@ fn every_framing_echoes_byte_for_byte_whatever_the_pieces<E: Engine>() {
         stream.shutdown(Shutdown::Write).unwrap();
         let mut back = Vec::new();
         stream.read_to_end(&mut back).unwrap();
-        assert!(back == [&wire[..], &wire[..]].concat(), "{name}: other bytes came back than were sent");
+        assert!(back == [&wire[..], &wire[..]].concat(), "{name}: the echo differs from what was sent");
         if name != "raw" {
             frames += 2 * payloads.len() as u64;
         }
     }
     let stats = running.drain();
-    assert!(stats.frames_in > frames, "each payload was a message of its own: {stats}");
+    assert!(stats.frames_in > frames, "each payload is one frame: {stats}");
     assert_eq!(stats.bytes_in, stats.bytes_out);
     assert_eq!((stats.closed, stats.faulted, stats.open), (Framing::NAMES.len() as u64, 0, 0), "{stats}");
 }
 
 #[cfg(unix)]
-fn a_unix_socket_echoes<E: Engine>() {
+fn unix_socket_echoes<E: Engine>() {
     let path = std::env::temp_dir().join(format!("switchboard-echo-{}.sock", std::process::id()));
     let mut engine = E::with_limits(Limits::default());
     let echo = engine.add_service("echo", Echo);
@@ -75,7 +76,7 @@ fn a_unix_socket_echoes<E: Engine>() {
 
 fn ipv6_echoes<E: Engine>() {
     if TcpListener::bind("[::1]:0").is_err() {
-        eprintln!("this machine has no IPv6");
+        eprintln!("skipped: this machine has no IPv6");
         return;
     }
     let mut engine = E::with_limits(Limits::default());
@@ -93,7 +94,7 @@ fn ipv6_echoes<E: Engine>() {
     running.drain();
 }
 
-fn datagrams_come_back_whole_from_where_they_were_sent<E: Engine>() {
+fn udp_replies_come_whole_from_the_same_address<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let echo = engine.add_service("echo", Echo);
     let addrs = [0, 1].map(|_| match engine.listen(echo, "udp:127.0.0.1:0", Framing::Raw) {
@@ -109,15 +110,19 @@ fn datagrams_come_back_whole_from_where_they_were_sent<E: Engine>() {
         for addr in addrs {
             socket.send_to(&payload, addr).unwrap();
             let (len, from) = socket.recv_from(&mut buffer).unwrap();
-            assert!(buffer[..len] == payload, "a datagram of {} bytes came back as another of {len}", payload.len());
-            assert_eq!(from, addr, "the answer comes from the socket that was asked");
+            assert!(
+                buffer[..len] == payload,
+                "the echo of a datagram of {} bytes differs, and has {len} bytes",
+                payload.len()
+            );
+            assert_eq!(from, addr, "the reply comes from the address that received the request");
         }
     }
     let stats = running.drain();
     assert_eq!((stats.datagrams_in, stats.datagrams_out, stats.datagrams_dropped), (8, 8, 0));
 }
 
-fn datagrams_of_both_families_are_answered_in_turn<E: Engine>() {
+fn udp_over_ipv4_and_ipv6_alternates<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let echo = engine.add_service("echo", Echo);
     let clients = ["127.0.0.1:0", "[::1]:0"].map(|any| {
@@ -132,15 +137,15 @@ fn datagrams_of_both_families_are_answered_in_turn<E: Engine>() {
     for number in 0..6 {
         for socket in &clients {
             socket.send(&[number]).unwrap();
-            let mut answer = [0; 2];
-            assert_eq!(socket.recv(&mut answer).unwrap(), 1, "{number} at {socket:?}");
-            assert_eq!(answer[0], number);
+            let mut reply = [0; 2];
+            assert_eq!(socket.recv(&mut reply).unwrap(), 1, "{number} at {socket:?}");
+            assert_eq!(reply[0], number);
         }
     }
     running.drain();
 }
 
-fn many_datagrams_at_once_keep_their_boundaries<E: Engine>() {
+fn udp_bursts_keep_datagram_boundaries<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let echo = engine.add_service("echo", Echo);
     let Endpoint::Udp(addr) = engine.listen(echo, "udp:127.0.0.1:0", Framing::Raw) else { panic!("asked for UDP") };
@@ -149,7 +154,8 @@ fn many_datagrams_at_once_keep_their_boundaries<E: Engine>() {
     socket.set_read_timeout(Some(GUARD)).unwrap();
     let mut buffer = vec![0; 2000];
     for round in 0..20u32 {
-        // No more at once than default socket buffers hold: what overflows them is lost, which UDP may do.
+        // 32 datagrams fit into the default socket buffers. UDP drops the datagrams that overflow
+        // them.
         let mut sent = HashSet::new();
         for number in 0..32u32 {
             let mut payload = (round * 32 + number).to_be_bytes().to_vec();
@@ -162,14 +168,14 @@ fn many_datagrams_at_once_keep_their_boundaries<E: Engine>() {
             assert_eq!(from, addr);
             assert!(
                 sent.remove(&buffer[..len]),
-                "a datagram of {len} bytes came back that was not sent, or came twice"
+                "received a datagram of {len} bytes that was not sent, or received it twice"
             );
         }
     }
     assert_eq!(running.drain().datagrams_in, 640);
 }
 
-fn listeners_of_one_service_have_framings_of_their_own<E: Engine>() {
+fn listeners_of_one_service_have_their_own_framing<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let echo = engine.add_service("echo", Echo);
     let lines = listen_tcp(&mut engine, echo, Framing::Lines);
@@ -183,7 +189,7 @@ fn listeners_of_one_service_have_framings_of_their_own<E: Engine>() {
     plain.read_exact(&mut back).unwrap();
     assert_eq!(&back, b"\0\0\0\x01a\n");
     Client::connect(prefixed).echo(b"with\nline\nfeeds");
-    // The field counts what follows it, and the service is given the whole frame.
+    // The length counts the bytes after the field, and the service receives the whole frame.
     let mut stream = TcpStream::connect(odd).unwrap();
     stream.set_read_timeout(Some(GUARD)).unwrap();
     stream.write_all(b"id\x00\x05abcde").unwrap();
@@ -194,9 +200,10 @@ fn listeners_of_one_service_have_framings_of_their_own<E: Engine>() {
     running.drain();
 }
 
-struct Named(&'static str);
+/// Replies with its name and the request.
+struct NamedService(&'static str);
 
-impl Service for Named {
+impl Service for NamedService {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         cx.reply(&[self.0.as_bytes(), b" ", payload].concat());
     }
@@ -206,15 +213,15 @@ fn several_services_share_one_engine<E: Engine>() {
     let names = ["echo", "upper", "robot"];
     let mut engine = E::with_limits(Limits::default());
     let addrs = names.map(|name| {
-        let id = engine.add_service(name, Named(name));
+        let id = engine.add_service(name, NamedService(name));
         listen_tcp(&mut engine, id, Framing::U32BE)
     });
     let running = RunningEngine::start(engine);
     let mut clients = addrs.map(Client::connect);
     for round in 0..3 {
         for (client, name) in clients.iter_mut().zip(names) {
-            let said = format!("round {round}");
-            assert_eq!(client.ask(said.as_bytes()), format!("{name} {said}").as_bytes());
+            let request = format!("round {round}");
+            assert_eq!(client.ask(request.as_bytes()), format!("{name} {request}").as_bytes());
         }
     }
     drop(clients);

@@ -1,4 +1,4 @@
-//! What other threads can do to an engine.
+//! `Handle`: control of an engine from other threads.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -10,16 +10,16 @@ use switchboard::{ConnId, Context, Limits, Message, Payload, Peer, PostError, Se
 use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, listen_tcp};
 
 conformance! {
-    messages_of_each_thread_arrive_in_its_order,
-    a_message_too_many_is_given_back,
-    a_message_after_the_end_is_given_back,
-    a_message_reaches_the_service_it_is_for_and_through_it_a_connection,
+    posts_of_each_thread_arrive_in_order,
+    post_to_a_full_queue_returns_the_message,
+    post_after_the_end_returns_the_message,
+    post_reaches_its_service_and_the_connections,
 }
 
-/// Passes on what is posted.
-struct Posted<T>(Sender<T>);
+/// Sends every posted message to a channel of the test.
+struct PostReceiver<T>(Sender<T>);
 
-impl<T: Send + 'static> Service for Posted<T> {
+impl<T: Send + 'static> Service for PostReceiver<T> {
     fn on_frame(&mut self, _cx: &mut Context<'_>, _payload: &[u8]) {}
 
     fn on_post(&mut self, cx: &mut Context<'_>, message: Message) {
@@ -28,11 +28,11 @@ impl<T: Send + 'static> Service for Posted<T> {
     }
 }
 
-fn messages_of_each_thread_arrive_in_its_order<E: Engine>() {
+fn posts_of_each_thread_arrive_in_order<E: Engine>() {
     const EACH: u32 = 2000;
     let (posted, arrived): (_, Receiver<(usize, u32)>) = channel();
     let mut engine = E::with_limits(Limits { max_queued_messages: 100, ..Limits::default() });
-    let service = engine.add_service("posted", Posted(posted));
+    let service = engine.add_service("posted", PostReceiver(posted));
     let running = RunningEngine::start(engine);
     let threads: Vec<_> = (0..4usize)
         .map(|thread| {
@@ -51,7 +51,7 @@ fn messages_of_each_thread_arrive_in_its_order<E: Engine>() {
         .collect();
     let mut next = HashMap::new();
     for _ in 0..4 * EACH {
-        let (thread, number) = arrived.recv_timeout(GUARD).expect("every message arrives");
+        let (thread, number) = arrived.recv_timeout(GUARD).expect("a message is missing");
         let expected = next.entry(thread).or_insert(0);
         assert_eq!(number, *expected, "thread {thread}");
         *expected += 1;
@@ -60,13 +60,13 @@ fn messages_of_each_thread_arrive_in_its_order<E: Engine>() {
         thread.join().unwrap();
     }
     running.drain();
-    assert!(arrived.recv().is_err(), "and none twice");
+    assert!(arrived.recv().is_err(), "a message arrived twice");
 }
 
-fn a_message_too_many_is_given_back<E: Engine>() {
+fn post_to_a_full_queue_returns_the_message<E: Engine>() {
     let (posted, arrived) = channel::<u32>();
     let mut engine = E::with_limits(Limits { max_queued_messages: 3, ..Limits::default() });
-    let service = engine.add_service("posted", Posted(posted));
+    let service = engine.add_service("posted", PostReceiver(posted));
     let handle = engine.handle();
     for number in 0..3u32 {
         handle.post(service, Box::new(number)).unwrap();
@@ -74,7 +74,7 @@ fn a_message_too_many_is_given_back<E: Engine>() {
     let error = handle.post(service, Box::new(3u32)).unwrap_err();
     assert!(matches!(&error, PostError::Full(message) if message.is::<u32>()), "{error}");
     assert_eq!(error.to_string(), "message not posted: the queue is full");
-    // What was posted before the engine ran is not lost, and there is room again.
+    // The messages posted before `run` arrive, and the queue has room again.
     let running = RunningEngine::start(engine);
     assert_eq!([(); 3].map(|()| arrived.recv_timeout(GUARD).unwrap()), [0, 1, 2]);
     running.handle.post(service, error.into_message()).unwrap();
@@ -82,7 +82,7 @@ fn a_message_too_many_is_given_back<E: Engine>() {
     running.drain();
 }
 
-fn a_message_after_the_end_is_given_back<E: Engine>() {
+fn post_after_the_end_returns_the_message<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
     let service = engine.add_service("echo", Echo);
     let running = RunningEngine::start(engine);
@@ -91,17 +91,17 @@ fn a_message_after_the_end_is_given_back<E: Engine>() {
     let error = handle.post(service, Box::new("too late")).unwrap_err();
     assert!(matches!(error, PostError::Ended(_)), "{error}");
     assert_eq!(*error.into_message().downcast::<&str>().unwrap(), "too late");
-    // The rest of the handle is harmless then.
+    // The other methods of the handle have no effect any more.
     handle.drain();
     handle.stop();
     handle.log_stats();
 }
 
-/// Sends what is posted to everybody who is connected.
+/// Broadcasts every posted text to all connections.
 #[derive(Default)]
-struct Speaker(Vec<ConnId>);
+struct PostBroadcaster(Vec<ConnId>);
 
-impl Service for Speaker {
+impl Service for PostBroadcaster {
     fn on_open(&mut self, cx: &mut Context<'_>, _peer: &Peer) {
         self.0.push(cx.conn());
         cx.reply(b"welcome");
@@ -110,16 +110,16 @@ impl Service for Speaker {
     fn on_frame(&mut self, _cx: &mut Context<'_>, _payload: &[u8]) {}
 
     fn on_post(&mut self, cx: &mut Context<'_>, message: Message) {
-        let words = *message.downcast::<&str>().unwrap();
-        // There is nobody to reply to; that is no fault.
+        let text = *message.downcast::<&str>().unwrap();
+        // No connection is current, so the reply is dropped.
         cx.reply(b"lost");
-        cx.broadcast(&self.0, Payload::from(words));
+        cx.broadcast(&self.0, Payload::from(text));
     }
 }
 
-fn a_message_reaches_the_service_it_is_for_and_through_it_a_connection<E: Engine>() {
+fn post_reaches_its_service_and_the_connections<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
-    let services = ["north", "south"].map(|name| engine.add_service(name, Speaker::default()));
+    let services = ["north", "south"].map(|name| engine.add_service(name, PostBroadcaster::default()));
     let addrs = services.map(|service| listen_tcp(&mut engine, service, switchboard::Framing::U32BE));
     let running = RunningEngine::start(engine);
     let mut clients = addrs.map(Client::connect);

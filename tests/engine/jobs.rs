@@ -1,4 +1,4 @@
-//! Work that blocks, done elsewhere.
+//! Blocking jobs that a service offloads to worker threads.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -13,43 +13,46 @@ use switchboard::{CloseReason, Context, Framing, JobError, JobId, JobOutput, Lim
 use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, listen_tcp, observe, serve};
 
 conformance! {
-    a_jobs_result_comes_back_to_the_connection_that_wanted_it,
-    a_job_that_panics_says_so_and_harms_nobody,
-    a_closed_connections_job_says_nothing_to_its_peer,
-    who_always_has_more_to_do_is_heard_and_hears,
-    who_always_has_more_to_do_for_nobody_holds_nobody_up,
-    work_that_is_asked_for_in_the_goodbye_is_done,
-    long_work_holds_up_neither_other_services_nor_more_threads_than_its_own,
+    job_result_returns_to_its_connection,
+    panicking_job_returns_an_error_to_its_connection,
+    job_of_a_closed_connection_sends_nothing,
+    endless_jobs_of_a_connection_block_no_input,
+    endless_jobs_without_connection_block_no_client,
+    job_offloaded_in_on_close_runs,
+    long_jobs_use_only_the_threads_of_their_service,
 }
 
-/// Does what each message says on another thread and replies with what came of it.
-struct Working {
-    /// Waiting work says here that it has begun.
-    begun: Sender<()>,
-    /// And waits for a word from here.
-    go: Option<Receiver<()>>,
-    started: Sender<JobId>,
-    ended: Sender<JobId>,
+/// Offloads one job per request and replies with its result: `panic` panics, `wait` waits for the
+/// test, any other request is reversed.
+struct JobService {
+    /// Receives a message when a waiting job runs.
+    running: Sender<()>,
+    /// The waiting job continues at a message on this channel.
+    resume: Option<Receiver<()>>,
+    /// Receives the id of each job that is offloaded.
+    offloaded: Sender<JobId>,
+    /// Receives the id of each job whose result has arrived.
+    finished: Sender<JobId>,
 }
 
-impl Service for Working {
+impl Service for JobService {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
-        let said = payload.to_vec();
+        let request = payload.to_vec();
         let job = match payload {
-            b"panic" => cx.offload(|| -> Vec<u8> { std::panic::resume_unwind(Box::new("as asked")) }),
+            b"panic" => cx.offload(|| -> Vec<u8> { std::panic::resume_unwind(Box::new("as requested")) }),
             b"wait" | b"wait and close" => {
-                let (begun, go) = (self.begun.clone(), self.go.take().unwrap());
+                let (running, resume) = (self.running.clone(), self.resume.take().unwrap());
                 cx.offload(move || {
-                    let _ = begun.send(());
-                    go.recv_timeout(GUARD).unwrap();
-                    said
+                    let _ = running.send(());
+                    resume.recv_timeout(GUARD).unwrap();
+                    request
                 })
             }
-            _ => cx.offload(move || said.iter().rev().copied().collect::<Vec<u8>>()),
+            _ => cx.offload(move || request.iter().rev().copied().collect::<Vec<u8>>()),
         };
-        let _ = self.started.send(job);
+        let _ = self.offloaded.send(job);
         if payload.ends_with(b"close") {
-            cx.close("not waiting for it");
+            cx.close("closed before the result");
         }
     }
 
@@ -58,27 +61,30 @@ impl Service for Working {
             Ok(reply) => cx.reply(&reply),
             Err(error) => cx.reply(error.to_string().as_bytes()),
         }
-        let _ = self.ended.send(job);
+        let _ = self.finished.send(job);
     }
 }
 
-struct Jobs {
-    begun: Receiver<()>,
-    go: Sender<()>,
-    started: Receiver<JobId>,
-    ended: Receiver<JobId>,
+/// The test's ends of the channels of a [`JobService`].
+struct JobEvents {
+    running: Receiver<()>,
+    resume: Sender<()>,
+    offloaded: Receiver<JobId>,
+    finished: Receiver<JobId>,
 }
 
-fn working() -> (Working, Jobs) {
-    let (at_work, begun) = channel();
-    let (go, gone) = channel();
-    let (started, start) = channel();
-    let (ended, end) = channel();
-    (Working { begun: at_work, go: Some(gone), started, ended }, Jobs { begun, go, started: start, ended: end })
+fn job_service() -> (JobService, JobEvents) {
+    let (running_in, running) = channel();
+    let (resume, resume_out) = channel();
+    let (offloaded_in, offloaded) = channel();
+    let (finished_in, finished) = channel();
+    let service =
+        JobService { running: running_in, resume: Some(resume_out), offloaded: offloaded_in, finished: finished_in };
+    (service, JobEvents { running, resume, offloaded, finished })
 }
 
-fn a_jobs_result_comes_back_to_the_connection_that_wanted_it<E: Engine>() {
-    let (service, jobs) = working();
+fn job_result_returns_to_its_connection<E: Engine>() {
+    let (service, jobs) = job_service();
     let (running, addr) = serve::<E>(Limits::default(), service);
     let mut clients: Vec<Client> = (0..20).map(|_| Client::connect(addr)).collect();
     for (number, client) in clients.iter().enumerate() {
@@ -91,47 +97,47 @@ fn a_jobs_result_comes_back_to_the_connection_that_wanted_it<E: Engine>() {
     drop(clients);
     assert_eq!(running.drain().jobs, 20);
     let sorted = |jobs: Receiver<JobId>| {
-        let mut names: Vec<String> = jobs.into_iter().map(|job| format!("{job:?}")).collect();
-        names.sort();
-        names
+        let mut ids: Vec<String> = jobs.into_iter().map(|job| format!("{job:?}")).collect();
+        ids.sort();
+        ids
     };
-    assert_eq!(sorted(jobs.started), sorted(jobs.ended), "each job ended under its own name");
+    assert_eq!(sorted(jobs.offloaded), sorted(jobs.finished), "each result has the id of its job");
 }
 
-fn a_job_that_panics_says_so_and_harms_nobody<E: Engine>() {
-    let (service, _jobs) = working();
+fn panicking_job_returns_an_error_to_its_connection<E: Engine>() {
+    let (service, _jobs) = job_service();
     let (running, addr) = serve::<E>(Limits { workers: 1, ..Limits::default() }, service);
     let mut client = Client::connect(addr);
     assert_eq!(client.ask(b"panic"), JobError::Panicked.to_string().as_bytes());
-    assert_eq!(client.ask(b"abc"), b"cba", "the worker goes on");
+    assert_eq!(client.ask(b"abc"), b"cba", "the worker survives the panic");
     drop(client);
     running.drain();
 }
 
-fn a_closed_connections_job_says_nothing_to_its_peer<E: Engine>() {
-    let (service, jobs) = working();
+fn job_of_a_closed_connection_sends_nothing<E: Engine>() {
+    let (service, jobs) = job_service();
     let (service, events) = observe(service);
     let (running, addr) = serve::<E>(Limits { linger_timeout: GUARD, ..Limits::default() }, service);
     let mut client = Client::connect(addr);
     client.send(b"wait and close");
     events.next_closed();
     client.expect_end();
-    jobs.go.send(()).unwrap();
-    jobs.ended.recv_timeout(GUARD).expect("the service still hears what became of it");
-    // A write to a side that was shut down would break the connection off, and its last words with it.
+    jobs.resume.send(()).unwrap();
+    jobs.finished.recv_timeout(GUARD).expect("on_job did not run after the close");
+    // A write after the shutdown would reset the connection and lose the queued output.
     client.expect_end();
     client.send(b"discarded");
     drop(client);
     assert_eq!(running.drain().faulted, 0);
 }
 
-/// Echoes, and has more work to do whenever some is done.
+/// Echoes, and offloads another job whenever a job finishes.
 #[derive(Clone)]
-struct Tireless {
-    own: bool,
+struct EndlessJobs {
+    per_connection: bool,
 }
 
-impl Service for Tireless {
+impl Service for EndlessJobs {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         cx.reply(payload);
         if payload == b"begin" {
@@ -148,31 +154,34 @@ impl Service for Tireless {
     }
 
     fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        self.own.then(|| Box::new(self.clone()) as Box<dyn Service + Send>)
+        self.per_connection.then(|| Box::new(self.clone()) as Box<dyn Service + Send>)
     }
 }
 
-fn who_always_has_more_to_do_is_heard_and_hears<E: Engine>() {
-    for own in [true, false] {
+fn endless_jobs_of_a_connection_block_no_input<E: Engine>() {
+    for per_connection in [true, false] {
         let limits = Limits { drain_timeout: Duration::from_millis(200), ..Limits::default() };
-        let (service, events) = observe(Tireless { own });
-        let (running, addr) =
-            if own { serve::<E>(limits, Tireless { own }) } else { serve::<E>(limits.clone(), service) };
+        let (service, events) = observe(EndlessJobs { per_connection });
+        let (running, addr) = if per_connection {
+            serve::<E>(limits, EndlessJobs { per_connection })
+        } else {
+            serve::<E>(limits.clone(), service)
+        };
         let mut client = Client::connect(addr);
         (0..3).for_each(|_| client.echo(b"begin"));
-        (0..100).for_each(|_| client.echo(b"still heard"));
+        (0..100).for_each(|_| client.echo(b"still served"));
         let large = vec![7; 1 << 20];
         client.echo(&large);
-        // It is never done, so a drain ends when its time is up.
+        // A job is always pending, so the drain ends at its timeout.
         running.handle.drain();
         client.expect_end();
         drop(client);
         running.join();
-        if !own {
+        if !per_connection {
             assert_eq!(events.next_closed().1, CloseReason::ShuttingDown);
         }
 
-        let (running, addr) = serve::<E>(Limits::default(), Tireless { own });
+        let (running, addr) = serve::<E>(Limits::default(), EndlessJobs { per_connection });
         let mut client = Client::connect(addr);
         client.echo(b"begin");
         running.handle.stop();
@@ -180,12 +189,12 @@ fn who_always_has_more_to_do_is_heard_and_hears<E: Engine>() {
     }
 }
 
-fn who_always_has_more_to_do_for_nobody_holds_nobody_up<E: Engine>() {
+fn endless_jobs_without_connection_block_no_client<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
-    let tested = engine.add_service("tested", Tireless { own: false });
-    let addr = listen_tcp(&mut engine, tested, Framing::U32BE);
+    let service = engine.add_service("test", EndlessJobs { per_connection: false });
+    let addr = listen_tcp(&mut engine, service, Framing::U32BE);
     let running = RunningEngine::start(engine);
-    running.handle.post(tested, Box::new(())).unwrap();
+    running.handle.post(service, Box::new(())).unwrap();
     running.await_counter("jobs", |jobs| jobs > 100);
     let mut client = Client::connect(addr);
     client.echo(b"hello");
@@ -193,49 +202,50 @@ fn who_always_has_more_to_do_for_nobody_holds_nobody_up<E: Engine>() {
     running.drain();
 }
 
-/// Has something to do when a connection has gone.
-struct Tidy {
-    go: Option<Receiver<()>>,
-    done: Sender<Result<u32, JobError>>,
+/// Offloads a job in `on_close` and sends its result to the test.
+struct JobOnClose {
+    resume: Option<Receiver<()>>,
+    result: Sender<Result<u32, JobError>>,
 }
 
-impl Service for Tidy {
+impl Service for JobOnClose {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         cx.reply(payload);
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, _reason: &CloseReason) {
-        let go = self.go.take().unwrap();
-        cx.offload(move || go.recv_timeout(GUARD).map_or(0, |()| 42_u32));
+        let resume = self.resume.take().unwrap();
+        cx.offload(move || resume.recv_timeout(GUARD).map_or(0, |()| 42_u32));
     }
 
     fn on_job(&mut self, _cx: &mut Context<'_>, _job: JobId, output: JobOutput) {
-        let _ = self.done.send(output.take());
+        let _ = self.result.send(output.take());
     }
 }
 
-fn work_that_is_asked_for_in_the_goodbye_is_done<E: Engine>() {
-    let (go, gone) = channel();
-    let (done, end) = channel();
-    let (running, addr) = serve::<E>(Limits::default(), Tidy { go: Some(gone), done });
+fn job_offloaded_in_on_close_runs<E: Engine>() {
+    let (resume, resume_out) = channel();
+    let (result, results) = channel();
+    let (running, addr) = serve::<E>(Limits::default(), JobOnClose { resume: Some(resume_out), result });
     let mut client = Client::connect(addr);
     client.echo(b"hello");
     client.finish();
-    // Which does not keep its peer.
+    // The job does not delay the end of the connection.
     client.expect_end();
-    go.send(()).unwrap();
-    assert_eq!(end.recv_timeout(GUARD), Ok(Ok(42)));
+    resume.send(()).unwrap();
+    assert_eq!(results.recv_timeout(GUARD), Ok(Ok(42)));
     running.drain();
 }
 
-/// On the reactor only: where jobs run on the connection's own thread, nothing can happen meanwhile.
+/// Tests of the reactor only. On the threaded engine a job runs on the thread of its connection,
+/// which does nothing else in that time.
 mod on_workers {
     use super::*;
     use switchboard::Reactor;
 
     #[test]
-    fn a_client_that_has_said_all_still_gets_its_jobs_answer() {
-        let (service, jobs) = working();
+    fn half_closed_client_gets_its_job_result() {
+        let (service, jobs) = job_service();
         let (service, events) = observe(service);
         let mut engine = Reactor::with_limits(Limits::default());
         let work = engine.add_service("work", service);
@@ -246,11 +256,11 @@ mod on_workers {
         let mut client = Client::connect(addr);
         client.send(b"wait");
         client.finish();
-        jobs.started.recv_timeout(GUARD).unwrap();
-        // What was sent before these was seen before them.
+        jobs.offloaded.recv_timeout(GUARD).unwrap();
+        // After these echoes the engine has read what was sent before them.
         let mut other = Client::connect(other);
         (0..3).for_each(|_| other.echo(b"meanwhile"));
-        jobs.go.send(()).unwrap();
+        jobs.resume.send(()).unwrap();
         assert_eq!(client.receive(), b"wait");
         client.expect_end();
         assert_eq!(events.next_closed().1, CloseReason::PeerClosed);
@@ -259,20 +269,20 @@ mod on_workers {
     }
 
     #[test]
-    fn draining_waits_for_the_answer_of_a_job() {
-        let (service, jobs) = working();
+    fn drain_waits_for_a_job_result() {
+        let (service, jobs) = job_service();
         let (running, addr) = serve::<Reactor>(Limits { drain_timeout: GUARD, ..Limits::default() }, service);
         let mut idle = Client::connect(addr);
         assert_eq!(idle.ask(b"abc"), b"cba");
         let mut client = Client::connect(addr);
         client.send(b"wait");
         for _ in 0..2 {
-            jobs.started.recv_timeout(GUARD).unwrap();
+            jobs.offloaded.recv_timeout(GUARD).unwrap();
         }
         running.handle.drain();
         idle.expect_end();
         drop(idle);
-        jobs.go.send(()).unwrap();
+        jobs.resume.send(()).unwrap();
         assert_eq!(client.receive(), b"wait");
         client.expect_end();
         drop(client);
@@ -280,42 +290,42 @@ mod on_workers {
     }
 
     #[test]
-    fn work_beyond_the_bound_is_refused() {
-        let (service, jobs) = working();
+    fn job_beyond_max_queued_jobs_is_rejected() {
+        let (service, jobs) = job_service();
         let limits = Limits { workers: 1, max_queued_jobs: 1, ..Limits::default() };
         let (running, addr) = serve::<Reactor>(limits, service);
         let mut first = Client::connect(addr);
         first.send(b"wait");
-        jobs.started.recv_timeout(GUARD).unwrap();
-        jobs.begun.recv_timeout(GUARD).expect("the only worker is busy now");
+        jobs.offloaded.recv_timeout(GUARD).unwrap();
+        jobs.running.recv_timeout(GUARD).expect("the only worker did not run the job");
         let mut others: Vec<Client> = (0..3).map(|_| Client::connect(addr)).collect();
         for other in &others {
             other.send(b"abc");
-            jobs.started.recv_timeout(GUARD).unwrap();
+            jobs.offloaded.recv_timeout(GUARD).unwrap();
         }
-        for refused in &mut others[1..] {
-            assert_eq!(refused.receive(), JobError::Rejected.to_string().as_bytes());
+        for rejected in &mut others[1..] {
+            assert_eq!(rejected.receive(), JobError::Rejected.to_string().as_bytes());
         }
-        jobs.go.send(()).unwrap();
+        jobs.resume.send(()).unwrap();
         assert_eq!(first.receive(), b"wait");
-        assert_eq!(others[0].receive(), b"cba", "one may wait");
+        assert_eq!(others[0].receive(), b"cba", "one job may be queued");
         drop((first, others));
         running.drain();
     }
 }
 
-/// Its work takes as long as the test wants, and two pieces of it may be done at once.
-struct Long {
-    begun: Sender<()>,
-    go: Arc<Mutex<Receiver<()>>>,
+/// Offloads jobs that wait for the test. Two of them may run at the same time.
+struct LongJobs {
+    running: Sender<()>,
+    resume: Arc<Mutex<Receiver<()>>>,
 }
 
-impl Service for Long {
+impl Service for LongJobs {
     fn on_frame(&mut self, cx: &mut Context<'_>, _payload: &[u8]) {
-        let (begun, go) = (self.begun.clone(), Arc::clone(&self.go));
+        let (running, resume) = (self.running.clone(), Arc::clone(&self.resume));
         cx.offload(move || {
-            let _ = begun.send(());
-            let _ = go.lock().unwrap().recv_timeout(GUARD);
+            let _ = running.send(());
+            let _ = resume.lock().unwrap().recv_timeout(GUARD);
         });
     }
 
@@ -328,59 +338,61 @@ impl Service for Long {
     }
 }
 
-/// Long work, short work and an echo on one engine.
-fn long_and_short<E: Engine>() -> (RunningEngine, [SocketAddr; 3], Receiver<()>, Sender<()>) {
+/// Starts an engine with long jobs, short jobs and an echo service. Returns the addresses, the
+/// start events of the long jobs, and the channel that ends them.
+fn long_and_short_jobs<E: Engine>() -> (RunningEngine, [SocketAddr; 3], Receiver<()>, Sender<()>) {
     let mut engine = E::with_limits(Limits { workers: 1, drain_timeout: Duration::ZERO, ..Limits::default() });
-    let (begun, begins) = channel();
-    let (go, gone) = channel();
-    let long = engine.add_service("long", Long { begun, go: Arc::new(Mutex::new(gone)) });
-    let short = engine.add_service("short", working().0);
+    let (running, starts) = channel();
+    let (resume, resume_out) = channel();
+    let long = engine.add_service("long", LongJobs { running, resume: Arc::new(Mutex::new(resume_out)) });
+    let short = engine.add_service("short", job_service().0);
     let echo = engine.add_service("echo", Echo);
     let addresses = [long, short, echo].map(|service| listen_tcp(&mut engine, service, Framing::U32BE));
-    (RunningEngine::start(engine), addresses, begins, go)
+    (RunningEngine::start(engine), addresses, starts, resume)
 }
 
-fn long_work_holds_up_neither_other_services_nor_more_threads_than_its_own<E: Engine>() {
-    let (running, [long, short, echo], begins, go) = long_and_short::<E>();
+fn long_jobs_use_only_the_threads_of_their_service<E: Engine>() {
+    let (running, [long, short, echo], starts, resume) = long_and_short_jobs::<E>();
     let mut waiting = [(); 3].map(|()| {
         let client = Client::connect(long);
         client.send(b"work");
         client
     });
-    begins.recv_timeout(GUARD).unwrap();
-    begins.recv_timeout(GUARD).unwrap();
-    for (address, answer) in [(short, &b"trohs"[..]), (echo, b"short")] {
+    starts.recv_timeout(GUARD).unwrap();
+    starts.recv_timeout(GUARD).unwrap();
+    for (address, reply) in [(short, &b"trohs"[..]), (echo, b"short")] {
         let mut client = Client::connect(address);
         client.send(b"short");
-        assert_eq!(client.receive(), answer);
+        assert_eq!(client.receive(), reply);
     }
-    assert!(begins.try_recv().is_err(), "the third waits for one of the two");
-    go.send(()).unwrap();
-    begins.recv_timeout(GUARD).unwrap();
-    drop(go);
+    assert!(starts.try_recv().is_err(), "the third job waits for one of the two");
+    resume.send(()).unwrap();
+    starts.recv_timeout(GUARD).unwrap();
+    drop(resume);
     for client in &mut waiting {
         assert_eq!(client.receive(), b"Ok(())");
     }
     running.drain();
 }
 
-/// A connection's thread that waits for leave to work can be told nothing else.
+/// A connection's thread that waits for a free job slot handles no other event.
 #[test]
-fn work_that_waits_for_others_does_not_hold_up_the_end_on_threads() {
-    let (running, [long, ..], begins, go) = long_and_short::<Threaded>();
+fn queued_jobs_do_not_delay_stop_on_the_threaded_engine() {
+    let (running, [long, ..], starts, resume) = long_and_short_jobs::<Threaded>();
     let (ends, ended) = channel();
     for _ in 0..3 {
         let (mut client, ends) = (Client::connect(long), ends.clone());
         client.send(b"work");
         thread::spawn(move || ends.send(client.receive_or_end()));
     }
-    begins.recv_timeout(GUARD).unwrap();
-    begins.recv_timeout(GUARD).unwrap();
+    starts.recv_timeout(GUARD).unwrap();
+    starts.recv_timeout(GUARD).unwrap();
     running.await_counter("jobs", |jobs| jobs == 3);
     running.handle.stop();
-    // The one whose work has not begun has to wait for nobody, and the others for their own work only.
+    // The connection whose job has not started ends immediately; the other two wait for their own
+    // jobs.
     assert_eq!(ended.recv_timeout(GUARD).unwrap().unwrap(), b"Err(Rejected)");
-    drop(go);
+    drop(resume);
     running.join();
-    assert!(begins.try_recv().is_err(), "it was begun after all");
+    assert!(starts.try_recv().is_err(), "the queued job ran after the stop");
 }

@@ -1,9 +1,9 @@
-//! What users of an engine rely on, seen from outside: real sockets, real time, one module a concept.
+//! Behavior of the engines over real sockets and in real time, one module per concept.
 //!
-//! Scenarios listed in a `conformance!` hold for every engine. The others are about one engine's own ways.
+//! Each scenario listed in a `conformance!` runs on both engines. The other tests cover one engine.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-#![allow(clippy::cast_possible_truncation, reason = "the numbers are the tests' own, and small")]
+#![allow(clippy::cast_possible_truncation, reason = "the tests use small numbers")]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -11,24 +11,24 @@ mod support;
 mod actions;
 mod address_space;
 mod batches;
+mod close;
 mod console;
-mod crowds;
+mod console_setup;
 mod descriptors;
 mod drain;
 mod echo;
-mod ends;
-mod flushes;
 mod handle;
 mod jobs;
+mod many_connections;
+mod max_connections;
 mod memory;
-mod operator;
-mod places;
 mod raw_mio_echo;
 mod rooms;
+#[cfg(target_os = "linux")]
+mod short_reads;
 mod slow_readers;
 mod streams;
 mod terminals;
 mod timeouts;
 mod timers;
-#[cfg(target_os = "linux")]
-mod urgent;
+mod turn_end;

@@ -1,4 +1,4 @@
-//! The bound on what all connections hold together.
+//! `max_buffered_bytes`: the bound on the memory of all connections together.
 
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,14 @@ use switchboard::{CloseReason, Limits, Service};
 use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, observe, serve};
 
 conformance! {
-    half_frames_that_nobody_finishes_make_room_again,
-    the_largest_goes_first_though_it_waits_in_silence,
-    half_frames_of_instances_of_their_own_do_so_too,
+    unfinished_frames_over_the_bound_are_closed,
+    largest_buffer_is_closed_first_even_if_idle,
+    unfinished_frames_of_own_instances_are_closed,
 }
 
-/// Eight peers that each send a little more than their share of a frame that they never finish.
-fn hold_too_much<E: Engine>(
+/// Connects eight clients. Each sends 600 KiB of a frame of 1 MiB, so that together they exceed the
+/// bound of 4 MiB.
+fn exceed_memory_bound<E: Engine>(
     service: impl Service + Send + 'static,
 ) -> (RunningEngine, std::net::SocketAddr, Vec<Client>) {
     let limits = Limits {
@@ -32,61 +33,62 @@ fn hold_too_much<E: Engine>(
     (running, addr, holders)
 }
 
-/// Those who stay are read again when there is room, and may hold too much once more: a newcomer comes until it is let in.
-fn await_room(running: &RunningEngine, addr: std::net::SocketAddr) {
-    let begun = Instant::now();
+/// Connects until a client is accepted. The remaining clients are read again once memory is free,
+/// and may exceed the bound once more, so that further clients are rejected.
+fn connect_until_accepted(running: &RunningEngine, addr: std::net::SocketAddr) {
+    let start = Instant::now();
     loop {
         let before = running.counters();
-        let mut newcomer = Client::connect(addr);
+        let mut client = Client::connect(addr);
         running.await_counter("accepted", |accepted| {
             accepted > before["accepted"] || running.counters()["refused"] > before["refused"]
         });
         if running.counters()["accepted"] > before["accepted"] {
-            return newcomer.echo(b"there is room again");
+            return client.echo(b"accepted again");
         }
-        assert!(begun.elapsed() < GUARD, "there is never room");
+        assert!(start.elapsed() < GUARD, "no client was accepted within {GUARD:?}");
     }
 }
 
-fn half_frames_that_nobody_finishes_make_room_again<E: Engine>() {
+fn unfinished_frames_over_the_bound_are_closed<E: Engine>() {
     let (service, events) = observe(Echo);
-    let (running, addr, holders) = hold_too_much::<E>(service);
+    let (running, addr, holders) = exceed_memory_bound::<E>(service);
     running.await_counter("buffered_bytes", |bytes| bytes >= 4 << 20);
-    let mut newcomer = Client::connect(addr);
-    let words = newcomer.receive();
-    assert!(words.starts_with(b"server is short of memory"), "{}", String::from_utf8_lossy(&words));
-    newcomer.expect_end();
+    let mut client = Client::connect(addr);
+    let reply = client.receive();
+    assert!(reply.starts_with(b"server is short of memory"), "{}", String::from_utf8_lossy(&reply));
+    client.expect_end();
     assert_eq!(events.next_closed().1, CloseReason::BufferBudget(4 << 20));
-    await_room(&running, addr);
+    connect_until_accepted(&running, addr);
     drop(holders);
     running.drain();
 }
 
-fn the_largest_goes_first_though_it_waits_in_silence<E: Engine>() {
+fn largest_buffer_is_closed_first_even_if_idle<E: Engine>() {
     let limits = Limits { max_buffered_bytes: 4 << 20, frame_timeout: Duration::ZERO, ..Limits::default() };
     let (running, addr) = serve::<E>(limits, Echo);
-    let begin = |bytes: usize| {
+    let start_frame = |bytes: usize| {
         let holder = Client::connect(addr);
         holder.send_bytes(&(1u32 << 20).to_be_bytes());
         holder.send_bytes(&vec![7; bytes]);
         holder
     };
-    let mut largest = begin(900 * 1024);
+    let mut largest = start_frame(900 * 1024);
     running.await_counter("buffered_bytes", |bytes| bytes >= 900 << 10);
     assert!(largest.receives_nothing_for(Duration::from_millis(300)));
-    let others: Vec<Client> = (0..12).map(|_| begin(300 * 1024)).collect();
+    let others: Vec<Client> = (0..12).map(|_| start_frame(300 * 1024)).collect();
     largest.expect_end();
-    await_room(&running, addr);
+    connect_until_accepted(&running, addr);
     drop((largest, others));
     running.drain();
 }
 
-fn half_frames_of_instances_of_their_own_do_so_too<E: Engine>() {
-    let (running, addr, holders) = hold_too_much::<E>(Echo);
+fn unfinished_frames_of_own_instances_are_closed<E: Engine>() {
+    let (running, addr, holders) = exceed_memory_bound::<E>(Echo);
     running.await_counter("buffered_bytes", |bytes| bytes >= 4 << 20);
-    await_room(&running, addr);
+    connect_until_accepted(&running, addr);
     let faulted = running.counters()["faulted"];
-    assert!((1..8).contains(&faulted), "{faulted} had to go");
+    assert!((1..8).contains(&faulted), "{faulted} of 8 connections were closed");
     drop(holders);
     running.drain();
 }

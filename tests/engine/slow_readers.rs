@@ -1,4 +1,4 @@
-//! Peers that ask and do not read the answers.
+//! Clients that send requests and do not read the replies.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use switchboard::{CloseReason, ConnId, Context, Limits, Payload, Peer, Service, 
 use crate::support::{Client, Engine, SendOutcome, conformance, encode_frame, observe, serve, write_until_blocked};
 
 conformance! {
-    a_peer_that_never_reads_is_bounded_and_ended_while_others_are_served,
-    a_slow_reader_that_reads_again_gets_every_answer,
-    a_slow_member_of_a_broadcast_is_disconnected_by_default,
+    client_that_never_reads_is_bounded_and_closed,
+    slow_reader_that_resumes_gets_every_reply,
+    slow_broadcast_receiver_is_closed_by_default,
 }
 
 const HIGH_WATER_BYTES: usize = 128 * 1024;
-/// What one read can bring, all of which may be held in one form or another when reading stops.
+/// Size of the receive buffer. All bytes of one read may be buffered when reading pauses.
 const ONE_READ_BYTES: usize = 256 * 1024;
 const REQUEST_BYTES: usize = 1000;
 
@@ -27,20 +27,20 @@ fn limits() -> Limits {
     limits
 }
 
-/// Echoes, and remembers the most that any connection has owed.
-struct Gauged(Arc<AtomicUsize>);
+/// Echoes, and keeps the highest `pending_bytes` of any connection.
+struct PendingGauge(Arc<AtomicUsize>);
 
-impl Service for Gauged {
+impl Service for PendingGauge {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         cx.reply(payload);
         self.0.fetch_max(cx.pending_bytes(), Ordering::Relaxed);
     }
 }
 
-fn a_peer_that_never_reads_is_bounded_and_ended_while_others_are_served<E: Engine>() {
+fn client_that_never_reads_is_bounded_and_closed<E: Engine>() {
     let write_timeout = Duration::from_secs(1);
-    let most_owed = Arc::new(AtomicUsize::new(0));
-    let (service, events) = observe(Gauged(Arc::clone(&most_owed)));
+    let most_pending = Arc::new(AtomicUsize::new(0));
+    let (service, events) = observe(PendingGauge(Arc::clone(&most_pending)));
     let (running, addr) = serve::<E>(Limits { write_timeout, ..limits() }, service);
     let slow = Client::connect(addr);
     let slow_id = events.next_opened();
@@ -53,45 +53,48 @@ fn a_peer_that_never_reads_is_bounded_and_ended_while_others_are_served<E: Engin
         other.echo(b"meanwhile");
         most_held = most_held.max(running.counters()["buffered_bytes"] as usize);
     });
-    assert!(matches!(sent, SendOutcome::Blocked(_)), "the server stops reading, long before the write timeout");
-    assert!(most_held > 0, "the server owes something");
-    assert!(most_held <= bound, "{most_held} bytes held for one peer, {bound} at most are expected");
-    assert!(most_owed.load(Ordering::Relaxed) <= bound);
+    assert!(matches!(sent, SendOutcome::Blocked(_)), "the server stops reading before the write timeout");
+    assert!(most_held > 0, "the server has queued output");
+    assert!(most_held <= bound, "{most_held} bytes are buffered for one client, expected at most {bound}");
+    assert!(most_pending.load(Ordering::Relaxed) <= bound);
     running.await_counter("read_pauses", |pauses| pauses > 0);
-    // The other talks on until the slow one is gone.
+    // The other client is served until the slow one is closed.
     let closed = events.repeat_until_closed(|| other.echo(b"still here"));
     assert_eq!(closed, (slow_id, CloseReason::WriteTimeout(write_timeout)));
-    assert_eq!(running.counters()["buffered_bytes"], 0, "what was owed to it is forgotten");
-    other.echo(b"and after");
+    assert_eq!(running.counters()["buffered_bytes"], 0, "the queued output is freed");
+    other.echo(b"after the close");
     drop(other);
     assert_eq!(running.drain().faulted, 1);
 }
 
-fn a_slow_reader_that_reads_again_gets_every_answer<E: Engine>() {
+fn slow_reader_that_resumes_gets_every_reply<E: Engine>() {
     let (running, addr) = serve::<E>(limits(), Echo);
     let slow = Client::connect(addr);
     let mut other = Client::connect(addr);
     let requests: Vec<u8> = (0..64u8).flat_map(|number| encode_frame("u32be", &[number; REQUEST_BYTES])).collect();
     let sent = write_until_blocked(slow.socket(), &requests, || other.echo(b"meanwhile"));
-    let SendOutcome::Blocked(sent_bytes) = sent else { panic!("the server hung up") };
+    let SendOutcome::Blocked(sent_bytes) = sent else { panic!("the server closed the connection") };
     slow.finish();
     let mut stream = Vec::new();
     slow.socket().read_to_end(&mut stream).unwrap();
-    // The last request may have been cut off.
+    // The last request may be incomplete.
     let frame_bytes = 4 + REQUEST_BYTES;
-    assert_eq!(stream.len(), sent_bytes / frame_bytes * frame_bytes, "every whole request has its whole answer");
+    assert_eq!(stream.len(), sent_bytes / frame_bytes * frame_bytes, "each whole request gets its whole reply");
     for (number, frame) in stream.chunks_exact(frame_bytes).enumerate() {
-        assert!(frame[4..].iter().all(|byte| usize::from(*byte) == number % 64), "answer {number} is another's");
+        assert!(
+            frame[4..].iter().all(|byte| usize::from(*byte) == number % 64),
+            "reply {number} differs from its request"
+        );
     }
     drop((slow, other));
     running.drain();
 }
 
-/// Sends what each peer says to all of them.
+/// Broadcasts each message to all connections.
 #[derive(Default)]
-struct Everybody(Vec<ConnId>);
+struct Broadcaster(Vec<ConnId>);
 
-impl Service for Everybody {
+impl Service for Broadcaster {
     fn on_open(&mut self, cx: &mut Context<'_>, _peer: &Peer) {
         self.0.push(cx.conn());
     }
@@ -101,8 +104,8 @@ impl Service for Everybody {
     }
 }
 
-fn a_slow_member_of_a_broadcast_is_disconnected_by_default<E: Engine>() {
-    let (service, events) = observe(Everybody::default());
+fn slow_broadcast_receiver_is_closed_by_default<E: Engine>() {
+    let (service, events) = observe(Broadcaster::default());
     let (running, addr) = serve::<E>(limits(), service);
     assert_eq!(limits().slow_consumer, SlowConsumer::Disconnect);
     let _slow = Client::connect(addr);
@@ -113,7 +116,7 @@ fn a_slow_member_of_a_broadcast_is_disconnected_by_default<E: Engine>() {
     let closed = events.repeat_until_closed(|| member.echo(&message));
     assert_eq!(closed.0, slow_id);
     assert!(matches!(closed.1, CloseReason::SlowConsumer { pending_bytes } if pending_bytes >= 2 * HIGH_WATER_BYTES));
-    member.echo(b"the rest go on");
+    member.echo(b"still served");
     drop(member);
     running.drain();
 }

@@ -1,4 +1,4 @@
-//! An operator at a terminal.
+//! Operator consoles on a terminal.
 #![cfg(unix)]
 
 use std::io::Write;
@@ -8,16 +8,16 @@ use portable_pty::{PtyPair, PtySize, native_pty_system};
 use rustix::fs::{Mode, OFlags, open};
 use switchboard::{CloseReason, Limits};
 
-use crate::operator::{Ears, is_nonblocking, office};
+use crate::console_setup::{OutputLines, is_nonblocking, serve_with_console};
 use crate::support::{Engine, conformance};
 
 conformance! {
-    an_operator_at_a_terminal_types_and_hears,
-    an_operator_who_stops_the_output_stops_nobody_else,
-    a_terminal_that_hangs_up_takes_nobody_along,
+    console_on_a_terminal_sends_and_receives,
+    stopped_terminal_output_blocks_no_other_connection,
+    terminal_hangup_closes_the_console_only,
 }
 
-/// The far end of a pseudo-terminal, as the program sees it in whose window the operator sits.
+/// A pseudo-terminal. The test holds the master side, as a terminal emulator does.
 struct Terminal {
     pair: PtyPair,
 }
@@ -27,69 +27,70 @@ impl Terminal {
         Self { pair: native_pty_system().openpty(PtySize::default()).unwrap() }
     }
 
-    /// One description of it, as a shell hands its own down.
-    fn inherited(&self) -> OwnedFd {
+    /// Opens the slave side, as a shell does that passes its terminal to a program.
+    fn open_slave(&self) -> OwnedFd {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         open(self.pair.master.tty_name().unwrap(), flags, Mode::empty()).unwrap()
     }
 }
 
-fn an_operator_at_a_terminal_types_and_hears<E: Engine>() {
+fn console_on_a_terminal_sends_and_receives<E: Engine>() {
     let terminal = Terminal::new();
-    let ears = Ears::of(terminal.pair.master.try_clone_reader().unwrap());
-    let mut fingers = terminal.pair.master.take_writer().unwrap();
-    let shells = terminal.inherited();
-    let setting = office::<E>(Limits::default(), shells.try_clone().unwrap(), shells.try_clone().unwrap());
-    ears.expect("welcome console");
-    let mut client = setting.client();
-    fingers.write_all(b"hello\n").unwrap();
+    let output_lines = OutputLines::read_from(terminal.pair.master.try_clone_reader().unwrap());
+    let mut keyboard = terminal.pair.master.take_writer().unwrap();
+    let shell = terminal.open_slave();
+    let setup = serve_with_console::<E>(Limits::default(), shell.try_clone().unwrap(), shell.try_clone().unwrap());
+    output_lines.expect("welcome console");
+    let mut client = setup.client();
+    keyboard.write_all(b"hello\n").unwrap();
     assert_eq!(client.receive(), b"hello");
-    ears.expect("hello");
-    ears.expect("hello");
-    assert!(!is_nonblocking(&shells), "the shell would be surprised");
-    // More than the terminal holds, so that the rest has to wait for its reader.
+    output_lines.expect("hello");
+    output_lines.expect("hello");
+    assert!(!is_nonblocking(&shell), "O_NONBLOCK would affect the shell");
+    // More than the terminal buffers, so that the engine has to wait for the reader.
     let news = vec![b'n'; 500_000];
     client.echo(&news);
-    assert_eq!(ears.next().into_bytes(), news);
-    fingers.write_all(b"\x04").unwrap();
-    assert_eq!(setting.events.next_closed(), (setting.console, CloseReason::PeerClosed));
+    assert_eq!(output_lines.next().into_bytes(), news);
+    keyboard.write_all(b"\x04").unwrap();
+    assert_eq!(setup.events.next_closed(), (setup.console, CloseReason::PeerClosed));
     client.echo(b"without an operator");
     drop(client);
-    setting.running.drain();
+    setup.running.drain();
 }
 
-fn an_operator_who_stops_the_output_stops_nobody_else<E: Engine>() {
+fn stopped_terminal_output_blocks_no_other_connection<E: Engine>() {
     let terminal = Terminal::new();
-    let ears = Ears::of(terminal.pair.master.try_clone_reader().unwrap());
-    let mut fingers = terminal.pair.master.take_writer().unwrap();
-    let shells = terminal.inherited();
-    let setting = office::<E>(Limits::default(), shells.try_clone().unwrap(), shells);
-    ears.expect("welcome console");
-    let mut client = setting.client();
-    // Control-S, and a line that can only be heard after it.
-    fingers.write_all(b"\x13stopped\n").unwrap();
+    let output_lines = OutputLines::read_from(terminal.pair.master.try_clone_reader().unwrap());
+    let mut keyboard = terminal.pair.master.take_writer().unwrap();
+    let shell = terminal.open_slave();
+    let setup = serve_with_console::<E>(Limits::default(), shell.try_clone().unwrap(), shell);
+    output_lines.expect("welcome console");
+    let mut client = setup.client();
+    // Control-S stops the output (termios(3)); the line after it shows that the terminal has read
+    // it.
+    keyboard.write_all(b"\x13stopped\n").unwrap();
     assert_eq!(client.receive(), b"stopped");
     for number in 0..100 {
         client.echo(format!("news {number}").as_bytes());
     }
-    // Control-Q.
-    fingers.write_all(b"\x11").unwrap();
+    // Control-Q resumes the output.
+    keyboard.write_all(b"\x11").unwrap();
     for number in 0..100 {
-        ears.await_line(&format!("news {number}"));
+        output_lines.await_line(&format!("news {number}"));
     }
     drop(client);
-    setting.running.drain();
+    setup.running.drain();
 }
 
-fn a_terminal_that_hangs_up_takes_nobody_along<E: Engine>() {
+fn terminal_hangup_closes_the_console_only<E: Engine>() {
     let terminal = Terminal::new();
-    let shells = terminal.inherited();
-    let setting = office::<E>(Limits::default(), shells.try_clone().unwrap(), shells);
-    let mut client = setting.client();
+    let shell = terminal.open_slave();
+    let setup = serve_with_console::<E>(Limits::default(), shell.try_clone().unwrap(), shell);
+    let mut client = setup.client();
     drop(terminal);
-    // Reading finds an end and writing an error, and either may be first.
-    assert_eq!(setting.events.next_closed().0, setting.console);
+    // A read returns the end of the input and a write fails; either may come first.
+    assert_eq!(setup.events.next_closed().0, setup.console);
     client.echo(b"without an operator");
     drop(client);
-    setting.running.drain();
+    setup.running.drain();
 }

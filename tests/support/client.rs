@@ -45,8 +45,8 @@ impl Client {
         self.receive_or_end().expect("the stream ended before the expected frame")
     }
 
-    /// Returns the next payload, or `None` at the end of the stream. Panics if the stream ends inside
-    /// a frame or is reset.
+    /// Returns the next payload, or `None` at the end of the stream. Panics if the stream ends
+    /// inside a frame or is reset.
     pub(crate) fn receive_or_end(&mut self) -> Option<Vec<u8>> {
         let mut header = [0; 4];
         if self.stream.read(&mut header[..1]).expect("read of the next frame failed") == 0 {
@@ -87,7 +87,8 @@ impl Client {
         matches!(result, Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
     }
 
-    /// Resets the connection: with `SO_LINGER` of zero, close(2) sends RST instead of FIN (socket(7)).
+    /// Resets the connection: with `SO_LINGER` of zero, close(2) sends RST instead of FIN
+    /// (socket(7)).
     pub(crate) fn reset(self) {
         SockRef::from(self.socket()).set_linger(Some(Duration::ZERO)).unwrap();
     }

@@ -6,7 +6,7 @@
 //! | line | meaning |
 //! |---|---|
 //! | `rule burst 5` | sets a rule of the server; rules stand before the first step |
-//! | `eva connects json` | or `lines`, `raw`, `udp`, `console`; `eva connects json from 127.0.0.9` |
+//! | `eva connects json` | or `lines`, `raw`, `udp`, `console`; also `… json from 127.0.0.9` |
 //! | `eva > {"type":"ping"}` | the client sends this: a frame, a line, raw bytes or a datagram |
 //! | `eva < {"type":"pong"}` | the next message that the client receives equals this |
 //! | `bob >> c4 e3`, `bob << c4 e3` | the same in hexadecimal |

@@ -1,4 +1,4 @@
-//! The bound on connections: who is let in, what the others are told, and when a place is free again.
+//! `max_connections`: rejection above the bound, and the reuse of a freed slot.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -11,11 +11,11 @@ use crate::support::{
 };
 
 conformance! {
-    a_newcomer_beyond_the_bound_is_told_why_and_its_place_is_nobodys,
-    the_refusal_is_framed_as_the_listener_is,
+    connection_beyond_max_connections_is_rejected,
+    rejection_uses_the_framing_of_the_listener,
 }
 
-fn a_newcomer_beyond_the_bound_is_told_why_and_its_place_is_nobodys<E: Engine>() {
+fn connection_beyond_max_connections_is_rejected<E: Engine>() {
     let (service, events) = observe(Echo);
     let (running, addr) = serve::<E>(Limits { max_connections: 2, ..Limits::default() }, service);
     let mut first = Client::connect(addr);
@@ -27,23 +27,23 @@ fn a_newcomer_beyond_the_bound_is_told_why_and_its_place_is_nobodys<E: Engine>()
         assert_eq!(third.receive(), b"server is full: 2 connections");
         third.expect_end();
     }
-    first.echo(b"undisturbed");
+    first.echo(b"still served");
     drop(first);
     events.next_closed();
     let mut fourth = Client::connect(addr);
-    fourth.echo(b"the place is free again");
-    second.echo(b"undisturbed");
+    fourth.echo(b"the slot is free again");
+    second.echo(b"still served");
     drop((second, fourth));
     let stats = running.drain();
     assert_eq!((stats.accepted, stats.refused, stats.closed), (3, 3, 3), "{stats}");
-    let told = events.into_remaining();
+    let remaining = events.into_remaining();
     assert!(
-        matches!(told[..], [ConnectionEvent::Opened(_), ConnectionEvent::Closed(..), ConnectionEvent::Closed(..)]),
-        "of refusals no service hears"
+        matches!(remaining[..], [ConnectionEvent::Opened(_), ConnectionEvent::Closed(..), ConnectionEvent::Closed(..)]),
+        "a rejected connection causes no callback"
     );
 }
 
-fn the_refusal_is_framed_as_the_listener_is<E: Engine>() {
+fn rejection_uses_the_framing_of_the_listener<E: Engine>() {
     let mut engine = E::with_limits(Limits { max_connections: 1, ..Limits::default() });
     let echo = engine.add_service("echo", Echo);
     let listeners = Framing::NAMES.map(|(name, framing)| (name, listen_tcp(&mut engine, echo, framing)));
@@ -54,14 +54,14 @@ fn the_refusal_is_framed_as_the_listener_is<E: Engine>() {
     for (name, addr) in listeners {
         let mut stream = TcpStream::connect(addr).unwrap();
         stream.set_read_timeout(Some(GUARD)).unwrap();
-        let mut told = Vec::new();
-        stream.read_to_end(&mut told).unwrap();
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).unwrap();
         let expected = match name {
-            // Somebody may be looking at it on a terminal.
+            // In raw framing a person may read the text on a terminal.
             "raw" => b"server is full: 1 connections\n".to_vec(),
             framing => encode_frame(framing, b"server is full: 1 connections"),
         };
-        assert_eq!(String::from_utf8_lossy(&told), String::from_utf8_lossy(&expected), "{name}");
+        assert_eq!(String::from_utf8_lossy(&received), String::from_utf8_lossy(&expected), "{name}");
     }
     drop(only);
     running.drain();

@@ -1,20 +1,22 @@
-//! The page on the classic services, and that on configurations: their programs are run, their example is served.
+//! Checks of the pages on services and configuration: their programs run, and the example
+//! configuration is served.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use crate::markdown::blocks;
 use crate::program::{Program, command, run};
-use crate::{blocks, read};
+use crate::read;
 
-/// A file that is gone with the test.
-pub(crate) fn file(text: &str) -> tempfile::NamedTempFile {
+/// Writes a text to a temporary file.
+pub(crate) fn temporary_file(text: &str) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     file
 }
 
-/// Every port of the text made any port, which no other program can hold.
-fn any_ports(text: &str) -> String {
+/// Replaces every port in the text by 0, so that the kernel chooses a free one.
+fn free_ports(text: &str) -> String {
     let mut free = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("127.0.0.1:") {
@@ -24,6 +26,7 @@ fn any_ports(text: &str) -> String {
     free + rest
 }
 
+/// Returns the first code block in `language` of a page.
 fn page_block(page: &str, language: &str) -> String {
     let text = read(format!("docs/{page}.md"));
     let block = blocks(&text).into_iter().find(|(lang, _)| *lang == language).map(|(_, block)| block.to_owned());
@@ -31,9 +34,9 @@ fn page_block(page: &str, language: &str) -> String {
 }
 
 #[test]
-fn a_python_program_gets_the_answers_shown() {
+fn python_program_gets_the_replies_shown() {
     if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("not tested: there is no python3");
+        eprintln!("skipped: python3 is not installed");
         return;
     }
     let mut script = page_block("services", "python");
@@ -42,12 +45,12 @@ fn a_python_program_gets_the_answers_shown() {
         let transport = if service == "clock" { "udp:" } else { "" };
         format!("[{service}]\nlisten = \"{transport}127.0.0.1:0\"\n")
     });
-    let config = file(&sections.concat());
+    let config = temporary_file(&sections.concat());
     let config = config.path().to_str().unwrap().to_owned();
     let mut server = Program::start(command(&["serve", "--config", &config]).stdout(Stdio::piped()));
     for (service, port) in ports {
         let address = server.address(if service == "clock" { "udp" } else { "tcp" });
-        assert!(script.contains(port), "the program talks to {service}");
+        assert!(script.contains(port), "the program connects to {service}");
         script = script.replace(port, address.rsplit_once(':').unwrap().1);
     }
     let output = Command::new("python3").args(["-X", "utf8", "-c", &script]).output().unwrap();
@@ -56,11 +59,11 @@ fn a_python_program_gets_the_answers_shown() {
 }
 
 #[test]
-fn the_example_of_a_configuration_is_served() {
+fn example_configuration_is_served() {
     let example = String::from_utf8(run(&["config", "example"]).stdout).unwrap();
     assert_eq!(page_block("config", "toml"), "{{#include ../src/cli/commands/serve/config/example.toml}}");
     assert_eq!(example, read("src/cli/commands/serve/config/example.toml"));
-    let config = file(&any_ports(&example));
+    let config = temporary_file(&free_ports(&example));
     let config = config.path().to_str().unwrap();
     let checked = run(&["config", "check", config]);
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
@@ -69,45 +72,45 @@ fn the_example_of_a_configuration_is_served() {
     server.printed_until("service  ");
     assert!(
         server.printed_until("--encoding").contains(" call greet "),
-        "who answers in another encoding is asked in it"
+        "the example command has the encoding of the service"
     );
 }
 
 #[test]
-fn the_faults_shown_are_those_that_are_said() {
+fn configuration_errors_shown_are_printed() {
     let text = read("docs/config.md");
     let shown = blocks(&text).into_iter().find(|(lang, block)| *lang == "text" && block.starts_with("error: "));
     let mut faulty: Vec<_> = read("src/cli/commands/serve/config/example.toml").lines().map(str::to_owned).collect();
     let mut expected = String::new();
     for line in shown.unwrap().1.lines() {
-        let (number, what) = line.strip_prefix("error: switchboard.toml:").unwrap().split_once(": ").unwrap();
+        let (number, message) = line.strip_prefix("error: switchboard.toml:").unwrap().split_once(": ").unwrap();
         let number: usize = number.parse().unwrap();
-        faulty[number - 1] = match what {
-            what if what.contains("idle-timeout") => "idle-timeout = 'ten'".to_owned(),
-            what if what.contains("templat in") => "templat = 'hi'".to_owned(),
+        faulty[number - 1] = match message {
+            message if message.contains("idle-timeout") => "idle-timeout = 'ten'".to_owned(),
+            message if message.contains("templat in") => "templat = 'hi'".to_owned(),
             _ => "[ecko]".to_owned(),
         };
-        expected = expected + what + "\n";
+        expected = expected + message + "\n";
     }
-    let config = file(&faulty.join("\n"));
+    let config = temporary_file(&faulty.join("\n"));
     let stderr = String::from_utf8(run(&["config", "check", config.path().to_str().unwrap()]).stderr).unwrap();
-    let said: String =
+    let printed: String =
         stderr.lines().map(|line| line.splitn(4, ':').nth(3).unwrap().trim().to_owned() + "\n").collect();
-    assert_eq!(said, expected);
+    assert_eq!(printed, expected);
 }
 
-/// The clients on the pages of the two services that have to be told what they may do.
+/// Runs the Python clients of the pages on files and exec.
 #[test]
-fn python_programs_get_files_and_have_commands_run() {
+fn python_clients_of_files_and_exec_work() {
     if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("not tested: there is no python3");
+        eprintln!("skipped: python3 is not installed");
         return;
     }
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir(root.path().join("docs")).unwrap();
     std::fs::write(root.path().join("docs/a.txt"), "x".repeat(300_000)).unwrap();
     let root = root.path().to_str().unwrap();
-    for (page, port, args, more, printed) in [
+    for (page, port, args, more, expected) in [
         ("files", "1111", &["--root", root][..], "print(len(data), set(data))", "300000 {120}"),
         ("exec", "8086", &["--allow", "uname"], "", "0 Linux"),
     ] {
@@ -116,7 +119,7 @@ fn python_programs_get_files_and_have_commands_run() {
         let address = server.address("tcp");
         let script = page_block(page, "python").replace(port, address.rsplit_once(':').unwrap().1) + "\n" + more;
         let output = Command::new("python3").args(["-c", &script]).output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(said.trim(), printed, "{page}: {}", String::from_utf8_lossy(&output.stderr));
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(printed.trim(), expected, "{page}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }

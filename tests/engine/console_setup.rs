@@ -1,4 +1,5 @@
-//! What the tests of consoles share: a service with an operator, and what the operator hears.
+//! Helpers of the console tests: a service with an operator console, and a reader of the console's
+//! output.
 #![cfg(unix)]
 
 use std::fs::{self, File};
@@ -15,11 +16,11 @@ use switchboard::{CloseReason, ConnId, Context, Framing, Limits, Payload, Peer, 
 
 use crate::support::{Client, ConnectionEvents, Engine, GUARD, RunningEngine, listen_tcp, observe};
 
-/// Tells everybody what anybody says.
+/// Broadcasts each message to all connections, the console included.
 #[derive(Default)]
-pub(crate) struct Office(Vec<ConnId>);
+pub(crate) struct BroadcastService(Vec<ConnId>);
 
-impl Service for Office {
+impl Service for BroadcastService {
     fn on_open(&mut self, cx: &mut Context<'_>, peer: &Peer) {
         self.0.push(cx.conn());
         if *peer == Peer::Console {
@@ -30,7 +31,7 @@ impl Service for Office {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         match payload {
             b"quit" => {
-                cx.reply(&vec![b'x'; LAST_WORD_BYTES]);
+                cx.reply(&vec![b'x'; LAST_REPLY_BYTES]);
                 cx.shutdown();
             }
             b"leave" => cx.close("as asked"),
@@ -43,29 +44,36 @@ impl Service for Office {
     }
 }
 
-/// More than a pipe and a pair of sockets hold.
-pub(crate) const LAST_WORD_BYTES: usize = 1 << 20;
+/// Size of the last reply; larger than the buffers of a pipe and of a socket pair.
+pub(crate) const LAST_REPLY_BYTES: usize = 1 << 20;
 
-pub(crate) struct Setting {
+/// A running engine whose service has a console.
+pub(crate) struct ConsoleSetup {
     pub(crate) running: RunningEngine,
     pub(crate) addr: SocketAddr,
     pub(crate) events: ConnectionEvents,
     pub(crate) console: ConnId,
 }
 
-/// An office whose operator has come.
-pub(crate) fn office<E: Engine>(limits: Limits, input: impl Into<OwnedFd>, output: impl Into<OwnedFd>) -> Setting {
+/// Starts an engine with a [`BroadcastService`] and attaches a console to it. Returns when the
+/// console is open.
+pub(crate) fn serve_with_console<E: Engine>(
+    limits: Limits,
+    input: impl Into<OwnedFd>,
+    output: impl Into<OwnedFd>,
+) -> ConsoleSetup {
     let mut engine = E::with_limits(limits);
-    let (service, events) = observe(Office::default());
-    let id = engine.add_service("office", service);
+    let (service, events) = observe(BroadcastService::default());
+    let id = engine.add_service("broadcast", service);
     let addr = listen_tcp(&mut engine, id, Framing::U32BE);
     engine.attach(id, input.into(), output.into()).unwrap();
     let running = RunningEngine::start(engine);
     let console = events.next_opened();
-    Setting { running, addr, events, console }
+    ConsoleSetup { running, addr, events, console }
 }
 
-impl Setting {
+impl ConsoleSetup {
+    /// Connects a client; returns when its connection is open.
     pub(crate) fn client(&self) -> Client {
         let client = Client::connect(self.addr);
         self.events.next_opened();
@@ -73,31 +81,34 @@ impl Setting {
     }
 }
 
-/// What the operator hears, a line at a time.
-pub(crate) struct Ears(Receiver<String>);
+/// The lines that the console writes, read on a separate thread.
+pub(crate) struct OutputLines(Receiver<String>);
 
-impl Ears {
-    pub(crate) fn of(output: impl Read + Send + 'static) -> Self {
-        let (heard, lines) = channel();
-        // A terminal of which nobody holds the other end any more fails to read, and that is its end.
-        let lines_of = BufReader::new(output).lines().map_while(Result::ok);
-        thread::spawn(move || lines_of.for_each(|line| _ = heard.send(line)));
+impl OutputLines {
+    pub(crate) fn read_from(output: impl Read + Send + 'static) -> Self {
+        let (line_out, lines) = channel();
+        // A read from a pseudo-terminal fails once its other end is closed; that is the end of the
+        // output.
+        let output_lines = BufReader::new(output).lines().map_while(Result::ok);
+        thread::spawn(move || output_lines.for_each(|line| _ = line_out.send(line)));
         Self(lines)
     }
 
     pub(crate) fn next(&self) -> String {
-        self.0.recv_timeout(GUARD).expect("the operator hears something")
+        self.0.recv_timeout(GUARD).expect("the console wrote no line")
     }
 
+    /// Panics unless the next line is `line`.
     pub(crate) fn expect(&self, line: &str) {
         assert_eq!(self.next(), line);
     }
 
-    /// Passes over other lines.
+    /// Waits for `line` and skips the lines before it.
     pub(crate) fn await_line(&self, line: &str) {
         while self.next() != line {}
     }
 
+    /// Panics unless the output ends here.
     pub(crate) fn expect_end(&self) {
         assert!(self.0.recv_timeout(GUARD).is_err_and(|end| end == RecvTimeoutError::Disconnected));
     }
@@ -107,10 +118,10 @@ pub(crate) fn is_nonblocking(fd: impl AsFd) -> bool {
     fcntl_getfl(fd).unwrap().contains(OFlags::NONBLOCK)
 }
 
-/// A file of the test's own, removed with it.
-pub(crate) struct Scratch(pub(crate) PathBuf);
+/// A unique path for a temporary file. Dropping it removes the file.
+pub(crate) struct TemporaryFile(pub(crate) PathBuf);
 
-impl Scratch {
+impl TemporaryFile {
     pub(crate) fn new(name: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -122,7 +133,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }

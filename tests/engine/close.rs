@@ -1,4 +1,4 @@
-//! How connections end, and what a service is told about it.
+//! The end of a connection, and the close reason that the service receives.
 
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -13,20 +13,20 @@ use crate::support::{
 };
 
 conformance! {
-    a_client_that_has_said_all_still_gets_all_its_answers,
-    a_reset_inside_a_frame_ends_that_connection_only,
-    an_end_inside_a_frame_says_how_far_the_frame_had_come,
-    what_is_no_frame_is_called_what_it_looks_like,
-    replies_precede_the_close_that_the_service_asks_for,
-    a_service_closes_from_any_callback_and_hears_of_it_once,
-    a_last_word_said_on_close_is_still_sent,
-    who_is_closed_again_still_gets_what_it_is_owed,
-    a_closed_connections_timers_are_silent,
-    what_a_service_says_of_a_broken_peer_reaches_the_others_at_once,
-    who_holds_on_after_the_end_is_let_go_of_when_its_time_is_up,
+    half_closed_client_gets_all_replies,
+    reset_inside_a_frame_closes_that_connection_only,
+    truncated_frame_reports_the_received_bytes,
+    bad_frame_reports_the_protocol_it_looks_like,
+    replies_are_sent_before_a_close_by_the_service,
+    close_from_any_callback_calls_on_close_once,
+    reply_in_on_close_is_sent,
+    second_close_keeps_the_queued_output,
+    timers_of_a_closed_connection_never_fire,
+    broadcast_in_on_close_after_a_failed_write_is_sent,
+    lingering_connection_closes_after_linger_timeout,
 }
 
-fn a_client_that_has_said_all_still_gets_all_its_answers<E: Engine>() {
+fn half_closed_client_gets_all_replies<E: Engine>() {
     let (service, events) = observe(Echo);
     let (running, addr) = serve::<E>(Limits::default(), service);
     for count in [0, 1, 1000] {
@@ -44,19 +44,19 @@ fn a_client_that_has_said_all_still_gets_all_its_answers<E: Engine>() {
     running.drain();
 }
 
-fn a_reset_inside_a_frame_ends_that_connection_only<E: Engine>() {
+fn reset_inside_a_frame_closes_that_connection_only<E: Engine>() {
     let (service, events) = observe(Echo);
     let (running, addr) = serve::<E>(Limits::default(), service);
     let mut other = Client::connect(addr);
     events.next_opened();
-    for broken_off in [&b"\0\0"[..], b"\0\0\x01\0half", b"\0\0\0\x02ok\0\0\x01\0half"] {
+    for partial in [&b"\0\0"[..], b"\0\0\x01\0half", b"\0\0\0\x02ok\0\0\x01\0half"] {
         let client = Client::connect(addr);
         let id = events.next_opened();
-        client.send_bytes(broken_off);
+        client.send_bytes(partial);
         other.echo(b"before");
         client.reset();
-        let (closed, reason) = events.next_closed();
-        assert_eq!(closed, id);
+        let (closed_id, reason) = events.next_closed();
+        assert_eq!(closed_id, id);
         assert!(matches!(reason, CloseReason::PeerReset(_) | CloseReason::TruncatedFrame { .. }), "{reason:?}");
         other.echo(b"after");
     }
@@ -64,19 +64,19 @@ fn a_reset_inside_a_frame_ends_that_connection_only<E: Engine>() {
     assert_eq!(running.drain().faulted, 3);
 }
 
-fn an_end_inside_a_frame_says_how_far_the_frame_had_come<E: Engine>() {
+fn truncated_frame_reports_the_received_bytes<E: Engine>() {
     let (service, events) = observe(Echo);
     let (running, addr) = serve::<E>(Limits::default(), service);
     let mut client = Client::connect(addr);
     client.send_bytes(b"\0\0\0\x02ok\0\0\0\x09half");
     client.finish();
-    assert_eq!(client.receive(), b"ok", "what came before is answered");
+    assert_eq!(client.receive(), b"ok", "the frame before the end gets its reply");
     client.expect_end();
     assert_eq!(events.next_closed().1, CloseReason::TruncatedFrame { received_bytes: 8, looks_like: None });
     running.drain();
 }
 
-fn what_is_no_frame_is_called_what_it_looks_like<E: Engine>() {
+fn bad_frame_reports_the_protocol_it_looks_like<E: Engine>() {
     let (service, events) = observe(Echo);
     let (running, addr) = serve::<E>(Limits::default(), service);
     for (bytes, expected) in [
@@ -98,16 +98,16 @@ fn what_is_no_frame_is_called_what_it_looks_like<E: Engine>() {
     assert_eq!(running.drain().faulted, 3);
 }
 
-/// Does as it is told, and closes whenever it can.
-struct Closing {
-    in_open: bool,
+/// Echoes and closes: on `close`, on a timer after `later`, or in `on_open`.
+struct ClosingService {
+    close_on_open: bool,
 }
 
-impl Service for Closing {
+impl Service for ClosingService {
     fn on_open(&mut self, cx: &mut Context<'_>, _peer: &Peer) {
-        if self.in_open {
+        if self.close_on_open {
             cx.reply(b"no");
-            cx.close("closed on sight");
+            cx.close("closed in on_open");
         }
     }
 
@@ -117,7 +117,7 @@ impl Service for Closing {
             b"close" => {
                 cx.reply(b"closing");
                 cx.close("as asked");
-                cx.reply(b"a reply is a reply");
+                cx.reply(b"after the close");
             }
             b"later" => {
                 cx.set_timer(Duration::from_millis(1));
@@ -127,25 +127,24 @@ impl Service for Closing {
     }
 
     fn on_timer(&mut self, cx: &mut Context<'_>, _timer: TimerId) {
-        cx.reply(b"time");
-        cx.close("in time");
+        cx.reply(b"timer");
+        cx.close("by timer");
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
-        // Once is enough, however often it is said.
+        // A close of a closed connection has no effect.
         cx.close("again");
         cx.reply(format!("bye: {reason}").as_bytes());
     }
 }
 
-fn replies_precede_the_close_that_the_service_asks_for<E: Engine>() {
-    let (running, addr) = serve::<E>(Limits::default(), Closing { in_open: false });
+fn replies_are_sent_before_a_close_by_the_service<E: Engine>() {
+    let (running, addr) = serve::<E>(Limits::default(), ClosingService { close_on_open: false });
     let mut client = Client::connect(addr);
-    // In one piece, so that what follows the close is there already when it is asked for.
-    let requests =
-        ["one", "two", "close", "never answered"].map(|said| encode_frame("u32be", said.as_bytes())).concat();
+    // One write, so that the last request is already received when the service closes.
+    let requests = ["one", "two", "close", "no reply"].map(|text| encode_frame("u32be", text.as_bytes())).concat();
     client.send_bytes(&requests);
-    for expected in ["one", "two", "close", "closing", "a reply is a reply", "bye: as asked"] {
+    for expected in ["one", "two", "close", "closing", "after the close", "bye: as asked"] {
         assert_eq!(client.receive(), expected.as_bytes());
     }
     client.expect_end();
@@ -154,36 +153,36 @@ fn replies_precede_the_close_that_the_service_asks_for<E: Engine>() {
     assert_eq!((stats.closed, stats.faulted), (1, 0), "{stats}");
 }
 
-fn a_service_closes_from_any_callback_and_hears_of_it_once<E: Engine>() {
-    let (service, events) = observe(Closing { in_open: true });
+fn close_from_any_callback_calls_on_close_once<E: Engine>() {
+    let (service, events) = observe(ClosingService { close_on_open: true });
     let (running, addr) = serve::<E>(Limits::default(), service);
     let mut client = Client::connect(addr);
     assert_eq!(client.receive(), b"no");
-    assert_eq!(client.receive(), b"bye: closed on sight");
+    assert_eq!(client.receive(), b"bye: closed in on_open");
     client.expect_end();
     drop(client);
     running.drain();
     let reasons: Vec<_> = events.into_remaining();
     assert!(
-        matches!(&reasons[..], [ConnectionEvent::Opened(a), ConnectionEvent::Closed(b, CloseReason::Service(words))]
-            if a == b && words == "closed on sight"),
+        matches!(&reasons[..], [ConnectionEvent::Opened(a), ConnectionEvent::Closed(b, CloseReason::Service(text))]
+            if a == b && text == "closed in on_open"),
         "{reasons:?}"
     );
 
-    let (service, events) = observe(Closing { in_open: false });
+    let (service, events) = observe(ClosingService { close_on_open: false });
     let (running, addr) = serve::<E>(Limits::default(), service);
     let mut client = Client::connect(addr);
     client.echo(b"later");
-    assert_eq!(client.receive(), b"time");
-    assert_eq!(client.receive(), b"bye: in time");
+    assert_eq!(client.receive(), b"timer");
+    assert_eq!(client.receive(), b"bye: by timer");
     client.expect_end();
     drop(client);
     running.drain();
     assert_eq!(events.into_remaining().len(), 2);
 }
 
-fn a_last_word_said_on_close_is_still_sent<E: Engine>() {
-    let (running, addr) = serve::<E>(Limits::default(), Closing { in_open: false });
+fn reply_in_on_close_is_sent<E: Engine>() {
+    let (running, addr) = serve::<E>(Limits::default(), ClosingService { close_on_open: false });
     let mut client = Client::connect(addr);
     client.send(b"hello");
     client.finish();
@@ -193,18 +192,18 @@ fn a_last_word_said_on_close_is_still_sent<E: Engine>() {
     running.drain();
 }
 
-/// Says one large thing and closes; the next to come ends it once more.
+/// Sends a large reply on `close` and closes; any other request closes that connection once more.
 #[derive(Default)]
-struct Parting(Option<ConnId>);
+struct LargeLastReply(Option<ConnId>);
 
-const LAST_WORDS_BYTES: usize = 24 << 20;
+const LAST_REPLY_BYTES: usize = 24 << 20;
 
-impl Service for Parting {
+impl Service for LargeLastReply {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
-        if payload == b"part" {
+        if payload == b"close now" {
             self.0 = Some(cx.conn());
-            cx.reply(&vec![7; LAST_WORDS_BYTES]);
-            cx.close("all is said");
+            cx.reply(&vec![7; LAST_REPLY_BYTES]);
+            cx.close("reply sent");
         } else if let Some(id) = self.0 {
             cx.close_other(id, "once more");
             cx.reply(payload);
@@ -212,30 +211,31 @@ impl Service for Parting {
     }
 }
 
-fn who_is_closed_again_still_gets_what_it_is_owed<E: Engine>() {
+fn second_close_keeps_the_queued_output<E: Engine>() {
     let limits = Limits { max_write_buffer_bytes: 64 << 20, ..Limits::default() };
-    let (service, events) = observe(Parting::default());
+    let (service, events) = observe(LargeLastReply::default());
     let (running, addr) = serve::<E>(limits, service);
     let (mut client, mut other) = (Client::connect(addr), Client::connect(addr));
-    client.send(b"part");
-    assert_eq!(events.next_closed().1, CloseReason::Service("all is said".into()));
+    client.send(b"close now");
+    assert_eq!(events.next_closed().1, CloseReason::Service("reply sent".into()));
     (0..3).for_each(|_| other.echo(b"again"));
-    assert!(client.receive() == vec![7; LAST_WORDS_BYTES]);
+    assert!(client.receive() == vec![7; LAST_REPLY_BYTES]);
     client.expect_end();
     drop((client, other));
     running.drain();
 }
 
-/// Sets a timer for each connection and says so when it fires.
-struct Ticking {
+/// Sets a timer on each request and reports when it fires. Closes the connection unless the request
+/// is `own`.
+struct TimerService {
     fired: Sender<()>,
 }
 
-impl Service for Ticking {
+impl Service for TimerService {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         cx.set_timer(Duration::from_millis(if payload == b"own" { 1 } else { 30 }));
         if payload != b"own" {
-            cx.close("at once");
+            cx.close("as requested");
         }
     }
 
@@ -245,16 +245,16 @@ impl Service for Ticking {
     }
 }
 
-fn a_closed_connections_timers_are_silent<E: Engine>() {
+fn timers_of_a_closed_connection_never_fire<E: Engine>() {
     let (fired, ticks) = channel();
-    let (service, events) = observe(Ticking { fired });
+    let (service, events) = observe(TimerService { fired });
     let (running, addr) = serve::<E>(Limits { linger_timeout: GUARD, ..Limits::default() }, service);
-    // Its peer does not close, so the engine goes on discarding what it might still say.
+    // The peer stays open, so the engine lingers and discards its input.
     let mut closed = Client::connect(addr);
     closed.send(b"close");
     events.next_closed();
     closed.expect_end();
-    // Another's timers measure the time in which the first would have fired.
+    // Sixty timers of 1 ms each cover the 30 ms after which the first would fire.
     let mut other = Client::connect(addr);
     for _ in 0..60 {
         assert_eq!(other.ask(b"own"), b"tick");
@@ -264,11 +264,12 @@ fn a_closed_connections_timers_are_silent<E: Engine>() {
     assert_eq!(ticks.iter().count(), 60, "a timer of a closed connection fired");
 }
 
-/// Breaks off the connection whose client is posted to it, says so to everybody, and that one has left.
+/// Resets the client that is posted to it and broadcasts to all connections. Broadcasts again when
+/// a connection closes.
 #[derive(Default)]
-struct Gossip(Vec<ConnId>);
+struct ResetAndBroadcast(Vec<ConnId>);
 
-impl Service for Gossip {
+impl Service for ResetAndBroadcast {
     fn on_open(&mut self, cx: &mut Context<'_>, _peer: &Peer) {
         self.0.push(cx.conn());
     }
@@ -279,47 +280,49 @@ impl Service for Gossip {
 
     fn on_post(&mut self, cx: &mut Context<'_>, message: Message) {
         let client = *message.downcast::<Client>().unwrap();
-        // The engine waits meanwhile, so that it can learn of the reset only by writing.
+        // The engine is inside this callback, so only its next write can find the reset.
         client.reset();
         cx.broadcast(&self.0, Payload::from("news"));
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, _reason: &CloseReason) {
-        cx.broadcast(&self.0, Payload::from("one has left"));
+        cx.broadcast(&self.0, Payload::from("a member left"));
     }
 }
 
-fn what_a_service_says_of_a_broken_peer_reaches_the_others_at_once<E: Engine>() {
+fn broadcast_in_on_close_after_a_failed_write_is_sent<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
-    let gossip = engine.add_service("gossip", Gossip::default());
-    let addr = listen_tcp(&mut engine, gossip, Framing::U32BE);
+    let service = engine.add_service("test", ResetAndBroadcast::default());
+    let addr = listen_tcp(&mut engine, service, Framing::U32BE);
     let running = RunningEngine::start(engine);
     let mut stays = Client::connect(addr);
     stays.echo(b"here");
     let mut leaves = Client::connect(addr);
     leaves.echo(b"here");
-    running.handle.post(gossip, Box::new(leaves)).unwrap();
+    running.handle.post(service, Box::new(leaves)).unwrap();
     assert_eq!(stays.receive(), b"news");
-    assert_eq!(stays.receive(), b"one has left");
+    assert_eq!(stays.receive(), b"a member left");
     drop(stays);
     running.drain();
 }
 
-/// Found on threads: who had just been busy was not waited for at all while it lingered, and so had no end.
-fn who_holds_on_after_the_end_is_let_go_of_when_its_time_is_up<E: Engine>() {
-    let patience = GUARD * 2;
-    let limits = Limits { linger_timeout: Duration::from_millis(300), drain_timeout: patience, ..Limits::default() };
+/// Regression on the threaded engine: a connection that was just active had no linger deadline, so
+/// it stayed open for ever.
+fn lingering_connection_closes_after_linger_timeout<E: Engine>() {
+    let drain_timeout = GUARD * 2;
+    let limits = Limits { linger_timeout: Duration::from_millis(300), drain_timeout, ..Limits::default() };
     let (running, addr) = serve::<E>(limits, Echo);
     let mut faulty = Client::connect(addr);
     faulty.echo(b"busy");
     faulty.send_bytes(b"\xff\xff\xff\xff");
     faulty.expect_end();
     running.await_counter("open", |open| open == 0);
-    let mut talking = Client::connect(addr);
-    talking.echo(b"busy");
+    let mut active = Client::connect(addr);
+    active.echo(b"busy");
     running.handle.drain();
-    talking.expect_end();
-    // Both sockets are still open on this side. The engine ends long before its patience does.
+    active.expect_end();
+    // Both sockets are still open on the client's side. The engine ends after the linger timeout,
+    // long before the drain timeout.
     running.join();
-    drop((faulty, talking));
+    drop((faulty, active));
 }

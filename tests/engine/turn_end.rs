@@ -1,4 +1,4 @@
-//! What a service may ask for where it says what it has collected.
+//! Actions that a service requests in `on_turn_end`.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use switchboard::{BatchId, ConnId, Context, JobId, JobOutput, Limits, Payload, S
 use crate::support::{Client, Engine, conformance, serve};
 
 conformance! {
-    what_a_flush_asks_for_is_about_nobody,
-    a_flush_that_asks_for_another_gets_it,
-    an_instance_flushes_for_its_own_connection,
+    actions_in_on_turn_end_have_no_connection,
+    on_turn_end_can_request_another_turn_end,
+    per_connection_instance_gets_its_own_turn_end,
 }
 
-/// Asks for whatever can be asked for in a flush, and sends what comes of it to its one peer.
+/// Requests every action in `on_turn_end` and sends the results to its only peer.
 #[derive(Default)]
-struct Asking {
+struct RequestAllActions {
     peer: Option<ConnId>,
 }
 
-impl Service for Asking {
+impl Service for RequestAllActions {
     fn on_frame(&mut self, cx: &mut Context<'_>, _payload: &[u8]) {
         self.peer = Some(cx.conn());
         cx.notify_turn_end();
@@ -27,9 +27,9 @@ impl Service for Asking {
     fn on_turn_end(&mut self, cx: &mut Context<'_>) {
         cx.set_timer(Duration::from_millis(1));
         cx.offload(|| "a job");
-        // Nobody is to be told of room, or to be closed.
+        // No connection is current, so these two have no effect.
         cx.notify_writable();
-        cx.close("nobody");
+        cx.close("no connection");
     }
 
     fn on_timer(&mut self, cx: &mut Context<'_>, _timer: TimerId) {
@@ -43,28 +43,28 @@ impl Service for Asking {
     }
 
     fn on_writable(&mut self, cx: &mut Context<'_>) {
-        cx.reply(b"room");
+        cx.reply(b"writable");
     }
 }
 
-fn what_a_flush_asks_for_is_about_nobody<E: Engine>() {
-    let (running, addr) = serve::<E>(Limits::default(), Asking::default());
+fn actions_in_on_turn_end_have_no_connection<E: Engine>() {
+    let (running, addr) = serve::<E>(Limits::default(), RequestAllActions::default());
     let mut client = Client::connect(addr);
     client.send(b"go");
-    let mut heard = [client.receive(), client.receive()];
-    heard.sort();
-    assert_eq!(heard, [&b"a job"[..], b"a timer"]);
+    let mut received = [client.receive(), client.receive()];
+    received.sort();
+    assert_eq!(received, [&b"a job"[..], b"a timer"]);
     client.finish();
     client.expect_end();
     running.drain();
 }
 
-/// Each flush says how many are still to come, and asks for the next.
+/// Sends the number of turn ends that are left in each `on_turn_end`, and requests the next one.
 #[derive(Default)]
 struct Countdown {
     peer: Option<ConnId>,
     left: u8,
-    each: bool,
+    per_connection: bool,
 }
 
 impl Service for Countdown {
@@ -83,24 +83,24 @@ impl Service for Countdown {
     }
 
     fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        self.each.then(|| Box::new(Self::default()) as _)
+        self.per_connection.then(|| Box::new(Self::default()) as _)
     }
 }
 
-fn a_flush_that_asks_for_another_gets_it<E: Engine>() {
+fn on_turn_end_can_request_another_turn_end<E: Engine>() {
     count_down::<E>(false);
 }
 
-fn an_instance_flushes_for_its_own_connection<E: Engine>() {
+fn per_connection_instance_gets_its_own_turn_end<E: Engine>() {
     count_down::<E>(true);
 }
 
-fn count_down<E: Engine>(each: bool) {
-    let (running, addr) = serve::<E>(Limits::default(), Countdown { each, ..Countdown::default() });
+fn count_down<E: Engine>(per_connection: bool) {
+    let (running, addr) = serve::<E>(Limits::default(), Countdown { per_connection, ..Countdown::default() });
     let mut client = Client::connect(addr);
-    for from in [1, 5, 30] {
-        assert_eq!(client.ask(&[from]), b"go");
-        for left in (0..from).rev() {
+    for start in [1, 5, 30] {
+        assert_eq!(client.ask(&[start]), b"go");
+        for left in (0..start).rev() {
             assert_eq!(client.receive(), [left]);
         }
     }
