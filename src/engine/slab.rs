@@ -1,4 +1,4 @@
-//! A generational slab: slab are reused, keys are not.
+//! A generational slab: slots are reused, keys are not.
 //!
 //! A key packs a slot's index and a generation into one `usize`, the size of a poll token. An event
 //! or a service may hold a key after its entry was removed. Invariant: such a stale key finds no

@@ -6,7 +6,9 @@ mod portable;
 #[cfg(target_os = "linux")]
 mod recvmmsg;
 
-pub(crate) use batch::{BATCH, MAX_DATAGRAM_BYTES, ReceiveBatch, SendBatch, claims_to_be};
+#[cfg(feature = "cli")]
+pub(crate) use batch::MAX_DATAGRAM_BYTES;
+pub(crate) use batch::{BATCH, ReceiveBatch, SendBatch, claims_to_be};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::UdpBatchIo;
 #[cfg(target_os = "linux")]
