@@ -10,7 +10,7 @@ use switchboard::{Framing, Limits};
 
 use crate::support::{Engine, GUARD, RunningEngine, listen_tcp};
 
-/// ExecRules that allow these programs.
+/// The rules that allow these programs.
 pub(crate) fn allowing(names: &[&str]) -> ExecRules {
     let programs = names.iter().map(|name| Program::find(name).unwrap()).collect();
     ExecRules { timeout: GUARD, ..ExecRules::new(Allowed::Programs(programs)) }

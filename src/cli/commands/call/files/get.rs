@@ -90,7 +90,7 @@ fn fetch_framed(
         };
         match download.handle_frame(&payload).map_err(|error| mark_first(error.into()))? {
             DownloadEvent::FileHeader(head) => {
-                progress = Some(request.start_progress(output, Some(head.size), head.offset))
+                progress = Some(request.start_progress(output, Some(head.size), head.offset));
             }
             DownloadEvent::Data(bytes) => {
                 request.write(output, bytes, signals)?;

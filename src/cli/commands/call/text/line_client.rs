@@ -270,7 +270,7 @@ impl LineClient {
         }
     }
 
-    /// ReplyEnd a reply that timed out. Returns the bytes so far if the reply ends only with the
+    /// Ends a reply that timed out. Returns the bytes so far if the reply ends only with the
     /// stream.
     fn handle_timeout(&mut self) -> Result<Vec<u8>, CliError> {
         let limit = self.limit;
