@@ -1,14 +1,10 @@
 //! Blocking jobs that a service offloads to worker threads.
 
-use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
 use switchboard::services::Echo;
-use switchboard::{CloseReason, Context, Framing, JobError, JobId, JobOutput, Limits, Message, Service, Threaded};
+use switchboard::{CloseReason, Context, Framing, JobError, JobId, JobOutput, Limits, Message, Service};
 
 use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, listen_tcp, observe, serve};
 
@@ -19,12 +15,11 @@ conformance! {
     endless_jobs_of_a_connection_block_no_input,
     endless_jobs_without_connection_block_no_client,
     job_offloaded_in_on_close_runs,
-    long_jobs_use_only_the_threads_of_their_service,
 }
 
 /// Offloads one job per request and replies with its result: `panic` panics, `wait` waits for the
 /// test, any other request is reversed.
-struct JobService {
+pub(crate) struct JobService {
     /// Receives a message when a waiting job runs.
     running: Sender<()>,
     /// The waiting job continues at a message on this channel.
@@ -66,14 +61,14 @@ impl Service for JobService {
 }
 
 /// The test's ends of the channels of a [`JobService`].
-struct JobEvents {
+pub(crate) struct JobEvents {
     running: Receiver<()>,
     resume: Sender<()>,
     offloaded: Receiver<JobId>,
     finished: Receiver<JobId>,
 }
 
-fn job_service() -> (JobService, JobEvents) {
+pub(crate) fn job_service() -> (JobService, JobEvents) {
     let (running_in, running) = channel();
     let (resume, resume_out) = channel();
     let (offloaded_in, offloaded) = channel();
@@ -312,87 +307,4 @@ mod on_workers {
         drop((first, others));
         running.drain();
     }
-}
-
-/// Offloads jobs that wait for the test. Two of them may run at the same time.
-struct LongJobs {
-    running: Sender<()>,
-    resume: Arc<Mutex<Receiver<()>>>,
-}
-
-impl Service for LongJobs {
-    fn on_frame(&mut self, cx: &mut Context<'_>, _payload: &[u8]) {
-        let (running, resume) = (self.running.clone(), Arc::clone(&self.resume));
-        cx.offload(move || {
-            let _ = running.send(());
-            let _ = resume.lock().unwrap().recv_timeout(GUARD);
-        });
-    }
-
-    fn on_job(&mut self, cx: &mut Context<'_>, _job: JobId, output: JobOutput) {
-        cx.reply(format!("{:?}", output.take::<()>()).as_bytes());
-    }
-
-    fn job_threads(&self) -> Option<NonZeroUsize> {
-        NonZeroUsize::new(2)
-    }
-}
-
-/// Starts an engine with long jobs, short jobs and an echo service. Returns the addresses, the
-/// start events of the long jobs, and the channel that ends them.
-fn long_and_short_jobs<E: Engine>() -> (RunningEngine, [SocketAddr; 3], Receiver<()>, Sender<()>) {
-    let mut engine = E::with_limits(Limits { workers: 1, drain_timeout: Duration::ZERO, ..Limits::default() });
-    let (running, starts) = channel();
-    let (resume, resume_out) = channel();
-    let long = engine.add_service("long", LongJobs { running, resume: Arc::new(Mutex::new(resume_out)) });
-    let short = engine.add_service("short", job_service().0);
-    let echo = engine.add_service("echo", Echo);
-    let addresses = [long, short, echo].map(|service| listen_tcp(&mut engine, service, Framing::U32BE));
-    (RunningEngine::start(engine), addresses, starts, resume)
-}
-
-fn long_jobs_use_only_the_threads_of_their_service<E: Engine>() {
-    let (running, [long, short, echo], starts, resume) = long_and_short_jobs::<E>();
-    let mut waiting = [(); 3].map(|()| {
-        let client = Client::connect(long);
-        client.send(b"work");
-        client
-    });
-    starts.recv_timeout(GUARD).unwrap();
-    starts.recv_timeout(GUARD).unwrap();
-    for (address, reply) in [(short, &b"trohs"[..]), (echo, b"short")] {
-        let mut client = Client::connect(address);
-        client.send(b"short");
-        assert_eq!(client.receive(), reply);
-    }
-    assert!(starts.try_recv().is_err(), "the third job waits for one of the two");
-    resume.send(()).unwrap();
-    starts.recv_timeout(GUARD).unwrap();
-    drop(resume);
-    for client in &mut waiting {
-        assert_eq!(client.receive(), b"Ok(())");
-    }
-    running.drain();
-}
-
-/// A connection's thread that waits for a free job slot handles no other event.
-#[test]
-fn queued_jobs_do_not_delay_stop_on_the_threaded_engine() {
-    let (running, [long, ..], starts, resume) = long_and_short_jobs::<Threaded>();
-    let (ends, ended) = channel();
-    for _ in 0..3 {
-        let (mut client, ends) = (Client::connect(long), ends.clone());
-        client.send(b"work");
-        thread::spawn(move || ends.send(client.receive_or_end()));
-    }
-    starts.recv_timeout(GUARD).unwrap();
-    starts.recv_timeout(GUARD).unwrap();
-    running.await_counter("jobs", |jobs| jobs == 3);
-    running.handle.stop();
-    // The connection whose job has not started ends immediately; the other two wait for their own
-    // jobs.
-    assert_eq!(ended.recv_timeout(GUARD).unwrap().unwrap(), b"Err(Rejected)");
-    drop(resume);
-    running.join();
-    assert!(starts.try_recv().is_err(), "the queued job ran after the stop");
 }

@@ -19,6 +19,7 @@ mod drain;
 mod echo;
 mod handle;
 mod jobs;
+mod long_jobs;
 mod many_connections;
 mod max_connections;
 mod memory;
