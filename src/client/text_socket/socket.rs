@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::error::{self, TextSocketError};
 use crate::frame::TextEncoding;
 
-/// Maximum length of a datagram in bytes: the length fields of UDP and IPv4 have 16 bits.
-const MAX_DATAGRAM_BYTES: usize = 65_535;
+/// The largest value of the 16-bit length fields of UDP and IPv4, in bytes.
+const MAX_IP_PACKET_BYTES: usize = 65_535;
 
 /// A UDP socket for text.
 ///
@@ -55,7 +55,7 @@ impl TextSocket {
 
     /// Wraps an existing socket. It must be blocking; otherwise read timeouts have no effect.
     pub fn new(socket: UdpSocket, encoding: TextEncoding) -> Self {
-        Self { socket, encoding, max_bytes: MAX_DATAGRAM_BYTES }
+        Self { socket, encoding, max_bytes: MAX_IP_PACKET_BYTES }
     }
 
     /// Limits received texts to `max_bytes` bytes; the default is the maximum of UDP. A larger
@@ -63,7 +63,7 @@ impl TextSocket {
     /// bytes.
     #[must_use]
     pub fn max_bytes(self, max_bytes: usize) -> Self {
-        Self { max_bytes: max_bytes.min(MAX_DATAGRAM_BYTES), ..self }
+        Self { max_bytes: max_bytes.min(MAX_IP_PACKET_BYTES), ..self }
     }
 
     /// Sets the peer. [`send`](Self::send) then sends to it, and the socket receives only from it.
@@ -182,7 +182,7 @@ impl TextSocket {
 fn max_payload_bytes(socket: &UdpSocket, bytes: usize, is_ipv6: bool) -> usize {
     // The 16-bit length includes the header in IPv4 and excludes it in IPv6. The UDP header has
     // 8 bytes.
-    let protocol_max = if is_ipv6 { MAX_DATAGRAM_BYTES - 8 } else { MAX_DATAGRAM_BYTES - 20 - 8 };
+    let protocol_max = if is_ipv6 { MAX_IP_PACKET_BYTES - 8 } else { MAX_IP_PACKET_BYTES - 20 - 8 };
     // If the datagram fits the protocol, the path MTU is the limit: the "don't fragment" flag is
     // set.
     if bytes > protocol_max {
