@@ -10,10 +10,6 @@ use crate::service::Peer;
 /// Upper bound of `max_queued_messages`: the queue is allocated in full at the start.
 const MAX_QUEUED_MESSAGES: usize = 1 << 20;
 
-/// Upper bound of `max_connections`: the index bits of a connection's id on 32-bit platforms,
-/// rounded down.
-const MAX_CONNECTIONS: usize = 1_000_000;
-
 /// The pause of accepting after descriptors have run out. It ends earlier if a connection closes.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -121,6 +117,10 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Largest valid `max_connections`: the index bits of a connection's id on 32-bit platforms,
+    /// rounded down.
+    pub const MAX_CONNECTIONS: usize = 1_000_000;
+
     /// Returns the queued output above which a connection is not read.
     pub fn high_water_bytes(&self) -> usize {
         self.max_write_buffer_bytes / 2
@@ -168,7 +168,7 @@ impl Limits {
             (self.max_queued_jobs, "max-queued-jobs must be at least 1"),
             (self.max_queued_messages, "max-queued-messages must be at least 1"),
         ];
-        if self.max_connections > MAX_CONNECTIONS {
+        if self.max_connections > Self::MAX_CONNECTIONS {
             return Err(Error::Limits("max-connections must be at most 1000000"));
         }
         if self.max_queued_messages > MAX_QUEUED_MESSAGES {

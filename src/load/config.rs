@@ -42,7 +42,7 @@ pub struct LoadConfig {
     /// The measured time.
     pub duration: Duration,
     /// The time after which a message without an answer is lost.
-    pub answer_timeout: Duration,
+    pub reply_timeout: Duration,
     /// The seed of all payloads: equal seeds send equal bytes.
     pub seed: u64,
 }
@@ -77,7 +77,7 @@ impl LoadConfig {
             "slow-readers: UDP has no flow control, so a slow reader has no effect".to_owned()
         } else if self.duration.is_zero() {
             "duration: must be longer than zero".to_owned()
-        } else if self.answer_timeout.is_zero() {
+        } else if self.reply_timeout.is_zero() {
             "answer-timeout: must be longer than zero".to_owned()
         } else {
             return self.check_activity();

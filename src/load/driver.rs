@@ -123,7 +123,7 @@ impl<'a> LoadDriver<'a> {
 
     /// Gives up every message that has waited for its answer longer than the answer timeout.
     pub(super) fn expire(&mut self) -> Result<(), LoadError> {
-        let Some(sent_ns) = self.context.now_ns.checked_sub(nanos(self.config.answer_timeout)) else { return Ok(()) };
+        let Some(sent_ns) = self.context.now_ns.checked_sub(nanos(self.config.reply_timeout)) else { return Ok(()) };
         for key in self.clients.keys() {
             let Some(client) = self.clients.get_mut(key) else { continue };
             let lost_before = self.context.recorder.faults.lost;
@@ -177,7 +177,7 @@ impl<'a> LoadDriver<'a> {
     fn handle_full_backlog(&mut self, index: usize) -> Result<(), LoadError> {
         let Some(slot) = self.slots.get_mut(index) else { return Ok(()) };
         let since_ns = *slot.backlog_full_since_ns.get_or_insert(self.context.now_ns);
-        if self.context.now_ns - since_ns >= nanos(self.config.answer_timeout) {
+        if self.context.now_ns - since_ns >= nanos(self.config.reply_timeout) {
             slot.backlog_full_since_ns = None;
             return self.handle_refused(index, io::ErrorKind::TimedOut.into());
         }

@@ -127,7 +127,7 @@ mod tests {
             ramp: Duration::ZERO,
             warm_up: Duration::ZERO,
             duration: Duration::from_secs(1),
-            answer_timeout: Duration::from_secs(1),
+            reply_timeout: Duration::from_secs(1),
             seed: 1,
         };
         let mut context = RunContext::new(&config).unwrap();

@@ -126,7 +126,7 @@ impl LoadDriver<'_> {
     /// since, or if the answer timeout is over.
     fn is_over(&mut self, now_ns: u64) -> bool {
         // One tick longer than the timeout, because messages are given up at a tick.
-        if self.phases.elapsed(now_ns) >= self.config.answer_timeout + SAMPLE {
+        if self.phases.elapsed(now_ns) >= self.config.reply_timeout + SAMPLE {
             return true;
         }
         let due_count = match &self.context.send_policy {
@@ -151,7 +151,7 @@ impl LoadDriver<'_> {
             LoadPhase::Connecting => 1.0 - self.unresolved as f64 / self.slots.len().max(1) as f64,
             LoadPhase::WarmingUp => fraction(self.config.warm_up),
             LoadPhase::Measuring => fraction(self.config.duration),
-            LoadPhase::Finishing => fraction(self.config.answer_timeout),
+            LoadPhase::Finishing => fraction(self.config.reply_timeout),
         };
         let (phase, connections) = (self.phases.phase, self.connections());
         LoadProgress {

@@ -50,8 +50,8 @@ impl<D: Driver> EventLoop<D> {
                         conn.flags().writable_requested = true;
                     }
                 }
-                Action::Shutdown if self.run_state == RunState::Serving => self.drain(),
-                Action::Shutdown => {}
+                Action::Drain if self.run_state == RunState::Serving => self.drain(),
+                Action::Drain => {}
             }
         }
         // Applying actions makes no callback, so no action was added meanwhile. The allocation is

@@ -101,7 +101,7 @@ pub(crate) enum Action {
     CancelTimer(TimerId),
     Offload(JobId, JobFn),
     NotifyWritable,
-    Shutdown,
+    Drain,
 }
 
 /// One value, the usual case, stored without an allocation, or several.
@@ -292,7 +292,7 @@ impl Context<'_> {
     }
 
     /// Drains the engine, as [`Handle::drain`](crate::Handle::drain) does.
-    pub fn shutdown(&mut self) {
-        self.pending.actions.push(Action::Shutdown);
+    pub fn drain(&mut self) {
+        self.pending.actions.push(Action::Drain);
     }
 }

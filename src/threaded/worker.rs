@@ -208,7 +208,7 @@ impl Worker {
                         current.conn.flags().writable_requested = true;
                     }
                 }
-                Action::Shutdown => {
+                Action::Drain => {
                     self.shared.drain_requested.store(true, Ordering::Release);
                     self.shared.control.notify();
                 }

@@ -23,7 +23,7 @@ fn ended(mut program: Program) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn what_is_piped_is_said_and_that_is_all() {
+fn piped_lines_are_sent_then_the_client_exits() {
     let server = Fake::new();
     let (program, mut input) = call(&server.address(), &["--nick", "eva"]);
     input.write_all(b"hi\n\nlast line").unwrap();
@@ -40,7 +40,7 @@ fn what_is_piped_is_said_and_that_is_all() {
 }
 
 #[test]
-fn an_empty_input_is_a_question_whether_the_server_is_there() {
+fn empty_input_only_checks_the_server() {
     let server = Fake::new();
     let (program, input) = call(&server.address(), &["--nick", "eva"]);
     drop(input);
@@ -54,7 +54,7 @@ fn an_empty_input_is_a_question_whether_the_server_is_there() {
 }
 
 #[test]
-fn rooms_are_entered_and_commands_obeyed() {
+fn room_flags_join_rooms_and_piped_commands_run() {
     let server = Fake::new();
     let (program, mut input) = call(&server.address(), &["--nick", "eva", "--room", "tea", "--room", "talk"]);
     input.write_all(b"//slash\n/msg bo psst\n/room lobby\nback here\n/jion x\n/quit\nnot said\n").unwrap();
@@ -75,7 +75,7 @@ fn rooms_are_entered_and_commands_obeyed() {
 }
 
 #[test]
-fn what_is_refused_is_a_failure() {
+fn refused_line_exits_1() {
     let server = Fake::new();
     let (program, mut input) = call(&server.address(), &["--nick", "eva"]);
     input.write_all(b"bell \x07\n").unwrap();
@@ -91,7 +91,7 @@ fn what_is_refused_is_a_failure() {
 }
 
 #[test]
-fn json_is_what_the_server_sent_and_nothing_else() {
+fn json_output_is_the_servers_events_only() {
     let server = Fake::new();
     let (program, input) = call(&server.address(), &["--nick", "eva", "--json"]);
     let peer = {
@@ -120,7 +120,7 @@ fn json_is_what_the_server_sent_and_nothing_else() {
 }
 
 #[test]
-fn a_nick_that_is_taken_is_replaced_by_the_offer() {
+fn taken_nick_is_replaced_by_the_offered_one() {
     let server = Fake::new();
     let (program, input) = call(&server.address(), &["--nick", "eva"]);
     drop(input);
@@ -136,7 +136,7 @@ fn a_nick_that_is_taken_is_replaced_by_the_offer() {
 }
 
 #[test]
-fn a_lost_connection_is_opened_again_and_nothing_is_missed() {
+fn client_reconnects_and_requests_missed_messages() {
     let server = Fake::new();
     let (mut program, mut input) = call(&server.address(), &["--nick", "eva"]);
     let mut peer = server.greet();
@@ -175,7 +175,7 @@ fn a_lost_connection_is_opened_again_and_nothing_is_missed() {
 }
 
 #[test]
-fn who_wants_one_connection_is_told_of_its_end() {
+fn no_reconnect_exits_1_when_the_connection_is_lost() {
     let server = Fake::new();
     let (program, _input) = call(&server.address(), &["--nick", "eva", "--no-reconnect"]);
     drop(server.greet());
@@ -185,7 +185,7 @@ fn who_wants_one_connection_is_told_of_its_end() {
 }
 
 #[test]
-fn lines_are_sent_as_fast_as_the_server_allows_and_no_faster() {
+fn lines_are_sent_at_the_servers_rate_limit() {
     let server = Fake::new();
     let (program, mut input) = call(&server.address(), &["--nick", "eva"]);
     let lines: Vec<_> = (1..=30).map(|number| number.to_string()).collect();
@@ -213,7 +213,7 @@ fn lines_are_sent_as_fast_as_the_server_allows_and_no_faster() {
 }
 
 #[test]
-fn a_server_of_another_kind_is_named_as_such() {
+fn non_chat_server_is_reported() {
     let bytes = |payload: &[u8]| [&u32::try_from(payload.len()).unwrap().to_be_bytes(), payload].concat();
     for (sent, says) in [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), "1048576 allowed; the bytes look like"),
@@ -234,7 +234,7 @@ fn a_server_of_another_kind_is_named_as_such() {
 }
 
 #[test]
-fn nothing_that_a_server_says_is_obeyed_by_a_terminal() {
+fn control_sequences_of_the_server_are_escaped() {
     let server = Fake::new();
     let (program, input) = call(&server.address(), &["--nick", "eva", "--colour", "never"]);
     let peer = server.greet();
@@ -256,7 +256,7 @@ fn nothing_that_a_server_says_is_obeyed_by_a_terminal() {
 }
 
 #[test]
-fn where_nobody_listens_that_is_said_with_what_to_do() {
+fn refused_connect_has_advice() {
     let address = Fake::new().address();
     let output = run(&["call", "chat", &address]);
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -274,7 +274,7 @@ fn where_nobody_listens_that_is_said_with_what_to_do() {
 }
 
 #[test]
-fn another_length_prefix_is_spoken_on_request() {
+fn framing_flag_selects_the_length_prefix() {
     let server = Fake::new();
     let (program, input) = call(&server.address(), &["--nick", "eva", "--framing", "u16le"]);
     drop(input);
@@ -292,7 +292,7 @@ fn another_length_prefix_is_spoken_on_request() {
 }
 
 #[test]
-fn a_reader_that_has_gone_is_no_failure() {
+fn closed_stdout_is_not_a_failure() {
     let server = Fake::new();
     let mut command = command(&["call", "chat", &server.address(), "--nick", "eva"]);
     let mut child: Child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -313,7 +313,7 @@ fn a_reader_that_has_gone_is_no_failure() {
 }
 
 #[test]
-fn a_signal_ends_it_with_the_signals_code() {
+fn signal_exits_with_its_code() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let server = Fake::new();
         let (mut program, _input) = call(&server.address(), &["--nick", "eva"]);
@@ -328,7 +328,7 @@ fn a_signal_ends_it_with_the_signals_code() {
 }
 
 #[test]
-fn colours_are_for_terminals_unless_asked_for() {
+fn colours_need_a_terminal_or_the_flag() {
     for (args, coloured) in [(&[][..], false), (&["--colour", "always"], true), (&["--color", "never"], false)] {
         let server = Fake::new();
         let (program, input) = call(&server.address(), &[&["--nick", "eva"], args].concat());

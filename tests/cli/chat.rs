@@ -54,7 +54,7 @@ fn address(server: &mut Program) -> String {
 }
 
 #[test]
-fn the_operator_sees_and_says_and_keeps_order() {
+fn operator_reads_sends_and_moderates() {
     for engine in ["reactor", "threads"] {
         let mut server = serve(engine, &["--console", "--colour", "eva=red"]);
         let address = address(&mut server);
@@ -89,7 +89,7 @@ fn the_operator_sees_and_says_and_keeps_order() {
 }
 
 #[test]
-fn the_end_of_the_operators_input_is_not_the_end_of_the_server() {
+fn end_of_console_input_keeps_the_server_running() {
     for engine in ["reactor", "threads"] {
         let mut server = serve(engine, &["--console", "-v"]);
         let address = address(&mut server);
@@ -115,7 +115,7 @@ fn the_console_takes_no_thread_on_the_reactor() {
 }
 
 #[test]
-fn who_says_too_much_is_told_so_and_disconnected() {
+fn client_over_the_rate_limit_is_disconnected() {
     let mut server = serve("reactor", &["--messages-per-second", "1", "--burst", "3"]);
     let mut eva = Member::enter(&address(&mut server), "eva");
     (0..3).for_each(|n| eva.say(&format!("message {n}")));
@@ -126,7 +126,7 @@ fn who_says_too_much_is_told_so_and_disconnected() {
 
 /// At a path, so that the next server is where the last one was.
 #[test]
-fn a_client_outlives_its_server_and_misses_nothing_of_the_next() {
+fn client_reconnects_to_a_restarted_server() {
     let path = SocketPath::new();
     let listen = path.listen();
     let start = || {

@@ -28,7 +28,7 @@ fn socket(address: &str) -> UdpSocket {
 }
 
 #[test]
-fn the_time_is_asked_for_once() {
+fn one_request_gets_one_reply() {
     let server = Fake::new();
     for (args, asked) in [(&[][..], "%Y-%m-%d %H:%M:%S"), (&["%H:%M"], "%H:%M"), (&["12:00"], "12:00")] {
         let program = ask(&[&[&*server.address()], args].concat());
@@ -51,7 +51,7 @@ fn trickle(stream: &TcpStream, answer: &str) {
 }
 
 #[test]
-fn half_a_time_is_not_believed() {
+fn reply_in_pieces_is_printed_whole() {
     let is_whole = |_| {
         let server = Fake::new();
         let program = ask(&[&server.address(), "%s", "--every", "1ms", "--count", "2"]);
@@ -68,7 +68,7 @@ fn half_a_time_is_not_believed() {
 }
 
 #[test]
-fn several_questions_use_one_connection() {
+fn repeated_requests_use_one_connection() {
     let server = Fake::new();
     let program = ask(&[&server.address(), "%s", "--every", "1ms", "--count", "3"]);
     let mut peer = server.accept_raw();
@@ -81,7 +81,7 @@ fn several_questions_use_one_connection() {
 }
 
 #[test]
-fn what_comes_meanwhile_is_printed_at_once() {
+fn unrequested_text_is_printed_at_once() {
     let server = Fake::new();
     let mut program = ask(&[&server.address(), "--every", "1h"]);
     let mut peer = server.accept_raw();
@@ -93,7 +93,7 @@ fn what_comes_meanwhile_is_printed_at_once() {
 }
 
 #[test]
-fn a_server_that_ends_meanwhile_is_noticed_at_once() {
+fn closed_connection_is_reported_at_once() {
     let server = Fake::new();
     let program = ask(&[&server.address(), "--every", "1h"]);
     let mut peer = server.accept_raw();
@@ -106,7 +106,7 @@ fn a_server_that_ends_meanwhile_is_noticed_at_once() {
 }
 
 #[test]
-fn a_format_that_is_refused_is_a_failure() {
+fn rejected_format_exits_1() {
     let server = Fake::new();
     let program = ask(&[&server.address(), "%Q", "--every", "1ms"]);
     let mut peer = server.accept_raw();
@@ -117,7 +117,7 @@ fn a_format_that_is_refused_is_a_failure() {
 }
 
 #[test]
-fn a_datagram_may_be_empty_and_its_answer_lost() {
+fn empty_datagram_is_sent_and_lost_reply_reported() {
     let server = socket("127.0.0.1:0");
     let address = server.local_addr().unwrap().to_string();
     let program = ask(&["--udp", &address, "--every", "1ms", "--count", "2", "--timeout", "2s"]);
@@ -132,7 +132,7 @@ fn a_datagram_may_be_empty_and_its_answer_lost() {
 }
 
 #[test]
-fn everybody_is_asked_and_each_answer_has_its_sender() {
+fn broadcast_prints_each_reply_with_its_sender() {
     let server = socket("0.0.0.0:0");
     let port = server.local_addr().unwrap().port();
     let everybody = format!("127.255.255.255:{port}");
@@ -157,7 +157,7 @@ fn everybody_is_asked_and_each_answer_has_its_sender() {
 }
 
 #[test]
-fn nobody_who_answers_is_a_failure() {
+fn broadcast_without_a_reply_exits_1() {
     let server = socket("127.0.0.1:0");
     let address = server.local_addr().unwrap().to_string();
     let (code, printed, log) = ended(ask(&["--broadcast", &address, "--timeout", "100ms"]));
@@ -166,7 +166,7 @@ fn nobody_who_answers_is_a_failure() {
 }
 
 #[test]
-fn what_means_nothing_is_wrong_usage() {
+fn invalid_arguments_exit_2() {
     for (args, says) in [
         (&["127.0.0.1:1", "--every", "0"][..], "--every 0 would never wait"),
         (&["127.0.0.1:1", "--count", "0"], "--count"),
@@ -182,7 +182,7 @@ fn what_means_nothing_is_wrong_usage() {
 }
 
 #[test]
-fn ctrl_c_ends_what_goes_on_for_ever() {
+fn ctrl_c_ends_a_repeating_request() {
     let server = Fake::new();
     let mut terminal = Terminal::run(&["call", "clock", &server.address(), "%s", "--every", "1h"]);
     let mut peer = server.accept_raw();

@@ -124,7 +124,7 @@ fn completions_know_services_and_flags() {
 }
 
 #[test]
-fn help_that_nobody_reads_to_its_end_is_no_failure() {
+fn closed_stdout_of_help_is_not_a_failure() {
     for args in [&["serve", "--help"][..], &["man"], &["completions", "bash"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);

@@ -17,7 +17,7 @@ fn call(address: &str, nick: &str) -> Program {
 }
 
 #[test]
-fn who_is_kicked_or_banned_does_not_come_back() {
+fn kicked_or_banned_client_exits_1() {
     let (mut server, address) = serve(&["--console"]);
     let mut eva = call(&address, "eva");
     eva.printed_until("you are eva");
@@ -34,7 +34,7 @@ fn who_is_kicked_or_banned_does_not_come_back() {
 }
 
 #[test]
-fn who_comes_to_a_full_server_gets_in_as_soon_as_there_is_room() {
+fn client_joins_when_its_address_has_room_again() {
     let (_server, address) = serve(&["--max-per-address", "1"]);
     let mut eva = call(&address, "eva");
     eva.printed_until("you are eva");

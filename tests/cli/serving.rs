@@ -79,7 +79,7 @@ fn an_address_is_of_one_service() {
 }
 
 #[test]
-fn who_speaks_another_language_is_refused_and_the_log_names_it() {
+fn other_protocol_is_rejected_and_logged() {
     let mut server = Program::serve(&["--listen", "127.0.0.1:0"]);
     let address = server.address("tcp");
     for (bytes, says) in [

@@ -20,7 +20,7 @@ fn the_first_signal_drains_and_connections_see_the_end() {
 }
 
 #[test]
-fn draining_takes_the_socket_file_away() {
+fn drain_removes_the_socket_file() {
     let unix = SocketPath::new();
     let mut server = Program::serve(&["--listen", &unix.listen()]);
     server.address("unix");
@@ -31,7 +31,7 @@ fn draining_takes_the_socket_file_away() {
 }
 
 #[test]
-fn the_second_signal_ends_it_at_once() {
+fn second_signal_stops_at_once() {
     for (second, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let unix = SocketPath::new();
         let limits = ["--max-frame-bytes", "8MiB", "--drain-timeout", "1h", "--write-timeout", "0"];
@@ -62,7 +62,7 @@ fn the_counters_are_logged_on_request() {
 }
 
 #[test]
-fn the_log_is_as_loud_as_asked_for() {
+fn verbosity_flags_set_the_log_level() {
     for (args, debug, info) in [(&[][..], false, true), (&["-v"], true, true), (&["-q"], false, false)] {
         let mut server = Program::serve(&[args, &["--listen", "127.0.0.1:0"]].concat());
         assert_echoes(connect(&server.address("tcp")), b"\0\0\0\x01x");

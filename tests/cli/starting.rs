@@ -24,7 +24,7 @@ fn assert_fails(args: &[&str], says: &[&str]) {
 }
 
 #[test]
-fn an_address_that_cannot_be_had_is_named_with_what_to_do() {
+fn unusable_address_has_advice() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = holder.local_addr().unwrap().to_string();
     let cannot = format!("cannot listen on tcp {address}: address already in use");
@@ -42,7 +42,7 @@ fn an_address_that_cannot_be_had_is_named_with_what_to_do() {
 }
 
 #[test]
-fn what_was_bound_before_the_failure_is_given_back() {
+fn failed_start_removes_the_socket_file() {
     let (unix, holder) = (SocketPath::new(), TcpListener::bind("127.0.0.1:0").unwrap());
     let address = holder.local_addr().unwrap().to_string();
     assert_fails(&["serve", "echo", "--listen", &unix.listen(), "--listen", &address], &["address already in use"]);
@@ -50,7 +50,7 @@ fn what_was_bound_before_the_failure_is_given_back() {
 }
 
 #[test]
-fn a_restart_takes_the_port_back_from_connections_in_time_wait() {
+fn restart_reuses_a_port_in_time_wait() {
     let mut first = Program::serve(&["--listen", "127.0.0.1:0"]);
     let address = first.address("tcp");
     let mut client = connect(&address);
@@ -67,7 +67,7 @@ fn a_restart_takes_the_port_back_from_connections_in_time_wait() {
 }
 
 #[test]
-fn the_socket_file_of_a_killed_server_is_replaced() {
+fn socket_file_of_a_killed_server_is_replaced() {
     let unix = SocketPath::new();
     let mut first = Program::serve(&["--listen", &unix.listen()]);
     first.address("unix");
@@ -80,7 +80,7 @@ fn the_socket_file_of_a_killed_server_is_replaced() {
 }
 
 #[test]
-fn the_socket_file_of_a_living_server_is_not_replaced() {
+fn socket_file_of_a_running_server_is_kept() {
     let unix = SocketPath::new();
     let mut first = Program::serve(&["--listen", &unix.listen()]);
     let path = first.address("unix");
@@ -89,7 +89,7 @@ fn the_socket_file_of_a_living_server_is_not_replaced() {
 }
 
 #[test]
-fn a_file_that_is_no_socket_is_not_replaced() {
+fn regular_file_at_a_socket_path_is_kept() {
     let unix = SocketPath::new();
     std::fs::write(unix.path(), "precious").unwrap();
     assert_fails(&["serve", "echo", "--listen", &unix.listen()], &["address already in use"]);
@@ -97,7 +97,7 @@ fn a_file_that_is_no_socket_is_not_replaced() {
 }
 
 #[test]
-fn a_standard_output_that_nobody_reads_is_no_failure() {
+fn closed_stdout_is_not_a_failure() {
     let unix = SocketPath::new();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -109,7 +109,7 @@ fn a_standard_output_that_nobody_reads_is_no_failure() {
 }
 
 #[test]
-fn a_standard_error_that_nobody_reads_is_no_failure() {
+fn closed_stderr_keeps_the_exit_code() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut child = command(&["serve", "echo", "--listen", "nonsense"]).stderr(writer).stdout(Stdio::null()).spawn();

@@ -115,7 +115,7 @@ fn eva(args: &[&str]) -> (Fake, Peer, Terminal) {
 }
 
 #[test]
-fn what_is_said_appears_above_the_half_typed_line() {
+fn messages_appear_above_the_input_line() {
     let (_server, mut peer, mut terminal) = eva(&[]);
     terminal.types("half a");
     terminal.shows(&["* you are eva, in lobby", "[lobby] eva> half a"]);
@@ -144,7 +144,7 @@ fn what_is_said_appears_above_the_half_typed_line() {
 }
 
 #[test]
-fn a_flood_of_messages_leaves_the_line_alone() {
+fn many_messages_keep_the_input_line() {
     let (_server, mut peer, mut terminal) = eva(&[]);
     terminal.types("patience");
     for id in 1..=500 {
@@ -193,7 +193,7 @@ fn the_prompt_follows_room_and_nick() {
 }
 
 #[test]
-fn what_is_pasted_is_one_message() {
+fn pasted_lines_are_one_message() {
     let (_server, mut peer, mut terminal) = eva(&[]);
     terminal.types("\x1b[200~two\rlines\x1b[201~");
     terminal.shows(&["* you are eva, in lobby", "[lobby] eva> two", "lines"]);
@@ -202,7 +202,7 @@ fn what_is_pasted_is_one_message() {
 }
 
 #[test]
-fn ctrl_c_clears_a_line_and_leaves_from_an_empty_one() {
+fn ctrl_c_clears_the_line_or_exits_on_an_empty_one() {
     let (_server, mut peer, mut terminal) = eva(&[]);
     terminal.types("no");
     terminal.shows(&["* you are eva, in lobby", "[lobby] eva> no"]);
@@ -219,7 +219,7 @@ fn ctrl_c_clears_a_line_and_leaves_from_an_empty_one() {
 }
 
 #[test]
-fn who_leaves_before_the_answers_is_told_how_many_are_missing() {
+fn exit_reports_unacknowledged_lines() {
     let (_server, mut peer, mut terminal) = eva(&[]);
     terminal.types("one\r");
     terminal.shows(&["* you are eva, in lobby", "[lobby] eva> one", "[lobby] eva> "]);
@@ -240,7 +240,7 @@ fn who_leaves_before_the_answers_is_told_how_many_are_missing() {
 }
 
 #[test]
-fn a_session_that_ends_by_itself_puts_the_terminal_back() {
+fn session_end_restores_the_terminal() {
     let (_server, peer, mut terminal) = eva(&["--no-reconnect"]);
     terminal.types("half");
     terminal.shows(&["* you are eva, in lobby", "[lobby] eva> half"]);
@@ -260,7 +260,7 @@ fn a_session_that_ends_by_itself_puts_the_terminal_back() {
 }
 
 #[test]
-fn a_lost_connection_is_told_above_the_line() {
+fn lost_connection_is_reported_above_the_input() {
     let (server, peer, mut terminal) = eva(&[]);
     terminal.types("half");
     terminal.shows(&["* you are eva, in lobby", "[lobby] eva> half"]);

@@ -45,7 +45,7 @@ fn expect_end(mut stream: TcpStream) {
 }
 
 #[test]
-fn an_answer_in_pieces_is_one_answer() {
+fn reply_in_pieces_is_one_reply() {
     let server = Fake::new();
     let program = call(&["upper", &server.address()], b"hello\r\nworld");
     let mut peer = server.accept_raw();
@@ -60,7 +60,7 @@ fn an_answer_in_pieces_is_one_answer() {
 }
 
 #[test]
-fn a_long_line_is_not_waited_for_from_both_sides() {
+fn long_line_is_sent_while_its_reply_is_read() {
     let server = Fake::new();
     let line = vec![b'x'; 1_000_000];
     let program =
@@ -84,7 +84,7 @@ fn a_long_line_is_not_waited_for_from_both_sides() {
 }
 
 #[test]
-fn echo_speaks_frames_if_nothing_else_is_said() {
+fn echo_uses_u32be_frames_by_default() {
     let server = Fake::new();
     let program = call(&["echo", &server.address(), "--json"], b"a\n\n\xc3\xa9\n");
     let mut peer = server.accept_raw();
@@ -99,7 +99,7 @@ fn echo_speaks_frames_if_nothing_else_is_said() {
 }
 
 #[test]
-fn the_programs_own_echo_is_understood_over_each_transport() {
+fn own_echo_server_works_over_each_transport() {
     let path = SocketPath::new();
     let mut server =
         Program::serve(&["--listen", "127.0.0.1:0", "--listen", "udp:127.0.0.1:0", "--listen", &path.listen()]);
@@ -111,7 +111,7 @@ fn the_programs_own_echo_is_understood_over_each_transport() {
 }
 
 #[test]
-fn greet_has_a_connection_for_each_line() {
+fn greet_opens_a_connection_for_each_line() {
     let server = Fake::new();
     let program = call(&["greet", &server.address()], b"eva\nbob\n");
     for name in ["eva", "bob"] {
@@ -124,7 +124,7 @@ fn greet_has_a_connection_for_each_line() {
 }
 
 #[test]
-fn bye_ends_a_parrot_and_is_no_failure() {
+fn bye_ends_parrot_with_exit_0() {
     let server = Fake::new();
     let program = call(&["parrot", &server.address()], b"hi\n bYe\nnot said\n");
     let mut peer = server.accept_raw();
@@ -136,7 +136,7 @@ fn bye_ends_a_parrot_and_is_no_failure() {
 }
 
 #[test]
-fn a_server_that_closes_with_lines_left_is_a_failure() {
+fn close_before_the_last_reply_exits_1() {
     let server = Fake::new();
     let program = call(&["robot", &server.address()], b"hi\nbye\n");
     let mut peer = server.accept_raw();
@@ -157,7 +157,7 @@ fn a_server_that_closes_with_lines_left_is_a_failure() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_not_waited_for_for_ever() {
+fn missing_reply_times_out() {
     let server = Fake::new();
     let program = call(&["robot", &server.address(), "--timeout", "200ms"], b"hi\n");
     let mut peer = server.accept_raw();
@@ -168,7 +168,7 @@ fn a_server_that_does_not_answer_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn what_was_not_asked_for_is_printed_too() {
+fn unrequested_replies_are_printed() {
     let server = Fake::new();
     let program = call(&["echo", &server.address(), "--json"], b"a\nb\n");
     let mut peer = server.accept_raw();
@@ -189,7 +189,7 @@ fn what_was_not_asked_for_is_printed_too() {
 }
 
 #[test]
-fn what_is_no_text_is_shown_and_told_once() {
+fn invalid_text_is_replaced_and_warned_about_once() {
     let server = Fake::new();
     let program = call(&["robot", &server.address()], b"1\n2\n");
     let mut peer = server.accept_raw();
@@ -208,7 +208,7 @@ fn what_is_no_text_is_shown_and_told_once() {
 }
 
 #[test]
-fn a_line_that_cannot_be_written_is_named_and_the_next_goes_on() {
+fn unencodable_line_is_reported_and_skipped() {
     let server = Fake::new();
     let program = call(&["robot", &server.address(), "--encoding", "latin1"], "a 你\n\u{e9}\n".as_bytes());
     let mut peer = server.accept_raw();
@@ -222,7 +222,7 @@ fn a_line_that_cannot_be_written_is_named_and_the_next_goes_on() {
 }
 
 #[test]
-fn lines_that_are_empty_or_no_text_are_told() {
+fn empty_and_non_utf8_lines_are_reported() {
     let server = Fake::new();
     let program = call(&["upper", &server.address()], b"\n\n\xff\nok\n");
     let mut peer = server.accept_raw();
@@ -272,14 +272,14 @@ impl Drop for Killed {
 }
 
 #[test]
-fn a_robot_in_python_speaks_gbk() {
+fn python_robot_replies_in_gbk() {
     let Some((_robot, port)) = python(ROBOT) else { return };
     let program = call(&["robot", &format!("127.0.0.1:{port}"), "--encoding", "gbk"], "你好\n时间\n".as_bytes());
     assert_eq!(ended(program), (Some(0), "我听见你好\n我听见时间\n".to_owned(), String::new()));
 }
 
 #[test]
-fn unix_domain_sockets_are_streams_too() {
+fn unix_socket_address_is_accepted() {
     let path = SocketPath::new();
     let listener = UnixListener::bind(path.path()).unwrap();
     let program = call(&["upper", &path.listen()], b"hi\n");
@@ -294,7 +294,7 @@ fn unix_domain_sockets_are_streams_too() {
 }
 
 #[test]
-fn who_has_read_enough_ends_it() {
+fn closed_stdout_ends_the_client() {
     let server = Fake::new();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -311,7 +311,7 @@ fn who_has_read_enough_ends_it() {
 }
 
 #[test]
-fn where_nobody_listens_is_said_with_what_to_do() {
+fn refused_connect_has_advice() {
     // Bound, so that the port stays taken, and not listening.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -326,7 +326,7 @@ fn where_nobody_listens_is_said_with_what_to_do() {
 }
 
 #[test]
-fn what_means_nothing_is_wrong_usage() {
+fn invalid_arguments_exit_2() {
     for (args, says) in [
         (&["robot", "127.0.0.1:0"][..], "port 0 stands for any port"),
         (&["robot", "127.0.0.1"], "is not an address"),
@@ -345,7 +345,7 @@ fn what_means_nothing_is_wrong_usage() {
 }
 
 #[test]
-fn at_a_terminal_answers_command_nothing() {
+fn control_sequences_in_replies_are_escaped() {
     let server = Fake::new();
     let mut terminal = Terminal::run(&["call", "robot", &server.address()]);
     let mut peer = server.accept_raw();
@@ -368,7 +368,7 @@ fn at_a_terminal_answers_command_nothing() {
 }
 
 #[test]
-fn at_a_terminal_the_servers_end_is_noticed_with_the_next_line() {
+fn server_close_is_noticed_with_the_next_line() {
     let server = Fake::new();
     let mut terminal = Terminal::run(&["call", "echo", &server.address(), "--framing", "lines"]);
     let mut peer = server.accept_raw();
@@ -387,7 +387,7 @@ fn at_a_terminal_the_servers_end_is_noticed_with_the_next_line() {
 }
 
 #[test]
-fn a_signal_puts_the_terminal_back() {
+fn signal_restores_the_terminal() {
     let server = Fake::new();
     let mut terminal = Terminal::run(&["call", "robot", &server.address()]);
     let _peer = server.accept_raw();

@@ -40,7 +40,7 @@ fn text_is_bytes_of_its_encoding_in_one_datagram() {
 }
 
 #[test]
-fn who_is_connected_hears_one_peer() {
+fn connected_socket_receives_from_its_peer_only() {
     let (socket, peer, stranger) = (text("127.0.0.1:0", "utf-8"), plain("127.0.0.1:0"), plain("127.0.0.1:0"));
     socket.connect(peer.local_addr().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
@@ -72,7 +72,7 @@ fn invalid_text_is_an_error_and_the_next_is_read() {
 }
 
 #[test]
-fn what_is_larger_than_the_bound_is_never_cut_in_silence() {
+fn datagram_over_max_bytes_is_reported_as_truncated() {
     let (socket, peer) = (text("127.0.0.1:0", "utf-8").max_bytes(4), plain("127.0.0.1:0"));
     let address = socket.local_addr().unwrap();
     for sent in [&b"four"[..], b"fives", &[b'x'; 5000], b""] {
@@ -92,7 +92,7 @@ fn what_is_larger_than_the_bound_is_never_cut_in_silence() {
 }
 
 #[test]
-fn the_largest_datagram_there_is_comes_whole() {
+fn largest_udp_datagram_is_received() {
     let (socket, peer) = (text("127.0.0.1:0", "utf-8"), plain("127.0.0.1:0"));
     peer.send_to(&vec![b'x'; 65_507], socket.local_addr().unwrap()).unwrap();
     assert_eq!(socket.recv().unwrap().len(), 65_507);
@@ -120,7 +120,7 @@ fn a_text_longer_than_a_datagram_is_rejected() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn where_a_path_carries_less_that_is_the_most() {
+fn path_mtu_limits_the_text() {
     use rustix::net::sockopt::{Ipv4PathMtuDiscovery, ip_mtu, set_ip_mtu_discover};
     let (socket, peer) = (text("127.0.0.1:0", "utf-8"), plain("127.0.0.1:0"));
     socket.connect(peer.local_addr().unwrap()).unwrap();
@@ -157,7 +157,7 @@ fn silence_is_a_timeout() {
 }
 
 #[test]
-fn broadcasts_have_to_be_asked_for() {
+fn broadcast_must_be_enabled() {
     let receiver = plain("0.0.0.0:0");
     let to = ([127, 255, 255, 255], receiver.local_addr().unwrap().port()).into();
     let socket = TextSocket::bind("0.0.0.0:0", TextEncoding::UTF_8).unwrap();

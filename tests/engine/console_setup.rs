@@ -32,7 +32,7 @@ impl Service for BroadcastService {
         match payload {
             b"quit" => {
                 cx.reply(&vec![b'x'; LAST_REPLY_BYTES]);
-                cx.shutdown();
+                cx.drain();
             }
             b"leave" => cx.close("as asked"),
             _ => cx.broadcast(&self.0, Payload::from(payload)),

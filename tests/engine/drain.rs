@@ -9,7 +9,7 @@ use switchboard::services::Echo;
 use switchboard::{CloseReason, Context, Endpoint, Error, Framing, Limits, Service};
 
 use crate::support::{
-    Client, ConnectionEvent, Engine, GUARD, RunningEngine, SendOutcome, conformance, decode_frames, encode_frame,
+    Client, ConnectionEvent, Engine, GUARD, RunningEngine, SendOutcome, conformance, decode_u32be_frames, encode_frame,
     flood, observe, serve, write_until_blocked,
 };
 
@@ -78,7 +78,7 @@ fn drain_gives_busy_clients_whole_frames_and_an_end<E: Engine>() {
     for client in clients {
         let (ended, stream) = client.join().unwrap();
         assert!(ended.expect("a client was reset"), "the listener is closed before the first connection ends");
-        assert!(decode_frames(&stream).iter().all(|echoed| echoed == payload));
+        assert!(decode_u32be_frames(&stream).iter().all(|echoed| echoed == payload));
     }
     assert_eq!((stats.accepted, stats.closed, stats.faulted, stats.open), (50, 50, 0, 0), "{stats}");
     assert_eq!(stats.buffered_bytes, 0);
@@ -115,7 +115,7 @@ fn drain_replies_to_everything_received_for_a_late_reader<E: Engine>() {
     other.expect_end();
     let mut stream = Vec::new();
     slow.socket().read_to_end(&mut stream).unwrap();
-    let replies = decode_frames(&stream);
+    let replies = decode_u32be_frames(&stream);
     assert!(replies.iter().all(|reply| *reply == [7; 1000]));
     drop((slow, other));
     let stats = running.join();
@@ -159,7 +159,7 @@ struct ShutdownOnRequest;
 impl Service for ShutdownOnRequest {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
         if payload == b"shut down" {
-            cx.shutdown();
+            cx.drain();
         }
         cx.reply(payload);
     }

@@ -9,7 +9,7 @@ use crate::lock_shared;
 use crate::servers::{Fault, FaultyEcho, FirstFrameBytes, line, piece, plan, u32be};
 
 /// Long enough for a busy machine, short enough to wait for a lost message.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs the load until the server has committed its fault, or once for a server without fault.
 fn check_faults(target: Endpoint, framing: Framing, server: &FaultyEcho, fault: Fault) {
@@ -17,7 +17,7 @@ fn check_faults(target: Endpoint, framing: Framing, server: &FaultyEcho, fault: 
         framing,
         activity: Activity::Closed { in_flight: 8 },
         duration: Duration::from_millis(500),
-        answer_timeout: ANSWER_TIMEOUT,
+        reply_timeout: REPLY_TIMEOUT,
         ..plan(target)
     };
     let (mut found, mut messages) = (Faults::default(), 0);

@@ -93,12 +93,12 @@ fn messages_may_exceed_the_socket_buffers() {
         for size in [1_000_000, 8_000_000] {
             let activity = Activity::Closed { in_flight: 3 };
             // A busy machine needs long for these messages, but loses none.
-            let (payload_bytes, answer_timeout) = (bytes(size), Duration::from_mins(2));
+            let (payload_bytes, reply_timeout) = (bytes(size), Duration::from_mins(2));
             run_without_fault(&LoadConfig {
                 framing,
                 activity,
                 payload_bytes,
-                answer_timeout,
+                reply_timeout,
                 connections: 2,
                 ..plan(tcp(echo))
             });

@@ -27,7 +27,7 @@ pub(crate) fn plan(target: Endpoint) -> LoadConfig {
         ramp: Duration::ZERO,
         warm_up: Duration::ZERO,
         duration: Duration::from_millis(300),
-        answer_timeout: Duration::from_secs(10),
+        reply_timeout: Duration::from_secs(10),
         seed: 1,
     }
 }

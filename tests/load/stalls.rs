@@ -70,7 +70,7 @@ fn a_stall_longer_than_the_answer_timeout_is_charged_in_full() {
         let plan = LoadConfig {
             activity: Activity::Open { rate: 1000.0 },
             duration: Duration::from_secs(2),
-            answer_timeout: STALL,
+            reply_timeout: STALL,
             ..plan(stalling_server(STALL * 2))
         };
         let outcome = run(&plan, &mut ()).unwrap();
@@ -118,9 +118,9 @@ fn rate_limited_server(rate: u32) -> Endpoint {
 fn an_overloaded_server_shows_its_waiting_times() {
     let _lock = lock_exclusive();
     let activity = Activity::Open { rate: 4000.0 };
-    let answer_timeout = Duration::from_secs(1);
+    let reply_timeout = Duration::from_secs(1);
     let plan =
-        LoadConfig { activity, answer_timeout, duration: Duration::from_secs(2), ..plan(rate_limited_server(1000)) };
+        LoadConfig { activity, reply_timeout, duration: Duration::from_secs(2), ..plan(rate_limited_server(1000)) };
     let outcome = run(&plan, &mut ()).unwrap();
     assert_eq!(outcome.due, 8000);
     // Each message has exactly one end; those waiting at the end of the run have waited long.

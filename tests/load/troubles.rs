@@ -53,8 +53,8 @@ fn a_full_backlog_counts_as_refused() {
     let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
     listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
     listener.listen(0).unwrap();
-    let answer_timeout = Duration::from_millis(300);
-    let plan = LoadConfig { activity: Activity::Idle, answer_timeout, ..plan(Endpoint::Unix(path.clone())) };
+    let reply_timeout = Duration::from_millis(300);
+    let plan = LoadConfig { activity: Activity::Idle, reply_timeout, ..plan(Endpoint::Unix(path.clone())) };
     let outcome = run(&plan, &mut ()).unwrap();
     std::fs::remove_file(&path).unwrap();
     // The backlog holds one connection.
@@ -167,8 +167,8 @@ fn a_truncated_answer_is_lost_and_not_corrupted() {
                     // If input is left unread, closing sends a reset.
                     let _ = stream.write_all(&buffer[..keep.min(read)]);
                 });
-                let (answer_timeout, duration) = (Duration::from_millis(200), Duration::from_millis(100));
-                let plan = LoadConfig { framing, activity, answer_timeout, duration, ..plan(target) };
+                let (reply_timeout, duration) = (Duration::from_millis(200), Duration::from_millis(100));
+                let plan = LoadConfig { framing, activity, reply_timeout, duration, ..plan(target) };
                 let faults = run(&plan, &mut ()).unwrap().faults;
                 let others = faults.duplicated + faults.reordered + faults.corrupted;
                 assert_eq!(others, 0, "{framing:?}, {activity:?}, {keep} bytes: {faults:?}");
@@ -197,9 +197,9 @@ fn an_answer_that_stalls_half_way_is_lost() {
                     thread::sleep(Duration::from_secs(20));
                 }
             });
-            let (answer_timeout, duration) = (Duration::from_millis(100), Duration::from_millis(500));
+            let (reply_timeout, duration) = (Duration::from_millis(100), Duration::from_millis(500));
             let activity = Activity::Open { rate: 400.0 };
-            let plan = LoadConfig { framing, activity, answer_timeout, duration, ..plan(target) };
+            let plan = LoadConfig { framing, activity, reply_timeout, duration, ..plan(target) };
             let faults = run(&plan, &mut ()).unwrap().faults;
             let others = faults.duplicated + faults.reordered + faults.corrupted + faults.broken;
             assert_eq!(others, 0, "{framing:?}: {faults:?}");
@@ -239,10 +239,9 @@ fn unrequested_bytes_count_as_corrupted() {
 fn a_silent_server_loses_every_message() {
     let _lock = lock_shared();
     let target = tcp(|mut stream: TcpStream| while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {});
-    let answer_timeout = Duration::from_millis(200);
+    let reply_timeout = Duration::from_millis(200);
     let outcome =
-        run(&LoadConfig { activity: Activity::Open { rate: 1000.0 }, answer_timeout, ..plan(target) }, &mut ())
-            .unwrap();
+        run(&LoadConfig { activity: Activity::Open { rate: 1000.0 }, reply_timeout, ..plan(target) }, &mut ()).unwrap();
     assert_eq!((outcome.messages, outcome.faults.lost, outcome.due), (0, 300, 300), "{outcome:?}");
     assert_eq!(outcome.latency.len(), 300);
     assert!(outcome.latency.min() >= 199_000_000, "{outcome:?}");
@@ -301,7 +300,7 @@ fn an_invalid_config_is_rejected_by_option_name() {
         (LoadConfig { payload_bytes: bytes(0), ..udp() }, "payload"),
         (LoadConfig { connections: 0, ..tcp() }, "connections"),
         (LoadConfig { duration: Duration::ZERO, ..tcp() }, "duration"),
-        (LoadConfig { answer_timeout: Duration::ZERO, ..tcp() }, "answer-timeout"),
+        (LoadConfig { reply_timeout: Duration::ZERO, ..tcp() }, "answer-timeout"),
         (LoadConfig { slow_readers: 1, ..udp() }, "slow-readers"),
         (LoadConfig { activity: Activity::Closed { in_flight: 0 }, ..tcp() }, "in-flight"),
         (LoadConfig { activity: Activity::Open { rate: 0.0 }, ..tcp() }, "rate"),

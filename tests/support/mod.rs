@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(crate) use client::{Client, SendOutcome, flood, write_until_blocked};
 pub(crate) use engine::{Engine, RunningEngine, listen_tcp, serve};
 pub(crate) use service::{ConnectionEvent, ConnectionEvents, observe};
-pub(crate) use wire::{decode_frames, encode_frame};
+pub(crate) use wire::{decode_u32be_frames, encode_frame};
 
 /// Longest wait for one expected event. A wait that long is a failure, so the value is far above
 /// what a busy machine needs.

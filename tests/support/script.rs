@@ -5,7 +5,7 @@
 //!
 //! | line | meaning |
 //! |---|---|
-//! | `rule burst 5` | sets a rule of the server; rules stand before the first step |
+//! | `config max_burst_requests 5` | sets a field of the server's `ChatConfig`; these lines stand before the first step |
 //! | `eva connects json` | or `lines`, `raw`, `udp`, `console`; also `… json from 127.0.0.9` |
 //! | `eva > {"type":"ping"}` | the client sends this: a frame, a line, raw bytes or a datagram |
 //! | `eva < {"type":"pong"}` | the next message that the client receives equals this |
@@ -25,12 +25,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::ChatRules;
+use super::ChatConfig;
 
 /// A parsed script.
 pub(crate) struct Script {
     pub(crate) name: String,
-    pub(crate) rules: ChatRules,
+    pub(crate) config: ChatConfig,
     pub(crate) steps: Vec<ScriptStep>,
 }
 
@@ -102,17 +102,19 @@ fn json_matches(expected: &Value, received: &Value) -> bool {
 impl Script {
     /// Parses a script. Panics with the number of the first invalid line.
     pub(crate) fn parse(name: &str, text: &str) -> Self {
-        let mut script = Self { name: name.to_owned(), rules: ChatRules::default(), steps: Vec::new() };
+        let mut script = Self { name: name.to_owned(), config: ChatConfig::default(), steps: Vec::new() };
         let mut kinds = HashMap::new();
         for (at, line) in text.lines().enumerate() {
             let line_number = at + 1;
             if line.trim().is_empty() || line.starts_with('#') {
                 continue;
             }
-            if let Some(rule) = line.strip_prefix("rule ") {
-                let known =
-                    rule.trim().split_once(' ').and_then(|(rule, value)| set_rule(&mut script.rules, rule, value));
-                known.unwrap_or_else(|| panic!("{name}:{line_number}: invalid rule: {rule}"));
+            if let Some(setting) = line.strip_prefix("config ") {
+                let known = setting
+                    .trim()
+                    .split_once(' ')
+                    .and_then(|(field, value)| set_field(&mut script.config, field, value));
+                known.unwrap_or_else(|| panic!("{name}:{line_number}: invalid setting: {setting}"));
                 continue;
             }
             let step = ScriptStep::parse(line_number, &expand(line), &mut kinds);
@@ -177,24 +179,24 @@ impl ClientKind {
     }
 }
 
-/// Sets one rule. Returns `None` if the rule is unknown or the value is invalid.
-fn set_rule(rules: &mut ChatRules, rule: &str, value: &str) -> Option<()> {
+/// Sets one field. Returns `None` if the field is unknown or the value is invalid.
+fn set_field(config: &mut ChatConfig, field: &str, value: &str) -> Option<()> {
     let value = value.trim();
     let number = || value.parse::<usize>().ok();
-    match rule {
-        "messages_per_second" => rules.messages_per_second = value.parse().ok()?,
-        "burst" => rules.burst = value.parse().ok()?,
-        "max_rooms_per_member" => rules.max_rooms_per_member = number()?,
-        "max_rooms" => rules.max_rooms = number()?,
-        "max_text_bytes" => rules.max_text_bytes = number()?,
-        "max_kept_messages" => rules.max_kept_messages = number()?,
-        "max_kept_bytes" => rules.max_kept_bytes = number()?,
-        "announce_up_to" => rules.announce_up_to = number()?,
-        "max_per_address" => rules.max_per_address = Some(number()?),
-        "max_udp_members" => rules.max_udp_members = number()?,
-        "udp_public" => rules.udp_public = value.parse().ok()?,
-        "udp_silence" => rules.udp_silence = duration(value)?,
-        "encoding" => rules.encoding = encoding_rs::Encoding::for_label(value.as_bytes())?,
+    match field {
+        "max_requests_per_second" => config.max_requests_per_second = value.parse().ok()?,
+        "max_burst_requests" => config.max_burst_requests = value.parse().ok()?,
+        "max_rooms_per_member" => config.max_rooms_per_member = number()?,
+        "max_rooms" => config.max_rooms = number()?,
+        "max_text_bytes" => config.max_text_bytes = number()?,
+        "max_kept_messages" => config.max_kept_messages = number()?,
+        "max_kept_bytes" => config.max_kept_bytes = number()?,
+        "max_announcing_room_members" => config.max_announcing_room_members = number()?,
+        "max_members_per_address" => config.max_members_per_address = Some(number()?),
+        "max_udp_members" => config.max_udp_members = number()?,
+        "accepts_remote_datagrams" => config.accepts_remote_datagrams = value.parse().ok()?,
+        "udp_idle_timeout" => config.udp_idle_timeout = duration(value)?,
+        "encoding" => config.encoding = encoding_rs::Encoding::for_label(value.as_bytes())?,
         _ => return None,
     }
     Some(())

@@ -1,10 +1,10 @@
-//! A second, simple encoder and decoder of the framings, as a client with only a socket library
-//! would write them. The tests do not use the library's encoder, because it is under test.
+//! An independent encoder of the named framings and a decoder of u32be. The tests do not use the
+//! library's encoder, because it is under test.
 
-/// Encodes `payload` in the framing called `name`.
-pub(crate) fn encode_frame(name: &str, payload: &[u8]) -> Vec<u8> {
+/// Encodes `payload` in the framing of this name.
+pub(crate) fn encode_frame(framing: &str, payload: &[u8]) -> Vec<u8> {
     let len = payload.len() as u64;
-    let (before, after): (Vec<u8>, &[u8]) = match name {
+    let (header, trailer): (Vec<u8>, &[u8]) = match framing {
         "u8" => (len.to_be_bytes()[7..].to_vec(), b""),
         "u16be" => (len.to_be_bytes()[6..].to_vec(), b""),
         "u16le" => (len.to_le_bytes()[..2].to_vec(), b""),
@@ -12,15 +12,15 @@ pub(crate) fn encode_frame(name: &str, payload: &[u8]) -> Vec<u8> {
         "u32be" => (len.to_be_bytes()[4..].to_vec(), b""),
         "u32le" => (len.to_le_bytes()[..4].to_vec(), b""),
         "u64be" => (len.to_be_bytes().to_vec(), b""),
-        "varint" => (varint(len), b""),
+        "varint" => (encode_varint(len), b""),
         "lines" => (Vec::new(), b"\n"),
         "raw" => (Vec::new(), b""),
         other => panic!("unknown framing {other}"),
     };
-    [&before, payload, after].concat()
+    [&header, payload, trailer].concat()
 }
 
-fn varint(mut value: u64) -> Vec<u8> {
+fn encode_varint(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while value >= 0x80 {
         bytes.push(0x80 | (value & 0x7f) as u8);
@@ -31,7 +31,7 @@ fn varint(mut value: u64) -> Vec<u8> {
 }
 
 /// Splits a stream of u32be frames into payloads. Panics if the stream ends inside a frame.
-pub(crate) fn decode_frames(mut stream: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn decode_u32be_frames(mut stream: &[u8]) -> Vec<&[u8]> {
     let mut payloads = Vec::new();
     while !stream.is_empty() {
         let (header, rest) = stream.split_first_chunk::<4>().expect("the stream ends inside a header");

@@ -19,5 +19,5 @@ pub(super) use interrupt::Interrupt;
 pub(super) use machine::MachineInfo;
 pub(super) use pinning::{CpuAssignment, PinnedCpus};
 pub(super) use probe::{ProcessProbe, ProcessSample, ProcessUsage};
-pub(super) use requirements::{LoadRequirements, MAX_CONNECTIONS};
+pub(super) use requirements::LoadRequirements;
 pub(super) use server::{ServeCommand, ServerProcess, kill_with_parent};

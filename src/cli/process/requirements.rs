@@ -1,25 +1,26 @@
-//! Limits that a started server needs, so that the load does not exceed one of its defaults.
+//! The `serve` limits that a spawned server needs for a load that exceeds the defaults.
 
 use switchboard::Limits;
 use switchboard::load::Activity;
 
-/// Largest value of `--max-connections` that `serve` accepts.
-pub(in crate::cli) const MAX_CONNECTIONS: usize = 1_000_000;
-/// Upper bounds for the limits passed to the server, so that they still protect its memory.
+/// Upper bounds of the derived limits. A payload that needs more raises them further.
 const MAX_WRITE_BUFFER_BYTES: usize = 64 << 20;
 const MAX_BUFFERED_BYTES: usize = 16 << 30;
-/// Buffer space per frame: one copy received and one in the reply, each in a buffer that grows by
-/// doubling.
-const COPIES: usize = 4;
+/// Two for the received payload and two for its reply: each buffer grows by doubling, so it may
+/// hold twice its content.
+const BUFFER_BYTES_PER_PAYLOAD_BYTE: usize = 4;
+/// Estimated messages in flight on each connection of an open loop. It sends without waiting for
+/// replies, so a slow reply leaves a few messages in flight.
+const OPEN_LOOP_IN_FLIGHT: usize = 4;
 
-/// The largest demand of a load on a server at one time.
+/// Peak requirements of a load.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cli) struct LoadRequirements {
     pub(in crate::cli) connections: usize,
     /// Messages in flight on each connection.
     pub(in crate::cli) in_flight: usize,
-    /// Size of the largest payload.
-    pub(in crate::cli) frame_bytes: usize,
+    /// Bytes of the largest payload.
+    pub(in crate::cli) max_payload_bytes: usize,
 }
 
 impl LoadRequirements {
@@ -28,22 +29,26 @@ impl LoadRequirements {
     pub(in crate::cli) fn in_flight_estimate(activity: Activity) -> usize {
         match activity {
             Activity::Closed { in_flight } => in_flight,
-            Activity::Open { .. } => 4,
+            Activity::Open { .. } => OPEN_LOOP_IN_FLIGHT,
             _ => 1,
         }
     }
 
-    /// Returns arguments of `serve` for the limits whose defaults are too small.
-    pub(in crate::cli) fn options(self) -> Vec<String> {
-        let Self { connections, in_flight, frame_bytes } = self;
+    /// Returns the `serve` arguments for the limits whose defaults are too small.
+    pub(in crate::cli) fn serve_args(self) -> Vec<String> {
+        let Self { connections, in_flight, max_payload_bytes } = self;
         let limits = Limits::default();
-        let each = COPIES.saturating_mul(in_flight).saturating_mul(frame_bytes);
-        // The server requires room for two frames.
-        let write_buffer = each.min(MAX_WRITE_BUFFER_BYTES).max(frame_bytes.saturating_mul(2));
-        let buffered = each.saturating_mul(connections).min(MAX_BUFFERED_BYTES).max(frame_bytes.saturating_mul(COPIES));
+        let each = BUFFER_BYTES_PER_PAYLOAD_BYTE.saturating_mul(in_flight).saturating_mul(max_payload_bytes);
+        // High water is half of this limit. Twice the payload keeps one queued reply at or near
+        // high water.
+        let write_buffer = each.min(MAX_WRITE_BUFFER_BYTES).max(max_payload_bytes.saturating_mul(2));
+        let buffered = each
+            .saturating_mul(connections)
+            .min(MAX_BUFFERED_BYTES)
+            .max(max_payload_bytes.saturating_mul(BUFFER_BYTES_PER_PAYLOAD_BYTE));
         let needs = [
-            ("--max-connections", connections.min(MAX_CONNECTIONS), limits.max_connections),
-            ("--max-frame-bytes", frame_bytes, limits.max_frame_bytes),
+            ("--max-connections", connections.min(Limits::MAX_CONNECTIONS), limits.max_connections),
+            ("--max-frame-bytes", max_payload_bytes, limits.max_frame_bytes),
             ("--max-write-buffer-bytes", write_buffer, limits.max_write_buffer_bytes),
             ("--max-buffered-bytes", buffered, limits.max_buffered_bytes),
         ];
@@ -56,26 +61,26 @@ impl LoadRequirements {
 mod tests {
     use super::*;
 
-    fn options(connections: usize, in_flight: usize, frame_bytes: usize) -> String {
-        LoadRequirements { connections, in_flight, frame_bytes }.options().join(" ")
+    fn serve_args(connections: usize, in_flight: usize, max_payload_bytes: usize) -> String {
+        LoadRequirements { connections, in_flight, max_payload_bytes }.serve_args().join(" ")
     }
 
     #[test]
-    fn small_load_needs_no_options() {
-        assert_eq!(options(100_000, 1, 64), "");
-        assert_eq!(options(1_000, 16, 4096), "");
+    fn small_load_needs_no_arguments() {
+        assert_eq!(serve_args(100_000, 1, 64), "");
+        assert_eq!(serve_args(1_000, 16, 4096), "");
     }
 
     #[test]
     fn many_large_frames_raise_the_buffer_limits() {
         // 1,000 times 512 KiB exceeds the default of 256 MiB for all connections.
-        assert_eq!(options(1_000, 1, 512 << 10), "--max-write-buffer-bytes 2097152 --max-buffered-bytes 2097152000");
+        assert_eq!(serve_args(1_000, 1, 512 << 10), "--max-write-buffer-bytes 2097152 --max-buffered-bytes 2097152000");
     }
 
     #[test]
-    fn raised_limits_stay_bounded() {
+    fn huge_load_is_capped_except_for_one_payload() {
         let huge = "--max-connections 1000000 --max-frame-bytes 104857600 --max-write-buffer-bytes 209715200 \
                     --max-buffered-bytes 17179869184";
-        assert_eq!(options(2_000_000, usize::MAX, 100 << 20), huge);
+        assert_eq!(serve_args(2_000_000, usize::MAX, 100 << 20), huge);
     }
 }

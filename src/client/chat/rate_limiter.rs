@@ -13,7 +13,7 @@ const MAX_IN_FLIGHT: usize = 64;
 
 /// Time after which a request without an answer counts as arrived, because some requests have no
 /// answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Limit for a server that announced none: half of the default of this crate's server.
 const DEFAULT_LIMIT: RateLimit = RateLimit { per_second: 10.0, burst: 20.0 };
@@ -91,7 +91,7 @@ impl RateLimiter {
 
     /// Returns true if a request may be sent now.
     pub(super) fn can_send(&mut self, now: Duration) -> bool {
-        while self.in_flight.front().is_some_and(|first| now >= first.sent_at + ANSWER_TIMEOUT) {
+        while self.in_flight.front().is_some_and(|first| now >= first.sent_at + REPLY_TIMEOUT) {
             self.charge_oldest(now);
         }
         self.refill(now);
@@ -121,12 +121,12 @@ impl RateLimiter {
     /// Returns the time at which [`can_send`](Self::can_send) may become true, if no answer arrives
     /// before.
     pub(super) fn next_send_at(&self, now: Duration) -> Duration {
-        let unanswered = self.in_flight.front().map(|first| first.sent_at + ANSWER_TIMEOUT);
+        let unanswered = self.in_flight.front().map(|first| first.sent_at + REPLY_TIMEOUT);
         let refilled = self.limit.filter(|_| self.missing_tokens() > 0.0).map(|limit| {
             // One extra microsecond, so that rounding does not cause repeated early wake-ups.
             now + Duration::from_secs_f64(self.missing_tokens() / limit.per_second) + Duration::from_micros(1)
         });
-        unanswered.into_iter().chain(refilled).min().unwrap_or(now + ANSWER_TIMEOUT)
+        unanswered.into_iter().chain(refilled).min().unwrap_or(now + REPLY_TIMEOUT)
     }
 
     /// Returns the number of tokens that one more request lacks.
@@ -194,8 +194,8 @@ mod tests {
         limiter.record_sent(2, RequestKind::Other, at(2500));
         assert_eq!(limiter.next_send_at(at(2500)), at(3500) + Duration::from_micros(1));
         // A request without an answer counts as arrived after the timeout.
-        assert!(!limiter.can_send(at(2500) + ANSWER_TIMEOUT));
-        assert!(limiter.can_send(at(3500) + ANSWER_TIMEOUT));
+        assert!(!limiter.can_send(at(2500) + REPLY_TIMEOUT));
+        assert!(limiter.can_send(at(3500) + REPLY_TIMEOUT));
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
         #[test]
         fn no_delay_causes_a_flood(
             per_second in 1u32..50, burst in 1u32..20,
-            // Both delays together are shorter than ANSWER_TIMEOUT.
+            // Both delays together are shorter than REPLY_TIMEOUT.
             delays in proptest::collection::vec((0u64..2400, 0u64..2400), 1..80),
         ) {
             let mut limiter = RateLimiter::new();

@@ -31,7 +31,7 @@ pub struct ChatLoadConfig {
     pub duration: Duration,
     /// The time after which a member that has not joined its room is refused. When no new message
     /// has arrived for this long, every outstanding one is missing, and a closed loop continues.
-    pub answer_timeout: Duration,
+    pub reply_timeout: Duration,
 }
 
 /// The traffic of the publishers of a load.
@@ -82,7 +82,7 @@ impl ChatLoadConfig {
             format!("payload: a text has between {STAMP_BYTES} (its stamp) and {MAX_TEXT_BYTES} bytes")
         } else if self.duration.is_zero() {
             "duration: must be longer than zero".to_owned()
-        } else if self.answer_timeout.is_zero() {
+        } else if self.reply_timeout.is_zero() {
             "answer-timeout: must be longer than zero".to_owned()
         } else {
             return match self.activity {

@@ -122,7 +122,7 @@ impl<'a> ChatDriver<'a> {
 
     /// Returns true if no member has received a new message for the answer timeout.
     pub(super) fn is_stuck(&self) -> bool {
-        self.handled_until_ns.saturating_sub(self.context.traffic.last_progress_ns) >= nanos(self.config.answer_timeout)
+        self.handled_until_ns.saturating_sub(self.context.traffic.last_progress_ns) >= nanos(self.config.reply_timeout)
     }
 
     /// Sends the messages that are due in the schedule, or next in the rotation of publishers.

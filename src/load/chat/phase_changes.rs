@@ -61,7 +61,7 @@ impl ChatDriver<'_> {
 
     /// Gives up messages and joins that have lasted longer than the answer timeout.
     fn expire(&mut self) -> Result<(), LoadError> {
-        let Some(overdue_ns) = self.handled_until_ns.checked_sub(nanos(self.config.answer_timeout)) else {
+        let Some(overdue_ns) = self.handled_until_ns.checked_sub(nanos(self.config.reply_timeout)) else {
             return Ok(());
         };
         if let ChatSendPolicy::RoundRobin(rotation) = &mut self.context.traffic.send_policy {
@@ -147,7 +147,7 @@ impl ChatDriver<'_> {
     /// Returns true if every delivery has arrived and [`LISTEN_ON`] has passed since, or if a
     /// timeout is over.
     fn is_over(&mut self, now_ns: u64) -> bool {
-        if self.is_stuck() || self.phases.elapsed(now_ns) >= self.config.answer_timeout * MAX_FINISHING_TIMEOUTS {
+        if self.is_stuck() || self.phases.elapsed(now_ns) >= self.config.reply_timeout * MAX_FINISHING_TIMEOUTS {
             return true;
         }
         if !self.is_done() {
@@ -192,7 +192,7 @@ impl ChatDriver<'_> {
             LoadPhase::Connecting => 1.0 - self.unresolved as f64 / self.config.members.max(1) as f64,
             LoadPhase::WarmingUp => fraction(self.config.warm_up),
             LoadPhase::Measuring => fraction(self.config.duration),
-            LoadPhase::Finishing => fraction(self.config.answer_timeout),
+            LoadPhase::Finishing => fraction(self.config.reply_timeout),
         };
         LoadProgress {
             phase: self.phases.phase,

@@ -143,7 +143,7 @@ impl ServiceScript {
                 self.stream_bytes = rest.parse().unwrap_or(0);
                 self.stream(cx);
             }
-            "stop" => cx.shutdown(),
+            "stop" => cx.drain(),
             "quiet" => {}
             _ => cx.reply(payload),
         }
@@ -164,7 +164,7 @@ impl Service for ScriptedService {
     fn on_datagram(&mut self, cx: &mut Context<'_>, from: SocketAddr, payload: &[u8]) {
         match payload.strip_prefix(b"forward ") {
             Some(words) => cx.datagram(SocketAddr::from(([127, 0, 0, 1], 9)), words),
-            None if payload == b"stop" => cx.shutdown(),
+            None if payload == b"stop" => cx.drain(),
             None => cx.reply(payload),
         }
         assert!(cx.conn() == ConnId::NONE && from.port() > 0);

@@ -8,15 +8,15 @@
 //! every length prefix is JSON.
 
 pub mod colour;
+mod config;
 pub mod console;
 mod dialect;
 mod hub;
 mod names;
 mod request;
-mod rules;
 mod service;
 mod token_bucket;
 pub mod wire;
 
-pub use rules::ChatRules;
+pub use config::ChatConfig;
 pub use service::Chat;

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::colour::Palette;
+use super::config::ChatConfig;
 use super::dialect::{self, ChatDialect};
 use super::hub::{EventTime, Hub, HubOutput};
-use super::rules::ChatRules;
 use crate::frame::Payload;
 use crate::service::CloseReason;
 use crate::service::Context;
@@ -17,11 +17,11 @@ use crate::service::{BatchId, ConnId, Peer, RejectionReply, Service, TimerId};
 /// A chat server.
 ///
 /// ```no_run
-/// use switchboard::services::chat::{Chat, ChatRules};
+/// use switchboard::services::chat::{Chat, ChatConfig};
 /// use switchboard::{Framing, Limits, Reactor};
 ///
 /// let mut reactor = Reactor::new(Limits::default())?;
-/// let chat = reactor.add_service("chat", Chat::new(ChatRules::default()));
+/// let chat = reactor.add_service("chat", Chat::new(ChatConfig::default()));
 /// reactor.listen(chat, &"127.0.0.1:8000".parse()?, Framing::U32BE)?;
 /// reactor.listen(chat, &"127.0.0.1:8001".parse()?, Framing::Lines)?;
 /// reactor.listen(chat, &"udp:127.0.0.1:8003".parse()?, Framing::Raw)?;
@@ -34,13 +34,13 @@ pub struct Chat {
 
 impl Chat {
     /// Returns a server with an empty lobby. Its operator's console has no colours.
-    pub fn new(rules: ChatRules) -> Self {
-        Self::with_palette(rules, Palette::default())
+    pub fn new(config: ChatConfig) -> Self {
+        Self::with_palette(config, Palette::default())
     }
 
     /// Returns a server whose operator's console colours nicks with `palette`.
-    pub fn with_palette(rules: ChatRules, palette: Palette) -> Self {
-        Self { hub: Hub::new(rules, palette) }
+    pub fn with_palette(config: ChatConfig, palette: Palette) -> Self {
+        Self { hub: Hub::new(config, palette) }
     }
 }
 
@@ -129,7 +129,7 @@ impl HubOutput for Context<'_> {
         Context::set_timer(self, after);
     }
 
-    fn shutdown(&mut self) {
-        Context::shutdown(self);
+    fn drain(&mut self) {
+        Context::drain(self);
     }
 }

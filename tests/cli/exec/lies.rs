@@ -41,7 +41,7 @@ fn header(json: &str, output: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_server_that_lies_is_found_out() {
+fn invalid_response_is_reported() {
     for (dialect, says, lingers, expected) in [
         ("length", (-5_i32).to_le_bytes().to_vec(), true, "invalid response length: -5 bytes"),
         ("length", i32::MAX.to_le_bytes().to_vec(), true, "response too large: 2147483647 bytes (maximum 67108864)"),
@@ -90,7 +90,7 @@ fn a_server_that_lies_is_found_out() {
 }
 
 #[test]
-fn an_answer_in_any_pieces_is_the_same() {
+fn response_may_arrive_in_pieces() {
     let answer = header(r#"{"total_size":5,"exit_code":0}"#, b"hello");
     let (address, _) = lying(answer.iter().map(|byte| vec![*byte]).collect(), true);
     let output = call(&address, &["--", "ls"]);
@@ -103,7 +103,7 @@ fn an_answer_in_any_pieces_is_the_same() {
 
 /// The two parts of a `Ready` server's answer.
 #[test]
-fn what_is_ready_is_as_long_as_was_said() {
+fn ready_response_has_the_announced_length() {
     for (announced, output, code, printed, expected) in [
         ("Ready|0", "", 0, "", ""),
         ("Ready|2", "hi", 0, "hi", ""),
@@ -130,7 +130,7 @@ fn what_is_ready_is_as_long_as_was_said() {
 }
 
 #[test]
-fn a_server_that_drips_has_no_more_time_than_another() {
+fn slow_response_times_out() {
     let begun = Instant::now();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

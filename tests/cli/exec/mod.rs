@@ -43,7 +43,7 @@ fn token_file(folder: &Path, text: &str) -> String {
 }
 
 #[test]
-fn a_client_of_ours_has_commands_run_in_every_dialect() {
+fn call_exec_works_in_every_dialect() {
     for engine in ENGINES {
         for (dialect, framing) in
             [("header", "raw"), ("length", "raw"), ("ready", "raw"), ("header", "u32be"), ("ready", "varint")]
@@ -71,7 +71,7 @@ fn a_client_of_ours_has_commands_run_in_every_dialect() {
 }
 
 #[test]
-fn what_a_header_says_is_told() {
+fn exit_code_and_json_come_from_the_header() {
     let (_server, address) = serve(&["--allow", "sh"]);
     let output = call(&address, &["--", "sh", "-c", "echo said; exit 3"]);
     assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(1), "said\n"));
@@ -95,7 +95,7 @@ fn md5(text: &str) -> String {
 }
 
 #[test]
-fn a_token_is_asked_for_and_given() {
+fn token_is_required_and_sent() {
     let folder = tempfile::tempdir().unwrap();
     let path = token_file(folder.path(), &format!("{TOKEN}\n"));
     for dialect in ["header", "length", "ready"] {
@@ -131,7 +131,7 @@ fn token_file_must_be_private_and_hold_one_token() {
 }
 
 #[test]
-fn what_is_not_safe_is_not_served() {
+fn unsafe_configuration_is_rejected() {
     for (args, says) in [
         (&[][..], "exec needs to know what it may run: add --allow PROGRAM or --shell"),
         (&["--allow", "ls", "--shell"], "--shell allows every command: remove"),
@@ -158,7 +158,7 @@ fn what_is_not_safe_is_not_served() {
 }
 
 #[test]
-fn a_call_that_makes_no_sense_is_wrong_usage() {
+fn invalid_call_arguments_exit_2() {
     for (args, says) in [
         (&["127.0.0.1:1"][..], "required arguments were not provided: <COMMAND>"),
         (&["127.0.0.1:1", "--", ""], "the command is empty: write one after --"),
@@ -184,7 +184,7 @@ fn a_call_that_makes_no_sense_is_wrong_usage() {
 }
 
 #[test]
-fn a_unix_socket_counts_as_local() {
+fn unix_socket_counts_as_local() {
     let path = SocketPath::new();
     let mut server =
         Program::start(command(&["serve", "exec", "--shell", "--listen", &path.listen()]).stdout(Stdio::piped()));
@@ -194,7 +194,7 @@ fn a_unix_socket_counts_as_local() {
 }
 
 #[test]
-fn a_signal_leaves_no_child_behind() {
+fn signal_leaves_no_child_process() {
     for engine in ENGINES {
         let folder = tempfile::tempdir().unwrap();
         let mut held = Held::new(folder.path());
@@ -244,7 +244,7 @@ impl Held {
 }
 
 #[test]
-fn a_terminal_is_not_commanded() {
+fn control_sequences_in_output_are_escaped() {
     use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
     let (_server, address) = serve(&["--allow", "printf"]);

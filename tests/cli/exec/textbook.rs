@@ -50,7 +50,7 @@ fn has_python() -> bool {
 }
 
 #[test]
-fn a_textbooks_client_is_served() {
+fn python_client_is_served() {
     if !has_python() {
         return;
     }
@@ -98,7 +98,7 @@ conn.recv(1)
 "#;
 
 #[test]
-fn a_textbooks_server_is_understood() {
+fn python_server_is_understood() {
     if !has_python() {
         return;
     }

@@ -10,7 +10,7 @@ use super::{Scripted, Write, await_size, call, expect, finish, fs, json, names, 
 use crate::program::run;
 
 #[test]
-fn what_means_nothing_is_wrong_usage() {
+fn invalid_arguments_exit_2() {
     for (args, says) in [
         (&["udp:127.0.0.1:1", "list"] as &[&str], "leave out udp:"),
         (&["127.0.0.1:0", "list"], "port 0 stands for any port"),
@@ -30,7 +30,7 @@ fn what_means_nothing_is_wrong_usage() {
 }
 
 #[test]
-fn where_nobody_serves_it_is_said_how_to_serve() {
+fn refused_connect_has_advice() {
     let folder = tempfile::tempdir().unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let says = format!("cannot reach {free}: connection refused; start one with 'switchboard serve files --root DIR'");
@@ -39,7 +39,7 @@ fn where_nobody_serves_it_is_said_how_to_serve() {
 }
 
 #[test]
-fn what_was_interrupted_is_gone_on_with() {
+fn interrupted_download_is_resumed() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let folder = tempfile::tempdir().unwrap();
         let content = noise(400_000);
@@ -73,7 +73,7 @@ fn what_was_interrupted_is_gone_on_with() {
 }
 
 #[test]
-fn a_part_of_another_file_is_found_out_and_fetched_anew() {
+fn part_of_another_file_is_fetched_from_the_start() {
     let content = noise(300_000);
     for part in [vec![7; 1000], vec![7; 300_000], vec![7; 300_001]] {
         let folder = tempfile::tempdir().unwrap();
@@ -105,7 +105,7 @@ fn a_part_of_another_file_is_found_out_and_fetched_anew() {
 }
 
 #[test]
-fn a_part_that_is_whole_is_only_checked() {
+fn complete_part_is_only_verified() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x.part"), "content").unwrap();
     let server = Scripted::new(vec![Box::new(|talk| {
@@ -118,7 +118,7 @@ fn a_part_that_is_whole_is_only_checked() {
 }
 
 #[test]
-fn what_stands_in_the_parts_place_is_named_and_left_alone() {
+fn part_that_is_not_a_regular_file_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let part = |name| folder.path().join(name);
     fs::write(part("precious"), "precious").unwrap();
@@ -141,7 +141,7 @@ fn what_stands_in_the_parts_place_is_named_and_left_alone() {
 }
 
 #[test]
-fn what_is_there_is_left_alone_where_that_is_asked() {
+fn no_clobber_keeps_an_existing_file() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x"), "old").unwrap();
     expect(
@@ -153,7 +153,7 @@ fn what_is_there_is_left_alone_where_that_is_asked() {
 }
 
 #[test]
-fn a_plain_download_that_is_interrupted_leaves_nothing() {
+fn interrupted_plain_download_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let server = Scripted::new(vec![Box::new(|talk| {
         let mut name = [0];
@@ -177,7 +177,7 @@ fn a_plain_download_that_is_interrupted_leaves_nothing() {
 }
 
 #[test]
-fn a_server_that_reads_a_line_is_told_the_name_in_one() {
+fn plain_request_under_lines_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let server = Scripted::new(vec![Box::new(|talk| {
         let mut line = String::new();
@@ -191,7 +191,7 @@ fn a_server_that_reads_a_line_is_told_the_name_in_one() {
 }
 
 #[test]
-fn a_server_in_python_is_understood() {
+fn python_server_is_understood() {
     const SERVER: &str = "
 import socket
 s = socket.create_server(('127.0.0.1', 0))
@@ -216,7 +216,7 @@ c.close()
 }
 
 #[test]
-fn a_reader_that_has_had_enough_is_no_failure() {
+fn closed_output_pipe_is_not_a_failure() {
     let folder = tempfile::tempdir().unwrap();
     let server = Scripted::new(vec![Box::new(|talk| {
         talk.request();

@@ -19,7 +19,7 @@ fn head(size: i64, offset: i64, sum: &str) -> Vec<u8> {
 }
 
 #[test]
-fn whoever_lies_is_found_out() {
+fn invalid_download_reply_is_reported() {
     let sum = sha256(b"content");
     let more = "more than the announced 7 bytes";
     let kept = &["x.part"] as &[&str];
@@ -56,7 +56,7 @@ fn whoever_lies_is_found_out() {
 }
 
 #[test]
-fn what_lies_behind_the_last_byte_is_found() {
+fn surplus_bytes_are_reported() {
     for (content, surplus) in [(&b"content"[..], frame(b"!")), (b"content", b"\0".to_vec()), (b"", frame(b"!"))] {
         let folder = tempfile::tempdir().unwrap();
         let bytes = if content.is_empty() { Vec::new() } else { frame(content) };
@@ -72,7 +72,7 @@ fn what_lies_behind_the_last_byte_is_found() {
 }
 
 #[test]
-fn wrong_bytes_are_fetched_once_more_and_then_given_up() {
+fn wrong_checksum_is_retried_once() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x"), "old").unwrap();
     let wrong = || answers([head(7, 0, &sha256(b"content")), frame(b"contend")].concat());
@@ -90,7 +90,7 @@ fn wrong_bytes_are_fetched_once_more_and_then_given_up() {
 }
 
 #[test]
-fn lists_that_lie_are_found_out() {
+fn invalid_listing_is_reported() {
     for (says, answer) in [
         ("closed the connection without a reply", Vec::new()),
         ("invalid reply", frame(b"[]")),
@@ -113,7 +113,7 @@ fn lists_that_lie_are_found_out() {
 }
 
 #[test]
-fn a_server_that_says_nothing_is_given_up() {
+fn silent_server_times_out() {
     let mute: fn() -> Script = || Box::new(Talk::await_end);
     let stalls: Script = Box::new(|talk| {
         talk.request();

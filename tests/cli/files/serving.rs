@@ -15,7 +15,7 @@ fn serve(folder: &std::path::Path, more: &[&str]) -> (Program, String) {
 }
 
 #[test]
-fn what_cannot_be_served_is_said_before_anything_is_bound() {
+fn invalid_configuration_fails_before_binding() {
     for (code, args, says) in [
         (2, &["--listen", "127.0.0.1:0"] as &[&str], "add --root DIR"),
         (
@@ -37,7 +37,7 @@ fn what_cannot_be_served_is_said_before_anything_is_bound() {
 }
 
 #[test]
-fn client_and_server_understand_each_other() {
+fn call_files_works_with_serve_files() {
     let content = noise(1_000_001);
     for engine in ["reactor", "threads"] {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -75,7 +75,7 @@ fn client_and_server_understand_each_other() {
 }
 
 #[test]
-fn the_plain_dialect_is_for_anybody_with_a_socket() {
+fn plain_dialect_works_with_a_plain_socket() {
     let content = noise(700_000);
     for engine in ["reactor", "threads"] {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -147,7 +147,7 @@ fn simultaneous_requests_hash_a_file_once() {
 }
 
 #[test]
-fn who_speaks_the_other_dialect_is_told_what_to_try() {
+fn wrong_dialect_has_advice() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.txt"), "content").unwrap();
     let (_framed, framed) = serve(folder.path(), &[]);
@@ -161,7 +161,7 @@ fn who_speaks_the_other_dialect_is_told_what_to_try() {
 }
 
 #[test]
-fn a_unix_socket_serves_as_well() {
+fn files_are_served_over_a_unix_socket() {
     let (from, socket) = (tempfile::tempdir().unwrap(), SocketPath::new());
     fs::write(from.path().join("x"), "content").unwrap();
     let mut server = start(from.path(), &["serve", "files", "--root", ".", "--listen", &socket.listen()]);

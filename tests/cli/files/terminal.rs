@@ -61,7 +61,7 @@ fn at_terminal(folder: &Path, address: &str, args: &[&str]) -> (Screen, Box<dyn 
 }
 
 #[test]
-fn nothing_in_a_file_or_its_name_commands_the_terminal() {
+fn control_sequences_in_files_and_names_are_escaped() {
     let folder = tempfile::tempdir().unwrap();
     let content = "red: \u{1b}[31m\r\n\té\u{7}\n".as_bytes();
     let framed: Script = Box::new(move |talk| {
@@ -97,7 +97,7 @@ fn nothing_in_a_file_or_its_name_commands_the_terminal() {
 }
 
 #[test]
-fn a_bar_is_shown_while_there_is_something_to_wait_for() {
+fn progress_bar_is_shown_during_a_download() {
     let folder = tempfile::tempdir().unwrap();
     let (seen, go) = channel();
     let server = Scripted::new(vec![Box::new(move |talk| {

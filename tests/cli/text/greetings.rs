@@ -32,7 +32,7 @@ fn greet_and_answer(mut peer: TcpStream, after_millis: i64) {
 }
 
 #[test]
-fn a_greeting_is_no_answer() {
+fn greeting_is_not_a_reply() {
     let told_apart = |_| {
         let server = Fake::new();
         let address = server.address();
@@ -47,7 +47,7 @@ fn a_greeting_is_no_answer() {
 }
 
 #[test]
-fn a_greeting_that_comes_too_late_costs_no_answer() {
+fn late_greeting_loses_no_reply() {
     let server = Fake::new();
     let program = call(&["robot", &server.address()], b"a\nb\n");
     let mut peer = server.accept_raw();

@@ -23,7 +23,7 @@ fn expect(socket: &UdpSocket, bytes: &[u8]) -> SocketAddr {
 }
 
 #[test]
-fn a_lost_answer_is_told_and_the_next_line_goes_on() {
+fn lost_reply_is_reported_and_the_next_line_sent() {
     let (server, address) = socket();
     let program = call(&["robot", &address, "--timeout", "2s", "--json"], b"one\n\n");
     expect(&server, b"one");
@@ -40,7 +40,7 @@ fn a_lost_answer_is_told_and_the_next_line_goes_on() {
 }
 
 #[test]
-fn an_answer_that_is_late_answers_nothing() {
+fn late_reply_is_discarded() {
     let (server, address) = socket();
     let mut command = command(&["call", "robot", &address, "--timeout", "2s"]);
     let (mut program, mut input) = Program::start_with_input(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
@@ -57,7 +57,7 @@ fn an_answer_that_is_late_answers_nothing() {
 }
 
 #[test]
-fn an_echo_of_something_else_is_no_answer() {
+fn reply_with_other_content_is_ignored() {
     let (server, address) = socket();
     for (service, answers) in [("echo", ["one", "zwei", "two"]), ("upper", ["ONE", "ZWEI", "TWO"])] {
         let program = call(&[service, &address], b"two\n");
@@ -70,7 +70,7 @@ fn an_echo_of_something_else_is_no_answer() {
 }
 
 #[test]
-fn a_stranger_is_not_heard() {
+fn datagram_of_another_sender_is_ignored() {
     let (server, address) = socket();
     let program = call(&["robot", &address], b"hi\n");
     let from = expect(&server, b"hi");
@@ -80,7 +80,7 @@ fn a_stranger_is_not_heard() {
 }
 
 #[test]
-fn bye_over_udp_waits_for_nothing() {
+fn bye_over_udp_expects_no_reply() {
     let (server, address) = socket();
     let program = call(&["parrot", &address], b"Bye\nnot said\n");
     expect(&server, b"Bye");
@@ -88,7 +88,7 @@ fn bye_over_udp_waits_for_nothing() {
 }
 
 #[test]
-fn a_line_longer_than_a_datagram_is_an_error() {
+fn line_longer_than_a_datagram_is_an_error() {
     let (server, address) = socket();
     let program = call(&["robot", &address], &[&vec![b'x'; 65_508][..], b"\nok\n"].concat());
     let from = expect(&server, b"ok");
@@ -99,7 +99,7 @@ fn a_line_longer_than_a_datagram_is_an_error() {
 }
 
 #[test]
-fn where_nobody_listens_is_heard() {
+fn closed_udp_port_has_advice() {
     let (server, address) = socket();
     // The bound socket keeps the port; connected to itself, it accepts no other datagram.
     server.connect(server.local_addr().unwrap()).unwrap();
@@ -110,7 +110,7 @@ fn where_nobody_listens_is_heard() {
 }
 
 #[test]
-fn an_upper_in_python_is_understood() {
+fn python_upper_server_works() {
     let script = "
 import socket
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -128,7 +128,7 @@ while True:
 /// In GBK the second byte of 乥 is a lower-case ASCII letter, which `upper` changes: the expected
 /// reply is another character.
 #[test]
-fn an_answer_is_known_by_its_bytes() {
+fn upper_reply_is_matched_by_its_bytes() {
     let (server, address) = socket();
     let program = call(&["upper", &address, "--encoding", "gbk"], "乥\n".as_bytes());
     let from = expect(&server, b"\x81\x62");

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use serde_json::Value;
 
-use super::server::{Server, close, failure, printed, run};
+use super::server::{Server, close, expect_failure, expect_success, run};
 use crate::program::{GUARD, Program, Signal, command};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-One: \x80\r\n\r\nhello";
@@ -35,7 +35,7 @@ impl Folder {
 }
 
 #[test]
-fn a_file_is_replaced_by_a_whole_one_and_by_nothing_else() {
+fn only_a_complete_response_replaces_the_file() {
     let folder = Folder::new();
     let short = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel";
     let server = Server::answering([short, &b"HTTP/1.1 404 Not Found\r\n\r\nhello"[..], OK]);
@@ -55,25 +55,25 @@ fn a_file_is_named_after_the_url_or_is_standard_output() {
     let mut program = Program::start(command(&["get", "-O", &url]).current_dir(folder.path("")));
     assert!(program.wait().success(), "{}", program.log());
     assert_eq!(folder.names(), ["b%2fc.txt"]);
-    assert_eq!(printed(server.get(&["--output", "-"])), "hello");
+    assert_eq!(expect_success(server.get(&["--output", "-"])), "hello");
 }
 
 #[test]
 fn an_unwritable_output_fails_before_the_request() {
     let folder = Folder::new();
-    for (place, words) in [(folder.file(""), "it is a directory"), (folder.file("no/x"), "No such file")] {
+    for (place, expected) in [(folder.file(""), "it is a directory"), (folder.file("no/x"), "No such file")] {
         let output = run(&["get", "127.0.0.1:1/", "-o", &place]);
-        let said = String::from_utf8(output.stderr).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1));
-        assert!(!said.contains("at path"), "that name is nobody's business: {said}");
-        assert!(said.starts_with(&format!("switchboard: cannot write to {place}: {words}")), "{said}");
+        assert!(!stderr.contains("at path"), "the temporary file's name is shown: {stderr}");
+        assert!(stderr.starts_with(&format!("switchboard: cannot write to {place}: {expected}")), "{stderr}");
     }
 }
 
 #[test]
-fn what_came_is_told_in_json() {
+fn json_describes_the_response() {
     let (folder, server) = (Folder::new(), Server::answering([OK]));
-    let told: Value = serde_json::from_str(&printed(server.get(&["--json", "-o", &folder.file("x")]))).unwrap();
+    let told: Value = serde_json::from_str(&expect_success(server.get(&["--json", "-o", &folder.file("x")]))).unwrap();
     assert_eq!((&told["status"], &told["bytes"], &told["reason"]), (&200.into(), &5.into(), &"OK".into()));
     assert_eq!((&told["url"], &told["file"]), (&server.url("/").into(), &folder.file("x").into()));
     assert_eq!(told["headers"][1], serde_json::json!({"name": "X-One", "value": "\u{fffd}"}));
@@ -82,30 +82,30 @@ fn what_came_is_told_in_json() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_disk_that_is_full_is_named_after_the_users_file() {
+fn full_disk_is_reported_with_the_output_path() {
     let output = Server::answering([OK]).get(&["-o", "/dev/full"]);
-    let said = String::from_utf8(output.stderr).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.starts_with("switchboard: cannot write to /dev/full: No space left on device"), "{said}");
+    assert!(stderr.starts_with("switchboard: cannot write to /dev/full: No space left on device"), "{stderr}");
 }
 
 /// Starts a server that sends half of a body and then waits. `begun` receives a message after the
 /// first half; the server continues when the test drops the sender.
 fn half() -> (Server, Receiver<()>, Sender<()>) {
-    let ((tell, begun), (over, wait)) = (channel(), channel::<()>());
+    let ((tell, begun), (client_done, done_receiver)) = (channel(), channel::<()>());
     let server = Server::start(move |stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello").unwrap();
         tell.send(()).unwrap();
-        let _ = wait.recv_timeout(GUARD);
+        let _ = done_receiver.recv_timeout(GUARD);
         close(stream);
     });
-    (server, begun, over)
+    (server, begun, client_done)
 }
 
 #[test]
-fn ctrl_c_leaves_nothing_behind() {
+fn signal_removes_the_temporary_file() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
-        let (folder, (server, begun, _over)) = (Folder::new(), half());
+        let (folder, (server, begun, _client_done)) = (Folder::new(), half());
         let mut program = Program::start(&mut command(&["get", &server.url("/"), "-o", &folder.file("x")]));
         begun.recv_timeout(GUARD).unwrap();
         assert_eq!(folder.names().len(), 1, "there is no temporary file");
@@ -117,7 +117,7 @@ fn ctrl_c_leaves_nothing_behind() {
 
 /// The test does not read the program's output, so the program blocks on it and not on the network.
 #[test]
-fn ctrl_c_ends_a_wait_for_whoever_reads_the_output() {
+fn ctrl_c_ends_a_blocked_write() {
     let (tell, stuck) = channel();
     let server = Server::start(move |stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
@@ -134,7 +134,7 @@ fn ctrl_c_ends_a_wait_for_whoever_reads_the_output() {
 }
 
 #[test]
-fn a_reader_that_has_had_enough_is_no_failure() {
+fn closed_output_pipe_is_not_a_failure() {
     let server = Server::start(|stream| {
         let mut sent = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
         while sent.is_ok() {
@@ -150,10 +150,10 @@ fn a_reader_that_has_had_enough_is_no_failure() {
 
 /// A device is written to as it is, and not replaced by a file.
 #[test]
-fn a_device_stays_one() {
+fn device_output_is_not_replaced() {
     use std::os::unix::fs::FileTypeExt;
     let server = Server::answering([OK]);
-    assert_eq!(printed(server.get(&["-o", "/dev/null"])), "");
+    assert_eq!(expect_success(server.get(&["-o", "/dev/null"])), "");
     assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
 }
 
@@ -184,9 +184,9 @@ fn memory_does_not_grow_with_the_body() {
 }
 
 #[test]
-fn a_bad_answer_is_told_without_a_file() {
+fn error_status_writes_no_file() {
     let (folder, server) = (Folder::new(), Server::answering(["HTTP/1.1 404 Not Found\r\n\r\nbody"]));
-    let said = failure(&server.get(&["-i", "-o", &folder.file("x")]));
-    assert!(said.contains("404 Not Found"), "{said}");
+    let stderr = expect_failure(&server.get(&["-i", "-o", &folder.file("x")]));
+    assert!(stderr.contains("404 Not Found"), "{stderr}");
     assert_eq!(folder.names(), [""; 0]);
 }

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use socket2::SockRef;
 
 use super::files::Folder;
-use super::server::{Server, close, failure};
+use super::server::{Server, close, expect_failure};
 
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
@@ -12,15 +12,15 @@ const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 /// file is left.
 fn lied_to(serve: impl FnMut(&mut TcpStream) + Send + 'static) -> String {
     let (server, folder) = (Server::start(serve), Folder::new());
-    let said = failure(&server.get(&["-o", &folder.file("x")]));
-    assert_eq!(folder.names(), [""; 0], "{said}");
-    said
+    let stderr = expect_failure(&server.get(&["-o", &folder.file("x")]));
+    assert_eq!(folder.names(), [""; 0], "{stderr}");
+    stderr
 }
 
 #[test]
-fn a_lie_is_called_one() {
+fn invalid_response_is_reported() {
     let lengths = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n";
-    for (answer, words) in [
+    for (answer, expected) in [
         (String::new(), "closed the connection without a response"),
         ("HTTP/1.1 200 OK\r\nA:".to_owned(), "inside the response head, after 19 bytes"),
         (format!("{lengths}\r\nab"), "closed the connection after 2 of 3 bytes"),
@@ -46,33 +46,34 @@ fn a_lie_is_called_one() {
         ("<html>hello</html>".to_owned(), "like HTTP/0.9"),
     ] {
         let shown = answer.clone();
-        let said = lied_to(move |stream| {
+        let stderr = lied_to(move |stream| {
             let _ = stream.write_all(answer.as_bytes());
             close(stream);
         });
-        assert!(said.contains(words), "{shown}: {said}");
+        assert!(stderr.contains(expected), "{shown}: {stderr}");
     }
 }
 
 /// Binary bytes: the first frame of an HTTP/2 server, and a TLS alert.
 #[test]
-fn who_speaks_another_protocol_is_recognised_at_once() {
-    for (bytes, words) in [(&b"\0\0\x12\x04\0\0\0\0\0"[..], "uses HTTP/2"), (b"\x15\x03\x03\0\x02\x02\x46", "uses TLS")]
+fn other_protocol_is_reported_at_once() {
+    for (bytes, expected) in
+        [(&b"\0\0\x12\x04\0\0\0\0\0"[..], "uses HTTP/2"), (b"\x15\x03\x03\0\x02\x02\x46", "uses TLS")]
     {
-        let (over, wait) = std::sync::mpsc::channel::<()>();
+        let (client_done, done_receiver) = std::sync::mpsc::channel::<()>();
         // The connection stays open, and `get` must not wait for its end.
-        let said = lied_to(move |stream| {
+        let stderr = lied_to(move |stream| {
             stream.write_all(bytes).unwrap();
-            let _ = wait.recv_timeout(crate::program::GUARD);
+            let _ = done_receiver.recv_timeout(crate::program::GUARD);
         });
-        drop(over);
-        assert!(said.contains(words), "{said}");
+        drop(client_done);
+        assert!(stderr.contains(expected), "{stderr}");
     }
 }
 
 #[test]
-fn what_never_ends_is_ended() {
-    for (begins, goes_on, words) in [
+fn endless_response_parts_hit_their_limits() {
+    for (begins, goes_on, expected) in [
         ("HTTP/1.1 200 OK\r\n", "A: b\r\n", "longer than the maximum of 65536 bytes"),
         ("HTTP/1.1 200 OK\r\nA: ", "x", "longer than the maximum of 65536 bytes"),
         ("", "HTTP/1.1 100 Continue\r\n\r\n", "more than 16 interim responses"),
@@ -82,35 +83,35 @@ fn what_never_ends_is_ended() {
         (CHUNKED, "0", "it does not fit in 64 bits"),
     ] {
         let (begins, piece) = (begins.to_owned(), goes_on.repeat(1000));
-        let said = lied_to(move |stream| {
+        let stderr = lied_to(move |stream| {
             let mut sent = stream.write_all(begins.as_bytes());
             while sent.is_ok() {
                 sent = stream.write_all(piece.as_bytes());
             }
         });
-        assert!(said.contains(words), "{goes_on}: {said}");
+        assert!(stderr.contains(expected), "{goes_on}: {stderr}");
     }
 }
 
 #[test]
-fn a_hundred_fields_are_enough() {
+fn more_than_100_header_fields_are_rejected() {
     let fields = |count: usize| format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(count));
     assert_eq!(Server::answering([fields(100)]).get(&[]).status.code(), Some(0));
-    let said = failure(&Server::answering([fields(101)]).get(&[]));
-    assert!(said.contains("more than the maximum of 100 header fields"), "{said}");
+    let stderr = expect_failure(&Server::answering([fields(101)]).get(&[]));
+    assert!(stderr.contains("more than the maximum of 100 header fields"), "{stderr}");
 }
 
 /// A reset, not an end: `SO_LINGER` of zero.
 #[test]
-fn a_connection_that_breaks_is_no_end() {
+fn reset_is_not_the_end_of_a_body() {
     for head in ["HTTP/1.1 200 OK\r\n\r\nab", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", "HTTP/1.1 2"] {
-        let said = lied_to(move |stream| {
+        let stderr = lied_to(move |stream| {
             stream.write_all(head.as_bytes()).unwrap();
             SockRef::from(&*stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
             // The client makes no second connection. The caller of the closure drops and so closes
             // this one.
         });
         // What had been received when the reset came is the network's affair.
-        assert!(said.contains("connection lost: reset by the server (received "), "{said}");
+        assert!(stderr.contains("connection lost: reset by the server (received "), "{stderr}");
     }
 }

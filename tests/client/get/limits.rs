@@ -3,79 +3,79 @@ use std::net::TcpListener;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use super::server::{Server, close, failure, printed, run};
+use super::server::{Server, close, expect_failure, expect_success, run};
 use crate::program::GUARD;
 
 /// Starts a server that sends `bytes` and then stays silent until the returned value is dropped.
-fn silent_after(said: &'static [u8]) -> (Server, std::sync::mpsc::Sender<()>) {
-    let (over, wait) = channel::<()>();
+fn silent_after(bytes: &'static [u8]) -> (Server, std::sync::mpsc::Sender<()>) {
+    let (client_done, done_receiver) = channel::<()>();
     let server = Server::start(move |stream| {
-        stream.write_all(said).unwrap();
-        let _ = wait.recv_timeout(GUARD);
+        stream.write_all(bytes).unwrap();
+        let _ = done_receiver.recv_timeout(GUARD);
     });
-    (server, over)
+    (server, client_done)
 }
 
 #[test]
-fn a_server_that_falls_silent_is_left() {
-    for (said, received) in [
+fn silent_server_hits_the_stall_timeout() {
+    for (sent, received) in [
         (&b""[..], 0),
         (b"HTTP/1.1 200 OK\r\nA: ", 0),
         (b"HTTP/1.1 200 OK\r\n\r\nhello", 5),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", 5),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhello", 5),
     ] {
-        let (server, _over) = silent_after(said);
-        let told = failure(&server.get(&["--stall-timeout", "1s"]));
+        let (server, _client_done) = silent_after(sent);
+        let stderr = expect_failure(&server.get(&["--stall-timeout", "1s"]));
         assert!(
-            told.contains(&format!("timeout: no data for 1s (received {received} bytes); raise --stall-timeout")),
-            "{told}"
+            stderr.contains(&format!("timeout: no data for 1s (received {received} bytes); raise --stall-timeout")),
+            "{stderr}"
         );
     }
 }
 
 /// It takes longer than the limit for a byte, and each byte comes long before that.
 #[test]
-fn who_says_something_now_and_then_has_not_fallen_silent() {
-    let (_over, wait) = channel::<()>();
+fn each_byte_restarts_the_stall_timeout() {
+    let (_client_done, done_receiver) = channel::<()>();
     let server = Server::start(move |stream| {
         for drip in "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n|h|e|l|l|o|!".split('|') {
-            let _ = wait.recv_timeout(Duration::from_millis(200));
+            let _ = done_receiver.recv_timeout(Duration::from_millis(200));
             stream.write_all(drip.as_bytes()).unwrap();
         }
         close(stream);
     });
-    assert_eq!(printed(server.get(&["--stall-timeout", "1s"])), "hello!");
+    assert_eq!(expect_success(server.get(&["--stall-timeout", "1s"])), "hello!");
 }
 
 /// Each byte arrives well before the idle timeout, but the response never ends.
 #[test]
-fn a_server_that_drips_runs_into_the_limit_for_all() {
-    for said in ["", "HTTP/1.1 200 OK\r\n\r\n"] {
-        let (over, wait) = channel::<()>();
+fn slow_response_hits_the_total_timeout() {
+    for start in ["", "HTTP/1.1 200 OK\r\n\r\n"] {
+        let (client_done, done_receiver) = channel::<()>();
         let server = Server::start(move |stream| {
-            stream.write_all(said.as_bytes()).unwrap();
-            let begins = if said.is_empty() { "HTTP/1.1 200 OK\r\nA: " } else { "" };
+            stream.write_all(start.as_bytes()).unwrap();
+            let begins = if start.is_empty() { "HTTP/1.1 200 OK\r\nA: " } else { "" };
             for drip in begins.chars().chain(std::iter::repeat('b')) {
-                let waited = wait.recv_timeout(Duration::from_millis(10));
+                let waited = done_receiver.recv_timeout(Duration::from_millis(10));
                 if waited != Err(RecvTimeoutError::Timeout) || write!(stream, "{drip}").is_err() {
                     break;
                 }
             }
         });
-        let told = failure(&server.get(&["--timeout", "500ms", "--stall-timeout", "10s"]));
+        let stderr = expect_failure(&server.get(&["--timeout", "500ms", "--stall-timeout", "10s"]));
         assert!(
-            told.contains("timeout: not complete after 500ms (received ") && told.contains("; raise --timeout"),
-            "{told}"
+            stderr.contains("timeout: not complete after 500ms (received ") && stderr.contains("; raise --timeout"),
+            "{stderr}"
         );
-        drop(over);
+        drop(client_done);
     }
 }
 
 /// It always has something to read, and is ended all the same.
 #[test]
-fn a_body_without_end_runs_into_a_limit() {
-    for (args, words) in [
+fn endless_body_hits_a_limit() {
+    for (args, expected) in [
         (&["--max-bytes", "1M"][..], "more than the maximum of 1048576 bytes; raise --max-bytes"),
         (&["--timeout", "300ms", "--max-bytes", "0"], "timeout: not complete after 300ms"),
     ] {
@@ -88,28 +88,32 @@ fn a_body_without_end_runs_into_a_limit() {
                 }
             });
             let output = server.get(&[args, &["-o", "/dev/null"]].concat());
-            assert!(failure(&output).contains(words), "{}", failure(&output));
+            assert!(expect_failure(&output).contains(expected), "{}", expect_failure(&output));
         }
     }
 }
 
 #[test]
-fn as_much_as_may_come_may_come() {
+fn body_of_exactly_max_bytes_is_accepted() {
     let answers = ["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.1 200 OK\r\n\r\nhello"];
     let server = Server::answering([answers[0], answers[1], answers[0], answers[1]]);
-    assert_eq!(printed(server.get(&["--max-bytes", "5"])), "hello");
-    assert_eq!(printed(server.get(&["--max-bytes", "5"])), "hello");
+    assert_eq!(expect_success(server.get(&["--max-bytes", "5"])), "hello");
+    assert_eq!(expect_success(server.get(&["--max-bytes", "5"])), "hello");
     let output = server.get(&["--max-bytes", "4"]);
-    assert!(failure(&output).contains("too large: 5 bytes (maximum 4); raise --max-bytes"), "{}", failure(&output));
+    assert!(
+        expect_failure(&output).contains("too large: 5 bytes (maximum 4); raise --max-bytes"),
+        "{}",
+        expect_failure(&output)
+    );
     assert!(output.stdout.is_empty());
-    assert!(failure(&server.get(&["--max-bytes", "4"])).contains("more than the maximum of 4 bytes"));
+    assert!(expect_failure(&server.get(&["--max-bytes", "4"])).contains("more than the maximum of 4 bytes"));
 }
 
 /// A listener with a full backlog does not answer: the kernel drops the first packet of the
 /// handshake.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_port_that_does_not_answer_is_left() {
+fn unresponsive_port_hits_the_connect_timeout() {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
     socket.listen(0).unwrap();
@@ -120,27 +124,27 @@ fn a_port_that_does_not_answer_is_left() {
         assert!(held.len() < 10, "the backlog does not fill");
     }
     let begun = Instant::now();
-    let said = failure(&run(&["get", &addr.to_string(), "--connect-timeout", "300ms"]));
-    assert!(said.contains(&format!("cannot connect to {addr}: connect timeout")), "{said}");
+    let stderr = expect_failure(&run(&["get", &addr.to_string(), "--connect-timeout", "300ms"]));
+    assert!(stderr.contains(&format!("cannot connect to {addr}: connect timeout")), "{stderr}");
     assert!(begun.elapsed() >= Duration::from_millis(300) && begun.elapsed() < GUARD / 2);
-    let said = failure(&run(&["get", &addr.to_string(), "--connect-timeout", "0", "--timeout", "300ms"]));
-    assert!(said.contains("timeout: not complete after 300ms"), "{said}");
+    let stderr = expect_failure(&run(&["get", &addr.to_string(), "--connect-timeout", "0", "--timeout", "300ms"]));
+    assert!(stderr.contains("timeout: not complete after 300ms"), "{stderr}");
 }
 
 #[test]
-fn nobody_there_is_said_of_every_address() {
+fn refused_connect_names_each_address() {
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let said = failure(&run(&["get", &unused.to_string()]));
+    let stderr = expect_failure(&run(&["get", &unused.to_string()]));
     assert!(
-        said.contains(&format!("cannot connect to {unused}: connection refused; is the server running?")),
-        "{said}"
+        stderr.contains(&format!("cannot connect to {unused}: connection refused; is the server running?")),
+        "{stderr}"
     );
-    let said = failure(&run(&["get", &format!("localhost:{}", unused.port())]));
-    assert!(said.contains(&format!("127.0.0.1:{}: connection refused", unused.port())), "{said}");
+    let stderr = expect_failure(&run(&["get", &format!("localhost:{}", unused.port())]));
+    assert!(stderr.contains(&format!("127.0.0.1:{}: connection refused", unused.port())), "{stderr}");
 }
 
 #[test]
-fn a_name_that_nobody_has_is_said_to_be_none() {
-    let said = failure(&run(&["get", "http://nobody.invalid/x"]));
-    assert!(said.contains("cannot resolve 'nobody.invalid': "), "{said}");
+fn unknown_host_name_is_reported() {
+    let stderr = expect_failure(&run(&["get", "http://nobody.invalid/x"]));
+    assert!(stderr.contains("cannot resolve 'nobody.invalid': "), "{stderr}");
 }

@@ -1,7 +1,7 @@
 //! `switchboard get` from outside, against servers made of a std listener and a few bytes, and
 //! Python's server.
 
-mod bodies;
+mod exchange;
 mod files;
 mod lies;
 mod limits;

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use super::files::Folder;
-use super::server::{failure, printed, run};
+use super::server::{expect_failure, expect_success, run};
 
 struct Python(Child);
 
@@ -17,7 +17,7 @@ impl Drop for Python {
 }
 
 #[test]
-fn pythons_server_is_read_like_any() {
+fn python_http_server_works() {
     let folder = Folder::new();
     let big: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[(n % 3) as usize]).collect();
     fs::write(folder.path("big.bin"), &big).unwrap();
@@ -38,8 +38,8 @@ fn pythons_server_is_read_like_any() {
     let output = run(&["get", &format!("{url}big.bin"), "-o", &folder.file("copy")]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(fs::read(folder.path("copy")).unwrap() == big);
-    assert_eq!(printed(run(&["get", &format!("{url}sub/né x.txt")])), "hello");
+    assert_eq!(expect_success(run(&["get", &format!("{url}sub/né x.txt")])), "hello");
     // A directory without its slash is redirected.
-    assert!(printed(run(&["get", &format!("{url}sub")])).contains("n%C3%A9%20x.txt"));
-    assert!(failure(&run(&["get", &format!("{url}none")])).contains("the server responded 404 File not found"));
+    assert!(expect_success(run(&["get", &format!("{url}sub")])).contains("n%C3%A9%20x.txt"));
+    assert!(expect_failure(&run(&["get", &format!("{url}none")])).contains("the server responded 404 File not found"));
 }

@@ -1,4 +1,4 @@
-use super::server::{Server, failure, printed, run};
+use super::server::{Server, expect_failure, expect_success, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
@@ -15,26 +15,26 @@ fn first_line(request: &str) -> &str {
 fn every_kind_of_redirect_is_followed() {
     for status in [301, 302, 303, 307, 308] {
         let server = Server::answering([&moved(status, "/there?x=1#part"), OK]);
-        assert_eq!(printed(server.get(&[])), "hello");
+        assert_eq!(expect_success(server.get(&[])), "hello");
         assert_eq!(first_line(&server.request()), "GET / HTTP/1.1", "{status}");
         assert_eq!(first_line(&server.request()), "GET /there?x=1 HTTP/1.1", "{status}");
     }
 }
 
 #[test]
-fn a_location_is_relative_to_what_was_asked() {
+fn location_is_relative_to_the_request_url() {
     let server = Server::answering([&moved(302, "../c"), &moved(302, "d/e"), OK]);
-    assert_eq!(printed(run(&["get", &server.url("/a/b")])), "hello");
+    assert_eq!(expect_success(run(&["get", &server.url("/a/b")])), "hello");
     let asked: Vec<_> = (0..3).map(|_| first_line(&server.request()).to_owned()).collect();
     assert_eq!(asked, ["GET /a/b HTTP/1.1", "GET /c HTTP/1.1", "GET /d/e HTTP/1.1"]);
 }
 
 #[test]
-fn another_server_is_not_told_what_was_confided_to_the_first() {
+fn credentials_are_not_sent_to_another_host() {
     let other = Server::answering([OK]);
     let server = Server::answering([moved(302, &other.url("/x"))]);
     let args = ["-H", "Authorization: Basic eA==", "-H", "cookie: a=b", "-H", "X-Kept: yes"];
-    assert_eq!(printed(server.get(&args)), "hello");
+    assert_eq!(expect_success(server.get(&args)), "hello");
     let (first, second) = (server.request(), other.request());
     assert!(first.contains("Basic eA==") && first.contains("a=b") && first.contains("X-Kept"), "{first}");
     assert!(!second.contains("Basic") && !second.contains("a=b") && second.contains("X-Kept: yes"), "{second}");
@@ -42,19 +42,19 @@ fn another_server_is_not_told_what_was_confided_to_the_first() {
 }
 
 #[test]
-fn there_is_an_end_to_being_sent_on() {
+fn redirects_are_limited() {
     let hops = |count: usize| (1..=count).map(|hop| moved(302, &format!("/{hop}"))).chain([OK.to_owned()]);
-    assert_eq!(printed(Server::answering(hops(5)).get(&[])), "hello");
-    let said = failure(&Server::answering(hops(6)).get(&[]));
-    assert!(said.contains("sent more than 5 redirects; raise --max-redirects"), "{said}");
-    assert_eq!(printed(Server::answering(hops(6)).get(&["--max-redirects", "6"])), "hello");
-    let said = failure(&Server::answering(hops(1)).get(&["--max-redirects", "0"]));
-    assert!(said.contains("sent more than 0 redirects"), "{said}");
+    assert_eq!(expect_success(Server::answering(hops(5)).get(&[])), "hello");
+    let stderr = expect_failure(&Server::answering(hops(6)).get(&[]));
+    assert!(stderr.contains("sent more than 5 redirects; raise --max-redirects"), "{stderr}");
+    assert_eq!(expect_success(Server::answering(hops(6)).get(&["--max-redirects", "6"])), "hello");
+    let stderr = expect_failure(&Server::answering(hops(1)).get(&["--max-redirects", "0"]));
+    assert!(stderr.contains("sent more than 0 redirects"), "{stderr}");
 }
 
 #[test]
-fn a_circle_and_nowhere_and_astray_are_told_apart() {
-    for (answers, words) in [
+fn invalid_redirects_are_reported() {
+    for (answers, expected) in [
         (vec![moved(301, "/a"), moved(301, "/")], "redirect loop: the server redirects back to http://"),
         (vec![moved(301, "")], "responded 301 Moved without a Location"),
         (vec!["HTTP/1.1 302 Found\r\n\r\n".to_owned()], "responded 302 Found without a Location"),
@@ -63,7 +63,7 @@ fn a_circle_and_nowhere_and_astray_are_told_apart() {
         (vec![moved(301, "http://eva:secret@localhost/")], "contains a user name or a password"),
         (vec![moved(301, "http://[/")], "invalid URL 'http://[/'"),
     ] {
-        let said = failure(&Server::answering(answers).get(&[]));
-        assert!(said.contains(words), "{said}");
+        let stderr = expect_failure(&Server::answering(answers).get(&[]));
+        assert!(stderr.contains(expected), "{stderr}");
     }
 }

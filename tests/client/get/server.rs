@@ -77,18 +77,18 @@ pub(crate) fn close(stream: &mut TcpStream) {
     while matches!(stream.read(&mut [0; 4096]), Ok(1..)) {}
 }
 
-/// Returns the error text of a failure, which must be one line.
-pub(crate) fn failure(output: &Output) -> String {
-    let said = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.starts_with("switchboard: cannot fetch http://"), "{said}");
-    said
+/// Returns the error text of a failed run. Panics unless it is one line and the status is 1.
+pub(crate) fn expect_failure(output: &Output) -> String {
+    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("switchboard: cannot fetch http://"), "{stderr}");
+    stderr
 }
 
-/// Returns the output of a success.
-pub(crate) fn printed(output: Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), &*said), (Some(0), ""));
+/// Returns the output of a successful run. Panics on another status or a message.
+pub(crate) fn expect_success(output: Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*stderr), (Some(0), ""));
     String::from_utf8(output.stdout).unwrap()
 }

@@ -43,14 +43,14 @@ fn shown_until(pieces: &Receiver<String>, words: &str) -> String {
 }
 
 #[test]
-fn nothing_that_is_fetched_commands_the_terminal() {
+fn control_sequences_in_the_body_are_escaped() {
     let server = Server::answering(["HTTP/1.1 200 OK\r\n\r\nred: \x1b[31m\r\n\tend\n"]);
     let shown = shown_until(&at_terminal(&[&server.url("/")]), "end");
     assert!(shown.contains(r"red: \u{1b}[31m") && !shown.contains('\x1b'), "{shown:?}");
 }
 
 #[test]
-fn a_bar_shows_how_far_a_file_is() {
+fn progress_bar_shows_the_received_bytes() {
     let (go_on, wait) = channel::<()>();
     let server = Server::start(move |stream| {
         write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 2048\r\n\r\n{}", "x".repeat(1024)).unwrap();

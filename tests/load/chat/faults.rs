@@ -29,7 +29,7 @@ pub(super) fn run_with_fault(
 pub(super) const SHORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn run_to_fault(fault: Fault) -> (ChatOutcome, CommittedFault) {
-    run_with_fault(fault, |plan| ChatLoadConfig { answer_timeout: SHORT_TIMEOUT, ..plan })
+    run_with_fault(fault, |plan| ChatLoadConfig { reply_timeout: SHORT_TIMEOUT, ..plan })
 }
 
 /// Asserts that the run finds exactly the committed fault, and names it.

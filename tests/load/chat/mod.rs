@@ -25,7 +25,7 @@ fn plan(target: &Endpoint) -> ChatLoadConfig {
         activity: ChatActivity::Closed { in_flight: 4 },
         warm_up: Duration::ZERO,
         duration: Duration::from_millis(300),
-        answer_timeout: Duration::from_secs(10),
+        reply_timeout: Duration::from_secs(10),
     }
 }
 
@@ -127,7 +127,7 @@ fn a_run_without_any_member_is_an_error() {
 fn an_echo_server_is_rejected() {
     let _lock = lock_shared();
     let target = crate::servers::tcp(crate::servers::echo);
-    let error = run(&ChatLoadConfig { answer_timeout: SHORT_TIMEOUT, ..plan(&target) }, &mut ()).unwrap_err();
+    let error = run(&ChatLoadConfig { reply_timeout: SHORT_TIMEOUT, ..plan(&target) }, &mut ()).unwrap_err();
     assert!(matches!(&error, LoadError::Connect(_)), "{error}");
 }
 
@@ -150,7 +150,7 @@ fn an_invalid_config_is_rejected() {
             "target: members need a connection",
         ),
         (ChatLoadConfig { duration: Duration::ZERO, ..plan() }, "duration: "),
-        (ChatLoadConfig { answer_timeout: Duration::ZERO, ..plan() }, "answer-timeout: "),
+        (ChatLoadConfig { reply_timeout: Duration::ZERO, ..plan() }, "answer-timeout: "),
     ] {
         let Err(LoadError::Config(what)) = run(&plan, &mut ()) else { panic!("{says}") };
         assert!(what.starts_with(says), "{what}");
@@ -188,7 +188,7 @@ fn a_run_ended_early_has_no_faults() {
 fn an_open_loop_counts_messages_due_in_a_stall() {
     let (outcome, _) = run_with_fault(Fault::Stall, |plan| ChatLoadConfig {
         activity: ChatActivity::Open { rate: 200.0 },
-        answer_timeout: Duration::from_mins(1),
+        reply_timeout: Duration::from_mins(1),
         ..plan
     });
     assert_eq!((outcome.due, outcome.messages, outcome.deliveries), (60, 60, 360), "{outcome:?}");
@@ -205,7 +205,7 @@ fn an_open_loop_counts_waits_without_delivery() {
     let warm_up = Duration::from_millis(200);
     let (outcome, _) = run_with_fault(Fault::SwallowAll, |plan| ChatLoadConfig {
         activity: ChatActivity::Open { rate: 200.0 },
-        answer_timeout: SHORT_TIMEOUT,
+        reply_timeout: SHORT_TIMEOUT,
         warm_up,
         ..plan
     });

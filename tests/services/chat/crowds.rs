@@ -9,7 +9,7 @@ use std::thread;
 
 use serde_json::json;
 use switchboard::Limits;
-use switchboard::services::chat::ChatRules;
+use switchboard::services::chat::ChatConfig;
 
 use super::hall::Hall;
 use super::member::{Member, message};
@@ -20,15 +20,15 @@ conformance! {
     reconnecting_members_miss_no_message,
 }
 
-fn rules() -> ChatRules {
-    ChatRules { messages_per_second: 0, announce_up_to: 0, ..ChatRules::default() }
+fn config() -> ChatConfig {
+    ChatConfig { max_requests_per_second: 0, max_announcing_room_members: 0, ..ChatConfig::default() }
 }
 
 fn a_hundred_members_receive_the_same_messages<E: Engine>() {
     const MEMBERS: usize = 100;
     const PUBLISHERS: usize = 5;
     const EACH: usize = 400;
-    let hall = Hall::open::<E>(Limits { max_write_buffer_bytes: 8 << 20, ..Limits::default() }, rules(), 0);
+    let hall = Hall::open::<E>(Limits { max_write_buffer_bytes: 8 << 20, ..Limits::default() }, config(), 0);
     let members: Vec<_> = (0..MEMBERS).map(|at| Member::enter(hall.json, &format!("m{at}"))).collect();
     let publishers = (0..PUBLISHERS).map(|at| (format!("p{at}"), Member::enter(hall.json, &format!("p{at}"))));
     let speaking: Vec<_> =
@@ -81,7 +81,7 @@ fn reconnecting_members_miss_no_message<E: Engine>() {
     const MEMBERS: usize = 200;
     const THREADS: usize = 4;
     const MESSAGES: u64 = 600;
-    let hall = Hall::open::<E>(Limits::default(), rules(), 0);
+    let hall = Hall::open::<E>(Limits::default(), config(), 0);
     let mut speaker = Member::enter(hall.json, "speaker");
     speaker.join("news");
     let said = Arc::new(AtomicU64::new(0));

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use switchboard::Limits;
-use switchboard::services::chat::ChatRules;
+use switchboard::services::chat::ChatConfig;
 
 use super::hall::Hall;
 use super::member::Member;
@@ -16,8 +16,8 @@ conformance! {
 }
 
 fn a_silent_udp_member_expires<E: Engine>() {
-    let rules = ChatRules { udp_silence: Duration::from_millis(300), ..ChatRules::default() };
-    let hall = Hall::open::<E>(Limits::default(), rules, 0);
+    let config = ChatConfig { udp_idle_timeout: Duration::from_millis(300), ..ChatConfig::default() };
+    let hall = Hall::open::<E>(Limits::default(), config, 0);
     let mut eva = Member::enter(hall.json, "eva");
     let zoe = speaker(&hall);
     for _ in 0..2 {
@@ -38,8 +38,8 @@ fn a_silent_udp_member_expires<E: Engine>() {
 
 fn udp_members_receive_messages_of_all<E: Engine>() {
     const MEMBERS: usize = 20;
-    let rules = ChatRules { messages_per_second: 0, ..ChatRules::default() };
-    let hall = Hall::open::<E>(Limits::default(), rules, 0);
+    let config = ChatConfig { max_requests_per_second: 0, ..ChatConfig::default() };
+    let hall = Hall::open::<E>(Limits::default(), config, 0);
     let mut eva = Member::enter(hall.json, "eva");
     let speakers: Vec<_> = (0..MEMBERS).map(|_| speaker(&hall)).collect();
     for (at, one) in speakers.iter().enumerate() {

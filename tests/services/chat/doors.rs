@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use serde_json::json;
-use switchboard::services::chat::ChatRules;
+use switchboard::services::chat::ChatConfig;
 use switchboard::{Limits, Reactor};
 
 use super::hall::Hall;
@@ -16,7 +16,7 @@ conformance! {
 }
 
 fn a_full_server_rejects_in_every_dialect<E: Engine>() {
-    let hall = Hall::open::<E>(Limits { max_connections: 1, ..Limits::default() }, ChatRules::default(), 0);
+    let hall = Hall::open::<E>(Limits { max_connections: 1, ..Limits::default() }, ChatConfig::default(), 0);
     let _inside = Member::enter(hall.json, "inside");
     let text = "server is full: 1 connections";
     let mut outside = TcpStream::connect(hall.json).unwrap();
@@ -41,8 +41,8 @@ fn a_full_server_rejects_in_every_dialect<E: Engine>() {
 fn a_reading_member_survives_a_burst_of_a_crowd() {
     const SPEAKERS: usize = 20;
     const EACH: usize = 20;
-    let rules = ChatRules { messages_per_second: 0, announce_up_to: 0, ..ChatRules::default() };
-    let hall = Hall::open::<Reactor>(Limits { max_write_buffer_bytes: 256 * 1024, ..Limits::default() }, rules, 0);
+    let config = ChatConfig { max_requests_per_second: 0, max_announcing_room_members: 0, ..ChatConfig::default() };
+    let hall = Hall::open::<Reactor>(Limits { max_write_buffer_bytes: 256 * 1024, ..Limits::default() }, config, 0);
     let mut listener = Member::enter(hall.json, "listener");
     let request = json!({"type": "say", "room": "lobby", "text": "x".repeat(4000)}).to_string();
     let frame = [&(request.len() as u32).to_be_bytes()[..], request.as_bytes()].concat().repeat(EACH);

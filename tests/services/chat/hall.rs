@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 
-use switchboard::services::chat::{Chat, ChatRules};
+use switchboard::services::chat::{Chat, ChatConfig};
 use switchboard::{Endpoint, Framing, Limits};
 
 use crate::support::{Engine, RunningEngine, listen_tcp};
@@ -21,9 +21,9 @@ pub(crate) struct Hall {
 
 impl Hall {
     /// Starts a server with this number of consoles.
-    pub(crate) fn open<E: Engine>(limits: Limits, rules: ChatRules, consoles: usize) -> Self {
+    pub(crate) fn open<E: Engine>(limits: Limits, config: ChatConfig, consoles: usize) -> Self {
         let mut engine = E::with_limits(limits);
-        let chat = engine.add_service("chat", Chat::new(rules));
+        let chat = engine.add_service("chat", Chat::new(config));
         let json = listen_tcp(&mut engine, chat, Framing::U32BE);
         let lines = listen_tcp(&mut engine, chat, Framing::Lines);
         let raw = listen_tcp(&mut engine, chat, Framing::Raw);

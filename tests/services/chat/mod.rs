@@ -15,4 +15,4 @@ mod member;
 mod scripts;
 mod slow;
 
-use switchboard::services::chat::ChatRules;
+use switchboard::services::chat::ChatConfig;

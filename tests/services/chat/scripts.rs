@@ -46,7 +46,7 @@ fn every_script_passes<E: Engine>() {
 fn play<E: Engine>(script: &Script) {
     let is_console = |step: &&ScriptStep| matches!(step.action, ScriptAction::Connect(ClientKind::Console, _));
     let consoles = script.steps.iter().filter(is_console).count();
-    let mut hall = Hall::open::<E>(Limits::default(), script.rules.clone(), consoles);
+    let mut hall = Hall::open::<E>(Limits::default(), script.config.clone(), consoles);
     let mut peers: HashMap<&str, Peer> = HashMap::new();
     for ScriptStep { line_number, client, action } in &script.steps {
         let at = format!("{}:{line_number}: {client}", script.name);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use switchboard::services::chat::ChatRules;
+use switchboard::services::chat::ChatConfig;
 use switchboard::{Limits, SlowConsumer};
 
 use super::hall::Hall;
@@ -40,9 +40,13 @@ struct Crowd {
 
 impl Crowd {
     fn gather<E: Engine>(slow_consumer: SlowConsumer) -> Self {
-        let rules =
-            ChatRules { messages_per_second: 0, announce_up_to: 2, max_text_bytes: 32_000, ..ChatRules::default() };
-        let hall = Hall::open::<E>(limits(slow_consumer), rules, 0);
+        let config = ChatConfig {
+            max_requests_per_second: 0,
+            max_announcing_room_members: 2,
+            max_text_bytes: 32_000,
+            ..ChatConfig::default()
+        };
+        let hall = Hall::open::<E>(limits(slow_consumer), config, 0);
         let mut speaker = Member::enter(hall.json, "speaker");
         speaker.join("loud");
         let slow = slow_member(hall.json);

@@ -7,13 +7,13 @@ use super::{Raw, stand};
 use crate::support::{Engine, conformance};
 
 conformance! {
-    it_says_what_it_was_told_by_whomever,
+    parrot_repeats_texts_of_any_client,
     bye_closes_without_a_word,
     a_seed_fixes_the_dice,
-    what_is_no_text_is_answered_and_not_remembered,
+    invalid_text_gets_an_error_and_is_not_stored,
 }
 
-fn it_says_what_it_was_told_by_whomever<E: Engine>() {
+fn parrot_repeats_texts_of_any_client<E: Engine>() {
     let stand = stand::<E>(Parrot::default());
     let (mut one, mut other) = (Raw::connect(stand.tcp), Raw::connect(stand.tcp));
     assert_eq!(one.ask(b"alpha"), b"alpha", "nothing else was ever said");
@@ -49,7 +49,7 @@ fn a_seed_fixes_the_dice<E: Engine>() {
     assert_ne!(answers(7), answers(8));
 }
 
-fn what_is_no_text_is_answered_and_not_remembered<E: Engine>() {
+fn invalid_text_gets_an_error_and_is_not_stored<E: Engine>() {
     let stand = stand::<E>(Parrot::new("gbk".parse().unwrap(), 1));
     let mut client = Raw::connect(stand.tcp);
     assert_eq!(client.ask(b"\xff\xff"), b"error: this is not GBK");

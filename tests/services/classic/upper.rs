@@ -3,7 +3,7 @@ use switchboard::services::Upper;
 use super::{Raw, datagram, stand};
 use crate::support::{Engine, conformance};
 
-conformance! { ascii_letters_become_capitals_and_nothing_else_changes, who_has_said_all_is_answered }
+conformance! { ascii_letters_become_capitals_and_nothing_else_changes, half_closed_client_gets_its_replies }
 
 fn ascii_letters_become_capitals_and_nothing_else_changes<E: Engine>() {
     let stand = stand::<E>(Upper);
@@ -16,7 +16,7 @@ fn ascii_letters_become_capitals_and_nothing_else_changes<E: Engine>() {
     assert_eq!(datagram(stand.udp, b""), b"");
 }
 
-fn who_has_said_all_is_answered<E: Engine>() {
+fn half_closed_client_gets_its_replies<E: Engine>() {
     let stand = stand::<E>(Upper);
     let mut client = Raw::connect(stand.tcp);
     assert_eq!(client.ask(b"one"), b"ONE");

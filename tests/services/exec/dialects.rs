@@ -11,9 +11,9 @@ conformance! {
     a_header_says_what_follows,
     a_length_is_followed_by_both_outputs,
     ready_waits_for_the_word,
-    another_command_forgets_what_was_ready,
-    a_word_that_comes_too_soon_is_heard_in_its_turn,
-    nothing_is_answered_with_nothing,
+    new_command_discards_the_ready_output,
+    early_start_word_is_queued,
+    invalid_command_line_gets_an_error,
     output_is_cut_at_once,
     a_flood_leaves_room_for_what_is_said_beside_it,
     a_line_may_end_as_lines_do,
@@ -92,7 +92,7 @@ fn ready_waits_for_the_word<E: Engine>() {
     running.drain();
 }
 
-fn another_command_forgets_what_was_ready<E: Engine>() {
+fn new_command_discards_the_ready_output<E: Engine>() {
     let (running, addr) = open::<E>(ExecRules { dialect: ExecDialect::Ready, ..allowing(&["echo"]) });
     let mut asker = Asker::connect(addr);
     asker.say("echo first");
@@ -102,7 +102,7 @@ fn another_command_forgets_what_was_ready<E: Engine>() {
     running.drain();
 }
 
-fn a_word_that_comes_too_soon_is_heard_in_its_turn<E: Engine>() {
+fn early_start_word_is_queued<E: Engine>() {
     let (running, addr) = open::<E>(ExecRules { dialect: ExecDialect::Ready, ..shell() });
     let folder = tempfile::tempdir().unwrap();
     let mut begun = super::fifo::Fifo::new(folder.path(), "begun");
@@ -117,7 +117,7 @@ fn a_word_that_comes_too_soon_is_heard_in_its_turn<E: Engine>() {
     running.drain();
 }
 
-fn nothing_is_answered_with_nothing<E: Engine>() {
+fn invalid_command_line_gets_an_error<E: Engine>() {
     for dialect in [ExecDialect::Header, ExecDialect::Length, ExecDialect::Ready] {
         let (running, addr) = open::<E>(ExecRules { dialect, ..allowing(&["echo"]) });
         let mut asker = Asker::connect(addr);

@@ -13,11 +13,11 @@ use super::asker::{Asker, allowing, open, open_framed};
 use crate::support::{Engine, conformance, encode_frame};
 
 conformance! {
-    what_a_shell_would_interpret_is_an_argument,
+    shell_syntax_is_passed_as_arguments,
     a_program_goes_by_its_own_name_alone,
     too_long_lines_are_rejected_and_the_rest_is_not_run,
     a_browser_is_sent_away_before_it_comes_to_the_point,
-    thousands_of_words_are_words,
+    thousands_of_arguments_are_accepted,
     commands_see_nothing_of_ours,
 }
 
@@ -26,7 +26,7 @@ fn arguments(addr: SocketAddr, rest: &str) -> String {
     Asker::connect(addr).ask(format!("printf '[%s]\\n' {rest}"))
 }
 
-fn what_a_shell_would_interpret_is_an_argument<E: Engine>() {
+fn shell_syntax_is_passed_as_arguments<E: Engine>() {
     let (running, addr) = open::<E>(allowing(&["printf"]));
     let folder = tempfile::tempdir().unwrap();
     let canary = folder.path().join("canary");
@@ -172,7 +172,7 @@ fn a_browser_is_sent_away_before_it_comes_to_the_point<E: Engine>() {
     running.drain();
 }
 
-fn thousands_of_words_are_words<E: Engine>() {
+fn thousands_of_arguments_are_accepted<E: Engine>() {
     let (running, addr) = open::<E>(allowing(&["printf"]));
     let words = "a ".repeat(10_000);
     assert_eq!(arguments(addr, &words), "[a]\n".repeat(10_000));

@@ -10,20 +10,20 @@ use super::fifo::Fifo;
 use crate::support::{Engine, GUARD, conformance};
 
 conformance! {
-    an_answer_does_not_wait_for_what_a_command_leaves_behind,
-    what_is_left_behind_is_killed,
-    what_was_said_before_the_end_is_all_there,
-    time_ends_a_command_and_all_that_it_has_started,
-    who_ignores_signals_is_killed_as_well,
-    who_has_said_all_still_gets_an_answer,
-    nothing_is_left_when_the_engine_has_stopped,
-    a_drain_ends_what_runs_and_what_waits_and_all_are_answered,
+    reply_does_not_wait_for_background_processes,
+    background_processes_are_killed,
+    output_before_the_exit_is_complete,
+    timeout_kills_the_command_and_its_children,
+    command_that_ignores_signals_is_killed,
+    half_closed_client_gets_its_reply,
+    stopped_engine_leaves_no_process,
+    drain_ends_commands_and_answers_each_request,
 }
 
 /// Well below the time limit for commands, and far more than starting one takes.
 const SOON: Duration = Duration::from_secs(10);
 
-fn an_answer_does_not_wait_for_what_a_command_leaves_behind<E: Engine>() {
+fn reply_does_not_wait_for_background_processes<E: Engine>() {
     for rules in [shell(), allowing(&["sh"])] {
         let quoted = matches!(rules.allowed, switchboard::services::exec::Allowed::Programs(_));
         let (running, addr) = open::<E>(rules);
@@ -37,7 +37,7 @@ fn an_answer_does_not_wait_for_what_a_command_leaves_behind<E: Engine>() {
     }
 }
 
-fn what_is_left_behind_is_killed<E: Engine>() {
+fn background_processes_are_killed<E: Engine>() {
     let (running, addr) = open::<E>(shell());
     let folder = tempfile::tempdir().unwrap();
     let mut held = Fifo::new(folder.path(), "held");
@@ -50,7 +50,7 @@ fn what_is_left_behind_is_killed<E: Engine>() {
     running.drain();
 }
 
-fn what_was_said_before_the_end_is_all_there<E: Engine>() {
+fn output_before_the_exit_is_complete<E: Engine>() {
     let (running, addr) = open::<E>(allowing(&["sh"]));
     let mut asker = Asker::connect(addr);
     for _ in 0..20 {
@@ -62,7 +62,7 @@ fn what_was_said_before_the_end_is_all_there<E: Engine>() {
     running.drain();
 }
 
-fn time_ends_a_command_and_all_that_it_has_started<E: Engine>() {
+fn timeout_kills_the_command_and_its_children<E: Engine>() {
     let (running, addr) = open::<E>(ExecRules { timeout: Duration::from_secs(3), ..shell() });
     let folder = tempfile::tempdir().unwrap();
     let mut held = Fifo::new(folder.path(), "held");
@@ -78,7 +78,7 @@ fn time_ends_a_command_and_all_that_it_has_started<E: Engine>() {
     running.drain();
 }
 
-fn who_ignores_signals_is_killed_as_well<E: Engine>() {
+fn command_that_ignores_signals_is_killed<E: Engine>() {
     let (running, addr) = open::<E>(ExecRules { timeout: Duration::from_secs(3), ..shell() });
     let folder = tempfile::tempdir().unwrap();
     let mut begun = Fifo::new(folder.path(), "begun");
@@ -91,7 +91,7 @@ fn who_ignores_signals_is_killed_as_well<E: Engine>() {
     running.drain();
 }
 
-fn who_has_said_all_still_gets_an_answer<E: Engine>() {
+fn half_closed_client_gets_its_reply<E: Engine>() {
     let (running, addr) = open::<E>(shell());
     let folder = tempfile::tempdir().unwrap();
     let mut begun = Fifo::new(folder.path(), "begun");
@@ -106,7 +106,7 @@ fn who_has_said_all_still_gets_an_answer<E: Engine>() {
     running.drain();
 }
 
-fn nothing_is_left_when_the_engine_has_stopped<E: Engine>() {
+fn stopped_engine_leaves_no_process<E: Engine>() {
     // On `Threaded` the connection's thread runs the command, so a stopped engine waits for the
     // command's end.
     for drain in [false, true] {
@@ -132,7 +132,7 @@ fn nothing_is_left_when_the_engine_has_stopped<E: Engine>() {
     }
 }
 
-fn a_drain_ends_what_runs_and_what_waits_and_all_are_answered<E: Engine>() {
+fn drain_ends_commands_and_answers_each_request<E: Engine>() {
     let jobs = std::num::NonZeroUsize::new(1).unwrap();
     let (running, addr) = open::<E>(ExecRules { timeout: 10 * GUARD, jobs, ..shell() });
     let folder = tempfile::tempdir().unwrap();

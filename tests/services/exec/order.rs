@@ -16,7 +16,7 @@ conformance! {
     too_many_at_once_are_told_so_in_their_turn,
     commands_of_several_connections_run_side_by_side,
     an_echo_is_prompt_while_commands_hang,
-    no_more_run_at_once_than_may,
+    running_commands_are_limited,
 }
 
 /// A command that reports its start and then waits for its gate.
@@ -134,7 +134,7 @@ fn an_echo_is_prompt_while_commands_hang<E: Engine>() {
     running.drain();
 }
 
-fn no_more_run_at_once_than_may<E: Engine>() {
+fn running_commands_are_limited<E: Engine>() {
     let (running, addr) = open::<E>(ExecRules { jobs: 2.try_into().unwrap(), ..shell() });
     let mut held = Held::new(4);
     let mut askers: Vec<Asker> = (0..4).map(|_| Asker::connect(addr)).collect();

@@ -7,7 +7,7 @@ use crate::support::{Engine, conformance};
 
 conformance! {
     a_request_begins_with_the_token,
-    whoever_does_not_know_the_token_is_told_so_and_closed,
+    wrong_token_is_reported_and_closes,
 }
 
 const TOKEN: &str = "0123456789abcdef-secret";
@@ -35,7 +35,7 @@ fn a_request_begins_with_the_token<E: Engine>() {
     }
 }
 
-fn whoever_does_not_know_the_token_is_told_so_and_closed<E: Engine>() {
+fn wrong_token_is_reported_and_closes<E: Engine>() {
     let says = b"exec: the token is wrong or missing: begin each request with it, on a line of its own\n";
     for dialect in [ExecDialect::Header, ExecDialect::Length, ExecDialect::Ready] {
         let (running, addr) = open::<E>(rules(dialect));

@@ -13,12 +13,12 @@ use crate::support::{Engine, conformance};
 const SIZE: usize = 48 * 1024 * 1024;
 
 conformance! {
-    a_file_that_shrinks_is_not_filled_up,
-    of_a_file_that_grows_comes_what_was_announced,
-    a_file_that_is_replaced_is_sent_as_it_was,
+    shrinking_file_is_not_padded,
+    growing_file_is_sent_at_its_announced_size,
+    replaced_file_is_sent_in_its_old_version,
 }
 
-fn a_file_that_shrinks_is_not_filled_up<E: Engine>() {
+fn shrinking_file_is_not_padded<E: Engine>() {
     let depot = Depot::open::<E>(Limits::default());
     depot.put("x", &vec![1; SIZE]);
     let mut socket = depot.dial_plain(b"x");
@@ -32,7 +32,7 @@ fn a_file_that_shrinks_is_not_filled_up<E: Engine>() {
     assert_eq!(hear(&mut client)["size"], 10);
 }
 
-fn of_a_file_that_grows_comes_what_was_announced<E: Engine>() {
+fn growing_file_is_sent_at_its_announced_size<E: Engine>() {
     let depot = Depot::open::<E>(Limits::default());
     let content = noise(SIZE / 8, 8);
     depot.put("x", &content);
@@ -47,7 +47,7 @@ fn of_a_file_that_grows_comes_what_was_announced<E: Engine>() {
     assert_eq!(receive_bytes(&mut client, 8), b"and more");
 }
 
-fn a_file_that_is_replaced_is_sent_as_it_was<E: Engine>() {
+fn replaced_file_is_sent_in_its_old_version<E: Engine>() {
     let depot = Depot::open::<E>(Limits::default());
     depot.put("x", &vec![1; SIZE]);
     depot.put("y", &vec![2; SIZE]);

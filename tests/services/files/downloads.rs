@@ -12,14 +12,14 @@ use crate::support::{Client, Engine, conformance};
 const MIB: usize = 1024 * 1024;
 
 conformance! {
-    a_large_download_costs_little_memory_and_holds_up_nobody,
-    a_reader_that_stops_costs_little_memory_and_holds_up_nobody,
+    large_download_takes_little_memory_and_delays_no_other,
+    stalled_reader_takes_little_memory_and_delays_no_other,
     many_downloads_share_few_workers,
-    hashing_a_large_file_holds_up_nobody_elses_file,
-    who_hangs_up_in_the_middle_is_forgotten,
+    hashing_a_large_file_delays_no_other,
+    reset_download_frees_its_memory,
 }
 
-fn a_large_download_costs_little_memory_and_holds_up_nobody<E: Engine>() {
+fn large_download_takes_little_memory_and_delays_no_other<E: Engine>() {
     const SIZE: usize = 100 * MIB;
     let depot = Depot::open::<E>(Limits::default());
     File::create(depot.path("large")).unwrap().set_len(SIZE as u64).unwrap();
@@ -38,7 +38,7 @@ fn a_large_download_costs_little_memory_and_holds_up_nobody<E: Engine>() {
     assert!(most < 4 * MIB as u64, "{most} bytes held");
 }
 
-fn a_reader_that_stops_costs_little_memory_and_holds_up_nobody<E: Engine>() {
+fn stalled_reader_takes_little_memory_and_delays_no_other<E: Engine>() {
     const READERS: usize = 8;
     let depot = Depot::open::<E>(Limits::default());
     let content = noise(16 * MIB, 6);
@@ -88,7 +88,7 @@ fn many_downloads_share_few_workers<E: Engine>() {
     });
 }
 
-fn hashing_a_large_file_holds_up_nobody_elses_file<E: Engine>() {
+fn hashing_a_large_file_delays_no_other<E: Engine>() {
     let depot = Depot::open::<E>(Limits { workers: 1, ..Limits::default() });
     File::create(depot.path("huge")).unwrap().set_len(1 << 40).unwrap();
     depot.put("small", b"small");
@@ -100,7 +100,7 @@ fn hashing_a_large_file_holds_up_nobody_elses_file<E: Engine>() {
     }
 }
 
-fn who_hangs_up_in_the_middle_is_forgotten<E: Engine>() {
+fn reset_download_frees_its_memory<E: Engine>() {
     let depot = Depot::open::<E>(Limits::default());
     depot.put("x", &noise(8 * MIB, 7));
     for number in 0..20 {

@@ -15,12 +15,12 @@ const PIECE: u64 = 256 * 1024;
 conformance! {
     a_head_says_what_follows,
     a_download_goes_on_at_any_offset,
-    what_is_no_request_is_answered_and_the_connection_goes_on,
+    invalid_request_keeps_the_connection_open,
     answers_keep_the_order_of_their_requests,
     queued_requests_are_bounded_and_all_are_answered,
-    who_asks_no_more_is_answered_to_the_end,
+    half_closed_client_gets_all_replies,
     a_checksum_is_taken_once,
-    a_framing_that_cannot_carry_a_piece_is_not_served,
+    unsupported_framing_closes_the_connection,
 }
 
 fn a_head_says_what_follows<E: Engine>() {
@@ -62,7 +62,7 @@ fn a_download_goes_on_at_any_offset<E: Engine>() {
     }
 }
 
-fn what_is_no_request_is_answered_and_the_connection_goes_on<E: Engine>() {
+fn invalid_request_keeps_the_connection_open<E: Engine>() {
     let depot = Depot::open::<E>(Limits::default());
     depot.put("x", b"content");
     let mut client = depot.dial();
@@ -126,7 +126,7 @@ fn queued_requests_are_bounded_and_all_are_answered<E: Engine>() {
     assert!(refused > 0, "so many requests would all be kept");
 }
 
-fn who_asks_no_more_is_answered_to_the_end<E: Engine>() {
+fn half_closed_client_gets_all_replies<E: Engine>() {
     let depot = Depot::open::<E>(Limits::default());
     let content = noise(9 * PIECE as usize, 5);
     depot.put("x", &content);
@@ -166,7 +166,7 @@ fn a_checksum_is_taken_once<E: Engine>() {
     assert_eq!([jobs(&depot, &fresh), jobs(&depot, &fresh)], [2, 2], "it may be written to in this very clock tick");
 }
 
-fn a_framing_that_cannot_carry_a_piece_is_not_served<E: Engine>() {
+fn unsupported_framing_closes_the_connection<E: Engine>() {
     use switchboard::services::files::Files;
     let folder = tempfile::tempdir().unwrap();
     for (dialect, framing) in [

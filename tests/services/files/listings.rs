@@ -12,7 +12,7 @@ use crate::support::{Client, Engine, conformance};
 
 conformance! {
     all_that_is_served_is_listed_and_nothing_else,
-    what_is_no_directory_below_the_root_is_not_listed,
+    only_directories_below_the_root_are_listed,
     a_listing_fits_a_frame_and_says_what_it_leaves_out,
     depth_has_an_end,
 }
@@ -55,7 +55,7 @@ fn all_that_is_served_is_listed_and_nothing_else<E: Engine>() {
     assert_eq!(list(&mut client, "nothing"), json!({"files": []}));
 }
 
-fn what_is_no_directory_below_the_root_is_not_listed<E: Engine>() {
+fn only_directories_below_the_root_are_listed<E: Engine>() {
     let depot = Depot::open::<E>(Limits::default());
     depot.put("file", b"");
     symlink("..", depot.path("parent")).unwrap();

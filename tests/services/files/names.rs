@@ -82,10 +82,10 @@ const CORPUS: &[(&str, &str)] = &[
 conformance! {
     names_that_lead_nowhere_or_elsewhere_are_refused,
     names_are_taken_literally,
-    a_name_that_is_no_text_is_served_plainly,
+    non_utf8_name_is_served_in_the_plain_dialect,
     a_line_ending_after_a_plain_name_is_ignored,
-    a_directory_that_becomes_a_link_meanwhile_leads_nowhere,
-    a_root_that_is_renamed_is_served_on,
+    directory_swapped_with_a_link_is_not_followed,
+    renamed_root_is_still_served,
 }
 
 fn furnished<E: Engine>() -> Depot {
@@ -172,7 +172,7 @@ fn names_are_taken_literally<E: Engine>() {
     }
 }
 
-fn a_name_that_is_no_text_is_served_plainly<E: Engine>() {
+fn non_utf8_name_is_served_in_the_plain_dialect<E: Engine>() {
     let depot = furnished::<E>();
     let name = b"caf\xe9 \xff";
     fs::write(depot.path("").join(OsStr::from_bytes(name)), "not text").unwrap();
@@ -198,7 +198,7 @@ fn a_line_ending_after_a_plain_name_is_ignored<E: Engine>() {
 }
 
 #[cfg(target_os = "linux")]
-fn a_directory_that_becomes_a_link_meanwhile_leads_nowhere<E: Engine>() {
+fn directory_swapped_with_a_link_is_not_followed<E: Engine>() {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use rustix::fs::{RenameFlags, renameat_with};
@@ -228,9 +228,9 @@ fn a_directory_that_becomes_a_link_meanwhile_leads_nowhere<E: Engine>() {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn a_directory_that_becomes_a_link_meanwhile_leads_nowhere<E: Engine>() {}
+fn directory_swapped_with_a_link_is_not_followed<E: Engine>() {}
 
-fn a_root_that_is_renamed_is_served_on<E: Engine>() {
+fn renamed_root_is_still_served<E: Engine>() {
     let depot = furnished::<E>();
     fs::rename(depot.path(""), depot.folder.path().join("elsewhere")).unwrap();
     fs::create_dir(depot.path("")).unwrap();

@@ -87,8 +87,8 @@ pub(crate) struct BenchEchoArgs {
     #[arg(long, value_name = "TIME", default_value = "0", help_heading = LOAD)]
     pub(super) ramp: HumanDuration,
     /// Time after which a missing answer counts as lost
-    #[arg(long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
-    pub(super) answer_timeout: HumanDuration,
+    #[arg(long = "answer-timeout", value_name = "TIME", default_value = "5s", help_heading = LOAD)]
+    pub(super) reply_timeout: HumanDuration,
     /// Seed of the payloads: equal seeds send equal bytes
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = LOAD)]
     pub(super) seed: u64,
@@ -150,8 +150,8 @@ pub(crate) struct BenchChatArgs {
     pub(super) warm_up: HumanDuration,
     /// Time after which a member that has not joined is refused, and time without any delivery
     /// after which messages are missing
-    #[arg(long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
-    pub(super) answer_timeout: HumanDuration,
+    #[arg(long = "answer-timeout", value_name = "TIME", default_value = "5s", help_heading = LOAD)]
+    pub(super) reply_timeout: HumanDuration,
 
     #[command(flatten)]
     pub(super) server: BenchServerArgs,

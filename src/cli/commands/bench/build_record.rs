@@ -149,7 +149,7 @@ fn load_record(plan: &load::LoadConfig) -> EchoLoadRecord {
         ramp_ns: nanos(plan.ramp),
         warm_up_ns: nanos(plan.warm_up),
         duration_ns: nanos(plan.duration),
-        answer_timeout_ns: nanos(plan.answer_timeout),
+        reply_timeout_ns: nanos(plan.reply_timeout),
         seed: plan.seed,
     }
 }

@@ -50,8 +50,8 @@ pub(super) struct RunReport {
 /// Runs a measurement from the first check to the exit code.
 pub(super) fn run<M: Measurement>(measurement: &M, quiet: bool) -> Result<ExitCode, CliError> {
     let options = measurement.options();
-    let hdr = options.hdr.as_deref().map(ReportFile::open).transpose()?;
-    let html = options.html.as_deref().map(ReportFile::open).transpose()?;
+    let hdr = options.hdr_path.as_deref().map(ReportFile::open).transpose()?;
+    let html = options.html_path.as_deref().map(ReportFile::open).transpose()?;
     let interrupt = Interrupt::watch()?;
     check_descriptor_limit(options)?;
 

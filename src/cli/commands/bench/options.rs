@@ -26,8 +26,8 @@ pub(super) struct BenchOptions {
     /// Number of connections that the load opens.
     pub(super) connections: usize,
     pub(super) format: OutputFormat,
-    pub(super) hdr: Option<PathBuf>,
-    pub(super) html: Option<PathBuf>,
+    pub(super) hdr_path: Option<PathBuf>,
+    pub(super) html_path: Option<PathBuf>,
 }
 
 /// The origin of the server under load.
@@ -93,14 +93,26 @@ impl BenchOptions {
     }
 }
 
-/// Returns the loopback address with a free port, at which a spawned server listens.
-pub(super) fn any_local_port(udp: bool) -> Endpoint {
-    let address = (Ipv4Addr::LOCALHOST, 0).into();
-    if udp { Endpoint::Udp(address) } else { Endpoint::Tcp(address) }
+/// The transport of an address that names none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    Tcp,
+    Udp,
 }
 
-/// Resolves a typed address to the endpoints that it may mean.
-pub(super) fn resolve_target(address: &str, udp: bool) -> Result<Vec<Endpoint>, CliError> {
+/// Returns the loopback address with a free port, at which a spawned server listens.
+pub(super) fn unused_local_endpoint(transport: Transport) -> Endpoint {
+    let address = (Ipv4Addr::LOCALHOST, 0).into();
+    match transport {
+        Transport::Tcp => Endpoint::Tcp(address),
+        Transport::Udp => Endpoint::Udp(address),
+    }
+}
+
+/// Resolves an address argument to the endpoints that it may mean. `transport` applies to an
+/// address that names none; with `Udp`, which stands for `--udp`, another one is an error.
+pub(super) fn resolve_target(address: &str, transport: Transport) -> Result<Vec<Endpoint>, CliError> {
+    let udp = transport == Transport::Udp;
     let endpoints = match address.split_once(':') {
         Some(("tcp" | "unix", _)) if udp => {
             return Err(CliError::Usage(format!("--udp contradicts {address}: write host:port or udp:host:port")));

@@ -1,15 +1,15 @@
-//! The plan of `bench echo`: its typed arguments, checked and combined.
+//! The checked arguments of `bench echo`.
 
 use switchboard::load::{self, Activity, Slo};
 use switchboard::{Endpoint, Framing};
 
 use super::args::BenchEchoArgs;
-use super::options::{self, BenchOptions, OutputFormat, ServerSource};
+use super::options::{self, BenchOptions, OutputFormat, ServerSource, Transport};
 use crate::cli::error::CliError;
 use crate::cli::process::LoadRequirements;
 use crate::cli::units::Rate;
 
-/// A measurement of an echo service.
+/// The checked arguments of `bench echo`.
 #[derive(Debug)]
 pub(super) struct EchoBenchPlan {
     pub(super) options: BenchOptions,
@@ -21,10 +21,11 @@ pub(super) struct EchoBenchPlan {
 impl EchoBenchPlan {
     pub(super) fn new(args: BenchEchoArgs) -> Result<Self, CliError> {
         let framing = args.framing.unwrap_or(Framing::U32BE);
-        let endpoints =
-            args.address.as_deref().map(|address| options::resolve_target(address, args.udp)).transpose()?;
+        let transport = if args.udp { Transport::Udp } else { Transport::Tcp };
+        let resolve = |address| options::resolve_target(address, transport);
+        let endpoints = args.address.as_deref().map(resolve).transpose()?;
         let target = endpoints.as_ref().and_then(|endpoints| endpoints.first().cloned());
-        let target = target.unwrap_or_else(|| options::any_local_port(args.udp));
+        let target = target.unwrap_or_else(|| options::unused_local_endpoint(transport));
         if args.framing.is_some() && matches!(target, Endpoint::Udp(_)) {
             return Err(CliError::Usage(
                 "--framing does not apply to UDP, where each datagram is one message".to_owned(),
@@ -40,7 +41,7 @@ impl EchoBenchPlan {
             ramp: args.ramp.0,
             warm_up: args.warm_up.0,
             duration: args.duration.0,
-            answer_timeout: args.answer_timeout.0,
+            reply_timeout: args.reply_timeout.0,
             seed: args.seed,
         };
         let listen = format!("{}:{}", target.transport(), target.address());
@@ -51,8 +52,8 @@ impl EchoBenchPlan {
             framing,
             connections: load.connections.saturating_add(load.slow_readers),
             format: OutputFormat::new(&args.result),
-            hdr: args.result.hdr,
-            html: args.result.html,
+            hdr_path: args.result.hdr,
+            html_path: args.result.html,
         };
         let find_max = args.find_max.then_some(args.slo);
         Ok(Self { options, load, find_max })
@@ -68,21 +69,21 @@ fn activity(args: &BenchEchoArgs) -> Activity {
     }
 }
 
-/// Returns the arguments of `serve` that raise the server's limits above the load.
+/// Returns the `serve` arguments for the framing, the engine and the limits that the load exceeds.
 fn serve_args(load: &load::LoadConfig, args: &BenchEchoArgs) -> Vec<String> {
     let mut serve_args = Vec::new();
     if let Some(framing) = args.framing {
         serve_args.extend(["--framing".to_owned(), framing.to_string()]);
     }
     serve_args.extend(options::engine_args(&args.server));
-    let demand = LoadRequirements {
+    let requirements = LoadRequirements {
         // With --churn the server may accept a new connection before it sees the end of the old
         // one.
         connections: load.connections.saturating_add(load.slow_readers).saturating_mul(2),
         in_flight: LoadRequirements::in_flight_estimate(load.activity),
-        frame_bytes: *load.payload_bytes.end(),
+        max_payload_bytes: *load.payload_bytes.end(),
     };
-    serve_args.extend(demand.options());
+    serve_args.extend(requirements.serve_args());
     serve_args
 }
 

@@ -88,7 +88,8 @@ pub(super) struct EchoLoadRecord {
     pub(super) ramp_ns: u64,
     pub(super) warm_up_ns: u64,
     pub(super) duration_ns: u64,
-    pub(super) answer_timeout_ns: u64,
+    #[serde(rename = "answer_timeout_ns")]
+    pub(super) reply_timeout_ns: u64,
     pub(super) seed: u64,
 }
 

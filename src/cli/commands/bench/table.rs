@@ -11,7 +11,7 @@ use crate::cli::report::text::{NONE, finding_line, right_aligned_table, wrap_han
 const NAME_WIDTH: usize = 12;
 
 /// Returns the whole text.
-pub(super) fn text(record: &EchoRecord) -> String {
+pub(super) fn render(record: &EchoRecord) -> String {
     let mut parts = vec![[format::title(record), format::about(record)].map(|line| wrap_hanging("", &line)).join("\n")];
     parts.extend(record.find_max.as_ref().map(search_steps));
     parts.push(throughput(record));

@@ -78,7 +78,7 @@ fn record() -> EchoRecord {
             ramp_ns: 0,
             warm_up_ns: 1_000_000_000,
             duration_ns: 5_000_000_000,
-            answer_timeout_ns: 5_000_000_000,
+            reply_timeout_ns: 5_000_000_000,
             seed: 1,
         },
         interrupted: false,
@@ -154,7 +154,7 @@ server            6.48 µs       80 %     –  3.30 MiB        1.21 KiB        1
 
 ok     All 617,280 answers arrived, in order and equal to what was sent, byte for byte.
 ";
-    assert_eq!(table::text(&record()), text);
+    assert_eq!(table::render(&record()), text);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn an_empty_result_has_every_output() {
     let empty =
         EchoRecord { messages: 0, latency_ns: None, server: None, percentiles: vec![], samples: vec![], ..record() };
     assert!(html::page(&empty).contains("There is no measurement to draw."));
-    assert!(table::text(&empty).contains("throughput"));
+    assert!(table::render(&empty).contains("throughput"));
     assert_eq!(samples::csv(&empty.samples).unwrap().trim_end(), samples::HEADER.join(","));
 }
 
@@ -236,7 +236,7 @@ fn search() -> SearchRecord {
 fn search_steps_are_in_table_and_page() {
     let mut record = EchoRecord { find_max: Some(search()), ..record() };
     record.verdicts = verdicts::verdicts(&record);
-    let text = table::text(&record);
+    let text = table::render(&record);
     let steps = "
                answered      p99  generator busy  server, of a core   p99<5ms
 20,000 /s     20,000 /s  1.20 ms            40 %               80 %     holds

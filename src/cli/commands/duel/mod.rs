@@ -120,7 +120,7 @@ fn report(plan: &DuelPlan, record: &DuelRecord, html: Option<ReportFile>, failed
         return Ok(());
     }
     let render_error = |error: serde_json::Error| CliError::Failed(format!("cannot write the result: {error}"));
-    stdout::print(&if plan.json { record.json().map_err(render_error)? } else { table::text(record) })?;
+    stdout::print(&if plan.json { record.json().map_err(render_error)? } else { table::render(record) })?;
     match html {
         Some(file) => file.write(html::page(record).as_bytes()),
         None => Ok(()),

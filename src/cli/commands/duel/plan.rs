@@ -4,13 +4,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use switchboard::Framing;
 use switchboard::load::Activity;
+use switchboard::{Framing, Limits};
 
 use super::args::DuelArgs;
 use super::record::DuelEngine;
 use crate::cli::error::CliError;
-use crate::cli::process::{LoadRequirements, MAX_CONNECTIONS};
+use crate::cli::process::LoadRequirements;
 use crate::cli::units::Rate;
 
 const DEFAULT_CONNECTIONS: [usize; 5] = [1, 10, 100, 1_000, 5_000];
@@ -61,7 +61,7 @@ impl DuelPlan {
         if connections.first() == Some(&0) {
             return usage_error("--connections must be at least 1 each");
         }
-        if connections.last() > Some(&MAX_CONNECTIONS) {
+        if connections.last() > Some(&Limits::MAX_CONNECTIONS) {
             return usage_error("--connections must be at most 1000000 each");
         }
         let activity = match (args.in_flight, args.rate) {
@@ -125,12 +125,12 @@ impl DuelPlan {
         if self.work_us > 0 {
             push("--work-us", self.work_us.to_string());
         }
-        let demand = LoadRequirements {
+        let requirements = LoadRequirements {
             connections,
             in_flight: LoadRequirements::in_flight_estimate(self.activity),
-            frame_bytes: *self.payload_bytes.end(),
+            max_payload_bytes: *self.payload_bytes.end(),
         };
-        args.extend(demand.options());
+        args.extend(requirements.serve_args());
         args
     }
 }

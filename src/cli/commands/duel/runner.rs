@@ -17,7 +17,7 @@ use crate::cli::report::rates::{bottleneck_name, nanos, per_second};
 use crate::cli::report::text::connections_text;
 
 /// Time after which a missing answer counts as lost.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The context of every run of a duel.
 pub(super) struct DuelRunner<'a> {
@@ -88,7 +88,7 @@ impl DuelRunner<'_> {
             ramp: Duration::ZERO,
             warm_up: self.plan.warm_up,
             duration: self.plan.duration,
-            answer_timeout: ANSWER_TIMEOUT,
+            reply_timeout: REPLY_TIMEOUT,
             // One seed, so that both engines receive the same bytes.
             seed: 1,
         };

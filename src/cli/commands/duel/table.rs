@@ -11,7 +11,7 @@ use super::verdict::{DuelVerdict, ratio_text};
 use crate::cli::report::text::{NONE, connections_text, finding_line, right_aligned_table, wrap_hanging};
 
 /// Returns the whole text.
-pub(super) fn text(record: &DuelRecord) -> String {
+pub(super) fn render(record: &DuelRecord) -> String {
     let about = [format::title(record), format::setup(record), format::machine(record)];
     let mut parts = vec![about.map(|line| wrap_hanging("", &line)).join("\n")];
     if record.complete_points().next().is_some() {
@@ -102,7 +102,7 @@ mod tests {
             runs: Vec::new(),
         });
         (record.findings, record.notes) = (findings::findings(&record), notes::notes(&record));
-        let text = text(&record);
+        let text = render(&record);
         let position = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words} is not in\n{text}"));
         let positions = [
             position("1 connection  "),

@@ -50,7 +50,7 @@ fn run(steps: Vec<SimulationStep>, server: FakeServer) -> (ChatSimulation, usize
             SimulationStep::Transmit(count) => while_some(count, || sim.transmit()),
             SimulationStep::Deliver(count) => while_some(count, || sim.deliver()),
             SimulationStep::Pass(millis) => {
-                // An answer later than the limiter's ANSWER_TIMEOUT could cause a flood.
+                // An answer later than the limiter's REPLY_TIMEOUT could cause a flood.
                 under_way += millis;
                 if under_way > 4500 {
                     sim.exchange();

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::utf8::invalid_utf8;
+use crate::services::chat::config::MAX_REQUEST_BYTES;
 use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame};
-use crate::services::chat::rules::MAX_REQUEST_BYTES;
 
 /// Bytes of a `ref`, serialized. The server repeats it in the answer.
 const MAX_LABEL_BYTES: usize = 256;

@@ -27,7 +27,7 @@ impl Hub {
         if self.bans.contains(&address) {
             return Err(ErrorReply::new("banned", "this address is banned"));
         }
-        let limit = match self.rules.max_per_address {
+        let limit = match self.config.max_members_per_address {
             None if address.is_loopback() => return Ok(()),
             None => MAX_PER_ADDRESS,
             Some(0) => return Ok(()),

@@ -1,5 +1,5 @@
-//! Events about joins, leaves and renames. Rooms of up to `announce_up_to` members receive them;
-//! in larger rooms only the member itself does.
+//! Events about joins, leaves and renames. Rooms of up to `max_announcing_room_members` members
+//! receive them; in larger rooms only the member itself does.
 
 use super::ids::{MemberId, RoomId};
 use super::output::HubOutput;
@@ -25,9 +25,9 @@ impl Hub {
         }
     }
 
-    /// Returns true if the room has at most `announce_up_to` members.
+    /// Returns true if the room has at most `max_announcing_room_members` members.
     fn is_small(&self, room: RoomId) -> bool {
-        self.rooms.get(room).is_some_and(|room| room.member_count() <= self.rules.announce_up_to)
+        self.rooms.get(room).is_some_and(|room| room.member_count() <= self.config.max_announcing_room_members)
     }
 
     /// Sends an event without a message id to all members of a room, and to the operator.
@@ -50,7 +50,7 @@ impl Hub {
             return;
         }
         let mut payloads = Vec::new();
-        dialect::encode_event(dialect, event, self.rules.encoding, &mut payloads);
+        dialect::encode_event(dialect, event, self.config.encoding, &mut payloads);
         for conns in lists {
             send_batch(conns, &payloads, BatchId::NONE, out);
         }

@@ -11,9 +11,9 @@ use super::output::{EventTime, HubOutput};
 use super::state::Hub;
 use crate::service::CloseReason;
 use crate::service::ConnId;
+use crate::services::chat::config::ChatConfig;
 use crate::services::chat::dialect::{self, ChatDialect};
 use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame};
-use crate::services::chat::rules::ChatRules;
 use crate::services::chat::wire::ChatEvent;
 
 impl Hub {
@@ -67,10 +67,10 @@ impl Hub {
         time: EventTime,
         out: &mut dyn HubOutput,
     ) {
-        let ChatRules { messages_per_second, burst, encoding, .. } = self.rules;
+        let ChatConfig { max_requests_per_second, max_burst_requests, encoding, .. } = self.config;
         // Frames that arrive after `disconnect` are ignored.
         let Some(member) = self.members.get_mut(id).filter(|member| !member.is_disconnecting) else { return };
-        if !member.bucket.try_take(time.now, messages_per_second, burst) {
+        if !member.bucket.try_take(time.now, max_requests_per_second, max_burst_requests) {
             self.disconnect_for_flood(id, out);
             return;
         }
@@ -112,8 +112,10 @@ impl Hub {
         self.counts.rate_limited += 1;
         // The messages within the limit are published, and the member receives them before `bye`.
         self.flush_rooms_of(id, out);
-        let ChatRules { messages_per_second, burst, .. } = self.rules;
-        let text = format!("rate limit exceeded: {messages_per_second} messages per second after a burst of {burst}");
+        let ChatConfig { max_requests_per_second, max_burst_requests, .. } = self.config;
+        let text = format!(
+            "rate limit exceeded: {max_requests_per_second} messages per second after a burst of {max_burst_requests}"
+        );
         self.send_event(id, &ErrorReply::new("flood", text).event(None), out);
         self.disconnect(id, "flood", out);
     }

@@ -1,5 +1,5 @@
 //! UDP members. A source that sends `name : text` is a member of the lobby until it has sent no
-//! datagram for `udp_silence`.
+//! datagram for `udp_idle_timeout`.
 //!
 //! A source address can be forged, and the reply then hits a third party. So one datagram causes at
 //! most one reply, and replies are rate limited: by the token bucket of each member, and by one
@@ -12,28 +12,28 @@ use super::admission::network;
 use super::ids::{MemberId, RoomId};
 use super::output::{EventTime, HubOutput};
 use super::state::Hub;
+use crate::services::chat::config::ChatConfig;
 use crate::services::chat::dialect::{self, DatagramMessage};
 use crate::services::chat::names::{SERVER, check_text};
 use crate::services::chat::request::ErrorReply;
-use crate::services::chat::rules::ChatRules;
 
 impl Hub {
     /// Handles a datagram, and sends the error reply if that fails.
     pub(crate) fn on_datagram(&mut self, from: SocketAddr, datagram: &[u8], time: EventTime, out: &mut dyn HubOutput) {
         let address = network(from.ip());
-        if !self.rules.udp_public && !address.is_loopback() || self.bans.contains(&address) {
+        if !self.config.accepts_remote_datagrams && !address.is_loopback() || self.bans.contains(&address) {
             self.counts.rejected += 1;
             return;
         }
         if let Err(error) = self.handle_datagram(from, datagram, time, out) {
             // A member's own bucket has paid for the reply already.
-            let ChatRules { messages_per_second, burst, .. } = self.rules;
+            let ChatConfig { max_requests_per_second, max_burst_requests, .. } = self.config;
             let is_member = self.members.by_source(from).is_some();
-            if !is_member && !self.non_member_bucket.try_take(time.now, messages_per_second, burst) {
+            if !is_member && !self.non_member_bucket.try_take(time.now, max_requests_per_second, max_burst_requests) {
                 self.counts.rate_limited += 1;
                 return;
             }
-            let text = dialect::encode_datagram(SERVER, &error.text, self.rules.encoding);
+            let text = dialect::encode_datagram(SERVER, &error.text, self.config.encoding);
             out.send_datagram(from, text);
         }
     }
@@ -52,9 +52,9 @@ impl Hub {
             self.counts.rate_limited += 1;
             return Ok(());
         }
-        let DatagramMessage { name, text } = dialect::parse_datagram(datagram, self.rules.encoding)?;
+        let DatagramMessage { name, text } = dialect::parse_datagram(datagram, self.config.encoding)?;
         if !text.is_empty() {
-            check_text(&text, self.rules.max_text_bytes)?;
+            check_text(&text, self.config.max_text_bytes)?;
         }
         match member {
             Some(id) => _ = self.rename(id, &name, out)?,
@@ -70,7 +70,7 @@ impl Hub {
     /// Stores the time of a UDP member's datagram and takes one token. Returns false if the member
     /// exceeds its rate.
     fn touch_udp_member(&mut self, id: MemberId, from: SocketAddr, now: Instant) -> bool {
-        let (rate, burst) = (self.rules.messages_per_second, self.rules.burst);
+        let (rate, burst) = (self.config.max_requests_per_second, self.config.max_burst_requests);
         self.members.touch_source(from, now);
         let Some(member) = self.members.get_mut(id) else { return false };
         member.bucket.try_take(now, rate, burst)
@@ -85,7 +85,7 @@ impl Hub {
     ) -> Result<(), ErrorReply> {
         let address = network(from.ip());
         self.admit(Some(address))?;
-        let limit = self.rules.max_udp_members;
+        let limit = self.config.max_udp_members;
         if self.members.source_count() >= limit {
             return Err(ErrorReply::new(
                 "too-many",
@@ -99,15 +99,15 @@ impl Hub {
         self.join(id, RoomId::LOBBY, out);
         self.announce_member(id, out);
         if !std::mem::replace(&mut self.is_timer_set, true) {
-            out.set_timer(self.rules.udp_silence);
+            out.set_timer(self.config.udp_idle_timeout);
         }
         Ok(())
     }
 
-    /// Removes UDP members that have been silent for `udp_silence`, and sets the timer for the
+    /// Removes UDP members that have been silent for `udp_idle_timeout`, and sets the timer for the
     /// next.
     pub(crate) fn on_timer(&mut self, now: Instant, out: &mut dyn HubOutput) {
-        let silence = self.rules.udp_silence;
+        let silence = self.config.udp_idle_timeout;
         let silent: Vec<_> =
             self.members.sources().filter(|(_, last_received)| now.duration_since(*last_received) >= silence).collect();
         for (id, _) in silent {

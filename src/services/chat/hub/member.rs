@@ -30,7 +30,7 @@ pub(super) enum MemberEndpoint {
         id: ConnId,
         dialect: ChatDialect,
     },
-    /// A UDP source. The member stays until it has sent no datagram for `udp_silence`.
+    /// A UDP source. The member stays until it has sent no datagram for `udp_idle_timeout`.
     Udp {
         address: SocketAddr,
     },

@@ -43,7 +43,7 @@ impl Hub {
         let nick = member.nick.clone();
         self.members.backlog.remove_room(id, room_id);
         self.update_position(moved, room_id, membership.position);
-        if is_announced && count_before <= self.rules.announce_up_to {
+        if is_announced && count_before <= self.config.max_announcing_room_members {
             let name = self.room_name(room_id);
             self.announce(room_id, &ChatEvent::Left { room: (&*name).into(), nick: (&*nick).into() }, out);
         }

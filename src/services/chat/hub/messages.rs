@@ -17,10 +17,10 @@ use super::sending::send_batch;
 use super::state::Hub;
 use crate::frame::escape;
 use crate::service::BatchId;
+use crate::services::chat::config::{BATCH_FLUSH_BYTES, MAX_BATCH_MESSAGES};
 use crate::services::chat::dialect::{self, ChatDialect};
 use crate::services::chat::names::{OPERATOR, check_text};
 use crate::services::chat::request::ErrorReply;
-use crate::services::chat::rules::{MAX_BATCH_BYTES, MAX_BATCH_MESSAGES};
 use crate::services::chat::wire::ChatEvent;
 
 impl Hub {
@@ -35,7 +35,7 @@ impl Hub {
         out: &mut dyn HubOutput,
     ) -> Result<(), ErrorReply> {
         let room = self.joined_room(id, room)?;
-        check_text(text, self.rules.max_text_bytes)?;
+        check_text(text, self.config.max_text_bytes)?;
         let Some(member) = self.members.get(id) else { return Ok(()) };
         let nick = member.nick.clone();
         let message_id = self.publish(room, &nick, text, time, out);
@@ -54,7 +54,7 @@ impl Hub {
         time: EventTime,
         out: &mut dyn HubOutput,
     ) -> Option<u64> {
-        let encoding = self.rules.encoding;
+        let encoding = self.config.encoding;
         let room = self.rooms.get_mut(room_id)?;
         let message_id = room.history.last_id() + 1;
         let name = room.name.clone();
@@ -85,8 +85,8 @@ impl Hub {
         if !room.udp.members.is_empty() {
             pending.udp.push(dialect::encode_datagram(from, text, encoding));
         }
-        let is_full = pending.json.len() >= MAX_BATCH_MESSAGES || pending.bytes >= MAX_BATCH_BYTES;
-        self.rooms.store_message(room_id, message, &self.rules);
+        let is_full = pending.json.len() >= MAX_BATCH_MESSAGES || pending.bytes >= BATCH_FLUSH_BYTES;
+        self.rooms.store_message(room_id, message, &self.config);
         self.counts.messages += 1;
         self.print_event(&event, out);
         if is_full {
@@ -138,7 +138,7 @@ impl Hub {
         time: EventTime,
         out: &mut dyn HubOutput,
     ) -> Result<(), ErrorReply> {
-        check_text(text, self.rules.max_text_bytes)?;
+        check_text(text, self.config.max_text_bytes)?;
         let Some(member) = self.members.get(id) else { return Ok(()) };
         let at = rfc3339(time.wall);
         let whisper = |to: &str| ChatEvent::Whisper {
@@ -159,7 +159,7 @@ impl Hub {
         let conn = self.members.get(recipient).and_then(ChatMember::conn);
         if let Some((conn, dialect)) = conn.filter(|_| recipient != id) {
             let mut payloads = Vec::new();
-            dialect::encode_event(dialect, &event, self.rules.encoding, &mut payloads);
+            dialect::encode_event(dialect, &event, self.config.encoding, &mut payloads);
             // With a batch id, so that `on_dropped` reports a whisper that a slow member misses.
             send_batch(&[conn], &payloads, WHISPER, out);
         }

@@ -9,10 +9,10 @@ use super::output::{EventTime, HubOutput};
 use super::state::{Hub, HubCounts, OperatorConsole};
 use crate::frame::Payload;
 use crate::service::ConnId;
+use crate::services::chat::config::MAX_BANS;
 use crate::services::chat::dialect::{self, OPERATOR_HELP};
 use crate::services::chat::names::{OPERATOR, check_room, check_text};
 use crate::services::chat::request::{ErrorReply, HubRequest, OperatorCommand};
-use crate::services::chat::rules::MAX_BANS;
 use crate::services::chat::wire::{ChatEvent, LOBBY};
 
 impl Hub {
@@ -54,12 +54,12 @@ impl Hub {
         let current_room = console.map_or_else(|| LOBBY.to_owned(), |console| console.room.clone());
         match request {
             HubRequest::Say { text, .. } => {
-                check_text(&text, self.rules.max_text_bytes)?;
+                check_text(&text, self.config.max_text_bytes)?;
                 let room = self.find_room(&current_room)?;
                 self.publish(room, OPERATOR, &text, time, out);
             }
             HubRequest::Whisper { to, text } => {
-                check_text(&text, self.rules.max_text_bytes)?;
+                check_text(&text, self.config.max_text_bytes)?;
                 let id = self.find_whisper_recipient(&to)?;
                 let (from, at) = (OPERATOR.into(), rfc3339(time.wall).into());
                 let event = ChatEvent::Whisper { from, to, text, at };
@@ -124,7 +124,7 @@ impl Hub {
                 let stats = self.stats();
                 print_text(conn, &stats, out);
             }
-            OperatorCommand::Shutdown => out.shutdown(),
+            OperatorCommand::Shutdown => out.drain(),
         }
         Ok(())
     }

@@ -32,7 +32,7 @@ pub(crate) trait HubOutput {
     fn set_timer(&mut self, after: Duration);
 
     /// Starts the server's graceful stop.
-    fn shutdown(&mut self);
+    fn drain(&mut self);
 }
 
 /// The time of an input.

@@ -1,9 +1,9 @@
 //! Replays: a member that was away receives messages from a room's history, before any new message.
 //!
-//! A replay is sent in pieces of [`REPLAY_BYTES`], each after the connection has become writable.
-//! While it runs the member is in the room, but receives no broadcasts: messages published
-//! meanwhile are the end of its replay. So the member receives every id once and in order, however
-//! long the history is and however slowly the member reads.
+//! A replay is sent in pieces of [`REPLAY_STEP_BYTES`], each after the connection has become
+//! writable. While it runs the member is in the room, but receives no broadcasts: messages
+//! published meanwhile are the end of its replay. So the member receives every id once and in
+//! order, however long the history is and however slowly the member reads.
 
 use super::backlog::{MessageGap, Replay};
 use super::ids::{MemberId, RoomId};
@@ -13,8 +13,8 @@ use super::output::HubOutput;
 use super::sending::send_batch;
 use super::state::Hub;
 use crate::frame::Payload;
+use crate::services::chat::config::REPLAY_STEP_BYTES;
 use crate::services::chat::request::ErrorReply;
-use crate::services::chat::rules::REPLAY_BYTES;
 use crate::services::chat::wire::ChatEvent;
 
 impl Hub {
@@ -90,18 +90,18 @@ impl Hub {
         self.update_position(moved, room_id, old_position);
     }
 
-    /// Sends the next pieces of a member's replays, at most [`REPLAY_BYTES`] in all.
+    /// Sends the next pieces of a member's replays, at most [`REPLAY_STEP_BYTES`] in all.
     pub(super) fn continue_replays(&mut self, id: MemberId, out: &mut dyn HubOutput) {
         let Some(member) = self.members.get(id) else { return };
         let replaying = member.memberships.iter().filter(|membership| membership.is_replaying);
         let rooms: Vec<_> = replaying.map(|membership| membership.room).collect();
         let mut bytes = 0;
         for room in rooms {
-            if bytes >= REPLAY_BYTES {
+            if bytes >= REPLAY_STEP_BYTES {
                 out.notify_writable();
                 return;
             }
-            bytes += self.send_replay_piece(id, room, REPLAY_BYTES - bytes, out);
+            bytes += self.send_replay_piece(id, room, REPLAY_STEP_BYTES - bytes, out);
         }
         self.send_deferred_pongs(id, out);
     }

@@ -7,9 +7,9 @@ use super::output::{EventTime, HubOutput};
 use super::room::ChatRoom;
 use super::state::Hub;
 use crate::frame::escape;
+use crate::services::chat::config::{MAX_DEFERRED_PINGS, MAX_NICKS_PER_REPLY, MAX_ROOMS_PER_REPLY};
 use crate::services::chat::dialect::MEMBER_HELP;
 use crate::services::chat::request::{ErrorReply, HubRequest};
-use crate::services::chat::rules::{MAX_PINGS, ROOMS_PAGE, WHO_PAGE};
 use crate::services::chat::wire::{ChatEvent, RoomListing};
 
 /// In the `next` of a `who` page: the bits above hold the index of the audience, the bits below the
@@ -52,10 +52,10 @@ impl Hub {
             }
             HubRequest::Rooms { next } => self.send_event(id, &self.rooms_page(next), out),
             // A pong follows the replays that were requested before the ping.
-            HubRequest::Ping if self.members.backlog.deferred_pings(id) >= MAX_PINGS => {
+            HubRequest::Ping if self.members.backlog.deferred_pings(id) >= MAX_DEFERRED_PINGS => {
                 return Err(ErrorReply::new(
                     "replaying",
-                    format!("{MAX_PINGS} pings already wait for the end of a replay"),
+                    format!("{MAX_DEFERRED_PINGS} pings already wait for the end of a replay"),
                 ));
             }
             HubRequest::Ping if self.members.backlog.defer_ping(id) => {}
@@ -80,7 +80,7 @@ impl Hub {
         let joined_before = self.rooms.find(name).filter(|room| member.membership(*room).is_some());
         let room = match joined_before {
             Some(room) => room,
-            None if member.memberships.len() >= self.rules.max_rooms_per_member => {
+            None if member.memberships.len() >= self.config.max_rooms_per_member => {
                 let text = format!("you are in {} rooms already: leave one first", member.memberships.len());
                 return Err(ErrorReply::new("too-many-rooms", text));
             }
@@ -91,7 +91,7 @@ impl Hub {
         if joined_before.is_none() {
             // The limit counts the joining member, too.
             let others = self.rooms.get(room).map_or(0, ChatRoom::member_count);
-            if others < self.rules.announce_up_to {
+            if others < self.config.max_announcing_room_members {
                 self.announce(room, &joined, out);
             }
             self.join(id, room, out);
@@ -156,7 +156,7 @@ impl Hub {
         let next = loop {
             let members = lists.get(audience).copied().unwrap_or_default();
             end = end.min(members.len());
-            while end > 0 && nicks.len() < WHO_PAGE {
+            while end > 0 && nicks.len() < MAX_NICKS_PER_REPLY {
                 end -= 1;
                 let member = members.get(end).and_then(|id| self.members.get(*id));
                 nicks.extend(member.map(|member| member.nick.to_string().into()));
@@ -177,7 +177,7 @@ impl Hub {
             room: room.name.to_string().into(),
             members: room.member_count() as u64,
         };
-        let rooms = inhabited.by_ref().take(ROOMS_PAGE).map(listing).collect();
+        let rooms = inhabited.by_ref().take(MAX_ROOMS_PER_REPLY).map(listing).collect();
         ChatEvent::Rooms { rooms, next: inhabited.next().map(|(id, _)| id.0.into()) }
     }
 }

@@ -10,9 +10,9 @@ use super::history::RoomHistory;
 use super::ids::RoomId;
 use super::room::ChatRoom;
 use crate::frame::Payload;
+use crate::services::chat::config::ChatConfig;
 use crate::services::chat::names;
 use crate::services::chat::request::ErrorReply;
-use crate::services::chat::rules::ChatRules;
 use crate::services::chat::wire::LOBBY;
 
 /// The largest number of rooms for which [`RoomId`] has ids.
@@ -38,13 +38,13 @@ pub(super) struct RoomTable {
 
 impl RoomTable {
     /// Returns a table with the lobby.
-    pub(super) fn new(rules: &ChatRules) -> Self {
+    pub(super) fn new(config: &ChatConfig) -> Self {
         let mut rooms = Self {
             all: Slab::new(),
             by_name: HashMap::new(),
             empty: BTreeSet::new(),
             emptied_count: 0,
-            max_rooms: rules.max_rooms.clamp(1, MAX_ROOMS),
+            max_rooms: config.max_rooms.clamp(1, MAX_ROOMS),
             kept_bytes: 0,
             eviction_queue: VecDeque::new(),
             last_deleted_id: 0,
@@ -122,15 +122,15 @@ impl RoomTable {
     }
 
     /// Stores a message in a room's history, and evicts old messages beyond the limits.
-    pub(super) fn store_message(&mut self, id: RoomId, message: Payload, rules: &ChatRules) {
+    pub(super) fn store_message(&mut self, id: RoomId, message: Payload, config: &ChatConfig) {
         let Some(room) = self.all.get_mut(usize::from(id.0)) else { return };
-        self.kept_bytes += room.history.push(message, rules.max_kept_messages);
+        self.kept_bytes += room.history.push(message, config.max_kept_messages);
         self.kept_bytes -= room.history.take_evicted_bytes();
         if !std::mem::replace(&mut room.is_eviction_queued, true) {
             self.eviction_queue.push_back(id);
         }
         // Round robin: so a busy room cannot evict the whole history of the others.
-        while self.kept_bytes > rules.max_kept_bytes
+        while self.kept_bytes > config.max_kept_bytes
             && let Some(next) = self.eviction_queue.pop_front()
         {
             let Some(room) = self.all.get_mut(usize::from(next.0)) else { continue };
@@ -161,13 +161,13 @@ impl RoomTable {
 
     /// Panics unless the indexes, the eviction queue and the byte count match the rooms.
     #[cfg(test)]
-    pub(super) fn check(&self, rules: &ChatRules) {
+    pub(super) fn check(&self, config: &ChatConfig) {
         for (id, room) in self.iter_from(0) {
             assert_eq!(self.find(&room.name), Some(id));
             let is_listed = room.emptied_at.is_some_and(|emptied_at| self.empty.contains(&(emptied_at, id)));
             let is_empty = id != RoomId::LOBBY && room.member_count() == 0;
             assert_eq!(is_listed, is_empty, "index of empty rooms: {}", room.name);
-            assert!(room.history.last_id() + 1 - room.history.oldest_id() <= rules.max_kept_messages as u64);
+            assert!(room.history.last_id() + 1 - room.history.oldest_id() <= config.max_kept_messages as u64);
         }
         let queued: HashSet<_> = self.eviction_queue.iter().copied().collect();
         assert_eq!(queued.len(), self.eviction_queue.len());
@@ -175,6 +175,6 @@ impl RoomTable {
         assert_eq!(self.by_name.len(), self.len());
         assert!(self.len() <= self.max_rooms);
         assert_eq!(self.kept_bytes, self.all.iter().map(|(_, room)| room.history.bytes()).sum::<usize>());
-        assert!(self.kept_bytes <= rules.max_kept_bytes, "{} bytes are kept", self.kept_bytes);
+        assert!(self.kept_bytes <= config.max_kept_bytes, "{} bytes are kept", self.kept_bytes);
     }
 }

@@ -28,7 +28,7 @@ impl Hub {
         out: &mut dyn HubOutput,
     ) {
         let mut payloads = Vec::new();
-        dialect::encode_event(dialect, event, self.rules.encoding, &mut payloads);
+        dialect::encode_event(dialect, event, self.config.encoding, &mut payloads);
         for payload in payloads {
             out.send(conn, payload);
         }
@@ -38,7 +38,7 @@ impl Hub {
     pub(super) fn send_text(&self, id: MemberId, text: &str, out: &mut dyn HubOutput) {
         if let Some((conn, dialect)) = self.members.get(id).and_then(ChatMember::conn) {
             let mut payloads = Vec::new();
-            dialect::encode_text(dialect, text, self.rules.encoding, &mut payloads);
+            dialect::encode_text(dialect, text, self.config.encoding, &mut payloads);
             for payload in payloads {
                 out.send(conn, payload);
             }
@@ -48,13 +48,13 @@ impl Hub {
     /// Sends `welcome`: the member's nick, its rooms and the rate limit.
     pub(super) fn send_welcome(&self, id: MemberId, out: &mut dyn HubOutput) {
         let Some(member) = self.members.get(id) else { return };
-        let is_limited = self.rules.messages_per_second > 0;
+        let is_limited = self.config.max_requests_per_second > 0;
         let event = ChatEvent::Welcome {
             nick: (&*member.nick).into(),
             rooms: self.room_names(member).into_iter().map(Into::into).collect(),
-            messages_per_second: is_limited.then_some(self.rules.messages_per_second),
-            burst: is_limited.then_some(self.rules.burst),
-            server: (!self.rules.server.is_empty()).then_some((&*self.rules.server).into()),
+            messages_per_second: is_limited.then_some(self.config.max_requests_per_second),
+            burst: is_limited.then_some(self.config.max_burst_requests),
+            server: self.config.run_id.as_deref().map(Into::into),
         };
         self.send_event(id, &event, out);
     }

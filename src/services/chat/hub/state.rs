@@ -8,12 +8,12 @@ use super::members::MemberTable;
 use super::rooms::RoomTable;
 use crate::service::ConnId;
 use crate::services::chat::colour::Palette;
-use crate::services::chat::rules::ChatRules;
+use crate::services::chat::config::ChatConfig;
 use crate::services::chat::token_bucket::TokenBucket;
 
 /// The chat: all members and rooms.
 pub(crate) struct Hub {
-    pub(super) rules: ChatRules,
+    pub(super) config: ChatConfig,
     pub(super) members: MemberTable,
     pub(super) rooms: RoomTable,
     /// Rooms with messages of this turn.
@@ -51,12 +51,12 @@ pub(super) struct HubCounts {
 
 impl Hub {
     /// Returns a hub with an empty lobby.
-    pub(crate) fn new(rules: ChatRules, palette: Palette) -> Self {
+    pub(crate) fn new(config: ChatConfig, palette: Palette) -> Self {
         // A burst of zero would reject every request.
-        let rules = ChatRules { burst: rules.burst.max(1), ..rules };
+        let config = ChatConfig { max_burst_requests: config.max_burst_requests.max(1), ..config };
         Self {
             members: MemberTable::default(),
-            rooms: RoomTable::new(&rules),
+            rooms: RoomTable::new(&config),
             rooms_to_flush: Vec::new(),
             consoles: Vec::new(),
             palette,
@@ -64,7 +64,7 @@ impl Hub {
             non_member_bucket: TokenBucket::default(),
             counts: HubCounts::default(),
             is_timer_set: false,
-            rules,
+            config,
         }
     }
 }

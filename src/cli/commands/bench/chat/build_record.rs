@@ -46,8 +46,8 @@ pub(super) fn chat_record(info: RunInfo, run: &ChatRun) -> ChatRecord {
         payload_bytes_per_second: deliveries_per_second * per_item(outcome.bytes, outcome.deliveries).unwrap_or(0.0),
         latency_ns: distribution(&outcome.latency),
         members: MembersRecord {
-            in_at_end: outcome.members,
-            all_in_after_ns: nanos(outcome.joining),
+            joined_at_end: outcome.members,
+            all_joined_after_ns: nanos(outcome.joining),
             join_ns: distribution(&outcome.joins),
         },
         proof: ProofRecord {
@@ -59,9 +59,11 @@ pub(super) fn chat_record(info: RunInfo, run: &ChatRun) -> ChatRecord {
         },
         faults: outcome.faults,
         server_errors: outcome.server_errors.clone(),
-        generator: ChatCost { cpu_ns_per_delivery: per_item(generator.cpu_ns, outcome.delivered), side: generator },
-        server: server
-            .map(|server| ChatCost { cpu_ns_per_delivery: per_item(server.cpu_ns, outcome.delivered), side: server }),
+        generator: ChatCost { cpu_ns_per_delivery: per_item(generator.cpu_ns, outcome.delivered), process: generator },
+        server: server.map(|server| ChatCost {
+            cpu_ns_per_delivery: per_item(server.cpu_ns, outcome.delivered),
+            process: server,
+        }),
         percentiles: percentiles(&outcome.latency),
         samples: outcome.samples.iter().map(sample_record).collect(),
         verdicts: Vec::new(),
@@ -86,7 +88,7 @@ fn load_record(plan: &chat::ChatLoadConfig) -> ChatLoadRecord {
         payload_bytes: plan.payload_bytes,
         warm_up_ns: nanos(plan.warm_up),
         duration_ns: nanos(plan.duration),
-        answer_timeout_ns: nanos(plan.answer_timeout),
+        reply_timeout_ns: nanos(plan.reply_timeout),
     }
 }
 

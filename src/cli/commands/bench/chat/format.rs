@@ -52,7 +52,7 @@ pub(super) fn about(record: &ChatRecord) -> String {
 pub(super) fn proof(record: &ChatRecord) -> String {
     let proof = &record.proof;
     let (ids, received) = (figure::count(proof.ids), figure::count(proof.received));
-    let members = match record.members.in_at_end {
+    let members = match record.members.joined_at_end {
         1 => "the one member".to_owned(),
         members => format!("every one of {} members", figure::count(members as u64)),
     };

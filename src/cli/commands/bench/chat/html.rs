@@ -17,7 +17,7 @@ pub(super) fn page(record: &ChatRecord) -> String {
     let distributions = [
         ("Delivery", &record.latency_ns),
         ("Join", &record.members.join_ns),
-        ("Send lag", &record.generator.side.send_lag_ns),
+        ("Send lag", &record.generator.process.send_lag_ns),
     ];
     let page = Page {
         title: format::title(record),
@@ -42,10 +42,10 @@ pub(super) fn page(record: &ChatRecord) -> String {
 }
 
 fn headline(record: &ChatRecord) -> Vec<(&'static str, String)> {
-    let mut figures = vec![("Members", figure::count(record.members.in_at_end as u64))];
+    let mut figures = vec![("Members", figure::count(record.members.joined_at_end as u64))];
     if record.load.activity == "idle" {
-        figures.push(("All joined after", figure::nanos_of(record.members.all_in_after_ns)));
-        let each = record.server.as_ref().and_then(|server| server.side.bytes_per_connection);
+        figures.push(("All joined after", figure::nanos_of(record.members.all_joined_after_ns)));
+        let each = record.server.as_ref().and_then(|server| server.process.bytes_per_connection);
         figures.extend(each.map(|bytes| ("Memory per member", figure::bytes(bytes))));
     } else {
         figures.push(("Deliveries", figure::rate(record.deliveries_per_second)));
@@ -88,9 +88,9 @@ fn generator(record: &ChatRecord) -> Vec<(&'static str, String)> {
     let generator = &record.generator;
     let mut rows = Vec::new();
     rows.extend(generator.cpu_ns_per_delivery.map(|each| ("CPU per delivery", figure::nanos(each))));
-    rows.push(("Of a core", figure::percent(generator.side.cores)));
-    rows.push(("Busy", figure::percent(generator.side.busy)));
-    rows.push(("All joined after", figure::nanos_of(record.members.all_in_after_ns)));
+    rows.push(("Of a core", figure::percent(generator.process.cores)));
+    rows.push(("Busy", figure::percent(generator.process.busy)));
+    rows.push(("All joined after", figure::nanos_of(record.members.all_joined_after_ns)));
     rows
 }
 
@@ -102,10 +102,10 @@ fn server(record: &ChatRecord) -> Markup {
     };
     let mut rows = Vec::new();
     rows.extend(server.cpu_ns_per_delivery.map(|each| ("CPU per delivery", figure::nanos(each))));
-    rows.extend(server.side.cpu_ns_per_message.map(|each| ("CPU per message", figure::nanos(each))));
-    rows.push(("Of a core", figure::percent(server.side.cores)));
-    rows.push(("Memory (RSS)", figure::bytes(figure::float(server.side.rss_bytes))));
-    rows.extend(server.side.bytes_per_connection.map(|each| ("Memory per member", figure::bytes(each))));
-    rows.push(("Threads", figure::count(server.side.threads)));
+    rows.extend(server.process.cpu_ns_per_message.map(|each| ("CPU per message", figure::nanos(each))));
+    rows.push(("Of a core", figure::percent(server.process.cores)));
+    rows.push(("Memory (RSS)", figure::bytes(figure::float(server.process.rss_bytes))));
+    rows.extend(server.process.bytes_per_connection.map(|each| ("Memory per member", figure::bytes(each))));
+    rows.push(("Threads", figure::count(server.process.threads)));
     page::facts(&rows)
 }

@@ -46,12 +46,12 @@ impl Measurement for ChatBenchPlan {
         let log = |_| hdr::log(intervals, outcome.elapsed, &record.command, run.readings.began_at);
         Ok(RunReport {
             stdout: match self.options.format {
-                OutputFormat::Table => table::text(&record),
+                OutputFormat::Table => table::render(&record),
                 OutputFormat::Json => record.json().map_err(|error| render_error(&error))?,
                 OutputFormat::Csv => samples::csv(&record.samples).map_err(|error| render_error(&error))?,
             },
-            hdr: self.options.hdr.as_ref().map(log).transpose().map_err(CliError::Failed)?,
-            html: self.options.html.as_ref().map(|_| html::page(&record)),
+            hdr: self.options.hdr_path.as_ref().map(log).transpose().map_err(CliError::Failed)?,
+            html: self.options.html_path.as_ref().map(|_| html::page(&record)),
             failure: verdicts::failure(&record),
         })
     }

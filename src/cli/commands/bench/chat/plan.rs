@@ -1,18 +1,18 @@
-//! The plan of `bench chat`: its typed arguments, checked and combined.
+//! The checked arguments of `bench chat`.
 
 use switchboard::load::chat::{self, ChatActivity};
 use switchboard::{Endpoint, Framing};
 
 use crate::cli::commands::bench::args::BenchChatArgs;
-use crate::cli::commands::bench::options::{self, BenchOptions, OutputFormat, ServerSource};
+use crate::cli::commands::bench::options::{self, BenchOptions, OutputFormat, ServerSource, Transport};
 use crate::cli::error::CliError;
 use crate::cli::process::LoadRequirements;
 use crate::cli::units::Rate;
 
-/// Bytes of an event around its text: the JSON keys, with the longest room and nick.
-const EVENT_BYTES: usize = 256;
+/// Bytes of an event besides its text: JSON keys, room and nick of this load.
+const EVENT_OVERHEAD_BYTES: usize = 256;
 
-/// A measurement of a chat service.
+/// The checked arguments of `bench chat`.
 #[derive(Debug)]
 pub(crate) struct ChatBenchPlan {
     pub(super) options: BenchOptions,
@@ -21,9 +21,10 @@ pub(crate) struct ChatBenchPlan {
 
 impl ChatBenchPlan {
     pub(crate) fn new(args: BenchChatArgs) -> Result<Self, CliError> {
-        let endpoints = args.address.as_deref().map(|address| options::resolve_target(address, false)).transpose()?;
+        let resolve = |address| options::resolve_target(address, Transport::Tcp);
+        let endpoints = args.address.as_deref().map(resolve).transpose()?;
         let target = endpoints.as_ref().and_then(|endpoints| endpoints.first().cloned());
-        let target = target.unwrap_or_else(|| options::any_local_port(false));
+        let target = target.unwrap_or_else(|| options::unused_local_endpoint(Transport::Tcp));
         if let Endpoint::Udp(_) = target {
             return Err(CliError::Usage(
                 "bench chat does not support UDP, because each member needs a connection: give a TCP or Unix address"
@@ -44,10 +45,10 @@ impl ChatBenchPlan {
             activity,
             warm_up: args.warm_up.0,
             duration: args.duration.0,
-            answer_timeout: args.answer_timeout.0,
+            reply_timeout: args.reply_timeout.0,
         };
         let mut serve_args = options::engine_args(&args.server);
-        serve_args.extend(limit_args(&load));
+        serve_args.extend(load_limit_args(&load));
         let options = BenchOptions {
             service: "chat",
             server: ServerSource::new(endpoints, &args.server, format!("u32be@{}", target.address()), serve_args),
@@ -55,23 +56,24 @@ impl ChatBenchPlan {
             framing: Framing::U32BE,
             connections: load.members,
             format: OutputFormat::new(&args.result),
-            hdr: args.result.hdr,
-            html: args.result.html,
+            hdr_path: args.result.hdr,
+            html_path: args.result.html,
         };
         Ok(Self { options, load })
     }
 }
 
-/// Returns the arguments of `serve` that raise the server's limits above the load.
-fn limit_args(load: &chat::ChatLoadConfig) -> Vec<String> {
-    let demand = LoadRequirements {
+/// Returns the `serve` arguments that disable the rate limit and raise the limits that the load
+/// exceeds.
+fn load_limit_args(load: &chat::ChatLoadConfig) -> Vec<String> {
+    let requirements = LoadRequirements {
         connections: load.members,
         in_flight: LoadRequirements::in_flight_estimate(load.activity.into()),
-        frame_bytes: load.payload_bytes.saturating_add(EVENT_BYTES),
+        max_payload_bytes: load.payload_bytes.saturating_add(EVENT_OVERHEAD_BYTES),
     };
-    let mut limit_args = vec!["--messages-per-second".to_owned(), "0".to_owned()];
-    limit_args.extend(demand.options());
-    limit_args
+    let mut args = vec!["--messages-per-second".to_owned(), "0".to_owned()];
+    args.extend(requirements.serve_args());
+    args
 }
 
 #[cfg(test)]
@@ -131,11 +133,15 @@ mod tests {
     }
 
     #[test]
-    fn an_existing_server_is_found_by_its_address() {
+    fn address_selects_an_existing_server() {
         let plan = plan("127.0.0.1:8000 --server-pid 7").unwrap();
         let endpoints = vec!["127.0.0.1:8000".parse().unwrap()];
         assert_eq!(plan.options.server, ServerSource::Existing { endpoints, pid: Some(7) });
-        let Err(CliError::Usage(text)) = self::plan("udp:127.0.0.1:8003") else { panic!("accepted") };
+    }
+
+    #[test]
+    fn udp_address_is_rejected() {
+        let Err(CliError::Usage(text)) = plan("udp:127.0.0.1:8003") else { panic!("accepted") };
         assert_eq!(
             text,
             "bench chat does not support UDP, because each member needs a connection: give a TCP or Unix address"

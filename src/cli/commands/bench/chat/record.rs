@@ -71,15 +71,18 @@ pub(super) struct ChatLoadRecord {
     pub(super) payload_bytes: usize,
     pub(super) warm_up_ns: u64,
     pub(super) duration_ns: u64,
-    pub(super) answer_timeout_ns: u64,
+    #[serde(rename = "answer_timeout_ns")]
+    pub(super) reply_timeout_ns: u64,
 }
 
 /// The members of the load.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct MembersRecord {
-    pub(super) in_at_end: usize,
+    #[serde(rename = "in_at_end")]
+    pub(super) joined_at_end: usize,
     /// Time from the first connect until the last member had joined its room.
-    pub(super) all_in_after_ns: u64,
+    #[serde(rename = "all_in_after_ns")]
+    pub(super) all_joined_after_ns: u64,
     /// Time from a member's connect until it had joined its room.
     pub(super) join_ns: Option<Distribution>,
 }
@@ -111,11 +114,12 @@ pub(super) struct ViolationRecord {
     pub(super) text: String,
 }
 
-/// The cost of one side. `per_message` counts messages sent, and `per_connection` counts members.
+/// The costs of one process: the generator or the server. `per_message` counts messages sent, and
+/// `per_connection` counts members.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ChatCost<T> {
     #[serde(flatten)]
-    pub(super) side: T,
+    pub(super) process: T,
     pub(super) cpu_ns_per_delivery: Option<f64>,
 }
 

@@ -67,7 +67,7 @@ fn record() -> ChatRecord {
             payload_bytes: 64,
             warm_up_ns: 1_000_000_000,
             duration_ns: 5_000_000_000,
-            answer_timeout_ns: 5_000_000_000,
+            reply_timeout_ns: 5_000_000_000,
         },
         interrupted: false,
         ended_early: None,
@@ -81,15 +81,15 @@ fn record() -> ChatRecord {
         payload_bytes_per_second: 128e6,
         latency_ns: Some(distribution(400_000)),
         members: MembersRecord {
-            in_at_end: 1000,
-            all_in_after_ns: 120_000_000,
+            joined_at_end: 1000,
+            all_joined_after_ns: 120_000_000,
             join_ns: Some(distribution(30_000_000)),
         },
         proof: ProofRecord { proved: true, ids: 12_345, received: 12_345_000, awaited: 0, violations: Vec::new() },
         faults: ChatFaults::default(),
         server_errors: Vec::new(),
-        generator: ChatCost { side: generator, cpu_ns_per_delivery: Some(300.0) },
-        server: Some(ChatCost { side: server, cpu_ns_per_delivery: Some(400.0) }),
+        generator: ChatCost { process: generator, cpu_ns_per_delivery: Some(300.0) },
+        server: Some(ChatCost { process: server, cpu_ns_per_delivery: Some(400.0) }),
         percentiles: Vec::new(),
         samples: Vec::new(),
         verdicts: Vec::new(),
@@ -116,7 +116,7 @@ fn proof_is_one_sentence() {
         "Every one of 1,000 members received every id of its room once, in order (12,345 ids, 12,345,000 deliveries).";
     assert_eq!(texts(&record()), [(Tone::Good, proof)]);
     assert_eq!(verdicts::failure(&record()), None);
-    let table = table::text(&record());
+    let table = table::render(&record());
     for words in ["2,000,000 /s", "120 ms", "400 ns", "400 µs", "560 B", "80 %"] {
         assert!(table.contains(words), "{words}:\n{table}");
     }
@@ -141,7 +141,7 @@ fn a_violation_is_reported_and_fails() {
     assert_eq!(texts(&record), [(Tone::Bad, wrong), (Tone::Bad, "Member 17 never received id 105 of lobby.")]);
     let failure = "2 ids never reached members, 1 member was disconnected by the server";
     assert_eq!(verdicts::failure(&record).as_deref(), Some(failure));
-    assert!(table::text(&record).contains("missing  broken\nfaults"), "{}", table::text(&record));
+    assert!(table::render(&record).contains("missing  broken\nfaults"), "{}", table::render(&record));
 }
 
 #[test]

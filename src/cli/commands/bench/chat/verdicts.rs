@@ -37,8 +37,8 @@ pub(super) fn verdicts(record: &ChatRecord) -> Vec<BenchVerdict> {
         duration_ns: record.load.duration_ns,
         machine: &record.machine,
         target: &record.target,
-        generator: &record.generator.side,
-        server: record.server.as_ref().map(|server| &server.side),
+        generator: &record.generator.process,
+        server: record.server.as_ref().map(|server| &server.process),
     };
     inputs.notes(rate_note(record)).into_iter().for_each(|text| push(Tone::Note, text));
     verdicts
@@ -58,8 +58,8 @@ fn proof_verdict(record: &ChatRecord) -> (Tone, String) {
     if let Some(faults) = format::faults(&record.faults) {
         (Tone::Bad, format!("Something went wrong: {faults}."))
     } else if record.load.activity == "idle" {
-        let after = figure::nanos_of(record.members.all_in_after_ns);
-        let members = figure::count(record.members.in_at_end as u64);
+        let after = figure::nanos_of(record.members.all_joined_after_ns);
+        let members = figure::count(record.members.joined_at_end as u64);
         (Tone::Good, format!("All {members} members had joined after {after} and stayed until the end."))
     } else if record.proof.received == 0 {
         (Tone::Bad, "No message was delivered.".to_owned())

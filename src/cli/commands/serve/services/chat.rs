@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use switchboard::services::chat::colour::Palette;
-use switchboard::services::chat::{Chat, ChatRules};
+use switchboard::services::chat::{Chat, ChatConfig};
 use switchboard::{Endpoint, Framing, Service};
 
 use super::args::{ChatServiceArgs, ServiceArgs};
@@ -50,20 +50,20 @@ fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), CliError> {
 fn make(args: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
     let ChatServiceArgs { colour, .. } = &args.chat;
     let has_colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    Ok(Box::new(Chat::with_palette(rules(args), Palette::new(has_colour, colour.clone()))))
+    Ok(Box::new(Chat::with_palette(config(args), Palette::new(has_colour, colour.clone()))))
 }
 
-fn rules(args: &ServiceArgs) -> ChatRules {
-    let (chat, defaults) = (&args.chat, ChatRules::default());
-    ChatRules {
-        messages_per_second: chat.messages_per_second.unwrap_or(defaults.messages_per_second),
-        burst: chat.burst.unwrap_or(defaults.burst),
+fn config(args: &ServiceArgs) -> ChatConfig {
+    let (chat, defaults) = (&args.chat, ChatConfig::default());
+    ChatConfig {
+        max_requests_per_second: chat.messages_per_second.unwrap_or(defaults.max_requests_per_second),
+        max_burst_requests: chat.burst.unwrap_or(defaults.max_burst_requests),
         max_kept_messages: chat.kept_messages.unwrap_or(defaults.max_kept_messages),
         max_rooms: chat.max_rooms.map_or(defaults.max_rooms, Into::into),
-        max_per_address: chat.max_per_address.or(defaults.max_per_address),
-        udp_public: chat.udp_public,
+        max_members_per_address: chat.max_per_address.or(defaults.max_members_per_address),
+        accepts_remote_datagrams: chat.udp_public,
         encoding: args.encoding.map_or(defaults.encoding, |encoding| encoding.encoding()),
-        server: format!("{:016x}", fastrand::u64(..)),
+        run_id: Some(format!("{:016x}", fastrand::u64(..))),
         ..defaults
     }
 }

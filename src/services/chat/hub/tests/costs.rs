@@ -5,7 +5,7 @@ use super::*;
 
 /// Returns the output calls and their receivers while `members` connect, send `hello` and leave.
 fn output_of(members: usize) -> (usize, usize) {
-    let mut chat = HubHarness::new(ChatRules { messages_per_second: 0, ..ChatRules::default() });
+    let mut chat = HubHarness::new(ChatConfig { max_requests_per_second: 0, ..ChatConfig::default() });
     let mut conns = Vec::new();
     for number in 0..members {
         let conn = chat.connect(ChatDialect::Json, LOCALHOST);
@@ -28,7 +28,11 @@ fn output_grows_linearly_with_joins() {
 
 #[test]
 fn messages_of_one_turn_are_sent_as_one_batch() {
-    let mut chat = HubHarness::new(ChatRules { messages_per_second: 0, announce_up_to: 0, ..ChatRules::default() });
+    let mut chat = HubHarness::new(ChatConfig {
+        max_requests_per_second: 0,
+        max_announcing_room_members: 0,
+        ..ChatConfig::default()
+    });
     let conns: Vec<_> = (0..100).map(|_| chat.connect(ChatDialect::Json, LOCALHOST)).collect();
     chat.out.calls = 0;
     for conn in &conns[..16] {

@@ -9,11 +9,11 @@ use super::harness::{HubHarness, LOCALHOST};
 use super::play::play;
 use super::script::Script;
 use super::*;
-use crate::services::chat::rules::{ROOMS_PAGE, WHO_PAGE};
+use crate::services::chat::config::{MAX_NICKS_PER_REPLY, MAX_ROOMS_PER_REPLY};
 
 #[test]
 fn joins_and_leaves_are_announced_up_to_128_members() {
-    let mut chat = HubHarness::new(ChatRules { messages_per_second: 0, ..ChatRules::default() });
+    let mut chat = HubHarness::new(ChatConfig { max_requests_per_second: 0, ..ChatConfig::default() });
     let mut conns = Vec::new();
     for number in 1..=130 {
         let conn = chat.connect(ChatDialect::Json, LOCALHOST);
@@ -37,7 +37,7 @@ fn joins_and_leaves_are_announced_up_to_128_members() {
 
 #[test]
 fn joins_are_announced_up_to_128_members_in_any_room() {
-    let mut chat = HubHarness::new(ChatRules { messages_per_second: 0, ..ChatRules::default() });
+    let mut chat = HubHarness::new(ChatConfig { max_requests_per_second: 0, ..ChatConfig::default() });
     let mut first = None;
     for number in 1..=130 {
         let conn = chat.connect(ChatDialect::Json, LOCALHOST);
@@ -52,7 +52,11 @@ fn joins_are_announced_up_to_128_members_in_any_room() {
 
 #[test]
 fn who_pages_list_every_member_that_stays() {
-    let mut chat = HubHarness::new(ChatRules { messages_per_second: 0, announce_up_to: 0, ..ChatRules::default() });
+    let mut chat = HubHarness::new(ChatConfig {
+        max_requests_per_second: 0,
+        max_announcing_room_members: 0,
+        ..ChatConfig::default()
+    });
     let dialects = [ChatDialect::Json, ChatDialect::Lines, ChatDialect::Raw];
     let conns: Vec<_> = (0..600).map(|number| chat.connect(dialects[number % 3], LOCALHOST)).collect();
     let mut next = Value::Null;
@@ -74,7 +78,7 @@ fn who_pages_list_every_member_that_stays() {
         }
         chat.hub.check();
     }
-    assert_eq!(pages[..2], [WHO_PAGE, WHO_PAGE]);
+    assert_eq!(pages[..2], [MAX_NICKS_PER_REPLY, MAX_NICKS_PER_REPLY]);
     let stayed = (0..600).filter(|at| ![7, 14, 21, 305, 310, 315, 591, 592, 593].contains(at));
     for at in stayed {
         assert!(nicks.contains(&format!("guest-{}", at + 1)), "guest-{} is missing", at + 1);
@@ -88,7 +92,7 @@ fn who_pages_list_every_member_that_stays() {
 
 #[test]
 fn who_on_lines_names_the_next_page() {
-    let mut script = String::from("rule messages_per_second 0\nrule announce_up_to 0\n");
+    let mut script = String::from("config max_requests_per_second 0\nconfig max_announcing_room_members 0\n");
     for number in 1..=257 {
         let _ = writeln!(script, "m{number} connects lines");
         let _ = writeln!(script, "m{number} < * you are guest-{number}, in lobby; /help lists the commands");
@@ -103,7 +107,7 @@ fn who_on_lines_names_the_next_page() {
 #[test]
 fn rooms_are_paged() {
     let mut chat =
-        HubHarness::new(ChatRules { messages_per_second: 0, max_rooms_per_member: 1000, ..ChatRules::default() });
+        HubHarness::new(ChatConfig { max_requests_per_second: 0, max_rooms_per_member: 1000, ..ChatConfig::default() });
     let eva = chat.connect(ChatDialect::Json, LOCALHOST);
     for number in 0..600 {
         chat.receive(eva, json!({"type": "join", "room": format!("r{number}")}).to_string().as_bytes());
@@ -115,7 +119,7 @@ fn rooms_are_paged() {
         chat.receive(eva, json!({"type": "rooms", "next": next}).to_string().as_bytes());
         let page: Value = serde_json::from_slice(chat.take_delivered(eva).last().unwrap()).unwrap();
         let rooms = page["rooms"].as_array().unwrap();
-        assert!(rooms.len() <= ROOMS_PAGE);
+        assert!(rooms.len() <= MAX_ROOMS_PER_REPLY);
         names.extend(rooms.iter().map(|room| room["room"].as_str().unwrap().to_owned()));
         next = page["next"].clone();
         if next.is_null() {
@@ -128,7 +132,7 @@ fn rooms_are_paged() {
 
 #[test]
 fn member_joins_at_most_32_rooms() {
-    let mut chat = HubHarness::new(ChatRules { messages_per_second: 0, ..ChatRules::default() });
+    let mut chat = HubHarness::new(ChatConfig { max_requests_per_second: 0, ..ChatConfig::default() });
     let eva = chat.connect(ChatDialect::Json, LOCALHOST);
     for number in 1..=31 {
         chat.receive(eva, json!({"type": "join", "room": format!("r{number}")}).to_string().as_bytes());

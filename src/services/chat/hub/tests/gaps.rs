@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::harness::{HubHarness, LOCALHOST};
 use super::*;
-use crate::services::chat::rules::REPLAY_BYTES;
+use crate::services::chat::config::REPLAY_STEP_BYTES;
 
-fn unlimited() -> ChatRules {
-    ChatRules { messages_per_second: 0, ..ChatRules::default() }
+fn unlimited() -> ChatConfig {
+    ChatConfig { max_requests_per_second: 0, ..ChatConfig::default() }
 }
 
 fn request(chat: &mut HubHarness, conn: ConnId, request: &Value) {
@@ -51,7 +51,7 @@ fn replay_comes_in_pieces_and_ends_with_new_messages() {
     while chat.report_writable() {
         let piece = chat.take_delivered(bob);
         let bytes: usize = piece.iter().map(|payload| payload.len()).sum();
-        assert!(bytes < REPLAY_BYTES + 5000, "{bytes} bytes were sent before on_writable");
+        assert!(bytes < REPLAY_STEP_BYTES + 5000, "{bytes} bytes were sent before on_writable");
         all.extend(piece.iter().map(|payload| serde_json::from_slice::<Value>(payload).unwrap()));
         pieces += 1;
         // Eva publishes two messages per turn; they are not sent before the rest of the replay.
@@ -87,7 +87,7 @@ fn replays_of_many_rooms_share_one_piece() {
     loop {
         let piece = chat.take_delivered(bob);
         let bytes: usize = piece.iter().map(|payload| payload.len()).sum();
-        assert!(bytes < REPLAY_BYTES + 10_000, "{bytes} bytes were sent before on_writable");
+        assert!(bytes < REPLAY_STEP_BYTES + 10_000, "{bytes} bytes were sent before on_writable");
         messages += piece.iter().filter(|payload| payload.starts_with(b"{\"type\":\"message\"")).count();
         if !chat.report_writable() {
             break;
@@ -98,7 +98,7 @@ fn replays_of_many_rooms_share_one_piece() {
 
 #[test]
 fn messages_evicted_during_a_replay_are_reported_in_order() {
-    let mut chat = HubHarness::new(ChatRules { max_kept_messages: 40, ..unlimited() });
+    let mut chat = HubHarness::new(ChatConfig { max_kept_messages: 40, ..unlimited() });
     let eva = connect_as(&mut chat, "eva");
     say_many(&mut chat, eva, "lobby", 40, 4000);
     let bob = connect_as(&mut chat, "bob");
@@ -158,8 +158,8 @@ fn missed_reports_the_first_id_and_the_count() {
 
 #[test]
 fn kept_bytes_are_limited_over_all_rooms() {
-    let rules = ChatRules { max_kept_bytes: 20_000, ..unlimited() };
-    let mut chat = HubHarness::new(rules.clone());
+    let config = ChatConfig { max_kept_bytes: 20_000, ..unlimited() };
+    let mut chat = HubHarness::new(config.clone());
     let eva = connect_as(&mut chat, "eva");
     for room in ["one", "two", "three"] {
         request(&mut chat, eva, &json!({"type": "join", "room": room}));
@@ -169,9 +169,9 @@ fn kept_bytes_are_limited_over_all_rooms() {
     say_many(&mut chat, eva, "one", 20, 4000);
     chat.hub.check();
     let kept = chat.hub.rooms.kept_bytes();
-    assert!((rules.max_kept_bytes - 5000..=rules.max_kept_bytes).contains(&kept), "{kept}");
+    assert!((config.max_kept_bytes - 5000..=config.max_kept_bytes).contains(&kept), "{kept}");
     // A message larger than the limit is published and not kept.
-    let mut chat = HubHarness::new(ChatRules { max_kept_bytes: 100, ..unlimited() });
+    let mut chat = HubHarness::new(ChatConfig { max_kept_bytes: 100, ..unlimited() });
     let eva = connect_as(&mut chat, "eva");
     say_many(&mut chat, eva, "lobby", 2, 1000);
     assert_eq!(ids(&events(&mut chat, eva)), [1, 2]);
@@ -275,7 +275,8 @@ fn messages_dropped_before_a_rejoin_are_not_missed() {
 
 #[test]
 fn flooding_member_receives_its_messages_before_bye() {
-    let mut chat = HubHarness::new(ChatRules { messages_per_second: 1, burst: 3, ..ChatRules::default() });
+    let mut chat =
+        HubHarness::new(ChatConfig { max_requests_per_second: 1, max_burst_requests: 3, ..ChatConfig::default() });
     let eva = connect_as(&mut chat, "eva");
     for _ in 0..5 {
         request(&mut chat, eva, &json!({"type": "say", "room": "lobby", "text": "x"}));

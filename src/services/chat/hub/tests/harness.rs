@@ -80,7 +80,7 @@ impl HubOutput for RecordedOutput {
         self.timers.push(after);
     }
 
-    fn shutdown(&mut self) {
+    fn drain(&mut self) {
         self.is_shut_down = true;
     }
 }
@@ -117,8 +117,8 @@ pub(super) struct HubHarness {
 pub(super) const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl HubHarness {
-    pub(super) fn new(rules: ChatRules) -> Self {
-        let hub = Hub::new(rules, Palette::default());
+    pub(super) fn new(config: ChatConfig) -> Self {
+        let hub = Hub::new(config, Palette::default());
         let (out, now, wall) = (RecordedOutput::default(), Instant::now(), SystemTime::UNIX_EPOCH);
         Self { hub, out, now, wall, conns: 0, timer: None, closed: Vec::new() }
     }

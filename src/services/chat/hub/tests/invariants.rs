@@ -7,7 +7,7 @@ impl Hub {
     /// Panics unless members and rooms agree about positions, and all sums match.
     pub(super) fn check(&self) {
         self.members.check();
-        self.rooms.check(&self.rules);
+        self.rooms.check(&self.config);
         self.check_backlog();
         let mut memberships = 0;
         for (id, member) in self.members.iter() {

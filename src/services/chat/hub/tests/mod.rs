@@ -21,5 +21,5 @@ use super::{EventTime, Hub, HubOutput};
 use crate::frame::Payload;
 use crate::service::CloseReason;
 use crate::service::{BatchId, ConnId};
-use crate::services::chat::ChatRules;
+use crate::services::chat::ChatConfig;
 use crate::services::chat::dialect::ChatDialect;

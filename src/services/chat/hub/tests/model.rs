@@ -139,8 +139,8 @@ struct DeliveryModel {
 }
 
 impl DeliveryModel {
-    fn new(rules: ChatRules, drops: Vec<bool>) -> Self {
-        let mut chat = HubHarness::new(rules);
+    fn new(config: ChatConfig, drops: Vec<bool>) -> Self {
+        let mut chat = HubHarness::new(config);
         chat.out.held = Some(Vec::new());
         Self { chat, members: Default::default(), published: Default::default(), drops }
     }
@@ -314,8 +314,8 @@ proptest! {
         max_kept_messages in prop_oneof![Just(0), 1..5usize, Just(100)],
         max_kept_bytes in prop_oneof![Just(0), Just(1500), Just(200_000usize)],
     ) {
-        let rules = ChatRules { messages_per_second: 0, max_kept_messages, max_kept_bytes, max_rooms: 2, ..ChatRules::default() };
-        let mut model = DeliveryModel::new(rules, drops);
+        let config = ChatConfig { max_requests_per_second: 0, max_kept_messages, max_kept_bytes, max_rooms: 2, ..ChatConfig::default() };
+        let mut model = DeliveryModel::new(config, drops);
         for input in &inputs {
             model.apply(input);
         }

@@ -24,7 +24,7 @@ enum PeerAddress {
 
 /// Runs the steps of a script in order. Panics with the line of the first step that differs.
 pub(super) fn play(script: &Script) {
-    let mut chat = HubHarness::new(script.rules.clone());
+    let mut chat = HubHarness::new(script.config.clone());
     let mut peers: HashMap<String, ScriptPeer> = HashMap::new();
     for step in &script.steps {
         let ScriptStep { line_number, client, action } = step;

@@ -1,6 +1,8 @@
+//! Tests of one request and its response.
+
 use std::io::Write;
 
-use super::server::{Server, close, failure, printed, run};
+use super::server::{Server, close, expect_failure, expect_success, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-One: 1\r\n\r\nhello";
 
@@ -15,40 +17,40 @@ fn every_form_of_a_body_is_fetched() {
         ("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", ""),
         ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello"),
     ] {
-        assert_eq!(printed(Server::answering([answer]).get(&[])), body, "{answer}");
+        assert_eq!(expect_success(Server::answering([answer]).get(&[])), body, "{answer}");
     }
 }
 
 #[test]
-fn an_answer_may_come_a_byte_at_a_time() {
+fn response_may_arrive_one_byte_at_a_time() {
     let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n";
     let server = Server::start(move |stream| {
         stream.set_nodelay(true).unwrap();
         answer.bytes().for_each(|byte| stream.write_all(&[byte]).unwrap());
         close(stream);
     });
-    assert_eq!(printed(server.get(&[])), "hello");
+    assert_eq!(expect_success(server.get(&[])), "hello");
 }
 
 /// `get` does not wait for the server to close if the response declares its length.
 #[test]
-fn a_whole_answer_is_enough() {
-    for head in ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"] {
-        let (over, wait) = std::sync::mpsc::channel::<()>();
+fn get_ends_at_the_declared_length() {
+    for response in ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"] {
+        let (client_done, done_receiver) = std::sync::mpsc::channel::<()>();
         let server = Server::start(move |stream| {
-            write!(stream, "HTTP/1.1 200 OK\r\n{head}").unwrap();
-            assert!(wait.recv_timeout(crate::program::GUARD).is_err());
+            write!(stream, "HTTP/1.1 200 OK\r\n{response}").unwrap();
+            assert!(done_receiver.recv_timeout(crate::program::GUARD).is_err());
         });
-        assert_eq!(printed(server.get(&["--timeout=10s"])), "hello");
-        drop(over);
+        assert_eq!(expect_success(server.get(&["--timeout=10s"])), "hello");
+        drop(client_done);
     }
 }
 
 #[test]
-fn the_request_says_no_more_than_it_must() {
+fn request_has_only_the_required_headers() {
     let server = Server::answering([OK, OK]);
     let addr = server.addr;
-    printed(run(&["get", &server.url("/a b/é?q=ü#part")]));
+    expect_success(run(&["get", &server.url("/a b/é?q=ü#part")]));
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(
         server.request(),
@@ -57,10 +59,13 @@ fn the_request_says_no_more_than_it_must() {
              Accept-Encoding: identity\nConnection: close"
         )
     );
-    let typed = format!("localhost:{}", addr.port());
-    printed(run(&["get", &typed, "-H", "accept: text/plain", "-H", "X-A: 1", "--header", "X-A: 2"]));
+    let host_and_port = format!("localhost:{}", addr.port());
+    expect_success(run(&["get", &host_and_port, "-H", "accept: text/plain", "-H", "X-A: 1", "--header", "X-A: 2"]));
     let request = server.request();
-    assert!(request.starts_with("GET / HTTP/1.1\n") && request.contains(&format!("\nHost: {typed}\n")), "{request}");
+    assert!(
+        request.starts_with("GET / HTTP/1.1\n") && request.contains(&format!("\nHost: {host_and_port}\n")),
+        "{request}"
+    );
     assert!(request.ends_with("\naccept: text/plain\nX-A: 1\nX-A: 2") && !request.contains("*/*"), "{request}");
 }
 
@@ -73,22 +78,22 @@ fn an_ipv6_literal_is_an_address() {
         stream.write_all(OK.as_bytes()).unwrap();
         close(&mut stream);
     });
-    assert_eq!(printed(run(&["get", &format!("{addr}/x")])), "hello");
+    assert_eq!(expect_success(run(&["get", &format!("{addr}/x")])), "hello");
     server.join().unwrap();
 }
 
 #[test]
-fn the_head_is_shown_to_whoever_asks_for_it() {
-    assert_eq!(printed(Server::answering([OK]).get(&["-i"])), OK);
+fn include_flag_prints_the_response_head() {
+    assert_eq!(expect_success(Server::answering([OK]).get(&["-i"])), OK);
     let missing = "HTTP/1.1 404 Not Here\r\nX-Why: gone\r\n\r\nbody";
     let output = Server::answering([missing]).get(&["-i"]);
-    assert!(failure(&output).ends_with(": the server responded 404 Not Here\n"));
+    assert!(expect_failure(&output).ends_with(": the server responded 404 Not Here\n"));
     assert_eq!(output.stdout, missing.strip_suffix("body").unwrap().as_bytes());
 }
 
 #[test]
-fn an_error_status_fails_and_its_body_is_discarded() {
-    for (status, words) in [
+fn status_outside_2xx_fails_and_its_body_is_discarded() {
+    for (status, expected) in [
         ("404 Not Found", "404 Not Found"),
         ("500 go\tod", r"500 go\tod"),
         ("403", "403 Forbidden"),
@@ -96,23 +101,23 @@ fn an_error_status_fails_and_its_body_is_discarded() {
         ("300 Multiple Choices", "300 Multiple Choices"),
     ] {
         let output = Server::answering([format!("HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\nbody")]).get(&[]);
-        let said = failure(&output);
-        assert!(said.ends_with(&format!(": the server responded {words}\n")), "{status}: {said}");
+        let stderr = expect_failure(&output);
+        assert!(stderr.ends_with(&format!(": the server responded {expected}\n")), "{status}: {stderr}");
         assert!(output.stdout.is_empty(), "{status}");
     }
 }
 
 #[test]
-fn what_is_encoded_unasked_is_written_as_it_is_and_said() {
+fn unrequested_encoding_is_written_unchanged_with_a_warning() {
     let output = Server::answering(["HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f.."]).get(&[]);
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"\x1f.."[..]));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("WARN") && said.contains("applied Content-Encoding 'gzip'"), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("WARN") && stderr.contains("applied Content-Encoding 'gzip'"), "{stderr}");
 }
 
 #[test]
-fn what_means_nothing_is_refused_before_anybody_is_asked() {
-    for (args, words) in [
+fn invalid_arguments_are_rejected_before_a_connection() {
+    for (args, expected) in [
         (&["https://127.0.0.1:1/"][..], "needs TLS"),
         (&["ftp://127.0.0.1:1/"], "unsupported scheme in ftp://127.0.0.1:1/: ftp"),
         (&["http://eva:secret@127.0.0.1:1/"], "contains a user name or a password"),
@@ -125,8 +130,11 @@ fn what_means_nothing_is_refused_before_anybody_is_asked() {
         (&["127.0.0.1:1/", "--timeout", "5"], "not a duration"),
     ] {
         let output = run(&[&["get"], args].concat());
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
-        assert!(said.contains(words) && said.lines().count() == 1 && !said.contains("secret"), "{args:?}: {said}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(
+            stderr.contains(expected) && stderr.lines().count() == 1 && !stderr.contains("secret"),
+            "{args:?}: {stderr}"
+        );
     }
 }
