@@ -168,7 +168,7 @@ fn nobody_who_answers_is_a_failure() {
 #[test]
 fn what_means_nothing_is_wrong_usage() {
     for (args, says) in [
-        (&["127.0.0.1:1", "--every", "0"][..], "--every 0 would never wait"),
+        (&["127.0.0.1:1", "--every", "0"][..], "invalid --every 0: the interval must be positive; use for example 1s"),
         (&["127.0.0.1:1", "--count", "0"], "--count"),
         (&["--broadcast", "--count", "2"], "cannot be used with"),
         (&["udp:255.255.255.255:1"], "is a broadcast address: only 'call clock --broadcast' sends to it"),
