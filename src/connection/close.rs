@@ -1,8 +1,9 @@
 //! The end of a connection: no more frames, then `on_close`, then flush, shut down, linger.
 //!
-//! Unread input turns `close(2)` into a reset, and a reset can overtake output that the peer has
-//! not read yet. So a connection that closes first shuts down its writing side, discards input
-//! until the peer closes too (at most `linger_timeout`), and closes the socket only then.
+//! On `close(2)` with unread input the kernel sends a reset (RFC 2525, section 2.17), and the peer
+//! may then lose output that it has not read. Therefore the connection first shuts down its writing
+//! side, then discards input until the peer closes too (at most `linger_timeout`), and only then
+//! closes the socket.
 
 use super::phase::Phase;
 use super::state::{ColdState, Connection};
@@ -18,8 +19,8 @@ impl<S: Stream> Connection<S> {
         self.cold.get_or_insert_default().close_reason.get_or_insert(reason);
     }
 
-    /// Returns true if the connection only waited for its last answers and they have been given.
-    /// A service that waits for `on_writable` has more output to give.
+    /// Returns true if a close is requested and no job, deferred input or `on_writable` request is
+    /// left.
     #[inline]
     pub(crate) fn is_answered(&self) -> bool {
         let more_to_come = self.jobs > 0 || self.has_deferred_input() || self.flags.writable_requested;
@@ -48,7 +49,8 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Notes that the service's `on_close` has run and that its last reply is queued.
+    /// Starts the flush: `on_close` has run and its last reply is queued, or the connection was
+    /// rejected.
     pub(crate) fn close_delivered(&mut self) {
         self.phase = Phase::Flushing;
         if self.flags.unreachable {
@@ -62,12 +64,12 @@ impl<S: Stream> Connection<S> {
         self.queue = WriteQueue::default();
     }
 
-    /// Takes the next steps of an orderly close, as far as the socket allows. `scratch` is the
-    /// buffer for input to discard.
+    /// Continues an orderly close until the socket would block. `scratch` is the buffer for input
+    /// to discard.
     pub(crate) fn advance_close(&mut self, scratch: &mut [u8], now: Timestamp) {
         if self.phase == Phase::Flushing && self.queue.is_empty() {
-            // After its end of stream the peer sends nothing that could turn the close into a
-            // reset.
+            // No unread input can follow the peer's end of stream, so no linger is needed. If the
+            // shutdown fails, the connection is already broken.
             let linger = !self.flags.eof_read && self.stream.shutdown_write().is_ok();
             self.phase = if linger { Phase::Lingering } else { Phase::Closed };
             self.timestamps.reading_ended(now);
@@ -80,7 +82,7 @@ impl<S: Stream> Connection<S> {
     }
 }
 
-/// Returns true if a peer that is closed for this reason reads no more output.
+/// Returns true if `reason` means that the peer reads no more output.
 fn is_unreachable(reason: &CloseReason) -> bool {
     matches!(reason, CloseReason::PeerReset(_) | CloseReason::WriteTimeout(_) | CloseReason::SlowConsumer { .. })
 }

@@ -1,16 +1,16 @@
 //! The state machine of one connection: its unfinished input, its pending output, its phase.
 //!
 //! [`Connection`] is generic over its [`Stream`], so that tests script every short write and every
-//! error. It borrows its service only while it dispatches frames to it. It must not know any other
-//! connection, and it reads no clock: the time is an argument.
+//! error. It borrows its service only during a dispatch. It must not know any other connection, and
+//! it reads no clock: the time is an argument.
 //!
-//! A connection goes through `Open → Closing → Flushing → Lingering → Closed`; [`Phase`] names what
-//! causes each step.
+//! A connection goes through `Open → Closing → Flushing → Lingering → Closed`; [`Phase`] names the
+//! cause of each transition.
 //!
 //! Reading order, along the way of a byte: [`state`] is what a connection remembers. [`read`] takes
-//! bytes from the socket through the decoder to the service. [`write`](mod@write) takes the replies
-//! to the socket, and what the socket does not take to the [`write_queue`]. [`deadline`] computes
-//! when the peer is late, and [`close`] ends the connection in order.
+//! bytes from the socket through the decoder to the service. [`write`](mod@write) sends the replies
+//! and puts unsent bytes into the [`write_queue`]. [`deadline`] computes when the peer is late, and
+//! [`close`] ends the connection in order.
 
 mod close;
 mod deadline;

@@ -1,8 +1,8 @@
 //! The input path: socket → receive buffer → decoder → service.
 //!
-//! A read lands in the engine's receive buffer. Whole frames are decoded where they lie and handed
-//! to the service borrowed; only the rest of an unfinished frame is copied, into the decoder's own
-//! buffer. While that buffer has room for the frame's next bytes, a read fills it first.
+//! A read fills the engine's receive buffer. The decoder finds whole frames there, and the service
+//! borrows them. Only an unfinished frame is copied, into the decoder's own buffer. While that
+//! buffer has room for the frame's next bytes, a read fills it first.
 
 use std::io::{self, IoSliceMut};
 
@@ -63,7 +63,8 @@ pub(crate) enum DispatchOutcome {
     InputUsed,
     /// The service asked for an action, which has to be applied before the next frame.
     ActionsPending,
-    /// Enough replies or pending output have collected; they are written first.
+    /// The reply buffer is full (64 KiB, or 16 borrowed replies), or pending output is above high
+    /// water. It is written before the next frame.
     FlushNeeded,
     /// The connection cannot go on.
     Failed(CloseReason),
@@ -77,19 +78,20 @@ impl<S: Stream> Connection<S> {
             && (self.has_deferred_input() || (self.flags.readable && self.close_reason().is_none()))
     }
 
-    /// Returns true if the connection is open and reading is not paused.
+    /// Returns true if the connection is open and reading is not paused, or is paused only for
+    /// memory after the peer's end of stream was reported.
     #[inline]
     pub(crate) fn may_receive(&self, limits: &Limits) -> bool {
-        // A peer that is paused for memory and has closed its side can send little more, and
-        // reading up to its end frees the memory that it holds.
-        let finishes = self.flags.memory_paused && self.flags.eof_reported;
+        // If reading is paused for memory and the peer has closed its side, at most a socket buffer
+        // of input is left. Reading it ends the connection and frees its memory.
+        let reads_to_eof = self.flags.memory_paused && self.flags.eof_reported;
         let paused =
-            self.timestamps.is_paused() && !(finishes && self.queue.pending_bytes() <= limits.high_water_bytes());
+            self.timestamps.is_paused() && !(reads_to_eof && self.queue.pending_bytes() <= limits.high_water_bytes());
         self.phase == Phase::Open && !paused
     }
 
-    /// Returns true if another step could make progress at once: the read budget ended before the
-    /// input did, `on_writable` is due, or input has to be discarded.
+    /// Returns true if another step could make progress without a new event: the read budget ended
+    /// before the input did, `on_writable` is due, or input has to be discarded.
     #[inline]
     pub(crate) fn wants_step(&self, limits: &Limits) -> bool {
         self.wants_read(limits)
@@ -97,8 +99,9 @@ impl<S: Stream> Connection<S> {
             || (self.phase == Phase::Lingering && self.flags.readable)
     }
 
-    /// Returns true if a short read proves that the socket is empty. A reported end of stream has
-    /// no event of its own to come, so only a read finds it. At urgent data a read ends early.
+    /// Returns true if a short read proves that the socket is empty. After the end of stream was
+    /// reported, no further event follows, so reading continues until a read returns 0. A read may
+    /// end at urgent data although bytes follow.
     #[inline]
     fn short_read_means_empty(&self) -> bool {
         self.stream.short_io_means_would_block() && !self.flags.eof_reported && !self.flags.urgent
@@ -112,8 +115,8 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Reads once, at most `max_bytes`. The room in the unfinished frame is filled first, then
-    /// `buffer`. The result is noted by [`finish_read`](Self::finish_read): an engine whose read
-    /// blocks reads the clock between the two.
+    /// `buffer`. Pass the result to [`finish_read`](Self::finish_read). An engine with blocking
+    /// reads updates the clock between the two calls.
     #[inline]
     pub(crate) fn read_raw(&mut self, buffer: &mut [u8], max_bytes: usize, buffer_pool: &mut BufferPool) -> RawRead {
         loop {
@@ -160,9 +163,9 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Dispatches the frames in `input` to the service, one by one, until something else has to
-    /// happen before the next frame. `input` is the undecoded rest of `received`, the bytes of this
-    /// read, which replies may be borrowed from.
+    /// Dispatches the frames in `input` to the service, one by one. Stops for one of the reasons in
+    /// [`DispatchOutcome`]. `input` is the undecoded end of `received`: the bytes of this read, or
+    /// deferred bytes. Replies may borrow from `received`.
     #[inline]
     pub(crate) fn dispatch(
         &mut self,
@@ -210,11 +213,11 @@ impl<S: Stream> Connection<S> {
         outcome
     }
 
-    /// Handles the peer's end of stream. A last line without its line feed is dispatched.
+    /// Handles the peer's end of stream. A last line without its line feed is dispatched. Returns
+    /// the reason for the close that follows the last reply.
     ///
     /// # Errors
-    /// [`CloseReason::TruncatedFrame`] if the stream ends inside a frame; otherwise the reason to
-    /// close for once the last answers are given is returned.
+    /// [`CloseReason::TruncatedFrame`] if the stream ends inside a frame.
     pub(crate) fn finish_input(
         &mut self,
         id: ConnId,
@@ -236,7 +239,8 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Keeps a copy of undecoded input until the peer has taken enough of its pending output.
+    /// Keeps a copy of undecoded input until frames may be dispatched again: the output is at low
+    /// water and, on the threaded engine, the queued job has run.
     pub(crate) fn defer_input(&mut self, input: &[u8]) {
         if !input.is_empty() {
             self.put_back_deferred(input.to_vec(), 0);
@@ -262,8 +266,8 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Reads and discards input, so that the close finds none unread. Unread input would turn the
-    /// close into a reset, which can overtake our last output.
+    /// Reads and discards input. Unread input would turn the close into a reset, see the module's
+    /// documentation in `close.rs`.
     pub(super) fn discard(&mut self, scratch: &mut [u8]) {
         let short_read_means_empty = self.short_read_means_empty();
         // A read into an empty buffer returns 0, which would look like the end of the stream.
@@ -271,6 +275,7 @@ impl<S: Stream> Connection<S> {
             match self.stream.read(scratch) {
                 Ok(0) => self.phase = Phase::Closed,
                 Ok(bytes) if short_read_means_empty && bytes < scratch.len() => {}
+                // More input may follow: `readable` stays set, and the next step continues.
                 Ok(_) => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

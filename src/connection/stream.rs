@@ -2,10 +2,11 @@
 
 use std::io::{self, Read, Write};
 
-/// A byte stream whose writing side can be shut down by itself.
+/// A byte stream with a writing side that can be shut down separately.
 pub(crate) trait Stream: Read + Write {
     /// Returns true if a short read proves the socket empty and a short write proves it full, so
-    /// that an edge will follow. Where it returns false, only `WouldBlock` proves either.
+    /// that the next change of readiness produces an event. If false, only `WouldBlock` proves that
+    /// the socket is empty or full.
     fn short_io_means_would_block(&self) -> bool;
 
     /// Shuts down the writing side: the peer reads the end of the stream.

@@ -1,4 +1,4 @@
-//! A worker's shared state, lent to each of its connections in turn.
+//! The state of one engine thread, used by its connections one after another.
 
 use super::write_queue::DroppedBatch;
 use crate::engine::limits::Limits;
@@ -10,8 +10,8 @@ use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
 
 /// The limits, clock, counters and scratch buffers of one engine thread.
 ///
-/// The lender empties `replies`, `pending_actions` and `dropped` before the next connection uses
-/// it.
+/// The engine empties `replies`, `pending_actions` and `dropped` before another connection uses the
+/// context.
 pub(crate) struct WorkerContext {
     pub(crate) limits: Limits,
     pub(crate) clock: TurnTime,
@@ -40,8 +40,8 @@ impl WorkerContext {
         Self { limits, clock, replies, buffer_pool, pending_actions, stats, dropped, may_borrow_request: true }
     }
 
-    /// Returns the context for a callback about a connection. `source` is what replies may be
-    /// borrowed from, `pending_bytes` is the connection's output before this step.
+    /// Returns the context for a callback about a connection. Replies may borrow from `source`.
+    /// `pending_bytes` is the number of bytes in the connection's write queue now.
     #[inline]
     pub(crate) fn service_context<'a>(
         &'a mut self,

@@ -2,10 +2,10 @@
 //!
 //! Above the bound, a connection that holds more than its share (the bound divided by the number of
 //! connections) is not read, and pending connections are rejected; all others go on. Output that
-//! waits for a slow reader shrinks as the peer reads. Unfinished frames do not shrink, because their
-//! peers are not read. So if the sum has not fallen when the grace period ends, the largest holders
-//! are closed, until it has. A buffer grows by doubling, so a connection may hold up to twice what
-//! it has received, and the sum is at most about three times the bound.
+//! waits for a slow reader shrinks as the peer reads. Unfinished frames do not shrink, because
+//! their peers are not read. So if the sum has not fallen when the grace period ends, the largest
+//! holders are closed, until it has. A buffer grows by doubling, so a connection may hold up to
+//! twice what it has received, and the sum is at most about three times the bound.
 
 use super::driver::Driver;
 use super::event_loop::EventLoop;

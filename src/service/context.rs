@@ -42,7 +42,7 @@ pub(crate) enum ReplyTo<'a> {
         framing: Framing,
         /// The received bytes, from which a large reply is sent without a copy.
         source: ReplySource<'a>,
-        /// Bytes in the connection's write queue before this step.
+        /// Bytes in the connection's write queue at the start of the callback.
         pending_bytes: usize,
     },
     /// The sender of a datagram.

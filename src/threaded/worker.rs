@@ -1,8 +1,8 @@
 //! The state of a thread that makes callbacks, and how it applies their actions.
 //!
 //! Output for other connections goes into their inboxes while the service's lock is held.
-//! Datagrams, jobs and writes wait until the lock is released, because a thread never blocks or
-//! does I/O under it.
+//! Datagrams, jobs and socket writes wait until the lock is released. Under it a thread makes no
+//! call that may wait for a peer; it only locks inboxes and tables and wakes other threads.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ pub(super) struct Worker {
     pub(super) jobs: VecDeque<OffloadedJob>,
     /// Jobs without a connection.
     engine_jobs: Vec<OffloadedJob>,
-    /// The reason if a callback has closed the connection that it was about.
+    /// The reason to close this thread's connection: a callback's action, or a full write queue.
     pub(super) requested_close: Option<CloseReason>,
     /// True if this thread's connection may have timers.
     pub(super) has_timers: bool,
@@ -51,6 +51,7 @@ pub(super) struct Worker {
 pub(super) struct CurrentConnection<'a> {
     pub(super) id: ConnId,
     pub(super) conn: &'a mut Connection<ConnStream>,
+    /// `None` for an instance, which other threads do not reach.
     pub(super) shared_conn: Option<&'a SharedConnection>,
     /// The bytes received. Replies may borrow from them.
     pub(super) received: &'a [u8],
@@ -95,12 +96,12 @@ impl Worker {
         self.context.clock = self.shared.clock();
     }
 
-    /// Makes one callback that is not about a frame, and applies its actions. The caller holds the
-    /// service's lock and releases it afterwards.
+    /// Makes one callback other than `on_frame`, applies its actions, and calls `on_turn_end` if
+    /// requested. The caller holds the service's lock.
     pub(super) fn call_service(
         &mut self,
         service: &mut dyn Service,
-        id: (ServiceId, ConnId),
+        (service_id, conn_id): (ServiceId, ConnId),
         mut current: Option<CurrentConnection<'_>>,
         callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
     ) {
@@ -109,13 +110,13 @@ impl Worker {
             Some(CurrentConnection { conn, .. }) if conn.accepts_output() => {
                 callback(
                     service,
-                    &mut self.context.service_context(id.1, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
+                    &mut self.context.service_context(conn_id, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
                 );
             }
-            _ => callback(service, &mut Context { conn: id.1, clock: *clock, reply_to: ReplyTo::None, pending }),
+            _ => callback(service, &mut Context { conn: conn_id, clock: *clock, reply_to: ReplyTo::None, pending }),
         }
-        self.apply(id.0, id.1, current.as_mut().map(CurrentConnection::reborrow));
-        self.run_turn_end(service, id.0, current);
+        self.apply(service_id, conn_id, current.as_mut().map(CurrentConnection::reborrow));
+        self.run_turn_end(service, service_id, current);
     }
 
     /// Calls `on_turn_end` if the service requested it. Runs before the service's lock is released.
@@ -123,30 +124,36 @@ impl Worker {
     pub(super) fn run_turn_end(
         &mut self,
         service: &mut dyn Service,
-        id: ServiceId,
+        service_id: ServiceId,
         current: Option<CurrentConnection<'_>>,
     ) {
         if std::mem::take(&mut self.context.pending_actions.turn_end_requested) {
-            self.call_on_turn_end(service, id, current);
+            self.call_on_turn_end(service, service_id, current);
         }
     }
 
-    fn call_on_turn_end(&mut self, service: &mut dyn Service, id: ServiceId, current: Option<CurrentConnection<'_>>) {
+    fn call_on_turn_end(
+        &mut self,
+        service: &mut dyn Service,
+        service_id: ServiceId,
+        current: Option<CurrentConnection<'_>>,
+    ) {
         let WorkerContext { clock, pending_actions: pending, .. } = &mut self.context;
         let no_conn = ConnId::NONE;
         service.on_turn_end(&mut Context { conn: no_conn, clock: *clock, reply_to: ReplyTo::None, pending });
         // An instance's requests belong to its connection, because only this thread has the
         // instance.
         let instance = current.as_ref().filter(|current| current.shared_conn.is_none()).map(|current| current.id);
-        self.apply(id, instance.unwrap_or(no_conn), current);
+        self.apply(service_id, instance.unwrap_or(no_conn), current);
+        // `on_turn_end` requested another call. The control thread makes it in a later turn.
         if instance.is_none() && std::mem::take(&mut self.context.pending_actions.turn_end_requested) {
-            self.shared.request_turn_end(id);
+            self.shared.request_turn_end(service_id);
         }
     }
 
     /// Applies the actions of a callback of `service` about `callback_conn`, in order. `current` is
-    /// this thread's connection; its replies are still in the reply buffer. The service's lock is
-    /// held, so nothing here may block.
+    /// this thread's connection; its replies are still in the reply buffer. The caller holds the
+    /// service's lock, so this function writes to no socket and runs no job.
     #[inline]
     pub(super) fn apply(&mut self, service: ServiceId, callback_conn: ConnId, current: Option<CurrentConnection<'_>>) {
         if !self.context.pending_actions.actions.is_empty() {
@@ -219,7 +226,8 @@ impl Worker {
         self.context.pending_actions.actions = actions;
     }
 
-    /// Puts `frames` into each receiver's inbox.
+    /// Puts `frames` into each receiver's inbox; for this thread's connection, into its replies or
+    /// write queue.
     fn send_frames(
         &mut self,
         to: &[ConnId],
@@ -229,7 +237,7 @@ impl Worker {
     ) {
         for id in to {
             if let Some(current) = current.as_mut().filter(|current| current.id == *id) {
-                // In its own `on_close` a connection can still be sent to.
+                // A connection still receives output from its own `on_close`.
                 let receives =
                     current.conn.phase() == Phase::Open || (callback_conn == *id && current.conn.accepts_output());
                 if receives
@@ -249,9 +257,8 @@ impl Worker {
         }
     }
 
-    /// Does the work that waits for the service's lock to be released: delivers inboxes, sends
-    /// datagrams, and gives jobs without a connection to the pools. Results of those jobs go to the
-    /// control thread.
+    /// Delivers inboxes, sends datagrams, and starts jobs without a connection, whose results go to
+    /// the control thread. The caller has released the service's lock.
     #[inline]
     pub(super) fn deliver(&mut self) {
         if !self.undelivered.is_empty() || !self.datagrams.is_empty() || !self.engine_jobs.is_empty() {
@@ -280,7 +287,10 @@ impl Worker {
         }
     }
 
-    /// Writes the replies in the reply buffer and the output that was queued before them.
+    /// Writes the queued output, then the replies. Replies before an unsendable one are still sent.
+    ///
+    /// # Errors
+    /// The reason why the connection has to close.
     pub(super) fn send_replies(&mut self, current: &mut CurrentConnection<'_>) -> Result<(), CloseReason> {
         let unsendable = self.context.replies.take_failure().map(CloseReason::UnsendableReply);
         let sent = current.conn.send_replies(ReplySource::received(current.received), &mut self.context);
@@ -313,7 +323,8 @@ impl CurrentConnection<'_> {
 }
 
 impl OffloadedJob {
-    /// Runs the job on this thread, which serves only this connection.
+    /// Runs the job on this thread, which serves only this connection. A panic gives
+    /// [`JobError::Panicked`].
     pub(super) fn run(self) -> JobResult {
         let output = catch_unwind(AssertUnwindSafe(self.work)).map_err(|_| JobError::Panicked);
         (self.id, JobOutput(output))

@@ -168,7 +168,7 @@ fn broadcast_without_a_reply_exits_1() {
 #[test]
 fn invalid_arguments_exit_2() {
     for (args, says) in [
-        (&["127.0.0.1:1", "--every", "0"][..], "--every 0 would never wait"),
+        (&["127.0.0.1:1", "--every", "0"][..], "invalid --every 0: the interval must be positive; use for example 1s"),
         (&["127.0.0.1:1", "--count", "0"], "--count"),
         (&["--broadcast", "--count", "2"], "cannot be used with"),
         (&["udp:255.255.255.255:1"], "is a broadcast address: only 'call clock --broadcast' sends to it"),

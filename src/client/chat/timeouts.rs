@@ -11,40 +11,41 @@ use super::state::{CloseState, PingPurpose, PriorityRequest, SessionState};
 /// Silence of the server after which the session sends a ping.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Silence of the server after which the session drops the connection.
+/// Silence of the server after which the session closes the connection.
 const SERVER_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Time without progress after which a finishing session ends, even with requests left.
+/// Time without progress after which a session that the user has closed ends, even with requests
+/// left.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Time that a server has to answer the greeting. Another kind of server may never answer it.
+/// Maximum time from connecting to the reply to the greeting.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl ChatSession {
     /// Returns the time of the next [`handle_timeout`](Self::handle_timeout), if no event arrives
-    /// before it.
+    /// before it. `None` if no deadline is set; times count from the caller's start.
     pub fn next_timeout(&self, now: Duration) -> Option<Duration> {
-        let finish = (self.close_state != CloseState::Open).then(|| self.last_progress_at + FINISH_TIMEOUT);
+        let finish_at = (self.close_state != CloseState::Open).then(|| self.last_progress_at + FINISH_TIMEOUT);
         let connection = match self.state {
             SessionState::Ended => return None,
             SessionState::Disconnected => None,
             SessionState::BackingOff(until) => Some(until),
             SessionState::Greeting | SessionState::CatchingUp | SessionState::Ready => {
-                let silence = self.last_received_at
+                let keepalive_at = self.last_received_at
                     + if self.is_keepalive_pending() { SERVER_TIMEOUT } else { KEEPALIVE_INTERVAL };
-                let send = self.has_something_to_send().then(|| self.limiter.next_send_at(now));
-                // During a replay, gaps wait for its end, however slow it is.
-                let gaps = self
+                let send_at = self.has_something_to_send().then(|| self.limiter.next_send_at(now));
+                // During a replay no gap times out, because the replay may still fill it.
+                let gap_at = self
                     .rooms
                     .values()
                     .filter(|_| self.state == SessionState::Ready)
                     .filter_map(ClientRoom::gap_deadline)
                     .min();
-                let greeting = (self.state == SessionState::Greeting).then(|| self.connected_at + GREETING_TIMEOUT);
-                [Some(silence), send, gaps, greeting].into_iter().flatten().min()
+                let greeting_at = (self.state == SessionState::Greeting).then(|| self.connected_at + GREETING_TIMEOUT);
+                [Some(keepalive_at), send_at, gap_at, greeting_at].into_iter().flatten().min()
             }
         };
-        connection.into_iter().chain(finish).min()
+        connection.into_iter().chain(finish_at).min()
     }
 
     /// Handles all deadlines up to `now`.
@@ -89,8 +90,8 @@ impl ChatSession {
             || self.priority_queue.iter().any(|it| matches!(it, PriorityRequest::Ping(PingPurpose::Keepalive)))
     }
 
-    /// Drops a connection on which the greeting has no answer. A server that has never answered is
-    /// not a slow chat server but another kind of server, so the session then ends.
+    /// Drops a connection on which the greeting has no answer. On the first connection the peer is
+    /// then probably not a chat server, so the session ends. Later it reconnects.
     fn abort_greeting(&mut self, now: Duration) {
         let reason = format!("no answer to the greeting for {} s", GREETING_TIMEOUT.as_secs());
         self.actions.push_back(SessionAction::Disconnect);

@@ -70,7 +70,8 @@ impl ResponseParser {
     /// response, which is an error.
     ///
     /// # Errors
-    /// [`ExecResponseError`] if the bytes are not a valid response, or if bytes follow it.
+    /// [`ExecResponseError`] if the bytes are not a valid response, or if bytes follow it. The
+    /// parser must not be used afterwards.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<ParseStep, ExecResponseError> {
         loop {
             let wanted_bytes = match &self.state {
@@ -104,7 +105,8 @@ impl ResponseParser {
         Ok(ParseStep::Send(START))
     }
 
-    /// Returns the error for a connection that ended before [`ParseStep::Done`].
+    /// Returns the error for a connection that ended before [`ParseStep::Done`]. It has no meaning
+    /// after that.
     pub fn finish(&self) -> ExecResponseError {
         let received_bytes = self.buffer.len();
         let (part, expected_bytes) = match &self.state {
@@ -119,7 +121,8 @@ impl ResponseParser {
         ExecResponseError::UnexpectedEof { part, received_bytes, expected_bytes }
     }
 
-    /// Returns the response; before [`ParseStep::Done`], its received part.
+    /// Returns the response. Call this after [`ParseStep::Done`] only: before that, `output` may
+    /// hold bytes of a length or of the header.
     pub fn into_response(self) -> ExecResponse {
         ExecResponse { header: self.header, output: self.buffer }
     }
@@ -163,7 +166,8 @@ impl ResponseParser {
 
     /// Handles bytes in [`ParserState::Ready`].
     fn push_ready(&mut self, bytes: &[u8]) -> Result<ParseStep, ExecResponseError> {
-        // One byte more than the longest valid length is enough to detect an error.
+        // One byte beyond the longest valid length shows that the length is too long. Later bytes
+        // are dropped, so the error shows the first digits only.
         let room = (READY.len() + MAX_LENGTH_DIGITS + 1).saturating_sub(self.buffer.len());
         self.buffer.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         Ok(if self.declared_bytes()?.is_some() { ParseStep::WaitForMore } else { ParseStep::NeedMore })

@@ -15,7 +15,8 @@ use crate::services::files::wire::{FileHeader, FilesRequest};
 /// assert_eq!(download.request(), br#"{"get":"a.txt","offset":0}"#);
 /// let head = br#"{"name":"a.txt","size":2,"offset":0,
 ///     "sha256":"8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4"}"#;
-/// assert!(matches!(download.handle_frame(head)?, DownloadEvent::FileHeader(head) if head.size == 2));
+/// let event = download.handle_frame(head)?;
+/// assert!(matches!(event, DownloadEvent::FileHeader(head) if head.size == 2));
 /// assert!(matches!(download.handle_frame(b"hi")?, DownloadEvent::Data(b"hi")));
 /// assert!(download.is_complete());
 /// download.verify()?;

@@ -1,4 +1,5 @@
-//! The socket of a fetch, and the wait for its events. In `client::http`, only this file names `mio`.
+//! The socket of a fetch, and the wait for its events. In `client::http`, only this file names
+//! `mio`.
 //!
 //! The socket is nonblocking. It is registered once, for both directions, edge-triggered;
 //! `HttpConnection` remembers the readiness.

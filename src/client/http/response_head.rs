@@ -43,7 +43,7 @@ impl ResponseHead {
         self.status
     }
 
-    /// Returns the reason phrase as received. It may be empty.
+    /// Returns the reason phrase. It is empty if the server sent none, or one that is not ASCII.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -53,7 +53,7 @@ impl ResponseHead {
         self.minor_version == 0
     }
 
-    /// Returns all header fields as received, in the order of the head.
+    /// Returns all header fields in the order of the head, with line folds replaced by spaces.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
     }
@@ -63,7 +63,8 @@ impl ResponseHead {
         self.fields().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Returns the comma-separated items of all fields with this name: RFC 9110, section 5.6.1.
+    /// Returns the comma-separated items of all fields with this name (RFC 9110, section 5.6.1).
+    /// Empty items are included; quoted strings are not recognised.
     pub(super) fn items<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.values(name).flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
     }

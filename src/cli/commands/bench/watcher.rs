@@ -68,7 +68,7 @@ impl<'a> BenchWatcher<'a> {
         interrupt: &'a Interrupt,
         quiet: bool,
     ) -> Self {
-        // indicatif draws nothing if standard error is not a terminal.
+        // indicatif does not draw if standard error is not a terminal.
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(BAR_STEPS), target);
         // The template is a constant; if it were invalid, the bar would keep its default style.
@@ -165,7 +165,7 @@ impl LoadObserver for BenchWatcher<'_> {
     fn on_step(&mut self, step: &RateStep) {
         let tried = format!("{} {}", figure::rate(step.rate), step.verdict);
         log::debug!("{tried}");
-        // Prints nothing if the bar is hidden.
+        // Has no effect if the bar is hidden.
         self.bar.println(tried);
         self.steps.push(self.readings.clone());
     }

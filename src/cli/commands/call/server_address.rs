@@ -78,13 +78,13 @@ impl ServerAddress {
     }
 
     /// Connects to the first endpoint that accepts. The error advises what to do.
-    pub(super) fn connect(&self, limit: Duration) -> Result<ClientStream, CliError> {
-        self.try_connect(limit).map_err(|error| self.unreachable(&error))
+    pub(super) fn connect(&self, timeout: Duration) -> Result<ClientStream, CliError> {
+        self.try_connect(timeout).map_err(|error| self.unreachable(&error))
     }
 
     /// Connects like [`connect`](Self::connect), but returns the system's error.
-    pub(super) fn try_connect(&self, limit: Duration) -> io::Result<ClientStream> {
-        ClientStream::connect(&self.endpoints, limit)
+    pub(super) fn try_connect(&self, timeout: Duration) -> io::Result<ClientStream> {
+        ClientStream::connect(&self.endpoints, timeout)
     }
 
     /// Builds the error for a server that cannot be reached, with advice.

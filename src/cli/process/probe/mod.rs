@@ -6,10 +6,10 @@
 //!
 //! Context switches are counted per thread only. Reading the files of 5,000 threads takes 250 ms.
 //! The load would pause for that time, and the delay would count against the server. So at most
-//! [`SAMPLED_THREADS`](sample::SAMPLED_THREADS) threads are read, and the count is scaled up. Listing 5,000 threads takes 15
-//! ms, so it is repeated only when the number of threads has changed. A caller that takes one
-//! sample during warm-up avoids that delay in the measured time. Switches of a thread that ended
-//! between two samples are not counted.
+//! [`SAMPLED_THREADS`](sample::SAMPLED_THREADS) threads are read, and the count is scaled up.
+//! Listing 5,000 threads takes 15 ms, so it is repeated only when the number of threads has
+//! changed. A caller that takes one sample during warm-up avoids that delay in the measured time.
+//! Switches of a thread that ended between two samples are not counted.
 
 #[cfg(target_os = "linux")]
 mod linux;

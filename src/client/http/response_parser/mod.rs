@@ -54,7 +54,8 @@ pub enum HttpEvent<'a> {
     Head(ResponseHead),
     /// Bytes of the body, never empty.
     Body(&'a [u8]),
-    /// The body is complete.
+    /// The body is complete. A body without a declared end has no `End`, see
+    /// [`handle_close`](HttpResponseParser::handle_close).
     End,
 }
 
@@ -64,11 +65,12 @@ impl HttpResponseParser {
         Self { state: HttpParserState::Head(HeaderReader::default()), interim_count: 0 }
     }
 
-    /// Removes the bytes of the next event from the front of `input`. Returns `None` if the parser
-    /// consumed all input and needs more.
+    /// Removes the bytes of the next event from the front of `input`. Returns `None` after it has
+    /// consumed all input: the parser needs more, or the response is complete.
     ///
     /// # Errors
-    /// [`HttpError`] if the server violated HTTP. The parser must not be used afterwards.
+    /// [`HttpError`] if the response is invalid, unsupported or over a limit. The parser must not
+    /// be used afterwards.
     pub fn next_event<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<HttpEvent<'a>>, HttpError> {
         loop {
             match &mut self.state {
@@ -98,8 +100,7 @@ impl HttpResponseParser {
                 HttpParserState::Done { content_length: Some(content_length) } => {
                     return Err(HttpError::TrailingData { declared_bytes: *content_length });
                 }
-                // The last chunk marks the end of a chunked body, so later bytes do not belong
-                // to it.
+                // Bytes after the last chunk do not belong to the response: discard them.
                 HttpParserState::Done { content_length: None } => {
                     *input = &[];
                     return Ok(None);
@@ -108,7 +109,8 @@ impl HttpResponseParser {
         }
     }
 
-    /// Handles a close by the server, which is the regular end of a body without a declared length.
+    /// Handles a close by the server. It ends a body that has neither Content-Length nor chunked
+    /// coding.
     ///
     /// # Errors
     /// [`HttpError`] if the response is incomplete.
@@ -125,7 +127,8 @@ impl HttpResponseParser {
         Ok(())
     }
 
-    /// Returns the length of the body, if the head declared one.
+    /// Returns the declared length of the body in bytes; `None` before the head, after
+    /// [`handle_close`](Self::handle_close), or if the head declares none.
     pub fn content_length(&self) -> Option<u64> {
         match &self.state {
             HttpParserState::Body(body) => body.content_length(),

@@ -1,4 +1,5 @@
-//! The write side of a connection to a chat server. Its thread writes, so the driver never waits.
+//! The write side of a connection to a chat server. Its thread writes, so the
+//! session loop never waits.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};

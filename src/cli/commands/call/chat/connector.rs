@@ -1,7 +1,7 @@
 //! Opens connections to a chat server, and reads each one on a thread of its own.
 //!
-//! A reader ends with its connection. Its events go into a bounded queue. If the driver does not
-//! take them, the reader stops, and the server's TCP connection feels the backpressure.
+//! A reader ends with its connection. Its events go into a bounded queue. If the session loop does
+//! not take them, the reader stops, and the server's TCP connection feels the backpressure.
 
 use std::io::{self, ErrorKind, Read};
 use std::sync::mpsc::SyncSender;

@@ -1,4 +1,4 @@
-//! The events that reach the driver of a chat session, and the permits that it gives to read lines.
+//! The events that reach the loop of a chat session, and the permits that it gives to read lines.
 
 use std::sync::mpsc::Sender;
 
@@ -31,10 +31,10 @@ pub(super) enum ConnectionEvent {
     ProtocolError(String),
 }
 
-/// The driver's side of the input thread, which waits for a permit before it reads each line.
+/// The session loop's side of the input thread, which waits for a permit before it reads each line.
 pub(super) struct LinePermits {
     /// Sends a permit to read one line; its value is the prompt.
-    pub(super) prompts: Sender<String>,
+    pub(super) permit_sender: Sender<String>,
     /// The number of permits that may be given ahead of the lines.
     pub(super) max_ahead: usize,
     /// True if a person types at a prompt.

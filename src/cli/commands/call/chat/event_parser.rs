@@ -3,7 +3,10 @@
 use switchboard::escape;
 use switchboard::services::chat::wire::ChatEvent;
 
-/// Parses an event. Returns `None` for an event type that only newer servers have.
+/// The bytes of an invalid payload that an error message quotes.
+const MAX_EXCERPT_BYTES: usize = 60;
+
+/// Parses an event. Returns `Ok(None)` for an unknown event type, as a newer server may send.
 pub(super) fn parse_event(payload: &[u8]) -> Result<Option<ChatEvent<'static>>, String> {
     match serde_json::from_slice(payload) {
         Ok(event) => Ok(Some(event)),
@@ -11,14 +14,14 @@ pub(super) fn parse_event(payload: &[u8]) -> Result<Option<ChatEvent<'static>>, 
             log::debug!("unknown event ignored: {error}");
             Ok(None)
         }
-        Err(error) => Err(format!("'{}': {error}", payload_start(payload))),
+        Err(error) => Err(format!("'{}': {error}", escaped_excerpt(payload))),
     }
 }
 
-/// Returns the first 60 bytes of a payload, escaped for a message.
-fn payload_start(payload: &[u8]) -> String {
+/// Returns at most `MAX_EXCERPT_BYTES` of a payload, escaped, with `…` if more follow.
+fn escaped_excerpt(payload: &[u8]) -> String {
     let text = String::from_utf8_lossy(payload);
-    let (start, rest) = text.split_at(text.floor_char_boundary(60));
+    let (start, rest) = text.split_at(text.floor_char_boundary(MAX_EXCERPT_BYTES));
     format!("{}{}", escape::line(start), if rest.is_empty() { "" } else { "…" })
 }
 
@@ -38,6 +41,6 @@ mod tests {
             let what = parse_event(payload).unwrap_err();
             assert!(what.contains(expected), "{what}");
         }
-        assert_eq!(payload_start("世".repeat(100).as_bytes()), format!("{}…", "世".repeat(20)));
+        assert_eq!(escaped_excerpt("世".repeat(100).as_bytes()), format!("{}…", "世".repeat(20)));
     }
 }

@@ -5,16 +5,16 @@ mod completion;
 mod connection;
 mod connector;
 mod display;
-mod driver;
 mod endpoint;
 mod event;
 mod event_parser;
 mod history;
 mod pipe;
 mod plan;
+mod session_runner;
 mod signals;
 mod terminal;
-mod terminal_arbiter;
+mod terminal_lock;
 
 use std::process::ExitCode;
 
@@ -23,8 +23,9 @@ use crate::cli::logging;
 use crate::cli::verbosity::Verbosity;
 
 pub(in crate::cli) use args::CallChatArgs;
-use driver::SessionDriver;
 use plan::CallChatPlan;
+use session_runner::SessionRunner;
+use terminal::ChatEditor;
 
 pub(super) fn call(args: CallChatArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     let plan = CallChatPlan::new(args)?;
@@ -32,12 +33,12 @@ pub(super) fn call(args: CallChatArgs, verbosity: Verbosity) -> Result<ExitCode,
     // immediately.
     let stream = plan.endpoint.connect()?;
     if plan.is_interactive
-        && let Some(mut editor) = terminal::open_editor(plan.history.as_deref(), plan.palette.clone())?
+        && let Some(mut editor) = ChatEditor::open(plan.history.as_deref(), plan.palette.clone())?
     {
-        return terminal::run(SessionDriver::new(plan, stream, editor.display())?, editor);
+        return terminal::run(SessionRunner::new(plan, stream, editor.take_display())?, editor);
     }
     // On a terminal, log lines would overwrite the line being edited.
     logging::start(verbosity.level());
     let display = pipe::display(plan.json, plan.palette.clone());
-    pipe::run(SessionDriver::new(plan, stream, display)?)
+    pipe::run(SessionRunner::new(plan, stream, display)?)
 }

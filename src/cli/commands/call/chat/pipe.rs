@@ -10,8 +10,8 @@ use switchboard::services::chat::console::render;
 use switchboard::services::chat::wire::ChatEvent;
 
 use super::display::ChatDisplay;
-use super::driver::{SessionDriver, thread_error};
 use super::event::{ClientEvent, LinePermits};
+use super::session_runner::{SessionRunner, thread_error};
 use super::signals;
 use crate::cli::error::CliError;
 
@@ -28,16 +28,16 @@ pub(super) fn display(json: bool, palette: Palette) -> Box<dyn ChatDisplay> {
 }
 
 /// Sends each line of standard input, and runs until every line has a reply.
-pub(super) fn run(driver: SessionDriver) -> Result<ExitCode, CliError> {
-    let (prompts, permits) = channel();
-    let events = driver.event_sender();
+pub(super) fn run(runner: SessionRunner) -> Result<ExitCode, CliError> {
+    let (permit_sender, permit_receiver) = channel();
+    let events = runner.event_sender();
     signals::watch(&events, false)?;
-    let read = move || read_lines(BufReader::new(io::stdin()), &permits, &events);
+    let read = move || read_lines(BufReader::new(io::stdin()), &permit_receiver, &events);
     thread::Builder::new().name("input".into()).spawn(read).map_err(|error| thread_error(&error))?;
-    driver.run(&LinePermits { prompts, max_ahead: MAX_LINES_AHEAD, is_interactive: false })
+    runner.run(&LinePermits { permit_sender, max_ahead: MAX_LINES_AHEAD, is_interactive: false })
 }
 
-/// Reads one line for each permit.
+/// Reads one line per permit.
 fn read_lines(mut from: impl BufRead, permits: &Receiver<String>, events: &SyncSender<ClientEvent>) {
     while permits.recv().is_ok() {
         let mut line = Vec::new();
@@ -131,10 +131,10 @@ mod tests {
     use super::*;
 
     fn read_all(bytes: &[u8]) -> Vec<String> {
-        let (prompts, permits) = channel();
+        let (permit_sender, permit_receiver) = channel();
         let (sender, events) = sync_channel(100);
-        (0..50).for_each(|_| prompts.send(String::new()).unwrap());
-        read_lines(bytes, &permits, &sender);
+        (0..50).for_each(|_| permit_sender.send(String::new()).unwrap());
+        read_lines(bytes, &permit_receiver, &sender);
         drop(sender);
         let describe = |event| match event {
             ClientEvent::Line(text) => text,
@@ -160,12 +160,12 @@ mod tests {
 
     #[test]
     fn line_is_read_only_with_a_permit() {
-        let (prompts, permits) = channel();
+        let (permit_sender, permit_receiver) = channel();
         let (sender, events) = sync_channel(100);
-        prompts.send(String::new()).unwrap();
-        drop(prompts);
+        permit_sender.send(String::new()).unwrap();
+        drop(permit_sender);
         let mut bytes = &b"one\ntwo\n"[..];
-        read_lines(&mut bytes, &permits, &sender);
+        read_lines(&mut bytes, &permit_receiver, &sender);
         assert!(matches!(events.recv(), Ok(ClientEvent::Line(text)) if text == "one"));
         assert_eq!(bytes, b"two\n");
     }

@@ -1,7 +1,8 @@
 //! A chat session at a terminal: messages appear above the line being edited.
 //!
-//! Three threads: the first reads lines, the second prints messages, and the driver waits for
-//! neither. If the session ends while a line is being edited, the main thread restores the
+//! The main thread runs the session. The thread `input` reads lines, and the thread `printer`
+//! prints messages. The session waits for `printer` only if 1,024 messages (`MAX_QUEUED_MESSAGES`)
+//! are queued. If the session ends while a line is being edited, the main thread restores the
 //! terminal.
 
 use std::cell::Cell;
@@ -24,127 +25,134 @@ use switchboard::services::chat::wire::ChatEvent;
 
 use super::completion::NameCompleter;
 use super::display::ChatDisplay;
-use super::driver::{SessionDriver, thread_error};
 use super::event::{ClientEvent, LinePermits};
 use super::history::{HistoryFile, MAX_LINES};
+use super::session_runner::{SessionRunner, thread_error};
 use super::signals;
-use super::terminal_arbiter::TerminalArbiter;
+use super::terminal_lock::TerminalLock;
 use crate::cli::error::CliError;
 
-/// Messages queued for the terminal, for example while a list of completions is open. When the
-/// queue is full, the driver waits, and so does the server.
-const MAX_QUEUED_LINES: usize = 1024;
+/// Messages queued for the terminal, for example while a list of completions is open. If the queue
+/// is full, the client stops reading its socket, and the server's slow-consumer policy applies.
+const MAX_QUEUED_MESSAGES: usize = 1024;
 
-/// Messages printed together, with one redraw of the edited line.
-const BATCH_LINES: usize = 64;
+/// Messages printed with the first one in one redraw.
+const BATCH_MESSAGES: usize = 64;
 
-/// A line that leaves no visible trace: cursor up, then a line feed.
+/// Text that changes nothing on the screen: cursor up, then a line feed. Printing it forces a
+/// redraw.
 const INVISIBLE_LINE: &str = "\x1b[A\n";
 
-/// The wait for the last messages to be printed at the end.
-const FINAL_WAIT: Duration = Duration::from_millis(300);
+/// Time limit, at exit, for printing the last messages and again for stopping the editor.
+const EXIT_STEP_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A line editor with its history, and the thread that prints messages above the line.
 pub(super) struct ChatEditor {
-    editor: rustyline::Editor<ChatLineHelper, DefaultHistory>,
+    rustyline: rustyline::Editor<ChatLineHelper, DefaultHistory>,
     history: Option<HistoryFile>,
-    queue: Option<SyncSender<String>>,
-    /// Disconnected once every queued message is printed.
-    printer_end: Receiver<()>,
+    /// Messages to print. `None` after `take_display`.
+    messages: Option<SyncSender<String>>,
+    /// Disconnects when the printing thread ends.
+    printer_exit: Receiver<()>,
     palette: Palette,
     completer: Arc<Mutex<NameCompleter>>,
-    arbiter: Arc<TerminalArbiter>,
-}
-
-/// Opens a line editor and starts its printing thread. Returns `None` if the terminal cannot move
-/// its cursor.
-pub(super) fn open_editor(history: Option<&Path>, palette: Palette) -> Result<Option<ChatEditor>, CliError> {
-    let history_error =
-        |path: &Path, error: &io::Error| CliError::Failed(format!("--history {}: {error}", path.display()));
-    let (history, old_lines) = match history {
-        Some(path) => {
-            let (history, lines) = HistoryFile::open(path).map_err(|error| history_error(path, &error))?;
-            (Some(history), lines)
-        }
-        None => (None, Vec::new()),
-    };
-    let failed = |error: ReadlineError| CliError::Failed(format!("cannot use the terminal: {error}"));
-    let config = Config::builder().max_history_size(MAX_LINES).map_err(failed)?.auto_add_history(false).build();
-    let mut editor = rustyline::Editor::with_config(config).map_err(failed)?;
-    let completer = Arc::new(Mutex::new(NameCompleter::default()));
-    let arbiter = Arc::new(TerminalArbiter::new());
-    editor.set_helper(Some(ChatLineHelper {
-        completer: Arc::clone(&completer),
-        arbiter: Arc::clone(&arbiter),
-        is_empty: Cell::new(true),
-    }));
-    for line in old_lines {
-        editor.add_history_entry(line).map_err(failed)?;
-    }
-    let Ok(printer) = editor.create_external_printer() else { return Ok(None) };
-    let (queue, queued) = sync_channel(MAX_QUEUED_LINES);
-    let (end_sender, printer_end) = channel();
-    let printer_arbiter = Arc::clone(&arbiter);
-    let print = move || {
-        print_lines(printer, &queued, &printer_arbiter);
-        drop(end_sender);
-    };
-    thread::Builder::new().name("screen".into()).spawn(print).map_err(|error| thread_error(&error))?;
-    Ok(Some(ChatEditor { editor, history, queue: Some(queue), printer_end, palette, completer, arbiter }))
+    terminal_lock: Arc<TerminalLock>,
 }
 
 impl ChatEditor {
-    /// Returns a display that prints above the edited line.
-    pub(super) fn display(&mut self) -> Box<dyn ChatDisplay> {
-        let (queue, completer) = (self.queue.take(), Arc::clone(&self.completer));
-        Box::new(TerminalDisplay { queue, palette: self.palette.clone(), completer })
+    /// Opens a line editor and starts its printing thread. Returns `None` if rustyline cannot print
+    /// above the line, as with `TERM=dumb`.
+    pub(super) fn open(history: Option<&Path>, palette: Palette) -> Result<Option<Self>, CliError> {
+        let history_error = |path: &Path, error: &io::Error| {
+            CliError::Failed(format!("cannot open the history {}: {error}; check --history", path.display()))
+        };
+        let (history, old_lines) = match history {
+            Some(path) => {
+                let (history, lines) = HistoryFile::open(path).map_err(|error| history_error(path, &error))?;
+                (Some(history), lines)
+            }
+            None => (None, Vec::new()),
+        };
+        let failed = |error: ReadlineError| CliError::Failed(format!("cannot use the terminal: {error}"));
+        let config = Config::builder().max_history_size(MAX_LINES).map_err(failed)?.auto_add_history(false).build();
+        let mut rustyline = rustyline::Editor::with_config(config).map_err(failed)?;
+        let completer = Arc::new(Mutex::new(NameCompleter::default()));
+        let terminal_lock = Arc::new(TerminalLock::new());
+        rustyline.set_helper(Some(ChatLineHelper {
+            completer: Arc::clone(&completer),
+            terminal_lock: Arc::clone(&terminal_lock),
+            is_empty: Cell::new(true),
+        }));
+        for line in old_lines {
+            rustyline.add_history_entry(line).map_err(failed)?;
+        }
+        let Ok(printer) = rustyline.create_external_printer() else { return Ok(None) };
+        let (messages, queued) = sync_channel(MAX_QUEUED_MESSAGES);
+        let (exit_sender, printer_exit) = channel();
+        let printer_lock = Arc::clone(&terminal_lock);
+        let print = move || {
+            print_lines(printer, &queued, &printer_lock);
+            drop(exit_sender);
+        };
+        thread::Builder::new().name("printer".into()).spawn(print).map_err(|error| thread_error(&error))?;
+        let messages = Some(messages);
+        Ok(Some(Self { rustyline, history, messages, printer_exit, palette, completer, terminal_lock }))
+    }
+
+    /// Takes the display, which prints above the edited line. Call it once.
+    pub(super) fn take_display(&mut self) -> Box<dyn ChatDisplay> {
+        let (messages, completer) = (self.messages.take(), Arc::clone(&self.completer));
+        Box::new(TerminalDisplay { messages, palette: self.palette.clone(), completer })
     }
 }
 
-/// Reads lines, and runs until the user leaves or the session ends.
-pub(super) fn run(driver: SessionDriver, editor: ChatEditor) -> Result<ExitCode, CliError> {
-    let events = driver.event_sender();
+/// Starts the thread `input`, runs the session, and restores the terminal at the end.
+pub(super) fn run(runner: SessionRunner, editor: ChatEditor) -> Result<ExitCode, CliError> {
+    let events = runner.event_sender();
     signals::watch(&events, true)?;
     let saved_terminal = SavedTerminal::new();
-    let (prompts, permits) = channel();
-    let ChatEditor { editor, history, printer_end, arbiter, .. } = editor;
-    let input_arbiter = Arc::clone(&arbiter);
-    let read = move || read_lines(editor, history, &input_arbiter, &permits, &events);
+    let (permit_sender, permit_receiver) = channel();
+    let ChatEditor { rustyline, history, printer_exit, terminal_lock, .. } = editor;
+    let input_lock = Arc::clone(&terminal_lock);
+    let read = move || read_lines(rustyline, history, &input_lock, &permit_receiver, &events);
     thread::Builder::new().name("input".into()).spawn(read).map_err(|error| thread_error(&error))?;
-    let result = driver.run(&LinePermits { prompts, max_ahead: 1, is_interactive: true });
-    // The driver and its display are dropped, so the queue gets no more messages.
-    let _ = printer_end.recv_timeout(FINAL_WAIT);
-    arbiter.stop_editor(FINAL_WAIT);
+    let result = runner.run(&LinePermits { permit_sender, max_ahead: 1, is_interactive: true });
+    // The runner and its display are dropped, so the queue gets no more messages.
+    let _ = printer_exit.recv_timeout(EXIT_STEP_TIMEOUT);
+    // `print_lines` has printed `INVISIBLE_LINE`, so the editor redraws and stops in
+    // `block_if_stopped`.
+    terminal_lock.stop_editor(EXIT_STEP_TIMEOUT);
     drop(saved_terminal);
     result
 }
 
-/// Reads one line for each permit, whose value is the prompt.
+/// Reads one line per permit. The value of a permit is the prompt.
 fn read_lines(
-    mut editor: rustyline::Editor<ChatLineHelper, DefaultHistory>,
+    mut rustyline: rustyline::Editor<ChatLineHelper, DefaultHistory>,
     mut history: Option<HistoryFile>,
-    arbiter: &TerminalArbiter,
+    terminal_lock: &TerminalLock,
     permits: &Receiver<String>,
     events: &SyncSender<ClientEvent>,
 ) {
     'lines: while let Ok(prompt) = permits.recv() {
         let line = loop {
-            match arbiter.edit(|| editor.readline(&ArbitratedPrompt { prompt: &prompt, arbiter })) {
+            match terminal_lock.edit(|| rustyline.readline(&StoppablePrompt { prompt: &prompt, terminal_lock })) {
                 Ok(line) => break line,
-                Err(ReadlineError::Interrupted) if editor.helper().is_some_and(|helper| !helper.is_empty.get()) => {}
+                // Ctrl-C on a non-empty line discards it.
+                Err(ReadlineError::Interrupted) if rustyline.helper().is_some_and(|helper| !helper.is_empty.get()) => {}
                 // The user typed bytes that are not UTF-8.
                 Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {}
                 Err(_) => break 'lines,
             }
         };
         if !line.trim().is_empty() {
-            // Ignore the error: the line is still sent, and is missing only among the earlier
-            // lines.
-            let _ = editor.add_history_entry(line.as_str());
+            // Ignore the error: the line is sent, and only the history lacks it.
+            let _ = rustyline.add_history_entry(line.as_str());
             if let Some(file) = &mut history
                 && let Err(error) = file.append(&line)
             {
-                let notice = format!("--history {} is no longer written: {error}", file.path().display());
+                let notice =
+                    format!("cannot write the history {}: {error}; later lines are not saved", file.path().display());
                 history = None;
                 if events.send(ClientEvent::Notice(notice)).is_err() {
                     return;
@@ -158,33 +166,35 @@ fn read_lines(
     let _ = events.send(ClientEvent::EndOfInput);
 }
 
-/// Prints queued messages, several at once if several are queued.
-fn print_lines(mut printer: impl ExternalPrinter, queued: &Receiver<String>, arbiter: &TerminalArbiter) {
-    while let Ok(mut lines) = queued.recv() {
-        lines.push('\n');
-        for line in queued.try_iter().take(BATCH_LINES) {
-            lines.push_str(&line);
-            lines.push('\n');
+/// Prints queued messages, a first one and up to `BATCH_MESSAGES` more per redraw, until the queue
+/// disconnects.
+fn print_lines(mut printer: impl ExternalPrinter, queued: &Receiver<String>, terminal_lock: &TerminalLock) {
+    while let Ok(mut text) = queued.recv() {
+        text.push('\n');
+        for message in queued.try_iter().take(BATCH_MESSAGES) {
+            text.push_str(&message);
+            text.push('\n');
         }
-        if arbiter.print(|| printer.print(lines)).is_err() {
+        if terminal_lock.print(|| printer.print(text)).is_err() {
             return;
         }
     }
-    // The editor takes one text at a time. Once it has taken this one, it has printed or is
-    // printing the last message.
-    let _ = arbiter.print(|| printer.print(INVISIBLE_LINE.to_owned()));
+    // rustyline queues one text. `print` returns when the editor has taken the text before this
+    // one.
+    let _ = terminal_lock.print(|| printer.print(INVISIBLE_LINE.to_owned()));
 }
 
 /// A display that prints above the edited line.
 struct TerminalDisplay {
-    queue: Option<SyncSender<String>>,
+    /// Messages to print. `None` if the editor's display was taken before.
+    messages: Option<SyncSender<String>>,
     palette: Palette,
     completer: Arc<Mutex<NameCompleter>>,
 }
 
 impl TerminalDisplay {
     fn print_line(&self, line: String) -> io::Result<()> {
-        let sent = self.queue.as_ref().map(|queue| queue.send(line));
+        let sent = self.messages.as_ref().map(|messages| messages.send(line));
         // The printing thread ends only if the terminal has failed.
         if let Some(Ok(())) = sent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     }
@@ -209,20 +219,20 @@ impl ChatDisplay for TerminalDisplay {
     }
 }
 
-/// A prompt that calls the arbiter before the editor draws it.
-struct ArbitratedPrompt<'a> {
+/// A prompt that calls `block_if_stopped` before the editor draws it.
+struct StoppablePrompt<'a> {
     prompt: &'a str,
-    arbiter: &'a TerminalArbiter,
+    terminal_lock: &'a TerminalLock,
 }
 
-impl Prompt for ArbitratedPrompt<'_> {
+impl Prompt for StoppablePrompt<'_> {
     fn raw(&self) -> &str {
-        self.arbiter.before_draw();
+        self.terminal_lock.block_if_stopped();
         self.prompt
     }
 
     fn styled(&self) -> &str {
-        self.arbiter.before_draw();
+        self.terminal_lock.block_if_stopped();
         self.prompt
     }
 }
@@ -231,8 +241,9 @@ impl Prompt for ArbitratedPrompt<'_> {
 #[derive(Helper, Highlighter, Validator)]
 struct ChatLineHelper {
     completer: Arc<Mutex<NameCompleter>>,
-    arbiter: Arc<TerminalArbiter>,
-    /// Ctrl-C on an empty line ends the program, and the editor does not return the discarded line.
+    terminal_lock: Arc<TerminalLock>,
+    /// True if the line is empty. rustyline returns `Interrupted` for both cases, and only Ctrl-C
+    /// on an empty line ends the program.
     is_empty: Cell<bool>,
 }
 
@@ -252,15 +263,17 @@ impl Completer for ChatLineHelper {
 impl Hinter for ChatLineHelper {
     type Hint = String;
 
-    /// Runs before the line is first drawn and after every change. Gives no hint.
+    /// Returns `None`: there are no hints. rustyline calls it before the first draw and after each
+    /// change, so it records the line's state.
     fn hint(&self, line: &str, _cursor: usize, _: &rustyline::Context<'_>) -> Option<String> {
         self.is_empty.set(line.is_empty());
-        self.arbiter.mark_editing();
+        self.terminal_lock.mark_editing();
         None
     }
 }
 
-/// The terminal's settings at the start. Dropping restores them.
+/// The terminal's settings at the start. Dropping restores them if the terminal is still in raw
+/// mode.
 struct SavedTerminal {
     #[cfg(unix)]
     settings: Option<rustix::termios::Termios>,

@@ -12,10 +12,10 @@ pub(in crate::cli) struct CallClockArgs {
     /// '%'.
     #[arg(value_name = "ADDR")]
     pub(super) address: Option<String>,
-    /// The strftime format of the reply [default: the server's, %Y-%m-%d %H:%M:%S]
+    /// The strftime format of the reply [default: %Y-%m-%d %H:%M:%S]
     #[arg(value_name = "FORMAT")]
     pub(super) format: Option<String>,
-    /// Repeat the request at this interval, until Ctrl-C
+    /// Send requests at this interval, until --count or Ctrl-C [default with --count: 1s]
     #[arg(long, value_name = "TIME")]
     pub(super) every: Option<HumanDuration>,
     /// Send N requests [default: 1, or with --every until Ctrl-C]
@@ -29,13 +29,13 @@ pub(in crate::cli) struct CallClockArgs {
     #[arg(long, conflicts_with_all = ["every", "count"])]
     pub(super) broadcast: bool,
     /// Time limit for connecting and for each reply; with --broadcast, for all replies [default:
-    /// 10s, 1s]
+    /// 10s; with --broadcast 1s]
     #[arg(long, value_name = "TIME")]
     pub(super) timeout: Option<HumanDuration>,
 }
 
-/// Distinguishes address and format. A single word is a format if it has a conversion (`%`), and an
-/// address if it has a colon.
+/// Splits the arguments into address and format. A single word that is empty or contains `%` is the
+/// format; otherwise it must contain `:` and is the address.
 pub(super) fn split_address_and_format(
     first: Option<String>,
     second: Option<String>,
@@ -43,7 +43,7 @@ pub(super) fn split_address_and_format(
     match (first, second) {
         (Some(word), None) if word.contains('%') || word.is_empty() => Ok((None, word)),
         (Some(word), None) if !word.contains(':') => {
-            Err(CliError::Usage(format!("{word} is neither an address, which has a port, nor a format, which has a %")))
+            Err(CliError::Usage(format!("cannot use '{word}': an address contains ':', a format contains '%'")))
         }
         (address, format) => Ok((address, format.unwrap_or_default())),
     }
@@ -74,7 +74,7 @@ mod tests {
         }
         assert!(
             split_address_and_format(Some("myhost".to_owned()), None).is_err(),
-            "as a format, the reply would be the word itself"
+            "'myhost' was accepted; as a format, its reply would be 'myhost'"
         );
     }
 }

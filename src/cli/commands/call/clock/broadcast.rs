@@ -13,11 +13,11 @@ use crate::cli::commands::call::server_address::ServerAddress;
 use crate::cli::commands::call::text::{DecodedText, ReplyPrinter, any_address, deadline, print_notice, request_error};
 use crate::cli::error::CliError;
 
-/// Sends the format to a broadcast address, and prints each reply within `limit` with its sender.
+/// Sends the format to a broadcast address, and prints each reply within `timeout` with its sender.
 pub(super) fn run(
     server: &ServerAddress,
     format: &str,
-    limit: Duration,
+    timeout: Duration,
     mut printer: ReplyPrinter,
 ) -> Result<ExitCode, CliError> {
     let addrs: Vec<SocketAddr> = server.socket_addrs().collect();
@@ -31,7 +31,7 @@ pub(super) fn run(
     let socket = TextSocket::bind(any_address(*to), TextEncoding::UTF_8).map_err(failed)?;
     socket.set_broadcast(true).map_err(failed)?;
     socket.send_to(format, *to).map_err(failed)?;
-    let until = deadline(limit);
+    let until = deadline(timeout);
     let mut has_reply = false;
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -61,14 +61,14 @@ pub(super) fn run(
             break;
         }
     }
-    if has_reply { Ok(ExitCode::SUCCESS) } else { Err(no_reply_error(server, *to, limit)) }
+    if has_reply { Ok(ExitCode::SUCCESS) } else { Err(no_reply_error(server, *to, timeout)) }
 }
 
-fn no_reply_error(server: &ServerAddress, to: SocketAddr, limit: Duration) -> CliError {
+fn no_reply_error(server: &ServerAddress, to: SocketAddr, timeout: Duration) -> CliError {
     let advice = if to.ip() == Ipv4Addr::BROADCAST {
         "clocks reply only if they listen on 0.0.0.0, in this network"
     } else {
         "check the address, or allow more with --timeout"
     };
-    server.error(&format!("no reply within {limit:?}; {advice}"))
+    server.error(&format!("no reply within {timeout:?}; {advice}"))
 }

@@ -8,7 +8,7 @@ use switchboard::services::Clock;
 
 use super::schedule::RequestSchedule;
 use crate::cli::commands::call::text::{
-    DatagramClient, LineClient, ReplyPrinter, TextReply, UnsolicitedRead, print_notice,
+    DatagramTextClient, ReplyPrinter, StreamTextClient, TextReply, UnsolicitedRead, print_notice,
 };
 use crate::cli::error::CliError;
 
@@ -17,7 +17,7 @@ pub(super) const ERROR_PREFIX: &str = "error: ";
 
 /// The requests to one clock, and the output of the replies.
 pub(super) struct ClockClient {
-    format: String,
+    time_format: String,
     interval: Duration,
     /// The number of requests; `None`: until Ctrl-C.
     count: Option<u64>,
@@ -26,24 +26,25 @@ pub(super) struct ClockClient {
 }
 
 impl ClockClient {
-    pub(super) fn new(format: String, interval: Duration, count: Option<u64>, printer: ReplyPrinter) -> Self {
-        Self { format, interval, count, printer, failed_requests: 0 }
+    pub(super) fn new(time_format: String, interval: Duration, count: Option<u64>, printer: ReplyPrinter) -> Self {
+        Self { time_format, interval, count, printer, failed_requests: 0 }
     }
 
     /// Sends the requests on a stream.
-    pub(super) fn run_stream(mut self, mut stream: LineClient) -> Result<ExitCode, CliError> {
-        if self.format.is_empty() {
-            // A stream without frames cannot carry an empty message. Send what it stands for.
-            Clock::FORMAT.clone_into(&mut self.format);
+    pub(super) fn run_stream(mut self, mut stream: StreamTextClient) -> Result<ExitCode, CliError> {
+        if self.time_format.is_empty() {
+            // A raw stream cannot carry an empty message. Send the default format, which an empty
+            // one stands for.
+            Clock::FORMAT.clone_into(&mut self.time_format);
         }
-        let format = self.format.clone();
+        let time_format = self.time_format.clone();
         let mut schedule = RequestSchedule::new(self.interval, self.count);
         while let Some(until) = schedule.next() {
             self.wait(&mut stream, until)?;
             if self.printer.is_closed() {
                 break;
             }
-            let reply = stream.request(&format)?;
+            let reply = stream.request(&time_format)?;
             if let TextReply::Closed = reply {
                 return Err(stream.server().error("connection closed without a reply"));
             }
@@ -56,7 +57,7 @@ impl ClockClient {
     }
 
     /// Waits until `until`, and prints unsolicited texts. Returns early if the output is closed.
-    fn wait(&mut self, stream: &mut LineClient, until: Instant) -> Result<(), CliError> {
+    fn wait(&mut self, stream: &mut StreamTextClient, until: Instant) -> Result<(), CliError> {
         loop {
             match stream.wait_unsolicited(until)? {
                 UnsolicitedRead::Texts(texts) => {
@@ -75,12 +76,12 @@ impl ClockClient {
     }
 
     /// Sends the requests over UDP.
-    pub(super) fn run_udp(mut self, mut datagrams: DatagramClient) -> Result<ExitCode, CliError> {
-        let format = self.format.clone();
+    pub(super) fn run_udp(mut self, mut datagrams: DatagramTextClient) -> Result<ExitCode, CliError> {
+        let time_format = self.time_format.clone();
         let mut schedule = RequestSchedule::new(self.interval, self.count);
         while let Some(until) = schedule.next() {
             datagrams.wait(until)?;
-            let reply = datagrams.request(&format)?;
+            let reply = datagrams.request(&time_format)?;
             self.handle_reply(reply)?;
             if self.printer.is_closed() {
                 break;
@@ -101,6 +102,7 @@ impl ClockClient {
                 print_notice(&reason);
                 Ok(())
             }
+            // `run_stream` handles this first, and UDP never returns it.
             TextReply::Closed => Ok(()),
         }
     }

@@ -14,7 +14,7 @@ use switchboard::{Framing, TextEncoding};
 
 use super::server_address::ServerAddress;
 use super::text::{
-    DEFAULT_TIMEOUT, DatagramClient, LineClient, ReplyFormat, ReplyPrinter, ReplyRules, nonzero_timeout,
+    DEFAULT_TIMEOUT, DatagramTextClient, ReplyFormat, ReplyPrinter, ReplyRules, StreamTextClient, nonzero_timeout,
 };
 use crate::cli::error::CliError;
 use crate::cli::logging;
@@ -28,40 +28,41 @@ use client::ClockClient;
 /// The default time for all replies to a broadcast.
 const BROADCAST_TIMEOUT: HumanDuration = HumanDuration(Duration::from_secs(1));
 
-/// The default interval between repeated requests.
+/// Interval if `--count` is given without `--every`.
 const DEFAULT_INTERVAL: HumanDuration = HumanDuration(Duration::from_secs(1));
 
-/// Silence after which a reply on a stream is complete. Without it, half a time could be printed.
-const REPLY_QUIET: Duration = Duration::from_millis(20);
+/// Silence after which a reply on a stream is complete. A reply that arrives in two reads would
+/// otherwise be printed as two.
+const REPLY_END_SILENCE: Duration = Duration::from_millis(20);
 
 pub(super) fn call(args: CallClockArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     logging::start(verbosity.level());
     let (address, format) = split_address_and_format(args.address, args.format)?;
     let printer = ReplyPrinter::new(ReplyFormat::Text, TextEncoding::UTF_8);
     if args.broadcast {
-        let limit = nonzero_timeout(args.timeout.unwrap_or(BROADCAST_TIMEOUT))?;
+        let timeout = nonzero_timeout(args.timeout.unwrap_or(BROADCAST_TIMEOUT))?;
         let address = address.unwrap_or_else(|| "255.255.255.255:9090".to_owned());
-        return broadcast::run(&ServerAddress::resolve_any("clock", &address, true)?, &format, limit, printer);
+        return broadcast::run(&ServerAddress::resolve_any("clock", &address, true)?, &format, timeout, printer);
     }
-    let limit = nonzero_timeout(args.timeout.unwrap_or(DEFAULT_TIMEOUT))?;
+    let timeout = nonzero_timeout(args.timeout.unwrap_or(DEFAULT_TIMEOUT))?;
     let address = address.unwrap_or_else(|| "127.0.0.1:9090".to_owned());
     let server = ServerAddress::resolve("clock", &address, args.udp)?;
     let HumanDuration(interval) = args.every.unwrap_or(DEFAULT_INTERVAL);
     if interval.is_zero() {
-        return Err(CliError::Usage("--every 0 would never wait: use a longer time, such as 1s".to_owned()));
+        return Err(CliError::Usage("invalid --every 0: the interval must be positive; use for example 1s".to_owned()));
     }
     let count = args.count.or_else(|| args.every.is_none().then_some(1));
     let encoding = TextEncoding::UTF_8;
     let client = ClockClient::new(format, interval, count, printer);
     if server.is_udp() {
-        client.run_udp(DatagramClient::open(server, encoding, limit, |_, _| true)?)
+        client.run_udp(DatagramTextClient::open(server, encoding, timeout, |_, _| true)?)
     } else {
         let rules = ReplyRules {
             framing: Framing::Raw,
-            ends: ReplyEnd::SingleRead,
+            reply_end: ReplyEnd::SingleRead,
             closes_after_reply: false,
-            quiet: REPLY_QUIET,
+            end_silence: REPLY_END_SILENCE,
         };
-        client.run_stream(LineClient::new(server, rules, encoding, limit))
+        client.run_stream(StreamTextClient::new(server, rules, encoding, timeout))
     }
 }

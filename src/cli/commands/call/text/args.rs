@@ -1,4 +1,4 @@
-//! The arguments of `call echo`, `upper`, `greet`, `robot` and `parrot`, and their time limit.
+//! The arguments of `call echo`, `upper`, `greet`, `robot` and `parrot`, and their timeout.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use switchboard::{Framing, TextEncoding};
 use crate::cli::error::CliError;
 use crate::cli::units::HumanDuration;
 
-/// The default limit for connecting, and for each reply.
+/// The default timeout for connecting, and for each reply.
 pub(in crate::cli::commands::call) const DEFAULT_TIMEOUT: HumanDuration = HumanDuration(Duration::from_secs(10));
 
 #[derive(Debug, clap::Args)]
@@ -40,14 +40,14 @@ pub(in crate::cli) struct CallTextArgs {
     pub(super) json: bool,
 }
 
-/// Checks that a time limit is not zero.
+/// Checks that a timeout is not zero.
 pub(in crate::cli::commands::call) fn nonzero_timeout(
-    HumanDuration(limit): HumanDuration,
+    HumanDuration(timeout): HumanDuration,
 ) -> Result<Duration, CliError> {
-    if limit.is_zero() {
+    if timeout.is_zero() {
         return Err(CliError::Usage(
             "--timeout 0 leaves no time for a reply: use a longer time, such as 10s".to_owned(),
         ));
     }
-    Ok(limit)
+    Ok(timeout)
 }

@@ -112,14 +112,16 @@ fn restore_terminal_on_signals() -> io::Result<()> {
 /// The editor's callbacks. They record whether the edited line is empty.
 #[derive(Helper, Completer, Highlighter, Validator)]
 struct LineHelper {
-    /// Ctrl-C on an empty line ends the program, and the editor does not return the discarded line.
+    /// True if the line is empty. rustyline returns `Interrupted` for both cases, and only Ctrl-C
+    /// on an empty line ends the program.
     is_empty: Cell<bool>,
 }
 
 impl Hinter for LineHelper {
     type Hint = String;
 
-    /// Runs before the line is first drawn and after every change. Gives no hint.
+    /// Returns `None`: there are no hints. rustyline calls it before the first draw and after each
+    /// change, so it records the line's state.
     fn hint(&self, line: &str, _cursor: usize, _: &rustyline::Context<'_>) -> Option<String> {
         self.is_empty.set(line.is_empty());
         None

@@ -2,14 +2,14 @@
 //! clients, for streams and for datagrams, also serve `call clock`.
 
 mod args;
-mod datagram_client;
+mod datagram_text_client;
 mod input;
-mod line_client;
 mod output;
 mod repl;
 mod reply;
 mod reply_rules;
 mod service;
+mod stream_text_client;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -24,33 +24,33 @@ use crate::cli::verbosity::Verbosity;
 
 pub(in crate::cli) use args::CallTextArgs;
 pub(super) use args::{DEFAULT_TIMEOUT, nonzero_timeout};
-pub(super) use datagram_client::{DatagramClient, any_address, request_error};
+pub(super) use datagram_text_client::{DatagramTextClient, any_address, request_error};
 use input::LineInput;
-pub(super) use line_client::{LineClient, UnsolicitedRead, deadline};
 pub(super) use output::{ReplyFormat, ReplyPrinter, print_notice};
 use repl::{Repl, TextClient};
 pub(super) use reply::{DecodedText, TextReply};
 pub(super) use reply_rules::ReplyRules;
 pub(super) use service::TextService;
+pub(super) use stream_text_client::{StreamTextClient, UnsolicitedRead, deadline};
 
 pub(super) fn call(service: TextService, args: CallTextArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
-    let limit = nonzero_timeout(args.timeout)?;
+    let timeout = nonzero_timeout(args.timeout)?;
     let address = args.address.unwrap_or_else(|| service.default_address(args.udp).to_owned());
     let server = ServerAddress::resolve(service.name(), &address, args.udp)?;
     let client = if server.is_udp() {
         if let Some(framing) = args.framing {
             return Err(CliError::Usage(format!("--framing {framing} is for streams: each datagram is one message")));
         }
-        TextClient::Datagrams(DatagramClient::open(server, args.encoding, limit, service.may_be_reply())?)
+        TextClient::Datagrams(DatagramTextClient::open(server, args.encoding, timeout, service.may_be_reply())?)
     } else {
         let default_framing = if service == TextService::Echo { Framing::U32BE } else { Framing::Raw };
         let rules = ReplyRules {
             framing: args.framing.unwrap_or(default_framing),
-            ends: service.ends(),
+            reply_end: service.reply_end(),
             closes_after_reply: service == TextService::Greet,
-            quiet: Duration::ZERO,
+            end_silence: Duration::ZERO,
         };
-        TextClient::Stream(LineClient::new(server, rules, args.encoding, limit))
+        TextClient::Stream(StreamTextClient::new(server, rules, args.encoding, timeout))
     };
     let is_interactive = io::stdin().is_terminal() && io::stdout().is_terminal() && !args.json;
     if !is_interactive {

@@ -7,17 +7,17 @@ use std::time::Instant;
 
 use switchboard::escape;
 
-use super::datagram_client::DatagramClient;
+use super::datagram_text_client::DatagramTextClient;
 use super::input::{InputLine, LineInput};
-use super::line_client::{LineClient, UnsolicitedRead};
 use super::output::{ReplyPrinter, print_notice};
 use super::reply::TextReply;
+use super::stream_text_client::{StreamTextClient, UnsolicitedRead};
 use crate::cli::error::CliError;
 
 /// The client of the server's transport.
 pub(super) enum TextClient {
-    Stream(LineClient),
-    Datagrams(DatagramClient),
+    Stream(StreamTextClient),
+    Datagrams(DatagramTextClient),
 }
 
 /// A conversation with a server.

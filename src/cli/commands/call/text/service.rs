@@ -36,7 +36,7 @@ impl TextService {
     }
 
     /// Returns the end of a reply on a stream without frames.
-    pub(super) const fn ends(self) -> ReplyEnd {
+    pub(super) const fn reply_end(self) -> ReplyEnd {
         match self {
             Self::Echo | Self::Upper => ReplyEnd::RequestLength,
             Self::Greet => ReplyEnd::EndOfStream,

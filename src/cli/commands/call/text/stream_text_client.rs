@@ -28,11 +28,11 @@ const GREETING_WAIT: (Duration, Duration) = (Duration::from_millis(20), Duration
 const FINAL_WAIT: Duration = Duration::from_millis(200);
 
 /// A client of one server. The first request opens the connection.
-pub(in crate::cli::commands::call) struct LineClient {
+pub(in crate::cli::commands::call) struct StreamTextClient {
     server: ServerAddress,
     rules: ReplyRules,
     encoding: TextEncoding,
-    limit: Duration,
+    timeout: Duration,
     stream: Option<ClientStream>,
     decoder: ReplyDecoder,
     /// Bytes received behind a reply.
@@ -61,19 +61,19 @@ pub(in crate::cli::commands::call) enum UnsolicitedRead {
     TimedOut,
 }
 
-impl LineClient {
+impl StreamTextClient {
     pub(in crate::cli::commands::call) fn new(
         server: ServerAddress,
         rules: ReplyRules,
         encoding: TextEncoding,
-        limit: Duration,
+        timeout: Duration,
     ) -> Self {
         Self {
             decoder: rules.decoder(),
             server,
             rules,
             encoding,
-            limit,
+            timeout,
             stream: None,
             trailing: Vec::new(),
             is_closed: false,
@@ -85,8 +85,8 @@ impl LineClient {
     pub(in crate::cli::commands::call) fn connect(&mut self) -> Result<(), CliError> {
         if self.stream.is_none() {
             let started = Instant::now();
-            let stream = self.server.connect(self.limit)?;
-            stream.set_write_timeout(Some(self.limit)).map_err(|error| self.server.unreachable(&error))?;
+            let stream = self.server.connect(self.timeout)?;
+            stream.set_write_timeout(Some(self.timeout)).map_err(|error| self.server.unreachable(&error))?;
             self.stream = Some(stream);
             if self.rules.greeting_looks_like_reply() {
                 let (shortest, longest) = GREETING_WAIT;
@@ -152,7 +152,7 @@ impl LineClient {
             Ok(payload) => payload,
             Err(unwritable) => return Ok(TextReply::Missing(format!("not sent: {unwritable}"))),
         };
-        let in_pieces = self.rules.framing == Framing::Raw && self.rules.ends == ReplyEnd::RequestLength;
+        let in_pieces = self.rules.framing == Framing::Raw && self.rules.reply_end == ReplyEnd::RequestLength;
         if self.rules.framing == Framing::Raw && !in_pieces && payload.len() > MAX_RAW_BYTES {
             let bytes = payload.len();
             return Ok(TextReply::Missing(format!(
@@ -212,18 +212,18 @@ impl LineClient {
                 None => return Ok(TextReply::Closed),
             }
         }
-        if !self.rules.quiet.is_zero() {
-            self.read_until_quiet(&mut reply)?;
+        if !self.rules.end_silence.is_zero() {
+            self.read_until_silence(&mut reply)?;
         }
         Ok(TextReply::Text(self.decode(&reply)))
     }
 
-    /// Appends the rest of a reply until the server is quiet. The time limit of a reply also bounds
-    /// a server that never is.
-    fn read_until_quiet(&mut self, reply: &mut Vec<u8>) -> Result<(), CliError> {
-        let end = deadline(self.limit);
+    /// Appends the rest of a reply until the server sends nothing for `end_silence`. The timeout of
+    /// a reply also ends the wait for a server that sends without a pause.
+    fn read_until_silence(&mut self, reply: &mut Vec<u8>) -> Result<(), CliError> {
+        let end = deadline(self.timeout);
         while !self.is_closed && reply.len() < MAX_REPLY_BYTES {
-            match self.read(deadline(self.rules.quiet).min(end))? {
+            match self.read(deadline(self.rules.end_silence).min(end))? {
                 ReadResult::Bytes(bytes) => reply.extend_from_slice(self.buffer.get(..bytes).unwrap_or_default()),
                 ReadResult::Closed => self.is_closed = true,
                 ReadResult::TimedOut => break,
@@ -239,7 +239,7 @@ impl LineClient {
             Ok(()) => Ok(true),
             Err(error) if is_closed(&error) => Ok(false),
             Err(error) if is_timeout(&error) => {
-                Err(self.server.error(&format!("write timed out: the server reads nothing for {:?}", self.limit)))
+                Err(self.server.error(&format!("write timed out: the server reads nothing for {:?}", self.timeout)))
             }
             Err(error) => Err(self.server.error(&format!("write failed: {}", cause(&error)))),
         }
@@ -247,7 +247,7 @@ impl LineClient {
 
     /// Waits for a reply. Returns `None` if the server closed the connection instead.
     fn read_reply(&mut self) -> Result<Option<Vec<u8>>, CliError> {
-        let until = deadline(self.limit);
+        let until = deadline(self.timeout);
         loop {
             match self.read(until)? {
                 ReadResult::Bytes(bytes) => {
@@ -273,16 +273,16 @@ impl LineClient {
     /// Ends a reply that timed out. Returns the bytes so far if the reply ends only with the
     /// stream.
     fn handle_timeout(&mut self) -> Result<Vec<u8>, CliError> {
-        let limit = self.limit;
+        let timeout = self.timeout;
         match self.decoder.finish() {
             Ok(Some(reply)) => {
-                log::warn!("no close within {limit:?}: the bytes received until now are taken for the reply");
+                log::warn!("no close within {timeout:?}: the bytes received until now are taken for the reply");
                 Ok(reply)
             }
-            Ok(None) => Err(self.server.error(&format!("no reply within {limit:?}; allow more with --timeout"))),
+            Ok(None) => Err(self.server.error(&format!("no reply within {timeout:?}; allow more with --timeout"))),
             Err(unfinished) => {
                 let bytes = unfinished.received_bytes;
-                Err(self.server.error(&format!("incomplete reply after {limit:?}: received {bytes} bytes of it")))
+                Err(self.server.error(&format!("incomplete reply after {timeout:?}: received {bytes} bytes of it")))
             }
         }
     }
@@ -338,11 +338,11 @@ impl LineClient {
     }
 }
 
-/// Returns the instant `limit` from now. A limit that an `Instant` cannot represent counts as 24
-/// hours.
-pub(in crate::cli::commands::call) fn deadline(limit: Duration) -> Instant {
+/// Returns the instant `timeout` from now. A timeout that an `Instant` cannot represent counts as
+/// 24 hours.
+pub(in crate::cli::commands::call) fn deadline(timeout: Duration) -> Instant {
     let now = Instant::now();
-    now.checked_add(limit).unwrap_or_else(|| now + Duration::from_hours(24))
+    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_hours(24))
 }
 
 fn parse_error(error: &switchboard::FrameError) -> String {

@@ -1,4 +1,4 @@
-//! The driver of a chat session: opens and closes connections, sends, shows, and waits. One thread
+//! The loop of a chat session: opens and closes connections, sends, shows, and waits. One thread
 //! takes all events from one queue.
 //!
 //! The protocol's decisions are the library's `ChatSession`. The input thread reads one line per
@@ -23,8 +23,8 @@ use super::event_parser::parse_event;
 use super::plan::CallChatPlan;
 use crate::cli::error::CliError;
 
-/// Events queued for the driver. When the queue is full, the threads that read sockets and input
-/// wait.
+/// Events queued for the session loop. When the queue is full, the threads that read sockets and
+/// input wait.
 const MAX_QUEUED_EVENTS: usize = 256;
 
 /// The wait for a reply that changes the prompt, such as a new nick or room.
@@ -34,7 +34,7 @@ const PROMPT_WAIT: Duration = Duration::from_secs(1);
 const EXIT_WAIT: Duration = Duration::from_secs(2);
 
 /// A session, its connection and its display.
-pub(super) struct SessionDriver {
+pub(super) struct SessionRunner {
     session: ChatSession,
     started: Instant,
     endpoint: ChatEndpoint,
@@ -55,8 +55,8 @@ pub(super) struct SessionDriver {
     invalid_lines: u64,
 }
 
-impl SessionDriver {
-    /// Creates a driver for a connected stream.
+impl SessionRunner {
+    /// Creates a runner for a connected stream.
     pub(super) fn new(
         plan: CallChatPlan,
         stream: ClientStream,
@@ -82,7 +82,7 @@ impl SessionDriver {
         })
     }
 
-    /// Returns a sender for the driver's events.
+    /// Returns a sender for the session loop.
     pub(super) fn event_sender(&self) -> SyncSender<ClientEvent> {
         self.event_sender.clone()
     }
@@ -106,7 +106,7 @@ impl SessionDriver {
                     self.session.handle_timeout(now);
                     continue;
                 }
-                // Impossible: the driver itself holds a sender.
+                // Impossible: the runner itself holds a sender.
                 Err(RecvTimeoutError::Disconnected) => return Ok(ExitCode::SUCCESS),
             };
             if let Some(code) = self.handle_event(event, permits)? {
@@ -183,8 +183,11 @@ impl SessionDriver {
             self.unsent_permits -= 1;
             let nick = self.session.nick().unwrap_or("guest");
             // Ignore the error: the input thread has ended.
-            let _ =
-                permits.prompts.send(format!("[{}] {}> ", escape::line(self.session.current()), escape::line(nick)));
+            let _ = permits.permit_sender.send(format!(
+                "[{}] {}> ",
+                escape::line(self.session.current()),
+                escape::line(nick)
+            ));
         }
     }
 

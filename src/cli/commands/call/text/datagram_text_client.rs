@@ -8,8 +8,8 @@ use std::vec;
 use switchboard::TextEncoding;
 use switchboard::client::{TextSocket, TextSocketError};
 
-use super::line_client::deadline;
 use super::reply::{DecodedText, TextReply};
+use super::stream_text_client::deadline;
 use crate::cli::commands::call::server_address::ServerAddress;
 use crate::cli::error::CliError;
 
@@ -18,34 +18,34 @@ use crate::cli::error::CliError;
 const MAX_LATE_DATAGRAMS: usize = 1024;
 
 /// A UDP socket connected to one server; it receives from no other address.
-pub(in crate::cli::commands::call) struct DatagramClient {
+pub(in crate::cli::commands::call) struct DatagramTextClient {
     server: ServerAddress,
     socket: TextSocket,
-    limit: Duration,
+    timeout: Duration,
     /// Returns true for (sent, received) if the received bytes may be the reply.
     may_be_reply: fn(&[u8], &[u8]) -> bool,
     /// Addresses to try if this one refuses. Empty after the first reply.
     other_addresses: vec::IntoIter<SocketAddr>,
 }
 
-impl DatagramClient {
+impl DatagramTextClient {
     pub(in crate::cli::commands::call) fn open(
         server: ServerAddress,
         encoding: TextEncoding,
-        limit: Duration,
+        timeout: Duration,
         may_be_reply: fn(&[u8], &[u8]) -> bool,
     ) -> Result<Self, CliError> {
         let mut other_addresses = server.socket_addrs().collect::<Vec<_>>().into_iter();
         let first = other_addresses.next().unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
         let socket = connect_socket(first, encoding).map_err(|error| request_error(&server, &error))?;
-        Ok(Self { server, socket, limit, may_be_reply, other_addresses })
+        Ok(Self { server, socket, timeout, may_be_reply, other_addresses })
     }
 
     /// Sends `text` and waits for the reply.
     pub(in crate::cli::commands::call) fn request(&mut self, text: &str) -> Result<TextReply, CliError> {
         self.discard_late_replies();
         loop {
-            match self.try_request(text, deadline(self.limit)) {
+            match self.try_request(text, deadline(self.timeout)) {
                 Ok(reply) => {
                     if matches!(reply, TextReply::Text(_)) {
                         self.other_addresses = Vec::new().into_iter();
@@ -121,7 +121,7 @@ impl DatagramClient {
             0 => "UDP may have lost the request or the reply".to_owned(),
             _ => format!("received {mismatches} datagrams that cannot be the reply"),
         };
-        format!("no reply within {:?}: {cause}", self.limit)
+        format!("no reply within {:?}: {cause}", self.timeout)
     }
 
     /// Discards datagrams that arrived since the last reply: they belong to earlier requests.
