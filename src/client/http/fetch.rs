@@ -294,8 +294,8 @@ impl Fetcher<'_> {
         let remaining = next.map(|deadline| deadline.at.saturating_duration_since(Instant::now()));
         let timeout = if is_busy { Some(Duration::ZERO) } else { remaining };
         let events = self.poller.wait(timeout).map_err(FetchError::System)?;
-        if events.canceled {
-            return Err(FetchError::Canceled);
+        if events.cancelled {
+            return Err(FetchError::Cancelled);
         }
         // An event ends a stall, even if it was noticed after the deadline.
         let is_silent = !is_busy && !events.readable && !events.writable;
@@ -339,7 +339,7 @@ fn check_trailing_data(
 fn sink_result(result: io::Result<ControlFlow<()>>) -> Result<(), FetchError> {
     match result {
         Ok(ControlFlow::Continue(())) => Ok(()),
-        Ok(ControlFlow::Break(())) => Err(FetchError::Canceled),
+        Ok(ControlFlow::Break(())) => Err(FetchError::Cancelled),
         Err(error) => Err(FetchError::Sink(error)),
     }
 }

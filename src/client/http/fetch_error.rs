@@ -59,8 +59,8 @@ pub enum FetchError {
     },
     /// The [`ResponseSink`](super::ResponseSink) failed.
     Sink(io::Error),
-    /// The caller canceled the fetch.
-    Canceled,
+    /// The caller cancelled the fetch.
+    Cancelled,
     /// The system has no descriptor, thread or poll instance left.
     System(io::Error),
 }
@@ -123,7 +123,7 @@ impl fmt::Display for FetchError {
                 write!(f, "the body is too large: more than the maximum of {max_bytes} bytes")
             }
             Self::Sink(error) => write!(f, "cannot write the body: {error}"),
-            Self::Canceled => f.write_str("canceled"),
+            Self::Cancelled => f.write_str("cancelled"),
             Self::System(error) => write!(f, "cannot create the socket or its poll: {error}"),
         }
     }

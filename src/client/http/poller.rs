@@ -50,7 +50,7 @@ impl<'a> CancelToken<'a> {
 pub(super) struct PollEvents {
     pub(super) readable: bool,
     pub(super) writable: bool,
-    pub(super) canceled: bool,
+    pub(super) cancelled: bool,
 }
 
 /// The poll instance of a fetch.
@@ -96,7 +96,7 @@ impl SocketPoller {
                     ready.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
                 }
                 #[cfg(unix)]
-                CANCEL => ready.canceled = true,
+                CANCEL => ready.cancelled = true,
                 _ => {}
             }
         }

@@ -42,7 +42,7 @@ pub(in crate::cli) fn get(args: GetArgs, verbosity: Verbosity) -> Result<ExitCod
             }
             Ok(ExitCode::SUCCESS)
         }
-        Err(FetchError::Canceled) => Ok(signals.exit_code().unwrap_or(ExitCode::FAILURE)),
+        Err(FetchError::Cancelled) => Ok(signals.exit_code().unwrap_or(ExitCode::FAILURE)),
         Err(FetchError::Sink(error)) if is_stream && path.is_none() => {
             stdout::ignore_closed_pipe(Err(error)).map(|()| ExitCode::SUCCESS)
         }
