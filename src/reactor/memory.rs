@@ -9,46 +9,46 @@
 
 use super::driver::Driver;
 use super::event_loop::EventLoop;
-use super::state::MEMORY_KEY;
+use super::shared::Shared;
+use super::timers::MEMORY_KEY;
+use crate::connection::{Connection, Stream};
 use crate::engine::limits::{MEMORY_GRACE, MIN_READ_BYTES};
 use crate::service::CloseReason;
 use crate::service::Peer;
-use crate::service::TimerId;
 
-impl<D: Driver> EventLoop<D> {
+impl Shared {
+    #[inline]
     pub(super) fn is_over_memory_limit(&self) -> bool {
         self.worker.stats.buffered_bytes >= self.worker.limits.max_buffered_bytes as u64
     }
 
-    /// Pauses a connection if all together hold too much and it holds more than its share. Called
-    /// after the connection's bytes were counted.
-    #[inline]
-    pub(super) fn check_memory(&mut self, key: usize) {
-        if self.is_over_memory_limit() {
-            self.pause_for_memory(key);
-        }
-    }
-
     /// Returns the number of bytes that may be read from a connection now. Within the bound that is
     /// the `budget`; above it, the rest of the connection's share. Returns `None` and pauses the
-    /// connection if it holds more than its share.
-    pub(super) fn read_allowance(&mut self, key: usize, budget: usize) -> Option<usize> {
-        if !self.is_over_memory_limit() {
-            return Some(budget);
+    /// connection if it holds more than its share; `None`, too, if the budget is spent.
+    #[inline]
+    pub(super) fn read_allowance<S: Stream>(
+        &mut self,
+        key: usize,
+        conn: &mut Connection<S>,
+        budget: usize,
+    ) -> Option<usize> {
+        if budget == 0 || !self.is_over_memory_limit() {
+            return (budget > 0).then_some(budget);
         }
-        let share = self.worker.limits.share_bytes(self.connections.len());
-        let conn = self.connections.get_mut(key)?;
+        let share = self.worker.limits.share_bytes(self.connections());
         let held = conn.held_bytes();
         // A connection whose end of stream is reported is read on: its close frees its memory.
         if held > share && !conn.is_end_reported() {
-            self.pause_for_memory(key);
+            self.pause_for_memory(key, conn);
             return None;
         }
         Some(share.saturating_sub(held).max(MIN_READ_BYTES).min(budget))
     }
 
+    /// Pauses a connection if it holds more than its share. Called above the bound, after the
+    /// connection's bytes were counted.
     #[cold]
-    fn pause_for_memory(&mut self, key: usize) {
+    pub(super) fn pause_for_memory<S: Stream>(&mut self, key: usize, conn: &mut Connection<S>) {
         if self.memory.grace_ends.is_none() {
             log::warn!(
                 "memory limit reached: connections hold {} of {} bytes; the largest holders of {} are paused and \
@@ -59,26 +59,38 @@ impl<D: Driver> EventLoop<D> {
             );
             self.start_memory_grace();
         }
-        let share = self.worker.limits.share_bytes(self.connections.len());
-        let Some(conn) = self.connections.get_mut(key) else { return };
+        let share = self.worker.limits.share_bytes(self.connections());
         if conn.held_bytes() > share && conn.pause_for_memory(&mut self.worker) {
             self.memory.paused.push(key);
         }
     }
 
+    /// Starts the grace period in which the sum may fall by itself.
+    fn start_memory_grace(&mut self) {
+        let at = self.worker.clock.timestamp + MEMORY_GRACE;
+        self.memory.grace_ends = Some(at);
+        self.deadlines.set(MEMORY_KEY, at);
+    }
+}
+
+impl<D: Driver> EventLoop<D> {
     /// Resumes the paused connections once an eighth of the bound is free.
     pub(super) fn relieve_memory(&mut self) {
-        let Some(at) = self.memory.grace_ends else { return };
-        if self.worker.stats.buffered_bytes > self.worker.limits.relief_bytes() {
+        let Self { connections, shared, .. } = self;
+        let Some(at) = shared.memory.grace_ends else { return };
+        let held = shared.worker.stats.buffered_bytes;
+        if held > shared.worker.limits.relief_bytes() {
             return;
         }
-        self.memory.grace_ends = None;
-        self.deadlines.cancel(TimerId::new(at, MEMORY_KEY as u64));
-        log::info!("memory limit cleared: connections hold {} bytes; all are read", self.worker.stats.buffered_bytes);
-        for key in std::mem::take(&mut self.memory.paused) {
-            if let Some(conn) = self.connections.get_mut(key) {
-                conn.end_memory_pause(&mut self.worker);
-                self.schedule(key);
+        shared.memory.grace_ends = None;
+        shared.deadlines.cancel(MEMORY_KEY, at);
+        log::info!("memory limit cleared: connections hold {held} bytes; all are read");
+        for key in std::mem::take(&mut shared.memory.paused) {
+            if let Some(conn) = connections.get_mut(key) {
+                conn.end_memory_pause(&mut shared.worker);
+                if conn.mark_scheduled() {
+                    shared.ready.push_back(key);
+                }
             }
         }
     }
@@ -87,26 +99,22 @@ impl<D: Driver> EventLoop<D> {
     /// ends. Consoles are spared.
     pub(super) fn close_largest(&mut self) {
         self.relieve_memory();
-        if self.memory.grace_ends.is_none() {
+        let Self { connections, shared, .. } = self;
+        if shared.memory.grace_ends.is_none() {
             return;
         }
-        let clients = self.connections.iter().filter(|(_, conn)| *conn.peer() != Peer::Console);
+        let clients = connections.iter().filter(|(_, conn)| *conn.peer() != Peer::Console);
         let mut holders: Vec<_> = clients.map(|(key, conn)| (conn.held_bytes(), key)).collect();
         holders.sort_unstable();
-        let mut excess = self.worker.stats.buffered_bytes.saturating_sub(self.worker.limits.relief_bytes());
+        let mut excess = shared.worker.stats.buffered_bytes.saturating_sub(shared.worker.limits.relief_bytes());
         while excess > 0
             && let Some((held, key)) = holders.pop()
         {
             excess = excess.saturating_sub(held as u64);
-            self.begin_close(key, CloseReason::BufferBudget(self.worker.limits.max_buffered_bytes));
+            if let Some(conn) = connections.get_mut(key) {
+                shared.begin_close(key, conn, CloseReason::BufferBudget(shared.worker.limits.max_buffered_bytes));
+            }
         }
-        self.start_memory_grace();
-    }
-
-    /// Starts the grace period in which the sum may fall by itself.
-    fn start_memory_grace(&mut self) {
-        let at = self.worker.clock.timestamp + MEMORY_GRACE;
-        self.memory.grace_ends = Some(at);
-        self.deadlines.set(TimerId::new(at, MEMORY_KEY as u64), ());
+        shared.start_memory_grace();
     }
 }

@@ -95,10 +95,7 @@ impl ConnectionThread {
         worker.run_turn_end(service.get(), service_slot.id, Some(current));
         drop(service);
         match finished {
-            Ok(reason) => {
-                conn.close_when_answered(reason);
-                self.send_output(conn, &[]);
-            }
+            Ok(()) => self.send_output(conn, &[]),
             Err(reason) => self.begin_close(conn, reason),
         }
     }
@@ -171,8 +168,5 @@ impl ConnectionThread {
 
 /// Returns true if the next frame may be dispatched before anything is written.
 fn may_dispatch_next(conn: &Connection<ConnStream>, worker: &Worker) -> bool {
-    conn.phase() == Phase::Open
-        && conn.pending_bytes() <= worker.context.limits.high_water_bytes()
-        && !worker.context.replies.should_write()
-        && worker.requested_close.is_none()
+    conn.may_dispatch_next(&worker.context) && worker.requested_close.is_none()
 }

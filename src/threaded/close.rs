@@ -10,26 +10,11 @@ use crate::service::CloseReason;
 impl ConnectionThread {
     /// Begins to close the connection. Its `on_close` runs when no other callback is under way.
     pub(super) fn begin_close(&mut self, conn: &mut Connection<ConnStream>, reason: CloseReason) {
-        match conn.phase() {
-            Phase::Open => {
-                let context = &mut self.worker.context;
-                let (fault, level) = if reason.is_fault() { (1, log::Level::Warn) } else { (0, log::Level::Debug) };
-                context.stats.faulted += fault;
-                context.stats.closed += 1 - fault;
-                log::log!(level, "{} {} closed: {reason}", self.service_slot.name, conn.peer());
-                conn.begin_close(reason, context.clock.timestamp);
-                self.close_pending = true;
-                // `on_close` may read the engine's statistics, so they are updated before it.
-                self.recount_memory(conn);
-                self.worker.publish();
-            }
-            // The close is under way, for the reason that was logged.
-            Phase::Closing | Phase::Aborting => conn.mark_unreachable(&reason),
-            // For its service the connection is closed already; the output queued so far is still
-            // flushed.
-            Phase::Flushing | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
-            Phase::Flushing | Phase::Lingering => conn.abandon(),
-            Phase::Closed => {}
+        if conn.begin_close(reason, &self.service_slot.name, &mut self.worker.context) {
+            self.close_pending = true;
+            // `on_close` may read the engine's statistics, so they are updated before it.
+            self.recount_memory(conn);
+            self.worker.publish();
         }
     }
 
