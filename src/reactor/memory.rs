@@ -10,7 +10,6 @@
 use super::driver::Driver;
 use super::event_loop::EventLoop;
 use super::state::MEMORY_KEY;
-use crate::connection::Phase;
 use crate::engine::limits::{MEMORY_GRACE, MIN_READ_BYTES};
 use crate::service::CloseReason;
 use crate::service::Peer;
@@ -41,7 +40,7 @@ impl<D: Driver> EventLoop<D> {
         let conn = self.connections.get_mut(key)?;
         let held = conn.held_bytes();
         // A connection whose end of stream is reported is read on: its close frees its memory.
-        if held > share && !conn.flags().eof_reported {
+        if held > share && !conn.is_end_reported() {
             self.pause_for_memory(key);
             return None;
         }
@@ -61,11 +60,8 @@ impl<D: Driver> EventLoop<D> {
             self.start_memory_grace();
         }
         let share = self.worker.limits.share_bytes(self.connections.len());
-        let limits = &self.worker.limits;
         let Some(conn) = self.connections.get_mut(key) else { return };
-        if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().memory_paused {
-            conn.flags().memory_paused = true;
-            conn.update_backpressure(limits, self.worker.clock.timestamp, &mut self.worker.stats);
+        if conn.held_bytes() > share && conn.pause_for_memory(&mut self.worker) {
             self.memory.paused.push(key);
         }
     }
@@ -81,7 +77,7 @@ impl<D: Driver> EventLoop<D> {
         log::info!("memory limit cleared: connections hold {} bytes; all are read", self.worker.stats.buffered_bytes);
         for key in std::mem::take(&mut self.memory.paused) {
             if let Some(conn) = self.connections.get_mut(key) {
-                conn.flags().memory_paused = false;
+                conn.end_memory_pause(&mut self.worker);
                 self.schedule(key);
             }
         }

@@ -7,7 +7,7 @@
 use super::connection_thread::ConnectionThread;
 use super::socket::ConnStream;
 use super::worker::Worker;
-use crate::connection::{Connection, Phase};
+use crate::connection::Connection;
 use crate::engine::limits::MIN_READ_BYTES;
 use crate::service::CloseReason;
 
@@ -26,7 +26,7 @@ impl ConnectionThread {
         }
         let shared = &self.worker.shared;
         let (share, held) = (shared.limits.share_bytes(shared.connection_slots.open()), conn.held_bytes());
-        if held > share && !conn.flags().eof_reported {
+        if held > share && !conn.is_end_reported() {
             self.pause_for_memory(conn);
             return None;
         }
@@ -48,9 +48,7 @@ impl ConnectionThread {
             shared.control.notify();
         }
         let share = shared.limits.share_bytes(shared.connection_slots.open());
-        if conn.held_bytes() > share && conn.phase() == Phase::Open && !conn.flags().memory_paused {
-            conn.flags().memory_paused = true;
-            conn.update_backpressure(&context.limits, context.clock.timestamp, &mut context.stats);
+        if conn.held_bytes() > share && conn.pause_for_memory(context) {
             self.relief = relief;
         }
     }

@@ -11,8 +11,7 @@ mod limits;
 mod plan;
 mod run;
 mod services;
-mod signals;
 mod toml_file;
 
-pub(in crate::cli) use args::{ServeArgs, given_flags};
+pub(in crate::cli) use args::ServeArgs;
 pub(in crate::cli) use run::serve;
