@@ -121,7 +121,7 @@ impl<'a, W: Workload> LoadDriver<'a, W> {
         let is_established = connection.is_established();
         let key = self.connections.insert(connection);
         let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
-        self.poller.register(&mut connection.socket, key).map_err(LoadError::System)?;
+        self.poller.register(&connection.socket, key).map_err(LoadError::System)?;
         if is_established {
             self.handle_established(slot);
             self.runnable.push(key);

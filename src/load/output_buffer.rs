@@ -31,7 +31,7 @@ impl OutputBuffer {
 
     /// Writes the pending bytes; returns true if none are left and the socket may take more.
     #[inline]
-    pub(super) fn flush(&mut self, socket: &mut LoadSocket) -> io::Result<bool> {
+    pub(super) fn flush(&mut self, socket: &LoadSocket) -> io::Result<bool> {
         self.local_error = None;
         while self.writable && self.local_error.is_none() && self.written < self.rest.len() {
             match socket.write(self.rest.get(self.written..).unwrap_or_default()) {
@@ -62,7 +62,7 @@ impl OutputBuffer {
     #[inline]
     pub(super) fn write_batch(
         &mut self,
-        socket: &mut LoadSocket,
+        socket: &LoadSocket,
         batch: &WriteBatch,
         table: &[u8],
         udp_error: &mut Option<io::Error>,
@@ -116,16 +116,16 @@ mod tests {
     #[test]
     fn a_datagram_is_kept_after_a_local_error() {
         let target = Endpoint::Udp(UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
-        let mut socket = LoadSocket::connect(&target).unwrap();
+        let socket = LoadSocket::connect(&target).unwrap();
         let LoadSocket::Udp(udp) = &socket else { panic!("not a datagram socket") };
         socket2::SockRef::from(udp).shutdown(Shutdown::Write).unwrap();
         let (mut output, mut batch, mut udp_error) = (OutputBuffer::new(true), WriteBatch::new(1), None);
         batch.bytes.extend_from_slice(&[7; 64]);
-        output.write_batch(&mut socket, &batch, &[], &mut udp_error).unwrap();
+        output.write_batch(&socket, &batch, &[], &mut udp_error).unwrap();
         for _ in 0..2 {
             assert!(output.local_error.is_some() && udp_error.is_none());
             assert_eq!(output.rest.len(), 64);
-            assert!(!output.flush(&mut socket).unwrap());
+            assert!(!output.flush(&socket).unwrap());
         }
     }
 }

@@ -83,7 +83,7 @@ fn send<W: Workload>(
 ) -> Result<bool, ConnectionEnd> {
     let batch = &mut buffers.batch;
     for _ in 0..MAX_BATCHES {
-        let is_flushed = connection.output.flush(&mut connection.socket).map_err(|_| connection.broken())?;
+        let is_flushed = connection.output.flush(&connection.socket).map_err(|_| connection.broken())?;
         if !is_flushed || connection.state != ConnectionState::Open {
             return Ok(true);
         }
@@ -93,7 +93,7 @@ fn send<W: Workload>(
             return Ok(true);
         }
         let written =
-            connection.output.write_batch(&mut connection.socket, batch, workload.table(), &mut context.udp_error);
+            connection.output.write_batch(&connection.socket, batch, workload.table(), &mut context.udp_error);
         written.map_err(|_| connection.broken())?;
         if !batch.is_full() {
             return Ok(true);

@@ -56,7 +56,7 @@ impl WriteBatch {
 
     /// Writes the batch with one system call; returns how many bytes the socket took.
     #[inline]
-    pub(super) fn write(&self, socket: &mut LoadSocket, table: &[u8]) -> io::Result<usize> {
+    pub(super) fn write(&self, socket: &LoadSocket, table: &[u8]) -> io::Result<usize> {
         if self.sections.is_empty() {
             return socket.write(&self.bytes);
         }
