@@ -1,5 +1,5 @@
-//! Whether the next read or write may do anything: the remembered readiness of the socket, the known
-//! end of the peer's stream, and the reason for not reading.
+//! The conditions of the next read and write: the remembered readiness of the socket, the
+//! known end of the peer's stream, and the reason for not reading.
 //!
 //! Events are edge-triggered, so readiness is remembered until a read or a write finds otherwise.
 

@@ -4,8 +4,8 @@
 //! or a service may hold a key after its entry was removed. Invariant: such a stale key finds no
 //! entry, never the slot's next one.
 //!
-//! [`split`](GenerationalSlab::split) gives one entry apart from all others. So the event loop looks
-//! a connection up once and keeps it while a callback's actions reach other connections.
+//! [`split`](GenerationalSlab::split) gives one entry apart from all others. So the event loop
+//! looks a connection up once and keeps it while a callback's actions reach other connections.
 
 use crate::service::ids::{INDEX_BITS, INDEX_MASK};
 
