@@ -5,6 +5,7 @@ pub(crate) mod error;
 pub(crate) mod handle;
 pub(crate) mod jobs;
 pub(crate) mod limits;
+pub(crate) mod run_state;
 pub(crate) mod setup;
 pub(crate) mod slab;
 pub(crate) mod stats;

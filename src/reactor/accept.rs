@@ -139,12 +139,12 @@ impl<D: Driver> EventLoop<D> {
         let registered = self.services.get(conn.service().0);
         let logged = std::mem::replace(&mut self.is_rejecting, true);
         let level = if logged { log::Level::Debug } else { log::Level::Warn };
-        let name = registered.map_or("", |registered| &registered.name);
+        let name = registered.map_or("", |registered| &registered.options.name);
         log::log!(level, "{name} {} rejected: {reason}", conn.peer());
         self.worker.stats.refused += 1;
         self.open_rejected += 1;
         conn.flags().rejected = true;
-        let reply = registered.and_then(|registered| registered.service.rejection());
+        let reply = registered.and_then(|registered| registered.options.rejection);
         conn.reject(reason, reply, &mut self.worker);
         self.reschedule(key);
     }

@@ -15,15 +15,6 @@ pub(super) const DRAIN_KEY: usize = reserved_key(usize::MAX) - 1;
 /// The key of the memory deadline: by then the buffered bytes must have fallen.
 pub(super) const MEMORY_KEY: usize = reserved_key(usize::MAX) - 2;
 
-/// The state of the loop as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RunState {
-    Serving,
-    /// The loop accepts no connections and no further requests, and flushes the pending output.
-    Draining,
-    Stopped,
-}
-
 /// The service and connection that a timer belongs to.
 #[derive(Clone, Copy)]
 pub(super) struct TimerOwner {

@@ -7,6 +7,7 @@ mod close_reason;
 pub(crate) mod context;
 pub(crate) mod ids;
 mod job;
+mod options;
 mod peer;
 pub(crate) mod reply_buffer;
 pub(crate) mod time;
@@ -15,21 +16,21 @@ pub use close_reason::CloseReason;
 pub use context::Context;
 pub use ids::{ConnId, JobId, ServiceId, TimerId};
 pub use job::{JobError, JobOutput};
+pub(crate) use options::InstanceFactory;
+pub use options::{RejectionReply, ServiceOptions};
 pub use peer::Peer;
 
 pub use crate::frame::BatchId;
 
 use std::any::Any;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
-
-use crate::frame::{Framing, Payload};
 
 /// An application, reached through any number of listeners and UDP sockets.
 ///
 /// Callbacks never do I/O and never block: output goes through [`Context`], and work that blocks
 /// goes through [`Context::offload`]. The engine makes one call at a time; the calling thread may
-/// differ from call to call. A panic in a callback is a bug and ends the engine. For bad input,
+/// differ from call to call. How an engine treats the service, such as the threads for its jobs, is
+/// in [`ServiceOptions`]. A panic in a callback is a bug and ends the engine. For bad input,
 /// send an error or close the connection.
 ///
 /// ```
@@ -95,7 +96,7 @@ pub trait Service {
     /// with its `on_close`; the others close after their answer. A service cancels long work here.
     ///
     /// Called once, on the service that was added, not on its [instances per
-    /// connection](Self::per_connection); [`Context::conn`] is [`ConnId::NONE`].
+    /// connection](ServiceOptions::per_connection); [`Context::conn`] is [`ConnId::NONE`].
     /// [`Handle::stop`](crate::Handle::stop) skips this callback.
     fn on_shutdown(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
@@ -118,36 +119,6 @@ pub trait Service {
     /// sent if the peer is reachable. After the call the connection's id is invalid.
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
         let _ = (cx, reason);
-    }
-
-    /// Returns the function that builds the reply for a connection that the engine rejects, for
-    /// protocols whose clients do not read plain text. Such a connection is never opened, so no
-    /// other callback runs for it. A plain function, because the engine may need it while the
-    /// service is busy.
-    fn rejection(&self) -> Option<RejectionReply> {
-        None
-    }
-
-    /// Returns the number of worker threads for this service alone, or `None` to use the engine's
-    /// shared pool. A service whose [offloaded](Context::offload) work takes long asks for its own,
-    /// so that it does not delay other services. Called once, when the engine starts.
-    ///
-    /// On `Threaded` a connection's work runs on the connection's own thread; this number then
-    /// bounds the work that runs at the same time.
-    fn job_threads(&self) -> Option<NonZeroUsize> {
-        None
-    }
-
-    /// Returns an instance of the service for one connection, if the service has no state that
-    /// connections share; otherwise `None`.
-    ///
-    /// The thread-per-connection engine then needs no lock. The instance is called for its own
-    /// connection only, from [`on_open`](Self::on_open) to `on_close`. What it sends to other
-    /// connections is discarded. Datagrams, posts and timers without a connection go to the service
-    /// that was added. Actions in an instance's [`on_turn_end`](Self::on_turn_end) belong to its
-    /// connection.
-    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        None
     }
 }
 
@@ -195,23 +166,7 @@ impl<S: Service + ?Sized> Service for Box<S> {
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
         (**self).on_close(cx, reason);
     }
-
-    fn rejection(&self) -> Option<RejectionReply> {
-        (**self).rejection()
-    }
-
-    fn job_threads(&self) -> Option<NonZeroUsize> {
-        (**self).job_threads()
-    }
-
-    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        (**self).per_connection()
-    }
 }
-
-/// Builds the payloads, in order, that give a rejected client the reason in the service's own
-/// protocol and the given framing.
-pub type RejectionReply = fn(Framing, &CloseReason) -> Vec<Payload>;
 
 /// A message that another thread posts to a service.
 pub type Message = Box<dyn Any + Send>;

@@ -98,7 +98,7 @@ impl AcceptThread {
 
     /// Creates the next connection's notifier, if its service is shared.
     fn prepare_notifier(&mut self) -> io::Result<()> {
-        if self.notifier.is_none() && !self.service_slot.per_connection {
+        if self.notifier.is_none() && self.service_slot.per_connection.is_none() {
             self.notifier = Some(Notifier::new()?);
         }
         Ok(())

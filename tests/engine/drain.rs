@@ -10,7 +10,7 @@ use switchboard::{CloseReason, Context, Endpoint, Error, Framing, Limits, Servic
 
 use crate::support::{
     Client, ConnectionEvent, Engine, GUARD, RunningEngine, SendOutcome, conformance, decode_u32be_frames, encode_frame,
-    flood, observe, serve, write_until_blocked,
+    flood, observe, serve, serve_echo, write_until_blocked,
 };
 
 conformance! {
@@ -91,7 +91,7 @@ fn drain_gives_busy_clients_whole_frames_and_an_end<E: Engine>() {
 
 fn drain_waits_for_a_stalled_reader_until_drain_timeout<E: Engine>() {
     let drain_timeout = Duration::from_millis(300);
-    let (running, addr) = serve::<E>(Limits { drain_timeout, ..Limits::default() }, Echo);
+    let (running, addr) = serve_echo::<E>(Limits { drain_timeout, ..Limits::default() });
     let slow = Client::connect(addr);
     let mut other = Client::connect(addr);
     let sent = write_until_blocked(slow.socket(), &encode_frame("u32be", &[7; 1000]), || other.echo(b"meanwhile"));
@@ -105,7 +105,7 @@ fn drain_waits_for_a_stalled_reader_until_drain_timeout<E: Engine>() {
 }
 
 fn drain_replies_to_everything_received_for_a_late_reader<E: Engine>() {
-    let (running, addr) = serve::<E>(Limits { drain_timeout: GUARD, linger_timeout: GUARD, ..Limits::default() }, Echo);
+    let (running, addr) = serve_echo::<E>(Limits { drain_timeout: GUARD, linger_timeout: GUARD, ..Limits::default() });
     let slow = Client::connect(addr);
     let mut other = Client::connect(addr);
     let request = encode_frame("u32be", &[7; 1000]);
@@ -210,13 +210,13 @@ fn unix_socket_file_is_removed_and_stale_one_replaced<E: Engine>() {
     assert!(path.exists());
     let at = Endpoint::Unix(path.clone());
     let mut engine = E::with_limits(Limits::default());
-    let echo = engine.add_service("echo", Echo);
+    let echo = engine.add_service(Echo.options("echo"), Echo);
     engine.try_listen(echo, &at, Framing::Raw).unwrap();
     let running = RunningEngine::start(engine);
 
     // A socket file in use is not replaced.
     let mut second = E::with_limits(Limits::default());
-    let echo = second.add_service("echo", Echo);
+    let echo = second.add_service(Echo.options("echo"), Echo);
     assert!(matches!(second.try_listen(echo, &at, Framing::Raw), Err(Error::Bind { .. })));
     drop(second);
     let mut stream = UnixStream::connect(&path).unwrap();
@@ -230,7 +230,7 @@ fn unix_socket_file_is_removed_and_stale_one_replaced<E: Engine>() {
     // A regular file is not replaced.
     std::fs::write(&path, "precious").unwrap();
     let mut third = E::with_limits(Limits::default());
-    let echo = third.add_service("echo", Echo);
+    let echo = third.add_service(Echo.options("echo"), Echo);
     assert!(matches!(third.try_listen(echo, &at, Framing::Raw), Err(Error::Bind { .. })));
     drop(third);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
@@ -238,9 +238,9 @@ fn unix_socket_file_is_removed_and_stale_one_replaced<E: Engine>() {
 }
 
 fn address_in_use_error_names_the_address<E: Engine>() {
-    let (running, addr) = serve::<E>(Limits::default(), Echo);
+    let (running, addr) = serve_echo::<E>(Limits::default());
     let mut second = E::with_limits(Limits::default());
-    let echo = second.add_service("echo", Echo);
+    let echo = second.add_service(Echo.options("echo"), Echo);
     let error = second.try_listen(echo, &Endpoint::Tcp(addr), Framing::U32BE).unwrap_err().to_string();
     let expected = format!("cannot listen on tcp {addr}: address already in use");
     assert!(error.to_lowercase().starts_with(&expected), "{error}");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use switchboard::services::Echo;
 use switchboard::{CloseReason, Limits, Service};
 
-use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, observe, serve};
+use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, observe, serve, serve_echo};
 
 conformance! {
     unfinished_frames_over_the_bound_are_closed,
@@ -66,7 +66,7 @@ fn unfinished_frames_over_the_bound_are_closed<E: Engine>() {
 
 fn largest_buffer_is_closed_first_even_if_idle<E: Engine>() {
     let limits = Limits { max_buffered_bytes: 4 << 20, frame_timeout: Duration::ZERO, ..Limits::default() };
-    let (running, addr) = serve::<E>(limits, Echo);
+    let (running, addr) = serve_echo::<E>(limits);
     let start_frame = |bytes: usize| {
         let holder = Client::connect(addr);
         holder.send_bytes(&(1u32 << 20).to_be_bytes());

@@ -18,6 +18,8 @@ use super::{AttachedConsole, Source, SourceKind, WAKE_KEY};
 use crate::engine::handle::Command;
 use crate::engine::jobs::WakeFn;
 use crate::engine::limits::Limits;
+#[cfg(unix)]
+use crate::engine::setup;
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
 use crate::net::Endpoint;
@@ -106,9 +108,7 @@ impl BoundSources {
     /// Returns the write end of a pipe: any byte written to it gives `command`.
     #[cfg(unix)]
     pub(crate) fn command_pipe(&mut self, command: Command) -> io::Result<std::os::unix::net::UnixStream> {
-        let (theirs, ours) = std::os::unix::net::UnixStream::pair()?;
-        theirs.set_nonblocking(true)?;
-        ours.set_nonblocking(true)?;
+        let (theirs, ours) = setup::command_pipe()?;
         let mut ours = UnixStream::from_std(ours);
         self.poll.registry().register(&mut ours, Token(reserved_key(self.sources.len())), Interest::READABLE)?;
         // The command is for the loop itself; no service has this id.

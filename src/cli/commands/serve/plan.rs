@@ -3,10 +3,10 @@
 use std::fmt;
 use std::rc::Rc;
 
-use switchboard::{Endpoint, Framing, Limits, Service};
+use switchboard::{Endpoint, Framing, Limits};
 
 use super::args::{GivenFlag, ListenArg, ServeArgs};
-use super::services::{self, BuiltinService, ServiceArgs};
+use super::services::{self, BuiltinService, MadeService, ServiceArgs};
 use crate::cli::address::resolve;
 use crate::cli::engine::EngineName;
 use crate::cli::error::CliError;
@@ -25,7 +25,7 @@ pub(in crate::cli) struct ServePlan {
 pub(in crate::cli) struct PlannedService {
     pub(in crate::cli) builtin: &'static BuiltinService,
     pub(in crate::cli) args: Rc<ServiceArgs>,
-    pub(in crate::cli) service: Box<dyn Service + Send>,
+    pub(in crate::cli) made: MadeService,
     pub(in crate::cli) listeners: Vec<(Endpoint, Framing)>,
 }
 
@@ -105,8 +105,8 @@ impl PlannedService {
             listeners.extend(endpoints.into_iter().map(|endpoint| (endpoint, framing)));
         }
         (builtin.check)(args, &listeners)?;
-        let service = (builtin.make)(args)?;
-        Ok(Self { builtin, args: Rc::clone(args), service, listeners })
+        let made = (builtin.make)(args)?;
+        Ok(Self { builtin, args: Rc::clone(args), made, listeners })
     }
 }
 

@@ -1,12 +1,15 @@
 //! The description of a built-in service.
 
-use switchboard::{Endpoint, Framing, Service};
+use switchboard::{Endpoint, Framing, Service, ServiceOptions};
 
 use super::args::ServiceArgs;
 use crate::cli::error::CliError;
 
 /// Endpoints on which a service listens, with the framing of each.
 pub(super) type Listeners = [(Endpoint, Framing)];
+
+/// A service and the options with which it is added to an engine.
+pub(in crate::cli) type MadeService = (ServiceOptions, Box<dyn Service + Send>);
 
 /// A built-in service and its defaults.
 #[derive(Clone, Copy)]
@@ -26,8 +29,8 @@ pub(in crate::cli) struct BuiltinService {
     pub(in crate::cli) headings: &'static [&'static str],
     /// Checks its flags against its listeners.
     pub(in crate::cli) check: fn(&ServiceArgs, &Listeners) -> Result<(), CliError>,
-    /// Creates the service.
-    pub(in crate::cli) make: fn(&ServiceArgs) -> Result<Box<dyn Service + Send>, CliError>,
+    /// Creates the service and its options.
+    pub(in crate::cli) make: fn(&ServiceArgs) -> Result<MadeService, CliError>,
     /// Returns a shell command that tries the service out at an endpoint with a framing. `PROGRAM`
     /// and `ADDR` stand for this program and for the address, with a transport prefix unless it is
     /// TCP.

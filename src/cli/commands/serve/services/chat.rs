@@ -4,10 +4,10 @@ use std::io::IsTerminal;
 
 use switchboard::services::chat::colour::Palette;
 use switchboard::services::chat::{Chat, ChatConfig};
-use switchboard::{Endpoint, Framing, Service};
+use switchboard::{Endpoint, Framing};
 
 use super::args::{ChatServiceArgs, ServiceArgs};
-use super::builtin::{BuiltinService, Listeners};
+use super::builtin::{BuiltinService, Listeners, MadeService};
 use crate::cli::error::CliError;
 
 pub(super) const CHAT: BuiltinService = BuiltinService {
@@ -47,10 +47,11 @@ fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), CliError> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
-fn make(args: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
+fn make(args: &ServiceArgs) -> Result<MadeService, CliError> {
     let ChatServiceArgs { colour, .. } = &args.chat;
     let has_colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    Ok(Box::new(Chat::with_palette(config(args), Palette::new(has_colour, colour.clone()))))
+    let chat = Chat::with_palette(config(args), Palette::new(has_colour, colour.clone()));
+    Ok((chat.options("chat"), Box::new(chat)))
 }
 
 fn config(args: &ServiceArgs) -> ChatConfig {

@@ -5,17 +5,17 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use switchboard::services::{Clock, Greet, Parrot, Robot, RobotRule, Upper};
-use switchboard::{Endpoint, Framing, Service, TextEncoding};
+use switchboard::{Endpoint, Framing, TextEncoding};
 
 use super::args::ServiceArgs;
-use super::builtin::{BuiltinService, accept_any};
+use super::builtin::{BuiltinService, MadeService, accept_any};
 use crate::cli::commands::serve::toml_file;
 use crate::cli::error::CliError;
 
-type MakeResult = Result<Box<dyn Service + Send>, CliError>;
+type MakeResult = Result<MadeService, CliError>;
 
 pub(super) const UPPER: BuiltinService = BuiltinService {
-    make: |_| Ok(Box::new(Upper)),
+    make: |_| Ok((Upper.options("upper"), Box::new(Upper))),
     example: |_, endpoint, framing| Some(hello_command("upper", Framing::Raw, endpoint, framing)),
     ..small("upper", "returns the bytes with ASCII letters in upper case", &["127.0.0.1:8080"])
 };
@@ -47,7 +47,7 @@ pub(super) const PARROT: BuiltinService = BuiltinService {
 };
 
 pub(super) const CLOCK: BuiltinService = BuiltinService {
-    make: |_| Ok(Box::new(Clock::default())),
+    make: clock,
     example: clock_command,
     ..small("clock", "replies to a strftime format with the local time", &["127.0.0.1:9090", "udp:127.0.0.1:9090"])
 };
@@ -63,7 +63,7 @@ const fn small(name: &'static str, about: &'static str, default_listen: &'static
         supports_udp: true,
         headings: &[],
         check: accept_any,
-        make: |_| Ok(Box::new(Upper)),
+        make: |_| Ok(("small".into(), Box::new(Upper))),
         example: |_, _, _| None,
     }
 }
@@ -73,7 +73,7 @@ fn greet(args: &ServiceArgs) -> MakeResult {
     let greet = Greet::new(template, args.encoding.unwrap_or_default());
     let greet =
         greet.map_err(|error| CliError::Usage(format!("--template '{template}' cannot be encoded: {error}")))?;
-    Ok(Box::new(greet))
+    Ok((greet.options("greet"), Box::new(greet)))
 }
 
 fn robot(args: &ServiceArgs) -> MakeResult {
@@ -82,13 +82,20 @@ fn robot(args: &ServiceArgs) -> MakeResult {
         Some(path) => read_rules(path)?,
         None => Robot::rules(),
     };
-    Ok(Box::new(Robot::new(name, rules, args.encoding.unwrap_or_default(), TimeZone::system())))
+    let robot = Robot::new(name, rules, args.encoding.unwrap_or_default(), TimeZone::system());
+    Ok((robot.options("robot"), Box::new(robot)))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
 fn parrot(args: &ServiceArgs) -> MakeResult {
     let seed = args.classic.seed.unwrap_or_else(|| fastrand::u64(..));
-    Ok(Box::new(Parrot::new(args.encoding.unwrap_or_default(), seed)))
+    Ok(("parrot".into(), Box::new(Parrot::new(args.encoding.unwrap_or_default(), seed))))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
+fn clock(_: &ServiceArgs) -> MakeResult {
+    let clock = Clock::default();
+    Ok((clock.options("clock"), Box::new(clock)))
 }
 
 /// The file format of the robot's rules.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use switchboard::Framing;
 use switchboard::services::Echo;
-use switchboard::{Framing, Service};
 
 use super::args::ServiceArgs;
-use super::builtin::{BuiltinService, accept_any};
+use super::builtin::{BuiltinService, MadeService, accept_any};
 use super::classic::hello_command;
 use crate::cli::error::CliError;
 
@@ -24,9 +24,12 @@ pub(super) const ECHO: BuiltinService = BuiltinService {
 };
 
 #[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
-fn make(args: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
+fn make(args: &ServiceArgs) -> Result<MadeService, CliError> {
     Ok(match args.echo.work_us {
-        None | Some(0) => Box::new(Echo),
-        Some(micros) => Box::new(Echo::with_work(Duration::from_micros(micros.into()))),
+        None | Some(0) => (Echo.options("echo"), Box::new(Echo)),
+        Some(micros) => {
+            let echo = Echo::with_work(Duration::from_micros(micros.into()));
+            (echo.options("echo"), Box::new(echo))
+        }
     })
 }

@@ -34,11 +34,10 @@ impl ExecServiceArgs {
 mod unix {
     use std::num::NonZeroUsize;
 
-    use switchboard::Service;
     use switchboard::services::exec::{Allowed, Exec, ExecDialect, ExecRules, Program, Token};
 
     use crate::cli::commands::serve::services::args::{ExecServiceArgs, ServiceArgs};
-    use crate::cli::commands::serve::services::builtin::Listeners;
+    use crate::cli::commands::serve::services::builtin::{Listeners, MadeService};
     use crate::cli::error::CliError;
     use crate::cli::token_file;
 
@@ -83,7 +82,7 @@ mod unix {
     }
 
     /// Creates the service.
-    pub(super) fn make(args: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
+    pub(super) fn make(args: &ServiceArgs) -> Result<MadeService, CliError> {
         let ExecServiceArgs { allow, shell, token_file, timeout, jobs } = &args.exec;
         let find = |name: &String| Program::find(name).map_err(|error| CliError::Usage(format!("--allow: {error}")));
         let allowed =
@@ -94,13 +93,14 @@ mod unix {
             text.parse::<Token>().map_err(usage_error)
         });
         let defaults = ExecRules::new(allowed);
-        Ok(Box::new(Exec::new(ExecRules {
+        let exec = Exec::new(ExecRules {
             token: token.transpose()?,
             dialect: dialect(args)?,
             timeout: timeout.map_or(defaults.timeout, |timeout| timeout.0),
             jobs: jobs.and_then(NonZeroUsize::new).unwrap_or(defaults.jobs),
             ..defaults
-        })))
+        });
+        Ok((exec.options("exec"), Box::new(exec)))
     }
 
     fn dialect(args: &ServiceArgs) -> Result<ExecDialect, CliError> {
@@ -113,17 +113,16 @@ mod unix {
 
 #[cfg(not(unix))]
 mod unix {
-    use switchboard::Service;
 
     use crate::cli::commands::serve::services::args::ServiceArgs;
-    use crate::cli::commands::serve::services::builtin::Listeners;
+    use crate::cli::commands::serve::services::builtin::{Listeners, MadeService};
     use crate::cli::error::CliError;
 
     pub(super) fn check(_: &ServiceArgs, _: &Listeners) -> Result<(), CliError> {
         Err(CliError::Usage("exec is not supported on this system".to_owned()))
     }
 
-    pub(super) fn make(_: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
+    pub(super) fn make(_: &ServiceArgs) -> Result<MadeService, CliError> {
         Err(CliError::Usage("exec is not supported on this system".to_owned()))
     }
 }

@@ -1,10 +1,10 @@
 //! The files service on the command line.
 
 use switchboard::services::files::{Files, FilesDialect};
-use switchboard::{Endpoint, Framing, Service};
+use switchboard::{Endpoint, Framing};
 
 use super::args::ServiceArgs;
-use super::builtin::{BuiltinService, Listeners};
+use super::builtin::{BuiltinService, Listeners, MadeService};
 use crate::cli::error::CliError;
 
 pub(super) const FILES: BuiltinService = BuiltinService {
@@ -49,10 +49,10 @@ fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), CliError> {
     }
 }
 
-fn make(args: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
+fn make(args: &ServiceArgs) -> Result<MadeService, CliError> {
     let root = args.files.root.clone().unwrap_or_default();
     let files = Files::open(&root, dialect(args)?);
-    files.map(|files| Box::new(files) as _).map_err(|error| {
+    files.map(|files| (files.options("files"), Box::new(files) as _)).map_err(|error| {
         let root = root.display();
         let error = error.to_string();
         let error = error.split(" (os error").next().unwrap_or_default();

@@ -10,5 +10,5 @@ mod files;
 mod table;
 
 pub(super) use args::ServiceArgs;
-pub(super) use builtin::BuiltinService;
+pub(super) use builtin::{BuiltinService, MadeService};
 pub(super) use table::{ALL, find};
