@@ -80,33 +80,14 @@ impl LoadConfig {
         } else if self.reply_timeout.is_zero() {
             "answer-timeout: must be longer than zero".to_owned()
         } else {
-            return self.check_activity();
+            return self.activity.check();
         };
         Err(LoadError::Config(error))
-    }
-
-    fn check_activity(&self) -> Result<(), LoadError> {
-        match self.activity {
-            Activity::Closed { in_flight: 0 } => Err(LoadError::Config("in-flight: at least one is needed".to_owned())),
-            Activity::Open { rate } => check_rate(rate),
-            _ => Ok(()),
-        }
     }
 
     pub(super) fn wire_format(&self) -> WireFormat {
         if matches!(self.target, Endpoint::Udp(_)) { WireFormat::Datagrams } else { WireFormat::Stream(self.framing) }
     }
-}
-
-/// Returns an error if `rate` is outside the possible range.
-pub(super) fn check_rate(rate: f64) -> Result<(), LoadError> {
-    if rate > MAX_RATE {
-        let error = format!("rate: {rate} messages a second exceed the maximum of {MAX_RATE}");
-        return Err(LoadError::Config(error));
-    }
-    // The comparison is also false for NaN.
-    let is_positive = rate > 0.0;
-    if is_positive { Ok(()) } else { Err(LoadError::Config(format!("rate: {rate} messages a second are impossible"))) }
 }
 
 /// The traffic on the connections of a load.
@@ -129,4 +110,21 @@ pub enum Activity {
     Churn,
     /// Exchanges one message after connecting, then keeps the connection open without traffic.
     Idle,
+}
+
+impl Activity {
+    /// Returns an error if the activity is impossible. Its text begins with the option's name.
+    pub(super) fn check(self) -> Result<(), LoadError> {
+        let error = match self {
+            Self::Closed { in_flight: 0 } => "in-flight: at least one is needed".to_owned(),
+            Self::Open { rate } if rate > MAX_RATE => {
+                format!("rate: {rate} messages a second exceed the maximum of {MAX_RATE}")
+            }
+            // The comparison is also false for NaN.
+            Self::Open { rate } if rate > 0.0 => return Ok(()),
+            Self::Open { rate } => format!("rate: {rate} messages a second are impossible"),
+            Self::Closed { .. } | Self::Churn | Self::Idle => return Ok(()),
+        };
+        Err(LoadError::Config(error))
+    }
 }

@@ -1,4 +1,4 @@
-//! The outcome of an echo load.
+//! The outcome of a load.
 
 use std::fmt;
 use std::ops::{AddAssign, SubAssign};
@@ -9,16 +9,18 @@ use serde::Serialize;
 
 use super::config::Activity;
 
-/// The outcome of a load in its measured time.
+/// The outcome of a load in its measured time. `W` holds the results that only one workload has: it
+/// is empty for echo, and [`ChatOutcome`](super::chat::ChatOutcome) for chat. An answer is the echo
+/// of a message, or its delivery to one member.
 #[derive(Clone)]
 #[non_exhaustive]
-pub struct LoadOutcome {
+pub struct LoadOutcome<W = ()> {
     /// The traffic on the connections.
     pub activity: Activity,
     /// The measured time.
     pub elapsed: Duration,
-    /// Messages answered correctly. Open loop: those due in the measured time, however late their
-    /// answers arrived.
+    /// Correct answers that count. Closed loop: those in the measured time. Open loop: those to
+    /// messages due in it, however late they arrived.
     pub messages: u64,
     /// Correct answers that arrived in the measured time, whenever their messages were due. Divide
     /// processor time, context switches and throughput by this. `messages` would credit a server
@@ -28,14 +30,17 @@ pub struct LoadOutcome {
     pub bytes: u64,
     /// Open loop: messages due in the measured time.
     pub due: u64,
-    /// Open loop: due messages that were neither answered nor lost when the run ended. The load was
-    /// more than the server, or the generator, could carry.
+    /// Answers that were neither received nor lost when the run ended. Echo: only those to messages
+    /// due in the measured time of an open loop; the load was more than the server, or the
+    /// generator, could carry. Chat: every outstanding delivery; the run was ended early, or the
+    /// server was still delivering long after the last message.
     pub unanswered: u64,
-    /// Nanoseconds from the time when a message was due to the end of its answer, including late
-    /// and reordered answers. Open loop: for an unanswered or lost message, the time it had waited
-    /// when the run or its connection ended.
+    /// Nanoseconds from the time when a message was due to the end of each of its answers, including
+    /// late and reordered ones. Open loop: for an unanswered or lost message, the time it had
+    /// waited when the run or its connection ended.
     pub latency: Histogram<u64>,
-    /// Nanoseconds from the call of `connect` to the established connection, over the whole run.
+    /// Nanoseconds from the call of `connect` to the established connection, over the whole run. A
+    /// chat member's connection is established when the member has joined its room.
     pub connects: Histogram<u64>,
     /// Time from the first call of `connect` until the last planned connection was established.
     pub connecting: Duration,
@@ -43,19 +48,31 @@ pub struct LoadOutcome {
     pub connections: usize,
     /// Slow readers that the server has disconnected, over the whole run. These are not faults.
     pub cut_off: usize,
-    /// Faults over the whole run.
+    /// Faults over the whole run, in the categories that all workloads share.
     pub faults: Faults,
     /// The measured time in samples, oldest first. Open loop: the last sample may cover answers
     /// that arrived after the measured time.
     pub samples: Vec<LoadSample>,
     /// The generator's own usage.
     pub generator: GeneratorStats,
+    /// The workload's own results.
+    pub workload: W,
 }
 
-impl LoadOutcome {
+impl<W> LoadOutcome<W> {
     /// Returns the reason if the generator was the limit instead of the server.
     pub fn bottleneck(&self) -> Option<Bottleneck> {
-        self.generator.bottleneck(matches!(self.activity, Activity::Open { .. }), &self.latency)
+        let Self { activity, latency, generator, .. } = self;
+        if generator.busy >= Bottleneck::BUSY {
+            // In a closed loop the busy side is the limit: a slower server makes its clients wait.
+            // In an open loop a busy generator may send on time and read late, which looks like
+            // latency of the server.
+            return Some(Bottleneck::Busy(generator.busy));
+        }
+        let lag = Duration::from_nanos(generator.send_lag.value_at_quantile(0.99));
+        let latency = Duration::from_nanos(latency.value_at_quantile(0.99));
+        let is_late = matches!(activity, Activity::Open { .. }) && lag > ACCEPTABLE_LAG.max(latency / 4);
+        is_late.then_some(Bottleneck::Late(lag))
     }
 }
 
@@ -187,23 +204,8 @@ pub struct GeneratorStats {
     pub send_lag: Histogram<u64>,
 }
 
-impl GeneratorStats {
-    /// Returns the reason if the generator was the limit instead of the server.
-    pub(super) fn bottleneck(&self, is_open_loop: bool, latency: &Histogram<u64>) -> Option<Bottleneck> {
-        if self.busy >= Bottleneck::BUSY {
-            // In a closed loop the busy side is the limit: a slower server makes its clients wait.
-            // In an open loop a busy generator may send on time and read late, which looks like
-            // latency of the server.
-            return Some(Bottleneck::Busy(self.busy));
-        }
-        let lag = Duration::from_nanos(self.send_lag.value_at_quantile(0.99));
-        let latency = Duration::from_nanos(latency.value_at_quantile(0.99));
-        (is_open_loop && lag > ACCEPTABLE_LAG.max(latency / 4)).then_some(Bottleneck::Late(lag))
-    }
-}
-
 /// A histogram's debug form in one line; the derived one prints thousands of numbers.
-pub(super) struct HistogramSummary<'a>(pub(super) &'a Histogram<u64>);
+struct HistogramSummary<'a>(&'a Histogram<u64>);
 
 impl fmt::Debug for HistogramSummary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -213,10 +215,10 @@ impl fmt::Debug for HistogramSummary<'_> {
     }
 }
 
-impl fmt::Debug for LoadOutcome {
+impl<W: fmt::Debug> fmt::Debug for LoadOutcome<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { activity, elapsed, messages, answered, bytes, due, unanswered, latency, connects, .. } = self;
-        let Self { connecting, connections, cut_off, faults, samples, generator, .. } = self;
+        let Self { connecting, connections, cut_off, faults, samples, generator, workload, .. } = self;
         f.debug_struct("LoadOutcome")
             .field("activity", activity)
             .field("elapsed", elapsed)
@@ -233,6 +235,7 @@ impl fmt::Debug for LoadOutcome {
             .field("faults", faults)
             .field("samples", &samples.len())
             .field("generator", generator)
+            .field("workload", workload)
             .finish()
     }
 }
@@ -270,6 +273,7 @@ mod tests {
             faults: Faults::default(),
             samples: Vec::new(),
             generator: GeneratorStats { cpu: Duration::ZERO, busy, send_lag },
+            workload: (),
         }
     }
 

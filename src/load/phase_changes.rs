@@ -199,6 +199,7 @@ impl LoadDriver<'_> {
             faults: recorder.faults,
             samples: recorder.samples,
             generator,
+            workload: (),
         }
     }
 

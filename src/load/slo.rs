@@ -26,12 +26,12 @@ pub struct Slo {
 
 impl Slo {
     /// Returns the objective's quantile of a measured latency.
-    pub fn measured(&self, outcome: &LoadOutcome) -> Duration {
+    pub fn measured<W>(&self, outcome: &LoadOutcome<W>) -> Duration {
         Duration::from_nanos(outcome.latency.value_at_quantile(self.quantile))
     }
 
     /// Returns true if the measured latency meets the objective; false if nothing was measured.
-    pub fn holds(&self, outcome: &LoadOutcome) -> bool {
+    pub fn holds<W>(&self, outcome: &LoadOutcome<W>) -> bool {
         !outcome.latency.is_empty() && self.measured(outcome) < self.below
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::message_stamp::STAMP_BYTES;
-use crate::load::config::{Activity, MAX_CONNECTIONS, check_rate};
+use crate::load::config::{Activity, MAX_CONNECTIONS};
 use crate::load::error::LoadError;
 use crate::net::Endpoint;
 use crate::services::chat::wire::{LOBBY, MAX_TEXT_BYTES};
@@ -23,8 +23,10 @@ pub struct ChatLoadConfig {
     pub rooms: usize,
     /// Bytes of each text.
     pub payload_bytes: usize,
-    /// The traffic of the publishers.
-    pub activity: ChatActivity,
+    /// The traffic of the publishers; [`Activity::Churn`] is impossible. Closed loop: the number of
+    /// messages in flight is that of each room, and the next message is sent when the oldest has
+    /// been delivered to all members. Open loop: the rate is that of all rooms together.
+    pub activity: Activity,
     /// The time for which the load is on before the measured time.
     pub warm_up: Duration,
     /// The measured time.
@@ -32,35 +34,6 @@ pub struct ChatLoadConfig {
     /// The time after which a member that has not joined its room is refused. When no new message
     /// has arrived for this long, every outstanding one is missing, and a closed loop continues.
     pub reply_timeout: Duration,
-}
-
-/// The traffic of the publishers of a load.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ChatActivity {
-    /// Closed loop: each room keeps a fixed number of messages in flight. The next one is sent when
-    /// the oldest has been delivered to all members.
-    Closed {
-        /// Messages in flight in each room.
-        in_flight: usize,
-    },
-    /// Open loop: a fixed number of messages a second over all rooms, evenly spaced, however long
-    /// their delivery takes. Latency counts from the time when a message was due.
-    Open {
-        /// Messages a second.
-        rate: f64,
-    },
-    /// No publisher sends; the connections are only kept open.
-    Idle,
-}
-
-impl From<ChatActivity> for Activity {
-    fn from(activity: ChatActivity) -> Self {
-        match activity {
-            ChatActivity::Closed { in_flight } => Self::Closed { in_flight },
-            ChatActivity::Open { rate } => Self::Open { rate },
-            ChatActivity::Idle => Self::Idle,
-        }
-    }
 }
 
 impl ChatLoadConfig {
@@ -74,24 +47,20 @@ impl ChatLoadConfig {
             format!("members: at most {MAX_CONNECTIONS} are possible")
         } else if self.rooms == 0 || self.rooms > self.members {
             format!("rooms: {} members need between 1 and {} rooms", self.members, self.members)
-        } else if self.activity != ChatActivity::Idle && self.publishers < self.rooms {
+        } else if self.activity != Activity::Idle && self.publishers < self.rooms {
             format!("publishers: each of the {} rooms needs one", self.rooms)
         } else if self.publishers > self.members {
             format!("publishers: {} exceed the {} members", self.publishers, self.members)
         } else if !(STAMP_BYTES..=MAX_TEXT_BYTES).contains(&self.payload_bytes) {
             format!("payload: a text has between {STAMP_BYTES} (its stamp) and {MAX_TEXT_BYTES} bytes")
+        } else if self.activity == Activity::Churn {
+            "churn: members keep their connections".to_owned()
         } else if self.duration.is_zero() {
             "duration: must be longer than zero".to_owned()
         } else if self.reply_timeout.is_zero() {
             "answer-timeout: must be longer than zero".to_owned()
         } else {
-            return match self.activity {
-                ChatActivity::Closed { in_flight: 0 } => {
-                    Err(LoadError::Config("in-flight: at least one is needed".to_owned()))
-                }
-                ChatActivity::Open { rate } => check_rate(rate),
-                _ => Ok(()),
-            };
+            return self.activity.check();
         };
         Err(LoadError::Config(error))
     }

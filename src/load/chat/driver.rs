@@ -16,14 +16,15 @@ use crate::load::end::ConnectionEnd;
 use crate::load::error::LoadError;
 use crate::load::net::{LoadSocket, Poller, SocketEvent};
 use crate::load::observer::LoadObserver;
+use crate::load::outcome::LoadOutcome;
 use crate::load::phases::{Phases, nanos};
 
 /// Puts the load of `config` on a chat server, and reports its progress to `observer`.
 ///
 /// # Errors
 /// [`LoadError`] if the load could not be put on at all. Faults of the server are in the
-/// [`ChatOutcome`].
-pub fn run(config: &ChatLoadConfig, observer: &mut dyn LoadObserver) -> Result<ChatOutcome, LoadError> {
+/// [`LoadOutcome`].
+pub fn run(config: &ChatLoadConfig, observer: &mut dyn LoadObserver) -> Result<LoadOutcome<ChatOutcome>, LoadError> {
     config.check()?;
     ChatDriver::new(config)?.run(observer)
 }
@@ -77,7 +78,7 @@ impl<'a> ChatDriver<'a> {
         })
     }
 
-    fn run(mut self, observer: &mut dyn LoadObserver) -> Result<ChatOutcome, LoadError> {
+    fn run(mut self, observer: &mut dyn LoadObserver) -> Result<LoadOutcome<ChatOutcome>, LoadError> {
         while self.advance(observer)?.is_continue() {
             while let Some(number) = self.connect_queue.take_due(self.context.traffic.now_ns) {
                 self.connect(number)?;

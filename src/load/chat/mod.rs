@@ -2,7 +2,7 @@
 //! deliveries are checked.
 //!
 //! [`ChatLoadConfig`] describes a load, [`run`] puts it on a server, and [`ChatOutcome`] holds the
-//! result. The run has its own loop, built from the parts of the echo load: sockets, connect queue,
+//! results that only a chat load has. The run has its own loop, built from the parts of the echo load: sockets, connect queue,
 //! send schedule, phases and recorder.
 //!
 //! # Files
@@ -30,7 +30,7 @@ mod room_log;
 mod run_context;
 mod sequence_tracker;
 
-pub use config::{ChatActivity, ChatLoadConfig};
+pub use config::ChatLoadConfig;
 pub use driver::run;
 pub use faults::{ChatFaults, DeliveryViolation, FaultKind};
 pub use outcome::{ChatOutcome, ServerError};

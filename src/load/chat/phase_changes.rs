@@ -4,7 +4,6 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::config::ChatActivity;
 use super::delivery_checker::{Outstanding, ViolationSite};
 use super::driver::ChatDriver;
 use super::faults::DeliveryViolation;
@@ -12,10 +11,12 @@ use super::member_client::MemberClient;
 use super::outcome::ChatOutcome;
 use super::publisher_rotation::PublisherRotation;
 use super::run_context::ChatSendPolicy;
+use crate::load::config::Activity;
 use crate::load::end::ConnectionEnd;
 use crate::load::error::LoadError;
 use crate::load::in_flight::SentMessage;
 use crate::load::observer::{LoadObserver, LoadProgress};
+use crate::load::outcome::LoadOutcome;
 use crate::load::pace::SendSchedule;
 use crate::load::phases::{LISTEN_ON, LoadPhase, nanos};
 use crate::services::chat::wire::LOBBY;
@@ -98,17 +99,17 @@ impl ChatDriver<'_> {
         self.publishers = members().take_while(|member| *member < self.config.publishers).collect();
         let traffic = &mut self.context.traffic;
         traffic.send_policy = match self.config.activity {
-            ChatActivity::Closed { in_flight } => {
+            Activity::Closed { in_flight } => {
                 let publishers = self.publishers.iter().copied();
                 let rotation = PublisherRotation::new(self.config.rooms, members(), publishers, in_flight);
                 ChatSendPolicy::RoundRobin(rotation)
             }
-            ChatActivity::Open { rate } if !self.publishers.is_empty() => {
+            Activity::Open { rate } if !self.publishers.is_empty() => {
                 let mut schedule = SendSchedule::new(traffic.now_ns, rate, self.publishers.len());
                 schedule.set_end(traffic.recorder.window().end);
                 ChatSendPolicy::Scheduled(schedule)
             }
-            ChatActivity::Open { .. } | ChatActivity::Idle => ChatSendPolicy::Paused,
+            _ => ChatSendPolicy::Paused,
         };
         for (place, publisher) in self.publishers.iter().enumerate() {
             let key = self.keys.get(*publisher).copied().flatten();
@@ -203,7 +204,7 @@ impl ChatDriver<'_> {
         }
     }
 
-    pub(super) fn outcome(mut self) -> ChatOutcome {
+    pub(super) fn outcome(mut self) -> LoadOutcome<ChatOutcome> {
         let is_final = self.phases.phase == LoadPhase::Finishing && (self.done_since_ns.is_some() || self.is_stuck());
         let sent: Vec<_> = (0..self.config.publishers).map(|publisher| self.sent_by(publisher)).collect();
         let mut outstanding =
@@ -222,26 +223,30 @@ impl ChatDriver<'_> {
             let room = traffic.rooms.get(room).map_or(LOBBY, String::as_str).to_owned();
             DeliveryViolation { kind, member, room, id }
         };
-        ChatOutcome {
+        LoadOutcome {
             activity: self.config.activity,
             elapsed,
-            messages: traffic.sent,
-            due,
-            deliveries: recorder.messages,
-            delivered: recorder.answered,
+            messages: recorder.messages,
+            answered: recorder.answered,
             bytes: recorder.bytes,
-            awaited: outstanding.deliveries,
+            due,
+            unanswered: outstanding.deliveries,
             latency: recorder.latency,
-            joins: recorder.connects,
-            joining: Duration::from_nanos(self.joining_ns),
-            members: traffic.checker.members(),
-            ids: traffic.checker.ids(),
-            received: traffic.checker.received,
-            faults: traffic.checker.faults,
-            violations: traffic.checker.violations.iter().copied().map(violation).collect(),
-            server_errors: traffic.server_errors,
+            connects: recorder.connects,
+            connecting: Duration::from_nanos(self.joining_ns),
+            connections: traffic.checker.members(),
+            cut_off: 0,
+            faults: recorder.faults,
             samples: recorder.samples,
             generator,
+            workload: ChatOutcome {
+                sent: traffic.sent,
+                ids: traffic.checker.ids(),
+                received: traffic.checker.received,
+                faults: traffic.checker.faults,
+                violations: traffic.checker.violations.iter().copied().map(violation).collect(),
+                server_errors: traffic.server_errors,
+            },
         }
     }
 

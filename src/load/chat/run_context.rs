@@ -68,8 +68,7 @@ pub(super) struct ChatTraffic {
 
 impl ChatRunContext {
     pub(super) fn new(config: &ChatLoadConfig, nick_prefix: String) -> Result<Self, LoadError> {
-        let recorder =
-            Recorder::new(config.activity.into()).map_err(|error| LoadError::System(io::Error::other(error)))?;
+        let recorder = Recorder::new(config.activity).map_err(|error| LoadError::System(io::Error::other(error)))?;
         Ok(Self {
             read_buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             buffer_pool: BufferPool::default(),

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use switchboard::load::LoadOutcome;
 use switchboard::load::chat::{ChatLoadConfig, ChatOutcome, FaultKind, run};
 
 use super::server::{CommittedFault, Fault, Server};
@@ -11,7 +12,7 @@ use crate::lock_shared;
 pub(super) fn run_with_fault(
     fault: Fault,
     plan: impl Fn(ChatLoadConfig) -> ChatLoadConfig,
-) -> (ChatOutcome, CommittedFault) {
+) -> (LoadOutcome<ChatOutcome>, CommittedFault) {
     let _lock = lock_shared();
     let server = Server::start(fault);
     let began = Instant::now();
@@ -28,17 +29,17 @@ pub(super) fn run_with_fault(
 /// The answer timeout of runs in which a message never arrives.
 pub(super) const SHORT_TIMEOUT: Duration = Duration::from_secs(2);
 
-fn run_to_fault(fault: Fault) -> (ChatOutcome, CommittedFault) {
+fn run_to_fault(fault: Fault) -> (LoadOutcome<ChatOutcome>, CommittedFault) {
     run_with_fault(fault, |plan| ChatLoadConfig { reply_timeout: SHORT_TIMEOUT, ..plan })
 }
 
 /// Asserts that the run finds exactly the committed fault, and names it.
 fn assert_found(fault: Fault, kind: FaultKind) {
     let (outcome, committed) = run_to_fault(fault);
-    let counted = outcome.faults.named().into_iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>();
+    let counted = outcome.workload.faults.named().into_iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>();
     assert_eq!(counted.len(), 1, "{fault:?} is {kind:?}, not {counted:?}: {outcome:?}");
-    assert_eq!(outcome.faults.total(), 1, "{fault:?}: {:?}", outcome.faults);
-    let [violation] = &outcome.violations[..] else { panic!("{fault:?}: {:?}", outcome.violations) };
+    assert_eq!(outcome.workload.faults.total(), 1, "{fault:?}: {:?}", outcome.workload.faults);
+    let [violation] = &outcome.workload.violations[..] else { panic!("{fault:?}: {:?}", outcome.workload.violations) };
     assert_eq!((violation.kind, &violation.room), (kind, &committed.room), "{fault:?}");
     assert_eq!((violation.member, violation.id), (committed.member, committed.id), "{fault:?}: {violation}");
 }
@@ -70,20 +71,23 @@ fn a_message_of_another_room_is_strayed() {
     let (outcome, committed) = run_with_fault(Fault::Stray, |plan| ChatLoadConfig { rooms: 2, members: 2, ..plan });
     // The server sends the stray as a message of `bench-0`, where it is a duplicate instead.
     if committed.room == "bench-1" {
-        assert_eq!((outcome.faults.strayed, outcome.faults.total()), (1, 1), "{outcome:?}");
-        assert_eq!(outcome.violations[0].room, "bench-0");
+        assert_eq!((outcome.workload.faults.strayed, outcome.workload.faults.total()), (1, 1), "{outcome:?}");
+        assert_eq!(outcome.workload.violations[0].room, "bench-0");
     } else {
-        assert_eq!((outcome.faults.duplicated, outcome.faults.total()), (1, 1), "{outcome:?}");
+        assert_eq!((outcome.workload.faults.duplicated, outcome.workload.faults.total()), (1, 1), "{outcome:?}");
     }
-    assert_eq!((outcome.violations[0].member, outcome.violations[0].id), (committed.member, committed.id));
+    assert_eq!(
+        (outcome.workload.violations[0].member, outcome.workload.violations[0].id),
+        (committed.member, committed.id)
+    );
 }
 
 #[test]
 fn an_invalid_event_is_corrupted_and_reported() {
     let (outcome, committed) = run_to_fault(Fault::InvalidEvent);
-    assert_eq!((outcome.faults.corrupted, outcome.faults.total()), (1, 1));
+    assert_eq!((outcome.workload.faults.corrupted, outcome.workload.faults.total()), (1, 1));
     assert_eq!(
-        (outcome.server_errors[0].code.as_str(), outcome.server_errors[0].member),
+        (outcome.workload.server_errors[0].code.as_str(), outcome.workload.server_errors[0].member),
         ("garbled", committed.member)
     );
 }
@@ -91,53 +95,74 @@ fn an_invalid_event_is_corrupted_and_reported() {
 #[test]
 fn undelivered_messages_at_the_end_are_missing() {
     let (outcome, committed) = run_to_fault(Fault::StopSending);
-    let end = outcome.ids;
-    assert_eq!(outcome.faults.missing, end - committed.id + 1, "{outcome:?}");
-    assert_eq!(outcome.faults.total(), outcome.faults.missing);
-    assert_eq!((outcome.violations[0].member, outcome.violations[0].id), (committed.member, committed.id));
+    let end = outcome.workload.ids;
+    assert_eq!(outcome.workload.faults.missing, end - committed.id + 1, "{outcome:?}");
+    assert_eq!(outcome.workload.faults.total(), outcome.workload.faults.missing);
+    assert_eq!(
+        (outcome.workload.violations[0].member, outcome.workload.violations[0].id),
+        (committed.member, committed.id)
+    );
 }
 
 #[test]
 fn a_skipped_id_is_missing_for_every_member() {
     let (outcome, committed) = run_to_fault(Fault::SkipId);
-    assert_eq!((outcome.faults.missing, outcome.faults.total()), (6, 6));
-    assert!(outcome.violations.iter().all(|violation| violation.id == committed.id), "{:?}", outcome.violations);
-    assert_eq!(outcome.violations.len(), 3, "the first few are kept");
+    assert_eq!((outcome.workload.faults.missing, outcome.workload.faults.total()), (6, 6));
+    assert!(
+        outcome.workload.violations.iter().all(|violation| violation.id == committed.id),
+        "{:?}",
+        outcome.workload.violations
+    );
+    assert_eq!(outcome.workload.violations.len(), 3, "the first few are kept");
 }
 
 #[test]
 fn a_message_without_delivery_is_unsaid() {
     let (outcome, committed) = run_to_fault(Fault::Swallow);
-    assert_eq!((outcome.faults.unsaid, outcome.faults.total()), (1, 1), "{outcome:?}");
-    assert_eq!((outcome.violations[0].kind, outcome.violations[0].member), (FaultKind::Unsaid, committed.member));
+    assert_eq!((outcome.workload.faults.unsaid, outcome.workload.faults.total()), (1, 1), "{outcome:?}");
+    assert_eq!(
+        (outcome.workload.violations[0].kind, outcome.workload.violations[0].member),
+        (FaultKind::Unsaid, committed.member)
+    );
 }
 
 #[test]
 fn a_message_with_two_ids_is_misnumbered() {
     let (outcome, committed) = run_to_fault(Fault::Repeat);
-    assert_eq!((outcome.faults.misnumbered, outcome.faults.total()), (1, 1), "{outcome:?}");
-    assert_eq!((outcome.violations[0].kind, outcome.violations[0].member), (FaultKind::Misnumbered, committed.member));
+    assert_eq!((outcome.workload.faults.misnumbered, outcome.workload.faults.total()), (1, 1), "{outcome:?}");
+    assert_eq!(
+        (outcome.workload.violations[0].kind, outcome.workload.violations[0].member),
+        (FaultKind::Misnumbered, committed.member)
+    );
 }
 
 #[test]
 fn a_publishers_messages_out_of_order_are_misnumbered() {
     let (outcome, committed) = run_to_fault(Fault::Reverse);
-    assert_eq!((outcome.faults.misnumbered, outcome.faults.total()), (1, 1), "{outcome:?}");
-    assert_eq!(outcome.violations[0].member, committed.member);
+    assert_eq!((outcome.workload.faults.misnumbered, outcome.workload.faults.total()), (1, 1), "{outcome:?}");
+    assert_eq!(outcome.workload.violations[0].member, committed.member);
 }
 
 #[test]
 fn a_disconnected_member_is_broken_and_the_run_goes_on() {
     let (outcome, _) = run_to_fault(Fault::Close);
-    assert_eq!((outcome.faults.broken, outcome.faults.total(), outcome.members), (1, 1, 5), "{outcome:?}");
-    assert!(outcome.ids > 20, "{outcome:?}");
+    assert_eq!(
+        (outcome.workload.faults.broken, outcome.workload.faults.total(), outcome.connections),
+        (1, 1, 5),
+        "{outcome:?}"
+    );
+    assert!(outcome.workload.ids > 20, "{outcome:?}");
 }
 
 #[test]
 fn bye_is_reported_with_the_servers_text() {
     let (outcome, committed) = run_to_fault(Fault::Bye);
-    assert_eq!((outcome.faults.broken, outcome.faults.server_errors, outcome.faults.total()), (1, 1, 2), "{outcome:?}");
-    let complaint = &outcome.server_errors[0];
+    assert_eq!(
+        (outcome.workload.faults.broken, outcome.workload.faults.server_errors, outcome.workload.faults.total()),
+        (1, 1, 2),
+        "{outcome:?}"
+    );
+    let complaint = &outcome.workload.server_errors[0];
     assert_eq!((complaint.code.as_str(), complaint.text.as_str()), ("bye", "you are too slow"));
     assert_eq!(complaint.member, committed.member);
 }
@@ -145,16 +170,27 @@ fn bye_is_reported_with_the_servers_text() {
 #[test]
 fn an_error_is_reported_with_the_servers_code() {
     let (outcome, committed) = run_to_fault(Fault::Flood);
-    assert_eq!((outcome.faults.server_errors, outcome.faults.unsaid, outcome.faults.total()), (1, 1, 2), "{outcome:?}");
-    assert_eq!((outcome.server_errors[0].code.as_str(), outcome.server_errors[0].member), ("flood", committed.member));
+    assert_eq!(
+        (outcome.workload.faults.server_errors, outcome.workload.faults.unsaid, outcome.workload.faults.total()),
+        (1, 1, 2),
+        "{outcome:?}"
+    );
+    assert_eq!(
+        (outcome.workload.server_errors[0].code.as_str(), outcome.workload.server_errors[0].member),
+        ("flood", committed.member)
+    );
 }
 
 #[test]
 fn a_failed_join_is_refused_and_the_run_goes_on() {
     for (fault, server_errors) in [(Fault::NickTaken, 1), (Fault::NoJoined, 0)] {
         let (outcome, _) = run_to_fault(fault);
-        assert_eq!((outcome.faults.refused, outcome.faults.server_errors), (1, server_errors), "{outcome:?}");
-        assert_eq!((outcome.faults.total(), outcome.members), (1 + server_errors, 5));
-        assert!(outcome.deliveries > 0 && outcome.received == outcome.ids * 5, "{outcome:?}");
+        assert_eq!(
+            (outcome.workload.faults.refused, outcome.workload.faults.server_errors),
+            (1, server_errors),
+            "{outcome:?}"
+        );
+        assert_eq!((outcome.workload.faults.total(), outcome.connections), (1 + server_errors, 5));
+        assert!(outcome.messages > 0 && outcome.workload.received == outcome.workload.ids * 5, "{outcome:?}");
     }
 }

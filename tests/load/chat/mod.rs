@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use switchboard::Endpoint;
-use switchboard::load::chat::{ChatActivity, ChatLoadConfig, ChatOutcome, run};
-use switchboard::load::{LoadError, LoadObserver, LoadPhase, LoadProgress};
+use switchboard::load::chat::{ChatLoadConfig, ChatOutcome, run};
+use switchboard::load::{Activity, LoadError, LoadObserver, LoadOutcome, LoadPhase, LoadProgress};
 
 use crate::lock_shared;
 use faults::{SHORT_TIMEOUT, run_with_fault};
@@ -22,7 +22,7 @@ fn plan(target: &Endpoint) -> ChatLoadConfig {
         publishers: 2,
         rooms: 1,
         payload_bytes: 64,
-        activity: ChatActivity::Closed { in_flight: 4 },
+        activity: Activity::Closed { in_flight: 4 },
         warm_up: Duration::ZERO,
         duration: Duration::from_millis(300),
         reply_timeout: Duration::from_secs(10),
@@ -31,22 +31,22 @@ fn plan(target: &Endpoint) -> ChatLoadConfig {
 
 /// Runs a load that must have no fault. If a busy machine delivers nothing, the run is repeated
 /// with a longer duration.
-fn run_without_fault(plan: &ChatLoadConfig) -> ChatOutcome {
+fn run_without_fault(plan: &ChatLoadConfig) -> LoadOutcome<ChatOutcome> {
     let _lock = lock_shared();
     let mut plan = plan.clone();
     let outcome = loop {
         let outcome = run(&plan, &mut ()).unwrap();
         assert!(outcome.is_verified(), "{outcome:?}");
-        if outcome.deliveries > 0 || plan.activity == ChatActivity::Idle {
+        if outcome.messages > 0 || plan.activity == Activity::Idle {
             break outcome;
         }
         assert!(plan.duration < Duration::from_mins(1), "nothing was delivered: {outcome:?}");
         plan.duration *= 4;
     };
-    assert_eq!((outcome.elapsed, outcome.members), (plan.duration, plan.members));
-    assert_eq!(outcome.joins.len(), plan.members as u64);
-    assert_eq!(outcome.latency.len(), outcome.deliveries);
-    assert_eq!(outcome.bytes, outcome.deliveries * plan.payload_bytes as u64);
+    assert_eq!((outcome.elapsed, outcome.connections), (plan.duration, plan.members));
+    assert_eq!(outcome.connects.len(), plan.members as u64);
+    assert_eq!(outcome.latency.len(), outcome.messages);
+    assert_eq!(outcome.bytes, outcome.messages * plan.payload_bytes as u64);
     outcome
 }
 
@@ -54,16 +54,16 @@ fn run_without_fault(plan: &ChatLoadConfig) -> ChatOutcome {
 fn every_member_receives_every_message_in_order() {
     let server = Server::start(Fault::None);
     for (publishers, in_flight, payload_bytes) in [(1, 1, 40), (1, 16, 64), (6, 4, 4096)] {
-        let activity = ChatActivity::Closed { in_flight };
+        let activity = Activity::Closed { in_flight };
         let outcome =
             run_without_fault(&ChatLoadConfig { publishers, activity, payload_bytes, ..plan(&server.target) });
-        assert_eq!(outcome.received, outcome.ids * 6, "every delivery is checked");
-        assert!(outcome.received >= outcome.deliveries && outcome.delivered == outcome.deliveries);
-        assert_eq!(outcome.samples.iter().map(|sample| sample.messages).sum::<u64>(), outcome.deliveries);
+        assert_eq!(outcome.workload.received, outcome.workload.ids * 6, "every delivery is checked");
+        assert!(outcome.workload.received >= outcome.messages && outcome.answered == outcome.messages);
+        assert_eq!(outcome.samples.iter().map(|sample| sample.messages).sum::<u64>(), outcome.messages);
         // A part of the members has received the messages in flight at the end of the measured
         // time.
         let awaited = in_flight as u64 * 6;
-        assert!(outcome.deliveries.abs_diff(outcome.messages * 6) <= awaited, "{outcome:?}");
+        assert!(outcome.messages.abs_diff(outcome.workload.sent * 6) <= awaited, "{outcome:?}");
     }
 }
 
@@ -72,17 +72,20 @@ fn each_room_has_its_own_ids_and_publishers() {
     let server = Server::start(Fault::None);
     let outcome = run_without_fault(&ChatLoadConfig { members: 10, rooms: 3, publishers: 5, ..plan(&server.target) });
     // Rooms of 4, 3 and 3.
-    assert!(outcome.received > outcome.ids * 3 && outcome.received < outcome.ids * 4, "{outcome:?}");
+    assert!(
+        outcome.workload.received > outcome.workload.ids * 3 && outcome.workload.received < outcome.workload.ids * 4,
+        "{outcome:?}"
+    );
 }
 
 #[test]
 fn an_open_loop_sends_exactly_the_due_messages() {
     let server = Server::start(Fault::None);
     for (rooms, publishers) in [(1, 1), (2, 3)] {
-        let activity = ChatActivity::Open { rate: 200.0 };
+        let activity = Activity::Open { rate: 200.0 };
         let outcome = run_without_fault(&ChatLoadConfig { activity, rooms, publishers, ..plan(&server.target) });
-        assert_eq!((outcome.due, outcome.messages, outcome.ids), (60, 60, 60));
-        assert_eq!(outcome.deliveries, 60 * 6 / rooms as u64);
+        assert_eq!((outcome.due, outcome.workload.sent, outcome.workload.ids), (60, 60, 60));
+        assert_eq!(outcome.messages, 60 * 6 / rooms as u64);
         assert_eq!(outcome.generator.send_lag.len(), 60);
     }
 }
@@ -91,14 +94,14 @@ fn an_open_loop_sends_exactly_the_due_messages() {
 fn idle_members_send_nothing() {
     let server = Server::start(Fault::None);
     let outcome = run_without_fault(&ChatLoadConfig {
-        activity: ChatActivity::Idle,
+        activity: Activity::Idle,
         publishers: 0,
         members: 200,
         rooms: 2,
         ..plan(&server.target)
     });
-    assert_eq!((outcome.ids, outcome.received, outcome.messages), (0, 0, 0));
-    assert!(outcome.joining > Duration::ZERO);
+    assert_eq!((outcome.workload.ids, outcome.workload.received, outcome.workload.sent), (0, 0, 0));
+    assert!(outcome.connecting > Duration::ZERO);
 }
 
 #[test]
@@ -143,12 +146,13 @@ fn an_invalid_config_is_rejected() {
         (ChatLoadConfig { publishers: 7, ..plan() }, "publishers: 7 exceed the 6 members"),
         (ChatLoadConfig { payload_bytes: 39, ..plan() }, "payload: a text has between 40 (its stamp) and 4096 bytes"),
         (ChatLoadConfig { payload_bytes: 4097, ..plan() }, "payload: a text has"),
-        (ChatLoadConfig { activity: ChatActivity::Closed { in_flight: 0 }, ..plan() }, "in-flight: at least one"),
-        (ChatLoadConfig { activity: ChatActivity::Open { rate: f64::NAN }, ..plan() }, "rate: NaN messages a second"),
+        (ChatLoadConfig { activity: Activity::Closed { in_flight: 0 }, ..plan() }, "in-flight: at least one"),
+        (ChatLoadConfig { activity: Activity::Open { rate: f64::NAN }, ..plan() }, "rate: NaN messages a second"),
         (
             ChatLoadConfig { target: Endpoint::Udp("127.0.0.1:9".parse().unwrap()), ..plan() },
             "target: members need a connection",
         ),
+        (ChatLoadConfig { activity: Activity::Churn, ..plan() }, "churn: members keep their connections"),
         (ChatLoadConfig { duration: Duration::ZERO, ..plan() }, "duration: "),
         (ChatLoadConfig { reply_timeout: Duration::ZERO, ..plan() }, "answer-timeout: "),
     ] {
@@ -179,7 +183,10 @@ fn a_run_ended_early_has_no_faults() {
             ..plan(&server.target)
         };
         let outcome = run(&plan, &mut StopAt(phase)).unwrap();
-        assert!(outcome.faults.is_none() && outcome.elapsed < Duration::from_mins(1), "{phase:?}: {outcome:?}");
+        assert!(
+            outcome.workload.faults.is_none() && outcome.elapsed < Duration::from_mins(1),
+            "{phase:?}: {outcome:?}"
+        );
     }
 }
 
@@ -187,11 +194,11 @@ fn a_run_ended_early_has_no_faults() {
 #[test]
 fn an_open_loop_counts_messages_due_in_a_stall() {
     let (outcome, _) = run_with_fault(Fault::Stall, |plan| ChatLoadConfig {
-        activity: ChatActivity::Open { rate: 200.0 },
+        activity: Activity::Open { rate: 200.0 },
         reply_timeout: Duration::from_mins(1),
         ..plan
     });
-    assert_eq!((outcome.due, outcome.messages, outcome.deliveries), (60, 60, 360), "{outcome:?}");
+    assert_eq!((outcome.due, outcome.workload.sent, outcome.messages), (60, 60, 360), "{outcome:?}");
     assert!(outcome.is_verified(), "{outcome:?}");
     // Messages due in the first 300 ms of the 400 ms stall are more than 100 ms late.
     let late = outcome.latency.count_between(100_000_000, u64::MAX);
@@ -204,14 +211,18 @@ fn an_open_loop_counts_messages_due_in_a_stall() {
 fn an_open_loop_counts_waits_without_delivery() {
     let warm_up = Duration::from_millis(200);
     let (outcome, _) = run_with_fault(Fault::SwallowAll, |plan| ChatLoadConfig {
-        activity: ChatActivity::Open { rate: 200.0 },
+        activity: Activity::Open { rate: 200.0 },
         reply_timeout: SHORT_TIMEOUT,
         warm_up,
         ..plan
     });
     // One more or less, because the measured time begins a little later.
-    assert!((59..=61).contains(&outcome.due) && outcome.deliveries == 0, "{outcome:?}");
+    assert!((59..=61).contains(&outcome.due) && outcome.messages == 0, "{outcome:?}");
     assert_eq!(outcome.latency.len(), outcome.due * 6, "the warm-up does not count: {outcome:?}");
     assert!(outcome.latency.min() >= 1_900_000_000, "{outcome:?}");
-    assert!(outcome.faults.unsaid > outcome.due && outcome.faults.total() == outcome.faults.unsaid, "{outcome:?}");
+    assert!(
+        outcome.workload.faults.unsaid > outcome.due
+            && outcome.workload.faults.total() == outcome.workload.faults.unsaid,
+        "{outcome:?}"
+    );
 }

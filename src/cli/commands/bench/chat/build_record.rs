@@ -1,6 +1,7 @@
 //! Builds the record of `bench chat` from the outcome of its load.
 
-use switchboard::load::chat::{self, ChatActivity, ChatOutcome};
+use switchboard::load::chat::{self, ChatOutcome};
+use switchboard::load::{Activity, LoadOutcome};
 
 use super::record::{ChatCost, ChatLoadRecord, ChatRecord, MembersRecord, ProofRecord, SCHEMA, ViolationRecord};
 use super::verdicts;
@@ -14,19 +15,19 @@ use crate::cli::report::rates::{nanos, per_item, per_second};
 #[derive(Debug)]
 pub(crate) struct ChatRun {
     pub(super) load: chat::ChatLoadConfig,
-    pub(super) outcome: ChatOutcome,
+    pub(super) outcome: LoadOutcome<ChatOutcome>,
     pub(super) readings: RunReadings,
 }
 
 /// Builds the record of a run.
 pub(super) fn chat_record(info: RunInfo, run: &ChatRun) -> ChatRecord {
     let ChatRun { load, outcome, readings } = run;
-    let elapsed = outcome.elapsed;
-    let deliveries_per_second = per_second(outcome.delivered, elapsed);
-    let generator = generator_record(&outcome.generator, outcome.bottleneck(), elapsed, outcome.messages);
+    let (elapsed, chat) = (outcome.elapsed, &outcome.workload);
+    let deliveries_per_second = per_second(outcome.answered, elapsed);
+    let generator = generator_record(&outcome.generator, outcome.bottleneck(), elapsed, chat.sent);
     let server = info
         .pid
-        .and_then(|pid| server_record(pid, readings, elapsed, outcome.messages, Some(outcome.members as u64), true));
+        .and_then(|pid| server_record(pid, readings, elapsed, chat.sent, Some(outcome.connections as u64), true));
     let mut record = ChatRecord {
         schema: SCHEMA,
         command: info.command,
@@ -37,33 +38,31 @@ pub(super) fn chat_record(info: RunInfo, run: &ChatRun) -> ChatRecord {
         interrupted: info.interrupted,
         ended_early: readings.ended_early.map(EarlyEnd::key),
         elapsed_ns: nanos(elapsed),
-        messages: outcome.messages,
-        due: matches!(load.activity, ChatActivity::Open { .. }).then_some(outcome.due),
-        messages_per_second: per_second(outcome.messages, elapsed),
-        deliveries: outcome.deliveries,
-        delivered: outcome.delivered,
+        messages: chat.sent,
+        due: matches!(load.activity, Activity::Open { .. }).then_some(outcome.due),
+        messages_per_second: per_second(chat.sent, elapsed),
+        deliveries: outcome.messages,
+        delivered: outcome.answered,
         deliveries_per_second,
-        payload_bytes_per_second: deliveries_per_second * per_item(outcome.bytes, outcome.deliveries).unwrap_or(0.0),
+        payload_bytes_per_second: deliveries_per_second * per_item(outcome.bytes, outcome.messages).unwrap_or(0.0),
         latency_ns: distribution(&outcome.latency),
         members: MembersRecord {
-            joined_at_end: outcome.members,
-            all_joined_after_ns: nanos(outcome.joining),
-            join_ns: distribution(&outcome.joins),
+            joined_at_end: outcome.connections,
+            all_joined_after_ns: nanos(outcome.connecting),
+            join_ns: distribution(&outcome.connects),
         },
         proof: ProofRecord {
             proved: outcome.is_verified(),
-            ids: outcome.ids,
-            received: outcome.received,
-            awaited: outcome.awaited,
-            violations: outcome.violations.iter().map(violation_record).collect(),
+            ids: chat.ids,
+            received: chat.received,
+            awaited: outcome.unanswered,
+            violations: chat.violations.iter().map(violation_record).collect(),
         },
-        faults: outcome.faults,
-        server_errors: outcome.server_errors.clone(),
-        generator: ChatCost { cpu_ns_per_delivery: per_item(generator.cpu_ns, outcome.delivered), process: generator },
-        server: server.map(|server| ChatCost {
-            cpu_ns_per_delivery: per_item(server.cpu_ns, outcome.delivered),
-            process: server,
-        }),
+        faults: chat.faults,
+        server_errors: chat.server_errors.clone(),
+        generator: ChatCost { cpu_ns_per_delivery: per_item(generator.cpu_ns, outcome.answered), process: generator },
+        server: server
+            .map(|server| ChatCost { cpu_ns_per_delivery: per_item(server.cpu_ns, outcome.answered), process: server }),
         percentiles: percentiles(&outcome.latency),
         samples: outcome.samples.iter().map(sample_record).collect(),
         verdicts: Vec::new(),
@@ -74,9 +73,9 @@ pub(super) fn chat_record(info: RunInfo, run: &ChatRun) -> ChatRecord {
 
 fn load_record(plan: &chat::ChatLoadConfig) -> ChatLoadRecord {
     let (activity, in_flight, rate_per_second) = match plan.activity {
-        ChatActivity::Closed { in_flight } => ("closed", Some(in_flight), None),
-        ChatActivity::Open { rate } => ("open", None, Some(rate)),
-        ChatActivity::Idle => ("idle", None, None),
+        Activity::Closed { in_flight } => ("closed", Some(in_flight), None),
+        Activity::Open { rate } => ("open", None, Some(rate)),
+        _ => ("idle", None, None),
     };
     ChatLoadRecord {
         activity,

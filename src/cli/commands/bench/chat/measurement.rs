@@ -41,8 +41,11 @@ impl Measurement for ChatBenchPlan {
     fn report(&self, info: RunInfo, run: &ChatRun) -> Result<RunReport, CliError> {
         let record = chat_record(info, run);
         let outcome = &run.outcome;
-        let intervals =
-            [(&outcome.latency, None), (&outcome.joins, Some("join")), (&outcome.generator.send_lag, Some("send-lag"))];
+        let intervals = [
+            (&outcome.latency, None),
+            (&outcome.connects, Some("join")),
+            (&outcome.generator.send_lag, Some("send-lag")),
+        ];
         let log = |_| hdr::log(intervals, outcome.elapsed, &record.command, run.readings.began_at);
         Ok(RunReport {
             stdout: match self.options.format {

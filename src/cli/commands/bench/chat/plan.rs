@@ -1,6 +1,6 @@
 //! The checked arguments of `bench chat`.
 
-use switchboard::load::chat::{self, ChatActivity};
+use switchboard::load::{Activity, chat};
 use switchboard::{Endpoint, Framing};
 
 use crate::cli::commands::bench::args::BenchChatArgs;
@@ -32,9 +32,9 @@ impl ChatBenchPlan {
             ));
         }
         let activity = match (args.in_flight, args.rate) {
-            (_, Some(Rate(rate))) => ChatActivity::Open { rate },
-            _ if args.idle => ChatActivity::Idle,
-            (in_flight, None) => ChatActivity::Closed { in_flight: in_flight.unwrap_or(1) },
+            (_, Some(Rate(rate))) => Activity::Open { rate },
+            _ if args.idle => Activity::Idle,
+            (in_flight, None) => Activity::Closed { in_flight: in_flight.unwrap_or(1) },
         };
         let load = chat::ChatLoadConfig {
             target: target.clone(),
@@ -99,7 +99,7 @@ mod tests {
             (plan.load.members, plan.load.publishers, plan.load.rooms, plan.load.payload_bytes),
             (1000, 1, 1, 64)
         );
-        assert_eq!(plan.load.activity, ChatActivity::Closed { in_flight: 1 });
+        assert_eq!(plan.load.activity, Activity::Closed { in_flight: 1 });
         let (listen, engine) = ("u32be@127.0.0.1:0".to_owned(), "reactor".to_owned());
         let args = ["--messages-per-second", "0"].map(str::to_owned).to_vec();
         assert_eq!(plan.options.server, ServerSource::Spawned { listen, engine, args, pin: true });
@@ -114,9 +114,9 @@ mod tests {
     #[test]
     fn each_flag_selects_its_activity() {
         for (args, activity) in [
-            ("-n 16", ChatActivity::Closed { in_flight: 16 }),
-            ("--rate 1k", ChatActivity::Open { rate: 1000.0 }),
-            ("--idle", ChatActivity::Idle),
+            ("-n 16", Activity::Closed { in_flight: 16 }),
+            ("--rate 1k", Activity::Open { rate: 1000.0 }),
+            ("--idle", Activity::Idle),
         ] {
             assert_eq!(plan(args).unwrap().load.activity, activity, "{args}");
         }
