@@ -7,6 +7,7 @@ use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 
 use super::flags::Flags;
+use super::phase::Phase;
 use super::state::Connection;
 use super::stream::Stream;
 use super::timestamps::Timestamps;
@@ -216,6 +217,17 @@ impl<S: Stream> Connection<S> {
         } else {
             self.timestamps.resume(now);
         }
+    }
+
+    /// Pauses reading, because memory is short, if the connection is open and holds more than
+    /// `share_bytes`. Returns true if it was not paused before.
+    pub(crate) fn pause_for_memory(&mut self, share_bytes: usize, worker: &mut WorkerContext) -> bool {
+        let pauses = self.held_bytes() > share_bytes && self.phase() == Phase::Open && !self.flags.memory_paused;
+        if pauses {
+            self.flags.memory_paused = true;
+            self.update_backpressure(&worker.limits, worker.clock.timestamp, &mut worker.stats);
+        }
+        pauses
     }
 
     /// Returns true if the service has to be called with `on_writable` now, and clears the request

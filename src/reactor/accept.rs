@@ -123,14 +123,11 @@ impl<D: Driver> EventLoop<D> {
 
     /// Returns the reason to reject pending connections now, if there is one.
     fn rejection_reason(&self) -> Option<CloseReason> {
-        let limits = &self.worker.limits;
-        if self.worker.stats.open - self.open_consoles >= limits.max_connections as u64 {
-            Some(CloseReason::MaxConnections(limits.max_connections))
-        } else if self.is_over_memory_limit() {
-            Some(CloseReason::BufferBudget(limits.max_buffered_bytes))
-        } else {
-            None
+        let max_connections = self.worker.limits.max_connections;
+        if self.worker.stats.open - self.open_consoles >= max_connections as u64 {
+            return Some(CloseReason::MaxConnections(max_connections));
         }
+        self.memory.policy.rejection(self.worker.stats.buffered_bytes)
     }
 
     /// Rejects a pending connection: sends it the reason and closes it, without any callback.

@@ -91,7 +91,7 @@ impl<D: Driver> EventLoop<D> {
             turn_end: TurnEnd::default(),
             closing: VecDeque::new(),
             closed: Vec::new(),
-            memory: MemoryPressure::default(),
+            memory: MemoryPressure::new(&limits),
             open_rejected: 0,
             open_consoles: 0,
             is_rejecting: false,

@@ -2,6 +2,8 @@
 
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, Stream};
+use crate::engine::limits::Limits;
+use crate::engine::memory::MemoryPolicy;
 use crate::engine::slab::reserved_key;
 use crate::net::udp_batch::{ReceiveBatch, SendBatch};
 use crate::service::time::Timestamp;
@@ -71,12 +73,18 @@ impl UdpState {
     }
 }
 
-/// The connections that are paused because all together buffer too many bytes.
-#[derive(Default)]
+/// The connections that are paused because all together hold too many bytes.
 pub(super) struct MemoryPressure {
+    pub(super) policy: MemoryPolicy,
     /// The deadline for the buffered bytes to fall; `None` while they are within their bound.
     pub(super) grace_ends: Option<Timestamp>,
     pub(super) paused: Vec<usize>,
+}
+
+impl MemoryPressure {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { policy: MemoryPolicy::new(limits), grace_ends: None, paused: Vec::new() }
+    }
 }
 
 /// Work to do at the turn's end.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 
-use super::{CloseReason, Service};
+use super::callbacks::Service;
+use super::close_reason::CloseReason;
 use crate::frame::{Framing, Payload};
 
 /// The name of a service and how an engine treats it. A name alone, as text, is the default options

@@ -264,16 +264,14 @@ impl ControlThread {
     fn close_largest(&mut self) {
         let shared = &self.worker.shared;
         let now = self.worker.context.clock.timestamp;
-        let Some(mut excess) = shared.memory.excess_bytes(now) else { return };
+        if !shared.memory.grace_has_ended(now) {
+            return;
+        }
         let routes = shared.routes.read().unwrap_or_else(PoisonError::into_inner);
         let held = |route: &Route| route.thread_stats.held_bytes.load(Ordering::Relaxed);
         let clients = routes.iter().filter(|(_, route)| route.peer != Peer::Console);
-        let mut holders: Vec<_> = clients.map(|(_, route)| (held(route), route)).collect();
-        holders.sort_unstable_by_key(|(held, _)| *held);
-        while excess > 0
-            && let Some((held, route)) = holders.pop()
-        {
-            excess = excess.saturating_sub(held);
+        let holders = clients.map(|(_, route)| (held(route), route));
+        for route in shared.memory.policy.largest_holders(shared.memory.held_bytes(), holders) {
             route.thread_stats.must_close.store(true, Ordering::Release);
             match &route.reachability {
                 Reachability::Shared(shared_conn) => shared_conn.notifier.notify(),

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use switchboard::services::Echo;
-use switchboard::{CloseReason, Context, Endpoint, Error, Framing, Limits, Service};
+use switchboard::{CloseReason, Context, Endpoint, Error, Framing, Limits, Service, ServiceOptions};
 
 use crate::support::{
     Client, ConnectionEvent, Engine, GUARD, RunningEngine, SendOutcome, conformance, decode_u32be_frames, encode_frame,
@@ -37,10 +37,11 @@ fn own_loopback(last: u8) -> SocketAddr {
 fn listen_at<E: Engine>(
     limits: Limits,
     addr: SocketAddr,
+    options: impl Into<ServiceOptions>,
     service: impl Service + Send + 'static,
 ) -> (RunningEngine, SocketAddr) {
     let mut engine = E::with_limits(limits);
-    let id = engine.add_service("test", service);
+    let id = engine.add_service(options, service);
     let Endpoint::Tcp(bound) = engine.try_listen(id, &Endpoint::Tcp(addr), Framing::U32BE).unwrap() else {
         panic!("asked for TCP")
     };
@@ -55,7 +56,7 @@ fn drain_gives_busy_clients_whole_frames_and_an_end<E: Engine>() {
     // Long timeouts: a client on a busy machine may notice the end late.
     let limits = Limits { linger_timeout: GUARD, drain_timeout: GUARD, ..Limits::default() };
     let (service, events) = observe(Echo);
-    let (running, addr) = listen_at::<E>(limits, own_loopback(1), service);
+    let (running, addr) = listen_at::<E>(limits, own_loopback(1), "test", service);
     // Large enough that most of the time goes into the traffic and not into the framing.
     let payload = &[7; 2000];
     let clients: Vec<_> = (0..50)
@@ -125,8 +126,12 @@ fn drain_replies_to_everything_received_for_a_late_reader<E: Engine>() {
 }
 
 fn drain_without_connections_ends_immediately<E: Engine>() {
-    let (running, addr) =
-        listen_at::<E>(Limits { drain_timeout: 2 * GUARD, ..Limits::default() }, own_loopback(2), Echo);
+    let (running, addr) = listen_at::<E>(
+        Limits { drain_timeout: 2 * GUARD, ..Limits::default() },
+        own_loopback(2),
+        Echo.options("test"),
+        Echo,
+    );
     Client::connect(addr).echo(b"gone");
     running.drain();
     assert!(connection_is_refused(addr));
@@ -180,7 +185,7 @@ fn shutdown_by_a_service_ends_the_engine<E: Engine>() {
 }
 
 fn port_is_free_after_the_engine_has_ended<E: Engine>() {
-    let (running, addr) = listen_at::<E>(Limits::default(), own_loopback(3), Echo);
+    let (running, addr) = listen_at::<E>(Limits::default(), own_loopback(3), Echo.options("test"), Echo);
     let mut clients = [0; 3].map(|_| Client::connect(addr));
     for client in &mut clients {
         client.echo(b"hello");
@@ -193,7 +198,7 @@ fn port_is_free_after_the_engine_has_ended<E: Engine>() {
     drop(clients);
     running.join();
     for _ in 0..2 {
-        let (running, same) = listen_at::<E>(Limits::default(), addr, Echo);
+        let (running, same) = listen_at::<E>(Limits::default(), addr, Echo.options("test"), Echo);
         assert_eq!(same, addr);
         Client::connect(addr).echo(b"again");
         running.drain();
