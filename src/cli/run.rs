@@ -47,8 +47,8 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
 /// Prints the help or the version if the arguments ask for it, the parser's error otherwise.
 fn report_parse_error(error: &clap::Error) -> ExitCode {
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match stdout::ignore_closed_pipe(error.print()) {
-            Ok(()) => ExitCode::SUCCESS,
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match stdout::is_closed(error.print()) {
+            Ok(_) => ExitCode::SUCCESS,
             Err(error) => error.report(),
         },
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {

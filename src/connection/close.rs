@@ -6,6 +6,7 @@
 //! closes the socket.
 
 use super::phase::Phase;
+use super::readiness::PeerEnd;
 use super::state::{ColdState, Connection};
 use super::stream::Stream;
 use super::write_queue::WriteQueue;
@@ -23,7 +24,7 @@ impl<S: Stream> Connection<S> {
     /// left.
     #[inline]
     pub(crate) fn is_answered(&self) -> bool {
-        let more_to_come = self.jobs > 0 || self.has_deferred_input() || self.flags.writable_requested;
+        let more_to_come = self.jobs > 0 || self.has_deferred_input() || self.writable_requested;
         self.close_reason().is_some() && self.phase == Phase::Open && !more_to_come
     }
 
@@ -34,27 +35,34 @@ impl<S: Stream> Connection<S> {
         self.decoder = FrameDecoder::new(self.framing(), 0);
         self.mark_unreachable(&reason);
         self.timestamps.reading_ended(now);
-        self.cold = Some(Box::new(ColdState { deferred: None, close_reason: Some(reason) }));
+        self.cold = Some(Box::new(ColdState { close_reason: Some(reason), ..ColdState::default() }));
     }
 
     /// Drops the pending output if `reason` means that the peer is unreachable. A later reason
     /// changes nothing else about a close that is under way.
     pub(crate) fn mark_unreachable(&mut self, reason: &CloseReason) {
         if is_unreachable(reason) {
-            self.flags.unreachable = true;
+            self.phase = Phase::Aborting;
             self.queue = WriteQueue::default();
             // The socket may have taken half a frame, and the peer would read any further output
             // as its other half.
-            self.flags.writable = false;
+            self.readiness.writable = false;
         }
+    }
+
+    /// Returns true if the connection ends with its `on_close`, because no flush and no linger
+    /// follow.
+    pub(crate) fn is_peer_gone(&self) -> bool {
+        self.phase == Phase::Aborting || self.peer_end == PeerEnd::Read
     }
 
     /// Starts the flush: `on_close` has run and its last reply is queued, or the connection was
     /// rejected.
     pub(crate) fn close_delivered(&mut self) {
-        self.phase = Phase::Flushing;
-        if self.flags.unreachable {
+        if self.phase == Phase::Aborting {
             self.abandon();
+        } else {
+            self.phase = Phase::Flushing;
         }
     }
 
@@ -70,7 +78,7 @@ impl<S: Stream> Connection<S> {
         if self.phase == Phase::Flushing && self.queue.is_empty() {
             // No unread input can follow the peer's end of stream, so no linger is needed. If the
             // shutdown fails, the connection is already broken.
-            let linger = !self.flags.eof_read && self.stream.shutdown_write().is_ok();
+            let linger = self.peer_end != PeerEnd::Read && self.stream.shutdown_write().is_ok();
             self.phase = if linger { Phase::Lingering } else { Phase::Closed };
             self.timestamps.reading_ended(now);
         }

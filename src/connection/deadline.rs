@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::backpressure::ReadPause;
 use super::phase::Phase;
 use super::state::Connection;
 use super::stream::Stream;
@@ -41,7 +42,8 @@ impl<S: Stream> Connection<S> {
         if self.peer == Peer::Console {
             return linger;
         }
-        let is_read = self.phase == Phase::Open && timestamps.paused_since.is_none() && self.close_reason().is_none();
+        let is_read =
+            self.phase == Phase::Open && self.read_pause() == ReadPause::NotPaused && self.close_reason().is_none();
         let idle_from = (self.jobs == 0 && timestamps.write_progress.is_none()).then_some(timestamps.last_activity);
         [
             after(timestamps.frame_start.filter(|_| is_read), limits.frame_timeout, Deadline::Frame),

@@ -9,14 +9,16 @@
 //!
 //! Reading order, along the way of a byte: [`state`] is what a connection remembers. [`read`] takes
 //! bytes from the socket through the decoder to the service. [`write`](mod@write) sends the replies
-//! and puts unsent bytes into the [`write_queue`]. [`deadline`] computes when the peer is late, and
-//! [`close`] ends the connection in order.
+//! and puts unsent bytes into the [`write_queue`]. [`backpressure`] pauses reading from a peer that
+//! does not read. [`deadline`] computes when the peer is late, and [`close`] ends the connection in
+//! order.
 
+mod backpressure;
 mod close;
 mod deadline;
-mod flags;
 mod phase;
 mod read;
+mod readiness;
 #[cfg(test)]
 pub(crate) mod scripted_stream;
 mod state;
@@ -31,6 +33,7 @@ pub(crate) mod write_queue;
 
 pub(crate) use phase::Phase;
 pub(crate) use read::{DispatchOutcome, ReadOutcome};
+pub(crate) use readiness::{PeerEnd, Readiness};
 pub(crate) use state::Connection;
 pub(crate) use stream::Stream;
 pub(crate) use worker_context::WorkerContext;

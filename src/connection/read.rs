@@ -7,6 +7,7 @@
 use std::io::{self, IoSliceMut};
 
 use super::phase::Phase;
+use super::readiness::PeerEnd;
 use super::state::{Connection, DeferredInput};
 use super::stream::Stream;
 use super::worker_context::WorkerContext;
@@ -75,19 +76,7 @@ impl<S: Stream> Connection<S> {
     #[inline]
     pub(crate) fn wants_read(&self, limits: &Limits) -> bool {
         self.may_receive(limits)
-            && (self.has_deferred_input() || (self.flags.readable && self.close_reason().is_none()))
-    }
-
-    /// Returns true if the connection is open and reading is not paused, or is paused only for
-    /// memory after the peer's end of stream was reported.
-    #[inline]
-    pub(crate) fn may_receive(&self, limits: &Limits) -> bool {
-        // If reading is paused for memory and the peer has closed its side, at most a socket buffer
-        // of input is left. Reading it ends the connection and frees its memory.
-        let reads_to_eof = self.flags.memory_paused && self.flags.eof_reported;
-        let paused =
-            self.timestamps.is_paused() && !(reads_to_eof && self.queue.pending_bytes() <= limits.high_water_bytes());
-        self.phase == Phase::Open && !paused
+            && (self.has_deferred_input() || (self.readiness.readable && self.close_reason().is_none()))
     }
 
     /// Returns true if another step could make progress without a new event: the read budget ended
@@ -96,15 +85,13 @@ impl<S: Stream> Connection<S> {
     pub(crate) fn wants_step(&self, limits: &Limits) -> bool {
         self.wants_read(limits)
             || (self.phase == Phase::Open && self.is_writable_due(limits))
-            || (self.phase == Phase::Lingering && self.flags.readable)
+            || (self.phase == Phase::Lingering && self.readiness.readable)
     }
 
-    /// Returns true if a short read proves that the socket is empty. After the end of stream was
-    /// reported, no further event follows, so reading continues until a read returns 0. A read may
-    /// end at urgent data although bytes follow.
+    /// Returns true if a short read proves that the socket is empty.
     #[inline]
     fn short_read_means_empty(&self) -> bool {
-        self.stream.short_io_means_would_block() && !self.flags.eof_reported && !self.flags.urgent
+        self.peer_end == PeerEnd::Open && self.stream.short_io_means_would_block()
     }
 
     /// Reads once, at most `max_bytes`, and notes the result.
@@ -142,13 +129,13 @@ impl<S: Stream> Connection<S> {
         let RawRead { result, offered, direct } = raw;
         match result {
             Ok(0) => {
-                self.flags.readable = false;
-                self.flags.eof_read = true;
+                self.readiness.readable = false;
+                self.peer_end = PeerEnd::Read;
                 ReadOutcome::Eof
             }
             Ok(bytes) => {
                 if bytes < offered && self.short_read_means_empty() {
-                    self.flags.readable = false;
+                    self.readiness.readable = false;
                 }
                 self.decoder.filled(bytes.min(direct));
                 self.timestamps.bytes_received(worker.clock.timestamp);
@@ -156,7 +143,7 @@ impl<S: Stream> Connection<S> {
                 ReadOutcome::Bytes { total: bytes, buffered: bytes.saturating_sub(direct) }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.flags.readable = false;
+                self.readiness.readable = false;
                 ReadOutcome::WouldBlock
             }
             Err(error) => ReadOutcome::Failed(io_failure(&error)),
@@ -189,8 +176,8 @@ impl<S: Stream> Connection<S> {
                     if worker.replies.borrows_request() {
                         // The decoder overwrites the request with the next frame, so the reply that
                         // is borrowed from it is written first.
-                        let Self { stream, queue, flags, timestamps, peer, .. } = self;
-                        let write_half = WriteHalf { stream, queue, flags, timestamps, peer };
+                        let Self { stream, queue, readiness, timestamps, peer, .. } = self;
+                        let write_half = WriteHalf { stream, queue, readiness, timestamps, peer };
                         if let Err(reason) = write_half.send_replies(source, worker) {
                             break DispatchOutcome::Failed(reason);
                         }
@@ -252,9 +239,7 @@ impl<S: Stream> Connection<S> {
     pub(crate) fn take_deferred(&mut self) -> Option<(Vec<u8>, usize)> {
         let cold = self.cold.as_mut()?;
         let deferred = cold.deferred.take();
-        if cold.close_reason.is_none() {
-            self.cold = None;
-        }
+        self.free_cold();
         deferred.map(|deferred| (deferred.bytes, deferred.used))
     }
 
@@ -271,7 +256,7 @@ impl<S: Stream> Connection<S> {
     pub(super) fn discard(&mut self, scratch: &mut [u8]) {
         let short_read_means_empty = self.short_read_means_empty();
         // A read into an empty buffer returns 0, which would look like the end of the stream.
-        while self.flags.readable && !scratch.is_empty() {
+        while self.readiness.readable && !scratch.is_empty() {
             match self.stream.read(scratch) {
                 Ok(0) => self.phase = Phase::Closed,
                 Ok(bytes) if short_read_means_empty && bytes < scratch.len() => {}
@@ -281,7 +266,7 @@ impl<S: Stream> Connection<S> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => self.phase = Phase::Closed,
             }
-            self.flags.readable = false;
+            self.readiness.readable = false;
         }
     }
 }

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::rc::Rc;
 
+use super::readiness::{PeerEnd, Readiness};
 use super::stream::Stream;
 
 /// The effect of one call. After the end of the script, each call does all that is possible.
@@ -27,20 +28,31 @@ pub(crate) enum ScriptedCall {
 #[derive(Clone)]
 pub(crate) struct ScriptedSocket(Rc<RefCell<SocketState>>);
 
-/// The readiness that an edge reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Edge {
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
-    pub(crate) eof: bool,
+/// The peer's side of the stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PeerSide {
+    Open,
+    /// The end of the stream has arrived, after the bytes in `arrived`.
+    Finished,
+    /// Every call fails.
+    Reset,
 }
 
-#[allow(clippy::struct_excessive_bools, reason = "independent facts, each set and cleared on its own")]
+/// The connection's side of the stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OwnSide {
+    Open,
+    ShutDown,
+    /// The stream is dropped; `was_shut_down` if its writing side was shut down before.
+    Closed {
+        was_shut_down: bool,
+    },
+}
+
 struct SocketState {
     arrived: VecDeque<u8>,
-    /// The end of the stream has arrived, after the bytes in `arrived`.
-    finished: bool,
-    reset: Option<io::ErrorKind>,
+    peer_side: PeerSide,
+    own_side: OwnSide,
     reads: VecDeque<ScriptedCall>,
     writes: VecDeque<ScriptedCall>,
     /// Bytes that the send buffer has room for.
@@ -54,8 +66,6 @@ struct SocketState {
     writes_made: usize,
     /// Bytes that each successful write took.
     write_sizes: Vec<usize>,
-    shut_down: bool,
-    closed: bool,
 }
 
 impl ScriptedSocket {
@@ -63,8 +73,8 @@ impl ScriptedSocket {
     pub(crate) fn pair() -> (Self, ScriptedStream) {
         let socket = Self(Rc::new(RefCell::new(SocketState {
             arrived: VecDeque::new(),
-            finished: false,
-            reset: None,
+            peer_side: PeerSide::Open,
+            own_side: OwnSide::Open,
             reads: VecDeque::new(),
             writes: VecDeque::new(),
             room: usize::MAX,
@@ -74,8 +84,6 @@ impl ScriptedSocket {
             reads_made: 0,
             writes_made: 0,
             write_sizes: Vec::new(),
-            shut_down: false,
-            closed: false,
         })));
         (socket.clone(), ScriptedStream(socket))
     }
@@ -94,7 +102,9 @@ impl ScriptedSocket {
     /// The peer closes its writing side.
     pub(crate) fn finish(&self) {
         let mut state = self.state();
-        state.finished = true;
+        if state.peer_side == PeerSide::Open {
+            state.peer_side = PeerSide::Finished;
+        }
         state.edge = true;
     }
 
@@ -103,7 +113,7 @@ impl ScriptedSocket {
     pub(crate) fn reset(&self) {
         let mut state = self.state();
         state.arrived.clear();
-        state.reset = Some(io::ErrorKind::ConnectionReset);
+        state.peer_side = PeerSide::Reset;
         state.edge = true;
     }
 
@@ -124,12 +134,15 @@ impl ScriptedSocket {
         self.state().writes.extend(calls);
     }
 
-    /// Returns the readiness, if an edge has occurred since the last call.
-    pub(crate) fn take_edge(&self) -> Option<Edge> {
+    /// Returns what an event reports, if an edge has occurred since the last call.
+    pub(crate) fn take_edge(&self) -> Option<(Readiness, PeerEnd)> {
         let mut state = self.state();
-        let (eof, broken) = (state.finished || state.reset.is_some(), state.reset.is_some());
-        let edge = Edge { readable: eof || !state.arrived.is_empty(), writable: broken || state.room > 0, eof };
-        std::mem::take(&mut state.edge).then_some(edge)
+        let end = if state.peer_side == PeerSide::Open { PeerEnd::Open } else { PeerEnd::Reported };
+        let readiness = Readiness {
+            readable: end != PeerEnd::Open || !state.arrived.is_empty(),
+            writable: state.peer_side == PeerSide::Reset || state.room > 0,
+        };
+        std::mem::take(&mut state.edge).then_some((readiness, end))
     }
 
     pub(crate) fn written(&self) -> Vec<u8> {
@@ -152,11 +165,11 @@ impl ScriptedSocket {
     }
 
     pub(crate) fn is_shut_down(&self) -> bool {
-        self.state().shut_down
+        matches!(self.state().own_side, OwnSide::ShutDown | OwnSide::Closed { was_shut_down: true })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.state().closed
+        matches!(self.state().own_side, OwnSide::Closed { .. })
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
@@ -174,15 +187,17 @@ impl SocketState {
             ScriptedCall::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
             ScriptedCall::Fails(kind) => return Err(kind.into()),
         };
-        if let Some(kind) = self.reset {
-            return Err(kind.into());
-        }
-        if offered == 0 || (self.arrived.is_empty() && self.finished && most > 0) {
+        let is_finished = match self.peer_side {
+            PeerSide::Open => false,
+            PeerSide::Finished => true,
+            PeerSide::Reset => return Err(io::ErrorKind::ConnectionReset.into()),
+        };
+        if offered == 0 || (self.arrived.is_empty() && is_finished && most > 0) {
             return Ok(0);
         }
         let count = offered.min(self.arrived.len()).min(most);
         // The script held bytes back: their later arrival is an edge.
-        self.edge |= count < offered && (count < self.arrived.len() || (most == 0 && self.finished));
+        self.edge |= count < offered && (count < self.arrived.len() || (most == 0 && is_finished));
         if count == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(count) }
     }
 
@@ -195,7 +210,7 @@ impl SocketState {
             ScriptedCall::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
             ScriptedCall::Fails(kind) => return Err(kind.into()),
         };
-        if self.reset.is_some() {
+        if self.peer_side == PeerSide::Reset {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let count = offered.min(self.room).min(most);
@@ -219,7 +234,8 @@ pub(crate) struct ScriptedStream(ScriptedSocket);
 
 impl Drop for ScriptedStream {
     fn drop(&mut self) {
-        self.0.state().closed = true;
+        let mut state = self.0.state();
+        state.own_side = OwnSide::Closed { was_shut_down: state.own_side == OwnSide::ShutDown };
     }
 }
 
@@ -252,7 +268,7 @@ impl Write for ScriptedStream {
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut state = self.0.state();
-        assert!(!state.shut_down, "write after the writing side was shut down");
+        assert!(state.own_side == OwnSide::Open, "write after the writing side was shut down");
         let count = state.write(slices.iter().map(|slice| slice.len()).sum())?;
         let mut left = count;
         for slice in slices {
@@ -275,10 +291,10 @@ impl Stream for ScriptedStream {
 
     fn shutdown_write(&self) -> io::Result<()> {
         let mut state = self.0.state();
-        if state.reset.is_some() {
+        if state.peer_side == PeerSide::Reset {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        state.shut_down = true;
+        state.own_side = OwnSide::ShutDown;
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! The state of one connection, and the questions that an engine asks about it.
 
-use super::flags::Flags;
+use super::backpressure::ReadPause;
 use super::phase::Phase;
+use super::readiness::{PeerEnd, Readiness};
 use super::stream::Stream;
 use super::timestamps::Timestamps;
 use super::write_queue::WriteQueue;
@@ -29,7 +30,21 @@ pub(crate) struct Connection<S> {
     pub(super) timestamps: Timestamps,
     /// The bytes held at the last [`recount`](Self::recount).
     counted_bytes: u32,
-    pub(super) flags: Flags,
+    pub(super) readiness: Readiness,
+    pub(super) peer_end: PeerEnd,
+    membership: Membership,
+    /// The service asked for `on_writable`, once the queue is at low water.
+    pub(super) writable_requested: bool,
+}
+
+/// The lists of an engine that a connection is in.
+#[derive(Clone, Copy, Debug, Default)]
+struct Membership {
+    /// The ready queue.
+    ready: bool,
+    /// The connections to flush at the turn's end, because other connections' callbacks have queued
+    /// output for them.
+    dirty: bool,
 }
 
 /// The seldom-used state of a connection.
@@ -40,6 +55,7 @@ pub(super) struct ColdState {
     pub(super) deferred: Option<DeferredInput>,
     /// The reason for the close, or for the one that follows the last answer.
     pub(super) close_reason: Option<CloseReason>,
+    pub(super) read_pause: ReadPause,
 }
 
 /// Input that waits to be decoded.
@@ -70,7 +86,10 @@ impl<S: Stream> Connection<S> {
             timestamps: Timestamps::new(now),
             counted_bytes: 0,
             // The send buffer of a new socket is empty. An event reports whether input is there.
-            flags: Flags { writable: true, ..Flags::default() },
+            readiness: Readiness::WRITABLE,
+            peer_end: PeerEnd::Open,
+            membership: Membership::default(),
+            writable_requested: false,
         }
     }
 
@@ -97,18 +116,13 @@ impl<S: Stream> Connection<S> {
     }
 
     #[inline]
-    pub(crate) fn flags(&mut self) -> &mut Flags {
-        &mut self.flags
-    }
-
-    #[inline]
     pub(crate) fn phase(&self) -> Phase {
         self.phase
     }
 
     /// Returns true if the service can still send to this connection.
     pub(crate) fn accepts_output(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Closing)
+        matches!(self.phase, Phase::Open | Phase::Closing | Phase::Aborting)
     }
 
     #[inline]
@@ -148,21 +162,45 @@ impl<S: Stream> Connection<S> {
         (std::mem::replace(&mut self.counted_bytes, held).into(), held.into())
     }
 
+    /// Frees the seldom-used state if it holds nothing.
+    pub(super) fn free_cold(&mut self) {
+        let is_empty = |cold: &mut Box<ColdState>| {
+            cold.deferred.is_none() && cold.close_reason.is_none() && cold.read_pause == ReadPause::NotPaused
+        };
+        self.cold.take_if(is_empty);
+    }
+
     /// Notes the readiness that an event reports. Returns true if the connection has to be put into
     /// the ready queue: a step can make progress, and none is scheduled yet.
     #[inline]
-    pub(crate) fn mark_ready(&mut self, readable: bool, writable: bool, eof: bool) -> bool {
-        self.flags.readable |= readable;
-        self.flags.writable |= writable;
-        self.flags.eof_reported |= eof;
+    pub(crate) fn mark_ready(&mut self, reported: Readiness, end: PeerEnd) -> bool {
+        self.readiness.add(reported);
+        self.peer_end = self.peer_end.max(end);
         // Room in the send buffer is worth a step only if output waits for it.
-        (readable || !self.queue.is_empty()) && self.mark_scheduled()
+        (reported.readable || !self.queue.is_empty()) && self.mark_scheduled()
+    }
+
+    #[inline]
+    pub(crate) fn is_readable(&self) -> bool {
+        self.readiness.readable
     }
 
     /// Notes that the connection is in the ready queue. Returns true if it was not before.
     #[inline]
     pub(crate) fn mark_scheduled(&mut self) -> bool {
-        !std::mem::replace(&mut self.flags.scheduled, true)
+        !std::mem::replace(&mut self.membership.ready, true)
+    }
+
+    /// Notes that the connection has left the ready queue, or that its thread waits for the socket.
+    #[inline]
+    pub(crate) fn set_scheduled(&mut self, is_scheduled: bool) {
+        self.membership.ready = is_scheduled;
+    }
+
+    /// Notes whether the connection is flushed at the turn's end. Returns the previous state.
+    #[inline]
+    pub(crate) fn set_dirty(&mut self, is_dirty: bool) -> bool {
+        std::mem::replace(&mut self.membership.dirty, is_dirty)
     }
 
     /// Counts a job that was offloaded for this connection.

@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::scripted_stream::{ScriptedCall, ScriptedSocket, ScriptedStream};
-use super::{Connection, DispatchOutcome, Phase, ReadOutcome, WorkerContext};
+use super::{Connection, DispatchOutcome, PeerEnd, Phase, ReadOutcome, Readiness, WorkerContext};
 use crate::engine::limits::Limits;
 use crate::frame::BatchId;
 use crate::frame::{Batch, BufferPool, Framing};
@@ -55,15 +55,15 @@ fn a_connection_between_frames_holds_no_bytes() {
     let mut worker = worker_context(Limits::default());
     let (mut conn, socket) = connection(Framing::U8, &worker);
     socket.send(b"\x03one\x03tw");
-    conn.mark_ready(true, false, false);
+    conn.mark_ready(Readiness::READABLE, PeerEnd::Open);
     read(&mut conn, &mut worker, &mut [0; 100]);
     assert!(conn.held_bytes() > 0);
     socket.send(b"o");
-    conn.mark_ready(true, false, false);
+    conn.mark_ready(Readiness::READABLE, PeerEnd::Open);
     read(&mut conn, &mut worker, &mut [0; 100]);
     // The decoder frees a frame with the next read at the latest.
     socket.send(b"\x00");
-    conn.mark_ready(true, false, false);
+    conn.mark_ready(Readiness::READABLE, PeerEnd::Open);
     read(&mut conn, &mut worker, &mut [0; 100]);
     assert_eq!(conn.held_bytes(), 0);
     assert_eq!(socket.written(), b"\x03one\x03two\x00");
@@ -74,25 +74,25 @@ fn a_read_that_fills_the_buffer_leaves_the_connection_readable() {
     let mut worker = worker_context(Limits::default());
     let (mut conn, socket) = connection(Framing::Raw, &worker);
     socket.send(b"eight by");
-    conn.mark_ready(true, false, false);
+    conn.mark_ready(Readiness::READABLE, PeerEnd::Open);
     read(&mut conn, &mut worker, &mut [0; 4]);
-    assert!(conn.flags().readable);
+    assert!(conn.is_readable());
     read(&mut conn, &mut worker, &mut [0; 4]);
-    assert!(conn.flags().readable, "only another read proves the socket empty");
+    assert!(conn.is_readable(), "only another read proves the socket empty");
     assert!(matches!(read(&mut conn, &mut worker, &mut [0; 4]), ReadOutcome::WouldBlock));
-    assert!(!conn.flags().readable);
+    assert!(!conn.is_readable());
 }
 
 #[cfg(unix)]
 #[test]
-fn a_short_read_clears_readable_unless_eof_is_reported() {
-    for eof_reported in [false, true] {
+fn a_short_read_clears_readable_unless_urgent_data_or_eof_is_reported() {
+    for end in [PeerEnd::Open, PeerEnd::Urgent, PeerEnd::Reported] {
         let mut worker = worker_context(Limits::default());
         let (mut conn, socket) = connection(Framing::Raw, &worker);
         socket.send(b"few");
-        conn.mark_ready(true, true, eof_reported);
+        conn.mark_ready(Readiness::READABLE, end);
         read(&mut conn, &mut worker, &mut [0; 100]);
-        assert_eq!(conn.flags().readable, eof_reported);
+        assert_eq!(conn.is_readable(), end != PeerEnd::Open);
     }
 }
 
@@ -120,17 +120,17 @@ fn the_rest_of_a_large_frame_is_read_into_the_frame() {
     let (mut conn, socket) = connection(Framing::U16BE, &worker);
     let mut buffer = [0; 50];
     socket.send(&[&[1, 44][..], &[b'x'; 20]].concat());
-    conn.mark_ready(true, false, false);
+    conn.mark_ready(Readiness::READABLE, PeerEnd::Open);
     assert!(matches!(read(&mut conn, &mut worker, &mut buffer), ReadOutcome::Bytes { buffered: 22, .. }));
     socket.send(&[b'x'; 20]);
-    conn.mark_ready(true, false, false);
+    conn.mark_ready(Readiness::READABLE, PeerEnd::Open);
     assert!(
         matches!(read(&mut conn, &mut worker, &mut buffer), ReadOutcome::Bytes { total: 20, buffered: 0 }),
         "the read went to the frame's own buffer"
     );
     socket.send(&[&[b'x'; 260][..], &[0, 1, b'y']].concat());
-    conn.mark_ready(true, false, false);
-    while conn.flags().readable {
+    conn.mark_ready(Readiness::READABLE, PeerEnd::Open);
+    while conn.is_readable() {
         read(&mut conn, &mut worker, &mut buffer);
     }
     assert_eq!(socket.written(), [&[1, 44][..], &[b'x'; 300], &[0, 1, b'y']].concat());
@@ -148,8 +148,8 @@ fn partial_writes_keep_replies_and_messages_in_order() {
         socket.send(b"\x05three");
         read(&mut conn, &mut worker, &mut [0; 100]);
         socket.set_room(usize::MAX);
-        conn.mark_ready(false, true, false);
-        conn.flush(Timestamp::START, &mut worker.stats).unwrap();
+        conn.mark_ready(Readiness::WRITABLE, PeerEnd::Open);
+        conn.flush(&mut worker).unwrap();
         assert_eq!(socket.written(), b"\x03one\x03two\x05three", "room for {room} bytes");
         assert_eq!(conn.pending_bytes(), 0);
         assert_eq!(worker.stats.bytes_out, 14);
@@ -164,18 +164,18 @@ fn a_full_socket_is_not_written_to_before_an_event_says_so() {
     socket.send(b"\x03one\x03two");
     read(&mut conn, &mut worker, &mut [0; 100]);
     socket.script_writes([ScriptedCall::Fails(io::ErrorKind::Other)]);
-    conn.flush(Timestamp::START, &mut worker.stats).unwrap();
-    assert!(conn.mark_ready(false, true, false));
-    conn.flush(Timestamp::START, &mut worker.stats).unwrap_err();
+    conn.flush(&mut worker).unwrap();
+    assert!(conn.mark_ready(Readiness::WRITABLE, PeerEnd::Open));
+    conn.flush(&mut worker).unwrap_err();
 }
 
 #[test]
 fn an_event_schedules_a_connection_once_if_it_can_act() {
     let worker = worker_context(Limits::default());
     let (mut conn, _socket) = connection(Framing::U8, &worker);
-    assert!(!conn.mark_ready(false, true, false), "room for output, but no output");
-    assert!(conn.mark_ready(true, false, false));
-    assert!(!conn.mark_ready(true, true, true), "it is scheduled already");
+    assert!(!conn.mark_ready(Readiness::WRITABLE, PeerEnd::Open), "room for output, but no output");
+    assert!(conn.mark_ready(Readiness::READABLE, PeerEnd::Open));
+    assert!(!conn.mark_ready(Readiness::READABLE, PeerEnd::Reported), "it is scheduled already");
 }
 
 #[test]
@@ -191,12 +191,12 @@ fn an_orderly_close_flushes_shuts_down_and_lingers() {
     conn.advance_close(&mut [0; 10], Timestamp::START);
     assert_eq!((conn.phase(), socket.is_shut_down()), (Phase::Flushing, false));
     socket.set_room(usize::MAX);
-    conn.mark_ready(false, true, false);
-    conn.flush(Timestamp::START, &mut worker.stats).unwrap();
+    conn.mark_ready(Readiness::WRITABLE, PeerEnd::Open);
+    conn.flush(&mut worker).unwrap();
     conn.advance_close(&mut [0; 10], Timestamp::START);
     assert_eq!((conn.phase(), socket.is_shut_down()), (Phase::Lingering, true));
     socket.finish();
-    conn.mark_ready(true, false, true);
+    conn.mark_ready(Readiness::READABLE, PeerEnd::Reported);
     conn.advance_close(&mut [0; 10], Timestamp::START);
     assert_eq!(conn.phase(), Phase::Closed);
 }

@@ -4,8 +4,8 @@ use crate::service::time::Timestamp;
 
 /// When each wait of a connection began.
 ///
-/// The peer must not pay for our pauses: [`resume`](Self::resume) moves the start of the frame and
-/// the last activity later by the time in which the engine did not read.
+/// The peer must not pay for our pauses: [`reading_resumed`](Self::reading_resumed) moves the start
+/// of the frame and the last activity later by the time in which the engine did not read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timestamps {
     /// When a byte last moved, in either direction.
@@ -14,8 +14,6 @@ pub(super) struct Timestamps {
     pub(super) frame_start: Option<Timestamp>,
     /// When the socket last took a byte of the pending output, or when output first began to wait.
     pub(super) write_progress: Option<Timestamp>,
-    /// When the engine paused reading.
-    pub(super) paused_since: Option<Timestamp>,
     /// The time of the timer that is set for this connection. The deadline may have moved later
     /// since.
     pub(super) timer: Option<Timestamp>,
@@ -23,7 +21,7 @@ pub(super) struct Timestamps {
 
 impl Timestamps {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { last_activity: now, frame_start: None, write_progress: None, paused_since: None, timer: None }
+        Self { last_activity: now, frame_start: None, write_progress: None, timer: None }
     }
 
     /// Notes that bytes were received.
@@ -59,23 +57,13 @@ impl Timestamps {
         }
     }
 
-    pub(super) fn is_paused(&self) -> bool {
-        self.paused_since.is_some()
-    }
-
-    /// Notes that the engine pauses reading. A pause under way goes on.
-    pub(super) fn pause(&mut self, now: Timestamp) {
-        self.paused_since.get_or_insert(now);
-    }
-
-    /// Notes that the engine reads again, and excludes the pause from the peer's deadlines.
-    pub(super) fn resume(&mut self, now: Timestamp) {
-        if let Some(since) = self.paused_since.take() {
-            let pause = now.saturating_since(since);
-            self.frame_start = self.frame_start.map(|began| began + pause);
-            // A write during the pause has moved it already, so the sum could lie in the future.
-            self.last_activity = (self.last_activity + pause).min(now);
-        }
+    /// Notes that the engine reads again, after a pause. Excludes the pause from the peer's
+    /// deadlines.
+    pub(super) fn reading_resumed(&mut self, paused_since: Timestamp, now: Timestamp) {
+        let pause = now.saturating_since(paused_since);
+        self.frame_start = self.frame_start.map(|began| began + pause);
+        // A write during the pause has moved it already, so the sum could lie in the future.
+        self.last_activity = (self.last_activity + pause).min(now);
     }
 
     /// Notes that the connection reads no more frames. Only the write deadline and the timer stay.

@@ -6,8 +6,7 @@
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 
-use super::flags::Flags;
-use super::phase::Phase;
+use super::readiness::Readiness;
 use super::state::Connection;
 use super::stream::Stream;
 use super::timestamps::Timestamps;
@@ -19,7 +18,6 @@ use crate::frame::BatchId;
 use crate::frame::{Batch, Framing, encode};
 use crate::service::CloseReason;
 use crate::service::reply_buffer::{MAX_PIECES, ReplyBuffer, ReplySource};
-use crate::service::time::Timestamp;
 use crate::service::{Peer, RejectionReply};
 
 /// The parts of a connection that a write touches. The decoder is not among them, so a reply can be
@@ -27,7 +25,7 @@ use crate::service::{Peer, RejectionReply};
 pub(super) struct WriteHalf<'a, S> {
     pub(super) stream: &'a mut S,
     pub(super) queue: &'a mut WriteQueue,
-    pub(super) flags: &'a mut Flags,
+    pub(super) readiness: &'a mut Readiness,
     pub(super) timestamps: &'a mut Timestamps,
     pub(super) peer: &'a Peer,
 }
@@ -39,10 +37,10 @@ impl<S: Stream> WriteHalf<'_, S> {
         source: ReplySource<'_>,
         worker: &mut WorkerContext,
     ) -> Result<(), CloseReason> {
-        let result = if self.queue.is_empty() && self.flags.writable {
+        let result = if self.queue.is_empty() && self.readiness.writable {
             self.write_replies(source, worker)
         } else {
-            self.enqueue_replies(source, worker).and_then(|()| self.flush(worker.clock.timestamp, &mut worker.stats))
+            self.enqueue_replies(source, worker).and_then(|()| self.flush(worker))
         };
         worker.replies.clear();
         result
@@ -55,7 +53,7 @@ impl<S: Stream> WriteHalf<'_, S> {
         let sent = match write_reply_buffer(self.stream, replies, source) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.flags.writable = false;
+                self.readiness.writable = false;
                 0
             }
             Err(error) => return Err(io_failure(&error)),
@@ -73,9 +71,9 @@ impl<S: Stream> WriteHalf<'_, S> {
         self.queue.push_rest(skip_bytes(replies.pieces(source), sent), replies.len() - sent);
         self.timestamps.bytes_sent(sent > 0, true, now);
         if self.stream.short_io_means_would_block() {
-            self.flags.writable = false;
+            self.readiness.writable = false;
         }
-        self.flush(now, &mut worker.stats)
+        self.flush(worker)
     }
 
     /// Queues a copy of the collected replies.
@@ -91,16 +89,17 @@ impl<S: Stream> WriteHalf<'_, S> {
         self.check_enqueued(result, stats)
     }
 
-    fn flush(&mut self, now: Timestamp, stats: &mut Stats) -> Result<(), CloseReason> {
-        if !self.flags.writable || self.queue.is_empty() {
+    fn flush(&mut self, worker: &mut WorkerContext) -> Result<(), CloseReason> {
+        let now = worker.clock.timestamp;
+        if !self.readiness.writable || self.queue.is_empty() {
             self.timestamps.bytes_sent(false, !self.queue.is_empty(), now);
             return Ok(());
         }
         let short_write_means_full = self.stream.short_io_means_would_block();
         let WriteOutcome { bytes, blocked } =
             self.queue.write_to(self.stream, short_write_means_full).map_err(|error| io_failure(&error))?;
-        stats.bytes_out += bytes as u64;
-        self.flags.writable = !blocked;
+        worker.stats.bytes_out += bytes as u64;
+        self.readiness.writable = !blocked;
         self.timestamps.bytes_sent(bytes > 0, !self.queue.is_empty(), now);
         Ok(())
     }
@@ -120,18 +119,23 @@ impl<S: Stream> WriteHalf<'_, S> {
 
 impl<S: Stream> Connection<S> {
     fn write_half(&mut self) -> WriteHalf<'_, S> {
-        let Self { stream, queue, flags, timestamps, peer, .. } = self;
-        WriteHalf { stream, queue, flags, timestamps, peer }
+        let Self { stream, queue, readiness, timestamps, peer, .. } = self;
+        WriteHalf { stream, queue, readiness, timestamps, peer }
     }
 
-    /// Sends the replies that have collected in this step.
+    /// Sends the replies that have collected in this step, then updates backpressure.
     #[inline]
     pub(crate) fn send_replies(
         &mut self,
         source: ReplySource<'_>,
         worker: &mut WorkerContext,
     ) -> Result<(), CloseReason> {
-        if worker.replies.is_empty() { Ok(()) } else { self.write_half().send_replies(source, worker) }
+        if !worker.replies.is_empty() {
+            self.write_half().send_replies(source, worker)?;
+        }
+        // Without a reply, a batch that the service sent to its own connection may be queued.
+        self.update_backpressure(worker);
+        Ok(())
     }
 
     /// Rejects a pending connection: sends the reason, in its service's words if the service has
@@ -195,39 +199,20 @@ impl<S: Stream> Connection<S> {
         replied.and_then(|()| self.enqueue_shared(batch, worker))
     }
 
-    /// Writes the pending output, as far as the socket takes it.
+    /// Writes the pending output, as far as the socket takes it, then updates backpressure.
     #[inline]
-    pub(crate) fn flush(&mut self, now: Timestamp, stats: &mut Stats) -> Result<(), CloseReason> {
-        if self.queue.is_empty() || !self.flags.writable { Ok(()) } else { self.write_half().flush(now, stats) }
+    pub(crate) fn flush(&mut self, worker: &mut WorkerContext) -> Result<(), CloseReason> {
+        if self.queue.is_empty() {
+            return Ok(());
+        }
+        self.write_half().flush(worker)?;
+        self.update_backpressure(worker);
+        Ok(())
     }
 
-    /// Pauses reading while the pending output is above high water or memory is short; resumes it
-    /// once the output is at low water and memory suffices.
-    #[inline]
-    pub(crate) fn update_backpressure(&mut self, limits: &Limits, now: Timestamp, stats: &mut Stats) {
-        let pending = self.queue.pending_bytes();
-        if pending == 0 && !self.timestamps.is_paused() && !self.flags.memory_paused {
-            return;
-        }
-        let bound = if self.timestamps.is_paused() { limits.low_water_bytes() } else { limits.high_water_bytes() };
-        if pending > bound || self.flags.memory_paused {
-            self.flags.writable_requested |= pending > limits.high_water_bytes();
-            stats.read_pauses += u64::from(!self.timestamps.is_paused());
-            self.timestamps.pause(now);
-        } else {
-            self.timestamps.resume(now);
-        }
-    }
-
-    /// Pauses reading, because memory is short, if the connection is open and holds more than
-    /// `share_bytes`. Returns true if it was not paused before.
-    pub(crate) fn pause_for_memory(&mut self, share_bytes: usize, worker: &mut WorkerContext) -> bool {
-        let pauses = self.held_bytes() > share_bytes && self.phase() == Phase::Open && !self.flags.memory_paused;
-        if pauses {
-            self.flags.memory_paused = true;
-            self.update_backpressure(&worker.limits, worker.clock.timestamp, &mut worker.stats);
-        }
-        pauses
+    /// Requests one call of `on_writable`, when the pending output is at low water.
+    pub(crate) fn request_writable(&mut self) {
+        self.writable_requested = true;
     }
 
     /// Returns true if the service has to be called with `on_writable` now, and clears the request
@@ -235,13 +220,13 @@ impl<S: Stream> Connection<S> {
     #[inline]
     pub(crate) fn take_writable_due(&mut self, limits: &Limits) -> bool {
         let due = self.is_writable_due(limits);
-        self.flags.writable_requested &= !due;
+        self.writable_requested &= !due;
         due
     }
 
     #[inline]
     pub(super) fn is_writable_due(&self, limits: &Limits) -> bool {
-        self.flags.writable_requested && self.queue.pending_bytes() <= limits.low_water_bytes()
+        self.writable_requested && self.queue.pending_bytes() <= limits.low_water_bytes()
     }
 }
 

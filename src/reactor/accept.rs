@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, Er
 
 use super::driver::{AttachedConsole, Driver};
 use super::event_loop::EventLoop;
+use super::state::AcceptState;
 use crate::connection::Connection;
 use crate::engine::limits::{ACCEPT_PAUSE, MAX_REJECTED_OPEN};
 use crate::engine::slab::reserved_key;
@@ -19,7 +20,7 @@ impl<D: Driver> EventLoop<D> {
     pub(super) fn accept(&mut self, number: usize, framing: Framing) {
         let Some(state) = self.sources.get(number) else { return };
         let service = state.source.service;
-        if !state.readable || state.accept_paused {
+        if !state.readiness.readable || state.accepting == AcceptState::Paused {
             return;
         }
         for _ in 0..self.worker.limits.accept_budget {
@@ -27,7 +28,8 @@ impl<D: Driver> EventLoop<D> {
                 Ok((stream, peer)) => self.admit(stream, peer, service, framing),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if let Some(state) = self.sources.get_mut(number) {
-                        (state.readable, state.accept_failure_logged) = (false, false);
+                        state.readiness.readable = false;
+                        state.accepting = AcceptState::Accepting;
                     }
                     return;
                 }
@@ -47,12 +49,10 @@ impl<D: Driver> EventLoop<D> {
 
     fn pause_accepting(&mut self, number: usize, error: &io::Error) {
         let Some(state) = self.sources.get_mut(number) else { return };
-        state.accept_paused = true;
         let service = state.source.service;
         self.worker.stats.accept_pauses += 1;
-        // Retries that fail in the same way are logged at debug level only.
-        let logged = std::mem::replace(&mut state.accept_failure_logged, true);
-        let level = if logged { log::Level::Debug } else { log::Level::Warn };
+        let level = if state.accepting == AcceptState::Retrying { log::Level::Debug } else { log::Level::Warn };
+        state.accepting = AcceptState::Paused;
         log::log!(
             level,
             "accept failed: {error}; {} pauses accepting for {ACCEPT_PAUSE:?} or until a connection closes",
@@ -64,7 +64,8 @@ impl<D: Driver> EventLoop<D> {
 
     pub(super) fn resume_accepting(&mut self, number: usize) {
         let Some(state) = self.sources.get_mut(number) else { return };
-        if std::mem::take(&mut state.accept_paused) {
+        if state.accepting == AcceptState::Paused {
+            state.accepting = AcceptState::Retrying;
             self.schedule(reserved_key(number));
         }
     }
@@ -72,7 +73,7 @@ impl<D: Driver> EventLoop<D> {
     /// Opens a pending connection, or rejects it.
     fn admit(&mut self, stream: D::Stream, peer: Peer, service: ServiceId, framing: Framing) {
         let rejection = self.rejection_reason();
-        if rejection.is_some() && self.open_rejected >= MAX_REJECTED_OPEN {
+        if rejection.is_some() && self.open_rejected.len() >= MAX_REJECTED_OPEN {
             self.worker.stats.refused += 1;
             return;
         }
@@ -139,8 +140,7 @@ impl<D: Driver> EventLoop<D> {
         let name = registered.map_or("", |registered| &registered.options.name);
         log::log!(level, "{name} {} rejected: {reason}", conn.peer());
         self.worker.stats.refused += 1;
-        self.open_rejected += 1;
-        conn.flags().rejected = true;
+        self.open_rejected.insert(key);
         let reply = registered.and_then(|registered| registered.options.rejection);
         conn.reject(reason, reply, &mut self.worker);
         self.reschedule(key);

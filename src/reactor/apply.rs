@@ -48,7 +48,7 @@ impl<D: Driver> EventLoop<D> {
                 }
                 Action::NotifyWritable => {
                     if let Some(conn) = self.connections.get_mut(current.0) {
-                        conn.flags().writable_requested = true;
+                        conn.request_writable();
                     }
                 }
                 Action::Drain if self.run_state == RunState::Serving => self.drain(),
@@ -73,7 +73,7 @@ impl<D: Driver> EventLoop<D> {
             // One turn has queued more than the limit. Flush first: a peer that reads has room for
             // what was queued before.
             if conn.is_queue_full(&self.worker.limits)
-                && let Err(reason) = conn.flush(self.worker.clock.timestamp, &mut self.worker.stats)
+                && let Err(reason) = conn.flush(&mut self.worker)
             {
                 self.begin_close(id.0, reason);
                 continue;

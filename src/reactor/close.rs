@@ -3,7 +3,7 @@
 
 use super::driver::{Driver, SourceKind};
 use super::event_loop::EventLoop;
-use super::state::DRAIN_KEY;
+use super::state::{AcceptState, DRAIN_KEY};
 use crate::connection::Phase;
 use crate::engine::run_state::RunState;
 use crate::service::CloseReason;
@@ -27,7 +27,7 @@ impl<D: Driver> EventLoop<D> {
                 self.closing.push_back(key);
             }
             // The close is under way, for the reason that was logged.
-            Phase::Closing => conn.mark_unreachable(&reason),
+            Phase::Closing | Phase::Aborting => conn.mark_unreachable(&reason),
             // For its service the connection is closed already; the output queued so far is still
             // flushed.
             Phase::Flushing | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
@@ -63,13 +63,11 @@ impl<D: Driver> EventLoop<D> {
         }
         let mut closed = std::mem::take(&mut self.closed);
         for key in closed.drain(..) {
-            let Some(mut conn) = self.connections.remove(key) else { continue };
+            let Some(conn) = self.connections.remove(key) else { continue };
             if let Some(at) = conn.timer() {
                 self.deadlines.cancel(TimerId::new(at, key as u64));
             }
-            if conn.flags().rejected {
-                self.open_rejected -= 1;
-            } else {
+            if !self.open_rejected.remove(&key) {
                 self.worker.stats.open -= 1;
                 self.open_consoles -= u64::from(*conn.peer() == Peer::Console);
             }
@@ -107,7 +105,8 @@ impl<D: Driver> EventLoop<D> {
             // UDP sockets stay open for the datagrams that are still to be sent. None is received.
             if matches!(state.source.kind, SourceKind::Listener(_)) {
                 self.driver.close_source(number);
-                (state.readable, state.accept_paused) = (false, false);
+                state.readiness.readable = false;
+                state.accepting = AcceptState::Accepting;
             }
         }
         for key in self.connections.keys() {

@@ -55,8 +55,8 @@ pub(super) struct EventLoop<D: Driver> {
     /// Connections that are over and have yet to be removed.
     pub(super) closed: Vec<usize>,
     pub(super) memory: MemoryPressure,
-    /// Rejected connections that are still open, to send them the reason.
-    pub(super) open_rejected: usize,
+    /// Rejected connections that are still open, to send them the reason. No service has seen them.
+    pub(super) open_rejected: BTreeSet<usize>,
     /// Open consoles. They do not count against `max_connections`.
     pub(super) open_consoles: u64,
     /// The latest pending connection was rejected, and that is logged.
@@ -92,7 +92,7 @@ impl<D: Driver> EventLoop<D> {
             closing: VecDeque::new(),
             closed: Vec::new(),
             memory: MemoryPressure::new(&limits),
-            open_rejected: 0,
+            open_rejected: BTreeSet::new(),
             open_consoles: 0,
             is_rejecting: false,
             job_pools,
@@ -195,16 +195,14 @@ impl<D: Driver> EventLoop<D> {
         driver.poll(timeout, |event| match reserved_number(event.key) {
             None => {
                 let Some(conn) = connections.get_mut(event.key) else { return };
-                conn.flags().urgent |= event.urgent;
-                if conn.mark_ready(event.readable, event.writable, event.eof) {
+                if conn.mark_ready(event.readiness, event.end) {
                     ready.push_back(event.key);
                 }
             }
             Some(_) if event.key == WAKE_KEY => *woken = true,
             Some(number) => {
                 if let Some(source) = sources.get_mut(number) {
-                    source.readable |= event.readable;
-                    source.writable |= event.writable;
+                    source.readiness.add(event.readiness);
                     if source.mark_scheduled() {
                         ready.push_back(event.key);
                     }

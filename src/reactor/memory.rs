@@ -30,7 +30,7 @@ impl<D: Driver> EventLoop<D> {
         }
         let open = self.connections.len();
         let conn = self.connections.get_mut(key)?;
-        let (held, reads_to_end) = (conn.held_bytes(), conn.flags().eof_reported);
+        let (held, reads_to_end) = (conn.held_bytes(), conn.is_end_reported());
         let allowance = self.memory.policy.read_allowance(open, held, budget, reads_to_end);
         if allowance.is_none() {
             self.pause_for_memory(key);
@@ -47,7 +47,7 @@ impl<D: Driver> EventLoop<D> {
         }
         let share = policy.share_bytes(self.connections.len());
         let Some(conn) = self.connections.get_mut(key) else { return };
-        if conn.pause_for_memory(share, &mut self.worker) {
+        if conn.held_bytes() > share && conn.pause_for_memory(&mut self.worker) {
             self.memory.paused.push(key);
         }
     }
@@ -64,7 +64,7 @@ impl<D: Driver> EventLoop<D> {
         self.memory.policy.log_cleared(sum);
         for key in std::mem::take(&mut self.memory.paused) {
             if let Some(conn) = self.connections.get_mut(key) {
-                conn.flags().memory_paused = false;
+                conn.end_memory_pause(&mut self.worker);
                 self.schedule(key);
             }
         }

@@ -1,7 +1,7 @@
 //! The small parts of the loop's state. They know nothing of the loop itself.
 
 use crate::connection::write_queue::DroppedBatch;
-use crate::connection::{Connection, Stream};
+use crate::connection::{Connection, Readiness, Stream};
 use crate::engine::limits::Limits;
 use crate::engine::memory::MemoryPolicy;
 use crate::engine::slab::reserved_key;
@@ -25,29 +25,28 @@ pub(super) struct TimerOwner {
 }
 
 /// A listener, UDP socket or command pipe, and its remembered readiness.
-#[allow(clippy::struct_excessive_bools, reason = "independent facts, each set and cleared on its own")]
 pub(super) struct SourceState {
     pub(super) source: Source,
-    pub(super) readable: bool,
-    pub(super) writable: bool,
+    pub(super) readiness: Readiness,
     /// The source is in the ready queue.
     pub(super) scheduled: bool,
-    /// Accepting is paused until a connection closes or the pause has passed.
-    pub(super) accept_paused: bool,
-    /// The failure to accept is logged. It is logged again after accepting has succeeded.
-    pub(super) accept_failure_logged: bool,
+    pub(super) accepting: AcceptState,
+}
+
+/// The state of a listener. Other sources stay in the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AcceptState {
+    Accepting,
+    /// An accept failed. Accepting is paused until a connection closes or the pause has passed.
+    Paused,
+    /// Accepting goes on after a pause. Until an accept succeeds, a failure is logged at debug
+    /// level only.
+    Retrying,
 }
 
 impl SourceState {
     pub(super) fn new(source: Source) -> Self {
-        Self {
-            source,
-            readable: false,
-            writable: true,
-            scheduled: false,
-            accept_paused: false,
-            accept_failure_logged: false,
-        }
+        Self { source, readiness: Readiness::WRITABLE, scheduled: false, accepting: AcceptState::Accepting }
     }
 
     /// Notes that the source is in the ready queue. Returns true if it was not before.
@@ -123,7 +122,7 @@ impl TurnEnd {
     /// Adds the connection to those that are flushed at the turn's end.
     #[inline]
     pub(super) fn mark_dirty<S: Stream>(&mut self, key: usize, conn: &mut Connection<S>) {
-        if !std::mem::replace(&mut conn.flags().dirty, true) {
+        if !conn.set_dirty(true) {
             self.dirty.push(key);
         }
     }

@@ -11,11 +11,10 @@ use crate::service::reply_buffer::ReplySource;
 impl<D: Driver> EventLoop<D> {
     pub(super) fn step(&mut self, key: usize) {
         let Some(conn) = self.connections.get_mut(key) else { return };
-        conn.flags().scheduled = false;
-        if let Err(reason) = conn.flush(self.worker.clock.timestamp, &mut self.worker.stats) {
+        conn.set_scheduled(false);
+        if let Err(reason) = conn.flush(&mut self.worker) {
             self.begin_close(key, reason);
         } else {
-            conn.update_backpressure(&self.worker.limits, self.worker.clock.timestamp, &mut self.worker.stats);
             if conn.take_writable_due(&self.worker.limits) && conn.phase() == Phase::Open {
                 let service = conn.service();
                 self.call_service(service, ConnId(key), |service, cx| service.on_writable(cx));
@@ -100,7 +99,6 @@ impl<D: Driver> EventLoop<D> {
             }
             self.send_replies(key, bytes);
             let Some(conn) = self.connections.get_mut(key) else { return 0 };
-            conn.update_backpressure(&self.worker.limits, self.worker.clock.timestamp, &mut self.worker.stats);
             if matches!(outcome, DispatchOutcome::InputUsed) || conn.phase() != Phase::Open {
                 return 0;
             }
@@ -148,12 +146,11 @@ impl<D: Driver> EventLoop<D> {
         }
     }
 
-    /// Classifies a connection anew after any change to it: its backpressure, its close, the bytes
-    /// it holds, its deadline, and whether it needs another step.
+    /// Classifies a connection anew after any change to it: its close, the bytes it holds, its
+    /// deadline, and whether it needs another step.
     pub(super) fn reschedule(&mut self, key: usize) {
         let Some(conn) = self.connections.get_mut(key) else { return };
         let now = self.worker.clock.timestamp;
-        conn.update_backpressure(&self.worker.limits, now, &mut self.worker.stats);
         if conn.is_answered()
             && let Some(reason) = conn.close_reason().cloned()
         {

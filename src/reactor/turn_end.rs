@@ -74,8 +74,8 @@ impl<D: Driver> EventLoop<D> {
         let mut dirty = std::mem::take(&mut self.turn_end.dirty);
         for key in dirty.drain(..) {
             let Some(conn) = self.connections.get_mut(key) else { continue };
-            conn.flags().dirty = false;
-            match conn.flush(self.worker.clock.timestamp, &mut self.worker.stats) {
+            conn.set_dirty(false);
+            match conn.flush(&mut self.worker) {
                 Ok(()) => self.reschedule(key),
                 Err(reason) => self.begin_close(key, reason),
             }

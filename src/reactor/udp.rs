@@ -56,12 +56,12 @@ impl<D: Driver> EventLoop<D> {
     fn may_receive_datagrams(&self, number: usize) -> bool {
         let serving = self.run_state == RunState::Serving;
         let all_sent = self.udp.outgoing.get(number).is_some_and(SendBatch::is_empty);
-        serving && all_sent && self.sources.get(number).is_some_and(|state| state.readable)
+        serving && all_sent && self.sources.get(number).is_some_and(|state| state.readiness.readable)
     }
 
     fn clear_readable(&mut self, number: usize) {
         if let Some(state) = self.sources.get_mut(number) {
-            state.readable = false;
+            state.readiness.readable = false;
         }
     }
 
@@ -117,14 +117,14 @@ impl<D: Driver> EventLoop<D> {
         let Self { driver, sources, udp, worker, .. } = self;
         let (Some(outgoing), Some(state)) = (udp.outgoing.get_mut(number), sources.get_mut(number)) else { return };
         let mut done = 0;
-        while state.writable && done < outgoing.len() {
+        while state.readiness.writable && done < outgoing.len() {
             match driver.send_datagrams(number, outgoing, done) {
                 Ok(count) => {
                     done += count;
                     worker.stats.datagrams_out += count as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.writable = false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.readiness.writable = false,
                 // This datagram cannot be sent to its address or at its size (send(2), EMSGSIZE).
                 // The others still can.
                 Err(error) => {

@@ -54,8 +54,7 @@ impl ConnectionThread {
                 self.begin_close(conn, reason);
                 return 0;
             }
-            let context = &mut self.worker.context;
-            conn.update_backpressure(&context.limits, context.clock.timestamp, &mut context.stats);
+            let context = &self.worker.context;
             if matches!(outcome, DispatchOutcome::InputUsed) || conn.phase() != Phase::Open {
                 return 0;
             }

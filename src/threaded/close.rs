@@ -24,7 +24,7 @@ impl ConnectionThread {
                 self.worker.publish();
             }
             // The close is under way, for the reason that was logged.
-            Phase::Closing => conn.mark_unreachable(&reason),
+            Phase::Closing | Phase::Aborting => conn.mark_unreachable(&reason),
             // For its service the connection is closed already; the output queued so far is still
             // flushed.
             Phase::Flushing | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
@@ -38,7 +38,7 @@ impl ConnectionThread {
         self.close_pending = false;
         let Some(reason) = conn.close_reason().cloned() else { return };
         // If the peer is unreachable, the connection ends after this callback.
-        if conn.flags().eof_read || conn.flags().unreachable {
+        if conn.is_peer_gone() {
             self.release_announced = true;
             self.worker.shared.connection_slots.announce_release();
         }

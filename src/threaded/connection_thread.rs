@@ -18,7 +18,7 @@ use super::shared_connection::SharedConnection;
 use super::socket::{ConnStream, READ_TIMEOUT, ThreadSocket, poll};
 use super::thread_stats::ThreadStats;
 use super::worker::{JobResult, Worker};
-use crate::connection::Connection;
+use crate::connection::{Connection, PeerEnd, Readiness};
 use crate::engine::run_state::RunState;
 use crate::frame::{Framing, MAX_RAW_BYTES};
 use crate::net::Notifier;
@@ -262,7 +262,8 @@ impl ConnectionThread {
     pub(super) fn mark_ready(&mut self, conn: &mut Connection<ConnStream>) {
         let SocketReadiness { readable, writable, eof } = std::mem::take(&mut self.readiness);
         // A wait in the read reports nothing about the socket: the read finds out.
-        conn.mark_ready(readable || self.waits_in_read, writable, eof);
+        let readiness = Readiness { readable: readable || self.waits_in_read, writable };
+        conn.mark_ready(readiness, if eof { PeerEnd::Reported } else { PeerEnd::Open });
     }
 
     pub(super) fn allocate_buffer(&mut self, framing: Framing) {

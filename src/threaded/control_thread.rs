@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags};
 use super::shared::{EngineShared, Reachability, Route, lock};
 use super::socket::{ConnStream, poll};
 use super::worker::Worker;
-use crate::connection::{Connection, Phase};
+use crate::connection::{Connection, PeerEnd, Phase, Readiness};
 use crate::engine::handle::{Command, HandleReceiver};
 use crate::engine::run_state::RunState;
 use crate::service::Context;
@@ -141,7 +141,7 @@ impl ControlThread {
             commands.push(*command);
         }
         for (conn, ready) in self.rejected.iter_mut().zip(rejected) {
-            conn.mark_ready(*ready, *ready, false);
+            conn.mark_ready(Readiness { readable: *ready, writable: *ready }, PeerEnd::Open);
         }
         for command in commands {
             self.handle_command(command);
@@ -242,11 +242,11 @@ impl ControlThread {
         let shared = &self.worker.shared;
         self.rejected.append(&mut lock(&shared.rejected));
         let (now, limits) = (self.worker.context.clock.timestamp, &shared.limits);
-        let stats = &mut self.worker.context.stats;
+        let context = &mut self.worker.context;
         let before = self.rejected.len();
         let mut buffer = [0; DISCARD_BUFFER_BYTES];
         self.rejected.retain_mut(|conn| {
-            if conn.flush(now, stats).is_err() {
+            if conn.flush(context).is_err() {
                 return false;
             }
             conn.advance_close(&mut buffer, now);

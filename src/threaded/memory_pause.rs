@@ -19,7 +19,7 @@ impl ConnectionThread {
         if !shared.memory.is_over_limit() {
             return Some(budget);
         }
-        let (held, reads_to_end) = (conn.held_bytes(), conn.flags().eof_reported);
+        let (held, reads_to_end) = (conn.held_bytes(), conn.is_end_reported());
         let open = shared.connection_slots.open();
         let allowance = shared.memory.policy.read_allowance(open, held, budget, reads_to_end);
         if allowance.is_none() {
@@ -37,7 +37,7 @@ impl ConnectionThread {
             shared.control.notify();
         }
         let share = shared.memory.policy.share_bytes(shared.connection_slots.open());
-        if conn.pause_for_memory(share, context) {
+        if conn.held_bytes() > share && conn.pause_for_memory(context) {
             self.relief = relief;
         }
     }

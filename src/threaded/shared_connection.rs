@@ -153,7 +153,7 @@ impl SharedConnection {
             // The thread that holds the lock looks into the inbox after releasing it.
             let Ok(mut conn) = self.conn.try_lock() else { return };
             let taken = self.process_inbox(&mut conn, context);
-            let flushed = taken.and_then(|()| conn.flush(context.clock.timestamp, &mut context.stats));
+            let flushed = taken.and_then(|()| conn.flush(context));
             let left_over = conn.pending_bytes() > 0 && conn.mark_scheduled();
             memory.recount(&mut conn, thread_stats);
             drop(conn);

@@ -29,13 +29,10 @@ impl ConnectionThread {
         self.jobs_at_turn_start = self.worker.jobs.len();
         self.worker.context.stats.turns += 1;
         self.handle_requests(conn);
-        let now = self.worker.context.clock.timestamp;
-        if let Err(reason) = conn.flush(now, &mut self.worker.context.stats) {
+        if let Err(reason) = conn.flush(&mut self.worker.context) {
             self.begin_close(conn, reason);
         } else {
-            let context = &mut self.worker.context;
-            conn.update_backpressure(&context.limits, now, &mut context.stats);
-            if conn.take_writable_due(&context.limits) && conn.phase() == Phase::Open {
+            if conn.take_writable_due(&self.worker.context.limits) && conn.phase() == Phase::Open {
                 self.call_service(conn, |service, cx| service.on_writable(cx));
             }
             if self.worker.context.pending_actions.turn_end_requested {
@@ -56,8 +53,8 @@ impl ConnectionThread {
     /// Handles the requests of other threads: relief of memory, a close for memory, the inbox, and
     /// the state of the engine.
     fn handle_requests(&mut self, conn: &mut Connection<ConnStream>) {
-        if self.relief.is_none() && conn.flags().memory_paused {
-            conn.flags().memory_paused = false;
+        if self.relief.is_none() {
+            conn.end_memory_pause(&mut self.worker.context);
         }
         if self.worker.thread_stats.must_close.load(Ordering::Relaxed) {
             self.close_for_memory(conn);
@@ -136,7 +133,7 @@ impl ConnectionThread {
     /// Closes the connection if its deadline is due. A peer is late only if all its input has been
     /// read, or after [`MAX_PARTIAL_READS`] turns.
     fn check_deadline(&mut self, conn: &mut Connection<ConnStream>) {
-        self.partial_reads = if conn.flags().readable { self.partial_reads + 1 } else { 0 };
+        self.partial_reads = if conn.is_readable() { self.partial_reads + 1 } else { 0 };
         if (1..MAX_PARTIAL_READS).contains(&self.partial_reads) {
             return;
         }
@@ -150,13 +147,10 @@ impl ConnectionThread {
         }
     }
 
-    /// Classifies the connection anew after any change to it: its backpressure, its close, and the
-    /// bytes it holds.
+    /// Classifies the connection anew after any change to it: its close, and the bytes it holds.
     pub(super) fn reschedule(&mut self, conn: &mut Connection<ConnStream>) {
         loop {
-            let context = &mut self.worker.context;
-            let now = context.clock.timestamp;
-            conn.update_backpressure(&context.limits, now, &mut context.stats);
+            let now = self.worker.context.clock.timestamp;
             if conn.is_answered()
                 && let Some(reason) = conn.close_reason().cloned()
             {
@@ -211,15 +205,15 @@ impl ConnectionThread {
         let limits = &self.worker.context.limits;
         let write = conn.pending_bytes() > 0;
         // While this thread waits to write, other threads need not wake it.
-        conn.flags().scheduled = write;
+        conn.set_scheduled(write);
         let in_read = conn.may_receive(limits) && conn.close_reason().is_none();
         let read = in_read || conn.phase() == Phase::Lingering;
         let conn_deadline = conn.deadline(limits).map(|(at, _)| at);
         let timer = self.worker.has_timers.then(|| self.worker.shared.timers.next_of(self.id)).flatten();
-        let lacks_notifier = conn.flags().memory_paused && self.relief.is_none();
+        let lacks_notifier = conn.is_paused_for_memory() && self.relief.is_none();
         let recheck = lacks_notifier.then(|| self.worker.context.clock.timestamp + MEMORY_RECHECK);
         let deadline = [conn_deadline, timer, recheck].into_iter().flatten().min();
-        SocketWait { read, in_read, write, eof: !read && !conn.flags().eof_reported, deadline }
+        SocketWait { read, in_read, write, eof: !read && !conn.is_end_reported(), deadline }
     }
 
     /// Returns a wait that does not block, for the time between two jobs; `None` if no job waits.

@@ -212,7 +212,7 @@ impl Worker {
                 }
                 Action::NotifyWritable => {
                     if let Some(current) = current.as_mut().filter(|current| callback_conn == current.id) {
-                        current.conn.flags().writable_requested = true;
+                        current.conn.request_writable();
                     }
                 }
                 Action::Drain => {
@@ -295,7 +295,7 @@ impl Worker {
         let unsendable = self.context.replies.take_failure().map(CloseReason::UnsendableReply);
         let sent = current.conn.send_replies(ReplySource::received(current.received), &mut self.context);
         current.note_dropped(&mut self.context);
-        sent.and_then(|()| current.conn.flush(self.context.clock.timestamp, &mut self.context.stats))?;
+        sent.and_then(|()| current.conn.flush(&mut self.context))?;
         unsendable.map_or(Ok(()), Err)
     }
 

@@ -1,6 +1,15 @@
-//! Text for the terminal: standard output ([`stdout`]), text from elsewhere made safe to show
-//! ([`sanitize`]), and words quoted for a shell ([`shell`]).
+//! The terminal, and the pipes in its place: standard output and error ([`stdout`],
+//! [`stderr`]), lines from a pipe ([`InputLine`]) or from a line editor ([`LineEditor`]), text from
+//! elsewhere made safe to show ([`sanitize`]), and words quoted for a shell ([`shell`]).
 
+mod input_line;
+mod line_editor;
 pub(in crate::cli) mod sanitize;
+mod saved_terminal;
 pub(in crate::cli) mod shell;
+pub(in crate::cli) mod stderr;
 pub(in crate::cli) mod stdout;
+
+pub(in crate::cli) use input_line::InputLine;
+pub(in crate::cli) use line_editor::{EditedLine, EditorHooks, LineEditor, MAX_HISTORY_LINES};
+pub(in crate::cli) use saved_terminal::SavedTerminal;

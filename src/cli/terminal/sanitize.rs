@@ -1,6 +1,7 @@
 //! Text from elsewhere, made safe to show: it holds no control sequence for the terminal. This file
 //! knows neither files nor sockets.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::Write;
 
@@ -9,6 +10,28 @@ use switchboard::escape;
 /// Returns a file's name for use in a sentence, on one line and with control characters escaped.
 pub(in crate::cli) fn file_name(name: impl AsRef<OsStr>) -> String {
     escape::line(&name.as_ref().to_string_lossy()).into_owned()
+}
+
+/// Returns the first `max_chars` characters of a text, escaped for a message; `…` stands for the
+/// rest.
+pub(in crate::cli) fn excerpt(text: &str, max_chars: usize) -> String {
+    let (start, rest) = text.split_at(text.char_indices().nth(max_chars).map_or(text.len(), |(at, _)| at));
+    format!("{}{}", escape::line(start), if rest.is_empty() { "" } else { "…" })
+}
+
+/// Replaces characters that control a terminal with JSON escapes of the same meaning.
+pub(in crate::cli) fn json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        // Every escaped character is in the Basic Multilingual Plane, so four hexadecimal digits
+        // suffice.
+        match escape::line(c.encode_utf8(&mut [0; 4])) {
+            Cow::Borrowed(plain) => out.push_str(plain),
+            // Writing to a String cannot fail.
+            Cow::Owned(_) => _ = write!(out, "\\u{:04x}", u32::from(c)),
+        }
+    }
+    out
 }
 
 /// A filter for a stream of bytes. It holds what one piece left unfinished.
@@ -80,6 +103,20 @@ mod tests {
     #[test]
     fn file_name_is_one_line() {
         assert_eq!(file_name("esc\u{1b}[31mred\n你"), "esc\\u{1b}[31mred\\n你");
+    }
+
+    #[test]
+    fn excerpt_is_cut_between_characters() {
+        assert_eq!(excerpt("世界\n", 3), "世界\\n");
+        assert_eq!(excerpt("世界\n", 2), "世界…");
+    }
+
+    #[test]
+    fn escaped_json_has_the_same_meaning() {
+        let plain = serde_json::to_string("\u{9b}31m\u{202e}\u{1b}é\"").unwrap();
+        let escaped = json(&plain);
+        assert_eq!(escaped, r#""\u009b31m\u202e\u001bé\"""#);
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), "\u{9b}31m\u{202e}\u{1b}é\"");
     }
 
     #[test]

@@ -4,26 +4,25 @@ use std::io::{self, Write};
 
 use crate::cli::error::CliError;
 
-/// Prints `text` and flushes it.
+/// Prints `text` and flushes it. If the reader has gone, it has what it wanted: that is no error.
 pub(in crate::cli) fn print(text: &str) -> Result<(), CliError> {
-    print_bytes(text.as_bytes())
+    print_bytes(text.as_bytes()).map(drop)
 }
 
-/// Prints `bytes`, which need not be text, and flushes them.
-pub(in crate::cli) fn print_bytes(bytes: &[u8]) -> Result<(), CliError> {
+/// Prints `bytes`, which need not be text, and flushes them. Returns true if the reader has gone.
+pub(in crate::cli) fn print_bytes(bytes: &[u8]) -> Result<bool, CliError> {
     let mut stdout = io::stdout().lock();
-    ignore_closed_pipe(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+    is_closed(stdout.write_all(bytes).and_then(|()| stdout.flush()))
 }
 
-/// Turns `BrokenPipe` into success, because the reader has what it wanted, and adds the context to
-/// other errors.
-pub(in crate::cli) fn ignore_closed_pipe(printed: io::Result<()>) -> Result<(), CliError> {
+/// Returns true if the reader of standard output has gone, and adds the context to other errors.
+pub(in crate::cli) fn is_closed(printed: io::Result<()>) -> Result<bool, CliError> {
     match printed {
+        Ok(()) => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             log::debug!("standard output is closed: its reader has gone");
-            Ok(())
+            Ok(true)
         }
         Err(error) => Err(CliError::Failed(format!("cannot write to standard output: {error}"))),
-        Ok(()) => Ok(()),
     }
 }

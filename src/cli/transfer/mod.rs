@@ -1,15 +1,12 @@
-//! The parts that every download shares: the output file, the progress bar, and the wait that a
-//! signal ends.
+//! The parts that every download shares: the output file and the progress bar.
 //!
 //! This module must not know a protocol. Invariant: a file at its final path is complete, and the
 //! previous file stays there until then.
 
 mod output_file;
 mod progress;
-mod signal_watch;
 mod trailing_data;
 
 pub(super) use output_file::{OutputError, OutputFile};
 pub(super) use progress::TransferProgress;
-pub(super) use signal_watch::{SignalWatch, WaitFor, WaitResult};
 pub(super) use trailing_data::has_trailing_data;

@@ -1,24 +1,13 @@
 //! A check for bytes behind a complete reply. It looks once and does not wait.
 
+use std::io::Read;
+
 use switchboard::client::ClientStream;
 
-/// Returns true if a byte has already arrived behind a complete reply. Consumes that byte.
+/// Returns true if a byte has already arrived behind a complete reply. Consumes that byte, and
+/// leaves the stream nonblocking.
 pub(in crate::cli) fn has_trailing_data(stream: &mut ClientStream) -> bool {
-    use std::io::Read;
-    is_readable(stream) && matches!(stream.read(&mut [0]), Ok(1))
-}
-
-#[cfg(unix)]
-fn is_readable(stream: &ClientStream) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
-    matches!(poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&no_wait)), Ok(1))
-}
-
-/// Returns false: without `poll`, the check would block.
-#[cfg(not(unix))]
-fn is_readable(_stream: &ClientStream) -> bool {
-    false
+    stream.set_nonblocking(true).is_ok() && matches!(stream.read(&mut [0]), Ok(1))
 }
 
 #[cfg(all(test, unix))]

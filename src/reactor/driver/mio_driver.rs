@@ -11,6 +11,7 @@ use socket2::SockRef;
 use super::bound_sources::{BoundSocket, BoundSources};
 use super::mio_stream::MioStream;
 use super::{AttachedConsole, Driver, IoEvent, PollCoverage, Source, SourceKind};
+use crate::connection::{PeerEnd, Readiness};
 use crate::net::udp_batch::UdpBatchIo;
 use crate::net::udp_batch::{ReceiveBatch, SendBatch};
 use crate::net::{self, bind};
@@ -59,20 +60,21 @@ impl Driver for MioDriver {
         let timeout = if self.always_ready.is_empty() { timeout } else { Some(Duration::ZERO) };
         self.poll.poll(&mut self.events, timeout)?;
         for key in self.always_ready.drain(..) {
-            mark(IoEvent { key, readable: true, writable: true, eof: false, urgent: false });
+            mark(IoEvent { key, readiness: Readiness { readable: true, writable: true }, end: PeerEnd::Open });
         }
         for event in &self.events {
-            let eof = event.is_read_closed() || event.is_error();
-            let urgent = event.is_priority();
-            events += 1;
-            mark(IoEvent {
-                key: event.token().0,
-                readable: event.is_readable() || eof || urgent,
+            let end = match event.is_read_closed() || event.is_error() {
+                true => PeerEnd::Reported,
+                false if event.is_priority() => PeerEnd::Urgent,
+                false => PeerEnd::Open,
+            };
+            let readiness = Readiness {
+                readable: event.is_readable() || end != PeerEnd::Open,
                 // A full pipe whose reader has gone reports an error only, and a write finds it.
                 writable: event.is_writable() || event.is_write_closed(),
-                eof,
-                urgent,
-            });
+            };
+            events += 1;
+            mark(IoEvent { key: event.token().0, readiness, end });
         }
         Ok(if events < MAX_EVENTS { PollCoverage::Complete } else { PollCoverage::Partial(events) })
     }

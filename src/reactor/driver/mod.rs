@@ -14,7 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::connection::Stream;
+use crate::connection::{PeerEnd, Readiness, Stream};
 use crate::engine::handle::Command;
 use crate::frame::Framing;
 use crate::net::udp_batch::{ReceiveBatch, SendBatch, claims_to_be};
@@ -103,16 +103,11 @@ impl Source {
 
 /// The readiness that a poll reports for one key.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "independent facts, as the system reports them")]
 pub(super) struct IoEvent {
     /// The key of a connection, the number of a source as a reserved key, or [`WAKE_KEY`].
     pub(super) key: usize,
-    pub(super) readable: bool,
-    pub(super) writable: bool,
-    /// The peer's end of stream or an error can be read. Reading goes on until a read returns it.
-    pub(super) eof: bool,
-    /// The peer sent urgent data, at which a read ends early.
-    pub(super) urgent: bool,
+    pub(super) readiness: Readiness,
+    pub(super) end: PeerEnd,
 }
 
 /// The key under which another thread's wake-up is reported.

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::scripted_service::LossReport;
 use super::{FRAMING, TestLoop, framed, received};
 use crate::connection::scripted_stream::ScriptedCall;
 use crate::engine::limits::Limits;
@@ -209,7 +210,7 @@ fn messages_beyond_the_limit_are_given_back() {
 fn a_failed_flush_runs_on_close_in_the_same_turn() {
     let mut test = TestLoop::new(Limits::default());
     let (speaker, broken, witness) = (test.connect(), test.connect(), test.connect());
-    test.service.script().announces_closes = true;
+    test.service.script().loss_report = LossReport::Broadcast;
     broken.script_writes([ScriptedCall::Fails(io::ErrorKind::BrokenPipe)]);
     speaker.send(&framed(["send 1 hello"]));
     test.turn();

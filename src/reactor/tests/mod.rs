@@ -139,7 +139,7 @@ impl TestLoop {
     fn check(&mut self) {
         let held: usize = self.event_loop.connections.iter().map(|(_, conn)| conn.held_bytes()).sum();
         assert_eq!(self.event_loop.worker.stats.buffered_bytes, held as u64, "buffered bytes");
-        let open = self.event_loop.connections.len() - self.event_loop.open_rejected;
+        let open = self.event_loop.connections.len() - self.event_loop.open_rejected.len();
         assert_eq!(self.event_loop.worker.stats.open, open as u64, "open connections");
         let mut ready: Vec<usize> = self.event_loop.ready.iter().copied().collect();
         ready.sort_unstable();

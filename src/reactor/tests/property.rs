@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::scripted_service::LossReport;
 use super::{TestLoop, decode_frames, framed};
 use crate::connection::scripted_stream::{ScriptedCall, ScriptedSocket};
 use crate::engine::limits::{Limits, SlowConsumer};
@@ -265,12 +266,12 @@ proptest! {
     fn no_order_of_events_breaks_an_invariant(
         limits in limits(),
         close_reply in prop::option::of(Just("goodbye".to_owned())),
-        announces_closes in any::<bool>(),
+        loss_report in prop::sample::select(vec![LossReport::None, LossReport::Broadcast]),
         ops in prop::collection::vec(op(), 1..80),
     ) {
         let mut test = TestLoop::new(limits);
         test.service.script().close_reply = close_reply;
-        test.service.script().announces_closes = announces_closes;
+        test.service.script().loss_report = loss_report;
         let mut clients = Vec::new();
         for op in &ops {
             apply(&mut test, &mut clients, op);

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::connection::scripted_stream::{ScriptedCall, ScriptedSocket, ScriptedStream};
+use crate::connection::{PeerEnd, Readiness};
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
 use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};
@@ -153,12 +154,13 @@ impl DriverScript {
 
     /// Makes the next poll report this readiness.
     pub(super) fn report(&self, key: usize, readable: bool, writable: bool, eof: bool) {
-        self.state().events.push(IoEvent { key, readable, writable, eof, urgent: false });
+        let end = if eof { PeerEnd::Reported } else { PeerEnd::Open };
+        self.state().events.push(IoEvent { key, readiness: Readiness { readable, writable }, end });
     }
 
     /// Makes the next poll report urgent data.
     pub(super) fn report_urgent(&self, key: usize) {
-        self.state().events.push(IoEvent { key, readable: true, writable: false, eof: false, urgent: true });
+        self.state().events.push(IoEvent { key, readiness: Readiness::READABLE, end: PeerEnd::Urgent });
     }
 
     /// Makes the next `count` polls partial, full of other events.
@@ -210,24 +212,19 @@ impl Driver for ScriptedDriver {
         }
         let mut events = std::mem::take(&mut state.events);
         if state.woken.swap(false, Ordering::AcqRel) {
-            events.push(IoEvent { key: WAKE_KEY, readable: true, writable: false, eof: false, urgent: false });
+            events.push(IoEvent { key: WAKE_KEY, readiness: Readiness::READABLE, end: PeerEnd::Open });
         }
         for (number, source) in state.sources.iter_mut().enumerate() {
             if std::mem::take(&mut source.edge) && source.open {
                 let writable = matches!(source.source.kind, SourceKind::Udp { .. });
-                events.push(IoEvent { key: reserved_key(number), readable: true, writable, eof: false, urgent: false });
+                let readiness = Readiness { readable: true, writable };
+                events.push(IoEvent { key: reserved_key(number), readiness, end: PeerEnd::Open });
             }
         }
         state.sockets.retain(|(_, socket)| !socket.is_closed());
         for (key, socket) in &state.sockets {
-            if let Some(edge) = socket.take_edge() {
-                events.push(IoEvent {
-                    key: *key,
-                    readable: edge.readable,
-                    writable: edge.writable,
-                    eof: edge.eof,
-                    urgent: false,
-                });
+            if let Some((readiness, end)) = socket.take_edge() {
+                events.push(IoEvent { key: *key, readiness, end });
             }
         }
         state.last_poll.events = events.len();

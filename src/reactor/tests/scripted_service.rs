@@ -14,24 +14,31 @@ use crate::service::{BatchId, ConnId, JobId, JobOutput, Message, Peer, Service, 
 #[derive(Clone, Default)]
 pub(super) struct ScriptedService(Arc<Mutex<ServiceScript>>);
 
+/// The report of a close, or of a dropped batch, to all members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum LossReport {
+    #[default]
+    None,
+    /// A close is broadcast in `on_close`.
+    Broadcast,
+    /// A close or a dropped batch is reported at the turn's end.
+    AtTurnEnd,
+}
+
 /// The state shared by the test and the service.
-#[allow(clippy::struct_excessive_bools, reason = "independent facts, each set and cleared on its own")]
 #[derive(Default)]
 pub(super) struct ServiceScript {
     pub(super) log: Vec<String>,
     pub(super) members: Vec<ConnId>,
     /// The reply in each connection's `on_close`.
     pub(super) close_reply: Option<String>,
-    /// Each close is announced to all members.
-    pub(super) announces_closes: bool,
+    pub(super) loss_report: LossReport,
     /// Each timer that fires sets another for the same time.
     pub(super) rearms_timers: bool,
     /// Payloads that `collect` has collected for the turn's end.
     collected: Vec<Payload>,
     /// The id of the last batch.
     last_batch: u64,
-    /// Each close and each dropped batch is reported to all members at the turn's end.
-    pub(super) reports_losses: bool,
     /// Each `on_turn_end` requests the next.
     pub(super) requests_every_turn_end: bool,
     /// Bytes that `stream` has yet to send, 100 at a time.
@@ -217,7 +224,7 @@ impl Service for ScriptedService {
         let mut script = self.script();
         script.note("dropped", cx.conn(), &format!("{frames} of {}", batch.0));
         cx.notify_writable();
-        if script.reports_losses {
+        if script.loss_report == LossReport::AtTurnEnd {
             script.collect(cx, "a member is slow");
         }
     }
@@ -228,10 +235,10 @@ impl Service for ScriptedService {
         if let Some(words) = &script.close_reply {
             cx.reply(words.as_bytes());
         }
-        if script.reports_losses {
+        if script.loss_report == LossReport::AtTurnEnd {
             script.collect(cx, "a member left");
         }
-        if script.announces_closes {
+        if script.loss_report == LossReport::Broadcast {
             let number = script.members.iter().position(|id| *id == cx.conn()).unwrap();
             cx.broadcast(&script.members, format!("{number} left"));
         }

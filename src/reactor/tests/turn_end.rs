@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::scripted_service::LossReport;
 use super::{LINES, RAW, TestLoop, framed, received};
 use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::limits::{Limits, SlowConsumer};
@@ -90,7 +91,7 @@ fn replies_sends_and_batches_arrive_in_order() {
 #[test]
 fn on_turn_end_follows_all_callbacks_of_the_turn() {
     let mut test = TestLoop::new(Limits::default());
-    test.service.script().reports_losses = true;
+    test.service.script().loss_report = LossReport::AtTurnEnd;
     let (sender, leaver, witness) = (test.connect(), test.connect(), test.connect());
     sender.send(&framed(["timer 5", "collect first"]));
     test.turn();
@@ -111,7 +112,7 @@ fn on_turn_end_follows_all_callbacks_of_the_turn() {
 #[test]
 fn on_close_follows_a_full_queue_in_the_same_turn() {
     let mut test = TestLoop::new(limits(SlowConsumer::Disconnect));
-    test.service.script().reports_losses = true;
+    test.service.script().loss_report = LossReport::AtTurnEnd;
     let (sender, slow, witness) = (test.connect(), test.connect(), test.connect());
     slow.set_room(0);
     (0..3).for_each(|number| collect(&mut test, &sender, &long(number)));
@@ -147,7 +148,7 @@ fn repeated_turn_end_requests_get_one_call_a_turn() {
 #[test]
 fn a_stop_still_calls_on_turn_end() {
     let mut test = TestLoop::new(Limits::default());
-    test.service.script().reports_losses = true;
+    test.service.script().loss_report = LossReport::AtTurnEnd;
     let (_one, _two) = (test.connect(), test.connect());
     let service = test.service.clone();
     test.log();
@@ -229,7 +230,7 @@ fn a_batch_dropped_for_its_own_sender_is_reported_to_it() {
 #[test]
 fn a_batch_dropped_in_on_dropped_is_reported_next_turn() {
     let mut test = TestLoop::new(limits(SlowConsumer::DropNewest));
-    test.service.script().reports_losses = true;
+    test.service.script().loss_report = LossReport::AtTurnEnd;
     let (sender, slow) = (test.connect(), test.connect());
     slow.set_room(0);
     (0..3).for_each(|number| collect(&mut test, &sender, &long(number)));
@@ -240,7 +241,7 @@ fn a_batch_dropped_in_on_dropped_is_reported_next_turn() {
         assert_eq!(test.turn().timeout, Some(Duration::ZERO));
         assert_eq!(test.log(), ["turn_end none 1".to_owned(), format!("dropped 1 1 of {id}")]);
     }
-    test.service.script().reports_losses = false;
+    test.service.script().loss_report = LossReport::None;
     test.run_until_idle();
 }
 

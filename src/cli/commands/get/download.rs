@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use switchboard::client::http::{HttpUrl, ResponseHead, ResponseSink};
 use switchboard::escape;
 
-use crate::cli::transfer::{OutputFile, SignalWatch, TransferProgress, WaitResult};
+use crate::cli::process::signals::{Interrupt, WaitResult};
+use crate::cli::transfer::{OutputFile, TransferProgress};
 
 /// The receiver of a response: writes its body, and its head on request.
 pub(super) struct HttpDownload<'a> {
     pub(super) output: OutputFile,
-    pub(super) signals: &'a SignalWatch,
+    pub(super) interrupt: &'a Interrupt,
     pub(super) progress: Option<TransferProgress>,
     /// True if the response head is also written.
     pub(super) include_head: bool,
@@ -20,7 +21,7 @@ pub(super) struct HttpDownload<'a> {
 
 impl HttpDownload<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<ControlFlow<()>> {
-        Ok(match self.output.write_all(bytes, self.signals)? {
+        Ok(match self.output.write_all(bytes, self.interrupt)? {
             WaitResult::Interrupted => ControlFlow::Break(()),
             WaitResult::Ready | WaitResult::TimedOut => ControlFlow::Continue(()),
         })

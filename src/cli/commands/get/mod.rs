@@ -12,8 +12,9 @@ use switchboard::client::http::{CancelToken, FetchError, FetchedResponse, HttpUr
 
 use crate::cli::error::CliError;
 use crate::cli::logging;
+use crate::cli::process::Interrupt;
 use crate::cli::terminal::{sanitize, stdout};
-use crate::cli::transfer::{OutputError, OutputFile, SignalWatch};
+use crate::cli::transfer::{OutputError, OutputFile};
 use crate::cli::verbosity::Verbosity;
 pub(in crate::cli) use args::GetArgs;
 use download::HttpDownload;
@@ -22,16 +23,16 @@ pub(in crate::cli) fn get(args: GetArgs, verbosity: Verbosity) -> Result<ExitCod
     let url = HttpUrl::parse(&args.url).map_err(|error| CliError::Usage(error.to_string()))?;
     let path = output_path(&args, &url)?;
     logging::start(verbosity.level());
-    let signals = SignalWatch::start()?;
+    let interrupt = Interrupt::watch()?;
     let mut download = HttpDownload {
         output: open_output(path.as_deref())?,
-        signals: &signals,
+        interrupt: &interrupt,
         progress: None,
         include_head: args.include,
         is_quiet: verbosity.is_quiet(),
     };
     let started = Instant::now();
-    let fetched = fetch(&url, &args.limits.fetch_options(args.headers), &mut download, cancel_token(&signals));
+    let fetched = fetch(&url, &args.limits.fetch_options(args.headers), &mut download, cancel_token(&interrupt));
     let is_stream = download.output.path().is_none();
     // After this, the progress bar is cleared and an incomplete file is deleted.
     let result = fetched.and_then(|fetched| download.finish().map(|()| fetched).map_err(FetchError::Sink));
@@ -42,9 +43,9 @@ pub(in crate::cli) fn get(args: GetArgs, verbosity: Verbosity) -> Result<ExitCod
             }
             Ok(ExitCode::SUCCESS)
         }
-        Err(FetchError::Cancelled) => Ok(signals.exit_code().unwrap_or(ExitCode::FAILURE)),
+        Err(FetchError::Cancelled) => Ok(interrupt.exit_code().unwrap_or(ExitCode::FAILURE)),
         Err(FetchError::Sink(error)) if is_stream && path.is_none() => {
-            stdout::ignore_closed_pipe(Err(error)).map(|()| ExitCode::SUCCESS)
+            stdout::is_closed(Err(error)).map(|_| ExitCode::SUCCESS)
         }
         Err(FetchError::Sink(error)) if let Some(path) = &path => {
             Err(write_error(OutputError { path: path.clone(), error }))
@@ -99,12 +100,12 @@ fn write_error(OutputError { path, error }: OutputError) -> CliError {
 }
 
 #[cfg(unix)]
-fn cancel_token(signals: &SignalWatch) -> CancelToken<'_> {
-    CancelToken::when_readable(std::os::fd::AsFd::as_fd(signals))
+fn cancel_token(interrupt: &Interrupt) -> CancelToken<'_> {
+    CancelToken::when_readable(std::os::fd::AsFd::as_fd(interrupt))
 }
 
 #[cfg(not(unix))]
-fn cancel_token(_signals: &SignalWatch) -> CancelToken<'_> {
+fn cancel_token(_interrupt: &Interrupt) -> CancelToken<'_> {
     CancelToken::never()
 }
 

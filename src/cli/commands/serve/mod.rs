@@ -11,7 +11,6 @@ mod limits;
 mod plan;
 mod run;
 mod services;
-mod signals;
 mod toml_file;
 
 pub(in crate::cli) use args::{ServeArgs, given_flags};

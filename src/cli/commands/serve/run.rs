@@ -7,7 +7,7 @@ use switchboard::{Framing, ServiceId};
 
 use super::args::{GivenFlag, ServeArgs};
 use super::plan::{PlannedService, ServePlan};
-use super::{config, examples, signals};
+use super::{config, examples};
 use crate::cli::engine::AnyEngine;
 use crate::cli::error::CliError;
 use crate::cli::terminal::stdout;
@@ -53,10 +53,24 @@ fn run(plan: ServePlan) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Installs the signal handlers. This comes before the first bind: a signal without a handler would
-/// end the process and leave the files of Unix sockets behind.
+/// Installs the signal handlers: the first SIGINT or SIGTERM drains, the second ends the process at
+/// once, and SIGUSR1 logs the counters. This comes before the first bind: a signal without a
+/// handler would end the process and leave the files of Unix sockets behind.
+#[cfg(unix)]
 fn handle_signals(engine: &mut AnyEngine) -> Result<(), CliError> {
-    signals::install(engine).map_err(|error| CliError::Failed(format!("cannot install signal handlers: {error}")))
+    use switchboard::Command;
+
+    let drain = process::signals::write_on_end_signal(|| engine.command_pipe(Command::Drain));
+    drain
+        .and_then(|()| process::signals::write_on_user_signal(engine.command_pipe(Command::LogStats)?))
+        .map_err(|error| CliError::Failed(format!("cannot install signal handlers: {error}")))
+}
+
+/// Does nothing: without Unix signals, Ctrl-C ends the process at once.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
+fn handle_signals(_engine: &mut AnyEngine) -> Result<(), CliError> {
+    Ok(())
 }
 
 /// Binds all listeners. Returns the text to print: a `listening` line for each, and the table of

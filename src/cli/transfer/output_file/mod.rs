@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::cli::process::signals::{Interrupt, WaitFor, WaitResult};
 use crate::cli::terminal::sanitize::StreamSanitizer;
-use crate::cli::transfer::signal_watch::{SignalWatch, WaitFor, WaitResult};
 use destination::Destination;
 use finalize::copy_mode_and_sync;
 use partial::{lock, open_partial};
@@ -200,16 +200,16 @@ impl OutputFile {
     ///
     /// # Errors
     /// The bytes cannot be written.
-    pub(in crate::cli) fn write_all(&mut self, bytes: &[u8], signals: &SignalWatch) -> io::Result<WaitResult> {
+    pub(in crate::cli) fn write_all(&mut self, bytes: &[u8], interrupt: &Interrupt) -> io::Result<WaitResult> {
         match self {
             // Not `NamedTempFile::write_all`: its errors contain the random file name.
             Self::Temporary { file, .. } => file.as_file_mut().write_all(bytes)?,
             Self::Resumable { file, .. } => file.write_all(bytes)?,
             Self::Stream { stream, max_write_bytes, sanitizer: None } => {
-                return write_stream(stream, *max_write_bytes, bytes, signals);
+                return write_stream(stream, *max_write_bytes, bytes, interrupt);
             }
             Self::Stream { stream, max_write_bytes, sanitizer: Some(sanitizer) } => {
-                return write_stream(stream, *max_write_bytes, sanitizer.show(bytes).as_bytes(), signals);
+                return write_stream(stream, *max_write_bytes, sanitizer.show(bytes).as_bytes(), interrupt);
             }
         }
         Ok(WaitResult::Ready)
@@ -272,10 +272,10 @@ fn write_stream(
     stream: &mut File,
     max_write_bytes: usize,
     bytes: &[u8],
-    signals: &SignalWatch,
+    interrupt: &Interrupt,
 ) -> io::Result<WaitResult> {
     for piece in bytes.chunks(max_write_bytes) {
-        if signals.wait(&*stream, WaitFor::Writable, None)? == WaitResult::Interrupted {
+        if interrupt.wait(&*stream, WaitFor::Writable, None)? == WaitResult::Interrupted {
             return Ok(WaitResult::Interrupted);
         }
         stream.write_all(piece)?;

@@ -1,19 +1,14 @@
-//! The events that reach the loop of a chat session, and the permits that it gives to read lines.
-
-use std::sync::mpsc::Sender;
+//! The events that reach the loop of a chat session.
 
 use super::connection::ChatConnection;
+use crate::cli::terminal::InputLine;
 
 /// An event of a chat session, from the user's input, a connection or a signal.
 pub(super) enum ClientEvent {
-    /// The user wrote this line.
-    Line(String),
-    /// The user wrote a line that cannot be sent, for this reason.
-    InvalidLine(String),
+    /// The user wrote this line, or has ended the input.
+    Input(InputLine),
     /// A message from the input thread for the user.
     Notice(String),
-    /// The user's input has ended.
-    EndOfInput,
     /// An event of the connection with this number.
     Connection(u64, ConnectionEvent),
     /// The process received this signal.
@@ -29,14 +24,4 @@ pub(super) enum ConnectionEvent {
     Lost(String),
     /// The server does not use this protocol, so a new connection would not help.
     ProtocolError(String),
-}
-
-/// The session loop's side of the input thread, which waits for a permit before it reads each line.
-pub(super) struct LinePermits {
-    /// Sends a permit to read one line; its value is the prompt.
-    pub(super) permit_sender: Sender<String>,
-    /// The number of permits that may be given ahead of the lines.
-    pub(super) max_ahead: usize,
-    /// True if a person types at a prompt.
-    pub(super) is_interactive: bool,
 }

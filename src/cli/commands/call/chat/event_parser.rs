@@ -1,10 +1,11 @@
 //! The parser of events from a chat server.
 
-use switchboard::escape;
 use switchboard::services::chat::wire::ChatEvent;
 
-/// The bytes of an invalid payload that an error message quotes.
-const MAX_EXCERPT_BYTES: usize = 60;
+use crate::cli::terminal::sanitize;
+
+/// The characters of an invalid payload that an error message quotes.
+const MAX_EXCERPT_CHARS: usize = 60;
 
 /// Parses an event. Returns `Ok(None)` for an unknown event type, as a newer server may send.
 pub(super) fn parse_event(payload: &[u8]) -> Result<Option<ChatEvent<'static>>, String> {
@@ -14,15 +15,10 @@ pub(super) fn parse_event(payload: &[u8]) -> Result<Option<ChatEvent<'static>>, 
             log::debug!("unknown event ignored: {error}");
             Ok(None)
         }
-        Err(error) => Err(format!("'{}': {error}", escaped_excerpt(payload))),
+        Err(error) => {
+            Err(format!("'{}': {error}", sanitize::excerpt(&String::from_utf8_lossy(payload), MAX_EXCERPT_CHARS)))
+        }
     }
-}
-
-/// Returns at most `MAX_EXCERPT_BYTES` of a payload, escaped, with `…` if more follow.
-fn escaped_excerpt(payload: &[u8]) -> String {
-    let text = String::from_utf8_lossy(payload);
-    let (start, rest) = text.split_at(text.floor_char_boundary(MAX_EXCERPT_BYTES));
-    format!("{}{}", escape::line(start), if rest.is_empty() { "" } else { "…" })
 }
 
 #[cfg(test)]
@@ -41,6 +37,7 @@ mod tests {
             let what = parse_event(payload).unwrap_err();
             assert!(what.contains(expected), "{what}");
         }
-        assert_eq!(escaped_excerpt("世".repeat(100).as_bytes()), format!("{}…", "世".repeat(20)));
+        let what = parse_event("世".repeat(100).as_bytes()).unwrap_err();
+        assert!(what.starts_with(&format!("'{}…': ", "世".repeat(60))), "{what}");
     }
 }

@@ -7,8 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Lines loaded from the file, and kept when it is shortened.
-pub(super) const MAX_LINES: usize = 1000;
+use crate::cli::terminal::MAX_HISTORY_LINES;
 
 /// The mode bits of the group and of other users.
 const GROUP_AND_OTHERS: u32 = 0o077;
@@ -27,9 +26,9 @@ impl HistoryFile {
         make_private(&file)?;
         let text = String::from_utf8_lossy(&fs::read(path)?).into_owned();
         let all: Vec<_> = text.lines().map(unescape).collect();
-        let lines = all.get(all.len().saturating_sub(MAX_LINES)..).unwrap_or_default().to_vec();
+        let lines = all.get(all.len().saturating_sub(MAX_HISTORY_LINES)..).unwrap_or_default().to_vec();
         let mut history = Self { path: path.to_owned(), file };
-        if all.len() > 2 * MAX_LINES {
+        if all.len() > 2 * MAX_HISTORY_LINES {
             history.shorten(&lines)?;
         }
         Ok((history, lines))
@@ -44,29 +43,19 @@ impl HistoryFile {
     fn shorten(&mut self, lines: &[String]) -> io::Result<()> {
         // Replace the file that a symbolic link points to, not the link.
         let path = fs::canonicalize(&self.path)?;
-        let mut temporary = path.clone().into_os_string();
-        temporary.push(format!(".{}", std::process::id()));
-        let temporary = PathBuf::from(temporary);
+        let directory = path.parent().unwrap_or(Path::new("."));
+        // Only its owner may read a temporary file.
+        let mut temporary = tempfile::Builder::new().append(true).tempfile_in(directory)?;
         let text: String = lines.iter().map(|line| escape(line) + "\n").collect();
-        self.file = replace(&path, &temporary, text.as_bytes()).inspect_err(|_| {
-            // Ignore the error: the file may not exist.
-            let _ = fs::remove_file(&temporary);
-        })?;
+        temporary.write_all(text.as_bytes())?;
+        temporary.as_file().sync_all()?;
+        self.file = temporary.persist(path).map_err(|error| error.error)?;
         Ok(())
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
-}
-
-/// Writes `bytes` to the new file `temporary`, and renames it to `path`.
-fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<File> {
-    let mut file = with_private_mode(OpenOptions::new().create_new(true).append(true)).open(temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(temporary, path)?;
-    Ok(file)
 }
 
 /// Sets the mode 0600 for a new file.
@@ -147,12 +136,12 @@ mod tests {
         }
         let (mut history, lines) = HistoryFile::open(&path).unwrap();
         assert_eq!(lines, typed);
-        for number in 0..2 * MAX_LINES {
+        for number in 0..2 * MAX_HISTORY_LINES {
             history.append(&number.to_string()).unwrap();
         }
         let (_, lines) = HistoryFile::open(&path).unwrap();
-        assert_eq!((lines.len(), &*lines[0]), (MAX_LINES, "1000"));
-        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), MAX_LINES);
+        assert_eq!((lines.len(), &*lines[0]), (MAX_HISTORY_LINES, "1000"));
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), MAX_HISTORY_LINES);
         #[cfg(unix)]
         assert_eq!(mode(&path), 0o600);
         fs::remove_file(&path).unwrap();
@@ -181,25 +170,19 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn long_file_is_replaced_and_its_symlink_stays() {
-        let (path, link) = (free_path("long"), free_path("link"));
-        fs::write(&path, "line\n".repeat(2 * MAX_LINES + 1)).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let (path, link) = (directory.path().join("long"), directory.path().join("link"));
+        fs::write(&path, "line\n".repeat(2 * MAX_HISTORY_LINES + 1)).unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
         // The old file is replaced, not truncated: an open descriptor still reads all of it.
         let old = File::open(&path).unwrap();
         let (mut history, _) = HistoryFile::open(&link).unwrap();
         history.append("newest").unwrap();
-        assert_eq!(io::read_to_string(old).unwrap().lines().count(), 2 * MAX_LINES + 1);
+        assert_eq!(io::read_to_string(old).unwrap().lines().count(), 2 * MAX_HISTORY_LINES + 1);
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!((text.lines().count(), text.lines().last()), (MAX_LINES + 1, Some("newest")));
+        assert_eq!((text.lines().count(), text.lines().last()), (MAX_HISTORY_LINES + 1, Some("newest")));
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(mode(&path), 0o600);
-        let temporary_prefix = format!("{}.", path.file_name().unwrap().display());
-        let others = fs::read_dir(path.parent().unwrap()).unwrap().map_while(Result::ok);
-        assert!(
-            !others.into_iter().any(|it| it.file_name().to_string_lossy().starts_with(&temporary_prefix)),
-            "temporary file left"
-        );
-        fs::remove_file(&path).unwrap();
-        fs::remove_file(&link).unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "temporary file left");
     }
 }

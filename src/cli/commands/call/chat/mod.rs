@@ -12,10 +12,10 @@ mod history;
 mod pipe;
 mod plan;
 mod session_runner;
-mod signals;
 mod terminal;
 mod terminal_lock;
 
+use std::io::{self, BufReader};
 use std::process::ExitCode;
 
 use crate::cli::error::CliError;
@@ -33,12 +33,13 @@ pub(super) fn call(args: CallChatArgs, verbosity: Verbosity) -> Result<ExitCode,
     // immediately.
     let stream = plan.endpoint.connect()?;
     if plan.is_interactive
-        && let Some(mut editor) = ChatEditor::open(plan.history.as_deref(), plan.palette.clone())?
+        && let Some(editor) = ChatEditor::open(plan.history.as_deref(), plan.palette.clone())?
     {
-        return terminal::run(SessionRunner::new(plan, stream, editor.take_display())?, editor);
+        return editor.run(plan, stream);
     }
     // On a terminal, log lines would overwrite the line being edited.
     logging::start(verbosity.level());
     let display = pipe::display(plan.json, plan.palette.clone());
-    pipe::run(SessionRunner::new(plan, stream, display)?)
+    let read = |permits: &_, events: &_| pipe::read_lines(BufReader::new(io::stdin()), permits, events);
+    SessionRunner::start(plan, stream, display, false, read)?.run()
 }

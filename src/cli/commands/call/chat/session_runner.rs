@@ -4,9 +4,10 @@
 //! The protocol's decisions are the library's `ChatSession`. The input thread reads one line per
 //! permit, so that unsent lines stay bounded.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use switchboard::client::ClientStream;
@@ -18,14 +19,19 @@ use super::connection::ChatConnection;
 use super::connector;
 use super::display::ChatDisplay;
 use super::endpoint::ChatEndpoint;
-use super::event::{ClientEvent, ConnectionEvent, LinePermits};
+use super::event::{ClientEvent, ConnectionEvent};
 use super::event_parser::parse_event;
 use super::plan::CallChatPlan;
 use crate::cli::error::CliError;
+use crate::cli::process::signals;
+use crate::cli::terminal::{InputLine, stdout::is_closed};
 
 /// Events queued for the session loop. When the queue is full, the threads that read sockets and
 /// input wait.
 const MAX_QUEUED_EVENTS: usize = 256;
+
+/// Lines read ahead of the session from a pipe. At a prompt, none is.
+const MAX_LINES_AHEAD: usize = 32;
 
 /// The wait for a reply that changes the prompt, such as a new nick or room.
 const PROMPT_WAIT: Duration = Duration::from_secs(1);
@@ -41,6 +47,10 @@ pub(super) struct SessionRunner {
     display: Box<dyn ChatDisplay>,
     events: Receiver<ClientEvent>,
     event_sender: SyncSender<ClientEvent>,
+    /// Permits the thread `input` to read one line; the value is the prompt.
+    permits: Sender<String>,
+    /// True if a person types at a prompt.
+    is_interactive: bool,
     connection: Option<ChatConnection>,
     /// The number of the newest connection. Events of older connections are ignored.
     connection_number: u64,
@@ -56,15 +66,26 @@ pub(super) struct SessionRunner {
 }
 
 impl SessionRunner {
-    /// Creates a runner for a connected stream.
-    pub(super) fn new(
+    /// Starts the threads of a session on a connected stream: the connection's, and `input`, which
+    /// runs `read`. A hangup ends the session of a person; otherwise it keeps its default action.
+    pub(super) fn start(
         plan: CallChatPlan,
         stream: ClientStream,
         display: Box<dyn ChatDisplay>,
+        is_interactive: bool,
+        read: impl FnOnce(&Receiver<String>, &SyncSender<ClientEvent>) + Send + 'static,
     ) -> Result<Self, CliError> {
         let (event_sender, events) = sync_channel(MAX_QUEUED_EVENTS);
         let connection =
             connector::start(stream, plan.endpoint.framing, 0, &event_sender).map_err(|error| thread_error(&error))?;
+        let signal_sender = event_sender.clone();
+        signals::on_first_signal(is_interactive, move |signal| {
+            // If the receiver is gone, the program is about to end.
+            let _ = signal_sender.send(ClientEvent::Signal(signal));
+        })?;
+        let (permits, permit_receiver) = channel();
+        let input_sender = event_sender.clone();
+        spawn("input", move || read(&permit_receiver, &input_sender))?;
         Ok(Self {
             session: ChatSession::new(plan.session_options),
             started: Instant::now(),
@@ -72,36 +93,32 @@ impl SessionRunner {
             display,
             events,
             event_sender,
+            permits,
+            is_interactive,
             connection: Some(connection),
             connection_number: 0,
-            unsent_permits: 0,
-            prompt_deadline: Duration::ZERO,
+            unsent_permits: if is_interactive { 1 } else { MAX_LINES_AHEAD },
+            prompt_deadline: PROMPT_WAIT,
             exit_deadline: None,
             is_leaving: false,
             invalid_lines: 0,
         })
     }
 
-    /// Returns a sender for the session loop.
-    pub(super) fn event_sender(&self) -> SyncSender<ClientEvent> {
-        self.event_sender.clone()
-    }
-
     /// Runs until the session ends.
-    pub(super) fn run(mut self, permits: &LinePermits) -> Result<ExitCode, CliError> {
-        (self.unsent_permits, self.prompt_deadline) = (permits.max_ahead, PROMPT_WAIT);
+    pub(super) fn run(mut self) -> Result<ExitCode, CliError> {
         self.session.handle_connected(self.now());
         loop {
-            if let Some(ending) = self.run_actions(permits)? {
-                return self.end(ending, permits);
+            if let Some(ending) = self.run_actions()? {
+                return self.end(ending);
             }
-            self.send_permits(permits);
-            let event = match self.wait(permits) {
+            self.send_permits();
+            let event = match self.wait() {
                 Ok(event) => event,
                 Err(RecvTimeoutError::Timeout) => {
                     let now = self.now();
                     if self.exit_deadline.is_some_and(|deadline| now >= deadline) {
-                        return self.end(self.session.current_ending(), permits);
+                        return self.end(self.session.current_ending());
                     }
                     self.session.handle_timeout(now);
                     continue;
@@ -109,7 +126,7 @@ impl SessionRunner {
                 // Impossible: the runner itself holds a sender.
                 Err(RecvTimeoutError::Disconnected) => return Ok(ExitCode::SUCCESS),
             };
-            if let Some(code) = self.handle_event(event, permits)? {
+            if let Some(code) = self.handle_event(event)? {
                 return Ok(code);
             }
         }
@@ -119,9 +136,9 @@ impl SessionRunner {
         self.started.elapsed()
     }
 
-    fn wait(&self, permits: &LinePermits) -> Result<ClientEvent, RecvTimeoutError> {
+    fn wait(&self) -> Result<ClientEvent, RecvTimeoutError> {
         let now = self.now();
-        let waits_for_prompt = permits.is_interactive && self.unsent_permits > 0 && self.session.is_identity_pending();
+        let waits_for_prompt = self.is_interactive && self.unsent_permits > 0 && self.session.is_identity_pending();
         let prompt_deadline = waits_for_prompt.then_some(self.prompt_deadline);
         let due = [self.session.next_timeout(now), self.exit_deadline, prompt_deadline].into_iter().flatten().min();
         match due {
@@ -131,7 +148,7 @@ impl SessionRunner {
     }
 
     /// Performs all actions of the session. Returns the ending if it has one.
-    fn run_actions(&mut self, permits: &LinePermits) -> Result<Option<Ending>, CliError> {
+    fn run_actions(&mut self) -> Result<Option<Ending>, CliError> {
         let mut ending = None;
         while let Some(action) = self.session.next_action() {
             let written = match action {
@@ -159,7 +176,7 @@ impl SessionRunner {
             }
         }
         // A terminal's display has a thread of its own and needs no flush.
-        if !permits.is_interactive && is_closed(self.display.flush())? {
+        if !self.is_interactive && is_closed(self.display.flush())? {
             return Ok(Some(Ending::Finished { rejected: 0, unconfirmed: 0 }));
         }
         Ok(ending)
@@ -175,40 +192,36 @@ impl SessionRunner {
 
     /// Permits the input thread to read lines, as far as the session can take them. At a prompt,
     /// waits first for the reply that changes it.
-    fn send_permits(&mut self, permits: &LinePermits) {
-        if permits.is_interactive && self.session.is_identity_pending() && self.now() < self.prompt_deadline {
+    fn send_permits(&mut self) {
+        if self.is_interactive && self.session.is_identity_pending() && self.now() < self.prompt_deadline {
             return;
         }
         while self.unsent_permits > 0 && self.session.can_accept_command() {
             self.unsent_permits -= 1;
             let nick = self.session.nick().unwrap_or("guest");
             // Ignore the error: the input thread has ended.
-            let _ = permits.permit_sender.send(format!(
-                "[{}] {}> ",
-                escape::line(self.session.current()),
-                escape::line(nick)
-            ));
+            let _ = self.permits.send(format!("[{}] {}> ", escape::line(self.session.current()), escape::line(nick)));
         }
     }
 
     /// Handles one event. Returns the exit code if the program must end.
-    fn handle_event(&mut self, event: ClientEvent, permits: &LinePermits) -> Result<Option<ExitCode>, CliError> {
+    fn handle_event(&mut self, event: ClientEvent) -> Result<Option<ExitCode>, CliError> {
         let now = self.now();
         match event {
-            ClientEvent::Line(_) | ClientEvent::InvalidLine(_) if self.is_leaving => {}
-            ClientEvent::Line(line) => {
+            ClientEvent::Input(InputLine::End) => self.leave(),
+            ClientEvent::Input(_) if self.is_leaving => {}
+            ClientEvent::Input(InputLine::Text(line)) => {
                 self.unsent_permits += 1;
                 self.prompt_deadline = now + PROMPT_WAIT;
-                self.handle_line(&line, permits)?;
+                self.handle_line(&line)?;
             }
-            ClientEvent::InvalidLine(reason) => {
+            ClientEvent::Input(InputLine::Invalid(reason)) => {
                 self.unsent_permits += 1;
                 self.reject_line(&reason)?;
             }
             ClientEvent::Notice(text) => {
                 is_closed(self.display.show_notice(&escape::line(&text)))?;
             }
-            ClientEvent::EndOfInput => self.leave(permits),
             ClientEvent::Signal(signal) => {
                 return Ok(Some(ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))));
             }
@@ -237,11 +250,11 @@ impl SessionRunner {
         Ok(None)
     }
 
-    fn handle_line(&mut self, line: &str, permits: &LinePermits) -> Result<(), CliError> {
+    fn handle_line(&mut self, line: &str) -> Result<(), CliError> {
         match parse_line(line) {
             Ok(None) => {}
             Ok(Some(UserInput::Command(command))) => self.session.handle_command(command, self.now()),
-            Ok(Some(UserInput::Quit)) => self.leave(permits),
+            Ok(Some(UserInput::Quit)) => self.leave(),
             Ok(Some(UserInput::Help)) => {
                 for (name, arguments, description) in COMMANDS {
                     let line = format!("{:<20} {description}", format!("{name} {arguments}"));
@@ -260,17 +273,17 @@ impl SessionRunner {
 
     /// Ends the user's side. A person waits for the last acknowledgement only if a message is
     /// unacknowledged.
-    fn leave(&mut self, permits: &LinePermits) {
+    fn leave(&mut self) {
         (self.is_leaving, self.unsent_permits) = (true, 0);
         let now = self.now();
-        if permits.is_interactive {
+        if self.is_interactive {
             let wait = if self.session.is_idle() { Duration::ZERO } else { EXIT_WAIT };
             self.exit_deadline = Some(now + wait);
         }
         self.session.handle_command(ChatCommand::Finish, now);
     }
 
-    fn end(&mut self, ending: Ending, permits: &LinePermits) -> Result<ExitCode, CliError> {
+    fn end(&mut self, ending: Ending) -> Result<ExitCode, CliError> {
         self.connection = None;
         let _ = self.display.flush();
         match ending {
@@ -283,7 +296,7 @@ impl SessionRunner {
             Ending::Rejected(reason) => {
                 Err(CliError::Failed(format!("the server removed you: {}", escape::line(&reason))))
             }
-            _ if permits.is_interactive && self.session.is_idle() => Ok(ExitCode::SUCCESS),
+            _ if self.is_interactive && self.session.is_idle() => Ok(ExitCode::SUCCESS),
             Ending::Finished { rejected, unconfirmed } => {
                 let rejected = rejected + self.invalid_lines;
                 let problems: Vec<_> =
@@ -309,16 +322,12 @@ impl SessionRunner {
     }
 }
 
-/// Returns true if the reader of the output has closed it.
-fn is_closed(written: io::Result<()>) -> Result<bool, CliError> {
-    match written {
-        Ok(()) => Ok(false),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
-        Err(error) => Err(CliError::Failed(format!("cannot write to standard output: {error}"))),
-    }
+/// Starts a thread.
+pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), CliError> {
+    thread::Builder::new().name(name.to_owned()).spawn(run).map(drop).map_err(|error| thread_error(&error))
 }
 
 /// Builds the error for a thread that could not be started.
-pub(super) fn thread_error(error: &io::Error) -> CliError {
+fn thread_error(error: &io::Error) -> CliError {
     CliError::Failed(format!("cannot start a thread: {error}"))
 }

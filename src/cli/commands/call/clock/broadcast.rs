@@ -10,8 +10,9 @@ use switchboard::escape;
 
 use super::client::ERROR_PREFIX;
 use crate::cli::commands::call::server_address::ServerAddress;
-use crate::cli::commands::call::text::{DecodedText, ReplyPrinter, any_address, deadline, print_notice, request_error};
+use crate::cli::commands::call::text::{DecodedText, ReplyPrinter, any_address, deadline, request_error};
 use crate::cli::error::CliError;
+use crate::cli::terminal::stderr::print_notice;
 
 /// Sends the format to a broadcast address, and prints each reply within `timeout` with its sender.
 pub(super) fn run(

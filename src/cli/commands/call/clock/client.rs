@@ -8,9 +8,10 @@ use switchboard::services::Clock;
 
 use super::schedule::RequestSchedule;
 use crate::cli::commands::call::text::{
-    DatagramTextClient, ReplyPrinter, StreamTextClient, TextReply, UnsolicitedRead, print_notice,
+    DatagramTextClient, ReplyPrinter, StreamTextClient, TextReply, UnsolicitedRead,
 };
 use crate::cli::error::CliError;
+use crate::cli::terminal::stderr::print_notice;
 
 /// The prefix of a reply that rejects the format.
 pub(super) const ERROR_PREFIX: &str = "error: ";

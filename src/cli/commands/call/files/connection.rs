@@ -12,7 +12,8 @@ use super::error::CallFilesError;
 use super::plan::CallFilesPlan;
 use crate::cli::commands::call::server_address::cause;
 use crate::cli::error::CliError;
-use crate::cli::transfer::{SignalWatch, WaitFor, WaitResult, has_trailing_data};
+use crate::cli::process::signals::{Interrupt, WaitFor, WaitResult};
+use crate::cli::transfer::has_trailing_data;
 use crate::cli::units::HumanDuration;
 
 /// The time limit for connecting.
@@ -53,7 +54,7 @@ impl<'a> FilesConnection<'a> {
     pub(super) fn next_frame(
         &mut self,
         limit: Option<Duration>,
-        signals: &SignalWatch,
+        interrupt: &Interrupt,
     ) -> Result<Option<Vec<u8>>, CallFilesError> {
         loop {
             let mut input = self.buffer.get(self.start..self.end).unwrap_or_default();
@@ -61,7 +62,7 @@ impl<'a> FilesConnection<'a> {
             self.start = self.end - input.len();
             match decoded {
                 Ok(Some(payload)) => return Ok(Some(payload)),
-                Ok(None) if !self.fill(limit, signals)? => return Ok(None),
+                Ok(None) if !self.fill(limit, interrupt)? => return Ok(None),
                 Ok(None) => {}
                 Err(error) => return Err(DownloadError::InvalidReply(error.to_string()).into()),
             }
@@ -72,9 +73,9 @@ impl<'a> FilesConnection<'a> {
     pub(super) fn next_bytes(
         &mut self,
         limit: Option<Duration>,
-        signals: &SignalWatch,
+        interrupt: &Interrupt,
     ) -> Result<Option<&[u8]>, CallFilesError> {
-        Ok(if self.fill(limit, signals)? { self.buffer.get(..self.end) } else { None })
+        Ok(if self.fill(limit, interrupt)? { self.buffer.get(..self.end) } else { None })
     }
 
     /// Returns true if data behind the reply has already arrived. Does not wait for more.
@@ -83,11 +84,11 @@ impl<'a> FilesConnection<'a> {
     }
 
     /// Reads once into the buffer. Returns false at the end of the stream.
-    fn fill(&mut self, limit: Option<Duration>, signals: &SignalWatch) -> Result<bool, CallFilesError> {
+    fn fill(&mut self, limit: Option<Duration>, interrupt: &Interrupt) -> Result<bool, CallFilesError> {
         let server = &self.plan.server;
         let lost = |error| server.error(&format!("connection lost: {}", cause(&error)));
         loop {
-            match signals.wait(&self.stream, WaitFor::Readable, limit).map_err(lost)? {
+            match interrupt.wait(&self.stream, WaitFor::Readable, limit).map_err(lost)? {
                 WaitResult::Ready => {}
                 WaitResult::Interrupted => return Err(CallFilesError::Interrupted),
                 WaitResult::TimedOut => {

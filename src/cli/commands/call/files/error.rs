@@ -6,7 +6,7 @@ use switchboard::client::files::DownloadError;
 use switchboard::escape;
 
 use crate::cli::error::CliError;
-use crate::cli::transfer::SignalWatch;
+use crate::cli::process::Interrupt;
 
 /// The reason why a request ended early.
 pub(super) enum CallFilesError {
@@ -33,10 +33,10 @@ impl CallFilesError {
     }
 
     /// Returns the program's result. `task` begins the error message, as in "cannot get NAME".
-    pub(super) fn into_exit_code(self, task: &str, signals: Option<&SignalWatch>) -> Result<ExitCode, CliError> {
+    pub(super) fn into_exit_code(self, task: &str, interrupt: Option<&Interrupt>) -> Result<ExitCode, CliError> {
         match self {
             Self::OutputClosed => Ok(ExitCode::SUCCESS),
-            Self::Interrupted => Ok(signals.and_then(SignalWatch::exit_code).unwrap_or(ExitCode::FAILURE)),
+            Self::Interrupted => Ok(interrupt.and_then(Interrupt::exit_code).unwrap_or(ExitCode::FAILURE)),
             Self::Reply(error) => Err(CliError::Failed(format!("{task}: {}", escape::line(&error.to_string())))),
             Self::FirstReply(error) => Err(CliError::Failed(format!(
                 "{task}: {}; check whether the server uses --dialect plain",

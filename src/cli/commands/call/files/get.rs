@@ -11,7 +11,8 @@ use super::error::CallFilesError;
 use super::get_request::GetRequest;
 use super::plan::CallFilesPlan;
 use crate::cli::error::CliError;
-use crate::cli::transfer::{OutputFile, SignalWatch};
+use crate::cli::process::Interrupt;
+use crate::cli::transfer::OutputFile;
 
 /// Gets a file in the dialect framed.
 pub(super) fn get_framed(plan: &CallFilesPlan, request: &GetRequest) -> Result<ExitCode, CliError> {
@@ -32,11 +33,11 @@ pub(super) fn get_framed(plan: &CallFilesPlan, request: &GetRequest) -> Result<E
             return error.into_exit_code("", None);
         }
     };
-    let signals = SignalWatch::start()?;
+    let interrupt = Interrupt::watch()?;
     let mut has_restarted = false;
     let error = loop {
         let resumed_bytes = download.received_bytes();
-        match fetch_framed(&mut connection, plan, request, &mut download, &mut output, &signals) {
+        match fetch_framed(&mut connection, plan, request, &mut download, &mut output, &interrupt) {
             Ok(()) => {
                 request.finish(output)?;
                 request.print_status(&format!("{} bytes, SHA-256 verified", download.received_bytes()));
@@ -58,7 +59,7 @@ pub(super) fn get_framed(plan: &CallFilesPlan, request: &GetRequest) -> Result<E
         }
     };
     request.keep_or_discard(output, &error);
-    error.into_exit_code(&format!("cannot get {}", request.display_name()), Some(&signals))
+    error.into_exit_code(&format!("cannot get {}", request.display_name()), Some(&interrupt))
 }
 
 /// Returns true if the error shows that the existing bytes belong to an earlier version of the
@@ -77,7 +78,7 @@ fn fetch_framed(
     request: &GetRequest,
     download: &mut FileDownload,
     output: &mut OutputFile,
-    signals: &SignalWatch,
+    interrupt: &Interrupt,
 ) -> Result<(), CallFilesError> {
     connection.send(&download.request())?;
     let mut progress = None;
@@ -85,7 +86,7 @@ fn fetch_framed(
         let is_first = progress.is_none();
         let limit = if is_first { plan.first_timeout() } else { plan.timeout };
         let mark_first = |error: CallFilesError| if is_first { error.of_first_reply() } else { error };
-        let Some(payload) = connection.next_frame(limit, signals).map_err(mark_first)? else {
+        let Some(payload) = connection.next_frame(limit, interrupt).map_err(mark_first)? else {
             return Err(mark_first(download.unexpected_eof().into()));
         };
         match download.handle_frame(&payload).map_err(|error| mark_first(error.into()))? {
@@ -93,7 +94,7 @@ fn fetch_framed(
                 progress = Some(request.start_progress(output, Some(head.size), head.offset));
             }
             DownloadEvent::Data(bytes) => {
-                request.write(output, bytes, signals)?;
+                request.write(output, bytes, interrupt)?;
                 if let Some(progress) = &progress {
                     progress.advance(bytes.len() as u64);
                 }
@@ -112,8 +113,8 @@ fn fetch_framed(
 pub(super) fn get_plain(plan: &CallFilesPlan, request: &GetRequest) -> Result<ExitCode, CliError> {
     let mut connection = FilesConnection::connect(plan)?;
     let mut output = request.open_output(OutputFile::temporary)?;
-    let signals = SignalWatch::start()?;
-    match fetch_plain(&mut connection, plan, request, &mut output, &signals) {
+    let interrupt = Interrupt::watch()?;
+    match fetch_plain(&mut connection, plan, request, &mut output, &interrupt) {
         Ok(0) => Err(plan.server.error(&format!(
             "received no data: {} is empty or was refused, which the dialect plain cannot distinguish; no file written; \
              check whether the server uses --dialect framed",
@@ -124,7 +125,7 @@ pub(super) fn get_plain(plan: &CallFilesPlan, request: &GetRequest) -> Result<Ex
             request.print_status(&format!("{bytes} bytes; the dialect plain cannot verify that the file is complete"));
             Ok(ExitCode::SUCCESS)
         }
-        Err(error) => error.into_exit_code(&format!("cannot get {}", request.display_name()), Some(&signals)),
+        Err(error) => error.into_exit_code(&format!("cannot get {}", request.display_name()), Some(&interrupt)),
     }
 }
 
@@ -133,13 +134,13 @@ fn fetch_plain(
     plan: &CallFilesPlan,
     request: &GetRequest,
     output: &mut OutputFile,
-    signals: &SignalWatch,
+    interrupt: &Interrupt,
 ) -> Result<u64, CallFilesError> {
     connection.send(request.name.as_encoded_bytes())?;
     let progress = request.start_progress(output, None, 0);
     let mut total = 0;
-    while let Some(bytes) = connection.next_bytes(plan.timeout, signals)? {
-        request.write(output, bytes, signals)?;
+    while let Some(bytes) = connection.next_bytes(plan.timeout, interrupt)? {
+        request.write(output, bytes, interrupt)?;
         progress.advance(bytes.len() as u64);
         total += bytes.len() as u64;
     }

@@ -1,7 +1,7 @@
 //! The file to get, its output, and the messages about it.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use switchboard::client::files::DownloadError;
@@ -9,8 +9,9 @@ use switchboard::client::files::DownloadError;
 use super::error::CallFilesError;
 use crate::cli::commands::call::server_address::cause;
 use crate::cli::error::CliError;
-use crate::cli::terminal::sanitize;
-use crate::cli::transfer::{OutputError, OutputFile, SignalWatch, TransferProgress, WaitResult};
+use crate::cli::process::signals::{Interrupt, WaitResult};
+use crate::cli::terminal::{sanitize, stderr};
+use crate::cli::transfer::{OutputError, OutputFile, TransferProgress};
 
 /// The arguments of `call files get`.
 pub(super) struct GetRequest {
@@ -50,9 +51,9 @@ impl GetRequest {
         &self,
         output: &mut OutputFile,
         bytes: &[u8],
-        signals: &SignalWatch,
+        interrupt: &Interrupt,
     ) -> Result<(), CallFilesError> {
-        match output.write_all(bytes, signals) {
+        match output.write_all(bytes, interrupt) {
             Ok(WaitResult::Interrupted) => Err(CallFilesError::Interrupted),
             Ok(_) => Ok(()),
             Err(error) if self.path.is_none() && error.kind() == io::ErrorKind::BrokenPipe => {
@@ -72,8 +73,7 @@ impl GetRequest {
     pub(super) fn print_status(&self, message: &str) {
         if !self.is_quiet {
             let path = self.path.as_deref().map(|path| format!("{}: ", sanitize::file_name(path))).unwrap_or_default();
-            // Ignore the error: if standard error is closed, the message has no other place.
-            let _ = writeln!(io::stderr(), "{path}{message}");
+            stderr::print_line(&format!("{path}{message}"));
         }
     }
 

@@ -1,6 +1,6 @@
 //! `call files list`: requests a listing and prints it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use comfy_table::Table;
@@ -16,17 +16,17 @@ use super::connection::FilesConnection;
 use super::error::CallFilesError;
 use super::plan::CallFilesPlan;
 use crate::cli::error::CliError;
+use crate::cli::process::Interrupt;
 use crate::cli::report::text;
-use crate::cli::terminal::stdout;
-use crate::cli::transfer::SignalWatch;
+use crate::cli::terminal::{sanitize, stderr, stdout};
 
 pub(super) fn list(plan: &CallFilesPlan, directory: String, json: bool) -> Result<ExitCode, CliError> {
     let task = format!("cannot list the files of {}", plan.server.typed());
     let mut connection = FilesConnection::connect(plan)?;
-    let signals = SignalWatch::start()?;
-    let reply = match request_list(&mut connection, plan, directory, &signals) {
+    let interrupt = Interrupt::watch()?;
+    let reply = match request_list(&mut connection, plan, directory, &interrupt) {
         Ok(reply) => reply,
-        Err(error) => return error.into_exit_code(&task, Some(&signals)),
+        Err(error) => return error.into_exit_code(&task, Some(&interrupt)),
     };
     let listing = match files::parse_listing(&reply) {
         Ok(listing) => listing,
@@ -35,13 +35,13 @@ pub(super) fn list(plan: &CallFilesPlan, directory: String, json: bool) -> Resul
     if json {
         // A pipe gets the reply unchanged; on a terminal, control characters are escaped.
         let text = String::from_utf8_lossy(&reply);
-        let is_terminal = io::stdout().is_terminal();
-        stdout::print(&format!("{}\n", if is_terminal { escape::line(&text) } else { text }))?;
+        let text = if io::stdout().is_terminal() { sanitize::json(&text).into() } else { text };
+        stdout::print(&format!("{text}\n"))?;
     } else {
         stdout::print(&format_table(&listing))?;
     }
     if listing.truncated && !json {
-        let _ = writeln!(io::stderr(), "switchboard: the list is incomplete; list one directory at a time");
+        stderr::print_line("switchboard: the list is incomplete; list one directory at a time");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -50,10 +50,10 @@ fn request_list(
     connection: &mut FilesConnection<'_>,
     plan: &CallFilesPlan,
     directory: String,
-    signals: &SignalWatch,
+    interrupt: &Interrupt,
 ) -> Result<Vec<u8>, CallFilesError> {
     connection.send(&files::list_request(directory))?;
-    match connection.next_frame(plan.first_timeout(), signals).map_err(CallFilesError::of_first_reply)? {
+    match connection.next_frame(plan.first_timeout(), interrupt).map_err(CallFilesError::of_first_reply)? {
         Some(reply) => Ok(reply),
         None => Err(CallFilesError::from(DownloadError::NoReply).of_first_reply()),
     }

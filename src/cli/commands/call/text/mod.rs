@@ -26,7 +26,7 @@ pub(in crate::cli) use args::CallTextArgs;
 pub(super) use args::{DEFAULT_TIMEOUT, nonzero_timeout};
 pub(super) use datagram_text_client::{DatagramTextClient, any_address, request_error};
 use input::LineInput;
-pub(super) use output::{ReplyFormat, ReplyPrinter, print_notice};
+pub(super) use output::{ReplyFormat, ReplyPrinter};
 use repl::{Repl, TextClient};
 pub(super) use reply::{DecodedText, TextReply};
 pub(super) use reply_rules::ReplyRules;

@@ -2,14 +2,15 @@
 //! unchanged.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use switchboard::TextEncoding;
 use switchboard::escape;
 
 use super::reply::DecodedText;
 use crate::cli::error::CliError;
+use crate::cli::terminal::stderr::print_notice;
+use crate::cli::terminal::{sanitize, stdout};
 
 /// A writer of replies to standard output.
 pub(in crate::cli::commands::call) struct ReplyPrinter {
@@ -74,60 +75,18 @@ impl ReplyPrinter {
 
     fn print_text(&mut self, text: &str) -> Result<(), CliError> {
         let text = if self.is_terminal { escape::text(text) } else { Cow::Borrowed(text) };
-        self.print(format!("{text}\n").as_bytes())
+        self.print(&format!("{text}\n"))
     }
 
     fn print_json(&mut self, sent: Option<&str>, answer: Option<&str>) -> Result<(), CliError> {
         let json = serde_json::to_string(&JsonReply { sent, answer });
         let json = json.map_err(|error| CliError::Failed(format!("cannot write JSON: {error}")))?;
-        let mut line = if self.is_terminal { escape_json_controls(&json) } else { json };
-        line.push('\n');
-        self.print(line.as_bytes())
+        let json = if self.is_terminal { sanitize::json(&json) } else { json };
+        self.print(&format!("{json}\n"))
     }
 
-    fn print(&mut self, bytes: &[u8]) -> Result<(), CliError> {
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.is_closed = true;
-                Ok(())
-            }
-            Err(error) => Err(CliError::Failed(format!("cannot write to standard output: {error}"))),
-        }
-    }
-}
-
-/// Prints a message of the client itself on standard error.
-pub(in crate::cli::commands::call) fn print_notice(line: &str) {
-    // Ignore the error: if standard error is closed, the message has no other place.
-    let _ = writeln!(io::stderr(), "* {line}");
-}
-
-/// Replaces characters that control a terminal with JSON escapes of the same meaning.
-fn escape_json_controls(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
-        // Every escaped character is in the Basic Multilingual Plane, so four hexadecimal digits
-        // suffice.
-        match escape::line(c.encode_utf8(&mut [0; 4])) {
-            Cow::Borrowed(plain) => out.push_str(plain),
-            // Writing to a String cannot fail.
-            Cow::Owned(_) => _ = write!(out, "\\u{:04x}", u32::from(c)),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escaped_json_has_the_same_meaning() {
-        let json = serde_json::to_string("\u{9b}31m\u{202e}\u{1b}é\"").unwrap();
-        let escaped = escape_json_controls(&json);
-        assert_eq!(escaped, r#""\u009b31m\u202e\u001bé\"""#);
-        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), "\u{9b}31m\u{202e}\u{1b}é\"");
+    fn print(&mut self, line: &str) -> Result<(), CliError> {
+        self.is_closed |= stdout::print_bytes(line.as_bytes())?;
+        Ok(())
     }
 }

@@ -5,14 +5,17 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use switchboard::escape;
-
 use super::datagram_text_client::DatagramTextClient;
-use super::input::{InputLine, LineInput};
-use super::output::{ReplyPrinter, print_notice};
+use super::input::LineInput;
+use super::output::ReplyPrinter;
 use super::reply::TextReply;
 use super::stream_text_client::{StreamTextClient, UnsolicitedRead};
 use crate::cli::error::CliError;
+use crate::cli::terminal::stderr::print_notice;
+use crate::cli::terminal::{InputLine, sanitize};
+
+/// The characters of a line that a message quotes.
+const MAX_EXCERPT_CHARS: usize = 40;
 
 /// The client of the server's transport.
 pub(super) enum TextClient {
@@ -90,7 +93,8 @@ impl Repl {
             TextReply::Missing(reason) => self.fail(Some(text), &reason),
             TextReply::Closed if is_bye => Ok(ControlFlow::Break(())),
             TextReply::Closed => {
-                let what = format!("connection closed without a reply to '{}'", shorten(text));
+                let what =
+                    format!("connection closed without a reply to '{}'", sanitize::excerpt(text, MAX_EXCERPT_CHARS));
                 match &self.client {
                     TextClient::Stream(client) => Err(client.server().error(&what)),
                     TextClient::Datagrams(_) => Err(CliError::Failed(what)),
@@ -123,20 +127,10 @@ impl Repl {
         match line {
             Some(line) => {
                 self.printer.print_missing(line)?;
-                print_notice(&format!("'{}': {reason}", shorten(line)));
+                print_notice(&format!("'{}': {reason}", sanitize::excerpt(line, MAX_EXCERPT_CHARS)));
             }
             None => print_notice(reason),
         }
         Ok(ControlFlow::Continue(()))
     }
-}
-
-/// Returns the first 40 characters of a line, escaped for a message.
-fn shorten(line: &str) -> String {
-    const MAX_CHARS: usize = 40;
-    let mut short: String = line.chars().take(MAX_CHARS).collect();
-    if short.len() < line.len() {
-        short.push('…');
-    }
-    escape::line(&short).into_owned()
 }

@@ -1,0 +1,268 @@
+//! Signals that ask a command to end. The first one lets it end in good order; the second ends the
+//! process at once, from the signal handler, so that it works even if the command is stuck.
+//!
+//! Handlers run in the order of their registration.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::cli::error::CliError;
+
+/// A flag and a descriptor that the first SIGINT, SIGTERM or SIGHUP sets. SIGHUP is left alone if
+/// the process was started with it ignored, as by nohup.
+#[derive(Debug)]
+pub(in crate::cli) struct Interrupt {
+    /// Number of the received signal, zero before any.
+    signal: Arc<AtomicUsize>,
+    /// Readable from the first signal on; never read.
+    #[cfg(unix)]
+    notifier: std::os::unix::net::UnixStream,
+}
+
+/// The readiness that a wait asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum WaitFor {
+    Readable,
+    Writable,
+}
+
+/// The event that ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum WaitResult {
+    /// The file is ready, or has an error to report.
+    Ready,
+    /// A signal asked the process to end.
+    Interrupted,
+    /// The time limit expired.
+    TimedOut,
+}
+
+impl Interrupt {
+    /// Returns true if a signal has asked the process to end.
+    pub(in crate::cli) fn is_raised(&self) -> bool {
+        self.signal.load(Ordering::Relaxed) != 0
+    }
+
+    /// Returns 128 plus the signal's number if a signal was received, as a shell reports a process
+    /// ended by a signal.
+    pub(in crate::cli) fn exit_code(&self) -> Option<ExitCode> {
+        let signal = self.signal.load(Ordering::Relaxed);
+        (signal != 0).then(|| ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)))
+    }
+}
+
+#[cfg(unix)]
+pub(in crate::cli) use unix::{end_by_signal, on_first_signal, write_on_end_signal, write_on_user_signal};
+
+#[cfg(unix)]
+mod unix {
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::AtomicBool;
+    use std::time::Instant;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+    use signal_hook::iterator::Signals;
+    use signal_hook::{flag, low_level::pipe};
+
+    use super::*;
+
+    impl Interrupt {
+        /// Installs the signal handlers.
+        ///
+        /// # Errors
+        /// [`CliError::Failed`] if a handler or its socket pair cannot be created.
+        pub(in crate::cli) fn watch() -> Result<Self, CliError> {
+            Self::register().map_err(|error| watch_error(&error))
+        }
+
+        fn register() -> io::Result<Self> {
+            let (notifier, writer) = UnixStream::pair()?;
+            let raised = Arc::new(AtomicUsize::new(0));
+            let signals: Vec<_> =
+                [SIGINT, SIGTERM].into_iter().chain((!is_ignored(SIGHUP)).then_some(SIGHUP)).collect();
+            end_on_second(&signals)?;
+            for signal in signals {
+                flag::register_usize(signal, Arc::clone(&raised), signal.unsigned_abs() as usize)?;
+                // After the flag, so that it is set before the descriptor is readable.
+                pipe::register(signal, writer.try_clone()?)?;
+            }
+            Ok(Self { signal: raised, notifier })
+        }
+
+        /// Waits until `file` is ready, a signal arrives, or `limit` expires. A signal that arrives
+        /// just before the call also ends the wait.
+        ///
+        /// # Errors
+        /// `poll` failed for this file.
+        pub(in crate::cli) fn wait(
+            &self,
+            file: impl AsFd,
+            wait_for: WaitFor,
+            limit: Option<Duration>,
+        ) -> io::Result<WaitResult> {
+            let events = match wait_for {
+                WaitFor::Readable => PollFlags::IN,
+                WaitFor::Writable => PollFlags::OUT,
+            };
+            // A deadline that an `Instant` cannot represent counts as no limit.
+            let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+            loop {
+                let rest = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+                let rest = rest.and_then(|rest| Timespec::try_from(rest).ok());
+                let mut descriptors = [PollFd::new(&file, events), PollFd::new(self, PollFlags::IN)];
+                let polled = poll(&mut descriptors, rest.as_ref());
+                if self.is_raised() {
+                    return Ok(WaitResult::Interrupted);
+                }
+                match polled {
+                    Ok(0) => return Ok(WaitResult::TimedOut),
+                    Ok(_) => return Ok(WaitResult::Ready),
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+    }
+
+    /// The descriptor for waits outside this module. It is readable from the first signal on; do
+    /// not read it.
+    impl AsFd for Interrupt {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.notifier.as_fd()
+        }
+    }
+
+    /// Calls `action` with the number of the first SIGINT or SIGTERM, or SIGHUP if `hangup`, on a
+    /// thread of its own.
+    ///
+    /// # Errors
+    /// [`CliError::Failed`] if a handler cannot be installed or the thread cannot be started.
+    pub(in crate::cli) fn on_first_signal(
+        hangup: bool,
+        action: impl FnOnce(i32) + Send + 'static,
+    ) -> Result<(), CliError> {
+        let signals: Vec<_> = [SIGINT, SIGTERM].into_iter().chain(hangup.then_some(SIGHUP)).collect();
+        let register = || {
+            end_on_second(&signals)?;
+            let mut received = Signals::new(&signals)?;
+            let wait = move || {
+                if let Some(signal) = received.forever().next() {
+                    action(signal);
+                }
+            };
+            std::thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
+        };
+        register().map_err(|error| watch_error(&error))
+    }
+
+    /// Ends the process as if no handler were installed for `signal`.
+    pub(in crate::cli) fn end_by_signal(signal: i32) {
+        let _ = signal_hook::low_level::emulate_default_handler(signal);
+    }
+
+    /// Lets SIGINT and SIGTERM write to a stream from `open`. No thread waits for them: a second
+    /// thread, even an idle one, would slow down every system call of the reactor, because the
+    /// kernel then locks the state that threads share.
+    ///
+    /// # Errors
+    /// The system's error if a stream cannot be opened or a handler cannot be installed.
+    pub(in crate::cli) fn write_on_end_signal(mut open: impl FnMut() -> io::Result<UnixStream>) -> io::Result<()> {
+        let signals = [SIGINT, SIGTERM];
+        end_on_second(&signals)?;
+        signals.into_iter().try_for_each(|signal| pipe::register(signal, open()?).map(drop))
+    }
+
+    /// Lets each SIGUSR1 write to `stream`.
+    ///
+    /// # Errors
+    /// The system's error if the handler cannot be installed.
+    pub(in crate::cli) fn write_on_user_signal(stream: UnixStream) -> io::Result<()> {
+        pipe::register(SIGUSR1, stream).map(drop)
+    }
+
+    /// Lets the second of `signals` end the process, with the exit code that a shell reports for a
+    /// process ended by a signal.
+    fn end_on_second(signals: &[i32]) -> io::Result<()> {
+        let is_raised = Arc::new(AtomicBool::new(false));
+        for signal in signals {
+            // The order matters: the first signal finds the flag unset, and sets it.
+            flag::register_conditional_shutdown(*signal, 128 + signal, Arc::clone(&is_raised))?;
+            flag::register(*signal, Arc::clone(&is_raised))?;
+        }
+        Ok(())
+    }
+
+    fn watch_error(error: &io::Error) -> CliError {
+        CliError::Failed(format!("cannot watch for signals: {error}"))
+    }
+
+    /// Returns true if the process was started with the signal ignored.
+    fn is_ignored(signal: i32) -> bool {
+        #[cfg(target_os = "linux")]
+        let ignored = procfs::process::Process::myself().and_then(|own| own.status()).map_or(0, |status| status.sigign);
+        #[cfg(not(target_os = "linux"))]
+        let ignored = 0_u64;
+        // The lowest bit is signal 1 (proc_pid_status(5)).
+        ignored >> (signal - 1) & 1 == 1
+    }
+}
+
+/// Without Unix signals, Ctrl-C ends the process at once.
+#[cfg(not(unix))]
+impl Interrupt {
+    /// Does nothing.
+    ///
+    /// # Errors
+    /// None.
+    pub(in crate::cli) fn watch() -> Result<Self, CliError> {
+        Ok(Self { signal: Arc::default() })
+    }
+
+    /// Returns `Ready` without waiting: the next read or write blocks.
+    ///
+    /// # Errors
+    /// None.
+    pub(in crate::cli) fn wait<F>(&self, _: F, _: WaitFor, _: Option<Duration>) -> io::Result<WaitResult> {
+        Ok(WaitResult::Ready)
+    }
+}
+
+/// Does nothing.
+#[cfg(not(unix))]
+pub(in crate::cli) fn end_by_signal(_signal: i32) {}
+
+/// Does nothing.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub(in crate::cli) fn on_first_signal(_hangup: bool, _action: impl FnOnce(i32)) -> Result<(), CliError> {
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn wait_ends_on_readiness_or_time_limit() {
+        let interrupt = Interrupt::watch().unwrap();
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let wait = |wait_for| interrupt.wait(&theirs, wait_for, Some(Duration::from_millis(1))).unwrap();
+        assert_eq!(wait(WaitFor::Readable), WaitResult::TimedOut);
+        assert_eq!(wait(WaitFor::Writable), WaitResult::Ready);
+        ours.write_all(b"x").unwrap();
+        assert_eq!(wait(WaitFor::Readable), WaitResult::Ready);
+        drop(ours);
+        assert_eq!(interrupt.wait(&theirs, WaitFor::Readable, None).unwrap(), WaitResult::Ready);
+        assert!(interrupt.exit_code().is_none());
+    }
+}

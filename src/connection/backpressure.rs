@@ -1,0 +1,112 @@
+//! Backpressure: when reading from a peer pauses, and when it resumes.
+//!
+//! Reading pauses while the pending output is above high water, or while the connections together
+//! hold too many bytes. Each flush and each send of replies ends with
+//! [`update_backpressure`](Connection::update_backpressure), so the engines do not call it.
+
+use super::phase::Phase;
+use super::readiness::PeerEnd;
+use super::state::Connection;
+use super::stream::Stream;
+use super::worker_context::WorkerContext;
+use crate::engine::limits::Limits;
+use crate::service::time::Timestamp;
+
+/// The reason why a connection is not read, and the time since when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ReadPause {
+    #[default]
+    NotPaused,
+    /// The pending output was above high water, and is not at low water yet.
+    Output { since: Timestamp },
+    /// All connections together hold too many bytes, and this one more than its share.
+    Memory { since: Timestamp },
+}
+
+impl<S: Stream> Connection<S> {
+    /// Returns true if the connection is open and reading is not paused, or is paused only for
+    /// memory after the peer's end of stream was reported.
+    #[inline]
+    pub(crate) fn may_receive(&self, limits: &Limits) -> bool {
+        self.phase == Phase::Open
+            && match self.read_pause() {
+                ReadPause::NotPaused => true,
+                ReadPause::Output { .. } => false,
+                // If the peer has closed its side, at most a socket buffer of input is left.
+                // Reading it ends the connection and frees its memory.
+                ReadPause::Memory { .. } => {
+                    self.is_end_reported() && self.queue.pending_bytes() <= limits.high_water_bytes()
+                }
+            }
+    }
+
+    /// Returns true if reading is paused for memory.
+    pub(crate) fn is_paused_for_memory(&self) -> bool {
+        matches!(self.read_pause(), ReadPause::Memory { .. })
+    }
+
+    /// Returns true if the peer's end of stream is reported or read.
+    #[inline]
+    pub(crate) fn is_end_reported(&self) -> bool {
+        self.peer_end >= PeerEnd::Reported
+    }
+
+    /// Pauses reading for memory. Returns false if it is paused for memory already, or if the
+    /// connection is not open.
+    pub(crate) fn pause_for_memory(&mut self, worker: &mut WorkerContext) -> bool {
+        let since = match self.read_pause() {
+            _ if self.phase != Phase::Open => return false,
+            ReadPause::Memory { .. } => return false,
+            ReadPause::Output { since } => since,
+            ReadPause::NotPaused => {
+                worker.stats.read_pauses += 1;
+                worker.clock.timestamp
+            }
+        };
+        self.set_read_pause(ReadPause::Memory { since });
+        true
+    }
+
+    /// Ends a pause for memory. The pause goes on if the pending output is above low water.
+    pub(crate) fn end_memory_pause(&mut self, worker: &mut WorkerContext) {
+        if let ReadPause::Memory { since } = self.read_pause() {
+            self.set_read_pause(ReadPause::Output { since });
+            self.update_backpressure(worker);
+        }
+    }
+
+    /// Pauses reading if the pending output is above high water, and then requests `on_writable`.
+    /// Resumes reading if the output is at low water and memory is not short.
+    #[inline]
+    pub(super) fn update_backpressure(&mut self, worker: &mut WorkerContext) {
+        // The usual case: no output is pending, and no pause under way.
+        if (self.queue.is_empty() && self.cold.is_none()) || self.phase != Phase::Open {
+            return;
+        }
+        let WorkerContext { limits, stats, clock, .. } = worker;
+        let (pending, now) = (self.queue.pending_bytes(), clock.timestamp);
+        let is_above_high_water = pending > limits.high_water_bytes();
+        self.writable_requested |= is_above_high_water;
+        match self.read_pause() {
+            ReadPause::NotPaused if is_above_high_water => {
+                stats.read_pauses += 1;
+                self.set_read_pause(ReadPause::Output { since: now });
+            }
+            ReadPause::Output { since } if pending <= limits.low_water_bytes() => {
+                self.set_read_pause(ReadPause::NotPaused);
+                self.timestamps.reading_resumed(since, now);
+            }
+            _ => {}
+        }
+    }
+
+    #[inline]
+    pub(super) fn read_pause(&self) -> ReadPause {
+        self.cold.as_ref().map_or(ReadPause::NotPaused, |cold| cold.read_pause)
+    }
+
+    fn set_read_pause(&mut self, pause: ReadPause) {
+        self.cold.get_or_insert_default().read_pause = pause;
+        self.free_cold();
+    }
+}
