@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, Er
 use super::driver::{AttachedConsole, Driver};
 use super::event_loop::EventLoop;
 use super::shared::Shared;
-use super::state::{AcceptState, RunState};
+use super::state::AcceptState;
 use crate::connection::Connection;
 use crate::engine::limits::{ACCEPT_PAUSE, MAX_REJECTED_OPEN};
 use crate::engine::slab::reserved_key;
@@ -24,7 +24,7 @@ impl<D: Driver> EventLoop<D> {
             return;
         }
         for _ in 0..self.shared.worker.limits.accept_budget {
-            if self.shared.run_state != RunState::Serving {
+            if !self.shared.is_serving() {
                 return;
             }
             match self.driver.accept(number) {
@@ -124,11 +124,11 @@ impl<D: Driver> EventLoop<D> {
         let registered = shared.services.get(conn.service().0);
         let logged = std::mem::replace(&mut shared.admission.is_rejecting, true);
         let level = if logged { log::Level::Debug } else { log::Level::Warn };
-        let name = registered.map_or("", |registered| &registered.name);
+        let name = registered.map_or("", |registered| &registered.options.name);
         log::log!(level, "{name} {} rejected: {reason}", conn.peer());
         shared.worker.stats.refused += 1;
         shared.admission.rejected.insert(key);
-        let reply = registered.and_then(|registered| registered.service.rejection());
+        let reply = registered.and_then(|registered| registered.options.rejection);
         conn.reject(reason, reply, &mut shared.worker);
         shared.end_step(key, conn);
     }
@@ -145,13 +145,10 @@ impl Shared {
 
     /// Returns the reason to reject pending connections now, if there is one.
     fn rejection_reason(&self) -> Option<CloseReason> {
-        let limits = &self.worker.limits;
-        if self.worker.stats.open - self.admission.open_consoles >= limits.max_connections as u64 {
-            Some(CloseReason::MaxConnections(limits.max_connections))
-        } else if self.is_over_memory_limit() {
-            Some(CloseReason::BufferBudget(limits.max_buffered_bytes))
-        } else {
-            None
+        let max_connections = self.worker.limits.max_connections;
+        if self.worker.stats.open - self.admission.open_consoles >= max_connections as u64 {
+            return Some(CloseReason::MaxConnections(max_connections));
         }
+        self.memory.policy.rejection(self.worker.stats.buffered_bytes)
     }
 }

@@ -3,7 +3,6 @@
 //! No action makes a callback here, so callbacks never nest.
 
 use super::shared::Shared;
-use super::state::RunState;
 use super::targets::Targets;
 use super::timers::TimerOwner;
 use crate::connection::Stream;
@@ -58,8 +57,8 @@ impl Shared {
                         conn.request_writable();
                     }
                 }
-                Action::Drain if self.run_state == RunState::Serving => {
-                    self.run_state = RunState::DrainRequested;
+                Action::Drain if self.is_serving() => {
+                    self.drain_requested = true;
                     if let Some(conn) = &mut targets.current {
                         conn.close_when_answered(CloseReason::ShuttingDown);
                     }

@@ -3,8 +3,9 @@
 
 use super::driver::{Driver, SourceKind};
 use super::event_loop::EventLoop;
-use super::state::{AcceptState, RunState};
+use super::state::AcceptState;
 use super::timers::DRAIN_KEY;
+use crate::engine::run_state::RunState;
 use crate::service::{CloseReason, ConnId};
 
 impl<D: Driver> EventLoop<D> {
@@ -43,7 +44,7 @@ impl<D: Driver> EventLoop<D> {
     /// Begins the drain that a callback has requested.
     #[inline]
     pub(super) fn drain_if_requested(&mut self) {
-        if self.shared.run_state == RunState::DrainRequested {
+        if std::mem::take(&mut self.shared.drain_requested) {
             self.drain();
         }
     }
@@ -52,7 +53,7 @@ impl<D: Driver> EventLoop<D> {
     /// `drain_timeout` it still answers what was received and flushes the pending output.
     pub(super) fn drain(&mut self) {
         let Self { driver, connections, shared } = self;
-        if !matches!(shared.run_state, RunState::Serving | RunState::DrainRequested) {
+        if shared.run_state != RunState::Serving {
             return;
         }
         shared.run_state = RunState::Draining;

@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use super::driver::{Driver, PollCoverage, SourceKind, WAKE_KEY};
 use super::shared::Shared;
-use super::state::{OtherThreads, RunState};
+use super::state::OtherThreads;
 use super::step::Step;
 use super::targets::Targets;
 use super::timers::{DRAIN_KEY, MEMORY_KEY, TimerOwner};
 use crate::connection::Connection;
-use crate::engine::handle::{Command, HandleReceiver};
+use crate::engine::handle::Command;
 use crate::engine::jobs::{WakeFn, WorkerPools};
-use crate::engine::limits::Limits;
-use crate::engine::setup::RegisteredService;
+use crate::engine::run_state::RunState;
+use crate::engine::setup::EngineSetup;
 use crate::engine::slab::{GenerationalSlab, reserved_number};
 use crate::engine::stats::Stats;
 use crate::service::context::Context;
@@ -33,14 +33,9 @@ pub(super) struct EventLoop<D: Driver> {
 }
 
 impl<D: Driver> EventLoop<D> {
-    pub(super) fn new(
-        driver: D,
-        limits: Limits,
-        services: Vec<RegisteredService>,
-        inbox: HandleReceiver,
-        wake: &WakeFn,
-    ) -> Self {
-        let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.service.job_threads()), wake);
+    pub(super) fn new(driver: D, setup: EngineSetup, wake: &WakeFn) -> Self {
+        let EngineSetup { limits, services, inbox, .. } = setup;
+        let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.options.job_threads), wake);
         // The first turn handles what was posted before the loop ran.
         let threads = OtherThreads { job_pools, inbox, woken: true };
         let shared = Shared::new(limits, services, driver.sources(), threads, driver.now());
@@ -64,7 +59,7 @@ impl<D: Driver> EventLoop<D> {
 
     pub(super) fn is_running(&self) -> bool {
         match self.shared.run_state {
-            RunState::Serving | RunState::DrainRequested => true,
+            RunState::Serving => true,
             RunState::Draining => !self.connections.is_empty() || self.shared.udp.has_pending_datagrams(),
             RunState::Stopped => false,
         }

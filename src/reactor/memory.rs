@@ -1,30 +1,23 @@
-//! The bound on the bytes that all connections hold together, `max_buffered_bytes`.
-//!
-//! Above the bound, a connection that holds more than its share (the bound divided by the number of
-//! connections) is not read, and pending connections are rejected; all others go on. Output that
-//! waits for a slow reader shrinks as the peer reads. Unfinished frames do not shrink, because
-//! their peers are not read. So if the sum has not fallen when the grace period ends, the largest
-//! holders are closed, until it has. A buffer grows by doubling, so a connection may hold up to
-//! twice what it has received, and the sum is at most about three times the bound.
+//! The bound on the bytes that all connections hold together: pauses, resumes and closes them as
+//! [`MemoryPolicy`](crate::engine::memory::MemoryPolicy) decides.
 
 use super::driver::Driver;
 use super::event_loop::EventLoop;
 use super::shared::Shared;
 use super::timers::MEMORY_KEY;
 use crate::connection::{Connection, Stream};
-use crate::engine::limits::{MEMORY_GRACE, MIN_READ_BYTES};
-use crate::service::CloseReason;
+use crate::engine::memory::MEMORY_GRACE;
 use crate::service::Peer;
 
 impl Shared {
     #[inline]
     pub(super) fn is_over_memory_limit(&self) -> bool {
-        self.worker.stats.buffered_bytes >= self.worker.limits.max_buffered_bytes as u64
+        self.memory.policy.is_over(self.worker.stats.buffered_bytes)
     }
 
-    /// Returns the number of bytes that may be read from a connection now. Within the bound that is
-    /// the `budget`; above it, the rest of the connection's share. Returns `None` and pauses the
-    /// connection if it holds more than its share; `None`, too, if the budget is spent.
+    /// Returns the number of bytes that may be read from a connection now: the `budget`, or less
+    /// above the bound. Returns `None` if the budget is spent, and `None` after pausing the
+    /// connection if it holds more than its share.
     #[inline]
     pub(super) fn read_allowance<S: Stream>(
         &mut self,
@@ -35,32 +28,24 @@ impl Shared {
         if budget == 0 || !self.is_over_memory_limit() {
             return (budget > 0).then_some(budget);
         }
-        let share = self.worker.limits.share_bytes(self.connections());
-        let held = conn.held_bytes();
-        // A connection whose end of stream is reported is read on: its close frees its memory.
-        if held > share && !conn.is_end_reported() {
+        let (held, reads_to_end) = (conn.held_bytes(), conn.is_end_reported());
+        let allowance = self.memory.policy.read_allowance(self.connections(), held, budget, reads_to_end);
+        if allowance.is_none() {
             self.pause_for_memory(key, conn);
-            return None;
         }
-        Some(share.saturating_sub(held).max(MIN_READ_BYTES).min(budget))
+        allowance
     }
 
     /// Pauses a connection if it holds more than its share. Called above the bound, after the
     /// connection's bytes were counted.
     #[cold]
     pub(super) fn pause_for_memory<S: Stream>(&mut self, key: usize, conn: &mut Connection<S>) {
+        let policy = self.memory.policy;
         if self.memory.grace_ends.is_none() {
-            log::warn!(
-                "memory limit reached: connections hold {} of {} bytes; the largest holders of {} are paused and \
-                 pending connections rejected",
-                self.worker.stats.buffered_bytes,
-                self.worker.limits.max_buffered_bytes,
-                self.worker.stats.open
-            );
+            policy.log_reached(self.worker.stats.buffered_bytes, self.worker.stats.open);
             self.start_memory_grace();
         }
-        let share = self.worker.limits.share_bytes(self.connections());
-        if conn.held_bytes() > share && conn.pause_for_memory(&mut self.worker) {
+        if conn.held_bytes() > policy.share_bytes(self.connections()) && conn.pause_for_memory(&mut self.worker) {
             self.memory.paused.push(key);
         }
     }
@@ -78,13 +63,13 @@ impl<D: Driver> EventLoop<D> {
     pub(super) fn relieve_memory(&mut self) {
         let Self { connections, shared, .. } = self;
         let Some(at) = shared.memory.grace_ends else { return };
-        let held = shared.worker.stats.buffered_bytes;
-        if held > shared.worker.limits.relief_bytes() {
+        let sum = shared.worker.stats.buffered_bytes;
+        if !shared.memory.policy.is_relieved(sum) {
             return;
         }
         shared.memory.grace_ends = None;
         shared.deadlines.cancel(MEMORY_KEY, at);
-        log::info!("memory limit cleared: connections hold {held} bytes; all are read");
+        shared.memory.policy.log_cleared(sum);
         for key in std::mem::take(&mut shared.memory.paused) {
             if let Some(conn) = connections.get_mut(key) {
                 conn.end_memory_pause(&mut shared.worker);
@@ -103,16 +88,12 @@ impl<D: Driver> EventLoop<D> {
         if shared.memory.grace_ends.is_none() {
             return;
         }
+        let policy = shared.memory.policy;
         let clients = connections.iter().filter(|(_, conn)| *conn.peer() != Peer::Console);
-        let mut holders: Vec<_> = clients.map(|(key, conn)| (conn.held_bytes(), key)).collect();
-        holders.sort_unstable();
-        let mut excess = shared.worker.stats.buffered_bytes.saturating_sub(shared.worker.limits.relief_bytes());
-        while excess > 0
-            && let Some((held, key)) = holders.pop()
-        {
-            excess = excess.saturating_sub(held as u64);
+        let holders = clients.map(|(key, conn)| (conn.held_bytes() as u64, key));
+        for key in policy.largest_holders(shared.worker.stats.buffered_bytes, holders) {
             if let Some(conn) = connections.get_mut(key) {
-                shared.begin_close(key, conn, CloseReason::BufferBudget(shared.worker.limits.max_buffered_bytes));
+                shared.begin_close(key, conn, policy.close_reason());
             }
         }
         shared.start_memory_grace();

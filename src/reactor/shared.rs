@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use super::driver::{Source, SourceKind};
 use super::state::{
-    Admission, EndingConnections, MemoryPressure, OtherThreads, PollState, RunState, SourceState, TurnEnd, UdpState,
+    Admission, EndingConnections, MemoryPressure, OtherThreads, PollState, SourceState, TurnEnd, UdpState,
 };
 use super::targets::Targets;
 use super::timers::{Deadlines, ServiceTimers};
 use crate::connection::{Connection, Next, Phase, StepEnd, Stream, WorkerContext};
 use crate::engine::limits::Limits;
+use crate::engine::run_state::RunState;
 use crate::engine::setup::RegisteredService;
 use crate::engine::slab::reserved_key;
 use crate::frame::BufferPool;
@@ -45,6 +46,8 @@ pub(super) struct Shared {
     pub(super) threads: OtherThreads,
     pub(super) polls: PollState,
     pub(super) run_state: RunState,
+    /// A callback requested a drain, which begins when the step of the callback is over.
+    pub(super) drain_requested: bool,
 }
 
 impl Shared {
@@ -57,6 +60,7 @@ impl Shared {
     ) -> Self {
         let has_udp = sources.iter().any(|source| matches!(source.kind, SourceKind::Udp { .. }));
         let polls = PollState::new(start);
+        let memory = MemoryPressure::new(&limits);
         Self {
             services,
             ready: VecDeque::new(),
@@ -69,16 +73,22 @@ impl Shared {
             turn_end: TurnEnd::default(),
             ending: EndingConnections::default(),
             admission: Admission::default(),
-            memory: MemoryPressure::default(),
+            memory,
             threads,
             polls,
             run_state: RunState::Serving,
+            drain_requested: false,
         }
+    }
+
+    /// Returns true if the loop accepts connections and requests.
+    pub(super) fn is_serving(&self) -> bool {
+        self.run_state == RunState::Serving && !self.drain_requested
     }
 
     /// Returns the name of a service for the log.
     pub(super) fn service_name(&self, service: ServiceId) -> &str {
-        self.services.get(service.0).map_or("", |registered| &registered.name)
+        self.services.get(service.0).map_or("", |registered| &registered.options.name)
     }
 
     /// Returns the number of connections that have a slot.
@@ -122,7 +132,7 @@ impl Shared {
     /// Begins to close a connection. Its `on_close` runs in step 8 of this turn, when no other
     /// callback is under way.
     pub(super) fn begin_close<S: Stream>(&mut self, key: usize, conn: &mut Connection<S>, reason: CloseReason) {
-        let name = self.services.get(conn.service().0).map_or("", |registered| &registered.name);
+        let name = self.services.get(conn.service().0).map_or("", |registered| &registered.options.name);
         if conn.begin_close(reason, name, &mut self.worker) {
             self.ending.closing.push_back(key);
         } else if conn.phase() == Phase::Closed {

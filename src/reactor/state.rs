@@ -7,23 +7,14 @@ use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, Readiness, Stream};
 use crate::engine::handle::HandleReceiver;
 use crate::engine::jobs::WorkerPools;
+use crate::engine::limits::Limits;
+use crate::engine::memory::MemoryPolicy;
 use crate::net::udp_batch::{ReceiveBatch, SendBatch};
 use crate::service::context::TurnTime;
 use crate::service::time::Timestamp;
 use crate::service::{Peer, ServiceId};
 
 use super::driver::{PollCoverage, Source};
-
-/// The state of the loop as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RunState {
-    Serving,
-    /// A callback requested a drain, which begins when the step of the callback is over.
-    DrainRequested,
-    /// The loop accepts no connections and no further requests, and flushes the pending output.
-    Draining,
-    Stopped,
-}
 
 /// The loop's clock, and the share of the ready events that the polls have reported.
 pub(super) struct PollState {
@@ -138,12 +129,18 @@ impl Admission {
     }
 }
 
-/// The connections that are paused because all together buffer too many bytes.
-#[derive(Default)]
+/// The connections that are paused because all together hold too many bytes.
 pub(super) struct MemoryPressure {
+    pub(super) policy: MemoryPolicy,
     /// The deadline for the buffered bytes to fall; `None` while they are within their bound.
     pub(super) grace_ends: Option<Timestamp>,
     pub(super) paused: Vec<usize>,
+}
+
+impl MemoryPressure {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { policy: MemoryPolicy::new(limits), grace_ends: None, paused: Vec::new() }
+    }
 }
 
 /// The other threads' way to the loop.

@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use super::driver::{Driver, SourceKind};
 use super::event_loop::EventLoop;
 use super::shared::Shared;
-use super::state::RunState;
 use super::targets::Targets;
 use crate::engine::setup::RegisteredService;
 use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};
@@ -106,9 +105,8 @@ impl<D: Driver> EventLoop<D> {
 
 impl Shared {
     fn may_receive_datagrams(&self, number: usize) -> bool {
-        let serving = self.run_state == RunState::Serving;
         let all_sent = self.udp.outgoing.get(number).is_some_and(SendBatch::is_empty);
-        serving && all_sent && self.sources.get(number).is_some_and(|state| state.readiness.readable)
+        self.is_serving() && all_sent && self.sources.get(number).is_some_and(|state| state.readiness.readable)
     }
 
     fn clear_readable(&mut self, number: usize) {
