@@ -1,15 +1,17 @@
 //! Callbacks on a connection's thread: under the service's lock if it is shared, with the writes
-//! after the lock is released.
+//! after the lock is released. The last is `on_close`; the last flush and the end of the thread
+//! follow it.
 //!
 //! The lock is held for a group of callbacks. `on_turn_end` ends the group.
+
+use std::sync::atomic::Ordering;
 
 use super::connection_thread::ConnectionThread;
 use super::socket::ConnStream;
 use super::worker::{CurrentConnection, JobResult, Worker};
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, DispatchOutcome, Phase};
-use crate::service::Context;
-use crate::service::Service;
+use crate::service::{CloseReason, Context, Service};
 
 impl ConnectionThread {
     /// Dispatches the frames in `bytes` to the service, applies its actions and sends its replies.
@@ -175,4 +177,76 @@ fn may_dispatch_next(conn: &Connection<ConnStream>, worker: &Worker) -> bool {
         && conn.pending_bytes() <= worker.context.limits.high_water_bytes()
         && !worker.context.replies.should_write()
         && worker.requested_close.is_none()
+}
+
+impl ConnectionThread {
+    /// Begins to close the connection. Its `on_close` runs when no other callback is under way.
+    pub(super) fn begin_close(&mut self, conn: &mut Connection<ConnStream>, reason: CloseReason) {
+        match conn.phase() {
+            Phase::Open => {
+                let context = &mut self.worker.context;
+                let (fault, level) = if reason.is_fault() { (1, log::Level::Warn) } else { (0, log::Level::Debug) };
+                context.stats.faulted += fault;
+                context.stats.closed += 1 - fault;
+                log::log!(level, "{} {} closed: {reason}", self.service_slot.name, conn.peer());
+                conn.begin_close(reason, context.clock.timestamp);
+                self.close_pending = true;
+                // `on_close` may read the engine's statistics, so they are updated before it.
+                self.recount_memory(conn);
+                self.worker.publish();
+            }
+            // The close is under way, for the reason that was logged.
+            Phase::Closing | Phase::Aborting => conn.mark_unreachable(&reason),
+            // For its service the connection is closed already; the output queued so far is still
+            // flushed.
+            Phase::Flushing | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
+            Phase::Flushing | Phase::Lingering => conn.abandon(),
+            Phase::Closed => {}
+        }
+    }
+
+    /// Calls `on_close`, in which the service may send its last output.
+    pub(super) fn deliver_close(&mut self, conn: &mut Connection<ConnStream>) {
+        self.close_pending = false;
+        let Some(reason) = conn.close_reason().cloned() else { return };
+        // If the peer is unreachable, the connection ends after this callback.
+        if conn.is_peer_gone() {
+            self.release_announced = true;
+            self.worker.shared.connection_slots.announce_release();
+        }
+        if !self.worker.shared.has_failed() {
+            self.call_service(conn, |service, cx| service.on_close(cx, &reason));
+        }
+        if self.worker.has_timers {
+            self.worker.shared.timers.cancel_all_of(self.id);
+            self.worker.has_timers = false;
+        }
+        conn.close_delivered();
+        let done = (conn.phase() == Phase::Closed || conn.pending_bytes() == 0) && self.worker.jobs.is_empty();
+        if !done && std::mem::take(&mut self.release_announced) {
+            self.worker.shared.connection_slots.withdraw_release();
+        }
+    }
+
+    /// Closes the connection without a flush, because the engine has stopped.
+    pub(super) fn close_now(&mut self, conn: &mut Connection<ConnStream>) {
+        if conn.pending_bytes() > 0 {
+            self.worker.shared.unflushed.fetch_add(1, Ordering::Relaxed);
+        }
+        self.begin_close(conn, CloseReason::ShuttingDown);
+        if self.close_pending {
+            self.deliver_close(conn);
+        }
+        // The last output was written as far as the socket took it. The thread does not wait for
+        // the rest.
+        conn.abandon();
+    }
+
+    /// Ends the connection and publishes its counters.
+    pub(super) fn finish(&mut self, conn: &mut Connection<ConnStream>) {
+        self.close_now(conn);
+        self.worker.jobs.clear();
+        self.recount_memory(conn);
+        self.worker.publish();
+    }
 }

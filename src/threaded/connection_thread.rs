@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::semaphore::Semaphore;
+use super::counters::ThreadStats;
 use super::service_slot::{ServiceRef, ServiceSlot};
 use super::shared::EngineShared;
 use super::shared_connection::SharedConnection;
 use super::socket::{ConnStream, READ_TIMEOUT, ThreadSocket, poll};
-use super::thread_stats::ThreadStats;
+use super::threads::Semaphore;
 use super::worker::{JobResult, Worker};
 use crate::connection::{Connection, PeerEnd, Readiness};
 use crate::engine::run_state::RunState;

@@ -1,43 +1,32 @@
 //! The thread-per-connection engine: the reactor's services, with one thread for each connection.
 //!
 //! Reading order: [`connection_thread`] is a connection's thread and its wait, [`step`] is the work
-//! between two waits, [`callbacks`] calls the service, [`close`] ends the connection. [`worker`]
-//! applies the actions of callbacks. [`shared_connection`] is the way to another thread's
-//! connection. [`accept_thread`], [`udp_thread`], [`control_thread`] and [`console`] are the other
-//! threads; [`pending_connection`] starts the thread of a new connection. [`shared`] is the state
-//! that all threads share, with its parts [`service_slot`], [`udp_binding`], [`timer_table`],
-//! [`memory`], [`memory_pause`], [`semaphore`], [`connection_slots`], [`wait_group`] and
-//! [`thread_stats`]. [`socket`], [`listener`] and [`spawn`] call the operating system.
+//! between two waits, [`callbacks`] calls the service and ends the connection. [`worker`] applies
+//! the actions of callbacks. [`shared_connection`] is the way to another thread's connection.
+//! [`listen`] has the threads of the bound sockets; [`pending_connection`] starts the thread of a
+//! new connection. [`control_thread`] is the thread that called `run`. [`shared`] is the state that
+//! all threads share, with its parts [`service_slot`], [`timer_table`] and [`counters`].
+//! [`socket`] and [`threads`] call the operating system.
 //!
 //! Lock order: the connection's own lock, taken by its thread; its service's lock; an inbox's or a
 //! table's. Other threads only try a connection's lock. No other lock is held during a system call
 //! that may block.
 
-mod accept_thread;
 mod callbacks;
-mod close;
-mod connection_slots;
 mod connection_thread;
-mod console;
 mod control_thread;
-mod listener;
-mod memory;
-mod memory_pause;
+mod counters;
+mod listen;
 mod pending_connection;
-mod semaphore;
 mod service_slot;
 mod shared;
 mod shared_connection;
 mod socket;
-mod spawn;
 mod step;
 #[cfg(test)]
 mod tests;
-mod thread_stats;
+mod threads;
 mod timer_table;
-mod udp_binding;
-mod udp_thread;
-mod wait_group;
 mod worker;
 
 use std::fmt;
@@ -58,16 +47,14 @@ use crate::frame::Framing;
 use crate::net::Endpoint;
 use crate::net::Notifier;
 use crate::net::bind::bind_udp;
-use crate::service::{Service, ServiceId, ServiceOptions};
+use crate::service::{Peer, Service, ServiceId, ServiceOptions};
 
-use accept_thread::AcceptThread;
-use console::PendingConsole;
 use control_thread::ControlThread;
-use listener::Listener;
+use listen::{AcceptThread, UdpThread};
+use pending_connection::PendingConnection;
 use shared::{EngineParts, EngineShared};
-use spawn::{OsThreads, ThreadSpawner};
-use udp_binding::UdpBinding;
-use udp_thread::UdpThread;
+use socket::{Listener, ThreadSocket, UdpBinding, copy_input, copy_output};
+use threads::{OsThreads, ThreadSpawner};
 
 /// An engine with one thread per connection, while it is being set up. It runs the same services as
 /// a [`Reactor`](crate::Reactor).
@@ -270,4 +257,40 @@ fn start_thread(shared: &Arc<EngineShared>, name: String, work: impl FnOnce() + 
         drop(wait_guard);
     };
     shared.spawner.spawn(name, Box::new(task))
+}
+
+/// A console that becomes a connection when the engine starts.
+struct PendingConsole {
+    service: ServiceId,
+    framing: Framing,
+    input: OwnedFd,
+    output: OwnedFd,
+}
+
+impl PendingConsole {
+    /// Opens the console's connection and starts its two threads.
+    fn start(self, shared: &Arc<EngineShared>) -> io::Result<()> {
+        let Some(service_slot) = shared.service_slot(self.service) else { return Ok(()) };
+        let (near, far) = UnixStream::pair()?;
+        let (input, output, far_clone) = (self.input, self.output, far.try_clone()?);
+        let pending = PendingConnection {
+            socket: Arc::new(ThreadSocket::new(near)),
+            peer: Peer::Console,
+            framing: self.framing,
+            notifier: None,
+            has_read_timeout: false,
+        };
+        shared.connection_slots.add_console();
+        pending
+            .start(shared, service_slot, shared.clock().timestamp)
+            .inspect_err(|_| shared.connection_slots.release(false, Peer::Console))?;
+        shared.count_console();
+        let wait_guard = shared.console_writers.enter();
+        let copy_output = move || {
+            copy_output(far_clone, &output);
+            drop(wait_guard);
+        };
+        shared.spawner.spawn("console-out".to_owned(), Box::new(copy_output))?;
+        shared.spawner.spawn("console-in".to_owned(), Box::new(move || copy_input(&input, far)))
+    }
 }

@@ -6,11 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::connection_thread::ConnectionThread;
+use super::counters::ThreadStats;
 use super::service_slot::ServiceSlot;
 use super::shared::{EngineShared, Reachability, Route};
 use super::shared_connection::SharedConnection;
 use super::socket::{ConnStream, ThreadSocket};
-use super::thread_stats::ThreadStats;
 use crate::connection::Connection;
 use crate::frame::Framing;
 use crate::net::Notifier;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::semaphore::Semaphore;
+use super::threads::Semaphore;
 use crate::engine::setup::RegisteredService;
 use crate::service::{InstanceFactory, RejectionReply, Service, ServiceId, ServiceOptions};
 

@@ -9,9 +9,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::memory::HeldMemory;
+use super::counters::HeldMemory;
+use super::counters::ThreadStats;
 use super::socket::ConnStream;
-use super::thread_stats::ThreadStats;
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, Phase, WorkerContext};
 use crate::engine::limits::{Limits, MAX_DROPPED_REPORTS, MAX_SHARED_FRAMES, SlowConsumer};

@@ -1,22 +1,36 @@
-//! A connection's socket, and waiting for readiness.
+//! The sockets of the engine: listeners, the streams of connections, and consoles; and waiting for
+//! their readiness.
 //!
-//! The socket is in blocking mode, and each call chooses whether it blocks. A write never blocks:
-//! the write queue holds what the socket does not take. A read blocks only if its thread has
-//! nothing else to wait for, and at most for [`READ_TIMEOUT`].
+//! A connection's socket is in blocking mode, and each call chooses whether it blocks. A write
+//! never blocks: the write queue holds what the socket does not take. A read blocks only if its
+//! thread has nothing else to wait for, and at most for [`READ_TIMEOUT`].
+//!
+//! One end of a console's socket pair is a connection like any other, and two threads copy bytes
+//! between the other end and the operator. So no other thread of the engine waits for a terminal.
+//! Neither thread keeps the engine alive: the input may never come and the output may never move.
+//! The threads hold nothing of the engine. The engine waits for the writing thread only, at most
+//! until the drain deadline.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::net::{self as std_net, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::event::{PollFd, Timespec};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, Shutdown, recv, recvmsg, send, sendmsg, shutdown,
 };
+use socket2::SockRef;
 
 use crate::connection::Stream;
-use crate::net::SEND_NOW;
+use crate::engine::limits::Limits;
+use crate::net::bind::{SocketFile, bind_tcp, bind_unix, set_stream_options};
+use crate::net::{self, Endpoint, SEND_NOW};
+use crate::service::{Peer, ServiceId};
 
 /// The longest time that a read blocks. A connection that receives nothing for this time is idle
 /// and waits in poll(2), without periodic wake-ups.
@@ -129,4 +143,158 @@ pub(super) fn poll(poll_fds: &mut [PollFd<'_>], timeout: Option<Duration>) {
         poll_fds.iter_mut().for_each(PollFd::clear_revents);
         std::thread::yield_now();
     }
+}
+
+/// A nonblocking TCP or Unix listener. Its thread waits in poll(2), where the engine's notifier can
+/// wake it.
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix {
+        listener: UnixListener,
+        /// Removes the socket file on drop.
+        _file: SocketFile,
+    },
+}
+
+impl Listener {
+    /// Binds a listener. Returns it and the endpoint that is bound.
+    pub(super) fn bind(endpoint: &Endpoint, limits: &Limits) -> io::Result<(Self, Endpoint)> {
+        match endpoint {
+            Endpoint::Tcp(addr) => {
+                let socket = bind_tcp(*addr, limits.backlog)?;
+                if net::ACCEPTED_INHERIT_OPTIONS {
+                    socket.set_read_timeout(Some(READ_TIMEOUT))?;
+                }
+                let listener = TcpListener::from(socket);
+                let bound = Endpoint::Tcp(listener.local_addr()?);
+                Ok((Self::Tcp(listener), bound))
+            }
+            Endpoint::Unix(path) => {
+                let listener = bind_unix(path, limits.backlog)?.into();
+                Ok((Self::Unix { listener, _file: SocketFile::new(path) }, endpoint.clone()))
+            }
+            Endpoint::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Returns true if accepted sockets inherit the read timeout.
+    pub(super) fn sets_read_timeout(&self) -> bool {
+        net::ACCEPTED_INHERIT_OPTIONS && matches!(self, Self::Tcp(_))
+    }
+
+    /// Accepts one connection.
+    pub(super) fn accept(&self) -> io::Result<(ThreadSocket, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, addr) = listener.accept()?;
+                if !net::ACCEPTED_INHERIT_OPTIONS {
+                    // Without these options the connection works, but answers and detects a lost
+                    // peer later.
+                    let _ = set_stream_options(&SockRef::from(&stream));
+                    // Where options are not inherited, O_NONBLOCK may be.
+                    stream.set_nonblocking(false)?;
+                }
+                Ok((ThreadSocket::new(stream), Peer::Tcp(addr)))
+            }
+            Self::Unix { listener, .. } => {
+                let (stream, _) = listener.accept()?;
+                if !net::ACCEPTED_INHERIT_OPTIONS {
+                    stream.set_nonblocking(false)?;
+                }
+                Ok((ThreadSocket::new(stream), Peer::Unix))
+            }
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix { listener, .. } => listener.as_fd(),
+        }
+    }
+}
+
+/// A bound UDP socket and its service.
+pub(super) struct UdpBinding {
+    pub(super) socket: UdpSocket,
+    pub(super) local: SocketAddr,
+    pub(super) service: ServiceId,
+}
+
+impl UdpBinding {
+    /// Sends one datagram without waiting. Fails if the socket is full.
+    pub(super) fn send(&self, payload: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.socket.send_to(payload, to).map(drop)
+    }
+}
+
+/// Bytes of a copy buffer.
+const COPY_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Copies input to the connection until either ends. Polls for both: a thread that blocks in a read
+/// would take the next line from the terminal's next reader.
+pub(super) fn copy_input(input: &OwnedFd, mut socket: UnixStream) {
+    let mut buffer = vec![0; COPY_BUFFER_BYTES];
+    loop {
+        let mut poll_fds = [PollFd::new(input, PollFlags::IN), PollFd::new(&socket, PollFlags::empty())];
+        poll(&mut poll_fds, None);
+        let [input_ready, socket_closed] = poll_fds.each_ref().map(|poll_fd| !poll_fd.revents().is_empty());
+        if socket_closed {
+            return;
+        }
+        if !input_ready {
+            continue;
+        }
+        match rustix::io::read(input, &mut buffer) {
+            // A terminal that has hung up, or that this session has lost, reports EIO (read(2)).
+            Ok(0) | Err(Errno::IO) => break,
+            Ok(bytes) => {
+                if socket.write_all(buffer.get(..bytes).unwrap_or_default()).is_err() {
+                    return;
+                }
+            }
+            // Another process has set O_NONBLOCK on the input or has read it first.
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(error) => {
+                log::warn!("console read failed: {error}; its input ends");
+                break;
+            }
+        }
+    }
+    let _ = socket.shutdown(std_net::Shutdown::Write);
+}
+
+/// Copies the connection's output until it ends or a write fails.
+pub(super) fn copy_output(mut socket: UnixStream, output: &OwnedFd) {
+    let mut buffer = vec![0; COPY_BUFFER_BYTES];
+    loop {
+        let bytes = match socket.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => break,
+        };
+        if let Err(error) = write_all(output, buffer.get(..bytes).unwrap_or_default()) {
+            log::debug!("console write failed: {error}; the console closes");
+            break;
+        }
+    }
+    // In every case the operator has closed or the connection has ended, so the connection ends
+    // too.
+    let _ = socket.shutdown(std_net::Shutdown::Both);
+}
+
+fn write_all(output: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(output, bytes) {
+            Ok(taken) => bytes = bytes.get(taken..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            // Another process has set O_NONBLOCK on the output.
+            Err(Errno::AGAIN) => poll(&mut [PollFd::new(output, PollFlags::OUT)], None),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

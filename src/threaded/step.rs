@@ -1,14 +1,18 @@
 //! The work of a connection's thread between two waits: write, read within a budget, dispatch
 //! frames, fire due timers. Order and names are those of the reactor's turn.
+//!
+//! Above the memory limit, a connection that holds more than its share (the limit divided by the
+//! number of connections) is not read, and pending connections are rejected. If the sum has not
+//! fallen when the grace period ends, the control thread closes the largest holders.
 
 use std::sync::atomic::Ordering;
 
 use super::connection_thread::{ConnectionThread, MEMORY_RECHECK, SocketWait, TurnOutcome};
 use super::socket::ConnStream;
+use super::worker::Worker;
 use crate::connection::{Connection, Phase, ReadOutcome};
 use crate::engine::run_state::RunState;
-use crate::service::CloseReason;
-use crate::service::Peer;
+use crate::service::{CloseReason, Peer};
 
 /// Turns for which a peer with unread input is not late.
 const MAX_PARTIAL_READS: u32 = 64;
@@ -231,5 +235,47 @@ impl ConnectionThread {
     pub(super) fn may_dispatch(&self) -> bool {
         let queued = self.worker.jobs.len();
         queued <= self.jobs_at_turn_start && queued < self.worker.context.limits.max_queued_jobs
+    }
+}
+
+impl ConnectionThread {
+    #[inline]
+    pub(super) fn recount_memory(&mut self, conn: &mut Connection<ConnStream>) {
+        self.worker.shared.memory.recount(conn, &self.worker.thread_stats);
+    }
+
+    /// Returns the number of bytes that may be read from the connection now: the `budget`, or less
+    /// above the limit. Returns `None` and pauses the connection if it holds more than its share.
+    pub(super) fn read_allowance(&mut self, conn: &mut Connection<ConnStream>, budget: usize) -> Option<usize> {
+        let shared = &self.worker.shared;
+        if !shared.memory.is_over_limit() {
+            return Some(budget);
+        }
+        let (held, reads_to_end) = (conn.held_bytes(), conn.is_end_reported());
+        let open = shared.connection_slots.open();
+        let allowance = shared.memory.policy.read_allowance(open, held, budget, reads_to_end);
+        if allowance.is_none() {
+            self.pause_for_memory(conn);
+        }
+        allowance
+    }
+
+    #[cold]
+    pub(super) fn pause_for_memory(&mut self, conn: &mut Connection<ConnStream>) {
+        let Worker { shared, context, .. } = &mut self.worker;
+        let (relief, is_new) = shared.memory.begin_pressure(context.clock.timestamp);
+        if is_new {
+            shared.memory.policy.log_reached(shared.memory.held_bytes(), shared.connection_slots.open() as u64);
+            shared.control.notify();
+        }
+        let share = shared.memory.policy.share_bytes(shared.connection_slots.open());
+        if conn.held_bytes() > share && conn.pause_for_memory(context) {
+            self.relief = relief;
+        }
+    }
+
+    /// Closes the connection, because the control thread chose it as one of the largest holders.
+    pub(super) fn close_for_memory(&mut self, conn: &mut Connection<ConnStream>) {
+        self.begin_close(conn, self.worker.shared.memory.policy.close_reason());
     }
 }

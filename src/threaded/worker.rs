@@ -10,11 +10,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::counters::ThreadStats;
 use super::shared::{EngineShared, lock};
 use super::shared_connection::SharedConnection;
 use super::socket::ConnStream;
-use super::thread_stats::ThreadStats;
-use super::udp_binding::UdpBinding;
+use super::socket::UdpBinding;
 use crate::connection::{Connection, Phase, WorkerContext};
 use crate::engine::jobs::JobOwner;
 use crate::frame::Payload;

@@ -1,23 +1,126 @@
-//! The bytes that all connections hold together, and the periods in which they exceed
-//! `max_buffered_bytes`.
+//! All connections as a whole: their slots, their counters, the bytes that they hold together, and
+//! the periods in which these exceed `max_buffered_bytes`.
 //!
-//! The sum is one number that all threads share. A thread writes it only if its connection's bytes
-//! have changed, which small requests with direct replies do not do.
-//!
-//! This file knows nothing of the threads. [`memory_pause`](super::memory_pause) pauses the
-//! connections.
+//! Each thread writes only its own block of counters, with plain stores. So no message costs a
+//! locked instruction or a cache line that another processor uses. The sum of held bytes is one
+//! number that all threads share. A thread writes it only if its connection's bytes have changed,
+//! which small requests with direct replies do not do.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::socket::ConnStream;
-use super::thread_stats::ThreadStats;
 use crate::connection::Connection;
 use crate::engine::limits::Limits;
 use crate::engine::memory::{MEMORY_GRACE, MemoryPolicy};
+use crate::engine::stats::Stats;
 use crate::net::Notifier;
-use crate::service::CloseReason;
 use crate::service::time::Timestamp;
+use crate::service::{CloseReason, Peer};
+
+/// Counts the open connections and bounds them.
+pub(super) struct ConnectionSlots {
+    counts: Mutex<SlotCounts>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct SlotCounts {
+    max: usize,
+    open: usize,
+    /// Open connections whose slots become free after a callback that is under way.
+    announced: usize,
+    /// Accepting has ended, so no pending connection waits for a slot.
+    is_closed: bool,
+}
+
+impl ConnectionSlots {
+    pub(super) fn new(max: usize) -> Self {
+        Self { counts: Mutex::new(SlotCounts { max, ..SlotCounts::default() }), changed: Condvar::new() }
+    }
+
+    /// Takes a slot. Returns false if all are taken. If all are taken and one is announced to
+    /// become free, waits for it: the peer may have connected because it saw the other connection
+    /// close.
+    pub(super) fn acquire(&self) -> bool {
+        let must_wait =
+            |counts: &mut SlotCounts| !counts.is_closed && counts.open >= counts.max && counts.announced > 0;
+        let mut counts = self.changed.wait_while(self.lock(), must_wait).unwrap_or_else(PoisonError::into_inner);
+        let free = counts.open < counts.max;
+        counts.open += usize::from(free);
+        free
+    }
+
+    /// Adds a slot for a console, which does not count against `max_connections`.
+    pub(super) fn add_console(&self) {
+        let mut counts = self.lock();
+        counts.max += 1;
+        counts.open += 1;
+    }
+
+    /// Announces that a slot becomes free after a callback.
+    pub(super) fn announce_release(&self) {
+        self.lock().announced += 1;
+    }
+
+    /// Withdraws an announcement, because the connection stays open for a while.
+    pub(super) fn withdraw_release(&self) {
+        self.lock().announced -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Frees a slot, or removes the one that was added for a console.
+    pub(super) fn release(&self, was_announced: bool, peer: Peer) {
+        let mut counts = self.lock();
+        counts.max -= usize::from(peer == Peer::Console);
+        counts.open -= 1;
+        counts.announced -= usize::from(was_announced);
+        drop(counts);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.lock().open
+    }
+
+    /// Locks the counts. No holder of the lock panics.
+    fn lock(&self) -> MutexGuard<'_, SlotCounts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The counters of one thread. Aligned to two cache lines, because processors prefetch lines in
+/// pairs.
+#[derive(Default)]
+#[repr(align(128))]
+pub(super) struct ThreadStats {
+    counters: [AtomicU64; Stats::COUNTERS],
+    /// Bytes that the thread's connection holds.
+    pub(super) held_bytes: AtomicU64,
+    /// The thread's connection has to close, because it holds most memory.
+    pub(super) must_close: AtomicBool,
+}
+
+impl ThreadStats {
+    /// Publishes the thread's counters for other threads to read.
+    #[inline]
+    pub(super) fn publish(&self, stats: &mut Stats) {
+        for (published, counter) in self.counters.iter().zip(stats.counters()) {
+            published.store(*counter, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn add_to(&self, sum: &mut Stats) {
+        for (published, counter) in self.counters.iter().zip(sum.counters()) {
+            *counter += published.load(Ordering::Relaxed);
+        }
+    }
+}
 
 /// The bytes that connections hold, and the current period of memory pressure.
 pub(super) struct HeldMemory {

@@ -8,15 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::spawn::{STACK_BYTES, ThreadSpawner, ThreadTask};
-use super::{Error, Stats, Threaded};
+use crate::engine::error::Error;
 use crate::engine::handle::Handle;
 use crate::engine::limits::Limits;
+use crate::engine::stats::Stats;
 use crate::frame::Framing;
 use crate::frame::Payload;
 use crate::net::Endpoint;
 use crate::service::Context;
 use crate::service::{ConnId, Peer, Service, ServiceOptions};
+use crate::threaded::Threaded;
+use crate::threaded::threads::{STACK_BYTES, ThreadSpawner, ThreadTask};
 
 /// Enough for any machine. Only a failing test waits this long.
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,4 +1,5 @@
-//! The start of threads, behind a trait so that a test can make it fail.
+//! The start of threads, behind a trait so that a test can make it fail; and what threads wait for:
+//! the end of others, and a permit.
 //!
 //! A new thread that finds no memory aborts the process: the standard library maps a signal stack
 //! on that thread and panics where nothing can catch it. So if the address space is limited, a
@@ -6,12 +7,15 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use rustix::param::page_size;
 use rustix::process::{Resource, getrlimit};
+
+use crate::net::Notifier;
 
 /// Bytes of a thread's stack. Untouched pages cost address space only, so the size is generous: a
 /// test runs the engine's deepest paths, with logging and a panic's backtrace, on half of it. The
@@ -136,4 +140,85 @@ fn free_address_space() -> Option<usize> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: usize = statm.split(' ').next()?.parse().ok()?;
     Some(limit.saturating_sub(pages.saturating_mul(page_size())))
+}
+
+/// A count of running threads. The control thread is woken when it falls to zero.
+pub(super) struct WaitGroup {
+    running: Mutex<usize>,
+    control: Arc<Notifier>,
+}
+
+/// One running thread, until it is dropped.
+pub(super) struct WaitGuard(Arc<WaitGroup>);
+
+impl WaitGroup {
+    pub(super) fn new(control: Arc<Notifier>) -> Arc<Self> {
+        Arc::new(Self { running: Mutex::new(0), control })
+    }
+
+    pub(super) fn enter(self: &Arc<Self>) -> WaitGuard {
+        *self.lock() += 1;
+        WaitGuard(Arc::clone(self))
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        *self.lock() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for WaitGuard {
+    fn drop(&mut self) {
+        let mut running = self.0.lock();
+        *running -= 1;
+        if *running == 0 {
+            self.0.control.notify();
+        }
+    }
+}
+
+/// A counting semaphore that can be closed.
+pub(super) struct Semaphore {
+    /// The number of free permits; `None` after [`close`](Semaphore::close).
+    free: Mutex<Option<usize>>,
+    changed: Condvar,
+}
+
+/// A permit, released on drop.
+pub(super) struct SemaphorePermit<'a>(&'a Semaphore);
+
+impl Semaphore {
+    pub(super) fn new(max: NonZeroUsize) -> Self {
+        Self { free: Mutex::new(Some(max.get())), changed: Condvar::new() }
+    }
+
+    /// Waits for a permit. Returns `None` if the semaphore is closed.
+    pub(super) fn acquire(&self) -> Option<SemaphorePermit<'_>> {
+        let is_exhausted = |free: &mut Option<usize>| *free == Some(0);
+        let mut free = self.changed.wait_while(self.lock(), is_exhausted).unwrap_or_else(PoisonError::into_inner);
+        *free = Some((*free)? - 1);
+        Some(SemaphorePermit(self))
+    }
+
+    /// Closes the semaphore: no permit is given, and no thread waits any more.
+    pub(super) fn close(&self) {
+        *self.lock() = None;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<usize>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for SemaphorePermit<'_> {
+    fn drop(&mut self) {
+        if let Some(free) = self.0.lock().as_mut() {
+            *free += 1;
+        }
+        self.0.changed.notify_one();
+    }
 }
