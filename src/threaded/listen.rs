@@ -7,18 +7,16 @@
 
 use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, ErrorKind::Interrupted};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::pending_connection::PendingConnection;
-use super::service_slot::ServiceSlot;
-use super::shared::{EngineShared, lock};
-use super::socket::{ConnStream, Listener, ThreadSocket, UdpBinding, poll};
-use super::threads::WaitGuard;
+use super::connection_thread::PendingConnection;
+use super::lifecycle::WaitGuard;
+use super::shared::{EngineShared, ServiceSlot};
+use super::socket::{ConnSocket, ConnStream, Listener, UdpBinding, poll};
 use super::worker::Worker;
 use crate::connection::{Connection, Phase};
-use crate::engine::limits::{ACCEPT_PAUSE, MAX_REJECTED_OPEN};
+use crate::engine::limits::ACCEPT_PAUSE;
 use crate::engine::run_state::RunState;
 use crate::frame::Framing;
 use crate::net::Notifier;
@@ -29,7 +27,7 @@ use crate::service::{CloseReason, ConnId, Peer};
 /// The thread of one listener.
 pub(super) struct AcceptThread {
     worker: Worker,
-    listener: Listener,
+    listener: Box<dyn Listener>,
     framing: Framing,
     service_slot: Arc<ServiceSlot>,
     number: usize,
@@ -43,62 +41,86 @@ pub(super) struct AcceptThread {
     _wait_guard: WaitGuard,
 }
 
+/// The result of a try to accept: what the thread does next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NextAccept {
+    /// Accept the next connection.
+    Again,
+    /// Wait for a connection.
+    Wait,
+    /// Wait until a descriptor may be free, see [`AcceptControl::pause`].
+    ///
+    /// [`AcceptControl::pause`]: super::lifecycle::AcceptControl::pause
+    Pause,
+}
+
 impl AcceptThread {
     pub(super) fn new(
         shared: Arc<EngineShared>,
-        listener: Listener,
+        listener: Box<dyn Listener>,
         framing: Framing,
         service_slot: Arc<ServiceSlot>,
         number: usize,
     ) -> Self {
-        let (thread_stats, wait_guard) = (shared.register_engine_thread(), shared.accept_threads.enter());
-        let worker = Worker::new(shared, thread_stats);
-        let (notifier, accept_failure_logged, thread_failure_logged) = (None, false, false);
+        let (thread_stats, wait_guard) = (shared.routes.add_engine_thread(), shared.accepting.threads.enter());
         Self {
-            worker,
+            worker: Worker::new(shared, thread_stats),
             listener,
             framing,
             service_slot,
             number,
-            notifier,
-            accept_failure_logged,
-            thread_failure_logged,
+            notifier: None,
+            accept_failure_logged: false,
+            thread_failure_logged: false,
             _wait_guard: wait_guard,
         }
     }
 
     /// Accepts until the engine ends accepting. Then the listener is closed.
     pub(super) fn run(mut self) {
-        while !self.worker.shared.accepting_stopped() {
+        while !self.worker.shared.accepting.is_stopped() {
             self.worker.publish();
-            // Before accepting: a connection without a notifier would have to be rejected.
-            if let Err(error) = self.prepare_notifier() {
-                self.wait_for_connection();
-                self.pause_accepting(&error);
-                continue;
-            }
-            match self.listener.accept() {
-                Ok((socket, peer)) => {
-                    self.worker.read_clock();
-                    self.admit(Arc::new(socket), peer);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.accept_failure_logged = false;
-                    self.wait_for_connection();
-                }
-                // The peer closed or reset before it was accepted. Accept the next one.
-                Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) => {}
-                // Descriptors or kernel memory have run out, or the network is down (accept(2)).
-                // Retrying at once would only keep the processor busy.
-                Err(error) => self.pause_accepting(&error),
+            match self.accept() {
+                NextAccept::Again => {}
+                NextAccept::Wait => self.wait_for_connection(),
+                NextAccept::Pause => self.worker.shared.accepting.pause(self.number),
             }
         }
         self.worker.publish();
     }
 
+    /// Accepts one connection and starts its thread, or rejects it.
+    pub(super) fn accept(&mut self) -> NextAccept {
+        // Before accepting: a connection without a notifier would have to be rejected.
+        if let Err(error) = self.prepare_notifier() {
+            self.wait_for_connection();
+            self.note_failure(&error);
+            return NextAccept::Pause;
+        }
+        match self.listener.accept() {
+            Ok((socket, peer)) => {
+                self.worker.read_clock();
+                self.admit(socket, peer);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.accept_failure_logged = false;
+                return NextAccept::Wait;
+            }
+            // The peer closed or reset before it was accepted. Accept the next one.
+            Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) => {}
+            // Descriptors or kernel memory have run out, or the network is down (accept(2)).
+            // Retrying at once would only keep the processor busy.
+            Err(error) => {
+                self.note_failure(&error);
+                return NextAccept::Pause;
+            }
+        }
+        NextAccept::Again
+    }
+
     fn wait_for_connection(&self) {
-        let change = PollFd::new(&self.worker.shared.accept_stop, PollFlags::IN);
-        poll(&mut [PollFd::new(&self.listener, PollFlags::IN), change], None);
+        let stop = PollFd::new(&self.worker.shared.accepting.stop, PollFlags::IN);
+        poll(&mut [PollFd::from_borrowed_fd(self.listener.as_fd(), PollFlags::IN), stop], None);
     }
 
     /// Creates the next connection's notifier, if its service is shared.
@@ -109,7 +131,7 @@ impl AcceptThread {
         Ok(())
     }
 
-    fn pause_accepting(&mut self, error: &io::Error) {
+    fn note_failure(&mut self, error: &io::Error) {
         self.worker.context.stats.accept_pauses += 1;
         self.worker.publish();
         // Retries that fail in the same way are logged at debug level only.
@@ -120,31 +142,24 @@ impl AcceptThread {
             "accept failed: {error}; {} pauses accepting for {ACCEPT_PAUSE:?} or until a connection closes",
             self.service_slot.name
         );
-        let shared = &self.worker.shared;
-        let change = PollFd::new(&shared.accept_stop, PollFlags::IN);
-        let Some(notifier) = shared.accept_retry.get(self.number) else { return };
-        shared.paused_listeners.fetch_add(1, Ordering::AcqRel);
-        poll(&mut [change, PollFd::new(notifier, PollFlags::IN)], Some(ACCEPT_PAUSE));
-        shared.paused_listeners.fetch_sub(1, Ordering::AcqRel);
-        notifier.clear();
     }
 
-    fn admit(&mut self, socket: Arc<ThreadSocket>, peer: Peer) {
+    fn admit(&mut self, socket: Arc<dyn ConnSocket>, peer: Peer) {
         let shared = Arc::clone(&self.worker.shared);
         let limits = &shared.limits;
-        let rejection = if !shared.connection_slots.acquire() {
+        let rejection = if !shared.slots.acquire() {
             CloseReason::MaxConnections(limits.max_connections)
         } else if let Some(reason) = shared.memory.rejection() {
-            shared.connection_slots.release(false, peer);
+            shared.slots.release(false, peer);
             reason
         } else if let Err(error) = self.start_connection(&socket, peer) {
-            shared.connection_slots.release(false, peer);
+            shared.slots.release(false, peer);
             let level = if self.thread_failure_logged { log::Level::Debug } else { log::Level::Warn };
             self.thread_failure_logged = true;
             log::log!(level, "thread start failed: {error}; rejecting {} {peer}", self.service_slot.name);
             CloseReason::NoThread
         } else {
-            shared.is_rejecting.store(false, Ordering::Relaxed);
+            shared.rejected.end_logged();
             self.thread_failure_logged = false;
             self.worker.context.stats.accepted += 1;
             self.worker.publish();
@@ -154,7 +169,7 @@ impl AcceptThread {
     }
 
     /// Starts the thread of an accepted connection.
-    fn start_connection(&mut self, socket: &Arc<ThreadSocket>, peer: Peer) -> io::Result<()> {
+    fn start_connection(&mut self, socket: &Arc<dyn ConnSocket>, peer: Peer) -> io::Result<()> {
         let pending = PendingConnection {
             socket: Arc::clone(socket),
             peer,
@@ -166,16 +181,14 @@ impl AcceptThread {
     }
 
     /// Rejects a pending connection: sends it the reason and closes it, without any callback.
-    fn reject(&mut self, socket: Arc<ThreadSocket>, peer: Peer, reason: CloseReason) {
+    fn reject(&mut self, socket: Arc<dyn ConnSocket>, peer: Peer, reason: CloseReason) {
         let shared = Arc::clone(&self.worker.shared);
         self.worker.context.stats.refused += 1;
         self.worker.publish();
-        if shared.open_rejected.load(Ordering::Relaxed) >= MAX_REJECTED_OPEN {
+        if shared.rejected.is_full() {
             return;
         }
-        let logged = shared.is_rejecting.swap(true, Ordering::Relaxed);
-        let level = if logged { log::Level::Debug } else { log::Level::Warn };
-        log::log!(level, "{} {peer} rejected: {reason}", self.service_slot.name);
+        log::log!(shared.rejected.log_level(), "{} {peer} rejected: {reason}", self.service_slot.name);
         let now = self.worker.context.clock.timestamp;
         let mut conn =
             Connection::new(ConnStream::new(socket), peer, self.service_slot.id, self.framing, &shared.limits, now);
@@ -184,8 +197,7 @@ impl AcceptThread {
             return;
         }
         // The connection has no thread, so the control thread flushes and closes it.
-        shared.open_rejected.fetch_add(1, Ordering::Relaxed);
-        lock(&shared.rejected).push(conn);
+        shared.rejected.add(conn);
         shared.control.notify();
     }
 }
@@ -202,7 +214,7 @@ pub(super) struct UdpThread {
 
 impl UdpThread {
     pub(super) fn new(shared: Arc<EngineShared>, service_slot: Arc<ServiceSlot>, number: usize) -> Self {
-        let thread_stats = shared.register_engine_thread();
+        let thread_stats = shared.routes.add_engine_thread();
         let worker = Worker::new(shared, thread_stats);
         let (batch_io, incoming, outgoing) = (UdpBatchIo::new(), ReceiveBatch::new(), SendBatch::default());
         Self { worker, service_slot, number, batch_io, incoming, outgoing }
@@ -219,7 +231,7 @@ impl UdpThread {
             }
             self.worker.publish();
             let events = if self.outgoing.is_empty() { PollFlags::IN } else { PollFlags::OUT };
-            let change = PollFd::new(shared.change_notifier(state), PollFlags::IN);
+            let change = PollFd::new(shared.lifecycle.change_notifier(state), PollFlags::IN);
             poll(&mut [PollFd::new(&udp_binding.socket, events), change], None);
             self.worker.read_clock();
             self.worker.context.stats.turns += 1;

@@ -3,10 +3,10 @@
 //! Reading order: [`connection_thread`] is a connection's thread and its wait, [`step`] is the work
 //! between two waits, [`callbacks`] calls the service and ends the connection. [`worker`] applies
 //! the actions of callbacks. [`shared_connection`] is the way to another thread's connection.
-//! [`listen`] has the threads of the bound sockets; [`pending_connection`] starts the thread of a
-//! new connection. [`control_thread`] is the thread that called `run`. [`shared`] is the state that
-//! all threads share, with its parts [`service_slot`], [`timer_table`] and [`counters`].
-//! [`socket`] and [`threads`] call the operating system.
+//! [`listen`] has the threads of the bound sockets, [`control_thread`] is the thread that called
+//! `run`. [`shared`] is the state that all threads share; of its parts, [`routes`] has the
+//! connections as a whole, and [`lifecycle`] what the threads wait for. [`socket`] calls the
+//! operating system.
 //!
 //! Lock order: the connection's own lock, taken by its thread; its service's lock; an inbox's or a
 //! table's. Other threads only try a connection's lock. No other lock is held during a system call
@@ -15,18 +15,15 @@
 mod callbacks;
 mod connection_thread;
 mod control_thread;
-mod counters;
+mod lifecycle;
 mod listen;
-mod pending_connection;
-mod service_slot;
+mod routes;
 mod shared;
 mod shared_connection;
 mod socket;
 mod step;
 #[cfg(test)]
 mod tests;
-mod threads;
-mod timer_table;
 mod worker;
 
 use std::fmt;
@@ -49,18 +46,18 @@ use crate::net::Notifier;
 use crate::net::bind::bind_udp;
 use crate::service::{Peer, Service, ServiceId, ServiceOptions};
 
+use connection_thread::PendingConnection;
 use control_thread::ControlThread;
+use lifecycle::{OsSystem, System};
 use listen::{AcceptThread, UdpThread};
-use pending_connection::PendingConnection;
 use shared::{EngineParts, EngineShared};
-use socket::{Listener, ThreadSocket, UdpBinding, copy_input, copy_output};
-use threads::{OsThreads, ThreadSpawner};
+use socket::{Listener, OsSocket, UdpBinding, bind_listener, copy_input, copy_output};
 
 /// An engine with one thread per connection, while it is being set up. It runs the same services as
 /// a [`Reactor`](crate::Reactor).
 ///
-/// A service that offers an [instance per connection](ServiceOptions::per_connection) is called on many
-/// threads at the same time, each instance on one of them. Any other service is called by one
+/// A service that offers an [instance per connection](ServiceOptions::per_connection) is called on
+/// many threads at the same time, each instance on one of them. Any other service is called by one
 /// thread at a time.
 ///
 /// ```no_run
@@ -75,12 +72,12 @@ use threads::{OsThreads, ThreadSpawner};
 /// ```
 pub struct Threaded {
     setup: EngineSetup,
-    listeners: Vec<(Listener, Framing, ServiceId)>,
+    listeners: Vec<(Box<dyn Listener>, Framing, ServiceId)>,
     udp_bindings: Vec<UdpBinding>,
     pipes: Vec<(UnixStream, Command)>,
     consoles: Vec<PendingConsole>,
     control: Arc<Notifier>,
-    spawner: Box<dyn ThreadSpawner>,
+    system: Box<dyn System>,
 }
 
 impl Threaded {
@@ -91,10 +88,10 @@ impl Threaded {
     /// [`Error::Limits`] if the limits contradict each other, [`Error::Poll`] if the system has no
     /// descriptor left.
     pub fn new(limits: Limits) -> Result<Self, Error> {
-        Self::with_threads(limits, Box::new(OsThreads::default()))
+        Self::with_system(limits, Box::new(OsSystem))
     }
 
-    fn with_threads(limits: Limits, spawner: Box<dyn ThreadSpawner>) -> Result<Self, Error> {
+    fn with_system(limits: Limits, system: Box<dyn System>) -> Result<Self, Error> {
         let control = Arc::new(Notifier::new().map_err(Error::Poll)?);
         let notifier = Arc::clone(&control);
         let mut setup = EngineSetup::new(limits, Arc::new(move || notifier.notify()))?;
@@ -106,7 +103,7 @@ impl Threaded {
             pipes: Vec::new(),
             consoles: Vec::new(),
             control,
-            spawner,
+            system,
         })
     }
 
@@ -138,7 +135,7 @@ impl Threaded {
                 // A connection of a shared service has a notifier.
                 fit_to_descriptors(limits, 2);
             }
-            let (listener, bound) = Listener::bind(endpoint, limits)?;
+            let (listener, bound) = bind_listener(endpoint, limits)?;
             listeners.push((listener, framing, service));
             Ok(bound)
         })
@@ -198,9 +195,9 @@ impl Threaded {
     /// If a callback of a service panics, on any thread: the engine ends and the panic continues
     /// here.
     pub fn run(self) -> Result<Stats, Error> {
-        let Self { setup, listeners, udp_bindings, pipes, consoles, control, spawner } = self;
+        let Self { setup, listeners, udp_bindings, pipes, consoles, control, system } = self;
         let EngineSetup { limits, services, inbox, .. } = setup;
-        let parts = EngineParts { limits, services, udp_bindings, listeners: listeners.len(), control, spawner };
+        let parts = EngineParts { limits, services, udp_bindings, listeners: listeners.len(), control, system };
         let shared = Arc::new(EngineShared::new(parts).map_err(Error::Poll)?);
         let mut control = ControlThread::new(Arc::clone(&shared), inbox, pipes);
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -217,7 +214,7 @@ impl Threaded {
         });
         shared.advance_state(RunState::Stopped);
         control.wait_for_threads();
-        if let Some(panic) = shared.take_panic() {
+        if let Some(panic) = shared.lifecycle.take_panic() {
             std::panic::resume_unwind(panic);
         }
         result.map(|()| shared.stats()).map_err(Error::Thread)
@@ -231,7 +228,10 @@ impl fmt::Debug for Threaded {
 }
 
 /// Starts a thread for each listener and each UDP socket. Fails if one cannot start.
-fn start_engine_threads(shared: &Arc<EngineShared>, listeners: Vec<(Listener, Framing, ServiceId)>) -> io::Result<()> {
+fn start_engine_threads(
+    shared: &Arc<EngineShared>,
+    listeners: Vec<(Box<dyn Listener>, Framing, ServiceId)>,
+) -> io::Result<()> {
     for (number, (listener, framing, service)) in listeners.into_iter().enumerate() {
         let Some(service_slot) = shared.service_slot(service) else { continue };
         let accept_thread = AcceptThread::new(Arc::clone(shared), listener, framing, Arc::clone(service_slot), number);
@@ -248,7 +248,7 @@ fn start_engine_threads(shared: &Arc<EngineShared>, listeners: Vec<(Listener, Fr
 }
 
 fn start_thread(shared: &Arc<EngineShared>, name: String, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let (wait_guard, thread_shared) = (shared.threads.enter(), Arc::clone(shared));
+    let (wait_guard, thread_shared) = (shared.lifecycle.threads.enter(), Arc::clone(shared));
     let task = move || {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
             thread_shared.fail(panic);
@@ -256,7 +256,7 @@ fn start_thread(shared: &Arc<EngineShared>, name: String, work: impl FnOnce() + 
         drop(thread_shared);
         drop(wait_guard);
     };
-    shared.spawner.spawn(name, Box::new(task))
+    shared.system.spawn(name, Box::new(task))
 }
 
 /// A console that becomes a connection when the engine starts.
@@ -274,23 +274,23 @@ impl PendingConsole {
         let (near, far) = UnixStream::pair()?;
         let (input, output, far_clone) = (self.input, self.output, far.try_clone()?);
         let pending = PendingConnection {
-            socket: Arc::new(ThreadSocket::new(near)),
+            socket: OsSocket::new(near),
             peer: Peer::Console,
             framing: self.framing,
             notifier: None,
             has_read_timeout: false,
         };
-        shared.connection_slots.add_console();
+        shared.slots.add_console();
         pending
             .start(shared, service_slot, shared.clock().timestamp)
-            .inspect_err(|_| shared.connection_slots.release(false, Peer::Console))?;
-        shared.count_console();
-        let wait_guard = shared.console_writers.enter();
+            .inspect_err(|_| shared.slots.release(false, Peer::Console))?;
+        shared.routes.count_console();
+        let wait_guard = shared.lifecycle.console_writers.enter();
         let copy_output = move || {
             copy_output(far_clone, &output);
             drop(wait_guard);
         };
-        shared.spawner.spawn("console-out".to_owned(), Box::new(copy_output))?;
-        shared.spawner.spawn("console-in".to_owned(), Box::new(move || copy_input(&input, far)))
+        shared.system.spawn("console-out".to_owned(), Box::new(copy_output))?;
+        shared.system.spawn("console-in".to_owned(), Box::new(move || copy_input(&input, far)))
     }
 }

@@ -36,57 +36,94 @@ use crate::service::{Peer, ServiceId};
 /// and waits in poll(2), without periodic wake-ups.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// The descriptor of a connection, shared by the threads that may shut it down.
-pub(super) struct ThreadSocket(OwnedFd);
-
-impl ThreadSocket {
-    pub(super) fn new(socket: impl Into<OwnedFd>) -> Self {
-        Self(socket.into())
-    }
+/// The socket of a connection, shared by the threads that may shut it down. Tests script it.
+pub(super) trait ConnSocket: AsFd + Send + Sync {
+    fn receive(&self, buffer: &mut [u8], blocks: bool) -> io::Result<usize>;
+    fn receive_vectored(&self, buffers: &mut [IoSliceMut<'_>], blocks: bool) -> io::Result<usize>;
+    fn send(&self, bytes: &[u8]) -> io::Result<usize>;
+    fn send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Sets the timeout of blocking reads.
-    pub(super) fn set_read_timeout(&self) -> io::Result<()> {
-        Ok(set_socket_timeout(&self.0, Timeout::Recv, Some(READ_TIMEOUT))?)
-    }
+    fn set_read_timeout(&self) -> io::Result<()>;
 
     /// Shuts both directions down. The descriptor stays open.
-    pub(super) fn shut_down(&self) {
-        let _ = shutdown(&self.0, Shutdown::Both);
-    }
+    fn shut_down(&self);
 
     /// Shuts reading down, which wakes a thread that blocks in a read. Bytes that the peer sends
     /// afterwards may reset the connection.
-    pub(super) fn shut_down_read(&self) {
-        let _ = shutdown(&self.0, Shutdown::Read);
+    fn shut_down_read(&self);
+
+    fn shut_down_write(&self) -> io::Result<()>;
+}
+
+/// A socket of the operating system.
+pub(super) struct OsSocket(OwnedFd);
+
+impl OsSocket {
+    pub(super) fn new(socket: impl Into<OwnedFd>) -> Arc<dyn ConnSocket> {
+        Arc::new(Self(socket.into()))
     }
 }
 
-impl AsFd for ThreadSocket {
+impl AsFd for OsSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
 
+impl ConnSocket for OsSocket {
+    fn receive(&self, buffer: &mut [u8], blocks: bool) -> io::Result<usize> {
+        Ok(recv(&self.0, buffer, receive_flags(blocks))?.0)
+    }
+
+    fn receive_vectored(&self, buffers: &mut [IoSliceMut<'_>], blocks: bool) -> io::Result<usize> {
+        Ok(recvmsg(&self.0, buffers, &mut RecvAncillaryBuffer::default(), receive_flags(blocks))?.bytes)
+    }
+
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(send(&self.0, bytes, SEND_NOW)?)
+    }
+
+    fn send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(sendmsg(&self.0, slices, &mut SendAncillaryBuffer::default(), SEND_NOW)?)
+    }
+
+    fn set_read_timeout(&self) -> io::Result<()> {
+        Ok(set_socket_timeout(&self.0, Timeout::Recv, Some(READ_TIMEOUT))?)
+    }
+
+    fn shut_down(&self) {
+        let _ = shutdown(&self.0, Shutdown::Both);
+    }
+
+    fn shut_down_read(&self) {
+        let _ = shutdown(&self.0, Shutdown::Read);
+    }
+
+    fn shut_down_write(&self) -> io::Result<()> {
+        Ok(shutdown(&self.0, Shutdown::Write)?)
+    }
+}
+
+fn receive_flags(blocks: bool) -> RecvFlags {
+    if blocks { RecvFlags::empty() } else { RecvFlags::DONTWAIT }
+}
+
 /// The connection's stream over its socket.
 pub(super) struct ConnStream {
-    socket: Arc<ThreadSocket>,
+    socket: Arc<dyn ConnSocket>,
     /// True if the next read blocks.
     blocks: bool,
 }
 
 impl ConnStream {
-    pub(super) fn new(socket: Arc<ThreadSocket>) -> Self {
+    pub(super) fn new(socket: Arc<dyn ConnSocket>) -> Self {
         Self { socket, blocks: false }
     }
 
     #[inline]
     pub(super) fn set_blocking(&mut self, blocks: bool) {
         self.blocks = blocks;
-    }
-
-    #[inline]
-    fn flags(&self) -> RecvFlags {
-        if self.blocks { RecvFlags::empty() } else { RecvFlags::DONTWAIT }
     }
 }
 
@@ -99,23 +136,22 @@ impl AsFd for ConnStream {
 impl Read for ConnStream {
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(recv(&self.socket.0, buffer, self.flags())?.0)
+        self.socket.receive(buffer, self.blocks)
     }
 
     fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let message = recvmsg(&self.socket.0, buffers, &mut RecvAncillaryBuffer::default(), self.flags())?;
-        Ok(message.bytes)
+        self.socket.receive_vectored(buffers, self.blocks)
     }
 }
 
 impl Write for ConnStream {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(send(&self.socket.0, bytes, SEND_NOW)?)
+        self.socket.send(bytes)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(sendmsg(&self.socket.0, slices, &mut SendAncillaryBuffer::default(), SEND_NOW)?)
+        self.socket.send_vectored(slices)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -132,7 +168,7 @@ impl Stream for ConnStream {
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
-        Ok(shutdown(&self.socket.0, Shutdown::Write)?)
+        self.socket.shut_down_write()
     }
 }
 
@@ -145,74 +181,74 @@ pub(super) fn poll(poll_fds: &mut [PollFd<'_>], timeout: Option<Duration>) {
     }
 }
 
-/// A nonblocking TCP or Unix listener. Its thread waits in poll(2), where the engine's notifier can
-/// wake it.
-pub(super) enum Listener {
-    Tcp(TcpListener),
-    Unix {
-        listener: UnixListener,
-        /// Removes the socket file on drop.
-        _file: SocketFile,
-    },
-}
-
-impl Listener {
-    /// Binds a listener. Returns it and the endpoint that is bound.
-    pub(super) fn bind(endpoint: &Endpoint, limits: &Limits) -> io::Result<(Self, Endpoint)> {
-        match endpoint {
-            Endpoint::Tcp(addr) => {
-                let socket = bind_tcp(*addr, limits.backlog)?;
-                if net::ACCEPTED_INHERIT_OPTIONS {
-                    socket.set_read_timeout(Some(READ_TIMEOUT))?;
-                }
-                let listener = TcpListener::from(socket);
-                let bound = Endpoint::Tcp(listener.local_addr()?);
-                Ok((Self::Tcp(listener), bound))
-            }
-            Endpoint::Unix(path) => {
-                let listener = bind_unix(path, limits.backlog)?.into();
-                Ok((Self::Unix { listener, _file: SocketFile::new(path) }, endpoint.clone()))
-            }
-            Endpoint::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
+/// A nonblocking socket that accepts connections. Its thread waits in poll(2), where the engine's
+/// notifier can wake it. Tests script it.
+pub(super) trait Listener: AsFd + Send {
+    fn accept(&self) -> io::Result<(Arc<dyn ConnSocket>, Peer)>;
 
     /// Returns true if accepted sockets inherit the read timeout.
-    pub(super) fn sets_read_timeout(&self) -> bool {
-        net::ACCEPTED_INHERIT_OPTIONS && matches!(self, Self::Tcp(_))
-    }
-
-    /// Accepts one connection.
-    pub(super) fn accept(&self) -> io::Result<(ThreadSocket, Peer)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, addr) = listener.accept()?;
-                if !net::ACCEPTED_INHERIT_OPTIONS {
-                    // Without these options the connection works, but answers and detects a lost
-                    // peer later.
-                    let _ = set_stream_options(&SockRef::from(&stream));
-                    // Where options are not inherited, O_NONBLOCK may be.
-                    stream.set_nonblocking(false)?;
-                }
-                Ok((ThreadSocket::new(stream), Peer::Tcp(addr)))
-            }
-            Self::Unix { listener, .. } => {
-                let (stream, _) = listener.accept()?;
-                if !net::ACCEPTED_INHERIT_OPTIONS {
-                    stream.set_nonblocking(false)?;
-                }
-                Ok((ThreadSocket::new(stream), Peer::Unix))
-            }
-        }
+    fn sets_read_timeout(&self) -> bool {
+        false
     }
 }
 
-impl AsFd for Listener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(listener) => listener.as_fd(),
-            Self::Unix { listener, .. } => listener.as_fd(),
+/// A Unix listener, which removes its socket file on drop.
+struct UnixSocketListener {
+    listener: UnixListener,
+    _file: SocketFile,
+}
+
+/// Binds a listener. Returns it and the endpoint that is bound.
+pub(super) fn bind_listener(endpoint: &Endpoint, limits: &Limits) -> io::Result<(Box<dyn Listener>, Endpoint)> {
+    match endpoint {
+        Endpoint::Tcp(addr) => {
+            let socket = bind_tcp(*addr, limits.backlog)?;
+            if net::ACCEPTED_INHERIT_OPTIONS {
+                socket.set_read_timeout(Some(READ_TIMEOUT))?;
+            }
+            let listener = TcpListener::from(socket);
+            let bound = Endpoint::Tcp(listener.local_addr()?);
+            Ok((Box::new(listener), bound))
         }
+        Endpoint::Unix(path) => {
+            let listener = bind_unix(path, limits.backlog)?.into();
+            Ok((Box::new(UnixSocketListener { listener, _file: SocketFile::new(path) }), endpoint.clone()))
+        }
+        Endpoint::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+impl Listener for TcpListener {
+    fn accept(&self) -> io::Result<(Arc<dyn ConnSocket>, Peer)> {
+        let (stream, addr) = Self::accept(self)?;
+        if !net::ACCEPTED_INHERIT_OPTIONS {
+            // Without these options the connection works, but answers and detects a lost peer
+            // later.
+            let _ = set_stream_options(&SockRef::from(&stream));
+            // Where options are not inherited, O_NONBLOCK may be.
+            stream.set_nonblocking(false)?;
+        }
+        Ok((OsSocket::new(stream), Peer::Tcp(addr)))
+    }
+
+    fn sets_read_timeout(&self) -> bool {
+        net::ACCEPTED_INHERIT_OPTIONS
+    }
+}
+
+impl Listener for UnixSocketListener {
+    fn accept(&self) -> io::Result<(Arc<dyn ConnSocket>, Peer)> {
+        let (stream, _) = self.listener.accept()?;
+        if !net::ACCEPTED_INHERIT_OPTIONS {
+            stream.set_nonblocking(false)?;
+        }
+        Ok((OsSocket::new(stream), Peer::Unix))
+    }
+}
+
+impl AsFd for UnixSocketListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 }
 
