@@ -3,7 +3,6 @@
 //!
 //! It knows neither engine: each passes the function that binds its sockets.
 
-#[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::{fs, io};
 
@@ -68,7 +67,6 @@ impl EngineSetup {
     }
 
     /// Calls `open` to attach a console. Fails if the service is of another engine.
-    #[cfg(unix)]
     pub(crate) fn attach(&self, service: ServiceId, open: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
         self.services.get(service.0).ok_or_else(unknown_service).and_then(|_| open()).map_err(Error::Attach)
     }
@@ -79,7 +77,6 @@ fn unknown_service() -> io::Error {
 }
 
 /// Returns the ends of a command pipe: the caller's and the engine's. Both are nonblocking.
-#[cfg(unix)]
 pub(crate) fn command_pipe() -> io::Result<(UnixStream, UnixStream)> {
     let (callers, engines) = UnixStream::pair()?;
     callers.set_nonblocking(true)?;

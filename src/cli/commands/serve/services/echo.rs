@@ -6,25 +6,26 @@ use switchboard::Framing;
 use switchboard::services::Echo;
 
 use super::args::ServiceArgs;
-use super::builtin::{BuiltinService, MadeService, accept_any};
+use super::builtin::{BuiltinService, MakeResult, accept_any};
 use super::classic::hello_command;
-use crate::cli::error::CliError;
 
 pub(super) const ECHO: BuiltinService = BuiltinService {
     name: "echo",
-    about: "returns each payload in the same framing, and each datagram to its sender",
+    about: "Return each payload in the same framing, each datagram to its sender",
     default_listen: &["127.0.0.1:7000", "udp:127.0.0.1:7000"],
     framing: |_| Framing::U32BE,
     is_default: true,
     supports_udp: true,
-    headings: &["Echo"],
+    options: &["work-us"],
+    refine: |arg| arg,
+    help: include_str!("echo_help.txt"),
     check: accept_any,
     make,
     example: |_, endpoint, framing| Some(hello_command("echo", Framing::U32BE, endpoint, framing)),
 };
 
 #[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
-fn make(args: &ServiceArgs) -> Result<MadeService, CliError> {
+fn make(args: &ServiceArgs) -> MakeResult {
     Ok(match args.echo.work_us {
         None | Some(0) => (Echo.options("echo"), Box::new(Echo)),
         Some(micros) => {
