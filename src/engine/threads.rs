@@ -5,16 +5,13 @@
 //! start first checks that enough of it is left. All engines of the process share one address
 //! space, so they share the check.
 
-#[cfg(unix)]
 use std::fs;
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-#[cfg(unix)]
 use rustix::param::page_size;
-#[cfg(unix)]
 use rustix::process::{Resource, getrlimit};
 
 /// Bytes that an allocator may reserve for a new thread. glibc reserves a heap of this size if it
@@ -140,16 +137,10 @@ impl ThreadStarts {
 
 /// Returns the bytes of address space that the process may still map; `None` if it is unlimited or
 /// unknown (setrlimit(2), `RLIMIT_AS`). A trial allocation would take them from other threads.
-#[cfg(unix)]
 fn free_address_space() -> Option<usize> {
     let limit = usize::try_from(getrlimit(Resource::As).current?).ok()?;
     // In pages (proc_pid_statm(5)).
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: usize = statm.split(' ').next()?.parse().ok()?;
     Some(limit.saturating_sub(pages.saturating_mul(page_size())))
-}
-
-#[cfg(not(unix))]
-fn free_address_space() -> Option<usize> {
-    None
 }

@@ -175,7 +175,7 @@ impl AcceptThread {
             peer,
             framing: self.framing,
             notifier: self.notifier.take(),
-            has_read_timeout: self.listener.sets_read_timeout(),
+            has_read_timeout: self.listener.has_read_timeout(),
         };
         pending.start(&self.worker.shared, &self.service_slot, self.worker.context.clock.timestamp)
     }

@@ -41,9 +41,8 @@ use crate::engine::run_state::RunState;
 use crate::engine::setup::{self, EngineSetup, fit_to_descriptors, fit_to_threads};
 use crate::engine::stats::Stats;
 use crate::frame::Framing;
-use crate::net::Endpoint;
-use crate::net::Notifier;
 use crate::net::bind::bind_udp;
+use crate::net::{Endpoint, Notifier, SocketStream};
 use crate::service::{Peer, Service, ServiceId, ServiceOptions};
 
 use connection_thread::PendingConnection;
@@ -51,7 +50,7 @@ use control_thread::ControlThread;
 use lifecycle::{OsSystem, System};
 use listen::{AcceptThread, UdpThread};
 use shared::{EngineParts, EngineShared};
-use socket::{Listener, OsSocket, UdpBinding, bind_listener, copy_input, copy_output};
+use socket::{Listener, UdpBinding, bind_listener, copy_input, copy_output};
 
 /// An engine with one thread per connection, while it is being set up. It runs the same services as
 /// a [`Reactor`](crate::Reactor).
@@ -135,7 +134,7 @@ impl Threaded {
                 // A connection of a shared service has a notifier.
                 fit_to_descriptors(limits, 2);
             }
-            let (listener, bound) = bind_listener(endpoint, limits)?;
+            let (listener, bound) = bind_listener(endpoint, limits.backlog)?;
             listeners.push((listener, framing, service));
             Ok(bound)
         })
@@ -274,7 +273,7 @@ impl PendingConsole {
         let (near, far) = UnixStream::pair()?;
         let (input, output, far_clone) = (self.input, self.output, far.try_clone()?);
         let pending = PendingConnection {
-            socket: OsSocket::new(near),
+            socket: Arc::new(SocketStream::from(near)),
             peer: Peer::Console,
             framing: self.framing,
             notifier: None,

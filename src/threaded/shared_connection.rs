@@ -234,14 +234,14 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::time::Instant;
 
-    use super::super::socket::OsSocket;
     use super::*;
+    use crate::net::SocketStream;
     use crate::service::ServiceId;
     use crate::service::time::Timestamp;
 
     fn shared_conn(limits: &Limits, peer: Peer) -> SharedConnection {
         let instant = Instant::now();
-        let socket = OsSocket::new(UnixStream::pair().unwrap().0);
+        let socket = Arc::new(SocketStream::from(UnixStream::pair().unwrap().0));
         let (stream, now) = (ConnStream::new(socket), Timestamp::new(instant, instant));
         SharedConnection::new(
             Connection::new(stream, peer, ServiceId(0), Framing::Raw, limits, now),

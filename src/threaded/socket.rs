@@ -12,24 +12,19 @@
 //! until the drain deadline.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::net::{self as std_net, SocketAddr, TcpListener, UdpSocket};
+use std::net::{self as std_net, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, Shutdown, recv, recvmsg, send, sendmsg, shutdown,
-};
-use socket2::SockRef;
+use rustix::net::{Shutdown, shutdown};
 
 use crate::connection::Stream;
-use crate::engine::limits::Limits;
-use crate::net::bind::{SocketFile, bind_tcp, bind_unix, set_stream_options};
-use crate::net::{self, Endpoint, SEND_NOW};
+use crate::net::{ACCEPTED_INHERIT_OPTIONS, Endpoint, SocketStream, StreamListener};
 use crate::service::{Peer, ServiceId};
 
 /// The longest time that a read blocks. A connection that receives nothing for this time is idle
@@ -56,57 +51,40 @@ pub(super) trait ConnSocket: AsFd + Send + Sync {
     fn shut_down_write(&self) -> io::Result<()>;
 }
 
-/// A socket of the operating system.
-pub(super) struct OsSocket(OwnedFd);
-
-impl OsSocket {
-    pub(super) fn new(socket: impl Into<OwnedFd>) -> Arc<dyn ConnSocket> {
-        Arc::new(Self(socket.into()))
-    }
-}
-
-impl AsFd for OsSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl ConnSocket for OsSocket {
+impl ConnSocket for SocketStream {
+    #[inline]
     fn receive(&self, buffer: &mut [u8], blocks: bool) -> io::Result<usize> {
-        Ok(recv(&self.0, buffer, receive_flags(blocks))?.0)
+        if blocks { (&*self).read(buffer) } else { self.try_read(buffer) }
     }
 
     fn receive_vectored(&self, buffers: &mut [IoSliceMut<'_>], blocks: bool) -> io::Result<usize> {
-        Ok(recvmsg(&self.0, buffers, &mut RecvAncillaryBuffer::default(), receive_flags(blocks))?.bytes)
+        if blocks { (&*self).read_vectored(buffers) } else { self.try_read_vectored(buffers) }
     }
 
+    #[inline]
     fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(send(&self.0, bytes, SEND_NOW)?)
+        self.try_write(bytes)
     }
 
     fn send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(sendmsg(&self.0, slices, &mut SendAncillaryBuffer::default(), SEND_NOW)?)
+        self.try_write_vectored(slices)
     }
 
     fn set_read_timeout(&self) -> io::Result<()> {
-        Ok(set_socket_timeout(&self.0, Timeout::Recv, Some(READ_TIMEOUT))?)
+        Self::set_read_timeout(self, Some(READ_TIMEOUT))
     }
 
     fn shut_down(&self) {
-        let _ = shutdown(&self.0, Shutdown::Both);
+        self.shutdown_both();
     }
 
     fn shut_down_read(&self) {
-        let _ = shutdown(&self.0, Shutdown::Read);
+        let _ = shutdown(self, Shutdown::Read);
     }
 
     fn shut_down_write(&self) -> io::Result<()> {
-        Ok(shutdown(&self.0, Shutdown::Write)?)
+        self.shutdown_write()
     }
-}
-
-fn receive_flags(blocks: bool) -> RecvFlags {
-    if blocks { RecvFlags::empty() } else { RecvFlags::DONTWAIT }
 }
 
 /// The connection's stream over its socket.
@@ -186,69 +164,29 @@ pub(super) fn poll(poll_fds: &mut [PollFd<'_>], timeout: Option<Duration>) {
 pub(super) trait Listener: AsFd + Send {
     fn accept(&self) -> io::Result<(Arc<dyn ConnSocket>, Peer)>;
 
-    /// Returns true if accepted sockets inherit the read timeout.
-    fn sets_read_timeout(&self) -> bool {
+    /// Returns true if accepted sockets have the read timeout already.
+    fn has_read_timeout(&self) -> bool {
         false
     }
 }
 
-/// A Unix listener, which removes its socket file on drop.
-struct UnixSocketListener {
-    listener: UnixListener,
-    _file: SocketFile,
-}
-
 /// Binds a listener. Returns it and the endpoint that is bound.
-pub(super) fn bind_listener(endpoint: &Endpoint, limits: &Limits) -> io::Result<(Box<dyn Listener>, Endpoint)> {
-    match endpoint {
-        Endpoint::Tcp(addr) => {
-            let socket = bind_tcp(*addr, limits.backlog)?;
-            if net::ACCEPTED_INHERIT_OPTIONS {
-                socket.set_read_timeout(Some(READ_TIMEOUT))?;
-            }
-            let listener = TcpListener::from(socket);
-            let bound = Endpoint::Tcp(listener.local_addr()?);
-            Ok((Box::new(listener), bound))
-        }
-        Endpoint::Unix(path) => {
-            let listener = bind_unix(path, limits.backlog)?.into();
-            Ok((Box::new(UnixSocketListener { listener, _file: SocketFile::new(path) }), endpoint.clone()))
-        }
-        Endpoint::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
+pub(super) fn bind_listener(endpoint: &Endpoint, backlog: u32) -> io::Result<(Box<dyn Listener>, Endpoint)> {
+    let (listener, bound) = StreamListener::bind(endpoint, backlog)?;
+    if ACCEPTED_INHERIT_OPTIONS {
+        set_socket_timeout(&listener, Timeout::Recv, Some(READ_TIMEOUT))?;
     }
+    Ok((Box::new(listener), bound))
 }
 
-impl Listener for TcpListener {
+impl Listener for StreamListener {
     fn accept(&self) -> io::Result<(Arc<dyn ConnSocket>, Peer)> {
         let (stream, addr) = Self::accept(self)?;
-        if !net::ACCEPTED_INHERIT_OPTIONS {
-            // Without these options the connection works, but answers and detects a lost peer
-            // later.
-            let _ = set_stream_options(&SockRef::from(&stream));
-            // Where options are not inherited, O_NONBLOCK may be.
-            stream.set_nonblocking(false)?;
-        }
-        Ok((OsSocket::new(stream), Peer::Tcp(addr)))
+        Ok((Arc::new(stream), addr.map_or(Peer::Unix, Peer::Tcp)))
     }
 
-    fn sets_read_timeout(&self) -> bool {
-        net::ACCEPTED_INHERIT_OPTIONS
-    }
-}
-
-impl Listener for UnixSocketListener {
-    fn accept(&self) -> io::Result<(Arc<dyn ConnSocket>, Peer)> {
-        let (stream, _) = self.listener.accept()?;
-        if !net::ACCEPTED_INHERIT_OPTIONS {
-            stream.set_nonblocking(false)?;
-        }
-        Ok((OsSocket::new(stream), Peer::Unix))
-    }
-}
-
-impl AsFd for UnixSocketListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
+    fn has_read_timeout(&self) -> bool {
+        ACCEPTED_INHERIT_OPTIONS
     }
 }
 
