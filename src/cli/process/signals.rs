@@ -69,7 +69,7 @@ mod unix {
     use signal_hook::iterator::Signals;
     use signal_hook::{flag, low_level::pipe};
 
-    use super::*;
+    use super::{Arc, AtomicUsize, CliError, Duration, Interrupt, WaitFor, WaitResult, io};
 
     impl Interrupt {
         /// Installs the signal handlers.
