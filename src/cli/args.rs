@@ -11,7 +11,7 @@ use super::commands::call::CallCommand;
 use super::commands::config::ConfigCommand;
 use super::commands::duel::args::DuelArgs;
 use super::commands::get::GetArgs;
-use super::commands::serve::{ServeArgs, given_flags};
+use super::commands::serve::ServeArgs;
 use super::verbosity::Verbosity;
 
 /// Socket services on one event loop: one thread, one poll, many connections
@@ -31,6 +31,9 @@ pub(super) enum CliCommand {
     ///
     /// Each bound address is printed on standard output as a line 'listening SERVICE TRANSPORT
     /// ADDR' before the first connection is accepted. The log goes to standard error.
+    ///
+    /// Without SERVICE, every service that needs no option runs: all but files and exec. 'switchboard
+    /// serve SERVICE --help' lists the options of a service, besides those that are listed here.
     Serve(Box<ServeArgs>),
     /// Measure a server under load: throughput, latency, faults
     ///
@@ -79,14 +82,7 @@ impl Args {
     pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut definition = Self::command();
         let matches = definition.try_get_matches_from_mut(words)?;
-        let mut args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))?;
-        if let CliCommand::Serve(serve_args) = &mut args.command
-            && let Some((definition, matches)) =
-                definition.find_subcommand("serve").zip(matches.subcommand_matches("serve"))
-        {
-            serve_args.given = given_flags(definition, matches);
-        }
-        Ok(args)
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))
     }
 }
 

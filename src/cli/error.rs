@@ -50,8 +50,7 @@ impl fmt::Display for CliError {
 impl From<Error> for CliError {
     fn from(error: Error) -> Self {
         match error {
-            // The message begins with the limit's name, which is also the flag's.
-            Error::Limits(message) => Self::Usage(format!("--{message}")),
+            Error::Limits { name, requirement } => Self::Usage(format!("--{name} {requirement}")),
             other => Self::Failed(other.to_string()),
         }
     }

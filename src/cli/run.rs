@@ -39,7 +39,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         CliCommand::Config(command) => config::config(&command)?,
         CliCommand::Get(get_args) => return get::get(get_args, verbosity),
         CliCommand::Man { subcommand } => man::man(Args::command(), &subcommand)?,
-        CliCommand::Completions { shell } => completions::completions(Args::command(), shell)?,
+        CliCommand::Completions { shell } => completions::completions(&Args::command(), shell)?,
     }
     Ok(ExitCode::SUCCESS)
 }

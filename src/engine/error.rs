@@ -18,7 +18,12 @@ pub enum Error {
     /// The console's input or output cannot be opened in nonblocking form.
     Attach(io::Error),
     /// A limit is out of its range, or contradicts another limit.
-    Limits(&'static str),
+    Limits {
+        /// The limit's name on the command line.
+        name: &'static str,
+        /// The rule that it breaks, such as "must be at least 1".
+        requirement: &'static str,
+    },
     /// Creating the poll instance or its waker failed, or a poll call did.
     Poll(io::Error),
     /// A thread that the engine requires could not be started.
@@ -58,7 +63,7 @@ impl fmt::Display for Error {
                     _ => "",
                 })
             }
-            Self::Limits(what) => write!(f, "invalid limit: {what}"),
+            Self::Limits { name, requirement } => write!(f, "invalid limit: {name} {requirement}"),
             Self::Poll(source) => write!(f, "poll failed: {source}"),
             Self::Thread(source) => write!(f, "cannot start a thread: {source}"),
         }
@@ -71,7 +76,7 @@ impl std::error::Error for Error {
             Self::Bind { source, .. } | Self::Attach(source) | Self::Poll(source) | Self::Thread(source) => {
                 Some(source)
             }
-            Self::Limits(_) => None,
+            Self::Limits { .. } => None,
         }
     }
 }

@@ -155,36 +155,40 @@ impl Limits {
     /// # Errors
     /// [`Error::Limits`] names the limit.
     pub fn validate(&self) -> Result<(), Error> {
+        let wrong = |name, requirement| Err(Error::Limits { name, requirement });
         let nonzero = [
-            (self.max_connections, "max-connections must be at least 1"),
-            (self.max_frame_bytes, "max-frame-bytes must be at least 1"),
-            (self.max_write_buffer_bytes / 4, "max-write-buffer-bytes must be at least 4"),
-            (self.max_buffered_bytes, "max-buffered-bytes must be at least 1"),
-            (self.backlog as usize, "backlog must be at least 1"),
-            (self.accept_budget, "accept-budget must be at least 1"),
-            (self.read_budget_bytes, "read-budget-bytes must be at least 1"),
-            (self.datagram_budget, "datagram-budget must be at least 1"),
-            (self.workers, "workers must be at least 1"),
-            (self.max_queued_jobs, "max-queued-jobs must be at least 1"),
-            (self.max_queued_messages, "max-queued-messages must be at least 1"),
+            (self.max_connections, "max-connections"),
+            (self.max_frame_bytes, "max-frame-bytes"),
+            (self.max_buffered_bytes, "max-buffered-bytes"),
+            (self.backlog as usize, "backlog"),
+            (self.accept_budget, "accept-budget"),
+            (self.read_budget_bytes, "read-budget-bytes"),
+            (self.datagram_budget, "datagram-budget"),
+            (self.workers, "workers"),
+            (self.max_queued_jobs, "max-queued-jobs"),
+            (self.max_queued_messages, "max-queued-messages"),
         ];
+        if let Some((_, name)) = nonzero.into_iter().find(|(value, _)| *value == 0) {
+            return wrong(name, "must be at least 1");
+        }
         if self.max_connections > Self::MAX_CONNECTIONS {
-            return Err(Error::Limits("max-connections must be at most 1000000"));
+            return wrong("max-connections", "must be at most 1000000");
         }
         if self.max_queued_messages > MAX_QUEUED_MESSAGES {
-            return Err(Error::Limits(
-                "max-queued-messages must be at most 1048576, because its queue is allocated at the start",
-            ));
+            let requirement = "must be at most 1048576, because its queue is allocated at the start";
+            return wrong("max-queued-messages", requirement);
         }
-        match nonzero.iter().find(|(value, _)| *value == 0) {
-            Some((_, what)) => Err(Error::Limits(what)),
-            // A frame may be held twice, as input and as reply; 64 KiB cover its header and the
-            // bookkeeping.
-            None if self.max_buffered_bytes / 2 < self.max_frame_bytes.saturating_add(64 * KIB) => Err(Error::Limits(
-                "max-buffered-bytes must be at least twice (max-frame-bytes + 64 KiB), or a frame of the largest size would not fit",
-            )),
-            None => Ok(()),
+        if self.max_write_buffer_bytes < 4 {
+            return wrong("max-write-buffer-bytes", "must be at least 4");
         }
+        // A frame may be held twice, as input and as reply; 64 KiB cover its header and the
+        // bookkeeping.
+        if self.max_buffered_bytes / 2 < self.max_frame_bytes.saturating_add(64 * KIB) {
+            let requirement =
+                "must be at least twice (max-frame-bytes + 64 KiB), or a frame of the largest size would not fit";
+            return wrong("max-buffered-bytes", requirement);
+        }
+        Ok(())
     }
 }
 

@@ -44,6 +44,75 @@ fn the_help_names_every_limit_with_its_default() {
     }
 }
 
+const SERVICES: [&str; 9] = ["echo", "upper", "greet", "robot", "parrot", "clock", "chat", "files", "exec"];
+
+/// The options of some services only, with the services.
+const OWN_OPTIONS: [(&str, &[&str]); 19] = [
+    ("--work-us", &["echo"]),
+    ("--encoding", &["greet", "robot", "parrot", "chat"]),
+    ("--template", &["greet"]),
+    ("--name", &["robot"]),
+    ("--rules", &["robot"]),
+    ("--seed", &["parrot"]),
+    ("--dialect", &["files", "exec"]),
+    ("--root", &["files"]),
+    ("--allow", &["exec"]),
+    ("--shell", &["exec"]),
+    ("--token-file", &["exec"]),
+    ("--timeout", &["exec"]),
+    ("--jobs", &["exec"]),
+    ("--messages-per-second", &["chat"]),
+    ("--burst", &["chat"]),
+    ("--kept-messages", &["chat"]),
+    ("--max-rooms", &["chat"]),
+    ("--max-per-address", &["chat"]),
+    ("--udp-public", &["chat"]),
+];
+
+#[test]
+fn help_of_a_service_has_its_options_and_the_common_ones() {
+    let lists = |help: &str, option: &str| help.lines().any(|line| line.split_whitespace().next() == Some(option));
+    let all = printed(&["serve", "--help"]);
+    for (option, _) in OWN_OPTIONS {
+        assert!(!lists(&all, option), "{option}");
+    }
+    for service in SERVICES {
+        assert!(all.contains(&format!("\n  {service} ")), "{service}");
+        let help = printed(&["serve", service, "--help"]);
+        assert_eq!(help, printed(&["help", "serve", service]));
+        for (option, services) in OWN_OPTIONS {
+            assert_eq!(lists(&help, option), services.contains(&service), "{service} {option}");
+        }
+        for option in LIMITS.iter().chain(&["--listen", "--framing", "--engine"]) {
+            assert!(lists(&help, option), "{service} {option}");
+        }
+        for words in ["Default addresses: 127.0.0.1:", "Addresses:", "Exit codes:", "Examples:"] {
+            assert!(help.contains(words), "{service}: {words}");
+        }
+    }
+}
+
+#[test]
+fn no_help_is_wider_than_80_columns() {
+    let mut paths = vec![vec![]];
+    while let Some(path) = paths.pop() {
+        for last in ["-h", "--help"] {
+            let args = [&path[..], &[last]].concat();
+            let output = command(&args).env("COLUMNS", "80").output().unwrap();
+            let help = String::from_utf8(output.stdout).unwrap();
+            let wide: Vec<_> = help.lines().filter(|line| line.chars().count() > 80).collect();
+            assert!(output.status.success() && wide.is_empty(), "{args:?}: {wide:?}");
+            if last == "-h" {
+                let listed = help.split_once("\nCommands:\n").or_else(|| help.split_once("\nServices:\n"));
+                let names = listed.map(|(_, list)| list.lines().take_while(|line| !line.is_empty()));
+                let names = names.into_iter().flatten().filter(|line| !line.starts_with("   "));
+                let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+                paths.extend(names.map(|name| [&path[..], &[&*String::from(name).leak()]].concat()));
+            }
+        }
+    }
+}
+
 #[test]
 fn help_of_bench_explains_metrics_and_output() {
     let help = printed(&["bench", "echo", "--help"]);
@@ -82,9 +151,14 @@ fn manual_pages_are_roff() {
         assert!(page.contains(words), "{words} is not in:\n{page}");
     }
     let page = printed(&["man", "serve"]);
-    for words in [".TH switchboard-serve 1", ".SH ADDRESSES", ".SH \"EXIT CODES\"", "struct.pack"] {
+    for words in [".TH switchboard-serve 1", ".SH ADDRESSES", ".SH \"EXIT CODES\"", "switchboard\\-serve\\-echo(1)"] {
         assert!(page.contains(words), "{words} is not in:\n{page}");
     }
+    let page = printed(&["man", "serve", "echo"]);
+    for words in [".TH switchboard-serve-echo 1", ".SH ADDRESSES", ".SH \"EXIT CODES\"", "struct.pack"] {
+        assert!(page.contains(words), "{words} is not in:\n{page}");
+    }
+    assert!(!page.contains("burst") && !page.contains("die\\-with"), "{page}");
 }
 
 #[test]
@@ -138,6 +212,7 @@ fn a_manual_page_says_what_is_to_be_typed() {
     for (path, usage) in [
         (&["call", "exec"][..], "\\fBswitchboard call exec\\fR [OPTIONS] <ADDR> \\-\\- <COMMAND>..."),
         (&["serve"], "\\fBswitchboard serve\\fR [OPTIONS] [SERVICE]"),
+        (&["serve", "chat"], "\\fBswitchboard serve chat\\fR [OPTIONS]"),
     ] {
         let page = printed(&[&["man"], path].concat());
         assert!(page.contains(&format!(".SH SYNOPSIS\n{usage}\n")), "{page}");
@@ -177,6 +252,10 @@ fn files_are_offered_where_there_can_be_one() {
         (&["serve", "--framing"], &[]),
         (&["serve", "--listen"], &[]),
         (&["serve", "--config"], &["file"]),
+        (&["serve", "files", "--dialect"], &["framed", "plain"]),
+        (&["serve", "exec", "--dialect"], &["header", "length", "ready"]),
+        (&["serve", "robot", "--rules"], &["file"]),
+        (&["serve", "chat", "--listen"], &[]),
         (&["get", "--timeout"], &[]),
     ] {
         assert_eq!(offered(words), are, "{words:?}");

@@ -70,6 +70,14 @@ fn a_framing_applies_to_the_listeners_without_one() {
 }
 
 #[test]
+fn flags_before_and_after_the_service_apply_together() {
+    let args = ["serve", "--framing", "u16le", "--listen", "127.0.0.1:0", "echo", "--listen", "varint@127.0.0.1:0"];
+    let mut server = Program::start(crate::program::command(&args).stdout(std::process::Stdio::piped()));
+    assert_echoes(connect(&server.address("tcp")), b"\x05\0hello");
+    assert_echoes(connect(&server.address("tcp")), b"\x05hello");
+}
+
+#[test]
 fn an_address_is_of_one_service() {
     let output = crate::program::run(&["serve", "--listen", "127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(2));

@@ -7,10 +7,16 @@ fn wrong_usage_is_one_clear_line() {
     for (args, says) in [
         (
             &["serve", "ech"][..],
-            "invalid value 'ech' for '[SERVICE]' [possible values: echo, upper, greet, robot, parrot, clock, chat, files, exec]",
+            "unknown service 'ech': use one of echo, upper, greet, robot, parrot, clock, chat, files, exec",
         ),
         (&["serv"], "unrecognized subcommand 'serv'"),
         (&["serve", "echo", "--console"], "--console does not apply to echo: it is an option of chat"),
+        (&["serve", "--console", "echo"], "--console does not apply to echo: it is an option of chat"),
+        (&["serve", "--seed", "1", "chat"], "--seed does not apply to chat: it is an option of parrot"),
+        (&["serve", "--framing", "raw", "echo", "--framing", "raw"], "cannot be used multiple times"),
+        (&["serve", "echo", "upper"], "unexpected argument 'upper' found"),
+        (&["serve", "echo", "--config", "x"], "echo cannot be combined with --config: write [echo] in the file"),
+        (&["serve", "--config", "x", "echo"], "echo cannot be combined with --config: write [echo] in the file"),
         (&["serve", "chat", "--encoding", "klingon"], "no such encoding: write a label"),
         (&["serve", "chat", "--encoding", "utf-16le"], "UTF-16LE does not contain ASCII"),
         (&["serve", "chat", "--colour", "eva=red"], "required arguments were not provided: --console"),
@@ -91,7 +97,8 @@ fn wrong_usage_is_one_clear_line() {
         (&["call", "chat", "--framing", "lines"], "--framing lines is not for JSON: choose one with a length"),
         (&["call", "chat", "--color", "pink"], "invalid value 'pink' for '--color <WHEN>'"),
         (&["man", "bench", "chess"], "unknown subcommand 'chess': use one of echo chat"),
-        (&["man", "serve", "echo"], "serve has no subcommands, but 'echo' is given"),
+        (&["man", "serve", "chess"], "unknown subcommand 'chess': use one of echo upper"),
+        (&["man", "serve", "echo", "now"], "echo has no subcommands, but 'now' is given"),
         (&["completions"], "required arguments were not provided: <SHELL>"),
     ] {
         let output = run(args);

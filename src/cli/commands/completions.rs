@@ -8,16 +8,28 @@ use crate::cli::error::CliError;
 use crate::cli::terminal::stdout;
 
 /// Prints the completion script of `shell`.
-pub(in crate::cli) fn completions(command: clap::Command, shell: Shell) -> Result<(), CliError> {
+pub(in crate::cli) fn completions(command: &clap::Command, shell: Shell) -> Result<(), CliError> {
     // Generated in memory first, because `generate` panics if a write fails.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut hinted(command), "switchboard", &mut script);
     stdout::print(&String::from_utf8_lossy(&script))
 }
 
-/// Returns the command with a hint for each value, in all its subcommands.
-fn hinted(command: clap::Command) -> clap::Command {
-    command.mut_args(hint).mut_subcommands(hinted)
+/// Returns the command as a shell completes it: without hidden arguments and with a hint for each
+/// value, in all its subcommands.
+fn hinted(command: &clap::Command) -> clap::Command {
+    let args = command.get_arguments().filter(|arg| !arg.is_hide_set()).cloned().map(hint);
+    let mut visible = clap::Command::new(command.get_name().to_owned())
+        .args(args)
+        .subcommands(command.get_subcommands().map(hinted))
+        .disable_help_subcommand(command.is_disable_help_subcommand_set());
+    if let Some(version) = command.get_version() {
+        visible = visible.version(version.to_owned());
+    }
+    if let Some(about) = command.get_about() {
+        visible = visible.about(about.clone());
+    }
+    visible
 }
 
 /// Sets the kind of a value by its name. Without a hint a shell would complete every value with
@@ -53,6 +65,6 @@ mod tests {
             }
             command.get_subcommands().for_each(check);
         }
-        check(&hinted(Args::command()));
+        check(&hinted(&Args::command()));
     }
 }

@@ -143,7 +143,10 @@ fn unsafe_configuration_is_rejected() {
         (&["--shell", "--listen", "0.0.0.0:0", "--token-file", "x"], "--shell is limited to loopback"),
         (&["--allow", "no-such-program"], "--allow: 'no-such-program' is not in PATH"),
         (&["--allow", "./ls"], "--allow: './ls' is a relative path"),
-        (&["--allow", "ls", "--dialect", "plain"], "--dialect plain is not a dialect of exec"),
+        (
+            &["--allow", "ls", "--dialect", "plain"],
+            "invalid value 'plain' for '--dialect <NAME>' [possible values: header, length, ready]",
+        ),
         (&["--allow", "ls", "--timeout", "0"], "--timeout must be greater than 0"),
         (&["--allow", "ls", "--jobs", "0"], "--jobs must be at least 1"),
         (&["--allow", "ls", "--framing", "lines"], "cannot use the framing lines: a response of exec needs"),

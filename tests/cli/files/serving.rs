@@ -21,7 +21,7 @@ fn invalid_configuration_fails_before_binding() {
         (
             2,
             &["--root", ".", "--dialect", "header"],
-            "--dialect header is not a dialect of files: choose framed or plain",
+            "invalid value 'header' for '--dialect <NAME>' [possible values: framed, plain]",
         ),
         (2, &["--root", ".", "--framing", "lines"], "needs a length prefix for 1 MiB, such as u32be"),
         (2, &["--root", ".", "--framing", "u16be"], "needs a length prefix for 1 MiB, such as u32be"),

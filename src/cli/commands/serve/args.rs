@@ -1,30 +1,46 @@
 //! Arguments of `serve`. Each value is checked by itself here; `plan` checks them together.
+//!
+//! Each service is a subcommand of `serve`. Both levels accept the same flags, in one definition,
+//! so that a flag may stand before or after the service's name. Each level's help shows the flags
+//! that apply to it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args as _, FromArgMatches};
-use switchboard::Framing;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use switchboard::{Framing, escape};
 
 use super::limits::LimitArgs;
 use super::services::{self, BuiltinService, ServiceArgs};
 use crate::cli::engine::EngineName;
 
+/// The help heading of a service's own flags.
+pub(super) const OWN: &str = "Service options";
+
+/// Sections of the help of `serve` and of each service.
+const HELP: &str = include_str!("help.txt");
+
 /// Arguments of `serve`, as typed.
-#[derive(Debug, clap::Args)]
-#[command(after_long_help = include_str!("help.txt"), allow_negative_numbers = true)]
+#[derive(Debug)]
 pub(in crate::cli) struct ServeArgs {
-    /// The service [default: every service that needs no option]
-    #[arg(value_parser = service_parser())]
+    /// The service; if it is `None`, every service that needs no option runs.
     pub(super) service: Option<&'static BuiltinService>,
+    pub(super) flags: ServeFlags,
+    /// The names of the flags that were typed, as opposed to defaults.
+    pub(super) given: Vec<String>,
+}
+
+/// The flags of `serve` and of its services.
+#[derive(Debug, Args)]
+pub(super) struct ServeFlags {
     /// Read services, listeners and limits from this file
     ///
     /// A TOML file in which each key is the option of the same name. 'switchboard config example'
     /// prints a file, 'switchboard config check FILE' lists the errors in one.
-    #[arg(long, value_name = "FILE", conflicts_with = "service")]
+    #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Listen on this address instead of the service's default addresses; may be repeated
     ///
@@ -41,61 +57,118 @@ pub(in crate::cli) struct ServeArgs {
     /// Engine that runs the services
     #[arg(long, value_name = "NAME", value_enum, default_value_t)]
     pub(super) engine: EngineName,
+    /// Exit when the parent process PID ends; for bench and duel, Linux only
+    #[arg(long, value_name = "PID", hide = true)]
+    pub(super) die_with_parent: Option<u32>,
     #[command(flatten)]
     pub(super) service_args: ServiceArgs,
     #[command(flatten)]
     pub(super) limits: LimitArgs,
-    /// Exit when the parent process PID ends; for bench and duel, Linux only
-    #[arg(long, value_name = "PID", hide = true)]
-    pub(super) die_with_parent: Option<u32>,
-    /// The flags typed on the command line.
-    #[arg(skip)]
-    pub(in crate::cli) given: Vec<GivenFlag>,
-}
-
-/// A flag typed on the command line.
-#[derive(Debug)]
-pub(in crate::cli) struct GivenFlag {
-    /// The flag as typed, such as `--seed`.
-    pub(super) flag: String,
-    /// The heading of the help under which the flag is listed.
-    pub(super) heading: Option<String>,
 }
 
 impl ServeArgs {
-    /// Returns clap's definition of the `serve` command.
-    pub(super) fn command() -> clap::Command {
-        Self::augment_args(clap::Command::new("serve"))
-    }
-
-    /// Parses `words`, of which the first is the command's name.
-    pub(super) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut definition = Self::command();
+    /// Parses the flags of a service, or of `serve` itself.
+    pub(super) fn parse(
+        service: Option<&'static BuiltinService>,
+        flags: impl IntoIterator<Item = OsString>,
+    ) -> Result<Self, clap::Error> {
+        let mut definition = definition(service);
+        let words = [OsString::from(definition.get_name())].into_iter().chain(flags);
         let matches = definition.try_get_matches_from_mut(words)?;
-        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))
+        let given = typed(&definition, &matches).map(|arg| name(arg).to_owned()).collect();
+        let flags = ServeFlags::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))?;
+        Ok(Self { service, flags, given })
     }
 }
 
-/// Returns the flags in `matches` that were typed, as opposed to defaults.
-pub(in crate::cli) fn given_flags(definition: &clap::Command, matches: &ArgMatches) -> Vec<GivenFlag> {
-    let is_typed = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
-    let flags = definition.get_arguments().filter(is_typed).filter_map(|arg| {
-        let heading = arg.get_help_heading().map(str::to_owned);
-        Some(GivenFlag { flag: format!("--{}", arg.get_long()?), heading })
-    });
-    flags.collect()
+impl Args for ServeArgs {
+    fn augment_args(command: Command) -> Command {
+        define(command, None)
+            .subcommands(services::ALL.iter().map(|builtin| definition(Some(builtin))))
+            .subcommand_help_heading("Services")
+            .subcommand_value_name("SERVICE")
+            .disable_help_subcommand(true)
+            // The error for an unknown name then lists the services.
+            .allow_external_subcommands(true)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
 }
 
-/// Returns a parser of service names. The help lists each service with its addresses and framing.
-fn service_parser() -> impl TypedValueParser<Value = &'static BuiltinService> {
-    let values = services::ALL.iter().map(|BuiltinService { name, about, default_listen, framing, .. }| {
-        PossibleValue::new(*name).help(format!(
-            "{about} [{}; {}]",
-            default_listen.join(" "),
-            framing(&ServiceArgs::default())
-        ))
-    });
-    PossibleValuesParser::new(values).try_map(|name| services::find(&name).ok_or("no such service"))
+impl FromArgMatches for ServeArgs {
+    /// Parses the flags before and after the service's name together, as if all stood after it.
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags = words(&definition(None), matches);
+        let Some((name, matches)) = matches.subcommand() else { return Self::parse(None, flags) };
+        let Some(builtin) = services::find(name) else {
+            let text = format!("unknown service '{}': use one of {}", escape::line(name), services::names(", "));
+            return Err(clap::Error::raw(ErrorKind::InvalidSubcommand, text));
+        };
+        flags.extend(words(&definition(Some(builtin)), matches));
+        Self::parse(Some(builtin), flags)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Returns clap's definition of a service, or of `serve` without its subcommands.
+pub(super) fn definition(service: Option<&'static BuiltinService>) -> Command {
+    define(Command::new(service.map_or("serve", |builtin| builtin.name)), service)
+}
+
+/// Adds the flags and the help of a service, or of `serve` itself. The flags that do not apply are
+/// hidden.
+fn define(command: Command, service: Option<&'static BuiltinService>) -> Command {
+    let command = ServeFlags::augment_args(command).allow_negative_numbers(true);
+    let Some(builtin) = service else {
+        return command
+            .mut_args(|arg| if services::is_owned(name(&arg)) { arg.hide(true) } else { arg })
+            .after_long_help(format!("{HELP}\n{}", include_str!("examples.txt")));
+    };
+    let shown = |arg: Arg| match name(&arg) {
+        own if builtin.options.contains(&own) => (builtin.refine)(arg).help_heading(OWN),
+        other if other == "config" || services::is_owned(other) => arg.hide(true),
+        _ => arg,
+    };
+    command
+        .about(builtin.about)
+        .long_about(format!("{}\n\n{}", builtin.about, builtin.defaults()))
+        .mut_args(shown)
+        .after_long_help(format!("{HELP}\n{}", builtin.help))
+}
+
+/// Returns the name of a flag without its dashes.
+fn name(arg: &Arg) -> &str {
+    arg.get_long().unwrap_or_default()
+}
+
+/// Returns the flags of `definition` that were typed.
+fn typed<'a>(definition: &'a Command, matches: &'a ArgMatches) -> impl Iterator<Item = &'a Arg> {
+    let is_typed = |arg: &&Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    definition.get_arguments().filter(is_typed)
+}
+
+/// Returns the typed flags as words of a command line.
+fn words(definition: &Command, matches: &ArgMatches) -> Vec<OsString> {
+    let mut words = Vec::new();
+    for arg in typed(definition, matches) {
+        let flag = format!("--{}", name(arg));
+        if !arg.get_action().takes_values() {
+            words.push(flag.into());
+            continue;
+        }
+        for value in matches.get_raw(arg.get_id().as_str()).unwrap_or_default() {
+            let mut word = OsString::from(format!("{flag}="));
+            word.push(value);
+            words.push(word);
+        }
+    }
+    words
 }
 
 /// A value of `--listen`, not resolved yet.
@@ -150,9 +223,20 @@ mod tests {
 
     #[test]
     fn help_explains_each_framing() {
-        let help = include_str!("help.txt");
         for (name, _) in Framing::NAMES {
-            assert!(help.split_whitespace().any(|word| word == name), "{name}");
+            assert!(HELP.split_whitespace().any(|word| word == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_service_option_belongs_to_a_service() {
+        let definition = ServiceArgs::augment_args(Command::new("all"));
+        for arg in definition.get_arguments() {
+            assert!(services::is_owned(name(arg)), "{arg}");
+        }
+        for builtin in &services::ALL {
+            let is_defined = |option: &&str| definition.get_arguments().any(|arg| name(arg) == *option);
+            assert!(builtin.options.iter().all(is_defined), "{builtin:?}");
         }
     }
 }

@@ -6,7 +6,10 @@ use crate::cli::named_value::one_of;
 use crate::cli::units::{HumanDuration, Size};
 
 /// The help heading of limits that the defaults suit in almost every case.
-pub(super) const ADVANCED: &str = "Advanced limits";
+const ADVANCED: &str = "Advanced limits";
+
+/// The help headings of the limits.
+pub(super) const HEADINGS: [&str; 2] = ["Limits", ADVANCED];
 
 /// The flags of the limits.
 #[derive(Debug, clap::Args)]

@@ -13,5 +13,5 @@ mod run;
 mod services;
 mod toml_file;
 
-pub(in crate::cli) use args::{ServeArgs, given_flags};
+pub(in crate::cli) use args::ServeArgs;
 pub(in crate::cli) use run::serve;

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use switchboard::{Endpoint, Framing, Limits, Service};
 
-use super::args::{GivenFlag, ListenArg, ServeArgs};
-use super::services::{self, BuiltinService, ServiceArgs};
+use super::args::{ListenArg, ServeArgs, ServeFlags};
+use super::services::{self, BuiltinService, Culprit, ServiceArgError, ServiceArgs};
 use crate::cli::address::resolve;
 use crate::cli::engine::EngineName;
 use crate::cli::error::CliError;
@@ -42,14 +42,16 @@ impl ServePlan {
     /// [`CliError::Usage`] for arguments that contradict each other; [`CliError::Failed`] if a name
     /// cannot be resolved or a file cannot be read.
     pub(in crate::cli) fn new(args: ServeArgs) -> Result<Self, CliError> {
-        let limits = Limits::from(args.limits);
+        let ServeArgs { service, flags, given } = args;
+        let ServeFlags { listen, framing, engine, service_args, limits, .. } = flags;
+        let limits = Limits::from(limits);
         limits.validate()?;
-        let (chosen, prints_examples) = (choose_services(args.service, &args.listen)?, args.service.is_none());
-        reject_flags_of_other_services(&args.given, &chosen)?;
-        let service_args = Rc::new(args.service_args);
-        let planned =
-            chosen.iter().map(|builtin| PlannedService::new(builtin, &args.listen, args.framing, &service_args));
-        Ok(Self { engine: args.engine, limits, services: planned.collect::<Result<_, _>>()?, prints_examples })
+        let (chosen, prints_examples) = (choose_services(service, &listen)?, service.is_none());
+        reject_flags_of_other_services(&given, &chosen)?;
+        let service_args = Rc::new(service_args);
+        let planned = chosen.iter().map(|builtin| PlannedService::new(builtin, &listen, framing, &service_args));
+        let services = planned.collect::<Result<_, _>>().map_err(|ServiceArgError { error, .. }| error)?;
+        Ok(Self { engine, limits, services, prints_examples })
     }
 }
 
@@ -62,24 +64,19 @@ fn choose_services(
     match service {
         Some(builtin) => Ok(vec![builtin]),
         None if listen.is_empty() => Ok(services::ALL.iter().filter(|builtin| builtin.is_default).collect()),
-        None => {
-            let names = services::ALL.each_ref().map(|builtin| builtin.name).join(" ");
-            Err(CliError::Usage(format!("--listen needs a service: name one of {names}")))
-        }
+        None => Err(CliError::Usage(format!("--listen needs a service: name one of {}", services::names(" ")))),
     }
 }
 
-/// Returns an error if a typed flag belongs only to services that are not served. A flag that
-/// belongs to no particular service has a heading that no service has.
-fn reject_flags_of_other_services(given: &[GivenFlag], chosen: &[&BuiltinService]) -> Result<(), CliError> {
-    for GivenFlag { flag, heading } in given {
-        let Some(heading) = heading else { continue };
-        let has_flag = |builtin: &&BuiltinService| builtin.headings.contains(&heading.as_str());
-        let owners: Vec<_> = services::ALL.iter().filter(has_flag).map(|builtin| builtin.name).collect();
-        if !owners.is_empty() && !chosen.iter().copied().any(|builtin| has_flag(&builtin)) {
+/// Returns an error if a typed flag belongs only to services that are not served.
+fn reject_flags_of_other_services(given: &[String], chosen: &[&BuiltinService]) -> Result<(), CliError> {
+    for option in given {
+        let has_option = |builtin: &&BuiltinService| builtin.options.contains(&option.as_str());
+        let owners: Vec<_> = services::ALL.iter().filter(has_option).map(|builtin| builtin.name).collect();
+        if !owners.is_empty() && !chosen.iter().any(has_option) {
             let served: Vec<_> = chosen.iter().map(|builtin| builtin.name).collect();
             let (owners, served) = (owners.join(", "), served.join(", "));
-            return Err(CliError::Usage(format!("{flag} does not apply to {served}: it is an option of {owners}")));
+            return Err(CliError::Usage(format!("--{option} does not apply to {served}: it is an option of {owners}")));
         }
     }
     Ok(())
@@ -93,18 +90,34 @@ impl PlannedService {
         listen: &[ListenArg],
         framing: Option<Framing>,
         args: &Rc<ServiceArgs>,
-    ) -> Result<Self, CliError> {
-        let listen = if listen.is_empty() { default_listen(builtin)? } else { listen.to_vec() };
-        let mut listeners = Vec::new();
-        for ListenArg { framing: prefix, address } in listen {
+    ) -> Result<Self, ServiceArgError> {
+        let defaults;
+        let listen = if listen.is_empty() {
+            defaults = default_listen(builtin).map_err(|error| Culprit::Service.error(error))?;
+            &defaults
+        } else {
+            listen
+        };
+        // An address may resolve to several endpoints.
+        let (mut listeners, mut indices) = (Vec::new(), Vec::new());
+        for (index, ListenArg { framing: prefix, address }) in listen.iter().enumerate() {
             let framing = prefix.or(framing).unwrap_or_else(|| (builtin.framing)(args));
-            let endpoints = resolve(&format!("--listen {address}"), &address)?;
+            let culprit = Culprit::Value("listen", index);
+            let typed = format!("{} {address}", args.spelled("listen"));
+            let endpoints = resolve(&typed, address).map_err(|error| culprit.error(error))?;
             if !builtin.supports_udp && endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Udp(_))) {
-                return Err(CliError::Usage(format!("{} does not support UDP: remove {address}", builtin.name)));
+                let text = format!("{} does not support UDP: remove {address}", builtin.name);
+                return Err(culprit.error(CliError::Usage(text)));
             }
+            indices.resize(indices.len() + endpoints.len(), index);
             listeners.extend(endpoints.into_iter().map(|endpoint| (endpoint, framing)));
         }
-        (builtin.check)(args, &listeners)?;
+        (builtin.check)(args, &listeners).map_err(|ServiceArgError { culprit, error }| match culprit {
+            Culprit::Listener(at) => {
+                Culprit::Value("listen", indices.get(at).copied().unwrap_or_default()).error(error)
+            }
+            _ => culprit.error(error),
+        })?;
         let service = (builtin.make)(args)?;
         Ok(Self { builtin, args: Rc::clone(args), service, listeners })
     }
@@ -194,7 +207,6 @@ mod tests {
     #[test]
     fn default_engine_is_the_reactor() {
         assert_eq!(plan("echo").unwrap().engine, EngineName::Reactor);
-        #[cfg(unix)]
         assert_eq!(plan("echo --engine threads").unwrap().engine, EngineName::Threads);
     }
 

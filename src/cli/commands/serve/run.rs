@@ -5,7 +5,7 @@ use std::io;
 
 use switchboard::{Framing, ServiceId};
 
-use super::args::{GivenFlag, ServeArgs};
+use super::args::ServeArgs;
 use super::plan::{PlannedService, ServePlan};
 use super::{config, examples};
 use crate::cli::engine::AnyEngine;
@@ -16,11 +16,11 @@ use crate::cli::{logging, process};
 
 /// Flags that can be given together with `--config`, because they set nothing that a configuration
 /// file sets.
-const BESIDE_CONFIG: [&str; 4] = ["--config", "--verbose", "--quiet", "--die-with-parent"];
+const BESIDE_CONFIG: [&str; 2] = ["config", "die-with-parent"];
 
 /// Runs `serve` and returns when the engine has stopped.
 pub(in crate::cli) fn serve(args: ServeArgs, verbosity: Verbosity) -> Result<(), CliError> {
-    if let Some(parent) = args.die_with_parent {
+    if let Some(parent) = args.flags.die_with_parent {
         process::kill_with_parent(parent).map_err(CliError::Failed)?;
     }
     let plan = make_plan(args)?;
@@ -30,10 +30,14 @@ pub(in crate::cli) fn serve(args: ServeArgs, verbosity: Verbosity) -> Result<(),
 
 /// Returns the plan from the configuration file if one is given, from the flags otherwise.
 fn make_plan(args: ServeArgs) -> Result<ServePlan, CliError> {
-    let Some(file) = &args.config else { return ServePlan::new(args) };
-    match args.given.iter().find(|given| !BESIDE_CONFIG.contains(&given.flag.as_str())) {
-        Some(GivenFlag { flag, .. }) => {
-            Err(CliError::Usage(format!("{flag} cannot be combined with --config: set it in the file")))
+    let Some(file) = &args.flags.config else { return ServePlan::new(args) };
+    if let Some(builtin) = args.service {
+        let name = builtin.name;
+        return Err(CliError::Usage(format!("{name} cannot be combined with --config: write [{name}] in the file")));
+    }
+    match args.given.iter().find(|option| !BESIDE_CONFIG.contains(&option.as_str())) {
+        Some(option) => {
+            Err(CliError::Usage(format!("--{option} cannot be combined with --config: set it in the file")))
         }
         None => config::read(file),
     }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
 use switchboard::TextEncoding;
 use switchboard::services::chat::colour::NickColour;
 
@@ -16,16 +15,13 @@ pub(in crate::cli) struct ServiceArgs {
     pub(super) echo: EchoServiceArgs,
     /// Text encoding, such as gbk [default: utf-8]
     ///
-    /// A label of the WHATWG Encoding Standard. For greet, robot and parrot, and for chat on lines,
-    /// raw and UDP; chat's JSON is always UTF-8.
-    #[arg(long, value_name = "LABEL", help_heading = "Text")]
+    /// A label of the WHATWG Encoding Standard.
+    #[arg(long, value_name = "LABEL")]
     pub(super) encoding: Option<TextEncoding>,
     #[command(flatten)]
     pub(super) classic: ClassicServiceArgs,
-    /// Protocol dialect of the clients: framed or plain for files; header, length or ready for exec
-    /// [default: framed, header]
-    #[arg(long, value_name = "NAME", help_heading = "Files and exec")]
-    #[arg(value_parser = PossibleValuesParser::new(["framed", "plain", "header", "length", "ready"]))]
+    /// Protocol dialect of the clients
+    #[arg(long, value_name = "NAME")]
     pub(super) dialect: Option<String>,
     #[command(flatten)]
     pub(super) files: FilesServiceArgs,
@@ -33,9 +29,28 @@ pub(in crate::cli) struct ServiceArgs {
     pub(super) exec: ExecServiceArgs,
     #[command(flatten)]
     pub(super) chat: ChatServiceArgs,
+    /// The place where the user wrote the arguments.
+    #[arg(skip)]
+    pub(in crate::cli) origin: Origin,
+}
+
+/// The place where the user wrote the arguments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::cli) enum Origin {
+    #[default]
+    CommandLine,
+    ConfigFile,
 }
 
 impl ServiceArgs {
+    /// Returns an option's name in the form in which the user writes it: `--name` or `name`.
+    pub(in crate::cli) fn spelled(&self, option: &str) -> String {
+        match self.origin {
+            Origin::CommandLine => format!("--{option}"),
+            Origin::ConfigFile => option.to_owned(),
+        }
+    }
+
     /// Returns true if chat is to have an operator's console on this terminal.
     pub(in crate::cli) fn has_console(&self) -> bool {
         self.chat.console
@@ -44,7 +59,6 @@ impl ServiceArgs {
 
 /// Flags of echo.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Echo")]
 pub(super) struct EchoServiceArgs {
     /// CPU time to spend on each message before the reply, in microseconds [default: 0]
     ///
@@ -59,26 +73,25 @@ pub(super) struct ClassicServiceArgs {
     /// Reply of greet, in which {} stands for the message [default: 'hello {}']
     ///
     /// Without {} every client receives the same reply.
-    #[arg(long, value_name = "TEXT", help_heading = "Greet")]
+    #[arg(long, value_name = "TEXT")]
     pub(super) template: Option<String>,
     /// Name of the robot [default: switchboard]
-    #[arg(long, value_name = "NAME", help_heading = "Robot")]
+    #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
     /// File with the robot's rules, instead of the built-in ones
     ///
     /// A TOML file, see Robot rules below.
-    #[arg(long, value_name = "FILE", help_heading = "Robot")]
+    #[arg(long, value_name = "FILE")]
     pub(super) rules: Option<PathBuf>,
     /// Seed of the random choice: with equal seeds, equal messages get equal replies
-    #[arg(long, value_name = "N", help_heading = "Parrot")]
+    #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
 }
 
 /// Flags of files.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Files")]
 pub(super) struct FilesServiceArgs {
-    /// Serve the files below this directory; required by files
+    /// Serve the files below this directory; required
     ///
     /// Only regular files that this user may read. No name leads out of the directory, not even
     /// through a symbolic link.
@@ -88,8 +101,6 @@ pub(super) struct FilesServiceArgs {
 
 /// Flags of exec.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Exec")]
-#[cfg_attr(not(unix), expect(dead_code, reason = "exec needs Unix"))]
 pub(super) struct ExecServiceArgs {
     /// Allow clients to run this program; may be repeated
     ///
@@ -117,7 +128,6 @@ pub(super) struct ExecServiceArgs {
 
 /// Flags of chat.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Chat")]
 #[group(id = "chat")]
 pub(super) struct ChatServiceArgs {
     /// Sustained rate of messages per second from one connection; 0: no limit [default: 20]

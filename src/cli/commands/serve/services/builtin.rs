@@ -1,5 +1,6 @@
 //! The description of a built-in service.
 
+use clap::Arg;
 use switchboard::{Endpoint, Framing, Service};
 
 use super::args::ServiceArgs;
@@ -7,6 +8,9 @@ use crate::cli::error::CliError;
 
 /// Endpoints on which a service listens, with the framing of each.
 pub(super) type Listeners = [(Endpoint, Framing)];
+
+/// A new service.
+pub(super) type MakeResult = Result<Box<dyn Service + Send>, ServiceArgError>;
 
 /// A built-in service and its defaults.
 #[derive(Clone, Copy)]
@@ -22,16 +26,60 @@ pub(in crate::cli) struct BuiltinService {
     pub(in crate::cli) is_default: bool,
     /// True if it supports UDP.
     pub(in crate::cli) supports_udp: bool,
-    /// Help headings of the flags that apply to it.
-    pub(in crate::cli) headings: &'static [&'static str],
-    /// Checks its flags against its listeners.
-    pub(in crate::cli) check: fn(&ServiceArgs, &Listeners) -> Result<(), CliError>,
+    /// Names of its own options.
+    pub(in crate::cli) options: &'static [&'static str],
+    /// Completes the definition of an own option that other services have, too.
+    pub(in crate::cli) refine: fn(Arg) -> Arg,
+    /// Examples and other sections at the end of its help.
+    pub(in crate::cli) help: &'static str,
+    /// Checks its options against its listeners.
+    pub(in crate::cli) check: fn(&ServiceArgs, &Listeners) -> Result<(), ServiceArgError>,
     /// Creates the service.
-    pub(in crate::cli) make: fn(&ServiceArgs) -> Result<Box<dyn Service + Send>, CliError>,
+    pub(in crate::cli) make: fn(&ServiceArgs) -> MakeResult,
     /// Returns a shell command that tries the service out at an endpoint with a framing. `PROGRAM`
     /// and `ADDR` stand for this program and for the address, with a transport prefix unless it is
     /// TCP.
     pub(in crate::cli) example: fn(&ServiceArgs, &Endpoint, Framing) -> Option<String>,
+}
+
+impl BuiltinService {
+    /// Returns a sentence with the default addresses and framing, for the help.
+    pub(in crate::cli) fn defaults(&self) -> String {
+        let framing = (self.framing)(&ServiceArgs::default());
+        format!("Default addresses: {}; default framing: {framing}.", self.default_listen.join(" "))
+    }
+}
+
+/// An error in the options of a service.
+#[derive(Debug)]
+pub(in crate::cli) struct ServiceArgError {
+    pub(in crate::cli) culprit: Culprit,
+    pub(in crate::cli) error: CliError,
+}
+
+/// The part of a service's arguments that an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Culprit {
+    /// None of those given.
+    Service,
+    /// The listener at this index.
+    Listener(usize),
+    /// The option of this name.
+    Option(&'static str),
+    /// A value of the option of this name: the one at the index, from 0.
+    Value(&'static str, usize),
+}
+
+impl Culprit {
+    /// Returns a usage error about this part.
+    pub(super) fn usage(self, text: String) -> ServiceArgError {
+        self.error(CliError::Usage(text))
+    }
+
+    /// Returns an error about this part.
+    pub(in crate::cli) fn error(self, error: CliError) -> ServiceArgError {
+        ServiceArgError { culprit: self, error }
+    }
 }
 
 impl std::fmt::Debug for BuiltinService {
@@ -42,6 +90,6 @@ impl std::fmt::Debug for BuiltinService {
 
 /// The `check` of services that accept all flags and listeners.
 #[expect(clippy::unnecessary_wraps, reason = "other checks return errors")]
-pub(super) fn accept_any(_: &ServiceArgs, _: &Listeners) -> Result<(), CliError> {
+pub(super) fn accept_any(_: &ServiceArgs, _: &Listeners) -> Result<(), ServiceArgError> {
     Ok(())
 }

@@ -4,50 +4,70 @@ use std::io::IsTerminal;
 
 use switchboard::services::chat::colour::Palette;
 use switchboard::services::chat::{Chat, ChatConfig};
-use switchboard::{Endpoint, Framing, Service};
+use switchboard::{Endpoint, Framing};
 
 use super::args::{ChatServiceArgs, ServiceArgs};
-use super::builtin::{BuiltinService, Listeners};
-use crate::cli::error::CliError;
+use super::builtin::{BuiltinService, Culprit, Listeners, MakeResult, ServiceArgError};
 
 pub(super) const CHAT: BuiltinService = BuiltinService {
     name: "chat",
-    about: "rooms for JSON frames, plain lines and datagrams",
+    about: "Run chat rooms for JSON frames, plain lines and datagrams",
     default_listen: &["127.0.0.1:8000", "lines@127.0.0.1:8001", "udp:127.0.0.1:8003"],
     framing: |_| Framing::U32BE,
     is_default: true,
     supports_udp: true,
-    headings: &["Text", "Chat"],
+    options: &[
+        "encoding",
+        "messages-per-second",
+        "burst",
+        "kept-messages",
+        "max-rooms",
+        "max-per-address",
+        "udp-public",
+        "console",
+        "colour",
+    ],
+    refine: |arg| match arg.get_long() {
+        Some("encoding") => arg.long_help(
+            "Text encoding of lines, raw and UDP, such as gbk [default: utf-8]\n\n\
+             A label of the WHATWG Encoding Standard. JSON is always UTF-8.",
+        ),
+        _ => arg,
+    },
+    help: "\
+Examples:
+  switchboard serve chat
+  switchboard serve chat --console --colour eva=red
+  switchboard serve chat --listen 0.0.0.0:8000 --max-per-address 20
+  switchboard serve chat --listen lines@127.0.0.1:8001 --encoding gbk
+",
     check,
     make,
     example,
 };
 
 /// Checks that frames are large enough, and that UDP beyond loopback is allowed explicitly.
-fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), CliError> {
-    // A frame of at most 255 bytes is too small for the messages that members receive.
-    if let Some((endpoint, _)) = listeners.iter().find(|(_, framing)| *framing == Framing::U8) {
-        let text =
-            format!("{endpoint} cannot use the framing u8: its frames are too small for chat; choose u16be or wider");
-        return Err(CliError::Usage(text));
-    }
-    // Chat replies to datagrams, whose source addresses can be forged. Beyond loopback it does so
-    // only with --udp-public.
-    let is_public = |(endpoint, _): &&(Endpoint, Framing)| match endpoint {
-        Endpoint::Udp(addr) => !addr.ip().is_loopback(),
-        _ => false,
-    };
-    match listeners.iter().find(is_public) {
-        Some((endpoint, _)) if !args.chat.udp_public => {
-            let text = format!("{endpoint} is reachable from other machines: add --udp-public to allow that");
-            Err(CliError::Usage(text))
+fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), ServiceArgError> {
+    for (index, (endpoint, framing)) in listeners.iter().enumerate() {
+        let wrong = |text: String| Err(Culprit::Listener(index).usage(format!("{endpoint} {text}")));
+        // A frame of at most 255 bytes is too small for the messages that members receive.
+        if *framing == Framing::U8 {
+            let text = "cannot use the framing u8: its frames are too small for chat; choose u16be or wider";
+            return wrong(text.to_owned());
         }
-        _ => Ok(()),
+        // Chat replies to datagrams, whose source addresses can be forged. Beyond loopback it does
+        // so only with --udp-public.
+        let is_public = matches!(endpoint, Endpoint::Udp(addr) if !addr.ip().is_loopback());
+        if is_public && !args.chat.udp_public {
+            let option = args.spelled("udp-public");
+            return wrong(format!("is reachable from other machines: add {option} to allow that"));
+        }
     }
+    Ok(())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
-fn make(args: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
+fn make(args: &ServiceArgs) -> MakeResult {
     let ChatServiceArgs { colour, .. } = &args.chat;
     let has_colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
     Ok(Box::new(Chat::with_palette(config(args), Palette::new(has_colour, colour.clone()))))

@@ -5,51 +5,70 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use switchboard::services::{Clock, Greet, Parrot, Robot, RobotRule, Upper};
-use switchboard::{Endpoint, Framing, Service, TextEncoding};
+use switchboard::{Endpoint, Framing, TextEncoding};
 
 use super::args::ServiceArgs;
-use super::builtin::{BuiltinService, accept_any};
+use super::builtin::{BuiltinService, Culprit, MakeResult, accept_any};
 use crate::cli::commands::serve::toml_file;
 use crate::cli::error::CliError;
-
-type MakeResult = Result<Box<dyn Service + Send>, CliError>;
 
 pub(super) const UPPER: BuiltinService = BuiltinService {
     make: |_| Ok(Box::new(Upper)),
     example: |_, endpoint, framing| Some(hello_command("upper", Framing::Raw, endpoint, framing)),
-    ..small("upper", "returns the bytes with ASCII letters in upper case", &["127.0.0.1:8080"])
+    help: "\
+Examples:
+  switchboard serve upper
+  switchboard serve upper --listen 127.0.0.1:8080 --listen lines@127.0.0.1:8081
+",
+    ..small("upper", "Return the bytes with ASCII letters in upper case", &["127.0.0.1:8080"])
 };
 
 pub(super) const GREET: BuiltinService = BuiltinService {
-    headings: &["Text", "Greet"],
+    options: &["encoding", "template"],
+    help: "\
+Examples:
+  switchboard serve greet
+  switchboard serve greet --template '你好 {}' --encoding gbk
+",
     make: greet,
     example: |args, endpoint, framing| Some(hello_command_with_encoding("greet", args, endpoint, framing)),
     ..small(
         "greet",
-        "replies to the first message with a greeting, then closes",
+        "Reply to the first message with a greeting, then close",
         &["127.0.0.1:8898", "udp:127.0.0.1:8002"],
     )
 };
 
 pub(super) const ROBOT: BuiltinService = BuiltinService {
-    headings: &["Text", "Robot"],
+    options: &["encoding", "name", "rules"],
+    help: include_str!("robot_help.txt"),
     make: robot,
     example: |args, endpoint, framing| Some(hello_command_with_encoding("robot", args, endpoint, framing)),
-    ..small("robot", "replies to keywords: hello, name, time", &["127.0.0.1:10086"])
+    ..small("robot", "Reply to keywords: hello, name, time", &["127.0.0.1:10086"])
 };
 
 pub(super) const PARROT: BuiltinService = BuiltinService {
-    headings: &["Text", "Parrot"],
+    options: &["encoding", "seed"],
+    help: "\
+Examples:
+  switchboard serve parrot
+  switchboard serve parrot --seed 1 --encoding gbk
+",
     supports_udp: false,
     make: parrot,
     example: |args, endpoint, framing| Some(hello_command_with_encoding("parrot", args, endpoint, framing)),
-    ..small("parrot", "replies with a random earlier message; Bye closes", &["127.0.0.1:10087"])
+    ..small("parrot", "Reply with a random earlier message; Bye closes", &["127.0.0.1:10087"])
 };
 
 pub(super) const CLOCK: BuiltinService = BuiltinService {
     make: |_| Ok(Box::new(Clock::default())),
     example: clock_command,
-    ..small("clock", "replies to a strftime format with the local time", &["127.0.0.1:9090", "udp:127.0.0.1:9090"])
+    help: "\
+Examples:
+  switchboard serve clock
+  switchboard serve clock --listen udp:127.0.0.1:9090
+",
+    ..small("clock", "Reply to a strftime format with the local time", &["127.0.0.1:9090", "udp:127.0.0.1:9090"])
 };
 
 /// Returns a description with the defaults that these services share.
@@ -61,7 +80,9 @@ const fn small(name: &'static str, about: &'static str, default_listen: &'static
         framing: |_| Framing::Raw,
         is_default: true,
         supports_udp: true,
-        headings: &[],
+        options: &[],
+        refine: |arg| arg,
+        help: "",
         check: accept_any,
         make: |_| Ok(Box::new(Upper)),
         example: |_, _, _| None,
@@ -70,16 +91,17 @@ const fn small(name: &'static str, about: &'static str, default_listen: &'static
 
 fn greet(args: &ServiceArgs) -> MakeResult {
     let template = args.classic.template.as_deref().unwrap_or(Greet::TEMPLATE);
-    let greet = Greet::new(template, args.encoding.unwrap_or_default());
-    let greet =
-        greet.map_err(|error| CliError::Usage(format!("--template '{template}' cannot be encoded: {error}")))?;
+    let greet = Greet::new(template, args.encoding.unwrap_or_default()).map_err(|error| {
+        let option = args.spelled("template");
+        Culprit::Option("template").usage(format!("{option} '{template}' cannot be encoded: {error}"))
+    })?;
     Ok(Box::new(greet))
 }
 
 fn robot(args: &ServiceArgs) -> MakeResult {
     let name = args.classic.name.as_deref().unwrap_or(Robot::NAME);
     let rules = match &args.classic.rules {
-        Some(path) => read_rules(path)?,
+        Some(path) => read_rules(path).map_err(|error| Culprit::Option("rules").error(error))?,
         None => Robot::rules(),
     };
     Ok(Box::new(Robot::new(name, rules, args.encoding.unwrap_or_default(), TimeZone::system())))

@@ -2,29 +2,30 @@
 
 use std::time::Duration;
 
+use switchboard::Framing;
 use switchboard::services::Echo;
-use switchboard::{Framing, Service};
 
 use super::args::ServiceArgs;
-use super::builtin::{BuiltinService, accept_any};
+use super::builtin::{BuiltinService, MakeResult, accept_any};
 use super::classic::hello_command;
-use crate::cli::error::CliError;
 
 pub(super) const ECHO: BuiltinService = BuiltinService {
     name: "echo",
-    about: "returns each payload in the same framing, and each datagram to its sender",
+    about: "Return each payload in the same framing, each datagram to its sender",
     default_listen: &["127.0.0.1:7000", "udp:127.0.0.1:7000"],
     framing: |_| Framing::U32BE,
     is_default: true,
     supports_udp: true,
-    headings: &["Echo"],
+    options: &["work-us"],
+    refine: |arg| arg,
+    help: include_str!("echo_help.txt"),
     check: accept_any,
     make,
     example: |_, endpoint, framing| Some(hello_command("echo", Framing::U32BE, endpoint, framing)),
 };
 
 #[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
-fn make(args: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
+fn make(args: &ServiceArgs) -> MakeResult {
     Ok(match args.echo.work_us {
         None | Some(0) => Box::new(Echo),
         Some(micros) => Box::new(Echo::with_work(Duration::from_micros(micros.into()))),

@@ -1,21 +1,37 @@
 //! The exec service on the command line.
 
-use switchboard::Framing;
+use std::num::NonZeroUsize;
 
-use super::args::ExecServiceArgs;
-use super::builtin::BuiltinService;
+use clap::builder::PossibleValuesParser;
+use switchboard::Framing;
+use switchboard::services::exec::{Allowed, Exec, ExecDialect, ExecRules, Program, Token};
+
+use super::args::{ExecServiceArgs, ServiceArgs};
+use super::builtin::{BuiltinService, Culprit, Listeners, MakeResult, ServiceArgError};
 use crate::cli::terminal::shell::quote;
+use crate::cli::token_file;
 
 pub(super) const EXEC: BuiltinService = BuiltinService {
     name: "exec",
-    about: "runs allowed commands, without a shell",
+    about: "Run allowed commands, without a shell",
     default_listen: &["127.0.0.1:8086"],
     framing: |_| Framing::Raw,
     is_default: false,
     supports_udp: false,
-    headings: &["Exec", "Files and exec"],
-    check: unix::check,
-    make: unix::make,
+    options: &["dialect", "allow", "shell", "token-file", "timeout", "jobs"],
+    refine: |arg| match arg.get_long() {
+        Some("dialect") => arg
+            .value_parser(PossibleValuesParser::new(ExecDialect::NAMES.map(|(name, _)| name)))
+            .help("Protocol dialect of the clients [default: header]"),
+        _ => arg,
+    },
+    help: "\
+Examples:
+  switchboard serve exec --allow date --allow uname
+  switchboard serve exec --allow date --listen 0.0.0.0:8086 --token-file token
+",
+    check,
+    make,
     example: |args, _, framing| args.exec.example(framing, args.dialect.as_deref()),
 };
 
@@ -30,100 +46,69 @@ impl ExecServiceArgs {
     }
 }
 
-#[cfg(unix)]
-mod unix {
-    use std::num::NonZeroUsize;
-
-    use switchboard::Service;
-    use switchboard::services::exec::{Allowed, Exec, ExecDialect, ExecRules, Program, Token};
-
-    use crate::cli::commands::serve::services::args::{ExecServiceArgs, ServiceArgs};
-    use crate::cli::commands::serve::services::builtin::Listeners;
-    use crate::cli::error::CliError;
-    use crate::cli::token_file;
-
-    /// Checks the flags, and that a listener beyond loopback requires a token.
-    pub(super) fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), CliError> {
-        let ExecServiceArgs { allow, shell, token_file, timeout, jobs } = &args.exec;
-        let usage_error = |text: String| Err(CliError::Usage(text));
-        dialect(args)?;
-        if allow.is_empty() && !shell {
-            return usage_error("exec needs to know what it may run: add --allow PROGRAM or --shell".to_owned());
-        }
-        if !allow.is_empty() && *shell {
-            return usage_error("--shell allows every command: remove --allow or --shell".to_owned());
-        }
-        if timeout.is_some_and(|timeout| timeout.0.is_zero()) {
-            return usage_error("--timeout must be greater than 0".to_owned());
-        }
-        if *jobs == Some(0) {
-            return usage_error("--jobs must be at least 1".to_owned());
-        }
-        for (endpoint, framing) in listeners {
-            // A response may contain any byte and be larger than 1 MiB.
-            if !framing.can_carry(2 << 20) {
-                let text = format!(
-                    "{endpoint} cannot use the framing {framing}: a response of exec needs raw, u32be or another wide length"
-                );
-                return usage_error(text);
-            }
-            if endpoint.is_local() {
-                continue;
-            }
-            if *shell {
-                let text = format!("{endpoint} is reachable from other machines: --shell is limited to loopback");
-                return usage_error(text);
-            }
-            if token_file.is_none() {
-                let text = format!("{endpoint} is reachable from other machines: add --token-file");
-                return usage_error(text);
-            }
-        }
-        Ok(())
+/// Checks the options, and that a listener beyond loopback requires a token.
+fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), ServiceArgError> {
+    let ExecServiceArgs { allow, shell, token_file, timeout, jobs } = &args.exec;
+    let name = |option| args.spelled(option);
+    if allow.is_empty() && !shell {
+        let text = format!("exec needs to know what it may run: add {} PROGRAM or {}", name("allow"), name("shell"));
+        return Err(Culprit::Service.usage(text));
     }
-
-    /// Creates the service.
-    pub(super) fn make(args: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
-        let ExecServiceArgs { allow, shell, token_file, timeout, jobs } = &args.exec;
-        let find = |name: &String| Program::find(name).map_err(|error| CliError::Usage(format!("--allow: {error}")));
-        let allowed =
-            if *shell { Allowed::Shell } else { Allowed::Programs(allow.iter().map(find).collect::<Result<_, _>>()?) };
-        let token = token_file.as_deref().map(token_file::read).transpose()?;
-        let token = token.map(|text| {
-            let usage_error = |error| CliError::Usage(format!("--token-file: {error}"));
-            text.parse::<Token>().map_err(usage_error)
-        });
-        let defaults = ExecRules::new(allowed);
-        Ok(Box::new(Exec::new(ExecRules {
-            token: token.transpose()?,
-            dialect: dialect(args)?,
-            timeout: timeout.map_or(defaults.timeout, |timeout| timeout.0),
-            jobs: jobs.and_then(NonZeroUsize::new).unwrap_or(defaults.jobs),
-            ..defaults
-        })))
+    if !allow.is_empty() && *shell {
+        let text = format!("{} allows every command: remove {} or {0}", name("shell"), name("allow"));
+        return Err(Culprit::Option("shell").usage(text));
     }
-
-    fn dialect(args: &ServiceArgs) -> Result<ExecDialect, CliError> {
-        let Some(name) = &args.dialect else { return Ok(ExecDialect::default()) };
-        name.parse().map_err(|_| {
-            CliError::Usage(format!("--dialect {name} is not a dialect of exec: choose header, length or ready"))
-        })
+    if timeout.is_some_and(|timeout| timeout.0.is_zero()) {
+        return Err(Culprit::Option("timeout").usage(format!("{} must be greater than 0", name("timeout"))));
     }
+    if *jobs == Some(0) {
+        return Err(Culprit::Option("jobs").usage(format!("{} must be at least 1", name("jobs"))));
+    }
+    for (index, (endpoint, framing)) in listeners.iter().enumerate() {
+        let wrong = |text: String| Err(Culprit::Listener(index).usage(format!("{endpoint} {text}")));
+        // A response may contain any byte and be larger than 1 MiB.
+        if !framing.can_carry(2 << 20) {
+            let text = "a response of exec needs raw, u32be or another wide length";
+            return wrong(format!("cannot use the framing {framing}: {text}"));
+        }
+        if endpoint.is_local() {
+            continue;
+        }
+        if *shell {
+            return wrong(format!("is reachable from other machines: {} is limited to loopback", name("shell")));
+        }
+        if token_file.is_none() {
+            return wrong(format!("is reachable from other machines: add {}", name("token-file")));
+        }
+    }
+    Ok(())
 }
 
-#[cfg(not(unix))]
-mod unix {
-    use switchboard::Service;
-
-    use crate::cli::commands::serve::services::args::ServiceArgs;
-    use crate::cli::commands::serve::services::builtin::Listeners;
-    use crate::cli::error::CliError;
-
-    pub(super) fn check(_: &ServiceArgs, _: &Listeners) -> Result<(), CliError> {
-        Err(CliError::Usage("exec is not supported on this system".to_owned()))
-    }
-
-    pub(super) fn make(_: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
-        Err(CliError::Usage("exec is not supported on this system".to_owned()))
-    }
+/// Creates the service.
+fn make(args: &ServiceArgs) -> MakeResult {
+    let ExecServiceArgs { allow, shell, token_file, timeout, jobs } = &args.exec;
+    let find = |(index, name): (usize, &String)| {
+        let wrong = |error| Culprit::Value("allow", index).usage(format!("{}: {error}", args.spelled("allow")));
+        Program::find(name).map_err(wrong)
+    };
+    let allowed = if *shell {
+        Allowed::Shell
+    } else {
+        Allowed::Programs(allow.iter().enumerate().map(find).collect::<Result<_, _>>()?)
+    };
+    let culprit = Culprit::Option("token-file");
+    let token = token_file.as_deref().map(token_file::read).transpose().map_err(|error| culprit.error(error))?;
+    let token = token.map(|text| {
+        let wrong = |error| culprit.usage(format!("{}: {error}", args.spelled("token-file")));
+        text.parse::<Token>().map_err(wrong)
+    });
+    let defaults = ExecRules::new(allowed);
+    Ok(Box::new(Exec::new(ExecRules {
+        token: token.transpose()?,
+        // The command line has checked the name.
+        dialect: args.dialect.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default(),
+        timeout: timeout.map_or(defaults.timeout, |timeout| timeout.0),
+        jobs: jobs.and_then(NonZeroUsize::new).unwrap_or(defaults.jobs),
+        ..defaults
+    })))
 }

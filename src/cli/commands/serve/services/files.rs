@@ -1,44 +1,53 @@
 //! The files service on the command line.
 
+use clap::builder::PossibleValuesParser;
 use switchboard::services::files::{Files, FilesDialect};
-use switchboard::{Endpoint, Framing, Service};
+use switchboard::{Endpoint, Framing};
 
 use super::args::ServiceArgs;
-use super::builtin::{BuiltinService, Listeners};
+use super::builtin::{BuiltinService, Culprit, Listeners, MakeResult, ServiceArgError};
 use crate::cli::error::CliError;
 
 pub(super) const FILES: BuiltinService = BuiltinService {
     name: "files",
-    about: "serves the regular files below a directory, read-only",
+    about: "Serve the regular files below a directory, read-only",
     default_listen: &["127.0.0.1:1111"],
     framing: |args| match dialect(args) {
-        Ok(FilesDialect::Plain) => Framing::Raw,
-        _ => Framing::U32BE,
+        FilesDialect::Plain => Framing::Raw,
+        FilesDialect::Framed => Framing::U32BE,
     },
     is_default: false,
     supports_udp: false,
-    headings: &["Files", "Files and exec"],
+    options: &["dialect", "root"],
+    refine: |arg| match arg.get_long() {
+        Some("dialect") => arg
+            .value_parser(PossibleValuesParser::new(FilesDialect::NAMES.map(|(name, _)| name)))
+            .help("Protocol dialect of the clients [default: framed]"),
+        _ => arg,
+    },
+    help: "\
+Examples:
+  switchboard serve files --root public
+  switchboard serve files --root public --dialect plain
+",
     check,
     make,
     example,
 };
 
-fn dialect(args: &ServiceArgs) -> Result<FilesDialect, CliError> {
-    match args.dialect.as_deref() {
-        None => Ok(FilesDialect::default()),
-        Some(name) => name.parse().map_err(|_| {
-            CliError::Usage(format!("--dialect {name} is not a dialect of files: choose framed or plain"))
-        }),
-    }
+fn dialect(args: &ServiceArgs) -> FilesDialect {
+    // The command line has checked the name.
+    args.dialect.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default()
 }
 
-fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), CliError> {
-    let dialect = dialect(args)?;
+fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), ServiceArgError> {
+    let dialect = dialect(args);
     if args.files.root.is_none() {
-        return Err(CliError::Usage("files needs a directory to serve: add --root DIR".to_owned()));
+        let text = format!("files needs a directory to serve: add {} DIR", args.spelled("root"));
+        return Err(Culprit::Service.usage(text));
     }
-    match listeners.iter().find(|(_, framing)| !dialect.supports(*framing)) {
-        Some((endpoint, framing)) => Err(CliError::Usage(format!(
+    match listeners.iter().enumerate().find(|(_, (_, framing))| !dialect.supports(*framing)) {
+        Some((index, (endpoint, framing))) => Err(Culprit::Listener(index).usage(format!(
             "{endpoint} cannot use the framing {framing}: {}",
             match dialect {
                 FilesDialect::Framed => "the dialect framed needs a length prefix for 1 MiB, such as u32be",
@@ -49,14 +58,15 @@ fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), CliError> {
     }
 }
 
-fn make(args: &ServiceArgs) -> Result<Box<dyn Service + Send>, CliError> {
+fn make(args: &ServiceArgs) -> MakeResult {
     let root = args.files.root.clone().unwrap_or_default();
-    let files = Files::open(&root, dialect(args)?);
+    let files = Files::open(&root, dialect(args));
     files.map(|files| Box::new(files) as _).map_err(|error| {
-        let root = root.display();
+        let (root, option) = (root.display(), args.spelled("root"));
         let error = error.to_string();
         let error = error.split(" (os error").next().unwrap_or_default();
-        CliError::Failed(format!("cannot serve {root}: {error}; --root must be a directory that this user may read"))
+        let text = format!("cannot serve {root}: {error}; {option} must be a directory that this user may read");
+        Culprit::Option("root").error(CliError::Failed(text))
     })
 }
 

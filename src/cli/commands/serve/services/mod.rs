@@ -9,6 +9,6 @@ mod exec;
 mod files;
 mod table;
 
-pub(super) use args::ServiceArgs;
-pub(super) use builtin::BuiltinService;
-pub(super) use table::{ALL, find};
+pub(super) use args::{Origin, ServiceArgs};
+pub(super) use builtin::{BuiltinService, Culprit, ServiceArgError};
+pub(super) use table::{ALL, find, is_owned, names};

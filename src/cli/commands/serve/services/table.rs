@@ -20,3 +20,13 @@ pub(in crate::cli) static ALL: [BuiltinService; 9] = [
 pub(in crate::cli) fn find(name: &str) -> Option<&'static BuiltinService> {
     ALL.iter().find(|builtin| builtin.name == name)
 }
+
+/// Returns the names of all services, separated by `separator`.
+pub(in crate::cli) fn names(separator: &str) -> String {
+    ALL.each_ref().map(|builtin| builtin.name).join(separator)
+}
+
+/// Returns true if `option` is an option of some services only.
+pub(in crate::cli) fn is_owned(option: &str) -> bool {
+    ALL.iter().any(|builtin| builtin.options.contains(&option))
+}
