@@ -48,7 +48,7 @@ pub(in crate::cli) enum CallCommand {
 pub(super) fn nonzero_timeout(HumanDuration(timeout): HumanDuration) -> Result<Duration, CliError> {
     if timeout.is_zero() {
         return Err(CliError::Usage(
-            "--timeout 0 leaves no time for a reply: use a longer time, such as 10s".to_owned(),
+            "--timeout 0 leaves no time for a response: use a longer time, such as 10s".to_owned(),
         ));
     }
     Ok(timeout)
