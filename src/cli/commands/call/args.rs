@@ -1,6 +1,4 @@
-//! The arguments of `call`: one subcommand for each service, and the checks that several share.
-
-use std::time::Duration;
+//! The arguments of `call`: one subcommand for each service.
 
 use clap::Subcommand;
 
@@ -9,11 +7,6 @@ use super::clock::CallClockArgs;
 use super::exec::CallExecArgs;
 use super::files::CallFilesArgs;
 use super::text::CallTextArgs;
-use crate::cli::error::CliError;
-use crate::cli::units::HumanDuration;
-
-/// The default timeout for connecting, and for each reply.
-pub(super) const DEFAULT_TIMEOUT: HumanDuration = HumanDuration(Duration::from_secs(10));
 
 /// The services that have a client.
 #[derive(Debug, Subcommand)]
@@ -42,14 +35,4 @@ pub(in crate::cli) enum CallCommand {
     /// are sent again.
     #[command(after_long_help = include_str!("chat/chat.txt"))]
     Chat(CallChatArgs),
-}
-
-/// Checks that a timeout is not zero.
-pub(super) fn nonzero_timeout(HumanDuration(timeout): HumanDuration) -> Result<Duration, CliError> {
-    if timeout.is_zero() {
-        return Err(CliError::Usage(
-            "--timeout 0 leaves no time for a response: use a longer time, such as 10s".to_owned(),
-        ));
-    }
-    Ok(timeout)
 }

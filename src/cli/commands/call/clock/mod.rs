@@ -13,9 +13,9 @@ use switchboard::client::text::ReplyEnd;
 use switchboard::services::Clock;
 use switchboard::{Framing, TextEncoding};
 
-use super::args::{DEFAULT_TIMEOUT, nonzero_timeout};
 use super::server_address::ServerAddress;
 use super::text::{ReplyFormat, ReplyPrinter, ReplyRules, TextClient};
+use super::timeout::{DEFAULT_TIMEOUT, nonzero_timeout};
 use crate::cli::error::CliError;
 use crate::cli::logging;
 use crate::cli::units::HumanDuration;

@@ -6,8 +6,8 @@ use switchboard::Framing;
 use switchboard::client::exec::{ExecDialect, request};
 
 use super::args::CallExecArgs;
-use crate::cli::commands::call::args::nonzero_timeout;
 use crate::cli::commands::call::server_address::ServerAddress;
+use crate::cli::commands::call::timeout::nonzero_timeout;
 use crate::cli::error::CliError;
 use crate::cli::token_file;
 use crate::cli::units::HumanDuration;

@@ -2,7 +2,7 @@
 
 use switchboard::{Framing, TextEncoding};
 
-use crate::cli::commands::call::args::DEFAULT_TIMEOUT;
+use crate::cli::commands::call::timeout::DEFAULT_TIMEOUT;
 use crate::cli::units::HumanDuration;
 
 #[derive(Debug, clap::Args)]

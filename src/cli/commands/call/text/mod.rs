@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use switchboard::Framing;
 
-use super::args::nonzero_timeout;
 use super::server_address::ServerAddress;
+use super::timeout::nonzero_timeout;
 use crate::cli::error::CliError;
 use crate::cli::logging;
 use crate::cli::verbosity::Verbosity;
