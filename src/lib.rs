@@ -91,7 +91,7 @@ pub use frame::{
 };
 #[cfg(any(feature = "chat", feature = "classic"))]
 pub use frame::{TextEncoding, UnencodableError};
-pub use net::{Endpoint, ParseEndpointError, descriptor_limit, raise_descriptor_limit};
+pub use net::{Endpoint, ParseEndpointError, SocketStream, descriptor_limit, raise_descriptor_limit};
 pub use reactor::Reactor;
 pub use service::{
     BatchId, CloseReason, ConnId, Context, JobError, JobId, JobOutput, Message, Peer, RejectionReply, Service,

@@ -25,12 +25,9 @@ const UNRELATED: &[(&str, &str)] = &[("reactor", "threaded")];
 /// The only folders of this crate that `services` imports, besides itself.
 const SERVICES_IMPORT: &[&str] = &["frame", "service"];
 
-/// The files that name `mio`: the reactor's driver, the poll loops of the load generator and of the
-/// HTTP client, and the UDP fallback for platforms without `recvmmsg(2)`.
+/// The files that name `mio`: the reactor's driver and the poll loop of the load generator.
 const MIO_FILES: &[&str] = &[
-    "client/http/poller.rs",
     "load/net.rs",
-    "net/udp_batch/portable.rs",
     "reactor/driver/bound_sources.rs",
     "reactor/driver/console_stream.rs",
     "reactor/driver/mio_driver.rs",

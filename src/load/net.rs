@@ -3,17 +3,16 @@
 //! Every socket is registered once, for both directions, edge-triggered. The caller that reads and
 //! writes remembers readiness.
 
-use std::io::{self, IoSlice, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-#[cfg(unix)]
-use mio::net::UnixStream;
-use mio::net::{TcpStream, UdpSocket};
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
-use crate::net::Endpoint;
+use crate::net::{Endpoint, SocketStream};
 
 /// Events that one poll returns at most.
 const MAX_EVENTS: usize = 1024;
@@ -46,14 +45,9 @@ impl Poller {
         Ok(Self { poll, events: Events::with_capacity(MAX_EVENTS), timer })
     }
 
-    pub(super) fn register(&self, socket: &mut LoadSocket, key: usize) -> io::Result<()> {
-        let (registry, token, interest) = (self.poll.registry(), Token(key), Interest::READABLE | Interest::WRITABLE);
-        match socket {
-            LoadSocket::Tcp(stream) => registry.register(stream, token, interest),
-            #[cfg(unix)]
-            LoadSocket::Unix(stream) => registry.register(stream, token, interest),
-            LoadSocket::Udp(socket) => registry.register(socket, token, interest),
-        }
+    pub(super) fn register(&self, socket: &LoadSocket, key: usize) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut SourceFd(&socket.as_fd().as_raw_fd()), Token(key), interest)
     }
 
     /// Waits for events, and appends them to `events`. The wait ends after `timeout` with the
@@ -83,44 +77,23 @@ impl Poller {
     }
 }
 
-/// A client socket. Dropping it closes it and ends its registration.
+/// A client socket, on which no call waits. Dropping it closes it and ends its registration.
 pub(super) enum LoadSocket {
-    Tcp(TcpStream),
-    #[cfg(unix)]
-    Unix(UnixStream),
+    Stream(SocketStream),
     Udp(UdpSocket),
-}
-
-/// Evaluates one expression for every kind of stream, and another for datagrams.
-macro_rules! either {
-    ($self:ident, $stream:ident => $call:expr, $socket:ident => $datagram:expr) => {
-        match $self {
-            Self::Tcp($stream) => $call,
-            #[cfg(unix)]
-            Self::Unix($stream) => $call,
-            Self::Udp($socket) => $datagram,
-        }
-    };
 }
 
 impl LoadSocket {
     /// Begins to connect. For a stream, an event reports the end of the attempt.
     pub(super) fn connect(target: &Endpoint) -> io::Result<Self> {
-        match target {
-            Endpoint::Tcp(addr) => TcpStream::connect(*addr).map(Self::Tcp),
-            #[cfg(unix)]
-            Endpoint::Unix(path) => UnixStream::connect(path).map(Self::Unix),
-            #[cfg(not(unix))]
-            Endpoint::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
-            Endpoint::Udp(addr) => {
-                let any = if addr.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-                let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
-                // The kernel caps the size at net.core.rmem_max; a smaller buffer still works.
-                let _ = SockRef::from(&socket).set_recv_buffer_size(UDP_RECEIVE_BUFFER_BYTES);
-                socket.connect(*addr)?;
-                Ok(Self::Udp(socket))
-            }
-        }
+        let Endpoint::Udp(addr) = target else { return SocketStream::start_connect(target).map(Self::Stream) };
+        let any = if addr.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
+        socket.set_nonblocking(true)?;
+        // The kernel caps the size at net.core.rmem_max; a smaller buffer still works.
+        let _ = SockRef::from(&socket).set_recv_buffer_size(UDP_RECEIVE_BUFFER_BYTES);
+        socket.connect(*addr)?;
+        Ok(Self::Udp(socket))
     }
 
     pub(super) fn is_datagram(&self) -> bool {
@@ -132,55 +105,58 @@ impl LoadSocket {
     /// # Errors
     /// The reason why the attempt has failed.
     pub(super) fn is_connected(&self) -> io::Result<bool> {
-        let Self::Tcp(stream) = self else {
-            return either!(self, stream => no_error(stream.take_error()?), _socket => Ok(true));
-        };
-        no_error(stream.take_error()?)?;
-        match stream.peer_addr() {
-            // A socket that connects to a free local port may have been given that port itself, and
-            // is then connected to itself (TCP simultaneous open, RFC 9293 section 3.5).
-            Ok(peer) if stream.local_addr().is_ok_and(|local| local == peer) => {
-                Err(io::ErrorKind::ConnectionRefused.into())
-            }
-            Ok(_) => {
-                // Small messages leave immediately. On failure the connection is only slower.
-                let _ = stream.set_nodelay(true);
-                Ok(true)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
-            Err(error) => Err(error),
+        match self {
+            Self::Stream(stream) => stream.check_connected(),
+            Self::Udp(_) => Ok(true),
         }
     }
 
     #[inline]
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        either!(self, stream => stream.read(buffer), socket => socket.recv(buffer))
+        match self {
+            Self::Stream(stream) => stream.try_read(buffer),
+            Self::Udp(socket) => socket.recv(buffer),
+        }
     }
 
     #[inline]
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        either!(self, stream => stream.write(bytes), socket => socket.send(bytes))
+        match self {
+            Self::Stream(stream) => stream.try_write(bytes),
+            Self::Udp(socket) => socket.send(bytes),
+        }
     }
 
     #[inline]
     pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        either!(self, stream => stream.write_vectored(slices), _socket => Err(io::ErrorKind::Unsupported.into()))
+        match self {
+            Self::Stream(stream) => stream.try_write_vectored(slices),
+            Self::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// Returns true if a read or write of fewer bytes than requested proves that the next one would
     /// block: epoll(7), question 9.
     #[inline]
     pub(super) fn short_io_means_blocked(&self) -> bool {
-        cfg!(unix) && matches!(self, Self::Tcp(_))
+        matches!(self, Self::Stream(stream) if stream.is_tcp())
     }
 
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
-        either!(self, stream => stream.shutdown(std::net::Shutdown::Write), _socket => Ok(()))
+        match self {
+            Self::Stream(stream) => stream.shutdown_write(),
+            Self::Udp(_) => Ok(()),
+        }
     }
 }
 
-fn no_error(error: Option<io::Error>) -> io::Result<bool> {
-    error.map_or(Ok(true), Err)
+impl AsFd for LoadSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Stream(stream) => stream.as_fd(),
+            Self::Udp(socket) => socket.as_fd(),
+        }
+    }
 }
 
 /// A timer with nanosecond resolution. The timeout of a poll counts whole milliseconds: at 10,000
@@ -250,23 +226,5 @@ mod timer {
         pub(super) fn set(&mut self, timeout: Duration, precise: Option<Duration>) -> io::Result<Duration> {
             Ok(precise.map_or(timeout, |precise| precise.min(timeout)))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use socket2::{Domain, Type};
-
-    use super::*;
-
-    /// Repeated connects to a closed local port produce such a socket now and then.
-    #[test]
-    fn a_self_connected_socket_counts_as_refused() {
-        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-        socket.connect(&socket.local_addr().unwrap()).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let socket = LoadSocket::Tcp(TcpStream::from_std(socket.into()));
-        assert_eq!(socket.is_connected().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-#[cfg(unix)]
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -25,8 +24,6 @@ fn socket_for(addr: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<So
 /// Creates a TCP listener.
 pub(crate) fn bind_tcp(addr: SocketAddr, backlog: u32) -> io::Result<Socket> {
     let socket = socket_for(addr, Type::STREAM, Protocol::TCP)?;
-    // On Windows this option has another meaning: it lets other processes take over the port.
-    #[cfg(unix)]
     socket.set_reuse_address(true)?;
     if super::socket_options::ACCEPTED_INHERIT_OPTIONS {
         set_stream_options(&SockRef::from(&socket))?;
@@ -56,7 +53,6 @@ pub(crate) fn bind_udp(addr: SocketAddr) -> io::Result<Socket> {
 
 /// Creates a Unix-domain stream listener. A socket file that a killed server left behind is
 /// replaced.
-#[cfg(unix)]
 pub(crate) fn bind_unix(path: &Path, backlog: u32) -> io::Result<Socket> {
     let addr = socket2::SockAddr::unix(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -76,7 +72,6 @@ pub(crate) fn bind_unix(path: &Path, backlog: u32) -> io::Result<Socket> {
 
 /// Returns true if the file is a socket without a listener. The connect is nonblocking: a full
 /// backlog fails with another error than `ConnectionRefused`, and so counts as a listener.
-#[cfg(unix)]
 fn is_abandoned(path: &Path, addr: &socket2::SockAddr) -> bool {
     use std::os::unix::fs::FileTypeExt;
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
@@ -90,21 +85,18 @@ fn is_abandoned(path: &Path, addr: &socket2::SockAddr) -> bool {
 
 /// The file of a Unix-domain socket. Dropping this value removes the file, unless another process
 /// has replaced it.
-#[cfg(unix)]
 pub(crate) struct SocketFile {
     path: PathBuf,
     /// Device and inode at the time of binding.
     identity: Option<(u64, u64)>,
 }
 
-#[cfg(unix)]
 impl SocketFile {
     pub(crate) fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), identity: identity(path) }
     }
 }
 
-#[cfg(unix)]
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if self.identity.is_some() && identity(&self.path) == self.identity {
@@ -114,7 +106,6 @@ impl Drop for SocketFile {
 }
 
 /// Returns the device and inode number of `path`, which identify a file.
-#[cfg(unix)]
 fn identity(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     let meta = std::fs::symlink_metadata(path).ok()?;

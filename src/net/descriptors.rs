@@ -4,17 +4,9 @@ use std::io;
 
 /// Returns the number of descriptors that this process may have open (the soft `RLIMIT_NOFILE`);
 /// `None` if unlimited.
-#[cfg(unix)]
 pub fn descriptor_limit() -> Option<u64> {
     use rustix::process::{Resource, getrlimit};
     getrlimit(Resource::Nofile).current
-}
-
-/// Returns the number of descriptors that this process may have open (the soft `RLIMIT_NOFILE`);
-/// `None` if unlimited.
-#[cfg(not(unix))]
-pub fn descriptor_limit() -> Option<u64> {
-    None
 }
 
 /// Raises the soft limit on open descriptors to the hard limit. A server for many connections calls
@@ -23,7 +15,6 @@ pub fn descriptor_limit() -> Option<u64> {
 ///
 /// # Errors
 /// The error of setrlimit(2); the limit is then unchanged.
-#[cfg(unix)]
 pub fn raise_descriptor_limit() -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -34,13 +25,4 @@ pub fn raise_descriptor_limit() -> io::Result<()> {
         return Ok(());
     }
     Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
-}
-
-/// Does nothing: this platform has no limit on descriptors.
-///
-/// # Errors
-/// Never.
-#[cfg(not(unix))]
-pub fn raise_descriptor_limit() -> io::Result<()> {
-    Ok(())
 }

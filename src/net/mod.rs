@@ -1,23 +1,25 @@
-//! Sockets, and what differs between operating systems, each with a portable fallback.
+//! Sockets, and what differs between Unix systems.
 //!
 //! A platform without an implementation of its own runs the fallback.
 
 pub(crate) mod bind;
 mod descriptors;
 mod endpoint;
-#[cfg(unix)]
+mod listener;
 mod nonblocking_file;
-#[cfg(unix)]
 mod notifier;
 mod socket_options;
+mod stream;
 pub(crate) mod udp_batch;
+#[cfg(feature = "classic")]
+mod wait;
 
 pub use descriptors::{descriptor_limit, raise_descriptor_limit};
 pub use endpoint::{Endpoint, ParseEndpointError};
-#[cfg(unix)]
+pub(crate) use listener::StreamListener;
 pub(crate) use nonblocking_file::NonblockingFile;
-#[cfg(unix)]
 pub(crate) use notifier::Notifier;
-pub(crate) use socket_options::ACCEPTED_INHERIT_OPTIONS;
-#[cfg(unix)]
-pub(crate) use socket_options::SEND_NOW;
+pub(crate) use socket_options::{ACCEPTED_INHERIT_OPTIONS, SEND_NOW};
+pub use stream::SocketStream;
+#[cfg(feature = "classic")]
+pub(crate) use wait::wait;

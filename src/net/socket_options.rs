@@ -1,6 +1,5 @@
 //! Socket behaviour that differs between platforms.
 
-#[cfg(unix)]
 use rustix::net::SendFlags;
 
 /// True if an accepted socket inherits `TCP_NODELAY` and `SO_KEEPALIVE` from its listener, which
@@ -13,5 +12,5 @@ pub(crate) const ACCEPTED_INHERIT_OPTIONS: bool = cfg!(target_os = "linux");
 #[cfg(target_os = "linux")]
 pub(crate) const SEND_NOW: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
 // On other systems `SIGPIPE` is already ignored: the standard library's start-up code does that.
-#[cfg(all(unix, not(target_os = "linux")))]
+#[cfg(not(target_os = "linux"))]
 pub(crate) const SEND_NOW: SendFlags = SendFlags::DONTWAIT;

@@ -7,7 +7,8 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+
+use switchboard::client::CancelToken;
 
 use crate::cli::error::CliError;
 
@@ -20,24 +21,6 @@ pub(in crate::cli) struct Interrupt {
     /// Readable from the first signal on; never read.
     #[cfg(unix)]
     notifier: std::os::unix::net::UnixStream,
-}
-
-/// The readiness that a wait asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum WaitFor {
-    Readable,
-    Writable,
-}
-
-/// The event that ended a wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum WaitResult {
-    /// The file is ready, or has an error to report.
-    Ready,
-    /// A signal asked the process to end.
-    Interrupted,
-    /// The time limit expired.
-    TimedOut,
 }
 
 impl Interrupt {
@@ -59,17 +42,15 @@ pub(in crate::cli) use unix::{end_by_signal, on_first_signal, write_on_end_signa
 
 #[cfg(unix)]
 mod unix {
-    use std::os::fd::{AsFd, BorrowedFd};
+    use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
     use std::sync::atomic::AtomicBool;
-    use std::time::Instant;
 
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
     use signal_hook::iterator::Signals;
     use signal_hook::{flag, low_level::pipe};
 
-    use super::{Arc, AtomicUsize, CliError, Duration, Interrupt, WaitFor, WaitResult, io};
+    use super::{Arc, AtomicUsize, CancelToken, CliError, Interrupt, io};
 
     impl Interrupt {
         /// Installs the signal handlers.
@@ -94,46 +75,10 @@ mod unix {
             Ok(Self { signal: raised, notifier })
         }
 
-        /// Waits until `file` is ready, a signal arrives, or `limit` expires. A signal that arrives
-        /// just before the call also ends the wait.
-        ///
-        /// # Errors
-        /// `poll` failed for this file.
-        pub(in crate::cli) fn wait(
-            &self,
-            file: impl AsFd,
-            wait_for: WaitFor,
-            limit: Option<Duration>,
-        ) -> io::Result<WaitResult> {
-            let events = match wait_for {
-                WaitFor::Readable => PollFlags::IN,
-                WaitFor::Writable => PollFlags::OUT,
-            };
-            // A deadline that an `Instant` cannot represent counts as no limit.
-            let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-            loop {
-                let rest = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-                let rest = rest.and_then(|rest| Timespec::try_from(rest).ok());
-                let mut descriptors = [PollFd::new(&file, events), PollFd::new(self, PollFlags::IN)];
-                let polled = poll(&mut descriptors, rest.as_ref());
-                if self.is_raised() {
-                    return Ok(WaitResult::Interrupted);
-                }
-                match polled {
-                    Ok(0) => return Ok(WaitResult::TimedOut),
-                    Ok(_) => return Ok(WaitResult::Ready),
-                    Err(rustix::io::Errno::INTR) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
-    }
-
-    /// The descriptor for waits outside this module. It is readable from the first signal on; do
-    /// not read it.
-    impl AsFd for Interrupt {
-        fn as_fd(&self) -> BorrowedFd<'_> {
-            self.notifier.as_fd()
+        /// Returns a token that the first signal cancels: it ends a wait, also if it arrives just
+        /// before.
+        pub(in crate::cli) fn cancel_token(&self) -> CancelToken<'_> {
+            CancelToken::when_readable(self.notifier.as_fd())
         }
     }
 
@@ -223,12 +168,9 @@ impl Interrupt {
         Ok(Self { signal: Arc::default() })
     }
 
-    /// Returns `Ready` without waiting: the next read or write blocks.
-    ///
-    /// # Errors
-    /// None.
-    pub(in crate::cli) fn wait<F>(&self, _: F, _: WaitFor, _: Option<Duration>) -> io::Result<WaitResult> {
-        Ok(WaitResult::Ready)
+    /// Returns a token that never cancels.
+    pub(in crate::cli) fn cancel_token(&self) -> CancelToken<'_> {
+        CancelToken::never()
     }
 }
 
@@ -243,26 +185,4 @@ pub(in crate::cli) fn end_by_signal(_signal: i32) {}
 #[cfg(not(unix))]
 pub(in crate::cli) fn on_first_signal(_hangup: bool, _action: impl FnOnce(i32)) -> Result<(), CliError> {
     Ok(())
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use std::io::Write;
-    use std::os::unix::net::UnixStream;
-
-    use super::*;
-
-    #[test]
-    fn wait_ends_on_readiness_or_time_limit() {
-        let interrupt = Interrupt::watch().unwrap();
-        let (mut ours, theirs) = UnixStream::pair().unwrap();
-        let wait = |wait_for| interrupt.wait(&theirs, wait_for, Some(Duration::from_millis(1))).unwrap();
-        assert_eq!(wait(WaitFor::Readable), WaitResult::TimedOut);
-        assert_eq!(wait(WaitFor::Writable), WaitResult::Ready);
-        ours.write_all(b"x").unwrap();
-        assert_eq!(wait(WaitFor::Readable), WaitResult::Ready);
-        drop(ours);
-        assert_eq!(interrupt.wait(&theirs, WaitFor::Readable, None).unwrap(), WaitResult::Ready);
-        assert!(interrupt.exit_code().is_none());
-    }
 }

@@ -5,8 +5,6 @@
 
 mod output_file;
 mod progress;
-mod trailing_data;
 
 pub(super) use output_file::{OutputError, OutputFile};
 pub(super) use progress::TransferProgress;
-pub(super) use trailing_data::has_trailing_data;

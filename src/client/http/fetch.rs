@@ -1,5 +1,5 @@
 //! The fetch of a URL, redirects included. This file applies the timeouts and limits;
-//! [`HttpResponseParser`] parses the bytes, and `poller` holds the socket.
+//! [`HttpResponseParser`] parses the bytes, and a [`Conversation`] holds the stream.
 //!
 //! Invariant: the work between two waits is bounded, so that a deadline or a cancel is noticed. The
 //! stall timeout does not run while the sink is busy.
@@ -7,21 +7,22 @@
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::sync::mpsc::TryRecvError;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use url::Host;
 
-use super::connection::HttpConnection;
-use super::deadline::FetchDeadline;
 use super::fetch_error::{FetchError, TimeoutKind};
 use super::http_error::HttpError;
 use super::http_url::HttpUrl;
-use super::poller::{CancelToken, HttpSocket, PollEvents, SocketPoller};
 use super::request::{RequestHeader, request};
-use super::resolve::resolve;
+use super::resolve::Resolution;
 use super::response_head::ResponseHead;
 use super::response_parser::{HttpEvent, HttpResponseParser};
+use crate::client::conversation::{Conversation, ConversationError};
+use crate::client::wait::{CancelToken, WaitFor, WaitLimits, WaitResult};
+use crate::frame::Framing;
+use crate::net::{Endpoint, SocketStream};
 
 /// Maximum number of bytes per read.
 const READ_BYTES: usize = 256 << 10;
@@ -106,9 +107,8 @@ pub fn fetch(
     sink: &mut dyn ResponseSink,
     cancel: CancelToken<'_>,
 ) -> Result<FetchedResponse, FetchError> {
-    let poller = SocketPoller::new(cancel).map_err(FetchError::System)?;
-    let total = FetchDeadline::after(options.timeout, TimeoutKind::Total);
-    let mut fetcher = Fetcher { options, poller, total, received_bytes: 0 };
+    let limits = WaitLimits { cancel, ..options.timeout.map(WaitLimits::within).unwrap_or_default() };
+    let mut fetcher = Fetcher { options, limits, received_bytes: 0 };
     let (mut current, mut visited) = (url.clone(), Vec::new());
     loop {
         let (head, location) = match fetcher.request(&current, current.has_same_origin(url), sink)? {
@@ -141,9 +141,8 @@ enum RequestOutcome {
 /// The state that all requests of one fetch share.
 struct Fetcher<'a> {
     options: &'a FetchOptions,
-    poller: SocketPoller,
-    /// Deadline of the whole fetch.
-    total: Option<FetchDeadline>,
+    /// The deadline of the whole fetch, and the cancel.
+    limits: WaitLimits<'a>,
     /// Bytes of the body received.
     received_bytes: u64,
 }
@@ -156,20 +155,18 @@ impl Fetcher<'_> {
         is_same_origin: bool,
         sink: &mut dyn ResponseSink,
     ) -> Result<RequestOutcome, FetchError> {
-        let socket = self.connect(url)?;
-        let mut connection = HttpConnection::new(socket, request(url, &self.options.headers, is_same_origin));
+        let stream = self.connect(url)?;
+        // The payload limit does not apply: a conversation in bytes decodes no frames.
+        let mut conversation = Conversation::new(stream, Framing::Raw, 0).with_read_bytes(READ_BYTES);
+        conversation.queue_bytes(&request(url, &self.options.headers, is_same_origin));
+        let limits = self.limits.with_stall_timeout(self.options.stall_timeout);
         let (mut parser, mut final_head) = (HttpResponseParser::new(), None);
-        let mut buffer = vec![0; READ_BYTES];
-        let mut stall = FetchDeadline::after(self.options.stall_timeout, TimeoutKind::Stall);
         loop {
-            let sent = connection.send();
-            let read = connection.receive(&mut buffer);
-            let read = read.map_err(|error| FetchError::Io { error, received_bytes: self.received_bytes })?;
-            if read == Some(0) {
+            let mut input = conversation.receive_bytes(limits).map_err(|error| self.receive_error(error))?;
+            if input.is_empty() {
                 parser.handle_close()?;
                 return final_head.map(RequestOutcome::Done).ok_or(FetchError::Http(HttpError::NoResponse));
             }
-            let mut input = buffer.get(..read.unwrap_or(0)).unwrap_or_default();
             while let Some(event) = parser.next_event(&mut input)? {
                 match event {
                     HttpEvent::Head(head) => {
@@ -180,16 +177,35 @@ impl Fetcher<'_> {
                     }
                     HttpEvent::Body(bytes) => self.handle_body(bytes, sink)?,
                     HttpEvent::End => {
-                        check_trailing_data(&mut parser, input, &mut connection)?;
+                        // Trailing data is an error only if it has already arrived.
+                        parser.next_event(&mut input)?;
+                        if conversation.has_trailing_data() {
+                            parser.next_event(&mut &[0][..])?;
+                        }
                         return final_head.map(RequestOutcome::Done).ok_or(FetchError::Http(HttpError::NoResponse));
                     }
                 }
             }
-            if sent || read.is_some() {
-                stall = FetchDeadline::after(self.options.stall_timeout, TimeoutKind::Stall);
-            }
-            connection.handle_events(self.wait(stall, connection.is_ready())?);
         }
+    }
+
+    fn receive_error(&self, error: ConversationError) -> FetchError {
+        match error {
+            ConversationError::Stalled => self.timeout_error(TimeoutKind::Stall),
+            ConversationError::DeadlinePassed => self.timeout_error(TimeoutKind::Total),
+            ConversationError::Cancelled => FetchError::Cancelled,
+            ConversationError::Io(error) => FetchError::Io { error, received_bytes: self.received_bytes },
+            other => FetchError::System(io::Error::other(other)),
+        }
+    }
+
+    fn timeout_error(&self, kind: TimeoutKind) -> FetchError {
+        let timeout = match kind {
+            TimeoutKind::Resolve => self.options.connect_timeout,
+            TimeoutKind::Stall => self.options.stall_timeout,
+            TimeoutKind::Total => self.options.timeout,
+        };
+        FetchError::Timeout { kind, timeout: timeout.unwrap_or_default(), received_bytes: self.received_bytes }
     }
 
     fn handle_head(
@@ -222,14 +238,14 @@ impl Fetcher<'_> {
 
     /// Connects to the first address that accepts. Each attempt gets an equal share of the
     /// remaining time, so that a silent first address leaves time for the others.
-    fn connect(&mut self, url: &HttpUrl) -> Result<HttpSocket, FetchError> {
-        let limit = FetchDeadline::after(self.options.connect_timeout, TimeoutKind::Resolve);
-        let addrs = self.resolve_addresses(url, limit)?;
+    fn connect(&self, url: &HttpUrl) -> Result<SocketStream, FetchError> {
+        let until = self.options.connect_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let left = || until.map(|until| until.saturating_duration_since(Instant::now()));
+        let addrs = self.resolve_addresses(url, left())?;
         let (mut errors, mut remaining) = (Vec::new(), u32::try_from(addrs.len()).unwrap_or(u32::MAX));
         for addr in addrs {
-            let timeout = limit.map(|limit| limit.at.saturating_duration_since(Instant::now()) / remaining);
-            match self.connect_one(addr, timeout)? {
-                Ok(socket) => return Ok(socket),
+            match self.connect_one(addr, left().map(|left| left / remaining))? {
+                Ok(stream) => return Ok(stream),
                 Err(error) => errors.push((addr, error)),
             }
             remaining = remaining.saturating_sub(1).max(1);
@@ -237,75 +253,48 @@ impl Fetcher<'_> {
         Err(FetchError::Connect(errors))
     }
 
-    fn connect_one(
-        &mut self,
-        addr: SocketAddr,
-        timeout: Option<Duration>,
-    ) -> Result<io::Result<HttpSocket>, FetchError> {
-        let socket = match self.poller.connect(addr) {
-            Ok(socket) => socket,
+    fn connect_one(&self, addr: SocketAddr, timeout: Option<Duration>) -> Result<io::Result<SocketStream>, FetchError> {
+        let stream = match SocketStream::start_connect(&Endpoint::Tcp(addr)) {
+            Ok(stream) => stream,
             Err(error) => return Ok(Err(error)),
         };
-        let limit = FetchDeadline::after(timeout, TimeoutKind::Stall);
         loop {
-            let events = match self.wait(limit, false) {
-                Err(FetchError::Timeout { kind: TimeoutKind::Stall, .. }) => {
-                    return Ok(Err(io::ErrorKind::TimedOut.into()));
-                }
-                events => events?,
-            };
-            if events.writable {
-                match socket.check_connected() {
-                    Ok(true) => return Ok(Ok(socket)),
-                    Ok(false) => {}
-                    Err(error) => return Ok(Err(error)),
-                }
+            if !self.wait(&stream, WaitFor::Writable, timeout)? {
+                return Ok(Err(io::ErrorKind::TimedOut.into()));
+            }
+            match stream.check_connected() {
+                Ok(true) => return Ok(Ok(stream)),
+                Ok(false) => {}
+                Err(error) => return Ok(Err(error)),
             }
         }
     }
 
-    fn resolve_addresses(
-        &mut self,
-        url: &HttpUrl,
-        limit: Option<FetchDeadline>,
-    ) -> Result<Vec<SocketAddr>, FetchError> {
+    fn resolve_addresses(&self, url: &HttpUrl, timeout: Option<Duration>) -> Result<Vec<SocketAddr>, FetchError> {
         let name = match url.host() {
             Host::Ipv4(ip) => return Ok(vec![(*ip, url.port()).into()]),
             Host::Ipv6(ip) => return Ok(vec![(*ip, url.port()).into()]),
             Host::Domain(name) => name.clone(),
         };
-        let reply = resolve(name.clone(), url.port(), self.poller.waker()).map_err(FetchError::System)?;
-        loop {
-            match reply.try_recv() {
-                Err(TryRecvError::Empty) => self.wait(limit, false)?,
-                Ok(Ok(addrs)) if !addrs.is_empty() => return Ok(addrs),
-                result => {
-                    let error = result.ok().and_then(Result::err);
-                    let error = error.unwrap_or_else(|| io::Error::other("it has no address"));
-                    return Err(FetchError::Resolve { host: name, error });
-                }
-            };
+        let resolution = Resolution::start(name.clone(), url.port()).map_err(FetchError::System)?;
+        if !self.wait(&resolution, WaitFor::Readable, timeout)? {
+            return Err(self.timeout_error(TimeoutKind::Resolve));
+        }
+        match resolution.into_result() {
+            Ok(addrs) if !addrs.is_empty() => Ok(addrs),
+            Ok(_) => Err(FetchError::Resolve { host: name, error: io::Error::other("it has no address") }),
+            Err(error) => Err(FetchError::Resolve { host: name, error }),
         }
     }
 
-    /// Waits for an event until `limit` or the deadline of the fetch; if `is_busy`, it only polls.
-    fn wait(&mut self, limit: Option<FetchDeadline>, is_busy: bool) -> Result<PollEvents, FetchError> {
-        let next = [self.total, limit].into_iter().flatten().min_by_key(|deadline| deadline.at);
-        let remaining = next.map(|deadline| deadline.at.saturating_duration_since(Instant::now()));
-        let timeout = if is_busy { Some(Duration::ZERO) } else { remaining };
-        let events = self.poller.wait(timeout).map_err(FetchError::System)?;
-        if events.cancelled {
-            return Err(FetchError::Cancelled);
-        }
-        // An event ends a stall, even if it was noticed after the deadline.
-        let is_silent = !is_busy && !events.readable && !events.writable;
-        match next {
-            Some(FetchDeadline { kind, timeout, at })
-                if Instant::now() >= at && (is_silent || kind == TimeoutKind::Total) =>
-            {
-                Err(FetchError::Timeout { kind, timeout, received_bytes: self.received_bytes })
-            }
-            _ => Ok(events),
+    /// Waits until `file` is ready. Returns false after `timeout`.
+    fn wait(&self, file: &impl AsFd, wait_for: WaitFor, timeout: Option<Duration>) -> Result<bool, FetchError> {
+        let limits = self.limits.with_stall_timeout(timeout);
+        match limits.wait(file, wait_for).map_err(FetchError::System)? {
+            WaitResult::Ready => Ok(true),
+            WaitResult::Stalled => Ok(false),
+            WaitResult::DeadlinePassed => Err(self.timeout_error(TimeoutKind::Total)),
+            WaitResult::Cancelled => Err(FetchError::Cancelled),
         }
     }
 }
@@ -319,21 +308,6 @@ fn location(head: &ResponseHead) -> Result<Option<String>, FetchError> {
         Some(location) if !location.is_empty() => Ok(Some(String::from_utf8_lossy(location).into_owned())),
         _ => Err(FetchError::MissingLocation(Box::new(head.clone()))),
     }
-}
-
-/// Returns an error if bytes follow the declared body. It examines the received bytes and reads
-/// once more, but does not wait.
-fn check_trailing_data(
-    parser: &mut HttpResponseParser,
-    mut rest: &[u8],
-    connection: &mut HttpConnection,
-) -> Result<(), FetchError> {
-    parser.next_event(&mut rest)?;
-    let mut byte = [0];
-    if let Ok(Some(1)) = connection.receive(&mut byte) {
-        parser.next_event(&mut &byte[..])?;
-    }
-    Ok(())
 }
 
 fn sink_result(result: io::Result<ControlFlow<()>>) -> Result<(), FetchError> {

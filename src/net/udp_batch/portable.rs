@@ -1,28 +1,11 @@
 //! One datagram per system call, for platforms without recvmmsg(2).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::UdpSocket;
 
 use super::batch::{BATCH, ReceiveBatch, SendBatch};
 
-/// A nonblocking UDP socket.
-pub(crate) trait Datagrams {
-    fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)>;
-
-    fn send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<usize>;
-}
-
-impl Datagrams for mio::net::UdpSocket {
-    fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        mio::net::UdpSocket::recv_from(self, buffer)
-    }
-
-    fn send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<usize> {
-        mio::net::UdpSocket::send_to(self, payload, to)
-    }
-}
-
-/// Receives and sends batches with one call per datagram.
+/// Receives and sends batches on nonblocking sockets, with one call per datagram.
 pub(crate) struct UdpBatchIo;
 
 impl UdpBatchIo {
@@ -32,7 +15,7 @@ impl UdpBatchIo {
 
     /// Receives up to [`BATCH`] datagrams into `into`; returns their number. Fewer than [`BATCH`]
     /// means that the socket is empty.
-    pub(crate) fn receive(&mut self, socket: &impl Datagrams, into: &mut ReceiveBatch) -> io::Result<usize> {
+    pub(crate) fn receive(&mut self, socket: &UdpSocket, into: &mut ReceiveBatch) -> io::Result<usize> {
         let ReceiveBatch { storage, heads } = into;
         heads.clear();
         let mut buffers = ReceiveBatch::buffers(storage);
@@ -57,7 +40,7 @@ impl UdpBatchIo {
 
     /// Sends up to [`BATCH`] datagrams of `from`, starting with number `first`; returns the number
     /// sent, at least one.
-    pub(crate) fn send(&mut self, socket: &impl Datagrams, from: &SendBatch, first: usize) -> io::Result<usize> {
+    pub(crate) fn send(&mut self, socket: &UdpSocket, from: &SendBatch, first: usize) -> io::Result<usize> {
         let mut sent = 0;
         for (to, payload) in from.iter_from(first).take(BATCH) {
             match socket.send_to(payload, to) {

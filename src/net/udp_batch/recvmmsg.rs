@@ -1,18 +1,13 @@
 //! Many datagrams per system call: recvmmsg(2) and sendmmsg(2).
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
 
 use super::batch::{BATCH, ReceiveBatch, SendBatch};
-
-/// A nonblocking UDP socket.
-pub(crate) trait Datagrams: AsRawFd + AsFd {}
-
-impl<T: AsRawFd + AsFd> Datagrams for T {}
 
 /// The structures of the receive call, allocated once for the sockets of one address family.
 ///
@@ -30,7 +25,7 @@ impl UdpBatchIo {
 
     /// Receives up to [`BATCH`] datagrams into `into`; returns their number. Fewer than [`BATCH`]
     /// means that the socket is empty.
-    pub(crate) fn receive(&mut self, socket: &impl Datagrams, into: &mut ReceiveBatch) -> io::Result<usize> {
+    pub(crate) fn receive(&mut self, socket: &UdpSocket, into: &mut ReceiveBatch) -> io::Result<usize> {
         let ReceiveBatch { storage, heads } = into;
         heads.clear();
         let mut buffers = ReceiveBatch::buffers(storage);
@@ -51,7 +46,7 @@ impl UdpBatchIo {
         clippy::unused_self,
         reason = "one type serves both directions, and the portable version has the same signature"
     )]
-    pub(crate) fn send(&mut self, socket: &impl Datagrams, from: &SendBatch, first: usize) -> io::Result<usize> {
+    pub(crate) fn send(&mut self, socket: &UdpSocket, from: &SendBatch, first: usize) -> io::Result<usize> {
         let mut targets: [_; BATCH] = std::array::from_fn(|_| (None, [IoSlice::new(&[])]));
         let mut controls = [const { None }; BATCH];
         for ((to, slice), (address, payload)) in targets.iter_mut().zip(from.iter_from(first)) {

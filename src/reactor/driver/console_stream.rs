@@ -33,24 +33,25 @@ impl ConsoleStream {
         // A descriptor that other processes share stays in the poll after we close ours (epoll(7),
         // question 6), so dropping this stream deregisters it.
         self.registry = Some(registry.try_clone()?);
-        let watch = |file: &NonblockingFile, interest| match registry.register(
-            &mut SourceFd(&file.as_fd().as_raw_fd()),
-            Token(key),
-            interest,
-        ) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
-            other => other.map(|()| true),
+        let is_always_ready = |file: &NonblockingFile, interest| match watch(registry, file, key, interest) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(true),
+            other => other.map(|()| false),
         };
         let Some(output) = &self.output else {
-            return watch(&self.input, Interest::READABLE | Interest::WRITABLE).map(|watched| !watched);
+            return is_always_ready(&self.input, Interest::READABLE | Interest::WRITABLE);
         };
-        watch(output, Interest::WRITABLE)?;
-        watch(&self.input, Interest::READABLE).map(|watched| !watched)
+        is_always_ready(output, Interest::WRITABLE)?;
+        is_always_ready(&self.input, Interest::READABLE)
     }
 
     fn output(&self) -> &NonblockingFile {
         self.output.as_ref().unwrap_or(&self.input)
     }
+}
+
+/// Registers a descriptor under `key`, edge-triggered.
+pub(super) fn watch(registry: &Registry, file: &impl AsFd, key: usize, interest: Interest) -> io::Result<()> {
+    registry.register(&mut SourceFd(&file.as_fd().as_raw_fd()), Token(key), interest)
 }
 
 impl Drop for ConsoleStream {

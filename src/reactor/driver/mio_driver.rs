@@ -2,11 +2,10 @@
 //!
 //! Both interests are registered once, edge-triggered, and never change.
 
-use std::io;
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Poll, Token};
-use socket2::SockRef;
+use mio::{Events, Poll};
 
 use super::bound_sources::{BoundSocket, BoundSources};
 use super::mio_stream::MioStream;
@@ -14,7 +13,6 @@ use super::{AttachedConsole, Driver, IoEvent, PollCoverage, Source, SourceKind};
 use crate::connection::{PeerEnd, Readiness};
 use crate::net::udp_batch::UdpBatchIo;
 use crate::net::udp_batch::{ReceiveBatch, SendBatch};
-use crate::net::{self, bind};
 use crate::service::Peer;
 
 /// The most events that one poll reports.
@@ -80,49 +78,22 @@ impl Driver for MioDriver {
     }
 
     fn accept(&mut self, listener: usize) -> io::Result<(MioStream, Peer)> {
-        match self.source(listener) {
-            BoundSocket::Tcp(listener) => {
-                let (stream, addr) = listener.accept()?;
-                if !net::ACCEPTED_INHERIT_OPTIONS {
-                    // Without these options the connection still works: it only answers later, and
-                    // a dead peer is noticed later.
-                    let _ = bind::set_stream_options(&SockRef::from(&stream));
-                }
-                Ok((MioStream::Tcp(stream), Peer::Tcp(addr)))
-            }
-            #[cfg(unix)]
-            BoundSocket::Unix { listener, .. } => {
-                let (stream, _) = listener.accept()?;
-                Ok((MioStream::Unix(stream), Peer::Unix))
-            }
-            _ => Err(io::ErrorKind::WouldBlock.into()),
-        }
+        let BoundSocket::Listener(listener) = self.source(listener) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let (stream, addr) = listener.accept()?;
+        Ok((MioStream::Socket(stream), addr.map_or(Peer::Unix, Peer::Tcp)))
     }
 
     fn register(&mut self, stream: &mut MioStream, key: usize) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        match stream {
-            #[cfg(target_os = "linux")]
-            MioStream::Tcp(stream) => self.poll.registry().register(stream, Token(key), interest | Interest::PRIORITY),
-            #[cfg(not(target_os = "linux"))]
-            MioStream::Tcp(stream) => self.poll.registry().register(stream, Token(key), interest),
-            #[cfg(unix)]
-            MioStream::Unix(stream) => self.poll.registry().register(stream, Token(key), interest),
-            #[cfg(unix)]
-            MioStream::Console(console) => {
-                if console.register(self.poll.registry(), key)? {
-                    self.always_ready.push(key);
-                }
-                Ok(())
-            }
+        if stream.register(self.poll.registry(), key)? {
+            self.always_ready.push(key);
         }
+        Ok(())
     }
 
-    #[cfg_attr(not(unix), allow(unused_variables))]
     fn clear_wakeup(&mut self, pipe: usize) {
-        #[cfg(unix)]
         if let Some((BoundSocket::CommandPipe(pipe), _)) = self.sources.get_mut(pipe) {
-            use std::io::Read;
             // Until the pipe is empty: only then does the next byte cause an event of its own.
             while matches!(pipe.read(&mut [0; 64]), Ok(1..)) {}
         }

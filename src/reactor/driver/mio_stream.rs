@@ -1,58 +1,67 @@
-//! The byte stream of a connection: TCP, Unix-domain socket or console.
+//! The byte stream of a connection on the reactor: a socket or a console.
 
-use std::io::{self, Read, Write};
-use std::net::Shutdown;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 
-use mio::net::TcpStream;
-#[cfg(unix)]
-use mio::net::UnixStream;
+use mio::{Interest, Registry};
 
-#[cfg(unix)]
-use super::console_stream::ConsoleStream;
+use super::console_stream::{ConsoleStream, watch};
 use crate::connection::Stream;
+use crate::net::SocketStream;
 
-/// The stream of a connection. Dropping it closes the socket, which also ends its registration.
+/// The stream of a connection. No call waits. Dropping it closes the socket, which also ends its
+/// registration.
 pub(crate) enum MioStream {
-    Tcp(TcpStream),
-    #[cfg(unix)]
-    Unix(UnixStream),
+    Socket(SocketStream),
     /// On the heap, because consoles are few and must not make each connection larger.
-    #[cfg(unix)]
     Console(Box<ConsoleStream>),
 }
 
-/// Makes the same call on each kind of stream.
-macro_rules! for_each_kind {
-    ($self:ident, $stream:ident => $call:expr) => {
-        match $self {
-            Self::Tcp($stream) => $call,
-            #[cfg(unix)]
-            Self::Unix($stream) => $call,
-            #[cfg(unix)]
-            Self::Console($stream) => $call,
+impl MioStream {
+    /// Registers the stream under `key`, edge-triggered. Returns true if the stream is always ready
+    /// and no poll will report it.
+    pub(super) fn register(&mut self, registry: &Registry, key: usize) -> io::Result<bool> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Socket(stream) if stream.is_tcp() => watch(registry, stream, key, interest | Interest::PRIORITY)?,
+            Self::Socket(stream) => watch(registry, stream, key, interest)?,
+            Self::Console(console) => return console.register(registry, key),
         }
-    };
+        Ok(false)
+    }
 }
 
 impl Read for MioStream {
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        for_each_kind!(self, stream => stream.read(buffer))
+        match self {
+            Self::Socket(stream) => stream.try_read(buffer),
+            Self::Console(console) => console.read(buffer),
+        }
     }
 
-    fn read_vectored(&mut self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
-        for_each_kind!(self, stream => stream.read_vectored(buffers))
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Socket(stream) => stream.try_read_vectored(buffers),
+            Self::Console(console) => console.read_vectored(buffers),
+        }
     }
 }
 
 impl Write for MioStream {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for_each_kind!(self, stream => stream.write(bytes))
+        match self {
+            Self::Socket(stream) => stream.try_write(bytes),
+            Self::Console(console) => console.write(bytes),
+        }
     }
 
-    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        for_each_kind!(self, stream => stream.write_vectored(slices))
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Socket(stream) => stream.try_write_vectored(slices),
+            Self::Console(console) => console.write_vectored(slices),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -66,16 +75,13 @@ impl Stream for MioStream {
     /// descriptors were passed, and no event reports that.
     #[inline]
     fn short_io_means_would_block(&self) -> bool {
-        cfg!(unix) && matches!(self, Self::Tcp(_))
+        matches!(self, Self::Socket(stream) if stream.is_tcp())
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
         match self {
-            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Self::Socket(stream) => stream.shutdown_write(),
             // A console has no writing side to shut down, and unread input causes no reset.
-            #[cfg(unix)]
             Self::Console(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }

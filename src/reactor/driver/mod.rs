@@ -5,7 +5,6 @@
 //! that serves.
 
 pub(super) mod bound_sources;
-#[cfg(unix)]
 mod console_stream;
 pub(super) mod mio_driver;
 mod mio_stream;
@@ -68,7 +67,6 @@ pub(super) enum PollCoverage {
 }
 
 /// A console and the service that it is for.
-#[cfg_attr(not(unix), allow(dead_code))]
 pub(super) struct AttachedConsole<S> {
     pub(super) stream: S,
     pub(super) service: ServiceId,
@@ -88,7 +86,6 @@ pub(super) enum SourceKind {
     Udp {
         local: SocketAddr,
     },
-    #[cfg_attr(not(unix), allow(dead_code))]
     /// A pipe: any byte in it gives this command.
     CommandPipe(Command),
 }

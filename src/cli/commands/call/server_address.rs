@@ -4,9 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use switchboard::Endpoint;
-use switchboard::client::ClientStream;
-use switchboard::escape;
+use switchboard::{Endpoint, SocketStream, escape};
 
 use crate::cli::address;
 use crate::cli::error::CliError;
@@ -78,13 +76,13 @@ impl ServerAddress {
     }
 
     /// Connects to the first endpoint that accepts. The error advises what to do.
-    pub(super) fn connect(&self, timeout: Duration) -> Result<ClientStream, CliError> {
+    pub(super) fn connect(&self, timeout: Duration) -> Result<SocketStream, CliError> {
         self.try_connect(timeout).map_err(|error| self.unreachable(&error))
     }
 
     /// Connects like [`connect`](Self::connect), but returns the system's error.
-    pub(super) fn try_connect(&self, timeout: Duration) -> io::Result<ClientStream> {
-        ClientStream::connect(&self.endpoints, timeout)
+    pub(super) fn try_connect(&self, timeout: Duration) -> io::Result<SocketStream> {
+        SocketStream::connect(&self.endpoints, timeout)
     }
 
     /// Builds the error for a server that cannot be reached, with advice.
@@ -123,11 +121,6 @@ fn broadcast_error(typed: &str) -> CliError {
 /// Returns true if the error means that the server has closed the connection.
 pub(super) fn is_closed(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe)
-}
-
-/// Returns true if the error means that a socket timeout expired.
-pub(super) fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 /// Formats an error for the middle of a sentence: lower case, without the suffix `(os error 111)`.

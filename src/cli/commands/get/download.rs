@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use switchboard::client::http::{HttpUrl, ResponseHead, ResponseSink};
 use switchboard::escape;
 
-use crate::cli::process::signals::{Interrupt, WaitResult};
+use crate::cli::process::Interrupt;
 use crate::cli::transfer::{OutputFile, TransferProgress};
 
 /// The receiver of a response: writes its body, and its head on request.
@@ -21,10 +21,7 @@ pub(super) struct HttpDownload<'a> {
 
 impl HttpDownload<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<ControlFlow<()>> {
-        Ok(match self.output.write_all(bytes, self.interrupt)? {
-            WaitResult::Interrupted => ControlFlow::Break(()),
-            WaitResult::Ready | WaitResult::TimedOut => ControlFlow::Continue(()),
-        })
+        self.output.write_all(bytes, self.interrupt)
     }
 
     /// Clears the progress bar and completes the output file.

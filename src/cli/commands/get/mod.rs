@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use switchboard::client::http::{CancelToken, FetchError, FetchedResponse, HttpUrl, TimeoutKind, fetch};
+use switchboard::client::http::{FetchError, FetchedResponse, HttpUrl, TimeoutKind, fetch};
 
 use crate::cli::error::CliError;
 use crate::cli::logging;
@@ -32,7 +32,7 @@ pub(in crate::cli) fn get(args: GetArgs, verbosity: Verbosity) -> Result<ExitCod
         is_quiet: verbosity.is_quiet(),
     };
     let started = Instant::now();
-    let fetched = fetch(&url, &args.limits.fetch_options(args.headers), &mut download, cancel_token(&interrupt));
+    let fetched = fetch(&url, &args.limits.fetch_options(args.headers), &mut download, interrupt.cancel_token());
     let is_stream = download.output.path().is_none();
     // After this, the progress bar is cleared and an incomplete file is deleted.
     let result = fetched.and_then(|fetched| download.finish().map(|()| fetched).map_err(FetchError::Sink));
@@ -97,16 +97,6 @@ fn open_output(path: Option<&Path>) -> Result<OutputFile, CliError> {
 
 fn write_error(OutputError { path, error }: OutputError) -> CliError {
     CliError::Failed(format!("cannot write to {}: {error}", sanitize::file_name(path)))
-}
-
-#[cfg(unix)]
-fn cancel_token(interrupt: &Interrupt) -> CancelToken<'_> {
-    CancelToken::when_readable(std::os::fd::AsFd::as_fd(interrupt))
-}
-
-#[cfg(not(unix))]
-fn cancel_token(_interrupt: &Interrupt) -> CancelToken<'_> {
-    CancelToken::never()
 }
 
 /// Returns the result of a fetch as a JSON object.

@@ -10,11 +10,13 @@ mod partial;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use switchboard::client::{WaitFor, WaitLimits, WaitResult};
 use tempfile::NamedTempFile;
 
-use crate::cli::process::signals::{Interrupt, WaitFor, WaitResult};
+use crate::cli::process::Interrupt;
 use crate::cli::terminal::sanitize::StreamSanitizer;
 use destination::Destination;
 use finalize::copy_mode_and_sync;
@@ -199,7 +201,7 @@ impl OutputFile {
     ///
     /// # Errors
     /// The bytes cannot be written.
-    pub(in crate::cli) fn write_all(&mut self, bytes: &[u8], interrupt: &Interrupt) -> io::Result<WaitResult> {
+    pub(in crate::cli) fn write_all(&mut self, bytes: &[u8], interrupt: &Interrupt) -> io::Result<ControlFlow<()>> {
         match self {
             Self::Temporary { file, .. } => file.as_file_mut().write_all(bytes)?,
             Self::Resumable { file, .. } => file.write_all(bytes)?,
@@ -209,7 +211,7 @@ impl OutputFile {
                 return write_stream(stream, *max_write_bytes, bytes, interrupt);
             }
         }
-        Ok(WaitResult::Ready)
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Finishes like [`finish`](Self::finish), but does not replace an existing file.
@@ -270,14 +272,15 @@ fn write_stream(
     max_write_bytes: usize,
     bytes: &[u8],
     interrupt: &Interrupt,
-) -> io::Result<WaitResult> {
+) -> io::Result<ControlFlow<()>> {
+    let limits = WaitLimits { cancel: interrupt.cancel_token(), ..WaitLimits::default() };
     for piece in bytes.chunks(max_write_bytes) {
-        if interrupt.wait(&*stream, WaitFor::Writable, None)? == WaitResult::Interrupted {
-            return Ok(WaitResult::Interrupted);
+        if limits.wait(stream, WaitFor::Writable)? == WaitResult::Cancelled {
+            return Ok(ControlFlow::Break(()));
         }
         stream.write_all(piece)?;
     }
-    Ok(WaitResult::Ready)
+    Ok(ControlFlow::Continue(()))
 }
 
 /// Removes the temporary file's random path from an error text. `tempfile` appends it and keeps the

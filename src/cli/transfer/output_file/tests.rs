@@ -16,7 +16,7 @@ fn file_names(directory: &Path) -> Vec<String> {
 }
 
 fn write(output: &mut OutputFile, text: &str) {
-    assert_eq!(output.write_all(text.as_bytes(), &Interrupt::watch().unwrap()).unwrap(), WaitResult::Ready);
+    assert_eq!(output.write_all(text.as_bytes(), &Interrupt::watch().unwrap()).unwrap(), ControlFlow::Continue(()));
 }
 
 #[test]

@@ -2,30 +2,30 @@
 //! session loop never waits.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 
-use switchboard::client::ClientStream;
-use switchboard::{Framing, encode};
+use switchboard::{Framing, SocketStream, encode};
 
 /// Frames queued to be written. The session's rate limit keeps fewer in flight.
 const MAX_QUEUED_FRAMES: usize = 256;
 
 /// A connection that frames can be sent to. Dropping it closes the connection.
 pub(super) struct ChatConnection {
-    stream: ClientStream,
+    stream: Arc<SocketStream>,
     framing: Framing,
     queue: SyncSender<Vec<u8>>,
 }
 
 impl ChatConnection {
     /// Starts the thread that writes queued frames. It ends with the connection.
-    pub(super) fn new(stream: ClientStream, framing: Framing) -> io::Result<Self> {
-        let mut write_half = stream.try_clone()?;
+    pub(super) fn new(stream: Arc<SocketStream>, framing: Framing) -> io::Result<Self> {
+        let write_half = Arc::clone(&stream);
         let (queue, frames) = sync_channel::<Vec<u8>>(MAX_QUEUED_FRAMES);
         thread::Builder::new().name("write".into()).spawn(move || {
             // The reader reports a broken connection, so a write error needs no event.
-            let _ = frames.iter().try_for_each(|frame| write_half.write_all(&frame));
+            let _ = frames.iter().try_for_each(|frame| (&*write_half).write_all(&frame));
             write_half.shutdown_both();
         })?;
         Ok(Self { stream, framing, queue })

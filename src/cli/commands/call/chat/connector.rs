@@ -3,12 +3,13 @@
 //! A reader ends with its connection. Its events go into a bounded queue. If the session loop does
 //! not take them, the reader stops, and the server's TCP connection feels the backpressure.
 
-use std::io::{self, ErrorKind, Read};
+use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread;
 
-use switchboard::client::ClientStream;
-use switchboard::{FrameDecoder, Framing};
+use switchboard::client::{Conversation, ConversationError, WaitLimits};
+use switchboard::{Framing, SocketStream};
 
 use super::connection::ChatConnection;
 use super::endpoint::ChatEndpoint;
@@ -20,15 +21,16 @@ const MAX_FRAME_BYTES: usize = 1 << 20;
 
 /// Starts the two threads of a connection. The reader's events carry `number`.
 pub(super) fn start(
-    stream: ClientStream,
+    stream: SocketStream,
     framing: Framing,
     number: u64,
     events: &SyncSender<ClientEvent>,
 ) -> io::Result<ChatConnection> {
-    let read_half = stream.try_clone()?;
+    let stream = Arc::new(stream);
+    let conversation = Conversation::new(Arc::clone(&stream), framing, MAX_FRAME_BYTES);
     let connection = ChatConnection::new(stream, framing)?;
     let events = events.clone();
-    thread::Builder::new().name("read".into()).spawn(move || read_frames(read_half, framing, number, &events))?;
+    thread::Builder::new().name("read".into()).spawn(move || read_frames(conversation, number, &events))?;
     Ok(connection)
 }
 
@@ -47,42 +49,18 @@ pub(super) fn open(endpoint: ChatEndpoint, number: u64, events: &SyncSender<Clie
     thread::Builder::new().name("connect".into()).spawn(connect).map(drop)
 }
 
-fn read_frames(mut stream: ClientStream, framing: Framing, number: u64, events: &SyncSender<ClientEvent>) {
-    let mut decoder = FrameDecoder::new(framing, MAX_FRAME_BYTES);
-    let mut buffer = vec![0; 64 << 10];
-    let end = loop {
-        let mut input = match stream.read(&mut buffer) {
-            Ok(0) => break ConnectionEvent::Lost("connection lost".to_owned()),
-            Ok(bytes) => buffer.get(..bytes).unwrap_or_default(),
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => break ConnectionEvent::Lost(format!("connection lost: {}", cause(&error))),
-        };
-        match deliver_frames(&mut decoder, &mut input, number, events) {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => break error,
-        }
-    };
-    let _ = events.send(ClientEvent::Connection(number, end));
-}
-
-/// Sends an event for each complete frame. Returns false if the receiver is gone.
-fn deliver_frames(
-    decoder: &mut FrameDecoder,
-    input: &mut &[u8],
-    number: u64,
-    events: &SyncSender<ClientEvent>,
-) -> Result<bool, ConnectionEvent> {
+fn read_frames(mut conversation: Conversation, number: u64, events: &SyncSender<ClientEvent>) {
     loop {
-        match decoder.decode(input) {
-            Ok(Some(payload)) => {
-                let event = ConnectionEvent::Payload(payload.to_vec());
-                if events.send(ClientEvent::Connection(number, event)).is_err() {
-                    return Ok(false);
-                }
-            }
-            Ok(None) => return Ok(true),
-            Err(error) => return Err(ConnectionEvent::ProtocolError(error.to_string())),
+        let event = match conversation.receive(WaitLimits::default()) {
+            Ok(Some(payload)) => ConnectionEvent::Payload(payload),
+            Ok(None) => ConnectionEvent::Lost("connection lost".to_owned()),
+            Err(ConversationError::Io(error)) => ConnectionEvent::Lost(format!("connection lost: {}", cause(&error))),
+            Err(error) => ConnectionEvent::ProtocolError(error.to_string()),
+        };
+        let is_end = !matches!(event, ConnectionEvent::Payload(_));
+        // If the receiver is gone, the program is about to end.
+        if events.send(ClientEvent::Connection(number, event)).is_err() || is_end {
+            return;
         }
     }
 }

@@ -3,8 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use switchboard::Framing;
-use switchboard::client::ClientStream;
+use switchboard::{Framing, SocketStream};
 
 use crate::cli::commands::call::server_address::ServerAddress;
 use crate::cli::error::CliError;
@@ -21,12 +20,12 @@ pub(super) struct ChatEndpoint {
 
 impl ChatEndpoint {
     /// Connects. The error advises what to do.
-    pub(super) fn connect(&self) -> Result<ClientStream, CliError> {
+    pub(super) fn connect(&self) -> Result<SocketStream, CliError> {
         self.server.connect(CONNECT_TIMEOUT)
     }
 
     /// Connects like [`connect`](Self::connect), but returns the system's error.
-    pub(super) fn try_connect(&self) -> io::Result<ClientStream> {
+    pub(super) fn try_connect(&self) -> io::Result<SocketStream> {
         self.server.try_connect(CONNECT_TIMEOUT)
     }
 }

@@ -10,10 +10,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread;
 use std::time::{Duration, Instant};
 
-use switchboard::client::ClientStream;
 use switchboard::client::chat::{COMMANDS, ChatCommand, ChatSession, Ending, SessionAction, UserInput, parse_line};
-use switchboard::escape;
 use switchboard::services::chat::wire::LabelledRequest;
+use switchboard::{SocketStream, escape};
 
 use super::connection::ChatConnection;
 use super::connector;
@@ -70,7 +69,7 @@ impl SessionRunner {
     /// runs `read`. A hangup ends the session of a person; otherwise it keeps its default action.
     pub(super) fn start(
         plan: CallChatPlan,
-        stream: ClientStream,
+        stream: SocketStream,
         display: Box<dyn ChatDisplay>,
         is_interactive: bool,
         read: impl FnOnce(&Receiver<String>, &SyncSender<ClientEvent>) + Send + 'static,

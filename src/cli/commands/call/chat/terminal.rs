@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustyline::{ExternalPrinter, Prompt};
-use switchboard::client::ClientStream;
+use switchboard::SocketStream;
 use switchboard::services::chat::colour::Palette;
 use switchboard::services::chat::console::render;
 use switchboard::services::chat::wire::ChatEvent;
@@ -86,7 +86,7 @@ impl ChatEditor {
     }
 
     /// Runs a session on a connected stream, and restores the terminal at the end.
-    pub(super) fn run(self, plan: CallChatPlan, stream: ClientStream) -> Result<ExitCode, CliError> {
+    pub(super) fn run(self, plan: CallChatPlan, stream: SocketStream) -> Result<ExitCode, CliError> {
         let Self { editor, history, display, printer_exit, terminal_lock } = self;
         let saved_terminal = SavedTerminal::new();
         let input_lock = Arc::clone(&terminal_lock);

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use switchboard::client::files::DownloadError;
@@ -9,7 +10,7 @@ use switchboard::client::files::DownloadError;
 use super::error::CallFilesError;
 use crate::cli::commands::call::server_address::cause;
 use crate::cli::error::CliError;
-use crate::cli::process::signals::{Interrupt, WaitResult};
+use crate::cli::process::Interrupt;
 use crate::cli::terminal::{sanitize, stderr};
 use crate::cli::transfer::{OutputError, OutputFile, TransferProgress};
 
@@ -54,8 +55,8 @@ impl GetRequest {
         interrupt: &Interrupt,
     ) -> Result<(), CallFilesError> {
         match output.write_all(bytes, interrupt) {
-            Ok(WaitResult::Interrupted) => Err(CallFilesError::Interrupted),
-            Ok(_) => Ok(()),
+            Ok(ControlFlow::Break(())) => Err(CallFilesError::Interrupted),
+            Ok(ControlFlow::Continue(())) => Ok(()),
             Err(error) if self.path.is_none() && error.kind() == io::ErrorKind::BrokenPipe => {
                 Err(CallFilesError::OutputClosed)
             }

@@ -1,15 +1,14 @@
 //! A text client over a stream, in lock step: one request, its reply, the next request.
 
-use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use switchboard::client::ClientStream;
 use switchboard::client::text::{ReplyDecoder, ReplyEnd};
+use switchboard::client::{Conversation, ConversationError, WaitLimits};
 use switchboard::{Framing, MAX_RAW_BYTES, TextEncoding, encode};
 
 use super::reply::{DecodedText, TextReply};
 use super::reply_rules::{MAX_REPLY_BYTES, ReplyRules};
-use crate::cli::commands::call::server_address::{ServerAddress, cause, is_closed, is_timeout};
+use crate::cli::commands::call::server_address::{ServerAddress, cause, is_closed};
 use crate::cli::error::CliError;
 
 /// Bytes of a raw request that are written before their reply is read. More could fill the socket
@@ -33,19 +32,16 @@ pub(in crate::cli::commands::call) struct StreamTextClient {
     rules: ReplyRules,
     encoding: TextEncoding,
     timeout: Duration,
-    stream: Option<ClientStream>,
+    conversation: Option<Conversation>,
     decoder: ReplyDecoder,
-    /// Bytes received behind a reply.
-    trailing: Vec<u8>,
     /// True if the server has closed the connection.
     is_closed: bool,
-    buffer: Vec<u8>,
 }
 
 /// The result of one read.
 enum ReadResult {
-    /// The count of bytes now in the buffer.
-    Bytes(usize),
+    /// Bytes have been received and not been decoded.
+    Bytes,
     Closed,
     TimedOut,
 }
@@ -68,40 +64,20 @@ impl StreamTextClient {
         encoding: TextEncoding,
         timeout: Duration,
     ) -> Self {
-        Self {
-            decoder: rules.decoder(),
-            server,
-            rules,
-            encoding,
-            timeout,
-            stream: None,
-            trailing: Vec::new(),
-            is_closed: false,
-            buffer: vec![0; MAX_RAW_BYTES],
-        }
+        Self { decoder: rules.decoder(), server, rules, encoding, timeout, conversation: None, is_closed: false }
     }
 
     /// Connects, unless the client is connected.
     pub(in crate::cli::commands::call) fn connect(&mut self) -> Result<(), CliError> {
-        if self.stream.is_none() {
+        if self.conversation.is_none() {
             let started = Instant::now();
-            let stream = self.server.connect(self.timeout)?;
-            stream.set_write_timeout(Some(self.timeout)).map_err(|error| self.server.unreachable(&error))?;
-            self.stream = Some(stream);
+            // The replies are decoded here, so the conversation has no frames.
+            self.conversation = Some(Conversation::new(self.server.connect(self.timeout)?, Framing::Raw, 0));
             if self.rules.greeting_looks_like_reply() {
                 let (shortest, longest) = GREETING_WAIT;
-                self.read_greeting(deadline((started.elapsed() * 2).clamp(shortest, longest)))?;
+                // The first bytes of a greeting are unsolicited: they wait for the next call.
+                self.read(WaitLimits::within((started.elapsed() * 2).clamp(shortest, longest)))?;
             }
-        }
-        Ok(())
-    }
-
-    /// Waits until `until` for the first bytes of a greeting, and keeps them as unsolicited data.
-    fn read_greeting(&mut self, until: Instant) -> Result<(), CliError> {
-        match self.read(until)? {
-            ReadResult::Bytes(bytes) => self.trailing.extend_from_slice(self.buffer.get(..bytes).unwrap_or_default()),
-            ReadResult::Closed => self.is_closed = true,
-            ReadResult::TimedOut => {}
         }
         Ok(())
     }
@@ -123,22 +99,18 @@ impl StreamTextClient {
     /// Takes the texts received since the last reply, without waiting.
     pub(in crate::cli::commands::call) fn take_unsolicited(&mut self) -> Result<Vec<DecodedText>, CliError> {
         let mut texts = Vec::new();
-        let trailing = std::mem::take(&mut self.trailing);
-        self.parse(&trailing, &mut texts)?;
-        for _ in 0..MAX_UNSOLICITED_READS {
-            match self.try_read() {
-                Ok(0) => {
+        for _ in 0..=MAX_UNSOLICITED_READS {
+            match self.conversation.as_mut().map(|conversation| conversation.fill(WaitLimits::no_wait())) {
+                Some(Ok(true)) => self.parse(&mut texts)?,
+                Some(Ok(false)) => {
                     self.is_closed = true;
                     // An incomplete unsolicited text is dropped: it belongs to no request.
                     texts.extend(self.decoder.finish().ok().flatten().map(|last| self.decode(&last)));
                     break;
                 }
-                Ok(bytes) => {
-                    let received = self.buffer.get(..bytes).unwrap_or_default().to_vec();
-                    self.parse(&received, &mut texts)?;
-                }
-                Err(error) => {
-                    self.is_closed |= !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted);
+                None | Some(Err(ConversationError::Stalled)) => break,
+                Some(Err(_)) => {
+                    self.is_closed = true;
                     break;
                 }
             }
@@ -179,13 +151,10 @@ impl StreamTextClient {
         self.connect()?;
         let mut texts = self.take_unsolicited()?;
         while texts.is_empty() && !self.is_closed {
-            match self.read(until)? {
+            match self.read(WaitLimits { deadline: Some(until), ..WaitLimits::default() })? {
                 ReadResult::TimedOut => return Ok(UnsolicitedRead::TimedOut),
-                ReadResult::Closed => self.is_closed = true,
-                ReadResult::Bytes(bytes) => {
-                    let received = self.buffer.get(..bytes).unwrap_or_default().to_vec();
-                    self.parse(&received, &mut texts)?;
-                }
+                ReadResult::Closed => {}
+                ReadResult::Bytes => self.parse(&mut texts)?,
             }
         }
         Ok(if texts.is_empty() { UnsolicitedRead::Closed } else { UnsolicitedRead::Texts(texts) })
@@ -196,7 +165,7 @@ impl StreamTextClient {
     /// `None` if no text is expected.
     pub(in crate::cli::commands::call) fn finish(&mut self) -> Option<Instant> {
         let expects_more = self.rules.greeting_looks_like_reply() && !self.is_closed;
-        (expects_more && self.stream.as_ref().is_some_and(|stream| stream.shutdown_write().is_ok()))
+        (expects_more && self.conversation.as_ref().is_some_and(|conversation| conversation.shutdown_write().is_ok()))
             .then(|| deadline(FINAL_WAIT))
     }
 
@@ -221,11 +190,13 @@ impl StreamTextClient {
     /// Appends the rest of a reply until the server sends nothing for `end_silence`. The timeout of
     /// a reply also ends the wait for a server that sends without a pause.
     fn read_until_silence(&mut self, reply: &mut Vec<u8>) -> Result<(), CliError> {
-        let end = deadline(self.timeout);
+        let limits = WaitLimits::within(self.timeout).with_stall_timeout(Some(self.rules.end_silence));
         while !self.is_closed && reply.len() < MAX_REPLY_BYTES {
-            match self.read(deadline(self.rules.end_silence).min(end))? {
-                ReadResult::Bytes(bytes) => reply.extend_from_slice(self.buffer.get(..bytes).unwrap_or_default()),
-                ReadResult::Closed => self.is_closed = true,
+            match self.read(limits)? {
+                ReadResult::Bytes => {
+                    self.with_received(|_, input| reply.extend_from_slice(std::mem::take(input)));
+                }
+                ReadResult::Closed => {}
                 ReadResult::TimedOut => break,
             }
         }
@@ -234,32 +205,27 @@ impl StreamTextClient {
 
     /// Writes all bytes. Returns false if the server has closed the connection.
     fn write(&mut self, bytes: &[u8]) -> Result<bool, CliError> {
-        let Some(stream) = &mut self.stream else { return Ok(false) };
-        match stream.write_all(bytes) {
-            Ok(()) => Ok(true),
-            Err(error) if is_closed(&error) => Ok(false),
-            Err(error) if is_timeout(&error) => {
-                Err(self.server.error(&format!("write timed out: the server reads nothing for {:?}", self.timeout)))
-            }
-            Err(error) => Err(self.server.error(&format!("write failed: {}", cause(&error)))),
-        }
+        let Some(conversation) = &mut self.conversation else { return Ok(false) };
+        let what = match conversation.send_bytes(bytes, WaitLimits::default().with_stall_timeout(Some(self.timeout))) {
+            Ok(()) => return Ok(true),
+            Err(ConversationError::Io(error)) if is_closed(&error) => return Ok(false),
+            Err(ConversationError::Io(error)) => format!("write failed: {}", cause(&error)),
+            Err(_) => format!("write timed out: the server reads nothing for {:?}", self.timeout),
+        };
+        Err(self.server.error(&what))
     }
 
     /// Waits for a reply. Returns `None` if the server closed the connection instead.
     fn read_reply(&mut self) -> Result<Option<Vec<u8>>, CliError> {
-        let until = deadline(self.timeout);
+        let limits = WaitLimits::within(self.timeout);
         loop {
-            match self.read(until)? {
-                ReadResult::Bytes(bytes) => {
-                    let mut received = self.buffer.get(..bytes).unwrap_or_default();
-                    let parsed = self.decoder.decode(&mut received);
-                    if let Some(reply) = parsed.map_err(|error| self.server.error(&parse_error(&error)))? {
-                        self.trailing.extend_from_slice(received);
+            match self.read(limits)? {
+                ReadResult::Bytes => {
+                    if let Some(reply) = self.decode_reply()? {
                         return Ok(Some(reply));
                     }
                 }
                 ReadResult::Closed => {
-                    self.is_closed = true;
                     return self.decoder.finish().map_err(|unfinished| {
                         let bytes = unfinished.received_bytes;
                         self.server.error(&format!("connection closed in the middle of a reply, after {bytes} bytes"))
@@ -287,43 +253,40 @@ impl StreamTextClient {
         }
     }
 
-    fn read(&mut self, until: Instant) -> Result<ReadResult, CliError> {
-        let Some(stream) = &mut self.stream else { return Ok(ReadResult::Closed) };
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(ReadResult::TimedOut);
+    /// Reads once, unless received bytes are left.
+    fn read(&mut self, limits: WaitLimits<'_>) -> Result<ReadResult, CliError> {
+        let filled = self.conversation.as_mut().map_or(Ok(false), |conversation| conversation.fill(limits));
+        match filled {
+            Ok(true) => return Ok(ReadResult::Bytes),
+            Ok(false) => {}
+            Err(ConversationError::Io(error)) if is_closed(&error) => {}
+            Err(ConversationError::Io(error)) => {
+                return Err(self.server.error(&format!("read failed: {}", cause(&error))));
             }
-            let limited = match stream {
-                ClientStream::Tcp(stream) => stream.set_read_timeout(Some(left)),
-                #[cfg(unix)]
-                ClientStream::Unix(stream) => stream.set_read_timeout(Some(left)),
-            };
-            match limited.and_then(|()| stream.read(&mut self.buffer)) {
-                Ok(0) => return Ok(ReadResult::Closed),
-                Ok(bytes) => return Ok(ReadResult::Bytes(bytes)),
-                Err(error) if is_closed(&error) => return Ok(ReadResult::Closed),
-                Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.server.error(&format!("read failed: {}", cause(&error)))),
-            }
+            Err(_) => return Ok(ReadResult::TimedOut),
         }
+        self.is_closed = true;
+        Ok(ReadResult::Closed)
     }
 
-    /// Reads without waiting; `WouldBlock` if nothing has arrived.
-    fn try_read(&mut self) -> io::Result<usize> {
-        let Some(stream) = &mut self.stream else { return Err(ErrorKind::WouldBlock.into()) };
-        stream.set_nonblocking(true)?;
-        let read = stream.read(&mut self.buffer);
-        stream.set_nonblocking(false)?;
-        read
+    /// Takes the next reply from the received bytes, if it is complete.
+    fn decode_reply(&mut self) -> Result<Option<Vec<u8>>, CliError> {
+        let decoded = self.with_received(|decoder, input| decoder.decode(input));
+        let parse_error = |error| self.server.error(&format!("cannot parse the reply: {error}; check --framing"));
+        decoded.transpose().map(Option::flatten).map_err(parse_error)
     }
 
-    fn parse(&mut self, mut input: &[u8], texts: &mut Vec<DecodedText>) -> Result<(), CliError> {
-        loop {
-            let parsed = self.decoder.decode(&mut input).map_err(|error| self.server.error(&parse_error(&error)))?;
-            let Some(bytes) = parsed else { return Ok(()) };
+    fn with_received<T>(&mut self, take: impl FnOnce(&mut ReplyDecoder, &mut &[u8]) -> T) -> Option<T> {
+        let (conversation, decoder) = (self.conversation.as_mut()?, &mut self.decoder);
+        Some(conversation.decode_with(|input| take(decoder, input)))
+    }
+
+    /// Appends all complete texts of the received bytes.
+    fn parse(&mut self, texts: &mut Vec<DecodedText>) -> Result<(), CliError> {
+        while let Some(bytes) = self.decode_reply()? {
             texts.push(self.decode(&bytes));
         }
+        Ok(())
     }
 
     fn decode(&self, bytes: &[u8]) -> DecodedText {
@@ -331,9 +294,8 @@ impl StreamTextClient {
     }
 
     fn disconnect(&mut self) {
-        self.stream = None;
+        self.conversation = None;
         self.decoder = self.rules.decoder();
-        self.trailing.clear();
         self.is_closed = false;
     }
 }
@@ -343,8 +305,4 @@ impl StreamTextClient {
 pub(in crate::cli::commands::call) fn deadline(timeout: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_hours(24))
-}
-
-fn parse_error(error: &switchboard::FrameError) -> String {
-    format!("cannot parse the reply: {error}; check --framing")
 }
