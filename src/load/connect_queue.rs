@@ -6,6 +6,8 @@ use std::collections::BinaryHeap;
 use std::io;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 /// Connects that may be pending at the same time. This is below the backlog of common servers: a
 /// SYN dropped by a full backlog is retransmitted only after a second.
 const MAX_PENDING: usize = 512;
@@ -68,13 +70,6 @@ pub(super) fn local_limit_error(error: &io::Error) -> Option<io::Error> {
     Some(io::Error::new(error.kind(), format!("{advice} ({error})")))
 }
 
-#[cfg(unix)]
 fn is_out_of_descriptors(error: &io::Error) -> bool {
-    use rustix::io::Errno;
     [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
-}
-
-#[cfg(not(unix))]
-fn is_out_of_descriptors(_error: &io::Error) -> bool {
-    false
 }
