@@ -154,10 +154,7 @@ fn spawn(shared: &Arc<PoolShared>, number: usize) -> bool {
         }
     };
     let spawned = threads::spawn(format!("worker-{number}"), None, Box::new(task));
-    if let Err(error) = &spawned {
-        log::warn!("worker thread not started: {error}");
-    }
-    spawned.is_ok()
+    spawned.inspect_err(|error| log::warn!("worker thread not started: {error}")).is_ok()
 }
 
 #[cfg(test)]
