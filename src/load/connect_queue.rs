@@ -68,13 +68,7 @@ pub(super) fn local_limit_error(error: &io::Error) -> Option<io::Error> {
     Some(io::Error::new(error.kind(), format!("{advice} ({error})")))
 }
 
-#[cfg(unix)]
 fn is_out_of_descriptors(error: &io::Error) -> bool {
     use rustix::io::Errno;
     [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
-}
-
-#[cfg(not(unix))]
-fn is_out_of_descriptors(_error: &io::Error) -> bool {
-    false
 }

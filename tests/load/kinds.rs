@@ -106,7 +106,6 @@ fn messages_may_exceed_the_socket_buffers() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn a_load_runs_over_a_unix_domain_socket() {
     use std::os::unix::net::UnixListener;

@@ -43,7 +43,6 @@ fn a_udp_port_without_socket_is_a_connect_error() {
 }
 
 /// A connect to a Unix-domain socket with a full backlog fails with EAGAIN.
-#[cfg(unix)]
 #[test]
 fn a_full_backlog_counts_as_refused() {
     use socket2::{Domain, SockAddr, Socket, Type};
