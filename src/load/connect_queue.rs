@@ -6,6 +6,8 @@ use std::collections::BinaryHeap;
 use std::io;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 /// Connects that may be pending at the same time. This is below the backlog of common servers: a
 /// SYN dropped by a full backlog is retransmitted only after a second.
 const MAX_PENDING: usize = 512;
@@ -69,6 +71,5 @@ pub(super) fn local_limit_error(error: &io::Error) -> Option<io::Error> {
 }
 
 fn is_out_of_descriptors(error: &io::Error) -> bool {
-    use rustix::io::Errno;
     [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

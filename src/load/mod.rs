@@ -13,24 +13,22 @@
 //! | file | holds |
 //! |---|---|
 //! | `driver`, `phase_changes` | the loop, and a run's way from one phase to the next |
-//! | `run_context` | what all connections of a run share |
-//! | `echo_client`, `output_buffer`, `end` | one connection |
-//! | `in_flight`, `response_splitter` | unanswered messages; received bytes split into answers |
-//! | `templates`, `write_batch` | message contents; messages encoded for one write |
+//! | `workload` | the trait that the driver calls, and its implementations: `echo` and `chat` |
+//! | `step` | what the driver does on one connection: reads, checks, sends |
+//! | `connection`, `connections`, `run_context` | one connection, the table of all, what they share |
+//! | `output_buffer`, `write_batch` | output that the socket has not taken; messages of one write |
 //! | `pace`, `phases`, `connect_queue` | the time of sends, phases and connects |
 //! | `recorder`, `outcome`, `cpu` | counters, histograms, the result of a run |
 //! | `search`, `search_result`, `slo` | the search for the highest rate |
 //! | `net` | sockets and polling; the only file here that names `mio` |
 
-pub mod chat;
 mod config;
 mod connect_queue;
+mod connection;
+mod connections;
 mod cpu;
 mod driver;
-mod echo_client;
-mod end;
 mod error;
-mod in_flight;
 mod net;
 mod observer;
 mod outcome;
@@ -39,16 +37,15 @@ mod pace;
 mod phase_changes;
 mod phases;
 mod recorder;
-mod response_splitter;
 mod run_context;
 mod search;
 mod search_result;
 mod slo;
-mod templates;
+mod step;
+mod workload;
 mod write_batch;
 
-pub use config::{Activity, LoadConfig};
-pub use driver::run;
+pub use config::Activity;
 pub use error::LoadError;
 pub use observer::{LoadObserver, LoadProgress};
 pub use outcome::{Bottleneck, Faults, GeneratorStats, LoadOutcome, LoadSample};
@@ -56,3 +53,5 @@ pub use phases::LoadPhase;
 pub use search::find_max;
 pub use search_result::{MaxRate, RateStep, SearchEnd, StepVerdict};
 pub use slo::{ParseSloError, Slo};
+pub use workload::chat;
+pub use workload::echo::{LoadConfig, run};

@@ -112,7 +112,7 @@ impl LoadSocket {
     }
 
     #[inline]
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Stream(stream) => stream.try_read(buffer),
             Self::Udp(socket) => socket.recv(buffer),
@@ -120,7 +120,7 @@ impl LoadSocket {
     }
 
     #[inline]
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Stream(stream) => stream.try_write(bytes),
             Self::Udp(socket) => socket.send(bytes),
@@ -128,7 +128,7 @@ impl LoadSocket {
     }
 
     #[inline]
-    pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(super) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Stream(stream) => stream.try_write_vectored(slices),
             Self::Udp(_) => Err(io::ErrorKind::Unsupported.into()),

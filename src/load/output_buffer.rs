@@ -3,9 +3,8 @@
 
 use std::io;
 
-use super::end::ConnectionEnd;
 use super::net::LoadSocket;
-use super::run_context::RunContext;
+use super::write_batch::WriteBatch;
 
 /// The pending output of one connection.
 pub(super) struct OutputBuffer {
@@ -32,7 +31,7 @@ impl OutputBuffer {
 
     /// Writes the pending bytes; returns true if none are left and the socket may take more.
     #[inline]
-    pub(super) fn flush(&mut self, socket: &mut LoadSocket) -> Result<bool, ConnectionEnd> {
+    pub(super) fn flush(&mut self, socket: &LoadSocket) -> io::Result<bool> {
         self.local_error = None;
         while self.writable && self.local_error.is_none() && self.written < self.rest.len() {
             match socket.write(self.rest.get(self.written..).unwrap_or_default()) {
@@ -43,7 +42,7 @@ impl OutputBuffer {
                     // The kernel reports the error instead of sending: this datagram is lost.
                     _ if socket.is_datagram() && is_network_report(&error) => self.written = self.rest.len(),
                     _ if socket.is_datagram() => self.local_error = Some(error),
-                    _ => return Err(ConnectionEnd::Broken),
+                    _ => return Err(error),
                 },
             }
         }
@@ -58,15 +57,18 @@ impl OutputBuffer {
         self.rest.extend_from_slice(bytes);
     }
 
-    /// Writes the batch, and keeps the bytes that the socket does not take.
+    /// Writes the batch, whose sections refer to `table`, and keeps the bytes that the socket does
+    /// not take. Sets `udp_error` if the network reports an error about a datagram.
     #[inline]
     pub(super) fn write_batch(
         &mut self,
-        socket: &mut LoadSocket,
-        context: &mut RunContext,
-    ) -> Result<(), ConnectionEnd> {
+        socket: &LoadSocket,
+        batch: &WriteBatch,
+        table: &[u8],
+        udp_error: &mut Option<io::Error>,
+    ) -> io::Result<()> {
         let written = loop {
-            match context.batch.write(socket, &context.templates) {
+            match batch.write(socket, table) {
                 Ok(written) => break written,
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
@@ -75,20 +77,20 @@ impl OutputBuffer {
                         break 0;
                     }
                     _ if socket.is_datagram() && is_network_report(&error) => {
-                        context.udp_error = Some(error);
+                        *udp_error = Some(error);
                         return Ok(());
                     }
                     _ if socket.is_datagram() => {
                         self.local_error = Some(error);
                         break 0;
                     }
-                    _ => return Err(ConnectionEnd::Broken),
+                    _ => return Err(error),
                 },
             }
         };
-        if written < context.batch.len() {
+        if written < batch.len() {
             self.writable &= !socket.short_io_means_blocked();
-            context.batch.copy_rest(written, &context.templates, &mut self.rest);
+            batch.copy_rest(written, table, &mut self.rest);
         }
         Ok(())
     }
@@ -105,11 +107,8 @@ fn is_network_report(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use std::net::{Shutdown, UdpSocket};
-    use std::time::Duration;
 
     use super::*;
-    use crate::frame::Framing;
-    use crate::load::config::{Activity, LoadConfig};
     use crate::net::Endpoint;
 
     /// A full send queue is hard to produce; a socket shut down for writing fails for a local
@@ -117,30 +116,16 @@ mod tests {
     #[test]
     fn a_datagram_is_kept_after_a_local_error() {
         let target = Endpoint::Udp(UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
-        let config = LoadConfig {
-            target,
-            framing: Framing::Raw,
-            connections: 1,
-            payload_bytes: 64..=64,
-            activity: Activity::Closed { in_flight: 1 },
-            slow_readers: 0,
-            ramp: Duration::ZERO,
-            warm_up: Duration::ZERO,
-            duration: Duration::from_secs(1),
-            reply_timeout: Duration::from_secs(1),
-            seed: 1,
-        };
-        let mut context = RunContext::new(&config).unwrap();
-        let mut socket = LoadSocket::connect(&config.target).unwrap();
+        let socket = LoadSocket::connect(&target).unwrap();
         let LoadSocket::Udp(udp) = &socket else { panic!("not a datagram socket") };
         socket2::SockRef::from(udp).shutdown(Shutdown::Write).unwrap();
-        let mut output = OutputBuffer::new(true);
-        context.batch.push(&context.templates.payload(0, 0), &context.templates);
-        output.write_batch(&mut socket, &mut context).unwrap();
+        let (mut output, mut batch, mut udp_error) = (OutputBuffer::new(true), WriteBatch::new(1), None);
+        batch.bytes.extend_from_slice(&[7; 64]);
+        output.write_batch(&socket, &batch, &[], &mut udp_error).unwrap();
         for _ in 0..2 {
-            assert!(output.local_error.is_some() && context.udp_error.is_none());
+            assert!(output.local_error.is_some() && udp_error.is_none());
             assert_eq!(output.rest.len(), 64);
-            assert!(!output.flush(&mut socket).unwrap());
+            assert!(!output.flush(&socket).unwrap());
         }
     }
 }

@@ -1,15 +1,29 @@
-//! The send schedule of an open loop: when each message is due, and on which connection. It is
-//! computed, not stored. So any number of messages may be late without using memory, and none is
-//! skipped.
+//! The send policy, and the send schedule of an open loop: when each message is due, and on which
+//! connection. It is computed, not stored. So any number of messages may be late without using
+//! memory, and none is skipped.
 //!
-//! Message `k` is due `k / rate` seconds after the start, on connection `k` modulo their number.
+//! Message `k` is due `k / rate` seconds after the start, on the sender with number `k` modulo
+//! their count.
+
+/// The rule that decides which messages connections send now.
+pub(super) enum SendPolicy {
+    /// No message.
+    Paused,
+    /// The messages that keep this number in flight: on each connection for echo, in each room for
+    /// chat.
+    KeepInFlight(usize),
+    /// Every message that is due.
+    Scheduled(SendSchedule),
+    /// One message on each connection. A workload with a handshake sends none.
+    Once,
+}
 
 /// The send schedule of an open loop.
 #[derive(Clone, Debug)]
 pub(super) struct SendSchedule {
     start_ns: u64,
     interval_ns: f64,
-    pub(super) connections: u64,
+    pub(super) senders: u64,
     /// Number of messages due so far; their numbers are smaller than this.
     pub(super) due_count: u64,
     /// No message is due at this time or later.
@@ -23,9 +37,9 @@ pub(super) struct SendSchedule {
     reason = "53 bits of nanoseconds are 104 days"
 )]
 impl SendSchedule {
-    pub(super) fn new(start_ns: u64, rate: f64, connections: usize) -> Self {
-        let connections = connections as u64;
-        Self { start_ns, interval_ns: 1e9 / rate, connections, due_count: 0, end_ns: u64::MAX }
+    pub(super) fn new(start_ns: u64, rate: f64, senders: usize) -> Self {
+        let senders = senders as u64;
+        Self { start_ns, interval_ns: 1e9 / rate, senders, due_count: 0, end_ns: u64::MAX }
     }
 
     /// Returns the time at which message `number` is due.
@@ -34,16 +48,16 @@ impl SendSchedule {
         self.start_ns.saturating_add((number as f64 * self.interval_ns) as u64)
     }
 
-    /// Returns the time between two messages of the same connection.
-    pub(super) fn connection_interval_ns(&self) -> f64 {
-        self.interval_ns * self.connections as f64
+    /// Returns the time between two messages of the same sender.
+    pub(super) fn sender_interval_ns(&self) -> f64 {
+        self.interval_ns * self.senders as f64
     }
 
-    /// Looks at the messages of one connection from `next` on. Returns the number of the last one
+    /// Looks at the messages of one sender from `next` on. Returns the number of the last one
     /// that is due, and how many are due; `None` if none is.
     pub(super) fn due_from(&self, next: u64) -> Option<(u64, u64)> {
-        let after = self.due_count.checked_sub(1)?.checked_sub(next)? / self.connections;
-        Some((next + after * self.connections, after + 1))
+        let after = self.due_count.checked_sub(1)?.checked_sub(next)? / self.senders;
+        Some((next + after * self.senders, after + 1))
     }
 
     /// Returns the time at which the next message is due; `None` after the end of the schedule.
@@ -76,9 +90,9 @@ impl SendSchedule {
         number
     }
 
-    /// Returns the first message of connection `connection` with `number` or a higher number.
-    pub(super) fn first_on_connection(&self, connection: u64, number: u64) -> u64 {
-        number + (connection + self.connections - number % self.connections) % self.connections
+    /// Returns the first message of sender `sender` with `number` or a higher number.
+    pub(super) fn first_of_sender(&self, sender: u64, number: u64) -> u64 {
+        number + (sender + self.senders - number % self.senders) % self.senders
     }
 
     /// Ends the schedule: no message is due at `end_ns` or later.
@@ -109,11 +123,11 @@ mod tests {
     }
 
     #[test]
-    fn due_from_counts_one_connection() {
+    fn due_from_counts_one_sender() {
         let mut schedule = SendSchedule::new(0, 1000.0, 3);
         assert_eq!(schedule.due_from(0), None);
         schedule.advance(9_000_000);
-        // Messages 0 to 9 are due; the second connection has 1, 4 and 7.
+        // Messages 0 to 9 are due; the second sender has 1, 4 and 7.
         for (next, due) in [(1, Some((7, 3))), (4, Some((7, 2))), (7, Some((7, 1))), (10, None)] {
             assert_eq!(schedule.due_from(next), due, "{next}");
         }

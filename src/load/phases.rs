@@ -71,6 +71,11 @@ impl Phases {
         Duration::from_nanos(now_ns.saturating_sub(self.phase_began_ns))
     }
 
+    /// Returns the time at which the phase began.
+    pub(super) fn began_ns(&self) -> u64 {
+        self.phase_began_ns
+    }
+
     /// Returns the elapsed part of a phase that lasts `whole`, from 0 to 1.
     pub(super) fn fraction(&self, now_ns: u64, whole: Duration) -> f64 {
         if whole.is_zero() { 1.0 } else { self.elapsed(now_ns).div_duration_f64(whole).min(1.0) }

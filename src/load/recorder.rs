@@ -13,8 +13,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::config::Activity;
-use super::in_flight::{AnswerVerdict, SentMessage};
 use super::outcome::{Faults, LoadSample};
+use super::pace::SendSchedule;
 
 /// The shortest length of a sample, and the time between two ticks.
 pub(super) const SAMPLE: Duration = Duration::from_millis(100);
@@ -98,26 +98,10 @@ impl Recorder {
         &self.window
     }
 
-    /// Records an answer of `bytes` bytes.
+    /// Records a correct answer of `bytes` bytes to a message that was due at `due_ns`.
     #[inline]
-    pub(super) fn record_answer(&mut self, verdict: AnswerVerdict, bytes: usize, now_ns: u64) {
-        match verdict {
-            AnswerVerdict::Correct(sent) => self.record_correct(sent, bytes, now_ns),
-            AnswerVerdict::Reordered(sent) => {
-                self.faults.reordered += 1;
-                self.record_latency(sent, now_ns);
-            }
-            AnswerVerdict::Duplicated => self.faults.duplicated += 1,
-            AnswerVerdict::Corrupted => self.faults.corrupted += 1,
-            // The message has already been counted as lost.
-            AnswerVerdict::Late(sent) => _ = self.record_latency(sent, now_ns),
-        }
-    }
-
-    /// Records a correct answer of `bytes` bytes.
-    #[inline]
-    pub(super) fn record_correct(&mut self, sent: SentMessage, bytes: usize, now_ns: u64) {
-        let counts = self.record_latency(sent, now_ns);
+    pub(super) fn record_correct(&mut self, due_ns: u64, bytes: usize, now_ns: u64) {
+        let counts = self.record_latency(due_ns, now_ns);
         let is_in_window = self.window.contains(&now_ns);
         self.answered += u64::from(is_in_window);
         self.interval_answered += u64::from(is_in_window || counts);
@@ -129,33 +113,37 @@ impl Recorder {
 
     /// Records the latency of a message if it counts; returns true if it does.
     #[inline]
-    fn record_latency(&mut self, sent: SentMessage, now_ns: u64) -> bool {
+    pub(super) fn record_latency(&mut self, due_ns: u64, now_ns: u64) -> bool {
         let counts = match self.rule {
             CountRule::AnsweredInWindow => self.window.contains(&now_ns),
-            CountRule::DueInWindow => self.window.contains(&sent.due_ns),
+            CountRule::DueInWindow => self.window.contains(&due_ns),
             CountRule::Always => true,
         };
         if counts {
-            record(&mut self.interval, now_ns.saturating_sub(sent.due_ns));
+            record(&mut self.interval, now_ns.saturating_sub(due_ns));
         }
         counts
     }
 
-    /// Open loop: records the waiting time of a message that has been given up; returns
-    /// true if the message counts. Without these, a server that stalls longer than the answer
-    /// timeout would be judged only by the messages that waited less.
-    pub(super) fn record_wait(&mut self, sent: SentMessage, now_ns: u64) -> bool {
-        self.record_waits(sent, now_ns, 1)
-    }
-
-    /// Records the same waiting time for `receivers` receivers of one message.
-    pub(super) fn record_waits(&mut self, sent: SentMessage, now_ns: u64, receivers: u64) -> bool {
-        let counts = self.rule == CountRule::DueInWindow && self.window.contains(&sent.due_ns);
+    /// Open loop: records the waiting time of a message that has been given up, for each of
+    /// `receivers` receivers; returns true if the message counts. Without these, a server that
+    /// stalls longer than the answer timeout would be judged only by the messages that waited less.
+    pub(super) fn record_wait(&mut self, due_ns: u64, now_ns: u64, receivers: u64) -> bool {
+        let counts = self.rule == CountRule::DueInWindow && self.window.contains(&due_ns);
         if counts {
             // An error is impossible: the histogram resizes itself.
-            let _ = self.latency.record_n(now_ns.saturating_sub(sent.due_ns), receivers);
+            let _ = self.latency.record_n(now_ns.saturating_sub(due_ns), receivers);
         }
         counts
+    }
+
+    /// Records the waiting times of one sender's due messages from `next` on, for `receivers`
+    /// receivers each; returns the number of messages.
+    pub(super) fn record_due(&mut self, schedule: &SendSchedule, next: u64, now_ns: u64, receivers: u64) -> u64 {
+        let Some((last, count)) = schedule.due_from(next) else { return 0 };
+        let shortest_ns = now_ns.saturating_sub(schedule.due_ns(last));
+        self.record_wait_series(shortest_ns, schedule.sender_interval_ns(), count, receivers);
+        count
     }
 
     /// Records the waiting times of `count` messages that count, for `receivers` receivers each.
@@ -167,7 +155,7 @@ impl Recorder {
         clippy::cast_sign_loss,
         reason = "53 bits of nanoseconds are 104 days"
     )]
-    pub(super) fn record_wait_series(&mut self, shortest_ns: u64, step_ns: f64, count: u64, receivers: u64) {
+    fn record_wait_series(&mut self, shortest_ns: u64, step_ns: f64, count: u64, receivers: u64) {
         let mut done = 0;
         while done < count {
             let nanos = shortest_ns.saturating_add((done as f64 * step_ns) as u64);

@@ -5,13 +5,13 @@
 
 use std::ops::ControlFlow;
 
-use super::config::{Activity, LoadConfig, MAX_RATE};
-use super::driver::run;
+use super::config::{Activity, MAX_RATE};
 use super::error::LoadError;
 use super::observer::{LoadObserver, LoadProgress};
 use super::outcome::LoadOutcome;
 use super::search_result::{MaxRate, RateStep, SearchEnd, StepVerdict};
 use super::slo::Slo;
+use super::workload::echo::{LoadConfig, run};
 
 /// The first rate, in messages a second, if the configuration does not give one.
 const FIRST_RATE: f64 = 1000.0;

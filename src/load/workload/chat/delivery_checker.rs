@@ -260,11 +260,6 @@ impl DeliveryChecker {
         self.rooms.iter().filter_map(|room| room.span).fold(0, |sum, (start, end)| sum.saturating_add(end - start))
     }
 
-    /// Returns the number of members present.
-    pub(super) fn members(&self) -> usize {
-        self.members.iter().filter(|deliveries| deliveries.is_present).count()
-    }
-
     /// Returns the number of members present in a room.
     pub(super) fn members_of(&self, room: usize) -> u64 {
         self.present_in(room).count() as u64

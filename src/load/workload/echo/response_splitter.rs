@@ -148,7 +148,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::load::in_flight::SentMessage;
+    use crate::load::workload::echo::in_flight::SentMessage;
 
     const CONNECTION: u32 = 3;
     const SENT: SentMessage = SentMessage { due_ns: 1, sent_ns: 2 };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::message_stamp::STAMP_BYTES;
-use crate::load::config::{Activity, MAX_CONNECTIONS};
+use crate::load::config::{Activity, DriverConfig};
 use crate::load::error::LoadError;
 use crate::net::Endpoint;
 use crate::services::chat::wire::{LOBBY, MAX_TEXT_BYTES};
@@ -37,14 +37,22 @@ pub struct ChatLoadConfig {
 }
 
 impl ChatLoadConfig {
-    /// Returns an error if the load is impossible. Its text begins with the option's name.
-    pub(super) fn check(&self) -> Result<(), LoadError> {
+    /// Returns the driver's part of the configuration, or an error if the load is impossible. Its
+    /// text begins with the option's name.
+    pub(super) fn check(&self) -> Result<DriverConfig, LoadError> {
+        let config = DriverConfig {
+            target: self.target.clone(),
+            activity: self.activity,
+            connections: self.members,
+            slow_readers: 0,
+            ramp: Duration::ZERO,
+            warm_up: self.warm_up,
+            duration: self.duration,
+            reply_timeout: self.reply_timeout,
+        };
+        config.check("members")?;
         let error = if matches!(self.target, Endpoint::Udp(_)) {
             "target: members need a connection; use TCP or a Unix-domain socket instead of UDP".to_owned()
-        } else if self.members == 0 {
-            "members: at least one is needed".to_owned()
-        } else if self.members > MAX_CONNECTIONS {
-            format!("members: at most {MAX_CONNECTIONS} are possible")
         } else if self.rooms == 0 || self.rooms > self.members {
             format!("rooms: {} members need between 1 and {} rooms", self.members, self.members)
         } else if self.activity != Activity::Idle && self.publishers < self.rooms {
@@ -55,12 +63,8 @@ impl ChatLoadConfig {
             format!("payload: a text has between {STAMP_BYTES} (its stamp) and {MAX_TEXT_BYTES} bytes")
         } else if self.activity == Activity::Churn {
             "churn: members keep their connections".to_owned()
-        } else if self.duration.is_zero() {
-            "duration: must be longer than zero".to_owned()
-        } else if self.reply_timeout.is_zero() {
-            "answer-timeout: must be longer than zero".to_owned()
         } else {
-            return self.activity.check();
+            return Ok(config);
         };
         Err(LoadError::Config(error))
     }

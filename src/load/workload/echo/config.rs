@@ -1,0 +1,98 @@
+//! The configuration of an echo load.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::message_encoder::WireFormat;
+use crate::frame::{Framing, encode};
+use crate::load::config::{Activity, DriverConfig};
+use crate::load::error::LoadError;
+use crate::net::Endpoint;
+use crate::net::udp_batch::MAX_DATAGRAM_BYTES;
+
+/// The longest payload. The table that all payloads come from has about this size.
+const MAX_PAYLOAD_BYTES: usize = 1 << 30;
+
+/// Bytes at which a batch of messages is full.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// A load on an echo server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadConfig {
+    /// The server's address: TCP, UDP or a Unix-domain socket.
+    pub target: Endpoint,
+    /// The framing of the server's byte streams. UDP ignores it.
+    pub framing: Framing,
+    /// Open connections; for UDP, sockets. With [`Activity::Churn`], connections open at the same
+    /// time.
+    pub connections: usize,
+    /// The range of payload bytes of a message. Sizes are distributed evenly over it.
+    pub payload_bytes: RangeInclusive<usize>,
+    /// The traffic on the connections.
+    pub activity: Activity,
+    /// Additional connections that send as fast as the server takes it, and never read.
+    pub slow_readers: usize,
+    /// The time over which the connections are opened evenly; zero opens them as fast as the server
+    /// accepts.
+    pub ramp: Duration,
+    /// The time for which the load is on before the measured time.
+    pub warm_up: Duration,
+    /// The measured time.
+    pub duration: Duration,
+    /// The time after which a message without an answer is lost.
+    pub reply_timeout: Duration,
+    /// The seed of all payloads: equal seeds send equal bytes.
+    pub seed: u64,
+}
+
+impl LoadConfig {
+    /// Returns the driver's part of the configuration, or an error if the load is impossible. Its
+    /// text begins with the option's name.
+    pub(super) fn check(&self) -> Result<DriverConfig, LoadError> {
+        let config = DriverConfig {
+            target: self.target.clone(),
+            activity: self.activity,
+            connections: self.connections,
+            slow_readers: self.slow_readers,
+            ramp: self.ramp,
+            warm_up: self.warm_up,
+            duration: self.duration,
+            reply_timeout: self.reply_timeout,
+        };
+        config.check("connections")?;
+        let is_udp = matches!(self.target, Endpoint::Udp(_));
+        let (least, most) = (*self.payload_bytes.start(), *self.payload_bytes.end());
+        let try_encode = || match self.wire_format() {
+            WireFormat::Stream(framing) => {
+                let try_bytes = |bytes| encode(framing, &vec![b'x'; bytes], &mut Vec::new());
+                try_bytes(least).and_then(|()| try_bytes(most))
+            }
+            WireFormat::Datagrams => Ok(()),
+        };
+        let error = if least > most {
+            format!("payload: the range {least} to {most} is empty")
+        } else if most > MAX_PAYLOAD_BYTES {
+            format!("payload: {most} bytes exceed the maximum of {MAX_PAYLOAD_BYTES}")
+        } else if is_udp && most > MAX_DATAGRAM_BYTES {
+            format!("payload: a datagram holds at most {MAX_DATAGRAM_BYTES} bytes")
+        } else if least == 0 && (is_udp || self.framing == Framing::Raw) {
+            "payload: an empty message needs a framing; use at least 1 byte".to_owned()
+        } else if let Err(error) = try_encode() {
+            format!("payload: {error}")
+        } else if is_udp && self.slow_readers > 0 {
+            "slow-readers: UDP has no flow control, so a slow reader has no effect".to_owned()
+        } else {
+            return Ok(config);
+        };
+        Err(LoadError::Config(error))
+    }
+
+    /// Returns the bytes at which a batch is full: one message for datagrams.
+    pub(super) fn batch_bytes(&self) -> usize {
+        if self.wire_format() == WireFormat::Datagrams { 1 } else { BATCH_BYTES }
+    }
+
+    pub(super) fn wire_format(&self) -> WireFormat {
+        if matches!(self.target, Endpoint::Udp(_)) { WireFormat::Datagrams } else { WireFormat::Stream(self.framing) }
+    }
+}
