@@ -1,11 +1,10 @@
 //! The engines that the command line offers, behind one type.
 
 use std::io;
-#[cfg(unix)]
 use std::os::fd::OwnedFd;
 
 use clap::ValueEnum;
-use switchboard::{Command, Endpoint, Error, Framing, Limits, Reactor, Service, ServiceId, Stats};
+use switchboard::{Command, Endpoint, Error, Framing, Limits, Reactor, Service, ServiceId, ServiceOptions, Stats};
 
 /// An engine as named on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -14,14 +13,12 @@ pub(super) enum EngineName {
     #[default]
     Reactor,
     /// a thread for each connection
-    #[cfg(unix)]
     Threads,
 }
 
 /// An engine of either kind, before it runs.
 pub(super) enum AnyEngine {
     Reactor(Reactor),
-    #[cfg(unix)]
     Threads(switchboard::Threaded),
 }
 
@@ -30,7 +27,6 @@ macro_rules! with_engine {
     ($self:ident, $engine:ident => $call:expr) => {
         match $self {
             Self::Reactor($engine) => $call,
-            #[cfg(unix)]
             Self::Threads($engine) => $call,
         }
     };
@@ -41,14 +37,13 @@ impl AnyEngine {
     pub(super) fn new(name: EngineName, limits: Limits) -> Result<Self, Error> {
         match name {
             EngineName::Reactor => Reactor::new(limits).map(Self::Reactor),
-            #[cfg(unix)]
             EngineName::Threads => switchboard::Threaded::new(limits).map(Self::Threads),
         }
     }
 
-    /// Adds a service under `name`.
-    pub(super) fn add_service(&mut self, name: &str, service: Box<dyn Service + Send>) -> ServiceId {
-        with_engine!(self, engine => engine.add_service(name, service))
+    /// Adds a service.
+    pub(super) fn add_service(&mut self, options: ServiceOptions, service: Box<dyn Service + Send>) -> ServiceId {
+        with_engine!(self, engine => engine.add_service(options, service))
     }
 
     /// Binds the endpoint `at` for `service` and returns the bound endpoint.
@@ -57,13 +52,11 @@ impl AnyEngine {
     }
 
     /// Returns a pipe that triggers `command` when written to, see [`Reactor::command_pipe`].
-    #[cfg(unix)]
     pub(super) fn command_pipe(&mut self, command: Command) -> io::Result<std::os::unix::net::UnixStream> {
         with_engine!(self, engine => engine.command_pipe(command))
     }
 
     /// Makes a connection of two open descriptors, see [`Reactor::attach`].
-    #[cfg(unix)]
     pub(super) fn attach(
         &mut self,
         service: ServiceId,
