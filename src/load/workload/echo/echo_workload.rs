@@ -281,3 +281,6 @@ fn record_answer(verdict: AnswerVerdict, bytes: usize, recorder: &mut Recorder, 
         AnswerVerdict::Late(sent) => _ = recorder.record_latency(sent.due_ns, now_ns),
     }
 }
+
+#[cfg(test)]
+mod tests;
