@@ -95,7 +95,7 @@ pub use net::{Endpoint, ParseEndpointError, SocketStream, descriptor_limit, rais
 pub use reactor::Reactor;
 pub use service::{
     BatchId, CloseReason, ConnId, Context, JobError, JobId, JobOutput, Message, Peer, RejectionReply, Service,
-    ServiceId, TimerId,
+    ServiceId, ServiceOptions, TimerId,
 };
 #[cfg(unix)]
 pub use threaded::Threaded;

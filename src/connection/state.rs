@@ -208,6 +208,12 @@ impl<S: Stream> Connection<S> {
         self.jobs += 1;
     }
 
+    /// Returns true if a job that this connection started has not ended.
+    #[cfg(test)]
+    pub(crate) fn has_jobs(&self) -> bool {
+        self.jobs > 0
+    }
+
     /// Counts a job whose output has come back.
     pub(crate) fn job_ended(&mut self) {
         self.jobs = self.jobs.saturating_sub(1);

@@ -12,7 +12,6 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -62,12 +61,20 @@ fn sha256(bytes: &[u8]) -> String {
     sum.iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"))
 }
 
-/// Waits until a file is of this size: until the program has written what it was sent.
-fn await_size(path: &Path, bytes: usize) {
-    let begun = Instant::now();
-    while fs::metadata(path).map_or(0, |found| found.len()) != bytes as u64 {
-        assert!(begun.elapsed() < GUARD, "{} never has {bytes} bytes", path.display());
-        thread::yield_now();
+/// Waits until a directory has a file of this size: until the program has written what it was sent.
+#[cfg(target_os = "linux")]
+fn await_file(folder: &Path, bytes: usize) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
+
+    let watch = init(CreateFlags::CLOEXEC).unwrap();
+    add_watch(&watch, folder, WatchFlags::CREATE | WatchFlags::MODIFY).unwrap();
+    let limit = Timespec::try_from(GUARD).unwrap();
+    let length = |name: String| fs::metadata(folder.join(name)).map_or(0, |found| found.len());
+    while !names(folder).into_iter().any(|name| length(name) == bytes as u64) {
+        let changes = poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&limit)).unwrap();
+        assert_eq!(changes, 1, "no file of {bytes} bytes in {:?}", names(folder));
+        rustix::io::read(&watch, &mut [0; 4096]).unwrap();
     }
 }
 

@@ -50,7 +50,7 @@ mod unix {
     use signal_hook::iterator::Signals;
     use signal_hook::{flag, low_level::pipe};
 
-    use super::*;
+    use super::{Arc, AtomicUsize, CancelToken, CliError, Interrupt, io};
 
     impl Interrupt {
         /// Installs the signal handlers.

@@ -238,14 +238,13 @@ fn drain_all(test: &mut TestLoop, clients: &[ModelClient]) {
     for client in clients {
         client.socket.finish();
     }
-    for _ in 0..2000 {
-        test.run_until_idle();
-        if !test.event_loop.is_running() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(1));
+    test.run_until_idle();
+    while test.event_loop.is_running() && test.event_loop.connections.iter().any(|(_, conn)| conn.has_jobs()) {
+        test.wait_for_wake();
     }
-    test.advance_time(Limits::default().linger_timeout);
+    if test.event_loop.is_running() {
+        test.advance_time(Limits::default().linger_timeout);
+    }
     assert!(!test.event_loop.is_running(), "a connection is left: {:?}", test.event_loop.worker.stats);
 }
 

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Instant;
 
 use serde_json::Value;
 
 use super::children_of;
-use crate::program::{GUARD, Program, Signal, command};
+#[cfg(target_os = "linux")]
+use super::{await_end, child_of};
+use crate::program::{Program, Signal, command};
 
 /// Starts a bench of one hour, and returns in its measured time.
 fn endless(args: &[&str]) -> Program {
@@ -15,16 +16,6 @@ fn endless(args: &[&str]) -> Program {
     let mut program = Program::start(command(&[&long, args].concat()).stdout(Stdio::piped()));
     program.logged("measuring");
     program
-}
-
-/// Waits until the servers of a killed process are gone, which the kernel kills shortly after it.
-#[cfg(target_os = "linux")]
-fn wait_for_no_children(pid: u32) {
-    let began = Instant::now();
-    while !children_of(pid).is_empty() {
-        assert!(began.elapsed() < GUARD, "a server is still running");
-        std::thread::yield_now();
-    }
 }
 
 /// Sends a signal to a process by its path below `/proc`.
@@ -60,7 +51,7 @@ fn first_signal_reports_what_was_measured() {
 #[cfg(target_os = "linux")]
 fn second_signal_exits_immediately() {
     let mut program = endless(&[]);
-    let pid = program.id();
+    let (pid, server) = (program.id(), child_of(program.id()));
     // A stopped server does not exit, so the bench waits for it.
     send(&children_of(pid).pop().unwrap(), Signal::STOP);
     program.signal(Signal::INT);
@@ -68,7 +59,8 @@ fn second_signal_exits_immediately() {
     program.signal(Signal::TERM);
     assert_eq!(program.wait().code(), Some(143));
     assert_eq!(program.printed(), "", "the bench exited without waiting");
-    wait_for_no_children(pid);
+    await_end(&server);
+    assert_no_children(pid);
 }
 
 /// Returns the result of a long search that was interrupted after its first step held.
@@ -105,11 +97,11 @@ fn interrupted_search_reports_its_steps() {
 #[cfg(target_os = "linux")]
 fn sigkill_also_ends_the_spawned_server() {
     let killed = endless(&[]);
-    let pid = killed.id();
-    assert_eq!(children_of(pid).len(), 1);
+    let (pid, server) = (killed.id(), child_of(killed.id()));
     killed.signal(Signal::KILL);
     drop(killed);
-    wait_for_no_children(pid);
+    await_end(&server);
+    assert_no_children(pid);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! The end of `duel`: signals, exit codes, and the end of its servers.
 
 use std::process::Stdio;
-use std::time::Instant;
 
 use serde_json::Value;
 
 use super::BRIEF;
 use crate::bench::children_of;
-use crate::program::{GUARD, Program, Signal, command};
+#[cfg(target_os = "linux")]
+use crate::bench::{await_end, child_of};
+use crate::program::{Program, Signal, command};
 
 fn start(args: &[&str]) -> Program {
     Program::start(command(args).stdout(Stdio::piped()))
@@ -77,14 +78,8 @@ fn server_exit_during_a_run_is_reported() {
 #[cfg(target_os = "linux")]
 fn sigkill_also_ends_the_server() {
     let program = endless();
-    let pid = program.id();
-    assert_eq!(children_of(pid).len(), 1);
+    let server = child_of(program.id());
     program.signal(Signal::KILL);
     drop(program);
-    // The kernel kills the server shortly after its parent.
-    let began = Instant::now();
-    while !children_of(pid).is_empty() {
-        assert!(began.elapsed() < GUARD, "a server is still running");
-        std::thread::yield_now();
-    }
+    await_end(&server);
 }

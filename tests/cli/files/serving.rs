@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
 
 use super::{call, expect, finish, fs, names, noise, start};
 use crate::program::{GUARD, Program, SocketPath, run};
@@ -111,22 +110,21 @@ fn read_by(process: u32) -> u64 {
 #[test]
 #[cfg(target_os = "linux")]
 fn simultaneous_requests_hash_a_file_once() {
-    const SIZE: usize = 12 << 20;
     const CLIENTS: usize = 8;
-    let from = tempfile::tempdir().unwrap();
-    let content = noise(SIZE);
-    let sum = super::sha256(&content);
+    // The checksum of a file that was written within the last second is not shared, because the
+    // file may change within the same clock tick. The largest dependency in this test's own
+    // directory is older than that.
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().unwrap();
+    let libraries = names(folder).into_iter().filter(|name| name.ends_with(".rlib") && !name.contains("switchboard"));
+    let length = |name: &String| fs::metadata(folder.join(name)).map_or(0, |found| found.len());
+    let name = libraries.max_by_key(length).unwrap();
+    let content = fs::read(folder.join(&name)).unwrap();
+    let (size, sum) = (content.len(), super::sha256(&content));
+    assert!(size > 4 << 20, "{name} has {size} bytes");
     for engine in ["reactor", "threads"] {
-        let path = from.path().join(engine);
-        fs::write(&path, &content).unwrap();
-        // A file written within the last second may change within the same clock tick, so its
-        // checksum is not shared.
-        let age = || fs::metadata(&path).unwrap().modified().unwrap().elapsed().unwrap_or_default();
-        while age() < Duration::from_millis(2100) {
-            std::thread::sleep(Duration::from_millis(2100).saturating_sub(age()));
-        }
-        let (server, address) = serve(from.path(), &["--engine", engine]);
-        let request = format!(r#"{{"get":"{engine}","offset":{SIZE}}}"#);
+        let (server, address) = serve(folder, &["--engine", engine]);
+        let request = format!(r#"{{"get":"{name}","offset":{size}}}"#);
         let frame = [&u32::try_from(request.len()).unwrap().to_be_bytes(), request.as_bytes()].concat();
         let mut sockets: Vec<_> = (0..CLIENTS).map(|_| TcpStream::connect(&address).unwrap()).collect();
         let before = read_by(server.id());
@@ -141,7 +139,7 @@ fn simultaneous_requests_hash_a_file_once() {
             socket.read_exact(&mut head).unwrap();
             assert!(String::from_utf8(head).unwrap().contains(&sum), "{engine}");
         }
-        let times = (read_by(server.id()) - before) / SIZE as u64;
+        let times = (read_by(server.id()) - before) / size as u64;
         assert_eq!(times, 1, "{engine}: the file was read {times} times");
     }
 }

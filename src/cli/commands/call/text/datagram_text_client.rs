@@ -29,7 +29,7 @@ pub(in crate::cli::commands::call) struct DatagramTextClient {
 }
 
 impl DatagramTextClient {
-    pub(in crate::cli::commands::call) fn open(
+    pub(super) fn open(
         server: ServerAddress,
         encoding: TextEncoding,
         timeout: Duration,
@@ -41,8 +41,12 @@ impl DatagramTextClient {
         Ok(Self { server, socket, timeout, may_be_reply, other_addresses })
     }
 
+    pub(super) fn server(&self) -> &ServerAddress {
+        &self.server
+    }
+
     /// Sends `text` and waits for the reply.
-    pub(in crate::cli::commands::call) fn request(&mut self, text: &str) -> Result<TextReply, CliError> {
+    pub(super) fn request(&mut self, text: &str) -> Result<TextReply, CliError> {
         self.discard_late_replies();
         loop {
             match self.try_request(text, deadline(self.timeout)) {
@@ -65,12 +69,12 @@ impl DatagramTextClient {
     }
 
     /// Sends `text` without waiting for a reply.
-    pub(in crate::cli::commands::call) fn send(&self, text: &str) -> Result<(), CliError> {
+    pub(super) fn send(&self, text: &str) -> Result<(), CliError> {
         self.socket.send(text).map_err(|error| request_error(&self.server, &error))
     }
 
     /// Waits until `until`. Discards datagrams that arrive meanwhile: they are late replies.
-    pub(in crate::cli::commands::call) fn wait(&self, until: Instant) -> Result<(), CliError> {
+    pub(super) fn wait(&self, until: Instant) -> Result<(), CliError> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {

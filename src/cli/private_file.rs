@@ -1,0 +1,46 @@
+//! Files that only their owner may access. On systems without Unix modes, access depends on the
+//! directory.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+
+/// Returns true if the file's group or other users have any permission.
+///
+/// # Errors
+/// The file's metadata cannot be read.
+#[cfg(unix)]
+pub(in crate::cli) fn is_open_to_others(file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt;
+
+    Ok(file.metadata()?.permissions().mode() & 0o077 != 0)
+}
+
+/// Removes the permissions of the file's group and of other users.
+///
+/// # Errors
+/// The mode cannot be read or changed.
+#[cfg(unix)]
+pub(in crate::cli) fn close_to_others(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+
+    file.set_permissions(PermissionsExt::from_mode(file.metadata()?.permissions().mode() & 0o700))
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
+pub(in crate::cli) fn is_open_to_others(_file: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
+pub(in crate::cli) fn close_to_others(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Gives a file that `options` create the mode 0600.
+pub(in crate::cli) fn with_private_mode(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
