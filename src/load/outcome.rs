@@ -141,6 +141,17 @@ impl Faults {
         ]
     }
 
+    fn zip(self, other: Self, each: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            lost: each(self.lost, other.lost),
+            duplicated: each(self.duplicated, other.duplicated),
+            reordered: each(self.reordered, other.reordered),
+            corrupted: each(self.corrupted, other.corrupted),
+            refused: each(self.refused, other.refused),
+            broken: each(self.broken, other.broken),
+        }
+    }
+
     /// Returns the sum of all counts.
     pub fn total(&self) -> u64 {
         self.named().iter().map(|(_, count)| count).sum()
@@ -149,23 +160,13 @@ impl Faults {
 
 impl AddAssign for Faults {
     fn add_assign(&mut self, other: Self) {
-        self.lost += other.lost;
-        self.duplicated += other.duplicated;
-        self.reordered += other.reordered;
-        self.corrupted += other.corrupted;
-        self.refused += other.refused;
-        self.broken += other.broken;
+        *self = self.zip(other, |own, other| own + other);
     }
 }
 
 impl SubAssign for Faults {
     fn sub_assign(&mut self, other: Self) {
-        self.lost -= other.lost;
-        self.duplicated -= other.duplicated;
-        self.reordered -= other.reordered;
-        self.corrupted -= other.corrupted;
-        self.refused -= other.refused;
-        self.broken -= other.broken;
+        *self = self.zip(other, |own, other| own - other);
     }
 }
 
