@@ -171,6 +171,30 @@ fn a_full_socket_is_not_written_to_before_an_event_says_so() {
 }
 
 #[test]
+fn a_pause_ends_when_memory_suffices_and_output_is_at_low_water() {
+    let mut worker = worker_context(Limits { max_write_buffer_bytes: 40, ..Limits::default() });
+    let (mut conn, socket) = connection(Framing::Raw, &worker);
+    socket.set_room(0);
+    conn.enqueue_shared(&Batch::encoded(b"above high water, 20 bytes", 1, BatchId::NONE), &mut worker).unwrap();
+    conn.flush(&mut worker).unwrap();
+    assert!(!conn.may_receive(&worker.limits));
+    assert!(conn.pause_for_memory(&mut worker));
+    assert!(!conn.pause_for_memory(&mut worker), "it is paused already");
+    assert_eq!(worker.stats.read_pauses, 1, "one pause for two reasons");
+    conn.end_memory_pause(&mut worker);
+    assert!(!conn.may_receive(&worker.limits), "the output is above low water");
+    socket.set_room(usize::MAX);
+    conn.mark_ready(Readiness::WRITABLE, PeerEnd::Open);
+    conn.flush(&mut worker).unwrap();
+    assert!(conn.may_receive(&worker.limits));
+    assert!(conn.pause_for_memory(&mut worker));
+    conn.mark_ready(Readiness::READABLE, PeerEnd::Urgent);
+    assert!(!conn.may_receive(&worker.limits));
+    conn.mark_ready(Readiness::READABLE, PeerEnd::Reported);
+    assert!(conn.may_receive(&worker.limits), "reading to the end frees memory");
+}
+
+#[test]
 fn an_event_schedules_a_connection_once_if_it_can_act() {
     let worker = worker_context(Limits::default());
     let (mut conn, _socket) = connection(Framing::U8, &worker);

@@ -48,16 +48,13 @@ impl<T> GenerationalSlab<T> {
         let index = self.vacant;
         let key = index | (self.next_generation << INDEX_BITS);
         let slot = Slot::Occupied { key, value };
-        match self.slots.get_mut(index) {
-            Some(vacant) => {
-                if let Slot::Vacant { next } = std::mem::replace(vacant, slot) {
-                    self.vacant = next;
-                }
+        if let Some(vacant) = self.slots.get_mut(index) {
+            if let Slot::Vacant { next } = std::mem::replace(vacant, slot) {
+                self.vacant = next;
             }
-            None => {
-                self.slots.push(slot);
-                self.vacant = self.slots.len();
-            }
+        } else {
+            self.slots.push(slot);
+            self.vacant = self.slots.len();
         }
         self.len += 1;
         self.next_generation = if self.next_generation + 1 == GENERATIONS { 1 } else { self.next_generation + 1 };
