@@ -73,10 +73,10 @@ mod tests {
 
     use super::*;
 
-    /// Accepts one connection of a listener that has a read timeout, and returns true if it has it,
-    /// too.
-    fn inherits_timeout(listener: &StreamListener) -> bool {
+    /// Returns true if a connection has the read timeout that its listener has.
+    fn inherits_timeout<T>(listener: &StreamListener, connect: impl FnOnce() -> io::Result<T>) -> bool {
         SockRef::from(listener).set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let _client = connect().unwrap();
         let (stream, _) = listener.accept().unwrap();
         SockRef::from(&stream).read_timeout().unwrap().is_some()
     }
@@ -85,11 +85,9 @@ mod tests {
     fn options_are_inherited_as_stated() {
         let (tcp, bound) = StreamListener::bind(&Endpoint::Tcp((Ipv4Addr::LOCALHOST, 0).into()), 1).unwrap();
         let Endpoint::Tcp(addr) = bound else { panic!("{bound}") };
-        let _client = TcpStream::connect(addr).unwrap();
-        assert!(!tcp.accepted_inherit_options() || inherits_timeout(&tcp));
+        assert!(inherits_timeout(&tcp, || TcpStream::connect(addr)) || !tcp.accepted_inherit_options());
         let path = std::env::temp_dir().join(format!("switchboard-listener-{}", std::process::id()));
         let (unix, _) = StreamListener::bind(&Endpoint::Unix(path.clone()), 1).unwrap();
-        let _client = UnixStream::connect(&path).unwrap();
-        assert!(!unix.accepted_inherit_options() && !inherits_timeout(&unix));
+        assert!(!inherits_timeout(&unix, || UnixStream::connect(&path)) && !unix.accepted_inherit_options());
     }
 }
