@@ -1,5 +1,4 @@
-//! Files that only their owner may access. On systems without Unix modes, access depends on the
-//! directory.
+//! Files that only their owner may access.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -8,7 +7,6 @@ use std::io;
 ///
 /// # Errors
 /// The file's metadata cannot be read.
-#[cfg(unix)]
 pub(in crate::cli) fn is_open_to_others(file: &File) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt;
 
@@ -19,28 +17,14 @@ pub(in crate::cli) fn is_open_to_others(file: &File) -> io::Result<bool> {
 ///
 /// # Errors
 /// The mode cannot be read or changed.
-#[cfg(unix)]
 pub(in crate::cli) fn close_to_others(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
 
     file.set_permissions(PermissionsExt::from_mode(file.metadata()?.permissions().mode() & 0o700))
 }
 
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
-pub(in crate::cli) fn is_open_to_others(_file: &File) -> io::Result<bool> {
-    Ok(false)
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
-pub(in crate::cli) fn close_to_others(_file: &File) -> io::Result<()> {
-    Ok(())
-}
-
 /// Gives a file that `options` create the mode 0600.
 pub(in crate::cli) fn with_private_mode(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
 }

@@ -46,9 +46,8 @@ fn make_plan(args: ServeArgs) -> Result<ServePlan, CliError> {
 fn run(plan: ServePlan) -> Result<(), CliError> {
     process::raise_descriptor_limit();
     let mut engine = AnyEngine::new(plan.engine, plan.limits)?;
-    // Before the first bind: a signal without a handler would end the process and leave the files of
-    // Unix sockets behind.
-    #[cfg(unix)]
+    // Before the first bind: a signal without a handler would end the process and leave the files
+    // of Unix sockets behind.
     process::signals::send_commands(|command| engine.command_pipe(command))?;
     let addresses = bind(&mut engine, plan.services, plan.prints_examples)?;
     // A server runs even if its standard output cannot be written.
@@ -80,7 +79,6 @@ fn bind(engine: &mut AnyEngine, services: Vec<PlannedService>, prints_examples: 
 }
 
 /// Attaches standard input and output to the service as its operator's console.
-#[cfg(unix)]
 fn attach_console(engine: &mut AnyEngine, service: ServiceId) -> Result<(), CliError> {
     use std::os::fd::AsFd;
 
@@ -89,9 +87,4 @@ fn attach_console(engine: &mut AnyEngine, service: ServiceId) -> Result<(), CliE
     let input = own(io::stdin().as_fd().try_clone_to_owned())?;
     let output = own(io::stdout().as_fd().try_clone_to_owned())?;
     Ok(engine.attach(service, input, output, Framing::Lines)?)
-}
-
-#[cfg(not(unix))]
-fn attach_console(_engine: &mut AnyEngine, _service: ServiceId) -> Result<(), CliError> {
-    Err(CliError::Usage("--console is not supported on this system".to_owned()))
 }

@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use switchboard::client::{WaitFor, WaitLimits, WaitResult};
@@ -65,20 +66,8 @@ impl OutputFile {
     ///
     /// # Errors
     /// Standard output is closed.
-    #[cfg(unix)]
     pub(in crate::cli) fn stdout() -> io::Result<Self> {
-        use std::os::fd::AsFd;
         Self::from_stdout(io::stdout().as_fd().try_clone_to_owned()?.into())
-    }
-
-    /// Opens standard output.
-    ///
-    /// # Errors
-    /// Standard output is closed.
-    #[cfg(windows)]
-    pub(in crate::cli) fn stdout() -> io::Result<Self> {
-        use std::os::windows::io::AsHandle;
-        Self::from_stdout(io::stdout().as_handle().try_clone_to_owned()?.into())
     }
 
     fn from_stdout(stream: File) -> io::Result<Self> {
@@ -281,5 +270,5 @@ fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;

@@ -10,7 +10,6 @@ use crate::cli::private_file::close_to_others;
 
 /// Opens or creates a partial file. Refuses links, special files and other users' files, because
 /// another user could then insert bytes into the download.
-#[cfg(unix)]
 pub(super) fn open_partial(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
@@ -36,22 +35,11 @@ pub(super) fn open_partial(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-#[cfg(not(unix))]
-pub(super) fn open_partial(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
-}
-
 /// Returns true if `path` still names the open file.
-#[cfg(unix)]
 pub(super) fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let (open, named) = (file.metadata(), fs::symlink_metadata(path));
     open.is_ok_and(|open| named.is_ok_and(|named| (open.dev(), open.ino()) == (named.dev(), named.ino())))
-}
-
-#[cfg(not(unix))]
-pub(super) fn is_at(_file: &File, path: &Path) -> bool {
-    path.exists()
 }
 
 /// Locks a partial file for this process and makes it private.

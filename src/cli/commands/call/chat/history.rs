@@ -99,7 +99,6 @@ mod tests {
         path
     }
 
-    #[cfg(unix)]
     fn mode(path: &Path) -> u32 {
         use std::os::unix::fs::PermissionsExt;
         fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -122,12 +121,10 @@ mod tests {
         let (_, lines) = HistoryFile::open(&path).unwrap();
         assert_eq!((lines.len(), &*lines[0]), (MAX_HISTORY_LINES, "1000"));
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), MAX_HISTORY_LINES);
-        #[cfg(unix)]
         assert_eq!(mode(&path), 0o600);
         fs::remove_file(&path).unwrap();
     }
 
-    #[cfg(unix)]
     #[test]
     fn existing_file_becomes_private() {
         use std::os::unix::fs::PermissionsExt;
@@ -147,7 +144,6 @@ mod tests {
         fs::remove_dir(&path).unwrap();
     }
 
-    #[cfg(unix)]
     #[test]
     fn long_file_is_replaced_and_its_symlink_stays() {
         let directory = tempfile::tempdir().unwrap();

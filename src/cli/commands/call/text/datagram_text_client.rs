@@ -76,12 +76,8 @@ impl DatagramTextClient {
     /// Waits until `until`. Discards datagrams that arrive meanwhile: they are late replies.
     pub(super) fn wait(&self, until: Instant) -> Result<(), CliError> {
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            self.socket.set_read_timeout(Some(left)).map_err(|error| request_error(&self.server, &error))?;
-            match self.socket.recv() {
+            match receive_datagram(&self.socket, until) {
+                Ok(None) => return Ok(()),
                 Err(TextSocketError::Io(error)) => return Err(self.server.unreachable(&error)),
                 received => log::debug!("late datagram discarded: {received:?}"),
             }
@@ -95,28 +91,17 @@ impl DatagramTextClient {
             }
             sent => sent?,
         }
-        let mut mismatches = 0;
+        let (encoding, mut mismatches) = (self.socket.encoding(), 0);
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(TextReply::Missing(self.timeout_text(mismatches)));
-            }
-            self.socket.set_read_timeout(Some(left))?;
-            let encoding = self.socket.encoding();
-            let (received, bytes) = match self.socket.recv() {
-                Ok(text) => {
-                    let bytes = encoding.encode_lossy(&text).into_owned();
-                    (DecodedText { text, is_valid: true }, bytes)
+            match receive_datagram(&self.socket, until) {
+                Ok(None) => return Ok(TextReply::Missing(self.timeout_text(mismatches))),
+                Ok(Some(datagram)) if (self.may_be_reply)(&encoding.encode_lossy(text), &datagram.bytes) => {
+                    return Ok(TextReply::Text(datagram.text));
                 }
-                Err(TextSocketError::InvalidText { bytes, .. }) => (DecodedText::decode(&bytes, encoding), bytes),
-                Err(TextSocketError::Timeout) => continue,
+                Ok(Some(_)) => mismatches += 1,
                 Err(error @ TextSocketError::Truncated { .. }) => return Ok(TextReply::Missing(error.to_string())),
                 Err(error) => return Err(error),
-            };
-            if (self.may_be_reply)(&encoding.encode_lossy(text), &bytes) {
-                return Ok(TextReply::Text(received));
             }
-            mismatches += 1;
         }
     }
 
@@ -144,6 +129,37 @@ impl DatagramTextClient {
         }
         // If this fails, the next receive call returns WouldBlock and the request times out.
         let _ = socket.set_nonblocking(false);
+    }
+}
+
+/// A datagram, as text and as received.
+#[derive(Debug)]
+pub(in crate::cli::commands::call) struct ReceivedDatagram {
+    pub(in crate::cli::commands::call) text: DecodedText,
+    bytes: Vec<u8>,
+    pub(in crate::cli::commands::call) from: SocketAddr,
+}
+
+/// Receives the next datagram, whatever its text; `None` after `until`.
+pub(in crate::cli::commands::call) fn receive_datagram(
+    socket: &TextSocket,
+    until: Instant,
+) -> Result<Option<ReceivedDatagram>, TextSocketError> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Ok(None);
+    }
+    socket.set_read_timeout(Some(left))?;
+    match socket.recv_from() {
+        Ok((text, from)) => {
+            let bytes = socket.encoding().encode_lossy(&text).into_owned();
+            Ok(Some(ReceivedDatagram { text: DecodedText { text, is_valid: true }, bytes, from }))
+        }
+        Err(TextSocketError::InvalidText { bytes, from, encoding }) => {
+            Ok(Some(ReceivedDatagram { text: DecodedText::decode(&bytes, encoding), bytes, from }))
+        }
+        Err(TextSocketError::Timeout) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
