@@ -34,16 +34,8 @@ pub(in crate::cli) fn read(path: &Path) -> Result<String, CliError> {
     Ok(line.to_owned())
 }
 
-#[cfg(unix)]
 fn is_open_to_others(file: &File) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt;
 
     Ok(file.metadata()?.permissions().mode() & 0o077 != 0)
-}
-
-/// Returns false: these systems have no permission bits.
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
-fn is_open_to_others(_file: &File) -> io::Result<bool> {
-    Ok(false)
 }

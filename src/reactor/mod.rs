@@ -23,7 +23,6 @@ mod udp;
 
 use std::fmt;
 use std::io;
-#[cfg(unix)]
 use std::os::fd::OwnedFd;
 
 use self::driver::bound_sources::BoundSources;
@@ -135,7 +134,6 @@ impl Reactor {
     /// # Errors
     /// [`Error::Attach`] if a descriptor has no nonblocking form, or the service is of another
     /// reactor.
-    #[cfg(unix)]
     pub fn attach(
         &mut self,
         service: ServiceId,
@@ -155,7 +153,6 @@ impl Reactor {
     ///
     /// # Errors
     /// The error of the system call that failed.
-    #[cfg(unix)]
     pub fn command_pipe(&mut self, command: Command) -> io::Result<std::os::unix::net::UnixStream> {
         self.sources.command_pipe(command)
     }

@@ -6,7 +6,8 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Component, Path};
 
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::io::Errno;
 
 use super::wire::{FilesError, FilesErrorCode, MAX_NAME_BYTES, too_long};
 
@@ -22,13 +23,8 @@ pub(super) fn open(root: &Dir, name: &Path) -> Result<(File, Metadata), FilesErr
     check_regular(found.is_file(), found.is_dir())?;
     let mut options = OpenOptions::new();
     options.read(true);
-    #[cfg(unix)]
-    {
-        use cap_std::fs::OpenOptionsExt;
-        // The file may have been replaced by a FIFO, and opening one would wait for its writer
-        // (open(2)).
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-    }
+    // The file may have been replaced by a FIFO, and opening one would wait for its writer (open(2)).
+    options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
     let file = root.open_with(name, &options).map_err(|error| client_error(&error))?.into_std();
     let found = file.metadata().map_err(|error| client_error(&error))?;
     check_regular(found.is_file(), found.is_dir())?;
@@ -70,21 +66,17 @@ fn check_regular(is_file: bool, is_dir: bool) -> Result<(), FilesError> {
 
 /// Converts a system error to the error that the client receives.
 pub(super) fn client_error(error: &io::Error) -> FilesError {
-    #[cfg(unix)]
-    {
-        use rustix::io::Errno;
-        let code = match Errno::from_io_error(error) {
-            Some(Errno::NAMETOOLONG) => Some((FilesErrorCode::NotFound, "no file has such a long name")),
-            Some(Errno::LOOP) => Some((FilesErrorCode::Refused, "its links lead nowhere")),
-            Some(Errno::NXIO) => Some((FilesErrorCode::Refused, "it is no regular file")),
-            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
-                Some((FilesErrorCode::Busy, "too much is open; ask again later"))
-            }
-            _ => None,
-        };
-        if let Some((code, text)) = code {
-            return FilesError::new(code, text);
+    let code = match Errno::from_io_error(error) {
+        Some(Errno::NAMETOOLONG) => Some((FilesErrorCode::NotFound, "no file has such a long name")),
+        Some(Errno::LOOP) => Some((FilesErrorCode::Refused, "its links lead nowhere")),
+        Some(Errno::NXIO) => Some((FilesErrorCode::Refused, "it is no regular file")),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
+            Some((FilesErrorCode::Busy, "too much is open; ask again later"))
         }
+        _ => None,
+    };
+    if let Some((code, text)) = code {
+        return FilesError::new(code, text);
     }
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {

@@ -65,20 +65,9 @@ impl OutputFile {
     ///
     /// # Errors
     /// Standard output is closed.
-    #[cfg(unix)]
     pub(in crate::cli) fn stdout() -> io::Result<Self> {
         use std::os::fd::AsFd;
         Self::from_stdout(io::stdout().as_fd().try_clone_to_owned()?.into())
-    }
-
-    /// Opens standard output.
-    ///
-    /// # Errors
-    /// Standard output is closed.
-    #[cfg(windows)]
-    pub(in crate::cli) fn stdout() -> io::Result<Self> {
-        use std::os::windows::io::AsHandle;
-        Self::from_stdout(io::stdout().as_handle().try_clone_to_owned()?.into())
     }
 
     fn from_stdout(stream: File) -> io::Result<Self> {
@@ -297,5 +286,5 @@ fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;

@@ -60,14 +60,12 @@ impl HistoryFile {
 
 /// Sets the mode 0600 for a new file.
 fn with_private_mode(options: &mut OpenOptions) -> &OpenOptions {
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
 }
 
 /// Removes other users' access to an existing file. Leaves special files, such as `/dev/null`,
 /// unchanged, because they keep no lines.
-#[cfg(unix)]
 fn make_private(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
 
@@ -80,12 +78,6 @@ fn make_private(file: &File) -> io::Result<()> {
         let what = format!("other users may read this file, and its mode cannot be changed: {error}; use another file");
         io::Error::new(error.kind(), what)
     })
-}
-
-/// Does nothing: without Unix modes, access depends on the directory.
-#[cfg(not(unix))]
-fn make_private(_: &File) -> io::Result<()> {
-    Ok(())
 }
 
 fn escape(line: &str) -> String {
@@ -119,7 +111,6 @@ mod tests {
         path
     }
 
-    #[cfg(unix)]
     fn mode(path: &Path) -> u32 {
         use std::os::unix::fs::PermissionsExt;
         fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -142,12 +133,10 @@ mod tests {
         let (_, lines) = HistoryFile::open(&path).unwrap();
         assert_eq!((lines.len(), &*lines[0]), (MAX_HISTORY_LINES, "1000"));
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), MAX_HISTORY_LINES);
-        #[cfg(unix)]
         assert_eq!(mode(&path), 0o600);
         fs::remove_file(&path).unwrap();
     }
 
-    #[cfg(unix)]
     #[test]
     fn existing_file_becomes_private() {
         use std::os::unix::fs::PermissionsExt;
@@ -167,7 +156,6 @@ mod tests {
         fs::remove_dir(&path).unwrap();
     }
 
-    #[cfg(unix)]
     #[test]
     fn long_file_is_replaced_and_its_symlink_stays() {
         let directory = tempfile::tempdir().unwrap();
