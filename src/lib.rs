@@ -98,6 +98,6 @@ pub use net::{Endpoint, ParseEndpointError, SocketStream, descriptor_limit, rais
 pub use reactor::Reactor;
 pub use service::{
     BatchId, CloseReason, ConnId, Context, JobError, JobId, JobOutput, Message, Peer, RejectionReply, Service,
-    ServiceId, TimerId,
+    ServiceId, ServiceOptions, TimerId,
 };
 pub use threaded::Threaded;

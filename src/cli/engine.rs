@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use clap::ValueEnum;
-use switchboard::{Command, Endpoint, Error, Framing, Limits, Reactor, Service, ServiceId, Stats};
+use switchboard::{Command, Endpoint, Error, Framing, Limits, Reactor, Service, ServiceId, ServiceOptions, Stats};
 
 /// An engine as named on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -41,9 +41,9 @@ impl AnyEngine {
         }
     }
 
-    /// Adds a service under `name`.
-    pub(super) fn add_service(&mut self, name: &str, service: Box<dyn Service + Send>) -> ServiceId {
-        with_engine!(self, engine => engine.add_service(name, service))
+    /// Adds a service.
+    pub(super) fn add_service(&mut self, options: ServiceOptions, service: Box<dyn Service + Send>) -> ServiceId {
+        with_engine!(self, engine => engine.add_service(options, service))
     }
 
     /// Binds the endpoint `at` for `service` and returns the bound endpoint.

@@ -1,5 +1,5 @@
 //! Bounded pools of worker threads for work that blocks: one pool shared by all services, and one
-//! for each service that requests its own ([`Service::job_threads`](crate::Service::job_threads)).
+//! for each service with [`job_threads`](crate::ServiceOptions::job_threads).
 //!
 //! A thread starts when a job is queued and no thread of the pool is idle, up to the limit. An
 //! engine whose services offload no work starts no worker thread.

@@ -17,14 +17,6 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// closed without a reason.
 pub(crate) const MAX_REJECTED_OPEN: usize = 64;
 
-/// The time for which connections may keep the sum of held bytes above its limit before the largest
-/// holder is closed.
-pub(crate) const MEMORY_GRACE: Duration = Duration::from_secs(5);
-
-/// The smallest read under memory pressure, in bytes: enough to justify the system call and to
-/// detect the peer's end.
-pub(crate) const MIN_READ_BYTES: usize = 1024;
-
 /// Shared batches that may be queued for one peer, whatever their size, because each takes memory
 /// beyond its bytes.
 pub(crate) const MAX_SHARED_FRAMES: usize = 16 * 1024;
@@ -129,17 +121,6 @@ impl Limits {
     /// Returns the queued output below which a connection is read again.
     pub fn low_water_bytes(&self) -> usize {
         self.max_write_buffer_bytes / 4
-    }
-
-    /// Returns the bytes that each of `open` connections may hold under memory pressure.
-    pub(crate) fn share_bytes(&self, open: usize) -> usize {
-        self.max_buffered_bytes / open.max(1)
-    }
-
-    /// Returns the sum of held bytes below which memory pressure ends: 7/8 of the limit.
-    pub(crate) fn relief_bytes(&self) -> u64 {
-        let max = self.max_buffered_bytes as u64;
-        max - max / 8
     }
 
     /// Returns the bound of a peer's write queue. A console is never closed for reading slowly: it

@@ -1,10 +1,12 @@
-//! The parts that both engines share: limits, statistics, the error type, the slab of connections,
-//! timers, worker threads, and the handle for other threads.
+//! The parts that both engines share: set-up, limits, memory policy, statistics, the error type, the
+//! slab of connections, timers, worker threads, and the handle for other threads.
 
 pub(crate) mod error;
 pub(crate) mod handle;
 pub(crate) mod jobs;
 pub(crate) mod limits;
+pub(crate) mod memory;
+pub(crate) mod run_state;
 pub(crate) mod setup;
 pub(crate) mod slab;
 pub(crate) mod stats;

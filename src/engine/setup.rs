@@ -1,11 +1,17 @@
-//! The start of an engine: registered services, and `max_connections` fitted to the limits of the
-//! process and the system.
+//! The set-up of an engine, before it runs: registered services, the handle, and `max_connections`
+//! fitted to the limits of the process and the system.
+//!
+//! It knows neither engine: each passes the function that binds its sockets.
 
-use std::fs;
+use std::os::unix::net::UnixStream;
+use std::{fs, io};
 
+use crate::engine::error::Error;
+use crate::engine::handle::{Handle, HandleReceiver, pair};
+use crate::engine::jobs::WakeFn;
 use crate::engine::limits::Limits;
-use crate::net;
-use crate::service::Service;
+use crate::net::{self, Endpoint};
+use crate::service::{Service, ServiceId, ServiceOptions};
 
 /// Descriptors reserved for other uses than connections: standard streams, the poll instance, files
 /// opened by services, and rejected connections that still receive their reason.
@@ -18,10 +24,64 @@ const MAPPINGS_PER_THREAD: usize = 4;
 /// heaps and large buffers.
 const RESERVED_THREADS: usize = 500;
 
-/// A service and its name in the log.
+/// A service and its options.
 pub(crate) struct RegisteredService {
-    pub(crate) name: String,
+    pub(crate) options: ServiceOptions,
     pub(crate) service: Box<dyn Service + Send>,
+}
+
+/// An engine that is being set up, without its sockets.
+pub(crate) struct EngineSetup {
+    pub(crate) limits: Limits,
+    pub(crate) services: Vec<RegisteredService>,
+    pub(crate) handle: Handle,
+    pub(crate) inbox: HandleReceiver,
+}
+
+impl EngineSetup {
+    /// Checks the limits and lowers `max_connections` to the process's descriptor limit. `wake`
+    /// wakes the engine from another thread.
+    pub(crate) fn new(mut limits: Limits, wake: WakeFn) -> Result<Self, Error> {
+        limits.validate()?;
+        fit_to_descriptors(&mut limits, 1);
+        let (handle, inbox) = pair(wake, limits.max_queued_messages);
+        Ok(Self { limits, services: Vec::new(), handle, inbox })
+    }
+
+    pub(crate) fn add_service(&mut self, options: ServiceOptions, service: impl Service + Send + 'static) -> ServiceId {
+        self.services.push(RegisteredService { options, service: Box::new(service) });
+        ServiceId(self.services.len() - 1)
+    }
+
+    /// Calls `bind` to listen at `endpoint`. Fails if the service is of another engine.
+    pub(crate) fn listen(
+        &mut self,
+        service: ServiceId,
+        endpoint: &Endpoint,
+        bind: impl FnOnce(&mut Limits, &RegisteredService) -> io::Result<Endpoint>,
+    ) -> Result<Endpoint, Error> {
+        let Self { limits, services, .. } = self;
+        let registered = services.get(service.0).ok_or_else(unknown_service);
+        let bound = registered.and_then(|registered| bind(limits, registered));
+        bound.map_err(|source| Error::Bind { endpoint: endpoint.clone(), source })
+    }
+
+    /// Calls `open` to attach a console. Fails if the service is of another engine.
+    pub(crate) fn attach(&self, service: ServiceId, open: impl FnOnce() -> io::Result<()>) -> Result<(), Error> {
+        self.services.get(service.0).ok_or_else(unknown_service).and_then(|_| open()).map_err(Error::Attach)
+    }
+}
+
+fn unknown_service() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the service is of another engine")
+}
+
+/// Returns the ends of a command pipe: the caller's and the engine's. Both are nonblocking.
+pub(crate) fn command_pipe() -> io::Result<(UnixStream, UnixStream)> {
+    let (callers, engines) = UnixStream::pair()?;
+    callers.set_nonblocking(true)?;
+    engines.set_nonblocking(true)?;
+    Ok((callers, engines))
 }
 
 /// Lowers `max_connections` to the process's descriptor limit, and logs it. A connection takes

@@ -124,14 +124,11 @@ impl<D: Driver> EventLoop<D> {
 
     /// Returns the reason to reject pending connections now, if there is one.
     fn rejection_reason(&self) -> Option<CloseReason> {
-        let limits = &self.worker.limits;
-        if self.worker.stats.open - self.open_consoles >= limits.max_connections as u64 {
-            Some(CloseReason::MaxConnections(limits.max_connections))
-        } else if self.is_over_memory_limit() {
-            Some(CloseReason::BufferBudget(limits.max_buffered_bytes))
-        } else {
-            None
+        let max_connections = self.worker.limits.max_connections;
+        if self.worker.stats.open - self.open_consoles >= max_connections as u64 {
+            return Some(CloseReason::MaxConnections(max_connections));
         }
+        self.memory.policy.rejection(self.worker.stats.buffered_bytes)
     }
 
     /// Rejects a pending connection: sends it the reason and closes it, without any callback.
@@ -140,11 +137,11 @@ impl<D: Driver> EventLoop<D> {
         let registered = self.services.get(conn.service().0);
         let logged = std::mem::replace(&mut self.is_rejecting, true);
         let level = if logged { log::Level::Debug } else { log::Level::Warn };
-        let name = registered.map_or("", |registered| &registered.name);
+        let name = registered.map_or("", |registered| &registered.options.name);
         log::log!(level, "{name} {} rejected: {reason}", conn.peer());
         self.worker.stats.refused += 1;
         self.open_rejected.insert(key);
-        let reply = registered.and_then(|registered| registered.service.rejection());
+        let reply = registered.and_then(|registered| registered.options.rejection);
         conn.reject(reason, reply, &mut self.worker);
         self.reschedule(key);
     }

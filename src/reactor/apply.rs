@@ -4,9 +4,10 @@
 
 use super::driver::Driver;
 use super::event_loop::EventLoop;
-use super::state::{RunState, TimerOwner};
+use super::state::TimerOwner;
 use crate::connection::{Connection, Phase};
 use crate::engine::jobs::JobOwner;
+use crate::engine::run_state::RunState;
 use crate::frame::SharedFrames;
 use crate::service::context::Action;
 use crate::service::reply_buffer::ReplySource;

@@ -3,8 +3,9 @@
 
 use super::driver::{Driver, SourceKind};
 use super::event_loop::EventLoop;
-use super::state::{AcceptState, DRAIN_KEY, RunState};
+use super::state::{AcceptState, DRAIN_KEY};
 use crate::connection::Phase;
+use crate::engine::run_state::RunState;
 use crate::service::CloseReason;
 use crate::service::TimerId;
 use crate::service::{ConnId, Peer};
@@ -17,7 +18,7 @@ impl<D: Driver> EventLoop<D> {
         let now = self.worker.clock.timestamp;
         match conn.phase() {
             Phase::Open => {
-                let name = self.services.get(conn.service().0).map_or("", |registered| &registered.name);
+                let name = self.services.get(conn.service().0).map_or("", |registered| &registered.options.name);
                 let (fault, level) = if reason.is_fault() { (1, log::Level::Warn) } else { (0, log::Level::Debug) };
                 self.worker.stats.faulted += fault;
                 self.worker.stats.closed += 1 - fault;

@@ -11,12 +11,12 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::driver::{Driver, PollCoverage, SourceKind, WAKE_KEY};
-use super::state::{DRAIN_KEY, MEMORY_KEY, MemoryPressure, RunState, SourceState, TimerOwner, TurnEnd, UdpState};
+use super::state::{DRAIN_KEY, MEMORY_KEY, MemoryPressure, SourceState, TimerOwner, TurnEnd, UdpState};
 use crate::connection::{Connection, WorkerContext};
 use crate::engine::handle::{Command, HandleReceiver};
 use crate::engine::jobs::{WakeFn, WorkerPools};
-use crate::engine::limits::Limits;
-use crate::engine::setup::RegisteredService;
+use crate::engine::run_state::RunState;
+use crate::engine::setup::{EngineSetup, RegisteredService};
 use crate::engine::slab::{GenerationalSlab, reserved_number};
 use crate::engine::stats::Stats;
 use crate::engine::timers::Timers;
@@ -72,17 +72,12 @@ pub(super) struct EventLoop<D: Driver> {
 }
 
 impl<D: Driver> EventLoop<D> {
-    pub(super) fn new(
-        driver: D,
-        limits: Limits,
-        services: Vec<RegisteredService>,
-        inbox: HandleReceiver,
-        wake: &WakeFn,
-    ) -> Self {
+    pub(super) fn new(driver: D, setup: EngineSetup, wake: &WakeFn) -> Self {
+        let EngineSetup { limits, services, inbox, .. } = setup;
         let start = driver.now();
         let sources = driver.sources();
         let has_udp = sources.iter().any(|source| matches!(source.kind, SourceKind::Udp { .. }));
-        let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.service.job_threads()), wake);
+        let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.options.job_threads), wake);
         Self {
             services,
             connections: GenerationalSlab::new(),
@@ -96,7 +91,7 @@ impl<D: Driver> EventLoop<D> {
             turn_end: TurnEnd::default(),
             closing: VecDeque::new(),
             closed: Vec::new(),
-            memory: MemoryPressure::default(),
+            memory: MemoryPressure::new(&limits),
             open_rejected: BTreeSet::new(),
             open_consoles: 0,
             is_rejecting: false,
@@ -313,7 +308,7 @@ impl<D: Driver> EventLoop<D> {
 
     /// Returns the name of a service for the log.
     pub(super) fn service_name(&self, service: ServiceId) -> &str {
-        self.services.get(service.0).map_or("", |registered| &registered.name)
+        self.services.get(service.0).map_or("", |registered| &registered.options.name)
     }
 
     fn step_source(&mut self, number: usize) {

@@ -29,13 +29,13 @@ use self::driver::bound_sources::BoundSources;
 use self::driver::mio_driver::MioDriver;
 use self::event_loop::EventLoop;
 use crate::engine::error::Error;
-use crate::engine::handle::{self, Command, Handle};
+use crate::engine::handle::{Command, Handle};
 use crate::engine::limits::Limits;
-use crate::engine::setup::{RegisteredService, fit_to_descriptors};
+use crate::engine::setup::EngineSetup;
 use crate::engine::stats::Stats;
 use crate::frame::Framing;
 use crate::net::Endpoint;
-use crate::service::{Service, ServiceId};
+use crate::service::{Service, ServiceId, ServiceOptions};
 
 /// An event loop that is being set up: its services and their listeners. [`run`](Self::run) runs
 /// it.
@@ -58,11 +58,8 @@ use crate::service::{Service, ServiceId};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Reactor {
-    limits: Limits,
-    services: Vec<RegisteredService>,
+    setup: EngineSetup,
     sources: BoundSources,
-    handle: Handle,
-    inbox: handle::HandleReceiver,
 }
 
 impl Reactor {
@@ -72,18 +69,18 @@ impl Reactor {
     /// # Errors
     /// [`Error::Limits`] if the limits contradict each other, [`Error::Poll`] if the system gives
     /// no poll instance.
-    pub fn new(mut limits: Limits) -> Result<Self, Error> {
-        limits.validate()?;
-        fit_to_descriptors(&mut limits, 1);
+    pub fn new(limits: Limits) -> Result<Self, Error> {
         let sources = BoundSources::new().map_err(Error::Poll)?;
-        let (handle, inbox) = handle::pair(sources.wake(), limits.max_queued_messages);
-        Ok(Self { limits, services: Vec::new(), sources, handle, inbox })
+        Ok(Self { setup: EngineSetup::new(limits, sources.wake())?, sources })
     }
 
-    /// Adds a service. The log uses `name` for it.
-    pub fn add_service(&mut self, name: impl Into<String>, service: impl Service + Send + 'static) -> ServiceId {
-        self.services.push(RegisteredService { name: name.into(), service: Box::new(service) });
-        ServiceId(self.services.len() - 1)
+    /// Adds a service. `options` may be its name alone, which the log uses for it.
+    pub fn add_service(
+        &mut self,
+        options: impl Into<ServiceOptions>,
+        service: impl Service + Send + 'static,
+    ) -> ServiceId {
+        self.setup.add_service(options.into(), service)
     }
 
     /// Listens for `service`. Returns the endpoint that is bound, with the port that the system
@@ -91,14 +88,10 @@ impl Reactor {
     /// UDP socket ignores the framing: each datagram is a message.
     ///
     /// # Errors
-    /// [`Error::Bind`] if the address cannot be bound, or the service is of another reactor.
+    /// [`Error::Bind`] if the address cannot be bound, or the service is of another engine.
     pub fn listen(&mut self, service: ServiceId, endpoint: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
-        let bound = if service.0 < self.services.len() {
-            self.sources.listen(service, endpoint, framing, &self.limits)
-        } else {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "the service is of another reactor"))
-        };
-        bound.map_err(|source| Error::Bind { endpoint: endpoint.clone(), source })
+        let Self { setup, sources } = self;
+        setup.listen(service, endpoint, |limits, _| sources.listen(service, endpoint, framing, limits))
     }
 
     /// Serves an existing input and output, such as the operator's terminal. To `service` they are
@@ -123,7 +116,7 @@ impl Reactor {
     /// use switchboard::{Framing, Limits, Reactor, services::Echo};
     ///
     /// let mut reactor = Reactor::new(Limits::default())?;
-    /// let echo = reactor.add_service("echo", Echo);
+    /// let echo = reactor.add_service(Echo.options("echo"), Echo);
     /// let input = std::io::stdin().as_fd().try_clone_to_owned()?;
     /// let output = std::io::stdout().as_fd().try_clone_to_owned()?;
     /// reactor.attach(echo, input, output, Framing::Lines)?;
@@ -133,7 +126,7 @@ impl Reactor {
     ///
     /// # Errors
     /// [`Error::Attach`] if a descriptor has no nonblocking form, or the service is of another
-    /// reactor.
+    /// engine.
     pub fn attach(
         &mut self,
         service: ServiceId,
@@ -141,11 +134,8 @@ impl Reactor {
         output: impl Into<OwnedFd>,
         framing: Framing,
     ) -> Result<(), Error> {
-        if service.0 >= self.services.len() {
-            let unknown = io::Error::new(io::ErrorKind::InvalidInput, "the service is of another reactor");
-            return Err(Error::Attach(unknown));
-        }
-        self.sources.attach(service, (input.into(), output.into()), framing).map_err(Error::Attach)
+        let Self { setup, sources } = self;
+        setup.attach(service, || sources.attach(service, (input.into(), output.into()), framing))
     }
 
     /// Returns a pipe to this loop for code that can only write a byte, such as a signal handler:
@@ -159,12 +149,12 @@ impl Reactor {
 
     /// Returns a handle with which other threads reach the loop, before and while it runs.
     pub fn handle(&self) -> Handle {
-        self.handle.clone()
+        self.setup.handle.clone()
     }
 
     /// Returns the limits in force.
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        &self.setup.limits
     }
 
     /// Runs until the loop is stopped or drained, through a [`Handle`] or by a service. Returns the
@@ -175,12 +165,12 @@ impl Reactor {
     pub fn run(self) -> Result<Stats, Error> {
         let wake = self.sources.wake();
         let driver = MioDriver::new(self.sources);
-        EventLoop::new(driver, self.limits, self.services, self.inbox, &wake).run().map_err(Error::Poll)
+        EventLoop::new(driver, self.setup, &wake).run().map_err(Error::Poll)
     }
 }
 
 impl fmt::Debug for Reactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Reactor({} services)", self.services.len())
+        write!(f, "Reactor({} services)", self.setup.services.len())
     }
 }

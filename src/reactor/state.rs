@@ -2,6 +2,8 @@
 
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, Readiness, Stream};
+use crate::engine::limits::Limits;
+use crate::engine::memory::MemoryPolicy;
 use crate::engine::slab::reserved_key;
 use crate::net::udp_batch::{ReceiveBatch, SendBatch};
 use crate::service::time::Timestamp;
@@ -14,15 +16,6 @@ pub(super) const DRAIN_KEY: usize = reserved_key(usize::MAX) - 1;
 
 /// The key of the memory deadline: by then the buffered bytes must have fallen.
 pub(super) const MEMORY_KEY: usize = reserved_key(usize::MAX) - 2;
-
-/// The state of the loop as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RunState {
-    Serving,
-    /// The loop accepts no connections and no further requests, and flushes the pending output.
-    Draining,
-    Stopped,
-}
 
 /// The service and connection that a timer belongs to.
 #[derive(Clone, Copy)]
@@ -79,12 +72,18 @@ impl UdpState {
     }
 }
 
-/// The connections that are paused because all together buffer too many bytes.
-#[derive(Default)]
+/// The connections that are paused because all together hold too many bytes.
 pub(super) struct MemoryPressure {
+    pub(super) policy: MemoryPolicy,
     /// The deadline for the buffered bytes to fall; `None` while they are within their bound.
     pub(super) grace_ends: Option<Timestamp>,
     pub(super) paused: Vec<usize>,
+}
+
+impl MemoryPressure {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { policy: MemoryPolicy::new(limits), grace_ends: None, paused: Vec::new() }
+    }
 }
 
 /// Work to do at the turn's end.

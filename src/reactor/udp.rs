@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use super::driver::{Driver, SourceKind};
 use super::event_loop::EventLoop;
-use super::state::RunState;
+use crate::engine::run_state::RunState;
 use crate::engine::setup::RegisteredService;
 use crate::engine::slab::reserved_key;
 use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};

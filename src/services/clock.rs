@@ -9,8 +9,7 @@ use jiff::fmt::strtime::{BrokenDownTime, Config, PosixCustom};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-use crate::service::Context;
-use crate::service::Service;
+use crate::service::{Context, Service, ServiceOptions};
 
 /// The largest reply, in bytes. Longer ones are truncated, so that a small datagram with a forged
 /// sender address cannot cause a large one.
@@ -33,6 +32,11 @@ impl Clock {
     /// Creates a clock in this time zone.
     pub fn new(zone: TimeZone) -> Self {
         Self { zone }
+    }
+
+    /// Returns the options of this service: a clone for each connection.
+    pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
+        ServiceOptions::new(name).clone_per_connection(self)
     }
 
     fn reply_to(&self, format: &[u8], now: SystemTime) -> String {
@@ -77,10 +81,6 @@ impl Service for Clock {
 
     fn on_datagram(&mut self, cx: &mut Context<'_>, _from: SocketAddr, payload: &[u8]) {
         self.on_frame(cx, payload);
-    }
-
-    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        Some(Box::new(self.clone()))
     }
 }
 

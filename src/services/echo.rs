@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::cpu_time::spend_cpu_time;
-use crate::service::Context;
-use crate::service::Service;
+use crate::service::{Context, Service, ServiceOptions};
 
 /// Sends each payload back in the same framing, and each datagram back to its sender.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +17,11 @@ impl Echo {
     pub const fn with_work(work: Duration) -> WorkingEcho {
         WorkingEcho { work }
     }
+
+    /// Returns the options of this service: a clone for each connection.
+    pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
+        ServiceOptions::new(name).clone_per_connection(self)
+    }
 }
 
 impl Service for Echo {
@@ -28,16 +32,19 @@ impl Service for Echo {
     fn on_datagram(&mut self, cx: &mut Context<'_>, _from: SocketAddr, payload: &[u8]) {
         cx.reply(payload);
     }
-
-    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        Some(Box::new(*self))
-    }
 }
 
 /// An [`Echo`] that uses CPU time before each reply, see [`Echo::with_work`].
 #[derive(Clone, Copy, Debug)]
 pub struct WorkingEcho {
     work: Duration,
+}
+
+impl WorkingEcho {
+    /// Returns the options of this service: a clone for each connection.
+    pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
+        ServiceOptions::new(name).clone_per_connection(self)
+    }
 }
 
 impl Service for WorkingEcho {
@@ -49,9 +56,5 @@ impl Service for WorkingEcho {
     fn on_datagram(&mut self, cx: &mut Context<'_>, _from: SocketAddr, payload: &[u8]) {
         spend_cpu_time(self.work);
         cx.reply(payload);
-    }
-
-    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        Some(Box::new(*self))
     }
 }

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::frame::{TextEncoding, UnencodableError};
-use crate::service::Context;
-use crate::service::Service;
+use crate::service::{Context, Service, ServiceOptions};
 
 /// Replies to the first message with a greeting, then closes the connection. Each datagram gets one
 /// greeting.
@@ -29,6 +28,11 @@ impl Greet {
         Ok(Self { pieces: pieces.collect::<Result<_, _>>()? })
     }
 
+    /// Returns the options of this service: a clone for each connection.
+    pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
+        ServiceOptions::new(name).clone_per_connection(self)
+    }
+
     fn greet(&self, cx: &mut Context<'_>, message: &[u8]) {
         cx.reply(&self.pieces.join(message));
     }
@@ -48,9 +52,5 @@ impl Service for Greet {
 
     fn on_datagram(&mut self, cx: &mut Context<'_>, _from: SocketAddr, payload: &[u8]) {
         self.greet(cx, payload);
-    }
-
-    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        Some(Box::new(self.clone()))
     }
 }

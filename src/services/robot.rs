@@ -10,8 +10,7 @@ use serde::Deserialize;
 
 use super::clock::Clock;
 use crate::frame::TextEncoding;
-use crate::service::Context;
-use crate::service::Service;
+use crate::service::{Context, Service, ServiceOptions};
 
 /// Replies to each message by the first rule with a keyword in it.
 ///
@@ -64,6 +63,11 @@ impl Robot {
         ]
     }
 
+    /// Returns the options of this service: a clone for each connection.
+    pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
+        ServiceOptions::new(name).clone_per_connection(self)
+    }
+
     fn reply_to(&self, message: &[u8], now: SystemTime) -> String {
         let message = self.encoding.decode_lossy(message);
         let matches = |rule: &&RobotRule| {
@@ -103,10 +107,6 @@ impl Service for Robot {
 
     fn on_datagram(&mut self, cx: &mut Context<'_>, _from: SocketAddr, payload: &[u8]) {
         self.on_frame(cx, payload);
-    }
-
-    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        Some(Box::new(self.clone()))
     }
 }
 

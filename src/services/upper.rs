@@ -2,14 +2,20 @@
 
 use std::net::SocketAddr;
 
-use crate::service::Context;
-use crate::service::Service;
+use crate::service::{Context, Service, ServiceOptions};
 
 /// Sends each payload back with its lower-case ASCII letters in upper case. That is right for UTF-8
 /// and for single-byte encodings. In GBK, Big5 and `Shift_JIS` the second byte of a character may
 /// be an ASCII letter, and then the character changes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Upper;
+
+impl Upper {
+    /// Returns the options of this service: a clone for each connection.
+    pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
+        ServiceOptions::new(name).clone_per_connection(self)
+    }
+}
 
 impl Service for Upper {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
@@ -18,9 +24,5 @@ impl Service for Upper {
 
     fn on_datagram(&mut self, cx: &mut Context<'_>, _from: SocketAddr, payload: &[u8]) {
         self.on_frame(cx, payload);
-    }
-
-    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        Some(Box::new(*self))
     }
 }

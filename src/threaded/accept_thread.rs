@@ -98,7 +98,7 @@ impl AcceptThread {
 
     /// Creates the next connection's notifier, if its service is shared.
     fn prepare_notifier(&mut self) -> io::Result<()> {
-        if self.notifier.is_none() && !self.service_slot.per_connection {
+        if self.notifier.is_none() && self.service_slot.per_connection.is_none() {
             self.notifier = Some(Notifier::new()?);
         }
         Ok(())
@@ -129,9 +129,9 @@ impl AcceptThread {
         let limits = &shared.limits;
         let rejection = if !shared.connection_slots.acquire() {
             CloseReason::MaxConnections(limits.max_connections)
-        } else if shared.memory.is_over_limit() {
+        } else if let Some(reason) = shared.memory.rejection() {
             shared.connection_slots.release(false, peer);
-            CloseReason::BufferBudget(limits.max_buffered_bytes)
+            reason
         } else if let Err(error) = self.start_connection(&socket, peer) {
             shared.connection_slots.release(false, peer);
             let level = if self.thread_failure_logged { log::Level::Debug } else { log::Level::Warn };

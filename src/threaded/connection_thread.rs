@@ -13,12 +13,13 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::semaphore::Semaphore;
 use super::service_slot::{ServiceRef, ServiceSlot};
-use super::shared::{EngineShared, EngineState};
+use super::shared::EngineShared;
 use super::shared_connection::SharedConnection;
 use super::socket::{ConnStream, READ_TIMEOUT, ThreadSocket, poll};
 use super::thread_stats::ThreadStats;
 use super::worker::{JobResult, Worker};
 use crate::connection::{Connection, PeerEnd, Readiness};
+use crate::engine::run_state::RunState;
 use crate::frame::{Framing, MAX_RAW_BYTES};
 use crate::net::Notifier;
 use crate::service::reply_buffer::ReplyBuffer;
@@ -48,7 +49,7 @@ pub(super) struct ConnectionThread {
     /// Bytes have arrived within the last [`READ_TIMEOUT`].
     pub(super) is_busy: bool,
     /// The state of the engine that this thread has acted on.
-    pub(super) seen_state: EngineState,
+    pub(super) seen_state: RunState,
     /// Signaled when a connection paused for memory may be read again.
     pub(super) relief: Option<Arc<Notifier>>,
     /// `on_close` has to be called.
@@ -120,7 +121,7 @@ impl ConnectionThread {
             waits_in_read: false,
             // A connection that never sends needs neither a buffer nor a timed wait.
             is_busy: false,
-            seen_state: EngineState::Serving,
+            seen_state: RunState::Serving,
             relief: None,
             close_pending: false,
             release_announced: false,

@@ -9,11 +9,12 @@ use std::sync::{Arc, PoisonError};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::shared::{EngineShared, EngineState, Reachability, Route, lock};
+use super::shared::{EngineShared, Reachability, Route, lock};
 use super::socket::{ConnStream, poll};
 use super::worker::Worker;
 use crate::connection::{Connection, PeerEnd, Phase, Readiness};
 use crate::engine::handle::{Command, HandleReceiver};
+use crate::engine::run_state::RunState;
 use crate::service::Context;
 use crate::service::time::Timestamp;
 use crate::service::{ConnId, Peer, Service, ServiceId};
@@ -42,7 +43,7 @@ impl ControlThread {
     /// Handles the commands given before the start. Returns true if the engine is to start.
     pub(super) fn begin(&mut self) -> bool {
         self.take_commands();
-        self.worker.shared.state() == EngineState::Serving
+        self.worker.shared.state() == RunState::Serving
     }
 
     /// Runs until the engine is stopped, or is drained and all threads have ended.
@@ -63,10 +64,10 @@ impl ControlThread {
             self.close_largest();
             if self.drain_ends.is_some_and(|at| at <= self.worker.context.clock.timestamp) {
                 self.drain_timed_out = true;
-                self.worker.shared.advance_state(EngineState::Stopped);
+                self.worker.shared.advance_state(RunState::Stopped);
             }
         }
-        self.worker.shared.advance_state(EngineState::Stopped);
+        self.worker.shared.advance_state(RunState::Stopped);
         self.rejected.clear();
         self.worker.publish();
     }
@@ -105,9 +106,9 @@ impl ControlThread {
 
     fn is_running(&self) -> bool {
         match self.worker.shared.state() {
-            EngineState::Serving => true,
-            EngineState::Draining => !self.worker.shared.threads.is_idle() || !self.rejected.is_empty(),
-            EngineState::Stopped => false,
+            RunState::Serving => true,
+            RunState::Draining => !self.worker.shared.threads.is_idle() || !self.rejected.is_empty(),
+            RunState::Stopped => false,
         }
     }
 
@@ -167,7 +168,7 @@ impl ControlThread {
                 log::info!("{}", self.worker.shared.stats());
             }
             Command::Drain => self.drain(),
-            Command::Stop => self.worker.shared.advance_state(EngineState::Stopped),
+            Command::Stop => self.worker.shared.advance_state(RunState::Stopped),
         }
     }
 
@@ -176,7 +177,7 @@ impl ControlThread {
     /// output.
     fn drain(&mut self) {
         let shared = &self.worker.shared;
-        if shared.state() != EngineState::Serving || self.drain_ends.is_some() {
+        if shared.state() != RunState::Serving || self.drain_ends.is_some() {
             return;
         }
         let drain_timeout = shared.limits.drain_timeout;
@@ -191,8 +192,8 @@ impl ControlThread {
     /// blocks an accept thread, the drain timeout bounds this wait.
     fn continue_drain(&mut self) {
         let shared = Arc::clone(&self.worker.shared);
-        if self.drain_ends.is_some() && shared.state() == EngineState::Serving && shared.accept_threads.is_idle() {
-            shared.advance_state(EngineState::Draining);
+        if self.drain_ends.is_some() && shared.state() == RunState::Serving && shared.accept_threads.is_idle() {
+            shared.advance_state(RunState::Draining);
             for number in 0..shared.services.len() {
                 self.call_service(ServiceId(number), |service, cx| service.on_shutdown(cx));
             }
@@ -263,16 +264,14 @@ impl ControlThread {
     fn close_largest(&mut self) {
         let shared = &self.worker.shared;
         let now = self.worker.context.clock.timestamp;
-        let Some(mut excess) = shared.memory.excess_bytes(now) else { return };
+        if !shared.memory.grace_has_ended(now) {
+            return;
+        }
         let routes = shared.routes.read().unwrap_or_else(PoisonError::into_inner);
         let held = |route: &Route| route.thread_stats.held_bytes.load(Ordering::Relaxed);
         let clients = routes.iter().filter(|(_, route)| route.peer != Peer::Console);
-        let mut holders: Vec<_> = clients.map(|(_, route)| (held(route), route)).collect();
-        holders.sort_unstable_by_key(|(held, _)| *held);
-        while excess > 0
-            && let Some((held, route)) = holders.pop()
-        {
-            excess = excess.saturating_sub(held);
+        let holders = clients.map(|(_, route)| (held(route), route));
+        for route in shared.memory.policy.largest_holders(shared.memory.held_bytes(), holders) {
             route.thread_stats.must_close.store(true, Ordering::Release);
             match &route.reachability {
                 Reachability::Shared(shared_conn) => shared_conn.notifier.notify(),

@@ -13,15 +13,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::socket::ConnStream;
 use super::thread_stats::ThreadStats;
 use crate::connection::Connection;
-use crate::engine::limits::{Limits, MEMORY_GRACE};
+use crate::engine::limits::Limits;
+use crate::engine::memory::{MEMORY_GRACE, MemoryPolicy};
 use crate::net::Notifier;
+use crate::service::CloseReason;
 use crate::service::time::Timestamp;
 
 /// The bytes that connections hold, and the current period of memory pressure.
 pub(super) struct HeldMemory {
-    max_bytes: u64,
-    /// At or below this sum, all connections are read again.
-    relief_bytes: u64,
+    pub(super) policy: MemoryPolicy,
     held_bytes: AtomicU64,
     /// True if a period has begun. It is read before the lock is taken.
     has_pressure: AtomicBool,
@@ -40,8 +40,7 @@ struct PressurePeriod {
 impl HeldMemory {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            max_bytes: limits.max_buffered_bytes as u64,
-            relief_bytes: limits.relief_bytes(),
+            policy: MemoryPolicy::new(limits),
             held_bytes: AtomicU64::new(0),
             has_pressure: AtomicBool::new(false),
             pressure: Mutex::new(None),
@@ -54,12 +53,17 @@ impl HeldMemory {
 
     #[inline]
     pub(super) fn is_over_limit(&self) -> bool {
-        self.held_bytes() >= self.max_bytes
+        self.policy.is_over(self.held_bytes())
     }
 
     /// Returns true if half of the limit is used, so that memory is kept for input and output.
     pub(super) fn is_half_used(&self) -> bool {
-        self.held_bytes() >= self.max_bytes / 2
+        self.policy.is_half_used(self.held_bytes())
+    }
+
+    /// Returns the reason to reject a pending connection, if the limit is reached.
+    pub(super) fn rejection(&self) -> Option<CloseReason> {
+        self.policy.rejection(self.held_bytes())
     }
 
     /// Counts the connection's bytes anew and updates the sum.
@@ -74,7 +78,7 @@ impl HeldMemory {
 
     fn adjust(&self, before: u64, now: u64) {
         self.held_bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
-        if now < before && self.has_pressure.load(Ordering::Acquire) && self.held_bytes() <= self.relief_bytes {
+        if now < before && self.has_pressure.load(Ordering::Acquire) && self.is_relieved() {
             self.relieve();
         }
     }
@@ -86,12 +90,16 @@ impl HeldMemory {
         let relief = pressure.get_or_insert_with(|| PressurePeriod::new(now)).relief.clone();
         self.has_pressure.store(true, Ordering::Release);
         drop(pressure);
-        if is_new && self.held_bytes() <= self.relief_bytes {
+        if is_new && self.is_relieved() {
             // The sum fell before the period was visible, so the thread that lowered it did not end
             // the period.
             self.relieve();
         }
         (relief, is_new)
+    }
+
+    fn is_relieved(&self) -> bool {
+        self.policy.is_relieved(self.held_bytes())
     }
 
     fn relieve(&self) {
@@ -101,18 +109,16 @@ impl HeldMemory {
         self.has_pressure.store(false, Ordering::Release);
         drop(pressure);
         ended.end();
-        log::info!("memory limit cleared: connections hold {} bytes; all are read", self.held_bytes());
+        self.policy.log_cleared(self.held_bytes());
     }
 
     pub(super) fn grace_ends(&self) -> Option<Timestamp> {
         self.lock().as_ref().map(|pressure| pressure.grace_ends)
     }
 
-    /// Returns the bytes to free if the sum is still above the limit at the end of the grace
-    /// period.
-    pub(super) fn excess_bytes(&self, now: Timestamp) -> Option<u64> {
-        let grace_has_ended = self.grace_ends().is_some_and(|at| at <= now);
-        grace_has_ended.then(|| self.held_bytes().saturating_sub(self.relief_bytes))
+    /// Returns true if the sum has not fallen in the grace period.
+    pub(super) fn grace_has_ended(&self, now: Timestamp) -> bool {
+        self.grace_ends().is_some_and(|at| at <= now)
     }
 
     /// Starts the grace period anew. Wakes the paused connections, so that those chosen to close do

@@ -1,15 +1,10 @@
-//! Pausing on the connections' threads, above the memory limit.
-//!
-//! A connection that holds more than its share (the limit divided by the number of connections) is
-//! not read, and pending connections are rejected. If the sum has not fallen when the grace period
-//! ends, the control thread closes the largest holders.
+//! Pausing on the connections' threads, above the memory limit. The control thread closes the
+//! largest holders.
 
 use super::connection_thread::ConnectionThread;
 use super::socket::ConnStream;
 use super::worker::Worker;
 use crate::connection::Connection;
-use crate::engine::limits::MIN_READ_BYTES;
-use crate::service::CloseReason;
 
 impl ConnectionThread {
     #[inline]
@@ -17,20 +12,20 @@ impl ConnectionThread {
         self.worker.shared.memory.recount(conn, &self.worker.thread_stats);
     }
 
-    /// Returns the number of bytes that may be read from the connection now. Within the limit that
-    /// is the `budget`; above it, the rest of the connection's share. Returns `None` and pauses the
-    /// connection if it holds more than its share.
+    /// Returns the number of bytes that may be read from the connection now: the `budget`, or less
+    /// above the limit. Returns `None` and pauses the connection if it holds more than its share.
     pub(super) fn read_allowance(&mut self, conn: &mut Connection<ConnStream>, budget: usize) -> Option<usize> {
-        if !self.worker.shared.memory.is_over_limit() {
+        let shared = &self.worker.shared;
+        if !shared.memory.is_over_limit() {
             return Some(budget);
         }
-        let shared = &self.worker.shared;
-        let (share, held) = (shared.limits.share_bytes(shared.connection_slots.open()), conn.held_bytes());
-        if held > share && !conn.is_end_reported() {
+        let (held, reads_to_end) = (conn.held_bytes(), conn.is_end_reported());
+        let open = shared.connection_slots.open();
+        let allowance = shared.memory.policy.read_allowance(open, held, budget, reads_to_end);
+        if allowance.is_none() {
             self.pause_for_memory(conn);
-            return None;
         }
-        Some(share.saturating_sub(held).max(MIN_READ_BYTES).min(budget))
+        allowance
     }
 
     #[cold]
@@ -38,16 +33,10 @@ impl ConnectionThread {
         let Worker { shared, context, .. } = &mut self.worker;
         let (relief, is_new) = shared.memory.begin_pressure(context.clock.timestamp);
         if is_new {
-            log::warn!(
-                "memory limit reached: connections hold {} of {} bytes; the largest holders of {} are paused and \
-                 pending connections rejected",
-                shared.memory.held_bytes(),
-                context.limits.max_buffered_bytes,
-                shared.connection_slots.open()
-            );
+            shared.memory.policy.log_reached(shared.memory.held_bytes(), shared.connection_slots.open() as u64);
             shared.control.notify();
         }
-        let share = shared.limits.share_bytes(shared.connection_slots.open());
+        let share = shared.memory.policy.share_bytes(shared.connection_slots.open());
         if conn.held_bytes() > share && conn.pause_for_memory(context) {
             self.relief = relief;
         }
@@ -55,6 +44,6 @@ impl ConnectionThread {
 
     /// Closes the connection, because the control thread chose it as one of the largest holders.
     pub(super) fn close_for_memory(&mut self, conn: &mut Connection<ConnStream>) {
-        self.begin_close(conn, CloseReason::BufferBudget(self.worker.context.limits.max_buffered_bytes));
+        self.begin_close(conn, self.worker.shared.memory.policy.close_reason());
     }
 }

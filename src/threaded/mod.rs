@@ -49,21 +49,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::engine::error::Error;
-use crate::engine::handle::{self, Command, Handle};
+use crate::engine::handle::{Command, Handle};
 use crate::engine::limits::Limits;
-use crate::engine::setup::{RegisteredService, fit_to_descriptors, fit_to_threads};
+use crate::engine::run_state::RunState;
+use crate::engine::setup::{self, EngineSetup, fit_to_descriptors, fit_to_threads};
 use crate::engine::stats::Stats;
 use crate::frame::Framing;
 use crate::net::Endpoint;
 use crate::net::Notifier;
 use crate::net::bind::bind_udp;
-use crate::service::{Service, ServiceId};
+use crate::service::{Service, ServiceId, ServiceOptions};
 
 use accept_thread::AcceptThread;
 use console::PendingConsole;
 use control_thread::ControlThread;
 use listener::Listener;
-use shared::{EngineParts, EngineShared, EngineState};
+use shared::{EngineParts, EngineShared};
 use spawn::{OsThreads, ThreadSpawner};
 use udp_binding::UdpBinding;
 use udp_thread::UdpThread;
@@ -71,7 +72,7 @@ use udp_thread::UdpThread;
 /// An engine with one thread per connection, while it is being set up. It runs the same services as
 /// a [`Reactor`](crate::Reactor).
 ///
-/// A service that offers an [instance per connection](Service::per_connection) is called on many
+/// A service that offers an [instance per connection](ServiceOptions::per_connection) is called on many
 /// threads at the same time, each instance on one of them. Any other service is called by one
 /// thread at a time.
 ///
@@ -80,20 +81,17 @@ use udp_thread::UdpThread;
 /// use switchboard::{Framing, Limits, Threaded};
 ///
 /// let mut engine = Threaded::new(Limits::default())?;
-/// let echo = engine.add_service("echo", Echo);
+/// let echo = engine.add_service(Echo.options("echo"), Echo);
 /// engine.listen(echo, &"127.0.0.1:7000".parse()?, Framing::U32BE)?;
 /// engine.run()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Threaded {
-    limits: Limits,
-    services: Vec<RegisteredService>,
+    setup: EngineSetup,
     listeners: Vec<(Listener, Framing, ServiceId)>,
     udp_bindings: Vec<UdpBinding>,
     pipes: Vec<(UnixStream, Command)>,
     consoles: Vec<PendingConsole>,
-    handle: Handle,
-    receiver: handle::HandleReceiver,
     control: Arc<Notifier>,
     spawner: Box<dyn ThreadSpawner>,
 }
@@ -109,31 +107,29 @@ impl Threaded {
         Self::with_threads(limits, Box::new(OsThreads::default()))
     }
 
-    fn with_threads(mut limits: Limits, spawner: Box<dyn ThreadSpawner>) -> Result<Self, Error> {
-        limits.validate()?;
-        fit_to_descriptors(&mut limits, 1);
-        fit_to_threads(&mut limits);
+    fn with_threads(limits: Limits, spawner: Box<dyn ThreadSpawner>) -> Result<Self, Error> {
         let control = Arc::new(Notifier::new().map_err(Error::Poll)?);
         let notifier = Arc::clone(&control);
-        let (handle, receiver) = handle::pair(Arc::new(move || notifier.notify()), limits.max_queued_messages);
+        let mut setup = EngineSetup::new(limits, Arc::new(move || notifier.notify()))?;
+        fit_to_threads(&mut setup.limits);
         Ok(Self {
-            limits,
-            services: Vec::new(),
+            setup,
             listeners: Vec::new(),
             udp_bindings: Vec::new(),
             pipes: Vec::new(),
             consoles: Vec::new(),
-            handle,
-            receiver,
             control,
             spawner,
         })
     }
 
-    /// Adds a service. The log uses `name` for it.
-    pub fn add_service(&mut self, name: impl Into<String>, service: impl Service + Send + 'static) -> ServiceId {
-        self.services.push(RegisteredService { name: name.into(), service: Box::new(service) });
-        ServiceId(self.services.len() - 1)
+    /// Adds a service, as [`Reactor::add_service`](crate::Reactor::add_service) does.
+    pub fn add_service(
+        &mut self,
+        options: impl Into<ServiceOptions>,
+        service: impl Service + Send + 'static,
+    ) -> ServiceId {
+        self.setup.add_service(options.into(), service)
     }
 
     /// Listens for `service`, as [`Reactor::listen`](crate::Reactor::listen) does. May lower
@@ -143,28 +139,22 @@ impl Threaded {
     /// # Errors
     /// [`Error::Bind`] if the address cannot be bound, or the service is of another engine.
     pub fn listen(&mut self, service: ServiceId, endpoint: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
-        let bound = if service.0 < self.services.len() {
-            self.bind(service, endpoint, framing)
-        } else {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "the service is of another engine"))
-        };
-        bound.map_err(|source| Error::Bind { endpoint: endpoint.clone(), source })
-    }
-
-    fn bind(&mut self, service: ServiceId, endpoint: &Endpoint, framing: Framing) -> io::Result<Endpoint> {
-        if let Endpoint::Udp(addr) = endpoint {
-            let socket = UdpSocket::from(bind_udp(*addr)?);
-            let local = socket.local_addr()?;
-            self.udp_bindings.push(UdpBinding { socket, local, service });
-            return Ok(Endpoint::Udp(local));
-        }
-        if self.services.get(service.0).is_some_and(|it| it.service.per_connection().is_none()) {
-            // A connection of a shared service has a notifier.
-            fit_to_descriptors(&mut self.limits, 2);
-        }
-        let (listener, bound) = Listener::bind(endpoint, &self.limits)?;
-        self.listeners.push((listener, framing, service));
-        Ok(bound)
+        let Self { setup, listeners, udp_bindings, .. } = self;
+        setup.listen(service, endpoint, |limits, registered| {
+            if let Endpoint::Udp(addr) = endpoint {
+                let socket = UdpSocket::from(bind_udp(*addr)?);
+                let local = socket.local_addr()?;
+                udp_bindings.push(UdpBinding { socket, local, service });
+                return Ok(Endpoint::Udp(local));
+            }
+            if registered.options.per_connection.is_none() {
+                // A connection of a shared service has a notifier.
+                fit_to_descriptors(limits, 2);
+            }
+            let (listener, bound) = Listener::bind(endpoint, limits)?;
+            listeners.push((listener, framing, service));
+            Ok(bound)
+        })
     }
 
     /// Serves an existing input and output, as [`Reactor::attach`](crate::Reactor::attach) does.
@@ -180,12 +170,11 @@ impl Threaded {
         output: impl Into<OwnedFd>,
         framing: Framing,
     ) -> Result<(), Error> {
-        if service.0 >= self.services.len() {
-            let unknown = io::Error::new(io::ErrorKind::InvalidInput, "the service is of another engine");
-            return Err(Error::Attach(unknown));
-        }
-        self.consoles.push(PendingConsole { service, framing, input: input.into(), output: output.into() });
-        Ok(())
+        let Self { setup, consoles, .. } = self;
+        setup.attach(service, || {
+            consoles.push(PendingConsole { service, framing, input: input.into(), output: output.into() });
+            Ok(())
+        })
     }
 
     /// Returns a pipe to this engine for code that can only write a byte, as
@@ -194,21 +183,19 @@ impl Threaded {
     /// # Errors
     /// The error of the system call that failed.
     pub fn command_pipe(&mut self, command: Command) -> io::Result<UnixStream> {
-        let (caller_end, engine_end) = UnixStream::pair()?;
-        caller_end.set_nonblocking(true)?;
-        engine_end.set_nonblocking(true)?;
+        let (caller_end, engine_end) = setup::command_pipe()?;
         self.pipes.push((engine_end, command));
         Ok(caller_end)
     }
 
     /// Returns a handle with which other threads reach the engine, before and while it runs.
     pub fn handle(&self) -> Handle {
-        self.handle.clone()
+        self.setup.handle.clone()
     }
 
     /// Returns the limits in force.
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        &self.setup.limits
     }
 
     /// Runs until the engine is stopped or drained, through a [`Handle`] or by a service, and until
@@ -224,10 +211,11 @@ impl Threaded {
     /// If a callback of a service panics, on any thread: the engine ends and the panic continues
     /// here.
     pub fn run(self) -> Result<Stats, Error> {
-        let Self { limits, services, listeners, udp_bindings, pipes, consoles, receiver, control, spawner, .. } = self;
+        let Self { setup, listeners, udp_bindings, pipes, consoles, control, spawner } = self;
+        let EngineSetup { limits, services, inbox, .. } = setup;
         let parts = EngineParts { limits, services, udp_bindings, listeners: listeners.len(), control, spawner };
         let shared = Arc::new(EngineShared::new(parts).map_err(Error::Poll)?);
-        let mut control = ControlThread::new(Arc::clone(&shared), receiver, pipes);
+        let mut control = ControlThread::new(Arc::clone(&shared), inbox, pipes);
         let result = catch_unwind(AssertUnwindSafe(|| {
             if control.begin() {
                 start_engine_threads(&shared, listeners)?;
@@ -240,7 +228,7 @@ impl Threaded {
             shared.fail(panic);
             Ok(())
         });
-        shared.advance_state(EngineState::Stopped);
+        shared.advance_state(RunState::Stopped);
         control.wait_for_threads();
         if let Some(panic) = shared.take_panic() {
             std::panic::resume_unwind(panic);
@@ -251,7 +239,7 @@ impl Threaded {
 
 impl fmt::Debug for Threaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Threaded({} services)", self.services.len())
+        write!(f, "Threaded({} services)", self.setup.services.len())
     }
 }
 

@@ -43,11 +43,7 @@ impl PendingConnection {
     ) -> io::Result<()> {
         let Self { socket, peer, framing, notifier, has_read_timeout } = self;
         let service_slot = Arc::clone(service_slot);
-        let instance = if service_slot.per_connection {
-            service_slot.lock().and_then(|service| service.per_connection())
-        } else {
-            None
-        };
+        let instance = service_slot.per_connection.as_ref().map(|factory| factory());
         let stream = ConnStream::new(Arc::clone(&socket));
         let conn = Connection::new(stream, peer, service_slot.id, framing, &shared.limits, now);
         let thread_stats = Arc::new(ThreadStats::default());

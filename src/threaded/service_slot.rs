@@ -4,14 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::semaphore::Semaphore;
 use crate::engine::setup::RegisteredService;
-use crate::service::{RejectionReply, Service, ServiceId};
+use crate::service::{InstanceFactory, RejectionReply, Service, ServiceId, ServiceOptions};
 
 /// A service, shared by the threads that call it.
 pub(super) struct ServiceSlot {
     pub(super) name: String,
     pub(super) id: ServiceId,
-    /// Each connection has an instance of the service.
-    pub(super) per_connection: bool,
+    /// Returns the instance of a connection; `None` if connections share the service.
+    pub(super) per_connection: Option<InstanceFactory>,
     /// The service's reply to rejected connections.
     pub(super) rejection: Option<RejectionReply>,
     /// Bounds the jobs that run at the same time, if the service sets a bound.
@@ -21,9 +21,9 @@ pub(super) struct ServiceSlot {
 
 impl ServiceSlot {
     pub(super) fn new(id: ServiceId, registered: RegisteredService) -> Self {
-        let RegisteredService { name, service } = registered;
-        let (per_connection, rejection) = (service.per_connection().is_some(), service.rejection());
-        let job_semaphore = service.job_threads().map(Semaphore::new);
+        let RegisteredService { options, service } = registered;
+        let ServiceOptions { name, job_threads, rejection, per_connection } = options;
+        let job_semaphore = job_threads.map(Semaphore::new);
         Self { name, id, per_connection, rejection, job_semaphore, service: Mutex::new(service) }
     }
 

@@ -20,6 +20,7 @@ use super::wait_group::WaitGroup;
 use crate::connection::Connection;
 use crate::engine::jobs::{WakeFn, WorkerPools};
 use crate::engine::limits::Limits;
+use crate::engine::run_state::RunState;
 use crate::engine::setup::RegisteredService;
 use crate::engine::slab::GenerationalSlab;
 use crate::engine::stats::Stats;
@@ -98,15 +99,6 @@ pub(super) enum Reachability {
     Shared(Arc<SharedConnection>),
 }
 
-/// The state of the engine as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EngineState {
-    Serving,
-    /// The engine accepts no connections and no further requests, and flushes the pending output.
-    Draining,
-    Stopped,
-}
-
 /// The parts that the state is built from.
 pub(super) struct EngineParts {
     pub(super) limits: Limits,
@@ -122,7 +114,7 @@ impl EngineShared {
         let EngineParts { limits, services, udp_bindings, listeners, control, spawner } = parts;
         let notifier = Arc::clone(&control);
         let wake: WakeFn = Arc::new(move || notifier.notify());
-        let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.service.job_threads()), &wake);
+        let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.options.job_threads), &wake);
         let slots = services.into_iter().enumerate();
         let slots = slots.map(|(number, registered)| Arc::new(ServiceSlot::new(ServiceId(number), registered)));
         Ok(Self {
@@ -145,7 +137,7 @@ impl EngineShared {
             drain_requested: AtomicBool::new(false),
             turn_end_requests: Mutex::default(),
             unflushed: AtomicUsize::new(0),
-            state: AtomicU8::new(EngineState::Serving as u8),
+            state: AtomicU8::new(RunState::Serving as u8),
             accept_stop: Notifier::new()?,
             accepting_stopped: AtomicBool::new(false),
             drain_notifier: Notifier::new()?,
@@ -168,11 +160,11 @@ impl EngineShared {
     }
 
     #[inline]
-    pub(super) fn state(&self) -> EngineState {
+    pub(super) fn state(&self) -> RunState {
         match self.state.load(Ordering::Acquire) {
-            0 => EngineState::Serving,
-            1 => EngineState::Draining,
-            _ => EngineState::Stopped,
+            0 => RunState::Serving,
+            1 => RunState::Draining,
+            _ => RunState::Stopped,
         }
     }
 
@@ -188,11 +180,11 @@ impl EngineShared {
     }
 
     /// Advances the state and wakes all threads that wait for a change. A state never goes back.
-    pub(super) fn advance_state(&self, state: EngineState) {
+    pub(super) fn advance_state(&self, state: RunState) {
         self.stop_accepting();
         self.state.fetch_max(state as u8, Ordering::AcqRel);
         self.drain_notifier.notify();
-        if state == EngineState::Stopped {
+        if state == RunState::Stopped {
             self.stop_notifier.notify();
             self.services
                 .iter()
@@ -202,14 +194,14 @@ impl EngineShared {
     }
 
     /// Returns the notifier that is signaled when the engine leaves `state`.
-    pub(super) fn change_notifier(&self, state: EngineState) -> &Notifier {
-        if state == EngineState::Serving { &self.drain_notifier } else { &self.stop_notifier }
+    pub(super) fn change_notifier(&self, state: RunState) -> &Notifier {
+        if state == RunState::Serving { &self.drain_notifier } else { &self.stop_notifier }
     }
 
     /// Stops the engine because a callback panicked. No service is called again.
     pub(super) fn fail(&self, panic: Box<dyn Any + Send>) {
         lock(&self.panic).get_or_insert(panic);
-        self.advance_state(EngineState::Stopped);
+        self.advance_state(RunState::Stopped);
         self.control.notify();
     }
 

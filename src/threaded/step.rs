@@ -4,9 +4,9 @@
 use std::sync::atomic::Ordering;
 
 use super::connection_thread::{ConnectionThread, MEMORY_RECHECK, SocketWait, TurnOutcome};
-use super::shared::EngineState;
 use super::socket::ConnStream;
 use crate::connection::{Connection, Phase, ReadOutcome};
+use crate::engine::run_state::RunState;
 use crate::service::CloseReason;
 use crate::service::Peer;
 
@@ -67,11 +67,11 @@ impl ConnectionThread {
         let state = self.worker.shared.state();
         if state != self.seen_state {
             self.seen_state = state;
-            if state == EngineState::Draining {
+            if state == RunState::Draining {
                 conn.close_when_answered(CloseReason::ShuttingDown);
             }
         }
-        if state == EngineState::Stopped {
+        if state == RunState::Stopped {
             self.close_now(conn);
         }
     }
@@ -174,7 +174,7 @@ impl ConnectionThread {
     }
 
     fn turn_outcome(&mut self, conn: &mut Connection<ConnStream>) -> TurnOutcome {
-        if self.worker.shared.state() == EngineState::Stopped {
+        if self.worker.shared.state() == RunState::Stopped {
             return TurnOutcome::Finish;
         }
         // `on_close` may have offloaded jobs. They run although the connection is over.

@@ -16,7 +16,7 @@ use crate::frame::Framing;
 use crate::frame::Payload;
 use crate::net::Endpoint;
 use crate::service::Context;
-use crate::service::{ConnId, Peer, Service};
+use crate::service::{ConnId, Peer, Service, ServiceOptions};
 
 /// Enough for any machine. Only a failing test waits this long.
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -40,7 +40,6 @@ impl ThreadSpawner for TestSpawner {
 #[derive(Clone, Default)]
 struct TestService {
     members: Vec<ConnId>,
-    per_connection: bool,
 }
 
 impl Service for TestService {
@@ -56,17 +55,17 @@ impl Service for TestService {
             cx.reply(payload);
         }
     }
-
-    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        self.per_connection.then(|| Box::new(self.clone()) as Box<dyn Service + Send>)
-    }
 }
 
 type EngineThread = JoinHandle<Result<Stats, Error>>;
 
 fn serve(spawner: TestSpawner, per_connection: bool, limits: Limits) -> (EngineThread, Handle, SocketAddr) {
     let mut engine = Threaded::with_threads(limits, Box::new(spawner)).unwrap();
-    let service = engine.add_service("tested", TestService { per_connection, ..TestService::default() });
+    let mut options = ServiceOptions::new("tested");
+    if per_connection {
+        options = options.per_connection(TestService::default);
+    }
+    let service = engine.add_service(options, TestService::default());
     let at = "127.0.0.1:0".parse().unwrap();
     let Endpoint::Tcp(addr) = engine.listen(service, &at, Framing::U32BE).unwrap() else { panic!("asked for TCP") };
     let handle = engine.handle();

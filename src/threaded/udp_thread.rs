@@ -7,10 +7,11 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags};
 
 use super::service_slot::ServiceSlot;
-use super::shared::{EngineShared, EngineState};
+use super::shared::EngineShared;
 use super::socket::poll;
 use super::udp_binding::UdpBinding;
 use super::worker::Worker;
+use crate::engine::run_state::RunState;
 use crate::net::udp_batch::UdpBatchIo;
 use crate::net::udp_batch::{ReceiveBatch, SendBatch, claims_to_be};
 use crate::service::ConnId;
@@ -40,7 +41,7 @@ impl UdpThread {
         let Some(udp_binding) = shared.udp_bindings.get(self.number) else { return };
         loop {
             let state = shared.state();
-            if state == EngineState::Stopped || (state == EngineState::Draining && self.outgoing.is_empty()) {
+            if state == RunState::Stopped || (state == RunState::Draining && self.outgoing.is_empty()) {
                 break;
             }
             self.worker.publish();
@@ -51,7 +52,7 @@ impl UdpThread {
             self.worker.context.stats.turns += 1;
             if !self.outgoing.is_empty() {
                 self.send_datagrams(udp_binding);
-            } else if shared.state() == EngineState::Serving {
+            } else if shared.state() == RunState::Serving {
                 self.receive(udp_binding);
             }
         }

@@ -7,10 +7,10 @@ use std::io::Write;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use switchboard::services::Echo;
-use switchboard::{Limits, Service, Threaded};
+use switchboard::{Limits, Service, ServiceOptions, Threaded};
 
 use crate::descriptors::in_own_process;
-use crate::support::{Client, observe, serve};
+use crate::support::{Client, observe, serve_with};
 
 /// Limits the address space of the process to its current size plus `more` bytes (`RLIMIT_AS`).
 fn leave_address_space(more: u64) {
@@ -21,10 +21,10 @@ fn leave_address_space(more: u64) {
 
 /// Connects in groups of 30, so that many threads start at the same time, until 50 connections have
 /// received the rejection.
-fn connect_until_rejected(service: impl Service + Send + 'static, more: u64) {
+fn connect_until_rejected(options: impl Into<ServiceOptions>, service: impl Service + Send + 'static, more: u64) {
     let descriptors = Rlimit { current: getrlimit(Resource::Nofile).maximum, ..getrlimit(Resource::Nofile) };
     setrlimit(Resource::Nofile, descriptors).unwrap();
-    let (running, addr) = serve::<Threaded>(Limits::default(), service);
+    let (running, addr) = serve_with::<Threaded>(Limits::default(), options, service);
     let mut first = Client::connect(addr);
     first.echo(b"ready");
     leave_address_space(more);
@@ -64,13 +64,13 @@ fn connect_until_rejected(service: impl Service + Send + 'static, more: u64) {
 #[test]
 fn no_memory_for_a_thread_rejects_the_connection() {
     if in_own_process() {
-        connect_until_rejected(Echo, 300 << 20);
+        connect_until_rejected(Echo.options("test"), Echo, 300 << 20);
     }
 }
 
 #[test]
 fn no_memory_for_a_heap_rejects_on_a_shared_service() {
     if in_own_process() {
-        connect_until_rejected(observe(Echo).0, 60 << 20);
+        connect_until_rejected("test", observe(Echo).0, 60 << 20);
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use switchboard::{BatchId, ConnId, Context, Framing, Limits, Message, Payload, Peer, Service, SlowConsumer};
 
-use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, encode_frame, listen_tcp, serve};
+use crate::support::{
+    Client, Engine, GUARD, RunningEngine, conformance, encode_frame, instances_if, listen_tcp, serve, serve_with,
+};
 
 conformance! {
     batch_reaches_every_framing_once_and_in_order,
@@ -166,9 +168,7 @@ fn posted_message_is_broadcast_at_the_turn_end<E: Engine>() {
 }
 
 /// Replies with the request, broadcasts a batch that holds it to the caller, and replies once more.
-struct ReplyBatchReply {
-    per_connection: bool,
-}
+struct ReplyBatchReply;
 
 impl Service for ReplyBatchReply {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
@@ -176,17 +176,14 @@ impl Service for ReplyBatchReply {
         cx.broadcast_batch(&[cx.conn()], &[Payload::from(payload), "and".into()], BatchId(1));
         cx.reply(payload);
     }
-
-    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        self.per_connection.then(|| Box::new(Self { per_connection: true }) as _)
-    }
 }
 
 fn batch_to_the_caller_keeps_its_place_among_replies<E: Engine>() {
     for per_connection in [false, true] {
         // Large enough for three large replies to one request; the batch counts separately.
         let limits = Limits { max_write_buffer_bytes: 4 << 20, ..Limits::default() };
-        let (running, addr) = serve::<E>(limits, ReplyBatchReply { per_connection });
+        let options = instances_if(per_connection, || ReplyBatchReply);
+        let (running, addr) = serve_with::<E>(limits, options, ReplyBatchReply);
         let mut client = Client::connect(addr);
         let mut sender = client.socket().try_clone().unwrap();
         // Small and large requests, whole in one read and split: the replies are in different

@@ -10,6 +10,7 @@ use switchboard::{
 
 use crate::support::{
     Client, ConnectionEvent, Engine, GUARD, RunningEngine, conformance, encode_frame, listen_tcp, observe, serve,
+    serve_echo,
 };
 
 conformance! {
@@ -311,7 +312,7 @@ fn broadcast_in_on_close_after_a_failed_write_is_sent<E: Engine>() {
 fn lingering_connection_closes_after_linger_timeout<E: Engine>() {
     let drain_timeout = GUARD * 2;
     let limits = Limits { linger_timeout: Duration::from_millis(300), drain_timeout, ..Limits::default() };
-    let (running, addr) = serve::<E>(limits, Echo);
+    let (running, addr) = serve_echo::<E>(limits);
     let mut faulty = Client::connect(addr);
     faulty.echo(b"busy");
     faulty.send_bytes(b"\xff\xff\xff\xff");

@@ -9,9 +9,9 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 use switchboard::services::Echo;
-use switchboard::{Limits, Service};
+use switchboard::{Limits, Service, ServiceOptions};
 
-use crate::support::{Client, Engine, RunningEngine, conformance, observe, serve};
+use crate::support::{Client, Engine, RunningEngine, conformance, observe, serve_with};
 
 conformance! {
     without_descriptors_clients_wait_and_the_loop_sleeps,
@@ -48,14 +48,15 @@ fn leave_descriptors(more: u64) {
 /// Starts a server that can accept four connections. Returns six sockets that were opened before
 /// the limit was set.
 fn serve_without_descriptors<E: Engine>() -> (RunningEngine, SocketAddr, Vec<Socket>) {
-    serve_with_few_descriptors::<E>(Echo, 4)
+    serve_with_few_descriptors::<E>(Echo.options("test"), Echo, 4)
 }
 
 fn serve_with_few_descriptors<E: Engine>(
+    options: impl Into<ServiceOptions>,
     service: impl Service + Send + 'static,
     more: u64,
 ) -> (RunningEngine, SocketAddr, Vec<Socket>) {
-    let (running, addr) = serve::<E>(Limits::default(), service);
+    let (running, addr) = serve_with::<E>(Limits::default(), options, service);
     // A reply proves that the engine runs and has opened all the descriptors it needs.
     let mut probe = Client::connect(addr);
     probe.echo(b"ready");
@@ -143,7 +144,7 @@ fn without_descriptors_shared_service_rejects_no_client<E: Engine>() {
     }
     let (service, _events) = observe(Echo);
     // An odd number: one accepted connection finds no second descriptor.
-    let (running, addr, sockets) = serve_with_few_descriptors::<E>(service, 3);
+    let (running, addr, sockets) = serve_with_few_descriptors::<E>("test", service, 3);
     let clients: Vec<Client> = sockets.into_iter().map(|socket| connect(socket, addr)).collect();
     for client in &clients {
         client.send(b"waiting");

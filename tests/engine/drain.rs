@@ -6,11 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use switchboard::services::Echo;
-use switchboard::{CloseReason, Context, Endpoint, Error, Framing, Limits, Service};
+use switchboard::{CloseReason, Context, Endpoint, Error, Framing, Limits, Service, ServiceOptions};
 
 use crate::support::{
     Client, ConnectionEvent, Engine, GUARD, RunningEngine, SendOutcome, conformance, decode_u32be_frames, encode_frame,
-    flood, observe, serve, write_until_blocked,
+    flood, observe, serve, serve_echo, write_until_blocked,
 };
 
 conformance! {
@@ -36,10 +36,11 @@ fn own_loopback(last: u8) -> SocketAddr {
 fn listen_at<E: Engine>(
     limits: Limits,
     addr: SocketAddr,
+    options: impl Into<ServiceOptions>,
     service: impl Service + Send + 'static,
 ) -> (RunningEngine, SocketAddr) {
     let mut engine = E::with_limits(limits);
-    let id = engine.add_service("test", service);
+    let id = engine.add_service(options, service);
     let Endpoint::Tcp(bound) = engine.try_listen(id, &Endpoint::Tcp(addr), Framing::U32BE).unwrap() else {
         panic!("asked for TCP")
     };
@@ -54,7 +55,7 @@ fn drain_gives_busy_clients_whole_frames_and_an_end<E: Engine>() {
     // Long timeouts: a client on a busy machine may notice the end late.
     let limits = Limits { linger_timeout: GUARD, drain_timeout: GUARD, ..Limits::default() };
     let (service, events) = observe(Echo);
-    let (running, addr) = listen_at::<E>(limits, own_loopback(1), service);
+    let (running, addr) = listen_at::<E>(limits, own_loopback(1), "test", service);
     // Large enough that most of the time goes into the traffic and not into the framing.
     let payload = &[7; 2000];
     let clients: Vec<_> = (0..50)
@@ -90,7 +91,7 @@ fn drain_gives_busy_clients_whole_frames_and_an_end<E: Engine>() {
 
 fn drain_waits_for_a_stalled_reader_until_drain_timeout<E: Engine>() {
     let drain_timeout = Duration::from_millis(300);
-    let (running, addr) = serve::<E>(Limits { drain_timeout, ..Limits::default() }, Echo);
+    let (running, addr) = serve_echo::<E>(Limits { drain_timeout, ..Limits::default() });
     let slow = Client::connect(addr);
     let mut other = Client::connect(addr);
     let sent = write_until_blocked(slow.socket(), &encode_frame("u32be", &[7; 1000]), || other.echo(b"meanwhile"));
@@ -104,7 +105,7 @@ fn drain_waits_for_a_stalled_reader_until_drain_timeout<E: Engine>() {
 }
 
 fn drain_replies_to_everything_received_for_a_late_reader<E: Engine>() {
-    let (running, addr) = serve::<E>(Limits { drain_timeout: GUARD, linger_timeout: GUARD, ..Limits::default() }, Echo);
+    let (running, addr) = serve_echo::<E>(Limits { drain_timeout: GUARD, linger_timeout: GUARD, ..Limits::default() });
     let slow = Client::connect(addr);
     let mut other = Client::connect(addr);
     let request = encode_frame("u32be", &[7; 1000]);
@@ -124,8 +125,12 @@ fn drain_replies_to_everything_received_for_a_late_reader<E: Engine>() {
 }
 
 fn drain_without_connections_ends_immediately<E: Engine>() {
-    let (running, addr) =
-        listen_at::<E>(Limits { drain_timeout: 2 * GUARD, ..Limits::default() }, own_loopback(2), Echo);
+    let (running, addr) = listen_at::<E>(
+        Limits { drain_timeout: 2 * GUARD, ..Limits::default() },
+        own_loopback(2),
+        Echo.options("test"),
+        Echo,
+    );
     Client::connect(addr).echo(b"gone");
     running.drain();
     assert!(connection_is_refused(addr));
@@ -179,7 +184,7 @@ fn shutdown_by_a_service_ends_the_engine<E: Engine>() {
 }
 
 fn port_is_free_after_the_engine_has_ended<E: Engine>() {
-    let (running, addr) = listen_at::<E>(Limits::default(), own_loopback(3), Echo);
+    let (running, addr) = listen_at::<E>(Limits::default(), own_loopback(3), Echo.options("test"), Echo);
     let mut clients = [0; 3].map(|_| Client::connect(addr));
     for client in &mut clients {
         client.echo(b"hello");
@@ -192,7 +197,7 @@ fn port_is_free_after_the_engine_has_ended<E: Engine>() {
     drop(clients);
     running.join();
     for _ in 0..2 {
-        let (running, same) = listen_at::<E>(Limits::default(), addr, Echo);
+        let (running, same) = listen_at::<E>(Limits::default(), addr, Echo.options("test"), Echo);
         assert_eq!(same, addr);
         Client::connect(addr).echo(b"again");
         running.drain();
@@ -208,13 +213,13 @@ fn unix_socket_file_is_removed_and_stale_one_replaced<E: Engine>() {
     assert!(path.exists());
     let at = Endpoint::Unix(path.clone());
     let mut engine = E::with_limits(Limits::default());
-    let echo = engine.add_service("echo", Echo);
+    let echo = engine.add_service(Echo.options("echo"), Echo);
     engine.try_listen(echo, &at, Framing::Raw).unwrap();
     let running = RunningEngine::start(engine);
 
     // A socket file in use is not replaced.
     let mut second = E::with_limits(Limits::default());
-    let echo = second.add_service("echo", Echo);
+    let echo = second.add_service(Echo.options("echo"), Echo);
     assert!(matches!(second.try_listen(echo, &at, Framing::Raw), Err(Error::Bind { .. })));
     drop(second);
     let mut stream = UnixStream::connect(&path).unwrap();
@@ -228,7 +233,7 @@ fn unix_socket_file_is_removed_and_stale_one_replaced<E: Engine>() {
     // A regular file is not replaced.
     std::fs::write(&path, "precious").unwrap();
     let mut third = E::with_limits(Limits::default());
-    let echo = third.add_service("echo", Echo);
+    let echo = third.add_service(Echo.options("echo"), Echo);
     assert!(matches!(third.try_listen(echo, &at, Framing::Raw), Err(Error::Bind { .. })));
     drop(third);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
@@ -236,9 +241,9 @@ fn unix_socket_file_is_removed_and_stale_one_replaced<E: Engine>() {
 }
 
 fn address_in_use_error_names_the_address<E: Engine>() {
-    let (running, addr) = serve::<E>(Limits::default(), Echo);
+    let (running, addr) = serve_echo::<E>(Limits::default());
     let mut second = E::with_limits(Limits::default());
-    let echo = second.add_service("echo", Echo);
+    let echo = second.add_service(Echo.options("echo"), Echo);
     let error = second.try_listen(echo, &Endpoint::Tcp(addr), Framing::U32BE).unwrap_err().to_string();
     let expected = format!("cannot listen on tcp {addr}: address already in use");
     assert!(error.to_lowercase().starts_with(&expected), "{error}");

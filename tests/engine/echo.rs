@@ -22,7 +22,7 @@ conformance! {
 
 fn every_framing_echoes_whole_and_split_frames<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
-    let echo = engine.add_service("echo", Echo);
+    let echo = engine.add_service(Echo.options("echo"), Echo);
     let listeners = Framing::NAMES.map(|(name, framing)| (name, listen_tcp(&mut engine, echo, framing)));
     let running = RunningEngine::start(engine);
     let mut frames = 0;
@@ -58,7 +58,7 @@ fn every_framing_echoes_whole_and_split_frames<E: Engine>() {
 fn unix_socket_echoes<E: Engine>() {
     let path = std::env::temp_dir().join(format!("switchboard-echo-{}.sock", std::process::id()));
     let mut engine = E::with_limits(Limits::default());
-    let echo = engine.add_service("echo", Echo);
+    let echo = engine.add_service(Echo.options("echo"), Echo);
     let at = Endpoint::Unix(path.clone());
     assert_eq!(engine.try_listen(echo, &at, Framing::Lines).unwrap(), at);
     let running = RunningEngine::start(engine);
@@ -78,7 +78,7 @@ fn ipv6_echoes<E: Engine>() {
         return;
     }
     let mut engine = E::with_limits(Limits::default());
-    let echo = engine.add_service("echo", Echo);
+    let echo = engine.add_service(Echo.options("echo"), Echo);
     let Endpoint::Tcp(addr) = engine.listen(echo, "[::1]:0", Framing::U32BE) else { panic!("asked for TCP") };
     let Endpoint::Udp(udp) = engine.listen(echo, "udp:[::1]:0", Framing::Raw) else { panic!("asked for UDP") };
     let running = RunningEngine::start(engine);
@@ -94,7 +94,7 @@ fn ipv6_echoes<E: Engine>() {
 
 fn udp_replies_come_whole_from_the_same_address<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
-    let echo = engine.add_service("echo", Echo);
+    let echo = engine.add_service(Echo.options("echo"), Echo);
     let addrs = [0, 1].map(|_| match engine.listen(echo, "udp:127.0.0.1:0", Framing::Raw) {
         Endpoint::Udp(addr) => addr,
         other => panic!("asked for UDP, got {other}"),
@@ -122,7 +122,7 @@ fn udp_replies_come_whole_from_the_same_address<E: Engine>() {
 
 fn udp_over_ipv4_and_ipv6_alternates<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
-    let echo = engine.add_service("echo", Echo);
+    let echo = engine.add_service(Echo.options("echo"), Echo);
     let clients = ["127.0.0.1:0", "[::1]:0"].map(|any| {
         let to = engine.listen(echo, &format!("udp:{any}"), Framing::Raw);
         let Endpoint::Udp(to) = to else { panic!("asked for UDP") };
@@ -145,7 +145,7 @@ fn udp_over_ipv4_and_ipv6_alternates<E: Engine>() {
 
 fn udp_bursts_keep_datagram_boundaries<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
-    let echo = engine.add_service("echo", Echo);
+    let echo = engine.add_service(Echo.options("echo"), Echo);
     let Endpoint::Udp(addr) = engine.listen(echo, "udp:127.0.0.1:0", Framing::Raw) else { panic!("asked for UDP") };
     let running = RunningEngine::start(engine);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -175,7 +175,7 @@ fn udp_bursts_keep_datagram_boundaries<E: Engine>() {
 
 fn listeners_of_one_service_have_their_own_framing<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
-    let echo = engine.add_service("echo", Echo);
+    let echo = engine.add_service(Echo.options("echo"), Echo);
     let lines = listen_tcp(&mut engine, echo, Framing::Lines);
     let prefixed = listen_tcp(&mut engine, echo, Framing::U32BE);
     let odd = listen_tcp(&mut engine, echo, "u16be,offset=2,adjustment=4,skip=0".parse().unwrap());

@@ -84,7 +84,7 @@ fn post_to_a_full_queue_returns_the_message<E: Engine>() {
 
 fn post_after_the_end_returns_the_message<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
-    let service = engine.add_service("echo", Echo);
+    let service = engine.add_service(Echo.options("echo"), Echo);
     let running = RunningEngine::start(engine);
     let handle = running.handle.clone();
     running.drain();

@@ -6,7 +6,9 @@ use std::time::Duration;
 use switchboard::services::Echo;
 use switchboard::{CloseReason, Context, Framing, JobError, JobId, JobOutput, Limits, Message, Service};
 
-use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, listen_tcp, observe, serve};
+use crate::support::{
+    Client, Engine, GUARD, RunningEngine, conformance, instances_if, listen_tcp, observe, serve, serve_with,
+};
 
 conformance! {
     job_result_returns_to_its_connection,
@@ -127,10 +129,7 @@ fn job_of_a_closed_connection_sends_nothing<E: Engine>() {
 }
 
 /// Echoes, and offloads another job whenever a job finishes.
-#[derive(Clone)]
-struct EndlessJobs {
-    per_connection: bool,
-}
+struct EndlessJobs;
 
 impl Service for EndlessJobs {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
@@ -147,18 +146,14 @@ impl Service for EndlessJobs {
     fn on_job(&mut self, cx: &mut Context<'_>, _job: JobId, _output: JobOutput) {
         cx.offload(std::thread::yield_now);
     }
-
-    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        self.per_connection.then(|| Box::new(self.clone()) as Box<dyn Service + Send>)
-    }
 }
 
 fn endless_jobs_of_a_connection_block_no_input<E: Engine>() {
     for per_connection in [true, false] {
         let limits = Limits { drain_timeout: Duration::from_millis(200), ..Limits::default() };
-        let (service, events) = observe(EndlessJobs { per_connection });
+        let (service, events) = observe(EndlessJobs);
         let (running, addr) = if per_connection {
-            serve::<E>(limits, EndlessJobs { per_connection })
+            serve_with::<E>(limits, instances_if(true, || EndlessJobs), EndlessJobs)
         } else {
             serve::<E>(limits.clone(), service)
         };
@@ -176,7 +171,8 @@ fn endless_jobs_of_a_connection_block_no_input<E: Engine>() {
             assert_eq!(events.next_closed().1, CloseReason::ShuttingDown);
         }
 
-        let (running, addr) = serve::<E>(Limits::default(), EndlessJobs { per_connection });
+        let options = instances_if(per_connection, || EndlessJobs);
+        let (running, addr) = serve_with::<E>(Limits::default(), options, EndlessJobs);
         let mut client = Client::connect(addr);
         client.echo(b"begin");
         running.handle.stop();
@@ -186,7 +182,7 @@ fn endless_jobs_of_a_connection_block_no_input<E: Engine>() {
 
 fn endless_jobs_without_connection_block_no_client<E: Engine>() {
     let mut engine = E::with_limits(Limits::default());
-    let service = engine.add_service("test", EndlessJobs { per_connection: false });
+    let service = engine.add_service("test", EndlessJobs);
     let addr = listen_tcp(&mut engine, service, Framing::U32BE);
     let running = RunningEngine::start(engine);
     running.handle.post(service, Box::new(())).unwrap();
@@ -244,7 +240,7 @@ mod on_workers {
         let (service, events) = observe(service);
         let mut engine = Reactor::with_limits(Limits::default());
         let work = engine.add_service("work", service);
-        let echo = engine.add_service("echo", Echo);
+        let echo = engine.add_service(Echo.options("echo"), Echo);
         let (addr, other) =
             (listen_tcp(&mut engine, work, Framing::U32BE), listen_tcp(&mut engine, echo, Framing::U32BE));
         let running = RunningEngine::start(engine);

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use switchboard::services::Echo;
-use switchboard::{Context, Framing, JobId, JobOutput, Limits, Service, Threaded};
+use switchboard::{Context, Framing, JobId, JobOutput, Limits, Service, ServiceOptions, Threaded};
 
 use crate::jobs::job_service;
 use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, listen_tcp};
@@ -35,10 +35,6 @@ impl Service for LongJobs {
     fn on_job(&mut self, cx: &mut Context<'_>, _job: JobId, output: JobOutput) {
         cx.reply(format!("{:?}", output.take::<()>()).as_bytes());
     }
-
-    fn job_threads(&self) -> Option<NonZeroUsize> {
-        NonZeroUsize::new(2)
-    }
 }
 
 /// Starts an engine with long jobs, short jobs and an echo service. Returns the addresses, the
@@ -47,9 +43,10 @@ fn long_and_short_jobs<E: Engine>() -> (RunningEngine, [SocketAddr; 3], Receiver
     let mut engine = E::with_limits(Limits { workers: 1, drain_timeout: Duration::ZERO, ..Limits::default() });
     let (running, starts) = channel();
     let (resume, resume_out) = channel();
-    let long = engine.add_service("long", LongJobs { running, resume: Arc::new(Mutex::new(resume_out)) });
+    let options = ServiceOptions::new("long").job_threads(NonZeroUsize::new(2).unwrap());
+    let long = engine.add_service(options, LongJobs { running, resume: Arc::new(Mutex::new(resume_out)) });
     let short = engine.add_service("short", job_service().0);
-    let echo = engine.add_service("echo", Echo);
+    let echo = engine.add_service(Echo.options("echo"), Echo);
     let addresses = [long, short, echo].map(|service| listen_tcp(&mut engine, service, Framing::U32BE));
     (RunningEngine::start(engine), addresses, starts, resume)
 }

@@ -5,10 +5,9 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
 
-use switchboard::services::Echo;
 use switchboard::{Limits, raise_descriptor_limit};
 
-use crate::support::{Client, Engine, GUARD, conformance, encode_frame, flood, serve};
+use crate::support::{Client, Engine, GUARD, conformance, encode_frame, flood, serve_echo};
 
 conformance! {
     thousand_connections_get_their_own_replies,
@@ -17,7 +16,7 @@ conformance! {
 
 fn thousand_connections_get_their_own_replies<E: Engine>() {
     raise_descriptor_limit().unwrap();
-    let (running, addr) = serve::<E>(Limits::default(), Echo);
+    let (running, addr) = serve_echo::<E>(Limits::default());
     let mut clients: Vec<Client> = (0..1000).map(|_| Client::connect(addr)).collect();
     for round in 0..4 {
         // In rounds 1 and 2 every third client is idle; in round 3 all clients send again.
@@ -38,7 +37,7 @@ fn thousand_connections_get_their_own_replies<E: Engine>() {
 }
 
 fn flooding_client_and_others_are_both_served<E: Engine>() {
-    let (running, addr) = serve::<E>(Limits::default(), Echo);
+    let (running, addr) = serve_echo::<E>(Limits::default());
     let flooding = Client::connect(addr);
     flood(&flooding, encode_frame("u32be", &[7; 100]).repeat(500));
     let (answered, progress) = channel();

@@ -45,7 +45,7 @@ fn connection_beyond_max_connections_is_rejected<E: Engine>() {
 
 fn rejection_uses_the_framing_of_the_listener<E: Engine>() {
     let mut engine = E::with_limits(Limits { max_connections: 1, ..Limits::default() });
-    let echo = engine.add_service("echo", Echo);
+    let echo = engine.add_service(Echo.options("echo"), Echo);
     let listeners = Framing::NAMES.map(|(name, framing)| (name, listen_tcp(&mut engine, echo, framing)));
     let first = listen_tcp(&mut engine, echo, Framing::U32BE);
     let running = RunningEngine::start(engine);

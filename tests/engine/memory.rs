@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use switchboard::services::Echo;
-use switchboard::{CloseReason, Limits, Service};
+use switchboard::{CloseReason, Limits, Service, ServiceOptions};
 
-use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, observe, serve};
+use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, observe, serve_echo, serve_with};
 
 conformance! {
     unfinished_frames_over_the_bound_are_closed,
@@ -16,6 +16,7 @@ conformance! {
 /// Connects eight clients. Each sends 600 KiB of a frame of 1 MiB, so that together they exceed the
 /// bound of 4 MiB.
 fn exceed_memory_bound<E: Engine>(
+    options: impl Into<ServiceOptions>,
     service: impl Service + Send + 'static,
 ) -> (RunningEngine, std::net::SocketAddr, Vec<Client>) {
     let limits = Limits {
@@ -24,7 +25,7 @@ fn exceed_memory_bound<E: Engine>(
         frame_timeout: Duration::from_mins(1),
         ..Limits::default()
     };
-    let (running, addr) = serve::<E>(limits, service);
+    let (running, addr) = serve_with::<E>(limits, options, service);
     let holders: Vec<Client> = (0..8).map(|_| Client::connect(addr)).collect();
     for holder in &holders {
         holder.send_bytes(&(1u32 << 20).to_be_bytes());
@@ -52,7 +53,7 @@ fn connect_until_accepted(running: &RunningEngine, addr: std::net::SocketAddr) {
 
 fn unfinished_frames_over_the_bound_are_closed<E: Engine>() {
     let (service, events) = observe(Echo);
-    let (running, addr, holders) = exceed_memory_bound::<E>(service);
+    let (running, addr, holders) = exceed_memory_bound::<E>("test", service);
     running.await_counter("buffered_bytes", |bytes| bytes >= 4 << 20);
     let mut client = Client::connect(addr);
     let reply = client.receive();
@@ -66,7 +67,7 @@ fn unfinished_frames_over_the_bound_are_closed<E: Engine>() {
 
 fn largest_buffer_is_closed_first_even_if_idle<E: Engine>() {
     let limits = Limits { max_buffered_bytes: 4 << 20, frame_timeout: Duration::ZERO, ..Limits::default() };
-    let (running, addr) = serve::<E>(limits, Echo);
+    let (running, addr) = serve_echo::<E>(limits);
     let start_frame = |bytes: usize| {
         let holder = Client::connect(addr);
         holder.send_bytes(&(1u32 << 20).to_be_bytes());
@@ -84,7 +85,7 @@ fn largest_buffer_is_closed_first_even_if_idle<E: Engine>() {
 }
 
 fn unfinished_frames_of_own_instances_are_closed<E: Engine>() {
-    let (running, addr, holders) = exceed_memory_bound::<E>(Echo);
+    let (running, addr, holders) = exceed_memory_bound::<E>(Echo.options("test"), Echo);
     running.await_counter("buffered_bytes", |bytes| bytes >= 4 << 20);
     connect_until_accepted(&running, addr);
     let faulted = running.counters()["faulted"];

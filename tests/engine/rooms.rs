@@ -6,7 +6,7 @@ use std::time::Duration;
 use switchboard::services::Echo;
 use switchboard::{CloseReason, ConnId, Context, Limits, Payload, Peer, Service, SlowConsumer};
 
-use crate::support::{Client, Engine, GUARD, conformance, observe, serve};
+use crate::support::{Client, Engine, GUARD, conformance, observe, serve, serve_echo};
 
 conformance! {
     room_members_receive_all_messages_in_the_same_order,
@@ -155,7 +155,7 @@ fn per_connection_instance_replies_like_a_shared_one<E: Engine>() {
     // The observer has no per-connection instances.
     let (shared, _events) = observe(Echo);
     let (shared_engine, shared_addr) = serve::<E>(Limits::default(), shared);
-    let (per_connection_engine, own_addr) = serve::<E>(Limits::default(), Echo);
+    let (per_connection_engine, own_addr) = serve_echo::<E>(Limits::default());
     let mut received = [shared_addr, own_addr].map(|addr| {
         let client = Client::connect(addr);
         let mut sender = client.socket().try_clone().unwrap();

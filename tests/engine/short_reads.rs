@@ -16,7 +16,7 @@ use crate::support::GUARD;
 /// Lets `send` write to a socket before the loop first polls it, then expects the echo of `hello`.
 fn expect_echo<S: Read>(endpoint: &str, send: impl FnOnce(&Endpoint) -> S) {
     let mut reactor = Reactor::new(Limits::default()).unwrap();
-    let echo = reactor.add_service("echo", Echo);
+    let echo = reactor.add_service(Echo.options("echo"), Echo);
     let bound = reactor.listen(echo, &endpoint.parse().unwrap(), Framing::U8).unwrap();
     let handle = reactor.handle();
     let mut client = send(&bound);

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use switchboard::services::Echo;
 use switchboard::{CloseReason, ConnId, Context, Limits, Payload, Peer, Service, SlowConsumer};
 
-use crate::support::{Client, Engine, SendOutcome, conformance, encode_frame, observe, serve, write_until_blocked};
+use crate::support::{
+    Client, Engine, SendOutcome, conformance, encode_frame, observe, serve, serve_echo, write_until_blocked,
+};
 
 conformance! {
     client_that_never_reads_is_bounded_and_closed,
@@ -68,7 +69,7 @@ fn client_that_never_reads_is_bounded_and_closed<E: Engine>() {
 }
 
 fn slow_reader_that_resumes_gets_every_reply<E: Engine>() {
-    let (running, addr) = serve::<E>(limits(), Echo);
+    let (running, addr) = serve_echo::<E>(limits());
     let slow = Client::connect(addr);
     let mut other = Client::connect(addr);
     let requests: Vec<u8> = (0..64u8).flat_map(|number| encode_frame("u32be", &[number; REQUEST_BYTES])).collect();

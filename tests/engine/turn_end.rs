@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use switchboard::{BatchId, ConnId, Context, JobId, JobOutput, Limits, Payload, Service, TimerId};
 
-use crate::support::{Client, Engine, conformance, serve};
+use crate::support::{Client, Engine, conformance, instances_if, serve, serve_with};
 
 conformance! {
     actions_in_on_turn_end_have_no_connection,
@@ -64,7 +64,6 @@ fn actions_in_on_turn_end_have_no_connection<E: Engine>() {
 struct Countdown {
     peer: Option<ConnId>,
     left: u8,
-    per_connection: bool,
 }
 
 impl Service for Countdown {
@@ -81,10 +80,6 @@ impl Service for Countdown {
             cx.notify_turn_end();
         }
     }
-
-    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        self.per_connection.then(|| Box::new(Self::default()) as _)
-    }
 }
 
 fn on_turn_end_can_request_another_turn_end<E: Engine>() {
@@ -96,7 +91,8 @@ fn per_connection_instance_gets_its_own_turn_end<E: Engine>() {
 }
 
 fn count_down<E: Engine>(per_connection: bool) {
-    let (running, addr) = serve::<E>(Limits::default(), Countdown { per_connection, ..Countdown::default() });
+    let options = instances_if(per_connection, Countdown::default);
+    let (running, addr) = serve_with::<E>(Limits::default(), options, Countdown::default());
     let mut client = Client::connect(addr);
     for start in [1, 5, 30] {
         assert_eq!(client.ask(&[start]), b"go");

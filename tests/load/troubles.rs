@@ -252,7 +252,7 @@ fn disconnected_slow_readers_are_no_fault() {
     let limits =
         Limits { max_write_buffer_bytes: 64 * 1024, write_timeout: Duration::from_millis(200), ..Limits::default() };
     let mut reactor = Reactor::new(limits).unwrap();
-    let service = reactor.add_service("echo", Echo);
+    let service = reactor.add_service(Echo.options("echo"), Echo);
     let target = reactor.listen(service, &"127.0.0.1:0".parse().unwrap(), Framing::U32BE).unwrap();
     let handle = reactor.handle();
     let running = thread::spawn(move || reactor.run());

@@ -9,14 +9,17 @@ use std::sync::{Mutex, MutexGuard, Once};
 use std::thread;
 use std::time::Instant;
 
-use switchboard::{Endpoint, Error, Framing, Handle, Limits, Reactor, Service, ServiceId, Stats, Threaded};
+use switchboard::services::Echo;
+use switchboard::{
+    Endpoint, Error, Framing, Handle, Limits, Reactor, Service, ServiceId, ServiceOptions, Stats, Threaded,
+};
 
 use super::GUARD;
 
 /// The interface that both engines have in common.
 pub(crate) trait Engine: Sized + Send + 'static {
     fn with_limits(limits: Limits) -> Self;
-    fn add_service(&mut self, name: &str, service: impl Service + Send + 'static) -> ServiceId;
+    fn add_service(&mut self, options: impl Into<ServiceOptions>, service: impl Service + Send + 'static) -> ServiceId;
     fn try_listen(&mut self, service: ServiceId, at: &Endpoint, framing: Framing) -> Result<Endpoint, Error>;
     fn attach(&mut self, service: ServiceId, input: OwnedFd, output: OwnedFd) -> Result<(), Error>;
     fn handle(&self) -> Handle;
@@ -32,8 +35,8 @@ impl Engine for Reactor {
         Self::new(limits).unwrap()
     }
 
-    fn add_service(&mut self, name: &str, service: impl Service + Send + 'static) -> ServiceId {
-        Self::add_service(self, name, service)
+    fn add_service(&mut self, options: impl Into<ServiceOptions>, service: impl Service + Send + 'static) -> ServiceId {
+        Self::add_service(self, options, service)
     }
 
     fn try_listen(&mut self, service: ServiceId, at: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
@@ -58,8 +61,8 @@ impl Engine for Threaded {
         Self::new(limits).unwrap()
     }
 
-    fn add_service(&mut self, name: &str, service: impl Service + Send + 'static) -> ServiceId {
-        Self::add_service(self, name, service)
+    fn add_service(&mut self, options: impl Into<ServiceOptions>, service: impl Service + Send + 'static) -> ServiceId {
+        Self::add_service(self, options, service)
     }
 
     fn try_listen(&mut self, service: ServiceId, at: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
@@ -89,10 +92,34 @@ pub(crate) fn listen_tcp(engine: &mut impl Engine, service: ServiceId, framing: 
 
 /// Starts an engine with one service on one TCP port with u32be framing.
 pub(crate) fn serve<E: Engine>(limits: Limits, service: impl Service + Send + 'static) -> (RunningEngine, SocketAddr) {
+    serve_with::<E>(limits, "test", service)
+}
+
+/// Starts the same engine for the echo service, with an instance for each connection.
+pub(crate) fn serve_echo<E: Engine>(limits: Limits) -> (RunningEngine, SocketAddr) {
+    serve_with::<E>(limits, Echo.options("test"), Echo)
+}
+
+/// Starts the same engine for a service with these options.
+pub(crate) fn serve_with<E: Engine>(
+    limits: Limits,
+    options: impl Into<ServiceOptions>,
+    service: impl Service + Send + 'static,
+) -> (RunningEngine, SocketAddr) {
     let mut engine = E::with_limits(limits);
-    let id = engine.add_service("test", service);
+    let id = engine.add_service(options, service);
     let addr = listen_tcp(&mut engine, id, Framing::U32BE);
     (RunningEngine::start(engine), addr)
+}
+
+/// Returns the options of the service `test`, with an instance for each connection if
+/// `per_connection` is true.
+pub(crate) fn instances_if<S: Service + Send + 'static>(
+    per_connection: bool,
+    instance: impl Fn() -> S + Send + Sync + 'static,
+) -> ServiceOptions {
+    let options = ServiceOptions::new("test");
+    if per_connection { options.per_connection(instance) } else { options }
 }
 
 /// A running engine. Dropping it stops the engine; a test that checks the result calls

@@ -15,7 +15,7 @@ mod wire;
 use std::time::Duration;
 
 pub(crate) use client::{Client, SendOutcome, flood, write_until_blocked};
-pub(crate) use engine::{Engine, RunningEngine, listen_tcp, serve};
+pub(crate) use engine::{Engine, RunningEngine, instances_if, listen_tcp, serve, serve_echo, serve_with};
 pub(crate) use service::{ConnectionEvent, ConnectionEvents, observe};
 pub(crate) use wire::{decode_u32be_frames, encode_frame};
 

@@ -69,7 +69,7 @@ impl ConnectionEvents {
 
 /// A wrapper that forwards every callback to `inner` and reports opens and closes.
 ///
-/// It has no `per_connection` instances, so a threaded engine shares it between connections.
+/// A threaded engine shares it between connections, because it has no instances for them.
 pub(crate) struct Observer<S> {
     inner: S,
     events: Sender<ConnectionEvent>,

@@ -14,6 +14,7 @@ use super::{AttachedConsole, Source, SourceKind, WAKE_KEY};
 use crate::engine::handle::Command;
 use crate::engine::jobs::WakeFn;
 use crate::engine::limits::Limits;
+use crate::engine::setup;
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
 use crate::net::bind::bind_udp;
@@ -82,9 +83,7 @@ impl BoundSources {
 
     /// Returns the write end of a pipe: any byte written to it gives `command`.
     pub(crate) fn command_pipe(&mut self, command: Command) -> io::Result<UnixStream> {
-        let (theirs, ours) = UnixStream::pair()?;
-        theirs.set_nonblocking(true)?;
-        ours.set_nonblocking(true)?;
+        let (theirs, ours) = setup::command_pipe()?;
         watch(self.poll.registry(), &ours, reserved_key(self.sources.len()), Interest::READABLE)?;
         // The command is for the loop itself; no service has this id.
         let source = Source { kind: SourceKind::CommandPipe(command), service: ServiceId(usize::MAX) };

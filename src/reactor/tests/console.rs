@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{FRAMING, TestLoop, framed, received};
 use crate::connection::scripted_stream::ScriptedSocket;
-use crate::engine::limits::{Limits, MEMORY_GRACE, SlowConsumer};
+use crate::engine::limits::{Limits, SlowConsumer};
+use crate::engine::memory::MEMORY_GRACE;
 use crate::service::ServiceId;
 
 /// Returns a loop with an attached console.

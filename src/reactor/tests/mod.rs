@@ -28,13 +28,13 @@ use std::time::Duration;
 use scripted_driver::{DriverScript, Polled, ScriptedDriver};
 use scripted_service::ScriptedService;
 
-use super::RegisteredService;
 use super::driver::{Source, SourceKind};
 use super::event_loop::EventLoop;
 use crate::connection::scripted_stream::ScriptedSocket;
-use crate::engine::handle::{Handle, pair};
+use crate::engine::handle::Handle;
 use crate::engine::jobs::WakeFn;
 use crate::engine::limits::Limits;
+use crate::engine::setup::EngineSetup;
 use crate::frame::{FrameDecoder, Framing, encode};
 use crate::service::ServiceId;
 
@@ -78,10 +78,14 @@ impl TestLoop {
                 let _ = sender.send(());
             })
         };
-        let (handle, inbox) = pair(Arc::clone(&wake), limits.max_queued_messages);
+        let valid = Limits { max_queued_messages: limits.max_queued_messages, ..Limits::default() };
+        let mut setup = EngineSetup::new(valid, Arc::clone(&wake)).unwrap();
+        // The tests use limits that are too small for a server.
+        setup.limits = limits;
         let service = ScriptedService::default();
-        let registered = RegisteredService { name: "service".to_owned(), service: Box::new(service.clone()) };
-        let event_loop = EventLoop::new(script.driver(), limits, vec![registered], inbox, &wake);
+        setup.add_service("service".into(), service.clone());
+        let handle = setup.handle.clone();
+        let event_loop = EventLoop::new(script.driver(), setup, &wake);
         let mut test = Self { event_loop, script, service, handle, woken, wakes };
         test.run_until_idle();
         test

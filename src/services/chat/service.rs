@@ -12,7 +12,7 @@ use super::hub::{EventTime, Hub, HubOutput};
 use crate::frame::Payload;
 use crate::service::CloseReason;
 use crate::service::Context;
-use crate::service::{BatchId, ConnId, Peer, RejectionReply, Service, TimerId};
+use crate::service::{BatchId, ConnId, Peer, Service, ServiceOptions, TimerId};
 
 /// A chat server.
 ///
@@ -21,7 +21,8 @@ use crate::service::{BatchId, ConnId, Peer, RejectionReply, Service, TimerId};
 /// use switchboard::{Framing, Limits, Reactor};
 ///
 /// let mut reactor = Reactor::new(Limits::default())?;
-/// let chat = reactor.add_service("chat", Chat::new(ChatConfig::default()));
+/// let chat = Chat::new(ChatConfig::default());
+/// let chat = reactor.add_service(chat.options("chat"), chat);
 /// reactor.listen(chat, &"127.0.0.1:8000".parse()?, Framing::U32BE)?;
 /// reactor.listen(chat, &"127.0.0.1:8001".parse()?, Framing::Lines)?;
 /// reactor.listen(chat, &"udp:127.0.0.1:8003".parse()?, Framing::Raw)?;
@@ -41,6 +42,11 @@ impl Chat {
     /// Returns a server whose operator's console colours nicks with `palette`.
     pub fn with_palette(config: ChatConfig, palette: Palette) -> Self {
         Self { hub: Hub::new(config, palette) }
+    }
+
+    /// Returns the options of this service: its reply to a rejected connection.
+    pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
+        ServiceOptions::new(name).rejection(dialect::rejection)
     }
 }
 
@@ -89,10 +95,6 @@ impl Service for Chat {
 
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
         self.hub.on_close(cx.conn(), reason, cx);
-    }
-
-    fn rejection(&self) -> Option<RejectionReply> {
-        Some(dialect::rejection)
     }
 }
 

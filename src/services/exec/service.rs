@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use super::session::{ExecSession, ExecState, PendingAnswer, QueuedRequest};
 use super::wire::{ExecDialect, READY};
 use crate::service::CloseReason;
 use crate::service::Context;
-use crate::service::{ConnId, JobError, JobId, JobOutput, Peer, Service, TimerId};
+use crate::service::{ConnId, JobError, JobId, JobOutput, Peer, Service, ServiceOptions, TimerId};
 
 /// The time for which an answer waits for the client's `Start`.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,7 +44,8 @@ const MAX_LOGGED_CHARS: usize = 200;
 ///
 /// let mut reactor = Reactor::new(Limits::default())?;
 /// let rules = ExecRules::new(Allowed::Programs(vec![Program::find("date")?]));
-/// let exec = reactor.add_service("exec", Exec::new(rules));
+/// let exec = Exec::new(rules);
+/// let exec = reactor.add_service(exec.options("exec"), exec);
 /// reactor.listen(exec, &"127.0.0.1:8086".parse()?, Framing::Raw)?;
 /// reactor.run()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -76,6 +76,15 @@ impl Exec {
     /// Creates the service.
     pub fn new(rules: ExecRules) -> Self {
         Self { rules: Arc::new(rules), shared: Arc::default(), sessions: HashMap::new() }
+    }
+
+    /// Returns the options of this service: an instance for each connection, and
+    /// [`ExecRules::jobs`] threads for the commands alone.
+    pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
+        let (rules, shared) = (Arc::clone(&self.rules), Arc::clone(&self.shared));
+        let instance =
+            move || Self { rules: Arc::clone(&rules), shared: Arc::clone(&shared), sessions: HashMap::new() };
+        ServiceOptions::new(name).job_threads(self.rules.jobs).per_connection(instance)
     }
 
     /// Handles a request while no command runs for its connection.
@@ -259,15 +268,6 @@ impl Service for Exec {
     /// Ends all commands, so that their clients get an answer before the engine stops.
     fn on_shutdown(&mut self, _cx: &mut Context<'_>) {
         self.shared.cancel_all();
-    }
-
-    fn job_threads(&self) -> Option<NonZeroUsize> {
-        Some(self.rules.jobs)
-    }
-
-    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        let (rules, shared) = (Arc::clone(&self.rules), Arc::clone(&self.shared));
-        Some(Box::new(Self { rules, shared, sessions: HashMap::new() }))
     }
 }
 

@@ -10,7 +10,7 @@ use cap_std::fs::Dir;
 use super::dialect::FilesDialect;
 use super::session::FilesSession;
 use super::shared::FilesShared;
-use crate::service::{CloseReason, ConnId, Context, JobId, JobOutput, Peer, Service, TimerId};
+use crate::service::{CloseReason, ConnId, Context, JobId, JobOutput, Peer, Service, ServiceOptions, TimerId};
 
 /// The service that sends the regular files below a directory, read-only.
 ///
@@ -19,7 +19,8 @@ use crate::service::{CloseReason, ConnId, Context, JobId, JobOutput, Peer, Servi
 /// use switchboard::{Framing, Limits, Reactor};
 ///
 /// let mut reactor = Reactor::new(Limits::default())?;
-/// let files = reactor.add_service("files", Files::open("/srv/pub", FilesDialect::Framed)?);
+/// let files = Files::open("/srv/pub", FilesDialect::Framed)?;
+/// let files = reactor.add_service(files.options("files"), files);
 /// reactor.listen(files, &"127.0.0.1:1111".parse()?, Framing::U32BE)?;
 /// reactor.run()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -47,6 +48,13 @@ impl Files {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         Dir::open_ambient_dir(path, cap_std::ambient_authority()).map(|root| Self::new(root, dialect))
+    }
+
+    /// Returns the options of this service: an instance for each connection.
+    pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
+        let shared = Arc::clone(&self.shared);
+        let instance = move || Self { shared: Arc::clone(&shared), sessions: HashMap::new() };
+        ServiceOptions::new(name).per_connection(instance)
     }
 }
 
@@ -86,10 +94,6 @@ impl Service for Files {
     fn on_close(&mut self, cx: &mut Context<'_>, _reason: &CloseReason) {
         self.session(cx, FilesSession::on_close);
         self.sessions.remove(&cx.conn());
-    }
-
-    fn per_connection(&self) -> Option<Box<dyn Service + Send>> {
-        Some(Box::new(Self { shared: Arc::clone(&self.shared), sessions: HashMap::new() }))
     }
 }
 

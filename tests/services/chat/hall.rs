@@ -23,7 +23,8 @@ impl Hall {
     /// Starts a server with this number of consoles.
     pub(crate) fn open<E: Engine>(limits: Limits, config: ChatConfig, consoles: usize) -> Self {
         let mut engine = E::with_limits(limits);
-        let chat = engine.add_service("chat", Chat::new(config));
+        let chat = Chat::new(config);
+        let chat = engine.add_service(chat.options("chat"), chat);
         let json = listen_tcp(&mut engine, chat, Framing::U32BE);
         let lines = listen_tcp(&mut engine, chat, Framing::Lines);
         let raw = listen_tcp(&mut engine, chat, Framing::Raw);

@@ -10,7 +10,8 @@ conformance! { a_format_is_answered_with_the_time_in_it, answers_are_short }
 
 fn a_format_is_answered_with_the_time_in_it<E: Engine>() {
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    let stand = stand::<E>(Clock::new(zone.clone()));
+    let clock = Clock::new(zone.clone());
+    let stand = stand::<E>(clock.options("tested"), clock);
     let local = || Timestamp::now().to_zoned(zone.clone()).datetime();
     let check = |format: &str, ask: &mut dyn FnMut() -> Vec<u8>| {
         let before = local() - Span::new().seconds(1);
@@ -31,7 +32,8 @@ fn a_format_is_answered_with_the_time_in_it<E: Engine>() {
 }
 
 fn answers_are_short<E: Engine>() {
-    let stand = stand::<E>(Clock::default());
+    let clock = Clock::default();
+    let stand = stand::<E>(clock.options("tested"), clock);
     for format in [b"%Y".repeat(10_000), "%Y年".repeat(10_000).into_bytes(), b"%!".repeat(10_000), vec![b'x'; 60_000]]
     {
         for answer in [datagram(stand.udp, &format), Raw::connect(stand.tcp).ask(&format)] {

@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 
 use crate::support::{Engine, GUARD, RunningEngine, listen_tcp};
-use switchboard::{Endpoint, Framing, Limits, Service};
+use switchboard::{Endpoint, Framing, Limits, Service, ServiceOptions};
 
 /// A service at a raw TCP port and a UDP port.
 struct Stand {
@@ -21,9 +21,9 @@ struct Stand {
     udp: SocketAddr,
 }
 
-fn stand<E: Engine>(service: impl Service + Send + 'static) -> Stand {
+fn stand<E: Engine>(options: impl Into<ServiceOptions>, service: impl Service + Send + 'static) -> Stand {
     let mut engine = E::with_limits(Limits::default());
-    let id = engine.add_service("tested", service);
+    let id = engine.add_service(options, service);
     let address = listen_tcp(&mut engine, id, Framing::Raw);
     let Endpoint::Udp(udp) = engine.listen(id, "udp:127.0.0.1:0", Framing::Raw) else { panic!("asked for UDP") };
     Stand { _running: RunningEngine::start(engine), tcp: address, udp }

@@ -14,7 +14,7 @@ conformance! {
 }
 
 fn parrot_repeats_texts_of_any_client<E: Engine>() {
-    let stand = stand::<E>(Parrot::default());
+    let stand = stand::<E>("tested", Parrot::default());
     let (mut one, mut other) = (Raw::connect(stand.tcp), Raw::connect(stand.tcp));
     assert_eq!(one.ask(b"alpha"), b"alpha", "nothing else was ever said");
     let mut told = BTreeSet::from([b"alpha".to_vec()]);
@@ -32,7 +32,7 @@ fn parrot_repeats_texts_of_any_client<E: Engine>() {
 }
 
 fn bye_closes_without_a_word<E: Engine>() {
-    let stand = stand::<E>(Parrot::default());
+    let stand = stand::<E>("tested", Parrot::default());
     for bye in [&b"Bye"[..], b"bye", b"BYE", b"Bye\n", b"bYe\r\n"] {
         assert_eq!(Raw::connect(stand.tcp).ask_all(bye), b"");
     }
@@ -41,7 +41,7 @@ fn bye_closes_without_a_word<E: Engine>() {
 
 fn a_seed_fixes_the_dice<E: Engine>() {
     let answers = |seed| {
-        let stand = stand::<E>(Parrot::new(TextEncoding::UTF_8, seed));
+        let stand = stand::<E>("tested", Parrot::new(TextEncoding::UTF_8, seed));
         let mut client = Raw::connect(stand.tcp);
         (0..100).map(|number| client.ask(number.to_string().as_bytes())).collect::<Vec<_>>()
     };
@@ -50,7 +50,7 @@ fn a_seed_fixes_the_dice<E: Engine>() {
 }
 
 fn invalid_text_gets_an_error_and_is_not_stored<E: Engine>() {
-    let stand = stand::<E>(Parrot::new("gbk".parse().unwrap(), 1));
+    let stand = stand::<E>("tested", Parrot::new("gbk".parse().unwrap(), 1));
     let mut client = Raw::connect(stand.tcp);
     assert_eq!(client.ask(b"\xff\xff"), b"error: this is not GBK");
     assert_eq!(client.ask(b"\xc4\xe3"), b"\xc4\xe3");

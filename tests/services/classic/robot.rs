@@ -15,7 +15,8 @@ conformance! {
 }
 
 fn keywords_decide_the_answer<E: Engine>() {
-    let stand = stand::<E>(Robot::default());
+    let robot = Robot::default();
+    let stand = stand::<E>(robot.options("tested"), robot);
     let mut client = Raw::connect(stand.tcp);
     for (said, answer) in [
         ("hello", "你好"),
@@ -37,7 +38,8 @@ fn keywords_decide_the_answer<E: Engine>() {
 
 fn the_time_is_the_local_time<E: Engine>() {
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
-    let stand = stand::<E>(Robot::new("R2", Robot::rules(), TextEncoding::UTF_8, zone.clone()));
+    let robot = Robot::new("R2", Robot::rules(), TextEncoding::UTF_8, zone.clone());
+    let stand = stand::<E>(robot.options("tested"), robot);
     let local = || Timestamp::now().to_zoned(zone.clone()).datetime();
     for said in ["time", "现在什么时间"] {
         let before = local() - Span::new().seconds(1);
@@ -49,7 +51,8 @@ fn the_time_is_the_local_time<E: Engine>() {
 
 fn text_is_read_and_written_in_the_encoding<E: Engine>() {
     let gbk: TextEncoding = "gbk".parse().unwrap();
-    let stand = stand::<E>(Robot::new("R2", Robot::rules(), gbk, TimeZone::UTC));
+    let robot = Robot::new("R2", Robot::rules(), gbk, TimeZone::UTC);
+    let stand = stand::<E>(robot.options("tested"), robot);
     let mut client = Raw::connect(stand.tcp);
     assert_eq!(client.ask(b"\xc3\xfb\xd7\xd6"), b"\xce\xd2\xca\xc7R2");
     assert_eq!(client.ask(b"\xff"), *gbk.encode("我不能明白您的意思,好尴尬啊...").unwrap());
@@ -59,7 +62,7 @@ fn other_rules_replace_the_robots_own<E: Engine>() {
     let rule = |keyword: &str, reply: &str| RobotRule { keywords: vec![keyword.to_owned()], reply: reply.to_owned() };
     let latin: TextEncoding = "latin1".parse().unwrap();
     let robot = Robot::new("R2", vec![rule("a", "{name} é 你"), rule("b", "no")], latin, TimeZone::UTC);
-    let stand = stand::<E>(robot);
+    let stand = stand::<E>(robot.options("tested"), robot);
     let mut client = Raw::connect(stand.tcp);
     assert_eq!(client.ask(b"b a"), b"R2 \xe9 ?", "what the encoding has not is a question mark");
     assert_eq!(client.ask(b"hello"), b"?????????,????...".as_slice());

@@ -6,7 +6,7 @@ use crate::support::{Engine, conformance};
 conformance! { ascii_letters_become_capitals_and_nothing_else_changes, half_closed_client_gets_its_replies }
 
 fn ascii_letters_become_capitals_and_nothing_else_changes<E: Engine>() {
-    let stand = stand::<E>(Upper);
+    let stand = stand::<E>(Upper.options("tested"), Upper);
     let all: Vec<u8> = (0..=255).collect();
     let capitals: Vec<u8> = all.iter().map(|byte| if byte.is_ascii_lowercase() { byte - 32 } else { *byte }).collect();
     let mut client = Raw::connect(stand.tcp);
@@ -17,7 +17,7 @@ fn ascii_letters_become_capitals_and_nothing_else_changes<E: Engine>() {
 }
 
 fn half_closed_client_gets_its_replies<E: Engine>() {
-    let stand = stand::<E>(Upper);
+    let stand = stand::<E>(Upper.options("tested"), Upper);
     let mut client = Raw::connect(stand.tcp);
     assert_eq!(client.ask(b"one"), b"ONE");
     client.says_no_more();

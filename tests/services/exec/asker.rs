@@ -28,7 +28,8 @@ pub(crate) fn open<E: Engine>(rules: ExecRules) -> (RunningEngine, SocketAddr) {
 pub(crate) fn open_framed<E: Engine>(rules: ExecRules, framing: Framing) -> (RunningEngine, SocketAddr) {
     let limits = Limits { drain_timeout: Duration::from_millis(100), ..Limits::default() };
     let mut engine = E::with_limits(limits);
-    let exec = engine.add_service("exec", Exec::new(rules));
+    let exec = Exec::new(rules);
+    let exec = engine.add_service(exec.options("exec"), exec);
     let addr = listen_tcp(&mut engine, exec, framing);
     (RunningEngine::start(engine), addr)
 }

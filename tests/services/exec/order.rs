@@ -108,8 +108,9 @@ fn commands_of_several_connections_run_side_by_side<E: Engine>() {
 fn an_echo_is_prompt_while_commands_hang<E: Engine>() {
     let limits = Limits { drain_timeout: Duration::from_millis(100), ..Limits::default() };
     let mut engine = E::with_limits(limits);
-    let exec = engine.add_service("exec", Exec::new(ExecRules { timeout: GUARD, ..shell() }));
-    let echo = engine.add_service("echo", Echo);
+    let exec = Exec::new(ExecRules { timeout: GUARD, ..shell() });
+    let exec = engine.add_service(exec.options("exec"), exec);
+    let echo = engine.add_service(Echo.options("echo"), Echo);
     let (addr, other) = (listen_tcp(&mut engine, exec, Framing::Raw), listen_tcp(&mut engine, echo, Framing::U32BE));
     let running = RunningEngine::start(engine);
     let mut held = Held::new(4);

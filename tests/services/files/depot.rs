@@ -37,11 +37,13 @@ impl Depot {
     /// Another directory's; `folder` is not served.
     pub(crate) fn of<E: Engine>(limits: Limits, root: &Path, folder: TempDir) -> Self {
         let mut engine = E::with_limits(limits);
-        let service = engine.add_service("framed", Files::open(root, FilesDialect::Framed).unwrap());
+        let files = Files::open(root, FilesDialect::Framed).unwrap();
+        let service = engine.add_service(files.options("framed"), files);
         let framed = listen_tcp(&mut engine, service, Framing::U32BE);
-        let service = engine.add_service("plain", Files::open(root, FilesDialect::Plain).unwrap());
+        let files = Files::open(root, FilesDialect::Plain).unwrap();
+        let service = engine.add_service(files.options("plain"), files);
         let plain = listen_tcp(&mut engine, service, Framing::Raw);
-        let service = engine.add_service("echo", Echo);
+        let service = engine.add_service(Echo.options("echo"), Echo);
         let echo = listen_tcp(&mut engine, service, Framing::U32BE);
         Self { running: RunningEngine::start(engine), framed, plain, echo, folder }
     }

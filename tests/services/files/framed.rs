@@ -175,7 +175,8 @@ fn unsupported_framing_closes_the_connection<E: Engine>() {
         (FilesDialect::Plain, Framing::U32BE),
     ] {
         let mut engine = E::with_limits(Limits::default());
-        let service = engine.add_service("files", Files::open(folder.path(), dialect).unwrap());
+        let files = Files::open(folder.path(), dialect).unwrap();
+        let service = engine.add_service(files.options("files"), files);
         let address = listen_tcp(&mut engine, service, framing);
         let _running = RunningEngine::start(engine);
         Client::connect(address).expect_end();

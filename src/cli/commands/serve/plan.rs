@@ -3,10 +3,10 @@
 use std::fmt;
 use std::rc::Rc;
 
-use switchboard::{Endpoint, Framing, Limits, Service};
+use switchboard::{Endpoint, Framing, Limits};
 
 use super::args::{ListenArg, ServeArgs, ServeFlags};
-use super::services::{self, BuiltinService, Culprit, ServiceArgError, ServiceArgs};
+use super::services::{self, BuiltinService, Culprit, MadeService, ServiceArgError, ServiceArgs};
 use crate::cli::address::resolve;
 use crate::cli::engine::EngineName;
 use crate::cli::error::CliError;
@@ -25,7 +25,7 @@ pub(in crate::cli) struct ServePlan {
 pub(in crate::cli) struct PlannedService {
     pub(in crate::cli) builtin: &'static BuiltinService,
     pub(in crate::cli) args: Rc<ServiceArgs>,
-    pub(in crate::cli) service: Box<dyn Service + Send>,
+    pub(in crate::cli) made: MadeService,
     pub(in crate::cli) listeners: Vec<(Endpoint, Framing)>,
 }
 
@@ -118,8 +118,8 @@ impl PlannedService {
             }
             _ => culprit.error(error),
         })?;
-        let service = (builtin.make)(args)?;
-        Ok(Self { builtin, args: Rc::clone(args), service, listeners })
+        let made = (builtin.make)(args)?;
+        Ok(Self { builtin, args: Rc::clone(args), made, listeners })
     }
 }
 

@@ -73,8 +73,8 @@ fn handle_signals(engine: &mut AnyEngine) -> Result<(), CliError> {
 /// examples.
 fn bind(engine: &mut AnyEngine, services: Vec<PlannedService>, prints_examples: bool) -> Result<String, CliError> {
     let (mut addresses, mut rows) = (String::new(), Vec::new());
-    for PlannedService { builtin, args, service, listeners } in services {
-        let service = engine.add_service(builtin.name, service);
+    for PlannedService { builtin, args, made: (options, service), listeners } in services {
+        let service = engine.add_service(options, service);
         for (endpoint, framing) in listeners {
             let bound = engine.listen(service, &endpoint, framing)?;
             // Writing to a String cannot fail.

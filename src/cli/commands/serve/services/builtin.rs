@@ -1,7 +1,7 @@
 //! The description of a built-in service.
 
 use clap::Arg;
-use switchboard::{Endpoint, Framing, Service};
+use switchboard::{Endpoint, Framing, Service, ServiceOptions};
 
 use super::args::ServiceArgs;
 use crate::cli::error::CliError;
@@ -9,8 +9,11 @@ use crate::cli::error::CliError;
 /// Endpoints on which a service listens, with the framing of each.
 pub(super) type Listeners = [(Endpoint, Framing)];
 
-/// A new service.
-pub(super) type MakeResult = Result<Box<dyn Service + Send>, ServiceArgError>;
+/// A new service and the options with which it is added to an engine.
+pub(in crate::cli) type MadeService = (ServiceOptions, Box<dyn Service + Send>);
+
+/// A new service, or the error in its options.
+pub(super) type MakeResult = Result<MadeService, ServiceArgError>;
 
 /// A built-in service and its defaults.
 #[derive(Clone, Copy)]

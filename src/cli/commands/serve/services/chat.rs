@@ -70,7 +70,8 @@ fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), ServiceArgErro
 fn make(args: &ServiceArgs) -> MakeResult {
     let ChatServiceArgs { colour, .. } = &args.chat;
     let has_colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    Ok(Box::new(Chat::with_palette(config(args), Palette::new(has_colour, colour.clone()))))
+    let chat = Chat::with_palette(config(args), Palette::new(has_colour, colour.clone()));
+    Ok((chat.options("chat"), Box::new(chat)))
 }
 
 fn config(args: &ServiceArgs) -> ChatConfig {

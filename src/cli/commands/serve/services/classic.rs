@@ -13,7 +13,7 @@ use crate::cli::commands::serve::toml_file;
 use crate::cli::error::CliError;
 
 pub(super) const UPPER: BuiltinService = BuiltinService {
-    make: |_| Ok(Box::new(Upper)),
+    make: |_| Ok((Upper.options("upper"), Box::new(Upper))),
     example: |_, endpoint, framing| Some(hello_command("upper", Framing::Raw, endpoint, framing)),
     help: "\
 Examples:
@@ -61,7 +61,7 @@ Examples:
 };
 
 pub(super) const CLOCK: BuiltinService = BuiltinService {
-    make: |_| Ok(Box::new(Clock::default())),
+    make: clock,
     example: clock_command,
     help: "\
 Examples:
@@ -84,7 +84,7 @@ const fn small(name: &'static str, about: &'static str, default_listen: &'static
         refine: |arg| arg,
         help: "",
         check: accept_any,
-        make: |_| Ok(Box::new(Upper)),
+        make: |_| Ok(("small".into(), Box::new(Upper))),
         example: |_, _, _| None,
     }
 }
@@ -95,7 +95,7 @@ fn greet(args: &ServiceArgs) -> MakeResult {
         let option = args.spelled("template");
         Culprit::Option("template").usage(format!("{option} '{template}' cannot be encoded: {error}"))
     })?;
-    Ok(Box::new(greet))
+    Ok((greet.options("greet"), Box::new(greet)))
 }
 
 fn robot(args: &ServiceArgs) -> MakeResult {
@@ -104,13 +104,20 @@ fn robot(args: &ServiceArgs) -> MakeResult {
         Some(path) => read_rules(path).map_err(|error| Culprit::Option("rules").error(error))?,
         None => Robot::rules(),
     };
-    Ok(Box::new(Robot::new(name, rules, args.encoding.unwrap_or_default(), TimeZone::system())))
+    let robot = Robot::new(name, rules, args.encoding.unwrap_or_default(), TimeZone::system());
+    Ok((robot.options("robot"), Box::new(robot)))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
 fn parrot(args: &ServiceArgs) -> MakeResult {
     let seed = args.classic.seed.unwrap_or_else(|| fastrand::u64(..));
-    Ok(Box::new(Parrot::new(args.encoding.unwrap_or_default(), seed)))
+    Ok(("parrot".into(), Box::new(Parrot::new(args.encoding.unwrap_or_default(), seed))))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
+fn clock(_: &ServiceArgs) -> MakeResult {
+    let clock = Clock::default();
+    Ok((clock.options("clock"), Box::new(clock)))
 }
 
 /// The file format of the robot's rules.

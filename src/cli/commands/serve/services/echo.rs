@@ -27,7 +27,10 @@ pub(super) const ECHO: BuiltinService = BuiltinService {
 #[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
 fn make(args: &ServiceArgs) -> MakeResult {
     Ok(match args.echo.work_us {
-        None | Some(0) => Box::new(Echo),
-        Some(micros) => Box::new(Echo::with_work(Duration::from_micros(micros.into()))),
+        None | Some(0) => (Echo.options("echo"), Box::new(Echo)),
+        Some(micros) => {
+            let echo = Echo::with_work(Duration::from_micros(micros.into()));
+            (echo.options("echo"), Box::new(echo))
+        }
     })
 }

@@ -103,12 +103,13 @@ fn make(args: &ServiceArgs) -> MakeResult {
         text.parse::<Token>().map_err(wrong)
     });
     let defaults = ExecRules::new(allowed);
-    Ok(Box::new(Exec::new(ExecRules {
+    let exec = Exec::new(ExecRules {
         token: token.transpose()?,
         // The command line has checked the name.
         dialect: args.dialect.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default(),
         timeout: timeout.map_or(defaults.timeout, |timeout| timeout.0),
         jobs: jobs.and_then(NonZeroUsize::new).unwrap_or(defaults.jobs),
         ..defaults
-    })))
+    });
+    Ok((exec.options("exec"), Box::new(exec)))
 }

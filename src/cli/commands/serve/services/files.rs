@@ -61,7 +61,7 @@ fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), ServiceArgErro
 fn make(args: &ServiceArgs) -> MakeResult {
     let root = args.files.root.clone().unwrap_or_default();
     let files = Files::open(&root, dialect(args));
-    files.map(|files| Box::new(files) as _).map_err(|error| {
+    files.map(|files| (files.options("files"), Box::new(files) as _)).map_err(|error| {
         let (root, option) = (root.display(), args.spelled("root"));
         let error = error.to_string();
         let error = error.split(" (os error").next().unwrap_or_default();

@@ -1,0 +1,118 @@
+//! The options with which a service is added to an engine.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+
+use super::callbacks::Service;
+use super::close_reason::CloseReason;
+use crate::frame::{Framing, Payload};
+
+/// The name of a service and how an engine treats it. A name alone, as text, is the default options
+/// with that name.
+///
+/// The services of this crate provide their own options: `chat.options("chat")`.
+///
+/// ```
+/// use switchboard::{Context, Limits, Reactor, Service, ServiceOptions};
+///
+/// #[derive(Clone)]
+/// struct Upper;
+/// # impl Service for Upper {
+/// #     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+/// #         cx.reply(&payload.to_ascii_uppercase());
+/// #     }
+/// # }
+///
+/// let mut reactor = Reactor::new(Limits::default())?;
+/// reactor.add_service(ServiceOptions::new("upper").clone_per_connection(&Upper), Upper);
+/// # Ok::<(), switchboard::Error>(())
+/// ```
+pub struct ServiceOptions {
+    pub(crate) name: String,
+    pub(crate) job_threads: Option<NonZeroUsize>,
+    pub(crate) rejection: Option<RejectionReply>,
+    pub(crate) per_connection: Option<InstanceFactory>,
+}
+
+/// Builds the payloads, in order, that give a rejected client the reason in the service's own
+/// protocol and the given framing.
+pub type RejectionReply = fn(Framing, &CloseReason) -> Vec<Payload>;
+
+/// Returns an instance of a service for one connection.
+pub(crate) type InstanceFactory = Box<dyn Fn() -> Box<dyn Service + Send> + Send + Sync>;
+
+impl ServiceOptions {
+    /// Returns the default options. The log uses `name` for the service.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), job_threads: None, rejection: None, per_connection: None }
+    }
+
+    /// Gives the service `threads` worker threads for itself instead of the engine's shared pool. A
+    /// service whose [offloaded](crate::Context::offload) work takes long needs this, so that it
+    /// does not delay other services.
+    ///
+    /// On `Threaded` a connection's work runs on the connection's own thread; this number then
+    /// bounds the work that runs at the same time.
+    #[must_use]
+    pub fn job_threads(mut self, threads: NonZeroUsize) -> Self {
+        self.job_threads = Some(threads);
+        self
+    }
+
+    /// Sets the function that builds the reply for a connection that the engine rejects, for
+    /// protocols whose clients do not read plain text. Such a connection is never opened, so no
+    /// callback runs for it. A plain function, because the engine may need it while the service is
+    /// busy.
+    #[must_use]
+    pub fn rejection(mut self, reply: RejectionReply) -> Self {
+        self.rejection = Some(reply);
+        self
+    }
+
+    /// Sets the function that returns an instance of the service for one connection, if the service
+    /// has no state that connections share.
+    ///
+    /// The thread-per-connection engine then needs no lock. The instance is called for its own
+    /// connection only, from [`on_open`](Service::on_open) to `on_close`. What it sends to other
+    /// connections is discarded. Datagrams, posts and timers without a connection go to the service
+    /// that was added. Actions in an instance's [`on_turn_end`](Service::on_turn_end) belong to its
+    /// connection.
+    #[must_use]
+    pub fn per_connection<S: Service + Send + 'static>(
+        mut self,
+        factory: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        self.per_connection = Some(Box::new(move || Box::new(factory())));
+        self
+    }
+
+    /// Makes a clone of `service` the [instance](Self::per_connection) of each connection.
+    #[must_use]
+    pub fn clone_per_connection<S: Service + Clone + Send + Sync + 'static>(self, service: &S) -> Self {
+        let service = service.clone();
+        self.per_connection(move || service.clone())
+    }
+}
+
+impl From<&str> for ServiceOptions {
+    fn from(name: &str) -> Self {
+        Self::new(name)
+    }
+}
+
+impl From<String> for ServiceOptions {
+    fn from(name: String) -> Self {
+        Self::new(name)
+    }
+}
+
+impl fmt::Debug for ServiceOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceOptions")
+            .field("name", &self.name)
+            .field("job_threads", &self.job_threads)
+            .field("has_rejection", &self.rejection.is_some())
+            .field("has_per_connection", &self.per_connection.is_some())
+            .finish()
+    }
+}
