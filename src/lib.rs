@@ -62,12 +62,12 @@
 //!
 //! # Platforms
 //!
-//! The crate requires Unix and is tested on Linux. Calls that only Linux has (`recvmmsg`,
+//! The crate requires Unix, and is tested on Linux. Calls that only Linux has (`recvmmsg`,
 //! `eventfd`, socket options inherited by accepted sockets) have a portable fallback in `net`, which
 //! the checks compile for FreeBSD.
 
 #[cfg(not(unix))]
-compile_error!("switchboard requires Unix: it relies on descriptors, signals and edge-triggered readiness");
+compile_error!("switchboard requires Unix");
 
 #[cfg(feature = "classic")]
 pub mod client;

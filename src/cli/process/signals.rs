@@ -28,20 +28,6 @@ pub(in crate::cli) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Returns true if a signal has asked the process to end.
-    pub(in crate::cli) fn is_raised(&self) -> bool {
-        self.signal.load(Ordering::Relaxed) != 0
-    }
-
-    /// Returns 128 plus the signal's number if a signal was received, as a shell reports a process
-    /// ended by a signal.
-    pub(in crate::cli) fn exit_code(&self) -> Option<ExitCode> {
-        let signal = self.signal.load(Ordering::Relaxed);
-        (signal != 0).then(|| ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)))
-    }
-}
-
-impl Interrupt {
     /// Installs the signal handlers.
     ///
     /// # Errors
@@ -67,6 +53,18 @@ impl Interrupt {
     /// before.
     pub(in crate::cli) fn cancel_token(&self) -> CancelToken<'_> {
         CancelToken::when_readable(self.notifier.as_fd())
+    }
+
+    /// Returns true if a signal has asked the process to end.
+    pub(in crate::cli) fn is_raised(&self) -> bool {
+        self.signal.load(Ordering::Relaxed) != 0
+    }
+
+    /// Returns 128 plus the signal's number if a signal was received, as a shell reports a process
+    /// ended by a signal.
+    pub(in crate::cli) fn exit_code(&self) -> Option<ExitCode> {
+        let signal = self.signal.load(Ordering::Relaxed);
+        (signal != 0).then(|| ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)))
     }
 }
 

@@ -84,8 +84,8 @@ impl From<UnencodableError> for TextSocketError {
 impl From<io::Error> for TextSocketError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // An expired SO_RCVTIMEO is EAGAIN (socket(7)).
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Timeout,
+            // An expired SO_RCVTIMEO is EAGAIN.
+            io::ErrorKind::WouldBlock => Self::Timeout,
             _ => Self::Io(error),
         }
     }
@@ -93,5 +93,5 @@ impl From<io::Error> for TextSocketError {
 
 /// Returns true if the system rejected the datagram because of its size.
 pub(super) fn is_too_large(error: &io::Error) -> bool {
-    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::MSGSIZE)
+    error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error())
 }

@@ -10,7 +10,7 @@
 //!
 //! The service must not know its listeners: the program decides which addresses need a token.
 //!
-//! [`wire`] is the wire format.
+//! [`wire`] is the wire format. The service itself requires Unix processes.
 
 mod answer;
 mod capture;

@@ -222,9 +222,13 @@ fn error_reply(error: FilesError) -> Vec<u8> {
 fn possible_names(message: &[u8]) -> Vec<PathBuf> {
     let line = message.strip_suffix(b"\n").unwrap_or(message);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let mut names = vec![OsStr::from_bytes(message).into()];
+    let mut names = vec![path(message)];
     if line.len() < message.len() {
-        names.push(OsStr::from_bytes(line).into());
+        names.push(path(line));
     }
     names
+}
+
+fn path(bytes: &[u8]) -> PathBuf {
+    OsStr::from_bytes(bytes).into()
 }

@@ -6,6 +6,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
+use crate::cli::private_file::close_to_others;
+
 /// Opens or creates a partial file. Refuses links, special files and other users' files, because
 /// another user could then insert bytes into the download.
 pub(super) fn open_partial(path: &Path) -> io::Result<File> {
@@ -40,11 +42,6 @@ pub(super) fn is_at(file: &File, path: &Path) -> bool {
     open.is_ok_and(|open| named.is_ok_and(|named| (open.dev(), open.ino()) == (named.dev(), named.ino())))
 }
 
-/// Sets the mode to 0600.
-fn make_private(file: &File) -> io::Result<()> {
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
-}
-
 /// Locks a partial file for this process and makes it private.
 pub(super) fn lock(file: File, path: &Path) -> io::Result<File> {
     let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "another process is writing to it");
@@ -53,7 +50,7 @@ pub(super) fn lock(file: File, path: &Path) -> io::Result<File> {
         // more.
         Ok(()) if !is_at(&file, path) => Err(busy()),
         // Change the mode only while holding the lock: earlier, the file may belong to another run.
-        Ok(()) => make_private(&file).map(|()| file),
+        Ok(()) => close_to_others(&file).map(|()| file),
         Err(fs::TryLockError::WouldBlock) => Err(busy()),
         Err(fs::TryLockError::Error(error)) => Err(error),
     }
