@@ -4,22 +4,22 @@
 // clippy.toml allows these in tests, and not in the functions that tests share.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-#[cfg(feature = "cli")]
+#[cfg(all(unix, feature = "cli"))]
 mod book;
 mod examples;
-#[cfg(feature = "cli")]
+#[cfg(all(unix, feature = "cli"))]
 mod lobby;
-#[cfg(feature = "cli")]
+#[cfg(all(unix, feature = "cli"))]
 mod markdown;
-#[cfg(feature = "cli")]
+#[cfg(all(unix, feature = "cli"))]
 #[path = "../cli/program.rs"]
 #[allow(dead_code, reason = "the program's own tests use the rest of it")]
 mod program;
-#[cfg(feature = "cli")]
+#[cfg(all(unix, feature = "cli"))]
 mod readme;
-#[cfg(feature = "cli")]
+#[cfg(all(unix, feature = "cli"))]
 mod service_pages;
-#[cfg(feature = "cli")]
+#[cfg(all(unix, feature = "cli"))]
 mod service_table;
 mod sockets_page;
 
