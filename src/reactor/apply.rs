@@ -29,7 +29,7 @@ impl<D: Driver> EventLoop<D> {
             match action {
                 Action::Reply(frame) => self.worker.replies.push_encoded(&frame, 1),
                 Action::Send(to, payloads, batch) => {
-                    self.send_frames(to.as_slice(), SharedFrames::new(payloads.as_slice(), batch), current);
+                    self.send_frames(&to, SharedFrames::new(&payloads, batch), current);
                 }
                 Action::Datagram(to, payload) => self.queue_datagram(service, to, &payload),
                 Action::Close(id, reason) => self.close_requested(id, reason, current),
