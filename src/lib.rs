@@ -62,8 +62,8 @@
 //!
 //! # Platforms
 //!
-//! The crate is tested on Linux. Calls that only Linux has (`recvmmsg`, `eventfd`, socket options
-//! inherited by accepted sockets) have a portable fallback in `net`. `Threaded` requires Unix.
+//! The crate requires Unix, and is tested on Linux. Calls that only Linux has (`recvmmsg`,
+//! `eventfd`, socket options inherited by accepted sockets) have a portable fallback in `net`.
 
 #[cfg(feature = "classic")]
 pub mod client;
@@ -76,7 +76,6 @@ mod net;
 mod reactor;
 mod service;
 pub mod services;
-#[cfg(unix)]
 mod threaded;
 
 pub use engine::error::Error;
@@ -97,5 +96,4 @@ pub use service::{
     BatchId, CloseReason, ConnId, Context, JobError, JobId, JobOutput, Message, Peer, RejectionReply, Service,
     ServiceId, ServiceOptions, TimerId,
 };
-#[cfg(unix)]
 pub use threaded::Threaded;

@@ -84,8 +84,7 @@ fn source_files() -> Vec<SourceFile> {
 fn code(text: &str) -> String {
     let lines = text.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line });
     let code = lines.map(|line| line.split(" // ").next().unwrap()).collect::<Vec<_>>().join("\n");
-    let tests = ["#[cfg(test)]\nmod tests {", "#[cfg(all(test, unix))]\nmod tests {"];
-    tests.iter().fold(code.as_str(), |code, tests| code.split(tests).next().unwrap()).to_owned()
+    code.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned()
 }
 
 /// Every path that `code` imports with `use` or names inline with `crate::` or `super::`, split at

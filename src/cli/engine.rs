@@ -1,7 +1,6 @@
 //! The engines that the command line offers, behind one type.
 
 use std::io;
-#[cfg(unix)]
 use std::os::fd::OwnedFd;
 
 use clap::ValueEnum;
@@ -14,14 +13,12 @@ pub(super) enum EngineName {
     #[default]
     Reactor,
     /// a thread for each connection
-    #[cfg(unix)]
     Threads,
 }
 
 /// An engine of either kind, before it runs.
 pub(super) enum AnyEngine {
     Reactor(Reactor),
-    #[cfg(unix)]
     Threads(switchboard::Threaded),
 }
 
@@ -30,7 +27,6 @@ macro_rules! with_engine {
     ($self:ident, $engine:ident => $call:expr) => {
         match $self {
             Self::Reactor($engine) => $call,
-            #[cfg(unix)]
             Self::Threads($engine) => $call,
         }
     };
@@ -41,7 +37,6 @@ impl AnyEngine {
     pub(super) fn new(name: EngineName, limits: Limits) -> Result<Self, Error> {
         match name {
             EngineName::Reactor => Reactor::new(limits).map(Self::Reactor),
-            #[cfg(unix)]
             EngineName::Threads => switchboard::Threaded::new(limits).map(Self::Threads),
         }
     }
@@ -57,13 +52,11 @@ impl AnyEngine {
     }
 
     /// Returns a pipe that triggers `command` when written to, see [`Reactor::command_pipe`].
-    #[cfg(unix)]
     pub(super) fn command_pipe(&mut self, command: Command) -> io::Result<std::os::unix::net::UnixStream> {
         with_engine!(self, engine => engine.command_pipe(command))
     }
 
     /// Makes a connection of two open descriptors, see [`Reactor::attach`].
-    #[cfg(unix)]
     pub(super) fn attach(
         &mut self,
         service: ServiceId,

@@ -12,6 +12,8 @@ mod commands;
 mod engine;
 mod error;
 mod logging;
+mod named_value;
+mod private_file;
 mod process;
 mod report;
 mod run;

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::cli::error::CliError;
+use crate::cli::private_file;
 
 /// Bytes read from the file, far more than a token has. A wrong file, such as a device, is not read
 /// to its end.
@@ -19,7 +20,7 @@ pub(in crate::cli) fn read(path: &Path) -> Result<String, CliError> {
     let shown = path.display();
     let failed = |error: io::Error| CliError::Failed(format!("cannot read the token in {shown}: {error}"));
     let file = File::open(path).map_err(failed)?;
-    if is_open_to_others(&file).map_err(failed)? {
+    if private_file::is_open_to_others(&file).map_err(failed)? {
         return Err(CliError::Failed(format!(
             "the token in {shown} is accessible to other users: run 'chmod 600 {shown}'"
         )));
@@ -32,18 +33,4 @@ pub(in crate::cli) fn read(path: &Path) -> Result<String, CliError> {
         return Err(CliError::Failed(format!("{shown} is empty: write the token into it as one line")));
     }
     Ok(line.to_owned())
-}
-
-#[cfg(unix)]
-fn is_open_to_others(file: &File) -> io::Result<bool> {
-    use std::os::unix::fs::PermissionsExt;
-
-    Ok(file.metadata()?.permissions().mode() & 0o077 != 0)
-}
-
-/// Returns false: these systems have no permission bits.
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
-fn is_open_to_others(_file: &File) -> io::Result<bool> {
-    Ok(false)
 }

@@ -83,7 +83,6 @@ fn a_read_that_fills_the_buffer_leaves_the_connection_readable() {
     assert!(!conn.is_readable());
 }
 
-#[cfg(unix)]
 #[test]
 fn a_short_read_clears_readable_unless_urgent_data_or_eof_is_reported() {
     for end in [PeerEnd::Open, PeerEnd::Urgent, PeerEnd::Reported] {

@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use crate::engine::limits::Limits;
+use crate::engine::threads;
 use crate::service::context::JobFn;
 use crate::service::{ConnId, JobError, JobId, JobOutput, ServiceId};
 
@@ -146,24 +146,22 @@ impl PoolShared {
 /// Starts a worker thread; returns false if the system refuses.
 fn spawn(shared: &Arc<PoolShared>, number: usize) -> bool {
     let shared = Arc::clone(shared);
-    let thread = thread::Builder::new().name(format!("worker-{number}"));
-    let spawned = thread.spawn(move || {
+    let task = move || {
         while let Some((owner, work)) = shared.next() {
             let output = catch_unwind(AssertUnwindSafe(work)).map_err(|_| JobError::Panicked);
             shared.lock().done.push((owner, JobOutput(output)));
             (shared.wake)();
         }
-    });
-    if let Err(error) = &spawned {
-        log::warn!("worker thread not started: {error}");
-    }
-    spawned.is_ok()
+    };
+    let spawned = threads::spawn(format!("worker-{number}"), None, Box::new(task));
+    spawned.inspect_err(|error| log::warn!("worker thread not started: {error}")).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+    use std::thread;
     use std::time::Duration;
 
     /// Longer than any machine needs; only a failing test waits this long.

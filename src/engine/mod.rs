@@ -10,4 +10,5 @@ pub(crate) mod run_state;
 pub(crate) mod setup;
 pub(crate) mod slab;
 pub(crate) mod stats;
+pub(crate) mod threads;
 pub(crate) mod timers;

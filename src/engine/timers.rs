@@ -3,10 +3,10 @@
 //! A timer's id is its place in the order, so cancelling removes it immediately. Invariant: the set
 //! holds pending timers only, without cancelled entries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::service::TimerId;
 use crate::service::time::Timestamp;
+use crate::service::{ConnId, ServiceId, TimerId};
 
 /// Pending timers, each with its owner's key.
 pub(crate) struct Timers<K> {
@@ -47,6 +47,65 @@ impl<K> Timers<K> {
     pub(crate) fn take_due_until(&mut self, now: Timestamp, newest: u64) -> Option<(TimerId, K)> {
         let first = self.due.first_entry()?;
         (first.key().at() <= now && first.key().number() <= newest).then(|| first.remove_entry())
+    }
+}
+
+/// The service and the connection that a timer belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimerOwner {
+    pub(crate) service: ServiceId,
+    pub(crate) conn: ConnId,
+}
+
+/// The pending timers of services, by deadline and by connection: a connection's timers end with
+/// it.
+pub(crate) struct ServiceTimers {
+    due: Timers<TimerOwner>,
+    by_conn: BTreeSet<(ConnId, TimerId)>,
+}
+
+impl ServiceTimers {
+    pub(crate) fn new() -> Self {
+        Self { due: Timers::new(), by_conn: BTreeSet::new() }
+    }
+
+    pub(crate) fn set(&mut self, timer: TimerId, owner: TimerOwner) {
+        self.due.set(timer, owner);
+        self.by_conn.insert((owner.conn, timer));
+    }
+
+    /// Removes a timer, to fire or cancel it. Returns its owner, or `None` if it has fired or was
+    /// cancelled.
+    pub(crate) fn remove(&mut self, timer: TimerId) -> Option<TimerOwner> {
+        let owner = self.due.cancel(timer)?;
+        self.by_conn.remove(&(owner.conn, timer));
+        Some(owner)
+    }
+
+    pub(crate) fn owner(&self, timer: TimerId) -> Option<TimerOwner> {
+        self.due.get(timer).copied()
+    }
+
+    pub(crate) fn cancel_all_of(&mut self, conn: ConnId) {
+        let timers: Vec<_> = self.timers_of(conn).collect();
+        for timer in timers {
+            self.remove(timer);
+        }
+    }
+
+    /// Returns the earliest deadline of the connection's timers.
+    pub(crate) fn next_of(&self, conn: ConnId) -> Option<Timestamp> {
+        self.timers_of(conn).next().map(|timer| timer.at())
+    }
+
+    /// Returns the connection's timers that are due by `now`.
+    pub(crate) fn due_of(&self, conn: ConnId, now: Timestamp) -> Vec<TimerId> {
+        self.timers_of(conn).take_while(|timer| timer.at() <= now).collect()
+    }
+
+    fn timers_of(&self, conn: ConnId) -> impl Iterator<Item = TimerId> {
+        let all = self.by_conn.range((conn, TimerId::MIN)..);
+        all.take_while(move |(owner, _)| *owner == conn).map(|(_, timer)| *timer)
     }
 }
 

@@ -19,7 +19,7 @@ pub use endpoint::{Endpoint, ParseEndpointError};
 pub(crate) use listener::StreamListener;
 pub(crate) use nonblocking_file::NonblockingFile;
 pub(crate) use notifier::Notifier;
-pub(crate) use socket_options::{ACCEPTED_INHERIT_OPTIONS, SEND_NOW};
+pub(crate) use socket_options::ACCEPTED_INHERIT_OPTIONS;
 pub use stream::SocketStream;
 #[cfg(feature = "classic")]
 pub(crate) use wait::wait;

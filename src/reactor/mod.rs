@@ -22,9 +22,7 @@ mod turn_end;
 mod udp;
 
 use std::fmt;
-#[cfg(unix)]
 use std::io;
-#[cfg(unix)]
 use std::os::fd::OwnedFd;
 
 use self::driver::bound_sources::BoundSources;
@@ -129,7 +127,6 @@ impl Reactor {
     /// # Errors
     /// [`Error::Attach`] if a descriptor has no nonblocking form, or the service is of another
     /// engine.
-    #[cfg(unix)]
     pub fn attach(
         &mut self,
         service: ServiceId,
@@ -146,7 +143,6 @@ impl Reactor {
     ///
     /// # Errors
     /// The error of the system call that failed.
-    #[cfg(unix)]
     pub fn command_pipe(&mut self, command: Command) -> io::Result<std::os::unix::net::UnixStream> {
         self.sources.command_pipe(command)
     }

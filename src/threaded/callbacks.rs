@@ -1,15 +1,19 @@
 //! Callbacks on a connection's thread: under the service's lock if it is shared, with the writes
-//! after the lock is released.
+//! after the lock is released. The last is `on_close`; the last flush and the end of the thread
+//! follow it.
 //!
 //! The lock is held for a group of callbacks. `on_turn_end` ends the group.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use super::connection_thread::ConnectionThread;
+use super::lifecycle::lock;
 use super::socket::ConnStream;
 use super::worker::{CurrentConnection, JobResult, Worker};
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, DispatchOutcome, Phase};
-use crate::service::Context;
-use crate::service::Service;
+use crate::service::{CloseReason, Context, Service};
 
 impl ConnectionThread {
     /// Dispatches the frames in `bytes` to the service, applies its actions and sends its replies.
@@ -18,89 +22,43 @@ impl ConnectionThread {
     pub(super) fn dispatch_frames(&mut self, conn: &mut Connection<ConnStream>, bytes: &[u8]) -> usize {
         let mut input = bytes;
         loop {
-            let Self { worker, service, shared_conn, id, service_slot, jobs_at_turn_start, .. } = self;
-            let Some(mut service) = service.lock() else { return 0 };
-            // Output of other connections that came earlier goes before the replies.
-            let mut outcome = match shared_conn
-                .as_ref()
-                .map_or(Ok(()), |shared_conn| shared_conn.process_inbox(conn, &mut worker.context))
-            {
-                Ok(()) => Ok(()),
-                Err(reason) => Err(DispatchOutcome::Failed(reason)),
-            };
-            while outcome.is_ok() {
-                let dispatched = conn.dispatch(&mut input, bytes, *id, service.get(), &mut worker.context);
-                worker.apply(
-                    service_slot.id,
-                    *id,
-                    Some(CurrentConnection { id: *id, conn, shared_conn: shared_conn.as_deref(), received: bytes }),
-                );
-                if !matches!(dispatched, DispatchOutcome::ActionsPending)
-                    || worker.jobs.len() > *jobs_at_turn_start
-                    || !may_dispatch_next(conn, worker)
-                {
-                    outcome = Err(dispatched);
+            let max_jobs = self.jobs_at_turn_start;
+            let outcome = self.with_service(conn, bytes, |worker, service, current, inbox| {
+                inbox?;
+                loop {
+                    let dispatched = current.conn.dispatch(&mut input, bytes, current.id, service, &mut worker.context);
+                    worker.apply(current.conn.service(), current.id, Some(current.reborrow()));
+                    if !matches!(dispatched, DispatchOutcome::ActionsPending)
+                        || worker.jobs.len() > max_jobs
+                        || !may_dispatch_next(current.conn, worker)
+                    {
+                        break if let DispatchOutcome::Failed(reason) = dispatched {
+                            Err(reason)
+                        } else {
+                            Ok(dispatched)
+                        };
+                    }
                 }
-            }
-            worker.run_turn_end(
-                service.get(),
-                service_slot.id,
-                Some(CurrentConnection { id: *id, conn, shared_conn: shared_conn.as_deref(), received: bytes }),
-            );
-            drop(service);
-            let outcome = outcome.err().unwrap_or(DispatchOutcome::InputUsed);
-            self.send_output(conn, bytes);
-            if let DispatchOutcome::Failed(reason) = outcome {
-                self.begin_close(conn, reason);
-                return 0;
-            }
-            let context = &self.worker.context;
+            });
+            let Some(outcome) = outcome else { return 0 };
             if matches!(outcome, DispatchOutcome::InputUsed) || conn.phase() != Phase::Open {
                 return 0;
             }
-            if !conn.may_receive(&context.limits) || !self.may_dispatch() {
+            if !conn.may_receive(&self.worker.context.limits) || !self.may_dispatch() {
                 return input.len();
             }
-        }
-    }
-
-    /// Writes the replies, which may borrow from `received`, and delivers output for other
-    /// connections. Runs after callbacks, without the service's lock.
-    fn send_output(&mut self, conn: &mut Connection<ConnStream>, received: &[u8]) {
-        let sent = self.worker.send_replies(&mut CurrentConnection {
-            id: self.id,
-            conn,
-            shared_conn: self.shared_conn.as_deref(),
-            received,
-        });
-        self.worker.deliver();
-        if let Err(reason) = sent {
-            self.begin_close(conn, reason);
-        }
-        if let Some(reason) = self.worker.requested_close.take() {
-            self.begin_close(conn, reason);
         }
     }
 
     /// Finishes the input at the peer's end of stream. The connection closes once all requests are
     /// answered.
     pub(super) fn finish_input(&mut self, conn: &mut Connection<ConnStream>) {
-        let Self { worker, service, shared_conn, id, service_slot, .. } = self;
-        let Some(mut service) = service.lock() else { return };
-        let processed =
-            shared_conn.as_ref().map_or(Ok(()), |shared_conn| shared_conn.process_inbox(conn, &mut worker.context));
-        let finished = processed.and_then(|()| conn.finish_input(*id, service.get(), &mut worker.context));
-        let mut current = CurrentConnection { id: *id, conn, shared_conn: shared_conn.as_deref(), received: &[] };
-        worker.apply(service_slot.id, *id, Some(current.reborrow()));
-        worker.run_turn_end(service.get(), service_slot.id, Some(current));
-        drop(service);
-        match finished {
-            Ok(reason) => {
-                conn.close_when_answered(reason);
-                self.send_output(conn, &[]);
-            }
-            Err(reason) => self.begin_close(conn, reason),
-        }
+        self.with_service(conn, &[], |worker, service, current, inbox| {
+            let finished = inbox.and_then(|()| current.conn.finish_input(current.id, service, &mut worker.context));
+            worker.apply(current.conn.service(), current.id, Some(current.reborrow()));
+            current.conn.close_when_answered(finished?);
+            Ok(())
+        });
     }
 
     /// Makes one callback that is not about a frame, and applies its actions.
@@ -109,15 +67,51 @@ impl ConnectionThread {
         conn: &mut Connection<ConnStream>,
         callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
     ) {
-        let Self { worker, service, shared_conn, id, service_slot, .. } = self;
-        let Some(mut service) = service.lock() else { return };
-        let processed =
-            shared_conn.as_ref().map_or(Ok(()), |shared_conn| shared_conn.process_inbox(conn, &mut worker.context));
-        let current = CurrentConnection { id: *id, conn, shared_conn: shared_conn.as_deref(), received: &[] };
-        worker.call_service(service.get(), (service_slot.id, *id), Some(current), callback);
+        self.with_service(conn, &[], |worker, service, current, inbox| {
+            let (service_id, conn_id) = (current.conn.service(), current.id);
+            worker.call_service(service, (service_id, conn_id), Some(current.reborrow()), callback);
+            inbox
+        });
+    }
+
+    /// Locks the service and calls `work`, which makes callbacks and applies their actions. Then
+    /// releases the lock and writes the output; replies may borrow from `received`. Closes the
+    /// connection if `work` fails. Returns `None` if it fails or the service has panicked.
+    ///
+    /// `work` receives the result of moving the inbox into the write queue: output of other
+    /// connections that came earlier goes before the replies.
+    #[inline]
+    fn with_service<R>(
+        &mut self,
+        conn: &mut Connection<ConnStream>,
+        received: &[u8],
+        work: impl FnOnce(
+            &mut Worker,
+            &mut dyn Service,
+            &mut CurrentConnection<'_>,
+            Result<(), CloseReason>,
+        ) -> Result<R, CloseReason>,
+    ) -> Option<R> {
+        let Self { worker, service, own, .. } = self;
+        let mut service = service.lock()?;
+        let inbox = own.process_inbox(conn, &mut worker.context);
+        let mut current = own.current(conn, received);
+        let result = work(worker, service.get(), &mut current, inbox);
+        worker.run_turn_end(service.get(), own.service_slot.id, Some(current));
         drop(service);
-        self.send_output(conn, &[]);
-        if let Err(reason) = processed {
+        self.send_output(conn, received);
+        result.map_err(|reason| self.begin_close(conn, reason)).ok()
+    }
+
+    /// Writes the replies, which may borrow from `received`, and delivers output for other
+    /// connections. Runs after callbacks, without the service's lock.
+    fn send_output(&mut self, conn: &mut Connection<ConnStream>, received: &[u8]) {
+        let sent = self.worker.send_replies(&mut self.own.current(conn, received));
+        self.worker.deliver();
+        if let Err(reason) = sent {
+            self.begin_close(conn, reason);
+        }
+        if let Some(reason) = self.worker.requested_close.take() {
             self.begin_close(conn, reason);
         }
     }
@@ -132,24 +126,15 @@ impl ConnectionThread {
     }
 
     pub(super) fn fire_timers(&mut self, conn: &mut Connection<ConnStream>) {
-        for timer in self.worker.shared.timers.due(self.id, self.worker.context.clock.timestamp) {
-            let Self { worker, service, shared_conn, id, service_slot, .. } = self;
+        let shared = Arc::clone(&self.worker.shared);
+        let due = lock(&shared.timers).due_of(self.own.id, self.worker.context.clock.timestamp);
+        for timer in due {
             // Removed under the service's lock, so that a cancelled timer never fires.
-            let Some(mut service) = service.lock() else { return };
-            if worker.shared.timers.remove(timer).is_none() {
-                continue;
-            }
-            let processed =
-                shared_conn.as_ref().map_or(Ok(()), |shared_conn| shared_conn.process_inbox(conn, &mut worker.context));
-            let current = CurrentConnection { id: *id, conn, shared_conn: shared_conn.as_deref(), received: &[] };
-            worker.call_service(service.get(), (service_slot.id, *id), Some(current), |service, cx| {
-                service.on_timer(cx, timer);
+            self.call_service(conn, |service, cx| {
+                if lock(&shared.timers).remove(timer).is_some() {
+                    service.on_timer(cx, timer);
+                }
             });
-            drop(service);
-            self.send_output(conn, &[]);
-            if let Err(reason) = processed {
-                self.begin_close(conn, reason);
-            }
             self.reschedule(conn);
         }
     }
@@ -157,7 +142,7 @@ impl ConnectionThread {
     /// Reports the dropped batches of this connection to the service. Batches dropped because of
     /// these callbacks are reported in the next turn.
     pub(super) fn report_dropped(&mut self, conn: &mut Connection<ConnStream>) {
-        let dropped = match &self.shared_conn {
+        let dropped = match &self.own.shared_conn {
             Some(shared_conn) => shared_conn.take_dropped(),
             None => std::mem::take(&mut self.worker.context.dropped),
         };
@@ -166,6 +151,75 @@ impl ConnectionThread {
                 self.call_service(conn, |service, cx| service.on_dropped(cx, batch, frames));
             }
         }
+    }
+
+    /// Begins to close the connection. Its `on_close` runs when no other callback is under way.
+    pub(super) fn begin_close(&mut self, conn: &mut Connection<ConnStream>, reason: CloseReason) {
+        match conn.phase() {
+            Phase::Open => {
+                let context = &mut self.worker.context;
+                let (fault, level) = if reason.is_fault() { (1, log::Level::Warn) } else { (0, log::Level::Debug) };
+                context.stats.faulted += fault;
+                context.stats.closed += 1 - fault;
+                log::log!(level, "{} {} closed: {reason}", self.own.service_slot.name, conn.peer());
+                conn.begin_close(reason, context.clock.timestamp);
+                // `on_close` may read the engine's statistics, so they are updated before it.
+                self.recount_memory(conn);
+                self.worker.publish();
+            }
+            // The close is under way, for the reason that was logged.
+            Phase::Closing | Phase::Aborting => conn.mark_unreachable(&reason),
+            // For its service the connection is closed already; the output queued so far is still
+            // flushed.
+            Phase::Flushing | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
+            Phase::Flushing | Phase::Lingering => conn.abandon(),
+            Phase::Closed => {}
+        }
+    }
+
+    /// Calls `on_close`, in which the service may send its last output.
+    pub(super) fn deliver_close(&mut self, conn: &mut Connection<ConnStream>) {
+        let shared = Arc::clone(&self.worker.shared);
+        // If the peer is unreachable, the connection ends after this callback.
+        if conn.is_peer_gone() {
+            self.release_announced = true;
+            shared.slots.announce_release();
+        }
+        if let Some(reason) = conn.close_reason().cloned()
+            && !shared.lifecycle.has_failed()
+        {
+            self.call_service(conn, |service, cx| service.on_close(cx, &reason));
+        }
+        if std::mem::take(&mut self.worker.has_timers) {
+            lock(&shared.timers).cancel_all_of(self.own.id);
+        }
+        conn.close_delivered();
+        let done = (conn.phase() == Phase::Closed || conn.pending_bytes() == 0) && self.worker.jobs.is_empty();
+        if !done && std::mem::take(&mut self.release_announced) {
+            shared.slots.withdraw_release();
+        }
+    }
+
+    /// Closes the connection without a flush, because the engine has stopped.
+    pub(super) fn close_now(&mut self, conn: &mut Connection<ConnStream>) {
+        if conn.pending_bytes() > 0 {
+            self.worker.shared.lifecycle.unflushed.fetch_add(1, Ordering::Relaxed);
+        }
+        self.begin_close(conn, CloseReason::ShuttingDown);
+        if matches!(conn.phase(), Phase::Closing | Phase::Aborting) {
+            self.deliver_close(conn);
+        }
+        // The last output was written as far as the socket took it. The thread does not wait for
+        // the rest.
+        conn.abandon();
+    }
+
+    /// Ends the connection and publishes its counters.
+    pub(super) fn finish(&mut self, conn: &mut Connection<ConnStream>) {
+        self.close_now(conn);
+        self.worker.jobs.clear();
+        self.recount_memory(conn);
+        self.worker.publish();
     }
 }
 

@@ -6,43 +6,74 @@
 //! and the engine's notifier. The thread of a shared service's connection always waits in poll(2),
 //! because other threads must be able to wake it.
 
+use std::io;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::semaphore::Semaphore;
-use super::service_slot::{ServiceRef, ServiceSlot};
-use super::shared::EngineShared;
+use super::lifecycle::WaitGuard;
+use super::routes::{Reachability, Route, ThreadStats};
+use super::shared::{EngineShared, Semaphore, ServiceRef, ServiceSlot};
 use super::shared_connection::SharedConnection;
-use super::socket::{ConnStream, READ_TIMEOUT, ThreadSocket, poll};
-use super::thread_stats::ThreadStats;
-use super::worker::{JobResult, Worker};
-use crate::connection::{Connection, PeerEnd, Readiness};
+use super::socket::{ConnSocket, ConnStream, READ_TIMEOUT, poll};
+use super::worker::{CurrentConnection, Worker};
+use crate::connection::{Connection, PeerEnd, Readiness, WorkerContext};
 use crate::engine::run_state::RunState;
-use crate::frame::{Framing, MAX_RAW_BYTES};
+use crate::frame::Framing;
 use crate::net::Notifier;
-use crate::service::reply_buffer::ReplyBuffer;
 use crate::service::time::Timestamp;
-use crate::service::{ConnId, Peer, Service};
+use crate::service::{CloseReason, ConnId, Peer, Service};
 
-/// Bytes of the first receive buffer. It grows with each read that fills it, up to
-/// [`MAX_BUFFER_BYTES`].
-const MIN_BUFFER_BYTES: usize = 4 * 1024;
-const MAX_BUFFER_BYTES: usize = 256 * 1024;
+/// Reports the peer's end of stream while input is not polled for. Only Linux has it.
+#[cfg(target_os = "linux")]
+pub(super) const PEER_END: PollFlags = PollFlags::RDHUP;
+#[cfg(not(target_os = "linux"))]
+pub(super) const PEER_END: PollFlags = PollFlags::empty();
 
-/// Time until a connection paused for memory checks again, if it has no notifier to wait for.
-pub(super) const MEMORY_RECHECK: Duration = Duration::from_millis(100);
+/// A connection with a slot and without a thread: an accepted socket or a console. The thread
+/// releases the slot when the connection is over.
+pub(super) struct PendingConnection {
+    pub(super) socket: Arc<dyn ConnSocket>,
+    pub(super) peer: Peer,
+    pub(super) framing: Framing,
+    /// The connection's notifier, if its service is shared and the notifier exists.
+    pub(super) notifier: Option<Notifier>,
+    /// True if the socket has the read timeout already.
+    pub(super) has_read_timeout: bool,
+}
 
-/// The thread of one connection.
-#[allow(clippy::struct_excessive_bools, reason = "independent facts, each set and cleared on its own")]
-pub(super) struct ConnectionThread {
-    pub(super) worker: Worker,
+/// What a connection's thread needs for its start.
+pub(super) struct ConnectionStart {
+    shared: Arc<EngineShared>,
+    thread_stats: Arc<ThreadStats>,
+    own: OwnConnection,
+    instance: Option<Box<dyn Service + Send>>,
+    socket: Arc<dyn ConnSocket>,
+    peer: Peer,
+    access: ConnectionAccess,
+}
+
+/// The connection, as its thread uses it.
+pub(super) enum ConnectionAccess {
+    Private(Box<Connection<ConnStream>>),
+    Shared(Arc<SharedConnection>),
+}
+
+/// A thread's connection, apart from its state machine.
+pub(super) struct OwnConnection {
     pub(super) id: ConnId,
     pub(super) service_slot: Arc<ServiceSlot>,
-    pub(super) service: ServiceRef,
-    /// The connection as other threads reach it; `None` if it belongs to this thread alone.
+    /// The connection as other threads reach it; `None` if it belongs to its thread alone.
     pub(super) shared_conn: Option<Arc<SharedConnection>>,
+}
+
+/// The thread of one connection.
+pub(super) struct ConnectionThread {
+    pub(super) worker: Worker,
+    pub(super) own: OwnConnection,
+    pub(super) service: ServiceRef,
     pub(super) receive_buffer: Vec<u8>,
     /// The next read may block, because it is the wait.
     pub(super) waits_in_read: bool,
@@ -52,24 +83,15 @@ pub(super) struct ConnectionThread {
     pub(super) seen_state: RunState,
     /// Signaled when a connection paused for memory may be read again.
     pub(super) relief: Option<Arc<Notifier>>,
-    /// `on_close` has to be called.
-    pub(super) close_pending: bool,
     /// The connection slot is announced to become free.
     pub(super) release_announced: bool,
     /// Consecutive turns that left input unread. A peer is not late until its input is read.
     pub(super) partial_reads: u32,
     /// The number of jobs that waited when the turn began.
     pub(super) jobs_at_turn_start: usize,
-    socket: Arc<ThreadSocket>,
-    /// The socket's readiness as the last wait reported it.
-    readiness: SocketReadiness,
-}
-
-#[derive(Default)]
-struct SocketReadiness {
-    readable: bool,
-    writable: bool,
-    eof: bool,
+    socket: Arc<dyn ConnSocket>,
+    /// The socket's events as the last wait reported them.
+    pub(super) reported: PollFlags,
 }
 
 /// The result of a turn: what the thread does next.
@@ -84,114 +106,177 @@ pub(super) enum TurnOutcome {
 }
 
 /// The events and the deadline of a wait.
-#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 pub(super) struct SocketWait {
-    pub(super) read: bool,
+    pub(super) events: PollFlags,
     /// True if the next turn reads, so the wait may be that read. A connection that only discards
     /// input waits in poll(2), because its reads do not block.
     pub(super) in_read: bool,
-    pub(super) write: bool,
-    /// Report the peer's end of stream while the connection is not read.
-    pub(super) eof: bool,
     pub(super) deadline: Option<Timestamp>,
 }
 
-impl ConnectionThread {
-    /// Returns the thread's state on the heap. The call is never inlined: stack pages that are used
-    /// once stay resident for as long as the thread lives.
-    #[inline(never)]
-    pub(super) fn new(
-        (shared, thread_stats): (Arc<EngineShared>, Arc<ThreadStats>),
-        id: ConnId,
+impl PendingConnection {
+    /// Starts the connection's thread.
+    ///
+    /// # Errors
+    /// The error of the system call that failed. The caller releases the slot.
+    pub(super) fn start(self, shared: &Arc<EngineShared>, slot: &Arc<ServiceSlot>, now: Timestamp) -> io::Result<()> {
+        let start = self.register(shared, slot, now)?;
+        let (id, wait_guard) = (start.own.id, shared.lifecycle.threads.enter());
+        let name = format!("conn-{}", shared.lifecycle.next_thread_number());
+        let spawned = shared.system.spawn(name, Box::new(move || start.run(wait_guard)));
+        spawned.inspect_err(|_| shared.routes.remove(id, &ThreadStats::default()))
+    }
+
+    /// Adds the connection to the table.
+    pub(super) fn register(
+        self,
+        shared: &Arc<EngineShared>,
         service_slot: &Arc<ServiceSlot>,
-        instance: Option<Box<dyn Service + Send>>,
-        socket: Arc<ThreadSocket>,
-        shared_conn: Option<Arc<SharedConnection>>,
-    ) -> Box<Self> {
-        let worker = Worker::new(shared, thread_stats);
-        let service_slot = Arc::clone(service_slot);
-        let service = instance.map_or_else(|| ServiceRef::Shared(Arc::clone(&service_slot)), ServiceRef::Instance);
-        Box::new(Self {
-            worker,
-            id,
-            service_slot,
+        now: Timestamp,
+    ) -> io::Result<ConnectionStart> {
+        let Self { socket, peer, framing, notifier, has_read_timeout } = self;
+        let instance = service_slot.per_connection.as_ref().map(|factory| factory());
+        let stream = ConnStream::new(Arc::clone(&socket));
+        let conn = Connection::new(stream, peer, service_slot.id, framing, &shared.limits, now);
+        let (reachability, access, shared_conn) = if instance.is_some() {
+            if !has_read_timeout {
+                socket.set_read_timeout()?;
+            }
+            (Reachability::Private(Arc::clone(&socket)), ConnectionAccess::Private(Box::new(conn)), None)
+        } else {
+            let shared_conn = Arc::new(SharedConnection::new(conn, notifier.map_or_else(Notifier::new, Ok)?));
+            let access = ConnectionAccess::Shared(Arc::clone(&shared_conn));
+            (Reachability::Shared(Arc::clone(&shared_conn)), access, Some(shared_conn))
+        };
+        let (shared, thread_stats) = (Arc::clone(shared), Arc::new(ThreadStats::default()));
+        let id = shared.routes.add(Route { thread_stats: Arc::clone(&thread_stats), reachability, peer });
+        let own = OwnConnection { id, service_slot: Arc::clone(service_slot), shared_conn };
+        Ok(ConnectionStart { shared, thread_stats, own, instance, socket, peer, access })
+    }
+}
+
+impl ConnectionStart {
+    /// Runs the connection on this thread, from its open to its close.
+    fn run(self, wait_guard: WaitGuard) {
+        let (shared, thread_stats) = (Arc::clone(&self.shared), Arc::clone(&self.thread_stats));
+        let (id, peer) = (self.own.id, self.peer);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let (mut thread, mut access) = self.into_thread();
+            thread.run(&mut access);
+            thread.release_announced
+        }));
+        let release_announced = result.unwrap_or_else(|panic| {
+            shared.fail(panic);
+            false
+        });
+        // The connection is dropped, so the socket is closed or the last deliverer closes it.
+        shared.routes.remove(id, &thread_stats);
+        shared.slots.release(release_announced, peer);
+        shared.accepting.resume();
+        drop(shared);
+        drop(wait_guard);
+    }
+
+    /// Returns the thread's state on the heap, and its connection. The call is never inlined: stack
+    /// pages that are used once stay resident for as long as the thread lives.
+    #[inline(never)]
+    pub(super) fn into_thread(self) -> (Box<ConnectionThread>, ConnectionAccess) {
+        let Self { shared, thread_stats, own, instance, socket, access, .. } = self;
+        let shared_service = || ServiceRef::Shared(Arc::clone(&own.service_slot));
+        let service = instance.map_or_else(shared_service, ServiceRef::Instance);
+        let thread = Box::new(ConnectionThread {
+            worker: Worker::new(shared, thread_stats),
+            own,
             service,
-            shared_conn,
             receive_buffer: Vec::new(),
             waits_in_read: false,
             // A connection that never sends needs neither a buffer nor a timed wait.
             is_busy: false,
             seen_state: RunState::Serving,
             relief: None,
-            close_pending: false,
             release_announced: false,
             partial_reads: 0,
             jobs_at_turn_start: 0,
             socket,
-            readiness: SocketReadiness::default(),
-        })
+            reported: PollFlags::empty(),
+        });
+        (thread, access)
     }
+}
 
-    /// Runs a connection that belongs to this thread alone, from its open to its close.
-    #[inline(never)]
-    pub(super) fn run_private(&mut self, conn: &mut Connection<ConnStream>, peer: &Peer) {
-        self.open(conn, peer);
-        loop {
-            match self.run_turn(conn) {
-                TurnOutcome::Finish => break,
-                TurnOutcome::RunAgain => {}
-                TurnOutcome::RunJob => {
-                    self.run_job(|thread, done| {
-                        thread.handle_job_result(conn, done);
-                        thread.next_poll(conn)
-                    });
-                }
-                TurnOutcome::Wait(wait) => self.wait(&wait),
-            }
+impl ConnectionAccess {
+    /// Calls `work` with the connection, locked if other threads reach it.
+    #[inline]
+    pub(super) fn with<R>(&mut self, work: impl FnOnce(&mut Connection<ConnStream>) -> R) -> R {
+        match self {
+            Self::Private(conn) => work(conn),
+            Self::Shared(shared_conn) => work(&mut shared_conn.conn()),
         }
-        self.finish(conn);
+    }
+}
+
+impl OwnConnection {
+    /// Returns the connection for callbacks. Their replies may borrow from `received`.
+    #[inline]
+    pub(super) fn current<'a>(
+        &'a self,
+        conn: &'a mut Connection<ConnStream>,
+        received: &'a [u8],
+    ) -> CurrentConnection<'a> {
+        CurrentConnection { id: self.id, conn, shared_conn: self.shared_conn.as_deref(), received }
     }
 
-    /// Runs a connection that other threads reach, from its open to its close. Releases its lock
-    /// before each wait. After releasing the lock it looks into the inbox, because senders that
-    /// found the lock taken have left their output there.
+    /// Moves output of other connections into the write queue. Fails if the connection has to
+    /// close.
+    #[inline]
+    pub(super) fn process_inbox(
+        &self,
+        conn: &mut Connection<ConnStream>,
+        context: &mut WorkerContext,
+    ) -> Result<(), CloseReason> {
+        self.shared_conn.as_ref().map_or(Ok(()), |shared_conn| shared_conn.process_inbox(conn, context))
+    }
+
+    fn has_pending(&self) -> bool {
+        self.shared_conn.as_ref().is_some_and(|shared_conn| shared_conn.has_pending())
+    }
+}
+
+impl ConnectionThread {
+    /// Runs a connection from its open to its close. A connection that other threads reach is not
+    /// locked during a wait. Before the wait this thread looks into the inbox, because senders that
+    /// found the connection locked have left their output there.
     #[inline(never)]
-    pub(super) fn run_shared(&mut self, shared_conn: &SharedConnection, peer: &Peer) {
-        self.open(&mut shared_conn.conn(), peer);
+    fn run(&mut self, access: &mut ConnectionAccess) {
+        access.with(|conn| self.open(conn));
         loop {
-            let next = self.run_turn(&mut shared_conn.conn());
-            match next {
+            match access.with(|conn| self.run_turn(conn)) {
                 TurnOutcome::Finish => break,
                 TurnOutcome::RunJob => {
-                    self.run_job(|thread, done| {
-                        let mut conn = shared_conn.conn();
-                        thread.handle_job_result(&mut conn, done);
-                        thread.next_poll(&mut conn)
-                    });
+                    if let Some(wait) = self.run_job(access) {
+                        self.wait(&wait);
+                    }
                 }
-                TurnOutcome::Wait(wait) if !shared_conn.has_pending() => self.wait(&wait),
+                TurnOutcome::Wait(wait) if !self.own.has_pending() => self.wait(&wait),
                 TurnOutcome::Wait(_) | TurnOutcome::RunAgain => {}
             }
         }
-        self.finish(&mut shared_conn.conn());
+        access.with(|conn| self.finish(conn));
     }
 
-    /// Runs one job, then polls without waiting. Otherwise a connection whose jobs always offload
-    /// further jobs would never read, write or close.
-    fn run_job(&mut self, done: impl FnOnce(&mut Self, JobResult) -> Option<SocketWait>) {
-        let Some(job) = self.worker.jobs.pop_front() else { return };
-        let output = match self.service_slot.job_semaphore.as_ref().map(Semaphore::acquire) {
+    /// Runs one job. Returns a wait that does not block if another job waits. Otherwise a
+    /// connection whose jobs always offload further jobs would never read, write or close.
+    pub(super) fn run_job(&mut self, access: &mut ConnectionAccess) -> Option<SocketWait> {
+        let job = self.worker.jobs.pop_front()?;
+        let result = match self.own.service_slot.job_semaphore.as_ref().map(Semaphore::acquire) {
             Some(None) => job.reject(),
-            Some(Some(permit)) => {
-                let output = job.run();
-                drop(permit);
-                output
-            }
+            Some(Some(_permit)) => job.run(),
             None => job.run(),
         };
-        if let Some(wait) = done(self, output) {
-            self.wait(&wait);
-        }
+        access.with(|conn| {
+            self.handle_job_result(conn, result);
+            self.next_poll(conn)
+        })
     }
 
     /// Shuts the socket down. The connection is over, and the peer must not wait for this thread's
@@ -201,91 +286,58 @@ impl ConnectionThread {
     }
 
     fn wait(&mut self, wait: &SocketWait) {
-        let now = self.worker.context.clock.timestamp;
-        let timeout = wait.deadline.map(|at| at.saturating_since(now));
-        let is_shared = self.shared_conn.is_some();
-        if self.is_busy && !is_shared && wait.in_read && !wait.write && timeout.is_none_or(|time| time > READ_TIMEOUT) {
+        if !self.is_busy {
+            self.free_buffers();
+        }
+        let timeout = wait.deadline.map(|at| at.saturating_since(self.worker.context.clock.timestamp));
+        let outlasts_read = timeout.is_none_or(|time| time > READ_TIMEOUT);
+        let inbox = self.own.shared_conn.as_deref().map(|shared_conn| &shared_conn.notifier);
+        let writes = wait.events.contains(PollFlags::OUT);
+        if self.is_busy && inbox.is_none() && wait.in_read && !writes && outlasts_read {
             self.waits_in_read = true;
             return;
         }
         // A busy thread keeps its buffers until it has received nothing for `READ_TIMEOUT`.
-        let until_idle = self.is_busy && timeout.is_none_or(|time| time > READ_TIMEOUT);
+        let until_idle = self.is_busy && outlasts_read;
         let timeout = if until_idle { Some(READ_TIMEOUT) } else { timeout };
-        if !self.is_busy {
-            self.free_buffers();
-        }
-        let mut events = PollFlags::empty();
-        events.set(PollFlags::IN, wait.read);
-        events.set(PollFlags::OUT, wait.write);
-        #[cfg(target_os = "linux")]
-        events.set(PollFlags::RDHUP, wait.eof);
-        let shared = &self.worker.shared;
-        let socket = PollFd::new(&*self.socket, events);
-        let change = PollFd::new(shared.change_notifier(self.seen_state), PollFlags::IN);
-        let notifier =
-            poll_notifier(self.shared_conn.as_deref().map(|shared_conn| &shared_conn.notifier), &self.socket);
-        let relief = poll_notifier(self.relief.as_deref(), &self.socket);
-        let mut poll_fds = [socket, change, notifier, relief];
-        let count = 2 + usize::from(is_shared || self.relief.is_some()) + usize::from(self.relief.is_some());
+        let change = self.worker.shared.lifecycle.change_notifier(self.seen_state);
+        let mut poll_fds = [
+            PollFd::from_borrowed_fd(self.socket.as_fd(), wait.events),
+            PollFd::new(change, PollFlags::IN),
+            poll_notifier(inbox, &*self.socket),
+            poll_notifier(self.relief.as_deref(), &*self.socket),
+        ];
+        let count = if self.relief.is_some() { 4 } else { 2 + usize::from(inbox.is_some()) };
         poll(poll_fds.get_mut(..count).unwrap_or_default(), timeout);
-        let [socket, _, notifier, relief] = poll_fds.each_ref().map(PollFd::revents);
-        let broken = PollFlags::HUP | PollFlags::ERR;
-        #[cfg(target_os = "linux")]
-        let ended = broken | PollFlags::RDHUP;
-        #[cfg(not(target_os = "linux"))]
-        let ended = broken;
-        self.readiness = SocketReadiness {
-            readable: socket.intersects(PollFlags::IN | ended),
-            writable: socket.intersects(PollFlags::OUT | broken),
-            eof: socket.intersects(ended),
-        };
-        if let Some(shared_conn) = self.shared_conn.as_ref().filter(|_| notifier.contains(PollFlags::IN)) {
-            shared_conn.notifier.clear();
+        let [socket, _, inbox_events, relief] = poll_fds.each_ref().map(PollFd::revents);
+        if let Some(inbox) = inbox.filter(|_| inbox_events.contains(PollFlags::IN)) {
+            inbox.clear();
         }
         if relief.contains(PollFlags::IN) {
             self.relief = None;
         }
-        self.is_busy &= !until_idle || self.readiness.readable || self.readiness.writable;
+        self.reported = socket;
+        self.is_busy &= !until_idle || !socket.is_empty();
         self.worker.read_clock();
-    }
-
-    /// Frees the buffers that an idle thread does not need.
-    fn free_buffers(&mut self) {
-        if self.receive_buffer.capacity() > 0 {
-            self.receive_buffer = Vec::new();
-            self.worker.context.replies = ReplyBuffer::default();
-            self.worker.context.buffer_pool.clear();
-        }
     }
 
     /// Passes the readiness that the last wait reported to the connection.
     pub(super) fn mark_ready(&mut self, conn: &mut Connection<ConnStream>) {
-        let SocketReadiness { readable, writable, eof } = std::mem::take(&mut self.readiness);
+        let reported = std::mem::replace(&mut self.reported, PollFlags::empty());
+        let broken = PollFlags::HUP | PollFlags::ERR;
+        let eof = reported.intersects(broken | PEER_END);
         // A wait in the read reports nothing about the socket: the read finds out.
-        let readiness = Readiness { readable: readable || self.waits_in_read, writable };
+        let readable = eof || reported.contains(PollFlags::IN) || self.waits_in_read;
+        let readiness = Readiness { readable, writable: reported.intersects(PollFlags::OUT | broken) };
         conn.mark_ready(readiness, if eof { PeerEnd::Reported } else { PeerEnd::Open });
-    }
-
-    pub(super) fn allocate_buffer(&mut self, framing: Framing) {
-        if self.receive_buffer.is_empty() {
-            // In a raw stream each read is a message, so the buffer has a fixed size.
-            let bytes = if framing == Framing::Raw { MAX_RAW_BYTES } else { MIN_BUFFER_BYTES };
-            self.receive_buffer = vec![0; bytes];
-        }
-    }
-
-    /// Grows the receive buffer, because a read filled it. Not while half of the memory limit is
-    /// used: the larger buffer is only faster.
-    pub(super) fn grow_buffer(&mut self, framing: Framing) {
-        let bytes = (self.receive_buffer.len() * 4).min(MAX_BUFFER_BYTES);
-        if framing != Framing::Raw && bytes > self.receive_buffer.len() && !self.worker.shared.memory.is_half_used() {
-            self.receive_buffer = vec![0; bytes];
-        }
     }
 }
 
 /// Returns an entry that polls a notifier. Without a notifier, the entry is the connection's socket
 /// with no events.
-fn poll_notifier<'a>(notifier: Option<&'a Notifier>, socket: &'a ThreadSocket) -> PollFd<'a> {
-    notifier.map_or_else(|| PollFd::new(socket, PollFlags::empty()), |notifier| PollFd::new(notifier, PollFlags::IN))
+fn poll_notifier<'a>(notifier: Option<&'a Notifier>, socket: &'a dyn ConnSocket) -> PollFd<'a> {
+    match notifier {
+        Some(notifier) => PollFd::new(notifier, PollFlags::IN),
+        None => PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::empty()),
+    }
 }

@@ -4,20 +4,20 @@
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::shared::{EngineShared, Reachability, Route, lock};
+use super::lifecycle::lock;
+use super::shared::EngineShared;
 use super::socket::{ConnStream, poll};
 use super::worker::Worker;
 use crate::connection::{Connection, PeerEnd, Phase, Readiness};
 use crate::engine::handle::{Command, HandleReceiver};
 use crate::engine::run_state::RunState;
-use crate::service::Context;
 use crate::service::time::Timestamp;
-use crate::service::{ConnId, Peer, Service, ServiceId};
+use crate::service::{ConnId, Context, Service, ServiceId};
 
 /// Bytes of the buffer into which input of rejected connections is discarded.
 const DISCARD_BUFFER_BYTES: usize = 4 * 1024;
@@ -35,7 +35,7 @@ pub(super) struct ControlThread {
 
 impl ControlThread {
     pub(super) fn new(shared: Arc<EngineShared>, receiver: HandleReceiver, pipes: Vec<(UnixStream, Command)>) -> Self {
-        let thread_stats = shared.register_engine_thread();
+        let thread_stats = shared.routes.add_engine_thread();
         let worker = Worker::new(shared, thread_stats);
         Self { worker, receiver, pipes, rejected: Vec::new(), drain_ends: None, drain_timed_out: false }
     }
@@ -51,36 +51,41 @@ impl ControlThread {
         while self.is_running() {
             self.worker.publish();
             self.wait();
-            self.worker.read_clock();
-            self.worker.context.stats.turns += 1;
-            self.call_on_job();
-            self.take_commands();
-            for service in self.worker.shared.take_turn_end_requests() {
-                self.call_service(service, |service, cx| service.on_turn_end(cx));
-            }
-            self.continue_drain();
-            self.step_rejected();
-            self.fire_timers();
-            self.close_largest();
-            if self.drain_ends.is_some_and(|at| at <= self.worker.context.clock.timestamp) {
-                self.drain_timed_out = true;
-                self.worker.shared.advance_state(RunState::Stopped);
-            }
+            self.run_turn();
         }
         self.worker.shared.advance_state(RunState::Stopped);
         self.rejected.clear();
         self.worker.publish();
     }
 
+    /// Does all work that is due, in the order of the reactor's turn.
+    pub(super) fn run_turn(&mut self) {
+        self.worker.read_clock();
+        self.worker.context.stats.turns += 1;
+        self.call_on_job();
+        self.take_commands();
+        for service in self.worker.shared.control.take_turn_ends() {
+            self.call_service(service, |service, cx| service.on_turn_end(cx));
+        }
+        self.continue_drain();
+        self.step_rejected();
+        self.fire_timers();
+        self.close_largest();
+        if self.drain_ends.is_some_and(|at| at <= self.worker.context.clock.timestamp) {
+            self.drain_timed_out = true;
+            self.worker.shared.advance_state(RunState::Stopped);
+        }
+    }
+
     /// Waits until all threads have ended. The state is `Stopped` already.
     pub(super) fn wait_for_threads(&mut self) {
         let shared = Arc::clone(&self.worker.shared);
-        while !shared.threads.is_idle() {
-            poll(&mut [PollFd::new(&shared.control, PollFlags::IN)], None);
-            shared.control.clear();
+        while !shared.lifecycle.threads.is_idle() {
+            poll(&mut [PollFd::new(&shared.control.notifier, PollFlags::IN)], None);
+            shared.control.notifier.clear();
         }
         self.wait_for_console_writers();
-        let unflushed = shared.unflushed.load(Ordering::Relaxed);
+        let unflushed = shared.lifecycle.unflushed.load(Ordering::Relaxed);
         if self.drain_timed_out && unflushed > 0 {
             log::warn!("drain timeout: closed {unflushed} connections with unsent output");
         }
@@ -90,24 +95,24 @@ impl ControlThread {
     fn wait_for_console_writers(&mut self) {
         let shared = Arc::clone(&self.worker.shared);
         while let Some(at) = self.drain_ends
-            && !shared.console_writers.is_idle()
-            && !shared.has_failed()
+            && !shared.lifecycle.console_writers.is_idle()
+            && !shared.lifecycle.has_failed()
         {
             let left = at.saturating_since(shared.clock().timestamp);
             if left.is_zero() {
                 self.drain_timed_out = true;
-                shared.unflushed.fetch_add(1, Ordering::Relaxed);
+                shared.lifecycle.unflushed.fetch_add(1, Ordering::Relaxed);
                 return;
             }
-            poll(&mut [PollFd::new(&shared.control, PollFlags::IN)], Some(left));
-            shared.control.clear();
+            poll(&mut [PollFd::new(&shared.control.notifier, PollFlags::IN)], Some(left));
+            shared.control.notifier.clear();
         }
     }
 
     fn is_running(&self) -> bool {
         match self.worker.shared.state() {
             RunState::Serving => true,
-            RunState::Draining => !self.worker.shared.threads.is_idle() || !self.rejected.is_empty(),
+            RunState::Draining => !self.worker.shared.lifecycle.threads.is_idle() || !self.rejected.is_empty(),
             RunState::Stopped => false,
         }
     }
@@ -116,10 +121,10 @@ impl ControlThread {
         let shared = &self.worker.shared;
         let limits = &shared.limits;
         let rejected_deadlines = self.rejected.iter().filter_map(|conn| conn.deadline(limits).map(|(at, _)| at));
-        let others = [self.drain_ends, shared.timers.next_of(ConnId::NONE), shared.memory.grace_ends()];
+        let others = [self.drain_ends, lock(&shared.timers).next_of(ConnId::NONE), shared.memory.grace_ends()];
         let next = others.into_iter().flatten().chain(rejected_deadlines).min();
         let timeout = next.map(|at| at.saturating_since(shared.clock().timestamp));
-        let mut poll_fds = vec![PollFd::new(&shared.control, PollFlags::IN)];
+        let mut poll_fds = vec![PollFd::new(&shared.control.notifier, PollFlags::IN)];
         poll_fds.extend(self.pipes.iter().map(|(pipe, _)| PollFd::new(pipe, PollFlags::IN)));
         poll_fds.extend(self.rejected.iter().map(|conn| {
             let events = if conn.pending_bytes() > 0 { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
@@ -131,7 +136,7 @@ impl ControlThread {
         let (is_notified, others) =
             ready.split_first().map_or((false, &[][..]), |(notified, others)| (*notified, others));
         if is_notified {
-            shared.control.clear();
+            shared.control.notifier.clear();
         }
         let (pipes, rejected) = others.split_at(self.pipes.len().min(others.len()));
         let mut commands = Vec::new();
@@ -156,7 +161,7 @@ impl ControlThread {
             self.call_service(service, |service, cx| service.on_post(cx, message));
         }
         commands.for_each(|command| self.handle_command(command));
-        if self.worker.shared.drain_requested.swap(false, Ordering::AcqRel) {
+        if self.worker.shared.control.take_drain() {
             self.drain();
         }
     }
@@ -181,7 +186,7 @@ impl ControlThread {
             return;
         }
         let drain_timeout = shared.limits.drain_timeout;
-        log::info!("draining {} connections, for at most {drain_timeout:?}", shared.connection_slots.open());
+        log::info!("draining {} connections, for at most {drain_timeout:?}", shared.slots.open());
         shared.stop_accepting();
         self.drain_ends = Some(shared.clock().timestamp + drain_timeout);
         self.continue_drain();
@@ -192,7 +197,7 @@ impl ControlThread {
     /// blocks an accept thread, the drain timeout bounds this wait.
     fn continue_drain(&mut self) {
         let shared = Arc::clone(&self.worker.shared);
-        if self.drain_ends.is_some() && shared.state() == RunState::Serving && shared.accept_threads.is_idle() {
+        if self.drain_ends.is_some() && shared.state() == RunState::Serving && shared.accepting.threads.is_idle() {
             shared.advance_state(RunState::Draining);
             for number in 0..shared.services.len() {
                 self.call_service(ServiceId(number), |service, cx| service.on_shutdown(cx));
@@ -205,34 +210,29 @@ impl ControlThread {
         let Some(service_slot) = self.worker.shared.service_slot(service).map(Arc::clone) else { return };
         let Some(mut service_guard) = service_slot.lock() else { return };
         self.worker.call_service(service_guard.as_mut(), (service, ConnId::NONE), None, callback);
+        self.worker.run_turn_end(service_guard.as_mut(), service, None);
         drop(service_guard);
         self.worker.deliver();
     }
 
     /// Calls `on_job` for each finished job without a connection.
     fn call_on_job(&mut self) {
-        let done = lock(&self.worker.shared.job_pools).take_done();
-        for (owner, output) in done {
+        for (owner, output) in self.worker.shared.control.take_done_jobs() {
             self.call_service(owner.service, |service, cx| service.on_job(cx, owner.job, output));
         }
     }
 
     fn fire_timers(&mut self) {
-        for timer in self.worker.shared.timers.due(ConnId::NONE, self.worker.context.clock.timestamp) {
-            let shared = Arc::clone(&self.worker.shared);
-            let Some(service_slot) = shared.timers.service_of(timer).and_then(|service| shared.service_slot(service))
-            else {
-                continue;
-            };
-            let Some(mut service_guard) = service_slot.lock() else { continue };
+        let shared = Arc::clone(&self.worker.shared);
+        let due = lock(&shared.timers).due_of(ConnId::NONE, self.worker.context.clock.timestamp);
+        for timer in due {
+            let Some(owner) = lock(&shared.timers).owner(timer) else { continue };
             // Removed under the service's lock, so that a cancelled timer never fires.
-            if shared.timers.remove(timer).is_none() {
-                continue;
-            }
-            let id = (service_slot.id, ConnId::NONE);
-            self.worker.call_service(service_guard.as_mut(), id, None, |service, cx| service.on_timer(cx, timer));
-            drop(service_guard);
-            self.worker.deliver();
+            self.call_service(owner.service, |service, cx| {
+                if lock(&shared.timers).remove(timer).is_some() {
+                    service.on_timer(cx, timer);
+                }
+            });
         }
     }
 
@@ -240,7 +240,7 @@ impl ControlThread {
     /// close.
     fn step_rejected(&mut self) {
         let shared = &self.worker.shared;
-        self.rejected.append(&mut lock(&shared.rejected));
+        shared.rejected.take_added(&mut self.rejected);
         let (now, limits) = (self.worker.context.clock.timestamp, &shared.limits);
         let context = &mut self.worker.context;
         let before = self.rejected.len();
@@ -254,8 +254,8 @@ impl ControlThread {
         });
         let closed = before - self.rejected.len();
         if closed > 0 {
-            shared.open_rejected.fetch_sub(closed, Ordering::Relaxed);
-            shared.resume_accepting();
+            shared.rejected.note_closed(closed);
+            shared.accepting.resume();
         }
     }
 
@@ -267,19 +267,7 @@ impl ControlThread {
         if !shared.memory.grace_has_ended(now) {
             return;
         }
-        let routes = shared.routes.read().unwrap_or_else(PoisonError::into_inner);
-        let held = |route: &Route| route.thread_stats.held_bytes.load(Ordering::Relaxed);
-        let clients = routes.iter().filter(|(_, route)| route.peer != Peer::Console);
-        let holders = clients.map(|(_, route)| (held(route), route));
-        for route in shared.memory.policy.largest_holders(shared.memory.held_bytes(), holders) {
-            route.thread_stats.must_close.store(true, Ordering::Release);
-            match &route.reachability {
-                Reachability::Shared(shared_conn) => shared_conn.notifier.notify(),
-                // A thread that waits in its read can be woken only through its socket.
-                Reachability::Private(socket) => socket.shut_down_read(),
-            }
-        }
-        drop(routes);
+        shared.routes.close_largest(&shared.memory);
         shared.memory.restart_grace(now);
     }
 }

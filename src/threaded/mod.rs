@@ -1,43 +1,29 @@
 //! The thread-per-connection engine: the reactor's services, with one thread for each connection.
 //!
 //! Reading order: [`connection_thread`] is a connection's thread and its wait, [`step`] is the work
-//! between two waits, [`callbacks`] calls the service, [`close`] ends the connection. [`worker`]
-//! applies the actions of callbacks. [`shared_connection`] is the way to another thread's
-//! connection. [`accept_thread`], [`udp_thread`], [`control_thread`] and [`console`] are the other
-//! threads; [`pending_connection`] starts the thread of a new connection. [`shared`] is the state
-//! that all threads share, with its parts [`service_slot`], [`udp_binding`], [`timer_table`],
-//! [`memory`], [`memory_pause`], [`semaphore`], [`connection_slots`], [`wait_group`] and
-//! [`thread_stats`]. [`socket`], [`listener`] and [`spawn`] call the operating system.
+//! between two waits, [`callbacks`] calls the service and ends the connection. [`worker`] applies
+//! the actions of callbacks. [`shared_connection`] is the way to another thread's connection.
+//! [`listen`] has the threads of the bound sockets, [`control_thread`] is the thread that called
+//! `run`. [`shared`] is the state that all threads share; of its parts, [`routes`] has the
+//! connections as a whole, and [`lifecycle`] what the threads wait for. [`socket`] calls the
+//! operating system.
 //!
 //! Lock order: the connection's own lock, taken by its thread; its service's lock; an inbox's or a
 //! table's. Other threads only try a connection's lock. No other lock is held during a system call
 //! that may block.
 
-mod accept_thread;
 mod callbacks;
-mod close;
-mod connection_slots;
 mod connection_thread;
-mod console;
 mod control_thread;
-mod listener;
-mod memory;
-mod memory_pause;
-mod pending_connection;
-mod semaphore;
-mod service_slot;
+mod lifecycle;
+mod listen;
+mod routes;
 mod shared;
 mod shared_connection;
 mod socket;
-mod spawn;
 mod step;
 #[cfg(test)]
 mod tests;
-mod thread_stats;
-mod timer_table;
-mod udp_binding;
-mod udp_thread;
-mod wait_group;
 mod worker;
 
 use std::fmt;
@@ -55,25 +41,22 @@ use crate::engine::run_state::RunState;
 use crate::engine::setup::{self, EngineSetup, fit_to_descriptors, fit_to_threads};
 use crate::engine::stats::Stats;
 use crate::frame::Framing;
-use crate::net::Endpoint;
-use crate::net::Notifier;
 use crate::net::bind::bind_udp;
-use crate::service::{Service, ServiceId, ServiceOptions};
+use crate::net::{Endpoint, Notifier, SocketStream};
+use crate::service::{Peer, Service, ServiceId, ServiceOptions};
 
-use accept_thread::AcceptThread;
-use console::PendingConsole;
+use connection_thread::PendingConnection;
 use control_thread::ControlThread;
-use listener::Listener;
+use lifecycle::{OsSystem, System};
+use listen::{AcceptThread, UdpThread};
 use shared::{EngineParts, EngineShared};
-use spawn::{OsThreads, ThreadSpawner};
-use udp_binding::UdpBinding;
-use udp_thread::UdpThread;
+use socket::{Listener, UdpBinding, bind_listener, copy_input, copy_output};
 
 /// An engine with one thread per connection, while it is being set up. It runs the same services as
 /// a [`Reactor`](crate::Reactor).
 ///
-/// A service that offers an [instance per connection](ServiceOptions::per_connection) is called on many
-/// threads at the same time, each instance on one of them. Any other service is called by one
+/// A service that offers an [instance per connection](ServiceOptions::per_connection) is called on
+/// many threads at the same time, each instance on one of them. Any other service is called by one
 /// thread at a time.
 ///
 /// ```no_run
@@ -88,12 +71,12 @@ use udp_thread::UdpThread;
 /// ```
 pub struct Threaded {
     setup: EngineSetup,
-    listeners: Vec<(Listener, Framing, ServiceId)>,
+    listeners: Vec<(Box<dyn Listener>, Framing, ServiceId)>,
     udp_bindings: Vec<UdpBinding>,
     pipes: Vec<(UnixStream, Command)>,
     consoles: Vec<PendingConsole>,
     control: Arc<Notifier>,
-    spawner: Box<dyn ThreadSpawner>,
+    system: Box<dyn System>,
 }
 
 impl Threaded {
@@ -104,10 +87,10 @@ impl Threaded {
     /// [`Error::Limits`] if the limits contradict each other, [`Error::Poll`] if the system has no
     /// descriptor left.
     pub fn new(limits: Limits) -> Result<Self, Error> {
-        Self::with_threads(limits, Box::new(OsThreads::default()))
+        Self::with_system(limits, Box::new(OsSystem))
     }
 
-    fn with_threads(limits: Limits, spawner: Box<dyn ThreadSpawner>) -> Result<Self, Error> {
+    fn with_system(limits: Limits, system: Box<dyn System>) -> Result<Self, Error> {
         let control = Arc::new(Notifier::new().map_err(Error::Poll)?);
         let notifier = Arc::clone(&control);
         let mut setup = EngineSetup::new(limits, Arc::new(move || notifier.notify()))?;
@@ -119,7 +102,7 @@ impl Threaded {
             pipes: Vec::new(),
             consoles: Vec::new(),
             control,
-            spawner,
+            system,
         })
     }
 
@@ -151,7 +134,7 @@ impl Threaded {
                 // A connection of a shared service has a notifier.
                 fit_to_descriptors(limits, 2);
             }
-            let (listener, bound) = Listener::bind(endpoint, limits)?;
+            let (listener, bound) = bind_listener(endpoint, limits.backlog)?;
             listeners.push((listener, framing, service));
             Ok(bound)
         })
@@ -211,9 +194,9 @@ impl Threaded {
     /// If a callback of a service panics, on any thread: the engine ends and the panic continues
     /// here.
     pub fn run(self) -> Result<Stats, Error> {
-        let Self { setup, listeners, udp_bindings, pipes, consoles, control, spawner } = self;
+        let Self { setup, listeners, udp_bindings, pipes, consoles, control, system } = self;
         let EngineSetup { limits, services, inbox, .. } = setup;
-        let parts = EngineParts { limits, services, udp_bindings, listeners: listeners.len(), control, spawner };
+        let parts = EngineParts { limits, services, udp_bindings, listeners: listeners.len(), control, system };
         let shared = Arc::new(EngineShared::new(parts).map_err(Error::Poll)?);
         let mut control = ControlThread::new(Arc::clone(&shared), inbox, pipes);
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -230,7 +213,7 @@ impl Threaded {
         });
         shared.advance_state(RunState::Stopped);
         control.wait_for_threads();
-        if let Some(panic) = shared.take_panic() {
+        if let Some(panic) = shared.lifecycle.take_panic() {
             std::panic::resume_unwind(panic);
         }
         result.map(|()| shared.stats()).map_err(Error::Thread)
@@ -244,7 +227,10 @@ impl fmt::Debug for Threaded {
 }
 
 /// Starts a thread for each listener and each UDP socket. Fails if one cannot start.
-fn start_engine_threads(shared: &Arc<EngineShared>, listeners: Vec<(Listener, Framing, ServiceId)>) -> io::Result<()> {
+fn start_engine_threads(
+    shared: &Arc<EngineShared>,
+    listeners: Vec<(Box<dyn Listener>, Framing, ServiceId)>,
+) -> io::Result<()> {
     for (number, (listener, framing, service)) in listeners.into_iter().enumerate() {
         let Some(service_slot) = shared.service_slot(service) else { continue };
         let accept_thread = AcceptThread::new(Arc::clone(shared), listener, framing, Arc::clone(service_slot), number);
@@ -261,7 +247,7 @@ fn start_engine_threads(shared: &Arc<EngineShared>, listeners: Vec<(Listener, Fr
 }
 
 fn start_thread(shared: &Arc<EngineShared>, name: String, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let (wait_guard, thread_shared) = (shared.threads.enter(), Arc::clone(shared));
+    let (wait_guard, thread_shared) = (shared.lifecycle.threads.enter(), Arc::clone(shared));
     let task = move || {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
             thread_shared.fail(panic);
@@ -269,5 +255,41 @@ fn start_thread(shared: &Arc<EngineShared>, name: String, work: impl FnOnce() + 
         drop(thread_shared);
         drop(wait_guard);
     };
-    shared.spawner.spawn(name, Box::new(task))
+    shared.system.spawn(name, Box::new(task))
+}
+
+/// A console that becomes a connection when the engine starts.
+struct PendingConsole {
+    service: ServiceId,
+    framing: Framing,
+    input: OwnedFd,
+    output: OwnedFd,
+}
+
+impl PendingConsole {
+    /// Opens the console's connection and starts its two threads.
+    fn start(self, shared: &Arc<EngineShared>) -> io::Result<()> {
+        let Some(service_slot) = shared.service_slot(self.service) else { return Ok(()) };
+        let (near, far) = UnixStream::pair()?;
+        let (input, output, far_clone) = (self.input, self.output, far.try_clone()?);
+        let pending = PendingConnection {
+            socket: Arc::new(SocketStream::from(near)),
+            peer: Peer::Console,
+            framing: self.framing,
+            notifier: None,
+            has_read_timeout: false,
+        };
+        shared.slots.add_console();
+        pending
+            .start(shared, service_slot, shared.clock().timestamp)
+            .inspect_err(|_| shared.slots.release(false, Peer::Console))?;
+        shared.routes.count_console();
+        let wait_guard = shared.lifecycle.console_writers.enter();
+        let copy_output = move || {
+            copy_output(far_clone, &output);
+            drop(wait_guard);
+        };
+        shared.system.spawn("console-out".to_owned(), Box::new(copy_output))?;
+        shared.system.spawn("console-in".to_owned(), Box::new(move || copy_input(&input, far)))
+    }
 }

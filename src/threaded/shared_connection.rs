@@ -9,9 +9,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::memory::HeldMemory;
+use super::lifecycle::lock;
 use super::socket::ConnStream;
-use super::thread_stats::ThreadStats;
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, Phase, WorkerContext};
 use crate::engine::limits::{Limits, MAX_DROPPED_REPORTS, MAX_SHARED_FRAMES, SlowConsumer};
@@ -65,7 +64,7 @@ impl SharedConnection {
     /// Returns false if the inbox was not empty, because another thread is about to deliver.
     #[must_use]
     pub(super) fn enqueue(&self, batch: &Arc<Batch>, limits: &Limits) -> bool {
-        let mut inbox = self.lock_inbox();
+        let mut inbox = lock(&self.inbox);
         if inbox.is_closed {
             return false;
         }
@@ -93,7 +92,7 @@ impl SharedConnection {
     /// Adds a close to the inbox. Returns the same as [`enqueue`](Self::enqueue).
     #[must_use]
     pub(super) fn enqueue_close(&self, reason: CloseReason) -> bool {
-        let mut inbox = self.lock_inbox();
+        let mut inbox = lock(&self.inbox);
         let first = inbox.items.is_empty();
         inbox.close(reason);
         first
@@ -101,18 +100,18 @@ impl SharedConnection {
 
     /// Returns true if the connection's own thread has work from other threads.
     pub(super) fn has_pending(&self) -> bool {
-        let inbox = self.lock_inbox();
+        let inbox = lock(&self.inbox);
         !inbox.items.is_empty() || !inbox.dropped_batches.is_empty()
     }
 
     /// Removes and returns the dropped batches to report.
     pub(super) fn take_dropped(&self) -> Vec<DroppedBatch> {
-        std::mem::take(&mut self.lock_inbox().dropped_batches)
+        std::mem::take(&mut lock(&self.inbox).dropped_batches)
     }
 
     /// Stores dropped batches for the connection's own thread to report.
     pub(super) fn note_dropped(&self, dropped: &mut Vec<DroppedBatch>) {
-        let mut inbox = self.lock_inbox();
+        let mut inbox = lock(&self.inbox);
         dropped.drain(..).for_each(|dropped| inbox.note_dropped(dropped));
     }
 
@@ -123,7 +122,7 @@ impl SharedConnection {
         conn: &mut Connection<ConnStream>,
         context: &mut WorkerContext,
     ) -> Result<(), CloseReason> {
-        let mut inbox = self.lock_inbox();
+        let mut inbox = lock(&self.inbox);
         if inbox.items.is_empty() && inbox.dropped_frames == 0 {
             return Ok(());
         }
@@ -147,23 +146,24 @@ impl SharedConnection {
     }
 
     /// Moves the inbox into the write queue and writes as far as the socket takes it. The
-    /// connection's own thread writes the rest.
-    pub(super) fn deliver(&self, context: &mut WorkerContext, memory: &HeldMemory, thread_stats: &ThreadStats) {
+    /// connection's own thread writes the rest. `recount` counts the bytes that the connection
+    /// holds.
+    pub(super) fn deliver(&self, context: &mut WorkerContext, recount: impl Fn(&mut Connection<ConnStream>)) {
         loop {
             // The thread that holds the lock looks into the inbox after releasing it.
             let Ok(mut conn) = self.conn.try_lock() else { return };
             let taken = self.process_inbox(&mut conn, context);
             let flushed = taken.and_then(|()| conn.flush(context));
             let left_over = conn.pending_bytes() > 0 && conn.mark_scheduled();
-            memory.recount(&mut conn, thread_stats);
+            recount(&mut conn);
             drop(conn);
             if let Err(reason) = flushed {
                 // The service's `on_close` must run on the connection's own thread.
-                self.lock_inbox().put_back(reason);
+                lock(&self.inbox).put_back(reason);
                 self.notifier.notify();
                 return;
             }
-            let inbox = self.lock_inbox();
+            let inbox = lock(&self.inbox);
             if left_over || !inbox.dropped_batches.is_empty() {
                 self.notifier.notify();
             }
@@ -171,11 +171,6 @@ impl SharedConnection {
                 return;
             }
         }
-    }
-
-    /// Locks the inbox. No holder of the lock panics.
-    fn lock_inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -239,14 +234,14 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::time::Instant;
 
-    use super::super::socket::ThreadSocket;
     use super::*;
+    use crate::net::SocketStream;
     use crate::service::ServiceId;
     use crate::service::time::Timestamp;
 
     fn shared_conn(limits: &Limits, peer: Peer) -> SharedConnection {
         let instant = Instant::now();
-        let socket = Arc::new(ThreadSocket::new(UnixStream::pair().unwrap().0));
+        let socket = Arc::new(SocketStream::from(UnixStream::pair().unwrap().0));
         let (stream, now) = (ConnStream::new(socket), Timestamp::new(instant, instant));
         SharedConnection::new(
             Connection::new(stream, peer, ServiceId(0), Framing::Raw, limits, now),
@@ -260,7 +255,7 @@ mod tests {
 
     /// Returns the inbox's contents and the ids of the dropped batches.
     fn contents(shared_conn: &SharedConnection) -> (String, Vec<u64>) {
-        let inbox = shared_conn.lock_inbox();
+        let inbox = lock(&shared_conn.inbox);
         let items = inbox.items.iter().map(|item| match item {
             InboxItem::Frames(batch) => String::from_utf8(batch.bytes().to_vec()).unwrap(),
             InboxItem::Close(reason) => format!("({reason})"),
@@ -276,7 +271,7 @@ mod tests {
             let shared_conn = shared_conn(&limits, peer);
             let empty = Batch::encoded(b"", 1, BatchId::NONE);
             (0..2 * MAX_SHARED_FRAMES).for_each(|_| _ = shared_conn.enqueue(&empty, &limits));
-            let inbox = shared_conn.lock_inbox();
+            let inbox = lock(&shared_conn.inbox);
             assert!(inbox.items.len() <= MAX_SHARED_FRAMES + 1);
             assert_eq!(inbox.is_closed, slow_consumer == SlowConsumer::Disconnect && peer != Peer::Console);
             assert_eq!(inbox.dropped_frames, if inbox.is_closed { 0 } else { MAX_SHARED_FRAMES as u64 });
@@ -296,7 +291,7 @@ mod tests {
             }
             assert_eq!(contents(&shared_conn), (kept.to_owned(), dropped_ids));
             assert_eq!(
-                shared_conn.lock_inbox().dropped_frames,
+                lock(&shared_conn.inbox).dropped_frames,
                 dropped_frames,
                 "all frames are counted, also of batches without an id"
             );

@@ -1,25 +1,43 @@
 //! The work of a connection's thread between two waits: write, read within a budget, dispatch
 //! frames, fire due timers. Order and names are those of the reactor's turn.
+//!
+//! Above the memory limit a connection that holds more than its share is not read, see
+//! [`MemoryPolicy`](crate::engine::memory::MemoryPolicy). The control thread closes the largest
+//! holders.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::connection_thread::{ConnectionThread, MEMORY_RECHECK, SocketWait, TurnOutcome};
+use rustix::event::PollFlags;
+
+use super::connection_thread::{ConnectionThread, PEER_END, SocketWait, TurnOutcome};
+use super::lifecycle::lock;
+use super::shared::EngineShared;
 use super::socket::ConnStream;
+use super::worker::Worker;
 use crate::connection::{Connection, Phase, ReadOutcome};
 use crate::engine::run_state::RunState;
+use crate::frame::{Framing, MAX_RAW_BYTES};
 use crate::service::CloseReason;
-use crate::service::Peer;
 
 /// Turns for which a peer with unread input is not late.
 const MAX_PARTIAL_READS: u32 = 64;
 
+/// Bytes of the first receive buffer. It grows with each read that fills it, up to
+/// [`MAX_BUFFER_BYTES`].
+const MIN_BUFFER_BYTES: usize = 4 * 1024;
+const MAX_BUFFER_BYTES: usize = 256 * 1024;
+
+/// Time until a connection paused for memory checks again, if it has no notifier to wait for.
+const MEMORY_RECHECK: Duration = Duration::from_millis(100);
+
 impl ConnectionThread {
-    pub(super) fn open(&mut self, conn: &mut Connection<ConnStream>, peer: &Peer) {
+    pub(super) fn open(&mut self, conn: &mut Connection<ConnStream>) {
         // Nothing is written under a shared service's lock, so replies must not borrow from the
         // request.
-        self.worker.context.may_borrow_request = self.shared_conn.is_none();
-        log::debug!("{} {peer} opened", self.service_slot.name);
-        let peer = *peer;
+        self.worker.context.may_borrow_request = self.own.shared_conn.is_none();
+        let peer = *conn.peer();
+        log::debug!("{} {peer} opened", self.own.service_slot.name);
         self.call_service(conn, |service, cx| service.on_open(cx, &peer));
         self.reschedule(conn);
     }
@@ -59,9 +77,7 @@ impl ConnectionThread {
         if self.worker.thread_stats.must_close.load(Ordering::Relaxed) {
             self.close_for_memory(conn);
         }
-        if let Some(shared_conn) = &self.shared_conn
-            && let Err(reason) = shared_conn.process_inbox(conn, &mut self.worker.context)
-        {
+        if let Err(reason) = self.own.process_inbox(conn, &mut self.worker.context) {
             self.begin_close(conn, reason);
         }
         let state = self.worker.shared.state();
@@ -149,27 +165,22 @@ impl ConnectionThread {
 
     /// Classifies the connection anew after any change to it: its close, and the bytes it holds.
     pub(super) fn reschedule(&mut self, conn: &mut Connection<ConnStream>) {
-        loop {
-            let now = self.worker.context.clock.timestamp;
-            if conn.is_answered()
-                && let Some(reason) = conn.close_reason().cloned()
-            {
-                self.begin_close(conn, reason);
-            }
-            if self.close_pending {
-                self.deliver_close(conn);
-                continue;
-            }
-            // A read into an empty buffer would look like the peer's end of stream.
-            if conn.phase() == Phase::Lingering || conn.phase() == Phase::Flushing {
-                self.allocate_buffer(conn.framing());
-            }
-            conn.advance_close(&mut self.receive_buffer, now);
-            self.recount_memory(conn);
-            if self.worker.shared.memory.is_over_limit() {
-                self.pause_for_memory(conn);
-            }
-            return;
+        if conn.is_answered()
+            && let Some(reason) = conn.close_reason().cloned()
+        {
+            self.begin_close(conn, reason);
+        }
+        if matches!(conn.phase(), Phase::Closing | Phase::Aborting) {
+            self.deliver_close(conn);
+        }
+        // A read into an empty buffer would look like the peer's end of stream.
+        if matches!(conn.phase(), Phase::Lingering | Phase::Flushing) {
+            self.allocate_buffer(conn.framing());
+        }
+        conn.advance_close(&mut self.receive_buffer, self.worker.context.clock.timestamp);
+        self.recount_memory(conn);
+        if self.worker.shared.memory.is_over_limit() {
+            self.pause_for_memory(conn);
         }
     }
 
@@ -202,18 +213,22 @@ impl ConnectionThread {
     }
 
     fn next_wait(&mut self, conn: &mut Connection<ConnStream>) -> SocketWait {
-        let limits = &self.worker.context.limits;
-        let write = conn.pending_bytes() > 0;
+        let Worker { shared, context, has_timers, .. } = &self.worker;
+        let writes = conn.pending_bytes() > 0;
         // While this thread waits to write, other threads need not wake it.
-        conn.set_scheduled(write);
-        let in_read = conn.may_receive(limits) && conn.close_reason().is_none();
-        let read = in_read || conn.phase() == Phase::Lingering;
-        let conn_deadline = conn.deadline(limits).map(|(at, _)| at);
-        let timer = self.worker.has_timers.then(|| self.worker.shared.timers.next_of(self.id)).flatten();
+        conn.set_scheduled(writes);
+        let in_read = conn.may_receive(&context.limits) && conn.close_reason().is_none();
+        let reads = in_read || conn.phase() == Phase::Lingering;
+        let mut events = PollFlags::empty();
+        events.set(PollFlags::IN, reads);
+        events.set(PollFlags::OUT, writes);
+        events.set(PEER_END, !reads && !conn.is_end_reported());
+        let conn_deadline = conn.deadline(&context.limits).map(|(at, _)| at);
+        let timer = has_timers.then(|| lock(&shared.timers).next_of(self.own.id)).flatten();
         let lacks_notifier = conn.is_paused_for_memory() && self.relief.is_none();
-        let recheck = lacks_notifier.then(|| self.worker.context.clock.timestamp + MEMORY_RECHECK);
+        let recheck = lacks_notifier.then(|| context.clock.timestamp + MEMORY_RECHECK);
         let deadline = [conn_deadline, timer, recheck].into_iter().flatten().min();
-        SocketWait { read, in_read, write, eof: !read && !conn.is_end_reported(), deadline }
+        SocketWait { events, in_read, deadline }
     }
 
     /// Returns a wait that does not block, for the time between two jobs; `None` if no job waits.
@@ -231,5 +246,68 @@ impl ConnectionThread {
     pub(super) fn may_dispatch(&self) -> bool {
         let queued = self.worker.jobs.len();
         queued <= self.jobs_at_turn_start && queued < self.worker.context.limits.max_queued_jobs
+    }
+
+    #[inline]
+    pub(super) fn recount_memory(&mut self, conn: &mut Connection<ConnStream>) {
+        self.worker.shared.memory.recount(conn, &self.worker.thread_stats);
+    }
+
+    /// Returns the number of bytes that may be read from the connection now: the `budget`, or less
+    /// above the limit. Returns `None` and pauses the connection if it holds more than its share.
+    fn read_allowance(&mut self, conn: &mut Connection<ConnStream>, budget: usize) -> Option<usize> {
+        let EngineShared { memory, slots, .. } = &*self.worker.shared;
+        if !memory.is_over_limit() {
+            return Some(budget);
+        }
+        let allowance = memory.policy.read_allowance(slots.open(), conn.held_bytes(), budget, conn.is_end_reported());
+        if allowance.is_none() {
+            self.pause_for_memory(conn);
+        }
+        allowance
+    }
+
+    #[cold]
+    fn pause_for_memory(&mut self, conn: &mut Connection<ConnStream>) {
+        let Worker { shared, context, .. } = &mut self.worker;
+        let (memory, open) = (&shared.memory, shared.slots.open());
+        let (relief, is_new) = memory.begin_pressure(context.clock.timestamp);
+        if is_new {
+            memory.policy.log_reached(memory.held_bytes(), open as u64);
+            shared.control.notify();
+        }
+        if conn.held_bytes() > memory.policy.share_bytes(open) && conn.pause_for_memory(context) {
+            self.relief = relief;
+        }
+    }
+
+    /// Closes the connection, because the control thread chose it as one of the largest holders.
+    fn close_for_memory(&mut self, conn: &mut Connection<ConnStream>) {
+        self.begin_close(conn, self.worker.shared.memory.policy.close_reason());
+    }
+
+    fn allocate_buffer(&mut self, framing: Framing) {
+        if self.receive_buffer.is_empty() {
+            // In a raw stream each read is a message, so the buffer has a fixed size.
+            let bytes = if framing == Framing::Raw { MAX_RAW_BYTES } else { MIN_BUFFER_BYTES };
+            self.receive_buffer = vec![0; bytes];
+        }
+    }
+
+    /// Grows the receive buffer, because a read filled it. Not while half of the memory limit is
+    /// used: the larger buffer is only faster.
+    fn grow_buffer(&mut self, framing: Framing) {
+        let bytes = (self.receive_buffer.len() * 4).min(MAX_BUFFER_BYTES);
+        if framing != Framing::Raw && bytes > self.receive_buffer.len() && !self.worker.shared.memory.is_half_used() {
+            self.receive_buffer = vec![0; bytes];
+        }
+    }
+
+    /// Frees the buffers that an idle thread does not need.
+    pub(super) fn free_buffers(&mut self) {
+        if self.receive_buffer.capacity() > 0 {
+            self.receive_buffer = Vec::new();
+            self.worker.free_buffers();
+        }
     }
 }

@@ -8,20 +8,20 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use super::shared::{EngineShared, lock};
+use super::lifecycle::lock;
+use super::routes::{SharedRoute, ThreadStats};
+use super::shared::EngineShared;
 use super::shared_connection::SharedConnection;
-use super::socket::ConnStream;
-use super::thread_stats::ThreadStats;
-use super::udp_binding::UdpBinding;
+use super::socket::{ConnStream, UdpBinding};
 use crate::connection::{Connection, Phase, WorkerContext};
 use crate::engine::jobs::JobOwner;
+use crate::engine::timers::TimerOwner;
 use crate::frame::Payload;
 use crate::frame::{BufferPool, SharedFrames};
 use crate::service::CloseReason;
 use crate::service::context::{Action, Context, JobFn, PendingActions, ReplyTo};
-use crate::service::reply_buffer::ReplySource;
+use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
 use crate::service::{ConnId, JobError, JobId, JobOutput, Service, ServiceId};
 
 /// Bytes of free frame buffers that a thread keeps. It is small because there may be thousands of
@@ -33,8 +33,10 @@ pub(super) struct Worker {
     pub(super) shared: Arc<EngineShared>,
     pub(super) context: WorkerContext,
     pub(super) thread_stats: Arc<ThreadStats>,
+    /// The receivers of the output that is being sent; empty otherwise.
+    receivers: Vec<SharedRoute>,
     /// Connections whose inboxes this thread has to deliver.
-    undelivered: Vec<(Arc<SharedConnection>, Arc<ThreadStats>)>,
+    undelivered: Vec<SharedRoute>,
     /// Datagrams that are not direct replies to another datagram.
     pub(super) datagrams: Vec<(ServiceId, SocketAddr, Payload)>,
     /// Jobs of this thread's connection that wait to run.
@@ -76,15 +78,15 @@ impl Worker {
             pending_actions,
             BufferPool::with_max_bytes(BUFFER_POOL_BYTES),
         );
-        let (undelivered, datagrams, jobs, engine_jobs) = (Vec::new(), Vec::new(), VecDeque::new(), Vec::new());
         Self {
             shared,
             context,
             thread_stats,
-            undelivered,
-            datagrams,
-            jobs,
-            engine_jobs,
+            receivers: Vec::new(),
+            undelivered: Vec::new(),
+            datagrams: Vec::new(),
+            jobs: VecDeque::new(),
+            engine_jobs: Vec::new(),
             requested_close: None,
             has_timers: false,
         }
@@ -96,13 +98,13 @@ impl Worker {
         self.context.clock = self.shared.clock();
     }
 
-    /// Makes one callback other than `on_frame`, applies its actions, and calls `on_turn_end` if
-    /// requested. The caller holds the service's lock.
+    /// Makes one callback other than `on_frame` and applies its actions. The caller holds the
+    /// service's lock, and calls [`run_turn_end`](Self::run_turn_end) before it releases it.
     pub(super) fn call_service(
         &mut self,
         service: &mut dyn Service,
         (service_id, conn_id): (ServiceId, ConnId),
-        mut current: Option<CurrentConnection<'_>>,
+        current: Option<CurrentConnection<'_>>,
         callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
     ) {
         let WorkerContext { clock, pending_actions: pending, .. } = &mut self.context;
@@ -115,8 +117,7 @@ impl Worker {
             }
             _ => callback(service, &mut Context { conn: conn_id, clock: *clock, reply_to: ReplyTo::None, pending }),
         }
-        self.apply(service_id, conn_id, current.as_mut().map(CurrentConnection::reborrow));
-        self.run_turn_end(service, service_id, current);
+        self.apply(service_id, conn_id, current);
     }
 
     /// Calls `on_turn_end` if the service requested it. Runs before the service's lock is released.
@@ -147,7 +148,7 @@ impl Worker {
         self.apply(service_id, instance.unwrap_or(no_conn), current);
         // `on_turn_end` requested another call. The control thread makes it in a later turn.
         if instance.is_none() && std::mem::take(&mut self.context.pending_actions.turn_end_requested) {
-            self.shared.request_turn_end(service_id);
+            self.shared.control.request_turn_end(service_id);
         }
     }
 
@@ -174,14 +175,15 @@ impl Worker {
                     self.requested_close.get_or_insert(reason);
                 }
                 Action::Close(id, reason) => {
-                    if let Some((shared_conn, thread_stats)) = self.shared.shared_conn(id)
-                        && shared_conn.enqueue_close(reason)
+                    self.shared.routes.find([id].into_iter(), &mut self.receivers);
+                    if let Some(route) = self.receivers.pop()
+                        && route.conn.enqueue_close(reason)
                     {
-                        self.undelivered.push((shared_conn, thread_stats));
+                        self.undelivered.push(route);
                     }
                 }
                 Action::SetTimer(timer) if callback_conn == ConnId::NONE => {
-                    self.shared.timers.set(timer, service, callback_conn);
+                    lock(&self.shared.timers).set(timer, TimerOwner { service, conn: callback_conn });
                     // The control thread fires the timers without a connection, whichever thread
                     // set them.
                     self.shared.control.notify();
@@ -190,10 +192,10 @@ impl Worker {
                 // set.
                 Action::SetTimer(timer) if current.as_ref().is_some_and(|current| current.conn.accepts_output()) => {
                     self.has_timers = true;
-                    self.shared.timers.set(timer, service, callback_conn);
+                    lock(&self.shared.timers).set(timer, TimerOwner { service, conn: callback_conn });
                 }
                 Action::SetTimer(_) => {}
-                Action::CancelTimer(timer) => _ = self.shared.timers.remove(timer),
+                Action::CancelTimer(timer) => _ = lock(&self.shared.timers).remove(timer),
                 Action::Offload(id, work) => {
                     self.context.stats.jobs += 1;
                     let job = OffloadedJob { service, id, work };
@@ -210,10 +212,7 @@ impl Worker {
                         current.conn.request_writable();
                     }
                 }
-                Action::Drain => {
-                    self.shared.drain_requested.store(true, Ordering::Release);
-                    self.shared.control.notify();
-                }
+                Action::Drain => self.shared.control.request_drain(),
             }
         }
         // Applying actions makes no callback, so no action was added meanwhile. The allocation is
@@ -228,27 +227,32 @@ impl Worker {
         to: &[ConnId],
         mut frames: SharedFrames<'_>,
         callback_conn: ConnId,
-        mut current: Option<&mut CurrentConnection<'_>>,
+        current: Option<&mut CurrentConnection<'_>>,
     ) {
-        for id in to {
-            if let Some(current) = current.as_mut().filter(|current| current.id == *id) {
-                // A connection still receives output from its own `on_close`.
-                let receives =
-                    current.conn.phase() == Phase::Open || (callback_conn == *id && current.conn.accepts_output());
-                if receives
-                    && let Some(batch) = frames.encode_with(current.conn.framing())
-                    && let Err(reason) =
-                        current.conn.reply_shared(batch, ReplySource::received(current.received), &mut self.context)
-                {
-                    self.requested_close.get_or_insert(reason);
-                }
-                current.note_dropped(&mut self.context);
-            } else if let Some((shared_conn, thread_stats)) = self.shared.shared_conn(*id)
-                && let Some(batch) = frames.encode_with(shared_conn.framing)
-                && shared_conn.enqueue(batch, &self.context.limits)
+        let own_id = current.as_ref().map_or(ConnId::NONE, |current| current.id);
+        let mut others = to.iter().copied().filter(|id| *id != own_id).peekable();
+        if others.peek().is_some() {
+            self.shared.routes.find(others, &mut self.receivers);
+        }
+        for route in self.receivers.drain(..) {
+            if let Some(batch) = frames.encode_with(route.conn.framing)
+                && route.conn.enqueue(batch, &self.context.limits)
             {
-                self.undelivered.push((shared_conn, thread_stats));
+                self.undelivered.push(route);
             }
+        }
+        let Some(current) = current else { return };
+        // A connection still receives output from its own `on_close`.
+        let receives =
+            current.conn.phase() == Phase::Open || (callback_conn == own_id && current.conn.accepts_output());
+        for _ in to.iter().filter(|id| receives && **id == own_id) {
+            if let Some(batch) = frames.encode_with(current.conn.framing())
+                && let Err(reason) =
+                    current.conn.reply_shared(batch, ReplySource::received(current.received), &mut self.context)
+            {
+                self.requested_close.get_or_insert(reason);
+            }
+            current.note_dropped(&mut self.context);
         }
     }
 
@@ -263,8 +267,8 @@ impl Worker {
 
     fn deliver_all(&mut self) {
         let mut undelivered = std::mem::take(&mut self.undelivered);
-        for (shared_conn, thread_stats) in undelivered.drain(..) {
-            shared_conn.deliver(&mut self.context, &self.shared.memory, &thread_stats);
+        for route in undelivered.drain(..) {
+            route.deliver(&mut self.context, &self.shared.memory);
         }
         self.undelivered = undelivered;
         for (service, to, payload) in std::mem::take(&mut self.datagrams) {
@@ -278,7 +282,7 @@ impl Worker {
             }
         }
         for OffloadedJob { service, id: job, work } in self.engine_jobs.drain(..) {
-            lock(&self.shared.job_pools).start(JobOwner { service, conn: ConnId::NONE, job }, work);
+            self.shared.control.start_job(JobOwner { service, conn: ConnId::NONE, job }, work);
         }
     }
 
@@ -292,6 +296,13 @@ impl Worker {
         current.note_dropped(&mut self.context);
         sent.and_then(|()| current.conn.flush(&mut self.context))?;
         unsendable.map_or(Ok(()), Err)
+    }
+
+    /// Frees the buffers that an idle thread does not need.
+    pub(super) fn free_buffers(&mut self) {
+        self.context.replies = ReplyBuffer::default();
+        self.context.buffer_pool.clear();
+        (self.receivers, self.undelivered) = (Vec::new(), Vec::new());
     }
 
     #[inline]

@@ -6,7 +6,6 @@
 
 #[cfg(all(unix, feature = "cli"))]
 mod book;
-#[cfg(unix)]
 mod examples;
 #[cfg(all(unix, feature = "cli"))]
 mod lobby;

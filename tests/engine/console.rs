@@ -1,6 +1,5 @@
 //! Operator consoles on pipes, files and sockets that existed before the engine. `terminals.rs`
 //! tests terminals.
-#![cfg(unix)]
 
 use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};

@@ -1,6 +1,5 @@
 //! Helpers of the console tests: a service with an operator console, and a reader of the console's
 //! output.
-#![cfg(unix)]
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};

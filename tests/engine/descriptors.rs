@@ -1,5 +1,4 @@
 //! The engines when the process has no free descriptor. Each scenario runs in a separate process.
-#![cfg(unix)]
 
 use std::fs::File;
 use std::net::SocketAddr;

@@ -21,7 +21,6 @@ conformance! {
     stop_ends_immediately_and_calls_on_close,
     shutdown_by_a_service_ends_the_engine,
     port_is_free_after_the_engine_has_ended,
-    #[cfg(unix)]
     unix_socket_file_is_removed_and_stale_one_replaced,
     address_in_use_error_names_the_address,
 }
@@ -205,7 +204,6 @@ fn port_is_free_after_the_engine_has_ended<E: Engine>() {
     }
 }
 
-#[cfg(unix)]
 fn unix_socket_file_is_removed_and_stale_one_replaced<E: Engine>() {
     use std::os::unix::net::{UnixListener, UnixStream};
     let path = std::env::temp_dir().join(format!("switchboard-stale-{}.sock", std::process::id()));

@@ -11,7 +11,6 @@ use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, encode_f
 
 conformance! {
     every_framing_echoes_whole_and_split_frames,
-    #[cfg(unix)]
     unix_socket_echoes,
     ipv6_echoes,
     udp_replies_come_whole_from_the_same_address,
@@ -56,7 +55,6 @@ fn every_framing_echoes_whole_and_split_frames<E: Engine>() {
     assert_eq!((stats.closed, stats.faulted, stats.open), (Framing::NAMES.len() as u64, 0, 0), "{stats}");
 }
 
-#[cfg(unix)]
 fn unix_socket_echoes<E: Engine>() {
     let path = std::env::temp_dir().join(format!("switchboard-echo-{}.sock", std::process::id()));
     let mut engine = E::with_limits(Limits::default());

@@ -136,7 +136,6 @@ fn client_that_never_reads_is_paused() {
 
 /// On EMFILE the client stays in the backlog (accept(2)). The server must not exit or spin, and
 /// must accept the client later.
-#[cfg(unix)]
 #[test]
 fn no_descriptors_only_delays_new_clients() {
     let mut limited = Command::new("sh");

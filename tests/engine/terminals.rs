@@ -1,5 +1,4 @@
 //! Operator consoles on a terminal.
-#![cfg(unix)]
 
 use std::io::Write;
 use std::os::fd::OwnedFd;

@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -109,7 +110,6 @@ impl ServerProcess {
         self.process.try_wait().ok().flatten()
     }
 
-    #[cfg(unix)]
     fn terminate(&mut self) -> io::Result<()> {
         use rustix::process::{Pid, Signal, kill_process};
         // After `try_wait` has reaped it, the kernel may give its process id to another process.
@@ -117,11 +117,6 @@ impl ServerProcess {
             return Ok(());
         }
         Ok(kill_process(Pid::from_child(&self.process), Signal::TERM)?)
-    }
-
-    #[cfg(not(unix))]
-    fn terminate(&mut self) -> io::Result<()> {
-        self.process.kill()
     }
 
     /// Returns the reason why it ended before it listened: the last line of its log, or its exit
@@ -186,13 +181,9 @@ fn command(ServeCommand { service, listen, options }: ServeCommand<'_>) -> io::R
     // RUST_LOG is meant for this process. In the server it could log every connection while the
     // measurement runs.
     command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    #[cfg(unix)]
-    {
-        use std::os::unix::process::CommandExt;
-        // Ctrl-C signals the terminal's whole foreground process group. In a group of its own, the
-        // server stops only when this process stops it.
-        command.process_group(0);
-    }
+    // Ctrl-C signals the terminal's whole foreground process group. In a group of its own, the
+    // server stops only when this process stops it.
+    command.process_group(0);
     Ok(command)
 }
 
@@ -271,7 +262,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
     fn stop_sends_no_signal_to_an_ended_process() {
         let mut process = Command::new("true").stderr(Stdio::piped()).spawn().unwrap();
         let log = LogTail::start(process.stderr.take());

@@ -4,10 +4,15 @@
 //! Handlers run in the order of their registration.
 
 use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+use signal_hook::{flag, low_level::pipe};
 use switchboard::client::CancelToken;
 
 use crate::cli::error::CliError;
@@ -19,11 +24,37 @@ pub(in crate::cli) struct Interrupt {
     /// Number of the received signal, zero before any.
     signal: Arc<AtomicUsize>,
     /// Readable from the first signal on; never read.
-    #[cfg(unix)]
-    notifier: std::os::unix::net::UnixStream,
+    notifier: UnixStream,
 }
 
 impl Interrupt {
+    /// Installs the signal handlers.
+    ///
+    /// # Errors
+    /// [`CliError::Failed`] if a handler or its socket pair cannot be created.
+    pub(in crate::cli) fn watch() -> Result<Self, CliError> {
+        Self::register().map_err(|error| watch_error(&error))
+    }
+
+    fn register() -> io::Result<Self> {
+        let (notifier, writer) = UnixStream::pair()?;
+        let raised = Arc::new(AtomicUsize::new(0));
+        let signals: Vec<_> = [SIGINT, SIGTERM].into_iter().chain((!is_ignored(SIGHUP)).then_some(SIGHUP)).collect();
+        end_on_second(&signals)?;
+        for signal in signals {
+            flag::register_usize(signal, Arc::clone(&raised), signal.unsigned_abs() as usize)?;
+            // After the flag, so that it is set before the descriptor is readable.
+            pipe::register(signal, writer.try_clone()?)?;
+        }
+        Ok(Self { signal: raised, notifier })
+    }
+
+    /// Returns a token that the first signal cancels: it ends a wait, also if it arrives just
+    /// before.
+    pub(in crate::cli) fn cancel_token(&self) -> CancelToken<'_> {
+        CancelToken::when_readable(self.notifier.as_fd())
+    }
+
     /// Returns true if a signal has asked the process to end.
     pub(in crate::cli) fn is_raised(&self) -> bool {
         self.signal.load(Ordering::Relaxed) != 0
@@ -37,152 +68,73 @@ impl Interrupt {
     }
 }
 
-#[cfg(unix)]
-pub(in crate::cli) use unix::{end_by_signal, on_first_signal, write_on_end_signal, write_on_user_signal};
-
-#[cfg(unix)]
-mod unix {
-    use std::os::fd::AsFd;
-    use std::os::unix::net::UnixStream;
-    use std::sync::atomic::AtomicBool;
-
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-    use signal_hook::iterator::Signals;
-    use signal_hook::{flag, low_level::pipe};
-
-    use super::*;
-
-    impl Interrupt {
-        /// Installs the signal handlers.
-        ///
-        /// # Errors
-        /// [`CliError::Failed`] if a handler or its socket pair cannot be created.
-        pub(in crate::cli) fn watch() -> Result<Self, CliError> {
-            Self::register().map_err(|error| watch_error(&error))
-        }
-
-        fn register() -> io::Result<Self> {
-            let (notifier, writer) = UnixStream::pair()?;
-            let raised = Arc::new(AtomicUsize::new(0));
-            let signals: Vec<_> =
-                [SIGINT, SIGTERM].into_iter().chain((!is_ignored(SIGHUP)).then_some(SIGHUP)).collect();
-            end_on_second(&signals)?;
-            for signal in signals {
-                flag::register_usize(signal, Arc::clone(&raised), signal.unsigned_abs() as usize)?;
-                // After the flag, so that it is set before the descriptor is readable.
-                pipe::register(signal, writer.try_clone()?)?;
-            }
-            Ok(Self { signal: raised, notifier })
-        }
-
-        /// Returns a token that the first signal cancels: it ends a wait, also if it arrives just
-        /// before.
-        pub(in crate::cli) fn cancel_token(&self) -> CancelToken<'_> {
-            CancelToken::when_readable(self.notifier.as_fd())
-        }
-    }
-
-    /// Calls `action` with the number of the first SIGINT or SIGTERM, or SIGHUP if `hangup`, on a
-    /// thread of its own.
-    ///
-    /// # Errors
-    /// [`CliError::Failed`] if a handler cannot be installed or the thread cannot be started.
-    pub(in crate::cli) fn on_first_signal(
-        hangup: bool,
-        action: impl FnOnce(i32) + Send + 'static,
-    ) -> Result<(), CliError> {
-        let signals: Vec<_> = [SIGINT, SIGTERM].into_iter().chain(hangup.then_some(SIGHUP)).collect();
-        let register = || {
-            end_on_second(&signals)?;
-            let mut received = Signals::new(&signals)?;
-            let wait = move || {
-                if let Some(signal) = received.forever().next() {
-                    action(signal);
-                }
-            };
-            std::thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
-        };
-        register().map_err(|error| watch_error(&error))
-    }
-
-    /// Ends the process as if no handler were installed for `signal`.
-    pub(in crate::cli) fn end_by_signal(signal: i32) {
-        let _ = signal_hook::low_level::emulate_default_handler(signal);
-    }
-
-    /// Lets SIGINT and SIGTERM write to a stream from `open`. No thread waits for them: a second
-    /// thread, even an idle one, would slow down every system call of the reactor, because the
-    /// kernel then locks the state that threads share.
-    ///
-    /// # Errors
-    /// The system's error if a stream cannot be opened or a handler cannot be installed.
-    pub(in crate::cli) fn write_on_end_signal(mut open: impl FnMut() -> io::Result<UnixStream>) -> io::Result<()> {
-        let signals = [SIGINT, SIGTERM];
-        end_on_second(&signals)?;
-        signals.into_iter().try_for_each(|signal| pipe::register(signal, open()?).map(drop))
-    }
-
-    /// Lets each SIGUSR1 write to `stream`.
-    ///
-    /// # Errors
-    /// The system's error if the handler cannot be installed.
-    pub(in crate::cli) fn write_on_user_signal(stream: UnixStream) -> io::Result<()> {
-        pipe::register(SIGUSR1, stream).map(drop)
-    }
-
-    /// Lets the second of `signals` end the process, with the exit code that a shell reports for a
-    /// process ended by a signal.
-    fn end_on_second(signals: &[i32]) -> io::Result<()> {
-        let is_raised = Arc::new(AtomicBool::new(false));
-        for signal in signals {
-            // The order matters: the first signal finds the flag unset, and sets it.
-            flag::register_conditional_shutdown(*signal, 128 + signal, Arc::clone(&is_raised))?;
-            flag::register(*signal, Arc::clone(&is_raised))?;
-        }
-        Ok(())
-    }
-
-    fn watch_error(error: &io::Error) -> CliError {
-        CliError::Failed(format!("cannot watch for signals: {error}"))
-    }
-
-    /// Returns true if the process was started with the signal ignored.
-    fn is_ignored(signal: i32) -> bool {
-        #[cfg(target_os = "linux")]
-        let ignored = procfs::process::Process::myself().and_then(|own| own.status()).map_or(0, |status| status.sigign);
-        #[cfg(not(target_os = "linux"))]
-        let ignored = 0_u64;
-        // The lowest bit is signal 1 (proc_pid_status(5)).
-        ignored >> (signal - 1) & 1 == 1
-    }
-}
-
-/// Without Unix signals, Ctrl-C ends the process at once.
-#[cfg(not(unix))]
-impl Interrupt {
-    /// Does nothing.
-    ///
-    /// # Errors
-    /// None.
-    pub(in crate::cli) fn watch() -> Result<Self, CliError> {
-        Ok(Self { signal: Arc::default() })
-    }
-
-    /// Returns a token that never cancels.
-    pub(in crate::cli) fn cancel_token(&self) -> CancelToken<'_> {
-        CancelToken::never()
-    }
-}
-
-/// Does nothing.
-#[cfg(not(unix))]
-pub(in crate::cli) fn end_by_signal(_signal: i32) {}
-
-/// Does nothing.
+/// Calls `action` with the number of the first SIGINT or SIGTERM, or SIGHUP if `hangup`, on a
+/// thread of its own.
 ///
 /// # Errors
-/// None.
-#[cfg(not(unix))]
-pub(in crate::cli) fn on_first_signal(_hangup: bool, _action: impl FnOnce(i32)) -> Result<(), CliError> {
+/// [`CliError::Failed`] if a handler cannot be installed or the thread cannot be started.
+pub(in crate::cli) fn on_first_signal(hangup: bool, action: impl FnOnce(i32) + Send + 'static) -> Result<(), CliError> {
+    let signals: Vec<_> = [SIGINT, SIGTERM].into_iter().chain(hangup.then_some(SIGHUP)).collect();
+    let register = || {
+        end_on_second(&signals)?;
+        let mut received = Signals::new(&signals)?;
+        let wait = move || {
+            if let Some(signal) = received.forever().next() {
+                action(signal);
+            }
+        };
+        std::thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
+    };
+    register().map_err(|error| watch_error(&error))
+}
+
+/// Ends the process as if no handler were installed for `signal`.
+pub(in crate::cli) fn end_by_signal(signal: i32) {
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
+}
+
+/// Lets SIGINT and SIGTERM write to a stream from `open`. No thread waits for them: a second
+/// thread, even an idle one, would slow down every system call of the reactor, because the
+/// kernel then locks the state that threads share.
+///
+/// # Errors
+/// The system's error if a stream cannot be opened or a handler cannot be installed.
+pub(in crate::cli) fn write_on_end_signal(mut open: impl FnMut() -> io::Result<UnixStream>) -> io::Result<()> {
+    let signals = [SIGINT, SIGTERM];
+    end_on_second(&signals)?;
+    signals.into_iter().try_for_each(|signal| pipe::register(signal, open()?).map(drop))
+}
+
+/// Lets each SIGUSR1 write to `stream`.
+///
+/// # Errors
+/// The system's error if the handler cannot be installed.
+pub(in crate::cli) fn write_on_user_signal(stream: UnixStream) -> io::Result<()> {
+    pipe::register(SIGUSR1, stream).map(drop)
+}
+
+/// Lets the second of `signals` end the process, with the exit code that a shell reports for a
+/// process ended by a signal.
+fn end_on_second(signals: &[i32]) -> io::Result<()> {
+    let is_raised = Arc::new(AtomicBool::new(false));
+    for signal in signals {
+        // The order matters: the first signal finds the flag unset, and sets it.
+        flag::register_conditional_shutdown(*signal, 128 + signal, Arc::clone(&is_raised))?;
+        flag::register(*signal, Arc::clone(&is_raised))?;
+    }
     Ok(())
+}
+
+fn watch_error(error: &io::Error) -> CliError {
+    CliError::Failed(format!("cannot watch for signals: {error}"))
+}
+
+/// Returns true if the process was started with the signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    #[cfg(target_os = "linux")]
+    let ignored = procfs::process::Process::myself().and_then(|own| own.status()).map_or(0, |status| status.sigign);
+    #[cfg(not(target_os = "linux"))]
+    let ignored = 0_u64;
+    // The lowest bit is signal 1 (proc_pid_status(5)).
+    ignored >> (signal - 1) & 1 == 1
 }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::io::ErrorKind;
 
 use rustyline::completion::Completer;
+use rustyline::config::Builder;
 use rustyline::error::ReadlineError;
 use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
@@ -45,7 +46,7 @@ pub(in crate::cli) struct LineEditor {
 
 impl LineEditor {
     pub(in crate::cli) fn open(hooks: Box<dyn EditorHooks>) -> Result<Self, CliError> {
-        let config = Config::builder().max_history_size(MAX_HISTORY_LINES).map(|config| config.build());
+        let config = Config::builder().max_history_size(MAX_HISTORY_LINES).map(Builder::build);
         let mut rustyline = config
             .and_then(Editor::with_config)
             .map_err(|error| CliError::Failed(format!("cannot use the terminal: {error}")))?;

@@ -1,7 +1,10 @@
 //! Standard output. It may be a pipe whose reader has gone, as in `switchboard help | head`.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
+use serde::Serialize;
+
+use super::sanitize;
 use crate::cli::error::CliError;
 
 /// Prints `text` and flushes it. If the reader has gone, it has what it wanted: that is no error.
@@ -13,6 +16,14 @@ pub(in crate::cli) fn print(text: &str) -> Result<(), CliError> {
 pub(in crate::cli) fn print_bytes(bytes: &[u8]) -> Result<bool, CliError> {
     let mut stdout = io::stdout().lock();
     is_closed(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// Prints a value as one line of JSON. On a terminal, characters that control it are written as
+/// JSON escapes. Returns true if the reader has gone.
+pub(in crate::cli) fn print_json(value: &impl Serialize) -> Result<bool, CliError> {
+    let json = serde_json::to_string(value).map_err(|error| CliError::Failed(format!("cannot write JSON: {error}")))?;
+    let json = if io::stdout().is_terminal() { sanitize::json(&json) } else { json };
+    print_bytes(format!("{json}\n").as_bytes())
 }
 
 /// Returns true if the reader of standard output has gone, and adds the context to other errors.

@@ -84,8 +84,8 @@ impl From<UnencodableError> for TextSocketError {
 impl From<io::Error> for TextSocketError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // An expired SO_RCVTIMEO is EAGAIN on Unix and WSAETIMEDOUT on Windows.
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Timeout,
+            // An expired SO_RCVTIMEO is EAGAIN.
+            io::ErrorKind::WouldBlock => Self::Timeout,
             _ => Self::Io(error),
         }
     }
@@ -93,10 +93,5 @@ impl From<io::Error> for TextSocketError {
 
 /// Returns true if the system rejected the datagram because of its size.
 pub(super) fn is_too_large(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    let code = rustix::io::Errno::MSGSIZE.raw_os_error();
-    // WSAEMSGSIZE
-    #[cfg(not(unix))]
-    let code = 10_040;
-    error.raw_os_error() == Some(code)
+    error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error())
 }

@@ -7,14 +7,8 @@ use super::{LINES, RAW, TestLoop, framed, received};
 use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::limits::Limits;
 
-#[cfg(unix)]
 fn out_of_descriptors() -> io::Error {
     io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error())
-}
-
-#[cfg(not(unix))]
-fn out_of_descriptors() -> io::Error {
-    io::Error::from_raw_os_error(10_024)
 }
 
 fn connect_many(test: &TestLoop, count: usize) -> Vec<ScriptedSocket> {

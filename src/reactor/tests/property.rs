@@ -219,7 +219,7 @@ fn apply(test: &mut TestLoop, clients: &mut Vec<ModelClient>, op: &Op) {
         }
         Op::AcceptFails(out_of_descriptors) => {
             let error = io::Error::from(io::ErrorKind::ConnectionAborted);
-            let out = || io::Error::from_raw_os_error(if cfg!(unix) { 24 } else { 10_024 });
+            let out = || io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
             test.script.fail_accepts(0, [if *out_of_descriptors { out() } else { error }]);
         }
         Op::PollFails => test.script.fail_poll(io::ErrorKind::Interrupted),

@@ -12,28 +12,17 @@
 //!
 //! [`wire`] is the wire format. The service itself requires Unix processes.
 
-#[cfg(unix)]
 mod answer;
-#[cfg(unix)]
 mod capture;
-#[cfg(unix)]
 mod child_exit;
-#[cfg(unix)]
 mod kill_handle;
-#[cfg(unix)]
 mod request;
-#[cfg(unix)]
 mod rules;
-#[cfg(unix)]
 mod run;
-#[cfg(unix)]
 mod service;
-#[cfg(unix)]
 mod session;
 pub mod wire;
 
-#[cfg(unix)]
 pub use rules::{Allowed, ExecRules, Program, ProgramError, Token, TokenError};
-#[cfg(unix)]
 pub use service::Exec;
 pub use wire::ExecDialect;

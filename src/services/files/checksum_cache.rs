@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Weak};
 
 use super::checksum::{Checksum, SharedChecksum};
@@ -65,28 +66,19 @@ pub(super) struct FileVersion {
 }
 
 impl FileVersion {
-    #[cfg(unix)]
-    #[expect(clippy::unnecessary_wraps, reason = "other systems return None")]
-    pub(super) fn of(found: &Metadata) -> Option<Self> {
-        use std::os::unix::fs::MetadataExt;
-        Some(Self {
+    pub(super) fn of(found: &Metadata) -> Self {
+        Self {
             device: found.dev(),
             inode: found.ino(),
             size: found.size(),
             modified: (found.mtime(), found.mtime_nsec()),
             changed: (found.ctime(), found.ctime_nsec()),
-        })
+        }
     }
 
     /// Returns the time of the last change of content or metadata, in seconds since 1970.
     pub(super) fn last_change_secs(&self) -> i64 {
         self.modified.0.max(self.changed.0)
-    }
-
-    /// Returns `None`: this platform gives no file identity, so no checksum is cached.
-    #[cfg(not(unix))]
-    pub(super) fn of(_found: &Metadata) -> Option<Self> {
-        None
     }
 }
 

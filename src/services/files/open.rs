@@ -6,7 +6,8 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Component, Path};
 
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::io::Errno;
 
 use super::wire::{FilesError, FilesErrorCode, MAX_NAME_BYTES, too_long};
 
@@ -21,14 +22,9 @@ pub(super) fn open(root: &Dir, name: &Path) -> Result<(File, Metadata), FilesErr
     let found = root.metadata(name).map_err(|error| client_error(&error))?;
     check_regular(found.is_file(), found.is_dir())?;
     let mut options = OpenOptions::new();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        use cap_std::fs::OpenOptionsExt;
-        // The file may have been replaced by a FIFO, and opening one would wait for its writer
-        // (open(2)).
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-    }
+    // The file may have been replaced by a FIFO, and opening one would wait for its writer
+    // (open(2)).
+    options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
     let file = root.open_with(name, &options).map_err(|error| client_error(&error))?.into_std();
     let found = file.metadata().map_err(|error| client_error(&error))?;
     check_regular(found.is_file(), found.is_dir())?;
@@ -70,36 +66,27 @@ fn check_regular(is_file: bool, is_dir: bool) -> Result<(), FilesError> {
 
 /// Converts a system error to the error that the client receives.
 pub(super) fn client_error(error: &io::Error) -> FilesError {
-    #[cfg(unix)]
-    {
-        use rustix::io::Errno;
-        let code = match Errno::from_io_error(error) {
-            Some(Errno::NAMETOOLONG) => Some((FilesErrorCode::NotFound, "no file has such a long name")),
-            Some(Errno::LOOP) => Some((FilesErrorCode::Refused, "its links lead nowhere")),
-            Some(Errno::NXIO) => Some((FilesErrorCode::Refused, "it is no regular file")),
-            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
-                Some((FilesErrorCode::Busy, "too much is open; ask again later"))
-            }
-            _ => None,
-        };
-        if let Some((code, text)) = code {
-            return FilesError::new(code, text);
+    let (code, text) = match (Errno::from_io_error(error), error.kind()) {
+        (Some(Errno::NAMETOOLONG), _) => (FilesErrorCode::NotFound, "no file has such a long name"),
+        (Some(Errno::LOOP), _) => (FilesErrorCode::Refused, "its links lead nowhere"),
+        (Some(Errno::NXIO), _) => (FilesErrorCode::Refused, "it is no regular file"),
+        (Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM), _) => {
+            (FilesErrorCode::Busy, "too much is open; ask again later")
         }
-    }
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            FilesError::new(FilesErrorCode::NotFound, "there is no such file")
+        (_, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            (FilesErrorCode::NotFound, "there is no such file")
         }
         // Errors of the system have a number. Without one, cap-std has rejected a name that leads
         // out of the root.
-        io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => {
-            FilesError::new(FilesErrorCode::Refused, "a link in it leads out of the directory that is served")
+        (None, io::ErrorKind::PermissionDenied) => {
+            (FilesErrorCode::Refused, "a link in it leads out of the directory that is served")
         }
-        io::ErrorKind::PermissionDenied => FilesError::new(FilesErrorCode::Refused, "it may not be read"),
-        io::ErrorKind::InvalidInput => FilesError::new(FilesErrorCode::Refused, "it is no name"),
+        (_, io::ErrorKind::PermissionDenied) => (FilesErrorCode::Refused, "it may not be read"),
+        (_, io::ErrorKind::InvalidInput) => (FilesErrorCode::Refused, "it is no name"),
         _ => {
             log::warn!("files: {error}");
-            FilesError::new(FilesErrorCode::Failed, "it cannot be read")
+            (FilesErrorCode::Failed, "it cannot be read")
         }
-    }
+    };
+    FilesError::new(code, text)
 }

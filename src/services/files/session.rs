@@ -4,6 +4,8 @@
 //! mix. One piece of work runs at a time, requested when the earlier output has left the queue.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -220,22 +222,13 @@ fn error_reply(error: FilesError) -> Vec<u8> {
 fn possible_names(message: &[u8]) -> Vec<PathBuf> {
     let line = message.strip_suffix(b"\n").unwrap_or(message);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let mut names: Vec<_> = path(message).into_iter().collect();
+    let mut names = vec![path(message)];
     if line.len() < message.len() {
-        names.extend(path(line));
+        names.push(path(line));
     }
     names
 }
 
-#[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "on other systems a name is text")]
-fn path(bytes: &[u8]) -> Option<PathBuf> {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-    Some(OsStr::from_bytes(bytes).into())
-}
-
-#[cfg(not(unix))]
-fn path(bytes: &[u8]) -> Option<PathBuf> {
-    std::str::from_utf8(bytes).ok().map(PathBuf::from)
+fn path(bytes: &[u8]) -> PathBuf {
+    OsStr::from_bytes(bytes).into()
 }

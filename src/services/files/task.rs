@@ -121,11 +121,11 @@ impl FileTransfer {
         }
         let mut checksums = lock(&self.shared.checksums);
         let version = FileVersion::of(&found);
-        let known = version.and_then(|version| checksums.find(version));
+        let known = checksums.find(version);
         // A file that changed within this clock tick may differ between two requests, so they do
         // not share its checksum.
-        let shared = version.filter(|version| version.is_unchanged_for(MIN_UNCHANGED));
-        let hashing = shared.filter(|_| known.is_none()).map(|version| checksums.join(version));
+        let is_shared = known.is_none() && version.is_unchanged_for(MIN_UNCHANGED);
+        let hashing = is_shared.then(|| checksums.join(version));
         drop(checksums);
         if let Some(sum) = known {
             return Ok(self.header(file, &found, sum));
@@ -149,9 +149,8 @@ impl FileTransfer {
         else {
             return Ok(Outcome::Continue);
         };
-        if let Some(version) = FileVersion::of(&found)
-            && file.metadata().ok().as_ref().and_then(FileVersion::of) == Some(version)
-            && version.is_unchanged_for(MIN_UNCHANGED)
+        let version = FileVersion::of(&found);
+        if file.metadata().is_ok_and(|now| FileVersion::of(&now) == version) && version.is_unchanged_for(MIN_UNCHANGED)
         {
             lock(&self.shared.checksums).insert(version, sum);
         }

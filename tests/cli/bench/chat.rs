@@ -168,7 +168,6 @@ fn csv_html_and_hdr_are_written() {
 }
 
 #[test]
-#[cfg(unix)]
 fn sigint_reports_what_was_measured() {
     let server = Server::start(Fault::None);
     let address = server.target.address().to_string();

@@ -11,6 +11,7 @@ mod exec;
 mod files;
 mod server_address;
 mod text;
+mod timeout;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use switchboard::client::http::{FetchError, FetchedResponse, HttpUrl, TimeoutKind, fetch};
 
 use crate::cli::error::CliError;
@@ -39,7 +39,7 @@ pub(in crate::cli) fn get(args: GetArgs, verbosity: Verbosity) -> Result<ExitCod
     match result {
         Ok(fetched) => {
             if args.json {
-                stdout::print(&to_json(&fetched, path.as_deref(), started.elapsed()))?;
+                stdout::print_json(&to_json(&fetched, path.as_deref(), started.elapsed()))?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -99,11 +99,11 @@ fn write_error(OutputError { path, error }: OutputError) -> CliError {
     CliError::Failed(format!("cannot write to {}: {error}", sanitize::file_name(path)))
 }
 
-/// Returns the result of a fetch as one line of JSON.
-fn to_json(fetched: &FetchedResponse, path: Option<&Path>, elapsed: Duration) -> String {
+/// Returns the result of a fetch as a JSON object.
+fn to_json(fetched: &FetchedResponse, path: Option<&Path>, elapsed: Duration) -> Value {
     let FetchedResponse { url, head, received_bytes } = fetched;
     let fields = head.fields().map(|(name, value)| json!({"name": name, "value": String::from_utf8_lossy(value)}));
-    let object = json!({
+    json!({
         "url": url.to_string(),
         "status": head.status(),
         "reason": head.reason(),
@@ -111,6 +111,5 @@ fn to_json(fetched: &FetchedResponse, path: Option<&Path>, elapsed: Duration) ->
         "bytes": received_bytes,
         "file": path.map(|path| path.to_string_lossy()),
         "seconds": elapsed.as_secs_f64(),
-    });
-    format!("{object}\n")
+    })
 }

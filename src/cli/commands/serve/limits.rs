@@ -1,8 +1,8 @@
 //! A flag for each limit of the engine, with the limit's name and default.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use switchboard::{Limits, SlowConsumer};
 
+use crate::cli::named_value::one_of;
 use crate::cli::units::{HumanDuration, Size};
 
 /// The help heading of limits that the defaults suit in almost every case.
@@ -49,7 +49,7 @@ pub(in crate::cli) struct LimitArgs {
     ///
     /// disconnect closes the connection; drop-newest drops the new message; drop-oldest drops the
     /// oldest queued message.
-    #[arg(long, value_name = "POLICY", value_parser = slow_consumer(), default_value_t = Limits::default().slow_consumer)]
+    #[arg(long, value_name = "POLICY", value_parser = one_of(SlowConsumer::NAMES), default_value_t = Limits::default().slow_consumer)]
     slow_consumer: SlowConsumer,
 
     /// Time to discard input after the server has closed its side
@@ -80,10 +80,6 @@ pub(in crate::cli) struct LimitArgs {
     /// Maximum number of messages from other threads queued for the loop
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_queued_messages, help_heading = ADVANCED)]
     max_queued_messages: usize,
-}
-
-fn slow_consumer() -> impl TypedValueParser<Value = SlowConsumer> {
-    PossibleValuesParser::new(SlowConsumer::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<SlowConsumer>())
 }
 
 impl From<LimitArgs> for Limits {

@@ -60,7 +60,6 @@ fn run(plan: ServePlan) -> Result<(), CliError> {
 /// Installs the signal handlers: the first SIGINT or SIGTERM drains, the second ends the process at
 /// once, and SIGUSR1 logs the counters. This comes before the first bind: a signal without a
 /// handler would end the process and leave the files of Unix sockets behind.
-#[cfg(unix)]
 fn handle_signals(engine: &mut AnyEngine) -> Result<(), CliError> {
     use switchboard::Command;
 
@@ -68,13 +67,6 @@ fn handle_signals(engine: &mut AnyEngine) -> Result<(), CliError> {
     drain
         .and_then(|()| process::signals::write_on_user_signal(engine.command_pipe(Command::LogStats)?))
         .map_err(|error| CliError::Failed(format!("cannot install signal handlers: {error}")))
-}
-
-/// Does nothing: without Unix signals, Ctrl-C ends the process at once.
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
-fn handle_signals(_engine: &mut AnyEngine) -> Result<(), CliError> {
-    Ok(())
 }
 
 /// Binds all listeners. Returns the text to print: a `listening` line for each, and the table of
@@ -97,7 +89,6 @@ fn bind(engine: &mut AnyEngine, services: Vec<PlannedService>, prints_examples: 
 }
 
 /// Attaches standard input and output to the service as its operator's console.
-#[cfg(unix)]
 fn attach_console(engine: &mut AnyEngine, service: ServiceId) -> Result<(), CliError> {
     use std::os::fd::AsFd;
 
@@ -106,9 +97,4 @@ fn attach_console(engine: &mut AnyEngine, service: ServiceId) -> Result<(), CliE
     let input = own(io::stdin().as_fd().try_clone_to_owned())?;
     let output = own(io::stdout().as_fd().try_clone_to_owned())?;
     Ok(engine.attach(service, input, output, Framing::Lines)?)
-}
-
-#[cfg(not(unix))]
-fn attach_console(_engine: &mut AnyEngine, _service: ServiceId) -> Result<(), CliError> {
-    Err(CliError::Usage("--console is not supported on this system".to_owned()))
 }

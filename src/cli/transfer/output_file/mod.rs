@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use switchboard::client::{WaitFor, WaitLimits, WaitResult};
@@ -65,20 +66,8 @@ impl OutputFile {
     ///
     /// # Errors
     /// Standard output is closed.
-    #[cfg(unix)]
     pub(in crate::cli) fn stdout() -> io::Result<Self> {
-        use std::os::fd::AsFd;
         Self::from_stdout(io::stdout().as_fd().try_clone_to_owned()?.into())
-    }
-
-    /// Opens standard output.
-    ///
-    /// # Errors
-    /// Standard output is closed.
-    #[cfg(windows)]
-    pub(in crate::cli) fn stdout() -> io::Result<Self> {
-        use std::os::windows::io::AsHandle;
-        Self::from_stdout(io::stdout().as_handle().try_clone_to_owned()?.into())
     }
 
     fn from_stdout(stream: File) -> io::Result<Self> {
@@ -97,15 +86,10 @@ impl OutputFile {
     /// # Errors
     /// The file cannot be created there, or `path` is a directory.
     pub(in crate::cli) fn temporary(path: &Path) -> Result<Self, OutputError> {
-        let output_error = |error| OutputError { path: path.to_owned(), error };
-        let path = match Destination::open(path).map_err(output_error)? {
-            Destination::Stream(stream) => return Self::stream(stream, None).map_err(output_error),
-            Destination::File(path) => path,
-        };
-        match NamedTempFile::new_in(directory_of(&path)) {
+        Self::open(path, |path| match NamedTempFile::new_in(directory_of(&path)) {
             Ok(file) => Ok(Self::Temporary { file, path }),
             Err(error) => Err(OutputError { error: without_path(&error), path }),
-        }
+        })
     }
 
     /// Opens the partial file `NAME.part` beside `path`, which stays if the download fails. Keeps
@@ -115,17 +99,33 @@ impl OutputFile {
     /// The file cannot be created there, or `path` is a directory. `PermissionDenied`: `NAME.part`
     /// is not a regular file of this user. `ResourceBusy`: another process is writing to it.
     pub(in crate::cli) fn resumable(path: &Path) -> Result<Self, OutputError> {
+        Self::open(path, |path| {
+            let mut name = path.file_name().map(OsString::from).unwrap_or_default();
+            name.push(".part");
+            let partial = path.with_file_name(name);
+            match open_partial(&partial).and_then(|file| lock(file, &partial)) {
+                Ok(file) => Ok(Self::Resumable { file, partial, path }),
+                Err(error) => Err(OutputError { path: partial, error }),
+            }
+        })
+    }
+
+    /// Opens a device or pipe as a stream, and a regular or new file with `open_file`.
+    fn open(path: &Path, open_file: impl FnOnce(PathBuf) -> Result<Self, OutputError>) -> Result<Self, OutputError> {
         let output_error = |error| OutputError { path: path.to_owned(), error };
-        let path = match Destination::open(path).map_err(output_error)? {
-            Destination::Stream(stream) => return Self::stream(stream, None).map_err(output_error),
-            Destination::File(path) => path,
-        };
-        let mut name = path.file_name().map(OsString::from).unwrap_or_default();
-        name.push(".part");
-        let partial = path.with_file_name(name);
-        match open_partial(&partial).and_then(|file| lock(file, &partial)) {
-            Ok(file) => Ok(Self::Resumable { file, partial, path }),
-            Err(error) => Err(OutputError { path: partial, error }),
+        match Destination::open(path).map_err(output_error)? {
+            Destination::Stream(stream) => Self::stream(stream, None).map_err(output_error),
+            Destination::File(path) => open_file(path),
+        }
+    }
+
+    /// Returns the file; `None` for a stream.
+    fn file(&self) -> Option<&File> {
+        match self {
+            Self::Stream { .. } => None,
+            // Not `NamedTempFile` itself: its errors contain the random file name.
+            Self::Temporary { file, .. } => Some(file.as_file()),
+            Self::Resumable { file, .. } => Some(file),
         }
     }
 
@@ -155,23 +155,15 @@ impl OutputFile {
     /// # Errors
     /// The file's metadata cannot be read.
     pub(in crate::cli) fn len(&self) -> io::Result<u64> {
-        match self {
-            Self::Stream { .. } => Ok(0),
-            Self::Temporary { file, .. } => file.as_file().metadata().map(|metadata| metadata.len()),
-            Self::Resumable { file, .. } => file.metadata().map(|metadata| metadata.len()),
-        }
+        self.file().map_or(Ok(0), |file| Ok(file.metadata()?.len()))
     }
 
     /// Reads the existing bytes in pieces and hands each to `consume`. Later writes append.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(in crate::cli) fn read_existing(&mut self, mut consume: impl FnMut(&[u8])) -> io::Result<()> {
-        let file = match self {
-            Self::Stream { .. } => return Ok(()),
-            Self::Temporary { file, .. } => file.as_file_mut(),
-            Self::Resumable { file, .. } => file,
-        };
+    pub(in crate::cli) fn read_existing(&self, mut consume: impl FnMut(&[u8])) -> io::Result<()> {
+        let Some(mut file) = self.file() else { return Ok(()) };
         file.seek(SeekFrom::Start(0))?;
         let mut buffer = vec![0; 256 << 10];
         loop {
@@ -188,12 +180,8 @@ impl OutputFile {
     ///
     /// # Errors
     /// The file cannot be truncated. `Unsupported`: a stream, whose bytes are already delivered.
-    pub(in crate::cli) fn restart(&mut self) -> io::Result<()> {
-        let file = match self {
-            Self::Stream { .. } => return Err(io::ErrorKind::Unsupported.into()),
-            Self::Temporary { file, .. } => file.as_file_mut(),
-            Self::Resumable { file, .. } => file,
-        };
+    pub(in crate::cli) fn restart(&self) -> io::Result<()> {
+        let mut file = self.file().ok_or(io::ErrorKind::Unsupported)?;
         file.set_len(0)?;
         file.seek(SeekFrom::Start(0)).map(drop)
     }
@@ -204,14 +192,12 @@ impl OutputFile {
     /// The bytes cannot be written.
     pub(in crate::cli) fn write_all(&mut self, bytes: &[u8], interrupt: &Interrupt) -> io::Result<ControlFlow<()>> {
         match self {
-            // Not `NamedTempFile::write_all`: its errors contain the random file name.
             Self::Temporary { file, .. } => file.as_file_mut().write_all(bytes)?,
             Self::Resumable { file, .. } => file.write_all(bytes)?,
-            Self::Stream { stream, max_write_bytes, sanitizer: None } => {
+            Self::Stream { stream, max_write_bytes, sanitizer } => {
+                let escaped = sanitizer.as_mut().map(|sanitizer| sanitizer.show(bytes));
+                let bytes = escaped.as_deref().map_or(bytes, str::as_bytes);
                 return write_stream(stream, *max_write_bytes, bytes, interrupt);
-            }
-            Self::Stream { stream, max_write_bytes, sanitizer: Some(sanitizer) } => {
-                return write_stream(stream, *max_write_bytes, sanitizer.show(bytes).as_bytes(), interrupt);
             }
         }
         Ok(ControlFlow::Continue(()))
@@ -297,5 +283,5 @@ fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests;

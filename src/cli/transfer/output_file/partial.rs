@@ -6,9 +6,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
+use crate::cli::private_file::close_to_others;
+
 /// Opens or creates a partial file. Refuses links, special files and other users' files, because
 /// another user could then insert bytes into the download.
-#[cfg(unix)]
 pub(super) fn open_partial(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
@@ -34,34 +35,11 @@ pub(super) fn open_partial(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-#[cfg(not(unix))]
-pub(super) fn open_partial(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
-}
-
 /// Returns true if `path` still names the open file.
-#[cfg(unix)]
 pub(super) fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let (open, named) = (file.metadata(), fs::symlink_metadata(path));
     open.is_ok_and(|open| named.is_ok_and(|named| (open.dev(), open.ino()) == (named.dev(), named.ino())))
-}
-
-#[cfg(not(unix))]
-pub(super) fn is_at(_file: &File, path: &Path) -> bool {
-    path.exists()
-}
-
-/// Sets the mode to 0600.
-#[cfg(unix)]
-fn make_private(file: &File) -> io::Result<()> {
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the Unix version can fail")]
-fn make_private(_file: &File) -> io::Result<()> {
-    Ok(())
 }
 
 /// Locks a partial file for this process and makes it private.
@@ -72,7 +50,7 @@ pub(super) fn lock(file: File, path: &Path) -> io::Result<File> {
         // more.
         Ok(()) if !is_at(&file, path) => Err(busy()),
         // Change the mode only while holding the lock: earlier, the file may belong to another run.
-        Ok(()) => make_private(&file).map(|()| file),
+        Ok(()) => close_to_others(&file).map(|()| file),
         Err(fs::TryLockError::WouldBlock) => Err(busy()),
         Err(fs::TryLockError::Error(error)) => Err(error),
     }

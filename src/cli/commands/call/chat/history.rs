@@ -7,10 +7,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::cli::private_file;
 use crate::cli::terminal::MAX_HISTORY_LINES;
-
-/// The mode bits of the group and of other users.
-const GROUP_AND_OTHERS: u32 = 0o077;
 
 /// A file of lines, open for appending.
 #[derive(Debug)]
@@ -22,7 +20,7 @@ pub(super) struct HistoryFile {
 impl HistoryFile {
     /// Opens or creates the file, makes it private to its owner, and returns its newest lines.
     pub(super) fn open(path: &Path) -> io::Result<(Self, Vec<String>)> {
-        let file = with_private_mode(OpenOptions::new().create(true).append(true)).open(path)?;
+        let file = private_file::with_private_mode(OpenOptions::new().create(true).append(true)).open(path)?;
         make_private(&file)?;
         let text = String::from_utf8_lossy(&fs::read(path)?).into_owned();
         let all: Vec<_> = text.lines().map(unescape).collect();
@@ -58,34 +56,16 @@ impl HistoryFile {
     }
 }
 
-/// Sets the mode 0600 for a new file.
-fn with_private_mode(options: &mut OpenOptions) -> &OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
-}
-
 /// Removes other users' access to an existing file. Leaves special files, such as `/dev/null`,
 /// unchanged, because they keep no lines.
-#[cfg(unix)]
 fn make_private(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-
-    let metadata = file.metadata()?;
-    let mode = metadata.permissions().mode();
-    if !metadata.is_file() || mode & GROUP_AND_OTHERS == 0 {
+    if !file.metadata()?.is_file() || !private_file::is_open_to_others(file)? {
         return Ok(());
     }
-    file.set_permissions(PermissionsExt::from_mode(mode & 0o700)).map_err(|error| {
+    private_file::close_to_others(file).map_err(|error| {
         let what = format!("other users may read this file, and its mode cannot be changed: {error}; use another file");
         io::Error::new(error.kind(), what)
     })
-}
-
-/// Does nothing: without Unix modes, access depends on the directory.
-#[cfg(not(unix))]
-fn make_private(_: &File) -> io::Result<()> {
-    Ok(())
 }
 
 fn escape(line: &str) -> String {
@@ -119,7 +99,6 @@ mod tests {
         path
     }
 
-    #[cfg(unix)]
     fn mode(path: &Path) -> u32 {
         use std::os::unix::fs::PermissionsExt;
         fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -142,12 +121,10 @@ mod tests {
         let (_, lines) = HistoryFile::open(&path).unwrap();
         assert_eq!((lines.len(), &*lines[0]), (MAX_HISTORY_LINES, "1000"));
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), MAX_HISTORY_LINES);
-        #[cfg(unix)]
         assert_eq!(mode(&path), 0o600);
         fs::remove_file(&path).unwrap();
     }
 
-    #[cfg(unix)]
     #[test]
     fn existing_file_becomes_private() {
         use std::os::unix::fs::PermissionsExt;
@@ -167,7 +144,6 @@ mod tests {
         fs::remove_dir(&path).unwrap();
     }
 
-    #[cfg(unix)]
     #[test]
     fn long_file_is_replaced_and_its_symlink_stays() {
         let directory = tempfile::tempdir().unwrap();

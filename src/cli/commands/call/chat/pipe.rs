@@ -1,6 +1,6 @@
 //! A chat session without a terminal: reads lines from a pipe, and ends after the last reply.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use switchboard::services::chat::colour::Palette;
@@ -9,12 +9,12 @@ use switchboard::services::chat::wire::ChatEvent;
 
 use super::display::ChatDisplay;
 use super::event::ClientEvent;
-use crate::cli::terminal::{InputLine, stderr};
+use crate::cli::terminal::{InputLine, sanitize, stderr};
 
 /// Returns a display that writes events to standard output and messages of the client to standard
 /// error.
 pub(super) fn display(json: bool, palette: Palette) -> Box<dyn ChatDisplay> {
-    Box::new(PipeDisplay { json, palette, buffer: Vec::new() })
+    Box::new(PipeDisplay { json, palette, is_terminal: io::stdout().is_terminal(), buffer: Vec::new() })
 }
 
 /// Sends a line of standard input for each permit.
@@ -34,6 +34,7 @@ pub(super) fn read_lines(mut from: impl BufRead, permits: &Receiver<String>, eve
 struct PipeDisplay {
     json: bool,
     palette: Palette,
+    is_terminal: bool,
     /// Bytes not yet written to standard output.
     buffer: Vec<u8>,
 }
@@ -55,6 +56,9 @@ impl ChatDisplay for PipeDisplay {
         // one line.
         let line: Vec<u8> =
             payload.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
+        if self.is_terminal {
+            return self.print_line(sanitize::json(&String::from_utf8_lossy(&line)).as_bytes());
+        }
         self.print_line(&line)
     }
 

@@ -70,7 +70,9 @@ impl ChatEditor {
         let terminal_lock = Arc::new(TerminalLock::new());
         let hooks = ChatHooks { completer: Arc::clone(&completer), terminal_lock: Arc::clone(&terminal_lock) };
         let mut editor = LineEditor::open(Box::new(hooks))?;
-        old_lines.iter().for_each(|line| editor.add_history(line));
+        for line in &old_lines {
+            editor.add_history(line);
+        }
         let Some(printer) = editor.printer() else { return Ok(None) };
         let (messages, queued) = sync_channel(MAX_QUEUED_MESSAGES);
         let (exit_sender, printer_exit) = channel();

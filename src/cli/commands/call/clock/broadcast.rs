@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use switchboard::TextEncoding;
 use switchboard::client::{TextSocket, TextSocketError};
@@ -10,7 +10,9 @@ use switchboard::escape;
 
 use super::client::ERROR_PREFIX;
 use crate::cli::commands::call::server_address::ServerAddress;
-use crate::cli::commands::call::text::{DecodedText, ReplyPrinter, any_address, deadline, request_error};
+use crate::cli::commands::call::text::{
+    DecodedText, ReplyPrinter, any_address, deadline, receive_datagram, request_error,
+};
 use crate::cli::error::CliError;
 use crate::cli::terminal::stderr::print_notice;
 
@@ -35,22 +37,15 @@ pub(super) fn run(
     let until = deadline(timeout);
     let mut has_reply = false;
     loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        socket.set_read_timeout(Some(left)).map_err(failed)?;
-        let (received, from) = match socket.recv_from() {
-            Ok((text, from)) => (DecodedText { text, is_valid: true }, from),
-            Err(TextSocketError::InvalidText { bytes, from, encoding }) => {
-                (DecodedText::decode(&bytes, encoding), from)
-            }
-            Err(TextSocketError::Timeout) => break,
+        let datagram = match receive_datagram(&socket, until) {
+            Ok(Some(datagram)) => datagram,
+            Ok(None) => break,
             Err(TextSocketError::Truncated { .. }) => continue,
             // One machine without a clock rejected the datagram (ICMP); others may reply.
             Err(TextSocketError::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => continue,
             Err(error) => return Err(failed(error)),
         };
+        let (received, from) = (datagram.text, datagram.from);
         if received.text.starts_with(ERROR_PREFIX) {
             print_notice(&format!("{from}: {}", escape::line(&received.text)));
         } else {

@@ -10,12 +10,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use switchboard::client::text::ReplyEnd;
+use switchboard::services::Clock;
 use switchboard::{Framing, TextEncoding};
 
 use super::server_address::ServerAddress;
-use super::text::{
-    DEFAULT_TIMEOUT, DatagramTextClient, ReplyFormat, ReplyPrinter, ReplyRules, StreamTextClient, nonzero_timeout,
-};
+use super::text::{ReplyFormat, ReplyPrinter, ReplyRules, TextClient};
+use super::timeout::{DEFAULT_TIMEOUT, nonzero_timeout};
 use crate::cli::error::CliError;
 use crate::cli::logging;
 use crate::cli::units::HumanDuration;
@@ -52,17 +52,15 @@ pub(super) fn call(args: CallClockArgs, verbosity: Verbosity) -> Result<ExitCode
         return Err(CliError::Usage("invalid --every 0: the interval must be positive; use for example 1s".to_owned()));
     }
     let count = args.count.or_else(|| args.every.is_none().then_some(1));
-    let encoding = TextEncoding::UTF_8;
-    let client = ClockClient::new(format, interval, count, printer);
-    if server.is_udp() {
-        client.run_udp(DatagramTextClient::open(server, encoding, timeout, |_, _| true)?)
-    } else {
-        let rules = ReplyRules {
-            framing: Framing::Raw,
-            reply_end: ReplyEnd::SingleRead,
-            closes_after_reply: false,
-            end_silence: REPLY_END_SILENCE,
-        };
-        client.run_stream(StreamTextClient::new(server, rules, encoding, timeout))
-    }
+    let rules = ReplyRules {
+        framing: Framing::Raw,
+        reply_end: ReplyEnd::SingleRead,
+        closes_after_reply: false,
+        end_silence: REPLY_END_SILENCE,
+    };
+    // A raw stream cannot carry an empty message. Send the default format, which an empty one
+    // stands for.
+    let format = if format.is_empty() && !server.is_udp() { Clock::FORMAT.to_owned() } else { format };
+    let client = TextClient::open(server, rules, |_, _| true, TextEncoding::UTF_8, timeout)?;
+    ClockClient::new(format, interval, count, printer).run(client)
 }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use switchboard::Framing;
 use switchboard::client::exec::ExecDialect;
 
+use crate::cli::named_value::one_of;
 use crate::cli::units::HumanDuration;
 
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,7 @@ pub(in crate::cli) struct CallExecArgs {
     #[arg(value_name = "ADDR")]
     pub(super) address: String,
     /// The protocol of the server
-    #[arg(long, value_name = "NAME", default_value_t, value_parser = dialect_parser())]
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = one_of(ExecDialect::NAMES))]
     pub(super) dialect: ExecDialect,
     /// The framing of requests and responses; it must match the server's [default: raw]
     ///
@@ -42,8 +42,4 @@ pub(in crate::cli) struct CallExecArgs {
     /// 'ls -l /tmp'.
     #[arg(value_name = "COMMAND", last = true, required = true)]
     pub(super) command: Vec<String>,
-}
-
-fn dialect_parser() -> impl TypedValueParser<Value = ExecDialect> {
-    PossibleValuesParser::new(ExecDialect::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<ExecDialect>())
 }

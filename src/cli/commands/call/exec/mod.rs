@@ -8,7 +8,7 @@ mod plan;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use switchboard::client::exec::{ExecResponse, ResponseHeader};
+use switchboard::client::exec::ResponseHeader;
 
 use crate::cli::error::CliError;
 use crate::cli::logging;
@@ -23,22 +23,17 @@ pub(super) fn call(args: CallExecArgs, verbosity: Verbosity) -> Result<ExitCode,
     let plan = CallExecPlan::new(args)?;
     let response = client::run(&plan)?;
     let command_error = response.header.as_ref().and_then(command_error);
-    stdout::print_bytes(&format_response(&response, plan.json)?)?;
+    if plan.json {
+        stdout::print_json(&output::to_json(&response))?;
+    } else if io::stdout().is_terminal() {
+        stdout::print(&output::escape_for_terminal(&response.output))?;
+    } else {
+        stdout::print_bytes(&response.output)?;
+    }
     match command_error {
         Some(what) => Err(CliError::Failed(what)),
         None => Ok(ExitCode::SUCCESS),
     }
-}
-
-fn format_response(response: &ExecResponse, json: bool) -> Result<Vec<u8>, CliError> {
-    if json {
-        return output::to_json(response)
-            .map_err(|error| CliError::Failed(format!("cannot print the response: {error}")));
-    }
-    if io::stdout().is_terminal() {
-        return Ok(output::escape_for_terminal(&response.output).into_bytes());
-    }
-    Ok(response.output.clone())
 }
 
 /// Returns the reason why the command failed, if the header has one.

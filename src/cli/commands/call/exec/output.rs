@@ -6,8 +6,8 @@ use switchboard::escape::hex;
 
 use crate::cli::terminal::sanitize::StreamSanitizer;
 
-/// Formats a response as one line of JSON.
-pub(super) fn to_json(response: &ExecResponse) -> Result<Vec<u8>, serde_json::Error> {
+/// Returns a response as a JSON object.
+pub(super) fn to_json(response: &ExecResponse) -> impl serde::Serialize {
     #[derive(serde::Serialize)]
     struct JsonResponse<'a> {
         filename: Option<&'a str>,
@@ -23,16 +23,14 @@ pub(super) fn to_json(response: &ExecResponse) -> Result<Vec<u8>, serde_json::Er
         Ok(text) => json!({ "output": text }),
         Err(_) => json!({ "output_hex": hex(&response.output) }),
     };
-    let mut line = serde_json::to_vec(&JsonResponse {
+    JsonResponse {
         filename: header.and_then(|header| header.filename.as_deref()),
         total_size: response.output.len(),
         md5: header.and_then(|header| header.md5.as_deref()),
         exit_code: header.and_then(|header| header.exit_code.flatten()),
         truncated: header.map(|header| header.truncated),
         output,
-    })?;
-    line.push(b'\n');
-    Ok(line)
+    }
 }
 
 /// Escapes control characters, and adds a final line feed so that the prompt starts on a new line.
@@ -69,12 +67,12 @@ mod tests {
         let plain = ExecResponse { header: None, output: b"a\"b\n".to_vec() };
         let expected =
             r#"{"filename":null,"total_size":4,"md5":null,"exit_code":null,"truncated":null,"output":"a\"b\n"}"#;
-        assert_eq!(String::from_utf8(to_json(&plain).unwrap()).unwrap(), format!("{expected}\n"));
+        assert_eq!(serde_json::to_string(&to_json(&plain)).unwrap(), expected);
         let header =
             ResponseHeader { filename: Some("x".into()), exit_code: Some(Some(1)), truncated: true, md5: None };
         let binary = ExecResponse { header: Some(header), output: vec![0xff, 0] };
         let expected =
             r#"{"filename":"x","total_size":2,"md5":null,"exit_code":1,"truncated":true,"output_hex":"ff00"}"#;
-        assert_eq!(String::from_utf8(to_json(&binary).unwrap()).unwrap(), format!("{expected}\n"));
+        assert_eq!(serde_json::to_string(&to_json(&binary)).unwrap(), expected);
     }
 }

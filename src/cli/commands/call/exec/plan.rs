@@ -7,8 +7,10 @@ use switchboard::client::exec::{ExecDialect, request};
 
 use super::args::CallExecArgs;
 use crate::cli::commands::call::server_address::ServerAddress;
+use crate::cli::commands::call::timeout::nonzero_timeout;
 use crate::cli::error::CliError;
 use crate::cli::token_file;
+use crate::cli::units::HumanDuration;
 
 /// Bytes that fit into one packet, so that one read returns them: IPv6 carries packets of 1,280
 /// bytes without fragmentation (RFC 8200, section 5).
@@ -16,7 +18,7 @@ const PACKET_BYTES: usize = 1200;
 
 /// The default time limit of a response. It is longer than the default limit of a command on the
 /// server.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_TIMEOUT: HumanDuration = HumanDuration(Duration::from_secs(30));
 
 /// One request, its server, and the format of the output.
 pub(super) struct CallExecPlan {
@@ -32,10 +34,7 @@ impl CallExecPlan {
     pub(super) fn new(args: CallExecArgs) -> Result<Self, CliError> {
         let CallExecArgs { address, dialect, framing, token_file, timeout, json, command } = args;
         let server = ServerAddress::resolve_stream("exec --allow PROGRAM", &address)?;
-        let timeout = timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.0);
-        if timeout.is_zero() {
-            return Err(CliError::Usage("--timeout 0 leaves no time for a response: use a longer time".to_owned()));
-        }
+        let timeout = nonzero_timeout(timeout.unwrap_or(DEFAULT_TIMEOUT))?;
         let token = token_file.as_deref().map(token_file::read).transpose()?;
         let request = request(&command, token.as_deref()).map_err(|error| CliError::Usage(error.to_string()))?;
         if framing.is_none() && request.len() > PACKET_BYTES && !server.is_local() {

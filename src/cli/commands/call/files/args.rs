@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Subcommand, ValueHint};
 use switchboard::Framing;
 use switchboard::services::files::FilesDialect;
 
+use crate::cli::named_value::one_of;
 use crate::cli::units::HumanDuration;
 
 #[derive(Debug, clap::Args)]
@@ -20,7 +20,7 @@ pub(in crate::cli) struct CallFilesArgs {
     #[arg(value_name = "ADDR")]
     pub(super) address: String,
     /// The protocol of the server [default: framed]
-    #[arg(long, value_name = "NAME", global = true, value_parser = dialect_parser())]
+    #[arg(long, value_name = "NAME", global = true, value_parser = one_of(FilesDialect::NAMES))]
     pub(super) dialect: Option<FilesDialect>,
     /// The framing of the stream; under plain only of the file name: raw or lines [default: u32be,
     /// raw]
@@ -64,8 +64,4 @@ pub(super) enum CallFilesCommand {
         #[arg(short, long)]
         no_clobber: bool,
     },
-}
-
-fn dialect_parser() -> impl TypedValueParser<Value = FilesDialect> {
-    PossibleValuesParser::new(FilesDialect::NAMES.map(|(name, _)| name)).try_map(|name| name.parse::<FilesDialect>())
 }

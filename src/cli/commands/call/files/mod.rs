@@ -58,8 +58,7 @@ fn output_path(name: &OsString, output: Option<PathBuf>) -> Result<Option<PathBu
     match output {
         Some(path) if path.as_os_str() == "-" => Ok(None),
         Some(path) => Ok(Some(path)),
-        // `file_name` also splits at a backslash on Windows, so the name cannot leave this
-        // directory.
+        // The last part only, so the name cannot leave this directory.
         None => match Path::new(name).file_name() {
             Some(last) => Ok(Some(last.into())),
             None if name.is_empty() => {

@@ -1,14 +1,9 @@
-//! The arguments of `call echo`, `upper`, `greet`, `robot` and `parrot`, and their timeout.
-
-use std::time::Duration;
+//! The arguments of `call echo`, `upper`, `greet`, `robot` and `parrot`.
 
 use switchboard::{Framing, TextEncoding};
 
-use crate::cli::error::CliError;
+use crate::cli::commands::call::timeout::DEFAULT_TIMEOUT;
 use crate::cli::units::HumanDuration;
-
-/// The default timeout for connecting, and for each reply.
-pub(in crate::cli::commands::call) const DEFAULT_TIMEOUT: HumanDuration = HumanDuration(Duration::from_secs(10));
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = include_str!("text.txt"))]
@@ -38,16 +33,4 @@ pub(in crate::cli) struct CallTextArgs {
     /// Print one JSON object a line: {"sent":…,"answer":…}; the answer is null if no reply arrived
     #[arg(long)]
     pub(super) json: bool,
-}
-
-/// Checks that a timeout is not zero.
-pub(in crate::cli::commands::call) fn nonzero_timeout(
-    HumanDuration(timeout): HumanDuration,
-) -> Result<Duration, CliError> {
-    if timeout.is_zero() {
-        return Err(CliError::Usage(
-            "--timeout 0 leaves no time for a reply: use a longer time, such as 10s".to_owned(),
-        ));
-    }
-    Ok(timeout)
 }

@@ -29,7 +29,7 @@ pub(in crate::cli::commands::call) struct DatagramTextClient {
 }
 
 impl DatagramTextClient {
-    pub(in crate::cli::commands::call) fn open(
+    pub(super) fn open(
         server: ServerAddress,
         encoding: TextEncoding,
         timeout: Duration,
@@ -41,8 +41,12 @@ impl DatagramTextClient {
         Ok(Self { server, socket, timeout, may_be_reply, other_addresses })
     }
 
+    pub(super) fn server(&self) -> &ServerAddress {
+        &self.server
+    }
+
     /// Sends `text` and waits for the reply.
-    pub(in crate::cli::commands::call) fn request(&mut self, text: &str) -> Result<TextReply, CliError> {
+    pub(super) fn request(&mut self, text: &str) -> Result<TextReply, CliError> {
         self.discard_late_replies();
         loop {
             match self.try_request(text, deadline(self.timeout)) {
@@ -65,19 +69,15 @@ impl DatagramTextClient {
     }
 
     /// Sends `text` without waiting for a reply.
-    pub(in crate::cli::commands::call) fn send(&self, text: &str) -> Result<(), CliError> {
+    pub(super) fn send(&self, text: &str) -> Result<(), CliError> {
         self.socket.send(text).map_err(|error| request_error(&self.server, &error))
     }
 
     /// Waits until `until`. Discards datagrams that arrive meanwhile: they are late replies.
-    pub(in crate::cli::commands::call) fn wait(&self, until: Instant) -> Result<(), CliError> {
+    pub(super) fn wait(&self, until: Instant) -> Result<(), CliError> {
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            self.socket.set_read_timeout(Some(left)).map_err(|error| request_error(&self.server, &error))?;
-            match self.socket.recv() {
+            match receive_datagram(&self.socket, until) {
+                Ok(None) => return Ok(()),
                 Err(TextSocketError::Io(error)) => return Err(self.server.unreachable(&error)),
                 received => log::debug!("late datagram discarded: {received:?}"),
             }
@@ -91,28 +91,17 @@ impl DatagramTextClient {
             }
             sent => sent?,
         }
-        let mut mismatches = 0;
+        let (encoding, mut mismatches) = (self.socket.encoding(), 0);
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(TextReply::Missing(self.timeout_text(mismatches)));
-            }
-            self.socket.set_read_timeout(Some(left))?;
-            let encoding = self.socket.encoding();
-            let (received, bytes) = match self.socket.recv() {
-                Ok(text) => {
-                    let bytes = encoding.encode_lossy(&text).into_owned();
-                    (DecodedText { text, is_valid: true }, bytes)
+            match receive_datagram(&self.socket, until) {
+                Ok(None) => return Ok(TextReply::Missing(self.timeout_text(mismatches))),
+                Ok(Some(datagram)) if (self.may_be_reply)(&encoding.encode_lossy(text), &datagram.bytes) => {
+                    return Ok(TextReply::Text(datagram.text));
                 }
-                Err(TextSocketError::InvalidText { bytes, .. }) => (DecodedText::decode(&bytes, encoding), bytes),
-                Err(TextSocketError::Timeout) => continue,
+                Ok(Some(_)) => mismatches += 1,
                 Err(error @ TextSocketError::Truncated { .. }) => return Ok(TextReply::Missing(error.to_string())),
                 Err(error) => return Err(error),
-            };
-            if (self.may_be_reply)(&encoding.encode_lossy(text), &bytes) {
-                return Ok(TextReply::Text(received));
             }
-            mismatches += 1;
         }
     }
 
@@ -140,6 +129,37 @@ impl DatagramTextClient {
         }
         // If this fails, the next receive call returns WouldBlock and the request times out.
         let _ = socket.set_nonblocking(false);
+    }
+}
+
+/// A datagram, as text and as received.
+#[derive(Debug)]
+pub(in crate::cli::commands::call) struct ReceivedDatagram {
+    pub(in crate::cli::commands::call) text: DecodedText,
+    bytes: Vec<u8>,
+    pub(in crate::cli::commands::call) from: SocketAddr,
+}
+
+/// Receives the next datagram, whatever its text; `None` after `until`.
+pub(in crate::cli::commands::call) fn receive_datagram(
+    socket: &TextSocket,
+    until: Instant,
+) -> Result<Option<ReceivedDatagram>, TextSocketError> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Ok(None);
+    }
+    socket.set_read_timeout(Some(left))?;
+    match socket.recv_from() {
+        Ok((text, from)) => {
+            let bytes = socket.encoding().encode_lossy(&text).into_owned();
+            Ok(Some(ReceivedDatagram { text: DecodedText { text, is_valid: true }, bytes, from }))
+        }
+        Err(TextSocketError::InvalidText { bytes, from, encoding }) => {
+            Ok(Some(ReceivedDatagram { text: DecodedText::decode(&bytes, encoding), bytes, from }))
+        }
+        Err(TextSocketError::Timeout) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -10,6 +10,7 @@ mod reply;
 mod reply_rules;
 mod service;
 mod stream_text_client;
+mod text_client;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -18,40 +19,39 @@ use std::time::Duration;
 use switchboard::Framing;
 
 use super::server_address::ServerAddress;
+use super::timeout::nonzero_timeout;
 use crate::cli::error::CliError;
 use crate::cli::logging;
 use crate::cli::verbosity::Verbosity;
 
 pub(in crate::cli) use args::CallTextArgs;
-pub(super) use args::{DEFAULT_TIMEOUT, nonzero_timeout};
-pub(super) use datagram_text_client::{DatagramTextClient, any_address, request_error};
+pub(super) use datagram_text_client::{any_address, receive_datagram, request_error};
 use input::LineInput;
 pub(super) use output::{ReplyFormat, ReplyPrinter};
-use repl::{Repl, TextClient};
+use repl::Repl;
 pub(super) use reply::{DecodedText, TextReply};
 pub(super) use reply_rules::ReplyRules;
 pub(super) use service::TextService;
-pub(super) use stream_text_client::{StreamTextClient, UnsolicitedRead, deadline};
+pub(super) use stream_text_client::{UnsolicitedRead, deadline};
+pub(super) use text_client::TextClient;
 
 pub(super) fn call(service: TextService, args: CallTextArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     let timeout = nonzero_timeout(args.timeout)?;
     let address = args.address.unwrap_or_else(|| service.default_address(args.udp).to_owned());
     let server = ServerAddress::resolve(service.name(), &address, args.udp)?;
-    let client = if server.is_udp() {
-        if let Some(framing) = args.framing {
-            return Err(CliError::Usage(format!("--framing {framing} is for streams: each datagram is one message")));
-        }
-        TextClient::Datagrams(DatagramTextClient::open(server, args.encoding, timeout, service.may_be_reply())?)
-    } else {
-        let default_framing = if service == TextService::Echo { Framing::U32BE } else { Framing::Raw };
-        let rules = ReplyRules {
-            framing: args.framing.unwrap_or(default_framing),
-            reply_end: service.reply_end(),
-            closes_after_reply: service == TextService::Greet,
-            end_silence: Duration::ZERO,
-        };
-        TextClient::Stream(StreamTextClient::new(server, rules, args.encoding, timeout))
+    if server.is_udp()
+        && let Some(framing) = args.framing
+    {
+        return Err(CliError::Usage(format!("--framing {framing} is for streams: each datagram is one message")));
+    }
+    let default_framing = if service == TextService::Echo { Framing::U32BE } else { Framing::Raw };
+    let rules = ReplyRules {
+        framing: args.framing.unwrap_or(default_framing),
+        reply_end: service.reply_end(),
+        closes_after_reply: service == TextService::Greet,
+        end_silence: Duration::ZERO,
     };
+    let client = TextClient::open(server, rules, service.may_be_reply(), args.encoding, timeout)?;
     let is_interactive = io::stdin().is_terminal() && io::stdout().is_terminal() && !args.json;
     if !is_interactive {
         // On a terminal, log lines would overwrite the line being edited.

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal};
+use std::process::ExitCode;
 
 use switchboard::TextEncoding;
 use switchboard::escape;
@@ -12,6 +13,9 @@ use crate::cli::error::CliError;
 use crate::cli::terminal::stderr::print_notice;
 use crate::cli::terminal::{sanitize, stdout};
 
+/// The characters of a request that a message quotes.
+pub(super) const MAX_EXCERPT_CHARS: usize = 40;
+
 /// A writer of replies to standard output.
 pub(in crate::cli::commands::call) struct ReplyPrinter {
     format: ReplyFormat,
@@ -20,6 +24,8 @@ pub(in crate::cli::commands::call) struct ReplyPrinter {
     /// True after the first warning about a reply that is invalid in the encoding.
     warned_of_invalid: bool,
     is_closed: bool,
+    /// Requests that were not sent, or that got no reply.
+    missing_replies: u64,
 }
 
 /// The format in which replies are printed.
@@ -39,7 +45,7 @@ struct JsonReply<'a> {
 impl ReplyPrinter {
     pub(in crate::cli::commands::call) fn new(format: ReplyFormat, encoding: TextEncoding) -> Self {
         let is_terminal = io::stdout().is_terminal();
-        Self { format, encoding, is_terminal, warned_of_invalid: false, is_closed: false }
+        Self { format, encoding, is_terminal, warned_of_invalid: false, is_closed: false, missing_replies: 0 }
     }
 
     /// Returns true if the reader of standard output has closed it, as `head` does.
@@ -65,28 +71,42 @@ impl ReplyPrinter {
         }
     }
 
-    /// Prints that a request got no reply. Only the JSON format has a line for that.
-    pub(in crate::cli::commands::call) fn print_missing(&mut self, sent: &str) -> Result<(), CliError> {
-        match self.format {
-            ReplyFormat::Json => self.print_json(Some(sent), None),
-            ReplyFormat::Text => Ok(()),
+    /// Reports that a request was not sent or got no reply, for this reason. Only the JSON format
+    /// has a line of output for it.
+    pub(in crate::cli::commands::call) fn print_missing(
+        &mut self,
+        sent: Option<&str>,
+        reason: &str,
+    ) -> Result<(), CliError> {
+        self.missing_replies += 1;
+        let Some(sent) = sent else {
+            print_notice(reason);
+            return Ok(());
+        };
+        if self.format == ReplyFormat::Json {
+            self.print_json(Some(sent), None)?;
+        }
+        print_notice(&format!("'{}': {reason}", sanitize::excerpt(sent, MAX_EXCERPT_CHARS)));
+        Ok(())
+    }
+
+    /// Returns success if every request got a reply. An error message calls a request `unit`.
+    pub(in crate::cli::commands::call) fn exit_code(&self, unit: &str) -> Result<ExitCode, CliError> {
+        match self.missing_replies {
+            0 => Ok(ExitCode::SUCCESS),
+            1 => Err(CliError::Failed(format!("1 {unit} got no reply"))),
+            missing => Err(CliError::Failed(format!("{missing} {unit}s got no reply"))),
         }
     }
 
     fn print_text(&mut self, text: &str) -> Result<(), CliError> {
         let text = if self.is_terminal { escape::text(text) } else { Cow::Borrowed(text) };
-        self.print(&format!("{text}\n"))
+        self.is_closed |= stdout::print_bytes(format!("{text}\n").as_bytes())?;
+        Ok(())
     }
 
     fn print_json(&mut self, sent: Option<&str>, answer: Option<&str>) -> Result<(), CliError> {
-        let json = serde_json::to_string(&JsonReply { sent, answer });
-        let json = json.map_err(|error| CliError::Failed(format!("cannot write JSON: {error}")))?;
-        let json = if self.is_terminal { sanitize::json(&json) } else { json };
-        self.print(&format!("{json}\n"))
-    }
-
-    fn print(&mut self, line: &str) -> Result<(), CliError> {
-        self.is_closed |= stdout::print_bytes(line.as_bytes())?;
+        self.is_closed |= stdout::print_json(&JsonReply { sent, answer })?;
         Ok(())
     }
 }

@@ -5,23 +5,14 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use super::datagram_text_client::DatagramTextClient;
 use super::input::LineInput;
-use super::output::ReplyPrinter;
+use super::output::{MAX_EXCERPT_CHARS, ReplyPrinter};
 use super::reply::TextReply;
-use super::stream_text_client::{StreamTextClient, UnsolicitedRead};
+use super::stream_text_client::UnsolicitedRead;
+use super::text_client::TextClient;
 use crate::cli::error::CliError;
 use crate::cli::terminal::stderr::print_notice;
 use crate::cli::terminal::{InputLine, sanitize};
-
-/// The characters of a line that a message quotes.
-const MAX_EXCERPT_CHARS: usize = 40;
-
-/// The client of the server's transport.
-pub(super) enum TextClient {
-    Stream(StreamTextClient),
-    Datagrams(DatagramTextClient),
-}
 
 /// A conversation with a server.
 pub(super) struct Repl {
@@ -29,15 +20,13 @@ pub(super) struct Repl {
     printer: ReplyPrinter,
     /// True if the server closes after the message `Bye`.
     bye_closes: bool,
-    /// Lines that were not sent, or that got no reply.
-    failed_lines: usize,
     /// True after the first warning about a skipped empty line.
     warned_of_empty: bool,
 }
 
 impl Repl {
     pub(super) fn new(client: TextClient, printer: ReplyPrinter, bye_closes: bool) -> Self {
-        Self { client, printer, bye_closes, failed_lines: 0, warned_of_empty: false }
+        Self { client, printer, bye_closes, warned_of_empty: false }
     }
 
     /// Runs until the input ends or the server closes the connection.
@@ -52,7 +41,10 @@ impl Repl {
         loop {
             let flow = match input.next()? {
                 InputLine::Text(text) => self.send(&text)?,
-                InputLine::Invalid(reason) => self.fail(None, &reason)?,
+                InputLine::Invalid(reason) => {
+                    self.printer.print_missing(None, &reason)?;
+                    ControlFlow::Continue(())
+                }
                 InputLine::End => ControlFlow::Break(()),
             };
             if flow.is_break() || self.printer.is_closed() {
@@ -62,11 +54,7 @@ impl Repl {
         if !self.printer.is_closed() {
             self.print_remaining()?;
         }
-        match self.failed_lines {
-            0 => Ok(ExitCode::SUCCESS),
-            1 => Err(CliError::Failed("1 line got no reply".to_owned())),
-            failed => Err(CliError::Failed(format!("{failed} lines got no reply"))),
-        }
+        self.printer.exit_code("line")
     }
 
     fn send(&mut self, text: &str) -> Result<ControlFlow<()>, CliError> {
@@ -79,33 +67,29 @@ impl Repl {
                 }
                 return Ok(ControlFlow::Continue(()));
             }
-            TextClient::Stream(client) => client.request(text)?,
             TextClient::Datagrams(client) if is_bye => {
                 client.send(text)?;
                 return Ok(ControlFlow::Break(()));
             }
-            TextClient::Datagrams(client) => client.request(text)?,
+            client => client.request(text)?,
         };
         match reply {
             TextReply::Text(received) => {
                 self.printer.print_reply(Some(text), &received).map(|()| ControlFlow::Continue(()))
             }
-            TextReply::Missing(reason) => self.fail(Some(text), &reason),
+            TextReply::Missing(reason) => {
+                self.printer.print_missing(Some(text), &reason).map(|()| ControlFlow::Continue(()))
+            }
             TextReply::Closed if is_bye => Ok(ControlFlow::Break(())),
             TextReply::Closed => {
-                let what =
-                    format!("connection closed without a reply to '{}'", sanitize::excerpt(text, MAX_EXCERPT_CHARS));
-                match &self.client {
-                    TextClient::Stream(client) => Err(client.server().error(&what)),
-                    TextClient::Datagrams(_) => Err(CliError::Failed(what)),
-                }
+                let line = sanitize::excerpt(text, MAX_EXCERPT_CHARS);
+                Err(self.client.server().error(&format!("connection closed without a reply to '{line}'")))
             }
         }
     }
 
     fn print_unsolicited(&mut self) -> Result<(), CliError> {
-        let TextClient::Stream(client) = &mut self.client else { return Ok(()) };
-        client.take_unsolicited()?.iter().try_for_each(|text| self.printer.print_reply(None, text))
+        self.client.take_unsolicited()?.iter().try_for_each(|text| self.printer.print_reply(None, text))
     }
 
     /// Prints the texts that arrive after the last request.
@@ -120,17 +104,5 @@ impl Repl {
             }
         }
         Ok(())
-    }
-
-    fn fail(&mut self, line: Option<&str>, reason: &str) -> Result<ControlFlow<()>, CliError> {
-        self.failed_lines += 1;
-        match line {
-            Some(line) => {
-                self.printer.print_missing(line)?;
-                print_notice(&format!("'{}': {reason}", sanitize::excerpt(line, MAX_EXCERPT_CHARS)));
-            }
-            None => print_notice(reason),
-        }
-        Ok(ControlFlow::Continue(()))
     }
 }

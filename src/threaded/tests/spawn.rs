@@ -6,17 +6,20 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::spawn::{STACK_BYTES, ThreadSpawner, ThreadTask};
-use super::{Error, Stats, Threaded};
+use crate::engine::error::Error;
 use crate::engine::handle::Handle;
 use crate::engine::limits::Limits;
+use crate::engine::stats::Stats;
+use crate::engine::threads::ThreadTask;
 use crate::frame::Framing;
 use crate::frame::Payload;
 use crate::net::Endpoint;
 use crate::service::Context;
 use crate::service::{ConnId, Peer, Service, ServiceOptions};
+use crate::threaded::Threaded;
+use crate::threaded::lifecycle::{STACK_BYTES, System};
 
 /// Enough for any machine. Only a failing test waits this long.
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -27,12 +30,16 @@ struct TestSpawner {
     fails: Arc<AtomicBool>,
 }
 
-impl ThreadSpawner for TestSpawner {
+impl System for TestSpawner {
     fn spawn(&self, name: String, task: ThreadTask) -> io::Result<()> {
         if self.fails.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         thread::Builder::new().name(name).stack_size(STACK_BYTES / 2).spawn(task).map(drop)
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
     }
 }
 
@@ -60,7 +67,7 @@ impl Service for TestService {
 type EngineThread = JoinHandle<Result<Stats, Error>>;
 
 fn serve(spawner: TestSpawner, per_connection: bool, limits: Limits) -> (EngineThread, Handle, SocketAddr) {
-    let mut engine = Threaded::with_threads(limits, Box::new(spawner)).unwrap();
+    let mut engine = Threaded::with_system(limits, Box::new(spawner)).unwrap();
     let mut options = ServiceOptions::new("tested");
     if per_connection {
         options = options.per_connection(TestService::default);

@@ -1,22 +1,18 @@
-//! The start of threads, behind a trait so that a test can make it fail.
+//! The start of threads.
 //!
 //! A new thread that finds no memory aborts the process: the standard library maps a signal stack
 //! on that thread and panics where nothing can catch it. So if the address space is limited, a
-//! start first checks that enough of it is left.
+//! start first checks that enough of it is left. All engines of the process share one address
+//! space, so they share the check.
 
 use std::fs;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use rustix::param::page_size;
 use rustix::process::{Resource, getrlimit};
-
-/// Bytes of a thread's stack. Untouched pages cost address space only, so the size is generous: a
-/// test runs the engine's deepest paths, with logging and a panic's backtrace, on half of it. The
-/// callbacks and jobs of services have the other half. Without optimization, frames are far larger.
-pub(super) const STACK_BYTES: usize = if cfg!(debug_assertions) { 256 * 1024 } else { 128 * 1024 };
 
 /// Bytes that an allocator may reserve for a new thread. glibc reserves a heap of this size if it
 /// can, and works without one if it cannot (mallopt(3), `M_ARENA_MAX`).
@@ -37,62 +33,80 @@ const PADDING_EXTRA_BYTES: usize = 4 << 20;
 const START_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The function of a thread.
-pub(super) type ThreadTask = Box<dyn FnOnce() + Send>;
+pub(crate) type ThreadTask = Box<dyn FnOnce() + Send>;
 
-/// Starts threads.
-pub(super) trait ThreadSpawner: Send + Sync {
-    fn spawn(&self, name: String, task: ThreadTask) -> io::Result<()>;
-}
+/// The starts under way in this process. The address space that they take does not show yet.
+static STARTS: ThreadStarts = ThreadStarts {
+    state: Mutex::new(StartState { starting: 0, running: 0, padding: Vec::new() }),
+    ended: Condvar::new(),
+};
 
-/// Starts threads of the operating system.
-#[derive(Default)]
-pub(super) struct OsThreads(Arc<ThreadStarts>);
-
-/// The starts under way. The address space that they take does not show yet.
-#[derive(Default)]
 struct ThreadStarts {
     state: Mutex<StartState>,
     ended: Condvar,
 }
 
-#[derive(Default)]
 struct StartState {
     starting: usize,
+    /// The threads that are starting or running.
+    running: usize,
     /// Address space reserved so that no heap fits into the rest, see [`StartState::make_room`].
-    /// Its pages are never touched.
+    /// Its pages are never touched. Freed when the last of the threads ends.
     padding: Vec<Vec<u8>>,
 }
 
 /// One start under way, until it is dropped.
-struct StartGuard(Arc<ThreadStarts>);
+struct StartGuard;
 
-impl ThreadSpawner for OsThreads {
-    fn spawn(&self, name: String, task: ThreadTask) -> io::Result<()> {
-        let start = self.begin_start()?;
-        let thread = thread::Builder::new().name(name).stack_size(STACK_BYTES);
-        // If the thread cannot start, dropping the closure ends the start.
-        let started = thread.spawn(move || {
-            drop(start);
-            task();
-        });
-        started.map(drop)
+/// One thread that is starting or running, until it is dropped.
+struct RunningGuard;
+
+/// Starts a thread, with a stack of `stack_bytes` or of the standard library's size.
+///
+/// # Errors
+/// The error of the system, or `OutOfMemory` if too little address space is left.
+pub(crate) fn spawn(name: String, stack_bytes: Option<usize>, task: ThreadTask) -> io::Result<()> {
+    let (start, running) = begin_start()?;
+    let thread = thread::Builder::new().name(name);
+    let thread = if let Some(bytes) = stack_bytes { thread.stack_size(bytes) } else { thread };
+    // If the thread cannot start, dropping the closure ends the start.
+    let started = thread.spawn(move || {
+        let _running = running;
+        drop(start);
+        task();
+    });
+    started.map(drop)
+}
+
+fn begin_start() -> io::Result<(StartGuard, RunningGuard)> {
+    let mut state = STARTS.lock();
+    if free_address_space().is_some_and(|free_bytes| free_bytes < START_BYTES.saturating_mul(state.starting + 1)) {
+        // With one start at a time, the address space that it takes can be measured.
+        let waited = STARTS.ended.wait_timeout_while(state, START_TIMEOUT, |state| state.starting > 0);
+        state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if state.starting > 0 || !state.make_room() {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+    }
+    state.starting += 1;
+    state.running += 1;
+    Ok((StartGuard, RunningGuard))
+}
+
+impl Drop for StartGuard {
+    fn drop(&mut self) {
+        STARTS.lock().starting -= 1;
+        STARTS.ended.notify_all();
     }
 }
 
-impl OsThreads {
-    fn begin_start(&self) -> io::Result<StartGuard> {
-        let starts = &self.0;
-        let mut state = starts.lock();
-        if free_address_space().is_some_and(|free_bytes| free_bytes < START_BYTES.saturating_mul(state.starting + 1)) {
-            // With one start at a time, the address space that it takes can be measured.
-            let waited = starts.ended.wait_timeout_while(state, START_TIMEOUT, |state| state.starting > 0);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if state.starting > 0 || !state.make_room() {
-                return Err(io::ErrorKind::OutOfMemory.into());
-            }
+impl Drop for RunningGuard {
+    fn drop(&mut self) {
+        let mut state = STARTS.lock();
+        state.running -= 1;
+        if state.running == 0 {
+            state.padding.clear();
         }
-        state.starting += 1;
-        Ok(StartGuard(Arc::clone(starts)))
     }
 }
 
@@ -118,13 +132,6 @@ impl ThreadStarts {
     /// Locks the state. No holder of the lock panics.
     fn lock(&self) -> MutexGuard<'_, StartState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for StartGuard {
-    fn drop(&mut self) {
-        self.0.lock().starting -= 1;
-        self.0.ended.notify_all();
     }
 }
 

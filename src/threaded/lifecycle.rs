@@ -1,0 +1,278 @@
+//! The life of the engine: its state, the end of accepting, the threads that it waits for, and the
+//! slots of its connections.
+
+use std::any::Any;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags};
+
+use super::socket::poll;
+use crate::engine::limits::ACCEPT_PAUSE;
+use crate::engine::run_state::RunState;
+use crate::engine::threads::{self, ThreadTask};
+use crate::net::Notifier;
+use crate::service::Peer;
+
+/// Bytes of a thread's stack. Untouched pages cost address space only, so the size is generous: a
+/// test runs the engine's deepest paths, with logging and a panic's backtrace, on half of it. The
+/// callbacks and jobs of services have the other half. Without optimization, frames are far larger.
+pub(super) const STACK_BYTES: usize = if cfg!(debug_assertions) { 256 * 1024 } else { 128 * 1024 };
+
+/// The threads and the clock of the operating system. Tests script them.
+pub(super) trait System: Send + Sync {
+    fn spawn(&self, name: String, task: ThreadTask) -> io::Result<()>;
+    fn now(&self) -> Instant;
+}
+
+/// The operating system itself.
+pub(super) struct OsSystem;
+
+impl System for OsSystem {
+    fn spawn(&self, name: String, task: ThreadTask) -> io::Result<()> {
+        threads::spawn(name, Some(STACK_BYTES), task)
+    }
+
+    #[inline]
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+/// The state of the engine as all threads see it.
+pub(super) struct Lifecycle {
+    state: AtomicU8,
+    /// Signaled once when the engine drains, and never cleared.
+    drain: Notifier,
+    /// Signaled once when the engine stops, and never cleared.
+    stop: Notifier,
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    /// The threads that `run` waits for, except those of consoles.
+    pub(super) threads: Arc<WaitGroup>,
+    /// The threads that write to consoles.
+    pub(super) console_writers: Arc<WaitGroup>,
+    /// Connections that were closed with unsent output.
+    pub(super) unflushed: AtomicUsize,
+    thread_numbers: AtomicU64,
+}
+
+impl Lifecycle {
+    pub(super) fn new(control: &Arc<Notifier>) -> io::Result<Self> {
+        Ok(Self {
+            state: AtomicU8::new(RunState::Serving as u8),
+            drain: Notifier::new()?,
+            stop: Notifier::new()?,
+            panic: Mutex::default(),
+            threads: WaitGroup::new(Arc::clone(control)),
+            console_writers: WaitGroup::new(Arc::clone(control)),
+            unflushed: AtomicUsize::new(0),
+            thread_numbers: AtomicU64::new(0),
+        })
+    }
+
+    /// Returns the next number for a thread's name.
+    pub(super) fn next_thread_number(&self) -> u64 {
+        self.thread_numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn state(&self) -> RunState {
+        match self.state.load(Ordering::Acquire) {
+            0 => RunState::Serving,
+            1 => RunState::Draining,
+            _ => RunState::Stopped,
+        }
+    }
+
+    /// Advances the state and wakes all threads that wait for a change. A state never goes back.
+    pub(super) fn advance(&self, state: RunState) {
+        self.state.fetch_max(state as u8, Ordering::AcqRel);
+        self.drain.notify();
+        if state == RunState::Stopped {
+            self.stop.notify();
+        }
+    }
+
+    /// Returns the notifier that is signaled when the engine leaves `state`.
+    pub(super) fn change_notifier(&self, state: RunState) -> &Notifier {
+        if state == RunState::Serving { &self.drain } else { &self.stop }
+    }
+
+    /// Keeps the first panic of a callback. No service is called after it.
+    pub(super) fn note_panic(&self, panic: Box<dyn Any + Send>) {
+        lock(&self.panic).get_or_insert(panic);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        lock(&self.panic).is_some()
+    }
+
+    pub(super) fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
+        lock(&self.panic).take()
+    }
+}
+
+/// The end and the pauses of accepting, for all listeners.
+pub(super) struct AcceptControl {
+    is_stopped: AtomicBool,
+    /// Signaled once when accepting ends, and never cleared.
+    pub(super) stop: Notifier,
+    /// One per listener, signaled when a descriptor may be free and a listener has paused.
+    retry: Vec<Notifier>,
+    /// The number of listeners that have paused.
+    paused: AtomicUsize,
+    /// The accept threads.
+    pub(super) threads: Arc<WaitGroup>,
+}
+
+impl AcceptControl {
+    pub(super) fn new(listeners: usize, control: &Arc<Notifier>) -> io::Result<Self> {
+        Ok(Self {
+            is_stopped: AtomicBool::new(false),
+            stop: Notifier::new()?,
+            retry: (0..listeners).map(|_| Notifier::new()).collect::<Result<_, _>>()?,
+            paused: AtomicUsize::new(0),
+            threads: WaitGroup::new(Arc::clone(control)),
+        })
+    }
+
+    /// Ends accepting. Each listener is closed when its accept thread ends.
+    pub(super) fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Release);
+        self.stop.notify();
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Acquire)
+    }
+
+    /// Waits until listener number `number` may retry: a connection has closed, [`ACCEPT_PAUSE`]
+    /// has passed, or accepting has ended.
+    pub(super) fn pause(&self, number: usize) {
+        let Some(retry) = self.retry.get(number) else { return };
+        let stop = PollFd::new(&self.stop, PollFlags::IN);
+        self.paused.fetch_add(1, Ordering::AcqRel);
+        poll(&mut [stop, PollFd::new(retry, PollFlags::IN)], Some(ACCEPT_PAUSE));
+        self.paused.fetch_sub(1, Ordering::AcqRel);
+        retry.clear();
+    }
+
+    /// Wakes the listeners that have paused, because a descriptor was closed.
+    pub(super) fn resume(&self) {
+        if self.paused.load(Ordering::Acquire) > 0 {
+            self.retry.iter().for_each(Notifier::notify);
+        }
+    }
+}
+
+/// A count of running threads. The control thread is woken when it falls to zero.
+pub(super) struct WaitGroup {
+    running: Mutex<usize>,
+    control: Arc<Notifier>,
+}
+
+/// One running thread, until it is dropped.
+pub(super) struct WaitGuard(Arc<WaitGroup>);
+
+impl WaitGroup {
+    pub(super) fn new(control: Arc<Notifier>) -> Arc<Self> {
+        Arc::new(Self { running: Mutex::new(0), control })
+    }
+
+    pub(super) fn enter(self: &Arc<Self>) -> WaitGuard {
+        *lock(&self.running) += 1;
+        WaitGuard(Arc::clone(self))
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        *lock(&self.running) == 0
+    }
+}
+
+impl Drop for WaitGuard {
+    fn drop(&mut self) {
+        let mut running = lock(&self.0.running);
+        *running -= 1;
+        if *running == 0 {
+            self.0.control.notify();
+        }
+    }
+}
+
+/// Counts the open connections and bounds them.
+pub(super) struct ConnectionSlots {
+    counts: Mutex<SlotCounts>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct SlotCounts {
+    max: usize,
+    open: usize,
+    /// Open connections whose slots become free after a callback that is under way.
+    announced: usize,
+    /// Accepting has ended, so no pending connection waits for a slot.
+    is_closed: bool,
+}
+
+impl ConnectionSlots {
+    pub(super) fn new(max: usize) -> Self {
+        Self { counts: Mutex::new(SlotCounts { max, ..SlotCounts::default() }), changed: Condvar::new() }
+    }
+
+    /// Takes a slot. Returns false if all are taken. If all are taken and one is announced to
+    /// become free, waits for it: the peer may have connected because it saw the other connection
+    /// close.
+    pub(super) fn acquire(&self) -> bool {
+        let must_wait =
+            |counts: &mut SlotCounts| !counts.is_closed && counts.open >= counts.max && counts.announced > 0;
+        let mut counts = self.changed.wait_while(lock(&self.counts), must_wait).unwrap_or_else(PoisonError::into_inner);
+        let free = counts.open < counts.max;
+        counts.open += usize::from(free);
+        free
+    }
+
+    /// Adds a slot for a console, which does not count against `max_connections`.
+    pub(super) fn add_console(&self) {
+        let mut counts = lock(&self.counts);
+        counts.max += 1;
+        counts.open += 1;
+    }
+
+    /// Announces that a slot becomes free after a callback.
+    pub(super) fn announce_release(&self) {
+        lock(&self.counts).announced += 1;
+    }
+
+    /// Withdraws an announcement, because the connection stays open for a while.
+    pub(super) fn withdraw_release(&self) {
+        lock(&self.counts).announced -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Frees a slot, or removes the one that was added for a console.
+    pub(super) fn release(&self, was_announced: bool, peer: Peer) {
+        let mut counts = lock(&self.counts);
+        counts.max -= usize::from(peer == Peer::Console);
+        counts.open -= 1;
+        counts.announced -= usize::from(was_announced);
+        drop(counts);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn close(&self) {
+        lock(&self.counts).is_closed = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn open(&self) -> usize {
+        lock(&self.counts).open
+    }
+}
+
+/// Locks a mutex whose holders never panic.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

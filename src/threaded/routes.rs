@@ -1,0 +1,331 @@
+//! All connections as a whole: the way to each of them, their counters, the bytes that they hold
+//! together, and those that were rejected.
+//!
+//! Each thread writes only its own block of counters, with plain stores. So no message costs a
+//! locked instruction or a cache line that another processor uses. The sum of held bytes is one
+//! number that all threads share. A thread writes it only if its connection's bytes have changed,
+//! which small requests with direct replies do not do.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use super::lifecycle::lock;
+use super::shared_connection::SharedConnection;
+use super::socket::{ConnSocket, ConnStream};
+use crate::connection::{Connection, WorkerContext};
+use crate::engine::limits::{Limits, MAX_REJECTED_OPEN};
+use crate::engine::memory::{MEMORY_GRACE, MemoryPolicy};
+use crate::engine::slab::GenerationalSlab;
+use crate::engine::stats::Stats;
+use crate::net::Notifier;
+use crate::service::time::Timestamp;
+use crate::service::{CloseReason, ConnId, Peer};
+
+/// The table of open connections, and the counters of all threads.
+pub(super) struct Routes {
+    table: RwLock<GenerationalSlab<Route>>,
+    /// Counters of the connection threads that have ended.
+    ended_stats: Mutex<Stats>,
+    /// Counters of the threads without a connection.
+    engine_stats: Mutex<Vec<Arc<ThreadStats>>>,
+}
+
+/// The entry of a connection in the table.
+pub(super) struct Route {
+    pub(super) thread_stats: Arc<ThreadStats>,
+    pub(super) reachability: Reachability,
+    pub(super) peer: Peer,
+}
+
+pub(super) enum Reachability {
+    /// Only its own thread uses the connection. Other threads shut the socket down to wake that
+    /// thread.
+    Private(Arc<dyn ConnSocket>),
+    Shared(Arc<SharedConnection>),
+}
+
+/// A connection that other threads reach, and its thread's counters.
+pub(super) struct SharedRoute {
+    pub(super) conn: Arc<SharedConnection>,
+    thread_stats: Arc<ThreadStats>,
+}
+
+impl Routes {
+    pub(super) fn new() -> Self {
+        Self {
+            table: RwLock::new(GenerationalSlab::new()),
+            ended_stats: Mutex::default(),
+            engine_stats: Mutex::default(),
+        }
+    }
+
+    pub(super) fn add(&self, route: Route) -> ConnId {
+        ConnId(self.table.write().unwrap_or_else(PoisonError::into_inner).insert(route))
+    }
+
+    /// Removes a connection and adds its counters to those of ended threads. Holds the table's
+    /// lock, so that a reader of the counters sees both changes or neither.
+    pub(super) fn remove(&self, id: ConnId, thread_stats: &ThreadStats) {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        table.remove(id.0);
+        thread_stats.add_to(&mut lock(&self.ended_stats));
+    }
+
+    /// Adds the connections with these ids to `into`, under one lock of the table. Leaves out
+    /// those that have closed and those that belong to their threads alone.
+    pub(super) fn find(&self, ids: impl Iterator<Item = ConnId>, into: &mut Vec<SharedRoute>) {
+        let table = self.read();
+        into.extend(ids.filter_map(|id| {
+            let Route { thread_stats, reachability, .. } = table.get(id.0)?;
+            let Reachability::Shared(conn) = reachability else { return None };
+            Some(SharedRoute { conn: Arc::clone(conn), thread_stats: Arc::clone(thread_stats) })
+        }));
+    }
+
+    /// Counts a console that has become a connection.
+    pub(super) fn count_console(&self) {
+        lock(&self.ended_stats).accepted += 1;
+    }
+
+    /// Returns new counters for a thread without a connection.
+    pub(super) fn add_engine_thread(&self) -> Arc<ThreadStats> {
+        let thread_stats = Arc::new(ThreadStats::default());
+        lock(&self.engine_stats).push(Arc::clone(&thread_stats));
+        thread_stats
+    }
+
+    /// Returns the sum of the counters of all threads, running and ended.
+    pub(super) fn stats(&self) -> Stats {
+        let table = self.read();
+        let mut sum = lock(&self.ended_stats).clone();
+        table.iter().for_each(|(_, route)| route.thread_stats.add_to(&mut sum));
+        lock(&self.engine_stats).iter().for_each(|thread_stats| thread_stats.add_to(&mut sum));
+        sum
+    }
+
+    /// Asks the largest holders to close, see [`MemoryPolicy::largest_holders`]. Consoles are
+    /// spared.
+    pub(super) fn close_largest(&self, memory: &HeldMemory) {
+        let table = self.read();
+        let clients = table.iter().filter(|(_, route)| route.peer != Peer::Console);
+        let holders = clients.map(|(_, route)| (route.thread_stats.held_bytes.load(Ordering::Relaxed), route));
+        for route in memory.policy.largest_holders(memory.held_bytes(), holders) {
+            route.thread_stats.must_close.store(true, Ordering::Release);
+            match &route.reachability {
+                Reachability::Shared(conn) => conn.notifier.notify(),
+                // A thread that waits in its read can be woken only through its socket.
+                Reachability::Private(socket) => socket.shut_down_read(),
+            }
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, GenerationalSlab<Route>> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SharedRoute {
+    /// Writes the connection's inbox, see [`SharedConnection::deliver`].
+    pub(super) fn deliver(&self, context: &mut WorkerContext, memory: &HeldMemory) {
+        self.conn.deliver(context, |conn| memory.recount(conn, &self.thread_stats));
+    }
+}
+
+/// The counters of one thread. Aligned to two cache lines, because processors prefetch lines in
+/// pairs.
+#[derive(Default)]
+#[repr(align(128))]
+pub(super) struct ThreadStats {
+    counters: [AtomicU64; Stats::COUNTERS],
+    /// Bytes that the thread's connection holds.
+    pub(super) held_bytes: AtomicU64,
+    /// The thread's connection has to close, because it holds most memory.
+    pub(super) must_close: AtomicBool,
+}
+
+impl ThreadStats {
+    /// Publishes the thread's counters for other threads to read.
+    #[inline]
+    pub(super) fn publish(&self, stats: &mut Stats) {
+        for (published, counter) in self.counters.iter().zip(stats.counters()) {
+            published.store(*counter, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn add_to(&self, sum: &mut Stats) {
+        for (published, counter) in self.counters.iter().zip(sum.counters()) {
+            *counter += published.load(Ordering::Relaxed);
+        }
+    }
+}
+
+/// The bytes that connections hold, and the current period of memory pressure.
+pub(super) struct HeldMemory {
+    pub(super) policy: MemoryPolicy,
+    held_bytes: AtomicU64,
+    /// True if a period has begun. It is read before the lock is taken.
+    has_pressure: AtomicBool,
+    pressure: Mutex<Option<PressurePeriod>>,
+}
+
+/// A period in which connections hold more than the limit.
+struct PressurePeriod {
+    /// Signaled once, when the period ends or its grace period starts anew, and never cleared: each
+    /// period has its own. `None` if no descriptor was free.
+    relief: Option<Arc<Notifier>>,
+    /// The time at which the sum must have fallen.
+    grace_ends: Timestamp,
+}
+
+impl HeldMemory {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            policy: MemoryPolicy::new(limits),
+            held_bytes: AtomicU64::new(0),
+            has_pressure: AtomicBool::new(false),
+            pressure: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.held_bytes.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn is_over_limit(&self) -> bool {
+        self.policy.is_over(self.held_bytes())
+    }
+
+    /// Returns true if half of the limit is used, so that memory is kept for input and output.
+    pub(super) fn is_half_used(&self) -> bool {
+        self.policy.is_half_used(self.held_bytes())
+    }
+
+    /// Returns the reason to reject a pending connection, if the limit is reached.
+    pub(super) fn rejection(&self) -> Option<CloseReason> {
+        self.policy.rejection(self.held_bytes())
+    }
+
+    /// Counts the connection's bytes anew and updates the sum.
+    #[inline]
+    pub(super) fn recount(&self, conn: &mut Connection<ConnStream>, thread_stats: &ThreadStats) {
+        let (before, now) = conn.recount();
+        if before != now {
+            self.adjust(before, now);
+            thread_stats.held_bytes.store(now, Ordering::Relaxed);
+        }
+    }
+
+    fn adjust(&self, before: u64, now: u64) {
+        self.held_bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+        if now < before && self.has_pressure.load(Ordering::Acquire) && self.is_relieved() {
+            self.relieve();
+        }
+    }
+
+    /// Begins a period unless one has begun. Returns its notifier, and true if the period is new.
+    pub(super) fn begin_pressure(&self, now: Timestamp) -> (Option<Arc<Notifier>>, bool) {
+        let mut pressure = lock(&self.pressure);
+        let is_new = pressure.is_none();
+        let relief = pressure.get_or_insert_with(|| PressurePeriod::new(now)).relief.clone();
+        self.has_pressure.store(true, Ordering::Release);
+        drop(pressure);
+        if is_new && self.is_relieved() {
+            // The sum fell before the period was visible, so the thread that lowered it did not end
+            // the period.
+            self.relieve();
+        }
+        (relief, is_new)
+    }
+
+    fn is_relieved(&self) -> bool {
+        self.policy.is_relieved(self.held_bytes())
+    }
+
+    fn relieve(&self) {
+        let mut pressure = lock(&self.pressure);
+        let Some(ended) = pressure.take() else { return };
+        // Cleared under the lock, so that a new period cannot be overwritten.
+        self.has_pressure.store(false, Ordering::Release);
+        drop(pressure);
+        ended.end();
+        self.policy.log_cleared(self.held_bytes());
+    }
+
+    pub(super) fn grace_ends(&self) -> Option<Timestamp> {
+        lock(&self.pressure).as_ref().map(|pressure| pressure.grace_ends)
+    }
+
+    /// Returns true if the sum has not fallen in the grace period.
+    pub(super) fn grace_has_ended(&self, now: Timestamp) -> bool {
+        self.grace_ends().is_some_and(|at| at <= now)
+    }
+
+    /// Starts the grace period anew. Wakes the paused connections, so that those chosen to close do
+    /// so.
+    pub(super) fn restart_grace(&self, now: Timestamp) {
+        if let Some(pressure) = lock(&self.pressure).as_mut() {
+            std::mem::replace(pressure, PressurePeriod::new(now)).end();
+        }
+    }
+}
+
+impl PressurePeriod {
+    fn new(now: Timestamp) -> Self {
+        // Without a notifier, paused connections check again after a fixed time.
+        Self { relief: Notifier::new().ok().map(Arc::new), grace_ends: now + MEMORY_GRACE }
+    }
+
+    fn end(&self) {
+        if let Some(relief) = &self.relief {
+            relief.notify();
+        }
+    }
+}
+
+/// Rejected connections that still receive the reason. They have no thread: the control thread
+/// flushes and closes them.
+#[derive(Default)]
+pub(super) struct RejectedConnections {
+    /// Those that the control thread has not taken yet.
+    added: Mutex<Vec<Connection<ConnStream>>>,
+    /// The number of those that are not closed yet.
+    open: AtomicUsize,
+    /// The last pending connection was rejected and the rejection is logged. Further ones are
+    /// logged at debug level only.
+    is_logged: AtomicBool,
+}
+
+impl RejectedConnections {
+    /// Returns true if as many are open as allowed. Further connections are closed without a
+    /// reason.
+    pub(super) fn is_full(&self) -> bool {
+        self.open.load(Ordering::Relaxed) >= MAX_REJECTED_OPEN
+    }
+
+    /// Returns the level at which to log a rejection: the first since the last accepted connection
+    /// is a warning.
+    pub(super) fn log_level(&self) -> log::Level {
+        if self.is_logged.swap(true, Ordering::Relaxed) { log::Level::Debug } else { log::Level::Warn }
+    }
+
+    /// Notes that a connection was accepted.
+    pub(super) fn end_logged(&self) {
+        self.is_logged.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn add(&self, conn: Connection<ConnStream>) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        lock(&self.added).push(conn);
+    }
+
+    /// Moves the connections added since the last call to `conns`.
+    pub(super) fn take_added(&self, conns: &mut Vec<Connection<ConnStream>>) {
+        conns.append(&mut lock(&self.added));
+    }
+
+    /// Notes that `count` of them have closed.
+    pub(super) fn note_closed(&self, count: usize) {
+        self.open.fetch_sub(count, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,3 @@
+//! Behavior that only a test inside the crate can provoke.
+
+mod spawn;
