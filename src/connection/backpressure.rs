@@ -5,23 +5,11 @@
 //! [`update_backpressure`](Connection::update_backpressure), so the engines do not call it.
 
 use super::phase::Phase;
-use super::readiness::PeerEnd;
+use super::readiness::{PeerEnd, ReadPause};
 use super::state::Connection;
 use super::stream::Stream;
 use super::worker_context::WorkerContext;
 use crate::engine::limits::Limits;
-use crate::service::time::Timestamp;
-
-/// The reason why a connection is not read, and the time since when.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum ReadPause {
-    #[default]
-    NotPaused,
-    /// The pending output was above high water, and is not at low water yet.
-    Output { since: Timestamp },
-    /// All connections together hold too many bytes, and this one more than its share.
-    Memory { since: Timestamp },
-}
 
 impl<S: Stream> Connection<S> {
     /// Returns true if the connection is open and reading is not paused, or is paused only for

@@ -9,6 +9,7 @@ use super::phase::Phase;
 use super::readiness::PeerEnd;
 use super::state::{ColdState, Connection};
 use super::stream::Stream;
+use super::worker_context::WorkerContext;
 use super::write_queue::WriteQueue;
 use crate::frame::FrameDecoder;
 use crate::service::CloseReason;
@@ -20,17 +21,43 @@ impl<S: Stream> Connection<S> {
         self.cold.get_or_insert_default().close_reason.get_or_insert(reason);
     }
 
-    /// Returns true if a close is requested and no job, deferred input or `on_writable` request is
-    /// left.
+    /// Returns the reason for the close that was requested, if no job, deferred input or
+    /// `on_writable` request is left.
     #[inline]
-    pub(crate) fn is_answered(&self) -> bool {
+    pub(crate) fn answered(&self) -> Option<CloseReason> {
+        let reason = self.close_reason()?;
         let more_to_come = self.jobs > 0 || self.has_deferred_input() || self.writable_requested;
-        self.close_reason().is_some() && self.phase == Phase::Open && !more_to_come
+        (self.phase == Phase::Open && !more_to_come).then(|| reason.clone())
+    }
+
+    /// Closes the connection for `reason`; `service` is the service's name for the log. Returns
+    /// true if the close begins now, so that `on_close` has to be called. A close under way goes on
+    /// without a flush if the peer is now unreachable, or with `Closed` if it is in its last
+    /// phases.
+    pub(crate) fn begin_close(&mut self, reason: CloseReason, service: &str, worker: &mut WorkerContext) -> bool {
+        match self.phase {
+            Phase::Open => {
+                let (fault, level) = if reason.is_fault() { (1, log::Level::Warn) } else { (0, log::Level::Debug) };
+                worker.stats.faulted += fault;
+                worker.stats.closed += 1 - fault;
+                log::log!(level, "{service} {} closed: {reason}", self.peer);
+                self.start_close(reason, worker.clock.timestamp);
+                return true;
+            }
+            // The close is under way, for the reason that was logged.
+            Phase::Closing | Phase::Aborting => self.mark_unreachable(&reason),
+            // For its service the connection is closed already; the output queued so far is still
+            // flushed.
+            Phase::Flushing | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
+            Phase::Flushing | Phase::Lingering => self.abandon(),
+            Phase::Closed => {}
+        }
+        false
     }
 
     /// Takes no more frames, and drops the input that is not decoded yet. The pending output is
     /// still flushed, unless `reason` means that the peer is unreachable.
-    pub(crate) fn begin_close(&mut self, reason: CloseReason, now: Timestamp) {
+    pub(super) fn start_close(&mut self, reason: CloseReason, now: Timestamp) {
         self.phase = Phase::Closing;
         self.decoder = FrameDecoder::new(self.framing(), 0);
         self.mark_unreachable(&reason);
@@ -40,7 +67,7 @@ impl<S: Stream> Connection<S> {
 
     /// Drops the pending output if `reason` means that the peer is unreachable. A later reason
     /// changes nothing else about a close that is under way.
-    pub(crate) fn mark_unreachable(&mut self, reason: &CloseReason) {
+    fn mark_unreachable(&mut self, reason: &CloseReason) {
         if is_unreachable(reason) {
             self.phase = Phase::Aborting;
             self.queue = WriteQueue::default();

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use super::backpressure::ReadPause;
 use super::phase::Phase;
+use super::readiness::ReadPause;
 use super::state::Connection;
+use super::step::TimerChange;
 use super::stream::Stream;
 use crate::engine::limits::Limits;
 use crate::service::CloseReason;
@@ -57,7 +58,7 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Returns the reason for closing a connection whose peer has exceeded `deadline`.
-    pub(crate) fn timeout_reason(&self, deadline: Deadline, limits: &Limits) -> CloseReason {
+    fn timeout_reason(&self, deadline: Deadline, limits: &Limits) -> CloseReason {
         match deadline {
             Deadline::Frame => {
                 CloseReason::FrameTimeout { limit: limits.frame_timeout, looks_like: self.decoder.looks_like() }
@@ -68,17 +69,27 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Returns the time that a timer has to be set for; `None` if the timer that is set is early
-    /// enough.
-    #[inline]
-    pub(crate) fn timer_to_set(&self, limits: &Limits) -> Option<Timestamp> {
-        let (at, _) = self.deadline(limits)?;
-        self.timestamps.timer.is_none_or(|set| at < set).then_some(at)
+    /// Returns the reason for closing if the peer has exceeded a deadline.
+    pub(crate) fn expired(&self, limits: &Limits, now: Timestamp) -> Option<CloseReason> {
+        let (at, deadline) = self.deadline(limits)?;
+        (at <= now).then(|| self.timeout_reason(deadline, limits))
     }
 
-    /// Notes the timer that is set for the connection. Returns the previous one.
-    pub(crate) fn replace_timer(&mut self, at: Option<Timestamp>) -> Option<Timestamp> {
-        std::mem::replace(&mut self.timestamps.timer, at)
+    /// Returns the timer that the engine has to set now; `None` if the timer that is set is early
+    /// enough.
+    #[inline]
+    pub(super) fn change_timer(&mut self, limits: &Limits) -> Option<TimerChange> {
+        let (at, _) = self.deadline(limits)?;
+        let replaced = self.timestamps.timer;
+        replaced.is_none_or(|set| at < set).then(|| {
+            self.timestamps.timer = Some(at);
+            TimerChange { at, replaced }
+        })
+    }
+
+    /// Notes that the connection's timer has fired.
+    pub(crate) fn timer_fired(&mut self) {
+        self.timestamps.timer = None;
     }
 
     /// Returns the timer that is set for the connection.

@@ -7,7 +7,8 @@
 //! A connection goes through `Open → Closing → Flushing → Lingering → Closed`; [`Phase`] names the
 //! cause of each transition.
 //!
-//! Reading order, along the way of a byte: [`state`] is what a connection remembers. [`read`] takes
+//! Reading order, along the way of a byte: [`state`] is what a connection remembers. [`step`] is
+//! where an engine begins and ends its work on a connection. [`read`] takes
 //! bytes from the socket through the decoder to the service. [`write`](mod@write) sends the replies
 //! and puts unsent bytes into the [`write_queue`]. [`backpressure`] pauses reading from a peer that
 //! does not read. [`deadline`] computes when the peer is late, and [`close`] ends the connection in
@@ -22,6 +23,7 @@ mod readiness;
 #[cfg(test)]
 pub(crate) mod scripted_stream;
 mod state;
+mod step;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -35,5 +37,6 @@ pub(crate) use phase::Phase;
 pub(crate) use read::{DispatchOutcome, ReadOutcome};
 pub(crate) use readiness::{PeerEnd, Readiness};
 pub(crate) use state::Connection;
+pub(crate) use step::{Next, StepEnd, TimerChange};
 pub(crate) use stream::Stream;
 pub(crate) use worker_context::WorkerContext;

@@ -22,9 +22,9 @@ use crate::service::{ConnId, Service};
 #[derive(Debug)]
 pub(crate) enum ReadOutcome {
     /// `total` bytes were read. `buffered` of them are in the receive buffer; the others went
-    /// straight to the unfinished frame.
-    Bytes { total: usize, buffered: usize },
-    /// The socket is empty.
+    /// straight to the unfinished frame. `more` if another read may return further bytes.
+    Bytes { total: usize, buffered: usize, more: bool },
+    /// The socket is empty, or the connection must not be read now.
     WouldBlock,
     /// The peer has closed its writing side.
     Eof,
@@ -79,24 +79,19 @@ impl<S: Stream> Connection<S> {
             && (self.has_deferred_input() || (self.readiness.readable && self.close_reason().is_none()))
     }
 
-    /// Returns true if another step could make progress without a new event: the read budget ended
-    /// before the input did, `on_writable` is due, or input has to be discarded.
-    #[inline]
-    pub(crate) fn wants_step(&self, limits: &Limits) -> bool {
-        self.wants_read(limits)
-            || (self.phase == Phase::Open && self.is_writable_due(limits))
-            || (self.phase == Phase::Lingering && self.readiness.readable)
-    }
-
     /// Returns true if a short read proves that the socket is empty.
     #[inline]
     fn short_read_means_empty(&self) -> bool {
         self.peer_end == PeerEnd::Open && self.stream.short_io_means_would_block()
     }
 
-    /// Reads once, at most `max_bytes`, and notes the result.
+    /// Reads once, at most `max_bytes`, and notes the result. Does not read if reading is paused or
+    /// over, if the socket is empty, or if earlier input is not decoded yet.
     #[inline]
     pub(crate) fn read(&mut self, buffer: &mut [u8], max_bytes: usize, worker: &mut WorkerContext) -> ReadOutcome {
+        if !self.wants_read(&worker.limits) || self.has_deferred_input() {
+            return ReadOutcome::WouldBlock;
+        }
         let raw = self.read_raw(buffer, max_bytes, &mut worker.buffer_pool);
         self.finish_read(raw, worker)
     }
@@ -140,7 +135,8 @@ impl<S: Stream> Connection<S> {
                 self.decoder.filled(bytes.min(direct));
                 self.timestamps.bytes_received(worker.clock.timestamp);
                 worker.stats.bytes_in += bytes as u64;
-                ReadOutcome::Bytes { total: bytes, buffered: bytes.saturating_sub(direct) }
+                let more = self.readiness.readable;
+                ReadOutcome::Bytes { total: bytes, buffered: bytes.saturating_sub(direct), more }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.readiness.readable = false;
@@ -200,8 +196,8 @@ impl<S: Stream> Connection<S> {
         outcome
     }
 
-    /// Handles the peer's end of stream. A last line without its line feed is dispatched. Returns
-    /// the reason for the close that follows the last reply.
+    /// Handles the peer's end of stream. A last line without its line feed is dispatched. The
+    /// connection closes once its last requests are answered.
     ///
     /// # Errors
     /// [`CloseReason::TruncatedFrame`] if the stream ends inside a frame.
@@ -210,7 +206,7 @@ impl<S: Stream> Connection<S> {
         id: ConnId,
         service: &mut dyn Service,
         worker: &mut WorkerContext,
-    ) -> Result<CloseReason, CloseReason> {
+    ) -> Result<(), CloseReason> {
         let framing = self.framing();
         let received_bytes = self.decoder.unfinished_bytes();
         let looks_like = self.decoder.looks_like();
@@ -218,12 +214,18 @@ impl<S: Stream> Connection<S> {
             worker.stats.frames_in += 1;
             let pending_bytes = self.queue.pending_bytes();
             service.on_frame(&mut worker.service_context(id, framing, ReplySource::NONE, pending_bytes), payload);
-            return Ok(CloseReason::PeerClosed);
+        } else if let Some(received_bytes) = received_bytes {
+            return Err(CloseReason::TruncatedFrame { received_bytes, looks_like });
         }
-        match received_bytes {
-            Some(received_bytes) => Err(CloseReason::TruncatedFrame { received_bytes, looks_like }),
-            None => Ok(CloseReason::PeerClosed),
-        }
+        self.close_when_answered(CloseReason::PeerClosed);
+        Ok(())
+    }
+
+    /// Returns true if the next frame may be dispatched before the replies are written.
+    pub(crate) fn may_dispatch_next(&self, worker: &WorkerContext) -> bool {
+        self.phase == Phase::Open
+            && self.queue.pending_bytes() <= worker.limits.high_water_bytes()
+            && !worker.replies.should_write()
     }
 
     /// Keeps a copy of undecoded input until frames may be dispatched again: the output is at low

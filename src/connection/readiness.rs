@@ -1,7 +1,9 @@
-//! Remembered readiness: what the next read or write may do.
+//! The conditions of the next read and write: the remembered readiness of the socket, the
+//! known end of the peer's stream, and the reason for not reading.
 //!
-//! Events are edge-triggered, so a socket's readiness is remembered until a read or a write finds
-//! otherwise.
+//! Events are edge-triggered, so readiness is remembered until a read or a write finds otherwise.
+
+use crate::service::time::Timestamp;
 
 /// The remembered readiness of a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,4 +41,15 @@ pub(crate) enum PeerEnd {
     Reported,
     /// A read has returned the end of the stream.
     Read,
+}
+
+/// The reason why a connection is not read, and the time since when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ReadPause {
+    #[default]
+    NotPaused,
+    /// The pending output was above high water, and is not at low water yet.
+    Output { since: Timestamp },
+    /// All connections together hold too many bytes, and this one more than its share.
+    Memory { since: Timestamp },
 }

@@ -1,8 +1,7 @@
 //! The state of one connection, and the questions that an engine asks about it.
 
-use super::backpressure::ReadPause;
 use super::phase::Phase;
-use super::readiness::{PeerEnd, Readiness};
+use super::readiness::{PeerEnd, ReadPause, Readiness};
 use super::stream::Stream;
 use super::timestamps::Timestamps;
 use super::write_queue::WriteQueue;

@@ -35,8 +35,10 @@ fn connection(framing: Framing, worker: &WorkerContext) -> (Connection<ScriptedS
     (conn, socket)
 }
 
-/// Reads once and answers the frames read.
+/// Reads once, as after a readable event, and answers the frames read.
 fn read(conn: &mut Connection<ScriptedStream>, worker: &mut WorkerContext, buffer: &mut [u8]) -> ReadOutcome {
+    conn.mark_ready(Readiness::READABLE, PeerEnd::Open);
+    conn.set_scheduled(false);
     let outcome = conn.read(buffer, usize::MAX, worker);
     if let ReadOutcome::Bytes { buffered, .. } = outcome {
         let received = &buffer[..buffered];
@@ -124,7 +126,7 @@ fn the_rest_of_a_large_frame_is_read_into_the_frame() {
     socket.send(&[b'x'; 20]);
     conn.mark_ready(Readiness::READABLE, PeerEnd::Open);
     assert!(
-        matches!(read(&mut conn, &mut worker, &mut buffer), ReadOutcome::Bytes { total: 20, buffered: 0 }),
+        matches!(read(&mut conn, &mut worker, &mut buffer), ReadOutcome::Bytes { total: 20, buffered: 0, .. }),
         "the read went to the frame's own buffer"
     );
     socket.send(&[&[b'x'; 260][..], &[0, 1, b'y']].concat());
@@ -184,7 +186,7 @@ fn an_orderly_close_flushes_shuts_down_and_lingers() {
     socket.set_room(1);
     socket.send(b"\x03one");
     read(&mut conn, &mut worker, &mut [0; 100]);
-    conn.begin_close(CloseReason::ShuttingDown, Timestamp::START);
+    conn.start_close(CloseReason::ShuttingDown, Timestamp::START);
     assert_eq!(conn.phase(), Phase::Closing);
     conn.close_delivered();
     conn.advance_close(&mut [0; 10], Timestamp::START);
@@ -213,7 +215,7 @@ fn an_unreachable_peer_is_abandoned_without_a_flush() {
         socket.set_room(1);
         socket.send(b"\x03one");
         read(&mut conn, &mut worker, &mut [0; 100]);
-        conn.begin_close(reason, Timestamp::START);
+        conn.start_close(reason, Timestamp::START);
         conn.close_delivered();
         assert_eq!((conn.phase(), conn.held_bytes()), (Phase::Closed, 0));
     }

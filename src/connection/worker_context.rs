@@ -1,5 +1,7 @@
 //! The state of one engine thread, used by its connections one after another.
 
+use super::state::Connection;
+use super::stream::Stream;
 use super::write_queue::DroppedBatch;
 use crate::engine::limits::Limits;
 use crate::engine::stats::Stats;
@@ -38,6 +40,17 @@ impl WorkerContext {
     ) -> Self {
         let (replies, stats, dropped) = (ReplyBuffer::default(), Stats::default(), Vec::new());
         Self { limits, clock, replies, buffer_pool, pending_actions, stats, dropped, may_borrow_request: true }
+    }
+
+    /// Returns the context for a callback that is not about a frame. Replies are discarded if the
+    /// connection has gone or takes no more output.
+    pub(crate) fn callback_context<S: Stream>(&mut self, id: ConnId, conn: Option<&Connection<S>>) -> Context<'_> {
+        match conn.filter(|conn| conn.accepts_output()) {
+            Some(conn) => self.service_context(id, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
+            None => {
+                Context { conn: id, clock: self.clock, reply_to: ReplyTo::None, pending: &mut self.pending_actions }
+            }
+        }
     }
 
     /// Returns the context for a callback about a connection. Replies may borrow from `source`.

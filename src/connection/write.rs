@@ -153,7 +153,7 @@ impl<S: Stream> Connection<S> {
             }
         }
         let sent = self.send_replies(ReplySource::NONE, worker);
-        self.begin_close(reason, worker.clock.timestamp);
+        self.start_close(reason, worker.clock.timestamp);
         if sent.is_ok() {
             self.close_delivered();
         } else {
@@ -213,20 +213,6 @@ impl<S: Stream> Connection<S> {
     /// Requests one call of `on_writable`, when the pending output is at low water.
     pub(crate) fn request_writable(&mut self) {
         self.writable_requested = true;
-    }
-
-    /// Returns true if the service has to be called with `on_writable` now, and clears the request
-    /// for it.
-    #[inline]
-    pub(crate) fn take_writable_due(&mut self, limits: &Limits) -> bool {
-        let due = self.is_writable_due(limits);
-        self.writable_requested &= !due;
-        due
-    }
-
-    #[inline]
-    pub(super) fn is_writable_due(&self, limits: &Limits) -> bool {
-        self.writable_requested && self.queue.pending_bytes() <= limits.low_water_bytes()
     }
 }
 

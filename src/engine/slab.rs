@@ -3,8 +3,9 @@
 //! A key packs a slot's index and a generation into one `usize`, the size of a poll token. An event
 //! or a service may hold a key after its entry was removed. Invariant: such a stale key finds no
 //! entry, never the slot's next one.
-
-use slab::Slab;
+//!
+//! [`split`](GenerationalSlab::split) gives one entry apart from all others. So the event loop
+//! looks a connection up once and keeps it while a callback's actions reach other connections.
 
 use crate::service::ids::{INDEX_BITS, INDEX_MASK};
 
@@ -12,60 +13,137 @@ const GENERATIONS: usize = 1 << (usize::BITS - INDEX_BITS);
 
 /// A slab whose keys are never reused.
 pub(crate) struct GenerationalSlab<T> {
-    slab: Slab<Slot<T>>,
+    slots: Vec<Slot<T>>,
+    /// The index of the first vacant slot; the number of slots if none is vacant.
+    vacant: usize,
+    len: usize,
     next_generation: usize,
 }
 
-struct Slot<T> {
-    key: usize,
-    value: T,
+enum Slot<T> {
+    Occupied {
+        key: usize,
+        value: T,
+    },
+    /// `next` is the index of the next vacant slot.
+    Vacant {
+        next: usize,
+    },
+}
+
+/// All entries of a slab but the one that [`split`](GenerationalSlab::split) gave.
+pub(crate) struct Others<'a, T> {
+    before: &'a mut [Slot<T>],
+    after: &'a mut [Slot<T>],
 }
 
 impl<T> GenerationalSlab<T> {
     pub(crate) const fn new() -> Self {
-        Self { slab: Slab::new(), next_generation: 1 }
+        Self { slots: Vec::new(), vacant: 0, len: 0, next_generation: 1 }
     }
 
     /// Inserts `value` and returns its key. Keys of generation 0 are never used for entries, see
     /// [`reserved_key`].
     pub(crate) fn insert(&mut self, value: T) -> usize {
-        let entry = self.slab.vacant_entry();
-        let key = entry.key() | (self.next_generation << INDEX_BITS);
-        entry.insert(Slot { key, value });
+        let index = self.vacant;
+        let key = index | (self.next_generation << INDEX_BITS);
+        let slot = Slot::Occupied { key, value };
+        match self.slots.get_mut(index) {
+            Some(vacant) => {
+                if let Slot::Vacant { next } = std::mem::replace(vacant, slot) {
+                    self.vacant = next;
+                }
+            }
+            None => {
+                self.slots.push(slot);
+                self.vacant = self.slots.len();
+            }
+        }
+        self.len += 1;
         self.next_generation = if self.next_generation + 1 == GENERATIONS { 1 } else { self.next_generation + 1 };
         key
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, key: usize) -> Option<&mut T> {
-        let slot = self.slab.get_mut(key & INDEX_MASK)?;
-        (slot.key == key).then_some(&mut slot.value)
+        self.slots.get_mut(key & INDEX_MASK)?.get_mut(key)
     }
 
     pub(crate) fn get(&self, key: usize) -> Option<&T> {
-        let slot = self.slab.get(key & INDEX_MASK)?;
-        (slot.key == key).then_some(&slot.value)
+        match self.slots.get(key & INDEX_MASK)? {
+            Slot::Occupied { key: occupied, value } => (*occupied == key).then_some(value),
+            Slot::Vacant { .. } => None,
+        }
+    }
+
+    /// Returns the entry of `key`, and all others. If `key` has no entry, no other is left out.
+    #[inline]
+    pub(crate) fn split(&mut self, key: usize) -> (Option<&mut T>, Others<'_, T>) {
+        if self.get(key).is_none() {
+            return (None, Others { before: &mut self.slots, after: &mut [] });
+        }
+        let (before, rest) = self.slots.split_at_mut(key & INDEX_MASK);
+        let (slot, after) = rest.split_at_mut(1);
+        (slot.first_mut().and_then(|slot| slot.get_mut(key)), Others { before, after })
     }
 
     pub(crate) fn remove(&mut self, key: usize) -> Option<T> {
         self.get(key)?;
-        Some(self.slab.remove(key & INDEX_MASK).value)
+        let slot = self.slots.get_mut(key & INDEX_MASK)?;
+        let Slot::Occupied { value, .. } = std::mem::replace(slot, Slot::Vacant { next: self.vacant }) else {
+            return None;
+        };
+        self.vacant = key & INDEX_MASK;
+        self.len -= 1;
+        Some(value)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.slab.len()
+        self.len
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.slab.is_empty()
+        self.len == 0
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
-        self.slab.iter().map(|(_, slot)| (slot.key, &slot.value))
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Occupied { key, value } => Some((*key, value)),
+            Slot::Vacant { .. } => None,
+        })
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
+        self.slots.iter_mut().filter_map(|slot| match slot {
+            Slot::Occupied { key, value } => Some((*key, value)),
+            Slot::Vacant { .. } => None,
+        })
     }
 
     pub(crate) fn keys(&self) -> Vec<usize> {
-        self.slab.iter().map(|(_, slot)| slot.key).collect()
+        self.iter().map(|(key, _)| key).collect()
+    }
+}
+
+impl<T> Slot<T> {
+    #[inline]
+    fn get_mut(&mut self, key: usize) -> Option<&mut T> {
+        match self {
+            Self::Occupied { key: occupied, value } => (*occupied == key).then_some(value),
+            Self::Vacant { .. } => None,
+        }
+    }
+}
+
+impl<T> Others<'_, T> {
+    #[inline]
+    pub(crate) fn get_mut(&mut self, key: usize) -> Option<&mut T> {
+        let index = key & INDEX_MASK;
+        let slot = match index.checked_sub(self.before.len() + 1) {
+            Some(index) => self.after.get_mut(index),
+            None => self.before.get_mut(index),
+        };
+        slot?.get_mut(key)
     }
 }
 
@@ -127,12 +205,20 @@ mod tests {
                     prop_assert_eq!(slab.remove(key), model.remove(&key));
                 }
                 prop_assert_eq!(slab.len(), model.len());
+                let split = *which.get(&[&used[..], &[reserved_key(0)]].concat());
+                let (entry, mut others) = slab.split(split);
+                prop_assert_eq!(entry.copied(), model.get(&split).copied());
+                for key in &used {
+                    let other = model.get(key).filter(|_| *key != split);
+                    prop_assert_eq!(others.get_mut(*key).copied(), other.copied());
+                }
                 for key in &used {
                     prop_assert_eq!(slab.get(*key), model.get(key));
                     prop_assert_eq!(slab.get_mut(*key).copied(), model.get(key).copied());
                 }
             }
             prop_assert_eq!(slab.keys().len(), model.len());
+            prop_assert_eq!(slab.iter_mut().count(), model.len());
         }
     }
 }

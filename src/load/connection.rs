@@ -26,6 +26,9 @@ pub(super) enum ConnectionEnd {
     LocalError(io::Error),
 }
 
+/// A result whose error ends the connection.
+pub(super) type ConnectionResult<T = ()> = Result<T, ConnectionEnd>;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionState {
     Connecting,
@@ -99,7 +102,7 @@ impl<C> LoadConnection<C> {
 
     /// Reads once; returns the number of bytes, or `None` if nothing more has arrived.
     #[inline]
-    pub(super) fn read(&mut self, buffer: &mut [u8], context: &mut RunContext) -> Result<Option<usize>, ConnectionEnd> {
+    pub(super) fn read(&mut self, buffer: &mut [u8], context: &mut RunContext) -> ConnectionResult<Option<usize>> {
         let is_datagram = self.socket.is_datagram();
         while self.readable {
             match self.socket.read(buffer) {

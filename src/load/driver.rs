@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::config::{Activity, DriverConfig};
 use super::connect_queue::{BACKLOG_RETRY_DELAY, ConnectQueue, RECONNECT_DELAY, local_limit_error};
-use super::connection::{ConnectionEnd, ConnectionState, LoadConnection};
+use super::connection::{ConnectionEnd, ConnectionResult, ConnectionState, LoadConnection};
 use super::connections::Connections;
 use super::error::LoadError;
 use super::net::{LoadSocket, Poller, SocketEvent};
@@ -201,7 +201,7 @@ impl<'a, W: Workload> LoadDriver<'a, W> {
         self.finish_step(key, stepped)
     }
 
-    fn finish_step(&mut self, key: usize, stepped: Result<NextStep, ConnectionEnd>) -> Result<(), LoadError> {
+    fn finish_step(&mut self, key: usize, stepped: ConnectionResult<NextStep>) -> Result<(), LoadError> {
         // An ICMP error before the first answer means that nothing listens at the UDP address.
         if let Some(error) = self.context.udp_error.take()
             && !self.context.has_received

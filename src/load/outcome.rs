@@ -141,6 +141,17 @@ impl Faults {
         ]
     }
 
+    fn zip(self, other: Self, each: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            lost: each(self.lost, other.lost),
+            duplicated: each(self.duplicated, other.duplicated),
+            reordered: each(self.reordered, other.reordered),
+            corrupted: each(self.corrupted, other.corrupted),
+            refused: each(self.refused, other.refused),
+            broken: each(self.broken, other.broken),
+        }
+    }
+
     /// Returns the sum of all counts.
     pub fn total(&self) -> u64 {
         self.named().iter().map(|(_, count)| count).sum()
@@ -149,23 +160,13 @@ impl Faults {
 
 impl AddAssign for Faults {
     fn add_assign(&mut self, other: Self) {
-        self.lost += other.lost;
-        self.duplicated += other.duplicated;
-        self.reordered += other.reordered;
-        self.corrupted += other.corrupted;
-        self.refused += other.refused;
-        self.broken += other.broken;
+        *self = self.zip(other, |own, other| own + other);
     }
 }
 
 impl SubAssign for Faults {
     fn sub_assign(&mut self, other: Self) {
-        self.lost -= other.lost;
-        self.duplicated -= other.duplicated;
-        self.reordered -= other.reordered;
-        self.corrupted -= other.corrupted;
-        self.refused -= other.refused;
-        self.broken -= other.broken;
+        *self = self.zip(other, |own, other| own - other);
     }
 }
 
@@ -252,29 +253,36 @@ impl fmt::Debug for GeneratorStats {
 mod tests {
     use super::*;
 
-    fn outcome(activity: Activity, busy: f64, lag: Duration) -> LoadOutcome {
-        let histogram = || Histogram::new(3).unwrap();
-        let mut send_lag = histogram();
-        send_lag.record(u64::try_from(lag.as_nanos()).unwrap()).unwrap();
-        LoadOutcome {
-            activity,
-            elapsed: Duration::from_secs(1),
-            messages: 1,
-            answered: 1,
-            bytes: 1,
-            // An open loop that was interrupted before its first message was due.
-            due: 0,
-            unanswered: 0,
-            latency: histogram(),
-            connects: histogram(),
-            connecting: Duration::ZERO,
-            connections: 1,
-            cut_off: 0,
-            faults: Faults::default(),
-            samples: Vec::new(),
-            generator: GeneratorStats { cpu: Duration::ZERO, busy, send_lag },
-            workload: (),
+    impl LoadOutcome {
+        /// Creates the outcome of a second without messages.
+        pub(in crate::load) fn empty(activity: Activity) -> Self {
+            let histogram = || Histogram::new(3).unwrap();
+            Self {
+                activity,
+                elapsed: Duration::from_secs(1),
+                messages: 0,
+                answered: 0,
+                bytes: 0,
+                due: 0,
+                unanswered: 0,
+                latency: histogram(),
+                connects: histogram(),
+                connecting: Duration::ZERO,
+                connections: 1,
+                cut_off: 0,
+                faults: Faults::default(),
+                samples: Vec::new(),
+                generator: GeneratorStats { cpu: Duration::ZERO, busy: 0.0, send_lag: histogram() },
+                workload: (),
+            }
         }
+    }
+
+    fn outcome(activity: Activity, busy: f64, lag: Duration) -> LoadOutcome {
+        let mut outcome = LoadOutcome::empty(activity);
+        outcome.generator.busy = busy;
+        outcome.generator.send_lag.record(u64::try_from(lag.as_nanos()).unwrap()).unwrap();
+        outcome
     }
 
     #[test]

@@ -240,6 +240,54 @@ mod tests {
 
     use super::*;
 
+    const MILLI: u64 = 1_000_000;
+
+    /// A message a millisecond for two seconds. The server answers after a millisecond, except
+    /// during a stall from 500 ms to 1 s.
+    #[test]
+    fn an_open_loop_charges_a_stall_for_every_late_message() {
+        let mut schedule = SendSchedule::new(0, 1000.0, 4);
+        schedule.set_end(2000 * MILLI);
+        let mut recorder = Recorder::new(Activity::Open { rate: 1000.0 }).unwrap();
+        recorder.begin(0, 2000 * MILLI);
+        for number in schedule.advance(3000 * MILLI) {
+            let due_ns = schedule.due_ns(number);
+            let is_late = (500 * MILLI..1000 * MILLI).contains(&due_ns);
+            let answered_ns = if is_late { 1000 * MILLI } else { due_ns + MILLI };
+            recorder.record_correct(due_ns, 64, answered_ns);
+        }
+        recorder.merge_interval();
+        let Recorder { messages, latency, .. } = &recorder;
+        assert_eq!((*messages, latency.len()), (2000, 2000));
+        // 400 of the 500 late ones waited longer than 100 ms.
+        assert!((399..=401).contains(&latency.count_between(100 * MILLI, u64::MAX)));
+        assert_eq!(latency.count_between(0, 2 * MILLI), 1502);
+        let near = |quantile, millis: u64| {
+            let measured = latency.value_at_quantile(quantile);
+            assert!(measured.abs_diff(millis * MILLI) <= MILLI, "{quantile}: {measured} ns");
+        };
+        near(0.5, 1);
+        near(0.999, 498);
+        near(1.0, 500);
+    }
+
+    /// In a closed loop with four messages in flight, the same stall delays four.
+    #[test]
+    fn a_closed_loop_hides_a_stall() {
+        let mut recorder = Recorder::new(Activity::Closed { in_flight: 1 }).unwrap();
+        recorder.begin(0, 2000 * MILLI);
+        let mut sent = [0; 4];
+        for now_ns in (1..2000).map(|milli| milli * MILLI).filter(|now_ns| !(500..1000).contains(&(now_ns / MILLI))) {
+            for sent_ns in &mut sent {
+                recorder.record_correct(*sent_ns, 64, now_ns);
+                *sent_ns = now_ns;
+            }
+        }
+        recorder.merge_interval();
+        assert_eq!(recorder.latency.count_between(100 * MILLI, u64::MAX), 4);
+        assert!(recorder.latency.value_at_quantile(0.99) < 2 * MILLI);
+    }
+
     #[test]
     fn record_wait_series_equals_single_records() {
         for (shortest_ns, step_ns, count) in

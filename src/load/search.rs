@@ -36,8 +36,20 @@ const GENERATOR_TRIES: usize = 3;
 /// # Errors
 /// [`LoadError::Config`] for any other activity, and every error of [`run`].
 pub fn find_max(config: &LoadConfig, slo: &Slo, observer: &mut dyn LoadObserver) -> Result<MaxRate, LoadError> {
-    let first = first_rate(config.activity)?;
-    let mut search = Search { config, slo: *slo, steps: Vec::new(), ended: None, observer };
+    let measure = |rate, observer: &mut dyn LoadObserver| {
+        run(&LoadConfig { activity: Activity::Open { rate }, ..config.clone() }, observer)
+    };
+    search(first_rate(config.activity)?, slo, observer, measure)
+}
+
+/// Searches from the rate `first` on; `measure` runs the load at one rate.
+fn search(
+    first: f64,
+    slo: &Slo,
+    observer: &mut dyn LoadObserver,
+    measure: impl FnMut(f64, &mut dyn LoadObserver) -> Result<LoadOutcome, LoadError>,
+) -> Result<MaxRate, LoadError> {
+    let mut search = Search { measure, slo: *slo, steps: Vec::new(), ended: None, observer };
     let (mut low, mut high) = (0.0, None);
     let mut rate = first;
     while search.ended.is_none() && rate >= LEAST_RATE.min(first) {
@@ -72,8 +84,8 @@ fn first_rate(activity: Activity) -> Result<f64, LoadError> {
     }
 }
 
-struct Search<'a> {
-    config: &'a LoadConfig,
+struct Search<'a, M> {
+    measure: M,
     slo: Slo,
     steps: Vec<RateStep>,
     /// The reason to try no further rate.
@@ -81,7 +93,7 @@ struct Search<'a> {
     observer: &'a mut dyn LoadObserver,
 }
 
-impl Search<'_> {
+impl<M: FnMut(f64, &mut dyn LoadObserver) -> Result<LoadOutcome, LoadError>> Search<'_, M> {
     /// Returns true if the objective holds at `rate`. A run in which the generator was the limit is
     /// repeated, because other work on the machine may have caused that.
     fn holds(&mut self, rate: f64) -> Result<bool, LoadError> {
@@ -99,9 +111,8 @@ impl Search<'_> {
 
     /// Runs one step; returns `None` if the observer stopped it.
     fn try_rate(&mut self, rate: f64) -> Result<Option<StepVerdict>, LoadError> {
-        let config = LoadConfig { activity: Activity::Open { rate }, ..self.config.clone() };
         let mut detector = StopDetector { observer: &mut *self.observer, stopped: false };
-        let outcome = run(&config, &mut detector)?;
+        let outcome = (self.measure)(rate, &mut detector)?;
         if detector.stopped {
             return Ok(None);
         }
@@ -149,5 +160,81 @@ impl LoadObserver for StopDetector<'_> {
 
     fn on_measure_end(&mut self) {
         self.observer.on_measure_end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::float_cmp, reason = "the rates are not computed")]
+
+    use super::*;
+    use crate::load::outcome::Bottleneck;
+
+    const LIMIT: f64 = 2000.0;
+
+    /// The outcome at a rate of a server that answers `LIMIT` messages a second in time.
+    fn outcome(rate: f64) -> LoadOutcome {
+        let mut outcome = LoadOutcome::empty(Activity::Open { rate });
+        (outcome.due, outcome.messages) = (1000, 1000);
+        outcome.latency.record_n(if rate <= LIMIT { 1_000_000 } else { 50_000_000 }, 1000).unwrap();
+        outcome
+    }
+
+    fn found(first: f64, mut measure: impl FnMut(f64) -> LoadOutcome) -> MaxRate {
+        search(first, &"p95<30ms".parse().unwrap(), &mut (), |rate, _| Ok(measure(rate))).unwrap()
+    }
+
+    #[test]
+    fn the_highest_rate_that_holds_is_found() {
+        for first in [1.5, 1500.0, 2000.0, 5000.0, 1e6] {
+            let found = found(first, outcome);
+            assert_eq!(found.ended, SearchEnd::Found);
+            assert!(found.rate <= LIMIT && found.rate > LIMIT / CLOSE_ENOUGH, "{found:?}");
+            let failing = found.steps.iter().filter(|step| step.rate > LIMIT);
+            assert!(failing.clone().all(|step| step.verdict == StepVerdict::TooSlow));
+            // A rate fails only after two steps.
+            let rates: Vec<_> = failing.map(|step| step.rate).collect();
+            assert!(rates.chunks(2).all(|pair| pair[0] == pair[1]), "{rates:?}");
+            assert!(rates.iter().any(|rate| rate / found.rate <= CLOSE_ENOUGH), "{rates:?}");
+        }
+    }
+
+    #[test]
+    fn a_hiccup_fails_no_rate() {
+        let mut steps = 0;
+        let found = found(1500.0, |rate| {
+            steps += 1;
+            outcome(if steps == 1 { LIMIT * 2.0 } else { rate })
+        });
+        assert_eq!(found.steps[0].verdict, StepVerdict::TooSlow);
+        assert!(found.rate > LIMIT / CLOSE_ENOUGH, "{found:?}");
+    }
+
+    #[test]
+    fn missing_answers_and_faults_fail_a_rate() {
+        let verdict = |change: fn(&mut LoadOutcome)| {
+            let found = found(1.0, |rate| {
+                let mut outcome = outcome(rate);
+                change(&mut outcome);
+                outcome
+            });
+            assert_eq!((found.rate, found.steps.len(), found.ended), (0.0, 2, SearchEnd::Found));
+            found.steps[0].verdict
+        };
+        assert_eq!(verdict(|outcome| outcome.messages = 989), StepVerdict::TooFew);
+        assert_eq!(verdict(|outcome| outcome.faults.lost = 1), StepVerdict::Faulty);
+        assert_eq!(verdict(|outcome| outcome.latency.reset()), StepVerdict::TooSlow);
+    }
+
+    #[test]
+    fn the_generators_limit_ends_the_search() {
+        let found = found(1500.0, |rate| {
+            let mut outcome = outcome(rate);
+            outcome.generator.busy = 1.0;
+            outcome
+        });
+        assert_eq!((found.rate, found.ended), (1500.0, SearchEnd::Generator(Bottleneck::Busy(1.0))));
+        let rates: Vec<_> = found.steps.iter().map(|step| step.rate).collect();
+        assert_eq!(rates, [1500.0, 3000.0, 3000.0, 3000.0]);
     }
 }

@@ -1,7 +1,7 @@
 //! One step of a connection: it reads and checks everything that has arrived, then sends
 //! everything that it may send, as far as the socket allows.
 
-use super::connection::{ConnectionEnd, ConnectionState, LoadConnection};
+use super::connection::{ConnectionEnd, ConnectionResult, ConnectionState, LoadConnection};
 use super::net::SocketEvent;
 use super::run_context::{IoBuffers, RunContext};
 use super::workload::Workload;
@@ -25,7 +25,7 @@ pub(super) fn handle_event<W: Workload>(
     event: SocketEvent,
     context: &mut RunContext,
     buffers: &mut IoBuffers,
-) -> Result<NextStep, ConnectionEnd> {
+) -> ConnectionResult<NextStep> {
     connection.note_event(event, context.now_ns);
     if connection.state == ConnectionState::Connecting {
         if !connection.socket.is_connected().map_err(ConnectionEnd::Refused)? {
@@ -43,7 +43,7 @@ pub(super) fn step<W: Workload>(
     connection: &mut LoadConnection<W::Client>,
     context: &mut RunContext,
     buffers: &mut IoBuffers,
-) -> Result<NextStep, ConnectionEnd> {
+) -> ConnectionResult<NextStep> {
     if connection.state == ConnectionState::Connecting {
         return Ok(NextStep::Wait);
     }
@@ -62,7 +62,7 @@ fn receive<W: Workload>(
     connection: &mut LoadConnection<W::Client>,
     context: &mut RunContext,
     buffers: &mut IoBuffers,
-) -> Result<(), ConnectionEnd> {
+) -> ConnectionResult {
     while workload.expects_input(connection, context)
         && let Some(bytes) = connection.read(&mut buffers.read, context)?
     {
@@ -80,7 +80,7 @@ fn send<W: Workload>(
     connection: &mut LoadConnection<W::Client>,
     context: &mut RunContext,
     buffers: &mut IoBuffers,
-) -> Result<bool, ConnectionEnd> {
+) -> ConnectionResult<bool> {
     let batch = &mut buffers.batch;
     for _ in 0..MAX_BATCHES {
         let is_flushed = connection.output.flush(&connection.socket).map_err(|_| connection.broken())?;

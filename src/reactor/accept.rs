@@ -7,27 +7,30 @@ use std::io::{self, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset, Er
 
 use super::driver::{AttachedConsole, Driver};
 use super::event_loop::EventLoop;
+use super::shared::Shared;
 use super::state::AcceptState;
 use crate::connection::Connection;
 use crate::engine::limits::{ACCEPT_PAUSE, MAX_REJECTED_OPEN};
 use crate::engine::slab::reserved_key;
 use crate::frame::Framing;
 use crate::service::CloseReason;
-use crate::service::TimerId;
 use crate::service::{ConnId, Peer, ServiceId};
 
 impl<D: Driver> EventLoop<D> {
     pub(super) fn accept(&mut self, number: usize, framing: Framing) {
-        let Some(state) = self.sources.get(number) else { return };
+        let Some(state) = self.shared.sources.get(number) else { return };
         let service = state.source.service;
         if !state.readiness.readable || state.accepting == AcceptState::Paused {
             return;
         }
-        for _ in 0..self.worker.limits.accept_budget {
+        for _ in 0..self.shared.worker.limits.accept_budget {
+            if !self.shared.is_serving() {
+                return;
+            }
             match self.driver.accept(number) {
                 Ok((stream, peer)) => self.admit(stream, peer, service, framing),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if let Some(state) = self.sources.get_mut(number) {
+                    if let Some(state) = self.shared.sources.get_mut(number) {
                         state.readiness.readable = false;
                         state.accepting = AcceptState::Accepting;
                     }
@@ -44,43 +47,34 @@ impl<D: Driver> EventLoop<D> {
             }
         }
         // The budget is spent before the backlog is known to be empty.
-        self.schedule(reserved_key(number));
+        self.shared.schedule_source(number);
     }
 
     fn pause_accepting(&mut self, number: usize, error: &io::Error) {
-        let Some(state) = self.sources.get_mut(number) else { return };
+        let Some(state) = self.shared.sources.get_mut(number) else { return };
         let service = state.source.service;
-        self.worker.stats.accept_pauses += 1;
+        self.shared.worker.stats.accept_pauses += 1;
         let level = if state.accepting == AcceptState::Retrying { log::Level::Debug } else { log::Level::Warn };
         state.accepting = AcceptState::Paused;
         log::log!(
             level,
             "accept failed: {error}; {} pauses accepting for {ACCEPT_PAUSE:?} or until a connection closes",
-            self.service_name(service)
+            self.shared.service_name(service)
         );
-        let at = self.worker.clock.timestamp + ACCEPT_PAUSE;
-        self.deadlines.set(TimerId::new(at, reserved_key(number) as u64), ());
-    }
-
-    pub(super) fn resume_accepting(&mut self, number: usize) {
-        let Some(state) = self.sources.get_mut(number) else { return };
-        if state.accepting == AcceptState::Paused {
-            state.accepting = AcceptState::Retrying;
-            self.schedule(reserved_key(number));
-        }
+        self.shared.deadlines.set(reserved_key(number), self.shared.worker.clock.timestamp + ACCEPT_PAUSE);
     }
 
     /// Opens a pending connection, or rejects it.
     fn admit(&mut self, stream: D::Stream, peer: Peer, service: ServiceId, framing: Framing) {
-        let rejection = self.rejection_reason();
-        if rejection.is_some() && self.open_rejected.len() >= MAX_REJECTED_OPEN {
-            self.worker.stats.refused += 1;
+        let rejection = self.shared.rejection_reason();
+        if rejection.is_some() && self.shared.admission.rejected.len() >= MAX_REJECTED_OPEN {
+            self.shared.worker.stats.refused += 1;
             return;
         }
         let Some(key) = self.register_connection(stream, peer, service, framing) else { return };
         match rejection {
             None => {
-                self.is_rejecting = false;
+                self.shared.admission.is_rejecting = false;
                 self.open_connection(key, &peer, service);
             }
             Some(reason) => self.reject(key, reason),
@@ -91,7 +85,7 @@ impl<D: Driver> EventLoop<D> {
     pub(super) fn attach_consoles(&mut self) {
         for AttachedConsole { stream, service, framing } in self.driver.take_consoles() {
             let Some(key) = self.register_connection(stream, Peer::Console, service, framing) else { continue };
-            self.open_consoles += 1;
+            self.shared.admission.open_consoles += 1;
             self.open_connection(key, &Peer::Console, service);
         }
     }
@@ -105,10 +99,11 @@ impl<D: Driver> EventLoop<D> {
         service: ServiceId,
         framing: Framing,
     ) -> Option<usize> {
-        let now = self.worker.clock.timestamp;
-        let key = self.connections.insert(Connection::new(stream, peer, service, framing, &self.worker.limits, now));
+        let now = self.shared.worker.clock.timestamp;
+        let key =
+            self.connections.insert(Connection::new(stream, peer, service, framing, &self.shared.worker.limits, now));
         if let Err(error) = self.driver.register(self.connections.get_mut(key)?.stream_mut(), key) {
-            log::warn!("poll registration failed: {error}; closed {} {peer}", self.service_name(service));
+            log::warn!("poll registration failed: {error}; closed {} {peer}", self.shared.service_name(service));
             self.connections.remove(key);
             return None;
         }
@@ -116,33 +111,44 @@ impl<D: Driver> EventLoop<D> {
     }
 
     fn open_connection(&mut self, key: usize, peer: &Peer, service: ServiceId) {
-        self.worker.stats.accepted += 1;
-        self.worker.stats.open += 1;
-        log::debug!("{} {peer} opened", self.service_name(service));
+        self.shared.worker.stats.accepted += 1;
+        self.shared.worker.stats.open += 1;
+        log::debug!("{} {peer} opened", self.shared.service_name(service));
         self.call_service(service, ConnId(key), |service, cx| service.on_open(cx, peer));
+    }
+
+    /// Rejects a pending connection: sends it the reason and closes it, without any callback.
+    fn reject(&mut self, key: usize, reason: CloseReason) {
+        let Self { connections, shared, .. } = self;
+        let Some(conn) = connections.get_mut(key) else { return };
+        let registered = shared.services.get(conn.service().0);
+        let logged = std::mem::replace(&mut shared.admission.is_rejecting, true);
+        let level = if logged { log::Level::Debug } else { log::Level::Warn };
+        let name = registered.map_or("", |registered| &registered.options.name);
+        log::log!(level, "{name} {} rejected: {reason}", conn.peer());
+        shared.worker.stats.refused += 1;
+        shared.admission.rejected.insert(key);
+        let reply = registered.and_then(|registered| registered.options.rejection);
+        conn.reject(reason, reply, &mut shared.worker);
+        shared.end_step(key, conn);
+    }
+}
+
+impl Shared {
+    pub(super) fn resume_accepting(&mut self, number: usize) {
+        let Some(state) = self.sources.get_mut(number) else { return };
+        if state.accepting == AcceptState::Paused {
+            state.accepting = AcceptState::Retrying;
+            self.schedule_source(number);
+        }
     }
 
     /// Returns the reason to reject pending connections now, if there is one.
     fn rejection_reason(&self) -> Option<CloseReason> {
         let max_connections = self.worker.limits.max_connections;
-        if self.worker.stats.open - self.open_consoles >= max_connections as u64 {
+        if self.worker.stats.open - self.admission.open_consoles >= max_connections as u64 {
             return Some(CloseReason::MaxConnections(max_connections));
         }
         self.memory.policy.rejection(self.worker.stats.buffered_bytes)
-    }
-
-    /// Rejects a pending connection: sends it the reason and closes it, without any callback.
-    fn reject(&mut self, key: usize, reason: CloseReason) {
-        let Some(conn) = self.connections.get_mut(key) else { return };
-        let registered = self.services.get(conn.service().0);
-        let logged = std::mem::replace(&mut self.is_rejecting, true);
-        let level = if logged { log::Level::Debug } else { log::Level::Warn };
-        let name = registered.map_or("", |registered| &registered.options.name);
-        log::log!(level, "{name} {} rejected: {reason}", conn.peer());
-        self.worker.stats.refused += 1;
-        self.open_rejected.insert(key);
-        let reply = registered.and_then(|registered| registered.options.rejection);
-        conn.reject(reason, reply, &mut self.worker);
-        self.reschedule(key);
     }
 }

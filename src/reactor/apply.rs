@@ -2,56 +2,67 @@
 //!
 //! No action makes a callback here, so callbacks never nest.
 
-use super::driver::Driver;
-use super::event_loop::EventLoop;
-use super::state::TimerOwner;
-use crate::connection::{Connection, Phase};
+use super::shared::Shared;
+use super::targets::Targets;
+use super::timers::TimerOwner;
+use crate::connection::Stream;
 use crate::engine::jobs::JobOwner;
-use crate::engine::run_state::RunState;
 use crate::frame::SharedFrames;
 use crate::service::context::Action;
 use crate::service::reply_buffer::ReplySource;
-use crate::service::{CloseReason, ConnId, ServiceId, TimerId};
+use crate::service::{CloseReason, ConnId, ServiceId};
 
-impl<D: Driver> EventLoop<D> {
-    /// Applies the actions of a callback of `service` about `current`, in order. The replies of
-    /// `current` are still in the reply buffer, and what is sent to `current` joins them there, so
-    /// that its peer receives everything in the order in which the service sent it.
-    pub(super) fn apply_actions(&mut self, service: ServiceId, current: ConnId) {
+impl Shared {
+    /// Applies the actions of a callback of `service`, in order. The replies of the current
+    /// connection are still in the reply buffer, and what is sent to it joins them there, so that
+    /// its peer receives everything in the order in which the service sent it.
+    #[inline]
+    pub(super) fn apply_actions<S: Stream>(&mut self, service: ServiceId, targets: &mut Targets<'_, '_, S>) {
         if std::mem::take(&mut self.worker.pending_actions.turn_end_requested) {
             self.turn_end.request(service);
         }
-        if self.worker.pending_actions.actions.is_empty() {
-            return;
+        if !self.worker.pending_actions.actions.is_empty() {
+            self.apply_all(service, targets);
         }
+    }
+
+    fn apply_all<S: Stream>(&mut self, service: ServiceId, targets: &mut Targets<'_, '_, S>) {
+        let conn = targets.id;
         let mut actions = std::mem::take(&mut self.worker.pending_actions.actions);
         for action in actions.drain(..) {
             match action {
                 Action::Reply(frame) => self.worker.replies.push_encoded(&frame, 1),
                 Action::Send(to, payloads, batch) => {
-                    self.send_frames(&to, SharedFrames::new(&payloads, batch), current);
+                    self.send_frames(&to, SharedFrames::new(&payloads, batch), targets);
                 }
                 Action::Datagram(to, payload) => self.queue_datagram(service, to, &payload),
-                Action::Close(id, reason) => self.close_requested(id, reason, current),
-                Action::SetTimer(id) => self.set_timer(id, TimerOwner { service, conn: current }),
-                Action::CancelTimer(id) => {
-                    if let Some(TimerOwner { conn, .. }) = self.timers.cancel(id) {
-                        self.timers_by_connection.remove(&(conn, id));
+                Action::Close(id, reason) => self.close_requested(id, reason, targets),
+                // A timer ends with its connection, which may have closed already.
+                Action::SetTimer(id) => {
+                    let is_open = targets.current.as_ref().is_some_and(|conn| conn.accepts_output());
+                    if conn == ConnId::NONE || is_open {
+                        self.timers.set(id, TimerOwner { service, conn });
                     }
                 }
+                Action::CancelTimer(id) => self.timers.cancel(id),
                 Action::Offload(job, work) => {
-                    if let Some(conn) = self.connections.get_mut(current.0) {
+                    if let Some(conn) = &mut targets.current {
                         conn.job_started();
                     }
                     self.worker.stats.jobs += 1;
-                    self.job_pools.start(JobOwner { service, conn: current, job }, work);
+                    self.threads.job_pools.start(JobOwner { service, conn, job }, work);
                 }
                 Action::NotifyWritable => {
-                    if let Some(conn) = self.connections.get_mut(current.0) {
+                    if let Some(conn) = &mut targets.current {
                         conn.request_writable();
                     }
                 }
-                Action::Drain if self.run_state == RunState::Serving => self.drain(),
+                Action::Drain if self.is_serving() => {
+                    self.drain_requested = true;
+                    if let Some(conn) = &mut targets.current {
+                        conn.close_when_answered(CloseReason::ShuttingDown);
+                    }
+                }
                 Action::Drain => {}
             }
         }
@@ -61,21 +72,22 @@ impl<D: Driver> EventLoop<D> {
     }
 
     /// Queues `frames` for each receiver; the turn's end writes them.
-    fn send_frames(&mut self, to: &[ConnId], mut frames: SharedFrames<'_>, current: ConnId) {
+    fn send_frames<S: Stream>(
+        &mut self,
+        to: &[ConnId],
+        mut frames: SharedFrames<'_>,
+        targets: &mut Targets<'_, '_, S>,
+    ) {
+        let current = targets.id;
         for id in to {
-            let receives = |conn: &&mut Connection<D::Stream>| match conn.phase() {
-                Phase::Open => true,
-                // In its own `on_close` a connection can still be sent to.
-                _ => *id == current && conn.accepts_output(),
-            };
-            let Some(conn) = self.connections.get_mut(id.0).filter(receives) else { continue };
+            let Some(conn) = targets.receiver(*id) else { continue };
             let Some(batch) = frames.encode_with(conn.framing()) else { continue };
             // One turn has queued more than the limit. Flush first: a peer that reads has room for
             // what was queued before.
             if conn.is_queue_full(&self.worker.limits)
                 && let Err(reason) = conn.flush(&mut self.worker)
             {
-                self.begin_close(id.0, reason);
+                self.begin_close(id.0, conn, reason);
                 continue;
             }
             let queued = if *id == current {
@@ -89,27 +101,19 @@ impl<D: Driver> EventLoop<D> {
             match queued {
                 Ok(()) if conn.pending_bytes() > 0 => self.turn_end.mark_dirty(id.0, conn),
                 Ok(()) => {}
-                Err(reason) => self.begin_close(id.0, reason),
+                Err(reason) => self.begin_close(id.0, conn, reason),
             }
         }
     }
 
-    fn set_timer(&mut self, id: TimerId, owner: TimerOwner) {
-        if owner.conn != ConnId::NONE {
-            // A timer ends with its connection, which has closed already.
-            if !self.connections.get_mut(owner.conn.0).is_some_and(|conn| conn.accepts_output()) {
-                return;
-            }
-            self.timers_by_connection.insert((owner.conn, id));
+    /// Closes a connection for a service. The replies of the current connection are sent before its
+    /// close.
+    fn close_requested<S: Stream>(&mut self, id: ConnId, reason: CloseReason, targets: &mut Targets<'_, '_, S>) {
+        let is_current = id == targets.id;
+        let Some(conn) = targets.get_mut(id) else { return };
+        if is_current {
+            self.send_replies(id.0, conn, &[]);
         }
-        self.timers.set(id, owner);
-    }
-
-    /// Closes a connection for a service. The replies of `current` are sent before its close.
-    fn close_requested(&mut self, id: ConnId, reason: CloseReason, current: ConnId) {
-        if id == current {
-            self.send_replies(id.0, &[]);
-        }
-        self.begin_close(id.0, reason);
+        self.begin_close(id.0, conn, reason);
     }
 }

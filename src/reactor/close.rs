@@ -3,120 +3,80 @@
 
 use super::driver::{Driver, SourceKind};
 use super::event_loop::EventLoop;
-use super::state::{AcceptState, DRAIN_KEY};
-use crate::connection::Phase;
+use super::state::AcceptState;
+use super::timers::DRAIN_KEY;
 use crate::engine::run_state::RunState;
-use crate::service::CloseReason;
-use crate::service::TimerId;
-use crate::service::{ConnId, Peer};
+use crate::service::{CloseReason, ConnId};
 
 impl<D: Driver> EventLoop<D> {
-    /// Begins to close an open connection. Its `on_close` runs in step 8 of this turn, when no
-    /// other callback is under way.
-    pub(super) fn begin_close(&mut self, key: usize, reason: CloseReason) {
-        let Some(conn) = self.connections.get_mut(key) else { return };
-        let now = self.worker.clock.timestamp;
-        match conn.phase() {
-            Phase::Open => {
-                let name = self.services.get(conn.service().0).map_or("", |registered| &registered.options.name);
-                let (fault, level) = if reason.is_fault() { (1, log::Level::Warn) } else { (0, log::Level::Debug) };
-                self.worker.stats.faulted += fault;
-                self.worker.stats.closed += 1 - fault;
-                log::log!(level, "{name} {} closed: {reason}", conn.peer());
-                conn.begin_close(reason, now);
-                self.closing.push_back(key);
-            }
-            // The close is under way, for the reason that was logged.
-            Phase::Closing | Phase::Aborting => conn.mark_unreachable(&reason),
-            // For its service the connection is closed already; the output queued so far is still
-            // flushed.
-            Phase::Flushing | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
-            Phase::Flushing | Phase::Lingering => {
-                conn.abandon();
-                self.reschedule(key);
-            }
-            Phase::Closed => {}
-        }
-    }
-
     /// Calls `on_close` for each connection that has begun to close. These callbacks may close
     /// further connections, so this goes on until none is left.
     pub(super) fn deliver_closes(&mut self) {
-        while let Some(key) = self.closing.pop_front() {
-            let Some(conn) = self.connections.get_mut(key) else { continue };
-            let Some(reason) = conn.close_reason().cloned() else { continue };
-            let service = conn.service();
-            self.call_service(service, ConnId(key), |service, cx| service.on_close(cx, &reason));
-            self.cancel_timers_of(ConnId(key));
-            if let Some(conn) = self.connections.get_mut(key) {
-                conn.close_delivered();
-            }
-            self.reschedule(key);
+        while let Some(key) = self.shared.ending.closing.pop_front() {
+            let Some(mut step) = self.step_of(key) else { continue };
+            let Some(reason) = step.conn.close_reason().cloned() else { continue };
+            step.call_service(|service, cx| service.on_close(cx, &reason));
+            step.shared.timers.cancel_all_of(ConnId(key));
+            step.conn.close_delivered();
+            step.end();
         }
     }
 
     /// Removes the connections that are over. Dropping a stream closes its socket, so listeners
     /// that paused for want of descriptors resume.
     pub(super) fn remove_closed(&mut self) {
-        if self.closed.is_empty() {
+        let Self { connections, shared, .. } = self;
+        if shared.ending.closed.is_empty() {
             return;
         }
-        let mut closed = std::mem::take(&mut self.closed);
-        for key in closed.drain(..) {
-            let Some(conn) = self.connections.remove(key) else { continue };
+        for key in shared.ending.closed.drain(..) {
+            let Some(conn) = connections.remove(key) else { continue };
             if let Some(at) = conn.timer() {
-                self.deadlines.cancel(TimerId::new(at, key as u64));
+                shared.deadlines.cancel(key, at);
             }
-            if !self.open_rejected.remove(&key) {
-                self.worker.stats.open -= 1;
-                self.open_consoles -= u64::from(*conn.peer() == Peer::Console);
-            }
+            shared.worker.stats.open -= u64::from(shared.admission.removed(key, conn.peer()));
         }
-        self.closed = closed;
-        for number in 0..self.sources.len() {
-            self.resume_accepting(number);
+        for number in 0..shared.sources.len() {
+            shared.resume_accepting(number);
         }
     }
 
-    fn cancel_timers_of(&mut self, conn: ConnId) {
-        while let Some(owned) = self.timers_by_connection.range((conn, TimerId::MIN)..).next().copied()
-            && owned.0 == conn
-        {
-            self.timers_by_connection.remove(&owned);
-            self.timers.cancel(owned.1);
+    /// Begins the drain that a callback has requested.
+    #[inline]
+    pub(super) fn drain_if_requested(&mut self) {
+        if std::mem::take(&mut self.shared.drain_requested) {
+            self.drain();
         }
     }
 
     /// Begins a graceful stop. The loop takes no pending connections and no further requests; until
     /// `drain_timeout` it still answers what was received and flushes the pending output.
     pub(super) fn drain(&mut self) {
-        if self.run_state != RunState::Serving {
+        let Self { driver, connections, shared } = self;
+        if shared.run_state != RunState::Serving {
             return;
         }
-        self.run_state = RunState::Draining;
+        shared.run_state = RunState::Draining;
         // `on_shutdown` is called in step 8 of this turn, when no other callback is under way.
-        self.turn_end.shutdown = true;
+        shared.turn_end.shutdown = true;
         log::info!(
             "draining {} connections, for at most {:?}",
-            self.worker.stats.open,
-            self.worker.limits.drain_timeout
+            shared.worker.stats.open,
+            shared.worker.limits.drain_timeout
         );
-        for (number, state) in self.sources.iter_mut().enumerate() {
+        for (number, state) in shared.sources.iter_mut().enumerate() {
             // UDP sockets stay open for the datagrams that are still to be sent. None is received.
             if matches!(state.source.kind, SourceKind::Listener(_)) {
-                self.driver.close_source(number);
+                driver.close_source(number);
                 state.readiness.readable = false;
                 state.accepting = AcceptState::Accepting;
             }
         }
-        for key in self.connections.keys() {
-            if let Some(conn) = self.connections.get_mut(key) {
-                conn.close_when_answered(CloseReason::ShuttingDown);
-            }
-            self.reschedule(key);
+        for (key, conn) in connections.iter_mut() {
+            conn.close_when_answered(CloseReason::ShuttingDown);
+            shared.end_step(key, conn);
         }
-        let at = self.worker.clock.timestamp + self.worker.limits.drain_timeout;
-        self.deadlines.set(TimerId::new(at, DRAIN_KEY as u64), ());
+        shared.deadlines.set(DRAIN_KEY, shared.worker.clock.timestamp + shared.worker.limits.drain_timeout);
     }
 
     /// Stops the loop, because the drain timeout has passed.
@@ -125,20 +85,22 @@ impl<D: Driver> EventLoop<D> {
         if unflushed > 0 {
             log::warn!("drain timeout: closed {unflushed} connections with unsent output");
         }
-        self.run_state = RunState::Stopped;
+        self.shared.run_state = RunState::Stopped;
     }
 
     /// Closes all connections after the last turn. Each open one gets its `on_close`.
     pub(super) fn close_all(&mut self) {
-        for key in self.connections.keys() {
-            self.begin_close(key, CloseReason::ShuttingDown);
-        }
+        self.begin_close_all();
         self.finish_turn();
         // The output of the last callbacks was written as far as the sockets took it. The loop does
         // not wait for the rest.
-        for key in self.connections.keys() {
-            self.begin_close(key, CloseReason::ShuttingDown);
-        }
+        self.begin_close_all();
         self.remove_closed();
+    }
+
+    fn begin_close_all(&mut self) {
+        for (key, conn) in self.connections.iter_mut() {
+            self.shared.begin_close(key, conn, CloseReason::ShuttingDown);
+        }
     }
 }

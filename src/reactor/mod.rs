@@ -1,8 +1,9 @@
 //! The event loop: one thread, one poll instance, any number of listeners, connections and sockets.
 //!
-//! Reading order: [`event_loop`] is the loop's state and one turn of it, in nine steps. [`step`] is
-//! step 5 for a connection, [`accept`] for a listener, [`udp`] for a UDP socket. [`apply`] applies
-//! the actions of a callback, [`turn_end`] is step 8, [`close`] ends connections and the loop,
+//! Reading order: [`event_loop`] is the loop and one turn of it, in nine steps. [`step`] is step 5
+//! for a connection, [`accept`] for a listener, [`udp`] for a UDP socket. [`shared`] is the state
+//! that all of them share, and [`state`] and [`timers`] are its parts. [`apply`] applies the
+//! actions of a callback, [`turn_end`] is step 8, [`close`] ends connections and the loop,
 //! [`memory`] bounds the bytes that all connections hold. [`driver`] is the narrow trait between
 //! all of these and the operating system.
 //!
@@ -14,10 +15,13 @@ mod close;
 mod driver;
 mod event_loop;
 mod memory;
+mod shared;
 mod state;
 mod step;
+mod targets;
 #[cfg(test)]
 mod tests;
+mod timers;
 mod turn_end;
 mod udp;
 

@@ -1,27 +1,61 @@
 //! The small parts of the loop's state. They know nothing of the loop itself.
 
+use std::collections::{BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, Readiness, Stream};
+use crate::engine::handle::HandleReceiver;
+use crate::engine::jobs::WorkerPools;
 use crate::engine::limits::Limits;
 use crate::engine::memory::MemoryPolicy;
-use crate::engine::slab::reserved_key;
 use crate::net::udp_batch::{ReceiveBatch, SendBatch};
+use crate::service::context::TurnTime;
 use crate::service::time::Timestamp;
-use crate::service::{ConnId, ServiceId};
+use crate::service::{Peer, ServiceId};
 
-use super::driver::Source;
+use super::driver::{PollCoverage, Source};
 
-/// The key of the drain deadline among the loop's deadlines.
-pub(super) const DRAIN_KEY: usize = reserved_key(usize::MAX) - 1;
+/// The loop's clock, and the share of the ready events that the polls have reported.
+pub(super) struct PollState {
+    start: Instant,
+    /// Polls in a row that may have left events unreported.
+    partial_polls: usize,
+}
 
-/// The key of the memory deadline: by then the buffered bytes must have fallen.
-pub(super) const MEMORY_KEY: usize = reserved_key(usize::MAX) - 2;
+impl PollState {
+    pub(super) fn new(start: Instant) -> Self {
+        Self { start, partial_polls: 0 }
+    }
 
-/// The service and connection that a timer belongs to.
-#[derive(Clone, Copy)]
-pub(super) struct TimerOwner {
-    pub(super) service: ServiceId,
-    pub(super) conn: ConnId,
+    pub(super) fn time(&self, now: Instant) -> TurnTime {
+        TurnTime { now, timestamp: Timestamp::new(self.start, now) }
+    }
+
+    /// Returns the time from `now` to `deadline`.
+    pub(super) fn until(&self, deadline: Timestamp, now: Instant) -> Duration {
+        deadline.saturating_since(Timestamp::new(self.start, now))
+    }
+
+    /// Notes a poll; `None` for an interrupted one.
+    pub(super) fn note(&mut self, coverage: Option<PollCoverage>, connections: usize) {
+        self.partial_polls = match coverage {
+            // Each poll reports other events first, so after this many polls each connection has
+            // been reported, even if every poll is full.
+            Some(PollCoverage::Partial(events)) if self.partial_polls <= connections / events.max(1) => {
+                self.partial_polls + 1
+            }
+            Some(PollCoverage::Complete | PollCoverage::Partial(_)) => 0,
+            // A signal arrived, or the process was stopped and continued (epoll_wait(2), EINTR). No
+            // event is reported yet.
+            None => 1,
+        };
+    }
+
+    /// Returns false if events may be unreported.
+    pub(super) fn all_reported(&self) -> bool {
+        self.partial_polls == 0
+    }
 }
 
 /// A listener, UDP socket or command pipe, and its remembered readiness.
@@ -70,6 +104,29 @@ impl UdpState {
         let outgoing = (0..sources).map(|_| SendBatch::default()).collect();
         Self { incoming: has_udp.then(ReceiveBatch::new), outgoing, current: None }
     }
+
+    pub(super) fn has_pending_datagrams(&self) -> bool {
+        self.outgoing.iter().any(|outgoing| !outgoing.is_empty())
+    }
+}
+
+/// The connections that do not count against `max_connections`.
+#[derive(Default)]
+pub(super) struct Admission {
+    /// Rejected connections that are still open, to send them the reason. No service has seen them.
+    pub(super) rejected: BTreeSet<usize>,
+    pub(super) open_consoles: u64,
+    /// The latest pending connection was rejected, and that is logged.
+    pub(super) is_rejecting: bool,
+}
+
+impl Admission {
+    /// Notes that a connection was removed. Returns true if a service had seen it.
+    pub(super) fn removed(&mut self, key: usize, peer: &Peer) -> bool {
+        let was_open = !self.rejected.remove(&key);
+        self.open_consoles -= u64::from(was_open && *peer == Peer::Console);
+        was_open
+    }
 }
 
 /// The connections that are paused because all together hold too many bytes.
@@ -84,6 +141,23 @@ impl MemoryPressure {
     pub(super) fn new(limits: &Limits) -> Self {
         Self { policy: MemoryPolicy::new(limits), grace_ends: None, paused: Vec::new() }
     }
+}
+
+/// The other threads' way to the loop.
+pub(super) struct OtherThreads {
+    pub(super) job_pools: WorkerPools,
+    pub(super) inbox: HandleReceiver,
+    /// Another thread has woken the loop: the inbox or the job pools have something.
+    pub(super) woken: bool,
+}
+
+/// Connections that end.
+#[derive(Default)]
+pub(super) struct EndingConnections {
+    /// Connections whose `on_close` has yet to be called.
+    pub(super) closing: VecDeque<usize>,
+    /// Connections that are over and have yet to be removed.
+    pub(super) closed: Vec<usize>,
 }
 
 /// Work to do at the turn's end.

@@ -1,194 +1,159 @@
-//! Step 5 for a connection: write, read within the budget, then reschedule.
+//! Step 5 for a connection: write, read within the budget, then decide what follows.
+//!
+//! The connection is looked up once, at the begin of its step. Everything below is given it.
 
-use super::driver::Driver;
-use super::event_loop::EventLoop;
-use crate::connection::{DispatchOutcome, Phase, ReadOutcome};
-use crate::service::CloseReason;
-use crate::service::ConnId;
-use crate::service::TimerId;
-use crate::service::reply_buffer::ReplySource;
+use super::shared::Shared;
+use super::targets::Targets;
+use crate::connection::{Connection, DispatchOutcome, Phase, ReadOutcome, Stream};
+use crate::engine::slab::Others;
+use crate::service::{CloseReason, ConnId, Context, Service, ServiceId};
 
-impl<D: Driver> EventLoop<D> {
-    pub(super) fn step(&mut self, key: usize) {
-        let Some(conn) = self.connections.get_mut(key) else { return };
-        conn.set_scheduled(false);
-        if let Err(reason) = conn.flush(&mut self.worker) {
-            self.begin_close(key, reason);
-        } else {
-            if conn.take_writable_due(&self.worker.limits) && conn.phase() == Phase::Open {
-                let service = conn.service();
-                self.call_service(service, ConnId(key), |service, cx| service.on_writable(cx));
+/// One connection at work, and all that its callbacks may act on.
+pub(super) struct Step<'a, S> {
+    pub(super) key: usize,
+    pub(super) service: ServiceId,
+    pub(super) conn: &'a mut Connection<S>,
+    pub(super) others: Others<'a, Connection<S>>,
+    pub(super) shared: &'a mut Shared,
+}
+
+impl<S: Stream> Step<'_, S> {
+    /// Runs the step.
+    pub(super) fn run(mut self) {
+        match self.conn.begin_step(&mut self.shared.worker) {
+            Ok(start) => {
+                if start.writable_due {
+                    self.call_service(|service, cx| service.on_writable(cx));
+                }
+                if start.has_deferred_input {
+                    self.dispatch_deferred();
+                }
+                self.read();
             }
-            self.read(key);
+            Err(reason) => self.begin_close(reason),
         }
-        self.reschedule(key);
+        self.end();
+    }
+
+    /// Ends the step: the connection waits, continues in the next turn, closes, or is over.
+    pub(super) fn end(self) {
+        self.shared.end_step(self.key, self.conn);
+    }
+
+    /// Makes one callback that is not about a frame.
+    pub(super) fn call_service(&mut self, callback: impl FnOnce(&mut dyn Service, &mut Context<'_>)) {
+        let Self { key, service, conn, others, shared } = self;
+        shared.call_service(*service, &mut Targets { id: ConnId(*key), current: Some(conn), others }, callback);
+    }
+
+    pub(super) fn begin_close(&mut self, reason: CloseReason) {
+        self.shared.begin_close(self.key, self.conn, reason);
+    }
+
+    fn apply_actions(&mut self) {
+        let Self { key, service, conn, others, shared } = self;
+        shared.apply_actions(*service, &mut Targets { id: ConnId(*key), current: Some(conn), others });
+    }
+
+    fn send_replies(&mut self, received: &[u8]) {
+        self.shared.send_replies(self.key, self.conn, received);
     }
 
     /// Reads until the socket is empty, the read budget is spent, or reading is paused.
-    fn read(&mut self, key: usize) {
-        let mut buffer = std::mem::take(&mut self.receive_buffer);
-        let mut budget = self.worker.limits.read_budget_bytes;
-        while let Some(conn) = self.connections.get_mut(key)
-            && budget > 0
-            && conn.wants_read(&self.worker.limits)
-        {
-            if let Some((bytes, used)) = conn.take_deferred() {
-                let rest = self.dispatch_frames(key, bytes.get(used..).unwrap_or_default());
-                if let Some(conn) = self.connections.get_mut(key) {
-                    let used = bytes.len() - rest;
-                    conn.put_back_deferred(bytes, used);
-                }
-                continue;
-            }
-            let Some(max_bytes) = self.read_allowance(key, budget) else { break };
-            let Some(conn) = self.connections.get_mut(key) else { break };
-            match conn.read(&mut buffer, max_bytes, &mut self.worker) {
-                ReadOutcome::Bytes { total, buffered } => {
+    fn read(&mut self) {
+        let mut buffer = std::mem::take(&mut self.shared.receive_buffer);
+        let mut budget = self.shared.worker.limits.read_budget_bytes;
+        while let Some(max_bytes) = self.shared.read_allowance(self.key, self.conn, budget) {
+            match self.conn.read(&mut buffer, max_bytes, &mut self.shared.worker) {
+                ReadOutcome::Bytes { total, buffered, more } => {
                     budget = budget.saturating_sub(total);
                     let input = buffer.get(..buffered).unwrap_or_default();
-                    let rest = self.dispatch_frames(key, input);
-                    if let Some(conn) = self.connections.get_mut(key) {
-                        conn.defer_input(input.get(buffered - rest..).unwrap_or_default());
+                    let rest = self.dispatch_frames(input);
+                    if rest > 0 {
+                        self.conn.defer_input(input.get(buffered - rest..).unwrap_or_default());
+                    }
+                    if !more {
+                        break;
                     }
                 }
                 ReadOutcome::WouldBlock => break,
                 ReadOutcome::Eof => {
-                    self.finish_input(key);
+                    self.finish_input();
                     break;
                 }
                 ReadOutcome::Failed(reason) => {
-                    self.begin_close(key, reason);
+                    self.begin_close(reason);
                     break;
                 }
             }
         }
-        self.receive_buffer = buffer;
+        self.shared.receive_buffer = buffer;
+    }
+
+    /// Dispatches the frames in the input that an earlier step has received, if the connection may
+    /// receive again.
+    #[cold]
+    fn dispatch_deferred(&mut self) {
+        if self.conn.may_receive(&self.shared.worker.limits)
+            && let Some((bytes, used)) = self.conn.take_deferred()
+        {
+            let rest = self.dispatch_frames(bytes.get(used..).unwrap_or_default());
+            let used = bytes.len() - rest;
+            self.conn.put_back_deferred(bytes, used);
+        }
     }
 
     /// Dispatches the frames in `bytes` to the connection's service, applies its actions and sends
     /// its replies. Returns the number of bytes left undecoded, because the connection has to flush
     /// before it may receive more.
-    fn dispatch_frames(&mut self, key: usize, bytes: &[u8]) -> usize {
+    fn dispatch_frames(&mut self, bytes: &[u8]) -> usize {
         let mut input = bytes;
         loop {
-            let Self { connections, services, worker, .. } = self;
-            let Some(conn) = connections.get_mut(key) else { return 0 };
-            let id = conn.service();
-            let Some(registered) = services.get_mut(id.0) else { return 0 };
-            let outcome = conn.dispatch(&mut input, bytes, ConnId(key), registered.service.as_mut(), worker);
-            self.turn_end.take_dropped(key, &mut self.worker.dropped);
+            let Self { key, service, conn, shared, .. } = self;
+            let Some(registered) = shared.services.get_mut(service.0) else { return 0 };
+            let called = registered.service.as_mut();
+            let outcome = conn.dispatch(&mut input, bytes, ConnId(*key), called, &mut shared.worker);
+            shared.turn_end.take_dropped(*key, &mut shared.worker.dropped);
             match outcome {
                 DispatchOutcome::ActionsPending => {
                     // The replies stay in the reply buffer, so that a pipeline of requests is
                     // answered with one write even if each request also acts.
-                    if self.worker.replies.has_borrowed() {
-                        self.send_replies(key, bytes);
+                    if shared.worker.replies.has_borrowed() {
+                        self.send_replies(bytes);
                     }
-                    self.apply_actions(id, ConnId(key));
-                    if self.may_dispatch_next(key) && !self.worker.replies.should_write() {
+                    self.apply_actions();
+                    if self.conn.may_dispatch_next(&self.shared.worker) {
                         continue;
                     }
                 }
-                DispatchOutcome::InputUsed | DispatchOutcome::FlushNeeded => self.apply_actions(id, ConnId(key)),
+                DispatchOutcome::InputUsed | DispatchOutcome::FlushNeeded => self.apply_actions(),
                 DispatchOutcome::Failed(reason) => {
-                    self.send_replies(key, bytes);
-                    self.apply_actions(id, ConnId(key));
-                    self.begin_close(key, reason);
+                    self.send_replies(bytes);
+                    self.apply_actions();
+                    self.begin_close(reason);
                     return 0;
                 }
             }
-            self.send_replies(key, bytes);
-            let Some(conn) = self.connections.get_mut(key) else { return 0 };
-            if matches!(outcome, DispatchOutcome::InputUsed) || conn.phase() != Phase::Open {
+            self.send_replies(bytes);
+            if matches!(outcome, DispatchOutcome::InputUsed) || self.conn.phase() != Phase::Open {
                 return 0;
             }
-            if !conn.may_receive(&self.worker.limits) {
+            if !self.conn.may_receive(&self.shared.worker.limits) {
                 return input.len();
             }
         }
     }
 
     /// Handles the peer's end of stream: the connection closes once its last requests are answered.
-    fn finish_input(&mut self, key: usize) {
-        let Self { connections, services, worker, .. } = self;
-        let Some(conn) = connections.get_mut(key) else { return };
-        let id = conn.service();
-        let Some(registered) = services.get_mut(id.0) else { return };
-        match conn.finish_input(ConnId(key), registered.service.as_mut(), worker) {
-            Ok(reason) => {
-                conn.close_when_answered(reason);
-                self.apply_actions(id, ConnId(key));
-                self.send_replies(key, &[]);
+    fn finish_input(&mut self) {
+        let Self { key, service, conn, shared, .. } = self;
+        let Some(registered) = shared.services.get_mut(service.0) else { return };
+        match conn.finish_input(ConnId(*key), registered.service.as_mut(), &mut shared.worker) {
+            Ok(()) => {
+                self.apply_actions();
+                self.send_replies(&[]);
             }
-            Err(reason) => self.begin_close(key, reason),
-        }
-    }
-
-    /// Returns true if the next frame may be dispatched before the replies are written.
-    fn may_dispatch_next(&mut self, key: usize) -> bool {
-        let high_water_bytes = self.worker.limits.high_water_bytes();
-        let conn = self.connections.get_mut(key);
-        conn.is_some_and(|conn| conn.phase() == Phase::Open && conn.pending_bytes() <= high_water_bytes)
-    }
-
-    /// Sends the collected replies to their connection. Borrowed replies lie in `received`.
-    pub(super) fn send_replies(&mut self, key: usize, received: &[u8]) {
-        let Some(conn) = self.connections.get_mut(key) else {
-            self.worker.replies.clear();
-            self.worker.replies.take_failure();
-            return;
-        };
-        let unsendable = self.worker.replies.take_failure().map(CloseReason::UnsendableReply);
-        let sent = conn.send_replies(ReplySource::received(received), &mut self.worker);
-        self.turn_end.take_dropped(key, &mut self.worker.dropped);
-        if let Some(reason) = sent.err().or(unsendable) {
-            self.begin_close(key, reason);
-        }
-    }
-
-    /// Classifies a connection anew after any change to it: its close, the bytes it holds, its
-    /// deadline, and whether it needs another step.
-    pub(super) fn reschedule(&mut self, key: usize) {
-        let Some(conn) = self.connections.get_mut(key) else { return };
-        let now = self.worker.clock.timestamp;
-        if conn.is_answered()
-            && let Some(reason) = conn.close_reason().cloned()
-        {
-            self.begin_close(key, reason);
-            return;
-        }
-        conn.advance_close(&mut self.receive_buffer, now);
-        conn.recount_into(&mut self.worker.stats.buffered_bytes);
-        if conn.phase() == Phase::Closed {
-            self.closed.push(key);
-            return;
-        }
-        let wants_step = conn.wants_step(&self.worker.limits);
-        if let Some(at) = conn.timer_to_set(&self.worker.limits) {
-            let replaced = conn.replace_timer(Some(at));
-            if let Some(old) = replaced {
-                self.deadlines.cancel(TimerId::new(old, key as u64));
-            }
-            self.deadlines.set(TimerId::new(at, key as u64), ());
-        }
-        if wants_step {
-            self.schedule(key);
-        }
-        self.check_memory(key);
-    }
-
-    /// Closes a connection whose timer is due, unless its deadline has moved since the timer was
-    /// set.
-    pub(super) fn check_deadline(&mut self, key: usize) {
-        let Some(conn) = self.connections.get_mut(key) else { return };
-        conn.replace_timer(None);
-        if let Some((at, deadline)) = conn.deadline(&self.worker.limits)
-            && at <= self.worker.clock.timestamp
-        {
-            let reason = conn.timeout_reason(deadline, &self.worker.limits);
-            self.begin_close(key, reason);
-        } else {
-            self.reschedule(key);
+            Err(reason) => self.begin_close(reason),
         }
     }
 }

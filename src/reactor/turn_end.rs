@@ -20,17 +20,18 @@ impl<D: Driver> EventLoop<D> {
             // `on_close` for that runs within this turn: the output it queues for other connections
             // must not wait for an event.
             self.deliver_closes();
+            self.drain_if_requested();
             if !(self.call_on_shutdown() || self.call_on_turn_end() || self.call_on_dropped() || self.flush_dirty()) {
                 break;
             }
         }
-        self.turn_end.start_next_turn();
+        self.shared.turn_end.start_next_turn();
     }
 
     /// Calls `on_shutdown` if a drain has begun. Returns true if it did.
     fn call_on_shutdown(&mut self) -> bool {
-        let any = std::mem::take(&mut self.turn_end.shutdown);
-        for number in 0..if any { self.services.len() } else { 0 } {
+        let any = std::mem::take(&mut self.shared.turn_end.shutdown);
+        for number in 0..if any { self.shared.services.len() } else { 0 } {
             self.call_service(ServiceId(number), ConnId::NONE, |service, cx| service.on_shutdown(cx));
         }
         any
@@ -39,50 +40,50 @@ impl<D: Driver> EventLoop<D> {
     /// Calls `on_turn_end` of each service that requested it. Returns true if any did. Batches that
     /// are dropped because of it are reported within this turn.
     fn call_on_turn_end(&mut self) -> bool {
-        let mut requested = std::mem::take(&mut self.turn_end.requested);
+        let mut requested = std::mem::take(&mut self.shared.turn_end.requested);
         let any = !requested.is_empty();
         for service in requested.drain(..) {
             self.call_service(service, ConnId::NONE, |service, cx| service.on_turn_end(cx));
         }
-        let again = std::mem::replace(&mut self.turn_end.requested, requested);
-        self.turn_end.requested_next.extend(again);
+        let again = std::mem::replace(&mut self.shared.turn_end.requested, requested);
+        self.shared.turn_end.requested_next.extend(again);
         any
     }
 
     /// Calls `on_dropped` for each dropped batch whose connection is open. Returns true if there
     /// was a batch.
     fn call_on_dropped(&mut self) -> bool {
-        let mut dropped = std::mem::take(&mut self.turn_end.dropped);
+        let mut dropped = std::mem::take(&mut self.shared.turn_end.dropped);
         let any = !dropped.is_empty();
         for (key, DroppedBatch { batch, frames }) in dropped.drain(..) {
-            let Some(conn) = self.connections.get_mut(key).filter(|conn| conn.phase() == Phase::Open) else { continue };
-            let service = conn.service();
-            self.call_service(service, ConnId(key), |service, cx| service.on_dropped(cx, batch, frames));
+            let Some(mut step) = self.step_of(key).filter(|step| step.conn.phase() == Phase::Open) else { continue };
+            step.call_service(|service, cx| service.on_dropped(cx, batch, frames));
+            step.end();
         }
-        let again = std::mem::replace(&mut self.turn_end.dropped, dropped);
-        self.turn_end.dropped_next.extend(again);
-        self.turn_end.requested_next.append(&mut self.turn_end.requested);
+        let again = std::mem::replace(&mut self.shared.turn_end.dropped, dropped);
+        self.shared.turn_end.dropped_next.extend(again);
+        self.shared.turn_end.requested_next.append(&mut self.shared.turn_end.requested);
         any
     }
 
     /// Writes the output that other connections' callbacks have queued: one write for each
     /// connection, for any number of batches. Returns true if there was any.
     fn flush_dirty(&mut self) -> bool {
-        if self.turn_end.dirty.is_empty() {
+        if self.shared.turn_end.dirty.is_empty() {
             return false;
         }
-        let mut dirty = std::mem::take(&mut self.turn_end.dirty);
+        let mut dirty = std::mem::take(&mut self.shared.turn_end.dirty);
         for key in dirty.drain(..) {
             let Some(conn) = self.connections.get_mut(key) else { continue };
             conn.set_dirty(false);
-            match conn.flush(&mut self.worker) {
-                Ok(()) => self.reschedule(key),
-                Err(reason) => self.begin_close(key, reason),
+            match conn.flush(&mut self.shared.worker) {
+                Ok(()) => self.shared.end_step(key, conn),
+                Err(reason) => self.shared.begin_close(key, conn, reason),
             }
         }
         // Flushing makes no callback, so nothing was added meanwhile. The allocation is kept for
         // the next turn.
-        self.turn_end.dirty = dirty;
+        self.shared.turn_end.dirty = dirty;
         true
     }
 }

@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 
 use super::driver::{Driver, SourceKind};
 use super::event_loop::EventLoop;
-use crate::engine::run_state::RunState;
+use super::shared::Shared;
+use super::targets::Targets;
 use crate::engine::setup::RegisteredService;
-use crate::engine::slab::reserved_key;
 use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};
 use crate::service::context::{Context, ReplyTo};
 use crate::service::{ConnId, ServiceId};
@@ -18,22 +18,22 @@ use crate::service::{ConnId, ServiceId};
 impl<D: Driver> EventLoop<D> {
     pub(super) fn step_udp(&mut self, number: usize) {
         self.send_datagrams(number);
-        let Some(mut incoming) = self.udp.incoming.take() else { return };
-        self.udp.current = Some(number);
-        let mut budget = self.worker.limits.datagram_budget;
-        while budget > 0 && self.may_receive_datagrams(number) {
+        let Some(mut incoming) = self.shared.udp.incoming.take() else { return };
+        self.shared.udp.current = Some(number);
+        let mut budget = self.shared.worker.limits.datagram_budget;
+        while budget > 0 && self.shared.may_receive_datagrams(number) {
             match self.driver.receive_datagrams(number, &mut incoming) {
                 Ok(count) => {
-                    self.worker.stats.datagrams_in += count as u64;
+                    self.shared.worker.stats.datagrams_in += count as u64;
                     budget = budget.saturating_sub(count);
                     if count < BATCH {
-                        self.clear_readable(number);
+                        self.shared.clear_readable(number);
                     }
                     self.dispatch_datagrams(number, &incoming);
                     self.send_datagrams(number);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_readable(number),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.shared.clear_readable(number),
                 // A datagram sent earlier was not delivered (recv(2), ECONNREFUSED). The kernel
                 // reports one such error with each call, so reading goes on; the budget bounds it.
                 Err(error) => {
@@ -42,34 +42,20 @@ impl<D: Driver> EventLoop<D> {
                 }
             }
         }
-        self.udp.current = None;
-        self.udp.incoming = Some(incoming);
-        if self.may_receive_datagrams(number) {
-            self.schedule(reserved_key(number));
-        }
-    }
-
-    pub(super) fn has_pending_datagrams(&self) -> bool {
-        self.udp.outgoing.iter().any(|outgoing| !outgoing.is_empty())
-    }
-
-    fn may_receive_datagrams(&self, number: usize) -> bool {
-        let serving = self.run_state == RunState::Serving;
-        let all_sent = self.udp.outgoing.get(number).is_some_and(SendBatch::is_empty);
-        serving && all_sent && self.sources.get(number).is_some_and(|state| state.readiness.readable)
-    }
-
-    fn clear_readable(&mut self, number: usize) {
-        if let Some(state) = self.sources.get_mut(number) {
-            state.readiness.readable = false;
+        self.shared.udp.current = None;
+        self.shared.udp.incoming = Some(incoming);
+        if self.shared.may_receive_datagrams(number) {
+            self.shared.schedule_source(number);
         }
     }
 
     /// Calls `on_datagram` for each received datagram, and applies the actions.
     fn dispatch_datagrams(&mut self, number: usize, incoming: &ReceiveBatch) {
-        let Some(id) = self.sources.get(number).map(|state| state.source.service) else { return };
+        let Self { connections, shared, .. } = self;
+        let Some(id) = shared.sources.get(number).map(|state| state.source.service) else { return };
+        let (_, mut others) = connections.split(ConnId::NONE.0);
         for at in 0..incoming.heads.len() {
-            let Self { services, sources, udp, worker, .. } = self;
+            let Shared { services, sources, udp, worker, .. } = &mut *shared;
             let (Some(RegisteredService { service, .. }), Some(outgoing)) =
                 (services.get_mut(id.0), udp.outgoing.get_mut(number))
             else {
@@ -86,35 +72,13 @@ impl<D: Driver> EventLoop<D> {
             let mut cx =
                 Context { conn: ConnId::NONE, clock: worker.clock, reply_to, pending: &mut worker.pending_actions };
             service.on_datagram(&mut cx, from, payload);
-            self.apply_actions(id, ConnId::NONE);
-        }
-    }
-
-    /// Queues a datagram that is not a direct reply. It leaves by the current socket, or else by
-    /// the service's first socket of the address's family; without one it is dropped and counted.
-    pub(super) fn queue_datagram(&mut self, service: ServiceId, to: SocketAddr, payload: &[u8]) {
-        let fits = |number: &usize| {
-            self.sources.get(*number).is_some_and(|state| {
-                let SourceKind::Udp { local } = state.source.kind else { return false };
-                state.source.service == service && local.is_ipv4() == to.is_ipv4()
-            })
-        };
-        let number = self.udp.current.filter(fits).or_else(|| (0..self.sources.len()).find(fits));
-        let outgoing = number.and_then(|number| self.udp.outgoing.get_mut(number));
-        let has_room = outgoing.filter(|outgoing| !outgoing.is_full(self.worker.limits.max_write_buffer_bytes));
-        let queued = has_room.is_some_and(|outgoing| outgoing.push(to, payload).is_ok());
-        if !queued {
-            self.worker.stats.datagrams_dropped += 1;
-        }
-        // The current socket sends at the end of its batch. Any other needs a step of its own.
-        if let Some(number) = number.filter(|number| queued && self.udp.current != Some(*number)) {
-            self.schedule(reserved_key(number));
+            shared.apply_actions(id, &mut Targets { id: ConnId::NONE, current: None, others: &mut others });
         }
     }
 
     /// Sends the queued datagrams, as far as the socket takes them.
     fn send_datagrams(&mut self, number: usize) {
-        let Self { driver, sources, udp, worker, .. } = self;
+        let Self { driver, shared: Shared { sources, udp, worker, .. }, .. } = self;
         let (Some(outgoing), Some(state)) = (udp.outgoing.get_mut(number), sources.get_mut(number)) else { return };
         let mut done = 0;
         while state.readiness.writable && done < outgoing.len() {
@@ -136,5 +100,40 @@ impl<D: Driver> EventLoop<D> {
         }
         outgoing.remove_first(done);
         worker.stats.datagrams_dropped += outgoing.take_rejected();
+    }
+}
+
+impl Shared {
+    fn may_receive_datagrams(&self, number: usize) -> bool {
+        let all_sent = self.udp.outgoing.get(number).is_some_and(SendBatch::is_empty);
+        self.is_serving() && all_sent && self.sources.get(number).is_some_and(|state| state.readiness.readable)
+    }
+
+    fn clear_readable(&mut self, number: usize) {
+        if let Some(state) = self.sources.get_mut(number) {
+            state.readiness.readable = false;
+        }
+    }
+
+    /// Queues a datagram that is not a direct reply. It leaves by the current socket, or else by
+    /// the service's first socket of the address's family; without one it is dropped and counted.
+    pub(super) fn queue_datagram(&mut self, service: ServiceId, to: SocketAddr, payload: &[u8]) {
+        let fits = |number: &usize| {
+            self.sources.get(*number).is_some_and(|state| {
+                let SourceKind::Udp { local } = state.source.kind else { return false };
+                state.source.service == service && local.is_ipv4() == to.is_ipv4()
+            })
+        };
+        let number = self.udp.current.filter(fits).or_else(|| (0..self.sources.len()).find(fits));
+        let outgoing = number.and_then(|number| self.udp.outgoing.get_mut(number));
+        let has_room = outgoing.filter(|outgoing| !outgoing.is_full(self.worker.limits.max_write_buffer_bytes));
+        let queued = has_room.is_some_and(|outgoing| outgoing.push(to, payload).is_ok());
+        if !queued {
+            self.worker.stats.datagrams_dropped += 1;
+        }
+        // The current socket sends at the end of its batch. Any other needs a step of its own.
+        if let Some(number) = number.filter(|number| queued && self.udp.current != Some(*number)) {
+            self.schedule_source(number);
+        }
     }
 }

@@ -56,8 +56,7 @@ impl ConnectionThread {
         self.with_service(conn, &[], |worker, service, current, inbox| {
             let finished = inbox.and_then(|()| current.conn.finish_input(current.id, service, &mut worker.context));
             worker.apply(current.conn.service(), current.id, Some(current.reborrow()));
-            current.conn.close_when_answered(finished?);
-            Ok(())
+            finished
         });
     }
 
@@ -155,25 +154,10 @@ impl ConnectionThread {
 
     /// Begins to close the connection. Its `on_close` runs when no other callback is under way.
     pub(super) fn begin_close(&mut self, conn: &mut Connection<ConnStream>, reason: CloseReason) {
-        match conn.phase() {
-            Phase::Open => {
-                let context = &mut self.worker.context;
-                let (fault, level) = if reason.is_fault() { (1, log::Level::Warn) } else { (0, log::Level::Debug) };
-                context.stats.faulted += fault;
-                context.stats.closed += 1 - fault;
-                log::log!(level, "{} {} closed: {reason}", self.own.service_slot.name, conn.peer());
-                conn.begin_close(reason, context.clock.timestamp);
-                // `on_close` may read the engine's statistics, so they are updated before it.
-                self.recount_memory(conn);
-                self.worker.publish();
-            }
-            // The close is under way, for the reason that was logged.
-            Phase::Closing | Phase::Aborting => conn.mark_unreachable(&reason),
-            // For its service the connection is closed already; the output queued so far is still
-            // flushed.
-            Phase::Flushing | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
-            Phase::Flushing | Phase::Lingering => conn.abandon(),
-            Phase::Closed => {}
+        if conn.begin_close(reason, &self.own.service_slot.name, &mut self.worker.context) {
+            // `on_close` may read the engine's statistics, so they are updated before it.
+            self.recount_memory(conn);
+            self.worker.publish();
         }
     }
 
@@ -225,8 +209,5 @@ impl ConnectionThread {
 
 /// Returns true if the next frame may be dispatched before anything is written.
 fn may_dispatch_next(conn: &Connection<ConnStream>, worker: &Worker) -> bool {
-    conn.phase() == Phase::Open
-        && conn.pending_bytes() <= worker.context.limits.high_water_bytes()
-        && !worker.context.replies.should_write()
-        && worker.requested_close.is_none()
+    conn.may_dispatch_next(&worker.context) && worker.requested_close.is_none()
 }

@@ -47,16 +47,17 @@ impl ConnectionThread {
         self.jobs_at_turn_start = self.worker.jobs.len();
         self.worker.context.stats.turns += 1;
         self.handle_requests(conn);
-        if let Err(reason) = conn.flush(&mut self.worker.context) {
-            self.begin_close(conn, reason);
-        } else {
-            if conn.take_writable_due(&self.worker.context.limits) && conn.phase() == Phase::Open {
-                self.call_service(conn, |service, cx| service.on_writable(cx));
+        match conn.begin_step(&mut self.worker.context) {
+            Ok(start) => {
+                if start.writable_due {
+                    self.call_service(conn, |service, cx| service.on_writable(cx));
+                }
+                if self.worker.context.pending_actions.turn_end_requested {
+                    self.call_service(conn, |_, _| {});
+                }
+                self.read(conn);
             }
-            if self.worker.context.pending_actions.turn_end_requested {
-                self.call_service(conn, |_, _| {});
-            }
-            self.read(conn);
+            Err(reason) => self.begin_close(conn, reason),
         }
         self.report_dropped(conn);
         self.reschedule(conn);
@@ -115,7 +116,7 @@ impl ConnectionThread {
             }
             let is_full = raw.is_full();
             match conn.finish_read(raw, &mut self.worker.context) {
-                ReadOutcome::Bytes { total, buffered } => {
+                ReadOutcome::Bytes { total, buffered, .. } => {
                     self.is_busy = true;
                     budget = budget.saturating_sub(total);
                     let buffer = std::mem::take(&mut self.receive_buffer);
@@ -154,10 +155,7 @@ impl ConnectionThread {
             return;
         }
         let context = &self.worker.context;
-        if let Some((at, deadline)) = conn.deadline(&context.limits)
-            && at <= context.clock.timestamp
-        {
-            let reason = conn.timeout_reason(deadline, &context.limits);
+        if let Some(reason) = conn.expired(&context.limits, context.clock.timestamp) {
             self.begin_close(conn, reason);
             self.reschedule(conn);
         }
@@ -165,9 +163,7 @@ impl ConnectionThread {
 
     /// Classifies the connection anew after any change to it: its close, and the bytes it holds.
     pub(super) fn reschedule(&mut self, conn: &mut Connection<ConnStream>) {
-        if conn.is_answered()
-            && let Some(reason) = conn.close_reason().cloned()
-        {
+        if let Some(reason) = conn.answered() {
             self.begin_close(conn, reason);
         }
         if matches!(conn.phase(), Phase::Closing | Phase::Aborting) {

@@ -3,42 +3,50 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use switchboard::load::{Activity, LoadConfig, LoadObserver, LoadOutcome, LoadPhase, LoadProgress, run};
 use switchboard::{Endpoint, Framing};
 
-use crate::lock_shared;
+use crate::observers::{StopWhen, UNTIL_STOPPED, has_answers};
 use crate::servers::{bytes, echo, plan, tcp, udp};
 
-/// Runs a load that must have no fault. If a busy machine answers nothing, the run is repeated with
-/// a longer duration.
+/// Runs a load that must have no fault. A busy machine may answer nothing in the measured time of a
+/// closed loop, so a second run ends when an answer has been measured.
 fn run_without_fault(plan: &LoadConfig) -> LoadOutcome {
-    let _lock = lock_shared();
-    let mut plan = plan.clone();
-    let outcome = loop {
-        let outcome = run(&plan, &mut ()).unwrap();
-        assert!(outcome.faults.is_none(), "{:?}", outcome.faults);
-        if outcome.messages > 0 {
-            break outcome;
-        }
-        assert!(plan.duration < Duration::from_mins(1), "nothing was answered: {outcome:?}");
-        plan.duration *= 4;
-    };
+    let outcome = run(plan, &mut ()).unwrap();
     assert_eq!(outcome.elapsed, plan.duration);
-    assert_eq!(outcome.latency.len(), outcome.messages + outcome.unanswered);
-    if plan.payload_bytes.start() == plan.payload_bytes.end() {
-        assert_eq!(outcome.bytes, outcome.messages * *plan.payload_bytes.start() as u64);
+    check_without_fault(plan, &outcome);
+    if let Activity::Closed { .. } | Activity::Churn = plan.activity {
+        run_until_answered(plan);
     }
     outcome
 }
 
+/// Runs a load that must have no fault, until at least one answer has been measured.
+fn run_until_answered(plan: &LoadConfig) -> LoadOutcome {
+    let plan = LoadConfig { duration: UNTIL_STOPPED, ..plan.clone() };
+    let outcome = run(&plan, &mut StopWhen(has_answers)).unwrap();
+    assert!(outcome.messages > 0, "{outcome:?}");
+    check_without_fault(&plan, &outcome);
+    outcome
+}
+
+fn check_without_fault(plan: &LoadConfig, outcome: &LoadOutcome) {
+    assert!(outcome.faults.is_none(), "{:?}", outcome.faults);
+    assert_eq!(outcome.latency.len(), outcome.messages + outcome.unanswered);
+    if plan.payload_bytes.start() == plan.payload_bytes.end() {
+        assert_eq!(outcome.bytes, outcome.messages * *plan.payload_bytes.start() as u64);
+    }
+}
+
 #[test]
 fn a_closed_loop_counts_answered_messages() {
-    let outcome = run_without_fault(&plan(tcp(echo)));
+    let plan = plan(tcp(echo));
+    assert_eq!(run_without_fault(&plan).connects.len(), 4);
+    let outcome = run_until_answered(&plan);
     assert_eq!((outcome.connects.len(), outcome.connections), (4, 4));
     assert_eq!(outcome.samples.iter().map(|sample| sample.messages).sum::<u64>(), outcome.messages);
     assert_eq!(outcome.samples.iter().map(|sample| sample.length).sum::<Duration>(), outcome.elapsed);
@@ -125,28 +133,27 @@ fn a_load_runs_over_a_unix_domain_socket() {
 
 #[test]
 fn churn_opens_a_connection_for_each_message() {
-    let (opened, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let (counted, closed) = (Arc::clone(&opened), Arc::clone(&ended));
+    let (closed, ends) = channel();
     let target = tcp(move |mut stream| {
-        counted.fetch_add(1, Ordering::Relaxed);
         let mut frame = [0; 68];
         stream.read_exact(&mut frame).unwrap();
         stream.write_all(&frame).unwrap();
         // The client has shut down its write side, and sent no RST.
-        if matches!(stream.read(&mut frame), Ok(0)) {
-            closed.fetch_add(1, Ordering::Relaxed);
-        }
+        assert!(matches!(stream.read(&mut frame), Ok(0)));
+        closed.send(()).unwrap();
     });
-    let outcome = run_without_fault(&LoadConfig { activity: Activity::Churn, ..plan(target) });
-    assert!(outcome.connects.len() >= outcome.messages);
+    let outcome = run(&LoadConfig { activity: Activity::Churn, ..plan(target) }, &mut ()).unwrap();
+    assert!(outcome.faults.is_none() && outcome.connects.len() >= outcome.messages, "{outcome:?}");
     assert_eq!(outcome.connections, 0);
-    let began = Instant::now();
-    while ended.load(Ordering::Relaxed) < opened.load(Ordering::Relaxed) {
-        assert!(began.elapsed() < Duration::from_secs(20), "the server has not received every end of stream");
-        thread::yield_now();
+    for _ in 0..outcome.connects.len() {
+        ends.recv_timeout(Duration::from_mins(1)).expect("the server receives every end of stream");
     }
-    // More if a busy machine needed a second run.
-    assert!(opened.load(Ordering::Relaxed) >= outcome.connects.len());
+    assert!(ends.try_recv().is_err(), "the server has more connections than the run has counted");
+}
+
+#[test]
+fn churn_counts_complete_exchanges() {
+    run_until_answered(&LoadConfig { activity: Activity::Churn, ..plan(tcp(echo)) });
 }
 
 #[test]
@@ -190,7 +197,9 @@ impl LoadObserver for CallbackLog {
             self.phases.push(progress.phase);
         }
         self.samples.extend(progress.last_sample.map(|sample| sample.at));
-        if self.break_in == Some(progress.phase) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let is_reached = progress.phase != LoadPhase::Measuring || has_answers(progress);
+        let stops = self.break_in == Some(progress.phase) && is_reached;
+        if stops { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn on_measure_end(&mut self) {
@@ -200,7 +209,6 @@ impl LoadObserver for CallbackLog {
 
 #[test]
 fn an_observer_receives_every_phase() {
-    let _lock = lock_shared();
     let mut log = CallbackLog::default();
     let plan =
         LoadConfig { warm_up: Duration::from_millis(250), duration: Duration::from_millis(550), ..plan(tcp(echo)) };
@@ -214,15 +222,13 @@ fn an_observer_receives_every_phase() {
 
 #[test]
 fn an_observer_can_end_a_run() {
-    let _lock = lock_shared();
     for phase in [LoadPhase::Connecting, LoadPhase::WarmingUp, LoadPhase::Measuring] {
         let mut log = CallbackLog { break_in: Some(phase), ..CallbackLog::default() };
-        let hour = Duration::from_hours(1);
-        let warm_up = if phase == LoadPhase::WarmingUp { hour } else { Duration::ZERO };
-        let outcome = run(&LoadConfig { duration: hour, warm_up, ..plan(tcp(echo)) }, &mut log).unwrap();
+        let warm_up = if phase == LoadPhase::WarmingUp { UNTIL_STOPPED } else { Duration::ZERO };
+        let outcome = run(&LoadConfig { duration: UNTIL_STOPPED, warm_up, ..plan(tcp(echo)) }, &mut log).unwrap();
         let measured = usize::from(phase == LoadPhase::Measuring);
         assert_eq!((log.measure_starts, log.measure_ends), (measured, measured));
-        assert!(outcome.elapsed < Duration::from_mins(1));
+        assert!(outcome.elapsed < UNTIL_STOPPED);
         assert_eq!(outcome.messages > 0, measured > 0);
         assert!(outcome.faults.is_none());
     }

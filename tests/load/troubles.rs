@@ -5,11 +5,11 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
-use switchboard::load::{Activity, LoadConfig, LoadError, find_max, run};
+use switchboard::load::{Activity, LoadConfig, LoadError, LoadProgress, find_max, run};
 use switchboard::services::Echo;
 use switchboard::{Endpoint, Framing, Limits, Reactor};
 
-use crate::lock_shared;
+use crate::observers::{EndStallWhen, Stall, StopWhen, UNTIL_STOPPED, has_answers};
 use crate::servers::{bytes, echo, plan, tcp};
 
 fn connect_error(plan: &LoadConfig) -> std::io::Error {
@@ -26,7 +26,6 @@ fn free_addr() -> SocketAddr {
 
 #[test]
 fn a_port_without_listener_is_a_connect_error() {
-    let _lock = lock_shared();
     let addr = free_addr();
     for activity in [Activity::Closed { in_flight: 1 }, Activity::Open { rate: 10.0 }, Activity::Churn, Activity::Idle]
     {
@@ -37,7 +36,6 @@ fn a_port_without_listener_is_a_connect_error() {
 
 #[test]
 fn a_udp_port_without_socket_is_a_connect_error() {
-    let _lock = lock_shared();
     let addr = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert_eq!(connect_error(&plan(Endpoint::Udp(addr))).kind(), ErrorKind::ConnectionRefused);
 }
@@ -46,7 +44,6 @@ fn a_udp_port_without_socket_is_a_connect_error() {
 #[test]
 fn a_full_backlog_counts_as_refused() {
     use socket2::{Domain, SockAddr, Socket, Type};
-    let _lock = lock_shared();
     let path = std::env::temp_dir().join(format!("switchboard-backlog-{}.sock", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
@@ -62,7 +59,6 @@ fn a_full_backlog_counts_as_refused() {
 
 #[test]
 fn connections_refused_later_are_counted() {
-    let _lock = lock_shared();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = Endpoint::Tcp(listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -70,7 +66,10 @@ fn connections_refused_later_are_counted() {
         drop(listener);
         echo(first);
     });
-    let outcome = run(&LoadConfig { connections: 2, ramp: Duration::from_secs(1), ..plan(target) }, &mut ()).unwrap();
+    // The second connection reaches the backlog, is reset, and is then refused.
+    let plan = LoadConfig { connections: 2, duration: UNTIL_STOPPED, ..plan(target) };
+    let is_refused = |progress: &LoadProgress| progress.faults.refused > 0 && has_answers(progress);
+    let outcome = run(&plan, &mut StopWhen(is_refused)).unwrap();
     assert!(outcome.faults.refused >= 1, "{:?}", outcome.faults);
     assert!(outcome.messages > 0);
     assert_eq!(outcome.connections, 1);
@@ -78,7 +77,6 @@ fn connections_refused_later_are_counted() {
 
 #[test]
 fn a_broken_connection_is_opened_again() {
-    let _lock = lock_shared();
     let target = tcp(|mut stream: TcpStream| {
         let mut frame = [0; 68];
         for _ in 0..100 {
@@ -89,15 +87,11 @@ fn a_broken_connection_is_opened_again() {
         // The server has received a message and closes without an answer, so that one is lost.
         let _ = stream.read_exact(&mut frame);
     });
-    let mut plan = LoadConfig { duration: Duration::from_secs(1), ..plan(target) };
-    let mut outcome = run(&plan, &mut ()).unwrap();
-    while outcome.connects.len() == 4 && plan.duration < Duration::from_mins(1) {
-        // A busy machine answers few messages.
-        plan.duration *= 4;
-        outcome = run(&plan, &mut ()).unwrap();
-    }
+    // Five breaks of four connections: at least one has been opened again.
+    let plan = LoadConfig { duration: UNTIL_STOPPED, ..plan(target) };
+    let outcome = run(&plan, &mut StopWhen(|progress: &LoadProgress| progress.faults.broken >= 5)).unwrap();
     let faults = outcome.faults;
-    assert!(faults.broken >= 1 && outcome.connects.len() > 4, "{outcome:?}");
+    assert!(faults.broken >= 5 && outcome.connects.len() > 4, "{outcome:?}");
     let others = faults.duplicated + faults.reordered + faults.corrupted + faults.refused;
     assert_eq!((faults.lost, others), (faults.broken, 0));
 }
@@ -106,7 +100,6 @@ fn a_broken_connection_is_opened_again() {
 /// due.
 #[test]
 fn messages_due_while_a_connection_is_down_count() {
-    let _lock = lock_shared();
     let target = tcp(|mut stream: TcpStream| {
         let mut frame = [0; 68];
         for _ in 0..50 {
@@ -126,7 +119,6 @@ fn messages_due_while_a_connection_is_down_count() {
 
 #[test]
 fn a_duplicate_of_the_last_datagram_is_found() {
-    let _lock = lock_shared();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let target = Endpoint::Udp(socket.local_addr().unwrap());
     thread::spawn(move || {
@@ -142,7 +134,6 @@ fn a_duplicate_of_the_last_datagram_is_found() {
 
 #[test]
 fn a_closed_idle_connection_counts_as_broken() {
-    let _lock = lock_shared();
     let target = tcp(|mut stream: TcpStream| {
         let mut frame = [0; 68];
         stream.read_exact(&mut frame).unwrap();
@@ -156,7 +147,6 @@ fn a_closed_idle_connection_counts_as_broken() {
 /// A part of an answer is not a wrong answer.
 #[test]
 fn a_truncated_answer_is_lost_and_not_corrupted() {
-    let _lock = lock_shared();
     for framing in [Framing::U32BE, Framing::Varint, Framing::Lines, Framing::Raw] {
         for activity in [Activity::Closed { in_flight: 3 }, Activity::Open { rate: 400.0 }, Activity::Churn] {
             for keep in [1, 40] {
@@ -180,36 +170,36 @@ fn a_truncated_answer_is_lost_and_not_corrupted() {
 /// The second half of an answer may arrive after its message has been given up.
 #[test]
 fn an_answer_that_stalls_half_way_is_lost() {
-    let _lock = lock_shared();
     for framing in [Framing::U32BE, Framing::Lines, Framing::Raw] {
         for rest in [true, false] {
+            let stall = Stall::default();
+            let half_way = stall.clone();
             let target = tcp(move |mut stream: TcpStream| {
                 let mut buffer = vec![0; 64 * 1024];
                 let read = stream.read(&mut buffer).unwrap();
                 stream.write_all(&buffer[..20]).unwrap();
-                thread::sleep(Duration::from_millis(300));
+                half_way.wait();
                 if rest {
                     let _ = stream.write_all(&buffer[20..read]);
                     echo(stream);
                 } else {
-                    let _ = stream.read(&mut buffer);
-                    thread::sleep(Duration::from_secs(20));
+                    while stream.read(&mut buffer).is_ok_and(|read| read > 0) {}
                 }
             });
             let (reply_timeout, duration) = (Duration::from_millis(100), Duration::from_millis(500));
             let activity = Activity::Open { rate: 400.0 };
             let plan = LoadConfig { framing, activity, reply_timeout, duration, ..plan(target) };
-            let faults = run(&plan, &mut ()).unwrap().faults;
+            let mut observer = EndStallWhen::new(stall, |_, progress: &LoadProgress| progress.faults.lost >= 40);
+            let faults = run(&plan, &mut observer).unwrap().faults;
             let others = faults.duplicated + faults.reordered + faults.corrupted + faults.broken;
             assert_eq!(others, 0, "{framing:?}: {faults:?}");
-            assert!(faults.lost > 0, "{framing:?}: {faults:?}");
+            assert!(faults.lost >= 40, "{framing:?}: {faults:?}");
         }
     }
 }
 
 #[test]
 fn an_invalid_frame_ends_its_connection() {
-    let _lock = lock_shared();
     let target = tcp(|mut stream: TcpStream| {
         let _ = stream.read_exact(&mut [0; 68]);
         let _ = stream.write_all(&[0xff; 68]);
@@ -221,7 +211,6 @@ fn an_invalid_frame_ends_its_connection() {
 
 #[test]
 fn unrequested_bytes_count_as_corrupted() {
-    let _lock = lock_shared();
     for framing in [Framing::U32BE, Framing::Lines, Framing::Raw] {
         let target = tcp(move |mut stream: TcpStream| {
             let mut buffer = [0; 200];
@@ -236,7 +225,6 @@ fn unrequested_bytes_count_as_corrupted() {
 
 #[test]
 fn a_silent_server_loses_every_message() {
-    let _lock = lock_shared();
     let target = tcp(|mut stream: TcpStream| while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {});
     let reply_timeout = Duration::from_millis(200);
     let outcome =
@@ -248,7 +236,6 @@ fn a_silent_server_loses_every_message() {
 
 #[test]
 fn disconnected_slow_readers_are_no_fault() {
-    let _lock = lock_shared();
     let limits =
         Limits { max_write_buffer_bytes: 64 * 1024, write_timeout: Duration::from_millis(200), ..Limits::default() };
     let mut reactor = Reactor::new(limits).unwrap();
@@ -280,7 +267,6 @@ fn find_max_rejects_activities_without_a_rate() {
 
 #[test]
 fn find_max_accepts_a_first_rate_below_one() {
-    let _lock = lock_shared();
     let plan = LoadConfig { activity: Activity::Open { rate: 0.9 }, ..plan(Endpoint::Tcp(free_addr())) };
     assert!(matches!(find_max(&plan, &"p99<5ms".parse().unwrap(), &mut ()), Err(LoadError::Connect(_))));
 }

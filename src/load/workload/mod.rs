@@ -6,7 +6,7 @@ pub(super) mod echo;
 
 use std::io;
 
-use super::connection::{ConnectionEnd, LoadConnection};
+use super::connection::{ConnectionEnd, ConnectionResult, LoadConnection};
 use super::connections::Connections;
 use super::outcome::Faults;
 use super::run_context::RunContext;
@@ -32,7 +32,7 @@ pub(super) trait Workload {
         &mut self,
         connection: &mut LoadConnection<Self::Client>,
         context: &mut RunContext,
-    ) -> Result<(), ConnectionEnd>;
+    ) -> ConnectionResult;
 
     /// Returns the error of a connection that was not established within the answer timeout.
     fn connect_timeout_error(&self) -> io::Error {
@@ -40,8 +40,7 @@ pub(super) trait Workload {
     }
 
     /// Returns false if a read cannot return an answer and need not be tried.
-    fn expects_input(&self, connection: &LoadConnection<Self::Client>, context: &RunContext) -> bool {
-        let _ = (connection, context);
+    fn expects_input(&self, _connection: &LoadConnection<Self::Client>, _context: &RunContext) -> bool {
         true
     }
 
@@ -51,7 +50,7 @@ pub(super) trait Workload {
         connection: &mut LoadConnection<Self::Client>,
         input: &[u8],
         context: &mut RunContext,
-    ) -> Result<(), ConnectionEnd>;
+    ) -> ConnectionResult;
 
     /// Adds the messages that may be sent now to an empty batch, until it is full.
     fn fill_batch(
@@ -73,39 +72,33 @@ pub(super) trait Workload {
     /// earlier. Returns true if there were any, so that the connection may send again.
     fn expire(
         &mut self,
-        connection: &mut LoadConnection<Self::Client>,
-        overdue_ns: u64,
-        context: &mut RunContext,
-    ) -> Result<bool, ConnectionEnd> {
-        let _ = (connection, overdue_ns, context);
+        _connection: &mut LoadConnection<Self::Client>,
+        _overdue_ns: u64,
+        _context: &mut RunContext,
+    ) -> ConnectionResult<bool> {
         Ok(false)
     }
 
     /// Runs about ten times a second. Messages sent at `overdue_ns` or earlier are given up; `None`
     /// before the first answer timeout is over.
-    fn on_tick(&mut self, overdue_ns: Option<u64>) {
-        let _ = overdue_ns;
-    }
+    fn on_tick(&mut self, _overdue_ns: Option<u64>) {}
 
     /// Returns the slots that send, in the order of the send schedule. Called at the end of the
     /// connecting phase.
     fn start(&mut self, connections: &Connections<Self::Client>) -> Vec<usize>;
 
     /// Returns the slot that sends a message now although nothing has happened on its connection.
-    fn next_ready(&mut self, context: &RunContext) -> Option<usize> {
-        let _ = context;
+    fn next_ready(&mut self, _context: &RunContext) -> Option<usize> {
         None
     }
 
     /// Returns true if no further answer is expected on this connection.
-    fn is_done(&self, connection: &LoadConnection<Self::Client>) -> bool {
-        let _ = connection;
+    fn is_done(&self, _connection: &LoadConnection<Self::Client>) -> bool {
         true
     }
 
     /// Returns true if every answer to a sent message has arrived on the connections together.
-    fn is_complete(&self, connections: &Connections<Self::Client>) -> bool {
-        let _ = connections;
+    fn is_complete(&self, _connections: &Connections<Self::Client>) -> bool {
         true
     }
 

@@ -20,11 +20,11 @@ fn a_turn_accepts_up_to_its_budget_and_continues_unprompted() {
     let mut test = TestLoop::new(Limits { accept_budget: 3, ..Limits::default() });
     let pending = connect_many(&test, 8);
     test.turn();
-    assert_eq!(test.event_loop.worker.stats.open, 3);
+    assert_eq!(test.event_loop.shared.worker.stats.open, 3);
     test.turn();
-    assert_eq!(test.event_loop.worker.stats.open, 6);
+    assert_eq!(test.event_loop.shared.worker.stats.open, 6);
     test.run_until_idle();
-    assert_eq!(test.event_loop.worker.stats.open, 8);
+    assert_eq!(test.event_loop.shared.worker.stats.open, 8);
     for socket in &pending {
         socket.send(&framed(["hello"]));
     }
@@ -38,7 +38,7 @@ fn an_accept_budget_equal_to_the_backlog_loses_no_event() {
     let _pending = connect_many(&test, 3);
     test.run_until_idle();
     let _another = test.connect();
-    assert_eq!(test.event_loop.worker.stats.open, 4);
+    assert_eq!(test.event_loop.shared.worker.stats.open, 4);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn an_aborted_accept_is_followed_by_the_next() {
     test.script.fail_accepts(0, kinds.map(io::Error::from));
     let socket = test.connect();
     assert!(test.has_connection(&socket));
-    assert_eq!(test.event_loop.worker.stats.accepted, 1);
+    assert_eq!(test.event_loop.shared.worker.stats.accepted, 1);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn without_descriptors_accept_pauses_until_a_close() {
     test.script.fail_accepts(0, [out_of_descriptors()]);
     let waiting = test.script.connect(0);
     assert_eq!(test.run_until_idle(), Some(Duration::from_millis(100)), "the loop sleeps and does not retry at once");
-    assert_eq!(test.event_loop.worker.stats.accept_pauses, 1);
+    assert_eq!(test.event_loop.shared.worker.stats.accept_pauses, 1);
     assert!(!test.has_connection(&waiting));
     leaving.finish();
     test.run_until_idle();
@@ -72,9 +72,9 @@ fn without_descriptors_accept_is_retried_after_100_ms() {
     let waiting = test.script.connect(0);
     test.run_until_idle();
     test.advance_time(Duration::from_millis(99));
-    assert_eq!(test.event_loop.worker.stats.accept_pauses, 1);
+    assert_eq!(test.event_loop.shared.worker.stats.accept_pauses, 1);
     test.advance_time(Duration::from_millis(1));
-    assert_eq!(test.event_loop.worker.stats.accept_pauses, 2);
+    assert_eq!(test.event_loop.shared.worker.stats.accept_pauses, 2);
     assert_eq!(test.script.backlog(0), 1);
     test.advance_time(Duration::from_millis(100));
     assert!(test.has_connection(&waiting));
@@ -120,7 +120,7 @@ fn a_full_server_rejects_in_each_framing_and_closes() {
         test.run_until_idle();
         assert!(socket.is_closed());
     }
-    assert_eq!(test.event_loop.worker.stats.refused, 3);
+    assert_eq!(test.event_loop.shared.worker.stats.refused, 3);
     assert_eq!(test.log(), ["open 0"], "a rejected connection has no callback");
 }
 
@@ -145,10 +145,10 @@ fn up_to_64_rejected_connections_get_the_reason() {
     test.run_until_idle();
     assert_eq!(rejected.iter().filter(|socket| socket.is_shut_down()).count(), 64);
     assert!(rejected[64..].iter().all(|socket| socket.is_closed() && socket.written().is_empty()));
-    assert_eq!(test.event_loop.worker.stats.refused, 70);
+    assert_eq!(test.event_loop.shared.worker.stats.refused, 70);
     test.advance_time(Limits::default().linger_timeout);
     assert!(rejected.iter().all(ScriptedSocket::is_closed));
-    assert!(test.event_loop.open_rejected.len() == 0 && test.event_loop.connections.len() == 1);
+    assert!(test.event_loop.shared.admission.rejected.len() == 0 && test.event_loop.connections.len() == 1);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_rejected_connection_that_was_reset_is_removed() {
     rejected.reset();
     test.run_until_idle();
     assert!(rejected.is_closed());
-    assert_eq!(test.event_loop.open_rejected.len(), 0);
+    assert_eq!(test.event_loop.shared.admission.rejected.len(), 0);
 }
 
 #[test]

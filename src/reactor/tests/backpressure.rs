@@ -23,9 +23,9 @@ fn reading_pauses_above_high_water_until_low_water() {
         socket.send(&requests(1));
         test.run_until_idle();
     }
-    let (unread, frames_in) = (socket.unread(), test.event_loop.worker.stats.frames_in);
+    let (unread, frames_in) = (socket.unread(), test.event_loop.shared.worker.stats.frames_in);
     assert!(unread > 0 && frames_in < 10, "{frames_in} of 10 requests were read");
-    assert_eq!(test.event_loop.worker.stats.read_pauses, 1);
+    assert_eq!(test.event_loop.shared.worker.stats.read_pauses, 1);
     // Between low and high water the pause goes on.
     socket.set_room(600);
     test.run_until_idle();
@@ -51,13 +51,13 @@ fn large_answers_are_complete_and_bounded_in_memory() {
     let mut rounds = 0;
     while !socket.is_closed() {
         test.run_until_idle();
-        let held = usize::try_from(test.event_loop.worker.stats.buffered_bytes).unwrap();
+        let held = usize::try_from(test.event_loop.shared.worker.stats.buffered_bytes).unwrap();
         // One write's replies (64 KiB) may come on top of high water. The other requests are not
         // answered yet.
         assert!(held < bytes + 2000 + 64 * 1024 + 500, "{held} bytes are held");
         socket.set_room(700);
         rounds += 1;
-        assert!(rounds < 1000, "the peer waits for {:?}", test.event_loop.worker.stats);
+        assert!(rounds < 1000, "the peer waits for {:?}", test.event_loop.shared.worker.stats);
     }
     let numbers: Vec<String> = received(&socket).into_iter().filter(|answer| answer.len() < 500).collect();
     assert_eq!(numbers, asked, "every answer, in order");
@@ -100,8 +100,8 @@ fn a_slow_consumer_is_disconnected_at_the_limit() {
     let lines = test.log();
     assert!(lines.iter().any(|line| line.starts_with("close 0 slow consumer: 4")), "{lines:?}");
     assert_eq!(slow.written().len(), 100);
-    assert_eq!(test.event_loop.worker.stats.faulted, 1);
-    assert_eq!(test.event_loop.worker.stats.buffered_bytes, 0);
+    assert_eq!(test.event_loop.shared.worker.stats.faulted, 1);
+    assert_eq!(test.event_loop.shared.worker.stats.buffered_bytes, 0);
     test.run_until_idle();
 }
 
@@ -148,7 +148,7 @@ fn drop_newest_keeps_the_oldest_in_order() {
     test.run_until_idle();
     let kept: Vec<usize> = received(&slow).iter().map(|words| words.parse().unwrap()).collect();
     assert_eq!(kept, (0..kept.len()).collect::<Vec<_>>());
-    assert_eq!(test.event_loop.worker.stats.frames_dropped, 20 - kept.len() as u64);
+    assert_eq!(test.event_loop.shared.worker.stats.frames_dropped, 20 - kept.len() as u64);
     assert!(!slow.is_closed());
 }
 
@@ -161,7 +161,7 @@ fn drop_oldest_keeps_the_frame_begun_and_the_newest() {
     assert_eq!(kept[0], 0, "its first half was sent before");
     let newest = 20 - (kept.len() - 1)..20;
     assert_eq!(kept[1..], newest.collect::<Vec<_>>());
-    assert_eq!(test.event_loop.worker.stats.frames_dropped, 20 - kept.len() as u64);
+    assert_eq!(test.event_loop.shared.worker.stats.frames_dropped, 20 - kept.len() as u64);
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_streamed_answer_is_never_held_whole() {
     socket.send(&framed(["stream 30000"]));
     while socket.written().len() < 300 * 102 {
         test.run_until_idle();
-        assert!(test.event_loop.worker.stats.buffered_bytes < 2000);
+        assert!(test.event_loop.shared.worker.stats.buffered_bytes < 2000);
         socket.set_room(500);
     }
     assert_eq!(received(&socket).concat().len(), 30_000);

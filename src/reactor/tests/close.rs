@@ -17,7 +17,7 @@ fn eof_between_frames_is_an_orderly_close() {
     assert_eq!(received(&socket), ["hello"]);
     assert!(socket.is_closed());
     assert_eq!(test.log(), ["open 0", "close 0 the peer closed"]);
-    assert_eq!((test.event_loop.worker.stats.closed, test.event_loop.worker.stats.faulted), (1, 0));
+    assert_eq!((test.event_loop.shared.worker.stats.closed, test.event_loop.shared.worker.stats.faulted), (1, 0));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn eof_inside_a_frame_is_a_fault_after_the_answers() {
         assert_eq!(received(&socket), ["whole"]);
         let words = format!("close 0 the peer closed inside a frame, after {cut} bytes of it");
         assert!(test.log().last().unwrap().starts_with(&words), "cut at {cut}");
-        assert_eq!(test.event_loop.worker.stats.faulted, 1);
+        assert_eq!(test.event_loop.shared.worker.stats.faulted, 1);
     }
 }
 
@@ -150,7 +150,7 @@ fn a_reset_closes_the_connection_in_every_state() {
         test.run_until_idle();
         assert!(socket.is_closed(), "{state}");
         assert_eq!(test.log().iter().filter(|line| line.starts_with("close")).count(), 1, "{state}");
-        assert_eq!(test.event_loop.worker.stats.buffered_bytes, 0, "{state}");
+        assert_eq!(test.event_loop.shared.worker.stats.buffered_bytes, 0, "{state}");
     }
 }
 
@@ -181,7 +181,7 @@ fn a_failed_call_closes_only_its_connection() {
         test.run_until_idle();
         assert!(reader.is_closed() && writer.is_closed() && !other.is_closed());
         assert_eq!(received(&other), ["hello"]);
-        assert_eq!(test.event_loop.worker.stats.faulted, 2);
+        assert_eq!(test.event_loop.shared.worker.stats.faulted, 2);
     }
 }
 

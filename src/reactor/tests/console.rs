@@ -59,7 +59,7 @@ fn a_console_drops_the_oldest_under_every_policy() {
         let news = received(&operator);
         assert!((8..15).contains(&news.len()), "{} of 102 messages", news.len());
         assert_eq!(news.last().unwrap(), "the last");
-        assert_eq!(test.event_loop.worker.stats.frames_dropped, 102 - news.len() as u64);
+        assert_eq!(test.event_loop.shared.worker.stats.frames_dropped, 102 - news.len() as u64);
     }
 }
 
@@ -78,7 +78,7 @@ fn a_console_is_not_closed_for_memory() {
         socket.send(&framed([request]));
         test.run_until_idle();
     }
-    assert!(test.event_loop.is_over_memory_limit());
+    assert!(test.event_loop.shared.is_over_memory_limit());
     test.advance_time(MEMORY_GRACE);
     let closed: Vec<String> = test.log().into_iter().filter(|line| line.starts_with("close")).collect();
     assert_eq!(closed.len(), 1);

@@ -101,7 +101,7 @@ fn the_idle_timeout_needs_silence_in_both_directions() {
     assert!(idle.is_shut_down());
     assert!(!busy.is_shut_down() && !listening.is_shut_down());
     assert_eq!(last(&test), "close 0 idle timeout: no data for 5s");
-    assert_eq!(test.event_loop.worker.stats.faulted, 0);
+    assert_eq!(test.event_loop.shared.worker.stats.faulted, 0);
 }
 
 #[test]
@@ -162,10 +162,10 @@ fn the_write_timeout_ends_a_flush_and_frees_its_bytes() {
     socket.set_room(0);
     socket.send(&framed(["big 1000", "close"]));
     test.run_until_idle();
-    assert!(test.event_loop.worker.stats.buffered_bytes > 1000);
+    assert!(test.event_loop.shared.worker.stats.buffered_bytes > 1000);
     test.advance_time(20 * SECOND);
     assert!(socket.is_closed());
-    assert_eq!(test.event_loop.worker.stats.buffered_bytes, 0);
+    assert_eq!(test.event_loop.shared.worker.stats.buffered_bytes, 0);
     assert_eq!(last(&test), "close 0 asked to");
 }
 

@@ -85,7 +85,7 @@ fn input_that_arrives_between_budgets_is_read_in_order() {
     socket.finish();
     test.run_until_idle();
     assert_eq!(received(&socket), ["last"]);
-    assert_eq!(test.event_loop.worker.stats.frames_in, 601);
+    assert_eq!(test.event_loop.shared.worker.stats.frames_in, 601);
 }
 
 #[test]

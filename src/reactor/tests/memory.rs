@@ -25,7 +25,7 @@ fn large_holders(test: &mut TestLoop) -> [ScriptedSocket; 3] {
         socket.send(&framed(["big 55000"]));
         test.run_until_idle();
     }
-    assert!(test.event_loop.is_over_memory_limit());
+    assert!(test.event_loop.shared.is_over_memory_limit());
     sockets
 }
 
@@ -74,11 +74,11 @@ fn after_the_memory_grace_the_largest_are_closed() {
         socket.send(&frame[..49_000]);
         test.run_until_idle();
     }
-    assert!(test.event_loop.is_over_memory_limit());
+    assert!(test.event_loop.shared.is_over_memory_limit());
     assert_eq!(sockets.iter().filter(|socket| socket.is_shut_down()).count(), 0);
     test.advance_time(GRACE);
     assert_eq!(sockets.iter().filter(|socket| socket.is_shut_down()).count(), 3, "49 of 196 kB may stay");
-    assert!(!test.event_loop.is_over_memory_limit());
+    assert!(!test.event_loop.shared.is_over_memory_limit());
     assert!(test.log().iter().any(|line| line.contains("server is short of memory")));
 }
 
@@ -90,12 +90,12 @@ fn the_eof_of_a_paused_peer_frees_its_memory() {
         socket.send(&framed(["x".repeat(50_000)])[..49_000]);
         test.run_until_idle();
     }
-    assert!(test.event_loop.is_over_memory_limit());
+    assert!(test.event_loop.shared.is_over_memory_limit());
     sockets[0].reset();
     sockets[1].finish();
     sockets[2].reset();
     test.run_until_idle();
-    assert!(!test.event_loop.is_over_memory_limit());
+    assert!(!test.event_loop.shared.is_over_memory_limit());
     assert!(!test.connect().is_shut_down(), "pending connections are rejected although memory is free");
 }
 
@@ -118,7 +118,7 @@ fn above_the_memory_limit_a_read_takes_up_to_a_share() {
         socket.send(&framed(["x".repeat(50_000)])[..49_000]);
         test.run_until_idle();
     }
-    let held = test.event_loop.worker.stats.buffered_bytes;
+    let held = test.event_loop.shared.worker.stats.buffered_bytes;
     assert!(held <= 3 * 100_000, "{held} bytes");
 }
 
@@ -129,11 +129,11 @@ fn the_memory_grace_starts_anew_at_each_excess() {
     test.advance_time(GRACE - Duration::from_secs(1));
     second.set_room(usize::MAX);
     test.run_until_idle();
-    assert!(!test.event_loop.is_over_memory_limit());
+    assert!(!test.event_loop.shared.is_over_memory_limit());
     second.set_room(0);
     second.send(&framed(["big 55000"]));
     test.run_until_idle();
-    assert!(test.event_loop.is_over_memory_limit());
+    assert!(test.event_loop.shared.is_over_memory_limit());
     test.advance_time(Duration::from_secs(2));
     assert!(!first.is_closed() && !second.is_shut_down() && !first.is_shut_down());
     test.advance_time(Duration::from_secs(3));

@@ -117,7 +117,7 @@ impl TestLoop {
                 return polled.timeout;
             }
         }
-        panic!("the loop spins: {:?}", self.event_loop.worker.stats);
+        panic!("the loop spins: {:?}", self.event_loop.shared.worker.stats);
     }
 
     /// Advances the clock while the loop sleeps, then runs until idle.
@@ -138,18 +138,21 @@ impl TestLoop {
     /// Checks that the counters match the state and that every list is empty or without duplicates.
     fn check(&mut self) {
         let held: usize = self.event_loop.connections.iter().map(|(_, conn)| conn.held_bytes()).sum();
-        assert_eq!(self.event_loop.worker.stats.buffered_bytes, held as u64, "buffered bytes");
-        let open = self.event_loop.connections.len() - self.event_loop.open_rejected.len();
-        assert_eq!(self.event_loop.worker.stats.open, open as u64, "open connections");
-        let mut ready: Vec<usize> = self.event_loop.ready.iter().copied().collect();
+        assert_eq!(self.event_loop.shared.worker.stats.buffered_bytes, held as u64, "buffered bytes");
+        let open = self.event_loop.connections.len() - self.event_loop.shared.admission.rejected.len();
+        assert_eq!(self.event_loop.shared.worker.stats.open, open as u64, "open connections");
+        let mut ready: Vec<usize> = self.event_loop.shared.ready.iter().copied().collect();
         ready.sort_unstable();
         assert!(ready.windows(2).all(|pair| pair[0] != pair[1]), "a key is in the ready queue twice");
-        assert!(self.event_loop.turn_end.dirty.is_empty(), "output was left unwritten at the end of a turn");
-        assert!(self.event_loop.closing.is_empty(), "an on_close was left for a later turn");
-        assert!(self.event_loop.closed.is_empty(), "a closed connection was kept");
-        assert!(self.event_loop.worker.replies.is_empty(), "a reply was left in the reply buffer");
-        assert!(self.event_loop.worker.dropped.is_empty(), "a dropped batch was left for the next connection");
-        assert!(self.event_loop.worker.pending_actions.actions.is_empty(), "an action was left for the next callback");
+        assert!(self.event_loop.shared.turn_end.dirty.is_empty(), "output was left unwritten at the end of a turn");
+        assert!(self.event_loop.shared.ending.closing.is_empty(), "an on_close was left for a later turn");
+        assert!(self.event_loop.shared.ending.closed.is_empty(), "a closed connection was kept");
+        assert!(self.event_loop.shared.worker.replies.is_empty(), "a reply was left in the reply buffer");
+        assert!(self.event_loop.shared.worker.dropped.is_empty(), "a dropped batch was left for the next connection");
+        assert!(
+            self.event_loop.shared.worker.pending_actions.actions.is_empty(),
+            "an action was left for the next callback"
+        );
     }
 
     fn log(&self) -> Vec<String> {

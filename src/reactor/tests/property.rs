@@ -245,7 +245,7 @@ fn drain_all(test: &mut TestLoop, clients: &[ModelClient]) {
     if test.event_loop.is_running() {
         test.advance_time(Limits::default().linger_timeout);
     }
-    assert!(!test.event_loop.is_running(), "a connection is left: {:?}", test.event_loop.worker.stats);
+    assert!(!test.event_loop.is_running(), "a connection is left: {:?}", test.event_loop.shared.worker.stats);
 }
 
 /// Checks that each connection that opened has closed once.
@@ -279,10 +279,10 @@ proptest! {
         drain_all(&mut test, &clients);
         check_open_and_close(&test.log());
         clients.iter().for_each(ModelClient::check);
-        prop_assert_eq!(test.event_loop.worker.stats.open, 0);
-        prop_assert_eq!(test.event_loop.worker.stats.buffered_bytes, 0);
-        prop_assert!(test.event_loop.timers_by_connection.is_empty());
-        let stats = &test.event_loop.worker.stats;
+        prop_assert_eq!(test.event_loop.shared.worker.stats.open, 0);
+        prop_assert_eq!(test.event_loop.shared.worker.stats.buffered_bytes, 0);
+        prop_assert!(test.event_loop.shared.timers.of_connections() == 0);
+        let stats = &test.event_loop.shared.worker.stats;
         prop_assert_eq!(stats.accepted, stats.closed + stats.faulted);
     }
 }

@@ -43,7 +43,7 @@ fn a_timer_set_for_a_connection_ends_with_it() {
     test.log();
     test.advance_time(50 * MILLI);
     assert_eq!(test.log(), ["timer 1 #2"]);
-    assert!(test.event_loop.timers_by_connection.is_empty());
+    assert!(test.event_loop.shared.timers.of_connections() == 0);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_cancelled_timer_does_not_fire() {
     test.advance_time(50 * MILLI);
     assert!(test.log().is_empty());
     assert_eq!(test.run_until_idle(), None, "no timer is set");
-    assert!(test.event_loop.timers_by_connection.is_empty());
+    assert!(test.event_loop.shared.timers.of_connections() == 0);
 }
 
 #[test]
@@ -97,5 +97,5 @@ fn a_timer_ends_with_its_connections_on_close() {
     test.log();
     test.advance_time(10 * MILLI);
     assert!(test.log().is_empty());
-    assert!(test.event_loop.timers_by_connection.is_empty());
+    assert!(test.event_loop.shared.timers.of_connections() == 0);
 }

@@ -178,7 +178,7 @@ fn on_dropped_names_each_batch_and_on_writable_follows() {
             log.extend(test.log().into_iter().filter(|line| !line.starts_with("turn_end")));
         }
         assert_eq!(log, dropped.map(|id| format!("dropped 1 2 of {id}")), "{policy}");
-        assert_eq!(test.event_loop.worker.stats.frames_dropped, 6);
+        assert_eq!(test.event_loop.shared.worker.stats.frames_dropped, 6);
         slow.set_room(usize::MAX);
         test.run_until_idle();
         assert_eq!(test.log(), ["writable 1"]);
@@ -224,7 +224,7 @@ fn a_batch_dropped_for_its_own_sender_is_reported_to_it() {
     assert_eq!(test.log(), ["writable 0"]);
     assert_eq!(received(&slow), [&*before, &one, &two]);
     assert_eq!(received(&other), [&*one, &two, "3", "3", "4"]);
-    assert_eq!(test.event_loop.worker.stats.frames_dropped, 4, "three frames of batches, and the reply");
+    assert_eq!(test.event_loop.shared.worker.stats.frames_dropped, 4, "three frames of batches, and the reply");
 }
 
 #[test]

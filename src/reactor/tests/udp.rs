@@ -39,7 +39,7 @@ fn each_reply_goes_to_the_datagrams_sender() {
     arrive(&test, 3 * BATCH + 7);
     test.run_until_idle();
     assert_eq!(numbers(&test), (0..3 * BATCH + 7).collect::<Vec<_>>());
-    assert_eq!(test.event_loop.worker.stats.datagrams_in, test.event_loop.worker.stats.datagrams_out);
+    assert_eq!(test.event_loop.shared.worker.stats.datagrams_in, test.event_loop.shared.worker.stats.datagrams_out);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn an_unsendable_datagram_is_skipped() {
     arrive(&test, 8);
     test.run_until_idle();
     assert_eq!(numbers(&test), [0, 1, 3, 5, 6, 7]);
-    assert_eq!(test.event_loop.worker.stats.datagrams_dropped, 2);
+    assert_eq!(test.event_loop.shared.worker.stats.datagrams_dropped, 2);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn queued_datagrams_beyond_the_limit_are_dropped() {
         test.script.datagram(UDP, client(1), b"forward ten bytes.");
     }
     test.run_until_idle();
-    assert_eq!(test.event_loop.worker.stats.datagrams_dropped, 5);
+    assert_eq!(test.event_loop.shared.worker.stats.datagrams_dropped, 5);
     report_room(&test);
     test.run_until_idle();
     assert_eq!(test.script.sent(UDP).len(), 5);
@@ -163,7 +163,7 @@ fn a_datagram_from_our_own_address_is_not_answered() {
     test.script.datagram(UDP, client(1), b"no loop");
     test.run_until_idle();
     assert_eq!(test.script.sent(UDP), [(client(1), b"no loop".to_vec())]);
-    assert_eq!(test.event_loop.worker.stats.datagrams_dropped, 1);
+    assert_eq!(test.event_loop.shared.worker.stats.datagrams_dropped, 1);
 }
 
 #[test]

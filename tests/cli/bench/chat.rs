@@ -106,22 +106,22 @@ fn wrong(fault: Fault) -> (String, String) {
 #[test]
 fn each_fault_is_counted_named_and_exits_1() {
     for (fault, says, names) in [
-        (Fault::Skip, "1 id never reached a member", "WRONG  Member 4 never received id 9 of lobby."),
-        (Fault::Duplicate, "1 message arrived twice", "WRONG  Member 4 received id 9 of lobby again."),
+        (Fault::Skip, "1 id never reached a member", "WRONG  Member 4 never received id 2 of lobby."),
+        (Fault::Duplicate, "1 message arrived twice", "WRONG  Member 4 received id 2 of lobby again."),
         (
             Fault::Swap,
             "1 message arrived after a later one",
-            "WRONG  Member 4 received id 9 of lobby after a later one.",
+            "WRONG  Member 4 received id 2 of lobby after a later one.",
         ),
         (
             Fault::Corrupt,
             "1 message arrived with another text",
-            "WRONG  Member 4 received id 9 of lobby with another text.",
+            "WRONG  Member 4 received id 2 of lobby with another text.",
         ),
         (
             Fault::Swallow,
             "1 message was sent and never delivered",
-            "WRONG  Member 0 sent message 8 in lobby, but no member received it.",
+            "WRONG  Member 0 sent message 1 in lobby, but no member received it.",
         ),
         (Fault::Close, "1 member was disconnected by the server", "WRONG  Something went wrong"),
         (

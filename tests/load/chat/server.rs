@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use serde_json::{Value, from_slice, to_vec};
 use switchboard::services::chat::wire::ChatEvent;
@@ -53,12 +52,13 @@ pub(crate) enum Fault {
     NickTaken,
     /// The second member receives no `joined` event.
     NoJoined,
-    /// The server does nothing for 400 ms. This must not count as a fault.
+    /// The server does nothing until its stall function returns. This must not count as a fault.
     Stall,
 }
 
-/// The number of the message, among those of the server, at which it commits the fault.
-const FAULTY_MESSAGE: u64 = 9;
+/// The number of the message, among those of the server, at which it commits the fault. Every closed
+/// loop with four messages in flight sends two more.
+const FAULTY_MESSAGE: u64 = 2;
 
 /// The fault that the server has committed.
 #[allow(dead_code, reason = "not every test program reads every field")]
@@ -79,9 +79,14 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(fault: Fault) -> Self {
+        Self::start_with(fault, || ())
+    }
+
+    /// Starts a server that calls `stall` at [`Fault::Stall`].
+    pub(crate) fn start_with(fault: Fault, stall: impl Fn() + Send + 'static) -> Self {
         let committed = Arc::new(Mutex::new(None));
         let mut reactor = Reactor::new(Limits::default()).unwrap();
-        let chat = reactor.add_service("chat", Chat::new(fault, Arc::clone(&committed)));
+        let chat = reactor.add_service("chat", Chat::new(fault, Box::new(stall), Arc::clone(&committed)));
         let target = reactor.listen(chat, &"127.0.0.1:0".parse().unwrap(), Framing::U32BE).unwrap();
         let handle = reactor.handle();
         let thread = thread::spawn(move || {
@@ -106,6 +111,7 @@ impl Drop for Server {
 
 struct Chat {
     fault: Fault,
+    stall: Box<dyn Fn() + Send>,
     committed: Arc<Mutex<Option<CommittedFault>>>,
     nicks: HashMap<ConnId, String>,
     rooms: BTreeMap<String, Room>,
@@ -123,9 +129,9 @@ struct Room {
 }
 
 impl Chat {
-    fn new(fault: Fault, committed: Arc<Mutex<Option<CommittedFault>>>) -> Self {
+    fn new(fault: Fault, stall: Box<dyn Fn() + Send>, committed: Arc<Mutex<Option<CommittedFault>>>) -> Self {
         let (nicks, rooms) = (HashMap::new(), BTreeMap::new());
-        Self { fault, committed, nicks, rooms, messages: 0, held: None, muted: None }
+        Self { fault, stall, committed, nicks, rooms, messages: 0, held: None, muted: None }
     }
 
     fn commit(&mut self, conn: ConnId, room: &str, id: u64) {
@@ -162,7 +168,7 @@ impl Chat {
                 return;
             }
             Fault::Stall if now => {
-                thread::sleep(Duration::from_millis(400));
+                (self.stall)();
                 self.commit(receiver, name, 0);
             }
             Fault::SkipId if now => {

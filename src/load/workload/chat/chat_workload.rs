@@ -14,7 +14,7 @@ use super::outcome::{ChatOutcome, ServerError};
 use super::publisher_rotation::PublisherRotation;
 use super::room_log::MessageSource;
 use crate::load::config::Activity;
-use crate::load::connection::{ConnectionEnd, ConnectionState, LoadConnection};
+use crate::load::connection::{ConnectionEnd, ConnectionResult, ConnectionState, LoadConnection};
 use crate::load::connections::Connections;
 use crate::load::outcome::Faults;
 use crate::load::pace::SendPolicy;
@@ -81,7 +81,7 @@ impl Workload for ChatWorkload {
         &mut self,
         connection: &mut LoadConnection<MemberClient>,
         _context: &mut RunContext,
-    ) -> Result<(), ConnectionEnd> {
+    ) -> ConnectionResult {
         let handshake = self.requests.handshake(connection.slot).map_err(ConnectionEnd::Refused)?;
         connection.output.append(&handshake);
         connection.state = ConnectionState::Handshaking;
@@ -98,7 +98,7 @@ impl Workload for ChatWorkload {
         connection: &mut LoadConnection<MemberClient>,
         mut input: &[u8],
         context: &mut RunContext,
-    ) -> Result<(), ConnectionEnd> {
+    ) -> ConnectionResult {
         let (member, now_ns) = (connection.slot, context.now_ns);
         loop {
             let has_joined = connection.is_established();
@@ -281,7 +281,7 @@ impl ChatWorkload {
         has_joined: bool,
         replies: &mut JoinReplies,
         event: &ChatEvent<'_>,
-    ) -> Result<(), ConnectionEnd> {
+    ) -> ConnectionResult {
         let (code, text) = match event {
             ChatEvent::Error { code, text, .. } => (code.as_ref(), text.as_ref()),
             ChatEvent::Bye { reason } => ("bye", reason.as_ref()),

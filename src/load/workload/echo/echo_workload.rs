@@ -7,7 +7,7 @@ use super::response_splitter::ResponseSplitter;
 use super::templates::Templates;
 use crate::frame::Framing;
 use crate::load::config::Activity;
-use crate::load::connection::{ConnectionEnd, ConnectionState, LoadConnection};
+use crate::load::connection::{ConnectionEnd, ConnectionResult, ConnectionState, LoadConnection};
 use crate::load::connections::Connections;
 use crate::load::outcome::Faults;
 use crate::load::pace::SendPolicy;
@@ -98,7 +98,7 @@ impl Workload for EchoWorkload {
         &mut self,
         connection: &mut LoadConnection<EchoClient>,
         context: &mut RunContext,
-    ) -> Result<(), ConnectionEnd> {
+    ) -> ConnectionResult {
         connection.establish(context);
         Ok(())
     }
@@ -116,7 +116,7 @@ impl Workload for EchoWorkload {
         connection: &mut LoadConnection<EchoClient>,
         input: &[u8],
         context: &mut RunContext,
-    ) -> Result<(), ConnectionEnd> {
+    ) -> ConnectionResult {
         let now_ns = context.now_ns;
         let EchoClient { splitter, in_flight, exchanged_bytes, .. } = &mut connection.client;
         if in_flight.len() >= self.max_in_flight {
@@ -204,7 +204,7 @@ impl Workload for EchoWorkload {
         connection: &mut LoadConnection<EchoClient>,
         overdue_ns: u64,
         context: &mut RunContext,
-    ) -> Result<bool, ConnectionEnd> {
+    ) -> ConnectionResult<bool> {
         let in_flight = &mut connection.client.in_flight;
         let keeps_back = |in_flight: &InFlight| in_flight.unanswered().any(|sent| sent.sent_ns <= overdue_ns);
         if let Some(error) = connection.output.local_error.take_if(|_| keeps_back(in_flight)) {
@@ -281,3 +281,6 @@ fn record_answer(verdict: AnswerVerdict, bytes: usize, recorder: &mut Recorder, 
         AnswerVerdict::Late(sent) => _ = recorder.record_latency(sent.due_ns, now_ns),
     }
 }
+
+#[cfg(test)]
+mod tests;

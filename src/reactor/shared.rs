@@ -1,0 +1,165 @@
+//! The state that the loop and the steps of its connections share: everything but the driver and
+//! the connections themselves.
+//!
+//! Its functions about a connection are given that connection, so nothing here looks one up.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::driver::{Source, SourceKind};
+use super::state::{
+    Admission, EndingConnections, MemoryPressure, OtherThreads, PollState, SourceState, TurnEnd, UdpState,
+};
+use super::targets::Targets;
+use super::timers::{Deadlines, ServiceTimers};
+use crate::connection::{Connection, Next, Phase, StepEnd, Stream, WorkerContext};
+use crate::engine::limits::Limits;
+use crate::engine::run_state::RunState;
+use crate::engine::setup::RegisteredService;
+use crate::engine::slab::reserved_key;
+use crate::frame::BufferPool;
+use crate::service::context::{Context, PendingActions};
+use crate::service::reply_buffer::ReplySource;
+use crate::service::{CloseReason, Service, ServiceId};
+
+/// The size of the receive buffer. All connections share it: a read's whole frames are dispatched
+/// from it without a copy.
+const RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
+
+/// The parts of the loop's state, each with an owner's methods.
+pub(super) struct Shared {
+    pub(super) services: Vec<RegisteredService>,
+    /// Listeners, UDP sockets and command pipes, by source number.
+    pub(super) sources: Vec<SourceState>,
+    /// Keys of connections and sources that may make progress, each at most once.
+    pub(super) ready: VecDeque<usize>,
+    pub(super) worker: WorkerContext,
+    /// Empty while a step reads.
+    pub(super) receive_buffer: Box<[u8]>,
+    pub(super) udp: UdpState,
+    pub(super) deadlines: Deadlines,
+    pub(super) timers: ServiceTimers,
+    pub(super) turn_end: TurnEnd,
+    pub(super) ending: EndingConnections,
+    pub(super) admission: Admission,
+    pub(super) memory: MemoryPressure,
+    pub(super) threads: OtherThreads,
+    pub(super) polls: PollState,
+    pub(super) run_state: RunState,
+    /// A callback requested a drain, which begins when the step of the callback is over.
+    pub(super) drain_requested: bool,
+}
+
+impl Shared {
+    pub(super) fn new(
+        limits: Limits,
+        services: Vec<RegisteredService>,
+        sources: Vec<Source>,
+        threads: OtherThreads,
+        start: Instant,
+    ) -> Self {
+        let has_udp = sources.iter().any(|source| matches!(source.kind, SourceKind::Udp { .. }));
+        let polls = PollState::new(start);
+        let memory = MemoryPressure::new(&limits);
+        Self {
+            services,
+            ready: VecDeque::new(),
+            worker: WorkerContext::new(limits, polls.time(start), PendingActions::default(), BufferPool::default()),
+            receive_buffer: vec![0; RECEIVE_BUFFER_BYTES].into_boxed_slice(),
+            udp: UdpState::new(has_udp, sources.len()),
+            sources: sources.into_iter().map(SourceState::new).collect(),
+            deadlines: Deadlines::new(),
+            timers: ServiceTimers::new(),
+            turn_end: TurnEnd::default(),
+            ending: EndingConnections::default(),
+            admission: Admission::default(),
+            memory,
+            threads,
+            polls,
+            run_state: RunState::Serving,
+            drain_requested: false,
+        }
+    }
+
+    /// Returns true if the loop accepts connections and requests.
+    pub(super) fn is_serving(&self) -> bool {
+        self.run_state == RunState::Serving && !self.drain_requested
+    }
+
+    /// Returns the name of a service for the log.
+    pub(super) fn service_name(&self, service: ServiceId) -> &str {
+        self.services.get(service.0).map_or("", |registered| &registered.options.name)
+    }
+
+    /// Returns the number of connections that have a slot.
+    pub(super) fn connections(&self) -> usize {
+        usize::try_from(self.worker.stats.open).unwrap_or(usize::MAX) + self.admission.rejected.len()
+    }
+
+    /// Puts a source into the ready queue, once.
+    pub(super) fn schedule_source(&mut self, number: usize) {
+        if self.sources.get_mut(number).is_some_and(SourceState::mark_scheduled) {
+            self.ready.push_back(reserved_key(number));
+        }
+    }
+
+    /// Makes one callback that is not about a frame, applies its actions, and sends its replies.
+    pub(super) fn call_service<S: Stream>(
+        &mut self,
+        service: ServiceId,
+        targets: &mut Targets<'_, '_, S>,
+        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+    ) {
+        let Some(registered) = self.services.get_mut(service.0) else { return };
+        let mut cx = self.worker.callback_context(targets.id, targets.current.as_deref());
+        callback(registered.service.as_mut(), &mut cx);
+        self.apply_actions(service, targets);
+        if let Some(conn) = &mut targets.current {
+            self.send_replies(targets.id.0, conn, &[]);
+        }
+    }
+
+    /// Sends the collected replies to their connection. Borrowed replies lie in `received`.
+    pub(super) fn send_replies<S: Stream>(&mut self, key: usize, conn: &mut Connection<S>, received: &[u8]) {
+        let unsendable = self.worker.replies.take_failure().map(CloseReason::UnsendableReply);
+        let sent = conn.send_replies(ReplySource::received(received), &mut self.worker);
+        self.turn_end.take_dropped(key, &mut self.worker.dropped);
+        if let Some(reason) = sent.err().or(unsendable) {
+            self.begin_close(key, conn, reason);
+        }
+    }
+
+    /// Begins to close a connection. Its `on_close` runs in step 8 of this turn, when no other
+    /// callback is under way.
+    pub(super) fn begin_close<S: Stream>(&mut self, key: usize, conn: &mut Connection<S>, reason: CloseReason) {
+        let name = self.services.get(conn.service().0).map_or("", |registered| &registered.options.name);
+        if conn.begin_close(reason, name, &mut self.worker) {
+            self.ending.closing.push_back(key);
+        } else if conn.phase() == Phase::Closed {
+            self.end_step(key, conn);
+        }
+    }
+
+    /// Ends a step of a connection, or classifies the connection anew after any other change to it.
+    pub(super) fn end_step<S: Stream>(&mut self, key: usize, conn: &mut Connection<S>) {
+        let StepEnd { next, timer } = conn.end_step(&mut self.receive_buffer, &mut self.worker);
+        if let Some(change) = timer {
+            self.deadlines.change(key, change);
+        }
+        match next {
+            Next::Wait => {}
+            Next::Queue => self.ready.push_back(key),
+            Next::Close(reason) => {
+                self.begin_close(key, conn, reason);
+                return;
+            }
+            Next::Remove => {
+                self.ending.closed.push(key);
+                return;
+            }
+        }
+        if self.is_over_memory_limit() {
+            self.pause_for_memory(key, conn);
+        }
+    }
+}
