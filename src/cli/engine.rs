@@ -16,6 +16,16 @@ pub(super) enum EngineName {
     Threads,
 }
 
+impl EngineName {
+    /// Returns the name on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Reactor => "reactor",
+            Self::Threads => "threads",
+        }
+    }
+}
+
 /// An engine of either kind, before it runs.
 pub(super) enum AnyEngine {
     Reactor(Reactor),

@@ -21,11 +21,8 @@ pub(crate) const CONTINUATION_INDENT: &str = "    ";
 /// assert_eq!(text("one\ntwo"), "one\n    two");
 /// ```
 pub fn text(text: &str) -> Cow<'_, str> {
-    escape(text, |c| match c {
-        '\n' => Escaping::LineBreak,
-        '\t' => Escaping::Verbatim,
-        _ => Escaping::of(c),
-    })
+    let escaped = escape(text, |c| matches!(c, '\n' | '\t') || !controls_terminal(c));
+    if escaped.contains('\n') { escaped.replace('\n', &format!("\n{CONTINUATION_INDENT}")).into() } else { escaped }
 }
 
 /// Escapes text for one line, such as a nick or a room name: as [`text`](fn@text), and line feeds
@@ -36,7 +33,7 @@ pub fn text(text: &str) -> Cow<'_, str> {
 /// assert_eq!(line("one\n\ttwo"), r"one\n\ttwo");
 /// ```
 pub fn line(text: &str) -> Cow<'_, str> {
-    escape(text, Escaping::of)
+    escape(text, |c| !controls_terminal(c))
 }
 
 /// Formats bytes as two lowercase hexadecimal digits each.
@@ -52,40 +49,26 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The treatment of one character.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Escaping {
-    Verbatim,
-    LineBreak,
-    Escaped,
+fn controls_terminal(c: char) -> bool {
+    // The marks, overrides, embeddings and isolates of Unicode's bidirectional algorithm, and the
+    // line and paragraph separators, which some terminals treat as line feeds.
+    let changes_direction = matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    c.is_control() || changes_direction
 }
 
-impl Escaping {
-    fn of(c: char) -> Self {
-        // The marks, overrides, embeddings and isolates of Unicode's bidirectional algorithm, and
-        // the line and paragraph separators, which some terminals treat as line feeds.
-        let changes_direction = matches!(
-            c,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        );
-        if c.is_control() || changes_direction { Self::Escaped } else { Self::Verbatim }
-    }
-}
-
-fn escape(text: &str, escaping: impl Fn(char) -> Escaping) -> Cow<'_, str> {
-    if text.chars().all(|c| escaping(c) == Escaping::Verbatim) {
+fn escape(text: &str, is_verbatim: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if text.chars().all(&is_verbatim) {
         return text.into();
     }
     let mut escaped = String::with_capacity(2 * text.len());
     for c in text.chars() {
-        match escaping(c) {
-            Escaping::Verbatim => escaped.push(c),
-            Escaping::LineBreak => {
-                escaped.push('\n');
-                escaped.push_str(CONTINUATION_INDENT);
-            }
-            // Writing to a string does not fail.
-            Escaping::Escaped => _ = write!(escaped, "{}", c.escape_default()),
+        if is_verbatim(c) {
+            escaped.push(c);
+        } else {
+            escaped.extend(c.escape_default());
         }
     }
     escaped.into()

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use signal_hook::{flag, low_level::pipe};
+use switchboard::Command;
 use switchboard::client::CancelToken;
 
 use crate::cli::error::CliError;
@@ -93,24 +94,20 @@ pub(in crate::cli) fn end_by_signal(signal: i32) {
     let _ = signal_hook::low_level::emulate_default_handler(signal);
 }
 
-/// Lets SIGINT and SIGTERM write to a stream from `open`. No thread waits for them: a second
-/// thread, even an idle one, would slow down every system call of the reactor, because the
-/// kernel then locks the state that threads share.
+/// Lets signals write to the command pipes of an engine: the first SIGINT or SIGTERM drains, and
+/// each SIGUSR1 logs the counters. No thread waits for them: a second thread, even an idle one,
+/// would slow down every system call of the reactor, because the kernel then locks the state that
+/// threads share.
 ///
 /// # Errors
-/// The system's error if a stream cannot be opened or a handler cannot be installed.
-pub(in crate::cli) fn write_on_end_signal(mut open: impl FnMut() -> io::Result<UnixStream>) -> io::Result<()> {
-    let signals = [SIGINT, SIGTERM];
-    end_on_second(&signals)?;
-    signals.into_iter().try_for_each(|signal| pipe::register(signal, open()?).map(drop))
-}
-
-/// Lets each SIGUSR1 write to `stream`.
-///
-/// # Errors
-/// The system's error if the handler cannot be installed.
-pub(in crate::cli) fn write_on_user_signal(stream: UnixStream) -> io::Result<()> {
-    pipe::register(SIGUSR1, stream).map(drop)
+/// [`CliError::Failed`] if a pipe cannot be opened or a handler cannot be installed.
+pub(in crate::cli) fn send_commands(mut open: impl FnMut(Command) -> io::Result<UnixStream>) -> Result<(), CliError> {
+    let mut register = || {
+        end_on_second(&[SIGINT, SIGTERM])?;
+        let commands = [(SIGINT, Command::Drain), (SIGTERM, Command::Drain), (SIGUSR1, Command::LogStats)];
+        commands.into_iter().try_for_each(|(signal, command)| pipe::register(signal, open(command)?).map(drop))
+    };
+    register().map_err(|error| watch_error(&error))
 }
 
 /// Lets the second of `signals` end the process, with the exit code that a shell reports for a

@@ -90,8 +90,6 @@ pub(crate) enum Unit {
     Nanos,
     /// Seconds.
     Seconds,
-    /// Bytes.
-    Bytes,
     /// A percentile, as the N of "one in N is worse": 2 is the median, 100 the 99th percentile.
     OneOf,
 }
@@ -103,7 +101,6 @@ impl Unit {
             Self::Number => trimmed(value, COUNTS),
             Self::Nanos => trimmed(value, TIMES),
             Self::Seconds => format!("{} s", plain(value)),
-            Self::Bytes => trimmed(value, BYTES),
             Self::OneOf => format!("{} %", plain(100.0 - 100.0 / value)),
         }
     }
@@ -201,7 +198,6 @@ mod tests {
             (Unit::Nanos, 0.0, "0"),
             (Unit::Seconds, 0.5, "0.5 s"),
             (Unit::Seconds, 3.0, "3 s"),
-            (Unit::Bytes, 65_536.0, "64 KiB"),
             (Unit::OneOf, 1.0, "0 %"),
             (Unit::OneOf, 2.0, "50 %"),
             (Unit::OneOf, 100.0, "99 %"),

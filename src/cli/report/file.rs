@@ -15,14 +15,15 @@ pub(in crate::cli) struct ReportFile {
 }
 
 impl ReportFile {
-    /// Opens the file and keeps its contents until [`write`](Self::write).
+    /// Opens the file, if there is a path, and keeps its contents until [`write`](Self::write).
     ///
     /// # Errors
     /// [`CliError::Failed`] if it cannot be opened for writing.
-    pub(in crate::cli) fn open(path: &Path) -> Result<Self, CliError> {
-        let file = File::options().create(true).write(true).truncate(false).open(path);
-        let file = file.map_err(|error| write_error(path, &error))?;
-        Ok(Self { path: path.to_owned(), file })
+    pub(in crate::cli) fn open(path: Option<PathBuf>) -> Result<Option<Self>, CliError> {
+        let Some(path) = path else { return Ok(None) };
+        let file = File::options().create(true).write(true).truncate(false).open(&path);
+        let file = file.map_err(|error| write_error(&path, &error))?;
+        Ok(Some(Self { path, file }))
     }
 
     /// Replaces the contents with `bytes`.

@@ -1,11 +1,14 @@
-//! Reports for readers: figures with units ([`figure`]), rates ([`rates`]), plots ([`plot`]), text
-//! for a terminal ([`text`]), the HTML [`page`], and the output [`file`].
+//! Reports for readers: figures with units ([`figure`]), rates ([`rates`]), plots ([`plot`]), the
+//! [`document`] that the [`text`] for a terminal and the HTML [`page`] are written from, the first
+//! keys of every JSON result ([`record`]), and the output [`file`].
 //!
 //! Nothing here knows which command measured. Functions take numbers and text, and return text.
 
+pub(super) mod document;
 pub(super) mod figure;
 pub(super) mod file;
 pub(super) mod page;
 pub(super) mod plot;
 pub(super) mod rates;
+pub(super) mod record;
 pub(super) mod text;

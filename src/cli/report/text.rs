@@ -1,23 +1,93 @@
-//! Text that all reports share: wrapped lines, findings, plain tables, commands and the machine.
-
-use std::ffi::OsString;
+//! A report as text for a terminal of [`WIDTH`] columns, and the plain tables of other commands.
 
 use comfy_table::{CellAlignment, Table, presets};
-use jiff::Zoned;
+use textwrap::{Options, WordSeparator, WordSplitter};
 
+use super::document::{Medium, Report, ReportTable, Tone};
 use super::figure;
-use super::page::Tone;
-use crate::cli::process::{MachineInfo, PinnedCpus};
-use crate::cli::terminal::shell::quote;
 
 /// Stands for a value that is unknown or does not apply.
 pub(in crate::cli) const NONE: &str = "–";
 /// Width of lines, in columns.
-pub(in crate::cli) const WIDTH: usize = 110;
+const WIDTH: usize = 80;
 
-/// Returns the local time in the format of RFC 3339.
-pub(in crate::cli) fn local_time() -> String {
-    Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+/// Returns the whole text.
+pub(in crate::cli) fn render(report: &Report) -> String {
+    let machine: Vec<_> = report.machine.iter().map(|(_, value)| value.as_str()).collect();
+    let about = [report.title.as_str(), &report.about, &(machine.join("; ") + ".")].map(|line| wrap("", line));
+    let mut parts = vec![about.join("\n")];
+    for section in report.sections.iter().filter(|section| section.medium != Medium::Page) {
+        parts.extend(section.text.iter().map(|text| wrap("", text)));
+        parts.push(figures(&section.tables));
+        let name_width = section.facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let facts = section.facts.iter().map(|(name, value)| wrap(&format!("{name:<name_width$}  "), value));
+        parts.push(facts.collect::<Vec<_>>().join("\n"));
+    }
+    let findings = report.findings.iter().map(|finding| wrap(mark(finding.tone), &finding.text));
+    parts.push(findings.collect::<Vec<_>>().join("\n"));
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n\n") + "\n"
+}
+
+fn mark(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Good => "ok     ",
+        Tone::Note => "note   ",
+        Tone::Bad => "WRONG  ",
+    }
+}
+
+/// Returns `head` and `text` wrapped to [`WIDTH`]. Later lines are indented to the start of `text`.
+fn wrap(head: &str, text: &str) -> String {
+    let indent = " ".repeat(head.chars().count());
+    let options = Options::new(WIDTH)
+        .initial_indent(head)
+        .subsequent_indent(&indent)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .break_words(false);
+    textwrap::fill(&keep_intervals_together(text), options).replace('\u{a0}', " ")
+}
+
+/// Replaces spaces between `[` and `]` by no-break spaces, so that an interval stays on one line.
+pub(super) fn keep_intervals_together(text: &str) -> String {
+    let mut inside = false;
+    let keep = |c: char| {
+        inside = (inside || c == '[') && c != ']';
+        if inside && c == ' ' { '\u{a0}' } else { c }
+    };
+    text.chars().map(keep).collect()
+}
+
+/// Formats tables without borders, one below the other with the same columns. The first column is
+/// aligned to the left, the others to the right.
+pub(in crate::cli) fn figures(tables: &[ReportTable]) -> String {
+    let mut all = Table::new();
+    for (index, table) in tables.iter().enumerate() {
+        if index > 0 {
+            all.add_row([""]);
+        }
+        all.add_row(&table.head).add_rows(&table.rows);
+    }
+    for column in all.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    unbordered(all)
+}
+
+/// Formats a table with all columns aligned to the left, one unwrapped line for each row.
+pub(in crate::cli) fn left_aligned_table<const N: usize>(header: &[&str; N], rows: &[[String; N]]) -> String {
+    let mut table = Table::new();
+    table.set_header(*header).add_rows(rows);
+    unbordered(table) + "\n"
+}
+
+/// Formats a table without borders, so that it can be copied as text.
+fn unbordered(mut table: Table) -> String {
+    table.load_style(presets::NOTHING);
+    // The table pads each line to full width; the padding is removed.
+    let text = table.trim_fmt();
+    text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns what correct replies prove, for payloads of at least this size. A payload shorter than 8
@@ -31,66 +101,6 @@ pub(in crate::cli) fn correctness_text(payload_min_bytes: usize) -> &'static str
     }
 }
 
-/// Returns a finding after the mark of its tone, wrapped to [`WIDTH`].
-pub(in crate::cli) fn finding_line(tone: Tone, text: &str) -> String {
-    let mark = match tone {
-        Tone::Good => "ok   ",
-        Tone::Note => "note ",
-        Tone::Bad => "WRONG",
-    };
-    wrap_hanging(&format!("{mark}  "), text)
-}
-
-/// Returns `head` and `text` wrapped to [`WIDTH`]. Later lines are indented to the start of `text`.
-pub(in crate::cli) fn wrap_hanging(head: &str, text: &str) -> String {
-    let indent = " ".repeat(head.chars().count());
-    let (mut lines, mut line) = (Vec::new(), head.to_owned());
-    let mut is_empty = true;
-    for word in keep_intervals_together(text).split(' ') {
-        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push(std::mem::replace(&mut line, indent.clone()));
-            is_empty = true;
-        }
-        if !is_empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        is_empty = false;
-    }
-    lines.push(line);
-    lines.join("\n").replace('\u{a0}', " ")
-}
-
-/// Replaces spaces between `[` and `]` by no-break spaces, so that an interval stays on one line.
-pub(in crate::cli) fn keep_intervals_together(text: &str) -> String {
-    let mut inside = false;
-    let keep = |c: char| {
-        inside = (inside || c == '[') && c != ']';
-        if inside && c == ' ' { '\u{a0}' } else { c }
-    };
-    text.chars().map(keep).collect()
-}
-
-/// Formats a table without borders, so that it can be copied as text. The first column is aligned
-/// to the left, the others to the right.
-pub(in crate::cli) fn right_aligned_table(mut table: Table) -> String {
-    table.load_style(presets::NOTHING);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    // The table pads each line to full width; the padding is removed.
-    let text = table.trim_fmt();
-    text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect::<Vec<_>>().join("\n")
-}
-
-/// Formats a table with all columns aligned to the left, one unwrapped line for each row.
-pub(in crate::cli) fn left_aligned_table<const N: usize>(header: &[&str; N], rows: &[[String; N]]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(*header).add_rows(rows);
-    let text = table.trim_fmt();
-    text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end().to_owned() + "\n").collect()
-}
-
 /// Returns the text with its first letter in upper case.
 pub(in crate::cli) fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
@@ -102,58 +112,17 @@ pub(in crate::cli) fn connections_text(number: usize) -> String {
     if number == 1 { "1 connection".to_owned() } else { format!("{} connections", figure::count(number as u64)) }
 }
 
-/// Returns the properties of the machine and the program, each with its name.
-pub(in crate::cli) fn machine_facts(machine: &MachineInfo, pinned: Option<&PinnedCpus>) -> Vec<(String, String)> {
-    let memory = machine.memory_bytes.map(|bytes| figure::bytes(figure::float(bytes)));
-    let cpus = if machine.cpus == 1 { "1 core".to_owned() } else { format!("{} cores", machine.cpus) };
-    let placement = match pinned {
-        Some(pinned) => {
-            let cpus: Vec<_> = pinned.server_cpus.iter().map(usize::to_string).collect();
-            format!("server on CPU {}, load on CPU {}", cpus.join(", "), pinned.load_cpu)
-        }
-        None => "server and load on CPUs that the system chose".to_owned(),
-    };
-    let rows = [
-        ("Processor", format!("{}, {cpus}", machine.cpu_model.as_deref().unwrap_or("processor of unknown model"))),
-        ("Memory", memory.unwrap_or_else(|| "unknown".to_owned())),
-        ("System", machine.kernel.clone()),
-        ("Program", format!("switchboard {}, {} build for {}", machine.version, machine.profile, machine.target)),
-        ("Placed", placement),
-    ];
-    rows.map(|(name, value)| (name.to_owned(), value)).to_vec()
-}
-
-/// Returns a command line quoted for a POSIX shell.
-pub(in crate::cli) fn quoted_command(words: impl Iterator<Item = OsString>) -> String {
-    let quoted = words.enumerate().map(|(index, word)| {
-        let word = word.to_string_lossy();
-        // The directory of the program is of no use on another machine.
-        let name = word.rsplit(std::path::MAIN_SEPARATOR).next().filter(|_| index == 0);
-        quote(name.unwrap_or(&word))
-    });
-    quoted.collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn long_text_is_wrapped_outside_intervals() {
-        let text = wrap_hanging("x  ", &"word [1.00, 2.00] ".repeat(20));
+        let text = wrap("x  ", &"word [1.00, 2.00] ".repeat(20));
         let lines: Vec<_> = text.lines().collect();
         assert!(
             lines.len() > 2 && lines[1].starts_with("   ") && lines.iter().all(|line| line.chars().count() <= WIDTH)
         );
         assert!(lines.iter().all(|line| line.matches('[').count() == line.matches(']').count()), "{text}");
-    }
-
-    #[test]
-    fn command_is_quoted_for_a_shell() {
-        let words = ["/usr/bin/switchboard", "bench", "--slo", "p99<5ms", "--html", "it's a b.html", ""];
-        assert_eq!(
-            quoted_command(words.into_iter().map(OsString::from)),
-            r#"switchboard bench --slo 'p99<5ms' --html "it's a b.html" ''"#
-        );
     }
 }

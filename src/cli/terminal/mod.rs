@@ -10,6 +10,13 @@ pub(in crate::cli) mod shell;
 pub(in crate::cli) mod stderr;
 pub(in crate::cli) mod stdout;
 
+use std::io::{self, IsTerminal};
+
 pub(in crate::cli) use input_line::InputLine;
 pub(in crate::cli) use line_editor::{EditedLine, EditorHooks, LineEditor, MAX_HISTORY_LINES};
 pub(in crate::cli) use saved_terminal::SavedTerminal;
+
+/// Returns true if a person types and reads at a terminal.
+pub(in crate::cli) fn is_interactive() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}

@@ -63,21 +63,9 @@ fn unfinished_bytes(bytes: &[u8]) -> usize {
     if bytes.ends_with(b"\r") {
         return 1;
     }
-    match bytes.utf8_chunks().last().map(|chunk| chunk.invalid()) {
-        // A truncated character is shorter than its first byte announces.
-        Some(cut @ [first, ..]) if cut.len() < sequence_bytes(*first) => cut.len(),
-        _ => 0,
-    }
-}
-
-/// Returns the length of the UTF-8 character that begins with `first`.
-fn sequence_bytes(first: u8) -> usize {
-    match first {
-        0xc2..=0xdf => 2,
-        0xe0..=0xef => 3,
-        0xf0..=0xf4 => 4,
-        _ => 1,
-    }
+    // An error without a length is a character that is cut off at the end.
+    let is_cut = |invalid: &&[u8]| std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
+    bytes.utf8_chunks().last().map(|chunk| chunk.invalid()).filter(is_cut).map_or(0, <[u8]>::len)
 }
 
 fn sanitized(bytes: &[u8]) -> String {

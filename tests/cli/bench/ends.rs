@@ -55,7 +55,7 @@ fn second_signal_exits_immediately() {
     // A stopped server does not exit, so the bench waits for it.
     send(&children_of(pid).pop().unwrap(), Signal::STOP);
     program.signal(Signal::INT);
-    program.logged("run ended early: signal received");
+    program.logged("run ended early: a signal stopped it");
     program.signal(Signal::TERM);
     assert_eq!(program.wait().code(), Some(143));
     assert_eq!(program.printed(), "", "the bench exited without waiting");

@@ -39,6 +39,11 @@ fn good(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Returns a text without its line breaks and indentations.
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A path for a new file, which is removed with the value.
 pub(crate) struct Scratch(SocketPath);
 

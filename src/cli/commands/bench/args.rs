@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use switchboard::Framing;
-use switchboard::load::Slo;
+use switchboard::load::{Activity, Slo};
 
 use crate::cli::engine::EngineName;
 use crate::cli::units::{HumanDuration, Rate, Size, SizeRange};
@@ -32,7 +32,6 @@ pub(crate) enum BenchCommand {
 }
 
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each bool is a flag of the command line")]
 pub(crate) struct BenchEchoArgs {
     /// Address of the server; without it, a server is started for the run and stopped after it
     ///
@@ -43,46 +42,21 @@ pub(crate) struct BenchEchoArgs {
     /// Connections to hold open; with UDP, sockets; with --churn, connections at the same time
     #[arg(short, long, value_name = "N", default_value_t = 50, help_heading = LOAD)]
     pub(super) connections: usize,
-    /// Payload of a message, or a range from which each is drawn: 64, 64..1k
-    #[arg(short, long, value_name = "SIZE", default_value_t = SizeRange(64..=64), help_heading = LOAD)]
-    pub(super) payload: SizeRange,
-    /// Closed loop: messages in flight on each connection; each answer triggers the next message
-    /// [default: 1]
-    ///
-    /// It measures the maximum throughput. While the server stalls, nothing is sent, so stalls are
-    /// undercounted: for the latency that users see, use --rate.
-    #[arg(short = 'n', long, value_name = "N", group = "activity", help_heading = LOAD)]
-    pub(super) in_flight: Option<usize>,
-    /// Open loop: messages per second over all connections, whether or not answers arrive, as in
-    /// 10k
-    ///
-    /// Latency counts from the time at which a message was due, not from the time at which it was
-    /// sent.
-    #[arg(short, long, value_name = "RATE", group = "activity", help_heading = LOAD)]
-    pub(super) rate: Option<Rate>,
+    #[command(flatten)]
+    pub(super) traffic: EchoTrafficArgs,
     /// Connect, exchange one message, close, and repeat; latency covers all three
     #[arg(long, group = "activity", help_heading = LOAD)]
     pub(super) churn: bool,
     /// Connect, exchange one message, then only hold the connections
     #[arg(long, group = "activity", help_heading = LOAD)]
     pub(super) idle: bool,
-    /// Search the highest rate at which --slo holds; each rate is tried for --duration, the first
-    /// is --rate's, or 1k
-    #[arg(long, conflicts_with_all = ["in_flight", "churn", "idle"], help_heading = LOAD)]
-    pub(super) find_max: bool,
-    /// Objective of --find-max: a percentile of the latency, or max, and its upper bound, as in
-    /// p99.9<20ms
-    #[arg(long, value_name = "SLO", requires = "find_max", default_value = "p99<5ms", help_heading = LOAD)]
-    pub(super) slo: Slo,
+    #[command(flatten)]
+    pub(super) search: SearchArgs,
     /// Additional connections that send as fast as the server accepts, and never read
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = LOAD)]
     pub(super) slow_readers: usize,
-    /// Length of the measured time
-    #[arg(short, long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
-    pub(super) duration: HumanDuration,
-    /// Length of the full load before the measured time
-    #[arg(short, long, value_name = "TIME", default_value = "1s", help_heading = LOAD)]
-    pub(super) warm_up: HumanDuration,
+    #[command(flatten)]
+    pub(super) phases: PhaseArgs,
     /// Time over which the connections are opened; 0: as fast as the server accepts them
     #[arg(long, value_name = "TIME", default_value = "0", help_heading = LOAD)]
     pub(super) ramp: HumanDuration,
@@ -142,12 +116,8 @@ pub(crate) struct BenchChatArgs {
     /// Join, then only hold the members: the time until all have joined, and the memory of each
     #[arg(long, group = "activity", help_heading = LOAD)]
     pub(super) idle: bool,
-    /// Length of the measured time
-    #[arg(short, long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
-    pub(super) duration: HumanDuration,
-    /// Length of the full load before the measured time
-    #[arg(short, long, value_name = "TIME", default_value = "1s", help_heading = LOAD)]
-    pub(super) warm_up: HumanDuration,
+    #[command(flatten)]
+    pub(super) phases: PhaseArgs,
     /// Time after which a member that has not joined is refused, and time without any delivery
     /// after which messages are missing
     #[arg(long = "answer-timeout", value_name = "TIME", default_value = "5s", help_heading = LOAD)]
@@ -157,6 +127,53 @@ pub(crate) struct BenchChatArgs {
     pub(super) server: BenchServerArgs,
     #[command(flatten)]
     pub(super) result: BenchResultArgs,
+}
+
+/// The search for the highest rate.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SearchArgs {
+    /// Search the highest rate at which --slo holds; each rate is tried for --duration, the first
+    /// is --rate's, or 1k
+    #[arg(long, conflicts_with_all = ["in_flight", "churn", "idle"], help_heading = LOAD)]
+    pub(super) find_max: bool,
+    /// Objective of --find-max: a percentile of the latency, or max, and its upper bound, as in
+    /// p99.9<20ms
+    #[arg(long, value_name = "SLO", requires = "find_max", default_value = "p99<5ms", help_heading = LOAD)]
+    pub(super) slo: Slo,
+}
+
+/// The messages of a load on an echo server.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct EchoTrafficArgs {
+    /// Payload of a message, or a range from which each is drawn: 64, 64..1k
+    #[arg(short, long, value_name = "SIZE", default_value_t = SizeRange(64..=64), help_heading = LOAD)]
+    pub(crate) payload: SizeRange,
+    /// Closed loop: messages in flight on each connection; each answer triggers the next message
+    /// [default: 1]
+    ///
+    /// It measures the maximum throughput. While the server stalls, nothing is sent, so stalls are
+    /// undercounted: for the latency that users see, use --rate.
+    #[arg(short = 'n', long, value_name = "N", group = "activity", help_heading = LOAD)]
+    pub(crate) in_flight: Option<usize>,
+    /// Open loop: messages per second over all connections, whether or not answers arrive, as in
+    /// 10k
+    ///
+    /// Latency counts from the time at which a message was due, not from the time at which it was
+    /// sent.
+    #[arg(short, long, value_name = "RATE", group = "activity", help_heading = LOAD)]
+    pub(crate) rate: Option<Rate>,
+}
+
+/// The lengths of the phases of a run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PhaseArgs {
+    /// Length of the measured time
+    #[arg(short, long, value_name = "TIME", default_value = "5s", help_heading = LOAD)]
+    pub(super) duration: HumanDuration,
+    /// Length of the full load before the measured time
+    #[arg(short, long, value_name = "TIME", default_value = "1s", help_heading = LOAD)]
+    pub(super) warm_up: HumanDuration,
 }
 
 /// Arguments about the server.
@@ -177,16 +194,38 @@ pub(crate) struct BenchServerArgs {
 /// Arguments about the output.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchResultArgs {
-    /// Print the result as JSON instead of a table
-    #[arg(long, conflicts_with = "csv", help_heading = RESULT)]
-    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) report: ReportArgs,
     /// Print the samples over time as CSV instead of a table: one row for each 0.1 s or more
-    #[arg(long, help_heading = RESULT)]
+    #[arg(long, conflicts_with = "json", help_heading = RESULT)]
     pub(super) csv: bool,
     /// Write the latencies as an HdrHistogram log (V2), in nanoseconds
     #[arg(long, value_name = "FILE", help_heading = RESULT)]
     pub(super) hdr: Option<PathBuf>,
+}
+
+/// The forms of a report that every measurement has.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReportArgs {
+    /// Print the result as JSON instead of a table
+    #[arg(long, help_heading = RESULT)]
+    pub(crate) json: bool,
     /// Write a report with plots, as one HTML file that loads nothing else
     #[arg(long, value_name = "FILE", help_heading = RESULT)]
-    pub(super) html: Option<PathBuf>,
+    pub(crate) html: Option<PathBuf>,
+}
+
+impl EchoTrafficArgs {
+    /// Returns the activity that the flags select, besides `--churn` and `--idle`.
+    pub(crate) fn activity(&self) -> Activity {
+        activity(self.in_flight, self.rate)
+    }
+}
+
+/// Returns an open loop if there is a rate, or a closed loop.
+pub(super) fn activity(in_flight: Option<usize>, rate: Option<Rate>) -> Activity {
+    match rate {
+        Some(Rate(rate)) => Activity::Open { rate },
+        None => Activity::Closed { in_flight: in_flight.unwrap_or(1) },
+    }
 }

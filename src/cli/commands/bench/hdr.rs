@@ -6,26 +6,20 @@
 //! and that of a join `join`. All values are nanoseconds, except the log's own column of maxima,
 //! which has milliseconds in every such log.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+
+use super::run::RunHistograms;
+use crate::cli::error::CliError;
 
 /// Nanoseconds per millisecond.
 const MAX_DIVISOR: f64 = 1e6;
 
-/// A histogram and its tag. The message latency has no tag.
-pub(super) type Interval<'a> = (&'a Histogram<u64>, Option<&'static str>);
-
-/// Returns the whole log. `command` goes into a comment. `began` and `elapsed` are the start and
-/// the length of the measured time.
-pub(super) fn log(
-    intervals: [Interval<'_>; 3],
-    elapsed: Duration,
-    command: &str,
-    began: SystemTime,
-) -> Result<Vec<u8>, String> {
+/// Returns the whole log. `command` goes into a comment. `connect` is the tag of the connects.
+pub(super) fn log(run: &RunHistograms, connect: &'static str, command: &str) -> Result<Vec<u8>, CliError> {
+    let error = |cause: String| CliError::Failed(format!("cannot write the latency log: {cause}"));
     let mut log = Vec::new();
     let mut serializer = V2DeflateSerializer::new();
     let mut builder = IntervalLogWriterBuilder::new();
@@ -33,14 +27,14 @@ pub(super) fn log(
     for line in command.lines() {
         builder.add_comment(&format!("[{line}]"));
     }
-    builder.with_start_time(began).with_base_time(began).with_max_value_divisor(MAX_DIVISOR);
-    let mut writer = builder.begin_log_with(&mut log, &mut serializer).map_err(|error| error.to_string())?;
-    for (values, tag) in intervals {
+    builder.with_start_time(run.began_at).with_base_time(run.began_at).with_max_value_divisor(MAX_DIVISOR);
+    let mut writer = builder.begin_log_with(&mut log, &mut serializer).map_err(|cause| error(cause.to_string()))?;
+    for (values, tag) in [(&run.latency, None), (&run.connects, Some(connect)), (&run.send_lag, Some("send-lag"))] {
         // Always write the interval without a tag, because the tools reject a log without
         // intervals.
         if tag.is_none() || !values.is_empty() {
-            let written = writer.write_histogram(values, Duration::ZERO, elapsed, tag.and_then(Tag::new));
-            written.map_err(|error| format!("{error:?}"))?;
+            let written = writer.write_histogram(values, Duration::ZERO, run.elapsed, tag.and_then(Tag::new));
+            written.map_err(|cause| error(format!("{cause:?}")))?;
         }
     }
     Ok(log)

@@ -2,48 +2,47 @@
 //!
 //! The data flows in one direction:
 //!
-//! 1. [`args`] holds the typed arguments. `plan` and [`options`] hold their meaning.
-//! 2. [`server`] finds or starts the server. The library's load generator sends the load, while
-//!    [`watcher`] shows progress and samples the server process.
-//! 3. [`build_record`] turns the outcome into a [`record`].
-//! 4. Every output is made from the record: the [`table`], the JSON, the CSV ([`samples`]) and the
-//!    page ([`html`] with its [`plots`]). Only the [`hdr`] log needs the histograms themselves.
+//! 1. [`args`] holds the typed arguments, and [`plan`] their meaning.
+//! 2. [`run`] finds or starts the [`server`] and puts the load on it, while its [`watcher`] shows
+//!    the [`progress`] and samples the server process.
+//! 3. [`build_result`] turns the outcome of the load into a [`result`].
+//! 4. Every output is made from the result: the JSON, the CSV ([`samples`]), and the [`report`] for
+//!    the terminal and the page, with its [`plots`]. Only the [`hdr`] log needs the histograms
+//!    themselves.
 //!
-//! [`measurement`] runs these steps for any load. The modules here serve `bench echo`; [`chat`]
-//! holds what differs for `bench chat`.
+//! [`command`] runs these steps. `duel` takes the plan, the run and the result from here.
 
 pub(crate) mod args;
-mod build_record;
-mod chat;
-mod echo;
-mod format;
+mod build_result;
+pub(crate) mod command;
 mod hdr;
-mod html;
-mod measurement;
-mod notes;
-mod options;
-mod plan;
+pub(crate) mod load_text;
+pub(crate) mod notes;
+pub(crate) mod plan;
 mod plots;
-mod record;
+pub(crate) mod progress;
+mod report;
+pub(crate) mod result;
+pub(crate) mod run;
 mod samples;
 mod server;
-mod table;
+pub(crate) mod server_source;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verdicts;
-mod watcher;
+pub(crate) mod watcher;
 
 use std::process::ExitCode;
 
 use crate::cli::error::CliError;
 use args::BenchCommand;
-use chat::plan::ChatBenchPlan;
-use plan::EchoBenchPlan;
+use plan::BenchPlan;
 
 /// Runs the measurement and prints its report. The exit code is 0 if every answer was right.
 pub(crate) fn bench(command: BenchCommand, quiet: bool) -> Result<ExitCode, CliError> {
-    match command {
-        BenchCommand::Echo(args) => measurement::run(&EchoBenchPlan::new(*args)?, quiet),
-        BenchCommand::Chat(args) => measurement::run(&ChatBenchPlan::new(*args)?, quiet),
-    }
+    let (plan, output) = match command {
+        BenchCommand::Echo(args) => (BenchPlan::echo(&args)?, args.result),
+        BenchCommand::Chat(args) => (BenchPlan::chat(&args)?, args.result),
+    };
+    command::run(&plan, output, quiet)
 }

@@ -1,11 +1,7 @@
-//! Plots and tables for the page of any load: latency by percentile, throughput and latency over
-//! time, distributions.
+//! Plots of any load: latency by percentile, throughput and latency over time.
 
-use maud::{Markup, html};
-
-use super::record::{Distribution, PercentileRecord, SampleRecord};
+use super::result::{Distribution, PercentileRecord, SampleRecord};
 use crate::cli::report::figure::{self, Unit};
-use crate::cli::report::page;
 use crate::cli::report::plot::{Axis, Plot, Scale, Series, SpreadShape};
 
 /// Returns the plot of latency by percentile. `messages` names the measured unit, such as
@@ -24,10 +20,10 @@ pub(super) fn by_percentile(messages: &str, percentiles: &[PercentileRecord], la
 }
 
 /// Returns the plots of throughput and latency over the measured time.
-pub(super) fn over_time(messages: &str, samples: &[SampleRecord], elapsed_ns: u64) -> Markup {
+pub(super) fn over_time(messages: &str, samples: &[SampleRecord], elapsed_ns: u64) -> Vec<Plot> {
     // The last sample may hold answers that arrived after the measured time. It is left out.
     let samples: Vec<_> = samples.iter().filter(|sample| sample.at_ns <= elapsed_ns).collect();
-    html! { (throughput(messages, &samples).figure()) (latency(&samples).figure()) }
+    vec![throughput(messages, &samples), latency(&samples)]
 }
 
 fn throughput(messages: &str, samples: &[&SampleRecord]) -> Plot {
@@ -66,18 +62,4 @@ fn series(samples: &[&SampleRecord], name: &str, value: impl Fn(&SampleRecord) -
 
 pub(super) fn axis(name: &str, unit: Unit, scale: Scale) -> Axis {
     Axis { name: name.to_owned(), unit, scale }
-}
-
-/// Returns a table with one row for each measured distribution.
-pub(super) fn distributions(all: &[(&str, &Option<Distribution>)]) -> Markup {
-    let row = |name: &str, values: &Distribution| {
-        let Distribution { min, p50, p90, p99, p99_9, p99_99, max, .. } = *values;
-        let figures = [min, p50, p90, p99, p99_9, p99_99, max].map(figure::nanos_of);
-        let mut row = vec![name.to_owned()];
-        row.extend(figures);
-        row.push(figure::nanos(values.mean));
-        row
-    };
-    let rows: Vec<_> = all.iter().filter_map(|(name, values)| Some(row(name, values.as_ref()?))).collect();
-    page::table(&["", "min", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"], &rows)
 }

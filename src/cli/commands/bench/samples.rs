@@ -1,6 +1,7 @@
 //! The samples of a result as CSV: a header, then one row for each sample.
 
-use super::record::SampleRecord;
+use super::result::SampleRecord;
+use crate::cli::error::CliError;
 
 /// The header. A new column is added at the end.
 pub(super) const HEADER: [&str; 13] = [
@@ -20,13 +21,14 @@ pub(super) const HEADER: [&str; 13] = [
 ];
 
 /// Returns the whole file.
-pub(super) fn csv(samples: &[SampleRecord]) -> Result<String, csv::Error> {
+pub(super) fn csv(samples: &[SampleRecord]) -> Result<String, CliError> {
+    let error = |cause: csv::Error| CliError::Failed(format!("cannot write the result: {cause}"));
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(HEADER)?;
+    writer.write_record(HEADER).map_err(error)?;
     for sample in samples {
-        writer.serialize(row(sample))?;
+        writer.serialize(row(sample)).map_err(error)?;
     }
-    let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
+    let bytes = writer.into_inner().map_err(|cause| error(cause.into_error().into()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use switchboard::Endpoint;
 
-use super::options::{BenchOptions, ServerSource};
-use crate::cli::error::CliError;
+use super::plan::BenchPlan;
+use super::server_source::ServerSource;
 use crate::cli::process::{CpuAssignment, ProcessProbe, ServeCommand, ServerProcess};
 
 /// The connect timeout for each address of a name that has several.
@@ -21,46 +21,38 @@ pub(super) struct BenchServer {
     pub(super) pid: Option<u32>,
     /// Samples the process. `None` if the process is unknown or the system does not report it.
     pub(super) probe: Option<ProcessProbe>,
-    /// The processors of the server and of the load.
-    pub(super) pinning: Option<CpuAssignment>,
 }
 
 impl BenchServer {
-    /// Finds the existing server, or spawns one.
-    pub(super) fn new(options: &BenchOptions) -> Result<Self, CliError> {
-        match &options.server {
-            ServerSource::Spawned { listen, args, pin, .. } => Self::spawn(options.service, listen, args, *pin),
-            ServerSource::Existing { endpoints, pid } => Self::find(endpoints, &options.target, *pid),
+    /// Finds the existing server, or spawns one on its part of the processors.
+    pub(super) fn new(plan: &BenchPlan, pinning: Option<&CpuAssignment>) -> Result<Self, String> {
+        match &plan.server {
+            ServerSource::Spawned { listen, args, .. } => {
+                Self::spawn(ServeCommand { service: plan.load.service(), listen: &[listen], options: args }, pinning)
+                    .map_err(|cause| format!("cannot start a server: {cause}"))
+            }
+            ServerSource::Existing { endpoints, pid } => Self::find(endpoints, plan.load.target(), *pid),
         }
     }
 
-    fn spawn(service: &str, listen: &str, args: &[String], pin: bool) -> Result<Self, CliError> {
-        let start = || ServerProcess::start(ServeCommand { service, listen: &[listen], options: args });
-        let start_error = |cause: String| CliError::Failed(format!("cannot start a server: {cause}"));
-        let (started, pinning) = match CpuAssignment::divide().filter(|_| pin) {
-            Some(pinning) => match pinning.on_server(start).and_then(|child| pinning.pin_load().map(|()| child)) {
-                Ok(started) => (started, Some(pinning)),
-                Err(error) => {
-                    return Err(start_error(format!("cannot set its processors: {error}; try --no-pin")));
-                }
-            },
-            None => (start(), None),
-        };
-        let child = started.map_err(start_error)?;
-        let endpoint = child.endpoints().first().cloned();
-        let endpoint = endpoint.ok_or_else(|| start_error("the server does not listen".to_owned()))?;
+    fn spawn(serve: ServeCommand<'_>, pinning: Option<&CpuAssignment>) -> Result<Self, String> {
+        let child = match pinning {
+            Some(pinning) => pinning
+                .on_server(|| ServerProcess::start(serve))
+                .map_err(|error| format!("cannot set its processors: {error}; try --no-pin"))?,
+            None => ServerProcess::start(serve),
+        }?;
+        let endpoint = child.endpoints().first().cloned().ok_or("the server does not listen")?;
         let pid = child.pid();
         log::debug!("started a server: process {pid}, {endpoint}");
-        Ok(Self { endpoint, probe: ProcessProbe::open(pid), pid: Some(pid), child: Some(child), pinning })
+        Ok(Self { endpoint, probe: ProcessProbe::open(pid), pid: Some(pid), child: Some(child) })
     }
 
-    fn find(endpoints: &[Endpoint], first: &Endpoint, pid: Option<u32>) -> Result<Self, CliError> {
+    fn find(endpoints: &[Endpoint], first: &Endpoint, pid: Option<u32>) -> Result<Self, String> {
         let probe = match pid {
             None => None,
             Some(pid) => Some(ProcessProbe::open(pid).filter(|probe| probe.sample().is_some()).ok_or_else(|| {
-                CliError::Failed(format!(
-                    "cannot read the usage of process {pid}; check that it runs on this machine under your user"
-                ))
+                format!("cannot read the usage of process {pid}; check that it runs on this machine under your user")
             })?),
         };
         // A name may resolve to several addresses, and a server often listens at only one of them.
@@ -69,12 +61,7 @@ impl BenchServer {
             Endpoint::Udp(_) | Endpoint::Unix(_) => true,
         };
         let found = if endpoints.len() > 1 { endpoints.iter().find(accepts) } else { None };
-        Ok(Self { endpoint: found.unwrap_or(first).clone(), child: None, pid, probe, pinning: None })
-    }
-
-    /// Returns true if the server was started here.
-    pub(super) fn is_spawned(&self) -> bool {
-        self.child.is_some()
+        Ok(Self { endpoint: found.unwrap_or(first).clone(), child: None, pid, probe })
     }
 
     /// Returns true if a spawned server has exited.
@@ -91,8 +78,15 @@ impl BenchServer {
         Some(format!("the server exited during the run: {status}{last_line}"))
     }
 
+    /// Returns the last warning or error in the log of a spawned server.
+    pub(super) fn last_warning(&self) -> Option<String> {
+        let log = self.child.as_ref()?.log();
+        let warning = log.lines().rfind(|line| line.contains("WARN") || line.contains("ERROR"))?;
+        Some(warning.trim().to_owned())
+    }
+
     /// Stops a spawned server. An existing server keeps running.
-    pub(super) fn stop(self) -> Result<(), CliError> {
-        self.child.map_or(Ok(()), ServerProcess::stop).map_err(CliError::Failed)
+    pub(super) fn stop(self) -> Result<(), String> {
+        self.child.map_or(Ok(()), ServerProcess::stop)
     }
 }

@@ -1,63 +1,58 @@
-//! The conclusions from a result of `bench echo`, one sentence each: faults, the outcome of a
+//! The conclusions from a result, one sentence each: faults, the proof of a chat, the outcome of a
 //! search, and what limits the figures.
 
 use switchboard::load::Faults;
 
-use super::notes::{self, NoteInputs};
-use super::record::{BenchVerdict, EchoRecord, SearchRecord};
-use crate::cli::report::rates;
-use crate::cli::report::{figure, page::Tone, text};
+use super::notes::notes;
+use super::result::{BenchRecord, ChatResult, SearchRecord};
+use super::watcher::early_end_reason;
+use crate::cli::report::document::{Finding, Tone};
+use crate::cli::report::rates::faults_text;
+use crate::cli::report::text::capitalized;
+use crate::cli::report::{figure, text};
 
 /// Returns all conclusions, the outcome first.
-pub(super) fn verdicts(record: &EchoRecord) -> Vec<BenchVerdict> {
-    let mut verdicts = Vec::new();
-    let mut push = |tone, text| verdicts.push(BenchVerdict { tone, text });
-    if let Some(search) = &record.find_max {
-        let (tone, text) = search_verdict(record, search);
-        push(tone, text);
-    }
-    match rates::faults_text(&record.faults) {
-        Some(faults) => push(Tone::Bad, format!("Something went wrong: {faults}.")),
-        None if record.messages == 0 => push(Tone::Bad, "No message was answered.".to_owned()),
-        None => {
-            let (tone, text) = faultless_verdict(record);
-            push(tone, text);
-        }
-    }
-    let inputs = NoteInputs {
-        // The result of a search belongs to a rate whose run was completed.
-        ended_early: record.ended_early.filter(|_| record.find_max.is_none()),
-        elapsed_ns: record.elapsed_ns,
-        duration_ns: record.load.duration_ns,
-        machine: &record.machine,
-        target: &record.target,
-        generator: &record.generator,
-        server: record.server.as_ref(),
-    };
-    inputs.notes(rate_note(record)).into_iter().for_each(|text| push(Tone::Note, text));
+pub(super) fn verdicts(record: &BenchRecord) -> Vec<Finding> {
+    let mut verdicts: Vec<_> = record.find_max.iter().map(|search| search_verdict(record, search)).collect();
+    verdicts.push(match (faults_text(record.target.service, &record.run.faults), &record.run.chat) {
+        (Some(faults), _) => Finding::new(Tone::Bad, format!("Something went wrong: {faults}.")),
+        (None, Some(chat)) => proof_verdict(record, chat),
+        (None, None) if record.run.messages == 0 => Finding::new(Tone::Bad, "No message was answered."),
+        (None, None) => faultless_verdict(record),
+    });
+    verdicts.extend(record.run.chat.iter().flat_map(server_faults));
+    verdicts.extend(notes(record).into_iter().map(|text| Finding::new(Tone::Note, text)));
     verdicts
 }
 
 /// Returns the reason for a nonzero exit code.
-pub(super) fn failure(record: &EchoRecord) -> Option<String> {
+pub(super) fn failure(record: &BenchRecord) -> Option<String> {
+    let is_idle = record.load.activity == "idle";
+    let faults = || faults_text(record.target.service, &record.run.faults);
+    if let Some(chat) = &record.run.chat {
+        let outstanding = chat.proof.awaited;
+        return faults()
+            .or((outstanding > 0)
+                .then(|| format!("{} deliveries were outstanding at the end", figure::count(outstanding))))
+            .or((chat.deliveries == 0 && !is_idle).then(|| "no message was delivered".to_owned()));
+    }
     let Some(search) = &record.find_max else {
-        let is_unanswered = record.messages == 0 && record.load.activity != "idle";
-        return rates::faults_text(&record.faults).or(is_unanswered.then(|| "no message was answered".to_owned()));
+        return faults().or((record.run.messages == 0 && !is_idle).then(|| "no message was answered".to_owned()));
     };
     // A search overloads the server on purpose, so answers lost there are expected. A wrong answer
     // is a fault at any rate.
     let wrong_answers = |faults: &Faults| Faults { lost: 0, refused: 0, broken: 0, ..*faults };
-    let wrong = search.steps.iter().find_map(|step| rates::faults_text(&wrong_answers(&step.faults)));
-    wrong.or(search.rate_per_second.is_none().then(|| search_verdict(record, search).1))
+    let wrong = search.steps.iter().find_map(|step| faults_text("echo", &wrong_answers(&step.faults).named()));
+    wrong.or(search.rate_per_second.is_none().then(|| search_verdict(record, search).text))
 }
 
-/// Returns the verdict of a run without faults.
-fn faultless_verdict(record: &EchoRecord) -> (Tone, String) {
-    let messages = figure::count(record.messages);
+/// Returns the verdict of a run without faults on an echo server.
+fn faultless_verdict(record: &BenchRecord) -> Finding {
+    let messages = figure::count(record.run.messages);
     let correctly = text::correctness_text(record.load.payload_min_bytes);
-    match record.unanswered.unwrap_or(0) {
-        0 => (Tone::Good, format!("All {messages} answers arrived, {correctly}.")),
-        unanswered => (
+    match record.run.unanswered.unwrap_or(0) {
+        0 => Finding::new(Tone::Good, format!("All {messages} answers arrived, {correctly}.")),
+        unanswered => Finding::new(
             Tone::Note,
             format!(
                 "{messages} answers arrived, {correctly}; {} were outstanding when the run ended.",
@@ -67,13 +62,53 @@ fn faultless_verdict(record: &EchoRecord) -> (Tone, String) {
     }
 }
 
+/// Returns the verdict of a run without faults on a chat server.
+fn proof_verdict(record: &BenchRecord, chat: &ChatResult) -> Finding {
+    let proof = &chat.proof;
+    let open = figure::count(record.run.connections.open_at_end as u64);
+    let members = if open == "1" { "The one member".to_owned() } else { format!("Every one of {open} members") };
+    let counts = format!("({} ids, {} deliveries)", figure::count(proof.ids), figure::count(proof.received));
+    if record.load.activity == "idle" {
+        let after = figure::nanos_of(record.run.connections.all_open_after_ns);
+        Finding::new(Tone::Good, format!("All {open} members had joined after {after} and stayed until the end."))
+    } else if proof.received == 0 {
+        Finding::new(Tone::Bad, "No message was delivered.")
+    } else if proof.awaited > 0 {
+        let outstanding = figure::count(proof.awaited);
+        Finding::new(
+            Tone::Note,
+            format!(
+                "{members} received every id so far of its room once, in order {counts}; {outstanding} more deliveries were \
+                 outstanding when the run ended."
+            ),
+        )
+    } else {
+        Finding::new(Tone::Good, format!("{members} received every id of its room once, in order {counts}."))
+    }
+}
+
+/// Returns the violations of the proof and the errors that the server reported.
+fn server_faults(chat: &ChatResult) -> Vec<Finding> {
+    let violations = chat.proof.violations.iter().map(|violation| format!("{}.", capitalized(&violation.text)));
+    let errors = chat.server_errors.iter();
+    let errors =
+        errors.map(|error| format!("Server error for member {}: {}: {}", error.member, error.code, error.text));
+    let mut faults: Vec<_> = violations.chain(errors).map(|text| Finding::new(Tone::Bad, text)).collect();
+    if chat.server_errors.iter().any(|error| error.code == "flood") {
+        faults.push(Finding::new(
+            Tone::Note,
+            "The server limits the message rate of a member: start it with --messages-per-second 0 to measure it.",
+        ));
+    }
+    faults
+}
+
 /// Returns the outcome of a search.
-fn search_verdict(record: &EchoRecord, search: &SearchRecord) -> (Tone, String) {
-    let reason = record.ended_early.map(notes::early_end_reason);
+fn search_verdict(record: &BenchRecord, search: &SearchRecord) -> Finding {
+    let reason = record.run.ended_early.map(early_end_reason);
     let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     let objective = &search.slo.text;
-    let rate = search.rate_per_second.map(figure::rough_rate);
-    match (rate, search.ended) {
+    let (tone, text) = match (search.rate_per_second.map(figure::rough_rate), search.ended) {
         (Some(rate), "found") => {
             (Tone::Good, format!("{objective} holds up to about {rate}; the figures are those of that rate."))
         }
@@ -91,18 +126,6 @@ fn search_verdict(record: &EchoRecord, search: &SearchRecord) -> (Tone, String) 
             (Tone::Note, format!("The search ended early, before {objective} held at any rate{reason}."))
         }
         (None, _) => (Tone::Bad, format!("{objective} holds at no rate that was tried.")),
-    }
-}
-
-/// Returns a note if an open loop did not reach its rate.
-fn rate_note(record: &EchoRecord) -> Option<String> {
-    let (asked, due) = (record.load.rate_per_second?, record.due?);
-    (!rates::kept_up(record.answered, due, record.unanswered.unwrap_or(0))).then(|| {
-        format!(
-            "The rate was not reached: of {}, {} were answered. The server or the load generator is overloaded, and latency \
-             grows with the length of the run.",
-            figure::rate(asked),
-            figure::rate(record.messages_per_second)
-        )
-    })
+    };
+    Finding::new(tone, text)
 }

@@ -1,35 +1,44 @@
-//! Watches a run: shows progress on a terminal, samples the server process at the start and the end
-//! of the measured time, and ends the run on a signal.
+//! Watches a run: shows its progress, samples the server process at the start and the end of the
+//! measured time, and ends a run that a signal stops or that cannot give a result.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use switchboard::load::{LoadObserver, LoadPhase, LoadProgress, RateStep};
 
+use super::plan::BenchPlan;
+use super::progress::RunProgress;
 use super::server::BenchServer;
-use crate::cli::process::{Interrupt, ProcessProbe, ProcessSample, ProcessUsage};
+use crate::cli::process::{CpuAssignment, Interrupt, ProcessProbe, ProcessSample, ProcessUsage};
 use crate::cli::report::figure;
+use crate::cli::report::text::connections_text;
 
 /// Time without any connection after which the run ends. The generator reopens a broken connection
 /// after 0.1 s, so a server without connections for this long accepts none.
 const NO_CONNECTION_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Positions of the progress bar.
-const BAR_STEPS: u64 = 1000;
+/// The parts of a command that all its runs share.
+pub(crate) struct RunSetup<'a> {
+    /// The processors of spawned servers. The load has been pinned to its own.
+    pub(crate) pinning: Option<&'a CpuAssignment>,
+    pub(crate) interrupt: &'a Interrupt,
+    pub(crate) progress: &'a RunProgress,
+}
 
 /// The observer of one run, or of all runs of a search.
-#[derive(Debug)]
-pub(super) struct BenchWatcher<'a> {
+pub(super) struct RunWatcher<'a> {
     server: &'a mut BenchServer,
+    setup: &'a RunSetup<'a>,
     /// True if the load keeps its connections open. Then a server without any has left the run.
-    connections_last: bool,
+    keeps_connections: bool,
+    /// Connections that the load opens.
+    connections: usize,
+    /// True if a run ends unless all of them are open in the warm-up.
+    needs_all_connections: bool,
     /// Start of the time without any connection.
     disconnected_since: Option<Instant>,
-    interrupt: &'a Interrupt,
-    bar: ProgressBar,
-    /// The phase that the bar shows.
-    phase: Option<LoadPhase>,
+    /// True after the first sample in the warm-up.
+    has_sampled_warm_up: bool,
     readings: RunReadings,
     /// Readings of the finished search steps.
     steps: Vec<RunReadings>,
@@ -38,11 +47,13 @@ pub(super) struct BenchWatcher<'a> {
 /// Samples of the server process during one run, and the way the run ended.
 #[derive(Clone, Debug)]
 pub(super) struct RunReadings {
+    /// The server process, if it is known.
+    pub(super) pid: Option<u32>,
     /// Wall-clock time at the start of the measured time.
     pub(super) began_at: SystemTime,
     pub(super) ended_early: Option<EarlyEnd>,
     /// Sample before the first connection.
-    idle: Option<ProcessSample>,
+    pub(super) idle: Option<ProcessSample>,
     /// Sample at the start of the measured time.
     began: Option<ProcessSample>,
     /// Sample at the end of the measured time, with all connections still open.
@@ -57,56 +68,53 @@ pub(super) enum EarlyEnd {
     NoConnections,
     /// The spawned server process exited.
     ServerExited,
+    /// Fewer connections than needed were open in the warm-up.
+    TooFewConnections(usize),
 }
 
-impl<'a> BenchWatcher<'a> {
-    /// Creates a watcher and takes the first sample. `connections_last`: the load closes no
-    /// connection, so a server without connections has left the run.
-    pub(super) fn new(
-        server: &'a mut BenchServer,
-        connections_last: bool,
-        interrupt: &'a Interrupt,
-        quiet: bool,
-    ) -> Self {
-        // indicatif does not draw if standard error is not a terminal.
-        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(Some(BAR_STEPS), target);
-        // The template is a constant; if it were invalid, the bar would keep its default style.
-        if let Ok(style) = ProgressStyle::with_template("{prefix:<12} {bar:12.cyan/dim} {wide_msg}") {
-            bar.set_style(style.progress_chars("━╸─"));
-        }
+impl<'a> RunWatcher<'a> {
+    /// Creates a watcher and takes the first sample.
+    pub(super) fn new(server: &'a mut BenchServer, plan: &BenchPlan, setup: &'a RunSetup<'a>) -> Self {
         let idle = server.probe.as_ref().and_then(ProcessProbe::sample);
+        let began_at = SystemTime::now();
+        let readings = RunReadings { pid: server.pid, began_at, ended_early: None, idle, began: None, ended: None };
+        setup.progress.begin_run(plan.load.phases());
         Self {
             server,
-            connections_last,
+            setup,
+            keeps_connections: plan.load.keeps_connections(),
+            connections: plan.load.connections(),
+            needs_all_connections: plan.needs_all_connections,
             disconnected_since: None,
-            interrupt,
-            bar,
-            readings: RunReadings { began_at: SystemTime::now(), ended_early: None, idle, began: None, ended: None },
-            phase: None,
+            has_sampled_warm_up: false,
+            readings,
             steps: Vec::new(),
         }
     }
 
-    /// Removes the bar. Returns the readings of the last run and those of each search step before
-    /// it.
+    /// Returns the readings of the last run and those of each search step before it.
     pub(super) fn finish(self) -> (RunReadings, Vec<RunReadings>) {
-        self.bar.finish_and_clear();
         (self.readings, self.steps)
     }
-}
 
-impl BenchWatcher<'_> {
+    fn sample(&self) -> Option<ProcessSample> {
+        self.server.probe.as_ref().and_then(ProcessProbe::sample)
+    }
+
     /// Returns the reason to end the run now, if there is one.
     fn early_end(&mut self, progress: &LoadProgress) -> Option<EarlyEnd> {
-        let is_disconnected = self.connections_last && progress.connections == 0 && progress.faults.broken > 0;
+        let is_disconnected = self.keeps_connections && progress.connections == 0 && progress.faults.broken > 0;
         let since =
             if is_disconnected { Some(*self.disconnected_since.get_or_insert_with(Instant::now)) } else { None };
         self.disconnected_since = since;
-        if self.interrupt.is_raised() {
+        let lacks_connections = self.needs_all_connections && progress.connections < self.connections;
+        if self.setup.interrupt.is_raised() {
             Some(EarlyEnd::Signal)
         } else if self.server.has_exited() {
             Some(EarlyEnd::ServerExited)
+        } else if lacks_connections && progress.phase == LoadPhase::WarmingUp {
+            // Later, a lost connection is a fault.
+            Some(EarlyEnd::TooFewConnections(progress.connections))
         } else {
             since.filter(|since| since.elapsed() >= NO_CONNECTION_TIMEOUT).map(|_| EarlyEnd::NoConnections)
         }
@@ -120,39 +128,39 @@ impl EarlyEnd {
             Self::Signal => "signal",
             Self::NoConnections => "no_connections",
             Self::ServerExited => "server_ended",
-        }
-    }
-
-    fn cause(self) -> &'static str {
-        match self {
-            Self::Signal => "signal received",
-            Self::NoConnections => "no connection to the server",
-            Self::ServerExited => "the server exited",
+            Self::TooFewConnections(_) => "too_few_connections",
         }
     }
 }
 
-impl LoadObserver for BenchWatcher<'_> {
+/// Returns the words for a value of `ended_early`.
+pub(super) fn early_end_reason(key: &str) -> &'static str {
+    match key {
+        "no_connections" => "the server had no connection for a second",
+        "server_ended" => "the server exited",
+        "too_few_connections" => "the server had too few connections",
+        _ => "a signal stopped it",
+    }
+}
+
+impl LoadObserver for RunWatcher<'_> {
     fn on_measure_start(&mut self) {
-        log::debug!("measuring");
+        log::debug!("measuring at {}", connections_text(self.connections));
         self.readings.began_at = SystemTime::now();
-        self.readings.began = self.server.probe.as_ref().and_then(ProcessProbe::sample);
+        self.readings.began = self.sample();
     }
 
     fn on_progress(&mut self, progress: &LoadProgress) -> ControlFlow<()> {
-        if !self.bar.is_hidden() {
-            // Each setter redraws the bar, so set the prefix only when it changes.
-            if self.phase.replace(progress.phase) != Some(progress.phase) {
-                self.bar.set_prefix(phase_name(progress.phase));
-            }
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped, and rounded")]
-            let position = (progress.done.clamp(0.0, 1.0) * figure::float(BAR_STEPS)).round() as u64;
-            self.bar.set_position(position);
-            self.bar.set_message(bar_message(progress));
+        self.setup.progress.update(progress);
+        // The first sample lists the server's threads, which takes 15 ms for 5,000. Take it in the
+        // warm-up, so that the sample at the start of the measured time is fast.
+        if progress.phase == LoadPhase::WarmingUp && !self.has_sampled_warm_up {
+            self.has_sampled_warm_up = true;
+            let _ = self.sample();
         }
         if let Some(reason) = self.early_end(progress) {
             self.readings.ended_early = Some(reason);
-            log::debug!("run ended early: {}", reason.cause());
+            log::debug!("run ended early: {}", early_end_reason(reason.key()));
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
@@ -165,8 +173,7 @@ impl LoadObserver for BenchWatcher<'_> {
     fn on_step(&mut self, step: &RateStep) {
         let tried = format!("{} {}", figure::rate(step.rate), step.verdict);
         log::debug!("{tried}");
-        // Has no effect if the bar is hidden.
-        self.bar.println(tried);
+        self.setup.progress.println(&tried);
         self.steps.push(self.readings.clone());
     }
 }
@@ -181,29 +188,4 @@ impl RunReadings {
     pub(super) fn growth_bytes(&self) -> Option<i64> {
         Some((self.ended.as_ref()? - self.idle.as_ref()?).rss_growth_bytes)
     }
-}
-
-fn phase_name(phase: LoadPhase) -> &'static str {
-    match phase {
-        LoadPhase::Connecting => "connecting",
-        LoadPhase::WarmingUp => "warming up",
-        LoadPhase::Measuring => "measuring",
-        LoadPhase::Finishing => "finishing",
-    }
-}
-
-/// Returns rate, latency, faults and connections. The most important come first, because a narrow
-/// terminal truncates the end.
-fn bar_message(progress: &LoadProgress) -> String {
-    let mut parts = Vec::new();
-    if let Some(last) = progress.last_sample.filter(|last| last.length > Duration::ZERO) {
-        parts.push(figure::rate(figure::float(last.messages) / last.length.as_secs_f64()));
-        parts.push(format!("p99 {}", figure::time(last.p99)));
-    }
-    parts.push(match progress.faults.total() {
-        0 => "no faults".to_owned(),
-        faults => format!("{} faults", figure::count(faults)),
-    });
-    parts.push(format!("{} connections", figure::count(progress.connections as u64)));
-    parts.join(" · ")
 }

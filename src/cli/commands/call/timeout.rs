@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::cli::error::CliError;
 use crate::cli::units::HumanDuration;
 
+/// The time limit for connecting of clients whose `--timeout`, if they have one, is for replies.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The default timeout for connecting, and for each reply.
 pub(super) const DEFAULT_TIMEOUT: HumanDuration = HumanDuration(Duration::from_secs(10));
 

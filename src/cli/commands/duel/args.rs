@@ -1,16 +1,15 @@
 //! The arguments of `duel`, as they are typed.
 
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use switchboard::Framing;
 
-use crate::cli::units::{HumanDuration, Rate, SizeRange};
+use crate::cli::commands::bench::args::{EchoTrafficArgs, ReportArgs};
+use crate::cli::units::HumanDuration;
 
 const LOAD: &str = "Load";
 const MEASUREMENT: &str = "Measurement";
-const RESULT: &str = "Result";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DuelArgs {
@@ -22,19 +21,8 @@ pub(crate) struct DuelArgs {
     /// 1,10,100,1000,5000]
     #[arg(short, long, value_name = "N,N,…", value_delimiter = ',', help_heading = LOAD)]
     pub(super) connections: Vec<usize>,
-    /// Payload of a message, or a range from which each is drawn: 64, 64..1k
-    #[arg(short, long, value_name = "SIZE", default_value_t = SizeRange(64..=64), help_heading = LOAD)]
-    pub(super) payload: SizeRange,
-    /// Closed loop: messages in flight on each connection; each answer triggers the next message
-    /// [default: 1]
-    #[arg(short = 'n', long, value_name = "N", conflicts_with = "rate", help_heading = LOAD)]
-    pub(super) in_flight: Option<usize>,
-    /// Open loop: messages per second over all connections, whether or not answers arrive, as in
-    /// 10k
-    ///
-    /// The rate fixes the throughput, so compare latency and processor time instead.
-    #[arg(short, long, value_name = "RATE", help_heading = LOAD)]
-    pub(super) rate: Option<Rate>,
+    #[command(flatten)]
+    pub(super) traffic: EchoTrafficArgs,
     /// Framing of the byte streams
     #[arg(long, value_name = "NAME", default_value_t = Framing::U32BE, help_heading = LOAD)]
     pub(super) framing: Framing,
@@ -64,12 +52,8 @@ pub(crate) struct DuelArgs {
     #[arg(long, help_heading = MEASUREMENT)]
     pub(super) no_pin: bool,
 
-    /// Print the result with every run as JSON, instead of a table
-    #[arg(long, help_heading = RESULT)]
-    pub(super) json: bool,
-    /// Write a report with plots, as one HTML file that loads nothing else
-    #[arg(long, value_name = "FILE", help_heading = RESULT)]
-    pub(super) html: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) report: ReportArgs,
 }
 
 /// A number of seconds, which may have a fraction.

@@ -1,23 +1,24 @@
 //! Compares the runs of a point: each engine's median and range, and the ratio between the engines.
 
-use super::metric::{Direction, Metric};
-use super::record::{Comparison, DuelEngine, DuelRun};
+use super::metric::{Direction, METRICS, Metric};
+use super::record::{Comparison, DuelRun, DuelVerdict};
 use super::statistics::{MedianRange, Ratio};
-use super::verdict::DuelVerdict;
+use crate::cli::engine::EngineName;
 
-/// Returns one comparison for each metric, in the order of [`Metric::ALL`].
+/// Returns one comparison for each metric, in the order of [`METRICS`].
 pub(super) fn compare(runs: &[DuelRun]) -> Vec<Comparison> {
-    Metric::ALL.iter().map(|metric| compare_metric(*metric, runs)).collect()
+    METRICS.iter().map(|metric| compare_metric(metric, runs)).collect()
 }
 
-fn compare_metric(metric: Metric, runs: &[DuelRun]) -> Comparison {
-    let values = |engine| runs.iter().filter(move |run| run.engine == engine).filter_map(move |run| metric.value(run));
+fn compare_metric(metric: &Metric, runs: &[DuelRun]) -> Comparison {
+    let values =
+        |engine| runs.iter().filter(move |run| run.engine == engine).filter_map(move |run| (metric.value)(&run.result));
     let range = |engine| MedianRange::of(&values(engine).collect::<Vec<_>>());
     let advantage = reactor_advantage(metric, runs);
     Comparison {
-        metric: metric.key(),
-        reactor: range(DuelEngine::Reactor),
-        threads: range(DuelEngine::Threads),
+        metric: metric.key,
+        reactor: range(EngineName::Reactor),
+        threads: range(EngineName::Threads),
         reactor_advantage: advantage,
         verdict: advantage.map(DuelVerdict::of),
     }
@@ -25,15 +26,15 @@ fn compare_metric(metric: Metric, runs: &[DuelRun]) -> Comparison {
 
 /// Returns the ratio of the engines over all rounds. `None` if a round lacks the value of an
 /// engine.
-fn reactor_advantage(metric: Metric, runs: &[DuelRun]) -> Option<Ratio> {
+fn reactor_advantage(metric: &Metric, runs: &[DuelRun]) -> Option<Ratio> {
     let run = |engine, round| runs.iter().find(|run| run.engine == engine && run.round == round);
-    let rounds = runs.iter().filter(|run| run.engine == DuelEngine::Reactor).map(|run| run.round);
+    let rounds = runs.iter().filter(|run| run.engine == EngineName::Reactor).map(|run| run.round);
     let pair = |round| {
-        let reactor = metric.value(run(DuelEngine::Reactor, round)?)?;
-        Some((reactor, metric.value(run(DuelEngine::Threads, round)?)?))
+        let reactor = (metric.value)(&run(EngineName::Reactor, round)?.result)?;
+        Some((reactor, (metric.value)(&run(EngineName::Threads, round)?.result)?))
     };
     let ratio = Ratio::of(&rounds.map(pair).collect::<Option<Vec<_>>>()?)?;
-    match metric.direction() {
+    match metric.direction {
         Direction::HigherIsBetter => Some(ratio),
         Direction::LowerIsBetter => Some(ratio.inverse()),
         Direction::Neutral => None,
@@ -42,6 +43,7 @@ fn reactor_advantage(metric: Metric, runs: &[DuelRun]) -> Option<Ratio> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::metric::{CPU, P50, THREADS, THROUGHPUT};
     use super::super::tests::run;
     use super::*;
 
@@ -49,35 +51,35 @@ mod tests {
         let rounds = [(1, 200.0, 100.0), (2, 300.0, 100.0), (3, 240.0, 100.0)];
         let both = |(round, reactor, threads)| {
             [
-                run(DuelEngine::Reactor, round, reactor, 1e9 / reactor),
-                run(DuelEngine::Threads, round, threads, 1e9 / threads),
+                run(EngineName::Reactor, round, reactor, 1e9 / reactor),
+                run(EngineName::Threads, round, threads, 1e9 / threads),
             ]
         };
         rounds.into_iter().flat_map(both).collect()
     }
 
-    fn comparison(metric: Metric, runs: &[DuelRun]) -> Comparison {
-        compare(runs).into_iter().find(|comparison| comparison.metric == metric.key()).unwrap()
+    fn comparison(metric: &Metric, runs: &[DuelRun]) -> Comparison {
+        compare(runs).into_iter().find(|comparison| comparison.metric == metric.key).unwrap()
     }
 
     #[test]
     fn above_one_the_reactor_is_better_for_every_metric() {
-        for metric in [Metric::Throughput, Metric::Cpu] {
+        for metric in [&THROUGHPUT, &CPU] {
             let comparison = comparison(metric, &runs());
             let Ratio { median, low, high } = comparison.reactor_advantage.unwrap();
             let shown = [median, low, high].map(|value| (value * 100.0).round() / 100.0);
             assert_eq!((shown, comparison.verdict), ([2.4, 2.0, 3.0], Some(DuelVerdict::Reactor)), "{metric:?}");
         }
         assert_eq!(
-            comparison(Metric::Throughput, &runs()).reactor,
+            comparison(&THROUGHPUT, &runs()).reactor,
             Some(MedianRange { median: 240.0, min: 200.0, max: 300.0 })
         );
-        assert_eq!(comparison(Metric::P50, &runs()).verdict, Some(DuelVerdict::Draw));
+        assert_eq!(comparison(&P50, &runs()).verdict, Some(DuelVerdict::Draw));
     }
 
     #[test]
     fn a_neutral_metric_has_no_ratio() {
-        let threads = comparison(Metric::Threads, &runs());
+        let threads = comparison(&THREADS, &runs());
         assert!(threads.reactor.is_some() && threads.reactor_advantage.is_none() && threads.verdict.is_none());
     }
 
@@ -85,17 +87,17 @@ mod tests {
     fn an_incomplete_round_leaves_no_ratio() {
         let mut runs = runs();
         runs.pop();
-        assert_eq!(comparison(Metric::Cpu, &runs).reactor_advantage, None);
+        assert_eq!(comparison(&CPU, &runs).reactor_advantage, None);
     }
 
     #[test]
     fn without_server_figures_the_rest_is_compared() {
         let mut runs = runs();
         for run in &mut runs {
-            run.server = None;
+            run.result.server = None;
         }
-        assert!(comparison(Metric::Throughput, &runs).reactor_advantage.is_some());
-        let cpu = comparison(Metric::Cpu, &runs);
+        assert!(comparison(&THROUGHPUT, &runs).reactor_advantage.is_some());
+        let cpu = comparison(&CPU, &runs);
         assert!(cpu.reactor.is_none() && cpu.reactor_advantage.is_none());
     }
 }

@@ -1,19 +1,24 @@
 //! The metrics of a comparison: their names, their values in a run, and which direction is better.
 
-use super::record::DuelRun;
+use crate::cli::commands::bench::result::RunResult;
 use crate::cli::report::figure::{self, Unit, float};
 
 /// A figure of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Metric {
-    Throughput,
-    P50,
-    P99,
-    P999,
-    Cpu,
-    Memory,
-    Threads,
-    Switches,
+#[derive(Debug)]
+pub(super) struct Metric {
+    /// The value of `metric` in the JSON, which ends in the unit.
+    pub(super) key: &'static str,
+    /// The name in the table and on the page.
+    pub(super) name: &'static str,
+    pub(super) direction: Direction,
+    /// True if a limit of the generator changes the metric as a limit of the server would.
+    pub(super) includes_generator: bool,
+    /// Returns the value in a run.
+    pub(super) value: fn(&RunResult) -> Option<f64>,
+    /// Formats a value with its unit.
+    pub(super) format: fn(f64) -> String,
+    /// The name and the unit of its axis.
+    pub(super) axis: (&'static str, Unit),
 }
 
 /// The direction in which a metric improves.
@@ -25,84 +30,79 @@ pub(super) enum Direction {
     Neutral,
 }
 
+pub(super) static THROUGHPUT: Metric = Metric {
+    key: "messages_per_second",
+    name: "throughput",
+    direction: Direction::HigherIsBetter,
+    includes_generator: true,
+    value: |run| Some(run.messages_per_second),
+    format: |value| figure::number(value) + "/s",
+    axis: ("throughput", Unit::Number),
+};
+pub(super) static CPU: Metric = Metric {
+    includes_generator: false,
+    ..time("cpu_ns_per_message", "CPU/message", |run| run.server.as_ref()?.cpu_ns_per_message)
+};
+pub(super) static P50: Metric =
+    time("p50_ns", "latency p50", |run| run.latency_ns.as_ref().map(|latency| float(latency.p50)));
+pub(super) static P99: Metric =
+    time("p99_ns", "latency p99", |run| run.latency_ns.as_ref().map(|latency| float(latency.p99)));
+static P99_9: Metric =
+    time("p99_9_ns", "latency p99.9", |run| run.latency_ns.as_ref().map(|latency| float(latency.p99_9)));
+pub(super) static MEMORY: Metric = Metric {
+    key: "bytes_per_connection",
+    name: "memory/connection",
+    direction: Direction::LowerIsBetter,
+    includes_generator: false,
+    value: |run| run.server.as_ref()?.bytes_per_connection,
+    format: |value| figure::bytes(value.round()),
+    // A logarithmic axis has its lines at powers of 10, so binary units would not match them.
+    axis: ("bytes per connection", Unit::Number),
+};
+pub(super) static THREADS: Metric = Metric {
+    key: "threads",
+    name: "threads",
+    direction: Direction::Neutral,
+    includes_generator: false,
+    value: |run| run.server.as_ref().map(|server| float(server.threads)),
+    // The median of two rounds may have a fraction.
+    format: |value| if value < 999.5 { format!("{value:.0}") } else { figure::number(value) },
+    axis: ("threads", Unit::Number),
+};
+static SWITCHES: Metric = Metric {
+    key: "context_switches_per_message",
+    name: "switches/message",
+    direction: Direction::Neutral,
+    includes_generator: false,
+    value: |run| run.server.as_ref()?.context_switches_per_message,
+    format: figure::number,
+    axis: ("switches/message", Unit::Number),
+};
+
+/// All metrics, in the order of the table.
+pub(super) static METRICS: [&Metric; 8] = [&THROUGHPUT, &CPU, &P50, &P99, &P99_9, &MEMORY, &THREADS, &SWITCHES];
+/// The metrics with a verdict and a plot. Processor time is first, because a busy machine affects it
+/// least.
+pub(super) static HEADLINES: [&Metric; 4] = [&CPU, &THROUGHPUT, &P99, &MEMORY];
+
+/// Returns a metric in nanoseconds that includes the generator.
+const fn time(key: &'static str, name: &'static str, value: fn(&RunResult) -> Option<f64>) -> Metric {
+    let axis = (name, Unit::Nanos);
+    Metric {
+        key,
+        name,
+        direction: Direction::LowerIsBetter,
+        includes_generator: true,
+        value,
+        format: figure::nanos,
+        axis,
+    }
+}
+
 impl Metric {
-    /// All metrics, in the order of the table.
-    pub(super) const ALL: [Self; 8] =
-        [Self::Throughput, Self::Cpu, Self::P50, Self::P99, Self::P999, Self::Memory, Self::Threads, Self::Switches];
-    /// The metrics with a finding and a plot. Processor time is first, because a busy machine
-    /// affects it least.
-    pub(super) const HEADLINES: [Self; 4] = [Self::Cpu, Self::Throughput, Self::P99, Self::Memory];
-
-    /// Returns the value of `metric` in the JSON, which ends in the unit.
-    pub(super) fn key(self) -> &'static str {
-        match self {
-            Self::Throughput => "messages_per_second",
-            Self::P50 => "p50_ns",
-            Self::P99 => "p99_ns",
-            Self::P999 => "p99_9_ns",
-            Self::Cpu => "cpu_ns_per_message",
-            Self::Memory => "rss_bytes_per_connection",
-            Self::Threads => "threads",
-            Self::Switches => "context_switches_per_message",
-        }
-    }
-
-    /// Returns the name in the table and on the page.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Throughput => "throughput",
-            Self::P50 => "latency p50",
-            Self::P99 => "latency p99",
-            Self::P999 => "latency p99.9",
-            Self::Cpu => "CPU per message",
-            Self::Memory => "memory per connection",
-            Self::Threads => "threads",
-            Self::Switches => "switches per message",
-        }
-    }
-
-    pub(super) fn direction(self) -> Direction {
-        match self {
-            Self::Throughput => Direction::HigherIsBetter,
-            Self::P50 | Self::P99 | Self::P999 | Self::Cpu | Self::Memory => Direction::LowerIsBetter,
-            Self::Threads | Self::Switches => Direction::Neutral,
-        }
-    }
-
-    /// Returns true if a limit of the generator changes the metric as a limit of the server would.
-    pub(super) fn includes_generator(self) -> bool {
-        matches!(self, Self::Throughput | Self::P50 | Self::P99 | Self::P999)
-    }
-
-    /// Returns the value in a run.
-    pub(super) fn value(self, run: &DuelRun) -> Option<f64> {
-        let server = run.server.as_ref();
-        match self {
-            Self::Throughput => Some(run.messages_per_second),
-            Self::P50 => run.p50_ns.map(float),
-            Self::P99 => run.p99_ns.map(float),
-            Self::P999 => run.p99_9_ns.map(float),
-            Self::Cpu => server?.cpu_ns_per_message,
-            Self::Memory => Some(server?.rss_bytes_per_connection),
-            Self::Threads => Some(float(server?.threads)),
-            Self::Switches => server?.context_switches_per_message,
-        }
-    }
-
-    /// Formats a value with its unit.
-    pub(super) fn format(self, value: f64) -> String {
-        match self {
-            Self::Throughput => figure::rate(value),
-            Self::P50 | Self::P99 | Self::P999 | Self::Cpu => figure::nanos(value),
-            Self::Memory => figure::bytes(value.round()),
-            Self::Threads => rounded_count(value),
-            Self::Switches => figure::number(value),
-        }
-    }
-
     /// Formats a range, with the unit once if both ends share it.
-    pub(super) fn format_range(self, low: f64, high: f64) -> String {
-        let (low, high) = (self.format(low), self.format(high));
+    pub(super) fn format_range(&self, low: f64, high: f64) -> String {
+        let (low, high) = ((self.format)(low), (self.format)(high));
         if low == high {
             return low;
         }
@@ -111,22 +111,6 @@ impl Metric {
             _ => format!("{low}–{high}"),
         }
     }
-
-    /// Returns the unit of its axis.
-    pub(super) fn unit(self) -> Unit {
-        match self {
-            Self::Throughput | Self::Threads | Self::Switches => Unit::Number,
-            Self::P50 | Self::P99 | Self::P999 | Self::Cpu => Unit::Nanos,
-            Self::Memory => Unit::Bytes,
-        }
-    }
-}
-
-/// Formats a count. The median of two rounds may have a fraction, so it is rounded.
-fn rounded_count(value: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, and a cast saturates")]
-    let count = value.round() as u64;
-    figure::count(count)
 }
 
 #[cfg(test)]
@@ -135,11 +119,11 @@ mod tests {
 
     #[test]
     fn a_range_names_its_unit_once() {
-        assert_eq!(Metric::P50.format_range(1_200.0, 3_400.0), "1.20–3.40 µs");
-        assert_eq!(Metric::P50.format_range(800.0, 1_200.0), "800 ns–1.20 µs");
-        assert_eq!(Metric::Throughput.format_range(50_000.0, 51_234.0), "50,000–51,234 /s");
-        assert_eq!(Metric::Threads.format_range(2.0, 2.0), "2");
-        assert_eq!(Metric::Threads.format_range(1.0, 2.0), "1–2");
-        assert_eq!(Metric::Memory.format_range(-1024.0, 1024.0), "-1.00–1.00 KiB");
+        assert_eq!(P50.format_range(1_200.0, 3_400.0), "1.20–3.40 µs");
+        assert_eq!(P50.format_range(800.0, 1_200.0), "800 ns–1.20 µs");
+        assert_eq!(THROUGHPUT.format_range(50_000.0, 51_234.0), "50,000/s–51,234/s");
+        assert_eq!(THREADS.format_range(2.0, 2.0), "2");
+        assert_eq!(THREADS.format_range(1.0, 2.0), "1–2");
+        assert_eq!(MEMORY.format_range(-1024.0, 1024.0), "-1.00–1.00 KiB");
     }
 }

@@ -1,55 +1,57 @@
-//! Notes on a duel: whether every answer was right, and what limits the figures.
+//! Notes on a duel: whether every answer was right, and what limits the figures. Each is one fact.
 
-use switchboard::load::Faults;
-
-use super::findings::list_points;
-use super::record::{DuelEngine, DuelNote, DuelPoint, DuelRecord, DuelRun};
+use super::record::{DuelPoint, DuelRecord, ENGINES};
 use super::statistics::CONFIDENCE;
-use crate::cli::report::figure;
-use crate::cli::report::page::Tone;
-use crate::cli::report::rates;
+use crate::cli::commands::bench::notes::{DEBUG_BUILD, SHARED_PROCESSORS};
+use crate::cli::commands::bench::result::{FaultCounts, RunResult};
+use crate::cli::engine::EngineName;
+use crate::cli::report::document::{Finding, Tone};
 use crate::cli::report::text::{self, connections_text};
-
-/// Confidence below which a lead proves nothing.
-const MIN_CONFIDENCE: f64 = 0.9;
+use crate::cli::report::{figure, rates};
 
 /// Returns all notes: the bad ones, then the good one, then the limits of the figures.
-pub(super) fn notes(record: &DuelRecord) -> Vec<DuelNote> {
-    let bad = [faults(record), debug_build(record)].into_iter().flatten();
-    let bad = bad.map(|text| DuelNote { tone: Tone::Bad, text });
-    let good = all_right(record).into_iter().map(|text| DuelNote { tone: Tone::Good, text });
-    let rates = [DuelEngine::Reactor, DuelEngine::Threads].map(|engine| rate_note(record, engine));
-    let notes = [interrupted(record)].into_iter().chain(rates).chain(bottlenecks(record).into_iter().map(Some));
-    let notes = notes.chain([Some(processors(record)), no_server_figures(record), few_rounds(record)]).flatten();
-    let notes = record.points.iter().filter_map(skipped).chain(notes);
-    bad.chain(good).chain(notes.map(|text| DuelNote { tone: Tone::Note, text })).collect()
+pub(super) fn notes(record: &DuelRecord) -> Vec<Finding> {
+    let mut notes: Vec<_> = faults(record).into_iter().map(|text| Finding::new(Tone::Bad, text)).collect();
+    notes.extend(record.header.machine.is_debug_build().then(|| Finding::new(Tone::Bad, DEBUG_BUILD)));
+    notes.extend(all_right(record).map(|text| Finding::new(Tone::Good, text)));
+    let mut push = |text: Option<String>| notes.extend(text.map(|text| Finding::new(Tone::Note, text)));
+    record.points.iter().map(skipped).for_each(&mut push);
+    push(record.header.interrupted.then(|| "The duel ended early: only complete points are compared.".to_owned()));
+    ENGINES.into_iter().for_each(|engine| push(rate_note(record, engine)));
+    limits(record).into_iter().for_each(&mut push);
+    push(processors(record));
+    let mut runs = record.points.iter().flat_map(|point| &point.runs);
+    push(runs.any(|run| run.result.server.is_none()).then(|| {
+        "This system does not report the usage of other processes: CPU and memory figures are missing.".to_owned()
+    }));
+    push(few_rounds(record));
+    notes
 }
 
-fn faults(record: &DuelRecord) -> Option<String> {
-    let mut texts = Vec::new();
-    for point in &record.points {
-        for engine in [DuelEngine::Reactor, DuelEngine::Threads] {
-            let mut sum = Faults::default();
-            point.runs_of(engine).for_each(|run| sum += run.faults);
-            let place = format!("{}, {}", connections_text(point.connections), engine.name());
-            texts.extend(rates::faults_text(&sum).map(|faults| format!("{faults} ({place})")));
+/// Returns a note for each point and engine with faults.
+fn faults(record: &DuelRecord) -> Vec<String> {
+    let places = record.points.iter().flat_map(|point| ENGINES.map(|engine| (point, engine)));
+    let notes = places.filter_map(|(point, engine)| {
+        let mut sum = FaultCounts::new();
+        for (kind, count) in point.runs_of(engine).flat_map(|run| &run.faults) {
+            match sum.iter_mut().find(|(known, _)| known == kind) {
+                Some((_, total)) => *total += count,
+                None => sum.push((*kind, *count)),
+            }
         }
-    }
-    (!texts.is_empty()).then(|| format!("Something went wrong, so these figures do not count: {}.", texts.join("; ")))
+        let faults = rates::faults_text(record.setup.service, &sum)?;
+        Some(format!("Something went wrong at {}, {}: {faults}.", connections_text(point.connections), engine.name()))
+    });
+    notes.collect()
 }
 
 fn all_right(record: &DuelRecord) -> Option<String> {
-    let runs = || record.points.iter().flat_map(|point| &point.runs);
+    let runs = || record.points.iter().flat_map(|point| &point.runs).map(|run| &run.result);
     let answers: u64 = runs().map(|run| run.messages).sum();
     let none_outstanding = runs().all(|run| run.unanswered.unwrap_or(0) == 0);
-    let correctly = text::correctness_text(record.setup.payload_min_bytes);
+    let correctly = text::correctness_text(record.setup.load.payload_min_bytes);
     let text = format!("All {} answers arrived, {correctly}.", figure::count(answers));
     (answers > 0 && record.is_faultless() && none_outstanding).then_some(text)
-}
-
-fn debug_build(record: &DuelRecord) -> Option<String> {
-    let text = "This is a debug build: its figures are valid for neither engine.";
-    record.machine.is_debug_build().then(|| text.to_owned())
 }
 
 fn skipped(point: &DuelPoint) -> Option<String> {
@@ -57,104 +59,66 @@ fn skipped(point: &DuelPoint) -> Option<String> {
     Some(format!("{} could not be measured: {reason}.", connections_text(point.connections)))
 }
 
-fn interrupted(record: &DuelRecord) -> Option<String> {
-    let text = "The duel ended early: only points whose rounds were all run are compared.";
-    record.interrupted.then(|| text.to_owned())
+/// Returns a note for each kind of limit, with the points at which a run reached it.
+fn limits(record: &DuelRecord) -> [Option<String>; 3] {
+    let note = |limit: &str, has_limit: fn(&RunResult) -> bool| {
+        let points = points_with(record.complete_points(), |point| point.runs.iter().any(|run| has_limit(&run.result)));
+        points.map(|points| format!("{limit} in at least one run at {points}."))
+    };
+    [
+        note("The load generator was the limit, not the server,", |run| {
+            run.generator.bottleneck == Some("busy") && !run.server_at_limit()
+        }),
+        note("The load generator and the server were both at their limits", |run| {
+            run.generator.bottleneck == Some("busy") && run.server_at_limit()
+        }),
+        note("The load generator sent late, which the latency includes,", |run| {
+            run.generator.bottleneck == Some("late")
+        }),
+    ]
 }
 
-/// Returns the points at which the generator limited the figures, with the kind of limit.
-fn bottlenecks(record: &DuelRecord) -> Vec<String> {
-    let server_at_limit = |run: &DuelRun| run.server.as_ref().is_some_and(|server| server.at_limit);
-    let has_bottleneck = |run: &DuelRun, name: &str| run.generator.bottleneck == Some(name);
-    let figures = if record.setup.rate_per_second.is_some() { "latency" } else { "throughput and latency" };
-    let advice = "CPU per message is affected least.";
-    let notes = [
-        points_with(record, |run| has_bottleneck(run, "busy") && !server_at_limit(run)).map(|points| {
-            format!(
-                "At {points} the load generator was at its limit in at least one run and the server was not: the faster engine \
-                 may be faster than {figures} there can show. {advice}"
-            )
-        }),
-        points_with(record, |run| has_bottleneck(run, "busy") && server_at_limit(run)).map(|points| {
-            format!(
-                "At {points} the server and the load generator were both at their limits in at least one run: this may have \
-                 capped the {figures} of the faster engine. {advice}"
-            )
-        }),
-        points_with(record, |run| has_bottleneck(run, "late")).map(|points| {
-            format!(
-                "At {points} the load generator sent 1 % of the messages late in at least one run, by more than a millisecond \
-                 and a quarter of the latency: that latency is not the server's alone."
-            )
-        }),
-    ];
-    notes.into_iter().flatten().collect()
-}
-
-/// Lists the complete points with a run for which `predicate` is true.
-fn points_with(record: &DuelRecord, predicate: impl Fn(&DuelRun) -> bool) -> Option<String> {
-    list_points(&record.complete_points().filter(|point| point.runs.iter().any(&predicate)).collect::<Vec<_>>())
+/// Lists the points that `predicate` selects, as in `1, 9, 10 connections`. `None` without points.
+fn points_with<'a>(
+    points: impl Iterator<Item = &'a DuelPoint>,
+    predicate: impl Fn(&DuelPoint) -> bool,
+) -> Option<String> {
+    let selected: Vec<_> = points.filter(|point| predicate(point)).map(|point| point.connections).collect();
+    let (last, others) = selected.split_last()?;
+    let others = others.iter().map(|number| figure::count(*number as u64) + ", ");
+    Some(others.chain([connections_text(*last)]).collect())
 }
 
 /// Returns a note if an engine did not reach the rate of an open loop.
-fn rate_note(record: &DuelRecord, engine: DuelEngine) -> Option<String> {
-    let rate = figure::rate(record.setup.rate_per_second?);
-    let is_behind = |point: &&DuelPoint| point.runs_of(engine).any(|run| !run.kept_up());
-    let points: Vec<_> = record.points.iter().filter(is_behind).collect();
-    let slow_runs = points.iter().flat_map(|point| point.runs_of(engine)).filter(|run| !run.kept_up());
-    let slow_runs: Vec<_> = slow_runs.collect();
+fn rate_note(record: &DuelRecord, engine: EngineName) -> Option<String> {
+    let rate = figure::rate(record.setup.load.rate_per_second?);
+    let slow_runs = |point: &DuelPoint| point.runs_of(engine).filter(|run| !run.kept_up()).cloned().collect::<Vec<_>>();
+    let points = points_with(record.points.iter(), |point| !slow_runs(point).is_empty())?;
+    let slow_runs: Vec<_> = record.points.iter().flat_map(slow_runs).collect();
     let lowest = slow_runs.iter().map(|run| run.messages_per_second).fold(f64::INFINITY, f64::min);
     let outstanding: u64 = slow_runs.iter().filter_map(|run| run.unanswered).sum();
-    let outstanding = if outstanding > 0 {
-        format!(" {} answers were outstanding when a run ended.", figure::count(outstanding))
-    } else {
-        String::new()
-    };
-    list_points(&points).map(|points| {
-        format!(
-            "At {points} the {} engine did not reach {rate} in at least one run; its lowest rate was {}. Latency there grows \
-             with the length of a run.{outstanding}",
-            engine.name(),
-            figure::rate(lowest)
-        )
-    })
+    Some(format!(
+        "The {} engine did not reach {rate} at {points}: lowest rate {}, {} answers outstanding at the end of runs.",
+        engine.name(),
+        figure::rate(lowest),
+        figure::count(outstanding)
+    ))
 }
 
-fn processors(record: &DuelRecord) -> String {
-    match &record.setup.pinned {
-        None => "Servers and load shared processors, so each figure also depends on how the system scheduled the two."
-            .to_owned(),
-        Some(pinned) if pinned.server_cpus.len() > 1 => format!(
-            "Each server had {} processors. Threads can use them all. The reactor is one thread and by design uses one.",
-            pinned.server_cpus.len()
-        ),
-        Some(_) => {
-            "Each server had one processor, so threads could not run in parallel. On a larger machine they could."
-                .to_owned()
-        }
+fn processors(record: &DuelRecord) -> Option<String> {
+    match record.setup.pinned.as_ref().map(|pinned| pinned.server_cpus.len()) {
+        None => Some(SHARED_PROCESSORS.to_owned()),
+        Some(1) => Some("Each server had one processor, so threads could not run in parallel.".to_owned()),
+        Some(cpus) => Some(format!("Each server had {cpus} processors; the reactor uses one of them.")),
     }
-}
-
-fn no_server_figures(record: &DuelRecord) -> Option<String> {
-    let is_missing = record.points.iter().flat_map(|point| &point.runs).any(|run| run.server.is_none());
-    is_missing.then(|| {
-        "This system does not report the usage of other processes, so CPU and memory figures are missing.".to_owned()
-    })
 }
 
 /// Returns a note if the rounds are too few for the intended confidence.
 fn few_rounds(record: &DuelRecord) -> Option<String> {
-    let rounds = record.setup.rounds;
-    let false_leads = (1.0 - record.confidence) * 100.0;
-    let advice = if record.confidence < MIN_CONFIDENCE {
-        "too many to trust one; take more rounds"
-    } else {
-        "with 6 rounds or more it is 5"
-    };
     (record.confidence < CONFIDENCE).then(|| {
         format!(
-            "With {rounds} rounds an interval is the range of their ratios, and holds the true ratio in at most {:.0} of 100 \
-             cases: of 100 draws, {false_leads:.0} look like a lead, {advice}.",
+            "With {} rounds an interval holds the true ratio in at most {:.0} of 100 cases; with 6 or more in 95.",
+            record.setup.rounds,
             record.confidence * 100.0
         )
     })
@@ -174,14 +138,12 @@ mod tests {
     fn faults_replace_the_good_note() {
         let mut record = record(vec![point(1, 100.0), point(100, 200.0)]);
         assert!(texts(&record).contains("Good: All 12,000 answers arrived"), "{}", texts(&record));
-        record.points[1].runs[1].faults.lost = 2;
-        record.points[1].runs[3].faults.lost = 1;
+        record.points[1].runs[1].result.faults = vec![("lost", 2)];
+        record.points[1].runs[3].result.faults = vec![("lost", 1)];
+        record.points[1].runs[5].result.faults = vec![("lost", 0)];
         let text = texts(&record);
-        assert!(
-            text.starts_with("Bad: Something went wrong")
-                && text.contains("3 answers never arrived (100 connections, threads)"),
-            "{text}"
-        );
+        let bad = "Bad: Something went wrong at 100 connections, threads: 3 answers never arrived.";
+        assert!(text.starts_with(bad), "{text}");
         assert!(!text.contains("Good:") && !record.is_faultless());
     }
 
@@ -189,8 +151,8 @@ mod tests {
     fn each_limit_of_the_figures_has_a_note() {
         let mut record = record(vec![point(1, 100.0), point(10, 100.0), point(100, 200.0)]);
         record.setup.pinned = None;
-        record.points[0].runs[0].generator.bottleneck = Some("busy");
-        record.points[1].runs[1].generator.bottleneck = Some("busy");
+        record.points[0].runs[0].result.generator.bottleneck = Some("busy");
+        record.points[1].runs[1].result.generator.bottleneck = Some("busy");
         record.points.push(DuelPoint {
             connections: 9,
             skipped: Some("no".into()),
@@ -200,10 +162,10 @@ mod tests {
         });
         let text = texts(&record);
         for words in [
-            "Note: At 1 and 10 connections the load generator was at its limit in at least one run and the server was not",
+            "Note: The load generator was the limit, not the server, in at least one run at 1, 10 connections.",
             "Note: 9 connections could not be measured: no.",
             "Note: Servers and load shared processors",
-            "With 3 rounds an interval is the range of their ratios, and holds the true ratio in at most 75 of 100 cases",
+            "Note: With 3 rounds an interval holds the true ratio in at most 75 of 100 cases; with 6 or more in 95.",
         ] {
             assert!(text.contains(words), "{words} is not in {text}");
         }
@@ -212,41 +174,33 @@ mod tests {
     #[test]
     fn a_late_generator_and_a_full_server_have_their_notes() {
         let mut record = record(vec![point(10, 100.0)]);
-        record.setup.rate_per_second = Some(1_000.0);
-        record.points[0].runs[0].generator.bottleneck = Some("late");
-        let text = texts(&record);
-        assert!(
-            text.contains(
-                "Note: At 10 connections the load generator sent 1 % of the messages late in at least one run"
-            ),
-            "{text}"
-        );
-        record.points[0].runs[0].generator.bottleneck = Some("busy");
-        record.points[0].runs[0].server.as_mut().unwrap().at_limit = true;
-        let text = texts(&record);
-        assert!(
-            text.contains(
-                "both at their limits in at least one run: this may have capped the latency of the faster engine."
-            ),
-            "{text}"
-        );
+        record.setup.load.rate_per_second = Some(1_000.0);
+        record.points[0].runs[0].result.generator.bottleneck = Some("late");
+        let late =
+            "Note: The load generator sent late, which the latency includes, in at least one run at 10 connections.";
+        assert!(texts(&record).contains(late), "{}", texts(&record));
+        record.points[0].runs[0].result.generator.bottleneck = Some("busy");
+        record.points[0].runs[0].result.server.as_mut().unwrap().at_limit = true;
+        let both =
+            "Note: The load generator and the server were both at their limits in at least one run at 10 connections.";
+        assert!(texts(&record).contains(both), "{}", texts(&record));
     }
 
     #[test]
     fn an_engine_below_the_rate_is_noted() {
         let mut record = record(vec![point(10, 100.0)]);
-        record.setup.rate_per_second = Some(1_000.0);
+        record.setup.load.rate_per_second = Some(1_000.0);
         for run in &mut record.points[0].runs {
-            (run.due, run.unanswered) = (Some(1_000), Some(0));
+            (run.result.due, run.result.unanswered) = (Some(1_000), Some(0));
         }
         let text = texts(&record);
         assert!(text.contains("Good: All ") && !text.contains("did not reach"), "{text}");
         // Every answer arrived, but half of them after the measured time.
-        record.points[0].runs[1].answered = 500;
+        record.points[0].runs[1].result.answered = Some(500);
         let text = texts(&record);
-        assert!(text.contains("Note: At 10 connections the threads engine did not reach 1,000 /s"), "{text}");
-        record.points[0].runs[1].unanswered = Some(1_234);
+        assert!(text.contains("Note: The threads engine did not reach 1,000 /s at 10 connections"), "{text}");
+        record.points[0].runs[1].result.unanswered = Some(1_234);
         let text = texts(&record);
-        assert!(text.contains("1,234 answers were outstanding") && !text.contains("Good:"), "{text}");
+        assert!(text.contains("1,234 answers outstanding") && !text.contains("Good:"), "{text}");
     }
 }

@@ -1,17 +1,19 @@
 //! The plan of `duel`: its typed arguments, checked and combined into points, rounds and server
 //! arguments.
 
-use std::path::PathBuf;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use switchboard::load::Activity;
-use switchboard::{Framing, Limits};
+use switchboard::load::LoadConfig;
+use switchboard::{Endpoint, Limits};
 
 use super::args::DuelArgs;
-use super::record::DuelEngine;
+use super::record::ENGINES;
+use crate::cli::commands::bench::plan::{BenchPlan, PlannedLoad};
+use crate::cli::commands::bench::server_source::ServerSource;
+use crate::cli::engine::EngineName;
 use crate::cli::error::CliError;
 use crate::cli::process::LoadRequirements;
-use crate::cli::units::Rate;
 
 const DEFAULT_CONNECTIONS: [usize; 5] = [1, 10, 100, 1_000, 5_000];
 const QUICK_CONNECTIONS: [usize; 3] = [1, 50, 1_000];
@@ -22,26 +24,21 @@ const QUICK_WARM_UP: Duration = Duration::from_millis(300);
 const DEFAULT_ROUNDS: usize = 5;
 /// Descriptors of a process beside its connections.
 const OTHER_DESCRIPTORS: u64 = 64;
-/// Time of a run beside its warm-up and measured time: starting and stopping the server,
-/// connecting.
-const RUN_OVERHEAD: Duration = Duration::from_millis(100);
+/// Time after which a missing answer counts as lost.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The listener of each server, at a free port.
+const LISTEN: &str = "127.0.0.1:0";
 
 /// A comparison of both engines.
 #[derive(Clone, Debug)]
 pub(super) struct DuelPlan {
-    pub(super) service: &'static str,
     /// The points, in ascending order and without duplicates.
     pub(super) connections: Vec<usize>,
-    pub(super) payload_bytes: std::ops::RangeInclusive<usize>,
-    pub(super) activity: Activity,
-    pub(super) framing: Framing,
+    /// The load of each run, but for its connections.
+    pub(super) load: LoadConfig,
     pub(super) work_us: u32,
-    pub(super) duration: Duration,
-    pub(super) warm_up: Duration,
     pub(super) rounds: usize,
     pub(super) pin: bool,
-    pub(super) json: bool,
-    pub(super) html: Option<PathBuf>,
 }
 
 impl DuelPlan {
@@ -64,47 +61,38 @@ impl DuelPlan {
         if connections.last() > Some(&Limits::MAX_CONNECTIONS) {
             return usage_error("--connections must be at most 1000000 each");
         }
-        let activity = match (args.in_flight, args.rate) {
-            (Some(0), _) => return usage_error("--in-flight must be at least 1"),
-            (_, Some(Rate(rate))) => Activity::Open { rate },
-            (in_flight, None) => Activity::Closed { in_flight: in_flight.unwrap_or(1) },
-        };
-        Ok(Self {
-            service: args.service,
-            connections,
-            payload_bytes: args.payload.0,
-            activity,
+        if args.traffic.in_flight == Some(0) {
+            return usage_error("--in-flight must be at least 1");
+        }
+        let seconds = args.seconds.map_or(default_or_quick(DEFAULT_SECONDS, QUICK_SECONDS), |seconds| seconds.0);
+        let default_warm_up = if args.quick { QUICK_WARM_UP } else { DEFAULT_WARM_UP };
+        let load = LoadConfig {
+            target: Endpoint::Tcp((Ipv4Addr::LOCALHOST, 0).into()),
             framing: args.framing,
-            work_us: args.work_us,
-            duration: Duration::from_secs_f64(
-                args.seconds.map_or(default_or_quick(DEFAULT_SECONDS, QUICK_SECONDS), |seconds| seconds.0),
-            ),
-            warm_up: args.warm_up.map_or(if args.quick { QUICK_WARM_UP } else { DEFAULT_WARM_UP }, |warm_up| warm_up.0),
-            rounds,
-            pin: !args.no_pin,
-            json: args.json,
-            html: args.html,
-        })
+            connections: 0,
+            activity: args.traffic.activity(),
+            payload_bytes: args.traffic.payload.0,
+            slow_readers: 0,
+            ramp: Duration::ZERO,
+            warm_up: args.warm_up.map_or(default_warm_up, |warm_up| warm_up.0),
+            duration: Duration::from_secs_f64(seconds),
+            reply_timeout: REPLY_TIMEOUT,
+            // One seed, so that both engines receive the same bytes.
+            seed: 1,
+        };
+        Ok(Self { connections, load, work_us: args.work_us, rounds, pin: !args.no_pin })
     }
 
     /// Returns both engines in the order of a round. Each engine is first in every other round, so
     /// that a drift of the machine (temperature, other processes) affects both.
-    pub(super) fn order(round: usize) -> [DuelEngine; 2] {
-        if round % 2 == 1 {
-            [DuelEngine::Reactor, DuelEngine::Threads]
-        } else {
-            [DuelEngine::Threads, DuelEngine::Reactor]
-        }
+    pub(super) fn order(round: usize) -> [EngineName; 2] {
+        let [reactor, threads] = ENGINES;
+        if round % 2 == 1 { [reactor, threads] } else { [threads, reactor] }
     }
 
     /// Returns the number of runs at one point.
     pub(super) fn runs_per_point(&self) -> usize {
-        2 * self.rounds
-    }
-
-    /// Returns the approximate length of one run.
-    pub(super) fn run_length(&self) -> Duration {
-        self.warm_up + self.duration + RUN_OVERHEAD
+        ENGINES.len() * self.rounds
     }
 
     /// Returns an error text if the connections exceed the limit on open descriptors.
@@ -116,28 +104,32 @@ impl DuelPlan {
         ))
     }
 
-    /// Returns the arguments of `serve` that choose the engine and raise the limits above the load.
-    pub(super) fn serve_args(&self, engine: DuelEngine, connections: usize) -> Vec<String> {
-        let mut args = Vec::new();
-        let mut push = |flag: &str, value: String| args.extend([flag.to_owned(), value]);
-        push("--engine", engine.name().to_owned());
-        push("--framing", self.framing.to_string());
+    /// Returns the plan of one run. Both engines get the same limits, raised above the load.
+    pub(super) fn run(&self, engine: EngineName, connections: usize) -> BenchPlan {
+        let mut args = vec!["--engine".to_owned(), engine.name().to_owned()];
+        args.extend(["--framing".to_owned(), self.load.framing.to_string()]);
         if self.work_us > 0 {
-            push("--work-us", self.work_us.to_string());
+            args.extend(["--work-us".to_owned(), self.work_us.to_string()]);
         }
         let requirements = LoadRequirements {
             connections,
-            in_flight: LoadRequirements::in_flight_estimate(self.activity),
-            max_payload_bytes: *self.payload_bytes.end(),
+            in_flight: LoadRequirements::in_flight_estimate(self.load.activity),
+            max_payload_bytes: *self.load.payload_bytes.end(),
         };
         args.extend(requirements.serve_args());
-        args
+        BenchPlan {
+            server: ServerSource::Spawned { listen: LISTEN.to_owned(), engine, args, pin: self.pin },
+            framing: self.load.framing,
+            load: PlannedLoad::Echo(LoadConfig { connections, ..self.load.clone() }),
+            needs_all_connections: true,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use switchboard::load::Activity;
 
     use super::*;
     use crate::cli::args::{Args, CliCommand};
@@ -152,19 +144,21 @@ mod tests {
     fn default_is_five_points_of_five_rounds() {
         let plan = plan("").unwrap();
         assert_eq!(plan.connections, DEFAULT_CONNECTIONS);
-        assert_eq!((plan.rounds, plan.duration.as_secs(), plan.pin), (5, 3, true));
-        assert_eq!(plan.activity, Activity::Closed { in_flight: 1 });
-        assert_eq!(plan.payload_bytes, 64..=64);
+        assert_eq!((plan.rounds, plan.load.duration.as_secs(), plan.pin), (5, 3, true));
+        assert_eq!(plan.load.activity, Activity::Closed { in_flight: 1 });
+        assert_eq!(plan.load.payload_bytes, 64..=64);
     }
 
     #[test]
     fn quick_takes_about_a_minute_and_yields_to_other_flags() {
         let quick = plan("--quick").unwrap();
         let runs = u32::try_from(quick.connections.len() * quick.runs_per_point()).unwrap();
-        assert!((40..=65).contains(&(quick.run_length() * runs).as_secs()), "{:?}", quick.run_length() * runs);
+        // Starting and stopping a server and connecting take another 100 ms.
+        let length = (quick.load.warm_up + quick.load.duration + Duration::from_millis(100)) * runs;
+        assert!((40..=65).contains(&length.as_secs()), "{length:?}");
         let quick = plan("--quick --connections 7 --seconds 2 --rounds 3 --warm-up 1s").unwrap();
-        assert_eq!((quick.connections, quick.duration.as_secs(), quick.rounds), (vec![7], 2, 3));
-        assert_eq!(quick.warm_up.as_secs(), 1);
+        assert_eq!((quick.connections, quick.load.duration.as_secs(), quick.rounds), (vec![7], 2, 3));
+        assert_eq!(quick.load.warm_up.as_secs(), 1);
     }
 
     #[test]
@@ -175,17 +169,21 @@ mod tests {
     #[test]
     fn each_engine_is_first_in_every_other_round() {
         let first: Vec<_> = (1..=4).map(|round| DuelPlan::order(round)[0]).collect();
-        assert_eq!(first, [DuelEngine::Reactor, DuelEngine::Threads, DuelEngine::Reactor, DuelEngine::Threads]);
+        assert_eq!(first, [ENGINES[0], ENGINES[1], ENGINES[0], ENGINES[1]]);
         assert!((1..=4).all(|round| DuelPlan::order(round)[0] != DuelPlan::order(round)[1]));
     }
 
     #[test]
     fn both_engines_get_the_same_serve_args() {
         let plan = plan("--framing lines --work-us 20 --payload 2MiB").unwrap();
-        let reactor = plan.serve_args(DuelEngine::Reactor, 200_000).join(" ");
+        let serve_args = |engine| match plan.run(engine, 200_000).server {
+            ServerSource::Spawned { args, .. } => args.join(" "),
+            ServerSource::Existing { .. } => panic!("not spawned"),
+        };
+        let reactor = serve_args(EngineName::Reactor);
         let flags = "--work-us 20 --max-connections 200000 --max-frame-bytes 2097152";
         assert!(reactor.starts_with(&format!("--engine reactor --framing lines {flags}")), "{reactor}");
-        assert_eq!(plan.serve_args(DuelEngine::Threads, 200_000).join(" "), reactor.replace("reactor", "threads"));
+        assert_eq!(serve_args(EngineName::Threads), reactor.replace("reactor", "threads"));
     }
 
     #[test]

@@ -1,41 +1,30 @@
 //! The result of a duel: the JSON of `--json`, from which the table and the page are made.
 //!
-//! The JSON keys are a stable interface. If a key changes its meaning or disappears, [`SCHEMA`]
-//! increases; a new key leaves it. A value that was not measured, or does not apply, is null. The
-//! record holds every run, so that a reader can repeat the statistics.
+//! The rules of the JSON keys are those of [`RecordHeader`]. The record holds the result of every
+//! run, so that a reader can repeat the statistics.
 
 use serde::Serialize;
-use switchboard::load::{Faults, LoadOutcome};
 
 use super::statistics::{MedianRange, Ratio};
-use super::verdict::DuelVerdict;
-use crate::cli::process::{MachineInfo, PinnedCpus, ProcessSample};
-use crate::cli::report::figure::float;
-use crate::cli::report::page::Tone;
-use crate::cli::report::rates::{SATURATED, cores, kept_up, nanos, per_item};
-
-/// The version of the JSON keys.
-pub(super) const SCHEMA: u32 = 1;
+use crate::cli::commands::bench::result::{LoadRecord, RunResult};
+use crate::cli::engine::EngineName;
+use crate::cli::process::PinnedCpus;
+use crate::cli::report::document::Finding;
+use crate::cli::report::record::RecordHeader;
 
 /// A complete result.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct DuelRecord {
-    pub(super) schema: u32,
-    /// The command, quoted for a POSIX shell.
-    pub(super) command: String,
-    /// Start time in RFC 3339, with this machine's offset.
-    pub(super) started_at: String,
-    pub(super) machine: MachineInfo,
+    #[serde(flatten)]
+    pub(super) header: RecordHeader,
     pub(super) setup: DuelSetup,
     /// Probability that an interval holds the true ratio, from 0 to 1.
     pub(super) confidence: f64,
-    /// True if a signal ended the duel early.
-    pub(super) interrupted: bool,
     pub(super) points: Vec<DuelPoint>,
-    /// One sentence for each headline metric.
-    pub(super) findings: Vec<DuelFinding>,
+    /// One verdict for each headline metric.
+    pub(super) findings: Vec<MetricVerdict>,
     #[serde(rename = "remarks")]
-    pub(super) notes: Vec<DuelNote>,
+    pub(super) notes: Vec<Finding>,
 }
 
 /// The parameters of the load and of the rounds.
@@ -43,15 +32,9 @@ pub(super) struct DuelRecord {
 pub(super) struct DuelSetup {
     pub(super) service: &'static str,
     pub(super) framing: String,
-    pub(super) payload_min_bytes: usize,
-    pub(super) payload_max_bytes: usize,
-    /// Closed loop only.
-    pub(super) in_flight: Option<usize>,
-    /// Open loop only.
-    pub(super) rate_per_second: Option<f64>,
+    #[serde(flatten)]
+    pub(super) load: LoadRecord,
     pub(super) work_us: u32,
-    pub(super) duration_ns: u64,
-    pub(super) warm_up_ns: u64,
     pub(super) rounds: usize,
     /// The processors of the server and of the load, if each has its own.
     pub(super) pinned: Option<PinnedCpus>,
@@ -71,6 +54,19 @@ pub(super) struct DuelPoint {
     pub(super) comparisons: Vec<Comparison>,
 }
 
+/// One run of an engine.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct DuelRun {
+    #[serde(serialize_with = "as_name")]
+    pub(super) engine: EngineName,
+    /// The round, counted from 1.
+    pub(super) round: usize,
+    /// True if this run was the first of its round.
+    pub(super) first: bool,
+    #[serde(flatten)]
+    pub(super) result: RunResult,
+}
+
 /// One metric at one point.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Comparison {
@@ -82,77 +78,18 @@ pub(super) struct Comparison {
     pub(super) verdict: Option<DuelVerdict>,
 }
 
-/// The engine of a run.
+/// The leading engine at one point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum DuelEngine {
-    Reactor,
+pub(super) enum DuelVerdict {
     Threads,
+    Draw,
+    Reactor,
 }
 
-/// One server process under load.
+/// The verdicts on one metric at all points.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct DuelRun {
-    pub(super) engine: DuelEngine,
-    /// The round, counted from 1.
-    pub(super) round: usize,
-    /// True if this run was the first of its round.
-    pub(super) first: bool,
-    pub(super) elapsed_ns: u64,
-    /// Messages that were due in the measured time and got a correct answer.
-    pub(super) messages: u64,
-    /// Correct answers that arrived in the measured time, whenever due. Throughput and costs are
-    /// based on this count.
-    pub(super) answered: u64,
-    /// Open loop: messages that were due in the measured time.
-    pub(super) due: Option<u64>,
-    /// Open loop: due messages without an answer at the end.
-    pub(super) unanswered: Option<u64>,
-    pub(super) messages_per_second: f64,
-    pub(super) p50_ns: Option<u64>,
-    pub(super) p99_ns: Option<u64>,
-    pub(super) p99_9_ns: Option<u64>,
-    pub(super) max_ns: Option<u64>,
-    /// Null if the system does not report the usage of other processes.
-    pub(super) server: Option<DuelServer>,
-    pub(super) generator: DuelGenerator,
-    pub(super) faults: Faults,
-}
-
-/// The usage of the server process in the measured time.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct DuelServer {
-    pub(super) cpu_ns: u64,
-    pub(super) cpu_ns_per_message: Option<f64>,
-    /// Processor time divided by elapsed time; 1 is a whole processor.
-    pub(super) cores: f64,
-    /// True if the server used nearly all processor time available to it.
-    pub(super) at_limit: bool,
-    /// Memory before the first connection.
-    pub(super) rss_before_bytes: u64,
-    /// Memory at the end of the measured time.
-    pub(super) rss_bytes: u64,
-    pub(super) rss_bytes_per_connection: f64,
-    pub(super) threads: u64,
-    pub(super) context_switches: u64,
-    pub(super) context_switches_per_message: Option<f64>,
-}
-
-/// The cost of the load to the generator.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct DuelGenerator {
-    pub(super) cpu_ns: u64,
-    /// The fraction of the time in which the generator was not waiting.
-    pub(super) busy: f64,
-    /// The limit that the generator reached: `busy` all the time, or `late` in sending.
-    pub(super) bottleneck: Option<&'static str>,
-    /// Open loop: delay from the due time of a message to its write, 99th percentile.
-    pub(super) send_lag_p99_ns: Option<u64>,
-}
-
-/// The result for one metric over all points.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct DuelFinding {
+pub(super) struct MetricVerdict {
     pub(super) metric: &'static str,
     /// The metric's name in the table and on the page.
     #[serde(skip)]
@@ -160,28 +97,27 @@ pub(super) struct DuelFinding {
     pub(super) text: String,
 }
 
-/// One sentence on the validity of the figures.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct DuelNote {
-    pub(super) tone: Tone,
-    pub(super) text: String,
-}
+impl DuelVerdict {
+    /// Returns the leader for a ratio that is above 1 if the reactor is better. An engine leads if
+    /// the interval of the ratio excludes 1.
+    pub(super) fn of(ratio: Ratio) -> Self {
+        match ratio {
+            Ratio { low, .. } if low > 1.0 => Self::Reactor,
+            Ratio { high, .. } if high < 1.0 => Self::Threads,
+            _ => Self::Draw,
+        }
+    }
 
-impl DuelEngine {
-    /// Returns the name on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Reactor => "reactor",
             Self::Threads => "threads",
+            Self::Draw => "draw",
+            Self::Reactor => "reactor",
         }
     }
 }
 
 impl DuelRecord {
-    pub(super) fn json(&self) -> Result<String, serde_json::Error> {
-        Ok(serde_json::to_string_pretty(self)? + "\n")
-    }
-
     /// Returns the points whose rounds were all run.
     pub(super) fn complete_points(&self) -> impl Iterator<Item = &DuelPoint> {
         self.points.iter().filter(|point| point.complete)
@@ -189,15 +125,7 @@ impl DuelRecord {
 
     /// Returns true if no run had a fault.
     pub(super) fn is_faultless(&self) -> bool {
-        self.points.iter().flat_map(|point| &point.runs).all(|run| run.faults.is_none())
-    }
-}
-
-impl DuelRun {
-    /// Returns true if the server reached the rate of the load. A closed loop has no rate, so it
-    /// always does.
-    pub(super) fn kept_up(&self) -> bool {
-        self.due.is_none_or(|due| kept_up(self.answered, due, self.unanswered.unwrap_or(0)))
+        self.points.iter().flat_map(|point| &point.runs).all(|run| run.result.fault_count() == 0)
     }
 }
 
@@ -205,44 +133,30 @@ impl DuelPoint {
     /// Returns true if the generator was the limit in half of an engine's runs or more. Then the
     /// median of that engine may be the generator's.
     pub(super) fn is_generator_limited(&self) -> bool {
-        [DuelEngine::Reactor, DuelEngine::Threads].into_iter().any(|engine| {
+        ENGINES.into_iter().any(|engine| {
             let limited = self.runs_of(engine).filter(|run| run.generator.bottleneck.is_some()).count();
             limited > 0 && 2 * limited >= self.runs_of(engine).count()
         })
     }
 
-    pub(super) fn runs_of(&self, engine: DuelEngine) -> impl Iterator<Item = &DuelRun> {
-        self.runs.iter().filter(move |run| run.engine == engine)
+    pub(super) fn runs_of(&self, engine: EngineName) -> impl Iterator<Item = &RunResult> {
+        self.runs.iter().filter(move |run| run.engine == engine).map(|run| &run.result)
+    }
+
+    pub(super) fn comparison(&self, metric: &'static str) -> Option<&Comparison> {
+        self.comparisons.iter().find(|comparison| comparison.metric == metric)
     }
 }
 
-/// Samples of the server process in one run.
-#[derive(Clone, Debug)]
-pub(super) struct ServerReadings {
-    pub(super) before: ProcessSample,
-    pub(super) began: ProcessSample,
-    pub(super) ended: ProcessSample,
+impl Comparison {
+    pub(super) fn range_of(&self, engine: EngineName) -> Option<MedianRange> {
+        if engine == EngineName::Reactor { self.reactor } else { self.threads }
+    }
 }
 
-impl DuelServer {
-    /// Computes the usage. `usable_cpus` is the number of processors that the server can use.
-    pub(super) fn new(readings: &ServerReadings, outcome: &LoadOutcome, usable_cpus: usize) -> Self {
-        let usage = &readings.ended - &readings.began;
-        let growth = (&readings.ended - &readings.before).rss_growth_bytes;
-        #[expect(clippy::cast_precision_loss, reason = "far less than 2^52")]
-        let rss_bytes_per_connection = growth as f64 / float(outcome.connections as u64).max(1.0);
-        let cores = cores(usage.cpu, outcome.elapsed);
-        Self {
-            cpu_ns: nanos(usage.cpu),
-            cpu_ns_per_message: per_item(nanos(usage.cpu), outcome.answered),
-            cores,
-            at_limit: cores >= SATURATED * float(usable_cpus as u64),
-            rss_before_bytes: readings.before.rss_bytes,
-            rss_bytes: readings.ended.rss_bytes,
-            rss_bytes_per_connection,
-            threads: readings.ended.threads,
-            context_switches: usage.context_switches,
-            context_switches_per_message: per_item(usage.context_switches, outcome.answered),
-        }
-    }
+/// Both engines.
+pub(super) const ENGINES: [EngineName; 2] = [EngineName::Reactor, EngineName::Threads];
+
+fn as_name<S: serde::Serializer>(engine: &EngineName, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(engine.name())
 }

@@ -14,7 +14,7 @@
 
 use serde::Serialize;
 
-use crate::cli::report::figure::float;
+use crate::cli::report::figure::{self, float};
 
 /// Rounds up to which all resamples are enumerated. Six rounds have 46,656 resamples.
 const MAX_ENUMERATED_ROUNDS: usize = 6;
@@ -70,10 +70,27 @@ impl Ratio {
         Some(Self { median: median(&logs)?.exp(), low: low.exp(), high: high.exp() })
     }
 
+    /// Formats the interval, as in `[2.20, 2.60]`.
+    pub(super) fn interval_text(self) -> String {
+        format!("[{}, {}]", bound_text(self.low), bound_text(self.high))
+    }
+
     /// Returns the ratio of the second engine to the first.
     pub(super) fn inverse(self) -> Self {
         Self { median: 1.0 / self.median, low: 1.0 / self.high, high: 1.0 / self.low }
     }
+}
+
+/// Formats a bound of an interval with enough digits to distinguish it from 1, because the verdict
+/// depends on it.
+fn bound_text(bound: f64) -> String {
+    let short = figure::number(bound);
+    if short != "1.00" || (bound - 1.0).abs() < f64::EPSILON {
+        return short;
+    }
+    let longer = (3..=6).map(|digits| format!("{bound:.digits$}"));
+    let is_distinct = |text: &String| text.parse().is_ok_and(|shown: f64| (shown - 1.0).abs() > f64::EPSILON);
+    longer.into_iter().find(is_distinct).unwrap_or_else(|| if bound > 1.0 { ">1".to_owned() } else { "<1".to_owned() })
 }
 
 /// Returns the probability that an interval over `rounds` holds the true ratio. The intended value
@@ -242,6 +259,15 @@ mod tests {
                 && near(inverse.low, swapped.low, 1e-12)
                 && near(inverse.high, swapped.high, 1e-12)
         );
+    }
+
+    #[test]
+    fn a_bound_has_enough_digits_to_differ_from_one() {
+        let interval = |low, high| Ratio { median: 1.0, low, high }.interval_text();
+        assert_eq!(interval(1.003, 1.22), "[1.003, 1.22]");
+        assert_eq!(interval(1.000_02, 1.22), "[1.00002, 1.22]");
+        assert_eq!(interval(0.8, 0.999_7), "[0.800, 0.9997]");
+        assert_eq!(interval(1.0, 1.000_000_01), "[1.00, >1]");
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl HttpDownload<'_> {
     /// Clears the progress bar and completes the output file.
     pub(super) fn finish(mut self) -> io::Result<()> {
         drop(self.progress.take());
-        self.output.finish()
+        self.output.finish(false)
     }
 }
 

@@ -46,7 +46,9 @@ fn make_plan(args: ServeArgs) -> Result<ServePlan, CliError> {
 fn run(plan: ServePlan) -> Result<(), CliError> {
     process::raise_descriptor_limit();
     let mut engine = AnyEngine::new(plan.engine, plan.limits)?;
-    handle_signals(&mut engine)?;
+    // Before the first bind: a signal without a handler would end the process and leave the files
+    // of Unix sockets behind.
+    process::signals::send_commands(|command| engine.command_pipe(command))?;
     let addresses = bind(&mut engine, plan.services, plan.prints_examples)?;
     // A server runs even if its standard output cannot be written.
     if let Err(error) = stdout::print(&addresses) {
@@ -55,18 +57,6 @@ fn run(plan: ServePlan) -> Result<(), CliError> {
     let stats = engine.run()?;
     log::info!("stopped: {stats}");
     Ok(())
-}
-
-/// Installs the signal handlers: the first SIGINT or SIGTERM drains, the second ends the process at
-/// once, and SIGUSR1 logs the counters. This comes before the first bind: a signal without a
-/// handler would end the process and leave the files of Unix sockets behind.
-fn handle_signals(engine: &mut AnyEngine) -> Result<(), CliError> {
-    use switchboard::Command;
-
-    let drain = process::signals::write_on_end_signal(|| engine.command_pipe(Command::Drain));
-    drain
-        .and_then(|()| process::signals::write_on_user_signal(engine.command_pipe(Command::LogStats)?))
-        .map_err(|error| CliError::Failed(format!("cannot install signal handlers: {error}")))
 }
 
 /// Binds all listeners. Returns the text to print: a `listening` line for each, and the table of

@@ -203,45 +203,32 @@ impl OutputFile {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Finishes like [`finish`](Self::finish), but does not replace an existing file.
-    ///
-    /// # Errors
-    /// `AlreadyExists`: a file exists at the path. Other errors are the system's.
-    pub(in crate::cli) fn finish_no_clobber(self) -> io::Result<()> {
-        match self {
-            Self::Stream { .. } => self.finish(),
-            Self::Temporary { file, path } => {
-                copy_mode_and_sync(file.as_file(), &path)?;
-                file.persist_noclobber(path).map(drop).map_err(|error| error.error)
-            }
-            Self::Resumable { file, partial, path } => {
-                copy_mode_and_sync(&file, &path)?;
-                // A hard link fails if the new name exists; a rename would replace it (link(2)).
-                fs::hard_link(&partial, path)?;
-                fs::remove_file(partial)
-            }
-        }
-    }
-
     /// Completes the output: syncs the file, gives it the mode of the previous file, and renames it
-    /// to its path.
+    /// to its path. If `no_clobber`, it does not replace an existing file.
     ///
     /// # Errors
-    /// A system call failed; the path still holds the previous file.
-    pub(in crate::cli) fn finish(self) -> io::Result<()> {
+    /// `AlreadyExists`: a file exists at the path, and `no_clobber`. Other errors are the system's;
+    /// the path still holds the previous file.
+    pub(in crate::cli) fn finish(self, no_clobber: bool) -> io::Result<()> {
+        if let (Some(file), Some(path)) = (self.file(), self.path()) {
+            copy_mode_and_sync(file, path)?;
+        }
         match self {
             Self::Stream { mut stream, sanitizer, .. } => {
                 // The escaper may hold the first bytes of an incomplete UTF-8 character.
                 stream.write_all(sanitizer.map(|mut sanitizer| sanitizer.finish()).unwrap_or_default().as_bytes())
             }
             Self::Temporary { file, path } => {
-                copy_mode_and_sync(file.as_file(), &path)?;
-                file.persist(path).map(drop).map_err(|error| error.error)
+                let persisted = if no_clobber { file.persist_noclobber(path) } else { file.persist(path) };
+                persisted.map(drop).map_err(|error| error.error)
             }
-            Self::Resumable { file, partial, path } => {
-                copy_mode_and_sync(&file, &path)?;
-                fs::rename(partial, path)
+            Self::Resumable { file: _file, partial, path } if no_clobber => {
+                // A hard link fails if the new name exists; a rename would replace it (link(2)).
+                fs::hard_link(&partial, path)?;
+                fs::remove_file(partial)
             }
+            // The file stays open, and locked, until it has its new name.
+            Self::Resumable { file: _file, partial, path } => fs::rename(partial, path),
         }
     }
 

@@ -29,7 +29,7 @@ fn previous_file_stays_until_new_file_is_complete() {
         let mut output = open(&path).unwrap();
         write(&mut output, "new and longer");
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
-        output.finish().unwrap();
+        output.finish(false).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new and longer");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
         assert_eq!(file_names(directory.path()), ["name"]);
@@ -41,7 +41,7 @@ fn new_file_has_the_mode_that_umask_allows() {
     for open in [OutputFile::temporary, OutputFile::resumable] {
         let directory = tempfile::tempdir().unwrap();
         let (path, other) = (directory.path().join("name"), directory.path().join("other"));
-        open(&path).unwrap().finish().unwrap();
+        open(&path).unwrap().finish(false).unwrap();
         fs::write(&other, "").unwrap();
         let mode = |path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&path), mode(&other));
@@ -72,7 +72,7 @@ fn incomplete_file_is_deleted_or_kept() {
     output.read_existing(|piece| existing.extend_from_slice(piece)).unwrap();
     assert_eq!(existing, b"half");
     write(&mut output, " and half");
-    output.finish().unwrap();
+    output.finish(false).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "half and half");
 
     let mut output = OutputFile::resumable(&path).unwrap();
@@ -100,7 +100,7 @@ fn symlink_is_followed_only_if_the_user_named_it() {
     symlink(&victim, &link).unwrap();
     let mut output = OutputFile::resumable(&link).unwrap();
     write(&mut output, "new");
-    output.finish().unwrap();
+    output.finish(false).unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs::read_to_string(&victim).unwrap(), "new");
 }
@@ -118,7 +118,7 @@ fn directory_device_and_fifo_are_not_replaced() {
         assert_eq!(output.path(), None);
         write(&mut output, "gone");
         assert_eq!(output.restart().unwrap_err().kind(), io::ErrorKind::Unsupported);
-        output.finish().unwrap();
+        output.finish(false).unwrap();
     }
     let fifo = directory.path().join("name.part");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
@@ -133,13 +133,13 @@ fn no_clobber_keeps_a_file_created_meanwhile() {
         let mut output = open(&path).unwrap();
         write(&mut output, "new");
         fs::write(&path, "another program's").unwrap();
-        assert_eq!(output.finish_no_clobber().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(output.finish(true).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).unwrap(), "another program's");
         fs::remove_file(&path).unwrap();
         let mut output = open(&path).unwrap();
         output.restart().unwrap();
         write(&mut output, "new");
-        output.finish_no_clobber().unwrap();
+        output.finish(true).unwrap();
         assert_eq!(file_names(directory.path()), ["name"]);
     }
 }

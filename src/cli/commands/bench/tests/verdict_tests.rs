@@ -1,13 +1,13 @@
 //! The verdicts and notes on a result, and the exit code.
 
-use super::super::record::{EchoRecord, SearchRecord};
-use super::super::{format, verdicts};
-use super::{NONE, distribution, record, search};
-use crate::cli::report::page::Tone;
+use super::super::result::{BenchRecord, SearchRecord};
+use super::super::{load_text, verdicts};
+use super::{NO_FAULTS, distribution, record, search};
+use crate::cli::report::document::Tone;
 use switchboard::load::Faults;
 
 /// Returns the verdicts of a changed record, except the good ones.
-fn notes(change: impl FnOnce(&mut EchoRecord)) -> Vec<(Tone, String)> {
+fn notes(change: impl FnOnce(&mut BenchRecord)) -> Vec<(Tone, String)> {
     let mut record = record();
     change(&mut record);
     let verdicts = verdicts::verdicts(&record).into_iter();
@@ -22,36 +22,41 @@ fn a_good_result_has_no_note() {
 
 #[test]
 fn each_limit_of_the_figures_has_a_note() {
-    type Change = fn(&mut EchoRecord);
+    type Change = fn(&mut BenchRecord);
     let changes: [(Change, Tone, &str); 9] = [
         (
-            |record| (record.generator.busy, record.generator.bottleneck) = (0.97, Some("busy")),
+            |record| (record.run.generator.busy, record.run.generator.bottleneck) = (0.97, Some("busy")),
             Tone::Note,
             "The load generator was busy 97 % of the time",
         ),
         (
             |record| {
-                (record.generator.send_lag_ns, record.generator.bottleneck) = (Some(distribution(9_000)), Some("late"));
+                (record.run.generator.send_lag_ns, record.run.generator.bottleneck) =
+                    (Some(distribution(9_000)), Some("late"));
             },
             Tone::Note,
             "The load generator sent 1 % of the messages 1.08 ms or more",
         ),
         (
-            |record| (record.due, record.load.rate_per_second) = (Some(1_000_000), Some(200e3)),
+            |record| (record.run.due, record.load.rate_per_second) = (Some(1_000_000), Some(200e3)),
             Tone::Note,
             "The rate was not reached: of 200,000 /s, 123,456 /s",
         ),
-        (|record| record.server.as_mut().unwrap().cores = 0.99, Tone::Note, "The server used 99 % of its processor"),
-        (|record| record.target.pinned = None, Tone::Note, "The server and the load shared processors"),
-        (|record| record.machine.profile = "debug".to_owned(), Tone::Note, "This is a debug build"),
         (
-            |record| (record.ended_early, record.elapsed_ns) = (Some("signal"), 300_000_000),
+            |record| record.run.server.iter_mut().for_each(|server| (server.cores, server.at_limit) = (0.99, true)),
+            Tone::Note,
+            "The server used 99 % of its processor",
+        ),
+        (|record| record.target.pinned = None, Tone::Note, "Servers and load shared processors"),
+        (|record| record.header.machine.profile = "debug".to_owned(), Tone::Note, "This is a debug build"),
+        (
+            |record| (record.run.ended_early, record.run.elapsed_ns) = (Some("signal"), 300_000_000),
             Tone::Note,
             "The run ended early: a signal stopped it, after 300 ms of 5 s",
         ),
-        (|record| record.messages = 0, Tone::Bad, "No message was answered"),
+        (|record| record.run.messages = 0, Tone::Bad, "No message was answered"),
         (
-            |record| record.faults = Faults { lost: 2, corrupted: 1, broken: 1_000, ..NONE },
+            |record| record.run.faults = Faults { lost: 2, corrupted: 1, broken: 1_000, ..NO_FAULTS }.named().to_vec(),
             Tone::Bad,
             "Something went wrong: 2 answers never arrived, 1 answer differs from what was sent, 1,000 connections were",
         ),
@@ -66,8 +71,8 @@ fn each_limit_of_the_figures_has_a_note() {
 #[test]
 fn generator_and_server_can_both_be_at_their_limit() {
     let notes = notes(|record| {
-        (record.generator.busy, record.generator.bottleneck) = (0.97, Some("busy"));
-        record.server.as_mut().unwrap().cores = 0.99;
+        (record.run.generator.busy, record.run.generator.bottleneck) = (0.97, Some("busy"));
+        record.run.server.as_mut().unwrap().at_limit = true;
     });
     assert!(
         notes[0]
@@ -78,8 +83,8 @@ fn generator_and_server_can_both_be_at_their_limit() {
 
 #[test]
 fn outstanding_answers_are_noted() {
-    let asked = |record: &mut EchoRecord| {
-        (record.load.rate_per_second, record.due, record.unanswered) = (Some(130e3), Some(617_380), Some(100));
+    let asked = |record: &mut BenchRecord| {
+        (record.load.rate_per_second, record.run.due, record.run.unanswered) = (Some(130e3), Some(617_380), Some(100));
     };
     let notes = notes(asked);
     assert_eq!(notes.len(), 2, "{notes:?}");
@@ -89,27 +94,28 @@ fn outstanding_answers_are_noted() {
 
 #[test]
 fn late_answers_do_not_count_toward_the_rate() {
-    let late = |record: &mut EchoRecord| {
-        (record.load.rate_per_second, record.due, record.unanswered) = (Some(123_456.0), Some(617_280), Some(0));
-        record.answered = 300_000;
+    let late = |record: &mut BenchRecord| {
+        (record.load.rate_per_second, record.run.due, record.run.unanswered) =
+            (Some(123_456.0), Some(617_280), Some(0));
+        record.run.answered = Some(300_000);
     };
     assert!(notes(late)[0].1.starts_with("The rate was not reached: of 123,456 /s,"));
 }
 
 #[test]
 fn an_early_end_is_noted_with_its_reason() {
-    let left = |record: &mut EchoRecord| (record.ended_early, record.elapsed_ns) = (Some("no_connections"), 0);
+    let left = |record: &mut BenchRecord| (record.run.ended_early, record.run.elapsed_ns) = (Some("no_connections"), 0);
     let text = "The run ended early: the server had no connection for a second, before the measured time.";
     assert_eq!(notes(left), [(Tone::Note, text.to_owned())]);
     let mut record = record();
     left(&mut record);
     assert!(
-        format::load(&record).ends_with("in flight on each; ended early, in the warm-up."),
+        load_text::load(&record).ends_with("in flight on each; ended early, in the warm-up."),
         "{}",
-        format::load(&record)
+        load_text::load(&record)
     );
-    record.elapsed_ns = record.load.duration_ns;
-    (record.find_max, record.interrupted, record.ended_early) = (Some(search()), true, Some("signal"));
+    record.run.elapsed_ns = record.load.duration_ns;
+    (record.find_max, record.header.interrupted, record.run.ended_early) = (Some(search()), true, Some("signal"));
     record.find_max.as_mut().unwrap().ended = "stopped";
     let texts: Vec<_> = verdicts::verdicts(&record).into_iter().map(|verdict| verdict.text).collect();
     assert_eq!(texts[0], "p99<5ms holds at 20,000 /s; the search ended early: a signal stopped it.");
@@ -121,13 +127,15 @@ fn a_search_fails_if_no_rate_holds_or_an_answer_is_wrong() {
     let failure = |change: fn(&mut SearchRecord)| {
         let mut search = search();
         change(&mut search);
-        verdicts::failure(&EchoRecord { find_max: Some(search), ..record() })
+        verdicts::failure(&BenchRecord { find_max: Some(search), ..record() })
     };
     assert_eq!(failure(|_| ()), None);
-    let lost = Faults { lost: 7, broken: 1, ..NONE };
-    assert_eq!(verdicts::failure(&EchoRecord { faults: lost, ..record() }).unwrap().split(',').count(), 2);
-    assert_eq!(failure(|search| search.steps[1].faults = Faults { lost: 7, broken: 1, ..NONE }), None);
-    let wrong = failure(|search| search.steps[1].faults = Faults { reordered: 1, ..NONE });
+    let lost = Faults { lost: 7, broken: 1, ..NO_FAULTS };
+    let mut faulty = record();
+    faulty.run.faults = lost.named().to_vec();
+    assert_eq!(verdicts::failure(&faulty).unwrap().split(',').count(), 2);
+    assert_eq!(failure(|search| search.steps[1].faults = Faults { lost: 7, broken: 1, ..NO_FAULTS }), None);
+    let wrong = failure(|search| search.steps[1].faults = Faults { reordered: 1, ..NO_FAULTS });
     assert_eq!(wrong.as_deref(), Some("1 answer arrived out of order"));
     let no_rate = failure(|search| search.rate_per_second = None);
     assert_eq!(no_rate.as_deref(), Some("p99<5ms holds at no rate that was tried."));

@@ -12,9 +12,9 @@ use switchboard::client::{Conversation, ConversationError, WaitLimits};
 use switchboard::{Framing, SocketStream};
 
 use super::connection::ChatConnection;
-use super::endpoint::ChatEndpoint;
 use super::event::{ClientEvent, ConnectionEvent};
-use crate::cli::commands::call::server_address::cause;
+use crate::cli::commands::call::server_address::{ServerAddress, cause};
+use crate::cli::commands::call::timeout::CONNECT_TIMEOUT;
 
 /// The largest frame that is accepted from a server. The largest useful one is a page of a list.
 const MAX_FRAME_BYTES: usize = 1 << 20;
@@ -35,10 +35,15 @@ pub(super) fn start(
 }
 
 /// Connects on a new thread. The result is an event that carries `number`.
-pub(super) fn open(endpoint: ChatEndpoint, number: u64, events: &SyncSender<ClientEvent>) -> io::Result<()> {
+pub(super) fn open(
+    server: ServerAddress,
+    framing: Framing,
+    number: u64,
+    events: &SyncSender<ClientEvent>,
+) -> io::Result<()> {
     let events = events.clone();
     let connect = move || {
-        let connection = endpoint.try_connect().and_then(|stream| start(stream, endpoint.framing, number, &events));
+        let connection = server.try_connect(CONNECT_TIMEOUT).and_then(|stream| start(stream, framing, number, &events));
         let event = match connection {
             Ok(connection) => ConnectionEvent::Opened(connection),
             Err(error) => ConnectionEvent::Lost(format!("no connection: {}", cause(&error))),

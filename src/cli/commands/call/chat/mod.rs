@@ -5,7 +5,6 @@ mod completion;
 mod connection;
 mod connector;
 mod display;
-mod endpoint;
 mod event;
 mod event_parser;
 mod history;
@@ -18,6 +17,7 @@ mod terminal_lock;
 use std::io::{self, BufReader};
 use std::process::ExitCode;
 
+use super::timeout::CONNECT_TIMEOUT;
 use crate::cli::error::CliError;
 use crate::cli::logging;
 use crate::cli::verbosity::Verbosity;
@@ -31,7 +31,7 @@ pub(super) fn call(args: CallChatArgs, verbosity: Verbosity) -> Result<ExitCode,
     let plan = CallChatPlan::new(args)?;
     // Signal handlers are installed later, so a signal during the connect ends the program
     // immediately.
-    let stream = plan.endpoint.connect()?;
+    let stream = plan.server.connect(CONNECT_TIMEOUT)?;
     if plan.is_interactive
         && let Some(editor) = ChatEditor::open(plan.history.as_deref(), plan.palette.clone())?
     {

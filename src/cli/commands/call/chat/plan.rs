@@ -1,6 +1,5 @@
 //! The checked arguments of `call chat`.
 
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use switchboard::Framing;
@@ -8,13 +7,14 @@ use switchboard::client::chat::SessionOptions;
 use switchboard::services::chat::colour::Palette;
 
 use super::args::{CallChatArgs, ColorChoice};
-use super::endpoint::ChatEndpoint;
 use crate::cli::commands::call::server_address::ServerAddress;
 use crate::cli::error::CliError;
+use crate::cli::terminal;
 
 /// The server, the session's options, and the format of the output.
 pub(super) struct CallChatPlan {
-    pub(super) endpoint: ChatEndpoint,
+    pub(super) server: ServerAddress,
+    pub(super) framing: Framing,
     pub(super) session_options: SessionOptions,
     pub(super) json: bool,
     pub(super) palette: Palette,
@@ -32,7 +32,7 @@ impl CallChatPlan {
             )));
         }
         let server = ServerAddress::resolve_stream("chat", &args.address)?;
-        let is_interactive = io::stdin().is_terminal() && io::stdout().is_terminal() && !args.json;
+        let is_interactive = terminal::is_interactive() && !args.json;
         let has_colors = match args.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
@@ -40,7 +40,8 @@ impl CallChatPlan {
         };
         let user = || std::env::var("USER").ok().filter(|name| !name.trim().is_empty());
         Ok(Self {
-            endpoint: ChatEndpoint { server, framing: args.framing },
+            server,
+            framing: args.framing,
             session_options: SessionOptions {
                 // At a terminal the user can choose another nick. A script must not speak under
                 // a nick that it did not ask for.

@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 
 use switchboard::client::chat::{COMMANDS, ChatCommand, ChatSession, Ending, SessionAction, UserInput, parse_line};
 use switchboard::services::chat::wire::LabelledRequest;
-use switchboard::{SocketStream, escape};
+use switchboard::{Framing, SocketStream, escape};
 
 use super::connection::ChatConnection;
 use super::connector;
 use super::display::ChatDisplay;
-use super::endpoint::ChatEndpoint;
 use super::event::{ClientEvent, ConnectionEvent};
 use super::event_parser::parse_event;
 use super::plan::CallChatPlan;
+use crate::cli::commands::call::server_address::ServerAddress;
 use crate::cli::error::CliError;
 use crate::cli::process::signals;
 use crate::cli::terminal::{InputLine, stdout::is_closed};
@@ -42,7 +42,8 @@ const EXIT_WAIT: Duration = Duration::from_secs(2);
 pub(super) struct SessionRunner {
     session: ChatSession,
     started: Instant,
-    endpoint: ChatEndpoint,
+    server: ServerAddress,
+    framing: Framing,
     display: Box<dyn ChatDisplay>,
     events: Receiver<ClientEvent>,
     event_sender: SyncSender<ClientEvent>,
@@ -76,7 +77,7 @@ impl SessionRunner {
     ) -> Result<Self, CliError> {
         let (event_sender, events) = sync_channel(MAX_QUEUED_EVENTS);
         let connection =
-            connector::start(stream, plan.endpoint.framing, 0, &event_sender).map_err(|error| thread_error(&error))?;
+            connector::start(stream, plan.framing, 0, &event_sender).map_err(|error| thread_error(&error))?;
         let signal_sender = event_sender.clone();
         signals::on_first_signal(is_interactive, move |signal| {
             // If the receiver is gone, the program is about to end.
@@ -88,7 +89,8 @@ impl SessionRunner {
         Ok(Self {
             session: ChatSession::new(plan.session_options),
             started: Instant::now(),
-            endpoint: plan.endpoint,
+            server: plan.server,
+            framing: plan.framing,
             display,
             events,
             event_sender,
@@ -153,7 +155,7 @@ impl SessionRunner {
             let written = match action {
                 SessionAction::Connect => {
                     self.connection_number += 1;
-                    connector::open(self.endpoint.clone(), self.connection_number, &self.event_sender)
+                    connector::open(self.server.clone(), self.framing, self.connection_number, &self.event_sender)
                         .map_err(|error| thread_error(&error))?;
                     Ok(())
                 }
@@ -314,8 +316,8 @@ impl SessionRunner {
     }
 
     fn protocol_error(&self, what: &str) -> CliError {
-        let framing = self.endpoint.framing;
-        self.endpoint.server.error(&format!(
+        let framing = self.framing;
+        self.server.error(&format!(
             "invalid chat event: {what}; expected JSON in {framing} frames: check the address and --framing"
         ))
     }

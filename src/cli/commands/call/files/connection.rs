@@ -9,12 +9,10 @@ use switchboard::services::files::wire::MAX_FRAME_BYTES;
 use super::error::CallFilesError;
 use super::plan::CallFilesPlan;
 use crate::cli::commands::call::server_address::cause;
+use crate::cli::commands::call::timeout::CONNECT_TIMEOUT;
 use crate::cli::error::CliError;
 use crate::cli::process::Interrupt;
 use crate::cli::units::HumanDuration;
-
-/// The time limit for connecting.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of one read.
 const READ_BYTES: usize = 256 << 10;

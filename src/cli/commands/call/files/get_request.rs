@@ -80,8 +80,7 @@ impl GetRequest {
 
     /// Completes the output file.
     pub(super) fn finish(&self, output: OutputFile) -> Result<(), CliError> {
-        let finished = if self.no_clobber { output.finish_no_clobber() } else { output.finish() };
-        finished.map_err(|error| self.write_error(&error))
+        output.finish(self.no_clobber).map_err(|error| self.write_error(&error))
     }
 
     /// Keeps an incomplete file for the next run; discards it if it is empty or known to be

@@ -3,7 +3,6 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use comfy_table::Table;
 use indicatif::BinaryBytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -17,6 +16,7 @@ use super::error::CallFilesError;
 use super::plan::CallFilesPlan;
 use crate::cli::error::CliError;
 use crate::cli::process::Interrupt;
+use crate::cli::report::document::ReportTable;
 use crate::cli::report::text;
 use crate::cli::terminal::{sanitize, stderr, stdout};
 
@@ -64,13 +64,11 @@ fn format_table(listing: &Listing) -> String {
     if listing.files.is_empty() {
         return "no files\n".to_owned();
     }
-    let mut table = Table::new();
-    table.set_header(["name", "size", "modified"]);
-    for file in &listing.files {
+    let rows = listing.files.iter().map(|file| {
         let modified = file.modified.as_deref().map(format_local_time).unwrap_or_default();
-        table.add_row([escape::line(&file.name).into_owned(), BinaryBytes(file.size).to_string(), modified]);
-    }
-    text::right_aligned_table(table) + "\n"
+        vec![escape::line(&file.name).into_owned(), BinaryBytes(file.size).to_string(), modified]
+    });
+    text::figures(&[ReportTable::new(&["name", "size", "modified"], rows.collect())]) + "\n"
 }
 
 /// Converts an RFC 3339 time to the local time zone. Returns other text escaped.

@@ -12,7 +12,6 @@ mod service;
 mod stream_text_client;
 mod text_client;
 
-use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,8 +20,8 @@ use switchboard::Framing;
 use super::server_address::ServerAddress;
 use super::timeout::nonzero_timeout;
 use crate::cli::error::CliError;
-use crate::cli::logging;
 use crate::cli::verbosity::Verbosity;
+use crate::cli::{logging, terminal};
 
 pub(in crate::cli) use args::CallTextArgs;
 pub(super) use datagram_text_client::{any_address, receive_datagram, request_error};
@@ -52,7 +51,7 @@ pub(super) fn call(service: TextService, args: CallTextArgs, verbosity: Verbosit
         end_silence: Duration::ZERO,
     };
     let client = TextClient::open(server, rules, service.may_be_reply(), args.encoding, timeout)?;
-    let is_interactive = io::stdin().is_terminal() && io::stdout().is_terminal() && !args.json;
+    let is_interactive = terminal::is_interactive() && !args.json;
     if !is_interactive {
         // On a terminal, log lines would overwrite the line being edited.
         logging::start(verbosity.level());
