@@ -3,7 +3,7 @@
 //! `TRYCMD=overwrite cargo test --test snapshots` rewrites the snapshots from the current output.
 //! Review the difference before you commit it.
 
-#![cfg(all(unix, feature = "cli"))]
+#![cfg(feature = "cli")]
 
 #[test]
 fn output_equals_the_snapshots() {

@@ -35,8 +35,8 @@ pub struct LoadOutcome<W = ()> {
     /// generator, could carry. Chat: every outstanding delivery; the run was ended early, or the
     /// server was still delivering long after the last message.
     pub unanswered: u64,
-    /// Nanoseconds from the time when a message was due to the end of each of its answers, including
-    /// late and reordered ones. Open loop: for an unanswered or lost message, the time it had
+    /// Nanoseconds from the time when a message was due to the end of each of its answers, late and
+    /// reordered ones included. Open loop: for an unanswered or lost message, the time it had
     /// waited when the run or its connection ended.
     pub latency: Histogram<u64>,
     /// Nanoseconds from the call of `connect` to the established connection, over the whole run. A

@@ -1,8 +1,7 @@
 //! The program from outside: its output, exit codes, signals and services.
 
-// Most of these tests use signals or Unix-domain sockets, and the program exists with the feature
-// `cli` only.
-#![cfg(all(unix, feature = "cli"))]
+// The program exists with the feature `cli` only.
+#![cfg(feature = "cli")]
 // What clippy.toml allows in tests, it does not allow in the functions that tests share.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 

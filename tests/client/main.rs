@@ -3,9 +3,9 @@
 // clippy.toml allows these in tests, and not in the functions that tests share.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-#[cfg(all(unix, feature = "cli"))]
+#[cfg(feature = "cli")]
 mod get;
-#[cfg(all(unix, feature = "cli"))]
+#[cfg(feature = "cli")]
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../cli/program.rs"]
 mod program;

@@ -4,22 +4,22 @@
 // clippy.toml allows these in tests, and not in the functions that tests share.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-#[cfg(all(unix, feature = "cli"))]
+#[cfg(feature = "cli")]
 mod book;
 mod examples;
-#[cfg(all(unix, feature = "cli"))]
+#[cfg(feature = "cli")]
 mod lobby;
-#[cfg(all(unix, feature = "cli"))]
+#[cfg(feature = "cli")]
 mod markdown;
-#[cfg(all(unix, feature = "cli"))]
+#[cfg(feature = "cli")]
 #[path = "../cli/program.rs"]
 #[allow(dead_code, reason = "the program's own tests use the rest of it")]
 mod program;
-#[cfg(all(unix, feature = "cli"))]
+#[cfg(feature = "cli")]
 mod readme;
-#[cfg(all(unix, feature = "cli"))]
+#[cfg(feature = "cli")]
 mod service_pages;
-#[cfg(all(unix, feature = "cli"))]
+#[cfg(feature = "cli")]
 mod service_table;
 mod sockets_page;
 

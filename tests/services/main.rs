@@ -1,6 +1,6 @@
 //! The services over real sockets, on both engines.
 
-#![cfg(all(unix, any(feature = "chat", feature = "classic")))]
+#![cfg(any(feature = "chat", feature = "classic"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::cast_possible_truncation, reason = "the numbers are the tests' own, and small")]
 

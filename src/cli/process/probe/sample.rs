@@ -5,6 +5,7 @@ use std::ops::Sub;
 use std::time::Duration;
 
 /// Threads whose context switches are read. Reading 32 files takes less than a millisecond.
+#[cfg(any(test, target_os = "linux"))]
 pub(super) const SAMPLED_THREADS: usize = 32;
 
 /// Resource use of a process: CPU time and switches since its start, memory and threads now.
@@ -80,6 +81,7 @@ fn scaled(count: u64, by: u64, over: u64) -> u64 {
 
 /// Returns at most [`SAMPLED_THREADS`] of the thread ids, spread over all of them. The choice
 /// hardly changes when a few threads start or end.
+#[cfg(any(test, target_os = "linux"))]
 pub(super) fn choose_threads(mut threads: Vec<i32>) -> Vec<i32> {
     // Knuth's multiplicative hash.
     threads.sort_unstable_by_key(|id| id.cast_unsigned().wrapping_mul(2_654_435_769));

@@ -20,9 +20,10 @@ fn without_special_bits(permissions: &Permissions) -> Permissions {
     Permissions::from_mode(permissions.mode() & 0o777)
 }
 
+#[allow(clippy::useless_conversion, reason = "a mode has 16 bits on FreeBSD")]
 fn new_file_permissions() -> Permissions {
     // umask(2) returns the mask only when setting it. No other thread creates a file meanwhile.
     let mask = umask(Mode::from_raw_mode(0o077));
     umask(mask);
-    Permissions::from_mode(0o666 & !mask.as_raw_mode())
+    Permissions::from_mode(0o666 & !u32::from(mask.as_raw_mode()))
 }
