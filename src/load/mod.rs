@@ -18,7 +18,7 @@
 //! | `connection`, `connections`, `run_context` | one connection, all of them, what they share |
 //! | `output_buffer`, `write_batch` | output that the socket has not taken; messages of one write |
 //! | `pace`, `phases`, `connect_queue` | the time of sends, phases and connects |
-//! | `recorder`, `outcome`, `cpu` | counters, histograms, the result of a run |
+//! | `recorder`, `outcome` | counters, histograms, the result of a run |
 //! | `search`, `search_result`, `slo` | the search for the highest rate |
 //! | `net` | sockets and polling; the only file here that names `mio` |
 
@@ -26,7 +26,6 @@ mod config;
 mod connect_queue;
 mod connection;
 mod connections;
-mod cpu;
 mod driver;
 mod error;
 mod net;

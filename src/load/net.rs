@@ -4,7 +4,7 @@
 //! writes remembers readiness.
 
 use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
+use crate::net::bind::unspecified_for;
 use crate::net::{Endpoint, SocketStream};
 
 /// Events that one poll returns at most.
@@ -87,8 +88,7 @@ impl LoadSocket {
     /// Begins to connect. For a stream, an event reports the end of the attempt.
     pub(super) fn connect(target: &Endpoint) -> io::Result<Self> {
         let Endpoint::Udp(addr) = target else { return SocketStream::start_connect(target).map(Self::Stream) };
-        let any = if addr.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
+        let socket = UdpSocket::bind(unspecified_for(*addr))?;
         socket.set_nonblocking(true)?;
         // The kernel caps the size at net.core.rmem_max; a smaller buffer still works.
         let _ = SockRef::from(&socket).set_recv_buffer_size(UDP_RECEIVE_BUFFER_BYTES);

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::cpu;
 use super::outcome::GeneratorStats;
 use super::recorder::{Recorder, SAMPLE, sample_length};
+use crate::services::cpu_time::thread_cpu_time;
 
 /// The time for which the generator listens after the last expected answer, because a duplicate
 /// follows its original.
@@ -34,7 +34,7 @@ pub(super) struct Phases {
     duration: Duration,
     /// Time spent waiting in the poll since measuring began.
     pub(super) waited_ns: u64,
-    cpu_at_start: Option<Duration>,
+    cpu_at_start: Duration,
     /// The generator's usage in the measured time; zero until that ends.
     usage: MeasuredUsage,
 }
@@ -61,7 +61,7 @@ impl Phases {
             warm_up,
             duration,
             waited_ns: 0,
-            cpu_at_start: None,
+            cpu_at_start: Duration::ZERO,
             usage: MeasuredUsage::default(),
         }
     }
@@ -124,14 +124,14 @@ impl Phases {
         recorder.begin(now_ns, end_ns);
         self.next_sample_ns = now_ns + nanos(sample_length(self.duration));
         self.waited_ns = 0;
-        self.cpu_at_start = cpu::thread_time();
+        self.cpu_at_start = thread_cpu_time();
         end_ns
     }
 
     /// Ends the measured time.
     pub(super) fn end_measuring(&mut self, now_ns: u64, recorder: &mut Recorder) {
-        let cpu = self.cpu_at_start.and_then(|before| Some(cpu::thread_time()?.saturating_sub(before)));
-        self.usage = MeasuredUsage { cpu: cpu.unwrap_or_default(), waited_ns: self.waited_ns };
+        let cpu = thread_cpu_time().saturating_sub(self.cpu_at_start);
+        self.usage = MeasuredUsage { cpu, waited_ns: self.waited_ns };
         let now_ns = now_ns.min(recorder.window().end);
         recorder.end(now_ns);
         recorder.take_sample(now_ns);

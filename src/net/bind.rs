@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+#[cfg(feature = "classic")]
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -38,6 +40,14 @@ pub(crate) fn bind_tcp(addr: SocketAddr, backlog: u32) -> io::Result<Socket> {
 pub(crate) fn set_stream_options(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_keepalive(true)
+}
+
+/// Returns the unspecified address and port 0 in the family of `peer`: the local address from which
+/// it can be reached.
+#[cfg(feature = "classic")]
+pub(crate) fn unspecified_for(peer: SocketAddr) -> SocketAddr {
+    let any = if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    SocketAddr::new(any, 0)
 }
 
 /// Creates a bound UDP socket.

@@ -51,10 +51,43 @@ impl StreamListener {
         }
         Ok((SocketStream::new(socket, is_tcp), addr.as_socket()))
     }
+
+    /// Returns true if accepted connections inherit the options of the listening socket, such as
+    /// `SO_RCVTIMEO`. Unix-domain sockets never do.
+    pub(crate) fn accepted_inherit_options(&self) -> bool {
+        ACCEPTED_INHERIT_OPTIONS && self.file.is_none()
+    }
 }
 
 impl AsFd for StreamListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream};
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Returns true if a connection has the read timeout that its listener has.
+    fn inherits_timeout<T>(listener: &StreamListener, connect: impl FnOnce() -> io::Result<T>) -> bool {
+        SockRef::from(listener).set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let _client = connect().unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        SockRef::from(&stream).read_timeout().unwrap().is_some()
+    }
+
+    #[test]
+    fn options_are_inherited_as_stated() {
+        let (tcp, bound) = StreamListener::bind(&Endpoint::Tcp((Ipv4Addr::LOCALHOST, 0).into()), 1).unwrap();
+        let Endpoint::Tcp(addr) = bound else { panic!("{bound}") };
+        assert!(inherits_timeout(&tcp, || TcpStream::connect(addr)) || !tcp.accepted_inherit_options());
+        let path = std::env::temp_dir().join(format!("switchboard-listener-{}", std::process::id()));
+        let (unix, _) = StreamListener::bind(&Endpoint::Unix(path.clone()), 1).unwrap();
+        assert!(!inherits_timeout(&unix, || UnixStream::connect(&path)) && !unix.accepted_inherit_options());
     }
 }

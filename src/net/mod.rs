@@ -3,6 +3,8 @@
 //! A platform without an implementation of its own runs the fallback.
 
 pub(crate) mod bind;
+#[cfg(feature = "cli")]
+mod connect;
 mod descriptors;
 mod endpoint;
 mod listener;
@@ -11,7 +13,6 @@ mod notifier;
 mod socket_options;
 mod stream;
 pub(crate) mod udp_batch;
-#[cfg(feature = "classic")]
 mod wait;
 
 pub use descriptors::{descriptor_limit, raise_descriptor_limit};
@@ -19,7 +20,5 @@ pub use endpoint::{Endpoint, ParseEndpointError};
 pub(crate) use listener::StreamListener;
 pub(crate) use nonblocking_file::NonblockingFile;
 pub(crate) use notifier::Notifier;
-pub(crate) use socket_options::ACCEPTED_INHERIT_OPTIONS;
 pub use stream::SocketStream;
-#[cfg(feature = "classic")]
 pub(crate) use wait::wait;

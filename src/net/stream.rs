@@ -10,9 +10,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, recv, recvmsg, send, sendmsg};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::Socket;
 
 use super::endpoint::Endpoint;
 use super::socket_options::SEND_NOW;
@@ -20,11 +19,11 @@ use super::socket_options::SEND_NOW;
 /// Flags of a write that may wait: those of [`SEND_NOW`] without the one that prevents it.
 const SEND: SendFlags = SEND_NOW.difference(SendFlags::DONTWAIT);
 
-/// A connected stream: TCP or Unix-domain. A reference can also read and write, so that two threads
-/// can use the two directions.
+/// A connected stream: TCP or Unix-domain. A reference reads and writes, so two threads can use the
+/// two directions.
 #[derive(Debug)]
 pub struct SocketStream {
-    socket: Socket,
+    pub(super) socket: Socket,
     is_tcp: bool,
 }
 
@@ -56,51 +55,6 @@ impl SocketStream {
             }
             Endpoint::Unix(path) => UnixStream::connect(path).map(Self::from),
             Endpoint::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-
-    /// Starts to connect without waiting. The stream is writable when the attempt has ended;
-    /// [`check_connected`](Self::check_connected) returns the result.
-    #[cfg(feature = "cli")]
-    pub(crate) fn start_connect(endpoint: &Endpoint) -> io::Result<Self> {
-        let (domain, addr) = match endpoint {
-            Endpoint::Tcp(addr) => (Domain::for_address(*addr), SockAddr::from(*addr)),
-            Endpoint::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
-            Endpoint::Udp(_) => return Err(io::ErrorKind::Unsupported.into()),
-        };
-        let socket = Socket::new(domain, Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        match socket.connect(&addr) {
-            Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
-            Ok(()) | Err(_) => Ok(Self::new(socket, matches!(endpoint, Endpoint::Tcp(_)))),
-        }
-    }
-
-    /// Returns true if the connection is established, false if the attempt goes on.
-    ///
-    /// # Errors
-    /// The reason why the attempt has failed.
-    #[cfg(feature = "cli")]
-    pub(crate) fn check_connected(&self) -> io::Result<bool> {
-        if let Some(error) = self.socket.take_error()? {
-            return Err(error);
-        }
-        if !self.is_tcp {
-            return Ok(true);
-        }
-        match self.socket.peer_addr() {
-            // A socket that connects to a free local port may have been given that port itself, and
-            // is then connected to itself (TCP simultaneous open, RFC 9293 section 3.5).
-            Ok(peer) if self.socket.local_addr().is_ok_and(|local| local == peer) => {
-                Err(io::ErrorKind::ConnectionRefused.into())
-            }
-            Ok(_) => {
-                // Small messages leave immediately. On failure the connection is only slower.
-                let _ = self.socket.set_tcp_nodelay(true);
-                Ok(true)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
-            Err(error) => Err(error),
         }
     }
 
@@ -166,10 +120,16 @@ impl SocketStream {
         self.socket.shutdown(Shutdown::Write)
     }
 
+    /// Shuts down reading, which wakes a thread that waits in a read. Bytes that the peer sends
+    /// afterwards may reset the connection.
+    pub(crate) fn shutdown_read(&self) {
+        // The only possible error is ENOTCONN: the connection has ended already.
+        let _ = self.socket.shutdown(Shutdown::Read);
+    }
+
     /// Shuts down both directions, which also ends calls that wait in other threads. This has no
     /// effect on a stream that has ended.
     pub fn shutdown_both(&self) {
-        // The only possible error is ENOTCONN: the connection has ended already.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
@@ -217,38 +177,9 @@ impl Write for &SocketStream {
     }
 }
 
-impl Read for SocketStream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buffer)
-    }
-}
-
-impl Write for SocketStream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&*self).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, SocketAddr};
-
     use super::*;
-
-    /// Repeated connects to a closed local port produce such a socket now and then.
-    #[cfg(feature = "cli")]
-    #[test]
-    fn a_self_connected_socket_counts_as_refused() {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-        socket.connect(&socket.local_addr().unwrap()).unwrap();
-        let stream = SocketStream::new(socket, true);
-        assert_eq!(stream.check_connected().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-    }
 
     #[test]
     fn only_the_try_methods_do_not_wait() {

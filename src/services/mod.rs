@@ -5,7 +5,7 @@
 pub mod chat;
 #[cfg(feature = "classic")]
 mod clock;
-mod cpu_time;
+pub(crate) mod cpu_time;
 mod echo;
 #[cfg(feature = "classic")]
 pub mod exec;

@@ -18,13 +18,12 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{Shutdown, shutdown};
+use socket2::SockRef;
 
 use crate::connection::Stream;
-use crate::net::{ACCEPTED_INHERIT_OPTIONS, Endpoint, SocketStream, StreamListener};
+use crate::net::{Endpoint, SocketStream, StreamListener, wait};
 use crate::service::{Peer, ServiceId};
 
 /// The longest time that a read blocks. A connection that receives nothing for this time is idle
@@ -79,7 +78,7 @@ impl ConnSocket for SocketStream {
     }
 
     fn shut_down_read(&self) {
-        let _ = shutdown(self, Shutdown::Read);
+        self.shutdown_read();
     }
 
     fn shut_down_write(&self) -> io::Result<()> {
@@ -150,10 +149,9 @@ impl Stream for ConnStream {
     }
 }
 
-/// Waits until an entry is ready, at most for `timeout`. A signal ends the wait with nothing ready.
+/// Waits until an entry is ready, at most for `timeout`. An error ends the wait with nothing ready.
 pub(super) fn poll(poll_fds: &mut [PollFd<'_>], timeout: Option<Duration>) {
-    let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-    if rustix::event::poll(poll_fds, timeout.as_ref()).is_err() {
+    if wait(poll_fds, timeout).is_err() {
         poll_fds.iter_mut().for_each(PollFd::clear_revents);
         std::thread::yield_now();
     }
@@ -173,8 +171,8 @@ pub(super) trait Listener: AsFd + Send {
 /// Binds a listener. Returns it and the endpoint that is bound.
 pub(super) fn bind_listener(endpoint: &Endpoint, backlog: u32) -> io::Result<(Box<dyn Listener>, Endpoint)> {
     let (listener, bound) = StreamListener::bind(endpoint, backlog)?;
-    if ACCEPTED_INHERIT_OPTIONS {
-        set_socket_timeout(&listener, Timeout::Recv, Some(READ_TIMEOUT))?;
+    if listener.accepted_inherit_options() {
+        SockRef::from(&listener).set_read_timeout(Some(READ_TIMEOUT))?;
     }
     Ok((Box::new(listener), bound))
 }
@@ -186,7 +184,7 @@ impl Listener for StreamListener {
     }
 
     fn has_read_timeout(&self) -> bool {
-        ACCEPTED_INHERIT_OPTIONS
+        self.accepted_inherit_options()
     }
 }
 

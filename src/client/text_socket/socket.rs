@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::{self, TextSocketError};
 use crate::frame::TextEncoding;
+use crate::net::bind::unspecified_for;
 
 /// The largest value of the 16-bit length fields of UDP and IPv4, in bytes.
 const MAX_IP_PACKET_BYTES: usize = 65_535;
@@ -51,6 +52,14 @@ impl TextSocket {
     /// [`TextSocketError::Io`] if the system accepts none of the addresses.
     pub fn bind(addr: impl ToSocketAddrs, encoding: TextEncoding) -> Result<Self, TextSocketError> {
         Ok(Self::new(UdpSocket::bind(addr)?, encoding))
+    }
+
+    /// Binds a socket that can send to `peer`: at a free port, in the family of its address.
+    ///
+    /// # Errors
+    /// [`TextSocketError::Io`] if the system has no socket or no port left.
+    pub fn bind_for(peer: SocketAddr, encoding: TextEncoding) -> Result<Self, TextSocketError> {
+        Self::bind(unspecified_for(peer), encoding)
     }
 
     /// Wraps an existing socket. It must be blocking; otherwise read timeouts have no effect.

@@ -10,9 +10,7 @@ use switchboard::escape;
 
 use super::client::ERROR_PREFIX;
 use crate::cli::commands::call::server_address::ServerAddress;
-use crate::cli::commands::call::text::{
-    DecodedText, ReplyPrinter, any_address, deadline, receive_datagram, request_error,
-};
+use crate::cli::commands::call::text::{DecodedText, ReplyPrinter, deadline, receive_datagram, request_error};
 use crate::cli::error::CliError;
 use crate::cli::terminal::stderr::print_notice;
 
@@ -31,7 +29,7 @@ pub(super) fn run(
         ));
     };
     let failed = |error: TextSocketError| request_error(server, &error);
-    let socket = TextSocket::bind(any_address(*to), TextEncoding::UTF_8).map_err(failed)?;
+    let socket = TextSocket::bind_for(*to, TextEncoding::UTF_8).map_err(failed)?;
     socket.set_broadcast(true).map_err(failed)?;
     socket.send_to(format, *to).map_err(failed)?;
     let until = deadline(timeout);

@@ -1,7 +1,7 @@
 //! A text client over UDP: one datagram, its reply or a timeout, the next datagram.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use std::vec;
 
@@ -165,17 +165,9 @@ pub(in crate::cli::commands::call) fn receive_datagram(
 
 /// Opens a socket that is connected to `addr`; the system chooses the local address.
 fn connect_socket(addr: SocketAddr, encoding: TextEncoding) -> Result<TextSocket, TextSocketError> {
-    let socket = TextSocket::bind(any_address(addr), encoding)?;
+    let socket = TextSocket::bind_for(addr, encoding)?;
     socket.connect(addr)?;
     Ok(socket)
-}
-
-/// Returns the unspecified address and port 0 in the family of `addr`.
-pub(in crate::cli::commands::call) fn any_address(addr: SocketAddr) -> SocketAddr {
-    match addr {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    }
 }
 
 /// Builds the error for a request that could not be sent or received.

@@ -24,7 +24,7 @@ use crate::cli::verbosity::Verbosity;
 use crate::cli::{logging, terminal};
 
 pub(in crate::cli) use args::CallTextArgs;
-pub(super) use datagram_text_client::{any_address, receive_datagram, request_error};
+pub(super) use datagram_text_client::{receive_datagram, request_error};
 use input::LineInput;
 pub(super) use output::{ReplyFormat, ReplyPrinter};
 use repl::Repl;
