@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags};
 use super::lifecycle::WaitGuard;
 use super::routes::{Reachability, Route, ThreadStats};
 use super::shared::{EngineShared, Semaphore, ServiceRef, ServiceSlot};
-use super::shared_connection::SharedConnection;
+use super::shared_connection::{ConnectionAccess, SharedConnection};
 use super::socket::{ConnSocket, ConnStream, READ_TIMEOUT, poll};
 use super::worker::{CurrentConnection, Worker};
 use crate::connection::{Connection, PeerEnd, Readiness, WorkerContext};
@@ -54,12 +54,6 @@ pub(super) struct ConnectionStart {
     socket: Arc<dyn ConnSocket>,
     peer: Peer,
     access: ConnectionAccess,
-}
-
-/// The connection, as its thread uses it.
-pub(super) enum ConnectionAccess {
-    Private(Box<Connection<ConnStream>>),
-    Shared(Arc<SharedConnection>),
 }
 
 /// A thread's connection, apart from its state machine.
@@ -207,17 +201,6 @@ impl ConnectionStart {
             reported: PollFlags::empty(),
         });
         (thread, access)
-    }
-}
-
-impl ConnectionAccess {
-    /// Calls `work` with the connection, locked if other threads reach it.
-    #[inline]
-    pub(super) fn with<R>(&mut self, work: impl FnOnce(&mut Connection<ConnStream>) -> R) -> R {
-        match self {
-            Self::Private(conn) => work(conn),
-            Self::Shared(shared_conn) => work(&mut shared_conn.conn()),
-        }
     }
 }
 

@@ -19,13 +19,11 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::connection_thread::{
-    ConnectionAccess, ConnectionThread, PEER_END, PendingConnection, SocketWait, TurnOutcome,
-};
+use super::connection_thread::{ConnectionThread, PEER_END, PendingConnection, SocketWait, TurnOutcome};
 use super::control_thread::ControlThread;
 use super::lifecycle::System;
 use super::shared::{EngineParts, EngineShared};
-use super::shared_connection::SharedConnection;
+use super::shared_connection::{ConnectionAccess, SharedConnection};
 use super::socket::{ConnSocket, poll};
 use crate::connection::scripted_stream::{FRAMING, ScriptedSocket, ScriptedStream, framed};
 use crate::connection::{PeerEnd, Stream};
