@@ -1,8 +1,8 @@
 //! A client's side of one connection: payloads or bytes out, payloads or bytes in, each wait within
 //! its limits.
 //!
-//! This module must not know a protocol. Invariant: no byte is lost. Bytes behind a payload stay for
-//! the next call, and [`Conversation::has_trailing_data`] finds them.
+//! This module must not know a protocol. Invariant: no byte is lost. Bytes behind a payload stay
+//! for the next call, and [`Conversation::has_trailing_data`] finds them.
 
 use std::fmt;
 use std::io::{self, ErrorKind};

@@ -4,13 +4,16 @@
 //! `WouldBlock`, an edge follows as soon as more is possible, and none before. An edge reports
 //! everything that is possible at that time.
 
-use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::readiness::{PeerEnd, Readiness};
 use super::stream::Stream;
+use crate::frame::{FrameDecoder, Framing, encode};
+
+/// The framing of the tests' frames.
+pub(crate) const FRAMING: Framing = Framing::U16BE;
 
 /// The effect of one call. After the end of the script, each call does all that is possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub(crate) enum ScriptedCall {
 
 /// The peer's end of a scripted socket, and its script.
 #[derive(Clone)]
-pub(crate) struct ScriptedSocket(Rc<RefCell<SocketState>>);
+pub(crate) struct ScriptedSocket(Arc<Mutex<SocketState>>);
 
 /// The peer's side of the stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,7 +74,7 @@ struct SocketState {
 impl ScriptedSocket {
     /// Returns a socket with an unlimited send buffer, and the stream for a connection.
     pub(crate) fn pair() -> (Self, ScriptedStream) {
-        let socket = Self(Rc::new(RefCell::new(SocketState {
+        let socket = Self(Arc::new(Mutex::new(SocketState {
             arrived: VecDeque::new(),
             peer_side: PeerSide::Open,
             own_side: OwnSide::Open,
@@ -88,8 +91,8 @@ impl ScriptedSocket {
         (socket.clone(), ScriptedStream(socket))
     }
 
-    fn state(&self) -> RefMut<'_, SocketState> {
-        self.0.borrow_mut()
+    fn state(&self) -> MutexGuard<'_, SocketState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The peer sends `bytes`.
@@ -136,13 +139,19 @@ impl ScriptedSocket {
 
     /// Returns what an event reports, if an edge has occurred since the last call.
     pub(crate) fn take_edge(&self) -> Option<(Readiness, PeerEnd)> {
-        let mut state = self.state();
+        let reported = self.readiness();
+        std::mem::take(&mut self.state().edge).then_some(reported)
+    }
+
+    /// Returns what is possible now.
+    pub(crate) fn readiness(&self) -> (Readiness, PeerEnd) {
+        let state = self.state();
         let end = if state.peer_side == PeerSide::Open { PeerEnd::Open } else { PeerEnd::Reported };
         let readiness = Readiness {
             readable: end != PeerEnd::Open || !state.arrived.is_empty(),
             writable: state.peer_side == PeerSide::Reset || state.room > 0,
         };
-        std::mem::take(&mut state.edge).then_some((readiness, end))
+        (readiness, end)
     }
 
     pub(crate) fn written(&self) -> Vec<u8> {
@@ -173,7 +182,7 @@ impl ScriptedSocket {
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
@@ -297,4 +306,29 @@ impl Stream for ScriptedStream {
         state.own_side = OwnSide::ShutDown;
         Ok(())
     }
+}
+
+/// Returns `payloads` as frames, one after the other.
+pub(crate) fn framed<P: AsRef<[u8]>>(payloads: impl IntoIterator<Item = P>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    payloads.into_iter().for_each(|payload| encode(FRAMING, payload.as_ref(), &mut bytes).unwrap());
+    bytes
+}
+
+/// Returns the whole frames in `bytes`, and the number of bytes of an unfinished one after them.
+pub(crate) fn decode_frames(bytes: &[u8]) -> (Vec<String>, usize) {
+    let mut decoder = FrameDecoder::new(FRAMING, usize::MAX);
+    let mut input = bytes;
+    let mut payloads = Vec::new();
+    while let Some(payload) = decoder.decode(&mut input).unwrap() {
+        payloads.push(String::from_utf8_lossy(payload).into_owned());
+    }
+    (payloads, decoder.unfinished_bytes().unwrap_or(0))
+}
+
+/// Returns the frames that a client has received, and checks that no half frame follows them.
+pub(crate) fn received(socket: &ScriptedSocket) -> Vec<String> {
+    let (payloads, rest) = decode_frames(&socket.written());
+    assert_eq!(rest, 0, "half a frame was sent");
+    payloads
 }

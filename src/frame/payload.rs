@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+
+use bytes::Bytes;
 
 /// Immutable shared bytes. A clone increments a reference count; it copies no bytes.
 ///
@@ -13,7 +14,7 @@ use std::sync::Arc;
 /// assert_eq!(&*same, b"good evening");
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Payload(Arc<[u8]>);
+pub struct Payload(Bytes);
 
 /// The id of a batch of payloads. The service that sends the batch chooses it, see
 /// [`broadcast_batch`](crate::Context::broadcast_batch).
@@ -41,13 +42,13 @@ impl fmt::Debug for Payload {
 
 impl From<&[u8]> for Payload {
     fn from(bytes: &[u8]) -> Self {
-        Self(bytes.into())
+        Self(Bytes::copy_from_slice(bytes))
     }
 }
 
 impl<const N: usize> From<&[u8; N]> for Payload {
     fn from(bytes: &[u8; N]) -> Self {
-        Self(bytes.as_slice().into())
+        Self::from(bytes.as_slice())
     }
 }
 
@@ -58,6 +59,7 @@ impl AsRef<[u8]> for Payload {
 }
 
 impl From<Vec<u8>> for Payload {
+    /// Takes over the memory of `bytes`, unused capacity included.
     fn from(bytes: Vec<u8>) -> Self {
         Self(bytes.into())
     }
@@ -65,12 +67,26 @@ impl From<Vec<u8>> for Payload {
 
 impl From<&str> for Payload {
     fn from(text: &str) -> Self {
-        Self(text.as_bytes().into())
+        Self::from(text.as_bytes())
     }
 }
 
 impl From<String> for Payload {
     fn from(text: String) -> Self {
-        Self(text.into_bytes().into())
+        Self::from(text.into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vec_and_its_clones_share_the_memory() {
+        let bytes = vec![7; 100];
+        let address = bytes.as_ptr();
+        let payload = Payload::from(bytes);
+        assert_eq!(payload.as_ptr(), address);
+        assert_eq!(payload.clone().as_ptr(), address);
     }
 }

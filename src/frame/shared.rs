@@ -3,9 +3,14 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::encode::encode;
 use super::framing::Framing;
 use super::payload::{BatchId, Payload};
+
+/// Bytes that `encode` reserves beside the payload for the usual framings.
+const RESERVED_OVERHEAD_BYTES: usize = 8;
 
 /// Encoded frames, one after the other, that many write queues may hold at the same time.
 #[derive(Debug)]
@@ -21,7 +26,7 @@ pub(crate) struct SharedFrames<'a> {
     payloads: &'a [Payload],
     id: BatchId,
     /// One entry per framing; `None` if the framing can carry none of the payloads.
-    encoded: Vec<(Framing, Option<Arc<Batch>>)>,
+    encoded: SmallVec<[(Framing, Option<Arc<Batch>>); 2]>,
 }
 
 impl Batch {
@@ -51,7 +56,7 @@ impl Batch {
 
 impl<'a> SharedFrames<'a> {
     pub(crate) fn new(payloads: &'a [Payload], id: BatchId) -> Self {
-        Self { payloads, id, encoded: Vec::new() }
+        Self { payloads, id, encoded: SmallVec::new() }
     }
 
     /// Returns the payloads encoded with `framing`; `None` if the framing can carry none of them.
@@ -72,7 +77,8 @@ fn encode_batch(framing: Framing, payloads: &[Payload], id: BatchId) -> Option<B
     {
         return Some(Batch { bytes: only.clone(), frames: 1, id });
     }
-    let mut bytes = Vec::new();
+    let payload_bytes: usize = payloads.iter().map(|payload| payload.len()).sum();
+    let mut bytes = Vec::with_capacity(payload_bytes + payloads.len() * RESERVED_OVERHEAD_BYTES);
     let mut frames = 0;
     for payload in payloads {
         match encode(framing, payload, &mut bytes) {

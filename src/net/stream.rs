@@ -1,8 +1,8 @@
 //! The stream of a connection: a TCP connection or a Unix-domain socket.
 //!
 //! The system calls for reading and writing are the same for both, so one type serves both. Each
-//! call chooses whether it waits: `Read` and `Write` wait, the methods `try_…` never do. This module
-//! must not know frames, a poll or an engine.
+//! call chooses whether it waits: `Read` and `Write` wait, the methods `try_…` never do. This
+//! module must not know frames, a poll or an engine.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -33,7 +33,7 @@ impl Shared {
             match action {
                 Action::Reply(frame) => self.worker.replies.push_encoded(&frame, 1),
                 Action::Send(to, payloads, batch) => {
-                    self.send_frames(to.as_slice(), SharedFrames::new(payloads.as_slice(), batch), targets);
+                    self.send_frames(&to, SharedFrames::new(&payloads, batch), targets);
                 }
                 Action::Datagram(to, payload) => self.queue_datagram(service, to, &payload),
                 Action::Close(id, reason) => self.close_requested(id, reason, targets),

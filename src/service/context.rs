@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use smallvec::{SmallVec, smallvec};
+
 use super::close_reason::CloseReason;
 use super::ids::{ConnId, JobId, TimerId};
 use super::reply_buffer::{ReplyBuffer, ReplySource};
@@ -93,8 +95,9 @@ impl PendingActions {
 pub(crate) enum Action {
     /// An encoded frame for the connection that the callback is for.
     Reply(Vec<u8>),
-    /// Payloads to send, in order, to each of these connections.
-    Send(OneOrMany<ConnId>, OneOrMany<Payload>, BatchId),
+    /// Payloads to send, in order, to each of these connections. Usually one payload, often one
+    /// connection: these need no allocation.
+    Send(SmallVec<[ConnId; 2]>, SmallVec<[Payload; 1]>, BatchId),
     Datagram(SocketAddr, Payload),
     Close(ConnId, CloseReason),
     SetTimer(TimerId),
@@ -102,21 +105,6 @@ pub(crate) enum Action {
     Offload(JobId, JobFn),
     NotifyWritable,
     Drain,
-}
-
-/// One value, the usual case, stored without an allocation, or several.
-pub(crate) enum OneOrMany<T> {
-    One(T),
-    Many(Box<[T]>),
-}
-
-impl<T> OneOrMany<T> {
-    pub(crate) fn as_slice(&self) -> &[T] {
-        match self {
-            Self::One(one) => std::slice::from_ref(one),
-            Self::Many(many) => many,
-        }
-    }
 }
 
 /// A job: work that may block.
@@ -208,17 +196,13 @@ impl Context<'_> {
     /// closed, the payload is discarded. If its peer reads too slowly, the
     /// [`SlowConsumer`](crate::SlowConsumer) policy applies.
     pub fn send(&mut self, to: ConnId, payload: impl Into<Payload>) {
-        self.pending.actions.push(Action::Send(OneOrMany::One(to), OneOrMany::One(payload.into()), BatchId::NONE));
+        self.pending.actions.push(Action::Send(smallvec![to], smallvec![payload.into()], BatchId::NONE));
     }
 
     /// Sends `payload` to many connections. It is encoded once per framing among them, and the
     /// bytes are shared.
     pub fn broadcast(&mut self, to: &[ConnId], payload: impl Into<Payload>) {
-        self.pending.actions.push(Action::Send(
-            OneOrMany::Many(to.into()),
-            OneOrMany::One(payload.into()),
-            BatchId::NONE,
-        ));
+        self.pending.actions.push(Action::Send(SmallVec::from_slice(to), smallvec![payload.into()], BatchId::NONE));
     }
 
     /// Sends several payloads, in order, to many connections. They are encoded together, once per
@@ -229,7 +213,7 @@ impl Context<'_> {
     /// [`on_dropped`](crate::Service::on_dropped) is called with `batch`, unless that is
     /// [`BatchId::NONE`].
     pub fn broadcast_batch(&mut self, to: &[ConnId], payloads: &[Payload], batch: BatchId) {
-        self.pending.actions.push(Action::Send(OneOrMany::Many(to.into()), OneOrMany::Many(payloads.into()), batch));
+        self.pending.actions.push(Action::Send(SmallVec::from_slice(to), payloads.into(), batch));
     }
 
     /// Sends a datagram from the UDP socket that received the current datagram; otherwise from the

@@ -11,6 +11,8 @@ mod job;
 mod options;
 mod peer;
 pub(crate) mod reply_buffer;
+#[cfg(test)]
+pub(crate) mod scripted_service;
 pub(crate) mod time;
 
 pub use callbacks::{Message, Service};

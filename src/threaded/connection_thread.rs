@@ -10,13 +10,14 @@ use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
 use super::lifecycle::WaitGuard;
 use super::routes::{Reachability, Route, ThreadStats};
 use super::shared::{EngineShared, Semaphore, ServiceRef, ServiceSlot};
-use super::shared_connection::SharedConnection;
+use super::shared_connection::{ConnectionAccess, SharedConnection};
 use super::socket::{ConnSocket, ConnStream, READ_TIMEOUT, poll};
 use super::worker::{CurrentConnection, Worker};
 use crate::connection::{Connection, PeerEnd, Readiness, WorkerContext};
@@ -53,12 +54,6 @@ pub(super) struct ConnectionStart {
     socket: Arc<dyn ConnSocket>,
     peer: Peer,
     access: ConnectionAccess,
-}
-
-/// The connection, as its thread uses it.
-pub(super) enum ConnectionAccess {
-    Private(Box<Connection<ConnStream>>),
-    Shared(Arc<SharedConnection>),
 }
 
 /// A thread's connection, apart from its state machine.
@@ -112,6 +107,13 @@ pub(super) struct SocketWait {
     /// input waits in poll(2), because its reads do not block.
     pub(super) in_read: bool,
     pub(super) deadline: Option<Timestamp>,
+}
+
+/// The time of a wait in poll(2).
+pub(super) struct PollTime {
+    pub(super) timeout: Option<Duration>,
+    /// The thread is busy, and idle if the socket reports nothing in this time.
+    until_idle: bool,
 }
 
 impl PendingConnection {
@@ -170,9 +172,7 @@ impl ConnectionStart {
             false
         });
         // The connection is dropped, so the socket is closed or the last deliverer closes it.
-        shared.routes.remove(id, &thread_stats);
-        shared.slots.release(release_announced, peer);
-        shared.accepting.resume();
+        shared.release((id, peer), &thread_stats, release_announced);
         drop(shared);
         drop(wait_guard);
     }
@@ -204,17 +204,6 @@ impl ConnectionStart {
     }
 }
 
-impl ConnectionAccess {
-    /// Calls `work` with the connection, locked if other threads reach it.
-    #[inline]
-    pub(super) fn with<R>(&mut self, work: impl FnOnce(&mut Connection<ConnStream>) -> R) -> R {
-        match self {
-            Self::Private(conn) => work(conn),
-            Self::Shared(shared_conn) => work(&mut shared_conn.conn()),
-        }
-    }
-}
-
 impl OwnConnection {
     /// Returns the connection for callbacks. Their replies may borrow from `received`.
     #[inline]
@@ -237,7 +226,7 @@ impl OwnConnection {
         self.shared_conn.as_ref().map_or(Ok(()), |shared_conn| shared_conn.process_inbox(conn, context))
     }
 
-    fn has_pending(&self) -> bool {
+    pub(super) fn has_pending(&self) -> bool {
         self.shared_conn.as_ref().is_some_and(|shared_conn| shared_conn.has_pending())
     }
 }
@@ -286,20 +275,8 @@ impl ConnectionThread {
     }
 
     fn wait(&mut self, wait: &SocketWait) {
-        if !self.is_busy {
-            self.free_buffers();
-        }
-        let timeout = wait.deadline.map(|at| at.saturating_since(self.worker.context.clock.timestamp));
-        let outlasts_read = timeout.is_none_or(|time| time > READ_TIMEOUT);
+        let Some(time) = self.begin_wait(wait) else { return };
         let inbox = self.own.shared_conn.as_deref().map(|shared_conn| &shared_conn.notifier);
-        let writes = wait.events.contains(PollFlags::OUT);
-        if self.is_busy && inbox.is_none() && wait.in_read && !writes && outlasts_read {
-            self.waits_in_read = true;
-            return;
-        }
-        // A busy thread keeps its buffers until it has received nothing for `READ_TIMEOUT`.
-        let until_idle = self.is_busy && outlasts_read;
-        let timeout = if until_idle { Some(READ_TIMEOUT) } else { timeout };
         let change = self.worker.shared.lifecycle.change_notifier(self.seen_state);
         let mut poll_fds = [
             PollFd::from_borrowed_fd(self.socket.as_fd(), wait.events),
@@ -308,16 +285,37 @@ impl ConnectionThread {
             poll_notifier(self.relief.as_deref(), &*self.socket),
         ];
         let count = if self.relief.is_some() { 4 } else { 2 + usize::from(inbox.is_some()) };
-        poll(poll_fds.get_mut(..count).unwrap_or_default(), timeout);
-        let [socket, _, inbox_events, relief] = poll_fds.each_ref().map(PollFd::revents);
-        if let Some(inbox) = inbox.filter(|_| inbox_events.contains(PollFlags::IN)) {
-            inbox.clear();
+        poll(poll_fds.get_mut(..count).unwrap_or_default(), time.timeout);
+        let [socket, _, inbox, relief] = poll_fds.each_ref().map(PollFd::revents);
+        self.end_wait(&time, socket, inbox.contains(PollFlags::IN), relief.contains(PollFlags::IN));
+    }
+
+    /// Returns the time of a wait in poll(2); `None` if the next read is the wait.
+    pub(super) fn begin_wait(&mut self, wait: &SocketWait) -> Option<PollTime> {
+        let timeout = wait.deadline.map(|at| at.saturating_since(self.worker.context.clock.timestamp));
+        if !self.is_busy {
+            self.free_buffers();
+        } else if timeout.is_none_or(|time| time > READ_TIMEOUT) {
+            if self.own.shared_conn.is_none() && wait.in_read && !wait.events.contains(PollFlags::OUT) {
+                self.waits_in_read = true;
+                return None;
+            }
+            // A busy thread keeps its buffers until it has received nothing for `READ_TIMEOUT`.
+            return Some(PollTime { timeout: Some(READ_TIMEOUT), until_idle: true });
         }
-        if relief.contains(PollFlags::IN) {
+        Some(PollTime { timeout, until_idle: false })
+    }
+
+    /// Notes the events of the socket, and if the inbox and the relief were signaled.
+    pub(super) fn end_wait(&mut self, time: &PollTime, socket: PollFlags, inbox: bool, relief: bool) {
+        if let Some(shared_conn) = self.own.shared_conn.as_ref().filter(|_| inbox) {
+            shared_conn.notifier.clear();
+        }
+        if relief {
             self.relief = None;
         }
         self.reported = socket;
-        self.is_busy &= !until_idle || !socket.is_empty();
+        self.is_busy &= !time.until_idle || !socket.is_empty();
         self.worker.read_clock();
     }
 

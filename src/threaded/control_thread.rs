@@ -109,7 +109,7 @@ impl ControlThread {
         }
     }
 
-    fn is_running(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         match self.worker.shared.state() {
             RunState::Serving => true,
             RunState::Draining => !self.worker.shared.lifecycle.threads.is_idle() || !self.rejected.is_empty(),
@@ -138,15 +138,11 @@ impl ControlThread {
         if is_notified {
             shared.control.notifier.clear();
         }
-        let (pipes, rejected) = others.split_at(self.pipes.len().min(others.len()));
         let mut commands = Vec::new();
-        for ((pipe, command), _) in self.pipes.iter_mut().zip(pipes).filter(|(_, ready)| **ready) {
+        for ((pipe, command), _) in self.pipes.iter_mut().zip(others).filter(|(_, ready)| **ready) {
             // Read all bytes: poll(2) reports the pipe for as long as it holds any.
             while matches!(pipe.read(&mut [0; 64]), Ok(1..)) {}
             commands.push(*command);
-        }
-        for (conn, ready) in self.rejected.iter_mut().zip(rejected) {
-            conn.mark_ready(Readiness { readable: *ready, writable: *ready }, PeerEnd::Open);
         }
         for command in commands {
             self.handle_command(command);
@@ -246,6 +242,8 @@ impl ControlThread {
         let before = self.rejected.len();
         let mut buffer = [0; DISCARD_BUFFER_BYTES];
         self.rejected.retain_mut(|conn| {
+            // They are few, so each is tried in each turn.
+            conn.mark_ready(Readiness { readable: true, writable: true }, PeerEnd::Open);
             if conn.flush(context).is_err() {
                 return false;
             }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::lifecycle::{AcceptControl, ConnectionSlots, Lifecycle, System, lock};
-use super::routes::{HeldMemory, RejectedConnections, Routes};
+use super::routes::{HeldMemory, RejectedConnections, Routes, ThreadStats};
 use super::socket::UdpBinding;
 use crate::engine::jobs::{JobOwner, WakeFn, WorkerPools};
 use crate::engine::limits::Limits;
@@ -20,7 +20,7 @@ use crate::engine::timers::ServiceTimers;
 use crate::net::Notifier;
 use crate::service::context::{JobFn, TurnTime};
 use crate::service::time::Timestamp;
-use crate::service::{InstanceFactory, JobOutput, RejectionReply, Service, ServiceId, ServiceOptions};
+use crate::service::{ConnId, InstanceFactory, JobOutput, Peer, RejectionReply, Service, ServiceId, ServiceOptions};
 
 /// The state shared by all threads.
 pub(super) struct EngineShared {
@@ -108,6 +108,13 @@ impl EngineShared {
         self.lifecycle.note_panic(panic);
         self.advance_state(RunState::Stopped);
         self.control.notify();
+    }
+
+    /// Removes a connection that is over, and frees its slot.
+    pub(super) fn release(&self, (id, peer): (ConnId, Peer), thread_stats: &ThreadStats, was_announced: bool) {
+        self.routes.remove(id, thread_stats);
+        self.slots.release(was_announced, peer);
+        self.accepting.resume();
     }
 
     pub(super) fn service_slot(&self, service: ServiceId) -> Option<&Arc<ServiceSlot>> {

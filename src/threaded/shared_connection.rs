@@ -30,6 +30,12 @@ pub(super) struct SharedConnection {
     peer: Peer,
 }
 
+/// The connection, as its thread uses it.
+pub(super) enum ConnectionAccess {
+    Private(Box<Connection<ConnStream>>),
+    Shared(Arc<SharedConnection>),
+}
+
 /// Output of other threads that is not in the write queue yet.
 #[derive(Default)]
 struct Inbox {
@@ -170,6 +176,17 @@ impl SharedConnection {
             if inbox.items.is_empty() {
                 return;
             }
+        }
+    }
+}
+
+impl ConnectionAccess {
+    /// Calls `work` with the connection, locked if other threads reach it.
+    #[inline]
+    pub(super) fn with<R>(&mut self, work: impl FnOnce(&mut Connection<ConnStream>) -> R) -> R {
+        match self {
+            Self::Private(conn) => work(conn),
+            Self::Shared(shared_conn) => work(&mut shared_conn.conn()),
         }
     }
 }

@@ -168,12 +168,7 @@ impl Worker {
             match action {
                 Action::Reply(frame) => self.context.replies.push_encoded(&frame, 1),
                 Action::Send(to, payloads, batch) => {
-                    self.send_frames(
-                        to.as_slice(),
-                        SharedFrames::new(payloads.as_slice(), batch),
-                        callback_conn,
-                        current.as_mut(),
-                    );
+                    self.send_frames(&to, SharedFrames::new(&payloads, batch), callback_conn, current.as_mut());
                 }
                 Action::Datagram(to, payload) => self.datagrams.push((service, to, payload)),
                 Action::Close(id, reason) if current.as_ref().is_some_and(|current| current.id == id) => {

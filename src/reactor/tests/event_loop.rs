@@ -3,11 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use super::scripted_service::LossReport;
 use super::{FRAMING, TestLoop, framed, received};
 use crate::connection::scripted_stream::ScriptedCall;
 use crate::engine::limits::Limits;
 use crate::frame::encode;
+use crate::service::scripted_service::LossReport;
 
 /// More bytes than one read takes.
 const MORE_THAN_A_READ: usize = 3 * 256 * 1024;

@@ -14,7 +14,6 @@ mod jobs;
 mod memory;
 mod property;
 mod scripted_driver;
-mod scripted_service;
 mod shutdown;
 mod timers;
 mod turn_end;
@@ -26,17 +25,17 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use scripted_driver::{DriverScript, Polled, ScriptedDriver};
-use scripted_service::ScriptedService;
 
 use super::driver::{Source, SourceKind};
 use super::event_loop::EventLoop;
-use crate::connection::scripted_stream::ScriptedSocket;
+use crate::connection::scripted_stream::{FRAMING, ScriptedSocket, decode_frames, framed, received};
 use crate::engine::handle::Handle;
 use crate::engine::jobs::WakeFn;
 use crate::engine::limits::Limits;
 use crate::engine::setup::EngineSetup;
-use crate::frame::{FrameDecoder, Framing, encode};
+use crate::frame::Framing;
 use crate::service::ServiceId;
+use crate::service::scripted_service::ScriptedService;
 
 /// The time that a job may take before the test fails. No test waits for it to pass.
 const WAKE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -56,7 +55,6 @@ struct TestLoop {
     wakes: Receiver<()>,
 }
 
-const FRAMING: Framing = Framing::U16BE;
 const LINES: usize = 1;
 const RAW: usize = 2;
 const UDP: usize = 3;
@@ -162,29 +160,4 @@ impl TestLoop {
     fn has_connection(&self, socket: &ScriptedSocket) -> bool {
         self.script.key_of(socket).is_some_and(|key| self.event_loop.connections.get(key).is_some())
     }
-}
-
-/// Returns `payloads` as frames, one after the other.
-fn framed<P: AsRef<[u8]>>(payloads: impl IntoIterator<Item = P>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    payloads.into_iter().for_each(|payload| encode(FRAMING, payload.as_ref(), &mut bytes).unwrap());
-    bytes
-}
-
-/// Returns the whole frames in `bytes`, and the number of bytes of an unfinished one after them.
-fn decode_frames(bytes: &[u8]) -> (Vec<String>, usize) {
-    let mut decoder = FrameDecoder::new(FRAMING, usize::MAX);
-    let mut input = bytes;
-    let mut payloads = Vec::new();
-    while let Some(payload) = decoder.decode(&mut input).unwrap() {
-        payloads.push(String::from_utf8_lossy(payload).into_owned());
-    }
-    (payloads, decoder.unfinished_bytes().unwrap_or(0))
-}
-
-/// Returns the frames that a client has received, and checks that no half frame follows them.
-fn received(socket: &ScriptedSocket) -> Vec<String> {
-    let (payloads, rest) = decode_frames(&socket.written());
-    assert_eq!(rest, 0, "half a frame was sent");
-    payloads
 }

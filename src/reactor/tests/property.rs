@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::scripted_service::LossReport;
 use super::{TestLoop, decode_frames, framed};
 use crate::connection::scripted_stream::{ScriptedCall, ScriptedSocket};
 use crate::engine::limits::{Limits, SlowConsumer};
+use crate::service::scripted_service::LossReport;
 
 /// One event. Its client or connection is chosen by number, modulo their count.
 #[derive(Clone, Debug)]

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::scripted_service::LossReport;
 use super::{LINES, RAW, TestLoop, framed, received};
 use crate::connection::scripted_stream::ScriptedSocket;
 use crate::engine::limits::{Limits, SlowConsumer};
 use crate::service::ServiceId;
+use crate::service::scripted_service::LossReport;
 
 /// Messages sent in one turn.
 const MESSAGES: usize = 16;

@@ -40,8 +40,7 @@ pub(crate) fn encode_event(
     out: &mut Vec<Payload>,
 ) {
     match dialect {
-        // Serialization cannot fail: an event holds strings, numbers and lists of them only.
-        ChatDialect::Json => out.extend(serde_json::to_vec(event).ok().map(Payload::from)),
+        ChatDialect::Json => out.extend(encode_json(event)),
         ChatDialect::Lines => lines::format_event(event, |line| out.push(encode(line, encoding))),
         ChatDialect::Raw => {
             let mut text = String::new();
@@ -54,6 +53,12 @@ pub(crate) fn encode_event(
             }
         }
     }
+}
+
+/// Encodes an event as JSON. That cannot fail: an event holds strings, numbers and lists of them
+/// only.
+pub(crate) fn encode_json(event: &ChatEvent<'_>) -> Option<Payload> {
+    serde_json::to_vec(event).ok().map(Payload::from)
 }
 
 /// Returns the frames for a pending connection that the engine rejects: an `error` and a `bye`.

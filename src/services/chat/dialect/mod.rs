@@ -8,7 +8,8 @@ mod lines;
 mod utf8;
 
 pub(super) use codec::{
-    encode_datagram, encode_event, encode_operator_event, encode_text, parse_frame, parse_operator_line, rejection,
+    encode_datagram, encode_event, encode_json, encode_operator_event, encode_text, parse_frame, parse_operator_line,
+    rejection,
 };
 pub(super) use datagram::{DatagramMessage, parse_datagram};
 pub(super) use kind::ChatDialect;

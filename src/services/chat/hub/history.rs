@@ -44,8 +44,10 @@ impl RoomHistory {
         self.last_id + 1 - self.messages.len() as u64
     }
 
-    /// Appends the message with the next id; returns the bytes that it takes.
-    pub(super) fn push(&mut self, message: Payload, max_messages: usize) -> usize {
+    /// Appends the message with the next id; returns the bytes that it takes. Stores a copy: a
+    /// payload that was made of a `Vec` may have unused capacity.
+    pub(super) fn push(&mut self, message: &[u8], max_messages: usize) -> usize {
+        let message = Payload::from(message);
         let bytes = memory_of(&message);
         self.last_id += 1;
         self.messages.push_back(message);
@@ -95,7 +97,7 @@ mod tests {
     fn history_keeps_the_last_messages_and_counts_bytes() {
         let mut history = RoomHistory::after(0);
         assert_eq!((history.last_id(), history.oldest_id()), (0, 1));
-        let bytes: usize = (0..5).map(|_| history.push("x".into(), 3)).sum();
+        let bytes: usize = (0..5).map(|_| history.push(b"x", 3)).sum();
         assert_eq!((history.last_id(), history.oldest_id()), (5, 3));
         assert!(history.get(2).is_none() && history.get(3).is_some() && history.get(6).is_none());
         assert_eq!(history.take_evicted_bytes() + history.clear(), bytes);

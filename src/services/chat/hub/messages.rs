@@ -65,9 +65,7 @@ impl Hub {
             text: text.into(),
             at: rfc3339(time.wall).into(),
         };
-        let mut json = Vec::new();
-        dialect::encode_event(ChatDialect::Json, &event, encoding, &mut json);
-        let message = json.pop()?;
+        let message = dialect::encode_json(&event)?;
         if !std::mem::replace(&mut room.is_flush_queued, true) {
             self.rooms_to_flush.push(room_id);
             out.notify_turn_end();
@@ -86,7 +84,7 @@ impl Hub {
             pending.udp.push(dialect::encode_datagram(from, text, encoding));
         }
         let is_full = pending.json.len() >= MAX_BATCH_MESSAGES || pending.bytes >= BATCH_FLUSH_BYTES;
-        self.rooms.store_message(room_id, message, &self.config);
+        self.rooms.store_message(room_id, &message, &self.config);
         self.counts.messages += 1;
         self.print_event(&event, out);
         if is_full {

@@ -9,7 +9,6 @@ use slab::Slab;
 use super::history::RoomHistory;
 use super::ids::RoomId;
 use super::room::ChatRoom;
-use crate::frame::Payload;
 use crate::services::chat::config::ChatConfig;
 use crate::services::chat::names;
 use crate::services::chat::request::ErrorReply;
@@ -122,7 +121,7 @@ impl RoomTable {
     }
 
     /// Stores a message in a room's history, and evicts old messages beyond the limits.
-    pub(super) fn store_message(&mut self, id: RoomId, message: Payload, config: &ChatConfig) {
+    pub(super) fn store_message(&mut self, id: RoomId, message: &[u8], config: &ChatConfig) {
         let Some(room) = self.all.get_mut(usize::from(id.0)) else { return };
         self.kept_bytes += room.history.push(message, config.max_kept_messages);
         self.kept_bytes -= room.history.take_evicted_bytes();

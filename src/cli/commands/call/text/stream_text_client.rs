@@ -271,7 +271,7 @@ impl StreamTextClient {
 
     /// Takes the next reply from the received bytes, if it is complete.
     fn decode_reply(&mut self) -> Result<Option<Vec<u8>>, CliError> {
-        let decoded = self.with_received(|decoder, input| decoder.decode(input));
+        let decoded = self.with_received(ReplyDecoder::decode);
         let parse_error = |error| self.server.error(&format!("cannot parse the reply: {error}; check --framing"));
         decoded.transpose().map(Option::flatten).map_err(parse_error)
     }

@@ -1,4 +1,4 @@
-//! A service that runs commands from its peers and logs its callbacks.
+//! A service for the tests of both engines. It runs commands from its peers and logs its callbacks.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,11 +12,11 @@ use crate::service::{BatchId, ConnId, JobId, JobOutput, Message, Peer, Service, 
 /// Runs the command in the first word of a payload, and echoes every other payload. Connections are
 /// numbered in the order of their opening.
 #[derive(Clone, Default)]
-pub(super) struct ScriptedService(Arc<Mutex<ServiceScript>>);
+pub(crate) struct ScriptedService(Arc<Mutex<ServiceScript>>);
 
 /// The report of a close, or of a dropped batch, to all members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum LossReport {
+pub(crate) enum LossReport {
     #[default]
     None,
     /// A close is broadcast in `on_close`.
@@ -27,20 +27,20 @@ pub(super) enum LossReport {
 
 /// The state shared by the test and the service.
 #[derive(Default)]
-pub(super) struct ServiceScript {
-    pub(super) log: Vec<String>,
-    pub(super) members: Vec<ConnId>,
+pub(crate) struct ServiceScript {
+    pub(crate) log: Vec<String>,
+    pub(crate) members: Vec<ConnId>,
     /// The reply in each connection's `on_close`.
-    pub(super) close_reply: Option<String>,
-    pub(super) loss_report: LossReport,
+    pub(crate) close_reply: Option<String>,
+    pub(crate) loss_report: LossReport,
     /// Each timer that fires sets another for the same time.
-    pub(super) rearms_timers: bool,
+    pub(crate) rearms_timers: bool,
     /// Payloads that `collect` has collected for the turn's end.
     collected: Vec<Payload>,
     /// The id of the last batch.
     last_batch: u64,
     /// Each `on_turn_end` requests the next.
-    pub(super) requests_every_turn_end: bool,
+    pub(crate) requests_every_turn_end: bool,
     /// Bytes that `stream` has yet to send, 100 at a time.
     stream_bytes: usize,
     timers: Vec<TimerId>,
@@ -49,16 +49,16 @@ pub(super) struct ServiceScript {
 }
 
 impl ScriptedService {
-    pub(super) fn script(&self) -> MutexGuard<'_, ServiceScript> {
+    pub(crate) fn script(&self) -> MutexGuard<'_, ServiceScript> {
         self.0.lock().unwrap()
     }
 
     /// Returns the lines logged since the last call.
-    pub(super) fn take_log(&self) -> Vec<String> {
+    pub(crate) fn take_log(&self) -> Vec<String> {
         std::mem::take(&mut self.script().log)
     }
 
-    pub(super) fn gate(&self) -> Arc<Mutex<()>> {
+    pub(crate) fn gate(&self) -> Arc<Mutex<()>> {
         Arc::clone(&self.script().gate)
     }
 }
@@ -165,6 +165,7 @@ impl Service for ScriptedService {
     }
 
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        assert_ne!(payload, b"bug", "as asked");
         self.script().run_command(cx, payload);
     }
 
