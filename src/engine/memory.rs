@@ -99,7 +99,7 @@ impl MemoryPolicy {
     }
 
     /// Logs that the sum has fallen below the bound.
-    pub(crate) fn log_cleared(self, sum: u64) {
+    pub(crate) fn log_cleared(sum: u64) {
         log::info!("memory limit cleared: connections hold {sum} bytes; all are read");
     }
 

@@ -1,12 +1,12 @@
 //! The bound on the bytes that all connections hold together: pauses, resumes and closes them as
-//! [`MemoryPolicy`](crate::engine::memory::MemoryPolicy) decides.
+//! [`MemoryPolicy`] decides.
 
 use super::driver::Driver;
 use super::event_loop::EventLoop;
 use super::shared::Shared;
 use super::timers::MEMORY_KEY;
 use crate::connection::{Connection, Stream};
-use crate::engine::memory::MEMORY_GRACE;
+use crate::engine::memory::{MEMORY_GRACE, MemoryPolicy};
 use crate::service::Peer;
 
 impl Shared {
@@ -69,7 +69,7 @@ impl<D: Driver> EventLoop<D> {
         }
         shared.memory.grace_ends = None;
         shared.deadlines.cancel(MEMORY_KEY, at);
-        shared.memory.policy.log_cleared(sum);
+        MemoryPolicy::log_cleared(sum);
         for key in std::mem::take(&mut shared.memory.paused) {
             if let Some(conn) = connections.get_mut(key) {
                 conn.end_memory_pause(&mut shared.worker);

@@ -249,7 +249,7 @@ impl HeldMemory {
         self.has_pressure.store(false, Ordering::Release);
         drop(pressure);
         ended.end();
-        self.policy.log_cleared(self.held_bytes());
+        MemoryPolicy::log_cleared(self.held_bytes());
     }
 
     pub(super) fn grace_ends(&self) -> Option<Timestamp> {

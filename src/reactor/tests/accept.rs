@@ -148,7 +148,7 @@ fn up_to_64_rejected_connections_get_the_reason() {
     assert_eq!(test.event_loop.shared.worker.stats.refused, 70);
     test.advance_time(Limits::default().linger_timeout);
     assert!(rejected.iter().all(ScriptedSocket::is_closed));
-    assert!(test.event_loop.shared.admission.rejected.len() == 0 && test.event_loop.connections.len() == 1);
+    assert!(test.event_loop.shared.admission.rejected.is_empty() && test.event_loop.connections.len() == 1);
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl TestListener {
     /// Connects a client and accepts it.
     fn connect(&mut self) -> ScriptedSocket {
         let (socket, stream) = ScriptedSocket::pair();
-        self.backlog.lock().unwrap().push_back(Ok(ScriptedConn::new(stream)));
+        self.backlog.lock().unwrap().push_back(Ok(ScriptedConn::socket(stream)));
         assert_eq!(self.thread.accept(), NextAccept::Again);
         socket
     }

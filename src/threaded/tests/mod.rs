@@ -113,7 +113,7 @@ impl Rig {
         assert!(self.shared.slots.acquire(), "the engine is full");
         let (socket, stream) = ScriptedSocket::pair();
         let pending = PendingConnection {
-            socket: ScriptedConn::new(stream),
+            socket: ScriptedConn::socket(stream),
             peer: Peer::Unix,
             framing: FRAMING,
             notifier: None,
@@ -259,7 +259,7 @@ impl System for ScriptedSystem {
 }
 
 impl ScriptedConn {
-    fn new(stream: ScriptedStream) -> Arc<dyn ConnSocket> {
+    fn socket(stream: ScriptedStream) -> Arc<dyn ConnSocket> {
         let fd = Notifier::new().unwrap();
         fd.notify();
         Arc::new(Self { stream: Mutex::new(stream), fd })
