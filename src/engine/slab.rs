@@ -7,141 +7,118 @@
 //! [`split`](GenerationalSlab::split) gives one entry apart from all others. So the event loop
 //! looks a connection up once and keeps it while a callback's actions reach other connections.
 
+use slab::Slab;
+
 use crate::service::ids::{INDEX_BITS, INDEX_MASK};
 
 const GENERATIONS: usize = 1 << (usize::BITS - INDEX_BITS);
 
 /// A slab whose keys are never reused.
 pub(crate) struct GenerationalSlab<T> {
-    slots: Vec<Slot<T>>,
-    /// The index of the first vacant slot; the number of slots if none is vacant.
-    vacant: usize,
-    len: usize,
+    /// The key in each slot.
+    keys: Slab<usize>,
+    /// The entry of each slot; `None` if the slot is vacant.
+    entries: Vec<Option<T>>,
     next_generation: usize,
-}
-
-enum Slot<T> {
-    Occupied {
-        key: usize,
-        value: T,
-    },
-    /// `next` is the index of the next vacant slot.
-    Vacant {
-        next: usize,
-    },
 }
 
 /// All entries of a slab but the one that [`split`](GenerationalSlab::split) gave.
 pub(crate) struct Others<'a, T> {
-    before: &'a mut [Slot<T>],
-    after: &'a mut [Slot<T>],
+    keys: &'a Slab<usize>,
+    before: &'a mut [Option<T>],
+    after: &'a mut [Option<T>],
 }
 
 impl<T> GenerationalSlab<T> {
     pub(crate) const fn new() -> Self {
-        Self { slots: Vec::new(), vacant: 0, len: 0, next_generation: 1 }
+        Self { keys: Slab::new(), entries: Vec::new(), next_generation: 1 }
     }
 
     /// Inserts `value` and returns its key. Keys of generation 0 are never used for entries, see
     /// [`reserved_key`].
     pub(crate) fn insert(&mut self, value: T) -> usize {
-        let index = self.vacant;
+        let vacant = self.keys.vacant_entry();
+        let index = vacant.key();
         let key = index | (self.next_generation << INDEX_BITS);
-        let slot = Slot::Occupied { key, value };
-        if let Some(vacant) = self.slots.get_mut(index) {
-            if let Slot::Vacant { next } = std::mem::replace(vacant, slot) {
-                self.vacant = next;
-            }
-        } else {
-            self.slots.push(slot);
-            self.vacant = self.slots.len();
+        vacant.insert(key);
+        match self.entries.get_mut(index) {
+            Some(entry) => *entry = Some(value),
+            // The slab's slots are numbered from 0, so this one is the first after the last.
+            None => self.entries.push(Some(value)),
         }
-        self.len += 1;
         self.next_generation = if self.next_generation + 1 == GENERATIONS { 1 } else { self.next_generation + 1 };
         key
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, key: usize) -> Option<&mut T> {
-        self.slots.get_mut(key & INDEX_MASK)?.get_mut(key)
+        let index = occupied(&self.keys, key)?;
+        self.entries.get_mut(index)?.as_mut()
     }
 
     pub(crate) fn get(&self, key: usize) -> Option<&T> {
-        match self.slots.get(key & INDEX_MASK)? {
-            Slot::Occupied { key: occupied, value } => (*occupied == key).then_some(value),
-            Slot::Vacant { .. } => None,
-        }
+        let index = occupied(&self.keys, key)?;
+        self.entries.get(index)?.as_ref()
     }
 
     /// Returns the entry of `key`, and all others. If `key` has no entry, no other is left out.
     #[inline]
     pub(crate) fn split(&mut self, key: usize) -> (Option<&mut T>, Others<'_, T>) {
-        if self.get(key).is_none() {
-            return (None, Others { before: &mut self.slots, after: &mut [] });
-        }
-        let (before, rest) = self.slots.split_at_mut(key & INDEX_MASK);
-        let (slot, after) = rest.split_at_mut(1);
-        (slot.first_mut().and_then(|slot| slot.get_mut(key)), Others { before, after })
+        let Self { keys, entries, .. } = self;
+        let Some(index) = occupied(keys, key) else {
+            return (None, Others { keys, before: entries, after: &mut [] });
+        };
+        let (before, rest) = entries.split_at_mut(index);
+        let (entry, after) = rest.split_at_mut(1);
+        (entry.first_mut().and_then(Option::as_mut), Others { keys, before, after })
     }
 
     pub(crate) fn remove(&mut self, key: usize) -> Option<T> {
-        self.get(key)?;
-        let slot = self.slots.get_mut(key & INDEX_MASK)?;
-        let Slot::Occupied { value, .. } = std::mem::replace(slot, Slot::Vacant { next: self.vacant }) else {
-            return None;
-        };
-        self.vacant = key & INDEX_MASK;
-        self.len -= 1;
-        Some(value)
+        let index = occupied(&self.keys, key)?;
+        self.keys.remove(index);
+        self.entries.get_mut(index)?.take()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.keys.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.keys.is_empty()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
-        self.slots.iter().filter_map(|slot| match slot {
-            Slot::Occupied { key, value } => Some((*key, value)),
-            Slot::Vacant { .. } => None,
-        })
+        self.keys.iter().filter_map(|(index, key)| Some((*key, self.entries.get(index)?.as_ref()?)))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
-        self.slots.iter_mut().filter_map(|slot| match slot {
-            Slot::Occupied { key, value } => Some((*key, value)),
-            Slot::Vacant { .. } => None,
-        })
+        let keys = &self.keys;
+        let entries = self.entries.iter_mut().enumerate();
+        entries.filter_map(|(index, entry)| Some((*keys.get(index)?, entry.as_mut()?)))
     }
 
     pub(crate) fn keys(&self) -> Vec<usize> {
-        self.iter().map(|(key, _)| key).collect()
-    }
-}
-
-impl<T> Slot<T> {
-    #[inline]
-    fn get_mut(&mut self, key: usize) -> Option<&mut T> {
-        match self {
-            Self::Occupied { key: occupied, value } => (*occupied == key).then_some(value),
-            Self::Vacant { .. } => None,
-        }
+        self.keys.iter().map(|(_, key)| *key).collect()
     }
 }
 
 impl<T> Others<'_, T> {
     #[inline]
     pub(crate) fn get_mut(&mut self, key: usize) -> Option<&mut T> {
-        let index = key & INDEX_MASK;
-        let slot = match index.checked_sub(self.before.len() + 1) {
+        let index = occupied(self.keys, key)?;
+        let entry = match index.checked_sub(self.before.len() + 1) {
             Some(index) => self.after.get_mut(index),
             None => self.before.get_mut(index),
         };
-        slot?.get_mut(key)
+        entry?.as_mut()
     }
+}
+
+/// Returns the slot of `key`; `None` if its entry was removed.
+#[inline]
+fn occupied(keys: &Slab<usize>, key: usize) -> Option<usize> {
+    let index = key & INDEX_MASK;
+    (keys.get(index) == Some(&key)).then_some(index)
 }
 
 /// Returns a key that no entry ever has, for the event loop's own source `number`.

@@ -130,6 +130,8 @@ impl<S: Stream> Step<'_, S> {
                 DispatchOutcome::Failed(reason) => {
                     self.send_replies(bytes);
                     self.apply_actions();
+                    // The actions may have sent to the connection itself.
+                    self.send_replies(bytes);
                     self.begin_close(reason);
                     return 0;
                 }

@@ -278,6 +278,18 @@ fn actions_of_a_failed_reply_stay_with_their_callback() {
 }
 
 #[test]
+fn what_a_failing_callback_sends_to_itself_reaches_no_other_peer() {
+    let mut test = TestLoop::new(Limits::default());
+    let (failing, other) = (test.connect(), test.connect());
+    failing.send(&framed(["fail 0"]));
+    // In the same turn, after the failure.
+    other.send(&framed(["act"]));
+    test.run_until_idle();
+    assert_eq!(received(&failing), ["before the end"]);
+    assert_eq!(received(&other), ["act"]);
+}
+
+#[test]
 fn on_close_calls_come_in_the_order_of_the_closes() {
     let mut test = TestLoop::new(Limits::default());
     let sockets = [test.connect(), test.connect(), test.connect()];
