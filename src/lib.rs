@@ -63,8 +63,8 @@
 //! # Platforms
 //!
 //! The crate requires Unix, and is tested on Linux. Calls that only Linux has (`recvmmsg`,
-//! `eventfd`, socket options inherited by accepted sockets) have a portable fallback in `net`, which
-//! the checks compile for FreeBSD.
+//! `eventfd`, socket options inherited by accepted sockets) have a portable fallback in `net`,
+//! which the checks compile for FreeBSD.
 
 #[cfg(not(unix))]
 compile_error!("switchboard requires Unix");

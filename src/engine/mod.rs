@@ -1,5 +1,5 @@
-//! The parts that both engines share: set-up, limits, memory policy, statistics, the error type, the
-//! slab of connections, timers, worker threads, and the handle for other threads.
+//! The parts that both engines share: set-up, limits, memory policy, statistics, the error type,
+//! the slab of connections, timers, worker threads, and the handle for other threads.
 
 pub(crate) mod error;
 pub(crate) mod handle;

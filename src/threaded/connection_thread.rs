@@ -45,7 +45,7 @@ pub(super) struct PendingConnection {
     pub(super) has_read_timeout: bool,
 }
 
-/// What a connection's thread needs for its start.
+/// The parts that a connection's thread needs for its start.
 pub(super) struct ConnectionStart {
     shared: Arc<EngineShared>,
     thread_stats: Arc<ThreadStats>,

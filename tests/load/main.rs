@@ -1,7 +1,7 @@
 //! The load generator against real servers, most of which commit faults on purpose.
 //!
-//! A busy machine may delay every message, so no test asserts an upper bound of a latency. A run that
-//! needs an event before it ends goes on until the event is reported: see [`observers`].
+//! A busy machine may delay every message, so no test asserts an upper bound of a latency. A run
+//! that needs an event before it ends goes on until the event is reported: see [`observers`].
 
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot do what it must has failed")]

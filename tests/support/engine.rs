@@ -30,57 +30,38 @@ pub(crate) trait Engine: Sized + Send + 'static {
     }
 }
 
-impl Engine for Reactor {
-    fn with_limits(limits: Limits) -> Self {
-        Self::new(limits).unwrap()
-    }
+/// Implements [`Engine`] with the engine's own functions.
+macro_rules! engines {
+    ($($engine:ty),*) => {$(
+        impl Engine for $engine {
+            fn with_limits(limits: Limits) -> Self {
+                Self::new(limits).unwrap()
+            }
 
-    fn add_service(&mut self, options: impl Into<ServiceOptions>, service: impl Service + Send + 'static) -> ServiceId {
-        Self::add_service(self, options, service)
-    }
+            fn add_service(&mut self, options: impl Into<ServiceOptions>, service: impl Service + Send + 'static) -> ServiceId {
+                Self::add_service(self, options, service)
+            }
 
-    fn try_listen(&mut self, service: ServiceId, at: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
-        Self::listen(self, service, at, framing)
-    }
+            fn try_listen(&mut self, service: ServiceId, at: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
+                Self::listen(self, service, at, framing)
+            }
 
-    fn attach(&mut self, service: ServiceId, input: OwnedFd, output: OwnedFd) -> Result<(), Error> {
-        Self::attach(self, service, input, output, Framing::Lines)
-    }
+            fn attach(&mut self, service: ServiceId, input: OwnedFd, output: OwnedFd) -> Result<(), Error> {
+                Self::attach(self, service, input, output, Framing::Lines)
+            }
 
-    fn handle(&self) -> Handle {
-        Self::handle(self)
-    }
+            fn handle(&self) -> Handle {
+                Self::handle(self)
+            }
 
-    fn run(self) -> Result<Stats, Error> {
-        Self::run(self)
-    }
+            fn run(self) -> Result<Stats, Error> {
+                Self::run(self)
+            }
+        }
+    )*};
 }
 
-impl Engine for Threaded {
-    fn with_limits(limits: Limits) -> Self {
-        Self::new(limits).unwrap()
-    }
-
-    fn add_service(&mut self, options: impl Into<ServiceOptions>, service: impl Service + Send + 'static) -> ServiceId {
-        Self::add_service(self, options, service)
-    }
-
-    fn try_listen(&mut self, service: ServiceId, at: &Endpoint, framing: Framing) -> Result<Endpoint, Error> {
-        Self::listen(self, service, at, framing)
-    }
-
-    fn attach(&mut self, service: ServiceId, input: OwnedFd, output: OwnedFd) -> Result<(), Error> {
-        Self::attach(self, service, input, output, Framing::Lines)
-    }
-
-    fn handle(&self) -> Handle {
-        Self::handle(self)
-    }
-
-    fn run(self) -> Result<Stats, Error> {
-        Self::run(self)
-    }
-}
+engines!(Reactor, Threaded);
 
 /// Listens on a free TCP port of 127.0.0.1 and returns the address.
 pub(crate) fn listen_tcp(engine: &mut impl Engine, service: ServiceId, framing: Framing) -> SocketAddr {

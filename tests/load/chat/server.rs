@@ -56,8 +56,8 @@ pub(crate) enum Fault {
     Stall,
 }
 
-/// The number of the message, among those of the server, at which it commits the fault. Every closed
-/// loop with four messages in flight sends two more.
+/// The number of the message, among those of the server, at which it commits the fault. Every
+/// closed loop with four messages in flight sends two more.
 const FAULTY_MESSAGE: u64 = 2;
 
 /// The fault that the server has committed.

@@ -81,8 +81,8 @@ static SWITCHES: Metric = Metric {
 
 /// All metrics, in the order of the table.
 pub(super) static METRICS: [&Metric; 8] = [&THROUGHPUT, &CPU, &P50, &P99, &P99_9, &MEMORY, &THREADS, &SWITCHES];
-/// The metrics with a verdict and a plot. Processor time is first, because a busy machine affects it
-/// least.
+/// The metrics with a verdict and a plot. Processor time is first, because a busy machine affects
+/// it least.
 pub(super) static HEADLINES: [&Metric; 4] = [&CPU, &THROUGHPUT, &P99, &MEMORY];
 
 /// Returns a metric in nanoseconds that includes the generator.

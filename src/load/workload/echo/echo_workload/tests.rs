@@ -1,4 +1,4 @@
-//! What a connection may send, without a driver.
+//! The rules for what a connection may send, without a driver.
 
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
