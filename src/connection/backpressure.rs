@@ -22,10 +22,14 @@ impl<S: Stream> Connection<S> {
                 ReadPause::Output { .. } => false,
                 // If the peer has closed its side, at most a socket buffer of input is left.
                 // Reading it ends the connection and frees its memory.
-                ReadPause::Memory { .. } => {
-                    self.is_end_reported() && self.queue.pending_bytes() <= limits.high_water_bytes()
-                }
+                ReadPause::Memory { .. } => self.is_end_reported() && !self.is_above_high_water(limits),
             }
+    }
+
+    /// Returns true if so much output is pending that the peer is not read.
+    #[inline]
+    pub(super) fn is_above_high_water(&self, limits: &Limits) -> bool {
+        self.queue.pending_bytes() > limits.high_water_bytes()
     }
 
     /// Returns true if reading is paused for memory.
@@ -73,7 +77,7 @@ impl<S: Stream> Connection<S> {
         }
         let WorkerContext { limits, stats, clock, .. } = worker;
         let (pending, now) = (self.queue.pending_bytes(), clock.timestamp);
-        let is_above_high_water = pending > limits.high_water_bytes();
+        let is_above_high_water = self.is_above_high_water(limits);
         self.writable_requested |= is_above_high_water;
         match self.read_pause() {
             ReadPause::NotPaused if is_above_high_water => {

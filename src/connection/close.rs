@@ -16,7 +16,8 @@ use crate::service::CloseReason;
 use crate::service::time::Timestamp;
 
 impl<S: Stream> Connection<S> {
-    /// Stops reading. The connection closes for `reason` once it [is answered](Self::is_answered).
+    /// Stops reading. The connection closes for `reason` once it [is
+    /// answered](Self::reason_if_answered).
     pub(crate) fn close_when_answered(&mut self, reason: CloseReason) {
         self.cold.get_or_insert_default().close_reason.get_or_insert(reason);
     }
@@ -24,7 +25,7 @@ impl<S: Stream> Connection<S> {
     /// Returns the reason for the close that was requested, if no job, deferred input or
     /// `on_writable` request is left.
     #[inline]
-    pub(crate) fn answered(&self) -> Option<CloseReason> {
+    pub(crate) fn reason_if_answered(&self) -> Option<CloseReason> {
         let reason = self.close_reason()?;
         let more_to_come = self.jobs > 0 || self.has_deferred_input() || self.writable_requested;
         (self.phase == Phase::Open && !more_to_come).then(|| reason.clone())

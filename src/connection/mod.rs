@@ -8,11 +8,12 @@
 //! cause of each transition.
 //!
 //! Reading order, along the way of a byte: [`state`] is what a connection remembers. [`step`] is
-//! where an engine begins and ends its work on a connection. [`read`] takes
-//! bytes from the socket through the decoder to the service. [`write`](mod@write) sends the replies
-//! and puts unsent bytes into the [`write_queue`]. [`backpressure`] pauses reading from a peer that
-//! does not read. [`deadline`] computes when the peer is late, and [`close`] ends the connection in
-//! order.
+//! where an engine begins its work on a connection and the reactor ends it. The threaded engine
+//! ends a step with parts of the same (`threaded/step.rs`): its bytes are counted across threads,
+//! and its timer is the timeout of a wait. [`read`] takes bytes from the socket through the decoder
+//! to the service. [`write`](mod@write) sends the replies and puts unsent bytes into the
+//! [`write_queue`]. [`backpressure`] pauses reading from a peer that does not read. [`deadline`]
+//! computes when the peer is late, and [`close`] ends the connection in order.
 
 mod backpressure;
 mod close;

@@ -184,7 +184,7 @@ impl<S: Stream> Connection<S> {
                     if !worker.pending_actions.actions.is_empty() {
                         break DispatchOutcome::ActionsPending;
                     }
-                    if worker.replies.should_write() || self.queue.pending_bytes() > worker.limits.high_water_bytes() {
+                    if worker.replies.should_write() || self.is_above_high_water(&worker.limits) {
                         break DispatchOutcome::FlushNeeded;
                     }
                 }
@@ -223,9 +223,7 @@ impl<S: Stream> Connection<S> {
 
     /// Returns true if the next frame may be dispatched before the replies are written.
     pub(crate) fn may_dispatch_next(&self, worker: &WorkerContext) -> bool {
-        self.phase == Phase::Open
-            && self.queue.pending_bytes() <= worker.limits.high_water_bytes()
-            && !worker.replies.should_write()
+        self.phase == Phase::Open && !self.is_above_high_water(&worker.limits) && !worker.replies.should_write()
     }
 
     /// Keeps a copy of undecoded input until frames may be dispatched again: the output is at low

@@ -39,8 +39,8 @@ pub(crate) struct Connection<S> {
 /// The lists of an engine that a connection is in.
 #[derive(Clone, Copy, Debug, Default)]
 struct Membership {
-    /// The ready queue.
-    ready: bool,
+    /// The ready queue; on a thread, it waits to write.
+    scheduled: bool,
     /// The connections to flush at the turn's end, because other connections' callbacks have queued
     /// output for them.
     dirty: bool,
@@ -187,19 +187,25 @@ impl<S: Stream> Connection<S> {
     /// Notes that the connection is in the ready queue. Returns true if it was not before.
     #[inline]
     pub(crate) fn mark_scheduled(&mut self) -> bool {
-        !std::mem::replace(&mut self.membership.ready, true)
+        !std::mem::replace(&mut self.membership.scheduled, true)
     }
 
     /// Notes that the connection has left the ready queue, or that its thread waits for the socket.
     #[inline]
     pub(crate) fn set_scheduled(&mut self, is_scheduled: bool) {
-        self.membership.ready = is_scheduled;
+        self.membership.scheduled = is_scheduled;
     }
 
-    /// Notes whether the connection is flushed at the turn's end. Returns the previous state.
+    /// Notes that the connection is flushed at the turn's end. Returns true if it was not before.
     #[inline]
-    pub(crate) fn set_dirty(&mut self, is_dirty: bool) -> bool {
-        std::mem::replace(&mut self.membership.dirty, is_dirty)
+    pub(crate) fn mark_dirty(&mut self) -> bool {
+        !std::mem::replace(&mut self.membership.dirty, true)
+    }
+
+    /// Notes that the connection is flushed.
+    #[inline]
+    pub(crate) fn clear_dirty(&mut self) {
+        self.membership.dirty = false;
     }
 
     /// Counts a job that was offloaded for this connection.

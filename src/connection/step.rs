@@ -59,10 +59,10 @@ impl<S: Stream> Connection<S> {
         Ok(StepStart { writable_due, has_deferred_input: self.has_deferred_input() })
     }
 
-    /// Ends a step, or classifies the connection anew after any other change to it. An orderly
+    /// Ends a step, or decides what follows after any other change to the connection. An orderly
     /// close goes on, with `scratch` as the buffer for input to discard.
     pub(crate) fn end_step(&mut self, scratch: &mut [u8], worker: &mut WorkerContext) -> StepEnd {
-        if let Some(reason) = self.answered() {
+        if let Some(reason) = self.reason_if_answered() {
             return StepEnd { next: Next::Close(reason), timer: None };
         }
         self.advance_close(scratch, worker.clock.timestamp);

@@ -42,10 +42,10 @@ impl Timestamps {
         }
     }
 
-    /// Notes the result of a write: `any_sent` if the socket took a byte, `any_pending` if output
+    /// Notes a write or new output: `any_sent` if the socket took a byte, `any_pending` if output
     /// is left.
     #[inline]
-    pub(super) fn bytes_sent(&mut self, any_sent: bool, any_pending: bool, now: Timestamp) {
+    pub(super) fn output_changed(&mut self, any_sent: bool, any_pending: bool, now: Timestamp) {
         if any_sent {
             self.last_activity = now;
             self.write_progress = None;

@@ -60,16 +60,16 @@ impl<S: Stream> WriteHalf<'_, S> {
         };
         worker.stats.bytes_out += sent as u64;
         if sent == replies.len() {
-            self.timestamps.bytes_sent(true, false, now);
+            self.timestamps.output_changed(true, false, now);
             return Ok(());
         }
         if sent == 0 {
             // No byte has gone out, so the frames are whole and the queue's bound applies to them.
-            self.timestamps.bytes_sent(false, true, now);
+            self.timestamps.output_changed(false, true, now);
             return self.enqueue_replies(source, worker);
         }
         self.queue.push_rest(skip_bytes(replies.pieces(source), sent), replies.len() - sent);
-        self.timestamps.bytes_sent(sent > 0, true, now);
+        self.timestamps.output_changed(true, true, now);
         if self.stream.short_io_means_would_block() {
             self.readiness.writable = false;
         }
@@ -92,7 +92,7 @@ impl<S: Stream> WriteHalf<'_, S> {
     fn flush(&mut self, worker: &mut WorkerContext) -> Result<(), CloseReason> {
         let now = worker.clock.timestamp;
         if !self.readiness.writable || self.queue.is_empty() {
-            self.timestamps.bytes_sent(false, !self.queue.is_empty(), now);
+            self.timestamps.output_changed(false, !self.queue.is_empty(), now);
             return Ok(());
         }
         let short_write_means_full = self.stream.short_io_means_would_block();
@@ -100,7 +100,7 @@ impl<S: Stream> WriteHalf<'_, S> {
             self.queue.write_to(self.stream, short_write_means_full).map_err(|error| io_failure(&error))?;
         worker.stats.bytes_out += bytes as u64;
         self.readiness.writable = !blocked;
-        self.timestamps.bytes_sent(bytes > 0, !self.queue.is_empty(), now);
+        self.timestamps.output_changed(bytes > 0, !self.queue.is_empty(), now);
         Ok(())
     }
 
@@ -174,7 +174,7 @@ impl<S: Stream> Connection<S> {
         let mut half = self.write_half();
         let result = half.queue.enqueue_shared(batch, worker.limits.queue_bound(half.peer), &mut worker.dropped);
         let checked = half.check_enqueued(result, &mut worker.stats);
-        half.timestamps.bytes_sent(false, !half.queue.is_empty(), worker.clock.timestamp);
+        half.timestamps.output_changed(false, !half.queue.is_empty(), worker.clock.timestamp);
         checked
     }
 

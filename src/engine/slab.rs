@@ -96,10 +96,6 @@ impl<T> GenerationalSlab<T> {
         let entries = self.entries.iter_mut().enumerate();
         entries.filter_map(|(index, entry)| Some((*keys.get(index)?, entry.as_mut()?)))
     }
-
-    pub(crate) fn keys(&self) -> Vec<usize> {
-        self.keys.iter().map(|(_, key)| *key).collect()
-    }
 }
 
 impl<T> Others<'_, T> {
@@ -191,7 +187,7 @@ mod tests {
                     prop_assert_eq!(slab.get_mut(*key).copied(), model.get(key).copied());
                 }
             }
-            prop_assert_eq!(slab.keys().len(), model.len());
+            prop_assert_eq!(slab.iter().count(), model.len());
             prop_assert_eq!(slab.iter_mut().count(), model.len());
         }
     }

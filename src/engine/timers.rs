@@ -82,20 +82,32 @@ impl ServiceTimers {
         Some(owner)
     }
 
+    /// Removes and returns the earliest timer if it is due by `now` and its number is at most
+    /// `newest`.
+    pub(crate) fn take_due(&mut self, now: Timestamp, newest: u64) -> Option<(TimerId, TimerOwner)> {
+        let (timer, owner) = self.due.take_due_until(now, newest)?;
+        self.by_conn.remove(&(owner.conn, timer));
+        Some((timer, owner))
+    }
+
     pub(crate) fn owner(&self, timer: TimerId) -> Option<TimerOwner> {
         self.due.get(timer).copied()
     }
 
     pub(crate) fn cancel_all_of(&mut self, conn: ConnId) {
-        let timers: Vec<_> = self.timers_of(conn).collect();
-        for timer in timers {
+        while let Some(timer) = self.first_of(conn) {
             self.remove(timer);
         }
     }
 
+    /// Returns the earliest deadline of all timers.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        self.due.next_deadline()
+    }
+
     /// Returns the earliest deadline of the connection's timers.
     pub(crate) fn next_of(&self, conn: ConnId) -> Option<Timestamp> {
-        self.timers_of(conn).next().map(|timer| timer.at())
+        self.first_of(conn).map(|timer| timer.at())
     }
 
     /// Returns the connection's timers that are due by `now`.
@@ -103,9 +115,19 @@ impl ServiceTimers {
         self.timers_of(conn).take_while(|timer| timer.at() <= now).collect()
     }
 
+    fn first_of(&self, conn: ConnId) -> Option<TimerId> {
+        self.timers_of(conn).next()
+    }
+
     fn timers_of(&self, conn: ConnId) -> impl Iterator<Item = TimerId> {
         let all = self.by_conn.range((conn, TimerId::MIN)..);
         all.take_while(move |(owner, _)| *owner == conn).map(|(_, timer)| *timer)
+    }
+
+    /// Returns the number of timers that belong to connections.
+    #[cfg(test)]
+    pub(crate) fn of_connections(&self) -> usize {
+        self.by_conn.iter().filter(|(conn, _)| *conn != ConnId::NONE).count()
     }
 }
 

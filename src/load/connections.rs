@@ -83,7 +83,7 @@ impl<C> Connections<C> {
     }
 
     pub(super) fn keys(&self) -> Vec<usize> {
-        self.open.keys()
+        self.open.iter().map(|(key, _)| key).collect()
     }
 
     /// Returns the number of established connections, without slow readers.

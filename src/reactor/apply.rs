@@ -4,9 +4,9 @@
 
 use super::shared::Shared;
 use super::targets::Targets;
-use super::timers::TimerOwner;
 use crate::connection::Stream;
 use crate::engine::jobs::JobOwner;
+use crate::engine::timers::TimerOwner;
 use crate::frame::SharedFrames;
 use crate::service::context::Action;
 use crate::service::reply_buffer::ReplySource;
@@ -14,8 +14,8 @@ use crate::service::{CloseReason, ConnId, ServiceId};
 
 impl Shared {
     /// Applies the actions of a callback of `service`, in order. The replies of the current
-    /// connection are still in the reply buffer, and what is sent to it joins them there, so that
-    /// its peer receives everything in the order in which the service sent it.
+    /// connection are still in the reply buffer. What is sent to it joins them there, or is queued
+    /// after them if it has a batch id, so its peer receives everything in the order of sending.
     #[inline]
     pub(super) fn apply_actions<S: Stream>(&mut self, service: ServiceId, targets: &mut Targets<'_, '_, S>) {
         if std::mem::take(&mut self.worker.pending_actions.turn_end_requested) {
@@ -44,7 +44,7 @@ impl Shared {
                         self.timers.set(id, TimerOwner { service, conn });
                     }
                 }
-                Action::CancelTimer(id) => self.timers.cancel(id),
+                Action::CancelTimer(id) => _ = self.timers.remove(id),
                 Action::Offload(job, work) => {
                     if let Some(conn) = &mut targets.current {
                         conn.job_started();

@@ -14,7 +14,7 @@ use super::shared::Shared;
 use super::state::OtherThreads;
 use super::step::Step;
 use super::targets::Targets;
-use super::timers::{DRAIN_KEY, MEMORY_KEY, TimerOwner};
+use super::timers::{DRAIN_KEY, MEMORY_KEY};
 use crate::connection::Connection;
 use crate::engine::handle::Command;
 use crate::engine::jobs::{WakeFn, WorkerPools};
@@ -22,6 +22,7 @@ use crate::engine::run_state::RunState;
 use crate::engine::setup::EngineSetup;
 use crate::engine::slab::{GenerationalSlab, reserved_number};
 use crate::engine::stats::Stats;
+use crate::engine::timers::TimerOwner;
 use crate::service::context::Context;
 use crate::service::{ConnId, Service, ServiceId};
 
@@ -36,7 +37,7 @@ impl<D: Driver> EventLoop<D> {
     pub(super) fn new(driver: D, setup: EngineSetup, wake: &WakeFn) -> Self {
         let EngineSetup { limits, services, inbox, .. } = setup;
         let job_pools = WorkerPools::new(&limits, services.iter().map(|it| it.options.job_threads), wake);
-        // The first turn handles what was posted before the loop ran.
+        // The first turn looks for posts and finished jobs without waiting for a wake-up.
         let threads = OtherThreads { job_pools, inbox, woken: true };
         let shared = Shared::new(limits, services, driver.sources(), threads, driver.now());
         Self { driver, connections: GenerationalSlab::new(), shared }
@@ -80,7 +81,7 @@ impl<D: Driver> EventLoop<D> {
             self.drain_if_requested();
         }
         // 6: fire the timers that are due.
-        if self.shared.polls.all_reported() {
+        if self.shared.backlog.all_reported() {
             self.fire_timers();
         }
         // 7: deliver finished jobs, messages and commands from other threads.
@@ -108,8 +109,8 @@ impl<D: Driver> EventLoop<D> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
             Err(error) => return Err(error),
         };
-        self.shared.polls.note(coverage, self.connections.len());
-        self.shared.worker.clock = self.shared.polls.time(self.driver.now()); // 3
+        self.shared.backlog.note_poll(coverage, self.connections.len());
+        self.shared.worker.clock = self.shared.clock.at(self.driver.now()); // 3
         Ok(())
     }
 
@@ -138,13 +139,13 @@ impl<D: Driver> EventLoop<D> {
     /// Returns how long the poll may wait: zero if this turn has work already, otherwise until the
     /// next deadline.
     fn poll_timeout(&self) -> Option<Duration> {
-        let Shared { ready, threads, turn_end, deadlines, timers, polls, .. } = &self.shared;
+        let Shared { ready, threads, turn_end, deadlines, timers, clock, .. } = &self.shared;
         if !ready.is_empty() || threads.woken || turn_end.has_work() {
             return Some(Duration::ZERO);
         }
-        let next = [deadlines.next(), timers.next()].into_iter().flatten().min()?;
+        let next = [deadlines.next_deadline(), timers.next_deadline()].into_iter().flatten().min()?;
         // The turn's own reading of the clock is as old as the last turn is long.
-        Some(polls.until(next, self.driver.now()))
+        Some(clock.until(next, self.driver.now()))
     }
 
     /// Looks a connection up, for all that one step does with it.
@@ -235,7 +236,7 @@ impl<D: Driver> EventLoop<D> {
     }
 
     /// Makes one callback that is not about a frame, about connection `id` if it is one. Then
-    /// applies its actions, sends its replies, and classifies its connection anew.
+    /// applies its actions, sends its replies, and decides what follows for its connection.
     pub(super) fn call_service(
         &mut self,
         service: ServiceId,

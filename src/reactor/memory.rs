@@ -29,7 +29,7 @@ impl Shared {
             return (budget > 0).then_some(budget);
         }
         let (held, reads_to_end) = (conn.held_bytes(), conn.is_end_reported());
-        let allowance = self.memory.policy.read_allowance(self.connections(), held, budget, reads_to_end);
+        let allowance = self.memory.policy.read_allowance(self.connection_count(), held, budget, reads_to_end);
         if allowance.is_none() {
             self.pause_for_memory(key, conn);
         }
@@ -45,7 +45,7 @@ impl Shared {
             policy.log_reached(self.worker.stats.buffered_bytes, self.worker.stats.open);
             self.start_memory_grace();
         }
-        if conn.held_bytes() > policy.share_bytes(self.connections()) && conn.pause_for_memory(&mut self.worker) {
+        if conn.held_bytes() > policy.share_bytes(self.connection_count()) && conn.pause_for_memory(&mut self.worker) {
             self.memory.paused.push(key);
         }
     }

@@ -8,15 +8,16 @@ use std::time::Instant;
 
 use super::driver::{Source, SourceKind};
 use super::state::{
-    Admission, EndingConnections, MemoryPressure, OtherThreads, PollState, SourceState, TurnEnd, UdpState,
+    Admission, EndingConnections, EventBacklog, LoopClock, MemoryPressure, OtherThreads, SourceState, TurnEnd, UdpState,
 };
 use super::targets::Targets;
-use super::timers::{Deadlines, ServiceTimers};
+use super::timers::Deadlines;
 use crate::connection::{Connection, Next, Phase, StepEnd, Stream, WorkerContext};
 use crate::engine::limits::Limits;
 use crate::engine::run_state::RunState;
 use crate::engine::setup::RegisteredService;
 use crate::engine::slab::reserved_key;
+use crate::engine::timers::ServiceTimers;
 use crate::frame::BufferPool;
 use crate::service::context::{Context, PendingActions};
 use crate::service::reply_buffer::ReplySource;
@@ -26,7 +27,7 @@ use crate::service::{CloseReason, Service, ServiceId};
 /// from it without a copy.
 const RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
 
-/// The parts of the loop's state, each with an owner's methods.
+/// The loop's state. The types of its parts have the functions that concern one part only.
 pub(super) struct Shared {
     pub(super) services: Vec<RegisteredService>,
     /// Listeners, UDP sockets and command pipes, by source number.
@@ -44,7 +45,8 @@ pub(super) struct Shared {
     pub(super) admission: Admission,
     pub(super) memory: MemoryPressure,
     pub(super) threads: OtherThreads,
-    pub(super) polls: PollState,
+    pub(super) clock: LoopClock,
+    pub(super) backlog: EventBacklog,
     pub(super) run_state: RunState,
     /// A callback requested a drain, which begins when the step of the callback is over.
     pub(super) drain_requested: bool,
@@ -59,12 +61,12 @@ impl Shared {
         start: Instant,
     ) -> Self {
         let has_udp = sources.iter().any(|source| matches!(source.kind, SourceKind::Udp { .. }));
-        let polls = PollState::new(start);
+        let clock = LoopClock::new(start);
         let memory = MemoryPressure::new(&limits);
         Self {
             services,
             ready: VecDeque::new(),
-            worker: WorkerContext::new(limits, polls.time(start), PendingActions::default(), BufferPool::default()),
+            worker: WorkerContext::new(limits, clock.at(start), PendingActions::default(), BufferPool::default()),
             receive_buffer: vec![0; RECEIVE_BUFFER_BYTES].into_boxed_slice(),
             udp: UdpState::new(has_udp, sources.len()),
             sources: sources.into_iter().map(SourceState::new).collect(),
@@ -75,7 +77,8 @@ impl Shared {
             admission: Admission::default(),
             memory,
             threads,
-            polls,
+            clock,
+            backlog: EventBacklog::default(),
             run_state: RunState::Serving,
             drain_requested: false,
         }
@@ -92,7 +95,7 @@ impl Shared {
     }
 
     /// Returns the number of connections that have a slot.
-    pub(super) fn connections(&self) -> usize {
+    pub(super) fn connection_count(&self) -> usize {
         usize::try_from(self.worker.stats.open).unwrap_or(usize::MAX) + self.admission.rejected.len()
     }
 
@@ -130,7 +133,8 @@ impl Shared {
     }
 
     /// Begins to close a connection. Its `on_close` runs in step 8 of this turn, when no other
-    /// callback is under way.
+    /// callback is under way. No [`end_step`](Self::end_step) has to follow: the one after
+    /// `on_close` decides how the close goes on, and a connection that is over now is ended here.
     pub(super) fn begin_close<S: Stream>(&mut self, key: usize, conn: &mut Connection<S>, reason: CloseReason) {
         let name = self.services.get(conn.service().0).map_or("", |registered| &registered.options.name);
         if conn.begin_close(reason, name, &mut self.worker) {
@@ -140,7 +144,7 @@ impl Shared {
         }
     }
 
-    /// Ends a step of a connection, or classifies the connection anew after any other change to it.
+    /// Ends a step of a connection, or decides what follows after any other change to it.
     pub(super) fn end_step<S: Stream>(&mut self, key: usize, conn: &mut Connection<S>) {
         let StepEnd { next, timer } = conn.end_step(&mut self.receive_buffer, &mut self.worker);
         if let Some(change) = timer {

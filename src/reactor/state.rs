@@ -16,19 +16,17 @@ use crate::service::{Peer, ServiceId};
 
 use super::driver::{PollCoverage, Source};
 
-/// The loop's clock, and the share of the ready events that the polls have reported.
-pub(super) struct PollState {
+/// The loop's clock. It is given each reading of the system's clock.
+pub(super) struct LoopClock {
     start: Instant,
-    /// Polls in a row that may have left events unreported.
-    partial_polls: usize,
 }
 
-impl PollState {
+impl LoopClock {
     pub(super) fn new(start: Instant) -> Self {
-        Self { start, partial_polls: 0 }
+        Self { start }
     }
 
-    pub(super) fn time(&self, now: Instant) -> TurnTime {
+    pub(super) fn at(&self, now: Instant) -> TurnTime {
         TurnTime { now, timestamp: Timestamp::new(self.start, now) }
     }
 
@@ -36,9 +34,18 @@ impl PollState {
     pub(super) fn until(&self, deadline: Timestamp, now: Instant) -> Duration {
         deadline.saturating_since(Timestamp::new(self.start, now))
     }
+}
 
+/// The ready events that no poll has reported yet: none, or possibly some.
+#[derive(Default)]
+pub(super) struct EventBacklog {
+    /// Polls in a row that may have left events unreported.
+    partial_polls: usize,
+}
+
+impl EventBacklog {
     /// Notes a poll; `None` for an interrupted one.
-    pub(super) fn note(&mut self, coverage: Option<PollCoverage>, connections: usize) {
+    pub(super) fn note_poll(&mut self, coverage: Option<PollCoverage>, connections: usize) {
         self.partial_polls = match coverage {
             // Each poll reports other events first, so after this many polls each connection has
             // been reported, even if every poll is full.
@@ -196,7 +203,7 @@ impl TurnEnd {
     /// Adds the connection to those that are flushed at the turn's end.
     #[inline]
     pub(super) fn mark_dirty<S: Stream>(&mut self, key: usize, conn: &mut Connection<S>) {
-        if !conn.set_dirty(true) {
+        if conn.mark_dirty() {
             self.dirty.push(key);
         }
     }

@@ -1,6 +1,6 @@
 //! Step 5 for a connection: write, read within the budget, then decide what follows.
 //!
-//! The connection is looked up once, at the begin of its step. Everything below is given it.
+//! The connection is looked up once, when its step begins. Everything below is given it.
 
 use super::shared::Shared;
 use super::targets::Targets;
@@ -29,10 +29,10 @@ impl<S: Stream> Step<'_, S> {
                     self.dispatch_deferred();
                 }
                 self.read();
+                self.end();
             }
             Err(reason) => self.begin_close(reason),
         }
-        self.end();
     }
 
     /// Ends the step: the connection waits, continues in the next turn, closes, or is over.
@@ -126,6 +126,7 @@ impl<S: Stream> Step<'_, S> {
                         continue;
                     }
                 }
+                // No action is left, but `on_turn_end` may be requested.
                 DispatchOutcome::InputUsed | DispatchOutcome::FlushNeeded => self.apply_actions(),
                 DispatchOutcome::Failed(reason) => {
                     self.send_replies(bytes);

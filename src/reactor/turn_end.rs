@@ -75,7 +75,7 @@ impl<D: Driver> EventLoop<D> {
         let mut dirty = std::mem::take(&mut self.shared.turn_end.dirty);
         for key in dirty.drain(..) {
             let Some(conn) = self.connections.get_mut(key) else { continue };
-            conn.set_dirty(false);
+            conn.clear_dirty();
             match conn.flush(&mut self.shared.worker) {
                 Ok(()) => self.shared.end_step(key, conn),
                 Err(reason) => self.shared.begin_close(key, conn, reason),

@@ -13,10 +13,11 @@ use crate::frame::BatchId;
 /// An application, reached through any number of listeners and UDP sockets.
 ///
 /// Callbacks never do I/O and never block: output goes through [`Context`], and work that blocks
-/// goes through [`Context::offload`]. The engine makes one call at a time; the calling thread may
-/// differ from call to call. How an engine treats the service, such as the threads for its jobs, is
-/// in [`ServiceOptions`](crate::ServiceOptions). A panic in a callback is a bug and ends the
-/// engine. For bad input, send an error or close the connection.
+/// goes through [`Context::offload`]. A service, or its
+/// [instance](crate::ServiceOptions::per_connection) for one connection, receives one call at a
+/// time; the calling thread may differ from call to call. How an engine treats the service, such as
+/// the threads for its jobs, is in [`ServiceOptions`](crate::ServiceOptions). A panic in a callback
+/// is a bug and ends the engine. For bad input, send an error or close the connection.
 ///
 /// ```
 /// use switchboard::{Context, Service};

@@ -7,12 +7,12 @@ use super::time::Timestamp;
 /// The number of bits of a [`ConnId`] that hold the slab index; the index must be able to exceed
 /// `Limits::max_connections`. The other bits hold the generation. With 64 bits there are 2⁴⁰
 /// generations, which last 12 days at a million connections per second. With 32 bits there are
-/// 4,096, so an id kept long after its connection closed may name a later one.
+/// 4,095, so an id kept long after its connection closed may name a later one.
 pub(crate) const INDEX_BITS: u32 = if usize::BITS >= 64 { 24 } else { 20 };
 pub(crate) const INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
 
-/// The id of one connection: slab index and generation. It is never reused, so a stale id never
-/// reaches a later connection.
+/// The id of one connection: slab index and generation. It is not reused, so a stale id reaches no
+/// later connection. The exception is a system with 32 bits, where there are 4,095 generations.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub(crate) usize);
 

@@ -72,11 +72,14 @@ impl ServiceOptions {
     /// Sets the function that returns an instance of the service for one connection, if the service
     /// has no state that connections share.
     ///
-    /// The thread-per-connection engine then needs no lock. The instance is called for its own
-    /// connection only, from [`on_open`](Service::on_open) to `on_close`. What it sends to other
-    /// connections is discarded. Datagrams, posts and timers without a connection go to the service
-    /// that was added. Actions in an instance's [`on_turn_end`](Service::on_turn_end) belong to its
+    /// `Threaded` then needs no lock. The instance is called for its own connection only, from
+    /// [`on_open`](Service::on_open) to `on_close`. What it sends to other connections is
+    /// discarded. Datagrams, posts and timers without a connection go to the service that was
+    /// added. Actions in an instance's [`on_turn_end`](Service::on_turn_end) belong to its
     /// connection.
+    ///
+    /// `Reactor` ignores the function: it calls the service that was added for all connections, and
+    /// delivers what it sends from one to another.
     #[must_use]
     pub fn per_connection<S: Service + Send + 'static>(
         mut self,

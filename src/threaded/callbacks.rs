@@ -73,6 +73,14 @@ impl ConnectionThread {
         });
     }
 
+    /// Calls `on_turn_end` if an instance requested it in its last `on_turn_end`.
+    pub(super) fn run_pending_turn_end(&mut self, conn: &mut Connection<ConnStream>) {
+        if self.worker.context.pending_actions.turn_end_requested {
+            // A group without callbacks of its own.
+            self.with_service(conn, &[], |_, _, _, inbox| inbox);
+        }
+    }
+
     /// Locks the service and calls `work`, which makes callbacks and applies their actions. Then
     /// releases the lock and writes the output; replies may borrow from `received`. Closes the
     /// connection if `work` fails. Returns `None` if it fails or the service has panicked.
@@ -120,7 +128,7 @@ impl ConnectionThread {
         self.worker.read_clock();
         conn.job_ended();
         self.call_service(conn, |service, cx| service.on_job(cx, job, output));
-        self.reschedule(conn);
+        self.end_step(conn);
         self.worker.publish();
     }
 
@@ -134,7 +142,7 @@ impl ConnectionThread {
                     service.on_timer(cx, timer);
                 }
             });
-            self.reschedule(conn);
+            self.end_step(conn);
         }
     }
 

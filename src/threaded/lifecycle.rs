@@ -270,6 +270,12 @@ impl ConnectionSlots {
     pub(super) fn open(&self) -> usize {
         lock(&self.counts).open
     }
+
+    /// Returns the number of slots that are announced to become free.
+    #[cfg(test)]
+    pub(super) fn announced(&self) -> usize {
+        lock(&self.counts).announced
+    }
 }
 
 /// Locks a mutex whose holders never panic.

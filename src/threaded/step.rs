@@ -39,7 +39,7 @@ impl ConnectionThread {
         let peer = *conn.peer();
         log::debug!("{} {peer} opened", self.own.service_slot.name);
         self.call_service(conn, |service, cx| service.on_open(cx, &peer));
-        self.reschedule(conn);
+        self.end_step(conn);
     }
 
     pub(super) fn run_turn(&mut self, conn: &mut Connection<ConnStream>) -> TurnOutcome {
@@ -52,15 +52,13 @@ impl ConnectionThread {
                 if start.writable_due {
                     self.call_service(conn, |service, cx| service.on_writable(cx));
                 }
-                if self.worker.context.pending_actions.turn_end_requested {
-                    self.call_service(conn, |_, _| {});
-                }
+                self.run_pending_turn_end(conn);
                 self.read(conn);
             }
             Err(reason) => self.begin_close(conn, reason),
         }
         self.report_dropped(conn);
-        self.reschedule(conn);
+        self.end_step(conn);
         self.check_deadline(conn);
         if self.worker.has_timers {
             self.fire_timers(conn);
@@ -157,13 +155,14 @@ impl ConnectionThread {
         let context = &self.worker.context;
         if let Some(reason) = conn.expired(&context.limits, context.clock.timestamp) {
             self.begin_close(conn, reason);
-            self.reschedule(conn);
+            self.end_step(conn);
         }
     }
 
-    /// Classifies the connection anew after any change to it: its close, and the bytes it holds.
-    pub(super) fn reschedule(&mut self, conn: &mut Connection<ConnStream>) {
-        if let Some(reason) = conn.answered() {
+    /// Ends a step, or decides what follows after any other change to the connection: its close,
+    /// and a pause for the bytes it holds.
+    pub(super) fn end_step(&mut self, conn: &mut Connection<ConnStream>) {
+        if let Some(reason) = conn.reason_if_answered() {
             self.begin_close(conn, reason);
         }
         if matches!(conn.phase(), Phase::Closing | Phase::Aborting) {

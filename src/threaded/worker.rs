@@ -20,7 +20,7 @@ use crate::engine::timers::TimerOwner;
 use crate::frame::Payload;
 use crate::frame::{BufferPool, SharedFrames};
 use crate::service::CloseReason;
-use crate::service::context::{Action, Context, JobFn, PendingActions, ReplyTo};
+use crate::service::context::{Action, Context, JobFn, PendingActions};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
 use crate::service::{ConnId, JobError, JobId, JobOutput, Service, ServiceId};
 
@@ -107,16 +107,8 @@ impl Worker {
         current: Option<CurrentConnection<'_>>,
         callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
     ) {
-        let WorkerContext { clock, pending_actions: pending, .. } = &mut self.context;
-        match &current {
-            Some(CurrentConnection { conn, .. }) if conn.accepts_output() => {
-                callback(
-                    service,
-                    &mut self.context.service_context(conn_id, conn.framing(), ReplySource::NONE, conn.pending_bytes()),
-                );
-            }
-            _ => callback(service, &mut Context { conn: conn_id, clock: *clock, reply_to: ReplyTo::None, pending }),
-        }
+        let conn = current.as_ref().map(|current| &*current.conn);
+        callback(service, &mut self.context.callback_context(conn_id, conn));
         self.apply(service_id, conn_id, current);
     }
 
@@ -139,13 +131,11 @@ impl Worker {
         service_id: ServiceId,
         current: Option<CurrentConnection<'_>>,
     ) {
-        let WorkerContext { clock, pending_actions: pending, .. } = &mut self.context;
-        let no_conn = ConnId::NONE;
-        service.on_turn_end(&mut Context { conn: no_conn, clock: *clock, reply_to: ReplyTo::None, pending });
+        service.on_turn_end(&mut self.context.callback_context::<ConnStream>(ConnId::NONE, None));
         // An instance's requests belong to its connection, because only this thread has the
         // instance.
         let instance = current.as_ref().filter(|current| current.shared_conn.is_none()).map(|current| current.id);
-        self.apply(service_id, instance.unwrap_or(no_conn), current);
+        self.apply(service_id, instance.unwrap_or(ConnId::NONE), current);
         // `on_turn_end` requested another call. The control thread makes it in a later turn.
         if instance.is_none() && std::mem::take(&mut self.context.pending_actions.turn_end_requested) {
             self.shared.control.request_turn_end(service_id);

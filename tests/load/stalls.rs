@@ -62,7 +62,7 @@ fn run_open_loop(
     let mut observer = EndStallWhen::new(stall.clone(), condition);
     let outcome = run(&plan, &mut observer).unwrap();
     let (began, ended) = (stall.began().unwrap(), stall.ended().unwrap());
-    let last_slow = (ended - SLOW).min(observer.measure_began.unwrap() + DURATION);
+    let last_slow = ended.checked_sub(SLOW).unwrap().min(observer.measure_began.unwrap() + DURATION);
     let delayed = u64::try_from((last_slow.saturating_duration_since(began)).as_millis()).unwrap();
     assert_eq!((outcome.due, outcome.latency.len()), (2000, 2000), "{outcome:?}");
     (outcome, ended - began, delayed.saturating_sub(5))

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::lifecycle::lock;
 use super::Rig;
 use crate::connection::scripted_stream::received;
 use crate::engine::limits::Limits;
@@ -86,8 +87,10 @@ fn the_slot_of_a_lost_peer_is_announced_during_its_on_close() {
     client.socket.reset();
     client.run();
     assert!(client.has_ended());
+    // With one left, `acquire` would wait for ever.
+    assert_eq!(rig.shared.slots.announced(), 0);
     assert!(rig.shared.slots.acquire(), "the slot is free");
-    assert!(!rig.shared.slots.acquire(), "and it is one, so no announcement is left");
+    assert!(!rig.shared.slots.acquire(), "and it is one");
 }
 
 #[test]
@@ -99,6 +102,7 @@ fn timers_end_with_their_connection() {
     one.socket.finish();
     one.run();
     assert!(one.has_ended());
+    assert_eq!(lock(&rig.shared.timers).of_connections(), 1);
     rig.log();
     rig.advance_time(Duration::from_millis(100));
     other.run();

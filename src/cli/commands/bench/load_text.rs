@@ -25,16 +25,15 @@ pub(super) fn about(record: &BenchRecord) -> String {
 pub(super) fn load(record: &BenchRecord) -> String {
     let load = &record.load;
     let connections = load.connections.unwrap_or(0);
-    let what = match load.rooms {
-        Some(rooms) => format!("{} members {}", figure::count(connections as u64), rooms_text(load, rooms)),
-        None => {
-            let connections = match (record.target.transport, connections) {
-                ("udp", 1) => "1 socket".to_owned(),
-                ("udp", n) => format!("{} sockets", figure::count(n as u64)),
-                (_, n) => connections_text(n),
-            };
-            format!("{connections}, {}{}", messages(load, "on each"), slow_readers(load))
-        }
+    let what = if let Some(rooms) = load.rooms {
+        format!("{} members {}", figure::count(connections as u64), rooms_text(load, rooms))
+    } else {
+        let connections = match (record.target.transport, connections) {
+            ("udp", 1) => "1 socket".to_owned(),
+            ("udp", n) => format!("{} sockets", figure::count(n as u64)),
+            (_, n) => connections_text(n),
+        };
+        format!("{connections}, {}{}", messages(load, "on each"), slow_readers(load))
     };
     let warm_up = match load.warm_up_ns {
         0 => String::new(),

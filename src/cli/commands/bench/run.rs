@@ -63,7 +63,6 @@ impl From<RunError> for CliError {
 }
 
 /// The outcome of any load.
-#[expect(clippy::large_enum_variant, reason = "one value exists in a run")]
 enum AnyOutcome {
     Echo(LoadOutcome),
     FindMax(MaxRate),

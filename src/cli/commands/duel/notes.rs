@@ -17,9 +17,11 @@ pub(super) fn notes(record: &DuelRecord) -> Vec<Finding> {
     let mut push = |text: Option<String>| notes.extend(text.map(|text| Finding::new(Tone::Note, text)));
     record.points.iter().map(skipped).for_each(&mut push);
     push(record.header.interrupted.then(|| "The duel ended early: only complete points are compared.".to_owned()));
-    ENGINES.into_iter().for_each(|engine| push(rate_note(record, engine)));
+    for engine in ENGINES {
+        push(rate_note(record, engine));
+    }
     limits(record).into_iter().for_each(&mut push);
-    push(processors(record));
+    push(Some(processors(record)));
     let mut runs = record.points.iter().flat_map(|point| &point.runs);
     push(runs.any(|run| run.result.server.is_none()).then(|| {
         "This system does not report the usage of other processes: CPU and memory figures are missing.".to_owned()
@@ -105,11 +107,11 @@ fn rate_note(record: &DuelRecord, engine: EngineName) -> Option<String> {
     ))
 }
 
-fn processors(record: &DuelRecord) -> Option<String> {
+fn processors(record: &DuelRecord) -> String {
     match record.setup.pinned.as_ref().map(|pinned| pinned.server_cpus.len()) {
-        None => Some(SHARED_PROCESSORS.to_owned()),
-        Some(1) => Some("Each server had one processor, so threads could not run in parallel.".to_owned()),
-        Some(cpus) => Some(format!("Each server had {cpus} processors; the reactor uses one of them.")),
+        None => SHARED_PROCESSORS.to_owned(),
+        Some(1) => "Each server had one processor, so threads could not run in parallel.".to_owned(),
+        Some(cpus) => format!("Each server had {cpus} processors; the reactor uses one of them."),
     }
 }
 

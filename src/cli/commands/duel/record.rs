@@ -157,6 +157,7 @@ impl Comparison {
 /// Both engines.
 pub(super) const ENGINES: [EngineName; 2] = [EngineName::Reactor, EngineName::Threads];
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn as_name<S: serde::Serializer>(engine: &EngineName, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(engine.name())
 }

@@ -20,7 +20,7 @@ fn verdict(metric: &'static Metric, record: &DuelRecord) -> Option<MetricVerdict
         format!("{} {}", points.first().map_or("", |(verdict, _)| verdict), names.join(", "))
     });
     let text = groups.collect::<Vec<_>>().join("; ");
-    (!points.is_empty()).then(|| MetricVerdict { metric: metric.key, name: metric.name, text })
+    (!points.is_empty()).then_some(MetricVerdict { metric: metric.key, name: metric.name, text })
 }
 
 /// Returns the verdict at a point, and the point with the leader's advantage.
