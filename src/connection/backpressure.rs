@@ -1,8 +1,8 @@
 //! Backpressure: when reading from a peer pauses, and when it resumes.
 //!
 //! Reading pauses while the pending output is above high water, or while the connections together
-//! hold too many bytes. Each flush and each send of replies ends with
-//! [`update_backpressure`](Connection::update_backpressure), so the engines do not call it.
+//! hold too many bytes. [`update_backpressure`](Connection::update_backpressure) derives this when a
+//! step begins and ends, and after its replies are sent.
 
 use super::phase::Phase;
 use super::readiness::{PeerEnd, ReadPause};
@@ -70,7 +70,7 @@ impl<S: Stream> Connection<S> {
     /// Pauses reading if the pending output is above high water, and then requests `on_writable`.
     /// Resumes reading if the output is at low water and memory is not short.
     #[inline]
-    pub(super) fn update_backpressure(&mut self, worker: &mut WorkerContext) {
+    pub(crate) fn update_backpressure(&mut self, worker: &mut WorkerContext) {
         // The usual case: no output is pending, and no pause under way.
         if (self.queue.is_empty() && self.cold.is_none()) || self.phase != Phase::Open {
             return;

@@ -54,6 +54,7 @@ impl<S: Stream> Connection<S> {
     pub(crate) fn begin_step(&mut self, worker: &mut WorkerContext) -> Result<StepStart, CloseReason> {
         self.set_scheduled(false);
         self.flush(worker)?;
+        self.update_backpressure(worker);
         let writable_due = self.is_writable_due(&worker.limits);
         self.writable_requested &= !writable_due;
         Ok(StepStart { writable_due, has_deferred_input: self.has_deferred_input() })
@@ -62,6 +63,7 @@ impl<S: Stream> Connection<S> {
     /// Ends a step, or decides what follows after any other change to the connection. An orderly
     /// close goes on, with `scratch` as the buffer for input to discard.
     pub(crate) fn end_step(&mut self, scratch: &mut [u8], worker: &mut WorkerContext) -> StepEnd {
+        self.update_backpressure(worker);
         if let Some(reason) = self.reason_if_answered() {
             return StepEnd { next: Next::Close(reason), timer: None };
         }

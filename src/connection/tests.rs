@@ -176,7 +176,7 @@ fn a_pause_ends_when_memory_suffices_and_output_is_at_low_water() {
     let (mut conn, socket) = connection(Framing::Raw, &worker);
     socket.set_room(0);
     conn.enqueue_shared(&Batch::encoded(b"above high water, 20 bytes", 1, BatchId::NONE), &mut worker).unwrap();
-    conn.flush(&mut worker).unwrap();
+    conn.begin_step(&mut worker).unwrap();
     assert!(!conn.may_receive(&worker.limits));
     assert!(conn.pause_for_memory(&mut worker));
     assert!(!conn.pause_for_memory(&mut worker), "it is paused already");
@@ -185,7 +185,7 @@ fn a_pause_ends_when_memory_suffices_and_output_is_at_low_water() {
     assert!(!conn.may_receive(&worker.limits), "the output is above low water");
     socket.set_room(usize::MAX);
     conn.mark_ready(Readiness::WRITABLE, PeerEnd::Open);
-    conn.flush(&mut worker).unwrap();
+    conn.begin_step(&mut worker).unwrap();
     assert!(conn.may_receive(&worker.limits));
     assert!(conn.pause_for_memory(&mut worker));
     conn.mark_ready(Readiness::READABLE, PeerEnd::Urgent);

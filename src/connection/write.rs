@@ -133,8 +133,6 @@ impl<S: Stream> Connection<S> {
         if !worker.replies.is_empty() {
             self.write_half().send_replies(source, worker)?;
         }
-        // Without a reply, a batch that the service sent to its own connection may be queued.
-        self.update_backpressure(worker);
         Ok(())
     }
 
@@ -205,9 +203,7 @@ impl<S: Stream> Connection<S> {
         if self.queue.is_empty() {
             return Ok(());
         }
-        self.write_half().flush(worker)?;
-        self.update_backpressure(worker);
-        Ok(())
+        self.write_half().flush(worker)
     }
 
     /// Requests one call of `on_writable`, when the pending output is at low water.

@@ -19,6 +19,7 @@ impl<D: Driver> EventLoop<D> {
             step.shared.timers.cancel_all_of(ConnId(key));
             step.conn.close_delivered();
             step.end();
+            self.drain_if_requested();
         }
     }
 

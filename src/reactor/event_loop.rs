@@ -249,5 +249,6 @@ impl<D: Driver> EventLoop<D> {
         if let Some(conn) = targets.current {
             self.shared.end_step(id.0, conn);
         }
+        self.drain_if_requested();
     }
 }

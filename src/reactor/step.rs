@@ -122,6 +122,10 @@ impl<S: Stream> Step<'_, S> {
                         self.send_replies(bytes);
                     }
                     self.apply_actions();
+                    if self.shared.drain_requested && self.conn.reason_if_answered().is_some() {
+                        self.send_replies(bytes);
+                        return 0;
+                    }
                     if self.conn.may_dispatch_next(&self.shared.worker) {
                         continue;
                     }
@@ -138,6 +142,7 @@ impl<S: Stream> Step<'_, S> {
                 }
             }
             self.send_replies(bytes);
+            self.conn.update_backpressure(&mut self.shared.worker);
             if matches!(outcome, DispatchOutcome::InputUsed) || self.conn.phase() != Phase::Open {
                 return 0;
             }

@@ -59,6 +59,7 @@ impl<D: Driver> EventLoop<D> {
             let Some(mut step) = self.step_of(key).filter(|step| step.conn.phase() == Phase::Open) else { continue };
             step.call_service(|service, cx| service.on_dropped(cx, batch, frames));
             step.end();
+            self.drain_if_requested();
         }
         let again = std::mem::replace(&mut self.shared.turn_end.dropped, dropped);
         self.shared.turn_end.dropped_next.extend(again);

@@ -230,6 +230,10 @@ impl Service for ScriptedService {
         }
     }
 
+    fn on_shutdown(&mut self, cx: &mut Context<'_>) {
+        self.script().note("shutdown", cx.conn(), "");
+    }
+
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
         let mut script = self.script();
         script.note("close", cx.conn(), &reason.to_string());

@@ -41,6 +41,7 @@ impl ConnectionThread {
                 }
             });
             let Some(outcome) = outcome else { return 0 };
+            conn.update_backpressure(&mut self.worker.context);
             if matches!(outcome, DispatchOutcome::InputUsed) || conn.phase() != Phase::Open {
                 return 0;
             }

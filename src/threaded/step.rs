@@ -162,6 +162,7 @@ impl ConnectionThread {
     /// Ends a step, or decides what follows after any other change to the connection: its close,
     /// and a pause for the bytes it holds.
     pub(super) fn end_step(&mut self, conn: &mut Connection<ConnStream>) {
+        conn.update_backpressure(&mut self.worker.context);
         if let Some(reason) = conn.reason_if_answered() {
             self.begin_close(conn, reason);
         }

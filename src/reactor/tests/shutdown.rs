@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{TestLoop, UDP, framed, received};
-use crate::engine::limits::Limits;
+use crate::engine::limits::{Limits, SlowConsumer};
+use crate::service::ServiceId;
 
 fn limits() -> Limits {
     Limits { drain_timeout: Duration::from_secs(5), linger_timeout: Duration::from_secs(1), ..Limits::default() }
@@ -25,6 +26,49 @@ fn a_drain_calls_on_close_and_ends_with_the_last_peer() {
         test.run_until_idle();
     }
     assert!(!test.event_loop.is_running());
+}
+
+#[test]
+fn on_close_precedes_on_shutdown_whoever_drains() {
+    let begins: [fn(&mut TestLoop); 3] = [
+        |test| test.handle.drain(),
+        |test| test.handle.post(ServiceId(0), Box::new("stop".to_owned())).unwrap(),
+        |test| test.connect().send(&framed(["stop"])),
+    ];
+    for begin in begins {
+        let mut test = TestLoop::new(limits());
+        let _waiting = test.connect();
+        test.log();
+        begin(&mut test);
+        test.run_until_idle();
+        let log = test.log();
+        let close = log.iter().position(|line| line.starts_with("close 0")).unwrap();
+        let shutdown = log.iter().position(|line| line.starts_with("shutdown")).unwrap();
+        assert!(close < shutdown, "{log:?}");
+    }
+}
+
+#[test]
+fn a_frame_behind_a_requested_drain_is_not_answered() {
+    let mut test = TestLoop::new(limits());
+    let socket = test.connect();
+    socket.send(&framed(["before", "stop", "after"]));
+    test.run_until_idle();
+    assert_eq!(received(&socket), ["before"]);
+}
+
+#[test]
+fn a_drain_sends_what_a_broadcast_of_its_turn_has_queued() {
+    for slow_consumer in [SlowConsumer::Disconnect, SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
+        let mut test = TestLoop::new(Limits { max_write_buffer_bytes: 400, slow_consumer, ..limits() });
+        test.service.script().close_reply = Some("goodbye".to_owned());
+        let socket = test.connect();
+        let message = "z".repeat(500);
+        test.handle.post(ServiceId(0), Box::new(format!("all {message}"))).unwrap();
+        test.handle.drain();
+        test.run_until_idle();
+        assert_eq!(received(&socket), [message.as_str(), "goodbye"], "{slow_consumer:?}");
+    }
 }
 
 #[test]

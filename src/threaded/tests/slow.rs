@@ -59,6 +59,18 @@ fn dropped_batches_are_reported_on_the_receivers_thread() {
 }
 
 #[test]
+fn output_that_the_socket_takes_pauses_no_reading() {
+    for rig in [Rig::new, Rig::with_instances] {
+        let rig = rig(Limits { max_write_buffer_bytes: 200, ..Limits::default() });
+        let mut client = rig.connect();
+        client.send([format!("collect {}", "x".repeat(150))]);
+        assert_eq!(received(&client.socket), ["x".repeat(150)]);
+        assert_eq!(rig.shared.stats().read_pauses, 0);
+        assert!(!rig.log().iter().any(|line| line.starts_with("writable")));
+    }
+}
+
+#[test]
 fn a_peer_that_does_not_read_is_not_read() {
     for rig in [Rig::new, Rig::with_instances] {
         let rig = rig(Limits { max_write_buffer_bytes: 1_000, ..Limits::default() });
