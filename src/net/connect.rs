@@ -17,7 +17,12 @@ impl SocketStream {
             Endpoint::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
             Endpoint::Udp(_) => return Err(io::ErrorKind::Unsupported.into()),
         };
+        // A flag of socket(2) saves the two calls of fcntl(2). macOS has no such flag.
+        #[cfg(not(target_vendor = "apple"))]
+        let socket = Socket::new(domain, Type::STREAM.nonblocking(), None)?;
+        #[cfg(target_vendor = "apple")]
         let socket = Socket::new(domain, Type::STREAM, None)?;
+        #[cfg(target_vendor = "apple")]
         socket.set_nonblocking(true)?;
         match socket.connect(&addr) {
             Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
