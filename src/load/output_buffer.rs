@@ -36,14 +36,11 @@ impl OutputBuffer {
         while self.writable && self.local_error.is_none() && self.written < self.rest.len() {
             match socket.write(self.rest.get(self.written..).unwrap_or_default()) {
                 Ok(written) => self.written += written,
-                Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::WouldBlock => self.writable = false,
-                    // The kernel reports the error instead of sending: this datagram is lost.
-                    _ if socket.is_datagram() && is_network_report(&error) => self.written = self.rest.len(),
-                    _ if socket.is_datagram() => self.local_error = Some(error),
-                    _ => return Err(error),
-                },
+                Err(error) => {
+                    if self.handle_error(socket, error)?.is_some() {
+                        self.written = self.rest.len();
+                    }
+                }
             }
         }
         if self.written > 0 && self.written == self.rest.len() {
@@ -67,32 +64,39 @@ impl OutputBuffer {
         table: &[u8],
         udp_error: &mut Option<io::Error>,
     ) -> io::Result<()> {
-        let written = loop {
+        let mut written = 0;
+        while self.writable && self.local_error.is_none() {
             match batch.write(socket, table) {
-                Ok(written) => break written,
-                Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::WouldBlock => {
-                        self.writable = false;
-                        break 0;
-                    }
-                    _ if socket.is_datagram() && is_network_report(&error) => {
-                        *udp_error = Some(error);
+                Ok(bytes) => {
+                    written = bytes;
+                    break;
+                }
+                Err(error) => {
+                    if let Some(report) = self.handle_error(socket, error)? {
+                        *udp_error = Some(report);
                         return Ok(());
                     }
-                    _ if socket.is_datagram() => {
-                        self.local_error = Some(error);
-                        break 0;
-                    }
-                    _ => return Err(error),
-                },
+                }
             }
-        };
+        }
         if written < batch.len() {
             self.writable &= !socket.short_io_means_blocked();
             batch.copy_rest(written, table, &mut self.rest);
         }
         Ok(())
+    }
+
+    /// Handles the error of a write. Returns a report of the network, which the kernel returns
+    /// instead of sending: the datagram is lost.
+    fn handle_error(&mut self, socket: &LoadSocket, error: io::Error) -> io::Result<Option<io::Error>> {
+        match error.kind() {
+            io::ErrorKind::Interrupted => {}
+            io::ErrorKind::WouldBlock => self.writable = false,
+            _ if socket.is_datagram() && is_network_report(&error) => return Ok(Some(error)),
+            _ if socket.is_datagram() => self.local_error = Some(error),
+            _ => return Err(error),
+        }
+        Ok(None)
     }
 }
 
