@@ -161,11 +161,11 @@ impl PlannedLoad {
         !matches!(self, Self::Echo(load::LoadConfig { activity: Activity::Churn, .. }))
     }
 
-    /// Returns the lengths of the warm-up and of the measured time.
-    pub(super) fn phases(&self) -> (Duration, Duration) {
+    /// Returns the lengths of the ramp, the warm-up and the measured time.
+    pub(super) fn phases(&self) -> [Duration; 3] {
         match self {
-            Self::Echo(load) | Self::FindMax(load, _) => (load.warm_up, load.duration),
-            Self::Chat(load) => (load.warm_up, load.duration),
+            Self::Echo(load) | Self::FindMax(load, _) => [load.ramp, load.warm_up, load.duration],
+            Self::Chat(load) => [Duration::ZERO, load.warm_up, load.duration],
         }
     }
 

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use switchboard::load::{LoadPhase, LoadProgress};
 
 use crate::cli::report::figure;
@@ -16,8 +16,8 @@ const STEPS_PER_RUN: usize = 1000;
 pub(crate) struct RunProgress {
     bar: ProgressBar,
     finished_runs: Cell<usize>,
-    /// Fraction of a run that the warm-up takes.
-    warm_up: Cell<f64>,
+    /// Seconds of the current run's ramp, warm-up and measured time.
+    phases: Cell<[f64; 3]>,
     label: RefCell<String>,
 }
 
@@ -29,12 +29,10 @@ impl RunProgress {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some((runs * STEPS_PER_RUN) as u64), target);
         // The template is a constant; if it were invalid, the bar would keep its default style.
-        if let Ok(style) =
-            ProgressStyle::with_template("{bar:12.cyan/dim} {percent:>3} %, {eta} left · {prefix} · {wide_msg}")
-        {
+        if let Ok(style) = ProgressStyle::with_template("{bar:12.cyan/dim} {percent:>3} %{wide_msg}") {
             bar.set_style(style.progress_chars("━╸─"));
         }
-        Self { bar, finished_runs: Cell::new(0), warm_up: Cell::default(), label: RefCell::default() }
+        Self { bar, finished_runs: Cell::new(0), phases: Cell::default(), label: RefCell::default() }
     }
 
     /// Sets the words about the next run, which stand before its phase.
@@ -42,9 +40,9 @@ impl RunProgress {
         self.label.replace(label);
     }
 
-    /// Begins a run whose warm-up and measured time have these lengths.
-    pub(super) fn begin_run(&self, (warm_up, measured): (Duration, Duration)) {
-        self.warm_up.set(warm_up.as_secs_f64() / (warm_up + measured).as_secs_f64().max(f64::MIN_POSITIVE));
+    /// Begins a run whose ramp, warm-up and measured time have these lengths.
+    pub(super) fn begin_run(&self, phases: [Duration; 3]) {
+        self.phases.set(phases.map(|phase| phase.as_secs_f64()));
     }
 
     /// Shows the progress of the current run. The load generator calls it about ten times a second.
@@ -52,17 +50,20 @@ impl RunProgress {
         if self.bar.is_hidden() {
             return;
         }
-        let (phase, done) = match progress.phase {
-            LoadPhase::Connecting => ("connecting", 0.0),
-            LoadPhase::WarmingUp => ("warming up", progress.done * self.warm_up.get()),
-            LoadPhase::Measuring => ("measuring", self.warm_up.get() + progress.done * (1.0 - self.warm_up.get())),
-            LoadPhase::Finishing => ("finishing", 1.0),
+        let phase = match progress.phase {
+            LoadPhase::Connecting => "connecting",
+            LoadPhase::WarmingUp => "warming up",
+            LoadPhase::Measuring => "measuring",
+            LoadPhase::Finishing => "finishing",
         };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-        let position = (done.clamp(0.0, 1.0) * figure::float(STEPS_PER_RUN as u64)) as usize;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction")]
+        let position = (run_fraction(self.phases.get(), progress.phase, progress.done)
+            * figure::float(STEPS_PER_RUN as u64)) as usize;
+        // The message is set first, because a new position draws the bar.
+        let eta = self.bar.eta();
+        let left = if eta.is_zero() { String::new() } else { format!(", {:#} left", HumanDuration(eta)) };
+        self.bar.set_message(format!("{left} · {}{phase} · {}", self.label.borrow(), message(progress)));
         self.bar.set_position((self.finished_runs.get() * STEPS_PER_RUN + position) as u64);
-        self.bar.set_prefix(format!("{}{phase}", self.label.borrow()));
-        self.bar.set_message(message(progress));
     }
 
     /// Prints a line above the bar. Has no effect if the bar is hidden.
@@ -86,6 +87,18 @@ impl RunProgress {
     }
 }
 
+/// Returns the elapsed part of a run, from 0 to 1, whose phases take these seconds. `done` is the
+/// part of the current phase.
+fn run_fraction([ramp, warm_up, measured]: [f64; 3], phase: LoadPhase, done: f64) -> f64 {
+    let (before, length) = match phase {
+        LoadPhase::Connecting => (0.0, ramp),
+        LoadPhase::WarmingUp => (ramp, warm_up),
+        LoadPhase::Measuring => (ramp + warm_up, measured),
+        LoadPhase::Finishing => return 1.0,
+    };
+    ((before + done * length) / (ramp + warm_up + measured).max(f64::MIN_POSITIVE)).clamp(0.0, 1.0)
+}
+
 /// Returns rate, latency, faults and connections. The most important come first, because a narrow
 /// terminal truncates the end.
 fn message(progress: &LoadProgress) -> String {
@@ -100,4 +113,22 @@ fn message(progress: &LoadProgress) -> String {
     });
     parts.push(format!("{} connections", figure::count(progress.connections as u64)));
     parts.join(" · ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_grows_in_each_phase() {
+        let fraction = |phase, done| run_fraction([3.0, 1.0, 4.0], phase, done);
+        let fractions = [
+            fraction(LoadPhase::Connecting, 0.0),
+            fraction(LoadPhase::Connecting, 1.0 / 3.0),
+            fraction(LoadPhase::WarmingUp, 0.0),
+            fraction(LoadPhase::Measuring, 0.5),
+            fraction(LoadPhase::Finishing, 0.0),
+        ];
+        assert_eq!(format!("{fractions:?}"), "[0.0, 0.125, 0.375, 0.75, 1.0]");
+    }
 }
