@@ -5,7 +5,6 @@ use super::{load_text, plots};
 use crate::cli::report::document::{Medium, Report, ReportTable, Section};
 use crate::cli::report::figure::{self, Unit};
 use crate::cli::report::plot::{Plot, Scale, Series};
-use crate::cli::report::rates;
 use crate::cli::report::text::NONE;
 
 /// Kinds of faults that fit on one line of a terminal.
@@ -167,7 +166,7 @@ fn search(search: &SearchRecord) -> Section {
             Series { name: format!("objective {}", search.slo.text), points: ends, ..Series::default() },
         ],
     };
-    let head = ["", "answered", percentile, "generator busy", "server, of a core", &search.slo.text];
+    let head = ["", "answered", percentile, "generator", "server CPU", &search.slo.text];
     let table = ReportTable::new(&head, search.steps.iter().map(search_step).collect());
     Section { heading: "Search", plots: vec![plot], tables: vec![table], ..Section::default() }
 }
@@ -178,7 +177,10 @@ fn search_step(step: &SearchStepRecord) -> Vec<String> {
         "too_slow" => "too slow".to_owned(),
         "too_few" => "too few answers".to_owned(),
         "generator" => "generator's limit".to_owned(),
-        _ => rates::faults_text("echo", &step.faults.named()).unwrap_or_else(|| "faulty".to_owned()),
+        _ => {
+            let counted = step.faults.named().into_iter().filter(|(_, count)| *count > 0);
+            counted.map(|(kind, count)| format!("{} {kind}", figure::count(count))).collect::<Vec<_>>().join(", ")
+        }
     };
     vec![
         figure::rate(step.rate_per_second),

@@ -274,13 +274,19 @@ fn search_steps_are_in_table_and_page() {
     record.verdicts = verdicts::verdicts(&record);
     let text = table(&record);
     let steps = "
-            answered      p99  generator busy  server, of a core   p99<5ms
-20,000 /s  20,000 /s  1.20 ms            40 %               80 %     holds
-40,000 /s  40,000 /s  80.0 ms            40 %               80 %  too slow
+            answered      p99  generator  server CPU   p99<5ms
+20,000 /s  20,000 /s  1.20 ms       40 %        80 %     holds
+40,000 /s  40,000 /s  80.0 ms       40 %        80 %  too slow
 ";
     assert!(text.contains(steps), "{text}");
     assert!(text.contains("ok     p99<5ms holds up to about 20,000 /s"), "{text}");
     let page = html(&record);
     assert_eq!(page.matches("<svg class=\"drawing\"").count(), 4);
     assert!(page.contains("p99 by rate") && page.contains("too slow"));
+    record.find_max.as_mut().unwrap().steps.iter_mut().for_each(|step| {
+        (step.verdict, step.rate_per_second, step.answered_per_second) = ("generator", 9_999_999.0, 9_999_999.0);
+    });
+    let text = table(&record);
+    let widest = text.lines().filter(|line| line.ends_with("generator's limit")).map(|line| line.chars().count()).max();
+    assert!(widest.is_some_and(|columns| columns <= 80), "{text}");
 }
