@@ -34,7 +34,8 @@ pub(super) struct LoadDriver<'a, W: Workload> {
     pub(super) phases: Phases,
     /// Last phase: the time since which no answer is outstanding.
     pub(super) done_since_ns: Option<u64>,
-    /// Everything that had arrived by this time has been handled. Timeouts count from it, so that a
+    /// Everything that had arrived by this time has been handled, except input beyond the read
+    /// budget of its connection. Timeouts count from it, so that a
     /// generator without processor time does not charge the server for its own delay.
     pub(super) handled_until_ns: u64,
     /// At least one planned connection has been established.
@@ -97,7 +98,11 @@ impl<'a, W: Workload> LoadDriver<'a, W> {
                 self.connect(slot)?;
             }
             self.send_due()?;
-            for key in std::mem::take(&mut self.runnable) {
+            let mut runnable = std::mem::take(&mut self.runnable);
+            // An event may have queued a connection that was in the queue already.
+            runnable.sort_unstable();
+            runnable.dedup();
+            for key in runnable {
                 self.step(key)?;
             }
             let polled_ns = self.poll()?;

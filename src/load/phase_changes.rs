@@ -140,7 +140,7 @@ impl<W: Workload> LoadDriver<'_, W> {
     /// Returns true if every message has been answered or given up and [`LISTEN_ON`] has passed
     /// since, or if a timeout is over.
     fn is_over(&mut self, now_ns: u64) -> bool {
-        let longest = self.config.reply_timeout.saturating_mul(W::MAX_FINISHING_TIMEOUTS) + EXPIRY_DELAY;
+        let longest = self.config.reply_timeout.saturating_mul(W::MAX_FINISHING_TIMEOUTS).saturating_add(EXPIRY_DELAY);
         if self.is_stuck() || self.phases.elapsed(now_ns) >= longest {
             return true;
         }

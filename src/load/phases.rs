@@ -46,9 +46,11 @@ struct MeasuredUsage {
     waited_ns: u64,
 }
 
-/// Returns the duration in nanoseconds, `u64::MAX` at most.
+/// Returns the duration in nanoseconds, 292 years at most: the sum of a time and a duration is no
+/// more than `u64::MAX`.
 pub(super) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    const MAX_NANOS: u64 = u64::MAX / 2;
+    u64::try_from(duration.as_nanos()).map_or(MAX_NANOS, |nanos| nanos.min(MAX_NANOS))
 }
 
 impl Phases {

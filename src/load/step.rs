@@ -1,5 +1,5 @@
-//! One step of a connection: it reads and checks everything that has arrived, then sends
-//! everything that it may send, as far as the socket allows.
+//! One step of a connection: it reads and checks what has arrived, then sends what it may send, as
+//! far as the socket and the budgets of a step allow.
 
 use super::connection::{ConnectionEnd, ConnectionResult, ConnectionState, LoadConnection};
 use super::net::SocketEvent;
@@ -8,6 +8,13 @@ use super::workload::Workload;
 
 /// Batches that a connection sends in one step before the other connections are served.
 const MAX_BATCHES: usize = 16;
+
+/// Bytes that a connection reads in one step before the other connections are served, and the
+/// driver checks the time. Without this limit, a peer that sends without end would stop the run.
+const READ_BUDGET_BYTES: usize = 256 * 1024;
+
+/// Bytes of the read budget that a read takes at least, for its system call.
+const MIN_READ_COST_BYTES: usize = 4 * 1024;
 
 /// The driver's next action for a connection after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +44,7 @@ pub(super) fn handle_event<W: Workload>(
     step(workload, connection, context, buffers)
 }
 
-/// Reads and writes as far as the socket allows.
+/// Reads and writes as far as the socket and the budgets allow.
 pub(super) fn step<W: Workload>(
     workload: &mut W,
     connection: &mut LoadConnection<W::Client>,
@@ -47,30 +54,38 @@ pub(super) fn step<W: Workload>(
     if connection.state == ConnectionState::Connecting {
         return Ok(NextStep::Wait);
     }
+    let mut all_received = true;
     if !connection.is_slow_reader {
-        receive(workload, connection, context, buffers)?;
+        all_received = receive(workload, connection, context, buffers)?;
     } else if connection.peer_closed {
         return Err(ConnectionEnd::Broken);
     }
     let all_sent = send(workload, connection, context, buffers)?;
-    let must_retry = !all_sent || connection.output.local_error.is_some();
+    let must_retry = !all_received || !all_sent || connection.output.local_error.is_some();
     Ok(if must_retry { NextStep::StepAgain } else { NextStep::Wait })
 }
 
+/// Reads and checks what has arrived. Returns false if the read budget is spent, so that more may be
+/// waiting.
 fn receive<W: Workload>(
     workload: &mut W,
     connection: &mut LoadConnection<W::Client>,
     context: &mut RunContext,
     buffers: &mut IoBuffers,
-) -> ConnectionResult {
+) -> ConnectionResult<bool> {
+    let mut budget = READ_BUDGET_BYTES;
     while workload.expects_input(connection, context)
         && let Some(bytes) = connection.read(&mut buffers.read, context)?
     {
         context.read_clock();
         context.has_received = true;
         workload.on_input(connection, buffers.read.get(..bytes).unwrap_or_default(), context)?;
+        budget = budget.saturating_sub(bytes.max(MIN_READ_COST_BYTES));
+        if budget == 0 {
+            return Ok(false);
+        }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Sends the messages that may be sent now. Returns false if some are left although the socket may

@@ -4,6 +4,7 @@
 mod faults;
 mod server;
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use switchboard::Endpoint;
@@ -119,6 +120,25 @@ fn an_echo_server_is_rejected() {
     let target = crate::servers::tcp(crate::servers::echo);
     let error = run(&ChatLoadConfig { reply_timeout: SHORT_TIMEOUT, ..plan(&target) }, &mut ()).unwrap_err();
     assert!(matches!(&error, LoadError::Connect(_)), "{error}");
+}
+
+/// Each member receives zeros without end, which are empty frames.
+#[test]
+fn a_flood_does_not_stop_the_run() {
+    let target = crate::servers::tcp(|mut stream| while stream.write_all(&[0; 16 * 1024]).is_ok() {});
+    let error = run(&ChatLoadConfig { reply_timeout: SHORT_TIMEOUT, ..plan(&target) }, &mut ()).unwrap_err();
+    assert!(matches!(&error, LoadError::Connect(error) if error.kind() == std::io::ErrorKind::TimedOut), "{error}");
+}
+
+#[test]
+fn the_longest_durations_do_not_overflow() {
+    let server = Server::start(Fault::None);
+    run_without_fault(&ChatLoadConfig { reply_timeout: Duration::MAX, ..plan(&server.target) });
+    for (warm_up, duration) in [(Duration::MAX, Duration::from_secs(1)), (Duration::ZERO, Duration::MAX)] {
+        let plan = ChatLoadConfig { warm_up, duration, ..plan(&server.target) };
+        let has_joined = |progress: &LoadProgress| progress.phase != LoadPhase::Connecting;
+        run(&plan, &mut StopWhen(has_joined)).unwrap();
+    }
 }
 
 #[test]

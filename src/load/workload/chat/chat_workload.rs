@@ -286,7 +286,10 @@ impl ChatWorkload {
             ChatEvent::Error { code, text, .. } => (code.as_ref(), text.as_ref()),
             ChatEvent::Bye { reason } => ("bye", reason.as_ref()),
             event => {
-                replies.handle_event(member, event, &self.requests);
+                // The check of the nick formats it, so the events about other members skip it.
+                if !has_joined {
+                    replies.handle_event(member, event, &self.requests);
+                }
                 return Ok(());
             }
         };
