@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::commands::bench::args::BenchCommand;
@@ -18,7 +18,8 @@ use super::verbosity::Verbosity;
 #[derive(Debug, Parser)]
 #[command(name = "switchboard", version, after_help = "Try 'switchboard help serve'.")]
 pub(super) struct Args {
-    #[command(flatten)]
+    /// The sum over the program and its subcommands.
+    #[arg(skip)]
     pub(super) verbosity: Verbosity,
     #[command(subcommand)]
     pub(super) command: CliCommand,
@@ -75,25 +76,29 @@ pub(super) enum CliCommand {
 }
 
 impl Args {
+    /// Returns clap's definition of the program.
+    pub(super) fn definition() -> Command {
+        Verbosity::add_to(Self::command())
+    }
+
     /// Parses `words`, of which the first is the program's name.
     ///
     /// # Errors
     /// The parser's error, or its answer to `--help` and `--version`.
     pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let mut definition = Self::command();
+        let mut definition = Self::definition();
         let matches = definition.try_get_matches_from_mut(words)?;
-        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))
+        let args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))?;
+        Ok(Self { verbosity: Verbosity::total(&matches)?, ..args })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn clap_definition_is_consistent() {
-        Args::command().debug_assert();
+        Args::definition().debug_assert();
     }
 }

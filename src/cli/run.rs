@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use super::args::{Args, CliCommand};
@@ -38,8 +37,8 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         CliCommand::Call { command } => return call::call(command, verbosity),
         CliCommand::Config(command) => config::config(&command)?,
         CliCommand::Get(get_args) => return get::get(get_args, verbosity),
-        CliCommand::Man { subcommand } => man::man(Args::command(), &subcommand)?,
-        CliCommand::Completions { shell } => completions::completions(&Args::command(), shell)?,
+        CliCommand::Man { subcommand } => man::man(Args::definition(), &subcommand)?,
+        CliCommand::Completions { shell } => completions::completions(&Args::definition(), shell)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -59,9 +59,10 @@ impl AsRef<[u8]> for Payload {
 }
 
 impl From<Vec<u8>> for Payload {
-    /// Takes over the memory of `bytes`, unused capacity included.
+    /// Takes over the memory of `bytes`. Copies them if they fill less than half of it, because the
+    /// engines count the bytes of a payload, not its capacity.
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes.into())
+        Self(if bytes.capacity() / 2 > bytes.len() { Bytes::copy_from_slice(&bytes) } else { bytes.into() })
     }
 }
 
@@ -88,5 +89,13 @@ mod tests {
         let payload = Payload::from(bytes);
         assert_eq!(payload.as_ptr(), address);
         assert_eq!(payload.clone().as_ptr(), address);
+    }
+    #[test]
+    fn a_vec_with_much_unused_capacity_is_copied() {
+        let mut bytes = Vec::with_capacity(1_000);
+        bytes.extend([7; 100]);
+        let address = bytes.as_ptr();
+        let payload = Payload::from(bytes);
+        assert!(payload.as_ptr() != address && *payload == [7; 100]);
     }
 }

@@ -51,8 +51,6 @@ fn hint(arg: Arg) -> Arg {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
     use crate::cli::args::Args;
 
@@ -65,6 +63,6 @@ mod tests {
             }
             command.get_subcommands().for_each(check);
         }
-        check(&hinted(&Args::command()));
+        check(&hinted(&Args::definition()));
     }
 }

@@ -70,8 +70,6 @@ fn sections(text: &str) -> Roff {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use crate::cli::args::Args;
 
     /// Commands whose help has no list of exit codes, because they only print.
@@ -90,7 +88,7 @@ mod tests {
 
     #[test]
     fn each_help_lists_the_exit_codes() {
-        let program = Args::command();
+        let program = Args::definition();
         let mut found = Vec::new();
         leaves(&program, &[], &mut found);
         assert!(found.len() > PRINTERS.len());

@@ -263,4 +263,12 @@ mod tests {
         assert_eq!(cells, ["throughput", "240,000/s", "100,000/s", "2.40×", "[2.40,", "2.40]", "reactor"]);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
+
+    #[test]
+    fn help_shows_a_median_as_the_table_does() {
+        let range = MedianRange { median: 181_113.0, min: 170_246.0, max: 185_000.0 };
+        let metric = METRICS.iter().find(|metric| metric.name == "throughput").unwrap();
+        let figure = (metric.format)(range.median) + &spread_text(metric, range);
+        assert!(include_str!("help.txt").contains(&format!("  {figure}  ")), "{figure}");
+    }
 }

@@ -4,11 +4,12 @@
 //! so that a flag may stand before or after the service's name. Each level's help shows the flags
 //! that apply to it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::error::ErrorKind;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use switchboard::{Framing, escape};
@@ -103,8 +104,7 @@ impl FromArgMatches for ServeArgs {
         let mut flags = words(&definition(None), matches);
         let Some((name, matches)) = matches.subcommand() else { return Self::parse(None, flags) };
         let Some(builtin) = services::find(name) else {
-            let text = format!("unknown service '{}': use one of {}", escape::line(name), services::names(", "));
-            return Err(clap::Error::raw(ErrorKind::InvalidSubcommand, text));
+            return Err(unknown_service(name));
         };
         flags.extend(words(&definition(Some(builtin)), matches));
         Self::parse(Some(builtin), flags)
@@ -114,6 +114,19 @@ impl FromArgMatches for ServeArgs {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+/// Returns the error for an unknown service: the services, and a tip if a name is similar.
+fn unknown_service(name: &str) -> clap::Error {
+    let text = format!("unknown service '{}': use one of {}", escape::line(name), services::names(", "));
+    // clap finds the similar names.
+    let known = PossibleValuesParser::new(services::ALL.each_ref().map(|builtin| builtin.name));
+    let error = known.parse_ref(&Command::new("serve"), None, OsStr::new(name)).err();
+    let tip = match error.as_ref().and_then(|error| error.get(ContextKind::SuggestedValue)) {
+        Some(ContextValue::String(similar)) => format!("\n\n  tip: a similar service exists: '{similar}'"),
+        _ => String::new(),
+    };
+    clap::Error::raw(ErrorKind::InvalidSubcommand, text + &tip)
 }
 
 /// Returns clap's definition of a service, or of `serve` without its subcommands.

@@ -112,12 +112,18 @@ impl PlannedService {
             indices.resize(indices.len() + endpoints.len(), index);
             listeners.extend(endpoints.into_iter().map(|endpoint| (endpoint, framing)));
         }
-        (builtin.check)(args, &listeners).map_err(|ServiceArgError { culprit, error }| match culprit {
-            Culprit::Listener(at) => {
-                Culprit::Value("listen", indices.get(at).copied().unwrap_or_default()).error(error)
+        let has_prefix = |at| {
+            indices.get(at).and_then(|&at| listen.get(at)).is_some_and(|listen: &ListenArg| listen.framing.is_some())
+        };
+        // The values that the user gave, in the place of the listeners that follow from them.
+        let given = |culprit| match culprit {
+            Culprit::Framing(at) if framing.is_some() && !has_prefix(at) => Culprit::Option("framing"),
+            Culprit::Listener(at) | Culprit::Framing(at) => {
+                Culprit::Value("listen", indices.get(at).copied().unwrap_or_default())
             }
-            _ => culprit.error(error),
-        })?;
+            other => other,
+        };
+        (builtin.check)(args, &listeners).map_err(|ServiceArgError { culprit, error }| given(culprit).error(error))?;
         let made = (builtin.make)(args)?;
         Ok(Self { builtin, args: Rc::clone(args), made, listeners })
     }
@@ -200,6 +206,14 @@ mod tests {
             assert!(what.starts_with(says), "{what}");
         }
         for words in ["echo --work-us 0", "--work-us 1 --encoding gbk --seed 1", "chat --encoding gbk"] {
+            assert!(plan(words).is_ok(), "{words}");
+        }
+    }
+
+    #[test]
+    fn colours_and_console_may_stand_on_both_sides_of_the_service() {
+        for words in ["--colour eva=red chat --console", "--console chat --color eva=red", "--console --colour eva=red"]
+        {
             assert!(plan(words).is_ok(), "{words}");
         }
     }

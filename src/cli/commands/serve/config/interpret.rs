@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::rc::Rc;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction};
 use switchboard::{Endpoint, Error, Limits};
 
@@ -77,7 +77,7 @@ fn plan_service(section: &ConfigSection, name: &str) -> Result<PlannedService, V
 fn span_of(section: &ConfigSection, culprit: Culprit) -> &ByteSpan {
     let key = |name| section.keys.iter().find(|key| key.name == name);
     let span = match culprit {
-        Culprit::Service | Culprit::Listener(_) => None,
+        Culprit::Service | Culprit::Listener(_) | Culprit::Framing(_) => None,
         Culprit::Option(name) => key(name).map(|key| &key.span),
         Culprit::Value(name, index) => key(name).map(|key| match &key.value {
             ConfigValue::Arguments(values) => values.get(index).map_or(&key.value_span, |(_, span)| span),
@@ -112,10 +112,7 @@ fn parse_section(
         match flags(key, &known, &section.name) {
             Ok(flags) => {
                 for (flag, span) in flags {
-                    // A required other flag is checked when all are parsed together.
-                    if let Err(error) = ServeArgs::parse(builtin, [flag.clone()])
-                        && error.kind() != ErrorKind::MissingRequiredArgument
-                    {
+                    if let Err(error) = ServeArgs::parse(builtin, [flag.clone()]) {
                         errors.push(error_at(span, in_keys(error)));
                     }
                     all.push(flag);

@@ -130,8 +130,8 @@ fn every_error_is_reported_with_its_line() {
             vec!["f:5: tcp 0.0.0.0:2 is reachable from other machines: add token-file"],
         ),
         ("[parrot]\nlisten = 'udp:127.0.0.1:1'", vec!["f:2: parrot does not support UDP: remove udp:127.0.0.1:1"]),
-        ("[chat]\ncolour = 'eva=red'", vec!["f:1: the following required arguments were not provided: console"]),
-        ("[chat]\nframing = 'u8'", vec!["f:1: tcp 127.0.0.1:8000 cannot use the framing u8"]),
+        ("[chat]\ncolour = 'eva=red'", vec!["f:2: colour applies only to the console: add console"]),
+        ("[chat]\nframing = 'u8'", vec!["f:2: tcp 127.0.0.1:8000 cannot use the framing u8"]),
         ("[greet]\ntemplate = '你'\nencoding = 'latin1'", vec!["f:2: template '你' cannot be encoded"]),
         ("[exec]\n", vec!["f:1: exec needs to know what it may run: add allow PROGRAM"]),
         ("[echo]\n[robot]\nname = 'x'\nrules = 'nowhere.toml'", vec!["f:4: cannot read nowhere.toml"]),
@@ -147,6 +147,26 @@ fn every_error_is_reported_with_its_line() {
         for (error, expected) in errors.iter().zip(expected) {
             assert!(error.starts_with(expected), "{text}: {error}");
         }
+    }
+}
+
+#[test]
+fn framing_error_has_the_line_of_the_framing() {
+    for (text, expected) in [
+        (
+            "[chat]\nlisten = [\n  'lines@127.0.0.1:1',\n  '127.0.0.1:2',\n]\nframing = 'u8'",
+            "f:6: tcp 127.0.0.1:2 cannot use the framing u8",
+        ),
+        (
+            "[chat]\nlisten = [\n  '127.0.0.1:1',\n  'u8@127.0.0.1:2',\n]\nframing = 'lines'",
+            "f:4: tcp 127.0.0.1:2 cannot use the framing u8",
+        ),
+        ("[exec]\nallow = 'date'\nframing = 'u16be'", "f:3: tcp 127.0.0.1:8086 cannot use the framing u16be"),
+        ("[files]\nroot = '/'\nframing = 'raw'", "f:3: tcp 127.0.0.1:1111 cannot use the framing raw"),
+    ] {
+        let errors = plan(text).expect_err(text);
+        let [error] = &errors[..] else { panic!("{text}: {errors:?}") };
+        assert!(error.starts_with(expected), "{text}: {error}");
     }
 }
 

@@ -164,6 +164,6 @@ pub(super) struct ChatServiceArgs {
     #[arg(long)]
     pub(super) console: bool,
     /// Show a name in this colour on the console; may be repeated
-    #[arg(long, alias = "color", value_name = "NAME=COLOUR", requires = "console")]
+    #[arg(long, alias = "color", value_name = "NAME=COLOUR")]
     pub(super) colour: Vec<NickColour>,
 }

@@ -67,6 +67,8 @@ pub(in crate::cli) enum Culprit {
     Service,
     /// The listener at this index.
     Listener(usize),
+    /// The framing of the listener at this index.
+    Framing(usize),
     /// The option of this name.
     Option(&'static str),
     /// A value of the option of this name: the one at the index, from 0.

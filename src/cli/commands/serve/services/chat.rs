@@ -46,21 +46,28 @@ Examples:
     example,
 };
 
-/// Checks that frames are large enough, and that UDP beyond loopback is allowed explicitly.
+/// Checks that colours have a console, that frames are large enough, and that UDP beyond loopback
+/// is allowed explicitly.
 fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), ServiceArgError> {
+    // Not `requires` of clap, which checks the flags before the service's name without those after.
+    if !args.chat.colour.is_empty() && !args.chat.console {
+        let (colour, console) = (args.spelled("colour"), args.spelled("console"));
+        return Err(Culprit::Option("colour").usage(format!("{colour} applies only to the console: add {console}")));
+    }
     for (index, (endpoint, framing)) in listeners.iter().enumerate() {
-        let wrong = |text: String| Err(Culprit::Listener(index).usage(format!("{endpoint} {text}")));
+        let wrong = |culprit: Culprit, text: &str| Err(culprit.usage(format!("{endpoint} {text}")));
         // A frame of at most 255 bytes is too small for the messages that members receive.
         if *framing == Framing::U8 {
             let text = "cannot use the framing u8: its frames are too small for chat; choose u16be or wider";
-            return wrong(text.to_owned());
+            return wrong(Culprit::Framing(index), text);
         }
         // Chat replies to datagrams, whose source addresses can be forged. Beyond loopback it does
         // so only with --udp-public.
         let is_public = matches!(endpoint, Endpoint::Udp(addr) if !addr.ip().is_loopback());
         if is_public && !args.chat.udp_public {
             let option = args.spelled("udp-public");
-            return wrong(format!("is reachable from other machines: add {option} to allow that"));
+            let text = format!("is reachable from other machines: add {option} to allow that");
+            return wrong(Culprit::Listener(index), &text);
         }
     }
     Ok(())

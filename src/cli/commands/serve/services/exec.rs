@@ -65,20 +65,22 @@ fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), ServiceArgErro
         return Err(Culprit::Option("jobs").usage(format!("{} must be at least 1", name("jobs"))));
     }
     for (index, (endpoint, framing)) in listeners.iter().enumerate() {
-        let wrong = |text: String| Err(Culprit::Listener(index).usage(format!("{endpoint} {text}")));
+        let wrong = |culprit: Culprit, text: String| Err(culprit.usage(format!("{endpoint} {text}")));
         // A response may contain any byte and be larger than 1 MiB.
         if !framing.can_carry(2 << 20) {
             let text = "a response of exec needs raw, u32be or another wide length";
-            return wrong(format!("cannot use the framing {framing}: {text}"));
+            return wrong(Culprit::Framing(index), format!("cannot use the framing {framing}: {text}"));
         }
         if endpoint.is_local() {
             continue;
         }
+        let public = "is reachable from other machines";
         if *shell {
-            return wrong(format!("is reachable from other machines: {} is limited to loopback", name("shell")));
+            let text = format!("{public}: {} is limited to loopback", name("shell"));
+            return wrong(Culprit::Listener(index), text);
         }
         if token_file.is_none() {
-            return wrong(format!("is reachable from other machines: add {}", name("token-file")));
+            return wrong(Culprit::Listener(index), format!("{public}: add {}", name("token-file")));
         }
     }
     Ok(())

@@ -47,7 +47,7 @@ fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), ServiceArgErro
         return Err(Culprit::Service.usage(text));
     }
     match listeners.iter().enumerate().find(|(_, (_, framing))| !dialect.supports(*framing)) {
-        Some((index, (endpoint, framing))) => Err(Culprit::Listener(index).usage(format!(
+        Some((index, (endpoint, framing))) => Err(Culprit::Framing(index).usage(format!(
             "{endpoint} cannot use the framing {framing}: {}",
             match dialect {
                 FilesDialect::Framed => "the dialect framed needs a length prefix for 1 MiB, such as u32be",
