@@ -114,34 +114,28 @@ impl<S: Stream> Step<'_, S> {
             let called = registered.service.as_mut();
             let outcome = conn.dispatch(&mut input, bytes, ConnId(*key), called, &mut shared.worker);
             shared.turn_end.take_dropped(*key, &mut shared.worker.dropped);
-            match outcome {
-                DispatchOutcome::ActionsPending => {
-                    // The replies stay in the reply buffer, so that a pipeline of requests is
-                    // answered with one write even if each request also acts.
-                    if shared.worker.replies.has_borrowed() {
-                        self.send_replies(bytes);
-                    }
-                    self.apply_actions();
-                    if self.shared.drain_requested && self.conn.reason_if_answered().is_some() {
-                        self.send_replies(bytes);
-                        return 0;
-                    }
-                    if self.conn.may_dispatch_next(&self.shared.worker) {
-                        continue;
-                    }
-                }
-                // No action is left, but `on_turn_end` may be requested.
-                DispatchOutcome::InputUsed | DispatchOutcome::FlushNeeded => self.apply_actions(),
-                DispatchOutcome::Failed(reason) => {
+            // Replies that borrow from the input come before the actions. Others stay in the reply
+            // buffer, so that a pipeline of requests is answered with one write even if each request
+            // also acts.
+            let may_act = matches!(outcome, DispatchOutcome::ActionsPending | DispatchOutcome::Failed(_));
+            if may_act && shared.worker.replies.has_borrowed() {
+                self.send_replies(bytes);
+            }
+            self.apply_actions();
+            if matches!(outcome, DispatchOutcome::ActionsPending) {
+                if self.shared.drain_requested && self.conn.reason_if_answered().is_some() {
                     self.send_replies(bytes);
-                    self.apply_actions();
-                    // The actions may have sent to the connection itself.
-                    self.send_replies(bytes);
-                    self.begin_close(reason);
                     return 0;
+                }
+                if self.conn.may_dispatch_next(&self.shared.worker) {
+                    continue;
                 }
             }
             self.send_replies(bytes);
+            if let DispatchOutcome::Failed(reason) = outcome {
+                self.begin_close(reason);
+                return 0;
+            }
             self.conn.update_backpressure(&mut self.shared.worker);
             if matches!(outcome, DispatchOutcome::InputUsed) || self.conn.phase() != Phase::Open {
                 return 0;
