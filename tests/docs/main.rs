@@ -7,6 +7,8 @@
 #[cfg(feature = "cli")]
 mod book;
 mod examples;
+#[path = "../support/guard.rs"]
+mod guard;
 #[cfg(feature = "cli")]
 mod lobby;
 #[cfg(feature = "cli")]
@@ -24,10 +26,6 @@ mod service_table;
 mod sockets_page;
 
 use std::path::Path;
-use std::time::Duration;
-
-/// Longest wait for one expected event.
-const GUARD: Duration = Duration::from_secs(20);
 
 /// Returns the root of the repository.
 fn root() -> &'static Path {
