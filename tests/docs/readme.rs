@@ -143,8 +143,8 @@ fn measurements_have_the_rows_shown() {
         let measured = scaled(Duration::from_millis(300));
         let (seconds, duration) = (measured.as_secs_f64().to_string(), millis(measured));
         args.extend(match args[0] {
-            "duel" => ["--seconds", &seconds, "--warm-up", "50ms", "--rounds", "2"].as_slice(),
-            _ => ["--duration", &duration, "--warm-up", "50ms"].as_slice(),
+            "duel" => vec!["--seconds", &seconds, "--warm-up", "50ms", "--rounds", "2"],
+            _ => vec!["--duration", &duration, "--warm-up", "50ms"],
         });
         let output = crate::program::run(&args);
         assert!(output.status.success(), "{typed}: {}", String::from_utf8_lossy(&output.stderr));
