@@ -193,13 +193,16 @@ impl ChatSession {
     /// Removes the user's own message from the unacknowledged ones, if `message` is that one: its
     /// acknowledgement is late or lost.
     fn match_unacked(&mut self, message: &ChatEvent<'static>) {
-        let ChatEvent::Message { room, id, from, text, .. } = message else { return };
+        let ChatEvent::Message { room, id, from, text, action, .. } = message else { return };
         let Some(known) = self.rooms.get_mut(&**room) else { return };
         if *id <= known.last_acked_id {
             return;
         }
         let own = self.unacked.iter().position(|message| {
-            message.room == **room && message.text == **text && message.nick.as_deref() == Some(from)
+            message.room == **room
+                && message.text == **text
+                && message.is_action == *action
+                && message.nick.as_deref() == Some(from)
         });
         if let Some(position) = own {
             known.last_acked_id = *id;

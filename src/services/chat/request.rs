@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::wire::ChatEvent;
+use super::wire::{ChatEvent, action_text};
 
 /// A request to the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) enum HubRequest<'a> {
     },
     Say {
         room: Option<Cow<'a, str>>,
-        text: Cow<'a, str>,
+        message: RoomText<'a>,
     },
     Whisper {
         to: Cow<'a, str>,
@@ -46,6 +46,34 @@ pub(super) enum HubRequest<'a> {
     Quit,
     /// A request that only the operator's console may send.
     Operator(OperatorCommand<'a>),
+}
+
+/// A text for a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RoomText<'a> {
+    pub(super) text: Cow<'a, str>,
+    /// True if the text is an action of its sender, such as `waves`.
+    pub(super) is_action: bool,
+}
+
+impl<'a> RoomText<'a> {
+    /// Returns a text that is not an action.
+    pub(super) fn message(text: impl Into<Cow<'a, str>>) -> Self {
+        Self { text: text.into(), is_action: false }
+    }
+
+    /// Returns an action.
+    pub(super) fn action(text: impl Into<Cow<'a, str>>) -> Self {
+        Self { text: text.into(), is_action: true }
+    }
+
+    /// Returns the text that a user has typed: after `/me` it is an action.
+    pub(super) fn typed(text: Cow<'a, str>) -> Self {
+        match action_text(&text) {
+            Some(action) => Self::action(action.to_owned()),
+            None => Self::message(text),
+        }
+    }
 }
 
 /// A command of the operator that members do not have.

@@ -42,6 +42,10 @@ pub enum ChatRequest<'a> {
         room: Cow<'a, str>,
         /// The text, at most 4 KiB.
         text: Cow<'a, str>,
+        /// True for an action, false for a message. `None`: a text that begins with `/me` is an
+        /// [action](action_text).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        action: Option<bool>,
     },
     /// Sends a text to one member.
     Whisper {
@@ -128,6 +132,9 @@ pub enum ChatEvent<'a> {
         from: Cow<'a, str>,
         /// The text.
         text: Cow<'a, str>,
+        /// True if the text is an action of its sender, such as `waves`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        action: bool,
         /// The server's time: RFC 3339, UTC, with milliseconds.
         at: Cow<'a, str>,
     },
@@ -206,6 +213,19 @@ pub enum ChatEvent<'a> {
         #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
         label: Option<Value>,
     },
+}
+
+/// Returns the action in a text such as `/me waves`, or `None` if the text is a message.
+///
+/// ```
+/// use switchboard::services::chat::wire::action_text;
+/// assert_eq!(action_text("/me waves"), Some("waves"));
+/// assert_eq!(action_text("/mean"), None);
+/// assert_eq!(action_text("/me"), None);
+/// ```
+pub fn action_text(text: &str) -> Option<&str> {
+    let action = text.strip_prefix("/me").filter(|rest| rest.starts_with(char::is_whitespace))?.trim();
+    (!action.is_empty()).then_some(action)
 }
 
 /// A room in an answer to `rooms`.

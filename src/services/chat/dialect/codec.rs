@@ -9,7 +9,7 @@ use crate::frame::Payload;
 use crate::service::CloseReason;
 use crate::services::chat::colour::Palette;
 use crate::services::chat::console;
-use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame};
+use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame, RoomText};
 use crate::services::chat::wire::ChatEvent;
 
 /// Parses a frame of a member. Returns `None` for a frame without content, such as an empty line.
@@ -80,8 +80,8 @@ pub(crate) fn encode_text(dialect: ChatDialect, text: &str, encoding: &'static E
 }
 
 /// Encodes a message for a UDP member.
-pub(crate) fn encode_datagram(from: &str, text: &str, encoding: &'static Encoding) -> Payload {
-    encode(&format!("{from} : {text}"), encoding)
+pub(crate) fn encode_datagram(from: &str, message: &RoomText<'_>, encoding: &'static Encoding) -> Payload {
+    encode(&lines::format_datagram(from, &message.text, message.is_action), encoding)
 }
 
 /// Encodes an event for the operator's console, one payload per line.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::utf8::invalid_utf8;
 use crate::services::chat::config::MAX_REQUEST_BYTES;
-use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame};
+use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame, RoomText};
 
 /// Bytes of a `ref`, serialized. The server repeats it in the answer.
 const MAX_LABEL_BYTES: usize = 256;
@@ -46,7 +46,7 @@ impl RequestFields {
             "hello" => HubRequest::Hello { nick: self.take_text("nick")? },
             "join" => HubRequest::Join { room: self.take_text("room")?, since: self.take_number("since")? },
             "leave" => HubRequest::Leave { room: Some(self.take_text("room")?) },
-            "say" => HubRequest::Say { room: Some(self.take_text("room")?), text: self.take_text("text")? },
+            "say" => HubRequest::Say { room: Some(self.take_text("room")?), message: self.take_message()? },
             "whisper" => HubRequest::Whisper { to: self.take_text("to")?, text: self.take_text("text")? },
             "who" => HubRequest::Who { room: Some(self.take_text("room")?), next: self.take_number("next")? },
             "rooms" => HubRequest::Rooms { next: self.take_number("next")? },
@@ -61,6 +61,15 @@ impl RequestFields {
             Some(Value::String(text)) => Ok(text.into()),
             Some(_) => Err(ErrorReply::new("bad-field", format!("{name:?} must be a string"))),
             None => Err(ErrorReply::new("bad-field", format!("{name:?} is missing: expected a string"))),
+        }
+    }
+
+    fn take_message(&mut self) -> Result<RoomText<'static>, ErrorReply> {
+        let text = self.take_text("text")?;
+        match self.0.remove("action") {
+            None | Some(Value::Null) => Ok(RoomText::typed(text)),
+            Some(Value::Bool(is_action)) => Ok(RoomText { text, is_action }),
+            Some(_) => Err(ErrorReply::new("bad-field", "\"action\" must be true or false")),
         }
     }
 
@@ -93,7 +102,7 @@ mod tests {
     #[test]
     fn json_request_with_unknown_fields_is_parsed() {
         let parsed = parse(br#"{"ref":7,"more":[1,{}],"text":"h\u00e9","room":"lobby","type":"say"}"#);
-        assert_eq!(parsed.request.unwrap(), HubRequest::Say { room: Some("lobby".into()), text: "hé".into() });
+        assert_eq!(parsed.request.unwrap(), HubRequest::Say { room: Some("lobby".into()), message: RoomText::message("hé") });
         assert_eq!(parsed.label, Some(7.into()));
     }
 

@@ -11,8 +11,12 @@ use encoding_rs::{Encoding, UTF_8};
 
 use super::utf8::invalid_utf8;
 use crate::frame::escape::CONTINUATION_INDENT;
-use crate::services::chat::request::{ErrorReply, HubRequest, OperatorCommand};
+use crate::services::chat::request::{ErrorReply, HubRequest, OperatorCommand, RoomText};
 use crate::services::chat::wire::{ChatEvent, RoomListing};
+
+/// The characters of a text that end a line, on a terminal or in a program. `check_text` refuses
+/// all others.
+const LINE_BREAKS: [char; 3] = ['\n', '\u{2028}', '\u{2029}'];
 
 /// The answer to `/help`.
 pub(crate) const MEMBER_HELP: &str = "\
@@ -23,6 +27,7 @@ pub(crate) const MEMBER_HELP: &str = "\
 * /msg NICK TEXT  send text to one member
 * /who [ROOM]     list the members; /who ROOM N continues from N
 * /rooms [N]      list the rooms
+* /me TEXT        send an action: /me waves is shown as * NICK waves
 * /me             show your nick and rooms
 * /quit           disconnect";
 
@@ -30,6 +35,7 @@ pub(crate) const MEMBER_HELP: &str = "\
 pub(crate) const OPERATOR_HELP: &str = "\
 * text is sent to your current room; @nick text to one member
 * /join ROOM      make it your current room
+* /me TEXT        send an action: /me waves is shown as * operator waves
 * /kick NICK      disconnect a member
 * /ban ADDR       disconnect an address and reject its connections
 * /unban ADDR     accept its connections again
@@ -54,7 +60,8 @@ pub(super) fn parse<'a>(frame: &'a [u8], encoding: &'static Encoding) -> Result<
         }
         "who" => HubRequest::Who { room: words.next().map(to_cow), next: parse_number(words.next(), "/who ROOM N")? },
         "rooms" => HubRequest::Rooms { next: parse_number(words.next(), "/rooms N")? },
-        "me" => HubRequest::Me,
+        "me" if rest.is_empty() => HubRequest::Me,
+        "me" => HubRequest::Say { room: None, message: RoomText::action(rest.to_owned()) },
         "help" => HubRequest::Help,
         "quit" => HubRequest::Quit,
         _ => return Err(unknown_command(name)),
@@ -73,6 +80,8 @@ pub(super) fn parse_operator_line(frame: &[u8]) -> Result<Option<HubRequest<'_>>
     let mut words = rest.split_whitespace();
     let request = match name {
         "join" => HubRequest::Join { room: only_word(words, "/join ROOM")?, since: None },
+        "me" if rest.is_empty() => return Err(usage_error("/me TEXT")),
+        "me" => HubRequest::Say { room: None, message: RoomText::action(rest.to_owned()) },
         "kick" => HubRequest::Operator(OperatorCommand::Kick { nick: only_word(words, "/kick NICK")? }),
         "ban" => HubRequest::Operator(OperatorCommand::Ban { address: parse_address(words.next(), "/ban ADDR")? }),
         "unban" => {
@@ -117,7 +126,7 @@ fn say_request(text: Cow<'_, str>) -> Option<HubRequest<'_>> {
         Cow::Borrowed(text) => Cow::Borrowed(unescape_slash(text)),
         Cow::Owned(text) => Cow::Owned(unescape_slash(&text).to_owned()),
     };
-    (!text.is_empty()).then_some(HubRequest::Say { room: None, text })
+    (!text.is_empty()).then_some(HubRequest::Say { room: None, message: RoomText::message(text) })
 }
 
 /// Replaces two leading slashes by one.
@@ -213,6 +222,9 @@ pub(super) fn format_event(event: &ChatEvent<'_>, mut line: impl FnMut(&str)) {
         }
         ChatEvent::Joined { room, nick } => line(&format!("* {nick} has joined {room}")),
         ChatEvent::Left { room, nick } => line(&format!("* {nick} has left {room}")),
+        ChatEvent::Message { room, from, text, action: true, .. } => {
+            format_text(&format!("[{room}] * {from} "), text, line);
+        }
         ChatEvent::Message { room, from, text, .. } => format_text(&format!("[{room}] {from}: "), text, line),
         ChatEvent::Whisper { from, to, text, .. } => format_text(&format!("[{from} -> {to}] "), text, line),
         ChatEvent::Who { room, count, nicks, next } => {
@@ -231,8 +243,8 @@ pub(super) fn format_event(event: &ChatEvent<'_>, mut line: impl FnMut(&str)) {
         }
         ChatEvent::Renamed { was, nick } => line(&format!("* {was} is now {nick}")),
         ChatEvent::Pong => line("* pong"),
-        ChatEvent::Bye { reason } => line(&format!("* bye: {reason}")),
-        ChatEvent::Error { text, .. } => line(&format!("! {text}")),
+        ChatEvent::Bye { reason } => format_text("* bye: ", reason, line),
+        ChatEvent::Error { text, .. } => format_text("! ", text, line),
         ChatEvent::Ack { .. } => {}
     }
 }
@@ -240,9 +252,22 @@ pub(super) fn format_event(event: &ChatEvent<'_>, mut line: impl FnMut(&str)) {
 /// Formats a text after its sender's name. Further lines are indented, so that they cannot imitate
 /// another member's line. They do not repeat the name: that could add 50 bytes per line and member.
 fn format_text(prefix: &str, text: &str, mut line: impl FnMut(&str)) {
-    let mut parts = text.split('\n');
+    let mut parts = text.split(LINE_BREAKS);
     line(&format!("{prefix}{}", parts.next().unwrap_or_default()));
     parts.for_each(|part| line(&format!("{CONTINUATION_INDENT}{part}")));
+}
+
+/// Formats a message as one datagram, `name : text`, with its further lines indented.
+pub(super) fn format_datagram(from: &str, text: &str, is_action: bool) -> String {
+    let mut datagram = String::new();
+    let prefix = if is_action { format!("{from} : * {from} ") } else { format!("{from} : ") };
+    format_text(&prefix, text, |line| {
+        if !datagram.is_empty() {
+            datagram.push('\n');
+        }
+        datagram.push_str(line);
+    });
+    datagram
 }
 
 fn list(names: &[Cow<'_, str>]) -> String {
@@ -252,13 +277,14 @@ fn list(names: &[Cow<'_, str>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::chat::names::check_text;
 
     fn parse_utf8(line: &str) -> Result<Option<HubRequest<'_>>, ErrorReply> {
         parse(line.as_bytes(), UTF_8)
     }
 
     fn say(text: &str) -> HubRequest<'_> {
-        HubRequest::Say { room: None, text: text.into() }
+        HubRequest::Say { room: None, message: RoomText::message(text) }
     }
 
     #[test]
@@ -329,7 +355,22 @@ mod tests {
     fn continued_lines_of_a_text_are_indented() {
         let mut lines = Vec::new();
         let (room, from, text, at) = ("lobby".into(), "eva".into(), "hi\n[lobby] bob: ha".into(), "".into());
-        format_event(&ChatEvent::Message { room, id: 1, from, text, at }, |line| lines.push(line.to_owned()));
+        let event = ChatEvent::Message { room, id: 1, from, text, action: false, at };
+        format_event(&event, |line| lines.push(line.to_owned()));
         assert_eq!(lines, ["[lobby] eva: hi", "    [lobby] bob: ha"]);
+        assert_eq!(format_datagram("eva", "hi\nbob : ha", false), "eva : hi\n    bob : ha");
+        assert_eq!(format_datagram("eva", "", false), "eva : ");
+    }
+
+    /// Every character at which some program or terminal begins a new line, such as those of
+    /// Python's `splitlines`, is a line break here or is refused.
+    #[test]
+    fn every_line_break_is_indented_or_refused() {
+        for c in "\n\r\u{b}\u{c}\u{1c}\u{1d}\u{1e}\u{85}\u{2028}\u{2029}".chars() {
+            let text = format!("hi{c}[lobby] bob: ha");
+            if check_text(&text, 100).is_ok() {
+                assert_eq!(format_datagram("eva", &text, false), "eva : hi\n    [lobby] bob: ha", "{c:?}");
+            }
+        }
     }
 }

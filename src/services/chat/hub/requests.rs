@@ -43,7 +43,7 @@ impl Hub {
             }
             HubRequest::Join { room, since } => self.handle_join(id, &room, since, out)?,
             HubRequest::Leave { room } => self.handle_leave(id, room.as_deref(), out)?,
-            HubRequest::Say { room, text } => self.handle_say(id, room.as_deref(), &text, label, time, out)?,
+            HubRequest::Say { room, message } => self.handle_say(id, room.as_deref(), &message, label, time, out)?,
             HubRequest::Whisper { to, text } => self.handle_whisper(id, &to, &text, time, out)?,
             HubRequest::Who { room, next } => {
                 let room = room.as_deref().map_or_else(|| self.current_room(id), |room| self.find_room(room))?;

@@ -9,7 +9,6 @@ use super::rooms::RoomTable;
 use crate::service::ConnId;
 use crate::services::chat::colour::Palette;
 use crate::services::chat::config::ChatConfig;
-use crate::services::chat::token_bucket::TokenBucket;
 
 /// The chat: all members and rooms.
 pub(crate) struct Hub {
@@ -24,8 +23,6 @@ pub(crate) struct Hub {
     /// dual-stack socket reports IPv4 peers as mapped IPv6 addresses, so all addresses are
     /// canonical here.
     pub(super) bans: HashSet<IpAddr>,
-    /// Rate limit of the answers to all UDP senders that are not members.
-    pub(super) non_member_bucket: TokenBucket,
     pub(super) counts: HubCounts,
     /// True if a timer for the next silent UDP member is set.
     pub(super) is_timer_set: bool,
@@ -61,7 +58,6 @@ impl Hub {
             consoles: Vec::new(),
             palette,
             bans: HashSet::new(),
-            non_member_bucket: TokenBucket::default(),
             counts: HubCounts::default(),
             is_timer_set: false,
             config,
