@@ -116,7 +116,7 @@ mod tests {
                 r"* rooms: lobby (2), a\nb (1)",
             ),
             (ChatEvent::Rooms { rooms: vec![listed("lobby", 2)], next: Some(1) }, "* rooms: lobby (2), …"),
-            (ChatEvent::Ack { label: 1.into(), id: 7 }, ""),
+            (ChatEvent::Ack { label: 1_u64.into(), id: 7 }, ""),
             (ChatEvent::Pong, "* pong"),
             (ChatEvent::Bye { reason: "shutting down".into() }, "* goodbye: shutting down"),
             (error("there is no room rust"), "! there is no room rust"),

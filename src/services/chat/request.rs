@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use serde_json::Value;
-
-use super::wire::{ChatEvent, action_text};
+use super::wire::{ChatEvent, RequestLabel, action_text};
 
 /// A request to the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +90,7 @@ pub(super) struct ParsedFrame<'a> {
     /// The request, or the reply to a frame that is not a valid request.
     pub(super) request: Result<HubRequest<'a>, ErrorReply>,
     /// The `ref` of the request, which its answer repeats.
-    pub(super) label: Option<Value>,
+    pub(super) label: Option<RequestLabel>,
 }
 
 /// The reply to a request that failed.
@@ -113,7 +111,7 @@ impl ErrorReply {
     }
 
     /// Returns the `error` event to send, with the `ref` of the request.
-    pub(super) fn event(&self, label: Option<Value>) -> ChatEvent<'_> {
+    pub(super) fn event(&self, label: Option<RequestLabel>) -> ChatEvent<'_> {
         ChatEvent::Error {
             code: self.code.into(),
             text: Cow::from(&self.text),

@@ -3,7 +3,7 @@
 use encoding_rs::{Encoding, UTF_8};
 
 use super::kind::ChatDialect;
-use super::{json, lines};
+use super::{json, lines, operator};
 use crate::frame::Framing;
 use crate::frame::Payload;
 use crate::service::CloseReason;
@@ -29,7 +29,7 @@ pub(crate) fn parse_frame<'a>(
 
 /// Parses a line of the operator. Returns `None` for an empty line.
 pub(crate) fn parse_operator_line(line: &[u8]) -> Option<Result<HubRequest<'_>, ErrorReply>> {
-    lines::parse_operator_line(line).transpose()
+    operator::parse(line).transpose()
 }
 
 /// Encodes an event and appends its frames to `out`: one payload, or one per line in `Lines`.

@@ -44,8 +44,9 @@ mod tests {
 
     #[test]
     fn first_colon_of_a_datagram_ends_the_name() {
-        let message =
-            |name: &str, text: &'static str| Ok(DatagramMessage { name: name.into(), message: RoomText::message(text) });
+        let message = |name: &str, text: &'static str| {
+            Ok(DatagramMessage { name: name.into(), message: RoomText::message(text) })
+        };
         for datagram in ["eva:a: b", "eva : a: b", "eva  :  a: b\n", "eva :a: b\r\n"] {
             assert_eq!(parse_datagram(datagram.as_bytes(), UTF_8), message("eva", "a: b"), "{datagram:?}");
         }

@@ -5,6 +5,7 @@ mod datagram;
 mod json;
 mod kind;
 mod lines;
+mod operator;
 mod utf8;
 
 pub(super) use codec::{
@@ -13,4 +14,5 @@ pub(super) use codec::{
 };
 pub(super) use datagram::{DatagramMessage, is_error_datagram, parse_datagram};
 pub(super) use kind::ChatDialect;
-pub(super) use lines::{MEMBER_HELP, OPERATOR_HELP, is_http_request, strip_telnet_commands};
+pub(super) use lines::{MEMBER_HELP, is_http_request, strip_telnet_commands};
+pub(super) use operator::OPERATOR_HELP;

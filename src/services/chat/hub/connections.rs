@@ -120,10 +120,7 @@ impl Hub {
     pub(super) fn rate_limit_error(&self) -> ErrorReply {
         let ChatConfig { max_requests_per_second: rate, max_burst_requests: burst, .. } = self.config;
         let messages = if rate == 1 { "message" } else { "messages" };
-        ErrorReply::new(
-            "flood",
-            format!("rate limit exceeded: {rate} {messages} per second after a burst of {burst}"),
-        )
+        ErrorReply::new("flood", format!("rate limit exceeded: {rate} {messages} per second after a burst of {burst}"))
     }
 
     /// Removes the console or the member of a closed connection.

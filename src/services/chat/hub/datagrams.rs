@@ -85,7 +85,10 @@ impl Hub {
         if self.members.source_count() >= limit {
             return Err(ErrorReply::new(
                 "too-many",
-                format!("the server has reached its limit of {limit} UDP {}", if limit == 1 { "member" } else { "members" }),
+                format!(
+                    "the server has reached its limit of {limit} UDP {}",
+                    if limit == 1 { "member" } else { "members" }
+                ),
             ));
         }
         self.members.check_free(name)?;

@@ -6,7 +6,6 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::ids::{MemberId, RoomId};
 use super::member::{ChatMember, MemberEndpoint};
@@ -21,7 +20,7 @@ use crate::services::chat::config::{BATCH_FLUSH_BYTES, MAX_BATCH_MESSAGES};
 use crate::services::chat::dialect::{self, ChatDialect};
 use crate::services::chat::names::{OPERATOR, check_text};
 use crate::services::chat::request::{ErrorReply, RoomText};
-use crate::services::chat::wire::ChatEvent;
+use crate::services::chat::wire::{ChatEvent, RequestLabel};
 
 impl Hub {
     /// Publishes a member's message to a room: the current one if `room` is `None`.
@@ -30,7 +29,7 @@ impl Hub {
         id: MemberId,
         room: Option<&str>,
         message: &RoomText<'_>,
-        label: Option<Value>,
+        label: Option<RequestLabel>,
         time: EventTime,
         out: &mut dyn HubOutput,
     ) -> Result<(), ErrorReply> {
