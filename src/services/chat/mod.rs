@@ -19,4 +19,5 @@ mod token_bucket;
 pub mod wire;
 
 pub use config::ChatConfig;
+pub use names::is_valid_nick;
 pub use service::Chat;
