@@ -25,3 +25,4 @@ mod terminal;
 mod text;
 mod text_chat;
 mod usage;
+mod warnings;
