@@ -3,15 +3,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::action::SessionAction;
 use super::notice::{Ending, Notice};
 use super::rate_limiter::RequestKind;
 use super::room::ClientRoom;
 use super::session::ChatSession;
 use super::state::SessionState;
-use crate::services::chat::wire::ChatEvent;
+use crate::services::chat::wire::{ChatEvent, RequestLabel};
 
 /// Starts of the `bye` reasons after which a new connection would end in the same way, or is not
 /// wanted. The last is that of a request over the server's limit for frames, which a new connection
@@ -26,7 +24,7 @@ pub(super) fn is_final_bye(reason: &str) -> bool {
 impl ChatSession {
     pub(super) fn handle_error(&mut self, event: ChatEvent<'static>, now: Duration) {
         let ChatEvent::Error { code, text, room, first, count, offer, label } = &event else { return };
-        let label = label.as_ref().and_then(Value::as_u64);
+        let label = label.as_ref().and_then(RequestLabel::as_u64);
         if let Some(label) = label {
             self.limiter.mark_arrived(label, now);
         }
