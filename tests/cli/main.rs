@@ -24,3 +24,4 @@ mod starting;
 mod terminal;
 mod text;
 mod usage;
+mod warnings;
