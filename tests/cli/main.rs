@@ -25,5 +25,6 @@ mod signals;
 mod starting;
 mod terminal;
 mod text;
+mod text_chat;
 mod usage;
 mod warnings;
