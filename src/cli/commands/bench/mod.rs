@@ -21,6 +21,7 @@ pub(crate) mod notes;
 pub(crate) mod plan;
 mod plots;
 pub(crate) mod progress;
+mod remarks;
 mod report;
 pub(crate) mod result;
 pub(crate) mod run;

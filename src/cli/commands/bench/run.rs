@@ -53,6 +53,15 @@ pub(crate) enum RunError {
     Failed(String),
 }
 
+impl From<LoadError> for RunError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Config(text) => Self::Config(text),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
 impl From<RunError> for CliError {
     fn from(error: RunError) -> Self {
         match error {
@@ -96,7 +105,7 @@ pub(crate) fn measure(plan: &BenchPlan, setup: &RunSetup<'_>) -> Result<Option<M
     if let Some(error) = exit_error {
         return Err(RunError::Failed(error));
     }
-    let outcome = outcome.map_err(|error| load_error(&error, &endpoint))?;
+    let outcome = outcome.map_err(|error| load_error(error, &endpoint))?;
     if let Some(EarlyEnd::TooFewConnections(opened)) = readings.ended_early {
         return Err(RunError::Unavailable(connections_error(opened, plan.load.connections(), warning)));
     }
@@ -184,25 +193,18 @@ fn connections_error(opened: usize, wanted: usize, warning: Option<String>) -> S
 }
 
 /// Returns the error for a load that could not start, with advice.
-fn load_error(error: &LoadError, target: &Endpoint) -> RunError {
-    RunError::Unavailable(match error {
-        LoadError::Config(text) => return RunError::Config(text.clone()),
-        LoadError::Connect(error) => {
-            let advice = match error.kind() {
-                io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
-                    "; check that a server listens there, or leave out the address to have bench start a server"
-                }
-                io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                    "; check the address and the firewall"
-                }
-                io::ErrorKind::AddrNotAvailable => {
-                    "; this machine has no free local ports for more connections to one address"
-                }
-                io::ErrorKind::PermissionDenied => "; check that this user may connect there",
-                _ => "",
-            };
-            format!("cannot connect to {target}: {error}{advice}")
+fn load_error(error: LoadError, target: &Endpoint) -> RunError {
+    let LoadError::Connect(error) = error else { return error.into() };
+    let advice = match error.kind() {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
+            "; check that a server listens there, or leave out the address to have bench start a server"
         }
-        other => other.to_string(),
-    })
+        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            "; check the address and the firewall"
+        }
+        io::ErrorKind::AddrNotAvailable => "; this machine has no free local ports for more connections to one address",
+        io::ErrorKind::PermissionDenied => "; check that this user may connect there",
+        _ => "",
+    };
+    RunError::Unavailable(format!("cannot connect to {target}: {error}{advice}"))
 }
