@@ -25,6 +25,7 @@ mod remarks;
 mod report;
 pub(crate) mod result;
 pub(crate) mod run;
+pub(crate) mod run_error;
 mod samples;
 mod server;
 pub(crate) mod server_source;

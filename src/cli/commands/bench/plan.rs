@@ -7,7 +7,7 @@ use switchboard::{Endpoint, Framing};
 
 use super::args::{self, BenchChatArgs, BenchEchoArgs};
 use super::result::LoadRecord;
-use super::run::RunError;
+use super::run_error::RunError;
 use super::server_source::{self, ServerSource, Transport};
 use crate::cli::error::CliError;
 use crate::cli::process::LoadRequirements;

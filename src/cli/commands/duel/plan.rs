@@ -10,7 +10,7 @@ use switchboard::load::LoadConfig;
 use super::args::DuelArgs;
 use super::record::ENGINES;
 use crate::cli::commands::bench::plan::{BenchPlan, PlannedLoad};
-use crate::cli::commands::bench::run::RunError;
+use crate::cli::commands::bench::run_error::RunError;
 use crate::cli::commands::bench::server_source::ServerSource;
 use crate::cli::engine::EngineName;
 use crate::cli::error::CliError;
