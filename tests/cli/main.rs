@@ -24,5 +24,6 @@ mod signals;
 mod starting;
 mod terminal;
 mod text;
+mod text_chat;
 mod usage;
 mod warnings;
