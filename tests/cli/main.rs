@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod bench;
+mod browser;
 mod call;
 mod chat;
 mod clock;
