@@ -1,5 +1,6 @@
 //! Checks of the README: its commands run, and print what it shows.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use crate::guard::scaled;
 use crate::markdown::blocks;
 use crate::program::{Program, command, millis};
-use crate::read;
+use crate::{read, root};
 
 /// Returns the README's first code block in `language` that contains `marker`.
 pub(crate) fn block(language: &str, marker: &str) -> String {
@@ -47,6 +48,30 @@ fn rust_versions_are_those_of_cargo_toml() {
     let readme = read("README.md");
     let named: Vec<_> = readme.split("Rust 1.").skip(1).map(|rest| format!("1.{}", &rest[..2])).collect();
     assert_eq!(named, [program.as_str(), library], "the program's, then the library's");
+}
+
+/// CONTRIBUTING.md names every test target: those of `cargo quick` before, the others after the
+/// words "It leaves out".
+#[test]
+fn quick_tests_are_the_ones_described() {
+    let config = read(".cargo/config.toml");
+    let quick = config.split("quick = \"").nth(1).expect("the alias").split('"').next().unwrap();
+    let chosen: BTreeSet<_> = quick.split("--test ").skip(1).map(|name| name.trim().to_owned()).collect();
+    let targets: BTreeSet<_> = std::fs::read_dir(root().join("tests"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file() || path.join("main.rs").is_file())
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let page = read("CONTRIBUTING.md");
+    let paragraph = page.split("\n\n").find(|text| text.starts_with("**Quick tests.**")).unwrap();
+    let (included, left_out) = paragraph.split_once("It leaves out").unwrap();
+    let named = |text: &str| -> BTreeSet<_> {
+        let names = text.split("(`").skip(1).map(|rest| rest.split('`').next().unwrap().to_owned());
+        names.collect()
+    };
+    assert_eq!(named(included), chosen);
+    assert_eq!(named(left_out), &targets - &chosen);
 }
 
 /// Each `$ switchboard serve…` prints the lines shown. The ports differ, because another program
