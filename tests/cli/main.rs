@@ -9,6 +9,7 @@ mod bench;
 mod call;
 mod chat;
 mod clock;
+mod connecting;
 mod duel;
 mod engines;
 mod exec;

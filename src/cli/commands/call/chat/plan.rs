@@ -8,6 +8,7 @@ use switchboard::services::chat::colour::Palette;
 
 use super::args::{CallChatArgs, ColorChoice};
 use crate::cli::commands::call::server_address::ServerAddress;
+use crate::cli::commands::call::timeout::CONNECT_TIMEOUT;
 use crate::cli::error::CliError;
 use crate::cli::terminal;
 
@@ -31,7 +32,7 @@ impl CallChatPlan {
                 "--framing {framing} is not for JSON: choose one with a length, such as u32be"
             )));
         }
-        let server = ServerAddress::resolve_stream("chat", &args.address)?;
+        let server = ServerAddress::resolve_stream("chat", &args.address, CONNECT_TIMEOUT)?;
         let is_interactive = terminal::is_interactive() && !args.json;
         let has_colors = match args.color {
             ColorChoice::Always => true,

@@ -1,5 +1,7 @@
 //! The arguments of `call clock`.
 
+use switchboard::{Endpoint, ParseEndpointError};
+
 use crate::cli::error::CliError;
 use crate::cli::units::HumanDuration;
 
@@ -36,17 +38,23 @@ pub(in crate::cli) struct CallClockArgs {
 
 /// Splits the arguments into address and format. A single word that is empty or contains `%` is the
 /// format; otherwise it must contain `:` and is the address.
+/// An address may contain `%`, too, before its zone.
 pub(super) fn split_address_and_format(
     first: Option<String>,
     second: Option<String>,
 ) -> Result<(Option<String>, String), CliError> {
     match (first, second) {
-        (Some(word), None) if word.contains('%') || word.is_empty() => Ok((None, word)),
+        (Some(word), None) if (word.contains('%') && !has_zone(&word)) || word.is_empty() => Ok((None, word)),
         (Some(word), None) if !word.contains(':') => {
             Err(CliError::Usage(format!("cannot use '{word}': an address contains ':', a format contains '%'")))
         }
         (address, format) => Ok((address, format.unwrap_or_default())),
     }
+}
+
+/// Returns true if `word` is an address, in which `%` precedes the zone.
+fn has_zone(word: &str) -> bool {
+    matches!(word.parse::<Endpoint>(), Ok(_) | Err(ParseEndpointError::UnknownZone(_)))
 }
 
 #[cfg(test)]
@@ -67,6 +75,9 @@ mod tests {
             (&["unix:/x"], both(Some("unix:/x"), "")),
             (&["%H:%M"], both(None, "%H:%M")),
             (&[""], both(None, "")),
+            (&["[fe80::1%2]:1"], both(Some("[fe80::1%2]:1"), "")),
+            (&["udp:[fe80::1%no-such-if]:1"], both(Some("udp:[fe80::1%no-such-if]:1"), "")),
+            (&["[%H:%M]:00"], both(None, "[%H:%M]:00")),
             (&["[fe80::1%2]:1", ""], both(Some("[fe80::1%2]:1"), "")),
             (&["localhost:1", "12:00"], both(Some("localhost:1"), "12:00")),
         ] {

@@ -7,13 +7,16 @@ use switchboard::services::files::FilesDialect;
 
 use super::args::CallFilesArgs;
 use crate::cli::commands::call::server_address::ServerAddress;
+use crate::cli::commands::call::timeout::CONNECT_TIMEOUT;
 use crate::cli::error::CliError;
 
-/// The server, its framing and the time limit.
+/// The server, its framing and the time limits.
 pub(super) struct CallFilesPlan {
     pub(super) server: ServerAddress,
     pub(super) framing: Framing,
     pub(super) timeout: Option<Duration>,
+    /// The time limit for connecting.
+    pub(super) connect_timeout: Duration,
 }
 
 impl CallFilesPlan {
@@ -26,9 +29,10 @@ impl CallFilesPlan {
                 FilesDialect::Plain => format!("--framing {framing} does not suit the dialect plain: use raw or lines"),
             }));
         }
-        let server = ServerAddress::resolve_stream("files --root DIR", &args.address)?;
         let timeout = Some(args.timeout.0).filter(|timeout| !timeout.is_zero());
-        Ok(Self { server, framing, timeout })
+        let connect_timeout = timeout.map_or(CONNECT_TIMEOUT, |timeout| timeout.min(CONNECT_TIMEOUT));
+        let server = ServerAddress::resolve_stream("files --root DIR", &args.address, connect_timeout)?;
+        Ok(Self { server, framing, timeout, connect_timeout })
     }
 
     /// Returns the time limit for the start of a reply.
