@@ -71,12 +71,12 @@ impl WorkerContext {
         let is_admitted = limit.try_take(from, self.clock.now);
         if !is_admitted {
             self.stats.datagrams_limited += 1;
-            let most = limit.per_second();
+            let rate = limit.per_second();
             self.warn(
                 service,
                 "datagrams over the rate",
                 format_args!(
-                    "{service} {from} datagram not answered: more than {most} in a second (--answers-per-second)"
+                    "{service} {from} datagram not answered: more than {rate} in a second (--answers-per-second)"
                 ),
             );
         }
