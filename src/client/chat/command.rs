@@ -11,7 +11,7 @@ pub const COMMANDS: [(&str, &str, &str); 10] = [
     ("/msg", "NICK TEXT", "send a private message"),
     ("/who", "[ROOM]", "list who is in a room; without its name, in this one"),
     ("/rooms", "", "list the rooms"),
-    ("/me", "[TEXT]", "send an action, as in /me waves; without a text, show your nick and rooms"),
+    ("/me", "[TEXT]", "send an action (/me waves), or show nick and rooms"),
     ("/help", "", "show this list; to send a line that starts with a slash, start it with //"),
     ("/quit", "", "leave; Ctrl-D does the same"),
 ];
