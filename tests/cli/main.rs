@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod bench;
+mod browser;
 mod call;
 mod chat;
 mod clock;
@@ -23,5 +24,6 @@ mod signals;
 mod starting;
 mod terminal;
 mod text;
+mod text_chat;
 mod usage;
 mod warnings;
