@@ -1,12 +1,12 @@
 //! The guard: a process that kills the commands when the server has ended.
 //!
-//! It reads a pipe whose writing end the server holds. The kernel closes that end however the server
-//! ends, which is the end of the pipe. Launcher processes hold it, too, until they become commands,
-//! so every command is registered before the pipe ends.
+//! It reads a pipe whose writing end the server holds. The kernel closes that end however the
+//! server ends, which is the end of the pipe. Launcher processes hold it, too, until they become
+//! commands, so every command is registered before the pipe ends.
 //!
-//! The guard is in a process group of its own, so that Ctrl-C and `kill -9 -PGID` do not end it with
-//! the server. Neither its name nor its arguments contain the program's name, so `pkill -f` of that
-//! name does not, either.
+//! The guard is in a process group of its own, so that Ctrl-C and `kill -9 -PGID` do not end it
+//! with the server. Neither its name nor its arguments contain the program's name, so `pkill -f` of
+//! that name does not, either.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};

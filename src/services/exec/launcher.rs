@@ -107,9 +107,10 @@ fn own_program() -> PathBuf {
 fn launch(mut words: impl Iterator<Item = OsString>) -> io::Error {
     let mut next = || words.next().unwrap_or_default();
     let (limit, path, name) = (next(), next(), next());
-    if let Err(error) = register().and_then(|()| limit_descriptors(&limit.to_string_lossy())) {
+    if let Err(error) = register() {
         return error;
     }
+    limit_descriptors(&limit.to_string_lossy());
     Command::new(path).arg0(name).args(words).stdin(Stdio::null()).exec()
 }
 
@@ -121,9 +122,11 @@ fn register() -> io::Result<()> {
 }
 
 /// Sets the soft limit on descriptors, which may be lower than the inherited one.
-fn limit_descriptors(limit: &str) -> io::Result<()> {
+fn limit_descriptors(limit: &str) {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.parse().ok(), maximum })?)
+    // macOS rejects "unlimited", with which a process may have been started. The command then has
+    // the limit of the server.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.parse().ok(), maximum });
 }
 
 /// Reports the error to the server, see [`error_of`].

@@ -32,9 +32,9 @@ const MAX_LOGGED_CHARS: usize = 200;
 /// answer: a text if no command ran. See [`wire`](super::wire) for the bytes.
 ///
 /// A command is killed, with its process group, when its connection closes and when the service is
-/// dropped; with [`ExecRules::launcher`] also when this process is killed. On `Threaded` a connection notices neither while its command runs;
-/// [`ExecRules::timeout`] then ends the command. A process that leaves its process group, as a
-/// daemon does, is not killed.
+/// dropped; with [`ExecRules::launcher`] also when this process is killed. On `Threaded` a
+/// connection notices neither while its command runs; [`ExecRules::timeout`] then ends the command.
+/// A process that leaves its process group, as a daemon does, is not killed.
 ///
 /// Answers are bytes that may contain line feeds: [`Framing::Lines`](crate::Framing::Lines) cannot
 /// carry them.
