@@ -35,13 +35,12 @@ impl Spawner {
     /// [`release`](Self::release) before waiting for it.
     pub(super) fn spawn(&self, allowed: &AllowedCommand) -> io::Result<Child> {
         let AllowedCommand { path, name, arguments } = allowed;
-        let (mut command, input) = match &self.launcher {
-            Some(launcher) => (launcher.command(path, name), self.guard_pipe(launcher)?),
-            None => {
-                let mut command = Command::new(path);
-                command.arg0(name);
-                (command, Stdio::null())
-            }
+        let (mut command, input) = if let Some(launcher) = &self.launcher {
+            (launcher.command(path, name), self.guard_pipe(launcher)?)
+        } else {
+            let mut command = Command::new(path);
+            command.arg0(name);
+            (command, Stdio::null())
         };
         let passed = |name: &str| ENVIRONMENT.contains(&name) || name.starts_with(ENVIRONMENT_PREFIX);
         let environment = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(passed));

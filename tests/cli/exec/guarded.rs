@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::{ENGINES, Held, call, serve, text};
-use crate::program::{GUARD, Program, Signal};
+use crate::guard::guard;
+use crate::program::{Program, Signal};
 
 /// Neither a handler nor a destructor of the server runs.
 #[test]
@@ -86,7 +87,7 @@ fn guard_of(server: &Program) -> (rustix::process::Pid, std::os::fd::OwnedFd) {
 #[cfg(target_os = "linux")]
 fn await_exit(exit: &std::os::fd::OwnedFd) {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let limit = Timespec::try_from(GUARD).unwrap();
+    let limit = Timespec::try_from(guard()).unwrap();
     assert_eq!(poll(&mut [PollFd::new(exit, PollFlags::IN)], Some(&limit)), Ok(1));
 }
 
