@@ -13,9 +13,11 @@ pub mod console;
 mod dialect;
 mod hub;
 mod names;
+mod network;
 mod request;
 mod service;
 pub mod wire;
 
 pub use config::ChatConfig;
+pub use names::fold_name;
 pub use service::Chat;

@@ -26,7 +26,8 @@ pub(super) fn load(record: &BenchRecord) -> String {
     let load = &record.load;
     let connections = load.connections.unwrap_or(0);
     let what = if let Some(rooms) = load.rooms {
-        format!("{} members {}", figure::count(connections as u64), rooms_text(load, rooms))
+        let members = if connections == 1 { "member" } else { "members" };
+        format!("{} {members} {}", figure::count(connections as u64), rooms_text(load, rooms))
     } else {
         let connections = match (record.target.transport, connections) {
             ("udp", 1) => "1 socket".to_owned(),
