@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod bench;
+mod browser;
 mod call;
 mod chat;
 mod clock;
@@ -13,6 +14,8 @@ mod duel;
 mod engines;
 mod exec;
 mod files;
+#[path = "../support/guard.rs"]
+mod guard;
 mod losses;
 mod manual;
 mod peer;
@@ -23,5 +26,6 @@ mod signals;
 mod starting;
 mod terminal;
 mod text;
+mod text_chat;
 mod usage;
 mod warnings;

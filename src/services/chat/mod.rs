@@ -19,5 +19,5 @@ mod service;
 pub mod wire;
 
 pub use config::ChatConfig;
-pub use names::fold_name;
+pub use names::{fold_name, is_valid_nick};
 pub use service::Chat;

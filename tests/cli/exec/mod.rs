@@ -13,7 +13,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use crate::program::{GUARD, Program, Signal, SocketPath, command, run};
+use crate::guard::guard;
+use crate::program::{Program, Signal, SocketPath, command, run};
 
 const ENGINES: [&str; 2] = ["reactor", "threads"];
 const TOKEN: &str = "a token that nobody guesses";
@@ -170,6 +171,7 @@ fn invalid_call_arguments_exit_2() {
         (&["8086", "--", "ls"], "8086 is not an address"),
         (&["127.0.0.1:1", "--dialect", "plain", "--", "ls"], "[possible values: header, length, ready]"),
         (&["127.0.0.1:1", "--timeout", "0", "--", "ls"], "--timeout 0 leaves no time for a response"),
+        (&["127.0.0.1:1", "--encoding", "latin1", "--", "echo", "你"], "cannot be sent: windows-1252 has no '你'"),
     ] {
         let output = run(&[&["call", "exec"], args].concat());
         let stderr = text(&output.stderr);
@@ -213,6 +215,34 @@ fn signal_leaves_no_child_process() {
     }
 }
 
+/// Rust programs ignore SIGPIPE, and a process inherits ignored signals.
+#[test]
+#[cfg(target_os = "linux")]
+fn command_has_the_default_signals_and_no_input() {
+    let (_server, address) = serve(&["--shell"]);
+    // The test may have inherited descriptors, which the server passes on.
+    let count = "ls /proc/self/fd | wc -l";
+    let own = Command::new("sh").args(["-c", count]).stdin(Stdio::null()).output().unwrap();
+    let output = call(&address, &["--", &format!("readlink /proc/self/fd/0; {count}; kill -PIPE $$; echo on")]);
+    let expected = format!("/dev/null\n{}exec: killed by signal 13\n", text(&own.stdout));
+    assert_eq!(text(&output.stdout), expected, "{}", text(&output.stderr));
+}
+
+#[test]
+fn program_that_cannot_be_executed_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gone");
+    fs::write(&path, "#!/bin/sh\necho here\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let name = path.display().to_string();
+    let (_server, address) = serve(&["--allow", &name]);
+    assert_eq!(text(&call(&address, &["--", &name]).stdout), "here\n");
+    fs::remove_file(&path).unwrap();
+    let output = call(&address, &["--", &name]);
+    let expected = format!("exec: cannot run '{name}': No such file or directory (os error 2)\n");
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), expected));
+}
+
 /// Creates a FIFO that ends when its last writer closes it.
 struct Held {
     path: PathBuf,
@@ -238,11 +268,11 @@ impl Held {
     }
 
     fn expect_begun(&mut self) {
-        assert_eq!(self.said.recv_timeout(GUARD), Ok(b"begun\n".to_vec()), "the command has not begun");
+        assert_eq!(self.said.recv_timeout(guard()), Ok(b"begun\n".to_vec()), "the command has not begun");
     }
 
     fn expect_end(&mut self) {
-        assert_eq!(self.said.recv_timeout(GUARD), Ok(Vec::new()), "a child is left");
+        assert_eq!(self.said.recv_timeout(guard()), Ok(Vec::new()), "a child is left");
     }
 }
 
@@ -265,6 +295,6 @@ fn control_sequences_in_output_are_escaped() {
         let _ = sending.send(bytes);
     });
     assert!(child.wait().unwrap().success());
-    let shown = text(&sent.recv_timeout(GUARD).unwrap());
+    let shown = text(&sent.recv_timeout(guard()).unwrap());
     assert_eq!(shown.replace("\r\n", "\n").trim_end_matches(' '), "\\u{1b}[31mred\\r\\u{7}\tend\n");
 }

@@ -110,8 +110,7 @@ fn message(progress: &LoadProgress) -> String {
     }
     parts.push(match progress.faults.total() {
         0 => "no faults".to_owned(),
-        1 => "1 fault".to_owned(),
-        faults => format!("{} faults", figure::count(faults)),
+        faults => figure::counted(faults, "fault", "faults"),
     });
     parts.push(connections_text(progress.connections));
     parts.join(" · ")

@@ -42,7 +42,7 @@ fn every_removal_is_logged_with_address_and_nick() {
         ("chat bans", "chat udp:127.0.0.1:20000 (zoe) closed: this address is banned for 10m: spam".to_owned()),
         ("chat bans", "chat 127.0.0.1:30006 rejected: this address is banned for 9m 48s: spam".to_owned()),
         (
-            "not-public",
+            "chat datagrams of other machines",
             "chat udp:10.0.0.7:20000 refused: this server takes datagrams from its own machine only".to_owned(),
         ),
         (
