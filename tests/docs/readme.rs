@@ -141,16 +141,11 @@ fn measurements_have_the_rows_shown() {
         let mut args: Vec<_> = typed.split(' ').collect();
         // A row needs a delivery in the measured time.
         let measured = scaled(Duration::from_millis(300));
-        let (seconds, duration) = (measured.as_secs_f64().to_string(), millis(measured));
-        args.extend(match args[0] {
-<<<<<<< HEAD
-            "duel" => vec!["--seconds", &seconds, "--warm-up", "50ms", "--rounds", "2"],
-            _ => vec!["--duration", &duration, "--warm-up", "50ms"],
-=======
-            "duel" => ["--duration", "200ms", "--warm-up", "50ms", "--rounds", "2"].as_slice(),
-            _ => ["--duration", "3s", "--warm-up", "50ms"].as_slice(),
->>>>>>> f075a6aad5cbaeec04571d7bfee355ff37354dc8
-        });
+        let duration = millis(measured);
+        args.extend(["--duration", &duration, "--warm-up", "50ms"]);
+        if args[0] == "duel" {
+            args.extend(["--rounds", "2"]);
+        }
         let output = crate::program::run(&args);
         assert!(output.status.success(), "{typed}: {}", String::from_utf8_lossy(&output.stderr));
         let printed = String::from_utf8(output.stdout).unwrap();
