@@ -8,6 +8,7 @@ use super::bans::{Ban, reason_text};
 use super::ids::{MemberId, RoomId};
 use super::operator::print_text;
 use super::output::HubOutput;
+use super::room::ChatRoom;
 use super::state::{Hub, HubCounts};
 use crate::frame::plural::counted;
 use crate::service::ConnId;
@@ -121,7 +122,7 @@ impl Hub {
     pub(super) fn who_text(&self, id: RoomId, next: Option<u64>) -> String {
         let (members, next) = self.members_page(id, next);
         let name = self.room_name(id);
-        let count = self.rooms.get(id).map_or(0, |room| room.member_count());
+        let count = self.rooms.get(id).map_or(0, ChatRoom::member_count);
         let shown = members.iter().filter_map(|id| self.members.get(*id));
         let shown: Vec<_> =
             shown.map(|member| format!("{} ({})", self.palette.paint(&member.nick), member.endpoint)).collect();
