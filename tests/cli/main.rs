@@ -16,6 +16,7 @@ mod files;
 mod losses;
 mod manual;
 mod peer;
+mod ports;
 mod program;
 mod sent_away;
 mod serving;

@@ -45,6 +45,12 @@ pub(super) fn text(path: &Path) -> Result<String, CliError> {
 
 /// Returns an error message with the file and the line of `span`, a byte range in `text`.
 pub(super) fn error_line(path: &Path, text: &str, span: Range<usize>, message: &str) -> String {
+    let message = message.trim().replace('\n', "; ");
+    format!("{}: {}", position(path, text, &span), escape::line(&message))
+}
+
+/// Returns the file and the line of `span`, a byte range in `text`: `FILE:LINE`.
+pub(super) fn position(path: &Path, text: &str, span: &Range<usize>) -> String {
     let line = text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1;
-    format!("{}:{line}: {}", path.display(), escape::line(&message.trim().replace('\n', "; ")))
+    format!("{}:{line}", path.display())
 }

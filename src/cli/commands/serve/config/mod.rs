@@ -25,7 +25,8 @@ pub(in crate::cli) const EXAMPLE: &str = include_str!("example.toml");
 pub(in crate::cli) fn read(path: &Path) -> Result<ServePlan, CliError> {
     let text = toml_file::text(path)?;
     let (sections, errors) = document::sections(&text);
-    interpret::plan(&sections, errors).map_err(|mut errors| {
+    let position = |span: &_| toml_file::position(path, &text, span);
+    interpret::plan(&sections, errors, &position).map_err(|mut errors| {
         errors.sort_by_key(|error| error.span.start);
         let lines = errors.iter().map(|error| toml_file::error_line(path, &text, error.span.clone(), &error.message));
         CliError::InvalidFile(lines.collect::<Vec<_>>().join("\n"))
