@@ -27,19 +27,18 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, CliError> {
 /// Reads the text of the file at `path`.
 ///
 /// # Errors
-/// [`CliError::Failed`] if the file cannot be read; [`CliError::InvalidFile`] if it is larger than
-/// 1 MiB or not UTF-8.
+/// [`CliError::Failed`] if the file cannot be read, is larger than 1 MiB, or is not UTF-8.
 pub(super) fn text(path: &Path) -> Result<String, CliError> {
     let failed = |error| CliError::Failed(format!("cannot read {}: {error}", path.display()));
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(CliError::InvalidFile(format!("{} is larger than {MAX_BYTES} bytes", path.display())));
+        return Err(CliError::Failed(format!("{} is larger than {MAX_BYTES} bytes", path.display())));
     }
     String::from_utf8(bytes).map_err(|error| {
         let line =
             error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|byte| **byte == b'\n').count();
-        CliError::InvalidFile(format!("{}:{}: invalid UTF-8", path.display(), line + 1))
+        CliError::Failed(format!("cannot read {}:{}: invalid UTF-8", path.display(), line + 1))
     })
 }
 

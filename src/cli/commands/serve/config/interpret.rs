@@ -14,7 +14,7 @@ use crate::cli::commands::serve::limits;
 use crate::cli::commands::serve::plan::{PlannedService, ServePlan};
 use crate::cli::commands::serve::ports;
 use crate::cli::commands::serve::services::{self, BuiltinService, Culprit, ListenSource, Origin, ServiceArgError};
-use crate::cli::error::first_line;
+use crate::cli::error::{CliError, first_line};
 
 /// The section with the limits.
 const LIMITS: &str = "limits";
@@ -53,6 +53,7 @@ pub(super) fn plan(
         errors.push(ConfigError {
             span: 0..0,
             message: format!("no service is named: add a section, such as [{}]", services::ALL[0].name),
+            is_unreadable: false,
         });
     }
     if !errors.is_empty() {
@@ -85,7 +86,10 @@ fn plan_service(
     let listen = if listen.is_empty() { ports::defaults(builtin) } else { Ok(listen) };
     let planned = listen.map_err(|error| Culprit::Service.error(error));
     let planned = planned.and_then(|listen| PlannedService::new(builtin, &listen, framing, &args, &source));
-    planned.map_err(|ServiceArgError { culprit, error }| vec![error_at(span_of(section, culprit), error.to_string())])
+    planned.map_err(|ServiceArgError { culprit, error }| {
+        let is_unreadable = matches!(error, CliError::Failed(_));
+        vec![ConfigError { is_unreadable, ..error_at(span_of(section, culprit), error.to_string()) }]
+    })
 }
 
 /// Returns the position of the part of a section that an error is about.
@@ -220,5 +224,5 @@ fn has_any_port(endpoint: &Endpoint) -> bool {
 }
 
 fn error_at(span: &ByteSpan, message: String) -> ConfigError {
-    ConfigError { span: span.clone(), message }
+    ConfigError { span: span.clone(), message, is_unreadable: false }
 }

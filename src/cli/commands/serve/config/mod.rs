@@ -20,8 +20,9 @@ pub(in crate::cli) const EXAMPLE: &str = include_str!("example.toml");
 /// Reads the configuration file at `path`.
 ///
 /// # Errors
-/// [`CliError::InvalidFile`] with every error in the file, in the order of its lines;
-/// [`CliError::Failed`] if it cannot be read.
+/// [`CliError::InvalidFile`] with every error in the file, in the order of its lines.
+/// [`CliError::Failed`] if it cannot be read, or if its only errors are that it names what cannot be
+/// read.
 pub(in crate::cli) fn read(path: &Path) -> Result<ServePlan, CliError> {
     let text = toml_file::text(path)?;
     let (sections, errors) = document::sections(&text);
@@ -29,6 +30,11 @@ pub(in crate::cli) fn read(path: &Path) -> Result<ServePlan, CliError> {
     interpret::plan(&sections, errors, &position).map_err(|mut errors| {
         errors.sort_by_key(|error| error.span.start);
         let lines = errors.iter().map(|error| toml_file::error_line(path, &text, error.span.clone(), &error.message));
-        CliError::InvalidFile(lines.collect::<Vec<_>>().join("\n"))
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        if errors.iter().all(|error| error.is_unreadable) {
+            CliError::Failed(lines)
+        } else {
+            CliError::InvalidFile(lines)
+        }
     })
 }
