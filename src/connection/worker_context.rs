@@ -1,5 +1,8 @@
 //! The state of one engine thread, used by its connections one after another.
 
+use std::fmt;
+use std::net::SocketAddr;
+
 use super::state::Connection;
 use super::stream::Stream;
 use super::write_queue::DroppedBatch;
@@ -40,6 +43,17 @@ impl WorkerContext {
     ) -> Self {
         let (replies, stats, dropped) = (ReplyBuffer::default(), Stats::default(), Vec::new());
         Self { limits, clock, replies, buffer_pool, pending_actions, stats, dropped, may_borrow_request: true }
+    }
+
+    /// Logs a warning about a peer of `service`, within the rate limit of its cause.
+    pub(crate) fn warn(&self, service: &str, cause: &'static str, line: fmt::Arguments<'_>) {
+        self.pending_actions.warnings.warn(self.clock.timestamp, service, cause, line);
+    }
+
+    /// Logs that a datagram was dropped because its sender address is a socket of this server.
+    pub(crate) fn warn_of_forgery(&self, service: &str, from: SocketAddr) {
+        let reason = "its sender address is forged: it is a socket of this server";
+        self.warn(service, "forged datagram", format_args!("{service} {from} datagram dropped: {reason}"));
     }
 
     /// Returns the context for a callback that is not about a frame. Replies are discarded if the

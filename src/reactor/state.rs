@@ -123,8 +123,6 @@ pub(super) struct Admission {
     /// Rejected connections that are still open, to send them the reason. No service has seen them.
     pub(super) rejected: BTreeSet<usize>,
     pub(super) open_consoles: u64,
-    /// The latest pending connection was rejected, and that is logged.
-    pub(super) is_rejecting: bool,
 }
 
 impl Admission {

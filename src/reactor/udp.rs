@@ -56,7 +56,7 @@ impl<D: Driver> EventLoop<D> {
         let (_, mut others) = connections.split(ConnId::NONE.0);
         for at in 0..incoming.heads.len() {
             let Shared { services, sources, udp, worker, .. } = &mut *shared;
-            let (Some(RegisteredService { service, .. }), Some(outgoing)) =
+            let (Some(RegisteredService { service, options }), Some(outgoing)) =
                 (services.get_mut(id.0), udp.outgoing.get_mut(number))
             else {
                 return;
@@ -66,6 +66,7 @@ impl<D: Driver> EventLoop<D> {
             // replied to without end.
             if sources.iter().any(|state| state.source.is_at(from)) {
                 worker.stats.datagrams_dropped += 1;
+                worker.warn_of_forgery(&options.name, from);
                 continue;
             }
             let reply_to = ReplyTo::Datagram { batch: outgoing, from };

@@ -159,7 +159,6 @@ impl AcceptThread {
             log::log!(level, "thread start failed: {error}; rejecting {} {peer}", self.service_slot.name);
             CloseReason::NoThread
         } else {
-            shared.rejected.end_logged();
             self.thread_failure_logged = false;
             self.worker.context.stats.accepted += 1;
             self.worker.publish();
@@ -185,10 +184,11 @@ impl AcceptThread {
         let shared = Arc::clone(&self.worker.shared);
         self.worker.context.stats.refused += 1;
         self.worker.publish();
+        let name = &self.service_slot.name;
+        self.worker.context.warn(name, reason.cause(), format_args!("{name} {peer} rejected: {reason}"));
         if shared.rejected.is_full() {
             return;
         }
-        log::log!(shared.rejected.log_level(), "{} {peer} rejected: {reason}", self.service_slot.name);
         let now = self.worker.context.clock.timestamp;
         let mut conn =
             Connection::new(ConnStream::new(socket), peer, self.service_slot.id, self.framing, &shared.limits, now);
@@ -269,6 +269,7 @@ impl UdpThread {
             // replied to without end.
             if shared.udp_bindings.iter().any(|udp_binding| claims_to_be(from, udp_binding.local)) {
                 self.worker.context.stats.datagrams_dropped += 1;
+                self.worker.context.warn_of_forgery(&service_slot.name, from);
                 continue;
             }
             let context = &mut self.worker.context;

@@ -20,6 +20,7 @@ use crate::engine::timers::ServiceTimers;
 use crate::net::Notifier;
 use crate::service::context::{JobFn, TurnTime};
 use crate::service::time::Timestamp;
+use crate::service::warning_limit::WarningLimit;
 use crate::service::{ConnId, InstanceFactory, JobOutput, Peer, RejectionReply, Service, ServiceId, ServiceOptions};
 
 /// The state shared by all threads.
@@ -39,6 +40,7 @@ pub(super) struct EngineShared {
     pub(super) control: ControlRequests,
     /// Keeps the ids of timers and jobs unique.
     pub(super) id_counter: Arc<AtomicU64>,
+    pub(super) warnings: Arc<WarningLimit>,
 }
 
 /// The parts that the state is built from.
@@ -56,6 +58,9 @@ impl EngineShared {
         let EngineParts { limits, services, udp_bindings, listeners, control, system } = parts;
         let accepting = AcceptControl::new(listeners, &control)?;
         let lifecycle = Lifecycle::new(&control)?;
+        // The control thread reports the warnings that any thread has left out.
+        let notifier = Arc::clone(&control);
+        let warnings = Arc::new(WarningLimit::new(Some(Box::new(move || notifier.notify()))));
         let control = ControlRequests::new(control, &limits, &services);
         let slots = services.into_iter().enumerate();
         let slots = slots.map(|(number, registered)| Arc::new(ServiceSlot::new(ServiceId(number), registered)));
@@ -73,6 +78,7 @@ impl EngineShared {
             lifecycle,
             control,
             id_counter: Arc::default(),
+            warnings,
             limits,
         })
     }

@@ -25,3 +25,4 @@ mod starting;
 mod terminal;
 mod text;
 mod usage;
+mod warnings;
