@@ -108,8 +108,8 @@ fn is_abandoned(path: &Path, addr: &socket2::SockAddr) -> bool {
     is_socket && connect().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// The exclusive lock of a socket file's directory, see flock(2). It leaves nothing behind, unlike a
-/// lock file, and ends with the process. It is held for a few system calls.
+/// The exclusive lock of a socket file's directory, see flock(2). It leaves nothing behind, unlike
+/// a lock file, and ends with the process. It is held for a few system calls.
 struct DirectoryLock {
     _directory: Option<File>,
 }

@@ -13,8 +13,8 @@ use super::stream::SocketStream;
 
 /// A bound socket that accepts connections. Accepting does not wait.
 pub(crate) struct StreamListener {
-    /// The file of a Unix-domain socket, removed on drop; `None` for TCP. Dropped before the socket:
-    /// fields are dropped in order of declaration.
+    /// The file of a Unix-domain socket, removed on drop; `None` for TCP. Dropped before the
+    /// socket: fields are dropped in order of declaration.
     file: Option<SocketFile>,
     socket: Socket,
 }

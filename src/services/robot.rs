@@ -166,8 +166,8 @@ impl Robot {
     }
 }
 
-/// Returns the built-in rules with these replies to a greeting, to the question for the name, and to
-/// any other message.
+/// Returns the built-in rules with these replies to a greeting, to the question for the name, and
+/// to any other message.
 fn built_in_rules([hello, name, other]: [&str; 3]) -> Vec<RobotRule> {
     let rule = |keywords: &[&str], reply: &str| {
         let keywords = keywords.iter().map(|&keyword| keyword.to_owned()).collect();

@@ -100,9 +100,9 @@ pub(in crate::cli) fn end_by_signal(signal: i32) {
 /// idle one, would slow down every system call of the reactor, because the kernel then locks the
 /// state that threads share.
 ///
-/// A second SIGINT or SIGTERM ends the process, see [`SecondSignal`]. SIGHUP does not count, neither
-/// as the first nor as the second: a terminal that is closed sends it twice, once by the kernel and
-/// once by the shell.
+/// A second SIGINT or SIGTERM ends the process, see [`SecondSignal`]. SIGHUP does not count,
+/// neither as the first nor as the second: a terminal that is closed sends it twice, once by the
+/// kernel and once by the shell.
 ///
 /// # Errors
 /// [`CliError::Failed`] if a pipe cannot be opened or a handler cannot be installed.

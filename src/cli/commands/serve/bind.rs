@@ -15,12 +15,12 @@ use crate::cli::error::CliError;
 /// Advice for default ports that are in use.
 const OTHER_PORTS: &str = "choose other ports: --port-base 20000, or --port-base 0 for free ones";
 
-/// Adds the services to the engine and binds all listeners. Returns the text to print: a `listening`
-/// line for each, and the table of examples.
+/// Adds the services to the engine and binds all listeners. Returns the text to print: a
+/// `listening` line for each, and the table of examples.
 ///
 /// # Errors
-/// [`CliError::Failed`] if an address cannot be bound. If the plan skips unavailable addresses, each
-/// is a warning and marked in the table, and it is an error if none is left.
+/// [`CliError::Failed`] if an address cannot be bound. If the plan skips unavailable addresses,
+/// each is a warning and marked in the table, and it is an error if none is left.
 pub(super) fn bind(engine: &mut AnyEngine, plan: ServePlan) -> Result<String, CliError> {
     let ServePlan { services, prints_examples, skips_unavailable, .. } = plan;
     let (mut addresses, mut rows, mut unavailable) = (String::new(), Vec::new(), 0);

@@ -18,7 +18,8 @@ pub(super) fn row(builtin: &BuiltinService, args: &ServiceArgs, bound: &Endpoint
     [builtin.name.to_owned(), address, command.unwrap_or_default()]
 }
 
-/// Returns the table row of an address that could not be bound, with `mark` in place of the example.
+/// Returns the table row of an address that could not be bound, with `mark` in place of the
+/// example.
 pub(super) fn marked_row(builtin: &BuiltinService, endpoint: &Endpoint, mark: &str) -> [String; 3] {
     [builtin.name.to_owned(), client_address(endpoint), mark.to_owned()]
 }

@@ -21,8 +21,8 @@ pub(in crate::cli) const EXAMPLE: &str = include_str!("example.toml");
 ///
 /// # Errors
 /// [`CliError::InvalidFile`] with every error in the file, in the order of its lines.
-/// [`CliError::Failed`] if it cannot be read, or if its only errors are that it names what cannot be
-/// read.
+/// [`CliError::Failed`] if it cannot be read, or if its only errors are that it names what cannot
+/// be read.
 pub(in crate::cli) fn read(path: &Path) -> Result<ServePlan, CliError> {
     let text = toml_file::text(path)?;
     let (sections, errors) = document::sections(&text);

@@ -45,7 +45,8 @@ pub(super) const ROBOT: BuiltinService = BuiltinService {
     make: robot,
     example: |args, endpoint, framing| {
         let hello = hello_command_with_encoding("robot", args, endpoint, framing);
-        // The built-in reply to hello is Chinese. Here a question in English gets a reply in English.
+        // The built-in reply to hello is Chinese. Here a question in English gets a reply in
+        // English.
         let is_chinese = args.classic.rules.is_some() || args.classic.lang == Some(RobotLanguage::Chinese);
         Some(if is_chinese { hello } else { hello.replacen("hello", "'what is your name?'", 1) })
     },
