@@ -32,15 +32,14 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Closes the connection for `reason`; `service` is the service's name for the log. Returns
-    /// true if the close begins now, so that `on_close` has to be called. A close under way goes on
-    /// without a flush if the peer is now unreachable, or with `Closed` if it is in its last
-    /// phases.
+    /// true if the close begins now, so that `on_close` has to be called, and a fault logged. A
+    /// close under way goes on without a flush if the peer is now unreachable, or with `Closed` if
+    /// it is in its last phases.
     pub(crate) fn begin_close(&mut self, reason: CloseReason, service: &str, worker: &mut WorkerContext) -> bool {
         match self.phase {
             Phase::Open => {
                 if reason.is_fault() {
                     worker.stats.faulted += 1;
-                    worker.warn(service, reason.cause(), format_args!("{service} {} closed: {reason}", self.peer));
                 } else {
                     worker.stats.closed += 1;
                     log::debug!("{service} {} closed: {reason}", self.peer);

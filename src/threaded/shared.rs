@@ -142,6 +142,8 @@ pub(super) struct ServiceSlot {
     pub(super) per_connection: Option<InstanceFactory>,
     /// The service's reply to rejected connections.
     pub(super) rejection: Option<RejectionReply>,
+    /// See [`ServiceOptions::answers_per_second`].
+    pub(super) answers_per_second: u32,
     /// Bounds the jobs that run at the same time, if the service sets a bound.
     pub(super) job_semaphore: Option<Semaphore>,
     service: Mutex<Box<dyn Service + Send>>,
@@ -150,9 +152,9 @@ pub(super) struct ServiceSlot {
 impl ServiceSlot {
     fn new(id: ServiceId, registered: RegisteredService) -> Self {
         let RegisteredService { options, service } = registered;
-        let ServiceOptions { name, job_threads, rejection, per_connection } = options;
+        let ServiceOptions { name, job_threads, rejection, answers_per_second, per_connection } = options;
         let job_semaphore = job_threads.map(Semaphore::new);
-        Self { name, id, per_connection, rejection, job_semaphore, service: Mutex::new(service) }
+        Self { name, id, per_connection, rejection, answers_per_second, job_semaphore, service: Mutex::new(service) }
     }
 
     /// Locks the service. Returns `None` once a callback has panicked.

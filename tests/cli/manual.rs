@@ -47,7 +47,7 @@ fn the_help_names_every_limit_with_its_default() {
 const SERVICES: [&str; 9] = ["echo", "upper", "greet", "robot", "parrot", "clock", "chat", "files", "exec"];
 
 /// The options of some services only, with the services.
-const OWN_OPTIONS: [(&str, &[&str]); 20] = [
+const OWN_OPTIONS: [(&str, &[&str]); 21] = [
     ("--work-us", &["echo"]),
     ("--encoding", &["greet", "robot", "parrot", "chat"]),
     ("--template", &["greet"]),
@@ -55,6 +55,7 @@ const OWN_OPTIONS: [(&str, &[&str]); 20] = [
     ("--lang", &["robot"]),
     ("--rules", &["robot"]),
     ("--seed", &["parrot"]),
+    ("--answers-per-second", &["upper", "greet", "robot", "clock"]),
     ("--dialect", &["files", "exec"]),
     ("--root", &["files"]),
     ("--allow", &["exec"]),

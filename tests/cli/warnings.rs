@@ -2,9 +2,10 @@
 //! which no peer can fill the log.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpStream, UdpSocket};
+use std::process::Stdio;
 
-use crate::program::{Program, Signal};
+use crate::program::{GUARD, Program, Signal, command};
 use crate::serving::{HELLO, assert_echoes, connect};
 
 /// Faults of one cause in a test: more than the log shows of one cause at a time.
@@ -70,5 +71,54 @@ fn each_rejected_connection_is_logged_or_counted() {
         let rejected: Vec<_> = rejected.collect();
         drop(first);
         assert_all_logged(&log_of(server), &rejected, "rejected: server is full", "echo too many connections");
+    }
+}
+
+#[test]
+fn a_fault_of_a_chat_member_is_logged_with_the_nick() {
+    for engine in ["reactor", "threads"] {
+        let args = ["serve", "chat", "--engine", engine, "--listen", "127.0.0.1:0"];
+        let mut server = Program::start(command(&args).stdout(Stdio::piped()));
+        let mut client = connect(&server.address("tcp"));
+        let hello = br#"{"type":"hello","nick":"eva"}"#;
+        client.write_all(&[&29u32.to_be_bytes()[..], hello, b"\xff\xff\xff\xff"].concat()).unwrap();
+        client.read_to_end(&mut Vec::new()).unwrap();
+        let line = server.logged("frame too large");
+        let peer = format!("chat {} (eva) closed: ", client.local_addr().unwrap());
+        assert!(line.contains("WARN") && line.contains(&peer), "{engine}: {line}");
+    }
+}
+
+#[test]
+fn datagrams_over_the_limit_are_logged_and_counted() {
+    for engine in ["reactor", "threads"] {
+        let rate = ["--answers-per-second", "1"];
+        let args = [&["serve", "upper", "--engine", engine, "--listen", "udp:127.0.0.1:0"], &rate[..]].concat();
+        let mut server = Program::start(command(&args).stdout(Stdio::piped()));
+        let address = server.address("udp");
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        (0..MANY).for_each(|_| _ = socket.send_to(b"hello", &address).unwrap());
+        let line = server.logged("datagram not answered: more than 1 in a second");
+        let peer = format!("upper {} ", socket.local_addr().unwrap());
+        assert!(line.contains("WARN") && line.contains(&peer), "{engine}: {line}");
+        let log = log_of(server);
+        let stopped = log.lines().find(|line| line.contains("stopped: ")).unwrap();
+        assert!(stopped.contains(" datagrams_limited=") && !stopped.contains(" datagrams_limited=0 "), "{stopped}");
+    }
+}
+
+#[test]
+fn a_rate_of_zero_answers_every_datagram() {
+    for engine in ["reactor", "threads"] {
+        let rate = ["--answers-per-second", "0"];
+        let args = [&["serve", "upper", "--engine", engine, "--listen", "udp:127.0.0.1:0"], &rate[..]].concat();
+        let mut server = Program::start(command(&args).stdout(Stdio::piped()));
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(GUARD)).unwrap();
+        socket.connect(server.address("udp")).unwrap();
+        for _ in 0..1500 {
+            socket.send(b"hello").unwrap();
+            assert_eq!(socket.recv(&mut [0; 16]).unwrap(), 5, "{engine}");
+        }
     }
 }
