@@ -12,6 +12,7 @@ mod clock;
 mod duel;
 mod engines;
 mod exec;
+mod extremes;
 mod files;
 mod losses;
 mod manual;

@@ -39,7 +39,7 @@ const WRONG_USAGES: &[(&[&str], &str)] = &[
     (&["serve", "echo", "--listen", "u7@127.0.0.1:0"], "unknown framing 'u7'"),
     (&["serve", "echo", "--listen", "lines@udp:127.0.0.1:0"], "a udp: address takes no framing"),
     (&["serve", "echo", "--max-frame-bytes", "lots"], "not a size: write bytes"),
-    (&["serve", "echo", "--idle-timeout", "30"], "not a duration: write a number with its unit"),
+    (&["serve", "echo", "--idle-timeout", "soon"], "not a duration: write seconds, or a number with its unit"),
     (&["serve", "echo", "--slow-consumer", "wait"], "possible values: disconnect, drop-newest, drop-oldest"),
     (&["serve", "echo", "--max-connections", "0"], "--max-connections must be at least 1"),
     (&["serve", "echo", "--max-frame-bytes", "1G"], "--max-buffered-bytes must be at least twice (max-frame-bytes"),

@@ -81,8 +81,8 @@ fn every_error_is_reported_with_its_line() {
         ),
         ("[limits]\nmax-connections = 0\n[echo]", vec!["f:2: max-connections must be at least 1"]),
         (
-            "[limits]\nidle-timeout = 30\n[echo]",
-            vec!["f:2: invalid value '30' for 'idle-timeout <TIME>': not a duration"],
+            "[limits]\nidle-timeout = '1M'\n[echo]",
+            vec!["f:2: invalid value '1M' for 'idle-timeout <TIME>': ambiguous: M stands for a month or a minute"],
         ),
         (
             "[echo]\nlisten = [\n  '127.0.0.1:1',\n  'u7@127.0.0.1:2',\n]",
