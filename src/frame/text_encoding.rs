@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use encoding_rs::{EncoderResult, Encoding};
+use encoding_rs::{DecoderResult, EncoderResult, Encoding};
 
 /// A character encoding: one of those in the [WHATWG standard](https://encoding.spec.whatwg.org/)
 /// that contain ASCII. A line feed, a space and a `Bye` have the same bytes in all of them. The
@@ -31,6 +31,15 @@ impl TextEncoding {
     /// like any other character.
     pub fn decode<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
         self.0.decode_without_bom_handling_and_without_replacement(bytes)
+    }
+
+    /// Decodes the start of a longer text, which may end inside a character: that character is
+    /// removed. `None` if the bytes before it are not valid in this encoding.
+    pub fn decode_truncated(&self, bytes: &[u8]) -> Option<String> {
+        let mut decoder = self.0.new_decoder_without_bom_handling();
+        let mut text = String::with_capacity(decoder.max_utf8_buffer_length_without_replacement(bytes.len())?);
+        let (result, _) = decoder.decode_to_string_without_replacement(bytes, &mut text, false);
+        (result == DecoderResult::InputEmpty).then_some(text)
     }
 
     /// Decodes `bytes`, with `U+FFFD`, the replacement character, for each invalid sequence.
@@ -156,6 +165,21 @@ mod tests {
             assert!(encoding.decode_lossy(bytes).ends_with('\u{fffd}'), "{encoding}");
         }
         assert_eq!(TextEncoding::UTF_8.decode(b"\xef\xbb\xbfa").as_deref(), Some("\u{feff}a"));
+    }
+
+    #[test]
+    fn decode_truncated_removes_an_incomplete_character_only() {
+        let gb18030: TextEncoding = "gb18030".parse().unwrap();
+        for (encoding, bytes) in [(TextEncoding::UTF_8, "好🦀".as_bytes()), (gb18030, b"\xba\xc3\x94\x39\xc7\x32")] {
+            assert_eq!(encoding.decode_truncated(bytes).as_deref(), Some("好🦀"), "{encoding}");
+            for cut in 1..4 {
+                let start = &bytes[..bytes.len() - cut];
+                assert_eq!(encoding.decode_truncated(start).as_deref(), Some("好"), "{encoding} {cut}");
+            }
+            for invalid in [&b"\xff"[..], b"\xff\0", b"a\xff"] {
+                assert_eq!(encoding.decode_truncated(invalid), None, "{encoding}");
+            }
+        }
     }
 
     #[test]
