@@ -32,7 +32,7 @@ fn limits_near_the_ends_of_their_types() {
         for limit in LIMITS.iter().filter(|limit| **limit != "--slow-consumer") {
             let values: &[&str] = match limit {
                 limit if limit.ends_with("-timeout") => &LONG,
-                _ => &["0", "1", "4294967295", "9223372036854775807", "18446744073709551615"],
+                _ => &["4294967295", "9223372036854775807", "18446744073709551615"],
             };
             for value in values {
                 serve_or_refuse(&["--engine", engine, limit, value]);
