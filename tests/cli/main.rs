@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod bench;
+mod browser;
 mod call;
 mod chat;
 mod clock;
@@ -14,6 +15,8 @@ mod engines;
 mod exec;
 mod extremes;
 mod files;
+#[path = "../support/guard.rs"]
+mod guard;
 mod losses;
 mod manual;
 mod peer;
@@ -25,5 +28,6 @@ mod signals;
 mod starting;
 mod terminal;
 mod text;
+mod text_chat;
 mod usage;
 mod warnings;

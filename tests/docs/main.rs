@@ -7,6 +7,8 @@
 #[cfg(feature = "cli")]
 mod book;
 mod examples;
+#[path = "../support/guard.rs"]
+mod guard;
 #[cfg(feature = "cli")]
 mod lobby;
 #[cfg(feature = "cli")]
@@ -22,12 +24,10 @@ mod service_pages;
 #[cfg(feature = "cli")]
 mod service_table;
 mod sockets_page;
+#[cfg(feature = "cli")]
+mod tutorial_programs;
 
 use std::path::Path;
-use std::time::Duration;
-
-/// Longest wait for one expected event.
-const GUARD: Duration = Duration::from_secs(20);
 
 /// Returns the root of the repository.
 fn root() -> &'static Path {

@@ -7,6 +7,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use switchboard::load::{LoadPhase, LoadProgress};
 
 use crate::cli::report::figure;
+use crate::cli::report::text::connections_text;
 
 /// Positions of the bar for each run.
 const STEPS_PER_RUN: usize = 1000;
@@ -109,9 +110,9 @@ fn message(progress: &LoadProgress) -> String {
     }
     parts.push(match progress.faults.total() {
         0 => "no faults".to_owned(),
-        faults => format!("{} faults", figure::count(faults)),
+        faults => figure::counted(faults, "fault", "faults"),
     });
-    parts.push(format!("{} connections", figure::count(progress.connections as u64)));
+    parts.push(connections_text(progress.connections));
     parts.join(" · ")
 }
 
