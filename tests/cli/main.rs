@@ -10,6 +10,7 @@ mod browser;
 mod call;
 mod chat;
 mod clock;
+mod connecting;
 mod duel;
 mod engines;
 mod exec;
