@@ -23,4 +23,5 @@ mod signals;
 mod starting;
 mod terminal;
 mod text;
+mod type_ahead;
 mod usage;

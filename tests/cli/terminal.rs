@@ -28,13 +28,21 @@ impl Terminal {
     }
 
     pub(crate) fn run(args: &[&str]) -> Self {
+        Self::run_with(args, &[("TERM", "xterm"), ("NO_COLOR", "1")])
+    }
+
+    /// Runs the program with these environment variables.
+    pub(crate) fn run_with(args: &[&str], variables: &[(&str, &str)]) -> Self {
         let size = PtySize { rows: ROWS, cols: COLUMNS, ..PtySize::default() };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_switchboard"));
         command.args(args);
-        command.env("TERM", "xterm");
-        command.env("NO_COLOR", "1");
-        command.env_remove("RUST_LOG");
+        for name in ["TERM", "NO_COLOR", "RUST_LOG", "RUST_LOG_STYLE", "CLICOLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(name);
+        }
+        for (name, value) in variables {
+            command.env(name, value);
+        }
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut output = pair.master.try_clone_reader().unwrap();
@@ -52,8 +60,29 @@ impl Terminal {
     }
 
     pub(crate) fn types(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.types_bytes(keys.as_bytes());
+    }
+
+    pub(crate) fn types_bytes(&mut self, keys: &[u8]) {
+        self.keys.write_all(keys).unwrap();
         self.keys.flush().unwrap();
+    }
+
+    /// Waits until a line of the screen contains `words`, and returns the line.
+    #[track_caller]
+    pub(crate) fn shows_text(&self, words: &str) -> String {
+        let (screen, drawn) = &*self.screen;
+        let begun = Instant::now();
+        let mut parser = screen.lock().unwrap();
+        loop {
+            let contents = parser.screen().contents();
+            if let Some(line) = contents.lines().find(|line| line.contains(words)) {
+                return line.to_owned();
+            }
+            let left = GUARD.checked_sub(begun.elapsed());
+            let left = left.unwrap_or_else(|| panic!("'{words}' is not in\n{contents}"));
+            parser = drawn.wait_timeout(parser, left).unwrap().0;
+        }
     }
 
     /// Waits until the screen shows exactly these lines, with the cursor at the end of the last.

@@ -16,6 +16,13 @@ pub(in crate::cli) use input_line::InputLine;
 pub(in crate::cli) use line_editor::{EditedLine, EditorHooks, LineEditor, MAX_HISTORY_LINES};
 pub(in crate::cli) use saved_terminal::SavedTerminal;
 
+/// Returns true if `TERM` names a terminal that cannot move its cursor. rustyline leaves line
+/// editing to the kernel on the same ones.
+pub(in crate::cli) fn is_dumb() -> bool {
+    let term = std::env::var("TERM").unwrap_or_default();
+    ["dumb", "cons25", "emacs"].iter().any(|dumb| term.eq_ignore_ascii_case(dumb))
+}
+
 /// Returns true if a person types and reads at a terminal.
 pub(in crate::cli) fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
