@@ -25,6 +25,8 @@ mod payload;
 mod scan;
 mod shared;
 mod sniff;
+#[cfg(any(feature = "chat", feature = "classic"))]
+pub(crate) mod telnet;
 #[cfg(test)]
 mod tests;
 #[cfg(any(feature = "chat", feature = "classic"))]

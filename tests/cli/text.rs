@@ -1,5 +1,6 @@
 //! `call echo`, `upper`, `greet`, `robot` and `parrot`, against scripted servers.
 
+mod cut_characters;
 mod greetings;
 mod over_udp;
 

@@ -24,7 +24,7 @@ impl SavedTerminal {
             let mut settings = saved.clone();
             settings.local_modes -= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ECHONL | LocalModes::IEXTEN;
             settings.input_modes -= InputModes::ICRNL | InputModes::INLCR | InputModes::IGNCR;
-            // `Now` keeps what has been typed already. Ignore the error: the normal mode works, too.
+            // `Now` keeps what has been typed already. Ignore the error: the normal mode would do.
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, &settings);
         }
         Self { settings }

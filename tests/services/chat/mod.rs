@@ -14,5 +14,6 @@ mod hall;
 mod member;
 mod scripts;
 mod slow;
+mod telnet;
 
 use switchboard::services::chat::ChatConfig;

@@ -13,4 +13,4 @@ pub(super) use codec::{
 };
 pub(super) use datagram::{DatagramMessage, parse_datagram};
 pub(super) use kind::ChatDialect;
-pub(super) use lines::{MEMBER_HELP, OPERATOR_HELP, is_http_request, strip_telnet_commands};
+pub(super) use lines::{MEMBER_HELP, OPERATOR_HELP, is_http_request};
