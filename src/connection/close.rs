@@ -32,16 +32,18 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Closes the connection for `reason`; `service` is the service's name for the log. Returns
-    /// true if the close begins now, so that `on_close` has to be called. A close under way goes on
-    /// without a flush if the peer is now unreachable, or with `Closed` if it is in its last
-    /// phases.
+    /// true if the close begins now, so that `on_close` has to be called, and a fault logged. A
+    /// close under way goes on without a flush if the peer is now unreachable, or with `Closed` if
+    /// it is in its last phases.
     pub(crate) fn begin_close(&mut self, reason: CloseReason, service: &str, worker: &mut WorkerContext) -> bool {
         match self.phase {
             Phase::Open => {
-                let (fault, level) = if reason.is_fault() { (1, log::Level::Warn) } else { (0, log::Level::Debug) };
-                worker.stats.faulted += fault;
-                worker.stats.closed += 1 - fault;
-                log::log!(level, "{service} {} closed: {reason}", self.peer);
+                if reason.is_fault() {
+                    worker.stats.faulted += 1;
+                } else {
+                    worker.stats.closed += 1;
+                    log::debug!("{service} {} closed: {reason}", self.peer);
+                }
                 self.start_close(reason, worker.clock.timestamp);
                 return true;
             }
@@ -50,7 +52,16 @@ impl<S: Stream> Connection<S> {
             // For its service the connection is closed already; the output queued so far is still
             // flushed.
             Phase::Flushing | Phase::Lingering if matches!(reason, CloseReason::Service(_)) => {}
-            Phase::Flushing | Phase::Lingering => self.abandon(),
+            Phase::Flushing | Phase::Lingering => {
+                let unsent_bytes = self.pending_bytes();
+                // A close for a fault is logged already.
+                let was_orderly = self.close_reason().is_some_and(|first| !first.is_fault());
+                if unsent_bytes > 0 && was_orderly && reason.is_fault() {
+                    let line = format_args!("{service} {} lost {unsent_bytes} bytes of output: {reason}", self.peer);
+                    worker.warn(service, "lost output", line);
+                }
+                self.abandon();
+            }
             Phase::Closed => {}
         }
         false

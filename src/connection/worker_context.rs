@@ -1,14 +1,18 @@
 //! The state of one engine thread, used by its connections one after another.
 
+use std::fmt;
+use std::net::SocketAddr;
+
 use super::state::Connection;
 use super::stream::Stream;
 use super::write_queue::DroppedBatch;
+use crate::engine::datagram_limit::DatagramLimit;
 use crate::engine::limits::Limits;
 use crate::engine::stats::Stats;
 use crate::frame::{BufferPool, Framing};
-use crate::service::ConnId;
 use crate::service::context::{Context, PendingActions, ReplyTo, TurnTime};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
+use crate::service::{CloseReason, ConnId, Peer};
 
 /// The limits, clock, counters and scratch buffers of one engine thread.
 ///
@@ -40,6 +44,51 @@ impl WorkerContext {
     ) -> Self {
         let (replies, stats, dropped) = (ReplyBuffer::default(), Stats::default(), Vec::new());
         Self { limits, clock, replies, buffer_pool, pending_actions, stats, dropped, may_borrow_request: true }
+    }
+
+    /// Logs a warning about a peer of `service`, within the rate limit of its cause.
+    pub(crate) fn warn(&self, service: &str, cause: &'static str, line: fmt::Arguments<'_>) {
+        self.pending_actions.warnings.warn(self.clock.timestamp, service, cause, line);
+    }
+
+    /// Returns true if a datagram may be passed to its service. If its source exceeds `limit`, it
+    /// is counted and logged. If it claims to be of a socket of this server, its address is forged:
+    /// the reply would come back and be replied to without end.
+    pub(crate) fn admit_datagram(
+        &mut self,
+        service: &str,
+        from: SocketAddr,
+        is_own_address: bool,
+        limit: Option<&mut DatagramLimit>,
+    ) -> bool {
+        if is_own_address {
+            self.stats.datagrams_dropped += 1;
+            let reason = "its sender address is forged: it is a socket of this server";
+            self.warn(service, "forged datagram", format_args!("{service} {from} datagram dropped: {reason}"));
+            return false;
+        }
+        let Some(limit) = limit else { return true };
+        let is_admitted = limit.try_take(from, self.clock.now);
+        if !is_admitted {
+            self.stats.datagrams_limited += 1;
+            let line = format_args!(
+                "{service} {from} datagram not answered: more than {} in a second (--answers-per-second)",
+                limit.per_second()
+            );
+            self.warn(service, "datagrams over the rate", line);
+        }
+        is_admitted
+    }
+
+    /// Logs the close of a connection of `service` for the fault of its peer. `name` is the name
+    /// that the service knows the peer by.
+    pub(crate) fn warn_of_close(&self, service: &str, peer: &Peer, name: Option<&str>, reason: &CloseReason) {
+        match name.map(str::escape_debug) {
+            None => self.warn(service, reason.cause(), format_args!("{service} {peer} closed: {reason}")),
+            Some(name) => {
+                self.warn(service, reason.cause(), format_args!("{service} {peer} ({name}) closed: {reason}"))
+            }
+        }
     }
 
     /// Returns the context for a callback that is not about a frame. Replies are discarded if the

@@ -36,6 +36,9 @@ pub struct Stats {
     pub datagrams_out: u64,
     /// Datagrams that could not be sent.
     pub datagrams_dropped: u64,
+    /// Datagrams that were not answered because their source exceeded the rate of
+    /// [`ServiceOptions::answers_per_second`](crate::ServiceOptions::answers_per_second).
+    pub datagrams_limited: u64,
     /// Jobs offloaded.
     pub jobs: u64,
     /// Turns of the event loop; on `Threaded`, of the loops of all threads.
@@ -44,7 +47,7 @@ pub struct Stats {
 
 impl Stats {
     /// The number of counters, without the gauges.
-    pub(crate) const COUNTERS: usize = 15;
+    pub(crate) const COUNTERS: usize = 16;
 
     /// Returns the counters, without the gauges.
     pub(crate) fn counters(&mut self) -> [&mut u64; Self::COUNTERS] {
@@ -62,6 +65,7 @@ impl Stats {
             &mut self.datagrams_in,
             &mut self.datagrams_out,
             &mut self.datagrams_dropped,
+            &mut self.datagrams_limited,
             &mut self.jobs,
             &mut self.turns,
         ]
@@ -74,7 +78,7 @@ impl fmt::Display for Stats {
             f,
             "open={} buffered_bytes={} accepted={} refused={} closed={} faulted={} accept_pauses={} read_pauses={} \
              frames_in={} bytes_in={} bytes_out={} frames_dropped={} datagrams_in={} datagrams_out={} \
-             datagrams_dropped={} jobs={} turns={}",
+             datagrams_dropped={} datagrams_limited={} jobs={} turns={}",
             self.open,
             self.buffered_bytes,
             self.accepted,
@@ -90,6 +94,7 @@ impl fmt::Display for Stats {
             self.datagrams_in,
             self.datagrams_out,
             self.datagrams_dropped,
+            self.datagrams_limited,
             self.jobs,
             self.turns
         )

@@ -67,16 +67,17 @@ impl<D: Driver> EventLoop<D> {
     /// Opens a pending connection, or rejects it.
     fn admit(&mut self, stream: D::Stream, peer: Peer, service: ServiceId, framing: Framing) {
         let rejection = self.shared.rejection_reason();
-        if rejection.is_some() && self.shared.admission.rejected.len() >= MAX_REJECTED_OPEN {
+        if let Some(reason) = &rejection {
             self.shared.worker.stats.refused += 1;
-            return;
+            let name = self.shared.service_name(service);
+            self.shared.worker.warn(name, reason.cause(), format_args!("{name} {peer} rejected: {reason}"));
+            if self.shared.admission.rejected.len() >= MAX_REJECTED_OPEN {
+                return;
+            }
         }
         let Some(key) = self.register_connection(stream, peer, service, framing) else { return };
         match rejection {
-            None => {
-                self.shared.admission.is_rejecting = false;
-                self.open_connection(key, &peer, service);
-            }
+            None => self.open_connection(key, &peer, service),
             Some(reason) => self.reject(key, reason),
         }
     }
@@ -122,11 +123,6 @@ impl<D: Driver> EventLoop<D> {
         let Self { connections, shared, .. } = self;
         let Some(conn) = connections.get_mut(key) else { return };
         let registered = shared.services.get(conn.service().0);
-        let logged = std::mem::replace(&mut shared.admission.is_rejecting, true);
-        let level = if logged { log::Level::Debug } else { log::Level::Warn };
-        let name = registered.map_or("", |registered| &registered.options.name);
-        log::log!(level, "{name} {} rejected: {reason}", conn.peer());
-        shared.worker.stats.refused += 1;
         shared.admission.rejected.insert(key);
         let reply = registered.and_then(|registered| registered.options.rejection);
         conn.reject(reason, reply, &mut shared.worker);

@@ -15,7 +15,15 @@ impl<D: Driver> EventLoop<D> {
         while let Some(key) = self.shared.ending.closing.pop_front() {
             let Some(mut step) = self.step_of(key) else { continue };
             let Some(reason) = step.conn.close_reason().cloned() else { continue };
-            step.call_service(|service, cx| service.on_close(cx, &reason));
+            let mut name = None;
+            step.call_service(|service, cx| {
+                name = if reason.is_fault() { service.peer_name(cx.conn()) } else { None };
+                service.on_close(cx, &reason);
+            });
+            if reason.is_fault() {
+                let service = step.shared.service_name(step.service);
+                step.shared.worker.warn_of_close(service, step.conn.peer(), name.as_deref(), &reason);
+            }
             step.shared.timers.cancel_all_of(ConnId(key));
             step.conn.close_delivered();
             step.end();

@@ -55,6 +55,7 @@ impl<D: Driver> EventLoop<D> {
             self.run_turn()?;
         }
         self.close_all();
+        self.shared.worker.pending_actions.warnings.report_all();
         Ok(self.shared.worker.stats)
     }
 
@@ -139,11 +140,12 @@ impl<D: Driver> EventLoop<D> {
     /// Returns how long the poll may wait: zero if this turn has work already, otherwise until the
     /// next deadline.
     fn poll_timeout(&self) -> Option<Duration> {
-        let Shared { ready, threads, turn_end, deadlines, timers, clock, .. } = &self.shared;
+        let Shared { ready, threads, turn_end, deadlines, timers, clock, worker, .. } = &self.shared;
         if !ready.is_empty() || threads.woken || turn_end.has_work() {
             return Some(Duration::ZERO);
         }
-        let next = [deadlines.next_deadline(), timers.next_deadline()].into_iter().flatten().min()?;
+        let report = worker.pending_actions.warnings.next_report();
+        let next = [deadlines.next_deadline(), timers.next_deadline(), report].into_iter().flatten().min()?;
         // The turn's own reading of the clock is as old as the last turn is long.
         Some(clock.until(next, self.driver.now()))
     }
@@ -192,6 +194,7 @@ impl<D: Driver> EventLoop<D> {
         while let Some((id, TimerOwner { service, conn })) = self.shared.timers.take_due(now, newest) {
             self.call_service(service, conn, |service, cx| service.on_timer(cx, id));
         }
+        self.shared.worker.pending_actions.warnings.report(now);
     }
 
     /// Closes a connection whose timer is due, unless its deadline has moved since the timer was

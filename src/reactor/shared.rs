@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::driver::{Source, SourceKind};
+use super::driver::Source;
 use super::state::{
     Admission, EndingConnections, EventBacklog, LoopClock, MemoryPressure, OtherThreads, SourceState, TurnEnd, UdpState,
 };
@@ -60,15 +60,15 @@ impl Shared {
         threads: OtherThreads,
         start: Instant,
     ) -> Self {
-        let has_udp = sources.iter().any(|source| matches!(source.kind, SourceKind::Udp { .. }));
         let clock = LoopClock::new(start);
         let memory = MemoryPressure::new(&limits);
+        let udp = UdpState::new(&sources, &services);
         Self {
             services,
             ready: VecDeque::new(),
             worker: WorkerContext::new(limits, clock.at(start), PendingActions::default(), BufferPool::default()),
             receive_buffer: vec![0; RECEIVE_BUFFER_BYTES].into_boxed_slice(),
-            udp: UdpState::new(has_udp, sources.len()),
+            udp,
             sources: sources.into_iter().map(SourceState::new).collect(),
             deadlines: Deadlines::new(),
             timers: ServiceTimers::new(),

@@ -5,16 +5,18 @@ use std::time::{Duration, Instant};
 
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, Readiness, Stream};
+use crate::engine::datagram_limit::DatagramLimit;
 use crate::engine::handle::HandleReceiver;
 use crate::engine::jobs::WorkerPools;
 use crate::engine::limits::Limits;
 use crate::engine::memory::MemoryPolicy;
+use crate::engine::setup::RegisteredService;
 use crate::net::udp_batch::{ReceiveBatch, SendBatch};
 use crate::service::context::TurnTime;
 use crate::service::time::Timestamp;
 use crate::service::{Peer, ServiceId};
 
-use super::driver::{PollCoverage, Source};
+use super::driver::{PollCoverage, Source, SourceKind};
 
 /// The loop's clock. It is given each reading of the system's clock.
 pub(super) struct LoopClock {
@@ -100,20 +102,38 @@ impl SourceState {
 pub(super) struct UdpState {
     /// The receive batch, shared by all sockets; `None` without a UDP socket.
     pub(super) incoming: Option<ReceiveBatch>,
-    /// The datagrams that each source has to send, by source number.
-    pub(super) outgoing: Vec<SendBatch>,
+    /// The state of each socket, by source number. That of other sources is not used.
+    pub(super) sockets: Vec<SocketState>,
     /// The socket whose datagrams are being dispatched.
     pub(super) current: Option<usize>,
 }
 
+/// The state of one UDP socket.
+#[derive(Default)]
+pub(super) struct SocketState {
+    /// The datagrams to send.
+    pub(super) outgoing: SendBatch,
+    /// The limit on the datagrams of one source, if the service has one.
+    pub(super) limit: Option<DatagramLimit>,
+}
+
 impl UdpState {
-    pub(super) fn new(has_udp: bool, sources: usize) -> Self {
-        let outgoing = (0..sources).map(|_| SendBatch::default()).collect();
-        Self { incoming: has_udp.then(ReceiveBatch::new), outgoing, current: None }
+    pub(super) fn new(sources: &[Source], services: &[RegisteredService]) -> Self {
+        let socket_state = |source: &Source| match source.kind {
+            SourceKind::Udp { .. } => {
+                let registered = services.get(source.service.0);
+                let limit = registered.and_then(|it| DatagramLimit::new(it.options.answers_per_second));
+                SocketState { limit, ..SocketState::default() }
+            }
+            _ => SocketState::default(),
+        };
+        let has_udp = sources.iter().any(|source| matches!(source.kind, SourceKind::Udp { .. }));
+        let sockets = sources.iter().map(socket_state).collect();
+        Self { incoming: has_udp.then(ReceiveBatch::new), sockets, current: None }
     }
 
     pub(super) fn has_pending_datagrams(&self) -> bool {
-        self.outgoing.iter().any(|outgoing| !outgoing.is_empty())
+        self.sockets.iter().any(|socket| !socket.outgoing.is_empty())
     }
 }
 
@@ -123,8 +143,6 @@ pub(super) struct Admission {
     /// Rejected connections that are still open, to send them the reason. No service has seen them.
     pub(super) rejected: BTreeSet<usize>,
     pub(super) open_consoles: u64,
-    /// The latest pending connection was rejected, and that is logged.
-    pub(super) is_rejecting: bool,
 }
 
 impl Admission {

@@ -9,9 +9,10 @@ use std::net::SocketAddr;
 use super::driver::{Driver, SourceKind};
 use super::event_loop::EventLoop;
 use super::shared::Shared;
+use super::state::SocketState;
 use super::targets::Targets;
 use crate::engine::setup::RegisteredService;
-use crate::net::udp_batch::{BATCH, ReceiveBatch, SendBatch};
+use crate::net::udp_batch::{BATCH, ReceiveBatch};
 use crate::service::context::{Context, ReplyTo};
 use crate::service::{ConnId, ServiceId};
 
@@ -56,16 +57,14 @@ impl<D: Driver> EventLoop<D> {
         let (_, mut others) = connections.split(ConnId::NONE.0);
         for at in 0..incoming.heads.len() {
             let Shared { services, sources, udp, worker, .. } = &mut *shared;
-            let (Some(RegisteredService { service, .. }), Some(outgoing)) =
-                (services.get_mut(id.0), udp.outgoing.get_mut(number))
+            let (Some(RegisteredService { service, options }), Some(SocketState { outgoing, limit })) =
+                (services.get_mut(id.0), udp.sockets.get_mut(number))
             else {
                 return;
             };
             let Some((from, payload)) = incoming.get(at) else { return };
-            // A forged sender address: the reply would come back to one of our own sockets and be
-            // replied to without end.
-            if sources.iter().any(|state| state.source.is_at(from)) {
-                worker.stats.datagrams_dropped += 1;
+            let is_own_address = sources.iter().any(|state| state.source.is_at(from));
+            if !worker.admit_datagram(&options.name, from, is_own_address, limit.as_mut()) {
                 continue;
             }
             let reply_to = ReplyTo::Datagram { batch: outgoing, from };
@@ -79,7 +78,8 @@ impl<D: Driver> EventLoop<D> {
     /// Sends the queued datagrams, as far as the socket takes them.
     fn send_datagrams(&mut self, number: usize) {
         let Self { driver, shared: Shared { sources, udp, worker, .. }, .. } = self;
-        let (Some(outgoing), Some(state)) = (udp.outgoing.get_mut(number), sources.get_mut(number)) else { return };
+        let (Some(socket), Some(state)) = (udp.sockets.get_mut(number), sources.get_mut(number)) else { return };
+        let outgoing = &mut socket.outgoing;
         let mut done = 0;
         while state.readiness.writable && done < outgoing.len() {
             match driver.send_datagrams(number, outgoing, done) {
@@ -105,7 +105,7 @@ impl<D: Driver> EventLoop<D> {
 
 impl Shared {
     fn may_receive_datagrams(&self, number: usize) -> bool {
-        let all_sent = self.udp.outgoing.get(number).is_some_and(SendBatch::is_empty);
+        let all_sent = self.udp.sockets.get(number).is_some_and(|socket| socket.outgoing.is_empty());
         self.is_serving() && all_sent && self.sources.get(number).is_some_and(|state| state.readiness.readable)
     }
 
@@ -125,9 +125,9 @@ impl Shared {
             })
         };
         let number = self.udp.current.filter(fits).or_else(|| (0..self.sources.len()).find(fits));
-        let outgoing = number.and_then(|number| self.udp.outgoing.get_mut(number));
-        let has_room = outgoing.filter(|outgoing| !outgoing.is_full(self.worker.limits.max_write_buffer_bytes));
-        let queued = has_room.is_some_and(|outgoing| outgoing.push(to, payload).is_ok());
+        let socket = number.and_then(|number| self.udp.sockets.get_mut(number));
+        let has_room = socket.filter(|socket| !socket.outgoing.is_full(self.worker.limits.max_write_buffer_bytes));
+        let queued = has_room.is_some_and(|socket| socket.outgoing.push(to, payload).is_ok());
         if !queued {
             self.worker.stats.datagrams_dropped += 1;
         }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::close_reason::CloseReason;
 use super::context::Context;
-use super::ids::{JobId, TimerId};
+use super::ids::{ConnId, JobId, TimerId};
 use super::job::JobOutput;
 use super::peer::Peer;
 use crate::frame::BatchId;
@@ -103,6 +103,14 @@ pub trait Service {
         let _ = (cx, batch, frames);
     }
 
+    /// Returns the name by which the service knows the peer of a connection, such as a nick. The
+    /// engine adds it to the warning about a close that is the peer's fault; control characters are
+    /// escaped. Called before [`on_close`](Self::on_close).
+    fn peer_name(&self, conn: ConnId) -> Option<String> {
+        let _ = conn;
+        None
+    }
+
     /// Called once for each opened connection, when it takes no more input. A last reply is still
     /// sent if the peer is reachable. After the call the connection's id is invalid.
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
@@ -149,6 +157,10 @@ impl<S: Service + ?Sized> Service for Box<S> {
 
     fn on_dropped(&mut self, cx: &mut Context<'_>, batch: BatchId, frames: u32) {
         (**self).on_dropped(cx, batch, frames);
+    }
+
+    fn peer_name(&self, conn: ConnId) -> Option<String> {
+        (**self).peer_name(conn)
     }
 
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {

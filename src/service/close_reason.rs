@@ -61,6 +61,26 @@ impl CloseReason {
     pub fn is_fault(&self) -> bool {
         !matches!(self, Self::PeerClosed | Self::ShuttingDown | Self::Service(_) | Self::IdleTimeout(_))
     }
+
+    /// Returns the reason without its values, by which the log's rate limit counts.
+    pub(crate) fn cause(&self) -> &'static str {
+        match self {
+            Self::PeerClosed => "peer closed",
+            Self::PeerReset(_) => "connection lost",
+            Self::TruncatedFrame { .. } => "truncated frame",
+            Self::BadFrame(_) => "bad frame",
+            Self::UnsendableReply(_) => "unsendable reply",
+            Self::FrameTimeout { .. } => "frame timeout",
+            Self::IdleTimeout(_) => "idle timeout",
+            Self::WriteTimeout(_) => "write timeout",
+            Self::SlowConsumer { .. } => "slow consumer",
+            Self::MaxConnections(_) => "too many connections",
+            Self::NoThread => "no thread",
+            Self::BufferBudget(_) => "memory limit",
+            Self::ShuttingDown => "shutdown",
+            Self::Service(_) => "closed by the service",
+        }
+    }
 }
 
 impl fmt::Display for CloseReason {

@@ -18,6 +18,7 @@ use super::close_reason::CloseReason;
 use super::ids::{ConnId, JobId, TimerId};
 use super::reply_buffer::{ReplyBuffer, ReplySource};
 use super::time::Timestamp;
+use super::warning_limit::WarningLimit;
 use crate::frame::{BatchId, EncodeError, Framing, Payload, encode};
 use crate::net::udp_batch::SendBatch;
 
@@ -55,7 +56,6 @@ pub(crate) enum ReplyTo<'a> {
 }
 
 /// Actions that callbacks have requested and the engine has not applied yet.
-#[derive(Default)]
 pub(crate) struct PendingActions {
     pub(crate) actions: Vec<Action>,
     /// The service requested `on_turn_end`.
@@ -63,16 +63,31 @@ pub(crate) struct PendingActions {
     next_number: u64,
     /// The source of numbers that several threads share; `None` if there is one thread.
     numbers: Option<Arc<AtomicU64>>,
+    /// The engine's rate limit of warnings.
+    pub(crate) warnings: Arc<WarningLimit>,
 }
 
 /// Numbers that a thread reserves with one access to the shared counter.
 const NUMBERS_PER_BLOCK: u64 = 1024;
 
+impl Default for PendingActions {
+    /// Returns the actions of an engine with one thread.
+    fn default() -> Self {
+        Self {
+            actions: Vec::new(),
+            turn_end_requested: false,
+            next_number: 0,
+            numbers: None,
+            warnings: Arc::new(WarningLimit::new(None)),
+        }
+    }
+}
+
 impl PendingActions {
     /// Returns the actions of one of several threads. The shared counter `numbers` keeps the ids of
     /// timers and jobs unique.
-    pub(crate) fn numbered_by(numbers: &Arc<AtomicU64>) -> Self {
-        Self { numbers: Some(Arc::clone(numbers)), ..Self::default() }
+    pub(crate) fn shared(numbers: &Arc<AtomicU64>, warnings: &Arc<WarningLimit>) -> Self {
+        Self { numbers: Some(Arc::clone(numbers)), warnings: Arc::clone(warnings), ..Self::default() }
     }
 
     /// Returns the highest number given to a timer or job so far.
@@ -273,6 +288,15 @@ impl Context<'_> {
     /// such as the frames of one read.
     pub fn notify_turn_end(&mut self) {
         self.pending.turn_end_requested = true;
+    }
+
+    /// Logs a warning about a peer, such as the reason for closing its connection. Of each `cause`
+    /// at most 10 warnings are logged in 10 s, so that peers cannot fill the log; one line then
+    /// gives the number of those left out. `line` is formatted only if it is logged.
+    ///
+    /// The engine logs the closes that are its own, see [`CloseReason::is_fault`].
+    pub fn warn(&self, cause: &'static str, line: impl fmt::Display) {
+        self.pending.warnings.warn(self.clock.timestamp, "", cause, format_args!("{line}"));
     }
 
     /// Drains the engine, as [`Handle::drain`](crate::Handle::drain) does.

@@ -14,6 +14,8 @@ pub(crate) mod reply_buffer;
 #[cfg(test)]
 pub(crate) mod scripted_service;
 pub(crate) mod time;
+pub(crate) mod token_bucket;
+pub(crate) mod warning_limit;
 
 pub use callbacks::{Message, Service};
 pub use close_reason::CloseReason;

@@ -31,6 +31,7 @@ pub struct ServiceOptions {
     pub(crate) name: String,
     pub(crate) job_threads: Option<NonZeroUsize>,
     pub(crate) rejection: Option<RejectionReply>,
+    pub(crate) answers_per_second: u32,
     pub(crate) per_connection: Option<InstanceFactory>,
 }
 
@@ -42,9 +43,13 @@ pub type RejectionReply = fn(Framing, &CloseReason) -> Vec<Payload>;
 pub(crate) type InstanceFactory = Box<dyn Fn() -> Box<dyn Service + Send> + Send + Sync>;
 
 impl ServiceOptions {
+    /// The limit of the services of this crate that answer every datagram, see
+    /// [`answers_per_second`](Self::answers_per_second).
+    pub const DEFAULT_ANSWERS_PER_SECOND: u32 = 1000;
+
     /// Returns the default options. The log uses `name` for the service.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), job_threads: None, rejection: None, per_connection: None }
+        Self { name: name.into(), job_threads: None, rejection: None, answers_per_second: 0, per_connection: None }
     }
 
     /// Gives the service `threads` worker threads for itself instead of the engine's shared pool. A
@@ -66,6 +71,20 @@ impl ServiceOptions {
     #[must_use]
     pub fn rejection(mut self, reply: RejectionReply) -> Self {
         self.rejection = Some(reply);
+        self
+    }
+
+    /// Limits the datagrams of one source, an address and port, that the service receives in a
+    /// second, and may receive at once. 0, the default, means no limit.
+    ///
+    /// A service that answers every datagram needs a limit. Otherwise one datagram with a forged
+    /// sender address makes it and another such server answer each other without end. Datagrams
+    /// beyond the limit are dropped and counted in
+    /// [`Stats::datagrams_limited`](crate::Stats::datagrams_limited). The limit holds for each
+    /// socket.
+    #[must_use]
+    pub fn answers_per_second(mut self, datagrams: u32) -> Self {
+        self.answers_per_second = datagrams;
         self
     }
 
@@ -114,6 +133,7 @@ impl fmt::Debug for ServiceOptions {
         f.debug_struct("ServiceOptions")
             .field("name", &self.name)
             .field("job_threads", &self.job_threads)
+            .field("answers_per_second", &self.answers_per_second)
             .field("has_rejection", &self.rejection.is_some())
             .field("has_per_connection", &self.per_connection.is_some())
             .finish()

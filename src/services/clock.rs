@@ -36,9 +36,12 @@ impl Clock {
         Self { zone }
     }
 
-    /// Returns the options of this service: a clone for each connection.
+    /// Returns the options of this service: a clone for each connection, and a limit on the
+    /// datagrams of one source.
     pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
-        ServiceOptions::new(name).clone_per_connection(self)
+        ServiceOptions::new(name)
+            .clone_per_connection(self)
+            .answers_per_second(ServiceOptions::DEFAULT_ANSWERS_PER_SECOND)
     }
 
     fn reply_to(&self, format: &[u8], now: SystemTime) -> String {

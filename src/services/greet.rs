@@ -28,9 +28,12 @@ impl Greet {
         Ok(Self { pieces: pieces.collect::<Result<_, _>>()? })
     }
 
-    /// Returns the options of this service: a clone for each connection.
+    /// Returns the options of this service: a clone for each connection, and a limit on the
+    /// datagrams of one source.
     pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
-        ServiceOptions::new(name).clone_per_connection(self)
+        ServiceOptions::new(name)
+            .clone_per_connection(self)
+            .answers_per_second(ServiceOptions::DEFAULT_ANSWERS_PER_SECOND)
     }
 
     fn greet(&self, cx: &mut Context<'_>, message: &[u8]) {

@@ -181,7 +181,15 @@ impl ConnectionThread {
         if let Some(reason) = conn.close_reason().cloned()
             && !shared.lifecycle.has_failed()
         {
-            self.call_service(conn, |service, cx| service.on_close(cx, &reason));
+            let mut name = None;
+            self.call_service(conn, |service, cx| {
+                name = if reason.is_fault() { service.peer_name(cx.conn()) } else { None };
+                service.on_close(cx, &reason);
+            });
+            if reason.is_fault() {
+                let service = &self.own.service_slot.name;
+                self.worker.context.warn_of_close(service, conn.peer(), name.as_deref(), &reason);
+            }
         }
         if std::mem::take(&mut self.worker.has_timers) {
             lock(&shared.timers).cancel_all_of(self.own.id);

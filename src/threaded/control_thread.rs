@@ -70,6 +70,7 @@ impl ControlThread {
         self.continue_drain();
         self.step_rejected();
         self.fire_timers();
+        self.worker.shared.warnings.report(self.worker.context.clock.timestamp);
         self.close_largest();
         if self.drain_ends.is_some_and(|at| at <= self.worker.context.clock.timestamp) {
             self.drain_timed_out = true;
@@ -85,6 +86,7 @@ impl ControlThread {
             shared.control.notifier.clear();
         }
         self.wait_for_console_writers();
+        shared.warnings.report_all();
         let unflushed = shared.lifecycle.unflushed.load(Ordering::Relaxed);
         if self.drain_timed_out && unflushed > 0 {
             log::warn!("drain timeout: closed {unflushed} connections with unsent output");
@@ -121,7 +123,8 @@ impl ControlThread {
         let shared = &self.worker.shared;
         let limits = &shared.limits;
         let rejected_deadlines = self.rejected.iter().filter_map(|conn| conn.deadline(limits).map(|(at, _)| at));
-        let others = [self.drain_ends, lock(&shared.timers).next_of(ConnId::NONE), shared.memory.grace_ends()];
+        let timer = lock(&shared.timers).next_of(ConnId::NONE);
+        let others = [self.drain_ends, timer, shared.memory.grace_ends(), shared.warnings.next_report()];
         let next = others.into_iter().flatten().chain(rejected_deadlines).min();
         let timeout = next.map(|at| at.saturating_since(shared.clock().timestamp));
         let mut poll_fds = vec![PollFd::new(&shared.control.notifier, PollFlags::IN)];

@@ -16,6 +16,7 @@ use super::shared::{EngineShared, ServiceSlot};
 use super::socket::{ConnSocket, ConnStream, Listener, UdpBinding, poll};
 use super::worker::Worker;
 use crate::connection::{Connection, Phase};
+use crate::engine::datagram_limit::DatagramLimit;
 use crate::engine::limits::ACCEPT_PAUSE;
 use crate::engine::run_state::RunState;
 use crate::frame::Framing;
@@ -159,7 +160,6 @@ impl AcceptThread {
             log::log!(level, "thread start failed: {error}; rejecting {} {peer}", self.service_slot.name);
             CloseReason::NoThread
         } else {
-            shared.rejected.end_logged();
             self.thread_failure_logged = false;
             self.worker.context.stats.accepted += 1;
             self.worker.publish();
@@ -185,10 +185,11 @@ impl AcceptThread {
         let shared = Arc::clone(&self.worker.shared);
         self.worker.context.stats.refused += 1;
         self.worker.publish();
+        let name = &self.service_slot.name;
+        self.worker.context.warn(name, reason.cause(), format_args!("{name} {peer} rejected: {reason}"));
         if shared.rejected.is_full() {
             return;
         }
-        log::log!(shared.rejected.log_level(), "{} {peer} rejected: {reason}", self.service_slot.name);
         let now = self.worker.context.clock.timestamp;
         let mut conn =
             Connection::new(ConnStream::new(socket), peer, self.service_slot.id, self.framing, &shared.limits, now);
@@ -210,14 +211,17 @@ pub(super) struct UdpThread {
     batch_io: UdpBatchIo,
     incoming: ReceiveBatch,
     outgoing: SendBatch,
+    /// The limit on the datagrams of one source, if the service has one.
+    limit: Option<DatagramLimit>,
 }
 
 impl UdpThread {
     pub(super) fn new(shared: Arc<EngineShared>, service_slot: Arc<ServiceSlot>, number: usize) -> Self {
+        let limit = DatagramLimit::new(service_slot.answers_per_second);
         let thread_stats = shared.routes.add_engine_thread();
         let worker = Worker::new(shared, thread_stats);
         let (batch_io, incoming, outgoing) = (UdpBatchIo::new(), ReceiveBatch::new(), SendBatch::default());
-        Self { worker, service_slot, number, batch_io, incoming, outgoing }
+        Self { worker, service_slot, number, batch_io, incoming, outgoing, limit }
     }
 
     /// Serves until the engine drains, then sends the queued datagrams until the engine stops.
@@ -265,13 +269,11 @@ impl UdpThread {
         let shared = Arc::clone(&self.worker.shared);
         for at in 0..self.incoming.heads.len() {
             let Some((from, payload)) = self.incoming.get(at) else { break };
-            // A forged sender address: the reply would come back to one of our own sockets and be
-            // replied to without end.
-            if shared.udp_bindings.iter().any(|udp_binding| claims_to_be(from, udp_binding.local)) {
-                self.worker.context.stats.datagrams_dropped += 1;
+            let context = &mut self.worker.context;
+            let is_own_address = shared.udp_bindings.iter().any(|binding| claims_to_be(from, binding.local));
+            if !context.admit_datagram(&service_slot.name, from, is_own_address, self.limit.as_mut()) {
                 continue;
             }
-            let context = &mut self.worker.context;
             let reply_to = ReplyTo::Datagram { batch: &mut self.outgoing, from };
             let mut cx =
                 Context { conn: ConnId::NONE, clock: context.clock, reply_to, pending: &mut context.pending_actions };

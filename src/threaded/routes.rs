@@ -291,9 +291,6 @@ pub(super) struct RejectedConnections {
     added: Mutex<Vec<Connection<ConnStream>>>,
     /// The number of those that are not closed yet.
     open: AtomicUsize,
-    /// The last pending connection was rejected and the rejection is logged. Further ones are
-    /// logged at debug level only.
-    is_logged: AtomicBool,
 }
 
 impl RejectedConnections {
@@ -301,17 +298,6 @@ impl RejectedConnections {
     /// reason.
     pub(super) fn is_full(&self) -> bool {
         self.open.load(Ordering::Relaxed) >= MAX_REJECTED_OPEN
-    }
-
-    /// Returns the level at which to log a rejection: the first since the last accepted connection
-    /// is a warning.
-    pub(super) fn log_level(&self) -> log::Level {
-        if self.is_logged.swap(true, Ordering::Relaxed) { log::Level::Debug } else { log::Level::Warn }
-    }
-
-    /// Notes that a connection was accepted.
-    pub(super) fn end_logged(&self) {
-        self.is_logged.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn add(&self, conn: Connection<ConnStream>) {

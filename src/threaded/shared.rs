@@ -20,6 +20,7 @@ use crate::engine::timers::ServiceTimers;
 use crate::net::Notifier;
 use crate::service::context::{JobFn, TurnTime};
 use crate::service::time::Timestamp;
+use crate::service::warning_limit::WarningLimit;
 use crate::service::{ConnId, InstanceFactory, JobOutput, Peer, RejectionReply, Service, ServiceId, ServiceOptions};
 
 /// The state shared by all threads.
@@ -39,6 +40,7 @@ pub(super) struct EngineShared {
     pub(super) control: ControlRequests,
     /// Keeps the ids of timers and jobs unique.
     pub(super) id_counter: Arc<AtomicU64>,
+    pub(super) warnings: Arc<WarningLimit>,
 }
 
 /// The parts that the state is built from.
@@ -56,6 +58,9 @@ impl EngineShared {
         let EngineParts { limits, services, udp_bindings, listeners, control, system } = parts;
         let accepting = AcceptControl::new(listeners, &control)?;
         let lifecycle = Lifecycle::new(&control)?;
+        // The control thread reports the warnings that any thread has left out.
+        let notifier = Arc::clone(&control);
+        let warnings = Arc::new(WarningLimit::new(Some(Box::new(move || notifier.notify()))));
         let control = ControlRequests::new(control, &limits, &services);
         let slots = services.into_iter().enumerate();
         let slots = slots.map(|(number, registered)| Arc::new(ServiceSlot::new(ServiceId(number), registered)));
@@ -73,6 +78,7 @@ impl EngineShared {
             lifecycle,
             control,
             id_counter: Arc::default(),
+            warnings,
             limits,
         })
     }
@@ -136,6 +142,8 @@ pub(super) struct ServiceSlot {
     pub(super) per_connection: Option<InstanceFactory>,
     /// The service's reply to rejected connections.
     pub(super) rejection: Option<RejectionReply>,
+    /// See [`ServiceOptions::answers_per_second`].
+    pub(super) answers_per_second: u32,
     /// Bounds the jobs that run at the same time, if the service sets a bound.
     pub(super) job_semaphore: Option<Semaphore>,
     service: Mutex<Box<dyn Service + Send>>,
@@ -144,9 +152,9 @@ pub(super) struct ServiceSlot {
 impl ServiceSlot {
     fn new(id: ServiceId, registered: RegisteredService) -> Self {
         let RegisteredService { options, service } = registered;
-        let ServiceOptions { name, job_threads, rejection, per_connection } = options;
+        let ServiceOptions { name, job_threads, rejection, answers_per_second, per_connection } = options;
         let job_semaphore = job_threads.map(Semaphore::new);
-        Self { name, id, per_connection, rejection, job_semaphore, service: Mutex::new(service) }
+        Self { name, id, per_connection, rejection, answers_per_second, job_semaphore, service: Mutex::new(service) }
     }
 
     /// Locks the service. Returns `None` once a callback has panicked.

@@ -71,7 +71,7 @@ pub(super) type JobResult = (JobId, JobOutput);
 
 impl Worker {
     pub(super) fn new(shared: Arc<EngineShared>, thread_stats: Arc<ThreadStats>) -> Self {
-        let pending_actions = PendingActions::numbered_by(&shared.id_counter);
+        let pending_actions = PendingActions::shared(&shared.id_counter, &shared.warnings);
         let context = WorkerContext::new(
             shared.limits.clone(),
             shared.clock(),

@@ -25,3 +25,4 @@ mod terminal;
 mod text;
 mod type_ahead;
 mod usage;
+mod warnings;

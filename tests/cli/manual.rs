@@ -47,13 +47,14 @@ fn the_help_names_every_limit_with_its_default() {
 const SERVICES: [&str; 9] = ["echo", "upper", "greet", "robot", "parrot", "clock", "chat", "files", "exec"];
 
 /// The options of some services only, with the services.
-const OWN_OPTIONS: [(&str, &[&str]); 19] = [
+const OWN_OPTIONS: [(&str, &[&str]); 20] = [
     ("--work-us", &["echo"]),
     ("--encoding", &["greet", "robot", "parrot", "chat"]),
     ("--template", &["greet"]),
     ("--name", &["robot"]),
     ("--rules", &["robot"]),
     ("--seed", &["parrot"]),
+    ("--answers-per-second", &["upper", "greet", "robot", "clock"]),
     ("--dialect", &["files", "exec"]),
     ("--root", &["files"]),
     ("--allow", &["exec"]),

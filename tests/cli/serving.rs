@@ -30,7 +30,7 @@ pub(crate) fn assert_echoes(mut stream: impl Read + Write, bytes: &[u8]) {
     assert_eq!(answer, bytes);
 }
 
-const HELLO: &[u8] = b"\0\0\0\x05hello";
+pub(crate) const HELLO: &[u8] = b"\0\0\0\x05hello";
 
 #[test]
 fn echoes_over_every_transport_at_once() {

@@ -14,6 +14,7 @@ mod batches;
 mod close;
 mod console;
 mod console_setup;
+mod datagram_limit;
 mod descriptors;
 mod drain;
 mod echo;

@@ -123,6 +123,10 @@ impl<S: Service> Service for Observer<S> {
         self.inner.on_dropped(cx, batch, frames);
     }
 
+    fn peer_name(&self, conn: ConnId) -> Option<String> {
+        self.inner.peer_name(conn)
+    }
+
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
         let _ = self.events.send(ConnectionEvent::Closed(cx.conn(), reason.clone()));
         self.inner.on_close(cx, reason);

@@ -9,6 +9,7 @@ use crate::connection::scripted_stream::ScriptedCall;
 use crate::engine::limits::Limits;
 use crate::engine::slab::reserved_key;
 use crate::net::udp_batch::BATCH;
+use crate::service::warning_limit::{MAX_LINES, WINDOW};
 
 fn client(number: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 1], 1000 + u16::try_from(number).unwrap()))
@@ -181,4 +182,17 @@ fn a_drain_sends_queued_datagrams_and_receives_no_more() {
     test.turn();
     assert_eq!(test.script.sent(UDP), [(client(1), b"last words".to_vec())]);
     assert!(!test.event_loop.is_running());
+}
+
+#[test]
+fn warnings_beyond_their_limit_are_reported_when_their_window_ends() {
+    let mut test = TestLoop::new(Limits::default());
+    for _ in 0..=MAX_LINES {
+        test.script.datagram(UDP, UDP_ADDR.into(), b"loop");
+    }
+    assert!(test.run_until_idle().is_some_and(|timeout| timeout <= WINDOW), "the loop wakes to report");
+    let next_report = |test: &TestLoop| test.event_loop.shared.worker.pending_actions.warnings.next_report();
+    assert!(next_report(&test).is_some());
+    test.advance_time(WINDOW);
+    assert_eq!(next_report(&test), None, "reported");
 }

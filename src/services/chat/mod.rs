@@ -15,7 +15,6 @@ mod hub;
 mod names;
 mod request;
 mod service;
-mod token_bucket;
 pub mod wire;
 
 pub use config::ChatConfig;

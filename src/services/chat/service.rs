@@ -93,6 +93,10 @@ impl Service for Chat {
         self.hub.on_turn_end(cx);
     }
 
+    fn peer_name(&self, conn: ConnId) -> Option<String> {
+        self.hub.nick_of(conn)
+    }
+
     fn on_close(&mut self, cx: &mut Context<'_>, reason: &CloseReason) {
         self.hub.on_close(cx.conn(), reason, cx);
     }

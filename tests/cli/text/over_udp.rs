@@ -136,3 +136,13 @@ fn upper_reply_is_matched_by_its_bytes() {
     let (code, printed, _) = ended(program);
     assert_eq!((code, &*printed), (Some(0), "丅\n"));
 }
+
+/// `serve` answers 1,000 datagrams of one source in a second.
+#[test]
+fn a_long_pipe_keeps_to_the_rate_of_the_server() {
+    let args = ["serve", "upper", "--listen", "udp:127.0.0.1:0"];
+    let mut server = Program::start(crate::program::command(&args).stdout(Stdio::piped()));
+    let address = format!("udp:{}", server.address("udp"));
+    let program = call(&["upper", &address], "hello\n".repeat(1500).as_bytes());
+    assert_eq!(ended(program), (Some(0), "HELLO\n".repeat(1500), String::new()));
+}

@@ -128,17 +128,20 @@ impl Hub {
         }
         let Some(id) = self.members.by_conn(conn) else { return };
         match reason {
-            CloseReason::SlowConsumer { .. } => self.log_slow_consumer(id, reason),
             // The hub has sent `bye` already, or the peer is unreachable.
-            CloseReason::Service(_) | CloseReason::PeerClosed | CloseReason::PeerReset(_) => {}
+            CloseReason::Service(_)
+            | CloseReason::PeerClosed
+            | CloseReason::PeerReset(_)
+            | CloseReason::SlowConsumer { .. } => {}
             _ => self.send_event(id, &ChatEvent::Bye { reason: reason.to_string().into() }, out),
         }
         // During shutdown all members leave, so an announcement would have no receivers.
         self.remove_member(id, *reason != CloseReason::ShuttingDown, out);
     }
 
-    fn log_slow_consumer(&self, id: MemberId, reason: &CloseReason) {
-        let Some(member) = self.members.get(id) else { return };
-        log::warn!("disconnected {}: {reason} (rooms: {})", member.nick, self.room_names(member).join(", "));
+    /// Returns the nick of a connection's member.
+    pub(crate) fn nick_of(&self, conn: ConnId) -> Option<String> {
+        let member = self.members.get(self.members.by_conn(conn)?)?;
+        Some(member.nick.to_string())
     }
 }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::ids::RoomId;
 use crate::service::ConnId;
+use crate::service::token_bucket::TokenBucket;
 use crate::services::chat::dialect::ChatDialect;
-use crate::services::chat::token_bucket::TokenBucket;
 
 /// A member of the chat.
 pub(super) struct ChatMember {

@@ -15,10 +15,10 @@ use super::backlog::Backlog;
 use super::ids::MemberId;
 use super::member::{ChatMember, MemberEndpoint};
 use crate::service::ConnId;
+use crate::service::token_bucket::TokenBucket;
 use crate::services::chat::dialect::ChatDialect;
 use crate::services::chat::names;
 use crate::services::chat::request::ErrorReply;
-use crate::services::chat::token_bucket::TokenBucket;
 
 /// All members.
 #[derive(Default)]

@@ -7,9 +7,9 @@ use super::ids::RoomId;
 use super::members::MemberTable;
 use super::rooms::RoomTable;
 use crate::service::ConnId;
+use crate::service::token_bucket::TokenBucket;
 use crate::services::chat::colour::Palette;
 use crate::services::chat::config::ChatConfig;
-use crate::services::chat::token_bucket::TokenBucket;
 
 /// The chat: all members and rooms.
 pub(crate) struct Hub {

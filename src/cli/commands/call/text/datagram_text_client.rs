@@ -17,6 +17,10 @@ use crate::cli::error::CliError;
 /// client.
 const MAX_LATE_DATAGRAMS: usize = 1024;
 
+/// The shortest time from one request to the next. `serve` answers 1,000 datagrams of one source in
+/// a second (`--answers-per-second`), and a pipe may have more lines than that.
+const REQUEST_INTERVAL: Duration = Duration::from_millis(1);
+
 /// A UDP socket connected to one server; it receives from no other address.
 pub(in crate::cli::commands::call) struct DatagramTextClient {
     server: ServerAddress,
@@ -26,6 +30,8 @@ pub(in crate::cli::commands::call) struct DatagramTextClient {
     may_be_reply: fn(&[u8], &[u8]) -> bool,
     /// Addresses to try if this one refuses. Empty after the first reply.
     other_addresses: vec::IntoIter<SocketAddr>,
+    /// The earliest time of the next request.
+    next_request: Instant,
 }
 
 impl DatagramTextClient {
@@ -38,7 +44,7 @@ impl DatagramTextClient {
         let mut other_addresses = server.socket_addrs().collect::<Vec<_>>().into_iter();
         let first = other_addresses.next().unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
         let socket = connect_socket(first, encoding).map_err(|error| request_error(&server, &error))?;
-        Ok(Self { server, socket, timeout, may_be_reply, other_addresses })
+        Ok(Self { server, socket, timeout, may_be_reply, other_addresses, next_request: Instant::now() })
     }
 
     pub(super) fn server(&self) -> &ServerAddress {
@@ -47,6 +53,8 @@ impl DatagramTextClient {
 
     /// Sends `text` and waits for the reply.
     pub(super) fn request(&mut self, text: &str) -> Result<TextReply, CliError> {
+        std::thread::sleep(self.next_request.saturating_duration_since(Instant::now()));
+        self.next_request = Instant::now() + REQUEST_INTERVAL;
         self.discard_late_replies();
         loop {
             match self.try_request(text, deadline(self.timeout)) {

@@ -67,7 +67,7 @@ pub(super) struct EchoServiceArgs {
     pub(super) work_us: Option<u32>,
 }
 
-/// Flags of greet, robot and parrot.
+/// Flags of upper, greet, robot, parrot and clock.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct ClassicServiceArgs {
     /// Reply of greet, in which {} stands for the message [default: 'hello {}']
@@ -83,6 +83,12 @@ pub(super) struct ClassicServiceArgs {
     /// A TOML file, see Robot rules below.
     #[arg(long, value_name = "FILE")]
     pub(super) rules: Option<PathBuf>,
+    /// Datagrams of one address and port that are answered in a second; 0: no limit [default: 1000]
+    ///
+    /// The sender address of a datagram can be forged. Without a limit, one forged datagram could
+    /// make this server and another one answer each other without end.
+    #[arg(long, value_name = "N")]
+    pub(super) answers_per_second: Option<u32>,
     /// Seed of the random choice: with equal seeds, equal messages get equal replies
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,

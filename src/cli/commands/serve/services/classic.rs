@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use switchboard::services::{Clock, Greet, Parrot, Robot, RobotRule, Upper};
-use switchboard::{Endpoint, Framing, TextEncoding};
+use switchboard::{Endpoint, Framing, ServiceOptions, TextEncoding};
 
 use super::args::ServiceArgs;
 use super::builtin::{BuiltinService, Culprit, MakeResult, accept_any};
@@ -13,7 +13,8 @@ use crate::cli::commands::serve::toml_file;
 use crate::cli::error::CliError;
 
 pub(super) const UPPER: BuiltinService = BuiltinService {
-    make: |_| Ok((Upper.options("upper"), Box::new(Upper))),
+    options: &["answers-per-second"],
+    make: upper,
     example: |_, endpoint, framing| Some(hello_command("upper", Framing::Raw, endpoint, framing)),
     help: "\
 Examples:
@@ -24,7 +25,7 @@ Examples:
 };
 
 pub(super) const GREET: BuiltinService = BuiltinService {
-    options: &["encoding", "template"],
+    options: &["encoding", "template", "answers-per-second"],
     help: "\
 Examples:
   switchboard serve greet
@@ -40,7 +41,7 @@ Examples:
 };
 
 pub(super) const ROBOT: BuiltinService = BuiltinService {
-    options: &["encoding", "name", "rules"],
+    options: &["encoding", "name", "rules", "answers-per-second"],
     help: include_str!("robot_help.txt"),
     make: robot,
     example: |args, endpoint, framing| Some(hello_command_with_encoding("robot", args, endpoint, framing)),
@@ -61,6 +62,7 @@ Examples:
 };
 
 pub(super) const CLOCK: BuiltinService = BuiltinService {
+    options: &["answers-per-second"],
     make: clock,
     example: clock_command,
     help: "\
@@ -89,13 +91,26 @@ const fn small(name: &'static str, about: &'static str, default_listen: &'static
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
+fn upper(args: &ServiceArgs) -> MakeResult {
+    Ok((limited(Upper.options("upper"), args), Box::new(Upper)))
+}
+
+/// Returns `options` with the limit on datagrams that the user gave.
+fn limited(options: ServiceOptions, args: &ServiceArgs) -> ServiceOptions {
+    match args.classic.answers_per_second {
+        Some(limit) => options.answers_per_second(limit),
+        None => options,
+    }
+}
+
 fn greet(args: &ServiceArgs) -> MakeResult {
     let template = args.classic.template.as_deref().unwrap_or(Greet::TEMPLATE);
     let greet = Greet::new(template, args.encoding.unwrap_or_default()).map_err(|error| {
         let option = args.spelled("template");
         Culprit::Option("template").usage(format!("{option} '{template}' cannot be encoded: {error}"))
     })?;
-    Ok((greet.options("greet"), Box::new(greet)))
+    Ok((limited(greet.options("greet"), args), Box::new(greet)))
 }
 
 fn robot(args: &ServiceArgs) -> MakeResult {
@@ -105,7 +120,7 @@ fn robot(args: &ServiceArgs) -> MakeResult {
         None => Robot::rules(),
     };
     let robot = Robot::new(name, rules, args.encoding.unwrap_or_default(), TimeZone::system());
-    Ok((robot.options("robot"), Box::new(robot)))
+    Ok((limited(robot.options("robot"), args), Box::new(robot)))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
@@ -115,9 +130,9 @@ fn parrot(args: &ServiceArgs) -> MakeResult {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
-fn clock(_: &ServiceArgs) -> MakeResult {
+fn clock(args: &ServiceArgs) -> MakeResult {
     let clock = Clock::default();
-    Ok((clock.options("clock"), Box::new(clock)))
+    Ok((limited(clock.options("clock"), args), Box::new(clock)))
 }
 
 /// The file format of the robot's rules.

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 /// The token bucket of one peer. A new bucket is full.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct TokenBucket {
+pub(crate) struct TokenBucket {
     full_at: Option<Instant>,
 }
 
 impl TokenBucket {
     /// Takes one token. Returns false if the bucket is empty.
-    pub(super) fn try_take(&mut self, now: Instant, per_second: u32, burst: u32) -> bool {
+    pub(crate) fn try_take(&mut self, now: Instant, per_second: u32, burst: u32) -> bool {
         if per_second == 0 {
             return true;
         }
