@@ -86,7 +86,7 @@ impl WorkerContext {
         match name.map(str::escape_debug) {
             None => self.warn(service, reason.cause(), format_args!("{service} {peer} closed: {reason}")),
             Some(name) => {
-                self.warn(service, reason.cause(), format_args!("{service} {peer} ({name}) closed: {reason}"))
+                self.warn(service, reason.cause(), format_args!("{service} {peer} ({name}) closed: {reason}"));
             }
         }
     }
