@@ -33,6 +33,15 @@ impl TextEncoding {
         self.0.decode_without_bom_handling_and_without_replacement(bytes)
     }
 
+    /// Decodes the start of a longer text, which may end inside a character: that character is
+    /// removed. `None` if the bytes before it are not valid in this encoding.
+    pub fn decode_truncated(&self, bytes: &[u8]) -> Option<String> {
+        let mut decoder = self.0.new_decoder_without_bom_handling();
+        let mut text = String::with_capacity(decoder.max_utf8_buffer_length_without_replacement(bytes.len())?);
+        let (result, _) = decoder.decode_to_string_without_replacement(bytes, &mut text, false);
+        (result == DecoderResult::InputEmpty).then_some(text)
+    }
+
     /// Decodes `bytes`, with `U+FFFD`, the replacement character, for each invalid sequence.
     pub fn decode_lossy<'a>(&self, bytes: &'a [u8]) -> Cow<'a, str> {
         self.0.decode_without_bom_handling(bytes).0
@@ -204,6 +213,21 @@ mod tests {
         }
         // Text in another encoding is not taken for a cut character.
         assert!(!TextEncoding::UTF_8.ends_inside_character(b"\xc4\xe3\xba\xc3"));
+    }
+
+    #[test]
+    fn decode_truncated_removes_an_incomplete_character_only() {
+        let gb18030: TextEncoding = "gb18030".parse().unwrap();
+        for (encoding, bytes) in [(TextEncoding::UTF_8, "好🦀".as_bytes()), (gb18030, b"\xba\xc3\x94\x39\xc7\x32")] {
+            assert_eq!(encoding.decode_truncated(bytes).as_deref(), Some("好🦀"), "{encoding}");
+            for cut in 1..4 {
+                let start = &bytes[..bytes.len() - cut];
+                assert_eq!(encoding.decode_truncated(start).as_deref(), Some("好"), "{encoding} {cut}");
+            }
+            for invalid in [&b"\xff"[..], b"\xff\0", b"a\xff"] {
+                assert_eq!(encoding.decode_truncated(invalid), None, "{encoding}");
+            }
+        }
     }
 
     #[test]

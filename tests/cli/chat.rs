@@ -89,6 +89,37 @@ fn operator_reads_sends_and_moderates() {
 }
 
 #[test]
+fn an_action_is_shown_to_every_client() {
+    let mut server = serve("reactor", &["--listen", "127.0.0.1:0", "--listen", "udp:127.0.0.1:0", "--console"]);
+    let lines = server.address("tcp");
+    let json = server.address("tcp");
+    let udp = server.address("udp");
+    let mut bob = Member::enter(&lines, "bob");
+    let zoe = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    zoe.set_read_timeout(Some(crate::program::GUARD)).unwrap();
+    zoe.send_to(b"zoe : hi", udp.as_str()).unwrap();
+    let mut datagram = [0; 1024];
+    assert_eq!(zoe.recv(&mut datagram).unwrap(), b"zoe : hi".len());
+    let args = ["call", "chat", &json, "--nick", "eva"];
+    let mut eva = Program::start(command(&args).stdin(Stdio::piped()).stdout(Stdio::piped()));
+    eva.type_in("/me waves");
+    assert_eq!(eva.printed_until("waves"), "[lobby] * eva waves");
+    assert_eq!(bob.expect("waves"), "[lobby] * eva waves\n");
+    assert_eq!(server.printed_until("waves"), "[lobby] * eva waves");
+    let bytes = zoe.recv(&mut datagram).unwrap();
+    assert_eq!(&datagram[..bytes], b"eva : * eva waves");
+    bob.say("/me nods");
+    assert_eq!(eva.printed_until("nods"), "[lobby] * bob nods");
+    server.type_in("/me listens");
+    assert_eq!(eva.printed_until("listens"), "[lobby] * operator listens");
+    assert_eq!(server.printed_until("listens"), "[lobby] * operator listens");
+    zoe.send_to(b"zoe : /me smiles", udp.as_str()).unwrap();
+    assert_eq!(eva.printed_until("smiles"), "[lobby] * zoe smiles");
+    eva.type_in("//me too");
+    assert_eq!(bob.expect("too"), "[lobby] eva: /me too\n");
+}
+
+#[test]
 fn end_of_console_input_keeps_the_server_running() {
     for engine in ["reactor", "threads"] {
         let mut server = serve(engine, &["--console", "-v"]);
@@ -119,7 +150,7 @@ fn client_over_the_rate_limit_is_disconnected() {
     let mut server = serve("reactor", &["--messages-per-second", "1", "--burst", "3"]);
     let mut eva = Member::enter(&address(&mut server), "eva");
     (0..3).for_each(|n| eva.say(&format!("message {n}")));
-    eva.expect("! rate limit exceeded: 1 messages per second after a burst of 3");
+    eva.expect("! rate limit exceeded: 1 message per second after a burst of 3");
     eva.expect("* bye: flood");
     eva.expect_end();
 }

@@ -30,7 +30,7 @@ fn socket(address: &str) -> UdpSocket {
 #[test]
 fn one_request_gets_one_reply() {
     let server = Fake::new();
-    for (args, asked) in [(&[][..], "%Y-%m-%d %H:%M:%S"), (&["%H:%M"], "%H:%M"), (&["12:00"], "12:00")] {
+    for (args, asked) in [(&["%H:%M"][..], "%H:%M"), (&["12:00"], "12:00")] {
         let program = ask(&[&[&*server.address()], args].concat());
         let mut peer = server.accept_raw();
         assert_eq!(question(&mut peer), asked);
@@ -41,12 +41,12 @@ fn one_request_gets_one_reply() {
 }
 
 /// Sends the bytes one by one, with pauses, so that each arrives in a separate read.
-fn trickle(stream: &TcpStream, answer: &str) {
+fn trickle(stream: &TcpStream, answer: &[u8]) {
     let apart = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
-    for byte in answer.bytes() {
+    for byte in answer {
         poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&apart)).unwrap();
         // The client may have closed already.
-        let _ = (&mut &*stream).write_all(&[byte]);
+        let _ = (&mut &*stream).write_all(&[*byte]);
     }
 }
 
@@ -58,7 +58,7 @@ fn reply_in_pieces_is_printed_whole() {
         let mut peer = server.accept_raw();
         for answer in ["12:00:00", "12:00:01"] {
             assert_eq!(question(&mut peer), "%s");
-            trickle(&peer, answer);
+            trickle(&peer, answer.as_bytes());
         }
         drop(peer);
         ended(program) == (Some(0), "12:00:00\n12:00:01\n".to_owned(), String::new())
@@ -116,15 +116,66 @@ fn rejected_format_exits_1() {
     assert_eq!(ended(program), (Some(1), String::new(), says.to_owned()));
 }
 
+/// Other clocks reply to an empty message with nothing.
 #[test]
-fn empty_datagram_is_sent_and_lost_reply_reported() {
+fn request_without_a_format_names_the_default() {
+    const DEFAULT: &str = "%Y-%m-%d %H:%M:%S";
+    for format in [&[][..], &[""]] {
+        let server = Fake::new();
+        let program = ask(&[&[&*server.address()], format].concat());
+        let mut peer = server.accept_raw();
+        assert_eq!(question(&mut peer), DEFAULT);
+        peer.write_all(b"tea").unwrap();
+        assert_eq!(ended(program), (Some(0), "tea\n".to_owned(), String::new()));
+        for flag in ["--udp", "--broadcast"] {
+            let server = socket("127.0.0.1:0");
+            let address = server.local_addr().unwrap().to_string();
+            let program = ask(&[&[flag, &*address, "--timeout", "2s"], format].concat());
+            let mut bytes = [0; 512];
+            let (count, from) = server.recv_from(&mut bytes).unwrap();
+            assert_eq!(str::from_utf8(&bytes[..count]), Ok(DEFAULT), "{flag}");
+            server.send_to(b"tea", from).unwrap();
+            let (code, printed, log) = ended(program);
+            assert_eq!((code, &*log), (Some(0), ""), "{flag}");
+            assert!(printed.ends_with("tea\n"), "{printed}");
+        }
+    }
+}
+
+#[test]
+fn encoding_applies_to_format_and_reply() {
+    let (format, bytes): (_, &[u8]) = ("%H时", b"%H\xca\xb1");
+    let (reply, shown): (&[u8], _) = (b"12\xca\xb1", "12时\n");
+    let server = Fake::new();
+    let program = ask(&[&server.address(), format, "--encoding", "gbk"]);
+    let mut peer = server.accept_raw();
+    let mut received = vec![0; bytes.len()];
+    peer.read_exact(&mut received).unwrap();
+    assert_eq!(received, bytes);
+    trickle(&peer, reply);
+    assert_eq!(ended(program), (Some(0), shown.to_owned(), String::new()));
+    for flag in ["--udp", "--broadcast"] {
+        let server = socket("127.0.0.1:0");
+        let address = server.local_addr().unwrap().to_string();
+        let program = ask(&[flag, &address, format, "--encoding", "gbk", "--timeout", "2s"]);
+        let mut received = [0; 512];
+        let (count, from) = server.recv_from(&mut received).unwrap();
+        assert_eq!(&received[..count], bytes, "{flag}");
+        server.send_to(reply, from).unwrap();
+        let (code, printed, log) = ended(program);
+        assert_eq!((code, &*log), (Some(0), ""), "{flag}");
+        assert!(printed.ends_with(shown), "{printed}");
+    }
+}
+
+#[test]
+fn lost_reply_is_reported() {
     let server = socket("127.0.0.1:0");
     let address = server.local_addr().unwrap().to_string();
     let program = ask(&["--udp", &address, "--every", "1ms", "--count", "2", "--timeout", "2s"]);
     let mut bytes = [0; 512];
-    assert_eq!(server.recv(&mut bytes).unwrap(), 0);
-    let (count, from) = server.recv_from(&mut bytes).unwrap();
-    assert_eq!(count, 0);
+    server.recv(&mut bytes).unwrap();
+    let (_, from) = server.recv_from(&mut bytes).unwrap();
     server.send_to(b"now", from).unwrap();
     let (code, printed, log) = ended(program);
     assert_eq!((code, &*printed), (Some(1), "now\n"));
@@ -174,6 +225,7 @@ fn invalid_arguments_exit_2() {
         (&["udp:255.255.255.255:1"], "is a broadcast address: only 'call clock --broadcast' sends to it"),
         (&["--broadcast", "[::1]:1"], "--broadcast needs an IPv4 address"),
         (&["--broadcast", "unix:/x"], "is not a UDP address"),
+        (&["127.0.0.1:1", "%H时", "--encoding", "latin1"], "cannot send the format: windows-1252 has no '时'"),
     ] {
         let (code, _, log) = ended(ask(args));
         assert_eq!(code, Some(2), "{args:?}: {log}");

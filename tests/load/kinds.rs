@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
+use std::net::UdpSocket;
 use std::ops::ControlFlow;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -76,6 +77,21 @@ impl SendLag for LoadOutcome {
 fn an_open_loop_runs_over_udp() {
     let outcome = run_without_fault(&LoadConfig { activity: Activity::Open { rate: 500.0 }, ..plan(udp()) });
     assert_eq!((outcome.due, outcome.messages), (150, 150));
+}
+
+#[test]
+fn the_longest_datagram_of_each_family_is_sent_and_checked() {
+    for (any, longest) in [("127.0.0.1:0", 65_507), ("[::1]:0", 65_527)] {
+        let socket = UdpSocket::bind(any).unwrap();
+        let target = Endpoint::Udp(socket.local_addr().unwrap());
+        thread::spawn(move || {
+            let mut datagram = vec![0; 70_000];
+            while let Ok((bytes, from)) = socket.recv_from(&mut datagram) {
+                socket.send_to(&datagram[..bytes], from).unwrap();
+            }
+        });
+        run_without_fault(&LoadConfig { payload_bytes: bytes(longest), connections: 1, ..plan(target) });
+    }
 }
 
 #[test]

@@ -282,6 +282,7 @@ fn an_invalid_config_is_rejected_by_option_name() {
         (LoadConfig { payload_bytes: empty, ..tcp() }, "payload"),
         (LoadConfig { framing: Framing::Raw, payload_bytes: 0..=9, ..tcp() }, "payload"),
         (LoadConfig { payload_bytes: bytes(65_508), ..udp() }, "payload"),
+        (LoadConfig { payload_bytes: bytes(65_528), ..plan("udp:[::1]:1".parse().unwrap()) }, "payload"),
         (LoadConfig { payload_bytes: bytes(0), ..udp() }, "payload"),
         (LoadConfig { connections: 0, ..tcp() }, "connections"),
         (LoadConfig { duration: Duration::ZERO, ..tcp() }, "duration"),

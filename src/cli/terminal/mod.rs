@@ -2,6 +2,7 @@
 //! [`stderr`]), lines from a pipe ([`InputLine`]) or from a line editor ([`LineEditor`]), text from
 //! elsewhere made safe to show ([`sanitize`]), and words quoted for a shell ([`shell`]).
 
+mod capabilities;
 mod input_line;
 mod line_editor;
 pub(in crate::cli) mod sanitize;
@@ -15,13 +16,6 @@ use std::io::{self, IsTerminal};
 pub(in crate::cli) use input_line::InputLine;
 pub(in crate::cli) use line_editor::{EditedLine, EditorHooks, LineEditor, MAX_HISTORY_LINES};
 pub(in crate::cli) use saved_terminal::SavedTerminal;
-
-/// Returns true if `TERM` names a terminal that cannot move its cursor. rustyline leaves line
-/// editing to the kernel on the same ones.
-pub(in crate::cli) fn is_dumb() -> bool {
-    let term = std::env::var("TERM").unwrap_or_default();
-    ["dumb", "cons25", "emacs"].iter().any(|dumb| term.eq_ignore_ascii_case(dumb))
-}
 
 /// Returns true if a person types and reads at a terminal.
 pub(in crate::cli) fn is_interactive() -> bool {

@@ -4,6 +4,8 @@ use std::io;
 
 use rustix::termios::{InputModes, LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
+use super::capabilities::is_dumb;
+
 /// The terminal's settings before the program changed them. Dropping any clone restores them.
 ///
 /// Until then, bytes typed while no line is edited stay as they are for the next line: the kernel
@@ -19,7 +21,7 @@ pub(in crate::cli) struct SavedTerminal {
 impl SavedTerminal {
     /// Saves and changes the settings, unless the line editor leaves the editing to the kernel.
     pub(in crate::cli) fn new() -> Self {
-        let settings = tcgetattr(io::stdin()).ok().filter(|_| !super::is_dumb());
+        let settings = tcgetattr(io::stdin()).ok().filter(|_| !is_dumb());
         if let Some(saved) = &settings {
             let mut settings = saved.clone();
             settings.local_modes -= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ECHONL | LocalModes::IEXTEN;

@@ -11,7 +11,7 @@ pub const COMMANDS: [(&str, &str, &str); 10] = [
     ("/msg", "NICK TEXT", "send a private message"),
     ("/who", "[ROOM]", "list who is in a room; without its name, in this one"),
     ("/rooms", "", "list the rooms"),
-    ("/me", "", "show your nick and your rooms"),
+    ("/me", "[TEXT]", "send an action, as in /me waves; without a text, show your nick and rooms"),
     ("/help", "", "show this list; to send a line that starts with a slash, start it with //"),
     ("/quit", "", "leave; Ctrl-D does the same"),
 ];
@@ -21,6 +21,8 @@ pub const COMMANDS: [(&str, &str, &str); 10] = [
 pub enum ChatCommand {
     /// Send this message to the current room.
     Say(String),
+    /// Send this action to the current room, such as `waves`.
+    Act(String),
     /// Join a room, and make it the current one.
     Join(String),
     /// Leave a room; `None`: the current one.
@@ -96,7 +98,8 @@ pub fn parse_line(line: &str) -> Result<Option<UserInput>, String> {
         },
         "/who" => none_or_one(ChatCommand::Who),
         "/rooms" => none(UserInput::Command(ChatCommand::Rooms)),
-        "/me" => none(UserInput::Command(ChatCommand::Me)),
+        "/me" if rest.is_empty() => Ok(UserInput::Command(ChatCommand::Me)),
+        "/me" => Ok(UserInput::Command(ChatCommand::Act(rest.to_owned()))),
         "/help" => none(UserInput::Help),
         "/quit" => none(UserInput::Quit),
         other => Err(format!(
@@ -168,6 +171,8 @@ mod tests {
             ("/who", ask(ChatCommand::Who(None))),
             ("/rooms", ask(ChatCommand::Rooms)),
             ("/me", ask(ChatCommand::Me)),
+            ("/me  sits down ", ask(ChatCommand::Act("sits down".into()))),
+            ("//me waves", ask(ChatCommand::Say("/me waves".into()))),
             ("/help", Ok(Some(UserInput::Help))),
             ("/quit", Ok(Some(UserInput::Quit))),
         ] {

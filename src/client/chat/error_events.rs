@@ -3,15 +3,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::action::SessionAction;
 use super::notice::{Ending, Notice};
 use super::rate_limiter::RequestKind;
 use super::room::ClientRoom;
 use super::session::ChatSession;
 use super::state::SessionState;
-use crate::services::chat::wire::ChatEvent;
+use crate::services::chat::wire::{ChatEvent, RequestLabel};
 
 /// The `bye` reason for a client that the operator kicked.
 pub(super) const KICK_REASON: &str = "kicked by the operator";
@@ -19,7 +17,7 @@ pub(super) const KICK_REASON: &str = "kicked by the operator";
 impl ChatSession {
     pub(super) fn handle_error(&mut self, event: ChatEvent<'static>, now: Duration) {
         let ChatEvent::Error { code, text, room, first, count, offer, label } = &event else { return };
-        let label = label.as_ref().and_then(Value::as_u64);
+        let label = label.as_ref().and_then(RequestLabel::as_u64);
         if let Some(label) = label {
             self.limiter.mark_arrived(label, now);
         }

@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::action::SessionAction;
 use super::error_events::KICK_REASON;
 use super::notice::Notice;
@@ -12,7 +10,7 @@ use super::rate_limiter::RequestKind;
 use super::room::ClientRoom;
 use super::session::ChatSession;
 use super::state::{CloseState, PingPurpose, PriorityRequest, SessionState};
-use crate::services::chat::wire::{ChatEvent, ChatRequest};
+use crate::services::chat::wire::{ChatEvent, ChatRequest, RequestLabel};
 
 /// Maximum number of replayed messages that are held until their count is known; above it they are
 /// shown without a count. Also the maximum number of messages held before the server has identified
@@ -193,13 +191,16 @@ impl ChatSession {
     /// Removes the user's own message from the unacknowledged ones, if `message` is that one: its
     /// acknowledgement is late or lost.
     fn match_unacked(&mut self, message: &ChatEvent<'static>) {
-        let ChatEvent::Message { room, id, from, text, .. } = message else { return };
+        let ChatEvent::Message { room, id, from, text, action, .. } = message else { return };
         let Some(known) = self.rooms.get_mut(&**room) else { return };
         if *id <= known.last_acked_id {
             return;
         }
         let own = self.unacked.iter().position(|message| {
-            message.room == **room && message.text == **text && message.nick.as_deref() == Some(from)
+            message.room == **room
+                && message.text == **text
+                && message.is_action == *action
+                && message.nick.as_deref() == Some(from)
         });
         if let Some(position) = own {
             known.last_acked_id = *id;
@@ -207,7 +208,7 @@ impl ChatSession {
         }
     }
 
-    fn handle_ack(&mut self, label: &Value, id: u64, now: Duration) {
+    fn handle_ack(&mut self, label: &RequestLabel, id: u64, now: Duration) {
         let Some(label) = label.as_u64() else { return };
         self.limiter.mark_arrived(label, now);
         let position = self.unacked.iter().position(|message| message.label == Some(label));

@@ -8,7 +8,7 @@ use super::notice::Notice;
 use super::rate_limiter::RequestKind;
 use super::session::ChatSession;
 use super::state::{CloseState, PingPurpose, PriorityRequest, SessionState, Unacked};
-use crate::services::chat::wire::{ChatRequest, LOBBY, LabelledRequest};
+use crate::services::chat::wire::{ChatRequest, LOBBY, LabelledRequest, action_text};
 
 /// Maximum number of messages without an acknowledgement.
 const MAX_UNACKED: usize = 64;
@@ -48,7 +48,8 @@ impl ChatSession {
 
     pub(super) fn apply_command(&mut self, command: ChatCommand, now: Duration) {
         match command {
-            ChatCommand::Say(text) => self.queue_message(&text),
+            ChatCommand::Say(text) => self.queue_message(&text, false),
+            ChatCommand::Act(text) => self.queue_message(&text, true),
             ChatCommand::Whisper { to, text } => {
                 let whispers = split_text(&text)
                     .map(|part| ChatRequest::Whisper { to: to.clone().into(), text: part.to_owned().into() });
@@ -111,17 +112,15 @@ impl ChatSession {
         self.actions.push_back(SessionAction::Notify(Notice::CommandReply(text)));
     }
 
-    /// Queues a message to the current room. It is rejected if the user has left, because it must
-    /// not reach another room.
-    fn queue_message(&mut self, text: &str) {
+    /// Queues a message or an action to the current room. It is rejected if the user has left,
+    /// because it must not reach another room.
+    fn queue_message(&mut self, text: &str, is_action: bool) {
         let room = self.current.clone();
         if !self.is_member(&room) {
             self.rejected += 1;
             return self.reply_to_command(format!("not sent: you are not in {room}; /join ROOM joins a room"));
         }
-        let messages =
-            split_text(text).map(|part| ChatRequest::Say { room: room.clone().into(), text: part.to_owned().into() });
-        self.queue.extend(messages);
+        self.queue.extend(split_text(text).map(|part| say(&room, part, is_action)));
     }
 
     /// Makes another room the current one, if `room` is the current one.
@@ -244,10 +243,11 @@ impl ChatSession {
                     room.join_label = Some(label);
                 }
             }
-            ChatRequest::Say { room, text } => {
+            ChatRequest::Say { room, text, action } => {
                 let (room, text) = (room.clone().into_owned(), text.clone().into_owned());
+                let is_action = *action == Some(true);
                 let label = Some(self.send(request, RequestKind::Say, now));
-                self.unacked.push_back(Unacked { room, text, nick: self.nick.clone(), label });
+                self.unacked.push_back(Unacked { room, text, is_action, nick: self.nick.clone(), label });
             }
             _ => {
                 self.send(request, RequestKind::Other, now);
@@ -257,7 +257,7 @@ impl ChatSession {
 
     fn resend(&mut self, position: usize, now: Duration) {
         let Some(message) = self.unacked.get(position) else { return };
-        let request = ChatRequest::Say { room: message.room.clone().into(), text: message.text.clone().into() };
+        let request = say(&message.room, &message.text, message.is_action);
         let label = self.send(request, RequestKind::Say, now);
         let nick = self.nick.clone();
         if let Some(message) = self.unacked.get_mut(position) {
@@ -271,4 +271,11 @@ impl ChatSession {
         self.actions.push_back(SessionAction::Send(LabelledRequest { request, label: Some(label.into()) }));
         label
     }
+}
+
+/// Returns the request for a message or an action. It states which of the two a text is that could
+/// be both.
+fn say(room: &str, text: &str, is_action: bool) -> ChatRequest<'static> {
+    let action = (is_action || action_text(text).is_some()).then_some(is_action);
+    ChatRequest::Say { room: room.to_owned().into(), text: text.to_owned().into(), action }
 }

@@ -158,7 +158,8 @@ mod tests {
     use super::*;
 
     fn message(id: u64) -> ChatEvent<'static> {
-        ChatEvent::Message { room: "tea".into(), id, from: "bo".into(), text: "hi".into(), at: "".into() }
+        let (room, from, text) = ("tea".into(), "bo".into(), "hi".into());
+        ChatEvent::Message { room, id, from, text, action: false, at: "".into() }
     }
 
     /// Receives `ids` in this order. Returns the ids shown, and the number of lost messages.

@@ -57,6 +57,7 @@ pub(super) enum PriorityRequest {
 pub(super) struct Unacked {
     pub(super) room: String,
     pub(super) text: String,
+    pub(super) is_action: bool,
     /// Nick of the user when the message was sent.
     pub(super) nick: Option<String>,
     /// Label (`ref`) on this connection; `None`: sent on an earlier connection, so it must be sent

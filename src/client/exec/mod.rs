@@ -5,6 +5,7 @@
 //! allocates for bytes received, not for a declared length.
 
 mod error;
+mod header;
 mod parser;
 mod request;
 mod response;

@@ -1,7 +1,9 @@
 //! An incremental parser for one response.
 
 use super::error::ExecResponseError;
+use super::header::{is_md5, read_header};
 use super::response::{ExecResponse, MAX_HEADER_BYTES, MAX_OUTPUT_BYTES, ResponseHeader};
+use crate::frame::TextEncoding;
 use crate::services::exec::wire::{ExecDialect, READY, START, md5_hex};
 
 /// Number of decimal digits of [`MAX_OUTPUT_BYTES`].
@@ -26,6 +28,8 @@ pub struct ResponseParser {
     /// Bytes of the current part; in the state `Done`, the output.
     buffer: Vec<u8>,
     header: Option<ResponseHeader>,
+    /// The encoding of the header.
+    encoding: TextEncoding,
 }
 
 /// The part of the response that the parser expects.
@@ -63,7 +67,14 @@ impl ResponseParser {
             ExecDialect::Header => ParserState::HeaderLength,
             ExecDialect::Ready => ParserState::Ready,
         };
-        Self { state, buffer: Vec::new(), header: None }
+        Self { state, buffer: Vec::new(), header: None, encoding: TextEncoding::UTF_8 }
+    }
+
+    /// Sets the encoding of the header: UTF-8 by default. Invalid bytes are replaced, because only
+    /// the length must be right.
+    #[must_use]
+    pub fn with_encoding(self, encoding: TextEncoding) -> Self {
+        Self { encoding, ..self }
     }
 
     /// Handles received bytes. After [`Done`](ParseStep::Done), pass any byte that follows the
@@ -148,13 +159,19 @@ impl ResponseParser {
                 }
             }
             ParserState::Header(_) => {
-                let (header, bytes) = read_header(&std::mem::take(&mut self.buffer))?;
-                let md5 = header.md5.clone();
+                let (header, bytes) = read_header(&std::mem::take(&mut self.buffer), self.encoding)?;
+                let md5 = header.md5.clone().filter(|md5| is_md5(md5));
                 self.header = Some(header);
                 output_state(bytes, md5)
             }
-            ParserState::Output { md5: Some(md5), .. } if !md5.eq_ignore_ascii_case(&md5_hex(&self.buffer)) => {
-                Err(ExecResponseError::WrongChecksum)
+            ParserState::Output { md5: Some(md5), .. } => {
+                if !md5.eq_ignore_ascii_case(&md5_hex(&self.buffer)) {
+                    return Err(ExecResponseError::WrongChecksum);
+                }
+                if let Some(header) = &mut self.header {
+                    header.is_verified = true;
+                }
+                Ok(ParserState::Done)
             }
             ParserState::Output { .. } | ParserState::Ready | ParserState::Done => Ok(ParserState::Done),
         }
@@ -205,24 +222,6 @@ fn output_state(bytes: u64, md5: Option<String>) -> Result<ParserState, ExecResp
     fits.map(|bytes| ParserState::Output { bytes, md5 }).ok_or(ExecResponseError::OutputTooLong(bytes))
 }
 
-/// Parses the header and the length of the output. Other members of the object are ignored.
-fn read_header(header: &[u8]) -> Result<(ResponseHeader, u64), ExecResponseError> {
-    let Ok(serde_json::Value::Object(header)) = serde_json::from_slice(header) else {
-        return Err(ExecResponseError::BadHeader("is not a JSON object".to_owned()));
-    };
-    let bytes = header.get("total_size").and_then(serde_json::Value::as_u64);
-    let bytes =
-        bytes.ok_or_else(|| ExecResponseError::BadHeader("lacks the length of the output, total_size".to_owned()))?;
-    let text = |name| header.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
-    let header = ResponseHeader {
-        filename: text("filename"),
-        exit_code: header.get("exit_code").map(serde_json::Value::as_i64),
-        truncated: header.get("truncated").and_then(serde_json::Value::as_bool).unwrap_or(false),
-        md5: text("md5"),
-    };
-    Ok((header, bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,13 +247,23 @@ mod tests {
             exit_code: Some(Some(3)),
             truncated: true,
             md5: Some("49F68A5C8493EC2C0BF489821C21FC3B".into()),
+            is_verified: true,
         };
+        let placeholder = ResponseHeader { md5: Some("00".into()), ..ResponseHeader::default() };
+        let text = ResponseHeader { exit_code: Some(Some(-1)), ..ResponseHeader::default() };
         let killed = ResponseHeader { exit_code: Some(None), ..ResponseHeader::default() };
         for (dialect, bytes, header) in [
             (ExecDialect::Length, b"\x02\0\0\0hi".to_vec(), None),
             (ExecDialect::Header, header(full, b"hi"), Some(full_header)),
             (ExecDialect::Header, header(r#"{"total_size":2}"#, b"hi"), Some(ResponseHeader::default())),
             (ExecDialect::Header, header(r#"{"exit_code":null,"total_size":2}"#, b"hi"), Some(killed)),
+            (ExecDialect::Header, header(r#"{"md5":"00","total_size":2}"#, b"hi"), Some(placeholder)),
+            (ExecDialect::Header, header(r#"{"exit_code":"-1","total_size":"2"}"#, b"hi"), Some(text)),
+            (
+                ExecDialect::Header,
+                header(r#"{"exit_code":"x","md5":7,"filename":[],"total_size":2}"#, b"hi"),
+                Some(ResponseHeader::default()),
+            ),
         ] {
             for size in 1..=bytes.len() {
                 let response = push(dialect, &bytes, size).unwrap();
@@ -312,7 +321,12 @@ mod tests {
             (ExecDialect::Header, header("{}", b""), "lacks the length of the output, total_size"),
             (ExecDialect::Header, header(r#"{"total_size":-5}"#, b""), "lacks the length of the output, total_size"),
             (ExecDialect::Header, header(r#"{"total_size":68719476736}"#, b""), "68719476736 bytes"),
-            (ExecDialect::Header, header(r#"{"total_size":2,"md5":"00"}"#, b"hi"), "does not have the MD5"),
+            (ExecDialect::Header, header(r#"{"total_size":"2 "}"#, b""), "lacks the length of the output, total_size"),
+            (
+                ExecDialect::Header,
+                header(r#"{"total_size":2,"md5":"d41d8cd98f00b204e9800998ecf8427e"}"#, b"hi"),
+                "does not have the MD5",
+            ),
             (ExecDialect::Header, header(r#"{"total_size":3}"#, b"hi"), "connection after 2 of 3 bytes of the output"),
             (ExecDialect::Ready, b"cmd ERROR".to_vec(), "starts with 'cmd ERROR' instead of Ready|"),
             (ExecDialect::Ready, b"Ready|-1".to_vec(), "starts with 'Ready|-1'"),

@@ -3,24 +3,33 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::frame::{TextEncoding, UnencodableError};
 use crate::services::exec::wire::MAX_LINE_BYTES;
 
 /// Returns the bytes that request a command.
 ///
 /// Several words are quoted, so that the server splits the line into the same words. A single word
 /// is sent unchanged, as a command line: `ls -l` in one string is a program and its argument. The
-/// token, if any, precedes the command on a line of its own.
+/// token, if any, precedes the command on a line of its own. The command is sent in `encoding`, the
+/// token unchanged.
 ///
 /// ```
+/// use switchboard::TextEncoding;
 /// use switchboard::client::exec::request;
-/// assert_eq!(request(&["echo", "a b"], None)?, b"echo 'a b'");
-/// assert_eq!(request(&["echo a  b"], Some("sesame"))?, b"sesame\necho a  b");
+/// let utf_8 = TextEncoding::UTF_8;
+/// assert_eq!(request(&["echo", "a b"], None, utf_8)?, b"echo 'a b'");
+/// assert_eq!(request(&["echo a  b"], Some("sesame"), utf_8)?, b"sesame\necho a  b");
 /// # Ok::<(), switchboard::client::exec::ExecRequestError>(())
 /// ```
 ///
 /// # Errors
-/// [`ExecRequestError`] if every server would reject the command.
-pub fn request<W: AsRef<str>>(words: &[W], token: Option<&str>) -> Result<Vec<u8>, ExecRequestError> {
+/// [`ExecRequestError`] if every server would reject the command, or if `encoding` lacks one of its
+/// characters.
+pub fn request<W: AsRef<str>>(
+    words: &[W],
+    token: Option<&str>,
+    encoding: TextEncoding,
+) -> Result<Vec<u8>, ExecRequestError> {
     let line: Cow<'_, str> = match words {
         [line] => line.as_ref().into(),
         words => shlex::try_join(words.iter().map(AsRef::as_ref)).map_err(|_| ExecRequestError::Nul)?.into(),
@@ -31,14 +40,16 @@ pub fn request<W: AsRef<str>>(words: &[W], token: Option<&str>) -> Result<Vec<u8
     if line.trim().is_empty() {
         return Err(ExecRequestError::Empty);
     }
+    let line = encoding.encode(&line).map_err(ExecRequestError::Unencodable)?;
     if line.len() > MAX_LINE_BYTES {
         return Err(ExecRequestError::TooLong);
     }
-    Ok(token.map_or_else(|| line.to_string(), |token| format!("{token}\n{line}")).into_bytes())
+    let token = token.map(|token| format!("{token}\n")).unwrap_or_default();
+    Ok([token.as_bytes(), &line].concat())
 }
 
 /// Error of [`request`]: an invalid command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExecRequestError {
     /// The command contains a NUL byte.
@@ -47,6 +58,8 @@ pub enum ExecRequestError {
     Empty,
     /// The command is longer than [`MAX_LINE_BYTES`].
     TooLong,
+    /// The encoding lacks a character of the command.
+    Unencodable(UnencodableError),
 }
 
 impl fmt::Display for ExecRequestError {
@@ -55,6 +68,7 @@ impl fmt::Display for ExecRequestError {
             Self::Nul => f.write_str("the command contains a NUL byte"),
             Self::Empty => f.write_str("the command is empty: write one after --"),
             Self::TooLong => write!(f, "the command is longer than {MAX_LINE_BYTES} bytes"),
+            Self::Unencodable(error) => write!(f, "the command cannot be sent: {error}"),
         }
     }
 }
@@ -64,6 +78,23 @@ impl std::error::Error for ExecRequestError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn request<W: AsRef<str>>(words: &[W], token: Option<&str>) -> Result<Vec<u8>, ExecRequestError> {
+        super::request(words, token, TextEncoding::UTF_8)
+    }
+
+    #[test]
+    fn command_is_encoded_and_its_token_is_not() {
+        let gbk: TextEncoding = "gbk".parse().unwrap();
+        let sent = super::request(&["echo 你好"], Some("你"), gbk).unwrap();
+        assert_eq!(sent, ["你\necho ".as_bytes(), b"\xc4\xe3\xba\xc3"].concat());
+        let error = super::request(&["echo \u{1f600}"], None, gbk).unwrap_err();
+        assert_eq!(error.to_string(), "the command cannot be sent: GBK has no '\u{1f600}'");
+        // The limit is on the bytes that are sent.
+        let long = "你".repeat(MAX_LINE_BYTES / 2);
+        assert_eq!(super::request(&[&long], None, gbk).map(|sent| sent.len()), Ok(MAX_LINE_BYTES));
+        assert_eq!(request(&[long], None), Err(ExecRequestError::TooLong));
+    }
 
     #[test]
     fn quoted_words_survive_the_servers_split() {

@@ -25,6 +25,10 @@ pub struct ResponseHeader {
     pub exit_code: Option<Option<i64>>,
     /// True if the server cut the output off.
     pub truncated: bool,
-    /// MD5 of the output in hexadecimal. The parser has compared it with the output.
+    /// Text of the field `md5`: a checksum if `is_verified`, anything otherwise.
     pub md5: Option<String>,
+    /// True if `md5` is the MD5 of the output in hexadecimal. The parser returns an error if it is
+    /// that of other bytes. False if it is no MD5, that is, if it does not have 32 hexadecimal
+    /// digits.
+    pub is_verified: bool,
 }

@@ -7,9 +7,7 @@ use std::time::Duration;
 use super::error::{self, TextSocketError};
 use crate::frame::TextEncoding;
 use crate::net::bind::unspecified_for;
-
-/// The largest value of the 16-bit length fields of UDP and IPv4, in bytes.
-const MAX_IP_PACKET_BYTES: usize = 65_535;
+use crate::net::udp_batch::{MAX_IPV4_DATAGRAM_BYTES, MAX_IPV6_DATAGRAM_BYTES};
 
 /// A UDP socket for text.
 ///
@@ -64,7 +62,7 @@ impl TextSocket {
 
     /// Wraps an existing socket. It must be blocking; otherwise read timeouts have no effect.
     pub fn new(socket: UdpSocket, encoding: TextEncoding) -> Self {
-        Self { socket, encoding, max_bytes: MAX_IP_PACKET_BYTES }
+        Self { socket, encoding, max_bytes: MAX_IPV6_DATAGRAM_BYTES }
     }
 
     /// Limits received texts to `max_bytes` bytes; the default is the maximum of UDP. A larger
@@ -72,7 +70,7 @@ impl TextSocket {
     /// bytes.
     #[must_use]
     pub fn max_bytes(self, max_bytes: usize) -> Self {
-        Self { max_bytes: max_bytes.min(MAX_IP_PACKET_BYTES), ..self }
+        Self { max_bytes: max_bytes.min(MAX_IPV6_DATAGRAM_BYTES), ..self }
     }
 
     /// Sets the peer. [`send`](Self::send) then sends to it, and the socket receives only from it.
@@ -189,9 +187,7 @@ impl TextSocket {
 
 /// Returns the maximum payload in bytes of a datagram to a peer for which `bytes` were too many.
 fn max_payload_bytes(socket: &UdpSocket, bytes: usize, is_ipv6: bool) -> usize {
-    // The 16-bit length includes the header in IPv4 and excludes it in IPv6. The UDP header has
-    // 8 bytes.
-    let protocol_max = if is_ipv6 { MAX_IP_PACKET_BYTES - 8 } else { MAX_IP_PACKET_BYTES - 20 - 8 };
+    let protocol_max = if is_ipv6 { MAX_IPV6_DATAGRAM_BYTES } else { MAX_IPV4_DATAGRAM_BYTES };
     // If the datagram fits the protocol, the path MTU is the limit: the "don't fragment" flag is
     // set.
     if bytes > protocol_max {

@@ -9,9 +9,13 @@ use crate::frame::EncodeError;
 /// the call's own cost is already spread thin.
 pub(crate) const BATCH: usize = 64;
 
-/// The longest payload of a UDP datagram over IPv4, in bytes: 65,535 less the IP and UDP headers
-/// (RFC 768, RFC 791).
-pub(crate) const MAX_DATAGRAM_BYTES: usize = 65_507;
+/// The longest payload of a UDP datagram over IPv4, in bytes: 65,535 less the headers of IP, which
+/// the length of IPv4 includes, and UDP (RFC 768, RFC 791).
+pub(crate) const MAX_IPV4_DATAGRAM_BYTES: usize = 65_507;
+
+/// The longest payload of a UDP datagram over IPv6, in bytes: 65,535 less the header of UDP (RFC
+/// 8200, section 3).
+pub(crate) const MAX_IPV6_DATAGRAM_BYTES: usize = 65_527;
 
 /// Datagrams that may be queued for one socket.
 const MAX_QUEUED: usize = 16 * 1024;
@@ -20,6 +24,12 @@ const MAX_QUEUED: usize = 16 * 1024;
 /// fits (65,527 bytes over IPv6). The three extra cache lines spread the buffers over the cache
 /// sets; with a stride of exactly 64 KiB all of them would share one set.
 const STRIDE: usize = 64 * 1024 + 192;
+
+/// Returns the longest payload of a datagram to `addr`, in bytes.
+pub(crate) fn max_datagram_bytes(addr: SocketAddr) -> usize {
+    // A mapped address is reached over IPv4.
+    if addr.ip().to_canonical().is_ipv4() { MAX_IPV4_DATAGRAM_BYTES } else { MAX_IPV6_DATAGRAM_BYTES }
+}
 
 /// Returns true if a datagram from `addr` claims to come from the socket that is bound to `local`.
 pub(crate) fn claims_to_be(addr: SocketAddr, local: SocketAddr) -> bool {
@@ -66,10 +76,10 @@ pub(crate) struct SendBatch {
 impl SendBatch {
     /// Queues one datagram.
     pub(crate) fn push(&mut self, to: SocketAddr, payload: &[u8]) -> Result<(), EncodeError> {
-        if payload.len() > MAX_DATAGRAM_BYTES {
-            let max_bytes = MAX_DATAGRAM_BYTES as u64;
+        let max_bytes = max_datagram_bytes(to);
+        if payload.len() > max_bytes {
             self.rejected += 1;
-            return Err(EncodeError::TooLong { payload_bytes: payload.len(), max_bytes });
+            return Err(EncodeError::TooLong { payload_bytes: payload.len(), max_bytes: max_bytes as u64 });
         }
         self.bytes.extend_from_slice(payload);
         self.heads.push((to, self.bytes.len()));
@@ -144,12 +154,13 @@ mod tests {
 
     #[test]
     fn push_rejects_a_payload_over_the_datagram_limit() {
-        let mut batch = SendBatch::default();
-        assert!(batch.push(to(1), &vec![0; MAX_DATAGRAM_BYTES]).is_ok());
-        let error =
-            EncodeError::TooLong { payload_bytes: MAX_DATAGRAM_BYTES + 1, max_bytes: MAX_DATAGRAM_BYTES as u64 };
-        assert_eq!(batch.push(to(1), &vec![0; MAX_DATAGRAM_BYTES + 1]), Err(error));
-        assert_eq!(batch.len(), 1);
+        for (to, max_bytes) in [("127.0.0.1:1", 65_507), ("[::ffff:127.0.0.1]:1", 65_507), ("[::1]:1", 65_527)] {
+            let (to, mut batch) = (to.parse().unwrap(), SendBatch::default());
+            assert!(batch.push(to, &vec![0; max_bytes]).is_ok());
+            let error = EncodeError::TooLong { payload_bytes: max_bytes + 1, max_bytes: max_bytes as u64 };
+            assert_eq!(batch.push(to, &vec![0; max_bytes + 1]), Err(error));
+            assert_eq!(batch.len(), 1);
+        }
     }
 
     #[test]
@@ -157,7 +168,7 @@ mod tests {
         let mut batch = ReceiveBatch::new();
         assert_eq!(ReceiveBatch::buffers(&mut batch.storage).count(), BATCH);
         for (at, buffer) in ReceiveBatch::buffers(&mut batch.storage).enumerate() {
-            assert!(buffer.len() >= 65_527);
+            assert!(buffer.len() >= MAX_IPV6_DATAGRAM_BYTES);
             buffer[..2].copy_from_slice(&u16::try_from(at).unwrap().to_be_bytes());
         }
         batch.heads = (0..3).map(|at| (to(at), usize::from(at.min(2)))).collect();

@@ -23,6 +23,9 @@ pub fn render(event: &ChatEvent<'_>, palette: &Palette) -> String {
         ChatEvent::Joined { room, nick } => format!("* {} entered {}", palette.paint(nick), escape::line(room)),
         ChatEvent::Left { room, nick } => format!("* {} left {}", palette.paint(nick), escape::line(room)),
         ChatEvent::Renamed { was, nick } => format!("* {} is {} now", palette.paint(was), palette.paint(nick)),
+        ChatEvent::Message { room, from, text, action: true, .. } => {
+            format!("[{}] * {} {}", escape::line(room), palette.paint(from), escape::text(text))
+        }
         ChatEvent::Message { room, from, text, .. } => {
             format!("[{}] {}: {}", escape::line(room), palette.paint(from), escape::text(text))
         }
@@ -65,7 +68,13 @@ mod tests {
     }
 
     fn message<'a>(from: &'a str, text: &'a str) -> ChatEvent<'a> {
-        ChatEvent::Message { room: "lobby".into(), id: 7, from: from.into(), text: text.into(), at: "2026".into() }
+        let (room, from, text, at) = ("lobby".into(), from.into(), text.into(), "2026".into());
+        ChatEvent::Message { room, id: 7, from, text, action: false, at }
+    }
+
+    fn action<'a>(from: &'a str, text: &'a str) -> ChatEvent<'a> {
+        let (room, from, text, at) = ("lobby".into(), from.into(), text.into(), "2026".into());
+        ChatEvent::Message { room, id: 7, from, text, action: true, at }
     }
 
     fn error(text: &str) -> ChatEvent<'_> {
@@ -95,6 +104,7 @@ mod tests {
             (message("eva", "hello"), "[lobby] <eva>: hello"),
             (message("bob", "one\n[lobby] eva: two"), "[lobby] {bob}: one\n    [lobby] eva: two"),
             (message("bob", "\u{1b}[31m"), r"[lobby] {bob}: \u[1b][31m"),
+            (action("eva", "waves\n[lobby] bob: x"), "[lobby] * <eva> waves\n    [lobby] bob: x"),
             (
                 ChatEvent::Whisper { from: eva(), to: bob(), text: "a\nb".into(), at: "2026".into() },
                 "[whisper] <eva> → {bob}: a\n    b",
@@ -106,7 +116,7 @@ mod tests {
                 r"* rooms: lobby (2), a\nb (1)",
             ),
             (ChatEvent::Rooms { rooms: vec![listed("lobby", 2)], next: Some(1) }, "* rooms: lobby (2), …"),
-            (ChatEvent::Ack { label: 1.into(), id: 7 }, ""),
+            (ChatEvent::Ack { label: 1_u64.into(), id: 7 }, ""),
             (ChatEvent::Pong, "* pong"),
             (ChatEvent::Bye { reason: "shutting down".into() }, "* goodbye: shutting down"),
             (error("there is no room rust"), "! there is no room rust"),

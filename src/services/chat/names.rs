@@ -10,6 +10,9 @@ pub(super) const OPERATOR: &str = "operator";
 /// The server's own nick, in the UDP dialect, where each message has a sender.
 pub(super) const SERVER: &str = "switchboard";
 
+/// The sender of a refusal in the UDP dialect.
+pub(super) const ERROR: &str = "error";
+
 const MAX_NICK_CHARS: usize = 32;
 const MAX_ROOM_CHARS: usize = 64;
 
@@ -43,7 +46,7 @@ pub(super) fn check_nick(nick: &str) -> Result<(), ErrorReply> {
     {
         return bad("like guest-1 is reserved for guests");
     }
-    if [OPERATOR, SERVER].contains(&&*folded) {
+    if [OPERATOR, SERVER, ERROR].contains(&&*folded) {
         return bad(&format!("like {nick} is reserved"));
     }
     Ok(())
@@ -115,6 +118,7 @@ mod tests {
             "a\u{ffa0}",
             "a:b",
             "Operator",
+            "ERROR",
             "guest-7",
             &long,
         ] {

@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use serde_json::Value;
-
-use super::wire::ChatEvent;
+use super::wire::{ChatEvent, RequestLabel, action_text};
 
 /// A request to the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +21,7 @@ pub(super) enum HubRequest<'a> {
     },
     Say {
         room: Option<Cow<'a, str>>,
-        text: Cow<'a, str>,
+        message: RoomText<'a>,
     },
     Whisper {
         to: Cow<'a, str>,
@@ -48,6 +46,34 @@ pub(super) enum HubRequest<'a> {
     Operator(OperatorCommand<'a>),
 }
 
+/// A text for a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RoomText<'a> {
+    pub(super) text: Cow<'a, str>,
+    /// True if the text is an action of its sender, such as `waves`.
+    pub(super) is_action: bool,
+}
+
+impl<'a> RoomText<'a> {
+    /// Returns a text that is not an action.
+    pub(super) fn message(text: impl Into<Cow<'a, str>>) -> Self {
+        Self { text: text.into(), is_action: false }
+    }
+
+    /// Returns an action.
+    pub(super) fn action(text: impl Into<Cow<'a, str>>) -> Self {
+        Self { text: text.into(), is_action: true }
+    }
+
+    /// Returns the text that a user has typed: after `/me` it is an action.
+    pub(super) fn typed(text: Cow<'a, str>) -> Self {
+        match action_text(&text) {
+            Some(action) => Self::action(action.to_owned()),
+            None => Self::message(text),
+        }
+    }
+}
+
 /// A command of the operator that members do not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum OperatorCommand<'a> {
@@ -64,7 +90,7 @@ pub(super) struct ParsedFrame<'a> {
     /// The request, or the reply to a frame that is not a valid request.
     pub(super) request: Result<HubRequest<'a>, ErrorReply>,
     /// The `ref` of the request, which its answer repeats.
-    pub(super) label: Option<Value>,
+    pub(super) label: Option<RequestLabel>,
 }
 
 /// The reply to a request that failed.
@@ -85,7 +111,7 @@ impl ErrorReply {
     }
 
     /// Returns the `error` event to send, with the `ref` of the request.
-    pub(super) fn event(&self, label: Option<Value>) -> ChatEvent<'_> {
+    pub(super) fn event(&self, label: Option<RequestLabel>) -> ChatEvent<'_> {
         ChatEvent::Error {
             code: self.code.into(),
             text: Cow::from(&self.text),

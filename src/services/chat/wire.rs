@@ -4,8 +4,10 @@
 
 use std::borrow::Cow;
 
+use serde::de::{Deserializer, Error as _};
+use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// The room that every member is in from the start.
 pub const LOBBY: &str = "lobby";
@@ -42,6 +44,10 @@ pub enum ChatRequest<'a> {
         room: Cow<'a, str>,
         /// The text, at most 4 KiB.
         text: Cow<'a, str>,
+        /// True for an action, false for a message. `None`: a text that begins with `/me` is an
+        /// [action](action_text).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        action: Option<bool>,
     },
     /// Sends a text to one member.
     Whisper {
@@ -81,7 +87,7 @@ pub struct LabelledRequest<'a> {
     pub request: ChatRequest<'a>,
     /// Any JSON of at most 256 bytes. The answer repeats it as its `ref`.
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
-    pub label: Option<Value>,
+    pub label: Option<RequestLabel>,
 }
 
 /// An event that the server sends.
@@ -128,6 +134,9 @@ pub enum ChatEvent<'a> {
         from: Cow<'a, str>,
         /// The text.
         text: Cow<'a, str>,
+        /// True if the text is an action of its sender, such as `waves`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        action: bool,
         /// The server's time: RFC 3339, UTC, with milliseconds.
         at: Cow<'a, str>,
     },
@@ -135,7 +144,7 @@ pub enum ChatEvent<'a> {
     Ack {
         /// The request's `ref`.
         #[serde(rename = "ref")]
-        label: Value,
+        label: RequestLabel,
         /// The message's id.
         id: u64,
     },
@@ -204,8 +213,72 @@ pub enum ChatEvent<'a> {
         offer: Option<Cow<'a, str>>,
         /// The request's `ref`, if present.
         #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
-        label: Option<Value>,
+        label: Option<RequestLabel>,
     },
+}
+
+/// The `ref` of a request: the text of any JSON value. The server repeats it byte for byte, so that
+/// a number of any size comes back as it was sent.
+///
+/// ```
+/// use switchboard::services::chat::wire::RequestLabel;
+/// let label: RequestLabel = serde_json::from_str("7")?;
+/// assert_eq!((label.json(), label.as_u64()), ("7", Some(7)));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestLabel(Box<str>);
+
+impl RequestLabel {
+    /// Returns the label's JSON text.
+    pub fn json(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the label if it is a non-negative integer of at most 64 bits.
+    pub fn as_u64(&self) -> Option<u64> {
+        self.0.parse().ok()
+    }
+}
+
+impl From<u64> for RequestLabel {
+    fn from(number: u64) -> Self {
+        Self(number.to_string().into())
+    }
+}
+
+impl From<&RawValue> for RequestLabel {
+    fn from(value: &RawValue) -> Self {
+        Self(value.get().into())
+    }
+}
+
+impl Serialize for RequestLabel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::from_str::<&RawValue>(&self.0).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
+/// Keeps the text of a label that stands alone. Inside an event, serde has parsed the value before,
+/// and a number of more than 64 bits is then the nearest floating-point number.
+impl<'de> Deserialize<'de> for RequestLabel {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        serde_json::to_string(&value).map(|json| Self(json.into())).map_err(D::Error::custom)
+    }
+}
+
+/// Returns the action in a text such as `/me waves`, or `None` if the text is a message.
+///
+/// ```
+/// use switchboard::services::chat::wire::action_text;
+/// assert_eq!(action_text("/me waves"), Some("waves"));
+/// assert_eq!(action_text("/mean"), None);
+/// assert_eq!(action_text("/me"), None);
+/// ```
+pub fn action_text(text: &str) -> Option<&str> {
+    let action = text.strip_prefix("/me").filter(|rest| rest.starts_with(char::is_whitespace))?.trim();
+    (!action.is_empty()).then_some(action)
 }
 
 /// A room in an answer to `rooms`.

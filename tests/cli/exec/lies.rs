@@ -70,7 +70,12 @@ fn invalid_response_is_reported() {
             "invalid response header: it lacks the length of the output, total_size",
         ),
         ("header", header(r#"{"total_size":99999999999}"#, b""), true, "99999999999 bytes"),
-        ("header", header(r#"{"total_size":2,"md5":"beef"}"#, b"hi"), true, "the output does not have the MD5"),
+        (
+            "header",
+            header(r#"{"total_size":2,"md5":"D41D8CD98F00B204E9800998ECF8427E"}"#, b"hi"),
+            true,
+            "the output does not have the MD5",
+        ),
         ("header", header(r#"{"total_size":3}"#, b"hi"), false, "the server closed the connection after 2 of 3 bytes"),
         ("header", b"Ready|5".to_vec(), true, "the response starts with Ready|: the server speaks the dialect ready"),
         ("header", b"HTTP/1.1 400\r\n".to_vec(), true, "does the server speak another dialect?"),
@@ -99,6 +104,88 @@ fn response_may_arrive_in_pieces() {
     let output = call(&address, &["--dialect", "length", "--", "ls", "a b"]);
     assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(0), "hi"));
     assert_eq!(heard.join().unwrap(), b"ls 'a b'");
+}
+
+/// Only the length must be in the header. A tutorial's server has a text in the checksum's place.
+#[test]
+fn header_without_a_checksum_is_accepted() {
+    let no_checksum = |text: &str| format!("not verified: the header's md5 is not a checksum: '{text}'");
+    for (json, note) in [
+        (r#"{"md5":"sssxxxadwc123asd123","filenema":"1.txt","total_size":2}"#, no_checksum("sssxxxadwc123asd123")),
+        (r#"{"md5":"beef","total_size":2}"#, no_checksum("beef")),
+        (r#"{"md5":"\u001b","total_size":2}"#, no_checksum(r"\u{1b}")),
+        (
+            r#"{"md5":"zz1d8cd98f00b204e9800998ecf8427e","total_size":2,"exit_code":0}"#,
+            no_checksum("zz1d8cd98f00b204e9800998ecf8427e"),
+        ),
+        (r#"{"md5":5,"total_size":2}"#, "not verified: the header has no md5".to_owned()),
+        (r#"{"md5":null,"total_size":"2","exit_code":"0"}"#, "not verified: the header has no md5".to_owned()),
+        (r#"{"total_size":2,"exit_code":[],"truncated":"no"}"#, "the header has no exit_code".to_owned()),
+    ] {
+        for verbose in [false, true] {
+            let (address, _) = lying(vec![header(json, b"hi")], true);
+            let output = call(&address, if verbose { &["-v", "--", "ls"] } else { &["--", "ls"] });
+            let log = text(&output.stderr);
+            assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(0), "hi"), "{json}: {log}");
+            assert_eq!(log.contains(&note), verbose, "{note}: {log}");
+            assert!(verbose || log.is_empty(), "{log}");
+        }
+    }
+    let (address, _) = lying(vec![header(r#"{"total_size":"2","exit_code":"3"}"#, b"hi")], true);
+    let output = call(&address, &["--", "ls"]);
+    assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(1), "hi"));
+    assert_eq!(text(&output.stderr), "switchboard: the command exited with code 3\n");
+}
+
+#[test]
+fn encoding_applies_to_command_and_output() {
+    let gbk: &[u8] = b"\xc4\xe3\xba\xc3\r\n";
+    let of_length = |output: &[u8]| [&u32::try_from(output.len()).unwrap().to_le_bytes()[..], output].concat();
+    // The header is text, too. The second byte of the name is a backslash.
+    let json = [&br#"{"filename":""#[..], b"\x81\x5c", br#"","total_size":6}"#].concat();
+    let of_header = [of_length(&json), gbk.to_vec()].concat();
+    for (dialect, answer) in [("length", of_length(gbk)), ("header", of_header)] {
+        // Each read cuts a character in two.
+        let (address, heard) = lying(answer.iter().map(|byte| vec![*byte]).collect(), true);
+        let output = call(&address, &["--dialect", dialect, "--encoding", "gbk", "--", "echo 你好"]);
+        let log = text(&output.stderr);
+        assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(0), "你好\r\n"), "{log}");
+        assert_eq!(log, "");
+        assert_eq!(heard.join().unwrap(), b"echo \xc4\xe3\xba\xc3");
+    }
+    for (args, answer, code, printed, log) in [
+        (&["--dialect", "length", "--json"][..], of_length(gbk), 0, r#""output":"你好\r\n"}"#, ""),
+        (&["--dialect", "length", "--json"], of_length(b"\xc4\xe3\xff"), 0, r#""output_hex":"c4e3ff"}"#, ""),
+        (
+            &["--dialect", "length"],
+            of_length(b"\xc4\xe3\xff"),
+            0,
+            "你\u{fffd}",
+            "the output is not valid GBK: \u{fffd} replaces",
+        ),
+        (
+            &["--dialect", "header"],
+            header(r#"{"total_size":3,"truncated":true}"#, b"\xc4\xe3\xba"),
+            1,
+            "你",
+            "truncated",
+        ),
+        (
+            &["--dialect", "header", "--json"],
+            header(r#"{"total_size":3,"truncated":true}"#, b"\xc4\xe3\xba"),
+            1,
+            r#""truncated":true,"output":"你"}"#,
+            "truncated",
+        ),
+    ] {
+        let (address, _) = lying(vec![answer], true);
+        let output = call(&address, &[&["--encoding", "gbk"], args, &["--", "ls"]].concat());
+        let (shown, found) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {found}");
+        assert!(shown.trim_end().ends_with(printed), "{args:?}: {shown}");
+        assert!(if log.is_empty() { found.is_empty() } else { found.contains(log) }, "{args:?}: {found}");
+        assert_eq!(found.lines().count(), usize::from(!log.is_empty()), "{args:?}: {found}");
+    }
 }
 
 /// The two parts of a `Ready` server's answer.

@@ -170,6 +170,7 @@ fn invalid_call_arguments_exit_2() {
         (&["8086", "--", "ls"], "8086 is not an address"),
         (&["127.0.0.1:1", "--dialect", "plain", "--", "ls"], "[possible values: header, length, ready]"),
         (&["127.0.0.1:1", "--timeout", "0", "--", "ls"], "--timeout 0 leaves no time for a response"),
+        (&["127.0.0.1:1", "--encoding", "latin1", "--", "echo", "你"], "cannot be sent: windows-1252 has no '你'"),
     ] {
         let output = run(&[&["call", "exec"], args].concat());
         let stderr = text(&output.stderr);
@@ -211,6 +212,34 @@ fn signal_leaves_no_child_process() {
         assert!(server.wait().success(), "{engine}");
         held.expect_end();
     }
+}
+
+/// Rust programs ignore SIGPIPE, and a process inherits ignored signals.
+#[test]
+#[cfg(target_os = "linux")]
+fn command_has_the_default_signals_and_no_input() {
+    let (_server, address) = serve(&["--shell"]);
+    // The test may have inherited descriptors, which the server passes on.
+    let count = "ls /proc/self/fd | wc -l";
+    let own = Command::new("sh").args(["-c", count]).stdin(Stdio::null()).output().unwrap();
+    let output = call(&address, &["--", &format!("readlink /proc/self/fd/0; {count}; kill -PIPE $$; echo on")]);
+    let expected = format!("/dev/null\n{}exec: killed by signal 13\n", text(&own.stdout));
+    assert_eq!(text(&output.stdout), expected, "{}", text(&output.stderr));
+}
+
+#[test]
+fn program_that_cannot_be_executed_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gone");
+    fs::write(&path, "#!/bin/sh\necho here\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let name = path.display().to_string();
+    let (_server, address) = serve(&["--allow", &name]);
+    assert_eq!(text(&call(&address, &["--", &name]).stdout), "here\n");
+    fs::remove_file(&path).unwrap();
+    let output = call(&address, &["--", &name]);
+    let expected = format!("exec: cannot run '{name}': No such file or directory (os error 2)\n");
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), expected));
 }
 
 /// Creates a FIFO that ends when its last writer closes it.

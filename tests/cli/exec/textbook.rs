@@ -80,7 +80,7 @@ s.bind(("127.0.0.1", 0))
 s.listen(5)
 print("%s:%d" % s.getsockname(), flush=True)
 conn, _ = s.accept()
-command = conn.recv(1024).decode()
+command = conn.recv(1024).decode("gbk" if dialect == "gbk" else "utf-8")
 data = subprocess.run(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
 if dialect == "length":
     conn.send(struct.pack("i", len(data)))
@@ -89,6 +89,16 @@ elif dialect == "header":
     header = json.dumps({"total_size": len(data), "md5": hashlib.md5(data).hexdigest(), "filename": "a.txt", "more": 1})
     conn.send(struct.pack("i", len(header)))
     conn.send(header.encode())
+    conn.sendall(data)
+elif dialect == "placeholder":
+    header = {"md5": "sssxxxadwc123asd123", "filenema": "1.txt", "total_size": len(data)}
+    header_bytes = json.dumps(header).encode("utf-8")
+    conn.send(struct.pack("i", len(header_bytes)))
+    conn.send(header_bytes)
+    conn.sendall(data)
+elif dialect == "gbk":
+    data = data.decode("utf-8").encode("gbk")
+    conn.send(struct.pack("i", len(data)))
     conn.sendall(data)
 elif dialect == "ready":
     conn.send(("Ready|%d" % len(data)).encode())
@@ -102,12 +112,19 @@ fn python_server_is_understood() {
     if !has_python() {
         return;
     }
-    for dialect in ["length", "header", "ready"] {
+    let seq = sequence(20_000);
+    for (dialect, args, expected) in [
+        ("length", &["--dialect", "length", "--", "seq", "20000"][..], &*seq),
+        ("header", &["--", "seq", "20000"], &seq),
+        ("placeholder", &["--", "seq", "20000"], &seq),
+        ("ready", &["--dialect", "ready", "--", "seq", "20000"], &seq),
+        ("gbk", &["--dialect", "length", "--encoding", "gbk", "--", "echo", "你好"], "你好\n"),
+    ] {
         let mut server =
             Program::start(Command::new("python3").args(["-c", PYTHON_SERVER, dialect]).stdout(Stdio::piped()));
         let address = server.line().unwrap();
-        let output = call(&address, &["--dialect", dialect, "--", "seq", "20000"]);
-        assert_eq!(text(&output.stdout), sequence(20_000), "{dialect}: {}", text(&output.stderr));
-        assert_eq!(output.status.code(), Some(0));
+        let output = call(&address, args);
+        assert_eq!(text(&output.stdout), expected, "{dialect}: {}", text(&output.stderr));
+        assert_eq!((output.status.code(), &*text(&output.stderr)), (Some(0), ""));
     }
 }

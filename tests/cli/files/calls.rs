@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 #[cfg(target_os = "linux")]
 use super::await_file;
-use super::{Scripted, Write, call, expect, finish, fs, json, names, noise, partial, start};
+use super::{Read, Scripted, Write, call, expect, finish, fs, json, names, noise, partial, start};
 use crate::program::run;
 
 #[test]
@@ -22,6 +22,11 @@ fn invalid_arguments_exit_2() {
         (&["127.0.0.1:1", "--dialect", "odd", "list"], "[possible values: framed, plain]"),
         (&["127.0.0.1:1", "--framing", "raw", "list"], "--framing raw cannot carry frames of 1 MiB"),
         (&["127.0.0.1:1", "get", "x", "--dialect", "plain", "--framing", "u32be"], "use raw or lines"),
+        (&["127.0.0.1:1", "list", "--encoding", "gbk"], "the dialect framed is always UTF-8: --encoding gbk is for"),
+        (
+            &["127.0.0.1:1", "--dialect", "plain", "get", "你", "--encoding", "latin1"],
+            "the file's name cannot be sent: windows-1252 has no '你'",
+        ),
         (&["127.0.0.1:1", "get", ""], "the file's name is empty: 'call files ADDR list' prints the names"),
         (&["127.0.0.1:1", "get", "\u{1b}/.."], r"\u{1b}/.. has no last part: add -o FILE"),
         (&["127.0.0.1:1", "get", ".."], ".. has no last part: add -o FILE"),
@@ -224,6 +229,22 @@ fn plain_request_under_lines_is_one_line() {
     let args = ["--dialect", "plain", "--framing", "lines", "get", "x y", "-o", "-"];
     assert_eq!(expect(&call(folder.path(), &server.address, &args), 0, "7 bytes"), "content\n");
     server.finish();
+}
+
+#[test]
+fn encoding_applies_to_the_name_under_plain() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Scripted::new(vec![Box::new(|talk| {
+        let mut name = [0; 8];
+        talk.socket.read_exact(&mut name).unwrap();
+        assert_eq!(&name, b"\xc4\xe3\xba\xc3.txt");
+        talk.socket.write_all(b"\xc4\xe3").unwrap();
+    })]);
+    let args = ["--dialect", "plain", "get", "你好.txt", "--encoding", "gbk"];
+    expect(&call(folder.path(), &server.address, &args), 0, "2 bytes");
+    server.finish();
+    assert_eq!(names(folder.path()), ["你好.txt"]);
+    assert_eq!(fs::read(folder.path().join("你好.txt")).unwrap(), b"\xc4\xe3", "a file's bytes are not text");
 }
 
 #[test]

@@ -146,3 +146,21 @@ fn a_long_pipe_keeps_to_the_rate_of_the_server() {
     let program = call(&["upper", &address], "hello\n".repeat(1500).as_bytes());
     assert_eq!(ended(program), (Some(0), "HELLO\n".repeat(1500), String::new()));
 }
+
+#[test]
+fn the_longest_datagram_of_each_family_is_echoed() {
+    for engine in ["reactor", "threads"] {
+        let args = ["--engine", engine, "--listen", "udp:127.0.0.1:0", "--listen", "udp:[::1]:0"];
+        let mut server = Program::serve(&args);
+        for longest in [65_507, 65_527] {
+            let address = format!("udp:{}", server.address("udp"));
+            let line = "x".repeat(longest);
+            let echoed = ended(call(&["echo", &address], line.as_bytes()));
+            assert_eq!(echoed, (Some(0), line.clone() + "\n", String::new()), "{engine} {address}");
+            let (code, printed, log) = ended(call(&["echo", &address], format!("{line}x").as_bytes()));
+            assert_eq!((code, &*printed), (Some(1), ""), "{engine} {address}");
+            let limit = format!("{} bytes (maximum {longest})", longest + 1);
+            assert!(log.contains(&limit), "{engine} {address}: {log}");
+        }
+    }
+}

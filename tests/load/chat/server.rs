@@ -197,8 +197,8 @@ impl Chat {
         let (id, from) = (room.last_id, self.nicks[&publisher].clone());
         let message = |room: &str, text: &str| {
             let at = Cow::Borrowed("2026-01-02T03:04:05.678Z");
-            to_vec(&ChatEvent::Message { room: room.into(), id, from: from.as_str().into(), text: text.into(), at })
-                .unwrap()
+            let (room, from, text) = (room.into(), from.as_str().into(), text.into());
+            to_vec(&ChatEvent::Message { room, id, from, text, action: false, at }).unwrap()
         };
         let payload = message(name, text);
         let receiver = *room.members.last().unwrap();

@@ -12,6 +12,7 @@ mod datagrams;
 mod doors;
 mod hall;
 mod member;
+mod refs;
 mod scripts;
 mod slow;
 mod telnet;

@@ -162,10 +162,10 @@ impl FakeServer {
                 client.rooms.remove(&*room);
                 self.send_event(ChatEvent::Left { room, nick: nick.into() });
             }
-            ChatRequest::Say { room, text } if !client.rooms.contains(&*room) || text.contains('\x07') => {
+            ChatRequest::Say { room, text, .. } if !client.rooms.contains(&*room) || text.contains('\x07') => {
                 self.send_event(failed("refused", Some(&room), None));
             }
-            ChatRequest::Say { room, text } => {
+            ChatRequest::Say { room, text, .. } => {
                 let acks = |server: &mut Self, id| {
                     label.clone().into_iter().for_each(|label| server.send_event(ChatEvent::Ack { label, id }));
                 };
@@ -240,7 +240,7 @@ impl FakeServer {
 
 fn message(room: &str, id: u64, from: &str, text: &str) -> ChatEvent<'static> {
     let (room, from, text) = (room.to_owned().into(), from.to_owned().into(), text.to_owned().into());
-    ChatEvent::Message { room, id, from, text, at: "".into() }
+    ChatEvent::Message { room, id, from, text, action: false, at: "".into() }
 }
 
 /// Returns an error that answers no request.

@@ -19,7 +19,8 @@ fn welcome(server: &'static str) -> ChatEvent<'static> {
 }
 
 fn message(id: u64) -> ChatEvent<'static> {
-    ChatEvent::Message { room: "lobby".into(), id, from: "bo".into(), text: "hi".into(), at: "".into() }
+    let (room, from, text) = ("lobby".into(), "bo".into(), "hi".into());
+    ChatEvent::Message { room, id, from, text, action: false, at: "".into() }
 }
 
 /// Connects, receives `early_messages` before the welcome and `replayed` after it, and disconnects.

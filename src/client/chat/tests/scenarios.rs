@@ -19,13 +19,28 @@ fn greeting_joins_rooms_and_speaks_in_the_last_one() {
     let names = sim.sent.iter().map(|request| match request {
         ChatRequest::Hello { nick } => format!("hello {nick}"),
         ChatRequest::Join { room, since } => format!("join {room} {since:?}"),
-        ChatRequest::Say { room, text } => format!("say {room} {text}"),
+        ChatRequest::Say { room, text, .. } => format!("say {room} {text}"),
         other => format!("{other:?}"),
     });
     let first: Vec<_> = names.take(4).collect();
     assert_eq!(first, ["hello eva", "join coffee None", "join tea None", "say coffee hi"]);
     assert_eq!((sim.session.nick(), sim.session.current()), (Some("eva"), "coffee"));
     assert!(sim.notices.is_empty(), "{:?}", sim.notices);
+}
+
+#[test]
+fn action_is_sent_as_one_and_a_text_that_looks_like_one_is_not() {
+    let mut sim = ChatSimulation::with_eva(&[]);
+    sim.say("hi");
+    sim.command(ChatCommand::Act("waves".to_owned()));
+    sim.say("/me waves");
+    sim.run_until_quiet();
+    let said = sim.sent.iter().filter_map(|request| match request {
+        ChatRequest::Say { text, action, .. } => Some((&**text, *action)),
+        _ => None,
+    });
+    let expected = [("hi", None), ("waves", Some(true)), ("/me waves", Some(false))];
+    assert_eq!(said.collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -202,6 +202,7 @@ mod tests {
             id: 7,
             from: of("eva"),
             text: of("hi"),
+            action: false,
             at: of("2026-01-01T00:00:00.000Z"),
         };
         let payload = serde_json::to_vec(&event).unwrap();

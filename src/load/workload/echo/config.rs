@@ -8,7 +8,7 @@ use crate::frame::{Framing, encode};
 use crate::load::config::{Activity, DriverConfig};
 use crate::load::error::LoadError;
 use crate::net::Endpoint;
-use crate::net::udp_batch::MAX_DATAGRAM_BYTES;
+use crate::net::udp_batch::max_datagram_bytes;
 
 /// The longest payload. The table that all payloads come from has about this size.
 const MAX_PAYLOAD_BYTES: usize = 1 << 30;
@@ -60,7 +60,11 @@ impl LoadConfig {
             reply_timeout: self.reply_timeout,
         };
         config.check("connections")?;
-        let is_udp = matches!(self.target, Endpoint::Udp(_));
+        let max_datagram_bytes = match self.target {
+            Endpoint::Udp(addr) => Some(max_datagram_bytes(addr)),
+            Endpoint::Tcp(_) | Endpoint::Unix(_) => None,
+        };
+        let is_udp = max_datagram_bytes.is_some();
         let (least, most) = (*self.payload_bytes.start(), *self.payload_bytes.end());
         let try_encode = || match self.wire_format() {
             WireFormat::Stream(framing) => {
@@ -73,8 +77,8 @@ impl LoadConfig {
             format!("payload: the range {least} to {most} is empty")
         } else if most > MAX_PAYLOAD_BYTES {
             format!("payload: {most} bytes exceed the maximum of {MAX_PAYLOAD_BYTES}")
-        } else if is_udp && most > MAX_DATAGRAM_BYTES {
-            format!("payload: a datagram holds at most {MAX_DATAGRAM_BYTES} bytes")
+        } else if let Some(max_bytes) = max_datagram_bytes.filter(|max_bytes| most > *max_bytes) {
+            format!("payload: a datagram holds at most {max_bytes} bytes")
         } else if least == 0 && (is_udp || self.framing == Framing::Raw) {
             "payload: an empty message needs a framing; use at least 1 byte".to_owned()
         } else if let Err(error) = try_encode() {

@@ -3,13 +3,13 @@
 use encoding_rs::{Encoding, UTF_8};
 
 use super::kind::ChatDialect;
-use super::{json, lines};
+use super::{json, lines, operator};
 use crate::frame::Framing;
 use crate::frame::Payload;
 use crate::service::CloseReason;
 use crate::services::chat::colour::Palette;
 use crate::services::chat::console;
-use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame};
+use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame, RoomText};
 use crate::services::chat::wire::ChatEvent;
 
 /// Parses a frame of a member. Returns `None` for a frame without content, such as an empty line.
@@ -29,7 +29,7 @@ pub(crate) fn parse_frame<'a>(
 
 /// Parses a line of the operator. Returns `None` for an empty line.
 pub(crate) fn parse_operator_line(line: &[u8]) -> Option<Result<HubRequest<'_>, ErrorReply>> {
-    lines::parse_operator_line(line).transpose()
+    operator::parse(line).transpose()
 }
 
 /// Encodes an event and appends its frames to `out`: one payload, or one per line in `Lines`.
@@ -80,8 +80,8 @@ pub(crate) fn encode_text(dialect: ChatDialect, text: &str, encoding: &'static E
 }
 
 /// Encodes a message for a UDP member.
-pub(crate) fn encode_datagram(from: &str, text: &str, encoding: &'static Encoding) -> Payload {
-    encode(&format!("{from} : {text}"), encoding)
+pub(crate) fn encode_datagram(from: &str, message: &RoomText<'_>, encoding: &'static Encoding) -> Payload {
+    encode(&lines::format_datagram(from, &message.text, message.is_action), encoding)
 }
 
 /// Encodes an event for the operator's console, one payload per line.

@@ -2,82 +2,94 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::utf8::invalid_utf8;
 use crate::services::chat::config::MAX_REQUEST_BYTES;
-use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame};
+use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame, RoomText};
+use crate::services::chat::wire::RequestLabel;
 
-/// Bytes of a `ref`, serialized. The server repeats it in the answer.
+/// Bytes of a `ref`, as received. The server repeats it in the answer.
 const MAX_LABEL_BYTES: usize = 256;
 
 /// Parses one frame.
-pub(super) fn parse(frame: &[u8]) -> ParsedFrame<'static> {
-    let mut fields = match parse_object(frame) {
-        Ok(fields) => RequestFields(fields),
+pub(super) fn parse(frame: &[u8]) -> ParsedFrame<'_> {
+    let fields = match parse_object(frame) {
+        Ok(fields) => fields,
         Err(error) => return ParsedFrame { request: Err(error), label: None },
     };
-    match fields.take_label() {
-        Ok(label) => ParsedFrame { request: fields.take_request(), label },
+    match fields.label() {
+        Ok(label) => ParsedFrame { request: fields.request(), label },
         Err(error) => ParsedFrame { request: Err(error), label: None },
     }
 }
 
-fn parse_object(frame: &[u8]) -> Result<Map<String, Value>, ErrorReply> {
+fn parse_object(frame: &[u8]) -> Result<RequestFields<'_>, ErrorReply> {
     if frame.len() > MAX_REQUEST_BYTES {
         let rule = format!("a request has at most {MAX_REQUEST_BYTES} bytes, and this one has {}", frame.len());
         return Err(ErrorReply::new("too-long", rule));
     }
     let text = std::str::from_utf8(frame).map_err(|error| invalid_utf8(error.valid_up_to()))?;
+    // serde would also take an array for the fields in their order.
+    let is_object = text.trim_ascii_start().starts_with('{');
     match serde_json::from_str(text) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(ErrorReply::new("bad-json", "a request is an object, like {\"type\":\"ping\"}")),
-        Err(error) => Err(ErrorReply::new("bad-json", format!("the request is not valid JSON: {error}"))),
+        Ok(fields) if is_object => Ok(fields),
+        Err(error) if is_object || !error.is_data() => {
+            Err(ErrorReply::new("bad-json", format!("the request is not valid JSON: {error}")))
+        }
+        _ => Err(ErrorReply::new("bad-json", "a request is an object, like {\"type\":\"ping\"}")),
     }
 }
 
-/// The fields of a request that are not parsed yet. Unknown fields are ignored.
-struct RequestFields(Map<String, Value>);
+/// The fields of a request, each as the text of its JSON. Unknown fields are ignored.
+#[derive(Deserialize)]
+struct RequestFields<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    nick: Option<&'a RawValue>,
+    room: Option<&'a RawValue>,
+    text: Option<&'a RawValue>,
+    action: Option<&'a RawValue>,
+    to: Option<&'a RawValue>,
+    since: Option<&'a RawValue>,
+    next: Option<&'a RawValue>,
+    #[serde(rename = "ref")]
+    label: Option<&'a RawValue>,
+}
 
-impl RequestFields {
-    fn take_request(&mut self) -> Result<HubRequest<'static>, ErrorReply> {
-        let kind = self.take_text("type")?;
+impl<'a> RequestFields<'a> {
+    fn request(&self) -> Result<HubRequest<'a>, ErrorReply> {
+        let (nick, room) = (|| parse_text("nick", self.nick), || parse_text("room", self.room));
+        let kind = parse_text("type", self.kind)?;
         Ok(match &*kind {
-            "hello" => HubRequest::Hello { nick: self.take_text("nick")? },
-            "join" => HubRequest::Join { room: self.take_text("room")?, since: self.take_number("since")? },
-            "leave" => HubRequest::Leave { room: Some(self.take_text("room")?) },
-            "say" => HubRequest::Say { room: Some(self.take_text("room")?), text: self.take_text("text")? },
-            "whisper" => HubRequest::Whisper { to: self.take_text("to")?, text: self.take_text("text")? },
-            "who" => HubRequest::Who { room: Some(self.take_text("room")?), next: self.take_number("next")? },
-            "rooms" => HubRequest::Rooms { next: self.take_number("next")? },
-            "nick" => HubRequest::Nick { nick: self.take_text("nick")? },
+            "hello" => HubRequest::Hello { nick: nick()? },
+            "join" => HubRequest::Join { room: room()?, since: parse_number("since", self.since)? },
+            "leave" => HubRequest::Leave { room: Some(room()?) },
+            "say" => HubRequest::Say { room: Some(room()?), message: self.message()? },
+            "whisper" => HubRequest::Whisper { to: parse_text("to", self.to)?, text: parse_text("text", self.text)? },
+            "who" => HubRequest::Who { room: Some(room()?), next: parse_number("next", self.next)? },
+            "rooms" => HubRequest::Rooms { next: parse_number("next", self.next)? },
+            "nick" => HubRequest::Nick { nick: nick()? },
             "ping" => HubRequest::Ping,
             other => return Err(ErrorReply::new("unknown-type", format!("unknown request type {other:?}"))),
         })
     }
 
-    fn take_text(&mut self, name: &str) -> Result<Cow<'static, str>, ErrorReply> {
-        match self.0.remove(name) {
-            Some(Value::String(text)) => Ok(text.into()),
-            Some(_) => Err(ErrorReply::new("bad-field", format!("{name:?} must be a string"))),
-            None => Err(ErrorReply::new("bad-field", format!("{name:?} is missing: expected a string"))),
+    fn message(&self) -> Result<RoomText<'a>, ErrorReply> {
+        let text = parse_text("text", self.text)?;
+        match self.action.map(RawValue::get) {
+            None => Ok(RoomText::typed(text)),
+            Some("true") => Ok(RoomText::action(text)),
+            Some("false") => Ok(RoomText::message(text)),
+            Some(_) => Err(ErrorReply::new("bad-field", "\"action\" must be true or false")),
         }
     }
 
-    fn take_number(&mut self, name: &str) -> Result<Option<u64>, ErrorReply> {
-        match self.0.remove(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => match value.as_u64() {
-                Some(number) => Ok(Some(number)),
-                None => Err(ErrorReply::new("bad-field", format!("{name:?} must be a non-negative integer"))),
-            },
-        }
-    }
-
-    fn take_label(&mut self) -> Result<Option<Value>, ErrorReply> {
-        match self.0.remove("ref") {
-            None | Some(Value::Null) => Ok(None),
-            Some(label) if label.to_string().len() <= MAX_LABEL_BYTES => Ok(Some(label)),
+    fn label(&self) -> Result<Option<RequestLabel>, ErrorReply> {
+        match self.label {
+            None => Ok(None),
+            Some(label) if label.get().len() <= MAX_LABEL_BYTES => Ok(Some(label.into())),
             Some(_) => {
                 let rule = format!("\"ref\" must be at most {MAX_LABEL_BYTES} bytes of JSON");
                 Err(ErrorReply::new("bad-field", rule))
@@ -86,15 +98,66 @@ impl RequestFields {
     }
 }
 
+/// A string that is borrowed if it has no escapes.
+#[derive(Deserialize)]
+struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn parse_text<'a>(name: &str, value: Option<&'a RawValue>) -> Result<Cow<'a, str>, ErrorReply> {
+    let Some(value) = value else {
+        return Err(ErrorReply::new("bad-field", format!("{name:?} is missing: expected a string")));
+    };
+    match serde_json::from_str(value.get()) {
+        Ok(BorrowedText(text)) => Ok(text),
+        Err(error) if error.is_data() => Err(ErrorReply::new("bad-field", format!("{name:?} must be a string"))),
+        Err(error) => Err(ErrorReply::new("bad-json", format!("{name:?} is not valid JSON: {error}"))),
+    }
+}
+
+/// Parses a non-negative integer. One of more than 64 bits is greater than any id, so the greatest
+/// number stands for it.
+fn parse_number(name: &str, value: Option<&RawValue>) -> Result<Option<u64>, ErrorReply> {
+    match value.map(RawValue::get) {
+        None => Ok(None),
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Ok(Some(digits.parse().unwrap_or(u64::MAX)))
+        }
+        Some(_) => Err(ErrorReply::new("bad-field", format!("{name:?} must be a non-negative integer"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const REFS: [&str; 12] = [
+        "7",
+        "-7",
+        "-0",
+        "18446744073709551616",
+        "-123456789012345678901234567890",
+        "0.1000",
+        "3.141592653589793238462643383279",
+        "1e400",
+        "2E+05",
+        r#""\u00e9\/""#,
+        r#"{"a" : [1,  2.0]}"#,
+        r#"{"a":1,"a":2}"#,
+    ];
+
     #[test]
     fn json_request_with_unknown_fields_is_parsed() {
         let parsed = parse(br#"{"ref":7,"more":[1,{}],"text":"h\u00e9","room":"lobby","type":"say"}"#);
-        assert_eq!(parsed.request.unwrap(), HubRequest::Say { room: Some("lobby".into()), text: "hé".into() });
+        assert_eq!(
+            parsed.request.unwrap(),
+            HubRequest::Say { room: Some("lobby".into()), message: RoomText::message("hé") }
+        );
         assert_eq!(parsed.label, Some(7.into()));
+        let HubRequest::Say { message: RoomText { text, .. }, .. } =
+            parse(br#"{"type":"say","room":"x","text":"plain"}"#).request.unwrap()
+        else {
+            panic!("a message");
+        };
+        assert!(matches!(text, Cow::Borrowed("plain")));
     }
 
     #[test]
@@ -109,16 +172,50 @@ mod tests {
             (br#"{"type":"dance"}"#, "unknown-type", "\"dance\""),
             (br#"{"type":"hello"}"#, "bad-field", "\"nick\" is missing"),
             (br#"{"type":"join","room":"x","since":-1}"#, "bad-field", "\"since\""),
+            (br#"{"type":"join","room":"x","since":1.5}"#, "bad-field", "\"since\""),
+            (br#"{"type":"join","room":"x","since":"1"}"#, "bad-field", "\"since\""),
+            (br#"{"type":"hello","nick":"\ud800"}"#, "bad-json", "\"nick\""),
+            (br#"{"type":"ping","type":"ping"}"#, "bad-json", "duplicate field `type`"),
+            (br#"["ping",null,null,null,null,null,null,null,null]"#, "bad-json", "object"),
+            (b"7", "bad-json", "object"),
         ] {
             let error = parse(frame).request.unwrap_err();
             assert_eq!(error.code, code, "{error:?}");
             assert!(error.text.contains(text), "{error:?}");
         }
-        assert_eq!(parse(br#"{"type":"dance","ref":"a"}"#).label, Some("a".into()));
-        assert_eq!(parse(br#"{"type":"ping","ref":{"a":[1]}}"#).label, Some(serde_json::json!({"a": [1]})));
+        let label = |json: &str| parse(json.as_bytes()).label.map(|label| label.json().to_owned());
+        assert_eq!(label(r#"{"type":"dance","ref":"a"}"#).as_deref(), Some("\"a\""));
+        assert_eq!(label(r#"{"type":"ping","ref":null}"#), None);
         let long = format!(r#"{{"type":"ping","ref":"{}"}}"#, "x".repeat(MAX_LABEL_BYTES));
         assert!(parse(long.as_bytes()).request.unwrap_err().text.contains("\"ref\""));
         let long = format!(r#"{{"type":"ping","x":"{}"}}"#, "x".repeat(MAX_REQUEST_BYTES));
         assert_eq!(parse(long.as_bytes()).request.unwrap_err().code, "too-long");
+    }
+
+    #[test]
+    fn label_is_kept_byte_for_byte() {
+        for json in REFS {
+            let parsed = parse(format!(r#"{{"type":"ping","ref": {json} }}"#).as_bytes()).label.unwrap();
+            assert_eq!(parsed.json(), json);
+            assert_eq!(serde_json::to_string(&parsed).unwrap(), json);
+        }
+    }
+
+    #[test]
+    fn number_of_any_size_is_an_id() {
+        let since = |digits: &str| {
+            let request = format!(r#"{{"type":"join","room":"x","since":{digits}}}"#);
+            let Ok(HubRequest::Join { since, .. }) = parse(request.as_bytes()).request else { panic!("{digits}") };
+            since
+        };
+        for (digits, expected) in [
+            ("null", None),
+            ("0", Some(0)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", Some(u64::MAX)),
+            ("100000000000000000000000000000000", Some(u64::MAX)),
+        ] {
+            assert_eq!(since(digits), expected, "{digits}");
+        }
     }
 }

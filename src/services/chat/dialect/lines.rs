@@ -5,14 +5,17 @@
 //! its sender's nick, and its second and further lines are indented.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use encoding_rs::{Encoding, UTF_8};
 
 use super::utf8::invalid_utf8;
 use crate::frame::escape::CONTINUATION_INDENT;
-use crate::services::chat::request::{ErrorReply, HubRequest, OperatorCommand};
+use crate::services::chat::request::{ErrorReply, HubRequest, RoomText};
 use crate::services::chat::wire::{ChatEvent, RoomListing};
+
+/// The characters of a text that end a line, on a terminal or in a program. `check_text` refuses
+/// all others.
+const LINE_BREAKS: [char; 3] = ['\n', '\u{2028}', '\u{2029}'];
 
 /// The answer to `/help`.
 pub(crate) const MEMBER_HELP: &str = "\
@@ -23,21 +26,9 @@ pub(crate) const MEMBER_HELP: &str = "\
 * /msg NICK TEXT  send text to one member
 * /who [ROOM]     list the members; /who ROOM N continues from N
 * /rooms [N]      list the rooms
+* /me TEXT        send an action: /me waves is shown as * NICK waves
 * /me             show your nick and rooms
 * /quit           disconnect";
-
-/// The answer to `/help` on the operator's console.
-pub(crate) const OPERATOR_HELP: &str = "\
-* text is sent to your current room; @nick text to one member
-* /join ROOM      make it your current room
-* /kick NICK      disconnect a member
-* /ban ADDR       disconnect an address and reject its connections
-* /unban ADDR     accept its connections again
-* /bans           list the banned addresses
-* /who [ROOM]     list the members
-* /rooms          list the rooms
-* /stats          show counts
-* /quit           stop the server gracefully";
 
 /// Parses a line of a member. Returns `None` for an empty line.
 pub(super) fn parse<'a>(frame: &'a [u8], encoding: &'static Encoding) -> Result<Option<HubRequest<'a>>, ErrorReply> {
@@ -54,36 +45,10 @@ pub(super) fn parse<'a>(frame: &'a [u8], encoding: &'static Encoding) -> Result<
         }
         "who" => HubRequest::Who { room: words.next().map(to_cow), next: parse_number(words.next(), "/who ROOM N")? },
         "rooms" => HubRequest::Rooms { next: parse_number(words.next(), "/rooms N")? },
-        "me" => HubRequest::Me,
+        "me" if rest.is_empty() => HubRequest::Me,
+        "me" => HubRequest::Say { room: None, message: RoomText::action(rest.to_owned()) },
         "help" => HubRequest::Help,
         "quit" => HubRequest::Quit,
-        _ => return Err(unknown_command(name)),
-    };
-    Ok(Some(request))
-}
-
-/// Parses a line of the operator. Returns `None` for an empty line.
-pub(super) fn parse_operator_line(frame: &[u8]) -> Result<Option<HubRequest<'_>>, ErrorReply> {
-    let text = decode(frame, UTF_8)?;
-    if let Some(rest) = text.strip_prefix('@') {
-        let (to, text) = split_first_word(rest, "@nick text")?;
-        return Ok(Some(HubRequest::Whisper { to, text }));
-    }
-    let Some(SlashCommand { name, rest }) = split_command(&text) else { return Ok(say_request(text)) };
-    let mut words = rest.split_whitespace();
-    let request = match name {
-        "join" => HubRequest::Join { room: only_word(words, "/join ROOM")?, since: None },
-        "kick" => HubRequest::Operator(OperatorCommand::Kick { nick: only_word(words, "/kick NICK")? }),
-        "ban" => HubRequest::Operator(OperatorCommand::Ban { address: parse_address(words.next(), "/ban ADDR")? }),
-        "unban" => {
-            HubRequest::Operator(OperatorCommand::Unban { address: parse_address(words.next(), "/unban ADDR")? })
-        }
-        "bans" => HubRequest::Operator(OperatorCommand::Bans),
-        "who" => HubRequest::Who { room: words.next().map(to_cow), next: parse_number(words.next(), "/who ROOM N")? },
-        "rooms" => HubRequest::Rooms { next: parse_number(words.next(), "/rooms N")? },
-        "stats" => HubRequest::Operator(OperatorCommand::Stats),
-        "help" => HubRequest::Help,
-        "quit" => HubRequest::Operator(OperatorCommand::Shutdown),
         _ => return Err(unknown_command(name)),
     };
     Ok(Some(request))
@@ -99,25 +64,25 @@ pub(crate) fn is_http_request(frame: &[u8]) -> bool {
 }
 
 /// A line that starts with one slash, split at the first white space.
-struct SlashCommand<'t> {
-    name: &'t str,
-    rest: &'t str,
+pub(super) struct SlashCommand<'t> {
+    pub(super) name: &'t str,
+    pub(super) rest: &'t str,
 }
 
 /// Splits a command line. Returns `None` if `text` is a message: without a slash, or with two.
-fn split_command(text: &str) -> Option<SlashCommand<'_>> {
+pub(super) fn split_command(text: &str) -> Option<SlashCommand<'_>> {
     let line = text.strip_prefix('/').filter(|rest| !rest.starts_with('/'))?;
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     Some(SlashCommand { name, rest: rest.trim() })
 }
 
 /// Returns the request that sends `text` to the current room, or `None` if the text is empty.
-fn say_request(text: Cow<'_, str>) -> Option<HubRequest<'_>> {
+pub(super) fn say_request(text: Cow<'_, str>) -> Option<HubRequest<'_>> {
     let text = match text {
         Cow::Borrowed(text) => Cow::Borrowed(unescape_slash(text)),
         Cow::Owned(text) => Cow::Owned(unescape_slash(&text).to_owned()),
     };
-    (!text.is_empty()).then_some(HubRequest::Say { room: None, text })
+    (!text.is_empty()).then_some(HubRequest::Say { room: None, message: RoomText::message(text) })
 }
 
 /// Replaces two leading slashes by one.
@@ -126,7 +91,7 @@ fn unescape_slash(text: &str) -> &str {
 }
 
 /// Decodes a line or a read, and removes the line ending at its end.
-fn decode<'a>(frame: &'a [u8], encoding: &'static Encoding) -> Result<Cow<'a, str>, ErrorReply> {
+pub(super) fn decode<'a>(frame: &'a [u8], encoding: &'static Encoding) -> Result<Cow<'a, str>, ErrorReply> {
     let text = if encoding == UTF_8 {
         Cow::from(std::str::from_utf8(frame).map_err(|error| invalid_utf8(error.valid_up_to()))?)
     } else {
@@ -142,12 +107,15 @@ fn decode<'a>(frame: &'a [u8], encoding: &'static Encoding) -> Result<Cow<'a, st
     Ok(if text.contains("\r\n") { Cow::Owned(text.replace("\r\n", "\n")) } else { text })
 }
 
-fn to_cow<'a>(word: &str) -> Cow<'a, str> {
+pub(super) fn to_cow<'a>(word: &str) -> Cow<'a, str> {
     Cow::Owned(word.to_owned())
 }
 
 /// Returns the only word of a command's arguments.
-fn only_word<'w, 'a>(mut words: impl Iterator<Item = &'w str>, usage: &str) -> Result<Cow<'a, str>, ErrorReply> {
+pub(super) fn only_word<'w, 'a>(
+    mut words: impl Iterator<Item = &'w str>,
+    usage: &str,
+) -> Result<Cow<'a, str>, ErrorReply> {
     match (words.next(), words.next()) {
         (Some(word), None) => Ok(to_cow(word)),
         _ => Err(usage_error(usage)),
@@ -155,27 +123,23 @@ fn only_word<'w, 'a>(mut words: impl Iterator<Item = &'w str>, usage: &str) -> R
 }
 
 /// Splits the first word from the rest of the line.
-fn split_first_word<'a>(rest: &str, usage: &str) -> Result<(Cow<'a, str>, Cow<'a, str>), ErrorReply> {
+pub(super) fn split_first_word<'a>(rest: &str, usage: &str) -> Result<(Cow<'a, str>, Cow<'a, str>), ErrorReply> {
     match rest.split_once(char::is_whitespace) {
         Some((word, text)) if !word.is_empty() => Ok((to_cow(word), to_cow(text.trim_start()))),
         _ => Err(usage_error(usage)),
     }
 }
 
-fn parse_number(word: Option<&str>, usage: &str) -> Result<Option<u64>, ErrorReply> {
+pub(super) fn parse_number(word: Option<&str>, usage: &str) -> Result<Option<u64>, ErrorReply> {
     word.map(|word| word.parse().map_err(|_| usage_error(usage))).transpose()
 }
 
-fn parse_address(word: Option<&str>, usage: &str) -> Result<IpAddr, ErrorReply> {
-    word.and_then(|word| word.parse().ok()).ok_or_else(|| usage_error(usage))
-}
-
 /// Returns the reply to a command whose arguments are wrong.
-fn usage_error(usage: &str) -> ErrorReply {
+pub(super) fn usage_error(usage: &str) -> ErrorReply {
     ErrorReply::new("bad-command", format!("write {usage}"))
 }
 
-fn unknown_command(name: &str) -> ErrorReply {
+pub(super) fn unknown_command(name: &str) -> ErrorReply {
     ErrorReply::new("unknown-command", format!("unknown command {:?}; /help lists the commands", format!("/{name}")))
 }
 
@@ -187,6 +151,9 @@ pub(super) fn format_event(event: &ChatEvent<'_>, mut line: impl FnMut(&str)) {
         }
         ChatEvent::Joined { room, nick } => line(&format!("* {nick} has joined {room}")),
         ChatEvent::Left { room, nick } => line(&format!("* {nick} has left {room}")),
+        ChatEvent::Message { room, from, text, action: true, .. } => {
+            format_text(&format!("[{room}] * {from} "), text, line);
+        }
         ChatEvent::Message { room, from, text, .. } => format_text(&format!("[{room}] {from}: "), text, line),
         ChatEvent::Whisper { from, to, text, .. } => format_text(&format!("[{from} -> {to}] "), text, line),
         ChatEvent::Who { room, count, nicks, next } => {
@@ -205,8 +172,8 @@ pub(super) fn format_event(event: &ChatEvent<'_>, mut line: impl FnMut(&str)) {
         }
         ChatEvent::Renamed { was, nick } => line(&format!("* {was} is now {nick}")),
         ChatEvent::Pong => line("* pong"),
-        ChatEvent::Bye { reason } => line(&format!("* bye: {reason}")),
-        ChatEvent::Error { text, .. } => line(&format!("! {text}")),
+        ChatEvent::Bye { reason } => format_text("* bye: ", reason, line),
+        ChatEvent::Error { text, .. } => format_text("! ", text, line),
         ChatEvent::Ack { .. } => {}
     }
 }
@@ -214,9 +181,22 @@ pub(super) fn format_event(event: &ChatEvent<'_>, mut line: impl FnMut(&str)) {
 /// Formats a text after its sender's name. Further lines are indented, so that they cannot imitate
 /// another member's line. They do not repeat the name: that could add 50 bytes per line and member.
 fn format_text(prefix: &str, text: &str, mut line: impl FnMut(&str)) {
-    let mut parts = text.split('\n');
+    let mut parts = text.split(LINE_BREAKS);
     line(&format!("{prefix}{}", parts.next().unwrap_or_default()));
     parts.for_each(|part| line(&format!("{CONTINUATION_INDENT}{part}")));
+}
+
+/// Formats a message as one datagram, `name : text`, with its further lines indented.
+pub(super) fn format_datagram(from: &str, text: &str, is_action: bool) -> String {
+    let mut datagram = String::new();
+    let prefix = if is_action { format!("{from} : * {from} ") } else { format!("{from} : ") };
+    format_text(&prefix, text, |line| {
+        if !datagram.is_empty() {
+            datagram.push('\n');
+        }
+        datagram.push_str(line);
+    });
+    datagram
 }
 
 fn list(names: &[Cow<'_, str>]) -> String {
@@ -226,13 +206,14 @@ fn list(names: &[Cow<'_, str>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::chat::names::check_text;
 
     fn parse_utf8(line: &str) -> Result<Option<HubRequest<'_>>, ErrorReply> {
         parse(line.as_bytes(), UTF_8)
     }
 
     fn say(text: &str) -> HubRequest<'_> {
-        HubRequest::Say { room: None, text: text.into() }
+        HubRequest::Say { room: None, message: RoomText::message(text) }
     }
 
     #[test]
@@ -272,15 +253,6 @@ mod tests {
     }
 
     #[test]
-    fn operator_commands_are_parsed() {
-        let parsed = |line: &'static str| parse_operator_line(line.as_bytes()).unwrap().unwrap();
-        assert_eq!(parsed("@bob hi you"), HubRequest::Whisper { to: "bob".into(), text: "hi you".into() });
-        assert_eq!(parsed("/ban ::1"), HubRequest::Operator(OperatorCommand::Ban { address: "::1".parse().unwrap() }));
-        assert_eq!(parsed("/quit"), HubRequest::Operator(OperatorCommand::Shutdown));
-        assert_eq!(parse_operator_line(b"/ban eva").unwrap_err().code, "bad-command");
-    }
-
-    #[test]
     fn http_request_line_is_recognized() {
         assert!(is_http_request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
         assert!(is_http_request(b"POST /x HTTP/1.0"));
@@ -292,7 +264,22 @@ mod tests {
     fn continued_lines_of_a_text_are_indented() {
         let mut lines = Vec::new();
         let (room, from, text, at) = ("lobby".into(), "eva".into(), "hi\n[lobby] bob: ha".into(), "".into());
-        format_event(&ChatEvent::Message { room, id: 1, from, text, at }, |line| lines.push(line.to_owned()));
+        let event = ChatEvent::Message { room, id: 1, from, text, action: false, at };
+        format_event(&event, |line| lines.push(line.to_owned()));
         assert_eq!(lines, ["[lobby] eva: hi", "    [lobby] bob: ha"]);
+        assert_eq!(format_datagram("eva", "hi\nbob : ha", false), "eva : hi\n    bob : ha");
+        assert_eq!(format_datagram("eva", "", false), "eva : ");
+    }
+
+    /// Every character at which some program or terminal begins a new line, such as those of
+    /// Python's `splitlines`, is a line break here or is refused.
+    #[test]
+    fn every_line_break_is_indented_or_refused() {
+        for c in "\n\r\u{b}\u{c}\u{1c}\u{1d}\u{1e}\u{85}\u{2028}\u{2029}".chars() {
+            let text = format!("hi{c}[lobby] bob: ha");
+            if check_text(&text, 100).is_ok() {
+                assert_eq!(format_datagram("eva", &text, false), "eva : hi\n    [lobby] bob: ha", "{c:?}");
+            }
+        }
     }
 }

@@ -5,12 +5,14 @@ mod datagram;
 mod json;
 mod kind;
 mod lines;
+mod operator;
 mod utf8;
 
 pub(super) use codec::{
     encode_datagram, encode_event, encode_json, encode_operator_event, encode_text, parse_frame, parse_operator_line,
     rejection,
 };
-pub(super) use datagram::{DatagramMessage, parse_datagram};
+pub(super) use datagram::{DatagramMessage, is_error_datagram, parse_datagram};
 pub(super) use kind::ChatDialect;
-pub(super) use lines::{MEMBER_HELP, OPERATOR_HELP, is_http_request};
+pub(super) use lines::{MEMBER_HELP, is_http_request};
+pub(super) use operator::OPERATOR_HELP;

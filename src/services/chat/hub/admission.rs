@@ -20,12 +20,17 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Returns the error of a banned address.
+pub(super) fn banned() -> ErrorReply {
+    ErrorReply::new("banned", "this address is banned")
+}
+
 impl Hub {
     /// Returns an error if a new member from `address` is not admitted.
     pub(super) fn admit(&self, address: Option<IpAddr>) -> Result<(), ErrorReply> {
         let Some(address) = address else { return Ok(()) };
         if self.bans.contains(&address) {
-            return Err(ErrorReply::new("banned", "this address is banned"));
+            return Err(banned());
         }
         let limit = match self.config.max_members_per_address {
             None if address.is_loopback() => return Ok(()),

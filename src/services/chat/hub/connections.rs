@@ -110,12 +110,15 @@ impl Hub {
         self.counts.rate_limited += 1;
         // The messages within the limit are published, and the member receives them before `bye`.
         self.flush_rooms_of(id, out);
-        let ChatConfig { max_requests_per_second, max_burst_requests, .. } = self.config;
-        let text = format!(
-            "rate limit exceeded: {max_requests_per_second} messages per second after a burst of {max_burst_requests}"
-        );
-        self.send_event(id, &ErrorReply::new("flood", text).event(None), out);
+        self.send_event(id, &self.rate_limit_error().event(None), out);
         self.disconnect(id, "flood", out);
+    }
+
+    /// Returns the error of a request beyond the rate limit.
+    pub(super) fn rate_limit_error(&self) -> ErrorReply {
+        let ChatConfig { max_requests_per_second: rate, max_burst_requests: burst, .. } = self.config;
+        let messages = if rate == 1 { "message" } else { "messages" };
+        ErrorReply::new("flood", format!("rate limit exceeded: {rate} {messages} per second after a burst of {burst}"))
     }
 
     /// Removes the console or the member of a closed connection.

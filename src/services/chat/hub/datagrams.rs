@@ -1,40 +1,31 @@
 //! UDP members. A source that sends `name : text` is a member of the lobby until it has sent no
 //! datagram for `udp_idle_timeout`.
 //!
-//! A source address can be forged, and the reply then hits a third party. So one datagram causes at
-//! most one reply, and replies are rate limited: by the token bucket of each member, and by one
-//! shared bucket for all other sources.
+//! A datagram that is refused is answered with one datagram, `error : REASON`: a simple client waits
+//! for exactly one answer. A source address can be forged, and the answer then hits a third party.
+//! So a datagram causes at most one answer, and the refusal of another server causes none.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::admission::network;
+use super::admission::{banned, network};
 use super::ids::{MemberId, RoomId};
 use super::output::{EventTime, HubOutput};
 use super::state::Hub;
-use crate::services::chat::config::ChatConfig;
 use crate::services::chat::dialect::{self, DatagramMessage};
-use crate::services::chat::names::{SERVER, check_text};
-use crate::services::chat::request::ErrorReply;
+use crate::services::chat::names::{ERROR, check_text};
+use crate::services::chat::request::{ErrorReply, RoomText};
 
 impl Hub {
-    /// Handles a datagram, and sends the error reply if that fails.
+    /// Handles a datagram, and answers it with the error if that fails.
     pub(crate) fn on_datagram(&mut self, from: SocketAddr, datagram: &[u8], time: EventTime, out: &mut dyn HubOutput) {
-        let address = network(from.ip());
-        if !self.config.accepts_remote_datagrams && !address.is_loopback() || self.bans.contains(&address) {
+        if dialect::is_error_datagram(datagram) {
             self.counts.rejected += 1;
             return;
         }
         if let Err(error) = self.handle_datagram(from, datagram, time, out) {
-            // A member's own bucket has paid for the reply already.
-            let ChatConfig { max_requests_per_second, max_burst_requests, .. } = self.config;
-            let is_member = self.members.by_source(from).is_some();
-            if !is_member && !self.non_member_bucket.try_take(time.now, max_requests_per_second, max_burst_requests) {
-                self.counts.rate_limited += 1;
-                return;
-            }
-            let text = dialect::encode_datagram(SERVER, &error.text, self.config.encoding);
-            out.send_datagram(from, text);
+            let answer = dialect::encode_datagram(ERROR, &RoomText::message(error.text), self.config.encoding);
+            out.send_datagram(from, answer);
         }
     }
 
@@ -45,25 +36,30 @@ impl Hub {
         time: EventTime,
         out: &mut dyn HubOutput,
     ) -> Result<(), ErrorReply> {
+        let address = network(from.ip());
+        if !self.config.accepts_remote_datagrams && !address.is_loopback() {
+            self.counts.rejected += 1;
+            let text = "this server takes datagrams from its own machine only";
+            return Err(ErrorReply::new("not-public", text));
+        }
+        if self.bans.contains(&address) {
+            self.counts.rejected += 1;
+            return Err(banned());
+        }
         let member = self.members.by_source(from);
         if let Some(id) = member
             && !self.touch_udp_member(id, from, time.now)
         {
             self.counts.rate_limited += 1;
-            return Ok(());
+            return Err(self.rate_limit_error());
         }
-        let DatagramMessage { name, text } = dialect::parse_datagram(datagram, self.config.encoding)?;
-        if !text.is_empty() {
-            check_text(&text, self.config.max_text_bytes)?;
-        }
+        let DatagramMessage { name, message } = dialect::parse_datagram(datagram, self.config.encoding)?;
+        check_text(&message.text, self.config.max_text_bytes)?;
         match member {
             Some(id) => _ = self.rename(id, &name, out)?,
             None => self.add_udp_member(from, &name, time, out)?,
         }
-        // A datagram without text is a keep-alive.
-        if !text.is_empty() {
-            self.publish(RoomId::LOBBY, &name, &text, time, out);
-        }
+        self.publish(RoomId::LOBBY, &name, &message, time, out);
         Ok(())
     }
 
@@ -89,7 +85,10 @@ impl Hub {
         if self.members.source_count() >= limit {
             return Err(ErrorReply::new(
                 "too-many",
-                format!("the server has reached its limit of {limit} UDP members"),
+                format!(
+                    "the server has reached its limit of {limit} UDP {}",
+                    if limit == 1 { "member" } else { "members" }
+                ),
             ));
         }
         self.members.check_free(name)?;

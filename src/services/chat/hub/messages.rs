@@ -6,7 +6,6 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::ids::{MemberId, RoomId};
 use super::member::{ChatMember, MemberEndpoint};
@@ -20,25 +19,25 @@ use crate::service::BatchId;
 use crate::services::chat::config::{BATCH_FLUSH_BYTES, MAX_BATCH_MESSAGES};
 use crate::services::chat::dialect::{self, ChatDialect};
 use crate::services::chat::names::{OPERATOR, check_text};
-use crate::services::chat::request::ErrorReply;
-use crate::services::chat::wire::ChatEvent;
+use crate::services::chat::request::{ErrorReply, RoomText};
+use crate::services::chat::wire::{ChatEvent, RequestLabel};
 
 impl Hub {
-    /// Publishes a member's text to a room: the current one if `room` is `None`.
+    /// Publishes a member's message to a room: the current one if `room` is `None`.
     pub(super) fn handle_say(
         &mut self,
         id: MemberId,
         room: Option<&str>,
-        text: &str,
-        label: Option<Value>,
+        message: &RoomText<'_>,
+        label: Option<RequestLabel>,
         time: EventTime,
         out: &mut dyn HubOutput,
     ) -> Result<(), ErrorReply> {
         let room = self.joined_room(id, room)?;
-        check_text(text, self.config.max_text_bytes)?;
+        check_text(&message.text, self.config.max_text_bytes)?;
         let Some(member) = self.members.get(id) else { return Ok(()) };
         let nick = member.nick.clone();
-        let message_id = self.publish(room, &nick, text, time, out);
+        let message_id = self.publish(room, &nick, message, time, out);
         if let (Some(label), Some(message_id)) = (label, message_id) {
             self.send_event(id, &ChatEvent::Ack { label, id: message_id }, out);
         }
@@ -50,7 +49,7 @@ impl Hub {
         &mut self,
         room_id: RoomId,
         from: &str,
-        text: &str,
+        message: &RoomText<'_>,
         time: EventTime,
         out: &mut dyn HubOutput,
     ) -> Option<u64> {
@@ -62,18 +61,19 @@ impl Hub {
             room: (&*name).into(),
             id: message_id,
             from: from.into(),
-            text: text.into(),
+            text: (&*message.text).into(),
+            action: message.is_action,
             at: rfc3339(time.wall).into(),
         };
-        let message = dialect::encode_json(&event)?;
+        let json = dialect::encode_json(&event)?;
         if !std::mem::replace(&mut room.is_flush_queued, true) {
             self.rooms_to_flush.push(room_id);
             out.notify_turn_end();
         }
         let pending = &mut room.pending;
         pending.count += 1;
-        pending.bytes += message.len();
-        pending.json.push(message.clone());
+        pending.bytes += json.len();
+        pending.json.push(json.clone());
         if !room.lines.members.is_empty() {
             dialect::encode_event(ChatDialect::Lines, &event, encoding, &mut pending.lines);
         }
@@ -81,10 +81,10 @@ impl Hub {
             dialect::encode_event(ChatDialect::Raw, &event, encoding, &mut pending.raw);
         }
         if !room.udp.members.is_empty() {
-            pending.udp.push(dialect::encode_datagram(from, text, encoding));
+            pending.udp.push(dialect::encode_datagram(from, message, encoding));
         }
         let is_full = pending.json.len() >= MAX_BATCH_MESSAGES || pending.bytes >= BATCH_FLUSH_BYTES;
-        self.rooms.store_message(room_id, &message, &self.config);
+        self.rooms.store_message(room_id, &json, &self.config);
         self.counts.messages += 1;
         self.print_event(&event, out);
         if is_full {

@@ -53,10 +53,10 @@ impl Hub {
         let console = self.consoles.iter().find(|console| console.conn == conn);
         let current_room = console.map_or_else(|| LOBBY.to_owned(), |console| console.room.clone());
         match request {
-            HubRequest::Say { text, .. } => {
-                check_text(&text, self.config.max_text_bytes)?;
+            HubRequest::Say { message, .. } => {
+                check_text(&message.text, self.config.max_text_bytes)?;
                 let room = self.find_room(&current_room)?;
-                self.publish(room, OPERATOR, &text, time, out);
+                self.publish(room, OPERATOR, &message, time, out);
             }
             HubRequest::Whisper { to, text } => {
                 check_text(&text, self.config.max_text_bytes)?;

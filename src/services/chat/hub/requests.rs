@@ -1,7 +1,5 @@
 //! Requests of members.
 
-use serde_json::Value;
-
 use super::ids::{MemberId, RoomId};
 use super::output::{EventTime, HubOutput};
 use super::room::ChatRoom;
@@ -10,7 +8,7 @@ use crate::frame::escape;
 use crate::services::chat::config::{MAX_DEFERRED_PINGS, MAX_NICKS_PER_REPLY, MAX_ROOMS_PER_REPLY};
 use crate::services::chat::dialect::MEMBER_HELP;
 use crate::services::chat::request::{ErrorReply, HubRequest};
-use crate::services::chat::wire::{ChatEvent, RoomListing};
+use crate::services::chat::wire::{ChatEvent, RequestLabel, RoomListing};
 
 /// In the `next` of a `who` page: the bits above hold the index of the audience, the bits below the
 /// position in it.
@@ -23,7 +21,7 @@ impl Hub {
         &mut self,
         id: MemberId,
         request: HubRequest<'_>,
-        label: Option<Value>,
+        label: Option<RequestLabel>,
         time: EventTime,
         out: &mut dyn HubOutput,
     ) -> Result<(), ErrorReply> {
@@ -43,7 +41,7 @@ impl Hub {
             }
             HubRequest::Join { room, since } => self.handle_join(id, &room, since, out)?,
             HubRequest::Leave { room } => self.handle_leave(id, room.as_deref(), out)?,
-            HubRequest::Say { room, text } => self.handle_say(id, room.as_deref(), &text, label, time, out)?,
+            HubRequest::Say { room, message } => self.handle_say(id, room.as_deref(), &message, label, time, out)?,
             HubRequest::Whisper { to, text } => self.handle_whisper(id, &to, &text, time, out)?,
             HubRequest::Who { room, next } => {
                 let room = room.as_deref().map_or_else(|| self.current_room(id), |room| self.find_room(room))?;

@@ -7,7 +7,6 @@ use super::ids::RoomId;
 use super::members::MemberTable;
 use super::rooms::RoomTable;
 use crate::service::ConnId;
-use crate::service::token_bucket::TokenBucket;
 use crate::services::chat::colour::Palette;
 use crate::services::chat::config::ChatConfig;
 
@@ -24,8 +23,6 @@ pub(crate) struct Hub {
     /// dual-stack socket reports IPv4 peers as mapped IPv6 addresses, so all addresses are
     /// canonical here.
     pub(super) bans: HashSet<IpAddr>,
-    /// Rate limit of the answers to all UDP senders that are not members.
-    pub(super) non_member_bucket: TokenBucket,
     pub(super) counts: HubCounts,
     /// True if a timer for the next silent UDP member is set.
     pub(super) is_timer_set: bool,
@@ -61,7 +58,6 @@ impl Hub {
             consoles: Vec::new(),
             palette,
             bans: HashSet::new(),
-            non_member_bucket: TokenBucket::default(),
             counts: HubCounts::default(),
             is_timer_set: false,
             config,

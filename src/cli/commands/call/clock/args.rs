@@ -1,5 +1,8 @@
 //! The arguments of `call clock`.
 
+use switchboard::TextEncoding;
+use switchboard::services::Clock;
+
 use crate::cli::error::CliError;
 use crate::cli::units::HumanDuration;
 
@@ -21,6 +24,11 @@ pub(in crate::cli) struct CallClockArgs {
     /// Send N requests [default: 1, or with --every until Ctrl-C]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) count: Option<u64>,
+    /// The encoding of the format and of the reply, such as gbk
+    ///
+    /// A label of the WHATWG Encoding Standard. Standard output is always UTF-8.
+    #[arg(long, value_name = "LABEL", default_value_t = TextEncoding::UTF_8)]
+    pub(super) encoding: TextEncoding,
     /// Use UDP: the same as udp: before ADDR
     #[arg(long)]
     pub(super) udp: bool,
@@ -35,18 +43,23 @@ pub(in crate::cli) struct CallClockArgs {
 }
 
 /// Splits the arguments into address and format. A single word that is empty or contains `%` is the
-/// format; otherwise it must contain `:` and is the address.
+/// format; otherwise it must contain `:` and is the address. An empty format becomes the default: a
+/// raw stream cannot carry an empty message, and other clocks reply to one with nothing.
 pub(super) fn split_address_and_format(
     first: Option<String>,
     second: Option<String>,
 ) -> Result<(Option<String>, String), CliError> {
-    match (first, second) {
-        (Some(word), None) if word.contains('%') || word.is_empty() => Ok((None, word)),
+    let (address, format) = match (first, second) {
+        (Some(word), None) if word.contains('%') || word.is_empty() => (None, Some(word)),
         (Some(word), None) if !word.contains(':') => {
-            Err(CliError::Usage(format!("cannot use '{word}': an address contains ':', a format contains '%'")))
+            return Err(CliError::Usage(format!(
+                "cannot use '{word}': an address contains ':', a format contains '%'"
+            )));
         }
-        (address, format) => Ok((address, format.unwrap_or_default())),
-    }
+        both => both,
+    };
+    let format = format.filter(|format| !format.is_empty());
+    Ok((address, format.unwrap_or_else(|| Clock::FORMAT.to_owned())))
 }
 
 #[cfg(test)]
@@ -61,13 +74,13 @@ mod tests {
         };
         let both = |address: Option<&str>, format: &str| (address.map(str::to_owned), format.to_owned());
         for (words, expected) in [
-            (&[][..], both(None, "")),
-            (&["127.0.0.1:1"], both(Some("127.0.0.1:1"), "")),
-            (&["udp:[::1]:1"], both(Some("udp:[::1]:1"), "")),
-            (&["unix:/x"], both(Some("unix:/x"), "")),
+            (&[][..], both(None, Clock::FORMAT)),
+            (&["127.0.0.1:1"], both(Some("127.0.0.1:1"), Clock::FORMAT)),
+            (&["udp:[::1]:1"], both(Some("udp:[::1]:1"), Clock::FORMAT)),
+            (&["unix:/x"], both(Some("unix:/x"), Clock::FORMAT)),
             (&["%H:%M"], both(None, "%H:%M")),
-            (&[""], both(None, "")),
-            (&["[fe80::1%2]:1", ""], both(Some("[fe80::1%2]:1"), "")),
+            (&[""], both(None, Clock::FORMAT)),
+            (&["[fe80::1%2]:1", ""], both(Some("[fe80::1%2]:1"), Clock::FORMAT)),
             (&["localhost:1", "12:00"], both(Some("localhost:1"), "12:00")),
         ] {
             assert_eq!(split(words), expected, "{words:?}");

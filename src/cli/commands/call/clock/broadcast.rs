@@ -18,6 +18,7 @@ use crate::cli::terminal::stderr::print_notice;
 pub(super) fn run(
     server: &ServerAddress,
     format: &str,
+    encoding: TextEncoding,
     timeout: Duration,
     mut printer: ReplyPrinter,
 ) -> Result<ExitCode, CliError> {
@@ -29,7 +30,7 @@ pub(super) fn run(
         ));
     };
     let failed = |error: TextSocketError| request_error(server, &error);
-    let socket = TextSocket::bind_for(*to, TextEncoding::UTF_8).map_err(failed)?;
+    let socket = TextSocket::bind_for(*to, encoding).map_err(failed)?;
     socket.set_broadcast(true).map_err(failed)?;
     socket.send_to(format, *to).map_err(failed)?;
     let until = deadline(timeout);

@@ -9,9 +9,8 @@ mod schedule;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use switchboard::Framing;
 use switchboard::client::text::ReplyEnd;
-use switchboard::services::Clock;
-use switchboard::{Framing, TextEncoding};
 
 use super::server_address::ServerAddress;
 use super::text::{ReplyFormat, ReplyPrinter, ReplyRules, TextClient};
@@ -38,11 +37,14 @@ const REPLY_END_SILENCE: Duration = Duration::from_millis(20);
 pub(super) fn call(args: CallClockArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     logging::start(verbosity.level());
     let (address, format) = split_address_and_format(args.address, args.format)?;
-    let printer = ReplyPrinter::new(ReplyFormat::Text, TextEncoding::UTF_8);
+    let encoding = args.encoding;
+    encoding.encode(&format).map_err(|error| CliError::Usage(format!("cannot send the format: {error}")))?;
+    let printer = ReplyPrinter::new(ReplyFormat::Text, encoding);
     if args.broadcast {
         let timeout = nonzero_timeout(args.timeout.unwrap_or(BROADCAST_TIMEOUT))?;
         let address = address.unwrap_or_else(|| "255.255.255.255:9090".to_owned());
-        return broadcast::run(&ServerAddress::resolve_any("clock", &address, true)?, &format, timeout, printer);
+        let server = ServerAddress::resolve_any("clock", &address, true)?;
+        return broadcast::run(&server, &format, encoding, timeout, printer);
     }
     let timeout = nonzero_timeout(args.timeout.unwrap_or(DEFAULT_TIMEOUT))?;
     let address = address.unwrap_or_else(|| "127.0.0.1:9090".to_owned());
@@ -58,9 +60,6 @@ pub(super) fn call(args: CallClockArgs, verbosity: Verbosity) -> Result<ExitCode
         closes_after_reply: false,
         end_silence: REPLY_END_SILENCE,
     };
-    // A raw stream cannot carry an empty message. Send the default format, which an empty one
-    // stands for.
-    let format = if format.is_empty() && !server.is_udp() { Clock::FORMAT.to_owned() } else { format };
-    let client = TextClient::open(server, rules, |_, _| true, TextEncoding::UTF_8, timeout)?;
+    let client = TextClient::open(server, rules, |_, _| true, encoding, timeout)?;
     ClockClient::new(format, interval, count, printer).run(client)
 }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use switchboard::Framing;
 use switchboard::client::exec::ExecDialect;
+use switchboard::{Framing, TextEncoding};
 
 use crate::cli::named_value::one_of;
 use crate::cli::units::HumanDuration;
@@ -26,6 +26,12 @@ pub(in crate::cli) struct CallExecArgs {
     /// only with an explicit --framing raw.
     #[arg(long, value_name = "NAME")]
     pub(super) framing: Option<Framing>,
+    /// The encoding of the command and of its output, such as gbk
+    ///
+    /// A label of the WHATWG Encoding Standard. With another encoding than UTF-8 the output is
+    /// converted to UTF-8.
+    #[arg(long, value_name = "LABEL", default_value_t = TextEncoding::UTF_8)]
+    pub(super) encoding: TextEncoding,
     /// A file with the token that the server requires; only its owner may have access to it
     #[arg(long, value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,
@@ -33,7 +39,7 @@ pub(in crate::cli) struct CallExecArgs {
     #[arg(long, value_name = "TIME")]
     pub(super) timeout: Option<HumanDuration>,
     /// Print one JSON object: the header, and the output as text, or in hexadecimal if it is not
-    /// UTF-8
+    /// valid in --encoding
     #[arg(long)]
     pub(super) json: bool,
     /// The command: a program and its arguments, after --

@@ -20,7 +20,7 @@ const MAX_PAYLOAD_BYTES: usize = MAX_OUTPUT_BYTES + (64 << 10);
 pub(super) fn run(plan: &CallExecPlan) -> Result<ExecResponse, CliError> {
     let limits = WaitLimits::within(plan.timeout);
     let mut conversation = Conversation::new(plan.server.connect(plan.timeout)?, plan.framing, MAX_PAYLOAD_BYTES);
-    let mut parser = ResponseParser::new(plan.dialect);
+    let mut parser = ResponseParser::new(plan.dialect).with_encoding(plan.encoding);
     conversation.send(&plan.request, limits).map_err(|error| call_error(plan, error))?;
     let mut step = ParseStep::NeedMore;
     loop {

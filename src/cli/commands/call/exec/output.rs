@@ -1,13 +1,17 @@
 //! The output of a response, as JSON or as text that cannot control the terminal.
 
+use std::borrow::Cow;
+
 use serde_json::json;
-use switchboard::client::exec::ExecResponse;
+use switchboard::TextEncoding;
+use switchboard::client::exec::{ExecResponse, ResponseHeader};
 use switchboard::escape::hex;
 
 use crate::cli::terminal::sanitize::StreamSanitizer;
+use crate::cli::terminal::stderr::print_notice;
 
 /// Returns a response as a JSON object.
-pub(super) fn to_json(response: &ExecResponse) -> impl serde::Serialize {
+pub(super) fn to_json(response: &ExecResponse, encoding: TextEncoding) -> impl serde::Serialize {
     #[derive(serde::Serialize)]
     struct JsonResponse<'a> {
         filename: Option<&'a str>,
@@ -19,9 +23,9 @@ pub(super) fn to_json(response: &ExecResponse) -> impl serde::Serialize {
         output: serde_json::Value,
     }
     let header = response.header.as_ref();
-    let output = match std::str::from_utf8(&response.output) {
-        Ok(text) => json!({ "output": text }),
-        Err(_) => json!({ "output_hex": hex(&response.output) }),
+    let output = match decode(response, encoding) {
+        Some(text) => json!({ "output": text }),
+        None => json!({ "output_hex": hex(&response.output) }),
     };
     JsonResponse {
         filename: header.and_then(|header| header.filename.as_deref()),
@@ -30,6 +34,34 @@ pub(super) fn to_json(response: &ExecResponse) -> impl serde::Serialize {
         exit_code: header.and_then(|header| header.exit_code.flatten()),
         truncated: header.map(|header| header.truncated),
         output,
+    }
+}
+
+/// Returns the output in UTF-8. Output that is UTF-8 already is returned unchanged, valid or not:
+/// it may be a file.
+pub(super) fn to_utf8(response: &ExecResponse, encoding: TextEncoding) -> Cow<'_, [u8]> {
+    let text = match decode(response, encoding) {
+        _ if encoding == TextEncoding::UTF_8 => return Cow::Borrowed(&response.output),
+        Some(text) => text,
+        None => {
+            print_notice(&format!(
+                "the output is not valid {encoding}: \u{fffd} replaces the invalid bytes; choose another with --encoding"
+            ));
+            encoding.decode_lossy(&response.output)
+        }
+    };
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
+}
+
+/// Decodes the output; `None` if it is not valid. If the server has truncated it, an incomplete
+/// character at its end is removed.
+fn decode(response: &ExecResponse, encoding: TextEncoding) -> Option<Cow<'_, str>> {
+    match &response.header {
+        Some(ResponseHeader { truncated: true, .. }) => encoding.decode_truncated(&response.output).map(Cow::Owned),
+        _ => encoding.decode(&response.output),
     }
 }
 
@@ -46,7 +78,6 @@ pub(super) fn escape_for_terminal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use switchboard::client::exec::ResponseHeader;
 
     #[test]
     fn terminal_output_has_no_control_characters() {
@@ -67,12 +98,25 @@ mod tests {
         let plain = ExecResponse { header: None, output: b"a\"b\n".to_vec() };
         let expected =
             r#"{"filename":null,"total_size":4,"md5":null,"exit_code":null,"truncated":null,"output":"a\"b\n"}"#;
-        assert_eq!(serde_json::to_string(&to_json(&plain)).unwrap(), expected);
-        let header =
-            ResponseHeader { filename: Some("x".into()), exit_code: Some(Some(1)), truncated: true, md5: None };
+        assert_eq!(serde_json::to_string(&to_json(&plain, TextEncoding::UTF_8)).unwrap(), expected);
+        let header = ResponseHeader {
+            filename: Some("x".into()),
+            exit_code: Some(Some(1)),
+            truncated: true,
+            ..ResponseHeader::default()
+        };
         let binary = ExecResponse { header: Some(header), output: vec![0xff, 0] };
         let expected =
             r#"{"filename":"x","total_size":2,"md5":null,"exit_code":1,"truncated":true,"output_hex":"ff00"}"#;
-        assert_eq!(serde_json::to_string(&to_json(&binary)).unwrap(), expected);
+        assert_eq!(serde_json::to_string(&to_json(&binary, TextEncoding::UTF_8)).unwrap(), expected);
+    }
+
+    #[test]
+    fn incomplete_character_is_removed_if_the_output_is_truncated() {
+        for (truncated, expected) in [(true, Some("你")), (false, None)] {
+            let header = Some(ResponseHeader { truncated, ..ResponseHeader::default() });
+            let response = ExecResponse { header, output: b"\xc4\xe3\xba".to_vec() };
+            assert_eq!(decode(&response, "gbk".parse().unwrap()).as_deref(), expected);
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use switchboard::Framing;
 use switchboard::client::exec::{ExecDialect, request};
+use switchboard::{Framing, TextEncoding};
 
 use super::args::CallExecArgs;
 use crate::cli::commands::call::server_address::ServerAddress;
@@ -25,6 +25,7 @@ pub(super) struct CallExecPlan {
     pub(super) server: ServerAddress,
     pub(super) dialect: ExecDialect,
     pub(super) framing: Framing,
+    pub(super) encoding: TextEncoding,
     pub(super) request: Vec<u8>,
     pub(super) timeout: Duration,
     pub(super) json: bool,
@@ -32,11 +33,12 @@ pub(super) struct CallExecPlan {
 
 impl CallExecPlan {
     pub(super) fn new(args: CallExecArgs) -> Result<Self, CliError> {
-        let CallExecArgs { address, dialect, framing, token_file, timeout, json, command } = args;
+        let CallExecArgs { address, dialect, framing, encoding, token_file, timeout, json, command } = args;
         let server = ServerAddress::resolve_stream("exec --allow PROGRAM", &address)?;
         let timeout = nonzero_timeout(timeout.unwrap_or(DEFAULT_TIMEOUT))?;
         let token = token_file.as_deref().map(token_file::read).transpose()?;
-        let request = request(&command, token.as_deref()).map_err(|error| CliError::Usage(error.to_string()))?;
+        let request =
+            request(&command, token.as_deref(), encoding).map_err(|error| CliError::Usage(error.to_string()))?;
         if framing.is_none() && request.len() > PACKET_BYTES && !server.is_local() {
             let text = format!(
                 "a command of {} bytes may arrive in pieces, and the server would run each piece: use --framing u32be on both \
@@ -46,6 +48,6 @@ impl CallExecPlan {
             return Err(CliError::Usage(text));
         }
         let framing = framing.unwrap_or(Framing::Raw);
-        Ok(Self { server, dialect, framing, request, timeout, json })
+        Ok(Self { server, dialect, framing, encoding, request, timeout, json })
     }
 }

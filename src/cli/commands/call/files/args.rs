@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Subcommand, ValueHint};
-use switchboard::Framing;
 use switchboard::services::files::FilesDialect;
+use switchboard::{Framing, TextEncoding};
 
 use crate::cli::named_value::one_of;
 use crate::cli::units::HumanDuration;
@@ -26,6 +26,12 @@ pub(in crate::cli) struct CallFilesArgs {
     /// raw]
     #[arg(long, value_name = "NAME", global = true)]
     pub(super) framing: Option<Framing>,
+    /// The encoding of the file's name under plain, such as gbk [default: utf-8]
+    ///
+    /// A label of the WHATWG Encoding Standard. Under framed, names are always UTF-8. The file's
+    /// content is never converted.
+    #[arg(long, value_name = "LABEL", global = true)]
+    pub(super) encoding: Option<TextEncoding>,
     /// Fail if no data arrives for TIME; 0: no limit
     ///
     /// The start of a reply may take ten times as long, because a server first reads a whole file

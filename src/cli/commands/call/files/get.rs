@@ -112,10 +112,11 @@ fn fetch_framed(
 /// Gets a file in the dialect plain. It does not mark the end of the file, so a lost connection
 /// looks like one; therefore no partial file is kept.
 pub(super) fn get_plain(plan: &CallFilesPlan, request: &GetRequest) -> Result<ExitCode, CliError> {
+    let name = request.encoded_name(plan.encoding)?;
     let mut connection = FilesConnection::connect(plan)?;
     let mut output = request.open_output(OutputFile::temporary)?;
     let interrupt = Interrupt::watch()?;
-    match fetch_plain(&mut connection, plan, request, &mut output, &interrupt) {
+    match fetch_plain(&mut connection, plan, request, &name, &mut output, &interrupt) {
         Ok(0) => Err(plan.server.error(&format!(
             "received no data: {} is empty or was refused, which the dialect plain cannot distinguish; no file written; \
              check whether the server uses --dialect framed",
@@ -134,10 +135,11 @@ fn fetch_plain(
     connection: &mut FilesConnection<'_>,
     plan: &CallFilesPlan,
     request: &GetRequest,
+    name: &[u8],
     output: &mut OutputFile,
     interrupt: &Interrupt,
 ) -> Result<u64, CallFilesError> {
-    connection.send(request.name.as_encoded_bytes())?;
+    connection.send(name)?;
     let progress = request.start_progress(output, None, 0);
     let mut total = 0;
     while let Some(bytes) = connection.next_bytes(plan.timeout, interrupt)? {

@@ -1,10 +1,12 @@
 //! The file to get, its output, and the messages about it.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use switchboard::TextEncoding;
 use switchboard::client::files::DownloadError;
 
 use super::error::CallFilesError;
@@ -28,6 +30,17 @@ impl GetRequest {
     /// Returns the file's name for a message: one line, with control characters escaped.
     pub(super) fn display_name(&self) -> String {
         sanitize::file_name(&self.name)
+    }
+
+    /// Returns the file's name as the dialect plain sends it.
+    pub(super) fn encoded_name(&self, encoding: TextEncoding) -> Result<Cow<'_, [u8]>, CliError> {
+        // A UTF-8 system may have names that are not UTF-8: they are sent unchanged.
+        if encoding == TextEncoding::UTF_8 {
+            return Ok(self.name.as_encoded_bytes().into());
+        }
+        let wrong = |cause: String| CliError::Usage(format!("the file's name cannot be sent: {cause}"));
+        let name = self.name.to_str().ok_or_else(|| wrong(format!("{} is not UTF-8", self.display_name())))?;
+        encoding.encode(name).map_err(|error| wrong(error.to_string()))
     }
 
     /// Opens standard output, or the output path with `open`.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use switchboard::Framing;
 use switchboard::services::files::FilesDialect;
+use switchboard::{Framing, TextEncoding};
 
 use super::args::CallFilesArgs;
 use crate::cli::commands::call::server_address::ServerAddress;
@@ -13,6 +13,8 @@ use crate::cli::error::CliError;
 pub(super) struct CallFilesPlan {
     pub(super) server: ServerAddress,
     pub(super) framing: Framing,
+    /// The encoding of the name under plain.
+    pub(super) encoding: TextEncoding,
     pub(super) timeout: Option<Duration>,
 }
 
@@ -26,9 +28,16 @@ impl CallFilesPlan {
                 FilesDialect::Plain => format!("--framing {framing} does not suit the dialect plain: use raw or lines"),
             }));
         }
+        let encoding = args.encoding.unwrap_or_default();
+        if dialect == FilesDialect::Framed && encoding != TextEncoding::UTF_8 {
+            let label = encoding.name().to_lowercase();
+            return Err(CliError::Usage(format!(
+                "the dialect framed is always UTF-8: --encoding {label} is for --dialect plain"
+            )));
+        }
         let server = ServerAddress::resolve_stream("files --root DIR", &args.address)?;
         let timeout = Some(args.timeout.0).filter(|timeout| !timeout.is_zero());
-        Ok(Self { server, framing, timeout })
+        Ok(Self { server, framing, encoding, timeout })
     }
 
     /// Returns the time limit for the start of a reply.
