@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 use super::error::LoadError;
+use crate::engine::limits::Limits;
 use crate::net::Endpoint;
 
-/// The most connections, which is the capacity of the slab.
-const MAX_CONNECTIONS: usize = 1 << 24;
+/// The most connections, slow readers included: as many as a server may have.
+const MAX_CONNECTIONS: usize = Limits::MAX_CONNECTIONS;
+
+/// The most messages in flight of a closed loop on all connections together: 512 MiB of their times
+/// at most.
+const MAX_IN_FLIGHT: usize = 1 << 24;
 
 /// The highest rate in messages a second: several times what one thread can send.
 pub(super) const MAX_RATE: f64 = 1e8;
@@ -34,6 +39,17 @@ pub enum Activity {
 }
 
 impl Activity {
+    /// Returns an error if a closed loop has more than `most` messages in flight in each place.
+    /// `place` names a place and all of them, as in `on each connection (connections: 50)`.
+    pub(super) fn check_in_flight(self, most: usize, place: &str) -> Result<(), LoadError> {
+        match self {
+            Self::Closed { in_flight } if in_flight > most => {
+                Err(LoadError::Config(format!("in-flight: at most {most} are possible {place}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn check(self) -> Result<(), LoadError> {
         let error = match self {
             Self::Closed { in_flight: 0 } => "in-flight: at least one is needed".to_owned(),
@@ -69,8 +85,10 @@ impl DriverConfig {
     pub(super) fn check(&self, connections: &str) -> Result<(), LoadError> {
         let error = if self.connections == 0 {
             format!("{connections}: at least one is needed")
-        } else if self.connections.saturating_add(self.slow_readers) > MAX_CONNECTIONS {
+        } else if self.connections > MAX_CONNECTIONS {
             format!("{connections}: at most {MAX_CONNECTIONS} are possible")
+        } else if self.slow_readers > MAX_CONNECTIONS - self.connections {
+            format!("slow-readers: at most {MAX_CONNECTIONS} are possible, {connections} included")
         } else if self.duration.is_zero() {
             "duration: must be longer than zero".to_owned()
         } else if self.reply_timeout.is_zero() {
@@ -79,5 +97,10 @@ impl DriverConfig {
             return self.activity.check();
         };
         Err(LoadError::Config(error))
+    }
+
+    /// Returns the most messages that may be in flight on each connection.
+    pub(super) fn max_in_flight(&self) -> usize {
+        MAX_IN_FLIGHT / self.connections.max(1)
     }
 }

@@ -46,11 +46,88 @@ fn empty_input_only_checks_the_server() {
     drop(input);
     server.greet().finish();
     assert_eq!(ended(program).0, Some(0));
-    // A guest does not even greet.
+    // The first ping of a guest is its greeting.
     let (program, input) = call(&server.address(), &[]);
     drop(input);
-    server.accept().finish();
+    let mut peer = server.accept();
+    peer.expect("ping");
+    peer.send(&json!({"type": "pong"}));
+    peer.finish();
     assert_eq!(ended(program).0, Some(0));
+}
+
+#[test]
+fn user_that_is_no_nick_falls_back_to_a_guest() {
+    let server = Fake::new();
+    let mut command = command(&["call", "chat", &server.address()]);
+    let command = command.env("USER", "e va").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let (program, mut input) = Program::start_with_input(command);
+    input.write_all(b"hi\n").unwrap();
+    drop(input);
+    let mut peer = server.accept();
+    let hello = peer.expect("hello");
+    assert_eq!(hello["nick"], "e va");
+    peer.send(&json!({"type": "error", "code": "bad-nick", "text": "a nick has no spaces", "ref": hello["ref"]}));
+    peer.hear("lobby", "hi", 1);
+    peer.finish();
+    let (code, printed, log) = ended(program);
+    assert_eq!((code, &*printed), (Some(0), "! a nick has no spaces\n"));
+    assert_eq!(log, "* nick e va is refused; you are a guest: /nick NAME takes a nick\n");
+}
+
+#[test]
+fn server_that_does_not_answer_the_greeting_is_no_chat_server() {
+    for args in [&["--nick", "eva", "--timeout", "200ms"][..], &["--timeout", "200ms"]] {
+        let server = Fake::new();
+        let (program, _input) = call(&server.address(), args);
+        let mut peer = server.accept();
+        assert!(peer.next().is_some());
+        let (code, printed, log) = ended(program);
+        assert_eq!((code, &*printed), (Some(1), ""));
+        let says = "switchboard: no answer to the greeting for 200ms; check that this is a chat server's port for JSON";
+        assert!(log.starts_with(says), "{log}");
+    }
+}
+
+#[test]
+fn server_that_only_closes_is_no_chat_server() {
+    let server = Fake::new();
+    let (mut program, _input) = call(&server.address(), &["--timeout", "300ms"]);
+    drop(server.accept());
+    program.logged("connection lost");
+    let (code, _, log) = ended(program);
+    assert_eq!(code, Some(1));
+    assert!(log.contains("switchboard: no answer to the greeting for 300ms"), "{log}");
+}
+
+#[test]
+fn message_over_the_servers_limit_is_not_sent_for_ever() {
+    let listen = ["serve", "chat", "--listen", "127.0.0.1:0", "--max-frame-bytes", "1024"];
+    let mut server = Program::start(crate::program::command(&listen).stdout(Stdio::piped()));
+    let (program, mut input) = call(&server.address("tcp"), &["--nick", "eva"]);
+    input.write_all(&[b'x'; 2000]).unwrap();
+    drop(input);
+    let (code, _, log) = ended(program);
+    assert_eq!(code, Some(1));
+    assert!(log.contains("switchboard: the server removed you: frame too large: "), "{log}");
+    assert!(!log.contains("trying again"), "{log}");
+}
+
+#[test]
+fn line_of_exactly_the_limit_is_sent() {
+    let server = Fake::new();
+    let (program, mut input) = call(&server.address(), &["--nick", "eva"]);
+    let writer = std::thread::spawn(move || input.write_all(&[&[b'x'; 1 << 20][..], b"\n"].concat()));
+    let mut peer = server.accept();
+    let hello = peer.expect("hello");
+    let welcome = json!({"type": "welcome", "nick": hello["nick"], "rooms": ["lobby"], "messages_per_second": 0});
+    peer.send(&welcome);
+    for id in 1..=(1 << 20) / 4096 {
+        peer.hear("lobby", &"x".repeat(4096), id);
+    }
+    peer.finish();
+    assert_eq!(ended(program).0, Some(0));
+    writer.join().unwrap().unwrap();
 }
 
 #[test]
@@ -229,7 +306,9 @@ fn non_chat_server_is_reported() {
         assert_eq!((code, &*printed), (Some(1), ""));
         let begins = format!("switchboard: {}: invalid chat event: ", server.address());
         assert!(log.starts_with(&begins) && log.contains(says), "{log}");
-        assert!(log.ends_with("; expected JSON in u32be frames: check the address and --framing\n"), "{log}");
+        let ends = "; expected JSON in u32be frames: check the address and --framing, which is raw or lines for a \
+                    server of plain text\n";
+        assert!(log.ends_with(ends), "{log}");
     }
 }
 

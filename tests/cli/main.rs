@@ -6,9 +6,11 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod bench;
+mod browser;
 mod call;
 mod chat;
 mod clock;
+mod colors;
 mod duel;
 mod engines;
 mod exec;
@@ -23,6 +25,7 @@ mod signals;
 mod starting;
 mod terminal;
 mod text;
+mod text_chat;
 mod type_ahead;
 mod usage;
 mod warnings;

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -19,6 +19,8 @@ pub(crate) struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn Write + Send>,
     screen: Arc<(Mutex<vt100::Parser>, Condvar)>,
+    /// Reads the output, and returns all of it.
+    reader: Option<JoinHandle<Vec<u8>>>,
     master: Box<dyn MasterPty + Send>,
 }
 
@@ -49,14 +51,16 @@ impl Terminal {
         let keys = pair.master.take_writer().unwrap();
         let screen = Arc::new((Mutex::new(vt100::Parser::new(ROWS, COLUMNS, 0)), Condvar::new()));
         let drawn = Arc::clone(&screen);
-        thread::spawn(move || {
-            let mut bytes = [0; 4096];
+        let reader = thread::spawn(move || {
+            let (mut bytes, mut all) = ([0; 4096], Vec::new());
             while let Ok(count @ 1..) = output.read(&mut bytes) {
+                all.extend_from_slice(&bytes[..count]);
                 drawn.0.lock().unwrap().process(&bytes[..count]);
                 drawn.1.notify_all();
             }
+            all
         });
-        Self { child, keys, screen, master: pair.master }
+        Self { child, keys, screen, reader: Some(reader), master: pair.master }
     }
 
     pub(crate) fn types(&mut self, keys: &str) {
@@ -114,6 +118,12 @@ impl Terminal {
     pub(crate) fn signal(&self, signal: Signal) {
         let id = self.child.process_id().unwrap().try_into().unwrap();
         rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    /// Waits for the program's end. Returns all bytes that it has written to the terminal.
+    pub(crate) fn output(mut self) -> String {
+        self.code();
+        String::from_utf8_lossy(&self.reader.take().unwrap().join().unwrap()).into_owned()
     }
 
     pub(crate) fn code(&mut self) -> u32 {

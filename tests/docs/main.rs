@@ -22,6 +22,8 @@ mod service_pages;
 #[cfg(feature = "cli")]
 mod service_table;
 mod sockets_page;
+#[cfg(feature = "cli")]
+mod tutorial_programs;
 
 use std::path::Path;
 use std::time::Duration;

@@ -120,8 +120,8 @@ fn measurements_have_the_rows_shown() {
     for (typed, shown) in sessions {
         let mut args: Vec<_> = typed.split(' ').collect();
         args.extend(match args[0] {
-            "duel" => ["--seconds", "0.2", "--warm-up", "50ms", "--rounds", "2"].as_slice(),
-            _ => ["--duration", "300ms", "--warm-up", "50ms"].as_slice(),
+            "duel" => ["--duration", "200ms", "--warm-up", "50ms", "--rounds", "2"].as_slice(),
+            _ => ["--duration", "3s", "--warm-up", "50ms"].as_slice(),
         });
         let output = crate::program::run(&args);
         assert!(output.status.success(), "{typed}: {}", String::from_utf8_lossy(&output.stderr));

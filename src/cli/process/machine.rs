@@ -44,6 +44,14 @@ impl MachineInfo {
     }
 }
 
+/// Returns the number of local ports that the system assigns to connections to one address.
+pub(in crate::cli) fn local_ports() -> Option<u64> {
+    // Only Linux has this file.
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let (first, last) = range.trim().split_once(char::is_whitespace)?;
+    last.trim().parse::<u64>().ok()?.checked_sub(first.parse().ok()?)?.checked_add(1)
+}
+
 #[cfg(target_os = "linux")]
 mod system {
     use procfs::{CpuInfo, Current, Meminfo};

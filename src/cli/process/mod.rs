@@ -15,7 +15,7 @@ mod server;
 pub(super) mod signals;
 
 pub(super) use descriptors::raise_descriptor_limit;
-pub(super) use machine::MachineInfo;
+pub(super) use machine::{MachineInfo, local_ports};
 pub(super) use pinning::{CpuAssignment, PinnedCpus};
 pub(super) use probe::{ProcessProbe, ProcessSample, ProcessUsage};
 pub(super) use requirements::LoadRequirements;

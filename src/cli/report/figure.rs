@@ -53,6 +53,16 @@ pub(crate) fn count(count: u64) -> String {
     HumanCount(count).to_string()
 }
 
+/// Formats a number of things: `1 answer`, `1,234 answers`.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
+/// Formats a number from the arguments, without trailing zeros: `1`, `0.5`, `10,000`.
+pub(crate) fn short_number(value: f64) -> String {
+    if value < 999.5 { plain(value) } else { number(value) }
+}
+
 /// Formats a rate per second with all digits before the point: `123,456 /s`.
 pub(crate) fn rate(per_second: f64) -> String {
     format!("{} /s", number(per_second))
@@ -181,6 +191,11 @@ mod tests {
         assert_eq!(bytes(-2048.0), "-2.00 KiB");
         assert_eq!(time(Duration::from_millis(5)), "5.00 ms");
         assert_eq!((count(0), count(1_234_567)), ("0".to_owned(), "1,234,567".to_owned()));
+        assert_eq!((counted(1, "id", "ids"), counted(1_000, "id", "ids")), ("1 id".into(), "1,000 ids".into()));
+        assert_eq!(
+            (short_number(1.0), short_number(0.5), short_number(1e4)),
+            ("1".into(), "0.5".into(), "10,000".into())
+        );
         assert_eq!((rate(12.34), rate(123_456.7)), ("12.3 /s".to_owned(), "123,457 /s".to_owned()));
         assert_eq!((rough_rate(549_958.0), rough_rate(12.34)), ("550,000 /s".to_owned(), "12.3 /s".to_owned()));
         assert_eq!((number(0.000_3), number(0.000_7)), ("<0.001".to_owned(), "0.001".to_owned()));

@@ -26,19 +26,20 @@ impl Plot {
                         }
                     }
                 }
-                @match self.drawing() {
-                    // In a narrow window the drawing scrolls, because it would be too small to
-                    // read.
-                    Some(drawing) => div.wide { (drawing) },
-                    None => p.empty { "There is no measurement to draw." },
+                // The style sheet shows the one that fits the window: a wide drawing would be too small
+                // to read on a phone.
+                @match (self.drawing(draw::WIDE), self.drawing(draw::NARROW)) {
+                    (Some(wide), Some(narrow)) => { svg.drawing viewBox=(draw::WIDE.view_box()) role="img" aria-label=(self.title) { (wide) }
+                        svg.narrow viewBox=(draw::NARROW.view_box()) role="img" aria-label=(self.title) { (narrow) } },
+                    _ => p.empty { "There is no measurement to draw." },
                 }
             }
         }
     }
 
-    /// Returns the drawing; `None` without values or if drawing failed.
-    fn drawing(&self) -> Option<Markup> {
-        let svg = match draw::draw(self)? {
+    /// Returns the contents of a drawing; `None` without values or if drawing failed.
+    fn drawing(&self, canvas: draw::Canvas) -> Option<PreEscaped<String>> {
+        let svg = match draw::draw(self, canvas)? {
             Ok(svg) => svg,
             Err(error) => {
                 log::debug!("cannot draw the plot '{}': {error}", self.title);
@@ -48,8 +49,7 @@ impl Plot {
         // The svg element of plotters has a fixed width and no label, so it is replaced.
         let (_, inside) = svg.split_once('>')?;
         let (inside, _) = inside.rsplit_once("</svg>")?;
-        let view = format!("0 0 {} {}", draw::WIDTH, draw::HEIGHT);
-        Some(html! { svg.drawing viewBox=(view) role="img" aria-label=(self.title) { (PreEscaped(inside)) } })
+        Some(PreEscaped(inside.to_owned()))
     }
 }
 
@@ -76,13 +76,26 @@ mod tests {
         assert_eq!(html.matches("<svg class=\"drawing\"").count(), 1);
         for color in [color::of_line(0), color::of_line(1)].map(color::name) {
             let line = format!("<polyline fill=\"none\" opacity=\"1\" stroke=\"{color}\"");
-            assert_eq!(html.matches(&line).count(), 1, "{html}");
+            assert_eq!(html.matches(&line).count(), 2, "one in each size: {html}");
         }
-        assert_eq!(html.matches("<polygon").count(), 1, "the band");
+        assert_eq!(html.matches("<polygon").count(), 2, "the band");
         for words in ["T &amp; t", "a &lt;b&gt;", "10 µs", "latency", "time", "0.5 s"] {
             assert!(html.contains(words), "{words} is not in {html}");
         }
         assert!(!html.contains("http"), "the page has no external link");
+    }
+
+    #[test]
+    fn labels_of_a_narrow_drawing_do_not_overlap() {
+        let plot = Plot {
+            x: Axis { name: "percentile".to_owned(), unit: Unit::OneOf, scale: Scale::Log },
+            ..plot(&[(1.0, 1_000.0), (1e7, 2_000.0)])
+        };
+        let labels = |canvas| {
+            let drawing = plot.drawing(canvas).unwrap().into_string();
+            drawing.lines().filter(|line| line.trim_end().ends_with('%')).count()
+        };
+        assert_eq!((labels(draw::WIDE), labels(draw::NARROW)), (9, 5));
     }
 
     #[test]

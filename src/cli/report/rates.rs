@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use switchboard::load::Bottleneck;
 
-use super::figure::{count, float};
+use super::figure::{counted, float};
 
 /// Fraction of the time from which a busy thread or CPU counts as saturated.
 pub(in crate::cli) const SATURATED: f64 = 0.95;
@@ -39,7 +39,7 @@ pub(in crate::cli) fn faults_text(service: &str, faults: &[(&'static str, u64)])
             (_, true) => ("member was disconnected by the server", "members were disconnected by the server"),
             (_, false) => ("connection was closed by the server", "connections were closed by the server"),
         };
-        format!("{} {}", count(*number), if *number == 1 { thing } else { things })
+        counted(*number, thing, things)
     };
     let texts: Vec<_> = faults.iter().filter(|(_, number)| *number > 0).map(text).collect();
     (!texts.is_empty()).then(|| texts.join(", "))

@@ -109,7 +109,7 @@ pub(in crate::cli) fn capitalized(text: &str) -> String {
 
 /// Formats a number of connections.
 pub(in crate::cli) fn connections_text(number: usize) -> String {
-    if number == 1 { "1 connection".to_owned() } else { format!("{} connections", figure::count(number as u64)) }
+    figure::counted(number as u64, "connection", "connections")
 }
 
 #[cfg(test)]

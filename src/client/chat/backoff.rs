@@ -1,9 +1,13 @@
-//! Delays between connection attempts: a random delay below a ceiling that doubles ("full jitter").
-//! It spreads the reconnects of many clients after a server restart.
+//! Delays between connection attempts: a random delay between a minimum and a ceiling that doubles
+//! ("full jitter"). It spreads the reconnects of many clients after a server restart.
 
 use std::time::Duration;
 
 use fastrand::Rng;
+
+/// The shortest delay. A server that is being restarted is not there yet, and each attempt is
+/// reported to the user.
+const MIN_DELAY: Duration = Duration::from_millis(100);
 
 const INITIAL_CEILING: Duration = Duration::from_millis(250);
 const MAX_CEILING: Duration = Duration::from_secs(30);
@@ -25,7 +29,7 @@ impl Backoff {
     }
 
     pub(super) fn next_delay(&mut self) -> Duration {
-        let delay = self.ceiling.mul_f64(self.rng.f64());
+        let delay = MIN_DELAY + (self.ceiling - MIN_DELAY).mul_f64(self.rng.f64());
         self.ceiling = MAX_CEILING.min(self.ceiling * 2);
         delay
     }
@@ -42,7 +46,7 @@ mod tests {
             let mut backoff = Backoff::new(seed);
             for (ceiling, longest) in &mut ceilings {
                 let delay = backoff.next_delay().as_secs_f64();
-                assert!(delay < *ceiling, "{delay} of {ceiling}");
+                assert!((0.1..*ceiling).contains(&delay), "{delay} of {ceiling}");
                 *longest = longest.max(delay);
             }
             backoff.reset();

@@ -11,8 +11,15 @@ use super::session::ChatSession;
 use super::state::SessionState;
 use crate::services::chat::wire::{ChatEvent, RequestLabel};
 
-/// The `bye` reason for a client that the operator kicked.
-pub(super) const KICK_REASON: &str = "kicked by the operator";
+/// Starts of the `bye` reasons after which a new connection would end in the same way, or is not
+/// wanted. The last is that of a request over the server's limit for frames, which a new connection
+/// would send again.
+const FINAL_BYE_REASONS: [&str; 3] = ["kicked by the operator", "this address is banned", "frame too large"];
+
+/// Returns true if the client must not reconnect after a `bye` with this reason.
+pub(super) fn is_final_bye(reason: &str) -> bool {
+    FINAL_BYE_REASONS.iter().any(|start| reason.starts_with(start))
+}
 
 impl ChatSession {
     pub(super) fn handle_error(&mut self, event: ChatEvent<'static>, now: Duration) {
@@ -62,12 +69,16 @@ impl ChatSession {
             }
             _ => {
                 let is_greeting = self.state == SessionState::Greeting && label.is_some() && label == self.hello_label;
-                let rejection = (is_greeting && self.require_nick).then(|| text.clone());
-                self.handle_request_error(label, now);
-                self.show(event);
-                if let Some(reason) = rejection {
-                    self.end_rejected(&reason);
+                if !is_greeting {
+                    self.handle_request_error(label, now);
+                    return self.show(event);
                 }
+                let reason = text.clone();
+                self.show(event);
+                if self.require_nick {
+                    return self.end_rejected(&reason);
+                }
+                self.handle_nick_rejected(now);
             }
         }
     }
@@ -85,16 +96,20 @@ impl ChatSession {
         }
     }
 
+    /// Makes the user a guest. This counts as no rejected request: the user may not have chosen the
+    /// nick.
+    fn handle_nick_rejected(&mut self, now: Duration) {
+        self.hello_label = None;
+        let requested = self.requested_nick.take().unwrap_or_default();
+        self.notify(Notice::NickRejected { requested });
+        self.enter_rooms(now);
+    }
+
     /// Handles an error in answer to the request with this label.
     fn handle_request_error(&mut self, label: Option<u64>, now: Duration) {
         self.rejected += 1;
         let Some(label) = label else { return };
         self.last_progress_at = now;
-        if self.state == SessionState::Greeting && self.hello_label == Some(label) {
-            // The nick is invalid: the user stays a guest.
-            (self.hello_label, self.requested_nick) = (None, None);
-            self.enter_rooms(now);
-        }
         self.unacked.retain(|message| message.label != Some(label));
         self.pending_whispers.retain(|whisper| *whisper != label);
         if self.pending_nick.as_ref().is_some_and(|(pending, _)| *pending == label) {

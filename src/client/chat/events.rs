@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::action::SessionAction;
-use super::error_events::KICK_REASON;
+use super::error_events::is_final_bye;
 use super::notice::Notice;
 use super::rate_limiter::RequestKind;
 use super::room::ClientRoom;
@@ -82,7 +82,7 @@ impl ChatSession {
                 self.handle_pong(now);
             }
             ChatEvent::Error { .. } => self.handle_error(event, now),
-            ChatEvent::Bye { reason } if reason == KICK_REASON => {
+            ChatEvent::Bye { reason } if is_final_bye(reason) => {
                 let reason = reason.clone().into_owned();
                 self.show(event);
                 self.end_rejected(&reason);
@@ -231,6 +231,11 @@ impl ChatSession {
 
     fn handle_pong(&mut self, now: Duration) {
         match self.pending_pings.pop_front() {
+            Some(PingPurpose::Greeting) => {
+                if self.state == SessionState::Greeting {
+                    self.enter_rooms(now);
+                }
+            }
             Some(PingPurpose::CatchUp) => {
                 // The pong follows the replay, so the ids that are still missing will not
                 // arrive.

@@ -39,6 +39,11 @@ pub enum Notice {
         /// The nick that the user has instead; `None`: the user stays a guest.
         assigned: Option<String>,
     },
+    /// The server does not accept the nick.
+    NickRejected {
+        /// The requested nick.
+        requested: String,
+    },
     /// Messages without an acknowledgement are sent again. They may appear twice.
     Resending {
         /// Number of messages.
@@ -56,6 +61,10 @@ pub enum Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // At most 0.0 s with one decimal place.
+            Self::Disconnected { reason, retry_in } if *retry_in < Duration::from_millis(50) => {
+                write!(f, "{}; trying again now", escape::line(reason))
+            }
             Self::Disconnected { reason, retry_in } => {
                 write!(f, "{}; trying again in {:.1} s", escape::line(reason), retry_in.as_secs_f64())
             }
@@ -77,6 +86,9 @@ impl fmt::Display for Notice {
             }
             Self::NickTaken { requested, assigned: None } => {
                 write!(f, "nick {} is in use; you stay a guest: /nick NAME takes another", escape::line(requested))
+            }
+            Self::NickRejected { requested } => {
+                write!(f, "nick {} is refused; you are a guest: /nick NAME takes a nick", escape::line(requested))
             }
             Self::Resending { count: 1 } => {
                 f.write_str("sending 1 message again: it may not have arrived, and may appear twice")
@@ -119,6 +131,11 @@ mod tests {
                 Notice::Disconnected { reason: "connection lost".into(), retry_in: Duration::from_millis(1312) },
                 "connection lost; trying again in 1.3 s",
             ),
+            (
+                Notice::Disconnected { reason: "connection lost".into(), retry_in: Duration::from_millis(49) },
+                "connection lost; trying again now",
+            ),
+            (Notice::NickRejected { requested: "e va".into() }, "nick e va is refused; you are a guest"),
             (Notice::Reconnected { missed: Some(4) }, "reconnected; 4 missed messages follow"),
             (Notice::Missing { room: "t\x1b[2J".into(), count: 2 }, "2 messages of t\\u{1b}[2J are lost"),
             (

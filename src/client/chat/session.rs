@@ -34,6 +34,11 @@ pub struct ChatSession {
     pub(super) single_connection: bool,
     /// True if the session ends when the server rejects the nick as invalid.
     pub(super) require_nick: bool,
+    pub(super) greeting_timeout: Duration,
+    /// True once the peer has sent a chat event, which proves that it is a chat server.
+    pub(super) is_identified: bool,
+    /// Time at which the first connection was established; `None` before that.
+    pub(super) first_connected_at: Option<Duration>,
     /// Time at which the current connection was established.
     pub(super) connected_at: Duration,
     /// True after the first connection: the next one is a reconnect.
@@ -95,6 +100,9 @@ impl ChatSession {
             state: SessionState::Disconnected,
             single_connection: options.single_connection,
             require_nick: options.require_nick,
+            greeting_timeout: options.greeting_timeout,
+            is_identified: false,
+            first_connected_at: None,
             connected_at: Duration::ZERO,
             is_reconnecting: false,
             requested_nick: options.nick,
@@ -187,18 +195,19 @@ impl ChatSession {
         }
         self.limiter.start_connection(now);
         self.connected_at = now;
+        self.first_connected_at.get_or_insert(now);
         self.last_received_at = now;
         if self.close_state == CloseState::Open {
             self.last_progress_at = now;
         }
         self.replay.clear();
+        self.state = SessionState::Greeting;
         match self.requested_nick.clone() {
             Some(nick) => {
-                self.state = SessionState::Greeting;
                 self.nick_offers_left = MAX_NICK_OFFERS;
                 self.request_nick(nick);
             }
-            None => self.enter_rooms(now),
+            None => self.priority_queue.push_front(PriorityRequest::Ping(PingPurpose::Greeting)),
         }
         self.pump(now);
     }
@@ -208,6 +217,7 @@ impl ChatSession {
         if matches!(self.state, SessionState::BackingOff(_) | SessionState::Ended) {
             return;
         }
+        let was_connected = self.state != SessionState::Disconnected;
         // The held part of the replay is in order, and the next replay starts after it.
         self.flush_replay();
         self.forget_connection();
@@ -215,6 +225,10 @@ impl ChatSession {
             return self.end(Ending::Disconnected(reason.to_owned()));
         }
         let retry_in = self.backoff.next_delay();
+        if was_connected && self.is_never_answered(now + retry_in) {
+            let reason = format!("{reason}, and the server has never answered");
+            return self.end(Ending::NotChatServer(reason));
+        }
         self.state = SessionState::BackingOff(now + retry_in);
         self.actions.push_back(SessionAction::Notify(Notice::Disconnected { reason: reason.to_owned(), retry_in }));
     }
@@ -225,6 +239,7 @@ impl ChatSession {
             return;
         }
         self.last_received_at = now;
+        self.is_identified = true;
         self.apply_event(event, now);
         self.pump(now);
     }

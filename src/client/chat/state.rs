@@ -11,7 +11,7 @@ pub(super) enum SessionState {
     Disconnected,
     /// No connection; the time of the next attempt.
     BackingOff(Duration),
-    /// Connected; the request for the nick has no answer yet.
+    /// Connected; the request for the nick, or a guest's first ping, has no answer yet.
     Greeting,
     /// The rooms were joined again, and the server replays the messages that the session missed.
     CatchingUp,
@@ -24,6 +24,8 @@ pub(super) enum SessionState {
 /// The purpose of a ping. Its pong proves that the server handled all earlier requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PingPurpose {
+    /// The greeting of a guest: its pong proves that the peer is a chat server.
+    Greeting,
     /// Detects a dead server.
     Keepalive,
     /// Marks the end of the replay.

@@ -18,9 +18,6 @@ const SERVER_TIMEOUT: Duration = Duration::from_mins(1);
 /// left.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Maximum time from connecting to the reply to the greeting.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
-
 impl ChatSession {
     /// Returns the time of the next [`handle_timeout`](Self::handle_timeout), if no event arrives
     /// before it. `None` if no deadline is set; times count from the caller's start.
@@ -41,7 +38,8 @@ impl ChatSession {
                     .filter(|_| self.state == SessionState::Ready)
                     .filter_map(ClientRoom::gap_deadline)
                     .min();
-                let greeting_at = (self.state == SessionState::Greeting).then(|| self.connected_at + GREETING_TIMEOUT);
+                let greeting_at = (self.state == SessionState::Greeting)
+                    .then(|| self.connected_at.saturating_add(self.greeting_timeout));
                 [Some(keepalive_at), send_at, gap_at, greeting_at].into_iter().flatten().min()
             }
         };
@@ -65,7 +63,9 @@ impl ChatSession {
                 }
             }
             SessionState::Greeting | SessionState::CatchingUp | SessionState::Ready => {
-                if self.state == SessionState::Greeting && now >= self.connected_at + GREETING_TIMEOUT {
+                if self.state == SessionState::Greeting
+                    && now >= self.connected_at.saturating_add(self.greeting_timeout)
+                {
                     return self.abort_greeting(now);
                 }
                 if now >= self.last_received_at + SERVER_TIMEOUT {
@@ -90,14 +90,21 @@ impl ChatSession {
             || self.priority_queue.iter().any(|it| matches!(it, PriorityRequest::Ping(PingPurpose::Keepalive)))
     }
 
-    /// Drops a connection on which the greeting has no answer. On the first connection the peer is
-    /// then probably not a chat server, so the session ends. Later it reconnects.
+    /// Drops a connection on which the greeting has no answer. A peer that has never sent a chat
+    /// event is probably not a chat server, so the session ends. Otherwise it reconnects.
     fn abort_greeting(&mut self, now: Duration) {
-        let reason = format!("no answer to the greeting for {} s", GREETING_TIMEOUT.as_secs());
+        let reason = format!("no answer to the greeting for {:?}", self.greeting_timeout);
         self.actions.push_back(SessionAction::Disconnect);
-        if self.server.is_none() && !self.is_reconnecting {
+        if !self.is_identified {
             return self.end(Ending::NotChatServer(reason));
         }
         self.handle_disconnected(&reason, now);
+    }
+
+    /// Returns true if a peer that has just closed a connection is probably not a chat server: it
+    /// has never sent a chat event, and the next connection is due after the greeting timeout.
+    pub(super) fn is_never_answered(&self, next_connect_at: Duration) -> bool {
+        let first = self.first_connected_at.filter(|_| !self.is_identified);
+        first.is_some_and(|first| next_connect_at >= first.saturating_add(self.greeting_timeout))
     }
 }

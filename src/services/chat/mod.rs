@@ -18,4 +18,5 @@ mod service;
 pub mod wire;
 
 pub use config::ChatConfig;
+pub use names::is_valid_nick;
 pub use service::Chat;

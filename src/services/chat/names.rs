@@ -27,6 +27,16 @@ pub(super) fn guest_nick(number: u64) -> String {
     format!("guest-{number}")
 }
 
+/// Returns true if a [`Chat`](super::Chat) server accepts a nick that no other member has.
+///
+/// ```
+/// use switchboard::services::chat::is_valid_nick;
+/// assert!(is_valid_nick("eva") && !is_valid_nick("e va") && !is_valid_nick("operator"));
+/// ```
+pub fn is_valid_nick(nick: &str) -> bool {
+    check_nick(nick).is_ok()
+}
+
 /// Checks a requested nick.
 pub(super) fn check_nick(nick: &str) -> Result<(), ErrorReply> {
     let bad = |why: &str| Err(ErrorReply::new("bad-nick", format!("a nick {why}")));

@@ -65,7 +65,7 @@ fn json_keys_match_the_schema() {
     for args in [&["--server-pid", &pid][..], &["--rate", "1k"], &["--idle", "--server-pid", &pid]] {
         shape(&json(&honest, args), "", &mut found);
     }
-    let own = run(&[&BRIEF[..], &["--json"]].concat());
+    let own = run(&["bench", "chat", "--members=10", "--warm-up=20ms", "--duration=1s", "--json"]);
     shape(&serde_json::from_slice(&own.stdout).unwrap(), "", &mut found);
     let faulty = brief(&skipping, &["--json", "--answer-timeout=1s"]);
     shape(&serde_json::from_slice(&faulty.stdout).unwrap(), "", &mut found);

@@ -55,8 +55,32 @@ fn existing_files_are_replaced() {
 }
 
 #[test]
+fn dash_prints_an_output_instead_of_the_table() {
+    for (args, start, end) in [
+        (&["--html", "-"][..], "<!DOCTYPE html>", "</html>"),
+        (&["--hdr", "-"], "#[Histogram log format version 1.3]\n", ""),
+        (&["--csv", "-"], "at_ns,length_ns,messages,", ""),
+        (&["--csv"], "at_ns,length_ns,messages,", ""),
+    ] {
+        let printed = good(args);
+        assert!(printed.starts_with(start) && printed.trim_end().ends_with(end), "{args:?}: {printed}");
+        assert!(!printed.contains("\nCPU/message  "), "{args:?}: {printed}");
+    }
+}
+
+#[test]
+fn an_output_in_a_file_leaves_the_table() {
+    let file = Scratch::new();
+    let table = good(&["--csv", &file.name()]);
+    assert!(table.contains("p99.99"), "{table}");
+    assert!(std::fs::read_to_string(file.path()).unwrap().starts_with("at_ns,length_ns,messages,"));
+    let page = good(&["--csv", &file.name(), "--html", "-"]);
+    assert!(page.starts_with("<!DOCTYPE html>"), "{page}");
+}
+
+#[test]
 fn unwritable_file_fails_before_the_run() {
-    for flag in ["--hdr", "--html"] {
+    for flag in ["--csv", "--hdr", "--html"] {
         let output = brief(&[flag, "/nonexistent/file"]);
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{stderr}");

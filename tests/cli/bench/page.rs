@@ -1,14 +1,20 @@
 //! The page of `--html`, as a file and in a browser.
 
-use std::process::{Command, Stdio};
-
 use super::{Scratch, good};
+use crate::browser;
+use crate::program::run;
+
+/// Returns the page of a bench with these arguments, which exits with `code`.
+fn page_of(args: &[&str], code: i32) -> String {
+    let file = Scratch::new();
+    let output = run(&[args, &["--html", &file.name()]].concat());
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read_to_string(file.path()).unwrap()
+}
 
 #[test]
 fn page_has_plots_and_loads_nothing() {
-    let file = Scratch::new();
-    good(&["--html", &file.name()]);
-    let page = std::fs::read_to_string(file.path()).unwrap();
+    let page = page_of(&super::BRIEF, 0);
     assert!(page.starts_with("<!DOCTYPE html>"));
     assert_eq!(page.matches("<svg class=\"drawing\"").count(), 3, "by percentile, and two over time");
     assert!(page.matches("<polyline").count() > 3);
@@ -24,27 +30,9 @@ fn page_has_plots_and_loads_nothing() {
 
 #[test]
 fn chromium_draws_the_page() {
-    let Some(browser) = ["chromium", "chromium-browser", "google-chrome"]
-        .into_iter()
-        .find(|name| Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok())
-    else {
-        eprintln!("not tested: there is no Chromium");
-        return;
-    };
-    let (file, profile) = (Scratch::new(), Scratch::new());
+    let file = Scratch::new();
     good(&["--html", &file.name()]);
-    // Chromium recognizes HTML by the file extension.
-    let page = file.path().with_extension("html");
-    std::fs::rename(file.path(), &page).unwrap();
-    let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"])
-        .args(["--disable-background-networking", "--disable-component-update", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", profile.name()))
-        .arg(format!("file://{}", page.display()))
-        .output()
-        .unwrap();
-    let _ = (std::fs::remove_file(&page), std::fs::remove_dir_all(profile.path()));
-    let dom = String::from_utf8_lossy(&output.stdout);
+    let Some(dom) = browser::load(&std::fs::read_to_string(file.path()).unwrap()) else { return };
     let drawings: Vec<_> =
         dom.split("<svg class=\"drawing\"").skip(1).map(|rest| rest.split("</svg>").next().unwrap()).collect();
     assert_eq!(drawings.len(), 3, "{dom}");
@@ -56,4 +44,14 @@ fn chromium_draws_the_page() {
     assert!(points(drawings[0]) >= 2, "no line: {}", drawings[0]);
     // A run this short may have only one sample, drawn as a circle.
     assert!(drawings.iter().all(|drawing| points(drawing) >= 2 || drawing.contains("<circle")), "{dom}");
+}
+
+#[test]
+fn page_fits_a_phone_and_a_desk() {
+    browser::assert_fits(&page_of(&super::BRIEF, 0), 3);
+    let chat = ["bench", "chat", "--members=5", "--rooms=2", "--rate=200", "--warm-up=20ms", "--duration=1s"];
+    browser::assert_fits(&page_of(&chat, 0), 3);
+    // No answer takes less than 1 ns, so the search ends after two steps below one message a second.
+    let search = ["bench", "echo", "--connections=3", "--warm-up=0", "--duration=250ms", "--find-max"];
+    browser::assert_fits(&page_of(&[&search[..], &["--rate=1.9", "--slo=p99<1ns"]].concat(), 1), 4);
 }

@@ -71,6 +71,8 @@ fn json_keys_match_the_schema() {
     for args in [&[][..], &["--udp"], &[&foreign.address, "--rate", "1k"], &["--idle"]] {
         shape(&json(args), "", &mut found);
     }
+    let ten = run(&["bench", "echo", "--connections=10", "--warm-up=20ms", "--duration=1s", "--json"]);
+    shape(&serde_json::from_slice(&ten.stdout).unwrap(), "", &mut found);
     for search in [failed_search(), super::ends::search_ended_early()] {
         shape(&search["find_max"], "find_max", &mut found);
     }
@@ -156,6 +158,30 @@ fn server_pid_gives_server_figures() {
     let output = brief(&[&address, "--server-pid", "4194305"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("cannot read the usage of process 4194305"));
+}
+
+#[test]
+fn an_unusual_number_in_flight_is_asked_about() {
+    let output = brief(&["-n", "10001"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("30,003 messages in 3 connections are up to 1.83 MiB of payload"), "{stderr}");
+    assert!(stderr.contains("is --connections, --rate or --duration meant instead?"), "{stderr}");
+}
+
+/// With few connections the growth of the memory is mostly that of the engine.
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_of_a_connection_is_given_from_ten_connections_on() {
+    for (service, number, is_given) in
+        [("echo", "--connections=9", false), ("echo", "--connections=10", true), ("chat", "--members=9", false)]
+    {
+        let output = run(&["bench", service, "--idle", number, "--warm-up=0", "--duration=200ms", "--json"]);
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(result["server"]["bytes_per_connection"].is_number(), is_given, "{}", result["server"]);
+        let notes = result["verdicts"].to_string();
+        assert_eq!(notes.contains("is given from 10 connections on"), !is_given, "{notes}");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn start(args: &[&str]) -> Program {
 
 /// Starts a duel with runs of one hour, and returns in its first measured time.
 fn endless() -> Program {
-    let mut program = start(&["-v", "duel", "echo", "--connections=3", "--seconds=3600", "--warm-up=0"]);
+    let mut program = start(&["-v", "duel", "echo", "--connections=3", "--duration=1h", "--warm-up=0"]);
     program.logged("measuring at 3 connections");
     program
 }
@@ -51,7 +51,8 @@ fn signal_during_a_run_leaves_no_server() {
 fn interrupted_duel_reports_complete_points() {
     let many: Vec<_> = (1..=50).map(|connections| connections.to_string()).collect();
     let points = format!("--connections={}", many.join(","));
-    let mut program = start(&["-v", "duel", "echo", &points, "--seconds=0.1", "--warm-up=0", "--rounds=2", "--json"]);
+    let mut program =
+        start(&["-v", "duel", "echo", &points, "--duration=100ms", "--warm-up=0", "--rounds=2", "--json"]);
     program.logged("point complete: 1 connection");
     program.signal(Signal::INT);
     assert_eq!(program.wait().code(), Some(130));

@@ -4,4 +4,4 @@ mod ends;
 mod results;
 
 /// A small load for a short time, in two rounds.
-const BRIEF: [&str; 6] = ["duel", "echo", "--connections=1,2", "--seconds=0.2", "--warm-up=20ms", "--rounds=2"];
+const BRIEF: [&str; 6] = ["duel", "echo", "--connections=1,2", "--duration=200ms", "--warm-up=20ms", "--rounds=2"];

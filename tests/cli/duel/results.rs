@@ -31,7 +31,8 @@ fn is_variable(path: &str) -> bool {
 #[cfg(target_os = "linux")]
 fn json_keys_match_the_schema() {
     let mut found = BTreeMap::new();
-    for args in [&["--json"][..], &["--json", "--rate=500"]] {
+    // The memory of a connection is given from ten connections on.
+    for args in [&["--json"][..], &["--json", "--rate=500", "--connections=10"]] {
         shape(&serde_json::from_str(&good(args)).unwrap(), "", &mut found);
     }
     // On a busy machine a run this short may have no answer and no latency.
@@ -108,8 +109,17 @@ fn page_has_plots_and_loads_nothing() {
 }
 
 #[test]
+fn page_fits_a_phone_and_a_desk() {
+    let page = Scratch::new();
+    good(&["--connections=10", "--html", &page.name()]);
+    let html = std::fs::read_to_string(page.path()).unwrap();
+    let plots = html.matches("<svg class=\"drawing\"").count();
+    crate::browser::assert_fits(&html, plots);
+}
+
+#[test]
 fn unwritable_page_fails_before_the_run() {
-    let args = ["duel", "echo", "--seconds=3600", "--html", "/nonexistent/duel.html"];
+    let args = ["duel", "echo", "--duration=1h", "--html", "/nonexistent/duel.html"];
     let output = run(&args);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("cannot write /nonexistent/duel.html"));

@@ -7,6 +7,7 @@ use switchboard::Framing;
 use switchboard::load::{Activity, Slo};
 
 use crate::cli::engine::EngineName;
+use crate::cli::report::file::STDOUT;
 use crate::cli::units::{HumanDuration, Rate, Size, SizeRange};
 
 const LOAD: &str = "Load";
@@ -196,9 +197,10 @@ pub(crate) struct BenchServerArgs {
 pub(crate) struct BenchResultArgs {
     #[command(flatten)]
     pub(super) report: ReportArgs,
-    /// Print the samples over time as CSV instead of a table: one row for each 0.1 s or more
-    #[arg(long, conflicts_with = "json", help_heading = RESULT)]
-    pub(super) csv: bool,
+    /// Write the samples over time as CSV: one row for each 0.1 s or more [default: -, standard
+    /// output]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STDOUT, help_heading = RESULT)]
+    pub(super) csv: Option<PathBuf>,
     /// Write the latencies as an HdrHistogram log (V2), in nanoseconds
     #[arg(long, value_name = "FILE", help_heading = RESULT)]
     pub(super) hdr: Option<PathBuf>,
@@ -210,7 +212,7 @@ pub(crate) struct ReportArgs {
     /// Print the result as JSON instead of a table
     #[arg(long, help_heading = RESULT)]
     pub(crate) json: bool,
-    /// Write a report with plots, as one HTML file that loads nothing else
+    /// Write a report with plots, as one HTML file that loads nothing else; - is standard output
     #[arg(long, value_name = "FILE", help_heading = RESULT)]
     pub(crate) html: Option<PathBuf>,
 }

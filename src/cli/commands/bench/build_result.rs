@@ -88,6 +88,10 @@ pub(super) fn run_result<W>(
     }
 }
 
+/// Connections from which the memory of each is given. With fewer, the growth of the server's memory
+/// is mostly its own: the first allocations, and whole pages.
+pub(super) const MIN_CONNECTIONS_FOR_MEMORY: usize = 10;
+
 /// Returns the record of the server without its costs per message; `None` without samples of its
 /// process. `open` is the number of connections at the end.
 fn server_record(
@@ -100,7 +104,7 @@ fn server_record(
     let (usage, ended) = (readings.usage()?, readings.ended.as_ref()?);
     // --churn has closed its connections before the sample, and UDP has none.
     let has_connections = activity != Activity::Churn && target.transport != "udp";
-    let open = Some(open as u64).filter(|open| has_connections && *open > 0);
+    let open = Some(open as u64).filter(|_| has_connections && open >= MIN_CONNECTIONS_FOR_MEMORY);
     // The connections used no memory that the server has released since the first sample.
     let growth = readings.growth_bytes().map(|bytes| bytes.max(0).unsigned_abs());
     let all_cpus = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -1,12 +1,14 @@
 //! The steps of the command around its run: files, signals, processors, the report.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use switchboard::descriptor_limit;
+use switchboard::{Endpoint, descriptor_limit};
 
 use super::args::BenchResultArgs;
-use super::plan::BenchPlan;
+use super::plan::{BenchPlan, PlannedLoad};
 use super::progress::RunProgress;
+use super::remarks::remarks;
 use super::result::BenchRecord;
 use super::run;
 use super::server_source::ServerSource;
@@ -15,16 +17,19 @@ use super::{hdr, report, samples, verdicts};
 use crate::cli::error::CliError;
 use crate::cli::process::{self, CpuAssignment, Interrupt};
 use crate::cli::report::file::ReportFile;
-use crate::cli::report::record::{self, RecordHeader};
-use crate::cli::report::{page, text};
-use crate::cli::terminal::stdout;
+use crate::cli::report::output::ReportOutput;
+use crate::cli::report::record::RecordHeader;
 
 /// Runs a measurement from the first check to the exit code.
 pub(super) fn run(plan: &BenchPlan, output: BenchResultArgs, quiet: bool) -> Result<ExitCode, CliError> {
+    check_csv_path(plan, output.csv.as_deref())?;
+    let others = [("--csv", output.csv.as_deref()), ("--hdr", output.hdr.as_deref())];
+    let report_output = ReportOutput::open(output.report.json, output.report.html, &others)?;
+    let csv_file = ReportFile::open(output.csv)?;
     let hdr_file = ReportFile::open(output.hdr)?;
-    let html_file = ReportFile::open(output.report.html)?;
     let interrupt = Interrupt::watch()?;
     check_descriptor_limit(plan)?;
+    log_remarks(&plan.load);
     let mut header = RecordHeader::new();
     let pinning = pin_load(matches!(plan.server, ServerSource::Spawned { pin: true, .. }))?;
     let progress = RunProgress::new(1, quiet);
@@ -48,18 +53,13 @@ pub(super) fn run(plan: &BenchPlan, output: BenchResultArgs, quiet: bool) -> Res
         verdicts: Vec::new(),
     };
     record.verdicts = verdicts::verdicts(&record);
-    let report = report::report(&record);
-    stdout::print(&match (output.report.json, output.csv) {
-        (true, _) => record::json(&record)?,
-        (_, true) => samples::csv(&record.samples)?,
-        _ => text::render(&report),
-    })?;
+    report_output.write(&report::report(&record), &record)?;
+    if let Some(file) = csv_file {
+        file.write(samples::csv(&record.samples)?.as_bytes())?;
+    }
     if let Some(file) = hdr_file {
         let connect = report::ServiceWords::of(&record).connect;
         file.write(&hdr::log(&run.histograms, connect, &record.header.command)?)?;
-    }
-    if let Some(file) = html_file {
-        file.write(page::render(&report).as_bytes())?;
     }
     // The figures stay valid if the server stops badly, so that error comes after the report.
     run.stopped.map_err(CliError::Failed)?;
@@ -67,6 +67,26 @@ pub(super) fn run(plan: &BenchPlan, output: BenchResultArgs, quiet: bool) -> Res
         (Some(code), _) => Ok(code),
         (None, Some(reason)) => Err(CliError::Failed(reason)),
         (None, None) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Logs what an unusually large load needs.
+pub(crate) fn log_remarks(load: &PlannedLoad) {
+    for remark in remarks(load) {
+        log::warn!("{remark}");
+    }
+}
+
+/// Checks that the file of `--csv` is not the server's address. The value of the flag is optional, so
+/// an address right after it would be taken for a file.
+fn check_csv_path(plan: &BenchPlan, path: Option<&Path>) -> Result<(), CliError> {
+    let has_port = |text: &str| text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let is_address = |text: &&str| text.parse::<Endpoint>().is_ok() || has_port(text);
+    match (path.and_then(Path::to_str).filter(is_address), &plan.server) {
+        (Some(address), ServerSource::Spawned { .. }) => Err(CliError::Usage(format!(
+            "--csv {address} would write a file of this name: write the server's address before --csv, or write --csv -"
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -26,12 +26,11 @@ pub(super) fn load(record: &BenchRecord) -> String {
     let load = &record.load;
     let connections = load.connections.unwrap_or(0);
     let what = if let Some(rooms) = load.rooms {
-        format!("{} members {}", figure::count(connections as u64), rooms_text(load, rooms))
+        format!("{} {}", figure::counted(connections as u64, "member", "members"), rooms_text(load, rooms))
     } else {
-        let connections = match (record.target.transport, connections) {
-            ("udp", 1) => "1 socket".to_owned(),
-            ("udp", n) => format!("{} sockets", figure::count(n as u64)),
-            (_, n) => connections_text(n),
+        let connections = match record.target.transport {
+            "udp" => figure::counted(connections as u64, "socket", "sockets"),
+            _ => connections_text(connections),
         };
         format!("{connections}, {}{}", messages(load, "on each"), slow_readers(load))
     };
@@ -39,9 +38,7 @@ pub(super) fn load(record: &BenchRecord) -> String {
         0 => String::new(),
         nanos => format!(" after {} of warm-up", time(nanos)),
     };
-    // The result of a search belongs to a rate whose run was completed.
-    let ended_early = record.run.ended_early.is_some() && record.find_max.is_none();
-    let length = match (ended_early, record.run.elapsed_ns) {
+    let length = match (record.ended_early().is_some(), record.run.elapsed_ns) {
         (true, 0) => "ended early, in the warm-up".to_owned(),
         (true, nanos) => format!("ended early, {}{warm_up}", time(nanos)),
         (false, nanos) => format!("{}{warm_up}", time(nanos)),
@@ -53,11 +50,11 @@ pub(super) fn load(record: &BenchRecord) -> String {
 pub(crate) fn messages(load: &LoadRecord, place: &str) -> String {
     let payload = payload(load);
     match (load.activity, load.in_flight.unwrap_or(1), load.rate_per_second) {
-        ("closed", 1, _) => format!("1 message of {payload} in flight {place}"),
-        ("closed", n, _) => format!("{} messages of {payload} in flight {place}", figure::count(n as u64)),
+        ("closed", n, _) => {
+            format!("{} of {payload} in flight {place}", figure::counted(n as u64, "message", "messages"))
+        }
         ("open", _, Some(rate)) => {
-            let rate = figure::number(rate);
-            format!("{rate} messages of {payload} per second over all connections, whether or not answers arrive")
+            format!("{} of {payload} per second over all connections, whether or not answers arrive", rate_text(rate))
         }
         ("churn", ..) => format!("each opened, used for one exchange of {payload} and closed, repeatedly"),
         _ => format!("held after one exchange of {payload}"),
@@ -78,8 +75,8 @@ fn rooms_text(load: &LoadRecord, rooms: usize) -> String {
     let messages = match (load.activity, load.in_flight.unwrap_or(1), load.rate_per_second) {
         ("idle", ..) => "only held".to_owned(),
         (_, _, Some(rate)) => {
-            let rate = figure::number(rate);
-            format!("{publishers} {rate} messages of {payload} per second, whether or not they are delivered")
+            let rate = rate_text(rate);
+            format!("{publishers} {rate} of {payload} per second, whether or not they are delivered")
         }
         (_, 1, None) => format!("{publishers} messages of {payload}, one in flight in each room"),
         (_, n, None) => {
@@ -87,6 +84,14 @@ fn rooms_text(load: &LoadRecord, rooms: usize) -> String {
         }
     };
     format!("{rooms}, {messages}")
+}
+
+/// Returns the messages of one second.
+fn rate_text(rate: f64) -> String {
+    match figure::short_number(rate) {
+        one if one == "1" => "1 message".to_owned(),
+        rate => format!("{rate} messages"),
+    }
 }
 
 fn payload(load: &LoadRecord) -> String {

@@ -1,5 +1,6 @@
 //! Notes on the limits of a result: an early end, an overloaded side, a shared processor.
 
+use super::build_result::MIN_CONNECTIONS_FOR_MEMORY;
 use super::load_text::time;
 use super::result::{BenchRecord, RunResult};
 use super::watcher::early_end_reason;
@@ -22,17 +23,24 @@ pub(super) fn notes(record: &BenchRecord) -> Vec<String> {
         generator_late(run),
         rate_note(record),
         server_at_limit(run),
+        few_connections(record),
         shares_processors.then(|| SHARED_PROCESSORS.to_owned()),
     ];
     notes.into_iter().flatten().collect()
 }
 
 fn early_end(record: &BenchRecord) -> Option<String> {
-    // The result of a search belongs to a rate whose run was completed.
-    let reason = early_end_reason(record.run.ended_early.filter(|_| record.find_max.is_none())?);
-    let after = match record.run.elapsed_ns {
-        0 => "before the measured time".to_owned(),
-        nanos => format!("after {} of {}", time(nanos), time(record.load.duration_ns)),
+    let reason = early_end_reason(record.ended_early()?);
+    let (elapsed_ns, whole_ns) = (record.run.elapsed_ns, record.load.duration_ns);
+    let (elapsed, whole) = (time(elapsed_ns), time(whole_ns));
+    let after = if elapsed_ns == 0 {
+        "before the measured time".to_owned()
+    } else if elapsed_ns >= whole_ns {
+        "after the measured time, while the last answers were awaited".to_owned()
+    } else if elapsed == whole {
+        "just before the end of the measured time".to_owned()
+    } else {
+        format!("after {elapsed} of {whole}")
     };
     Some(format!("The run ended early: {reason}, {after}."))
 }
@@ -60,28 +68,42 @@ fn generator_late(run: &RunResult) -> Option<String> {
     })
 }
 
-/// Returns a note if an open loop did not reach its rate.
+/// Returns a note if an open loop did not reach its rate, and the figures show it. If they are equal
+/// after rounding, the verdict before it has the number of outstanding answers.
 fn rate_note(record: &BenchRecord) -> Option<String> {
-    let (asked, due) = (record.load.rate_per_second?, record.run.due?);
+    let (asked, due) = (figure::rate(record.load.rate_per_second?), record.run.due?);
+    if !record.run.missed_rate() {
+        return None;
+    }
     let reached = match &record.run.chat {
-        _ if record.run.kept_up() => return None,
         None => {
-            format!("of {}, {} were answered", figure::rate(asked), figure::rate(record.run.messages_per_second))
+            let answered = figure::rate(record.run.messages_per_second);
+            (answered != asked).then(|| format!("of {asked}, {answered} were answered"))?
         }
         Some(chat) => {
             let per_message = rates::per_item(chat.deliveries, record.run.messages.max(1)).unwrap_or(0.0);
-            format!(
-                "at {}, {} of {} deliveries arrived in the measured time",
-                figure::rate(asked),
-                figure::count(chat.delivered),
-                figure::number(figure::float(due) * per_message)
-            )
+            let (delivered, expected) =
+                (figure::count(chat.delivered), figure::number(figure::float(due) * per_message));
+            (delivered != expected)
+                .then(|| format!("at {asked}, {delivered} of {expected} deliveries arrived in the measured time"))?
         }
     };
     Some(format!(
         "The rate was not reached: {reached}. The server or the load generator is overloaded, and latency grows with the \
          length of the run."
     ))
+}
+
+/// Returns a note if idle connections are too few for the figure that they are held for.
+fn few_connections(record: &BenchRecord) -> Option<String> {
+    let (run, slow_readers) = (&record.run, record.load.slow_readers);
+    run.server.as_ref().filter(|_| record.load.activity == "idle" && record.target.transport != "udp")?;
+    (run.connections.open_at_end + slow_readers < MIN_CONNECTIONS_FOR_MEMORY).then(|| {
+        format!(
+            "The memory of a connection is given from {MIN_CONNECTIONS_FOR_MEMORY} connections on: with fewer, the growth of the \
+             server's memory is mostly its own."
+        )
+    })
 }
 
 fn server_at_limit(run: &RunResult) -> Option<String> {

@@ -7,6 +7,7 @@ use switchboard::{Endpoint, Framing};
 
 use super::args::{self, BenchChatArgs, BenchEchoArgs};
 use super::result::LoadRecord;
+use super::run_error::RunError;
 use super::server_source::{self, ServerSource, Transport};
 use crate::cli::error::CliError;
 use crate::cli::process::LoadRequirements;
@@ -63,6 +64,7 @@ impl BenchPlan {
             reply_timeout: args.reply_timeout.0,
             seed: args.seed,
         };
+        load.validate().map_err(RunError::from)?;
         let mut serve_args = Vec::new();
         if let Some(framing) = args.framing {
             serve_args.extend(["--framing".to_owned(), framing.to_string()]);
@@ -108,6 +110,7 @@ impl BenchPlan {
             duration: args.phases.duration.0,
             reply_timeout: args.reply_timeout.0,
         };
+        load.validate().map_err(RunError::from)?;
         let requirements = LoadRequirements {
             connections: load.members,
             in_flight: LoadRequirements::in_flight_estimate(load.activity),
@@ -128,7 +131,7 @@ impl BenchPlan {
 
     /// Returns the number of descriptors that the process needs for the whole run.
     pub(super) fn descriptors(&self) -> u64 {
-        self.load.connections() as u64 + OTHER_DESCRIPTORS
+        (self.load.connections() as u64).saturating_add(OTHER_DESCRIPTORS)
     }
 }
 

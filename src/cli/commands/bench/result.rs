@@ -213,7 +213,8 @@ pub(crate) struct ServerRecord {
     /// Memory at the end of the measured time.
     pub(crate) rss_bytes: u64,
     pub(crate) peak_rss_bytes: u64,
-    /// Memory growth since before the first connection, divided by the open connections.
+    /// Memory growth since before the first connection, divided by the open connections. Null with
+    /// fewer than ten.
     pub(crate) bytes_per_connection: Option<f64>,
     pub(crate) threads: u64,
     pub(crate) context_switches: u64,
@@ -277,6 +278,14 @@ pub(crate) struct SearchStepRecord {
     pub(crate) faults: Faults,
 }
 
+impl BenchRecord {
+    /// Returns the reason if the shown run ended early. The result of a search belongs to a rate
+    /// whose run was completed.
+    pub(super) fn ended_early(&self) -> Option<&'static str> {
+        self.run.ended_early.filter(|_| self.find_max.is_none())
+    }
+}
+
 impl RunResult {
     /// Returns the number of faults.
     pub(crate) fn fault_count(&self) -> u64 {
@@ -288,11 +297,11 @@ impl RunResult {
         self.server.as_ref().is_some_and(|server| server.at_limit)
     }
 
-    /// Returns true if the server reached the rate of the load. A closed loop has no rate, so it
-    /// always does.
-    pub(crate) fn kept_up(&self) -> bool {
-        let Some(due) = self.due else { return true };
-        match &self.chat {
+    /// Returns true if the server did not reach the rate of the load. A closed loop has no rate. A
+    /// run that ended early is not judged, because its last messages had less time than the others.
+    pub(crate) fn missed_rate(&self) -> bool {
+        let (None, Some(due)) = (self.ended_early, self.due) else { return false };
+        !match &self.chat {
             None => rates::kept_up(self.answered.unwrap_or(0), due, self.unanswered.unwrap_or(0), 1.0),
             Some(chat) => {
                 let per_message = rates::per_item(chat.deliveries, self.messages.max(1)).unwrap_or(0.0);

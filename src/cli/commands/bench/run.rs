@@ -1,20 +1,19 @@
 //! One run: a server, the load on it, and the result.
 
-use std::io;
 use std::time::{Duration, SystemTime};
 
 use hdrhistogram::Histogram;
 use switchboard::Endpoint;
 use switchboard::load::chat::{self, ChatOutcome};
-use switchboard::load::{self, Activity, LoadError, LoadOutcome, MaxRate, StepVerdict};
+use switchboard::load::{self, Activity, LoadOutcome, MaxRate, StepVerdict};
 
 use super::build_result::{percentiles, run_result, sample_record, search_record};
 use super::plan::{BenchPlan, PlannedLoad};
 use super::result::{LoadRecord, PercentileRecord, RunResult, SampleRecord, SearchRecord, TargetRecord};
+use super::run_error::RunError;
 use super::server::BenchServer;
 use super::server_source::ServerSource;
 use super::watcher::{EarlyEnd, RunReadings, RunSetup, RunWatcher};
-use crate::cli::error::CliError;
 use crate::cli::process::{CpuAssignment, PinnedCpus};
 use crate::cli::report::figure;
 
@@ -40,26 +39,6 @@ pub(crate) struct RunHistograms {
     pub(crate) began_at: SystemTime,
     /// Length of the measured time.
     pub(crate) elapsed: Duration,
-}
-
-/// The reason why a run has no result.
-#[derive(Debug)]
-pub(crate) enum RunError {
-    /// The load is impossible. The text begins with the option's name.
-    Config(String),
-    /// This machine or the server cannot provide the connections of the load.
-    Unavailable(String),
-    /// The measurement itself failed, so another run would fail too.
-    Failed(String),
-}
-
-impl From<RunError> for CliError {
-    fn from(error: RunError) -> Self {
-        match error {
-            RunError::Config(text) => Self::Usage(format!("--{text}")),
-            RunError::Unavailable(text) | RunError::Failed(text) => Self::Failed(text),
-        }
-    }
 }
 
 /// The outcome of any load.
@@ -96,7 +75,7 @@ pub(crate) fn measure(plan: &BenchPlan, setup: &RunSetup<'_>) -> Result<Option<M
     if let Some(error) = exit_error {
         return Err(RunError::Failed(error));
     }
-    let outcome = outcome.map_err(|error| load_error(&error, &endpoint))?;
+    let outcome = outcome.map_err(|error| RunError::of_load(error, &endpoint))?;
     if let Some(EarlyEnd::TooFewConnections(opened)) = readings.ended_early {
         return Err(RunError::Unavailable(connections_error(opened, plan.load.connections(), warning)));
     }
@@ -181,28 +160,4 @@ fn connections_error(opened: usize, wanted: usize, warning: Option<String>) -> S
     let warning = warning.map(|warning| format!("; the server's last warning: '{warning}'")).unwrap_or_default();
     let (opened, wanted) = (figure::count(opened as u64), figure::count(wanted as u64));
     format!("only {opened} of {wanted} connections could be opened{warning}")
-}
-
-/// Returns the error for a load that could not start, with advice.
-fn load_error(error: &LoadError, target: &Endpoint) -> RunError {
-    RunError::Unavailable(match error {
-        LoadError::Config(text) => return RunError::Config(text.clone()),
-        LoadError::Connect(error) => {
-            let advice = match error.kind() {
-                io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
-                    "; check that a server listens there, or leave out the address to have bench start a server"
-                }
-                io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                    "; check the address and the firewall"
-                }
-                io::ErrorKind::AddrNotAvailable => {
-                    "; this machine has no free local ports for more connections to one address"
-                }
-                io::ErrorKind::PermissionDenied => "; check that this user may connect there",
-                _ => "",
-            };
-            format!("cannot connect to {target}: {error}{advice}")
-        }
-        other => other.to_string(),
-    })
 }

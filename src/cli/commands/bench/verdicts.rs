@@ -14,11 +14,11 @@ use crate::cli::report::{figure, text};
 /// Returns all conclusions, the outcome first.
 pub(super) fn verdicts(record: &BenchRecord) -> Vec<Finding> {
     let mut verdicts: Vec<_> = record.find_max.iter().map(|search| search_verdict(record, search)).collect();
-    verdicts.push(match (faults_text(record.target.service, &record.run.faults), &record.run.chat) {
-        (Some(faults), _) => Finding::new(Tone::Bad, format!("Something went wrong: {faults}.")),
+    verdicts.extend(match (faults_text(record.target.service, &record.run.faults), &record.run.chat) {
+        (Some(faults), _) => Some(Finding::new(Tone::Bad, format!("Something went wrong: {faults}."))),
         (None, Some(chat)) => proof_verdict(record, chat),
-        (None, None) if record.run.messages == 0 => Finding::new(Tone::Bad, "No message was answered."),
-        (None, None) => faultless_verdict(record),
+        (None, None) if record.run.messages == 0 => no_message_verdict(record, "answered"),
+        (None, None) => Some(faultless_verdict(record)),
     });
     verdicts.extend(record.run.chat.iter().flat_map(server_faults));
     verdicts.extend(notes(record).into_iter().map(|text| Finding::new(Tone::Note, text)));
@@ -32,8 +32,10 @@ pub(super) fn failure(record: &BenchRecord) -> Option<String> {
     if let Some(chat) = &record.run.chat {
         let outstanding = chat.proof.awaited;
         return faults()
-            .or((outstanding > 0)
-                .then(|| format!("{} deliveries were outstanding at the end", figure::count(outstanding))))
+            .or((outstanding > 0).then(|| {
+                let were = figure::counted(outstanding, "delivery was", "deliveries were");
+                format!("{were} outstanding at the end")
+            }))
             .or((chat.deliveries == 0 && !is_idle).then(|| "no message was delivered".to_owned()));
     }
     let Some(search) = &record.find_max else {
@@ -46,44 +48,70 @@ pub(super) fn failure(record: &BenchRecord) -> Option<String> {
     wrong.or(search.rate_per_second.is_none().then(|| search_verdict(record, search).text))
 }
 
+/// Returns the verdict of a run without any answer or delivery. `None` if the run ended before the
+/// measured time, in which case the note about that says enough.
+fn no_message_verdict(record: &BenchRecord, verb: &str) -> Option<Finding> {
+    match (record.ended_early(), record.run.elapsed_ns) {
+        (None, _) => Some(Finding::new(Tone::Bad, format!("No message was {verb}."))),
+        (Some(_), 0) => None,
+        (Some(_), _) => Some(Finding::new(Tone::Note, format!("No message was {verb} before the run ended."))),
+    }
+}
+
 /// Returns the verdict of a run without faults on an echo server.
 fn faultless_verdict(record: &BenchRecord) -> Finding {
-    let messages = figure::count(record.run.messages);
+    let messages = record.run.messages;
+    let answers = figure::counted(messages, "answer", "answers");
     let correctly = text::correctness_text(record.load.payload_min_bytes);
     match record.run.unanswered.unwrap_or(0) {
-        0 => Finding::new(Tone::Good, format!("All {messages} answers arrived, {correctly}.")),
-        unanswered => Finding::new(
-            Tone::Note,
-            format!(
-                "{messages} answers arrived, {correctly}; {} were outstanding when the run ended.",
-                figure::count(unanswered)
-            ),
-        ),
+        0 => {
+            let all = if messages == 1 { "" } else { "All " };
+            Finding::new(Tone::Good, format!("{all}{answers} arrived, {correctly}."))
+        }
+        unanswered => {
+            let were = figure::counted(unanswered, "was", "were");
+            Finding::new(Tone::Note, format!("{answers} arrived, {correctly}; {were} outstanding when the run ended."))
+        }
     }
 }
 
 /// Returns the verdict of a run without faults on a chat server.
-fn proof_verdict(record: &BenchRecord, chat: &ChatResult) -> Finding {
+fn proof_verdict(record: &BenchRecord, chat: &ChatResult) -> Option<Finding> {
     let proof = &chat.proof;
     let open = figure::count(record.run.connections.open_at_end as u64);
     let members = if open == "1" { "The one member".to_owned() } else { format!("Every one of {open} members") };
-    let counts = format!("({} ids, {} deliveries)", figure::count(proof.ids), figure::count(proof.received));
+    let (ids, received) = (proof.ids, proof.received);
+    let counts =
+        format!("({}, {})", figure::counted(ids, "id", "ids"), figure::counted(received, "delivery", "deliveries"));
     if record.load.activity == "idle" {
-        let after = figure::nanos_of(record.run.connections.all_open_after_ns);
-        Finding::new(Tone::Good, format!("All {open} members had joined after {after} and stayed until the end."))
+        Some(joined_verdict(record))
     } else if proof.received == 0 {
-        Finding::new(Tone::Bad, "No message was delivered.")
+        no_message_verdict(record, "delivered")
     } else if proof.awaited > 0 {
-        let outstanding = figure::count(proof.awaited);
-        Finding::new(
+        let were = figure::counted(proof.awaited, "more delivery was", "more deliveries were");
+        Some(Finding::new(
             Tone::Note,
             format!(
-                "{members} received every id so far of its room once, in order {counts}; {outstanding} more deliveries were \
-                 outstanding when the run ended."
+                "{members} received every id so far of its room once, in order {counts}; {were} outstanding when the run ended."
             ),
-        )
+        ))
     } else {
-        Finding::new(Tone::Good, format!("{members} received every id of its room once, in order {counts}."))
+        Some(Finding::new(Tone::Good, format!("{members} received every id of its room once, in order {counts}.")))
+    }
+}
+
+/// Returns the verdict of a run without faults whose members only joined.
+fn joined_verdict(record: &BenchRecord) -> Finding {
+    let (open, wanted) = (record.run.connections.open_at_end, record.load.connections.unwrap_or(0));
+    let members = figure::counted(wanted as u64, "member", "members");
+    let after = figure::nanos_of(record.run.connections.all_open_after_ns);
+    match record.ended_early() {
+        Some(_) if open < wanted => {
+            let open = figure::count(open as u64);
+            Finding::new(Tone::Note, format!("{open} of {members} had joined when the run ended."))
+        }
+        Some(_) => Finding::new(Tone::Good, format!("All {members} had joined after {after}.")),
+        None => Finding::new(Tone::Good, format!("All {members} had joined after {after} and stayed until the end.")),
     }
 }
 

@@ -32,7 +32,7 @@ pub(in crate::cli) enum CallCommand {
     /// At a terminal, messages appear above the line being edited. If standard input or output is
     /// not a terminal, each line of the input is sent as a message; after the end of the input and
     /// the last reply, the program ends. A lost connection is reopened, and unacknowledged messages
-    /// are sent again.
+    /// are sent again. Servers without JSON are called with udp:ADDR or --framing raw.
     #[command(after_long_help = include_str!("chat/chat.txt"))]
     Chat(CallChatArgs),
 }

@@ -1,6 +1,7 @@
 //! The arguments of `duel`, as they are typed.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use switchboard::Framing;
@@ -33,9 +34,9 @@ pub(crate) struct DuelArgs {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = LOAD)]
     pub(super) work_us: u32,
 
-    /// Measured time of each run, in seconds [default: 3]
-    #[arg(short, long, value_name = "S", help_heading = MEASUREMENT)]
-    pub(super) seconds: Option<Seconds>,
+    /// Length of the measured time of each run [default: 3s]
+    #[arg(short, long, alias = "seconds", short_alias = 's', value_name = "TIME", help_heading = MEASUREMENT)]
+    pub(super) duration: Option<RunLength>,
     /// Length of the full load before the measured time of each run [default: 500ms]
     #[arg(short, long, value_name = "TIME", help_heading = MEASUREMENT)]
     pub(super) warm_up: Option<HumanDuration>,
@@ -56,17 +57,17 @@ pub(crate) struct DuelArgs {
     pub(super) report: ReportArgs,
 }
 
-/// A number of seconds, which may have a fraction.
+/// A duration, or a plain number of seconds, which may have a fraction: `--seconds 0.5`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Seconds(pub(super) f64);
+pub(super) struct RunLength(pub(super) Duration);
 
-impl FromStr for Seconds {
-    type Err = &'static str;
+impl FromStr for RunLength {
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let seconds = text.strip_suffix('s').unwrap_or(text).parse::<f64>().ok();
-        let in_range = seconds.filter(|seconds| (0.01..=86_400.0).contains(seconds));
-        in_range.map(Self).ok_or("not a number of seconds: write one from 0.01 to 86400, such as 3 or 0.5")
+        let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let length = seconds.map_or_else(|| text.parse::<HumanDuration>().map(|length| length.0), Ok);
+        length.map(Self).map_err(|error| error.to_string())
     }
 }
 
@@ -75,12 +76,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_are_parsed_within_their_range() {
-        for (text, seconds) in [("3", 3.0), ("0.1", 0.1), ("2s", 2.0)] {
-            assert_eq!(text.parse(), Ok(Seconds(seconds)), "{text}");
+    fn a_plain_number_is_in_seconds() {
+        for (text, millis) in [("3", 3_000), ("0.1", 100), ("2s", 2_000), ("1min", 60_000)] {
+            assert_eq!(text.parse(), Ok(RunLength(Duration::from_millis(millis))), "{text}");
         }
-        for text in ["", "s", "-1", "0", "soon", "NaN", "inf", "1e9", "1m"] {
-            assert!(text.parse::<Seconds>().is_err(), "{text}");
+        for text in ["", "s", "-1", "soon", "NaN", "inf", "1e30"] {
+            assert!(text.parse::<RunLength>().is_err(), "{text}");
         }
     }
 }

@@ -27,16 +27,14 @@ mod verdicts;
 
 use std::process::ExitCode;
 
-use super::bench::command::pin_load;
+use super::bench::command::{log_remarks, pin_load};
 use super::bench::progress::RunProgress;
 use super::bench::result::LoadRecord;
 use super::bench::watcher::RunSetup;
 use crate::cli::error::CliError;
 use crate::cli::process::{self, Interrupt, PinnedCpus};
-use crate::cli::report::file::ReportFile;
-use crate::cli::report::record::{RecordHeader, json};
-use crate::cli::report::{page, text};
-use crate::cli::terminal::stdout;
+use crate::cli::report::output::ReportOutput;
+use crate::cli::report::record::RecordHeader;
 use args::DuelArgs;
 use plan::DuelPlan;
 use record::{DuelRecord, DuelSetup};
@@ -44,9 +42,10 @@ use runner::{PointError, measure_point};
 
 /// Measures both engines and prints the report. The exit code is 0 if every answer was right.
 pub(crate) fn duel(args: DuelArgs, quiet: bool) -> Result<ExitCode, CliError> {
-    let (service, is_json, html) = (args.service, args.report.json, args.report.html.clone());
+    let (service, json, html) = (args.service, args.report.json, args.report.html.clone());
     let plan = DuelPlan::new(args)?;
-    let html = ReportFile::open(html)?;
+    let output = ReportOutput::open(json, html, &[])?;
+    plan.largest_load().iter().for_each(log_remarks);
     let interrupt = Interrupt::watch()?;
     process::raise_descriptor_limit();
     let pinning = pin_load(plan.pin)?;
@@ -72,7 +71,7 @@ pub(crate) fn duel(args: DuelArgs, quiet: bool) -> Result<ExitCode, CliError> {
     record.header.interrupted = interrupt.is_raised();
     record.findings = verdicts::verdicts(&record);
     record.notes = notes::notes(&record);
-    report(&record, is_json, html, error.is_some())?;
+    report(&record, output, error.is_some())?;
     match (interrupt.exit_code(), error) {
         (Some(code), _) => Ok(code),
         (None, Some(error)) => Err(CliError::Failed(error)),
@@ -100,8 +99,8 @@ fn measure(plan: &DuelPlan, setup: &RunSetup<'_>, record: &mut DuelRecord) -> Op
     None
 }
 
-/// Prints the report and writes the page.
-fn report(record: &DuelRecord, is_json: bool, html: Option<ReportFile>, failed: bool) -> Result<(), CliError> {
+/// Writes the report in every form that the arguments ask for.
+fn report(record: &DuelRecord, output: ReportOutput, failed: bool) -> Result<(), CliError> {
     // A report needs at least one complete point to compare.
     if record.complete_points().next().is_none() && (record.header.interrupted || failed) {
         if record.header.interrupted {
@@ -109,7 +108,5 @@ fn report(record: &DuelRecord, is_json: bool, html: Option<ReportFile>, failed: 
         }
         return Ok(());
     }
-    let report = report::report(record);
-    stdout::print(&if is_json { json(record)? } else { text::render(&report) })?;
-    html.map_or(Ok(()), |file| file.write(page::render(&report).as_bytes()))
+    output.write(&report::report(record), record)
 }

@@ -93,18 +93,21 @@ fn points_with<'a>(
 
 /// Returns a note if an engine did not reach the rate of an open loop.
 fn rate_note(record: &DuelRecord, engine: EngineName) -> Option<String> {
-    let rate = figure::rate(record.setup.load.rate_per_second?);
-    let slow_runs = |point: &DuelPoint| point.runs_of(engine).filter(|run| !run.kept_up()).cloned().collect::<Vec<_>>();
+    let asked = figure::rate(record.setup.load.rate_per_second?);
+    let slow_runs =
+        |point: &DuelPoint| point.runs_of(engine).filter(|run| run.missed_rate()).cloned().collect::<Vec<_>>();
     let points = points_with(record.points.iter(), |point| !slow_runs(point).is_empty())?;
     let slow_runs: Vec<_> = record.points.iter().flat_map(slow_runs).collect();
     let lowest = slow_runs.iter().map(|run| run.messages_per_second).fold(f64::INFINITY, f64::min);
-    let outstanding: u64 = slow_runs.iter().filter_map(|run| run.unanswered).sum();
-    Some(format!(
-        "The {} engine did not reach {rate} at {points}: lowest rate {}, {} answers outstanding at the end of runs.",
-        engine.name(),
-        figure::rate(lowest),
-        figure::count(outstanding)
-    ))
+    let lowest = Some(figure::rate(lowest)).filter(|lowest| *lowest != asked);
+    let unanswered = || slow_runs.iter().filter_map(|run| run.unanswered).filter(|unanswered| *unanswered > 0);
+    let outstanding = Some(unanswered().sum()).filter(|sum| *sum > 0).map(|sum| {
+        let ends = if unanswered().count() == 1 { "the end of a run" } else { "the ends of runs" };
+        format!("{} outstanding at {ends}", figure::counted(sum, "answer", "answers"))
+    });
+    let missed = if lowest.is_some() { format!("reach {asked}") } else { "keep up".to_owned() };
+    let facts: Vec<_> = lowest.map(|lowest| format!("lowest rate {lowest}")).into_iter().chain(outstanding).collect();
+    Some(format!("The {} engine did not {missed} at {points}: {}.", engine.name(), facts.join(", ")))
 }
 
 fn processors(record: &DuelRecord) -> String {
@@ -204,5 +207,21 @@ mod tests {
         record.points[0].runs[1].result.unanswered = Some(1_234);
         let text = texts(&record);
         assert!(text.contains("1,234 answers outstanding") && !text.contains("Good:"), "{text}");
+    }
+
+    #[test]
+    fn a_rate_is_not_compared_with_an_equal_one_or_with_that_of_a_shortened_run() {
+        let mut record = record(vec![point(10, 100.0)]);
+        record.setup.load.rate_per_second = Some(100.0);
+        for run in &mut record.points[0].runs {
+            (run.result.due, run.result.unanswered) = (Some(1_000), Some(0));
+        }
+        record.points[0].runs[1].result.unanswered = Some(1);
+        let text = texts(&record);
+        let words = "The threads engine did not keep up at 10 connections: 1 answer outstanding at the end of a run.";
+        assert!(text.contains(words), "{text}");
+        record.points[0].runs[1].result.ended_early = Some("no_connections");
+        let text = texts(&record);
+        assert!(!text.contains("did not"), "{text}");
     }
 }

@@ -4,12 +4,13 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use switchboard::Endpoint;
 use switchboard::load::LoadConfig;
-use switchboard::{Endpoint, Limits};
 
 use super::args::DuelArgs;
 use super::record::ENGINES;
 use crate::cli::commands::bench::plan::{BenchPlan, PlannedLoad};
+use crate::cli::commands::bench::run_error::RunError;
 use crate::cli::commands::bench::server_source::ServerSource;
 use crate::cli::engine::EngineName;
 use crate::cli::error::CliError;
@@ -17,11 +18,13 @@ use crate::cli::process::LoadRequirements;
 
 const DEFAULT_CONNECTIONS: [usize; 5] = [1, 10, 100, 1_000, 5_000];
 const QUICK_CONNECTIONS: [usize; 3] = [1, 50, 1_000];
-const DEFAULT_SECONDS: f64 = 3.0;
-const QUICK_SECONDS: f64 = 1.2;
+const DEFAULT_DURATION: Duration = Duration::from_secs(3);
+const QUICK_DURATION: Duration = Duration::from_millis(1200);
 const DEFAULT_WARM_UP: Duration = Duration::from_millis(500);
 const QUICK_WARM_UP: Duration = Duration::from_millis(300);
 const DEFAULT_ROUNDS: usize = 5;
+/// The most rounds. More would make an interval narrower than the drift of the machine.
+const MAX_ROUNDS: usize = 1_000;
 /// Descriptors of a process beside its connections.
 const OTHER_DESCRIPTORS: u64 = 64;
 /// Time after which a missing answer counts as lost.
@@ -43,11 +46,14 @@ pub(super) struct DuelPlan {
 
 impl DuelPlan {
     pub(super) fn new(args: DuelArgs) -> Result<Self, CliError> {
-        let usage_error = |text: &str| Err(CliError::Usage(text.to_owned()));
-        let default_or_quick = |default, quick| if args.quick { quick } else { default };
         let rounds = args.rounds.unwrap_or(DEFAULT_ROUNDS);
         if rounds < 2 {
-            return usage_error("--rounds must be at least 2, because one round cannot tell a difference from chance");
+            return Err(CliError::Usage(
+                "--rounds must be at least 2, because one round cannot tell a difference from chance".to_owned(),
+            ));
+        }
+        if rounds > MAX_ROUNDS {
+            return Err(CliError::Usage(format!("--rounds must be at most {MAX_ROUNDS}")));
         }
         let mut connections = args.connections;
         if connections.is_empty() {
@@ -55,17 +61,7 @@ impl DuelPlan {
         }
         connections.sort_unstable();
         connections.dedup();
-        if connections.first() == Some(&0) {
-            return usage_error("--connections must be at least 1 each");
-        }
-        if connections.last() > Some(&Limits::MAX_CONNECTIONS) {
-            return usage_error("--connections must be at most 1000000 each");
-        }
-        if args.traffic.in_flight == Some(0) {
-            return usage_error("--in-flight must be at least 1");
-        }
-        let seconds = args.seconds.map_or(default_or_quick(DEFAULT_SECONDS, QUICK_SECONDS), |seconds| seconds.0);
-        let default_warm_up = if args.quick { QUICK_WARM_UP } else { DEFAULT_WARM_UP };
+        let default_or_quick = |default, quick| if args.quick { quick } else { default };
         let load = LoadConfig {
             target: Endpoint::Tcp((Ipv4Addr::LOCALHOST, 0).into()),
             framing: args.framing,
@@ -74,13 +70,22 @@ impl DuelPlan {
             payload_bytes: args.traffic.payload.0,
             slow_readers: 0,
             ramp: Duration::ZERO,
-            warm_up: args.warm_up.map_or(default_warm_up, |warm_up| warm_up.0),
-            duration: Duration::from_secs_f64(seconds),
+            warm_up: args.warm_up.map_or(default_or_quick(DEFAULT_WARM_UP, QUICK_WARM_UP), |warm_up| warm_up.0),
+            duration: args.duration.map_or(default_or_quick(DEFAULT_DURATION, QUICK_DURATION), |duration| duration.0),
             reply_timeout: REPLY_TIMEOUT,
             // One seed, so that both engines receive the same bytes.
             seed: 1,
         };
+        for connections in &connections {
+            LoadConfig { connections: *connections, ..load.clone() }.validate().map_err(RunError::from)?;
+        }
         Ok(Self { connections, load, work_us: args.work_us, rounds, pin: !args.no_pin })
+    }
+
+    /// Returns the load of the point with the most connections.
+    pub(super) fn largest_load(&self) -> Option<PlannedLoad> {
+        let connections = *self.connections.last()?;
+        Some(PlannedLoad::Echo(LoadConfig { connections, ..self.load.clone() }))
     }
 
     /// Returns both engines in the order of a round. Each engine is first in every other round, so
@@ -97,7 +102,7 @@ impl DuelPlan {
 
     /// Returns an error text if the connections exceed the limit on open descriptors.
     pub(super) fn descriptor_error(connections: usize, limit: Option<u64>) -> Option<String> {
-        let needed = connections as u64 + OTHER_DESCRIPTORS;
+        let needed = (connections as u64).saturating_add(OTHER_DESCRIPTORS);
         let limit = limit.filter(|limit| needed > *limit)?;
         Some(format!(
             "too few file descriptors: server and load need {needed} each, the limit is {limit}; raise it with 'ulimit -n {needed}'"
@@ -156,9 +161,17 @@ mod tests {
         // Starting and stopping a server and connecting take another 100 ms.
         let length = (quick.load.warm_up + quick.load.duration + Duration::from_millis(100)) * runs;
         assert!((40..=65).contains(&length.as_secs()), "{length:?}");
-        let quick = plan("--quick --connections 7 --seconds 2 --rounds 3 --warm-up 1s").unwrap();
+        let quick = plan("--quick --connections 7 --duration 2s --rounds 3 --warm-up 1s").unwrap();
         assert_eq!((quick.connections, quick.load.duration.as_secs(), quick.rounds), (vec![7], 2, 3));
         assert_eq!(quick.load.warm_up.as_secs(), 1);
+    }
+
+    #[test]
+    fn the_length_of_a_run_is_that_of_bench_and_has_its_old_name() {
+        for args in ["--duration 1500ms", "-d 1500ms", "--duration 1.5", "--seconds 1.5", "-s 1.5"] {
+            assert_eq!(plan(args).unwrap().load.duration, Duration::from_millis(1500), "{args}");
+        }
+        assert_eq!(plan("-d 5").unwrap().load.duration.as_secs(), 5);
     }
 
     #[test]
@@ -197,9 +210,16 @@ mod tests {
     fn contradictory_arguments_are_a_usage_error() {
         for (args, prefix) in [
             ("--rounds 1", "--rounds must be at least 2"),
-            ("--connections 0,1", "--connections must be at least 1"),
-            ("--connections 2000000", "--connections must be at most"),
-            ("--in-flight 0", "--in-flight must be at least 1"),
+            ("--rounds 18446744073709551615", "--rounds must be at most 1000"),
+            ("--connections 0,1", "--connections: at least one is needed"),
+            ("--connections 1,2000000", "--connections: at most 1000000 are possible"),
+            ("--in-flight 0", "--in-flight: at least one is needed"),
+            (
+                "--in-flight 1000000000 -c 1",
+                "--in-flight: at most 16777216 are possible on each connection (connections: 1)",
+            ),
+            ("--duration 0", "--duration: must be longer than zero"),
+            ("--payload 1G -c 17", "--payload: 1073741824 bytes on each of 17 connections exceed"),
         ] {
             match plan(args) {
                 Err(CliError::Usage(text)) => assert!(text.starts_with(prefix), "{args}: {text}"),

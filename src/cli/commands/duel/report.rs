@@ -89,7 +89,7 @@ fn figures(record: &DuelRecord, spread: fn(&Metric, MedianRange) -> String) -> V
             metric.name.to_owned(),
             engine(comparison.reactor),
             engine(comparison.threads),
-            ratio.map(|ratio| format!("{}×", figure::number(ratio.median))).unwrap_or_default(),
+            ratio.map(Ratio::median_text).unwrap_or_default(),
             ratio.map(Ratio::interval_text).unwrap_or_default(),
             comparison.verdict.map(DuelVerdict::name).unwrap_or_default().to_owned(),
         ]
@@ -137,8 +137,8 @@ fn method(record: &DuelRecord) -> Vec<String> {
             .to_owned(),
         "CPU per message is the server's processor time, in the kernel and in user space, divided by the answers that arrived in \
          the measured time. A busy machine affects it least. Memory per connection is the growth of the resident memory from \
-         before the first connection to the end of the measured time, divided by the connections; with few connections it is \
-         mostly the engine's own. It excludes kernel memory: socket buffers, which are the same for both engines, and the kernel \
+         before the first connection to the end of the measured time, divided by the connections; with fewer than ten \
+         connections it would be mostly the engine's own, and is not given. It excludes kernel memory: socket buffers, which are the same for both engines, and the kernel \
          stack of each thread (16 KiB on x86-64), which only threads have. Before Linux 6.2 the resident memory of a sleeping \
          thread may be understated by up to 64 pages. Context switches of more than 33 threads are estimated from 33 of them."
             .to_owned(),

@@ -70,6 +70,13 @@ impl Ratio {
         Some(Self { median: median(&logs)?.exp(), low: low.exp(), high: high.exp() })
     }
 
+    /// Formats the median, as in `2.40×`. If the interval excludes 1, so do the digits of the median.
+    pub(super) fn median_text(self) -> String {
+        let excludes_one = self.low > 1.0 || self.high < 1.0;
+        let median = if excludes_one { bound_text(self.median) } else { figure::number(self.median) };
+        median + "×"
+    }
+
     /// Formats the interval, as in `[2.20, 2.60]`.
     pub(super) fn interval_text(self) -> String {
         format!("[{}, {}]", bound_text(self.low), bound_text(self.high))
@@ -81,7 +88,7 @@ impl Ratio {
     }
 }
 
-/// Formats a bound of an interval with enough digits to distinguish it from 1, because the verdict
+/// Formats a ratio or a bound of its interval with enough digits to distinguish it from 1, because the verdict
 /// depends on it.
 fn bound_text(bound: f64) -> String {
     let short = figure::number(bound);

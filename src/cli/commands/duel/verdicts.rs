@@ -2,6 +2,7 @@
 
 use super::metric::{HEADLINES, Metric, THROUGHPUT};
 use super::record::{DuelPoint, DuelRecord, DuelVerdict, MetricVerdict};
+use super::statistics::Ratio;
 use crate::cli::report::figure;
 
 /// Returns one verdict for each headline metric that the load leaves open.
@@ -30,11 +31,11 @@ fn at_point(metric: &'static Metric, point: &DuelPoint) -> Option<(&'static str,
         return Some(("unknown (limited by the load generator) at", at));
     }
     let ratio = point.comparison(metric.key)?.reactor_advantage?;
-    let by = |ratio| format!("{}× at {at}", figure::number(ratio));
+    let by = |ratio: Ratio| format!("{} at {at}", ratio.median_text());
     Some(match DuelVerdict::of(ratio) {
         DuelVerdict::Draw => ("draw at", at),
-        DuelVerdict::Reactor => ("reactor", by(ratio.median)),
-        DuelVerdict::Threads => ("threads", by(1.0 / ratio.median)),
+        DuelVerdict::Reactor => ("reactor", by(ratio)),
+        DuelVerdict::Threads => ("threads", by(ratio.inverse())),
     })
 }
 
@@ -53,6 +54,12 @@ mod tests {
         assert_eq!(found[1].text, "draw at 1; reactor 2.00× at 100; threads 2.00× at 1,000");
         record.setup.load.rate_per_second = Some(100.0);
         assert!(verdicts(&record).iter().all(|found| found.metric != "messages_per_second"));
+    }
+
+    #[test]
+    fn a_leader_is_ahead_in_the_digits_that_are_shown() {
+        let found = verdicts(&record(vec![point(1, 100.4), point(10, 99.7)]));
+        assert_eq!(found[1].text, "reactor 1.004× at 1; threads 1.003× at 10");
     }
 
     #[test]

@@ -15,13 +15,22 @@ use plotters::series::LineSeries;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontFamily, IntoTextStyle, RGBColor, TextStyle};
 
+use super::super::figure;
 use super::axis::AxisRange;
 use super::color;
 use super::data::{Plot, Series, SpreadShape};
 
 /// Size of a drawing. plotters works in whole units, so a unit is half a CSS pixel.
-pub(super) const WIDTH: u32 = 1720;
-pub(super) const HEIGHT: u32 = 660;
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Canvas {
+    width: u32,
+    height: u32,
+}
+
+/// The drawing for a window of a desk's width.
+pub(super) const WIDE: Canvas = Canvas { width: 1720, height: 660 };
+/// The drawing for a phone. Its letters have the same size.
+pub(super) const NARROW: Canvas = Canvas { width: 716, height: 560 };
 const LEFT: u32 = 140;
 const RIGHT: u32 = 56;
 const TOP: u32 = 62;
@@ -31,19 +40,28 @@ const FONT: f64 = 25.0 * 1.24;
 const LINE: u32 = 4;
 const MARK: i32 = 8;
 const TICK: i32 = 11;
+/// Width of a label's character, with its share of the gap to the next label.
+const CHARACTER: f64 = 16.0;
 
 type DrawError = DrawingAreaErrorKind<io::Error>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<AxisRange, AxisRange>>;
 
+impl Canvas {
+    /// Returns the value of the attribute `viewBox`.
+    pub(super) fn view_box(self) -> String {
+        format!("0 0 {} {}", self.width, self.height)
+    }
+}
+
 /// Returns an SVG document; `None` if no value can be drawn.
-pub(super) fn draw(plot: &Plot) -> Option<Result<String, DrawError>> {
+pub(super) fn draw(plot: &Plot, canvas: Canvas) -> Option<Result<String, DrawError>> {
     let points = || plot.series.iter().flat_map(|series| &series.points);
     let spread = plot.series.iter().flat_map(|series| &series.spread).flat_map(|(_, low, high)| [*low, *high]);
     let x = plot.x.range(points().map(|(x, _)| *x))?;
     let y = plot.y.range(points().map(|(_, y)| *y).chain(spread))?;
     let mut svg = String::new();
-    let drawn = draw_ranges(plot, x, y, &mut svg);
+    let drawn = draw_ranges(plot, canvas, x, y, &mut svg);
     Some(drawn.map(|()| svg))
 }
 
@@ -85,8 +103,10 @@ impl Mark {
     }
 }
 
-fn draw_ranges(plot: &Plot, x: AxisRange, y: AxisRange, svg: &mut String) -> Result<(), DrawError> {
-    let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
+fn draw_ranges(plot: &Plot, canvas: Canvas, x: AxisRange, y: AxisRange, svg: &mut String) -> Result<(), DrawError> {
+    let labelled = labelled_ticks(plot, &x, canvas.width.saturating_sub(LEFT + RIGHT));
+    let x_label = |position: &f64| if labelled.contains(position) { plot.x.label(*position) } else { String::new() };
+    let root = SVGBackend::with_string(svg, (canvas.width, canvas.height)).into_drawing_area();
     let mut chart = ChartBuilder::on(&root)
         .margin_top(TOP)
         .margin_right(RIGHT)
@@ -100,14 +120,30 @@ fn draw_ranges(plot: &Plot, x: AxisRange, y: AxisRange, svg: &mut String) -> Res
         .axis_style(color::AXIS.stroke_width(2))
         .label_style(font())
         .set_all_tick_mark_size(TICK)
-        .x_label_formatter(&|position| plot.x.label(*position))
+        .x_label_formatter(&x_label)
         .y_label_formatter(&|position| plot.y.label(*position))
         .draw()?;
     for (index, series) in plot.series.iter().enumerate() {
         draw_series(&mut chart, plot, index, series)?;
     }
-    name_axes(&root, plot)?;
+    name_axes(&root, plot, canvas)?;
     root.present()
+}
+
+/// Returns the ticks of the horizontal axis, which is `length` units long, whose labels do not
+/// overlap that of the tick before.
+fn labelled_ticks(plot: &Plot, axis: &AxisRange, length: u32) -> Vec<f64> {
+    let mut labelled = Vec::new();
+    let mut free_from = f64::NEG_INFINITY;
+    for tick in &axis.ticks {
+        let middle = (tick - axis.low) / (axis.high - axis.low) * f64::from(length);
+        let half = figure::float(plot.x.label(*tick).chars().count() as u64) * CHARACTER / 2.0;
+        if middle - half >= free_from {
+            labelled.push(*tick);
+            free_from = middle + half;
+        }
+    }
+    labelled
 }
 
 fn draw_series(chart: &mut Chart<'_>, plot: &Plot, index: usize, series: &Series) -> Result<(), DrawError> {
@@ -150,15 +186,15 @@ fn draw_marks(chart: &mut Chart<'_>, index: usize, points: Vec<(f64, f64)>, colo
 }
 
 /// Draws the name of each axis horizontally at its end, where it is easy to read.
-fn name_axes(root: &Area<'_>, plot: &Plot) -> Result<(), DrawError> {
+fn name_axes(root: &Area<'_>, plot: &Plot, canvas: Canvas) -> Result<(), DrawError> {
     let at = |h_pos, v_pos| font().pos(Pos::new(h_pos, v_pos));
-    let corner = ((WIDTH - RIGHT).cast_signed(), HEIGHT.cast_signed() - 12);
+    let corner = ((canvas.width - RIGHT).cast_signed(), canvas.height.cast_signed() - 12);
     root.draw(&Text::new(plot.y.name.as_str(), (12, 8), at(HPos::Left, VPos::Top)))?;
     root.draw(&Text::new(plot.x.name.as_str(), corner, at(HPos::Right, VPos::Bottom)))
 }
 
 fn font() -> TextStyle<'static> {
-    (FontFamily::SansSerif, FONT, &color::INK).into_text_style(&(WIDTH, HEIGHT))
+    (FontFamily::SansSerif, FONT, &color::INK).into_text_style(&(WIDE.width, WIDE.height))
 }
 
 impl Ranged for AxisRange {

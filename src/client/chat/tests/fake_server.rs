@@ -26,6 +26,8 @@ pub(super) struct FakeServer {
     pub(super) announces_start: bool,
     /// Code of the error with which the server rejects each connection.
     pub(super) rejects_with: Option<&'static str>,
+    /// True if the server refuses every nick as invalid.
+    pub(super) refuses_nicks: bool,
     starts: u32,
     client: Option<FakeClient>,
     guests: u32,
@@ -129,6 +131,7 @@ impl FakeServer {
             label: label.clone(),
         };
         match request {
+            ChatRequest::Hello { .. } if self.refuses_nicks => self.send_event(failed("bad-nick", None, None)),
             ChatRequest::Hello { nick: requested_nick } if self.taken_nicks.contains(&*requested_nick) => {
                 let offer = (2..9)
                     .map(|number| format!("{requested_nick}{number}"))

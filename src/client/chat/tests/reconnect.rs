@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{ChatSession, Ending, SessionAction, SessionOptions};
+use super::super::{ChatSession, Ending, Notice, SessionAction, SessionOptions};
 use crate::services::chat::wire::ChatEvent;
 
 const NOW: Duration = Duration::ZERO;
@@ -101,16 +101,80 @@ fn dropped_messages_are_requested_by_a_reconnect() {
     assert_eq!(shown(&mut session, "a", &[5], &[2, 3, 4]), [2, 3, 4, 5]);
 }
 
+fn guest() -> ChatSession {
+    ChatSession::new(SessionOptions::default())
+}
+
+#[track_caller]
+fn assert_not_a_chat_server(session: &mut ChatSession) {
+    let Some(SessionAction::End(Ending::NotChatServer(reason))) = actions(session).pop() else { panic!("it goes on") };
+    assert!(reason.contains("10s") || reason.ends_with("the server has never answered"), "{reason}");
+}
+
 #[test]
 fn unanswered_greeting_means_not_a_chat_server() {
-    let mut session = eva(false);
+    for mut session in [eva(false), guest()] {
+        session.handle_connected(NOW);
+        assert_eq!(session.next_timeout(NOW), Some(Duration::from_secs(10)));
+        session.handle_timeout(Duration::from_secs(10));
+        assert_not_a_chat_server(&mut session);
+    }
+}
+
+#[test]
+fn peer_that_closes_without_an_event_is_not_a_chat_server() {
+    for mut session in [eva(false), guest()] {
+        let mut now = NOW;
+        session.handle_connected(now);
+        loop {
+            session.handle_disconnected("connection lost", now);
+            if session.next_timeout(now).is_none() {
+                break assert_not_a_chat_server(&mut session);
+            }
+            now = session.next_timeout(now).unwrap();
+            session.handle_timeout(now);
+            assert_eq!(actions(&mut session).pop(), Some(SessionAction::Connect));
+            session.handle_connected(now);
+        }
+        assert!(now < Duration::from_secs(10), "{now:?}");
+    }
+}
+
+/// A server that is being restarted refuses connections, for longer than the greeting may take.
+#[test]
+fn failed_connects_after_a_lost_one_are_repeated() {
+    let mut session = guest();
     session.handle_connected(NOW);
-    assert_eq!(session.next_timeout(NOW), Some(Duration::from_secs(10)));
-    session.handle_timeout(Duration::from_secs(10));
-    let Some(SessionAction::End(Ending::NotChatServer(reason))) = actions(&mut session).pop() else {
-        panic!("it goes on")
-    };
-    assert!(reason.contains("10 s"), "{reason}");
+    session.handle_disconnected("connection lost", NOW);
+    while let Some(due) = session.next_timeout(NOW).filter(|due| *due < Duration::from_mins(5)) {
+        session.handle_timeout(due);
+        session.handle_disconnected("no connection", due);
+    }
+    assert!(!actions(&mut session).iter().any(|action| matches!(action, SessionAction::End(_))));
+}
+
+#[test]
+fn server_that_was_a_chat_server_is_one_after_a_reconnect() {
+    for mut session in [eva(false), guest()] {
+        session.handle_connected(NOW);
+        session.handle_event(ChatEvent::Pong, NOW);
+        session.handle_disconnected("cut", NOW);
+        session.handle_timeout(Duration::from_hours(1));
+        session.handle_connected(Duration::from_hours(1));
+        actions(&mut session);
+        session.handle_timeout(Duration::from_hours(1) + Duration::from_secs(10));
+        let after = actions(&mut session);
+        assert_eq!(after.first(), Some(&SessionAction::Disconnect));
+        assert!(matches!(after.last(), Some(SessionAction::Notify(Notice::Disconnected { .. }))), "{after:?}");
+    }
+}
+
+#[test]
+fn greeting_timeout_is_an_option() {
+    let options = SessionOptions { greeting_timeout: Duration::from_secs(2), ..SessionOptions::default() };
+    let mut session = ChatSession::new(options);
+    session.handle_connected(NOW);
+    assert_eq!(session.next_timeout(NOW), Some(Duration::from_secs(2)));
 }
 
 #[test]

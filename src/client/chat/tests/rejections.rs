@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::fake_server::{FakeServer, error};
 use super::simulation::ChatSimulation;
 use crate::client::chat::{ChatCommand, Ending, LOBBY, Notice, SessionOptions};
+use crate::frame::FrameError;
+use crate::service::CloseReason;
 use crate::services::chat::wire::{ChatEvent, ChatRequest};
 
 fn hellos(sim: &ChatSimulation) -> usize {
@@ -77,15 +79,68 @@ fn banned_or_kicked_client_does_not_reconnect() {
     assert_eq!(sim.ending, Some(Ending::Rejected("no".into())));
     assert!(matches!(sim.shown[..], [ChatEvent::Error { .. }]), "{:?}", sim.shown);
 
-    let mut sim = ChatSimulation::with_eva(&[]);
+    for reason in [
+        "kicked by the operator".to_owned(),
+        "kicked by the operator: spam".to_owned(),
+        "this address is banned".to_owned(),
+        "this address is banned: spam".to_owned(),
+        unreadable_request(),
+    ] {
+        let mut sim = ChatSimulation::with_eva(&[]);
+        sim.run_until_quiet();
+        sim.server.send_event(ChatEvent::Bye { reason: reason.clone().into() });
+        sim.run_until_quiet();
+        assert_eq!(sim.ending, Some(Ending::Rejected(reason)));
+        assert!(matches!(sim.shown.last(), Some(ChatEvent::Bye { .. })), "{:?}", sim.shown);
+        assert!(sim.notices.is_empty(), "{:?}", sim.notices);
+    }
+}
+
+/// Returns the reason that this crate's server gives for a request over its limit.
+fn unreadable_request() -> String {
+    let error = FrameError::TooLarge { declared_bytes: 5000, max_frame_bytes: 1024, looks_like: None };
+    CloseReason::BadFrame(error).to_string()
+}
+
+#[test]
+fn client_reconnects_after_any_other_bye() {
+    let seconds = Duration::from_secs(60);
+    for reason in [
+        CloseReason::ShuttingDown,
+        CloseReason::IdleTimeout(seconds),
+        CloseReason::WriteTimeout(seconds),
+        CloseReason::FrameTimeout { limit: seconds, looks_like: None },
+        CloseReason::SlowConsumer { pending_bytes: 1 << 20 },
+        CloseReason::MaxConnections(10),
+        CloseReason::BufferBudget(1 << 20),
+        CloseReason::NoThread,
+        CloseReason::Service("flood".into()),
+        CloseReason::Service("this address has 256 connections already".into()),
+    ] {
+        let mut sim = ChatSimulation::with_eva(&[]);
+        sim.run_until_quiet();
+        sim.server.send_event(ChatEvent::Bye { reason: reason.to_string().into() });
+        sim.exchange();
+        sim.disconnect();
+        sim.run_until_quiet();
+        assert_eq!((sim.ending.clone(), hellos(&sim)), (None, 2), "{reason}");
+        assert_eq!(sim.notices.last(), Some(&Notice::Reconnected { missed: Some(0) }), "{reason}");
+    }
+}
+
+#[test]
+fn invalid_nick_that_is_not_required_makes_a_guest() {
+    let mut server = FakeServer::with_history(9);
+    server.refuses_nicks = true;
+    let mut sim =
+        ChatSimulation::new(SessionOptions { nick: Some("e va".into()), ..SessionOptions::default() }, server);
+    sim.say("hi");
     sim.run_until_quiet();
-    sim.server.send_event(ChatEvent::Bye { reason: "shutting down".into() });
+    assert_eq!(sim.notices, [Notice::NickRejected { requested: "e va".into() }]);
+    assert_eq!(sim.times_stored("hi"), 1);
+    sim.command(ChatCommand::Finish);
     sim.run_until_quiet();
-    assert_eq!(sim.ending, None);
-    sim.server.send_event(ChatEvent::Bye { reason: "kicked by the operator".into() });
-    sim.run_until_quiet();
-    assert_eq!(sim.ending, Some(Ending::Rejected("kicked by the operator".into())));
-    assert!(matches!(sim.shown.last(), Some(ChatEvent::Bye { .. })), "{:?}", sim.shown);
+    assert_eq!(sim.ending, Some(Ending::Finished { rejected: 0, unconfirmed: 0 }));
 }
 
 #[test]

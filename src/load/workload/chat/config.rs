@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::delivery_checker;
 use super::message_stamp::STAMP_BYTES;
 use crate::load::config::{Activity, DriverConfig};
 use crate::load::error::LoadError;
@@ -37,6 +38,14 @@ pub struct ChatLoadConfig {
 }
 
 impl ChatLoadConfig {
+    /// Checks the load without a server.
+    ///
+    /// # Errors
+    /// [`LoadError::Config`] if the load is impossible. Its text begins with the option's name.
+    pub fn validate(&self) -> Result<(), LoadError> {
+        self.check().map(drop)
+    }
+
     /// Returns the driver's part of the configuration, or an error if the load is impossible. Its
     /// text begins with the option's name.
     pub(super) fn check(&self) -> Result<DriverConfig, LoadError> {
@@ -64,7 +73,9 @@ impl ChatLoadConfig {
         } else if self.activity == Activity::Churn {
             "churn: members keep their connections".to_owned()
         } else {
-            return Ok(config);
+            // A delivery to a member that lags behind by more than a log's length is not compared.
+            let (most, rooms) = (delivery_checker::max_entries(self.rooms), self.rooms);
+            return self.activity.check_in_flight(most, &format!("in each room (rooms: {rooms})")).map(|()| config);
         };
         Err(LoadError::Config(error))
     }

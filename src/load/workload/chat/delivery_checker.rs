@@ -62,11 +62,15 @@ pub(super) struct Outstanding {
     pub(super) deliveries: u64,
 }
 
+/// Returns the number of entries that the log of each room may have.
+pub(super) fn max_entries(rooms: usize) -> usize {
+    (MAX_ENTRIES / rooms.max(1)).max(MIN_ENTRIES)
+}
+
 impl DeliveryChecker {
     pub(super) fn new(members: usize, rooms: usize, publishers: usize) -> Self {
-        let max_entries = (MAX_ENTRIES / rooms.max(1)).max(MIN_ENTRIES);
         Self {
-            rooms: (0..rooms.max(1)).map(|_| RoomLog::new(max_entries)).collect(),
+            rooms: (0..rooms.max(1)).map(|_| RoomLog::new(max_entries(rooms))).collect(),
             members: vec![MemberDeliveries::default(); members],
             publishers: vec![SequenceTracker::starting_at(0); publishers],
             faults: ChatFaults::default(),

@@ -13,6 +13,14 @@ use crate::net::udp_batch::max_datagram_bytes;
 /// The longest payload. The table that all payloads come from has about this size.
 const MAX_PAYLOAD_BYTES: usize = 1 << 30;
 
+/// The most bytes of the longest payloads, one for each connection: a connection keeps the part of a
+/// message that its socket does not take.
+const MAX_UNSENT_BYTES: u64 = 16 << 30;
+
+/// Bytes from which a payload that the framing can carry is not encoded to check it: only a shorter
+/// one can be too short.
+const LONG_PAYLOAD_BYTES: usize = 64 * 1024;
+
 /// Bytes at which a batch of messages is full.
 const BATCH_BYTES: usize = 256 * 1024;
 
@@ -46,6 +54,14 @@ pub struct LoadConfig {
 }
 
 impl LoadConfig {
+    /// Checks the load without a server.
+    ///
+    /// # Errors
+    /// [`LoadError::Config`] if the load is impossible. Its text begins with the option's name.
+    pub fn validate(&self) -> Result<(), LoadError> {
+        self.check().map(drop)
+    }
+
     /// Returns the driver's part of the configuration, or an error if the load is impossible. Its
     /// text begins with the option's name.
     pub(super) fn check(&self) -> Result<DriverConfig, LoadError> {
@@ -60,6 +76,9 @@ impl LoadConfig {
             reply_timeout: self.reply_timeout,
         };
         config.check("connections")?;
+        let connections = self.connections;
+        self.activity
+            .check_in_flight(config.max_in_flight(), &format!("on each connection (connections: {connections})"))?;
         let max_datagram_bytes = match self.target {
             Endpoint::Udp(addr) => Some(max_datagram_bytes(addr)),
             Endpoint::Tcp(_) | Endpoint::Unix(_) => None,
@@ -68,7 +87,11 @@ impl LoadConfig {
         let (least, most) = (*self.payload_bytes.start(), *self.payload_bytes.end());
         let try_encode = || match self.wire_format() {
             WireFormat::Stream(framing) => {
-                let try_bytes = |bytes| encode(framing, &vec![b'x'; bytes], &mut Vec::new());
+                let fits = |bytes| framing == Framing::Lines || framing.can_carry(bytes);
+                let try_bytes = |bytes| match bytes {
+                    LONG_PAYLOAD_BYTES.. if fits(bytes) => Ok(()),
+                    _ => encode(framing, &vec![b'x'; bytes], &mut Vec::new()),
+                };
                 try_bytes(least).and_then(|()| try_bytes(most))
             }
             WireFormat::Datagrams => Ok(()),
@@ -77,6 +100,12 @@ impl LoadConfig {
             format!("payload: the range {least} to {most} is empty")
         } else if most > MAX_PAYLOAD_BYTES {
             format!("payload: {most} bytes exceed the maximum of {MAX_PAYLOAD_BYTES}")
+        } else if (most as u64).saturating_mul(self.connections.saturating_add(self.slow_readers) as u64)
+            > MAX_UNSENT_BYTES
+        {
+            format!(
+                "payload: {most} bytes on each of {connections} connections exceed the maximum of {MAX_UNSENT_BYTES} in all"
+            )
         } else if let Some(max_bytes) = max_datagram_bytes.filter(|max_bytes| most > *max_bytes) {
             format!("payload: a datagram holds at most {max_bytes} bytes")
         } else if least == 0 && (is_udp || self.framing == Framing::Raw) {

@@ -126,6 +126,30 @@ fn a_rate_that_was_not_reached_is_noted() {
 }
 
 #[test]
+fn equal_counts_of_deliveries_are_not_compared() {
+    let record = changed(|record| {
+        (record.load.activity, record.load.rate_per_second, record.run.due) = ("open", Some(2e3), Some(10_000));
+        chat(record).proof.awaited = 7;
+    });
+    assert_eq!(texts(&record).len(), 1, "{:?}", record.verdicts);
+}
+
+#[test]
+fn a_run_stopped_before_all_have_joined_makes_no_claim_about_all() {
+    let stopped = |activity: &'static str| {
+        changed(|record| {
+            (record.run.ended_early, record.run.elapsed_ns) = (Some("signal"), 0);
+            (chat(record).deliveries, chat(record).proof.received) = (0, 0);
+            (record.load.activity, record.run.connections.open_at_end) = (activity, 400);
+        })
+    };
+    let early = "The run ended early: a signal stopped it, before the measured time.";
+    let joined = "400 of 1,000 members had joined when the run ended.";
+    assert_eq!(texts(&stopped("idle")), [(Tone::Note, joined), (Tone::Note, early)]);
+    assert_eq!(texts(&stopped("closed")), [(Tone::Note, early)]);
+}
+
+#[test]
 fn a_run_without_deliveries_fails_unless_idle() {
     let nothing = |record: &mut BenchRecord| {
         (chat(record).deliveries, chat(record).proof.received) = (0, 0);

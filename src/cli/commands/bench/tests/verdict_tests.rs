@@ -97,9 +97,73 @@ fn late_answers_do_not_count_toward_the_rate() {
     let late = |record: &mut BenchRecord| {
         (record.load.rate_per_second, record.run.due, record.run.unanswered) =
             (Some(123_456.0), Some(617_280), Some(0));
-        record.run.answered = Some(300_000);
+        (record.run.answered, record.run.messages_per_second) = (Some(300_000), 60_000.0);
     };
     assert!(notes(late)[0].1.starts_with("The rate was not reached: of 123,456 /s,"));
+}
+
+/// Returns the figures of a text with their units, and fails if two neighbours are equal.
+fn assert_compares_different_figures(text: &str) {
+    let mut figures = Vec::new();
+    let words: Vec<_> = text.split_whitespace().collect();
+    for (index, word) in words.iter().enumerate().filter(|(_, word)| word.starts_with(|c: char| c.is_ascii_digit())) {
+        let unit = words.get(index + 1).copied().unwrap_or_default();
+        let unit = unit.trim_end_matches(['.', ',', ';', ':']);
+        let is_unit = ["/s", "s", "ms", "µs", "ns", "%", "B", "KiB", "MiB"].contains(&unit);
+        let number = word.trim_end_matches(['.', ',', ';', ':']).to_owned();
+        figures.push(if is_unit { format!("{number} {unit}") } else { number });
+    }
+    assert!(figures.windows(2).all(|pair| pair[0] != pair[1]), "equal figures: {text}");
+}
+
+#[test]
+fn no_sentence_compares_equal_figures() {
+    let open = |record: &mut BenchRecord| {
+        (record.load.rate_per_second, record.run.due, record.run.unanswered) =
+            (Some(123_456.2), Some(617_281), Some(1));
+    };
+    for elapsed_ns in [4_999_999_999, 5_000_000_000, 5_000_000_001] {
+        let mut early = record();
+        (early.run.ended_early, early.run.elapsed_ns) = (Some("signal"), elapsed_ns);
+        let mut kept = record();
+        open(&mut kept);
+        for verdict in verdicts::verdicts(&early).into_iter().chain(verdicts::verdicts(&kept)) {
+            assert_compares_different_figures(&verdict.text);
+        }
+    }
+    let notes = notes(open);
+    assert!(notes.iter().all(|(_, text)| !text.contains("rate was not reached")), "{notes:?}");
+}
+
+#[test]
+fn a_run_that_ended_early_is_not_judged_by_its_rate() {
+    let notes = notes(|record| {
+        (record.load.rate_per_second, record.run.due, record.run.unanswered) =
+            (Some(200e3), Some(400_000), Some(153_088));
+        (record.run.ended_early, record.run.elapsed_ns) = (Some("signal"), 2_000_000_000);
+    });
+    let texts: Vec<_> = notes.iter().map(|(_, text)| text.as_str()).collect();
+    assert!(texts.iter().any(|text| text.contains("153,088 were outstanding when the run ended")), "{texts:?}");
+    assert!(texts.iter().all(|text| !text.contains("rate was not reached")), "{texts:?}");
+}
+
+#[test]
+fn a_run_stopped_before_its_measured_time_is_not_wrong() {
+    let notes = notes(|record| {
+        (record.run.messages, record.run.answered, record.run.latency_ns) = (0, Some(0), None);
+        (record.run.ended_early, record.run.elapsed_ns) = (Some("signal"), 0);
+    });
+    assert_eq!(notes, [(Tone::Note, "The run ended early: a signal stopped it, before the measured time.".to_owned())]);
+}
+
+#[test]
+fn counts_of_one_are_singular() {
+    let mut record = record();
+    record.run.messages = 1;
+    assert!(verdicts::verdicts(&record)[0].text.starts_with("1 answer arrived, in order and equal"));
+    (record.run.unanswered, record.run.messages) = (Some(1), 2);
+    let text = verdicts::verdicts(&record)[0].text.clone();
+    assert!(text.ends_with("2 answers arrived, in order and equal to what was sent, byte for byte; 1 was outstanding when the run ended."), "{text}");
 }
 
 #[test]

@@ -3,18 +3,23 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use switchboard::Framing;
+use switchboard::{Framing, TextEncoding};
+
+use crate::cli::commands::call::timeout::DEFAULT_TIMEOUT;
+use crate::cli::units::HumanDuration;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct CallChatArgs {
-    /// The server's address
+    /// The server's address [default: 127.0.0.1:8000]
     ///
-    /// host:port, [v6]:port or unix:PATH.
-    #[arg(value_name = "ADDR", default_value = "127.0.0.1:8000")]
-    pub(super) address: String,
-    /// Your nick [default: the user's name; without one you are a guest]
+    /// host:port, [v6]:port, unix:PATH or udp:host:port. The default port with --framing lines is
+    /// 8001, and over UDP 8003.
+    #[arg(value_name = "ADDR")]
+    pub(super) address: Option<String>,
+    /// Your nick [default: the user's name, or guest if the name is not a valid nick]
     ///
-    /// If the nick is taken, the client takes the one that the server offers.
+    /// If the nick is taken, the client takes the one that the server offers. Over UDP it is the
+    /// name in each datagram.
     #[arg(long, value_name = "NAME")]
     pub(super) nick: Option<String>,
     /// Join this room; may be repeated, and you speak in the last one [default: lobby]
@@ -35,15 +40,29 @@ pub(in crate::cli) struct CallChatArgs {
     /// if it existed before.
     #[arg(long, value_name = "FILE")]
     pub(super) history: Option<PathBuf>,
-    /// The length prefix of the server's frames: any but lines and raw
-    #[arg(long, value_name = "NAME", default_value_t = Framing::U32BE)]
-    pub(super) framing: Framing,
+    /// The framing of the stream: lines or raw for plain text, another for JSON [default: u32be]
+    ///
+    /// With lines, each line is sent with a line feed; with raw, as it is. See Plain text below.
+    #[arg(long, value_name = "NAME")]
+    pub(super) framing: Option<Framing>,
+    /// The encoding of plain text, such as gbk
+    ///
+    /// A label of the WHATWG Encoding Standard. Standard input and output, and JSON, are always
+    /// UTF-8.
+    #[arg(long, value_name = "LABEL", default_value_t = TextEncoding::UTF_8)]
+    pub(super) encoding: TextEncoding,
+    /// Use UDP: the same as udp: before ADDR
+    #[arg(long)]
+    pub(super) udp: bool,
+    /// Time limit for connecting, for the greeting, and for an answer in plain text
+    #[arg(long, value_name = "TIME", default_value_t = DEFAULT_TIMEOUT)]
+    pub(super) timeout: HumanDuration,
 }
 
 /// The values of `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum ColorChoice {
-    /// at a terminal, unless `NO_COLOR` is set
+    /// at a terminal, unless `NO_COLOR` is set or `TERM` is dumb
     #[default]
     Auto,
     /// always

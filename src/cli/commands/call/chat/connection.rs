@@ -15,7 +15,8 @@ const MAX_QUEUED_FRAMES: usize = 256;
 pub(super) struct ChatConnection {
     stream: Arc<SocketStream>,
     framing: Framing,
-    queue: SyncSender<Vec<u8>>,
+    /// `None` once the program has sent everything.
+    queue: Option<SyncSender<Vec<u8>>>,
 }
 
 impl ChatConnection {
@@ -25,18 +26,19 @@ impl ChatConnection {
         let (queue, frames) = sync_channel::<Vec<u8>>(MAX_QUEUED_FRAMES);
         thread::Builder::new().name("write".into()).spawn(move || {
             // The reader reports a broken connection, so a write error needs no event.
-            let _ = frames.iter().try_for_each(|frame| (&*write_half).write_all(&frame));
-            write_half.shutdown_both();
+            let written = frames.iter().try_for_each(|frame| (&*write_half).write_all(&frame));
+            let _ = written.and_then(|()| write_half.shutdown_write());
         })?;
-        Ok(Self { stream, framing, queue })
+        Ok(Self { stream, framing, queue: Some(queue) })
     }
 
     /// Queues a payload. Closes the connection if the queue is full, because the server reads
     /// nothing.
     pub(super) fn send(&self, payload: &[u8]) {
+        let Some(queue) = &self.queue else { return };
         let mut frame = Vec::new();
         let sent = match encode(self.framing, payload, &mut frame) {
-            Ok(()) => self.queue.try_send(frame),
+            Ok(()) => queue.try_send(frame),
             Err(error) => {
                 log::warn!(
                     "message of {} bytes not sent: {error}; use a --framing with a longer length",
@@ -48,6 +50,11 @@ impl ChatConnection {
         if let Err(TrySendError::Full(_)) = sent {
             self.stream.shutdown_both();
         }
+    }
+
+    /// Shuts down the write side after the queued frames. The server may still send.
+    pub(super) fn finish(&mut self) {
+        self.queue = None;
     }
 }
 

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread;
+use std::time::Duration;
 
 use switchboard::client::{Conversation, ConversationError, WaitLimits};
 use switchboard::{Framing, SocketStream};
@@ -14,7 +15,6 @@ use switchboard::{Framing, SocketStream};
 use super::connection::ChatConnection;
 use super::event::{ClientEvent, ConnectionEvent};
 use crate::cli::commands::call::server_address::{ServerAddress, cause};
-use crate::cli::commands::call::timeout::CONNECT_TIMEOUT;
 
 /// The largest frame that is accepted from a server. The largest useful one is a page of a list.
 const MAX_FRAME_BYTES: usize = 1 << 20;
@@ -38,12 +38,13 @@ pub(super) fn start(
 pub(super) fn open(
     server: ServerAddress,
     framing: Framing,
+    timeout: Duration,
     number: u64,
     events: &SyncSender<ClientEvent>,
 ) -> io::Result<()> {
     let events = events.clone();
     let connect = move || {
-        let connection = server.try_connect(CONNECT_TIMEOUT).and_then(|stream| start(stream, framing, number, &events));
+        let connection = server.try_connect(timeout).and_then(|stream| start(stream, framing, number, &events));
         let event = match connection {
             Ok(connection) => ConnectionEvent::Opened(connection),
             Err(error) => ConnectionEvent::Lost(format!("no connection: {}", cause(&error))),
@@ -58,7 +59,7 @@ fn read_frames(mut conversation: Conversation, number: u64, events: &SyncSender<
     loop {
         let event = match conversation.receive(WaitLimits::default()) {
             Ok(Some(payload)) => ConnectionEvent::Payload(payload),
-            Ok(None) => ConnectionEvent::Lost("connection lost".to_owned()),
+            Ok(None) => ConnectionEvent::Closed,
             Err(ConversationError::Io(error)) => ConnectionEvent::Lost(format!("connection lost: {}", cause(&error))),
             Err(error) => ConnectionEvent::ProtocolError(error.to_string()),
         };

@@ -1,6 +1,9 @@
 //! The events that reach the loop of a chat session.
 
+use std::io;
+
 use super::connection::ChatConnection;
+use crate::cli::commands::call::text::DecodedText;
 use crate::cli::terminal::InputLine;
 
 /// An event of a chat session, from the user's input, a connection or a signal.
@@ -20,6 +23,12 @@ pub(super) enum ConnectionEvent {
     Opened(ChatConnection),
     /// The server sent a frame with this payload.
     Payload(Vec<u8>),
+    /// The server, which has no JSON, sent this text.
+    Text(DecodedText),
+    /// The server closed the connection.
+    Closed,
+    /// No server listens at the address of a UDP socket.
+    Unreachable(io::Error),
     /// The connection was lost, or could not be opened, for this reason.
     Lost(String),
     /// The server does not use this protocol, so a new connection would not help.

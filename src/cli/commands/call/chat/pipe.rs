@@ -7,7 +7,7 @@ use switchboard::services::chat::colour::Palette;
 use switchboard::services::chat::console::render;
 use switchboard::services::chat::wire::ChatEvent;
 
-use super::display::ChatDisplay;
+use super::display::{ChatDisplay, text_lines};
 use super::event::ClientEvent;
 use crate::cli::terminal::{InputLine, sanitize, stderr};
 
@@ -64,6 +64,10 @@ impl ChatDisplay for PipeDisplay {
 
     fn show_event(&mut self, event: &ChatEvent<'_>) -> io::Result<()> {
         if self.json { Ok(()) } else { self.print_line(render(event, &self.palette).as_bytes()) }
+    }
+
+    fn show_text(&mut self, text: &str) -> io::Result<()> {
+        text_lines(text).try_for_each(|line| self.print_line(line.as_bytes()))
     }
 
     fn show_notice(&mut self, line: &str) -> io::Result<()> {

@@ -6,11 +6,12 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
-use switchboard::client::chat::{COMMANDS, ChatCommand, ChatSession, Ending, SessionAction, UserInput, parse_line};
+use switchboard::client::chat::{
+    COMMANDS, ChatCommand, ChatSession, Ending, SessionAction, SessionOptions, UserInput, parse_line,
+};
 use switchboard::services::chat::wire::LabelledRequest;
 use switchboard::{Framing, SocketStream, escape};
 
@@ -19,15 +20,10 @@ use super::connector;
 use super::display::ChatDisplay;
 use super::event::{ClientEvent, ConnectionEvent};
 use super::event_parser::parse_event;
-use super::plan::CallChatPlan;
+use super::session_io::{SessionIo, signal_exit_code, thread_error};
 use crate::cli::commands::call::server_address::ServerAddress;
 use crate::cli::error::CliError;
-use crate::cli::process::signals;
 use crate::cli::terminal::{InputLine, stdout::is_closed};
-
-/// Events queued for the session loop. When the queue is full, the threads that read sockets and
-/// input wait.
-const MAX_QUEUED_EVENTS: usize = 256;
 
 /// Lines read ahead of the session from a pipe. At a prompt, none is.
 const MAX_LINES_AHEAD: usize = 32;
@@ -38,12 +34,18 @@ const PROMPT_WAIT: Duration = Duration::from_secs(1);
 /// The wait for the last acknowledgement after a person leaves.
 const EXIT_WAIT: Duration = Duration::from_secs(2);
 
+/// A server, its framing, and the time limit for connecting.
+pub(super) struct JsonServer {
+    pub(super) address: ServerAddress,
+    pub(super) framing: Framing,
+    pub(super) connect_timeout: Duration,
+}
+
 /// A session, its connection and its display.
 pub(super) struct SessionRunner {
     session: ChatSession,
     started: Instant,
-    server: ServerAddress,
-    framing: Framing,
+    server: JsonServer,
     display: Box<dyn ChatDisplay>,
     events: Receiver<ClientEvent>,
     event_sender: SyncSender<ClientEvent>,
@@ -66,31 +68,20 @@ pub(super) struct SessionRunner {
 }
 
 impl SessionRunner {
-    /// Starts the threads of a session on a connected stream: the connection's, and `input`, which
-    /// runs `read`. A hangup ends the session of a person; otherwise it keeps its default action.
+    /// Starts the threads of a session on a connected stream.
     pub(super) fn start(
-        plan: CallChatPlan,
+        io: SessionIo,
+        server: JsonServer,
         stream: SocketStream,
-        display: Box<dyn ChatDisplay>,
-        is_interactive: bool,
-        read: impl FnOnce(&Receiver<String>, &SyncSender<ClientEvent>) + Send + 'static,
+        options: SessionOptions,
     ) -> Result<Self, CliError> {
-        let (event_sender, events) = sync_channel(MAX_QUEUED_EVENTS);
+        let SessionIo { display, events, event_sender, permits, is_interactive } = io;
         let connection =
-            connector::start(stream, plan.framing, 0, &event_sender).map_err(|error| thread_error(&error))?;
-        let signal_sender = event_sender.clone();
-        signals::on_first_signal(is_interactive, move |signal| {
-            // If the receiver is gone, the program is about to end.
-            let _ = signal_sender.send(ClientEvent::Signal(signal));
-        })?;
-        let (permits, permit_receiver) = channel();
-        let input_sender = event_sender.clone();
-        spawn("input", move || read(&permit_receiver, &input_sender))?;
+            connector::start(stream, server.framing, 0, &event_sender).map_err(|error| thread_error(&error))?;
         Ok(Self {
-            session: ChatSession::new(plan.session_options),
+            session: ChatSession::new(options),
             started: Instant::now(),
-            server: plan.server,
-            framing: plan.framing,
+            server,
             display,
             events,
             event_sender,
@@ -155,7 +146,9 @@ impl SessionRunner {
             let written = match action {
                 SessionAction::Connect => {
                     self.connection_number += 1;
-                    connector::open(self.server.clone(), self.framing, self.connection_number, &self.event_sender)
+                    let JsonServer { address, framing, connect_timeout } = &self.server;
+                    let number = self.connection_number;
+                    connector::open(address.clone(), *framing, *connect_timeout, number, &self.event_sender)
                         .map_err(|error| thread_error(&error))?;
                     Ok(())
                 }
@@ -224,7 +217,7 @@ impl SessionRunner {
                 is_closed(self.display.show_notice(&escape::line(&text)))?;
             }
             ClientEvent::Signal(signal) => {
-                return Ok(Some(ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))));
+                return Ok(Some(signal_exit_code(signal)));
             }
             ClientEvent::Connection(number, _) if number != self.connection_number => {}
             ClientEvent::Connection(_, ConnectionEvent::Opened(connection)) => {
@@ -235,6 +228,12 @@ impl SessionRunner {
                 self.connection = None;
                 self.session.handle_disconnected(&reason, now);
             }
+            ClientEvent::Connection(_, ConnectionEvent::Closed) => {
+                self.connection = None;
+                self.session.handle_disconnected("connection lost", now);
+            }
+            // The events of servers without JSON.
+            ClientEvent::Connection(_, ConnectionEvent::Text(_) | ConnectionEvent::Unreachable(_)) => {}
             ClientEvent::Connection(_, ConnectionEvent::ProtocolError(what)) => {
                 return Err(self.protocol_error(&what));
             }
@@ -292,7 +291,8 @@ impl SessionRunner {
                 Err(CliError::Failed(format!("{reason}; --no-reconnect forbids a new connection")))
             }
             Ending::NotChatServer(reason) => Err(CliError::Failed(format!(
-                "{reason}; check that this is a chat server's port for JSON, and --framing"
+                "{reason}; check that this is a chat server's port for JSON, and --framing, which is raw or lines for a \
+                 server of plain text"
             ))),
             Ending::Rejected(reason) => {
                 Err(CliError::Failed(format!("the server removed you: {}", escape::line(&reason))))
@@ -316,19 +316,10 @@ impl SessionRunner {
     }
 
     fn protocol_error(&self, what: &str) -> CliError {
-        let framing = self.framing;
-        self.server.error(&format!(
-            "invalid chat event: {what}; expected JSON in {framing} frames: check the address and --framing"
+        let JsonServer { address, framing, .. } = &self.server;
+        address.error(&format!(
+            "invalid chat event: {what}; expected JSON in {framing} frames: check the address and --framing, which is \
+             raw or lines for a server of plain text"
         ))
     }
-}
-
-/// Starts a thread.
-pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), CliError> {
-    thread::Builder::new().name(name.to_owned()).spawn(run).map(drop).map_err(|error| thread_error(&error))
-}
-
-/// Builds the error for a thread that could not be started.
-fn thread_error(error: &io::Error) -> CliError {
-    CliError::Failed(format!("cannot start a thread: {error}"))
 }

@@ -13,17 +13,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustyline::{ExternalPrinter, Prompt};
-use switchboard::SocketStream;
 use switchboard::services::chat::colour::Palette;
 use switchboard::services::chat::console::render;
 use switchboard::services::chat::wire::ChatEvent;
 
 use super::completion::NameCompleter;
-use super::display::ChatDisplay;
+use super::display::{ChatDisplay, text_lines};
 use super::event::ClientEvent;
 use super::history::HistoryFile;
-use super::plan::CallChatPlan;
-use super::session_runner::{SessionRunner, spawn};
+use super::session_io::{RunSession, SessionIo, spawn};
 use super::terminal_lock::TerminalLock;
 use crate::cli::error::CliError;
 use crate::cli::terminal::{EditedLine, EditorHooks, InputLine, LineEditor, SavedTerminal};
@@ -85,14 +83,14 @@ impl ChatEditor {
         Ok(Some(Self { editor, history, display, printer_exit, terminal_lock }))
     }
 
-    /// Runs a session on a connected stream, and restores the terminal at the end.
-    pub(super) fn run(self, plan: CallChatPlan, stream: SocketStream) -> Result<ExitCode, CliError> {
+    /// Runs a session, and restores the terminal at the end.
+    pub(super) fn run(self, session: RunSession) -> Result<ExitCode, CliError> {
         let Self { editor, history, display, printer_exit, terminal_lock } = self;
         let saved_terminal = SavedTerminal::new();
         let input_lock = Arc::clone(&terminal_lock);
         let read = move |permits: &_, events: &_| read_lines(editor, history, &input_lock, permits, events);
-        let result = SessionRunner::start(plan, stream, Box::new(display), true, read)?.run();
-        // The runner and its display are dropped, so the queue gets no more messages.
+        let result = session(SessionIo::start(Box::new(display), true, read)?);
+        // The session and its display are dropped, so the queue gets no more messages.
         let _ = printer_exit.recv_timeout(EXIT_STEP_TIMEOUT);
         // `print_lines` has printed `INVISIBLE_LINE`, so the editor redraws and stops in
         // `block_if_stopped`.
@@ -183,6 +181,10 @@ impl ChatDisplay for TerminalDisplay {
     fn show_event(&mut self, event: &ChatEvent<'_>) -> io::Result<()> {
         self.completer.lock().unwrap_or_else(PoisonError::into_inner).add_event(event);
         self.print_line(render(event, &self.palette))
+    }
+
+    fn show_text(&mut self, text: &str) -> io::Result<()> {
+        text_lines(text).try_for_each(|line| self.print_line(line))
     }
 
     fn show_notice(&mut self, line: &str) -> io::Result<()> {

@@ -172,7 +172,10 @@ pub(in crate::cli::commands::call) fn receive_datagram(
 }
 
 /// Opens a socket that is connected to `addr`; the system chooses the local address.
-fn connect_socket(addr: SocketAddr, encoding: TextEncoding) -> Result<TextSocket, TextSocketError> {
+pub(in crate::cli::commands::call) fn connect_socket(
+    addr: SocketAddr,
+    encoding: TextEncoding,
+) -> Result<TextSocket, TextSocketError> {
     let socket = TextSocket::bind_for(addr, encoding)?;
     socket.connect(addr)?;
     Ok(socket)

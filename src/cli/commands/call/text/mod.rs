@@ -24,14 +24,14 @@ use crate::cli::verbosity::Verbosity;
 use crate::cli::{logging, terminal};
 
 pub(in crate::cli) use args::CallTextArgs;
-pub(super) use datagram_text_client::{receive_datagram, request_error};
+pub(super) use datagram_text_client::{connect_socket, receive_datagram, request_error};
 use input::LineInput;
-pub(super) use output::{ReplyFormat, ReplyPrinter};
+pub(super) use output::{MAX_EXCERPT_CHARS, ReplyFormat, ReplyPrinter};
 use repl::Repl;
 pub(super) use reply::{DecodedText, TextReply};
 pub(super) use reply_rules::ReplyRules;
 pub(super) use service::TextService;
-pub(super) use stream_text_client::{UnsolicitedRead, deadline};
+pub(super) use stream_text_client::{UnsolicitedRead, deadline, greeting_wait};
 pub(super) use text_client::TextClient;
 
 pub(super) fn call(service: TextService, args: CallTextArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {

@@ -14,7 +14,7 @@ use crate::cli::terminal::stderr::print_notice;
 use crate::cli::terminal::{sanitize, stdout};
 
 /// The characters of a request that a message quotes.
-pub(super) const MAX_EXCERPT_CHARS: usize = 40;
+pub(in crate::cli::commands::call) const MAX_EXCERPT_CHARS: usize = 40;
 
 /// A writer of replies to standard output.
 pub(in crate::cli::commands::call) struct ReplyPrinter {

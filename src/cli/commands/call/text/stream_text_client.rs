@@ -78,9 +78,8 @@ impl StreamTextClient {
             // The replies are decoded here, so the conversation has no frames.
             self.conversation = Some(Conversation::new(self.server.connect(self.timeout)?, Framing::Raw, 0));
             if self.rules.greeting_looks_like_reply() {
-                let (shortest, longest) = GREETING_WAIT;
                 // The first bytes of a greeting are unsolicited: they wait for the next call.
-                self.read(WaitLimits::within((started.elapsed() * 2).clamp(shortest, longest)))?;
+                self.read(WaitLimits::within(greeting_wait(started.elapsed())))?;
             }
         }
         Ok(())
@@ -319,6 +318,12 @@ impl StreamTextClient {
         self.decoder = self.rules.decoder();
         self.is_closed = false;
     }
+}
+
+/// Returns the wait for a greeting of a server, by the time that connecting took.
+pub(in crate::cli::commands::call) fn greeting_wait(connect_time: Duration) -> Duration {
+    let (shortest, longest) = GREETING_WAIT;
+    (connect_time * 2).clamp(shortest, longest)
 }
 
 /// Returns the instant `timeout` from now. A timeout that an `Instant` cannot represent counts as

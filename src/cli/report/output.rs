@@ -1,0 +1,58 @@
+//! The forms in which a command writes its result: text or JSON on standard output, and a page.
+//! Standard output takes one form: the one that a flag sends there, or else the text.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::document::Report;
+use super::file::{ReportFile, STDOUT, is_stdout};
+use super::{page, record, text};
+use crate::cli::error::CliError;
+use crate::cli::terminal::stdout;
+
+/// The opened outputs of one result.
+#[derive(Debug)]
+pub(in crate::cli) struct ReportOutput {
+    prints_text: bool,
+    prints_json: bool,
+    html: Option<ReportFile>,
+}
+
+impl ReportOutput {
+    /// Opens the outputs of `--json` and `--html`. `others` are the further flags of the command
+    /// that name an output.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] if two flags write to standard output, and [`CliError::Failed`] if the
+    /// page cannot be opened for writing.
+    pub(in crate::cli) fn open(
+        json: bool,
+        html: Option<PathBuf>,
+        others: &[(&str, Option<&Path>)],
+    ) -> Result<Self, CliError> {
+        let own = [("--json", json.then_some(Path::new(STDOUT))), ("--html", html.as_deref())];
+        let to_stdout = own.iter().chain(others).filter(|(_, path)| path.is_some_and(is_stdout));
+        let to_stdout: Vec<_> = to_stdout.map(|(flag, _)| *flag).collect();
+        if let [one, other, ..] = to_stdout[..] {
+            return Err(CliError::Usage(format!(
+                "{one} cannot be used with {other} if both write to standard output: give one of them a file"
+            )));
+        }
+        Ok(Self { prints_text: to_stdout.is_empty(), prints_json: json, html: ReportFile::open(html)? })
+    }
+
+    /// Writes a result: the `record`, and the `report` made from it.
+    ///
+    /// # Errors
+    /// [`CliError::Failed`] if a write fails.
+    pub(in crate::cli) fn write(self, report: &Report, record: &impl Serialize) -> Result<(), CliError> {
+        if self.prints_text {
+            stdout::print(&text::render(report))?;
+        }
+        if self.prints_json {
+            stdout::print(&record::json(record)?)?;
+        }
+        self.html.map_or(Ok(()), |file| file.write(page::render(report).as_bytes()))
+    }
+}
