@@ -5,8 +5,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::Stdio;
 
+use crate::guard::guard;
 use crate::peer::Fake;
-use crate::program::{GUARD, Program, Signal, command};
+use crate::program::{Program, Signal, command};
 use crate::terminal::Terminal;
 
 /// `TERM=dumb`, with variables by which some programs decide for colours.
@@ -63,7 +64,7 @@ fn operator_console_obeys_the_environment() {
         let mut terminal = Terminal::run_with(&args, variables);
         let listening = terminal.shows_text("listening chat tcp ");
         let member = TcpStream::connect(listening.split_whitespace().nth(3).unwrap()).unwrap();
-        member.set_read_timeout(Some(GUARD)).unwrap();
+        member.set_read_timeout(Some(guard())).unwrap();
         (&member).write_all(b"hello\n").unwrap();
         let mut lines = BufReader::new(member).lines().map(Result::unwrap);
         lines.find(|line| line.ends_with(": hello")).unwrap();

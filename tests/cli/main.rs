@@ -11,10 +11,13 @@ mod call;
 mod chat;
 mod clock;
 mod colors;
+mod connecting;
 mod duel;
 mod engines;
 mod exec;
 mod files;
+#[path = "../support/guard.rs"]
+mod guard;
 mod losses;
 mod manual;
 mod peer;

@@ -7,8 +7,9 @@ use std::process::Stdio;
 
 use serde_json::json;
 
+use crate::guard::guard;
 use crate::peer::Fake;
-use crate::program::{GUARD, Program, command};
+use crate::program::{Program, command};
 use crate::terminal::Terminal;
 use crate::text::expect;
 
@@ -190,7 +191,7 @@ fn lines_in_one_read_are_all_said_by_the_operator() {
     let listening = terminal.shows_text("listening chat tcp ");
     let address = listening.split_whitespace().nth(3).unwrap();
     let member = TcpStream::connect(address).unwrap();
-    member.set_read_timeout(Some(GUARD)).unwrap();
+    member.set_read_timeout(Some(guard())).unwrap();
     let mut lines = BufReader::new(member).lines().map(Result::unwrap);
     lines.find(|line| line.contains("you are")).unwrap();
     terminal.types("one\rtwo\nthree\r\nfour\r");

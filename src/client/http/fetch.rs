@@ -17,13 +17,12 @@ use super::fetch_error::{FetchError, TimeoutKind};
 use super::http_error::HttpError;
 use super::http_url::HttpUrl;
 use super::request::{RequestHeader, request};
-use super::resolve::Resolution;
 use super::response_head::ResponseHead;
 use super::response_parser::{HttpEvent, HttpResponseParser};
 use crate::client::conversation::{Conversation, ConversationError};
 use crate::client::wait::{CancelToken, WaitFor, WaitLimits, WaitResult};
 use crate::frame::Framing;
-use crate::net::{Endpoint, SocketStream};
+use crate::net::{Endpoint, Resolution, SocketStream};
 
 /// Maximum number of bytes per read.
 const READ_BYTES: usize = 256 << 10;
@@ -49,7 +48,7 @@ pub struct FetchOptions {
 impl Default for FetchOptions {
     fn default() -> Self {
         Self {
-            timeout: Some(Duration::from_mins(5)),
+            timeout: Some(Duration::from_secs(5 * 60)),
             connect_timeout: Some(Duration::from_secs(10)),
             stall_timeout: Some(Duration::from_secs(30)),
             max_bytes: Some(1 << 30),
@@ -281,7 +280,7 @@ impl Fetcher<'_> {
         if !self.wait(&resolution, WaitFor::Readable, timeout)? {
             return Err(self.timeout_error(TimeoutKind::Resolve));
         }
-        match resolution.into_result() {
+        match resolution.into_result(Duration::MAX) {
             Ok(addrs) if !addrs.is_empty() => Ok(addrs),
             Ok(_) => Err(FetchError::Resolve { host: name, error: io::Error::other("it has no address") }),
             Err(error) => Err(FetchError::Resolve { host: name, error }),

@@ -7,7 +7,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
 use super::{call, ended, expect};
-use crate::program::{GUARD, SocketPath};
+use crate::guard::guard;
+use crate::program::SocketPath;
 
 /// The bytes of the first piece. A socket with the smallest send buffer is not writable until the
 /// client has read them (unix(7)).
@@ -17,13 +18,13 @@ const PIECE_BYTES: usize = 4000;
 fn accept(listener: &UnixListener) -> UnixStream {
     await_ready(listener, PollFlags::IN);
     let (peer, _) = listener.accept().unwrap();
-    peer.set_read_timeout(Some(GUARD)).unwrap();
+    peer.set_read_timeout(Some(guard())).unwrap();
     SockRef::from(&peer).set_send_buffer_size(1).unwrap();
     peer
 }
 
 fn await_ready(fd: &impl std::os::fd::AsFd, flags: PollFlags) {
-    let limit = Timespec { tv_sec: GUARD.as_secs().try_into().unwrap(), tv_nsec: 0 };
+    let limit = Timespec { tv_sec: guard().as_secs().try_into().unwrap(), tv_nsec: 0 };
     assert_eq!(poll(&mut [PollFd::new(fd, flags)], Some(&limit)).unwrap(), 1, "the client does nothing");
 }
 

@@ -8,7 +8,7 @@ use switchboard::{Limits, TextEncoding};
 
 use super::hall::Hall;
 use super::member::Member;
-use crate::support::{Engine, GUARD, conformance};
+use crate::support::{Engine, conformance, guard};
 
 conformance! {
     telnet_commands_are_not_part_of_a_message,
@@ -31,7 +31,7 @@ fn telnet_commands_are_not_part_of_a_message<E: Engine>() {
         let hall = Hall::open::<E>(Limits::default(), config, 0);
         let mut eva = Member::enter(hall.json, "eva");
         let stream = TcpStream::connect(hall.lines).unwrap();
-        stream.set_read_timeout(Some(GUARD)).unwrap();
+        stream.set_read_timeout(Some(guard())).unwrap();
         let mut telnet = BufReader::new(stream);
         telnet.read_until(b'\n', &mut Vec::new()).unwrap();
         for (line, text) in lines {

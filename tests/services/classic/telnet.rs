@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use switchboard::services::{Clock, Echo, Parrot, Robot};
 use switchboard::{Framing, Limits, TextEncoding};
 
-use crate::support::{Engine, GUARD, RunningEngine, conformance, listen_tcp};
+use crate::support::{Engine, RunningEngine, conformance, guard, listen_tcp};
 
 conformance! {
     telnet_commands_are_not_part_of_a_line,
@@ -20,7 +20,7 @@ struct LineClient(BufReader<TcpStream>);
 impl LineClient {
     fn connect(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).unwrap();
-        stream.set_read_timeout(Some(GUARD)).unwrap();
+        stream.set_read_timeout(Some(guard())).unwrap();
         Self(BufReader::new(stream))
     }
 

@@ -7,7 +7,7 @@ use switchboard::{Endpoint, Framing, Limits};
 
 use super::args::{ListenArg, ServeArgs, ServeFlags};
 use super::services::{self, BuiltinService, Culprit, MadeService, ServiceArgError, ServiceArgs};
-use crate::cli::address::resolve;
+use crate::cli::address::{RESOLVE_TIMEOUT, resolve};
 use crate::cli::engine::EngineName;
 use crate::cli::error::CliError;
 
@@ -104,7 +104,7 @@ impl PlannedService {
             let framing = prefix.or(framing).unwrap_or_else(|| (builtin.framing)(args));
             let culprit = Culprit::Value("listen", index);
             let typed = format!("{} {address}", args.spelled("listen"));
-            let endpoints = resolve(&typed, address).map_err(|error| culprit.error(error))?;
+            let endpoints = resolve(&typed, address, RESOLVE_TIMEOUT).map_err(|error| culprit.error(error))?;
             if !builtin.supports_udp && endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Udp(_))) {
                 let text = format!("{} does not support UDP: remove {address}", builtin.name);
                 return Err(culprit.error(CliError::Usage(text)));
