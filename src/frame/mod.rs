@@ -22,9 +22,12 @@ mod framing;
 mod length;
 mod name;
 mod payload;
+pub(crate) mod plural;
 mod scan;
 mod shared;
 mod sniff;
+#[cfg(any(feature = "chat", feature = "classic"))]
+pub(crate) mod telnet;
 #[cfg(test)]
 mod tests;
 #[cfg(any(feature = "chat", feature = "classic"))]
