@@ -74,6 +74,9 @@ pub mod client;
 mod connection;
 mod engine;
 mod frame;
+#[cfg(test)]
+#[path = "../tests/support/guard.rs"]
+mod guard;
 #[cfg(feature = "cli")]
 pub mod load;
 mod net;

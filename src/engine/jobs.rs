@@ -160,12 +160,9 @@ fn spawn(shared: &Arc<PoolShared>, number: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::guard;
     use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
     use std::thread;
-    use std::time::Duration;
-
-    /// Longer than any machine needs; only a failing test waits this long.
-    const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
     /// A pool and the receiver of its wake-ups.
     struct TestPool {
@@ -193,7 +190,7 @@ mod tests {
                 if let Some((job, output)) = self.done.pop_front() {
                     return (job, output.take());
                 }
-                self.woken.recv_timeout(TEST_TIMEOUT).expect("the loop is woken when a job ends");
+                self.woken.recv_timeout(guard()).expect("the loop is woken when a job ends");
                 self.done.extend(self.workers.take_done().into_iter().map(|(owner, output)| (owner.job.0, output)));
             }
         }
@@ -249,7 +246,7 @@ mod tests {
             assert!(pool.workers.threads <= 3);
         }
         for running in 0..3 {
-            assert!(starts.recv_timeout(TEST_TIMEOUT).is_ok(), "only {running} run at the same time");
+            assert!(starts.recv_timeout(guard()).is_ok(), "only {running} run at the same time");
         }
         assert_eq!(pool.workers.threads, 3);
         // All three threads wait at their gates, so no thread can start a fourth job.
@@ -269,7 +266,7 @@ mod tests {
             started.send(()).unwrap();
             gate.recv().unwrap_err();
         });
-        starts.recv_timeout(TEST_TIMEOUT).unwrap();
+        starts.recv_timeout(guard()).unwrap();
         (1..=4).for_each(|job| pool.start(job, || ()));
         assert_eq!(pool.next::<()>(), (3, Err(JobError::Rejected)));
         assert_eq!(pool.next::<()>(), (4, Err(JobError::Rejected)));
@@ -304,15 +301,15 @@ mod tests {
             started.send(()).unwrap();
             gate.recv().unwrap_err();
         });
-        starts.recv_timeout(TEST_TIMEOUT).unwrap();
+        starts.recv_timeout(guard()).unwrap();
         pool.start(1, move || waiting.send(()).unwrap());
         let TestPool { workers, woken, .. } = pool;
         drop(workers);
-        assert_eq!(never_ran.recv_timeout(TEST_TIMEOUT), Err(RecvTimeoutError::Disconnected));
+        assert_eq!(never_ran.recv_timeout(guard()), Err(RecvTimeoutError::Disconnected));
         drop(open);
         // The last thread drops the sender.
-        assert_eq!(woken.recv_timeout(TEST_TIMEOUT), Ok(()));
-        assert_eq!(woken.recv_timeout(TEST_TIMEOUT), Err(RecvTimeoutError::Disconnected));
+        assert_eq!(woken.recv_timeout(guard()), Ok(()));
+        assert_eq!(woken.recv_timeout(guard()), Err(RecvTimeoutError::Disconnected));
     }
 
     #[test]
@@ -335,14 +332,14 @@ mod tests {
                 }),
             );
         }
-        let running = [(); 2].map(|()| starts.recv_timeout(TEST_TIMEOUT).unwrap());
+        let running = [(); 2].map(|()| starts.recv_timeout(guard()).unwrap());
         assert_eq!(running.iter().max(), Some(&1), "two at the same time, in order");
         pools.start(owner(0, 9), Box::new(|| Box::new(())));
-        woken.recv_timeout(TEST_TIMEOUT).unwrap();
+        woken.recv_timeout(guard()).unwrap();
         let done: Vec<_> = pools.take_done().iter().map(|(owner, _)| owner.job.0).collect();
         assert_eq!(done, [9]);
         assert!(starts.try_recv().is_err(), "the third waits for one of the two");
         drop(open);
-        assert_eq!(starts.recv_timeout(TEST_TIMEOUT), Ok(2));
+        assert_eq!(starts.recv_timeout(guard()), Ok(2));
     }
 }

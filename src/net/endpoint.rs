@@ -37,10 +37,7 @@ impl Endpoint {
 
     /// Returns the address without its transport.
     pub fn address(&self) -> impl fmt::Display + '_ {
-        fmt::from_fn(move |f| match self {
-            Self::Tcp(addr) | Self::Udp(addr) => write!(f, "{addr}"),
-            Self::Unix(path) => write!(f, "{}", path.display()),
-        })
+        Address(self)
     }
 
     /// Parses `host:port`, `[v6]:port`, `udp:host:port`, `tcp:host:port` or `unix:PATH`. A host
@@ -68,6 +65,18 @@ impl Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.transport(), self.address())
+    }
+}
+
+/// An endpoint to be written without its transport.
+struct Address<'a>(&'a Endpoint);
+
+impl fmt::Display for Address<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Endpoint::Tcp(addr) | Endpoint::Udp(addr) => write!(f, "{addr}"),
+            Endpoint::Unix(path) => write!(f, "{}", path.display()),
+        }
     }
 }
 

@@ -129,7 +129,7 @@ impl TruncatedText {
 impl fmt::Write for TruncatedText {
     fn write_str(&mut self, more: &str) -> fmt::Result {
         let room = MAX_REPLY_BYTES - self.text.len();
-        let fitting = more.floor_char_boundary(room);
+        let fitting = (0..=room.min(more.len())).rfind(|&at| more.is_char_boundary(at)).unwrap_or(0);
         self.text.push_str(more.get(..fitting).unwrap_or_default());
         self.is_full |= fitting < more.len();
         if self.is_full { Err(fmt::Error) } else { Ok(()) }

@@ -96,7 +96,7 @@ fn an_action_is_shown_to_every_client() {
     let udp = server.address("udp");
     let mut bob = Member::enter(&lines, "bob");
     let zoe = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    zoe.set_read_timeout(Some(crate::program::GUARD)).unwrap();
+    zoe.set_read_timeout(Some(crate::guard::guard())).unwrap();
     zoe.send_to(b"zoe : hi", udp.as_str()).unwrap();
     let mut datagram = [0; 1024];
     assert_eq!(zoe.recv(&mut datagram).unwrap(), b"zoe : hi".len());

@@ -5,8 +5,9 @@ use std::net::{TcpStream, UdpSocket};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::guard::guard;
 use crate::peer::Fake;
-use crate::program::{GUARD, Program};
+use crate::program::Program;
 use crate::terminal::Terminal;
 use crate::text::{call, ended};
 
@@ -23,7 +24,7 @@ fn question(stream: &mut TcpStream) -> String {
 
 fn socket(address: &str) -> UdpSocket {
     let socket = UdpSocket::bind(address).unwrap();
-    socket.set_read_timeout(Some(GUARD)).unwrap();
+    socket.set_read_timeout(Some(guard())).unwrap();
     socket
 }
 

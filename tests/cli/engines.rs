@@ -4,13 +4,14 @@ use std::io::Read;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use crate::program::{GUARD, Program, Signal, SocketPath};
+use crate::guard::guard;
+use crate::program::{Program, Signal, SocketPath};
 use crate::serving::{assert_echoes, connect, connect_unix};
 
 const HELLO: &[u8] = b"\0\0\0\x05hello";
 
 fn ask(socket: &UdpSocket, address: &str) {
-    socket.set_read_timeout(Some(GUARD)).unwrap();
+    socket.set_read_timeout(Some(guard())).unwrap();
     socket.send_to(b"hello", address).unwrap();
     let mut answer = [0; 16];
     let len = socket.recv(&mut answer).unwrap();

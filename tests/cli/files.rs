@@ -16,8 +16,9 @@ use std::thread::{self, JoinHandle};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::guard::guard;
 use crate::peer::Fake;
-use crate::program::{GUARD, Program, command};
+use crate::program::{Program, command};
 
 /// Starts the program in a directory.
 fn start(folder: &Path, args: &[&str]) -> Program {
@@ -69,7 +70,7 @@ fn await_file(folder: &Path, bytes: usize) {
 
     let watch = init(CreateFlags::CLOEXEC).unwrap();
     add_watch(&watch, folder, WatchFlags::CREATE | WatchFlags::MODIFY).unwrap();
-    let limit = Timespec::try_from(GUARD).unwrap();
+    let limit = Timespec::try_from(guard()).unwrap();
     let length = |name: String| fs::metadata(folder.join(name)).map_or(0, |found| found.len());
     while !names(folder).into_iter().any(|name| length(name) == bytes as u64) {
         let changes = poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&limit)).unwrap();

@@ -9,7 +9,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::program::{GUARD, Program, SocketPath, command};
+use crate::guard::guard;
+use crate::program::{Program, SocketPath, command};
 
 /// The bytes that each connection carries to the client before it is cut; further connections are
 /// not cut. Each number is less than the messages sent at the connection's start, so that no cut
@@ -65,7 +66,7 @@ struct Bob {
 impl Bob {
     fn enter(server: &SocketPath) -> Self {
         let stream = UnixStream::connect(server.path()).unwrap();
-        stream.set_read_timeout(Some(GUARD)).unwrap();
+        stream.set_read_timeout(Some(guard())).unwrap();
         let mut bob = Self { stream, said: 0 };
         bob.ask(&json!({"type": "hello", "nick": "bob"}));
         bob.hear("welcome");
@@ -135,7 +136,7 @@ fn messages_are_shown_once_and_in_order_after_cuts() {
         eva.printed_until("you are eva");
         let happens = 2 * CUTS.len();
         for number in 1..=happens {
-            happened.recv_timeout(GUARD).unwrap();
+            happened.recv_timeout(guard()).unwrap();
             eva.type_in(&number.to_string());
             bob.says_a_few();
         }

@@ -14,6 +14,8 @@ mod duel;
 mod engines;
 mod exec;
 mod files;
+#[path = "../support/guard.rs"]
+mod guard;
 mod losses;
 mod manual;
 mod peer;

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 
 use serde_json::{Value, json};
 
-use crate::program::GUARD;
+use crate::guard::guard;
 
 /// A server before its next connection.
 pub(crate) struct Fake {
@@ -28,11 +28,11 @@ impl Fake {
 
     pub(crate) fn accept_raw(&self) -> TcpStream {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let limit = Timespec { tv_sec: GUARD.as_secs().try_into().unwrap(), tv_nsec: 0 };
+        let limit = Timespec { tv_sec: guard().as_secs().try_into().unwrap(), tv_nsec: 0 };
         let ready = poll(&mut [PollFd::new(&self.listener, PollFlags::IN)], Some(&limit)).unwrap();
         assert_eq!(ready, 1, "nobody connects");
         let (stream, _) = self.listener.accept().unwrap();
-        stream.set_read_timeout(Some(GUARD)).unwrap();
+        stream.set_read_timeout(Some(guard())).unwrap();
         stream.set_nodelay(true).unwrap();
         stream
     }

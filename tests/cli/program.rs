@@ -12,13 +12,17 @@ use std::time::Duration;
 
 pub(crate) use rustix::process::Signal;
 
-/// The longest wait for one event. Only a failing test waits this long.
-pub(crate) const GUARD: Duration = Duration::from_secs(20);
+use crate::guard::guard;
 
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
     command.args(args).env_remove("RUST_LOG").stdin(Stdio::null());
     command
+}
+
+/// Writes a duration as an argument of the program.
+pub(crate) fn millis(duration: Duration) -> String {
+    format!("{}ms", duration.as_millis())
 }
 
 /// Runs the program to its end.
@@ -172,7 +176,7 @@ impl Lines {
 
     fn receive(&self) -> Option<String> {
         use std::sync::mpsc::RecvTimeoutError;
-        match self.incoming.recv_timeout(GUARD) {
+        match self.incoming.recv_timeout(guard()) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => panic!("the program says nothing and does not end"),

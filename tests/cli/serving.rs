@@ -4,21 +4,22 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 
-use crate::program::{GUARD, Program, SocketPath};
+use crate::guard::guard;
+use crate::program::{Program, SocketPath};
 
 /// A connection on which nothing waits for ever.
 pub(crate) fn connect(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(GUARD)).unwrap();
-    stream.set_write_timeout(Some(GUARD)).unwrap();
+    stream.set_read_timeout(Some(guard())).unwrap();
+    stream.set_write_timeout(Some(guard())).unwrap();
     stream
 }
 
 /// As [`connect`], at a path.
 pub(crate) fn connect_unix(path: &str) -> UnixStream {
     let stream = UnixStream::connect(path).unwrap();
-    stream.set_read_timeout(Some(GUARD)).unwrap();
-    stream.set_write_timeout(Some(GUARD)).unwrap();
+    stream.set_read_timeout(Some(guard())).unwrap();
+    stream.set_write_timeout(Some(guard())).unwrap();
     stream
 }
 
@@ -45,7 +46,7 @@ fn echoes_over_every_transport_at_once() {
     assert_echoes(connect(&server.address("tcp")), HELLO);
 
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-    peer.set_read_timeout(Some(GUARD)).unwrap();
+    peer.set_read_timeout(Some(guard())).unwrap();
     let address = server.address("udp");
     peer.send_to(b"hello", &address).unwrap();
     let mut answer = [0; 16];

@@ -8,8 +8,9 @@ use std::time::Instant;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use serde_json::json;
 
+use crate::guard::guard;
 use crate::peer::{Fake, Peer};
-use crate::program::{GUARD, Signal};
+use crate::program::Signal;
 
 const ROWS: u16 = 12;
 const COLUMNS: u16 = 60;
@@ -74,7 +75,7 @@ impl Terminal {
             if shown == wanted && cursor == at {
                 return;
             }
-            let left = GUARD.checked_sub(begun.elapsed());
+            let left = guard().checked_sub(begun.elapsed());
             let left = left.unwrap_or_else(|| {
                 panic!("cursor at {cursor:?} of\n{}\ninstead of {at:?} of\n{}", shown.join("\n"), lines.join("\n"))
             });
@@ -274,7 +275,7 @@ fn lost_connection_is_reported_above_the_input() {
     let (screen, drawn) = &*terminal.screen;
     let parser = screen.lock().unwrap();
     let (parser, time) =
-        drawn.wait_timeout_while(parser, GUARD, |parser| !parser.screen().contents().contains("live")).unwrap();
+        drawn.wait_timeout_while(parser, guard(), |parser| !parser.screen().contents().contains("live")).unwrap();
     let contents = parser.screen().contents();
     assert!(!time.timed_out(), "{contents}");
     let lines: Vec<_> = contents.lines().collect();

@@ -10,8 +10,9 @@ use std::process::{Child, Command, Stdio};
 
 use socket2::{Domain, Socket, Type};
 
+use crate::guard::guard;
 use crate::peer::Fake;
-use crate::program::{GUARD, Program, Signal, SocketPath, command, run};
+use crate::program::{Program, Signal, SocketPath, command, run};
 use crate::terminal::Terminal;
 
 /// The client, with this as its standard input.
@@ -283,11 +284,11 @@ fn unix_socket_address_is_accepted() {
     let path = SocketPath::new();
     let listener = UnixListener::bind(path.path()).unwrap();
     let program = call(&["upper", &path.listen()], b"hi\n");
-    let limit = rustix::event::Timespec { tv_sec: GUARD.as_secs().try_into().unwrap(), tv_nsec: 0 };
+    let limit = rustix::event::Timespec { tv_sec: guard().as_secs().try_into().unwrap(), tv_nsec: 0 };
     let waiting = rustix::event::PollFd::new(&listener, rustix::event::PollFlags::IN);
     assert_eq!(rustix::event::poll(&mut [waiting], Some(&limit)).unwrap(), 1, "nobody connects");
     let (mut peer, _) = listener.accept().unwrap();
-    peer.set_read_timeout(Some(GUARD)).unwrap();
+    peer.set_read_timeout(Some(guard())).unwrap();
     expect(&mut peer, b"hi");
     peer.write_all(b"HI").unwrap();
     assert_eq!(ended(program), (Some(0), "HI\n".to_owned(), String::new()));

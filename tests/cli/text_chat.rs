@@ -5,15 +5,16 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::{ChildStdin, Stdio};
 
+use crate::guard::guard;
 use crate::peer::Fake;
-use crate::program::{GUARD, Program, command, run};
+use crate::program::{Program, command, run};
 use crate::terminal::Terminal;
 use crate::text::{call, ended};
 
 /// A server as `recvfrom(1024)` and `sendto` make it.
 fn udp_server() -> (UdpSocket, String) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(GUARD)).unwrap();
+    socket.set_read_timeout(Some(guard())).unwrap();
     let address = format!("udp:{}", socket.local_addr().unwrap());
     (socket, address)
 }

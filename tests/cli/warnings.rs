@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::process::Stdio;
 
-use crate::program::{GUARD, Program, Signal, command};
+use crate::guard::guard;
+use crate::program::{Program, Signal, command};
 use crate::serving::{HELLO, assert_echoes, connect};
 
 /// Faults of one cause in a test: more than the log shows of one cause at a time.
@@ -114,7 +115,7 @@ fn a_rate_of_zero_answers_every_datagram() {
         let args = [&["serve", "upper", "--engine", engine, "--listen", "udp:127.0.0.1:0"], &rate[..]].concat();
         let mut server = Program::start(command(&args).stdout(Stdio::piped()));
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(GUARD)).unwrap();
+        socket.set_read_timeout(Some(guard())).unwrap();
         socket.connect(server.address("udp")).unwrap();
         for _ in 0..1500 {
             socket.send(b"hello").unwrap();

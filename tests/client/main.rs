@@ -5,6 +5,9 @@
 
 #[cfg(feature = "cli")]
 mod get;
+#[cfg(feature = "classic")]
+#[path = "../support/guard.rs"]
+mod guard;
 #[cfg(feature = "cli")]
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../cli/program.rs"]

@@ -8,18 +8,17 @@ use std::time::Duration;
 use switchboard::TextEncoding;
 use switchboard::client::{TextSocket, TextSocketError};
 
-/// Nothing waits for it to pass.
-const GUARD: Duration = Duration::from_secs(20);
+use crate::guard::guard;
 
 fn plain(address: &str) -> UdpSocket {
     let socket = UdpSocket::bind(address).unwrap();
-    socket.set_read_timeout(Some(GUARD)).unwrap();
+    socket.set_read_timeout(Some(guard())).unwrap();
     socket
 }
 
 fn text(address: &str, label: &str) -> TextSocket {
     let socket = TextSocket::bind(address, label.parse().unwrap()).unwrap();
-    socket.set_read_timeout(Some(GUARD)).unwrap();
+    socket.set_read_timeout(Some(guard())).unwrap();
     socket
 }
 

@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-use crate::{GUARD, example_path};
+use crate::example_path;
+use crate::guard::guard;
 
 /// A running server example. Dropping it kills the process.
 struct ExampleServer {
@@ -23,7 +24,7 @@ impl ExampleServer {
 
     fn connect(&self) -> BufReader<TcpStream> {
         let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(GUARD)).unwrap();
+        stream.set_read_timeout(Some(guard())).unwrap();
         BufReader::new(stream)
     }
 }

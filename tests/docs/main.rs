@@ -7,6 +7,8 @@
 #[cfg(feature = "cli")]
 mod book;
 mod examples;
+#[path = "../support/guard.rs"]
+mod guard;
 #[cfg(feature = "cli")]
 mod lobby;
 #[cfg(feature = "cli")]
@@ -26,10 +28,6 @@ mod sockets_page;
 mod tutorial_programs;
 
 use std::path::Path;
-use std::time::Duration;
-
-/// Longest wait for one expected event.
-const GUARD: Duration = Duration::from_secs(20);
 
 /// Returns the root of the repository.
 fn root() -> &'static Path {

@@ -3,9 +3,11 @@
 use std::io::Write;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use crate::guard::scaled;
 use crate::markdown::blocks;
-use crate::program::{Program, command};
+use crate::program::{Program, command, millis};
 use crate::read;
 
 /// Returns the README's first code block in `language` that contains `marker`.
@@ -27,6 +29,24 @@ fn setup_is_two_commands() {
         Some(line) => assert!(line.starts_with("listening echo tcp 127.0.0.1:"), "{line}"),
         None => assert!(program.logged("cannot listen on ").contains("stop the program that uses it")),
     }
+}
+
+/// Returns the value of each line `KEY = "VALUE"` in Cargo.toml.
+fn manifest_values(key: &str) -> Vec<String> {
+    let manifest = read("Cargo.toml");
+    let value =
+        |line: &str| line.strip_prefix(key)?.strip_prefix(" = ").map(|value| value.trim_matches('"').to_owned());
+    manifest.lines().filter_map(value).collect()
+}
+
+/// CI compiles with the versions in Cargo.toml, so the README names no other version.
+#[test]
+fn rust_versions_are_those_of_cargo_toml() {
+    let versions = manifest_values("rust-version");
+    let [program, library] = &versions[..] else { panic!("{versions:?}") };
+    let readme = read("README.md");
+    let named: Vec<_> = readme.split("Rust 1.").skip(1).map(|rest| format!("1.{}", &rest[..2])).collect();
+    assert_eq!(named, [program.as_str(), library], "the program's, then the library's");
 }
 
 /// Each `$ switchboard serve…` prints the lines shown. The ports differ, because another program
@@ -119,10 +139,13 @@ fn measurements_have_the_rows_shown() {
     assert!(sessions.iter().all(|(_, shown)| shown.clone().count() > 3), "each session shows output");
     for (typed, shown) in sessions {
         let mut args: Vec<_> = typed.split(' ').collect();
-        args.extend(match args[0] {
-            "duel" => ["--duration", "200ms", "--warm-up", "50ms", "--rounds", "2"].as_slice(),
-            _ => ["--duration", "3s", "--warm-up", "50ms"].as_slice(),
-        });
+        // A row needs a delivery in the measured time.
+        let measured = scaled(Duration::from_millis(300));
+        let duration = millis(measured);
+        args.extend(["--duration", &duration, "--warm-up", "50ms"]);
+        if args[0] == "duel" {
+            args.extend(["--rounds", "2"]);
+        }
         let output = crate::program::run(&args);
         assert!(output.status.success(), "{typed}: {}", String::from_utf8_lossy(&output.stderr));
         let printed = String::from_utf8(output.stdout).unwrap();

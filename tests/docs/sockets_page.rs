@@ -7,7 +7,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::thread;
 
-use crate::{GUARD, example_path, read, root};
+use crate::guard::guard;
+use crate::{example_path, read, root};
 
 /// The calls that a sockets course uses.
 const CALLS: &[&str] = &[
@@ -152,7 +153,7 @@ fn start_slow_echo(clients: usize) -> SocketAddr {
     thread::spawn(move || {
         for _ in 0..clients {
             let (mut stream, _) = listener.accept().unwrap();
-            stream.set_read_timeout(Some(GUARD)).unwrap();
+            stream.set_read_timeout(Some(guard())).unwrap();
             stream.set_nodelay(true).unwrap();
             let mut message = [0; 9];
             stream.read_exact(&mut message).unwrap();

@@ -76,7 +76,7 @@ fn broadcast_uses_the_framing_of_each_receiver<E: Engine>() {
     let lines = listen_tcp(&mut engine, service_id, Framing::Lines);
     let running = RunningEngine::start(engine);
     let mut plain = std::net::TcpStream::connect(lines).unwrap();
-    plain.set_read_timeout(Some(crate::support::GUARD)).unwrap();
+    plain.set_read_timeout(Some(crate::support::guard())).unwrap();
     let mut receive = |expected: &[u8]| {
         let mut line = vec![0; expected.len()];
         std::io::Read::read_exact(&mut plain, &mut line).unwrap();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use switchboard::{BatchId, ConnId, Context, Framing, Limits, Message, Payload, Peer, Service, SlowConsumer};
 
 use crate::support::{
-    Client, Engine, GUARD, RunningEngine, conformance, encode_frame, instances_if, listen_tcp, serve, serve_with,
+    Client, Engine, RunningEngine, conformance, encode_frame, guard, instances_if, listen_tcp, serve, serve_with,
 };
 
 conformance! {
@@ -52,7 +52,7 @@ impl Hub {
 impl Service for Hub {
     fn on_open(&mut self, cx: &mut Context<'_>, _peer: &Peer) {
         assert!(cx.framing().is_some());
-        assert!(cx.wall_clock().elapsed().unwrap_or_default() < GUARD);
+        assert!(cx.wall_clock().elapsed().unwrap_or_default() < guard());
         self.members.push(cx.conn());
         cx.reply(b"welcome");
     }
@@ -142,7 +142,7 @@ fn messages_of_one_read_are_one_batch_after_the_replies<E: Engine>() {
     sender_client
         .send_bytes(&["ack one", "two", "ack three"].map(|text| encode_frame("u32be", text.as_bytes())).concat());
     let batch = ["one", "two", "three"].map(Payload::from);
-    assert_eq!(events.recv_timeout(GUARD).unwrap(), HubEvent::Sent(BatchId(1), batch.to_vec()));
+    assert_eq!(events.recv_timeout(guard()).unwrap(), HubEvent::Sent(BatchId(1), batch.to_vec()));
     for expected in ["ack", "ack", "one", "two", "three"] {
         assert_eq!(sender_client.receive(), expected.as_bytes());
     }
@@ -206,7 +206,7 @@ fn batch_to_the_caller_keeps_its_place_among_replies<E: Engine>() {
 fn on_dropped_reports_the_batches_of_a_slow_member<E: Engine>() {
     for slow_consumer in [SlowConsumer::DropNewest, SlowConsumer::DropOldest] {
         let limits =
-            Limits { slow_consumer, max_write_buffer_bytes: 256 * 1024, drain_timeout: GUARD, ..Limits::default() };
+            Limits { slow_consumer, max_write_buffer_bytes: 256 * 1024, drain_timeout: guard(), ..Limits::default() };
         let (service, events) = hub();
         let (running, addr) = serve::<E>(limits, service);
         let mut slow = join_hub(addr);

@@ -9,7 +9,7 @@ use switchboard::{
 };
 
 use crate::support::{
-    Client, ConnectionEvent, Engine, GUARD, RunningEngine, conformance, encode_frame, listen_tcp, observe, serve,
+    Client, ConnectionEvent, Engine, RunningEngine, conformance, encode_frame, guard, listen_tcp, observe, serve,
     serve_echo,
 };
 
@@ -249,7 +249,7 @@ impl Service for TimerService {
 fn timers_of_a_closed_connection_never_fire<E: Engine>() {
     let (fired, ticks) = channel();
     let (service, events) = observe(TimerService { fired });
-    let (running, addr) = serve::<E>(Limits { linger_timeout: GUARD, ..Limits::default() }, service);
+    let (running, addr) = serve::<E>(Limits { linger_timeout: guard(), ..Limits::default() }, service);
     // The peer stays open, so the engine lingers and discards its input.
     let mut closed = Client::connect(addr);
     closed.send(b"close");
@@ -310,7 +310,7 @@ fn broadcast_in_on_close_after_a_failed_write_is_sent<E: Engine>() {
 /// Regression on the threaded engine: a connection that was just active had no linger deadline, so
 /// it stayed open for ever.
 fn lingering_connection_closes_after_linger_timeout<E: Engine>() {
-    let drain_timeout = GUARD * 2;
+    let drain_timeout = guard() * 2;
     let limits = Limits { linger_timeout: Duration::from_millis(300), drain_timeout, ..Limits::default() };
     let (running, addr) = serve_echo::<E>(limits);
     let mut faulty = Client::connect(addr);

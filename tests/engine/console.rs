@@ -12,7 +12,7 @@ use crate::console_setup::{
     BroadcastService, ConsoleSetup, LAST_REPLY_BYTES, OutputLines, TemporaryFile, is_nonblocking, serve_with_console,
 };
 use crate::descriptors::in_own_process;
-use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, observe};
+use crate::support::{Client, Engine, RunningEngine, conformance, guard, observe};
 
 conformance! {
     console_on_pipes_sends_and_receives_like_a_client,
@@ -124,7 +124,7 @@ fn unread_console_output_is_bounded_and_keeps_open<E: Engine>() {
         if counters["frames_dropped"] > 1000 {
             break;
         }
-        assert!(start.elapsed() < GUARD, "no frame was dropped within {GUARD:?}");
+        assert!(start.elapsed() < guard(), "no frame was dropped in time");
     }
     assert!(
         (1..=2 * BOUND as u64).contains(&most_held),
@@ -217,7 +217,7 @@ fn engine_ends_after_the_last_console_output<E: Engine>() {
         (typed, input)
     };
     // Lingering is off, so only the drain can wait for the output.
-    let limits = Limits { drain_timeout: GUARD, linger_timeout: Duration::ZERO, ..Limits::default() };
+    let limits = Limits { drain_timeout: guard(), linger_timeout: Duration::ZERO, ..Limits::default() };
     let setup = serve_with_console::<E>(limits, input, output.create());
     typed.write_all(b"quit\n").unwrap();
     setup.running.join();

@@ -13,7 +13,7 @@ use std::thread;
 use rustix::fs::{OFlags, fcntl_getfl};
 use switchboard::{CloseReason, ConnId, Context, Framing, Limits, Payload, Peer, Service};
 
-use crate::support::{Client, ConnectionEvents, Engine, GUARD, RunningEngine, listen_tcp, observe};
+use crate::support::{Client, ConnectionEvents, Engine, RunningEngine, guard, listen_tcp, observe};
 
 /// Broadcasts each message to all connections, the console included.
 #[derive(Default)]
@@ -94,7 +94,7 @@ impl OutputLines {
     }
 
     pub(crate) fn next(&self) -> String {
-        self.0.recv_timeout(GUARD).expect("the console wrote no line")
+        self.0.recv_timeout(guard()).expect("the console wrote no line")
     }
 
     /// Panics unless the next line is `line`.
@@ -109,7 +109,7 @@ impl OutputLines {
 
     /// Panics unless the output ends here.
     pub(crate) fn expect_end(&self) {
-        assert!(self.0.recv_timeout(GUARD).is_err_and(|end| end == RecvTimeoutError::Disconnected));
+        assert!(self.0.recv_timeout(guard()).is_err_and(|end| end == RecvTimeoutError::Disconnected));
     }
 }
 

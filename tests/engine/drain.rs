@@ -9,8 +9,8 @@ use switchboard::services::Echo;
 use switchboard::{CloseReason, Context, Endpoint, Error, Framing, Limits, Service, ServiceOptions};
 
 use crate::support::{
-    Client, ConnectionEvent, Engine, GUARD, RunningEngine, SendOutcome, conformance, decode_u32be_frames, encode_frame,
-    flood, observe, serve, serve_echo, write_until_blocked,
+    Client, ConnectionEvent, Engine, RunningEngine, SendOutcome, conformance, decode_u32be_frames, encode_frame, flood,
+    guard, observe, serve, serve_echo, write_until_blocked,
 };
 
 conformance! {
@@ -53,7 +53,7 @@ fn connection_is_refused(addr: SocketAddr) -> bool {
 
 fn drain_gives_busy_clients_whole_frames_and_an_end<E: Engine>() {
     // Long timeouts: a client on a busy machine may notice the end late.
-    let limits = Limits { linger_timeout: GUARD, drain_timeout: GUARD, ..Limits::default() };
+    let limits = Limits { linger_timeout: guard(), drain_timeout: guard(), ..Limits::default() };
     let (service, events) = observe(Echo);
     let (running, addr) = listen_at::<E>(limits, own_loopback(1), "test", service);
     // Large enough that most of the time goes into the traffic and not into the framing.
@@ -105,7 +105,8 @@ fn drain_waits_for_a_stalled_reader_until_drain_timeout<E: Engine>() {
 }
 
 fn drain_replies_to_everything_received_for_a_late_reader<E: Engine>() {
-    let (running, addr) = serve_echo::<E>(Limits { drain_timeout: GUARD, linger_timeout: GUARD, ..Limits::default() });
+    let (running, addr) =
+        serve_echo::<E>(Limits { drain_timeout: guard(), linger_timeout: guard(), ..Limits::default() });
     let slow = Client::connect(addr);
     let mut other = Client::connect(addr);
     let request = encode_frame("u32be", &[7; 1000]);
@@ -126,7 +127,7 @@ fn drain_replies_to_everything_received_for_a_late_reader<E: Engine>() {
 
 fn drain_without_connections_ends_immediately<E: Engine>() {
     let (running, addr) = listen_at::<E>(
-        Limits { drain_timeout: 2 * GUARD, ..Limits::default() },
+        Limits { drain_timeout: 2 * guard(), ..Limits::default() },
         own_loopback(2),
         Echo.options("test"),
         Echo,
@@ -142,7 +143,7 @@ fn drain_without_connections_ends_immediately<E: Engine>() {
 
 fn stop_ends_immediately_and_calls_on_close<E: Engine>() {
     let (service, events) = observe(Echo);
-    let (running, addr) = serve::<E>(Limits { drain_timeout: 2 * GUARD, ..Limits::default() }, service);
+    let (running, addr) = serve::<E>(Limits { drain_timeout: 2 * guard(), ..Limits::default() }, service);
     let slow = Client::connect(addr);
     let id = events.next_opened();
     let mut other = Client::connect(addr);
@@ -223,7 +224,7 @@ fn unix_socket_file_is_removed_and_stale_one_replaced<E: Engine>() {
     assert!(matches!(second.try_listen(echo, &at, Framing::Raw), Err(Error::Bind { .. })));
     drop(second);
     let mut stream = UnixStream::connect(&path).unwrap();
-    stream.set_read_timeout(Some(GUARD)).unwrap();
+    stream.set_read_timeout(Some(guard())).unwrap();
     std::io::Write::write_all(&mut stream, b"ping").unwrap();
     stream.read_exact(&mut [0; 4]).unwrap();
     drop(stream);

@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use switchboard::services::Echo;
 use switchboard::{Context, Endpoint, Framing, Limits, Service};
 
-use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, encode_frame, listen_tcp};
+use crate::support::{Client, Engine, RunningEngine, conformance, encode_frame, guard, listen_tcp};
 
 conformance! {
     every_framing_echoes_whole_and_split_frames,
@@ -34,7 +34,7 @@ fn every_framing_echoes_whole_and_split_frames<E: Engine>() {
         let wire: Vec<u8> = payloads.iter().flat_map(|payload| encode_frame(name, payload)).collect();
         let mut stream = TcpStream::connect(addr).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(GUARD)).unwrap();
+        stream.set_read_timeout(Some(guard())).unwrap();
         // Everything in one write; then the same with the first 20 bytes sent one at a time.
         stream.write_all(&wire).unwrap();
         for byte in &wire[..20] {
@@ -63,7 +63,7 @@ fn unix_socket_echoes<E: Engine>() {
     assert_eq!(engine.try_listen(echo, &at, Framing::Lines).unwrap(), at);
     let running = RunningEngine::start(engine);
     let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
-    stream.set_read_timeout(Some(GUARD)).unwrap();
+    stream.set_read_timeout(Some(guard())).unwrap();
     stream.write_all(b"one\ntwo\nlast line without its end").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let mut back = String::new();
@@ -84,7 +84,7 @@ fn ipv6_echoes<E: Engine>() {
     let running = RunningEngine::start(engine);
     Client::connect(addr).echo(b"six");
     let socket = UdpSocket::bind("[::1]:0").unwrap();
-    socket.set_read_timeout(Some(GUARD)).unwrap();
+    socket.set_read_timeout(Some(guard())).unwrap();
     socket.send_to(b"datagram", udp).unwrap();
     let mut buffer = [0; 64];
     let (len, from) = socket.recv_from(&mut buffer).unwrap();
@@ -108,7 +108,7 @@ fn udp_replies_come_whole<E: Engine>(any: &str, lengths: [usize; 4]) {
     });
     let running = RunningEngine::start(engine);
     let socket = UdpSocket::bind(any).unwrap();
-    socket.set_read_timeout(Some(GUARD)).unwrap();
+    socket.set_read_timeout(Some(guard())).unwrap();
     let mut buffer = vec![0; 70_000];
     for len in lengths {
         let payload: Vec<u8> = (0..len).map(|at: usize| (at % 251) as u8).collect();
@@ -134,7 +134,7 @@ fn udp_over_ipv4_and_ipv6_alternates<E: Engine>() {
         let to = engine.listen(echo, &format!("udp:{any}"), Framing::Raw);
         let Endpoint::Udp(to) = to else { panic!("asked for UDP") };
         let socket = UdpSocket::bind(any).unwrap();
-        socket.set_read_timeout(Some(GUARD)).unwrap();
+        socket.set_read_timeout(Some(guard())).unwrap();
         socket.connect(to).unwrap();
         socket
     });
@@ -156,7 +156,7 @@ fn udp_bursts_keep_datagram_boundaries<E: Engine>() {
     let Endpoint::Udp(addr) = engine.listen(echo, "udp:127.0.0.1:0", Framing::Raw) else { panic!("asked for UDP") };
     let running = RunningEngine::start(engine);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(GUARD)).unwrap();
+    socket.set_read_timeout(Some(guard())).unwrap();
     let mut buffer = vec![0; 2000];
     for round in 0..20u32 {
         // 32 datagrams fit into the default socket buffers. UDP drops the datagrams that overflow
@@ -188,7 +188,7 @@ fn listeners_of_one_service_have_their_own_framing<E: Engine>() {
     let odd = listen_tcp(&mut engine, echo, "u16be,offset=2,adjustment=4,skip=0".parse().unwrap());
     let running = RunningEngine::start(engine);
     let mut plain = TcpStream::connect(lines).unwrap();
-    plain.set_read_timeout(Some(GUARD)).unwrap();
+    plain.set_read_timeout(Some(guard())).unwrap();
     plain.write_all(b"\0\0\0\x01a\n").unwrap();
     let mut back = [0; 6];
     plain.read_exact(&mut back).unwrap();
@@ -196,7 +196,7 @@ fn listeners_of_one_service_have_their_own_framing<E: Engine>() {
     Client::connect(prefixed).echo(b"with\nline\nfeeds");
     // The length counts the bytes after the field, and the service receives the whole frame.
     let mut stream = TcpStream::connect(odd).unwrap();
-    stream.set_read_timeout(Some(GUARD)).unwrap();
+    stream.set_read_timeout(Some(guard())).unwrap();
     stream.write_all(b"id\x00\x05abcde").unwrap();
     let mut back = [0; 9];
     stream.read_exact(&mut back).unwrap();

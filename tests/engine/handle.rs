@@ -7,7 +7,7 @@ use std::thread;
 use switchboard::services::Echo;
 use switchboard::{ConnId, Context, Limits, Message, Payload, Peer, PostError, Service};
 
-use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, listen_tcp};
+use crate::support::{Client, Engine, RunningEngine, conformance, guard, listen_tcp};
 
 conformance! {
     posts_of_each_thread_arrive_in_order,
@@ -51,7 +51,7 @@ fn posts_of_each_thread_arrive_in_order<E: Engine>() {
         .collect();
     let mut next = HashMap::new();
     for _ in 0..4 * EACH {
-        let (thread, number) = arrived.recv_timeout(GUARD).expect("a message is missing");
+        let (thread, number) = arrived.recv_timeout(guard()).expect("a message is missing");
         let expected = next.entry(thread).or_insert(0);
         assert_eq!(number, *expected, "thread {thread}");
         *expected += 1;
@@ -76,9 +76,9 @@ fn post_to_a_full_queue_returns_the_message<E: Engine>() {
     assert_eq!(error.to_string(), "message not posted: the queue is full");
     // The messages posted before `run` arrive, and the queue has room again.
     let running = RunningEngine::start(engine);
-    assert_eq!([(); 3].map(|()| arrived.recv_timeout(GUARD).unwrap()), [0, 1, 2]);
+    assert_eq!([(); 3].map(|()| arrived.recv_timeout(guard()).unwrap()), [0, 1, 2]);
     running.handle.post(service, error.into_message()).unwrap();
-    assert_eq!(arrived.recv_timeout(GUARD).unwrap(), 3);
+    assert_eq!(arrived.recv_timeout(guard()).unwrap(), 3);
     running.drain();
 }
 

@@ -7,7 +7,7 @@ use switchboard::services::Echo;
 use switchboard::{CloseReason, Context, Framing, JobError, JobId, JobOutput, Limits, Message, Service};
 
 use crate::support::{
-    Client, Engine, GUARD, RunningEngine, conformance, instances_if, listen_tcp, observe, serve, serve_with,
+    Client, Engine, RunningEngine, conformance, guard, instances_if, listen_tcp, observe, serve, serve_with,
 };
 
 conformance! {
@@ -41,7 +41,7 @@ impl Service for JobService {
                 let (running, resume) = (self.running.clone(), self.resume.take().unwrap());
                 cx.offload(move || {
                     let _ = running.send(());
-                    resume.recv_timeout(GUARD).unwrap();
+                    resume.recv_timeout(guard()).unwrap();
                     request
                 })
             }
@@ -114,13 +114,13 @@ fn panicking_job_returns_an_error_to_its_connection<E: Engine>() {
 fn job_of_a_closed_connection_sends_nothing<E: Engine>() {
     let (service, jobs) = job_service();
     let (service, events) = observe(service);
-    let (running, addr) = serve::<E>(Limits { linger_timeout: GUARD, ..Limits::default() }, service);
+    let (running, addr) = serve::<E>(Limits { linger_timeout: guard(), ..Limits::default() }, service);
     let mut client = Client::connect(addr);
     client.send(b"wait and close");
     events.next_closed();
     client.expect_end();
     jobs.resume.send(()).unwrap();
-    jobs.finished.recv_timeout(GUARD).expect("on_job did not run after the close");
+    jobs.finished.recv_timeout(guard()).expect("on_job did not run after the close");
     // A write after the shutdown would reset the connection and lose the queued output.
     client.expect_end();
     client.send(b"discarded");
@@ -206,7 +206,7 @@ impl Service for JobOnClose {
 
     fn on_close(&mut self, cx: &mut Context<'_>, _reason: &CloseReason) {
         let resume = self.resume.take().unwrap();
-        cx.offload(move || resume.recv_timeout(GUARD).map_or(0, |()| 42_u32));
+        cx.offload(move || resume.recv_timeout(guard()).map_or(0, |()| 42_u32));
     }
 
     fn on_job(&mut self, _cx: &mut Context<'_>, _job: JobId, output: JobOutput) {
@@ -224,7 +224,7 @@ fn job_offloaded_in_on_close_runs<E: Engine>() {
     // The job does not delay the end of the connection.
     client.expect_end();
     resume.send(()).unwrap();
-    assert_eq!(results.recv_timeout(GUARD), Ok(Ok(42)));
+    assert_eq!(results.recv_timeout(guard()), Ok(Ok(42)));
     running.drain();
 }
 
@@ -247,7 +247,7 @@ mod on_workers {
         let mut client = Client::connect(addr);
         client.send(b"wait");
         client.finish();
-        jobs.offloaded.recv_timeout(GUARD).unwrap();
+        jobs.offloaded.recv_timeout(guard()).unwrap();
         // After these echoes the engine has read what was sent before them.
         let mut other = Client::connect(other);
         (0..3).for_each(|_| other.echo(b"meanwhile"));
@@ -262,13 +262,13 @@ mod on_workers {
     #[test]
     fn drain_waits_for_a_job_result() {
         let (service, jobs) = job_service();
-        let (running, addr) = serve::<Reactor>(Limits { drain_timeout: GUARD, ..Limits::default() }, service);
+        let (running, addr) = serve::<Reactor>(Limits { drain_timeout: guard(), ..Limits::default() }, service);
         let mut idle = Client::connect(addr);
         assert_eq!(idle.ask(b"abc"), b"cba");
         let mut client = Client::connect(addr);
         client.send(b"wait");
         for _ in 0..2 {
-            jobs.offloaded.recv_timeout(GUARD).unwrap();
+            jobs.offloaded.recv_timeout(guard()).unwrap();
         }
         running.handle.drain();
         idle.expect_end();
@@ -287,12 +287,12 @@ mod on_workers {
         let (running, addr) = serve::<Reactor>(limits, service);
         let mut first = Client::connect(addr);
         first.send(b"wait");
-        jobs.offloaded.recv_timeout(GUARD).unwrap();
-        jobs.running.recv_timeout(GUARD).expect("the only worker did not run the job");
+        jobs.offloaded.recv_timeout(guard()).unwrap();
+        jobs.running.recv_timeout(guard()).expect("the only worker did not run the job");
         let mut others: Vec<Client> = (0..3).map(|_| Client::connect(addr)).collect();
         for other in &others {
             other.send(b"abc");
-            jobs.offloaded.recv_timeout(GUARD).unwrap();
+            jobs.offloaded.recv_timeout(guard()).unwrap();
         }
         for rejected in &mut others[1..] {
             assert_eq!(rejected.receive(), JobError::Rejected.to_string().as_bytes());

@@ -11,7 +11,7 @@ use switchboard::services::Echo;
 use switchboard::{Context, Framing, JobId, JobOutput, Limits, Service, ServiceOptions, Threaded};
 
 use crate::jobs::job_service;
-use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, listen_tcp};
+use crate::support::{Client, Engine, RunningEngine, conformance, guard, listen_tcp};
 
 conformance! {
     long_jobs_use_only_the_threads_of_their_service,
@@ -28,7 +28,7 @@ impl Service for LongJobs {
         let (running, resume) = (self.running.clone(), Arc::clone(&self.resume));
         cx.offload(move || {
             let _ = running.send(());
-            let _ = resume.lock().unwrap().recv_timeout(GUARD);
+            let _ = resume.lock().unwrap().recv_timeout(guard());
         });
     }
 
@@ -58,8 +58,8 @@ fn long_jobs_use_only_the_threads_of_their_service<E: Engine>() {
         client.send(b"work");
         client
     });
-    starts.recv_timeout(GUARD).unwrap();
-    starts.recv_timeout(GUARD).unwrap();
+    starts.recv_timeout(guard()).unwrap();
+    starts.recv_timeout(guard()).unwrap();
     for (address, reply) in [(short, &b"trohs"[..]), (echo, b"short")] {
         let mut client = Client::connect(address);
         client.send(b"short");
@@ -67,7 +67,7 @@ fn long_jobs_use_only_the_threads_of_their_service<E: Engine>() {
     }
     assert!(starts.try_recv().is_err(), "the third job waits for one of the two");
     resume.send(()).unwrap();
-    starts.recv_timeout(GUARD).unwrap();
+    starts.recv_timeout(guard()).unwrap();
     drop(resume);
     for client in &mut waiting {
         assert_eq!(client.receive(), b"Ok(())");
@@ -85,13 +85,13 @@ fn queued_jobs_do_not_delay_stop_on_the_threaded_engine() {
         client.send(b"work");
         thread::spawn(move || ends.send(client.receive_or_end()));
     }
-    starts.recv_timeout(GUARD).unwrap();
-    starts.recv_timeout(GUARD).unwrap();
+    starts.recv_timeout(guard()).unwrap();
+    starts.recv_timeout(guard()).unwrap();
     running.await_counter("jobs", |jobs| jobs == 3);
     running.handle.stop();
     // The connection whose job has not started ends immediately; the other two wait for their own
     // jobs.
-    assert_eq!(ended.recv_timeout(GUARD).unwrap().unwrap(), b"Err(Rejected)");
+    assert_eq!(ended.recv_timeout(guard()).unwrap().unwrap(), b"Err(Rejected)");
     drop(resume);
     running.join();
     assert!(starts.try_recv().is_err(), "the queued job ran after the stop");

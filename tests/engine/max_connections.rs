@@ -7,7 +7,7 @@ use switchboard::services::Echo;
 use switchboard::{Framing, Limits};
 
 use crate::support::{
-    Client, ConnectionEvent, Engine, GUARD, RunningEngine, conformance, encode_frame, listen_tcp, observe, serve,
+    Client, ConnectionEvent, Engine, RunningEngine, conformance, encode_frame, guard, listen_tcp, observe, serve,
 };
 
 conformance! {
@@ -53,7 +53,7 @@ fn rejection_uses_the_framing_of_the_listener<E: Engine>() {
     only.echo(b"the only one");
     for (name, addr) in listeners {
         let mut stream = TcpStream::connect(addr).unwrap();
-        stream.set_read_timeout(Some(GUARD)).unwrap();
+        stream.set_read_timeout(Some(guard())).unwrap();
         let mut received = Vec::new();
         stream.read_to_end(&mut received).unwrap();
         let expected = match name {

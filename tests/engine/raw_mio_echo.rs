@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::process::{Pid, WaitOptions, waitpid};
 use socket2::SockRef;
 
-use crate::support::GUARD;
+use crate::support::guard;
 
 /// A write without progress for this time counts as blocked. On a busy machine the test then proves
 /// less, but does not fail.
@@ -203,8 +203,8 @@ impl EchoServer {
 
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(GUARD)).unwrap();
-        stream.set_write_timeout(Some(GUARD)).unwrap();
+        stream.set_read_timeout(Some(guard())).unwrap();
+        stream.set_write_timeout(Some(guard())).unwrap();
         stream
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use switchboard::services::Echo;
 use switchboard::{CloseReason, ConnId, Context, Limits, Payload, Peer, Service, SlowConsumer};
 
-use crate::support::{Client, Engine, GUARD, conformance, observe, serve, serve_echo};
+use crate::support::{Client, Engine, conformance, guard, observe, serve, serve_echo};
 
 conformance! {
     room_members_receive_all_messages_in_the_same_order,
@@ -82,7 +82,7 @@ fn room_members_receive_all_messages_in_the_same_order<E: Engine>() {
 
 fn idle_member_is_closed_by_another_member<E: Engine>() {
     let (service, events) = observe(BroadcastRoom::default());
-    let (running, addr) = serve::<E>(Limits { linger_timeout: GUARD, ..Limits::default() }, service);
+    let (running, addr) = serve::<E>(Limits { linger_timeout: guard(), ..Limits::default() }, service);
     let mut first = join_room(addr);
     let mut idle: Vec<Client> = (0..3).map(|_| join_room(addr)).collect();
     assert!(idle[0].receives_nothing_for(Duration::from_millis(300)));
@@ -116,7 +116,7 @@ fn late_reader_gets_all_messages_without_sending<E: Engine>() {
 fn slow_member_drops_messages_and_others_get_all<E: Engine>() {
     for slow_consumer in [SlowConsumer::DropNewest, SlowConsumer::DropOldest] {
         let limits =
-            Limits { slow_consumer, max_write_buffer_bytes: 256 * 1024, drain_timeout: GUARD, ..Limits::default() };
+            Limits { slow_consumer, max_write_buffer_bytes: 256 * 1024, drain_timeout: guard(), ..Limits::default() };
         let (running, addr) = serve::<E>(limits, BroadcastRoom::default());
         let mut slow = join_room(addr);
         let (mut one, mut two) = (join_room(addr), join_room(addr));

@@ -11,7 +11,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use switchboard::services::Echo;
 use switchboard::{Endpoint, Framing, Limits, Reactor};
 
-use crate::support::GUARD;
+use crate::support::guard;
 
 /// Lets `send` write to a socket before the loop first polls it, then expects the echo of `hello`.
 fn expect_echo<S: Read>(endpoint: &str, send: impl FnOnce(&Endpoint) -> S) {
@@ -33,7 +33,7 @@ fn data_after_urgent_data_is_read_without_an_event() {
     expect_echo("127.0.0.1:0", |bound| {
         let Endpoint::Tcp(addr) = bound else { panic!("{bound}") };
         let mut client = TcpStream::connect(addr).unwrap();
-        client.set_read_timeout(Some(GUARD)).unwrap();
+        client.set_read_timeout(Some(guard())).unwrap();
         client.write_all(b"\x05he").unwrap();
         socket2::SockRef::from(&client).send_out_of_band(b"!").unwrap();
         client.write_all(b"llo").unwrap();
@@ -46,7 +46,7 @@ fn data_after_passed_fd_is_read_without_an_event() {
     let path = std::env::temp_dir().join(format!("switchboard-urgent-{}", std::process::id()));
     expect_echo(&format!("unix:{}", path.display()), |_| {
         let mut client = UnixStream::connect(&path).unwrap();
-        client.set_read_timeout(Some(GUARD)).unwrap();
+        client.set_read_timeout(Some(guard())).unwrap();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let stdin = std::io::stdin();

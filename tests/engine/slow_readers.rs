@@ -8,7 +8,7 @@ use std::time::Duration;
 use switchboard::{CloseReason, ConnId, Context, Limits, Payload, Peer, Service, SlowConsumer};
 
 use crate::support::{
-    Client, Engine, SendOutcome, conformance, encode_frame, observe, serve, serve_echo, write_until_blocked,
+    Client, Engine, SendOutcome, conformance, encode_frame, observe, scaled, serve, serve_echo, write_until_blocked,
 };
 
 conformance! {
@@ -39,7 +39,7 @@ impl Service for PendingGauge {
 }
 
 fn client_that_never_reads_is_bounded_and_closed<E: Engine>() {
-    let write_timeout = Duration::from_secs(1);
+    let write_timeout = scaled(Duration::from_secs(1));
     let most_pending = Arc::new(AtomicUsize::new(0));
     let (service, events) = observe(PendingGauge(Arc::clone(&most_pending)));
     let (running, addr) = serve::<E>(Limits { write_timeout, ..limits() }, service);

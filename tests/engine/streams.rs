@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use switchboard::{CloseReason, ConnId, Context, Limits, Service};
 
-use crate::support::{Client, Engine, GUARD, conformance, observe, serve};
+use crate::support::{Client, Engine, conformance, guard, observe, serve};
 
 conformance! {
     long_reply_is_streamed_in_bounded_memory,
@@ -98,7 +98,7 @@ fn half_closed_client_gets_the_whole_stream<E: Engine>() {
 
 fn drain_finishes_a_stream<E: Engine>() {
     let (service, _) = PieceStream::new();
-    let (running, addr) = serve::<E>(Limits { drain_timeout: GUARD, ..Limits::default() }, service);
+    let (running, addr) = serve::<E>(Limits { drain_timeout: guard(), ..Limits::default() }, service);
     let mut client = Client::connect(addr);
     client.send(b"256");
     let first = client.receive();

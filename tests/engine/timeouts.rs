@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use switchboard::services::Echo;
 use switchboard::{CloseReason, Context, Limits, Service, TimerId};
 
-use crate::support::{Client, Engine, conformance, observe, serve};
+use crate::support::{Client, Engine, conformance, observe, scaled, serve};
 
 conformance! {
     idle_timeout_closes_only_the_silent_client,
@@ -15,8 +15,10 @@ conformance! {
     zero_timeouts_close_no_connection,
 }
 
-/// Long enough for an active client on a busy machine, short enough for a test.
-const TIMEOUT: Duration = Duration::from_secs(1);
+/// Returns a timeout that is long enough for an active client, and short enough for a test.
+fn timeout() -> Duration {
+    scaled(Duration::from_secs(1))
+}
 
 /// Echoes. Sends no reply to `no reply`, and sends to `subscribe` every 50 ms without a request.
 struct OneWayTraffic;
@@ -42,7 +44,8 @@ impl Service for OneWayTraffic {
 
 fn idle_timeout_closes_only_the_silent_client<E: Engine>() {
     let (service, events) = observe(OneWayTraffic);
-    let (running, addr) = serve::<E>(Limits { idle_timeout: TIMEOUT, ..Limits::default() }, service);
+    let limit = timeout();
+    let (running, addr) = serve::<E>(Limits { idle_timeout: limit, ..Limits::default() }, service);
     // Traffic in either direction counts. These clients connect first, so that an error would close
     // them first.
     let mut echoing = Client::connect(addr);
@@ -62,9 +65,9 @@ fn idle_timeout_closes_only_the_silent_client<E: Engine>() {
         echoing.echo(b"still here");
         sending.send(b"no reply");
     });
-    assert_eq!(closed, (silent_id, CloseReason::IdleTimeout(TIMEOUT)));
+    assert_eq!(closed, (silent_id, CloseReason::IdleTimeout(limit)));
     assert!(!closed.1.is_fault());
-    assert!(start.elapsed() > TIMEOUT / 2, "closed early, after {:?}", start.elapsed());
+    assert!(start.elapsed() > limit / 2, "closed early, after {:?}", start.elapsed());
     silent.expect_end();
     echoing.echo(b"and still");
     assert_eq!(events.try_next_closed(), None);
@@ -74,7 +77,8 @@ fn idle_timeout_closes_only_the_silent_client<E: Engine>() {
 
 fn frame_timeout_closes_only_the_unfinished_frame<E: Engine>() {
     let (service, events) = observe(Echo);
-    let (running, addr) = serve::<E>(Limits { frame_timeout: TIMEOUT, ..Limits::default() }, service);
+    let limit = timeout();
+    let (running, addr) = serve::<E>(Limits { frame_timeout: limit, ..Limits::default() }, service);
     // Between two frames no timeout runs.
     let mut quiet = Client::connect(addr);
     quiet.echo(b"a whole frame");
@@ -93,7 +97,7 @@ fn frame_timeout_closes_only_the_unfinished_frame<E: Engine>() {
         active.send_bytes(b"lf");
         assert_eq!(active.receive(), b"half");
     });
-    assert_eq!(closed, (stuck_id, CloseReason::FrameTimeout { limit: TIMEOUT, looks_like: None }));
+    assert_eq!(closed, (stuck_id, CloseReason::FrameTimeout { limit, looks_like: None }));
     stuck.expect_end();
     quiet.echo(b"still served");
     drop((quiet, active, stuck));
@@ -102,7 +106,8 @@ fn frame_timeout_closes_only_the_unfinished_frame<E: Engine>() {
 
 fn frame_timeout_covers_the_whole_trickling_frame<E: Engine>() {
     let (service, events) = observe(Echo);
-    let (running, addr) = serve::<E>(Limits { frame_timeout: TIMEOUT, ..Limits::default() }, service);
+    let limit = timeout();
+    let (running, addr) = serve::<E>(Limits { frame_timeout: limit, ..Limits::default() }, service);
     let mut active = Client::connect(addr);
     events.next_opened();
     let trickling = Client::connect(addr);
@@ -112,7 +117,7 @@ fn frame_timeout_covers_the_whole_trickling_frame<E: Engine>() {
         let _ = trickling.socket().write(b".");
         active.echo(b"meanwhile");
     });
-    assert!(matches!(closed.1, CloseReason::FrameTimeout { limit: TIMEOUT, .. }), "{closed:?}");
+    assert!(matches!(closed.1, CloseReason::FrameTimeout { limit: of, .. } if of == limit), "{closed:?}");
     drop((active, trickling));
     running.drain();
 }

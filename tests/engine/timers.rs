@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use switchboard::{Context, Limits, Message, Service, TimerId};
 
-use crate::support::{Client, Engine, GUARD, RunningEngine, conformance, encode_frame, listen_tcp, serve};
+use crate::support::{Client, Engine, RunningEngine, conformance, encode_frame, guard, listen_tcp, serve};
 
 conformance! {
     timers_fire_in_order_and_not_early,
@@ -118,7 +118,7 @@ fn timer_without_connection_fires<E: Engine>() {
     listen_tcp(&mut engine, service, switchboard::Framing::U32BE);
     let running = RunningEngine::start(engine);
     running.handle.post(service, Box::new(())).unwrap();
-    ticks.recv_timeout(GUARD).expect("the timer did not fire");
+    ticks.recv_timeout(guard()).expect("the timer did not fire");
     running.drain();
 }
 

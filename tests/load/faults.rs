@@ -5,9 +5,10 @@ use std::time::Duration;
 use switchboard::load::{Activity, Faults, LoadConfig, run};
 use switchboard::{Endpoint, Framing};
 
+use crate::guard::scaled;
 use crate::servers::{Fault, FaultyEcho, FirstFrameBytes, line, piece, plan, u32be};
 
-/// Long enough for a busy machine, short enough to wait for a lost message.
+/// Long enough for an answer, short enough to wait for a lost one.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs a load of at least 36 messages: each connection exchanges one before the measured time, and
@@ -17,7 +18,7 @@ fn check_faults(target: Endpoint, framing: Framing, server: &FaultyEcho, fault: 
         framing,
         activity: Activity::Closed { in_flight: 8 },
         duration: Duration::from_millis(500),
-        reply_timeout: REPLY_TIMEOUT,
+        reply_timeout: scaled(REPLY_TIMEOUT),
         ..plan(target)
     };
     let found = run(&plan, &mut ()).unwrap().faults;

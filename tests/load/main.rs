@@ -8,6 +8,8 @@
 
 mod chat;
 mod faults;
+#[path = "../support/guard.rs"]
+mod guard;
 mod kinds;
 mod observers;
 mod servers;

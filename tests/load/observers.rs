@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use switchboard::load::{LoadObserver, LoadPhase, LoadProgress};
 
 /// The measured time of a run that its observer ends.
-pub(crate) const UNTIL_STOPPED: Duration = Duration::from_mins(1);
+pub(crate) const UNTIL_STOPPED: Duration = Duration::from_hours(1);
 
 /// An observer that ends the run at the first report for which the condition holds.
 pub(crate) struct StopWhen<F>(pub(crate) F);

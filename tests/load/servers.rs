@@ -12,6 +12,8 @@ use std::time::Duration;
 use switchboard::load::{Activity, LoadConfig};
 use switchboard::{Endpoint, Framing};
 
+use crate::guard::guard;
+
 /// Payload bytes of a message, unless a test sets another size.
 pub(crate) const PAYLOAD: usize = 64;
 
@@ -27,7 +29,7 @@ pub(crate) fn plan(target: Endpoint) -> LoadConfig {
         ramp: Duration::ZERO,
         warm_up: Duration::ZERO,
         duration: Duration::from_millis(300),
-        reply_timeout: Duration::from_secs(10),
+        reply_timeout: guard(),
         seed: 1,
     }
 }

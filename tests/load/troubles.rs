@@ -9,6 +9,7 @@ use switchboard::load::{Activity, LoadConfig, LoadError, LoadProgress, find_max,
 use switchboard::services::Echo;
 use switchboard::{Endpoint, Framing, Limits, Reactor};
 
+use crate::guard::scaled;
 use crate::observers::{EndStallWhen, Stall, StopWhen, UNTIL_STOPPED, has_answers};
 use crate::servers::{bytes, echo, plan, tcp};
 
@@ -243,7 +244,7 @@ fn disconnected_slow_readers_are_no_fault() {
     let target = reactor.listen(service, &"127.0.0.1:0".parse().unwrap(), Framing::U32BE).unwrap();
     let handle = reactor.handle();
     let running = thread::spawn(move || reactor.run());
-    let plan = LoadConfig { slow_readers: 3, duration: Duration::from_secs(2), ..plan(target) };
+    let plan = LoadConfig { slow_readers: 3, duration: scaled(Duration::from_secs(2)), ..plan(target) };
     let outcome = run(&plan, &mut ()).unwrap();
     handle.stop();
     running.join().unwrap().unwrap();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use super::{GUARD, encode_frame};
+use super::{encode_frame, guard, scaled};
 
 /// A client that sends and receives u32be frames over TCP.
 pub(crate) struct Client {
@@ -22,8 +22,8 @@ impl Client {
     }
 
     pub(crate) fn new(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(GUARD)).unwrap();
-        stream.set_write_timeout(Some(GUARD)).unwrap();
+        stream.set_read_timeout(Some(guard())).unwrap();
+        stream.set_write_timeout(Some(guard())).unwrap();
         Self { stream: BufReader::new(stream) }
     }
 
@@ -83,7 +83,7 @@ impl Client {
     pub(crate) fn receives_nothing_for(&mut self, window: Duration) -> bool {
         self.socket().set_read_timeout(Some(window)).unwrap();
         let result = self.stream.read(&mut [0]);
-        self.socket().set_read_timeout(Some(GUARD)).unwrap();
+        self.socket().set_read_timeout(Some(guard())).unwrap();
         matches!(result, Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
     }
 
@@ -103,15 +103,15 @@ pub(crate) enum SendOutcome {
     Disconnected,
 }
 
-/// Sends `bytes` repeatedly and reads nothing, until the socket is blocked: for 100 ms and for 20
-/// consecutive calls of `meanwhile` it accepts no byte. In that time a server that reads would have
-/// read.
+/// Sends `bytes` repeatedly and reads nothing, until the socket is blocked: for 100 ms (on an idle
+/// machine) and for 20 consecutive calls of `meanwhile` it accepts no byte. In that time a server
+/// that reads would have read.
 pub(crate) fn write_until_blocked(mut socket: &TcpStream, bytes: &[u8], mut meanwhile: impl FnMut()) -> SendOutcome {
     socket.set_nonblocking(true).unwrap();
     let mut blocked_writes = 0;
     let mut sent = 0;
     let mut last_write = Instant::now();
-    while blocked_writes < 20 || last_write.elapsed() < Duration::from_millis(100) {
+    while blocked_writes < 20 || last_write.elapsed() < scaled(Duration::from_millis(100)) {
         match socket.write(&bytes[sent % bytes.len()..]) {
             Ok(written) => {
                 sent += written;

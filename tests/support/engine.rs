@@ -14,7 +14,7 @@ use switchboard::{
     Endpoint, Error, Framing, Handle, Limits, Reactor, Service, ServiceId, ServiceOptions, Stats, Threaded,
 };
 
-use super::GUARD;
+use super::guard;
 
 /// The interface that both engines have in common.
 pub(crate) trait Engine: Sized + Send + 'static {
@@ -128,7 +128,7 @@ impl RunningEngine {
     pub(crate) fn counters(&self) -> HashMap<String, u64> {
         let counters: MutexGuard<'_, _> = self.counters.lock().unwrap();
         self.handle.log_stats();
-        let line = counters.recv_timeout(GUARD).expect("the engine logged no counters");
+        let line = counters.recv_timeout(guard()).expect("the engine logged no counters");
         let pairs = line.split(' ').map(|pair| pair.split_once('=').unwrap());
         pairs.map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect()
     }
@@ -137,13 +137,13 @@ impl RunningEngine {
     pub(crate) fn await_counter(&self, name: &str, condition: impl Fn(u64) -> bool) {
         let begun = Instant::now();
         while !condition(self.counters()[name]) {
-            assert!(begun.elapsed() < GUARD, "counter {name}: the expected value did not come within {GUARD:?}");
+            assert!(begun.elapsed() < guard(), "counter {name}: the expected value did not come in time");
         }
     }
 
     /// Waits until the engine has ended and returns its statistics. The caller has stopped it.
     pub(crate) fn join(self) -> Stats {
-        self.result.recv_timeout(GUARD).expect("the engine did not end").expect("the engine failed")
+        self.result.recv_timeout(guard()).expect("the engine did not end").expect("the engine failed")
     }
 
     /// Stops the engine gracefully and returns its statistics.

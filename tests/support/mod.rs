@@ -5,23 +5,19 @@
 //! for each engine.
 //!
 //! No helper sleeps to let something happen. A test waits for a byte or for a connection event;
-//! [`GUARD`] bounds the wait if the engine is broken.
+//! [`guard()`] bounds the wait if the engine is broken.
 
 mod client;
 mod engine;
+mod guard;
 mod service;
 mod wire;
 
-use std::time::Duration;
-
 pub(crate) use client::{Client, SendOutcome, flood, write_until_blocked};
 pub(crate) use engine::{Engine, RunningEngine, instances_if, listen_tcp, serve, serve_echo, serve_with};
+pub(crate) use guard::{guard, scaled};
 pub(crate) use service::{ConnectionEvent, ConnectionEvents, observe};
 pub(crate) use wire::{decode_u32be_frames, encode_frame};
-
-/// Longest wait for one expected event. A wait that long is a failure, so the value is far above
-/// what a busy machine needs.
-pub(crate) const GUARD: Duration = Duration::from_secs(20);
 
 /// Makes a test for each engine of each scenario.
 macro_rules! conformance {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use switchboard::{BatchId, CloseReason, ConnId, Context, JobId, JobOutput, Message, Peer, Service, TimerId};
 
-use super::GUARD;
+use super::guard;
 
 /// An event that an [`Observer`] reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) struct ConnectionEvents(Receiver<ConnectionEvent>);
 impl ConnectionEvents {
     /// Waits for the next event.
     pub(crate) fn next(&self) -> ConnectionEvent {
-        self.0.recv_timeout(GUARD).expect("no connection event")
+        self.0.recv_timeout(guard()).expect("no connection event")
     }
 
     /// Returns the next connection to open. Panics if the next event is a close.
@@ -57,7 +57,7 @@ impl ConnectionEvents {
             if let Some(closed) = self.try_next_closed() {
                 return closed;
             }
-            assert!(start.elapsed() < GUARD, "no connection closed within {GUARD:?}");
+            assert!(start.elapsed() < guard(), "no connection closed in time");
         }
     }
 

@@ -132,7 +132,7 @@ pub fn split_text(text: &str) -> impl Iterator<Item = &str> {
         let (part, remainder) = if rest.len() <= MAX_TEXT_BYTES {
             (rest, "")
         } else {
-            let (fitting, _) = rest.split_at(rest.floor_char_boundary(MAX_TEXT_BYTES));
+            let (fitting, _) = rest.split_at((0..=MAX_TEXT_BYTES).rfind(|&at| rest.is_char_boundary(at)).unwrap_or(0));
             // The line feed is dropped: the end of a message ends the line. It may be the first
             // byte that does not fit.
             let line_break = match rest.as_bytes().get(fitting.len()) {

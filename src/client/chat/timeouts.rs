@@ -12,7 +12,7 @@ use super::state::{CloseState, PingPurpose, PriorityRequest, SessionState};
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Silence of the server after which the session closes the connection.
-const SERVER_TIMEOUT: Duration = Duration::from_mins(1);
+const SERVER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Time without progress after which a session that the user has closed ends, even with requests
 /// left.

@@ -48,7 +48,7 @@ pub struct FetchOptions {
 impl Default for FetchOptions {
     fn default() -> Self {
         Self {
-            timeout: Some(Duration::from_mins(5)),
+            timeout: Some(Duration::from_secs(5 * 60)),
             connect_timeout: Some(Duration::from_secs(10)),
             stall_timeout: Some(Duration::from_secs(30)),
             max_bytes: Some(1 << 30),

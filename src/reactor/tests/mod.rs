@@ -34,11 +34,9 @@ use crate::engine::jobs::WakeFn;
 use crate::engine::limits::Limits;
 use crate::engine::setup::EngineSetup;
 use crate::frame::Framing;
+use crate::guard::guard;
 use crate::service::ServiceId;
 use crate::service::scripted_service::ScriptedService;
-
-/// The time that a job may take before the test fails. No test waits for it to pass.
-const WAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The number of turns after which a loop that still has work counts as spinning.
 const MAX_TURNS: usize = 10_000;
@@ -128,7 +126,7 @@ impl TestLoop {
     /// Waits until another thread has woken the loop, then runs until idle.
     fn wait_for_wake(&mut self) {
         while !self.woken.load(Ordering::Acquire) {
-            self.wakes.recv_timeout(WAKE_TIMEOUT).expect("the loop was not woken");
+            self.wakes.recv_timeout(guard()).expect("the loop was not woken");
         }
         self.run_until_idle();
     }

@@ -65,20 +65,29 @@ impl Palette {
     /// Returns the nick in its colour, with control characters
     /// [escaped](crate::frame::escape::line).
     pub fn paint(&self, nick: &str) -> impl fmt::Display {
-        fmt::from_fn(move |f| {
-            let escaped = escape::line(nick);
-            if self.is_enabled {
-                write!(f, "{}{escaped}{}", self.colour_of(nick).render_fg(), Reset.render())
-            } else {
-                f.write_str(&escaped)
-            }
-        })
+        PaintedNick { nick, colour: self.is_enabled.then(|| self.colour_of(nick)) }
     }
 
     fn colour_of(&self, nick: &str) -> AnsiColor {
         let folded = fold(nick);
         let default = || DEFAULT_COLOURS.get(hash(&folded) % DEFAULT_COLOURS.len()).copied().unwrap_or(Red);
         self.chosen.get(&folded).copied().unwrap_or_else(default)
+    }
+}
+
+/// A nick to be written escaped, and in its colour if it has one.
+struct PaintedNick<'a> {
+    nick: &'a str,
+    colour: Option<AnsiColor>,
+}
+
+impl fmt::Display for PaintedNick<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let escaped = escape::line(self.nick);
+        match self.colour {
+            Some(colour) => write!(f, "{}{escaped}{}", colour.render_fg(), Reset.render()),
+            None => f.write_str(&escaped),
+        }
     }
 }
 

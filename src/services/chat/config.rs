@@ -91,7 +91,7 @@ impl Default for ChatConfig {
             max_announcing_room_members: 128,
             max_members_per_address: None,
             accepts_remote_datagrams: false,
-            udp_idle_timeout: Duration::from_mins(1),
+            udp_idle_timeout: Duration::from_secs(60),
             max_udp_members: 1024,
             run_id: None,
             encoding: UTF_8,

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::engine::error::Error;
 use crate::engine::handle::Handle;
@@ -15,14 +15,12 @@ use crate::engine::stats::Stats;
 use crate::engine::threads::ThreadTask;
 use crate::frame::Framing;
 use crate::frame::Payload;
+use crate::guard::guard;
 use crate::net::Endpoint;
 use crate::service::Context;
 use crate::service::{ConnId, Peer, Service, ServiceOptions};
 use crate::threaded::Threaded;
 use crate::threaded::lifecycle::{STACK_BYTES, System};
-
-/// Enough for any machine. Only a failing test waits this long.
-const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Starts threads with half the stack, or fails while `fails` is set.
 #[derive(Clone, Default)]
@@ -81,7 +79,7 @@ fn serve(spawner: TestSpawner, per_connection: bool, limits: Limits) -> (EngineT
 
 fn connect(addr: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
+    stream.set_read_timeout(Some(guard())).unwrap();
     stream
 }
 

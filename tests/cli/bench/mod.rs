@@ -19,7 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 #[cfg(target_os = "linux")]
-use crate::program::GUARD;
+use crate::guard::guard;
 use crate::program::{SocketPath, run};
 
 /// A small load for a time in which a busy machine answers at least one message.
@@ -84,7 +84,7 @@ pub(crate) fn child_of(pid: u32) -> OwnedFd {
 /// Waits until a server has ended. The kernel kills it shortly after its parent.
 #[cfg(target_os = "linux")]
 pub(crate) fn await_end(server: &OwnedFd) {
-    let limit = Timespec::try_from(GUARD).unwrap();
+    let limit = Timespec::try_from(guard()).unwrap();
     let ended = poll(&mut [PollFd::new(server, PollFlags::IN)], Some(&limit)).unwrap();
     assert_eq!(ended, 1, "a server is still running");
 }

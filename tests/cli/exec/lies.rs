@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{call, text};
-use crate::program::GUARD;
+use crate::guard::{guard, scaled};
+use crate::program::millis;
 
 /// Starts a server that sends `bytes` and then closes or stays silent. The handle returns the bytes
 /// that it received.
@@ -16,7 +17,7 @@ fn lying(says: Vec<Vec<u8>>, lingers: bool) -> (String, thread::JoinHandle<Vec<u
     let address = listener.local_addr().unwrap().to_string();
     let heard = thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
-        socket.set_read_timeout(Some(GUARD)).unwrap();
+        socket.set_read_timeout(Some(guard())).unwrap();
         socket.set_nodelay(true).unwrap();
         let mut bytes = vec![0; 1024];
         let mut count = socket.read(&mut bytes).unwrap();
@@ -85,7 +86,10 @@ fn invalid_response_is_reported() {
         ("ready", b"Ready|5".to_vec(), false, "the server closed the connection after 0 of 5 bytes of the output"),
     ] {
         let (address, heard) = lying(vec![says], lingers);
-        let output = call(&address, &["--dialect", dialect, "--timeout", "500ms", "--", "ls"]);
+        let output = call(
+            &address,
+            &["--dialect", dialect, "--timeout", &millis(scaled(Duration::from_millis(500))), "--", "ls"],
+        );
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{expected}: {stderr}");
         assert!(output.stdout.is_empty() && stderr.lines().count() == 1, "{stderr}");
@@ -200,7 +204,7 @@ fn ready_response_has_the_announced_length() {
         let address = listener.local_addr().unwrap().to_string();
         let server = thread::spawn(move || {
             let (mut socket, _) = listener.accept().unwrap();
-            socket.set_read_timeout(Some(GUARD)).unwrap();
+            socket.set_read_timeout(Some(guard())).unwrap();
             let mut bytes = [0; 5];
             socket.read_exact(&mut bytes[..2]).unwrap();
             socket.write_all(announced.as_bytes()).unwrap();
@@ -229,7 +233,7 @@ fn slow_response_times_out() {
     });
     let output = call(&address, &["--dialect", "length", "--timeout", "300ms", "--", "ls"]);
     assert!(text(&output.stderr).contains("no complete response within 300ms"), "{}", text(&output.stderr));
-    assert!(begun.elapsed() < GUARD / 2);
+    assert!(begun.elapsed() < guard() / 2);
     let _ = stop.send(());
     dripping.join().unwrap();
 }

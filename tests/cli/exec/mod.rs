@@ -13,7 +13,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use crate::program::{GUARD, Program, Signal, SocketPath, command, run};
+use crate::guard::guard;
+use crate::program::{Program, Signal, SocketPath, command, run};
 
 const ENGINES: [&str; 2] = ["reactor", "threads"];
 const TOKEN: &str = "a token that nobody guesses";
@@ -267,11 +268,11 @@ impl Held {
     }
 
     fn expect_begun(&mut self) {
-        assert_eq!(self.said.recv_timeout(GUARD), Ok(b"begun\n".to_vec()), "the command has not begun");
+        assert_eq!(self.said.recv_timeout(guard()), Ok(b"begun\n".to_vec()), "the command has not begun");
     }
 
     fn expect_end(&mut self) {
-        assert_eq!(self.said.recv_timeout(GUARD), Ok(Vec::new()), "a child is left");
+        assert_eq!(self.said.recv_timeout(guard()), Ok(Vec::new()), "a child is left");
     }
 }
 
@@ -294,6 +295,6 @@ fn control_sequences_in_output_are_escaped() {
         let _ = sending.send(bytes);
     });
     assert!(child.wait().unwrap().success());
-    let shown = text(&sent.recv_timeout(GUARD).unwrap());
+    let shown = text(&sent.recv_timeout(guard()).unwrap());
     assert_eq!(shown.replace("\r\n", "\n").trim_end_matches(' '), "\\u{1b}[31mred\\r\\u{7}\tend\n");
 }

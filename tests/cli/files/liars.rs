@@ -1,5 +1,10 @@
 //! Servers that lie, in every way that a client could believe.
 
+use std::time::Duration;
+
+use crate::guard::scaled;
+use crate::program::millis;
+
 use super::{Script, Scripted, Talk, Write, call, expect, fs, json, names, noise, sha256};
 
 /// The reply that a server sends to every request.
@@ -130,7 +135,8 @@ fn silent_server_times_out() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let server = Scripted::new(vec![script]);
-        let output = call(folder.path(), &server.address, &[args, &["--timeout", "50ms"]].concat());
+        let timeout = millis(scaled(Duration::from_millis(50)));
+        let output = call(folder.path(), &server.address, &[args, &["--timeout", &timeout]].concat());
         expect(&output, 1, "no data for");
         expect(&output, 1, "allow more with --timeout");
         assert_eq!(names(folder.path()).len(), left);

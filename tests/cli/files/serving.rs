@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
 use super::{call, expect, finish, fs, names, noise, start};
-use crate::program::{GUARD, Program, SocketPath, run};
+use crate::guard::guard;
+use crate::program::{Program, SocketPath, run};
 
 /// A server of `folder` and where it is.
 fn serve(folder: &std::path::Path, more: &[&str]) -> (Program, String) {
@@ -81,7 +82,7 @@ fn plain_dialect_works_with_a_plain_socket() {
         fs::write(from.path().join("x"), &content).unwrap();
         let (mut server, address) = serve(from.path(), &["--engine", engine, "--dialect", "plain"]);
         let mut socket = TcpStream::connect(&address).unwrap();
-        socket.set_read_timeout(Some(GUARD)).unwrap();
+        socket.set_read_timeout(Some(guard())).unwrap();
         socket.write_all(b"x\n").unwrap();
         socket.shutdown(Shutdown::Write).unwrap();
         let mut bytes = Vec::new();
@@ -134,7 +135,7 @@ fn simultaneous_requests_hash_a_file_once() {
             socket.write_all(&frame).unwrap();
         }
         for mut socket in sockets {
-            socket.set_read_timeout(Some(GUARD)).unwrap();
+            socket.set_read_timeout(Some(guard())).unwrap();
             let mut head = [0; 4];
             socket.read_exact(&mut head).unwrap();
             let mut head = vec![0; u32::from_be_bytes(head) as usize];

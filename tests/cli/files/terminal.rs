@@ -9,7 +9,7 @@ use std::thread;
 use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
 
 use super::{Script, Scripted, noise};
-use crate::program::GUARD;
+use crate::guard::guard;
 
 const ROWS: u16 = 8;
 const COLUMNS: u16 = 100;
@@ -28,7 +28,7 @@ impl Screen {
     /// Waits until the screen is as wished.
     fn until(&mut self, is_so: impl Fn(&str) -> bool) -> String {
         while !is_so(&self.text()) {
-            let more = self.output.recv_timeout(GUARD);
+            let more = self.output.recv_timeout(guard());
             self.parser.process(&more.unwrap_or_else(|_| panic!("the screen stays at\n{}", self.text())));
         }
         self.text()
@@ -105,7 +105,7 @@ fn progress_bar_is_shown_during_a_download() {
         talk.request();
         talk.head(&content, 0);
         content.chunks(10_000).take(5).for_each(|piece| talk.send(piece));
-        go.recv_timeout(GUARD).unwrap();
+        go.recv_timeout(guard()).unwrap();
         content.chunks(10_000).skip(5).for_each(|piece| talk.send(piece));
     })]);
     let (mut screen, mut child) = at_terminal(folder.path(), &server.address, &["get", "x"]);

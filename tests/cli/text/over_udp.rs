@@ -4,11 +4,12 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::Stdio;
 
 use super::{call, ended, python};
-use crate::program::{GUARD, Program, command};
+use crate::guard::guard;
+use crate::program::{Program, command};
 
 fn socket() -> (UdpSocket, String) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(GUARD)).unwrap();
+    socket.set_read_timeout(Some(guard())).unwrap();
     let address = format!("udp:{}", socket.local_addr().unwrap());
     (socket, address)
 }

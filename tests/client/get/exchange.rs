@@ -39,7 +39,7 @@ fn get_ends_at_the_declared_length() {
         let (client_done, done_receiver) = std::sync::mpsc::channel::<()>();
         let server = Server::start(move |stream| {
             write!(stream, "HTTP/1.1 200 OK\r\n{response}").unwrap();
-            assert!(done_receiver.recv_timeout(crate::program::GUARD).is_err());
+            assert!(done_receiver.recv_timeout(crate::guard::guard()).is_err());
         });
         assert_eq!(expect_success(server.get(&["--timeout=10s"])), "hello");
         drop(client_done);

@@ -7,7 +7,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use serde_json::Value;
 
 use super::server::{Server, close, expect_failure, expect_success, run};
-use crate::program::{GUARD, Program, Signal, command};
+use crate::guard::guard;
+use crate::program::{Program, Signal, command};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-One: \x80\r\n\r\nhello";
 
@@ -96,7 +97,7 @@ fn half() -> (Server, Receiver<()>, Sender<()>) {
     let server = Server::start(move |stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello").unwrap();
         tell.send(()).unwrap();
-        let _ = done_receiver.recv_timeout(GUARD);
+        let _ = done_receiver.recv_timeout(guard());
         close(stream);
     });
     (server, begun, client_done)
@@ -107,7 +108,7 @@ fn signal_removes_the_temporary_file() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let (folder, (server, begun, _client_done)) = (Folder::new(), half());
         let mut program = Program::start(&mut command(&["get", &server.url("/"), "-o", &folder.file("x")]));
-        begun.recv_timeout(GUARD).unwrap();
+        begun.recv_timeout(guard()).unwrap();
         assert_eq!(folder.names().len(), 1, "there is no temporary file");
         program.signal(signal);
         assert_eq!(program.wait().code(), Some(code));
@@ -127,7 +128,7 @@ fn ctrl_c_ends_a_blocked_write() {
     });
     let (reader, writer) = std::io::pipe().unwrap();
     let mut program = Program::start(command(&["get", &server.url("/")]).stdout(Stdio::from(writer)));
-    stuck.recv_timeout(GUARD).unwrap();
+    stuck.recv_timeout(guard()).unwrap();
     program.signal(Signal::INT);
     assert_eq!(program.wait().code(), Some(130));
     drop(reader);
@@ -166,14 +167,14 @@ fn memory_does_not_grow_with_the_body() {
         write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 100 * PIECE.len() + 1).unwrap();
         (0..100).for_each(|_| stream.write_all(&PIECE).unwrap());
         tell.send(()).unwrap();
-        wait.recv_timeout(GUARD).unwrap();
+        wait.recv_timeout(guard()).unwrap();
         stream.write_all(b"y").unwrap();
         close(stream);
     });
     let folder = Folder::new();
     let mut program = Program::start(&mut command(&["get", &server.url("/"), "-o", &folder.file("x")]));
     // All but what the kernel holds has been received.
-    sent.recv_timeout(3 * GUARD).unwrap();
+    sent.recv_timeout(3 * guard()).unwrap();
     let status = fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim();
     let peak_kib: u64 = peak.strip_suffix(" kB").unwrap().trim().parse().unwrap();

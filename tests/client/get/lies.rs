@@ -64,7 +64,7 @@ fn other_protocol_is_reported_at_once() {
         // The connection stays open, and `get` must not wait for its end.
         let stderr = lied_to(move |stream| {
             stream.write_all(bytes).unwrap();
-            let _ = done_receiver.recv_timeout(crate::program::GUARD);
+            let _ = done_receiver.recv_timeout(crate::guard::guard());
         });
         drop(client_done);
         assert!(stderr.contains(expected), "{stderr}");

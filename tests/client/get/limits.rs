@@ -4,14 +4,15 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use super::server::{Server, close, expect_failure, expect_success, run};
-use crate::program::GUARD;
+use crate::guard::{guard, scaled};
+use crate::program::millis;
 
 /// Starts a server that sends `bytes` and then stays silent until the returned value is dropped.
 fn silent_after(bytes: &'static [u8]) -> (Server, std::sync::mpsc::Sender<()>) {
     let (client_done, done_receiver) = channel::<()>();
     let server = Server::start(move |stream| {
         stream.write_all(bytes).unwrap();
-        let _ = done_receiver.recv_timeout(GUARD);
+        let _ = done_receiver.recv_timeout(guard());
     });
     (server, client_done)
 }
@@ -37,14 +38,15 @@ fn silent_server_hits_the_stall_timeout() {
 /// It takes longer than the limit for a byte, and each byte comes long before that.
 #[test]
 fn each_byte_restarts_the_stall_timeout() {
+    let limit = scaled(Duration::from_secs(1));
     let server = Server::start(move |stream| {
         for drip in "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n|h|e|l|l|o|!".split('|') {
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(limit / 5);
             stream.write_all(drip.as_bytes()).unwrap();
         }
         close(stream);
     });
-    assert_eq!(expect_success(server.get(&["--stall-timeout", "1s"])), "hello!");
+    assert_eq!(expect_success(server.get(&["--stall-timeout", &millis(limit)])), "hello!");
 }
 
 /// Each byte arrives well before the idle timeout, but the response never ends.
@@ -125,7 +127,7 @@ fn unresponsive_port_hits_the_connect_timeout() {
     let begun = Instant::now();
     let stderr = expect_failure(&run(&["get", &addr.to_string(), "--connect-timeout", "300ms"]));
     assert!(stderr.contains(&format!("cannot connect to {addr}: connect timeout")), "{stderr}");
-    assert!(begun.elapsed() >= Duration::from_millis(300) && begun.elapsed() < GUARD / 2);
+    assert!(begun.elapsed() >= Duration::from_millis(300) && begun.elapsed() < guard() / 2);
     let stderr = expect_failure(&run(&["get", &addr.to_string(), "--connect-timeout", "0", "--timeout", "300ms"]));
     assert!(stderr.contains("timeout: not complete after 300ms"), "{stderr}");
 }

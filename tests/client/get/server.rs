@@ -7,7 +7,8 @@ use std::process::Output;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use crate::program::{GUARD, command};
+use crate::guard::guard;
+use crate::program::command;
 
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
@@ -23,8 +24,8 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                stream.set_read_timeout(Some(GUARD)).unwrap();
-                stream.set_write_timeout(Some(GUARD)).unwrap();
+                stream.set_read_timeout(Some(guard())).unwrap();
+                stream.set_write_timeout(Some(guard())).unwrap();
                 let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
                 let head: Vec<_> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
                 drop(lines);
@@ -53,7 +54,7 @@ impl Server {
 
     /// The next request's head, its lines ended with line feeds alone.
     pub(crate) fn request(&self) -> String {
-        self.requests.recv_timeout(GUARD).unwrap()
+        self.requests.recv_timeout(guard()).unwrap()
     }
 
     /// Gets the root, with further arguments.
@@ -68,7 +69,7 @@ pub(crate) fn run(args: &[&str]) -> Output {
     let (sender, outputs) = channel();
     let mut command = command(args);
     thread::spawn(move || sender.send(command.output().unwrap()));
-    outputs.recv_timeout(GUARD).unwrap_or_else(|error| panic!("the program does not end: {error}"))
+    outputs.recv_timeout(guard()).unwrap_or_else(|error| panic!("the program does not end: {error}"))
 }
 
 /// Closes after the client, so that no reset takes away what it has not read yet.

@@ -8,7 +8,7 @@ use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 
 use super::files::Folder;
 use super::server::{Server, close};
-use crate::program::GUARD;
+use crate::guard::guard;
 
 /// Runs get at a terminal of its own. What it prints there comes piece by piece, up to its end.
 fn at_terminal(args: &[&str]) -> Receiver<String> {
@@ -37,7 +37,7 @@ fn at_terminal(args: &[&str]) -> Receiver<String> {
 fn shown_until(pieces: &Receiver<String>, words: &str) -> String {
     let mut shown = String::new();
     while !shown.contains(words) {
-        shown += &pieces.recv_timeout(GUARD).unwrap_or_else(|_| panic!("no '{words}' in {shown:?}"));
+        shown += &pieces.recv_timeout(guard()).unwrap_or_else(|_| panic!("no '{words}' in {shown:?}"));
     }
     shown
 }
@@ -54,7 +54,7 @@ fn progress_bar_shows_the_received_bytes() {
     let (go_on, wait) = channel::<()>();
     let server = Server::start(move |stream| {
         write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 2048\r\n\r\n{}", "x".repeat(1024)).unwrap();
-        let _ = wait.recv_timeout(GUARD);
+        let _ = wait.recv_timeout(guard());
         stream.write_all(&[b'x'; 1024]).unwrap();
         close(stream);
     });
@@ -63,6 +63,6 @@ fn progress_bar_shows_the_received_bytes() {
     shown_until(&pieces, "2.00 KiB");
     drop(go_on);
     // The terminal ends with its program.
-    while pieces.recv_timeout(GUARD).is_ok() {}
+    while pieces.recv_timeout(guard()).is_ok() {}
     assert_eq!(folder.names(), ["x"]);
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use switchboard::load::LoadOutcome;
 use switchboard::load::chat::{ChatLoadConfig, ChatOutcome, FaultKind, run};
 
+use crate::guard::scaled;
+
 use super::server::{CommittedFault, Fault, Server};
 
 /// Runs a load on a server that commits a fault.
@@ -18,11 +20,14 @@ pub(super) fn run_with_fault(
     (outcome, server.committed().unwrap())
 }
 
-/// The answer timeout of runs in which a message never arrives.
-pub(super) const SHORT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Returns an answer timeout that a server keeps, and that is short enough to wait for a lost
+/// answer.
+pub(super) fn short_timeout() -> Duration {
+    scaled(Duration::from_secs(2))
+}
 
 fn run_to_fault(fault: Fault) -> (LoadOutcome<ChatOutcome>, CommittedFault) {
-    run_with_fault(fault, |plan| ChatLoadConfig { reply_timeout: SHORT_TIMEOUT, ..plan })
+    run_with_fault(fault, |plan| ChatLoadConfig { reply_timeout: short_timeout(), ..plan })
 }
 
 /// Asserts that the run finds exactly the committed fault, and names it.

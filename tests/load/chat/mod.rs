@@ -11,8 +11,9 @@ use switchboard::Endpoint;
 use switchboard::load::chat::{ChatLoadConfig, ChatOutcome, run};
 use switchboard::load::{Activity, LoadError, LoadOutcome, LoadPhase, LoadProgress};
 
+use crate::guard::guard;
 use crate::observers::{EndStallWhen, Stall, StopWhen, UNTIL_STOPPED, has_answers};
-use faults::{SHORT_TIMEOUT, run_with_fault};
+use faults::{run_with_fault, short_timeout};
 use server::{Fault, Server};
 
 fn plan(target: &Endpoint) -> ChatLoadConfig {
@@ -25,7 +26,7 @@ fn plan(target: &Endpoint) -> ChatLoadConfig {
         activity: Activity::Closed { in_flight: 4 },
         warm_up: Duration::ZERO,
         duration: Duration::from_millis(300),
-        reply_timeout: Duration::from_secs(10),
+        reply_timeout: guard(),
     }
 }
 
@@ -118,7 +119,7 @@ fn a_run_without_any_member_is_an_error() {
 #[test]
 fn an_echo_server_is_rejected() {
     let target = crate::servers::tcp(crate::servers::echo);
-    let error = run(&ChatLoadConfig { reply_timeout: SHORT_TIMEOUT, ..plan(&target) }, &mut ()).unwrap_err();
+    let error = run(&ChatLoadConfig { reply_timeout: short_timeout(), ..plan(&target) }, &mut ()).unwrap_err();
     assert!(matches!(&error, LoadError::Connect(_)), "{error}");
 }
 
@@ -126,7 +127,7 @@ fn an_echo_server_is_rejected() {
 #[test]
 fn a_flood_does_not_stop_the_run() {
     let target = crate::servers::tcp(|mut stream| while stream.write_all(&[0; 16 * 1024]).is_ok() {});
-    let error = run(&ChatLoadConfig { reply_timeout: SHORT_TIMEOUT, ..plan(&target) }, &mut ()).unwrap_err();
+    let error = run(&ChatLoadConfig { reply_timeout: short_timeout(), ..plan(&target) }, &mut ()).unwrap_err();
     assert!(matches!(&error, LoadError::Connect(error) if error.kind() == std::io::ErrorKind::TimedOut), "{error}");
 }
 
@@ -188,10 +189,7 @@ fn a_run_ended_early_has_no_faults() {
             ..plan(&server.target)
         };
         let outcome = run(&plan, &mut StopWhen(|progress: &LoadProgress| progress.phase == phase)).unwrap();
-        assert!(
-            outcome.workload.faults.is_none() && outcome.elapsed < Duration::from_mins(1),
-            "{phase:?}: {outcome:?}"
-        );
+        assert!(outcome.workload.faults.is_none() && outcome.elapsed < guard(), "{phase:?}: {outcome:?}");
     }
 }
 
@@ -204,7 +202,7 @@ fn an_open_loop_counts_messages_due_in_a_stall() {
         move || stall.wait()
     });
     let activity = Activity::Open { rate: 200.0 };
-    let plan = ChatLoadConfig { activity, reply_timeout: Duration::from_mins(1), ..plan(&server.target) };
+    let plan = ChatLoadConfig { activity, reply_timeout: guard(), ..plan(&server.target) };
     let outcome = run(&plan, &mut EndStallWhen::new(stall, |stalled, _: &LoadProgress| stalled >= length)).unwrap();
     assert_eq!((outcome.due, outcome.workload.sent, outcome.messages), (60, 60, 360), "{outcome:?}");
     assert!(outcome.is_verified(), "{outcome:?}");
@@ -221,7 +219,7 @@ fn an_open_loop_counts_waits_without_delivery() {
     let warm_up = Duration::from_millis(200);
     let (outcome, _) = run_with_fault(Fault::SwallowAll, |plan| ChatLoadConfig {
         activity: Activity::Open { rate: 200.0 },
-        reply_timeout: SHORT_TIMEOUT,
+        reply_timeout: short_timeout(),
         warm_up,
         ..plan
     });

@@ -8,7 +8,7 @@ use switchboard::services::chat::ChatConfig;
 
 use super::hall::Hall;
 use super::member::Member;
-use crate::support::{Engine, GUARD, conformance};
+use crate::support::{Engine, conformance, guard};
 
 conformance! {
     a_silent_udp_member_expires,
@@ -60,7 +60,7 @@ fn udp_members_receive_messages_of_all<E: Engine>() {
 fn speaker(hall: &Hall) -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(hall.udp).unwrap();
-    socket.set_read_timeout(Some(GUARD)).unwrap();
+    socket.set_read_timeout(Some(guard())).unwrap();
     socket
 }
 

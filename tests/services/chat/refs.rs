@@ -7,7 +7,7 @@ use switchboard::Limits;
 use switchboard::services::chat::ChatConfig;
 
 use super::hall::Hall;
-use crate::support::{Engine, GUARD, conformance};
+use crate::support::{Engine, conformance, guard};
 
 conformance! {
     a_ref_of_any_form_comes_back_unchanged,
@@ -34,7 +34,7 @@ fn a_ref_of_any_form_comes_back_unchanged<E: Engine>() {
     let config = ChatConfig { max_requests_per_second: 0, ..ChatConfig::default() };
     let hall = Hall::open::<E>(Limits::default(), config, 0);
     let mut stream = TcpStream::connect(hall.json).unwrap();
-    stream.set_read_timeout(Some(GUARD)).unwrap();
+    stream.set_read_timeout(Some(guard())).unwrap();
     for json in REFS {
         send(&mut stream, &format!(r#"{{"type":"say","room":"lobby","text":"hi","ref":{json}}}"#));
         let ack = receive(&mut stream, "ack");

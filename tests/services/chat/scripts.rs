@@ -16,7 +16,7 @@ use switchboard::Limits;
 
 use super::hall::Hall;
 use super::script::{ClientKind, Script, ScriptAction, ScriptStep};
-use crate::support::{Engine, GUARD, conformance, encode_frame};
+use crate::support::{Engine, conformance, encode_frame, guard};
 
 conformance! {
     every_script_passes,
@@ -116,12 +116,12 @@ impl Peer {
             ClientKind::Udp => {
                 let socket = UdpSocket::bind((from, 0)).unwrap();
                 socket.connect(hall.udp).unwrap();
-                socket.set_read_timeout(Some(GUARD)).unwrap();
+                socket.set_read_timeout(Some(guard())).unwrap();
                 Line::Udp(socket)
             }
             ClientKind::Console => {
                 let console = hall.consoles.remove(0);
-                console.set_read_timeout(Some(GUARD)).unwrap();
+                console.set_read_timeout(Some(guard())).unwrap();
                 Line::Console(BufReader::new(console))
             }
         };
@@ -189,7 +189,7 @@ impl Line {
         socket.connect(&to.into()).unwrap();
         let stream = TcpStream::from(socket);
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(GUARD)).unwrap();
+        stream.set_read_timeout(Some(guard())).unwrap();
         Self::Tcp(BufReader::new(stream))
     }
 }

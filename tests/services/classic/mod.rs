@@ -10,7 +10,7 @@ mod upper;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 
-use crate::support::{Engine, GUARD, RunningEngine, listen_tcp};
+use crate::support::{Engine, RunningEngine, guard, listen_tcp};
 use switchboard::{Endpoint, Framing, Limits, Service, ServiceOptions};
 
 /// A service at a raw TCP port and a UDP port.
@@ -35,7 +35,7 @@ struct Raw(TcpStream);
 impl Raw {
     fn connect(to: SocketAddr) -> Self {
         let stream = TcpStream::connect(to).unwrap();
-        stream.set_read_timeout(Some(GUARD)).unwrap();
+        stream.set_read_timeout(Some(guard())).unwrap();
         Self(stream)
     }
 
@@ -68,7 +68,7 @@ impl Raw {
 /// Sends one datagram and waits for one.
 fn datagram(to: SocketAddr, message: &[u8]) -> Vec<u8> {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(GUARD)).unwrap();
+    socket.set_read_timeout(Some(guard())).unwrap();
     socket.connect(to).unwrap();
     socket.send(message).unwrap();
     let mut answer = vec![0; 65_536];

@@ -8,16 +8,16 @@ use socket2::SockRef;
 use switchboard::services::exec::{Allowed, Exec, ExecDialect, ExecRules, Program};
 use switchboard::{Framing, Limits};
 
-use crate::support::{Engine, GUARD, RunningEngine, listen_tcp};
+use crate::support::{Engine, RunningEngine, guard, listen_tcp};
 
 /// The rules that allow these programs.
 pub(crate) fn allowing(names: &[&str]) -> ExecRules {
     let programs = names.iter().map(|name| Program::find(name).unwrap()).collect();
-    ExecRules { timeout: GUARD, ..ExecRules::new(Allowed::Programs(programs)) }
+    ExecRules { timeout: guard(), ..ExecRules::new(Allowed::Programs(programs)) }
 }
 
 pub(crate) fn shell() -> ExecRules {
-    ExecRules { timeout: GUARD, ..ExecRules::new(Allowed::Shell) }
+    ExecRules { timeout: guard(), ..ExecRules::new(Allowed::Shell) }
 }
 
 /// The service on a port of its own.
@@ -48,8 +48,8 @@ impl Asker {
     pub(crate) fn connect(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(GUARD)).unwrap();
-        stream.set_write_timeout(Some(GUARD)).unwrap();
+        stream.set_read_timeout(Some(guard())).unwrap();
+        stream.set_write_timeout(Some(guard())).unwrap();
         Self(stream)
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::support::GUARD;
+use crate::support::guard;
 
 pub(crate) struct Fifo {
     pub(crate) path: PathBuf,
@@ -48,7 +48,7 @@ impl Fifo {
                 let line: Vec<u8> = self.unread.drain(..=end).collect();
                 return String::from_utf8(line).unwrap().trim_end().to_owned();
             }
-            assert!(self.wait(GUARD), "nobody writes to the FIFO");
+            assert!(self.wait(guard()), "nobody writes to the FIFO");
             assert!(self.read() > 0, "the FIFO ended instead of a line");
         }
     }
@@ -56,7 +56,7 @@ impl Fifo {
     /// Waits until every writer has closed it. At least one must have opened it before.
     pub(crate) fn expect_end(&mut self) {
         loop {
-            assert!(self.wait(GUARD), "somebody still holds the FIFO");
+            assert!(self.wait(guard()), "somebody still holds the FIFO");
             if self.read() == 0 {
                 return;
             }
@@ -102,5 +102,5 @@ pub(crate) fn release(path: &Path) {
         drop(OpenOptions::new().write(true).open(path).unwrap());
         let _ = opened.send(());
     });
-    opens.recv_timeout(GUARD).expect("somebody waits at the gate");
+    opens.recv_timeout(guard()).expect("somebody waits at the gate");
 }

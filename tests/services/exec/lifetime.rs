@@ -7,7 +7,7 @@ use switchboard::services::exec::ExecRules;
 
 use super::asker::{Asker, allowing, open, shell};
 use super::fifo::Fifo;
-use crate::support::{Engine, GUARD, conformance};
+use crate::support::{Engine, conformance, guard, scaled};
 
 conformance! {
     reply_does_not_wait_for_background_processes,
@@ -20,18 +20,16 @@ conformance! {
     drain_ends_commands_and_answers_each_request,
 }
 
-/// Well below the time limit for commands, and far more than starting one takes.
-const SOON: Duration = Duration::from_secs(10);
-
 fn reply_does_not_wait_for_background_processes<E: Engine>() {
     for rules in [shell(), allowing(&["sh"])] {
         let quoted = matches!(rules.allowed, switchboard::services::exec::Allowed::Programs(_));
         let (running, addr) = open::<E>(rules);
         let mut asker = Asker::connect(addr);
         let line = "sleep 1000 & echo done";
-        let begun = Instant::now();
+        // The time limit for commands is longer.
+        let (begun, soon) = (Instant::now(), guard() / 2);
         assert_eq!(asker.ask(if quoted { format!("sh -c '{line}'") } else { line.to_owned() }), "done\n");
-        assert!(begun.elapsed() < SOON);
+        assert!(begun.elapsed() < soon);
         drop(asker);
         running.drain();
     }
@@ -63,13 +61,15 @@ fn output_before_the_exit_is_complete<E: Engine>() {
 }
 
 fn timeout_kills_the_command_and_its_children<E: Engine>() {
-    let (running, addr) = open::<E>(ExecRules { timeout: Duration::from_secs(3), ..shell() });
+    let timeout = scaled(Duration::from_secs(3));
+    let (running, addr) = open::<E>(ExecRules { timeout, ..shell() });
     let folder = tempfile::tempdir().unwrap();
     let mut held = Fifo::new(folder.path(), "held");
     let mut asker = Asker::connect(addr);
     asker.say(format!("exec 3> {}; echo begun; echo begun >&3; sh -c 'sleep 1000; :' & sleep 1000", held.path()));
     let answer = asker.header();
-    assert_eq!(String::from_utf8_lossy(&answer.output), "begun\nexec: killed: it ran for longer than 3s\n");
+    let says = format!("begun\nexec: killed: it ran for longer than {timeout:?}\n");
+    assert_eq!(String::from_utf8_lossy(&answer.output), says);
     assert_eq!(answer.fields["exit_code"], serde_json::Value::Null);
     assert_eq!(held.line(), "begun");
     held.expect_end();
@@ -79,14 +79,16 @@ fn timeout_kills_the_command_and_its_children<E: Engine>() {
 }
 
 fn command_that_ignores_signals_is_killed<E: Engine>() {
-    let (running, addr) = open::<E>(ExecRules { timeout: Duration::from_secs(3), ..shell() });
+    let timeout = scaled(Duration::from_secs(3));
+    let (running, addr) = open::<E>(ExecRules { timeout, ..shell() });
     let folder = tempfile::tempdir().unwrap();
     let mut begun = Fifo::new(folder.path(), "begun");
     let mut asker = Asker::connect(addr);
     let deaf = "trap '' TERM HUP INT; exec >&- 2>&-";
     asker.say(format!("{deaf}; echo deaf > {}; while :; do sleep 1000; done", begun.path()));
     assert_eq!(begun.line(), "deaf");
-    assert_eq!(asker.header().output, b"exec: killed: it ran for longer than 3s\n");
+    let says = format!("exec: killed: it ran for longer than {timeout:?}\n");
+    assert_eq!(String::from_utf8_lossy(&asker.header().output), says);
     drop(asker);
     running.drain();
 }
@@ -110,7 +112,8 @@ fn stopped_engine_leaves_no_process<E: Engine>() {
     // On `Threaded` the connection's thread runs the command, so a stopped engine waits for the
     // command's end.
     for drain in [false, true] {
-        let (running, addr) = open::<E>(ExecRules { timeout: Duration::from_secs(1), ..shell() });
+        let timeout = scaled(Duration::from_secs(1));
+        let (running, addr) = open::<E>(ExecRules { timeout, ..shell() });
         let folder = tempfile::tempdir().unwrap();
         let mut held = Fifo::new(folder.path(), "held");
         let askers: Vec<Asker> = (0..2)
@@ -134,7 +137,7 @@ fn stopped_engine_leaves_no_process<E: Engine>() {
 
 fn drain_ends_commands_and_answers_each_request<E: Engine>() {
     let jobs = std::num::NonZeroUsize::new(1).unwrap();
-    let (running, addr) = open::<E>(ExecRules { timeout: 10 * GUARD, jobs, ..shell() });
+    let (running, addr) = open::<E>(ExecRules { timeout: 10 * guard(), jobs, ..shell() });
     let folder = tempfile::tempdir().unwrap();
     let mut held = Fifo::new(folder.path(), "held");
     let mut first = Asker::connect(addr);
@@ -159,7 +162,7 @@ mod on_the_reactor_alone {
 
     #[test]
     fn a_command_ends_with_its_connection() {
-        let (running, addr) = open::<Reactor>(ExecRules { timeout: 10 * GUARD, ..shell() });
+        let (running, addr) = open::<Reactor>(ExecRules { timeout: 10 * guard(), ..shell() });
         let folder = tempfile::tempdir().unwrap();
         let mut held = Fifo::new(folder.path(), "held");
         let mut asker = Asker::connect(addr);
@@ -173,7 +176,7 @@ mod on_the_reactor_alone {
     #[test]
     fn a_command_ends_with_the_engine_long_before_its_time() {
         for drain in [false, true] {
-            let (running, addr) = open::<Reactor>(ExecRules { timeout: 10 * GUARD, ..shell() });
+            let (running, addr) = open::<Reactor>(ExecRules { timeout: 10 * guard(), ..shell() });
             let folder = tempfile::tempdir().unwrap();
             let mut held = Fifo::new(folder.path(), "held");
             let mut asker = Asker::connect(addr);

@@ -9,7 +9,7 @@ use switchboard::{Framing, Limits};
 
 use super::asker::{Asker, open, open_framed, shell};
 use super::fifo::{self, Fifo, release};
-use crate::support::{Engine, GUARD, RunningEngine, conformance, encode_frame, listen_tcp};
+use crate::support::{Engine, RunningEngine, conformance, encode_frame, guard, listen_tcp};
 
 conformance! {
     commands_of_a_connection_are_answered_in_order,
@@ -108,7 +108,7 @@ fn commands_of_several_connections_run_side_by_side<E: Engine>() {
 fn an_echo_is_prompt_while_commands_hang<E: Engine>() {
     let limits = Limits { drain_timeout: Duration::from_millis(100), ..Limits::default() };
     let mut engine = E::with_limits(limits);
-    let exec = Exec::new(ExecRules { timeout: GUARD, ..shell() });
+    let exec = Exec::new(ExecRules { timeout: guard(), ..shell() });
     let exec = engine.add_service(exec.options("exec"), exec);
     let echo = engine.add_service(Echo.options("echo"), Echo);
     let (addr, other) = (listen_tcp(&mut engine, exec, Framing::Raw), listen_tcp(&mut engine, echo, Framing::U32BE));

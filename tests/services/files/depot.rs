@@ -12,7 +12,7 @@ use switchboard::services::files::{Files, FilesDialect};
 use switchboard::{Framing, Limits};
 use tempfile::TempDir;
 
-use crate::support::{Client, Engine, GUARD, RunningEngine, listen_tcp};
+use crate::support::{Client, Engine, RunningEngine, guard, listen_tcp};
 
 /// The content outside of the root, which must never be sent.
 pub(crate) const CANARY: &[u8] = b"the canary is outside";
@@ -75,7 +75,7 @@ impl Depot {
 
 pub(crate) fn dial_plain(address: SocketAddr, message: &[u8]) -> TcpStream {
     let mut socket = TcpStream::connect(address).unwrap();
-    socket.set_read_timeout(Some(GUARD)).unwrap();
+    socket.set_read_timeout(Some(guard())).unwrap();
     socket.write_all(message).unwrap();
     socket
 }

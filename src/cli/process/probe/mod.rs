@@ -74,7 +74,7 @@ mod tests {
             let own = ProcessProbe::open(std::process::id()).unwrap();
             let start = own.cpu().unwrap();
             while own.cpu().unwrap() < start + Duration::from_millis(30) {
-                assert!(began.elapsed() < Duration::from_secs(20), "the CPU clock does not advance");
+                assert!(began.elapsed() < crate::guard::guard(), "the CPU clock does not advance");
             }
         });
         work.join().unwrap();
