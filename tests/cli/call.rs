@@ -118,7 +118,7 @@ fn message_over_the_servers_limit_is_not_sent_for_ever() {
 fn line_of_exactly_the_limit_is_sent() {
     let server = Fake::new();
     let (program, mut input) = call(&server.address(), &["--nick", "eva"]);
-    let writer = std::thread::spawn(move || input.write_all(&[&[b'x'; 1 << 20][..], b"\n"].concat()));
+    let writer = std::thread::spawn(move || input.write_all(&[&vec![b'x'; 1 << 20][..], b"\n"].concat()));
     let mut peer = server.accept();
     let hello = peer.expect("hello");
     let welcome = json!({"type": "welcome", "nick": hello["nick"], "rooms": ["lobby"], "messages_per_second": 0});

@@ -112,7 +112,7 @@ fn udp_port_without_a_server_has_advice() {
     assert_eq!(ended(call(&["chat", &address], b"hi\nho\n")), (Some(1), String::new(), log));
 }
 
-/// A tutorial's server listens on 127.0.0.1, and `localhost` may be ::1 first.
+/// A tutorial's server listens on 127.0.0.1, and `localhost` may be `::1` first.
 #[test]
 fn every_udp_address_of_a_name_is_tried() {
     let (server, address) = udp_server();
