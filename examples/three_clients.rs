@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
@@ -15,16 +16,39 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest reply that a client stores, whatever length the server declares.
 const MAX_BYTES: usize = 1 << 20;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let server = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".to_owned()).parse()?;
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("three_clients: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".to_owned());
+    let server =
+        address.parse().map_err(|_| format!("{address} is not an address: write one such as 127.0.0.1:7000"))?;
     for (name, reply) in [
-        ("blocking", blocking(server, b"hello")?),
+        ("blocking", blocking(server, b"hello").map_err(|error| with_advice(server, error))?),
         ("polled", polled(server, b"hello")?),
         ("decoded", decoded(server, b"hello")?),
     ] {
         println!("{name}: {}", String::from_utf8_lossy(&reply));
     }
     Ok(())
+}
+
+/// Adds what to do if no server listens.
+fn with_advice(server: SocketAddr, error: Box<dyn Error>) -> Box<dyn Error> {
+    match error.downcast_ref::<io::Error>() {
+        Some(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => format!(
+            "no server listens on {server}: start one with 'switchboard serve echo' or 'cargo run -- serve echo'"
+        )
+        .into(),
+        _ => error,
+    }
 }
 
 // ANCHOR: blocking

@@ -23,6 +23,19 @@ pub(super) enum CliError {
 }
 
 impl CliError {
+    /// Returns the error with the position of its cause, such as `FILE:LINE`, in front of its text.
+    pub(super) fn with_prefix(self, position: Option<&str>) -> Self {
+        let prefixed = |message| match position {
+            Some(position) => format!("{position}: {message}"),
+            None => message,
+        };
+        match self {
+            Self::Usage(message) => Self::Usage(prefixed(message)),
+            Self::InvalidFile(message) => Self::InvalidFile(prefixed(message)),
+            Self::Failed(message) => Self::Failed(prefixed(message)),
+        }
+    }
+
     /// Writes the error to standard error and returns its exit code.
     pub(super) fn report(&self) -> ExitCode {
         let mut stderr = io::stderr();

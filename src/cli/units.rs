@@ -1,5 +1,8 @@
 //! Sizes, durations and rates with units: `64k`, `1MiB`, `64..1k`, `500ms`, `30s`, `10k`. Each type
 //! parses what it displays.
+//!
+//! Zero often means "no limit". So a value that is not zero never becomes zero: one that is too
+//! small is an error.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -15,10 +18,17 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let too_large = "more bytes than this machine can address";
+        if ends_with_bare_e(text) {
+            return Err("ambiguous: e stands for 2^60, written EiB, or for an exponent, as in 1e3: write one of these");
+        }
         let bytes = parse_size::Config::new().with_binary().parse_size(text).map_err(|error| match error {
             parse_size::Error::PosOverflow => too_large,
             _ => "not a size: write bytes, or a number with k, M or G, such as 64k or 1MiB",
         })?;
+        let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+        if bytes == 0 && mantissa.contains(|digit| ('1'..='9').contains(&digit)) {
+            return Err("less than one byte: write at least 1, or 0");
+        }
         usize::try_from(bytes).map(Self).map_err(|_| too_large)
     }
 }
@@ -81,19 +91,72 @@ impl fmt::Display for Rate {
     }
 }
 
-/// A length of time.
+/// A length of time. A number without a unit is in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HumanDuration(pub(super) Duration);
+
+impl HumanDuration {
+    /// The longest length: 100 years. A longer one is parsed as this one, which no run can tell
+    /// apart, so that sums of points in time and durations stay far from the end of their types.
+    const MAX: Duration = Duration::from_secs(100 * 31_557_600);
+}
 
 impl FromStr for HumanDuration {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        humantime::parse_duration(text).map(Self).map_err(|error| match error {
-            humantime::DurationError::NumberOverflow => "too long, or finer than a nanosecond",
-            _ => "not a duration: write a number with its unit, such as 500ms, 30s or 2min, or 0",
-        })
+        let text = text.trim();
+        if ends_with_bare_e(text) {
+            return Err("ambiguous: e is an exponent, as in 1e3, or the prefix exa: write a number with its unit");
+        }
+        let is_bare = !text.is_empty() && text.chars().all(|character| character.is_ascii_digit() || character == '.');
+        let total = if is_bare {
+            parse_term(&format!("{text}s"))?
+        } else {
+            // Each term by itself: the sum of humantime 2.4 panics at the end of its range.
+            let mut sum = Duration::ZERO;
+            for term in terms(text) {
+                sum = sum.saturating_add(parse_term(term)?);
+            }
+            sum
+        };
+        if text.is_empty() { Err(NOT_A_DURATION) } else { Ok(Self(total.min(Self::MAX))) }
     }
+}
+
+const NOT_A_DURATION: &str = "not a duration: write seconds, or a number with its unit, such as 500ms, 30s or 2min";
+
+/// Returns the terms of a duration, such as `1h` and `30m` of `1h 30m`.
+fn terms(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let unit = rest.find(char::is_alphabetic).unwrap_or(rest.len());
+        let (_, from_unit) = rest.split_at(unit);
+        let end = from_unit.find(|next: char| next.is_ascii_digit()).map_or(rest.len(), |digit| unit + digit);
+        let (term, after) = rest.split_at(end);
+        rest = after;
+        Some(term.trim())
+    })
+}
+
+/// Parses one number with its unit.
+fn parse_term(term: &str) -> Result<Duration, &'static str> {
+    if term.ends_with('M') {
+        return Err("ambiguous: M stands for a month or a minute: write month or min");
+    }
+    humantime::parse_duration(term).map_err(|error| match error {
+        humantime::DurationError::NumberOverflow => "too long, or finer than a nanosecond",
+        _ => NOT_A_DURATION,
+    })
+}
+
+/// Returns true if `text` is a number followed by `e` only.
+fn ends_with_bare_e(text: &str) -> bool {
+    let number = text.trim_end().strip_suffix(['e', 'E']).map(str::trim_end);
+    number.is_some_and(|number| number.ends_with(|last: char| last.is_ascii_digit()))
 }
 
 impl fmt::Display for HumanDuration {
@@ -128,8 +191,63 @@ mod tests {
         for text in ["", "k", "ten", "1x", "-1", "0x10"] {
             assert!(text.parse::<Size>().unwrap_err().starts_with("not a size"), "{text}");
         }
-        for text in ["99999999999999999999", "16E"] {
+        for text in ["99999999999999999999", "16EiB", "1e30"] {
             assert!(text.parse::<Size>().unwrap_err().starts_with("more bytes"), "{text}");
+        }
+    }
+
+    #[test]
+    fn small_values_are_no_zero() {
+        for text in ["0.4", "1e-1", "0.0001k", "9e-30", ".1"] {
+            let error = text.parse::<Size>().unwrap_err();
+            assert!(error.starts_with("less than one byte") || error.starts_with("not a size"), "{text}: {error}");
+        }
+        for text in ["0", "0.0", "0k", "0e5", "0 MiB"] {
+            assert_eq!(text.parse(), Ok(Size(0)), "{text}");
+        }
+        for text in ["0.4ns", "0.0000000001", "0.0000000001s", "0.0001us"] {
+            assert!(text.parse::<HumanDuration>().unwrap_err().contains("finer than a nanosecond"), "{text}");
+        }
+        assert!("1e-400".parse::<Rate>().is_err());
+    }
+
+    #[test]
+    fn ambiguous_units_are_refused_with_both_readings() {
+        for text in ["1e", "1E", "16E", "2.5 e"] {
+            let error = text.parse::<Size>().unwrap_err();
+            assert!(error.contains("ambiguous") && error.contains("EiB") && error.contains("1e3"), "{text}: {error}");
+            let error = text.parse::<HumanDuration>().unwrap_err();
+            assert!(
+                error.contains("ambiguous") && error.contains("exponent") && error.contains("exa"),
+                "{text}: {error}"
+            );
+        }
+        for text in ["1M", "1 M", "1.5M", "1h 5M", "5M 1s"] {
+            let error = text.parse::<HumanDuration>().unwrap_err();
+            assert!(error.contains("ambiguous") && error.contains("month or min"), "{text}: {error}");
+        }
+        assert_eq!("1e3".parse(), Ok(Size(1000)));
+        assert_eq!("1EiB".parse(), Ok(Size(1 << 60)));
+        assert_eq!("1M".parse(), Ok(Size(1 << 20)), "the units of sizes are documented");
+    }
+
+    #[test]
+    fn long_durations_are_bounded() {
+        for text in [
+            "585y",
+            "300000000000y",
+            "18446744073709551615s 999999999ns",
+            "18446744073709551615s 999999999ns 1ns",
+            "18446744073709551615s 1000000000ns",
+            "18446744073709551615",
+            "18446744073709551615s 18446744073709551615s",
+        ] {
+            assert_eq!(text.parse(), Ok(HumanDuration(HumanDuration::MAX)), "{text}");
+        }
+        assert_eq!(HumanDuration::MAX.checked_mul(5).map(|long| long.as_nanos() < u64::MAX.into()), Some(true));
+        assert_eq!(HumanDuration(HumanDuration::MAX).to_string().parse(), Ok(HumanDuration(HumanDuration::MAX)));
+        for text in ["18446744073709551616s", "99999999999999999999"] {
+            assert!(text.parse::<HumanDuration>().unwrap_err().starts_with("too long"), "{text}");
         }
     }
 
@@ -155,13 +273,25 @@ mod tests {
     }
 
     #[test]
-    fn durations_need_a_unit_except_zero() {
-        for (text, millis) in
-            [("0", 0), ("0s", 0), ("500ms", 500), ("30s", 30_000), ("2min", 120_000), ("1h 30m", 5_400_000)]
-        {
+    fn durations_have_units_or_are_seconds() {
+        for (text, millis) in [
+            ("0", 0),
+            ("0s", 0),
+            ("5", 5_000),
+            (" 5 ", 5_000),
+            ("0.25", 250),
+            ("500ms", 500),
+            ("1.5s", 1_500),
+            ("30s", 30_000),
+            ("2min", 120_000),
+            ("1h 30m", 5_400_000),
+            ("1h30m1s", 5_401_000),
+            ("5 minutes", 300_000),
+            ("1month", 2_630_016_000),
+        ] {
             assert_eq!(text.parse(), Ok(HumanDuration(Duration::from_millis(millis))), "{text}");
         }
-        for text in ["", "30", "s", "soon", "5 parsecs", "-1s", "1;2"] {
+        for text in ["", " ", "s", "soon", "5 parsecs", "-1s", "-1", "1;2", "1h 30", "1.2.3", ".", "5.", "1e3", "µ"] {
             assert!(text.parse::<HumanDuration>().unwrap_err().starts_with("not a duration"), "{text}");
         }
         assert!("99999999999999999999s".parse::<HumanDuration>().unwrap_err().starts_with("too long"));

@@ -57,8 +57,11 @@ impl<S: Stream> Connection<S> {
                 // A close for a fault is logged already.
                 let was_orderly = self.close_reason().is_some_and(|first| !first.is_fault());
                 if unsent_bytes > 0 && was_orderly && reason.is_fault() {
-                    let line = format_args!("{service} {} lost {unsent_bytes} bytes of output: {reason}", self.peer);
-                    worker.warn(service, "lost output", line);
+                    worker.warn(
+                        service,
+                        "lost output",
+                        format_args!("{service} {} lost {unsent_bytes} bytes of output: {reason}", self.peer),
+                    );
                 }
                 self.abandon();
             }

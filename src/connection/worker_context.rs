@@ -71,11 +71,14 @@ impl WorkerContext {
         let is_admitted = limit.try_take(from, self.clock.now);
         if !is_admitted {
             self.stats.datagrams_limited += 1;
-            let line = format_args!(
-                "{service} {from} datagram not answered: more than {} in a second (--answers-per-second)",
-                limit.per_second()
+            let rate = limit.per_second();
+            self.warn(
+                service,
+                "datagrams over the rate",
+                format_args!(
+                    "{service} {from} datagram not answered: more than {rate} in a second (--answers-per-second)"
+                ),
             );
-            self.warn(service, "datagrams over the rate", line);
         }
         is_admitted
     }

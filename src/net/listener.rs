@@ -13,9 +13,10 @@ use super::stream::SocketStream;
 
 /// A bound socket that accepts connections. Accepting does not wait.
 pub(crate) struct StreamListener {
-    socket: Socket,
-    /// The file of a Unix-domain socket, removed on drop; `None` for TCP.
+    /// The file of a Unix-domain socket, removed on drop; `None` for TCP. Dropped before the
+    /// socket: fields are dropped in order of declaration.
     file: Option<SocketFile>,
+    socket: Socket,
 }
 
 impl StreamListener {
@@ -25,11 +26,11 @@ impl StreamListener {
             Endpoint::Tcp(addr) => {
                 let socket = bind_tcp(*addr, backlog)?;
                 let bound = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported)?;
-                Ok((Self { socket, file: None }, Endpoint::Tcp(bound)))
+                Ok((Self { file: None, socket }, Endpoint::Tcp(bound)))
             }
             Endpoint::Unix(path) => {
-                let socket = bind_unix(path, backlog)?;
-                Ok((Self { socket, file: Some(SocketFile::new(path)) }, endpoint.clone()))
+                let (file, socket) = bind_unix(path, backlog)?;
+                Ok((Self { file: Some(file), socket }, endpoint.clone()))
             }
             Endpoint::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
         }

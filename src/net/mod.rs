@@ -10,15 +10,19 @@ mod endpoint;
 mod listener;
 mod nonblocking_file;
 mod notifier;
+mod resolution;
 mod socket_options;
 mod stream;
 pub(crate) mod udp_batch;
 mod wait;
+mod zone;
 
 pub use descriptors::{descriptor_limit, raise_descriptor_limit};
 pub use endpoint::{Endpoint, ParseEndpointError};
 pub(crate) use listener::StreamListener;
 pub(crate) use nonblocking_file::NonblockingFile;
 pub(crate) use notifier::Notifier;
+#[cfg(feature = "cli")]
+pub(crate) use resolution::Resolution;
 pub use stream::SocketStream;
 pub(crate) use wait::wait;

@@ -8,16 +8,20 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::net::{RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, recv, recvmsg, send, sendmsg};
-use socket2::Socket;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::endpoint::Endpoint;
 use super::socket_options::SEND_NOW;
 
 /// Flags of a write that may wait: those of [`SEND_NOW`] without the one that prevents it.
 const SEND: SendFlags = SEND_NOW.difference(SendFlags::DONTWAIT);
+
+/// The shortest time of one attempt to connect. For the system, zero means no timeout.
+const MIN_CONNECT_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// A connected stream: TCP or Unix-domain. A reference reads and writes, so two threads can use the
 /// two directions.
@@ -28,15 +32,21 @@ pub struct SocketStream {
 }
 
 impl SocketStream {
-    /// Connects to the first of `endpoints` that accepts. Each TCP attempt ends after `timeout`.
+    /// Connects to the first of `endpoints` that accepts. All attempts together end after
+    /// `timeout`. Each gets an equal share of the remaining time, so that a silent first address
+    /// leaves time for the others.
     ///
     /// # Errors
-    /// The error of the last attempt; `Unsupported` for a UDP endpoint, `InvalidInput` if
-    /// `endpoints` is empty.
+    /// The error of the last attempt; `TimedOut` if it got no answer in its share of the time, or
+    /// the backlog of a Unix-domain socket stayed full; `Unsupported` for a UDP endpoint,
+    /// `InvalidInput` if `endpoints` is empty.
     pub fn connect(endpoints: &[Endpoint], timeout: Duration) -> io::Result<Self> {
+        let until = Instant::now().checked_add(timeout);
         let mut last_error = io::Error::from(io::ErrorKind::InvalidInput);
-        for endpoint in endpoints {
-            match Self::connect_one(endpoint, timeout) {
+        for (endpoint, remaining) in endpoints.iter().zip((1..=endpoints.len()).rev()) {
+            let left = until.map_or(timeout, |until| until.saturating_duration_since(Instant::now()));
+            let share = left / u32::try_from(remaining).unwrap_or(u32::MAX);
+            match Self::connect_one(endpoint, share.max(MIN_CONNECT_TIMEOUT)) {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last_error = error,
             }
@@ -53,9 +63,31 @@ impl SocketStream {
                 stream.set_nodelay(true)?;
                 Ok(stream.into())
             }
-            Endpoint::Unix(path) => UnixStream::connect(path).map(Self::from),
+            Endpoint::Unix(path) => Self::connect_unix(path, timeout),
             Endpoint::Udp(_) => Err(io::ErrorKind::Unsupported.into()),
         }
+    }
+
+    /// Connects to the socket at `path`. No event reports that a full backlog has room again. But a
+    /// blocking connect(2) waits for it, at most for the send timeout of the socket (unix(7)).
+    fn connect_unix(path: &Path, timeout: Duration) -> io::Result<Self> {
+        let (socket, addr) = (Socket::new(Domain::UNIX, Type::STREAM, None)?, SockAddr::unix(path)?);
+        let until = Instant::now().checked_add(timeout);
+        let left = || until.map(|until| until.saturating_duration_since(Instant::now()).max(MIN_CONNECT_TIMEOUT));
+        loop {
+            socket.set_write_timeout(left())?;
+            match socket.connect(&addr) {
+                Ok(()) => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let text = "the backlog of the socket is full";
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        socket.set_write_timeout(None)?;
+        Ok(Self::new(socket, false))
     }
 
     /// Wraps a connected socket.
@@ -180,6 +212,58 @@ impl Write for &SocketStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Calls `connect` on another thread. Fails the test if it does not return.
+    fn bounded<T: Send + 'static>(connect: impl FnOnce() -> T + Send + 'static) -> T {
+        let (sender, result) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(connect()));
+        result.recv_timeout(Duration::from_secs(20)).expect("connecting has no time limit")
+    }
+
+    /// On other systems a full backlog refuses the connection.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_backlog_of_a_unix_socket_has_a_time_limit() {
+        let path = std::env::temp_dir().join(format!("switchboard-full-{}", std::process::id()));
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        listener.listen(0).unwrap();
+        let endpoint = Endpoint::Unix(path.clone());
+        let connect = move |timeout| {
+            let endpoint = endpoint.clone();
+            bounded(move || SocketStream::connect(&[endpoint], timeout))
+        };
+        // The backlog has room for one connection.
+        let _first = connect(Duration::from_secs(10)).unwrap();
+        let full = connect(Duration::from_millis(20)).unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::TimedOut, "{full}");
+        // The next connection waits until there is room, and its writes then have no timeout.
+        let accepting = std::thread::spawn(move || listener.accept().map(|accepted| (accepted, listener)));
+        let second = connect(Duration::from_secs(15)).unwrap();
+        assert_eq!(second.socket.write_timeout().unwrap(), None);
+        drop(accepting.join());
+        let _ = std::fs::remove_file(path);
+    }
+
+    /// The kernel drops the first packet of a handshake that a full backlog has no room for.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_time_limit_is_for_all_addresses_together() {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let addr = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut held = Vec::new();
+        while let Ok(stream) = TcpStream::connect_timeout(&addr, Duration::from_millis(200)) {
+            held.push(stream);
+            assert!(held.len() < 10, "the backlog does not fill");
+        }
+        let begun = Instant::now();
+        let error = SocketStream::connect(&vec![Endpoint::Tcp(addr); 20], Duration::from_secs(1)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+        // With a limit for each address, 20 seconds would pass.
+        assert!((1..15).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    }
 
     #[test]
     fn only_the_try_methods_do_not_wait() {

@@ -8,7 +8,7 @@ pub(crate) fn spend_cpu_time(work: Duration) {
     if work.is_zero() {
         return;
     }
-    let end = thread_cpu_time() + work;
+    let end = thread_cpu_time().saturating_add(work);
     while thread_cpu_time() < end {
         // Reading the clock is a system call; the loop between two calls keeps their share small.
         for _ in 0..64 {

@@ -27,5 +27,5 @@ pub use greet::Greet;
 #[cfg(feature = "classic")]
 pub use parrot::Parrot;
 #[cfg(feature = "classic")]
-pub use robot::{Robot, RobotRule};
+pub use robot::{Robot, RobotLanguage, RobotRule};
 pub use upper::Upper;

@@ -10,15 +10,18 @@ mod browser;
 mod call;
 mod chat;
 mod clock;
+mod connecting;
 mod duel;
 mod engines;
 mod exec;
+mod extremes;
 mod files;
 #[path = "../support/guard.rs"]
 mod guard;
 mod losses;
 mod manual;
 mod peer;
+mod ports;
 mod program;
 mod sent_away;
 mod serving;

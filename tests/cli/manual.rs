@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use crate::program::{command, run};
 
-const LIMITS: [&str; 17] = [
+pub(crate) const LIMITS: [&str; 17] = [
     "--max-connections",
     "--max-frame-bytes",
     "--max-write-buffer-bytes",
@@ -47,11 +47,12 @@ fn the_help_names_every_limit_with_its_default() {
 const SERVICES: [&str; 9] = ["echo", "upper", "greet", "robot", "parrot", "clock", "chat", "files", "exec"];
 
 /// The options of some services only, with the services.
-const OWN_OPTIONS: [(&str, &[&str]); 20] = [
+const OWN_OPTIONS: [(&str, &[&str]); 21] = [
     ("--work-us", &["echo"]),
     ("--encoding", &["greet", "robot", "parrot", "chat"]),
     ("--template", &["greet"]),
     ("--name", &["robot"]),
+    ("--lang", &["robot"]),
     ("--rules", &["robot"]),
     ("--seed", &["parrot"]),
     ("--answers-per-second", &["upper", "greet", "robot", "clock"]),
@@ -84,7 +85,7 @@ fn help_of_a_service_has_its_options_and_the_common_ones() {
         for (option, services) in OWN_OPTIONS {
             assert_eq!(lists(&help, option), services.contains(&service), "{service} {option}");
         }
-        for option in LIMITS.iter().chain(&["--listen", "--framing", "--engine"]) {
+        for option in LIMITS.iter().chain(&["--listen", "--port-base", "--framing", "--engine"]) {
             assert!(lists(&help, option), "{service} {option}");
         }
         for words in ["Default addresses: 127.0.0.1:", "Addresses:", "Exit codes:", "Examples:"] {
@@ -160,6 +161,23 @@ fn manual_pages_are_roff() {
         assert!(page.contains(words), "{words} is not in:\n{page}");
     }
     assert!(!page.contains("burst") && !page.contains("die\\-with"), "{page}");
+}
+
+#[test]
+fn each_manual_page_names_the_version() {
+    let version = concat!("switchboard ", env!("CARGO_PKG_VERSION"));
+    let (mut paths, mut pages) = (vec![vec![]], 0);
+    while let Some(path) = paths.pop() {
+        pages += 1;
+        let page = printed(&[&["man"], &path[..]].concat());
+        let title = page.lines().find(|line| line.starts_with(".TH ")).unwrap();
+        assert!(title.contains(&format!("\"{version}\"")), "{path:?}: {title}");
+        let (page, prefix) = (page.replace('\\', ""), [&["switchboard"], &path[..], &[""]].concat().join("-"));
+        let names = page.lines().filter_map(|line| line.strip_prefix(&prefix)?.strip_suffix("(1)"));
+        let names = names.filter(|name| *name != "help");
+        paths.extend(names.map(|name| [&path[..], &[&*String::from(name).leak()]].concat()));
+    }
+    assert!(pages > 20, "{pages} pages");
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn unusable_address_has_advice() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = holder.local_addr().unwrap().to_string();
     let cannot = format!("cannot listen on tcp {address}: address already in use");
-    assert_fails(&["serve", "echo", "--listen", &address], &[&cannot, "choose another port"]);
+    assert_fails(&["serve", "echo", "--listen", &address], &[&cannot, "choose another port: --listen 127.0.0.1:0"]);
 
     let nowhere = "unix:/nonexistent/switchboard.sock";
     assert_fails(&["serve", "echo", "--listen", nowhere], &["cannot listen on unix /nonexistent/switchboard.sock"]);
@@ -43,10 +43,65 @@ fn unusable_address_has_advice() {
 
 #[test]
 fn failed_start_removes_the_socket_file() {
-    let (unix, holder) = (SocketPath::new(), TcpListener::bind("127.0.0.1:0").unwrap());
-    let address = holder.local_addr().unwrap().to_string();
-    assert_fails(&["serve", "echo", "--listen", &unix.listen(), "--listen", &address], &["address already in use"]);
-    assert!(!unix.path().exists());
+    for engine in ["reactor", "threads"] {
+        let (unix, holder) = (SocketPath::new(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let address = holder.local_addr().unwrap().to_string();
+        assert_fails(
+            &["serve", "echo", "--engine", engine, "--listen", &unix.listen(), "--listen", &address],
+            &["address already in use"],
+        );
+        assert!(!unix.path().exists());
+    }
+}
+
+/// Two servers that find the same abandoned socket file must not both replace it.
+#[test]
+fn one_of_two_servers_started_together_gets_the_socket() {
+    for round in 0..20 {
+        let unix = SocketPath::new();
+        drop(std::os::unix::net::UnixListener::bind(unix.path()).unwrap());
+        let start = || {
+            let args = ["serve", "echo", "--listen", &unix.listen()];
+            Program::start(command(&args).stdout(Stdio::piped()))
+        };
+        let (mut serving, mut failed) = (Vec::new(), Vec::new());
+        for mut server in [start(), start()] {
+            match server.line() {
+                Some(_) => serving.push(server),
+                None => failed.push(server),
+            }
+        }
+        assert_eq!((serving.len(), failed.len()), (1, 1), "round {round}");
+        let error = failed[0].log();
+        assert!(error.to_lowercase().contains("address already in use; another server listens there"), "{error}");
+        assert_eq!(failed[0].wait().code(), Some(1));
+        assert_echoes(connect_unix(&unix.path().display().to_string()), HELLO);
+        serving[0].signal(Signal::TERM);
+        assert_eq!(serving[0].wait().code(), Some(0));
+        assert!(!unix.path().exists());
+    }
+}
+
+/// A server that starts while another stops keeps its own socket file.
+#[test]
+fn socket_file_of_a_successor_is_kept() {
+    let unix = SocketPath::new();
+    let args = ["serve", "echo", "--listen", &unix.listen()];
+    let start = || Program::start(command(&args).stdout(Stdio::piped()));
+    let mut server = start();
+    server.address("unix");
+    for _ in 0..10 {
+        server.signal(Signal::TERM);
+        let mut successor = loop {
+            let mut successor = start();
+            if successor.line().is_some() {
+                break successor;
+            }
+        };
+        assert_eq!(server.wait().code(), Some(0));
+        assert_echoes(connect_unix(&unix.path().display().to_string()), HELLO);
+        std::mem::swap(&mut server, &mut successor);
+    }
 }
 
 #[test]

@@ -39,7 +39,7 @@ const WRONG_USAGES: &[(&[&str], &str)] = &[
     (&["serve", "echo", "--listen", "u7@127.0.0.1:0"], "unknown framing 'u7'"),
     (&["serve", "echo", "--listen", "lines@udp:127.0.0.1:0"], "a udp: address takes no framing"),
     (&["serve", "echo", "--max-frame-bytes", "lots"], "not a size: write bytes"),
-    (&["serve", "echo", "--idle-timeout", "30"], "not a duration: write a number with its unit"),
+    (&["serve", "echo", "--idle-timeout", "soon"], "not a duration: write seconds, or a number with its unit"),
     (&["serve", "echo", "--slow-consumer", "wait"], "possible values: disconnect, drop-newest, drop-oldest"),
     (&["serve", "echo", "--max-connections", "0"], "--max-connections must be at least 1"),
     (&["serve", "echo", "--max-frame-bytes", "1G"], "--max-buffered-bytes must be at least twice (max-frame-bytes"),
@@ -150,5 +150,52 @@ fn no_command_at_all_is_answered_with_the_commands() {
         assert_eq!(output.status.code(), Some(2));
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(stderr.contains("Commands:") && stderr.contains(command), "{args:?}: {stderr}");
+    }
+}
+
+/// What is wrong in a file is wrong usage, what cannot be read is a failure.
+#[test]
+fn unreadable_files_exit_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let nowhere = folder.path().join("nowhere").to_str().unwrap().to_owned();
+    let directory = folder.path().to_str().unwrap().to_owned();
+    let no_text = file("no-text", b"[echo]\nframing = \"\xff\"\n");
+    let large = file("large", &b"# large\n".repeat(200_000));
+    let names_unreadable =
+        file("unreadable", format!("[robot]\nrules = '{nowhere}'\n[files]\nroot = '{nowhere}'").as_bytes());
+    let both = file("both", format!("[robot]\nrules = '{nowhere}'\n[echo]\nfoo = 1").as_bytes());
+    let invalid = file("invalid", b"[echo]\nlisten = []\n");
+    for (path, code, says) in [
+        (&nowhere, 1, "cannot read "),
+        (&directory, 1, "cannot read "),
+        (&no_text, 1, ":2: invalid UTF-8"),
+        (&large, 1, "is larger than"),
+        (&names_unreadable, 1, "unreadable:2: cannot read "),
+        (&names_unreadable, 1, "unreadable:4: cannot serve "),
+        (&both, 2, "both:2: cannot read "),
+        (&both, 2, "both:4: unknown key foo"),
+        (&invalid, 2, "invalid:2: listen is an empty list: write a value, or remove the key"),
+    ] {
+        for args in [&["config", "check", path][..], &["serve", "--config", path]] {
+            let output = run(args);
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
+            assert!(stderr.contains(says), "{args:?}: {stderr}");
+        }
+    }
+    for args in [
+        &["serve", "robot", "--rules", &nowhere][..],
+        &["serve", "robot", "--rules", &no_text],
+        &["serve", "files", "--root", &nowhere],
+        &["serve", "exec", "--allow", "date", "--token-file", &nowhere],
+        &["call", "exec", "--token-file", &nowhere, "127.0.0.1:1", "--", "date"],
+    ] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }

@@ -64,7 +64,7 @@ fn limits_page_names_every_limit_flag() {
     };
     let help = |args: &[&str]| String::from_utf8(crate::program::run(args).stdout).unwrap();
     let mut known = flags(help(&["serve", "--help"]).split("\nExamples:").next().unwrap());
-    for flag in ["--config", "--listen", "--framing", "--engine", "--verbose", "--quiet", "--help"] {
+    for flag in ["--config", "--listen", "--port-base", "--framing", "--engine", "--verbose", "--quiet", "--help"] {
         assert!(known.remove(flag), "{flag} is not in the help");
     }
     // The options of a service are in its own help and on its page.

@@ -75,3 +75,20 @@ fn broadcast_sends_each_line_to_all_clients() {
 fn cutting_frames_exits_with_success() {
     assert!(Command::new(example_path("cutting_frames")).stdout(Stdio::null()).status().unwrap().success());
 }
+
+#[test]
+fn three_clients_without_a_server_say_what_to_start() {
+    // A bound port without a listener refuses connections, and no other process gets it.
+    let unused = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&unused, &std::net::SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address: std::net::SocketAddr = rustix::net::getsockname(&unused).unwrap().try_into().unwrap();
+    for (address, says) in [
+        (&*address.to_string(), "'switchboard serve echo'"),
+        ("nowhere", "nowhere is not an address: write one such as 127.0.0.1:7000"),
+    ] {
+        let output = Command::new(example_path("three_clients")).arg(address).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.starts_with("three_clients: ") && stderr.contains(says), "{stderr}");
+    }
+}

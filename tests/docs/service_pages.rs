@@ -63,17 +63,22 @@ fn example_configuration_is_served() {
     let example = String::from_utf8(run(&["config", "example"]).stdout).unwrap();
     assert_eq!(page_block("config", "toml"), "{{#include ../src/cli/commands/serve/config/example.toml}}");
     assert_eq!(example, read("src/cli/commands/serve/config/example.toml"));
-    let config = temporary_file(&free_ports(&example));
-    let config = config.path().to_str().unwrap();
-    let checked = run(&["config", "check", config]);
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
-    let mut server = Program::start(command(&["serve", "--config", config]).stdout(Stdio::piped()));
-    assert!(server.printed_until("listening exec ").contains("tcp 127.0.0.1:"));
-    server.printed_until("service  ");
-    assert!(
-        server.printed_until("--encoding").contains(" call greet "),
-        "the example command has the encoding of the service"
-    );
+    let uncomment =
+        |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned();
+    let uncommented: String = example.lines().map(|line| uncomment(line) + "\n").collect();
+    for (example, last) in [(example, "listening chat "), (uncommented, "listening exec ")] {
+        let config = temporary_file(&free_ports(&example));
+        let config = config.path().to_str().unwrap();
+        let checked = run(&["config", "check", config]);
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        let mut server = Program::start(command(&["serve", "--config", config]).stdout(Stdio::piped()));
+        assert!(server.printed_until(last).contains("tcp 127.0.0.1:"));
+        server.printed_until("service  ");
+        assert!(
+            server.printed_until("--encoding").contains(" call greet "),
+            "the example command has the encoding of the service"
+        );
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ const OUTPUTS: [&str; 12] = [
     "HELLO",
     "hello hello",
     "hello hello",
-    "你好",
+    "I am switchboard",
     "hello",
     ":",
     ":",

@@ -13,6 +13,7 @@ conformance! {
     frame_timeout_closes_only_the_unfinished_frame,
     frame_timeout_covers_the_whole_trickling_frame,
     zero_timeouts_close_no_connection,
+    longest_durations_do_not_overflow,
 }
 
 /// Returns a timeout that is long enough for an active client, and short enough for a test.
@@ -39,6 +40,41 @@ impl Service for OneWayTraffic {
     fn on_timer(&mut self, cx: &mut Context<'_>, _timer: TimerId) {
         cx.reply(b"news");
         cx.set_timer(TICK);
+    }
+}
+
+/// Echoes, with a timer that never fires.
+struct FarTimer;
+
+impl Service for FarTimer {
+    fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        cx.set_timer(Duration::MAX);
+        cx.reply(payload);
+    }
+
+    fn on_timer(&mut self, cx: &mut Context<'_>, _timer: TimerId) {
+        cx.reply(b"too early");
+    }
+}
+
+fn longest_durations_do_not_overflow<E: Engine>() {
+    for longest in [Duration::MAX, Duration::from_nanos(u64::MAX), Duration::from_secs(i64::MAX.unsigned_abs())] {
+        let limits = Limits {
+            frame_timeout: longest,
+            write_timeout: longest,
+            idle_timeout: longest,
+            drain_timeout: longest,
+            linger_timeout: longest,
+            ..Limits::default()
+        };
+        let (running, addr) = serve::<E>(limits, FarTimer);
+        let mut client = Client::connect(addr);
+        client.echo(b"first");
+        client.echo(b"second");
+        running.handle.drain();
+        client.expect_end();
+        drop(client);
+        running.join();
     }
 }
 

@@ -39,7 +39,8 @@ fn check(path: &Path) -> Result<(), CliError> {
     let plan = config::read(path)?;
     let mut rows = Vec::new();
     for planned in &plan.services {
-        for (endpoint, framing) in &planned.listeners {
+        for listener in &planned.listeners {
+            let (endpoint, framing) = (&listener.endpoint, listener.framing);
             let framing = if endpoint.transport() == "udp" { String::new() } else { framing.to_string() };
             let [transport, address] = [endpoint.transport().to_owned(), endpoint.address().to_string()];
             rows.push([planned.builtin.name.to_owned(), transport, address, framing]);

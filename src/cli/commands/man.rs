@@ -35,6 +35,7 @@ fn render(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
     // `call exec`.
     let usage = command.clone().render_usage().to_string();
     let man = Man::new(command.clone().override_usage(usage.trim_start_matches("Usage: ").to_owned()));
+    let man = man.source(concat!("switchboard ", env!("CARGO_PKG_VERSION")));
     man.render_title(page)?;
     man.render_name_section(page)?;
     man.render_synopsis_section(page)?;

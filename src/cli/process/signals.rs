@@ -3,7 +3,7 @@
 //!
 //! Handlers run in the order of their registration.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -70,11 +70,12 @@ impl Interrupt {
 }
 
 /// Calls `action` with the number of the first SIGINT or SIGTERM, or SIGHUP if `hangup`, on a
-/// thread of its own.
+/// thread of its own. SIGHUP is left alone if the process was started with it ignored.
 ///
 /// # Errors
 /// [`CliError::Failed`] if a handler cannot be installed or the thread cannot be started.
 pub(in crate::cli) fn on_first_signal(hangup: bool, action: impl FnOnce(i32) + Send + 'static) -> Result<(), CliError> {
+    let hangup = hangup && !is_ignored(SIGHUP);
     let signals: Vec<_> = [SIGINT, SIGTERM].into_iter().chain(hangup.then_some(SIGHUP)).collect();
     let register = || {
         end_on_second(&signals)?;
@@ -94,20 +95,76 @@ pub(in crate::cli) fn end_by_signal(signal: i32) {
     let _ = signal_hook::low_level::emulate_default_handler(signal);
 }
 
-/// Lets signals write to the command pipes of an engine: the first SIGINT or SIGTERM drains, and
-/// each SIGUSR1 logs the counters. No thread waits for them: a second thread, even an idle one,
-/// would slow down every system call of the reactor, because the kernel then locks the state that
-/// threads share.
+/// Lets signals write to the command pipes of an engine: the first SIGINT, SIGTERM or SIGHUP
+/// drains, and each SIGUSR1 logs the counters. No thread waits for them: a second thread, even an
+/// idle one, would slow down every system call of the reactor, because the kernel then locks the
+/// state that threads share.
+///
+/// A second SIGINT or SIGTERM ends the process, see [`SecondSignal`]. SIGHUP does not count,
+/// neither as the first nor as the second: a terminal that is closed sends it twice, once by the
+/// kernel and once by the shell.
 ///
 /// # Errors
 /// [`CliError::Failed`] if a pipe cannot be opened or a handler cannot be installed.
-pub(in crate::cli) fn send_commands(mut open: impl FnMut(Command) -> io::Result<UnixStream>) -> Result<(), CliError> {
+pub(in crate::cli) fn send_commands(
+    mut open: impl FnMut(Command) -> io::Result<UnixStream>,
+) -> Result<SecondSignal, CliError> {
     let mut register = || {
-        end_on_second(&[SIGINT, SIGTERM])?;
+        let second = SecondSignal::watch()?;
         let commands = [(SIGINT, Command::Drain), (SIGTERM, Command::Drain), (SIGUSR1, Command::LogStats)];
-        commands.into_iter().try_for_each(|(signal, command)| pipe::register(signal, open(command)?).map(drop))
+        let hangup = (!is_ignored(SIGHUP)).then_some((SIGHUP, Command::Drain));
+        let mut commands = commands.into_iter().chain(hangup);
+        commands.try_for_each(|(signal, command)| pipe::register(signal, open(command)?).map(drop))?;
+        Ok(second)
     };
-    register().map_err(|error| watch_error(&error))
+    register().map_err(|error: io::Error| watch_error(&error))
+}
+
+/// The end of a server by a second SIGINT or SIGTERM, from the signal handler: the process exits
+/// even if a callback blocks the engine. No destructor runs, so a server with socket files must
+/// delay this end until they are removed.
+#[derive(Debug)]
+pub(in crate::cli) struct SecondSignal {
+    /// A signal that arrives while this is true ends the process.
+    ends_process: Arc<AtomicBool>,
+    /// Number of the last signal.
+    signal: Arc<AtomicUsize>,
+    /// One byte for each signal.
+    received: UnixStream,
+}
+
+impl SecondSignal {
+    fn watch() -> io::Result<Self> {
+        let (received, writer) = UnixStream::pair()?;
+        received.set_nonblocking(true)?;
+        let (ends_process, signal) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        for number in [SIGINT, SIGTERM] {
+            flag::register_conditional_shutdown(number, 128 + number, Arc::clone(&ends_process))?;
+            flag::register_usize(number, Arc::clone(&signal), number.unsigned_abs() as usize)?;
+            pipe::register(number, writer.try_clone()?)?;
+        }
+        Ok(Self { ends_process, signal, received })
+    }
+
+    /// Lets the second signal end the process whenever it arrives.
+    ///
+    /// # Errors
+    /// [`CliError::Failed`] if a handler cannot be installed.
+    pub(in crate::cli) fn allow(self) -> Result<(), CliError> {
+        let register = |number| flag::register(number, Arc::clone(&self.ends_process)).map(drop);
+        [SIGINT, SIGTERM].into_iter().try_for_each(register).map_err(|error| watch_error(&error))
+    }
+
+    /// Lets the next signal end the process, because the engine drains. Ends it now if two signals
+    /// have arrived.
+    pub(in crate::cli) fn allow_while_draining(&mut self) {
+        self.ends_process.store(true, Ordering::SeqCst);
+        // After the store, so that each signal is either counted here or ends the process.
+        if matches!(self.received.read(&mut [0; 2]), Ok(2)) {
+            let signal = i32::try_from(self.signal.load(Ordering::SeqCst)).unwrap_or_default();
+            std::process::exit(128 + signal);
+        }
+    }
 }
 
 /// Lets the second of `signals` end the process, with the exit code that a shell reports for a

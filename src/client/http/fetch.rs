@@ -16,13 +16,12 @@ use super::fetch_error::{FetchError, TimeoutKind};
 use super::http_error::HttpError;
 use super::http_url::HttpUrl;
 use super::request::{RequestHeader, request};
-use super::resolve::Resolution;
 use super::response_head::ResponseHead;
 use super::response_parser::{HttpEvent, HttpResponseParser};
 use crate::client::conversation::{Conversation, ConversationError};
 use crate::client::wait::{CancelToken, WaitFor, WaitLimits, WaitResult};
 use crate::frame::Framing;
-use crate::net::{Endpoint, SocketStream};
+use crate::net::{Endpoint, Resolution, SocketStream};
 
 /// Maximum number of bytes per read.
 const READ_BYTES: usize = 256 << 10;
@@ -280,7 +279,7 @@ impl Fetcher<'_> {
         if !self.wait(&resolution, WaitFor::Readable, timeout)? {
             return Err(self.timeout_error(TimeoutKind::Resolve));
         }
-        match resolution.into_result() {
+        match resolution.into_result(Duration::MAX) {
             Ok(addrs) if !addrs.is_empty() => Ok(addrs),
             Ok(_) => Err(FetchError::Resolve { host: name, error: io::Error::other("it has no address") }),
             Err(error) => Err(FetchError::Resolve { host: name, error }),

@@ -17,7 +17,6 @@ mod header_reader;
 mod http_error;
 mod http_url;
 mod request;
-mod resolve;
 mod response_head;
 mod response_parser;
 

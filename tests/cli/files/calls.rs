@@ -30,7 +30,7 @@ fn invalid_arguments_exit_2() {
         (&["127.0.0.1:1", "get", ""], "the file's name is empty: 'call files ADDR list' prints the names"),
         (&["127.0.0.1:1", "get", "\u{1b}/.."], r"\u{1b}/.. has no last part: add -o FILE"),
         (&["127.0.0.1:1", "get", ".."], ".. has no last part: add -o FILE"),
-        (&["127.0.0.1:1", "--timeout", "5", "list"], "not a duration"),
+        (&["127.0.0.1:1", "--timeout", "5x", "list"], "not a duration"),
     ] {
         expect(&run(&[&["call", "files"], args].concat()), 2, says);
     }

@@ -127,7 +127,7 @@ fn invalid_arguments_are_rejected_before_a_connection() {
         (&["127.0.0.1:1/", "-H", "Content-Length: 3"], "omit it"),
         (&["127.0.0.1:1/", "--json"], "add -o FILE"),
         (&["127.0.0.1:1/x/", "-O"], "use -o FILE"),
-        (&["127.0.0.1:1/", "--timeout", "5"], "not a duration"),
+        (&["127.0.0.1:1/", "--timeout", "5x"], "not a duration"),
     ] {
         let output = run(&[&["get"], args].concat());
         let stderr = String::from_utf8(output.stderr).unwrap();

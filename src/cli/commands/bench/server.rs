@@ -56,8 +56,9 @@ impl BenchServer {
             })?),
         };
         // A name may resolve to several addresses, and a server often listens at only one of them.
+        let timeout = CONNECT_TIMEOUT / u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
         let accepts = |endpoint: &&Endpoint| match endpoint {
-            Endpoint::Tcp(address) => TcpStream::connect_timeout(address, CONNECT_TIMEOUT).is_ok(),
+            Endpoint::Tcp(address) => TcpStream::connect_timeout(address, timeout).is_ok(),
             Endpoint::Udp(_) | Endpoint::Unix(_) => true,
         };
         let found = if endpoints.len() > 1 { endpoints.iter().find(accepts) } else { None };

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use switchboard::Endpoint;
 
 use super::args::BenchServerArgs;
-use crate::cli::address::resolve;
+use crate::cli::address::{RESOLVE_TIMEOUT, resolve};
 use crate::cli::engine::EngineName;
 use crate::cli::error::CliError;
 
@@ -72,8 +72,8 @@ fn resolve_target(address: &str, transport: Transport) -> Result<Vec<Endpoint>, 
         Some(("tcp" | "unix", _)) if udp => {
             return Err(CliError::Usage(format!("--udp contradicts {address}: write host:port or udp:host:port")));
         }
-        Some((scheme, _)) if udp && scheme != "udp" => resolve(address, &format!("udp:{address}")),
-        _ => resolve(address, address),
+        Some((scheme, _)) if udp && scheme != "udp" => resolve(address, &format!("udp:{address}"), RESOLVE_TIMEOUT),
+        _ => resolve(address, address, RESOLVE_TIMEOUT),
     }?;
     let has_port_zero = |endpoint: &Endpoint| match endpoint {
         Endpoint::Tcp(address) | Endpoint::Udp(address) => address.port() == 0,

@@ -1,8 +1,9 @@
 //! The address of a server, and the error message if it cannot be reached.
 
+use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use switchboard::{Endpoint, SocketStream, escape};
 
@@ -17,13 +18,15 @@ pub(super) struct ServerAddress {
     /// The address as the user wrote it; with the prefix `udp:` if the transport is UDP.
     typed: String,
     endpoints: Vec<Endpoint>,
+    /// The time that resolving has taken. It counts against the timeout of the first connect.
+    resolve_time: Cell<Duration>,
 }
 
 impl ServerAddress {
     /// Resolves an address that is not a broadcast address. UDP if `udp`, or if `typed` starts with
-    /// `udp:`.
-    pub(super) fn resolve(service: &'static str, typed: &str, udp: bool) -> Result<Self, CliError> {
-        let server = Self::resolve_any(service, typed, udp)?;
+    /// `udp:`. A name is resolved within `timeout`, which is that of connecting.
+    pub(super) fn resolve(service: &'static str, typed: &str, udp: bool, timeout: Duration) -> Result<Self, CliError> {
+        let server = Self::resolve_any(service, typed, udp, timeout)?;
         if server.socket_addrs().any(|addr| matches!(addr.ip(), IpAddr::V4(ip) if ip.is_broadcast())) {
             return Err(broadcast_error(&server.typed));
         }
@@ -31,8 +34,8 @@ impl ServerAddress {
     }
 
     /// Resolves the address of a stream service; rejects UDP.
-    pub(super) fn resolve_stream(service: &'static str, typed: &str) -> Result<Self, CliError> {
-        let server = Self::resolve(service, typed, false)?;
+    pub(super) fn resolve_stream(service: &'static str, typed: &str, timeout: Duration) -> Result<Self, CliError> {
+        let server = Self::resolve(service, typed, false, timeout)?;
         if server.is_udp() {
             return Err(CliError::Usage(format!("{typed}: this client does not use UDP; leave out udp:")));
         }
@@ -40,13 +43,19 @@ impl ServerAddress {
     }
 
     /// Resolves an address like [`resolve`](Self::resolve), but accepts a broadcast address.
-    pub(super) fn resolve_any(service: &'static str, typed: &str, udp: bool) -> Result<Self, CliError> {
+    pub(super) fn resolve_any(
+        service: &'static str,
+        typed: &str,
+        udp: bool,
+        timeout: Duration,
+    ) -> Result<Self, CliError> {
         if udp && let Some((transport @ ("unix" | "tcp"), _)) = typed.split_once(':') {
             return Err(CliError::Usage(format!("{typed} is not a UDP address: leave out {transport}: or --udp")));
         }
         let address = if udp && !typed.starts_with("udp:") { format!("udp:{typed}") } else { typed.to_owned() };
-        let endpoints = address::resolve(typed, &address)?;
-        let server = Self { service, typed: address, endpoints };
+        let begun = Instant::now();
+        let endpoints = address::resolve(typed, &address, timeout)?;
+        let server = Self { service, typed: address, endpoints, resolve_time: Cell::new(begun.elapsed()) };
         if server.socket_addrs().any(|addr| addr.port() == 0) {
             return Err(CliError::Usage(format!("{typed} is not a server's address: port 0 stands for any port")));
         }
@@ -77,6 +86,7 @@ impl ServerAddress {
 
     /// Connects to the first endpoint that accepts. The error advises what to do.
     pub(super) fn connect(&self, timeout: Duration) -> Result<SocketStream, CliError> {
+        let timeout = timeout.saturating_sub(self.resolve_time.take());
         self.try_connect(timeout).map_err(|error| self.unreachable(&error))
     }
 
@@ -100,6 +110,9 @@ impl ServerAddress {
             }
             ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
                 format!("start one with 'switchboard serve {}', or check the address", self.service)
+            }
+            ErrorKind::TimedOut if matches!(self.endpoints.first(), Some(Endpoint::Unix(_))) => {
+                "the server is busy, or does not accept connections any more".to_owned()
             }
             ErrorKind::TimedOut => "no reply: check the address, the network and firewalls".to_owned(),
             ErrorKind::PermissionDenied => "check the permissions of the socket file".to_owned(),

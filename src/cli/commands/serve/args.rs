@@ -5,6 +5,7 @@
 //! that apply to it.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -49,6 +50,12 @@ pub(super) struct ServeFlags {
     /// as in lines@127.0.0.1:8001. See Addresses below.
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Vec<ListenArg>,
+    /// Listen on consecutive ports from this one instead of the default ports; 0: free ports
+    ///
+    /// The first default address gets this port, each further one the next number, in the order of
+    /// the table. TCP and UDP listeners with the same default port share a number.
+    #[arg(long, value_name = "PORT")]
+    pub(super) port_base: Option<u16>,
     /// Framing of byte streams on listeners without a FRAMING@ prefix [default: the service's
     /// framing]
     ///
@@ -192,6 +199,15 @@ pub(super) struct ListenArg {
     pub(super) address: String,
 }
 
+impl fmt::Display for ListenArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.framing {
+            Some(framing) => write!(f, "{framing}@{}", self.address),
+            None => f.write_str(&self.address),
+        }
+    }
+}
+
 impl FromStr for ListenArg {
     type Err = String;
 
@@ -228,6 +244,7 @@ mod tests {
             ("raw@unix:/tmp/a@b", framed(Framing::Raw, "unix:/tmp/a@b")),
             ("u16be,offset=2@127.0.0.1:1", framed(skewed, "127.0.0.1:1")),
         ] {
+            assert_eq!(listen.to_string(), text);
             assert_eq!(text.parse(), Ok(listen), "{text}");
         }
         assert!("u7@127.0.0.1:1".parse::<ListenArg>().unwrap_err().starts_with("unknown framing 'u7'"));

@@ -18,6 +18,12 @@ pub(super) fn row(builtin: &BuiltinService, args: &ServiceArgs, bound: &Endpoint
     [builtin.name.to_owned(), address, command.unwrap_or_default()]
 }
 
+/// Returns the table row of an address that could not be bound, with `mark` in place of the
+/// example.
+pub(super) fn marked_row(builtin: &BuiltinService, endpoint: &Endpoint, mark: &str) -> [String; 3] {
+    [builtin.name.to_owned(), client_address(endpoint), mark.to_owned()]
+}
+
 /// Returns the table with these rows.
 pub(super) fn table(rows: &[[String; 3]]) -> String {
     text::left_aligned_table(&["service", "address", "try"], rows)
@@ -64,7 +70,7 @@ mod tests {
             ("echo", "127.0.0.1:1", "raw", "echo hello | sb call echo 127.0.0.1:1 --framing raw"),
             ("echo", "udp:127.0.0.1:1", "u32be", "echo hello | sb call echo udp:127.0.0.1:1"),
             ("upper", "unix:/tmp/a b", "raw", "echo hello | sb call upper 'unix:/tmp/a b'"),
-            ("robot", "127.0.0.1:1", "lines", "echo hello | sb call robot 127.0.0.1:1 --framing lines"),
+            ("robot", "127.0.0.1:1", "lines", "echo 'what is your name?' | sb call robot 127.0.0.1:1 --framing lines"),
             ("clock", "udp:127.0.0.1:1", "raw", "sb call clock udp:127.0.0.1:1 '%A %H:%M:%S'"),
             ("files", "127.0.0.1:1", "u32be", "sb call files 127.0.0.1:1 list"),
             ("files", "127.0.0.1:1", "raw", ""),

@@ -1,14 +1,16 @@
 //! `switchboard serve`: runs services on an engine until a signal stops it.
 //!
-//! [`args`] is what was typed, [`plan`] checks the arguments together, and [`run`] binds the
-//! addresses and runs the engine. [`config`] makes the same plan from a file. [`services`]
+//! [`args`] is what was typed, [`plan`] checks the arguments together, [`bind`] binds the
+//! addresses, and [`run`] runs the engine. [`config`] makes the same plan from a file. [`services`]
 //! describes each service: its flags, its default addresses and how it is made.
 
 mod args;
+mod bind;
 pub(in crate::cli) mod config;
 mod examples;
 mod limits;
 mod plan;
+mod ports;
 mod run;
 mod services;
 mod toml_file;

@@ -6,8 +6,11 @@ use std::rc::Rc;
 use switchboard::{Endpoint, Framing, Limits};
 
 use super::args::{ListenArg, ServeArgs, ServeFlags};
-use super::services::{self, BuiltinService, Culprit, MadeService, ServiceArgError, ServiceArgs};
-use crate::cli::address::resolve;
+use super::ports;
+use super::services::{
+    self, BuiltinService, Culprit, ListenSource, MadeService, PlannedListener, ServiceArgError, ServiceArgs,
+};
+use crate::cli::address::{RESOLVE_TIMEOUT, resolve};
 use crate::cli::engine::EngineName;
 use crate::cli::error::CliError;
 
@@ -19,6 +22,9 @@ pub(in crate::cli) struct ServePlan {
     pub(in crate::cli) services: Vec<PlannedService>,
     /// True if a table of example commands is printed. It is not if the user named one service.
     pub(in crate::cli) prints_examples: bool,
+    /// True if the services start without the addresses that cannot be bound. They do if the user
+    /// named neither a service nor an address.
+    pub(in crate::cli) skips_unavailable: bool,
 }
 
 /// A service to run and its listeners.
@@ -26,12 +32,13 @@ pub(in crate::cli) struct PlannedService {
     pub(in crate::cli) builtin: &'static BuiltinService,
     pub(in crate::cli) args: Rc<ServiceArgs>,
     pub(in crate::cli) made: MadeService,
-    pub(in crate::cli) listeners: Vec<(Endpoint, Framing)>,
+    pub(in crate::cli) listeners: Vec<PlannedListener>,
 }
 
 impl fmt::Debug for PlannedService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} at {:?}", self.builtin, self.listeners)
+        let endpoints = self.listeners.iter().map(|listener| &listener.endpoint);
+        write!(f, "{:?} at {:?}", self.builtin, endpoints.collect::<Vec<_>>())
     }
 }
 
@@ -43,15 +50,36 @@ impl ServePlan {
     /// cannot be resolved or a file cannot be read.
     pub(in crate::cli) fn new(args: ServeArgs) -> Result<Self, CliError> {
         let ServeArgs { service, flags, given } = args;
-        let ServeFlags { listen, framing, engine, service_args, limits, .. } = flags;
+        let ServeFlags { listen, port_base, framing, engine, service_args, limits, .. } = flags;
         let limits = Limits::from(limits);
         limits.validate()?;
         let (chosen, prints_examples) = (choose_services(service, &listen)?, service.is_none());
         reject_flags_of_other_services(&given, &chosen)?;
         let service_args = Rc::new(service_args);
-        let planned = chosen.iter().map(|builtin| PlannedService::new(builtin, &listen, framing, &service_args));
+        let source = if listen.is_empty() { ListenSource::Default } else { ListenSource::Flag };
+        let listen = match port_base {
+            Some(_) if !listen.is_empty() => {
+                let text =
+                    "--port-base cannot be combined with --listen: it replaces the ports of the default addresses";
+                return Err(CliError::Usage(text.to_owned()));
+            }
+            Some(base) => ports::consecutive(base, &chosen)?,
+            None if listen.is_empty() => {
+                chosen.iter().map(|builtin| ports::defaults(builtin)).collect::<Result<_, _>>()?
+            }
+            None => vec![listen],
+        };
+        let planned = chosen
+            .iter()
+            .zip(&listen)
+            .map(|(builtin, listen)| PlannedService::new(builtin, listen, framing, &service_args, &|_| source.clone()));
         let services = planned.collect::<Result<_, _>>().map_err(|ServiceArgError { error, .. }| error)?;
-        Ok(Self { engine, limits, services, prints_examples })
+        Ok(Self { engine, limits, services, prints_examples, skips_unavailable: service.is_none() })
+    }
+
+    /// Returns all endpoints to bind.
+    pub(in crate::cli) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.services.iter().flat_map(|planned| &planned.listeners).map(|listener| &listener.endpoint)
     }
 }
 
@@ -83,54 +111,45 @@ fn reject_flags_of_other_services(given: &[String], chosen: &[&BuiltinService]) 
 }
 
 impl PlannedService {
-    /// Resolves the addresses and creates the service. An empty `listen` means the service's
-    /// default addresses.
+    /// Resolves the addresses and creates the service. `source` returns the place where the address
+    /// with a number was chosen.
     pub(super) fn new(
         builtin: &'static BuiltinService,
         listen: &[ListenArg],
         framing: Option<Framing>,
         args: &Rc<ServiceArgs>,
+        source: &dyn Fn(usize) -> ListenSource,
     ) -> Result<Self, ServiceArgError> {
-        let defaults;
-        let listen = if listen.is_empty() {
-            defaults = default_listen(builtin).map_err(|error| Culprit::Service.error(error))?;
-            &defaults
-        } else {
-            listen
-        };
-        // An address may resolve to several endpoints.
-        let (mut listeners, mut indices) = (Vec::new(), Vec::new());
-        for (index, ListenArg { framing: prefix, address }) in listen.iter().enumerate() {
+        let mut listeners = Vec::new();
+        for (index, value @ ListenArg { framing: prefix, address }) in listen.iter().enumerate() {
             let framing = prefix.or(framing).unwrap_or_else(|| (builtin.framing)(args));
             let culprit = Culprit::Value("listen", index);
             let typed = format!("{} {address}", args.spelled("listen"));
-            let endpoints = resolve(&typed, address).map_err(|error| culprit.error(error))?;
+            let endpoints = resolve(&typed, address, RESOLVE_TIMEOUT).map_err(|error| culprit.error(error))?;
             if !builtin.supports_udp && endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Udp(_))) {
                 let text = format!("{} does not support UDP: remove {address}", builtin.name);
                 return Err(culprit.error(CliError::Usage(text)));
             }
-            indices.resize(indices.len() + endpoints.len(), index);
-            listeners.extend(endpoints.into_iter().map(|endpoint| (endpoint, framing)));
+            listeners.extend(endpoints.into_iter().map(|endpoint| PlannedListener {
+                endpoint,
+                framing,
+                index,
+                written: value.to_string(),
+                source: source(index),
+            }));
         }
-        let has_prefix = |at| {
-            indices.get(at).and_then(|&at| listen.get(at)).is_some_and(|listen: &ListenArg| listen.framing.is_some())
-        };
+        let index_of = |at| listeners.get(at).map_or(0, |listener: &PlannedListener| listener.index);
+        let has_prefix = |at| listen.get(index_of(at)).is_some_and(|listen| listen.framing.is_some());
         // The values that the user gave, in the place of the listeners that follow from them.
         let given = |culprit| match culprit {
             Culprit::Framing(at) if framing.is_some() && !has_prefix(at) => Culprit::Option("framing"),
-            Culprit::Listener(at) | Culprit::Framing(at) => {
-                Culprit::Value("listen", indices.get(at).copied().unwrap_or_default())
-            }
+            Culprit::Listener(at) | Culprit::Framing(at) => Culprit::Value("listen", index_of(at)),
             other => other,
         };
         (builtin.check)(args, &listeners).map_err(|ServiceArgError { culprit, error }| given(culprit).error(error))?;
         let made = (builtin.make)(args)?;
         Ok(Self { builtin, args: Rc::clone(args), made, listeners })
     }
-}
-
-fn default_listen(builtin: &BuiltinService) -> Result<Vec<ListenArg>, CliError> {
-    builtin.default_listen.iter().map(|text| text.parse().map_err(CliError::Usage)).collect()
 }
 
 #[cfg(test)]
@@ -148,7 +167,7 @@ mod tests {
     fn listeners(words: &str) -> Vec<(String, Framing)> {
         let services = plan(words).unwrap().services;
         let all = services.into_iter().flat_map(|planned| planned.listeners);
-        all.map(|(endpoint, framing)| (endpoint.to_string(), framing)).collect()
+        all.map(|listener| (listener.endpoint.to_string(), listener.framing)).collect()
     }
 
     #[test]
@@ -183,6 +202,37 @@ mod tests {
     fn host_name_resolves_to_all_its_addresses() {
         let found = listeners("echo --listen udp:localhost:1");
         assert!(!found.is_empty() && found.iter().all(|(endpoint, _)| endpoint.starts_with("udp ")), "{found:?}");
+    }
+
+    #[test]
+    fn port_base_gives_consecutive_ports_in_the_order_of_the_table() {
+        let ports = |words: &str| {
+            let listeners = listeners(words).into_iter().map(|(endpoint, _)| endpoint);
+            listeners.map(|text| text.replace(" 127.0.0.1:", " ")).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(
+            ports("--port-base 20000"),
+            "tcp 20000, udp 20000, tcp 20001, tcp 20002, udp 20003, tcp 20004, tcp 20005, tcp 20006, udp 20006, \
+             tcp 20007, tcp 20008, udp 20009"
+        );
+        assert_eq!(ports("chat --port-base 5"), "tcp 5, tcp 6, udp 7");
+        assert_eq!(ports("--port-base 65533 chat"), "tcp 65533, tcp 65534, udp 65535");
+        assert_eq!(ports("echo --port-base 0"), "tcp 0, udp 0");
+        let framings: Vec<_> = listeners("chat --port-base 5").into_iter().map(|(_, framing)| framing).collect();
+        assert_eq!(framings, [Framing::U32BE, Framing::Lines, Framing::U32BE]);
+    }
+
+    #[test]
+    fn port_base_must_fit_and_stand_alone() {
+        for (words, says) in [
+            ("chat --port-base 65534", "--port-base 65534 is too high for 3 ports: use 65533 or less"),
+            ("--port-base 65527", "--port-base 65527 is too high for 10 ports: use 65526 or less"),
+            ("echo --port-base 7 --listen 127.0.0.1:0", "--port-base cannot be combined with --listen"),
+            ("--port-base 7 --listen 127.0.0.1:0", "--listen needs a service"),
+        ] {
+            let Err(CliError::Usage(what)) = plan(words) else { panic!("accepted: {words}") };
+            assert!(what.starts_with(says), "{what}");
+        }
     }
 
     #[test]

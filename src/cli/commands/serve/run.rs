@@ -1,15 +1,14 @@
-//! Running `serve`: binds the plan's addresses, prints them and runs the engine.
+//! Running `serve`: binds the plan's addresses, prints them and runs the engine until a signal.
 
-use std::fmt::Write;
-use std::io;
-
-use switchboard::{Framing, ServiceId};
+use switchboard::{Context, Endpoint, Service, ServiceOptions};
 
 use super::args::ServeArgs;
-use super::plan::{PlannedService, ServePlan};
-use super::{config, examples};
+use super::bind::bind;
+use super::config;
+use super::plan::ServePlan;
 use crate::cli::engine::AnyEngine;
 use crate::cli::error::CliError;
+use crate::cli::process::signals::{self, SecondSignal};
 use crate::cli::terminal::stdout;
 use crate::cli::verbosity::Verbosity;
 use crate::cli::{logging, process};
@@ -36,6 +35,9 @@ fn make_plan(args: ServeArgs) -> Result<ServePlan, CliError> {
         return Err(CliError::Usage(format!("{name} cannot be combined with --config: write [{name}] in the file")));
     }
     match args.given.iter().find(|option| !BESIDE_CONFIG.contains(&option.as_str())) {
+        Some(option) if option == "port-base" => {
+            Err(CliError::Usage("--port-base cannot be combined with --config: write 'listen' in the file".to_owned()))
+        }
         Some(option) => {
             Err(CliError::Usage(format!("--{option} cannot be combined with --config: set it in the file")))
         }
@@ -45,11 +47,16 @@ fn make_plan(args: ServeArgs) -> Result<ServePlan, CliError> {
 
 fn run(plan: ServePlan) -> Result<(), CliError> {
     process::raise_descriptor_limit();
-    let mut engine = AnyEngine::new(plan.engine, plan.limits)?;
+    let mut engine = AnyEngine::new(plan.engine, plan.limits.clone())?;
     // Before the first bind: a signal without a handler would end the process and leave the files
     // of Unix sockets behind.
-    process::signals::send_commands(|command| engine.command_pipe(command))?;
-    let addresses = bind(&mut engine, plan.services, plan.prints_examples)?;
+    let second_signal = signals::send_commands(|command| engine.command_pipe(command))?;
+    if plan.endpoints().any(|endpoint| matches!(endpoint, Endpoint::Unix(_))) {
+        engine.add_service(ServiceOptions::new("signals"), Box::new(DrainWatch(second_signal)));
+    } else {
+        second_signal.allow()?;
+    }
+    let addresses = bind(&mut engine, plan)?;
     // A server runs even if its standard output cannot be written.
     if let Err(error) = stdout::print(&addresses) {
         log::warn!("{error}");
@@ -59,32 +66,14 @@ fn run(plan: ServePlan) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Binds all listeners. Returns the text to print: a `listening` line for each, and the table of
-/// examples.
-fn bind(engine: &mut AnyEngine, services: Vec<PlannedService>, prints_examples: bool) -> Result<String, CliError> {
-    let (mut addresses, mut rows) = (String::new(), Vec::new());
-    for PlannedService { builtin, args, made: (options, service), listeners } in services {
-        let service = engine.add_service(options, service);
-        for (endpoint, framing) in listeners {
-            let bound = engine.listen(service, &endpoint, framing)?;
-            // Writing to a String cannot fail.
-            let _ = writeln!(addresses, "listening {} {bound}", builtin.name);
-            rows.push(examples::row(builtin, &args, &bound, framing));
-        }
-        if builtin.name == "chat" && args.has_console() {
-            attach_console(engine, service)?;
-        }
+/// A service without listeners. It lets a second signal end the process once the engine drains: by
+/// then the engine has closed its listeners and removed their socket files.
+struct DrainWatch(SecondSignal);
+
+impl Service for DrainWatch {
+    fn on_frame(&mut self, _cx: &mut Context<'_>, _payload: &[u8]) {}
+
+    fn on_shutdown(&mut self, _cx: &mut Context<'_>) {
+        self.0.allow_while_draining();
     }
-    Ok(if prints_examples { addresses + "\n" + &examples::table(&rows) } else { addresses })
-}
-
-/// Attaches standard input and output to the service as its operator's console.
-fn attach_console(engine: &mut AnyEngine, service: ServiceId) -> Result<(), CliError> {
-    use std::os::fd::AsFd;
-
-    let own =
-        |stream: io::Result<_>| stream.map_err(|error| CliError::Failed(format!("cannot attach the console: {error}")));
-    let input = own(io::stdin().as_fd().try_clone_to_owned())?;
-    let output = own(io::stdout().as_fd().try_clone_to_owned())?;
-    Ok(engine.attach(service, input, output, Framing::Lines)?)
 }

@@ -112,8 +112,8 @@ impl Hub {
         for (id, _) in silent {
             self.remove_member(id, true, out);
         }
-        let expiries = self.members.sources().map(|(_, last_received)| last_received + silence);
-        let next = expiries.map(|expiry| expiry.saturating_duration_since(now)).min();
+        let left = |last_received| silence.saturating_sub(now.duration_since(last_received));
+        let next = self.members.sources().map(|(_, last_received)| left(last_received)).min();
         self.is_timer_set = next.is_some();
         if let Some(after) = next {
             out.set_timer(after);

@@ -43,7 +43,7 @@ impl CallChatPlan {
     pub(super) fn new(args: CallChatArgs) -> Result<Self, CliError> {
         let timeout = nonzero_timeout(args.timeout)?;
         let address = address(&args)?;
-        let server = ServerAddress::resolve("chat", &address, args.udp)?;
+        let server = ServerAddress::resolve("chat", &address, args.udp, timeout)?;
         let is_interactive = terminal::is_interactive() && !args.json;
         let has_colors = match args.color {
             ColorChoice::Always => true,

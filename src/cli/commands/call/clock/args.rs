@@ -1,7 +1,7 @@
 //! The arguments of `call clock`.
 
-use switchboard::TextEncoding;
 use switchboard::services::Clock;
+use switchboard::{Endpoint, ParseEndpointError, TextEncoding};
 
 use crate::cli::error::CliError;
 use crate::cli::units::HumanDuration;
@@ -43,14 +43,15 @@ pub(in crate::cli) struct CallClockArgs {
 }
 
 /// Splits the arguments into address and format. A single word that is empty or contains `%` is the
-/// format; otherwise it must contain `:` and is the address. An empty format becomes the default: a
-/// raw stream cannot carry an empty message, and other clocks reply to one with nothing.
+/// format; otherwise it must contain `:` and is the address. An address may contain `%`, too,
+/// before its zone. An empty format becomes the default: a raw stream cannot carry an empty
+/// message, and other clocks reply to one with nothing.
 pub(super) fn split_address_and_format(
     first: Option<String>,
     second: Option<String>,
 ) -> Result<(Option<String>, String), CliError> {
     let (address, format) = match (first, second) {
-        (Some(word), None) if word.contains('%') || word.is_empty() => (None, Some(word)),
+        (Some(word), None) if (word.contains('%') && !has_zone(&word)) || word.is_empty() => (None, Some(word)),
         (Some(word), None) if !word.contains(':') => {
             return Err(CliError::Usage(format!(
                 "cannot use '{word}': an address contains ':', a format contains '%'"
@@ -60,6 +61,11 @@ pub(super) fn split_address_and_format(
     };
     let format = format.filter(|format| !format.is_empty());
     Ok((address, format.unwrap_or_else(|| Clock::FORMAT.to_owned())))
+}
+
+/// Returns true if `word` is an address, in which `%` precedes the zone.
+fn has_zone(word: &str) -> bool {
+    matches!(word.parse::<Endpoint>(), Ok(_) | Err(ParseEndpointError::UnknownZone(_)))
 }
 
 #[cfg(test)]
@@ -80,6 +86,9 @@ mod tests {
             (&["unix:/x"], both(Some("unix:/x"), Clock::FORMAT)),
             (&["%H:%M"], both(None, "%H:%M")),
             (&[""], both(None, Clock::FORMAT)),
+            (&["[fe80::1%2]:1"], both(Some("[fe80::1%2]:1"), Clock::FORMAT)),
+            (&["udp:[fe80::1%no-such-if]:1"], both(Some("udp:[fe80::1%no-such-if]:1"), Clock::FORMAT)),
+            (&["[%H:%M]:00"], both(None, "[%H:%M]:00")),
             (&["[fe80::1%2]:1", ""], both(Some("[fe80::1%2]:1"), Clock::FORMAT)),
             (&["localhost:1", "12:00"], both(Some("localhost:1"), "12:00")),
         ] {

@@ -43,12 +43,12 @@ pub(super) fn call(args: CallClockArgs, verbosity: Verbosity) -> Result<ExitCode
     if args.broadcast {
         let timeout = nonzero_timeout(args.timeout.unwrap_or(BROADCAST_TIMEOUT))?;
         let address = address.unwrap_or_else(|| "255.255.255.255:9090".to_owned());
-        let server = ServerAddress::resolve_any("clock", &address, true)?;
+        let server = ServerAddress::resolve_any("clock", &address, true, timeout)?;
         return broadcast::run(&server, &format, encoding, timeout, printer);
     }
     let timeout = nonzero_timeout(args.timeout.unwrap_or(DEFAULT_TIMEOUT))?;
     let address = address.unwrap_or_else(|| "127.0.0.1:9090".to_owned());
-    let server = ServerAddress::resolve("clock", &address, args.udp)?;
+    let server = ServerAddress::resolve("clock", &address, args.udp, timeout)?;
     let HumanDuration(interval) = args.every.unwrap_or(DEFAULT_INTERVAL);
     if interval.is_zero() {
         return Err(CliError::Usage("invalid --every 0: the interval must be positive; use for example 1s".to_owned()));

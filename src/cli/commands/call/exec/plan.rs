@@ -34,8 +34,8 @@ pub(super) struct CallExecPlan {
 impl CallExecPlan {
     pub(super) fn new(args: CallExecArgs) -> Result<Self, CliError> {
         let CallExecArgs { address, dialect, framing, encoding, token_file, timeout, json, command } = args;
-        let server = ServerAddress::resolve_stream("exec --allow PROGRAM", &address)?;
         let timeout = nonzero_timeout(timeout.unwrap_or(DEFAULT_TIMEOUT))?;
+        let server = ServerAddress::resolve_stream("exec --allow PROGRAM", &address, timeout)?;
         let token = token_file.as_deref().map(token_file::read).transpose()?;
         let request =
             request(&command, token.as_deref(), encoding).map_err(|error| CliError::Usage(error.to_string()))?;

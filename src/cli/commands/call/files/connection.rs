@@ -9,7 +9,6 @@ use switchboard::services::files::wire::MAX_FRAME_BYTES;
 use super::error::CallFilesError;
 use super::plan::CallFilesPlan;
 use crate::cli::commands::call::server_address::cause;
-use crate::cli::commands::call::timeout::CONNECT_TIMEOUT;
 use crate::cli::error::CliError;
 use crate::cli::process::Interrupt;
 use crate::cli::units::HumanDuration;
@@ -26,7 +25,7 @@ pub(super) struct FilesConnection<'a> {
 impl<'a> FilesConnection<'a> {
     /// Connects. The error advises what to do.
     pub(super) fn connect(plan: &'a CallFilesPlan) -> Result<Self, CliError> {
-        let stream = plan.server.connect(CONNECT_TIMEOUT)?;
+        let stream = plan.server.connect(plan.connect_timeout)?;
         let conversation = Conversation::new(stream, plan.framing, MAX_FRAME_BYTES).with_read_bytes(READ_BYTES);
         Ok(Self { plan, conversation })
     }

@@ -7,15 +7,18 @@ use switchboard::{Framing, TextEncoding};
 
 use super::args::CallFilesArgs;
 use crate::cli::commands::call::server_address::ServerAddress;
+use crate::cli::commands::call::timeout::CONNECT_TIMEOUT;
 use crate::cli::error::CliError;
 
-/// The server, its framing and the time limit.
+/// The server, its framing and the time limits.
 pub(super) struct CallFilesPlan {
     pub(super) server: ServerAddress,
     pub(super) framing: Framing,
     /// The encoding of the name under plain.
     pub(super) encoding: TextEncoding,
     pub(super) timeout: Option<Duration>,
+    /// The time limit for connecting.
+    pub(super) connect_timeout: Duration,
 }
 
 impl CallFilesPlan {
@@ -35,9 +38,10 @@ impl CallFilesPlan {
                 "the dialect framed is always UTF-8: --encoding {label} is for --dialect plain"
             )));
         }
-        let server = ServerAddress::resolve_stream("files --root DIR", &args.address)?;
         let timeout = Some(args.timeout.0).filter(|timeout| !timeout.is_zero());
-        Ok(Self { server, framing, encoding, timeout })
+        let connect_timeout = timeout.map_or(CONNECT_TIMEOUT, |timeout| timeout.min(CONNECT_TIMEOUT));
+        let server = ServerAddress::resolve_stream("files --root DIR", &args.address, connect_timeout)?;
+        Ok(Self { server, framing, encoding, timeout, connect_timeout })
     }
 
     /// Returns the time limit for the start of a reply.

@@ -37,7 +37,7 @@ pub(super) use text_client::TextClient;
 pub(super) fn call(service: TextService, args: CallTextArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     let timeout = nonzero_timeout(args.timeout)?;
     let address = args.address.unwrap_or_else(|| service.default_address(args.udp).to_owned());
-    let server = ServerAddress::resolve(service.name(), &address, args.udp)?;
+    let server = ServerAddress::resolve(service.name(), &address, args.udp, timeout)?;
     if server.is_udp()
         && let Some(framing) = args.framing
     {

@@ -14,6 +14,8 @@ pub(super) type ByteSpan = Range<usize>;
 pub(super) struct ConfigError {
     pub(super) span: ByteSpan,
     pub(super) message: String,
+    /// True if the text is valid, but something that it names cannot be read.
+    pub(super) is_unreadable: bool,
 }
 
 /// A table of the file. The keys above the first table form a section with an empty name.
@@ -125,5 +127,5 @@ fn argument(value: &Spanned<DeValue<'_>>) -> Result<(String, ByteSpan), &'static
 }
 
 fn config_error(span: ByteSpan, message: &str) -> ConfigError {
-    ConfigError { span, message: message.trim().replace('\n', "; ") }
+    ConfigError { span, message: message.trim().replace('\n', "; "), is_unreadable: false }
 }

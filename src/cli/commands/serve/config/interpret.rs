@@ -12,8 +12,9 @@ use super::document::{ByteSpan, ConfigError, ConfigKey, ConfigSection, ConfigVal
 use crate::cli::commands::serve::args::{ServeArgs, ServeFlags, definition};
 use crate::cli::commands::serve::limits;
 use crate::cli::commands::serve::plan::{PlannedService, ServePlan};
-use crate::cli::commands::serve::services::{self, BuiltinService, Culprit, Origin, ServiceArgError};
-use crate::cli::error::first_line;
+use crate::cli::commands::serve::ports;
+use crate::cli::commands::serve::services::{self, BuiltinService, Culprit, ListenSource, Origin, ServiceArgError};
+use crate::cli::error::{CliError, first_line};
 
 /// The section with the limits.
 const LIMITS: &str = "limits";
@@ -22,7 +23,12 @@ const LIMITS: &str = "limits";
 const COMMON_KEYS: [&str; 2] = ["listen", "framing"];
 
 /// Makes a plan of all sections, or returns all errors: `errors` and those found here.
-pub(super) fn plan(sections: &[ConfigSection], mut errors: Vec<ConfigError>) -> Result<ServePlan, Vec<ConfigError>> {
+/// `position` returns `FILE:LINE` of a byte range.
+pub(super) fn plan(
+    sections: &[ConfigSection],
+    mut errors: Vec<ConfigError>,
+    position: &dyn Fn(&ByteSpan) -> String,
+) -> Result<ServePlan, Vec<ConfigError>> {
     let (mut engine, mut limits, mut services) = (None, None, Vec::new());
     for section in sections {
         let result = match section.name.as_str() {
@@ -34,7 +40,7 @@ pub(super) fn plan(sections: &[ConfigSection], mut errors: Vec<ConfigError>) -> 
             LIMITS => {
                 parse_section(section, None, is_limit).map(|flags| limits = Some((section, Limits::from(flags.limits))))
             }
-            name => plan_service(section, name).map(|planned| services.push((section, planned))),
+            name => plan_service(section, name, position).map(|planned| services.push((section, planned))),
         };
         errors.extend(result.err().into_iter().flatten());
     }
@@ -47,6 +53,7 @@ pub(super) fn plan(sections: &[ConfigSection], mut errors: Vec<ConfigError>) -> 
         errors.push(ConfigError {
             span: 0..0,
             message: format!("no service is named: add a section, such as [{}]", services::ALL[0].name),
+            is_unreadable: false,
         });
     }
     if !errors.is_empty() {
@@ -57,11 +64,16 @@ pub(super) fn plan(sections: &[ConfigSection], mut errors: Vec<ConfigError>) -> 
         limits: limits.unwrap_or_default(),
         services: services.into_iter().map(|(_, planned)| planned).collect(),
         prints_examples: true,
+        skips_unavailable: false,
     })
 }
 
 /// Makes the plan of one service.
-fn plan_service(section: &ConfigSection, name: &str) -> Result<PlannedService, Vec<ConfigError>> {
+fn plan_service(
+    section: &ConfigSection,
+    name: &str,
+    position: &dyn Fn(&ByteSpan) -> String,
+) -> Result<PlannedService, Vec<ConfigError>> {
     let Some(builtin) = services::find(name) else {
         let names = services::names(", ");
         return Err(vec![error_at(&section.span, format!("unknown section {name}: use {LIMITS} or one of {names}"))]);
@@ -69,8 +81,15 @@ fn plan_service(section: &ConfigSection, name: &str) -> Result<PlannedService, V
     let ServeFlags { listen, framing, mut service_args, .. } =
         parse_section(section, Some(builtin), |option| is_key_of(builtin, option))?;
     service_args.origin = Origin::ConfigFile;
-    let planned = PlannedService::new(builtin, &listen, framing, &Rc::new(service_args));
-    planned.map_err(|ServiceArgError { culprit, error }| vec![error_at(span_of(section, culprit), error.to_string())])
+    let args = Rc::new(service_args);
+    let source = |index| ListenSource::File(position(span_of(section, Culprit::Value("listen", index))));
+    let listen = if listen.is_empty() { ports::defaults(builtin) } else { Ok(listen) };
+    let planned = listen.map_err(|error| Culprit::Service.error(error));
+    let planned = planned.and_then(|listen| PlannedService::new(builtin, &listen, framing, &args, &source));
+    planned.map_err(|ServiceArgError { culprit, error }| {
+        let is_unreadable = matches!(error, CliError::Failed(_));
+        vec![ConfigError { is_unreadable, ..error_at(span_of(section, culprit), error.to_string()) }]
+    })
 }
 
 /// Returns the position of the part of a section that an error is about.
@@ -145,6 +164,9 @@ fn flags<'a>(key: &'a ConfigKey, known: &[&Arg], section: &str) -> Result<Vec<(O
         ConfigValue::Switch(given) if !takes_value => {
             Ok(given.then(|| (format!("--{name}").into(), &key.span)).into_iter().collect())
         }
+        ConfigValue::Arguments(values) if takes_many && values.is_empty() => {
+            Err(error_at(&key.value_span, format!("{name} is an empty list: write a value, or remove the key")))
+        }
         ConfigValue::Arguments(values) if takes_value && (takes_many || values.len() == 1) => {
             Ok(values.iter().map(|(value, span)| (format!("--{name}={value}").into(), span)).collect())
         }
@@ -187,7 +209,7 @@ fn conflicts(services: &[(&ConfigSection, PlannedService)]) -> Vec<ConfigError> 
     }
     let mut taken = Vec::new();
     for (section, planned) in services {
-        for (endpoint, _) in &planned.listeners {
+        for endpoint in planned.listeners.iter().map(|listener| &listener.endpoint) {
             if taken.contains(&endpoint) && !has_any_port(endpoint) {
                 errors.push(error_at(&section.span, format!("another section already listens on {endpoint}")));
             }
@@ -202,5 +224,5 @@ fn has_any_port(endpoint: &Endpoint) -> bool {
 }
 
 fn error_at(span: &ByteSpan, message: String) -> ConfigError {
-    ConfigError { span: span.clone(), message }
+    ConfigError { span: span.clone(), message, is_unreadable: false }
 }

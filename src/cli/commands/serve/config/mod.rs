@@ -20,14 +20,21 @@ pub(in crate::cli) const EXAMPLE: &str = include_str!("example.toml");
 /// Reads the configuration file at `path`.
 ///
 /// # Errors
-/// [`CliError::InvalidFile`] with every error in the file, in the order of its lines;
-/// [`CliError::Failed`] if it cannot be read.
+/// [`CliError::InvalidFile`] with every error in the file, in the order of its lines.
+/// [`CliError::Failed`] if it cannot be read, or if its only errors are that it names what cannot
+/// be read.
 pub(in crate::cli) fn read(path: &Path) -> Result<ServePlan, CliError> {
     let text = toml_file::text(path)?;
     let (sections, errors) = document::sections(&text);
-    interpret::plan(&sections, errors).map_err(|mut errors| {
+    let position = |span: &_| toml_file::position(path, &text, span);
+    interpret::plan(&sections, errors, &position).map_err(|mut errors| {
         errors.sort_by_key(|error| error.span.start);
         let lines = errors.iter().map(|error| toml_file::error_line(path, &text, error.span.clone(), &error.message));
-        CliError::InvalidFile(lines.collect::<Vec<_>>().join("\n"))
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        if errors.iter().all(|error| error.is_unreadable) {
+            CliError::Failed(lines)
+        } else {
+            CliError::InvalidFile(lines)
+        }
     })
 }

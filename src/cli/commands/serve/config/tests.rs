@@ -4,7 +4,8 @@ use super::*;
 
 fn plan(text: &str) -> Result<ServePlan, Vec<String>> {
     let (sections, errors) = document::sections(text);
-    interpret::plan(&sections, errors).map_err(|mut errors| {
+    let position = |span: &_| toml_file::position(Path::new("f"), text, span);
+    interpret::plan(&sections, errors, &position).map_err(|mut errors| {
         errors.sort_by_key(|error| error.span.start);
         let lines =
             errors.iter().map(|error| toml_file::error_line(Path::new("f"), text, error.span.clone(), &error.message));
@@ -16,7 +17,7 @@ fn served(text: &str) -> Vec<String> {
     let plan = plan(text).unwrap();
     let lines = plan.services.iter().flat_map(|planned| {
         let name = planned.builtin.name;
-        planned.listeners.iter().map(move |(endpoint, framing)| format!("{name} {endpoint} {framing}"))
+        planned.listeners.iter().map(move |listener| format!("{name} {} {}", listener.endpoint, listener.framing))
     });
     lines.collect()
 }
@@ -80,8 +81,8 @@ fn every_error_is_reported_with_its_line() {
         ),
         ("[limits]\nmax-connections = 0\n[echo]", vec!["f:2: max-connections must be at least 1"]),
         (
-            "[limits]\nidle-timeout = 30\n[echo]",
-            vec!["f:2: invalid value '30' for 'idle-timeout <TIME>': not a duration"],
+            "[limits]\nidle-timeout = '1M'\n[echo]",
+            vec!["f:2: invalid value '1M' for 'idle-timeout <TIME>': ambiguous: M stands for a month or a minute"],
         ),
         (
             "[echo]\nlisten = [\n  '127.0.0.1:1',\n  'u7@127.0.0.1:2',\n]",
@@ -89,6 +90,9 @@ fn every_error_is_reported_with_its_line() {
         ),
         ("[echo]\nlisten = '127.0.0.1'", vec!["f:2: listen 127.0.0.1 is not an address"]),
         ("[echo]\nlisten = 7000", vec!["f:2: listen 7000 is not an address"]),
+        ("[echo]\nlisten = []", vec!["f:2: listen is an empty list: write a value, or remove the key"]),
+        ("[exec]\n\nallow = []", vec!["f:3: allow is an empty list"]),
+        ("[chat]\nconsole = true\ncolour = [\n]", vec!["f:3: colour is an empty list"]),
         ("[echo]\nlisten = 2026-11-21", vec!["f:2: listen is a date: write a string"]),
         ("[chat]\nconsole = 'yes'", vec!["f:2: console must be true or false"]),
         ("[chat]\nburst = true", vec!["f:2: burst takes a value, not true or false"]),
@@ -175,9 +179,23 @@ fn any_port_may_be_used_twice() {
     assert_eq!(served("[[echo]]\nlisten = '127.0.0.1:0'\n[[echo]]\nlisten = '127.0.0.1:0'").len(), 2);
 }
 
+/// Returns the example with the lines that begin with `#` and no space uncommented.
+fn uncommented_example() -> String {
+    let uncomment = |line: &'static str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line);
+    EXAMPLE.lines().map(|line| uncomment(line).to_owned() + "\n").collect()
+}
+
 #[test]
-fn example_is_valid_and_has_every_key() {
+fn example_serves_what_needs_no_permission() {
     let plan = plan(EXAMPLE).unwrap();
+    let names: BTreeSet<_> = plan.services.iter().map(|planned| planned.builtin.name).collect();
+    let all = crate::cli::commands::serve::services::ALL.iter().filter(|builtin| builtin.is_default);
+    assert_eq!(names, all.map(|builtin| builtin.name).collect());
+}
+
+#[test]
+fn uncommented_example_is_valid_and_has_every_key() {
+    let plan = plan(&uncommented_example()).unwrap();
     let names: BTreeSet<_> = plan.services.iter().map(|planned| planned.builtin.name).collect();
     let all: BTreeSet<_> = crate::cli::commands::serve::services::ALL.iter().map(|builtin| builtin.name).collect();
     assert_eq!(names, all);

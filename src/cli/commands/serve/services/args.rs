@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use switchboard::TextEncoding;
+use switchboard::services::RobotLanguage;
 use switchboard::services::chat::colour::NickColour;
 
+use crate::cli::named_value::one_of;
 use crate::cli::units::HumanDuration;
 
 /// The flags of all services. None has a default here: a service's default is defined in the
@@ -78,6 +80,12 @@ pub(super) struct ClassicServiceArgs {
     /// Name of the robot [default: switchboard]
     #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
+    /// Language of the robot's built-in replies [default: auto]
+    ///
+    /// auto replies in Chinese to a message with a Chinese character, in English to others. hello
+    /// gets 你好.
+    #[arg(long, value_name = "LANG", value_parser = one_of(RobotLanguage::NAMES))]
+    pub(super) lang: Option<RobotLanguage>,
     /// File with the robot's rules, instead of the built-in ones
     ///
     /// A TOML file, see Robot rules below.

@@ -7,7 +7,41 @@ use super::args::ServiceArgs;
 use crate::cli::error::CliError;
 
 /// Endpoints on which a service listens, with the framing of each.
-pub(super) type Listeners = [(Endpoint, Framing)];
+pub(super) type Listeners = [PlannedListener];
+
+/// An endpoint on which a service is to listen.
+#[derive(Debug)]
+pub(in crate::cli) struct PlannedListener {
+    pub(in crate::cli) endpoint: Endpoint,
+    pub(in crate::cli) framing: Framing,
+    /// Number of the `listen` value from which it follows, from 0. A name may resolve to several
+    /// endpoints.
+    pub(in crate::cli) index: usize,
+    /// That value.
+    pub(in crate::cli) written: String,
+    pub(in crate::cli) source: ListenSource,
+}
+
+/// The place where an address was chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum ListenSource {
+    /// It is a default of the service, or follows from `--port-base`.
+    Default,
+    /// It is a value of `--listen`.
+    Flag,
+    /// A configuration file, with the position: `FILE:LINE`.
+    File(String),
+}
+
+impl ListenSource {
+    /// Returns the position in a configuration file.
+    pub(in crate::cli) fn position(&self) -> Option<&str> {
+        match self {
+            Self::File(position) => Some(position),
+            Self::Default | Self::Flag => None,
+        }
+    }
+}
 
 /// A new service and the options with which it is added to an engine.
 pub(in crate::cli) type MadeService = (ServiceOptions, Box<dyn Service + Send>);

@@ -7,7 +7,7 @@ use switchboard::services::chat::{Chat, ChatConfig};
 use switchboard::{Endpoint, Framing};
 
 use super::args::{ChatServiceArgs, ServiceArgs};
-use super::builtin::{BuiltinService, Culprit, Listeners, MakeResult, ServiceArgError};
+use super::builtin::{BuiltinService, Culprit, Listeners, MakeResult, PlannedListener, ServiceArgError};
 
 pub(super) const CHAT: BuiltinService = BuiltinService {
     name: "chat",
@@ -54,7 +54,7 @@ fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), ServiceArgErro
         let (colour, console) = (args.spelled("colour"), args.spelled("console"));
         return Err(Culprit::Option("colour").usage(format!("{colour} applies only to the console: add {console}")));
     }
-    for (index, (endpoint, framing)) in listeners.iter().enumerate() {
+    for (index, PlannedListener { endpoint, framing, .. }) in listeners.iter().enumerate() {
         let wrong = |culprit: Culprit, text: &str| Err(culprit.usage(format!("{endpoint} {text}")));
         // A frame of at most 255 bytes is too small for the messages that members receive.
         if *framing == Framing::U8 {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use switchboard::services::{Clock, Greet, Parrot, Robot, RobotRule, Upper};
+use switchboard::services::{Clock, Greet, Parrot, Robot, RobotLanguage, RobotRule, Upper};
 use switchboard::{Endpoint, Framing, ServiceOptions, TextEncoding};
 
 use super::args::ServiceArgs;
@@ -41,10 +41,16 @@ Examples:
 };
 
 pub(super) const ROBOT: BuiltinService = BuiltinService {
-    options: &["encoding", "name", "rules", "answers-per-second"],
+    options: &["encoding", "name", "lang", "rules", "answers-per-second"],
     help: include_str!("robot_help.txt"),
     make: robot,
-    example: |args, endpoint, framing| Some(hello_command_with_encoding("robot", args, endpoint, framing)),
+    example: |args, endpoint, framing| {
+        let hello = hello_command_with_encoding("robot", args, endpoint, framing);
+        // The built-in reply to hello is Chinese. Here a question in English gets a reply in
+        // English.
+        let is_chinese = args.classic.rules.is_some() || args.classic.lang == Some(RobotLanguage::Chinese);
+        Some(if is_chinese { hello } else { hello.replacen("hello", "'what is your name?'", 1) })
+    },
     ..small("robot", "Reply to keywords: hello, name, time", &["127.0.0.1:10086"])
 };
 
@@ -115,11 +121,14 @@ fn greet(args: &ServiceArgs) -> MakeResult {
 
 fn robot(args: &ServiceArgs) -> MakeResult {
     let name = args.classic.name.as_deref().unwrap_or(Robot::NAME);
-    let rules = match &args.classic.rules {
-        Some(path) => read_rules(path).map_err(|error| Culprit::Option("rules").error(error))?,
-        None => Robot::rules(),
+    let (encoding, language) = (args.encoding.unwrap_or_default(), args.classic.lang.unwrap_or_default());
+    let robot = match &args.classic.rules {
+        Some(path) => {
+            let rules = read_rules(path).map_err(|error| Culprit::Option("rules").error(error))?;
+            Robot::new(name, rules, encoding, TimeZone::system()).language(language)
+        }
+        None => Robot::with_built_in_rules(name, language, encoding, TimeZone::system()),
     };
-    let robot = Robot::new(name, rules, args.encoding.unwrap_or_default(), TimeZone::system());
     Ok((limited(robot.options("robot"), args), Box::new(robot)))
 }
 

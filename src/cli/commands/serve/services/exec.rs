@@ -7,7 +7,7 @@ use switchboard::Framing;
 use switchboard::services::exec::{Allowed, Exec, ExecDialect, ExecRules, Program, Token};
 
 use super::args::{ExecServiceArgs, ServiceArgs};
-use super::builtin::{BuiltinService, Culprit, Listeners, MakeResult, ServiceArgError};
+use super::builtin::{BuiltinService, Culprit, Listeners, MakeResult, PlannedListener, ServiceArgError};
 use crate::cli::terminal::shell::quote;
 use crate::cli::token_file;
 
@@ -64,7 +64,7 @@ fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), ServiceArgErro
     if *jobs == Some(0) {
         return Err(Culprit::Option("jobs").usage(format!("{} must be at least 1", name("jobs"))));
     }
-    for (index, (endpoint, framing)) in listeners.iter().enumerate() {
+    for (index, PlannedListener { endpoint, framing, .. }) in listeners.iter().enumerate() {
         let wrong = |culprit: Culprit, text: String| Err(culprit.usage(format!("{endpoint} {text}")));
         // A response may contain any byte and be larger than 1 MiB.
         if !framing.can_carry(2 << 20) {

@@ -5,7 +5,7 @@ use switchboard::services::files::{Files, FilesDialect};
 use switchboard::{Endpoint, Framing};
 
 use super::args::ServiceArgs;
-use super::builtin::{BuiltinService, Culprit, Listeners, MakeResult, ServiceArgError};
+use super::builtin::{BuiltinService, Culprit, Listeners, MakeResult, PlannedListener, ServiceArgError};
 use crate::cli::error::CliError;
 
 pub(super) const FILES: BuiltinService = BuiltinService {
@@ -46,8 +46,8 @@ fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), ServiceArgErro
         let text = format!("files needs a directory to serve: add {} DIR", args.spelled("root"));
         return Err(Culprit::Service.usage(text));
     }
-    match listeners.iter().enumerate().find(|(_, (_, framing))| !dialect.supports(*framing)) {
-        Some((index, (endpoint, framing))) => Err(Culprit::Framing(index).usage(format!(
+    match listeners.iter().enumerate().find(|(_, listener)| !dialect.supports(listener.framing)) {
+        Some((index, PlannedListener { endpoint, framing, .. })) => Err(Culprit::Framing(index).usage(format!(
             "{endpoint} cannot use the framing {framing}: {}",
             match dialect {
                 FilesDialect::Framed => "the dialect framed needs a length prefix for 1 MiB, such as u32be",

@@ -10,5 +10,5 @@ mod files;
 mod table;
 
 pub(super) use args::{Origin, ServiceArgs};
-pub(super) use builtin::{BuiltinService, Culprit, MadeService, ServiceArgError};
+pub(super) use builtin::{BuiltinService, Culprit, ListenSource, MadeService, PlannedListener, ServiceArgError};
 pub(super) use table::{ALL, find, is_owned, names};

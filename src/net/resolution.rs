@@ -4,16 +4,17 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
+use std::time::Duration;
 
-use crate::net::Notifier;
+use super::notifier::Notifier;
 
-/// Maximum number of addresses of one name that a fetch tries.
+/// Maximum number of addresses of one name.
 const MAX_ADDRESSES: usize = 16;
 
 /// The resolution of one name. Its descriptor is readable when the result is there.
-pub(super) struct Resolution {
+pub(crate) struct Resolution {
     notifier: Arc<Notifier>,
     result: Receiver<io::Result<Vec<SocketAddr>>>,
 }
@@ -24,25 +25,28 @@ impl Resolution {
     ///
     /// # Errors
     /// The system has no thread or descriptor left.
-    pub(super) fn start(host: String, port: u16) -> io::Result<Self> {
+    pub(crate) fn start(host: String, port: u16) -> io::Result<Self> {
         let (sender, result) = channel();
         let notifier = Arc::new(Notifier::new()?);
         let resolved = Arc::clone(&notifier);
         thread::Builder::new().name("resolver".to_owned()).spawn(move || {
             let found = (host.as_str(), port).to_socket_addrs();
-            // The receiver is gone if the fetch ended before the resolver.
+            // The receiver is gone if the caller ended before the resolver.
             let _ = sender.send(found.map(|addrs| addrs.take(MAX_ADDRESSES).collect()));
             resolved.notify();
         })?;
         Ok(Self { notifier, result })
     }
 
-    /// Returns the addresses. Call this after the descriptor is readable; before, it blocks.
+    /// Returns the addresses. Waits for them, at most for `timeout`.
     ///
     /// # Errors
-    /// The resolver's error.
-    pub(super) fn into_result(self) -> io::Result<Vec<SocketAddr>> {
-        self.result.recv().map_err(io::Error::other)?
+    /// The resolver's error; `TimedOut` if it has no result within `timeout`.
+    pub(crate) fn into_result(self, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
+        self.result.recv_timeout(timeout).map_err(|error| match error {
+            RecvTimeoutError::Timeout => io::ErrorKind::TimedOut.into(),
+            RecvTimeoutError::Disconnected => io::Error::other(error),
+        })?
     }
 }
 
