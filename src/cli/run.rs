@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
+use switchboard::services::exec::Launcher;
 
 use super::args::{Args, CliCommand};
 use super::commands::{bench, call, completions, config, duel, get, man, serve};
@@ -12,6 +13,8 @@ use super::terminal::stdout;
 
 /// Runs the command that the program's arguments name.
 pub(crate) fn run() -> ExitCode {
+    // First of all: a helper process of the service exec does not return from here.
+    let _launcher = Launcher::init();
     let args = match Args::read(std::env::args_os()) {
         Ok(args) => args,
         Err(error) => return report_parse_error(&error),

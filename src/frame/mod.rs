@@ -22,6 +22,7 @@ mod framing;
 mod length;
 mod name;
 mod payload;
+pub(crate) mod plural;
 mod scan;
 mod shared;
 mod sniff;

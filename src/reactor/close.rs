@@ -6,6 +6,7 @@ use super::event_loop::EventLoop;
 use super::state::AcceptState;
 use super::timers::DRAIN_KEY;
 use crate::engine::run_state::RunState;
+use crate::frame::plural::counted;
 use crate::service::{CloseReason, ConnId};
 
 impl<D: Driver> EventLoop<D> {
@@ -69,8 +70,8 @@ impl<D: Driver> EventLoop<D> {
         // `on_shutdown` is called in step 8 of this turn, when no other callback is under way.
         shared.turn_end.shutdown = true;
         log::info!(
-            "draining {} connections, for at most {:?}",
-            shared.worker.stats.open,
+            "draining {}, for at most {:?}",
+            counted(shared.worker.stats.open, "connection", "connections"),
             shared.worker.limits.drain_timeout
         );
         for (number, state) in shared.sources.iter_mut().enumerate() {
@@ -92,7 +93,8 @@ impl<D: Driver> EventLoop<D> {
     pub(super) fn expire_drain(&mut self) {
         let unflushed = self.connections.iter().filter(|(_, conn)| conn.pending_bytes() > 0).count();
         if unflushed > 0 {
-            log::warn!("drain timeout: closed {unflushed} connections with unsent output");
+            let connections = counted(unflushed as u64, "connection", "connections");
+            log::warn!("drain timeout: closed {connections} with unsent output");
         }
         self.shared.run_state = RunState::Stopped;
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 use std::{fmt, io};
 
+use crate::frame::plural::counted;
 use crate::frame::{EncodeError, FrameError, Hint, LooksLike};
 
 /// The reason why a connection was closed. `Display` gives the text of the log line.
@@ -89,7 +90,8 @@ impl fmt::Display for CloseReason {
             Self::PeerClosed => f.write_str("the peer closed"),
             Self::PeerReset(kind) => write!(f, "connection lost: {kind}"),
             Self::TruncatedFrame { received_bytes, looks_like } => {
-                write!(f, "the peer closed inside a frame, after {received_bytes} bytes of it{}", Hint(*looks_like))
+                let received = counted(*received_bytes as u64, "byte", "bytes");
+                write!(f, "the peer closed inside a frame, after {received} of it{}", Hint(*looks_like))
             }
             Self::BadFrame(error) => error.fmt(f),
             Self::UnsendableReply(error) => write!(f, "reply not sent: {error}"),
@@ -101,7 +103,9 @@ impl fmt::Display for CloseReason {
             Self::SlowConsumer { pending_bytes } => {
                 write!(f, "slow consumer: {pending_bytes} bytes queued, and the peer does not read")
             }
-            Self::MaxConnections(limit) => write!(f, "server is full: {limit} connections"),
+            Self::MaxConnections(limit) => {
+                write!(f, "server is full: {}", counted(*limit as u64, "connection", "connections"))
+            }
             Self::NoThread => f.write_str("server is full: it can start no more threads"),
             Self::BufferBudget(limit) => {
                 write!(f, "server is short of memory: its connections hold {limit} bytes, the most they may")

@@ -16,6 +16,7 @@ use super::worker::Worker;
 use crate::connection::{Connection, PeerEnd, Phase, Readiness};
 use crate::engine::handle::{Command, HandleReceiver};
 use crate::engine::run_state::RunState;
+use crate::frame::plural::counted;
 use crate::service::time::Timestamp;
 use crate::service::{ConnId, Context, Service, ServiceId};
 
@@ -89,7 +90,8 @@ impl ControlThread {
         shared.warnings.report_all();
         let unflushed = shared.lifecycle.unflushed.load(Ordering::Relaxed);
         if self.drain_timed_out && unflushed > 0 {
-            log::warn!("drain timeout: closed {unflushed} connections with unsent output");
+            let connections = counted(unflushed as u64, "connection", "connections");
+            log::warn!("drain timeout: closed {connections} with unsent output");
         }
     }
 
@@ -185,7 +187,8 @@ impl ControlThread {
             return;
         }
         let drain_timeout = shared.limits.drain_timeout;
-        log::info!("draining {} connections, for at most {drain_timeout:?}", shared.slots.open());
+        let connections = counted(shared.slots.open() as u64, "connection", "connections");
+        log::info!("draining {connections}, for at most {drain_timeout:?}");
         shared.stop_accepting();
         self.drain_ends = Some(shared.clock().timestamp + drain_timeout);
         self.continue_drain();

@@ -70,7 +70,7 @@ fn operator_reads_sends_and_moderates() {
         server.type_in("/who");
         assert!(server.printed_until(" in lobby").contains("eva"), "{engine}");
         server.type_in("/stats");
-        server.printed_until("1 members, 0 of them by UDP, in 1 rooms");
+        server.printed_until("1 member in 1 room");
         server.type_in("/dance");
         server.printed_until("unknown command");
         server.type_in("/kick eva");
@@ -117,6 +117,79 @@ fn an_action_is_shown_to_every_client() {
     assert_eq!(eva.printed_until("smiles"), "[lobby] * zoe smiles");
     eva.type_in("//me too");
     assert_eq!(bob.expect("too"), "[lobby] eva: /me too\n");
+}
+
+#[test]
+fn a_room_in_another_case_is_the_same_room() {
+    let mut server = serve("reactor", &["--listen", "127.0.0.1:0"]);
+    let lines = server.address("tcp");
+    let json = server.address("tcp");
+    let mut bob = Member::enter(&lines, "bob");
+    bob.say("/join Straße");
+    bob.expect("has joined Straße");
+    let args = ["call", "chat", &json, "--nick", "eva", "--room", "STRASSE"];
+    let mut eva = Program::start(command(&args).stdin(Stdio::piped()).stdout(Stdio::piped()));
+    eva.type_in("hi");
+    assert_eq!(eva.printed_until("hi"), "[Straße] eva: hi");
+    assert_eq!(bob.expect("hi"), "[Straße] eva: hi\n");
+    bob.say("hello");
+    assert_eq!(eva.printed_until("hello"), "[Straße] bob: hello");
+    eva.type_in("/room lobby");
+    eva.type_in("/room strasse");
+    eva.type_in("again");
+    assert_eq!(eva.printed_until("again"), "[Straße] eva: again");
+    eva.type_in("/leave STRAẞE");
+    bob.expect("eva has left Straße");
+    eva.type_in("in the lobby");
+    assert_eq!(eva.printed_until("in the lobby"), "[lobby] eva: in the lobby");
+    eva.close_input();
+    assert_eq!(eva.wait().code(), Some(0), "{}", eva.log());
+}
+
+#[test]
+fn a_kick_and_a_ban_are_logged_and_told_with_their_reason() {
+    for engine in ["reactor", "threads"] {
+        let mut server = serve(engine, &["--console", "--messages-per-second", "1", "--burst", "2"]);
+        let address = address(&mut server);
+        let enter = |nick: &str| {
+            let member = connect(&address);
+            let from = member.local_addr().unwrap();
+            let reader = BufReader::new(member.try_clone().unwrap());
+            let mut member = Member { writer: member, reader };
+            member.say(&format!("/nick {nick}"));
+            member.expect(&format!(" is now {nick}"));
+            (member, from)
+        };
+        let (mut eva, from) = enter("eva");
+        server.type_in("/kick EVA too loud");
+        assert_eq!(eva.expect("bye"), "* bye: kicked by the operator: too loud\n", "{engine}");
+        server.logged(&format!("chat {from} (eva) closed: kicked by the operator: too loud"));
+        let (mut bob, from) = enter("bob");
+        (0..2).for_each(|_| bob.say("spam"));
+        bob.expect("* bye: flood");
+        let rate = "rate limit exceeded: 1 message per second after a burst of 2";
+        server.logged(&format!("chat {from} (bob) closed: {rate}"));
+        let (mut sam, from) = enter("sam");
+        server.type_in("/ban sam 1h spam");
+        assert_eq!(sam.expect("bye"), "* bye: this address is banned for 1h: spam\n", "{engine}");
+        server.logged(&format!("chat {from} (sam) closed: this address is banned for 1h: spam"));
+        server.printed_until("127.0.0.1 is banned for 1h: spam; 1 member disconnected");
+        let rejected = connect(&address);
+        let from = rejected.local_addr().unwrap();
+        server.logged(&format!("chat {from} rejected: this address is banned for"));
+        server.type_in("/quit");
+        assert_eq!(server.wait().code(), Some(0), "{engine}");
+    }
+}
+
+#[test]
+fn a_connection_above_the_limit_of_its_address_is_logged() {
+    let mut server = serve("reactor", &["--max-per-address", "1"]);
+    let address = address(&mut server);
+    let _eva = Member::enter(&address, "eva");
+    let second = connect(&address);
+    let from = second.local_addr().unwrap();
+    server.logged(&format!("chat {from} rejected: this address has 1 connection already"));
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn client_joins_when_its_address_has_room_again() {
     eva.printed_until("you are eva");
     let mut bob = call(&address, "bob");
     bob.type_in("let in");
-    bob.printed_until("this address has 1 connections already");
+    bob.printed_until("this address has 1 connection already");
     eva.close_input();
     assert_eq!(eva.wait().code(), Some(0));
     bob.printed_until("[lobby] bob: let in");

@@ -15,7 +15,7 @@ fn the_first_signal_drains_and_connections_see_the_end() {
         assert_eq!(client.read(&mut [0; 16]).unwrap(), 0);
         drop(client);
         assert_eq!(server.wait().code(), Some(0));
-        server.logged("draining 1 connections");
+        server.logged("draining 1 connection,");
     }
 }
 
@@ -96,7 +96,7 @@ fn second_signal_stops_at_once() {
         client.read_exact(&mut [0]).unwrap();
 
         server.signal(Signal::TERM);
-        server.logged("draining 1 connections");
+        server.logged("draining 1 connection,");
         server.signal(second);
         assert_eq!(server.wait().code(), Some(code));
         assert!(!unix.path().exists());

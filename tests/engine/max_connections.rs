@@ -58,8 +58,8 @@ fn rejection_uses_the_framing_of_the_listener<E: Engine>() {
         stream.read_to_end(&mut received).unwrap();
         let expected = match name {
             // In raw framing a person may read the text on a terminal.
-            "raw" => b"server is full: 1 connections\n".to_vec(),
-            framing => encode_frame(framing, b"server is full: 1 connections"),
+            "raw" => b"server is full: 1 connection\n".to_vec(),
+            framing => encode_frame(framing, b"server is full: 1 connection"),
         };
         assert_eq!(String::from_utf8_lossy(&received), String::from_utf8_lossy(&expected), "{name}");
     }

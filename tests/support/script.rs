@@ -16,7 +16,7 @@
 //!
 //! JSON is compared as values, and `"*"` equals any value. With `lines` and `raw`, each received
 //! line is a step of its own. Text with special characters is quoted: `bob > "two\nlines"`.
-//! `${x*4096}` stands for 4,096 times `x`. At the end of the script no client may have an unread
+//! `${x*4096}` stands for 4,096 times `x`, and `${port}` in an expected text for any port. At the end of the script no client may have an unread
 //! message.
 
 use std::collections::HashMap;
@@ -69,19 +69,33 @@ pub(crate) enum ClientKind {
 #[derive(Clone, Debug)]
 pub(crate) enum ExpectedMessage {
     Json(Value),
-    Bytes(Vec<u8>),
+    /// The parts of the text between the ports that it names.
+    Bytes(Vec<Vec<u8>>),
 }
+
+/// Stands for any port in an expected text.
+const PORT: &str = "${port}";
 
 impl ExpectedMessage {
     /// Returns true if `received` is the expected message.
     pub(crate) fn matches(&self, received: &[u8]) -> bool {
         match self {
-            Self::Bytes(bytes) => bytes == received,
+            Self::Bytes(parts) => parts_match(parts, received),
             Self::Json(value) => {
                 serde_json::from_slice(received).is_ok_and(|received: Value| json_matches(value, &received))
             }
         }
     }
+}
+
+fn parts_match(parts: &[Vec<u8>], received: &[u8]) -> bool {
+    let Some((first, others)) = parts.split_first() else { return received.is_empty() };
+    let Some(rest) = received.strip_prefix(&**first) else { return false };
+    if others.is_empty() {
+        return rest.is_empty();
+    }
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && parts_match(others, &rest[digits..])
 }
 
 fn json_matches(expected: &Value, received: &Value) -> bool {
@@ -154,8 +168,12 @@ impl ScriptStep {
                 "<" if kind == ClientKind::Json => {
                     ScriptAction::Expect(ExpectedMessage::Json(serde_json::from_str(rest).ok()?))
                 }
-                "<" => ScriptAction::Expect(ExpectedMessage::Bytes(unquoted(rest)?)),
-                "<<" => ScriptAction::Expect(ExpectedMessage::Bytes(hexadecimal(rest)?)),
+                "<" => {
+                    let text = String::from_utf8(unquoted(rest)?).ok()?;
+                    let parts = text.split(PORT).map(|part| part.as_bytes().to_vec()).collect();
+                    ScriptAction::Expect(ExpectedMessage::Bytes(parts))
+                }
+                "<<" => ScriptAction::Expect(ExpectedMessage::Bytes(vec![hexadecimal(rest)?])),
                 "silent" => ScriptAction::ExpectNothing,
                 "closes" => ScriptAction::Close,
                 "ends" => ScriptAction::ExpectEnd,
@@ -221,6 +239,9 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
 /// Replaces each `${TEXT*TIMES}` with the repeated text.
 fn expand(line: &str) -> String {
     let Some((before, rest)) = line.split_once("${") else { return line.to_owned() };
+    if let Some(after) = rest.strip_prefix("port}") {
+        return format!("{before}{PORT}{}", expand(after));
+    }
     let repeated = rest.split_once('}').and_then(|(inner, after)| {
         let (text, times) = inner.rsplit_once('*')?;
         Some((text.repeat(times.parse().ok()?), after))

@@ -7,7 +7,7 @@ use super::action::SessionAction;
 use super::error_events::is_final_bye;
 use super::notice::Notice;
 use super::rate_limiter::RequestKind;
-use super::room::ClientRoom;
+use super::room::{ClientRoom, known_name};
 use super::session::ChatSession;
 use super::state::{CloseState, PingPurpose, PriorityRequest, SessionState};
 use crate::services::chat::wire::{ChatEvent, ChatRequest, RequestLabel};
@@ -132,7 +132,20 @@ impl ChatSession {
         }
     }
 
+    /// Takes over the server's spelling of a room's name, if the user has typed it in another case.
+    fn adopt_room_name(&mut self, name: &str) {
+        let known = known_name(&self.rooms, name.to_owned());
+        let Some(room) = (known != name).then(|| self.rooms.remove(&known)).flatten() else { return };
+        self.rooms.insert(name.to_owned(), room);
+        for spelt in self.unacked.iter_mut().map(|message| &mut message.room).chain([&mut self.current]) {
+            if *spelt == known {
+                name.clone_into(spelt);
+            }
+        }
+    }
+
     fn handle_joined(&mut self, name: &str, nick: &str, event: ChatEvent<'static>, now: Duration) {
+        self.adopt_room_name(name);
         let room = self.rooms.get_mut(name);
         // A client receives joins only of rooms that it is in. So the first join of a requested
         // room is the user's own, and reveals the nick of a guest.

@@ -6,6 +6,7 @@ use super::action::SessionAction;
 use super::command::{ChatCommand, split_text};
 use super::notice::Notice;
 use super::rate_limiter::RequestKind;
+use super::room::{is_same_room, known_name};
 use super::session::ChatSession;
 use super::state::{CloseState, PingPurpose, PriorityRequest, SessionState, Unacked};
 use crate::services::chat::wire::{ChatRequest, LOBBY, LabelledRequest, action_text};
@@ -56,6 +57,7 @@ impl ChatSession {
                 self.queue.extend(whispers);
             }
             ChatCommand::Join(room) => {
+                let room = known_name(&self.rooms, room);
                 if !self.is_member(&room) {
                     self.queue.push_back(ChatRequest::Join { room: room.clone().into(), since: None });
                     // The entry may exist: a room that the user is leaving.
@@ -64,6 +66,7 @@ impl ChatSession {
                 self.current = room;
             }
             ChatCommand::Switch(room) => {
+                let room = known_name(&self.rooms, room);
                 if self.is_member(&room) {
                     self.current = room;
                 } else {
@@ -71,7 +74,7 @@ impl ChatSession {
                 }
             }
             ChatCommand::Leave(room) => {
-                let room = room.unwrap_or_else(|| self.current.clone());
+                let room = room.map_or_else(|| self.current.clone(), |room| known_name(&self.rooms, room));
                 if self.is_member(&room) {
                     if let Some(left) = self.rooms.get_mut(&room) {
                         left.is_leaving = true;
@@ -140,7 +143,8 @@ impl ChatSession {
     /// Removes a room after the server confirmed the leave, unless a new join is queued.
     pub(super) fn remove_room(&mut self, name: &str) {
         let Some(room) = self.rooms.get_mut(name) else { return };
-        let is_join = |request: &ChatRequest<'_>| matches!(request, ChatRequest::Join { room, .. } if room == name);
+        let is_join =
+            |request: &ChatRequest<'_>| matches!(request, ChatRequest::Join { room, .. } if is_same_room(room, name));
         if room.join_label.is_some() || self.queue.iter().any(is_join) {
             room.reset_membership();
         } else {
@@ -154,7 +158,8 @@ impl ChatSession {
     pub(super) fn leave_interrupted_rooms(&mut self) {
         let Self { rooms, queue, unacked, .. } = self;
         rooms.retain(|name, room| {
-            let is_leave = |request: &ChatRequest<'_>| matches!(request, ChatRequest::Leave { room } if room == name);
+            let is_leave =
+                |request: &ChatRequest<'_>| matches!(request, ChatRequest::Leave { room } if is_same_room(room, name));
             if !room.is_leaving || queue.iter().any(is_leave) {
                 return true;
             }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::services::chat::fold_name;
 use crate::services::chat::wire::ChatEvent;
 
 /// Maximum number of messages held back. It exceeds the history that the server keeps.
@@ -151,6 +152,19 @@ impl ClientRoom {
             _ => Some(now),
         };
     }
+}
+
+/// Returns true if the server takes both for one room: they are equal by case folding.
+pub(super) fn is_same_room(one: &str, other: &str) -> bool {
+    one == other || fold_name(one) == fold_name(other)
+}
+
+/// Returns the spelling of a room's name among `rooms`, or `name` if the room is not there.
+pub(super) fn known_name(rooms: &BTreeMap<String, ClientRoom>, name: String) -> String {
+    if rooms.contains_key(&name) {
+        return name;
+    }
+    rooms.keys().find(|known| is_same_room(known, &name)).cloned().unwrap_or(name)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::command::ChatCommand;
 use super::notice::{Ending, Notice};
 use super::options::SessionOptions;
 use super::rate_limiter::RateLimiter;
-use super::room::ClientRoom;
+use super::room::{ClientRoom, known_name};
 use super::state::{CloseState, PeerIdentity, PingPurpose, PriorityRequest, SessionState, Unacked};
 use crate::services::chat::wire::{ChatEvent, ChatRequest, LOBBY};
 
@@ -44,6 +44,8 @@ pub struct ChatSession {
     pub(super) requested_nick: Option<String>,
     /// The nick that the user has; `None`: a guest without a known nick.
     pub(super) nick: Option<String>,
+    /// The rooms of the user. A name that the user types in another case is that of the key; the
+    /// server's spelling replaces the key, see `adopt_room_name`.
     pub(super) rooms: BTreeMap<String, ClientRoom>,
     /// The room to which the user's messages go.
     pub(super) current: String,
@@ -91,8 +93,11 @@ impl ChatSession {
     /// Creates a session. The program opens the first connection itself.
     pub fn new(options: SessionOptions) -> Self {
         let current = options.rooms.last().map_or_else(|| LOBBY.to_owned(), Clone::clone);
-        let mut rooms: BTreeMap<_, _> = options.rooms.into_iter().map(|name| (name, ClientRoom::default())).collect();
-        rooms.insert(LOBBY.to_owned(), ClientRoom::joined());
+        let mut rooms = BTreeMap::from([(LOBBY.to_owned(), ClientRoom::joined())]);
+        for name in options.rooms {
+            rooms.entry(known_name(&rooms, name)).or_default();
+        }
+        let current = known_name(&rooms, current);
         Self {
             state: SessionState::Disconnected,
             single_connection: options.single_connection,

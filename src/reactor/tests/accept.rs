@@ -110,9 +110,9 @@ fn a_full_server_rejects_in_each_framing_and_closes() {
     let framed = test.connect();
     let lines = test.connect_to(LINES);
     let raw = test.connect_to(RAW);
-    assert_eq!(received(&framed), ["server is full: 1 connections"]);
-    assert_eq!(lines.written(), b"server is full: 1 connections\n");
-    assert_eq!(raw.written(), b"server is full: 1 connections\n");
+    assert_eq!(received(&framed), ["server is full: 1 connection"]);
+    assert_eq!(lines.written(), b"server is full: 1 connection\n");
+    assert_eq!(raw.written(), b"server is full: 1 connection\n");
     for socket in [&framed, &lines, &raw] {
         assert!(socket.is_shut_down() && !socket.is_closed());
         socket.send(b"what it had to say");

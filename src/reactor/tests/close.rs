@@ -5,6 +5,7 @@ use std::io;
 use super::{LINES, RAW, TestLoop, framed, received};
 use crate::connection::scripted_stream::ScriptedCall;
 use crate::engine::limits::Limits;
+use crate::frame::plural::counted;
 
 #[test]
 fn eof_between_frames_is_an_orderly_close() {
@@ -76,7 +77,8 @@ fn eof_inside_a_frame_is_a_fault_after_the_answers() {
         socket.finish();
         test.run_until_idle();
         assert_eq!(received(&socket), ["whole"]);
-        let words = format!("close 0 the peer closed inside a frame, after {cut} bytes of it");
+        let words =
+            format!("close 0 the peer closed inside a frame, after {} of it", counted(cut as u64, "byte", "bytes"));
         assert!(test.log().last().unwrap().starts_with(&words), "cut at {cut}");
         assert_eq!(test.event_loop.shared.worker.stats.faulted, 1);
     }

@@ -13,7 +13,7 @@ use anstyle::AnsiColor::{
 };
 use anstyle::Reset;
 
-use super::names::fold;
+use super::names::fold_name;
 use crate::frame::escape;
 
 /// The colours that a user may choose for a nick.
@@ -58,7 +58,7 @@ impl Palette {
     /// Returns a palette with the `chosen` colours. For a nick with several colours, the last one
     /// counts. If `is_enabled` is false, the palette has no colours.
     pub fn new(is_enabled: bool, chosen: impl IntoIterator<Item = NickColour>) -> Self {
-        let chosen = chosen.into_iter().map(|NickColour { nick, colour }| (fold(&nick), colour)).collect();
+        let chosen = chosen.into_iter().map(|NickColour { nick, colour }| (fold_name(&nick).into(), colour)).collect();
         Self { is_enabled, chosen }
     }
 
@@ -69,9 +69,9 @@ impl Palette {
     }
 
     fn colour_of(&self, nick: &str) -> AnsiColor {
-        let folded = fold(nick);
+        let folded = fold_name(nick);
         let default = || DEFAULT_COLOURS.get(hash(&folded) % DEFAULT_COLOURS.len()).copied().unwrap_or(Red);
-        self.chosen.get(&folded).copied().unwrap_or_else(default)
+        self.chosen.get(&*folded).copied().unwrap_or_else(default)
     }
 }
 
@@ -156,6 +156,7 @@ mod tests {
             (&["eva=red"][..], "eva", "\u{1b}[31meva\u{1b}[0m"),
             (&["EVA=red"], "Eva", "\u{1b}[31mEva\u{1b}[0m"),
             (&["Ärger=bright-black"], "ärger", "\u{1b}[90märger\u{1b}[0m"),
+            (&["groß=red"], "GROẞ", "\u{1b}[31mGROẞ\u{1b}[0m"),
             (&["a=b=white"], "a=b", "\u{1b}[37ma=b\u{1b}[0m"),
             (&["eva=red", "Eva=bright-white"], "eva", "\u{1b}[97meva\u{1b}[0m"),
         ] {

@@ -32,10 +32,12 @@ pub fn render(event: &ChatEvent<'_>, palette: &Palette) -> String {
         ChatEvent::Whisper { from, to, text, .. } => {
             format!("[whisper] {} → {}: {}", palette.paint(from), palette.paint(to), escape::text(text))
         }
+        ChatEvent::Who { room, count: 0, .. } => format!("* no members in {}", escape::line(room)),
         ChatEvent::Who { room, count, nicks, next } => {
             let nicks = nicks.iter().map(|nick| palette.paint(nick).to_string());
             format!("* {count} in {}: {}", escape::line(room), list(nicks, next.is_some()))
         }
+        ChatEvent::Rooms { rooms, .. } if rooms.is_empty() => "* no rooms with members".to_owned(),
         ChatEvent::Rooms { rooms, next } => {
             let rooms = rooms.iter().map(|listed| format!("{} ({})", escape::line(&listed.room), listed.members));
             format!("* rooms: {}", list(rooms, next.is_some()))
@@ -116,6 +118,8 @@ mod tests {
                 r"* rooms: lobby (2), a\nb (1)",
             ),
             (ChatEvent::Rooms { rooms: vec![listed("lobby", 2)], next: Some(1) }, "* rooms: lobby (2), …"),
+            (ChatEvent::Rooms { rooms: Vec::new(), next: None }, "* no rooms with members"),
+            (ChatEvent::Who { room: lobby(), count: 0, nicks: Vec::new(), next: None }, "* no members in lobby"),
             (ChatEvent::Ack { label: 1_u64.into(), id: 7 }, ""),
             (ChatEvent::Pong, "* pong"),
             (ChatEvent::Bye { reason: "shutting down".into() }, "* goodbye: shutting down"),

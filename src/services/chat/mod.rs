@@ -13,10 +13,11 @@ pub mod console;
 mod dialect;
 mod hub;
 mod names;
+mod network;
 mod request;
 mod service;
 pub mod wire;
 
 pub use config::ChatConfig;
-pub use names::is_valid_nick;
+pub use names::{fold_name, is_valid_nick};
 pub use service::Chat;

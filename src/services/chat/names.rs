@@ -1,7 +1,11 @@
 //! Validation of nicks, room names and texts.
 
+use std::borrow::Cow;
+
+use unicase::UniCase;
 use unicode_width::UnicodeWidthChar;
 
+use super::network::parse_network;
 use super::request::ErrorReply;
 
 /// The operator's nick.
@@ -16,10 +20,19 @@ pub(super) const ERROR: &str = "error";
 const MAX_NICK_CHARS: usize = 32;
 const MAX_ROOM_CHARS: usize = 64;
 
-/// Folds the case of a nick. Two nicks with the same result count as one nick.
-pub(super) fn fold(nick: &str) -> Box<str> {
-    // Upper case first: it maps `ß` and `ss`, both small sigmas, and ligatures to the same text.
-    nick.to_uppercase().to_lowercase().into()
+/// Folds the case of a nick or a room name, by Unicode's full case folding. Two names with the same
+/// result are one name.
+///
+/// ```
+/// use switchboard::services::chat::fold_name;
+/// assert_eq!(fold_name("GROẞ"), fold_name("groß"));
+/// assert_eq!(fold_name("GROSS"), "gross");
+/// ```
+pub fn fold_name(name: &str) -> Cow<'_, str> {
+    if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return name.into();
+    }
+    UniCase::unicode(name).to_folded_case().into()
 }
 
 /// Returns the nick of a member that has not chosen one.
@@ -50,7 +63,11 @@ pub(super) fn check_nick(nick: &str) -> Result<(), ErrorReply> {
     if nick.contains(':') {
         return bad("has no colon");
     }
-    let folded = fold(nick);
+    // The operator bans a nick or an address by the same command.
+    if parse_network(nick).is_some() {
+        return bad("is not an address");
+    }
+    let folded = fold_name(nick);
     if let Some(number) = folded.strip_prefix("guest-")
         && number.bytes().all(|byte| byte.is_ascii_digit())
     {
@@ -127,6 +144,8 @@ mod tests {
             "a\u{3164}",
             "a\u{ffa0}",
             "a:b",
+            "127.0.0.1",
+            "10.0.0.0/8",
             "Operator",
             "ERROR",
             "guest-7",
@@ -135,6 +154,27 @@ mod tests {
             assert_eq!(check_nick(bad).unwrap_err().code, "bad-nick", "{bad:?}");
         }
         assert!(check_nick("guest-list").is_ok());
+    }
+
+    #[test]
+    fn names_are_compared_by_full_case_folding() {
+        for same in [
+            &["eva", "Eva", "EVA"][..],
+            &["groß", "GROẞ", "GROSS", "Gross", "groſs"],
+            &["σοφός", "ΣΟΦΌΣ", "σοφόσ"],
+            &["ﬁsh", "FISH"],
+            &["Ǆ", "ǅ", "ǆ"],
+            &["ꭰ", "Ꭰ"],
+            &["名字"],
+        ] {
+            assert!(same.iter().all(|name| fold_name(name) == fold_name(same[0])), "{same:?}");
+        }
+        for (one, other) in [("eva", "ewa"), ("i", "ı"), ("о", "o"), ("é", "e")] {
+            assert_ne!(fold_name(one), fold_name(other));
+        }
+        for reserved in ["ſwitchboard", "GUEſT-7"] {
+            assert_eq!(check_nick(reserved).unwrap_err().code, "bad-nick", "{reserved}");
+        }
     }
 
     #[test]

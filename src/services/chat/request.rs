@@ -1,7 +1,9 @@
 //! Requests to the hub, as parsed by every dialect, and the reply to a request that fails.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::wire::{ChatEvent, RequestLabel, action_text};
 
@@ -77,12 +79,33 @@ impl<'a> RoomText<'a> {
 /// A command of the operator that members do not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum OperatorCommand<'a> {
-    Kick { nick: Cow<'a, str> },
-    Ban { address: IpAddr },
-    Unban { address: IpAddr },
-    Bans,
+    Kick {
+        nick: Cow<'a, str>,
+        reason: Option<Cow<'a, str>>,
+    },
+    Ban {
+        target: BanTarget<'a>,
+        /// `None`: for good.
+        time: Option<Duration>,
+        reason: Option<Cow<'a, str>>,
+    },
+    Unban {
+        network: IpNet,
+    },
+    /// Lists the bans from the one with this number on.
+    Bans {
+        next: Option<u64>,
+    },
     Stats,
     Shutdown,
+}
+
+/// The target of a ban.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum BanTarget<'a> {
+    Network(IpNet),
+    /// The address of this member.
+    Nick(Cow<'a, str>),
 }
 
 /// The result of parsing one frame.

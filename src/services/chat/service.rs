@@ -62,8 +62,8 @@ impl Service for Chat {
         let dialect = cx.framing().map_or(ChatDialect::Json, ChatDialect::of);
         match peer {
             Peer::Console => self.hub.on_console_open(conn),
-            Peer::Tcp(addr) => self.hub.on_open(conn, dialect, Some(addr.ip()), cx),
-            Peer::Unix => self.hub.on_open(conn, dialect, None, cx),
+            Peer::Tcp(addr) => self.hub.on_open(conn, dialect, Some(*addr), cx.now(), cx),
+            Peer::Unix => self.hub.on_open(conn, dialect, None, cx.now(), cx),
         }
     }
 
@@ -133,6 +133,10 @@ impl HubOutput for Context<'_> {
 
     fn set_timer(&mut self, after: Duration) {
         Context::set_timer(self, after);
+    }
+
+    fn warn(&mut self, cause: &'static str, line: fmt::Arguments<'_>) {
+        Context::warn(self, cause, line);
     }
 
     fn drain(&mut self) {

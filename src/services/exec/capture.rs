@@ -30,7 +30,8 @@ impl Capture {
     }
 }
 
-/// Truncates `bytes` to `max_bytes`. If they are UTF-8, a character that the cut divides is removed.
+/// Truncates `bytes` to `max_bytes`. If they are UTF-8, a character that the cut divides is
+/// removed.
 fn truncate(bytes: &mut Vec<u8>, max_bytes: usize) {
     if bytes.len() <= max_bytes {
         return;

@@ -39,7 +39,7 @@ impl KillHandle {
 
     /// Kills the command and all processes of its process group.
     pub(super) fn kill(&self) {
-        kill(*self.lock());
+        self.lock().iter().for_each(|leader| kill(*leader));
     }
 
     /// Removes the process id. Call this before waiting for the command.
@@ -61,8 +61,8 @@ impl KillHandle {
     pub(super) fn cancel(&self) {
         self.set_cancelled();
         match self.leader.try_lock() {
-            Ok(leader) => kill(*leader),
-            Err(TryLockError::Poisoned(leader)) => kill(*leader.into_inner()),
+            Ok(leader) => leader.iter().for_each(|leader| kill(*leader)),
+            Err(TryLockError::Poisoned(leader)) => leader.into_inner().iter().for_each(|leader| kill(*leader)),
             Err(TryLockError::WouldBlock) => {}
         }
     }
@@ -82,8 +82,7 @@ impl KillHandle {
 }
 
 /// Kills a process group and its leader.
-fn kill(leader: Option<Pid>) {
-    let Some(leader) = leader else { return };
+pub(super) fn kill(leader: Pid) {
     // An error means that the processes have ended. The leader is killed by id as well, because it
     // may have joined another group of its session.
     let _ = kill_process_group(leader, Signal::KILL);

@@ -11,6 +11,7 @@ use rustix::fs::{Access, access};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::launcher::Launcher;
 use super::wire::ExecDialect;
 
 /// The configuration of an [`Exec`](super::Exec).
@@ -37,11 +38,14 @@ pub struct ExecRules {
     pub max_output_bytes: usize,
     /// Commands that run at the same time; further ones wait.
     pub jobs: NonZeroUsize,
+    /// Starts the commands, so that they end with this process even if it is killed. `None`:
+    /// commands of a killed process run on, without a time limit.
+    pub launcher: Option<Launcher>,
 }
 
 impl ExecRules {
     /// Returns the default configuration: no token, [`ExecDialect::Header`], 10 seconds, 1 MiB,
-    /// four commands at the same time.
+    /// four commands at the same time, no launcher.
     pub fn new(allowed: Allowed) -> Self {
         Self {
             allowed,
@@ -50,6 +54,7 @@ impl ExecRules {
             timeout: Duration::from_secs(10),
             max_output_bytes: 1 << 20,
             jobs: const { NonZeroUsize::new(4).unwrap() },
+            launcher: None,
         }
     }
 }

@@ -6,8 +6,8 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -17,13 +17,9 @@ use rustix::io::Errno;
 use super::capture::Capture;
 use super::child_exit::ChildExit;
 use super::kill_handle::KillHandle;
+use super::launcher;
 use super::request::AllowedCommand;
-
-/// The server's environment variables that a command receives. Others may hold secrets.
-const ENVIRONMENT: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR"];
-
-/// The prefix of further variables that a command receives: the locale.
-const ENVIRONMENT_PREFIX: &str = "LC_";
+use super::spawner::Spawner;
 
 /// The size of one read, in bytes: the default capacity of a pipe (pipe(7)).
 const PIECE_BYTES: usize = 64 * 1024;
@@ -69,8 +65,9 @@ pub(super) fn run(
     command: &AllowedCommand,
     limits: CommandLimits,
     kill_handle: &KillHandle,
+    spawner: &Spawner,
 ) -> io::Result<CommandResult> {
-    let Some(mut child) = kill_handle.start(|| prepare(command).spawn())? else {
+    let Some(mut child) = kill_handle.start(|| spawner.spawn(command))? else {
         return Ok(CommandResult { capture: Capture::default(), end: CommandEnd::Cancelled });
     };
     let result = capture_output(&mut child, limits, kill_handle);
@@ -78,8 +75,12 @@ pub(super) fn run(
     // not been waited for yet.
     kill_handle.kill();
     kill_handle.release();
+    spawner.release(&child);
     let status = child.wait()?;
     let (capture, early) = result?;
+    if let Some(error) = launcher::error_of(&capture.errors) {
+        return Err(error);
+    }
     let end = match early {
         _ if kill_handle.is_cancelled() => CommandEnd::Cancelled,
         Some(early) => early,
@@ -91,16 +92,6 @@ pub(super) fn run(
 /// Returns the end that an exit status describes.
 fn end_of(status: ExitStatus) -> CommandEnd {
     status.code().map_or_else(|| CommandEnd::Signalled(status.signal().unwrap_or_default()), CommandEnd::Exited)
-}
-
-/// Prepares a command: environment, process group, pipes.
-fn prepare(allowed: &AllowedCommand) -> Command {
-    let mut command = Command::new(&allowed.path);
-    let passed = |name: &str| ENVIRONMENT.contains(&name) || name.starts_with(ENVIRONMENT_PREFIX);
-    let environment = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(passed));
-    command.arg0(&allowed.name).args(&allowed.arguments).env_clear().envs(environment);
-    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
 }
 
 /// Reads the command's output until it has ended or must be killed; returns the output and, in the

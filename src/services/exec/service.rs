@@ -13,6 +13,7 @@ use super::request::{self, AllowedCommand, ParsedRequest, Rejection};
 use super::rules::ExecRules;
 use super::run::{CommandLimits, CommandResult, run};
 use super::session::{ExecSession, ExecState, PendingAnswer, QueuedRequest};
+use super::spawner::Spawner;
 use super::wire::{ExecDialect, READY};
 use crate::service::CloseReason;
 use crate::service::Context;
@@ -31,9 +32,9 @@ const MAX_LOGGED_CHARS: usize = 200;
 /// answer: a text if no command ran. See [`wire`](super::wire) for the bytes.
 ///
 /// A command is killed, with its process group, when its connection closes and when the service is
-/// dropped. On `Threaded` a connection notices neither while its command runs;
-/// [`ExecRules::timeout`] then ends the command. A process that leaves its process group, as a
-/// daemon does, is not killed.
+/// dropped; with [`ExecRules::launcher`] also when this process is killed. On `Threaded` a
+/// connection notices neither while its command runs; [`ExecRules::timeout`] then ends the command.
+/// A process that leaves its process group, as a daemon does, is not killed.
 ///
 /// Answers are bytes that may contain line feeds: [`Framing::Lines`](crate::Framing::Lines) cannot
 /// carry them.
@@ -57,8 +58,8 @@ pub struct Exec {
 }
 
 /// The state that all instances of one service share.
-#[derive(Default)]
 struct ExecShared {
+    spawner: Spawner,
     /// Bytes of the answers that wait for a `Start`, over all connections.
     pending_bytes: Arc<AtomicUsize>,
     commands: Mutex<RunningCommands>,
@@ -75,7 +76,12 @@ struct RunningCommands {
 impl Exec {
     /// Creates the service.
     pub fn new(rules: ExecRules) -> Self {
-        Self { rules: Arc::new(rules), shared: Arc::default(), sessions: HashMap::new() }
+        let shared = ExecShared {
+            spawner: Spawner::new(rules.launcher.clone()),
+            pending_bytes: Arc::default(),
+            commands: Mutex::default(),
+        };
+        Self { rules: Arc::new(rules), shared: Arc::new(shared), sessions: HashMap::new() }
     }
 
     /// Returns the options of this service: an instance for each connection, and
@@ -124,7 +130,8 @@ impl Exec {
         log::info!("exec {}: starts {}", session.peer, for_log(&command));
         session.state = ExecState::Running { name, kill_handle: Arc::clone(&kill_handle) };
         let limits = CommandLimits { timeout: self.rules.timeout, max_output_bytes: self.rules.max_output_bytes };
-        cx.offload(move || run(&command, limits, &kill_handle));
+        let shared = Arc::clone(&self.shared);
+        cx.offload(move || run(&command, limits, &kill_handle, &shared.spawner));
     }
 
     /// Sends an answer, or in [`ExecDialect::Ready`] announces it.

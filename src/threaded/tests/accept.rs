@@ -85,7 +85,7 @@ fn a_pending_connection_over_the_limit_is_rejected_with_the_reason() {
     let mut listener = TestListener::new(&rig);
     listener.connect();
     let rejected = listener.connect();
-    assert_eq!(received(&rejected), ["server is full: 1 connections"]);
+    assert_eq!(received(&rejected), ["server is full: 1 connection"]);
     rig.control.run_turn();
     assert!(rejected.is_shut_down() && !rejected.is_closed(), "the peer reads the reason first");
     assert!(rig.log().is_empty(), "its service has not seen it");

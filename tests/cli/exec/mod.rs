@@ -1,6 +1,7 @@
 //! `serve exec` and `call exec`: the program as a server for other clients, and as a client of
 //! other servers.
 
+mod guarded;
 mod lies;
 mod textbook;
 

@@ -18,7 +18,7 @@ conformance! {
 fn a_full_server_rejects_in_every_dialect<E: Engine>() {
     let hall = Hall::open::<E>(Limits { max_connections: 1, ..Limits::default() }, ChatConfig::default(), 0);
     let _inside = Member::enter(hall.json, "inside");
-    let text = "server is full: 1 connections";
+    let text = "server is full: 1 connection";
     let mut outside = TcpStream::connect(hall.json).unwrap();
     for expected in [json!({"type": "error", "code": "full", "text": text}), json!({"type": "bye", "reason": text})] {
         let mut head = [0; 4];

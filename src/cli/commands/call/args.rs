@@ -36,3 +36,17 @@ pub(in crate::cli) enum CallCommand {
     #[command(after_long_help = include_str!("chat/chat.txt"))]
     Chat(CallChatArgs),
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::args::Args;
+
+    #[test]
+    fn every_client_has_an_encoding() {
+        let program = Args::definition();
+        for client in program.find_subcommand("call").unwrap().get_subcommands() {
+            let has_encoding = client.get_arguments().any(|arg| arg.get_long() == Some("encoding"));
+            assert!(has_encoding || client.get_name() == "help", "{}", client.get_name());
+        }
+    }
+}

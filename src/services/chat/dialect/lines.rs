@@ -183,7 +183,11 @@ pub(super) fn format_event(event: &ChatEvent<'_>, mut line: impl FnMut(&str)) {
         ChatEvent::Message { room, from, text, .. } => format_text(&format!("[{room}] {from}: "), text, line),
         ChatEvent::Whisper { from, to, text, .. } => format_text(&format!("[{from} -> {to}] "), text, line),
         ChatEvent::Who { room, count, nicks, next } => {
-            line(&format!("* {count} in {room}: {}", list(nicks)));
+            match (count, nicks.is_empty()) {
+                (0, _) => line(&format!("* no members in {room}")),
+                (_, true) => line(&format!("* {count} in {room}, and no further ones")),
+                _ => line(&format!("* {count} in {room}: {}", list(nicks))),
+            }
             if let Some(next) = next {
                 line(&format!("* /who {room} {next} goes on"));
             }
@@ -191,7 +195,10 @@ pub(super) fn format_event(event: &ChatEvent<'_>, mut line: impl FnMut(&str)) {
         ChatEvent::Rooms { rooms, next } => {
             let rooms: Vec<_> =
                 rooms.iter().map(|RoomListing { room, members }| format!("{room} ({members})")).collect();
-            line(&format!("* {}", rooms.join(", ")));
+            line(&format!(
+                "* {}",
+                if rooms.is_empty() { "no rooms with members".to_owned() } else { rooms.join(", ") }
+            ));
             if let Some(next) = next {
                 line(&format!("* /rooms {next} goes on"));
             }

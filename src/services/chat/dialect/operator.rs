@@ -1,27 +1,33 @@
 //! Lines of the operator's console: text, a text for one member after `@`, or a command.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
+use std::time::Duration;
 
 use encoding_rs::UTF_8;
+use ipnet::IpNet;
+use jiff::{Span, SpanRelativeTo};
 
 use super::lines::{
     SlashCommand, decode, only_word, parse_number, say_request, split_command, split_first_word, to_cow,
     unknown_command, usage_error,
 };
-use crate::services::chat::request::{ErrorReply, HubRequest, OperatorCommand, RoomText};
+use crate::services::chat::network::parse_network;
+use crate::services::chat::request::{BanTarget, ErrorReply, HubRequest, OperatorCommand, RoomText};
 
 /// The answer to `/help` on the operator's console.
 pub(crate) const OPERATOR_HELP: &str = "\
 * text is sent to your current room; @nick text to one member
 * /join ROOM      make it your current room
 * /me TEXT        send an action: /me waves is shown as * operator waves
-* /kick NICK      disconnect a member
-* /ban ADDR       disconnect an address and reject its connections
-* /unban ADDR     accept its connections again
-* /bans           list the banned addresses
-* /who [ROOM]     list the members
+* /kick NICK      disconnect a member; /kick NICK REASON tells it why
+* /ban WHO        disconnect and reject an address or a network, for good;
+*                 WHO is a nick, an address, or a network such as 10.0.0.0/8
+* /ban WHO 10m REASON: for 10 minutes, with a reason; or 30s, 2h, 7d
+* /unban ADDR     accept an address or a network again
+* /bans [N]       list the bans
+* /who [ROOM]     list the members with their addresses
 * /rooms          list the rooms
-* /stats          show counts
+* /stats          show counts and addresses
 * /quit           stop the server gracefully";
 
 /// Parses a line of the operator. Returns `None` for an empty line.
@@ -37,12 +43,10 @@ pub(super) fn parse(frame: &[u8]) -> Result<Option<HubRequest<'_>>, ErrorReply> 
         "join" => HubRequest::Join { room: only_word(words, "/join ROOM")?, since: None },
         "me" if rest.is_empty() => return Err(usage_error("/me TEXT")),
         "me" => HubRequest::Say { room: None, message: RoomText::action(rest.to_owned()) },
-        "kick" => HubRequest::Operator(OperatorCommand::Kick { nick: only_word(words, "/kick NICK")? }),
-        "ban" => HubRequest::Operator(OperatorCommand::Ban { address: parse_address(words.next(), "/ban ADDR")? }),
-        "unban" => {
-            HubRequest::Operator(OperatorCommand::Unban { address: parse_address(words.next(), "/unban ADDR")? })
-        }
-        "bans" => HubRequest::Operator(OperatorCommand::Bans),
+        "kick" => HubRequest::Operator(parse_kick(rest)?),
+        "ban" => HubRequest::Operator(parse_ban(rest)?),
+        "unban" => HubRequest::Operator(parse_unban(words)?),
+        "bans" => HubRequest::Operator(OperatorCommand::Bans { next: parse_number(words.next(), "/bans N")? }),
         "who" => HubRequest::Who { room: words.next().map(to_cow), next: parse_number(words.next(), "/who ROOM N")? },
         "rooms" => HubRequest::Rooms { next: parse_number(words.next(), "/rooms N")? },
         "stats" => HubRequest::Operator(OperatorCommand::Stats),
@@ -53,8 +57,50 @@ pub(super) fn parse(frame: &[u8]) -> Result<Option<HubRequest<'_>>, ErrorReply> 
     Ok(Some(request))
 }
 
-fn parse_address(word: Option<&str>, usage: &str) -> Result<IpAddr, ErrorReply> {
-    word.and_then(|word| word.parse().ok()).ok_or_else(|| usage_error(usage))
+/// Splits the first word from the rest of the line, which may be empty.
+fn take_word(line: &str) -> (&str, &str) {
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    (word, rest.trim_start())
+}
+
+/// Returns the text unless it is empty.
+fn reason<'a>(text: &str) -> Option<Cow<'a, str>> {
+    (!text.is_empty()).then(|| to_cow(text))
+}
+
+fn parse_kick<'a>(rest: &str) -> Result<OperatorCommand<'a>, ErrorReply> {
+    match take_word(rest) {
+        ("", _) => Err(usage_error("/kick NICK [REASON]")),
+        (nick, rest) => Ok(OperatorCommand::Kick { nick: to_cow(nick), reason: reason(rest) }),
+    }
+}
+
+fn parse_ban<'a>(rest: &str) -> Result<OperatorCommand<'a>, ErrorReply> {
+    let (target, rest) = take_word(rest);
+    if target.is_empty() {
+        return Err(usage_error("/ban NICK|ADDR|CIDR [TIME] [REASON]"));
+    }
+    let target = parse_network(target).map_or_else(|| BanTarget::Nick(to_cow(target)), BanTarget::Network);
+    let (word, after) = take_word(rest);
+    let (time, rest) =
+        if word.starts_with(|c: char| c.is_ascii_digit()) { (Some(parse_time(word)?), after) } else { (None, rest) };
+    Ok(OperatorCommand::Ban { target, time, reason: reason(rest) })
+}
+
+/// Parses a time such as `30s`, `10m`, `1h30m` or `7d`.
+fn parse_time(word: &str) -> Result<Duration, ErrorReply> {
+    let span = word.parse::<Span>().ok();
+    let time = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+    let time = time.and_then(|time| Duration::try_from(time).ok()).filter(|time| !time.is_zero());
+    time.ok_or_else(|| {
+        let text = format!("{word:?} is not a time: write 30s, 10m, 2h or 7d, or begin the reason with another word");
+        ErrorReply::new("bad-command", text)
+    })
+}
+
+fn parse_unban<'w, 'a>(mut words: impl Iterator<Item = &'w str>) -> Result<OperatorCommand<'a>, ErrorReply> {
+    let network: Option<IpNet> = words.next().and_then(parse_network).filter(|_| words.next().is_none());
+    network.map(|network| OperatorCommand::Unban { network }).ok_or_else(|| usage_error("/unban ADDR|CIDR"))
 }
 
 #[cfg(test)]
@@ -65,8 +111,24 @@ mod tests {
     fn operator_commands_are_parsed() {
         let parsed = |line: &'static str| parse(line.as_bytes()).unwrap().unwrap();
         assert_eq!(parsed("@bob hi you"), HubRequest::Whisper { to: "bob".into(), text: "hi you".into() });
-        assert_eq!(parsed("/ban ::1"), HubRequest::Operator(OperatorCommand::Ban { address: "::1".parse().unwrap() }));
+        let kick = |nick: &'static str, reason: Option<&'static str>| {
+            HubRequest::Operator(OperatorCommand::Kick { nick: nick.into(), reason: reason.map(Cow::from) })
+        };
+        assert_eq!(parsed("/kick eva"), kick("eva", None));
+        assert_eq!(parsed("/kick  eva   too  loud "), kick("eva", Some("too  loud")));
+        let ban = |target, seconds: Option<u64>, reason: Option<&'static str>| {
+            let (time, reason) = (seconds.map(Duration::from_secs), reason.map(Cow::from));
+            HubRequest::Operator(OperatorCommand::Ban { target, time, reason })
+        };
+        let network = |text: &str| BanTarget::Network(text.parse().unwrap());
+        assert_eq!(parsed("/ban ::1"), ban(network("::1/128"), None, None));
+        assert_eq!(parsed("/ban 10.1.2.3/8 spam"), ban(network("10.0.0.0/8"), None, Some("spam")));
+        assert_eq!(parsed("/ban eva 10m"), ban(BanTarget::Nick("eva".into()), Some(600), None));
+        assert_eq!(parsed("/ban eva 1h30m a b"), ban(BanTarget::Nick("eva".into()), Some(5400), Some("a b")));
+        assert_eq!(parsed("/ban eva 7d"), ban(BanTarget::Nick("eva".into()), Some(604_800), None));
         assert_eq!(parsed("/quit"), HubRequest::Operator(OperatorCommand::Shutdown));
-        assert_eq!(parse(b"/ban eva").unwrap_err().code, "bad-command");
+        for bad in ["/ban", "/kick", "/unban", "/unban eva", "/ban eva 10", "/ban eva 10mn", "/ban eva 0s", "/bans x"] {
+            assert_eq!(parse(bad.as_bytes()).unwrap_err().code, "bad-command", "{bad}");
+        }
     }
 }

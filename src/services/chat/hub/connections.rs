@@ -1,10 +1,11 @@
 //! Connections of members: opening, frames, closing.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::time::Instant;
 
 use encoding_rs::UTF_8;
 
-use super::admission::network;
+use super::admission::cause_of;
 use super::ids::{MemberId, RoomId};
 use super::member::{ChatMember, MemberEndpoint};
 use super::output::{EventTime, HubOutput};
@@ -13,7 +14,8 @@ use crate::service::CloseReason;
 use crate::service::ConnId;
 use crate::services::chat::config::ChatConfig;
 use crate::services::chat::dialect::{self, ChatDialect};
-use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame};
+use crate::services::chat::names::SERVER;
+use crate::services::chat::request::{ErrorReply, HubRequest, ParsedFrame, RoomText};
 use crate::services::chat::wire::ChatEvent;
 
 impl Hub {
@@ -22,18 +24,22 @@ impl Hub {
         &mut self,
         conn: ConnId,
         dialect: ChatDialect,
-        address: Option<IpAddr>,
+        peer: Option<SocketAddr>,
+        now: Instant,
         out: &mut dyn HubOutput,
     ) {
-        let address = address.map(network);
-        if let Err(error) = self.admit(address) {
+        if let Err(error) = self.admit(peer.map(|peer| peer.ip()), now) {
             self.counts.rejected += 1;
+            if let Some(cause) = cause_of(&error) {
+                let endpoint = MemberEndpoint::Connection { id: conn, dialect, peer };
+                out.warn(cause, format_args!("chat {endpoint} rejected: {}", error.text));
+            }
             self.send_event_to(conn, dialect, &error.event(None), out);
             self.send_event_to(conn, dialect, &ChatEvent::Bye { reason: error.text.as_str().into() }, out);
             out.close(conn, error.text.into());
             return;
         }
-        let id = self.members.add(conn, dialect, address);
+        let id = self.members.add(conn, dialect, peer);
         self.join(id, RoomId::LOBBY, out);
         if dialect != ChatDialect::Json {
             self.send_welcome(id, out);
@@ -103,7 +109,11 @@ impl Hub {
         match endpoint {
             // `on_close` removes the member when the engine has closed the connection.
             Some(MemberEndpoint::Connection { id: conn, .. }) => out.close(conn, reason.to_owned().into()),
-            Some(MemberEndpoint::Udp { .. }) => self.remove_member(id, true, out),
+            Some(MemberEndpoint::Udp { address }) => {
+                let bye = RoomText::message(format!("bye: {reason}"));
+                out.send_datagram(address, dialect::encode_datagram(SERVER, &bye, self.config.encoding));
+                self.remove_member(id, true, out);
+            }
             None => {}
         }
     }
@@ -112,7 +122,11 @@ impl Hub {
         self.counts.rate_limited += 1;
         // The messages within the limit are published, and the member receives them before `bye`.
         self.flush_rooms_of(id, out);
-        self.send_event(id, &self.rate_limit_error().event(None), out);
+        let error = self.rate_limit_error();
+        self.send_event(id, &error.event(None), out);
+        if let (Some(member), Some(cause)) = (self.members.get(id), cause_of(&error)) {
+            out.warn(cause, format_args!("chat {} ({}) closed: {}", member.endpoint, member.nick, error.text));
+        }
         self.disconnect(id, "flood", out);
     }
 

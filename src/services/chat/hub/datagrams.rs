@@ -8,10 +8,11 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::admission::{banned, network};
+use super::admission::cause_of;
 use super::ids::{MemberId, RoomId};
 use super::output::{EventTime, HubOutput};
 use super::state::Hub;
+use crate::frame::plural::counted;
 use crate::services::chat::dialect::{self, DatagramMessage};
 use crate::services::chat::names::{ERROR, check_text};
 use crate::services::chat::request::{ErrorReply, RoomText};
@@ -21,9 +22,14 @@ impl Hub {
     pub(crate) fn on_datagram(&mut self, from: SocketAddr, datagram: &[u8], time: EventTime, out: &mut dyn HubOutput) {
         if dialect::is_error_datagram(datagram) {
             self.counts.rejected += 1;
+            out.warn(
+                "chat refusals of other servers",
+                format_args!("chat udp:{from} ignored: a refusal of another server has no answer"),
+            );
             return;
         }
         if let Err(error) = self.handle_datagram(from, datagram, time, out) {
+            self.log_refusal(from, &error, out);
             let answer = dialect::encode_datagram(ERROR, &RoomText::message(error.text), self.config.encoding);
             out.send_datagram(from, answer);
         }
@@ -36,16 +42,12 @@ impl Hub {
         time: EventTime,
         out: &mut dyn HubOutput,
     ) -> Result<(), ErrorReply> {
-        let address = network(from.ip());
-        if !self.config.accepts_remote_datagrams && !address.is_loopback() {
+        if !self.config.accepts_remote_datagrams && !from.ip().to_canonical().is_loopback() {
             self.counts.rejected += 1;
             let text = "this server takes datagrams from its own machine only";
             return Err(ErrorReply::new("not-public", text));
         }
-        if self.bans.contains(&address) {
-            self.counts.rejected += 1;
-            return Err(banned());
-        }
+        self.check_ban(from.ip(), time.now).inspect_err(|_| self.counts.rejected += 1)?;
         let member = self.members.by_source(from);
         if let Some(id) = member
             && !self.touch_udp_member(id, from, time.now)
@@ -61,6 +63,16 @@ impl Hub {
         }
         self.publish(RoomId::LOBBY, &name, &message, time, out);
         Ok(())
+    }
+
+    /// Logs the refusals that the engine's limits or the operator cause, and not those of a request
+    /// that is invalid.
+    fn log_refusal(&self, from: SocketAddr, error: &ErrorReply, out: &mut dyn HubOutput) {
+        let (Some(cause), text) = (cause_of(error), &error.text) else { return };
+        match self.members.by_source(from).and_then(|id| self.members.get(id)) {
+            Some(member) => out.warn(cause, format_args!("chat udp:{from} ({}) refused: {text}", member.nick)),
+            None => out.warn(cause, format_args!("chat udp:{from} refused: {text}")),
+        }
     }
 
     /// Stores the time of a UDP member's datagram and takes one token. Returns false if the member
@@ -79,20 +91,15 @@ impl Hub {
         time: EventTime,
         out: &mut dyn HubOutput,
     ) -> Result<(), ErrorReply> {
-        let address = network(from.ip());
-        self.admit(Some(address))?;
+        self.admit(Some(from.ip()), time.now).inspect_err(|_| self.counts.rejected += 1)?;
         let limit = self.config.max_udp_members;
         if self.members.source_count() >= limit {
-            return Err(ErrorReply::new(
-                "too-many",
-                format!(
-                    "the server has reached its limit of {limit} UDP {}",
-                    if limit == 1 { "member" } else { "members" }
-                ),
-            ));
+            self.counts.rejected += 1;
+            let members = counted(limit as u64, "UDP member", "UDP members");
+            return Err(ErrorReply::new("too-many", format!("the server has reached its limit of {members}")));
         }
         self.members.check_free(name)?;
-        let id = self.members.add_source(from, address, time.now);
+        let id = self.members.add_source(from, time.now);
         self.members.rename(id, name)?;
         self.touch_udp_member(id, from, time.now);
         self.join(id, RoomId::LOBBY, out);

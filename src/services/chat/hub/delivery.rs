@@ -26,9 +26,12 @@ impl Hub {
             }
             MessageRange { room, first, count } => MessageGap { room: Some(room), first, count },
         };
-        let nick = member.nick.clone();
+        let (nick, endpoint) = (member.nick.clone(), member.endpoint);
         if self.members.backlog.add_gap(id, gap) {
-            log::warn!("dropping messages for {nick}: the member reads too slowly");
+            out.warn(
+                "chat slow members",
+                format_args!("chat {endpoint} ({nick}) misses messages: it reads too slowly"),
+            );
         }
         out.notify_writable();
     }

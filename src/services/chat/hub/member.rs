@@ -1,18 +1,17 @@
 //! One member: its nick, its address, its rooms.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::ids::RoomId;
-use crate::service::ConnId;
 use crate::service::token_bucket::TokenBucket;
+use crate::service::{ConnId, Peer};
 use crate::services::chat::dialect::ChatDialect;
 
 /// A member of the chat.
 pub(super) struct ChatMember {
     pub(super) endpoint: MemberEndpoint,
     pub(super) nick: Box<str>,
-    /// The network address that counts for bans and for the limit per address.
-    pub(super) address: Option<IpAddr>,
     pub(super) memberships: Vec<Membership>,
     /// The room for text that names no room.
     pub(super) current_room: Option<RoomId>,
@@ -29,11 +28,11 @@ pub(super) enum MemberEndpoint {
     Connection {
         id: ConnId,
         dialect: ChatDialect,
+        /// `None` for a Unix-domain socket.
+        peer: Option<SocketAddr>,
     },
     /// A UDP source. The member stays until it has sent no datagram for `udp_idle_timeout`.
-    Udp {
-        address: SocketAddr,
-    },
+    Udp { address: SocketAddr },
 }
 
 /// A member's membership in one room.
@@ -48,11 +47,31 @@ pub(super) struct Membership {
     pub(super) is_replaying: bool,
 }
 
+impl MemberEndpoint {
+    /// Returns the member's address, or `None` for a Unix-domain socket.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Connection { peer, .. } => peer.map(|peer| peer.ip()),
+            Self::Udp { address } => Some(address.ip()),
+        }
+    }
+}
+
+/// Formats the address as the log does: `127.0.0.1:40312`, `unix`, or `udp:127.0.0.1:40312`.
+impl fmt::Display for MemberEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection { peer, .. } => peer.map_or(Peer::Unix, Peer::Tcp).fmt(f),
+            Self::Udp { address } => write!(f, "udp:{address}"),
+        }
+    }
+}
+
 impl ChatMember {
     /// Returns the connection and its dialect, or `None` for a UDP member.
     pub(super) fn conn(&self) -> Option<(ConnId, ChatDialect)> {
         match self.endpoint {
-            MemberEndpoint::Connection { id, dialect } => Some((id, dialect)),
+            MemberEndpoint::Connection { id, dialect, .. } => Some((id, dialect)),
             MemberEndpoint::Udp { .. } => None,
         }
     }

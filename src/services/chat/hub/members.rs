@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use hashbrown::HashTable;
+use ipnet::IpNet;
 use slab::Slab;
 
 use super::backlog::Backlog;
@@ -18,6 +19,7 @@ use crate::service::ConnId;
 use crate::service::token_bucket::TokenBucket;
 use crate::services::chat::dialect::ChatDialect;
 use crate::services::chat::names;
+use crate::services::chat::network::network_of;
 use crate::services::chat::request::ErrorReply;
 
 /// All members.
@@ -34,15 +36,15 @@ pub(super) struct MemberTable {
     nick_hasher: RandomState,
     /// Output that slow or replaying members still lack.
     pub(super) backlog: Backlog,
-    per_address: HashMap<IpAddr, usize>,
+    per_network: HashMap<IpNet, usize>,
     /// Guest nicks given out so far.
     guests: u64,
 }
 
 impl MemberTable {
     /// Adds the peer of a connection, as a guest.
-    pub(super) fn add(&mut self, conn: ConnId, dialect: ChatDialect, address: Option<IpAddr>) -> MemberId {
-        let id = self.add_guest(MemberEndpoint::Connection { id: conn, dialect }, address);
+    pub(super) fn add(&mut self, conn: ConnId, dialect: ChatDialect, peer: Option<SocketAddr>) -> MemberId {
+        let id = self.add_guest(MemberEndpoint::Connection { id: conn, dialect, peer });
         if self.by_slot.len() <= conn.slot() {
             self.by_slot.resize(conn.slot() + 1, None);
         }
@@ -53,13 +55,13 @@ impl MemberTable {
     }
 
     /// Adds the sender of a datagram, as a guest.
-    pub(super) fn add_source(&mut self, source: SocketAddr, address: IpAddr, now: Instant) -> MemberId {
-        let id = self.add_guest(MemberEndpoint::Udp { address: source }, Some(address));
+    pub(super) fn add_source(&mut self, source: SocketAddr, now: Instant) -> MemberId {
+        let id = self.add_guest(MemberEndpoint::Udp { address: source });
         self.by_source.insert(source, (id, now));
         id
     }
 
-    fn add_guest(&mut self, endpoint: MemberEndpoint, address: Option<IpAddr>) -> MemberId {
+    fn add_guest(&mut self, endpoint: MemberEndpoint) -> MemberId {
         let nick = loop {
             self.guests += 1;
             let nick = names::guest_nick(self.guests);
@@ -72,7 +74,6 @@ impl MemberTable {
         entry.insert(ChatMember {
             endpoint,
             nick: nick.into(),
-            address,
             memberships: Vec::new(),
             current_room: None,
             bucket: TokenBucket::default(),
@@ -80,8 +81,8 @@ impl MemberTable {
             is_disconnecting: false,
         });
         self.index_nick(id);
-        if let Some(address) = address {
-            *self.per_address.entry(address).or_default() += 1;
+        if let Some(address) = endpoint.address() {
+            *self.per_network.entry(network_of(address)).or_default() += 1;
         }
         id
     }
@@ -99,12 +100,12 @@ impl MemberTable {
             }
             MemberEndpoint::Udp { address } => _ = self.by_source.remove(&address),
         }
-        if let Some(address) = member.address
-            && let Some(count) = self.per_address.get_mut(&address)
+        if let Some(network) = member.endpoint.address().map(network_of)
+            && let Some(count) = self.per_network.get_mut(&network)
         {
             *count -= 1;
             if *count == 0 {
-                self.per_address.remove(&address);
+                self.per_network.remove(&network);
             }
         }
         Some(member)
@@ -166,8 +167,8 @@ impl MemberTable {
 
     /// Returns the member with this nick, in any case.
     pub(super) fn by_nick(&self, nick: &str) -> Option<MemberId> {
-        let folded = names::fold(nick);
-        let is_same = |id: &MemberId| self.get(*id).is_some_and(|member| names::fold(&member.nick) == folded);
+        let folded = names::fold_name(nick);
+        let is_same = |id: &MemberId| self.get(*id).is_some_and(|member| names::fold_name(&member.nick) == folded);
         self.by_nick.find(self.nick_hasher.hash_one(&folded), is_same).copied()
     }
 
@@ -175,28 +176,35 @@ impl MemberTable {
         let Self { all, by_nick, nick_hasher, .. } = self;
         let hash = |id: &MemberId| {
             let nick = all.get(id.key()).map_or("", |member| &member.nick);
-            nick_hasher.hash_one(names::fold(nick))
+            nick_hasher.hash_one(names::fold_name(nick))
         };
         by_nick.insert_unique(hash(&id), id, hash);
     }
 
     fn unindex_nick(&mut self, id: MemberId) {
         let Some(member) = self.get(id) else { return };
-        let hash = self.nick_hasher.hash_one(names::fold(&member.nick));
+        let hash = self.nick_hasher.hash_one(names::fold_name(&member.nick));
         if let Ok(entry) = self.by_nick.find_entry(hash, |indexed| *indexed == id) {
             entry.remove();
         }
     }
 
-    /// Returns the members at an address.
-    pub(super) fn at(&self, address: IpAddr) -> Vec<MemberId> {
-        let here = self.iter().filter(|(_, member)| member.address == Some(address));
-        here.map(|(id, _)| id).collect()
+    /// Returns the members in a network, without those whose connection is being closed.
+    pub(super) fn in_network(&self, network: IpNet) -> Vec<MemberId> {
+        let is_inside = |address: IpAddr| network.contains(&address.to_canonical());
+        let present = self.iter().filter(|(_, member)| !member.is_disconnecting);
+        let inside = present.filter(|(_, member)| member.endpoint.address().is_some_and(is_inside));
+        inside.map(|(id, _)| id).collect()
     }
 
-    /// Returns the number of members at an address.
-    pub(super) fn count_at(&self, address: IpAddr) -> usize {
-        self.per_address.get(&address).copied().unwrap_or(0)
+    /// Returns the number of members at an address, given by its [network](network_of).
+    pub(super) fn count_at(&self, network: IpNet) -> usize {
+        self.per_network.get(&network).copied().unwrap_or(0)
+    }
+
+    /// Returns the networks of all members, each with its number of members.
+    pub(super) fn networks(&self) -> impl Iterator<Item = (IpNet, usize)> + '_ {
+        self.per_network.iter().map(|(network, count)| (*network, *count))
     }
 
     /// Returns the UDP members, with the time of each one's last datagram.
@@ -220,19 +228,19 @@ impl MemberTable {
     /// Panics unless each index holds exactly the members of the table.
     #[cfg(test)]
     pub(super) fn check(&self) {
-        let mut per_address = HashMap::new();
+        let mut per_network = HashMap::new();
         for (id, member) in self.iter() {
             assert_eq!(self.by_nick(&member.nick), Some(id), "{}", member.nick);
             match member.endpoint {
                 MemberEndpoint::Connection { id: conn, .. } => assert_eq!(self.by_conn(conn), Some(id)),
                 MemberEndpoint::Udp { address } => assert_eq!(self.by_source(address), Some(id)),
             }
-            if let Some(address) = member.address {
-                *per_address.entry(address).or_default() += 1;
+            if let Some(address) = member.endpoint.address() {
+                *per_network.entry(network_of(address)).or_default() += 1;
             }
         }
         assert_eq!(self.by_nick.len(), self.len());
         assert_eq!(self.by_slot.iter().flatten().count() + self.by_source.len(), self.len());
-        assert_eq!(self.per_address, per_address);
+        assert_eq!(self.per_network, per_network);
     }
 }

@@ -18,7 +18,7 @@ use crate::frame::escape;
 use crate::service::BatchId;
 use crate::services::chat::config::{BATCH_FLUSH_BYTES, MAX_BATCH_MESSAGES};
 use crate::services::chat::dialect::{self, ChatDialect};
-use crate::services::chat::names::{OPERATOR, check_text};
+use crate::services::chat::names::{OPERATOR, check_text, fold_name};
 use crate::services::chat::request::{ErrorReply, RoomText};
 use crate::services::chat::wire::{ChatEvent, RequestLabel};
 
@@ -145,7 +145,7 @@ impl Hub {
             text: text.into(),
             at: at.clone().into(),
         };
-        if to.eq_ignore_ascii_case(OPERATOR) && !self.consoles.is_empty() {
+        if fold_name(to) == OPERATOR && !self.consoles.is_empty() {
             let event = whisper(OPERATOR);
             self.print_event(&event, out);
             self.send_event(id, &event, out);

@@ -9,12 +9,14 @@
 //!   each.
 //! - [`audience`]: the receivers of a room in one dialect; [`history`]: the messages that a room
 //!   keeps.
+//! - [`bans`]: the banned networks.
 //! - [`backlog`]: what slow or replaying members still lack.
 //! - [`ids`], [`message_range`]: ids of members and rooms, and the id of a batch of messages.
 //!
 //! Behaviour, as methods of the hub:
 //! - [`connections`]: opening, frames, closing; [`admission`]: bans and the limit per address.
-//! - [`requests`]: requests of members; [`operator`]: the console; [`datagrams`]: UDP members.
+//! - [`requests`]: requests of members; [`datagrams`]: UDP members.
+//! - [`operator`]: the console; [`moderation`]: the operator's commands about members.
 //! - [`membership`]: joining and leaving; [`announcements`]: events about joins, leaves and
 //!   renames.
 //! - [`messages`]: publishing to rooms and whispers; [`sending`]: events for one member.
@@ -29,6 +31,7 @@ mod admission;
 mod announcements;
 mod audience;
 mod backlog;
+mod bans;
 mod connections;
 mod datagrams;
 mod delivery;
@@ -39,6 +42,7 @@ mod members;
 mod membership;
 mod message_range;
 mod messages;
+mod moderation;
 mod operator;
 mod output;
 mod replay;

@@ -1,18 +1,14 @@
 //! The operator's console. It shows the messages of every room, sends text and executes the
 //! operator's commands.
 
-use std::net::IpAddr;
-
-use super::admission::network;
 use super::messages::rfc3339;
 use super::output::{EventTime, HubOutput};
-use super::state::{Hub, HubCounts, OperatorConsole};
+use super::state::{Hub, OperatorConsole};
 use crate::frame::Payload;
 use crate::service::ConnId;
-use crate::services::chat::config::MAX_BANS;
 use crate::services::chat::dialect::{self, OPERATOR_HELP};
 use crate::services::chat::names::{OPERATOR, check_room, check_text};
-use crate::services::chat::request::{ErrorReply, HubRequest, OperatorCommand};
+use crate::services::chat::request::{ErrorReply, HubRequest};
 use crate::services::chat::wire::{ChatEvent, LOBBY};
 
 impl Hub {
@@ -61,6 +57,7 @@ impl Hub {
             HubRequest::Whisper { to, text } => {
                 check_text(&text, self.config.max_text_bytes)?;
                 let id = self.find_whisper_recipient(&to)?;
+                let to = self.members.get(id).map_or(to, |member| member.nick.to_string().into());
                 let (from, at) = (OPERATOR.into(), rfc3339(time.wall).into());
                 let event = ChatEvent::Whisper { from, to, text, at };
                 self.send_event(id, &event, out);
@@ -68,18 +65,15 @@ impl Hub {
             }
             HubRequest::Join { room, .. } => {
                 check_room(&room)?;
-                self.find_room(&room)?;
+                let name = self.find_room(&room).map(|room| self.room_name(room))?;
                 if let Some(console) = self.consoles.iter_mut().find(|console| console.conn == conn) {
-                    console.room = room.clone().into_owned();
+                    console.room = name.to_string();
                 }
-                print_text(conn, &format!("* you speak in {room} now"), out);
+                print_text(conn, &format!("* you speak in {name} now"), out);
             }
             HubRequest::Who { room, next } => {
-                let event = self.who_page(self.find_room(room.as_deref().unwrap_or(&current_room))?, next);
-                self.print_event(&event, out);
-                if let ChatEvent::Who { room, next: Some(next), .. } = event {
-                    print_text(conn, &format!("* /who {room} {next} goes on"), out);
-                }
+                let room = self.find_room(room.as_deref().unwrap_or(&current_room))?;
+                print_text(conn, &self.who_text(room, next), out);
             }
             HubRequest::Rooms { next } => {
                 let event = self.rooms_page(next);
@@ -89,74 +83,16 @@ impl Hub {
                 }
             }
             HubRequest::Help => print_text(conn, OPERATOR_HELP, out),
-            HubRequest::Operator(command) => self.execute(conn, &command, out)?,
+            HubRequest::Operator(command) => self.moderate(conn, command, time.now, out)?,
             // Unreachable: `parse_operator_line` returns no other request.
             _ => {}
         }
         Ok(())
     }
-
-    fn execute(
-        &mut self,
-        conn: ConnId,
-        command: &OperatorCommand<'_>,
-        out: &mut dyn HubOutput,
-    ) -> Result<(), ErrorReply> {
-        match command {
-            OperatorCommand::Kick { nick } => {
-                let id = self.find_member(nick)?;
-                self.disconnect(id, "kicked by the operator", out);
-                print_text(conn, &format!("* {nick} is kicked"), out);
-            }
-            OperatorCommand::Ban { address } => self.ban(conn, *address, out)?,
-            OperatorCommand::Unban { address } => {
-                let was_banned = self.bans.remove(&network(*address));
-                let result = if was_banned { "is unbanned" } else { "was not banned" };
-                print_text(conn, &format!("* {address} {result}"), out);
-            }
-            OperatorCommand::Bans => {
-                let mut bans: Vec<_> = self.bans.iter().collect();
-                bans.sort_unstable();
-                let bans: Vec<_> = bans.into_iter().map(ToString::to_string).collect();
-                print_text(conn, &format!("* {} banned: {}", bans.len(), bans.join(" ")), out);
-            }
-            OperatorCommand::Stats => {
-                let stats = self.stats();
-                print_text(conn, &stats, out);
-            }
-            OperatorCommand::Shutdown => out.drain(),
-        }
-        Ok(())
-    }
-
-    fn ban(&mut self, conn: ConnId, address: IpAddr, out: &mut dyn HubOutput) -> Result<(), ErrorReply> {
-        let address = network(address);
-        if self.bans.len() >= MAX_BANS && !self.bans.contains(&address) {
-            return Err(ErrorReply::new("too-many", format!("{MAX_BANS} addresses are banned already: /unban some")));
-        }
-        self.bans.insert(address);
-        let members = self.members.at(address);
-        for id in &members {
-            self.disconnect(*id, "this address is banned", out);
-        }
-        print_text(conn, &format!("* {address} is banned; connections closed: {}", members.len()), out);
-        Ok(())
-    }
-
-    fn stats(&self) -> String {
-        let (members, by_udp, rooms) = (self.members.len(), self.members.source_count(), self.rooms.len());
-        let HubCounts { messages, deliveries, rejected, rate_limited } = self.counts;
-        let kept = self.rooms.kept_bytes();
-        format!(
-            "* {members} members, {by_udp} of them by UDP, in {rooms} rooms\n\
-             * {messages} messages, {deliveries} deliveries; {kept} bytes of messages kept\n\
-             * {rejected} rejected, {rate_limited} rate-limited"
-        )
-    }
 }
 
 /// Prints text on one console.
-fn print_text(conn: ConnId, text: &str, out: &mut dyn HubOutput) {
+pub(super) fn print_text(conn: ConnId, text: &str, out: &mut dyn HubOutput) {
     for line in text.lines() {
         out.send(conn, Payload::from(line));
     }

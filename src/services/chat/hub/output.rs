@@ -1,6 +1,7 @@
 //! The output of the hub. An engine's context implements it, and so does the output of the tests.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -30,6 +31,9 @@ pub(crate) trait HubOutput {
 
     /// Requests [`Hub::on_timer`](super::Hub::on_timer) after this time.
     fn set_timer(&mut self, after: Duration);
+
+    /// Logs a warning about a peer. Each `cause` has a rate limit of its own.
+    fn warn(&mut self, cause: &'static str, line: fmt::Arguments<'_>);
 
     /// Starts the server's graceful stop.
     fn drain(&mut self);

@@ -5,6 +5,7 @@ use super::output::{EventTime, HubOutput};
 use super::room::ChatRoom;
 use super::state::Hub;
 use crate::frame::escape;
+use crate::frame::plural::counted;
 use crate::services::chat::config::{MAX_DEFERRED_PINGS, MAX_NICKS_PER_REPLY, MAX_ROOMS_PER_REPLY};
 use crate::services::chat::dialect::MEMBER_HELP;
 use crate::services::chat::request::{ErrorReply, HubRequest};
@@ -79,13 +80,16 @@ impl Hub {
         let room = match joined_before {
             Some(room) => room,
             None if member.memberships.len() >= self.config.max_rooms_per_member => {
-                let text = format!("you are in {} rooms already: leave one first", member.memberships.len());
+                let rooms = counted(member.memberships.len() as u64, "room", "rooms");
+                let text = format!("you are in {rooms} already: leave one first");
                 return Err(ErrorReply::new("too-many-rooms", text));
             }
             None => self.rooms.find_or_create(name)?,
         };
         let nick = member.nick.clone();
-        let joined = ChatEvent::Joined { room: name.into(), nick: (&*nick).into() };
+        // The name as the room's first member has spelt it, which may differ in case.
+        let name = self.room_name(room);
+        let joined = ChatEvent::Joined { room: (&*name).into(), nick: (&*nick).into() };
         if joined_before.is_none() {
             // The limit counts the joining member, too.
             let others = self.rooms.get(room).map_or(0, ChatRoom::member_count);
@@ -135,29 +139,36 @@ impl Hub {
         self.rooms.find(name).ok_or_else(error)
     }
 
-    /// Returns a page of a room's members.
+    /// Returns a page of a room's members, as an event.
+    pub(super) fn who_page(&self, id: RoomId, next: Option<u64>) -> ChatEvent<'static> {
+        let (members, next) = self.members_page(id, next);
+        let nick = |id| self.members.get(id).map(|member| member.nick.to_string().into());
+        let (room, count) =
+            self.rooms.get(id).map_or_else(Default::default, |room| (room.name.to_string(), room.member_count()));
+        let nicks = members.into_iter().filter_map(nick).collect();
+        ChatEvent::Who { room: room.into(), count: count as u64, nicks, next }
+    }
+
+    /// Returns a page of a room's members, and the number of the next page.
     ///
     /// Pages run from the last audience to the first, and from the end of each to its start. A
     /// member that joins between two pages is appended behind the part already listed, and a member
     /// that fills the gap of a leaving one comes from that part. So every member that stays in the
     /// room is listed.
-    pub(super) fn who_page(&self, room: RoomId, next: Option<u64>) -> ChatEvent<'static> {
-        let Some(room) = self.rooms.get(room) else {
-            return ChatEvent::Who { room: "".into(), count: 0, nicks: Vec::new(), next: None };
-        };
+    pub(super) fn members_page(&self, room: RoomId, next: Option<u64>) -> (Vec<MemberId>, Option<u64>) {
+        let Some(room) = self.rooms.get(room) else { return (Vec::new(), None) };
         let lists = room.member_lists();
         let last = (lists.len() as u64 - 1) << AUDIENCE_SHIFT | u64::from(u32::MAX);
         let from = next.unwrap_or(last).min(last);
         let index = |bits: u64| usize::try_from(bits).unwrap_or(usize::MAX);
         let (mut audience, mut end) = (index(from >> AUDIENCE_SHIFT), index(from & u64::from(u32::MAX)));
-        let mut nicks = Vec::new();
+        let mut page = Vec::new();
         let next = loop {
             let members = lists.get(audience).copied().unwrap_or_default();
             end = end.min(members.len());
-            while end > 0 && nicks.len() < MAX_NICKS_PER_REPLY {
+            while end > 0 && page.len() < MAX_NICKS_PER_REPLY {
                 end -= 1;
-                let member = members.get(end).and_then(|id| self.members.get(*id));
-                nicks.extend(member.map(|member| member.nick.to_string().into()));
+                page.extend(members.get(end).copied());
             }
             match (end, audience) {
                 (1.., _) => break Some((audience as u64) << AUDIENCE_SHIFT | end as u64),
@@ -165,7 +176,7 @@ impl Hub {
                 (0, _) => (audience, end) = (audience - 1, usize::MAX),
             }
         };
-        ChatEvent::Who { room: room.name.to_string().into(), count: room.member_count() as u64, nicks, next }
+        (page, next)
     }
 
     /// Returns a page of the rooms that have members.

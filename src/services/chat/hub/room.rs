@@ -65,7 +65,7 @@ impl ChatRoom {
         match endpoint {
             MemberEndpoint::Udp { address } => self.udp.add(address, member),
             MemberEndpoint::Connection { id, .. } if is_replaying => self.replaying.add(id, member),
-            MemberEndpoint::Connection { id, dialect } => self.audience_mut(dialect).add(id, member),
+            MemberEndpoint::Connection { id, dialect, .. } => self.audience_mut(dialect).add(id, member),
         }
     }
 

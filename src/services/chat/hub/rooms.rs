@@ -9,8 +9,9 @@ use slab::Slab;
 use super::history::RoomHistory;
 use super::ids::RoomId;
 use super::room::ChatRoom;
+use crate::frame::plural::counted;
 use crate::services::chat::config::ChatConfig;
-use crate::services::chat::names;
+use crate::services::chat::names::{self, fold_name};
 use crate::services::chat::request::ErrorReply;
 use crate::services::chat::wire::LOBBY;
 
@@ -20,6 +21,7 @@ const MAX_ROOMS: usize = u16::MAX as usize;
 /// All rooms.
 pub(super) struct RoomTable {
     all: Slab<ChatRoom>,
+    /// Index by case-folded name.
     by_name: HashMap<Box<str>, RoomId>,
     /// Rooms without members, in the order in which they became empty.
     empty: BTreeSet<(u64, RoomId)>,
@@ -63,7 +65,7 @@ impl RoomTable {
             let Some((_, oldest)) = self.empty.pop_first() else {
                 return Err(ErrorReply::new(
                     "rooms-full",
-                    format!("the server has reached its limit of {} rooms", self.all.len()),
+                    format!("the server has reached its limit of {}", counted(self.all.len() as u64, "room", "rooms")),
                 ));
             };
             self.delete(oldest);
@@ -71,8 +73,9 @@ impl RoomTable {
         Ok(self.create(name))
     }
 
+    /// Returns the room with this name, in any case.
     pub(super) fn find(&self, name: &str) -> Option<RoomId> {
-        self.by_name.get(name).copied()
+        self.by_name.get(&*fold_name(name)).copied()
     }
 
     pub(super) fn get(&self, id: RoomId) -> Option<&ChatRoom> {
@@ -145,14 +148,14 @@ impl RoomTable {
     fn create(&mut self, name: &str) -> RoomId {
         let room = ChatRoom::new(name, RoomHistory::after(self.last_deleted_id));
         let id = RoomId(u16::try_from(self.all.insert(room)).unwrap_or(u16::MAX));
-        self.by_name.insert(name.into(), id);
+        self.by_name.insert(fold_name(name).into(), id);
         id
     }
 
     fn delete(&mut self, id: RoomId) {
         if let Some(mut room) = self.all.try_remove(usize::from(id.0)) {
             self.kept_bytes -= room.history.clear();
-            self.by_name.remove(&room.name);
+            self.by_name.remove(&*fold_name(&room.name));
             self.last_deleted_id = self.last_deleted_id.max(room.history.last_id());
             self.eviction_queue.retain(|queued| *queued != id);
         }

@@ -1,8 +1,6 @@
 //! The state of the hub.
 
-use std::collections::HashSet;
-use std::net::IpAddr;
-
+use super::bans::BanList;
 use super::ids::RoomId;
 use super::members::MemberTable;
 use super::rooms::RoomTable;
@@ -19,10 +17,7 @@ pub(crate) struct Hub {
     pub(super) rooms_to_flush: Vec<RoomId>,
     pub(super) consoles: Vec<OperatorConsole>,
     pub(super) palette: Palette,
-    /// Banned networks, in the form that [`network`](super::admission::network) returns. A
-    /// dual-stack socket reports IPv4 peers as mapped IPv6 addresses, so all addresses are
-    /// canonical here.
-    pub(super) bans: HashSet<IpAddr>,
+    pub(super) bans: BanList,
     pub(super) counts: HubCounts,
     /// True if a timer for the next silent UDP member is set.
     pub(super) is_timer_set: bool,
@@ -57,7 +52,7 @@ impl Hub {
             rooms_to_flush: Vec::new(),
             consoles: Vec::new(),
             palette,
-            bans: HashSet::new(),
+            bans: BanList::default(),
             counts: HubCounts::default(),
             is_timer_set: false,
             config,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use switchboard::client::chat::COMMANDS;
 use switchboard::escape;
+use switchboard::services::chat::fold_name;
 use switchboard::services::chat::wire::ChatEvent;
 
 /// Names remembered of each kind.
@@ -111,8 +112,8 @@ impl RecentNames {
 
     /// Returns the names that start with `prefix`, ignoring case as the server does.
     fn with_prefix(&self, prefix: &str) -> Vec<String> {
-        let prefix = prefix.to_lowercase();
-        let matching = self.last_use.keys().filter(|name| name.to_lowercase().starts_with(&prefix));
+        let prefix = fold_name(prefix);
+        let matching = self.last_use.keys().filter(|name| fold_name(name).starts_with(&*prefix));
         matching.map(|name| format!("{name} ")).collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
@@ -131,8 +132,11 @@ mod tests {
 
     #[test]
     fn completion_depends_on_the_words_before() {
+        let mut completer = completer();
+        completer.add_event(&ChatEvent::Joined { room: "lobby".into(), nick: "groß".into() });
         for (line, start, completions) in [
-            ("/j", 0, &["/join "][..]),
+            ("/msg GROSS", 5, &["groß "][..]),
+            ("/j", 0, &["/join "]),
             ("/r", 0, &["/room ", "/rooms "]),
             ("/join t", 6, &["tables ", "tea "]),
             ("/room ", 6, &["lobby ", "tables ", "tea "]),
@@ -143,12 +147,12 @@ mod tests {
             ("x", 0, &[]),
         ] {
             assert_eq!(
-                completer().complete(line, line.len()),
+                completer.complete(line, line.len()),
                 (start, completions.iter().map(|&name| name.into()).collect()),
                 "{line}"
             );
         }
-        assert_eq!(completer().complete("/msg b and more", 6), (5, vec!["Bo ".into(), "bert ".into()]));
+        assert_eq!(completer.complete("/msg b and more", 6), (5, vec!["Bo ".into(), "bert ".into()]));
     }
 
     #[test]

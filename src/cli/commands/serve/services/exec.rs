@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use clap::builder::PossibleValuesParser;
 use switchboard::Framing;
-use switchboard::services::exec::{Allowed, Exec, ExecDialect, ExecRules, Program, Token};
+use switchboard::services::exec::{Allowed, Exec, ExecDialect, ExecRules, Launcher, Program, Token};
 
 use super::args::{ExecServiceArgs, ServiceArgs};
 use super::builtin::{BuiltinService, Culprit, Listeners, MakeResult, PlannedListener, ServiceArgError};
@@ -107,6 +107,7 @@ fn make(args: &ServiceArgs) -> MakeResult {
     let defaults = ExecRules::new(allowed);
     let exec = Exec::new(ExecRules {
         token: token.transpose()?,
+        launcher: Some(Launcher::init()),
         // The command line has checked the name.
         dialect: args.dialect.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default(),
         timeout: timeout.map_or(defaults.timeout, |timeout| timeout.0),

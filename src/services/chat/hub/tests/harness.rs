@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -33,6 +34,8 @@ pub(super) struct RecordedOutput {
     awaiting_writable: Vec<ConnId>,
     is_turn_end_requested: bool,
     timers: Vec<Duration>,
+    /// Warnings for the log, each with its cause.
+    pub(super) warnings: Vec<(&'static str, String)>,
     pub(super) is_shut_down: bool,
 }
 
@@ -78,6 +81,10 @@ impl HubOutput for RecordedOutput {
 
     fn set_timer(&mut self, after: Duration) {
         self.timers.push(after);
+    }
+
+    fn warn(&mut self, cause: &'static str, line: fmt::Arguments<'_>) {
+        self.warnings.push((cause, line.to_string()));
     }
 
     fn drain(&mut self) {
@@ -140,7 +147,8 @@ impl HubHarness {
     pub(super) fn connect(&mut self, dialect: ChatDialect, from: IpAddr) -> ConnId {
         self.conns += 1;
         let conn = ConnId(self.conns);
-        self.callback(Some(conn), |hub, _, out| hub.on_open(conn, dialect, Some(from), out));
+        let peer = SocketAddr::new(from, 30_000 + self.conns as u16);
+        self.callback(Some(conn), |hub, time, out| hub.on_open(conn, dialect, Some(peer), time.now, out));
         conn
     }
 

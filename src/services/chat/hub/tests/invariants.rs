@@ -21,7 +21,7 @@ impl Hub {
                         assert_eq!(room.udp.targets[*position as usize], address);
                         (&room.udp.members, room.udp.targets.len())
                     }
-                    (MemberEndpoint::Connection { id, dialect }, is_replaying) => {
+                    (MemberEndpoint::Connection { id, dialect, .. }, is_replaying) => {
                         let audience = match (is_replaying, dialect) {
                             (true, _) => &room.replaying,
                             (false, ChatDialect::Json) => &room.json,

@@ -9,6 +9,7 @@ mod gaps;
 mod harness;
 mod invariants;
 mod model;
+mod moderation;
 mod play;
 mod scripts;
 
