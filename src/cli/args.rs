@@ -12,6 +12,7 @@ use super::commands::config::ConfigCommand;
 use super::commands::duel::args::DuelArgs;
 use super::commands::get::GetArgs;
 use super::commands::serve::ServeArgs;
+use super::terminal::capabilities::help_colors;
 use super::verbosity::Verbosity;
 
 /// Socket services on one event loop: one thread, one poll, many connections
@@ -78,7 +79,7 @@ pub(super) enum CliCommand {
 impl Args {
     /// Returns clap's definition of the program.
     pub(super) fn definition() -> Command {
-        Verbosity::add_to(Self::command())
+        Verbosity::add_to(Self::command().color(help_colors()))
     }
 
     /// Parses `words`, of which the first is the program's name.

@@ -26,6 +26,8 @@ pub(crate) mod plural;
 mod scan;
 mod shared;
 mod sniff;
+#[cfg(any(feature = "chat", feature = "classic"))]
+pub(crate) mod telnet;
 #[cfg(test)]
 mod tests;
 #[cfg(any(feature = "chat", feature = "classic"))]

@@ -47,6 +47,27 @@ impl TextEncoding {
         self.0.decode_without_bom_handling(bytes).0
     }
 
+    /// Returns true if `bytes` are valid text up to a character that is cut off at the end. The
+    /// rest of the character may come with the next bytes of the stream.
+    ///
+    /// ```
+    /// use switchboard::TextEncoding;
+    ///
+    /// let (cut, rest) = "你好".as_bytes().split_at(4);
+    /// assert!(TextEncoding::UTF_8.ends_inside_character(cut));
+    /// assert!(!TextEncoding::UTF_8.ends_inside_character(&[cut, rest].concat()));
+    /// ```
+    pub fn ends_inside_character(&self, bytes: &[u8]) -> bool {
+        let mut decoder = self.0.new_decoder_without_bom_handling();
+        let max_text_bytes = decoder.max_utf8_buffer_length_without_replacement(bytes.len()).unwrap_or(0);
+        let mut text = String::with_capacity(max_text_bytes);
+        let (result, _) = decoder.decode_to_string_without_replacement(bytes, &mut text, false);
+        // At the end of the stream, what the decoder still keeps is malformed.
+        let mut is_cut =
+            || decoder.decode_to_utf8_without_replacement(&[], &mut [0; 16], true).0 != DecoderResult::InputEmpty;
+        result == DecoderResult::InputEmpty && is_cut()
+    }
+
     /// Encodes `text`.
     ///
     /// # Errors
@@ -165,6 +186,33 @@ mod tests {
             assert!(encoding.decode_lossy(bytes).ends_with('\u{fffd}'), "{encoding}");
         }
         assert_eq!(TextEncoding::UTF_8.decode(b"\xef\xbb\xbfa").as_deref(), Some("\u{feff}a"));
+    }
+
+    #[test]
+    fn cut_character_is_recognized_in_each_encoding() {
+        for (label, text) in [
+            ("utf-8", "né 你好 😀"),
+            ("gbk", "né 你好"),
+            ("gb18030", "né 你好 😀 ß"),
+            ("big5", "n 你好"),
+            ("shift_jis", "n 日本 ｶﾅ"),
+            ("euc-jp", "n 日本 ｶﾅ"),
+            ("euc-kr", "n 한국"),
+            ("latin1", "né ÿ"),
+            ("windows-1251", "моя"),
+        ] {
+            let encoding: TextEncoding = label.parse().unwrap();
+            let bytes = encoding.encode(text).unwrap();
+            let mut ends = vec![0];
+            for c in text.chars() {
+                ends.push(ends.last().unwrap() + encoding.encode(c.encode_utf8(&mut [0; 4])).unwrap().len());
+            }
+            for at in 0..=bytes.len() {
+                assert_eq!(encoding.ends_inside_character(&bytes[..at]), !ends.contains(&at), "{label} {at}");
+            }
+        }
+        // Text in another encoding is not taken for a cut character.
+        assert!(!TextEncoding::UTF_8.ends_inside_character(b"\xc4\xe3\xba\xc3"));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use jiff::fmt::strtime::{BrokenDownTime, Config, PosixCustom};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
+use super::text_frame::text_of_frame;
+use crate::frame::TextEncoding;
 use crate::service::{Context, Service, ServiceOptions};
 
 /// The largest reply, in bytes. Longer ones are truncated, so that a small datagram with a forged
@@ -78,7 +80,8 @@ impl Default for Clock {
 
 impl Service for Clock {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
-        let reply = self.reply_to(payload, cx.wall_clock());
+        let format = text_of_frame(cx, payload, TextEncoding::UTF_8);
+        let reply = self.reply_to(&format, cx.wall_clock());
         cx.reply(reply.as_bytes());
     }
 

@@ -17,6 +17,8 @@ mod greet;
 mod parrot;
 #[cfg(feature = "classic")]
 mod robot;
+#[cfg(feature = "classic")]
+mod text_frame;
 mod upper;
 
 #[cfg(feature = "classic")]

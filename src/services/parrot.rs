@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use fastrand::Rng;
 
+use super::text_frame::text_of_frame;
 use crate::frame::TextEncoding;
 use crate::service::Context;
 use crate::service::Service;
@@ -54,10 +55,11 @@ impl Default for Parrot {
 
 impl Service for Parrot {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
-        if payload.trim_ascii().eq_ignore_ascii_case(b"bye") {
+        let message = text_of_frame(cx, payload, self.encoding);
+        if message.trim_ascii().eq_ignore_ascii_case(b"bye") {
             cx.close("it said bye");
         } else {
-            self.reply_to(cx, payload);
+            self.reply_to(cx, &message);
         }
     }
 }

@@ -11,6 +11,7 @@ use jiff::{Timestamp, Zoned};
 use serde::Deserialize;
 
 use super::clock::Clock;
+use super::text_frame::text_of_frame;
 use crate::frame::TextEncoding;
 use crate::service::{Context, Service, ServiceOptions};
 
@@ -199,7 +200,8 @@ impl Default for Robot {
 
 impl Service for Robot {
     fn on_frame(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
-        let reply = self.reply_to(payload, cx.wall_clock());
+        let message = text_of_frame(cx, payload, self.encoding);
+        let reply = self.reply_to(&message, cx.wall_clock());
         cx.reply(&self.encoding.encode_lossy(&reply));
     }
 

@@ -62,6 +62,13 @@ fn sha256(bytes: &[u8]) -> String {
     sum.iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"))
 }
 
+/// The name of the partial file of a download from `address`.
+fn partial(address: &str, name: &str, output: &str) -> String {
+    let counted = |text: &str| [&(text.len() as u64).to_be_bytes()[..], text.as_bytes()].concat();
+    let sum = sha256(&[address, name, output].map(counted).concat());
+    format!("{output}.{}.part", &sum[..16])
+}
+
 /// Waits until a directory has a file of this size: until the program has written what it was sent.
 #[cfg(target_os = "linux")]
 fn await_file(folder: &Path, bytes: usize) {

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -20,6 +20,8 @@ pub(crate) struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn Write + Send>,
     screen: Arc<(Mutex<vt100::Parser>, Condvar)>,
+    /// Reads the output, and returns all of it.
+    reader: Option<JoinHandle<Vec<u8>>>,
     master: Box<dyn MasterPty + Send>,
 }
 
@@ -29,32 +31,63 @@ impl Terminal {
     }
 
     pub(crate) fn run(args: &[&str]) -> Self {
+        Self::run_with(args, &[("TERM", "xterm"), ("NO_COLOR", "1")])
+    }
+
+    /// Runs the program with these environment variables.
+    pub(crate) fn run_with(args: &[&str], variables: &[(&str, &str)]) -> Self {
         let size = PtySize { rows: ROWS, cols: COLUMNS, ..PtySize::default() };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_switchboard"));
         command.args(args);
-        command.env("TERM", "xterm");
-        command.env("NO_COLOR", "1");
-        command.env_remove("RUST_LOG");
+        for name in ["TERM", "NO_COLOR", "RUST_LOG", "RUST_LOG_STYLE", "CLICOLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(name);
+        }
+        for (name, value) in variables {
+            command.env(name, value);
+        }
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut output = pair.master.try_clone_reader().unwrap();
         let keys = pair.master.take_writer().unwrap();
         let screen = Arc::new((Mutex::new(vt100::Parser::new(ROWS, COLUMNS, 0)), Condvar::new()));
         let drawn = Arc::clone(&screen);
-        thread::spawn(move || {
-            let mut bytes = [0; 4096];
+        let reader = thread::spawn(move || {
+            let (mut bytes, mut all) = ([0; 4096], Vec::new());
             while let Ok(count @ 1..) = output.read(&mut bytes) {
+                all.extend_from_slice(&bytes[..count]);
                 drawn.0.lock().unwrap().process(&bytes[..count]);
                 drawn.1.notify_all();
             }
+            all
         });
-        Self { child, keys, screen, master: pair.master }
+        Self { child, keys, screen, reader: Some(reader), master: pair.master }
     }
 
     pub(crate) fn types(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.types_bytes(keys.as_bytes());
+    }
+
+    pub(crate) fn types_bytes(&mut self, keys: &[u8]) {
+        self.keys.write_all(keys).unwrap();
         self.keys.flush().unwrap();
+    }
+
+    /// Waits until a line of the screen contains `words`, and returns the line.
+    #[track_caller]
+    pub(crate) fn shows_text(&self, words: &str) -> String {
+        let (screen, drawn) = &*self.screen;
+        let begun = Instant::now();
+        let mut parser = screen.lock().unwrap();
+        loop {
+            let contents = parser.screen().contents();
+            if let Some(line) = contents.lines().find(|line| line.contains(words)) {
+                return line.to_owned();
+            }
+            let left = guard().checked_sub(begun.elapsed());
+            let left = left.unwrap_or_else(|| panic!("'{words}' is not in\n{contents}"));
+            parser = drawn.wait_timeout(parser, left).unwrap().0;
+        }
     }
 
     /// Waits until the screen shows exactly these lines, with the cursor at the end of the last.
@@ -86,6 +119,12 @@ impl Terminal {
     pub(crate) fn signal(&self, signal: Signal) {
         let id = self.child.process_id().unwrap().try_into().unwrap();
         rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    /// Waits for the program's end. Returns all bytes that it has written to the terminal.
+    pub(crate) fn output(mut self) -> String {
+        self.code();
+        String::from_utf8_lossy(&self.reader.take().unwrap().join().unwrap()).into_owned()
     }
 
     pub(crate) fn code(&mut self) -> u32 {

@@ -1,5 +1,6 @@
 //! `call echo`, `upper`, `greet`, `robot` and `parrot`, against scripted servers.
 
+mod cut_characters;
 mod greetings;
 mod over_udp;
 
@@ -34,7 +35,7 @@ pub(crate) fn ended(mut program: Program) -> (Option<i32>, String, String) {
 
 /// Reads just this.
 #[track_caller]
-fn expect(stream: &mut impl Read, bytes: &[u8]) {
+pub(crate) fn expect(stream: &mut impl Read, bytes: &[u8]) {
     let mut read = vec![0; bytes.len()];
     stream.read_exact(&mut read).unwrap();
     assert_eq!(read.escape_ascii().to_string(), bytes.escape_ascii().to_string());

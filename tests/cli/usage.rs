@@ -80,6 +80,7 @@ const WRONG_USAGES: &[(&[&str], &str)] = &[
     (&["bench", "echo", "--slow-readers", "18446744073709551615"], "--slow-readers: at most 1000000 are possible"),
     (&["bench", "echo", "--payload", "1G"], "--payload: 1073741824 bytes on each of 50 connections exceed the maximum"),
     (&["bench", "echo", "--json", "--html", "-"], "--json cannot be used with --html if both write to standard output"),
+    (&["bench", "echo", "--html", "x", "--hdr", "x"], "--html cannot be used with --hdr if both write to x"),
     (&["bench", "echo", "--csv", "--hdr=-"], "--csv cannot be used with --hdr if both write to standard output"),
     (
         &["bench", "echo", "--csv", "127.0.0.1:7000"],

@@ -123,3 +123,21 @@ fn a_rate_of_zero_answers_every_datagram() {
         }
     }
 }
+
+#[test]
+fn rejected_requests_of_files_and_exec_are_limited_and_counted() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path().to_str().unwrap();
+    for engine in ["reactor", "threads"] {
+        for (service, args, label) in [
+            ("files", ["--dialect", "plain", "--root", root], "files rejected request"),
+            ("exec", ["--dialect", "length", "--allow", "date"], "exec rejected request"),
+        ] {
+            let args = [&["serve", service, "--engine", engine, "--listen", "127.0.0.1:0"][..], &args].concat();
+            let mut server = Program::start(command(&args).stdout(Stdio::piped()));
+            let address = server.address("tcp");
+            let clients: Vec<_> = (0..MANY).map(|_| rejected(&address, b"nothing")).collect();
+            assert_all_logged(&log_of(server), &clients, "rejected", label);
+        }
+    }
+}

@@ -24,22 +24,26 @@ impl ReportOutput {
     /// that name an output.
     ///
     /// # Errors
-    /// [`CliError::Usage`] if two flags write to standard output, and [`CliError::Failed`] if the
-    /// page cannot be opened for writing.
+    /// [`CliError::Usage`] if two flags write to standard output or to one file, and
+    /// [`CliError::Failed`] if the page cannot be opened for writing.
     pub(in crate::cli) fn open(
         json: bool,
         html: Option<PathBuf>,
         others: &[(&str, Option<&Path>)],
     ) -> Result<Self, CliError> {
         let own = [("--json", json.then_some(Path::new(STDOUT))), ("--html", html.as_deref())];
-        let to_stdout = own.iter().chain(others).filter(|(_, path)| path.is_some_and(is_stdout));
-        let to_stdout: Vec<_> = to_stdout.map(|(flag, _)| *flag).collect();
-        if let [one, other, ..] = to_stdout[..] {
-            return Err(CliError::Usage(format!(
-                "{one} cannot be used with {other} if both write to standard output: give one of them a file"
-            )));
+        let outputs: Vec<_> = own.iter().chain(others).filter_map(|(flag, path)| Some((*flag, (*path)?))).collect();
+        for (index, (flag, path)) in outputs.iter().enumerate() {
+            let others = outputs.iter().skip(index + 1);
+            if let Some((other, _)) = others.into_iter().find(|(_, other)| other == path) {
+                let place = if is_stdout(path) { "standard output".to_owned() } else { path.display().to_string() };
+                return Err(CliError::Usage(format!(
+                    "{flag} cannot be used with {other} if both write to {place}: give each a file of its own"
+                )));
+            }
         }
-        Ok(Self { prints_text: to_stdout.is_empty(), prints_json: json, html: ReportFile::open(html)? })
+        let prints_text = !outputs.iter().any(|(_, path)| is_stdout(path));
+        Ok(Self { prints_text, prints_json: json, html: ReportFile::open(html)? })
     }
 
     /// Writes a result: the `record`, and the `report` made from it.

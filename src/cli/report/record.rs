@@ -59,7 +59,7 @@ impl RecordHeader {
             ("Memory", memory.unwrap_or_else(|| "unknown".to_owned())),
             ("System", machine.kernel.clone()),
             ("Program", format!("switchboard {}, {} build for {}", machine.version, machine.profile, machine.target)),
-            ("Placed", placement),
+            ("Placement", placement),
         ]
     }
 }

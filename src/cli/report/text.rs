@@ -101,6 +101,13 @@ pub(in crate::cli) fn correctness_text(payload_min_bytes: usize) -> &'static str
     }
 }
 
+/// Returns the sentence about a run in which every answer was correct.
+pub(in crate::cli) fn all_answers_text(answers: u64, payload_min_bytes: usize) -> String {
+    let all = if answers == 1 { "" } else { "All " };
+    let correctly = correctness_text(payload_min_bytes);
+    format!("{all}{} arrived, {correctly}.", figure::counted(answers, "answer", "answers"))
+}
+
 /// Returns the text with its first letter in upper case.
 pub(in crate::cli) fn capitalized(text: &str) -> String {
     let mut chars = text.chars();

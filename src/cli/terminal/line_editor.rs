@@ -2,13 +2,18 @@
 
 use std::cell::Cell;
 use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustyline::completion::Completer;
 use rustyline::config::Builder;
 use rustyline::error::ReadlineError;
 use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
-use rustyline::{Config, Context, Editor, ExternalPrinter, Helper, Highlighter, Prompt, Validator};
+use rustyline::{
+    Cmd, ConditionalEventHandler, Config, Context, Editor, Event, EventContext, EventHandler, ExternalPrinter, Helper,
+    Highlighter, KeyEvent, Prompt, RepeatCount, Validator,
+};
 
 use crate::cli::error::CliError;
 
@@ -33,8 +38,10 @@ impl EditorHooks for () {}
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::cli) enum EditedLine {
     Text(String),
-    /// Ctrl-C on a line that is not empty, or bytes that are not UTF-8.
+    /// Ctrl-C on a line that is not empty.
     Discarded,
+    /// A line that cannot be sent, for this reason.
+    Invalid(String),
     /// Ctrl-D or Ctrl-C on an empty line.
     End,
 }
@@ -51,6 +58,11 @@ impl LineEditor {
             .and_then(Editor::with_config)
             .map_err(|error| CliError::Failed(format!("cannot use the terminal: {error}")))?;
         rustyline.set_helper(Some(LineHelper { hooks, is_empty: Cell::new(true) }));
+        let after_return = Arc::new(AtomicBool::new(false));
+        for (key, is_return) in [(KeyEvent::from('\r'), true), (KeyEvent::ctrl('J'), false)] {
+            let handler = LineEndHandler { is_return, after_return: Arc::clone(&after_return) };
+            rustyline.bind_sequence(key, EventHandler::Conditional(Box::new(handler)));
+        }
         Ok(Self { rustyline })
     }
 
@@ -64,7 +76,10 @@ impl LineEditor {
             Err(ReadlineError::Interrupted) if self.rustyline.helper().is_some_and(|helper| !helper.is_empty.get()) => {
                 Ok(EditedLine::Discarded)
             }
-            Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => Ok(EditedLine::Discarded),
+            Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => Ok(EditedLine::Invalid(
+                "not sent: the line is not UTF-8, and input behind it may be lost; set the terminal to UTF-8"
+                    .to_owned(),
+            )),
             Err(ReadlineError::Interrupted | ReadlineError::Eof) => Ok(EditedLine::End),
             Err(error) => Err(CliError::Failed(format!("cannot read the terminal: {error}"))),
         }
@@ -82,6 +97,21 @@ impl LineEditor {
     /// with `TERM=dumb`.
     pub(in crate::cli) fn printer(&mut self) -> Option<impl ExternalPrinter + use<>> {
         self.rustyline.create_external_printer().ok()
+    }
+}
+
+/// The handler of a key that ends a line. A line feed directly behind a carriage return ends no
+/// further line: the two are one line end, also if they arrive in two reads.
+struct LineEndHandler {
+    is_return: bool,
+    /// True if a carriage return ended the last line.
+    after_return: Arc<AtomicBool>,
+}
+
+impl ConditionalEventHandler for LineEndHandler {
+    fn handle(&self, _: &Event, _: RepeatCount, _positive: bool, line: &EventContext<'_>) -> Option<Cmd> {
+        let was_return = self.after_return.swap(self.is_return, Ordering::Relaxed);
+        (was_return && !self.is_return && line.line().is_empty()).then_some(Cmd::Noop)
     }
 }
 

@@ -1,9 +1,12 @@
 //! The terminal, and the pipes in its place: standard output and error ([`stdout`],
 //! [`stderr`]), lines from a pipe ([`InputLine`]) or from a line editor ([`LineEditor`]), text from
-//! elsewhere made safe to show ([`sanitize`]), and words quoted for a shell ([`shell`]).
+//! elsewhere made safe to show ([`sanitize`]), words quoted for a shell ([`shell`]), and the
+//! decision about colours ([`capabilities`]).
 
+pub(in crate::cli) mod capabilities;
 mod input_line;
 mod line_editor;
+pub(in crate::cli) mod progress;
 pub(in crate::cli) mod sanitize;
 mod saved_terminal;
 pub(in crate::cli) mod shell;

@@ -6,5 +6,5 @@
 mod output_file;
 mod progress;
 
-pub(super) use output_file::{OutputError, OutputFile};
+pub(super) use output_file::{DownloadSource, OutputError, OutputFile};
 pub(super) use progress::TransferProgress;

@@ -2,6 +2,8 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::cli::terminal::progress;
+
 /// A bar if the total is known, else a spinner. It is drawn on standard error and cleared on drop.
 #[derive(Debug)]
 pub(in crate::cli) struct TransferProgress {
@@ -12,16 +14,19 @@ impl TransferProgress {
     /// Starts a display at `already` of `total` bytes. It stays hidden if `quiet`, or if standard
     /// error is not a terminal.
     pub(in crate::cli) fn new(total: Option<u64>, already: u64, quiet: bool) -> Self {
-        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let target = progress::draw_target(quiet);
         let template = match total {
             Some(_) => {
-                "{bar:24.cyan/dim} {percent:>3} % · {binary_bytes} of {binary_total_bytes} · {binary_bytes_per_sec} · {eta} left"
+                let bar = progress::bar_template(24);
+                format!(
+                    "{bar} {{percent:>3}} % · {{binary_bytes}} of {{binary_total_bytes}} · {{binary_bytes_per_sec}} · {{eta}} left"
+                )
             }
-            None => "{spinner} {binary_bytes} · {binary_bytes_per_sec}",
+            None => "{spinner} {binary_bytes} · {binary_bytes_per_sec}".to_owned(),
         };
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()).with_position(already);
         // The template is a constant. If it were invalid, the default style would still serve.
-        if let Ok(style) = ProgressStyle::with_template(template) {
+        if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("━╸─"));
         }
         // The bytes of an earlier run must not count for the rate. `reset_eta` keeps only a

@@ -6,10 +6,12 @@ use super::chunked::ChunkedDecoder;
 use super::http_error::HttpError;
 use super::response_head::ResponseHead;
 
-/// The three framings of a body.
+/// The framings of a body.
 #[derive(Debug)]
 pub(super) enum BodyDecoder {
-    /// Ends after `declared_bytes` bytes; zero for a response without a body.
+    /// The status does not allow a body: the response ends with its head.
+    None,
+    /// Ends after `declared_bytes` bytes.
     Length { received_bytes: u64, declared_bytes: u64 },
     /// Ends with a zero-size chunk.
     Chunked(ChunkedDecoder),
@@ -23,7 +25,7 @@ impl BodyDecoder {
     /// error here.
     pub(super) fn for_response(head: &ResponseHead) -> Result<Self, HttpError> {
         if matches!(head.status(), 100..=199 | 204 | 304) {
-            return Ok(Self::Length { received_bytes: 0, declared_bytes: 0 });
+            return Ok(Self::None);
         }
         let length = content_length(head)?;
         let codings: Vec<_> = head.items("Transfer-Encoding").filter(|coding| !coding.is_empty()).collect();
@@ -44,6 +46,7 @@ impl BodyDecoder {
     /// Returns the length of the body, if the head declares one.
     pub(super) fn content_length(&self) -> Option<u64> {
         match self {
+            Self::None => Some(0),
             Self::Length { declared_bytes, .. } => Some(*declared_bytes),
             Self::Chunked(_) | Self::UntilClosed => None,
         }
@@ -52,6 +55,7 @@ impl BodyDecoder {
     /// Removes the bytes of the next event from the front of `input`.
     pub(super) fn next_event<'a>(&mut self, input: &mut &'a [u8]) -> Result<BodyEvent<'a>, HttpError> {
         let data = match self {
+            Self::None => return Ok(BodyEvent::End),
             Self::Length { received_bytes, declared_bytes } if received_bytes == declared_bytes => {
                 return Ok(BodyEvent::End);
             }
@@ -66,6 +70,15 @@ impl BodyDecoder {
         Ok(if data.is_empty() { BodyEvent::NeedMore } else { BodyEvent::Data(data) })
     }
 
+    /// Returns the declared length if more bytes violate it. After a body without one, further
+    /// bytes do not belong to the response.
+    pub(super) fn exact_length(&self) -> Option<u64> {
+        match self {
+            Self::Length { declared_bytes, .. } => Some(*declared_bytes),
+            Self::None | Self::Chunked(_) | Self::UntilClosed => None,
+        }
+    }
+
     /// Handles a close by the server. Returns an error if the body is incomplete.
     pub(super) fn handle_close(&self) -> Result<(), HttpError> {
         match *self {
@@ -73,7 +86,7 @@ impl BodyDecoder {
                 Err(HttpError::TruncatedBody { received_bytes, declared_bytes })
             }
             Self::Chunked(ref chunked) => Err(HttpError::TruncatedChunks { received_bytes: chunked.received_bytes }),
-            Self::Length { .. } | Self::UntilClosed => Ok(()),
+            Self::None | Self::Length { .. } | Self::UntilClosed => Ok(()),
         }
     }
 }

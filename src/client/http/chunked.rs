@@ -39,6 +39,10 @@ enum ChunkState {
         size: u64,
         digits: usize,
     },
+    /// White space after the size, which only an extension may follow.
+    Padding {
+        size: u64,
+    },
     Extension {
         size: u64,
     },
@@ -96,11 +100,21 @@ impl ChunkedDecoder {
             (ChunkState::Size { digits: 1.., size } | ChunkState::Extension { size }, b'\r') => {
                 ChunkState::SizeLf { size: *size }
             }
-            // RFC 9112, section 7.1.1, allows whitespace before a semicolon, and some servers
-            // pad the size with spaces.
-            (ChunkState::Size { digits: 1.., size }, b';' | b' ' | b'\t') => ChunkState::Extension { size: *size },
+            (ChunkState::Size { digits: 1.., size } | ChunkState::Padding { size }, b';') => {
+                ChunkState::Extension { size: *size }
+            }
+            // RFC 9112, section 7.1.1, allows white space before the semicolon of an extension.
+            (ChunkState::Size { digits: 1.., size } | ChunkState::Padding { size }, b' ' | b'\t') => {
+                let size = *size;
+                self.count_extension_byte()?;
+                ChunkState::Padding { size }
+            }
+            (ChunkState::Padding { size }, _) => return Err(bad_size(&format!("{size:x} "), excerpt)),
             (ChunkState::Size { size, digits }, byte) => {
-                let digit = char::from(byte).to_digit(16).ok_or_else(|| bad_size(*size, *digits, excerpt))?;
+                let digit = char::from(byte).to_digit(16).ok_or_else(|| {
+                    let digits = *digits;
+                    bad_size(&if digits > 0 { format!("{size:0digits$x}") } else { String::new() }, excerpt)
+                })?;
                 let sixteenfold = size.checked_mul(16).ok_or(HttpError::ChunkTooLarge)?;
                 if *digits == MAX_SIZE_DIGITS {
                     return Err(HttpError::ChunkTooLarge);
@@ -109,11 +123,9 @@ impl ChunkedDecoder {
             }
             (ChunkState::Extension { .. }, b'\n') => return Err(HttpError::BadChunkEnd),
             (ChunkState::Extension { size }, _) => {
-                self.extension_bytes += 1;
-                if self.extension_bytes > MAX_EXTENSION_BYTES {
-                    return Err(HttpError::ExtensionsTooLong(MAX_EXTENSION_BYTES));
-                }
-                ChunkState::Extension { size: *size }
+                let size = *size;
+                self.count_extension_byte()?;
+                ChunkState::Extension { size }
             }
             (ChunkState::SizeLf { size: 0 }, b'\n') => ChunkState::Trailers(HeaderReader::default()),
             (ChunkState::SizeLf { size }, b'\n') => ChunkState::Data { remaining: *size },
@@ -123,12 +135,20 @@ impl ChunkedDecoder {
         };
         Ok(())
     }
+
+    fn count_extension_byte(&mut self) -> Result<(), HttpError> {
+        self.extension_bytes += 1;
+        if self.extension_bytes > MAX_EXTENSION_BYTES {
+            return Err(HttpError::ExtensionsTooLong(MAX_EXTENSION_BYTES));
+        }
+        Ok(())
+    }
 }
 
-/// Returns the error for an invalid size line: the digits parsed so far, and the rest of the line
-/// as far as it was received.
-fn bad_size(size: u64, digits: usize, excerpt: &[u8]) -> HttpError {
-    let mut line = if digits > 0 { format!("{size:0digits$x}").into_bytes() } else { Vec::new() };
+/// Returns the error for an invalid size line: the part parsed so far, and the rest of the line as
+/// far as it was received.
+fn bad_size(parsed: &str, excerpt: &[u8]) -> HttpError {
+    let mut line = parsed.as_bytes().to_vec();
     let rest = excerpt.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     line.extend_from_slice(rest.strip_suffix(b"\r\n").unwrap_or(rest));
     line.truncate(MAX_EXCERPT_BYTES);
@@ -159,7 +179,7 @@ mod tests {
             ("0\r\n\r\n", ""),
             ("3\r\nabc\r\n0\r\n\r\n", "abc"),
             ("00003\r\nabc\r\nA;x=\"y\"\r\n0123456789\r\n0;z\r\nTrailer: x\r\n\r\n", "abc0123456789"),
-            ("3  \r\n\r\n\r\r\n0\r\n\r\n", "\r\n\r"),
+            ("3 \t ; x = y\r\n\r\n\r\r\n0;\r\n\r\n", "\r\n\r"),
         ] {
             assert_eq!(read(text.as_bytes()), (Ok((body.into(), true)), 0), "{text}");
         }
@@ -174,6 +194,13 @@ mod tests {
             ("\r\n", HttpError::BadChunkSize(b"".to_vec())),
             ("x\r\n", HttpError::BadChunkSize(b"x".to_vec())),
             ("-1\r\n", HttpError::BadChunkSize(b"-1".to_vec())),
+            ("+5\r\n", HttpError::BadChunkSize(b"+5".to_vec())),
+            (" 5\r\n", HttpError::BadChunkSize(b" 5".to_vec())),
+            ("5 \r\nhello\r\n", HttpError::BadChunkSize(b"5 ".to_vec())),
+            ("5 5\r\n", HttpError::BadChunkSize(b"5 5".to_vec())),
+            ("5_0\r\n", HttpError::BadChunkSize(b"5_0".to_vec())),
+            ("5\t\0\r\n", HttpError::BadChunkSize(b"5 \0".to_vec())),
+            ("\u{665}\r\n", HttpError::BadChunkSize("\u{665}".into())),
             (";x\r\n", HttpError::BadChunkSize(b";x".to_vec())),
             ("0x3\r\nabc\r\n", HttpError::BadChunkSize(b"0x3".to_vec())),
             ("03\nabc\r\n", HttpError::BadChunkSize(b"03\n".to_vec())),

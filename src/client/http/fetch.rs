@@ -4,6 +4,7 @@
 //! Invariant: the work between two waits is bounded, so that a deadline or a cancel is noticed. The
 //! stall timeout does not run while the sink is busy.
 
+use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -304,9 +305,21 @@ fn location(head: &ResponseHead) -> Result<Option<String>, FetchError> {
         return Ok(None);
     }
     match head.values("Location").next() {
-        Some(location) if !location.is_empty() => Ok(Some(String::from_utf8_lossy(location).into_owned())),
+        Some(location) if !location.is_empty() => Ok(Some(percent_encoded(location))),
         _ => Err(FetchError::MissingLocation(Box::new(head.clone()))),
     }
+}
+
+/// Percent-encodes the bytes above 127. A server of any encoding receives the bytes that it sent.
+fn percent_encoded(location: &[u8]) -> String {
+    location.iter().fold(String::with_capacity(location.len()), |mut text, byte| {
+        match byte {
+            0..=127 => text.push(char::from(*byte)),
+            // Writing to a String cannot fail.
+            _ => _ = write!(text, "%{byte:02X}"),
+        }
+        text
+    })
 }
 
 fn sink_result(result: io::Result<ControlFlow<()>>) -> Result<(), FetchError> {

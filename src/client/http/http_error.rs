@@ -15,8 +15,22 @@ pub enum HttpError {
     HeadTooLong(usize),
     /// The head has more than this maximum number of header fields.
     TooManyFields(usize),
-    /// The head is malformed; the text is the parser's message.
-    BadHead(String),
+    /// A line of the head is malformed.
+    BadHeadLine {
+        /// The number of the line; the status line is 1.
+        number: usize,
+        /// The start of the line.
+        line: Vec<u8>,
+        /// The parser's message.
+        cause: String,
+    },
+    /// The status is not 2xx, and the head is invalid.
+    BadHeadWithStatus {
+        /// The status code and its reason.
+        status: String,
+        /// The error of the head.
+        error: Box<Self>,
+    },
     /// The server sent more than this maximum number of interim (1xx) responses.
     TooManyInterim(u32),
     /// The server switched to another protocol (101) without a request for it.
@@ -78,7 +92,11 @@ impl fmt::Display for HttpError {
                 write!(f, "the response head is longer than the maximum of {max} bytes")
             }
             Self::TooManyFields(max) => write!(f, "the response has more than the maximum of {max} header fields"),
-            Self::BadHead(cause) => write!(f, "malformed response head: {cause}"),
+            Self::BadHeadLine { number, line, cause } => {
+                let line = String::from_utf8_lossy(line);
+                write!(f, "malformed response head: {cause} in line {number}, '{}'", escape::line(&line))
+            }
+            Self::BadHeadWithStatus { status, error } => write!(f, "the server responded {status}; {error}"),
             Self::TooManyInterim(max) => {
                 write!(f, "the server sent more than {max} interim responses (1xx) and no final one")
             }

@@ -7,6 +7,9 @@ use super::http_error::HttpError;
 /// Maximum number of header fields in one head.
 const MAX_FIELDS: usize = 100;
 
+/// Maximum length of a malformed line in an error message, in bytes.
+const MAX_EXCERPT_BYTES: usize = 60;
+
 /// The parsed head of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResponseHead {
@@ -22,17 +25,8 @@ impl ResponseHead {
     pub(super) fn parse(raw: Vec<u8>) -> Result<Self, HttpError> {
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut parsed = httparse::Response::new(&mut fields);
-        // RFC 9112, section 5.2: a user agent replaces the line fold with spaces.
-        let mut config = ParserConfig::default();
-        config.allow_obsolete_multiline_headers_in_responses(true);
-        let complete = match config.parse_response(&mut parsed, &raw) {
-            Ok(status) => status.is_complete(),
-            Err(httparse::Error::TooManyHeaders) => return Err(HttpError::TooManyFields(MAX_FIELDS)),
-            Err(error) => return Err(HttpError::BadHead(error.to_string())),
-        };
-        let (true, Some(status), Some(minor_version)) = (complete, parsed.code, parsed.version) else {
-            return Err(HttpError::BadHead("it ends too early".to_owned()));
-        };
+        let (status, minor_version) =
+            parse_into(&mut parsed, &raw).map_err(|error| with_status(head_error(&raw, error), &raw))?;
         let reason = parsed.reason.unwrap_or_default().to_owned();
         let fields = parsed.headers.iter().map(|field| (field.name.to_owned(), unfolded(field.value))).collect();
         Ok(Self { status, reason, minor_version, fields, raw })
@@ -77,12 +71,60 @@ impl ResponseHead {
     /// Returns status code and reason on one line for display: control characters are escaped, and
     /// a missing reason is added.
     pub fn status_line(&self) -> String {
-        let reason = match self.reason.trim() {
-            "" => known_reason(self.status),
-            reason => reason,
-        };
-        format!("{} {}", self.status, crate::frame::escape::line(reason)).trim_end().to_owned()
+        status_line_of(self.status, &self.reason)
     }
+}
+
+fn status_line_of(status: u16, reason: &str) -> String {
+    let reason = match reason.trim() {
+        "" => known_reason(status),
+        reason => reason,
+    };
+    format!("{status} {}", crate::frame::escape::line(reason)).trim_end().to_owned()
+}
+
+/// Adds the status in the first line of a head to its error, unless the status is 1xx or 2xx.
+pub(super) fn with_status(error: HttpError, head: &[u8]) -> HttpError {
+    let end = memchr::memchr(b'\n', head).map_or(0, |end| end + 1);
+    let status_line = [head.get(..end).unwrap_or_default(), b"\r\n"].concat();
+    let mut parsed = httparse::Response::new(&mut []);
+    match parse_into(&mut parsed, &status_line) {
+        Ok((status, _)) if !matches!(status, 100..=299) => {
+            let status = status_line_of(status, parsed.reason.unwrap_or_default());
+            HttpError::BadHeadWithStatus { status, error: Box::new(error) }
+        }
+        _ => error,
+    }
+}
+
+/// Parses a complete head. Returns the status code and the minor version.
+fn parse_into<'b>(response: &mut httparse::Response<'_, 'b>, raw: &'b [u8]) -> Result<(u16, u8), httparse::Error> {
+    // RFC 9112, section 5.2: a user agent replaces the line fold with spaces.
+    let mut config = ParserConfig::default();
+    config.allow_obsolete_multiline_headers_in_responses(true);
+    let is_complete = config.parse_response(response, raw)?.is_complete();
+    response.code.zip(response.version).filter(|_| is_complete).ok_or(httparse::Error::Status)
+}
+
+/// Returns the error of a head that `parse_into` rejects, with the first line that it rejects.
+fn head_error(raw: &[u8], error: httparse::Error) -> HttpError {
+    if error == httparse::Error::TooManyHeaders {
+        return HttpError::TooManyFields(MAX_FIELDS);
+    }
+    let mut line_start = 0;
+    for (number, end) in (1..).zip(memchr::memchr_iter(b'\n', raw)) {
+        let end = end + 1;
+        // The lines up to this one, as a complete head.
+        let head = [raw.get(..end).unwrap_or_default(), b"\r\n"].concat();
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        if let Err(error) = parse_into(&mut httparse::Response::new(&mut fields), &head) {
+            let line = raw.get(line_start..end).unwrap_or_default().trim_ascii_end();
+            let line = line.get(..MAX_EXCERPT_BYTES).unwrap_or(line).to_vec();
+            return HttpError::BadHeadLine { number, line, cause: error.to_string() };
+        }
+        line_start = end;
+    }
+    HttpError::BadHeadLine { number: 1, line: Vec::new(), cause: error.to_string() }
 }
 
 fn unfolded(value: &[u8]) -> Vec<u8> {
@@ -135,11 +177,32 @@ mod tests {
     }
 
     #[test]
-    fn malformed_head_is_an_error() {
-        assert!(matches!(head("HTTP/1.1 2x0 OK\r\n\r\n"), Err(HttpError::BadHead(_))));
-        assert!(matches!(head("HTTP/1.1 200 OK\r\nno colon\r\n\r\n"), Err(HttpError::BadHead(_))));
-        assert!(matches!(head("HTTP/1.1 200 OK\r\na b: c\r\n\r\n"), Err(HttpError::BadHead(_))));
+    fn malformed_line_is_named() {
+        let long = format!("HTTP/1.1 200 OK\r\na: b\r\n{}\r\n\r\n", "x".repeat(100));
+        for (text, expected) in [
+            ("HTTP/1.1 2x0 OK\r\n\r\n", "invalid response status in line 1, 'HTTP/1.1 2x0 OK'"),
+            ("HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "invalid header name in line 2, 'no colon'"),
+            ("HTTP/1.1 200 OK\r\na: b\r\n\x1b[2J c: d\r\ne: f\r\n\r\n", r"name in line 3, '\u{1b}[2J c: d'"),
+            ("HTTP/1.1 200 OK\na: b\n c\nd: \0\n\n", r"invalid header value in line 4, 'd: \u{0}'"),
+            (&long, &format!("invalid header name in line 3, '{}'", "x".repeat(MAX_EXCERPT_BYTES))),
+        ] {
+            let error = head(text).unwrap_err();
+            assert!(matches!(error, HttpError::BadHeadLine { .. }), "{error:?}");
+            assert!(error.to_string().contains(expected), "{error}");
+        }
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(MAX_FIELDS + 1));
         assert_eq!(head(&many), Err(HttpError::TooManyFields(MAX_FIELDS)));
+    }
+
+    #[test]
+    fn status_that_is_an_error_comes_first() {
+        let many = "a: b\r\n".repeat(MAX_FIELDS + 1);
+        for (fields, expected) in
+            [("no colon\r\n", "invalid header name in line 2, 'no colon'"), (&many, "more than the maximum of 100")]
+        {
+            let error = head(&format!("HTTP/1.1 503\r\n{fields}\r\n")).unwrap_err().to_string();
+            assert!(error.starts_with("the server responded 503 Service Unavailable; "), "{error}");
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

@@ -114,7 +114,10 @@ impl Exec {
         match command {
             Ok(command) => self.start(cx, name, command),
             Err(Rejection { text, closes }) => {
-                log::info!("exec {}: request '{}' rejected: {text}", session.peer, name.escape_debug());
+                cx.warn(
+                    "exec rejected request",
+                    format_args!("exec {}: request '{}' rejected: {text}", session.peer, name.escape_debug()),
+                );
                 self.send_answer(cx, Answer::rejection(name, &text), closes);
             }
         }

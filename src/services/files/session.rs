@@ -189,19 +189,26 @@ impl FilesSession {
 
     /// Rejects the current request.
     fn reject(&mut self, cx: &mut Context<'_>, error: FilesError) {
-        // A plain client receives no reason, so the log has it at a visible level.
-        let level = if self.shared.dialect == FilesDialect::Plain { log::Level::Info } else { log::Level::Debug };
-        log::log!(level, "files {}: rejected {}: {}", self.peer, self.current, error.text);
         match self.shared.dialect {
-            FilesDialect::Framed => self.send(cx, error_reply(error).into(), None),
-            FilesDialect::Plain => self.end(cx, error.text),
+            FilesDialect::Framed => {
+                log::debug!("files {}: rejected {}: {}", self.peer, self.current, error.text);
+                self.send(cx, error_reply(error).into(), None);
+            }
+            // The client receives no reason, and the connection closes.
+            FilesDialect::Plain => {
+                cx.warn(
+                    "files rejected request",
+                    format_args!("files {}: rejected {}: {}", self.peer, self.current, error.text),
+                );
+                self.end(cx, error.text);
+            }
         }
     }
 
     /// Closes the connection in the middle of a reply: the client can detect the error in no other
     /// way.
     fn fail(&mut self, cx: &mut Context<'_>, reason: String) {
-        log::warn!("files {}: failed {}: {reason}", self.peer, self.current);
+        cx.warn("files failed request", format_args!("files {}: failed {}: {reason}", self.peer, self.current));
         self.end(cx, reason);
     }
 

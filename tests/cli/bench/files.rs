@@ -79,6 +79,17 @@ fn an_output_in_a_file_leaves_the_table() {
 }
 
 #[test]
+fn without_a_result_no_file_is_made_or_changed() {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (new, old) = (Scratch::new(), Scratch::new());
+    std::fs::write(old.path(), "old").unwrap();
+    let output = brief(&[&unused, "--html", &new.name(), "--hdr", &old.name()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!new.path().exists());
+    assert_eq!(std::fs::read_to_string(old.path()).unwrap(), "old");
+}
+
+#[test]
 fn unwritable_file_fails_before_the_run() {
     for flag in ["--csv", "--hdr", "--html"] {
         let output = brief(&[flag, "/nonexistent/file"]);

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 #[cfg(target_os = "linux")]
 use super::await_file;
-use super::{Read, Scripted, Write, call, expect, finish, fs, json, names, noise, start};
+use super::{Read, Scripted, Write, call, expect, finish, fs, json, names, noise, partial, start};
 use crate::program::run;
 
 #[test]
@@ -69,9 +69,10 @@ fn interrupted_download_is_resumed() {
         let client = start(folder.path(), &["call", "files", &server.address, "get", "dir/x"]);
         await_file(folder.path(), 150_000);
         client.signal(signal);
-        let says = "x: kept 150000 bytes in x.part; the same command resumes the download";
-        expect(&finish(client), code, says);
-        assert_eq!(names(folder.path()), ["x", "x.part"]);
+        let part = partial(&server.address, "dir/x", "x");
+        let says = format!("x: kept 150000 bytes in {part}; the same command resumes the download");
+        expect(&finish(client), code, &says);
+        assert_eq!(names(folder.path()), ["x", &part]);
         assert_eq!(fs::read_to_string(folder.path().join("x")).unwrap(), "what was there before");
         expect(&call(folder.path(), &server.address, &["get", "dir/x"]), 0, "400000 bytes, SHA-256 verified");
         assert!(fs::read(folder.path().join("x")).unwrap() == content);
@@ -85,7 +86,6 @@ fn part_of_another_file_is_fetched_from_the_start() {
     let content = noise(300_000);
     for part in [vec![7; 1000], vec![7; 300_000], vec![7; 300_001]] {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("x.part"), &part).unwrap();
         let (have, first, second) = (part.len(), content.clone(), content.clone());
         let server = Scripted::new(vec![
             Box::new(move |talk| {
@@ -104,6 +104,7 @@ fn part_of_another_file_is_fetched_from_the_start() {
                 second.chunks(1 << 16).for_each(|piece| talk.send(piece));
             }),
         ]);
+        fs::write(folder.path().join(partial(&server.address, "x", "x")), &part).unwrap();
         let says = "the file has changed: fetching it from the start\nx: 300000 bytes, SHA-256 verified";
         expect(&call(folder.path(), &server.address, &["get", "x"]), 0, says);
         assert!(fs::read(folder.path().join("x")).unwrap() == content);
@@ -115,11 +116,11 @@ fn part_of_another_file_is_fetched_from_the_start() {
 #[test]
 fn complete_part_is_only_verified() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("x.part"), "content").unwrap();
     let server = Scripted::new(vec![Box::new(|talk| {
         talk.expect(&json!({"get": "x", "offset": 7}));
         talk.head(b"content", 7);
     })]);
+    fs::write(folder.path().join(partial(&server.address, "x", "x")), "content").unwrap();
     expect(&call(folder.path(), &server.address, &["get", "x"]), 0, "7 bytes, SHA-256 verified");
     assert_eq!(fs::read_to_string(folder.path().join("x")).unwrap(), "content");
     server.finish();
@@ -128,24 +129,61 @@ fn complete_part_is_only_verified() {
 #[test]
 fn part_that_is_not_a_regular_file_is_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let part = |name| folder.path().join(name);
-    fs::write(part("precious"), "precious").unwrap();
-    symlink("precious", part("link.part")).unwrap();
-    symlink("/nowhere", part("dangling.part")).unwrap();
-    fs::create_dir(part("folder.part")).unwrap();
-    mknodat(CWD, part("fifo.part"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let (address, precious) = ("127.0.0.1:1", folder.path().join("precious"));
+    let part = |name| folder.path().join(partial(address, "x", name));
+    fs::write(&precious, "precious").unwrap();
+    symlink("precious", part("link")).unwrap();
+    symlink("/nowhere", part("dangling")).unwrap();
+    fs::create_dir(part("folder")).unwrap();
+    mknodat(CWD, part("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
     let before = names(folder.path());
-    for (name, says) in [
-        ("link", "cannot write link.part: it is a symbolic link"),
-        ("dangling", "cannot write dangling.part: it is a symbolic link"),
-        ("folder", "cannot write folder.part: is a directory"),
-        ("fifo", "cannot write fifo.part: it is not a regular file"),
+    for (name, what) in [
+        ("link", "it is a symbolic link"),
+        ("dangling", "it is a symbolic link"),
+        ("folder", "is a directory"),
+        ("fifo", "it is not a regular file"),
     ] {
         // Before any request is sent.
-        expect(&call(folder.path(), "127.0.0.1:1", &["get", "x", "-o", name]), 1, says);
+        let says = format!("cannot write {}: {what}", partial(address, "x", name));
+        expect(&call(folder.path(), address, &["get", "x", "-o", name]), 1, &says);
     }
-    assert_eq!(fs::read_to_string(part("precious")).unwrap(), "precious");
+    assert_eq!(fs::read_to_string(precious).unwrap(), "precious");
     assert_eq!(names(folder.path()), before);
+}
+
+#[test]
+fn unrelated_file_is_not_overwritten_or_resumed() {
+    let content = noise(10_000);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x.part"), &content[..5000]).unwrap();
+    let sent = content.clone();
+    let server = Scripted::new(vec![Box::new(move |talk| {
+        talk.expect(&json!({"get": "x", "offset": 0}));
+        talk.head(&sent, 0);
+        talk.send(&sent);
+    })]);
+    // The partial file of another server.
+    fs::write(folder.path().join(partial("127.0.0.1:1", "x", "x")), "other").unwrap();
+    expect(&call(folder.path(), &server.address, &["get", "x"]), 0, "10000 bytes, SHA-256 verified");
+    assert!(fs::read(folder.path().join("x")).unwrap() == content);
+    assert!(fs::read(folder.path().join("x.part")).unwrap() == content[..5000]);
+    assert_eq!(fs::read_to_string(folder.path().join(partial("127.0.0.1:1", "x", "x"))).unwrap(), "other");
+    server.finish();
+}
+
+#[test]
+fn longest_name_can_be_downloaded() {
+    for name in ["x".repeat(255), "世".repeat(85), "x".repeat(251)] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Scripted::new(vec![Box::new(|talk| {
+            talk.request();
+            talk.head(b"content", 0);
+            talk.send(b"content");
+        })]);
+        expect(&call(folder.path(), &server.address, &["get", &name]), 0, "7 bytes, SHA-256 verified");
+        assert_eq!(names(folder.path()), [name]);
+        server.finish();
+    }
 }
 
 #[test]

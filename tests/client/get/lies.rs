@@ -40,7 +40,23 @@ fn invalid_response_is_reported() {
         (format!("{CHUNKED}zz\r\n"), "invalid chunk size: 'zz"),
         (format!("{CHUNKED}fffffffffffffffff\r\n"), "it does not fit in 64 bits"),
         ("HTTP/1.1 101 Switching Protocols\r\n\r\n".to_owned(), "switched to another protocol"),
-        ("HTTP/1.1 200 OK\r\nno colon here\r\n\r\n".to_owned(), "malformed response head: invalid header name"),
+        (
+            "HTTP/1.1 200 OK\r\nno colon here\r\n\r\n".to_owned(),
+            "malformed response head: invalid header name in line 2, 'no colon here'",
+        ),
+        ("HTTP/1.1 200 OK\r\nA: b\r\nC\x1b[2J: d\r\n\r\n".to_owned(), r"in line 3, 'C\u{1b}[2J: d'"),
+        ("HTTP/1.1 404 Not Found\r\nno colon\r\n\r\n".to_owned(), "the server responded 404 Not Found; malformed"),
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: x\r\n\r\n".to_owned(), "the server responded 404 Not Found\n"),
+        (
+            "HTTP/1.1 500 Oh\r\nContent-Length: 1\r\nTransfer-Encoding: gzip\r\n\r\n".to_owned(),
+            "the server responded 500 Oh\n",
+        ),
+        ("HTTP/1.1 502 Bad Gateway\r\nA:".to_owned(), "the server responded 502 Bad Gateway; the server closed"),
+        (format!("{CHUNKED}+5\r\nhello\r\n0\r\n\r\n"), "invalid chunk size: '+5'"),
+        (format!("{CHUNKED}0x5\r\nhello\r\n0\r\n\r\n"), "invalid chunk size: '0x5'"),
+        (format!("{CHUNKED} 5\r\nhello\r\n0\r\n\r\n"), "invalid chunk size: ' 5'"),
+        (format!("{CHUNKED}5 5\r\nhello\r\n0\r\n\r\n"), "invalid chunk size: '5 5'"),
+        (format!("{CHUNKED}\r\nhello\r\n0\r\n\r\n"), "invalid chunk size: ''"),
         ("HTTP/3 200 OK\r\n\r\n".to_owned(), "unsupported HTTP version: HTTP/3"),
         ("SSH-2.0-OpenSSH_9.6\r\n".to_owned(), "not an HTTP server: its response starts with 'SSH-2.0-OpenSSH_9.6'"),
         ("<html>hello</html>".to_owned(), "like HTTP/0.9"),
@@ -51,6 +67,19 @@ fn invalid_response_is_reported() {
             close(stream);
         });
         assert!(stderr.contains(expected), "{shown}: {stderr}");
+    }
+}
+
+#[test]
+fn response_without_body_ends_with_its_head() {
+    for rest in
+        ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "\r\nhello"]
+    {
+        let output = Server::answering([format!("HTTP/1.1 204 No Content\r\n{rest}")]).get(&[]);
+        let shown = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b""[..]), "{rest}: {shown}");
+        let stderr = expect_failure(&Server::answering([format!("HTTP/1.1 304 Not Modified\r\n{rest}")]).get(&[]));
+        assert!(stderr.contains("the server responded 304 Not Modified"), "{stderr}");
     }
 }
 

@@ -30,6 +30,27 @@ fn location_is_relative_to_the_request_url() {
 }
 
 #[test]
+fn location_bytes_above_127_are_percent_encoded() {
+    for (location, path) in [
+        (&b"/n\xe9?q=\xe4\xbd"[..], "/n%E9?q=%E4%BD"),
+        ("/né 你".as_bytes(), "/n%C3%A9%20%E4%BD%A0"),
+        (b"/%e9\xff", "/%e9%FF"),
+    ] {
+        let moved = [b"HTTP/1.1 302 Moved\r\nLocation: ", location, b"\r\n\r\n"].concat();
+        let server = Server::answering([&moved[..], OK.as_bytes()]);
+        assert_eq!(expect_success(server.get(&[])), "hello");
+        server.request();
+        assert_eq!(first_line(&server.request()), format!("GET {path} HTTP/1.1"));
+    }
+}
+
+#[test]
+fn redirect_with_an_invalid_length_is_followed() {
+    let moved = "HTTP/1.1 302 Moved\r\nLocation: /there\r\nContent-Length: x\r\n\r\n";
+    assert_eq!(expect_success(Server::answering([moved, OK]).get(&[])), "hello");
+}
+
+#[test]
 fn credentials_are_not_sent_to_another_host() {
     let other = Server::answering([OK]);
     let server = Server::answering([moved(302, &other.url("/x"))]);

@@ -15,5 +15,6 @@ mod member;
 mod refs;
 mod scripts;
 mod slow;
+mod telnet;
 
 use switchboard::services::chat::ChatConfig;

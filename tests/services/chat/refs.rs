@@ -27,7 +27,7 @@ const REFS: [&str; 13] = [
     "2E+05",
     r#""\u00e9\/""#,
     r#"{"a" : [1,  2.0]}"#,
-    r#"[true, null]"#,
+    r"[true, null]",
 ];
 
 fn a_ref_of_any_form_comes_back_unchanged<E: Engine>() {

@@ -5,6 +5,7 @@ mod clock;
 mod greet;
 mod parrot;
 mod robot;
+mod telnet;
 mod upper;
 
 use std::io::{Read, Write};

@@ -3,11 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use switchboard::load::{LoadPhase, LoadProgress};
 
 use crate::cli::report::figure;
 use crate::cli::report::text::connections_text;
+use crate::cli::terminal::progress;
 
 /// Positions of the bar for each run.
 const STEPS_PER_RUN: usize = 1000;
@@ -26,11 +27,12 @@ impl RunProgress {
     /// Creates the bar of `runs` runs. The runs of a search count as one, because their number is
     /// unknown.
     pub(crate) fn new(runs: usize, quiet: bool) -> Self {
-        // indicatif does not draw if standard error is not a terminal.
-        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let target = progress::draw_target(quiet);
         let bar = ProgressBar::with_draw_target(Some((runs * STEPS_PER_RUN) as u64), target);
         // The template is a constant; if it were invalid, the bar would keep its default style.
-        if let Ok(style) = ProgressStyle::with_template("{bar:12.cyan/dim} {percent:>3} %{wide_msg}") {
+        if let Ok(style) =
+            ProgressStyle::with_template(&format!("{} {{percent:>3}} %{{wide_msg}}", progress::bar_template(12)))
+        {
             bar.set_style(style.progress_chars("━╸─"));
         }
         Self { bar, finished_runs: Cell::new(0), phases: Cell::default(), label: RefCell::default() }

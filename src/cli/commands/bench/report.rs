@@ -143,7 +143,9 @@ fn how_to_read(record: &BenchRecord, words: &ServiceWords) -> String {
     };
     format!(
         "{delivery}A percentile is a latency that the given part of the {0} does not exceed: 1 % of the {0} take longer than p99. \
-         {activity} Compare the figures of two runs only if both ran on the same machine, one right after the other.{server}",
+         {activity} Among the costs, 100 % of a core is one processor for the whole measured time, and busy is the part of the \
+         time in which the load generator was not waiting. Compare the figures of two runs only if both ran on the same machine, \
+         one right after the other.{server}",
         words.answers
     )
 }

@@ -279,7 +279,7 @@ fn search_steps_are_in_table_and_page() {
 40,000 /s  40,000 /s  80.0 ms       40 %        80 %  too slow
 ";
     assert!(text.contains(steps), "{text}");
-    assert!(text.contains("ok     p99<5ms holds up to about 20,000 /s"), "{text}");
+    assert!(text.contains("ok     p99<5ms holds at about 20,000 /s; the figures are those of this"), "{text}");
     let page = html(&record);
     assert_eq!(page.matches("<svg class=\"drawing\"").count(), 4);
     assert!(page.contains("p99 by rate") && page.contains("too slow"));

@@ -60,15 +60,12 @@ fn no_message_verdict(record: &BenchRecord, verb: &str) -> Option<Finding> {
 
 /// Returns the verdict of a run without faults on an echo server.
 fn faultless_verdict(record: &BenchRecord) -> Finding {
-    let messages = record.run.messages;
-    let answers = figure::counted(messages, "answer", "answers");
-    let correctly = text::correctness_text(record.load.payload_min_bytes);
+    let (messages, payload_min_bytes) = (record.run.messages, record.load.payload_min_bytes);
     match record.run.unanswered.unwrap_or(0) {
-        0 => {
-            let all = if messages == 1 { "" } else { "All " };
-            Finding::new(Tone::Good, format!("{all}{answers} arrived, {correctly}."))
-        }
+        0 => Finding::new(Tone::Good, text::all_answers_text(messages, payload_min_bytes)),
         unanswered => {
+            let answers = figure::counted(messages, "answer", "answers");
+            let correctly = text::correctness_text(payload_min_bytes);
             let were = figure::counted(unanswered, "was", "were");
             Finding::new(Tone::Note, format!("{answers} arrived, {correctly}; {were} outstanding when the run ended."))
         }
@@ -138,14 +135,14 @@ fn search_verdict(record: &BenchRecord, search: &SearchRecord) -> Finding {
     let objective = &search.slo.text;
     let (tone, text) = match (search.rate_per_second.map(figure::rough_rate), search.ended) {
         (Some(rate), "found") => {
-            (Tone::Good, format!("{objective} holds up to about {rate}; the figures are those of that rate."))
+            let figures = "the figures are those of this rate, the highest that held";
+            (Tone::Good, format!("{objective} holds at about {rate}; {figures}."))
         }
-        (Some(rate), "generator") => (
-            Tone::Note,
-            format!(
-                "{objective} holds at {rate}; above that the load generator is the limit, and the server may carry more."
-            ),
-        ),
+        (Some(rate), "generator") => {
+            let last = search.steps.last().map(|step| figure::rough_rate(step.rate_per_second)).unwrap_or_default();
+            let limit = format!("at {last} the load generator was the limit");
+            (Tone::Note, format!("{objective} holds at {rate}; {limit}, and the server may carry more."))
+        }
         (Some(rate), _) => (Tone::Note, format!("{objective} holds at {rate}; the search ended early{reason}.")),
         (None, "generator") => {
             (Tone::Bad, format!("{objective} held at no rate, and the load generator was the limit."))

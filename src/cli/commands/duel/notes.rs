@@ -51,8 +51,7 @@ fn all_right(record: &DuelRecord) -> Option<String> {
     let runs = || record.points.iter().flat_map(|point| &point.runs).map(|run| &run.result);
     let answers: u64 = runs().map(|run| run.messages).sum();
     let none_outstanding = runs().all(|run| run.unanswered.unwrap_or(0) == 0);
-    let correctly = text::correctness_text(record.setup.load.payload_min_bytes);
-    let text = format!("All {} answers arrived, {correctly}.", figure::count(answers));
+    let text = text::all_answers_text(answers, record.setup.load.payload_min_bytes);
     (answers > 0 && record.is_faultless() && none_outstanding).then_some(text)
 }
 

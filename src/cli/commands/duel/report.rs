@@ -59,7 +59,7 @@ fn about(record: &DuelRecord) -> String {
         micros => format!(", {} µs of work on each message", figure::count(micros.into())),
     };
     format!(
-        "{}{work}, {}; {} rounds of {} after {} of warm-up, each engine first in every other round.",
+        "{}{work}, {} frames; {} rounds of {} after {} of warm-up, each engine first in every other round.",
         load_text::messages(&setup.load, "on each connection"),
         setup.framing,
         setup.rounds,

@@ -7,7 +7,6 @@ mod destination;
 mod finalize;
 mod partial;
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
@@ -21,7 +20,8 @@ use crate::cli::process::Interrupt;
 use crate::cli::terminal::sanitize::StreamSanitizer;
 use destination::Destination;
 use finalize::copy_mode_and_sync;
-use partial::{lock, open_partial};
+pub(in crate::cli) use partial::DownloadSource;
+use partial::open_locked;
 
 /// Bytes that a pipe takes without blocking once `poll` reports it writable (pipe(7), `PIPE_BUF`).
 const PIPE_BYTES: usize = 4096;
@@ -47,7 +47,7 @@ pub(in crate::cli) enum OutputFile {
     Resumable {
         /// The open file, locked.
         file: File,
-        /// The file's current name: `path` with `.part` appended.
+        /// The file's current path, beside `path`.
         partial: PathBuf,
         path: PathBuf,
     },
@@ -92,21 +92,16 @@ impl OutputFile {
         })
     }
 
-    /// Opens the partial file `NAME.part` beside `path`, which stays if the download fails. Keeps
-    /// the bytes of an earlier run: see [`len`](Self::len).
+    /// Opens the partial file of this source beside `path`, which stays if the download fails.
+    /// Keeps the bytes of an earlier run: see [`len`](Self::len).
     ///
     /// # Errors
-    /// The file cannot be created there, or `path` is a directory. `PermissionDenied`: `NAME.part`
-    /// is not a regular file of this user. `ResourceBusy`: another process is writing to it.
-    pub(in crate::cli) fn resumable(path: &Path) -> Result<Self, OutputError> {
-        Self::open(path, |path| {
-            let mut name = path.file_name().map(OsString::from).unwrap_or_default();
-            name.push(".part");
-            let partial = path.with_file_name(name);
-            match open_partial(&partial).and_then(|file| lock(file, &partial)) {
-                Ok(file) => Ok(Self::Resumable { file, partial, path }),
-                Err(error) => Err(OutputError { path: partial, error }),
-            }
+    /// The file cannot be created there, or `path` is a directory. `PermissionDenied`: the partial
+    /// file is not a regular file of this user. `ResourceBusy`: another process is writing to it.
+    pub(in crate::cli) fn resumable(path: &Path, source: &DownloadSource<'_>) -> Result<Self, OutputError> {
+        Self::open(path, |path| match open_locked(&path, source) {
+            Ok((file, partial)) => Ok(Self::Resumable { file, partial, path }),
+            Err((error, path)) => Err(OutputError { path, error }),
         })
     }
 

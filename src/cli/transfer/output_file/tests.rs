@@ -5,8 +5,17 @@
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use super::partial::is_at;
+use super::partial::{is_at, open_partial};
 use super::*;
+
+const SOURCE: DownloadSource<'_> = DownloadSource { server: "127.0.0.1:1111", name: "dir/name" };
+
+/// The partial file of `SOURCE` for the output `name`.
+const PARTIAL: &str = "name.2ad0eb6639b4ce73.part";
+
+fn resumable(path: &Path) -> Result<OutputFile, OutputError> {
+    OutputFile::resumable(path, &SOURCE)
+}
 
 fn file_names(directory: &Path) -> Vec<String> {
     let mut names: Vec<_> =
@@ -21,7 +30,7 @@ fn write(output: &mut OutputFile, text: &str) {
 
 #[test]
 fn previous_file_stays_until_new_file_is_complete() {
-    for open in [OutputFile::temporary, OutputFile::resumable] {
+    for open in [OutputFile::temporary, resumable] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("name");
         fs::write(&path, "old").unwrap();
@@ -38,7 +47,7 @@ fn previous_file_stays_until_new_file_is_complete() {
 
 #[test]
 fn new_file_has_the_mode_that_umask_allows() {
-    for open in [OutputFile::temporary, OutputFile::resumable] {
+    for open in [OutputFile::temporary, resumable] {
         let directory = tempfile::tempdir().unwrap();
         let (path, other) = (directory.path().join("name"), directory.path().join("other"));
         open(&path).unwrap().finish(false).unwrap();
@@ -57,16 +66,16 @@ fn incomplete_file_is_deleted_or_kept() {
     drop(output);
     assert!(file_names(directory.path()).is_empty());
 
-    let mut output = OutputFile::resumable(&path).unwrap();
+    let mut output = resumable(&path).unwrap();
     write(&mut output, "half");
-    assert_eq!(OutputFile::resumable(&path).unwrap_err().error.kind(), io::ErrorKind::ResourceBusy);
-    let opened_before = open_partial(&directory.path().join("name.part")).unwrap();
-    assert!(is_at(&opened_before, &directory.path().join("name.part")));
+    assert_eq!(resumable(&path).unwrap_err().error.kind(), io::ErrorKind::ResourceBusy);
+    let opened_before = open_partial(&directory.path().join(PARTIAL)).unwrap();
+    assert!(is_at(&opened_before, &directory.path().join(PARTIAL)));
     assert!(!is_at(&opened_before, &path));
     drop(output);
-    assert_eq!(file_names(directory.path()), ["name.part"]);
-    assert_eq!(fs::metadata(directory.path().join("name.part")).unwrap().permissions().mode() & 0o777, 0o600);
-    let mut output = OutputFile::resumable(&path).unwrap();
+    assert_eq!(file_names(directory.path()), [PARTIAL]);
+    assert_eq!(fs::metadata(directory.path().join(PARTIAL)).unwrap().permissions().mode() & 0o777, 0o600);
+    let mut output = resumable(&path).unwrap();
     assert_eq!(output.len().unwrap(), 4);
     let mut existing = Vec::new();
     output.read_existing(|piece| existing.extend_from_slice(piece)).unwrap();
@@ -75,12 +84,12 @@ fn incomplete_file_is_deleted_or_kept() {
     output.finish(false).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "half and half");
 
-    let mut output = OutputFile::resumable(&path).unwrap();
+    let mut output = resumable(&path).unwrap();
     write(&mut output, "wrong");
     output.restart().unwrap();
     write(&mut output, "right");
     drop(output);
-    let output = OutputFile::resumable(&path).unwrap();
+    let output = resumable(&path).unwrap();
     assert_eq!(fs::read_to_string(output.partial_path().unwrap()).unwrap(), "right");
     output.discard();
     assert_eq!(file_names(directory.path()), ["name"]);
@@ -91,14 +100,14 @@ fn symlink_is_followed_only_if_the_user_named_it() {
     let directory = tempfile::tempdir().unwrap();
     let (path, victim) = (directory.path().join("name"), directory.path().join("victim"));
     fs::write(&victim, "precious").unwrap();
-    symlink(&victim, directory.path().join("name.part")).unwrap();
-    let OutputError { path: failed, error } = OutputFile::resumable(&path).unwrap_err();
-    assert_eq!((failed, error.to_string().as_str()), (directory.path().join("name.part"), "it is a symbolic link"));
+    symlink(&victim, directory.path().join(PARTIAL)).unwrap();
+    let OutputError { path: failed, error } = resumable(&path).unwrap_err();
+    assert_eq!((failed, error.to_string().as_str()), (directory.path().join(PARTIAL), "it is a symbolic link"));
     assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
 
     let link = directory.path().join("link");
     symlink(&victim, &link).unwrap();
-    let mut output = OutputFile::resumable(&link).unwrap();
+    let mut output = resumable(&link).unwrap();
     write(&mut output, "new");
     output.finish(false).unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
@@ -108,7 +117,7 @@ fn symlink_is_followed_only_if_the_user_named_it() {
 #[test]
 fn directory_device_and_fifo_are_not_replaced() {
     let directory = tempfile::tempdir().unwrap();
-    for open in [OutputFile::temporary, OutputFile::resumable] {
+    for open in [OutputFile::temporary, resumable] {
         assert_eq!(open(directory.path()).unwrap_err().error.kind(), io::ErrorKind::IsADirectory);
         let error = open(&directory.path().join("nowhere/name")).unwrap_err().error.to_string();
         assert!(error.starts_with("No such file or directory (os error"), "contains a temporary path: {error}");
@@ -120,14 +129,14 @@ fn directory_device_and_fifo_are_not_replaced() {
         assert_eq!(output.restart().unwrap_err().kind(), io::ErrorKind::Unsupported);
         output.finish(false).unwrap();
     }
-    let fifo = directory.path().join("name.part");
+    let fifo = directory.path().join(PARTIAL);
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-    assert!(OutputFile::resumable(&directory.path().join("name")).is_err());
+    assert!(resumable(&directory.path().join("name")).is_err());
 }
 
 #[test]
 fn no_clobber_keeps_a_file_created_meanwhile() {
-    for open in [OutputFile::temporary, OutputFile::resumable] {
+    for open in [OutputFile::temporary, resumable] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("name");
         let mut output = open(&path).unwrap();
@@ -147,14 +156,61 @@ fn no_clobber_keeps_a_file_created_meanwhile() {
 #[test]
 fn partial_file_of_another_process_stays_unchanged() {
     let directory = tempfile::tempdir().unwrap();
-    let (path, partial) = (directory.path().join("name"), directory.path().join("name.part"));
+    let (path, partial) = (directory.path().join("name"), directory.path().join(PARTIAL));
     fs::write(&partial, "half").unwrap();
     fs::set_permissions(&partial, Permissions::from_mode(0o644)).unwrap();
     let other = File::open(&partial).unwrap();
     other.lock().unwrap();
-    assert_eq!(OutputFile::resumable(&path).unwrap_err().error.kind(), io::ErrorKind::ResourceBusy);
+    assert_eq!(resumable(&path).unwrap_err().error.kind(), io::ErrorKind::ResourceBusy);
     assert_eq!(fs::metadata(&partial).unwrap().permissions().mode() & 0o777, 0o644);
     drop(other);
-    drop(OutputFile::resumable(&path).unwrap());
+    drop(resumable(&path).unwrap());
     assert_eq!(fs::metadata(&partial).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn file_of_another_source_or_program_stays_unchanged() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("name");
+    fs::write(directory.path().join("name.part"), "another program's").unwrap();
+    write(&mut resumable(&path).unwrap(), "half");
+    for other in [
+        DownloadSource { server: "127.0.0.1:1112", ..SOURCE },
+        DownloadSource { name: "name", ..SOURCE },
+        DownloadSource { server: "127.0.0.1:1111d", name: "ir/name" },
+    ] {
+        assert_eq!(OutputFile::resumable(&path, &other).unwrap().len().unwrap(), 0, "{other:?}");
+    }
+    // Two long names with the same start.
+    for end in ["a", "b"] {
+        let output = resumable(&directory.path().join("n".repeat(250) + end)).unwrap();
+        assert_eq!(output.len().unwrap(), 0, "{end}");
+        fs::write(output.partial_path().unwrap(), "bytes").unwrap();
+    }
+    let output = resumable(&path).unwrap();
+    assert_eq!(output.len().unwrap(), 4);
+    output.finish(false).unwrap();
+    assert_eq!(fs::read_to_string(directory.path().join("name.part")).unwrap(), "another program's");
+}
+
+#[test]
+fn name_of_each_length_has_a_partial_file() {
+    for name in ["x".repeat(250), "x".repeat(255), "世".repeat(85), "é".repeat(127) + "x"] {
+        for chars in [name.chars().count(), name.chars().count() - 1, name.chars().count() - 8] {
+            let name: String = name.chars().take(chars).collect();
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join(&name);
+            write(&mut resumable(&path).unwrap(), "half");
+            let [partial] = &file_names(directory.path())[..] else { panic!("{name}") };
+            let start = partial.split('.').next().unwrap();
+            assert!(name.starts_with(start) && Path::new(partial).extension().unwrap() == "part", "{partial}");
+            let output = resumable(&path).unwrap();
+            assert_eq!(output.len().unwrap(), 4);
+            output.finish(false).unwrap();
+            assert_eq!(file_names(directory.path()), [name]);
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let error = resumable(&directory.path().join(name + "xxxxxx")).unwrap_err().error;
+        assert_eq!(error.kind(), io::ErrorKind::InvalidFilename);
+    }
 }

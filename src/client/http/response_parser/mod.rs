@@ -5,7 +5,7 @@ use super::body_decoder::BodyDecoder;
 use super::body_event::BodyEvent;
 use super::header_reader::HeaderReader;
 use super::http_error::HttpError;
-use super::response_head::ResponseHead;
+use super::response_head::{ResponseHead, with_status};
 
 /// Maximum length of one head in bytes.
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -44,7 +44,14 @@ pub struct HttpResponseParser {
 enum HttpParserState {
     Head(HeaderReader),
     Body(BodyDecoder),
-    Done { content_length: Option<u64> },
+    /// The head of an unsuccessful response was returned, and its body has no valid framing.
+    Unframed(HttpError),
+    /// The response is complete.
+    Done {
+        content_length: Option<u64>,
+        /// The declared length, if more bytes violate it.
+        exact_length: Option<u64>,
+    },
 }
 
 /// One part of a response.
@@ -76,14 +83,21 @@ impl HttpResponseParser {
             match &mut self.state {
                 HttpParserState::Head(reader) => {
                     check_prefix(reader.buffer(), input)?;
-                    let raw = reader.take(input, MAX_HEAD_BYTES).map_err(|_| HttpError::HeadTooLong(MAX_HEAD_BYTES))?;
-                    let Some(raw) = raw else { return Ok(None) };
+                    let Ok(taken) = reader.take(input, MAX_HEAD_BYTES) else {
+                        return Err(with_status(HttpError::HeadTooLong(MAX_HEAD_BYTES), reader.buffer()));
+                    };
+                    let Some(raw) = taken else { return Ok(None) };
                     let head = ResponseHead::parse(raw)?;
                     match head.status() {
                         101 => return Err(HttpError::SwitchingProtocols),
                         100..=199 => self.count_interim()?,
-                        _ => {
-                            self.state = HttpParserState::Body(BodyDecoder::for_response(&head)?);
+                        status => {
+                            self.state = match BodyDecoder::for_response(&head) {
+                                Ok(body) => HttpParserState::Body(body),
+                                Err(error) if matches!(status, 200..=299) => return Err(error),
+                                // The status matters more to the caller.
+                                Err(error) => HttpParserState::Unframed(error),
+                            };
                             return Ok(Some(HttpEvent::Head(head)));
                         }
                     }
@@ -92,16 +106,19 @@ impl HttpResponseParser {
                     BodyEvent::NeedMore => return Ok(None),
                     BodyEvent::Data(data) => return Ok(Some(HttpEvent::Body(data))),
                     BodyEvent::End => {
-                        self.state = HttpParserState::Done { content_length: body.content_length() };
+                        let (content_length, exact_length) = (body.content_length(), body.exact_length());
+                        self.state = HttpParserState::Done { content_length, exact_length };
                         return Ok(Some(HttpEvent::End));
                     }
                 },
+                HttpParserState::Unframed(error) => return Err(error.clone()),
                 HttpParserState::Done { .. } if input.is_empty() => return Ok(None),
-                HttpParserState::Done { content_length: Some(content_length) } => {
-                    return Err(HttpError::TrailingData { declared_bytes: *content_length });
+                HttpParserState::Done { exact_length: Some(declared_bytes), .. } => {
+                    return Err(HttpError::TrailingData { declared_bytes: *declared_bytes });
                 }
-                // Bytes after the last chunk do not belong to the response: discard them.
-                HttpParserState::Done { content_length: None } => {
+                // Bytes after the last chunk, or after a head that ends the response, do not belong
+                // to it: discard them.
+                HttpParserState::Done { exact_length: None, .. } => {
                     *input = &[];
                     return Ok(None);
                 }
@@ -118,12 +135,14 @@ impl HttpResponseParser {
         match &self.state {
             HttpParserState::Head(reader) if reader.buffer().is_empty() => return Err(HttpError::NoResponse),
             HttpParserState::Head(reader) => {
-                return Err(HttpError::TruncatedHead { received_bytes: reader.buffer().len() });
+                let received_bytes = reader.buffer().len();
+                return Err(with_status(HttpError::TruncatedHead { received_bytes }, reader.buffer()));
             }
+            HttpParserState::Unframed(error) => return Err(error.clone()),
             HttpParserState::Body(body) => body.handle_close()?,
             HttpParserState::Done { .. } => {}
         }
-        self.state = HttpParserState::Done { content_length: None };
+        self.state = HttpParserState::Done { content_length: None, exact_length: None };
         Ok(())
     }
 
@@ -132,8 +151,8 @@ impl HttpResponseParser {
     pub fn content_length(&self) -> Option<u64> {
         match &self.state {
             HttpParserState::Body(body) => body.content_length(),
-            HttpParserState::Done { content_length } => *content_length,
-            HttpParserState::Head(_) => None,
+            HttpParserState::Done { content_length, .. } => *content_length,
+            HttpParserState::Head(_) | HttpParserState::Unframed(_) => None,
         }
     }
 

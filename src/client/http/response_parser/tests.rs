@@ -45,6 +45,10 @@ fn each_body_framing_has_its_end() {
             good(200, "abc"),
         ),
         ("HTTP/1.1 204 No Content\r\n\r\n", good(204, "")),
+        // The head is the end, whatever it says and whatever follows.
+        ("HTTP/1.1 204 OK\r\nContent-Length: 4\r\n\r\nabcd", good(204, "")),
+        ("HTTP/1.1 204 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", good(204, "")),
+        ("HTTP/1.1 304 OK\r\nContent-Length: x\r\n\r\nabcd", good(304, "")),
         ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", good(200, "")),
         (
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200\r\n\r\nabc",
@@ -68,7 +72,6 @@ fn each_violation_has_its_error() {
             HttpError::TruncatedBody { received_bytes: 2, declared_bytes: 3 },
         ),
         ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcd", HttpError::TrailingData { declared_bytes: 3 }),
-        ("HTTP/1.1 204 OK\r\n\r\nabcd", HttpError::TrailingData { declared_bytes: 0 }),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
             HttpError::TruncatedChunks { received_bytes: 2 },
@@ -86,6 +89,17 @@ fn each_violation_has_its_error() {
         (&interim_count, HttpError::TooManyInterim(MAX_INTERIM_RESPONSES)),
     ] {
         assert_eq!(whole(text).2, Err(error), "{}", text.chars().take(60).collect::<String>());
+    }
+}
+
+#[test]
+fn status_that_is_an_error_comes_before_other_errors() {
+    let (status, body, end) = whole("HTTP/1.1 404 Not Found\r\nContent-Length: x\r\n\r\nabc");
+    assert_eq!((status, body, end), (Some(404), Vec::new(), Err(HttpError::BadContentLength("x".to_owned()))));
+    let endless_head = format!("HTTP/1.1 404 Not Found\r\nA: {}", "x".repeat(MAX_HEAD_BYTES));
+    for text in [&*endless_head, "HTTP/1.1 404 Not Found\r\nA: b", "HTTP/1.1 404 Not Found\r\nA b\r\n\r\n"] {
+        let error = whole(text).2.unwrap_err().to_string();
+        assert!(error.starts_with("the server responded 404 Not Found; "), "{error}");
     }
 }
 

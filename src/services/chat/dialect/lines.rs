@@ -90,32 +90,6 @@ fn unescape_slash(text: &str) -> &str {
     if text.starts_with("//") { text.get(1..).unwrap_or_default() } else { text }
 }
 
-/// Removes telnet commands (RFC 854) from a line. They begin with byte 255, which UTF-8 text never
-/// contains.
-pub(crate) fn strip_telnet_commands(line: &[u8]) -> Cow<'_, [u8]> {
-    const IAC: u8 = 255;
-    const SUBNEGOTIATION: u8 = 250;
-    const END: u8 = 240;
-    if memchr::memchr(IAC, line).is_none() {
-        return line.into();
-    }
-    let mut text = Vec::new();
-    let mut rest = line;
-    while let Some(at) = memchr::memchr(IAC, rest) {
-        let (before, command) = rest.split_at(at);
-        text.extend_from_slice(before);
-        let len = match command.get(1) {
-            Some(&SUBNEGOTIATION) => memchr::memmem::find(command, &[IAC, END]).map_or(command.len(), |end| end + 2),
-            // WILL, WON'T, DO and DON'T have one option byte after the command.
-            Some(251..=254) => 3,
-            _ => 2,
-        };
-        rest = command.get(len..).unwrap_or_default();
-    }
-    text.extend_from_slice(rest);
-    text.into()
-}
-
 /// Decodes a line or a read, and removes the line ending at its end.
 pub(super) fn decode<'a>(frame: &'a [u8], encoding: &'static Encoding) -> Result<Cow<'a, str>, ErrorReply> {
     let text = if encoding == UTF_8 {
@@ -283,17 +257,6 @@ mod tests {
         assert_eq!(parse(b"ab\xff", UTF_8).unwrap_err().code, "bad-utf8");
         assert_eq!(parse(b"\xff\xff", encoding_rs::GBK).unwrap_err().code, "bad-text");
         assert_eq!(parse(b"\xc4\xe3", encoding_rs::GBK).unwrap(), Some(say("你")));
-    }
-
-    #[test]
-    fn telnet_commands_are_stripped() {
-        let plain = |line: &'static [u8]| strip_telnet_commands(line).into_owned();
-        assert_eq!(plain(b"hello"), b"hello");
-        assert_eq!(plain(b"\xff\xfb\x1f\xff\xfd\x03hel\xff\xf1lo"), b"hello");
-        assert_eq!(plain(b"\xff\xfa\x1f\0\x50\0\x18\xff\xf0hello"), b"hello");
-        for cut in [&b"a\xff"[..], b"a\xff\xfb", b"a\xff\xfa\x1f"] {
-            assert_eq!(strip_telnet_commands(cut).as_ref(), b"a");
-        }
     }
 
     #[test]

@@ -14,5 +14,5 @@ pub(super) use codec::{
 };
 pub(super) use datagram::{DatagramMessage, is_error_datagram, parse_datagram};
 pub(super) use kind::ChatDialect;
-pub(super) use lines::{MEMBER_HELP, is_http_request, strip_telnet_commands};
+pub(super) use lines::{MEMBER_HELP, is_http_request};
 pub(super) use operator::OPERATOR_HELP;

@@ -3,13 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use encoding_rs::UTF_8;
-
 use super::admission::cause_of;
 use super::ids::{MemberId, RoomId};
 use super::member::{ChatMember, MemberEndpoint};
 use super::output::{EventTime, HubOutput};
 use super::state::Hub;
+use crate::frame::telnet;
 use crate::service::CloseReason;
 use crate::service::ConnId;
 use crate::services::chat::config::ChatConfig;
@@ -84,8 +83,7 @@ impl Hub {
             self.disconnect(id, "this is a chat server, and that was an HTTP request", out);
             return;
         }
-        let is_utf8_text = dialect != ChatDialect::Json && encoding == UTF_8;
-        let text = if is_utf8_text { dialect::strip_telnet_commands(frame) } else { frame.into() };
+        let text = if dialect == ChatDialect::Json { frame.into() } else { telnet::strip_commands(frame, encoding) };
         let Some(ParsedFrame { request, label }) = dialect::parse_frame(dialect, &text, encoding) else { return };
         // Pending messages are sent before the answer. A `say` does not flush them: its message
         // joins the batch of the turn.

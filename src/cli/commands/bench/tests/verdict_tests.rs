@@ -148,6 +148,20 @@ fn a_run_that_ended_early_is_not_judged_by_its_rate() {
 }
 
 #[test]
+fn a_search_names_only_rates_that_it_tried() {
+    let verdict = |ended| {
+        let search = SearchRecord { ended, ..search() };
+        verdicts::verdicts(&BenchRecord { find_max: Some(search), ..record() })[0].text.clone()
+    };
+    assert_eq!(
+        verdict("generator"),
+        "p99<5ms holds at 20,000 /s; at 40,000 /s the load generator was the limit, and the server may carry more."
+    );
+    let found = "p99<5ms holds at about 20,000 /s; the figures are those of this rate, the highest that held.";
+    assert_eq!(verdict("found"), found);
+}
+
+#[test]
 fn a_run_stopped_before_its_measured_time_is_not_wrong() {
     let notes = notes(|record| {
         (record.run.messages, record.run.answered, record.run.latency_ns) = (0, Some(0), None);

@@ -62,7 +62,7 @@ pub(in crate::cli) struct CallChatArgs {
 /// The values of `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum ColorChoice {
-    /// at a terminal, unless `NO_COLOR` is set
+    /// at a terminal, unless `NO_COLOR` is set or `TERM` is dumb
     #[default]
     Auto,
     /// always

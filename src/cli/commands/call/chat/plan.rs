@@ -14,6 +14,7 @@ use crate::cli::commands::call::server_address::ServerAddress;
 use crate::cli::commands::call::timeout::nonzero_timeout;
 use crate::cli::error::CliError;
 use crate::cli::terminal;
+use crate::cli::terminal::capabilities::has_colors;
 
 /// The name in datagrams of a user without a name.
 const GUEST: &str = "guest";
@@ -48,7 +49,7 @@ impl CallChatPlan {
         let has_colors = match args.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => is_interactive && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            ColorChoice::Auto => is_interactive && has_colors(&std::io::stdout()),
         };
         let json = args.json;
         let history = args.history.clone();

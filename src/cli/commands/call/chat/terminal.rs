@@ -113,6 +113,12 @@ fn read_lines(
             match terminal_lock.edit(|| editor.edit(&StoppablePrompt { prompt: &prompt, terminal_lock })) {
                 Ok(EditedLine::Text(line)) => break line,
                 Ok(EditedLine::Discarded) => {}
+                Ok(EditedLine::Invalid(reason)) => {
+                    if events.send(ClientEvent::Input(InputLine::Invalid(reason))).is_err() {
+                        return;
+                    }
+                    continue 'lines;
+                }
                 Ok(EditedLine::End) | Err(_) => break 'lines,
             }
         };

@@ -57,7 +57,8 @@ pub(super) enum CallFilesCommand {
     /// Get a file
     ///
     /// The file replaces an existing one when it is complete. Until then it is beside it as
-    /// NAME.part, which the next run resumes.
+    /// NAME.HASH.part, which the next run resumes. The hash is that of the server's address and the
+    /// names, so no other file has this name. A long NAME is cut in it.
     #[command(after_long_help = include_str!("get.txt"))]
     Get {
         /// The file's name, as in the list

@@ -12,14 +12,15 @@ use super::get_request::GetRequest;
 use super::plan::CallFilesPlan;
 use crate::cli::error::CliError;
 use crate::cli::process::Interrupt;
-use crate::cli::transfer::OutputFile;
+use crate::cli::transfer::{DownloadSource, OutputFile};
 
 /// Gets a file in the dialect framed.
 pub(super) fn get_framed(plan: &CallFilesPlan, request: &GetRequest) -> Result<ExitCode, CliError> {
     let name = request.name.to_str().ok_or_else(|| {
         CliError::Usage(format!("{} is not UTF-8, which the dialect framed requires", request.display_name()))
     })?;
-    let mut output = request.open_output(OutputFile::resumable)?;
+    let source = DownloadSource { server: plan.server.typed(), name };
+    let mut output = request.open_output(|path| OutputFile::resumable(path, &source))?;
     // Signals are not watched yet: nothing needs cleaning up, so a signal ends the program
     // immediately.
     let mut download = FileDownload::new(name);

@@ -46,7 +46,7 @@ impl GetRequest {
     /// Opens standard output, or the output path with `open`.
     pub(super) fn open_output(
         &self,
-        open: fn(&Path) -> Result<OutputFile, OutputError>,
+        open: impl FnOnce(&Path) -> Result<OutputFile, OutputError>,
     ) -> Result<OutputFile, CliError> {
         match &self.path {
             Some(path) => open(path).map_err(|OutputError { path, error }| path_error(&path, &error)),

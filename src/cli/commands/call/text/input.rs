@@ -15,6 +15,8 @@ pub(super) enum LineInput {
         prompt: String,
         /// The remaining lines of a text that was pasted in one piece.
         pasted: VecDeque<String>,
+        /// Restores the terminal when the input is dropped.
+        _saved_terminal: SavedTerminal,
     },
 }
 
@@ -25,12 +27,14 @@ impl LineInput {
 
     pub(super) fn terminal(service: &str) -> Result<Self, CliError> {
         let saved_terminal = SavedTerminal::new();
+        let at_signal = saved_terminal.clone();
         signals::on_first_signal(true, move |signal| {
-            drop(saved_terminal);
+            drop(at_signal);
             signals::end_by_signal(signal);
         })?;
         let editor = Box::new(LineEditor::open(Box::new(()))?);
-        Ok(Self::Terminal { editor, prompt: format!("{service}> "), pasted: VecDeque::new() })
+        let prompt = format!("{service}> ");
+        Ok(Self::Terminal { editor, prompt, pasted: VecDeque::new(), _saved_terminal: saved_terminal })
     }
 
     pub(super) fn next(&mut self) -> Result<InputLine, CliError> {
@@ -38,13 +42,14 @@ impl LineInput {
             Self::Pipe(input) => {
                 InputLine::read(input).map_err(|error| CliError::Failed(format!("cannot read standard input: {error}")))
             }
-            Self::Terminal { editor, prompt, pasted } => loop {
+            Self::Terminal { editor, prompt, pasted, .. } => loop {
                 if let Some(line) = pasted.pop_front() {
                     return Ok(InputLine::Text(line));
                 }
                 match editor.edit(prompt)? {
                     EditedLine::Text(lines) => pasted.extend(lines.split('\n').map(str::to_owned)),
                     EditedLine::Discarded => {}
+                    EditedLine::Invalid(reason) => return Ok(InputLine::Invalid(reason)),
                     EditedLine::End => return Ok(InputLine::End),
                 }
             },

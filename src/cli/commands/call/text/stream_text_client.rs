@@ -26,6 +26,10 @@ const GREETING_WAIT: (Duration, Duration) = (Duration::from_millis(20), Duration
 /// The wait for remaining replies after the write side is shut down, if the server does not close.
 const FINAL_WAIT: Duration = Duration::from_millis(200);
 
+/// The wait for the rest of a character that a read has cut. If it does not arrive, the bytes are
+/// text in another encoding.
+const CHARACTER_WAIT: Duration = Duration::from_secs(1);
+
 /// A client of one server. The first request opens the connection.
 pub(in crate::cli::commands::call) struct StreamTextClient {
     server: ServerAddress,
@@ -180,6 +184,7 @@ impl StreamTextClient {
                 None => return Ok(TextReply::Closed),
             }
         }
+        self.complete_character(&mut reply)?;
         if !self.rules.end_silence.is_zero() {
             self.read_until_silence(&mut reply)?;
         }
@@ -198,6 +203,21 @@ impl StreamTextClient {
                 ReadResult::Closed => {}
                 ReadResult::TimedOut => break,
             }
+        }
+        Ok(())
+    }
+
+    /// Appends further reads while `text` ends inside a character. In a frame the character would
+    /// remain cut.
+    fn complete_character(&mut self, text: &mut Vec<u8>) -> Result<(), CliError> {
+        let limits = WaitLimits::within(CHARACTER_WAIT.min(self.timeout));
+        while self.rules.framing == Framing::Raw
+            && !self.is_closed
+            && text.len() < MAX_REPLY_BYTES
+            && self.encoding.ends_inside_character(text)
+            && matches!(self.read(limits)?, ReadResult::Bytes)
+        {
+            self.with_received(|_, input| text.extend_from_slice(std::mem::take(input)));
         }
         Ok(())
     }
@@ -282,7 +302,8 @@ impl StreamTextClient {
 
     /// Appends all complete texts of the received bytes.
     fn parse(&mut self, texts: &mut Vec<DecodedText>) -> Result<(), CliError> {
-        while let Some(bytes) = self.decode_reply()? {
+        while let Some(mut bytes) = self.decode_reply()? {
+            self.complete_character(&mut bytes)?;
             texts.push(self.decode(&bytes));
         }
         Ok(())

@@ -1,13 +1,12 @@
 //! The chat service on the command line.
 
-use std::io::IsTerminal;
-
 use switchboard::services::chat::colour::Palette;
 use switchboard::services::chat::{Chat, ChatConfig};
 use switchboard::{Endpoint, Framing};
 
 use super::args::{ChatServiceArgs, ServiceArgs};
 use super::builtin::{BuiltinService, Culprit, Listeners, MakeResult, PlannedListener, ServiceArgError};
+use crate::cli::terminal::capabilities::has_colors;
 
 pub(super) const CHAT: BuiltinService = BuiltinService {
     name: "chat",
@@ -76,8 +75,7 @@ fn check(args: &ServiceArgs, listeners: &Listeners) -> Result<(), ServiceArgErro
 #[expect(clippy::unnecessary_wraps, reason = "other services can fail")]
 fn make(args: &ServiceArgs) -> MakeResult {
     let ChatServiceArgs { colour, .. } = &args.chat;
-    let has_colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    let chat = Chat::with_palette(config(args), Palette::new(has_colour, colour.clone()));
+    let chat = Chat::with_palette(config(args), Palette::new(has_colors(&std::io::stdout()), colour.clone()));
     Ok((chat.options("chat"), Box::new(chat)))
 }
 
