@@ -92,12 +92,13 @@ fn server_that_does_not_answer_the_greeting_is_no_chat_server() {
 #[test]
 fn server_that_only_closes_is_no_chat_server() {
     let server = Fake::new();
-    let (mut program, _input) = call(&server.address(), &["--timeout", "300ms"]);
+    let (program, _input) = call(&server.address(), &["--timeout", "300ms"]);
     drop(server.accept());
-    program.logged("connection lost");
+    // A second connection, if there is time for one, has no answer.
     let (code, _, log) = ended(program);
+    let last = log.lines().last().unwrap();
     assert_eq!(code, Some(1));
-    assert!(log.contains("switchboard: no answer to the greeting for 300ms"), "{log}");
+    assert!(last.contains("never answered; check") || last.contains("no answer to the greeting"), "{log}");
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn message_over_the_servers_limit_is_not_sent_for_ever() {
 fn line_of_exactly_the_limit_is_sent() {
     let server = Fake::new();
     let (program, mut input) = call(&server.address(), &["--nick", "eva"]);
-    let writer = std::thread::spawn(move || input.write_all(&[&[b'x'; 1 << 20][..], b"\n"].concat()));
+    let writer = std::thread::spawn(move || input.write_all(&[&vec![b'x'; 1 << 20][..], b"\n"].concat()));
     let mut peer = server.accept();
     let hello = peer.expect("hello");
     let welcome = json!({"type": "welcome", "nick": hello["nick"], "rooms": ["lobby"], "messages_per_second": 0});

@@ -153,7 +153,7 @@ fn encoding_applies_to_format_and_reply() {
     let mut received = vec![0; bytes.len()];
     peer.read_exact(&mut received).unwrap();
     assert_eq!(received, bytes);
-    trickle(&peer, reply);
+    peer.write_all(reply).unwrap();
     assert_eq!(ended(program), (Some(0), shown.to_owned(), String::new()));
     for flag in ["--udp", "--broadcast"] {
         let server = socket("127.0.0.1:0");

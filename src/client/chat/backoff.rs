@@ -29,7 +29,7 @@ impl Backoff {
     }
 
     pub(super) fn next_delay(&mut self) -> Duration {
-        let delay = MIN_DELAY + (self.ceiling - MIN_DELAY).mul_f64(self.rng.f64());
+        let delay = MIN_DELAY + self.ceiling.saturating_sub(MIN_DELAY).mul_f64(self.rng.f64());
         self.ceiling = MAX_CEILING.min(self.ceiling * 2);
         delay
     }

@@ -13,7 +13,7 @@ use super::notice::{Ending, Notice};
 use super::options::SessionOptions;
 use super::rate_limiter::RateLimiter;
 use super::room::{ClientRoom, known_name};
-use super::state::{CloseState, PingPurpose, PriorityRequest, SessionState, Unacked};
+use super::state::{CloseState, PeerIdentity, PingPurpose, PriorityRequest, SessionState, Unacked};
 use crate::services::chat::wire::{ChatEvent, ChatRequest, LOBBY};
 
 /// Maximum number of queued requests. Above it, a program stops reading its user's input.
@@ -35,10 +35,7 @@ pub struct ChatSession {
     /// True if the session ends when the server rejects the nick as invalid.
     pub(super) require_nick: bool,
     pub(super) greeting_timeout: Duration,
-    /// True once the peer has sent a chat event, which proves that it is a chat server.
-    pub(super) is_identified: bool,
-    /// Time at which the first connection was established; `None` before that.
-    pub(super) first_connected_at: Option<Duration>,
+    pub(super) peer: PeerIdentity,
     /// Time at which the current connection was established.
     pub(super) connected_at: Duration,
     /// True after the first connection: the next one is a reconnect.
@@ -106,8 +103,7 @@ impl ChatSession {
             single_connection: options.single_connection,
             require_nick: options.require_nick,
             greeting_timeout: options.greeting_timeout,
-            is_identified: false,
-            first_connected_at: None,
+            peer: PeerIdentity::NotConnected,
             connected_at: Duration::ZERO,
             is_reconnecting: false,
             requested_nick: options.nick,
@@ -200,7 +196,9 @@ impl ChatSession {
         }
         self.limiter.start_connection(now);
         self.connected_at = now;
-        self.first_connected_at.get_or_insert(now);
+        if self.peer == PeerIdentity::NotConnected {
+            self.peer = PeerIdentity::Unknown { first_connected_at: now };
+        }
         self.last_received_at = now;
         if self.close_state == CloseState::Open {
             self.last_progress_at = now;
@@ -244,7 +242,7 @@ impl ChatSession {
             return;
         }
         self.last_received_at = now;
-        self.is_identified = true;
+        self.peer = PeerIdentity::ChatServer;
         self.apply_event(event, now);
         self.pump(now);
     }

@@ -21,6 +21,17 @@ pub(super) enum SessionState {
     Ended,
 }
 
+/// The session's knowledge of its peer. An event proves that the peer is a chat server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PeerIdentity {
+    /// No connection was established yet.
+    NotConnected,
+    /// The peer has sent no event on any connection.
+    Unknown { first_connected_at: Duration },
+    /// The peer has sent an event.
+    ChatServer,
+}
+
 /// The purpose of a ping. Its pong proves that the server handled all earlier requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PingPurpose {

@@ -6,7 +6,7 @@ use super::action::SessionAction;
 use super::notice::Ending;
 use super::room::ClientRoom;
 use super::session::ChatSession;
-use super::state::{CloseState, PingPurpose, PriorityRequest, SessionState};
+use super::state::{CloseState, PeerIdentity, PingPurpose, PriorityRequest, SessionState};
 
 /// Silence of the server after which the session sends a ping.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -95,7 +95,7 @@ impl ChatSession {
     fn abort_greeting(&mut self, now: Duration) {
         let reason = format!("no answer to the greeting for {:?}", self.greeting_timeout);
         self.actions.push_back(SessionAction::Disconnect);
-        if !self.is_identified {
+        if self.peer != PeerIdentity::ChatServer {
             return self.end(Ending::NotChatServer(reason));
         }
         self.handle_disconnected(&reason, now);
@@ -104,7 +104,7 @@ impl ChatSession {
     /// Returns true if a peer that has just closed a connection is probably not a chat server: it
     /// has never sent a chat event, and the next connection is due after the greeting timeout.
     pub(super) fn is_never_answered(&self, next_connect_at: Duration) -> bool {
-        let first = self.first_connected_at.filter(|_| !self.is_identified);
-        first.is_some_and(|first| next_connect_at >= first.saturating_add(self.greeting_timeout))
+        let PeerIdentity::Unknown { first_connected_at } = self.peer else { return false };
+        next_connect_at >= first_connected_at.saturating_add(self.greeting_timeout)
     }
 }

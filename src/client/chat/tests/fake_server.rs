@@ -26,8 +26,8 @@ pub(super) struct FakeServer {
     pub(super) announces_start: bool,
     /// Code of the error with which the server rejects each connection.
     pub(super) rejects_with: Option<&'static str>,
-    /// True if the server refuses every nick as invalid.
-    pub(super) refuses_nicks: bool,
+    /// Code of the error with which the server refuses each nick.
+    pub(super) refuses_nicks_with: Option<&'static str>,
     starts: u32,
     client: Option<FakeClient>,
     guests: u32,
@@ -131,7 +131,10 @@ impl FakeServer {
             label: label.clone(),
         };
         match request {
-            ChatRequest::Hello { .. } if self.refuses_nicks => self.send_event(failed("bad-nick", None, None)),
+            ChatRequest::Hello { .. } if self.refuses_nicks_with.is_some() => {
+                let code = self.refuses_nicks_with.unwrap_or_default();
+                self.send_event(failed(code, None, None));
+            }
             ChatRequest::Hello { nick: requested_nick } if self.taken_nicks.contains(&*requested_nick) => {
                 let offer = (2..9)
                     .map(|number| format!("{requested_nick}{number}"))

@@ -131,7 +131,7 @@ fn client_reconnects_after_any_other_bye() {
 #[test]
 fn invalid_nick_that_is_not_required_makes_a_guest() {
     let mut server = FakeServer::with_history(9);
-    server.refuses_nicks = true;
+    server.refuses_nicks_with = Some("bad-nick");
     let mut sim =
         ChatSimulation::new(SessionOptions { nick: Some("e va".into()), ..SessionOptions::default() }, server);
     sim.say("hi");

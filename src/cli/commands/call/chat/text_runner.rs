@@ -36,6 +36,15 @@ pub(super) struct TextServer {
     pub(super) greeting_wait: Duration,
 }
 
+/// The texts that have come after a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answers {
+    /// No line was sent.
+    NotExpected,
+    None,
+    Some,
+}
+
 /// The two ends of a session. A state with a time ends then at the latest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TextSessionState {
@@ -56,7 +65,6 @@ pub(super) struct TextRunner {
     prompt: String,
     /// The text after the last line feed, if the server is expected to send lines.
     lines: Option<TextLines>,
-    is_udp: bool,
     /// True if the input thread waits for a permit.
     wants_line: bool,
     last_line: String,
@@ -64,9 +72,7 @@ pub(super) struct TextRunner {
     /// Set while the last line has no answer.
     answer_deadline: Option<Instant>,
     state: TextSessionState,
-    has_sent: bool,
-    /// True once text has come after a line.
-    has_answer: bool,
+    answers: Answers,
     /// Lines that were not sent, or that no server received.
     unsent_lines: u64,
     warned_of_invalid: bool,
@@ -108,14 +114,12 @@ impl TextRunner {
             timeout,
             prompt,
             lines,
-            is_udp,
             wants_line: true,
             last_line: String::new(),
             greeting_deadline: waits_for_greeting.then(|| Instant::now() + greeting_wait),
             answer_deadline: None,
             state: TextSessionState::Open,
-            has_sent: false,
-            has_answer: false,
+            answers: Answers::NotExpected,
             unsent_lines: 0,
             warned_of_invalid: false,
             is_output_closed: false,
@@ -179,7 +183,11 @@ impl TextRunner {
         }
         if is_due(self.answer_deadline) {
             self.answer_deadline = None;
-            let cause = if self.is_udp { ": UDP may have lost the line or the answer" } else { "" };
+            let cause = if matches!(self.connection, TextConnection::Datagrams(_)) {
+                ": UDP may have lost the line or the answer"
+            } else {
+                ""
+            };
             let line = sanitize::excerpt(&self.last_line, MAX_EXCERPT_CHARS);
             self.notify(&format!("'{line}': no answer within {:?}{cause}", self.timeout))?;
         }
@@ -238,7 +246,7 @@ impl TextRunner {
                 self.finish_line()?;
                 return Err(self.server.error(&reason));
             }
-            ConnectionEvent::Unreachable(error) if self.has_answer => {
+            ConnectionEvent::Unreachable(error) if self.answers == Answers::Some => {
                 self.answer_deadline = None;
                 self.unsent_lines += 1;
                 self.notify(&format!("not delivered: {}", cause(&error)))?;
@@ -266,7 +274,9 @@ impl TextRunner {
             let line = sanitize::excerpt(line, MAX_EXCERPT_CHARS);
             return self.notify(&format!("'{line}': not sent: {}", escape::line(&reason)));
         }
-        self.has_sent = true;
+        if self.answers == Answers::NotExpected {
+            self.answers = Answers::None;
+        }
         line.clone_into(&mut self.last_line);
         self.answer_deadline = Some(deadline(self.timeout));
         Ok(())
@@ -296,7 +306,9 @@ impl TextRunner {
 
     /// Shows text of the server, which may be the answer to the last line.
     fn show(&mut self, text: &str) -> Result<(), CliError> {
-        self.has_answer |= self.has_sent;
+        if self.answers == Answers::None {
+            self.answers = Answers::Some;
+        }
         (self.greeting_deadline, self.answer_deadline) = (None, None);
         self.is_output_closed |= is_closed(self.io.display.show_text(text))?;
         Ok(())
@@ -320,7 +332,7 @@ impl TextRunner {
         self.finish_line()?;
         match self.unsent_lines {
             _ if self.io.is_interactive => Ok(ExitCode::SUCCESS),
-            0 if self.has_sent && !self.has_answer => Err(self.server.error("no answer to any line")),
+            0 if self.answers == Answers::None => Err(self.server.error("no answer to any line")),
             0 => Ok(ExitCode::SUCCESS),
             unsent => Err(CliError::Failed(format!("lines not sent: {unsent}"))),
         }
