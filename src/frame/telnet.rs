@@ -15,21 +15,22 @@ const SUBNEGOTIATION: u8 = 250;
 const SUBNEGOTIATION_END: u8 = 240;
 /// The first command, by number: end of file (RFC 1184).
 const FIRST_COMMAND: u8 = 236;
-/// The options above this number are not assigned, except 255.
-const MAX_OPTION: u8 = 49;
 
 /// Removes telnet commands from a line of text in `encoding`.
 ///
 /// In most encodings, byte 255 begins no character. In some, such as windows-1251, it is a letter,
-/// and a program that is no telnet client may send it once. There, commands are removed only from
-/// a line with an option negotiation, which text does not resemble. `IAC IAC` is one byte 255 in
-/// each encoding.
+/// and a program that is no telnet client sends it once. There, commands are removed only from a
+/// line with an option negotiation, which text does not resemble. Without one, `IAC IAC` is one
+/// byte 255 unless another 255 of the line stands alone: a telnet client sends each of them twice.
 pub(crate) fn strip_commands<'a>(line: &'a [u8], encoding: &'static Encoding) -> Cow<'a, [u8]> {
     if memchr::memchr(IAC, line).is_none() {
         return line.into();
     }
     let is_letter = encoding.decode_without_bom_handling_and_without_replacement(&[IAC]).is_some();
     let has_commands = !is_letter || has_negotiation(line);
+    if !has_commands && has_single_iac(line) {
+        return line.into();
+    }
     let mut text = Vec::with_capacity(line.len());
     let mut rest = line;
     while let Some(at) = memchr::memchr(IAC, rest) {
@@ -66,11 +67,20 @@ fn command_bytes(bytes: &[u8]) -> usize {
 }
 
 /// Returns true if a line has a WILL, WON'T, DO or DON'T with its option, or a subnegotiation.
+///
+/// Only an option that is a control character counts: in windows-1251 the letters `яю` and a space
+/// are DON'T 32, and many Russian words end in `яю`. A client that negotiates does so for one of
+/// these options, such as its window size (31).
 fn has_negotiation(line: &[u8]) -> bool {
     line.windows(3).any(|bytes| {
-        // Option 13 is obsolete, and a carriage return may end the line.
-        matches!(*bytes, [IAC, SUBNEGOTIATION..=254, option] if option <= MAX_OPTION && option != b'\r')
+        matches!(*bytes, [IAC, SUBNEGOTIATION..=254, option]
+            if option < b' ' && !matches!(option, b'\t' | b'\n' | b'\r'))
     })
+}
+
+/// Returns true if a line has an odd number of bytes 255 in a row.
+fn has_single_iac(line: &[u8]) -> bool {
+    line.chunk_by(|one, next| one == next).any(|run| run.first() == Some(&IAC) && run.len() % 2 == 1)
 }
 
 #[cfg(test)]
@@ -109,8 +119,22 @@ mod tests {
             assert_eq!(strip_commands(b"a\xffb", encoding).as_ref(), b"a\xffb", "{}", encoding.name());
         }
         assert_eq!(strip_commands(b"a\xff\xf1b", UTF_8).as_ref(), b"ab");
-        // "five", "with meat", and a word at the end of the line.
-        for word in ["пять", "с мясом", "моя", "моя\r", "им яэ"] {
+        // Among them: letters that look like a negotiation before a space, a tab or a mark, and two
+        // letters `я` in a row beside a single one.
+        for word in [
+            "пять",
+            "с мясом",
+            "моя",
+            "моя\r",
+            "им яэ",
+            "я проверяю это",
+            "добавляю, меняю!",
+            "гуляю.",
+            "теряю\t5",
+            "меняю\nтеряю\r\n",
+            "яы 1",
+            "моя последняя",
+        ] {
             let (bytes, ..) = WINDOWS_1251.encode(word);
             assert_eq!(strip_commands(&bytes, WINDOWS_1251), bytes, "{word}");
         }
