@@ -66,11 +66,16 @@ impl Spawner {
 
     /// Removes a command that has been killed from the guard. Call this before it is waited for.
     pub(super) fn release(&self, child: &Child) {
+        if self.launcher.is_none() {
+            return;
+        }
+        let leader = Pid::from_child(child);
+        // A launcher process that is being killed may still register itself. The lock is taken after
+        // the wait: a process that the kernel cannot end at once, such as one that waits for a
+        // network file system, must not delay the other commands.
+        let until_exit = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::Pid(leader), until_exit), Err(Errno::INTR)) {}
         if let Some(guard) = &*self.lock() {
-            let leader = Pid::from_child(child);
-            // A launcher process that is being killed may still register itself.
-            let until_exit = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while matches!(waitid(WaitId::Pid(leader), until_exit), Err(Errno::INTR)) {}
             guard.remove(leader);
         }
     }
