@@ -75,9 +75,7 @@ impl WorkerContext {
             self.warn(
                 service,
                 "datagrams over the rate",
-                format_args!(
-                    "{service} {from} datagram not answered: more than {rate} in a second (--answers-per-second)"
-                ),
+                format_args!("{service} {from} datagram not answered: more than {rate} in a second"),
             );
         }
         is_admitted

@@ -2,8 +2,9 @@
 //!
 //! The sender address of a datagram can be forged. One datagram with the address of another server
 //! that answers everything makes the two answer each other, as fast as the network allows, without
-//! end. A limit on answers ends that: each of the two has one datagram of the exchange at a time,
-//! and the one that is not answered is the last.
+//! end. A limit on answers ends an exchange that exceeds it: one datagram is under way at a time, and
+//! the one that is not answered is the last. An exchange over a network so slow that it stays below
+//! the limit goes on.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;

@@ -44,9 +44,11 @@ impl Chat {
         Self { hub: Hub::new(config, palette) }
     }
 
-    /// Returns the options of this service: its reply to a rejected connection.
+    /// Returns the options of this service: its reply to a rejected connection, and a limit on the
+    /// datagrams of one source. The limit is above that of a member, `max_requests_per_second`; if
+    /// that is zero, there is none.
     pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
-        ServiceOptions::new(name).rejection(dialect::rejection)
+        ServiceOptions::new(name).rejection(dialect::rejection).answers_per_second(self.hub.max_datagrams_per_second())
     }
 }
 
@@ -141,5 +143,20 @@ impl HubOutput for Context<'_> {
 
     fn drain(&mut self) {
         Context::drain(self);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limit_on_datagrams_is_above_that_of_a_member() {
+        for (max_requests_per_second, max_burst_requests, expected) in
+            [(20, 40, 1000), (0, 40, 0), (5000, 40, 5000), (20, 3000, 3000)]
+        {
+            let config = ChatConfig { max_requests_per_second, max_burst_requests, ..ChatConfig::default() };
+            assert_eq!(Chat::new(config).options("chat").answers_per_second, expected);
+        }
     }
 }

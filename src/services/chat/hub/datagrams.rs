@@ -13,6 +13,7 @@ use super::ids::{MemberId, RoomId};
 use super::output::{EventTime, HubOutput};
 use super::state::Hub;
 use crate::frame::plural::counted;
+use crate::service::ServiceOptions;
 use crate::services::chat::dialect::{self, DatagramMessage};
 use crate::services::chat::names::{ERROR, check_text};
 use crate::services::chat::request::{ErrorReply, RoomText};
@@ -32,6 +33,16 @@ impl Hub {
             self.log_refusal(from, &error, out);
             let answer = dialect::encode_datagram(ERROR, &RoomText::message(error.text), self.config.encoding);
             out.send_datagram(from, answer);
+        }
+    }
+
+    /// Returns the number of datagrams of one source in a second above which the engine drops them;
+    /// 0: no limit. A server that answers each refusal would otherwise receive the next one, without
+    /// end. A member within its own limit does not reach this one.
+    pub(crate) fn max_datagrams_per_second(&self) -> u32 {
+        match (self.config.max_requests_per_second, self.config.max_burst_requests) {
+            (0, _) => 0,
+            (rate, burst) => rate.max(burst).max(ServiceOptions::DEFAULT_ANSWERS_PER_SECOND),
         }
     }
 
