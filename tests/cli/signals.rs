@@ -1,6 +1,7 @@
 //! Stop and other commands by signal.
 
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 
 use crate::program::{Program, Signal, SocketPath};
 use crate::serving::{assert_echoes, connect, connect_unix};
@@ -81,25 +82,45 @@ fn signals_at_the_same_time_remove_the_socket_file() {
     }
 }
 
+/// Returns a server that drains, because of `signal`, until the client has read its reply.
+fn draining(engine: &str, unix: &SocketPath, signal: Signal) -> (Program, UnixStream) {
+    let limits = ["--max-frame-bytes", "8MiB", "--drain-timeout", "1h", "--write-timeout", "0", "--engine", engine];
+    let mut server = Program::serve(&[&limits[..], &["--listen", &unix.listen()]].concat());
+    let mut client = connect_unix(&server.address("unix"));
+    // More than the kernel buffers: the rest of the reply stays queued until the client reads.
+    let payload = vec![0; 8 << 20];
+    client.write_all(&u32::try_from(payload.len()).unwrap().to_be_bytes()).unwrap();
+    client.write_all(&payload).unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    server.signal(signal);
+    server.logged("draining 1 connection,");
+    (server, client)
+}
+
 #[test]
 fn second_signal_stops_at_once() {
     let cases = [("reactor", Signal::TERM, 143), ("reactor", Signal::INT, 130), ("threads", Signal::INT, 130)];
     for (engine, second, code) in cases {
         let unix = SocketPath::new();
-        let limits = ["--max-frame-bytes", "8MiB", "--drain-timeout", "1h", "--write-timeout", "0", "--engine", engine];
-        let mut server = Program::serve(&[&limits[..], &["--listen", &unix.listen()]].concat());
-        let mut client = connect_unix(&server.address("unix"));
-        // More than the kernel buffers: the rest of the reply stays queued until the client reads.
-        let payload = vec![0; 8 << 20];
-        client.write_all(&u32::try_from(payload.len()).unwrap().to_be_bytes()).unwrap();
-        client.write_all(&payload).unwrap();
-        client.read_exact(&mut [0]).unwrap();
-
-        server.signal(Signal::TERM);
-        server.logged("draining 1 connection,");
+        let (mut server, _client) = draining(engine, &unix, Signal::TERM);
         server.signal(second);
         assert_eq!(server.wait().code(), Some(code));
         assert!(!unix.path().exists());
+    }
+}
+
+/// A hangup does not count, so the signal after it is the first.
+#[test]
+fn signal_after_a_hangup_does_not_end_the_drain() {
+    for engine in ["reactor", "threads"] {
+        let unix = SocketPath::new();
+        let (mut server, mut client) = draining(engine, &unix, Signal::HUP);
+        server.signal(Signal::TERM);
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest.len(), 4 + (8 << 20) - 1, "{engine}");
+        drop(client);
+        assert_eq!(server.wait().code(), Some(0), "{engine}");
     }
 }
 

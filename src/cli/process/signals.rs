@@ -150,20 +150,37 @@ impl SecondSignal {
     ///
     /// # Errors
     /// [`CliError::Failed`] if a handler cannot be installed.
-    pub(in crate::cli) fn allow(self) -> Result<(), CliError> {
+    pub(in crate::cli) fn allow(&self) -> Result<(), CliError> {
         let register = |number| flag::register(number, Arc::clone(&self.ends_process)).map(drop);
         [SIGINT, SIGTERM].into_iter().try_for_each(register).map_err(|error| watch_error(&error))
     }
 
-    /// Lets the next signal end the process, because the engine drains. Ends it now if two signals
-    /// have arrived.
-    pub(in crate::cli) fn allow_while_draining(&mut self) {
-        self.ends_process.store(true, Ordering::SeqCst);
-        // After the store, so that each signal is either counted here or ends the process.
-        if matches!(self.received.read(&mut [0; 2]), Ok(2)) {
+    /// Lets the second signal end the process from now on, because the engine drains. Ends it now if
+    /// two signals have arrived.
+    ///
+    /// # Errors
+    /// As for [`allow`](Self::allow).
+    pub(in crate::cli) fn allow_while_draining(&mut self) -> Result<(), CliError> {
+        // The engine may drain for another reason than a signal, so none may have arrived. Before the
+        // count, so that each signal is counted here, or the one after it ends the process.
+        self.allow()?;
+        let mut count = self.take_received();
+        if count == 1 {
+            self.ends_process.store(true, Ordering::SeqCst);
+            // One more may have arrived before the store.
+            count += self.take_received();
+        }
+        if count > 1 {
             let signal = i32::try_from(self.signal.load(Ordering::SeqCst)).unwrap_or_default();
             std::process::exit(128 + signal);
         }
+        Ok(())
+    }
+
+    /// Returns the number of signals since the last call, at most 2.
+    fn take_received(&mut self) -> usize {
+        // An error means that none has arrived.
+        self.received.read(&mut [0; 2]).unwrap_or(0)
     }
 }
 

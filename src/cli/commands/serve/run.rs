@@ -74,6 +74,8 @@ impl Service for DrainWatch {
     fn on_frame(&mut self, _cx: &mut Context<'_>, _payload: &[u8]) {}
 
     fn on_shutdown(&mut self, _cx: &mut Context<'_>) {
-        self.0.allow_while_draining();
+        if let Err(error) = self.0.allow_while_draining() {
+            log::warn!("{error}; a second signal does not end the process");
+        }
     }
 }
