@@ -111,20 +111,20 @@ fn head_error(raw: &[u8], error: httparse::Error) -> HttpError {
     if error == httparse::Error::TooManyHeaders {
         return HttpError::TooManyFields(MAX_FIELDS);
     }
-    let mut line_start = 0;
-    for (number, end) in (1..).zip(memchr::memchr_iter(b'\n', raw)) {
-        let end = end + 1;
-        // The lines up to this one, as a complete head.
+    // Parses the lines up to the one with this end, as a complete head.
+    let parse_up_to = |end: usize| {
         let head = [raw.get(..end).unwrap_or_default(), b"\r\n"].concat();
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-        if let Err(error) = parse_into(&mut httparse::Response::new(&mut fields), &head) {
-            let line = raw.get(line_start..end).unwrap_or_default().trim_ascii_end();
-            let line = line.get(..MAX_EXCERPT_BYTES).unwrap_or(line).to_vec();
-            return HttpError::BadHeadLine { number, line, cause: error.to_string() };
-        }
-        line_start = end;
-    }
-    HttpError::BadHeadLine { number: 1, line: Vec::new(), cause: error.to_string() }
+        parse_into(&mut httparse::Response::new(&mut fields), &head)
+    };
+    let ends: Vec<_> = memchr::memchr_iter(b'\n', raw).map(|at| at + 1).collect();
+    // A binary search: a head may have tens of thousands of folded lines.
+    let index = ends.partition_point(|end| parse_up_to(*end).is_ok());
+    let (start, end) = (index.checked_sub(1).and_then(|before| ends.get(before)), ends.get(index));
+    let line = raw.get(start.copied().unwrap_or(0)..end.copied().unwrap_or(0)).unwrap_or_default().trim_ascii_end();
+    let line = line.get(..MAX_EXCERPT_BYTES).unwrap_or(line).to_vec();
+    let error = end.and_then(|end| parse_up_to(*end).err()).unwrap_or(error);
+    HttpError::BadHeadLine { number: index + 1, line, cause: error.to_string() }
 }
 
 fn unfolded(value: &[u8]) -> Vec<u8> {
@@ -190,6 +190,9 @@ mod tests {
             assert!(matches!(error, HttpError::BadHeadLine { .. }), "{error:?}");
             assert!(error.to_string().contains(expected), "{error}");
         }
+        // As many lines as fit into a head: the time to find the line must not grow with their square.
+        let error = head(&format!("HTTP/1.1 200 OK\na: b\n{}c\n\n", " \n".repeat(32_000))).unwrap_err();
+        assert!(error.to_string().ends_with("in line 32003, 'c'"), "{error}");
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(MAX_FIELDS + 1));
         assert_eq!(head(&many), Err(HttpError::TooManyFields(MAX_FIELDS)));
     }
