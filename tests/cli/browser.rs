@@ -36,7 +36,7 @@ pub(crate) fn load(html: &str) -> Option<String> {
 
 /// Asserts that a page needs no horizontal scrolling at any of [`WIDTHS`], and that its plots, of
 /// which there are `plots`, fit and can be read.
-pub(crate) fn assert_fits(page: &str, plots: usize) {
+pub(crate) fn assert_fits(page: &str, plots: u32) {
     let srcdoc = page.replace('&', "&amp;").replace('"', "&quot;");
     let frames = WIDTHS.map(|width| format!("<iframe width=\"{width}\" height=\"900\" srcdoc=\"{srcdoc}\"></iframe>"));
     let wrapper = format!("<!DOCTYPE html><meta charset=utf-8>{}<pre></pre>{MEASURE}", frames.concat());
@@ -49,7 +49,7 @@ pub(crate) fn assert_fits(page: &str, plots: usize) {
         let [inner, scroll, drawings, right, letters] = line[..] else { panic!("{measured}") };
         assert!((inner - f64::from(width)).abs() < 20.0, "a frame of {width} px has a window of {inner} px");
         assert!(scroll <= inner, "at {width} px the page is {scroll} px wide");
-        assert!((drawings - plots as f64).abs() < 0.5, "at {width} px {drawings} of {plots} plots are shown");
+        assert!((drawings - f64::from(plots)).abs() < 0.5, "at {width} px {drawings} of {plots} plots are shown");
         assert!(right <= inner, "at {width} px a plot ends at {right} px");
         assert!(letters >= MIN_LETTER_PX, "at {width} px the letters of a plot have {letters} px");
     }

@@ -34,7 +34,7 @@ fn slowdown() -> u32 {
 }
 
 /// Returns the larger of the average of the last minute and the number of threads that are runnable
-/// now. The fields are those of proc_loadavg(5): `20.00 18.24 15.12 41/203 11206`.
+/// now. The fields are those of `proc_loadavg(5)`: `20.00 18.24 15.12 41/203 11206`.
 fn most_runnable(load: &str) -> Option<u32> {
     let mut fields = load.split(' ');
     let average: u32 = fields.next()?.split('.').next()?.parse().ok()?;

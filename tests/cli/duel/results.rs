@@ -113,7 +113,7 @@ fn page_fits_a_phone_and_a_desk() {
     let page = Scratch::new();
     good(&["--connections=10", "--html", &page.name()]);
     let html = std::fs::read_to_string(page.path()).unwrap();
-    let plots = html.matches("<svg class=\"drawing\"").count();
+    let plots = u32::try_from(html.matches("<svg class=\"drawing\"").count()).unwrap();
     crate::browser::assert_fits(&html, plots);
 }
 

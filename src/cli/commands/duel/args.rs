@@ -1,8 +1,5 @@
 //! The arguments of `duel`, as they are typed.
 
-use std::str::FromStr;
-use std::time::Duration;
-
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use switchboard::Framing;
 
@@ -36,7 +33,7 @@ pub(crate) struct DuelArgs {
 
     /// Length of the measured time of each run [default: 3s]
     #[arg(short, long, alias = "seconds", short_alias = 's', value_name = "TIME", help_heading = MEASUREMENT)]
-    pub(super) duration: Option<RunLength>,
+    pub(super) duration: Option<HumanDuration>,
     /// Length of the full load before the measured time of each run [default: 500ms]
     #[arg(short, long, value_name = "TIME", help_heading = MEASUREMENT)]
     pub(super) warm_up: Option<HumanDuration>,
@@ -55,33 +52,4 @@ pub(crate) struct DuelArgs {
 
     #[command(flatten)]
     pub(super) report: ReportArgs,
-}
-
-/// A duration, or a plain number of seconds, which may have a fraction: `--seconds 0.5`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct RunLength(pub(super) Duration);
-
-impl FromStr for RunLength {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let length = seconds.map_or_else(|| text.parse::<HumanDuration>().map(|length| length.0), Ok);
-        length.map(Self).map_err(|error| error.to_string())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plain_number_is_in_seconds() {
-        for (text, millis) in [("3", 3_000), ("0.1", 100), ("2s", 2_000), ("1min", 60_000)] {
-            assert_eq!(text.parse(), Ok(RunLength(Duration::from_millis(millis))), "{text}");
-        }
-        for text in ["", "s", "-1", "soon", "NaN", "inf", "1e30"] {
-            assert!(text.parse::<RunLength>().is_err(), "{text}");
-        }
-    }
 }
