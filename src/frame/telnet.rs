@@ -19,7 +19,7 @@ const FIRST_COMMAND: u8 = 236;
 /// Removes telnet commands from a line of text in `encoding`.
 ///
 /// In most encodings, byte 255 begins no character. In some, such as windows-1251, it is a letter,
-/// and a program that is no telnet client sends it once. There, commands are removed only from a
+/// and a program other than a telnet client sends it once. There, commands are removed only from a
 /// line with an option negotiation, which text does not resemble. Without one, `IAC IAC` is one
 /// byte 255 unless another 255 of the line stands alone: a telnet client sends each of them twice.
 pub(crate) fn strip_commands<'a>(line: &'a [u8], encoding: &'static Encoding) -> Cow<'a, [u8]> {
