@@ -34,8 +34,9 @@ pub(super) enum CliCommand {
     /// Each bound address is printed on standard output as a line 'listening SERVICE TRANSPORT
     /// ADDR' before the first connection is accepted. The log goes to standard error.
     ///
-    /// Without SERVICE, every service that needs no option runs: all but files and exec. 'switchboard
-    /// serve SERVICE --help' lists the options of a service, besides those that are listed here.
+    /// Without SERVICE, every service that needs no option runs: all but files and exec.
+    /// 'switchboard serve SERVICE --help' lists the options of a service, besides those that are
+    /// listed here.
     Serve(Box<ServeArgs>),
     /// Measure a server under load: throughput, latency, faults
     ///

@@ -21,7 +21,7 @@ const MAX_OPTION: u8 = 49;
 /// Removes telnet commands from a line of text in `encoding`.
 ///
 /// In most encodings, byte 255 begins no character. In some, such as windows-1251, it is a letter,
-/// and a program that is no telnet client may send it once. There, commands are removed only from
+/// and a program other than a telnet client may send it once. There, commands are removed only from
 /// a line with an option negotiation, which text does not resemble. `IAC IAC` is one byte 255 in
 /// each encoding.
 pub(crate) fn strip_commands<'a>(line: &'a [u8], encoding: &'static Encoding) -> Cow<'a, [u8]> {

@@ -116,7 +116,8 @@ fn advice_for_a_busy_port_can_be_followed() {
     let ports = Ports::hold();
     let (_, error) = failure(&["echo", "--port-base", &ports.base()]);
     assert!(error.starts_with(&format!("switchboard: cannot listen on tcp 127.0.0.1:{}: ", ports.base)), "{error}");
-    assert!(error.contains("choose other ports: --port-base 20000, or --port-base 0 for free ones"), "{error}");
+    assert!(error.contains("choose other ports: --port-base "), "{error}");
+    assert!(error.ends_with(", or --port-base 0 for free ones"), "{error}");
     let mut server = serve(&["echo", "--port-base", "0"]);
     assert_echoes(connect(&server.address("tcp")), HELLO);
     server.address("udp");

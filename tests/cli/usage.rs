@@ -154,7 +154,7 @@ fn no_command_at_all_is_answered_with_the_commands() {
     }
 }
 
-/// What is wrong in a file is wrong usage, what cannot be read is a failure.
+/// An error in a file's text is wrong usage; a file that cannot be read is a failure.
 #[test]
 fn unreadable_files_exit_with_1() {
     let folder = tempfile::tempdir().unwrap();

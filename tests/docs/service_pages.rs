@@ -15,8 +15,23 @@ pub(crate) fn temporary_file(text: &str) -> tempfile::NamedTempFile {
     file
 }
 
-/// Replaces every port in the text by 0, so that the kernel chooses a free one.
+/// Replaces every port in a configuration by 0, so that the kernel chooses a free one, and gives
+/// each service without `listen` an address with such a port.
 fn free_ports(text: &str) -> String {
+    let with_address = |section: &str| match section.split_once('\n') {
+        Some((header, keys)) if header != "limits]" && !keys.lines().any(|line| line.starts_with("listen")) => {
+            format!("{header}\nlisten = '127.0.0.1:0'\n{keys}")
+        }
+        _ => section.to_owned(),
+    };
+    let free = ports_replaced(text);
+    let (keys, sections) = free.split_once("\n[").expect("a section");
+    let sections: Vec<_> = sections.split("\n[").map(with_address).collect();
+    format!("{keys}\n[{}", sections.join("\n["))
+}
+
+/// Replaces every port in the text by 0.
+fn ports_replaced(text: &str) -> String {
     let mut free = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("127.0.0.1:") {
@@ -67,10 +82,11 @@ fn example_configuration_is_served() {
         |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned();
     let uncommented: String = example.lines().map(|line| uncomment(line) + "\n").collect();
     for (example, last) in [(example, "listening chat "), (uncommented, "listening exec ")] {
+        let unchanged = temporary_file(&example);
+        let checked = run(&["config", "check", unchanged.path().to_str().unwrap()]);
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
         let config = temporary_file(&free_ports(&example));
         let config = config.path().to_str().unwrap();
-        let checked = run(&["config", "check", config]);
-        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
         let mut server = Program::start(command(&["serve", "--config", config]).stdout(Stdio::piped()));
         assert!(server.printed_until(last).contains("tcp 127.0.0.1:"));
         server.printed_until("service  ");

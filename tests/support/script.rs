@@ -16,8 +16,8 @@
 //!
 //! JSON is compared as values, and `"*"` equals any value. With `lines` and `raw`, each received
 //! line is a step of its own. Text with special characters is quoted: `bob > "two\nlines"`.
-//! `${x*4096}` stands for 4,096 times `x`, and `${port}` in an expected text for any port. At the end of the script no client may have an unread
-//! message.
+//! `${x*4096}` stands for 4,096 times `x`, and `${port}` in an expected text for any port. At
+//! the end of the script no client may have an unread message.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

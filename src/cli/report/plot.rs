@@ -26,8 +26,8 @@ impl Plot {
                         }
                     }
                 }
-                // The style sheet shows the one that fits the window: a wide drawing would be too small
-                // to read on a phone.
+                // The style sheet shows the one that fits the window: a wide drawing would be
+                // too small to read on a phone.
                 @match (self.drawing(draw::WIDE), self.drawing(draw::NARROW)) {
                     (Some(wide), Some(narrow)) => { svg.drawing viewBox=(draw::WIDE.view_box()) role="img" aria-label=(self.title) { (wide) }
                         svg.narrow viewBox=(draw::NARROW.view_box()) role="img" aria-label=(self.title) { (narrow) } },

@@ -28,7 +28,6 @@ pub struct ResponseHeader {
     /// Text of the field `md5`: a checksum if `is_verified`, anything otherwise.
     pub md5: Option<String>,
     /// True if `md5` is the MD5 of the output in hexadecimal. The parser returns an error if it is
-    /// that of other bytes. False if it is no MD5, that is, if it does not have 32 hexadecimal
-    /// digits.
+    /// that of other bytes. False if `md5` does not have 32 hexadecimal digits.
     pub is_verified: bool,
 }

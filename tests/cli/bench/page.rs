@@ -51,7 +51,8 @@ fn page_fits_a_phone_and_a_desk() {
     browser::assert_fits(&page_of(&super::BRIEF, 0), 3);
     let chat = ["bench", "chat", "--members=5", "--rooms=2", "--rate=200", "--warm-up=20ms", "--duration=1s"];
     browser::assert_fits(&page_of(&chat, 0), 3);
-    // No answer takes less than 1 ns, so the search ends after two steps below one message a second.
+    // No answer takes less than 1 ns, so the search ends after two steps below one message a
+    // second.
     let search = ["bench", "echo", "--connections=3", "--warm-up=0", "--duration=250ms", "--find-max"];
     browser::assert_fits(&page_of(&[&search[..], &["--rate=1.9", "--slo=p99<1ns"]].concat(), 1), 4);
 }

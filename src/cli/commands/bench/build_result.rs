@@ -88,8 +88,8 @@ pub(super) fn run_result<W>(
     }
 }
 
-/// Connections from which the memory of each is given. With fewer, the growth of the server's memory
-/// is mostly its own: the first allocations, and whole pages.
+/// Connections from which the memory of each is given. With fewer, the growth of the server's
+/// memory is mostly its own: the first allocations, and whole pages.
 pub(super) const MIN_CONNECTIONS_FOR_MEMORY: usize = 10;
 
 /// Returns the record of the server without its costs per message; `None` without samples of its

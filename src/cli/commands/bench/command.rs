@@ -77,8 +77,8 @@ pub(crate) fn log_remarks(load: &PlannedLoad) {
     }
 }
 
-/// Checks that the file of `--csv` is not the server's address. The value of the flag is optional, so
-/// an address right after it would be taken for a file.
+/// Checks that the file of `--csv` is not the server's address. The value of the flag is optional,
+/// so an address right after it would be taken for a file.
 fn check_csv_path(plan: &BenchPlan, path: Option<&Path>) -> Result<(), CliError> {
     let has_port = |text: &str| text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     let is_address = |text: &&str| text.parse::<Endpoint>().is_ok() || has_port(text);

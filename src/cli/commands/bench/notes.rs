@@ -68,8 +68,8 @@ fn generator_late(run: &RunResult) -> Option<String> {
     })
 }
 
-/// Returns a note if an open loop did not reach its rate, and the figures show it. If they are equal
-/// after rounding, the verdict before it has the number of outstanding answers.
+/// Returns a note if an open loop did not reach its rate, and the figures show it. If they are
+/// equal after rounding, the verdict before it has the number of outstanding answers.
 fn rate_note(record: &BenchRecord) -> Option<String> {
     let (asked, due) = (figure::rate(record.load.rate_per_second?), record.run.due?);
     if !record.run.missed_rate() {

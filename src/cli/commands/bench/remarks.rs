@@ -1,5 +1,5 @@
-//! Remarks about a load that is far larger than most, for the log before the run: what it needs, and
-//! which other flag may have been meant.
+//! Remarks about a load that is far larger than most, for the log before the run: what it needs,
+//! and which other flag may have been meant.
 
 use switchboard::Endpoint;
 use switchboard::load::{Activity, LoadConfig};

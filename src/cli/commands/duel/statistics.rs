@@ -70,7 +70,8 @@ impl Ratio {
         Some(Self { median: median(&logs)?.exp(), low: low.exp(), high: high.exp() })
     }
 
-    /// Formats the median, as in `2.40×`. If the interval excludes 1, so do the digits of the median.
+    /// Formats the median, as in `2.40×`. If the interval excludes 1, so do the digits of the
+    /// median.
     pub(super) fn median_text(self) -> String {
         let excludes_one = self.low > 1.0 || self.high < 1.0;
         let median = if excludes_one { bound_text(self.median) } else { figure::number(self.median) };
@@ -88,8 +89,8 @@ impl Ratio {
     }
 }
 
-/// Formats a ratio or a bound of its interval with enough digits to distinguish it from 1, because the verdict
-/// depends on it.
+/// Formats a ratio or a bound of its interval with enough digits to distinguish it from 1, because the
+/// verdict depends on it.
 fn bound_text(bound: f64) -> String {
     let short = figure::number(bound);
     if short != "1.00" || (bound - 1.0).abs() < f64::EPSILON {

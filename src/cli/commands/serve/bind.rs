@@ -12,9 +12,6 @@ use super::services::{ListenSource, PlannedListener};
 use crate::cli::engine::AnyEngine;
 use crate::cli::error::CliError;
 
-/// Advice for default ports that are in use.
-const OTHER_PORTS: &str = "choose other ports: --port-base 20000, or --port-base 0 for free ones";
-
 /// Adds the services to the engine and binds all listeners. Returns the text to print: a
 /// `listening` line for each, and the table of examples.
 ///
@@ -23,7 +20,7 @@ const OTHER_PORTS: &str = "choose other ports: --port-base 20000, or --port-base
 /// each is a warning and marked in the table, and it is an error if none is left.
 pub(super) fn bind(engine: &mut AnyEngine, plan: ServePlan) -> Result<String, CliError> {
     let ServePlan { services, prints_examples, skips_unavailable, .. } = plan;
-    let (mut addresses, mut rows, mut unavailable) = (String::new(), Vec::new(), 0);
+    let (mut addresses, mut rows, mut unavailable) = (String::new(), Vec::new(), Vec::new());
     for PlannedService { builtin, args, made: (options, service), listeners } in services {
         let service = engine.add_service(options, service);
         for listener in listeners {
@@ -38,7 +35,7 @@ pub(super) fn bind(engine: &mut AnyEngine, plan: ServePlan) -> Result<String, Cl
                         let (name, cause) = (builtin.name, cause(&error));
                         log::warn!("{name} does not listen on {}: {cause}", listener.endpoint);
                         rows.push(examples::marked_row(builtin, &listener.endpoint, mark));
-                        unavailable += 1;
+                        unavailable.push(listener.endpoint);
                     }
                     None => return Err(bind_error(&listener, error)),
                 },
@@ -49,8 +46,9 @@ pub(super) fn bind(engine: &mut AnyEngine, plan: ServePlan) -> Result<String, Cl
         }
     }
     if addresses.is_empty() {
-        let text = format!("cannot listen on any of {unavailable} addresses; stop the programs that use them, or ");
-        return Err(CliError::Failed(text + OTHER_PORTS));
+        let (count, advice) = (unavailable.len(), other_ports(&unavailable));
+        let text = format!("cannot listen on any of {count} addresses; stop the programs that use them, or {advice}");
+        return Err(CliError::Failed(text));
     }
     Ok(if prints_examples { addresses + "\n" + &examples::table(&rows) } else { addresses })
 }
@@ -76,6 +74,16 @@ fn cause(error: &Error) -> String {
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
+/// Returns the advice for default ports that are in use, with a base other than theirs.
+fn other_ports(in_use: &[Endpoint]) -> String {
+    let near_20000 = |endpoint: &Endpoint| match endpoint {
+        Endpoint::Tcp(addr) | Endpoint::Udp(addr) => (20_000..20_100).contains(&addr.port()),
+        Endpoint::Unix(_) => false,
+    };
+    let base = if in_use.iter().any(near_20000) { 30_000 } else { 20_000 };
+    format!("choose other ports: --port-base {base}, or --port-base 0 for free ones")
+}
+
 /// Returns the error of a listener, with advice that can be followed as it stands.
 fn bind_error(listener: &PlannedListener, error: Error) -> CliError {
     let is_busy = matches!(&error, Error::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse);
@@ -83,7 +91,7 @@ fn bind_error(listener: &PlannedListener, error: Error) -> CliError {
         endpoint @ (Endpoint::Tcp(_) | Endpoint::Udp(_)) if is_busy => {
             let free = listener.written.rsplit_once(':').map(|(address, _)| format!("{address}:0")).unwrap_or_default();
             let advice = match &listener.source {
-                ListenSource::Default => OTHER_PORTS.to_owned(),
+                ListenSource::Default => other_ports(std::slice::from_ref(endpoint)),
                 ListenSource::Flag => format!("choose another port: --listen {free} uses a free one"),
                 ListenSource::File(_) => format!("choose another port: listen = \"{free}\" uses a free one"),
             };
@@ -127,9 +135,9 @@ mod tests {
 
     #[test]
     fn error_has_advice_for_the_place_where_the_address_was_written() {
-        let advice = |source, written: &str| {
+        let advice_at = |endpoint: &str, source, written: &str| {
             let listener = PlannedListener {
-                endpoint: "127.0.0.1:80".parse().unwrap(),
+                endpoint: endpoint.parse().unwrap(),
                 framing: Framing::Lines,
                 index: 0,
                 written: written.to_owned(),
@@ -137,7 +145,13 @@ mod tests {
             };
             bind_error(&listener, error(io::ErrorKind::AddrInUse)).to_string()
         };
-        assert!(advice(ListenSource::Default, "127.0.0.1:80").ends_with(OTHER_PORTS));
+        let advice = |source, written: &str| advice_at("127.0.0.1:80", source, written);
+        for (endpoint, base) in [("127.0.0.1:80", 20_000), ("127.0.0.1:20001", 30_000), ("udp:127.0.0.1:20000", 30_000)]
+        {
+            let default = advice_at(endpoint, ListenSource::Default, endpoint);
+            let expected = format!("or choose other ports: --port-base {base}, or --port-base 0 for free ones");
+            assert!(default.ends_with(&expected), "{default}");
+        }
         let flag = advice(ListenSource::Flag, "lines@localhost:80");
         assert!(flag.ends_with("--listen lines@localhost:0 uses a free one"), "{flag}");
         let file = advice(ListenSource::File("f:3".to_owned()), "udp:[::1]:80");

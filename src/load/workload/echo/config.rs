@@ -13,8 +13,8 @@ use crate::net::udp_batch::max_datagram_bytes;
 /// The longest payload. The table that all payloads come from has about this size.
 const MAX_PAYLOAD_BYTES: usize = 1 << 30;
 
-/// The most bytes of the longest payloads, one for each connection: a connection keeps the part of a
-/// message that its socket does not take.
+/// The most bytes of the longest payloads, one for each connection: a connection keeps the part of
+/// a message that its socket does not take.
 const MAX_UNSENT_BYTES: u64 = 16 << 30;
 
 /// Bytes from which a payload that the framing can carry is not encoded to check it: only a shorter

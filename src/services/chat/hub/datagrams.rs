@@ -1,8 +1,8 @@
 //! UDP members. A source that sends `name : text` is a member of the lobby until it has sent no
 //! datagram for `udp_idle_timeout`.
 //!
-//! A datagram that is refused is answered with one datagram, `error : REASON`: a simple client waits
-//! for exactly one answer. A source address can be forged, and the answer then hits a third party.
+//! A datagram that is refused is answered with one datagram, `error : REASON`: a simple client
+//! waits for exactly one answer. A source address can be forged, and the answer then hits a third party.
 //! So a datagram causes at most one answer, and the refusal of another server causes none.
 
 use std::net::SocketAddr;

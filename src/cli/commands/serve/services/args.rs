@@ -173,8 +173,8 @@ pub(super) struct ChatServiceArgs {
     /// Use this terminal as the operator's console: it shows all messages and sends typed lines as
     /// 'operator'
     ///
-    /// /help lists the commands: /kick NICK, /ban ADDR, /rooms, /who, /stats, /quit and more. @NICK
-    /// TEXT is a private message.
+    /// /help lists the commands: /kick NICK [REASON], /ban NICK|ADDR|CIDR [TIME] [REASON], /who,
+    /// /stats, /quit and more. @NICK TEXT is a private message.
     #[arg(long)]
     pub(super) console: bool,
     /// Show a name in this colour on the console; may be repeated
