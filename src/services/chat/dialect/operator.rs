@@ -128,7 +128,18 @@ mod tests {
         assert_eq!(parsed("/ban eva 1h30m a b"), ban(BanTarget::Nick("eva".into()), Some(5400), Some("a b")));
         assert_eq!(parsed("/ban eva 7d"), ban(BanTarget::Nick("eva".into()), Some(604_800), None));
         assert_eq!(parsed("/quit"), HubRequest::Operator(OperatorCommand::Shutdown));
-        for bad in ["/ban", "/kick", "/unban", "/unban eva", "/ban eva 10", "/ban eva 10mn", "/ban eva 0s", "/ban eva -1s", "/ban eva -10 spam", "/bans x"] {
+        for bad in [
+            "/ban",
+            "/kick",
+            "/unban",
+            "/unban eva",
+            "/ban eva 10",
+            "/ban eva 10mn",
+            "/ban eva 0s",
+            "/ban eva -1s",
+            "/ban eva -10 spam",
+            "/bans x",
+        ] {
             assert_eq!(parse(bad.as_bytes()).unwrap_err().code, "bad-command", "{bad}");
         }
     }
