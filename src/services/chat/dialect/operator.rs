@@ -24,7 +24,7 @@ pub(crate) const OPERATOR_HELP: &str = "\
 *                 WHO is a nick, an address, or a network such as 10.0.0.0/8
 * /ban WHO 10m REASON: for 10 minutes, with a reason; or 30s, 2h, 7d
 * /unban ADDR     accept an address or a network again
-* /bans [N]       list the bans
+* /bans [N]       list the bans; with N, without the first N
 * /who [ROOM]     list the members with their addresses
 * /rooms          list the rooms
 * /stats          show counts and addresses
@@ -82,8 +82,9 @@ fn parse_ban<'a>(rest: &str) -> Result<OperatorCommand<'a>, ErrorReply> {
     }
     let target = parse_network(target).map_or_else(|| BanTarget::Nick(to_cow(target)), BanTarget::Network);
     let (word, after) = take_word(rest);
-    let (time, rest) =
-        if word.starts_with(|c: char| c.is_ascii_digit()) { (Some(parse_time(word)?), after) } else { (None, rest) };
+    // With a sign or a point, too: a mistyped time must not become a reason, and the ban endless.
+    let is_time = word.trim_start_matches(['-', '+', '.']).starts_with(|c: char| c.is_ascii_digit());
+    let (time, rest) = if is_time { (Some(parse_time(word)?), after) } else { (None, rest) };
     Ok(OperatorCommand::Ban { target, time, reason: reason(rest) })
 }
 
@@ -127,7 +128,18 @@ mod tests {
         assert_eq!(parsed("/ban eva 1h30m a b"), ban(BanTarget::Nick("eva".into()), Some(5400), Some("a b")));
         assert_eq!(parsed("/ban eva 7d"), ban(BanTarget::Nick("eva".into()), Some(604_800), None));
         assert_eq!(parsed("/quit"), HubRequest::Operator(OperatorCommand::Shutdown));
-        for bad in ["/ban", "/kick", "/unban", "/unban eva", "/ban eva 10", "/ban eva 10mn", "/ban eva 0s", "/bans x"] {
+        for bad in [
+            "/ban",
+            "/kick",
+            "/unban",
+            "/unban eva",
+            "/ban eva 10",
+            "/ban eva 10mn",
+            "/ban eva 0s",
+            "/ban eva -1s",
+            "/ban eva -10 spam",
+            "/bans x",
+        ] {
             assert_eq!(parse(bad.as_bytes()).unwrap_err().code, "bad-command", "{bad}");
         }
     }

@@ -11,12 +11,25 @@ use crate::services::chat::request::ErrorReply;
 /// Default limit of connections from one address.
 const MAX_PER_ADDRESS: usize = 256;
 
-/// Returns the cause by which the log counts a refusal, or `None` if the request itself is invalid.
+/// Returns the cause by which the log counts the close of a connection, or `None` if only the
+/// request is invalid.
 pub(super) fn cause_of(error: &ErrorReply) -> Option<&'static str> {
     match error.code {
         "flood" => Some("chat rate limit"),
         "banned" => Some("chat bans"),
         "too-many" => Some("chat limit of members"),
+        _ => None,
+    }
+}
+
+/// Returns the cause by which the log counts a refused datagram, or `None` if only the request is
+/// invalid. No connection shares it: otherwise a flood of datagrams would use up the warnings about
+/// closed connections.
+pub(super) fn datagram_cause_of(error: &ErrorReply) -> Option<&'static str> {
+    match error.code {
+        "flood" => Some("chat rate limit of datagrams"),
+        "banned" => Some("chat datagrams of banned addresses"),
+        "too-many" => Some("chat limit of UDP members"),
         "not-public" => Some("chat datagrams of other machines"),
         _ => None,
     }

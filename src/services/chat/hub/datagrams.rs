@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::admission::cause_of;
+use super::admission::datagram_cause_of;
 use super::ids::{MemberId, RoomId};
 use super::output::{EventTime, HubOutput};
 use super::state::Hub;
@@ -79,7 +79,7 @@ impl Hub {
     /// Logs the refusals that the engine's limits or the operator cause, and not those of a request
     /// that is invalid.
     fn log_refusal(&self, from: SocketAddr, error: &ErrorReply, out: &mut dyn HubOutput) {
-        let (Some(cause), text) = (cause_of(error), &error.text) else { return };
+        let (Some(cause), text) = (datagram_cause_of(error), &error.text) else { return };
         match self.members.by_source(from).and_then(|id| self.members.get(id)) {
             Some(member) => out.warn(cause, format_args!("chat udp:{from} ({}) refused: {text}", member.nick)),
             None => out.warn(cause, format_args!("chat udp:{from} refused: {text}")),
