@@ -1,7 +1,7 @@
 //! The forms in which a command writes its result: text or JSON on standard output, and a page.
 //! Standard output takes one form: the one that a flag sends there, or else the text.
 
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 use serde::Serialize;
 
@@ -35,7 +35,7 @@ impl ReportOutput {
         let outputs: Vec<_> = own.iter().chain(others).filter_map(|(flag, path)| Some((*flag, (*path)?))).collect();
         for (index, (flag, path)) in outputs.iter().enumerate() {
             let others = outputs.iter().skip(index + 1);
-            if let Some((other, _)) = others.into_iter().find(|(_, other)| other == path) {
+            if let Some((other, _)) = others.into_iter().find(|(_, other)| is_same(other, path)) {
                 let place = if is_stdout(path) { "standard output".to_owned() } else { path.display().to_string() };
                 return Err(CliError::Usage(format!(
                     "{flag} cannot be used with {other} if both write to {place}: give each a file of its own"
@@ -58,5 +58,40 @@ impl ReportOutput {
             stdout::print(&record::json(record)?)?;
         }
         self.html.map_or(Ok(()), |file| file.write(page::render(report).as_bytes()))
+    }
+}
+
+/// Returns true if both paths name one output: standard output, or one absolute path.
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (is_stdout(one), is_stdout(other)) {
+        (false, false) => {
+            one == other || matches!((absolute(one), absolute(other)), (Ok(one), Ok(other)) if one == other)
+        }
+        (one, other) => one && other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_file_in_two_spellings_is_one_output() {
+        for (one, other, expected) in
+            [("x.csv", "./x.csv", true), ("x.csv", "y.csv", false), ("-", "-", true), ("-", "./-", false)]
+        {
+            assert_eq!(is_same(Path::new(one), Path::new(other)), expected, "{one} {other}");
+            assert_eq!(is_same(Path::new(other), Path::new(one)), expected, "{other} {one}");
+        }
+        let whole = absolute("x.csv").unwrap();
+        assert!(is_same(&whole, Path::new("x.csv")));
+        assert!(
+            ReportOutput::open(
+                false,
+                None,
+                &[("--csv", Some(Path::new("./x"))), ("--hdr", Some(&absolute("x").unwrap()))]
+            )
+            .is_err()
+        );
     }
 }

@@ -44,6 +44,9 @@ impl RunError {
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
                 "; check that a server listens there, or leave out the address to have bench start a server"
             }
+            io::ErrorKind::TimedOut if matches!(target, Endpoint::Unix(_)) => {
+                "; the server is busy, or does not accept connections any more"
+            }
             io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
                 "; check the address and the firewall"
             }
@@ -54,5 +57,22 @@ impl RunError {
             _ => "",
         };
         Self::Unavailable(format!("cannot connect to {target}: {error}{advice}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_about_a_timeout_fits_the_transport() {
+        for (target, advice) in [
+            ("unix:/x", "; the server is busy, or does not accept connections any more"),
+            ("127.0.0.1:7000", "; check the address and the firewall"),
+        ] {
+            let error = LoadError::Connect(io::ErrorKind::TimedOut.into());
+            let RunError::Unavailable(text) = RunError::of_load(error, &target.parse().unwrap()) else { panic!() };
+            assert!(text.ends_with(advice), "{text}");
+        }
     }
 }

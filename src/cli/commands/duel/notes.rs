@@ -12,7 +12,7 @@ use crate::cli::report::{figure, rates};
 /// Returns all notes: the bad ones, then the good one, then the limits of the figures.
 pub(super) fn notes(record: &DuelRecord) -> Vec<Finding> {
     let mut notes: Vec<_> = faults(record).into_iter().map(|text| Finding::new(Tone::Bad, text)).collect();
-    notes.extend(record.header.machine.is_debug_build().then(|| Finding::new(Tone::Bad, DEBUG_BUILD)));
+    notes.extend(record.header.machine.is_debug_build().then(|| Finding::new(Tone::Note, DEBUG_BUILD)));
     notes.extend(all_right(record).map(|text| Finding::new(Tone::Good, text)));
     let mut push = |text: Option<String>| notes.extend(text.map(|text| Finding::new(Tone::Note, text)));
     record.points.iter().map(skipped).for_each(&mut push);
