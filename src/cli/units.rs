@@ -147,7 +147,8 @@ fn parse_term(term: &str) -> Result<Duration, &'static str> {
     if term.ends_with('M') {
         return Err("ambiguous: M stands for a month or a minute: write month or min");
     }
-    humantime::parse_duration(term).map_err(|error| match error {
+    let zero = if term.starts_with('.') { "0" } else { "" };
+    humantime::parse_duration(&format!("{zero}{term}")).map_err(|error| match error {
         humantime::DurationError::NumberOverflow => "too long, or finer than a nanosecond",
         _ => NOT_A_DURATION,
     })
@@ -280,6 +281,8 @@ mod tests {
             ("5", 5_000),
             (" 5 ", 5_000),
             ("0.25", 250),
+            (".25", 250),
+            (".5s", 500),
             ("500ms", 500),
             ("1.5s", 1_500),
             ("30s", 30_000),

@@ -1,14 +1,14 @@
 //! Bound sockets: their options, their address family, and the files of Unix-domain sockets.
 
-use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 #[cfg(feature = "classic")]
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -111,7 +111,7 @@ fn is_abandoned(path: &Path, addr: &socket2::SockAddr) -> bool {
 /// The exclusive lock of a socket file's directory, see flock(2). It leaves nothing behind, unlike
 /// a lock file, and ends with the process. It is held for a few system calls.
 struct DirectoryLock {
-    _directory: Option<File>,
+    _directory: Option<OwnedFd>,
 }
 
 impl DirectoryLock {
@@ -124,7 +124,9 @@ impl DirectoryLock {
     /// `ResourceBusy` if another process keeps the directory locked.
     fn acquire(path: &Path) -> io::Result<Self> {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let Ok(directory) = File::open(parent) else { return Ok(Self { _directory: None }) };
+        // `O_DIRECTORY`: opening a FIFO would wait for its writer.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(directory) = open(parent, flags, Mode::empty()) else { return Ok(Self { _directory: None }) };
         let started = Instant::now();
         loop {
             match flock(&directory, FlockOperation::NonBlockingLockExclusive) {

@@ -344,13 +344,17 @@ fn refused_connect_has_advice() {
     assert_eq!(
         stderr,
         format!(
-            "switchboard: cannot reach {address}: connection refused; start one with 'switchboard serve chat', or check \
-             the address\n"
+            "switchboard: cannot reach {address}: connection refused; start one with 'switchboard serve chat \
+             --listen {address}', or check the address\n"
         )
     );
     let output = run(&["call", "chat", "unix:/nowhere/at/all"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("start one with 'switchboard serve chat'"));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("start one with 'switchboard serve chat --listen unix:/nowhere/at/all'")
+    );
 }
 
 #[test]

@@ -104,7 +104,8 @@ fn no_free_port_is_an_error() {
     let ports = Ports::hold();
     let (warnings, error) = failure(&["--port-base", &ports.base()]);
     assert_eq!(warnings, 12);
-    assert!(error.starts_with("switchboard: cannot listen on any of 12 addresses; stop the programs"), "{error}");
+    let says = "switchboard: cannot listen on any of 12 addresses: address already in use; choose other ports";
+    assert!(error.starts_with(says), "{error}");
     assert!(error.contains("--port-base 0 for free ones"), "{error}");
     // As the error advises.
     let mut server = serve(&["--port-base", "0"]);

@@ -320,8 +320,8 @@ fn refused_connect_has_advice() {
     let address = socket.local_addr().unwrap().as_socket().unwrap().to_string();
     for service in ["echo", "upper", "greet", "robot", "parrot"] {
         let says = format!(
-            "switchboard: cannot reach {address}: connection refused; start one with 'switchboard serve {service}', or check \
-             the address\n"
+            "switchboard: cannot reach {address}: connection refused; start one with 'switchboard serve {service} \
+             --listen {address}', or check the address\n"
         );
         assert_eq!(ended(call(&[service, &address], b"hi\n")), (Some(1), String::new(), says));
     }

@@ -25,7 +25,7 @@ fn free_ports(text: &str) -> String {
         _ => section.to_owned(),
     };
     let free = ports_replaced(text);
-    let (keys, sections) = free.split_once("\n[").expect("a section");
+    let (keys, sections) = free.split_once("\n[").unwrap();
     let sections: Vec<_> = sections.split("\n[").map(with_address).collect();
     format!("{keys}\n[{}", sections.join("\n["))
 }

@@ -181,8 +181,8 @@ fn invalid_call_arguments_exit_2() {
     }
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let output = call(&free, &["--", "ls"]);
-    let says =
-        format!("cannot reach {free}: connection refused; start one with 'switchboard serve exec --allow PROGRAM'");
+    let start = format!("'switchboard serve exec --allow PROGRAM --listen {free}'");
+    let says = format!("cannot reach {free}: connection refused; start one with {start}");
     assert_eq!(
         (output.status.code(), text(&output.stderr)),
         (Some(1), format!("switchboard: {says}, or check the address\n"))

@@ -40,7 +40,8 @@ fn invalid_arguments_exit_2() {
 fn refused_connect_has_advice() {
     let folder = tempfile::tempdir().unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let says = format!("cannot reach {free}: connection refused; start one with 'switchboard serve files --root DIR'");
+    let start = format!("'switchboard serve files --root DIR --listen {free}'");
+    let says = format!("cannot reach {free}: connection refused; start one with {start}");
     expect(&call(folder.path(), &free, &["get", "x"]), 1, &says);
     assert!(names(folder.path()).is_empty());
 }

@@ -109,7 +109,8 @@ impl ServerAddress {
                 ));
             }
             ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
-                format!("start one with 'switchboard serve {}', or check the address", self.service)
+                let listen = if self.is_local() { format!(" --listen {typed}") } else { String::new() };
+                format!("start one with 'switchboard serve {}{listen}', or check the address", self.service)
             }
             ErrorKind::TimedOut if matches!(self.endpoints.first(), Some(Endpoint::Unix(_))) => {
                 "the server is busy, or does not accept connections any more".to_owned()

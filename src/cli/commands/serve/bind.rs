@@ -20,7 +20,7 @@ use crate::cli::error::CliError;
 /// each is a warning and marked in the table, and it is an error if none is left.
 pub(super) fn bind(engine: &mut AnyEngine, plan: ServePlan) -> Result<String, CliError> {
     let ServePlan { services, prints_examples, skips_unavailable, .. } = plan;
-    let (mut addresses, mut rows, mut unavailable) = (String::new(), Vec::new(), Vec::new());
+    let (mut addresses, mut rows, mut unavailable, mut causes) = (String::new(), Vec::new(), Vec::new(), Vec::new());
     for PlannedService { builtin, args, made: (options, service), listeners } in services {
         let service = engine.add_service(options, service);
         for listener in listeners {
@@ -36,6 +36,7 @@ pub(super) fn bind(engine: &mut AnyEngine, plan: ServePlan) -> Result<String, Cl
                         log::warn!("{name} does not listen on {}: {cause}", listener.endpoint);
                         rows.push(examples::marked_row(builtin, &listener.endpoint, mark));
                         unavailable.push(listener.endpoint);
+                        causes.push(cause);
                     }
                     None => return Err(bind_error(&listener, error)),
                 },
@@ -47,8 +48,10 @@ pub(super) fn bind(engine: &mut AnyEngine, plan: ServePlan) -> Result<String, Cl
     }
     if addresses.is_empty() {
         let (count, advice) = (unavailable.len(), other_ports(&unavailable));
-        let text = format!("cannot listen on any of {count} addresses; stop the programs that use them, or {advice}");
-        return Err(CliError::Failed(text));
+        causes.sort_unstable();
+        causes.dedup();
+        let causes = causes.join("; ");
+        return Err(CliError::Failed(format!("cannot listen on any of {count} addresses: {causes}; {advice}")));
     }
     Ok(if prints_examples { addresses + "\n" + &examples::table(&rows) } else { addresses })
 }
