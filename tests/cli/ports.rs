@@ -104,7 +104,7 @@ fn no_free_port_is_an_error() {
     let ports = Ports::hold();
     let (warnings, error) = failure(&["--port-base", &ports.base()]);
     assert_eq!(warnings, 12);
-    let says = "switchboard: cannot listen on any of 12 addresses: address already in use; choose other ports";
+    let says = "switchboard: cannot listen on any of 12 addresses: Address already in use; choose other ports";
     assert!(error.starts_with(says), "{error}");
     assert!(error.contains("--port-base 0 for free ones"), "{error}");
     // As the error advises.
