@@ -69,6 +69,11 @@ impl From<Error> for CliError {
     }
 }
 
+/// Returns the text of a system's error without its number: `(os error 98)`.
+pub(super) fn without_number(error: &impl fmt::Display) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
+}
+
 /// Returns the error and the tips of clap's rendered error on one line.
 ///
 /// clap adds a synopsis of every option. In a small terminal the error itself would scroll out of

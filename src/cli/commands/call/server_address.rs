@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use switchboard::{Endpoint, SocketStream, escape};
 
 use crate::cli::address;
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, without_number};
 
 /// One or more endpoints of one server, all of the same transport.
 #[derive(Clone, Debug)]
@@ -139,8 +139,7 @@ pub(super) fn is_closed(error: &io::Error) -> bool {
 
 /// Formats an error for the middle of a sentence: lower case, without the suffix `(os error 111)`.
 pub(super) fn cause(error: &io::Error) -> String {
-    let text = error.to_string();
-    let mut text = escape::line(text.split(" (os error").next().unwrap_or(&text)).into_owned();
+    let mut text = escape::line(&without_number(error)).into_owned();
     if let Some(first) = text.get_mut(..1) {
         first.make_ascii_lowercase();
     }

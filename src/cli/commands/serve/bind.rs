@@ -10,7 +10,7 @@ use super::examples;
 use super::plan::{PlannedService, ServePlan};
 use super::services::{ListenSource, PlannedListener};
 use crate::cli::engine::AnyEngine;
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, without_number};
 
 /// Adds the services to the engine and binds all listeners. Returns the text to print: a
 /// `listening` line for each, and the table of examples.
@@ -70,11 +70,10 @@ fn mark(error: &Error) -> Option<&'static str> {
 
 /// Returns the system's error without its number.
 fn cause(error: &Error) -> String {
-    let text = match error {
-        Error::Bind { source, .. } => source.to_string(),
-        other => other.to_string(),
-    };
-    text.split(" (os error").next().unwrap_or_default().to_owned()
+    match error {
+        Error::Bind { source, .. } => without_number(source),
+        other => without_number(other),
+    }
 }
 
 /// Returns the advice for default ports that are in use, with a base other than theirs.

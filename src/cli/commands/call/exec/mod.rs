@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use switchboard::client::exec::ResponseHeader;
 
+use crate::cli::commands::call::text::MAX_EXCERPT_CHARS;
 use crate::cli::error::CliError;
 use crate::cli::logging;
 use crate::cli::terminal::{sanitize, stdout};
@@ -17,9 +18,6 @@ use crate::cli::verbosity::Verbosity;
 
 pub(in crate::cli) use args::CallExecArgs;
 use plan::CallExecPlan;
-
-/// Characters of a header's field in the log.
-const MAX_EXCERPT_CHARS: usize = 40;
 
 pub(super) fn call(args: CallExecArgs, verbosity: Verbosity) -> Result<ExitCode, CliError> {
     logging::start(verbosity.level());

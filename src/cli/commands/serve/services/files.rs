@@ -6,7 +6,7 @@ use switchboard::{Endpoint, Framing};
 
 use super::args::ServiceArgs;
 use super::builtin::{BuiltinService, Culprit, Listeners, MakeResult, PlannedListener, ServiceArgError};
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, without_number};
 
 pub(super) const FILES: BuiltinService = BuiltinService {
     name: "files",
@@ -63,8 +63,7 @@ fn make(args: &ServiceArgs) -> MakeResult {
     let files = Files::open(&root, dialect(args));
     files.map(|files| (files.options("files"), Box::new(files) as _)).map_err(|error| {
         let (root, option) = (root.display(), args.spelled("root"));
-        let error = error.to_string();
-        let error = error.split(" (os error").next().unwrap_or_default();
+        let error = without_number(&error);
         let text = format!("cannot serve {root}: {error}; {option} must be a directory that this user may read");
         Culprit::Option("root").error(CliError::Failed(text))
     })
