@@ -8,6 +8,7 @@ use super::ids::{MemberId, RoomId};
 use super::member::{ChatMember, MemberEndpoint};
 use super::output::{EventTime, HubOutput};
 use super::state::Hub;
+use crate::frame::plural::counted;
 use crate::frame::telnet;
 use crate::service::CloseReason;
 use crate::service::ConnId;
@@ -122,8 +123,8 @@ impl Hub {
         self.flush_rooms_of(id, out);
         let error = self.rate_limit_error();
         self.send_event(id, &error.event(None), out);
-        if let (Some(member), Some(cause)) = (self.members.get(id), cause_of(&error)) {
-            out.warn(cause, format_args!("chat {} ({}) closed: {}", member.endpoint, member.nick, error.text));
+        if let Some(cause) = cause_of(&error) {
+            self.log_removal(id, cause, &error.text, out);
         }
         self.disconnect(id, "flood", out);
     }
@@ -131,8 +132,8 @@ impl Hub {
     /// Returns the error of a request beyond the rate limit.
     pub(super) fn rate_limit_error(&self) -> ErrorReply {
         let ChatConfig { max_requests_per_second: rate, max_burst_requests: burst, .. } = self.config;
-        let messages = if rate == 1 { "message" } else { "messages" };
-        ErrorReply::new("flood", format!("rate limit exceeded: {rate} {messages} per second after a burst of {burst}"))
+        let messages = counted(rate.into(), "message", "messages");
+        ErrorReply::new("flood", format!("rate limit exceeded: {messages} per second after a burst of {burst}"))
     }
 
     /// Removes the console or the member of a closed connection.

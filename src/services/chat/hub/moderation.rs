@@ -175,9 +175,14 @@ impl Hub {
 
     /// Disconnects a member for a fault of its own or at the operator's command, and logs that.
     pub(super) fn expel(&mut self, id: MemberId, cause: &'static str, reason: &str, out: &mut dyn HubOutput) {
+        self.log_removal(id, cause, reason, out);
+        self.disconnect(id, reason, out);
+    }
+
+    /// Logs that a member is being disconnected for `reason`.
+    pub(super) fn log_removal(&self, id: MemberId, cause: &'static str, reason: &str, out: &mut dyn HubOutput) {
         if let Some(member) = self.members.get(id) {
             out.warn(cause, format_args!("chat {} ({}) closed: {reason}", member.endpoint, member.nick));
         }
-        self.disconnect(id, reason, out);
     }
 }
