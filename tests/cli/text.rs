@@ -2,7 +2,7 @@
 
 mod cut_characters;
 mod greetings;
-mod over_udp;
+pub(crate) mod over_udp;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

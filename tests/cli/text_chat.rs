@@ -2,30 +2,13 @@
 //! the text that their operator types, and this crate's own text listeners.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::TcpStream;
 use std::process::{ChildStdin, Stdio};
 
-use crate::guard::guard;
 use crate::peer::Fake;
 use crate::program::{Program, command, run};
 use crate::terminal::Terminal;
-use crate::text::{call, ended};
-
-/// A server as `recvfrom(1024)` and `sendto` make it.
-fn udp_server() -> (UdpSocket, String) {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(guard())).unwrap();
-    let address = format!("udp:{}", socket.local_addr().unwrap());
-    (socket, address)
-}
-
-#[track_caller]
-fn expect_datagram(server: &UdpSocket, bytes: &[u8]) -> SocketAddr {
-    let mut received = [0; 1024];
-    let (count, from) = server.recv_from(&mut received).unwrap();
-    assert_eq!(received[..count].escape_ascii().to_string(), bytes.escape_ascii().to_string());
-    from
-}
+use crate::text::{call, ended, over_udp};
 
 /// The next `recv(1024)`, which must return this.
 #[track_caller]
@@ -47,12 +30,12 @@ fn datagram_has_the_name_and_the_answer_is_printed() {
         ("utf-8", "egon : hi, 你好".as_bytes(), "你好\u{1b}".as_bytes()),
         ("gbk", b"egon : hi, \xc4\xe3\xba\xc3", b"\xc4\xe3\xba\xc3\x1b"),
     ] {
-        let (server, address) = udp_server();
+        let (server, address) = over_udp::socket();
         let args = ["chat", &address, "--nick", "egon", "--encoding", encoding];
         let program = call(&args, "hi, 你好\n\nbye\n".as_bytes());
-        let client = expect_datagram(&server, sent);
+        let client = over_udp::expect(&server, sent);
         server.send_to(answer, client).unwrap();
-        expect_datagram(&server, b"egon : bye");
+        over_udp::expect(&server, b"egon : bye");
         server.send_to(b"", client).unwrap();
         // Control characters never reach the output. An empty answer is an answer.
         assert_eq!(ended(program), (Some(0), "你好\\u{1b}\n\n".to_owned(), String::new()), "{encoding}");
@@ -61,11 +44,11 @@ fn datagram_has_the_name_and_the_answer_is_printed() {
 
 #[test]
 fn text_is_printed_while_the_input_is_open() {
-    let (server, address) = udp_server();
+    let (server, address) = over_udp::socket();
     let (mut program, mut input) = start(&["--udp", address.strip_prefix("udp:").unwrap()]);
     input.write_all(b"one\n").unwrap();
     // The value of USER is no nick.
-    let client = expect_datagram(&server, b"guest : one");
+    let client = over_udp::expect(&server, b"guest : one");
     for text in ["first", "second", "third"] {
         server.send_to(text.as_bytes(), client).unwrap();
         assert_eq!(program.line().as_deref(), Some(text));
@@ -76,10 +59,10 @@ fn text_is_printed_while_the_input_is_open() {
 
 #[test]
 fn line_without_an_answer_is_reported_and_the_next_sent() {
-    let (server, address) = udp_server();
+    let (server, address) = over_udp::socket();
     let program = call(&["chat", &address, "--nick", "egon", "--timeout", "200ms"], b"one\ntwo\n");
-    expect_datagram(&server, b"egon : one");
-    let client = expect_datagram(&server, b"egon : two");
+    over_udp::expect(&server, b"egon : one");
+    let client = over_udp::expect(&server, b"egon : two");
     let log = "* 'one': no answer within 200ms: UDP may have lost the line or the answer\n\
                * 'two': no answer within 200ms: UDP may have lost the line or the answer\n\
                switchboard: ADDRESS: no answer to any line\n";
@@ -88,12 +71,12 @@ fn line_without_an_answer_is_reported_and_the_next_sent() {
     // One answer is enough: a server need not answer each line.
     let (mut program, mut input) = start(&[&address, "--nick", "egon", "--timeout", "200ms"]);
     input.write_all(b"one\n").unwrap();
-    let other_client = expect_datagram(&server, b"egon : one");
+    let other_client = over_udp::expect(&server, b"egon : one");
     // For the client of before, which has ended.
     server.send_to(b"late", client).unwrap();
     program.logged("'one': no answer within 200ms");
     input.write_all(b"two\n").unwrap();
-    expect_datagram(&server, b"egon : two");
+    over_udp::expect(&server, b"egon : two");
     server.send_to(b"yes?", other_client).unwrap();
     assert_eq!(program.line().as_deref(), Some("yes?"));
     drop(input);
@@ -102,7 +85,7 @@ fn line_without_an_answer_is_reported_and_the_next_sent() {
 
 #[test]
 fn udp_port_without_a_server_has_advice() {
-    let (server, address) = udp_server();
+    let (server, address) = over_udp::socket();
     // The bound socket keeps the port; connected to itself, it accepts no other datagram.
     server.connect(server.local_addr().unwrap()).unwrap();
     let log = format!(
@@ -115,19 +98,19 @@ fn udp_port_without_a_server_has_advice() {
 /// A tutorial's server listens on 127.0.0.1, and `localhost` may be `::1` first.
 #[test]
 fn every_udp_address_of_a_name_is_tried() {
-    let (server, address) = udp_server();
+    let (server, address) = over_udp::socket();
     let address = address.replace("127.0.0.1", "localhost");
     let program = call(&["chat", &address, "--nick", "egon"], b"hi\n");
-    let client = expect_datagram(&server, b"egon : hi");
+    let client = over_udp::expect(&server, b"egon : hi");
     server.send_to(b"found", client).unwrap();
     assert_eq!(ended(program), (Some(0), "found\n".to_owned(), String::new()));
 }
 
 #[test]
 fn line_that_cannot_be_sent_is_reported() {
-    let (server, address) = udp_server();
+    let (server, address) = over_udp::socket();
     let program = call(&["chat", &address, "--nick", "egon", "--encoding", "gbk"], "é\u{1f980}\nhi\n".as_bytes());
-    let client = expect_datagram(&server, b"egon : hi");
+    let client = over_udp::expect(&server, b"egon : hi");
     server.send_to(b"ok", client).unwrap();
     let log = "* 'é\u{1f980}': not sent: GBK has no '\u{1f980}'\nswitchboard: lines not sent: 1\n";
     assert_eq!(ended(program), (Some(1), "ok\n".to_owned(), log.to_owned()));
@@ -295,10 +278,10 @@ fn terminal(args: &[&str], prompt: &str) -> Terminal {
 
 #[test]
 fn prompt_stays_whole_while_datagrams_arrive() {
-    let (server, address) = udp_server();
+    let (server, address) = over_udp::socket();
     let mut terminal = terminal(&[&address, "--nick", "egon"], "egon> ");
     terminal.types("hi\r");
-    let client = expect_datagram(&server, b"egon : hi");
+    let client = over_udp::expect(&server, b"egon : hi");
     terminal.shows(&["egon> hi", "egon> "]);
     terminal.types("half a");
     terminal.shows(&["egon> hi", "egon> half a"]);
@@ -306,7 +289,7 @@ fn prompt_stays_whole_while_datagrams_arrive() {
     server.send_to(b"two\nlines", client).unwrap();
     terminal.shows(&["egon> hi", "你好", "two", "lines", "egon> half a"]);
     terminal.types(" line\r");
-    expect_datagram(&server, b"egon : half a line");
+    over_udp::expect(&server, b"egon : half a line");
     terminal.shows(&["egon> hi", "你好", "two", "lines", "egon> half a line", "egon> "]);
     terminal.types("\x04");
     assert_eq!(terminal.code(), 0);
@@ -336,10 +319,10 @@ fn prompt_stays_whole_while_text_arrives() {
 
 #[test]
 fn missing_answer_is_reported_above_the_prompt() {
-    let (server, address) = udp_server();
+    let (server, address) = over_udp::socket();
     let mut terminal = terminal(&[&address, "--nick", "egon", "--timeout", "100ms"], "egon> ");
     terminal.types("hi\r");
-    expect_datagram(&server, b"egon : hi");
+    over_udp::expect(&server, b"egon : hi");
     terminal.shows(&[
         "egon> hi",
         "* 'hi': no answer within 100ms: UDP may have lost the line o",
@@ -358,10 +341,10 @@ fn pasted_lines_are_sent_whole_or_as_lines() {
     let mut received = [0; 10];
     peer.read_exact(&mut received).unwrap();
     assert_eq!(&received, b"two\nlines\n");
-    let (server, address) = udp_server();
+    let (server, address) = over_udp::socket();
     let mut terminal = self::terminal(&[&address, "--nick", "egon"], "egon> ");
     terminal.types(paste);
-    expect_datagram(&server, b"egon : two\nlines");
+    over_udp::expect(&server, b"egon : two\nlines");
 }
 
 #[test]

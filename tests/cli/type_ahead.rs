@@ -13,6 +13,16 @@ use crate::program::{Program, command};
 use crate::terminal::Terminal;
 use crate::text::expect;
 
+/// A text client at its prompt, and its connection.
+#[track_caller]
+fn echo_client() -> (Terminal, TcpStream) {
+    let server = Fake::new();
+    let terminal = Terminal::run(&["call", "echo", &server.address(), "--framing", "lines"]);
+    let peer = server.accept_raw();
+    terminal.shows(&["echo> "]);
+    (terminal, peer)
+}
+
 /// Answers each of these lines at an echo client that writes lines.
 #[track_caller]
 fn echo(peer: &mut (impl Read + Write), lines: &[&str]) {
@@ -26,10 +36,7 @@ fn echo(peer: &mut (impl Read + Write), lines: &[&str]) {
 #[test]
 fn lines_of_one_read_are_all_sent_by_a_text_client() {
     for end in ["\r", "\n", "\r\n"] {
-        let server = Fake::new();
-        let mut terminal = Terminal::run(&["call", "echo", &server.address(), "--framing", "lines"]);
-        let mut peer = server.accept_raw();
-        terminal.shows(&["echo> "]);
+        let (mut terminal, mut peer) = echo_client();
         terminal.types(&["one", "two", "three", ""].join(end));
         echo(&mut peer, &["one", "two", "three"]);
         terminal.shows(&["echo> one", "one", "echo> two", "two", "echo> three", "three", "echo> "]);
@@ -44,10 +51,7 @@ fn lines_of_one_read_are_all_sent_by_a_text_client() {
 
 #[test]
 fn line_end_cut_between_two_reads_is_one_end() {
-    let server = Fake::new();
-    let mut terminal = Terminal::run(&["call", "echo", &server.address(), "--framing", "lines"]);
-    let mut peer = server.accept_raw();
-    terminal.shows(&["echo> "]);
+    let (mut terminal, mut peer) = echo_client();
     terminal.types("one\r");
     echo(&mut peer, &["one"]);
     terminal.shows(&["echo> one", "one", "echo> "]);
@@ -61,10 +65,7 @@ fn line_end_cut_between_two_reads_is_one_end() {
 #[test]
 fn lines_typed_during_a_request_are_sent_by_a_text_client() {
     for end in ["\r", "\n", "\r\n"] {
-        let server = Fake::new();
-        let mut terminal = Terminal::run(&["call", "echo", &server.address(), "--framing", "lines"]);
-        let mut peer = server.accept_raw();
-        terminal.shows(&["echo> "]);
+        let (mut terminal, mut peer) = echo_client();
         terminal.types("one\r");
         // The client waits for the answer.
         expect(&mut peer, b"one\n");
@@ -80,10 +81,7 @@ fn lines_typed_during_a_request_are_sent_by_a_text_client() {
 
 #[test]
 fn long_line_typed_during_a_request_is_sent_whole() {
-    let server = Fake::new();
-    let mut terminal = Terminal::run(&["call", "echo", &server.address(), "--framing", "lines"]);
-    let mut peer = server.accept_raw();
-    terminal.shows(&["echo> "]);
+    let (mut terminal, mut peer) = echo_client();
     terminal.types("one\r");
     expect(&mut peer, b"one\n");
     // More than a terminal keeps of one line if it edits the line itself (4,095 bytes, termios(3)).
@@ -153,10 +151,7 @@ fn lines_typed_while_a_chat_reconnects_are_said() {
 
 #[test]
 fn pasted_text_and_lines_after_it_are_sent() {
-    let server = Fake::new();
-    let mut terminal = Terminal::run(&["call", "echo", &server.address(), "--framing", "lines"]);
-    let mut peer = server.accept_raw();
-    terminal.shows(&["echo> "]);
+    let (mut terminal, mut peer) = echo_client();
     terminal.types("\x1b[200~one\r\ntwo\nthree\rfour\x1b[201~ and\rfive\r\x1b[200~six\x1b[201~\r");
     echo(&mut peer, &["one", "two", "three", "four and", "five", "six"]);
 }
@@ -175,10 +170,7 @@ fn dumb_terminal_loses_no_line() {
 
 #[test]
 fn invalid_bytes_at_a_prompt_are_reported() {
-    let server = Fake::new();
-    let mut terminal = Terminal::run(&["call", "echo", &server.address(), "--framing", "lines"]);
-    let mut peer = server.accept_raw();
-    terminal.shows(&["echo> "]);
+    let (mut terminal, mut peer) = echo_client();
     terminal.types_bytes(b"gr\xfc\xdfe\r");
     terminal.shows_text("not sent: the line is not UTF-8");
     terminal.types("ok\r");

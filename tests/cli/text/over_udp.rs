@@ -7,7 +7,8 @@ use super::{call, ended, python};
 use crate::guard::guard;
 use crate::program::{Program, command};
 
-fn socket() -> (UdpSocket, String) {
+/// A server as `recvfrom(1024)` and `sendto` make it, and its address.
+pub(crate) fn socket() -> (UdpSocket, String) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(guard())).unwrap();
     let address = format!("udp:{}", socket.local_addr().unwrap());
@@ -16,7 +17,7 @@ fn socket() -> (UdpSocket, String) {
 
 /// The next datagram, which must be this, and its sender.
 #[track_caller]
-fn expect(socket: &UdpSocket, bytes: &[u8]) -> SocketAddr {
+pub(crate) fn expect(socket: &UdpSocket, bytes: &[u8]) -> SocketAddr {
     let mut read = [0; 1024];
     let (count, from) = socket.recv_from(&mut read).unwrap();
     assert_eq!(read[..count].escape_ascii().to_string(), bytes.escape_ascii().to_string());
