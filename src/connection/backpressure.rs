@@ -1,8 +1,8 @@
 //! Backpressure: when reading from a peer pauses, and when it resumes.
 //!
 //! Reading pauses while the pending output is above high water, or while the connections together
-//! hold too many bytes. [`update_backpressure`](Connection::update_backpressure) derives this when a
-//! step begins and ends, and after its replies are sent.
+//! hold too many bytes. [`update_backpressure`](Connection::update_backpressure) derives this when
+//! a step begins and ends, and after its replies are sent.
 
 use super::phase::Phase;
 use super::readiness::{PeerEnd, ReadPause};

@@ -2,9 +2,9 @@
 //!
 //! The sender address of a datagram can be forged. One datagram with the address of another server
 //! that answers everything makes the two answer each other, as fast as the network allows, without
-//! end. A limit on answers ends an exchange that exceeds it: one datagram is under way at a time, and
-//! the one that is not answered is the last. An exchange over a network so slow that it stays below
-//! the limit goes on.
+//! end. A limit on answers ends an exchange that exceeds it: one datagram is under way at a time,
+//! and the one that is not answered is the last. An exchange over a network so slow that it stays
+//! below the limit goes on.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
@@ -40,9 +40,9 @@ impl DatagramLimit {
     /// Counts a datagram of `from`. Returns false if it exceeds the source's rate, which may be
     /// used up in a burst of one second's answers.
     pub(crate) fn try_take(&mut self, from: SocketAddr, now: Instant) -> bool {
-        // On 32-bit systems the hash loses its high half, which changes nothing.
-        let hash = usize::try_from(self.hasher.hash_one(from) % BUCKETS as u64).unwrap_or(0);
-        let Some(bucket) = self.buckets.get_mut(hash) else { return true };
+        // Less than `BUCKETS`, so the index fits and the bucket is there.
+        let index = usize::try_from(self.hasher.hash_one(from) % BUCKETS as u64).unwrap_or_default();
+        let Some(bucket) = self.buckets.get_mut(index) else { return true };
         bucket.try_take(now, self.per_second, self.per_second)
     }
 

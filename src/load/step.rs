@@ -65,8 +65,8 @@ pub(super) fn step<W: Workload>(
     Ok(if must_retry { NextStep::StepAgain } else { NextStep::Wait })
 }
 
-/// Reads and checks what has arrived. Returns false if the read budget is spent, so that more may be
-/// waiting.
+/// Reads and checks what has arrived. Returns false if the read budget is spent, so that more may
+/// be waiting.
 fn receive<W: Workload>(
     workload: &mut W,
     connection: &mut LoadConnection<W::Client>,

@@ -115,8 +115,8 @@ impl<S: Stream> Step<'_, S> {
             let outcome = conn.dispatch(&mut input, bytes, ConnId(*key), called, &mut shared.worker);
             shared.turn_end.take_dropped(*key, &mut shared.worker.dropped);
             // Replies that borrow from the input come before the actions. Others stay in the reply
-            // buffer, so that a pipeline of requests is answered with one write even if each request
-            // also acts.
+            // buffer, so that a pipeline of requests is answered with one write even if each
+            // request also acts.
             let may_act = matches!(outcome, DispatchOutcome::ActionsPending | DispatchOutcome::Failed(_));
             if may_act && shared.worker.replies.has_borrowed() {
                 self.send_replies(bytes);

@@ -155,14 +155,14 @@ impl SecondSignal {
         [SIGINT, SIGTERM].into_iter().try_for_each(register).map_err(|error| watch_error(&error))
     }
 
-    /// Lets the second signal end the process from now on, because the engine drains. Ends it now if
-    /// two signals have arrived.
+    /// Lets the second signal end the process from now on, because the engine drains. Ends it now
+    /// if two signals have arrived.
     ///
     /// # Errors
     /// As for [`allow`](Self::allow).
     pub(in crate::cli) fn allow_while_draining(&mut self) -> Result<(), CliError> {
-        // The engine may drain for another reason than a signal, so none may have arrived. Before the
-        // count, so that each signal is counted here, or the one after it ends the process.
+        // The engine may drain for another reason than a signal, so none may have arrived. Before
+        // the count, so that each signal is counted here, or the one after it ends the process.
         self.allow()?;
         let mut count = self.take_received();
         if count == 1 {

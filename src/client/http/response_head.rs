@@ -190,7 +190,8 @@ mod tests {
             assert!(matches!(error, HttpError::BadHeadLine { .. }), "{error:?}");
             assert!(error.to_string().contains(expected), "{error}");
         }
-        // As many lines as fit into a head: the time to find the line must not grow with their square.
+        // As many lines as fit into a head: the time to find the line must not grow with their
+        // square.
         let error = head(&format!("HTTP/1.1 200 OK\na: b\n{}c\n\n", " \n".repeat(32_000))).unwrap_err();
         assert!(error.to_string().ends_with("in line 32003, 'c'"), "{error}");
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(MAX_FIELDS + 1));

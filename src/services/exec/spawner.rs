@@ -70,9 +70,9 @@ impl Spawner {
             return;
         }
         let leader = Pid::from_child(child);
-        // A launcher process that is being killed may still register itself. The lock is taken after
-        // the wait: a process that the kernel cannot end at once, such as one that waits for a
-        // network file system, must not delay the other commands.
+        // A launcher process that is being killed may still register itself. The lock is taken
+        // after the wait: a process that the kernel cannot end at once, such as one that waits for
+        // a network file system, must not delay the other commands.
         let until_exit = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while matches!(waitid(WaitId::Pid(leader), until_exit), Err(Errno::INTR)) {}
         if let Some(guard) = &*self.lock() {

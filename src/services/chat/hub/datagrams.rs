@@ -2,8 +2,8 @@
 //! datagram for `udp_idle_timeout`.
 //!
 //! A datagram that is refused is answered with one datagram, `error : REASON`: a simple client
-//! waits for exactly one answer. A source address can be forged, and the answer then hits a third party.
-//! So a datagram causes at most one answer, and the refusal of another server causes none.
+//! waits for exactly one answer. A source address can be forged, and the answer then hits a third
+//! party. So a datagram causes at most one answer, and the refusal of another server causes none.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -37,8 +37,8 @@ impl Hub {
     }
 
     /// Returns the number of datagrams of one source in a second above which the engine drops them;
-    /// 0: no limit. A server that answers each refusal would otherwise receive the next one, without
-    /// end. A member within its own limit does not reach this one.
+    /// 0: no limit. A server that answers each refusal would otherwise receive the next one,
+    /// without end. A member within its own limit does not reach this one.
     pub(crate) fn max_datagrams_per_second(&self) -> u32 {
         match (self.config.max_requests_per_second, self.config.max_burst_requests) {
             (0, _) => 0,
