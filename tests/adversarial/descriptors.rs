@@ -1,0 +1,1 @@
+//! Descriptors that run out: line 1 of `docs/overload.md`.

@@ -1,0 +1,1 @@
+//! Peers that hold memory: line 2 of `docs/overload.md`.

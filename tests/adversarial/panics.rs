@@ -1,0 +1,1 @@
+//! Panics in callbacks: line 9 of `docs/overload.md`.

@@ -1,0 +1,1 @@
+//! Resets, garbage and wrong protocols: line 8 of `docs/overload.md`.

@@ -1,0 +1,1 @@
+//! Draining under load: line 7 of `docs/overload.md`.

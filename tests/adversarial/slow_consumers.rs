@@ -1,0 +1,1 @@
+//! Peers that read slowly or not at all: line 5 of `docs/overload.md`.
