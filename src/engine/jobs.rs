@@ -6,13 +6,12 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::engine::limits::Limits;
 use crate::engine::threads;
 use crate::service::context::JobFn;
-use crate::service::{ConnId, JobError, JobId, JobOutput, ServiceId};
+use crate::service::{ConnId, JobId, JobOutput, ServiceId};
 
 /// The owner of a job, to which its output goes.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +92,7 @@ impl WorkerPool {
             self.threads += 1;
         }
         if self.threads == 0 || state.queue.len() >= self.max_queued {
-            state.done.push((owner, JobOutput(Err(JobError::Rejected))));
+            state.done.push((owner, JobOutput::rejected()));
             drop(state);
             (self.shared.wake)();
             return;
@@ -148,8 +147,8 @@ fn spawn(shared: &Arc<PoolShared>, number: usize) -> bool {
     let shared = Arc::clone(shared);
     let task = move || {
         while let Some((owner, work)) = shared.next() {
-            let output = catch_unwind(AssertUnwindSafe(work)).map_err(|_| JobError::Panicked);
-            shared.lock().done.push((owner, JobOutput(output)));
+            let output = JobOutput::of(work);
+            shared.lock().done.push((owner, output));
             (shared.wake)();
         }
     };
@@ -161,6 +160,7 @@ fn spawn(shared: &Arc<PoolShared>, number: usize) -> bool {
 mod tests {
     use super::*;
     use crate::guard::guard;
+    use crate::service::JobError;
     use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
     use std::thread;
 

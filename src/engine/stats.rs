@@ -41,13 +41,15 @@ pub struct Stats {
     pub datagrams_limited: u64,
     /// Jobs offloaded.
     pub jobs: u64,
+    /// Panics in callbacks and jobs of services.
+    pub panics: u64,
     /// Turns of the event loop; on `Threaded`, of the loops of all threads.
     pub turns: u64,
 }
 
 impl Stats {
     /// The number of counters, without the gauges.
-    pub(crate) const COUNTERS: usize = 16;
+    pub(crate) const COUNTERS: usize = 17;
 
     /// Returns the counters, without the gauges.
     pub(crate) fn counters(&mut self) -> [&mut u64; Self::COUNTERS] {
@@ -67,6 +69,7 @@ impl Stats {
             &mut self.datagrams_dropped,
             &mut self.datagrams_limited,
             &mut self.jobs,
+            &mut self.panics,
             &mut self.turns,
         ]
     }
@@ -78,7 +81,7 @@ impl fmt::Display for Stats {
             f,
             "open={} buffered_bytes={} accepted={} refused={} closed={} faulted={} accept_pauses={} read_pauses={} \
              frames_in={} bytes_in={} bytes_out={} frames_dropped={} datagrams_in={} datagrams_out={} \
-             datagrams_dropped={} datagrams_limited={} jobs={} turns={}",
+             datagrams_dropped={} datagrams_limited={} jobs={} panics={} turns={}",
             self.open,
             self.buffered_bytes,
             self.accepted,
@@ -96,6 +99,7 @@ impl fmt::Display for Stats {
             self.datagrams_dropped,
             self.datagrams_limited,
             self.jobs,
+            self.panics,
             self.turns
         )
     }

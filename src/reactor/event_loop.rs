@@ -10,7 +10,7 @@ use std::io;
 use std::time::Duration;
 
 use super::driver::{Driver, PollCoverage, SourceKind, WAKE_KEY};
-use super::shared::Shared;
+use super::shared::{Shared, name_of};
 use super::state::OtherThreads;
 use super::step::Step;
 use super::targets::Targets;
@@ -24,7 +24,7 @@ use crate::engine::slab::{GenerationalSlab, reserved_number};
 use crate::engine::stats::Stats;
 use crate::engine::timers::TimerOwner;
 use crate::service::context::Context;
-use crate::service::{ConnId, Service, ServiceId};
+use crate::service::{ConnId, GuardedService, ServiceId};
 
 /// The loop and its whole state.
 pub(super) struct EventLoop<D: Driver> {
@@ -210,7 +210,11 @@ impl<D: Driver> EventLoop<D> {
     }
 
     fn deliver_jobs(&mut self) {
-        for (owner, output) in self.shared.threads.job_pools.take_done() {
+        for (owner, mut output) in self.shared.threads.job_pools.take_done() {
+            if let Some(report) = output.take_panic() {
+                let Shared { services, worker, .. } = &mut self.shared;
+                worker.note_job_panic(name_of(services, owner.service), &report);
+            }
             if let Some(conn) = self.connections.get_mut(owner.conn.0) {
                 conn.job_ended();
             }
@@ -244,7 +248,7 @@ impl<D: Driver> EventLoop<D> {
         &mut self,
         service: ServiceId,
         id: ConnId,
-        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+        callback: impl FnOnce(&mut GuardedService, &mut Context<'_>),
     ) {
         let (current, mut others) = self.connections.split(id.0);
         let mut targets = Targets { id, current, others: &mut others };

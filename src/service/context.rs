@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use smallvec::{SmallVec, smallvec};
 
 use super::close_reason::CloseReason;
+use super::guarded::CallbackPanic;
 use super::ids::{ConnId, JobId, TimerId};
 use super::reply_buffer::{ReplyBuffer, ReplySource};
 use super::time::Timestamp;
@@ -120,6 +121,8 @@ pub(crate) enum Action {
     Offload(JobId, JobFn),
     NotifyWritable,
     Drain,
+    /// The callback has panicked.
+    Panicked(Box<CallbackPanic>),
 }
 
 /// A job: work that may block.

@@ -13,7 +13,7 @@ use super::socket::ConnStream;
 use super::worker::{CurrentConnection, JobResult, Worker};
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, DispatchOutcome, Phase};
-use crate::service::{CloseReason, Context, Service};
+use crate::service::{CloseReason, Context, GuardedService};
 
 impl ConnectionThread {
     /// Dispatches the frames in `bytes` to the service, applies its actions and sends its replies.
@@ -65,7 +65,7 @@ impl ConnectionThread {
     pub(super) fn call_service(
         &mut self,
         conn: &mut Connection<ConnStream>,
-        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+        callback: impl FnOnce(&mut GuardedService, &mut Context<'_>),
     ) {
         self.with_service(conn, &[], |worker, service, current, inbox| {
             let (service_id, conn_id) = (current.conn.service(), current.id);
@@ -95,7 +95,7 @@ impl ConnectionThread {
         received: &[u8],
         work: impl FnOnce(
             &mut Worker,
-            &mut dyn Service,
+            &mut GuardedService,
             &mut CurrentConnection<'_>,
             Result<(), CloseReason>,
         ) -> Result<R, CloseReason>,
@@ -125,9 +125,12 @@ impl ConnectionThread {
     }
 
     /// Passes the result of a job to the service.
-    pub(super) fn handle_job_result(&mut self, conn: &mut Connection<ConnStream>, (job, output): JobResult) {
+    pub(super) fn handle_job_result(&mut self, conn: &mut Connection<ConnStream>, (job, mut output): JobResult) {
         self.worker.read_clock();
         conn.job_ended();
+        if let Some(report) = output.take_panic() {
+            self.worker.context.note_job_panic(&self.own.service_slot.name, &report);
+        }
         self.call_service(conn, |service, cx| service.on_job(cx, job, output));
         self.end_step(conn);
         self.worker.publish();
@@ -183,7 +186,7 @@ impl ConnectionThread {
         {
             let mut name = None;
             self.call_service(conn, |service, cx| {
-                name = if reason.is_fault() { service.peer_name(cx.conn()) } else { None };
+                name = if reason.is_fault() { service.peer_name(cx) } else { None };
                 service.on_close(cx, &reason);
             });
             if reason.is_fault() {

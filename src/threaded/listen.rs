@@ -281,7 +281,7 @@ impl UdpThread {
             self.worker.apply(self.service_slot.id, ConnId::NONE, None);
             self.queue_datagrams();
         }
-        self.worker.run_turn_end(service.as_mut(), self.service_slot.id, None);
+        self.worker.run_turn_end(&mut service, self.service_slot.id, None);
         self.queue_datagrams();
     }
 

@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::lifecycle::lock;
@@ -22,7 +21,7 @@ use crate::frame::{BufferPool, SharedFrames};
 use crate::service::CloseReason;
 use crate::service::context::{Action, Context, JobFn, PendingActions};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
-use crate::service::{ConnId, JobError, JobId, JobOutput, Service, ServiceId};
+use crate::service::{ConnId, GuardedService, JobId, JobOutput, ServiceId};
 
 /// Bytes of free frame buffers that a thread keeps. It is small because there may be thousands of
 /// threads.
@@ -102,10 +101,10 @@ impl Worker {
     /// service's lock, and calls [`run_turn_end`](Self::run_turn_end) before it releases it.
     pub(super) fn call_service(
         &mut self,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         (service_id, conn_id): (ServiceId, ConnId),
         current: Option<CurrentConnection<'_>>,
-        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+        callback: impl FnOnce(&mut GuardedService, &mut Context<'_>),
     ) {
         let conn = current.as_ref().map(|current| &*current.conn);
         callback(service, &mut self.context.callback_context(conn_id, conn));
@@ -116,7 +115,7 @@ impl Worker {
     #[inline]
     pub(super) fn run_turn_end(
         &mut self,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         service_id: ServiceId,
         current: Option<CurrentConnection<'_>>,
     ) {
@@ -127,7 +126,7 @@ impl Worker {
 
     fn call_on_turn_end(
         &mut self,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         service_id: ServiceId,
         current: Option<CurrentConnection<'_>>,
     ) {
@@ -203,6 +202,11 @@ impl Worker {
                     }
                 }
                 Action::Drain => self.shared.control.request_drain(),
+                Action::Panicked(panic) => {
+                    let own = current.as_ref().filter(|current| current.id == callback_conn);
+                    let name = self.shared.service_slot(service).map_or("", |slot| &slot.name);
+                    self.context.note_panic(name, own.map(|current| current.conn.peer()), &panic);
+                }
             }
         }
         // Applying actions makes no callback, so no action was added meanwhile. The allocation is
@@ -319,15 +323,13 @@ impl CurrentConnection<'_> {
 }
 
 impl OffloadedJob {
-    /// Runs the job on this thread, which serves only this connection. A panic gives
-    /// [`JobError::Panicked`].
+    /// Runs the job on this thread, which serves only this connection.
     pub(super) fn run(self) -> JobResult {
-        let output = catch_unwind(AssertUnwindSafe(self.work)).map_err(|_| JobError::Panicked);
-        (self.id, JobOutput(output))
+        (self.id, JobOutput::of(self.work))
     }
 
     /// Rejects the job.
     pub(super) fn reject(self) -> JobResult {
-        (self.id, JobOutput(Err(JobError::Rejected)))
+        (self.id, JobOutput::rejected())
     }
 }
