@@ -11,8 +11,7 @@ use crate::engine::limits::Limits;
 use crate::engine::stats::Stats;
 use crate::frame::{BufferPool, Framing};
 use crate::service::context::{Context, PendingActions, ReplyTo, TurnTime};
-use crate::service::guarded::CallbackPanic;
-use crate::service::panics::PanicReport;
+use crate::service::panics::{CallbackPanic, PanicReport};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
 use crate::service::{CloseReason, ConnId, Peer};
 

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant, SystemTime};
 use smallvec::{SmallVec, smallvec};
 
 use super::close_reason::CloseReason;
-use super::guarded::CallbackPanic;
 use super::ids::{ConnId, JobId, TimerId};
+use super::panics::CallbackPanic;
 use super::reply_buffer::{ReplyBuffer, ReplySource};
 use super::time::Timestamp;
 use super::warning_limit::WarningLimit;

@@ -19,7 +19,7 @@ use super::context::{Action, Context};
 use super::ids::{ConnId, JobId, TimerId};
 use super::job::JobOutput;
 use super::options::InstanceFactory;
-use super::panics::{PanicReport, catch};
+use super::panics::{CallbackPanic, PanicReport, catch};
 use super::peer::Peer;
 use crate::frame::BatchId;
 
@@ -52,12 +52,6 @@ impl fmt::Display for PanicPolicy {
         let found = Self::NAMES.iter().find(|(_, policy)| policy == self);
         f.write_str(found.map_or("", |(name, _)| name))
     }
-}
-
-/// A panic in a callback, for the engine to count and log.
-pub(crate) struct CallbackPanic {
-    pub(crate) callback: &'static str,
-    pub(crate) report: PanicReport,
 }
 
 /// A service or an instance of it.

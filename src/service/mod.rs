@@ -6,7 +6,7 @@
 mod callbacks;
 mod close_reason;
 pub(crate) mod context;
-pub(crate) mod guarded;
+mod guarded;
 pub(crate) mod ids;
 mod job;
 mod options;

@@ -25,6 +25,12 @@ pub(crate) struct PanicReport {
     origin: Option<(String, Backtrace)>,
 }
 
+/// A panic in a callback, for the engine to count and log.
+pub(crate) struct CallbackPanic {
+    pub(crate) callback: &'static str,
+    pub(crate) report: PanicReport,
+}
+
 /// Installs a panic hook for the log of the engines. A panic in a callback or a job of a service is
 /// then logged with its place and a backtrace, and not printed. Any other panic goes to the hook
 /// that was installed before.

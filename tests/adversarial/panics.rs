@@ -198,10 +198,10 @@ fn panic_in_on_close_changes_nothing_for_others<E: Engine>() {
         client.send(b"on_close");
         client.expect_end();
         other.echo(b"after");
-        let counters = engine.counters();
-        assert_eq!((counters["panics"], counters["closed"], counters["faulted"]), (1, 1, 0));
         drop(client);
         engine.await_counter("open", |open| open == 1);
+        let counters = engine.counters();
+        assert_eq!((counters["panics"], counters["closed"], counters["faulted"]), (1, 1, 0));
     }
 }
 
