@@ -215,8 +215,10 @@ impl<D: Driver> EventLoop<D> {
                 let Shared { services, worker, .. } = &mut self.shared;
                 worker.note_job_panic(name_of(services, owner.service), &report);
             }
-            if let Some(conn) = self.connections.get_mut(owner.conn.0) {
-                conn.job_ended();
+            match self.connections.get_mut(owner.conn.0) {
+                Some(conn) => conn.job_ended(owner.bytes),
+                // The bytes of a removed connection's job have stayed in the sum.
+                None => self.shared.worker.stats.buffered_bytes -= owner.bytes as u64,
             }
             self.call_service(owner.service, owner.conn, |service, cx| service.on_job(cx, owner.job, output));
         }

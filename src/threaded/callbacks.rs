@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering;
 
 use super::connection_thread::ConnectionThread;
 use super::lifecycle::lock;
+use super::offloaded_job::JobResult;
 use super::socket::ConnStream;
-use super::worker::{CurrentConnection, JobResult, Worker};
+use super::worker::{CurrentConnection, Worker};
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, DispatchOutcome, Phase};
 use crate::service::{CloseReason, Context, GuardedService};
@@ -125,9 +126,10 @@ impl ConnectionThread {
     }
 
     /// Passes the result of a job to the service.
-    pub(super) fn handle_job_result(&mut self, conn: &mut Connection<ConnStream>, (job, mut output): JobResult) {
+    pub(super) fn handle_job_result(&mut self, conn: &mut Connection<ConnStream>, result: JobResult) {
+        let JobResult { job, bytes, mut output } = result;
         self.worker.read_clock();
-        conn.job_ended();
+        conn.job_ended(bytes);
         if let Some(report) = output.take_panic() {
             self.worker.context.note_job_panic(&self.own.service_slot.name, &report);
         }
@@ -222,6 +224,7 @@ impl ConnectionThread {
     pub(super) fn finish(&mut self, conn: &mut Connection<ConnStream>) {
         self.close_now(conn);
         self.worker.jobs.clear();
+        conn.jobs_discarded();
         self.recount_memory(conn);
         self.worker.publish();
     }

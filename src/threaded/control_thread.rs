@@ -220,6 +220,7 @@ impl ControlThread {
     /// Calls `on_job` for each finished job without a connection.
     fn call_on_job(&mut self) {
         for (owner, mut output) in self.worker.shared.control.take_done_jobs() {
+            self.worker.shared.memory.adjust(owner.bytes as u64, 0);
             if let Some(report) = output.take_panic() {
                 let name = self.worker.shared.service_slot(owner.service).map_or("", |slot| &slot.name);
                 self.worker.context.note_job_panic(name, &report);

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::lifecycle::lock;
+use super::offloaded_job::OffloadedJob;
 use super::routes::{SharedRoute, ThreadStats};
 use super::shared::EngineShared;
 use super::shared_connection::SharedConnection;
@@ -57,16 +58,6 @@ pub(super) struct CurrentConnection<'a> {
     /// The bytes received. Replies may borrow from them.
     pub(super) received: &'a [u8],
 }
-
-/// A job that a callback has offloaded.
-pub(super) struct OffloadedJob {
-    service: ServiceId,
-    id: JobId,
-    work: JobFn,
-}
-
-/// The id of a finished job and its output.
-pub(super) type JobResult = (JobId, JobOutput);
 
 impl Worker {
     pub(super) fn new(shared: Arc<EngineShared>, thread_stats: Arc<ThreadStats>) -> Self {
@@ -185,15 +176,26 @@ impl Worker {
                 }
                 Action::SetTimer(_) => {}
                 Action::CancelTimer(timer) => _ = lock(&self.shared.timers).remove(timer),
-                Action::Offload(id, work) => {
+                Action::Hold(id, bytes) => match &mut current {
+                    Some(current) if current.id == id => current.conn.hold(bytes),
+                    _ => {
+                        self.shared.routes.find([id].into_iter(), &mut self.receivers);
+                        let route = self.receivers.pop();
+                        self.undelivered.extend(route.filter(|route| route.conn.enqueue_hold(bytes)));
+                    }
+                },
+                Action::Offload(id, bytes, work) => {
                     self.context.stats.jobs += 1;
-                    let job = OffloadedJob { service, id, work };
+                    let job = OffloadedJob { service, id, bytes, work };
                     match &mut current {
                         Some(current) if callback_conn == current.id => {
-                            current.conn.job_started();
+                            current.conn.job_started(bytes);
                             self.jobs.push_back(job);
                         }
-                        _ => self.engine_jobs.push(job),
+                        _ => {
+                            self.shared.memory.adjust(0, bytes as u64);
+                            self.engine_jobs.push(job);
+                        }
                     }
                 }
                 Action::NotifyWritable => {
@@ -275,8 +277,8 @@ impl Worker {
                 _ => self.context.stats.datagrams_dropped += 1,
             }
         }
-        for OffloadedJob { service, id: job, work } in self.engine_jobs.drain(..) {
-            self.shared.control.start_job(JobOwner { service, conn: ConnId::NONE, job }, work);
+        for OffloadedJob { service, id: job, bytes, work } in self.engine_jobs.drain(..) {
+            self.shared.control.start_job(JobOwner { service, conn: ConnId::NONE, job, bytes }, work);
         }
     }
 
@@ -319,17 +321,5 @@ impl CurrentConnection<'_> {
         {
             shared_conn.note_dropped(&mut context.dropped);
         }
-    }
-}
-
-impl OffloadedJob {
-    /// Runs the job on this thread, which serves only this connection.
-    pub(super) fn run(self) -> JobResult {
-        (self.id, JobOutput::of(self.work))
-    }
-
-    /// Rejects the job.
-    pub(super) fn reject(self) -> JobResult {
-        (self.id, JobOutput::rejected())
     }
 }

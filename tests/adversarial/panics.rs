@@ -13,9 +13,9 @@ use switchboard::{
     ServiceOptions, TimerId,
 };
 
+use crate::support::engine::LOGGED_ERRORS;
 use crate::support::{
-    Client, Engine, RunningEngine, conformance, encode_frame, guard, instances_if, listen_tcp, logged_errors, observe,
-    serve_with,
+    Client, Engine, RunningEngine, conformance, encode_frame, guard, instances_if, listen_tcp, observe, serve_with,
 };
 
 conformance! {
@@ -309,4 +309,9 @@ fn panic_ends_the_engine_if_the_policy_says_so<E: Engine>() {
         let panic = ended.recv_timeout(guard()).unwrap().unwrap_err();
         assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some("a bug in on_frame"));
     }
+}
+
+/// Returns the lines logged as errors that begin with the name of this service.
+fn logged_errors(service: &str) -> Vec<String> {
+    LOGGED_ERRORS.lock().unwrap().iter().filter(|line| line.starts_with(service)).cloned().collect()
 }

@@ -165,13 +165,8 @@ thread_local! {
     static COUNTERS: RefCell<Option<Sender<String>>> = const { RefCell::new(None) };
 }
 
-/// The lines that were logged as errors in this process.
-static ERRORS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-/// Returns the lines logged as errors that begin with the name of this service.
-pub(crate) fn logged_errors(service: &str) -> Vec<String> {
-    ERRORS.lock().unwrap().iter().filter(|line| line.starts_with(service)).cloned().collect()
-}
+/// The lines that the engines of this process have logged as errors.
+pub(crate) static LOGGED_ERRORS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// A logger that forwards the counters of an engine to the test that runs it.
 struct CounterLogger;
@@ -184,7 +179,7 @@ impl log::Log for CounterLogger {
     fn log(&self, record: &log::Record<'_>) {
         let line = record.args().to_string();
         if record.level() == log::Level::Error {
-            ERRORS.lock().unwrap().push(line);
+            LOGGED_ERRORS.lock().unwrap().push(line);
         } else if line.starts_with("open=") {
             COUNTERS.with_borrow(|counters| {
                 if let Some(counters) = counters {
