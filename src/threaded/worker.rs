@@ -20,9 +20,9 @@ use crate::engine::timers::TimerOwner;
 use crate::frame::Payload;
 use crate::frame::{BufferPool, SharedFrames};
 use crate::service::CloseReason;
-use crate::service::context::{Action, Context, JobFn, PendingActions};
+use crate::service::context::{Action, Context, PendingActions};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
-use crate::service::{ConnId, GuardedService, JobId, JobOutput, ServiceId};
+use crate::service::{ConnId, GuardedService, ServiceId};
 
 /// Bytes of free frame buffers that a thread keeps. It is small because there may be thousands of
 /// threads.
