@@ -15,6 +15,7 @@
 mod callbacks;
 mod connection_thread;
 mod control_thread;
+mod lag;
 mod lifecycle;
 mod listen;
 mod routes;

@@ -19,6 +19,7 @@ pub(crate) const LIMITS: [&str; 17] = [
     "--accept-budget",
     "--read-budget-bytes",
     "--datagram-budget",
+    "--max-turn",
     "--workers",
     "--max-queued-jobs",
     "--max-queued-messages",
