@@ -113,8 +113,8 @@ impl<D: Driver> EventLoop<D> {
     /// A peer is late only if its bytes did not arrive before the deadline. After a pause of this
     /// process, more events may be ready than one poll reports, so no timer fires until all are.
     fn poll(&mut self) -> io::Result<()> {
-        let timeout = self.poll_timeout(); // 1
-        let is_busy = timeout == Some(Duration::ZERO);
+        let has_work = self.has_work();
+        let timeout = if has_work { Some(Duration::ZERO) } else { self.time_to_sleep() }; // 1
         let coverage = match self.poll_and_mark(timeout) {
             Ok(coverage) => Some(coverage),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
@@ -122,7 +122,7 @@ impl<D: Driver> EventLoop<D> {
         };
         self.shared.backlog.note_poll(coverage, self.connections.len());
         let now = self.driver.now(); // 3
-        if is_busy {
+        if has_work {
             self.end_turn(now);
         }
         self.shared.worker.clock = self.shared.clock.at(now);
@@ -152,13 +152,14 @@ impl<D: Driver> EventLoop<D> {
         })
     }
 
-    /// Returns how long the poll may wait: zero if this turn has work already, otherwise until the
-    /// next deadline.
-    fn poll_timeout(&mut self) -> Option<Duration> {
+    /// Returns true if this turn has work already, so that the poll must not wait.
+    fn has_work(&self) -> bool {
         let Shared { ready, threads, turn_end, .. } = &self.shared;
-        if !ready.is_empty() || threads.woken || turn_end.has_work() {
-            return Some(Duration::ZERO);
-        }
+        !ready.is_empty() || threads.woken || turn_end.has_work()
+    }
+
+    /// Ends the measurement of the last turn, and returns the time until the next deadline.
+    fn time_to_sleep(&mut self) -> Option<Duration> {
         // The turn's own reading of the clock is as old as the last turn is long.
         let now = self.driver.now();
         self.end_turn(now);

@@ -146,7 +146,7 @@ fn rejected_requests_of_files_and_exec_are_limited_and_counted() {
 fn a_turn_over_the_limit_is_logged_with_what_took_the_time() {
     for engine in ["reactor", "threads"] {
         let args = ["--engine", engine, "--work-us", "30000", "--max-turn", "20ms", "--listen", "127.0.0.1:0"];
-        let server = Program::serve(&args);
+        let mut server = Program::serve(&args);
         let mut client = connect(&server.address("tcp"));
         let local = client.local_addr().unwrap();
         client.write_all(HELLO).unwrap();
