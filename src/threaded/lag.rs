@@ -3,13 +3,11 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::lifecycle::lock;
-use super::worker::Worker;
-use crate::engine::lag::{LONG_TURN, LongTurns, Work};
+use crate::engine::lag::{LongTurns, Work};
 use crate::engine::stats::Stats;
-use crate::service::Peer;
 
 /// The longest group of callbacks, and all groups over 10 ms. All threads share it.
 #[derive(Default)]
@@ -23,26 +21,18 @@ impl Lag {
         stats.longest_turn = Duration::from_nanos(self.longest_nanos.load(Ordering::Relaxed));
         stats.long_turns_by_work.clone_from(&lock(&self.by_work));
     }
-}
 
-impl Worker {
-    /// Notes a group of callbacks of a service that has just ended.
+    /// Notes the time of a group.
     #[inline]
-    pub(super) fn note_callbacks(&mut self, began: Instant, work: Work, service: &str, peer: Option<&Peer>) {
-        let took = self.shared.system.now().saturating_duration_since(began);
+    pub(super) fn note(&self, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        if nanos > self.shared.lag.longest_nanos.load(Ordering::Relaxed) {
-            self.shared.lag.longest_nanos.fetch_max(nanos, Ordering::Relaxed);
-        }
-        if took > LONG_TURN {
-            self.note_long_group(took, work, service, peer);
+        if nanos > self.longest_nanos.load(Ordering::Relaxed) {
+            self.longest_nanos.fetch_max(nanos, Ordering::Relaxed);
         }
     }
 
-    #[cold]
-    fn note_long_group(&mut self, took: Duration, work: Work, service: &str, peer: Option<&Peer>) {
-        self.context.stats.long_turns += 1;
-        LongTurns::count(&mut lock(&self.shared.lag.by_work), service, work, took);
-        self.context.warn_of_long_turn(service, work, peer, (took, took));
+    /// Counts a long group.
+    pub(super) fn count_long(&self, service: &str, work: Work, took: Duration) {
+        LongTurns::count(&mut lock(&self.by_work), service, work, took);
     }
 }
