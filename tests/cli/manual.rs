@@ -20,6 +20,7 @@ pub(crate) const LIMITS: [&str; 18] = [
     "--accept-budget",
     "--read-budget-bytes",
     "--datagram-budget",
+    "--max-turn",
     "--workers",
     "--max-queued-jobs",
     "--max-queued-messages",
