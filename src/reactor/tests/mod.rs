@@ -11,6 +11,7 @@ mod deadlines;
 mod echo;
 mod event_loop;
 mod jobs;
+mod lag;
 mod memory;
 mod property;
 mod scripted_driver;
@@ -132,6 +133,12 @@ impl TestLoop {
 
     fn check(&self) {
         check_between_turns(&self.event_loop).unwrap();
+    }
+
+    /// Lets each callback of the service take `cost` on the loop's clock.
+    fn set_cost(&self, cost: Duration) {
+        let clock = self.script.clock();
+        self.service.script().cost = Some(Arc::new(move || *clock.lock().unwrap() += cost));
     }
 
     fn log(&self) -> Vec<String> {
