@@ -15,6 +15,7 @@ mod lag;
 mod memory;
 mod property;
 mod scripted_driver;
+mod scripted_source;
 mod shutdown;
 #[cfg(all(feature = "chat", feature = "classic"))]
 mod sim;

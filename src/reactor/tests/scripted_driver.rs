@@ -2,7 +2,6 @@
 //! advances.
 
 use std::cell::{RefCell, RefMut};
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -10,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::scripted_source::ScriptedSource;
 use crate::connection::scripted_stream::{ScriptedCall, ScriptedSocket, ScriptedStream};
 use crate::connection::{PeerEnd, Readiness};
 use crate::engine::slab::reserved_key;
@@ -50,38 +50,13 @@ pub(super) struct Polled {
     pub(super) events: usize,
 }
 
-/// A scripted listener or UDP socket.
-struct ScriptedSource {
-    source: Source,
-    open: bool,
-    edge: bool,
-    backlog: VecDeque<(ScriptedStream, Peer)>,
-    /// The errors that the next accepts return before any connection.
-    accept_errors: VecDeque<io::Error>,
-    arrived: VecDeque<(SocketAddr, Vec<u8>)>,
-    receive_errors: VecDeque<io::Error>,
-    sends: VecDeque<ScriptedCall>,
-    sent: Vec<(SocketAddr, Vec<u8>)>,
-}
-
 impl DriverScript {
     pub(super) fn new(sources: &[Source], woken: Arc<AtomicBool>) -> Self {
-        let script = |source: &Source| ScriptedSource {
-            source: *source,
-            open: true,
-            edge: false,
-            backlog: VecDeque::new(),
-            accept_errors: VecDeque::new(),
-            arrived: VecDeque::new(),
-            receive_errors: VecDeque::new(),
-            sends: VecDeque::new(),
-            sent: Vec::new(),
-        };
         let started = Instant::now();
         Self(Rc::new(RefCell::new(DriverState {
             started,
             clock: Arc::new(Mutex::new(started)),
-            sources: sources.iter().map(script).collect(),
+            sources: sources.iter().map(ScriptedSource::new).collect(),
             sockets: Vec::new(),
             attached: Vec::new(),
             events: Vec::new(),
@@ -113,7 +88,7 @@ impl DriverScript {
     }
 
     pub(super) fn now(&self) -> Instant {
-        self.state().now
+        *self.clock().lock().unwrap()
     }
 
     /// Connects a client to listener number `number`.

@@ -26,6 +26,8 @@ pub(super) struct ChatModel {
     lobby: RoomView,
     den: RoomView,
     is_told_vaguely: bool,
+    /// The server has said goodbye, and the client expects nothing more.
+    is_over: bool,
 }
 
 /// A client's view of one room.
@@ -52,6 +54,7 @@ impl ChatModel {
             lobby,
             den: RoomView::default(),
             is_told_vaguely: false,
+            is_over: false,
         }
     }
 
@@ -96,7 +99,14 @@ impl ChatModel {
 
     pub(super) fn receive(&mut self, payload: &[u8], log: &mut RoomLog) -> Result<(), String> {
         let event: ChatEvent<'_> = serde_json::from_slice(payload).map_err(|error| format!("no event: {error}"))?;
+        if self.is_over {
+            return Ok(());
+        }
         match event {
+            ChatEvent::Bye { .. } => {
+                self.is_over = true;
+                Ok(())
+            }
             ChatEvent::Message { room, id, text, .. } => {
                 log.agree(&room, id, &text)?;
                 let may_drop = log.may_drop;

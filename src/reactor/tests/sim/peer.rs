@@ -292,7 +292,7 @@ impl Peer {
 
     /// Checks at the end of the run that nothing was lost which the reason of the close does not
     /// explain.
-    pub(super) fn check_end(&self, reason: Option<&CloseReason>, drops: bool) -> Result<(), String> {
+    pub(super) fn check_end(&self, reason: Option<&CloseReason>, may_lose: bool) -> Result<(), String> {
         let unfinished = self.decoder.unfinished_bytes().unwrap_or(0);
         if unfinished > 0 && self.socket.is_shut_down() && !self.is_reset && self.kind != PeerKind::ChatLines {
             return Err(format!("half a frame came before an orderly close ({reason:?})"));
@@ -303,7 +303,7 @@ impl Peer {
             Some(CloseReason::BadFrame(_) | CloseReason::TruncatedFrame { .. }) => self.kind == PeerKind::Echo,
             _ => false,
         };
-        if answers_all && !self.is_reset && !drops && self.is_prompt {
+        if answers_all && !self.is_reset && !may_lose && self.is_prompt {
             let asked_all = !self.sent_garbage && self.rest.is_empty();
             self.model.check_answered(asked_all).map_err(|error| format!("{error} ({reason:?})"))?;
         }

@@ -157,7 +157,7 @@ impl Scenario {
         let (chat_rate, kept_messages) = (if rng.u8(..4) == 0 { 5 } else { 0 }, rng.usize(1..30));
         let events_per_poll = one_of(rng, &[1, 2, 1_024, 1_024]);
         let sets_timers = rng.bool();
-        let most = rng.usize(11..120);
+        let most = rng.usize(11..80);
         let count = 10 + rng.usize(..most);
         // Most runs have no early end.
         let may_end = rng.u8(..8) == 0;

@@ -47,6 +47,8 @@ pub(super) struct World {
     pub(super) is_late: bool,
     pub(super) drain_began: Option<Instant>,
     pub(super) last_turn: Instant,
+    /// The loop was told to stop at once, which may lose output.
+    pub(super) is_stopped: bool,
 }
 
 impl World {
@@ -119,6 +121,7 @@ impl World {
             is_late,
             drain_began,
             last_turn,
+            is_stopped: false,
         }
     }
 
@@ -176,7 +179,10 @@ impl World {
                 self.pause(Duration::from_millis(millis));
             }
             Op::Drain => self.handle.drain(),
-            Op::Stop => self.handle.stop(),
+            Op::Stop => {
+                self.handle.stop();
+                self.is_stopped = true;
+            }
             Op::Turn => self.turn()?,
         }
         Ok(())
