@@ -69,6 +69,7 @@ impl<D: Driver> EventLoop<D> {
         let rejection = self.shared.rejection_reason();
         if let Some(reason) = &rejection {
             self.shared.worker.stats.refused += 1;
+            self.shared.worker.stats.refusals.add(reason.cause(), 1);
             let name = self.shared.service_name(service);
             self.shared.worker.warn(name, reason.cause(), format_args!("{name} {peer} rejected: {reason}"));
             if self.shared.admission.rejected.len() >= MAX_REJECTED_OPEN {

@@ -10,7 +10,7 @@ use crate::engine::timers::TimerOwner;
 use crate::frame::SharedFrames;
 use crate::service::context::Action;
 use crate::service::reply_buffer::ReplySource;
-use crate::service::{CloseReason, ConnId, ServiceId};
+use crate::service::{CloseReason, ConnId, JobOutput, ServiceId};
 
 impl Shared {
     /// Applies the actions of a callback of `service`, in order. The replies of the current
@@ -51,6 +51,15 @@ impl Shared {
                     }
                     self.worker.stats.jobs += 1;
                     self.threads.job_pools.start(JobOwner { service, conn, job }, work);
+                }
+                Action::RequestStats(job) => {
+                    if let Some(conn) = &mut targets.current {
+                        conn.job_started();
+                    }
+                    let output = JobOutput(Ok(Box::new(self.stats())));
+                    self.threads.job_pools.add_done(JobOwner { service, conn, job }, output);
+                    // Step 7 of this turn or the next delivers it.
+                    self.threads.woken = true;
                 }
                 Action::NotifyWritable => {
                     if let Some(conn) = &mut targets.current {

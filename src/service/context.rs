@@ -118,6 +118,7 @@ pub(crate) enum Action {
     SetTimer(TimerId),
     CancelTimer(TimerId),
     Offload(JobId, JobFn),
+    RequestStats(JobId),
     NotifyWritable,
     Drain,
 }
@@ -270,6 +271,15 @@ impl Context<'_> {
     pub fn offload<T: Any + Send>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> JobId {
         let id = JobId(self.pending.next_number());
         self.pending.actions.push(Action::Offload(id, Box::new(|| Box::new(work()))));
+        id
+    }
+
+    /// Requests the engine's statistics. They come as the [`Stats`](crate::Stats) of an
+    /// [`on_job`](crate::Service::on_job), soon and without a worker thread. The connection stays
+    /// open until then, as for [`offload`](Self::offload).
+    pub fn request_stats(&mut self) -> JobId {
+        let id = JobId(self.pending.next_number());
+        self.pending.actions.push(Action::RequestStats(id));
         id
     }
 

@@ -5,7 +5,7 @@
 //! When the window ends, one line gives the number of those left out.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 pub(crate) struct WarningLimit {
     /// Few: the causes are constants of the program.
     windows: Mutex<Vec<Window>>,
+    /// Warnings left out since the engine's start.
+    left_out: AtomicU64,
     /// Some window has left out a warning that is not reported yet.
     has_left_out: AtomicBool,
     /// Wakes the thread that calls [`report`](Self::report), if another thread may leave out a
@@ -48,7 +50,7 @@ struct LeftOut {
 
 impl WarningLimit {
     pub(crate) fn new(wake: Option<Box<dyn Fn() + Send + Sync>>) -> Self {
-        Self { windows: Mutex::default(), has_left_out: AtomicBool::new(false), wake }
+        Self { windows: Mutex::default(), left_out: AtomicU64::new(0), has_left_out: AtomicBool::new(false), wake }
     }
 
     /// Logs `line`, or counts it if [`MAX_LINES`] of this cause are logged already.
@@ -81,6 +83,7 @@ impl WarningLimit {
             window.lines += 1;
         } else {
             window.left_out += 1;
+            self.left_out.fetch_add(1, Ordering::Relaxed);
             let is_first = window.left_out == 1;
             self.has_left_out.store(true, Ordering::Relaxed);
             drop(windows);
@@ -89,6 +92,11 @@ impl WarningLimit {
             }
         }
         (earlier.flatten(), is_admitted)
+    }
+
+    /// Returns the number of warnings left out since the engine's start.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
     }
 
     /// Returns the time at which [`report`](Self::report) has something to log.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::connection_thread::ConnectionThread;
+use super::jobs::JobResult;
 use super::lifecycle::lock;
 use super::socket::ConnStream;
-use super::worker::{CurrentConnection, JobResult, Worker};
+use super::worker::{CurrentConnection, Worker};
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, DispatchOutcome, Phase};
 use crate::service::{CloseReason, Context, Service};

@@ -258,9 +258,12 @@ impl ConnectionThread {
     pub(super) fn run_job(&mut self, access: &mut ConnectionAccess) -> Option<SocketWait> {
         let job = self.worker.jobs.pop_front()?;
         let result = match self.own.service_slot.job_semaphore.as_ref().map(Semaphore::acquire) {
-            Some(None) => job.reject(),
-            Some(Some(_permit)) => job.run(),
-            None => job.run(),
+            Some(None) => {
+                self.worker.context.stats.jobs_refused += 1;
+                job.reject()
+            }
+            Some(Some(_permit)) => job.run(&self.worker.shared.jobs),
+            None => job.run(&self.worker.shared.jobs),
         };
         access.with(|conn| {
             self.handle_job_result(conn, result);

@@ -184,6 +184,7 @@ impl AcceptThread {
     fn reject(&mut self, socket: Arc<dyn ConnSocket>, peer: Peer, reason: CloseReason) {
         let shared = Arc::clone(&self.worker.shared);
         self.worker.context.stats.refused += 1;
+        self.worker.context.stats.refusals.add(reason.cause(), 1);
         self.worker.publish();
         let name = &self.service_slot.name;
         self.worker.context.warn(name, reason.cause(), format_args!("{name} {peer} rejected: {reason}"));

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::jobs::JobGauges;
 use super::lifecycle::{AcceptControl, ConnectionSlots, Lifecycle, System, lock};
 use super::routes::{HeldMemory, RejectedConnections, Routes, ThreadStats};
 use super::socket::UdpBinding;
@@ -38,6 +39,8 @@ pub(super) struct EngineShared {
     pub(super) accepting: AcceptControl,
     pub(super) lifecycle: Lifecycle,
     pub(super) control: ControlRequests,
+    /// The jobs that connections have offloaded.
+    pub(super) jobs: JobGauges,
     /// Keeps the ids of timers and jobs unique.
     pub(super) id_counter: Arc<AtomicU64>,
     pub(super) warnings: Arc<WarningLimit>,
@@ -77,6 +80,7 @@ impl EngineShared {
             accepting,
             lifecycle,
             control,
+            jobs: JobGauges::default(),
             id_counter: Arc::default(),
             warnings,
             limits,
@@ -129,8 +133,12 @@ impl EngineShared {
 
     /// Returns the sum of the counters of all threads, running and ended, and the gauges.
     pub(super) fn stats(&self) -> Stats {
-        let (open, buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
-        Stats { open, buffered_bytes, ..self.routes.stats() }
+        let mut stats = self.routes.stats();
+        (stats.open, stats.buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
+        self.control.add_job_counts(&mut stats);
+        self.jobs.add_to(&mut stats);
+        stats.log_lines_left_out = self.warnings.left_out();
+        stats
     }
 }
 
@@ -280,6 +288,16 @@ impl ControlRequests {
 
     pub(super) fn start_job(&self, owner: JobOwner, work: JobFn) {
         lock(&self.job_pools).start(owner, work);
+    }
+
+    /// Adds the output of a job that took no thread.
+    pub(super) fn add_done_job(&self, owner: JobOwner, output: JobOutput) {
+        lock(&self.job_pools).add_done(owner, output);
+        self.notify();
+    }
+
+    fn add_job_counts(&self, stats: &mut Stats) {
+        lock(&self.job_pools).add_counts(stats);
     }
 
     pub(super) fn take_done_jobs(&self) -> Vec<(JobOwner, JobOutput)> {

@@ -6,9 +6,9 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::jobs::OffloadedJob;
 use super::lifecycle::lock;
 use super::routes::{SharedRoute, ThreadStats};
 use super::shared::EngineShared;
@@ -22,7 +22,7 @@ use crate::frame::{BufferPool, SharedFrames};
 use crate::service::CloseReason;
 use crate::service::context::{Action, Context, JobFn, PendingActions};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
-use crate::service::{ConnId, JobError, JobId, JobOutput, Service, ServiceId};
+use crate::service::{ConnId, JobOutput, Service, ServiceId};
 
 /// Bytes of free frame buffers that a thread keeps. It is small because there may be thousands of
 /// threads.
@@ -58,16 +58,6 @@ pub(super) struct CurrentConnection<'a> {
     /// The bytes received. Replies may borrow from them.
     pub(super) received: &'a [u8],
 }
-
-/// A job that a callback has offloaded.
-pub(super) struct OffloadedJob {
-    service: ServiceId,
-    id: JobId,
-    work: JobFn,
-}
-
-/// The id of a finished job and its output.
-pub(super) type JobResult = (JobId, JobOutput);
 
 impl Worker {
     pub(super) fn new(shared: Arc<EngineShared>, thread_stats: Arc<ThreadStats>) -> Self {
@@ -188,7 +178,7 @@ impl Worker {
                 Action::CancelTimer(timer) => _ = lock(&self.shared.timers).remove(timer),
                 Action::Offload(id, work) => {
                     self.context.stats.jobs += 1;
-                    let job = OffloadedJob { service, id, work };
+                    let job = OffloadedJob::new(service, id, work, &self.shared.jobs);
                     match &mut current {
                         Some(current) if callback_conn == current.id => {
                             current.conn.job_started();
@@ -197,6 +187,19 @@ impl Worker {
                         _ => self.engine_jobs.push(job),
                     }
                 }
+                Action::RequestStats(job) => match &mut current {
+                    Some(current) if callback_conn == current.id => {
+                        current.conn.job_started();
+                        let shared = Arc::clone(&self.shared);
+                        let work: JobFn = Box::new(move || Box::new(shared.stats()));
+                        self.jobs.push_back(OffloadedJob::new(service, job, work, &self.shared.jobs));
+                    }
+                    _ => {
+                        let output = JobOutput(Ok(Box::new(self.shared.stats())));
+                        let owner = JobOwner { service, conn: ConnId::NONE, job };
+                        self.shared.control.add_done_job(owner, output);
+                    }
+                },
                 Action::NotifyWritable => {
                     if let Some(current) = current.as_mut().filter(|current| callback_conn == current.id) {
                         current.conn.request_writable();
@@ -271,7 +274,7 @@ impl Worker {
                 _ => self.context.stats.datagrams_dropped += 1,
             }
         }
-        for OffloadedJob { service, id: job, work } in self.engine_jobs.drain(..) {
+        for OffloadedJob { service, id: job, work, .. } in self.engine_jobs.drain(..) {
             self.shared.control.start_job(JobOwner { service, conn: ConnId::NONE, job }, work);
         }
     }
@@ -297,7 +300,11 @@ impl Worker {
 
     #[inline]
     pub(super) fn publish(&mut self) {
-        self.thread_stats.publish(&mut self.context.stats);
+        let stats = &mut self.context.stats;
+        self.thread_stats.publish(stats);
+        if !stats.ends.is_empty() || !stats.refusals.is_empty() {
+            self.shared.routes.count_causes(stats);
+        }
     }
 }
 
@@ -315,19 +322,5 @@ impl CurrentConnection<'_> {
         {
             shared_conn.note_dropped(&mut context.dropped);
         }
-    }
-}
-
-impl OffloadedJob {
-    /// Runs the job on this thread, which serves only this connection. A panic gives
-    /// [`JobError::Panicked`].
-    pub(super) fn run(self) -> JobResult {
-        let output = catch_unwind(AssertUnwindSafe(self.work)).map_err(|_| JobError::Panicked);
-        (self.id, JobOutput(output))
-    }
-
-    /// Rejects the job.
-    pub(super) fn reject(self) -> JobResult {
-        (self.id, JobOutput(Err(JobError::Rejected)))
     }
 }
