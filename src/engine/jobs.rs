@@ -5,14 +5,18 @@
 //! engine whose services offload no work starts no worker thread.
 
 use std::collections::VecDeque;
+use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use log::Level;
 
 use crate::engine::limits::Limits;
 use crate::engine::stats::Stats;
 use crate::engine::threads;
 use crate::service::context::JobFn;
+use crate::service::warning_limit::log_limited;
 use crate::service::{ConnId, JobError, JobId, JobOutput, ServiceId};
 
 /// The owner of a job, to which its output goes.
@@ -56,10 +60,10 @@ impl WorkerPools {
     /// Adds the numbers of queued, running and rejected jobs to `stats`.
     pub(crate) fn add_counts(&self, stats: &mut Stats) {
         for pool in [&self.shared].into_iter().chain(self.own.iter().flatten()) {
-            let state = pool.shared.lock();
-            stats.jobs_queued += state.queue.len() as u64;
-            stats.jobs_running += state.running;
-            stats.jobs_refused += state.rejected;
+            let pool = pool.shared.lock();
+            stats.jobs_queued += pool.queue.len() as u64;
+            stats.jobs_running += pool.running;
+            stats.jobs_refused += pool.rejected;
         }
     }
 
@@ -182,7 +186,10 @@ fn spawn(shared: &Arc<PoolShared>, number: usize) -> bool {
         }
     };
     let spawned = threads::spawn(format!("worker-{number}"), None, Box::new(task));
-    spawned.inspect_err(|error| log::warn!("worker thread not started: {error}")).is_ok()
+    let warn = |error: &io::Error| {
+        log_limited(Level::Warn, "worker threads", format_args!("worker thread not started: {error}"));
+    };
+    spawned.inspect_err(warn).is_ok()
 }
 
 #[cfg(test)]

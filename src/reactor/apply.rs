@@ -113,6 +113,7 @@ impl Shared {
                 Err(reason) => self.begin_close(id.0, conn, reason),
             }
         }
+        self.worker.warn_of_unsent(frames.take_failure());
     }
 
     /// Closes a connection for a service. The replies of the current connection are sent before its

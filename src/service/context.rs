@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use log::Level;
 use smallvec::{SmallVec, smallvec};
 
 use super::close_reason::CloseReason;
 use super::ids::{ConnId, JobId, TimerId};
 use super::reply_buffer::{ReplyBuffer, ReplySource};
 use super::time::Timestamp;
-use super::warning_limit::WarningLimit;
+use super::warning_limit::{LineCause, WarningLimit};
 use crate::frame::{BatchId, EncodeError, Framing, Payload, encode};
 use crate::net::udp_batch::SendBatch;
 
@@ -301,12 +302,23 @@ impl Context<'_> {
     }
 
     /// Logs a warning about a peer, such as the reason for closing its connection. Of each `cause`
-    /// at most 10 warnings are logged in 10 s, so that peers cannot fill the log; one line then
-    /// gives the number of those left out. `line` is formatted only if it is logged.
+    /// at most 10 lines are logged in 10 s, and fewer while the cause goes on, so that peers cannot
+    /// fill the log; one line then gives the number of those left out. `line` is formatted only if
+    /// it is logged, and cut at 1 KiB.
     ///
     /// The engine logs the closes that are its own, see [`CloseReason::is_fault`].
     pub fn warn(&self, cause: &'static str, line: impl fmt::Display) {
-        self.pending.warnings.warn(self.clock.timestamp, "", cause, format_args!("{line}"));
+        self.log(Level::Warn, cause, line);
+    }
+
+    /// Logs a line about a peer at level `info`, with the limit of [`warn`](Self::warn).
+    pub fn inform(&self, cause: &'static str, line: impl fmt::Display) {
+        self.log(Level::Info, cause, line);
+    }
+
+    fn log(&self, level: Level, cause: &'static str, line: impl fmt::Display) {
+        let of = LineCause { level, service: "", event: "lines", cause };
+        self.pending.warnings.log(self.clock.timestamp, of, format_args!("{line}"));
     }
 
     /// Drains the engine, as [`Handle::drain`](crate::Handle::drain) does.

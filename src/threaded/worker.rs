@@ -234,7 +234,10 @@ impl Worker {
                 self.undelivered.push(route);
             }
         }
-        let Some(current) = current else { return };
+        let Some(current) = current else {
+            self.context.warn_of_unsent(frames.take_failure());
+            return;
+        };
         // A connection still receives output from its own `on_close`.
         let receives =
             current.conn.phase() == Phase::Open || (callback_conn == own_id && current.conn.accepts_output());
@@ -247,6 +250,7 @@ impl Worker {
             }
             current.note_dropped(&mut self.context);
         }
+        self.context.warn_of_unsent(frames.take_failure());
     }
 
     /// Delivers inboxes, sends datagrams, and starts jobs without a connection, whose results go to
