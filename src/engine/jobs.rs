@@ -25,6 +25,8 @@ pub(crate) struct JobOwner {
     pub(crate) service: ServiceId,
     pub(crate) conn: ConnId,
     pub(crate) job: JobId,
+    /// The bytes that the job holds until its output is delivered.
+    pub(crate) bytes: usize,
 }
 
 /// Wakes the engine from another thread.

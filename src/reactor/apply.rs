@@ -45,19 +45,29 @@ impl Shared {
                     }
                 }
                 Action::CancelTimer(id) => _ = self.timers.remove(id),
-                Action::Offload(job, work) => {
-                    if let Some(conn) = &mut targets.current {
-                        conn.job_started();
+                Action::Hold(id, bytes) => {
+                    let is_current = id == targets.id;
+                    let Some(conn) = targets.get_mut(id) else { continue };
+                    conn.hold(bytes);
+                    // Another connection's bytes are counted at the turn's end, where it may resume.
+                    if !is_current {
+                        self.turn_end.mark_dirty(id.0, conn);
+                    }
+                }
+                Action::Offload(job, bytes, work) => {
+                    match &mut targets.current {
+                        Some(conn) => conn.job_started(bytes),
+                        None => self.worker.stats.buffered_bytes += bytes as u64,
                     }
                     self.worker.stats.jobs += 1;
-                    self.threads.job_pools.start(JobOwner { service, conn, job }, work);
+                    self.threads.job_pools.start(JobOwner { service, conn, job, bytes }, work);
                 }
                 Action::RequestStats(job) => {
                     if let Some(conn) = &mut targets.current {
-                        conn.job_started();
+                        conn.job_started(0);
                     }
                     let output = JobOutput(Ok(Box::new(self.stats())));
-                    self.threads.job_pools.add_done(JobOwner { service, conn, job }, output);
+                    self.threads.job_pools.add_done(JobOwner { service, conn, job, bytes: 0 }, output);
                     // Step 7 of this turn or the next delivers it.
                     self.threads.woken = true;
                 }

@@ -12,16 +12,22 @@ use crate::service::{JobError, JobId, JobOutput, ServiceId};
 pub(super) struct OffloadedJob {
     pub(super) service: ServiceId,
     pub(super) id: JobId,
+    pub(super) bytes: usize,
     pub(super) work: JobFn,
     queued: JobGuard,
 }
 
-/// The id of a finished job and its output.
-pub(super) type JobResult = (JobId, JobOutput);
+/// A finished job.
+pub(super) struct JobResult {
+    pub(super) job: JobId,
+    /// The bytes that it held.
+    pub(super) bytes: usize,
+    pub(super) output: JobOutput,
+}
 
 impl OffloadedJob {
-    pub(super) fn new(service: ServiceId, id: JobId, work: JobFn, gauges: &JobGauges) -> Self {
-        Self { service, id, work, queued: gauges.enter_queue() }
+    pub(super) fn new(service: ServiceId, id: JobId, bytes: usize, work: JobFn, gauges: &JobGauges) -> Self {
+        Self { service, id, bytes, work, queued: gauges.enter_queue() }
     }
 
     /// Runs the job on this thread, which serves only this connection. A panic gives
@@ -30,12 +36,13 @@ impl OffloadedJob {
         drop(self.queued);
         let _running = gauges.enter_run();
         let output = catch_unwind(AssertUnwindSafe(self.work)).map_err(|_| JobError::Panicked);
-        (self.id, JobOutput(output))
+        JobResult { job: self.id, bytes: self.bytes, output: JobOutput(output) }
     }
 
     /// Rejects the job.
-    pub(super) fn reject(self) -> JobResult {
-        (self.id, JobOutput(Err(JobError::Rejected)))
+    pub(super) fn reject(self, stats: &mut Stats) -> JobResult {
+        stats.jobs_refused += 1;
+        JobResult { job: self.id, bytes: self.bytes, output: JobOutput(Err(JobError::Rejected)) }
     }
 }
 

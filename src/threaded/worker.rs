@@ -176,27 +176,38 @@ impl Worker {
                 }
                 Action::SetTimer(_) => {}
                 Action::CancelTimer(timer) => _ = lock(&self.shared.timers).remove(timer),
-                Action::Offload(id, work) => {
+                Action::Hold(id, bytes) => match &mut current {
+                    Some(current) if current.id == id => current.conn.hold(bytes),
+                    _ => {
+                        self.shared.routes.find([id].into_iter(), &mut self.receivers);
+                        let route = self.receivers.pop();
+                        self.undelivered.extend(route.filter(|route| route.conn.enqueue_hold(bytes)));
+                    }
+                },
+                Action::Offload(id, bytes, work) => {
                     self.context.stats.jobs += 1;
-                    let job = OffloadedJob::new(service, id, work, &self.shared.jobs);
+                    let job = OffloadedJob::new(service, id, bytes, work, &self.shared.jobs);
                     match &mut current {
                         Some(current) if callback_conn == current.id => {
-                            current.conn.job_started();
+                            current.conn.job_started(bytes);
                             self.jobs.push_back(job);
                         }
-                        _ => self.engine_jobs.push(job),
+                        _ => {
+                            self.shared.memory.adjust(0, bytes as u64);
+                            self.engine_jobs.push(job);
+                        }
                     }
                 }
                 Action::RequestStats(job) => match &mut current {
                     Some(current) if callback_conn == current.id => {
-                        current.conn.job_started();
+                        current.conn.job_started(0);
                         let shared = Arc::clone(&self.shared);
                         let work: JobFn = Box::new(move || Box::new(shared.stats()));
-                        self.jobs.push_back(OffloadedJob::new(service, job, work, &self.shared.jobs));
+                        self.jobs.push_back(OffloadedJob::new(service, job, 0, work, &self.shared.jobs));
                     }
                     _ => {
                         let output = JobOutput(Ok(Box::new(self.shared.stats())));
-                        let owner = JobOwner { service, conn: ConnId::NONE, job };
+                        let owner = JobOwner { service, conn: ConnId::NONE, job, bytes: 0 };
                         self.shared.control.add_done_job(owner, output);
                     }
                 },
@@ -278,8 +289,8 @@ impl Worker {
                 _ => self.context.stats.datagrams_dropped += 1,
             }
         }
-        for OffloadedJob { service, id: job, work, .. } in self.engine_jobs.drain(..) {
-            self.shared.control.start_job(JobOwner { service, conn: ConnId::NONE, job }, work);
+        for OffloadedJob { service, id: job, bytes, work, .. } in self.engine_jobs.drain(..) {
+            self.shared.control.start_job(JobOwner { service, conn: ConnId::NONE, job, bytes }, work);
         }
     }
 

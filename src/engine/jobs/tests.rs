@@ -20,7 +20,7 @@ impl TestPool {
     }
 
     fn start<T: Send + 'static>(&mut self, job: u64, work: impl FnOnce() -> T + Send + 'static) {
-        let owner = JobOwner { service: ServiceId(0), conn: ConnId::NONE, job: JobId(job) };
+        let owner = JobOwner { service: ServiceId(0), conn: ConnId::NONE, job: JobId(job), bytes: 0 };
         self.workers.start(owner, Box::new(|| Box::new(work())));
     }
 
@@ -158,7 +158,7 @@ fn a_service_with_its_own_threads_delays_no_other() {
     let wake: WakeFn = Arc::new(move || waker.send(()).unwrap_or_default());
     let limits = Limits { workers: 1, ..Limits::default() };
     let mut pools = WorkerPools::new(&limits, [None, NonZeroUsize::new(2)].into_iter(), &wake);
-    let owner = |service, job| JobOwner { service: ServiceId(service), conn: ConnId::NONE, job: JobId(job) };
+    let owner = |service, job| JobOwner { service: ServiceId(service), conn: ConnId::NONE, job: JobId(job), bytes: 0 };
     let (started, starts) = channel();
     let (open, gate) = channel::<()>();
     let gate = Arc::new(Mutex::new(gate));
