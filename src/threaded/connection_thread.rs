@@ -281,9 +281,10 @@ impl ConnectionThread {
         let Some(time) = self.begin_wait(wait) else { return };
         let inbox = self.own.shared_conn.as_deref().map(|shared_conn| &shared_conn.notifier);
         let change = self.worker.shared.lifecycle.change_notifier(self.seen_state);
-        let socket = match wait.on_socket {
-            true => PollFd::from_borrowed_fd(self.socket.as_fd(), wait.events),
-            false => PollFd::new(change, PollFlags::empty()),
+        let socket = if wait.on_socket {
+            PollFd::from_borrowed_fd(self.socket.as_fd(), wait.events)
+        } else {
+            PollFd::new(change, PollFlags::empty())
         };
         let mut poll_fds = [
             socket,

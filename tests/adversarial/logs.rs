@@ -14,9 +14,6 @@ use serde_json::Value;
 use crate::program::{Program, Signal, command};
 use crate::support::guard;
 
-/// Offences of one kind in a flood.
-const OFFENCES: usize = 2000;
-
 /// Bytes of log for all offences of one kind.
 const MAX_LOG_BYTES: usize = 20_000;
 
@@ -153,6 +150,8 @@ fn a_closed_log_does_not_stop_the_server() {
 struct Flood {
     args: &'static [&'static str],
     offend: fn(&str),
+    /// Calls of `offend`.
+    calls: usize,
     first: &'static str,
     left_out: &'static str,
 }
@@ -199,48 +198,56 @@ const FLOODS: [Flood; 8] = [
     Flood {
         args: &["echo", "--listen", "127.0.0.1:0"],
         offend: |address| offend(address, b"\xff\xff\xff\xff"),
+        calls: 50,
         first: "frame too large",
         left_out: " more connections closed within 10s: bad frame",
     },
     Flood {
         args: &["echo", "--listen", "127.0.0.1:0"],
         offend: |address| offend(address, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        calls: 50,
         first: "HTTP",
         left_out: " more connections closed within 10s: bad frame",
     },
     Flood {
         args: &["echo", "--listen", "127.0.0.1:0"],
         offend: |address| offend(address, b"\0\0\0\x09he"),
+        calls: 50,
         first: "closed inside a frame",
         left_out: " more connections closed within 10s: truncated frame",
     },
     Flood {
         args: &["exec", "--allow", "date", "--dialect", "length", "--framing", "u32be", "--listen", "127.0.0.1:0"],
         offend: refused_commands,
+        calls: 10,
         first: "rejected: ",
         left_out: " more lines within 10s: exec rejected request",
     },
     Flood {
         args: &["exec", "--allow", "true", "--dialect", "length", "--framing", "u32be", "--listen", "127.0.0.1:0"],
         offend: started_commands,
+        calls: 5,
         first: ": starts true ",
         left_out: " more lines within 10s: exec starts",
     },
     Flood {
         args: &["files", "--root", "/", "--dialect", "plain", "--listen", "127.0.0.1:0"],
         offend: |address| offend(address, &b"\x7f".repeat(2000)),
+        calls: 50,
         first: "rejected ",
         left_out: " more lines within 10s: files rejected request",
     },
     Flood {
         args: &["upper", "--answers-per-second", "1", "--listen", "udp:127.0.0.1:0"],
         offend: datagrams,
+        calls: 10,
         first: "datagram not answered",
         left_out: " more warnings within 10s: datagrams over the rate",
     },
     Flood {
         args: &["chat", "--messages-per-second", "1", "--listen", "lines@127.0.0.1:0"],
         offend: chat_flood,
+        calls: 50,
         first: "closed: ",
         left_out: " more lines within 10s: chat rate limit",
     },
@@ -249,15 +256,14 @@ const FLOODS: [Flood; 8] = [
 #[test]
 fn no_flood_fills_the_log_and_the_first_of_each_cause_is_seen() {
     for engine in ENGINES {
-        for Flood { args, offend, first, left_out } in &FLOODS {
+        for Flood { args, offend, calls, first, left_out } in &FLOODS {
             let args = [&["serve"], *args, &["--engine", engine]].concat();
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("log");
             let log = File::create(&path).unwrap();
             let mut server = Program::start_with_log(command(&args).stdout(Stdio::piped()), log);
             let address = server.address(if args.iter().any(|arg| arg.starts_with("udp:")) { "udp" } else { "tcp" });
-            // A call is one offence at least, and some are a hundred.
-            (0..OFFENCES / 20).for_each(|_| offend(&address));
+            (0..*calls).for_each(|_| offend(&address));
             server.signal(Signal::TERM);
             assert_eq!(server.wait_for_exit().code(), Some(0), "{args:?}");
             let log = std::fs::read_to_string(&path).unwrap();
