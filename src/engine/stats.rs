@@ -1,6 +1,9 @@
 //! Statistics of an engine since its start. Counters only grow; gauges hold current values.
 
 use std::fmt;
+use std::time::Duration;
+
+use super::lag::{LongTurns, Work};
 
 /// Defines [`Stats`]. Each value has its group, by which a reader finds it.
 macro_rules! stats {
@@ -18,6 +21,11 @@ macro_rules! stats {
             pub ends: CauseCounts,
             /// Rejected connections by cause. Their sum is `refused`.
             pub refusals: CauseCounts,
+            /// The longest turn.
+            pub longest_turn: Duration,
+            /// The turns longer than 10 ms by what they spent most of their time on, as far as it
+            /// is known.
+            pub long_turns_by_work: Vec<LongTurns>,
         }
 
         impl Stats {
@@ -45,6 +53,12 @@ macro_rules! stats {
                         value: self.$counter,
                         is_gauge: false,
                     },)*
+                    StatsValue {
+                        group: "turns",
+                        name: "longest_turn_us",
+                        value: u64::try_from(self.longest_turn.as_micros()).unwrap_or(u64::MAX),
+                        is_gauge: true,
+                    },
                 ]
                 .into_iter()
             }
@@ -101,6 +115,9 @@ stats! {
         log_lines_left_out: log,
         /// Turns of the event loop; on `Threaded`, of the loops of all threads.
         turns: turns,
+        /// Turns that took longer than 10 ms. On `Threaded`, a turn is a group of callbacks that one
+        /// thread makes while no other can call the service.
+        long_turns: turns,
     }
 }
 
@@ -119,9 +136,20 @@ pub struct StatsValue {
 }
 
 impl Stats {
-    /// Returns the tables with their names.
-    pub fn tables(&self) -> [(&'static str, &CauseCounts); 2] {
-        [("ends", &self.ends), ("refusals", &self.refusals)]
+    /// Returns the tables with their names. The keys of a table have no spaces, such as `bad_frame`
+    /// or `step/work/service`.
+    pub fn tables(&self) -> [(&'static str, Vec<(String, u64)>); 3] {
+        let long_turns = self.long_turns_by_work.iter().map(|it| {
+            let LongTurns { service, step, work, turns, .. } = it;
+            (format!("{step}/{work}/{service}"), *turns)
+        });
+        [("ends", self.ends.keyed()), ("refusals", self.refusals.keyed()), ("long_turns_by_work", long_turns.collect())]
+    }
+
+    /// Counts a turn that took longer than 10 ms, most of it for `work`.
+    pub(crate) fn count_long_turn(&mut self, service: &str, work: Work, took: Duration) {
+        self.long_turns += 1;
+        LongTurns::count(&mut self.long_turns_by_work, service, work, took);
     }
 }
 
@@ -132,7 +160,7 @@ impl fmt::Display for Stats {
             write!(f, "{gap}{name}={value}")?;
         }
         for (table, counts) in self.tables() {
-            counts.iter().try_for_each(|(cause, count)| write!(f, " {table}.{}={count}", cause.replace(' ', "_")))?;
+            counts.iter().try_for_each(|(key, count)| write!(f, " {table}/{key}={count}"))?;
         }
         Ok(())
     }
@@ -154,6 +182,11 @@ impl CauseCounts {
     /// Moves the numbers of `other` into this table.
     pub(crate) fn append(&mut self, other: &mut Self) {
         other.0.drain(..).for_each(|(cause, count)| self.add(cause, count));
+    }
+
+    /// Returns the numbers with causes of one word, such as `bad_frame`.
+    fn keyed(&self) -> Vec<(String, u64)> {
+        self.iter().map(|(cause, count)| (cause.replace(' ', "_"), count)).collect()
     }
 
     /// Returns true if no cause has a number.
@@ -198,8 +231,8 @@ mod tests {
         stats.refusals.add("memory limit", 5);
         let text = stats.to_string();
         assert!(text.starts_with("open=2 buffered_bytes=0 "), "{text}");
-        let causes = " turns=7 ends.bad_frame=4 ends.peer_closed=2 refusals.memory_limit=5";
-        assert!(text.ends_with(causes), "{text}");
+        assert!(text.contains(" turns=7 "), "{text}");
+        assert!(text.ends_with(" ends/bad_frame=4 ends/peer_closed=2 refusals/memory_limit=5"), "{text}");
         assert_eq!((stats.ends.get("bad frame"), stats.ends.get("other")), (4, 0));
     }
 }

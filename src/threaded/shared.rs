@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::jobs::JobGauges;
+use super::lag::Lag;
 use super::lifecycle::{AcceptControl, ConnectionSlots, Lifecycle, System, lock};
 use super::routes::{HeldMemory, RejectedConnections, Routes, ThreadStats};
 use super::socket::UdpBinding;
@@ -41,6 +42,7 @@ pub(super) struct EngineShared {
     pub(super) control: ControlRequests,
     /// The jobs that connections have offloaded.
     pub(super) jobs: JobGauges,
+    pub(super) lag: Lag,
     /// Keeps the ids of timers and jobs unique.
     pub(super) id_counter: Arc<AtomicU64>,
     pub(super) warnings: Arc<WarningLimit>,
@@ -81,6 +83,7 @@ impl EngineShared {
             lifecycle,
             control,
             jobs: JobGauges::default(),
+            lag: Lag::default(),
             id_counter: Arc::default(),
             warnings,
             limits,
@@ -138,6 +141,9 @@ impl EngineShared {
         self.control.add_job_counts(&mut stats);
         self.jobs.add_to(&mut stats);
         stats.log_lines_left_out = self.warnings.left_out();
+        let (open, buffered_bytes) = (self.slots.open() as u64, self.memory.held_bytes());
+        let mut stats = Stats { open, buffered_bytes, ..self.routes.stats() };
+        self.lag.add_to(&mut stats);
         stats
     }
 }

@@ -116,7 +116,7 @@ fn counters_of_the_contract_exist() {
     assert_eq!(rows.len(), 10);
     let reasons = read("src/service/close_reason.rs");
     for name in rows.iter().flat_map(|row| counters_of(row)) {
-        match name.split_once('.') {
+        match name.split_once('/') {
             None => assert!(stats.get(&name).is_some(), "{name} is not in the statistics"),
             Some((table, cause)) => {
                 assert!(stats[table].is_object(), "{table} is not in the statistics");

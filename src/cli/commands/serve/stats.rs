@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use log::kv::Value;
 use log::{Level, Record};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use switchboard::{CauseCounts, Context, JobId, JobOutput, Message, Service, Stats, TimerId};
+use switchboard::{Context, JobId, JobOutput, Message, Service, Stats, TimerId};
 
 use super::args::ReportArgs;
 use crate::cli::engine::EngineName;
@@ -177,8 +177,8 @@ impl Snapshot {
             let of_group = values.iter().filter(|(of, ..)| *of == group);
             log_values(group, &of_group.map(|(_, name, value)| ((*name).to_owned(), *value)).collect::<Vec<_>>());
         }
-        for (table, counts) in self.stats.tables().into_iter().filter(|(_, counts)| !counts.is_empty()) {
-            log_values(table, &by_key(counts));
+        for (table, counts) in self.stats.tables().iter().filter(|(_, counts)| !counts.is_empty()) {
+            log_values(table, counts);
         }
     }
 
@@ -212,16 +212,10 @@ impl Serialize for Snapshot {
             map.serialize_entry(name, &value)?;
         }
         for (table, counts) in self.stats.tables() {
-            let by_key: BTreeMap<_, _> = by_key(counts).into_iter().collect();
-            map.serialize_entry(table, &by_key)?;
+            map.serialize_entry(table, &counts.into_iter().collect::<BTreeMap<_, _>>())?;
         }
         map.end()
     }
-}
-
-/// Returns the numbers of a table with their causes as keys, such as `bad_frame`.
-fn by_key(counts: &CauseCounts) -> Vec<(String, u64)> {
-    counts.iter().map(|(cause, count)| (cause.replace(' ', "_"), count)).collect()
 }
 
 /// Logs values as `subject: name=value name=value`.
