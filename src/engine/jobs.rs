@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use log::Level;
@@ -17,7 +16,7 @@ use crate::engine::stats::Stats;
 use crate::engine::threads;
 use crate::service::context::JobFn;
 use crate::service::warning_limit::log_limited;
-use crate::service::{ConnId, JobError, JobId, JobOutput, ServiceId};
+use crate::service::{ConnId, JobId, JobOutput, ServiceId};
 
 /// The owner of a job, to which its output goes.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +66,30 @@ impl WorkerPools {
             stats.jobs_running += pool.running;
             stats.jobs_refused += pool.rejected;
         }
+    }
+
+    /// Makes the pools queue jobs without starting a thread, for a test that runs them in an order
+    /// of its own with [`run_queued`](Self::run_queued).
+    #[cfg(test)]
+    pub(crate) fn remove_threads(&mut self) {
+        for pool in self.own.iter_mut().flatten().chain([&mut self.shared]) {
+            pool.threads = pool.max_threads;
+        }
+    }
+
+    /// Runs one queued job: number `pick`, modulo their number. Returns false if none is queued.
+    #[cfg(test)]
+    pub(crate) fn run_queued(&self, pick: usize) -> bool {
+        let mut pools = self.own.iter().flatten().chain([&self.shared]);
+        pools.any(|pool| {
+            let mut state = pool.shared.lock();
+            let queued = state.queue.len();
+            let Some((owner, work)) = state.queue.remove(pick % queued.max(1)) else { return false };
+            state.running += 1;
+            drop(state);
+            pool.shared.run(owner, work);
+            true
+        })
     }
 
     /// Returns the jobs that have ended since the last call.
@@ -119,7 +142,7 @@ impl WorkerPool {
         }
         if self.threads == 0 || state.queue.len() >= self.max_queued {
             state.rejected += 1;
-            state.done.push((owner, JobOutput(Err(JobError::Rejected))));
+            state.done.push((owner, JobOutput::rejected()));
             drop(state);
             (self.shared.wake)();
             return;
@@ -152,11 +175,14 @@ impl PoolShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the output of a job for the engine.
-    fn end(&self, done: (JobOwner, JobOutput)) {
+    /// Runs a job, keeps its output for the engine, and wakes the engine.
+    fn run(&self, owner: JobOwner, work: JobFn) {
+        let output = JobOutput::of(work);
         let mut state = self.lock();
         state.running -= 1;
-        state.done.push(done);
+        state.done.push((owner, output));
+        drop(state);
+        (self.wake)();
     }
 
     /// Waits for the next job; `None` if the pool is stopping.
@@ -182,9 +208,7 @@ fn spawn(shared: &Arc<PoolShared>, number: usize) -> bool {
     let shared = Arc::clone(shared);
     let task = move || {
         while let Some((owner, work)) = shared.next() {
-            let output = catch_unwind(AssertUnwindSafe(work)).map_err(|_| JobError::Panicked);
-            shared.end((owner, JobOutput(output)));
-            (shared.wake)();
+            shared.run(owner, work);
         }
     };
     let spawned = threads::spawn(format!("worker-{number}"), None, Box::new(task));

@@ -111,6 +111,8 @@ stats! {
         jobs: jobs,
         /// Jobs rejected, because the queue was full or no worker thread could be started.
         jobs_refused: jobs,
+        /// Panics in callbacks and jobs of services.
+        panics: faults,
         /// Lines about peers that the log's rate limit has left out.
         log_lines_left_out: log,
         /// Turns of the event loop; on `Threaded`, of the loops of all threads.

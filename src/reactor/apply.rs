@@ -2,7 +2,7 @@
 //!
 //! No action makes a callback here, so callbacks never nest.
 
-use super::shared::Shared;
+use super::shared::{Shared, name_of};
 use super::targets::Targets;
 use crate::connection::Stream;
 use crate::engine::jobs::JobOwner;
@@ -66,7 +66,8 @@ impl Shared {
                     if let Some(conn) = &mut targets.current {
                         conn.job_started(0);
                     }
-                    let output = JobOutput(Ok(Box::new(self.stats())));
+                    let stats = self.stats();
+                    let output = JobOutput::of(Box::new(|| Box::new(stats)));
                     self.threads.job_pools.add_done(JobOwner { service, conn, job, bytes: 0 }, output);
                     // Step 7 of this turn or the next delivers it.
                     self.threads.woken = true;
@@ -83,6 +84,10 @@ impl Shared {
                     }
                 }
                 Action::Drain => {}
+                Action::Panicked(panic) => {
+                    let peer = targets.current.as_ref().map(|conn| conn.peer());
+                    self.worker.note_panic(name_of(&self.services, service), peer, &panic);
+                }
             }
         }
         // Applying actions makes no callback, so no action was added meanwhile. The allocation is

@@ -17,6 +17,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::close_reason::CloseReason;
 use super::ids::{ConnId, JobId, TimerId};
+use super::panics::CallbackPanic;
 use super::reply_buffer::{ReplyBuffer, ReplySource};
 use super::time::Timestamp;
 use super::warning_limit::{LineCause, WarningLimit};
@@ -124,6 +125,8 @@ pub(crate) enum Action {
     RequestStats(JobId),
     NotifyWritable,
     Drain,
+    /// The callback has panicked.
+    Panicked(Box<CallbackPanic>),
 }
 
 /// A job: work that may block.
@@ -324,11 +327,9 @@ impl Context<'_> {
     }
 
     /// Logs a warning about a peer, such as the reason for closing its connection. Of each `cause`
-    /// at most 10 lines are logged in 10 s, and fewer while the cause goes on, so that peers cannot
-    /// fill the log; one line then gives the number of those left out. `line` is formatted only if
-    /// it is logged, and cut at 1 KiB.
-    ///
-    /// The engine logs the closes that are its own, see [`CloseReason::is_fault`].
+    /// at most 10 lines are logged in 10 s, and fewer while it goes on, so that peers cannot fill
+    /// the log; one line then has the number of those left out. `line` is formatted only if it is
+    /// logged. The engine logs the closes that are its own, see [`CloseReason::is_fault`].
     pub fn warn(&self, cause: &'static str, line: impl fmt::Display) {
         self.log(Level::Warn, cause, line);
     }

@@ -23,8 +23,8 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 /// The longest window.
 const MAX_WINDOW: Duration = Duration::from_secs(10 * 60);
 
-/// Bytes of one line. The peer decides about parts of it.
-const MAX_LINE_BYTES: usize = 1024;
+/// Bytes of one line. A peer's text in it is shorter; the backtrace of a panic may be as long.
+const MAX_LINE_BYTES: usize = 8 * 1024;
 
 /// The lines of one engine, counted by service, event and cause. All its threads share it.
 pub(crate) struct WarningLimit {

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::jobs::OffloadedJob;
 use super::lifecycle::lock;
+use super::offloaded_job::OffloadedJob;
 use super::routes::{SharedRoute, ThreadStats};
 use super::shared::EngineShared;
 use super::shared_connection::SharedConnection;
@@ -22,7 +22,7 @@ use crate::frame::{BufferPool, SharedFrames};
 use crate::service::CloseReason;
 use crate::service::context::{Action, Context, JobFn, PendingActions};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
-use crate::service::{ConnId, JobOutput, Service, ServiceId};
+use crate::service::{ConnId, GuardedService, JobOutput, ServiceId};
 
 /// Bytes of free frame buffers that a thread keeps. It is small because there may be thousands of
 /// threads.
@@ -92,10 +92,10 @@ impl Worker {
     /// service's lock, and calls [`run_turn_end`](Self::run_turn_end) before it releases it.
     pub(super) fn call_service(
         &mut self,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         (service_id, conn_id): (ServiceId, ConnId),
         current: Option<CurrentConnection<'_>>,
-        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+        callback: impl FnOnce(&mut GuardedService, &mut Context<'_>),
     ) {
         let conn = current.as_ref().map(|current| &*current.conn);
         callback(service, &mut self.context.callback_context(conn_id, conn));
@@ -106,7 +106,7 @@ impl Worker {
     #[inline]
     pub(super) fn run_turn_end(
         &mut self,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         service_id: ServiceId,
         current: Option<CurrentConnection<'_>>,
     ) {
@@ -117,7 +117,7 @@ impl Worker {
 
     fn call_on_turn_end(
         &mut self,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         service_id: ServiceId,
         current: Option<CurrentConnection<'_>>,
     ) {
@@ -206,7 +206,8 @@ impl Worker {
                         self.jobs.push_back(OffloadedJob::new(service, job, 0, work, &self.shared.jobs));
                     }
                     _ => {
-                        let output = JobOutput(Ok(Box::new(self.shared.stats())));
+                        let stats = self.shared.stats();
+                        let output = JobOutput::of(Box::new(|| Box::new(stats)));
                         let owner = JobOwner { service, conn: ConnId::NONE, job, bytes: 0 };
                         self.shared.control.add_done_job(owner, output);
                     }
@@ -217,6 +218,11 @@ impl Worker {
                     }
                 }
                 Action::Drain => self.shared.control.request_drain(),
+                Action::Panicked(panic) => {
+                    let own = current.as_ref().filter(|current| current.id == callback_conn);
+                    let name = self.shared.service_slot(service).map_or("", |slot| &slot.name);
+                    self.context.note_panic(name, own.map(|current| current.conn.peer()), &panic);
+                }
             }
         }
         // Applying actions makes no callback, so no action was added meanwhile. The allocation is

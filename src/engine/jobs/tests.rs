@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::guard::guard;
+use crate::service::JobError;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 

@@ -1,12 +1,11 @@
-//! The jobs of connections. Each runs on its connection's thread, which serves only that connection.
+//! A job that runs on a connection's thread, after the callback that has offloaded it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::engine::stats::Stats;
 use crate::service::context::JobFn;
-use crate::service::{JobError, JobId, JobOutput, ServiceId};
+use crate::service::{JobId, JobOutput, ServiceId};
 
 /// A job that a callback has offloaded.
 pub(super) struct OffloadedJob {
@@ -30,19 +29,17 @@ impl OffloadedJob {
         Self { service, id, bytes, work, queued: gauges.enter_queue() }
     }
 
-    /// Runs the job on this thread, which serves only this connection. A panic gives
-    /// [`JobError::Panicked`].
+    /// Runs the job on this thread, which serves only this connection.
     pub(super) fn run(self, gauges: &JobGauges) -> JobResult {
         drop(self.queued);
         let _running = gauges.enter_run();
-        let output = catch_unwind(AssertUnwindSafe(self.work)).map_err(|_| JobError::Panicked);
-        JobResult { job: self.id, bytes: self.bytes, output: JobOutput(output) }
+        JobResult { job: self.id, bytes: self.bytes, output: JobOutput::of(self.work) }
     }
 
     /// Rejects the job.
     pub(super) fn reject(self, stats: &mut Stats) -> JobResult {
         stats.jobs_refused += 1;
-        JobResult { job: self.id, bytes: self.bytes, output: JobOutput(Err(JobError::Rejected)) }
+        JobResult { job: self.id, bytes: self.bytes, output: JobOutput::rejected() }
     }
 }
 
