@@ -73,7 +73,6 @@ pub(crate) struct PendingActions {
 const NUMBERS_PER_BLOCK: u64 = 1024;
 
 impl Default for PendingActions {
-    /// Returns the actions of an engine with one thread.
     fn default() -> Self {
         Self {
             actions: Vec::new(),
