@@ -100,7 +100,7 @@ pub use frame::{TextEncoding, UnencodableError};
 pub use net::{Endpoint, ParseEndpointError, SocketStream, descriptor_limit, raise_descriptor_limit};
 pub use reactor::Reactor;
 pub use service::{
-    BatchId, CloseReason, ConnId, Context, JobError, JobId, JobOutput, Message, Peer, RejectionReply, Service,
-    ServiceId, ServiceOptions, TimerId,
+    BatchId, CloseReason, ConnId, Context, JobError, JobId, JobOutput, Message, OutputBacklog, Peer, RejectionReply,
+    Service, ServiceId, ServiceOptions, TimerId,
 };
 pub use threaded::Threaded;

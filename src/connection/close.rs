@@ -40,6 +40,7 @@ impl<S: Stream> Connection<S> {
             Phase::Open => {
                 if reason.is_fault() {
                     worker.stats.faulted += 1;
+                    worker.stats.slow_consumers += u64::from(matches!(reason, CloseReason::SlowConsumer(_)));
                 } else {
                     worker.stats.closed += 1;
                     log::debug!("{service} {} closed: {reason}", self.peer);
@@ -134,5 +135,5 @@ impl<S: Stream> Connection<S> {
 
 /// Returns true if `reason` means that the peer reads no more output.
 fn is_unreachable(reason: &CloseReason) -> bool {
-    matches!(reason, CloseReason::PeerReset(_) | CloseReason::WriteTimeout(_) | CloseReason::SlowConsumer { .. })
+    matches!(reason, CloseReason::PeerReset(_) | CloseReason::WriteTimeout(_) | CloseReason::SlowConsumer(_))
 }

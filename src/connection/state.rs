@@ -55,6 +55,8 @@ pub(super) struct ColdState {
     /// The reason for the close, or for the one that follows the last answer.
     pub(super) close_reason: Option<CloseReason>,
     pub(super) read_pause: ReadPause,
+    /// True from the first frame dropped until the pending output is at low water.
+    pub(super) is_dropping: bool,
 }
 
 /// Input that waits to be decoded.
@@ -164,7 +166,10 @@ impl<S: Stream> Connection<S> {
     /// Frees the seldom-used state if it holds nothing.
     pub(super) fn free_cold(&mut self) {
         let is_empty = |cold: &mut Box<ColdState>| {
-            cold.deferred.is_none() && cold.close_reason.is_none() && cold.read_pause == ReadPause::NotPaused
+            cold.deferred.is_none()
+                && cold.close_reason.is_none()
+                && cold.read_pause == ReadPause::NotPaused
+                && !cold.is_dropping
         };
         self.cold.take_if(is_empty);
     }

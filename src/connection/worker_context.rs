@@ -12,7 +12,7 @@ use crate::engine::stats::Stats;
 use crate::frame::{BufferPool, Framing};
 use crate::service::context::{Context, PendingActions, ReplyTo, TurnTime};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
-use crate::service::{CloseReason, ConnId, Peer};
+use crate::service::{CloseReason, ConnId, OutputBacklog, Peer};
 
 /// The limits, clock, counters and scratch buffers of one engine thread.
 ///
@@ -81,6 +81,12 @@ impl WorkerContext {
         is_admitted
     }
 
+    /// Logs that a datagram of `service` was not sent, because its socket is full or missing.
+    pub(crate) fn warn_of_lost_datagram(&self, service: &str, to: SocketAddr) {
+        let line = format_args!("{service} udp:{to} datagram dropped: the socket cannot take it now");
+        self.warn(service, "datagrams not sent", line);
+    }
+
     /// Logs the close of a connection of `service` for the fault of its peer. `name` is the name
     /// that the service knows the peer by.
     pub(crate) fn warn_of_close(&self, service: &str, peer: &Peer, name: Option<&str>, reason: &CloseReason) {
@@ -90,6 +96,13 @@ impl WorkerContext {
                 self.warn(service, reason.cause(), format_args!("{service} {peer} ({name}) closed: {reason}"));
             }
         }
+    }
+
+    /// Logs that frames for a peer of `service` are dropped. `name` is as in
+    /// [`warn_of_close`](Self::warn_of_close).
+    pub(crate) fn warn_of_drop(&self, service: &str, peer: &Peer, name: Option<&str>, backlog: OutputBacklog) {
+        let name = name.map_or_else(String::new, |name| format!(" ({})", name.escape_debug()));
+        self.warn(service, "frames dropped", format_args!("{service} {peer}{name} frames dropped: {backlog}"));
     }
 
     /// Returns the context for a callback that is not about a frame. Replies are discarded if the

@@ -28,6 +28,9 @@ pub struct Stats {
     pub bytes_in: u64,
     /// Bytes sent over connections.
     pub bytes_out: u64,
+    /// Connections closed because too much output was queued for their peers, see
+    /// [`CloseReason::SlowConsumer`](crate::CloseReason::SlowConsumer).
+    pub slow_consumers: u64,
     /// Frames dropped for slow consumers.
     pub frames_dropped: u64,
     /// Datagrams received.
@@ -47,7 +50,7 @@ pub struct Stats {
 
 impl Stats {
     /// The number of counters, without the gauges.
-    pub(crate) const COUNTERS: usize = 16;
+    pub(crate) const COUNTERS: usize = 17;
 
     /// Returns the counters, without the gauges.
     pub(crate) fn counters(&mut self) -> [&mut u64; Self::COUNTERS] {
@@ -61,6 +64,7 @@ impl Stats {
             &mut self.frames_in,
             &mut self.bytes_in,
             &mut self.bytes_out,
+            &mut self.slow_consumers,
             &mut self.frames_dropped,
             &mut self.datagrams_in,
             &mut self.datagrams_out,
@@ -77,8 +81,8 @@ impl fmt::Display for Stats {
         write!(
             f,
             "open={} buffered_bytes={} accepted={} refused={} closed={} faulted={} accept_pauses={} read_pauses={} \
-             frames_in={} bytes_in={} bytes_out={} frames_dropped={} datagrams_in={} datagrams_out={} \
-             datagrams_dropped={} datagrams_limited={} jobs={} turns={}",
+             frames_in={} bytes_in={} bytes_out={} slow_consumers={} frames_dropped={} datagrams_in={} \
+             datagrams_out={} datagrams_dropped={} datagrams_limited={} jobs={} turns={}",
             self.open,
             self.buffered_bytes,
             self.accepted,
@@ -90,6 +94,7 @@ impl fmt::Display for Stats {
             self.frames_in,
             self.bytes_in,
             self.bytes_out,
+            self.slow_consumers,
             self.frames_dropped,
             self.datagrams_in,
             self.datagrams_out,

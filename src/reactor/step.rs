@@ -46,6 +46,14 @@ impl<S: Stream> Step<'_, S> {
         shared.call_service(*service, &mut Targets { id: ConnId(*key), current: Some(conn), others }, callback);
     }
 
+    /// Logs that frames for the peer are dropped.
+    pub(super) fn warn_of_drop(&self) {
+        let Some(registered) = self.shared.services.get(self.service.0) else { return };
+        let (worker, name) = (&self.shared.worker, registered.service.peer_name(ConnId(self.key)));
+        let backlog = self.conn.output_backlog(worker.clock.timestamp);
+        worker.warn_of_drop(&registered.options.name, self.conn.peer(), name.as_deref(), backlog);
+    }
+
     pub(super) fn begin_close(&mut self, reason: CloseReason) {
         self.shared.begin_close(self.key, self.conn, reason);
     }

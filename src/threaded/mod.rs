@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`connection_thread`] is a connection's thread and its wait, [`step`] is the work
 //! between two waits, [`callbacks`] calls the service and ends the connection. [`worker`] applies
-//! the actions of callbacks. [`shared_connection`] is the way to another thread's connection.
+//! the actions of callbacks. [`shared_connection`] is the way to another thread's connection, and
+//! [`inbox`] what waits there.
 //! [`listen`] has the threads of the bound sockets, [`control_thread`] is the thread that called
 //! `run`. [`shared`] is the state that all threads share; of its parts, [`routes`] has the
 //! connections as a whole, and [`lifecycle`] what the threads wait for. [`socket`] calls the
@@ -15,6 +16,7 @@
 mod callbacks;
 mod connection_thread;
 mod control_thread;
+mod inbox;
 mod lifecycle;
 mod listen;
 mod routes;

@@ -40,6 +40,8 @@ pub(super) struct EngineShared {
     pub(super) control: ControlRequests,
     /// Keeps the ids of timers and jobs unique.
     pub(super) id_counter: Arc<AtomicU64>,
+    /// Numbers the groups of callbacks that send to other connections.
+    pub(super) groups: AtomicU64,
     pub(super) warnings: Arc<WarningLimit>,
 }
 
@@ -78,6 +80,7 @@ impl EngineShared {
             lifecycle,
             control,
             id_counter: Arc::default(),
+            groups: AtomicU64::new(0),
             warnings,
             limits,
         })

@@ -6,19 +6,17 @@
 //! inbox into the write queue and writes. If another thread is at work on the connection, that
 //! thread delivers instead.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::inbox::{Inbox, InboxItem};
 use super::lifecycle::lock;
 use super::socket::ConnStream;
 use crate::connection::write_queue::DroppedBatch;
 use crate::connection::{Connection, Phase, WorkerContext};
-use crate::engine::limits::{Limits, MAX_DROPPED_REPORTS, MAX_SHARED_FRAMES, SlowConsumer};
-use crate::frame::BatchId;
+use crate::engine::limits::{Limits, SlowConsumer};
 use crate::frame::{Batch, Framing};
 use crate::net::Notifier;
-use crate::service::CloseReason;
-use crate::service::Peer;
+use crate::service::{CloseReason, OutputBacklog, Peer};
 
 /// A connection that other threads reach.
 pub(super) struct SharedConnection {
@@ -36,24 +34,6 @@ pub(super) enum ConnectionAccess {
     Shared(Arc<SharedConnection>),
 }
 
-/// Output of other threads that is not in the write queue yet.
-#[derive(Default)]
-struct Inbox {
-    items: VecDeque<InboxItem>,
-    bytes: usize,
-    dropped_frames: u64,
-    /// Dropped batches to report to the service, dropped here or in the write queue.
-    dropped_batches: Vec<DroppedBatch>,
-    /// True if the last item closes the connection. Nothing is added after it.
-    is_closed: bool,
-}
-
-enum InboxItem {
-    /// Encoded with the connection's framing.
-    Frames(Arc<Batch>),
-    Close(CloseReason),
-}
-
 impl SharedConnection {
     pub(super) fn new(conn: Connection<ConnStream>, notifier: Notifier) -> Self {
         let (framing, peer) = (conn.framing(), *conn.peer());
@@ -68,21 +48,21 @@ impl SharedConnection {
 
     /// Adds a batch to the inbox. Returns true if the caller has to [deliver](Self::deliver) it.
     /// Returns false if the inbox was not empty, because another thread is about to deliver.
+    /// `group` is the number of the caller's group of callbacks, in which it holds the service's
+    /// lock.
     #[must_use]
-    pub(super) fn enqueue(&self, batch: &Arc<Batch>, limits: &Limits) -> bool {
+    pub(super) fn enqueue(&self, batch: &Arc<Batch>, group: u64, limits: &Limits) -> bool {
         let mut inbox = lock(&self.inbox);
         if inbox.is_closed {
             return false;
         }
         let first = inbox.items.is_empty();
+        inbox.begin_group(group);
         // The write queue has the same bound. Without one here, the inbox of a thread that waits
         // long for its service would grow without limit.
         if inbox.is_full(limits) {
             match limits.queue_bound(&self.peer).policy {
-                SlowConsumer::Disconnect => {
-                    let pending_bytes = inbox.bytes;
-                    inbox.close(CloseReason::SlowConsumer { pending_bytes });
-                }
+                SlowConsumer::Disconnect => inbox.close(CloseReason::SlowConsumer(OutputBacklog::default())),
                 SlowConsumer::DropNewest => inbox.drop_batch(batch),
                 SlowConsumer::DropOldest => {
                     while inbox.is_full(limits) && inbox.drop_oldest() {}
@@ -132,16 +112,26 @@ impl SharedConnection {
         if inbox.items.is_empty() && inbox.dropped_frames == 0 {
             return Ok(());
         }
-        let items = std::mem::take(&mut inbox.items);
+        let items = inbox.take_items();
         context.stats.frames_dropped += std::mem::take(&mut inbox.dropped_frames);
-        inbox.bytes = 0;
         drop(inbox);
         // The context may hold dropped batches of the calling thread's own connection.
         let others = std::mem::take(&mut context.dropped);
         let taken = items.into_iter().try_for_each(|item| match item {
             // A closing connection receives no output of other connections.
             InboxItem::Frames(_) if conn.phase() != Phase::Open => Ok(()),
-            InboxItem::Frames(batch) => conn.enqueue_shared(&batch, context),
+            InboxItem::Frames(batch) => {
+                // The inbox may hold more than the limit. A peer that reads has room for what was
+                // queued before.
+                if conn.is_queue_full(&context.limits) {
+                    conn.flush_full(context)?;
+                }
+                conn.enqueue_shared(&batch, context)
+            }
+            // The inbox was full. The connection knows what the peer has not taken.
+            InboxItem::Close(CloseReason::SlowConsumer(_)) => {
+                Err(CloseReason::SlowConsumer(conn.output_backlog(context.clock.timestamp)))
+            }
             InboxItem::Close(reason) => Err(reason),
         });
         if !context.dropped.is_empty() {
@@ -191,67 +181,14 @@ impl ConnectionAccess {
     }
 }
 
-impl Inbox {
-    fn is_full(&self, limits: &Limits) -> bool {
-        self.bytes >= limits.max_write_buffer_bytes || self.items.len() >= MAX_SHARED_FRAMES
-    }
-
-    fn push(&mut self, batch: &Arc<Batch>) {
-        self.bytes += batch.bytes().len();
-        self.items.push_back(InboxItem::Frames(Arc::clone(batch)));
-    }
-
-    /// Drops the oldest batch. Returns false if there was none.
-    fn drop_oldest(&mut self) -> bool {
-        let Some(InboxItem::Frames(batch)) = self.items.pop_front() else { return false };
-        self.bytes -= batch.bytes().len();
-        self.drop_batch(&batch);
-        true
-    }
-
-    fn drop_batch(&mut self, batch: &Batch) {
-        let frames = batch.frames();
-        self.dropped_frames += u64::from(frames);
-        if batch.id() != BatchId::NONE {
-            self.note_dropped(DroppedBatch { batch: batch.id(), frames });
-        }
-    }
-
-    /// Adds a dropped batch to report. The connection's thread may be busy for long, so beyond
-    /// [`MAX_DROPPED_REPORTS`] batches only their frames are counted, without ids.
-    fn note_dropped(&mut self, dropped: DroppedBatch) {
-        if let Some(rest) = self.dropped_batches.get_mut(MAX_DROPPED_REPORTS) {
-            rest.frames = rest.frames.saturating_add(dropped.frames);
-        } else {
-            let has_room = self.dropped_batches.len() < MAX_DROPPED_REPORTS;
-            self.dropped_batches.push(if has_room {
-                dropped
-            } else {
-                DroppedBatch { batch: BatchId::NONE, ..dropped }
-            });
-        }
-    }
-
-    /// Puts a close at the front, for the connection's own thread. It handles no item after it.
-    fn put_back(&mut self, reason: CloseReason) {
-        self.is_closed = true;
-        self.items.push_front(InboxItem::Close(reason));
-    }
-
-    fn close(&mut self, reason: CloseReason) {
-        if !self.is_closed {
-            self.is_closed = true;
-            self.items.push_back(InboxItem::Close(reason));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixStream;
     use std::time::Instant;
 
     use super::*;
+    use crate::engine::limits::{MAX_DROPPED_REPORTS, MAX_SHARED_FRAMES};
+    use crate::frame::BatchId;
     use crate::net::SocketStream;
     use crate::service::ServiceId;
     use crate::service::time::Timestamp;
@@ -266,8 +203,9 @@ mod tests {
         )
     }
 
+    /// Enqueues a batch in a group of its own.
     fn enqueue(shared_conn: &SharedConnection, batch: u64, bytes: &str, limits: &Limits) {
-        let _ = shared_conn.enqueue(&Batch::encoded(bytes, 2, BatchId(batch)), limits);
+        let _ = shared_conn.enqueue(&Batch::encoded(bytes, 2, BatchId(batch)), batch + 1, limits);
     }
 
     /// Returns the inbox's contents and the ids of the dropped batches.
@@ -287,7 +225,7 @@ mod tests {
             let limits = Limits { slow_consumer, ..Limits::default() };
             let shared_conn = shared_conn(&limits, peer);
             let empty = Batch::encoded(b"", 1, BatchId::NONE);
-            (0..2 * MAX_SHARED_FRAMES).for_each(|_| _ = shared_conn.enqueue(&empty, &limits));
+            (1..=2 * MAX_SHARED_FRAMES as u64).for_each(|group| _ = shared_conn.enqueue(&empty, group, &limits));
             let inbox = lock(&shared_conn.inbox);
             assert!(inbox.items.len() <= MAX_SHARED_FRAMES + 1);
             assert_eq!(inbox.is_closed, slow_consumer == SlowConsumer::Disconnect && peer != Peer::Console);
@@ -299,13 +237,15 @@ mod tests {
     fn a_full_inbox_drops_whole_batches_and_keeps_their_ids() {
         for (slow_consumer, kept, dropped_ids, dropped_frames) in [
             (SlowConsumer::DropNewest, "[0][1]", vec![2, 3, 4], 6),
-            (SlowConsumer::DropOldest, "[4 is large]", vec![1, 2, 3], 8),
+            // Batch 0 has no id: its report is for the log.
+            (SlowConsumer::DropOldest, "[4 is large]", vec![0, 1, 2, 3], 8),
         ] {
             let limits = Limits { slow_consumer, max_write_buffer_bytes: 6, ..Limits::default() };
             let shared_conn = shared_conn(&limits, Peer::Unix);
             for (batch, bytes) in [(0, "[0]"), (1, "[1]"), (2, "[2]"), (3, "[3 is larger]"), (4, "[4 is large]")] {
                 enqueue(&shared_conn, batch, bytes, &limits);
             }
+            let reports = dropped_ids.len();
             assert_eq!(contents(&shared_conn), (kept.to_owned(), dropped_ids));
             assert_eq!(
                 lock(&shared_conn.inbox).dropped_frames,
@@ -313,9 +253,20 @@ mod tests {
                 "all frames are counted, also of batches without an id"
             );
             assert!(shared_conn.has_pending());
-            assert_eq!(shared_conn.take_dropped().len(), 3);
+            assert_eq!(shared_conn.take_dropped().len(), reports);
             assert_eq!(shared_conn.take_dropped(), []);
         }
+    }
+
+    #[test]
+    fn output_of_one_group_is_not_cut() {
+        let limits = Limits { max_write_buffer_bytes: 4, ..Limits::default() };
+        let shared_conn = shared_conn(&limits, Peer::Unix);
+        let batch = Batch::encoded("[a]", 1, BatchId::NONE);
+        (0..100).for_each(|_| _ = shared_conn.enqueue(&batch, 1, &limits));
+        assert_eq!(contents(&shared_conn).0, "[a]".repeat(100));
+        let _ = shared_conn.enqueue(&batch, 2, &limits);
+        assert!(lock(&shared_conn.inbox).is_closed, "the next group finds a full inbox");
     }
 
     #[test]

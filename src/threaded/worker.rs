@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::lifecycle::lock;
 use super::routes::{SharedRoute, ThreadStats};
@@ -47,6 +48,8 @@ pub(super) struct Worker {
     pub(super) requested_close: Option<CloseReason>,
     /// True if this thread's connection may have timers.
     pub(super) has_timers: bool,
+    /// The number of the group of callbacks under way, once it has sent to another connection.
+    group: Option<u64>,
 }
 
 /// This thread's connection, while callbacks that may send to it are made.
@@ -89,6 +92,7 @@ impl Worker {
             engine_jobs: Vec::new(),
             requested_close: None,
             has_timers: false,
+            group: None,
         }
     }
 
@@ -221,12 +225,15 @@ impl Worker {
     ) {
         let own_id = current.as_ref().map_or(ConnId::NONE, |current| current.id);
         let mut others = to.iter().copied().filter(|id| *id != own_id).peekable();
+        let mut group = 0;
         if others.peek().is_some() {
+            let groups = &self.shared.groups;
+            group = *self.group.get_or_insert_with(|| groups.fetch_add(1, Ordering::Relaxed) + 1);
             self.shared.routes.find(others, &mut self.receivers);
         }
         for route in self.receivers.drain(..) {
             if let Some(batch) = frames.encode_with(route.conn.framing)
-                && route.conn.enqueue(batch, &self.context.limits)
+                && route.conn.enqueue(batch, group, &self.context.limits)
             {
                 self.undelivered.push(route);
             }
@@ -250,6 +257,7 @@ impl Worker {
     /// the control thread. The caller has released the service's lock.
     #[inline]
     pub(super) fn deliver(&mut self) {
+        self.group = None;
         if !self.undelivered.is_empty() || !self.datagrams.is_empty() || !self.engine_jobs.is_empty() {
             self.deliver_all();
         }
@@ -268,7 +276,11 @@ impl Worker {
             let sent = self.shared.udp_bindings.iter().find(fits).map(|udp_binding| udp_binding.send(&payload, to));
             match sent {
                 Some(Ok(())) => self.context.stats.datagrams_out += 1,
-                _ => self.context.stats.datagrams_dropped += 1,
+                _ => {
+                    self.context.stats.datagrams_dropped += 1;
+                    let name = self.shared.service_slot(service).map_or("", |slot| &slot.name);
+                    self.context.warn_of_lost_datagram(name, to);
+                }
             }
         }
         for OffloadedJob { service, id: job, work } in self.engine_jobs.drain(..) {

@@ -1,1 +1,131 @@
-//! Peers that read slowly or not at all: line 5 of `docs/overload.md`.
+//! Line 5, slow consumers: each policy does exactly what it says, every gap is told, and a reader
+//! that only pauses is not cut.
+
+#[path = "../services/chat/hall.rs"]
+mod hall;
+#[path = "../services/chat/member.rs"]
+mod member;
+
+mod gaps;
+
+use std::io::ErrorKind;
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use serde_json::json;
+use switchboard::services::chat::{ChatConfig, requested_proof};
+use switchboard::{Limits, SlowConsumer};
+
+use self::hall::Hall;
+use self::member::Member;
+use crate::support::{Engine, conformance, encode_frame, guard};
+
+conformance! {
+    burst_of_one_turn_cuts_no_reader,
+    forged_datagram_makes_no_member,
+    reader_that_pauses_within_its_bound_is_not_cut,
+}
+
+fn config() -> ChatConfig {
+    ChatConfig {
+        max_requests_per_second: 0,
+        max_announcing_room_members: 2,
+        max_text_bytes: 32_000,
+        ..ChatConfig::default()
+    }
+}
+
+/// Returns the frames of `count` messages of `bytes` bytes each for the lobby.
+fn burst(count: usize, bytes: usize) -> Vec<u8> {
+    let say = json!({"type": "say", "room": "lobby", "text": "x".repeat(bytes)}).to_string();
+    encode_frame("u32be", say.as_bytes()).repeat(count)
+}
+
+/// One read of the server has messages for many times the bound of a member. Their sockets take
+/// all of them, so no member reads too slowly.
+fn burst_of_one_turn_cuts_no_reader<E: Engine>() {
+    const MESSAGES: u64 = 150;
+    let limits = Limits { max_write_buffer_bytes: 8 * 1024, ..Limits::default() };
+    let hall = Hall::open::<E>(limits, config(), 0);
+    let speaker = Member::enter(hall.json, "speaker");
+    let mut readers: Vec<_> = (0..4).map(|at| Member::enter(hall.json, &format!("m{at}"))).collect();
+    let mut last = 0;
+    for _ in 0..10 {
+        speaker.send_bytes(&burst(MESSAGES as usize, 500));
+        for reader in &mut readers {
+            for id in 1..=MESSAGES {
+                assert_eq!(reader.message().0, last + id);
+            }
+        }
+        last += MESSAGES;
+        // The speaker does not read, and is not cut either: its socket takes 1 MB.
+    }
+    drop((speaker, readers));
+    assert_eq!(hall.running.drain().faulted, 0);
+}
+
+/// A reader that pauses for a second, while less than its bound is queued for it, and then reads
+/// everything; three times.
+fn reader_that_pauses_within_its_bound_is_not_cut<E: Engine>() {
+    let limits = Limits {
+        max_write_buffer_bytes: 512 * 1024,
+        slow_consumer: SlowConsumer::Disconnect,
+        write_timeout: Duration::from_secs(30),
+        ..Limits::default()
+    };
+    let hall = Hall::open::<E>(limits, config(), 0);
+    let mut speaker = Member::enter(hall.json, "speaker");
+    let mut reader = Member::connect_narrow(hall.json);
+    reader.ask(&json!({"type": "hello", "nick": "bursty"}));
+    reader.await_event(|event| event["type"] == "welcome");
+    let mut last = 0;
+    for _ in 0..3 {
+        for _ in 0..20 {
+            speaker.say(&"x".repeat(20_000));
+            last += 1;
+            while speaker.message().0 < last {}
+        }
+        // The pause is what the test is about.
+        std::thread::sleep(Duration::from_secs(1));
+        while reader.message().0 < last {}
+    }
+    drop((speaker, reader));
+    assert_eq!(hall.running.drain().faulted, 0);
+}
+
+/// The victim is a socket from whose address one datagram comes, and which proves nothing. It gets
+/// the one answer, and nothing of what members say.
+fn forged_datagram_makes_no_member<E: Engine>() {
+    let config = ChatConfig { proves_loopback_addresses: true, ..config() };
+    let hall = Hall::open::<E>(Limits::default(), config, 0);
+    let socket = || {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(hall.udp).unwrap();
+        socket.set_read_timeout(Some(guard())).unwrap();
+        socket
+    };
+    let receive = |socket: &UdpSocket| {
+        let mut datagram = [0; 8192];
+        let bytes = socket.recv(&mut datagram).unwrap();
+        String::from_utf8(datagram[..bytes].to_vec()).unwrap()
+    };
+    let victim = socket();
+    victim.send(b"victim : hi").unwrap();
+    let answer = receive(&victim);
+    assert!(answer.len() <= 3 * (28 + 11) - 28, "{answer}");
+    let zoe = socket();
+    zoe.send(b"zoe : hi").unwrap();
+    let command = requested_proof(&receive(&zoe)).unwrap().to_owned();
+    zoe.send(format!("zoe : {command} hi").as_bytes()).unwrap();
+    assert_eq!(receive(&zoe), "zoe : hi");
+    let mut eva = Member::enter(hall.json, "eva");
+    for number in 0..160 {
+        eva.say(&number.to_string());
+        eva.message();
+        assert_eq!(receive(&zoe), format!("eva : {number}"));
+    }
+    victim.set_nonblocking(true).unwrap();
+    assert_eq!(victim.recv(&mut [0; 100]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    drop(eva);
+    hall.running.drain();
+}

@@ -36,6 +36,11 @@ impl Member {
         self.client.send(request.to_string().as_bytes());
     }
 
+    /// Sends raw bytes, such as several frames.
+    pub(crate) fn send_bytes(&self, bytes: &[u8]) {
+        self.client.send_bytes(bytes);
+    }
+
     pub(crate) fn say(&self, text: &str) {
         self.say_in("lobby", text);
     }

@@ -12,6 +12,7 @@ use super::queue::Pending;
 use super::{DroppedBatch, EnqueueResult, WriteOutcome, WriteQueue};
 use crate::engine::limits::{Limits, QueueBound, SlowConsumer};
 use crate::frame::{Batch, BatchId, Payload};
+use crate::service::Peer;
 
 /// The effect of one write.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +109,7 @@ fn push_rest(queue: &mut WriteQueue, rest: &[&[u8]]) {
 }
 
 fn bound(limits: &Limits) -> QueueBound {
-    QueueBound { max_bytes: limits.max_write_buffer_bytes, policy: limits.slow_consumer }
+    limits.queue_bound(&Peer::Unix)
 }
 
 fn limits(max_write_buffer_bytes: usize, slow_consumer: SlowConsumer) -> Limits {
@@ -234,8 +235,8 @@ fn a_frame_that_came_after_a_begun_one_can_still_be_dropped() {
     let mut queue = WriteQueue::default();
     enqueue_copy(&mut queue, &[b"[a]"], 1, &limits);
     queue.write_to(&mut ScriptedWriter::new(&[WriteStep::Take(1)]), true).unwrap();
-    assert_eq!(enqueue_copy(&mut queue, &[b"[b]"], 1, &limits), EnqueueResult::Queued);
-    assert_eq!(enqueue_copy(&mut queue, &[b"[c]"], 1, &limits), EnqueueResult::Dropped(1));
+    assert_eq!(enqueue_shared(&mut queue, &Payload::from("[b]"), &limits), EnqueueResult::Queued);
+    assert_eq!(enqueue_shared(&mut queue, &Payload::from("[c]"), &limits), EnqueueResult::Dropped(1));
     let mut socket = ScriptedWriter::new(&[ALL]);
     queue.write_to(&mut socket, true).unwrap();
     assert_eq!(socket.written, b"a][c]");
@@ -300,17 +301,44 @@ fn ids_of_dropped_batches_are_reported_in_order() {
 }
 
 #[test]
-fn replies_that_need_room_report_the_dropped_batches() {
-    let limits = limits(9, SlowConsumer::DropOldest);
+fn batches_make_room_for_replies_and_are_reported() {
+    for (policy, dropped_ids, out) in [
+        (SlowConsumer::DropOldest, [vec![1], vec![5], vec![]], "[a][b]"),
+        (SlowConsumer::DropNewest, [vec![5], vec![1], vec![]], "[a][b]"),
+    ] {
+        let limits = limits(9, policy);
+        let mut queue = WriteQueue::default();
+        queue.enqueue_pair(1, "[1][1]", &limits);
+        queue.enqueue_pair(5, "[5][5]", &limits);
+        let results = ["[a]", "[b]", "[c is long]"].map(|reply| {
+            let mut dropped = Vec::new();
+            let pieces = [reply.as_bytes()].into_iter();
+            let result = queue.enqueue_copy(pieces, reply.len(), 1, bound(&limits), &mut dropped);
+            (result, dropped.iter().map(|dropped| dropped.batch.0).collect::<Vec<_>>())
+        });
+        let [first, second, _] = dropped_ids;
+        assert_eq!(results[0], (EnqueueResult::Dropped(2), first), "{policy}");
+        assert_eq!(results[1], (EnqueueResult::Dropped(2), second), "{policy}");
+        assert_eq!(results[2], (EnqueueResult::Queued, vec![]), "{policy}");
+        // Replies alone fill the queue, and none of them may be dropped.
+        assert_eq!(enqueue_copy(&mut queue, &[b"[d]"], 1, &limits), EnqueueResult::Full);
+        let mut socket = ScriptedWriter::new(&[ALL]);
+        queue.write_to(&mut socket, true).unwrap();
+        assert_eq!(String::from_utf8(socket.written).unwrap(), format!("{out}[c is long]"));
+    }
+}
+
+#[test]
+fn a_console_loses_its_oldest_replies() {
+    let limits = limits(5, SlowConsumer::Disconnect);
     let mut queue = WriteQueue::default();
-    queue.enqueue_pair(0, "[0][0]", &limits);
-    queue.enqueue_pair(5, "[5][5]", &limits);
-    let mut dropped = Vec::new();
-    let result = queue.enqueue_copy([&b"reply"[..]].into_iter(), 5, 1, bound(&limits), &mut dropped);
-    assert_eq!((result, &dropped[..]), (EnqueueResult::Dropped(2), &[][..]));
-    let result = queue.enqueue_copy([&b"reply"[..]].into_iter(), 5, 1, bound(&limits), &mut dropped);
-    let batch = DroppedBatch { batch: BatchId(5), frames: 2 };
-    assert_eq!((result, &dropped[..]), (EnqueueResult::Dropped(2), &[batch][..]));
+    let bound = limits.queue_bound(&Peer::Console);
+    let results = [b"[old 1]", b"[old 2]", b"[new 3]"]
+        .map(|reply| queue.enqueue_copy([&reply[..]].into_iter(), reply.len(), 1, bound, &mut Vec::new()));
+    assert_eq!(results, [EnqueueResult::Queued, EnqueueResult::Dropped(1), EnqueueResult::Dropped(1)]);
+    let mut socket = ScriptedWriter::new(&[ALL]);
+    queue.write_to(&mut socket, true).unwrap();
+    assert_eq!(socket.written, b"[new 3]");
 }
 
 #[test]
