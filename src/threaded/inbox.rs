@@ -1,4 +1,4 @@
-//! The inbox of a connection: output of other threads that is not in its write queue yet.
+//! What other threads have left for a connection: output, a close, bytes kept for it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::engine::limits::{Limits, MAX_DROPPED_REPORTS, MAX_SHARED_FRAMES};
 use crate::frame::{Batch, BatchId};
 use crate::service::CloseReason;
 
-/// Output of other threads that is not in the write queue yet.
+/// What the connection has not taken yet.
 #[derive(Default)]
 pub(super) struct Inbox {
     pub(super) items: VecDeque<InboxItem>,
@@ -24,6 +24,8 @@ pub(super) struct Inbox {
     pub(super) dropped_batches: Vec<DroppedBatch>,
     /// True if the last item closes the connection. Nothing is added after it.
     pub(super) is_closed: bool,
+    /// The bytes that the service now keeps for the connection, if another thread has changed them.
+    pub(super) held: Option<usize>,
 }
 
 /// One item of an inbox.
@@ -34,6 +36,11 @@ pub(super) enum InboxItem {
 }
 
 impl Inbox {
+    /// Returns true if there is anything to deliver.
+    pub(super) fn has_items(&self) -> bool {
+        !self.items.is_empty() || self.held.is_some()
+    }
+
     /// Notes which group of callbacks adds the next items.
     pub(super) fn begin_group(&mut self, group: u64) {
         if self.group != group {

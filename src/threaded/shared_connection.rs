@@ -56,7 +56,7 @@ impl SharedConnection {
         if inbox.is_closed {
             return false;
         }
-        let first = inbox.items.is_empty();
+        let first = !inbox.has_items();
         inbox.begin_group(group);
         // The write queue has the same bound. Without one here, the inbox of a thread that waits
         // long for its service would grow without limit.
@@ -79,15 +79,25 @@ impl SharedConnection {
     #[must_use]
     pub(super) fn enqueue_close(&self, reason: CloseReason) -> bool {
         let mut inbox = lock(&self.inbox);
-        let first = inbox.items.is_empty();
+        let first = !inbox.has_items();
         inbox.close(reason);
+        first
+    }
+
+    /// Notes the bytes that the service keeps for the connection. Returns the same as
+    /// [`enqueue`](Self::enqueue).
+    #[must_use]
+    pub(super) fn enqueue_hold(&self, bytes: usize) -> bool {
+        let mut inbox = lock(&self.inbox);
+        let first = !inbox.has_items();
+        inbox.held = Some(bytes);
         first
     }
 
     /// Returns true if the connection's own thread has work from other threads.
     pub(super) fn has_pending(&self) -> bool {
         let inbox = lock(&self.inbox);
-        !inbox.items.is_empty() || !inbox.dropped_batches.is_empty()
+        inbox.has_items() || !inbox.dropped_batches.is_empty()
     }
 
     /// Removes and returns the dropped batches to report.
@@ -109,8 +119,13 @@ impl SharedConnection {
         context: &mut WorkerContext,
     ) -> Result<(), CloseReason> {
         let mut inbox = lock(&self.inbox);
-        if inbox.items.is_empty() && inbox.dropped_frames == 0 {
+        if !inbox.has_items() && inbox.dropped_frames == 0 {
             return Ok(());
+        }
+        if let Some(bytes) = inbox.held.take() {
+            conn.hold(bytes);
+            // Wakes the connection's own thread, which may read again.
+            self.notifier.notify();
         }
         let items = inbox.take_items();
         context.stats.frames_dropped += std::mem::take(&mut inbox.dropped_frames);
@@ -163,7 +178,7 @@ impl SharedConnection {
             if left_over || !inbox.dropped_batches.is_empty() {
                 self.notifier.notify();
             }
-            if inbox.items.is_empty() {
+            if !inbox.has_items() {
                 return;
             }
         }

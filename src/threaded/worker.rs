@@ -10,12 +10,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::current_connection::CurrentConnection;
 use super::lifecycle::lock;
 use super::routes::{SharedRoute, ThreadStats};
 use super::shared::EngineShared;
-use super::shared_connection::SharedConnection;
 use super::socket::{ConnStream, UdpBinding};
-use crate::connection::{Connection, Phase, WorkerContext};
+use crate::connection::{Phase, WorkerContext};
 use crate::engine::jobs::JobOwner;
 use crate::engine::timers::TimerOwner;
 use crate::frame::Payload;
@@ -52,25 +52,21 @@ pub(super) struct Worker {
     group: Option<u64>,
 }
 
-/// This thread's connection, while callbacks that may send to it are made.
-pub(super) struct CurrentConnection<'a> {
-    pub(super) id: ConnId,
-    pub(super) conn: &'a mut Connection<ConnStream>,
-    /// `None` for an instance, which other threads do not reach.
-    pub(super) shared_conn: Option<&'a SharedConnection>,
-    /// The bytes received. Replies may borrow from them.
-    pub(super) received: &'a [u8],
-}
-
 /// A job that a callback has offloaded.
 pub(super) struct OffloadedJob {
     service: ServiceId,
     id: JobId,
+    bytes: usize,
     work: JobFn,
 }
 
-/// The id of a finished job and its output.
-pub(super) type JobResult = (JobId, JobOutput);
+/// A finished job.
+pub(super) struct JobResult {
+    pub(super) job: JobId,
+    /// The bytes that it held.
+    pub(super) bytes: usize,
+    pub(super) output: JobOutput,
+}
 
 impl Worker {
     pub(super) fn new(shared: Arc<EngineShared>, thread_stats: Arc<ThreadStats>) -> Self {
@@ -190,15 +186,26 @@ impl Worker {
                 }
                 Action::SetTimer(_) => {}
                 Action::CancelTimer(timer) => _ = lock(&self.shared.timers).remove(timer),
-                Action::Offload(id, work) => {
+                Action::Hold(id, bytes) => match &mut current {
+                    Some(current) if current.id == id => current.conn.hold(bytes),
+                    _ => {
+                        self.shared.routes.find([id].into_iter(), &mut self.receivers);
+                        let route = self.receivers.pop();
+                        self.undelivered.extend(route.filter(|route| route.conn.enqueue_hold(bytes)));
+                    }
+                },
+                Action::Offload(id, bytes, work) => {
                     self.context.stats.jobs += 1;
-                    let job = OffloadedJob { service, id, work };
+                    let job = OffloadedJob { service, id, bytes, work };
                     match &mut current {
                         Some(current) if callback_conn == current.id => {
-                            current.conn.job_started();
+                            current.conn.job_started(bytes);
                             self.jobs.push_back(job);
                         }
-                        _ => self.engine_jobs.push(job),
+                        _ => {
+                            self.shared.memory.adjust(0, bytes as u64);
+                            self.engine_jobs.push(job);
+                        }
                     }
                 }
                 Action::NotifyWritable => {
@@ -283,8 +290,8 @@ impl Worker {
                 }
             }
         }
-        for OffloadedJob { service, id: job, work } in self.engine_jobs.drain(..) {
-            self.shared.control.start_job(JobOwner { service, conn: ConnId::NONE, job }, work);
+        for OffloadedJob { service, id: job, bytes, work } in self.engine_jobs.drain(..) {
+            self.shared.control.start_job(JobOwner { service, conn: ConnId::NONE, job, bytes }, work);
         }
     }
 
@@ -313,33 +320,16 @@ impl Worker {
     }
 }
 
-impl CurrentConnection<'_> {
-    /// Reborrows the connection for a call.
-    pub(super) fn reborrow(&mut self) -> CurrentConnection<'_> {
-        CurrentConnection { id: self.id, conn: self.conn, shared_conn: self.shared_conn, received: self.received }
-    }
-
-    /// Moves the batches just dropped into the connection's inbox, to be reported when no callback
-    /// is under way. Without an inbox they stay in the context, where the same thread finds them.
-    fn note_dropped(&self, context: &mut WorkerContext) {
-        if let Some(shared_conn) = self.shared_conn
-            && !context.dropped.is_empty()
-        {
-            shared_conn.note_dropped(&mut context.dropped);
-        }
-    }
-}
-
 impl OffloadedJob {
     /// Runs the job on this thread, which serves only this connection. A panic gives
     /// [`JobError::Panicked`].
     pub(super) fn run(self) -> JobResult {
         let output = catch_unwind(AssertUnwindSafe(self.work)).map_err(|_| JobError::Panicked);
-        (self.id, JobOutput(output))
+        JobResult { job: self.id, bytes: self.bytes, output: JobOutput(output) }
     }
 
     /// Rejects the job.
     pub(super) fn reject(self) -> JobResult {
-        (self.id, JobOutput(Err(JobError::Rejected)))
+        JobResult { job: self.id, bytes: self.bytes, output: JobOutput(Err(JobError::Rejected)) }
     }
 }

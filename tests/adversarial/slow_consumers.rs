@@ -1,8 +1,10 @@
 //! Line 5, slow consumers: each policy does exactly what it says, every gap is told, and a reader
 //! that only pauses is not cut.
 
+#[allow(dead_code, reason = "the tests of chat use the rest")]
 #[path = "../services/chat/hall.rs"]
 mod hall;
+#[allow(dead_code, reason = "the tests of chat use the rest")]
 #[path = "../services/chat/member.rs"]
 mod member;
 
@@ -18,12 +20,13 @@ use switchboard::{Limits, SlowConsumer};
 
 use self::hall::Hall;
 use self::member::Member;
-use crate::support::{Engine, conformance, encode_frame, guard};
+use crate::support::{Engine, conformance, encode_frame, guard, warnings_about};
 
 conformance! {
     burst_of_one_turn_cuts_no_reader,
     forged_datagram_makes_no_member,
     reader_that_pauses_within_its_bound_is_not_cut,
+    slow_reader_is_named_once,
 }
 
 fn config() -> ChatConfig {
@@ -51,7 +54,7 @@ fn burst_of_one_turn_cuts_no_reader<E: Engine>() {
     let mut readers: Vec<_> = (0..4).map(|at| Member::enter(hall.json, &format!("m{at}"))).collect();
     let mut last = 0;
     for _ in 0..10 {
-        speaker.send_bytes(&burst(MESSAGES as usize, 500));
+        speaker.client.send_bytes(&burst(MESSAGES as usize, 500));
         for reader in &mut readers {
             for id in 1..=MESSAGES {
                 assert_eq!(reader.message().0, last + id);
@@ -61,7 +64,7 @@ fn burst_of_one_turn_cuts_no_reader<E: Engine>() {
         // The speaker does not read, and is not cut either: its socket takes 1 MB.
     }
     drop((speaker, readers));
-    assert_eq!(hall.running.drain().faulted, 0);
+    assert_eq!(hall.running.drain().slow_consumers, 0);
 }
 
 /// A reader that pauses for a second, while less than its bound is queued for it, and then reads
@@ -90,7 +93,7 @@ fn reader_that_pauses_within_its_bound_is_not_cut<E: Engine>() {
         while reader.message().0 < last {}
     }
     drop((speaker, reader));
-    assert_eq!(hall.running.drain().faulted, 0);
+    assert_eq!(hall.running.drain().slow_consumers, 0);
 }
 
 /// The victim is a socket from whose address one datagram comes, and which proves nothing. It gets
@@ -128,4 +131,40 @@ fn forged_datagram_makes_no_member<E: Engine>() {
     assert_eq!(victim.recv(&mut [0; 100]).unwrap_err().kind(), ErrorKind::WouldBlock);
     drop(eva);
     hall.running.drain();
+}
+
+/// One line names a reader that is cut, and one line a reader from whose output is dropped: service,
+/// address, nick, bytes queued, time without progress.
+fn slow_reader_is_named_once<E: Engine>() {
+    for (slow_consumer, counter, event) in [
+        (SlowConsumer::Disconnect, "slow_consumers", "closed: slow consumer"),
+        (SlowConsumer::DropNewest, "frames_dropped", "frames dropped"),
+        (SlowConsumer::DropOldest, "frames_dropped", "frames dropped"),
+    ] {
+        let drain_timeout = Duration::ZERO;
+        let limits = Limits { max_write_buffer_bytes: 64 * 1024, slow_consumer, drain_timeout, ..Limits::default() };
+        let hall = Hall::open::<E>(limits, config(), 0);
+        let mut speaker = Member::enter(hall.json, "speaker");
+        let slow = Member::connect_narrow(hall.json);
+        slow.ask(&json!({"type": "hello", "nick": "slow"}));
+        speaker.await_event(|event| event["type"] == "joined" && event["nick"] == "slow");
+        let mut said = 0;
+        while hall.running.counters()[counter] < 1 || said < 200 {
+            speaker.say(&"x".repeat(20_000));
+            speaker.message();
+            said += 1;
+        }
+        let address = slow.client.socket().local_addr().unwrap();
+        drop(speaker);
+        let closed = hall.running.drain().slow_consumers;
+        assert_eq!(closed, u64::from(slow_consumer == SlowConsumer::Disconnect));
+        // A close for another reason, such as the drain, is none of these.
+        let lines: Vec<_> = warnings_about(address).into_iter().filter(|line| line.contains(event)).collect();
+        let [line] = &lines[..] else { panic!("{slow_consumer}: {:?}", warnings_about(address)) };
+        assert!(line.starts_with(&format!("chat {address} (slow) {event}: ")), "{line}");
+        let (bytes, stalled) = line.rsplit_once(" bytes queued, none taken for ").unwrap();
+        assert!(bytes.rsplit(' ').next().unwrap().parse::<usize>().unwrap() >= 64 * 1024, "{line}");
+        assert!(stalled.ends_with('s'), "{line}");
+        drop(slow);
+    }
 }

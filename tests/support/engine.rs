@@ -165,16 +165,29 @@ thread_local! {
     static COUNTERS: RefCell<Option<Sender<String>>> = const { RefCell::new(None) };
 }
 
-/// A logger that forwards the counters of an engine to the test that runs it.
+/// The warnings of all engines of this process.
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Returns the warnings logged so far that name this peer.
+pub(crate) fn warnings_about(peer: SocketAddr) -> Vec<String> {
+    let name = format!(" {peer} ");
+    WARNINGS.lock().unwrap().iter().filter(|line| line.contains(&name)).cloned().collect()
+}
+
+/// A logger that forwards the counters of an engine to the test that runs it, and keeps warnings.
 struct CounterLogger;
 
 impl log::Log for CounterLogger {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() == log::Level::Info
+        metadata.level() <= log::Level::Info
     }
 
     fn log(&self, record: &log::Record<'_>) {
         let line = record.args().to_string();
+        if record.level() == log::Level::Warn {
+            WARNINGS.lock().unwrap().push(line);
+            return;
+        }
         if line.starts_with("open=") {
             COUNTERS.with_borrow(|counters| {
                 if let Some(counters) = counters {

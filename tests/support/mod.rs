@@ -14,7 +14,9 @@ mod service;
 mod wire;
 
 pub(crate) use client::{Client, SendOutcome, flood, write_until_blocked};
-pub(crate) use engine::{Engine, RunningEngine, instances_if, listen_tcp, serve, serve_echo, serve_with};
+pub(crate) use engine::{
+    Engine, RunningEngine, instances_if, listen_tcp, serve, serve_echo, serve_with, warnings_about,
+};
 pub(crate) use guard::{guard, scaled};
 pub(crate) use service::{ConnectionEvent, ConnectionEvents, observe};
 pub(crate) use wire::{decode_u32be_frames, encode_frame};

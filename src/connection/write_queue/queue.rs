@@ -8,6 +8,7 @@ use super::dropped::DroppedBatch;
 use crate::engine::limits::{QueueBound, SlowConsumer};
 use crate::frame::Batch;
 use crate::frame::BatchId;
+use crate::service::reply_buffer::FLUSH_BYTES;
 
 /// Output that waits for one peer.
 #[derive(Debug, Default)]
@@ -91,6 +92,8 @@ impl WriteQueue {
 
     /// Queues a copy of `frames` whole frames, `len` bytes in `pieces`, if the limit allows. These
     /// are replies, which no policy drops: batches make room for them, and are added to `dropped`.
+    /// The replies of one step may be queued in parts, so replies have 64 KiB more
+    /// ([`FLUSH_BYTES`]).
     pub(crate) fn enqueue_copy<'a>(
         &mut self,
         pieces: impl Iterator<Item = &'a [u8]>,
@@ -129,13 +132,15 @@ impl WriteQueue {
         let mut dropped_frames = 0;
         if self.is_full(bound.max_bytes) {
             let is_kept = new.is_reply && !bound.may_drop_replies;
+            let max_reply_bytes = bound.max_bytes.saturating_add(FLUSH_BYTES);
             match bound.policy {
+                SlowConsumer::Disconnect if is_kept && !self.is_full(max_reply_bytes) => {}
                 SlowConsumer::Disconnect => return EnqueueResult::Full,
                 SlowConsumer::DropNewest if !is_kept => {}
                 _ => dropped_frames = self.with_chunks(|chunks| chunks.make_room(bound, dropped)),
             }
             if is_kept {
-                if self.with_chunks(|chunks| chunks.is_full_of_replies(bound.max_bytes)) {
+                if self.with_chunks(|chunks| chunks.is_full_of_replies(max_reply_bytes)) {
                     return EnqueueResult::Full;
                 }
             } else if self.is_full(bound.max_bytes) {

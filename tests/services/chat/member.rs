@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 use crate::support::Client;
 
 pub(crate) struct Member {
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl Member {
@@ -34,11 +34,6 @@ impl Member {
 
     pub(crate) fn ask(&self, request: &Value) {
         self.client.send(request.to_string().as_bytes());
-    }
-
-    /// Sends raw bytes, such as several frames.
-    pub(crate) fn send_bytes(&self, bytes: &[u8]) {
-        self.client.send_bytes(bytes);
     }
 
     pub(crate) fn say(&self, text: &str) {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::service::reply_buffer::FLUSH_BYTES;
 
 /// One operation on a queue.
 #[derive(Clone, Debug)]
@@ -61,6 +62,10 @@ impl FrameGroup {
         self.frames.iter().flatten().copied().collect()
     }
 
+    fn byte_len(&self) -> usize {
+        self.frames.iter().map(Vec::len).sum()
+    }
+
     fn len(&self) -> u32 {
         u32::try_from(self.frames.len()).unwrap()
     }
@@ -86,11 +91,11 @@ impl QueueModel {
     }
 
     fn bytes(&self) -> usize {
-        self.groups.iter().map(|group| group.bytes().len()).sum()
+        self.groups.iter().map(FrameGroup::byte_len).sum()
     }
 
     fn reply_bytes(&self) -> usize {
-        self.groups.iter().filter(|group| group.is_reply).map(|group| group.bytes().len()).sum()
+        self.groups.iter().filter(|group| group.is_reply).map(FrameGroup::byte_len).sum()
     }
 
     /// Removes batches by the policy until the queue has room. Returns them in the order of
@@ -126,9 +131,11 @@ impl QueueModel {
         let was_full = self.bytes() >= max_bytes;
         let makes_room = policy == SlowConsumer::DropOldest || (policy == SlowConsumer::DropNewest && new.is_reply);
         let mut lost = if was_full && makes_room { self.make_room() } else { Vec::new() };
-        let is_full = match new.is_reply {
-            true => policy == SlowConsumer::Disconnect || self.reply_bytes() >= max_bytes,
-            false => policy == SlowConsumer::Disconnect,
+        let max_reply_bytes = max_bytes + FLUSH_BYTES;
+        let is_full = match (new.is_reply, policy) {
+            (true, SlowConsumer::Disconnect) => self.bytes() >= max_reply_bytes,
+            (true, _) => self.reply_bytes() >= max_reply_bytes,
+            (false, policy) => policy == SlowConsumer::Disconnect,
         };
         let expected = if was_full && is_full {
             EnqueueResult::Full
@@ -147,9 +154,9 @@ impl QueueModel {
         let named = lost.iter().filter(|group| group.id != BatchId::NONE);
         let reports = named.map(|group| DroppedBatch { batch: group.id, frames: group.len() });
         assert_eq!(dropped, reports.collect::<Vec<_>>());
-        // One batch that is begun, the replies, and what one call adds may exceed the limit.
-        let begun = self.groups.first().filter(|group| group.is_begun).map_or(0, |group| group.bytes().len());
-        assert!(self.bytes() <= 2 * max_bytes + begun + 2 * bytes.len().max(100_000));
+        // One batch that is begun, and what one call adds may exceed the limits.
+        let begun = self.groups.first().filter(|group| group.is_begun).map_or(0, FrameGroup::byte_len);
+        assert!(self.bytes() <= max_bytes + max_reply_bytes + begun + 200_000);
     }
 
     fn apply(&mut self, op: QueueOp, short_write_means_full: bool) {
