@@ -149,7 +149,7 @@ impl Hub {
         format!(
             "* {members}{by_udp} in {rooms}\n\
              * {messages}, {deliveries}; {kept} of messages kept\n\
-             * {rejected} rejected, {rate_limited} rate-limited, {bans}, {gaps} told to slow members\n\
+             * {rejected} rejected, {rate_limited} rate-limited, {bans}, {gaps} reported\n\
              * {}",
             self.addresses_text()
         )

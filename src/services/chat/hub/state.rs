@@ -41,7 +41,7 @@ pub(super) struct HubCounts {
     pub(super) rejected: u64,
     /// Requests and datagrams beyond the rate limit.
     pub(super) rate_limited: u64,
-    /// Ranges of missing messages that members were told about.
+    /// Ranges of missing messages that were reported to members.
     pub(super) gaps: u64,
 }
 
