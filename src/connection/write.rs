@@ -86,8 +86,8 @@ impl<S: Stream> WriteHalf<'_, S> {
         self.check_enqueued(result, worker)
     }
 
-    /// Returns the bound of the queue. There is none for the last output of a connection that
-    /// closes: it is that of one callback, and what is queued before it must not be lost with it.
+    /// Returns the bound of the queue. The last output of a connection that closes has no limit: it
+    /// is that of one callback, and the output queued before it must not be lost with it.
     fn bound(&self, limits: &Limits) -> QueueBound {
         let bound = limits.queue_bound(self.peer);
         if self.phase == Phase::Open { bound } else { QueueBound { max_bytes: usize::MAX, ..bound } }
@@ -173,9 +173,9 @@ impl<S: Stream> Connection<S> {
         self.queue.is_full(limits.max_write_buffer_bytes)
     }
 
-    /// Writes pending output before the policy decides about a full queue. Within one turn, or while
-    /// a thread waits for its service, the peer may have made room that no event has reported. So
-    /// before a close the socket is tried once more.
+    /// Writes pending output before the policy decides about a full queue. Within one turn, or
+    /// while a thread waits for its service, the peer may have made room that no event has
+    /// reported. So before a close the socket is tried once more.
     pub(crate) fn flush_full(&mut self, worker: &mut WorkerContext) -> Result<(), CloseReason> {
         if self.phase == Phase::Open && worker.limits.queue_bound(&self.peer).policy == SlowConsumer::Disconnect {
             self.readiness.writable = true;
@@ -198,8 +198,8 @@ impl<S: Stream> Connection<S> {
     /// Sends a shared batch to the connection that is being answered, after the replies so far.
     ///
     /// Frames without a batch id join the replies while the queue has room. A batch with an id must
-    /// keep it, to be reported if it is dropped, and at a full queue the policy may drop the frames.
-    /// So the replies so far are queued before them, and the caller flushes the queue.
+    /// keep it, to be reported if it is dropped, and at a full queue the policy may drop the
+    /// frames. So the replies so far are queued before them, and the caller flushes the queue.
     pub(crate) fn reply_shared(
         &mut self,
         batch: &Arc<Batch>,

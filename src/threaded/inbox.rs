@@ -1,4 +1,4 @@
-//! What other threads have left for a connection: output, a close, bytes kept for it.
+//! The inbox of a connection: output, a close, or bytes kept for it, from other threads.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::engine::limits::{Limits, MAX_DROPPED_REPORTS, MAX_SHARED_FRAMES};
 use crate::frame::{Batch, BatchId};
 use crate::service::CloseReason;
 
-/// What the connection has not taken yet.
+/// Work from other threads that the connection has not taken yet.
 #[derive(Default)]
 pub(super) struct Inbox {
     pub(super) items: VecDeque<InboxItem>,

@@ -1,5 +1,5 @@
-//! Line 5, slow consumers: each policy does exactly what it says, every gap is told, and a reader
-//! that only pauses is not cut.
+//! Line 5, slow consumers: each policy does exactly what it promises, every gap is reported, and a
+//! reader that only pauses is not cut.
 
 #[allow(dead_code, reason = "the tests of chat use the rest")]
 #[path = "../services/chat/hall.rs"]
@@ -97,7 +97,7 @@ fn reader_that_pauses_within_its_bound_is_not_cut<E: Engine>() {
 }
 
 /// The victim is a socket from whose address one datagram comes, and which proves nothing. It gets
-/// the one answer, and nothing of what members say.
+/// the one answer, and none of the members' messages.
 fn forged_datagram_makes_no_member<E: Engine>() {
     let config = ChatConfig { proves_loopback_addresses: true, ..config() };
     let hall = Hall::open::<E>(Limits::default(), config, 0);
@@ -133,8 +133,8 @@ fn forged_datagram_makes_no_member<E: Engine>() {
     hall.running.drain();
 }
 
-/// One line names a reader that is cut, and one line a reader from whose output is dropped: service,
-/// address, nick, bytes queued, time without progress.
+/// One line names a reader that is cut, and one line a reader from whose output is dropped:
+/// service, address, nick, bytes queued, time without progress.
 fn slow_reader_is_named_once<E: Engine>() {
     for (slow_consumer, counter, event) in [
         (SlowConsumer::Disconnect, "slow_consumers", "closed: slow consumer"),

@@ -2,7 +2,7 @@
 
 use crate::frame::BatchId;
 
-/// A batch that was dropped. Its service is told, if it has given the batch an id.
+/// A batch that was dropped. It is reported to its service, if that has given it an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DroppedBatch {
     pub(crate) batch: BatchId,
@@ -20,7 +20,7 @@ impl DroppedBatch {
         }
     }
 
-    /// Returns true if the service has to be told.
+    /// Returns true if the batch is reported to its service.
     pub(crate) fn is_named(self) -> bool {
         self != Self::UNNAMED
     }

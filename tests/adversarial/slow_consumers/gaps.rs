@@ -25,7 +25,10 @@ conformance! {
 
 const ROOMS: [&str; 3] = ["lobby", "one", "two"];
 const READERS: u64 = 5;
-const BURSTS: u64 = 60;
+const MIN_BURSTS: u64 = 40;
+const MAX_BURSTS: u64 = 2_000;
+/// Frames dropped before the attack ends.
+const MIN_DROPPED: u64 = 60;
 
 fn every_gap_is_told_under_drop_newest<E: Engine>() {
     for (seed, max_write_buffer_bytes) in (1..).zip([4, 3_000, 64 * 1024]) {
@@ -71,7 +74,9 @@ fn speak(hall: &Hall, seed: u64) {
     for room in ROOMS {
         speaker.ask(&json!({"type": "join", "room": room}));
     }
-    for _ in 0..BURSTS {
+    let mut bursts = 0;
+    while bursts < MIN_BURSTS || (bursts < MAX_BURSTS && hall.running.counters()["frames_dropped"] < MIN_DROPPED) {
+        bursts += 1;
         for _ in 0..random.usize(1..12) {
             let bytes = if random.bool() { random.usize(1..100) } else { random.usize(1_000..20_000) };
             speaker.say_in(ROOMS[random.usize(..ROOMS.len())], &"x".repeat(bytes));
@@ -92,7 +97,7 @@ fn last_ids(hall: &Hall) -> LastIds {
     ROOMS.iter().map(id_in).collect()
 }
 
-/// A reader on its own thread, which returns the number of ranges that it was told.
+/// A reader on its own thread, which returns the number of ranges that it has received.
 struct SlowReader {
     thread: JoinHandle<usize>,
     /// Comes when the reader has all answers and sends no more messages.
@@ -155,7 +160,7 @@ impl Account {
                 self.member.ask(&json!({"type": "say", "room": room, "text": text, "ref": 1}));
             }
         }
-        let pause = Duration::from_micros(random.u64(..3_000));
+        let pause = Duration::from_micros(random.u64(..20_000));
         let expected = self.answers + requests;
         while self.answers < expected {
             if random.u8(..4) == 0 {

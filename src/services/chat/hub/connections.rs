@@ -97,7 +97,8 @@ impl Hub {
         }
     }
 
-    /// Closes the member's connection: `on_close` sends `bye` with the reason. Removes a UDP member.
+    /// Closes the member's connection: `on_close` sends `bye` with the reason. Removes a UDP
+    /// member.
     pub(super) fn disconnect(&mut self, id: MemberId, reason: &str, out: &mut dyn HubOutput) {
         self.flush_rooms_of(id, out);
         let endpoint = self.members.get_mut(id).map(|member| {

@@ -22,8 +22,8 @@ impl Hub {
         let Some(id) = self.members.by_conn(conn) else { return };
         let Some(member) = self.members.get(id) else { return };
         let gap = match MessageRange::from(batch) {
-            // So many drops that the engine did not keep their ids. The member could not be told
-            // which messages it lacks.
+            // So many drops that the engine did not keep their ids. No notice could name the
+            // messages.
             _ if batch == BatchId::NONE => {
                 let reason = format!("{frames} more messages were dropped than could be named: join again with since");
                 return self.expel(id, "chat slow members", &reason, out);
