@@ -11,7 +11,7 @@ mod member;
 mod gaps;
 
 use std::io::ErrorKind;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use serde_json::json;
@@ -20,7 +20,8 @@ use switchboard::{Limits, SlowConsumer};
 
 use self::hall::Hall;
 use self::member::Member;
-use crate::support::{Engine, conformance, encode_frame, guard, warnings_about};
+use crate::support::engine::WARNINGS;
+use crate::support::{Engine, conformance, encode_frame, guard};
 
 conformance! {
     burst_of_one_turn_cuts_no_reader,
@@ -131,6 +132,12 @@ fn forged_datagram_makes_no_member<E: Engine>() {
     assert_eq!(victim.recv(&mut [0; 100]).unwrap_err().kind(), ErrorKind::WouldBlock);
     drop(eva);
     hall.running.drain();
+}
+
+/// Returns the warnings logged so far that name this peer.
+fn warnings_about(peer: SocketAddr) -> Vec<String> {
+    let name = format!(" {peer} ");
+    WARNINGS.lock().unwrap().iter().filter(|line| line.contains(&name)).cloned().collect()
 }
 
 /// One line names a reader that is cut, and one line a reader from whose output is dropped:

@@ -166,13 +166,7 @@ thread_local! {
 }
 
 /// The warnings of all engines of this process.
-static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-/// Returns the warnings logged so far that name this peer.
-pub(crate) fn warnings_about(peer: SocketAddr) -> Vec<String> {
-    let name = format!(" {peer} ");
-    WARNINGS.lock().unwrap().iter().filter(|line| line.contains(&name)).cloned().collect()
-}
+pub(crate) static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// A logger that forwards the counters of an engine to the test that runs it, and keeps warnings.
 struct CounterLogger;

@@ -8,15 +8,13 @@
 //! [`guard()`] bounds the wait if the engine is broken.
 
 mod client;
-mod engine;
+pub(crate) mod engine;
 mod guard;
 mod service;
 mod wire;
 
 pub(crate) use client::{Client, SendOutcome, flood, write_until_blocked};
-pub(crate) use engine::{
-    Engine, RunningEngine, instances_if, listen_tcp, serve, serve_echo, serve_with, warnings_about,
-};
+pub(crate) use engine::{Engine, RunningEngine, instances_if, listen_tcp, serve, serve_echo, serve_with};
 pub(crate) use guard::{guard, scaled};
 pub(crate) use service::{ConnectionEvent, ConnectionEvents, observe};
 pub(crate) use wire::{decode_u32be_frames, encode_frame};
