@@ -6,13 +6,12 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::engine::limits::Limits;
 use crate::engine::threads;
 use crate::service::context::JobFn;
-use crate::service::{ConnId, JobError, JobId, JobOutput, ServiceId};
+use crate::service::{ConnId, JobId, JobOutput, ServiceId};
 
 /// The owner of a job, to which its output goes.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +117,7 @@ impl WorkerPool {
             self.threads += 1;
         }
         if self.threads == 0 || state.queue.len() >= self.max_queued {
-            state.done.push((owner, JobOutput(Err(JobError::Rejected))));
+            state.done.push((owner, JobOutput::rejected()));
             drop(state);
             (self.shared.wake)();
             return;
@@ -153,8 +152,8 @@ impl PoolShared {
 
     /// Runs a job, keeps its output for the engine, and wakes the engine.
     fn run(&self, owner: JobOwner, work: JobFn) {
-        let output = catch_unwind(AssertUnwindSafe(work)).map_err(|_| JobError::Panicked);
-        self.lock().done.push((owner, JobOutput(output)));
+        let output = JobOutput::of(work);
+        self.lock().done.push((owner, output));
         (self.wake)();
     }
 
@@ -191,6 +190,7 @@ fn spawn(shared: &Arc<PoolShared>, number: usize) -> bool {
 mod tests {
     use super::*;
     use crate::guard::guard;
+    use crate::service::JobError;
     use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
     use std::thread;
 

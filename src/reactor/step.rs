@@ -6,7 +6,7 @@ use super::shared::Shared;
 use super::targets::Targets;
 use crate::connection::{Connection, DispatchOutcome, Phase, ReadOutcome, Stream};
 use crate::engine::slab::Others;
-use crate::service::{CloseReason, ConnId, Context, Service, ServiceId};
+use crate::service::{CloseReason, ConnId, Context, GuardedService, ServiceId};
 
 /// One connection at work, and all that its callbacks may act on.
 pub(super) struct Step<'a, S> {
@@ -41,17 +41,18 @@ impl<S: Stream> Step<'_, S> {
     }
 
     /// Makes one callback that is not about a frame.
-    pub(super) fn call_service(&mut self, callback: impl FnOnce(&mut dyn Service, &mut Context<'_>)) {
+    pub(super) fn call_service(&mut self, callback: impl FnOnce(&mut GuardedService, &mut Context<'_>)) {
         let Self { key, service, conn, others, shared } = self;
         shared.call_service(*service, &mut Targets { id: ConnId(*key), current: Some(conn), others }, callback);
     }
 
     /// Logs that frames for the peer are dropped.
-    pub(super) fn warn_of_drop(&self) {
-        let Some(registered) = self.shared.services.get(self.service.0) else { return };
-        let (worker, name) = (&self.shared.worker, registered.service.peer_name(ConnId(self.key)));
+    pub(super) fn warn_of_drop(&mut self) {
+        let mut name = None;
+        self.call_service(|service, cx| name = service.peer_name(cx));
+        let worker = &self.shared.worker;
         let backlog = self.conn.output_backlog(worker.clock.timestamp);
-        worker.warn_of_drop(&registered.options.name, self.conn.peer(), name.as_deref(), backlog);
+        worker.warn_of_drop(self.shared.service_name(self.service), self.conn.peer(), name.as_deref(), backlog);
     }
 
     pub(super) fn begin_close(&mut self, reason: CloseReason) {
@@ -119,7 +120,7 @@ impl<S: Stream> Step<'_, S> {
         loop {
             let Self { key, service, conn, shared, .. } = self;
             let Some(registered) = shared.services.get_mut(service.0) else { return 0 };
-            let called = registered.service.as_mut();
+            let called = &mut registered.service;
             let outcome = conn.dispatch(&mut input, bytes, ConnId(*key), called, &mut shared.worker);
             shared.turn_end.take_dropped(*key, &mut shared.worker.dropped);
             // Replies that borrow from the input come before the actions. Others stay in the reply
@@ -158,7 +159,7 @@ impl<S: Stream> Step<'_, S> {
     fn finish_input(&mut self) {
         let Self { key, service, conn, shared, .. } = self;
         let Some(registered) = shared.services.get_mut(service.0) else { return };
-        match conn.finish_input(ConnId(*key), registered.service.as_mut(), &mut shared.worker) {
+        match conn.finish_input(ConnId(*key), &mut registered.service, &mut shared.worker) {
             Ok(()) => {
                 self.apply_actions();
                 self.send_replies(&[]);

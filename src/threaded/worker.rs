@@ -6,12 +6,12 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::current_connection::CurrentConnection;
 use super::lifecycle::lock;
+use super::offloaded_job::OffloadedJob;
 use super::routes::{SharedRoute, ThreadStats};
 use super::shared::EngineShared;
 use super::socket::{ConnStream, UdpBinding};
@@ -21,9 +21,9 @@ use crate::engine::timers::TimerOwner;
 use crate::frame::Payload;
 use crate::frame::{BufferPool, SharedFrames};
 use crate::service::CloseReason;
-use crate::service::context::{Action, Context, JobFn, PendingActions};
+use crate::service::context::{Action, Context, PendingActions};
 use crate::service::reply_buffer::{ReplyBuffer, ReplySource};
-use crate::service::{ConnId, JobError, JobId, JobOutput, Service, ServiceId};
+use crate::service::{ConnId, GuardedService, ServiceId};
 
 /// Bytes of free frame buffers that a thread keeps. It is small because there may be thousands of
 /// threads.
@@ -50,22 +50,6 @@ pub(super) struct Worker {
     pub(super) has_timers: bool,
     /// The number of the group of callbacks under way, once it has sent to another connection.
     group: Option<u64>,
-}
-
-/// A job that a callback has offloaded.
-pub(super) struct OffloadedJob {
-    service: ServiceId,
-    id: JobId,
-    bytes: usize,
-    work: JobFn,
-}
-
-/// A finished job.
-pub(super) struct JobResult {
-    pub(super) job: JobId,
-    /// The bytes that it held.
-    pub(super) bytes: usize,
-    pub(super) output: JobOutput,
 }
 
 impl Worker {
@@ -102,10 +86,10 @@ impl Worker {
     /// service's lock, and calls [`run_turn_end`](Self::run_turn_end) before it releases it.
     pub(super) fn call_service(
         &mut self,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         (service_id, conn_id): (ServiceId, ConnId),
         current: Option<CurrentConnection<'_>>,
-        callback: impl FnOnce(&mut dyn Service, &mut Context<'_>),
+        callback: impl FnOnce(&mut GuardedService, &mut Context<'_>),
     ) {
         let conn = current.as_ref().map(|current| &*current.conn);
         callback(service, &mut self.context.callback_context(conn_id, conn));
@@ -116,7 +100,7 @@ impl Worker {
     #[inline]
     pub(super) fn run_turn_end(
         &mut self,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         service_id: ServiceId,
         current: Option<CurrentConnection<'_>>,
     ) {
@@ -127,7 +111,7 @@ impl Worker {
 
     fn call_on_turn_end(
         &mut self,
-        service: &mut dyn Service,
+        service: &mut GuardedService,
         service_id: ServiceId,
         current: Option<CurrentConnection<'_>>,
     ) {
@@ -214,6 +198,11 @@ impl Worker {
                     }
                 }
                 Action::Drain => self.shared.control.request_drain(),
+                Action::Panicked(panic) => {
+                    let own = current.as_ref().filter(|current| current.id == callback_conn);
+                    let name = self.shared.service_slot(service).map_or("", |slot| &slot.name);
+                    self.context.note_panic(name, own.map(|current| current.conn.peer()), &panic);
+                }
             }
         }
         // Applying actions makes no callback, so no action was added meanwhile. The allocation is
@@ -317,19 +306,5 @@ impl Worker {
     #[inline]
     pub(super) fn publish(&mut self) {
         self.thread_stats.publish(&mut self.context.stats);
-    }
-}
-
-impl OffloadedJob {
-    /// Runs the job on this thread, which serves only this connection. A panic gives
-    /// [`JobError::Panicked`].
-    pub(super) fn run(self) -> JobResult {
-        let output = catch_unwind(AssertUnwindSafe(self.work)).map_err(|_| JobError::Panicked);
-        JobResult { job: self.id, bytes: self.bytes, output: JobOutput(output) }
-    }
-
-    /// Rejects the job.
-    pub(super) fn reject(self) -> JobResult {
-        JobResult { job: self.id, bytes: self.bytes, output: JobOutput(Err(JobError::Rejected)) }
     }
 }

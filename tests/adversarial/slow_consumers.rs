@@ -20,7 +20,7 @@ use switchboard::{Limits, SlowConsumer};
 
 use self::hall::Hall;
 use self::member::Member;
-use crate::support::engine::WARNINGS;
+use crate::support::engine::LOGGED_WARNINGS;
 use crate::support::{Engine, conformance, encode_frame, guard};
 
 conformance! {
@@ -137,7 +137,7 @@ fn forged_datagram_makes_no_member<E: Engine>() {
 /// Returns the warnings logged so far that name this peer.
 fn warnings_about(peer: SocketAddr) -> Vec<String> {
     let name = format!(" {peer} ");
-    WARNINGS.lock().unwrap().iter().filter(|line| line.contains(&name)).cloned().collect()
+    LOGGED_WARNINGS.lock().unwrap().iter().filter(|line| line.contains(&name)).cloned().collect()
 }
 
 /// One line names a reader that is cut, and one line a reader from whose output is dropped:

@@ -165,10 +165,14 @@ thread_local! {
     static COUNTERS: RefCell<Option<Sender<String>>> = const { RefCell::new(None) };
 }
 
-/// The warnings of all engines of this process.
-pub(crate) static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// The lines that the engines of this process have logged as errors.
+pub(crate) static LOGGED_ERRORS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// A logger that forwards the counters of an engine to the test that runs it, and keeps warnings.
+/// The lines that they have logged as warnings.
+pub(crate) static LOGGED_WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// A logger that forwards the counters of an engine to the test that runs it, and keeps errors and
+/// warnings.
 struct CounterLogger;
 
 impl log::Log for CounterLogger {
@@ -178,11 +182,11 @@ impl log::Log for CounterLogger {
 
     fn log(&self, record: &log::Record<'_>) {
         let line = record.args().to_string();
-        if record.level() == log::Level::Warn {
-            WARNINGS.lock().unwrap().push(line);
-            return;
-        }
-        if line.starts_with("open=") {
+        if record.level() == log::Level::Error {
+            LOGGED_ERRORS.lock().unwrap().push(line);
+        } else if record.level() == log::Level::Warn {
+            LOGGED_WARNINGS.lock().unwrap().push(line);
+        } else if line.starts_with("open=") {
             COUNTERS.with_borrow(|counters| {
                 if let Some(counters) = counters {
                     let _ = counters.send(line);
