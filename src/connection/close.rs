@@ -38,9 +38,9 @@ impl<S: Stream> Connection<S> {
     pub(crate) fn begin_close(&mut self, reason: CloseReason, service: &str, worker: &mut WorkerContext) -> bool {
         match self.phase {
             Phase::Open => {
+                worker.stats.ends.add(reason.cause(), 1);
                 if reason.is_fault() {
                     worker.stats.faulted += 1;
-                    worker.stats.slow_consumers += u64::from(matches!(reason, CloseReason::SlowConsumer(_)));
                 } else {
                     worker.stats.closed += 1;
                     log::debug!("{service} {} closed: {reason}", self.peer);
