@@ -4,11 +4,12 @@
 //! A thread starts when a job is queued and no thread of the pool is idle, up to the limit. An
 //! engine whose services offload no work starts no worker thread.
 
-use std::collections::VecDeque;
+use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::engine::job_queue::JobQueue;
 use crate::engine::limits::Limits;
 use crate::engine::threads;
 use crate::service::context::JobFn;
@@ -61,6 +62,8 @@ struct WorkerPool {
     threads: usize,
     max_threads: usize,
     max_queued: usize,
+    /// The failure to start a thread is logged. It is logged again after a start has succeeded.
+    failure_logged: bool,
 }
 
 /// The state that the engine and the threads of a pool share.
@@ -72,7 +75,7 @@ struct PoolShared {
 
 #[derive(Default)]
 struct PoolState {
-    queue: VecDeque<(JobOwner, JobFn)>,
+    queue: JobQueue,
     /// Outputs that the engine has not collected yet. Their number is bounded, because the engine
     /// collects on every turn.
     done: Vec<(JobOwner, JobOutput)>,
@@ -82,23 +85,42 @@ struct PoolState {
 
 impl WorkerPool {
     fn new(max_threads: usize, max_queued: usize, wake: WakeFn) -> Self {
-        let shared = PoolShared { state: Mutex::default(), job_queued: Condvar::new(), wake };
-        Self { shared: Arc::new(shared), threads: 0, max_threads, max_queued }
+        let state = PoolState { queue: JobQueue::new(max_threads), ..PoolState::default() };
+        let shared = PoolShared { state: Mutex::new(state), job_queued: Condvar::new(), wake };
+        Self { shared: Arc::new(shared), threads: 0, max_threads, max_queued, failure_logged: false }
     }
 
     fn start(&mut self, owner: JobOwner, work: JobFn) {
         let mut state = self.shared.lock();
-        let needs_thread = state.idle <= state.queue.len() && self.threads < self.max_threads;
-        if needs_thread && spawn(&self.shared, self.threads) {
-            self.threads += 1;
+        if state.idle <= state.queue.queued() && self.threads < self.max_threads {
+            match spawn(&self.shared, self.threads) {
+                Ok(()) => {
+                    self.threads += 1;
+                    self.failure_logged = false;
+                }
+                Err(error) => {
+                    let logged = std::mem::replace(&mut self.failure_logged, true);
+                    let level = if logged { log::Level::Debug } else { log::Level::Warn };
+                    log::log!(
+                        level,
+                        "worker thread not started: {error}; {} of {} run",
+                        self.threads,
+                        self.max_threads
+                    );
+                }
+            }
         }
-        if self.threads == 0 || state.queue.len() >= self.max_queued {
-            state.done.push((owner, JobOutput(Err(JobError::Rejected))));
+        let refusal = match self.threads {
+            0 => Some(JobError::NoThread),
+            _ => (state.queue.queued() >= self.max_queued).then_some(JobError::Rejected),
+        };
+        if let Some(error) = refusal {
+            state.done.push((owner, JobOutput(Err(error))));
             drop(state);
             (self.shared.wake)();
             return;
         }
-        state.queue.push_back((owner, work));
+        state.queue.push(owner, work);
         drop(state);
         self.shared.job_queued.notify_one();
     }
@@ -133,7 +155,7 @@ impl PoolShared {
             if state.stopping {
                 return None;
             }
-            if let Some(job) = state.queue.pop_front() {
+            if let Some(job) = state.queue.pop() {
                 return Some(job);
             }
             state.idle += 1;
@@ -143,24 +165,27 @@ impl PoolShared {
     }
 }
 
-/// Starts a worker thread; returns false if the system refuses.
-fn spawn(shared: &Arc<PoolShared>, number: usize) -> bool {
+/// Starts a worker thread.
+fn spawn(shared: &Arc<PoolShared>, number: usize) -> io::Result<()> {
     let shared = Arc::clone(shared);
     let task = move || {
         while let Some((owner, work)) = shared.next() {
             let output = catch_unwind(AssertUnwindSafe(work)).map_err(|_| JobError::Panicked);
-            shared.lock().done.push((owner, JobOutput(output)));
+            let mut state = shared.lock();
+            state.queue.ended(owner);
+            state.done.push((owner, JobOutput(output)));
+            drop(state);
             (shared.wake)();
         }
     };
-    let spawned = threads::spawn(format!("worker-{number}"), None, Box::new(task));
-    spawned.inspect_err(|error| log::warn!("worker thread not started: {error}")).is_ok()
+    threads::spawn(format!("worker-{number}"), None, Box::new(task))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::guard::guard;
+    use std::collections::VecDeque;
     use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
     use std::thread;
 

@@ -13,6 +13,7 @@ use super::state::{
 use super::targets::Targets;
 use super::timers::Deadlines;
 use crate::connection::{Connection, Next, Phase, StepEnd, Stream, WorkerContext};
+use crate::engine::clients::Clients;
 use crate::engine::limits::Limits;
 use crate::engine::run_state::RunState;
 use crate::engine::setup::RegisteredService;
@@ -57,6 +58,7 @@ impl Shared {
         limits: Limits,
         services: Vec<RegisteredService>,
         sources: Vec<Source>,
+        clients: Clients,
         threads: OtherThreads,
         start: Instant,
     ) -> Self {
@@ -74,7 +76,7 @@ impl Shared {
             timers: ServiceTimers::new(),
             turn_end: TurnEnd::default(),
             ending: EndingConnections::default(),
-            admission: Admission::default(),
+            admission: Admission::new(clients),
             memory,
             threads,
             clock,

@@ -34,6 +34,8 @@ pub(super) struct AcceptThread {
     number: usize,
     /// The notifier of the next connection, created in advance.
     notifier: Option<Notifier>,
+    /// The last try to accept found no descriptor.
+    is_starved: bool,
     /// The failure to accept is logged. It is logged again after accepting has succeeded.
     accept_failure_logged: bool,
     /// The failure to start a thread is logged.
@@ -71,6 +73,7 @@ impl AcceptThread {
             service_slot,
             number,
             notifier: None,
+            is_starved: false,
             accept_failure_logged: false,
             thread_failure_logged: false,
             _wait_guard: wait_guard,
@@ -100,11 +103,16 @@ impl AcceptThread {
         }
         match self.listener.accept() {
             Ok((socket, peer)) => {
+                self.note_served();
                 self.worker.read_clock();
                 self.admit(socket, peer);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.accept_failure_logged = false;
+                self.note_served();
+                if std::mem::take(&mut self.accept_failure_logged) {
+                    // The descriptor that this listener was woken for is still free.
+                    self.worker.shared.accepting.resume();
+                }
                 return NextAccept::Wait;
             }
             // The peer closed or reset before it was accepted. Accept the next one.
@@ -132,29 +140,40 @@ impl AcceptThread {
         Ok(())
     }
 
+    /// Notes that this listener waits for no descriptor.
+    fn note_served(&mut self) {
+        if std::mem::take(&mut self.is_starved) {
+            self.worker.shared.accepting.note_served(self.number);
+        }
+    }
+
     fn note_failure(&mut self, error: &io::Error) {
+        self.is_starved = true;
         self.worker.context.stats.accept_pauses += 1;
         self.worker.publish();
         // Retries that fail in the same way are logged at debug level only.
-        let logged = std::mem::replace(&mut self.accept_failure_logged, true);
-        let level = if logged { log::Level::Debug } else { log::Level::Warn };
-        log::log!(
-            level,
-            "accept failed: {error}; {} pauses accepting for {ACCEPT_PAUSE:?} or until a connection closes",
-            self.service_slot.name
+        let was_logged = std::mem::replace(&mut self.accept_failure_logged, true);
+        let name = &self.service_slot.name;
+        let line = format_args!(
+            "accept failed: {error}; {name} pauses accepting for {ACCEPT_PAUSE:?} or until a connection closes"
         );
+        if was_logged {
+            log::debug!("{line}");
+        } else {
+            self.worker.context.warn(name, "accept failed", line);
+        }
     }
 
     fn admit(&mut self, socket: Arc<dyn ConnSocket>, peer: Peer) {
         let shared = Arc::clone(&self.worker.shared);
-        let limits = &shared.limits;
-        let rejection = if !shared.slots.acquire() {
-            CloseReason::MaxConnections(limits.max_connections)
+        let service = self.service_slot.id;
+        let rejection = if let Err(reason) = shared.slots.acquire(&peer, service) {
+            reason
         } else if let Some(reason) = shared.memory.rejection() {
-            shared.slots.release(false, peer);
+            shared.slots.release(false, &peer, service);
             reason
         } else if let Err(error) = self.start_connection(&socket, peer) {
-            shared.slots.release(false, peer);
+            shared.slots.release(false, &peer, service);
             let level = if self.thread_failure_logged { log::Level::Debug } else { log::Level::Warn };
             self.thread_failure_logged = true;
             log::log!(level, "thread start failed: {error}; rejecting {} {peer}", self.service_slot.name);

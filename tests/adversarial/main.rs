@@ -10,11 +10,18 @@ mod support;
 
 mod descriptors;
 mod fairness;
+#[cfg(feature = "cli")]
+#[path = "../support/guard.rs"]
+mod guard;
 mod last_words;
 mod logs;
 mod memory;
 mod panics;
 mod peer_faults;
+#[cfg(feature = "cli")]
+#[allow(dead_code, reason = "the program's own tests use the rest of it")]
+#[path = "../cli/program.rs"]
+mod program;
 mod shutdown;
 mod slow_consumers;
 mod time;

@@ -22,6 +22,14 @@ use crate::service::{ConnId, JobError, JobId, JobOutput, Peer, Service, ServiceO
 /// The time for which an answer waits for the client's `Start`.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Descriptors of one command at most: while it starts, both ends of the pipes of its output and of
+/// a pipe for the error of its start, the guard's pipe, and afterwards the descriptor that reports
+/// its end.
+const DESCRIPTORS_PER_COMMAND: usize = 8;
+
+/// Descriptors of the guard: its pipe, and while it starts the other end and `/dev/null`.
+const GUARD_DESCRIPTORS: usize = 3;
+
 /// Characters of a command line in the log.
 const MAX_LOGGED_CHARS: usize = 200;
 
@@ -85,12 +93,13 @@ impl Exec {
     }
 
     /// Returns the options of this service: an instance for each connection, and
-    /// [`ExecRules::jobs`] threads for the commands alone.
+    /// [`ExecRules::jobs`] threads for the commands alone, with the descriptors that these need.
     pub fn options(&self, name: impl Into<String>) -> ServiceOptions {
         let (rules, shared) = (Arc::clone(&self.rules), Arc::clone(&self.shared));
         let instance =
             move || Self { rules: Arc::clone(&rules), shared: Arc::clone(&shared), sessions: HashMap::new() };
-        ServiceOptions::new(name).job_threads(self.rules.jobs).per_connection(instance)
+        let descriptors = DESCRIPTORS_PER_COMMAND * self.rules.jobs.get() + GUARD_DESCRIPTORS;
+        ServiceOptions::new(name).job_threads(self.rules.jobs).descriptors(descriptors).per_connection(instance)
     }
 
     /// Handles a request while no command runs for its connection.
