@@ -174,7 +174,7 @@ mod services {
         let folder = tempfile::tempdir().unwrap();
         File::create(folder.path().join("zeros")).unwrap().set_len(64 << 20).unwrap();
         let root = folder.path().to_str().unwrap();
-        for engine in ["reactor", "threaded"] {
+        for engine in ["reactor", "threads"] {
             let (_program, address) = serve(200, &["files", "--dialect", "plain", "--root", root, "--engine", engine]);
             let mut sockets: Vec<_> = (0..100).map(|_| dial(&address, b"zeros")).collect();
             let (mut served, mut refused) = (0, 0);
@@ -195,7 +195,7 @@ mod services {
     /// descriptors that they need.
     #[test]
     fn commands_find_descriptors_on_a_full_server() {
-        for engine in ["reactor", "threaded"] {
+        for engine in ["reactor", "threads"] {
             let (_program, address) = serve(200, &["exec", "--shell", "--dialect", "length", "--engine", engine]);
             let mut sockets: Vec<_> = (0..65).map(|_| TcpStream::connect(&address).unwrap()).collect();
             let mut refused = TcpStream::connect(&address).unwrap();
@@ -234,7 +234,7 @@ mod services {
             assert!(answer.contains(r#""busy""#), "{answer}");
             let answer = exec.ask(b"echo hi");
             let answer = String::from_utf8_lossy(&answer);
-            assert!(answer.contains("cannot run 'echo hi'"), "{answer}");
+            assert!(answer.contains("cannot run 'echo'"), "{answer}");
         }
         drop((files, exec));
         running.drain();
@@ -263,7 +263,7 @@ mod services {
         fs::write(folder.path().join("x"), b"content").unwrap();
         let (running, [mut files, mut exec]) = files_and_exec::<switchboard::Reactor>(folder.path());
         running.await_counter("open", |open| open == 2);
-        crate::support::leave_address_space(100 << 20);
+        crate::support::leave_address_space(24 << 20);
         let before = running.counters()["turns"];
         for _ in 0..3 {
             let answer = String::from_utf8(files.ask(br#"{"get":"x"}"#)).unwrap();
