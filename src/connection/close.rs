@@ -77,7 +77,8 @@ impl<S: Stream> Connection<S> {
         self.decoder = FrameDecoder::new(self.framing(), 0);
         self.mark_unreachable(&reason);
         self.timestamps.reading_ended(now);
-        self.cold = Some(Box::new(ColdState { close_reason: Some(reason), ..ColdState::default() }));
+        let service_bytes = self.cold.take().map(|cold| cold.service_bytes).unwrap_or_default();
+        self.cold = Some(Box::new(ColdState { close_reason: Some(reason), service_bytes, ..ColdState::default() }));
     }
 
     /// Drops the pending output if `reason` means that the peer is unreachable. A later reason
@@ -99,8 +100,9 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Starts the flush: `on_close` has run and its last reply is queued, or the connection was
-    /// rejected.
+    /// rejected. What the service has declared to keep is released.
     pub(crate) fn close_delivered(&mut self) {
+        self.release_service_bytes();
         if self.phase == Phase::Aborting {
             self.abandon();
         } else {
