@@ -121,7 +121,7 @@ impl Exec {
         }
         let ParsedRequest { name, command } = request::parse(message, &self.rules);
         match command {
-            Ok(command) => self.start(cx, name, command),
+            Ok(command) => self.start(cx, name, command, message.len()),
             Err(Rejection { text, closes }) => {
                 cx.warn(
                     "exec rejected request",
@@ -132,8 +132,8 @@ impl Exec {
         }
     }
 
-    /// Starts a command on a worker thread.
-    fn start(&mut self, cx: &mut Context<'_>, name: String, command: AllowedCommand) {
+    /// Starts a command of `bytes` on a worker thread.
+    fn start(&mut self, cx: &mut Context<'_>, name: String, command: AllowedCommand, bytes: usize) {
         let Some(kill_handle) = self.shared.new_kill_handle() else {
             self.send_answer(cx, Answer::rejection(name, "the server is stopping"), false);
             return;
@@ -143,7 +143,7 @@ impl Exec {
         session.state = ExecState::Running { name, kill_handle: Arc::clone(&kill_handle) };
         let limits = CommandLimits { timeout: self.rules.timeout, max_output_bytes: self.rules.max_output_bytes };
         let shared = Arc::clone(&self.shared);
-        cx.offload(move || run(&command, limits, &kill_handle, &shared.spawner));
+        cx.offload_holding(bytes, move || run(&command, limits, &kill_handle, &shared.spawner));
     }
 
     /// Sends an answer, or in [`ExecDialect::Ready`] announces it.
@@ -183,6 +183,14 @@ impl Exec {
                     self.send_answer(cx, Answer::rejection(String::new(), text), false);
                 }
             }
+        }
+        self.hold_queue(cx);
+    }
+
+    /// Has the queued requests counted as memory of their connection.
+    fn hold_queue(&self, cx: &mut Context<'_>) {
+        if let Some(session) = self.sessions.get(&cx.conn()) {
+            cx.hold(cx.conn(), session.queued_bytes());
         }
     }
 }
@@ -232,6 +240,7 @@ impl Service for Exec {
                 if !session.add(payload) {
                     cx.close("sends commands without waiting for answers");
                 }
+                self.hold_queue(cx);
             }
             _ => self.handle_request(cx, payload),
         }

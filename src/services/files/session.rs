@@ -80,6 +80,7 @@ impl FilesSession {
                 if self.rejected > 0 || self.queued.len() >= MAX_QUEUED {
                     self.rejected = self.rejected.saturating_add(1);
                 } else {
+                    // Their names are short, so 16 of them need not be counted.
                     self.queued.push_back(FilesRequest::from_json(payload));
                 }
                 if let SessionStep::Idle = self.step {
@@ -176,7 +177,8 @@ impl FilesSession {
     /// Offloads the next piece of a task.
     fn work(&mut self, cx: &mut Context<'_>, task: FilesTask) {
         let same = task.clone();
-        self.step = SessionStep::Working(cx.offload(move || same.advance()), task);
+        let job = cx.offload_holding(task.next_bytes(), move || same.advance());
+        self.step = SessionStep::Working(job, task);
     }
 
     /// Sends output, then continues with `then`.
