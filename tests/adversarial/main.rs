@@ -25,3 +25,4 @@ mod program;
 mod shutdown;
 mod slow_consumers;
 mod time;
+mod waiting_requests;

@@ -30,9 +30,6 @@ const DESCRIPTORS_PER_COMMAND: usize = 8;
 /// Descriptors of the guard: its pipe, and while it starts the other end and `/dev/null`.
 const GUARD_DESCRIPTORS: usize = 3;
 
-/// Characters of a command line in the log.
-const MAX_LOGGED_CHARS: usize = 200;
-
 /// The service that runs allowed commands and sends their output.
 ///
 /// Each frame is a command line. The commands of one connection run one after the other; those of
@@ -121,7 +118,7 @@ impl Exec {
         }
         let ParsedRequest { name, command } = request::parse(message, &self.rules);
         match command {
-            Ok(command) => self.start(cx, name, command, message.len()),
+            Ok(command) => self.start(cx, name, command),
             Err(Rejection { text, closes }) => {
                 cx.warn(
                     "exec rejected request",
@@ -132,18 +129,18 @@ impl Exec {
         }
     }
 
-    /// Starts a command of `bytes` on a worker thread.
-    fn start(&mut self, cx: &mut Context<'_>, name: String, command: AllowedCommand, bytes: usize) {
+    /// Starts a command on a worker thread.
+    fn start(&mut self, cx: &mut Context<'_>, name: String, command: AllowedCommand) {
         let Some(kill_handle) = self.shared.new_kill_handle() else {
             self.send_answer(cx, Answer::rejection(name, "the server is stopping"), false);
             return;
         };
         let Some(session) = self.sessions.get_mut(&cx.conn()) else { return };
-        log::info!("exec {}: starts {}", session.peer, for_log(&command));
+        log::info!("exec {}: starts {}", session.peer, command.for_log());
         session.state = ExecState::Running { name, kill_handle: Arc::clone(&kill_handle) };
         let limits = CommandLimits { timeout: self.rules.timeout, max_output_bytes: self.rules.max_output_bytes };
         let shared = Arc::clone(&self.shared);
-        cx.offload_holding(bytes, move || run(&command, limits, &kill_handle, &shared.spawner));
+        cx.offload_holding(command.held_bytes(), move || run(&command, limits, &kill_handle, &shared.spawner));
     }
 
     /// Sends an answer, or in [`ExecDialect::Ready`] announces it.
@@ -314,17 +311,6 @@ impl fmt::Debug for Exec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Exec({:?})", self.rules)
     }
-}
-
-/// Formats a command for the log: escaped, on one line, truncated.
-fn for_log(command: &AllowedCommand) -> String {
-    let words = std::iter::once(&command.name).chain(&command.arguments);
-    let line = words.take(MAX_LOGGED_CHARS).map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-    let mut shown: String = line.chars().take(MAX_LOGGED_CHARS).flat_map(char::escape_debug).collect();
-    if line.chars().nth(MAX_LOGGED_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 #[cfg(test)]
