@@ -7,6 +7,7 @@ pub(crate) mod error;
 pub(crate) mod handle;
 mod job_queue;
 pub(crate) mod jobs;
+pub(crate) mod lag;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod run_state;

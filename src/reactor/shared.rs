@@ -12,6 +12,7 @@ use super::state::{
 };
 use super::targets::Targets;
 use super::timers::Deadlines;
+use super::turn_meter::TurnMeter;
 use crate::connection::{Connection, Next, Phase, StepEnd, Stream, WorkerContext};
 use crate::engine::clients::Clients;
 use crate::engine::limits::Limits;
@@ -47,6 +48,7 @@ pub(super) struct Shared {
     pub(super) memory: MemoryPressure,
     pub(super) threads: OtherThreads,
     pub(super) clock: LoopClock,
+    pub(super) meter: TurnMeter,
     pub(super) backlog: EventBacklog,
     pub(super) run_state: RunState,
     /// A callback requested a drain, which begins when the step of the callback is over.
@@ -80,6 +82,7 @@ impl Shared {
             memory,
             threads,
             clock,
+            meter: TurnMeter::new(start),
             backlog: EventBacklog::default(),
             run_state: RunState::Serving,
             drain_requested: false,
