@@ -52,9 +52,7 @@ pub(super) enum NextAccept {
     Again,
     /// Wait for a connection.
     Wait,
-    /// Wait until a descriptor may be free, see [`AcceptControl::pause`].
-    ///
-    /// [`AcceptControl::pause`]: super::lifecycle::AcceptControl::pause
+    /// Wait until a descriptor may be free.
     Pause,
 }
 
