@@ -60,6 +60,13 @@ impl<J> JobQueue<J> {
         Some(job)
     }
 
+    /// Makes the first `turns` clients the last, for a test that chooses the order.
+    #[cfg(test)]
+    pub(crate) fn skip_turns(&mut self, turns: usize) {
+        let clients = self.turns.len().max(1);
+        self.turns.rotate_left(turns % clients);
+    }
+
     /// Notes that a job has ended.
     pub(crate) fn ended(&mut self, client: Client) {
         let Some(jobs) = self.clients.get_mut(&client) else { return };

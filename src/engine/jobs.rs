@@ -6,7 +6,6 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::engine::job_queue::{Client, JobQueue};
@@ -54,6 +53,29 @@ impl WorkerPools {
     pub(crate) fn start(&mut self, owner: JobOwner, work: JobFn) {
         let own = self.own.get_mut(owner.service.0).and_then(Option::as_mut);
         own.unwrap_or(&mut self.shared).start(owner, work);
+    }
+
+    /// Makes the pools queue jobs without starting a thread, for a test that runs them in an order
+    /// of its own with [`run_queued`](Self::run_queued).
+    #[cfg(test)]
+    pub(crate) fn remove_threads(&mut self) {
+        for pool in self.own.iter_mut().flatten().chain([&mut self.shared]) {
+            pool.threads = pool.max_threads;
+        }
+    }
+
+    /// Runs one queued job: the next after `pick` turns. Returns false if none is queued.
+    #[cfg(test)]
+    pub(crate) fn run_queued(&self, pick: usize) -> bool {
+        let mut pools = self.own.iter().flatten().chain([&self.shared]);
+        pools.any(|pool| {
+            let mut state = pool.shared.lock();
+            state.queue.skip_turns(pick);
+            let Some((owner, work)) = state.queue.pop() else { return false };
+            drop(state);
+            pool.shared.run(owner, work);
+            true
+        })
     }
 
     /// Returns the jobs that have ended since the last call.
@@ -122,7 +144,7 @@ impl WorkerPool {
             _ => (state.queue.queued() >= self.max_queued).then_some(JobError::Rejected),
         };
         if let Some(error) = refusal {
-            state.done.push((owner, JobOutput(Err(error))));
+            state.done.push((owner, JobOutput::refused(error)));
             drop(state);
             (self.shared.wake)();
             return;
@@ -155,6 +177,16 @@ impl PoolShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Runs a job, keeps its output for the engine, and wakes the engine.
+    fn run(&self, owner: JobOwner, work: JobFn) {
+        let output = JobOutput::of(work);
+        let mut state = self.lock();
+        state.queue.ended(owner.client());
+        state.done.push((owner, output));
+        drop(state);
+        (self.wake)();
+    }
+
     /// Waits for the next job; `None` if the pool is stopping.
     fn next(&self) -> Option<(JobOwner, JobFn)> {
         let mut state = self.lock();
@@ -177,12 +209,7 @@ fn spawn(shared: &Arc<PoolShared>, number: usize) -> io::Result<()> {
     let shared = Arc::clone(shared);
     let task = move || {
         while let Some((owner, work)) = shared.next() {
-            let output = catch_unwind(AssertUnwindSafe(work)).map_err(|_| JobError::Panicked);
-            let mut state = shared.lock();
-            state.queue.ended(owner.client());
-            state.done.push((owner, JobOutput(output)));
-            drop(state);
-            (shared.wake)();
+            shared.run(owner, work);
         }
     };
     threads::spawn(format!("worker-{number}"), None, Box::new(task))

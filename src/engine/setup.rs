@@ -12,7 +12,7 @@ use crate::engine::handle::{Handle, HandleReceiver, pair};
 use crate::engine::jobs::WakeFn;
 use crate::engine::limits::Limits;
 use crate::net::{self, Endpoint};
-use crate::service::{Service, ServiceId, ServiceOptions};
+use crate::service::{GuardedService, Service, ServiceId, ServiceOptions};
 
 /// Descriptors reserved for other uses than connections and services: standard streams, the poll
 /// instance, listeners, and rejected connections that still receive their reason. At most half of
@@ -29,7 +29,7 @@ const RESERVED_THREADS: usize = 500;
 /// A service and its options.
 pub(crate) struct RegisteredService {
     pub(crate) options: ServiceOptions,
-    pub(crate) service: Box<dyn Service + Send>,
+    pub(crate) service: GuardedService,
     /// Connections of it are accepted.
     has_listener: bool,
 }
@@ -55,7 +55,8 @@ impl EngineSetup {
     }
 
     pub(crate) fn add_service(&mut self, options: ServiceOptions, service: impl Service + Send + 'static) -> ServiceId {
-        self.services.push(RegisteredService { options, service: Box::new(service), has_listener: false });
+        let service = GuardedService::new(Box::new(service), self.limits.panic);
+        self.services.push(RegisteredService { options, service, has_listener: false });
         ServiceId(self.services.len() - 1)
     }
 
