@@ -8,10 +8,14 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use log::Level;
+
 use crate::engine::job_queue::{Client, JobQueue};
 use crate::engine::limits::Limits;
+use crate::engine::stats::Stats;
 use crate::engine::threads;
 use crate::service::context::JobFn;
+use crate::service::warning_limit::log_limited;
 use crate::service::{ConnId, JobError, JobId, JobOutput, ServiceId};
 
 /// The owner of a job, to which its output goes.
@@ -55,6 +59,21 @@ impl WorkerPools {
         own.unwrap_or(&mut self.shared).start(owner, work);
     }
 
+    /// Adds the output of a job that took no thread.
+    pub(crate) fn add_done(&mut self, owner: JobOwner, output: JobOutput) {
+        self.shared.shared.lock().done.push((owner, output));
+    }
+
+    /// Adds the numbers of queued, running and rejected jobs to `stats`.
+    pub(crate) fn add_counts(&self, stats: &mut Stats) {
+        for pool in [&self.shared].into_iter().chain(self.own.iter().flatten()) {
+            let pool = pool.shared.lock();
+            stats.jobs_queued += pool.queue.queued() as u64;
+            stats.jobs_running += pool.running;
+            stats.jobs_refused += pool.rejected;
+        }
+    }
+
     /// Makes the pools queue jobs without starting a thread, for a test that runs them in an order
     /// of its own with [`run_queued`](Self::run_queued).
     #[cfg(test)]
@@ -72,6 +91,7 @@ impl WorkerPools {
             let mut state = pool.shared.lock();
             state.queue.skip_turns(pick);
             let Some((owner, work)) = state.queue.pop() else { return false };
+            state.running += 1;
             drop(state);
             pool.shared.run(owner, work);
             true
@@ -92,8 +112,6 @@ struct WorkerPool {
     threads: usize,
     max_threads: usize,
     max_queued: usize,
-    /// The failure to start a thread is logged. It is logged again after a start has succeeded.
-    failure_logged: bool,
 }
 
 /// The state that the engine and the threads of a pool share.
@@ -109,33 +127,27 @@ struct PoolState {
     /// collects on every turn.
     done: Vec<(JobOwner, JobOutput)>,
     idle: usize,
+    running: u64,
+    /// Jobs rejected since the start.
+    rejected: u64,
     stopping: bool,
 }
 
 impl WorkerPool {
     fn new(max_threads: usize, max_queued: usize, wake: WakeFn) -> Self {
-        let state = PoolState { queue: JobQueue::new(max_threads), done: Vec::new(), idle: 0, stopping: false };
+        let queue = JobQueue::new(max_threads);
+        let state = PoolState { queue, done: Vec::new(), idle: 0, running: 0, rejected: 0, stopping: false };
         let shared = PoolShared { state: Mutex::new(state), job_queued: Condvar::new(), wake };
-        Self { shared: Arc::new(shared), threads: 0, max_threads, max_queued, failure_logged: false }
+        Self { shared: Arc::new(shared), threads: 0, max_threads, max_queued }
     }
 
     fn start(&mut self, owner: JobOwner, work: JobFn) {
         let mut state = self.shared.lock();
         if state.idle <= state.queue.queued() && self.threads < self.max_threads {
             match spawn(&self.shared, self.threads) {
-                Ok(()) => {
-                    self.threads += 1;
-                    self.failure_logged = false;
-                }
+                Ok(()) => self.threads += 1,
                 Err(error) => {
-                    let logged = std::mem::replace(&mut self.failure_logged, true);
-                    let level = if logged { log::Level::Debug } else { log::Level::Warn };
-                    log::log!(
-                        level,
-                        "worker thread not started: {error}; {} of {} run",
-                        self.threads,
-                        self.max_threads
-                    );
+                    log_limited(Level::Warn, "worker threads", format_args!("worker thread not started: {error}"));
                 }
             }
         }
@@ -144,6 +156,7 @@ impl WorkerPool {
             _ => (state.queue.queued() >= self.max_queued).then_some(JobError::Rejected),
         };
         if let Some(error) = refusal {
+            state.rejected += 1;
             state.done.push((owner, JobOutput::refused(error)));
             drop(state);
             (self.shared.wake)();
@@ -182,6 +195,7 @@ impl PoolShared {
         let output = JobOutput::of(work);
         let mut state = self.lock();
         state.queue.ended(owner.client());
+        state.running -= 1;
         state.done.push((owner, output));
         drop(state);
         (self.wake)();
@@ -195,6 +209,7 @@ impl PoolShared {
                 return None;
             }
             if let Some(job) = state.queue.pop() {
+                state.running += 1;
                 return Some(job);
             }
             state.idle += 1;

@@ -64,30 +64,22 @@ impl<D: Driver> EventLoop<D> {
     fn pause_accepting(&mut self, number: usize, error: &io::Error) {
         let Some(state) = self.shared.sources.get_mut(number) else { return };
         let service = state.source.service;
-        let was_retrying = state.accepting == AcceptState::Retrying;
+        let is_retry = state.accepting == AcceptState::Retrying;
         state.accepting = AcceptState::Paused;
         let Shared { worker, admission, deadlines, .. } = &mut self.shared;
         worker.stats.accept_pauses += 1;
         admission.note_starved(number);
         deadlines.set(reserved_key(number), worker.clock.timestamp + ACCEPT_PAUSE);
-        let name = self.shared.service_name(service);
-        let line = format_args!(
-            "accept failed: {error}; {name} pauses accepting for {ACCEPT_PAUSE:?} or until a connection closes"
-        );
-        if was_retrying {
-            log::debug!("{line}");
-        } else {
-            self.shared.worker.warn(name, "accept failed", line);
-        }
+        self.shared.worker.warn_of_accept_pause(self.shared.service_name(service), error, is_retry);
     }
 
     /// Opens a pending connection, or rejects it.
     fn admit(&mut self, stream: D::Stream, peer: Peer, service: ServiceId, framing: Framing) {
         let rejection = self.shared.rejection_reason(&peer, service);
         if let Some(reason) = &rejection {
-            self.shared.worker.stats.refused += 1;
-            let name = self.shared.service_name(service);
-            self.shared.worker.warn(name, reason.cause(), format_args!("{name} {peer} rejected: {reason}"));
+            let Shared { services, worker, .. } = &mut self.shared;
+            let name = services.get(service.0).map_or("", |registered| &registered.options.name);
+            worker.note_rejection(name, &peer, reason);
             if self.shared.admission.rejected.len() >= MAX_REJECTED_OPEN {
                 return;
             }
@@ -122,7 +114,7 @@ impl<D: Driver> EventLoop<D> {
         if let Err(error) = self.driver.register(self.connections.get_mut(key)?.stream_mut(), key) {
             let name = self.shared.service_name(service);
             let line = format_args!("poll registration failed: {error}; closed {name} {peer}");
-            self.shared.worker.warn(name, "poll registration failed", line);
+            self.shared.worker.warn(name, "poll registration", line);
             self.connections.remove(key);
             return None;
         }

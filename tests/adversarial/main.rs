@@ -8,20 +8,23 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "cli")]
+mod guard {
+    pub(crate) use crate::support::guard;
+}
+
+#[cfg(feature = "cli")]
+#[allow(dead_code, reason = "each test binary uses a part")]
+#[path = "../cli/program.rs"]
+mod program;
+
 mod descriptors;
 mod fairness;
-#[cfg(feature = "cli")]
-#[path = "../support/guard.rs"]
-mod guard;
 mod last_words;
 mod logs;
 mod memory;
 mod panics;
 mod peer_faults;
-#[cfg(feature = "cli")]
-#[allow(dead_code, reason = "the program's own tests use the rest of it")]
-#[path = "../cli/program.rs"]
-mod program;
 mod shutdown;
 mod slow_consumers;
 mod time;

@@ -1,4 +1,4 @@
-//! The pools of worker threads.
+//! Bounds, order and ends of jobs.
 
 use super::*;
 use crate::guard::guard;

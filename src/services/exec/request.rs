@@ -18,9 +18,6 @@ const MAX_NAME_BYTES: usize = 255;
 /// The shell of [`Allowed::Shell`].
 const SHELL: &str = "/bin/sh";
 
-/// Characters of a command line in the log.
-const MAX_LOGGED_CHARS: usize = 200;
-
 /// Bytes of a word beside its characters: its place in the list, and what an allocator adds.
 const WORD_BYTES: usize = size_of::<OsString>() + 32;
 
@@ -38,17 +35,6 @@ impl AllowedCommand {
     /// than their bytes.
     pub(super) fn held_bytes(&self) -> usize {
         self.arguments.iter().map(|word| word.capacity() + WORD_BYTES).sum()
-    }
-
-    /// Formats the command for the log: escaped, on one line, truncated.
-    pub(super) fn for_log(&self) -> String {
-        let words = std::iter::once(&self.name).chain(&self.arguments);
-        let line = words.take(MAX_LOGGED_CHARS).map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        let mut shown: String = line.chars().take(MAX_LOGGED_CHARS).flat_map(char::escape_debug).collect();
-        if line.chars().nth(MAX_LOGGED_CHARS).is_some() {
-            shown.push('…');
-        }
-        shown
     }
 }
 

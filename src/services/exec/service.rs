@@ -15,6 +15,7 @@ use super::run::{CommandLimits, CommandResult, run};
 use super::session::{ExecSession, ExecState, PendingAnswer, QueuedRequest};
 use super::spawner::Spawner;
 use super::wire::{ExecDialect, READY};
+use crate::frame::escape::excerpt;
 use crate::service::CloseReason;
 use crate::service::Context;
 use crate::service::{ConnId, JobError, JobId, JobOutput, Peer, Service, ServiceOptions, TimerId};
@@ -122,7 +123,7 @@ impl Exec {
             Err(Rejection { text, closes }) => {
                 cx.warn(
                     "exec rejected request",
-                    format_args!("exec {}: request '{}' rejected: {text}", session.peer, name.escape_debug()),
+                    format_args!("exec {}: request '{}' rejected: {}", session.peer, excerpt(&name), excerpt(&text)),
                 );
                 self.send_answer(cx, Answer::rejection(name, &text), closes);
             }
@@ -136,7 +137,7 @@ impl Exec {
             return;
         };
         let Some(session) = self.sessions.get_mut(&cx.conn()) else { return };
-        log::info!("exec {}: starts {}", session.peer, command.for_log());
+        cx.inform("exec starts", format_args!("exec {}: starts {}", session.peer, for_log(&command)));
         session.state = ExecState::Running { name, kill_handle: Arc::clone(&kill_handle) };
         let limits = CommandLimits { timeout: self.rules.timeout, max_output_bytes: self.rules.max_output_bytes };
         let shared = Arc::clone(&self.shared);
@@ -311,6 +312,13 @@ impl fmt::Debug for Exec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Exec({:?})", self.rules)
     }
+}
+
+/// Formats a command for the log.
+fn for_log(command: &AllowedCommand) -> String {
+    let words = std::iter::once(&command.name).chain(&command.arguments);
+    let line = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    excerpt(&line).into_owned()
 }
 
 #[cfg(test)]
