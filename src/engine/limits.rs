@@ -40,6 +40,11 @@ const MIB: usize = 1024 * KIB;
 pub struct Limits {
     /// Open connections over all listeners. A further connection receives the reason and is closed.
     pub max_connections: usize,
+    /// Open connections of one address over all listeners; an IPv6 address stands for its /64
+    /// network. A further connection receives the reason and is closed. `Some(0)`: no limit. `None`:
+    /// 256, and no limit for the addresses of this machine (loopback), so that a load test there
+    /// does not meet a limit that nobody has set.
+    pub max_connections_per_address: Option<usize>,
     /// Payload bytes of one frame. The declared length is checked before any byte of the payload is
     /// stored.
     pub max_frame_bytes: usize,
@@ -85,7 +90,13 @@ pub struct Limits {
     /// Worker threads for offloaded work, started when first needed.
     pub workers: usize,
     /// Jobs that may wait for a worker thread.
+    ///
+    /// The connections take turns, and the jobs of one connection never have all threads if there
+    /// is more than one.
     pub max_queued_jobs: usize,
+    /// Jobs of one connection that wait or run. The connection is not read until one of them is
+    /// done.
+    pub max_jobs_per_connection: usize,
     /// Messages from other threads that may wait for the loop.
     pub max_queued_messages: usize,
 }
@@ -94,6 +105,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 100_000,
+            max_connections_per_address: None,
             max_frame_bytes: MIB,
             max_write_buffer_bytes: MIB,
             max_buffered_bytes: 256 * MIB,
@@ -111,6 +123,7 @@ impl Default for Limits {
             max_turn: Duration::ZERO,
             workers: 4,
             max_queued_jobs: 1024,
+            max_jobs_per_connection: 16,
             max_queued_messages: 1024,
         }
     }
@@ -135,8 +148,9 @@ impl Limits {
     /// drops the oldest output.
     #[inline]
     pub(crate) fn queue_bound(&self, peer: &Peer) -> QueueBound {
-        let policy = if *peer == Peer::Console { SlowConsumer::DropOldest } else { self.slow_consumer };
-        QueueBound { max_bytes: self.max_write_buffer_bytes, policy }
+        let is_console = *peer == Peer::Console;
+        let policy = if is_console { SlowConsumer::DropOldest } else { self.slow_consumer };
+        QueueBound { max_bytes: self.max_write_buffer_bytes, policy, may_drop_replies: is_console }
     }
 
     /// Checks that each limit is in its range and that no two contradict each other.
@@ -155,6 +169,7 @@ impl Limits {
             (self.datagram_budget, "datagram-budget"),
             (self.workers, "workers"),
             (self.max_queued_jobs, "max-queued-jobs"),
+            (self.max_jobs_per_connection, "max-jobs-per-connection"),
             (self.max_queued_messages, "max-queued-messages"),
         ];
         if let Some((_, name)) = nonzero.into_iter().find(|(value, _)| *value == 0) {
@@ -186,15 +201,23 @@ impl Limits {
 pub(crate) struct QueueBound {
     pub(crate) max_bytes: usize,
     pub(crate) policy: SlowConsumer,
+    /// True if the policy drops replies like batches, instead of a close when replies alone reach
+    /// the bound.
+    pub(crate) may_drop_replies: bool,
 }
 
 /// The policy for output beyond [`Limits::max_write_buffer_bytes`].
+///
+/// Only output that a callback of another connection, or of none, sends to a peer is dropped. Replies
+/// are not: under the drop policies queued output of others makes room for them. A peer whose
+/// replies alone reach the limit is disconnected under every policy. That cannot happen with
+/// replies to requests, because reading pauses at half of the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlowConsumer {
     /// Closes the connection, because the peer would otherwise receive an incomplete stream.
     #[default]
     Disconnect,
-    /// Drops the new frame; the peer receives the older ones.
+    /// Drops the newest frames, usually the one to send; the peer receives the older ones.
     DropNewest,
     /// Drops the oldest complete frames; the peer receives the newest ones.
     DropOldest,

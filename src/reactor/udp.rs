@@ -57,7 +57,7 @@ impl<D: Driver> EventLoop<D> {
         let (_, mut others) = connections.split(ConnId::NONE.0);
         for at in 0..incoming.heads.len() {
             let Shared { services, sources, udp, worker, .. } = &mut *shared;
-            let (Some(RegisteredService { service, options }), Some(SocketState { outgoing, limit })) =
+            let (Some(RegisteredService { service, options, .. }), Some(SocketState { outgoing, limit })) =
                 (services.get_mut(id.0), udp.sockets.get_mut(number))
             else {
                 return;
@@ -130,6 +130,8 @@ impl Shared {
         let queued = has_room.is_some_and(|socket| socket.outgoing.push(to, payload).is_ok());
         if !queued {
             self.worker.stats.datagrams_dropped += 1;
+            let name = self.services.get(service.0).map_or("", |registered| &registered.options.name);
+            self.worker.warn_of_lost_datagram(name, to);
         }
         // The current socket sends at the end of its batch. Any other needs a step of its own.
         if let Some(number) = number.filter(|number| queued && self.udp.current != Some(*number)) {

@@ -3,6 +3,7 @@
 //!
 //! A service never sees a socket. This folder must not know either engine.
 
+pub(crate) mod address;
 mod callbacks;
 mod close_reason;
 pub(crate) mod context;
@@ -20,7 +21,7 @@ pub(crate) mod token_bucket;
 pub(crate) mod warning_limit;
 
 pub use callbacks::{Message, Service};
-pub use close_reason::CloseReason;
+pub use close_reason::{CloseReason, OutputBacklog};
 pub use context::Context;
 pub(crate) use guarded::GuardedService;
 pub use guarded::PanicPolicy;

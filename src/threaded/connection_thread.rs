@@ -14,12 +14,13 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
+use super::current_connection::CurrentConnection;
 use super::lifecycle::WaitGuard;
 use super::routes::{Reachability, Route, ThreadStats};
 use super::shared::{EngineShared, Semaphore, ServiceRef, ServiceSlot};
 use super::shared_connection::{ConnectionAccess, SharedConnection};
 use super::socket::{ConnSocket, ConnStream, READ_TIMEOUT, poll};
-use super::worker::{CurrentConnection, Worker};
+use super::worker::Worker;
 use crate::connection::{Connection, PeerEnd, Readiness, WorkerContext};
 use crate::engine::run_state::RunState;
 use crate::frame::Framing;
@@ -165,7 +166,7 @@ impl ConnectionStart {
     /// Runs the connection on this thread, from its open to its close.
     fn run(self, wait_guard: WaitGuard) {
         let (shared, thread_stats) = (Arc::clone(&self.shared), Arc::clone(&self.thread_stats));
-        let (id, peer) = (self.own.id, self.peer);
+        let (id, peer, service) = (self.own.id, self.peer, self.own.service_slot.id);
         let result = catch_unwind(AssertUnwindSafe(|| {
             let (mut thread, mut access) = self.into_thread();
             thread.run(&mut access);
@@ -176,7 +177,7 @@ impl ConnectionStart {
             false
         });
         // The connection is dropped, so the socket is closed or the last deliverer closes it.
-        shared.release((id, peer), &thread_stats, release_announced);
+        shared.release((id, peer, service), &thread_stats, release_announced);
         drop(shared);
         drop(wait_guard);
     }
