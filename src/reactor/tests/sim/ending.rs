@@ -13,7 +13,8 @@ impl World {
         let now = self.script.now();
         self.peers.iter_mut().for_each(Peer::read_everything);
         self.peers.iter_mut().for_each(|peer| peer.complete(now));
-        [ECHO_UDP, CHAT_UDP].into_iter().for_each(|socket| self.give_udp_room(socket));
+        self.give_udp_room(ECHO_UDP);
+        self.give_udp_room(CHAT_UDP);
         self.run_with_jobs()?;
         self.peers.iter_mut().for_each(Peer::finish);
         self.run_with_jobs()?;
