@@ -34,6 +34,7 @@ mod write;
 
 pub(crate) mod write_queue;
 
+pub(crate) use deadline::DeadlineCheck;
 pub(crate) use phase::Phase;
 pub(crate) use read::{DispatchOutcome, ReadOutcome};
 pub(crate) use readiness::{PeerEnd, Readiness};

@@ -63,6 +63,9 @@ struct SocketState {
     /// A write found no room, so the next room is an edge.
     full: bool,
     edge: bool,
+    /// Bytes that the peer's system has acknowledged, if the system tells.
+    received: Option<u64>,
+    is_aborted: bool,
     written: Vec<u8>,
     /// Calls made on the socket, failed ones included.
     reads_made: usize,
@@ -83,6 +86,8 @@ impl ScriptedSocket {
             room: usize::MAX,
             full: false,
             edge: true,
+            received: None,
+            is_aborted: false,
             written: Vec::new(),
             reads_made: 0,
             writes_made: 0,
@@ -127,6 +132,16 @@ impl ScriptedSocket {
         if bytes > 0 && std::mem::take(&mut state.full) {
             state.edge = true;
         }
+    }
+
+    /// The peer's system has acknowledged this many bytes. No event reports it.
+    pub(crate) fn acknowledge(&self, bytes: u64) {
+        self.state().received = Some(bytes);
+    }
+
+    /// Makes room that no event reports, as a kernel does that reports it in large steps.
+    pub(crate) fn add_hidden_room(&self, bytes: usize) {
+        self.state().room += bytes;
     }
 
     pub(crate) fn script_reads(&self, calls: impl IntoIterator<Item = ScriptedCall>) {
@@ -179,6 +194,11 @@ impl ScriptedSocket {
 
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.state().own_side, OwnSide::Closed { .. })
+    }
+
+    /// Returns true if the close drops what the system has not sent.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.state().is_aborted
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
@@ -305,6 +325,14 @@ impl Stream for ScriptedStream {
         }
         state.own_side = OwnSide::ShutDown;
         Ok(())
+    }
+
+    fn received_by_peer(&self) -> Option<u64> {
+        self.0.state().received
+    }
+
+    fn abort_on_close(&self) {
+        self.0.state().is_aborted = true;
     }
 }
 

@@ -3,7 +3,7 @@
 use super::phase::Phase;
 use super::readiness::{PeerEnd, ReadPause, Readiness};
 use super::stream::Stream;
-use super::timestamps::Timestamps;
+use super::timestamps::{DueDeadline, Timestamps};
 use super::write_queue::WriteQueue;
 use crate::engine::limits::Limits;
 use crate::frame::{FrameDecoder, Framing};
@@ -55,6 +55,8 @@ pub(super) struct ColdState {
     /// The reason for the close, or for the one that follows the last answer.
     pub(super) close_reason: Option<CloseReason>,
     pub(super) read_pause: ReadPause,
+    /// The deadline that counts only once the socket was read.
+    pub(super) due_deadline: Option<DueDeadline>,
 }
 
 /// Input that waits to be decoded.
@@ -164,7 +166,10 @@ impl<S: Stream> Connection<S> {
     /// Frees the seldom-used state if it holds nothing.
     pub(super) fn free_cold(&mut self) {
         let is_empty = |cold: &mut Box<ColdState>| {
-            cold.deferred.is_none() && cold.close_reason.is_none() && cold.read_pause == ReadPause::NotPaused
+            cold.deferred.is_none()
+                && cold.close_reason.is_none()
+                && cold.read_pause == ReadPause::NotPaused
+                && cold.due_deadline.is_none()
         };
         self.cold.take_if(is_empty);
     }
@@ -179,7 +184,7 @@ impl<S: Stream> Connection<S> {
         (reported.readable || !self.queue.is_empty()) && self.mark_scheduled()
     }
 
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn is_readable(&self) -> bool {
         self.readiness.readable
     }

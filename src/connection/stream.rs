@@ -11,4 +11,11 @@ pub(crate) trait Stream: Read + Write {
 
     /// Shuts down the writing side: the peer reads the end of the stream.
     fn shutdown_write(&self) -> io::Result<()>;
+
+    /// Returns the number of sent bytes that the peer's system has received; `None` if the system
+    /// does not tell. Only differences have a meaning. This is a system call.
+    fn received_by_peer(&self) -> Option<u64>;
+
+    /// Makes the close abortive: the system drops the output that it has not sent.
+    fn abort_on_close(&self);
 }

@@ -19,6 +19,14 @@ pub(super) struct Timestamps {
     pub(super) timer: Option<Timestamp>,
 }
 
+/// A frame or idle deadline that is due, while input may be waiting that came in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DueDeadline {
+    pub(super) at: Timestamp,
+    /// Reads that were asked for since.
+    pub(super) reads: u8,
+}
+
 impl Timestamps {
     pub(super) fn new(now: Timestamp) -> Self {
         Self { last_activity: now, frame_start: None, write_progress: None, timer: None }

@@ -15,7 +15,7 @@ use super::state::OtherThreads;
 use super::step::Step;
 use super::targets::Targets;
 use super::timers::{DRAIN_KEY, MEMORY_KEY};
-use crate::connection::Connection;
+use crate::connection::{Connection, DeadlineCheck};
 use crate::engine::handle::Command;
 use crate::engine::jobs::{WakeFn, WorkerPools};
 use crate::engine::run_state::RunState;
@@ -111,7 +111,9 @@ impl<D: Driver> EventLoop<D> {
             Err(error) => return Err(error),
         };
         self.shared.backlog.note_poll(coverage, self.connections.len());
-        self.shared.worker.clock = self.shared.clock.at(self.driver.now()); // 3
+        let before = std::mem::replace(&mut self.shared.worker.clock, self.shared.clock.at(self.driver.now())); // 3
+        let slept = self.shared.worker.clock.timestamp.saturating_since(before.timestamp);
+        self.shared.backlog.note_lateness(slept.saturating_sub(timeout.unwrap_or(Duration::MAX)));
         Ok(())
     }
 
@@ -202,10 +204,16 @@ impl<D: Driver> EventLoop<D> {
     fn check_deadline(&mut self, key: usize) {
         let Some(mut step) = self.step_of(key) else { return };
         step.conn.timer_fired();
-        let worker = &step.shared.worker;
-        match step.conn.expired(&worker.limits, worker.clock.timestamp) {
-            Some(reason) => step.begin_close(reason),
-            None => step.end(),
+        match step.conn.check_deadline(&mut step.shared.worker) {
+            DeadlineCheck::Met => step.end(),
+            DeadlineCheck::AfterRead => {
+                let change = step.conn.set_timer_after(step.shared.worker.clock.timestamp);
+                step.shared.deadlines.change(key, change);
+                if step.conn.mark_scheduled() {
+                    step.shared.ready.push_back(key);
+                }
+            }
+            DeadlineCheck::Expired(reason) => step.begin_close(reason),
         }
     }
 

@@ -13,7 +13,7 @@ use super::lifecycle::lock;
 use super::shared::EngineShared;
 use super::socket::{ConnStream, poll};
 use super::worker::Worker;
-use crate::connection::{Connection, PeerEnd, Phase, Readiness};
+use crate::connection::{Connection, DeadlineCheck, PeerEnd, Phase, Readiness};
 use crate::engine::handle::{Command, HandleReceiver};
 use crate::engine::run_state::RunState;
 use crate::frame::plural::counted;
@@ -243,7 +243,7 @@ impl ControlThread {
     fn step_rejected(&mut self) {
         let shared = &self.worker.shared;
         shared.rejected.take_added(&mut self.rejected);
-        let (now, limits) = (self.worker.context.clock.timestamp, &shared.limits);
+        let now = self.worker.context.clock.timestamp;
         let context = &mut self.worker.context;
         let before = self.rejected.len();
         let mut buffer = [0; DISCARD_BUFFER_BYTES];
@@ -254,7 +254,7 @@ impl ControlThread {
                 return false;
             }
             conn.advance_close(&mut buffer, now);
-            conn.phase() != Phase::Closed && conn.deadline(limits).is_none_or(|(at, _)| at > now)
+            conn.phase() != Phase::Closed && matches!(conn.check_deadline(context), DeadlineCheck::Met)
         });
         let closed = before - self.rejected.len();
         if closed > 0 {

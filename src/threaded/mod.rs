@@ -134,7 +134,7 @@ impl Threaded {
                 // A connection of a shared service has a notifier.
                 fit_to_descriptors(limits, 2);
             }
-            let (listener, bound) = bind_listener(endpoint, limits.backlog)?;
+            let (listener, bound) = bind_listener(endpoint, limits)?;
             listeners.push((listener, framing, service));
             Ok(bound)
         })

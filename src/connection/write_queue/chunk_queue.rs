@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 
 use super::dropped::DroppedBatch;
+use super::watch::Watch;
 use crate::engine::limits::MAX_SHARED_FRAMES;
 use crate::frame::Batch;
 use crate::frame::BatchId;
@@ -23,6 +24,10 @@ pub(super) struct ChunkQueue {
     sent: usize,
     /// Pending bytes: the sum over all chunks, less `sent`.
     bytes: usize,
+    /// Bytes that the socket has taken since the queue was last empty.
+    pub(super) taken: u64,
+    /// The peer's progress, since it was first looked at. It ends when the queue is empty.
+    pub(super) watch: Option<Watch>,
 }
 
 /// Whole frames that are dropped together or not at all.
@@ -180,6 +185,7 @@ impl ChunkQueue {
     pub(super) fn advance(&mut self, bytes: usize) {
         self.bytes -= bytes;
         self.sent += bytes;
+        self.taken += bytes as u64;
         while let Some(first) = self.chunks.front_mut() {
             let len = first.bytes.as_slice().len();
             if self.sent < len {

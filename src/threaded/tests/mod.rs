@@ -306,4 +306,12 @@ impl ConnSocket for ScriptedConn {
     fn shut_down_write(&self) -> io::Result<()> {
         self.stream.lock().unwrap().shutdown_write()
     }
+
+    fn received_by_peer(&self) -> Option<u64> {
+        self.stream.lock().unwrap().received_by_peer()
+    }
+
+    fn abort_on_close(&self) {
+        self.stream.lock().unwrap().abort_on_close();
+    }
 }

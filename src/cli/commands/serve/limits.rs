@@ -39,9 +39,17 @@ pub(in crate::cli) struct LimitArgs {
     /// Time without progress while output is queued for a peer; 0: no limit
     #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().write_timeout))]
     write_timeout: HumanDuration,
+    /// Bytes in a second that a peer must receive while output is queued for it; 0: no limit
+    ///
+    /// The rate is averaged over a minute.
+    #[arg(long, value_name = "SIZE", default_value_t = Size(Limits::default().min_read_rate))]
+    min_read_rate: Size,
     /// Time without traffic in either direction; 0: no limit
     #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().idle_timeout))]
     idle_timeout: HumanDuration,
+    /// Silence after which the system asks a TCP peer whether it is still there; 0: never
+    #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().keepalive))]
+    keepalive: HumanDuration,
     /// Time that a stopping server has to flush its queued output
     #[arg(long, value_name = "TIME", default_value_t = HumanDuration(Limits::default().drain_timeout))]
     drain_timeout: HumanDuration,
@@ -91,7 +99,9 @@ impl From<LimitArgs> for Limits {
             max_buffered_bytes: args.max_buffered_bytes.0,
             frame_timeout: args.frame_timeout.0,
             write_timeout: args.write_timeout.0,
+            min_read_rate: args.min_read_rate.0,
             idle_timeout: args.idle_timeout.0,
+            keepalive: args.keepalive.0,
             drain_timeout: args.drain_timeout.0,
             linger_timeout: args.linger_timeout.0,
             slow_consumer: args.slow_consumer,
